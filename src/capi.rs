@@ -1,0 +1,17 @@
+//! The functions of `include/epolyfill.h`, beside the names of libc.
+
+use std::ffi::{CStr, c_char};
+
+const VERSION: &CStr = match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_VERSION"), "\0").as_bytes()) {
+    Ok(version) => version,
+    Err(_) => c"",
+};
+
+/// The version of the library that is loaded, as `"MAJOR.MINOR.PATCH"`.
+///
+/// The string is static. To learn at build time which version the header is of, use `EPOLYFILL_VERSION`. That the dynamic
+/// linker finds this symbol in a process is the sign that epolyfill serves it.
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub extern "C" fn epolyfill_version() -> *const c_char {
+    VERSION.as_ptr()
+}

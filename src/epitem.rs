@@ -1,0 +1,241 @@
+//! One registration: what a program asked of one number in one instance. Kernel counterpart: `struct epitem`.
+
+use std::cell::Cell;
+use std::sync::atomic::Ordering::{AcqRel, Relaxed, SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU16, AtomicU32};
+
+use libc::c_int;
+use nix::errno::Errno;
+
+use crate::edge::{self, Edge, Facts};
+use crate::eventpoll::{Eventpoll, Held};
+use crate::events::{self, Bits};
+use crate::file::File;
+use crate::pool::{AtomicRef, Pool, Pooled};
+
+static ITEMS: Pool<Epitem> = Pool::new();
+
+/// Where the descriptor of a registration is polled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Home {
+    /// By whoever waits on the instance.
+    Hot,
+    /// By the watcher thread of this shard.
+    Parked(u16),
+    /// Nowhere: an exclusive registration while another instance has the duty.
+    OffDuty,
+}
+
+/// One registration.
+#[derive(Debug)]
+pub struct Epitem {
+    free: AtomicRef<Epitem>,
+    /// Who still points here: the interest set, the inbox, the ready list, the uneasy list, a watcher. The record is free at
+    /// zero; its fields keep their type for ever (see `pool.rs`).
+    pins: AtomicU32,
+    /// In the instance's inbox.
+    queued: AtomicBool,
+    /// What the witnesses saw since the instance last looked.
+    facts: AtomicU16,
+    /// The bits poll is asked for at present; read by witnesses without a lock, to see whether a sleeper must be kicked.
+    asked: AtomicU16,
+    /// The number under which the program registered it: with `file`, its key.
+    number: AtomicI32,
+    /// A number that names the description now (D2: the registered one may be closed while a dup lives).
+    via: AtomicI32,
+    ep: AtomicRef<Eventpoll>,
+    file: AtomicRef<File>,
+    /// The next registration on the same description. Protected by the description's lock.
+    pub next: AtomicRef<Epitem>,
+    state: State,
+}
+
+/// What the instance's lock protects.
+#[derive(Debug)]
+pub struct State {
+    /// The events as registered, EPOLLET and the like included.
+    pub events: Cell<u32>,
+    /// The program's 64 bits.
+    pub data: Cell<u64>,
+    /// The memory of edges, if edge-triggered.
+    pub edge: Cell<Edge>,
+    /// False once deleted.
+    pub alive: Cell<bool>,
+    /// A one-shot that has fired and was not armed again (W5).
+    pub spent: Cell<bool>,
+    /// Where it is polled.
+    pub home: Cell<Home>,
+    /// Its place in the instance's poll set; 0 when it is not in.
+    pub slot: Cell<u32>,
+    /// Its place in the instance's interest set.
+    pub index: Cell<u32>,
+    /// On the ready list.
+    pub ready: Cell<bool>,
+    /// On the uneasy list.
+    pub uneasy: Cell<bool>,
+    /// The levels of the second look, valid within one harvest.
+    pub level: Cell<Bits>,
+}
+
+// SAFETY: the cells are reached only through `Epitem::at`, whose argument proves that the instance's lock is held.
+unsafe impl Sync for State {}
+
+impl Pooled for Epitem {
+    const BLANK: Epitem = Epitem {
+        free: AtomicRef::none(),
+        pins: AtomicU32::new(0),
+        queued: AtomicBool::new(false),
+        facts: AtomicU16::new(0),
+        asked: AtomicU16::new(0),
+        number: AtomicI32::new(-1),
+        via: AtomicI32::new(-1),
+        ep: AtomicRef::none(),
+        file: AtomicRef::none(),
+        next: AtomicRef::none(),
+        state: State {
+            events: Cell::new(0),
+            data: Cell::new(0),
+            edge: Cell::new(Edge::FRESH),
+            alive: Cell::new(false),
+            spent: Cell::new(false),
+            home: Cell::new(Home::Hot),
+            slot: Cell::new(0),
+            index: Cell::new(0),
+            ready: Cell::new(false),
+            uneasy: Cell::new(false),
+            level: Cell::new(0),
+        },
+    };
+
+    fn free_link(&self) -> &AtomicRef<Epitem> {
+        &self.free
+    }
+}
+
+impl Epitem {
+    /// A registration of `number`, held once, not yet part of any graph.
+    pub fn create(ep: &'static Eventpoll, file: &'static File, number: c_int, via: c_int) -> Result<&'static Epitem, Errno> {
+        let item = ITEMS.take()?;
+        item.pins.store(1, Relaxed);
+        item.queued.store(false, Relaxed);
+        item.facts.store(0, Relaxed);
+        item.asked.store(0, Relaxed);
+        item.number.store(number, Relaxed);
+        item.via.store(via, Relaxed);
+        item.ep.set(Some(ep));
+        item.file.set(Some(file));
+        item.next.set(None);
+        Ok(item)
+    }
+
+    /// What the lock of the item's instance protects; `_held` is the proof that the caller has it.
+    pub fn at<'a>(&'a self, _held: &'a Held) -> &'a State {
+        &self.state
+    }
+
+    /// One more place points here.
+    pub fn pin(&self) {
+        self.pins.fetch_add(1, Relaxed);
+    }
+
+    /// One place less. The last one gives the record back.
+    pub fn unpin(&'static self) {
+        if self.pins.fetch_sub(1, AcqRel) == 1 {
+            self.ep.set(None);
+            ITEMS.give_back(self);
+        }
+    }
+
+    /// The registered number.
+    pub fn number(&self) -> c_int {
+        self.number.load(Relaxed)
+    }
+
+    /// The number to poll.
+    pub fn via(&self) -> c_int {
+        self.via.load(Relaxed)
+    }
+
+    /// Polls by another number from now on.
+    pub fn set_via(&self, fd: c_int) {
+        self.via.store(fd, Relaxed);
+    }
+
+    /// Whether it is registered in this instance.
+    pub fn is_of(&self, ep: &'static Eventpoll) -> bool {
+        self.ep.get().is_some_and(|own| std::ptr::eq(own, ep))
+    }
+
+    /// Its instance; none once the record is free.
+    pub fn eventpoll(&self) -> Option<&'static Eventpoll> {
+        self.ep.get()
+    }
+
+    /// Its description.
+    pub fn file(&self) -> Option<&'static File> {
+        self.file.get()
+    }
+
+    /// Remembers what poll is asked.
+    pub fn set_asked(&self, bits: Bits) {
+        self.asked.store(bits, SeqCst);
+    }
+
+    /// What the witnesses saw since the last call.
+    pub fn take_facts(&self) -> Facts {
+        if self.facts.load(Relaxed) == 0 { 0 } else { self.facts.swap(0, SeqCst) }
+    }
+
+    /// Marks the item as being in the inbox; false if it is there already.
+    pub fn enter_inbox(&self) -> bool {
+        !self.queued.swap(true, SeqCst)
+    }
+
+    /// Marks the item as out of the inbox. Facts that come from here on queue it again.
+    pub fn leave_inbox(&self) {
+        self.queued.store(false, SeqCst);
+    }
+
+    /// A witness saw something. Its description's lock is held, so the item is alive; the instance's lock is not.
+    pub fn tell(&'static self, facts: Facts, in_handler: bool) {
+        let Some(ep) = self.ep.get() else { return };
+        self.facts.fetch_or(facts, SeqCst);
+        ep.notice(self, in_handler, self.is_deaf_to(facts));
+    }
+
+    /// Whether a thread that polls what is asked at present would sleep through what the facts announce.
+    fn is_deaf_to(&self, facts: Facts) -> bool {
+        let asked = self.asked.load(SeqCst);
+        let reading = facts & (edge::READ_FACTS | edge::GAVE) != 0 && asked & events::READABLE == 0;
+        let writing = facts & (edge::WRITE_FACTS | edge::TOOK) != 0 && asked & events::WRITABLE == 0;
+        reading || writing || facts & (edge::ANEW | edge::FAILED) != 0
+    }
+}
+
+impl State {
+    /// Whether the registration is edge-triggered.
+    pub fn is_edge(&self) -> bool {
+        self.events.get() & events::EDGE != 0
+    }
+
+    /// The level bits that matter: those registered, and for edges on a connection the peer's shutdown, which wakes every
+    /// registration (E3).
+    pub fn watched(&self, file: &File) -> Bits {
+        let bits = events::levels(self.events.get());
+        if self.is_edge() && file.kind().has_peer_shutdown() { bits | events::RDHUP } else { bits }
+    }
+}
+
+/// The pool's own lock, for fork.
+pub fn lock_pool_for_fork() {
+    ITEMS.lock_for_fork(|_| ());
+}
+
+/// # Safety
+/// As for [`crate::lock::Lock::unlock_after_fork`].
+pub unsafe fn unlock_pool_after_fork() {
+    // SAFETY: the caller answers for it.
+    unsafe { ITEMS.unlock_after_fork(|_| ()) }
+}
+
+const _: () = assert!(size_of::<Epitem>() <= 256, "a registration is to stay small");

@@ -1,0 +1,508 @@
+//! One instance: its registrations, what is known to be ready, and who waits. Kernel counterpart: `struct eventpoll`.
+//!
+//! Not here: what control calls do (`control.rs`), how a thread waits (`wait.rs`), what is reported (`harvest.rs`).
+
+use std::collections::VecDeque;
+use std::sync::OnceLock;
+use std::sync::atomic::Ordering::{AcqRel, Relaxed, SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32};
+
+use crossbeam_queue::ArrayQueue;
+use libc::c_int;
+use nix::errno::Errno;
+
+use crate::control;
+use crate::descriptors;
+use crate::epitem::{Epitem, Home};
+use crate::file::File;
+use crate::lock::{Guard, Lock};
+use crate::nested;
+use crate::pollset::PollSet;
+use crate::pool::{AtomicRef, Pool, Pooled};
+use crate::stats;
+use crate::sys;
+use crate::waitq::Sleeper;
+
+static INSTANCES: Pool<Eventpoll> = Pool::new();
+
+/// Whether there ever was an instance: until then poll and select need not look for epoll descriptors.
+static EVER: AtomicBool = AtomicBool::new(false);
+
+/// Whether the program ever created an instance.
+#[inline]
+pub fn any_yet() -> bool {
+    EVER.load(Relaxed)
+}
+
+/// How many registrations fit the inbox; beyond that the instance looks at all of its registrations instead.
+const INBOX: usize = 256;
+
+/// One instance.
+#[derive(Debug)]
+pub struct Eventpoll {
+    free: AtomicRef<Eventpoll>,
+    /// Its descriptor while it is open, every thread inside a call on it, every registration in it.
+    pins: AtomicU32,
+    lock: Lock<EpState>,
+    /// Registrations that changed, or that witnesses saw something on, while somebody else had the instance. Pushed to
+    /// without a lock, from signal handlers too. `#[doc(alias = "ovflist")]`
+    inbox: OnceLock<ArrayQueue<&'static Epitem>>,
+    /// The inbox overflowed, or could not be used: look at every registration.
+    look_at_all: AtomicBool,
+    /// The thread that sleeps in poll on the set, for witnesses to kick. Written under the lock.
+    blocked: AtomicRef<Sleeper>,
+    /// The description of its descriptor.
+    file: AtomicRef<File>,
+    /// A number of its descriptor.
+    number: AtomicI32,
+    /// The write end of the pipe whose read end is the descriptor; -1 when there is none.
+    signal: AtomicI32,
+}
+
+/// What the instance's lock protects.
+#[derive(Debug)]
+pub struct EpState {
+    /// Proof that the lock is held, to be borrowed beside the other fields.
+    pub held: Held,
+    /// All registrations. `#[doc(alias = "rbr")]`
+    pub interest: Vec<&'static Epitem>,
+    /// Those that may be reported, in the order in which they became ready (W3). An item that fell out of it is dropped when
+    /// its turn comes, which saves a search. `#[doc(alias = "rdllist")]`
+    pub ready: VecDeque<&'static Epitem>,
+    /// Those behind whose quiet bits an edge could hide (see `Edge::is_uneasy`).
+    pub uneasy: Vec<&'static Epitem>,
+    /// What the poller polls. Not to be touched while `poller` is set.
+    pub set: PollSet,
+    /// The thread in poll on `set`.
+    pub poller: Option<&'static Sleeper>,
+    /// The threads in a wait; the last came last and is the one that polls (W9). `#[doc(alias = "wq")]`
+    pub waiters: Vec<&'static Sleeper>,
+    /// How many registrations are with watchers.
+    pub parked: usize,
+    /// Polls since silent registrations were looked for.
+    pub rounds: u16,
+    /// Somebody outside may look at the descriptor: it is nested, or was seen in poll or select (N1).
+    pub observed: bool,
+    /// The descriptor reads as readable.
+    pub readable: bool,
+    /// The descriptor is closed; what is left ends with the last wait (W11).
+    pub closed: bool,
+    /// There was no memory to poll a registration; the next wait tries again.
+    pub starved: bool,
+}
+
+/// Exists once in each [`EpState`]: a reference to it proves that the instance's lock is held.
+#[derive(Debug)]
+pub struct Held(());
+
+impl Pooled for Eventpoll {
+    const BLANK: Eventpoll = Eventpoll {
+        free: AtomicRef::none(),
+        pins: AtomicU32::new(0),
+        lock: Lock::new(EpState {
+            held: Held(()),
+            interest: Vec::new(),
+            ready: VecDeque::new(),
+            uneasy: Vec::new(),
+            set: PollSet::new(),
+            poller: None,
+            waiters: Vec::new(),
+            parked: 0,
+            rounds: 0,
+            observed: false,
+            readable: false,
+            closed: false,
+            starved: false,
+        }),
+        inbox: OnceLock::new(),
+        look_at_all: AtomicBool::new(false),
+        blocked: AtomicRef::none(),
+        file: AtomicRef::none(),
+        number: AtomicI32::new(-1),
+        signal: AtomicI32::new(-1),
+    };
+
+    fn free_link(&self) -> &AtomicRef<Eventpoll> {
+        &self.free
+    }
+}
+
+/// epoll_create1(2): a new instance; `flags` may be EPOLL_CLOEXEC. Answers with its descriptor.
+///
+/// The descriptor is the read end of a pipe: never writable (C4), readable exactly when a byte is in it (N1), and with an inode
+/// of its own.
+pub fn create(flags: c_int) -> Result<c_int, Errno> {
+    if flags & !libc::EPOLL_CLOEXEC != 0 {
+        return Err(Errno::EINVAL);
+    }
+    crate::process::start();
+    EVER.store(true, Relaxed);
+    let [epfd, signal] = sys::pipe2(libc::O_NONBLOCK | libc::O_CLOEXEC)?;
+    let made = (|| {
+        if flags & libc::EPOLL_CLOEXEC == 0 {
+            sys::fcntl(epfd, libc::F_SETFD, 0)?;
+        }
+        // A number known here whose descriptor was closed behind our back is free for the new one.
+        descriptors::forget(epfd);
+        let ep = INSTANCES.take()?;
+        let Ok(file) = File::create() else {
+            INSTANCES.give_back(ep);
+            return Err(Errno::ENOMEM);
+        };
+        ep.inbox.get_or_init(|| ArrayQueue::new(INBOX));
+        ep.pins.store(1, Relaxed);
+        ep.lock().become_new();
+        ep.file.set(Some(file));
+        ep.number.store(epfd, Relaxed);
+        file.set_eventpoll(ep);
+        let entered = descriptors::adopt_internal(signal, &ep.signal).and_then(|_| descriptors::enter(file, epfd));
+        entered.inspect_err(|_| {
+            descriptors::disown_internal(&ep.signal);
+            file.retire();
+            INSTANCES.give_back(ep);
+        })
+    })();
+    match made {
+        Ok(()) => Ok(epfd),
+        Err(errno) => {
+            let _ = sys::close(epfd);
+            Err(errno)
+        }
+    }
+}
+
+/// The instance behind a descriptor, pinned. EBADF for a closed number, EINVAL for anything but an instance.
+pub fn find(epfd: c_int) -> Result<Pinned, Errno> {
+    match descriptors::known(epfd).and_then(File::eventpoll) {
+        Some(ep) => ep.pin().ok_or(Errno::EBADF),
+        None if sys::is_open(epfd) => Err(Errno::EINVAL),
+        None => Err(Errno::EBADF),
+    }
+}
+
+/// An instance that cannot go away while this lives.
+#[derive(Debug)]
+pub struct Pinned(&'static Eventpoll);
+
+impl std::ops::Deref for Pinned {
+    type Target = &'static Eventpoll;
+
+    fn deref(&self) -> &&'static Eventpoll {
+        &self.0
+    }
+}
+
+impl Drop for Pinned {
+    fn drop(&mut self) {
+        self.0.unpin();
+    }
+}
+
+impl Pinned {
+    /// Gives up the guard, not the pin: for a wait, which must own nothing that needs dropping while it sleeps.
+    pub fn into_raw(self) -> &'static Eventpoll {
+        let ep = self.0;
+        std::mem::forget(self);
+        ep
+    }
+}
+
+impl Eventpoll {
+    /// One more user, unless the instance is gone.
+    pub fn pin(&'static self) -> Option<Pinned> {
+        self.pins.fetch_update(AcqRel, Relaxed, |pins| (pins > 0).then_some(pins + 1)).ok().map(|_| Pinned(self))
+    }
+
+    /// One user less; the last one gives the record back.
+    pub fn unpin(&'static self) {
+        if self.pins.fetch_sub(1, AcqRel) == 1 {
+            descriptors::disown_internal(&self.signal);
+            if let Some(inbox) = self.inbox.get() {
+                while let Some(item) = inbox.pop() {
+                    item.leave_inbox();
+                    item.unpin();
+                }
+            }
+            self.file.set(None);
+            self.look_at_all.store(false, Relaxed);
+            INSTANCES.give_back(self);
+        }
+    }
+
+    /// The instance's state.
+    #[inline]
+    pub fn lock(&self) -> Guard<'_, EpState> {
+        self.lock.lock()
+    }
+
+    /// The instance's state, if nobody has it.
+    pub fn try_lock(&self) -> Option<Guard<'_, EpState>> {
+        self.lock.try_lock()
+    }
+
+    /// The description of its descriptor.
+    pub fn file(&self) -> Option<&'static File> {
+        self.file.get()
+    }
+
+    /// A number of its descriptor.
+    pub fn number(&self) -> c_int {
+        self.number.load(Relaxed)
+    }
+
+    /// Its descriptor is known by another number from now on.
+    pub fn set_number(&self, epfd: c_int) {
+        self.number.store(epfd, Relaxed);
+    }
+
+    /// The write end of its pipe.
+    pub fn signal(&self) -> &AtomicI32 {
+        &self.signal
+    }
+
+    /// Marks the thread that goes to sleep on the set, for witnesses; `None` when it is back. Under the lock.
+    pub fn set_blocked(&self, sleeper: Option<&'static Sleeper>) {
+        self.blocked.set_in_order(sleeper);
+    }
+
+    /// Whether the poller must look around before it sleeps.
+    pub fn has_mail(&self) -> bool {
+        self.look_at_all.load(SeqCst) || self.inbox.get().is_some_and(|inbox| !inbox.is_empty())
+    }
+
+    /// Leaves word that a registration is to be looked at, and wakes the poller if it would sleep through it. Takes no lock;
+    /// in a signal handler it does not even touch the queue, which the interrupted code may be halfway through.
+    pub fn notice(&self, item: &'static Epitem, in_handler: bool, urgent: bool) {
+        if in_handler {
+            self.look_at_all.store(true, SeqCst);
+        } else if item.enter_inbox() {
+            item.pin();
+            if self.inbox.get().is_none_or(|inbox| inbox.push(item).is_err()) {
+                item.leave_inbox();
+                item.unpin();
+                self.look_at_all.store(true, SeqCst);
+            }
+        }
+        if urgent && let Some(sleeper) = self.blocked.get_in_order() {
+            sleeper.kick();
+        }
+    }
+
+    /// Takes in what was left in the inbox. Nobody may be in poll on the set.
+    pub fn absorb(&self, st: &mut EpState) {
+        debug_assert!(st.poller.is_none());
+        if let Some(inbox) = self.inbox.get() {
+            while let Some(item) = inbox.pop() {
+                item.leave_inbox();
+                st.refresh(item);
+                item.unpin();
+            }
+        }
+        let starved = std::mem::take(&mut st.starved);
+        if self.look_at_all.swap(false, SeqCst) || starved {
+            for index in 0..st.interest.len() {
+                let item = st.interest[index];
+                st.refresh(item);
+            }
+        }
+    }
+
+    /// Brings a registration that changed into force: at once, or by the poller if it sleeps on the set now.
+    pub fn apply(&'static self, st: &mut EpState, item: &'static Epitem) {
+        if let Some(poller) = st.poller {
+            self.notice(item, false, false);
+            poller.kick();
+        } else {
+            st.refresh(item);
+            nested::attend(self, st);
+        }
+    }
+
+    /// A thread in a wait went away without coming back: cancelled, or out of a signal handler by `siglongjmp`.
+    pub fn desert(&'static self, sleeper: &'static Sleeper) {
+        self.lock().leave(self, sleeper);
+        self.finish_wait();
+    }
+
+    /// A wait is over: lets go of the instance, and of its registrations if its descriptor was closed meanwhile (W11).
+    pub fn finish_wait(&'static self) {
+        let over = {
+            let st = self.lock();
+            st.closed && st.waiters.is_empty()
+        };
+        if over {
+            control::clear(self);
+        }
+        self.unpin();
+    }
+
+    /// The descriptor is closed: the registrations go, now or with the last wait.
+    pub fn close(&'static self) {
+        let waits = {
+            let mut st = self.lock();
+            st.closed = true;
+            !st.waiters.is_empty()
+        };
+        if !waits {
+            control::clear(self);
+        }
+        self.unpin();
+    }
+
+    /// Puts a thread on the wait queue.
+    pub fn join(&'static self, sleeper: &'static Sleeper) -> Result<(), Errno> {
+        let mut st = self.lock();
+        st.waiters.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+        st.set.reserve_wake()?;
+        st.waiters.push(sleeper);
+        sleeper.waits_on.set(Some(self));
+        Ok(())
+    }
+
+    /// Every lock of every instance, for fork.
+    pub fn lock_all_for_fork() {
+        INSTANCES.lock_for_fork(|ep| ep.lock.lock_for_fork());
+    }
+
+    /// # Safety
+    /// As for [`Lock::unlock_after_fork`].
+    pub unsafe fn unlock_all_after_fork() {
+        // SAFETY: the caller answers for it.
+        unsafe { INSTANCES.unlock_after_fork(|ep| ep.lock.unlock_after_fork()) }
+    }
+
+    /// Every instance, in use or not.
+    pub fn for_each(visit: impl FnMut(&'static Eventpoll)) {
+        INSTANCES.for_each(visit);
+    }
+
+    /// In a forked child: no other thread waits, no watcher runs, and the pipe is the parent's, so it gets a new one under the
+    /// same numbers (D5).
+    pub fn reset_all_after_fork() {
+        INSTANCES.for_each(Eventpoll::reset_after_fork);
+    }
+
+    fn reset_after_fork(&'static self) {
+        if self.pins.load(Relaxed) == 0 {
+            return;
+        }
+        let mut st = self.lock();
+        let abandoned = st.waiters.len();
+        st.waiters.clear();
+        st.poller = None;
+        self.set_blocked(None);
+        for index in 0..st.interest.len() {
+            let item = st.interest[index];
+            let state = item.at(&st.held);
+            if let Home::Parked(_) = state.home.get() {
+                state.home.set(Home::Hot);
+                st.parked -= 1;
+                // The pin of the watcher that did not come along.
+                item.unpin();
+            }
+        }
+        self.look_at_all.store(true, SeqCst);
+        st.readable = false;
+        let st = &mut *st;
+        self.absorb(st);
+        nested::renew_pipe(self);
+        nested::attend(self, st);
+        for _ in 0..abandoned {
+            self.unpin();
+        }
+    }
+}
+
+impl EpState {
+    /// A recycled instance starts without a past.
+    fn become_new(&mut self) {
+        debug_assert!(self.interest.is_empty() && self.waiters.is_empty() && self.poller.is_none());
+        self.closed = false;
+        self.observed = false;
+        self.readable = false;
+        self.starved = false;
+        self.rounds = 0;
+    }
+
+    /// Makes room for one more registration everywhere, so that nothing later can fail for want of memory.
+    pub fn reserve(&mut self) -> Result<(), Errno> {
+        let count = self.interest.len() + 1;
+        self.interest.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+        self.ready.try_reserve(count).map_err(|_| Errno::ENOMEM)?;
+        self.uneasy.try_reserve(count).map_err(|_| Errno::ENOMEM)?;
+        if self.poller.is_none() {
+            self.set.reserve(count)?;
+        }
+        Ok(())
+    }
+
+    /// Takes a thread out of the wait queue, and lets the next one poll.
+    pub fn leave(&mut self, ep: &'static Eventpoll, sleeper: &'static Sleeper) {
+        sleeper.waits_on.set(None);
+        self.waiters.retain(|other| !std::ptr::eq(*other, sleeper));
+        if self.poller.is_some_and(|poller| std::ptr::eq(poller, sleeper)) {
+            self.poller = None;
+            ep.set_blocked(None);
+        }
+        if self.poller.is_none() {
+            match self.waiters.last() {
+                Some(next) => {
+                    stats::HANDOFFS.count();
+                    next.kick();
+                }
+                None => nested::attend(ep, self),
+            }
+        }
+    }
+
+    /// Brings the poll set in line with a registration: what is asked for it now, after what the witnesses saw.
+    pub fn refresh(&mut self, item: &'static Epitem) {
+        debug_assert!(self.poller.is_none());
+        let facts = item.take_facts();
+        let state = item.at(&self.held);
+        let Some(file) = item.file() else { return };
+        if !state.alive.get() || state.spent.get() || state.home.get() != Home::Hot {
+            self.set.remove(item, &self.held);
+            return;
+        }
+        let watched = state.watched(file);
+        let asked = if state.is_edge() {
+            let mut edge = state.edge.get();
+            edge.digest(file.kind(), facts);
+            state.edge.set(edge);
+            edge.asked(watched)
+        } else {
+            Some(watched)
+        };
+        match asked {
+            Some(bits) => self.starved |= !self.set.put(item, &self.held, item.via(), bits),
+            None => self.set.remove(item, &self.held),
+        }
+        if state.is_edge() {
+            self.note_unease(item);
+        }
+    }
+
+    /// Puts a registration on the uneasy list if it belongs there.
+    pub fn note_unease(&mut self, item: &'static Epitem) {
+        let state = item.at(&self.held);
+        let Some(file) = item.file() else { return };
+        if !state.uneasy.get() && state.edge.get().is_uneasy(file.kind(), state.watched(file), file.awaits_departures()) {
+            state.uneasy.set(true);
+            item.pin();
+            self.uneasy.push(item);
+        }
+    }
+
+    /// Puts a registration at the end of the ready list, if it is not on it.
+    pub fn note_ready(&mut self, item: &'static Epitem) {
+        let state = item.at(&self.held);
+        if !state.ready.replace(true) {
+            stats::ENQUEUES.count();
+            item.pin();
+            self.ready.push_back(item);
+        } else {
+            stats::DUPLICATES.count();
+        }
+    }
+}

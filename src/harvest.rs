@@ -1,0 +1,272 @@
+//! What is reported: the ready list on its way out, and what level, edge and one-shot do to it. Kernel counterpart:
+//! `ep_send_events`.
+
+use libc::{c_int, epoll_event, pollfd};
+use nix::errno::Errno;
+
+use crate::descriptors;
+use crate::epitem::{Epitem, Home};
+use crate::eventpoll::EpState;
+use crate::events::{Bits, EDGE, NVAL, ONESHOT, WRITABLE, levels};
+use crate::kind::{Arrivals, Kind};
+use crate::nested;
+use crate::poller::watch;
+use crate::sample;
+use crate::stats;
+use crate::sys;
+use crate::wait::Buffer;
+
+/// How many registrations get their second look in one poll.
+const WINDOW: usize = 64;
+
+/// Numbers that poll found closed although nobody told us.
+#[derive(Debug)]
+pub struct Vanished {
+    numbers: [c_int; 8],
+    count: usize,
+}
+
+impl Vanished {
+    /// Ends their registrations. Not under a lock. What did not fit comes up again at the next poll.
+    pub fn forget(&self) {
+        for &fd in &self.numbers[..self.count] {
+            if !sys::is_open(fd) {
+                stats::VANISHED.count();
+                descriptors::forget(fd);
+            }
+        }
+    }
+}
+
+/// Puts what the last poll found on the ready list.
+pub fn collect(st: &mut EpState) -> Vanished {
+    let mut vanished = Vanished { numbers: [-1; 8], count: 0 };
+    let mut slot = 0;
+    while let Some((at, item, bits)) = st.set.next_fired(slot) {
+        slot = at;
+        if bits & NVAL != 0 {
+            if vanished.count < vanished.numbers.len() {
+                vanished.numbers[vanished.count] = item.via();
+                vanished.count += 1;
+            }
+            continue;
+        }
+        st.note_ready(item);
+    }
+    st.set.count_silence();
+    vanished
+}
+
+/// Reports what is ready, oldest first, and answers with the number of events. EFAULT, with nothing lost, when there is
+/// something to report and no address to report it to (W1).
+pub fn deliver(st: &mut EpState, buffer: Buffer) -> Result<usize, Errno> {
+    let mut turns = st.ready.len();
+    let mut reported = 0;
+    let mut looked = 0;
+    while turns > 0 && reported < buffer.max {
+        if looked == 0 {
+            looked = look_again(st, turns.min(WINDOW));
+        }
+        let Some(item) = st.ready.pop_front() else { break };
+        turns -= 1;
+        looked -= 1;
+        let state = item.at(&st.held);
+        let wanted = state.alive.get() && !state.spent.get() && state.home.get() == Home::Hot;
+        let bits = if wanted { reportable(st, item) } else { 0 };
+        let state = item.at(&st.held);
+        if bits == 0 {
+            stats::STALE.count();
+            state.ready.set(false);
+            item.unpin();
+            continue;
+        }
+        if buffer.events.is_null() {
+            st.ready.push_front(item);
+            return Err(Errno::EFAULT);
+        }
+        let event = epoll_event { events: u32::from(bits), u64: state.data.get() };
+        // SAFETY: `reported < max`, and the caller of the wait answers for an array of `max` events.
+        unsafe { buffer.events.add(reported).write_unaligned(event) };
+        reported += 1;
+        if reported_as_registered(st, item) {
+            st.ready.push_back(item);
+        } else {
+            item.at(&st.held).ready.set(false);
+            item.unpin();
+        }
+    }
+    Ok(reported)
+}
+
+/// Fetches the levels of the bits that were not polled, for the next registrations in line: an event carries every bit of its
+/// mask that is high at the time of the report (W4).
+fn look_again(st: &mut EpState, window: usize) -> usize {
+    let mut again = [pollfd { fd: -1, events: 0, revents: 0 }; WINDOW];
+    let mut owners: [Option<&'static Epitem>; WINDOW] = [None; WINDOW];
+    let mut n = 0;
+    for &item in st.ready.iter().take(window) {
+        let state = item.at(&st.held);
+        let polled = st.set.revents(item, &st.held);
+        state.level.set(polled);
+        let Some(file) = item.file() else { continue };
+        let watched = state.watched(file);
+        if polled != 0 && state.is_edge() && state.edge.get().quiet() & watched != 0 {
+            again[n] = pollfd { fd: item.via(), events: watched.cast_signed(), revents: 0 };
+            owners[n] = Some(item);
+            n += 1;
+        }
+    }
+    if n > 0 {
+        sys::look(&mut again[..n]);
+        for (entry, owner) in again.iter().zip(&owners[..n]) {
+            if let Some(item) = owner {
+                item.at(&st.held).level.set(entry.revents.cast_unsigned() & !NVAL);
+            }
+        }
+    }
+    window
+}
+
+/// The bits to report of a registration whose turn has come; none if its level is gone (W7) or is no edge.
+fn reportable(st: &mut EpState, item: &'static Epitem) -> Bits {
+    let state = item.at(&st.held);
+    let Some(file) = item.file() else { return 0 };
+    let level = state.level.get() & state.watched(file);
+    let bits = level & levels(state.events.get());
+    if bits != 0 && file.eventpoll().is_some_and(|inner| !nested::is_ready(inner)) {
+        return 0;
+    }
+    if !state.is_edge() {
+        return bits;
+    }
+    let mut edge = state.edge.get();
+    let is_edge = edge.report(level, || sample::arrivals(file, item.via()));
+    state.edge.set(edge);
+    if is_edge
+        && edge.quiet() & WRITABLE != 0
+        && let Some(outgoing) = sample::outgoing(file.kind(), item.via())
+    {
+        file.note_outgoing(outgoing);
+    }
+    st.refresh(item);
+    if is_edge { bits } else { 0 }
+}
+
+/// What a report does to the registration; true if it stays on the ready list, as level-triggered ones do (W3).
+fn reported_as_registered(st: &mut EpState, item: &'static Epitem) -> bool {
+    let state = item.at(&st.held);
+    let events = state.events.get();
+    if events & ONESHOT != 0 {
+        state.spent.set(true);
+        st.set.remove(item, &st.held);
+        return false;
+    }
+    events & EDGE == 0
+}
+
+/// Whether anything on the ready list would be reported by a wait now. Reports nothing and changes nothing that matters.
+pub fn anything(st: &mut EpState) -> bool {
+    let mut turns = st.ready.len();
+    let mut looked = 0;
+    let mut any = false;
+    while turns > 0 {
+        if looked == 0 {
+            looked = look_again(st, turns.min(WINDOW));
+        }
+        let Some(item) = st.ready.pop_front() else { break };
+        turns -= 1;
+        looked -= 1;
+        let state = item.at(&st.held);
+        let wanted = state.alive.get() && !state.spent.get() && state.home.get() == Home::Hot;
+        let edge = state.edge.get();
+        if wanted && reportable(st, item) != 0 {
+            item.at(&st.held).edge.set(edge);
+            st.refresh(item);
+            st.ready.push_back(item);
+            any = true;
+        } else {
+            item.at(&st.held).ready.set(false);
+            item.unpin();
+        }
+    }
+    any
+}
+
+/// Looks behind the quiet bits of the uneasy registrations: has something arrived, or a level fallen, that nobody told us of?
+pub fn sample(st: &mut EpState) {
+    let mut index = 0;
+    while let Some(&item) = st.uneasy.get(index) {
+        let state = item.at(&st.held);
+        let mut edge = state.edge.get();
+        let file = item.file().filter(|file| {
+            let here = state.alive.get() && !state.spent.get() && state.home.get() == Home::Hot && state.is_edge();
+            here && edge.is_uneasy(file.kind(), state.watched(file), file.awaits_departures())
+        });
+        let Some(file) = file else {
+            state.uneasy.set(false);
+            st.uneasy.swap_remove(index);
+            item.unpin();
+            continue;
+        };
+        stats::SAMPLES.count();
+        if file.kind().arrivals() == Arrivals::Unknown {
+            edge.doubted(sys::now());
+        } else if let Some(count) = sample::arrivals(file, item.via()) {
+            edge.counted(count);
+        }
+        if edge.wants_look() {
+            edge.looked(sys::level(item.via(), state.watched(file)));
+        }
+        state.edge.set(edge);
+        departures(file, item);
+        st.refresh(item);
+        index += 1;
+    }
+}
+
+fn departures(file: &'static crate::file::File, item: &Epitem) {
+    if file.awaits_departures()
+        && let Some(outgoing) = sample::outgoing(file.kind(), item.via())
+        && outgoing < file.note_outgoing(outgoing)
+    {
+        file.tell(crate::edge::DEPARTED);
+    }
+}
+
+/// A poll of one silent descriptor costs some fifty nanoseconds, waking one from a watcher some twelve microseconds: after
+/// this many silent polls the descriptor has cost what parking it would have cost (rent or buy).
+const PARK_AFTER: u16 = 256;
+/// Sets up to this size are polled as they are, without a second thread in the program.
+const PARK_ABOVE: usize = 64;
+/// Parking wakes a watcher, so it is done for many at a time.
+const PARK_BATCH: usize = 32;
+
+/// Hands registrations that were silent for long to the watchers.
+pub fn park_silent(st: &mut EpState) {
+    st.rounds += 1;
+    if st.rounds < 32 || st.set.len() <= PARK_ABOVE {
+        return;
+    }
+    st.rounds = 0;
+    let silent = |st: &EpState| st.set.silent_for(PARK_AFTER).filter(|item| may_park(st, item)).count();
+    if silent(st) < PARK_BATCH {
+        return;
+    }
+    let mut batch: [Option<&'static Epitem>; WINDOW] = [None; WINDOW];
+    loop {
+        batch.fill(None);
+        for (place, item) in batch.iter_mut().zip(st.set.silent_for(PARK_AFTER).filter(|item| may_park(st, item))) {
+            *place = Some(item);
+        }
+        let parked = watch::park(st, batch.iter().flatten().copied());
+        if parked < WINDOW {
+            return;
+        }
+    }
+}
+
+/// Exclusive registrations and nested instances are better polled where they are waited for.
+fn may_park(st: &EpState, item: &Epitem) -> bool {
+    item.at(&st.held).events.get() & crate::events::EXCLUSIVE == 0
+        && item.file().is_some_and(|file| file.kind() != Kind::Epoll)
+}

@@ -1,0 +1,274 @@
+//! What an open file description is, as far as its edges differ, and whether epoll takes it at all (T3).
+
+use libc::{c_int, stat};
+use nix::errno::Errno;
+
+use crate::events::{READABLE, WRITABLE};
+use crate::sys;
+
+/// Kinds of open file descriptions with their own rules of arrival.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Kind {
+    /// Not looked at yet: only edge-triggered registrations need to know.
+    Unidentified,
+    /// One of our own instances.
+    Epoll,
+    /// Either end of an anonymous pipe.
+    Pipe,
+    /// A named pipe, whose other side may come back after a hang-up.
+    Fifo,
+    /// TCP, connected or on the way.
+    Tcp,
+    /// TCP, listening.
+    TcpListener,
+    /// UDP, v4 or v6.
+    Udp,
+    /// A unix stream socket.
+    UnixStream,
+    /// A unix sequenced-packet socket.
+    UnixSeqpacket,
+    /// A unix datagram socket.
+    UnixDgram,
+    /// A unix stream or sequenced-packet socket, listening.
+    UnixListener,
+    /// eventfd(2).
+    Eventfd,
+    /// eventfd(2) with EFD_SEMAPHORE.
+    EventfdSemaphore,
+    /// timerfd_create(2).
+    Timerfd,
+    /// signalfd(2).
+    Signalfd,
+    /// inotify(7).
+    Inotify,
+    /// pidfd_open(2).
+    Pidfd,
+    /// A terminal or pseudo-terminal, either side.
+    Tty,
+    /// Anything else that can be polled.
+    Other,
+}
+
+/// Where the number of arrivals on a description can be read off, for "was there one since I looked" (E1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arrivals {
+    /// The kernel counts bytes received, whoever reads them.
+    Received,
+    /// Bytes queued now, plus those the witnesses saw taken.
+    Queued,
+    /// Connections waiting now, plus those the witnesses saw accepted.
+    Backlog,
+    /// Receive memory in use: it grows with every datagram.
+    Memory,
+    /// Nothing counts, but a program's own calls are the only way to another edge.
+    Witnessed,
+    /// Nothing counts, and anybody may add to it.
+    Unknown,
+}
+
+impl Kind {
+    /// The kind's source of arrivals.
+    pub const fn arrivals(self) -> Arrivals {
+        match self {
+            Kind::Tcp => Arrivals::Received,
+            Kind::Pipe | Kind::Fifo | Kind::UnixStream | Kind::UnixSeqpacket | Kind::Inotify | Kind::Tty => Arrivals::Queued,
+            Kind::TcpListener => Arrivals::Backlog,
+            Kind::Udp => Arrivals::Memory,
+            Kind::Epoll | Kind::Eventfd | Kind::EventfdSemaphore | Kind::Timerfd | Kind::Pidfd => Arrivals::Witnessed,
+            Kind::Unidentified | Kind::UnixDgram | Kind::UnixListener | Kind::Signalfd | Kind::Other => Arrivals::Unknown,
+        }
+    }
+
+    /// A unix socket that carries data: its queue towards the peer shows when the peer reads.
+    pub const fn is_unix_data(self) -> bool {
+        matches!(self, Kind::UnixStream | Kind::UnixSeqpacket | Kind::UnixDgram)
+    }
+
+    /// Connection-oriented sockets, where the peer's shutdown wakes every registration whatever its mask.
+    pub const fn has_peer_shutdown(self) -> bool {
+        matches!(self, Kind::Tcp | Kind::UnixStream | Kind::UnixSeqpacket)
+    }
+
+    /// Whether a hang-up is the end: nothing can become ready after it on this description, unless it is connected anew.
+    pub const fn hangup_is_final(self) -> bool {
+        matches!(self, Kind::Pipe | Kind::Tcp | Kind::UnixStream | Kind::UnixSeqpacket | Kind::Tty | Kind::Pidfd)
+    }
+
+    /// The kind behind its number.
+    pub const fn from_u8(value: u8) -> Kind {
+        const ALL: [Kind; 19] = [
+            Kind::Unidentified,
+            Kind::Epoll,
+            Kind::Pipe,
+            Kind::Fifo,
+            Kind::Tcp,
+            Kind::TcpListener,
+            Kind::Udp,
+            Kind::UnixStream,
+            Kind::UnixSeqpacket,
+            Kind::UnixDgram,
+            Kind::UnixListener,
+            Kind::Eventfd,
+            Kind::EventfdSemaphore,
+            Kind::Timerfd,
+            Kind::Signalfd,
+            Kind::Inotify,
+            Kind::Pidfd,
+            Kind::Tty,
+            Kind::Other,
+        ];
+        if (value as usize) < ALL.len() { ALL[value as usize] } else { Kind::Other }
+    }
+}
+
+const PROC_SUPER_MAGIC: i64 = 0x9fa0;
+const SYSFS_MAGIC: i64 = 0x6265_6572;
+const CGROUP2_SUPER_MAGIC: i64 = 0x6367_7270;
+const PID_FS_MAGIC: i64 = 0x5049_4446;
+const PIPEFS_MAGIC: i64 = 0x5049_5045;
+
+/// Whether epoll takes the description: EPERM where the file has no poll of its own (T3), EBADF for an O_PATH one.
+pub fn may_be_watched(fd: c_int, stat: &stat) -> Result<(), Errno> {
+    match stat.st_mode & libc::S_IFMT {
+        libc::S_IFDIR | libc::S_IFBLK | libc::S_IFREG | libc::S_IFLNK if is_path_only(fd) => Err(Errno::EBADF),
+        libc::S_IFDIR | libc::S_IFBLK => Err(Errno::EPERM),
+        libc::S_IFREG => regular_file(fd),
+        libc::S_IFCHR if memory_device(stat) => Err(Errno::EPERM),
+        _ => Ok(()),
+    }
+}
+
+fn is_path_only(fd: c_int) -> bool {
+    sys::fcntl(fd, libc::F_GETFL, 0).is_ok_and(|flags| flags & libc::O_PATH != 0)
+}
+
+/// The devices of major 1 that have no poll: mem, null, port, zero, full and urandom. `/dev/random` and `/dev/kmsg` have.
+fn memory_device(stat: &stat) -> bool {
+    libc::major(stat.st_rdev) == 1 && matches!(libc::minor(stat.st_rdev), 1..=5 | 7 | 9)
+}
+
+/// Only pseudo file systems have regular files that can be polled.
+fn regular_file(fd: c_int) -> Result<(), Errno> {
+    match sys::filesystem(fd)? {
+        SYSFS_MAGIC | CGROUP2_SUPER_MAGIC | PID_FS_MAGIC => Ok(()),
+        PROC_SUPER_MAGIC => {
+            // A file without poll shows all four bits at once; mounts, mdstat and the like do not. Those which do are
+            // pollable for epoll if they are not a process's own.
+            let all = READABLE & !(libc::EPOLLRDBAND | libc::EPOLLMSG) as u16 | WRITABLE & !libc::EPOLLWRBAND as u16;
+            if sys::level(fd, all) & all != all {
+                return Ok(());
+            }
+            let mut buffer = [0; 64];
+            let link = sys::descriptor_link(fd, &mut buffer)?;
+            let of_process = link.strip_prefix(b"/proc/").is_some_and(|rest| rest.first().is_some_and(u8::is_ascii_digit));
+            if of_process { Err(Errno::EPERM) } else { Ok(()) }
+        }
+        _ => Err(Errno::EPERM),
+    }
+}
+
+/// Finds out what the description is. A few system calls: for edge-triggered registrations only.
+pub fn identify(fd: c_int) -> Kind {
+    let Ok(stat) = sys::fstat(fd) else { return Kind::Other };
+    match stat.st_mode & libc::S_IFMT {
+        libc::S_IFSOCK => socket(fd),
+        libc::S_IFIFO if sys::filesystem(fd) == Ok(PIPEFS_MAGIC) => Kind::Pipe,
+        libc::S_IFIFO => Kind::Fifo,
+        libc::S_IFCHR if sys::ioctl_int(fd, libc::TIOCGPGRP).is_ok() || is_terminal(fd) => Kind::Tty,
+        libc::S_IFREG if sys::filesystem(fd) == Ok(PID_FS_MAGIC) => Kind::Pidfd,
+        0 => anonymous(fd),
+        _ => Kind::Other,
+    }
+}
+
+fn is_terminal(fd: c_int) -> bool {
+    // TIOCGPTN answers on a pseudo-terminal's master, TIOCOUTQ on every terminal.
+    sys::ioctl_int(fd, libc::TIOCOUTQ).is_ok()
+}
+
+fn socket(fd: c_int) -> Kind {
+    let option = |name: c_int| {
+        let mut value: c_int = 0;
+        sys::getsockopt(fd, libc::SOL_SOCKET, name, &mut value).map_or(-1, |_| value)
+    };
+    let listening = option(libc::SO_ACCEPTCONN) == 1;
+    match (option(libc::SO_DOMAIN), option(libc::SO_TYPE)) {
+        (libc::AF_INET | libc::AF_INET6, libc::SOCK_STREAM) if option(libc::SO_PROTOCOL) == libc::IPPROTO_TCP => {
+            if listening { Kind::TcpListener } else { Kind::Tcp }
+        }
+        (libc::AF_INET | libc::AF_INET6, libc::SOCK_DGRAM) => Kind::Udp,
+        (libc::AF_UNIX, libc::SOCK_STREAM | libc::SOCK_SEQPACKET) if listening => Kind::UnixListener,
+        (libc::AF_UNIX, libc::SOCK_STREAM) => Kind::UnixStream,
+        (libc::AF_UNIX, libc::SOCK_SEQPACKET) => Kind::UnixSeqpacket,
+        (libc::AF_UNIX, libc::SOCK_DGRAM) => Kind::UnixDgram,
+        _ => Kind::Other,
+    }
+}
+
+/// The kinds that live on the anonymous inode. Probed by what only they answer where `/proc` cannot be asked.
+fn anonymous(fd: c_int) -> Kind {
+    let mut buffer = [0; 64];
+    match sys::descriptor_link(fd, &mut buffer) {
+        Ok(b"anon_inode:[eventfd]") if is_semaphore(fd) => Kind::EventfdSemaphore,
+        Ok(b"anon_inode:[eventfd]") => Kind::Eventfd,
+        Ok(b"anon_inode:[timerfd]") => Kind::Timerfd,
+        Ok(b"anon_inode:[signalfd]") => Kind::Signalfd,
+        Ok(b"anon_inode:inotify") => Kind::Inotify,
+        Ok(b"anon_inode:[pidfd]") => Kind::Pidfd,
+        Ok(_) => Kind::Other,
+        Err(_) if sys::is_timer(fd) => Kind::Timerfd,
+        Err(_) if sys::ioctl_int(fd, libc::FIONREAD).is_ok() => Kind::Inotify,
+        Err(_) => Kind::Other,
+    }
+}
+
+fn is_semaphore(fd: c_int) -> bool {
+    let mut path = crate::log::Line::<40>::new();
+    path.text("/proc/self/fdinfo/").number(i64::from(fd)).text("\0");
+    let mut buffer = [0; 256];
+    let Ok(text) = sys::read_file(path.as_bytes(), &mut buffer) else { return false };
+    text.split(|&byte| byte == b'\n').any(|line| {
+        line.strip_prefix(b"eventfd-semaphore:").is_some_and(|value| value.trim_ascii() == b"1")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_survive_the_trip_through_a_byte() {
+        for value in 0..=Kind::Other as u8 {
+            assert_eq!(Kind::from_u8(value) as u8, value);
+        }
+    }
+
+    #[test]
+    fn descriptors_are_told_apart() {
+        // SAFETY: plain creation of descriptors; they live until the test process ends.
+        unsafe {
+            let mut pair = [0; 2];
+            assert_eq!(libc::pipe(pair.as_mut_ptr()), 0);
+            assert_eq!(identify(pair[0]), Kind::Pipe);
+            for (kind, expected) in [
+                (libc::SOCK_STREAM, Kind::UnixStream),
+                (libc::SOCK_DGRAM, Kind::UnixDgram),
+                (libc::SOCK_SEQPACKET, Kind::UnixSeqpacket),
+            ] {
+                assert_eq!(libc::socketpair(libc::AF_UNIX, kind, 0, pair.as_mut_ptr()), 0);
+                assert_eq!(identify(pair[0]), expected);
+            }
+            let tcp = libc::socket(libc::AF_INET, libc::SOCK_STREAM, 0);
+            assert_eq!(identify(tcp), Kind::Tcp);
+            assert_eq!(libc::listen(tcp, 1), 0);
+            assert_eq!(identify(tcp), Kind::TcpListener);
+            assert_eq!(identify(libc::socket(libc::AF_INET6, libc::SOCK_DGRAM, 0)), Kind::Udp);
+            assert_eq!(identify(libc::eventfd(0, 0)), Kind::Eventfd);
+            assert_eq!(identify(libc::eventfd(0, libc::EFD_SEMAPHORE)), Kind::EventfdSemaphore);
+            assert_eq!(identify(libc::timerfd_create(libc::CLOCK_MONOTONIC, 0)), Kind::Timerfd);
+            assert_eq!(identify(libc::inotify_init1(0)), Kind::Inotify);
+            assert_eq!(identify(libc::posix_openpt(libc::O_RDWR | libc::O_NOCTTY)), Kind::Tty);
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! The rooms of the launcher, in the order a command line goes through them:
+//! `options` (what was asked) → `library` (where libepolyfill.so is) → `program` (what would run, and whether it can be served, with
+//! `script`, `elf` and `privilege`) → `refuse` (the seccomp filter) → `launch` (environment and exec). `demo` runs the launcher itself
+//! as the program. Every failure is a `Failure`: one line on stderr and an exit code as env(1) gives it.
+
+// Without the entry point, which test builds leave to the test harness, nothing in here has a caller.
+#![cfg_attr(test, allow(dead_code))]
+
+mod demo;
+mod elf;
+mod failure;
+mod launch;
+mod library;
+mod options;
+mod privilege;
+mod program;
+mod refuse;
+mod script;
+
+use failure::Failure;
+use options::{Options, Wish};
+use std::ffi::OsString;
+use std::io::Write;
+
+/// Does what the command line asks and returns the exit code; when that is to become a program, it returns only on failure.
+pub fn run(words: Vec<OsString>) -> i32 {
+    match obey(words) {
+        Ok(()) => 0,
+        Err(failure) => {
+            // A closed stderr is no reason to fail differently.
+            let _ = writeln!(std::io::stderr(), "epolyfill: {}", failure.sentence);
+            failure.code
+        }
+    }
+}
+
+fn obey(words: Vec<OsString>) -> Result<(), Failure> {
+    if words.first().is_some_and(|word| word == demo::WORKER) {
+        return demo::work(&words[1..]);
+    }
+    let options = options::parse(words)?;
+    match options.wish {
+        Wish::Help => say(&options::help()),
+        Wish::Version => say(concat!("epolyfill ", env!("CARGO_PKG_VERSION"), "\n")),
+        Wish::Demo => demo::run(&options),
+        Wish::Check => check(&options),
+        Wish::Launch => launch::launch(&options),
+    }
+}
+
+/// `--check`: one sentence on stdout when the program can be served, a failure when it cannot.
+fn check(options: &Options) -> Result<(), Failure> {
+    let library = library::find()?;
+    let program = program::find(&options.program[0])?;
+    let served = program::judge(&program, &library, options.no_kernel_epoll)?;
+    say(&format!("{served}\n"))
+}
+
+/// Writes to stdout; a full disk behind it is a failure, not a panic.
+fn say(text: &str) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .map_err(|error| Failure::own(format!("cannot write to standard output: {error}")))
+}

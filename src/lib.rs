@@ -1,0 +1,85 @@
+//! epolyfill: Linux epoll on top of `poll(2)`, as a C-ABI shared library that takes libc's place by `LD_PRELOAD` or by linking.
+//!
+//! # One way through the house
+//!
+//! ```text
+//!  symbol ───► instance ───► item ───► file ───► poll ───► ready list ───► harvest ───► caller's events[]
+//! (symbols/)  (eventpoll)  (epitem)  (file,     (pollset,  (eventpoll)    (harvest,
+//!                                     fdtable)   wait,                     edge)
+//!                                                poller/)
+//! ```
+//!
+//! A registration (`epitem`) ties one number of one open file description (`file`) to one instance (`eventpoll`). The thread
+//! that waits polls the instance's poll set (`pollset`) itself; registrations that were silent for long are with watcher threads
+//! (`poller/watch`). `edge` decides which levels are news, from what `sample` counts and what the witnesses saw (`witness`, told
+//! by the transfer calls in `symbols/transfers`).
+//!
+//! # Locking
+//!
+//! Locks are taken in this order, and none is held across a sleep:
+//!
+//! 1. `nested::LINKS`: one thread at a time adds links between instances, or two could close a cycle together.
+//! 2. `file::Graph`, one per description: its numbers and its registrations. Held alone by the descriptor calls; never two at
+//!    once.
+//! 3. `eventpoll::EpState`, one per instance: everything a wait works on. An outer instance's lock may be held when an inner
+//!    one's is taken (the links have no cycle), never the other way round.
+//! 4. `watch::Mail`, one per watcher: notes to it.
+//! 5. The pools' free lists.
+//!
+//! What takes no lock: the lookup in `fdtable`; a witness, which leaves facts in atomics and lets whoever has the graph deliver
+//! them; the inbox of an instance; a kick. So `read`, `write` and the like never wait for us, and work in signal handlers. A
+//! `close` in a signal handler that interrupted this library is settled when the interrupted code lets go of its last lock.
+//!
+//! # Rooms
+//!
+//! | room | job |
+//! |---|---|
+//! | `symbols/` | what the dynamic linker binds |
+//! | `capi` | the functions of `epolyfill.h` |
+//! | `sys`, `next` | the ways out: raw system calls, and the next definition of a symbol |
+//! | `eventpoll`, `epitem`, `control` | an instance; a registration; what control calls do to them |
+//! | `wait`, `waitq`, `harvest` | the waiting thread; how threads sleep and are woken; what is reported |
+//! | `pollset`, `poller/` | the array poll works on; watcher threads |
+//! | `fdtable`, `file`, `descriptors` | numbers; open file descriptions; close and dup |
+//! | `kind`, `edge`, `sample`, `witness` | what a description is; what an edge is; how arrivals are counted and seen |
+//! | `nested`, `observer` | instances inside others; poll and select on an epoll descriptor |
+//! | `process` | start-up, fork, exit |
+//! | `lock`, `pool`, `events`, `options`, `stats`, `log` | tools |
+
+#![warn(missing_docs)]
+
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+compile_error!("epolyfill knows the calling conventions of x86_64 and aarch64 only");
+#[cfg(not(target_os = "linux"))]
+compile_error!("epolyfill stands in front of Linux's epoll");
+#[cfg(all(not(panic = "abort"), not(debug_assertions), not(test)))]
+compile_error!("a panic must not cross into the program: build with panic = \"abort\"");
+
+pub mod capi;
+mod control;
+mod descriptors;
+mod edge;
+mod epitem;
+mod eventpoll;
+mod events;
+mod fdtable;
+mod file;
+mod harvest;
+mod kind;
+mod lock;
+mod log;
+mod nested;
+mod next;
+mod observer;
+mod options;
+mod poller;
+mod pollset;
+mod pool;
+mod process;
+mod sample;
+mod stats;
+mod symbols;
+mod sys;
+mod wait;
+mod waitq;
+mod witness;

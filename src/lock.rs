@@ -1,0 +1,165 @@
+//! A small futex lock that knows when its holder was interrupted by a signal handler.
+//!
+//! std's mutex ends in libc's `syscall`, which is ours, and cannot be reset in a forked child; parking_lot brings
+//! thread-locals with destructors. Sections under these locks are short and never sleep (see the locking section of
+//! `lib.rs`).
+
+use std::cell::{Cell, UnsafeCell};
+use std::ops::{Deref, DerefMut};
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+
+use crate::sys;
+
+const FREE: u32 = 0;
+const HELD: u32 = 1;
+const CONTENDED: u32 = 2;
+
+thread_local! {
+    /// How many of our locks the thread holds. A hook that finds it above zero runs in a signal handler that interrupted
+    /// this library, and must take no lock. No destructor: it is read in signal handlers and at thread exit.
+    static DEPTH: Cell<u32> = const { Cell::new(0) };
+}
+
+/// Whether the calling thread is inside this library already, which can only be so in a signal handler.
+pub fn interrupted() -> bool {
+    DEPTH.with(Cell::get) > 0
+}
+
+/// A value and the lock that protects it.
+#[derive(Debug)]
+pub struct Lock<T> {
+    word: AtomicU32,
+    value: UnsafeCell<T>,
+}
+
+// SAFETY: the value is reached only through a guard, of which there is one at a time.
+unsafe impl<T: Send> Sync for Lock<T> {}
+
+/// The right to use the value, until dropped.
+#[derive(Debug)]
+pub struct Guard<'a, T> {
+    lock: &'a Lock<T>,
+}
+
+impl<T> Lock<T> {
+    /// A free lock.
+    pub const fn new(value: T) -> Self {
+        Lock { word: AtomicU32::new(FREE), value: UnsafeCell::new(value) }
+    }
+
+    /// Waits for the lock. Sections are short, so it spins a little before it sleeps.
+    #[inline]
+    pub fn lock(&self) -> Guard<'_, T> {
+        DEPTH.with(|depth| depth.set(depth.get() + 1));
+        if self.word.compare_exchange(FREE, HELD, Acquire, Relaxed).is_err() {
+            self.lock_contended();
+        }
+        Guard { lock: self }
+    }
+
+    #[cold]
+    fn lock_contended(&self) {
+        for _ in 0..100 {
+            if self.word.load(Relaxed) == FREE && self.word.compare_exchange(FREE, HELD, Acquire, Relaxed).is_ok() {
+                return;
+            }
+            std::hint::spin_loop();
+        }
+        while self.word.swap(CONTENDED, Acquire) != FREE {
+            sys::futex_wait(&self.word, CONTENDED, None);
+        }
+    }
+
+    /// Takes the lock if nobody has it.
+    pub fn try_lock(&self) -> Option<Guard<'_, T>> {
+        DEPTH.with(|depth| depth.set(depth.get() + 1));
+        if self.word.compare_exchange(FREE, HELD, Acquire, Relaxed).is_ok() {
+            return Some(Guard { lock: self });
+        }
+        DEPTH.with(|depth| depth.set(depth.get() - 1));
+        None
+    }
+
+    /// Locks without a guard: fork takes every lock before, and lets go of it after, in the parent and in the child.
+    pub fn lock_for_fork(&self) {
+        std::mem::forget(self.lock());
+    }
+
+    /// The value, between the two halves of a fork.
+    ///
+    /// # Safety
+    /// The calling thread must have called `lock_for_fork` and not unlocked since.
+    pub unsafe fn held_by_fork(&self) -> &T {
+        // SAFETY: the caller holds the lock.
+        unsafe { &*self.value.get() }
+    }
+
+    /// The other half of [`Self::lock_for_fork`].
+    ///
+    /// # Safety
+    /// The calling thread must have called `lock_for_fork` and not unlocked since.
+    pub unsafe fn unlock_after_fork(&self) {
+        drop(Guard { lock: self });
+    }
+}
+
+impl<T> Deref for Guard<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        // SAFETY: the guard is proof that this thread holds the lock.
+        unsafe { &*self.lock.value.get() }
+    }
+}
+
+impl<T> DerefMut for Guard<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        // SAFETY: the guard is proof that this thread holds the lock, and it is borrowed exclusively.
+        unsafe { &mut *self.lock.value.get() }
+    }
+}
+
+impl<T> Drop for Guard<'_, T> {
+    #[inline]
+    fn drop(&mut self) {
+        if self.lock.word.swap(FREE, Release) == CONTENDED {
+            sys::futex_wake(&self.lock.word, 1);
+        }
+        let depth = DEPTH.with(|depth| {
+            depth.set(depth.get() - 1);
+            depth.get()
+        });
+        if depth == 0 {
+            crate::descriptors::settle_interrupted_closes();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_threads_count_without_losing_one() {
+        let lock = Lock::new(0u64);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| (0..100_000).for_each(|_| *lock.lock() += 1));
+            }
+        });
+        assert_eq!(*lock.lock(), 400_000);
+    }
+
+    #[test]
+    fn a_held_lock_cannot_be_tried_and_marks_the_thread_as_inside() {
+        let lock = Lock::new(());
+        assert!(!interrupted());
+        let guard = lock.lock();
+        assert!(interrupted());
+        assert!(lock.try_lock().is_none());
+        drop(guard);
+        assert!(!interrupted());
+        assert!(lock.try_lock().is_some());
+    }
+}

@@ -1,0 +1,159 @@
+//! The next definition of the symbols that we stand in front of: libc's, or that of another preloaded library.
+//!
+//! Called where it matters who answers: cancellation points, stdio, other interposers. Until start-up has looked them up, and
+//! where a libc lacks one, a raw system call stands in, because constructors of other libraries and memory allocators call
+//! these names before us, when looking anything up would allocate.
+
+use std::ffi::CStr;
+use std::sync::atomic::AtomicPtr;
+use std::sync::atomic::Ordering::Relaxed;
+
+use libc::{FILE, c_char, c_int, c_uint, c_void, fd_set, iovec, itimerspec, loff_t, mmsghdr};
+use libc::{msghdr, nfds_t, off_t, pollfd, sigset_t, size_t, sockaddr, socklen_t, ssize_t, timespec, timeval};
+
+use crate::sys;
+
+/// A function that can be called in place of a symbol not looked up yet.
+macro_rules! next {
+    ($(fn $name:ident($($arg:ident: $type:ty),*) -> $ret:ty = $number:ident [$($word:expr),*];)*) => {
+        $(
+            #[doc = concat!("The next `", stringify!($name), "`.")]
+            ///
+            /// # Safety
+            /// As for the function of that name.
+            #[inline]
+            pub unsafe fn $name($($arg: $type),*) -> $ret {
+                // SAFETY: the pointer is the stand-in's or the one that `look_up` found under this very name.
+                unsafe {
+                    let next: unsafe extern "C" fn($($type),*) -> $ret =
+                        std::mem::transmute::<*mut c_void, _>(table::$name.load(Relaxed));
+                    next($($arg),*)
+                }
+            }
+        )*
+
+        /// What each name stands for at present.
+        #[allow(non_upper_case_globals)] // One static per symbol, under the symbol's own name.
+        mod table {
+            use super::*;
+            $(pub static $name: AtomicPtr<c_void> = AtomicPtr::new(stand_in::$name as *mut c_void);)*
+        }
+
+        /// Raw system calls with libc's result and errno.
+        mod stand_in {
+            use super::*;
+            $(
+                pub unsafe extern "C" fn $name($($arg: $type),*) -> $ret {
+                    // SAFETY: the caller answers for the arguments, as to libc.
+                    unsafe { sys::any(libc::$number, [$($word as usize),*]) as $ret }
+                }
+            )*
+        }
+
+        /// Looks every symbol up. Once, at start-up: dlsym may allocate.
+        pub fn look_up_all() {
+            $(
+                if let Some(found) = look_up(concat!(stringify!($name), "\0")) {
+                    table::$name.store(found, Relaxed);
+                }
+            )*
+        }
+    };
+}
+
+/// A cancellation point: a thread that was cancelled ends here.
+#[inline]
+pub fn testcancel() {
+    unsafe extern "C" {
+        // Declared without unwinding, which it does: no frame between here and the program owns anything.
+        fn pthread_testcancel();
+    }
+    // SAFETY: no arguments.
+    unsafe { pthread_testcancel() }
+}
+
+fn look_up(name: &str) -> Option<*mut c_void> {
+    let name = CStr::from_bytes_with_nul(name.as_bytes()).ok()?;
+    // SAFETY: the name ends in NUL; RTLD_NEXT searches behind this library.
+    let found = unsafe { libc::dlsym(libc::RTLD_NEXT, name.as_ptr()) };
+    (!found.is_null()).then_some(found)
+}
+
+next! {
+    fn close(fd: c_int) -> c_int = SYS_close [fd, 0, 0, 0, 0, 0];
+    fn dup(fd: c_int) -> c_int = SYS_dup [fd, 0, 0, 0, 0, 0];
+    fn dup2(old: c_int, new: c_int) -> c_int = SYS_dup3 [old, new, 0, 0, 0, 0];
+    fn dup3(old: c_int, new: c_int, flags: c_int) -> c_int = SYS_dup3 [old, new, flags, 0, 0, 0];
+    fn fcntl64(fd: c_int, command: c_int, argument: usize) -> c_int = SYS_fcntl [fd, command, argument, 0, 0, 0];
+    fn read(fd: c_int, buffer: *mut c_void, n: size_t) -> ssize_t = SYS_read [fd, buffer, n, 0, 0, 0];
+    fn readv(fd: c_int, iov: *const iovec, n: c_int) -> ssize_t = SYS_readv [fd, iov, n, 0, 0, 0];
+    fn preadv2(fd: c_int, iov: *const iovec, n: c_int, at: off_t, flags: c_int) -> ssize_t
+        = SYS_preadv2 [fd, iov, n, at, 0, flags];
+    fn recvfrom(fd: c_int, buffer: *mut c_void, n: size_t, flags: c_int, from: *mut sockaddr, length: *mut socklen_t) -> ssize_t
+        = SYS_recvfrom [fd, buffer, n, flags, from, length];
+    fn recvmsg(fd: c_int, message: *mut msghdr, flags: c_int) -> ssize_t = SYS_recvmsg [fd, message, flags, 0, 0, 0];
+    fn recvmmsg(fd: c_int, messages: *mut mmsghdr, n: c_uint, flags: c_int, limit: *mut timespec) -> c_int
+        = SYS_recvmmsg [fd, messages, n, flags, limit, 0];
+    fn accept(fd: c_int, from: *mut sockaddr, length: *mut socklen_t) -> c_int = SYS_accept [fd, from, length, 0, 0, 0];
+    fn accept4(fd: c_int, from: *mut sockaddr, length: *mut socklen_t, flags: c_int) -> c_int
+        = SYS_accept4 [fd, from, length, flags, 0, 0];
+    fn write(fd: c_int, buffer: *const c_void, n: size_t) -> ssize_t = SYS_write [fd, buffer, n, 0, 0, 0];
+    fn writev(fd: c_int, iov: *const iovec, n: c_int) -> ssize_t = SYS_writev [fd, iov, n, 0, 0, 0];
+    fn pwritev2(fd: c_int, iov: *const iovec, n: c_int, at: off_t, flags: c_int) -> ssize_t
+        = SYS_pwritev2 [fd, iov, n, at, 0, flags];
+    fn sendto(fd: c_int, buffer: *const c_void, n: size_t, flags: c_int, to: *const sockaddr, length: socklen_t) -> ssize_t
+        = SYS_sendto [fd, buffer, n, flags, to, length];
+    fn sendmsg(fd: c_int, message: *const msghdr, flags: c_int) -> ssize_t = SYS_sendmsg [fd, message, flags, 0, 0, 0];
+    fn sendmmsg(fd: c_int, messages: *mut mmsghdr, n: c_uint, flags: c_int) -> c_int
+        = SYS_sendmmsg [fd, messages, n, flags, 0, 0];
+    fn sendfile64(out: c_int, input: c_int, at: *mut off_t, n: size_t) -> ssize_t = SYS_sendfile [out, input, at, n, 0, 0];
+    fn splice(input: c_int, in_at: *mut loff_t, out: c_int, out_at: *mut loff_t, n: size_t, flags: c_uint) -> ssize_t
+        = SYS_splice [input, in_at, out, out_at, n, flags];
+    fn tee(input: c_int, out: c_int, n: size_t, flags: c_uint) -> ssize_t = SYS_tee [input, out, n, flags, 0, 0];
+    fn vmsplice(fd: c_int, iov: *const iovec, n: size_t, flags: c_uint) -> ssize_t = SYS_vmsplice [fd, iov, n, flags, 0, 0];
+    fn connect(fd: c_int, to: *const sockaddr, length: socklen_t) -> c_int = SYS_connect [fd, to, length, 0, 0, 0];
+    fn listen(fd: c_int, backlog: c_int) -> c_int = SYS_listen [fd, backlog, 0, 0, 0, 0];
+    fn timerfd_settime(fd: c_int, flags: c_int, new: *const itimerspec, old: *mut itimerspec) -> c_int
+        = SYS_timerfd_settime [fd, flags, new, old, 0, 0];
+    fn ppoll(set: *mut pollfd, n: nfds_t, limit: *const timespec, mask: *const sigset_t) -> c_int
+        = SYS_ppoll [set, n, limit, mask, sys::KERNEL_SIGSET_BYTES, 0];
+    fn pselect(n: c_int, r: *mut fd_set, w: *mut fd_set, e: *mut fd_set, limit: *const timespec, mask: *const sigset_t) -> c_int
+        = SYS_pselect6 [n, r, w, e, limit, 0 * mask.addr()];
+}
+
+/// Functions of libc that no system call can stand in for. They are looked up when first called: whoever has a stream or an
+/// old libc is past start-up.
+macro_rules! next_of_libc {
+    ($(fn $name:ident($($arg:ident: $type:ty),*) -> $ret:ty, else $otherwise:expr;)*) => {
+        $(
+            #[doc = concat!("The next `", stringify!($name), "`.")]
+            ///
+            /// # Safety
+            /// As for the function of that name.
+            pub unsafe fn $name($($arg: $type),*) -> $ret {
+                static NEXT: AtomicPtr<c_void> = AtomicPtr::new(std::ptr::null_mut());
+                if NEXT.load(Relaxed).is_null() {
+                    let Some(found) = look_up(concat!(stringify!($name), "\0")) else { return $otherwise };
+                    NEXT.store(found, Relaxed);
+                }
+                // SAFETY: the pointer was found under this very name.
+                unsafe {
+                    let next: unsafe extern "C" fn($($type),*) -> $ret =
+                        std::mem::transmute::<*mut c_void, _>(NEXT.load(Relaxed));
+                    next($($arg),*)
+                }
+            }
+        )*
+    };
+}
+
+next_of_libc! {
+    fn fclose(stream: *mut FILE) -> c_int, else libc::EOF;
+    fn pclose(stream: *mut FILE) -> c_int, else -1;
+    fn closedir(directory: *mut libc::DIR) -> c_int, else -1;
+    fn freopen64(path: *const c_char, mode: *const c_char, stream: *mut FILE) -> *mut FILE, else std::ptr::null_mut();
+    fn poll(set: *mut pollfd, n: nfds_t, timeout: c_int) -> c_int, else -1;
+    fn select(n: c_int, r: *mut fd_set, w: *mut fd_set, e: *mut fd_set, limit: *mut timeval) -> c_int, else -1;
+    fn __chk_fail() -> (), else ();
+}
+

@@ -1,0 +1,3 @@
+//! How readiness is learnt where the waiting thread does not poll itself.
+
+pub mod watch;

@@ -1,0 +1,282 @@
+//! Watcher threads: each polls a shard of parked registrations, and hands those that fire back to their instance.
+//!
+//! The poll set of a shard belongs to its thread. Others leave notes in the shard's mail, and kick it when they cannot wait.
+
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::Relaxed;
+
+use libc::{c_void, pollfd};
+use nix::errno::Errno;
+
+use crate::epitem::{Epitem, Home};
+use crate::eventpoll::{EpState, Eventpoll};
+use crate::lock::Lock;
+use crate::stats;
+use crate::sys;
+use crate::waitq::{Lingering, Sleeper};
+
+/// How many shards there can be, and how many registrations one takes. What does not fit stays with the waiting threads.
+const SHARDS: usize = 512;
+const SHARD_SIZE: u32 = 512;
+/// A watcher needs little: its set is on the heap.
+const STACK_BYTES: usize = 64 * 1024;
+
+static POOL: [Shard; SHARDS] = [const { Shard::new() }; SHARDS];
+
+/// What one watcher thread polls.
+#[derive(Debug)]
+struct Shard {
+    sleeper: Sleeper,
+    mail: Lock<Mail>,
+    /// Registrations here, notes of arrival included.
+    load: AtomicU32,
+}
+
+#[derive(Debug)]
+struct Mail {
+    /// Registrations that came, or left, or changed. Each is pinned by its note.
+    notes: Vec<&'static Epitem>,
+    running: bool,
+}
+
+impl Shard {
+    const fn new() -> Shard {
+        Shard {
+            sleeper: Sleeper::new(),
+            mail: Lock::new(Mail { notes: Vec::new(), running: false }),
+            load: AtomicU32::new(0),
+        }
+    }
+}
+
+/// The sleepers of the watchers that ever ran.
+pub fn sleepers() -> impl Iterator<Item = &'static Sleeper> {
+    POOL.iter().map(|shard| &shard.sleeper).filter(|sleeper| sleeper.wake_fd() >= 0)
+}
+
+/// Parks registrations of one instance, whose lock is held, and answers with how many. Those for which there is no thread or
+/// no memory stay where they are.
+pub fn park(st: &mut EpState, items: impl Iterator<Item = &'static Epitem>) -> usize {
+    let mut parked = 0;
+    let mut kick: Option<&'static Shard> = None;
+    for item in items {
+        let Some((number, shard)) = shard_with_room() else { break };
+        if kick.is_some_and(|before| !std::ptr::eq(before, shard)) {
+            wake(kick.take());
+        }
+        let posted = {
+            let mut mail = shard.mail.lock();
+            (mail.running || start(shard, &mut mail).is_ok()) && mail.notes.try_reserve(1).is_ok() && {
+                item.pin();
+                mail.notes.push(item);
+                true
+            }
+        };
+        if !posted {
+            break;
+        }
+        // The watcher takes the instance's lock before it believes the note, so the order is no matter.
+        st.set.remove(item, &st.held);
+        item.at(&st.held).home.set(Home::Parked(number));
+        // The bits that the watcher asks for, as the instance would.
+        item.set_asked(asked(st, item));
+        st.parked += 1;
+        shard.load.fetch_add(1, Relaxed);
+        stats::PARKS.count();
+        parked += 1;
+        kick = Some(shard);
+    }
+    wake(kick);
+    parked
+}
+
+fn wake(shard: Option<&'static Shard>) {
+    if let Some(shard) = shard {
+        shard.sleeper.kick();
+    }
+}
+
+fn shard_with_room() -> Option<(u16, &'static Shard)> {
+    let number = POOL.iter().position(|shard| shard.load.load(Relaxed) < SHARD_SIZE)?;
+    Some((number as u16, &POOL[number]))
+}
+
+/// The bits to poll for on behalf of a registration.
+fn asked(st: &EpState, item: &Epitem) -> u16 {
+    let state = item.at(&st.held);
+    let Some(file) = item.file() else { return 0 };
+    let watched = state.watched(file);
+    if state.is_edge() { state.edge.get().asked(watched).unwrap_or(0) } else { watched }
+}
+
+/// Takes a registration back; its instance's lock is held and its home is set already. If the watcher may be in poll on it at
+/// this moment, that stay is the answer: it must end before the description is closed (D4).
+pub fn release(shard: u16, item: &'static Epitem) -> Option<Lingering> {
+    let shard = &POOL[shard as usize];
+    let mut mail = shard.mail.lock();
+    item.pin();
+    if mail.notes.try_reserve(1).is_ok() {
+        mail.notes.push(item);
+    } else {
+        // Without memory for a note the watcher finds out when the descriptor fires or is closed.
+        item.unpin();
+    }
+    drop(mail);
+    shard.sleeper.lingering()
+}
+
+/// Starts a shard's thread: all signals blocked, a small stack, a name that says whose it is.
+fn start(shard: &'static Shard, mail: &mut Mail) -> Result<(), Errno> {
+    shard.sleeper.ensure_wake()?;
+    let before = sys::swap_signal_mask(sys::SigMask::MAX);
+    let mut thread: libc::pthread_t = 0;
+    // SAFETY: the attributes are initialised, used and destroyed here; `shard` is static.
+    let failed = unsafe {
+        let mut attributes: libc::pthread_attr_t = std::mem::zeroed();
+        libc::pthread_attr_init(&raw mut attributes);
+        libc::pthread_attr_setstacksize(&raw mut attributes, STACK_BYTES.max(libc::PTHREAD_STACK_MIN));
+        libc::pthread_attr_setdetachstate(&raw mut attributes, libc::PTHREAD_CREATE_DETACHED);
+        let argument = std::ptr::from_ref(shard).cast_mut().cast::<c_void>();
+        let failed = libc::pthread_create(&raw mut thread, &raw const attributes, watch, argument);
+        libc::pthread_attr_destroy(&raw mut attributes);
+        failed
+    };
+    sys::swap_signal_mask(before);
+    if failed != 0 {
+        return Err(Errno::from_raw(failed));
+    }
+    stats::WATCHERS.count();
+    mail.running = true;
+    Ok(())
+}
+
+extern "C" fn watch(argument: *mut c_void) -> *mut c_void {
+    // SAFETY: `start` passes a reference to a static shard.
+    let shard: &'static Shard = unsafe { &*argument.cast::<Shard>() };
+    // SAFETY: prctl reads the NUL-terminated name.
+    unsafe { libc::prctl(libc::PR_SET_NAME, c"epolyfill-watch".as_ptr()) };
+    shard.sleeper.set_tid(sys::gettid());
+    let number = POOL.iter().position(|other| std::ptr::eq(other, shard)).unwrap_or_default() as u16;
+    let mut set = Set { number, entries: Vec::new(), items: Vec::new() };
+    set.entries.push(pollfd { fd: -1, events: libc::POLLIN, revents: 0 });
+    loop {
+        set.read_mail(shard);
+        set.entries[0].fd = shard.sleeper.wake_fd();
+        shard.sleeper.enter_poll();
+        // A closer posts its note first and then looks whether this thread is in poll; so the note is looked for again here.
+        if shard.mail.lock().notes.is_empty() {
+            // SAFETY: the array is this thread's own.
+            let _ = unsafe { sys::ppoll_raw(set.entries.as_mut_ptr(), set.entries.len()) };
+            stats::WATCHER_POLLS.count();
+        }
+        shard.sleeper.leave_poll();
+        if set.entries[0].revents != 0 {
+            shard.sleeper.heed();
+        }
+        set.hand_back_fired(shard);
+    }
+}
+
+/// The poll set of a shard.
+struct Set {
+    number: u16,
+    entries: Vec<pollfd>,
+    items: Vec<&'static Epitem>,
+}
+
+impl Set {
+    /// Believes the notes only as far as the registrations themselves say the same.
+    fn read_mail(&mut self, shard: &'static Shard) {
+        let notes = std::mem::take(&mut shard.mail.lock().notes);
+        for &item in &notes {
+            let place = self.items.iter().position(|other| std::ptr::eq(*other, item));
+            let asked = item.eventpoll().and_then(|ep| {
+                let st = ep.lock();
+                let here = item.at(&st.held).alive.get() && item.at(&st.held).home.get() == Home::Parked(self.number);
+                here.then(|| asked(&st, item))
+            });
+            match (place, asked) {
+                (Some(place), Some(bits)) => {
+                    self.entries[place + 1] = pollfd { fd: item.via(), events: bits.cast_signed(), revents: 0 };
+                }
+                (Some(place), None) => self.remove(place),
+                (None, Some(bits)) => {
+                    item.pin();
+                    self.entries.push(pollfd { fd: item.via(), events: bits.cast_signed(), revents: 0 });
+                    self.items.push(item);
+                }
+                (None, None) => {}
+            }
+            item.unpin();
+        }
+        self.count_load(shard);
+    }
+
+    fn remove(&mut self, place: usize) {
+        self.entries.swap_remove(place + 1);
+        self.items.swap_remove(place).unpin();
+    }
+
+    /// What is here, and what is on its way here.
+    fn count_load(&self, shard: &'static Shard) {
+        let mail = shard.mail.lock();
+        shard.load.store((self.items.len() + mail.notes.len()) as u32, Relaxed);
+    }
+
+    /// What fired is its instance's again.
+    fn hand_back_fired(&mut self, shard: &'static Shard) {
+        let mut place = self.items.len();
+        while place > 0 {
+            place -= 1;
+            if std::mem::take(&mut self.entries[place + 1].revents) == 0 {
+                continue;
+            }
+            let item = self.items[place];
+            if let Some(ep) = item.eventpoll() {
+                self.hand_back(ep, item);
+            }
+            self.remove(place);
+        }
+        self.count_load(shard);
+    }
+
+    fn hand_back(&self, ep: &'static Eventpoll, item: &'static Epitem) {
+        let mut st = ep.lock();
+        let st = &mut *st;
+        let state = item.at(&st.held);
+        if !state.alive.get() || state.home.get() != Home::Parked(self.number) {
+            return;
+        }
+        state.home.set(Home::Hot);
+        st.parked -= 1;
+        ep.apply(st, item);
+    }
+}
+
+/// In a forked child there are no watchers: what they had is hot again (`Eventpoll::reset_after_fork`), and the shards are empty.
+pub fn reset_after_fork() {
+    for shard in POOL.iter().filter(|shard| shard.sleeper.wake_fd() >= 0) {
+        let mut mail = shard.mail.lock();
+        mail.running = false;
+        for item in mail.notes.drain(..) {
+            item.unpin();
+        }
+        drop(mail);
+        shard.load.store(0, Relaxed);
+        shard.sleeper.reset_after_fork();
+    }
+}
+
+/// Every lock of every shard, for fork.
+pub fn lock_all_for_fork() {
+    POOL.iter().for_each(|shard| shard.mail.lock_for_fork());
+}
+
+/// # Safety
+/// As for [`Lock::unlock_after_fork`].
+pub unsafe fn unlock_all_after_fork() {
+    for shard in &POOL {
+        // SAFETY: the caller answers for it.
+        unsafe { shard.mail.unlock_after_fork() }
+    }
+}

@@ -1,0 +1,138 @@
+//! The array that `poll` works on, kept up to date one entry at a time instead of being built for every wait.
+//!
+//! Entry 0 is the wake-up descriptor of whoever polls. The kernel writes `revents` into the array while a thread sleeps in
+//! poll, so nobody touches it then: changes go through the instance's inbox (see `eventpoll.rs`).
+
+use libc::{c_int, pollfd};
+use nix::errno::Errno;
+
+use crate::epitem::Epitem;
+use crate::eventpoll::Held;
+use crate::events::Bits;
+
+/// The poll set of one instance.
+#[derive(Debug)]
+pub struct PollSet {
+    entries: Vec<pollfd>,
+    /// The registration of each entry but the first; index `slot - 1`.
+    items: Vec<&'static Epitem>,
+    /// For how many polls each entry stayed silent; what parks it in the end.
+    silent: Vec<u16>,
+}
+
+const NOBODY: pollfd = pollfd { fd: -1, events: libc::POLLIN, revents: 0 };
+
+impl PollSet {
+    /// A set without entries.
+    pub const fn new() -> PollSet {
+        PollSet { entries: Vec::new(), items: Vec::new(), silent: Vec::new() }
+    }
+
+    /// Makes room for `count` registrations, so that waiting never allocates.
+    pub fn reserve(&mut self, count: usize) -> Result<(), Errno> {
+        let more = (count + 1).saturating_sub(self.entries.len());
+        self.entries.try_reserve(more).map_err(|_| Errno::ENOMEM)?;
+        self.items.try_reserve(more).map_err(|_| Errno::ENOMEM)?;
+        self.silent.try_reserve(more).map_err(|_| Errno::ENOMEM)?;
+        if self.entries.is_empty() {
+            self.entries.push(NOBODY);
+        }
+        Ok(())
+    }
+
+    /// Makes room for the wake-up descriptor, which even an empty set has. Nothing happens while somebody polls: the
+    /// entry is there then.
+    pub fn reserve_wake(&mut self) -> Result<(), Errno> {
+        if self.entries.is_empty() { self.reserve(0) } else { Ok(()) }
+    }
+
+    /// How many registrations are in the set.
+    pub fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    /// Polls this number for this registration, whether it was in the set or not. False when there is no memory for it.
+    pub fn put(&mut self, item: &'static Epitem, held: &Held, fd: c_int, bits: Bits) -> bool {
+        let state = item.at(held);
+        match state.slot.get() as usize {
+            0 => {
+                if self.reserve(self.items.len() + 1).is_err() {
+                    return false;
+                }
+                state.slot.set(self.entries.len() as u32);
+                self.entries.push(pollfd { fd, events: bits.cast_signed(), revents: 0 });
+                self.items.push(item);
+                self.silent.push(0);
+            }
+            slot => {
+                let entry = &mut self.entries[slot];
+                entry.fd = fd;
+                entry.events = bits.cast_signed();
+            }
+        }
+        item.set_asked(bits);
+        true
+    }
+
+    /// Stops polling the registration.
+    pub fn remove(&mut self, item: &'static Epitem, held: &Held) {
+        let slot = item.at(held).slot.replace(0) as usize;
+        item.set_asked(0);
+        if slot == 0 {
+            return;
+        }
+        self.entries.swap_remove(slot);
+        self.items.swap_remove(slot - 1);
+        self.silent.swap_remove(slot - 1);
+        if let Some(moved) = self.items.get(slot - 1) {
+            moved.at(held).slot.set(slot as u32);
+        }
+    }
+
+    /// The whole array, for a poll on behalf of the owner of `wake`.
+    pub fn poll_with(&mut self, wake: c_int) -> &mut [pollfd] {
+        if self.entries.is_empty() {
+            return &mut [];
+        }
+        self.entries[0].fd = wake;
+        &mut self.entries
+    }
+
+    /// What the last poll said about the wake-up descriptor.
+    pub fn wake_revents(&self) -> Bits {
+        self.entries.first().map_or(0, |entry| entry.revents.cast_unsigned())
+    }
+
+    /// What the last poll said about a registration; nothing if it was not in the set.
+    pub fn revents(&self, item: &'static Epitem, held: &Held) -> Bits {
+        match item.at(held).slot.get() as usize {
+            0 => 0,
+            slot => self.entries[slot].revents.cast_unsigned(),
+        }
+    }
+
+    /// Forgets what the last poll said.
+    pub fn forget(&mut self) {
+        self.entries.iter_mut().for_each(|entry| entry.revents = 0);
+    }
+
+    /// The first registration behind `slot` that the last poll found something on, with its slot and what was found.
+    pub fn next_fired(&self, slot: usize) -> Option<(usize, &'static Epitem, Bits)> {
+        let rest = self.entries.get(slot + 1..).unwrap_or_default();
+        let at = slot + 1 + rest.iter().position(|entry| entry.revents != 0)?;
+        Some((at, self.items[at - 1], self.entries[at].revents.cast_unsigned()))
+    }
+
+    /// Counts one more poll for the silent entries, and starts anew for those that fired.
+    pub fn count_silence(&mut self) {
+        let behind_wake = self.entries.get(1..).unwrap_or_default();
+        for (entry, silent) in behind_wake.iter().zip(&mut self.silent) {
+            *silent = if entry.revents == 0 { silent.saturating_add(1) } else { 0 };
+        }
+    }
+
+    /// The registrations that were silent for at least `polls` polls.
+    pub fn silent_for(&self, polls: u16) -> impl Iterator<Item = &'static Epitem> + '_ {
+        self.silent.iter().zip(&self.items).filter(move |(silent, _)| **silent >= polls).map(|(_, item)| *item)
+    }
+}

@@ -1,0 +1,177 @@
+//! Start-up, fork, thread exit and process exit.
+//!
+//! Start-up is lazy at every entry: other libraries' constructors may create instances before ours runs, which only warms up.
+
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, AtomicUsize};
+
+use libc::{c_char, c_int, c_void, pollfd};
+
+use crate::epitem;
+use crate::eventpoll::Eventpoll;
+use crate::fdtable;
+use crate::file::File;
+use crate::nested;
+use crate::next;
+use crate::options;
+use crate::poller::watch;
+use crate::stats;
+use crate::sys;
+use crate::waitq::Sleeper;
+
+static STARTED: AtomicBool = AtomicBool::new(false);
+/// The process that the graph belongs to. A vfork child shares our memory but is another process (D5).
+static OWNER: AtomicI32 = AtomicI32::new(0);
+/// A fork is taking the locks.
+static FORKING: AtomicBool = AtomicBool::new(false);
+/// The soft limit of descriptors at start-up.
+static LIMIT: AtomicUsize = AtomicUsize::new(1024);
+/// Runs `exit_thread` for threads that waited.
+static KEY: AtomicU32 = AtomicU32::new(u32::MAX);
+/// glibc's `__libc_single_threaded`; null where there is none.
+static SINGLE_THREADED: AtomicPtr<c_char> = AtomicPtr::new(std::ptr::null_mut());
+
+/// How many of the first descriptors are looked at when the process starts.
+const INHERITED: usize = 256;
+/// Which of them were open then: only those can have twins that we were not told of.
+static WAS_OPEN: [AtomicBool; INHERITED] = [const { AtomicBool::new(false) }; INHERITED];
+
+#[cfg(not(test))]
+#[ctor::ctor(unsafe)]
+fn warm_up() {
+    start();
+}
+
+/// Makes the library ready, once.
+pub fn start() {
+    if STARTED.load(Acquire) {
+        return;
+    }
+    OWNER.store(sys::getpid(), Relaxed);
+    next::look_up_all();
+    options::read();
+    note_inherited();
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: plain calls of libc with valid pointers; the handlers are functions of this library, which is never unloaded.
+    unsafe {
+        if libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) == 0 {
+            LIMIT.store(usize::try_from(limit.rlim_cur).unwrap_or(usize::MAX).min(fdtable::NUMBERS), Relaxed);
+        }
+        let mut key = 0;
+        if libc::pthread_key_create(&raw mut key, Some(exit_thread)) == 0 {
+            KEY.store(key, Relaxed);
+        }
+        SINGLE_THREADED.store(libc::dlsym(libc::RTLD_DEFAULT, c"__libc_single_threaded".as_ptr()).cast(), Relaxed);
+        libc::pthread_atfork(Some(before_fork), Some(after_fork_in_parent), Some(after_fork_in_child));
+        if options::COUNTERS.is_on() {
+            libc::atexit(print_counters);
+        }
+    }
+    STARTED.store(true, Release);
+}
+
+extern "C" fn print_counters() {
+    stats::print();
+}
+
+/// The soft limit of descriptors.
+pub fn descriptor_limit() -> usize {
+    LIMIT.load(Relaxed)
+}
+
+/// Whether the process has, or had, more than one thread.
+pub fn has_threads() -> bool {
+    // SAFETY: the pointer is null or glibc's variable, which lives as long as the process.
+    unsafe { SINGLE_THREADED.load(Relaxed).as_ref() }.is_none_or(|single| *single == 0)
+}
+
+/// Whether the caller is a vfork child: it shares our memory, and whatever it closes or duplicates is its own affair.
+pub fn is_borrowed() -> bool {
+    sys::getpid() != OWNER.load(Relaxed)
+}
+
+/// One call asks the kernel which of the first descriptors are open.
+fn note_inherited() {
+    let mut set = [pollfd { fd: -1, events: 0, revents: 0 }; INHERITED];
+    for (fd, entry) in set.iter_mut().enumerate() {
+        entry.fd = fd as c_int;
+    }
+    sys::look(&mut set);
+    for (entry, open) in set.iter().zip(&WAS_OPEN) {
+        open.store(entry.revents & libc::POLLNVAL == 0, Relaxed);
+    }
+}
+
+/// Other numbers that named the same description as `fd` when the process started, and still do: standard input and output
+/// are often one terminal.
+pub fn inherited_twins(fd: c_int) -> impl Iterator<Item = c_int> {
+    let inherited = WAS_OPEN.get(fd as usize).is_some_and(|open| open.load(Relaxed));
+    let candidates = if inherited { INHERITED as c_int } else { 0 };
+    (0..candidates).filter(move |&other| {
+        other != fd && WAS_OPEN[other as usize].load(Relaxed) && is_twin(fd, other)
+    })
+}
+
+fn is_twin(fd: c_int, other: c_int) -> bool {
+    sys::same_description(fd, other).unwrap_or_else(|| match (sys::fstat(fd), sys::fstat(other)) {
+        // The kernel will not say: the same file, inherited together, is taken for the same description.
+        (Ok(a), Ok(b)) => (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino) && a.st_mode & libc::S_IFMT != 0,
+        _ => false,
+    })
+}
+
+/// Whether a thread is about to fork, and takes the locks one by one.
+pub fn is_forking() -> bool {
+    FORKING.load(SeqCst)
+}
+
+/// Lets the calling thread's sleeper be retired when the thread ends, however it ends.
+pub fn call_at_thread_exit() {
+    let key = KEY.load(Relaxed);
+    if key != u32::MAX {
+        // SAFETY: the key was created at start-up; any value but null makes the destructor run.
+        unsafe { libc::pthread_setspecific(key, (&raw const KEY).cast()) };
+    }
+}
+
+unsafe extern "C" fn exit_thread(_: *mut c_void) {
+    Sleeper::retire_own();
+}
+
+/// Takes every lock, in their order, so that the child finds everything at rest.
+extern "C" fn before_fork() {
+    nested::lock_links_for_fork();
+    FORKING.store(true, SeqCst);
+    File::lock_all_for_fork();
+    Eventpoll::lock_all_for_fork();
+    watch::lock_all_for_fork();
+    epitem::lock_pool_for_fork();
+    Sleeper::lock_pool_for_fork();
+}
+
+extern "C" fn after_fork_in_parent() {
+    // SAFETY: `before_fork` ran in this thread.
+    unsafe { unlock_all() };
+}
+
+unsafe fn unlock_all() {
+    // SAFETY: the caller ran `before_fork` in this thread.
+    unsafe {
+        Sleeper::unlock_pool_after_fork();
+        epitem::unlock_pool_after_fork();
+        watch::unlock_all_after_fork();
+        Eventpoll::unlock_all_after_fork();
+        File::unlock_all_after_fork();
+        FORKING.store(false, SeqCst);
+        nested::unlock_links_after_fork();
+    }
+}
+
+extern "C" fn after_fork_in_child() {
+    OWNER.store(sys::getpid(), Relaxed);
+    // SAFETY: `before_fork` ran in this thread, which is the only one now.
+    unsafe { unlock_all() };
+    watch::reset_after_fork();
+    Sleeper::for_each(Sleeper::reset_after_fork);
+    Eventpoll::reset_all_after_fork();
+}

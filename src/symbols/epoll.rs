@@ -1,0 +1,110 @@
+//! The epoll calls.
+
+use libc::{c_int, epoll_event, sigset_t, timespec};
+use nix::errno::Errno;
+
+use super::{export, libc_answer};
+use crate::control::{self, Interest};
+use crate::eventpoll;
+use crate::next;
+use crate::sys::{self, SigMask};
+use crate::wait::{self, Timeout};
+
+/// Addresses from here on belong to the kernel.
+const KERNEL_SPACE: usize = 1 << 47;
+
+/// The `event` of epoll_ctl; EFAULT for NULL and for addresses outside user space (T1). DEL ignores it (T2).
+///
+/// # Safety
+/// `event` must be NULL, outside user space, or readable.
+unsafe fn interest(op: c_int, event: *const epoll_event) -> Result<Option<Interest>, Errno> {
+    if op == libc::EPOLL_CTL_DEL {
+        return Ok(None);
+    }
+    if event.is_null() || event.addr() >= KERNEL_SPACE {
+        return Err(Errno::EFAULT);
+    }
+    // SAFETY: the caller answers for the address; the structure is packed on some architectures.
+    let event = unsafe { event.read_unaligned() };
+    Ok(Some(Interest { events: event.events, data: event.u64 }))
+}
+
+/// Milliseconds; negative waits for ever (W2).
+fn milliseconds(timeout: c_int) -> Timeout {
+    u64::try_from(timeout).ok().map(|ms| ms * 1_000_000)
+}
+
+/// A timespec; NULL waits for ever, nonsense is EINVAL (W2).
+unsafe fn time(limit: *const timespec) -> Result<Timeout, Errno> {
+    // SAFETY: the caller answers for the address.
+    let Some(limit) = (unsafe { limit.as_ref() }) else { return Ok(None) };
+    let seconds = u64::try_from(limit.tv_sec).map_err(|_| Errno::EINVAL)?;
+    let nanoseconds = u64::try_from(limit.tv_nsec).ok().filter(|&ns| ns < 1_000_000_000).ok_or(Errno::EINVAL)?;
+    Ok(Some(seconds.saturating_mul(1_000_000_000).saturating_add(nanoseconds)))
+}
+
+/// # Safety
+/// As for the exported waits. A cancellation point (W10).
+pub(super) unsafe fn wait_until(
+    epfd: c_int,
+    events: *mut epoll_event,
+    max: c_int,
+    timeout: Timeout,
+    mask: Option<SigMask>,
+) -> c_int {
+    next::testcancel();
+    // SAFETY: the caller answers for `events`.
+    libc_answer(unsafe { wait::wait(epfd, events, max, timeout, mask) }.map(|n| n as c_int))
+}
+
+unsafe fn mask_of(mask: *const sigset_t) -> Option<SigMask> {
+    // SAFETY: the caller answers for the address.
+    (!mask.is_null()).then(|| unsafe { sys::mask_of(mask) })
+}
+
+export! {
+    /// Creates an instance. `size` must be positive and is otherwise ignored. EINVAL, EMFILE, ENFILE, ENOMEM.
+    fn epoll_create(size: c_int) -> c_int as libc::epoll_create {
+        if size <= 0 {
+            return libc_answer(Err(Errno::EINVAL));
+        }
+        libc_answer(eventpoll::create(0))
+    }
+
+    /// Creates an instance. `flags` is 0 or EPOLL_CLOEXEC. EINVAL, EMFILE, ENFILE, ENOMEM.
+    fn epoll_create1(flags: c_int) -> c_int as libc::epoll_create1 {
+        libc_answer(eventpoll::create(flags))
+    }
+
+    /// Adds, changes or deletes a registration. EBADF, EEXIST, EFAULT, EINVAL, ELOOP, ENOENT, ENOMEM, ENOSPC, EPERM.
+    fn epoll_ctl(epfd: c_int, op: c_int, fd: c_int, event: *mut epoll_event) -> c_int as libc::epoll_ctl {
+        // SAFETY: as for libc's epoll_ctl.
+        let interest = unsafe { interest(op, event) };
+        libc_answer(interest.and_then(|interest| control::control(epfd, op, fd, interest)).map(|()| 0))
+    }
+
+    /// Waits for events, at most `timeout` milliseconds; negative waits for ever. EBADF, EFAULT, EINTR, EINVAL.
+    fn epoll_wait(epfd: c_int, events: *mut epoll_event, max: c_int, timeout: c_int) -> c_int as libc::epoll_wait {
+        // SAFETY: as for libc's epoll_wait.
+        unsafe { wait_until(epfd, events, max, milliseconds(timeout), None) }
+    }
+
+    /// Waits for events with `mask` as the signal mask meanwhile; NULL changes none.
+    fn epoll_pwait(epfd: c_int, events: *mut epoll_event, max: c_int, timeout: c_int, mask: *const sigset_t) -> c_int
+        as libc::epoll_pwait
+    {
+        // SAFETY: as for libc's epoll_pwait.
+        unsafe { wait_until(epfd, events, max, milliseconds(timeout), mask_of(mask)) }
+    }
+
+    /// Waits for events, at most as long as `limit` says; NULL waits for ever. EINVAL for an invalid time.
+    fn epoll_pwait2(epfd: c_int, events: *mut epoll_event, max: c_int, limit: *const timespec, mask: *const sigset_t) -> c_int {
+        // SAFETY: as for libc's epoll_pwait2.
+        unsafe {
+            match time(limit) {
+                Ok(timeout) => wait_until(epfd, events, max, timeout, mask_of(mask)),
+                Err(errno) => libc_answer(Err(errno)),
+            }
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! What the dynamic linker binds: the names of libc that we stand in front of. No logic here: convert, call, set errno.
+//!
+//! Each export is pinned to libc's prototype. Test builds export none of them, or they would stand in front of the test
+//! program's own libc.
+
+use std::ffi::c_int;
+
+use nix::errno::Errno;
+
+use crate::sys;
+
+mod descriptors;
+mod epoll;
+mod polls;
+mod stdio;
+mod syscall;
+mod transfers;
+
+/// Exports functions under libc's names; with `as libc::name` the prototype must be that of the libc crate.
+macro_rules! export {
+    (@prototype $name:ident) => { $name };
+    (@prototype $name:ident $pin:path) => { $pin };
+    ($($(#[$meta:meta])* fn $name:ident($($arg:ident: $type:ty),* $(,)?) -> $ret:ty $(as $pin:path)? $body:block)*) => {
+        $(
+            $(#[$meta])*
+            ///
+            /// # Safety
+            /// As for libc's function of that name.
+            #[cfg_attr(not(test), unsafe(no_mangle))]
+            pub unsafe extern "C" fn $name($($arg: $type),*) -> $ret $body
+            const _: unsafe extern "C" fn($($type),*) -> $ret = export!(@prototype $name $($pin)?);
+        )*
+    };
+}
+use export;
+
+/// -1 and errno for an error; errno stays as it was otherwise.
+fn libc_answer(result: Result<c_int, Errno>) -> c_int {
+    result.unwrap_or_else(|errno| {
+        sys::set_errno(errno);
+        -1
+    })
+}

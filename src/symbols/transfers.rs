@@ -1,0 +1,320 @@
+//! The calls that move data: each passes its witness on the way.
+
+use libc::{c_int, c_uint, c_void, iovec, itimerspec, loff_t, mmsghdr, msghdr, off_t, size_t, sockaddr, socklen_t, ssize_t};
+use libc::{eventfd_t, timespec};
+
+use super::export;
+use crate::next;
+use crate::witness;
+
+unsafe fn total(iov: *const iovec, n: usize) -> usize {
+    if iov.is_null() || n > libc::UIO_MAXIOV as usize {
+        return 0;
+    }
+    // SAFETY: the call before succeeded or was refused with this very array, which is readable then; see `reading`.
+    unsafe { std::slice::from_raw_parts(iov, n) }.iter().map(|part| part.iov_len).sum()
+}
+
+/// What a message has room for, or holds. Only looked at after a call that took the same message.
+unsafe fn message_total(message: *const msghdr) -> usize {
+    // SAFETY: the caller answers for the message.
+    unsafe { message.as_ref().map_or(0, |message| total(message.msg_iov, message.msg_iovlen)) }
+}
+
+/// The bytes of the first `n` messages.
+unsafe fn messages_total(messages: *const mmsghdr, n: c_int) -> isize {
+    // SAFETY: the kernel filled in that many.
+    unsafe { std::slice::from_raw_parts(messages, n as usize) }.iter().map(|message| message.msg_len as isize).sum()
+}
+
+fn takes(flags: c_int) -> bool {
+    flags & (libc::MSG_PEEK | libc::MSG_OOB | libc::MSG_ERRQUEUE) == 0
+}
+
+/// libc aborts a program whose buffer is smaller than what it asks for.
+unsafe fn check_room(asked: size_t, room: size_t) {
+    if asked > room {
+        // SAFETY: no arguments; does not return.
+        unsafe { next::__chk_fail() }
+    }
+}
+
+unsafe fn read_any(fd: c_int, buffer: *mut c_void, n: size_t) -> ssize_t {
+    // SAFETY: as for libc's read.
+    witness::reading(fd, true, || n, || unsafe { next::read(fd, buffer, n) })
+}
+
+unsafe fn write_any(fd: c_int, buffer: *const c_void, n: size_t) -> ssize_t {
+    // SAFETY: as for libc's write.
+    witness::writing(fd, || n, || unsafe { next::write(fd, buffer, n) })
+}
+
+unsafe fn receive(
+    fd: c_int,
+    buffer: *mut c_void,
+    n: size_t,
+    flags: c_int,
+    from: *mut sockaddr,
+    length: *mut socklen_t,
+) -> ssize_t {
+    // SAFETY: as for libc's recvfrom.
+    witness::reading(fd, takes(flags), || n, || unsafe { next::recvfrom(fd, buffer, n, flags, from, length) })
+}
+
+unsafe fn send_to(
+    fd: c_int,
+    buffer: *const c_void,
+    n: size_t,
+    flags: c_int,
+    to: *const sockaddr,
+    length: socklen_t,
+) -> ssize_t {
+    // SAFETY: as for libc's sendto.
+    witness::writing(fd, || n, || unsafe { next::sendto(fd, buffer, n, flags, to, length) })
+}
+
+export! {
+    /// read(2).
+    fn read(fd: c_int, buffer: *mut c_void, n: size_t) -> ssize_t as libc::read {
+        // SAFETY: as for libc's read.
+        unsafe { read_any(fd, buffer, n) }
+    }
+
+    /// libc's other name of read.
+    fn __read(fd: c_int, buffer: *mut c_void, n: size_t) -> ssize_t {
+        // SAFETY: as for libc's read.
+        unsafe { read_any(fd, buffer, n) }
+    }
+
+    /// read of fortified programs.
+    fn __read_chk(fd: c_int, buffer: *mut c_void, n: size_t, room: size_t) -> ssize_t {
+        // SAFETY: as for libc's read.
+        unsafe {
+            check_room(n, room);
+            read_any(fd, buffer, n)
+        }
+    }
+
+    /// readv(2).
+    fn readv(fd: c_int, iov: *const iovec, n: c_int) -> ssize_t as libc::readv {
+        // SAFETY: as for libc's readv.
+        witness::reading(fd, true, || unsafe { total(iov, n as usize) }, || unsafe { next::readv(fd, iov, n) })
+    }
+
+    /// preadv2(2), which reads from a stream where the offset is -1.
+    fn preadv2(fd: c_int, iov: *const iovec, n: c_int, at: off_t, flags: c_int) -> ssize_t as libc::preadv2 {
+        // SAFETY: as for libc's preadv2.
+        witness::reading(fd, true, || unsafe { total(iov, n as usize) }, || unsafe { next::preadv2(fd, iov, n, at, flags) })
+    }
+
+    /// preadv2 in programs built for large files.
+    fn preadv64v2(fd: c_int, iov: *const iovec, n: c_int, at: off_t, flags: c_int) -> ssize_t {
+        // SAFETY: as for libc's preadv2.
+        unsafe { preadv2(fd, iov, n, at, flags) }
+    }
+
+    /// recv(2).
+    fn recv(fd: c_int, buffer: *mut c_void, n: size_t, flags: c_int) -> ssize_t as libc::recv {
+        // SAFETY: as for libc's recv.
+        unsafe { receive(fd, buffer, n, flags, std::ptr::null_mut(), std::ptr::null_mut()) }
+    }
+
+    /// recv of fortified programs.
+    fn __recv_chk(fd: c_int, buffer: *mut c_void, n: size_t, room: size_t, flags: c_int) -> ssize_t {
+        // SAFETY: as for libc's recv.
+        unsafe {
+            check_room(n, room);
+            recv(fd, buffer, n, flags)
+        }
+    }
+
+    /// recvfrom(2).
+    fn recvfrom(fd: c_int, buffer: *mut c_void, n: size_t, flags: c_int, from: *mut sockaddr, length: *mut socklen_t) -> ssize_t
+        as libc::recvfrom
+    {
+        // SAFETY: as for libc's recvfrom.
+        unsafe { receive(fd, buffer, n, flags, from, length) }
+    }
+
+    /// recvfrom of fortified programs.
+    fn __recvfrom_chk(
+        fd: c_int,
+        buffer: *mut c_void,
+        n: size_t,
+        room: size_t,
+        flags: c_int,
+        from: *mut sockaddr,
+        length: *mut socklen_t,
+    ) -> ssize_t {
+        // SAFETY: as for libc's recvfrom.
+        unsafe {
+            check_room(n, room);
+            receive(fd, buffer, n, flags, from, length)
+        }
+    }
+
+    /// recvmsg(2).
+    fn recvmsg(fd: c_int, message: *mut msghdr, flags: c_int) -> ssize_t as libc::recvmsg {
+        // SAFETY: as for libc's recvmsg.
+        witness::reading(fd, takes(flags), || unsafe { message_total(message) }, || unsafe {
+            next::recvmsg(fd, message, flags)
+        })
+    }
+
+    /// recvmmsg(2).
+    fn recvmmsg(fd: c_int, messages: *mut mmsghdr, n: c_uint, flags: c_int, limit: *mut timespec) -> c_int as libc::recvmmsg {
+        let mut got = 0;
+        // SAFETY: as for libc's recvmmsg. Fewer messages than asked for is a short read.
+        witness::reading(fd, takes(flags), || usize::MAX, || unsafe {
+            got = next::recvmmsg(fd, messages, n, flags, limit);
+            if got > 0 { messages_total(messages, got) } else { got as isize }
+        });
+        got
+    }
+
+    /// accept(2).
+    fn accept(fd: c_int, from: *mut sockaddr, length: *mut socklen_t) -> c_int as libc::accept {
+        // SAFETY: as for libc's accept.
+        witness::accepting(fd, || unsafe { next::accept(fd, from, length) })
+    }
+
+    /// accept4(2).
+    fn accept4(fd: c_int, from: *mut sockaddr, length: *mut socklen_t, flags: c_int) -> c_int as libc::accept4 {
+        // SAFETY: as for libc's accept4.
+        witness::accepting(fd, || unsafe { next::accept4(fd, from, length, flags) })
+    }
+
+    /// write(2).
+    fn write(fd: c_int, buffer: *const c_void, n: size_t) -> ssize_t as libc::write {
+        // SAFETY: as for libc's write.
+        unsafe { write_any(fd, buffer, n) }
+    }
+
+    /// libc's other name of write.
+    fn __write(fd: c_int, buffer: *const c_void, n: size_t) -> ssize_t {
+        // SAFETY: as for libc's write.
+        unsafe { write_any(fd, buffer, n) }
+    }
+
+    /// writev(2).
+    fn writev(fd: c_int, iov: *const iovec, n: c_int) -> ssize_t as libc::writev {
+        // SAFETY: as for libc's writev.
+        witness::writing(fd, || unsafe { total(iov, n as usize) }, || unsafe { next::writev(fd, iov, n) })
+    }
+
+    /// pwritev2(2), which writes to a stream where the offset is -1.
+    fn pwritev2(fd: c_int, iov: *const iovec, n: c_int, at: off_t, flags: c_int) -> ssize_t as libc::pwritev2 {
+        // SAFETY: as for libc's pwritev2.
+        witness::writing(fd, || unsafe { total(iov, n as usize) }, || unsafe { next::pwritev2(fd, iov, n, at, flags) })
+    }
+
+    /// pwritev2 in programs built for large files.
+    fn pwritev64v2(fd: c_int, iov: *const iovec, n: c_int, at: off_t, flags: c_int) -> ssize_t {
+        // SAFETY: as for libc's pwritev2.
+        unsafe { pwritev2(fd, iov, n, at, flags) }
+    }
+
+    /// send(2).
+    fn send(fd: c_int, buffer: *const c_void, n: size_t, flags: c_int) -> ssize_t as libc::send {
+        // SAFETY: as for libc's send.
+        unsafe { send_to(fd, buffer, n, flags, std::ptr::null(), 0) }
+    }
+
+    /// libc's other name of send.
+    fn __send(fd: c_int, buffer: *const c_void, n: size_t, flags: c_int) -> ssize_t {
+        // SAFETY: as for libc's send.
+        unsafe { send_to(fd, buffer, n, flags, std::ptr::null(), 0) }
+    }
+
+    /// sendto(2).
+    fn sendto(fd: c_int, buffer: *const c_void, n: size_t, flags: c_int, to: *const sockaddr, length: socklen_t) -> ssize_t
+        as libc::sendto
+    {
+        // SAFETY: as for libc's sendto.
+        unsafe { send_to(fd, buffer, n, flags, to, length) }
+    }
+
+    /// sendmsg(2).
+    fn sendmsg(fd: c_int, message: *const msghdr, flags: c_int) -> ssize_t as libc::sendmsg {
+        // SAFETY: as for libc's sendmsg.
+        witness::writing(fd, || unsafe { message_total(message) }, || unsafe { next::sendmsg(fd, message, flags) })
+    }
+
+    /// sendmmsg(2).
+    fn sendmmsg(fd: c_int, messages: *mut mmsghdr, n: c_uint, flags: c_int) -> c_int as libc::sendmmsg {
+        // SAFETY: as for libc's sendmmsg.
+        witness::writing(fd, || n as usize, || unsafe { next::sendmmsg(fd, messages, n, flags) } as isize) as c_int
+    }
+
+    /// sendfile(2). Short means no room; that the file ended cannot be told from here, and costs a spurious report.
+    fn sendfile(out: c_int, input: c_int, at: *mut off_t, n: size_t) -> ssize_t as libc::sendfile {
+        // SAFETY: as for libc's sendfile; off_t has 64 bits on the supported architectures.
+        witness::writing(out, || n, || unsafe { next::sendfile64(out, input, at, n) })
+    }
+
+    /// sendfile in programs built for large files.
+    fn sendfile64(out: c_int, input: c_int, at: *mut off_t, n: size_t) -> ssize_t {
+        // SAFETY: as for libc's sendfile64.
+        unsafe { sendfile(out, input, at, n) }
+    }
+
+    /// splice(2).
+    fn splice(input: c_int, in_at: *mut loff_t, out: c_int, out_at: *mut loff_t, n: size_t, flags: c_uint) -> ssize_t
+        as libc::splice
+    {
+        // SAFETY: as for libc's splice.
+        witness::moving(input, out, n, true, || unsafe { next::splice(input, in_at, out, out_at, n, flags) })
+    }
+
+    /// tee(2), which takes nothing from its input.
+    fn tee(input: c_int, out: c_int, n: size_t, flags: c_uint) -> ssize_t as libc::tee {
+        // SAFETY: as for libc's tee.
+        witness::moving(input, out, n, false, || unsafe { next::tee(input, out, n, flags) })
+    }
+
+    /// vmsplice(2), into a pipe.
+    fn vmsplice(fd: c_int, iov: *const iovec, n: size_t, flags: c_uint) -> ssize_t as libc::vmsplice {
+        // SAFETY: as for libc's vmsplice.
+        witness::writing(fd, || unsafe { total(iov, n) }, || unsafe { next::vmsplice(fd, iov, n, flags) })
+    }
+
+    /// connect(2).
+    fn connect(fd: c_int, to: *const sockaddr, length: socklen_t) -> c_int as libc::connect {
+        // SAFETY: as for libc's connect.
+        witness::connecting(fd, || unsafe { next::connect(fd, to, length) })
+    }
+
+    /// libc's other name of connect.
+    fn __connect(fd: c_int, to: *const sockaddr, length: socklen_t) -> c_int {
+        // SAFETY: as for libc's connect.
+        unsafe { connect(fd, to, length) }
+    }
+
+    /// listen(2).
+    fn listen(fd: c_int, backlog: c_int) -> c_int as libc::listen {
+        // SAFETY: as for libc's listen.
+        witness::listening(fd, || unsafe { next::listen(fd, backlog) })
+    }
+
+    /// timerfd_settime(2).
+    fn timerfd_settime(fd: c_int, flags: c_int, new: *const itimerspec, old: *mut itimerspec) -> c_int
+        as libc::timerfd_settime
+    {
+        // SAFETY: as for libc's timerfd_settime.
+        witness::setting_timer(fd, || unsafe { next::timerfd_settime(fd, flags, new, old) })
+    }
+
+    /// Reads an eventfd's counter; libc does it without calling `read` by its name.
+    fn eventfd_read(fd: c_int, value: *mut eventfd_t) -> c_int as libc::eventfd_read {
+        let n = size_of::<eventfd_t>();
+        // SAFETY: as for libc's eventfd_read.
+        if unsafe { read_any(fd, value.cast(), n) } == n.cast_signed() { 0 } else { -1 }
+    }
+
+    /// Adds to an eventfd's counter.
+    fn eventfd_write(fd: c_int, value: eventfd_t) -> c_int as libc::eventfd_write {
+        let n = size_of::<eventfd_t>();
+        // SAFETY: as for libc's eventfd_write.
+        if unsafe { write_any(fd, (&raw const value).cast(), n) } == n.cast_signed() { 0 } else { -1 }
+    }
+}

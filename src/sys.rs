@@ -1,0 +1,269 @@
+//! The way out to the kernel: raw system calls, and nothing else.
+//!
+//! Not here: libc. Most of the names this library needs from libc it exports itself, so a call through libc (or through
+//! std and nix, which end there) would come back in. Where cancellation matters the next definition of a symbol is called
+//! instead, which is `next.rs`.
+
+use std::mem::MaybeUninit;
+
+use libc::{c_int, c_short, pollfd, sigset_t, timespec};
+use nix::errno::Errno;
+use syscalls::{Sysno, syscall};
+
+/// The kernel's signal set is eight bytes long whatever size libc gives `sigset_t`.
+pub const KERNEL_SIGSET_BYTES: usize = 8;
+
+/// A signal mask as the kernel takes it.
+pub type SigMask = u64;
+
+fn errno(e: syscalls::Errno) -> Errno {
+    Errno::from_raw(e.into_raw())
+}
+
+/// Sets the calling thread's errno.
+pub fn set_errno(e: Errno) {
+    // SAFETY: `__errno_location` returns the calling thread's own errno, always valid and writable.
+    unsafe { *libc::__errno_location() = e as c_int }
+}
+
+/// The calling thread's errno.
+pub fn last_errno() -> Errno {
+    // SAFETY: as in `set_errno`.
+    Errno::from_raw(unsafe { *libc::__errno_location() })
+}
+
+/// Turns a raw result of the kernel (negative errno on failure) into what libc would return.
+pub fn libc_result(raw: usize) -> isize {
+    let value = raw.cast_signed();
+    if (-4095..0).contains(&value) {
+        set_errno(Errno::from_raw(-value as c_int));
+        return -1;
+    }
+    value
+}
+
+/// Any system call, answered as libc's `syscall` would answer it.
+///
+/// # Safety
+/// The arguments must be what the call `number` demands.
+pub unsafe fn any(number: i64, a: [usize; 6]) -> isize {
+    // SAFETY: the caller answers for the arguments.
+    libc_result(unsafe { syscalls::raw::syscall6(number as usize, a[0], a[1], a[2], a[3], a[4], a[5]) })
+}
+
+/// close(2).
+pub fn close(fd: c_int) -> Result<(), Errno> {
+    // SAFETY: no memory is passed.
+    unsafe { syscall!(Sysno::close, fd) }.map(drop).map_err(errno)
+}
+
+/// close_range(2).
+pub fn close_range(first: u32, last: u32, flags: u32) -> Result<(), Errno> {
+    // SAFETY: no memory is passed.
+    unsafe { syscall!(Sysno::close_range, first, last, flags) }.map(drop).map_err(errno)
+}
+
+/// dup3(2).
+pub fn dup3(old: c_int, new: c_int, flags: c_int) -> Result<c_int, Errno> {
+    // SAFETY: no memory is passed.
+    unsafe { syscall!(Sysno::dup3, old, new, flags) }.map(|n| n as c_int).map_err(errno)
+}
+
+/// fcntl(2) with an integer argument.
+pub fn fcntl(fd: c_int, command: c_int, argument: usize) -> Result<c_int, Errno> {
+    // SAFETY: only commands with integer arguments are passed from inside this library.
+    unsafe { syscall!(Sysno::fcntl, fd, command, argument) }.map(|n| n as c_int).map_err(errno)
+}
+
+/// Whether the number is an open descriptor of this process.
+pub fn is_open(fd: c_int) -> bool {
+    fcntl(fd, libc::F_GETFD, 0).is_ok()
+}
+
+/// pipe2(2).
+pub fn pipe2(flags: c_int) -> Result<[c_int; 2], Errno> {
+    let mut ends = [0 as c_int; 2];
+    // SAFETY: `ends` has room for the two numbers.
+    unsafe { syscall!(Sysno::pipe2, ends.as_mut_ptr(), flags) }.map_err(errno)?;
+    Ok(ends)
+}
+
+/// eventfd2(2), non-blocking and close-on-exec.
+pub fn eventfd() -> Result<c_int, Errno> {
+    // SAFETY: no memory is passed.
+    unsafe { syscall!(Sysno::eventfd2, 0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC) }.map(|n| n as c_int).map_err(errno)
+}
+
+/// write(2) of a few bytes.
+pub fn write(fd: c_int, bytes: &[u8]) -> Result<usize, Errno> {
+    // SAFETY: the slice is valid for its length.
+    unsafe { syscall!(Sysno::write, fd, bytes.as_ptr(), bytes.len()) }.map_err(errno)
+}
+
+/// read(2).
+pub fn read(fd: c_int, bytes: &mut [u8]) -> Result<usize, Errno> {
+    // SAFETY: the slice is valid and writable for its length.
+    unsafe { syscall!(Sysno::read, fd, bytes.as_mut_ptr(), bytes.len()) }.map_err(errno)
+}
+
+/// fstat(2).
+pub fn fstat(fd: c_int) -> Result<libc::stat, Errno> {
+    let mut stat = MaybeUninit::<libc::stat>::uninit();
+    // SAFETY: `stat` has the kernel's layout on the supported architectures.
+    unsafe { syscall!(Sysno::fstat, fd, stat.as_mut_ptr()) }.map_err(errno)?;
+    // SAFETY: the call succeeded, so the kernel filled the structure.
+    Ok(unsafe { stat.assume_init() })
+}
+
+/// The magic number of the file system the descriptor lives on.
+pub fn filesystem(fd: c_int) -> Result<i64, Errno> {
+    let mut info = MaybeUninit::<libc::statfs>::uninit();
+    // SAFETY: `info` has the kernel's layout.
+    unsafe { syscall!(Sysno::fstatfs, fd, info.as_mut_ptr()) }.map_err(errno)?;
+    // SAFETY: the call succeeded.
+    Ok(unsafe { info.assume_init() }.f_type)
+}
+
+/// Where `/proc/self/fd/N` points, as far as it fits the buffer.
+pub fn descriptor_link(fd: c_int, buffer: &mut [u8]) -> Result<&[u8], Errno> {
+    let mut path = crate::log::Line::<32>::new();
+    path.text("/proc/self/fd/").number(i64::from(fd)).text("\0");
+    // SAFETY: the path ends in NUL, the buffer is writable for its length.
+    let n = unsafe {
+        syscall!(Sysno::readlinkat, libc::AT_FDCWD, path.as_bytes().as_ptr(), buffer.as_mut_ptr(), buffer.len())
+    }
+    .map_err(errno)?;
+    Ok(&buffer[..n])
+}
+
+/// Reads a small file (one of `/proc`) into the buffer. The path must end in NUL.
+pub fn read_file<'a>(path: &[u8], buffer: &'a mut [u8]) -> Result<&'a [u8], Errno> {
+    debug_assert!(path.ends_with(b"\0"));
+    // SAFETY: the path ends in NUL.
+    let fd =
+        unsafe { syscall!(Sysno::openat, libc::AT_FDCWD, path.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC) }.map_err(errno)?
+            as c_int;
+    let got = read(fd, buffer);
+    let _ = close(fd);
+    Ok(&buffer[..got?])
+}
+
+/// An ioctl(2) that answers with one int, such as FIONREAD.
+pub fn ioctl_int(fd: c_int, request: u64) -> Result<c_int, Errno> {
+    let mut value: c_int = 0;
+    // SAFETY: `value` is the int these requests write.
+    unsafe { syscall!(Sysno::ioctl, fd, request, &raw mut value) }.map_err(errno)?;
+    Ok(value)
+}
+
+/// getsockopt(2) into `value`; answers with the length the kernel wrote.
+pub fn getsockopt<T: Copy>(fd: c_int, level: c_int, name: c_int, value: &mut T) -> Result<usize, Errno> {
+    let mut length = size_of::<T>() as libc::socklen_t;
+    // SAFETY: `value` is writable for `length` bytes and `T` is plain data.
+    unsafe { syscall!(Sysno::getsockopt, fd, level, name, std::ptr::from_mut(value), &raw mut length) }.map_err(errno)?;
+    Ok(length as usize)
+}
+
+/// Whether the descriptor is a timer: timerfd_gettime(2) answers for nothing else.
+pub fn is_timer(fd: c_int) -> bool {
+    let mut value = MaybeUninit::<libc::itimerspec>::uninit();
+    // SAFETY: the kernel writes one itimerspec.
+    unsafe { syscall!(Sysno::timerfd_gettime, fd, value.as_mut_ptr()) }.is_ok()
+}
+
+/// A look at levels that never sleeps: poll with timeout 0, tried again when a signal handler came in between.
+pub fn look(set: &mut [pollfd]) -> usize {
+    let zero = timespec { tv_sec: 0, tv_nsec: 0 };
+    loop {
+        let mut left = zero;
+        // SAFETY: the slice is valid for its length; no mask is passed.
+        let answer =
+            unsafe { syscall!(Sysno::ppoll, set.as_mut_ptr(), set.len(), &raw mut left, 0usize, KERNEL_SIGSET_BYTES) };
+        match answer {
+            Ok(n) => return n,
+            Err(e) if e == syscalls::Errno::EINTR => {}
+            Err(_) => {
+                set.iter_mut().for_each(|entry| entry.revents = 0);
+                return 0;
+            }
+        }
+    }
+}
+
+/// The level of one descriptor, of the bits asked (POLLERR, POLLHUP and POLLNVAL besides).
+pub fn level(fd: c_int, bits: u16) -> u16 {
+    let mut one = [pollfd { fd, events: bits.cast_signed(), revents: 0 as c_short }];
+    look(&mut one);
+    one[0].revents.cast_unsigned()
+}
+
+/// ppoll(2) for a thread that cannot be cancelled (a watcher).
+///
+/// # Safety
+/// `set` must be valid for `n` entries until the call returns.
+pub unsafe fn ppoll_raw(set: *mut pollfd, n: usize) -> Result<usize, Errno> {
+    // SAFETY: the caller answers for `set`.
+    unsafe { syscall!(Sysno::ppoll, set, n, 0usize, 0usize, KERNEL_SIGSET_BYTES) }.map_err(errno)
+}
+
+/// Replaces the calling thread's signal mask and answers with the old one.
+pub fn swap_signal_mask(mask: SigMask) -> SigMask {
+    let mut old: SigMask = 0;
+    // SAFETY: both sets are eight bytes, as the size given says. The call cannot fail with these arguments.
+    let _ =
+        unsafe { syscall!(Sysno::rt_sigprocmask, libc::SIG_SETMASK, &raw const mask, &raw mut old, KERNEL_SIGSET_BYTES) };
+    old
+}
+
+/// The first eight bytes of libc's set, which are the kernel's.
+///
+/// # Safety
+/// `set` must be readable.
+pub unsafe fn mask_of(set: *const sigset_t) -> SigMask {
+    // SAFETY: the caller answers for `set`; libc's set begins with the kernel's.
+    unsafe { set.cast::<SigMask>().read_unaligned() }
+}
+
+/// getpid(2), not what libc or we remember.
+pub fn getpid() -> i32 {
+    // SAFETY: no arguments.
+    unsafe { syscall!(Sysno::getpid) }.unwrap_or(0) as i32
+}
+
+/// gettid(2).
+pub fn gettid() -> i32 {
+    // SAFETY: no arguments.
+    unsafe { syscall!(Sysno::gettid) }.unwrap_or(0) as i32
+}
+
+/// kcmp(2): whether two numbers of this process name one open file description; `None` where the kernel will not say.
+pub fn same_description(a: c_int, b: c_int) -> Option<bool> {
+    const KCMP_FILE: c_int = 0;
+    let pid = getpid();
+    // SAFETY: no memory is passed.
+    unsafe { syscall!(Sysno::kcmp, pid, pid, KCMP_FILE, a, b) }.ok().map(|order| order == 0)
+}
+
+/// Sleeps while `word` has the value `expected`, at most for `nanoseconds`.
+pub fn futex_wait(word: &std::sync::atomic::AtomicU32, expected: u32, nanoseconds: Option<u32>) {
+    let limit = nanoseconds.map(|n| timespec { tv_sec: 0, tv_nsec: i64::from(n) });
+    let limit: *const timespec = limit.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
+    // SAFETY: `word` and `limit` outlive the call.
+    let _ = unsafe {
+        syscall!(Sysno::futex, word.as_ptr(), libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG, expected, limit, 0, 0)
+    };
+}
+
+/// Wakes up to `count` sleepers of `word`.
+pub fn futex_wake(word: &std::sync::atomic::AtomicU32, count: i32) {
+    // SAFETY: the kernel only uses the address as a key.
+    let _ = unsafe { syscall!(Sysno::futex, word.as_ptr(), libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG, count, 0, 0, 0) };
+}
+
+/// Nanoseconds of the monotonic clock.
+pub fn now() -> u64 {
+    let mut time = timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` is writable; clock_gettime is not one of ours and usually needs no system call.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) };
+    time.tv_sec.cast_unsigned() * 1_000_000_000 + time.tv_nsec.cast_unsigned()
+}

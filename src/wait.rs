@@ -1,0 +1,237 @@
+//! How a thread waits (W1 to W11): the newest one polls, the others sleep behind it, and signals end every sleep.
+//!
+//! Nothing that must be dropped is alive while a thread sleeps here: a cancelled thread unwinds out of `ppoll` through these
+//! frames, and what it held in the instance is put right when it exits (`Sleeper::retire_own`).
+
+use libc::{epoll_event, pollfd, timespec};
+use nix::errno::Errno;
+
+use crate::eventpoll::{self, Eventpoll};
+use crate::harvest;
+use crate::nested;
+use crate::next;
+use crate::process;
+use crate::stats;
+use crate::sys::{self, SigMask};
+use crate::waitq::Sleeper;
+
+/// The longest time to wait, in nanoseconds; `None` waits for ever.
+pub type Timeout = Option<u64>;
+
+/// Where the events go.
+#[derive(Clone, Copy, Debug)]
+pub struct Buffer {
+    /// The caller's array.
+    pub events: *mut epoll_event,
+    /// How many events fit; at least 1.
+    pub max: usize,
+}
+
+/// The first and the longest pause between two looks at registrations behind whose quiet bits an edge could hide.
+const TICK_NS: u64 = 1_000_000;
+const LONGEST_TICK_NS: u64 = 50_000_000;
+
+/// Above this an address cannot be the program's.
+const USER_SPACE_END: usize = 1 << 47;
+
+/// The checks of W1, in the kernel's order.
+fn checked(epfd: i32, events: *mut epoll_event, max: i32) -> Result<(&'static Eventpoll, Buffer), Errno> {
+    let found = eventpoll::find(epfd);
+    if matches!(found, Err(Errno::EBADF)) {
+        return Err(Errno::EBADF);
+    }
+    let max = usize::try_from(max).ok().filter(|&max| max > 0 && max <= i32::MAX as usize / size_of::<epoll_event>());
+    let max = max.ok_or(Errno::EINVAL)?;
+    if events.addr().saturating_add(max * size_of::<epoll_event>()) > USER_SPACE_END {
+        return Err(Errno::EFAULT);
+    }
+    Ok((found?.into_raw(), Buffer { events, max }))
+}
+
+/// epoll_pwait2(2), of which the other waits are special cases.
+///
+/// # Safety
+/// `events` must be NULL, outside user space, or writable for `max` events.
+pub unsafe fn wait(
+    epfd: i32,
+    events: *mut epoll_event,
+    max: i32,
+    timeout: Timeout,
+    mask: Option<SigMask>,
+) -> Result<usize, Errno> {
+    let (ep, buffer) = checked(epfd, events, max)?;
+    stats::WAITS.count();
+    let frame = 0u8;
+    let me = match Sleeper::begin((&raw const frame).addr()) {
+        Ok(me) => me,
+        Err(errno) => {
+            ep.unpin();
+            return Err(errno);
+        }
+    };
+    let mut nap = Nap { mask, outside: None };
+    let outcome = match ep.join(me) {
+        Ok(()) => rounds(ep, me, buffer, timeout, &mut nap),
+        Err(errno) => Err(errno),
+    };
+    ep.lock().leave(ep, me);
+    me.end();
+    if let Some(outside) = nap.outside {
+        sys::swap_signal_mask(outside);
+    }
+    ep.finish_wait();
+    if let Ok(n) = outcome {
+        stats::EVENTS.add(n as u64);
+    }
+    outcome
+}
+
+/// Looks, reports or sleeps, until there is something to return.
+fn rounds(ep: &'static Eventpoll, me: &'static Sleeper, buffer: Buffer, timeout: Timeout, nap: &mut Nap) -> Result<usize, Errno> {
+    let deadline = timeout.filter(|&ns| ns > 0).map(|ns| sys::now().saturating_add(ns));
+    let mut tick = TICK_NS;
+    let mut may_sleep = timeout != Some(0);
+    let mut first = true;
+    loop {
+        let mut guard = ep.lock();
+        let st = &mut *guard;
+        let newest = st.waiters.last().is_some_and(|last| std::ptr::eq(*last, me));
+        if !newest || st.poller.is_some() {
+            if !may_sleep {
+                return Ok(0);
+            }
+            match st.poller {
+                Some(poller) if newest => poller.kick(),
+                None => {
+                    if let Some(newest) = st.waiters.last() {
+                        newest.kick();
+                    }
+                }
+                Some(_) => {}
+            }
+            drop(guard);
+            nap.prepare();
+            let mut wake = [pollfd { fd: me.wake_fd(), events: libc::POLLIN, revents: 0 }];
+            let slept = nap.sleep(wake.as_mut_ptr(), 1, remaining(deadline));
+            me.heed();
+            slept?;
+            may_sleep = !is_over(deadline);
+            continue;
+        }
+        ep.absorb(st);
+        harvest::sample(st);
+        // Where a kick can end the sleep, signals must not slip in between two of them (W8): they are blocked but in ppoll.
+        // A look comes first, so that a busy program never pays for that.
+        let careful = process::has_threads() || st.parked > 0 || !st.uneasy.is_empty() || st.observed;
+        let sleeps = may_sleep && !(first && careful);
+        first = false;
+        let mut slept = Ok(0);
+        if sleeps {
+            let pause = if st.uneasy.is_empty() && !st.starved { None } else { Some(tick) };
+            let limit = [remaining(deadline), pause].into_iter().flatten().min();
+            st.poller = Some(me);
+            ep.set_blocked(Some(me));
+            let set = st.set.poll_with(me.wake_fd());
+            let (entries, n) = (set.as_mut_ptr(), set.len());
+            if ep.has_mail() {
+                st.poller = None;
+                ep.set_blocked(None);
+                continue;
+            }
+            me.enter_poll();
+            drop(guard);
+            if careful {
+                nap.prepare();
+            }
+            slept = nap.sleep(entries, n, limit);
+            me.leave_poll();
+            guard = ep.lock();
+            guard.poller = None;
+            ep.set_blocked(None);
+            tick = (tick * 2).min(LONGEST_TICK_NS);
+        } else {
+            slept = Ok(sys::look(st.set.poll_with(me.wake_fd()))).and(slept);
+        }
+        let st = &mut *guard;
+        stats::POLLS.count();
+        stats::SCANNED.add(st.set.len() as u64);
+        if slept.is_err() {
+            st.set.forget();
+        }
+        match st.set.wake_revents() {
+            0 => {}
+            bits if bits & crate::events::NVAL != 0 => {
+                me.lose_wake();
+                me.ensure_wake()?;
+            }
+            _ => me.heed(),
+        }
+        let vanished = harvest::collect(st);
+        if st.observed {
+            nested::announce(ep, st);
+        }
+        let newest = st.waiters.last().is_some_and(|last| std::ptr::eq(*last, me));
+        let reported = if newest { harvest::deliver(st, buffer)? } else { 0 };
+        if reported > 0 {
+            harvest::park_silent(st);
+            return Ok(reported);
+        }
+        drop(guard);
+        vanished.forget();
+        slept?;
+        if sleeps || !may_sleep {
+            if !may_sleep || is_over(deadline) {
+                return Ok(0);
+            }
+            stats::EMPTY_WAKEUPS.count();
+        }
+        may_sleep = may_sleep && !is_over(deadline);
+    }
+}
+
+fn remaining(deadline: Option<u64>) -> Option<u64> {
+    deadline.map(|deadline| deadline.saturating_sub(sys::now()))
+}
+
+fn is_over(deadline: Option<u64>) -> bool {
+    deadline.is_some_and(|deadline| sys::now() >= deadline)
+}
+
+/// Sleeping in `ppoll`, with the signal mask that the wait was given.
+#[derive(Debug)]
+struct Nap {
+    /// The mask of epoll_pwait.
+    mask: Option<SigMask>,
+    /// The mask outside, once all signals are blocked but in the sleep itself.
+    outside: Option<SigMask>,
+}
+
+impl Nap {
+    /// Blocks every signal from here to the end of the wait, sleeps excepted.
+    fn prepare(&mut self) {
+        if self.outside.is_none() {
+            self.outside = Some(sys::swap_signal_mask(SigMask::MAX));
+        }
+    }
+
+    /// One `ppoll`. EINTR when a signal handler ran. The array must stay where it is meanwhile.
+    fn sleep(&self, entries: *mut pollfd, n: usize, limit: Option<u64>) -> Result<usize, Errno> {
+        let limit = limit.map(|ns| timespec {
+            tv_sec: (ns / 1_000_000_000).cast_signed(),
+            tv_nsec: (ns % 1_000_000_000).cast_signed(),
+        });
+        let limit = limit.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
+        let mask = self.mask.or(self.outside).map(|mask| {
+            // SAFETY: all zeroes is a valid, empty set, of which the first eight bytes are the kernel's.
+            let mut set: libc::sigset_t = unsafe { std::mem::zeroed() };
+            // SAFETY: the set is at least eight bytes long.
+            unsafe { (&raw mut set).cast::<SigMask>().write_unaligned(mask) };
+            set
+        });
+        let mask = mask.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
+        // SAFETY: `entries` is valid for `n` entries and nobody touches it while `poller` is set (or it is the caller's own);
+        // the other pointers are to locals. The thread may be cancelled in here: no local of these frames needs dropping.
+        let answer = unsafe { next::ppoll(entries, n as libc::nfds_t, limit, mask) };
+        if answer < 0 { Err(sys::last_errno()) } else { Ok(answer as usize) }
+    }
+}

@@ -1,0 +1,70 @@
+/* Nothing depends on who writes: another process makes the same edges, drained or not, waited for or not (E1, E6). */
+#include "kinds.h"
+
+static int command[2], answer[2];
+
+static void feed_remotely(void)
+{
+    char byte = 0;
+    CHECK_EQ(write(command[1], &byte, 1), 1);
+    CHECK_EQ(read(answer[0], &byte, 1), 1);
+}
+
+void test(void)
+{
+    FOR_EACH_KIND(kind, 0, 0)
+    {
+        struct specimen s;
+        make(&s, kind);
+        OK(pipe(command));
+        OK(pipe(answer));
+        pid_t child = OK(fork());
+        if (child == 0) {
+            OK(close(command[1]));
+            for (char byte; read(command[0], &byte, 1) == 1;) {
+                feed(&s);
+                CHECK_EQ(write(answer[1], &byte, 1), 1);
+            }
+            _exit(0);
+        }
+        int ep = new_epoll();
+        ADD(ep, s.fd, EPOLLIN | EPOLLET, 1);
+
+        /* Unread, before the wait. */
+        for (int i = 0; i < 3; i++) {
+            feed_remotely();
+            EXPECT_ONE(ep, 1, EPOLLIN);
+        }
+
+        /* Unread, while a thread sleeps. */
+        for (int i = 0; i < 3; i++) {
+            struct waiter waiter;
+            start_waiter(&waiter, ep);
+            feed_remotely();
+            CHECK_EQ(join_waiter(&waiter), 1);
+            CHECK_EQ(waiter.at[0].events, EPOLLIN);
+        }
+
+        /* Drained each time, and taken as much as comes. */
+        drain(&s);
+        for (int i = 0; i < 3; i++) {
+            feed_remotely();
+            EXPECT_ONE(ep, 1, EPOLLIN);
+            drain(&s);
+        }
+        feed_remotely();
+        EXPECT_ONE(ep, 1, EPOLLIN);
+        for (int i = 0; i < 3; i++) {
+            take_arrival(&s);
+            feed_remotely();
+            EXPECT_ONE(ep, 1, EPOLLIN);
+        }
+        OK(close(command[1]));
+        expect_exit_0(child);
+        OK(close(command[0]));
+        OK(close(answer[0]));
+        OK(close(answer[1]));
+        OK(close(ep));
+        discard(&s);
+    }
+}

@@ -1,0 +1,29 @@
+/* Between two waits one arrival is taken and an equal one comes: what is there has not changed, but it is an edge (E1). */
+#include "kinds.h"
+
+void test(void)
+{
+    FOR_EACH_KIND(kind, PARTS, 0)
+    {
+        struct specimen s;
+        make(&s, kind);
+        int ep = new_epoll();
+        ADD(ep, s.fd, EPOLLIN | EPOLLET, 1);
+        feed(&s);
+        EXPECT_ONE(ep, 1, EPOLLIN);
+        for (int i = 0; i < 4; i++) {
+            take_arrival(&s);
+            feed(&s);
+            EXPECT_ONE(ep, 1, EPOLLIN);
+        }
+
+        /* The same while a thread sleeps in the wait. */
+        struct waiter waiter;
+        start_waiter(&waiter, ep);
+        take_arrival(&s);
+        feed(&s);
+        CHECK_EQ(join_waiter(&waiter), 1);
+        OK(close(ep));
+        discard(&s);
+    }
+}

@@ -1,0 +1,47 @@
+/* A drain that goes past libc, by a bare system call, is a drain: the same amount again, as bare, is an edge (E1, E6). */
+#include "harness.h"
+
+static long bare(long number, int fd, char *bytes)
+{
+    long n;
+    __asm__ volatile("syscall" : "=a"(n) : "a"(number), "D"(fd), "S"(bytes), "d"(8) : "rcx", "r11", "memory");
+    return n;
+}
+
+static void run(int fd[2])
+{
+    char bytes[8];
+    int ep = new_epoll();
+    ADD(ep, fd[0], EPOLLIN | EPOLLET, 1);
+    for (int i = 0; i < 4; i++) {
+        CHECK_EQ(bare(SYS_write, fd[1], bytes), 8);
+        EXPECT_ONE(ep, 1, EPOLLIN);
+        CHECK_EQ(bare(SYS_read, fd[0], bytes), 8);
+    }
+
+    /* Drained and refilled while a thread sleeps. */
+    CHECK_EQ(bare(SYS_write, fd[1], bytes), 8);
+    EXPECT_ONE(ep, 1, EPOLLIN);
+    struct waiter waiter;
+    start_waiter(&waiter, ep);
+    CHECK_EQ(bare(SYS_read, fd[0], bytes), 8);
+    CHECK_EQ(bare(SYS_write, fd[1], bytes), 8);
+    CHECK_EQ(join_waiter(&waiter), 1);
+}
+
+void test(void)
+{
+    int fd[2];
+    subject = "pipe";
+    make_pipe(fd);
+    run(fd);
+    subject = "unix stream";
+    make_pair(SOCK_STREAM, fd);
+    run(fd);
+    subject = "tcp";
+    make_tcp(fd);
+    run(fd);
+    subject = "eventfd";
+    fd[0] = fd[1] = OK(eventfd(0, EFD_NONBLOCK));
+    run((int[2]){fd[0], fd[0]});
+}

@@ -1,0 +1,45 @@
+/* After a write was refused with EAGAIN the peer reads: OUT is an edge, each time (E4). */
+#include "kinds.h"
+
+static void run(int writer, int reader, int writer_flags)
+{
+    int ep = new_epoll();
+    ADD(ep, writer, EPOLLOUT | EPOLLET | writer_flags, 1);
+    EXPECT_ONE(ep, 1, EPOLLOUT);
+    for (int i = 0; i < 3; i++) {
+        size_t all = fill(writer), taken = 0;
+        CHECK(all > 0);
+
+        /* What filling itself set off is over; nothing comes while the peer does not read. */
+        while (wait_events(ep, QUIET_MS).n > 0)
+            CHECK_ERRNO(write(writer, "x", 1), EAGAIN);
+        if (i == 1) {
+            /* The peer reads while a thread sleeps. */
+            struct waiter waiter;
+            start_waiter(&waiter, ep);
+            UNTIL((taken += read_all(reader)) >= all);
+            CHECK_EQ(join_waiter(&waiter), 1);
+            CHECK_EQ(waiter.at[0].events, EPOLLOUT);
+            continue;
+        }
+        UNTIL((taken += read_all(reader)) >= all);
+        struct events events = wait_events(ep, BOUND_MS);
+        CHECK_EQ(events.n, 1);
+        CHECK_EQ(events.at[0].events, EPOLLOUT);
+        CHECK_EQ(write(writer, "arrival", 8), 8);
+        read_all(reader);
+    }
+    OK(close(ep));
+}
+
+void test(void)
+{
+    const char *names[] = {"pipe", "fifo", "unix stream", "unix seqpacket", "unix dgram", "tcp"};
+    for (int i = 0; i < 6; i++) {
+        struct specimen s;
+        make(&s, kind_named(names[i]));
+        subject = names[i];
+        run(s.feeder, s.fd, 0);
+        discard(&s);
+    }
+}

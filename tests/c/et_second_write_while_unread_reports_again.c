@@ -1,0 +1,20 @@
+/* Each arrival is an edge, also while nobody has taken the older ones (E1). */
+#include "kinds.h"
+
+void test(void)
+{
+    FOR_EACH_KIND(kind, 0, 0)
+    {
+        struct specimen s;
+        make(&s, kind);
+        int ep = new_epoll();
+        ADD(ep, s.fd, EPOLLIN | EPOLLET, 1);
+        for (int i = 0; i < 6; i++) {
+            feed(&s);
+            EXPECT_ONE(ep, 1, EPOLLIN);
+            EXPECT_NONE_NOW(ep);
+        }
+        OK(close(ep));
+        discard(&s);
+    }
+}

@@ -1,0 +1,17 @@
+/* Connections that come all at once to exclusive instances, level or edge, are all accepted (X1, E6). */
+#include "exclusive.h"
+
+void test(void)
+{
+    struct crew crew;
+    start_crew(&crew);
+    for (int round = 1; round <= 20; round++) {
+        int clients[40];
+        for (int i = 0; i < 40; i++)
+            clients[i] = tcp_client_of(crew.listener);
+        UNTIL(atomic_load(&crew.accepted) == round * 40);
+        for (int i = 0; i < 40; i++)
+            OK(close(clients[i]));
+    }
+    stop_crew(&crew);
+}

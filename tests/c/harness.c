@@ -1,0 +1,365 @@
+/* main() of every test, and the helpers of harness.h. */
+#include "harness.h"
+
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <dlfcn.h>
+#include <netinet/in.h>
+#include <stdarg.h>
+
+char **test_argv;
+const char *subject = "";
+static const char *way;
+
+bool on_the_kernel(void) { return strcmp(way, "kernel") == 0; }
+
+int main(int argc, char **argv)
+{
+    (void)argc;
+    test_argv = argv;
+    way = getenv("EPOLYFILL_TEST_WAY");
+    bool ours = dlsym(RTLD_DEFAULT, "epolyfill_version") != NULL;
+    if (way == NULL)
+        way = ours ? "by hand" : "kernel";
+    if (ours == on_the_kernel())
+        die(__FILE__, __LINE__, "the way is %s, but the library is %s", way, ours ? "here" : "not here");
+    signal(SIGPIPE, SIG_IGN);
+    test();
+    return 0;
+}
+
+void die(const char *file, int line, const char *format, ...)
+{
+    char text[1024];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    fprintf(stderr, "%s:%d: %s%s%s\n", file, line, subject, *subject ? ": " : "", text);
+    fflush(stderr);
+    _exit(1);
+}
+
+/* --- control and wait ------------------------------------------------------------------------------------------ */
+
+int new_epoll(void) { return OK(epoll_create1(EPOLL_CLOEXEC)); }
+
+int ctl(int ep, int op, int fd, uint32_t events, uint64_t data)
+{
+    struct epoll_event event = {.events = events, .data.u64 = data};
+    return epoll_ctl(ep, op, fd, &event);
+}
+
+struct events wait_events_(const char *file, int line, int ep, int max, int timeout_ms)
+{
+    struct events events;
+    events.n = epoll_wait(ep, events.at, max, timeout_ms);
+    if (events.n < 0 || events.n > max)
+        die(file, line, "epoll_wait is %d with %s", events.n, strerrorname_np(errno));
+    return events;
+}
+
+static int by_data(const void *a, const void *b)
+{
+    const struct epoll_event *x = a, *y = b;
+    return (x->data.u64 > y->data.u64) - (x->data.u64 < y->data.u64);
+}
+
+void sort_by_data(struct events *events) { qsort(events->at, events->n, sizeof events->at[0], by_data); }
+
+void expect_one_(const char *file, int line, int ep, uint64_t data, uint32_t bits)
+{
+    struct events got = wait_events_(file, line, ep, 256, BOUND_MS);
+    if (got.n != 1)
+        die(file, line, "%d events, not 1 (data %#lx, events %#x)", got.n, (long)data, bits);
+    if (got.at[0].data.u64 != data || got.at[0].events != bits)
+        die(file, line, "event %#x of %#lx, not %#x of %#lx", got.at[0].events, (long)got.at[0].data.u64, bits,
+            (long)data);
+}
+
+void expect_bits_(const char *file, int line, int ep, uint64_t data, uint32_t bits)
+{
+    uint32_t seen = 0;
+    while (seen != bits) {
+        struct events got = wait_events_(file, line, ep, 256, BOUND_MS);
+        if (got.n != 1 || got.at[0].data.u64 != data)
+            die(file, line, "%d events, not 1, after %#x of %#x", got.n, seen, bits);
+        seen |= got.at[0].events;
+        if (seen & ~bits)
+            die(file, line, "events %#x, more than %#x", seen, bits);
+    }
+}
+
+void expect_none_(const char *file, int line, int ep, int timeout_ms)
+{
+    struct events got = wait_events_(file, line, ep, 256, timeout_ms);
+    if (got.n != 0)
+        die(file, line, "%d events, not 0; the first is %#x of %#lx", got.n, got.at[0].events,
+            (long)got.at[0].data.u64);
+}
+
+/* --- threads ---------------------------------------------------------------------------------------------------- */
+
+static void *thread_main(void *arg)
+{
+    struct thread *thread = arg;
+    atomic_store(&thread->tid, gettid());
+    return thread->run(thread->arg);
+}
+
+void start_thread(struct thread *thread, void *(*run)(void *), void *arg)
+{
+    thread->run = run;
+    thread->arg = arg;
+    atomic_store(&thread->tid, 0);
+    PT(pthread_create(&thread->id, NULL, thread_main, thread));
+    UNTIL(atomic_load(&thread->tid) != 0);
+}
+
+void *join_thread(struct thread *thread)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += BOUND_MS / 1000;
+    void *result;
+    int error = pthread_timedjoin_np(thread->id, &result, &until);
+    if (error != 0)
+        die(__FILE__, __LINE__, "a thread does not end (%s)", strerrorname_np(error));
+    return result;
+}
+
+static size_t read_proc(pid_t tid, const char *name, char *text, size_t size)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/self/task/%d/%s", tid, name);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return 0;
+    ssize_t n = read(fd, text, size - 1);
+    close(fd);
+    text[n > 0 ? n : 0] = 0;
+    return n > 0 ? n : 0;
+}
+
+/* The number of times the thread went to sleep, if it sleeps in a wait for descriptors now; else -1. */
+static long sleeping(pid_t tid)
+{
+    char text[4096];
+    if (!read_proc(tid, "syscall", text, sizeof text) || text[0] == 'r')
+        return -1;
+    switch (atol(text)) {
+    case SYS_epoll_wait:
+    case SYS_epoll_pwait:
+    case SYS_epoll_pwait2:
+    case SYS_poll:
+    case SYS_ppoll:
+    case SYS_select:
+    case SYS_pselect6:
+        break;
+    default:
+        return -1;
+    }
+    if (!read_proc(tid, "status", text, sizeof text) || !strstr(text, "\nState:\tS"))
+        return -1;
+    const char *switches = strstr(text, "\nvoluntary_ctxt_switches:");
+    return switches ? atol(switches + 25) : -1;
+}
+
+bool is_blocked(pid_t tid)
+{
+    long first = sleeping(tid);
+    for (int i = 0; i < 3; i++) {
+        pause_ms(1);
+        if (first < 0 || sleeping(tid) != first)
+            return false;
+    }
+    return true;
+}
+
+void wait_until_blocked(pid_t tid) { UNTIL(is_blocked(tid)); }
+
+int wait_by(enum call call, int ep, struct epoll_event *at, int max, int timeout_ms, const sigset_t *mask)
+{
+    struct timespec timeout = {timeout_ms / 1000, timeout_ms % 1000 * 1000000l};
+    switch (call) {
+    case WAIT:
+        return epoll_wait(ep, at, max, timeout_ms);
+    case PWAIT:
+        return epoll_pwait(ep, at, max, timeout_ms, mask);
+    default:
+        return epoll_pwait2(ep, at, max, timeout_ms < 0 ? NULL : &timeout, mask);
+    }
+}
+
+static void *waiter_main(void *arg)
+{
+    struct waiter *w = arg;
+    errno = 0;
+    w->result = wait_by(w->call, w->ep, w->at, w->max, w->timeout_ms, w->mask);
+    w->error = errno;
+    atomic_store(&w->done, true);
+    return NULL;
+}
+
+void start_waiter_by(struct waiter *waiter, enum call call, int ep, int timeout_ms, const sigset_t *mask)
+{
+    waiter->call = call;
+    waiter->ep = ep;
+    waiter->max = 64;
+    waiter->timeout_ms = timeout_ms;
+    waiter->mask = mask;
+    atomic_store(&waiter->done, false);
+    start_thread(&waiter->thread, waiter_main, waiter);
+    wait_until_blocked(waiter->thread.tid);
+}
+
+void start_waiter(struct waiter *waiter, int ep) { start_waiter_by(waiter, WAIT, ep, -1, NULL); }
+
+int join_waiter(struct waiter *waiter)
+{
+    join_thread(&waiter->thread);
+    errno = waiter->error;
+    return waiter->result;
+}
+
+/* --- time, processes, bytes -------------------------------------------------------------------------------------- */
+
+static int64_t clock_ns(clockid_t clock)
+{
+    struct timespec t;
+    clock_gettime(clock, &t);
+    return t.tv_sec * 1000000000ll + t.tv_nsec;
+}
+
+int64_t now_ns(void) { return clock_ns(CLOCK_MONOTONIC); }
+int64_t cpu_ns(void) { return clock_ns(CLOCK_PROCESS_CPUTIME_ID); }
+
+void pause_ms(int ms)
+{
+    struct timespec t = {ms / 1000, ms % 1000 * 1000000l};
+    while (nanosleep(&t, &t) == -1 && errno == EINTR)
+        ;
+}
+
+void expect_exit_0(pid_t child)
+{
+    int status;
+    while (waitpid(child, &status, 0) == -1)
+        CHECK_EQ(errno, EINTR);
+    CHECK_EQ(status, 0);
+}
+
+long resident_kb(void)
+{
+    char text[4096];
+    CHECK(read_proc(getpid(), "status", text, sizeof text) > 0);
+    const char *line = strstr(text, "\nVmRSS:");
+    CHECK(line != NULL);
+    return atol(line + 7);
+}
+
+int open_descriptors(void)
+{
+    DIR *dir = opendir("/proc/self/fd");
+    CHECK(dir != NULL);
+    int n = 0;
+    while (readdir(dir) != NULL)
+        n++;
+    closedir(dir);
+    return n;
+}
+
+void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+    OK(getrlimit(RLIMIT_NOFILE, &limit));
+    limit.rlim_cur = limit.rlim_max;
+    OK(setrlimit(RLIMIT_NOFILE, &limit));
+}
+
+void set_nonblocking(int fd) { OK(fcntl(fd, F_SETFL, OK(fcntl(fd, F_GETFL)) | O_NONBLOCK)); }
+
+void write_bytes(int fd, size_t n)
+{
+    static const char zeros[65536];
+    while (n > 0) {
+        ssize_t done = OK(write(fd, zeros, n < sizeof zeros ? n : sizeof zeros));
+        n -= done;
+    }
+}
+
+size_t read_all(int fd)
+{
+    char buffer[65536];
+    size_t all = 0;
+    for (;;) {
+        ssize_t n = read(fd, buffer, sizeof buffer);
+        if (n == 0)
+            return all;
+        if (n < 0) {
+            CHECK(errno == EAGAIN || errno == EIO /* a pty whose other side is closed */);
+            return all;
+        }
+        all += n;
+    }
+}
+
+size_t fill(int fd)
+{
+    static const char zeros[4096];
+    size_t all = 0;
+    for (;;) {
+        ssize_t n = write(fd, zeros, sizeof zeros);
+        if (n < 0) {
+            CHECK_EQ(errno, EAGAIN);
+            return all;
+        }
+        all += n;
+    }
+}
+
+void expect_eof_at_once(int fd)
+{
+    char byte;
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    CHECK_EQ(OK(poll(&p, 1, 200)), 1);
+    CHECK_EQ(read(fd, &byte, 1), 0);
+}
+
+void make_pipe(int fd[2]) { OK(pipe2(fd, O_NONBLOCK | O_CLOEXEC)); }
+
+void make_pair(int type, int fd[2]) { OK(socketpair(AF_UNIX, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fd)); }
+
+int tcp_listener(void)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = OK(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+    OK(bind(fd, (struct sockaddr *)&address, sizeof address));
+    OK(listen(fd, 64));
+    return fd;
+}
+
+int tcp_client_of(int listener)
+{
+    struct sockaddr_in address;
+    socklen_t size = sizeof address;
+    OK(getsockname(listener, (struct sockaddr *)&address, &size));
+    int fd = OK(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    OK(connect(fd, (struct sockaddr *)&address, size));
+    set_nonblocking(fd);
+    return fd;
+}
+
+void make_tcp(int fd[2])
+{
+    int listener = tcp_listener();
+    fd[1] = tcp_client_of(listener);
+    UNTIL((fd[0] = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) != -1);
+    OK(close(listener));
+}
+
+void add_one(int eventfd)
+{
+    uint64_t one = 1;
+    CHECK_EQ(write(eventfd, &one, sizeof one), 8);
+}

@@ -1,0 +1,27 @@
+/* An event loop that finds io_uring would control epoll behind our back: io_uring_setup() through syscall() is ENOSYS, unless
+ * EPOLYFILL_IO_URING=1, which lets the kernel answer. DIFFERS */
+#include "harness.h"
+
+/* What the kernel says, asked without libc. */
+static long kernel_answer(void)
+{
+    long result;
+    __asm__ volatile("syscall" : "=a"(result) : "a"(SYS_io_uring_setup), "D"(0), "S"(0) : "rcx", "r11", "memory");
+    return result;
+}
+
+void test(void)
+{
+    if (on_the_kernel() || test_argv[1]) {
+        CHECK(kernel_answer() < 0);
+        CHECK_ERRNO(syscall(SYS_io_uring_setup, 0, NULL), -kernel_answer());
+        return;
+    }
+    unsetenv("EPOLYFILL_IO_URING");
+    char params[256] = {0};
+    CHECK_ERRNO(syscall(SYS_io_uring_setup, 4, params), ENOSYS);
+    CHECK_ERRNO(syscall(SYS_io_uring_setup, 0, NULL), ENOSYS);
+    OK(setenv("EPOLYFILL_IO_URING", "1", 1));
+    execl("/proc/self/exe", test_argv[0], "asked", (char *)NULL);
+    die(__FILE__, __LINE__, "exec failed");
+}

@@ -1,0 +1,312 @@
+/* The specimens of kinds.h. */
+#include "kinds.h"
+
+#include <arpa/inet.h>
+#include <limits.h>
+#include <netinet/in.h>
+#include <pty.h>
+#include <sys/inotify.h>
+#include <sys/signalfd.h>
+#include <sys/un.h>
+#include <termios.h>
+
+#define ARRIVAL 8 /* bytes of one arrival */
+
+static void take_bytes(struct specimen *s, bool all)
+{
+    char buffer[4096];
+    CHECK_EQ(read(s->fd, buffer, all ? sizeof buffer : 1), all ? ARRIVAL : 1);
+}
+static void take_message(struct specimen *s, bool all)
+{
+    char buffer[4096];
+    (void)all;
+    CHECK_EQ(read(s->fd, buffer, sizeof buffer), ARRIVAL);
+}
+static void feed_bytes(struct specimen *s) { CHECK_EQ(write(s->feeder, "arrival", ARRIVAL), ARRIVAL); }
+static void drain_bytes(struct specimen *s) { read_all(s->fd); }
+
+static void make_dir(struct specimen *s)
+{
+    strcpy(s->dir, "/tmp/epolyfill-XXXXXX");
+    CHECK(mkdtemp(s->dir) != NULL);
+}
+
+/* --- pipes and sockets ------------------------------------------------------------------------------------------- */
+
+static void take_ends(struct specimen *s, int fd[2])
+{
+    s->fd = fd[0];
+    s->feeder = fd[1];
+}
+static void make_pipe_kind(struct specimen *s)
+{
+    int fd[2];
+    make_pipe(fd);
+    take_ends(s, fd);
+}
+static void make_fifo(struct specimen *s)
+{
+    char path[64];
+    make_dir(s);
+    snprintf(path, sizeof path, "%s/fifo", s->dir);
+    OK(mkfifo(path, 0600));
+    s->fd = OK(open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+    s->feeder = OK(open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC));
+    OK(unlink(path));
+}
+static void make_unix(struct specimen *s, int type)
+{
+    int fd[2];
+    make_pair(type, fd);
+    take_ends(s, fd);
+}
+static void make_unix_stream(struct specimen *s) { make_unix(s, SOCK_STREAM); }
+static void make_unix_dgram(struct specimen *s) { make_unix(s, SOCK_DGRAM); }
+static void make_unix_seqpacket(struct specimen *s) { make_unix(s, SOCK_SEQPACKET); }
+static void make_tcp_kind(struct specimen *s)
+{
+    int fd[2];
+    make_tcp(fd);
+    take_ends(s, fd);
+}
+static void make_udp(struct specimen *s)
+{
+    int fd[2];
+    struct sockaddr_in address[2];
+    for (int i = 0; i < 2; i++) {
+        socklen_t size = sizeof address[i];
+        address[i] = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        fd[i] = OK(socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+        OK(bind(fd[i], (struct sockaddr *)&address[i], size));
+        OK(getsockname(fd[i], (struct sockaddr *)&address[i], &size));
+    }
+    for (int i = 0; i < 2; i++)
+        OK(connect(fd[i], (struct sockaddr *)&address[1 - i], sizeof address[0]));
+    take_ends(s, fd);
+}
+
+/* --- listeners --------------------------------------------------------------------------------------------------- */
+
+static void hold(struct specimen *s, int fd)
+{
+    CHECK(s->nheld < 64);
+    s->held[s->nheld++] = fd;
+}
+static void make_tcp_listener(struct specimen *s) { s->fd = tcp_listener(); }
+static void feed_tcp_listener(struct specimen *s) { hold(s, tcp_client_of(s->fd)); }
+static void make_unix_listener(struct specimen *s)
+{
+    /* An address of the family alone is an autobind: an abstract name that nobody else has. */
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    s->fd = OK(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+    OK(bind(s->fd, (struct sockaddr *)&address, sizeof(sa_family_t)));
+    OK(listen(s->fd, 64));
+}
+static void feed_unix_listener(struct specimen *s)
+{
+    struct sockaddr_un address;
+    socklen_t size = sizeof address;
+    OK(getsockname(s->fd, (struct sockaddr *)&address, &size));
+    int fd = OK(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    OK(connect(fd, (struct sockaddr *)&address, size));
+    hold(s, fd);
+}
+static void take_connection(struct specimen *s, bool all)
+{
+    (void)all;
+    hold(s, OK(accept(s->fd, NULL, NULL)));
+}
+static void drain_connections(struct specimen *s)
+{
+    int fd;
+    while ((fd = accept4(s->fd, NULL, NULL, SOCK_CLOEXEC)) >= 0)
+        hold(s, fd);
+    CHECK_EQ(errno, EAGAIN);
+}
+
+/* --- counters, timers, signals, files ----------------------------------------------------------------------------- */
+
+static void take_u64(struct specimen *s, bool all)
+{
+    uint64_t value;
+    (void)all;
+    CHECK_EQ(read(s->fd, &value, sizeof value), 8);
+}
+static void drain_u64(struct specimen *s)
+{
+    uint64_t value;
+    while (read(s->fd, &value, sizeof value) == 8)
+        ;
+    CHECK_EQ(errno, EAGAIN);
+}
+static void make_eventfd(struct specimen *s) { s->fd = OK(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)); }
+static void make_semaphore(struct specimen *s) { s->fd = OK(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC | EFD_SEMAPHORE)); }
+static void feed_eventfd(struct specimen *s) { add_one(s->fd); }
+static void make_timerfd(struct specimen *s)
+{
+    s->fd = OK(timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC));
+}
+static void feed_timerfd(struct specimen *s)
+{
+    struct itimerspec soon = {.it_value.tv_nsec = 1};
+    OK(timerfd_settime(s->fd, 0, &soon, NULL));
+}
+static void make_signalfd(struct specimen *s)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGRTMIN + 3);
+    PT(pthread_sigmask(SIG_BLOCK, &set, NULL));
+    s->fd = OK(signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC));
+}
+static void feed_signalfd(struct specimen *s) { OK(sigqueue(s->owner, SIGRTMIN + 3, (union sigval){0})); }
+static void take_signal(struct specimen *s, bool all)
+{
+    struct signalfd_siginfo info;
+    (void)all;
+    CHECK_EQ(read(s->fd, &info, sizeof info), sizeof info);
+}
+static void make_inotify(struct specimen *s)
+{
+    make_dir(s);
+    s->fd = OK(inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
+    OK(inotify_add_watch(s->fd, s->dir, IN_CREATE));
+}
+static void feed_inotify(struct specimen *s)
+{
+    /* A new name each time: equal events next to each other become one. */
+    char path[64];
+    snprintf(path, sizeof path, "%s/%04d", s->dir, s->serial++);
+    OK(close(OK(creat(path, 0600))));
+    OK(unlink(path));
+}
+static void take_inotify(struct specimen *s, bool all)
+{
+    char buffer[4096];
+    ssize_t one = sizeof(struct inotify_event) + 16;
+    CHECK_EQ(read(s->fd, buffer, all ? (ssize_t)sizeof buffer : one), one);
+}
+
+/* --- terminals, instances ----------------------------------------------------------------------------------------- */
+
+static void make_pty(int fd[2])
+{
+    struct termios raw;
+    OK(openpty(&fd[0], &fd[1], NULL, NULL, NULL));
+    OK(tcgetattr(fd[1], &raw));
+    cfmakeraw(&raw);
+    OK(tcsetattr(fd[1], TCSANOW, &raw));
+    for (int i = 0; i < 2; i++) {
+        set_nonblocking(fd[i]);
+        OK(fcntl(fd[i], F_SETFD, FD_CLOEXEC));
+    }
+}
+static void make_pty_master(struct specimen *s)
+{
+    int fd[2];
+    make_pty(fd);
+    take_ends(s, fd);
+}
+static void make_pty_slave(struct specimen *s)
+{
+    int fd[2];
+    make_pty(fd);
+    take_ends(s, (int[2]){fd[1], fd[0]});
+}
+static void make_instance(struct specimen *s)
+{
+    int fd[2];
+    make_pipe(fd);
+    s->fd = new_epoll();
+    s->extra = fd[0];
+    s->feeder = fd[1];
+    ADD(s->fd, s->extra, EPOLLIN, 0);
+}
+static void take_instance(struct specimen *s, bool all)
+{
+    char buffer[4096];
+    CHECK_EQ(read(s->extra, buffer, all ? sizeof buffer : 1), all ? ARRIVAL : 1);
+}
+static void drain_instance(struct specimen *s) { read_all(s->extra); }
+
+const struct kind kinds[] = {
+    {"pipe", PARTS | BYTES, make_pipe_kind, feed_bytes, take_bytes, drain_bytes},
+    {"fifo", PARTS | BYTES, make_fifo, feed_bytes, take_bytes, drain_bytes},
+    {"unix stream", PARTS | BYTES | WRITES, make_unix_stream, feed_bytes, take_bytes, drain_bytes},
+    {"unix seqpacket", PARTS | WRITES, make_unix_seqpacket, feed_bytes, take_message, drain_bytes},
+    {"unix dgram", PARTS | WRITES | OPAQUE, make_unix_dgram, feed_bytes, take_message, drain_bytes},
+    {"tcp", PARTS | BYTES | WRITES, make_tcp_kind, feed_bytes, take_bytes, drain_bytes},
+    {"udp", PARTS | WRITES | OPAQUE, make_udp, feed_bytes, take_message, drain_bytes},
+    {"tcp listener", PARTS, make_tcp_listener, feed_tcp_listener, take_connection, drain_connections},
+    {"unix listener", PARTS | OPAQUE, make_unix_listener, feed_unix_listener, take_connection, drain_connections},
+    {"eventfd", 0, make_eventfd, feed_eventfd, take_u64, drain_u64},
+    {"eventfd semaphore", PARTS, make_semaphore, feed_eventfd, take_u64, drain_u64},
+    {"timerfd", 0, make_timerfd, feed_timerfd, take_u64, drain_u64},
+    {"signalfd", PARTS | OPAQUE, make_signalfd, feed_signalfd, take_signal, drain_bytes},
+    {"inotify", PARTS | OPAQUE, make_inotify, feed_inotify, take_inotify, drain_bytes},
+    {"pty master", PARTS | BYTES | WRITES | OPAQUE, make_pty_master, feed_bytes, take_bytes, drain_bytes},
+    {"pty slave", PARTS | BYTES | WRITES | OPAQUE, make_pty_slave, feed_bytes, take_bytes, drain_bytes},
+    {"epoll", PARTS | BYTES, make_instance, feed_bytes, take_instance, drain_instance},
+    {NULL, 0, NULL, NULL, NULL, NULL},
+};
+
+const struct kind *kind_named(const char *name)
+{
+    FOR_EACH_KIND(kind, 0, 0)
+    {
+        if (strcmp(kind->name, name) == 0)
+            return kind;
+    }
+    die(__FILE__, __LINE__, "no kind %s", name);
+}
+
+void make(struct specimen *specimen, const struct kind *kind)
+{
+    *specimen = (struct specimen){.kind = kind, .fd = -1, .feeder = -1, .extra = -1, .owner = getpid()};
+    kind->make(specimen);
+}
+
+void feed(struct specimen *specimen) { specimen->kind->feed(specimen); }
+void take_part(struct specimen *specimen) { specimen->kind->take(specimen, false); }
+void take_arrival(struct specimen *specimen) { specimen->kind->take(specimen, true); }
+void drain(struct specimen *specimen) { specimen->kind->drain(specimen); }
+
+void discard(struct specimen *specimen)
+{
+    if (strcmp(specimen->kind->name, "signalfd") == 0)
+        read_all(specimen->fd);
+    for (int i = 0; i < specimen->nheld; i++)
+        OK(close(specimen->held[i]));
+    if (specimen->feeder >= 0)
+        OK(close(specimen->feeder));
+    if (specimen->extra >= 0)
+        OK(close(specimen->extra));
+    OK(close(specimen->fd));
+    if (specimen->dir[0])
+        OK(rmdir(specimen->dir));
+}
+
+void partial_take_is_no_edge(const char *kind_name)
+{
+    struct specimen s;
+    make(&s, kind_named(kind_name));
+    int ep = new_epoll();
+    ADD(ep, s.fd, EPOLLIN | EPOLLET, 1);
+
+    /* Two arrivals, each reported. */
+    for (int i = 0; i < 2; i++) {
+        feed(&s);
+        EXPECT_ONE(ep, 1, EPOLLIN);
+    }
+
+    /* One of them is taken: the level stays, nothing new has come. */
+    take_part(&s);
+    EXPECT_NONE(ep);
+
+    /* The silence was no deafness. */
+    feed(&s);
+    EXPECT_ONE(ep, 1, EPOLLIN);
+    OK(close(ep));
+    discard(&s);
+}

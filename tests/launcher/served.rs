@@ -1,0 +1,211 @@
+//! Which programs the launcher serves and which it refuses, with `--check` as without.
+
+use super::support::*;
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+
+/// A 64-bit ELF file, little-endian, with an interpreter and nothing to run.
+fn doctored_elf(room: &Path, name: &str, machine: u16, interpreter: &str) -> PathBuf {
+    let mut file = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0".to_vec();
+    let (et_dyn, pt_interp) = (3u16, 3u32);
+    file.extend(et_dyn.to_le_bytes());
+    file.extend(machine.to_le_bytes());
+    file.extend(1u32.to_le_bytes());
+    // Entry, program headers, section headers.
+    file.extend([0u64, 64, 0].map(u64::to_le_bytes).concat());
+    file.extend(0u32.to_le_bytes());
+    file.extend([64u16, 56, 1, 0, 0, 0].map(u16::to_le_bytes).concat());
+    file.extend(pt_interp.to_le_bytes());
+    file.extend(4u32.to_le_bytes());
+    let length = interpreter.len() as u64 + 1;
+    file.extend(
+        [120u64, 0, 0, length, length, 1]
+            .map(u64::to_le_bytes)
+            .concat(),
+    );
+    file.extend(interpreter.as_bytes());
+    file.push(0);
+    let path = room.join(name);
+    fs::write(&path, file).unwrap();
+    make_mode(&path, 0o755);
+    path
+}
+
+const THIS_MACHINE: u16 = if cfg!(target_arch = "aarch64") {
+    183
+} else {
+    62
+};
+const OTHER_MACHINE: u16 = if cfg!(target_arch = "aarch64") {
+    62
+} else {
+    183
+};
+
+#[test]
+fn check_says_that_a_program_can_be_served_and_does_not_run_it() {
+    let output = run(&mut launcher(["--check", "sh", "-c", "echo ran"]));
+    assert_code(&output, 0);
+    assert!(
+        stdout(&output).ends_with("sh can be served\n"),
+        "{output:?}"
+    );
+}
+
+#[test]
+fn a_program_that_is_not_there_is_127() {
+    assert_not_served(
+        Path::new("no-such-program"),
+        127,
+        "no-such-program: not found",
+    );
+    assert_not_served(
+        Path::new("/no/such/program"),
+        127,
+        "/no/such/program: not found",
+    );
+    assert_not_served(Path::new("/etc/passwd/program"), 127, "not found");
+    assert_not_served(Path::new(""), 127, "'': not found");
+}
+
+#[test]
+fn a_directory_and_a_file_without_the_right_to_run_are_126() {
+    let room = room("rights");
+    let file = script(&room, "file", "exit 3\n");
+    make_mode(&file, 0o644);
+    assert_not_served(&file, 126, "not executable");
+    assert_not_served(&room, 126, "is a directory");
+    // In PATH too, where something that cannot be run does not end the search.
+    let in_path = |path: &OsStr| run(launcher(["file"]).env("PATH", path));
+    assert_refused(&in_path(room.as_os_str()), 126, "not executable");
+    let second = room.join("second");
+    fs::create_dir_all(&second).unwrap();
+    script(&second, "file", "exit 3\n");
+    let both = [&room, &second]
+        .map(|dir| dir.display().to_string())
+        .join(":");
+    assert_code(&in_path(both.as_ref()), 3);
+}
+
+#[test]
+fn a_static_program_is_refused_rather_than_run_without_the_library() {
+    let room = room("static");
+    let source = "#include <stdio.h>\nint main(void) { puts(\"ran\"); return 0; }";
+    for flag in ["-static", "-static-pie"] {
+        let program = compile(&room, flag, source, &[flag]);
+        assert_not_served(&program, 125, "statically linked");
+        let script = script(&room, "script", &format!("#!{}\n", program.display()));
+        assert_not_served(
+            &script,
+            125,
+            &format!("its interpreter {}", program.display()),
+        );
+    }
+}
+
+#[test]
+fn a_setuid_or_setgid_program_is_refused_unless_the_bits_are_without_effect() {
+    let room = room("setuid");
+    let source = "#include <sys/auxv.h>\nint main(void) { return getauxval(AT_SECURE) != 0; }";
+    let program = compile(&room, "program", source, &[]);
+
+    // Of one's own ids they change nothing, and the start is an ordinary one.
+    make_mode(&program, 0o4755);
+    assert_code(&run(launcher(["--"]).arg(&program)), 0);
+
+    // SAFETY: the call has no argument and cannot fail.
+    if unsafe { libc::getuid() } != 0 {
+        // Only root can give files away; one that the system has must do.
+        let given = [
+            "/usr/bin/passwd",
+            "/usr/bin/su",
+            "/bin/su",
+            "/usr/bin/mount",
+        ];
+        let setuid = |path: &&Path| {
+            path.metadata()
+                .is_ok_and(|m| m.permissions().mode() & 0o4000 != 0)
+        };
+        let program = given.map(Path::new).into_iter().find(setuid);
+        return assert_not_served(program.expect("a setuid program"), 125, "is setuid");
+    }
+    chown(&program, Some(65534), Some(65534)).unwrap();
+    for (mode, words) in [(0o4755, "is setuid"), (0o2755, "is setgid")] {
+        make_mode(&program, mode);
+        assert_not_served(&program, 125, words);
+        // A process that can gain no privileges, as one under the filter, gets none from these bits.
+        assert_code(&run(launcher(["--no-kernel-epoll"]).arg(&program)), 0);
+    }
+    // Without the group's right to execute the bit means something else.
+    make_mode(&program, 0o2745);
+    assert_code(&run(launcher(["--"]).arg(&program)), 0);
+}
+
+#[test]
+fn a_program_of_another_machine_or_libc_is_refused() {
+    let room = room("machine");
+    let other = doctored_elf(&room, "other", OTHER_MACHINE, "/lib/ld.so");
+    assert_not_served(&other, 125, "the library for");
+    let musl = doctored_elf(&room, "musl", THIS_MACHINE, "/lib/ld-musl-any.so.1");
+    assert_not_served(&musl, 125, "musl");
+    let lost = doctored_elf(&room, "lost", THIS_MACHINE, "/no/ld.so");
+    assert_not_served(
+        &lost,
+        125,
+        "the dynamic linker /no/ld.so, which does not exist",
+    );
+    let narrow = room.join("narrow");
+    let mut header = vec![0; 52];
+    header[..8].copy_from_slice(b"\x7fELF\x01\x01\x01\0");
+    (header[16], header[18]) = (2, 3);
+    fs::write(&narrow, header).unwrap();
+    make_mode(&narrow, 0o755);
+    assert_not_served(&narrow, 125, "i386");
+}
+
+#[test]
+fn a_damaged_program_is_refused() {
+    let room = room("damaged");
+    let program = doctored_elf(&room, "program", THIS_MACHINE, "/lib/ld.so");
+    let whole = fs::read(&program).unwrap();
+    fs::write(&program, &whole[..100]).unwrap();
+    assert_not_served(&program, 125, "damaged");
+    fs::write(&program, b"neither\0this nor that").unwrap();
+    assert_not_served(&program, 126, "neither an ELF program nor a script");
+}
+
+#[test]
+fn a_script_is_judged_by_its_interpreter() {
+    let room = room("script");
+    let served = |first_line: &str| {
+        let script = script(&room, "script", &format!("{first_line}\nexit 6\n"));
+        assert_code(&run(launcher(["--check"]).arg(&script)), 0);
+        assert_code(&run(launcher(["--"]).arg(&script)), 6);
+    };
+    served("#!/bin/sh");
+    served("#! /bin/sh -u");
+    served("#!/usr/bin/env sh");
+    served("#!/usr/bin/env -S A=1 sh -u");
+    // execvp(3) gives a text without a first line to the shell.
+    served("");
+
+    let refused = |first_line: &str, code, words| {
+        let script = script(&room, "script", &format!("{first_line}\nexit 6\n"));
+        assert_not_served(&script, code, words);
+    };
+    refused(
+        "#!/no/such/sh",
+        126,
+        "its interpreter /no/such/sh cannot be run",
+    );
+    refused(
+        "#!/usr/bin/env no-such-sh",
+        126,
+        "its interpreter no-such-sh is not found",
+    );
+    refused("#!/usr/bin/env -S -i sh", 125, "drop LD_PRELOAD");
+    let itself = room.join("script").display().to_string();
+    refused(&format!("#!{itself}"), 126, "without an end");
+}

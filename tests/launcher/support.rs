@@ -1,0 +1,113 @@
+//! What the launcher's tests share: starting it, telling how it failed, and making programs for it.
+//!
+//! A program is compiled by `cc` or copied by `cp`, never written by this process: a write descriptor that another test's child
+//! inherits for a moment would make the kernel say that the text file is busy.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+pub const LAUNCHER: &str = env!("CARGO_BIN_EXE_epolyfill");
+
+/// The launcher, in an environment that says nothing to it.
+pub fn launcher_at(path: &Path) -> Command {
+    let mut command = Command::new(path);
+    for variable in [
+        "LD_PRELOAD",
+        "EPOLYFILL_LIBRARY",
+        "EPOLYFILL_POLLER",
+        "EPOLYFILL_COUNTERS",
+    ] {
+        command.env_remove(variable);
+    }
+    command.stdin(Stdio::null());
+    command
+}
+
+pub fn launcher<I: IntoIterator<Item: AsRef<OsStr>>>(words: I) -> Command {
+    let mut command = launcher_at(Path::new(LAUNCHER));
+    command.args(words);
+    command
+}
+
+pub fn run(command: &mut Command) -> Output {
+    command.output().expect("the launcher starts")
+}
+
+pub fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[track_caller]
+pub fn assert_code(output: &Output, code: i32) {
+    assert_eq!(output.status.code(), Some(code), "{output:?}");
+}
+
+/// A failure is an exit code and one line on stderr that has the words in it; nothing has run.
+#[track_caller]
+pub fn assert_refused(output: &Output, code: i32, words: &str) {
+    assert_code(output, code);
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(complaint.starts_with("epolyfill: "), "{complaint}");
+    assert!(
+        complaint.contains(words),
+        "{words:?} is not in: {complaint}"
+    );
+    assert_eq!(complaint.lines().count(), 1, "{complaint}");
+    assert_eq!(stdout(output), "");
+}
+
+/// Refused with `--check` as without.
+#[track_caller]
+pub fn assert_not_served(program: &Path, code: i32, words: &str) {
+    assert_refused(&run(launcher(["--check"]).arg(program)), code, words);
+    assert_refused(&run(launcher(["--"]).arg(program)), code, words);
+}
+
+/// An empty directory for one test.
+pub fn room(test: &str) -> PathBuf {
+    let room = Path::new(env!("CARGO_TARGET_TMPDIR"))
+        .join("launcher")
+        .join(test);
+    match fs::remove_dir_all(&room) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => panic!("{error}"),
+        _ => {}
+    }
+    fs::create_dir_all(&room).unwrap();
+    room
+}
+
+pub fn compile(room: &Path, name: &str, source: &str, flags: &[&str]) -> PathBuf {
+    let (text, program) = (room.join("source.c"), room.join(name));
+    fs::write(&text, source).unwrap();
+    let status = Command::new("cc")
+        .args(flags)
+        .arg("-o")
+        .arg(&program)
+        .arg(&text)
+        .status();
+    assert!(status.expect("cc starts").success());
+    program
+}
+
+pub fn script(room: &Path, name: &str, text: &str) -> PathBuf {
+    let (source, program) = (room.join("source.txt"), room.join(name));
+    fs::write(&source, text).unwrap();
+    let status = Command::new("cp").arg(&source).arg(&program).status();
+    assert!(status.expect("cp starts").success());
+    make_mode(&program, 0o755);
+    program
+}
+
+pub fn make_mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+/// The library that the launcher finds by itself.
+pub fn library() -> PathBuf {
+    let output = run(&mut launcher(["printenv", "LD_PRELOAD"]));
+    assert_code(&output, 0);
+    PathBuf::from(stdout(&output).trim_end())
+}

@@ -1,0 +1,225 @@
+# What the program tests share; sourced by each of them, never run by itself.
+#
+# A test runs a real program three possible ways, and the test is the same in all of them:
+#   refused   under the launcher, every epoll call of the kernel refused (what is to be proved; the default)
+#   preload   under the launcher, the kernel's epoll within reach
+#   kernel    without the launcher (shows that the test itself is right: what fails here is a wrong test)
+# EPOLYFILL_WAY chooses, EPOLYFILL names the launcher.
+
+set -Eeuo pipefail
+
+HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+NAME=$(basename "$0" .sh)
+WAY=${EPOLYFILL_WAY:-refused}
+EPOLYFILL=${EPOLYFILL:-$HERE/../../target/release/epolyfill}
+PYTHON=${EPOLYFILL_PYTHON:-/usr/bin/python3.11}
+
+# Debian keeps nginx in sbin, which is not on everybody's path.
+PATH=$PATH:/usr/sbin:/sbin
+export LC_ALL=C.UTF-8
+
+declare -A PID=() STARTED_AS=()
+LOGS=()
+STATUS=0
+
+say() { echo "$NAME: $*"; }
+
+# fail WHAT: ends the test; the logs are printed on the way out.
+fail() {
+    echo "$NAME: FAILED: $*" >&2
+    trap - ERR
+    exit 1
+}
+
+need() {
+    local tool
+    for tool; do
+        command -v "$tool" >/dev/null || fail "$tool is not installed (tests/run installs it)"
+    done
+}
+
+# prefix WAY: leaves in PREFIX what stands before the program's own command line.
+prefix() {
+    case $1 in
+    kernel) PREFIX=() ;;
+    preload) PREFIX=("$EPOLYFILL" --) ;;
+    refused) PREFIX=("$EPOLYFILL" --no-kernel-epoll --) ;;
+    *) fail "no such way: $1" ;;
+    esac
+}
+
+# run WAY PROGRAM ARGS…: in the foreground.
+run() {
+    prefix "$1"
+    shift
+    "${PREFIX[@]}" "$@"
+}
+
+# free_port: prints a port of 127.0.0.1 that the system picked and will give to nobody else for a minute. A connection of it
+# is left in TIME_WAIT: the port can still be bound by name with SO_REUSEADDR, as every server here does, but is not
+# handed out as somebody's own end of a connection meanwhile.
+free_port() {
+    "$PYTHON" - <<'PY'
+import socket
+s = socket.socket()
+s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+s.bind(("127.0.0.1", 0))
+s.listen(1)
+port = s.getsockname()[1]
+c = socket.create_connection(("127.0.0.1", port))
+a, _ = s.accept()
+a.close()
+c.recv(1)
+c.close()
+s.close()
+print(port)
+PY
+}
+
+# watch_log FILE: its tail is printed when the test fails.
+watch_log() { LOGS+=("$1"); }
+
+# serve NAME WAY PROGRAM ARGS…: starts a program in the background, in a process group of its own so that its children can
+# be found and stopped with it. Its output goes to $WORK/NAME.out.
+serve() {
+    local name=$1 way=$2
+    shift 2
+    prefix "$way"
+    watch_log "$WORK/$name.out"
+    setsid "${PREFIX[@]}" "$@" >>"$WORK/$name.out" 2>&1 </dev/null &
+    PID[$name]=$!
+    STARTED_AS[$name]=$way
+}
+
+alive() { kill -0 "${PID[$1]}" 2>/dev/null; }
+
+# until_true SECONDS COMMAND…: repeats the command until it succeeds; false when the time is over.
+until_true() {
+    local end=$((SECONDS + $1))
+    shift
+    until "$@"; do
+        ((SECONDS < end)) || return 1
+        sleep 0.05
+    done
+}
+
+connects() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+
+answers_or_dead() { connects "$2" || ! alive "$1"; }
+
+# await NAME PORT: the server accepts connections, and runs the way it was meant to.
+await() {
+    until_true 20 answers_or_dead "$1" "$2" || fail "$1 does not accept connections on port $2"
+    alive "$1" || fail "$1 ended while it was starting"
+    check_way "$1"
+}
+
+# A process that has ended takes its /proc entry with it, so what cannot be read is left out.
+descriptors_of_group() {
+    local pid
+    for pid in $(pgrep -g "$1"); do
+        find "/proc/$pid/fd" -type l -printf '%l\n' 2>/dev/null || true
+    done
+}
+
+# check_way NAME: the proof that the test tests what it says. Without it, a library that failed to load would pass.
+check_way() {
+    local name=$1 pid=${PID[$1]} kernel
+    kernel=$(descriptors_of_group "$pid" | grep -c 'anon_inode:\[eventpoll\]' || true)
+    case ${STARTED_AS[$name]} in
+    kernel)
+        ((kernel > 0)) || fail "$name has no epoll descriptor of the kernel's, so it shows nothing"
+        ;;
+    *)
+        grep -q libepolyfill "/proc/$pid/maps" || fail "$name does not have the library loaded"
+        ((kernel == 0)) || fail "$name has $kernel epoll descriptors of the kernel's"
+        ;;
+    esac
+    if [ "${STARTED_AS[$name]}" = refused ]; then
+        grep -q '^Seccomp:[[:space:]]*2' "/proc/$pid/status" || fail "$name runs without the filter that refuses epoll"
+    fi
+}
+
+gone() { ! kill -0 "${PID[$1]}" 2>/dev/null; }
+group_gone() { ! kill -0 -- "-$1" 2>/dev/null; }
+
+# stop NAME [SIGNAL [SECONDS]]: asks the server to end, and waits. Its status is left in STATUS. A server that does not end
+# in time, or leaves a child behind, fails the test.
+stop() {
+    local name=$1 signal=${2:-TERM} bound=${3:-15}
+    local pid=${PID[$name]}
+    kill "-$signal" "$pid" 2>/dev/null || fail "$name had ended before it was asked to"
+    ended "$name" "$bound"
+}
+
+# ended NAME SECONDS: the second half of stop.
+ended() {
+    local name=$1 bound=$2
+    local pid=${PID[$name]}
+    until_true "$bound" gone "$name" || fail "$name has not ended in $bound s"
+    STATUS=0
+    wait "$pid" || STATUS=$?
+    until_true 5 group_gone "$pid" || fail "$name left processes behind: $(pgrep -g "$pid" -a | tr '\n' ';')"
+    unset "PID[$name]"
+}
+
+# median NUMBERS…
+median() { printf '%s\n' "$@" | sort -g | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
+
+# compare WHAT COMMAND: runs `COMMAND kernel` and `COMMAND way`, each of which prints one rate, in three pairs, and prints the
+# ratio of the medians. In pairs, because the machine's own speed wanders more than the two differ. The bound catches a
+# collapse; it is no benchmark (those are in benches/).
+compare() {
+    local what=$1 command=$2 kernel=() way=() i ratio
+    for i in 1 2 3; do
+        if ((i % 2)); then
+            kernel+=("$($command kernel)")
+            way+=("$($command way)")
+        else
+            way+=("$($command way)")
+            kernel+=("$($command kernel)")
+        fi
+    done
+    ratio=$(awk -v w="$(median "${way[@]}")" -v k="$(median "${kernel[@]}")" 'BEGIN { printf "%.2f", (k > 0) ? w / k : 0 }')
+    say "$what: $(median "${way[@]}")/s, $(median "${kernel[@]}")/s on the kernel, ratio $ratio"
+    awk -v r="$ratio" 'BEGIN { exit !(r >= 0.5) }' || fail "$what: ratio $ratio is below 0.5 (${way[*]} against ${kernel[*]})"
+}
+
+clean_up() {
+    local status=$? name pid log
+    trap - EXIT ERR INT TERM
+    set +e
+    for name in "${!PID[@]}"; do
+        pid=${PID[$name]}
+        kill -TERM -- "-$pid" 2>/dev/null
+        until_true 3 group_gone "$pid" || kill -KILL -- "-$pid" 2>/dev/null
+        # Also the bare number: the group exists only once setsid has run.
+        kill -KILL "$pid" 2>/dev/null
+        wait "$pid" 2>/dev/null
+    done
+    if ((status != 0)); then
+        for log in "${LOGS[@]}"; do
+            [ -s "$log" ] || continue
+            echo "--- the last lines of $(basename "$log")" >&2
+            tail -n 40 "$log" >&2
+        done
+    fi
+    rm -rf "$WORK"
+    exit "$status"
+}
+
+# Short, because the path of a unix socket has to fit in 108 bytes; readable for all, because nginx started by root gives its
+# workers to another user.
+WORK=$(mktemp -d "${TMPDIR:-/tmp}/epf.XXXXXX")
+chmod 755 "$WORK"
+trap clean_up EXIT
+trap 'echo "$NAME: FAILED at line $LINENO: $BASH_COMMAND" >&2' ERR
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+# A thousand connections do not fit in the usual soft limit of 1024.
+hard=$(ulimit -Hn)
+if [ "$hard" = unlimited ] || ((hard > 8192)); then ulimit -Sn 8192; else ulimit -Sn "$hard"; fi
+
+[ "$WAY" = kernel ] || [ -x "$EPOLYFILL" ] || fail "no launcher at $EPOLYFILL (set EPOLYFILL, or EPOLYFILL_WAY=kernel)"
+need "$PYTHON" pgrep setsid timeout

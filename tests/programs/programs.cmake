@@ -1,0 +1,23 @@
+# Registers the program tests. Included by tests/CMakeLists.txt, which defines EPOLYFILL_LAUNCHER and EPOLYFILL_WAYS.
+#
+#   ctest -L program          all of them
+#   ctest -R program.redis    one of them
+#
+# They run alone: they measure, and two of them would measure each other. Each bounds its own steps, so the bound here is only for a test
+# that is itself broken; it is well above what the test takes (in seconds, on two processors: redis 35, nginx 45, python 100, tokio
+# 10 once it is built, idle 15).
+
+set(program_way refused)
+if(NOT "refused" IN_LIST EPOLYFILL_WAYS)
+  set(program_way kernel)
+endif()
+
+foreach(program redis:400 nginx:400 python:900 tokio:600 idle:200)
+  string(REGEX MATCH "^([a-z]+):([0-9]+)$" program ${program})
+  set(name ${CMAKE_MATCH_1})
+  set(bound ${CMAKE_MATCH_2})
+  add_test(NAME program.${name} COMMAND ${CMAKE_CURRENT_LIST_DIR}/${name}.sh)
+  set_tests_properties(program.${name} PROPERTIES
+    TIMEOUT ${bound} RUN_SERIAL TRUE LABELS program
+    ENVIRONMENT "EPOLYFILL=${EPOLYFILL_LAUNCHER};EPOLYFILL_WAY=${program_way}")
+endforeach()
