@@ -85,12 +85,14 @@ fn add(ep: &'static Eventpoll, fd: c_int, interest: Interest) -> Result<(), Errn
         }
         None => None,
     };
-    let file = descriptors::file_of(fd)?;
-    let mut graph = file.graph();
-    if !graph.numbers.contains(&fd) {
-        // Another thread closed it since we looked.
-        return Err(Errno::EBADF);
-    }
+    let (file, mut graph) = loop {
+        let file = descriptors::file_of(fd)?;
+        let graph = file.graph();
+        // Another thread may have found out meanwhile that the number was closed behind our back.
+        if graph.numbers.contains(&fd) {
+            break (file, graph);
+        }
+    };
     if graph.find(ep, fd).is_some() {
         return Err(Errno::EEXIST);
     }
@@ -116,6 +118,7 @@ fn add(ep: &'static Eventpoll, fd: c_int, interest: Interest) -> Result<(), Errn
     state.data.set(interest.data);
     state.edge.set(Edge::FRESH);
     state.alive.set(true);
+    state.reported_at.set(file.clock());
     state.spent.set(false);
     state.home.set(Home::Hot);
     state.slot.set(0);
@@ -123,8 +126,9 @@ fn add(ep: &'static Eventpoll, fd: c_int, interest: Interest) -> Result<(), Errn
     state.ready.set(false);
     state.uneasy.set(false);
     st.interest.push(item);
-    if interest.events & EDGE != 0 {
-        file.count_edges(true);
+    if inner.is_some() {
+        item.pin();
+        st.inner.push(item);
     }
     graph.link(item);
     ep.apply(st, item);
@@ -145,15 +149,13 @@ fn modify(ep: &'static Eventpoll, fd: c_int, interest: Interest) -> Result<(), E
     if state.events.get() & EXCLUSIVE != 0 {
         return Err(Errno::EINVAL);
     }
-    let edge = interest.events & EDGE != 0;
-    if edge != state.is_edge() {
-        file.count_edges(edge);
-    }
     state.events.set(interest.events);
     state.data.set(interest.data);
     state.edge.set(Edge::FRESH);
+    state.announced.set(Edge::FRESH);
     state.spent.set(false);
     item.take_facts();
+    state.reported_at.set(file.clock());
     unpark(&mut graph, st, item);
     ep.apply(st, item);
     Ok(())
@@ -174,7 +176,7 @@ pub fn detach(file: &'static File, graph: &mut Graph, item: &'static Epitem) {
     let mut guard = ep.lock();
     let st = &mut *guard;
     let state = item.at(&st.held);
-    if state.is_edge() {
+    if state.tracked.replace(false) {
         file.count_edges(false);
     }
     state.alive.set(false);
@@ -241,4 +243,5 @@ pub fn clear(ep: &'static Eventpoll) {
         item.at(&st.held).uneasy.set(false);
         item.unpin();
     }
+    st.inner.drain(..).for_each(Epitem::unpin);
 }

@@ -135,6 +135,13 @@ pub fn verify(fd: c_int, stat: &stat) {
     }
 }
 
+/// A number was found closed although nobody told us. By now it may be open again, as another description, and known as such.
+pub fn vanished(file: &'static File, fd: c_int) {
+    if known(fd).is_some_and(|now| std::ptr::eq(now, file)) && !sys::is_open(fd) {
+        forget(fd);
+    }
+}
+
 /// A number is about to be closed. If it was the last of its description, the registrations go (D1), and every thread that is
 /// in poll on it has left when this returns, so that the close is one for the peer, too (D4).
 pub fn forget(fd: c_int) {

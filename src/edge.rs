@@ -69,10 +69,18 @@ impl Edge {
         if self.quiet & (ERR | HUP) != 0 { None } else { Some(watched & !self.quiet) }
     }
 
-    /// Takes in what the witnesses saw.
-    pub fn digest(&mut self, kind: Kind, facts: Facts) {
+    /// Takes in what the witnesses saw. `news` is false when the calls began before the last report: then the write may be
+    /// the very one that was reported, and what was taken may have come before it or after.
+    pub fn digest(&mut self, kind: Kind, facts: Facts, news: bool) {
+        let facts = if news { facts } else { facts & !GAVE };
         if facts & ANEW != 0 {
             *self = Edge::FRESH;
+            return;
+        }
+        let eventfd = matches!(kind, Kind::Eventfd | Kind::EventfdSemaphore);
+        if eventfd && !news && facts & READ_FACTS != 0 {
+            // Every writer of this process tells us, so a look settles it.
+            self.look = true;
             return;
         }
         if facts & DRY != 0 {
@@ -83,10 +91,12 @@ impl Edge {
                 // The count will say whether what is there is new.
                 Arrivals::Received | Arrivals::Queued if facts & TOOK_SHORT != 0 => self.quiet &= !READABLE,
                 Arrivals::Received | Arrivals::Queued | Arrivals::Backlog => {}
+                // Should the count be refused, what is left counts as news.
+                Arrivals::Datagrams | Arrivals::Diagnosed | Arrivals::Signals => (self.doubts, self.due) = (0, 0),
                 Arrivals::Witnessed if matches!(kind, Kind::EventfdSemaphore) => self.look = true,
                 Arrivals::Witnessed | Arrivals::Memory | Arrivals::Unknown => self.wake_reader(kind),
             }
-            if matches!(kind, Kind::Eventfd | Kind::EventfdSemaphore) {
+            if eventfd {
                 self.quiet &= !WRITABLE;
             }
         }
@@ -111,7 +121,7 @@ impl Edge {
     /// The reading side is news again. Counts that fall as the program reads say nothing about before and after.
     fn wake_reader(&mut self, kind: Kind) {
         self.quiet &= !READABLE;
-        if !matches!(kind.arrivals(), Arrivals::Received | Arrivals::Queued | Arrivals::Backlog) {
+        if !kind.arrivals().is_cumulative() {
             self.seen = UNSEEN;
         }
         self.doubts = 0;
@@ -178,15 +188,14 @@ impl Edge {
     }
 
     /// For kinds without a count: an unread level is reported again, at once the first time and then ever later. Spurious,
-    /// where the kernel would stay silent, but no arrival is lost. Answers with when the next one is due.
-    pub fn doubted(&mut self, now: u64) -> u64 {
+    /// where the kernel would stay silent, but no arrival is lost.
+    pub fn doubted(&mut self, now: u64) {
         if self.quiet & READABLE != 0 && now >= self.due {
             self.quiet &= !READABLE;
             self.seen = UNSEEN;
             self.due = now + (DOUBT_NS << self.doubts.min(20));
             self.doubts = self.doubts.saturating_add(1);
         }
-        self.due
     }
 }
 
@@ -219,10 +228,10 @@ mod tests {
     fn a_short_read_is_an_edge_only_if_something_arrived() {
         let mut edge = Edge::FRESH;
         edge.report(IN, || Some(3));
-        edge.digest(Kind::Tcp, TOOK_SHORT);
+        edge.digest(Kind::Tcp, TOOK_SHORT, true);
         assert_eq!(edge.asked(WATCHED).map(|bits| bits & IN), Some(IN));
         assert!(!edge.report(IN, || Some(3)), "the rest of a packet is not news");
-        edge.digest(Kind::Tcp, TOOK_SHORT);
+        edge.digest(Kind::Tcp, TOOK_SHORT, true);
         assert!(edge.report(IN, || Some(4)));
     }
 
@@ -230,9 +239,9 @@ mod tests {
     fn a_refused_write_makes_room_news() {
         let mut edge = Edge::FRESH;
         edge.report(OUT, || None);
-        edge.digest(Kind::Tcp, GAVE);
+        edge.digest(Kind::Tcp, GAVE, true);
         assert!(!edge.report(OUT, || None), "a write that was accepted is none");
-        edge.digest(Kind::Tcp, CHOKED);
+        edge.digest(Kind::Tcp, CHOKED, true);
         assert!(edge.report(OUT, || None));
     }
 
@@ -243,7 +252,7 @@ mod tests {
         assert_eq!(edge.asked(WATCHED), None);
         assert!(!edge.is_uneasy(Kind::Tcp, WATCHED, false));
         assert!(edge.is_uneasy(Kind::Fifo, WATCHED, false), "another writer may open it");
-        edge.digest(Kind::Tcp, ANEW);
+        edge.digest(Kind::Tcp, ANEW, true);
         assert_eq!(edge, Edge::FRESH);
     }
 
@@ -261,7 +270,7 @@ mod tests {
         for _ in 0..3 {
             assert!(edge.report(IN | OUT, || None));
             assert!(!edge.report(IN | OUT, || None));
-            edge.digest(Kind::Eventfd, GAVE);
+            edge.digest(Kind::Eventfd, GAVE, true);
         }
     }
 
@@ -272,10 +281,18 @@ mod tests {
         let mut delays = Vec::new();
         for _ in 0..5 {
             assert!(edge.report(IN, || None));
-            let due = edge.doubted(now);
-            delays.push(due - now);
-            now = due;
+            edge.doubted(now);
+            delays.push(edge.due - now);
+            now = edge.due;
         }
         assert_eq!(delays, [1, 2, 4, 8, 16].map(|n| n * DOUBT_NS));
+    }
+
+    #[test]
+    fn a_write_that_was_reported_before_it_could_tell_is_no_second_edge() {
+        let mut edge = Edge::FRESH;
+        assert!(edge.report(IN, || None));
+        edge.digest(Kind::Eventfd, GAVE, false);
+        assert!(!edge.report(IN, || None));
     }
 }

@@ -37,6 +37,8 @@ pub struct Epitem {
     queued: AtomicBool,
     /// What the witnesses saw since the instance last looked.
     facts: AtomicU16,
+    /// When the latest call that told us something began, on the description's clock.
+    told_at: AtomicU32,
     /// The bits poll is asked for at present; read by witnesses without a lock, to see whether a sleeper must be kicked.
     asked: AtomicU16,
     /// The number under which the program registered it: with `file`, its key.
@@ -59,6 +61,11 @@ pub struct State {
     pub data: Cell<u64>,
     /// The memory of edges, if edge-triggered.
     pub edge: Cell<Edge>,
+    /// What of it was announced to outer instances, where the instance is observed: there every arrival is an edge of the
+    /// epoll descriptor, whatever the registration is triggered by (N2).
+    pub announced: Cell<Edge>,
+    /// The witnesses know that somebody waits for edges here.
+    pub tracked: Cell<bool>,
     /// False once deleted.
     pub alive: Cell<bool>,
     /// A one-shot that has fired and was not armed again (W5).
@@ -73,6 +80,8 @@ pub struct State {
     pub ready: Cell<bool>,
     /// On the uneasy list.
     pub uneasy: Cell<bool>,
+    /// What the description's clock showed at the last report.
+    pub reported_at: Cell<u32>,
     /// The levels of the second look, valid within one harvest.
     pub level: Cell<Bits>,
 }
@@ -86,6 +95,7 @@ impl Pooled for Epitem {
         pins: AtomicU32::new(0),
         queued: AtomicBool::new(false),
         facts: AtomicU16::new(0),
+        told_at: AtomicU32::new(0),
         asked: AtomicU16::new(0),
         number: AtomicI32::new(-1),
         via: AtomicI32::new(-1),
@@ -96,6 +106,8 @@ impl Pooled for Epitem {
             events: Cell::new(0),
             data: Cell::new(0),
             edge: Cell::new(Edge::FRESH),
+            announced: Cell::new(Edge::FRESH),
+            tracked: Cell::new(false),
             alive: Cell::new(false),
             spent: Cell::new(false),
             home: Cell::new(Home::Hot),
@@ -103,6 +115,7 @@ impl Pooled for Epitem {
             index: Cell::new(0),
             ready: Cell::new(false),
             uneasy: Cell::new(false),
+            reported_at: Cell::new(0),
             level: Cell::new(0),
         },
     };
@@ -186,6 +199,12 @@ impl Epitem {
         if self.facts.load(Relaxed) == 0 { 0 } else { self.facts.swap(0, SeqCst) }
     }
 
+    /// Whether the latest call that told us something began after the description's clock showed `reported`. One that began
+    /// before may have been what was reported: its write woke the poller before it could tell.
+    pub fn told_after(&self, reported: u32) -> bool {
+        self.told_at.load(SeqCst).wrapping_sub(reported).cast_signed() > 0
+    }
+
     /// Marks the item as being in the inbox; false if it is there already.
     pub fn enter_inbox(&self) -> bool {
         !self.queued.swap(true, SeqCst)
@@ -197,8 +216,9 @@ impl Epitem {
     }
 
     /// A witness saw something. Its description's lock is held, so the item is alive; the instance's lock is not.
-    pub fn tell(&'static self, facts: Facts, in_handler: bool) {
+    pub fn tell(&'static self, facts: Facts, at: u32, in_handler: bool) {
         let Some(ep) = self.ep.get() else { return };
+        self.told_at.store(at, SeqCst);
         self.facts.fetch_or(facts, SeqCst);
         ep.notice(self, in_handler, self.is_deaf_to(facts));
     }
@@ -218,11 +238,18 @@ impl State {
         self.events.get() & events::EDGE != 0
     }
 
+    /// Whether the registration has quiet bits that have to be looked behind (see `Edge::is_uneasy`).
+    pub fn is_uneasy(&self, file: &File) -> bool {
+        let (kind, watched, departures) = (file.kind(), self.watched(file), file.awaits_departures());
+        (self.is_edge() && self.edge.get().is_uneasy(kind, watched, departures))
+            || self.announced.get().is_uneasy(kind, watched, departures)
+    }
+
     /// The level bits that matter: those registered, and for edges on a connection the peer's shutdown, which wakes every
     /// registration (E3).
     pub fn watched(&self, file: &File) -> Bits {
         let bits = events::levels(self.events.get());
-        if self.is_edge() && file.kind().has_peer_shutdown() { bits | events::RDHUP } else { bits }
+        if self.tracked.get() && file.kind().has_peer_shutdown() { bits | events::RDHUP } else { bits }
     }
 }
 

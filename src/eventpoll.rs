@@ -13,6 +13,7 @@ use nix::errno::Errno;
 
 use crate::control;
 use crate::descriptors;
+use crate::edge;
 use crate::epitem::{Epitem, Home};
 use crate::file::File;
 use crate::lock::{Guard, Lock};
@@ -47,6 +48,10 @@ pub struct Eventpoll {
     /// Registrations that changed, or that witnesses saw something on, while somebody else had the instance. Pushed to
     /// without a lock, from signal handlers too. `#[doc(alias = "ovflist")]`
     inbox: OnceLock<ArrayQueue<&'static Epitem>>,
+    /// Somebody outside may look at the descriptor: as `EpState::observed`, for those who have no lock.
+    exposed: AtomicBool,
+    /// A byte was put into the pipe so that whoever polls it looks here.
+    stirred: AtomicBool,
     /// The inbox overflowed, or could not be used: look at every registration.
     look_at_all: AtomicBool,
     /// The thread that sleeps in poll on the set, for witnesses to kick. Written under the lock.
@@ -71,6 +76,8 @@ pub struct EpState {
     pub ready: VecDeque<&'static Epitem>,
     /// Those behind whose quiet bits an edge could hide (see `Edge::is_uneasy`).
     pub uneasy: Vec<&'static Epitem>,
+    /// Those on other instances.
+    pub inner: Vec<&'static Epitem>,
     /// What the poller polls. Not to be touched while `poller` is set.
     pub set: PollSet,
     /// The thread in poll on `set`.
@@ -85,10 +92,12 @@ pub struct EpState {
     pub observed: bool,
     /// The descriptor reads as readable.
     pub readable: bool,
+    /// At the last look there was something to look at again after a while.
+    pub ticks: bool,
     /// The descriptor is closed; what is left ends with the last wait (W11).
     pub closed: bool,
-    /// There was no memory to poll a registration; the next wait tries again.
-    pub starved: bool,
+    /// Every registration is to be gone through at the next look: there was no memory to poll one, or all are to be tracked.
+    pub overdue: bool,
 }
 
 /// Exists once in each [`EpState`]: a reference to it proves that the instance's lock is held.
@@ -104,6 +113,7 @@ impl Pooled for Eventpoll {
             interest: Vec::new(),
             ready: VecDeque::new(),
             uneasy: Vec::new(),
+            inner: Vec::new(),
             set: PollSet::new(),
             poller: None,
             waiters: Vec::new(),
@@ -111,10 +121,13 @@ impl Pooled for Eventpoll {
             rounds: 0,
             observed: false,
             readable: false,
+            ticks: false,
             closed: false,
-            starved: false,
+            overdue: false,
         }),
         inbox: OnceLock::new(),
+        exposed: AtomicBool::new(false),
+        stirred: AtomicBool::new(false),
         look_at_all: AtomicBool::new(false),
         blocked: AtomicRef::none(),
         file: AtomicRef::none(),
@@ -225,6 +238,8 @@ impl Eventpoll {
             }
             self.file.set(None);
             self.look_at_all.store(false, Relaxed);
+            self.stirred.store(false, Relaxed);
+            self.expose(false);
             INSTANCES.give_back(self);
         }
     }
@@ -272,7 +287,7 @@ impl Eventpoll {
 
     /// Leaves word that a registration is to be looked at, and wakes the poller if it would sleep through it. Takes no lock;
     /// in a signal handler it does not even touch the queue, which the interrupted code may be halfway through.
-    pub fn notice(&self, item: &'static Epitem, in_handler: bool, urgent: bool) {
+    pub fn notice(&'static self, item: &'static Epitem, in_handler: bool, urgent: bool) {
         if in_handler {
             self.look_at_all.store(true, SeqCst);
         } else if item.enter_inbox() {
@@ -283,9 +298,31 @@ impl Eventpoll {
                 self.look_at_all.store(true, SeqCst);
             }
         }
-        if urgent && let Some(sleeper) = self.blocked.get_in_order() {
-            sleeper.kick();
+        match self.blocked.get_in_order() {
+            Some(sleeper) if urgent => sleeper.kick(),
+            None if self.exposed.load(Relaxed) => self.stir(),
+            _ => {}
         }
+    }
+
+    /// Nobody waits here, but somebody may poll the descriptor, or an outer instance wait on it: makes them look.
+    fn stir(&'static self) {
+        if !self.stirred.swap(true, SeqCst) {
+            let _ = sys::write(self.signal.load(Relaxed), b"!");
+            if let Some(file) = self.file.get() {
+                file.tell(edge::FAILED, file.begin_call());
+            }
+        }
+    }
+
+    /// Whether the pipe holds a byte that `stir` put there; it counts as looked at from here on.
+    pub fn was_stirred(&self) -> bool {
+        self.stirred.swap(false, SeqCst)
+    }
+
+    /// The descriptor may be looked at from outside, or no more.
+    pub fn expose(&self, exposed: bool) {
+        self.exposed.store(exposed, Relaxed);
     }
 
     /// Takes in what was left in the inbox. Nobody may be in poll on the set.
@@ -298,8 +335,8 @@ impl Eventpoll {
                 item.unpin();
             }
         }
-        let starved = std::mem::take(&mut st.starved);
-        if self.look_at_all.swap(false, SeqCst) || starved {
+        let overdue = std::mem::take(&mut st.overdue);
+        if self.look_at_all.swap(false, SeqCst) || overdue {
             for index in 0..st.interest.len() {
                 let item = st.interest[index];
                 st.refresh(item);
@@ -420,7 +457,7 @@ impl EpState {
         self.closed = false;
         self.observed = false;
         self.readable = false;
-        self.starved = false;
+        self.overdue = false;
         self.rounds = 0;
     }
 
@@ -430,6 +467,7 @@ impl EpState {
         self.interest.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
         self.ready.try_reserve(count).map_err(|_| Errno::ENOMEM)?;
         self.uneasy.try_reserve(count).map_err(|_| Errno::ENOMEM)?;
+        self.inner.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
         if self.poller.is_none() {
             self.set.reserve(count)?;
         }
@@ -465,21 +503,41 @@ impl EpState {
             self.set.remove(item, &self.held);
             return;
         }
+        self.track(item, file);
+        let state = item.at(&self.held);
         let watched = state.watched(file);
+        if self.observed {
+            let mut announced = state.announced.get();
+            announced.digest(file.kind(), facts, true);
+            state.announced.set(announced);
+        }
         let asked = if state.is_edge() {
             let mut edge = state.edge.get();
-            edge.digest(file.kind(), facts);
+            let news = item.told_after(state.reported_at.get());
+            edge.digest(file.kind(), facts, news);
             state.edge.set(edge);
             edge.asked(watched)
         } else {
             Some(watched)
         };
         match asked {
-            Some(bits) => self.starved |= !self.set.put(item, &self.held, item.via(), bits),
+            Some(bits) => self.overdue |= !self.set.put(item, &self.held, item.via(), bits),
             None => self.set.remove(item, &self.held),
         }
-        if state.is_edge() {
+        if state.tracked.get() {
             self.note_unease(item);
+        }
+    }
+
+    /// Lets the witnesses know whether somebody waits for edges of this registration.
+    fn track(&self, item: &'static Epitem, file: &'static File) {
+        let state = item.at(&self.held);
+        let wanted = state.is_edge() || self.observed;
+        if wanted != state.tracked.replace(wanted) {
+            file.count_edges(wanted);
+            if wanted {
+                file.identify(item.via());
+            }
         }
     }
 
@@ -487,7 +545,7 @@ impl EpState {
     pub fn note_unease(&mut self, item: &'static Epitem) {
         let state = item.at(&self.held);
         let Some(file) = item.file() else { return };
-        if !state.uneasy.get() && state.edge.get().is_uneasy(file.kind(), state.watched(file), file.awaits_departures()) {
+        if !state.uneasy.get() && state.is_uneasy(file) {
             state.uneasy.set(true);
             item.pin();
             self.uneasy.push(item);

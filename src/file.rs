@@ -2,7 +2,7 @@
 //! counted. Kernel counterpart: `struct file` with its `f_ep` list.
 
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
-use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64};
+use std::sync::atomic::{AtomicI32, AtomicU8, AtomicU16, AtomicU32, AtomicU64};
 
 use libc::c_int;
 use nix::errno::Errno;
@@ -26,10 +26,16 @@ pub struct File {
     edges: AtomicU32,
     /// Bytes, or connections, that read-like calls of this process took. Only counted while somebody needs it.
     consumed: AtomicU64,
+    /// Counts the transfer calls that began: orders what they tell against the reports (see `Epitem::tell`).
+    clock: AtomicU32,
+    /// Peeking calls in progress; negative while we count datagrams, which moves the place where a peek begins.
+    peeking: AtomicI32,
     /// What a unix socket's outgoing queue held at the last look.
     outgoing: AtomicU32,
     /// Facts that a witness could not hand out because the graph was locked; the holder does it.
     undelivered: AtomicU16,
+    /// When the latest of those calls began.
+    undelivered_at: AtomicU32,
     /// The instance, if this is an epoll descriptor.
     ep: AtomicRef<Eventpoll>,
     graph: Lock<Graph>,
@@ -54,8 +60,11 @@ impl Pooled for File {
         kind: AtomicU8::new(0),
         edges: AtomicU32::new(0),
         consumed: AtomicU64::new(0),
+        clock: AtomicU32::new(0),
+        peeking: AtomicI32::new(0),
         outgoing: AtomicU32::new(0),
         undelivered: AtomicU16::new(0),
+        undelivered_at: AtomicU32::new(0),
         ep: AtomicRef::none(),
         graph: Lock::new(Graph { numbers: Vec::new(), items: None, identity: None, lingering: Vec::new() }),
     };
@@ -152,9 +161,36 @@ impl File {
         FileGuard { file: self, guard: Some(self.graph.lock()) }
     }
 
-    /// Hands facts to every registration. Never waits: if the graph is locked, by another thread or by this one when a
-    /// signal handler is the caller, whoever holds it delivers.
-    pub fn tell(&'static self, facts: Facts) {
+    /// A call that peeks begins. It waits for a count in progress, which takes a microsecond.
+    pub fn peek(&self) -> Peeking<'_> {
+        while self.peeking.fetch_update(SeqCst, SeqCst, |n| (n >= 0).then_some(n + 1)).is_err() {
+            std::hint::spin_loop();
+        }
+        Peeking(self)
+    }
+
+    /// Runs `count` while nobody peeks; `None` if somebody does.
+    pub fn while_nobody_peeks<T>(&self, count: impl FnOnce() -> T) -> Option<T> {
+        self.peeking.compare_exchange(0, -1, SeqCst, SeqCst).ok()?;
+        let counted = count();
+        self.peeking.store(0, SeqCst);
+        Some(counted)
+    }
+
+    /// A transfer call begins: its place in the order of things.
+    pub fn begin_call(&self) -> u32 {
+        self.clock.fetch_add(1, SeqCst).wrapping_add(1)
+    }
+
+    /// The place of a report in the order of things.
+    pub fn clock(&self) -> u32 {
+        self.clock.load(SeqCst)
+    }
+
+    /// Hands facts, of a call that began at `at`, to every registration. Never waits: if the graph is locked, by another
+    /// thread or by this one when a signal handler is the caller, whoever holds it delivers.
+    pub fn tell(&'static self, facts: Facts, at: u32) {
+        self.undelivered_at.store(at, SeqCst);
         self.undelivered.fetch_or(facts, SeqCst);
         self.deliver();
     }
@@ -165,7 +201,7 @@ impl File {
             let Some(graph) = self.graph.try_lock() else { return };
             let facts = self.undelivered.swap(0, SeqCst);
             for item in graph.items() {
-                item.tell(facts, in_handler);
+                item.tell(facts, self.undelivered_at.load(SeqCst), in_handler);
             }
         }
     }
@@ -180,6 +216,16 @@ impl File {
     pub unsafe fn unlock_all_after_fork() {
         // SAFETY: the caller answers for it.
         unsafe { FILES.unlock_after_fork(|file| file.graph.unlock_after_fork()) }
+    }
+}
+
+/// A peeking call in progress.
+#[derive(Debug)]
+pub struct Peeking<'a>(&'a File);
+
+impl Drop for Peeking<'_> {
+    fn drop(&mut self) {
+        self.0.peeking.fetch_sub(1, SeqCst);
     }
 }
 

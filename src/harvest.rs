@@ -5,9 +5,11 @@ use libc::{c_int, epoll_event, pollfd};
 use nix::errno::Errno;
 
 use crate::descriptors;
+use crate::edge::{DEPARTED, Edge};
 use crate::epitem::{Epitem, Home};
 use crate::eventpoll::EpState;
 use crate::events::{Bits, EDGE, NVAL, ONESHOT, WRITABLE, levels};
+use crate::file::File;
 use crate::kind::{Arrivals, Kind};
 use crate::nested;
 use crate::poller::watch;
@@ -19,35 +21,31 @@ use crate::wait::Buffer;
 /// How many registrations get their second look in one poll.
 const WINDOW: usize = 64;
 
-/// Numbers that poll found closed although nobody told us.
+/// Descriptions whose number poll found closed although nobody told us.
 #[derive(Debug)]
-pub struct Vanished {
-    numbers: [c_int; 8],
-    count: usize,
-}
+pub struct Vanished([Option<(&'static File, c_int)>; 8]);
 
 impl Vanished {
     /// Ends their registrations. Not under a lock. What did not fit comes up again at the next poll.
-    pub fn forget(&self) {
-        for &fd in &self.numbers[..self.count] {
-            if !sys::is_open(fd) {
-                stats::VANISHED.count();
-                descriptors::forget(fd);
-            }
+    pub fn forget(self) {
+        for (file, fd) in self.0.into_iter().flatten() {
+            stats::VANISHED.count();
+            descriptors::vanished(file, fd);
         }
     }
 }
 
 /// Puts what the last poll found on the ready list.
 pub fn collect(st: &mut EpState) -> Vanished {
-    let mut vanished = Vanished { numbers: [-1; 8], count: 0 };
+    let mut vanished = Vanished([None; 8]);
     let mut slot = 0;
     while let Some((at, item, bits)) = st.set.next_fired(slot) {
         slot = at;
         if bits & NVAL != 0 {
-            if vanished.count < vanished.numbers.len() {
-                vanished.numbers[vanished.count] = item.via();
-                vanished.count += 1;
+            if let (Some(free), Some(file)) = (vanished.0.iter_mut().find(|place| place.is_none()), item.file())
+                && item.at(&st.held).alive.get()
+            {
+                *free = Some((file, item.via()));
             }
             continue;
         }
@@ -140,8 +138,12 @@ fn reportable(st: &mut EpState, item: &'static Epitem) -> Bits {
         return bits;
     }
     let mut edge = state.edge.get();
+    let clock = file.clock();
     let is_edge = edge.report(level, || sample::arrivals(file, item.via()));
     state.edge.set(edge);
+    if is_edge {
+        state.reported_at.set(clock);
+    }
     if is_edge
         && edge.quiet() & WRITABLE != 0
         && let Some(outgoing) = sample::outgoing(file.kind(), item.via())
@@ -185,6 +187,7 @@ pub fn anything(st: &mut EpState) -> bool {
             st.ready.push_back(item);
             any = true;
         } else {
+            item.at(&st.held).announced.set(Edge::FRESH);
             item.at(&st.held).ready.set(false);
             item.unpin();
         }
@@ -193,14 +196,14 @@ pub fn anything(st: &mut EpState) -> bool {
 }
 
 /// Looks behind the quiet bits of the uneasy registrations: has something arrived, or a level fallen, that nobody told us of?
-pub fn sample(st: &mut EpState) {
+/// True if it has to be asked again after a while.
+pub fn sample(st: &mut EpState) -> bool {
+    let mut uneasy = sample_inner(st);
     let mut index = 0;
     while let Some(&item) = st.uneasy.get(index) {
         let state = item.at(&st.held);
-        let mut edge = state.edge.get();
         let file = item.file().filter(|file| {
-            let here = state.alive.get() && !state.spent.get() && state.home.get() == Home::Hot && state.is_edge();
-            here && edge.is_uneasy(file.kind(), state.watched(file), file.awaits_departures())
+            state.alive.get() && !state.spent.get() && state.home.get() == Home::Hot && state.is_uneasy(file)
         });
         let Some(file) = file else {
             state.uneasy.set(false);
@@ -209,19 +212,39 @@ pub fn sample(st: &mut EpState) {
             continue;
         };
         stats::SAMPLES.count();
-        if file.kind().arrivals() == Arrivals::Unknown {
-            edge.doubted(sys::now());
-        } else if let Some(count) = sample::arrivals(file, item.via()) {
-            edge.counted(count);
+        let count = sample::arrivals(file, item.via());
+        for memory in [&state.edge, &state.announced] {
+            let mut edge = memory.get();
+            match count {
+                Some(count) => edge.counted(count),
+                None if file.kind().arrivals() != Arrivals::Witnessed => edge.doubted(sys::now()),
+                None => {}
+            }
+            if edge.wants_look() {
+                edge.looked(sys::level(item.via(), state.watched(file)));
+            }
+            memory.set(edge);
         }
-        if edge.wants_look() {
-            edge.looked(sys::level(item.via(), state.watched(file)));
-        }
-        state.edge.set(edge);
         departures(file, item);
         st.refresh(item);
         index += 1;
+        uneasy = true;
     }
+    uneasy
+}
+
+/// Looks at the instances inside this one, so that their descriptors tell the truth.
+fn sample_inner(st: &mut EpState) -> bool {
+    let held = &st.held;
+    st.inner.retain(|item| {
+        let alive = item.at(held).alive.get();
+        if !alive {
+            item.unpin();
+        }
+        alive
+    });
+    let instances = st.inner.iter().filter_map(|item| item.file().and_then(File::eventpoll));
+    instances.fold(false, |uneasy, inner| nested::look(inner).uneasy | uneasy)
 }
 
 fn departures(file: &'static crate::file::File, item: &Epitem) {
@@ -229,7 +252,7 @@ fn departures(file: &'static crate::file::File, item: &Epitem) {
         && let Some(outgoing) = sample::outgoing(file.kind(), item.via())
         && outgoing < file.note_outgoing(outgoing)
     {
-        file.tell(crate::edge::DEPARTED);
+        file.tell(DEPARTED, file.clock());
     }
 }
 
@@ -265,8 +288,10 @@ pub fn park_silent(st: &mut EpState) {
     }
 }
 
-/// Exclusive registrations and nested instances are better polled where they are waited for.
+/// Exclusive registrations, nested instances and uneasy ones are looked after where they are waited for.
 fn may_park(st: &EpState, item: &Epitem) -> bool {
-    item.at(&st.held).events.get() & crate::events::EXCLUSIVE == 0
+    let state = item.at(&st.held);
+    state.events.get() & crate::events::EXCLUSIVE == 0
+        && !state.uneasy.get()
         && item.file().is_some_and(|file| file.kind() != Kind::Epoll)
 }

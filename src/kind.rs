@@ -61,10 +61,26 @@ pub enum Arrivals {
     Backlog,
     /// Receive memory in use: it grows with every datagram.
     Memory,
+    /// Datagrams queued now, counted by peeking at each, plus those the witnesses saw taken.
+    Datagrams,
+    /// Connections that wait on a unix listener, as the kernel's socket diagnosis tells, plus those accepted.
+    Diagnosed,
+    /// The signals that are pending.
+    Signals,
     /// Nothing counts, but a program's own calls are the only way to another edge.
     Witnessed,
     /// Nothing counts, and anybody may add to it.
     Unknown,
+}
+
+impl Arrivals {
+    /// Whether the count only grows, however much the program takes.
+    pub const fn is_cumulative(self) -> bool {
+        matches!(
+            self,
+            Arrivals::Received | Arrivals::Queued | Arrivals::Backlog | Arrivals::Datagrams | Arrivals::Diagnosed
+        )
+    }
 }
 
 impl Kind {
@@ -76,7 +92,10 @@ impl Kind {
             Kind::TcpListener => Arrivals::Backlog,
             Kind::Udp => Arrivals::Memory,
             Kind::Epoll | Kind::Eventfd | Kind::EventfdSemaphore | Kind::Timerfd | Kind::Pidfd => Arrivals::Witnessed,
-            Kind::Unidentified | Kind::UnixDgram | Kind::UnixListener | Kind::Signalfd | Kind::Other => Arrivals::Unknown,
+            Kind::UnixDgram => Arrivals::Datagrams,
+            Kind::UnixListener => Arrivals::Diagnosed,
+            Kind::Signalfd => Arrivals::Signals,
+            Kind::Unidentified | Kind::Other => Arrivals::Unknown,
         }
     }
 

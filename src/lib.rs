@@ -41,7 +41,7 @@
 //! | `wait`, `waitq`, `harvest` | the waiting thread; how threads sleep and are woken; what is reported |
 //! | `pollset`, `poller/` | the array poll works on; watcher threads |
 //! | `fdtable`, `file`, `descriptors` | numbers; open file descriptions; close and dup |
-//! | `kind`, `edge`, `sample`, `witness` | what a description is; what an edge is; how arrivals are counted and seen |
+//! | `kind`, `edge`, `sample`, `diagnosis`, `witness` | what a description is; what an edge is; how arrivals are counted and seen |
 //! | `nested`, `observer` | instances inside others; poll and select on an epoll descriptor |
 //! | `process` | start-up, fork, exit |
 //! | `lock`, `pool`, `events`, `options`, `stats`, `log` | tools |
@@ -58,6 +58,7 @@ compile_error!("a panic must not cross into the program: build with panic = \"ab
 pub mod capi;
 mod control;
 mod descriptors;
+mod diagnosis;
 mod edge;
 mod epitem;
 mod eventpoll;

@@ -15,6 +15,7 @@ use crate::harvest;
 use crate::lock::{Guard, Lock};
 use crate::poller::watch;
 use crate::process;
+use crate::sample;
 use crate::sys;
 
 /// Held while a link between instances is added, so that two threads cannot close a cycle together. Taken before every other
@@ -53,27 +54,50 @@ fn height_above(ep: &'static Eventpoll, level: usize) -> Result<usize, Errno> {
 /// Somebody looks at the instance's descriptor from now on.
 pub fn observe(ep: &'static Eventpoll) {
     let mut st = ep.lock();
-    if !st.observed {
-        st.observed = true;
-        attend(ep, &mut st);
-    }
+    expose(ep, &mut st);
 }
 
-/// Whether a wait on the instance would report something now (N1). The lock of an outer instance may be held. While a fork
-/// waits for that one the inner lock may not come, and a level that its pipe showed high is taken for true.
+fn expose(ep: &'static Eventpoll, st: &mut EpState) {
+    if !st.observed {
+        st.observed = true;
+        ep.expose(true);
+        // Every registration is to be tracked from here on.
+        st.overdue = true;
+    }
+    attend(ep, st);
+}
+
+/// What a look at an instance shows.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen {
+    /// A wait on it would report something now (N1).
+    pub ready: bool,
+    /// It has to be looked at again after a while: an edge may hide in it that nobody tells of.
+    pub uneasy: bool,
+}
+
+/// Whether a wait on the instance would report something now.
 pub fn is_ready(ep: &'static Eventpoll) -> bool {
+    look(ep).ready
+}
+
+/// Looks at an instance. The lock of an outer instance may be held. While a fork waits for that one the inner lock may not come,
+/// and a level that its pipe showed high is taken for true.
+pub fn look(ep: &'static Eventpoll) -> Seen {
     let mut st = loop {
         if let Some(st) = ep.try_lock() {
             break st;
         }
         if process::is_forking() {
-            return true;
+            return Seen { ready: true, uneasy: true };
         }
         std::hint::spin_loop();
     };
-    st.observed = true;
-    attend(ep, &mut st);
-    st.readable
+    expose(ep, &mut st);
+    if !st.readable && watch::look_at_parked(&mut st) {
+        attend(ep, &mut st);
+    }
+    Seen { ready: st.readable, uneasy: st.ticks }
 }
 
 /// Does for an observed instance what a waiting thread would do: looks once, gives the silent registrations to the watchers,
@@ -82,8 +106,9 @@ pub fn attend(ep: &'static Eventpoll, st: &mut EpState) {
     if !st.observed || st.closed || st.poller.is_some() || !st.waiters.is_empty() || st.set.reserve_wake().is_err() {
         return;
     }
+    st.readable |= ep.was_stirred();
     ep.absorb(st);
-    harvest::sample(st);
+    st.ticks = harvest::sample(st);
     sys::look(st.set.poll_with(-1));
     announce(ep, st);
     // Numbers that vanished are the next wait's business.
@@ -93,29 +118,35 @@ pub fn attend(ep: &'static Eventpoll, st: &mut EpState) {
     set_readable(ep, st, any);
 }
 
-/// Tells the outer instances of what the last poll found on registrations that were not ready before: each is an edge of the
-/// epoll descriptor.
+/// Tells the outer instances of what the last poll found: each arrival that was not announced yet is an edge of the epoll
+/// descriptor, also while older ones have not been waited for (N2).
 pub fn announce(ep: &'static Eventpoll, st: &mut EpState) {
+    let mut news = false;
     let mut slot = 0;
-    while let Some((at, item, _)) = st.set.next_fired(slot) {
+    while let Some((at, item, bits)) = st.set.next_fired(slot) {
         slot = at;
-        if !item.at(&st.held).ready.get() {
-            set_readable(ep, st, true);
-            if let Some(file) = ep.file() {
-                file.tell(GAVE);
-            }
-            return;
+        let state = item.at(&st.held);
+        let Some(file) = item.file() else { continue };
+        let mut announced = state.announced.get();
+        news |= announced.report(bits & state.watched(file), || sample::arrivals(file, item.via()));
+        state.announced.set(announced);
+        st.note_unease(item);
+    }
+    if news {
+        set_readable(ep, st, true);
+        if let Some(file) = ep.file() {
+            file.tell(GAVE, file.begin_call());
         }
     }
 }
 
-/// Everything that is not ready goes to the watchers, one shard's worth at a time.
+/// Everything that is neither ready nor uneasy goes to the watchers.
 fn park_the_rest(st: &mut EpState) {
     loop {
         let mut batch: [Option<&'static Epitem>; 64] = [None; 64];
         let idle = st.set.silent_for(0).filter(|item| {
             let state = item.at(&st.held);
-            !state.ready.get() && state.home.get() == Home::Hot
+            !state.ready.get() && !state.uneasy.get() && state.home.get() == Home::Hot
         });
         for (place, item) in batch.iter_mut().zip(idle) {
             *place = Some(item);

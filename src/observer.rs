@@ -9,6 +9,7 @@ use crate::file::File;
 use crate::nested;
 use crate::next;
 use crate::sys;
+use crate::wait;
 
 fn instance(fd: c_int) -> Option<&'static Eventpoll> {
     descriptors::known(fd).and_then(File::eventpoll)
@@ -43,22 +44,24 @@ pub unsafe fn in_poll_set(set: *const pollfd, n: nfds_t) -> bool {
 /// As for ppoll.
 pub unsafe fn poll(set: *mut pollfd, n: nfds_t, timeout: Option<u64>, mask: *const sigset_t) -> c_int {
     let deadline = timeout.map(|ns| sys::now().saturating_add(ns));
+    let mut tick = wait::TICK_NS;
     loop {
         // SAFETY: the caller answers for the array. The borrow ends before the sleep.
-        for entry in unsafe { std::slice::from_raw_parts(set, n as usize) } {
-            if let Some(ep) = instance(entry.fd) {
-                nested::is_ready(ep);
-            }
-        }
+        let entries = unsafe { std::slice::from_raw_parts(set, n as usize) };
+        let instances = entries.iter().filter_map(|entry| instance(entry.fd));
+        let uneasy = instances.fold(false, |uneasy, ep| nested::look(ep).uneasy | uneasy);
         let left = deadline.map(|deadline| deadline.saturating_sub(sys::now()));
-        let limit = left.map(|ns| timespec {
+        let pause = uneasy.then_some(tick);
+        tick = (tick * 2).min(wait::LONGEST_TICK_NS);
+        let limit = [left, pause].into_iter().flatten().min().map(|ns| timespec {
             tv_sec: (ns / 1_000_000_000).cast_signed(),
             tv_nsec: (ns % 1_000_000_000).cast_signed(),
         });
         let limit = limit.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
         // SAFETY: as for ppoll.
         let mut found = unsafe { next::ppoll(set, n, limit, mask) };
-        if found <= 0 {
+        let is_over = left.is_some_and(|left| pause.is_none_or(|pause| left <= pause));
+        if found < 0 || (found == 0 && (is_over || pause.is_none())) {
             return found;
         }
         // SAFETY: the caller answers for the array.
@@ -68,7 +71,7 @@ pub unsafe fn poll(set: *mut pollfd, n: nfds_t, timeout: Option<u64>, mask: *con
                 found -= 1;
             }
         }
-        if found > 0 || left == Some(0) {
+        if found > 0 || is_over {
             return found;
         }
     }

@@ -1,7 +1,9 @@
 //! Reading the counters behind `edge.rs`: how much ever arrived on a description, and how much waits to leave it.
 
 use libc::c_int;
+use nix::errno::Errno;
 
+use crate::diagnosis;
 use crate::file::File;
 use crate::kind::{Arrivals, Kind};
 use crate::sys;
@@ -40,8 +42,60 @@ pub fn arrivals(file: &File, fd: c_int) -> Option<u64> {
             let mut memory = [0u32; 9];
             sys::getsockopt(fd, libc::SOL_SOCKET, SO_MEMINFO, &mut memory).ok().map(|_| u64::from(memory[0]))
         }
+        Arrivals::Datagrams => {
+            let taken = file.consumed();
+            file.while_nobody_peeks(|| datagrams(fd)).flatten().map(|queued| taken + queued)
+        }
+        Arrivals::Diagnosed => {
+            let taken = file.consumed();
+            diagnosis::waiting_connections(fd).map(|waiting| taken + u64::from(waiting))
+        }
+        Arrivals::Signals => pending_signals(),
         Arrivals::Witnessed | Arrivals::Unknown => None,
     }
+}
+
+/// How many datagrams wait, by peeking at one after the other. Only if the program has no peek offset of its own, and not for
+/// long queues, or those with empty datagrams, which cannot be stepped over.
+fn datagrams(fd: c_int) -> Option<u64> {
+    const MOST: u64 = 16;
+    const NO_OFFSET: c_int = -1;
+    let mut before: c_int = 0;
+    sys::getsockopt(fd, libc::SOL_SOCKET, libc::SO_PEEK_OFF, &mut before).ok()?;
+    if before != NO_OFFSET {
+        return None;
+    }
+    let mut offset = 0;
+    let mut count = 0;
+    let counted = loop {
+        if count == MOST || sys::setsockopt(fd, libc::SOL_SOCKET, libc::SO_PEEK_OFF, offset).is_err() {
+            break None;
+        }
+        match sys::peek_length(fd) {
+            Ok(0) => break None,
+            Ok(length) => offset += length as c_int,
+            Err(Errno::EAGAIN) => break Some(count),
+            Err(_) => break None,
+        }
+        count += 1;
+    };
+    let _ = sys::setsockopt(fd, libc::SOL_SOCKET, libc::SO_PEEK_OFF, NO_OFFSET);
+    counted
+}
+
+/// A number that changes when a signal becomes pending: which ones are, for this thread and for the process, and how many
+/// are queued.
+fn pending_signals() -> Option<u64> {
+    let mut buffer = [0; 4096];
+    let status = sys::read_file(b"/proc/thread-self/status\0", &mut buffer).ok()?;
+    let field = |name: &[u8]| {
+        let line = status.split(|&byte| byte == b'\n').find_map(|line| line.strip_prefix(name))?;
+        let text = std::str::from_utf8(line.trim_ascii()).ok()?;
+        text.split('/').next()
+    };
+    let mask = |name| u64::from_str_radix(field(name)?, 16).ok();
+    let queued: u64 = field(b"SigQ:")?.parse().ok()?;
+    Some((mask(b"SigPnd:")? | mask(b"ShdPnd:")?) ^ queued.rotate_left(40))
 }
 
 /// The memory of what a unix socket sent and its peer has not read; it falls when the peer reads (E4).

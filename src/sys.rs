@@ -164,6 +164,27 @@ pub fn getsockopt<T: Copy>(fd: c_int, level: c_int, name: c_int, value: &mut T) 
     Ok(length as usize)
 }
 
+/// setsockopt(2) of an int.
+pub fn setsockopt(fd: c_int, level: c_int, name: c_int, value: c_int) -> Result<(), Errno> {
+    // SAFETY: the kernel reads one int.
+    unsafe { syscall!(Sysno::setsockopt, fd, level, name, &raw const value, size_of::<c_int>()) }.map(drop).map_err(errno)
+}
+
+/// The length of the next datagram, which stays where it is. EAGAIN when there is none.
+pub fn peek_length(fd: c_int) -> Result<usize, Errno> {
+    let flags = libc::MSG_PEEK | libc::MSG_TRUNC | libc::MSG_DONTWAIT;
+    // SAFETY: nothing is written to a buffer of no bytes.
+    unsafe { syscall!(Sysno::recvfrom, fd, 0usize, 0usize, flags, 0usize, 0usize) }.map_err(errno)
+}
+
+/// A netlink socket of one protocol.
+pub fn netlink(protocol: c_int) -> Result<c_int, Errno> {
+    // SAFETY: no memory is passed.
+    unsafe { syscall!(Sysno::socket, libc::AF_NETLINK, libc::SOCK_RAW | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK, protocol) }
+        .map(|n| n as c_int)
+        .map_err(errno)
+}
+
 /// Whether the descriptor is a timer: timerfd_gettime(2) answers for nothing else.
 pub fn is_timer(fd: c_int) -> bool {
     let mut value = MaybeUninit::<libc::itimerspec>::uninit();

@@ -10,6 +10,7 @@ use crate::eventpoll::{self, Eventpoll};
 use crate::harvest;
 use crate::nested;
 use crate::next;
+use crate::poller::watch;
 use crate::process;
 use crate::stats;
 use crate::sys::{self, SigMask};
@@ -27,9 +28,10 @@ pub struct Buffer {
     pub max: usize,
 }
 
-/// The first and the longest pause between two looks at registrations behind whose quiet bits an edge could hide.
-const TICK_NS: u64 = 1_000_000;
-const LONGEST_TICK_NS: u64 = 50_000_000;
+/// The first pause between two looks at registrations behind whose quiet bits an edge could hide.
+pub const TICK_NS: u64 = 1_000_000;
+/// The longest of them.
+pub const LONGEST_TICK_NS: u64 = 50_000_000;
 
 /// Above this an address cannot be the program's.
 const USER_SPACE_END: usize = 1 << 47;
@@ -92,6 +94,7 @@ fn rounds(ep: &'static Eventpoll, me: &'static Sleeper, buffer: Buffer, timeout:
     let mut tick = TICK_NS;
     let mut may_sleep = timeout != Some(0);
     let mut first = true;
+    let mut looked_at_parked = false;
     loop {
         let mut guard = ep.lock();
         let st = &mut *guard;
@@ -119,15 +122,15 @@ fn rounds(ep: &'static Eventpoll, me: &'static Sleeper, buffer: Buffer, timeout:
             continue;
         }
         ep.absorb(st);
-        harvest::sample(st);
+        let uneasy = harvest::sample(st);
         // Where a kick can end the sleep, signals must not slip in between two of them (W8): they are blocked but in ppoll.
         // A look comes first, so that a busy program never pays for that.
-        let careful = process::has_threads() || st.parked > 0 || !st.uneasy.is_empty() || st.observed;
+        let careful = process::has_threads() || st.parked > 0 || uneasy || st.observed;
         let sleeps = may_sleep && !(first && careful);
         first = false;
         let mut slept = Ok(0);
         if sleeps {
-            let pause = if st.uneasy.is_empty() && !st.starved { None } else { Some(tick) };
+            let pause = if uneasy || st.overdue { Some(tick) } else { None };
             let limit = [remaining(deadline), pause].into_iter().flatten().min();
             st.poller = Some(me);
             ep.set_blocked(Some(me));
@@ -175,6 +178,11 @@ fn rounds(ep: &'static Eventpoll, me: &'static Sleeper, buffer: Buffer, timeout:
         if reported > 0 {
             harvest::park_silent(st);
             return Ok(reported);
+        }
+        // What the watchers have not come around to hand over, a wait that does not sleep must find by itself.
+        if newest && !may_sleep && !looked_at_parked && watch::look_at_parked(st) {
+            looked_at_parked = true;
+            continue;
         }
         drop(guard);
         vanished.forget();

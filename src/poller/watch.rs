@@ -125,6 +125,42 @@ pub fn release(shard: u16, item: &'static Epitem) -> Option<Lingering> {
     shard.sleeper.lingering()
 }
 
+/// Looks at the parked registrations of an instance itself, and takes back those that have something. For a caller that will
+/// not wait for the watcher to come around: a wait with timeout 0, a poll on the descriptor. True if there were any.
+pub fn look_at_parked(st: &mut EpState) -> bool {
+    const WINDOW: usize = 64;
+    let mut any = false;
+    let mut next = 0;
+    while st.parked > 0 && next < st.interest.len() {
+        let mut set = [pollfd { fd: -1, events: 0, revents: 0 }; WINDOW];
+        let mut items: [Option<(&'static Epitem, u16)>; WINDOW] = [None; WINDOW];
+        let mut n = 0;
+        while n < WINDOW && next < st.interest.len() {
+            let item = st.interest[next];
+            next += 1;
+            if let Home::Parked(shard) = item.at(&st.held).home.get() {
+                set[n] = pollfd { fd: item.via(), events: asked(st, item).cast_signed(), revents: 0 };
+                items[n] = Some((item, shard));
+                n += 1;
+            }
+        }
+        sys::look(&mut set[..n]);
+        for (entry, owner) in set.iter().zip(&items[..n]) {
+            if entry.revents != 0
+                && let Some((item, shard)) = *owner
+            {
+                item.at(&st.held).home.set(Home::Hot);
+                st.parked -= 1;
+                // Its description stays open, so nobody has to wait for the watcher to let go.
+                let _ = release(shard, item);
+                st.refresh(item);
+                any = true;
+            }
+        }
+    }
+    any
+}
+
 /// Starts a shard's thread: all signals blocked, a small stack, a name that says whose it is.
 fn start(shard: &'static Shard, mail: &mut Mail) -> Result<(), Errno> {
     shard.sleeper.ensure_wake()?;

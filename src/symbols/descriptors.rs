@@ -30,8 +30,8 @@ fn make_room(old: c_int, new: c_int) {
     }
 }
 
-unsafe fn dup_onto(old: c_int, new: c_int, call: impl FnOnce() -> c_int) -> c_int {
-    if process::is_borrowed() || old == new {
+unsafe fn dup_onto(old: c_int, new: c_int, flags: c_int, call: impl FnOnce() -> c_int) -> c_int {
+    if process::is_borrowed() || old == new || flags & !libc::O_CLOEXEC != 0 {
         return call();
     }
     make_room(old, new);
@@ -53,7 +53,7 @@ unsafe fn control_descriptor(fd: c_int, command: c_int, argument: usize) -> c_in
 
 /// Closes a range around our internal descriptors.
 pub(super) fn close_numbers(first: c_uint, last: c_uint, flags: c_uint) -> Result<(), Errno> {
-    if flags & libc::CLOSE_RANGE_CLOEXEC != 0 || first > last || process::is_borrowed() {
+    if flags & !libc::CLOSE_RANGE_UNSHARE != 0 || first > last || process::is_borrowed() {
         return sys::close_range(first, last, flags);
     }
     let (mut from, mut flags) = (first, flags);
@@ -97,7 +97,7 @@ export! {
             return if unsafe { next::fcntl64(old, libc::F_GETFD, 0) } < 0 { -1 } else { new };
         }
         // SAFETY: as for libc's dup2.
-        unsafe { dup_onto(old, new, || next::dup2(old, new)) }
+        unsafe { dup_onto(old, new, 0, || next::dup2(old, new)) }
     }
 
     /// libc's other name of dup2.
@@ -109,7 +109,7 @@ export! {
     /// Duplicates a descriptor onto another number, with flags.
     fn dup3(old: c_int, new: c_int, flags: c_int) -> c_int as libc::dup3 {
         // SAFETY: as for libc's dup3.
-        unsafe { dup_onto(old, new, || next::dup3(old, new, flags)) }
+        unsafe { dup_onto(old, new, flags, || next::dup3(old, new, flags)) }
     }
 
     /// Duplicates with F_DUPFD and F_DUPFD_CLOEXEC. Variadic in C; on the supported architectures an argument that is there

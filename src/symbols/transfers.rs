@@ -22,9 +22,9 @@ unsafe fn message_total(message: *const msghdr) -> usize {
 }
 
 /// The bytes of the first `n` messages.
-unsafe fn messages_total(messages: *const mmsghdr, n: c_int) -> isize {
+unsafe fn messages_total(messages: *const mmsghdr, n: u64) -> u64 {
     // SAFETY: the kernel filled in that many.
-    unsafe { std::slice::from_raw_parts(messages, n as usize) }.iter().map(|message| message.msg_len as isize).sum()
+    unsafe { std::slice::from_raw_parts(messages, n as usize) }.iter().map(|message| u64::from(message.msg_len)).sum()
 }
 
 fn takes(flags: c_int) -> bool {
@@ -163,13 +163,11 @@ export! {
 
     /// recvmmsg(2).
     fn recvmmsg(fd: c_int, messages: *mut mmsghdr, n: c_uint, flags: c_int, limit: *mut timespec) -> c_int as libc::recvmmsg {
-        let mut got = 0;
-        // SAFETY: as for libc's recvmmsg. Fewer messages than asked for is a short read.
-        witness::reading(fd, takes(flags), || usize::MAX, || unsafe {
-            got = next::recvmmsg(fd, messages, n, flags, limit);
-            if got > 0 { messages_total(messages, got) } else { got as isize }
-        });
-        got
+        // SAFETY: as for libc's recvmmsg, which filled in as many messages as it answers.
+        unsafe {
+            let call = || next::recvmmsg(fd, messages, n, flags, limit) as isize;
+            witness::reading_messages(fd, takes(flags), n as usize, call, |got| messages_total(messages, got)) as c_int
+        }
     }
 
     /// accept(2).
@@ -272,10 +270,10 @@ export! {
         witness::moving(input, out, n, false, || unsafe { next::tee(input, out, n, flags) })
     }
 
-    /// vmsplice(2), into a pipe.
+    /// vmsplice(2), into a pipe or out of it.
     fn vmsplice(fd: c_int, iov: *const iovec, n: size_t, flags: c_uint) -> ssize_t as libc::vmsplice {
         // SAFETY: as for libc's vmsplice.
-        witness::writing(fd, || unsafe { total(iov, n) }, || unsafe { next::vmsplice(fd, iov, n, flags) })
+        witness::splicing_memory(fd, || unsafe { total(iov, n) }, || unsafe { next::vmsplice(fd, iov, n, flags) })
     }
 
     /// connect(2).

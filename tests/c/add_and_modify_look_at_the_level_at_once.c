@@ -15,20 +15,20 @@ void test(void)
         /* Ready before the ADD. */
         ADD(ep, s.fd, EPOLLIN | EPOLLET, 1);
         EXPECT_ONE(ep, 1, EPOLLIN);
-        EXPECT_NONE_NOW(ep);
+        EXPECT_NO_EDGE_NOW(ep, kind);
 
         /* Unread, modified: with the same mask, with other data, to level and back. */
         for (int i = 0; i < 3; i++) {
             MOD(ep, s.fd, EPOLLIN | EPOLLET, 1);
             EXPECT_ONE(ep, 1, EPOLLIN);
-            EXPECT_NONE_NOW(ep);
+            EXPECT_NO_EDGE_NOW(ep, kind);
         }
         MOD(ep, s.fd, EPOLLIN, 2);
         EXPECT_ONE(ep, 2, EPOLLIN);
         EXPECT_ONE(ep, 2, EPOLLIN);
         MOD(ep, s.fd, EPOLLIN | EPOLLET, 3);
         EXPECT_ONE(ep, 3, EPOLLIN);
-        EXPECT_NONE_NOW(ep);
+        EXPECT_NO_EDGE_NOW(ep, kind);
 
         /* A mask that does not match what is there drops it; DEL and ADD report it again. */
         MOD(ep, s.fd, EPOLLPRI | EPOLLET, 4);

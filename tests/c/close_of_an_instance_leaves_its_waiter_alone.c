@@ -16,7 +16,7 @@ void test(void)
         else
             OK(close_range(ep, ep, 0));
         pause_ms(20);
-        CHECK(is_blocked(waiter.thread.tid));
+        wait_until_blocked(waiter.thread.tid);
         write_bytes(fd[1], 1);
         CHECK_EQ(join_waiter(&waiter), 1);
         CHECK_EQ(waiter.at[0].data.u64, 1);

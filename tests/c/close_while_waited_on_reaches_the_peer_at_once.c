@@ -22,7 +22,7 @@ void test(void)
             s.feeder = -1;
 
             /* The waiter saw nothing of it. */
-            CHECK(is_blocked(waiter.thread.tid));
+            wait_until_blocked(waiter.thread.tid);
             add_one(other);
             CHECK_EQ(join_waiter(&waiter), 1);
             CHECK_EQ(waiter.at[0].data.u64, 2);

@@ -14,7 +14,7 @@ void test(void)
         DEL(ep, gone[0]);
         write_bytes(gone[1], 1);
         pause_ms(20);
-        CHECK(is_blocked(waiter.thread.tid));
+        wait_until_blocked(waiter.thread.tid);
         write_bytes(stays[1], 1);
         CHECK_EQ(join_waiter(&waiter), 1);
         CHECK_EQ(waiter.at[0].data.u64, 2);

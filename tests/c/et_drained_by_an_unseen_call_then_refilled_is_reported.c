@@ -10,7 +10,7 @@ static long bare(long number, int fd, char *bytes)
 
 static void run(int fd[2])
 {
-    char bytes[8];
+    char bytes[8] = {1};
     int ep = new_epoll();
     ADD(ep, fd[0], EPOLLIN | EPOLLET, 1);
     for (int i = 0; i < 4; i++) {

@@ -21,7 +21,7 @@ void test(void)
                 feed(&s);
                 EXPECT_ONE(ep, 1, EPOLLIN);
             }
-            EXPECT_NONE(ep);
+            EXPECT_NO_EDGE_NOW(ep, kind);
             OK(close(ep));
             discard(&s);
         }

@@ -15,7 +15,7 @@ void test(void)
         EXPECT_ONE(ep, 1, EPOLLIN | EPOLLOUT);
         feed(&s);
         EXPECT_ONE(ep, 1, EPOLLIN | EPOLLOUT);
-        EXPECT_NONE_NOW(ep);
+        EXPECT_NO_EDGE_NOW(ep, kind);
         OK(close(ep));
         discard(&s);
     }

@@ -12,7 +12,7 @@ void test(void)
         for (int i = 0; i < 6; i++) {
             feed(&s);
             EXPECT_ONE(ep, 1, EPOLLIN);
-            EXPECT_NONE_NOW(ep);
+            EXPECT_NO_EDGE_NOW(ep, kind);
         }
         OK(close(ep));
         discard(&s);

@@ -24,7 +24,7 @@ void test(void)
         }
         expect_exit_0(child);
     }
-    CHECK(is_blocked(waiter.thread.tid));
+    wait_until_blocked(waiter.thread.tid);
     write_bytes(fd[1], 1);
     CHECK_EQ(join_waiter(&waiter), 1);
     CHECK_EQ(waiter.at[0].data.u64, 1);

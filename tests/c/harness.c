@@ -165,7 +165,7 @@ static long sleeping(pid_t tid)
     return switches ? atol(switches + 25) : -1;
 }
 
-bool is_blocked(pid_t tid)
+static bool is_blocked(pid_t tid)
 {
     long first = sleeping(tid);
     for (int i = 0; i < 3; i++) {
@@ -176,7 +176,18 @@ bool is_blocked(pid_t tid)
     return true;
 }
 
-void wait_until_blocked(pid_t tid) { UNTIL(is_blocked(tid)); }
+static bool is_gone(pid_t tid)
+{
+    char text[64];
+    return read_proc(tid, "comm", text, sizeof text) == 0;
+}
+
+void wait_until_blocked(pid_t tid)
+{
+    UNTIL(is_blocked(tid) || is_gone(tid));
+    if (is_gone(tid))
+        die(__FILE__, __LINE__, "a thread that should sleep in a wait has returned");
+}
 
 int wait_by(enum call call, int ep, struct epoll_event *at, int max, int timeout_ms, const sigset_t *mask)
 {
@@ -201,7 +212,7 @@ static void *waiter_main(void *arg)
     return NULL;
 }
 
-void start_waiter_by(struct waiter *waiter, enum call call, int ep, int timeout_ms, const sigset_t *mask)
+static void launch(struct waiter *waiter, enum call call, int ep, int timeout_ms, const sigset_t *mask)
 {
     waiter->call = call;
     waiter->ep = ep;
@@ -210,7 +221,19 @@ void start_waiter_by(struct waiter *waiter, enum call call, int ep, int timeout_
     waiter->mask = mask;
     atomic_store(&waiter->done, false);
     start_thread(&waiter->thread, waiter_main, waiter);
+}
+
+void start_waiter_by(struct waiter *waiter, enum call call, int ep, int timeout_ms, const sigset_t *mask)
+{
+    launch(waiter, call, ep, timeout_ms, mask);
     wait_until_blocked(waiter->thread.tid);
+}
+
+bool start_waiter_or_not(struct waiter *waiter, int ep)
+{
+    launch(waiter, WAIT, ep, -1, NULL);
+    UNTIL(atomic_load(&waiter->done) || is_blocked(waiter->thread.tid));
+    return !atomic_load(&waiter->done);
 }
 
 void start_waiter(struct waiter *waiter, int ep) { start_waiter_by(waiter, WAIT, ep, -1, NULL); }

@@ -118,7 +118,6 @@ void *join_thread(struct thread *thread); /* within the bound */
 
 /* Until the thread sleeps in a system call that waits for descriptors, and goes on sleeping. */
 void wait_until_blocked(pid_t tid);
-bool is_blocked(pid_t tid);
 
 /* A thread in one wait. */
 enum call { WAIT, PWAIT, PWAIT2 };
@@ -134,6 +133,7 @@ struct waiter {
 int wait_by(enum call call, int ep, struct epoll_event *at, int max, int timeout_ms, const sigset_t *mask);
 void start_waiter(struct waiter *waiter, int ep); /* infinite epoll_wait, returns when it is blocked */
 void start_waiter_by(struct waiter *waiter, enum call call, int ep, int timeout_ms, const sigset_t *mask);
+bool start_waiter_or_not(struct waiter *waiter, int ep); /* may also return at once: true if it is blocked */
 int join_waiter(struct waiter *waiter); /* its result, within the bound */
 
 /* --- time, processes, bytes -------------------------------------------------------------------------------------- */

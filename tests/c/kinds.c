@@ -287,6 +287,44 @@ void discard(struct specimen *specimen)
         OK(rmdir(specimen->dir));
 }
 
+void expect_arrival_to_wake(struct specimen *s, int ep, void (*arrive)(struct specimen *))
+{
+    struct waiter waiter;
+    bool slept = start_waiter_or_not(&waiter, ep);
+    CHECK(slept || s->kind->traits & OPAQUE);
+    arrive(s);
+    CHECK_EQ(join_waiter(&waiter), 1);
+    CHECK_EQ(waiter.at[0].events, EPOLLIN);
+    if (!slept)
+        EXPECT_ONE(ep, waiter.at[0].data.u64, EPOLLIN);
+}
+
+void unread_stays_silent(const char *kind_name)
+{
+    struct specimen s;
+    make(&s, kind_named(kind_name));
+    int ep = new_epoll(), busy = OK(eventfd(0, EFD_NONBLOCK));
+    ADD(ep, s.fd, EPOLLIN | EPOLLET, 1);
+    ADD(ep, busy, EPOLLIN, 2);
+    for (int i = 0; i < 3; i++) {
+        feed(&s);
+        EXPECT_ONE(ep, 1, EPOLLIN);
+        EXPECT_NONE_NOW(ep);
+
+        /* Not even when something else happens, and a wait costs no processor time. */
+        add_one(busy);
+        EXPECT_ONE(ep, 2, EPOLLIN);
+        uint64_t value;
+        CHECK_EQ(read(busy, &value, sizeof value), 8);
+        int64_t before = cpu_ns();
+        CHECK_EQ(wait_events(ep, 100).n, 0);
+        CHECK(cpu_ns() - before < 30000000);
+    }
+    OK(close(busy));
+    OK(close(ep));
+    discard(&s);
+}
+
 void partial_take_is_no_edge(const char *kind_name)
 {
     struct specimen s;

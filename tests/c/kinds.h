@@ -8,7 +8,7 @@
 enum trait {
     PARTS = 1,   /* of two arrivals one can be taken */
     BYTES = 2,   /* a stream: one arrival can be taken in parts */
-    OPAQUE = 4,  /* neither poll nor a counter tells a second arrival from a partial take: absence is tested apart */
+    OPAQUE = 4,  /* poll() may not tell an arrival from what was there before: absence of reports is tested apart */
     WRITES = 8,  /* both ends write */
 };
 
@@ -46,7 +46,18 @@ void discard(struct specimen *specimen); /* closes everything */
     for (const struct kind *k = kinds; k->name != NULL; k++)                                                           \
         if ((k->traits & (with)) == (with) && !(k->traits & (without)) && (subject = k->name))
 
-/* The one step that is repeated in a file for each opaque kind. */
+/* Nothing new is reported of what is unread; of an opaque kind a repeated report is not this test's matter. */
+#define EXPECT_NO_EDGE_NOW(ep, kind)                                                                                   \
+    do {                                                                                                               \
+        if (!((kind)->traits & OPAQUE))                                                                                \
+            EXPECT_NONE_NOW(ep);                                                                                       \
+    } while (0)
+
+/* A thread sleeps in a wait on what has unread arrivals; another comes and is reported. */
+void expect_arrival_to_wake(struct specimen *specimen, int ep, void (*arrive)(struct specimen *));
+
+/* What is the same in a file for each opaque kind. */
 void partial_take_is_no_edge(const char *kind_name);
+void unread_stays_silent(const char *kind_name);
 
 #endif

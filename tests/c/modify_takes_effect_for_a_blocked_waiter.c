@@ -23,7 +23,7 @@ void test(void)
         MOD(ep, fd[0], EPOLLPRI | mode, 4);
         write_bytes(fd[1], 1);
         pause_ms(20);
-        CHECK(is_blocked(waiter.thread.tid));
+        wait_until_blocked(waiter.thread.tid);
 
         /* And of interest again, with other data. */
         MOD(ep, fd[0], EPOLLIN | mode, 5);

@@ -11,7 +11,7 @@ void test(void)
             struct waiter waiter;
             start_waiter_by(&waiter, call, ep, timeouts[i], NULL);
             pause_ms(20);
-            CHECK(is_blocked(waiter.thread.tid));
+            wait_until_blocked(waiter.thread.tid);
             add_one(fd);
             CHECK_EQ(join_waiter(&waiter), 1);
             OK(close(fd));

@@ -22,7 +22,7 @@ void test(void)
         start_waiter_by(&waiter, i % 2 ? PWAIT : PWAIT2, ep, -1, &blocked);
         PT(pthread_kill(waiter.thread.id, SIGUSR1));
         pause_ms(5);
-        CHECK(is_blocked(waiter.thread.tid));
+        wait_until_blocked(waiter.thread.tid);
         CHECK_EQ(handled, i - 1);
         add_one(fd);
         CHECK_EQ(join_waiter(&waiter), 1);

@@ -13,7 +13,7 @@ void test(void)
         PT(pthread_kill(waiter.thread.id, SIGCHLD));
         PT(pthread_kill(waiter.thread.id, SIGWINCH));
         pause_ms(20);
-        CHECK(is_blocked(waiter.thread.tid));
+        wait_until_blocked(waiter.thread.tid);
         add_one(fd);
         CHECK_EQ(join_waiter(&waiter), 1);
         uint64_t value;

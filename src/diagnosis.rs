@@ -1,0 +1,106 @@
+//! Asks the kernel's socket diagnosis (sock_diag(7)) how many connections wait on a unix listener; nothing else tells.
+
+use libc::c_int;
+
+use crate::sys;
+
+const NETLINK_SOCK_DIAG: c_int = 4;
+const SOCK_DIAG_BY_FAMILY: u16 = 20;
+const UDIAG_SHOW_RQLEN: u32 = 0x10;
+const UNIX_DIAG_RQLEN: u16 = 4;
+/// `struct nlmsghdr` and `struct unix_diag_msg`, both sixteen bytes; attributes follow.
+const ATTRIBUTES_AT: usize = 32;
+
+/// `struct nlmsghdr` with `struct unix_diag_req` behind it.
+#[repr(C)]
+struct Request {
+    length: u32,
+    kind: u16,
+    flags: u16,
+    sequence: u32,
+    port: u32,
+    family: u8,
+    protocol: u8,
+    pad: u16,
+    states: u32,
+    inode: u32,
+    show: u32,
+    cookie: [u32; 2],
+}
+
+/// The connections that wait to be accepted; `None` where the kernel has no such diagnosis, or refuses it.
+pub fn waiting_connections(fd: c_int) -> Option<u32> {
+    let inode = u32::try_from(sys::fstat(fd).ok()?.st_ino).ok()?;
+    let request = Request {
+        length: size_of::<Request>() as u32,
+        kind: SOCK_DIAG_BY_FAMILY,
+        flags: libc::NLM_F_REQUEST as u16,
+        sequence: 1,
+        port: 0,
+        family: libc::AF_UNIX as u8,
+        protocol: 0,
+        pad: 0,
+        states: u32::MAX,
+        inode,
+        show: UDIAG_SHOW_RQLEN,
+        cookie: [u32::MAX; 2],
+    };
+    let mut answer = [0; 256];
+    let netlink = sys::netlink(NETLINK_SOCK_DIAG).ok()?;
+    let n = sys::write(netlink, request.as_bytes()).and_then(|_| sys::read(netlink, &mut answer));
+    let _ = sys::close(netlink);
+    queue_length(&answer[..n.ok()?])
+}
+
+/// The first number of the RQLEN attribute of an answer.
+fn queue_length(answer: &[u8]) -> Option<u32> {
+    let half = |bytes: &[u8], at: usize| Some(u16::from_ne_bytes(bytes.get(at..at + 2)?.try_into().ok()?));
+    if half(answer, 4)? != SOCK_DIAG_BY_FAMILY {
+        return None;
+    }
+    let mut rest = answer.get(ATTRIBUTES_AT..)?;
+    loop {
+        let length = usize::from(half(rest, 0)?);
+        if half(rest, 2)? == UNIX_DIAG_RQLEN {
+            return Some(u32::from_ne_bytes(rest.get(4..8)?.try_into().ok()?));
+        }
+        rest = rest.get(length.max(4).next_multiple_of(4)..)?;
+    }
+}
+
+impl Request {
+    fn as_bytes(&self) -> &[u8] {
+        // SAFETY: the structure is plain numbers without padding, and lives as long as the slice.
+        unsafe { std::slice::from_raw_parts(std::ptr::from_ref(self).cast(), size_of::<Request>()) }
+    }
+}
+
+const _: () = assert!(size_of::<Request>() == 40);
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsRawFd;
+    use std::os::unix::net::{UnixListener, UnixStream};
+
+    use super::*;
+
+    #[test]
+    fn waiting_connections_are_counted() {
+        let path = std::env::temp_dir().join(format!("epolyfill-diagnosis-{}", std::process::id()));
+        let listener = UnixListener::bind(&path).expect("bind");
+        let before = waiting_connections(listener.as_raw_fd());
+        let clients: Vec<_> = (0..3).map(|_| UnixStream::connect(&path).expect("connect")).collect();
+        let after = waiting_connections(listener.as_raw_fd());
+        std::fs::remove_file(&path).expect("remove");
+        drop(clients);
+        // A kernel without the diagnosis answers neither question.
+        assert!(matches!((before, after), (Some(0), Some(3)) | (None, None)), "{before:?} {after:?}");
+    }
+
+    #[test]
+    fn nonsense_is_no_answer() {
+        assert_eq!(queue_length(&[]), None);
+        assert_eq!(queue_length(&[0xff; 20]), None);
+        assert_eq!(queue_length(&[0; 64]), None);
+    }
+}

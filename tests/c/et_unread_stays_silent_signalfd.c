@@ -1,0 +1,4 @@
+/* A signal that nobody reads is reported once (W4). */
+#include "kinds.h"
+
+void test(void) { unread_stays_silent("signalfd"); }
