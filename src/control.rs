@@ -5,8 +5,9 @@ use nix::errno::Errno;
 
 use crate::descriptors;
 use crate::edge::Edge;
-use crate::epitem::{Epitem, Home};
-use crate::eventpoll::{self, EpState, Eventpoll};
+use crate::exclusive;
+use crate::epitem::{Epitem, Home, NO_SHARD};
+use crate::eventpoll::{self, Eventpoll};
 use crate::events::{EDGE, EXCLUSIVE, EXCLUSIVE_COMPANY};
 use crate::file::{File, Graph};
 use crate::kind;
@@ -117,10 +118,13 @@ fn add(ep: &'static Eventpoll, fd: c_int, interest: Interest) -> Result<(), Errn
     state.events.set(interest.events);
     state.data.set(interest.data);
     state.edge.set(Edge::FRESH);
+    state.announced.set(Edge::FRESH);
+    state.tracked.set(false);
     state.alive.set(true);
     state.reported_at.set(file.clock());
     state.spent.set(false);
     state.home.set(Home::Hot);
+    state.shard.set(NO_SHARD);
     state.slot.set(0);
     state.index.set(st.interest.len() as u32);
     state.ready.set(false);
@@ -138,7 +142,7 @@ fn add(ep: &'static Eventpoll, fd: c_int, interest: Interest) -> Result<(), Errn
 /// MOD: the new mask and data hold from here on, what is pending is reported again (T6), a spent one-shot is armed (W5).
 fn modify(ep: &'static Eventpoll, fd: c_int, interest: Interest) -> Result<(), Errno> {
     let file = descriptors::known(fd).ok_or(Errno::ENOENT)?;
-    let mut graph = file.graph();
+    let graph = file.graph();
     let item = graph.find(ep, fd).ok_or(Errno::ENOENT)?;
     if interest.events & EDGE != 0 {
         file.identify(fd);
@@ -156,7 +160,7 @@ fn modify(ep: &'static Eventpoll, fd: c_int, interest: Interest) -> Result<(), E
     state.spent.set(false);
     item.take_facts();
     state.reported_at.set(file.clock());
-    unpark(&mut graph, st, item);
+    watch::take_back(st, item);
     ep.apply(st, item);
     Ok(())
 }
@@ -180,7 +184,9 @@ pub fn detach(file: &'static File, graph: &mut Graph, item: &'static Epitem) {
         file.count_edges(false);
     }
     state.alive.set(false);
-    unpark(graph, st, item);
+    watch::take_back(st, item);
+    graph.lingering.retain(|stay| stay.lasts());
+    graph.lingering.extend(watch::lingering(item.at(&st.held).shard.get()));
     let state = item.at(&st.held);
     let index = state.index.get() as usize;
     st.interest.swap_remove(index);
@@ -188,9 +194,9 @@ pub fn detach(file: &'static File, graph: &mut Graph, item: &'static Epitem) {
         moved.at(&st.held).index.set(index as u32);
     }
     graph.unlink(item);
+    let was_exclusive = item.at(&st.held).is_exclusive();
     match st.poller {
         Some(poller) if item.at(&st.held).slot.get() != 0 => {
-            graph.lingering.retain(|stay| stay.lasts());
             graph.lingering.extend(poller.lingering());
             ep.notice(item, false, false);
         }
@@ -201,19 +207,11 @@ pub fn detach(file: &'static File, graph: &mut Graph, item: &'static Epitem) {
         }
     }
     drop(guard);
+    if was_exclusive {
+        exclusive::release(file, item);
+    }
     item.unpin();
     ep.unpin();
-}
-
-/// Takes a registration back from a watcher, if one has it.
-fn unpark(graph: &mut Graph, st: &mut EpState, item: &'static Epitem) {
-    let state = item.at(&st.held);
-    if let Home::Parked(shard) = state.home.get() {
-        state.home.set(Home::Hot);
-        st.parked -= 1;
-        graph.lingering.retain(|stay| stay.lasts());
-        graph.lingering.extend(watch::release(shard, item));
-    }
 }
 
 /// Ends every registration of an instance.

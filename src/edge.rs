@@ -74,7 +74,11 @@ impl Edge {
     pub fn digest(&mut self, kind: Kind, facts: Facts, news: bool) {
         let facts = if news { facts } else { facts & !GAVE };
         if facts & ANEW != 0 {
-            *self = Edge::FRESH;
+            if news {
+                *self = Edge::FRESH;
+            } else {
+                self.look = true;
+            }
             return;
         }
         let eventfd = matches!(kind, Kind::Eventfd | Kind::EventfdSemaphore);
@@ -92,9 +96,9 @@ impl Edge {
                 Arrivals::Received | Arrivals::Queued if facts & TOOK_SHORT != 0 => self.quiet &= !READABLE,
                 Arrivals::Received | Arrivals::Queued | Arrivals::Backlog => {}
                 // Should the count be refused, what is left counts as news.
-                Arrivals::Datagrams | Arrivals::Diagnosed | Arrivals::Signals => (self.doubts, self.due) = (0, 0),
+                Arrivals::Datagrams | Arrivals::Diagnosed => (self.doubts, self.due) = (0, 0),
                 Arrivals::Witnessed if matches!(kind, Kind::EventfdSemaphore) => self.look = true,
-                Arrivals::Witnessed | Arrivals::Memory | Arrivals::Unknown => self.wake_reader(kind),
+                Arrivals::Witnessed | Arrivals::Memory | Arrivals::Signals | Arrivals::Unknown => self.wake_reader(kind),
             }
             if eventfd {
                 self.quiet &= !WRITABLE;
@@ -154,14 +158,14 @@ impl Edge {
 
     /// Whether the registration has quiet bits behind which an edge could hide that nobody tells us of. Such a
     /// registration is sampled whenever somebody waits.
-    pub fn is_uneasy(&self, kind: Kind, watched: Bits, departures: bool) -> bool {
+    pub fn is_uneasy(&self, kind: Kind, watched: Bits, departures: bool, shared: bool) -> bool {
         let quiet = self.quiet & watched;
         if quiet & HUP != 0 && kind.hangup_is_final() {
             return false;
         }
         let arrivals = quiet & READABLE != 0
             && quiet & RDHUP == 0
-            && !matches!(kind.arrivals(), Arrivals::Witnessed);
+            && (!matches!(kind.arrivals(), Arrivals::Witnessed) || shared);
         arrivals || quiet & (ERR | HUP | PRI) != 0 || (departures && quiet & WRITABLE != 0) || self.look
     }
 
@@ -250,8 +254,8 @@ mod tests {
         let mut edge = Edge::FRESH;
         assert!(edge.report(IN | HUP, || Some(0)));
         assert_eq!(edge.asked(WATCHED), None);
-        assert!(!edge.is_uneasy(Kind::Tcp, WATCHED, false));
-        assert!(edge.is_uneasy(Kind::Fifo, WATCHED, false), "another writer may open it");
+        assert!(!edge.is_uneasy(Kind::Tcp, WATCHED, false, false));
+        assert!(edge.is_uneasy(Kind::Fifo, WATCHED, false, false), "another writer may open it");
         edge.digest(Kind::Tcp, ANEW, true);
         assert_eq!(edge, Edge::FRESH);
     }

@@ -12,6 +12,7 @@ use crate::eventpoll::{Eventpoll, Held};
 use crate::events::{self, Bits};
 use crate::file::File;
 use crate::pool::{AtomicRef, Pool, Pooled};
+use crate::sample;
 
 static ITEMS: Pool<Epitem> = Pool::new();
 
@@ -22,9 +23,10 @@ pub enum Home {
     Hot,
     /// By the watcher thread of this shard.
     Parked(u16),
-    /// Nowhere: an exclusive registration while another instance has the duty.
-    OffDuty,
 }
+
+/// Not in any watcher's set.
+pub const NO_SHARD: u16 = u16::MAX;
 
 /// One registration.
 #[derive(Debug)]
@@ -72,6 +74,8 @@ pub struct State {
     pub spent: Cell<bool>,
     /// Where it is polled.
     pub home: Cell<Home>,
+    /// The shard whose watcher may still have it in its set, though its home may be elsewhere by now; [`NO_SHARD`] if none.
+    pub shard: Cell<u16>,
     /// Its place in the instance's poll set; 0 when it is not in.
     pub slot: Cell<u32>,
     /// Its place in the instance's interest set.
@@ -111,6 +115,7 @@ impl Pooled for Epitem {
             alive: Cell::new(false),
             spent: Cell::new(false),
             home: Cell::new(Home::Hot),
+            shard: Cell::new(NO_SHARD),
             slot: Cell::new(0),
             index: Cell::new(0),
             ready: Cell::new(false),
@@ -238,11 +243,17 @@ impl State {
         self.events.get() & events::EDGE != 0
     }
 
+    /// Whether the registration is exclusive.
+    pub fn is_exclusive(&self) -> bool {
+        self.events.get() & events::EXCLUSIVE != 0
+    }
+
     /// Whether the registration has quiet bits that have to be looked behind (see `Edge::is_uneasy`).
     pub fn is_uneasy(&self, file: &File) -> bool {
         let (kind, watched, departures) = (file.kind(), self.watched(file), file.awaits_departures());
-        (self.is_edge() && self.edge.get().is_uneasy(kind, watched, departures))
-            || self.announced.get().is_uneasy(kind, watched, departures)
+        let shared = sample::is_shared_eventfd(file);
+        (self.is_edge() && self.edge.get().is_uneasy(kind, watched, departures, shared))
+            || self.announced.get().is_uneasy(kind, watched, departures, shared)
     }
 
     /// The level bits that matter: those registered, and for edges on a connection the peer's shutdown, which wakes every

@@ -14,10 +14,11 @@ use nix::errno::Errno;
 use crate::control;
 use crate::descriptors;
 use crate::edge;
-use crate::epitem::{Epitem, Home};
+use crate::epitem::{Epitem, Home, NO_SHARD};
 use crate::file::File;
 use crate::lock::{Guard, Lock};
 use crate::nested;
+use crate::poller::watch;
 use crate::pollset::PollSet;
 use crate::pool::{AtomicRef, Pool, Pooled};
 use crate::stats;
@@ -98,6 +99,8 @@ pub struct EpState {
     pub closed: bool,
     /// Every registration is to be gone through at the next look: there was no memory to poll one, or all are to be tracked.
     pub overdue: bool,
+    /// When eventfds that other processes may write to are next worth a look, in nanoseconds of the monotonic clock.
+    pub rare_due: u64,
 }
 
 /// Exists once in each [`EpState`]: a reference to it proves that the instance's lock is held.
@@ -124,6 +127,7 @@ impl Pooled for Eventpoll {
             ticks: false,
             closed: false,
             overdue: false,
+            rare_due: 0,
         }),
         inbox: OnceLock::new(),
         exposed: AtomicBool::new(false),
@@ -337,6 +341,7 @@ impl Eventpoll {
         }
         let overdue = std::mem::take(&mut st.overdue);
         if self.look_at_all.swap(false, SeqCst) || overdue {
+            st.set.sweep(&st.held);
             for index in 0..st.interest.len() {
                 let item = st.interest[index];
                 st.refresh(item);
@@ -431,11 +436,11 @@ impl Eventpoll {
         for index in 0..st.interest.len() {
             let item = st.interest[index];
             let state = item.at(&st.held);
+            state.shard.set(NO_SHARD);
             if let Home::Parked(_) = state.home.get() {
                 state.home.set(Home::Hot);
                 st.parked -= 1;
-                // The pin of the watcher that did not come along.
-                item.unpin();
+                // The watcher that did not come along keeps its pin: the record is lost to the child.
             }
         }
         self.look_at_all.store(true, SeqCst);
@@ -499,9 +504,15 @@ impl EpState {
         let facts = item.take_facts();
         let state = item.at(&self.held);
         let Some(file) = item.file() else { return };
-        if !state.alive.get() || state.spent.get() || state.home.get() != Home::Hot {
+        if !state.alive.get() || state.spent.get() {
             self.set.remove(item, &self.held);
             return;
+        }
+        if let Home::Parked(_) = state.home.get() {
+            if facts == 0 {
+                return;
+            }
+            watch::take_back(self, item);
         }
         self.track(item, file);
         let state = item.at(&self.held);
@@ -511,7 +522,9 @@ impl EpState {
             announced.digest(file.kind(), facts, true);
             state.announced.set(announced);
         }
-        let asked = if state.is_edge() {
+        let asked = if state.is_exclusive() && file.claim().is_of_another(item) {
+            None
+        } else if state.is_edge() {
             let mut edge = state.edge.get();
             let news = item.told_after(state.reported_at.get());
             edge.digest(file.kind(), facts, news);
@@ -532,7 +545,7 @@ impl EpState {
     /// Lets the witnesses know whether somebody waits for edges of this registration.
     fn track(&self, item: &'static Epitem, file: &'static File) {
         let state = item.at(&self.held);
-        let wanted = state.is_edge() || self.observed;
+        let wanted = state.is_edge() || state.is_exclusive() || self.observed;
         if wanted != state.tracked.replace(wanted) {
             file.count_edges(wanted);
             if wanted {

@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicI32, AtomicU8, AtomicU16, AtomicU32, AtomicU64};
 use libc::c_int;
 use nix::errno::Errno;
 
-use crate::edge::Facts;
+use crate::edge::{Facts, READ_FACTS};
 use crate::epitem::Epitem;
 use crate::eventpoll::Eventpoll;
+use crate::exclusive::Claim;
 use crate::kind::{self, Kind};
 use crate::lock::{self, Guard, Lock};
 use crate::pool::{AtomicRef, Pool, Pooled};
@@ -36,6 +37,8 @@ pub struct File {
     undelivered: AtomicU16,
     /// When the latest of those calls began.
     undelivered_at: AtomicU32,
+    /// Which exclusive registration has the event at hand.
+    claim: Claim,
     /// The instance, if this is an epoll descriptor.
     ep: AtomicRef<Eventpoll>,
     graph: Lock<Graph>,
@@ -65,6 +68,7 @@ impl Pooled for File {
         outgoing: AtomicU32::new(0),
         undelivered: AtomicU16::new(0),
         undelivered_at: AtomicU32::new(0),
+        claim: Claim::new(),
         ep: AtomicRef::none(),
         graph: Lock::new(Graph { numbers: Vec::new(), items: None, identity: None, lingering: Vec::new() }),
     };
@@ -82,6 +86,7 @@ impl File {
         file.edges.store(0, Relaxed);
         file.outgoing.store(0, Relaxed);
         file.undelivered.store(0, Relaxed);
+        file.claim.lapse();
         file.ep.set(None);
         Ok(file)
     }
@@ -133,6 +138,11 @@ impl File {
     /// Counts edge-triggered registrations.
     pub fn count_edges(&self, more: bool) {
         if more { self.edges.fetch_add(1, SeqCst) } else { self.edges.fetch_sub(1, SeqCst) };
+    }
+
+    /// Which exclusive registration has the event at hand.
+    pub fn claim(&self) -> &Claim {
+        &self.claim
     }
 
     /// What read-like calls took so far.
@@ -200,6 +210,9 @@ impl File {
         while self.undelivered.load(SeqCst) != 0 {
             let Some(graph) = self.graph.try_lock() else { return };
             let facts = self.undelivered.swap(0, SeqCst);
+            if facts & READ_FACTS != 0 {
+                self.claim.lapse();
+            }
             for item in graph.items() {
                 item.tell(facts, self.undelivered_at.load(SeqCst), in_handler);
             }

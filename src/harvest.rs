@@ -8,6 +8,7 @@ use crate::descriptors;
 use crate::edge::{DEPARTED, Edge};
 use crate::epitem::{Epitem, Home};
 use crate::eventpoll::EpState;
+use crate::exclusive;
 use crate::events::{Bits, EDGE, NVAL, ONESHOT, WRITABLE, levels};
 use crate::file::File;
 use crate::kind::{Arrivals, Kind};
@@ -16,7 +17,8 @@ use crate::poller::watch;
 use crate::sample;
 use crate::stats;
 use crate::sys;
-use crate::wait::Buffer;
+use crate::user;
+use crate::wait::{Buffer, LONGEST_RARE_TICK_NS, LONGEST_TICK_NS, TICK_NS};
 
 /// How many registrations get their second look in one poll.
 const WINDOW: usize = 64;
@@ -70,6 +72,7 @@ pub fn deliver(st: &mut EpState, buffer: Buffer) -> Result<usize, Errno> {
         looked -= 1;
         let state = item.at(&st.held);
         let wanted = state.alive.get() && !state.spent.get() && state.home.get() == Home::Hot;
+        let before = state.edge.get();
         let bits = if wanted { reportable(st, item) } else { 0 };
         let state = item.at(&st.held);
         if bits == 0 {
@@ -78,13 +81,14 @@ pub fn deliver(st: &mut EpState, buffer: Buffer) -> Result<usize, Errno> {
             item.unpin();
             continue;
         }
-        if buffer.events.is_null() {
-            st.ready.push_front(item);
-            return Err(Errno::EFAULT);
-        }
         let event = epoll_event { events: u32::from(bits), u64: state.data.get() };
         // SAFETY: `reported < max`, and the caller of the wait answers for an array of `max` events.
-        unsafe { buffer.events.add(reported).write_unaligned(event) };
+        if let Err(errno) = unsafe { user::write(buffer.events.add(reported), event) } {
+            item.at(&st.held).edge.set(before);
+            st.refresh(item);
+            st.ready.push_front(item);
+            return if reported > 0 { Ok(reported) } else { Err(errno) };
+        }
         reported += 1;
         if reported_as_registered(st, item) {
             st.ready.push_back(item);
@@ -131,6 +135,10 @@ fn reportable(st: &mut EpState, item: &'static Epitem) -> Bits {
     let Some(file) = item.file() else { return 0 };
     let level = state.level.get() & state.watched(file);
     let bits = level & levels(state.events.get());
+    if state.is_exclusive() && !claims(st, item, file, bits) {
+        return 0;
+    }
+    let state = item.at(&st.held);
     if bits != 0 && file.eventpoll().is_some_and(|inner| !nested::is_ready(inner)) {
         return 0;
     }
@@ -152,6 +160,20 @@ fn reportable(st: &mut EpState, item: &'static Epitem) -> Bits {
     }
     st.refresh(item);
     if is_edge { bits } else { 0 }
+}
+
+/// Whether an exclusive registration may report its level; one that finds none gives up its claim. The level is looked at
+/// again once the event is claimed: another instance may have had it, and be done with it, since we polled.
+fn claims(st: &mut EpState, item: &'static Epitem, file: &'static File, bits: Bits) -> bool {
+    if bits != 0 && !file.claim().take(item) {
+        st.refresh(item);
+        return false;
+    }
+    let lasts = bits != 0 && sys::level(item.via(), bits) & bits != 0;
+    if !lasts {
+        exclusive::release(file, item);
+    }
+    lasts
 }
 
 /// What a report does to the registration; true if it stays on the ready list, as level-triggered ones do (W3).
@@ -196,9 +218,10 @@ pub fn anything(st: &mut EpState) -> bool {
 }
 
 /// Looks behind the quiet bits of the uneasy registrations: has something arrived, or a level fallen, that nobody told us of?
-/// True if it has to be asked again after a while.
-pub fn sample(st: &mut EpState) -> bool {
-    let mut uneasy = sample_inner(st);
+/// Answers with the longest time after which it has to be asked again, in nanoseconds; `None` for never.
+pub fn sample(st: &mut EpState) -> Option<u64> {
+    let mut longest = sample_inner(st).then_some(LONGEST_TICK_NS);
+    let rare_is_due = st.uneasy.is_empty() || sys::now() >= st.rare_due;
     let mut index = 0;
     while let Some(&item) = st.uneasy.get(index) {
         let state = item.at(&st.held);
@@ -211,6 +234,18 @@ pub fn sample(st: &mut EpState) -> bool {
             item.unpin();
             continue;
         };
+        if sample::is_shared_eventfd(file) {
+            // A count of these is a read of /proc, so it is taken once in a while only.
+            longest = longest.or(Some(LONGEST_RARE_TICK_NS));
+            if !rare_is_due {
+                index += 1;
+                continue;
+            }
+            st.rare_due = sys::now() + TICK_NS;
+        } else {
+            longest = Some(LONGEST_TICK_NS);
+        }
+        let state = item.at(&st.held);
         stats::SAMPLES.count();
         let count = sample::arrivals(file, item.via());
         for memory in [&state.edge, &state.announced] {
@@ -228,9 +263,8 @@ pub fn sample(st: &mut EpState) -> bool {
         departures(file, item);
         st.refresh(item);
         index += 1;
-        uneasy = true;
     }
-    uneasy
+    longest
 }
 
 /// Looks at the instances inside this one, so that their descriptors tell the truth.
@@ -291,7 +325,7 @@ pub fn park_silent(st: &mut EpState) {
 /// Exclusive registrations, nested instances and uneasy ones are looked after where they are waited for.
 fn may_park(st: &EpState, item: &Epitem) -> bool {
     let state = item.at(&st.held);
-    state.events.get() & crate::events::EXCLUSIVE == 0
+    !state.is_exclusive()
         && !state.uneasy.get()
         && item.file().is_some_and(|file| file.kind() != Kind::Epoll)
 }

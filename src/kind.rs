@@ -243,13 +243,8 @@ fn anonymous(fd: c_int) -> Kind {
 }
 
 fn is_semaphore(fd: c_int) -> bool {
-    let mut path = crate::log::Line::<40>::new();
-    path.text("/proc/self/fdinfo/").number(i64::from(fd)).text("\0");
     let mut buffer = [0; 256];
-    let Ok(text) = sys::read_file(path.as_bytes(), &mut buffer) else { return false };
-    text.split(|&byte| byte == b'\n').any(|line| {
-        line.strip_prefix(b"eventfd-semaphore:").is_some_and(|value| value.trim_ascii() == b"1")
-    })
+    sys::descriptor_info(fd, b"eventfd-semaphore:", &mut buffer) == Some(b"1")
 }
 
 #[cfg(test)]

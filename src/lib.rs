@@ -42,9 +42,10 @@
 //! | `pollset`, `poller/` | the array poll works on; watcher threads |
 //! | `fdtable`, `file`, `descriptors` | numbers; open file descriptions; close and dup |
 //! | `kind`, `edge`, `sample`, `diagnosis`, `witness` | what a description is; what an edge is; how arrivals are counted and seen |
+//! | `exclusive` | which of several instances reports |
 //! | `nested`, `observer` | instances inside others; poll and select on an epoll descriptor |
 //! | `process` | start-up, fork, exit |
-//! | `lock`, `pool`, `events`, `options`, `stats`, `log` | tools |
+//! | `user`, `lock`, `pool`, `events`, `options`, `stats`, `log` | tools |
 
 #![warn(missing_docs)]
 
@@ -63,6 +64,7 @@ mod edge;
 mod epitem;
 mod eventpoll;
 mod events;
+mod exclusive;
 mod fdtable;
 mod file;
 mod harvest;
@@ -81,6 +83,7 @@ mod sample;
 mod stats;
 mod symbols;
 mod sys;
+mod user;
 mod wait;
 mod waitq;
 mod witness;

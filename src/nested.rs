@@ -108,7 +108,7 @@ pub fn attend(ep: &'static Eventpoll, st: &mut EpState) {
     }
     st.readable |= ep.was_stirred();
     ep.absorb(st);
-    st.ticks = harvest::sample(st);
+    st.ticks = harvest::sample(st).is_some();
     sys::look(st.set.poll_with(-1));
     announce(ep, st);
     // Numbers that vanished are the next wait's business.

@@ -60,8 +60,8 @@ pub unsafe fn poll(set: *mut pollfd, n: nfds_t, timeout: Option<u64>, mask: *con
         let limit = limit.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
         // SAFETY: as for ppoll.
         let mut found = unsafe { next::ppoll(set, n, limit, mask) };
-        let is_over = left.is_some_and(|left| pause.is_none_or(|pause| left <= pause));
-        if found < 0 || (found == 0 && (is_over || pause.is_none())) {
+        let only_paused = pause.is_some_and(|pause| left.is_none_or(|left| pause < left));
+        if found < 0 || (found == 0 && !only_paused) {
             return found;
         }
         // SAFETY: the caller answers for the array.
@@ -71,7 +71,7 @@ pub unsafe fn poll(set: *mut pollfd, n: nfds_t, timeout: Option<u64>, mask: *con
                 found -= 1;
             }
         }
-        if found > 0 || is_over {
+        if found > 0 || left == Some(0) {
             return found;
         }
     }

@@ -34,8 +34,14 @@ pub static IO_URING: Switch = Switch::new(
     "lets io_uring_setup through; otherwise it answers ENOSYS, so that event loops send their epoll control to us",
 );
 
+/// Whether the program's pointers are checked as the kernel would.
+pub static STRICT: Switch = Switch::new(
+    c"EPOLYFILL_STRICT",
+    "lets the kernel copy to and from the program's structures, so that a bad address is EFAULT and not a fault",
+);
+
 /// Every switch there is.
-pub static ALL: [&Switch; 2] = [&COUNTERS, &IO_URING];
+pub static ALL: [&Switch; 3] = [&COUNTERS, &IO_URING, &STRICT];
 
 /// Reads the environment. Once, at start-up, before the program can change it.
 pub fn read() {

@@ -61,6 +61,8 @@ impl PollSet {
                 }
                 state.slot.set(self.entries.len() as u32);
                 self.entries.push(pollfd { fd, events: bits.cast_signed(), revents: 0 });
+                // The set points at it until it is removed, also when it was deleted while somebody polled.
+                item.pin();
                 self.items.push(item);
                 self.silent.push(0);
             }
@@ -86,6 +88,19 @@ impl PollSet {
         self.silent.swap_remove(slot - 1);
         if let Some(moved) = self.items.get(slot - 1) {
             moved.at(held).slot.set(slot as u32);
+        }
+        item.unpin();
+    }
+
+    /// Stops polling the registrations that were deleted while somebody polled.
+    pub fn sweep(&mut self, held: &Held) {
+        let mut index = self.items.len();
+        while index > 0 {
+            index -= 1;
+            let item = self.items[index];
+            if !item.at(held).alive.get() {
+                self.remove(item, held);
+            }
         }
     }
 

@@ -24,6 +24,8 @@ static STARTED: AtomicBool = AtomicBool::new(false);
 static OWNER: AtomicI32 = AtomicI32::new(0);
 /// A fork is taking the locks.
 static FORKING: AtomicBool = AtomicBool::new(false);
+/// This process has forked, or is a forked child.
+static EVER_FORKED: AtomicBool = AtomicBool::new(false);
 /// The soft limit of descriptors at start-up.
 static LIMIT: AtomicUsize = AtomicUsize::new(1024);
 /// Runs `exit_thread` for threads that waited.
@@ -83,6 +85,11 @@ pub fn descriptor_limit() -> usize {
 pub fn has_threads() -> bool {
     // SAFETY: the pointer is null or glibc's variable, which lives as long as the process.
     unsafe { SINGLE_THREADED.load(Relaxed).as_ref() }.is_none_or(|single| *single == 0)
+}
+
+/// Whether descriptions of this process may be another's, too.
+pub fn has_forked() -> bool {
+    EVER_FORKED.load(Relaxed)
 }
 
 /// Whether the caller is a vfork child: it shares our memory, and whatever it closes or duplicates is its own affair.
@@ -155,6 +162,7 @@ extern "C" fn after_fork_in_parent() {
 }
 
 unsafe fn unlock_all() {
+    EVER_FORKED.store(true, Relaxed);
     // SAFETY: the caller ran `before_fork` in this thread.
     unsafe {
         Sleeper::unlock_pool_after_fork();

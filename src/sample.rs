@@ -6,6 +6,7 @@ use nix::errno::Errno;
 use crate::diagnosis;
 use crate::file::File;
 use crate::kind::{Arrivals, Kind};
+use crate::process;
 use crate::sys;
 
 /// The head of the kernel's `struct tcp_info`, as far as two counters are needed.
@@ -51,6 +52,7 @@ pub fn arrivals(file: &File, fd: c_int) -> Option<u64> {
             diagnosis::waiting_connections(fd).map(|waiting| taken + u64::from(waiting))
         }
         Arrivals::Signals => pending_signals(),
+        Arrivals::Witnessed if is_shared_eventfd(file) => eventfd_count(fd),
         Arrivals::Witnessed | Arrivals::Unknown => None,
     }
 }
@@ -81,6 +83,17 @@ fn datagrams(fd: c_int) -> Option<u64> {
     };
     let _ = sys::setsockopt(fd, libc::SOL_SOCKET, libc::SO_PEEK_OFF, NO_OFFSET);
     counted
+}
+
+/// An eventfd that another process may write to, where no witness is.
+pub fn is_shared_eventfd(file: &File) -> bool {
+    process::has_forked() && matches!(file.kind(), Kind::Eventfd | Kind::EventfdSemaphore)
+}
+
+fn eventfd_count(fd: c_int) -> Option<u64> {
+    let mut buffer = [0; 256];
+    let count = sys::descriptor_info(fd, b"eventfd-count:", &mut buffer)?;
+    u64::from_str_radix(std::str::from_utf8(count).ok()?, 16).ok()
 }
 
 /// A number that changes when a signal becomes pending: which ones are, for this thread and for the process, and how many

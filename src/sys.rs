@@ -6,7 +6,7 @@
 
 use std::mem::MaybeUninit;
 
-use libc::{c_int, c_short, pollfd, sigset_t, timespec};
+use libc::{c_int, c_short, pollfd, timespec};
 use nix::errno::Errno;
 use syscalls::{Sysno, syscall};
 
@@ -15,6 +15,10 @@ pub const KERNEL_SIGSET_BYTES: usize = 8;
 
 /// A signal mask as the kernel takes it.
 pub type SigMask = u64;
+
+/// Every signal but the two that libc keeps for itself: a cancelled thread, and a change of user ids in all threads, wait for
+/// theirs to be handled.
+pub const ALL_SIGNALS: SigMask = !(1 << (32 - 1) | 1 << (33 - 1));
 
 fn errno(e: syscalls::Errno) -> Errno {
     Errno::from_raw(e.into_raw())
@@ -148,6 +152,14 @@ pub fn read_file<'a>(path: &[u8], buffer: &'a mut [u8]) -> Result<&'a [u8], Errn
     Ok(&buffer[..got?])
 }
 
+/// A field of `/proc/self/fdinfo/N`, by its name with the colon.
+pub fn descriptor_info<'a>(fd: c_int, name: &[u8], buffer: &'a mut [u8]) -> Option<&'a [u8]> {
+    let mut path = crate::log::Line::<40>::new();
+    path.text("/proc/self/fdinfo/").number(i64::from(fd)).text("\0");
+    let text = read_file(path.as_bytes(), buffer).ok()?;
+    text.split(|&byte| byte == b'\n').find_map(|line| line.strip_prefix(name)).map(<[u8]>::trim_ascii)
+}
+
 /// An ioctl(2) that answers with one int, such as FIONREAD.
 pub fn ioctl_int(fd: c_int, request: u64) -> Result<c_int, Errno> {
     let mut value: c_int = 0;
@@ -236,15 +248,6 @@ pub fn swap_signal_mask(mask: SigMask) -> SigMask {
     old
 }
 
-/// The first eight bytes of libc's set, which are the kernel's.
-///
-/// # Safety
-/// `set` must be readable.
-pub unsafe fn mask_of(set: *const sigset_t) -> SigMask {
-    // SAFETY: the caller answers for `set`; libc's set begins with the kernel's.
-    unsafe { set.cast::<SigMask>().read_unaligned() }
-}
-
 /// getpid(2), not what libc or we remember.
 pub fn getpid() -> i32 {
     // SAFETY: no arguments.
@@ -263,6 +266,29 @@ pub fn same_description(a: c_int, b: c_int) -> Option<bool> {
     let pid = getpid();
     // SAFETY: no memory is passed.
     unsafe { syscall!(Sysno::kcmp, pid, pid, KCMP_FILE, a, b) }.ok().map(|order| order == 0)
+}
+
+/// Lets the kernel copy a structure in: EFAULT where it is not readable.
+pub fn copy_in<T: Copy>(from: *const T) -> Result<T, Errno> {
+    let mut value = MaybeUninit::<T>::uninit();
+    let local = libc::iovec { iov_base: value.as_mut_ptr().cast(), iov_len: size_of::<T>() };
+    let remote = libc::iovec { iov_base: from.cast_mut().cast(), iov_len: size_of::<T>() };
+    // SAFETY: the kernel checks both ranges.
+    let n = unsafe { syscall!(Sysno::process_vm_readv, getpid(), &raw const local, 1, &raw const remote, 1, 0) };
+    match n.map_err(errno)? {
+        // SAFETY: every byte was written.
+        n if n == size_of::<T>() => Ok(unsafe { value.assume_init() }),
+        _ => Err(Errno::EFAULT),
+    }
+}
+
+/// Lets the kernel copy a structure out: EFAULT where it is not writable.
+pub fn copy_out<T: Copy>(to: *mut T, value: &T) -> Result<(), Errno> {
+    let local = libc::iovec { iov_base: std::ptr::from_ref(value).cast_mut().cast(), iov_len: size_of::<T>() };
+    let remote = libc::iovec { iov_base: to.cast(), iov_len: size_of::<T>() };
+    // SAFETY: the kernel checks both ranges.
+    let n = unsafe { syscall!(Sysno::process_vm_writev, getpid(), &raw const local, 1, &raw const remote, 1, 0) };
+    if n.map_err(errno)? == size_of::<T>() { Ok(()) } else { Err(Errno::EFAULT) }
 }
 
 /// Sleeps while `word` has the value `expected`, at most for `nanoseconds`.

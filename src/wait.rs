@@ -14,6 +14,7 @@ use crate::poller::watch;
 use crate::process;
 use crate::stats;
 use crate::sys::{self, SigMask};
+use crate::user;
 use crate::waitq::Sleeper;
 
 /// The longest time to wait, in nanoseconds; `None` waits for ever.
@@ -32,9 +33,8 @@ pub struct Buffer {
 pub const TICK_NS: u64 = 1_000_000;
 /// The longest of them.
 pub const LONGEST_TICK_NS: u64 = 50_000_000;
-
-/// Above this an address cannot be the program's.
-const USER_SPACE_END: usize = 1 << 47;
+/// The longest where only eventfds that other processes may write to are unread.
+pub const LONGEST_RARE_TICK_NS: u64 = 1_000_000_000;
 
 /// The checks of W1, in the kernel's order.
 fn checked(epfd: i32, events: *mut epoll_event, max: i32) -> Result<(&'static Eventpoll, Buffer), Errno> {
@@ -44,9 +44,7 @@ fn checked(epfd: i32, events: *mut epoll_event, max: i32) -> Result<(&'static Ev
     }
     let max = usize::try_from(max).ok().filter(|&max| max > 0 && max <= i32::MAX as usize / size_of::<epoll_event>());
     let max = max.ok_or(Errno::EINVAL)?;
-    if events.addr().saturating_add(max * size_of::<epoll_event>()) > USER_SPACE_END {
-        return Err(Errno::EFAULT);
-    }
+    user::check_range(events, max)?;
     Ok((found?.into_raw(), Buffer { events, max }))
 }
 
@@ -115,22 +113,25 @@ fn rounds(ep: &'static Eventpoll, me: &'static Sleeper, buffer: Buffer, timeout:
             drop(guard);
             nap.prepare();
             let mut wake = [pollfd { fd: me.wake_fd(), events: libc::POLLIN, revents: 0 }];
-            let slept = nap.sleep(wake.as_mut_ptr(), 1, remaining(deadline));
+            let pause = (me.wake_fd() < 0).then_some(LONGEST_TICK_NS);
+            let limit = [remaining(deadline), pause].into_iter().flatten().min();
+            let slept = nap.sleep(wake.as_mut_ptr(), 1, limit);
             me.heed();
             slept?;
             may_sleep = !is_over(deadline);
             continue;
         }
         ep.absorb(st);
-        let uneasy = harvest::sample(st);
+        let longest_tick = harvest::sample(st);
         // Where a kick can end the sleep, signals must not slip in between two of them (W8): they are blocked but in ppoll.
         // A look comes first, so that a busy program never pays for that.
-        let careful = process::has_threads() || st.parked > 0 || uneasy || st.observed;
+        let careful = process::has_threads() || st.parked > 0 || longest_tick.is_some() || st.observed;
         let sleeps = may_sleep && !(first && careful);
         first = false;
         let mut slept = Ok(0);
         if sleeps {
-            let pause = if uneasy || st.overdue { Some(tick) } else { None };
+            let unsure = (st.overdue || (careful && me.wake_fd() < 0)).then_some(LONGEST_TICK_NS);
+            let pause = [longest_tick, unsure].into_iter().flatten().min().map(|longest| tick.min(longest));
             let limit = [remaining(deadline), pause].into_iter().flatten().min();
             st.poller = Some(me);
             ep.set_blocked(Some(me));
@@ -151,7 +152,7 @@ fn rounds(ep: &'static Eventpoll, me: &'static Sleeper, buffer: Buffer, timeout:
             guard = ep.lock();
             guard.poller = None;
             ep.set_blocked(None);
-            tick = (tick * 2).min(LONGEST_TICK_NS);
+            tick = (tick * 2).min(LONGEST_RARE_TICK_NS);
         } else {
             slept = Ok(sys::look(st.set.poll_with(me.wake_fd()))).and(slept);
         }
@@ -165,7 +166,7 @@ fn rounds(ep: &'static Eventpoll, me: &'static Sleeper, buffer: Buffer, timeout:
             0 => {}
             bits if bits & crate::events::NVAL != 0 => {
                 me.lose_wake();
-                me.ensure_wake()?;
+                let _ = me.ensure_wake();
             }
             _ => me.heed(),
         }
@@ -218,7 +219,7 @@ impl Nap {
     /// Blocks every signal from here to the end of the wait, sleeps excepted.
     fn prepare(&mut self) {
         if self.outside.is_none() {
-            self.outside = Some(sys::swap_signal_mask(SigMask::MAX));
+            self.outside = Some(sys::swap_signal_mask(sys::ALL_SIGNALS));
         }
     }
 

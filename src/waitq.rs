@@ -66,7 +66,7 @@ impl Sleeper {
         }
     }
 
-    /// The sleeper for a wait that begins in this thread now. EMFILE and ENOMEM when there can be none.
+    /// The sleeper for a wait that begins in this thread now. ENOMEM when there can be none.
     ///
     /// A thread that is in a wait already is in a signal handler, and gets a second sleeper; or it left the first wait by
     /// `siglongjmp`, which shows in the stack, and then the first is cleaned up.
@@ -74,7 +74,7 @@ impl Sleeper {
         if let Some(own) = OWN.get() {
             if own.waits_on.get().is_none() {
                 own.frame.store(frame, Relaxed);
-                own.ensure_wake()?;
+                let _ = own.ensure_wake();
                 return Ok(own);
             }
             if frame >= own.frame.load(Relaxed) {
@@ -84,10 +84,8 @@ impl Sleeper {
             }
         }
         let fresh = SLEEPERS.take()?;
-        if let Err(errno) = fresh.ensure_wake() {
-            SLEEPERS.give_back(fresh);
-            return Err(errno);
-        }
+        // Where no number is free the thread waits without: it looks around now and then instead (see `wait.rs`).
+        let _ = fresh.ensure_wake();
         fresh.tid.store(sys::gettid(), Relaxed);
         fresh.frame.store(frame, Relaxed);
         if OWN.get().is_none() {

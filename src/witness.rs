@@ -199,10 +199,11 @@ pub fn splicing_memory(fd: c_int, asked: impl FnOnce() -> usize, call: impl FnOn
 #[inline]
 pub fn connecting(fd: c_int, call: impl FnOnce() -> c_int) -> c_int {
     let Some(file) = watched(fd) else { return call() };
+    let at = file.begin_call();
     let answer = call();
     let begun = answer == 0 || sys::last_errno() == Errno::EINPROGRESS;
     if begun && matches!(file.kind(), Kind::Tcp | Kind::UnixStream | Kind::UnixSeqpacket) {
-        file.tell(ANEW, file.begin_call());
+        file.tell(ANEW, at);
     }
     answer
 }
@@ -211,10 +212,11 @@ pub fn connecting(fd: c_int, call: impl FnOnce() -> c_int) -> c_int {
 #[inline]
 pub fn listening(fd: c_int, call: impl FnOnce() -> c_int) -> c_int {
     let Some(file) = watched(fd) else { return call() };
+    let at = file.begin_call();
     let answer = call();
     if answer == 0 {
         file.identify_again(fd);
-        file.tell(ANEW, file.begin_call());
+        file.tell(ANEW, at);
     }
     answer
 }
@@ -223,9 +225,10 @@ pub fn listening(fd: c_int, call: impl FnOnce() -> c_int) -> c_int {
 #[inline]
 pub fn setting_timer(fd: c_int, call: impl FnOnce() -> c_int) -> c_int {
     let Some(file) = watched(fd) else { return call() };
+    let at = file.begin_call();
     let answer = call();
     if answer == 0 {
-        file.tell(ANEW, file.begin_call());
+        file.tell(ANEW, at);
     }
     answer
 }

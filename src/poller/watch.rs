@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use libc::{c_void, pollfd};
 use nix::errno::Errno;
 
-use crate::epitem::{Epitem, Home};
+use crate::epitem::{Epitem, Home, NO_SHARD};
 use crate::eventpoll::{EpState, Eventpoll};
 use crate::lock::Lock;
 use crate::stats;
@@ -78,6 +78,7 @@ pub fn park(st: &mut EpState, items: impl Iterator<Item = &'static Epitem>) -> u
         // The watcher takes the instance's lock before it believes the note, so the order is no matter.
         st.set.remove(item, &st.held);
         item.at(&st.held).home.set(Home::Parked(number));
+        item.at(&st.held).shard.set(number);
         // The bits that the watcher asks for, as the instance would.
         item.set_asked(asked(st, item));
         st.parked += 1;
@@ -109,20 +110,25 @@ fn asked(st: &EpState, item: &Epitem) -> u16 {
     if state.is_edge() { state.edge.get().asked(watched).unwrap_or(0) } else { watched }
 }
 
-/// Takes a registration back; its instance's lock is held and its home is set already. If the watcher may be in poll on it at
-/// this moment, that stay is the answer: it must end before the description is closed (D4).
-pub fn release(shard: u16, item: &'static Epitem) -> Option<Lingering> {
-    let shard = &POOL[shard as usize];
-    let mut mail = shard.mail.lock();
-    item.pin();
+/// Takes a registration back from its watcher, if it is parked. The watcher may go on polling it until it reads the note, which
+/// does no harm but to a close: see [`lingering`].
+pub fn take_back(st: &mut EpState, item: &'static Epitem) {
+    let state = item.at(&st.held);
+    let Home::Parked(shard) = state.home.get() else { return };
+    state.home.set(Home::Hot);
+    st.parked -= 1;
+    let mut mail = POOL[shard as usize].mail.lock();
+    // Without memory for a note the watcher finds out when the descriptor fires or is closed.
     if mail.notes.try_reserve(1).is_ok() {
+        item.pin();
         mail.notes.push(item);
-    } else {
-        // Without memory for a note the watcher finds out when the descriptor fires or is closed.
-        item.unpin();
     }
-    drop(mail);
-    shard.sleeper.lingering()
+}
+
+/// If the watcher of a shard may be in poll at this moment: the stay that must end before a description it polls is closed
+/// (D4).
+pub fn lingering(shard: u16) -> Option<Lingering> {
+    POOL.get(shard as usize).and_then(|shard| shard.sleeper.lingering())
 }
 
 /// Looks at the parked registrations of an instance itself, and takes back those that have something. For a caller that will
@@ -133,26 +139,23 @@ pub fn look_at_parked(st: &mut EpState) -> bool {
     let mut next = 0;
     while st.parked > 0 && next < st.interest.len() {
         let mut set = [pollfd { fd: -1, events: 0, revents: 0 }; WINDOW];
-        let mut items: [Option<(&'static Epitem, u16)>; WINDOW] = [None; WINDOW];
+        let mut items: [Option<&'static Epitem>; WINDOW] = [None; WINDOW];
         let mut n = 0;
         while n < WINDOW && next < st.interest.len() {
             let item = st.interest[next];
             next += 1;
-            if let Home::Parked(shard) = item.at(&st.held).home.get() {
+            if let Home::Parked(_) = item.at(&st.held).home.get() {
                 set[n] = pollfd { fd: item.via(), events: asked(st, item).cast_signed(), revents: 0 };
-                items[n] = Some((item, shard));
+                items[n] = Some(item);
                 n += 1;
             }
         }
         sys::look(&mut set[..n]);
         for (entry, owner) in set.iter().zip(&items[..n]) {
             if entry.revents != 0
-                && let Some((item, shard)) = *owner
+                && let Some(item) = *owner
             {
-                item.at(&st.held).home.set(Home::Hot);
-                st.parked -= 1;
-                // Its description stays open, so nobody has to wait for the watcher to let go.
-                let _ = release(shard, item);
+                take_back(st, item);
                 st.refresh(item);
                 any = true;
             }
@@ -164,7 +167,7 @@ pub fn look_at_parked(st: &mut EpState) -> bool {
 /// Starts a shard's thread: all signals blocked, a small stack, a name that says whose it is.
 fn start(shard: &'static Shard, mail: &mut Mail) -> Result<(), Errno> {
     shard.sleeper.ensure_wake()?;
-    let before = sys::swap_signal_mask(sys::SigMask::MAX);
+    let before = sys::swap_signal_mask(sys::ALL_SIGNALS);
     let mut thread: libc::pthread_t = 0;
     // SAFETY: the attributes are initialised, used and destroyed here; `shard` is static.
     let failed = unsafe {
@@ -228,7 +231,12 @@ impl Set {
             let place = self.items.iter().position(|other| std::ptr::eq(*other, item));
             let asked = item.eventpoll().and_then(|ep| {
                 let st = ep.lock();
-                let here = item.at(&st.held).alive.get() && item.at(&st.held).home.get() == Home::Parked(self.number);
+                let state = item.at(&st.held);
+                let here = state.alive.get() && state.home.get() == Home::Parked(self.number);
+                if !here && state.shard.get() == self.number {
+                    // This thread is not in poll, and will not poll it again.
+                    state.shard.set(NO_SHARD);
+                }
                 here.then(|| asked(&st, item))
             });
             match (place, asked) {
@@ -280,6 +288,9 @@ impl Set {
         let mut st = ep.lock();
         let st = &mut *st;
         let state = item.at(&st.held);
+        if state.shard.get() == self.number {
+            state.shard.set(NO_SHARD);
+        }
         if !state.alive.get() || state.home.get() != Home::Parked(self.number) {
             return;
         }

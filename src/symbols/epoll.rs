@@ -7,11 +7,9 @@ use super::{export, libc_answer};
 use crate::control::{self, Interest};
 use crate::eventpoll;
 use crate::next;
-use crate::sys::{self, SigMask};
+use crate::sys::SigMask;
+use crate::user;
 use crate::wait::{self, Timeout};
-
-/// Addresses from here on belong to the kernel.
-const KERNEL_SPACE: usize = 1 << 47;
 
 /// The `event` of epoll_ctl; EFAULT for NULL and for addresses outside user space (T1). DEL ignores it (T2).
 ///
@@ -21,11 +19,8 @@ unsafe fn interest(op: c_int, event: *const epoll_event) -> Result<Option<Intere
     if op == libc::EPOLL_CTL_DEL {
         return Ok(None);
     }
-    if event.is_null() || event.addr() >= KERNEL_SPACE {
-        return Err(Errno::EFAULT);
-    }
-    // SAFETY: the caller answers for the address; the structure is packed on some architectures.
-    let event = unsafe { event.read_unaligned() };
+    // SAFETY: the caller answers for the address.
+    let event = unsafe { user::read(event) }?;
     Ok(Some(Interest { events: event.events, data: event.u64 }))
 }
 
@@ -36,8 +31,11 @@ fn milliseconds(timeout: c_int) -> Timeout {
 
 /// A timespec; NULL waits for ever, nonsense is EINVAL (W2).
 unsafe fn time(limit: *const timespec) -> Result<Timeout, Errno> {
+    if limit.is_null() {
+        return Ok(None);
+    }
     // SAFETY: the caller answers for the address.
-    let Some(limit) = (unsafe { limit.as_ref() }) else { return Ok(None) };
+    let limit = unsafe { user::read(limit) }?;
     let seconds = u64::try_from(limit.tv_sec).map_err(|_| Errno::EINVAL)?;
     let nanoseconds = u64::try_from(limit.tv_nsec).ok().filter(|&ns| ns < 1_000_000_000).ok_or(Errno::EINVAL)?;
     Ok(Some(seconds.saturating_mul(1_000_000_000).saturating_add(nanoseconds)))
@@ -57,9 +55,13 @@ pub(super) unsafe fn wait_until(
     libc_answer(unsafe { wait::wait(epfd, events, max, timeout, mask) }.map(|n| n as c_int))
 }
 
-unsafe fn mask_of(mask: *const sigset_t) -> Option<SigMask> {
+/// The first eight bytes of libc's set, which are the kernel's; EFAULT where it cannot be the program's.
+unsafe fn mask_of(mask: *const sigset_t) -> Result<Option<SigMask>, Errno> {
+    if mask.is_null() {
+        return Ok(None);
+    }
     // SAFETY: the caller answers for the address.
-    (!mask.is_null()).then(|| unsafe { sys::mask_of(mask) })
+    unsafe { user::read(mask.cast::<SigMask>()) }.map(Some)
 }
 
 export! {
@@ -94,15 +96,20 @@ export! {
         as libc::epoll_pwait
     {
         // SAFETY: as for libc's epoll_pwait.
-        unsafe { wait_until(epfd, events, max, milliseconds(timeout), mask_of(mask)) }
+        unsafe {
+            match mask_of(mask) {
+                Ok(mask) => wait_until(epfd, events, max, milliseconds(timeout), mask),
+                Err(errno) => libc_answer(Err(errno)),
+            }
+        }
     }
 
     /// Waits for events, at most as long as `limit` says; NULL waits for ever. EINVAL for an invalid time.
     fn epoll_pwait2(epfd: c_int, events: *mut epoll_event, max: c_int, limit: *const timespec, mask: *const sigset_t) -> c_int {
         // SAFETY: as for libc's epoll_pwait2.
         unsafe {
-            match time(limit) {
-                Ok(timeout) => wait_until(epfd, events, max, timeout, mask_of(mask)),
+            match time(limit).and_then(|timeout| Ok((timeout, mask_of(mask)?))) {
+                Ok((timeout, mask)) => wait_until(epfd, events, max, timeout, mask),
                 Err(errno) => libc_answer(Err(errno)),
             }
         }

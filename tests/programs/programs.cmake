@@ -4,7 +4,7 @@
 #   ctest -R program.redis    one of them
 #
 # They run alone: they measure, and two of them would measure each other. Each bounds its own steps, so the bound here is only for a test
-# that is itself broken; it is well above what the test takes (in seconds, on two processors: redis 35, nginx 45, python 100, tokio
+# that is itself broken; it is well above what the test takes (in seconds, on two processors: redis 35, nginx 45, python 115, tokio
 # 10 once it is built, idle 15).
 
 set(program_way refused)

@@ -1,0 +1,43 @@
+//! EPOLLEXCLUSIVE (X1): of the instances that watch one description exclusively, one reports an event and the others sleep on.
+//!
+//! All of them poll the description. The first that finds it ready claims it, and keeps the claim until somebody took something
+//! from the description, or its level is gone, or the registration is. The others leave the description out of their poll sets
+//! meanwhile.
+
+use crate::edge::FAILED;
+use crate::epitem::Epitem;
+use crate::file::File;
+use crate::pool::AtomicRef;
+
+/// Which exclusive registration reports the event at hand.
+#[derive(Debug)]
+pub struct Claim(AtomicRef<Epitem>);
+
+impl Claim {
+    /// Nobody's.
+    pub const fn new() -> Claim {
+        Claim(AtomicRef::none())
+    }
+
+    /// Whether another registration has it.
+    pub fn is_of_another(&self, item: &Epitem) -> bool {
+        self.0.get().is_some_and(|owner| !std::ptr::eq(owner, item))
+    }
+
+    /// Claims the event, if it is free or claimed by this registration already.
+    pub fn take(&self, item: &'static Epitem) -> bool {
+        self.0.replace(None, Some(item)) || !self.is_of_another(item)
+    }
+
+    /// Somebody took something: whoever finds the description ready next may have it.
+    pub fn lapse(&self) {
+        self.0.set(None);
+    }
+}
+
+/// The registration gives its claim up, if it has it; the others poll the description again.
+pub fn release(file: &'static File, item: &'static Epitem) {
+    if file.claim().0.replace(Some(item), None) {
+        file.tell(FAILED, file.begin_call());
+    }
+}

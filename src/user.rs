@@ -1,0 +1,48 @@
+//! The program's memory: addresses that cannot be its own are EFAULT, the others are trusted, unless `EPOLYFILL_STRICT=1` lets the
+//! kernel do every copy.
+
+use nix::errno::Errno;
+
+use crate::options;
+use crate::sys;
+
+/// Below this nothing is mapped, and from the end on everything is the kernel's.
+const START: usize = 1 << 16;
+const END: usize = 1 << 47;
+
+/// EFAULT where the kernel's own range check would say so, before anything is copied (W1).
+pub fn check_range<T>(address: *const T, count: usize) -> Result<(), Errno> {
+    let end = count.checked_mul(size_of::<T>()).and_then(|bytes| address.addr().checked_add(bytes));
+    if end.is_some_and(|end| end <= END) { Ok(()) } else { Err(Errno::EFAULT) }
+}
+
+/// Copies a structure in.
+///
+/// # Safety
+/// The address must be readable, or one that cannot be the program's, or the library strict.
+pub unsafe fn read<T: Copy>(from: *const T) -> Result<T, Errno> {
+    if from.addr() < START || from.addr() >= END {
+        return Err(Errno::EFAULT);
+    }
+    if options::STRICT.is_on() {
+        return sys::copy_in(from);
+    }
+    // SAFETY: the caller answers for the address; the structure may be packed.
+    Ok(unsafe { from.read_unaligned() })
+}
+
+/// Copies a structure out.
+///
+/// # Safety
+/// As for [`read`], with writable for readable.
+pub unsafe fn write<T: Copy>(to: *mut T, value: T) -> Result<(), Errno> {
+    if to.addr() < START || to.addr() >= END {
+        return Err(Errno::EFAULT);
+    }
+    if options::STRICT.is_on() {
+        return sys::copy_out(to, &value);
+    }
+    // SAFETY: the caller answers for the address.
+    unsafe { to.write_unaligned(value) };
+    Ok(())
+}
