@@ -26,7 +26,8 @@ fn header() {
         version("_MINOR"),
         version("_PATCH"),
     );
-    let mut config = cbindgen::Config::from_file(Path::new(&root).join("cbindgen.toml")).expect("cbindgen.toml is readable");
+    let mut config =
+        cbindgen::Config::from_file(Path::new(&root).join("cbindgen.toml")).expect("cbindgen.toml is readable");
     config.after_includes = Some(macros);
     cbindgen::Builder::new()
         .with_src(Path::new(&root).join("src/capi.rs"))

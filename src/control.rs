@@ -5,10 +5,10 @@ use nix::errno::Errno;
 
 use crate::descriptors;
 use crate::edge::Edge;
-use crate::exclusive;
 use crate::epitem::{Epitem, Home, NO_SHARD};
 use crate::eventpoll::{self, Eventpoll};
 use crate::events::{EDGE, EXCLUSIVE, EXCLUSIVE_COMPANY};
+use crate::exclusive;
 use crate::file::{File, Graph};
 use crate::kind;
 use crate::nested;

@@ -5,7 +5,7 @@
 //! that grew. So an edge-triggered registration is a level-triggered one whose reported bits sleep, and everything here
 //! decides what wakes them (E1 to E6).
 
-use crate::events::{Bits, ERR, HUP, PRI, READABLE, RDHUP, WRITABLE};
+use crate::events::{Bits, ERR, HUP, PRI, RDHUP, READABLE, WRITABLE};
 use crate::kind::{Arrivals, Kind};
 
 /// What a transfer call showed about a description, as bits that add up.
@@ -98,7 +98,9 @@ impl Edge {
                 // Should the count be refused, what is left counts as news.
                 Arrivals::Datagrams | Arrivals::Diagnosed => (self.doubts, self.due) = (0, 0),
                 Arrivals::Witnessed if matches!(kind, Kind::EventfdSemaphore) => self.look = true,
-                Arrivals::Witnessed | Arrivals::Memory | Arrivals::Signals | Arrivals::Unknown => self.wake_reader(kind),
+                Arrivals::Witnessed | Arrivals::Memory | Arrivals::Signals | Arrivals::Unknown => {
+                    self.wake_reader(kind)
+                }
             }
             if eventfd {
                 self.quiet &= !WRITABLE;
@@ -163,9 +165,8 @@ impl Edge {
         if quiet & HUP != 0 && kind.hangup_is_final() {
             return false;
         }
-        let arrivals = quiet & READABLE != 0
-            && quiet & RDHUP == 0
-            && (!matches!(kind.arrivals(), Arrivals::Witnessed) || shared);
+        let arrivals =
+            quiet & READABLE != 0 && quiet & RDHUP == 0 && (!matches!(kind.arrivals(), Arrivals::Witnessed) || shared);
         arrivals || quiet & (ERR | HUP | PRI) != 0 || (departures && quiet & WRITABLE != 0) || self.look
     }
 

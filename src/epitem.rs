@@ -132,7 +132,12 @@ impl Pooled for Epitem {
 
 impl Epitem {
     /// A registration of `number`, held once, not yet part of any graph.
-    pub fn create(ep: &'static Eventpoll, file: &'static File, number: c_int, via: c_int) -> Result<&'static Epitem, Errno> {
+    pub fn create(
+        ep: &'static Eventpoll,
+        file: &'static File,
+        number: c_int,
+        via: c_int,
+    ) -> Result<&'static Epitem, Errno> {
         let item = ITEMS.take()?;
         item.pins.store(1, Relaxed);
         item.queued.store(false, Relaxed);

@@ -16,11 +16,13 @@ use crate::descriptors;
 use crate::edge;
 use crate::epitem::{Epitem, Home, NO_SHARD};
 use crate::file::File;
+use crate::kind::Kind;
 use crate::lock::{Guard, Lock};
 use crate::nested;
 use crate::poller::watch;
 use crate::pollset::PollSet;
 use crate::pool::{AtomicRef, Pool, Pooled};
+use crate::sample;
 use crate::stats;
 use crate::sys;
 use crate::waitq::Sleeper;
@@ -527,7 +529,9 @@ impl EpState {
         } else if state.is_edge() {
             let mut edge = state.edge.get();
             let news = item.told_after(state.reported_at.get());
-            edge.digest(file.kind(), facts, news);
+            // A semaphore that others may add to is like any eventfd: what is left after a read may be new.
+            let kind = if sample::is_shared_eventfd(file) { Kind::Eventfd } else { file.kind() };
+            edge.digest(kind, facts, news);
             state.edge.set(edge);
             edge.asked(watched)
         } else {

@@ -6,8 +6,10 @@ use libc::{EPOLLET, EPOLLEXCLUSIVE, EPOLLONESHOT, EPOLLWAKEUP, EPOLLWRBAND, EPOL
 /// Level bits, as `poll` takes and gives them.
 pub type Bits = u16;
 
+#[cfg(test)]
 pub const IN: Bits = EPOLLIN as Bits;
 pub const PRI: Bits = EPOLLPRI as Bits;
+#[cfg(test)]
 pub const OUT: Bits = EPOLLOUT as Bits;
 pub const ERR: Bits = EPOLLERR as Bits;
 pub const HUP: Bits = EPOLLHUP as Bits;

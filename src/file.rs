@@ -137,7 +137,11 @@ impl File {
 
     /// Counts edge-triggered registrations.
     pub fn count_edges(&self, more: bool) {
-        if more { self.edges.fetch_add(1, SeqCst) } else { self.edges.fetch_sub(1, SeqCst) };
+        if more {
+            self.edges.fetch_add(1, SeqCst)
+        } else {
+            self.edges.fetch_sub(1, SeqCst)
+        };
     }
 
     /// Which exclusive registration has the event at hand.

@@ -8,8 +8,8 @@ use crate::descriptors;
 use crate::edge::{DEPARTED, Edge};
 use crate::epitem::{Epitem, Home};
 use crate::eventpoll::EpState;
-use crate::exclusive;
 use crate::events::{Bits, EDGE, NVAL, ONESHOT, WRITABLE, levels};
+use crate::exclusive;
 use crate::file::File;
 use crate::kind::{Arrivals, Kind};
 use crate::nested;
@@ -325,7 +325,5 @@ pub fn park_silent(st: &mut EpState) {
 /// Exclusive registrations, nested instances and uneasy ones are looked after where they are waited for.
 fn may_park(st: &EpState, item: &Epitem) -> bool {
     let state = item.at(&st.held);
-    !state.is_exclusive()
-        && !state.uneasy.get()
-        && item.file().is_some_and(|file| file.kind() != Kind::Epoll)
+    !state.is_exclusive() && !state.uneasy.get() && item.file().is_some_and(|file| file.kind() != Kind::Epoll)
 }

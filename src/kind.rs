@@ -88,7 +88,9 @@ impl Kind {
     pub const fn arrivals(self) -> Arrivals {
         match self {
             Kind::Tcp => Arrivals::Received,
-            Kind::Pipe | Kind::Fifo | Kind::UnixStream | Kind::UnixSeqpacket | Kind::Inotify | Kind::Tty => Arrivals::Queued,
+            Kind::Pipe | Kind::Fifo | Kind::UnixStream | Kind::UnixSeqpacket | Kind::Inotify | Kind::Tty => {
+                Arrivals::Queued
+            }
             Kind::TcpListener => Arrivals::Backlog,
             Kind::Udp => Arrivals::Memory,
             Kind::Epoll | Kind::Eventfd | Kind::EventfdSemaphore | Kind::Timerfd | Kind::Pidfd => Arrivals::Witnessed,
@@ -180,7 +182,8 @@ fn regular_file(fd: c_int) -> Result<(), Errno> {
             }
             let mut buffer = [0; 64];
             let link = sys::descriptor_link(fd, &mut buffer)?;
-            let of_process = link.strip_prefix(b"/proc/").is_some_and(|rest| rest.first().is_some_and(u8::is_ascii_digit));
+            let of_process =
+                link.strip_prefix(b"/proc/").is_some_and(|rest| rest.first().is_some_and(u8::is_ascii_digit));
             if of_process { Err(Errno::EPERM) } else { Ok(()) }
         }
         _ => Err(Errno::EPERM),
@@ -214,7 +217,11 @@ fn socket(fd: c_int) -> Kind {
     let listening = option(libc::SO_ACCEPTCONN) == 1;
     match (option(libc::SO_DOMAIN), option(libc::SO_TYPE)) {
         (libc::AF_INET | libc::AF_INET6, libc::SOCK_STREAM) if option(libc::SO_PROTOCOL) == libc::IPPROTO_TCP => {
-            if listening { Kind::TcpListener } else { Kind::Tcp }
+            if listening {
+                Kind::TcpListener
+            } else {
+                Kind::Tcp
+            }
         }
         (libc::AF_INET | libc::AF_INET6, libc::SOCK_DGRAM) => Kind::Udp,
         (libc::AF_UNIX, libc::SOCK_STREAM | libc::SOCK_SEQPACKET) if listening => Kind::UnixListener,

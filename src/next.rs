@@ -72,6 +72,20 @@ pub fn testcancel() {
     unsafe { pthread_testcancel() }
 }
 
+/// What pselect6 takes in place of a mask: none here, for a call this early has no mask to swap.
+fn kernel_mask(_mask: *const sigset_t) -> usize {
+    0
+}
+
+/// Ends a fortified program whose buffer is smaller than what it asks for, as libc does.
+pub fn chk_fail() -> ! {
+    unsafe extern "C" {
+        fn __chk_fail() -> !;
+    }
+    // SAFETY: no arguments.
+    unsafe { __chk_fail() }
+}
+
 fn look_up(name: &str) -> Option<*mut c_void> {
     let name = CStr::from_bytes_with_nul(name.as_bytes()).ok()?;
     // SAFETY: the name ends in NUL; RTLD_NEXT searches behind this library.
@@ -118,7 +132,7 @@ next! {
     fn ppoll(set: *mut pollfd, n: nfds_t, limit: *const timespec, mask: *const sigset_t) -> c_int
         = SYS_ppoll [set, n, limit, mask, sys::KERNEL_SIGSET_BYTES, 0];
     fn pselect(n: c_int, r: *mut fd_set, w: *mut fd_set, e: *mut fd_set, limit: *const timespec, mask: *const sigset_t) -> c_int
-        = SYS_pselect6 [n, r, w, e, limit, 0 * mask.addr()];
+        = SYS_pselect6 [n, r, w, e, limit, kernel_mask(mask)];
 }
 
 /// Functions of libc that no system call can stand in for. They are looked up when first called: whoever has a stream or an
@@ -154,6 +168,4 @@ next_of_libc! {
     fn freopen64(path: *const c_char, mode: *const c_char, stream: *mut FILE) -> *mut FILE, else std::ptr::null_mut();
     fn poll(set: *mut pollfd, n: nfds_t, timeout: c_int) -> c_int, else -1;
     fn select(n: c_int, r: *mut fd_set, w: *mut fd_set, e: *mut fd_set, limit: *mut timeval) -> c_int, else -1;
-    fn __chk_fail() -> (), else ();
 }
-

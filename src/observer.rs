@@ -35,7 +35,9 @@ pub unsafe fn in_poll_set(set: *const pollfd, n: nfds_t) -> bool {
         return false;
     }
     // SAFETY: the caller answers for the array.
-    unsafe { std::slice::from_raw_parts(set, n as usize) }.iter().any(|entry| entry.fd >= 0 && instance(entry.fd).is_some())
+    unsafe { std::slice::from_raw_parts(set, n as usize) }
+        .iter()
+        .any(|entry| entry.fd >= 0 && instance(entry.fd).is_some())
 }
 
 /// ppoll(2) on a set with epoll descriptors in it; the timeout is in nanoseconds.

@@ -8,14 +8,12 @@ use std::sync::atomic::Ordering::Relaxed;
 #[derive(Debug)]
 pub struct Switch {
     variable: &'static CStr,
-    /// What it does, in a sentence.
-    pub sentence: &'static str,
     on: AtomicBool,
 }
 
 impl Switch {
-    const fn new(variable: &'static CStr, sentence: &'static str) -> Switch {
-        Switch { variable, sentence, on: AtomicBool::new(false) }
+    const fn new(variable: &'static CStr) -> Switch {
+        Switch { variable, on: AtomicBool::new(false) }
     }
 
     /// Whether it is on.
@@ -25,20 +23,15 @@ impl Switch {
     }
 }
 
-/// Counters on standard error when the process exits.
-pub static COUNTERS: Switch = Switch::new(c"EPOLYFILL_COUNTERS", "prints the counters on standard error at exit");
+/// Prints the counters on standard error when the process exits.
+pub static COUNTERS: Switch = Switch::new(c"EPOLYFILL_COUNTERS");
 
-/// Whether `io_uring_setup` through `syscall()` reaches the kernel.
-pub static IO_URING: Switch = Switch::new(
-    c"EPOLYFILL_IO_URING",
-    "lets io_uring_setup through; otherwise it answers ENOSYS, so that event loops send their epoll control to us",
-);
+/// Lets `io_uring_setup` through `syscall()` reach the kernel. Otherwise it answers ENOSYS, so that event loops which would send
+/// their epoll control through a ring come to us.
+pub static IO_URING: Switch = Switch::new(c"EPOLYFILL_IO_URING");
 
-/// Whether the program's pointers are checked as the kernel would.
-pub static STRICT: Switch = Switch::new(
-    c"EPOLYFILL_STRICT",
-    "lets the kernel copy to and from the program's structures, so that a bad address is EFAULT and not a fault",
-);
+/// Lets the kernel copy to and from the program's structures, so that a bad address is EFAULT and not a fault.
+pub static STRICT: Switch = Switch::new(c"EPOLYFILL_STRICT");
 
 /// Every switch there is.
 pub static ALL: [&Switch; 3] = [&COUNTERS, &IO_URING, &STRICT];
@@ -56,6 +49,8 @@ pub fn read() {
     let value = unsafe { libc::getenv(poller.as_ptr()) };
     // SAFETY: as above.
     if !value.is_null() && ![c"poll", c"auto", c""].contains(&unsafe { CStr::from_ptr(value) }) {
-        crate::log::Line::<96>::new().text("epolyfill: EPOLYFILL_POLLER is none of auto, poll; auto it is\n").to_stderr();
+        crate::log::Line::<96>::new()
+            .text("epolyfill: EPOLYFILL_POLLER is none of auto, poll; auto it is\n")
+            .to_stderr();
     }
 }

@@ -114,9 +114,7 @@ fn note_inherited() {
 pub fn inherited_twins(fd: c_int) -> impl Iterator<Item = c_int> {
     let inherited = WAS_OPEN.get(fd as usize).is_some_and(|open| open.load(Relaxed));
     let candidates = if inherited { INHERITED as c_int } else { 0 };
-    (0..candidates).filter(move |&other| {
-        other != fd && WAS_OPEN[other as usize].load(Relaxed) && is_twin(fd, other)
-    })
+    (0..candidates).filter(move |&other| other != fd && WAS_OPEN[other as usize].load(Relaxed) && is_twin(fd, other))
 }
 
 fn is_twin(fd: c_int, other: c_int) -> bool {

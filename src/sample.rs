@@ -24,7 +24,8 @@ struct TcpInfo {
     bytes_received: u64,
 }
 
-const _: () = assert!(std::mem::offset_of!(TcpInfo, unacked) == 24 && std::mem::offset_of!(TcpInfo, bytes_received) == 128);
+const _: () =
+    assert!(std::mem::offset_of!(TcpInfo, unacked) == 24 && std::mem::offset_of!(TcpInfo, bytes_received) == 128);
 
 /// `SO_MEMINFO`: its first number is the memory of unread datagrams.
 const SO_MEMINFO: c_int = 55;
@@ -51,7 +52,7 @@ pub fn arrivals(file: &File, fd: c_int) -> Option<u64> {
             let taken = file.consumed();
             diagnosis::waiting_connections(fd).map(|waiting| taken + u64::from(waiting))
         }
-        Arrivals::Signals => pending_signals(),
+        Arrivals::Signals => pending_signals(fd),
         Arrivals::Witnessed if is_shared_eventfd(file) => eventfd_count(fd),
         Arrivals::Witnessed | Arrivals::Unknown => None,
     }
@@ -96,19 +97,26 @@ fn eventfd_count(fd: c_int) -> Option<u64> {
     u64::from_str_radix(std::str::from_utf8(count).ok()?, 16).ok()
 }
 
-/// A number that changes when a signal becomes pending: which ones are, for this thread and for the process, and how many
-/// are queued.
-fn pending_signals() -> Option<u64> {
+/// A number that changes when a signal that the descriptor takes becomes pending, for this thread or for the process. Real-time
+/// signals queue: where the descriptor takes any, the number of queued ones counts, too, which is kept for all processes of the
+/// user and so may change for nothing.
+fn pending_signals(fd: c_int) -> Option<u64> {
+    const REAL_TIME: u64 = !0 << 31;
     let mut buffer = [0; 4096];
+    let hexadecimal = |text: &[u8]| u64::from_str_radix(std::str::from_utf8(text).ok()?, 16).ok();
+    let taken = hexadecimal(sys::descriptor_info(fd, b"sigmask:", &mut buffer)?)?;
     let status = sys::read_file(b"/proc/thread-self/status\0", &mut buffer).ok()?;
     let field = |name: &[u8]| {
-        let line = status.split(|&byte| byte == b'\n').find_map(|line| line.strip_prefix(name))?;
-        let text = std::str::from_utf8(line.trim_ascii()).ok()?;
-        text.split('/').next()
+        status.split(|&byte| byte == b'\n').find_map(|line| line.strip_prefix(name)).map(<[u8]>::trim_ascii)
     };
-    let mask = |name| u64::from_str_radix(field(name)?, 16).ok();
-    let queued: u64 = field(b"SigQ:")?.parse().ok()?;
-    Some((mask(b"SigPnd:")? | mask(b"ShdPnd:")?) ^ queued.rotate_left(40))
+    let pending = hexadecimal(field(b"SigPnd:")?)? | hexadecimal(field(b"ShdPnd:")?)?;
+    let queued = if taken & REAL_TIME == 0 {
+        0
+    } else {
+        let text = std::str::from_utf8(field(b"SigQ:")?).ok()?;
+        text.split('/').next()?.parse::<u64>().ok()?
+    };
+    Some((pending & taken) ^ queued.rotate_left(40))
 }
 
 /// The memory of what a unix socket sent and its peer has not read; it falls when the peer reads (E4).

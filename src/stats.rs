@@ -80,7 +80,11 @@ pub fn print() {
     }
     for counter in ALL {
         let mut line = Line::<80>::new();
-        line.text("epolyfill: ").text(counter.name).column(36).number(counter.value.load(Relaxed).cast_signed()).text("\n");
+        line.text("epolyfill: ")
+            .text(counter.name)
+            .column(36)
+            .number(counter.value.load(Relaxed).cast_signed())
+            .text("\n");
         line.to_stderr();
     }
 }

@@ -144,9 +144,8 @@ pub fn descriptor_link(fd: c_int, buffer: &mut [u8]) -> Result<&[u8], Errno> {
 pub fn read_file<'a>(path: &[u8], buffer: &'a mut [u8]) -> Result<&'a [u8], Errno> {
     debug_assert!(path.ends_with(b"\0"));
     // SAFETY: the path ends in NUL.
-    let fd =
-        unsafe { syscall!(Sysno::openat, libc::AT_FDCWD, path.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC) }.map_err(errno)?
-            as c_int;
+    let fd = unsafe { syscall!(Sysno::openat, libc::AT_FDCWD, path.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC) }
+        .map_err(errno)? as c_int;
     let got = read(fd, buffer);
     let _ = close(fd);
     Ok(&buffer[..got?])
@@ -172,14 +171,17 @@ pub fn ioctl_int(fd: c_int, request: u64) -> Result<c_int, Errno> {
 pub fn getsockopt<T: Copy>(fd: c_int, level: c_int, name: c_int, value: &mut T) -> Result<usize, Errno> {
     let mut length = size_of::<T>() as libc::socklen_t;
     // SAFETY: `value` is writable for `length` bytes and `T` is plain data.
-    unsafe { syscall!(Sysno::getsockopt, fd, level, name, std::ptr::from_mut(value), &raw mut length) }.map_err(errno)?;
+    unsafe { syscall!(Sysno::getsockopt, fd, level, name, std::ptr::from_mut(value), &raw mut length) }
+        .map_err(errno)?;
     Ok(length as usize)
 }
 
 /// setsockopt(2) of an int.
 pub fn setsockopt(fd: c_int, level: c_int, name: c_int, value: c_int) -> Result<(), Errno> {
     // SAFETY: the kernel reads one int.
-    unsafe { syscall!(Sysno::setsockopt, fd, level, name, &raw const value, size_of::<c_int>()) }.map(drop).map_err(errno)
+    unsafe { syscall!(Sysno::setsockopt, fd, level, name, &raw const value, size_of::<c_int>()) }
+        .map(drop)
+        .map_err(errno)
 }
 
 /// The length of the next datagram, which stays where it is. EAGAIN when there is none.
@@ -192,9 +194,11 @@ pub fn peek_length(fd: c_int) -> Result<usize, Errno> {
 /// A netlink socket of one protocol.
 pub fn netlink(protocol: c_int) -> Result<c_int, Errno> {
     // SAFETY: no memory is passed.
-    unsafe { syscall!(Sysno::socket, libc::AF_NETLINK, libc::SOCK_RAW | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK, protocol) }
-        .map(|n| n as c_int)
-        .map_err(errno)
+    unsafe {
+        syscall!(Sysno::socket, libc::AF_NETLINK, libc::SOCK_RAW | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK, protocol)
+    }
+    .map(|n| n as c_int)
+    .map_err(errno)
 }
 
 /// Whether the descriptor is a timer: timerfd_gettime(2) answers for nothing else.
@@ -243,8 +247,9 @@ pub unsafe fn ppoll_raw(set: *mut pollfd, n: usize) -> Result<usize, Errno> {
 pub fn swap_signal_mask(mask: SigMask) -> SigMask {
     let mut old: SigMask = 0;
     // SAFETY: both sets are eight bytes, as the size given says. The call cannot fail with these arguments.
-    let _ =
-        unsafe { syscall!(Sysno::rt_sigprocmask, libc::SIG_SETMASK, &raw const mask, &raw mut old, KERNEL_SIGSET_BYTES) };
+    let _ = unsafe {
+        syscall!(Sysno::rt_sigprocmask, libc::SIG_SETMASK, &raw const mask, &raw mut old, KERNEL_SIGSET_BYTES)
+    };
     old
 }
 
@@ -304,7 +309,8 @@ pub fn futex_wait(word: &std::sync::atomic::AtomicU32, expected: u32, nanosecond
 /// Wakes up to `count` sleepers of `word`.
 pub fn futex_wake(word: &std::sync::atomic::AtomicU32, count: i32) {
     // SAFETY: the kernel only uses the address as a key.
-    let _ = unsafe { syscall!(Sysno::futex, word.as_ptr(), libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG, count, 0, 0, 0) };
+    let _ =
+        unsafe { syscall!(Sysno::futex, word.as_ptr(), libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG, count, 0, 0, 0) };
 }
 
 /// Nanoseconds of the monotonic clock.

@@ -87,7 +87,13 @@ pub unsafe fn wait(
 }
 
 /// Looks, reports or sleeps, until there is something to return.
-fn rounds(ep: &'static Eventpoll, me: &'static Sleeper, buffer: Buffer, timeout: Timeout, nap: &mut Nap) -> Result<usize, Errno> {
+fn rounds(
+    ep: &'static Eventpoll,
+    me: &'static Sleeper,
+    buffer: Buffer,
+    timeout: Timeout,
+    nap: &mut Nap,
+) -> Result<usize, Errno> {
     let deadline = timeout.filter(|&ns| ns > 0).map(|ns| sys::now().saturating_add(ns));
     let mut tick = TICK_NS;
     let mut may_sleep = timeout != Some(0);

@@ -98,11 +98,7 @@ fn the_library_is_in_ld_preload_only_once() {
 fn the_librarys_settings_are_set_only_when_asked_for() {
     let set = |options: &[&str]| {
         let mut words = options.to_vec();
-        words.extend([
-            "sh",
-            "-c",
-            "echo ${EPOLYFILL_COUNTERS-no} ${EPOLYFILL_POLLER-no}",
-        ]);
+        words.extend(["sh", "-c", "echo ${EPOLYFILL_COUNTERS-no} ${EPOLYFILL_POLLER-no}"]);
         stdout(&run(&mut launcher(words)))
     };
     assert_eq!(set(&[]), "no no\n");
@@ -115,15 +111,7 @@ fn the_librarys_settings_are_set_only_when_asked_for() {
 
 #[test]
 fn options_end_at_the_first_word_that_is_none() {
-    let output = run(&mut launcher([
-        "sh",
-        "-c",
-        "echo $1 $2 $3",
-        "--check",
-        "--help",
-        "-c",
-        "--",
-    ]));
+    let output = run(&mut launcher(["sh", "-c", "echo $1 $2 $3", "--check", "--help", "-c", "--"]));
     assert_eq!(stdout(&output), "--help -c --\n");
 }
 
@@ -143,17 +131,9 @@ fn a_wrong_command_line_is_refused_in_one_line() {
     let words = |words: &[&str]| run(&mut launcher(words));
     assert_refused(&words(&["--bogus", "true"]), 125, "unknown option --bogus");
     assert_refused(&words(&["-cx", "true"]), 125, "unknown option -x");
-    assert_refused(
-        &words(&["--counters=1", "true"]),
-        125,
-        "--counters takes no argument",
-    );
+    assert_refused(&words(&["--counters=1", "true"]), 125, "--counters takes no argument");
     assert_refused(&words(&["--poller"]), 125, "--poller needs an argument");
-    assert_refused(
-        &words(&["--poller=bogus", "true"]),
-        125,
-        "known are: auto, poll",
-    );
+    assert_refused(&words(&["--poller=bogus", "true"]), 125, "known are: auto, poll");
     assert_refused(&words(&[]), 125, "usage: epolyfill");
     assert_refused(&words(&["--check", "--"]), 125, "no program");
     assert_refused(&words(&["--demo", "true"]), 125, "--demo");
@@ -181,10 +161,7 @@ fn help_and_version_go_to_stdout() {
     for option in ["-V", "--version"] {
         let output = run(&mut launcher([option]));
         assert_code(&output, 0);
-        assert_eq!(
-            stdout(&output),
-            concat!("epolyfill ", env!("CARGO_PKG_VERSION"), "\n")
-        );
+        assert_eq!(stdout(&output), concat!("epolyfill ", env!("CARGO_PKG_VERSION"), "\n"));
     }
 }
 
@@ -228,10 +205,7 @@ fn the_library_is_looked_for_around_the_launcher_and_never_in_the_working_direct
 fn a_path_that_ld_preload_cannot_hold_is_refused_and_a_link_helps() {
     for (name, bad) in [("a:b", "colon"), ("a b", "space")] {
         let room = room(name);
-        let (file, link) = (
-            room.join("libepolyfill.so"),
-            room.parent().unwrap().join(bad),
-        );
+        let (file, link) = (room.join("libepolyfill.so"), room.parent().unwrap().join(bad));
         symlink(library(), &file).unwrap();
         let output = run(launcher(["true"]).env("EPOLYFILL_LIBRARY", &file));
         assert_refused(&output, 125, &format!("there is a {bad} in it"));
@@ -269,11 +243,7 @@ fn no_kernel_epoll_makes_the_kernels_own_call_fail_with_enosys() {
     let program = compile(&room, "raw", RAW_EPOLL_CREATE1, &[]);
     let kernel = Command::new(&program).status().unwrap().code();
     let unfiltered = run(launcher(["--"]).arg(&program));
-    assert_eq!(
-        unfiltered.status.code(),
-        kernel,
-        "without the option nothing changes"
-    );
+    assert_eq!(unfiltered.status.code(), kernel, "without the option nothing changes");
 
     let filtered = run(launcher(["--no-kernel-epoll"]).arg(&program));
     assert_code(&filtered, libc::ENOSYS);
@@ -292,11 +262,7 @@ fn the_demo_checks_its_work_and_ends_with_a_table() {
     assert!(said.contains("the kernel refuses epoll (ENOSYS)"), "{said}");
     let table: Vec<&str> = said.trim_end().lines().rev().skip(2).take(7).collect();
     assert!(table[6].starts_with("workload"), "{said}");
-    for (line, source) in table
-        .iter()
-        .zip(["plain poll", "kernel epoll", "epolyfill"].iter().cycle())
-        .take(6)
-    {
+    for (line, source) in table.iter().zip(["plain poll", "kernel epoll", "epolyfill"].iter().cycle()).take(6) {
         assert!(line.contains(source), "{source} is not in: {line}");
     }
 }
@@ -305,22 +271,11 @@ fn the_demo_checks_its_work_and_ends_with_a_table() {
 fn the_demo_says_in_one_line_what_failed() {
     let room = room("demo");
     // A library that is no epoll at all, under a filter that leaves none.
-    let library = compile(
-        &room,
-        "libepolyfill.so",
-        "int nothing;",
-        &["-shared", "-fPIC"],
-    );
+    let library = compile(&room, "libepolyfill.so", "int nothing;", &["-shared", "-fPIC"]);
     let output = run(launcher(["--demo"]).env("EPOLYFILL_LIBRARY", &library));
     assert_code(&output, 125);
     let complaint = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        complaint.starts_with("epolyfill: demo: tokens"),
-        "{complaint}"
-    );
-    assert!(
-        complaint.contains("Function not implemented"),
-        "{complaint}"
-    );
+    assert!(complaint.starts_with("epolyfill: demo: tokens"), "{complaint}");
+    assert!(complaint.contains("Function not implemented"), "{complaint}");
     assert_eq!(complaint.lines().count(), 1, "{complaint}");
 }

@@ -57,10 +57,7 @@ impl Elf {
         if !ident.starts_with(b"\x7fELF") {
             return Ok(None);
         }
-        let shape = Shape {
-            wide: ident[4] == 2,
-            big_endian: ident[5] == 2,
-        };
+        let shape = Shape { wide: ident[4] == 2, big_endian: ident[5] == 2 };
         let mut header = vec![0; if shape.wide { 64 } else { 52 }];
         if let Err(error) = file.read_exact_at(&mut header, 0) {
             return match error.kind() {
@@ -80,11 +77,7 @@ impl Elf {
                 _ => return Err(error),
             },
         };
-        Ok(Some(Self {
-            kind,
-            machine,
-            interpreter,
-        }))
+        Ok(Some(Self { kind, machine, interpreter }))
     }
 }
 
@@ -106,11 +99,8 @@ struct Shape {
 impl Shape {
     /// The path in the PT_INTERP segment, if there is one.
     fn interpreter(self, file: &File, header: &[u8]) -> io::Result<Option<PathBuf>> {
-        let (table, size_at) = if self.wide {
-            (self.double(header, 32), 54)
-        } else {
-            (u64::from(self.word(header, 28)), 42)
-        };
+        let (table, size_at) =
+            if self.wide { (self.double(header, 32), 54) } else { (u64::from(self.word(header, 28)), 42) };
         let size = usize::from(self.half(header, size_at));
         let count = usize::from(self.half(header, size_at + 2));
         if count == 0 {
@@ -121,10 +111,7 @@ impl Shape {
         }
         let mut headers = vec![0; size * count];
         file.read_exact_at(&mut headers, table)?;
-        let Some(segment) = headers
-            .chunks_exact(size)
-            .find(|segment| self.word(segment, 0) == PT_INTERP)
-        else {
+        let Some(segment) = headers.chunks_exact(size).find(|segment| self.word(segment, 0) == PT_INTERP) else {
             return Ok(None);
         };
         let (offset, length) = if self.wide {
@@ -157,11 +144,7 @@ impl Shape {
 
     fn number(self, bytes: &[u8]) -> u64 {
         let push = |number: u64, byte: &u8| number << 8 | u64::from(*byte);
-        if self.big_endian {
-            bytes.iter().fold(0, push)
-        } else {
-            bytes.iter().rev().fold(0, push)
-        }
+        if self.big_endian { bytes.iter().fold(0, push) } else { bytes.iter().rev().fold(0, push) }
     }
 }
 
@@ -181,10 +164,6 @@ impl std::fmt::Display for Machine {
             other => return write!(out, "machine {other} ({} bits)", self.bits),
         };
         write!(out, "{known} ({} bits", self.bits)?;
-        out.write_str(if self.big_endian {
-            ", big-endian)"
-        } else {
-            ")"
-        })
+        out.write_str(if self.big_endian { ", big-endian)" } else { ")" })
     }
 }

@@ -52,11 +52,8 @@ pub fn launch(options: &Options) -> Result<(), Failure> {
 
 /// The launcher's own environment with some variables set.
 fn environment(set: &[(&str, OsString)]) -> Result<Vec<CString>, Failure> {
-    let inherited =
-        std::env::vars_os().filter(|(key, _)| !set.iter().any(|(ours, _)| key == *ours));
-    let ours = set
-        .iter()
-        .map(|(key, value)| (OsString::from(key), value.clone()));
+    let inherited = std::env::vars_os().filter(|(key, _)| !set.iter().any(|(ours, _)| key == *ours));
+    let ours = set.iter().map(|(key, value)| (OsString::from(key), value.clone()));
     inherited
         .chain(ours)
         .map(|(mut entry, value)| {
@@ -69,6 +66,5 @@ fn environment(set: &[(&str, OsString)]) -> Result<Vec<CString>, Failure> {
 
 fn c_string(text: &OsStr) -> Result<CString, Failure> {
     // Words and variables came from C strings; a NUL in one of them cannot be.
-    CString::new(OsString::from(text).into_vec())
-        .map_err(|_| Failure::own(format!("{} has a NUL in it", name(text))))
+    CString::new(OsString::from(text).into_vec()).map_err(|_| Failure::own(format!("{} has a NUL in it", name(text))))
 }

@@ -36,22 +36,14 @@ pub struct Library {
 pub fn find() -> Result<Library, Failure> {
     let path = locate()?;
     if let Some(bad) = separator(path.as_os_str()) {
-        let sentence = format!(
-            "LD_PRELOAD cannot hold the library's path, because there is a {bad} in it: {}",
-            name(&path)
-        );
+        let sentence =
+            format!("LD_PRELOAD cannot hold the library's path, because there is a {bad} in it: {}", name(&path));
         return Err(Failure::own(sentence));
     }
     match Elf::read(&path) {
         Ok(Some(elf)) if elf.kind == Kind::Shared => Ok(Library { path, elf }),
-        Ok(_) => Err(Failure::own(format!(
-            "{} is no shared library",
-            name(&path)
-        ))),
-        Err(error) => Err(Failure::own(format!(
-            "cannot read the library {}: {error}",
-            name(&path)
-        ))),
+        Ok(_) => Err(Failure::own(format!("{} is no shared library", name(&path)))),
+        Err(error) => Err(Failure::own(format!("cannot read the library {}: {error}", name(&path)))),
     }
 }
 
@@ -59,27 +51,19 @@ fn locate() -> Result<PathBuf, Failure> {
     if let Some(given) = std::env::var_os(OVERRIDE).filter(|given| !given.is_empty()) {
         // Absolute, because the program may change its directory before it starts another; not resolved, so that a symbolic link can
         // give a name to a library whose own path LD_PRELOAD cannot hold.
-        return std::path::absolute(&given)
-            .ok()
-            .filter(|path| path.is_file())
-            .ok_or_else(|| {
-                let sentence = format!("{OVERRIDE} names {}, which is no file", name(&given));
-                Failure::own(sentence)
-            });
+        return std::path::absolute(&given).ok().filter(|path| path.is_file()).ok_or_else(|| {
+            let sentence = format!("{OVERRIDE} names {}, which is no file", name(&given));
+            Failure::own(sentence)
+        });
     }
     let launcher = std::env::current_exe()
         .and_then(|path| path.canonicalize())
         .map_err(|error| Failure::own(format!("cannot find the launcher's own file: {error}")))?;
     let home = launcher.parent().unwrap_or(Path::new("/"));
-    newest_of_build(home)
-        .or_else(|| installed(home))
-        .ok_or_else(|| {
-            let sentence = format!(
-                "{FILE} is neither in {} nor in ../lib beside it; {OVERRIDE} can name it",
-                name(home)
-            );
-            Failure::own(sentence)
-        })
+    newest_of_build(home).or_else(|| installed(home)).ok_or_else(|| {
+        let sentence = format!("{FILE} is neither in {} nor in ../lib beside it; {OVERRIDE} can name it", name(home));
+        Failure::own(sentence)
+    })
 }
 
 /// Beside the launcher, or in `deps` where cargo puts what it builds for `run` and `test`. After those the file beside the launcher is

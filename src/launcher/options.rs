@@ -43,13 +43,7 @@ const fn row(
     effect: Effect,
     sentence: &'static str,
 ) -> Row {
-    Row {
-        short,
-        long,
-        argument,
-        sentence,
-        effect,
-    }
+    Row { short, long, argument, sentence, effect }
 }
 
 #[rustfmt::skip]
@@ -81,13 +75,8 @@ pub struct Options {
 
 /// Reads the words after the launcher's own name.
 pub fn parse(words: Vec<OsString>) -> Result<Options, Failure> {
-    let mut options = Options {
-        wish: Wish::Launch,
-        no_kernel_epoll: false,
-        counters: false,
-        poller: None,
-        program: Vec::new(),
-    };
+    let mut options =
+        Options { wish: Wish::Launch, no_kernel_epoll: false, counters: false, poller: None, program: Vec::new() };
     let mut parser = Parser::from_args(words);
     while let Some(arg) = parser.next().map_err(misuse)? {
         let found = match arg {
@@ -130,10 +119,7 @@ fn poller(value: &OsString) -> Result<&'static str, Failure> {
     let known = POLLERS.iter().find(|known| value == *known);
     known.copied().ok_or_else(|| {
         let known = POLLERS.join(", ");
-        Failure::own(format!(
-            "unknown poller {}; known are: {known}",
-            name(value)
-        ))
+        Failure::own(format!("unknown poller {}; known are: {known}", name(value)))
     })
 }
 
@@ -142,9 +128,7 @@ fn misuse(error: lexopt::Error) -> Failure {
     use lexopt::Error;
     let what = match error {
         Error::UnexpectedOption(option) => format!("unknown option {}", name(&option)),
-        Error::MissingValue {
-            option: Some(option),
-        } => format!("option {} needs an argument", name(&option)),
+        Error::MissingValue { option: Some(option) } => format!("option {} needs an argument", name(&option)),
         Error::UnexpectedValue { option, .. } => {
             format!("option {} takes no argument", name(&option))
         }
@@ -186,8 +170,6 @@ pub fn help() -> String {
 
 fn head(row: &Row) -> String {
     let short = row.short.map_or("    ".to_owned(), |c| format!("-{c}, "));
-    let argument = row
-        .argument
-        .map_or(String::new(), |name| format!("={name}"));
+    let argument = row.argument.map_or(String::new(), |name| format!("={name}"));
     format!("{short}--{}{argument}", row.long)
 }

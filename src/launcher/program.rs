@@ -44,14 +44,8 @@ pub fn find(command: &OsStr) -> Result<PathBuf, Failure> {
     if !command.is_empty() {
         for directory in searched.as_bytes().split(|byte| *byte == b':') {
             // An empty entry means the working directory.
-            let directory = if directory.is_empty() {
-                b"."
-            } else {
-                directory
-            };
-            let path = PathBuf::from(OsString::from_vec(
-                [directory, b"/", command.as_bytes()].concat(),
-            ));
+            let directory = if directory.is_empty() { b"." } else { directory };
+            let path = PathBuf::from(OsString::from_vec([directory, b"/", command.as_bytes()].concat()));
             match runnable(&path) {
                 Ok(()) => return Ok(path),
                 // A directory that this user may not look into is passed over like one without the file.
@@ -62,10 +56,7 @@ pub fn find(command: &OsStr) -> Result<PathBuf, Failure> {
     }
     match refused {
         Some(path) => Err(not_runnable(command, &path, Errno::EACCES)),
-        None => Err(Failure::not_found(format!(
-            "{}: not found in PATH",
-            name(command)
-        ))),
+        None => Err(Failure::not_found(format!("{}: not found in PATH", name(command)))),
     }
 }
 
@@ -79,12 +70,7 @@ fn runnable(path: &Path) -> Result<(), Errno> {
         return Err(Errno::EACCES);
     }
     // execve goes by the effective ids, access(2) by the real ones.
-    faccessat(
-        nix::fcntl::AT_FDCWD,
-        path,
-        AccessFlags::X_OK,
-        AtFlags::AT_EACCESS,
-    )
+    faccessat(nix::fcntl::AT_FDCWD, path, AccessFlags::X_OK, AtFlags::AT_EACCESS)
 }
 
 fn not_runnable(command: &OsStr, path: &Path, errno: Errno) -> Failure {
@@ -106,10 +92,7 @@ fn errno(error: std::io::Error) -> Errno {
 /// Says in one sentence that the program can be served, or fails with the sentence that says why not. `refused` tells that the seccomp
 /// filter will be in place.
 pub fn judge(program: &Path, library: &Library, refused: bool) -> Result<String, Failure> {
-    let mut subject = Subject {
-        path: program.to_owned(),
-        called: "it".to_owned(),
-    };
+    let mut subject = Subject { path: program.to_owned(), called: "it".to_owned() };
     let cannot = |failure: Failure| Failure {
         sentence: format!("cannot serve {}: {}", name(program), failure.sentence),
         ..failure
@@ -144,15 +127,13 @@ impl Subject {
             loads(path, &elf, library).map_err(|what| Failure::own(format!("{called} {what}")))?;
             return match privilege::secure(path, refused).map_err(unreadable)? {
                 None => Ok(None),
-                Some(what) => Err(Failure::own(format!(
-                    "{called} {what}, and the dynamic linker then ignores LD_PRELOAD"
-                ))),
+                Some(what) => {
+                    Err(Failure::own(format!("{called} {what}, and the dynamic linker then ignores LD_PRELOAD")))
+                }
             };
         }
         let interpreter = match script::beginning(path).map_err(unreadable)? {
-            Beginning::Interpreter(path, argument) if path.ends_with("env") => {
-                Self::of_env(path, &argument)?
-            }
+            Beginning::Interpreter(path, argument) if path.ends_with("env") => Self::of_env(path, &argument)?,
             Beginning::Interpreter(path, _) => Self::interpreter(path),
             Beginning::Text => Self::interpreter(SHELL.into()),
             Beginning::Unknown => {
@@ -162,11 +143,7 @@ impl Subject {
         };
         match runnable(&interpreter.path) {
             Ok(()) => Ok(Some(interpreter)),
-            Err(errno) => Err(Failure::cannot_run(format!(
-                "{} cannot be run: {}",
-                interpreter.called,
-                errno.desc()
-            ))),
+            Err(errno) => Err(Failure::cannot_run(format!("{} cannot be run: {}", interpreter.called, errno.desc()))),
         }
     }
 
@@ -188,10 +165,7 @@ impl Subject {
 /// Whether the library can be loaded into an ELF program; the error is the predicate of a sentence.
 fn loads(path: &Path, elf: &Elf, library: &Library) -> Result<(), String> {
     if elf.machine != library.elf.machine {
-        return Err(format!(
-            "is for {}, the library for {}",
-            elf.machine, library.elf.machine
-        ));
+        return Err(format!("is for {}, the library for {}", elf.machine, library.elf.machine));
     }
     if elf.kind == Kind::Neither {
         return Err("is no program, or a damaged one".to_owned());
@@ -203,15 +177,12 @@ fn loads(path: &Path, elf: &Elf, library: &Library) -> Result<(), String> {
         return Err("is linked with musl, the library with glibc".to_owned());
     }
     match &elf.interpreter {
-        Some(linker) if !linker.exists() => Err(format!(
-            "asks for the dynamic linker {}, which does not exist",
-            name(linker)
-        )),
+        Some(linker) if !linker.exists() => {
+            Err(format!("asks for the dynamic linker {}, which does not exist", name(linker)))
+        }
         Some(_) => Ok(()),
         // `ld.so program`: the dynamic linker looks like a static program, and takes LD_PRELOAD along.
-        None if linker_name.starts_with(b"ld-linux") || linker_name.starts_with(b"ld64.so") => {
-            Ok(())
-        }
+        None if linker_name.starts_with(b"ld-linux") || linker_name.starts_with(b"ld64.so") => Ok(()),
         None => Err("is statically linked, and loads no libraries".to_owned()),
     }
 }

@@ -8,9 +8,7 @@ use super::failure::Failure;
 /// Puts the filter in place, for this process and all that come of it. There is no way back.
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 pub fn refuse_kernel_epoll() -> Result<(), Failure> {
-    let failed = |error: &dyn std::fmt::Display| {
-        Failure::own(format!("cannot refuse the kernel's epoll: {error}"))
-    };
+    let failed = |error: &dyn std::fmt::Display| Failure::own(format!("cannot refuse the kernel's epoll: {error}"));
     let filter = filter::program().map_err(|error| failed(&error))?;
     seccompiler::apply_filter(&filter).map_err(|error| failed(&error))
 }
@@ -24,9 +22,7 @@ pub fn refuse_kernel_epoll() -> Result<(), Failure> {
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod filter {
     use libc::{BPF_ABS, BPF_JEQ, BPF_JMP, BPF_K, BPF_LD, BPF_RET, BPF_W, c_long};
-    use seccompiler::{
-        BackendError, BpfProgram, SeccompAction, SeccompFilter, TargetArch, sock_filter,
-    };
+    use seccompiler::{BackendError, BpfProgram, SeccompAction, SeccompFilter, TargetArch, sock_filter};
 
     const ENOSYS: u32 = libc::ENOSYS as u32;
 
@@ -78,12 +74,8 @@ mod filter {
 
     pub fn program() -> Result<BpfProgram, BackendError> {
         let rules = table::EPOLL.iter().map(|call| (*call, Vec::new()));
-        let native = SeccompFilter::new(
-            rules.collect(),
-            SeccompAction::Allow,
-            SeccompAction::Errno(ENOSYS),
-            table::NATIVE,
-        )?;
+        let native =
+            SeccompFilter::new(rules.collect(), SeccompAction::Allow, SeccompAction::Errno(ENOSYS), table::NATIVE)?;
         let mut program = foreign();
         program.extend(BpfProgram::try_from(native)?);
         Ok(program)
@@ -120,12 +112,7 @@ mod filter {
     }
 
     fn instruction(code: u32, k: u32, jt: u8, jf: u8) -> sock_filter {
-        sock_filter {
-            code: code as u16,
-            jt,
-            jf,
-            k,
-        }
+        sock_filter { code: code as u16, jt, jf, k }
     }
 
     #[cfg(test)]
@@ -140,11 +127,7 @@ mod filter {
                 at += 1;
                 match u32::from(step.code) {
                     code if code == BPF_LD | BPF_W | BPF_ABS => {
-                        accumulator = if step.k == NUMBER {
-                            number
-                        } else {
-                            architecture
-                        };
+                        accumulator = if step.k == NUMBER { number } else { architecture };
                     }
                     code if code == BPF_JMP | BPF_JEQ | BPF_K => {
                         let equal = accumulator == step.k;
@@ -164,30 +147,14 @@ mod filter {
             for number in 0..1024 {
                 for (architecture, x32, epoll) in [
                     (table::NATIVE_AUDIT, 0, table::EPOLL.contains(&number)),
-                    (
-                        table::FOREIGN_AUDIT,
-                        0,
-                        table::FOREIGN_EPOLL.contains(&(number as u32)),
-                    ),
+                    (table::FOREIGN_AUDIT, 0, table::FOREIGN_EPOLL.contains(&(number as u32))),
                     (0x1234_5678, 0, false),
                     #[cfg(target_arch = "x86_64")]
-                    (
-                        table::NATIVE_AUDIT,
-                        0x4000_0000,
-                        table::EPOLL.contains(&(number | 0x4000_0000)),
-                    ),
+                    (table::NATIVE_AUDIT, 0x4000_0000, table::EPOLL.contains(&(number | 0x4000_0000))),
                 ] {
-                    let expected = if epoll {
-                        refused
-                    } else {
-                        libc::SECCOMP_RET_ALLOW
-                    };
+                    let expected = if epoll { refused } else { libc::SECCOMP_RET_ALLOW };
                     let call = number as u32 | x32;
-                    assert_eq!(
-                        verdict(&program, architecture, call),
-                        expected,
-                        "call {call:#x} of {architecture:#x}"
-                    );
+                    assert_eq!(verdict(&program, architecture, call), expected, "call {call:#x} of {architecture:#x}");
                 }
             }
         }

@@ -46,11 +46,7 @@ fn understand(bytes: &[u8]) -> Beginning {
         }
     }
     // The shells' own test for a file that is not theirs to run: a NUL in its first line.
-    if line.contains(&0) {
-        Beginning::Unknown
-    } else {
-        Beginning::Text
-    }
+    if line.contains(&0) { Beginning::Unknown } else { Beginning::Text }
 }
 
 /// What `#!/usr/bin/env …` starts.
@@ -66,14 +62,9 @@ pub enum Env {
 /// Reads the argument that the kernel hands to env: one word, which only `-S` splits.
 pub fn env(argument: &OsStr) -> Env {
     let bytes = argument.as_bytes();
-    let split = bytes
-        .strip_prefix(b"-S")
-        .or_else(|| bytes.strip_prefix(b"--split-string="));
+    let split = bytes.strip_prefix(b"-S").or_else(|| bytes.strip_prefix(b"--split-string="));
     let words: Vec<&[u8]> = match split {
-        Some(rest) => rest
-            .split(is_blank)
-            .filter(|word| !word.is_empty())
-            .collect(),
+        Some(rest) => rest.split(is_blank).filter(|word| !word.is_empty()).collect(),
         None => vec![bytes],
     };
     for word in words {
@@ -118,10 +109,7 @@ mod tests {
     #[test]
     fn the_rest_of_a_first_line_is_one_argument() {
         assert_eq!(understand(b"#!/bin/sh\nexit"), interpreter("/bin/sh", ""));
-        assert_eq!(
-            understand(b"#! \t/bin/awk  -f -x \n"),
-            interpreter("/bin/awk", "-f -x")
-        );
+        assert_eq!(understand(b"#! \t/bin/awk  -f -x \n"), interpreter("/bin/awk", "-f -x"));
     }
 
     #[test]
@@ -134,10 +122,7 @@ mod tests {
     #[test]
     fn env_starts_the_first_word_that_is_no_assignment() {
         assert_eq!(env("python3".as_ref()), Env::Starts("python3".into()));
-        assert_eq!(
-            env("-S A=1 python3 -u".as_ref()),
-            Env::Starts("python3".into())
-        );
+        assert_eq!(env("-S A=1 python3 -u".as_ref()), Env::Starts("python3".into()));
         assert_eq!(env("-S -i python3".as_ref()), Env::DropsPreload);
         assert_eq!(env("-S -C / python3".as_ref()), Env::Unclear);
         assert_eq!(env("".as_ref()), Env::Unclear);

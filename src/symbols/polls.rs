@@ -21,7 +21,9 @@ unsafe fn ppoll_any(set: *mut pollfd, n: nfds_t, limit: *const timespec, mask: *
     // SAFETY: as for libc's ppoll.
     unsafe {
         match observer::nanoseconds(limit) {
-            Some(timeout) if eventpoll::any_yet() && observer::in_poll_set(set, n) => observer::poll(set, n, timeout, mask),
+            Some(timeout) if eventpoll::any_yet() && observer::in_poll_set(set, n) => {
+                observer::poll(set, n, timeout, mask)
+            }
             _ => next::ppoll(set, n, limit, mask),
         }
     }
@@ -45,7 +47,7 @@ export! {
         // SAFETY: as for libc's poll.
         unsafe {
             if room / size_of::<pollfd>() < n as usize {
-                next::__chk_fail();
+                next::chk_fail();
             }
             poll_any(set, n, timeout)
         }
@@ -62,7 +64,7 @@ export! {
         // SAFETY: as for libc's ppoll.
         unsafe {
             if room / size_of::<pollfd>() < n as usize {
-                next::__chk_fail();
+                next::chk_fail();
             }
             ppoll_any(set, n, limit, mask)
         }

@@ -1,6 +1,8 @@
 //! The calls that move data: each passes its witness on the way.
 
-use libc::{c_int, c_uint, c_void, iovec, itimerspec, loff_t, mmsghdr, msghdr, off_t, size_t, sockaddr, socklen_t, ssize_t};
+use libc::{
+    c_int, c_uint, c_void, iovec, itimerspec, loff_t, mmsghdr, msghdr, off_t, size_t, sockaddr, socklen_t, ssize_t,
+};
 use libc::{eventfd_t, timespec};
 
 use super::export;
@@ -32,10 +34,9 @@ fn takes(flags: c_int) -> bool {
 }
 
 /// libc aborts a program whose buffer is smaller than what it asks for.
-unsafe fn check_room(asked: size_t, room: size_t) {
+fn check_room(asked: size_t, room: size_t) {
     if asked > room {
-        // SAFETY: no arguments; does not return.
-        unsafe { next::__chk_fail() }
+        next::chk_fail()
     }
 }
 

@@ -20,6 +20,9 @@ void test(void)
 {
     FOR_EACH_KIND(kind, 0, 0)
     {
+        /* That one has a file of its own: et_timer_set_by_another_process_fires_again.c. */
+        if (strcmp(kind->name, "timerfd") == 0)
+            continue;
         struct specimen s;
         make(&s, kind);
         OK(pipe(command));

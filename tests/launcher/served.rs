@@ -20,11 +20,7 @@ fn doctored_elf(room: &Path, name: &str, machine: u16, interpreter: &str) -> Pat
     file.extend(pt_interp.to_le_bytes());
     file.extend(4u32.to_le_bytes());
     let length = interpreter.len() as u64 + 1;
-    file.extend(
-        [120u64, 0, 0, length, length, 1]
-            .map(u64::to_le_bytes)
-            .concat(),
-    );
+    file.extend([120u64, 0, 0, length, length, 1].map(u64::to_le_bytes).concat());
     file.extend(interpreter.as_bytes());
     file.push(0);
     let path = room.join(name);
@@ -33,39 +29,20 @@ fn doctored_elf(room: &Path, name: &str, machine: u16, interpreter: &str) -> Pat
     path
 }
 
-const THIS_MACHINE: u16 = if cfg!(target_arch = "aarch64") {
-    183
-} else {
-    62
-};
-const OTHER_MACHINE: u16 = if cfg!(target_arch = "aarch64") {
-    62
-} else {
-    183
-};
+const THIS_MACHINE: u16 = if cfg!(target_arch = "aarch64") { 183 } else { 62 };
+const OTHER_MACHINE: u16 = if cfg!(target_arch = "aarch64") { 62 } else { 183 };
 
 #[test]
 fn check_says_that_a_program_can_be_served_and_does_not_run_it() {
     let output = run(&mut launcher(["--check", "sh", "-c", "echo ran"]));
     assert_code(&output, 0);
-    assert!(
-        stdout(&output).ends_with("sh can be served\n"),
-        "{output:?}"
-    );
+    assert!(stdout(&output).ends_with("sh can be served\n"), "{output:?}");
 }
 
 #[test]
 fn a_program_that_is_not_there_is_127() {
-    assert_not_served(
-        Path::new("no-such-program"),
-        127,
-        "no-such-program: not found",
-    );
-    assert_not_served(
-        Path::new("/no/such/program"),
-        127,
-        "/no/such/program: not found",
-    );
+    assert_not_served(Path::new("no-such-program"), 127, "no-such-program: not found");
+    assert_not_served(Path::new("/no/such/program"), 127, "/no/such/program: not found");
     assert_not_served(Path::new("/etc/passwd/program"), 127, "not found");
     assert_not_served(Path::new(""), 127, "'': not found");
 }
@@ -83,9 +60,7 @@ fn a_directory_and_a_file_without_the_right_to_run_are_126() {
     let second = room.join("second");
     fs::create_dir_all(&second).unwrap();
     script(&second, "file", "exit 3\n");
-    let both = [&room, &second]
-        .map(|dir| dir.display().to_string())
-        .join(":");
+    let both = [&room, &second].map(|dir| dir.display().to_string()).join(":");
     assert_code(&in_path(both.as_ref()), 3);
 }
 
@@ -97,11 +72,7 @@ fn a_static_program_is_refused_rather_than_run_without_the_library() {
         let program = compile(&room, flag, source, &[flag]);
         assert_not_served(&program, 125, "statically linked");
         let script = script(&room, "script", &format!("#!{}\n", program.display()));
-        assert_not_served(
-            &script,
-            125,
-            &format!("its interpreter {}", program.display()),
-        );
+        assert_not_served(&script, 125, &format!("its interpreter {}", program.display()));
     }
 }
 
@@ -118,16 +89,8 @@ fn a_setuid_or_setgid_program_is_refused_unless_the_bits_are_without_effect() {
     // SAFETY: the call has no argument and cannot fail.
     if unsafe { libc::getuid() } != 0 {
         // Only root can give files away; one that the system has must do.
-        let given = [
-            "/usr/bin/passwd",
-            "/usr/bin/su",
-            "/bin/su",
-            "/usr/bin/mount",
-        ];
-        let setuid = |path: &&Path| {
-            path.metadata()
-                .is_ok_and(|m| m.permissions().mode() & 0o4000 != 0)
-        };
+        let given = ["/usr/bin/passwd", "/usr/bin/su", "/bin/su", "/usr/bin/mount"];
+        let setuid = |path: &&Path| path.metadata().is_ok_and(|m| m.permissions().mode() & 0o4000 != 0);
         let program = given.map(Path::new).into_iter().find(setuid);
         return assert_not_served(program.expect("a setuid program"), 125, "is setuid");
     }
@@ -151,11 +114,7 @@ fn a_program_of_another_machine_or_libc_is_refused() {
     let musl = doctored_elf(&room, "musl", THIS_MACHINE, "/lib/ld-musl-any.so.1");
     assert_not_served(&musl, 125, "musl");
     let lost = doctored_elf(&room, "lost", THIS_MACHINE, "/no/ld.so");
-    assert_not_served(
-        &lost,
-        125,
-        "the dynamic linker /no/ld.so, which does not exist",
-    );
+    assert_not_served(&lost, 125, "the dynamic linker /no/ld.so, which does not exist");
     let narrow = room.join("narrow");
     let mut header = vec![0; 52];
     header[..8].copy_from_slice(b"\x7fELF\x01\x01\x01\0");
@@ -195,16 +154,8 @@ fn a_script_is_judged_by_its_interpreter() {
         let script = script(&room, "script", &format!("{first_line}\nexit 6\n"));
         assert_not_served(&script, code, words);
     };
-    refused(
-        "#!/no/such/sh",
-        126,
-        "its interpreter /no/such/sh cannot be run",
-    );
-    refused(
-        "#!/usr/bin/env no-such-sh",
-        126,
-        "its interpreter no-such-sh is not found",
-    );
+    refused("#!/no/such/sh", 126, "its interpreter /no/such/sh cannot be run");
+    refused("#!/usr/bin/env no-such-sh", 126, "its interpreter no-such-sh is not found");
     refused("#!/usr/bin/env -S -i sh", 125, "drop LD_PRELOAD");
     let itself = room.join("script").display().to_string();
     refused(&format!("#!{itself}"), 126, "without an end");

@@ -14,12 +14,7 @@ pub const LAUNCHER: &str = env!("CARGO_BIN_EXE_epolyfill");
 /// The launcher, in an environment that says nothing to it.
 pub fn launcher_at(path: &Path) -> Command {
     let mut command = Command::new(path);
-    for variable in [
-        "LD_PRELOAD",
-        "EPOLYFILL_LIBRARY",
-        "EPOLYFILL_POLLER",
-        "EPOLYFILL_COUNTERS",
-    ] {
+    for variable in ["LD_PRELOAD", "EPOLYFILL_LIBRARY", "EPOLYFILL_POLLER", "EPOLYFILL_COUNTERS"] {
         command.env_remove(variable);
     }
     command.stdin(Stdio::null());
@@ -51,10 +46,7 @@ pub fn assert_refused(output: &Output, code: i32, words: &str) {
     assert_code(output, code);
     let complaint = String::from_utf8_lossy(&output.stderr);
     assert!(complaint.starts_with("epolyfill: "), "{complaint}");
-    assert!(
-        complaint.contains(words),
-        "{words:?} is not in: {complaint}"
-    );
+    assert!(complaint.contains(words), "{words:?} is not in: {complaint}");
     assert_eq!(complaint.lines().count(), 1, "{complaint}");
     assert_eq!(stdout(output), "");
 }
@@ -68,9 +60,7 @@ pub fn assert_not_served(program: &Path, code: i32, words: &str) {
 
 /// An empty directory for one test.
 pub fn room(test: &str) -> PathBuf {
-    let room = Path::new(env!("CARGO_TARGET_TMPDIR"))
-        .join("launcher")
-        .join(test);
+    let room = Path::new(env!("CARGO_TARGET_TMPDIR")).join("launcher").join(test);
     match fs::remove_dir_all(&room) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => panic!("{error}"),
         _ => {}
@@ -82,12 +72,7 @@ pub fn room(test: &str) -> PathBuf {
 pub fn compile(room: &Path, name: &str, source: &str, flags: &[&str]) -> PathBuf {
     let (text, program) = (room.join("source.c"), room.join(name));
     fs::write(&text, source).unwrap();
-    let status = Command::new("cc")
-        .args(flags)
-        .arg("-o")
-        .arg(&program)
-        .arg(&text)
-        .status();
+    let status = Command::new("cc").args(flags).arg("-o").arg(&program).arg(&text).status();
     assert!(status.expect("cc starts").success());
     program
 }

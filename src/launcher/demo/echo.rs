@@ -23,9 +23,7 @@ pub fn run<R: Readiness>(length: Duration) -> Result<Score, String> {
     let address = format!("epolyfill-demo-{}", std::process::id());
     let address = SocketAddr::from_abstract_name(address).map_err(failed("address"))?;
     let listener = UnixListener::bind_addr(&address).map_err(failed("bind"))?;
-    listener
-        .set_nonblocking(true)
-        .map_err(failed("set_nonblocking"))?;
+    listener.set_nonblocking(true).map_err(failed("set_nonblocking"))?;
 
     std::thread::scope(|scope| {
         let server = scope.spawn(|| serve::<R>(&listener));
@@ -40,10 +38,7 @@ pub fn run<R: Readiness>(length: Duration) -> Result<Score, String> {
             (Err(error), Ok(_)) | (Ok(_), Err(error)) => return Err(error),
         };
         if bytes_served != asked.bytes {
-            return Err(format!(
-                "the server read {bytes_served} bytes of {}",
-                asked.bytes
-            ));
+            return Err(format!("the server read {bytes_served} bytes of {}", asked.bytes));
         }
         let (events, time) = (asked.messages * 2, asked.time);
         Ok(Score { events, time })
@@ -81,9 +76,7 @@ fn accept_all<R: Readiness>(
     loop {
         match listener.accept() {
             Ok((connection, _)) => {
-                connection
-                    .set_nonblocking(true)
-                    .map_err(failed("set_nonblocking"))?;
+                connection.set_nonblocking(true).map_err(failed("set_nonblocking"))?;
                 readiness.watch(&connection, connections.len(), Trigger::Edge)?;
                 connections.push(Some(connection));
             }
@@ -137,22 +130,11 @@ fn ask<R: Readiness>(address: &SocketAddr, length: Duration) -> Result<Asked, St
     let mut clients = Vec::with_capacity(CLIENTS);
     for key in 0..CLIENTS {
         let stream = UnixStream::connect_addr(address).map_err(failed("connect"))?;
-        stream
-            .set_nonblocking(true)
-            .map_err(failed("set_nonblocking"))?;
+        stream.set_nonblocking(true).map_err(failed("set_nonblocking"))?;
         readiness.watch(&stream, key, Trigger::Level)?;
-        clients.push(Client {
-            stream,
-            message: Vec::new(),
-            returned: 0,
-            sent: 0,
-        });
+        clients.push(Client { stream, message: Vec::new(), returned: 0, sent: 0 });
     }
-    let mut asked = Asked {
-        messages: 0,
-        bytes: 0,
-        time: Duration::ZERO,
-    };
+    let mut asked = Asked { messages: 0, bytes: 0, time: Duration::ZERO };
     let start = Instant::now();
     for (key, client) in clients.iter_mut().enumerate() {
         client.ask(key)?;
@@ -185,8 +167,7 @@ impl Client {
         let seed = key as u32 * 7919 + self.sent * 13;
         let length = 1 + seed as usize % LONGEST;
         self.message.clear();
-        self.message
-            .extend((0..length as u32).map(|at| seed.wrapping_add(at * 31) as u8));
+        self.message.extend((0..length as u32).map(|at| seed.wrapping_add(at * 31) as u8));
         self.returned = 0;
         send(&mut self.stream, &self.message)
     }

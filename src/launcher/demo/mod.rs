@@ -96,11 +96,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         .map_err(|error| Failure::own(format!("cannot find the launcher's own file: {error}")))?;
     // One clear line now, rather than the same from the first worker.
     program::judge(&worker, &library::find()?, true)?;
-    let demo = Demo {
-        worker,
-        poller: options.poller.unwrap_or("poll"),
-        on_terminal: std::io::stdout().is_terminal(),
-    };
+    let demo = Demo { worker, poller: options.poller.unwrap_or("poll"), on_terminal: std::io::stdout().is_terminal() };
 
     let outcome = demo.rounds();
     if outcome.is_err() && demo.on_terminal {
@@ -118,9 +114,7 @@ struct Demo {
 
 impl Demo {
     fn rounds(&self) -> Result<(), Failure> {
-        self.line(
-            "An event is a token's hop from pipe to pipe, or a message read by server or client.",
-        )?;
+        self.line("An event is a token's hop from pipe to pipe, or a message read by server or client.")?;
         self.line("Every one is checked.")?;
         let mut scores = WORKLOADS.map(|_| SOURCES.map(|_| Scores::new()));
         for round in 0..ROUNDS {
@@ -148,7 +142,9 @@ impl Demo {
         self.line("")?;
         let rows: Vec<_> = WORKLOADS.into_iter().zip(scores).collect();
         self.line(&table::render(&rows))?;
-        self.line(&format!("\nevents/s and ratio are medians of {ROUNDS} rounds; ratio is epolyfill's events/s to this."))
+        self.line(&format!(
+            "\nevents/s and ratio are medians of {ROUNDS} rounds; ratio is epolyfill's events/s to this."
+        ))
     }
 
     /// Has a worker do one round. It gives no score when the source is not there.
@@ -158,12 +154,8 @@ impl Demo {
             Failure::own(format!("demo: {workload}, on {source}: {why}"))
         };
         let mut command = self.command(source);
-        command
-            .args([WORKER, workload.word(), source.word()])
-            .arg(ROUND.as_millis().to_string());
-        let output = command
-            .output()
-            .map_err(|error| failed(&format!("cannot start: {error}")))?;
+        command.args([WORKER, workload.word(), source.word()]).arg(ROUND.as_millis().to_string());
+        let output = command.output().map_err(|error| failed(&format!("cannot start: {error}")))?;
         let said = String::from_utf8_lossy(&output.stdout);
         if !output.status.success() {
             let complaint = String::from_utf8_lossy(&output.stderr);
@@ -177,9 +169,7 @@ impl Demo {
     fn command(&self, source: Source) -> Command {
         let mut command = Command::new(&self.worker);
         if source == Source::Epolyfill {
-            command
-                .args(["--no-kernel-epoll", "--poller", self.poller, "--"])
-                .arg(&self.worker);
+            command.args(["--no-kernel-epoll", "--poller", self.poller, "--"]).arg(&self.worker);
         } else {
             let existing = std::env::var_os(PRELOAD);
             match library::without_library(existing.as_deref()) {
@@ -193,12 +183,8 @@ impl Demo {
     /// True once a worker on epolyfill has returned: it asked the kernel by a system call of its own, and had to get ENOSYS.
     fn proof(&self) -> &'static str {
         match self.poller {
-            "poll" => {
-                "For epolyfill the kernel refuses epoll (ENOSYS): its events all come through poll(2)."
-            }
-            _ => {
-                "For epolyfill the kernel refuses epoll (ENOSYS): its events all come from the library."
-            }
+            "poll" => "For epolyfill the kernel refuses epoll (ENOSYS): its events all come through poll(2).",
+            _ => "For epolyfill the kernel refuses epoll (ENOSYS): its events all come from the library.",
         }
     }
 

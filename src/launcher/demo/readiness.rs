@@ -43,15 +43,9 @@ pub struct Epoll {
 }
 
 impl Epoll {
-    fn control(
-        &self,
-        operation: libc::c_int,
-        fd: &impl AsRawFd,
-        mut event: libc::epoll_event,
-    ) -> Result<(), String> {
+    fn control(&self, operation: libc::c_int, fd: &impl AsRawFd, mut event: libc::epoll_event) -> Result<(), String> {
         // SAFETY: the event is valid for the call, and is not kept.
-        let result =
-            unsafe { libc::epoll_ctl(self.fd.as_raw_fd(), operation, fd.as_raw_fd(), &mut event) };
+        let result = unsafe { libc::epoll_ctl(self.fd.as_raw_fd(), operation, fd.as_raw_fd(), &mut event) };
         checked(result).map_err(failed("epoll_ctl")).map(|_| ())
     }
 }
@@ -59,8 +53,7 @@ impl Epoll {
 impl Readiness for Epoll {
     fn new() -> Result<Self, String> {
         // SAFETY: no argument is a pointer.
-        let fd = checked(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })
-            .map_err(failed("epoll_create1"))?;
+        let fd = checked(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) }).map_err(failed("epoll_create1"))?;
         Ok(Self {
             // SAFETY: the call has just made this descriptor for us.
             fd: unsafe { OwnedFd::from_raw_fd(fd) },
@@ -73,10 +66,7 @@ impl Readiness for Epoll {
             Trigger::Level => 0,
             Trigger::Edge => libc::EPOLLET,
         };
-        let event = libc::epoll_event {
-            events: (libc::EPOLLIN | libc::EPOLLRDHUP | edge) as u32,
-            u64: key as u64,
-        };
+        let event = libc::epoll_event { events: (libc::EPOLLIN | libc::EPOLLRDHUP | edge) as u32, u64: key as u64 };
         self.control(libc::EPOLL_CTL_ADD, fd, event)
     }
 
@@ -113,11 +103,7 @@ impl Readiness for Poll {
     fn watch(&mut self, fd: &impl AsRawFd, key: usize, _: Trigger) -> Result<(), String> {
         let (events, revents) = (libc::POLLIN | libc::POLLRDHUP, 0);
         let fd = fd.as_raw_fd();
-        self.set.push(libc::pollfd {
-            fd,
-            events,
-            revents,
-        });
+        self.set.push(libc::pollfd { fd, events, revents });
         self.keys.push(key);
         Ok(())
     }

@@ -15,24 +15,13 @@ pub fn render(results: &[(Workload, [Scores; SOURCES.len()])]) -> String {
     let mut rows = vec![HEAD.map(str::to_owned)];
     for (workload, scores) in results {
         for (index, (source, own)) in SOURCES.into_iter().zip(scores).enumerate() {
-            let title = if index == 0 {
-                workload.title()
-            } else {
-                String::new()
-            };
+            let title = if index == 0 { workload.title() } else { String::new() };
             let [events, seconds, rate] = numbers(own);
             let ratio = match source {
                 Source::Epolyfill => String::new(),
                 _ => ratio(&scores[0], own),
             };
-            rows.push([
-                title,
-                source.title().to_owned(),
-                events,
-                seconds,
-                rate,
-                ratio,
-            ]);
+            rows.push([title, source.title().to_owned(), events, seconds, rate, ratio]);
         }
     }
     let widths: [usize; HEAD.len()] = std::array::from_fn(|column| {
@@ -57,11 +46,7 @@ fn numbers(scores: &Scores) -> [String; 3] {
     let events: u64 = scores.iter().map(|score| score.events).sum();
     let time: Duration = scores.iter().map(|score| score.time).sum();
     let rate = median(scores.iter().map(rate).collect());
-    [
-        events.to_string(),
-        format!("{:.2}", time.as_secs_f64()),
-        format!("{rate:.0}"),
-    ]
+    [events.to_string(), format!("{:.2}", time.as_secs_f64()), format!("{rate:.0}")]
 }
 
 /// The rate of the first to that of the other.
@@ -70,11 +55,7 @@ fn ratio(epolyfill: &Scores, other: &Scores) -> String {
         return "n/a".to_owned();
     }
     let pairs = epolyfill.iter().zip(other);
-    let ratio = median(
-        pairs
-            .map(|(ours, other)| rate(ours) / rate(other))
-            .collect(),
-    );
+    let ratio = median(pairs.map(|(ours, other)| rate(ours) / rate(other)).collect());
     format!("{ratio:.2}")
 }
 

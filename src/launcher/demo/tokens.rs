@@ -68,9 +68,7 @@ pub fn run<R: Readiness>(length: Duration) -> Result<Score, String> {
     let time = loop {
         readiness.wait(&mut ready)?;
         for &pipe in &ready {
-            let token = ring
-                .take(pipe)?
-                .ok_or_else(|| format!("pipe {pipe} was reported and is empty"))?;
+            let token = ring.take(pipe)?.ok_or_else(|| format!("pipe {pipe} was reported and is empty"))?;
             ring.pass_on(token)?;
             events += 1;
         }
@@ -89,10 +87,7 @@ impl Ring {
             let pipe = nix::unistd::pipe2(OFlag::O_NONBLOCK | OFlag::O_CLOEXEC);
             pipe.map(|(output, input)| (File::from(output), File::from(input)))
         });
-        Ok(Self {
-            pipes: pipes.collect::<Result<_, _>>().map_err(failed("pipe2"))?,
-            hops: Vec::new(),
-        })
+        Ok(Self { pipes: pipes.collect::<Result<_, _>>().map_err(failed("pipe2"))?, hops: Vec::new() })
     }
 
     fn launch(&mut self) -> Result<(), String> {
@@ -122,9 +117,7 @@ impl Ring {
         let token = Token::decode(bytes);
         if token.pipe() != pipe || self.hops.get(token.number as usize) != Some(&token.hops) {
             let Token { number, hops } = token;
-            return Err(format!(
-                "token {number} with {hops} hops is wrong in pipe {pipe}"
-            ));
+            return Err(format!("token {number} with {hops} hops is wrong in pipe {pipe}"));
         }
         Ok(Some(token))
     }
@@ -148,9 +141,7 @@ impl Ring {
         }
         let hops: u64 = self.hops.iter().map(|hops| u64::from(*hops)).sum();
         if found != AT_ONCE || hops != events {
-            return Err(format!(
-                "{found} tokens of {AT_ONCE} are left, with {hops} hops in {events} events"
-            ));
+            return Err(format!("{found} tokens of {AT_ONCE} are left, with {hops} hops in {events} events"));
         }
         Ok(())
     }

@@ -18,8 +18,8 @@ const NOT_THERE: &str = "n/a";
 
 /// The worker's own command line: workload, source, milliseconds.
 pub fn work(words: &[OsString]) -> Result<(), Failure> {
-    let (workload, source, length) = parse(words)
-        .ok_or_else(|| Failure::own("the demo's worker was given words that it does not know"))?;
+    let (workload, source, length) =
+        parse(words).ok_or_else(|| Failure::own("the demo's worker was given words that it does not know"))?;
     nix::unistd::alarm::set(TOO_LONG);
     let answer = kernel_epoll();
     let score = match (source, answer) {
@@ -29,9 +29,7 @@ pub fn work(words: &[OsString]) -> Result<(), Failure> {
         _ => run(workload, source, length).map(Some),
     };
     match score.map_err(Failure::own)? {
-        Some(Score { events, time }) => {
-            crate::launcher::say(&format!("{events} {}\n", time.as_nanos()))
-        }
+        Some(Score { events, time }) => crate::launcher::say(&format!("{events} {}\n", time.as_nanos())),
         None => crate::launcher::say(&format!("{NOT_THERE}\n")),
     }
 }
