@@ -25,6 +25,7 @@ use crate::pool::{AtomicRef, Pool, Pooled};
 use crate::sample;
 use crate::stats;
 use crate::sys;
+use crate::wait::Habit;
 use crate::waitq::Sleeper;
 
 static INSTANCES: Pool<Eventpoll> = Pool::new();
@@ -91,6 +92,8 @@ pub struct EpState {
     pub parked: usize,
     /// Polls since silent registrations were looked for.
     pub rounds: u16,
+    /// Whether looks before sleeps pay.
+    pub habit: Habit,
     /// Somebody outside may look at the descriptor: it is nested, or was seen in poll or select (N1).
     pub observed: bool,
     /// The descriptor reads as readable.
@@ -124,6 +127,7 @@ impl Pooled for Eventpoll {
             waiters: Vec::new(),
             parked: 0,
             rounds: 0,
+            habit: Habit::new(),
             observed: false,
             readable: false,
             ticks: false,

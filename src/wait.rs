@@ -132,7 +132,8 @@ fn rounds(
         // Where a kick can end the sleep, signals must not slip in between two of them (W8): they are blocked but in ppoll.
         // A look comes first, so that a busy program never pays for that.
         let careful = process::has_threads() || st.parked > 0 || longest_tick.is_some() || st.observed;
-        let sleeps = may_sleep && !(first && careful);
+        let looks_first = first && (careful || st.habit.looks_first());
+        let sleeps = may_sleep && !looks_first;
         first = false;
         let mut slept = Ok(0);
         if sleeps {
@@ -182,6 +183,9 @@ fn rounds(
         }
         let newest = st.waiters.last().is_some_and(|last| std::ptr::eq(*last, me));
         let reported = if newest { harvest::deliver(st, buffer)? } else { 0 };
+        if looks_first && may_sleep {
+            st.habit.looked(reported > 0);
+        }
         if reported > 0 {
             harvest::park_silent(st);
             return Ok(reported);
@@ -210,6 +214,32 @@ fn remaining(deadline: Option<u64>) -> Option<u64> {
 
 fn is_over(deadline: Option<u64>) -> bool {
     deadline.is_some_and(|deadline| sys::now() >= deadline)
+}
+
+/// Whether to look before sleeping. A poll that may sleep enters the wait queue of every descriptor on its way, which costs
+/// several times what a mere look does; so a busy program is better off with a look first, and an idle one without. Looks that
+/// found nothing are left out for the next waits, ever more of them.
+#[derive(Debug)]
+pub struct Habit {
+    skip: u8,
+    next_skip: u8,
+}
+
+impl Habit {
+    /// Looks the first time.
+    pub const fn new() -> Habit {
+        Habit { skip: 0, next_skip: 1 }
+    }
+
+    fn looks_first(&mut self) -> bool {
+        self.skip = self.skip.saturating_sub(1);
+        self.skip == 0
+    }
+
+    fn looked(&mut self, found: bool) {
+        self.next_skip = if found { 1 } else { (self.next_skip * 2).min(16) };
+        self.skip = if found { 0 } else { self.next_skip };
+    }
 }
 
 /// Sleeping in `ppoll`, with the signal mask that the wait was given.
