@@ -8,7 +8,8 @@ use libc::c_int;
 use nix::errno::Errno;
 
 use crate::edge::{self, Edge, Facts};
-use crate::eventpoll::{Eventpoll, Held};
+use crate::epstate::Held;
+use crate::eventpoll::Eventpoll;
 use crate::events::{self, Bits};
 use crate::file::File;
 use crate::pool::{AtomicRef, Pool, Pooled};

@@ -7,7 +7,7 @@ use nix::errno::Errno;
 use crate::descriptors;
 use crate::edge::{DEPARTED, Edge};
 use crate::epitem::{Epitem, Home};
-use crate::eventpoll::EpState;
+use crate::epstate::EpState;
 use crate::events::{Bits, EDGE, NVAL, ONESHOT, WRITABLE, levels};
 use crate::exclusive;
 use crate::file::File;

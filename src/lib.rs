@@ -21,7 +21,7 @@
 //! 1. `nested::LINKS`: one thread at a time adds links between instances, or two could close a cycle together.
 //! 2. `file::Graph`, one per description: its numbers and its registrations. Held alone by the descriptor calls; never two at
 //!    once.
-//! 3. `eventpoll::EpState`, one per instance: everything a wait works on. An outer instance's lock may be held when an inner
+//! 3. `epstate::EpState`, one per instance: everything a wait works on. An outer instance's lock may be held when an inner
 //!    one's is taken (the links have no cycle), never the other way round.
 //! 4. `watch::Mail`, one per watcher: notes to it.
 //! 5. The pools' free lists.
@@ -37,7 +37,7 @@
 //! | `symbols/` | what the dynamic linker binds |
 //! | `capi` | the functions of `epolyfill.h` |
 //! | `sys`, `next` | the ways out: raw system calls, and the next definition of a symbol |
-//! | `eventpoll`, `epitem`, `control` | an instance; a registration; what control calls do to them |
+//! | `eventpoll`, `epstate`, `epitem`, `control` | an instance, and what its lock protects; a registration; what control calls do to them |
 //! | `wait`, `waitq`, `harvest` | the waiting thread; how threads sleep and are woken; what is reported |
 //! | `pollset`, `poller/` | the array poll works on; watcher threads |
 //! | `fdtable`, `file`, `descriptors` | numbers; open file descriptions; close and dup |
@@ -61,6 +61,7 @@ mod descriptors;
 mod diagnosis;
 mod edge;
 mod epitem;
+mod epstate;
 mod eventpoll;
 mod events;
 mod exclusive;

@@ -9,7 +9,8 @@ use nix::errno::Errno;
 
 use crate::edge::GAVE;
 use crate::epitem::{Epitem, Home};
-use crate::eventpoll::{EpState, Eventpoll};
+use crate::epstate::EpState;
+use crate::eventpoll::Eventpoll;
 use crate::file::File;
 use crate::harvest;
 use crate::lock::{Guard, Lock};

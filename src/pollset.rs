@@ -7,7 +7,7 @@ use libc::{c_int, pollfd};
 use nix::errno::Errno;
 
 use crate::epitem::Epitem;
-use crate::eventpoll::Held;
+use crate::epstate::Held;
 use crate::events::Bits;
 
 /// The poll set of one instance.

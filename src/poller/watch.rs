@@ -9,7 +9,8 @@ use libc::{c_void, pollfd};
 use nix::errno::Errno;
 
 use crate::epitem::{Epitem, Home, NO_SHARD};
-use crate::eventpoll::{EpState, Eventpoll};
+use crate::epstate::EpState;
+use crate::eventpoll::Eventpoll;
 use crate::lock::Lock;
 use crate::stats;
 use crate::sys;

@@ -1,0 +1,209 @@
+//! What an instance's lock protects, and how one registration is brought in line with it.
+
+use std::collections::VecDeque;
+
+use nix::errno::Errno;
+
+use crate::epitem::{Epitem, Home};
+use crate::eventpoll::Eventpoll;
+use crate::file::File;
+use crate::kind::Kind;
+use crate::nested;
+use crate::poller::watch;
+use crate::pollset::PollSet;
+use crate::sample;
+use crate::stats;
+use crate::wait::Habit;
+use crate::waitq::Sleeper;
+
+/// What the instance's lock protects.
+#[derive(Debug)]
+pub struct EpState {
+    /// Proof that the lock is held, to be borrowed beside the other fields.
+    pub held: Held,
+    /// All registrations. `#[doc(alias = "rbr")]`
+    pub interest: Vec<&'static Epitem>,
+    /// Those that may be reported, in the order in which they became ready (W3). An item that fell out of it is dropped when
+    /// its turn comes, which saves a search. `#[doc(alias = "rdllist")]`
+    pub ready: VecDeque<&'static Epitem>,
+    /// Those behind whose quiet bits an edge could hide (see `Edge::is_uneasy`).
+    pub uneasy: Vec<&'static Epitem>,
+    /// Those on other instances.
+    pub inner: Vec<&'static Epitem>,
+    /// What the poller polls. Not to be touched while `poller` is set.
+    pub set: PollSet,
+    /// The thread in poll on `set`.
+    pub poller: Option<&'static Sleeper>,
+    /// The threads in a wait; the last came last and is the one that polls (W9). `#[doc(alias = "wq")]`
+    pub waiters: Vec<&'static Sleeper>,
+    /// How many registrations are with watchers.
+    pub parked: usize,
+    /// Polls since silent registrations were looked for.
+    pub rounds: u16,
+    /// Whether looks before sleeps pay.
+    pub habit: Habit,
+    /// Somebody outside may look at the descriptor: it is nested, or was seen in poll or select (N1).
+    pub observed: bool,
+    /// The descriptor reads as readable.
+    pub readable: bool,
+    /// At the last look there was something to look at again after a while.
+    pub ticks: bool,
+    /// The descriptor is closed; what is left ends with the last wait (W11).
+    pub closed: bool,
+    /// Every registration is to be gone through at the next look: there was no memory to poll one, or all are to be tracked.
+    pub overdue: bool,
+    /// When eventfds that other processes may write to are next worth a look, in nanoseconds of the monotonic clock.
+    pub rare_due: u64,
+}
+
+/// Exists once in each [`EpState`]: a reference to it proves that the instance's lock is held.
+#[derive(Debug)]
+pub struct Held(());
+
+impl EpState {
+    /// Nothing registered, nobody waiting.
+    pub const fn new() -> EpState {
+        EpState {
+            held: Held(()),
+            interest: Vec::new(),
+            ready: VecDeque::new(),
+            uneasy: Vec::new(),
+            inner: Vec::new(),
+            set: PollSet::new(),
+            poller: None,
+            waiters: Vec::new(),
+            parked: 0,
+            rounds: 0,
+            habit: Habit::new(),
+            observed: false,
+            readable: false,
+            ticks: false,
+            closed: false,
+            overdue: false,
+            rare_due: 0,
+        }
+    }
+
+    /// A recycled instance starts without a past.
+    pub fn become_new(&mut self) {
+        debug_assert!(self.interest.is_empty() && self.waiters.is_empty() && self.poller.is_none());
+        self.closed = false;
+        self.observed = false;
+        self.readable = false;
+        self.overdue = false;
+        self.rounds = 0;
+    }
+
+    /// Makes room for one more registration everywhere, so that nothing later can fail for want of memory.
+    pub fn reserve(&mut self) -> Result<(), Errno> {
+        let count = self.interest.len() + 1;
+        self.interest.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+        self.ready.try_reserve(count).map_err(|_| Errno::ENOMEM)?;
+        self.uneasy.try_reserve(count).map_err(|_| Errno::ENOMEM)?;
+        self.inner.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+        if self.poller.is_none() {
+            self.set.reserve(count)?;
+        }
+        Ok(())
+    }
+
+    /// Takes a thread out of the wait queue, and lets the next one poll.
+    pub fn leave(&mut self, ep: &'static Eventpoll, sleeper: &'static Sleeper) {
+        sleeper.waits_on.set(None);
+        self.waiters.retain(|other| !std::ptr::eq(*other, sleeper));
+        if self.poller.is_some_and(|poller| std::ptr::eq(poller, sleeper)) {
+            self.poller = None;
+            ep.set_blocked(None);
+        }
+        if self.poller.is_none() {
+            match self.waiters.last() {
+                Some(next) => {
+                    stats::HANDOFFS.count();
+                    next.kick();
+                }
+                None => nested::attend(ep, self),
+            }
+        }
+    }
+
+    /// Brings the poll set in line with a registration: what is asked for it now, after what the witnesses saw.
+    pub fn refresh(&mut self, item: &'static Epitem) {
+        debug_assert!(self.poller.is_none());
+        let facts = item.take_facts();
+        let state = item.at(&self.held);
+        let Some(file) = item.file() else { return };
+        if !state.alive.get() || state.spent.get() {
+            self.set.remove(item, &self.held);
+            return;
+        }
+        if let Home::Parked(_) = state.home.get() {
+            if facts == 0 {
+                return;
+            }
+            watch::take_back(self, item);
+        }
+        self.track(item, file);
+        let state = item.at(&self.held);
+        let watched = state.watched(file);
+        if self.observed {
+            let mut announced = state.announced.get();
+            announced.digest(file.kind(), facts, true);
+            state.announced.set(announced);
+        }
+        let asked = if state.is_exclusive() && file.claim().is_of_another(item) {
+            None
+        } else if state.is_edge() {
+            let mut edge = state.edge.get();
+            let news = item.told_after(state.reported_at.get());
+            // A semaphore that others may add to is like any eventfd: what is left after a read may be new.
+            let kind = if sample::is_shared_eventfd(file) { Kind::Eventfd } else { file.kind() };
+            edge.digest(kind, facts, news);
+            state.edge.set(edge);
+            edge.asked(watched)
+        } else {
+            Some(watched)
+        };
+        match asked {
+            Some(bits) => self.overdue |= !self.set.put(item, &self.held, item.via(), bits),
+            None => self.set.remove(item, &self.held),
+        }
+        if state.tracked.get() {
+            self.note_unease(item);
+        }
+    }
+
+    /// Lets the witnesses know whether somebody waits for edges of this registration.
+    fn track(&self, item: &'static Epitem, file: &'static File) {
+        let state = item.at(&self.held);
+        let wanted = state.is_edge() || state.is_exclusive() || self.observed;
+        if wanted != state.tracked.replace(wanted) {
+            file.count_edges(wanted);
+            if wanted {
+                file.identify(item.via());
+            }
+        }
+    }
+
+    /// Puts a registration on the uneasy list if it belongs there.
+    pub fn note_unease(&mut self, item: &'static Epitem) {
+        let state = item.at(&self.held);
+        let Some(file) = item.file() else { return };
+        if !state.uneasy.get() && state.is_uneasy(file) {
+            state.uneasy.set(true);
+            item.pin();
+            self.uneasy.push(item);
+        }
+    }
+
+    /// Puts a registration at the end of the ready list, if it is not on it.
+    pub fn note_ready(&mut self, item: &'static Epitem) {
+        let state = item.at(&self.held);
+        if !state.ready.replace(true) {
+            stats::ENQUEUES.count();
+            item.pin();
+            self.ready.push_back(item);
+        } else {
+            stats::DUPLICATES.count();
+        }
+    }
+}
