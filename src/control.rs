@@ -94,6 +94,9 @@ fn add(ep: &'static Eventpoll, fd: c_int, interest: Interest) -> Result<(), Errn
             break (file, graph);
         }
     };
+    if graph.identity.is_none() {
+        graph.identity = sys::fstat(fd).ok().map(|stat| (stat.st_dev, stat.st_ino));
+    }
     if graph.find(ep, fd).is_some() {
         return Err(Errno::EEXIST);
     }
@@ -198,7 +201,7 @@ pub fn detach(file: &'static File, graph: &mut Graph, item: &'static Epitem) {
     match st.poller {
         Some(poller) if item.at(&st.held).slot.get() != 0 => {
             graph.lingering.extend(poller.lingering());
-            ep.notice(item, false, false);
+            ep.notice(item, false, 0);
         }
         Some(_) => {}
         None => {
@@ -231,15 +234,5 @@ pub fn clear(ep: &'static Eventpoll) {
         }
         item.unpin();
     }
-    let mut st = ep.lock();
-    let st = &mut *st;
-    for item in st.ready.drain(..) {
-        item.at(&st.held).ready.set(false);
-        item.unpin();
-    }
-    for item in st.uneasy.drain(..) {
-        item.at(&st.held).uneasy.set(false);
-        item.unpin();
-    }
-    st.inner.drain(..).for_each(Epitem::unpin);
+    ep.lock().empty();
 }

@@ -13,6 +13,7 @@ use crate::eventpoll::Eventpoll;
 use crate::fdtable;
 use crate::file::{File, Graph};
 use crate::lock;
+use crate::poller::watch;
 use crate::pool::Pooled;
 use crate::process;
 use crate::sys;
@@ -137,8 +138,16 @@ pub fn verify(fd: c_int, stat: &stat) {
 
 /// A number was found closed although nobody told us. By now it may be open again, as another description, and known as such.
 pub fn vanished(file: &'static File, fd: c_int) {
-    if known(fd).is_some_and(|now| std::ptr::eq(now, file)) && !sys::is_open(fd) {
-        forget(fd);
+    if known(fd).is_some_and(|now| std::ptr::eq(now, file)) {
+        if !sys::is_open(fd) {
+            forget(fd);
+        }
+        return;
+    }
+    // The number names something else, so these registrations can be polled by it no more.
+    let mut graph = file.graph();
+    while let Some(item) = graph.items().find(|item| item.via() == fd) {
+        control::detach(file, &mut graph, item);
     }
 }
 
@@ -194,6 +203,7 @@ fn poll_by(graph: &Graph, gone: c_int, other: c_int) {
         item.set_via(other);
         if let Some(ep) = item.eventpoll() {
             let mut st = ep.lock();
+            watch::take_back(&mut st, item);
             ep.apply(&mut st, item);
         }
     }
@@ -201,7 +211,7 @@ fn poll_by(graph: &Graph, gone: c_int, other: c_int) {
 
 /// `new` names the same description as `old` from now on. What `new` named before must have been forgotten.
 pub fn duplicated(old: c_int, new: c_int) {
-    if old == new || is_internal(old) {
+    if old == new || is_internal(old) || lock::interrupted() {
         return;
     }
     // Whatever is known of `new` was closed behind our back: the number was free.
@@ -245,6 +255,12 @@ pub fn forget_from_anywhere(fd: c_int) {
     });
 }
 
+/// Whether what is open under the number is what we know of it: another thread may have opened and registered it meanwhile.
+fn still_known(fd: c_int) -> bool {
+    let (Some(file), Ok(stat)) = (known(fd), sys::fstat(fd)) else { return false };
+    file.graph().identity == Some((stat.st_dev, stat.st_ino))
+}
+
 /// Called when the thread let go of its last lock.
 pub fn settle_interrupted_closes() {
     if ANY_CLOSED_IN_HANDLER.get() {
@@ -252,7 +268,7 @@ pub fn settle_interrupted_closes() {
         CLOSED_IN_HANDLER.with(|numbers| {
             for number in numbers {
                 let fd = number.replace(-1);
-                if fd >= 0 && !sys::is_open(fd) {
+                if fd >= 0 && !still_known(fd) {
                     forget(fd);
                 }
             }

@@ -92,6 +92,11 @@ impl Edge {
         }
         if facts & (TOOK | TOOK_SHORT) != 0 {
             match kind.arrivals() {
+                // The packet may have been cut short, and what was cut off is gone uncounted.
+                Arrivals::Queued if matches!(kind, Kind::UnixSeqpacket) && facts & TOOK != 0 => {
+                    self.quiet &= !READABLE;
+                    self.seen = UNSEEN;
+                }
                 // The count will say whether what is there is new.
                 Arrivals::Received | Arrivals::Queued if facts & TOOK_SHORT != 0 => self.quiet &= !READABLE,
                 Arrivals::Received | Arrivals::Queued | Arrivals::Backlog => {}
@@ -162,7 +167,8 @@ impl Edge {
     /// registration is sampled whenever somebody waits.
     pub fn is_uneasy(&self, kind: Kind, watched: Bits, departures: bool, shared: bool) -> bool {
         let quiet = self.quiet & watched;
-        if quiet & HUP != 0 && kind.hangup_is_final() {
+        let over = quiet & HUP != 0 && kind.hangup_is_final() || quiet & ERR != 0 && matches!(kind, Kind::Pipe);
+        if over {
             return false;
         }
         let arrivals =

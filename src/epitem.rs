@@ -11,7 +11,7 @@ use crate::edge::{self, Edge, Facts};
 use crate::epstate::Held;
 use crate::eventpoll::Eventpoll;
 use crate::events::{self, Bits};
-use crate::file::File;
+use crate::file::{self, File};
 use crate::pool::{AtomicRef, Pool, Pooled};
 use crate::sample;
 
@@ -144,6 +144,7 @@ impl Epitem {
         item.queued.store(false, Relaxed);
         item.facts.store(0, Relaxed);
         item.asked.store(0, Relaxed);
+        item.told_at.store(file.clock(), Relaxed);
         item.number.store(number, Relaxed);
         item.via.store(via, Relaxed);
         item.ep.set(Some(ep));
@@ -207,7 +208,7 @@ impl Epitem {
 
     /// What the witnesses saw since the last call.
     pub fn take_facts(&self) -> Facts {
-        if self.facts.load(Relaxed) == 0 { 0 } else { self.facts.swap(0, SeqCst) }
+        if self.facts.load(SeqCst) == 0 { 0 } else { self.facts.swap(0, SeqCst) }
     }
 
     /// Whether the latest call that told us something began after the description's clock showed `reported`. One that began
@@ -223,19 +224,19 @@ impl Epitem {
 
     /// Marks the item as out of the inbox. Facts that come from here on queue it again.
     pub fn leave_inbox(&self) {
-        self.queued.store(false, SeqCst);
+        self.queued.swap(false, SeqCst);
     }
 
     /// A witness saw something. Its description's lock is held, so the item is alive; the instance's lock is not.
     pub fn tell(&'static self, facts: Facts, at: u32, in_handler: bool) {
         let Some(ep) = self.ep.get() else { return };
-        self.told_at.store(at, SeqCst);
+        file::raise(&self.told_at, at);
         self.facts.fetch_or(facts, SeqCst);
-        ep.notice(self, in_handler, self.is_deaf_to(facts));
+        ep.notice(self, in_handler, facts);
     }
 
     /// Whether a thread that polls what is asked at present would sleep through what the facts announce.
-    fn is_deaf_to(&self, facts: Facts) -> bool {
+    pub fn is_deaf_to(&self, facts: Facts) -> bool {
         let asked = self.asked.load(SeqCst);
         let reading = facts & (edge::READ_FACTS | edge::GAVE) != 0 && asked & events::READABLE == 0;
         let writing = facts & (edge::WRITE_FACTS | edge::TOOK) != 0 && asked & events::WRITABLE == 0;
@@ -266,7 +267,7 @@ impl State {
     /// registration (E3).
     pub fn watched(&self, file: &File) -> Bits {
         let bits = events::levels(self.events.get());
-        if self.tracked.get() && file.kind().has_peer_shutdown() { bits | events::RDHUP } else { bits }
+        if self.is_edge() && file.kind().has_peer_shutdown() { bits | events::RDHUP } else { bits }
     }
 }
 

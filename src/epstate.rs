@@ -52,6 +52,8 @@ pub struct EpState {
     pub closed: bool,
     /// Every registration is to be gone through at the next look: there was no memory to poll one, or all are to be tracked.
     pub overdue: bool,
+    /// Something is ready that is not in the poll set, so a poll would not find it.
+    pub pressing: bool,
     /// When eventfds that other processes may write to are next worth a look, in nanoseconds of the monotonic clock.
     pub rare_due: u64,
 }
@@ -80,7 +82,24 @@ impl EpState {
             ticks: false,
             closed: false,
             overdue: false,
+            pressing: false,
             rare_due: 0,
+        }
+    }
+
+    /// Lets go of every registration that is still pointed at, none of which is alive.
+    pub fn empty(&mut self) {
+        for item in self.ready.drain(..) {
+            item.at(&self.held).ready.set(false);
+            item.unpin();
+        }
+        for item in self.uneasy.drain(..) {
+            item.at(&self.held).uneasy.set(false);
+            item.unpin();
+        }
+        self.inner.drain(..).for_each(Epitem::unpin);
+        if self.poller.is_none() {
+            self.set.sweep(&self.held);
         }
     }
 
@@ -91,6 +110,10 @@ impl EpState {
         self.observed = false;
         self.readable = false;
         self.overdue = false;
+        self.ticks = false;
+        self.pressing = false;
+        self.rare_due = 0;
+        self.habit = Habit::new();
         self.rounds = 0;
     }
 

@@ -12,7 +12,7 @@ use nix::errno::Errno;
 
 use crate::control;
 use crate::descriptors;
-use crate::edge;
+use crate::edge::{FAILED, Facts};
 use crate::epitem::{Epitem, Home, NO_SHARD};
 use crate::epstate::EpState;
 use crate::file::File;
@@ -178,6 +178,7 @@ impl Eventpoll {
                     item.unpin();
                 }
             }
+            self.lock().empty();
             self.file.set(None);
             self.look_at_all.store(false, Relaxed);
             self.stirred.store(false, Relaxed);
@@ -229,7 +230,7 @@ impl Eventpoll {
 
     /// Leaves word that a registration is to be looked at, and wakes the poller if it would sleep through it. Takes no lock;
     /// in a signal handler it does not even touch the queue, which the interrupted code may be halfway through.
-    pub fn notice(&'static self, item: &'static Epitem, in_handler: bool, urgent: bool) {
+    pub fn notice(&'static self, item: &'static Epitem, in_handler: bool, facts: Facts) {
         if in_handler {
             self.look_at_all.store(true, SeqCst);
         } else if item.enter_inbox() {
@@ -241,18 +242,20 @@ impl Eventpoll {
             }
         }
         match self.blocked.get_in_order() {
-            Some(sleeper) if urgent => sleeper.kick(),
-            None if self.exposed.load(Relaxed) => self.stir(),
+            // Asked only now that word is left: what it polls may have changed since.
+            Some(sleeper) if item.is_deaf_to(facts) => sleeper.kick(),
+            None if self.exposed.load(Relaxed) => self.stir(in_handler),
             _ => {}
         }
     }
 
     /// Nobody waits here, but somebody may poll the descriptor, or an outer instance wait on it: makes them look.
-    fn stir(&'static self) {
+    fn stir(&'static self, in_handler: bool) {
         if !self.stirred.swap(true, SeqCst) {
             let _ = sys::write(self.signal.load(Relaxed), b"!");
             if let Some(file) = self.file.get() {
-                file.tell(edge::FAILED, file.begin_call());
+                let at = file.begin_call();
+                if in_handler { file.tell(FAILED, at) } else { file.tell_inside(FAILED, at) }
             }
         }
     }
@@ -290,7 +293,7 @@ impl Eventpoll {
     /// Brings a registration that changed into force: at once, or by the poller if it sleeps on the set now.
     pub fn apply(&'static self, st: &mut EpState, item: &'static Epitem) {
         if let Some(poller) = st.poller {
-            self.notice(item, false, false);
+            self.notice(item, false, 0);
             poller.kick();
         } else {
             st.refresh(item);
@@ -321,6 +324,8 @@ impl Eventpoll {
         let waits = {
             let mut st = self.lock();
             st.closed = true;
+            // The record of the description is another's from here on.
+            self.file.set(None);
             !st.waiters.is_empty()
         };
         if !waits {
@@ -366,7 +371,8 @@ impl Eventpoll {
         if self.pins.load(Relaxed) == 0 {
             return;
         }
-        let mut st = self.lock();
+        let mut guard = self.lock();
+        let st = &mut *guard;
         let abandoned = st.waiters.len();
         st.waiters.clear();
         st.poller = None;
@@ -383,10 +389,16 @@ impl Eventpoll {
         }
         self.look_at_all.store(true, SeqCst);
         st.readable = false;
-        let st = &mut *st;
         self.absorb(st);
-        nested::renew_pipe(self);
-        nested::attend(self, st);
+        if st.closed {
+            // Its descriptor went while threads waited that did not come along.
+            drop(guard);
+            control::clear(self);
+        } else {
+            nested::renew_pipe(self);
+            nested::attend(self, st);
+            drop(guard);
+        }
         for _ in 0..abandoned {
             self.unpin();
         }

@@ -38,6 +38,6 @@ impl Claim {
 /// The registration gives its claim up, if it has it; the others poll the description again.
 pub fn release(file: &'static File, item: &'static Epitem) {
     if file.claim().0.replace(Some(item), None) {
-        file.tell(FAILED, file.begin_call());
+        file.tell_inside(FAILED, file.begin_call());
     }
 }

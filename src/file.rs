@@ -204,13 +204,21 @@ impl File {
     /// Hands facts, of a call that began at `at`, to every registration. Never waits: if the graph is locked, by another
     /// thread or by this one when a signal handler is the caller, whoever holds it delivers.
     pub fn tell(&'static self, facts: Facts, at: u32) {
-        self.undelivered_at.store(at, SeqCst);
-        self.undelivered.fetch_or(facts, SeqCst);
-        self.deliver();
+        self.tell_from(facts, at, lock::interrupted());
     }
 
-    fn deliver(&'static self) {
-        let in_handler = lock::interrupted();
+    /// The same, from inside the library, where locks may be held that have nothing to do with an inbox.
+    pub fn tell_inside(&'static self, facts: Facts, at: u32) {
+        self.tell_from(facts, at, false);
+    }
+
+    fn tell_from(&'static self, facts: Facts, at: u32, in_handler: bool) {
+        raise(&self.undelivered_at, at);
+        self.undelivered.fetch_or(facts, SeqCst);
+        self.deliver(in_handler);
+    }
+
+    fn deliver(&'static self, in_handler: bool) {
         while self.undelivered.load(SeqCst) != 0 {
             let Some(graph) = self.graph.try_lock() else { return };
             let facts = self.undelivered.swap(0, SeqCst);
@@ -221,6 +229,15 @@ impl File {
                 item.tell(facts, self.undelivered_at.load(SeqCst), in_handler);
             }
         }
+    }
+
+    /// Delivers what could not be delivered while a fork had the locks.
+    pub fn deliver_all() {
+        FILES.for_each(|file| {
+            if file.undelivered.load(SeqCst) != 0 {
+                file.deliver(false);
+            }
+        });
     }
 
     /// Every lock of every description, for fork.
@@ -311,7 +328,12 @@ impl Drop for FileGuard {
     fn drop(&mut self) {
         self.guard = None;
         if self.file.undelivered.load(SeqCst) != 0 {
-            self.file.deliver();
+            self.file.deliver(false);
         }
     }
+}
+
+/// Raises a clock reading to a later one. A call that began long ago must not take back what a younger one told.
+pub fn raise(clock: &AtomicU32, at: u32) {
+    let _ = clock.fetch_update(SeqCst, SeqCst, |now| (at.wrapping_sub(now).cast_signed() > 0).then_some(at));
 }

@@ -61,6 +61,7 @@ pub fn collect(st: &mut EpState) -> Vanished {
 /// something to report and no address to report it to (W1).
 pub fn deliver(st: &mut EpState, buffer: Buffer) -> Result<usize, Errno> {
     let mut turns = st.ready.len();
+    st.pressing = false;
     let mut reported = 0;
     let mut looked = 0;
     while turns > 0 && reported < buffer.max {
@@ -112,7 +113,9 @@ fn look_again(st: &mut EpState, window: usize) -> usize {
         state.level.set(polled);
         let Some(file) = item.file() else { continue };
         let watched = state.watched(file);
-        if polled != 0 && state.is_edge() && state.edge.get().quiet() & watched != 0 {
+        // What is not in the poll set was put here by a look of `sample`.
+        let found = polled != 0 || state.slot.get() == 0;
+        if found && state.is_edge() && state.edge.get().quiet() & watched != 0 {
             again[n] = pollfd { fd: item.via(), events: watched.cast_signed(), revents: 0 };
             owners[n] = Some(item);
             n += 1;
@@ -248,6 +251,7 @@ pub fn sample(st: &mut EpState) -> Option<u64> {
         let state = item.at(&st.held);
         stats::SAMPLES.count();
         let count = sample::arrivals(file, item.via());
+        let mut news = false;
         for memory in [&state.edge, &state.announced] {
             let mut edge = memory.get();
             match count {
@@ -256,9 +260,16 @@ pub fn sample(st: &mut EpState) -> Option<u64> {
                 None => {}
             }
             if edge.wants_look() {
-                edge.looked(sys::level(item.via(), state.watched(file)));
+                let level = sys::level(item.via(), state.watched(file)) & !NVAL;
+                edge.looked(level);
+                // Out of the poll set as it is, nobody else would find it.
+                news |= state.is_edge() && edge.asked(level).is_none() && edge.fresh(level) != 0;
             }
             memory.set(edge);
+        }
+        if news {
+            st.pressing = true;
+            st.note_ready(item);
         }
         departures(file, item);
         st.refresh(item);
@@ -286,7 +297,7 @@ fn departures(file: &'static crate::file::File, item: &Epitem) {
         && let Some(outgoing) = sample::outgoing(file.kind(), item.via())
         && outgoing < file.note_outgoing(outgoing)
     {
-        file.tell(DEPARTED, file.clock());
+        file.tell_inside(DEPARTED, file.clock());
     }
 }
 

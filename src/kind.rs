@@ -113,7 +113,7 @@ impl Kind {
 
     /// Whether a hang-up is the end: nothing can become ready after it on this description, unless it is connected anew.
     pub const fn hangup_is_final(self) -> bool {
-        matches!(self, Kind::Pipe | Kind::Tcp | Kind::UnixStream | Kind::UnixSeqpacket | Kind::Tty | Kind::Pidfd)
+        matches!(self, Kind::Pipe | Kind::Tcp | Kind::UnixStream | Kind::UnixSeqpacket | Kind::Pidfd)
     }
 
     /// The kind behind its number.

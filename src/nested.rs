@@ -11,9 +11,10 @@ use crate::edge::GAVE;
 use crate::epitem::{Epitem, Home};
 use crate::epstate::EpState;
 use crate::eventpoll::Eventpoll;
+use crate::events::NVAL;
 use crate::file::File;
 use crate::harvest;
-use crate::lock::{Guard, Lock};
+use crate::lock::{self, Guard, Lock};
 use crate::poller::watch;
 use crate::process;
 use crate::sample;
@@ -83,13 +84,15 @@ pub fn is_ready(ep: &'static Eventpoll) -> bool {
 }
 
 /// Looks at an instance. The lock of an outer instance may be held. While a fork waits for that one the inner lock may not come,
-/// and a level that its pipe showed high is taken for true.
+/// nor in a signal handler that interrupted whoever holds it; then a level that its pipe showed high is taken for true.
 pub fn look(ep: &'static Eventpoll) -> Seen {
+    let mut patience = 100_000_u32;
     let mut st = loop {
         if let Some(st) = ep.try_lock() {
             break st;
         }
-        if process::is_forking() {
+        patience -= u32::from(lock::interrupted());
+        if process::is_forking() || patience == 0 {
             return Seen { ready: true, uneasy: true };
         }
         std::hint::spin_loop();
@@ -136,7 +139,7 @@ pub fn announce(ep: &'static Eventpoll, st: &mut EpState) {
     if news {
         set_readable(ep, st, true);
         if let Some(file) = ep.file() {
-            file.tell(GAVE, file.begin_call());
+            file.tell_inside(GAVE, file.begin_call());
         }
     }
 }
@@ -147,7 +150,8 @@ fn park_the_rest(st: &mut EpState) {
         let mut batch: [Option<&'static Epitem>; 64] = [None; 64];
         let idle = st.set.silent_for(0).filter(|item| {
             let state = item.at(&st.held);
-            !state.ready.get() && !state.uneasy.get() && state.home.get() == Home::Hot
+            let vanished = st.set.revents(item, &st.held) & NVAL != 0;
+            !state.ready.get() && !state.uneasy.get() && !vanished && state.home.get() == Home::Hot
         });
         for (place, item) in batch.iter_mut().zip(idle) {
             *place = Some(item);
@@ -160,13 +164,20 @@ fn park_the_rest(st: &mut EpState) {
 
 /// Makes the descriptor readable, or not.
 fn set_readable(ep: &'static Eventpoll, st: &mut EpState, readable: bool) {
-    if st.readable == readable {
-        return;
+    if !readable {
+        return calm(ep, st);
     }
-    st.readable = readable;
-    if readable {
+    if !st.readable {
+        st.readable = true;
         let _ = sys::write(ep.signal().load(Relaxed), b"!");
-    } else {
+    }
+}
+
+/// Nothing is ready: takes whatever is in the pipe out of it.
+pub fn calm(ep: &'static Eventpoll, st: &mut EpState) {
+    let stirred = ep.was_stirred();
+    if stirred || st.readable {
+        st.readable = false;
         let _ = sys::read(ep.number(), &mut [0; 16]);
     }
 }

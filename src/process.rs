@@ -20,6 +20,8 @@ use crate::sys;
 use crate::waitq::Sleeper;
 
 static STARTED: AtomicBool = AtomicBool::new(false);
+/// Somebody is at it: a second thread goes on with what there is, which is enough.
+static STARTING: AtomicBool = AtomicBool::new(false);
 /// The process that the graph belongs to. A vfork child shares our memory but is another process (D5).
 static OWNER: AtomicI32 = AtomicI32::new(0);
 /// A fork is taking the locks.
@@ -46,7 +48,7 @@ fn warm_up() {
 
 /// Makes the library ready, once.
 pub fn start() {
-    if STARTED.load(Acquire) {
+    if STARTED.load(Acquire) || STARTING.swap(true, SeqCst) {
         return;
     }
     OWNER.store(sys::getpid(), Relaxed);
@@ -120,7 +122,9 @@ pub fn inherited_twins(fd: c_int) -> impl Iterator<Item = c_int> {
 fn is_twin(fd: c_int, other: c_int) -> bool {
     sys::same_description(fd, other).unwrap_or_else(|| match (sys::fstat(fd), sys::fstat(other)) {
         // The kernel will not say: the same file, inherited together, is taken for the same description.
-        (Ok(a), Ok(b)) => (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino) && a.st_mode & libc::S_IFMT != 0,
+        (Ok(a), Ok(b)) => {
+            (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino) && !matches!(a.st_mode & libc::S_IFMT, 0 | libc::S_IFIFO)
+        }
         _ => false,
     })
 }
@@ -171,6 +175,8 @@ unsafe fn unlock_all() {
         FORKING.store(false, SeqCst);
         nested::unlock_links_after_fork();
     }
+    // What witnesses saw while the fork had the locks.
+    File::deliver_all();
 }
 
 extern "C" fn after_fork_in_child() {

@@ -16,9 +16,18 @@ pub const KERNEL_SIGSET_BYTES: usize = 8;
 /// A signal mask as the kernel takes it.
 pub type SigMask = u64;
 
-/// Every signal but the two that libc keeps for itself: a cancelled thread, and a change of user ids in all threads, wait for
-/// theirs to be handled.
-pub const ALL_SIGNALS: SigMask = !(1 << (32 - 1) | 1 << (33 - 1));
+/// Every signal but those that a thread raises by what it does, such as a fault on the program's own buffer, and the two that
+/// libc keeps for itself: a cancelled thread, and a change of user ids in all threads, wait for theirs to be handled.
+pub const ALL_SIGNALS: SigMask = {
+    let kept = [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP, libc::SIGSYS, 32, 33];
+    let mut mask = SigMask::MAX;
+    let mut index = 0;
+    while index < kept.len() {
+        mask &= !(1 << (kept[index] - 1));
+        index += 1;
+    }
+    mask
+};
 
 fn errno(e: syscalls::Errno) -> Errno {
     Errno::from_raw(e.into_raw())

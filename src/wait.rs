@@ -133,10 +133,13 @@ fn rounds(
         // A look comes first, so that a busy program never pays for that.
         let careful = process::has_threads() || st.parked > 0 || longest_tick.is_some() || st.observed;
         let looks_first = first && (careful || st.habit.looks_first());
-        let sleeps = may_sleep && !looks_first;
+        let sleeps = may_sleep && !looks_first && !st.pressing;
         first = false;
         let mut slept = Ok(0);
         if sleeps {
+            if st.observed {
+                nested::calm(ep, st);
+            }
             let unsure = (st.overdue || (careful && me.wake_fd() < 0)).then_some(LONGEST_TICK_NS);
             let pause = [longest_tick, unsure].into_iter().flatten().min().map(|longest| tick.min(longest));
             let limit = [remaining(deadline), pause].into_iter().flatten().min();

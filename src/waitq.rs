@@ -126,7 +126,10 @@ impl Sleeper {
         if wake >= 0 {
             return Ok(wake);
         }
-        descriptors::adopt_internal(sys::eventfd()?, &self.wake)
+        let wake = descriptors::adopt_internal(sys::eventfd()?, &self.wake)?;
+        // Kicks that came while there was none are lost; the next one must not think itself the second.
+        self.kicked.store(false, SeqCst);
+        Ok(wake)
     }
 
     /// The wake-up descriptor.
@@ -148,7 +151,9 @@ impl Sleeper {
     pub fn kick(&self) {
         if !self.kicked.swap(true, SeqCst) {
             stats::KICKS.count();
-            let _ = sys::write(self.wake.load(Relaxed), &1u64.to_ne_bytes());
+            if sys::write(self.wake.load(Relaxed), &1u64.to_ne_bytes()).is_err() {
+                self.kicked.store(false, SeqCst);
+            }
         }
     }
 

@@ -61,7 +61,10 @@ pub fn park(st: &mut EpState, items: impl Iterator<Item = &'static Epitem>) -> u
     let mut parked = 0;
     let mut kick: Option<&'static Shard> = None;
     for item in items {
-        let Some((number, shard)) = shard_with_room() else { break };
+        // One that another watcher may still have in its set goes there again, or a close would not know of both.
+        let before = item.at(&st.held).shard.get();
+        let place = if before == NO_SHARD { shard_with_room() } else { Some((before, &POOL[before as usize])) };
+        let Some((number, shard)) = place else { break };
         if kick.is_some_and(|before| !std::ptr::eq(before, shard)) {
             wake(kick.take());
         }

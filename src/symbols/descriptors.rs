@@ -6,17 +6,27 @@ use nix::errno::Errno;
 use super::{export, libc_answer};
 use crate::descriptors;
 use crate::fdtable;
+use crate::lock;
 use crate::next;
 use crate::process;
 use crate::sys;
 
+/// A number is about to be closed. False if the program has no such descriptor: it is one of ours.
 #[inline]
-unsafe fn close_any(fd: c_int) -> c_int {
+pub(super) fn about_to_close(fd: c_int) -> bool {
     if fdtable::get(fd).is_some() && !process::is_borrowed() {
         if descriptors::is_internal(fd) {
-            return libc_answer(Err(Errno::EBADF));
+            return false;
         }
         descriptors::forget_from_anywhere(fd);
+    }
+    true
+}
+
+#[inline]
+unsafe fn close_any(fd: c_int) -> c_int {
+    if !about_to_close(fd) {
+        return libc_answer(Err(Errno::EBADF));
     }
     // SAFETY: as for libc's close.
     unsafe { next::close(fd) }
@@ -25,8 +35,10 @@ unsafe fn close_any(fd: c_int) -> c_int {
 /// Before a number is replaced: an internal descriptor moves away, a watched one is forgotten. Only if the call can succeed.
 fn make_room(old: c_int, new: c_int) {
     if fdtable::get(new).is_some() && sys::is_open(old) && !descriptors::is_internal(old) {
-        descriptors::make_way(new);
-        descriptors::forget(new);
+        if !lock::interrupted() {
+            descriptors::make_way(new);
+        }
+        descriptors::forget_from_anywhere(new);
     }
 }
 

@@ -7,10 +7,13 @@ use crate::descriptors;
 use crate::fdtable;
 use crate::next;
 use crate::process;
+use crate::sys;
 
 unsafe fn forget_stream(stream: *mut FILE) {
-    // SAFETY: the caller passes an open stream.
+    let errno = sys::last_errno();
+    // SAFETY: the caller passes an open stream. One without a descriptor answers -1 and EBADF.
     let fd = unsafe { libc::fileno(stream) };
+    sys::set_errno(errno);
     forget(fd);
 }
 

@@ -6,16 +6,27 @@ use nix::errno::Errno;
 use super::{descriptors, epoll, export, polls, transfers};
 use crate::options;
 use crate::sys;
+use crate::witness;
 
 export! {
     /// Any system call by number. Variadic in C; on the supported architectures the arguments that are there arrive where
     /// these do. The calls that the interest graph must know of go to their hooks. `io_uring_setup` answers ENOSYS unless
     /// `EPOLYFILL_IO_URING=1`, because epoll control inside a ring would pass us by.
     fn syscall(number: c_long, a: usize, b: usize, c: usize, d: usize, e: usize, f: usize) -> c_long {
+        // What the graph must see of a transfer or a close is seen here, and the call itself goes to the kernel: another
+        // preloaded library may have come here from its own `write`.
         // SAFETY: as for libc's syscall: the arguments are what the call demands.
+        let raw = || unsafe { sys::any(number, [a, b, c, d, e, f]) };
+        // SAFETY: as above.
         unsafe {
             match number {
-                libc::SYS_close => descriptors::close(a as c_int).into(),
+                libc::SYS_close => {
+                    if !descriptors::about_to_close(a as c_int) {
+                        sys::set_errno(Errno::EBADF);
+                        return -1;
+                    }
+                    raw() as c_long
+                }
                 libc::SYS_dup => descriptors::dup(a as c_int).into(),
                 #[cfg(target_arch = "x86_64")]
                 libc::SYS_dup2 => descriptors::dup2(a as c_int, b as c_int).into(),
@@ -39,25 +50,26 @@ export! {
                     let limit = d as *const timespec;
                     epoll::epoll_pwait2(a as c_int, b as *mut epoll_event, c as c_int, limit, e as *const sigset_t).into()
                 }
-                libc::SYS_read => transfers::read(a as c_int, b as *mut _, c) as c_long,
-                libc::SYS_write => transfers::write(a as c_int, b as *const _, c) as c_long,
-                libc::SYS_readv => transfers::readv(a as c_int, b as *const _, c as c_int) as c_long,
-                libc::SYS_writev => transfers::writev(a as c_int, b as *const _, c as c_int) as c_long,
-                libc::SYS_recvfrom => {
-                    transfers::recvfrom(a as c_int, b as *mut _, c, d as c_int, e as *mut _, f as *mut _) as c_long
+                libc::SYS_read => witness::reading(a as c_int, true, || c, raw) as c_long,
+                libc::SYS_recvfrom => witness::reading(a as c_int, transfers::takes(d as c_int), || c, raw) as c_long,
+                libc::SYS_readv => witness::reading(a as c_int, true, || transfers::total(b as *const _, c), raw) as c_long,
+                libc::SYS_recvmsg => {
+                    let takes = transfers::takes(c as c_int);
+                    witness::reading(a as c_int, takes, || transfers::message_total(b as *const _), raw) as c_long
                 }
-                libc::SYS_sendto => transfers::sendto(a as c_int, b as *const _, c, d as c_int, e as *const _, f as u32) as c_long,
-                libc::SYS_recvmsg => transfers::recvmsg(a as c_int, b as *mut _, c as c_int) as c_long,
-                libc::SYS_sendmsg => transfers::sendmsg(a as c_int, b as *const _, c as c_int) as c_long,
-                libc::SYS_accept => transfers::accept(a as c_int, b as *mut _, c as *mut _).into(),
-                libc::SYS_accept4 => transfers::accept4(a as c_int, b as *mut _, c as *mut _, d as c_int).into(),
+                libc::SYS_write | libc::SYS_sendto => witness::writing(a as c_int, || c, raw) as c_long,
+                libc::SYS_writev => witness::writing(a as c_int, || transfers::total(b as *const _, c), raw) as c_long,
+                libc::SYS_sendmsg => {
+                    witness::writing(a as c_int, || transfers::message_total(b as *const _), raw) as c_long
+                }
+                libc::SYS_accept | libc::SYS_accept4 => witness::accepting(a as c_int, || raw() as c_int).into(),
                 #[cfg(target_arch = "x86_64")]
                 libc::SYS_poll => polls::poll(a as *mut _, b as libc::nfds_t, c as c_int).into(),
                 libc::SYS_io_uring_setup if !options::IO_URING.is_on() => {
                     sys::set_errno(Errno::ENOSYS);
                     -1
                 }
-                _ => sys::any(number, [a, b, c, d, e, f]) as c_long,
+                _ => raw() as c_long,
             }
         }
     }

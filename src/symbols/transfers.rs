@@ -9,7 +9,7 @@ use super::export;
 use crate::next;
 use crate::witness;
 
-unsafe fn total(iov: *const iovec, n: usize) -> usize {
+pub(super) unsafe fn total(iov: *const iovec, n: usize) -> usize {
     if iov.is_null() || n > libc::UIO_MAXIOV as usize {
         return 0;
     }
@@ -18,7 +18,7 @@ unsafe fn total(iov: *const iovec, n: usize) -> usize {
 }
 
 /// What a message has room for, or holds. Only looked at after a call that took the same message.
-unsafe fn message_total(message: *const msghdr) -> usize {
+pub(super) unsafe fn message_total(message: *const msghdr) -> usize {
     // SAFETY: the caller answers for the message.
     unsafe { message.as_ref().map_or(0, |message| total(message.msg_iov, message.msg_iovlen)) }
 }
@@ -29,7 +29,8 @@ unsafe fn messages_total(messages: *const mmsghdr, n: u64) -> u64 {
     unsafe { std::slice::from_raw_parts(messages, n as usize) }.iter().map(|message| u64::from(message.msg_len)).sum()
 }
 
-fn takes(flags: c_int) -> bool {
+/// Whether a receiving call takes what it shows.
+pub(super) fn takes(flags: c_int) -> bool {
     flags & (libc::MSG_PEEK | libc::MSG_OOB | libc::MSG_ERRQUEUE) == 0
 }
 
