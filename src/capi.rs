@@ -11,7 +11,7 @@ const VERSION: &CStr = match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_V
 ///
 /// The string is static. To learn at build time which version the header is of, use `EPOLYFILL_VERSION`. That the dynamic
 /// linker finds this symbol in a process is the sign that epolyfill serves it.
-#[cfg_attr(not(test), unsafe(no_mangle))]
+#[unsafe(no_mangle)]
 pub extern "C" fn epolyfill_version() -> *const c_char {
     VERSION.as_ptr()
 }

@@ -38,6 +38,8 @@ const UNSEEN: u64 = u64::MAX;
 
 /// The first delay before an unexplained level is reported again, in nanoseconds; it doubles each time.
 const DOUBT_NS: u64 = 1_000_000;
+/// After so many doublings, about a second, the delay stays.
+const LAST_DOUBT: u8 = 10;
 
 /// The memory of one edge-triggered registration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -204,7 +206,7 @@ impl Edge {
         if self.quiet & READABLE != 0 && now >= self.due {
             self.quiet &= !READABLE;
             self.seen = UNSEEN;
-            self.due = now + (DOUBT_NS << self.doubts.min(20));
+            self.due = now + (DOUBT_NS << self.doubts.min(LAST_DOUBT));
             self.doubts = self.doubts.saturating_add(1);
         }
     }

@@ -3,8 +3,10 @@
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
+use crate::eventpoll;
 use crate::log::Line;
 use crate::options;
+use crate::sys;
 
 /// One counter. Counts only while counters are wanted, so that busy threads do not share a cache line for nothing.
 #[derive(Debug)]
@@ -75,14 +77,15 @@ counters! {
 
 /// Prints the table, if it is wanted.
 pub fn print() {
-    if !options::COUNTERS.is_on() {
+    // A script starts many programs, and most have no instance to speak of.
+    if !options::COUNTERS.is_on() || !eventpoll::any_yet() {
         return;
     }
     for counter in ALL {
         let mut line = Line::<80>::new();
-        line.text("epolyfill: ")
+        line.text("epolyfill[").number(sys::getpid().into()).text("]: ")
             .text(counter.name)
-            .column(36)
+            .column(44)
             .number(counter.value.load(Relaxed).cast_signed())
             .text("\n");
         line.to_stderr();

@@ -167,10 +167,10 @@ ended() {
 median() { printf '%s\n' "$@" | sort -g | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
 
 # compare WHAT COMMAND: runs `COMMAND kernel` and `COMMAND way`, each of which prints one rate, in three pairs, and prints the
-# ratio of the medians. In pairs, because the machine's own speed wanders more than the two differ. The bound catches a
-# collapse; it is no benchmark (those are in benches/).
+# median of the pairs' ratios. In pairs, because the machine's own speed wanders more than the two differ. The bound catches a
+# collapse; it is no benchmark.
 compare() {
-    local what=$1 command=$2 kernel=() way=() i ratio
+    local what=$1 command=$2 kernel=() way=() ratios=() i ratio
     for i in 1 2 3; do
         if ((i % 2)); then
             kernel+=("$($command kernel)")
@@ -179,8 +179,9 @@ compare() {
             way+=("$($command way)")
             kernel+=("$($command kernel)")
         fi
+        ratios+=("$(awk -v w="${way[-1]}" -v k="${kernel[-1]}" 'BEGIN { printf "%.2f", (k > 0) ? w / k : 0 }')")
     done
-    ratio=$(awk -v w="$(median "${way[@]}")" -v k="$(median "${kernel[@]}")" 'BEGIN { printf "%.2f", (k > 0) ? w / k : 0 }')
+    ratio=$(median "${ratios[@]}")
     say "$what: $(median "${way[@]}")/s, $(median "${kernel[@]}")/s on the kernel, ratio $ratio"
     awk -v r="$ratio" 'BEGIN { exit !(r >= 0.5) }' || fail "$what: ratio $ratio is below 0.5 (${way[*]} against ${kernel[*]})"
 }

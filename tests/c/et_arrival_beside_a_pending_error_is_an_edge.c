@@ -1,0 +1,43 @@
+/* A UDP socket with an error that nobody takes still reports each datagram (E1, E3, T5). */
+#include "harness.h"
+
+#include <linux/errqueue.h>
+#include <linux/net_tstamp.h>
+#include <netinet/in.h>
+
+static int udp(struct sockaddr_in *address)
+{
+    socklen_t size = sizeof *address;
+    int fd = OK(socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0));
+    *address = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    OK(bind(fd, (struct sockaddr *)address, size));
+    OK(getsockname(fd, (struct sockaddr *)address, &size));
+    return fd;
+}
+
+void test(void)
+{
+    struct sockaddr_in here, there;
+    int fd = udp(&here), peer = udp(&there), ep = new_epoll();
+
+    /* The time at which a datagram was sent comes back in the queue of errors. */
+    int flags = SOF_TIMESTAMPING_TX_SOFTWARE | SOF_TIMESTAMPING_SOFTWARE | SOF_TIMESTAMPING_OPT_TSONLY;
+    OK(setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPING, &flags, sizeof flags));
+    ADD(ep, fd, EPOLLIN | EPOLLET, 1);
+    CHECK_EQ(sendto(fd, "x", 1, 0, (struct sockaddr *)&there, sizeof there), 1);
+    EXPECT_ONE(ep, 1, EPOLLERR);
+    for (int i = 0; i < 6; i++) {
+        struct waiter waiter;
+        if (i % 2)
+            start_waiter(&waiter, ep);
+        CHECK_EQ(sendto(peer, "y", 1, 0, (struct sockaddr *)&here, sizeof here), 1);
+        if (i % 2) {
+            CHECK_EQ(join_waiter(&waiter), 1);
+            CHECK_EQ(waiter.at[0].events, EPOLLIN | EPOLLERR);
+        } else {
+            EXPECT_ONE(ep, 1, EPOLLIN | EPOLLERR);
+        }
+        CHECK_EQ(read_all(fd), 1);
+        EXPECT_NONE_NOW(ep);
+    }
+}

@@ -1,0 +1,76 @@
+/* Two adds to an eventfd that is never read wake a thread twice, while an older write of another thread is held up in a signal handler
+ * and returns afterwards (E1, E6). */
+#include "harness.h"
+
+#define ROUNDS 300
+static int bell, ep;
+static atomic_int published, seen, held, released, quiet;
+
+static void on_signal(int signal)
+{
+    (void)signal;
+    int error = errno, round = atomic_load(&held) + 1;
+    atomic_store(&held, round);
+    while (atomic_load(&released) < round)
+        ;
+    errno = error;
+}
+
+static void *waits(void *arg)
+{
+    (void)arg;
+    while (atomic_load(&seen) < 2 * ROUNDS) {
+        EXPECT_ONE(ep, 1, EPOLLIN);
+        atomic_store(&seen, atomic_load(&published));
+    }
+    return NULL;
+}
+
+/* Adds until it is held up, then no more until the round is over. */
+static void *adds(void *arg)
+{
+    (void)arg;
+    for (int round = 1; round <= ROUNDS; round++) {
+        while (atomic_load(&held) < round)
+            add_one(bell);
+        UNTIL(atomic_load(&quiet) >= round);
+    }
+    return NULL;
+}
+
+static void publish(void)
+{
+    atomic_fetch_add(&published, 1);
+    add_one(bell);
+}
+
+static void expect_seen(void)
+{
+    for (int64_t start = now_ns(); atomic_load(&seen) < atomic_load(&published); sched_yield())
+        CHECK(now_ns() - start < 2000000000);
+}
+
+void test(void)
+{
+    struct thread waiter, adder;
+    signal(SIGUSR1, on_signal);
+    bell = OK(eventfd(0, EFD_NONBLOCK));
+    ep = new_epoll();
+    ADD(ep, bell, EPOLLIN | EPOLLET, 1);
+    start_thread(&waiter, waits, NULL);
+    start_thread(&adder, adds, NULL);
+    for (int round = 1; round <= ROUNDS; round++) {
+        int64_t start = now_ns();
+        PT(pthread_kill(adder.id, SIGUSR1));
+        for (; atomic_load(&held) < round; sched_yield())
+            CHECK(now_ns() - start < BOUND_MS * 1000000ll);
+        publish();
+        expect_seen();
+        publish();
+        atomic_store(&released, round);
+        expect_seen();
+        atomic_store(&quiet, round);
+    }
+    join_thread(&adder);
+    join_thread(&waiter);
+}
