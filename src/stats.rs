@@ -83,7 +83,9 @@ pub fn print() {
     }
     for counter in ALL {
         let mut line = Line::<80>::new();
-        line.text("epolyfill[").number(sys::getpid().into()).text("]: ")
+        line.text("epolyfill[")
+            .number(sys::getpid().into())
+            .text("]: ")
             .text(counter.name)
             .column(44)
             .number(counter.value.load(Relaxed).cast_signed())

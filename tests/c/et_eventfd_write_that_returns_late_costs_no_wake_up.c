@@ -12,7 +12,7 @@ static void on_signal(int signal)
     int error = errno, round = atomic_load(&held) + 1;
     atomic_store(&held, round);
     while (atomic_load(&released) < round)
-        ;
+        sched_yield();
     errno = error;
 }
 
