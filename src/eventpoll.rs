@@ -233,12 +233,16 @@ impl Eventpoll {
     pub fn notice(&'static self, item: &'static Epitem, in_handler: bool, facts: Facts) {
         if in_handler {
             self.look_at_all.store(true, SeqCst);
-        } else if item.enter_inbox() {
-            item.pin();
-            if self.inbox.get().is_none_or(|inbox| inbox.push(item).is_err()) {
-                item.leave_inbox();
-                item.unpin();
-                self.look_at_all.store(true, SeqCst);
+        } else {
+            let first = item.enter_inbox();
+            // Whoever entered it may be held up before the push; a sleeper must not depend on when that comes.
+            if first || self.blocked.get_in_order().is_some() {
+                item.pin();
+                if self.inbox.get().is_none_or(|inbox| inbox.push(item).is_err()) {
+                    item.leave_inbox();
+                    item.unpin();
+                    self.look_at_all.store(true, SeqCst);
+                }
             }
         }
         match self.blocked.get_in_order() {

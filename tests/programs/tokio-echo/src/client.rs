@@ -76,9 +76,7 @@ async fn held(udp: &str, expected: usize) -> Outcome {
         }
         sleep(Duration::from_millis(25)).await;
     }
-    Err(format!(
-        "the server holds {last} connections, not {expected}"
-    ))
+    Err(format!("the server holds {last} connections, not {expected}"))
 }
 
 async fn tcp(tcp: &str, udp: &str) -> Outcome {
@@ -126,8 +124,7 @@ async fn tcp(tcp: &str, udp: &str) -> Outcome {
                         bounded("last write", writer.write_all(&last)).await?;
                         bounded("half close", writer.shutdown()).await
                     };
-                    let (sent, got) =
-                        tokio::join!(sent, bounded("the rest", reader.read_to_end(&mut rest)));
+                    let (sent, got) = tokio::join!(sent, bounded("the rest", reader.read_to_end(&mut rest)));
                     sent?;
                     got?;
                     if rest != last {
@@ -228,10 +225,7 @@ async fn children() -> Outcome {
                 drop(to);
                 sent
             };
-            let (sent, got) = tokio::join!(
-                sent,
-                bounded("read from a child", from.read_to_end(&mut back))
-            );
+            let (sent, got) = tokio::join!(sent, bounded("read from a child", from.read_to_end(&mut back)));
             sent?;
             got?;
             let status = bounded("the end of a child", child.wait()).await?;
@@ -245,10 +239,7 @@ async fn children() -> Outcome {
 }
 
 pub async fn run(tcp_port: &str, udp_port: &str, path: &str) -> Outcome {
-    let (tcp_address, udp_address) = (
-        format!("127.0.0.1:{tcp_port}"),
-        format!("127.0.0.1:{udp_port}"),
-    );
+    let (tcp_address, udp_address) = (format!("127.0.0.1:{tcp_port}"), format!("127.0.0.1:{udp_port}"));
     let start = Instant::now();
     // The count of connections is looked at in the first, so it is alone; the others go together, for the mixture.
     tcp(&tcp_address, &udp_address).await?;

@@ -18,10 +18,7 @@ pub const BOUND: Duration = Duration::from_secs(20);
 pub type Outcome<T = ()> = Result<T, String>;
 
 /// Waits for `step`, but not for ever, and says what failed.
-pub async fn bounded<T, E: std::fmt::Display>(
-    what: &str,
-    step: impl Future<Output = Result<T, E>>,
-) -> Outcome<T> {
+pub async fn bounded<T, E: std::fmt::Display>(what: &str, step: impl Future<Output = Result<T, E>>) -> Outcome<T> {
     match tokio::time::timeout(BOUND, step).await {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => Err(format!("{what}: {error}")),
@@ -59,11 +56,8 @@ impl Noise {
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(4)
-        .enable_all()
-        .build()
-        .expect("a runtime");
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build().expect("a runtime");
     let outcome = match words[..] {
         ["server", socket] => runtime.block_on(server::run(socket)),
         ["client", tcp, udp, socket] => runtime.block_on(client::run(tcp, udp, socket)),

@@ -55,9 +55,7 @@ pub async fn run(path: &str) -> Outcome {
     let wrong = |what: &'static str| move |error: std::io::Error| format!("{what}: {error}");
     let mut end = signal(SignalKind::terminate()).map_err(wrong("SIGTERM"))?;
     let socket = TcpSocket::new_v4().map_err(wrong("socket"))?;
-    socket
-        .bind(([127, 0, 0, 1], 0).into())
-        .map_err(wrong("bind"))?;
+    socket.bind(([127, 0, 0, 1], 0).into()).map_err(wrong("bind"))?;
     let tcp = socket.listen(4096).map_err(wrong("listen"))?;
     let udp = UdpSocket::bind("127.0.0.1:0").await.map_err(wrong("udp"))?;
     let unix = UnixListener::bind(path).map_err(wrong("unix"))?;
