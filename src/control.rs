@@ -9,7 +9,7 @@ use crate::epitem::{Epitem, Home, NO_SHARD};
 use crate::eventpoll::{self, Eventpoll};
 use crate::events::{EDGE, EXCLUSIVE, EXCLUSIVE_COMPANY};
 use crate::exclusive;
-use crate::file::{File, Graph};
+use crate::file::{File, Graph, Identity};
 use crate::kind;
 use crate::nested;
 use crate::poller::watch;
@@ -33,7 +33,7 @@ pub fn control(epfd: c_int, op: c_int, fd: c_int, interest: Option<Interest>) ->
         return Err(Errno::EBADF);
     }
     let watchable = target(fd, op)?;
-    watchable?;
+    let identity = watchable?;
     let ep = found?;
     if descriptors::known(fd).and_then(File::eventpoll).is_some_and(|target| std::ptr::eq(target, *ep)) {
         return Err(Errno::EINVAL);
@@ -43,23 +43,21 @@ pub fn control(epfd: c_int, op: c_int, fd: c_int, interest: Option<Interest>) ->
         return Err(Errno::EINVAL);
     }
     match (op, interest) {
-        (libc::EPOLL_CTL_ADD, Some(interest)) => add(*ep, fd, interest),
+        (libc::EPOLL_CTL_ADD, Some(interest)) => add(*ep, fd, identity, interest),
         (libc::EPOLL_CTL_MOD, Some(interest)) => modify(*ep, fd, interest),
         (libc::EPOLL_CTL_DEL, _) => delete(*ep, fd),
         _ => Err(Errno::EINVAL),
     }
 }
 
-/// Whether the target is open (the outer result), and whether it can be polled (the inner one). A number we know is trusted
-/// except when it is to be added: then it may have been closed and used again behind our back.
-fn target(fd: c_int, op: c_int) -> Result<Result<(), Errno>, Errno> {
-    if let Some(file) = descriptors::known(fd)
-        && (op != libc::EPOLL_CTL_ADD || file.eventpoll().is_some())
-    {
-        let watched = !file.graph().is_unwatched();
-        if watched || file.eventpoll().is_some() {
-            return Ok(Ok(()));
-        }
+/// Whether the target is open (the outer result), and whether it can be polled (the inner one); with its identity, if it had
+/// to be asked. A number we know is trusted except when it is to be added: then it may have been closed and used again behind
+/// our back.
+fn target(fd: c_int, op: c_int) -> Result<Result<Option<Identity>, Errno>, Errno> {
+    let trusted =
+        |file: &'static File| file.eventpoll().is_some() || (op != libc::EPOLL_CTL_ADD && !file.graph().is_unwatched());
+    if descriptors::known(fd).is_some_and(trusted) {
+        return Ok(Ok(None));
     }
     if descriptors::is_internal(fd) {
         return Err(Errno::EBADF);
@@ -68,11 +66,11 @@ fn target(fd: c_int, op: c_int) -> Result<Result<(), Errno>, Errno> {
     descriptors::verify(fd, &stat);
     match kind::may_be_watched(fd, &stat) {
         Err(Errno::EBADF) => Err(Errno::EBADF),
-        answer => Ok(answer),
+        answer => Ok(answer.map(|()| Some((stat.st_dev, stat.st_ino)))),
     }
 }
 
-fn add(ep: &'static Eventpoll, fd: c_int, interest: Interest) -> Result<(), Errno> {
+fn add(ep: &'static Eventpoll, fd: c_int, identity: Option<Identity>, interest: Interest) -> Result<(), Errno> {
     let exclusive = interest.events & EXCLUSIVE != 0;
     let inner = descriptors::known(fd).and_then(File::eventpoll);
     if exclusive && (inner.is_some() || interest.events & !EXCLUSIVE_COMPANY != 0) {
@@ -94,9 +92,7 @@ fn add(ep: &'static Eventpoll, fd: c_int, interest: Interest) -> Result<(), Errn
             break (file, graph);
         }
     };
-    if graph.identity.is_none() {
-        graph.identity = sys::fstat(fd).ok().map(|stat| (stat.st_dev, stat.st_ino));
-    }
+    graph.identity = graph.identity.or(identity);
     if graph.find(ep, fd).is_some() {
         return Err(Errno::EEXIST);
     }

@@ -44,6 +44,9 @@ pub struct File {
     graph: Lock<Graph>,
 }
 
+/// Device and inode.
+pub type Identity = (u64, u64);
+
 /// The part of the interest graph around one description.
 #[derive(Debug)]
 pub struct Graph {
@@ -52,7 +55,7 @@ pub struct Graph {
     /// The registrations, linked through `Epitem::next`.
     items: Option<&'static Epitem>,
     /// Device and inode, once known: tells when a number was closed and used again behind our back.
-    pub identity: Option<(u64, u64)>,
+    pub identity: Option<Identity>,
     /// Who may still sit in `poll` on this description although its registration is gone (D4).
     pub lingering: Vec<Lingering>,
 }

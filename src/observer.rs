@@ -55,10 +55,7 @@ pub unsafe fn poll(set: *mut pollfd, n: nfds_t, timeout: Option<u64>, mask: *con
         let left = deadline.map(|deadline| deadline.saturating_sub(sys::now()));
         let pause = uneasy.then_some(tick);
         tick = (tick * 2).min(wait::LONGEST_TICK_NS);
-        let limit = [left, pause].into_iter().flatten().min().map(|ns| timespec {
-            tv_sec: (ns / 1_000_000_000).cast_signed(),
-            tv_nsec: (ns % 1_000_000_000).cast_signed(),
-        });
+        let limit = [left, pause].into_iter().flatten().min().map(sys::timespec_of);
         let limit = limit.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
         // SAFETY: as for ppoll.
         let mut found = unsafe { next::ppoll(set, n, limit, mask) };

@@ -322,6 +322,11 @@ pub fn futex_wake(word: &std::sync::atomic::AtomicU32, count: i32) {
         unsafe { syscall!(Sysno::futex, word.as_ptr(), libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG, count, 0, 0, 0) };
 }
 
+/// A span of nanoseconds as the kernel takes it.
+pub fn timespec_of(ns: u64) -> timespec {
+    timespec { tv_sec: (ns / 1_000_000_000).cast_signed(), tv_nsec: (ns % 1_000_000_000).cast_signed() }
+}
+
 /// Nanoseconds of the monotonic clock.
 pub fn now() -> u64 {
     let mut time = timespec { tv_sec: 0, tv_nsec: 0 };

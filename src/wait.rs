@@ -3,7 +3,7 @@
 //! Nothing that must be dropped is alive while a thread sleeps here: a cancelled thread unwinds out of `ppoll` through these
 //! frames, and what it held in the instance is put right when it exits (`Sleeper::retire_own`).
 
-use libc::{epoll_event, pollfd, timespec};
+use libc::{epoll_event, pollfd};
 use nix::errno::Errno;
 
 use crate::eventpoll::{self, Eventpoll};
@@ -135,8 +135,7 @@ fn rounds(
         let looks_first = first && (careful || st.habit.looks_first());
         let sleeps = may_sleep && !looks_first && !st.pressing;
         first = false;
-        let mut slept = Ok(0);
-        if sleeps {
+        let slept = if sleeps {
             if st.observed {
                 nested::calm(ep, st);
             }
@@ -157,15 +156,16 @@ fn rounds(
             if careful {
                 nap.prepare();
             }
-            slept = nap.sleep(entries, n, limit);
+            let slept = nap.sleep(entries, n, limit);
             me.leave_poll();
             guard = ep.lock();
             guard.poller = None;
             ep.set_blocked(None);
             tick = (tick * 2).min(LONGEST_RARE_TICK_NS);
+            slept
         } else {
-            slept = Ok(sys::look(st.set.poll_with(me.wake_fd()))).and(slept);
-        }
+            Ok(sys::look(st.set.poll_with(me.wake_fd())))
+        };
         let st = &mut *guard;
         stats::POLLS.count();
         stats::SCANNED.add(st.set.len() as u64);
@@ -264,10 +264,7 @@ impl Nap {
 
     /// One `ppoll`. EINTR when a signal handler ran. The array must stay where it is meanwhile.
     fn sleep(&self, entries: *mut pollfd, n: usize, limit: Option<u64>) -> Result<usize, Errno> {
-        let limit = limit.map(|ns| timespec {
-            tv_sec: (ns / 1_000_000_000).cast_signed(),
-            tv_nsec: (ns % 1_000_000_000).cast_signed(),
-        });
+        let limit = limit.map(sys::timespec_of);
         let limit = limit.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
         let mask = self.mask.or(self.outside).map(|mask| {
             // SAFETY: all zeroes is a valid, empty set, of which the first eight bytes are the kernel's.
