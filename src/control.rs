@@ -1,16 +1,21 @@
 //! What epoll_ctl(2) does: the checks in the kernel's order (T1), adding, changing and deleting registrations.
 
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+
 use libc::c_int;
 use nix::errno::Errno;
 
 use crate::descriptors;
 use crate::edge::Edge;
 use crate::epitem::{Epitem, Home, NO_SHARD};
+use crate::epstate::EpState;
 use crate::eventpoll::{self, Eventpoll};
-use crate::events::{EDGE, EXCLUSIVE, EXCLUSIVE_COMPANY};
+use crate::events::{EDGE, EXCLUSIVE, EXCLUSIVE_COMPANY, NVAL, levels};
 use crate::exclusive;
-use crate::file::{File, Graph, Identity};
+use crate::file::{File, FileGuard, Identity};
 use crate::kind;
+use crate::lock;
 use crate::nested;
 use crate::poller::watch;
 use crate::stats;
@@ -25,9 +30,33 @@ pub struct Interest {
     pub data: u64,
 }
 
-/// epoll_ctl(2). `interest` is what `event` pointed to, `None` for EPOLL_CTL_DEL (T2).
+/// How many registrations there are (T9).
+static REGISTRATIONS: AtomicU64 = AtomicU64::new(0);
+/// How many there may be.
+static LIMIT: AtomicU64 = AtomicU64::new(u64::MAX);
+
+/// Reads how many registrations the system grants a user; any number where it does not say. With the first instance, when a program
+/// has not locked itself in yet.
+pub fn read_limit() {
+    let mut buffer = [0; 32];
+    let text = sys::read_file(b"/proc/sys/fs/epoll/max_user_watches\0", &mut buffer).ok();
+    if let Some(limit) = text.and_then(|text| std::str::from_utf8(text.trim_ascii()).ok()?.parse().ok()) {
+        LIMIT.store(limit, Relaxed);
+    }
+}
+
+/// ENOSPC when there are as many registrations as there may be.
+fn room_for_one_more() -> Result<(), Errno> {
+    if REGISTRATIONS.load(Relaxed) < LIMIT.load(Relaxed) { Ok(()) } else { Err(Errno::ENOSPC) }
+}
+
+/// epoll_ctl(2). `interest` is what `event` pointed to, `None` for EPOLL_CTL_DEL (T2). ENOMEM in a signal handler that interrupted
+/// this library, which would wait for itself.
 pub fn control(epfd: c_int, op: c_int, fd: c_int, interest: Option<Interest>) -> Result<(), Errno> {
     stats::CONTROLS.count();
+    if lock::interrupted() {
+        return Err(Errno::ENOMEM);
+    }
     let found = eventpoll::find(epfd);
     if matches!(found, Err(Errno::EBADF)) {
         return Err(Errno::EBADF);
@@ -35,7 +64,7 @@ pub fn control(epfd: c_int, op: c_int, fd: c_int, interest: Option<Interest>) ->
     let watchable = target(fd, op)?;
     let identity = watchable?;
     let ep = found?;
-    if descriptors::known(fd).and_then(File::eventpoll).is_some_and(|target| std::ptr::eq(target, *ep)) {
+    if descriptors::known(fd).and_then(File::eventpoll).is_some_and(|inner| std::ptr::eq(inner, *ep)) {
         return Err(Errno::EINVAL);
     }
     let exclusive = interest.is_some_and(|interest| interest.events & EXCLUSIVE != 0);
@@ -50,24 +79,28 @@ pub fn control(epfd: c_int, op: c_int, fd: c_int, interest: Option<Interest>) ->
     }
 }
 
-/// Whether the target is open (the outer result), and whether it can be polled (the inner one); with its identity, if it had
-/// to be asked. A number we know is trusted except when it is to be added: then it may have been closed and used again behind
-/// our back.
+/// Whether the target is open (the outer result), and whether it can be polled (the inner one). A number we know is trusted, most
+/// of the time, except when it is to be added: then it may have been closed and used again behind our back.
 fn target(fd: c_int, op: c_int) -> Result<Result<Option<Identity>, Errno>, Errno> {
-    let trusted =
-        |file: &'static File| file.eventpoll().is_some() || (op != libc::EPOLL_CTL_ADD && !file.graph().is_unwatched());
+    let trusted = |file: &'static File| {
+        let is_used = file.eventpoll().is_some() || (op != libc::EPOLL_CTL_ADD && !file.graph().is_unwatched());
+        is_used && file.is_likely_named_by(fd, true)
+    };
     if descriptors::known(fd).is_some_and(trusted) {
         return Ok(Ok(None));
     }
     if descriptors::is_internal(fd) {
         return Err(Errno::EBADF);
     }
-    let stat = sys::fstat(fd)?;
-    descriptors::verify(fd, &stat);
-    match kind::may_be_watched(fd, &stat) {
-        Err(Errno::EBADF) => Err(Errno::EBADF),
-        answer => Ok(answer.map(|()| Some((stat.st_dev, stat.st_ino)))),
+    if !sys::is_usable(fd) {
+        return Err(Errno::EBADF);
     }
+    let stat = sys::fstat(fd)?;
+    if eventpoll::adopt(fd, &stat).is_some() {
+        return Ok(Ok(None));
+    }
+    descriptors::verify(fd, &stat);
+    Ok(kind::may_be_watched(fd, &stat).map(|()| Some((stat.st_dev, stat.st_ino))))
 }
 
 fn add(ep: &'static Eventpoll, fd: c_int, identity: Option<Identity>, interest: Interest) -> Result<(), Errno> {
@@ -79,8 +112,17 @@ fn add(ep: &'static Eventpoll, fd: c_int, identity: Option<Identity>, interest: 
     let _links = match inner {
         Some(inner) => {
             let links = nested::check(ep, inner)?;
+            if is_registered(ep, fd) {
+                return Err(Errno::EEXIST);
+            }
+            room_for_one_more()?;
+            nested::check_paths_below(ep, inner)?;
             nested::observe(inner);
             Some(links)
+        }
+        None if ep.is_exposed() && !is_registered(ep, fd) => {
+            room_for_one_more()?;
+            nested::check_paths(ep, descriptors::file_of(fd)?)?
         }
         None => None,
     };
@@ -93,9 +135,13 @@ fn add(ep: &'static Eventpoll, fd: c_int, identity: Option<Identity>, interest: 
         }
     };
     graph.identity = graph.identity.or(identity);
+    if let Some(identity) = graph.identity {
+        file.mark(identity);
+    }
     if graph.find(ep, fd).is_some() {
         return Err(Errno::EEXIST);
     }
+    room_for_one_more()?;
     if interest.events & EDGE != 0 {
         file.identify(fd);
     }
@@ -115,17 +161,23 @@ fn add(ep: &'static Eventpoll, fd: c_int, identity: Option<Identity>, interest: 
     let st = &mut *st;
     let state = item.at(&st.held);
     state.events.set(interest.events);
+    item.set_rivalry(crate::events::levels(interest.events));
     state.data.set(interest.data);
-    state.edge.set(Edge::FRESH);
-    state.announced.set(Edge::FRESH);
+    let edge = Edge::anew(file.is_shut(libc::SHUT_WR));
+    state.edge.set(edge);
+    state.announced.set(edge.for_outer());
     state.tracked.set(false);
     state.alive.set(true);
     state.reported_at.set(file.clock());
+    state.announced_at.set(file.clock());
     state.spent.set(false);
     state.home.set(Home::Hot);
     state.shard.set(NO_SHARD);
     state.slot.set(0);
     state.index.set(st.interest.len() as u32);
+    state
+        .newcomer
+        .set(exclusive && file.claim().is_of_another(item) && sys::level(fd, levels(interest.events)) & !NVAL != 0);
     state.ready.set(false);
     state.uneasy.set(false);
     st.interest.push(item);
@@ -134,8 +186,13 @@ fn add(ep: &'static Eventpoll, fd: c_int, identity: Option<Identity>, interest: 
         st.inner.push(item);
     }
     graph.link(item);
-    ep.apply(st, item);
+    REGISTRATIONS.fetch_add(1, Relaxed);
+    begin(ep, st, item, file, false);
     Ok(())
+}
+
+fn is_registered(ep: &'static Eventpoll, fd: c_int) -> bool {
+    descriptors::known(fd).is_some_and(|file| file.graph().find(ep, fd).is_some())
 }
 
 /// MOD: the new mask and data hold from here on, what is pending is reported again (T6), a spent one-shot is armed (W5).
@@ -152,16 +209,39 @@ fn modify(ep: &'static Eventpoll, fd: c_int, interest: Interest) -> Result<(), E
     if state.events.get() & EXCLUSIVE != 0 {
         return Err(Errno::EINVAL);
     }
+    // What woke it until now did so under the old mask.
+    let news = st.observed && !state.spent.get() && nested::is_news(st, item, file);
+    let state = item.at(&st.held);
+    let was_ready = state.ready.get();
     state.events.set(interest.events);
     state.data.set(interest.data);
-    state.edge.set(Edge::FRESH);
-    state.announced.set(Edge::FRESH);
+    let edge = Edge::anew(file.is_shut(libc::SHUT_WR));
+    state.edge.set(edge);
     state.spent.set(false);
     item.take_facts();
     state.reported_at.set(file.clock());
     watch::take_back(st, item);
-    ep.apply(st, item);
+    st.news |= news;
+    begin(ep, st, item, file, was_ready || news);
     Ok(())
+}
+
+/// A registration begins, or begins anew: what it finds is reported, here and to outer instances (T6).
+fn begin(ep: &'static Eventpoll, st: &mut EpState, item: &'static Epitem, file: &'static File, was_ready: bool) {
+    if let Some(inner) = file.eventpoll().filter(|_| item.at(&st.held).is_dull(file))
+        && nested::is_ready(inner)
+    {
+        st.note_ready(item);
+    }
+    if st.observed {
+        // Those who tell of it have to know before the look.
+        st.track(item, file);
+        st.news |= nested::begin(st, item, file, was_ready);
+        if std::mem::take(&mut st.news) {
+            nested::tell_outer(ep, st);
+        }
+    }
+    ep.apply(st, item);
 }
 
 fn delete(ep: &'static Eventpoll, fd: c_int) -> Result<(), Errno> {
@@ -174,7 +254,7 @@ fn delete(ep: &'static Eventpoll, fd: c_int) -> Result<(), Errno> {
 
 /// Ends a registration. Once this returns no event of it is reported (T10, D1). Threads that may still be in poll on the
 /// description are left in `graph.lingering`.
-pub fn detach(file: &'static File, graph: &mut Graph, item: &'static Epitem) {
+pub fn detach(file: &'static File, graph: &mut FileGuard, item: &'static Epitem) {
     let Some(ep) = item.eventpoll() else { return };
     let mut guard = ep.lock();
     let st = &mut *guard;
@@ -182,10 +262,14 @@ pub fn detach(file: &'static File, graph: &mut Graph, item: &'static Epitem) {
     if state.tracked.replace(false) {
         file.count_edges(false);
     }
+    let is_told = st.observed && state.alive.get() && !state.spent.get();
+    if is_told && nested::is_news(st, item, file) {
+        nested::tell_outer(ep, st);
+    }
+    let state = item.at(&st.held);
     state.alive.set(false);
     watch::take_back(st, item);
-    graph.lingering.retain(|stay| stay.lasts());
-    graph.lingering.extend(watch::lingering(item.at(&st.held).shard.get()));
+    graph.lingering.note(watch::lingering(item.at(&st.held).shard.get()));
     let state = item.at(&st.held);
     let index = state.index.get() as usize;
     st.interest.swap_remove(index);
@@ -193,11 +277,12 @@ pub fn detach(file: &'static File, graph: &mut Graph, item: &'static Epitem) {
         moved.at(&st.held).index.set(index as u32);
     }
     graph.unlink(item);
+    REGISTRATIONS.fetch_sub(1, Relaxed);
     let was_exclusive = item.at(&st.held).is_exclusive();
     match st.poller {
         Some(poller) if item.at(&st.held).slot.get() != 0 => {
-            graph.lingering.extend(poller.lingering());
-            ep.notice(item, false, 0);
+            graph.lingering.note(poller.lingering());
+            ep.notice(item, 0);
         }
         Some(_) => {}
         None => {

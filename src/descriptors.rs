@@ -2,8 +2,6 @@
 //! internal descriptors, which the program can neither see nor close.
 
 use std::cell::Cell;
-use std::sync::atomic::AtomicI32;
-use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 
 use libc::{c_int, stat};
 use nix::errno::Errno;
@@ -11,13 +9,15 @@ use nix::errno::Errno;
 use crate::control;
 use crate::eventpoll::Eventpoll;
 use crate::fdtable;
-use crate::file::{File, Graph};
+use crate::file::{File, FileGuard, Graph};
 use crate::lock;
 use crate::poller::watch;
 use crate::pool::Pooled;
 use crate::process;
+use crate::sync::atomic::AtomicI32;
+use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
 use crate::sys;
-use crate::waitq::Sleeper;
+use crate::waitq::{Sleeper, Stays};
 
 /// Stands in the table for every internal descriptor.
 static INTERNAL: File = File::BLANK;
@@ -50,6 +50,9 @@ pub fn adopt_internal(fd: c_int, owner: &AtomicI32) -> Result<c_int, Errno> {
         }
         Err(_) => fd,
     };
+    if is_internal(number) {
+        dispossess(number);
+    }
     if !fdtable::set(number, Some(&INTERNAL)) {
         let _ = sys::close(number);
         return Err(Errno::EMFILE);
@@ -58,12 +61,39 @@ pub fn adopt_internal(fd: c_int, owner: &AtomicI32) -> Result<c_int, Errno> {
     Ok(number)
 }
 
+/// The number of an internal descriptor that was closed unseen. Unlike -1 it says that its owner may be asleep on it.
+pub const LOST: c_int = -2;
+
+/// A number that was to be an internal descriptor's is free: it was closed by a call that was not seen. Its owner must not take the
+/// next one under this number for its own.
+#[cold]
+fn dispossess(number: c_int) {
+    for_each_owner(|owner| {
+        let _ = owner.compare_exchange(number, LOST, SeqCst, Relaxed);
+    });
+}
+
+/// Wherever the number of an internal descriptor is kept.
+fn for_each_owner(visit: impl Fn(&AtomicI32)) {
+    Sleeper::for_each(|sleeper| visit(sleeper.wake_owner()));
+    watch::sleepers().for_each(|sleeper| visit(sleeper.wake_owner()));
+    Eventpoll::for_each(|ep| visit(ep.signal()));
+}
+
 /// Closes the internal descriptor of `owner`, if it has one.
 pub fn disown_internal(owner: &AtomicI32) {
     let fd = owner.swap(-1, SeqCst);
     if fd >= 0 && is_internal(fd) {
         fdtable::set(fd, None);
         let _ = sys::close(fd);
+    }
+}
+
+/// The internal descriptor of `owner` was closed by somebody else.
+pub fn give_up_internal(owner: &AtomicI32) {
+    let fd = owner.swap(-1, SeqCst);
+    if is_internal(fd) {
+        fdtable::set(fd, None);
     }
 }
 
@@ -81,15 +111,21 @@ pub fn make_way(fd: c_int) {
             owner.store(number, SeqCst);
         }
     };
-    Sleeper::for_each(|sleeper| move_over(sleeper.wake_owner()));
-    crate::poller::watch::sleepers().for_each(|sleeper| move_over(sleeper.wake_owner()));
-    Eventpoll::for_each(|ep| move_over(ep.signal()));
+    for_each_owner(move_over);
     fdtable::set(fd, None);
 }
 
 /// Enters a number for a description. ENOSPC beyond the table.
 pub fn enter(file: &'static File, fd: c_int) -> Result<(), Errno> {
+    enter_if(file, fd, |_| true)
+}
+
+/// The same, if the description is what it is taken for. EBADF otherwise.
+pub fn enter_if(file: &'static File, fd: c_int, is_right: impl FnOnce(&Graph) -> bool) -> Result<(), Errno> {
     let mut graph = file.graph();
+    if !is_right(&graph) {
+        return Err(Errno::EBADF);
+    }
     graph.numbers.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
     if !fdtable::set(fd, Some(file)) {
         return Err(Errno::ENOSPC);
@@ -124,7 +160,7 @@ pub fn verify(fd: c_int, stat: &stat) {
     let stale = {
         let mut graph = file.graph();
         match graph.identity {
-            Some(before) => before != identity,
+            Some(before) => before != identity || !(graph.is_unwatched() || file.is_of_kind(fd, stat)),
             None => {
                 graph.identity = Some(identity);
                 false
@@ -136,16 +172,29 @@ pub fn verify(fd: c_int, stat: &stat) {
     }
 }
 
-/// A number was found closed although nobody told us. By now it may be open again, as another description, and known as such.
+/// Whether a number that was an instance's still is. One that was closed behind our back, and is something else now, is forgotten.
+#[cold]
+pub fn is_instance(fd: c_int) -> bool {
+    if lock::interrupted() {
+        return true;
+    }
+    if let Ok(stat) = sys::fstat(fd) {
+        verify(fd, &stat);
+    }
+    known(fd).is_some_and(|file| file.eventpoll().is_some())
+}
+
+/// A number was found closed, or another's, although nobody told us. By now it may be open again, as another description, and known
+/// as such; or the record may be another description's, even under the same number. So all of it is decided under the lock.
 pub fn vanished(file: &'static File, fd: c_int) {
+    let mut graph = file.graph();
     if known(fd).is_some_and(|now| std::ptr::eq(now, file)) {
-        if !sys::is_open(fd) {
-            forget(fd);
+        if !sys::is_open(fd) || !file.is_named_by(fd) {
+            forget_number_of(file, graph, fd);
         }
         return;
     }
     // The number names something else, so these registrations can be polled by it no more.
-    let mut graph = file.graph();
     while let Some(item) = graph.items().find(|item| item.via() == fd) {
         control::detach(file, &mut graph, item);
     }
@@ -154,51 +203,64 @@ pub fn vanished(file: &'static File, fd: c_int) {
 /// A number is about to be closed. If it was the last of its description, the registrations go (D1), and every thread that is
 /// in poll on it has left when this returns, so that the close is one for the peer, too (D4).
 pub fn forget(fd: c_int) {
-    let Some(file) = known(fd) else { return };
-    let lingering = {
-        let mut graph = file.graph();
-        if !graph.numbers.contains(&fd) {
-            return;
-        }
-        fdtable::set(fd, None);
-        graph.numbers.retain(|number| *number != fd);
-        drop_strangers(&mut graph);
-        if let Some(other) = graph.numbers.first().copied() {
-            poll_by(&graph, fd, other);
-            if let Some(ep) = file.eventpoll() {
-                ep.set_number(other);
-            }
-            return;
-        }
-        while let Some(item) = graph.items().next() {
-            control::detach(file, &mut graph, item);
-        }
-        graph.identity = None;
-        std::mem::take(&mut graph.lingering)
-    };
-    for stay in &lingering {
-        stay.evict();
+    if let Some(file) = known(fd) {
+        forget_number_of(file, file.graph(), fd);
     }
+}
+
+fn forget_number_of(file: &'static File, mut graph: FileGuard, fd: c_int) {
+    if !graph.numbers.contains(&fd) {
+        return;
+    }
+    forget_entry(file, fd);
+    graph.numbers.retain(|number| *number != fd);
+    drop_strangers(file, &mut graph);
+    if let Some(other) = graph.numbers.first().copied() {
+        poll_by(&graph, fd, other);
+        if let Some(ep) = file.eventpoll() {
+            ep.set_number(other);
+        }
+        return;
+    }
+    while let Some(item) = graph.items().next() {
+        control::detach(file, &mut graph, item);
+    }
+    graph.identity = None;
+    let lingering = std::mem::replace(&mut graph.lingering, Stays::NONE);
+    drop(graph);
+    lingering.evict();
     if let Some(ep) = file.eventpoll() {
+        if ep.has_other_numbers(fd) {
+            let _graph = file.graph();
+            ep.become_orphan();
+            return;
+        }
         ep.close();
     }
     file.retire();
 }
 
+/// The number names the description no more; it may name another by now.
+fn forget_entry(file: &'static File, fd: c_int) {
+    if known(fd).is_some_and(|now| std::ptr::eq(now, file)) {
+        fdtable::set(fd, None);
+    }
+}
+
 /// Numbers that were closed, or closed and used again, behind our back do not keep a description alive.
-fn drop_strangers(graph: &mut Graph) {
+fn drop_strangers(file: &'static File, graph: &mut Graph) {
     let Some(identity) = graph.identity else { return };
     graph.numbers.retain(|number| {
         let same = sys::fstat(*number).is_ok_and(|stat| (stat.st_dev, stat.st_ino) == identity);
         if !same {
-            fdtable::set(*number, None);
+            forget_entry(file, *number);
         }
         same
     });
 }
 
 /// The registrations that were polled by a number that goes are polled by another of the same description (D2).
-fn poll_by(graph: &Graph, gone: c_int, other: c_int) {
+fn poll_by(graph: &FileGuard, gone: c_int, other: c_int) {
     for item in graph.items().filter(|item| item.via() == gone) {
         item.set_via(other);
         if let Some(ep) = item.eventpoll() {
@@ -206,6 +268,19 @@ fn poll_by(graph: &Graph, gone: c_int, other: c_int) {
             watch::take_back(&mut st, item);
             ep.apply(&mut st, item);
         }
+    }
+}
+
+/// Makes sure that a duplicate of `old` can be entered, before there is one: ENOMEM otherwise.
+pub fn expect_duplicate(old: c_int) -> Result<(), Errno> {
+    if is_internal(old) || lock::interrupted() || (known(old).is_none() && !sys::is_open(old)) {
+        return Ok(());
+    }
+    match file_of(old) {
+        Ok(file) => file.graph().numbers.try_reserve(1).map_err(|_| Errno::ENOMEM),
+        Err(Errno::ENOMEM) => Err(Errno::ENOMEM),
+        // A number that cannot be watched needs no room.
+        Err(_) => Ok(()),
     }
 }
 
@@ -217,7 +292,7 @@ pub fn duplicated(old: c_int, new: c_int) {
     // Whatever is known of `new` was closed behind our back: the number was free.
     forget(new);
     if let Ok(file) = file_of(old) {
-        // Without memory the twin stays unknown, and the registration ends with the old number.
+        // There is room (see `expect_duplicate`); only a number beyond the table stays unknown.
         let _ = enter(file, new);
     }
 }
@@ -228,49 +303,47 @@ pub fn forget_range(first: u32, last: u32) -> impl Iterator<Item = u32> {
         if std::ptr::eq(file, &INTERNAL) {
             return Some(fd.unsigned_abs());
         }
-        forget(fd);
+        forget_from_anywhere(fd);
         None
     })
 }
 
-/// How many closes a signal handler may leave behind while it interrupts this library.
+/// How many closes a signal handler may leave behind while it interrupts this library. Of those beyond it the registrations end when
+/// their numbers are polled next.
 const INTERRUPTED: usize = 16;
+
+/// A number and what it named.
+type Closed = Option<(c_int, &'static File)>;
 
 thread_local! {
     /// Numbers that a signal handler closed while the thread was inside the library, so that its locks could not be taken.
-    static CLOSED_IN_HANDLER: [Cell<c_int>; INTERRUPTED] = const { [const { Cell::new(-1) }; INTERRUPTED] };
+    static CLOSED_IN_HANDLER: [Cell<Closed>; INTERRUPTED] = const { [const { Cell::new(None) }; INTERRUPTED] };
     static ANY_CLOSED_IN_HANDLER: Cell<bool> = const { Cell::new(false) };
 }
 
-/// The close hook's question: forgets the number now, or when the interrupted code has let go of its locks.
+/// The close hook's question: forgets the number now; or, when the interrupted code has let go of its locks, what it named. The
+/// number itself is free at once, for another thread may be given it before that.
 pub fn forget_from_anywhere(fd: c_int) {
     if !lock::interrupted() {
         return forget(fd);
     }
-    CLOSED_IN_HANDLER.with(|numbers| {
-        if let Some(free) = numbers.iter().find(|number| number.get() < 0) {
-            free.set(fd);
+    let Some(file) = known(fd) else { return };
+    fdtable::set(fd, None);
+    CLOSED_IN_HANDLER.with(|closed| {
+        if let Some(free) = closed.iter().find(|place| place.get().is_none()) {
+            free.set(Some((fd, file)));
             ANY_CLOSED_IN_HANDLER.set(true);
         }
     });
-}
-
-/// Whether what is open under the number is what we know of it: another thread may have opened and registered it meanwhile.
-fn still_known(fd: c_int) -> bool {
-    let (Some(file), Ok(stat)) = (known(fd), sys::fstat(fd)) else { return false };
-    file.graph().identity == Some((stat.st_dev, stat.st_ino))
 }
 
 /// Called when the thread let go of its last lock.
 pub fn settle_interrupted_closes() {
     if ANY_CLOSED_IN_HANDLER.get() {
         ANY_CLOSED_IN_HANDLER.set(false);
-        CLOSED_IN_HANDLER.with(|numbers| {
-            for number in numbers {
-                let fd = number.replace(-1);
-                if fd >= 0 && !still_known(fd) {
-                    forget(fd);
-                }
+        CLOSED_IN_HANDLER.with(|closed| {
+            for (fd, file) in closed.iter().filter_map(Cell::take) {
+                forget_number_of(file, file.graph(), fd);
             }
         });
     }

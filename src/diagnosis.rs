@@ -1,4 +1,5 @@
-//! Asks the kernel's socket diagnosis (sock_diag(7)) how many connections wait on a unix listener; nothing else tells.
+//! Asks the kernel's socket diagnosis (sock_diag(7)) about unix sockets: how many connections wait on a listener, and who the
+//! peer is. Nothing else tells.
 
 use libc::c_int;
 
@@ -6,8 +7,11 @@ use crate::sys;
 
 const NETLINK_SOCK_DIAG: c_int = 4;
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
+const UDIAG_SHOW_PEER: u32 = 0x4;
 const UDIAG_SHOW_RQLEN: u32 = 0x10;
+const UNIX_DIAG_PEER: u16 = 2;
 const UNIX_DIAG_RQLEN: u16 = 4;
+const UNIX_DIAG_SHUTDOWN: u16 = 6;
 /// `struct nlmsghdr` and `struct unix_diag_msg`, both sixteen bytes; attributes follow.
 const ATTRIBUTES_AT: usize = 32;
 
@@ -30,6 +34,21 @@ struct Request {
 
 /// The connections that wait to be accepted; `None` where the kernel has no such diagnosis, or refuses it.
 pub fn waiting_connections(fd: c_int) -> Option<u32> {
+    ask(fd, UDIAG_SHOW_RQLEN, |answer| attribute(answer, UNIX_DIAG_RQLEN))?
+}
+
+/// The inode of a unix socket's peer, 0 if it has none or its peer is closed; `None` as above.
+pub fn peer(fd: c_int) -> Option<u32> {
+    ask(fd, UDIAG_SHOW_PEER, |answer| attribute(answer, UNIX_DIAG_PEER).unwrap_or(0))
+}
+
+/// Which sides of a unix socket are shut: bit 0 for receiving, bit 1 for sending; `None` as above.
+pub fn shut_sides(fd: c_int) -> Option<u8> {
+    ask(fd, 0, |answer| attribute(answer, UNIX_DIAG_SHUTDOWN).map(|sides| sides as u8))?
+}
+
+/// Asks about one socket, and lets `find` read the answer.
+fn ask<T>(fd: c_int, show: u32, find: impl FnOnce(&[u8]) -> T) -> Option<T> {
     let inode = u32::try_from(sys::fstat(fd).ok()?.st_ino).ok()?;
     let request = Request {
         length: size_of::<Request>() as u32,
@@ -42,26 +61,27 @@ pub fn waiting_connections(fd: c_int) -> Option<u32> {
         pad: 0,
         states: u32::MAX,
         inode,
-        show: UDIAG_SHOW_RQLEN,
+        show,
         cookie: [u32::MAX; 2],
     };
     let mut answer = [0; 256];
     let netlink = sys::netlink(NETLINK_SOCK_DIAG).ok()?;
     let n = sys::write(netlink, request.as_bytes()).and_then(|_| sys::read(netlink, &mut answer));
     let _ = sys::close(netlink);
-    queue_length(&answer[..n.ok()?])
+    let answer = &answer[..n.ok()?];
+    (half(answer, 4)? == SOCK_DIAG_BY_FAMILY).then(|| find(answer))
 }
 
-/// The first number of the RQLEN attribute of an answer.
-fn queue_length(answer: &[u8]) -> Option<u32> {
-    let half = |bytes: &[u8], at: usize| Some(u16::from_ne_bytes(bytes.get(at..at + 2)?.try_into().ok()?));
-    if half(answer, 4)? != SOCK_DIAG_BY_FAMILY {
-        return None;
-    }
+fn half(bytes: &[u8], at: usize) -> Option<u16> {
+    Some(u16::from_ne_bytes(bytes.get(at..at + 2)?.try_into().ok()?))
+}
+
+/// The first number of an attribute of an answer.
+fn attribute(answer: &[u8], wanted: u16) -> Option<u32> {
     let mut rest = answer.get(ATTRIBUTES_AT..)?;
     loop {
         let length = usize::from(half(rest, 0)?);
-        if half(rest, 2)? == UNIX_DIAG_RQLEN {
+        if half(rest, 2)? == wanted {
             return Some(u32::from_ne_bytes(rest.get(4..8)?.try_into().ok()?));
         }
         rest = rest.get(length.max(4).next_multiple_of(4)..)?;
@@ -98,9 +118,19 @@ mod tests {
     }
 
     #[test]
+    fn a_peer_is_there_until_it_is_closed() {
+        let (one, other) = UnixStream::pair().expect("socketpair");
+        let inode = |socket: &UnixStream| sys::fstat(socket.as_raw_fd()).map(|stat| stat.st_ino as u32).ok();
+        let seen = peer(one.as_raw_fd());
+        assert!(seen.is_none() || seen == inode(&other), "{seen:?}");
+        drop(other);
+        assert!(matches!(peer(one.as_raw_fd()), None | Some(0)));
+    }
+
+    #[test]
     fn nonsense_is_no_answer() {
-        assert_eq!(queue_length(&[]), None);
-        assert_eq!(queue_length(&[0xff; 20]), None);
-        assert_eq!(queue_length(&[0; 64]), None);
+        for answer in [&[][..], &[0xff; 20], &[0; 64]] {
+            assert_eq!(attribute(answer, UNIX_DIAG_RQLEN), None);
+        }
     }
 }

@@ -5,8 +5,9 @@
 //! that grew. So an edge-triggered registration is a level-triggered one whose reported bits sleep, and everything here
 //! decides what wakes them (E1 to E6).
 
-use crate::events::{Bits, ERR, HUP, PRI, RDHUP, READABLE, WRITABLE};
+use crate::events::{Bits, ERR, HUP, IN, INCOMING, OUT, PRI, RDHUP, RDNORM, READABLE, WRITABLE};
 use crate::kind::{Arrivals, Kind};
+use crate::sample::{self, Change};
 
 /// What a transfer call showed about a description, as bits that add up.
 pub type Facts = u16;
@@ -21,25 +22,51 @@ pub const TOOK_SHORT: Facts = 1 << 2;
 pub const GAVE: Facts = 1 << 3;
 /// A write-like call was refused or cut short: the writable level was low.
 pub const CHOKED: Facts = 1 << 4;
-/// A call failed for another reason: a pending error may have been collected.
-pub const FAILED: Facts = 1 << 5;
+/// Something happened after which quiet levels may have fallen: a call failed and may have collected a pending error, a socket
+/// was connected.
+pub const UNSETTLED: Facts = 1 << 5;
 /// The peer took something out of a unix socket's queue.
 pub const DEPARTED: Facts = 1 << 6;
-/// The description starts anew: connect, listen, a timer that was set.
-pub const ANEW: Facts = 1 << 7;
+/// Everybody who waits on the description was woken, whatever for: a shutdown, a connection that begins, a timer that was set.
+pub const WOKEN: Facts = 1 << 7;
+
+/// A write was refused by the full pipe that is read here.
+pub const PRESSED: Facts = 1 << 8;
+
+/// A call collected a pending error: the level of errors was low at that moment.
+pub const COLLECTED: Facts = 1 << 9;
+/// So did a second one: the error that it collected came in between.
+pub const COLLECTED_AGAIN: Facts = 1 << 10;
 
 /// Facts about the reading side.
 pub const READ_FACTS: Facts = DRY | TOOK | TOOK_SHORT;
 /// Facts about the writing side.
 pub const WRITE_FACTS: Facts = GAVE | CHOKED | DEPARTED;
 
-/// A count that was not taken yet.
+/// A count that was not taken, or cannot be.
 const UNSEEN: u64 = u64::MAX;
+/// Nothing was there to count: whatever is taken later has arrived since.
+const NOTHING: u64 = u64::MAX - 1;
 
 /// The first delay before an unexplained level is reported again, in nanoseconds; it doubles each time.
 const DOUBT_NS: u64 = 1_000_000;
 /// After so many doublings, about a second, the delay stays.
 const LAST_DOUBT: u8 = 10;
+
+/// What an edge-triggered registration has to know of its description.
+#[derive(Clone, Copy, Debug)]
+pub struct Outlook {
+    /// What the description is.
+    pub kind: Kind,
+    /// The level bits that matter to the registration.
+    pub watched: Bits,
+    /// A unix socket's peer has something to read, and will make room when it does.
+    pub departures: bool,
+    /// Other processes may be at it, where nobody would tell.
+    pub shared: bool,
+    /// The peer of a unix socket is gone for good, not only shut down.
+    pub orphan: bool,
+}
 
 /// The memory of one edge-triggered registration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +75,14 @@ pub struct Edge {
     quiet: Bits,
     /// Somebody wrote or took: the quiet levels are worth one look, for they may have fallen.
     look: bool,
+    /// Something was taken: the count is worth one look, for what was taken may have arrived since the last report.
+    check: bool,
+    /// A TCP connection is being closed: every change of its state wakes, whatever it does to the levels.
+    closing: bool,
+    /// It is kept for outer instances, for whom every wake-up counts, whether any level is left of it or not.
+    tells: bool,
+    /// It was woken, and they were not told yet.
+    woken: bool,
     /// How often an unexplained level was reported again.
     doubts: u8,
     /// The count of arrivals at the last report.
@@ -58,7 +93,27 @@ pub struct Edge {
 
 impl Edge {
     /// Nothing reported yet.
-    pub const FRESH: Edge = Edge { quiet: 0, look: false, doubts: 0, seen: UNSEEN, due: 0 };
+    pub const FRESH: Edge = Edge {
+        quiet: 0,
+        look: false,
+        check: false,
+        closing: false,
+        tells: false,
+        woken: false,
+        doubts: 0,
+        seen: UNSEEN,
+        due: 0,
+    };
+
+    /// The same, kept for outer instances.
+    pub const fn for_outer(self) -> Edge {
+        Edge { tells: true, ..self }
+    }
+
+    /// Nothing reported yet, on a connection whose end was sent (`shut`): its acknowledgement may still be to come.
+    pub const fn anew(shut: bool) -> Edge {
+        Edge { closing: shut, ..Edge::FRESH }
+    }
 
     /// The bits that sleep.
     pub const fn quiet(&self) -> Bits {
@@ -73,14 +128,17 @@ impl Edge {
 
     /// Takes in what the witnesses saw. `news` is false when the calls began before the last report: then the write may be
     /// the very one that was reported, and what was taken may have come before it or after.
-    pub fn digest(&mut self, kind: Kind, facts: Facts, news: bool) {
+    pub fn digest(&mut self, kind: Kind, watched: Bits, facts: Facts, news: bool) {
         let facts = if news { facts } else { facts & !GAVE };
-        if facts & ANEW != 0 {
+        if facts & WOKEN != 0 {
             if news {
-                *self = Edge::FRESH;
+                self.wake();
+                // A timer that is set wakes nobody, but forgets what was unread.
+                self.woken &= !matches!(kind, Kind::Timerfd);
             } else {
                 self.look = true;
             }
+            self.closing = matches!(kind, Kind::Tcp);
             return;
         }
         let eventfd = matches!(kind, Kind::Eventfd | Kind::EventfdSemaphore);
@@ -93,41 +151,69 @@ impl Edge {
             self.wake_reader(kind);
         }
         if facts & (TOOK | TOOK_SHORT) != 0 {
+            self.check_arrivals(kind, watched, news);
             match kind.arrivals() {
-                // The packet may have been cut short, and what was cut off is gone uncounted.
-                Arrivals::Queued if matches!(kind, Kind::UnixSeqpacket) && facts & TOOK != 0 => {
-                    self.quiet &= !READABLE;
-                    self.seen = UNSEEN;
-                }
                 // The count will say whether what is there is new.
                 Arrivals::Received | Arrivals::Queued if facts & TOOK_SHORT != 0 => self.quiet &= !READABLE,
                 Arrivals::Received | Arrivals::Queued | Arrivals::Backlog => {}
                 // Should the count be refused, what is left counts as news.
-                Arrivals::Datagrams | Arrivals::Diagnosed => (self.doubts, self.due) = (0, 0),
+                Arrivals::Datagrams | Arrivals::Diagnosed | Arrivals::Signals => (self.doubts, self.due) = (0, 0),
                 Arrivals::Witnessed if matches!(kind, Kind::EventfdSemaphore) => self.look = true,
-                Arrivals::Witnessed | Arrivals::Memory | Arrivals::Signals | Arrivals::Unknown => {
-                    self.wake_reader(kind)
-                }
+                Arrivals::Witnessed | Arrivals::Unknown => self.wake_reader(kind),
             }
-            if eventfd {
-                self.quiet &= !WRITABLE;
+            if eventfd && watched & OUT != 0 {
+                self.wake();
             }
         }
         if facts & GAVE != 0 {
             match kind {
-                Kind::Eventfd | Kind::EventfdSemaphore | Kind::Epoll => self.wake_reader(kind),
+                Kind::Eventfd | Kind::EventfdSemaphore if watched & IN != 0 => self.wake(),
+                // An instance wakes with EPOLLIN and nothing else.
+                Kind::Epoll if watched & IN != 0 => self.wake(),
                 // A datagram on its way out frees its buffer; a terminal takes what it is given.
-                Kind::Udp | Kind::Tty => self.quiet &= !WRITABLE,
-                // A pipe may be exactly full now, which no refused write will tell.
-                Kind::Pipe | Kind::Fifo => self.look = true,
+                Kind::Udp | Kind::Tty if watched & WRITABLE != 0 => self.wake(),
                 _ => {}
             }
         }
-        if facts & (CHOKED | DEPARTED) != 0 {
+        let departed = news && facts & DEPARTED != 0 && watched & WRITABLE != 0;
+        let pressed = facts & PRESSED != 0 && watched & READABLE != 0;
+        if departed || pressed {
+            self.wake();
+        }
+        // An eventfd refuses what would overflow it, and has room for less.
+        if facts & CHOKED != 0 && eventfd {
+            self.look = true;
+        } else if facts & CHOKED != 0 {
             self.quiet &= !WRITABLE;
         }
-        if facts & FAILED != 0 {
+        if facts & COLLECTED != 0 && (self.quiet & ERR == 0 || facts & COLLECTED_AGAIN != 0) && news {
+            // The error came after the last report, and woke.
+            self.wake();
+        } else if facts & COLLECTED != 0 {
+            self.quiet &= !ERR;
+        }
+        if facts & (UNSETTLED | COLLECTED) != 0 {
             self.look = true;
+        }
+    }
+
+    /// The registration was woken: every level that is high is news, for a report carries them all (W4).
+    fn wake(&mut self) {
+        let Edge { closing, tells, doubts, due, .. } = *self;
+        *self = Edge { closing, tells, woken: tells, doubts, due, ..Edge::FRESH };
+    }
+
+    /// Something was taken. If it arrived since the last report the registration was woken then, and other levels that are high
+    /// are to be reported even though nothing is left to read.
+    fn check_arrivals(&mut self, kind: Kind, watched: Bits, news: bool) {
+        let others = self.tells || self.quiet & !READABLE != 0;
+        if !others || watched & (IN | RDNORM) == 0 || !kind.arrivals().is_cumulative() {
+            return;
+        }
+        match self.seen {
+            NOTHING if news => self.wake(),
+            NOTHING | UNSEEN => {}
+            _ => self.check = true,
         }
     }
 
@@ -146,36 +232,46 @@ impl Edge {
     }
 
     /// Whether `level`, all of the registration's bits as they are now, is an edge to report. `count` is asked for the
-    /// arrivals where the readable level is high. Afterwards the state is as after a report, or as after a look.
-    pub fn report(&mut self, level: Bits, count: impl FnOnce() -> Option<u64>) -> bool {
+    /// arrivals where the readable level is high, or the connection is being closed. Afterwards the state is as after a report, or
+    /// as after a look.
+    pub fn report(&mut self, kind: Kind, level: Bits, count: impl FnOnce() -> Option<u64>) -> bool {
         let fresh = self.fresh(level);
-        self.quiet &= level;
+        self.closing |= matches!(kind, Kind::Tcp) && fresh & (HUP | RDHUP) != 0;
+        // An instance's descriptor may look readable for a moment, but it tells of every edge.
+        self.quiet &= if matches!(kind, Kind::Epoll) { !0 } else { level };
         self.look = false;
         if fresh == 0 {
             return false;
         }
-        let count = if level & READABLE == 0 { None } else { count() };
-        let nothing_arrived = count.is_some() && self.seen != UNSEEN && count == Some(self.seen);
+        let count = if level & INCOMING == 0 && !self.closing { NOTHING } else { count().unwrap_or(UNSEEN) };
+        let nothing_arrived =
+            count < NOTHING && self.seen < NOTHING && matches!(sample::change(self.seen, count), Change::Nothing);
         if fresh & !READABLE == 0 && nothing_arrived {
             self.quiet |= fresh;
             return false;
         }
-        self.seen = count.unwrap_or(UNSEEN);
+        self.check = false;
+        self.seen = count;
         self.quiet = level;
         true
     }
 
     /// Whether the registration has quiet bits behind which an edge could hide that nobody tells us of. Such a
     /// registration is sampled whenever somebody waits.
-    pub fn is_uneasy(&self, kind: Kind, watched: Bits, departures: bool, shared: bool) -> bool {
+    pub fn is_uneasy(&self, outlook: Outlook) -> bool {
+        let Outlook { kind, watched, departures, shared, orphan } = outlook;
         let quiet = self.quiet & watched;
-        let over = quiet & HUP != 0 && kind.hangup_is_final() || quiet & ERR != 0 && matches!(kind, Kind::Pipe);
-        if over {
+        if self.closing {
+            return true;
+        }
+        let is_over = !kind.is_unix_data() || (orphan && !departures);
+        let hung_up = quiet & HUP != 0 && kind.hangup_is_final() && is_over;
+        if hung_up || quiet & ERR != 0 && matches!(kind, Kind::Pipe) {
             return false;
         }
-        let arrivals =
-            quiet & READABLE != 0 && quiet & RDHUP == 0 && (!matches!(kind.arrivals(), Arrivals::Witnessed) || shared);
-        arrivals || quiet & (ERR | HUP | PRI) != 0 || (departures && quiet & WRITABLE != 0) || self.look
+        let more = quiet & RDHUP == 0 || matches!(kind, Kind::Udp);
+        let arrivals = quiet & READABLE != 0 && more && (!matches!(kind.arrivals(), Arrivals::Witnessed) || shared);
+        arrivals || quiet & (ERR | HUP | PRI) != 0 || (departures && quiet & WRITABLE != 0) || self.look || self.check
     }
 
     /// Whether a look at the levels is needed to go on sleeping, rather than a count alone.
@@ -183,26 +279,73 @@ impl Edge {
         self.look || self.quiet & (ERR | HUP | PRI) != 0
     }
 
-    /// Takes in a look at the quiet levels: one that has fallen is awake again.
-    pub fn looked(&mut self, level: Bits) {
+    /// Takes in a look at the quiet levels: one that has fallen is awake again. A FIFO's hang-up falls when a writer opens it,
+    /// which wakes everybody.
+    pub fn looked(&mut self, kind: Kind, level: Bits) {
+        if self.quiet & !level & HUP != 0 && matches!(kind, Kind::Fifo) {
+            self.wake();
+        }
         self.quiet &= level;
         self.look = false;
     }
 
-    /// Takes in a count of arrivals while the readable level sleeps. A count that fell means that somebody reads behind our
-    /// back: what is there now may be new.
+    /// As [`Self::report`], for outer instances: whether there is something to tell them, given that only the bits `known` of the
+    /// level were looked at.
+    pub fn announce(&mut self, kind: Kind, level: Bits, known: Bits, count: impl FnOnce() -> Option<u64>) -> bool {
+        let look = self.look && self.quiet & !known != 0;
+        let news = self.report(kind, level & known | self.quiet & !known, count);
+        self.look = look;
+        if known & (IN | RDNORM) != 0 && self.quiet & INCOMING == 0 && !self.closing && kind.arrivals().is_cumulative()
+        {
+            self.seen = NOTHING;
+        }
+        if news {
+            // Told with the rest, though not looked at.
+            self.quiet |= WRITABLE & !known;
+        }
+        self.take_woken() || news
+    }
+
+    /// Whether it was woken since it was asked last. Room that there is now is told with it.
+    pub const fn take_woken(&mut self) -> bool {
+        if self.woken {
+            self.quiet |= WRITABLE;
+        }
+        std::mem::replace(&mut self.woken, false)
+    }
+
+    /// Takes in a count of arrivals. One that grew is an arrival, which wakes the registration whether anything of it is left or
+    /// not; one that fell means that somebody reads behind our back, and what is there now may be new.
     pub fn counted(&mut self, count: u64) {
-        if self.quiet & READABLE != 0 && self.seen != UNSEEN && count != self.seen {
-            self.quiet &= !READABLE;
-            if count < self.seen {
-                self.seen = UNSEEN;
+        if self.seen < NOTHING && (self.closing || self.check || self.quiet & INCOMING != 0) {
+            match sample::change(self.seen, count) {
+                Change::Arrival => self.wake(),
+                Change::Loss => (self.quiet, self.seen) = (self.quiet & !INCOMING, UNSEEN),
+                Change::Nothing => {}
             }
         }
+        self.check = false;
+    }
+
+    /// Whether the states of a TCP connection are followed.
+    pub const fn is_closing(&self) -> bool {
+        self.closing
+    }
+
+    /// The states that the connection goes through from here on wake.
+    pub const fn follow(&mut self) {
+        self.closing = true;
+    }
+
+    /// The states that the connection can still go through wake nobody.
+    pub const fn closed(&mut self) {
+        self.closing = false;
     }
 
     /// For kinds without a count: an unread level is reported again, at once the first time and then ever later. Spurious,
     /// where the kernel would stay silent, but no arrival is lost.
     pub fn doubted(&mut self, now: u64) {
+        self.check = false;
         if self.quiet & READABLE != 0 && now >= self.due {
             self.quiet &= !READABLE;
             self.seen = UNSEEN;
@@ -215,75 +358,79 @@ impl Edge {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::events::{IN, OUT};
 
     const WATCHED: Bits = IN | OUT | RDHUP | ERR | HUP;
 
     #[test]
     fn a_level_is_reported_once() {
         let mut edge = Edge::FRESH;
-        assert!(edge.report(IN | OUT, || Some(3)));
+        assert!(edge.report(Kind::Tcp, IN | OUT, || Some(3)));
         assert_eq!(edge.asked(WATCHED), Some(RDHUP | ERR | HUP));
-        assert!(!edge.report(IN | OUT, || Some(3)));
+        assert!(!edge.report(Kind::Tcp, IN | OUT, || Some(3)));
     }
 
     #[test]
     fn a_growing_count_wakes_the_reader_and_an_equal_one_does_not() {
         let mut edge = Edge::FRESH;
-        edge.report(IN, || Some(3));
+        edge.report(Kind::Tcp, IN, || Some(3));
         edge.counted(3);
-        assert!(!edge.report(IN, || Some(3)));
+        assert!(!edge.report(Kind::Tcp, IN, || Some(3)));
         edge.counted(5);
-        assert!(edge.report(IN, || Some(5)));
+        assert!(edge.report(Kind::Tcp, IN, || Some(5)));
     }
 
     #[test]
     fn a_short_read_is_an_edge_only_if_something_arrived() {
         let mut edge = Edge::FRESH;
-        edge.report(IN, || Some(3));
-        edge.digest(Kind::Tcp, TOOK_SHORT, true);
+        edge.report(Kind::Tcp, IN, || Some(3));
+        edge.digest(Kind::Tcp, WATCHED, TOOK_SHORT, true);
         assert_eq!(edge.asked(WATCHED).map(|bits| bits & IN), Some(IN));
-        assert!(!edge.report(IN, || Some(3)), "the rest of a packet is not news");
-        edge.digest(Kind::Tcp, TOOK_SHORT, true);
-        assert!(edge.report(IN, || Some(4)));
+        assert!(!edge.report(Kind::Tcp, IN, || Some(3)), "the rest of a packet is not news");
+        edge.digest(Kind::Tcp, WATCHED, TOOK_SHORT, true);
+        assert!(edge.report(Kind::Tcp, IN, || Some(4)));
     }
 
     #[test]
     fn a_refused_write_makes_room_news() {
         let mut edge = Edge::FRESH;
-        edge.report(OUT, || None);
-        edge.digest(Kind::Tcp, GAVE, true);
-        assert!(!edge.report(OUT, || None), "a write that was accepted is none");
-        edge.digest(Kind::Tcp, CHOKED, true);
-        assert!(edge.report(OUT, || None));
+        edge.report(Kind::Tcp, OUT, || None);
+        edge.digest(Kind::Tcp, WATCHED, GAVE, true);
+        assert!(!edge.report(Kind::Tcp, OUT, || None), "a write that was accepted is none");
+        edge.digest(Kind::Tcp, WATCHED, CHOKED, true);
+        assert!(edge.report(Kind::Tcp, OUT, || None));
     }
 
     #[test]
     fn a_hangup_leaves_the_set_and_comes_back_with_a_new_connection() {
         let mut edge = Edge::FRESH;
-        assert!(edge.report(IN | HUP, || Some(0)));
+        assert!(edge.report(Kind::Tcp, IN | HUP, || Some(0)));
         assert_eq!(edge.asked(WATCHED), None);
-        assert!(!edge.is_uneasy(Kind::Tcp, WATCHED, false, false));
-        assert!(edge.is_uneasy(Kind::Fifo, WATCHED, false, false), "another writer may open it");
-        edge.digest(Kind::Tcp, ANEW, true);
-        assert_eq!(edge, Edge::FRESH);
+        let outlook = |kind| Outlook { kind, watched: WATCHED, departures: false, shared: false, orphan: false };
+        assert!(edge.is_uneasy(outlook(Kind::Tcp)), "it may go through more states");
+        edge.closed();
+        assert!(!edge.is_uneasy(outlook(Kind::Tcp)));
+        assert!(edge.is_uneasy(outlook(Kind::Fifo)), "another writer may open it");
+        assert!(edge.is_uneasy(outlook(Kind::UnixStream)), "the peer may have shut down only, and close later");
+        assert!(!edge.is_uneasy(Outlook { orphan: true, ..outlook(Kind::UnixStream) }));
+        edge.digest(Kind::Tcp, WATCHED, WOKEN, true);
+        assert_eq!(edge.asked(WATCHED), Some(WATCHED));
     }
 
     #[test]
     fn a_level_seen_low_is_news_when_it_rises() {
         let mut edge = Edge::FRESH;
-        edge.report(IN | OUT, || Some(1));
-        assert!(!edge.report(OUT, || None));
-        assert!(edge.report(IN | OUT, || Some(2)));
+        edge.report(Kind::Tcp, IN | OUT, || Some(1));
+        assert!(!edge.report(Kind::Tcp, OUT, || None));
+        assert!(edge.report(Kind::Tcp, IN | OUT, || Some(2)));
     }
 
     #[test]
     fn the_writer_of_an_unread_eventfd_is_the_edge() {
         let mut edge = Edge::FRESH;
         for _ in 0..3 {
-            assert!(edge.report(IN | OUT, || None));
-            assert!(!edge.report(IN | OUT, || None));
-            edge.digest(Kind::Eventfd, GAVE, true);
+            assert!(edge.report(Kind::Tcp, IN | OUT, || None));
+            assert!(!edge.report(Kind::Tcp, IN | OUT, || None));
+            edge.digest(Kind::Eventfd, WATCHED, GAVE, true);
         }
     }
 
@@ -293,7 +440,7 @@ mod tests {
         let mut now = 1_000_000_000;
         let mut delays = Vec::new();
         for _ in 0..5 {
-            assert!(edge.report(IN, || None));
+            assert!(edge.report(Kind::Tcp, IN, || None));
             edge.doubted(now);
             delays.push(edge.due - now);
             now = edge.due;
@@ -304,8 +451,8 @@ mod tests {
     #[test]
     fn a_write_that_was_reported_before_it_could_tell_is_no_second_edge() {
         let mut edge = Edge::FRESH;
-        assert!(edge.report(IN, || None));
-        edge.digest(Kind::Eventfd, GAVE, false);
-        assert!(!edge.report(IN, || None));
+        assert!(edge.report(Kind::Tcp, IN, || None));
+        edge.digest(Kind::Eventfd, WATCHED, GAVE, false);
+        assert!(!edge.report(Kind::Tcp, IN, || None));
     }
 }

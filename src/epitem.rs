@@ -1,19 +1,20 @@
 //! One registration: what a program asked of one number in one instance. Kernel counterpart: `struct epitem`.
 
 use std::cell::Cell;
-use std::sync::atomic::Ordering::{AcqRel, Relaxed, SeqCst};
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU16, AtomicU32};
 
 use libc::c_int;
 use nix::errno::Errno;
 
-use crate::edge::{self, Edge, Facts};
+use crate::edge::{self, Edge, Facts, Outlook};
 use crate::epstate::Held;
 use crate::eventpoll::Eventpoll;
 use crate::events::{self, Bits};
-use crate::file::{self, File};
+use crate::file::{self, File, Peer};
+use crate::kind::Kind;
 use crate::pool::{AtomicRef, Pool, Pooled};
 use crate::sample;
+use crate::sync::atomic::Ordering::{AcqRel, Relaxed, SeqCst};
+use crate::sync::atomic::{AtomicBool, AtomicI32, AtomicU16, AtomicU32};
 
 static ITEMS: Pool<Epitem> = Pool::new();
 
@@ -36,7 +37,7 @@ pub struct Epitem {
     /// Who still points here: the interest set, the inbox, the ready list, the uneasy list, a watcher. The record is free at
     /// zero; its fields keep their type for ever (see `pool.rs`).
     pins: AtomicU32,
-    /// In the instance's inbox.
+    /// In the instance's inbox. Changed by whoever is at the inbox.
     queued: AtomicBool,
     /// What the witnesses saw since the instance last looked.
     facts: AtomicU16,
@@ -44,6 +45,8 @@ pub struct Epitem {
     told_at: AtomicU32,
     /// The bits poll is asked for at present; read by witnesses without a lock, to see whether a sleeper must be kicked.
     asked: AtomicU16,
+    /// The levels of an exclusive registration, which never change: who waits for other levels is no rival.
+    rivalry: AtomicU16,
     /// The number under which the program registered it: with `file`, its key.
     number: AtomicI32,
     /// A number that names the description now (D2: the registered one may be closed while a dup lives).
@@ -52,6 +55,10 @@ pub struct Epitem {
     file: AtomicRef<File>,
     /// The next registration on the same description. Protected by the description's lock.
     pub next: AtomicRef<Epitem>,
+    /// A note in a watcher's mail is about it, and the next one. Protected by the mail's lock: all notes about one registration
+    /// go to the watcher that may have it in its set.
+    noted: AtomicBool,
+    next_note: AtomicRef<Epitem>,
     state: State,
 }
 
@@ -85,8 +92,12 @@ pub struct State {
     pub ready: Cell<bool>,
     /// On the uneasy list.
     pub uneasy: Cell<bool>,
+    /// Exclusive, and added while another instance had the event: it reports what it found there regardless (T6).
+    pub newcomer: Cell<bool>,
     /// What the description's clock showed at the last report.
     pub reported_at: Cell<u32>,
+    /// The same at the last announcement.
+    pub announced_at: Cell<u32>,
     /// The levels of the second look, valid within one harvest.
     pub level: Cell<Bits>,
 }
@@ -102,16 +113,19 @@ impl Pooled for Epitem {
         facts: AtomicU16::new(0),
         told_at: AtomicU32::new(0),
         asked: AtomicU16::new(0),
+        rivalry: AtomicU16::new(0),
         number: AtomicI32::new(-1),
         via: AtomicI32::new(-1),
         ep: AtomicRef::none(),
         file: AtomicRef::none(),
         next: AtomicRef::none(),
+        noted: AtomicBool::new(false),
+        next_note: AtomicRef::none(),
         state: State {
             events: Cell::new(0),
             data: Cell::new(0),
             edge: Cell::new(Edge::FRESH),
-            announced: Cell::new(Edge::FRESH),
+            announced: Cell::new(Edge::FRESH.for_outer()),
             tracked: Cell::new(false),
             alive: Cell::new(false),
             spent: Cell::new(false),
@@ -121,7 +135,9 @@ impl Pooled for Epitem {
             index: Cell::new(0),
             ready: Cell::new(false),
             uneasy: Cell::new(false),
+            newcomer: Cell::new(false),
             reported_at: Cell::new(0),
+            announced_at: Cell::new(0),
             level: Cell::new(0),
         },
     };
@@ -201,6 +217,17 @@ impl Epitem {
         self.file.get()
     }
 
+    /// Remembers the levels that the registration is made with.
+    pub fn set_rivalry(&self, levels: Bits) {
+        self.rivalry.store(levels & (events::READABLE | events::WRITABLE), SeqCst);
+    }
+
+    /// Whether two exclusive registrations wait for some of the same levels, or for none but hang-ups and errors.
+    pub fn is_rival_of(&self, other: &Epitem) -> bool {
+        let (own, others) = (self.rivalry.load(SeqCst), other.rivalry.load(SeqCst));
+        own & others != 0 || own == others
+    }
+
     /// Remembers what poll is asked.
     pub fn set_asked(&self, bits: Bits) {
         self.asked.store(bits, SeqCst);
@@ -227,20 +254,59 @@ impl Epitem {
         self.queued.swap(false, SeqCst);
     }
 
+    /// Goes to the head of a watcher's mail, before `first`. False if it is there already.
+    pub fn enter_mail(&self, first: Option<&'static Epitem>) -> bool {
+        if self.noted.swap(true, Relaxed) {
+            return false;
+        }
+        self.next_note.set(first);
+        true
+    }
+
+    /// Whether it is in a watcher's mail.
+    pub fn is_noted(&self) -> bool {
+        self.noted.load(Relaxed)
+    }
+
+    /// Leaves the mail's head; answers with what comes next.
+    pub fn leave_mail(&self) -> Option<&'static Epitem> {
+        self.noted.store(false, Relaxed);
+        self.next_note.get()
+    }
+
     /// A witness saw something. Its description's lock is held, so the item is alive; the instance's lock is not.
-    pub fn tell(&'static self, facts: Facts, at: u32, in_handler: bool) {
-        let Some(ep) = self.ep.get() else { return };
-        file::raise(&self.told_at, at);
-        self.facts.fetch_or(facts, SeqCst);
-        ep.notice(self, in_handler, facts);
+    pub fn tell(&'static self, facts: Facts, at: u32) {
+        if let Some(ep) = self.note(facts, at) {
+            ep.notice(self, facts);
+        }
+    }
+
+    /// The same by a witness without the lock: the record may be free, or another's, at any moment.
+    pub fn tell_unlocked(&'static self, facts: Facts, at: u32) {
+        if let Some(ep) = self.note(facts, at) {
+            ep.notice_unlocked(self, facts);
+        }
+    }
+
+    fn note(&self, facts: Facts, at: u32) -> Option<&'static Eventpoll> {
+        let ep = self.ep.get()?;
+        if facts != edge::UNSETTLED {
+            // That asks for a look and says nothing of when: it must not make what was told before it look younger.
+            file::raise(&self.told_at, at);
+        }
+        let before = self.facts.fetch_or(facts, SeqCst);
+        if before & facts & edge::COLLECTED != 0 {
+            self.facts.fetch_or(edge::COLLECTED_AGAIN, SeqCst);
+        }
+        Some(ep)
     }
 
     /// Whether a thread that polls what is asked at present would sleep through what the facts announce.
     pub fn is_deaf_to(&self, facts: Facts) -> bool {
         let asked = self.asked.load(SeqCst);
-        let reading = facts & (edge::READ_FACTS | edge::GAVE) != 0 && asked & events::READABLE == 0;
-        let writing = facts & (edge::WRITE_FACTS | edge::TOOK) != 0 && asked & events::WRITABLE == 0;
-        reading || writing || facts & (edge::ANEW | edge::FAILED) != 0
+        let reading = facts & (edge::READ_FACTS | edge::GAVE | edge::PRESSED) != 0 && asked & events::IN == 0;
+        let writing = facts & (edge::WRITE_FACTS | edge::TOOK) != 0 && asked & events::OUT == 0;
+        reading || writing || facts & (edge::WOKEN | edge::UNSETTLED | edge::COLLECTED) != 0
     }
 }
 
@@ -250,6 +316,12 @@ impl State {
         self.events.get() & events::EDGE != 0
     }
 
+    /// Whether the registration is of an instance, whose wake-ups carry EPOLLIN, without asking for that: it is ready if the instance is
+    /// ready when it is added or changed, and from then on until it is found not to be.
+    pub fn is_dull(&self, file: &File) -> bool {
+        file.kind() == Kind::Epoll && self.events.get() & u32::from(events::IN) == 0
+    }
+
     /// Whether the registration is exclusive.
     pub fn is_exclusive(&self) -> bool {
         self.events.get() & events::EXCLUSIVE != 0
@@ -257,18 +329,26 @@ impl State {
 
     /// Whether the registration has quiet bits that have to be looked behind (see `Edge::is_uneasy`).
     pub fn is_uneasy(&self, file: &File) -> bool {
-        let (kind, watched, departures) = (file.kind(), self.watched(file), file.awaits_departures());
-        let shared = sample::is_shared_eventfd(file);
-        (self.is_edge() && self.edge.get().is_uneasy(kind, watched, departures, shared))
-            || self.announced.get().is_uneasy(kind, watched, departures, shared)
+        let outlook = Outlook {
+            kind: file.kind(),
+            watched: self.watched(file),
+            departures: file.awaits_departures(),
+            shared: sample::is_shared_eventfd(file),
+            orphan: file.peer() == Peer::Gone,
+        };
+        (self.is_edge() && self.edge.get().is_uneasy(outlook)) || self.announced.get().is_uneasy(outlook)
     }
 
-    /// The level bits that matter: those registered, and for edges on a connection the peer's shutdown, which wakes every
-    /// registration (E3).
+    /// The level bits that matter: those registered, and for edges those that wake whoever registered the others (E3).
     pub fn watched(&self, file: &File) -> Bits {
         let bits = events::levels(self.events.get());
-        if self.is_edge() && file.kind().has_peer_shutdown() { bits | events::RDHUP } else { bits }
+        if self.is_edge() { bits | file.kind().wakes_with(bits) } else { bits }
     }
+}
+
+/// Whether nobody is at the pool.
+pub fn pool_at_rest() -> bool {
+    ITEMS.is_at_rest(|_| true)
 }
 
 /// The pool's own lock, for fork.
@@ -284,3 +364,9 @@ pub unsafe fn unlock_pool_after_fork() {
 }
 
 const _: () = assert!(size_of::<Epitem>() <= 256, "a registration is to stay small");
+
+/// How many records are in use, for the models.
+#[cfg(test)]
+pub fn in_use() -> usize {
+    ITEMS.in_use()
+}

@@ -1,20 +1,19 @@
 //! What an instance's lock protects, and how one registration is brought in line with it.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 
 use nix::errno::Errno;
 
-use crate::epitem::{Epitem, Home};
+use crate::epitem::{Epitem, Home, State};
 use crate::eventpoll::Eventpoll;
 use crate::file::File;
-use crate::kind::Kind;
 use crate::nested;
 use crate::poller::watch;
 use crate::pollset::PollSet;
-use crate::sample;
 use crate::stats;
 use crate::wait::Habit;
-use crate::waitq::Sleeper;
+use crate::waitq::{Sleeper, Waiters};
 
 /// What the instance's lock protects.
 #[derive(Debug)]
@@ -28,6 +27,9 @@ pub struct EpState {
     pub ready: VecDeque<&'static Epitem>,
     /// Those behind whose quiet bits an edge could hide (see `Edge::is_uneasy`).
     pub uneasy: Vec<&'static Epitem>,
+    /// Those that reported an event which exclusive registrations of other instances were kept from, and will not report it
+    /// again: they give it up when they are waited for the next time.
+    pub lent: Vec<&'static Epitem>,
     /// Those on other instances.
     pub inner: Vec<&'static Epitem>,
     /// What the poller polls. Not to be touched while `poller` is set.
@@ -35,7 +37,7 @@ pub struct EpState {
     /// The thread in poll on `set`.
     pub poller: Option<&'static Sleeper>,
     /// The threads in a wait; the last came last and is the one that polls (W9). `#[doc(alias = "wq")]`
-    pub waiters: Vec<&'static Sleeper>,
+    pub waiters: Waiters,
     /// How many registrations are with watchers.
     pub parked: usize,
     /// Polls since silent registrations were looked for.
@@ -46,6 +48,8 @@ pub struct EpState {
     pub observed: bool,
     /// The descriptor reads as readable.
     pub readable: bool,
+    /// Something woke a registration, and outer instances were not told yet.
+    pub news: bool,
     /// At the last look there was something to look at again after a while.
     pub ticks: bool,
     /// The descriptor is closed; what is left ends with the last wait (W11).
@@ -70,15 +74,17 @@ impl EpState {
             interest: Vec::new(),
             ready: VecDeque::new(),
             uneasy: Vec::new(),
+            lent: Vec::new(),
             inner: Vec::new(),
             set: PollSet::new(),
             poller: None,
-            waiters: Vec::new(),
+            waiters: Waiters::new(),
             parked: 0,
             rounds: 0,
             habit: Habit::new(),
             observed: false,
             readable: false,
+            news: false,
             ticks: false,
             closed: false,
             overdue: false,
@@ -98,6 +104,7 @@ impl EpState {
             item.unpin();
         }
         self.inner.drain(..).for_each(Epitem::unpin);
+        self.lent.drain(..).for_each(Epitem::unpin);
         if self.poller.is_none() {
             self.set.sweep(&self.held);
         }
@@ -109,6 +116,7 @@ impl EpState {
         self.closed = false;
         self.observed = false;
         self.readable = false;
+        self.news = false;
         self.overdue = false;
         self.ticks = false;
         self.pressing = false;
@@ -121,19 +129,37 @@ impl EpState {
     pub fn reserve(&mut self) -> Result<(), Errno> {
         let count = self.interest.len() + 1;
         self.interest.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
-        self.ready.try_reserve(count).map_err(|_| Errno::ENOMEM)?;
-        self.uneasy.try_reserve(count).map_err(|_| Errno::ENOMEM)?;
-        self.inner.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
-        if self.poller.is_none() {
-            self.set.reserve(count)?;
+        // Beside what is on the lists, because that may be dead registrations; only if there is no memory they are searched for.
+        if self.ready.try_reserve(count).is_err() || self.uneasy.try_reserve(count).is_err() {
+            self.drop_dead();
+            self.ready.try_reserve(count.saturating_sub(self.ready.len())).map_err(|_| Errno::ENOMEM)?;
+            self.uneasy.try_reserve(count.saturating_sub(self.uneasy.len())).map_err(|_| Errno::ENOMEM)?;
         }
-        Ok(())
+        self.inner.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+        self.lent.try_reserve(count).map_err(|_| Errno::ENOMEM)?;
+        if self.poller.is_none() { self.set.reserve(count) } else { self.set.reserve_beside(count) }
+    }
+
+    /// Takes deleted registrations off the lists, all at once instead of each when its turn comes.
+    #[cold]
+    fn drop_dead(&mut self) {
+        let held = &self.held;
+        let lives = |item: &&'static Epitem, mark: fn(&State) -> &Cell<bool>| {
+            let state = item.at(held);
+            if !state.alive.get() {
+                mark(state).set(false);
+                item.unpin();
+            }
+            state.alive.get()
+        };
+        self.ready.retain(|item| lives(item, |state| &state.ready));
+        self.uneasy.retain(|item| lives(item, |state| &state.uneasy));
     }
 
     /// Takes a thread out of the wait queue, and lets the next one poll.
     pub fn leave(&mut self, ep: &'static Eventpoll, sleeper: &'static Sleeper) {
         sleeper.waits_on.set(None);
-        self.waiters.retain(|other| !std::ptr::eq(*other, sleeper));
+        self.waiters.remove(sleeper);
         if self.poller.is_some_and(|poller| std::ptr::eq(poller, sleeper)) {
             self.poller = None;
             ep.set_blocked(None);
@@ -170,17 +196,17 @@ impl EpState {
         let watched = state.watched(file);
         if self.observed {
             let mut announced = state.announced.get();
-            announced.digest(file.kind(), facts, true);
+            announced.digest(file.kind(), watched, facts, item.told_after(state.announced_at.get()));
+            self.news |= announced.take_woken();
             state.announced.set(announced);
         }
-        let asked = if state.is_exclusive() && file.claim().is_of_another(item) {
+        let is_kept_out = state.is_exclusive() && !state.newcomer.get() && file.claim().is_of_another(item);
+        let asked = if is_kept_out || state.is_dull(file) && !state.ready.get() {
             None
         } else if state.is_edge() {
             let mut edge = state.edge.get();
             let news = item.told_after(state.reported_at.get());
-            // A semaphore that others may add to is like any eventfd: what is left after a read may be new.
-            let kind = if sample::is_shared_eventfd(file) { Kind::Eventfd } else { file.kind() };
-            edge.digest(kind, facts, news);
+            edge.digest(file.kind(), watched, facts, news);
             state.edge.set(edge);
             edge.asked(watched)
         } else {
@@ -196,14 +222,21 @@ impl EpState {
     }
 
     /// Lets the witnesses know whether somebody waits for edges of this registration.
-    fn track(&self, item: &'static Epitem, file: &'static File) {
+    pub fn track(&self, item: &'static Epitem, file: &'static File) {
         let state = item.at(&self.held);
         let wanted = state.is_edge() || state.is_exclusive() || self.observed;
         if wanted != state.tracked.replace(wanted) {
-            file.count_edges(wanted);
             if wanted {
                 file.identify(item.via());
+                if file.is_shut(libc::SHUT_WR) {
+                    for memory in [&state.edge, &state.announced] {
+                        let mut edge = memory.get();
+                        edge.follow();
+                        memory.set(edge);
+                    }
+                }
             }
+            file.count_edges(wanted);
         }
     }
 

@@ -6,11 +6,10 @@ use libc::{EPOLLET, EPOLLEXCLUSIVE, EPOLLONESHOT, EPOLLWAKEUP, EPOLLWRBAND, EPOL
 /// Level bits, as `poll` takes and gives them.
 pub type Bits = u16;
 
-#[cfg(test)]
 pub const IN: Bits = EPOLLIN as Bits;
 pub const PRI: Bits = EPOLLPRI as Bits;
-#[cfg(test)]
 pub const OUT: Bits = EPOLLOUT as Bits;
+pub const RDNORM: Bits = EPOLLRDNORM as Bits;
 pub const ERR: Bits = EPOLLERR as Bits;
 pub const HUP: Bits = EPOLLHUP as Bits;
 pub const NVAL: Bits = libc::POLLNVAL as Bits;
@@ -18,6 +17,8 @@ pub const RDHUP: Bits = EPOLLRDHUP as Bits;
 
 /// Everything that says "there is something to read".
 pub const READABLE: Bits = (EPOLLIN | EPOLLRDNORM | EPOLLRDBAND | EPOLLMSG) as Bits;
+/// What an arrival on a socket wakes: urgent data is waited for with the rest.
+pub const INCOMING: Bits = (EPOLLIN | EPOLLRDNORM | EPOLLRDBAND | EPOLLPRI) as Bits;
 /// Everything that says "there is room to write".
 pub const WRITABLE: Bits = (EPOLLOUT | EPOLLWRNORM | EPOLLWRBAND) as Bits;
 /// The bits that are levels; the others of a registration say how to report.

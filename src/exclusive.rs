@@ -4,7 +4,7 @@
 //! from the description, or its level is gone, or the registration is. The others leave the description out of their poll sets
 //! meanwhile.
 
-use crate::edge::FAILED;
+use crate::edge::UNSETTLED;
 use crate::epitem::Epitem;
 use crate::file::File;
 use crate::pool::AtomicRef;
@@ -19,9 +19,10 @@ impl Claim {
         Claim(AtomicRef::none())
     }
 
-    /// Whether another registration has it.
+    /// Whether a registration of another instance has it that waits for the same.
     pub fn is_of_another(&self, item: &Epitem) -> bool {
-        self.0.get().is_some_and(|owner| !std::ptr::eq(owner, item))
+        let instance = |item: &Epitem| item.eventpoll().map(std::ptr::from_ref);
+        self.0.get().is_some_and(|owner| instance(owner) != instance(item) && owner.is_rival_of(item))
     }
 
     /// Claims the event, if it is free or claimed by this registration already.
@@ -38,6 +39,6 @@ impl Claim {
 /// The registration gives its claim up, if it has it; the others poll the description again.
 pub fn release(file: &'static File, item: &'static Epitem) {
     if file.claim().0.replace(Some(item), None) {
-        file.tell_inside(FAILED, file.begin_call());
+        file.tell(UNSETTLED, file.begin_call());
     }
 }

@@ -3,13 +3,12 @@
 //! A flat array in zero pages: looking up an unwatched number is one load, without lock, allocation or thread-local, from any
 //! thread, signal handler or vfork child. Numbers beyond the table cannot be watched (`docs/differences.md`).
 
-use std::sync::atomic::AtomicI32;
-use std::sync::atomic::Ordering::Relaxed;
-
 use libc::c_int;
 
 use crate::file::File;
 use crate::pool::AtomicRef;
+use crate::sync::atomic::AtomicI32;
+use crate::sync::atomic::Ordering::Relaxed;
 
 /// One more than the highest number that can be watched.
 pub const NUMBERS: usize = 1 << 20;

@@ -5,12 +5,13 @@ use libc::{c_int, epoll_event, pollfd};
 use nix::errno::Errno;
 
 use crate::descriptors;
-use crate::edge::{DEPARTED, Edge};
+use crate::diagnosis;
+use crate::edge::{DEPARTED, WOKEN};
 use crate::epitem::{Epitem, Home};
 use crate::epstate::EpState;
-use crate::events::{Bits, EDGE, NVAL, ONESHOT, WRITABLE, levels};
+use crate::events::{Bits, EDGE, HUP, NVAL, ONESHOT, WRITABLE, levels};
 use crate::exclusive;
-use crate::file::File;
+use crate::file::{File, Peer};
 use crate::kind::{Arrivals, Kind};
 use crate::nested;
 use crate::poller::watch;
@@ -23,11 +24,17 @@ use crate::wait::{Buffer, LONGEST_RARE_TICK_NS, LONGEST_TICK_NS, TICK_NS};
 /// How many registrations get their second look in one poll.
 const WINDOW: usize = 64;
 
-/// Descriptions whose number poll found closed although nobody told us.
+/// Descriptions whose number was found closed, or another's, although nobody told us.
 #[derive(Debug)]
 pub struct Vanished([Option<(&'static File, c_int)>; 8]);
 
 impl Vanished {
+    fn note(&mut self, item: &'static Epitem) {
+        if let (Some(free), Some(file)) = (self.0.iter_mut().find(|place| place.is_none()), item.file()) {
+            *free = Some((file, item.via()));
+        }
+    }
+
     /// Ends their registrations. Not under a lock. What did not fit comes up again at the next poll.
     pub fn forget(self) {
         for (file, fd) in self.0.into_iter().flatten() {
@@ -44,10 +51,8 @@ pub fn collect(st: &mut EpState) -> Vanished {
     while let Some((at, item, bits)) = st.set.next_fired(slot) {
         slot = at;
         if bits & NVAL != 0 {
-            if let (Some(free), Some(file)) = (vanished.0.iter_mut().find(|place| place.is_none()), item.file())
-                && item.at(&st.held).alive.get()
-            {
-                *free = Some((file, item.via()));
+            if item.at(&st.held).alive.get() {
+                vanished.note(item);
             }
             continue;
         }
@@ -59,7 +64,7 @@ pub fn collect(st: &mut EpState) -> Vanished {
 
 /// Reports what is ready, oldest first, and answers with the number of events. EFAULT, with nothing lost, when there is
 /// something to report and no address to report it to (W1).
-pub fn deliver(st: &mut EpState, buffer: Buffer) -> Result<usize, Errno> {
+pub fn deliver(st: &mut EpState, buffer: Buffer, vanished: &mut Vanished) -> Result<usize, Errno> {
     let mut turns = st.ready.len();
     st.pressing = false;
     let mut reported = 0;
@@ -73,19 +78,27 @@ pub fn deliver(st: &mut EpState, buffer: Buffer) -> Result<usize, Errno> {
         looked -= 1;
         let state = item.at(&st.held);
         let wanted = state.alive.get() && !state.spent.get() && state.home.get() == Home::Hot;
-        let before = state.edge.get();
-        let bits = if wanted { reportable(st, item) } else { 0 };
+        let (before, newcomer) = (state.edge.get(), state.newcomer.get());
+        let mut bits = if wanted { reportable(st, item) } else { 0 };
         let state = item.at(&st.held);
+        if bits != 0 && is_exchanged(item) {
+            // What it showed was another's.
+            state.edge.set(before);
+            st.refresh(item);
+            vanished.note(item);
+            bits = 0;
+        }
         if bits == 0 {
             stats::STALE.count();
-            state.ready.set(false);
-            item.unpin();
+            unlist(st, item);
             continue;
         }
+        let state = item.at(&st.held);
         let event = epoll_event { events: u32::from(bits), u64: state.data.get() };
         // SAFETY: `reported < max`, and the caller of the wait answers for an array of `max` events.
         if let Err(errno) = unsafe { user::write(buffer.events.add(reported), event) } {
             item.at(&st.held).edge.set(before);
+            item.at(&st.held).newcomer.set(newcomer);
             st.refresh(item);
             st.ready.push_front(item);
             return if reported > 0 { Ok(reported) } else { Err(errno) };
@@ -94,11 +107,20 @@ pub fn deliver(st: &mut EpState, buffer: Buffer) -> Result<usize, Errno> {
         if reported_as_registered(st, item) {
             st.ready.push_back(item);
         } else {
-            item.at(&st.held).ready.set(false);
-            item.unpin();
+            unlist(st, item);
         }
     }
     Ok(reported)
+}
+
+/// A registration has left the ready list.
+fn unlist(st: &mut EpState, item: &'static Epitem) {
+    let state = item.at(&st.held);
+    state.ready.set(false);
+    if item.file().is_some_and(|file| state.is_dull(file)) {
+        st.set.remove(item, &st.held);
+    }
+    item.unpin();
 }
 
 /// Fetches the levels of the bits that were not polled, for the next registrations in line: an event carries every bit of its
@@ -115,7 +137,8 @@ fn look_again(st: &mut EpState, window: usize) -> usize {
         let watched = state.watched(file);
         // What is not in the poll set was put here by a look of `sample`.
         let found = polled != 0 || state.slot.get() == 0;
-        if found && state.is_edge() && state.edge.get().quiet() & watched != 0 {
+        // Left out of the last poll was what is quiet, and what the mask has got since then.
+        if found && st.set.asked(item, &st.held) & watched != watched {
             again[n] = pollfd { fd: item.via(), events: watched.cast_signed(), revents: 0 };
             owners[n] = Some(item);
             n += 1;
@@ -138,7 +161,12 @@ fn reportable(st: &mut EpState, item: &'static Epitem) -> Bits {
     let Some(file) = item.file() else { return 0 };
     let level = state.level.get() & state.watched(file);
     let bits = level & levels(state.events.get());
-    if state.is_exclusive() && !claims(st, item, file, bits) {
+    let is_exclusive = state.is_exclusive();
+    if is_exclusive && bits == 0 {
+        // Only a level that wakes without being asked for, which is to go quiet below.
+        exclusive::release(file, item);
+    } else if is_exclusive && !(state.is_edge() && state.edge.get().fresh(level) == 0) && !claims(st, item, file, bits)
+    {
         return 0;
     }
     let state = item.at(&st.held);
@@ -148,31 +176,59 @@ fn reportable(st: &mut EpState, item: &'static Epitem) -> Bits {
     if !state.is_edge() {
         return bits;
     }
+    if level & !state.edge.get().quiet() & HUP != 0 {
+        partings(file, item);
+    }
+    if state.watched(file) & WRITABLE != 0 {
+        departures(file, item);
+    }
+    let watched = state.watched(file);
+    if watched & WRITABLE != 0 && file.kind() == Kind::Tcp {
+        file.set_choked(level & WRITABLE == 0);
+    }
     let mut edge = state.edge.get();
     let clock = file.clock();
-    let is_edge = edge.report(level, || sample::arrivals(file, item.via()));
+    let is_edge = edge.report(file.kind(), level, || sample::arrivals(file, item.via(), watched));
     state.edge.set(edge);
     if is_edge {
         state.reported_at.set(clock);
     }
     if is_edge
-        && edge.quiet() & WRITABLE != 0
+        && watched & WRITABLE != 0
         && let Some(outgoing) = sample::outgoing(file.kind(), item.via())
     {
         file.note_outgoing(outgoing);
     }
     st.refresh(item);
+    if !is_edge && is_exclusive {
+        exclusive::release(file, item);
+    }
     if is_edge { bits } else { 0 }
 }
 
-/// Whether an exclusive registration may report its level; one that finds none gives up its claim. The level is looked at
-/// again once the event is claimed: another instance may have had it, and be done with it, since we polled.
+/// Whether the number that a registration is polled by was closed behind our back, and names something else now. Looked up at the
+/// first report, and then again at one that comes after a while.
+fn is_exchanged(item: &Epitem) -> bool {
+    item.file().is_some_and(|file| !file.is_likely_named_by(item.via(), false))
+}
+
+/// Whether an exclusive registration may report its level, of which there is some; one that finds none gives up its claim. The
+/// level is looked at again once the event is claimed: another instance may have had it, and be done with it, since we polled.
 fn claims(st: &mut EpState, item: &'static Epitem, file: &'static File, bits: Bits) -> bool {
-    if bits != 0 && !file.claim().take(item) {
+    let state = item.at(&st.held);
+    if state.newcomer.get() {
+        let lasts = sys::level(item.via(), bits) & bits != 0;
+        state.newcomer.set(lasts && !state.is_edge());
+        if !lasts {
+            st.refresh(item);
+        }
+        return lasts;
+    }
+    if !file.claim().take(item) {
         st.refresh(item);
         return false;
     }
-    let lasts = bits != 0 && sys::level(item.via(), bits) & bits != 0;
+    let lasts = sys::level(item.via(), bits) & bits != 0;
     if !lasts {
         exclusive::release(file, item);
     }
@@ -183,12 +239,26 @@ fn claims(st: &mut EpState, item: &'static Epitem, file: &'static File, bits: Bi
 fn reported_as_registered(st: &mut EpState, item: &'static Epitem) -> bool {
     let state = item.at(&st.held);
     let events = state.events.get();
+    let again = events & (EDGE | ONESHOT) == 0;
+    if !again && state.is_exclusive() && st.lent.len() < st.lent.capacity() {
+        item.pin();
+        st.lent.push(item);
+    }
     if events & ONESHOT != 0 {
         state.spent.set(true);
         st.set.remove(item, &st.held);
-        return false;
     }
-    events & EDGE == 0
+    again
+}
+
+/// The wait after such a report: whoever came back without having taken anything leaves it to others.
+pub fn give_up_claims(st: &mut EpState) {
+    while let Some(item) = st.lent.pop() {
+        if let Some(file) = item.file() {
+            exclusive::release(file, item);
+        }
+        item.unpin();
+    }
 }
 
 /// Whether anything on the ready list would be reported by a wait now. Reports nothing and changes nothing that matters.
@@ -205,16 +275,15 @@ pub fn anything(st: &mut EpState) -> bool {
         looked -= 1;
         let state = item.at(&st.held);
         let wanted = state.alive.get() && !state.spent.get() && state.home.get() == Home::Hot;
-        let edge = state.edge.get();
+        let (edge, newcomer) = (state.edge.get(), state.newcomer.get());
         if wanted && reportable(st, item) != 0 {
             item.at(&st.held).edge.set(edge);
+            item.at(&st.held).newcomer.set(newcomer);
             st.refresh(item);
             st.ready.push_back(item);
             any = true;
         } else {
-            item.at(&st.held).announced.set(Edge::FRESH);
-            item.at(&st.held).ready.set(false);
-            item.unpin();
+            unlist(st, item);
         }
     }
     any
@@ -250,7 +319,8 @@ pub fn sample(st: &mut EpState) -> Option<u64> {
         }
         let state = item.at(&st.held);
         stats::SAMPLES.count();
-        let count = sample::arrivals(file, item.via());
+        let watched = state.watched(file);
+        let count = sample::arrivals(file, item.via(), watched);
         let mut news = false;
         for memory in [&state.edge, &state.announced] {
             let mut edge = memory.get();
@@ -261,10 +331,14 @@ pub fn sample(st: &mut EpState) -> Option<u64> {
             }
             if edge.wants_look() {
                 let level = sys::level(item.via(), state.watched(file)) & !NVAL;
-                edge.looked(level);
+                edge.looked(file.kind(), level);
                 // Out of the poll set as it is, nobody else would find it.
                 news |= state.is_edge() && edge.asked(level).is_none() && edge.fresh(level) != 0;
             }
+            if edge.is_closing() && !sample::closes_still(item.via()) {
+                edge.closed();
+            }
+            st.news |= edge.take_woken();
             memory.set(edge);
         }
         if news {
@@ -272,6 +346,10 @@ pub fn sample(st: &mut EpState) -> Option<u64> {
             st.note_ready(item);
         }
         departures(file, item);
+        let state = item.at(&st.held);
+        if (state.edge.get().quiet() | state.announced.get().quiet()) & HUP != 0 {
+            partings(file, item);
+        }
         st.refresh(item);
         index += 1;
     }
@@ -292,12 +370,26 @@ fn sample_inner(st: &mut EpState) -> bool {
     instances.fold(false, |uneasy, inner| nested::look(inner).uneasy | uneasy)
 }
 
-fn departures(file: &'static crate::file::File, item: &Epitem) {
-    if file.awaits_departures()
-        && let Some(outgoing) = sample::outgoing(file.kind(), item.via())
-        && outgoing < file.note_outgoing(outgoing)
-    {
-        file.tell_inside(DEPARTED, file.clock());
+fn departures(file: &'static File, item: &Epitem) {
+    if sample::has_departures(file, item.via()) && sys::level(item.via(), WRITABLE) & WRITABLE != 0 {
+        file.tell(DEPARTED, file.begin_call());
+    }
+}
+
+/// The close of a unix socket's peer wakes everybody, also when the peer had shut the connection down before, so that the level
+/// was that of a hang-up already.
+fn partings(file: &'static File, item: &Epitem) {
+    if !matches!(file.kind(), Kind::UnixStream | Kind::UnixSeqpacket) || file.peer() == Peer::Gone {
+        return;
+    }
+    match diagnosis::peer(item.via()) {
+        Some(inode) if inode != 0 => file.set_peer(Peer::There),
+        _ => {
+            if file.peer() == Peer::There {
+                file.tell(WOKEN, file.begin_call());
+            }
+            file.set_peer(Peer::Gone);
+        }
     }
 }
 
@@ -305,7 +397,7 @@ fn departures(file: &'static crate::file::File, item: &Epitem) {
 /// this many silent polls the descriptor has cost what parking it would have cost (rent or buy).
 const PARK_AFTER: u16 = 256;
 /// Sets up to this size are polled as they are, without a second thread in the program.
-const PARK_ABOVE: usize = 64;
+pub const PARK_ABOVE: usize = 64;
 /// Parking wakes a watcher, so it is done for many at a time.
 const PARK_BATCH: usize = 32;
 

@@ -3,7 +3,7 @@
 use libc::{c_int, stat};
 use nix::errno::Errno;
 
-use crate::events::{READABLE, WRITABLE};
+use crate::events::{Bits, IN, INCOMING, OUT, PRI, RDHUP, READABLE, WRITABLE};
 use crate::sys;
 
 /// Kinds of open file descriptions with their own rules of arrival.
@@ -59,13 +59,11 @@ pub enum Arrivals {
     Queued,
     /// Connections waiting now, plus those the witnesses saw accepted.
     Backlog,
-    /// Receive memory in use: it grows with every datagram.
-    Memory,
     /// Datagrams queued now, counted by peeking at each, plus those the witnesses saw taken.
     Datagrams,
     /// Connections that wait on a unix listener, as the kernel's socket diagnosis tells, plus those accepted.
     Diagnosed,
-    /// The signals that are pending.
+    /// The signals that are pending, plus those taken.
     Signals,
     /// Nothing counts, but a program's own calls are the only way to another edge.
     Witnessed,
@@ -76,10 +74,7 @@ pub enum Arrivals {
 impl Arrivals {
     /// Whether the count only grows, however much the program takes.
     pub const fn is_cumulative(self) -> bool {
-        matches!(
-            self,
-            Arrivals::Received | Arrivals::Queued | Arrivals::Backlog | Arrivals::Datagrams | Arrivals::Diagnosed
-        )
+        !matches!(self, Arrivals::Witnessed | Arrivals::Unknown)
     }
 }
 
@@ -92,9 +87,8 @@ impl Kind {
                 Arrivals::Queued
             }
             Kind::TcpListener => Arrivals::Backlog,
-            Kind::Udp => Arrivals::Memory,
             Kind::Epoll | Kind::Eventfd | Kind::EventfdSemaphore | Kind::Timerfd | Kind::Pidfd => Arrivals::Witnessed,
-            Kind::UnixDgram => Arrivals::Datagrams,
+            Kind::Udp | Kind::UnixDgram => Arrivals::Datagrams,
             Kind::UnixListener => Arrivals::Diagnosed,
             Kind::Signalfd => Arrivals::Signals,
             Kind::Unidentified | Kind::Other => Arrivals::Unknown,
@@ -106,9 +100,17 @@ impl Kind {
         matches!(self, Kind::UnixStream | Kind::UnixSeqpacket | Kind::UnixDgram)
     }
 
-    /// Connection-oriented sockets, where the peer's shutdown wakes every registration whatever its mask.
-    pub const fn has_peer_shutdown(self) -> bool {
-        matches!(self, Kind::Tcp | Kind::UnixStream | Kind::UnixSeqpacket)
+    /// The bits besides `registered` that wake a registration of those. On a connection the peer's shutdown wakes every one,
+    /// whatever its mask; on a socket what arrives wakes those that wait for urgent data, too.
+    pub const fn wakes_with(self, registered: Bits) -> Bits {
+        let connected = matches!(self, Kind::Tcp | Kind::UnixStream | Kind::UnixSeqpacket);
+        let mut bits = if connected { RDHUP } else { 0 };
+        if connected || matches!(self, Kind::Udp | Kind::UnixDgram) {
+            let urgent = if matches!(self, Kind::Tcp) { PRI } else { 0 };
+            bits |= if registered & INCOMING != 0 { IN | urgent } else { 0 };
+            bits |= if registered & WRITABLE != 0 { OUT } else { 0 };
+        }
+        bits
     }
 
     /// Whether a hang-up is the end: nothing can become ready after it on this description, unless it is connected anew.
@@ -144,24 +146,21 @@ impl Kind {
 }
 
 const PROC_SUPER_MAGIC: i64 = 0x9fa0;
-const SYSFS_MAGIC: i64 = 0x6265_6572;
-const CGROUP2_SUPER_MAGIC: i64 = 0x6367_7270;
 const PID_FS_MAGIC: i64 = 0x5049_4446;
+/// File systems all of whose regular files have a poll: those of kernfs (sysfs, cgroup, resctrl), debugfs, mqueue, FUSE, and pidfds.
+const POLLABLE_FILESYSTEMS: [i64; 8] =
+    [0x6265_6572, 0x6367_7270, 0x0027_e0eb, 0x0765_5821, 0x6462_6720, 0x1980_0202, 0x6573_5546, PID_FS_MAGIC];
 const PIPEFS_MAGIC: i64 = 0x5049_5045;
 
-/// Whether epoll takes the description: EPERM where the file has no poll of its own (T3), EBADF for an O_PATH one.
+/// Whether epoll takes the description: EPERM where the file has no poll of its own (T3).
 pub fn may_be_watched(fd: c_int, stat: &stat) -> Result<(), Errno> {
     match stat.st_mode & libc::S_IFMT {
-        libc::S_IFDIR | libc::S_IFBLK | libc::S_IFREG | libc::S_IFLNK if is_path_only(fd) => Err(Errno::EBADF),
         libc::S_IFDIR | libc::S_IFBLK => Err(Errno::EPERM),
         libc::S_IFREG => regular_file(fd),
-        libc::S_IFCHR if memory_device(stat) => Err(Errno::EPERM),
+        0 => without_inode(fd),
+        libc::S_IFCHR if memory_device(stat) || miscellaneous_device(fd, stat) => Err(Errno::EPERM),
         _ => Ok(()),
     }
-}
-
-fn is_path_only(fd: c_int) -> bool {
-    sys::fcntl(fd, libc::F_GETFL, 0).is_ok_and(|flags| flags & libc::O_PATH != 0)
 }
 
 /// The devices of major 1 that have no poll: mem, null, port, zero, full and urandom. `/dev/random` and `/dev/kmsg` have.
@@ -169,25 +168,53 @@ fn memory_device(stat: &stat) -> bool {
     libc::major(stat.st_rdev) == 1 && matches!(libc::minor(stat.st_rdev), 1..=5 | 7 | 9)
 }
 
-/// Only pseudo file systems have regular files that can be polled.
-fn regular_file(fd: c_int) -> Result<(), Errno> {
-    match sys::filesystem(fd)? {
-        SYSFS_MAGIC | CGROUP2_SUPER_MAGIC | PID_FS_MAGIC => Ok(()),
-        PROC_SUPER_MAGIC => {
-            // A file without poll shows all four bits at once; mounts, mdstat and the like do not. Those which do are
-            // pollable for epoll if they are not a process's own.
-            let all = READABLE & !(libc::EPOLLRDBAND | libc::EPOLLMSG) as u16 | WRITABLE & !libc::EPOLLWRBAND as u16;
-            if sys::level(fd, all) & all != all {
-                return Ok(());
-            }
-            let mut buffer = [0; 64];
-            let link = sys::descriptor_link(fd, &mut buffer)?;
-            let of_process =
-                link.strip_prefix(b"/proc/").is_some_and(|rest| rest.first().is_some_and(u8::is_ascii_digit));
-            if of_process { Err(Errno::EPERM) } else { Ok(()) }
-        }
+/// The poll of a file that has none: all four at once.
+const NO_POLL: u16 = READABLE & !(libc::EPOLLRDBAND | libc::EPOLLMSG) as u16 | WRITABLE & !libc::EPOLLWRBAND as u16;
+
+fn polls_as_if_without(fd: c_int) -> bool {
+    sys::level(fd, NO_POLL) & NO_POLL == NO_POLL
+}
+
+/// The devices of major 10 that have no poll: kvm, loop-control, userfaultfd and so on, whose minors are partly dynamic. Those that
+/// have one and may show all four bits nevertheless are tun, uinput, tpm, cuse, fuse, vhost, uhid and rfkill.
+fn miscellaneous_device(fd: c_int, stat: &stat) -> bool {
+    libc::major(stat.st_rdev) == 10
+        && !matches!(libc::minor(stat.st_rdev), 200 | 203 | 223 | 224 | 229 | 238 | 239 | 241 | 242)
+        && polls_as_if_without(fd)
+}
+
+/// Of what shares the anonymous inode only rings, seccomp's notifications and bpf maps have a poll that may show all four bits.
+fn without_inode(fd: c_int) -> Result<(), Errno> {
+    if !polls_as_if_without(fd) {
+        return Ok(());
+    }
+    let mut buffer = [0; 64];
+    match sys::descriptor_link(fd, &mut buffer) {
+        Ok(b"anon_inode:[io_uring]" | b"anon_inode:seccomp notify" | b"anon_inode:bpf-map") => Ok(()),
         _ => Err(Errno::EPERM),
     }
+}
+
+/// Only pseudo file systems have regular files that can be polled.
+fn regular_file(fd: c_int) -> Result<(), Errno> {
+    let filesystem = sys::filesystem(fd)?;
+    if POLLABLE_FILESYSTEMS.contains(&filesystem) {
+        return Ok(());
+    }
+    // A process's mounts, trace_pipe and the like have one that shows.
+    if !polls_as_if_without(fd) {
+        return Ok(());
+    }
+    if filesystem != PROC_SUPER_MAGIC {
+        return Err(Errno::EPERM);
+    }
+    // Those of /proc which do are pollable for epoll, but for a process's own; and the network is no process's own.
+    let mut buffer = [0; 64];
+    let link = sys::descriptor_link(fd, &mut buffer)?;
+    let mut names = link.split(|&byte| byte == b'/').skip(2);
+    let of_process = names.next().is_some_and(|name| name.first().is_some_and(u8::is_ascii_digit));
+    let mut names = names.skip_while(|name| *name == b"task" || name.first().is_some_and(u8::is_ascii_digit));
+    if of_process && names.next() != Some(b"net") { Err(Errno::EPERM) } else { Ok(()) }
 }
 
 /// Finds out what the description is. A few system calls: for edge-triggered registrations only.
@@ -197,11 +224,16 @@ pub fn identify(fd: c_int) -> Kind {
         libc::S_IFSOCK => socket(fd),
         libc::S_IFIFO if sys::filesystem(fd) == Ok(PIPEFS_MAGIC) => Kind::Pipe,
         libc::S_IFIFO => Kind::Fifo,
-        libc::S_IFCHR if sys::ioctl_int(fd, libc::TIOCGPGRP).is_ok() || is_terminal(fd) => Kind::Tty,
+        libc::S_IFCHR if is_pty(&stat) || sys::ioctl_int(fd, libc::TIOCGPGRP).is_ok() || is_terminal(fd) => Kind::Tty,
         libc::S_IFREG if sys::filesystem(fd) == Ok(PID_FS_MAGIC) => Kind::Pidfd,
         0 => anonymous(fd),
         _ => Kind::Other,
     }
+}
+
+/// A pseudo-terminal, which answers to nothing once it is hung up.
+fn is_pty(stat: &stat) -> bool {
+    matches!(libc::major(stat.st_rdev), 136..=143) || stat.st_rdev == libc::makedev(5, 2)
 }
 
 fn is_terminal(fd: c_int) -> bool {

@@ -25,10 +25,12 @@
 //!    one's is taken (the links have no cycle), never the other way round.
 //! 4. `watch::Mail`, one per watcher: notes to it.
 //! 5. The pools' free lists.
+//! 6. `memory::HEAP`.
 //!
-//! What takes no lock: the lookup in `fdtable`; a witness, which leaves facts in atomics and lets whoever has the graph deliver
-//! them; the inbox of an instance; a kick. So `read`, `write` and the like never wait for us, and work in signal handlers. A
-//! `close` in a signal handler that interrupted this library is settled when the interrupted code lets go of its last lock.
+//! What takes no lock: the lookup in `fdtable`; a witness, which leaves facts in atomics and goes without the graph's lock if it is
+//! taken; the inbox of an instance; a kick. None of them waits for a thread that may be held up in a signal handler. So `read`,
+//! `write` and the like never wait for us, and work in signal handlers. A `close` in a signal handler that interrupted this
+//! library is settled when the interrupted code lets go of its last lock; a control call there is refused.
 //!
 //! # Rooms
 //!
@@ -45,7 +47,7 @@
 //! | `exclusive` | which of several instances reports |
 //! | `nested`, `observer` | instances inside others; poll and select on an epoll descriptor |
 //! | `process` | start-up, fork, exit |
-//! | `user`, `lock`, `pool`, `events`, `options`, `stats`, `log` | tools |
+//! | `user`, `sync`, `lock`, `pool`, `memory`, `events`, `options`, `stats`, `log` | tools |
 
 // Test builds do not export the hooks (see `symbols/`), and so nobody calls them there.
 #![cfg_attr(test, allow(dead_code))]
@@ -71,6 +73,7 @@ mod harvest;
 mod kind;
 mod lock;
 mod log;
+mod memory;
 mod nested;
 mod next;
 mod observer;
@@ -82,6 +85,7 @@ mod process;
 mod sample;
 mod stats;
 mod symbols;
+mod sync;
 mod sys;
 mod user;
 mod wait;

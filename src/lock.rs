@@ -6,10 +6,10 @@
 
 use std::cell::{Cell, UnsafeCell};
 use std::ops::{Deref, DerefMut};
-use std::sync::atomic::AtomicU32;
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
-use crate::sys;
+use crate::sync;
+use crate::sync::atomic::AtomicU32;
+use crate::sync::atomic::Ordering::{Acquire, Relaxed, SeqCst};
 
 const FREE: u32 = 0;
 const HELD: u32 = 1;
@@ -26,7 +26,8 @@ pub fn interrupted() -> bool {
     DEPTH.with(Cell::get) > 0
 }
 
-/// A value and the lock that protects it.
+/// A value and the lock that protects it. Taking it and letting go are in the single order of all SeqCst operations: who leaves
+/// something for the holder and finds the lock taken may count on him to see it when he has let go (`File::tell`).
 #[derive(Debug)]
 pub struct Lock<T> {
     word: AtomicU32,
@@ -52,7 +53,7 @@ impl<T> Lock<T> {
     #[inline]
     pub fn lock(&self) -> Guard<'_, T> {
         DEPTH.with(|depth| depth.set(depth.get() + 1));
-        if self.word.compare_exchange(FREE, HELD, Acquire, Relaxed).is_err() {
+        if self.word.compare_exchange(FREE, HELD, SeqCst, SeqCst).is_err() {
             self.lock_contended();
         }
         Guard { lock: self }
@@ -60,25 +61,50 @@ impl<T> Lock<T> {
 
     #[cold]
     fn lock_contended(&self) {
-        for _ in 0..100 {
-            if self.word.load(Relaxed) == FREE && self.word.compare_exchange(FREE, HELD, Acquire, Relaxed).is_ok() {
+        for _ in 0..sync::SPINS {
+            if self.word.load(Relaxed) == FREE && self.word.compare_exchange(FREE, HELD, SeqCst, SeqCst).is_ok() {
                 return;
             }
-            std::hint::spin_loop();
+            sync::spin_loop();
         }
-        while self.word.swap(CONTENDED, Acquire) != FREE {
-            sys::futex_wait(&self.word, CONTENDED, None);
+        while self.word.swap(CONTENDED, SeqCst) != FREE {
+            sync::futex_wait(&self.word, CONTENDED, None);
         }
     }
 
     /// Takes the lock if nobody has it.
     pub fn try_lock(&self) -> Option<Guard<'_, T>> {
         DEPTH.with(|depth| depth.set(depth.get() + 1));
-        if self.word.compare_exchange(FREE, HELD, Acquire, Relaxed).is_ok() {
+        if self.word.compare_exchange(FREE, HELD, SeqCst, SeqCst).is_ok() {
             return Some(Guard { lock: self });
         }
         DEPTH.with(|depth| depth.set(depth.get() - 1));
         None
+    }
+
+    /// Waits for the lock as long as `wanted` says so, which is asked again every millisecond.
+    pub fn lock_while(&self, mut wanted: impl FnMut() -> bool) -> Option<Guard<'_, T>> {
+        const PAUSE_NS: u32 = 1_000_000;
+        for _ in 0..sync::SPINS {
+            if let Some(guard) = self.try_lock() {
+                return Some(guard);
+            }
+            sync::spin_loop();
+        }
+        DEPTH.with(|depth| depth.set(depth.get() + 1));
+        while wanted() {
+            if self.word.swap(CONTENDED, SeqCst) == FREE {
+                return Some(Guard { lock: self });
+            }
+            sync::futex_wait(&self.word, CONTENDED, Some(PAUSE_NS));
+        }
+        DEPTH.with(|depth| depth.set(depth.get() - 1));
+        None
+    }
+
+    /// Whether nobody has the lock.
+    pub fn is_free(&self) -> bool {
+        self.word.load(Acquire) == FREE
     }
 
     /// Locks without a guard: fork takes every lock before, and lets go of it after, in the parent and in the child.
@@ -123,8 +149,8 @@ impl<T> DerefMut for Guard<'_, T> {
 impl<T> Drop for Guard<'_, T> {
     #[inline]
     fn drop(&mut self) {
-        if self.lock.word.swap(FREE, Release) == CONTENDED {
-            sys::futex_wake(&self.lock.word, 1);
+        if self.lock.word.swap(FREE, SeqCst) == CONTENDED {
+            sync::futex_wake(&self.lock.word, 1);
         }
         let depth = DEPTH.with(|depth| {
             depth.set(depth.get() - 1);

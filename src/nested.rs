@@ -3,21 +3,22 @@
 //! Such an instance is *observed*. While nobody waits on it its registrations are with the watchers, and a byte in its pipe
 //! makes its descriptor readable; so whoever polls the descriptor, in this library or in the kernel, sees what it must.
 
-use std::sync::atomic::Ordering::Relaxed;
+use std::cell::Cell;
 
 use nix::errno::Errno;
 
-use crate::edge::GAVE;
+use crate::edge::{Edge, GAVE};
 use crate::epitem::{Epitem, Home};
 use crate::epstate::EpState;
 use crate::eventpoll::Eventpoll;
-use crate::events::NVAL;
+use crate::events::{Bits, ERR, HUP, IN, NVAL, RDNORM, levels};
 use crate::file::File;
 use crate::harvest;
 use crate::lock::{self, Guard, Lock};
 use crate::poller::watch;
 use crate::process;
 use crate::sample;
+use crate::sync::atomic::Ordering::Relaxed;
 use crate::sys;
 
 /// Held while a link between instances is added, so that two threads cannot close a cycle together. Taken before every other
@@ -39,9 +40,64 @@ fn depth_below(ep: &'static Eventpoll, forbidden: &'static Eventpoll, level: usi
     if std::ptr::eq(ep, forbidden) || level > LONGEST_CHAIN {
         return Err(Errno::ELOOP);
     }
-    let children: Vec<&'static Eventpoll> =
-        ep.lock().interest.iter().filter_map(|item| item.file().and_then(File::eventpoll)).collect();
+    let children = gather(ep.lock().interest.iter().filter_map(|item| item.file().and_then(File::eventpoll)))?;
     children.into_iter().try_fold(0, |deepest, child| Ok(deepest.max(1 + depth_below(child, forbidden, level + 1)?)))
+}
+
+/// How many paths from one file up to an instance that nobody watches may lead through one, two, three and four links between
+/// instances. The kernel's `path_limits`; a file may be in any number of instances that are in no other.
+const PATHS: [usize; LONGEST_CHAIN + 1] = [usize::MAX, 500, 100, 50, 10];
+
+/// A link that is about to be made: from an instance to the one that will watch it.
+type Link = (&'static Eventpoll, &'static Eventpoll);
+
+/// Whether the link leaves no file under `inner` with more paths than there may be: EINVAL otherwise. Under the guard of `check`.
+pub fn check_paths_below(outer: &'static Eventpoll, inner: &'static Eventpoll) -> Result<(), Errno> {
+    count_below(inner, (inner, outer))
+}
+
+fn count_below(ep: &'static Eventpoll, link: Link) -> Result<(), Errno> {
+    let below = gather(ep.lock().interest.iter().filter_map(|item| item.file()))?;
+    below.into_iter().try_for_each(|file| match file.eventpoll() {
+        Some(deeper) => count_below(deeper, link),
+        None => count_paths(file, None, Some(link)),
+    })
+}
+
+/// Whether `file` may be added to `ep`, which others watch: EINVAL if it would have too many paths. The guard keeps that true; there
+/// is none if nobody watches the instance.
+pub fn check_paths(ep: &'static Eventpoll, file: &'static File) -> Result<Option<Guard<'static, ()>>, Errno> {
+    if ep.file().is_none_or(|own| own.graph().is_unwatched()) {
+        return Ok(None);
+    }
+    let links = LINKS.lock();
+    count_paths(file, Some(ep), None)?;
+    Ok(Some(links))
+}
+
+fn count_paths(file: &'static File, added_to: Option<&'static Eventpoll>, link: Option<Link>) -> Result<(), Errno> {
+    let watching = gather(file.graph().items().filter_map(|item| item.eventpoll()))?;
+    let mut counts = [0; LONGEST_CHAIN + 1];
+    watching.into_iter().chain(added_to).try_for_each(|ep| count_up(ep, 0, &mut counts, link))
+}
+
+fn count_up(
+    ep: &'static Eventpoll,
+    links: usize,
+    counts: &mut [usize; LONGEST_CHAIN + 1],
+    link: Option<Link>,
+) -> Result<(), Errno> {
+    let (count, limit) = counts.get_mut(links).zip(PATHS.get(links)).ok_or(Errno::EINVAL)?;
+    let outer = match ep.file() {
+        Some(file) => gather(file.graph().items().filter_map(|item| item.eventpoll()))?,
+        None => Vec::new(),
+    };
+    let added = link.filter(|(inner, _)| std::ptr::eq(*inner, ep)).map(|(_, outer)| outer);
+    if outer.is_empty() && added.is_none() {
+        *count += 1;
+        return if *count > *limit { Err(Errno::EINVAL) } else { Ok(()) };
+    }
+    outer.into_iter().chain(added).try_for_each(|outer| count_up(outer, links + 1, counts, link))
 }
 
 fn height_above(ep: &'static Eventpoll, level: usize) -> Result<usize, Errno> {
@@ -49,8 +105,18 @@ fn height_above(ep: &'static Eventpoll, level: usize) -> Result<usize, Errno> {
         return Err(Errno::ELOOP);
     }
     let Some(file) = ep.file() else { return Ok(0) };
-    let parents: Vec<&'static Eventpoll> = file.graph().items().filter_map(|item| item.eventpoll()).collect();
+    let parents = gather(file.graph().items().filter_map(|item| item.eventpoll()))?;
     parents.into_iter().try_fold(0, |highest, parent| Ok(highest.max(1 + height_above(parent, level + 1)?)))
+}
+
+/// Collects what is to be visited when the lock is let go; ENOMEM where a plain collect would end the process.
+fn gather<T>(records: impl Iterator<Item = &'static T>) -> Result<Vec<&'static T>, Errno> {
+    let mut gathered = Vec::new();
+    for record in records {
+        gathered.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+        gathered.push(record);
+    }
+    Ok(gathered)
 }
 
 /// Somebody looks at the instance's descriptor from now on.
@@ -63,8 +129,15 @@ fn expose(ep: &'static Eventpoll, st: &mut EpState) {
     if !st.observed {
         st.observed = true;
         ep.expose(true);
-        // Every registration is to be tracked from here on.
+        // Every registration is to be tracked from here on. What there is now is known.
         st.overdue = true;
+        for index in 0..st.interest.len() {
+            let item = st.interest[index];
+            if let Some(file) = item.file() {
+                st.track(item, file);
+                begin(st, item, file, true);
+            }
+        }
     }
     attend(ep, st);
 }
@@ -78,27 +151,35 @@ pub struct Seen {
     pub uneasy: bool,
 }
 
-/// Whether a wait on the instance would report something now.
+/// Whether a wait on the instance would report something now, for an outer instance whose lock is held.
 pub fn is_ready(ep: &'static Eventpoll) -> bool {
     look(ep).ready
 }
 
-/// Looks at an instance. The lock of an outer instance may be held. While a fork waits for that one the inner lock may not come,
-/// nor in a signal handler that interrupted whoever holds it; then a level that its pipe showed high is taken for true.
+/// Looks at an instance, for somebody who holds no lock of ours unless he is in a signal handler. There the lock of this instance,
+/// or of one inside it, may be that of the interrupted code; then a level that a pipe showed high is taken for true.
+pub fn look_from_outside(ep: &'static Eventpoll) -> Seen {
+    let before = HURRIED.replace(lock::interrupted());
+    let seen = look(ep);
+    HURRIED.set(before);
+    seen
+}
+
+thread_local! {
+    /// Looks of this thread are for a signal handler that interrupted this library.
+    static HURRIED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Looks at an instance. The lock of an outer instance may be held: while a fork waits for that one the inner lock may not come.
 pub fn look(ep: &'static Eventpoll) -> Seen {
-    let mut patience = 100_000_u32;
-    let mut st = loop {
-        if let Some(st) = ep.try_lock() {
-            break st;
-        }
-        patience -= u32::from(lock::interrupted());
-        if process::is_forking() || patience == 0 {
-            return Seen { ready: true, uneasy: true };
-        }
-        std::hint::spin_loop();
-    };
+    let mut patience = if HURRIED.get() { 10 } else { u32::MAX };
+    let taken = ep.lock_while(|| {
+        patience = patience.saturating_sub(1);
+        patience > 0 && !process::is_forking()
+    });
+    let Some(mut st) = taken else { return Seen { ready: true, uneasy: true } };
     expose(ep, &mut st);
-    if !st.readable && watch::look_at_parked(&mut st) {
+    if watch::look_at_parked(&mut st) {
         attend(ep, &mut st);
     }
     Seen { ready: st.readable, uneasy: st.ticks }
@@ -107,45 +188,115 @@ pub fn look(ep: &'static Eventpoll) -> Seen {
 /// Does for an observed instance what a waiting thread would do: looks once, gives the silent registrations to the watchers,
 /// and keeps the descriptor's level true. Does nothing while somebody waits, who does all this.
 pub fn attend(ep: &'static Eventpoll, st: &mut EpState) {
-    if !st.observed || st.closed || st.poller.is_some() || !st.waiters.is_empty() || st.set.reserve_wake().is_err() {
+    if !st.observed || st.closed || st.poller.is_some() || !st.waiters.is_empty() {
         return;
     }
-    st.readable |= ep.was_stirred();
+    let stirred = ep.was_stirred();
     ep.absorb(st);
     st.ticks = harvest::sample(st).is_some();
+    if !st.inner.is_empty() {
+        // What the look at the instances inside brought up.
+        ep.absorb(st);
+    }
     sys::look(st.set.poll_with(-1));
     announce(ep, st);
     // Numbers that vanished are the next wait's business.
     let _ = harvest::collect(st);
     let any = harvest::anything(st);
-    park_the_rest(st);
-    set_readable(ep, st, any);
+    // What no watcher takes has to be looked at by whoever polls the descriptor.
+    st.ticks |= !park_the_rest(st);
+    if any {
+        show_readable(ep, st);
+    } else {
+        st.readable |= stirred;
+        calm(ep, st);
+    }
 }
 
-/// Tells the outer instances of what the last poll found: each arrival that was not announced yet is an edge of the epoll
-/// descriptor, also while older ones have not been waited for (N2).
+/// Tells the outer instances of what the last poll found and what the witnesses saw: each wake-up of a registration that was not
+/// announced yet is an edge of the epoll descriptor, whatever became of it since (N2).
 pub fn announce(ep: &'static Eventpoll, st: &mut EpState) {
-    let mut news = false;
-    let mut slot = 0;
-    while let Some((at, item, bits)) = st.set.next_fired(slot) {
-        slot = at;
-        let state = item.at(&st.held);
-        let Some(file) = item.file() else { continue };
-        let mut announced = state.announced.get();
-        news |= announced.report(bits & state.watched(file), || sample::arrivals(file, item.via()));
-        state.announced.set(announced);
+    for slot in 1..=st.set.len() {
+        let Some((item, asked, found)) = st.set.entry(slot) else { break };
+        let Some(file) = item.file().filter(|file| file.eventpoll().is_none()) else { continue };
+        if found & NVAL != 0 || !item.at(&st.held).alive.get() {
+            continue;
+        }
+        st.news |= take_in(st, item, file, found, asked);
         st.note_unease(item);
     }
-    if news {
-        set_readable(ep, st, true);
-        if let Some(file) = ep.file() {
-            file.tell_inside(GAVE, file.begin_call());
-        }
+    if std::mem::take(&mut st.news) {
+        tell_outer(ep, st);
     }
 }
 
-/// Everything that is neither ready nor uneasy goes to the watchers.
-fn park_the_rest(st: &mut EpState) {
+/// Takes in what a registration shows, of what was asked. True if that is to be told to the outer instances.
+fn take_in(st: &EpState, item: &'static Epitem, file: &'static File, level: Bits, asked: Bits) -> bool {
+    let state = item.at(&st.held);
+    let watched = state.watched(file);
+    let mut announced = state.announced.get();
+    let before = announced;
+    let clock = file.clock();
+    let count = || sample::arrivals(file, item.via(), watched);
+    let news = announced.announce(file.kind(), level & watched, asked | ERR | HUP, count);
+    if announced != before {
+        state.announced.set(announced);
+        if news || file.kind().arrivals().is_cumulative() {
+            state.announced_at.set(clock);
+        }
+    }
+    news
+}
+
+/// Whether something woke a registration that was not announced yet, which counts as announced from here on.
+pub fn is_news(st: &mut EpState, item: &'static Epitem, file: &'static File) -> bool {
+    let state = item.at(&st.held);
+    let mut announced = state.announced.get();
+    let watched = state.watched(file);
+    announced.digest(file.kind(), watched, item.take_facts(), item.told_after(state.announced_at.get()));
+    if let Some(count) = sample::arrivals(file, item.via(), watched) {
+        announced.counted(count);
+    }
+    state.announced.set(announced);
+    show(st, item, file, watched).0
+}
+
+/// A registration begins, or begins anew, in an observed instance: whatever is there now is known. True if the outer instances are to
+/// be told that it is ready, which they are unless it was ready before (T6).
+pub fn begin(st: &mut EpState, item: &'static Epitem, file: &'static File, was_ready: bool) -> bool {
+    let state = item.at(&st.held);
+    state.announced.set(Edge::anew(file.is_shut(libc::SHUT_WR)).for_outer());
+    state.announced_at.set(file.clock());
+    let asked_for = levels(state.events.get());
+    let (_, level) = show(st, item, file, state.watched(file));
+    !was_ready && level & asked_for != 0
+}
+
+fn show(st: &EpState, item: &'static Epitem, file: &'static File, watched: Bits) -> (bool, Bits) {
+    if let Some(inner) = file.eventpoll() {
+        let level = if is_ready(inner) { IN | RDNORM } else { 0 };
+        let state = item.at(&st.held);
+        let mut announced = state.announced.get();
+        let woken = announced.take_woken();
+        state.announced.set(announced);
+        return (woken, level & watched);
+    }
+    let level = sys::level(item.via(), watched) & !NVAL;
+    (take_in(st, item, file, level, watched), level)
+}
+
+/// One more edge of the epoll descriptor. It begins before the descriptor shows it: an outer instance that is woken by that and
+/// reports it must not take this for a second one.
+pub fn tell_outer(ep: &'static Eventpoll, st: &mut EpState) {
+    let at = ep.file().map_or(0, File::begin_call);
+    show_readable(ep, st);
+    if let Some(file) = ep.file() {
+        file.tell(GAVE, at);
+    }
+}
+
+/// Everything that is neither ready nor uneasy goes to the watchers. False if there are too few of them.
+fn park_the_rest(st: &mut EpState) -> bool {
     loop {
         let mut batch: [Option<&'static Epitem>; 64] = [None; 64];
         let idle = st.set.silent_for(0).filter(|item| {
@@ -156,17 +307,18 @@ fn park_the_rest(st: &mut EpState) {
         for (place, item) in batch.iter_mut().zip(idle) {
             *place = Some(item);
         }
-        if watch::park(st, batch.iter().flatten().copied()) < batch.len() {
-            return;
+        let waiting = batch.iter().flatten().count();
+        if watch::park(st, batch.iter().flatten().copied()) < waiting {
+            return false;
+        }
+        if waiting < batch.len() {
+            return true;
         }
     }
 }
 
-/// Makes the descriptor readable, or not.
-fn set_readable(ep: &'static Eventpoll, st: &mut EpState, readable: bool) {
-    if !readable {
-        return calm(ep, st);
-    }
+/// Makes the descriptor readable by a byte of our own: one that `stir` put there may be gone already.
+fn show_readable(ep: &'static Eventpoll, st: &mut EpState) {
     if !st.readable {
         st.readable = true;
         let _ = sys::write(ep.signal().load(Relaxed), b"!");
@@ -178,7 +330,8 @@ pub fn calm(ep: &'static Eventpoll, st: &mut EpState) {
     let stirred = ep.was_stirred();
     if stirred || st.readable {
         st.readable = false;
-        let _ = sys::read(ep.number(), &mut [0; 16]);
+        let mut bytes = [0; 256];
+        while sys::read(ep.number(), &mut bytes) == Ok(bytes.len()) {}
     }
 }
 
@@ -190,10 +343,16 @@ pub fn renew_pipe(ep: &'static Eventpoll) {
             let flags = sys::fcntl(number, libc::F_GETFD, 0).map_or(0, |flags| flags & libc::FD_CLOEXEC);
             let _ = sys::dup3(read_end, number, if flags != 0 { libc::O_CLOEXEC } else { 0 });
         }
+        ep.remember_pipe(file, read_end);
     }
     let _ = sys::close(read_end);
     crate::descriptors::disown_internal(ep.signal());
     let _ = crate::descriptors::adopt_internal(write_end, ep.signal());
+}
+
+/// Whether nobody links instances.
+pub fn links_at_rest() -> bool {
+    LINKS.is_free()
 }
 
 /// The lock on links, for fork.

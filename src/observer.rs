@@ -8,20 +8,27 @@ use crate::eventpoll::Eventpoll;
 use crate::file::File;
 use crate::nested;
 use crate::next;
+use crate::process;
 use crate::sys;
-use crate::wait;
+use crate::user;
+use crate::wait::{self, Timeout};
 
 fn instance(fd: c_int) -> Option<&'static Eventpoll> {
-    descriptors::known(fd).and_then(File::eventpoll)
+    let ep = descriptors::known(fd).and_then(File::eventpoll)?;
+    process::settle();
+    descriptors::is_instance(fd).then_some(ep)
 }
 
 /// A timeout as `Some(nanoseconds)`, `Some(None)` for none; `None` for nonsense, which the kernel is to judge.
 ///
 /// # Safety
-/// `limit` must be NULL or readable.
-pub unsafe fn nanoseconds(limit: *const timespec) -> Option<Option<u64>> {
+/// As for [`user::read`], or NULL.
+pub unsafe fn nanoseconds(limit: *const timespec) -> Option<Timeout> {
+    if limit.is_null() {
+        return Some(None);
+    }
     // SAFETY: the caller answers for the address.
-    let Some(limit) = (unsafe { limit.as_ref() }) else { return Some(None) };
+    let limit = unsafe { user::read(limit) }.ok()?;
     let (seconds, rest) = (u64::try_from(limit.tv_sec).ok()?, u64::try_from(limit.tv_nsec).ok()?);
     (rest < 1_000_000_000).then(|| Some(seconds.saturating_mul(1_000_000_000).saturating_add(rest)))
 }
@@ -29,104 +36,214 @@ pub unsafe fn nanoseconds(limit: *const timespec) -> Option<Option<u64>> {
 /// Whether the set asks about an epoll descriptor.
 ///
 /// # Safety
-/// `set` must be readable for `n` entries, or NULL.
+/// `set` must be readable for `n` entries, or as [`user::read`] allows.
 pub unsafe fn in_poll_set(set: *const pollfd, n: nfds_t) -> bool {
-    if set.is_null() || n > i32::MAX as nfds_t {
+    const CHUNK: usize = 16;
+    let asks = |entry: &pollfd| entry.fd >= 0 && instance(entry.fd).is_some();
+    let Ok(n) = usize::try_from(n) else { return false };
+    if set.is_null() || user::check_range(set, n).is_err() {
         return false;
     }
-    // SAFETY: the caller answers for the array.
-    unsafe { std::slice::from_raw_parts(set, n as usize) }
-        .iter()
-        .any(|entry| entry.fd >= 0 && instance(entry.fd).is_some())
+    if !user::is_checked() {
+        // SAFETY: the caller answers for the array.
+        return unsafe { std::slice::from_raw_parts(set, n) }.iter().any(asks);
+    }
+    let mut at = 0;
+    let mut any = false;
+    while at < n {
+        // SAFETY: within the array, for whose readability the kernel is asked.
+        let (entries, more) = unsafe {
+            if at + CHUNK <= n {
+                (user::read(set.add(at).cast::<[pollfd; CHUNK]>()).map(|chunk| chunk.iter().any(asks)), CHUNK)
+            } else {
+                (user::read(set.add(at)).map(|entry| asks(&entry)), 1)
+            }
+        };
+        let Ok(asks) = entries else { return false };
+        any |= asks;
+        at += more;
+    }
+    any
 }
 
-/// ppoll(2) on a set with epoll descriptors in it; the timeout is in nanoseconds.
+/// How long a look at epoll descriptors may sleep: to the end, and where one of them has to be looked at again after a while,
+/// no longer than the next pause.
+#[derive(Debug)]
+struct Patience {
+    deadline: Timeout,
+    tick: u64,
+}
+
+/// One sleep of a [`Patience`].
+#[derive(Debug)]
+struct Turn {
+    limit: Option<timespec>,
+    /// Nothing found at the end of it does not mean that the time is over.
+    only_pauses: bool,
+    is_last: bool,
+}
+
+impl Patience {
+    fn new(timeout: Timeout) -> Patience {
+        Patience { deadline: timeout.map(|ns| sys::now().saturating_add(ns)), tick: wait::TICK_NS }
+    }
+
+    fn turn(&mut self, uneasy: bool) -> Turn {
+        let left = self.deadline.map(|deadline| deadline.saturating_sub(sys::now()));
+        let pause = uneasy.then_some(self.tick);
+        self.tick = (self.tick * 2).min(wait::LONGEST_TICK_NS);
+        Turn {
+            limit: [left, pause].into_iter().flatten().min().map(sys::timespec_of),
+            only_pauses: pause.is_some_and(|pause| left.is_none_or(|left| pause < left)),
+            is_last: left == Some(0),
+        }
+    }
+}
+
+impl Turn {
+    fn limit(&self) -> *const timespec {
+        self.limit.as_ref().map_or(std::ptr::null(), std::ptr::from_ref)
+    }
+}
+
+/// ppoll(2) on a set with epoll descriptors in it.
 ///
 /// # Safety
 /// As for ppoll.
-pub unsafe fn poll(set: *mut pollfd, n: nfds_t, timeout: Option<u64>, mask: *const sigset_t) -> c_int {
-    let deadline = timeout.map(|ns| sys::now().saturating_add(ns));
-    let mut tick = wait::TICK_NS;
+pub unsafe fn poll(set: *mut pollfd, n: nfds_t, timeout: Timeout, mask: *const sigset_t) -> c_int {
+    const READABLE: i16 = libc::POLLIN | libc::POLLRDNORM;
+    let mut patience = Patience::new(timeout);
     loop {
         // SAFETY: the caller answers for the array. The borrow ends before the sleep.
         let entries = unsafe { std::slice::from_raw_parts(set, n as usize) };
         let instances = entries.iter().filter_map(|entry| instance(entry.fd));
-        let uneasy = instances.fold(false, |uneasy, ep| nested::look(ep).uneasy | uneasy);
-        let left = deadline.map(|deadline| deadline.saturating_sub(sys::now()));
-        let pause = uneasy.then_some(tick);
-        tick = (tick * 2).min(wait::LONGEST_TICK_NS);
-        let limit = [left, pause].into_iter().flatten().min().map(sys::timespec_of);
-        let limit = limit.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
+        let uneasy = instances.fold(false, |uneasy, ep| nested::look_from_outside(ep).uneasy | uneasy);
+        let turn = patience.turn(uneasy);
         // SAFETY: as for ppoll.
-        let mut found = unsafe { next::ppoll(set, n, limit, mask) };
-        let only_paused = pause.is_some_and(|pause| left.is_none_or(|left| pause < left));
-        if found < 0 || (found == 0 && !only_paused) {
+        let mut found = unsafe { next::ppoll(set, n, turn.limit(), mask) };
+        if found < 0 || (found == 0 && !turn.only_pauses) {
             return found;
         }
         // SAFETY: the caller answers for the array.
         for entry in unsafe { std::slice::from_raw_parts_mut(set, n as usize) } {
-            if entry.revents & libc::POLLIN != 0 && instance(entry.fd).is_some_and(|ep| !nested::is_ready(ep)) {
+            if entry.revents & READABLE != 0
+                && instance(entry.fd).is_some_and(|ep| !nested::look_from_outside(ep).ready)
+            {
                 entry.revents = 0;
                 found -= 1;
             }
         }
-        if found > 0 || left == Some(0) {
+        if found > 0 || turn.is_last {
             return found;
         }
     }
 }
 
-/// The numbers below `n` in a set that are epoll descriptors of ours.
-///
-/// # Safety
-/// `set` must be NULL or readable for `n` bits.
-unsafe fn instances_in(n: c_int, set: *mut fd_set) -> impl Iterator<Item = (c_int, &'static Eventpoll)> {
-    let n = if set.is_null() { 0 } else { n.min(libc::FD_SETSIZE as c_int) };
-    // SAFETY: the caller answers for the set, and only numbers within it are asked for.
-    (0..n).filter(move |&fd| unsafe { libc::FD_ISSET(fd, set) }).filter_map(|fd| instance(fd).map(|ep| (fd, ep)))
+/// The numbers that a select on epoll descriptors may ask about; one with more is left to the kernel as it is.
+const SELECTABLE: usize = 8192;
+type Word = u64;
+const WORD_BITS: usize = Word::BITS as usize;
+
+/// The three sets of a select. Each is as many whole words as its first `n` bits take, which may be less than an `fd_set`, or more.
+#[derive(Clone, Copy, Debug)]
+pub struct Sets {
+    sets: [*mut fd_set; 3],
+    words: usize,
 }
 
-/// select(2), with `call` for the call itself.
+impl Sets {
+    /// The sets of a call, if the first of them asks about an epoll descriptor.
+    ///
+    /// # Safety
+    /// Each set must be NULL, or readable for `n` bits, or as [`user::read`] allows.
+    pub unsafe fn with_instances(n: c_int, sets: [*mut fd_set; 3]) -> Option<Sets> {
+        let words = usize::try_from(n).ok().filter(|&n| n <= SELECTABLE)?.div_ceil(WORD_BITS);
+        let sets = Sets { sets, words };
+        if sets.sets[0].is_null() || sets.sets.iter().any(|set| !set.is_null() && !sets.is_readable(*set)) {
+            return None;
+        }
+        // SAFETY: the caller answers for the set.
+        unsafe { sets.instances() }.next().is_some().then_some(sets)
+    }
+
+    fn is_readable(&self, set: *const fd_set) -> bool {
+        let set = set.cast::<Word>();
+        user::check_range(set, self.words).is_ok()
+            // SAFETY: within the set, for whose readability the kernel is asked.
+            && (!user::is_checked() || (0..self.words).all(|word| unsafe { user::read(set.add(word)) }.is_ok()))
+    }
+
+    /// The epoll descriptors in the first set.
+    unsafe fn instances(&self) -> impl Iterator<Item = (c_int, &'static Eventpoll)> {
+        let set = self.sets[0].cast::<Word>();
+        (0..self.words)
+            // SAFETY: the caller answers for the set.
+            .map(move |word| (word, unsafe { set.add(word).read_unaligned() }))
+            .filter(|(_, bits)| *bits != 0)
+            .flat_map(|(word, bits)| {
+                (0..WORD_BITS).filter(move |bit| bits >> bit & 1 != 0).map(move |bit| (word * WORD_BITS + bit) as c_int)
+            })
+            .filter_map(|fd| instance(fd).map(|ep| (fd, ep)))
+    }
+
+    unsafe fn take_out(&self, fd: c_int) {
+        let (word, bit) = (fd as usize / WORD_BITS, fd as usize % WORD_BITS);
+        // SAFETY: the caller answers for the set, which has the number.
+        unsafe {
+            let word = self.sets[0].cast::<Word>().add(word);
+            word.write_unaligned(word.read_unaligned() & !(1 << bit));
+        }
+    }
+
+    unsafe fn copy(&self, to: &mut [[Word; SELECTABLE / WORD_BITS]; 3]) {
+        for (set, copy) in self.sets.iter().zip(to).filter(|(set, _)| !set.is_null()) {
+            // SAFETY: the caller answers for the set.
+            unsafe {
+                set.cast::<u8>().copy_to_nonoverlapping(copy.as_mut_ptr().cast(), self.words * size_of::<Word>())
+            };
+        }
+    }
+
+    unsafe fn restore(&self, from: &[[Word; SELECTABLE / WORD_BITS]; 3]) {
+        for (set, copy) in self.sets.iter().zip(from).filter(|(set, _)| !set.is_null()) {
+            // SAFETY: the caller answers for the set.
+            unsafe { set.cast::<u8>().copy_from_nonoverlapping(copy.as_ptr().cast(), self.words * size_of::<Word>()) };
+        }
+    }
+}
+
+/// pselect(2) on sets with epoll descriptors in them.
 ///
 /// # Safety
-/// As for select; the sets must be those of the call.
-pub unsafe fn select(
-    n: c_int,
-    sets: [*mut fd_set; 3],
-    call: &mut dyn FnMut(*mut fd_set, *mut fd_set, *mut fd_set) -> c_int,
-) -> c_int {
-    let [readable, writable, exceptional] = sets;
-    // SAFETY: the caller answers for the sets.
-    if unsafe { instances_in(n, readable) }.next().is_none() {
-        return call(readable, writable, exceptional);
-    }
-    // SAFETY: as above; a set that is not NULL is a whole fd_set.
-    let before = sets.map(|set| unsafe { set.as_ref() }.copied());
+/// As for pselect; the sets must be those of the call.
+pub unsafe fn select(n: c_int, sets: Sets, timeout: Timeout, mask: *const sigset_t) -> c_int {
+    let [readable, writable, exceptional] = sets.sets;
+    let mut before = [[0; SELECTABLE / WORD_BITS]; 3];
+    // SAFETY: the caller answers for the sets, here and below.
+    unsafe { sets.copy(&mut before) };
+    let mut patience = Patience::new(timeout);
     loop {
         // SAFETY: as above.
-        for (_, ep) in unsafe { instances_in(n, readable) } {
-            nested::is_ready(ep);
-        }
-        let mut found = call(readable, writable, exceptional);
-        if found <= 0 {
+        let instances = unsafe { sets.instances() };
+        let uneasy = instances.fold(false, |uneasy, (_, ep)| nested::look_from_outside(ep).uneasy | uneasy);
+        let turn = patience.turn(uneasy);
+        // SAFETY: as for pselect.
+        let mut found = unsafe { next::pselect(n, readable, writable, exceptional, turn.limit(), mask) };
+        if found < 0 || (found == 0 && !turn.only_pauses) {
             return found;
         }
         // SAFETY: as above.
-        for (fd, ep) in unsafe { instances_in(n, readable) } {
-            if !nested::is_ready(ep) {
-                // SAFETY: `fd` is within the set.
-                unsafe { libc::FD_CLR(fd, readable) };
+        for (fd, ep) in unsafe { sets.instances() } {
+            if !nested::look_from_outside(ep).ready {
+                // SAFETY: as above, and the number was found in it.
+                unsafe { sets.take_out(fd) };
                 found -= 1;
             }
         }
-        if found > 0 {
+        if found > 0 || turn.is_last {
             return found;
         }
-        for (set, before) in sets.into_iter().zip(before) {
-            if let Some(before) = before {
-                // SAFETY: the set is the caller's, which is not NULL.
-                unsafe { *set = before };
-            }
-        }
+        // SAFETY: as above.
+        unsafe { sets.restore(&before) };
     }
 }

@@ -18,6 +18,8 @@ pub struct PollSet {
     items: Vec<&'static Epitem>,
     /// For how many polls each entry stayed silent; what parks it in the end.
     silent: Vec<u16>,
+    /// Larger arrays to move to, made while somebody polled (see [`PollSet::reserve_beside`]).
+    beside: (Vec<pollfd>, Vec<&'static Epitem>, Vec<u16>),
 }
 
 const NOBODY: pollfd = pollfd { fd: -1, events: libc::POLLIN, revents: 0 };
@@ -25,11 +27,20 @@ const NOBODY: pollfd = pollfd { fd: -1, events: libc::POLLIN, revents: 0 };
 impl PollSet {
     /// A set without entries.
     pub const fn new() -> PollSet {
-        PollSet { entries: Vec::new(), items: Vec::new(), silent: Vec::new() }
+        PollSet {
+            entries: Vec::new(),
+            items: Vec::new(),
+            silent: Vec::new(),
+            beside: (Vec::new(), Vec::new(), Vec::new()),
+        }
     }
 
     /// Makes room for `count` registrations, so that waiting never allocates.
     pub fn reserve(&mut self, count: usize) -> Result<(), Errno> {
+        if count < self.capacity() {
+            return Ok(());
+        }
+        self.move_beside();
         let more = (count + 1).saturating_sub(self.entries.len());
         self.entries.try_reserve(more).map_err(|_| Errno::ENOMEM)?;
         self.items.try_reserve(more).map_err(|_| Errno::ENOMEM)?;
@@ -40,10 +51,36 @@ impl PollSet {
         Ok(())
     }
 
-    /// Makes room for the wake-up descriptor, which even an empty set has. Nothing happens while somebody polls: the
-    /// entry is there then.
-    pub fn reserve_wake(&mut self) -> Result<(), Errno> {
-        if self.entries.is_empty() { self.reserve(0) } else { Ok(()) }
+    /// Makes room for `count` registrations while somebody polls: the array at hand must stay where it is, so the room is made
+    /// beside it, and moved to when the poll is over.
+    pub fn reserve_beside(&mut self, count: usize) -> Result<(), Errno> {
+        let at_hand = self.capacity();
+        let (entries, items, silent) = &mut self.beside;
+        let room = at_hand.max(entries.capacity().min(items.capacity()).min(silent.capacity()));
+        if count < room {
+            return Ok(());
+        }
+        let wanted = (count + 1).max(2 * room);
+        entries.try_reserve(wanted).map_err(|_| Errno::ENOMEM)?;
+        items.try_reserve(wanted).map_err(|_| Errno::ENOMEM)?;
+        silent.try_reserve(wanted).map_err(|_| Errno::ENOMEM)
+    }
+
+    /// How many entries fit, the wake-up descriptor's included.
+    fn capacity(&self) -> usize {
+        self.entries.capacity().min(self.items.capacity()).min(self.silent.capacity())
+    }
+
+    fn move_beside(&mut self) {
+        let (entries, items, silent) = &self.beside;
+        if entries.capacity().min(items.capacity()).min(silent.capacity()) <= self.capacity() {
+            return;
+        }
+        let (mut entries, mut items, mut silent) = std::mem::take(&mut self.beside);
+        entries.append(&mut self.entries);
+        items.append(&mut self.items);
+        silent.append(&mut self.silent);
+        (self.entries, self.items, self.silent) = (entries, items, silent);
     }
 
     /// How many registrations are in the set.
@@ -126,6 +163,14 @@ impl PollSet {
         }
     }
 
+    /// What the last poll was asked about a registration; nothing if it was not in the set.
+    pub fn asked(&self, item: &'static Epitem, held: &Held) -> Bits {
+        match item.at(held).slot.get() as usize {
+            0 => 0,
+            slot => self.entries[slot].events.cast_unsigned(),
+        }
+    }
+
     /// Forgets what the last poll said.
     pub fn forget(&mut self) {
         self.entries.iter_mut().for_each(|entry| entry.revents = 0);
@@ -136,6 +181,12 @@ impl PollSet {
         let rest = self.entries.get(slot + 1..).unwrap_or_default();
         let at = slot + 1 + rest.iter().position(|entry| entry.revents != 0)?;
         Some((at, self.items[at - 1], self.entries[at].revents.cast_unsigned()))
+    }
+
+    /// The registration at a place, what the last poll was asked about it, and what was found.
+    pub fn entry(&self, slot: usize) -> Option<(&'static Epitem, Bits, Bits)> {
+        let entry = self.entries.get(slot)?;
+        Some((self.items.get(slot - 1)?, entry.events.cast_unsigned(), entry.revents.cast_unsigned()))
     }
 
     /// Counts one more poll for the silent entries, and starts anew for those that fired.

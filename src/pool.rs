@@ -4,14 +4,15 @@
 //! its type for ever, the worst it can do is leave a hint on the wrong one, which costs a look; nothing freed is touched
 //! (T10), no reference count has to be kept by readers, and `&'static` is the honest lifetime.
 
-use std::alloc::{Layout, alloc};
+use std::alloc::Layout;
 use std::ptr;
-use std::sync::atomic::AtomicPtr;
-use std::sync::atomic::Ordering::{Acquire, Release};
 
 use nix::errno::Errno;
 
 use crate::lock::Lock;
+use crate::memory;
+use crate::sync::atomic::AtomicPtr;
+use crate::sync::atomic::Ordering::{Acquire, Release, SeqCst};
 
 /// How many records are allocated at a time.
 const CHUNK: usize = 32;
@@ -25,29 +26,55 @@ pub trait Pooled: Sized + Sync + 'static {
     fn free_link(&self) -> &AtomicRef<Self>;
 }
 
+/// Records that are made together.
+#[derive(Debug)]
+pub struct Chunk<T: 'static> {
+    records: [T; CHUNK],
+    /// The chunk that was made before.
+    next: AtomicRef<Chunk<T>>,
+}
+
+impl<T: Pooled> Chunk<T> {
+    /// Blank records.
+    pub const fn blank() -> Chunk<T> {
+        Chunk { records: [const { T::BLANK }; CHUNK], next: AtomicRef::none() }
+    }
+}
+
 /// The free records of one type, and every record there is.
 #[derive(Debug)]
 pub struct Pool<T: Pooled> {
     state: Lock<State<T>>,
+    /// A chunk that needs no memory, for records that must be there when there is none.
+    first: Option<&'static Chunk<T>>,
 }
 
 #[derive(Debug)]
 struct State<T: Pooled> {
     free: Option<&'static T>,
-    chunks: Vec<&'static [T]>,
+    /// The latest chunk.
+    chunks: Option<&'static Chunk<T>>,
 }
 
 impl<T: Pooled> Pool<T> {
     /// An empty pool.
     pub const fn new() -> Self {
-        Pool { state: Lock::new(State { free: None, chunks: Vec::new() }) }
+        Pool { state: Lock::new(State { free: None, chunks: None }), first: None }
+    }
+
+    /// A pool whose first records are there from the start.
+    pub const fn starting_with(first: &'static Chunk<T>) -> Self {
+        Pool { state: Lock::new(State { free: None, chunks: None }), first: Some(first) }
     }
 
     /// A record nobody uses: blank, or as its last user left it. ENOMEM when there is no memory.
     pub fn take(&self) -> Result<&'static T, Errno> {
         let mut state = self.state.lock();
         if state.free.is_none() {
-            state.grow()?;
+            match self.first {
+                Some(first) if state.chunks.is_none() => state.add(first),
+                _ => state.grow()?,
+            }
         }
         let record = state.free.ok_or(Errno::ENOMEM)?;
         state.free = record.free_link().get();
@@ -62,18 +89,30 @@ impl<T: Pooled> Pool<T> {
     }
 
     /// Every record ever made, in use or free. For fork and exit, not for every day.
-    pub fn for_each(&self, mut visit: impl FnMut(&'static T)) {
-        let chunks = self.state.lock().chunks.len();
-        for index in 0..chunks {
-            let chunk = self.state.lock().chunks[index];
-            chunk.iter().for_each(&mut visit);
-        }
+    pub fn for_each(&self, visit: impl FnMut(&'static T)) {
+        let chunks = self.state.lock().chunks;
+        records(chunks).for_each(visit);
+    }
+
+    /// Whether nobody is at the pool, nor at any record.
+    pub fn is_at_rest(&self, each: impl FnMut(&'static T) -> bool) -> bool {
+        self.state.is_free() && records(self.state.lock().chunks).all(each)
+    }
+
+    /// How many records are in use, for the models: fails if the free list holds one twice.
+    #[cfg(test)]
+    pub fn in_use(&self) -> usize {
+        let state = self.state.lock();
+        let records = records(state.chunks).count();
+        let free = std::iter::successors(state.free, |record| record.free_link().get()).take(records + 1).count();
+        assert!(free <= records, "the free list runs in a circle");
+        records - free
     }
 
     /// Locks the pool, and lets `each` lock every record there is: nothing changes until the fork is done.
     pub fn lock_for_fork(&self, each: impl FnMut(&'static T)) {
         let state = self.state.lock();
-        state.chunks.iter().flat_map(|chunk| chunk.iter()).for_each(each);
+        records(state.chunks).for_each(each);
         std::mem::forget(state);
     }
 
@@ -84,33 +123,39 @@ impl<T: Pooled> Pool<T> {
     pub unsafe fn unlock_after_fork(&self, each: impl FnMut(&'static T)) {
         // SAFETY: the caller locked the pool, so nobody else uses its state.
         let state = unsafe { self.state.held_by_fork() };
-        state.chunks.iter().flat_map(|chunk| chunk.iter()).for_each(each);
+        records(state.chunks).for_each(each);
         // SAFETY: the caller answers for it.
         unsafe { self.state.unlock_after_fork() }
     }
 }
 
+/// The records of a chunk and of those made before.
+fn records<T: Pooled>(chunks: Option<&'static Chunk<T>>) -> impl Iterator<Item = &'static T> {
+    std::iter::successors(chunks, |chunk| chunk.next.get()).flat_map(|chunk| chunk.records.iter())
+}
+
 impl<T: Pooled> State<T> {
     fn grow(&mut self) -> Result<(), Errno> {
-        self.chunks.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
-        let layout = Layout::array::<T>(CHUNK).map_err(|_| Errno::ENOMEM)?;
-        // SAFETY: records are not zero-sized, so the layout is not.
-        let first = unsafe { alloc(layout) }.cast::<T>();
-        if first.is_null() {
+        let chunk = memory::forever(Layout::new::<Chunk<T>>()).cast::<Chunk<T>>();
+        if chunk.is_null() {
             return Err(Errno::ENOMEM);
         }
-        for index in 0..CHUNK {
-            // SAFETY: the allocation has room for CHUNK records.
-            unsafe { first.add(index).write(T::BLANK) };
-        }
-        // SAFETY: all CHUNK records were just written, and the memory is never freed.
-        let chunk: &'static [T] = unsafe { std::slice::from_raw_parts(first, CHUNK) };
-        for record in chunk.iter().rev() {
+        // SAFETY: the memory is large enough and aligned, nobody else's, and never freed.
+        let chunk: &'static Chunk<T> = unsafe {
+            chunk.write(Chunk::blank());
+            &*chunk
+        };
+        self.add(chunk);
+        Ok(())
+    }
+
+    fn add(&mut self, chunk: &'static Chunk<T>) {
+        chunk.next.set(self.chunks);
+        self.chunks = Some(chunk);
+        for record in chunk.records.iter().rev() {
             record.free_link().set(self.free);
             self.free = Some(record);
         }
-        self.chunks.push(chunk);
-        Ok(())
     }
 }
 
@@ -140,20 +185,18 @@ impl<T> AtomicRef<T> {
     /// Stores a reference in the single order of all such operations: for a flag that one side raises before it looks at
     /// the other side's.
     pub fn set_in_order(&self, value: Option<&'static T>) {
-        self.0.store(Self::address(value), std::sync::atomic::Ordering::SeqCst);
+        self.0.store(Self::address(value), SeqCst);
     }
 
     /// Loads in the single order of all such operations.
     pub fn get_in_order(&self) -> Option<&'static T> {
         // SAFETY: as in `get`.
-        unsafe { self.0.load(std::sync::atomic::Ordering::SeqCst).as_ref() }
+        unsafe { self.0.load(SeqCst).as_ref() }
     }
 
     /// Puts `new` in place of `old`, if it is still there.
     pub fn replace(&self, old: Option<&'static T>, new: Option<&'static T>) -> bool {
-        self.0
-            .compare_exchange(Self::address(old), Self::address(new), std::sync::atomic::Ordering::SeqCst, Acquire)
-            .is_ok()
+        self.0.compare_exchange(Self::address(old), Self::address(new), SeqCst, Acquire).is_ok()
     }
 
     fn address(value: Option<&'static T>) -> *mut T {

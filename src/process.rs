@@ -11,6 +11,8 @@ use crate::epitem;
 use crate::eventpoll::Eventpoll;
 use crate::fdtable;
 use crate::file::File;
+use crate::lock;
+use crate::memory;
 use crate::nested;
 use crate::next;
 use crate::options;
@@ -24,6 +26,11 @@ static STARTED: AtomicBool = AtomicBool::new(false);
 static STARTING: AtomicBool = AtomicBool::new(false);
 /// The process that the graph belongs to. A vfork child shares our memory but is another process (D5).
 static OWNER: AtomicI32 = AtomicI32::new(0);
+/// A word that is 1 in the process that the graph belongs to and in its vfork children, and 0 in a child that came of a fork
+/// without handlers (`_Fork`, a bare clone): the kernel empties its page then. Null where the kernel cannot.
+static MARK: AtomicPtr<AtomicU32> = AtomicPtr::new(std::ptr::null_mut());
+/// The thread that takes over what a fork without handlers left; 0 for none.
+static TAKING_OVER: AtomicI32 = AtomicI32::new(0);
 /// A fork is taking the locks.
 static FORKING: AtomicBool = AtomicBool::new(false);
 /// This process has forked, or is a forked child.
@@ -52,6 +59,7 @@ pub fn start() {
         return;
     }
     OWNER.store(sys::getpid(), Relaxed);
+    set_mark();
     next::look_up_all();
     options::read();
     note_inherited();
@@ -72,6 +80,76 @@ pub fn start() {
         }
     }
     STARTED.store(true, Release);
+}
+
+fn set_mark() {
+    if let Ok(page) = sys::map(MARK_BYTES) {
+        if sys::wipe_on_fork(page, MARK_BYTES).is_ok() {
+            MARK.store(page.cast(), Release);
+            mark_as_settled();
+        } else {
+            // SAFETY: nobody knows of the page.
+            unsafe { sys::unmap(page, MARK_BYTES) };
+        }
+    }
+}
+
+/// The least that can be mapped.
+const MARK_BYTES: usize = 1;
+
+fn mark() -> Option<&'static AtomicU32> {
+    // SAFETY: null, or a page that is never unmapped.
+    unsafe { MARK.load(Acquire).as_ref() }
+}
+
+fn mark_as_settled() {
+    if let Some(mark) = mark() {
+        mark.store(1, SeqCst);
+    }
+}
+
+/// In a child that came of a fork without handlers: makes the graph its own, as the handlers would have. Everything else is left
+/// alone. Called wherever the graph is entered.
+#[inline]
+pub fn settle() {
+    if mark().is_some_and(|mark| mark.load(Relaxed) == 0) {
+        take_over();
+    }
+}
+
+/// If a thread that did not come along held a lock, or this is a signal handler amid the library, the graph cannot be trusted. Then
+/// the child is treated like a vfork child: what it closes and duplicates is not followed.
+#[cold]
+fn take_over() {
+    if lock::interrupted() || FORKING.load(SeqCst) {
+        return;
+    }
+    let me = sys::gettid();
+    if let Err(other) = TAKING_OVER.compare_exchange(0, me, SeqCst, SeqCst) {
+        while other != me && TAKING_OVER.load(SeqCst) == other {
+            std::hint::spin_loop();
+        }
+        return;
+    }
+    if mark().is_none_or(|mark| mark.load(SeqCst) != 0) {
+        TAKING_OVER.store(0, SeqCst);
+        return;
+    }
+    let at_rest = nested::links_at_rest()
+        && memory::is_at_rest()
+        && File::all_at_rest()
+        && Eventpoll::all_at_rest()
+        && watch::all_at_rest()
+        && epitem::pool_at_rest()
+        && Sleeper::pool_at_rest();
+    if at_rest {
+        EVER_FORKED.store(true, Relaxed);
+        become_child();
+        File::deliver_all();
+    }
+    // Only now: what is called from here on comes back in.
+    mark_as_settled();
+    TAKING_OVER.store(0, SeqCst);
 }
 
 extern "C" fn print_counters() {
@@ -96,6 +174,7 @@ pub fn has_forked() -> bool {
 
 /// Whether the caller is a vfork child: it shares our memory, and whatever it closes or duplicates is its own affair.
 pub fn is_borrowed() -> bool {
+    settle();
     sys::getpid() != OWNER.load(Relaxed)
 }
 
@@ -156,6 +235,7 @@ extern "C" fn before_fork() {
     watch::lock_all_for_fork();
     epitem::lock_pool_for_fork();
     Sleeper::lock_pool_for_fork();
+    memory::lock_for_fork();
 }
 
 extern "C" fn after_fork_in_parent() {
@@ -167,6 +247,7 @@ unsafe fn unlock_all() {
     EVER_FORKED.store(true, Relaxed);
     // SAFETY: the caller ran `before_fork` in this thread.
     unsafe {
+        memory::unlock_after_fork();
         Sleeper::unlock_pool_after_fork();
         epitem::unlock_pool_after_fork();
         watch::unlock_all_after_fork();
@@ -183,6 +264,14 @@ extern "C" fn after_fork_in_child() {
     OWNER.store(sys::getpid(), Relaxed);
     // SAFETY: `before_fork` ran in this thread, which is the only one now.
     unsafe { unlock_all() };
+    become_child();
+    mark_as_settled();
+}
+
+/// The graph is this process's from here on, and its other threads are no more.
+fn become_child() {
+    OWNER.store(sys::getpid(), Relaxed);
+    File::reset_all_after_fork();
     watch::reset_after_fork();
     Sleeper::for_each(Sleeper::reset_after_fork);
     Eventpoll::reset_all_after_fork();

@@ -1,9 +1,13 @@
 //! Reading the counters behind `edge.rs`: how much ever arrived on a description, and how much waits to leave it.
 
+use std::sync::atomic::Ordering::SeqCst;
+use std::sync::atomic::{AtomicU8, AtomicU32};
+
 use libc::c_int;
 use nix::errno::Errno;
 
 use crate::diagnosis;
+use crate::events::{Bits, ERR, HUP, IN, RDHUP, READABLE};
 use crate::file::File;
 use crate::kind::{Arrivals, Kind};
 use crate::process;
@@ -13,7 +17,8 @@ use crate::sys;
 #[repr(C)]
 #[derive(Clone, Copy)]
 struct TcpInfo {
-    states: [u8; 8],
+    state: u8,
+    options: [u8; 7],
     timers: [u32; 4],
     /// `tcpi_unacked`: on a listening socket, the connections that wait to be accepted.
     unacked: u32,
@@ -30,52 +35,160 @@ const _: () =
 /// `SO_MEMINFO`: its first number is the memory of unread datagrams.
 const SO_MEMINFO: c_int = 55;
 
-/// A number that grows with every arrival and with nothing else, where the kind has one.
-pub fn arrivals(file: &File, fd: c_int) -> Option<u64> {
+/// A number that changes with every arrival and with nothing else, where the kind has one; `watched` are the levels that somebody
+/// waits for.
+pub fn arrivals(file: &File, fd: c_int, watched: Bits) -> Option<u64> {
     match file.kind().arrivals() {
-        Arrivals::Received => tcp_info(fd).map(|info| info.bytes_received),
+        // The state is part of it, for a change of state wakes everybody, and bytes those who wait for them.
+        Arrivals::Received => tcp_info(fd).map(|info| {
+            let bytes = if watched & IN == 0 { 0 } else { info.bytes_received };
+            let room = AWAITS_ACK.contains(&info.state) && has_stream_room(fd);
+            TCP | (bytes << 5) & (TCP - 1) | u64::from(room) << 4 | u64::from(info.state)
+        }),
         Arrivals::Backlog => tcp_info(fd).map(|info| file.consumed() + u64::from(info.unacked)),
         Arrivals::Queued => {
             // The program may read between these two lines; its bytes are then missing from the sum, never counted twice.
             let taken = file.consumed();
-            sys::ioctl_int(fd, libc::FIONREAD).ok().map(|queued| taken + u64::from(queued.max(0).unsigned_abs()))
-        }
-        Arrivals::Memory => {
-            let mut memory = [0u32; 9];
-            sys::getsockopt(fd, libc::SOL_SOCKET, SO_MEMINFO, &mut memory).ok().map(|_| u64::from(memory[0]))
+            match sys::ioctl_int(fd, libc::FIONREAD) {
+                Ok(queued) => Some(taken + u64::from(queued.max(0).unsigned_abs())),
+                // A terminal that was hung up does not even answer this; nothing comes from it any more.
+                Err(Errno::EIO) => Some(taken),
+                Err(_) => None,
+            }
         }
         Arrivals::Datagrams => {
             let taken = file.consumed();
-            file.while_nobody_peeks(|| datagrams(fd)).flatten().map(|queued| taken + queued)
+            let queued = file.while_nobody_peeks(|| datagrams(file, fd)).flatten();
+            if file.kind() != Kind::Udp {
+                return queued.map(|queued| taken + queued);
+            }
+            let queued = queued.unwrap_or(UNCOUNTED).min(UNCOUNTED);
+            receive_memory(fd).map(|memory| UDP | ((taken & 0x3_ffff) << 42) | (queued << 32) | memory)
         }
         Arrivals::Diagnosed => {
             let taken = file.consumed();
             diagnosis::waiting_connections(fd).map(|waiting| taken + u64::from(waiting))
         }
         Arrivals::Signals => pending_signals(fd),
-        Arrivals::Witnessed if is_shared_eventfd(file) => eventfd_count(fd),
+        Arrivals::Witnessed if is_shared_eventfd(file) => {
+            let taken = file.consumed();
+            eventfd_count(fd).map(|count| taken.wrapping_add(count) & !(SIGNALS | UDP | 1 << 63))
+        }
         Arrivals::Witnessed | Arrivals::Unknown => None,
     }
 }
 
-/// How many datagrams wait, by peeking at one after the other. Only if the program has no peek offset of its own, and not for
-/// long queues, or those with empty datagrams, which cannot be stepped over.
-fn datagrams(fd: c_int) -> Option<u64> {
-    const MOST: u64 = 16;
+/// Marks the bytes and the state of a TCP connection, of which every change is an arrival.
+const TCP: u64 = 1 << 60;
+/// Marks a count of UDP datagrams: behind it stand how many were taken, how many are queued, and the memory in use.
+const UDP: u64 = 1 << 61;
+/// Marks the set of pending signals, with the number of those taken so far.
+const SIGNALS: u64 = 1 << 62;
+/// Too many datagrams are queued, or they cannot be peeked at.
+const UNCOUNTED: u64 = 0x3ff;
+
+/// What two counts show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Nothing came.
+    Nothing,
+    /// Something came.
+    Arrival,
+    /// Something was taken by somebody whom we do not see.
+    Loss,
+}
+
+/// What happened between two counts of one description.
+pub fn change(before: u64, now: u64) -> Change {
+    let arrived = if before & now & SIGNALS != 0 {
+        signal_arrived(before, now)
+    } else if before & now & UDP != 0 {
+        let split = |count: u64| ((count >> 42) & 0x3_ffff, (count >> 32) & 0x3ff, count & 0xffff_ffff);
+        let ((taken, queued, memory), (taken_now, queued_now, memory_now)) = (split(before), split(now));
+        let taken_since = taken_now.wrapping_sub(taken) & 0x3_ffff;
+        if taken_since == 0 {
+            memory_now > memory
+        } else if queued != UNCOUNTED && queued_now != UNCOUNTED {
+            taken_since + queued_now != queued
+        } else {
+            // Of an unknown number one was taken, and nothing is left: nothing need have come.
+            !(queued == UNCOUNTED && queued_now == 0 && taken_since == 1)
+        }
+    } else if before & now & TCP != 0 {
+        now != before
+    } else if now < before {
+        return Change::Loss;
+    } else {
+        now > before
+    };
+    if arrived { Change::Arrival } else { Change::Nothing }
+}
+
+/// The memory in use by what a UDP socket received.
+pub fn receive_memory(fd: c_int) -> Option<u64> {
+    let mut memory = [0u32; 9];
+    sys::getsockopt(fd, libc::SOL_SOCKET, SO_MEMINFO, &mut memory).ok().map(|_| u64::from(memory[0]))
+}
+
+/// FIN_WAIT1, LAST_ACK and CLOSING: what was written, and the end behind it, is not acknowledged yet.
+const AWAITS_ACK: [u8; 3] = [4, 9, 11];
+
+/// Whether a TCP connection has room for more: what EPOLLOUT says, unless the program shut this side.
+fn has_stream_room(fd: c_int) -> bool {
+    let mut memory = [0u32; 9];
+    let answer = sys::getsockopt(fd, libc::SOL_SOCKET, SO_MEMINFO, &mut memory);
+    let [_, _, _, limit, _, queued, ..] = memory;
+    answer.is_ok() && limit.saturating_sub(queued) >= queued / 2
+}
+
+/// Whether a TCP connection was shut on this side, and the peer has not acknowledged it.
+pub fn awaits_ack(fd: c_int) -> bool {
+    AWAITS_ACK.contains(&tcp_state(fd))
+}
+
+/// Whether states that a TCP connection can still go through wake somebody without a new level.
+pub fn closes_still(fd: c_int) -> bool {
+    const CLOSE: u8 = 7;
+    const CLOSE_WAIT: u8 = 8;
+    match tcp_state(fd) {
+        0 | CLOSE | CLOSE_WAIT => false,
+        state if AWAITS_ACK.contains(&state) => true,
+        // The peer has not closed its side, but the level that would tell is that of our own shutdown.
+        _ => sys::level(fd, RDHUP) & (RDHUP | HUP) != 0,
+    }
+}
+
+/// How many datagrams wait, by peeking at one after the other. Only if the program has no peek offset of its own and no error is
+/// pending, which a peek would take; and not for long queues. The kernel steps over an empty datagram once it was peeked at, so
+/// the description remembers those.
+fn datagrams(file: &File, fd: c_int) -> Option<u64> {
+    const MOST: u64 = 512;
     const NO_OFFSET: c_int = -1;
+    let level = sys::level(fd, READABLE | RDHUP);
+    if level & READABLE == 0 {
+        return Some(0);
+    } else if level & ERR != 0 {
+        return None;
+    }
     let mut before: c_int = 0;
     sys::getsockopt(fd, libc::SOL_SOCKET, libc::SO_PEEK_OFF, &mut before).ok()?;
     if before != NO_OFFSET {
         return None;
     }
     let mut offset = 0;
-    let mut count = 0;
+    let mut count = u64::from(file.empties());
     let counted = loop {
-        if count == MOST || sys::setsockopt(fd, libc::SOL_SOCKET, libc::SO_PEEK_OFF, offset).is_err() {
+        if count >= MOST || sys::setsockopt(fd, libc::SOL_SOCKET, libc::SO_PEEK_OFF, offset).is_err() {
             break None;
         }
         match sys::peek_length(fd) {
-            Ok(0) => break None,
+            // At the end of a socket that was shut a peek finds nothing for ever, which looks like an empty datagram. What
+            // memory a UDP queue that seems empty uses is that of real ones.
+            Ok(0) if level & RDHUP != 0 => {
+                let unseen = count == 0 && file.kind() == Kind::Udp && receive_memory(fd) != Some(0);
+                break (!unseen).then_some(count);
+            }
+            Ok(0) => file.saw_empty(),
             Ok(length) => offset += length as c_int,
             Err(Errno::EAGAIN) => break Some(count),
             Err(_) => break None,
@@ -97,26 +210,59 @@ fn eventfd_count(fd: c_int) -> Option<u64> {
     u64::from_str_radix(std::str::from_utf8(count).ok()?, 16).ok()
 }
 
-/// A number that changes when a signal that the descriptor takes becomes pending, for this thread or for the process. Real-time
-/// signals queue: where the descriptor takes any, the number of queued ones counts, too, which is kept for all processes of the
-/// user and so may change for nothing.
+/// Real-time signals, of which several of one number can be pending.
+const REAL_TIME: u64 = !0 << 31;
+
+/// The signals that were last read from signalfds, and how many there were in all. Kept for the process, because all its
+/// signalfds take from the same signals.
+static TAKEN: [AtomicU8; 64] = [const { AtomicU8::new(0) }; 64];
+static NUMBER_TAKEN: AtomicU32 = AtomicU32::new(0);
+
+/// A signal was read from a signalfd.
+pub fn note_taken_signal(number: u32) {
+    let at = NUMBER_TAKEN.fetch_add(1, SeqCst) as usize % TAKEN.len();
+    TAKEN[at].store(u8::try_from(number).unwrap_or(0), SeqCst);
+}
+
+/// Whether a signal came between two counts: one is pending, or was taken, that was not pending before or taken since.
+fn signal_arrived(before: u64, now: u64) -> bool {
+    const NUMBERS: u64 = (1 << 31) - 1;
+    let split = |count: u64| ((count >> 31) & NUMBERS, count & NUMBERS);
+    let ((mut pending, taken), (pending_now, taken_now)) = (split(before), split(now));
+    let taken_since = taken_now.wrapping_sub(taken) & NUMBERS;
+    if taken_since > TAKEN.len() as u64 {
+        return true;
+    }
+    for at in 0..taken_since {
+        let number = TAKEN[(taken + at) as usize % TAKEN.len()].load(SeqCst);
+        let bit = 1_u64.checked_shl(u32::from(number).wrapping_sub(1)).unwrap_or(0);
+        if bit & NUMBERS != 0 && pending & bit == 0 {
+            return true;
+        }
+        pending &= !bit;
+    }
+    pending_now & !pending != 0
+}
+
+/// The signals that are pending for this thread or for the process, with the number of those taken: every signal that comes wakes
+/// every signalfd, whatever its mask. Where the descriptor takes real-time signals the number of queued ones and of those taken
+/// is all that counts; it is kept for all processes of the user and so may change for nothing.
 fn pending_signals(fd: c_int) -> Option<u64> {
-    const REAL_TIME: u64 = !0 << 31;
     let mut buffer = [0; 4096];
     let hexadecimal = |text: &[u8]| u64::from_str_radix(std::str::from_utf8(text).ok()?, 16).ok();
-    let taken = hexadecimal(sys::descriptor_info(fd, b"sigmask:", &mut buffer)?)?;
+    let taken = u64::from(NUMBER_TAKEN.load(SeqCst) & 0x7fff_ffff);
+    let mask = hexadecimal(sys::descriptor_info(fd, b"sigmask:", &mut buffer)?)?;
     let status = sys::read_file(b"/proc/thread-self/status\0", &mut buffer).ok()?;
     let field = |name: &[u8]| {
         status.split(|&byte| byte == b'\n').find_map(|line| line.strip_prefix(name)).map(<[u8]>::trim_ascii)
     };
-    let pending = hexadecimal(field(b"SigPnd:")?)? | hexadecimal(field(b"ShdPnd:")?)?;
-    let queued = if taken & REAL_TIME == 0 {
-        0
-    } else {
-        let text = std::str::from_utf8(field(b"SigQ:")?).ok()?;
-        text.split('/').next()?.parse::<u64>().ok()?
-    };
-    Some((pending & taken) ^ queued.rotate_left(40))
+    if mask & REAL_TIME == 0 {
+        let pending = hexadecimal(field(b"SigPnd:")?)? | hexadecimal(field(b"ShdPnd:")?)?;
+        return Some(SIGNALS | (pending & !REAL_TIME) << 31 | taken);
+    }
+    let text = std::str::from_utf8(field(b"SigQ:")?).ok()?;
+    let queued = text.split('/').next()?.parse::<u64>().ok()?;
+    Some(queued + taken)
 }
 
 /// The memory of what a unix socket sent and its peer has not read; it falls when the peer reads (E4).
@@ -127,9 +273,28 @@ pub fn outgoing(kind: Kind, fd: c_int) -> Option<u32> {
     sys::ioctl_int(fd, libc::TIOCOUTQ).ok().map(|bytes| bytes.max(0).unsigned_abs())
 }
 
+/// Whether a unix socket's outgoing queue holds less than at the last look: the peer read. What it holds now is noted.
+pub fn has_departures(file: &File, fd: c_int) -> bool {
+    file.awaits_departures()
+        && outgoing(file.kind(), fd).is_some_and(|outgoing| outgoing < file.note_outgoing(outgoing))
+}
+
+/// The state of a TCP connection; 0 for other descriptors.
+pub fn tcp_state(fd: c_int) -> u8 {
+    tcp_info(fd).map_or(0, |info| info.state)
+}
+
+/// Whether a unix socket has room for more of its own, whatever its peer has.
+pub fn has_room(fd: c_int) -> bool {
+    let mut room: c_int = 0;
+    let used = sys::ioctl_int(fd, libc::TIOCOUTQ).map_or(0, i64::from);
+    sys::getsockopt(fd, libc::SOL_SOCKET, libc::SO_SNDBUF, &mut room).is_ok() && used * 4 <= i64::from(room)
+}
+
 fn tcp_info(fd: c_int) -> Option<TcpInfo> {
     let mut info = TcpInfo {
-        states: [0; 8],
+        state: 0,
+        options: [0; 7],
         timers: [0; 4],
         unacked: 0,
         more: [0; 19],

@@ -93,6 +93,12 @@ pub fn is_open(fd: c_int) -> bool {
     fcntl(fd, libc::F_GETFD, 0).is_ok()
 }
 
+/// Whether the number is an open descriptor that names a file, and not merely its path: to most calls one opened with O_PATH is
+/// as good as closed.
+pub fn is_usable(fd: c_int) -> bool {
+    fcntl(fd, libc::F_GETFL, 0).is_ok_and(|flags| flags & libc::O_PATH == 0)
+}
+
 /// pipe2(2).
 pub fn pipe2(flags: c_int) -> Result<[c_int; 2], Errno> {
     let mut ends = [0 as c_int; 2];
@@ -228,12 +234,73 @@ pub fn look(set: &mut [pollfd]) -> usize {
         match answer {
             Ok(n) => return n,
             Err(e) if e == syscalls::Errno::EINTR => {}
+            Err(e) if is_too_long(errno(e)) => return look_in_pieces(set),
             Err(_) => {
                 set.iter_mut().for_each(|entry| entry.revents = 0);
                 return 0;
             }
         }
     }
+}
+
+/// Whether poll refused an array for its length: it takes no more entries than RLIMIT_NOFILE allows, which may be less than what is
+/// open, and needs memory for long ones.
+pub fn is_too_long(e: Errno) -> bool {
+    matches!(e, Errno::EINVAL | Errno::ENOMEM)
+}
+
+#[cold]
+fn look_in_pieces(set: &mut [pollfd]) -> usize {
+    let limit = descriptor_limit();
+    if limit == 0 || set.len() < 2 {
+        return look_by_select(set);
+    }
+    // Smaller than what was refused, for the limit may have been raised meanwhile, and lowered again.
+    set.chunks_mut(limit.min(set.len() / 2)).map(look).sum()
+}
+
+/// Where poll takes no entry at all, select still answers, but with less: an end or an error shows as what it lets a program
+/// read or write.
+fn look_by_select(set: &mut [pollfd]) -> usize {
+    use crate::events::{NVAL, PRI, READABLE, WRITABLE};
+    for entry in set.iter_mut() {
+        entry.revents = if entry.fd < 0 || is_open(entry.fd) { 0 } else { NVAL.cast_signed() };
+    }
+    let highest = set.iter().map(|entry| entry.fd).max().unwrap_or(-1);
+    let words = usize::try_from(highest + 1).unwrap_or(0).div_ceil(64);
+    let mut bits: Vec<u64> = Vec::new();
+    if words > 0 && bits.try_reserve_exact(3 * words).is_ok() {
+        bits.resize(3 * words, 0);
+        let sets = [READABLE, WRITABLE, PRI];
+        let place = |fd: c_int, kind: usize| (kind * words + fd as usize / 64, 1u64 << (fd % 64));
+        for entry in set.iter().filter(|entry| entry.fd >= 0 && entry.revents == 0) {
+            for (kind, wanted) in sets.iter().enumerate() {
+                let (word, bit) = place(entry.fd, kind);
+                bits[word] |= if entry.events.cast_unsigned() & wanted != 0 { bit } else { 0 };
+            }
+        }
+        let mut zero = timespec { tv_sec: 0, tv_nsec: 0 };
+        let [r, w, e] = [0, 1, 2].map(|kind| bits[kind * words..].as_ptr());
+        // SAFETY: each set has room for every number below the count given.
+        let answer = unsafe { syscall!(Sysno::pselect6, highest + 1, r, w, e, &raw mut zero, 0usize) };
+        if answer.is_ok() {
+            for entry in set.iter_mut().filter(|entry| entry.fd >= 0 && entry.revents == 0) {
+                for (kind, wanted) in sets.iter().enumerate() {
+                    let (word, bit) = place(entry.fd, kind);
+                    entry.revents |= if bits[word] & bit != 0 { entry.events & wanted.cast_signed() } else { 0 };
+                }
+            }
+        }
+    }
+    set.iter().filter(|entry| entry.revents != 0).count()
+}
+
+/// The soft limit of descriptors, which may change at any time, also from outside.
+pub fn descriptor_limit() -> usize {
+    let mut limit = libc::rlimit64 { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the kernel writes one limit; nothing is set.
+    let answer = unsafe { syscall!(Sysno::prlimit64, 0, libc::RLIMIT_NOFILE, 0usize, &raw mut limit) };
+    if answer.is_err() { 1024 } else { usize::try_from(limit.rlim_cur).unwrap_or(usize::MAX) }
 }
 
 /// The level of one descriptor, of the bits asked (POLLERR, POLLHUP and POLLNVAL besides).
@@ -243,13 +310,49 @@ pub fn level(fd: c_int, bits: u16) -> u16 {
     one[0].revents.cast_unsigned()
 }
 
-/// ppoll(2) for a thread that cannot be cancelled (a watcher).
+/// ppoll(2) for a thread that cannot be cancelled (a watcher), at most for `limit` nanoseconds.
+pub fn ppoll_raw(set: &mut [pollfd], limit: Option<u64>) -> Result<usize, Errno> {
+    let mut limit = limit.map(timespec_of);
+    let limit = limit.as_mut().map_or(std::ptr::null_mut(), std::ptr::from_mut);
+    // SAFETY: the slice is valid for its length, and the kernel may write what is left of the time.
+    unsafe { syscall!(Sysno::ppoll, set.as_mut_ptr(), set.len(), limit, 0usize, KERNEL_SIGSET_BYTES) }.map_err(errno)
+}
+
+/// Fresh zero pages. ENOMEM when the kernel has none, whatever it says.
+pub fn map(bytes: usize) -> Result<*mut u8, Errno> {
+    let access = libc::PROT_READ | libc::PROT_WRITE;
+    let kind = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+    // SAFETY: a new mapping touches no other.
+    unsafe { syscall!(Sysno::mmap, 0usize, bytes, access, kind, -1isize, 0usize) }
+        .map(|address| address as *mut u8)
+        .map_err(|_| Errno::ENOMEM)
+}
+
+/// Makes the kernel hand these pages to every forked child as zeroes; a vfork child, which shares all memory, finds them as they
+/// are. ENOSYS or EINVAL where the kernel cannot (Linux 4.14).
+pub fn wipe_on_fork(pages: *mut u8, bytes: usize) -> Result<(), Errno> {
+    // SAFETY: the pages are ours.
+    unsafe { syscall!(Sysno::madvise, pages, bytes, libc::MADV_WIPEONFORK) }.map(drop).map_err(errno)
+}
+
+/// Gives pages of [`map`] back.
 ///
 /// # Safety
-/// `set` must be valid for `n` entries until the call returns.
-pub unsafe fn ppoll_raw(set: *mut pollfd, n: usize) -> Result<usize, Errno> {
-    // SAFETY: the caller answers for `set`.
-    unsafe { syscall!(Sysno::ppoll, set, n, 0usize, 0usize, KERNEL_SIGSET_BYTES) }.map_err(errno)
+/// Nobody may use the pages any more.
+pub unsafe fn unmap(pages: *mut u8, bytes: usize) {
+    // SAFETY: the caller answers for it.
+    let _ = unsafe { syscall!(Sysno::munmap, pages, bytes) };
+}
+
+/// Pages of [`map`] with another size, and perhaps elsewhere. ENOMEM, with the pages as they were, when the kernel has none.
+///
+/// # Safety
+/// Nobody else may use the pages.
+pub unsafe fn remap(pages: *mut u8, bytes: usize, wanted: usize) -> Result<*mut u8, Errno> {
+    // SAFETY: the caller answers for it.
+    unsafe { syscall!(Sysno::mremap, pages, bytes, wanted, libc::MREMAP_MAYMOVE) }
+        .map(|address| address as *mut u8)
+        .map_err(|_| Errno::ENOMEM)
 }
 
 /// Replaces the calling thread's signal mask and answers with the old one.
@@ -333,4 +436,12 @@ pub fn now() -> u64 {
     // SAFETY: `time` is writable; clock_gettime is not one of ours and usually needs no system call.
     unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) };
     time.tv_sec.cast_unsigned() * 1_000_000_000 + time.tv_nsec.cast_unsigned()
+}
+
+/// Milliseconds of the monotonic clock as of its last tick, which is a few milliseconds old and costs next to nothing.
+pub fn coarse_ms() -> u64 {
+    let mut time = timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: as in `now`.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, &raw mut time) };
+    time.tv_sec.cast_unsigned() * 1000 + time.tv_nsec.cast_unsigned() / 1_000_000
 }

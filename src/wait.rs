@@ -8,11 +8,12 @@ use nix::errno::Errno;
 
 use crate::eventpoll::{self, Eventpoll};
 use crate::harvest;
+use crate::lock;
 use crate::nested;
-use crate::next;
 use crate::poller::watch;
 use crate::process;
 use crate::stats;
+use crate::sync;
 use crate::sys::{self, SigMask};
 use crate::user;
 use crate::waitq::Sleeper;
@@ -59,6 +60,10 @@ pub unsafe fn wait(
     timeout: Timeout,
     mask: Option<SigMask>,
 ) -> Result<usize, Errno> {
+    if lock::interrupted() {
+        // In a signal handler, which would wait for what it interrupted.
+        return Err(Errno::EINTR);
+    }
     let (ep, buffer) = checked(epfd, events, max)?;
     stats::WAITS.count();
     let frame = 0u8;
@@ -76,10 +81,11 @@ pub unsafe fn wait(
     };
     ep.lock().leave(ep, me);
     me.end();
+    ep.finish_wait();
+    // The last thing that can matter: a handler may run here, and leave the wait by `siglongjmp`.
     if let Some(outside) = nap.outside {
         sys::swap_signal_mask(outside);
     }
-    ep.finish_wait();
     if let Ok(n) = outcome {
         stats::EVENTS.add(n as u64);
     }
@@ -102,7 +108,7 @@ fn rounds(
     loop {
         let mut guard = ep.lock();
         let st = &mut *guard;
-        let newest = st.waiters.last().is_some_and(|last| std::ptr::eq(*last, me));
+        let newest = st.waiters.last().is_some_and(|last| std::ptr::eq(last, me));
         if !newest || st.poller.is_some() {
             if !may_sleep {
                 return Ok(0);
@@ -121,14 +127,25 @@ fn rounds(
             let mut wake = [pollfd { fd: me.wake_fd(), events: libc::POLLIN, revents: 0 }];
             let pause = (me.wake_fd() < 0).then_some(LONGEST_TICK_NS);
             let limit = [remaining(deadline), pause].into_iter().flatten().min();
-            let slept = nap.sleep(wake.as_mut_ptr(), 1, limit);
+            let slept = nap.sleep(wake.as_mut_ptr(), 1, limit, LONGEST_TICK_NS);
             me.heed();
             slept?;
             may_sleep = !is_over(deadline);
             continue;
         }
+        if first {
+            harvest::give_up_claims(st);
+        }
         ep.absorb(st);
+        if first && st.observed && st.parked <= harvest::PARK_ABOVE {
+            // Parked because somebody looks at the descriptor, not because they are many: they are in every report.
+            watch::look_at_parked(st);
+        }
         let longest_tick = harvest::sample(st);
+        if !st.inner.is_empty() {
+            // What the look at the instances inside brought up.
+            ep.absorb(st);
+        }
         // Where a kick can end the sleep, signals must not slip in between two of them (W8): they are blocked but in ppoll.
         // A look comes first, so that a busy program never pays for that.
         let careful = process::has_threads() || st.parked > 0 || longest_tick.is_some() || st.observed;
@@ -156,7 +173,7 @@ fn rounds(
             if careful {
                 nap.prepare();
             }
-            let slept = nap.sleep(entries, n, limit);
+            let slept = nap.sleep(entries, n, limit, tick);
             me.leave_poll();
             guard = ep.lock();
             guard.poller = None;
@@ -180,17 +197,19 @@ fn rounds(
             }
             _ => me.heed(),
         }
-        let vanished = harvest::collect(st);
+        let mut vanished = harvest::collect(st);
         if st.observed {
             nested::announce(ep, st);
         }
-        let newest = st.waiters.last().is_some_and(|last| std::ptr::eq(*last, me));
-        let reported = if newest { harvest::deliver(st, buffer)? } else { 0 };
+        let newest = st.waiters.last().is_some_and(|last| std::ptr::eq(last, me));
+        let reported = if newest { harvest::deliver(st, buffer, &mut vanished)? } else { 0 };
         if looks_first && may_sleep {
             st.habit.looked(reported > 0);
         }
         if reported > 0 {
             harvest::park_silent(st);
+            drop(guard);
+            vanished.forget();
             return Ok(reported);
         }
         // What the watchers have not come around to hand over, a wait that does not sleep must find by itself.
@@ -262,8 +281,30 @@ impl Nap {
         }
     }
 
-    /// One `ppoll`. EINTR when a signal handler ran. The array must stay where it is meanwhile.
-    fn sleep(&self, entries: *mut pollfd, n: usize, limit: Option<u64>) -> Result<usize, Errno> {
+    /// One `ppoll`. EINTR when a signal handler ran. The array must stay where it is meanwhile. Where `ppoll` does not take it for its
+    /// length, the sleep is on its first entries, the wake-up descriptor among them, and for no longer than `tick`; the others are
+    /// looked at after it.
+    fn sleep(&self, entries: *mut pollfd, n: usize, limit: Option<u64>, tick: u64) -> Result<usize, Errno> {
+        let mut slept = self.ppoll(entries, n, limit);
+        if !slept.is_err_and(sys::is_too_long) {
+            return slept;
+        }
+        let tick = tick.min(LONGEST_TICK_NS);
+        let limit = Some(limit.map_or(tick, |limit| limit.min(tick)));
+        let mut piece = sys::descriptor_limit().min(n);
+        loop {
+            slept = self.ppoll(entries, piece, limit);
+            if piece == 0 || !slept.is_err_and(sys::is_too_long) {
+                break;
+            }
+            piece /= 2;
+        }
+        slept?;
+        // SAFETY: as in `ppoll`.
+        Ok(sys::look(unsafe { std::slice::from_raw_parts_mut(entries, n) }))
+    }
+
+    fn ppoll(&self, entries: *mut pollfd, n: usize, limit: Option<u64>) -> Result<usize, Errno> {
         let limit = limit.map(sys::timespec_of);
         let limit = limit.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
         let mask = self.mask.or(self.outside).map(|mask| {
@@ -276,7 +317,7 @@ impl Nap {
         let mask = mask.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
         // SAFETY: `entries` is valid for `n` entries and nobody touches it while `poller` is set (or it is the caller's own);
         // the other pointers are to locals. The thread may be cancelled in here: no local of these frames needs dropping.
-        let answer = unsafe { next::ppoll(entries, n as libc::nfds_t, limit, mask) };
+        let answer = unsafe { sync::ppoll(entries, n as libc::nfds_t, limit, mask) };
         if answer < 0 { Err(sys::last_errno()) } else { Ok(answer as usize) }
     }
 }

@@ -5,19 +5,23 @@
 //! own, with or without an instance's poll set behind it.
 
 use std::cell::Cell;
-use std::sync::atomic::Ordering::{Relaxed, SeqCst};
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicUsize};
 
 use libc::c_int;
 use nix::errno::Errno;
 
 use crate::descriptors;
 use crate::eventpoll::Eventpoll;
-use crate::pool::{AtomicRef, Pool, Pooled};
+use crate::poller::watch;
+use crate::pool::{AtomicRef, Chunk, Pool, Pooled};
 use crate::stats;
+use crate::sync;
+use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
+use crate::sync::atomic::{AtomicI32, AtomicU32, AtomicUsize};
 use crate::sys;
 
-static SLEEPERS: Pool<Sleeper> = Pool::new();
+/// The first sleepers need no memory, because a wait is not to fail for want of it.
+static FIRST: Chunk<Sleeper> = Chunk::blank();
+static SLEEPERS: Pool<Sleeper> = Pool::starting_with(&FIRST);
 
 /// A thread that waits, or a watcher.
 #[derive(Debug)]
@@ -25,8 +29,8 @@ pub struct Sleeper {
     free: AtomicRef<Sleeper>,
     /// The eventfd that ends its sleep; -1 before the first.
     wake: AtomicI32,
-    /// A kick is under way: another one would say nothing new.
-    kicked: AtomicBool,
+    /// Spares the second of two kicks.
+    kicks: Bell,
     /// Odd while the thread is in poll, or about to be.
     epoch: AtomicU32,
     /// How many threads wait for the epoch to move.
@@ -34,6 +38,8 @@ pub struct Sleeper {
     tid: AtomicI32,
     /// The instance whose wait queue it is in, if any.
     pub waits_on: AtomicRef<Eventpoll>,
+    /// The thread that waits on the same instance and came before. Protected by the instance's lock.
+    below: AtomicRef<Sleeper>,
     /// Where on its stack the wait began: tells a wait inside a signal handler from one that was jumped out of.
     frame: AtomicUsize,
 }
@@ -43,6 +49,32 @@ impl Pooled for Sleeper {
 
     fn free_link(&self) -> &AtomicRef<Sleeper> {
         &self.free
+    }
+}
+
+/// Something that is rung with a system call, which is spared while it rings already. It counts as ringing once that call is done
+/// and not before: whoever rings it may be held up by a signal handler on the way, and others must not rely on him.
+#[derive(Debug)]
+pub struct Bell(AtomicU32);
+
+impl Bell {
+    /// Not ringing.
+    pub const fn new() -> Bell {
+        Bell(AtomicU32::new(0))
+    }
+
+    /// Rings it by `call`, unless it rings; `call` tells whether it succeeded.
+    pub fn ring(&self, call: impl FnOnce() -> bool) {
+        // Odd while it rings. It was silenced in between if the number is another afterwards, perhaps before the call.
+        let silent = self.0.load(SeqCst);
+        if silent & 1 == 0 && call() {
+            let _ = self.0.compare_exchange(silent, silent + 1, SeqCst, Relaxed);
+        }
+    }
+
+    /// It was heard: the next ring is a new one.
+    pub fn silence(&self) {
+        let _ = self.0.fetch_update(SeqCst, SeqCst, |now| Some((now | 1).wrapping_add(1)));
     }
 }
 
@@ -57,11 +89,12 @@ impl Sleeper {
         Sleeper {
             free: AtomicRef::none(),
             wake: AtomicI32::new(-1),
-            kicked: AtomicBool::new(false),
+            kicks: Bell::new(),
             epoch: AtomicU32::new(0),
             evictors: AtomicU32::new(0),
             tid: AtomicI32::new(0),
             waits_on: AtomicRef::none(),
+            below: AtomicRef::none(),
             frame: AtomicUsize::new(0),
         }
     }
@@ -128,7 +161,7 @@ impl Sleeper {
         }
         let wake = descriptors::adopt_internal(sys::eventfd()?, &self.wake)?;
         // Kicks that came while there was none are lost; the next one must not think itself the second.
-        self.kicked.store(false, SeqCst);
+        self.kicks.silence();
         Ok(wake)
     }
 
@@ -137,32 +170,38 @@ impl Sleeper {
         self.wake.load(Relaxed)
     }
 
+    /// Whether no kick can reach the thread before something else wakes it: somebody closed its wake-up descriptor by a call that
+    /// was not seen.
+    pub fn is_deaf(&self) -> bool {
+        let wake = self.wake_fd();
+        wake == descriptors::LOST || (wake >= 0 && !sys::is_open(wake))
+    }
+
     /// Where the wake-up descriptor's number is kept.
     pub fn wake_owner(&self) -> &AtomicI32 {
         &self.wake
     }
 
-    /// Somebody closed the wake-up descriptor without asking: the next wait makes a new one.
+    /// Somebody closed the wake-up descriptor without asking: the next wait makes a new one. By now the number may be open again,
+    /// as the program's, so it is not closed.
     pub fn lose_wake(&self) {
-        descriptors::disown_internal(&self.wake);
+        descriptors::give_up_internal(&self.wake);
     }
 
     /// Wakes the thread, if no earlier kick is under way already.
     pub fn kick(&self) {
-        if !self.kicked.swap(true, SeqCst) {
+        self.kicks.ring(|| {
             stats::KICKS.count();
-            if sys::write(self.wake.load(Relaxed), &1u64.to_ne_bytes()).is_err() {
-                self.kicked.store(false, SeqCst);
-            }
-        }
+            sync::write(self.wake.load(Relaxed), &1u64.to_ne_bytes()).is_ok()
+        });
     }
 
     /// Takes a kick in. The order matters: a kick that comes between the two lines is swallowed, but what it was for was
     /// done before, and the caller looks at everything after.
     pub fn heed(&self) {
         let mut count = [0; 8];
-        let _ = sys::read(self.wake.load(Relaxed), &mut count);
-        self.kicked.store(false, SeqCst);
+        let _ = sync::read(self.wake.load(Relaxed), &mut count);
+        self.kicks.silence();
     }
 
     /// Whose sleeper this is.
@@ -179,7 +218,7 @@ impl Sleeper {
     pub fn leave_poll(&self) {
         self.epoch.fetch_add(1, SeqCst);
         if self.evictors.load(SeqCst) != 0 {
-            sys::futex_wake(&self.epoch, i32::MAX);
+            sync::futex_wake(&self.epoch, i32::MAX);
         }
     }
 
@@ -193,6 +232,12 @@ impl Sleeper {
         (epoch & 1 == 1).then_some(Lingering { sleeper: self, epoch })
     }
 
+    fn evict(&'static self) {
+        if let Some(stay) = self.lingering() {
+            stay.evict();
+        }
+    }
+
     /// Every sleeper there is, for fork.
     pub fn for_each(visit: impl FnMut(&'static Sleeper)) {
         SLEEPERS.for_each(visit);
@@ -201,13 +246,18 @@ impl Sleeper {
     /// In a forked child: nobody is in poll, and the eventfd is the parent's. `mine` is the thread that forked.
     pub fn reset_after_fork(&'static self) {
         descriptors::disown_internal(&self.wake);
-        self.kicked.store(false, Relaxed);
+        self.kicks.silence();
         self.epoch.store(0, Relaxed);
         self.evictors.store(0, Relaxed);
         self.waits_on.set(None);
         if OWN.get().is_some_and(|own| std::ptr::eq(own, self)) {
             self.tid.store(sys::gettid(), Relaxed);
         }
+    }
+
+    /// Whether nobody is at the pool.
+    pub fn pool_at_rest() -> bool {
+        SLEEPERS.is_at_rest(|_| true)
     }
 
     /// The pool's own lock, for fork.
@@ -223,11 +273,98 @@ impl Sleeper {
     }
 }
 
+/// The threads in a wait on one instance, as a stack that is linked through them: a wait needs no memory.
+#[derive(Debug)]
+pub struct Waiters(Option<&'static Sleeper>);
+
+impl Waiters {
+    /// Nobody.
+    pub const fn new() -> Waiters {
+        Waiters(None)
+    }
+
+    /// The thread that came last.
+    pub fn last(&self) -> Option<&'static Sleeper> {
+        self.0
+    }
+
+    /// Whether nobody waits.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// A thread came.
+    pub fn push(&mut self, sleeper: &'static Sleeper) {
+        sleeper.below.set(self.0);
+        self.0 = Some(sleeper);
+    }
+
+    /// A thread goes.
+    pub fn remove(&mut self, sleeper: &'static Sleeper) {
+        match self.iter().find(|other| other.below.get().is_some_and(|below| std::ptr::eq(below, sleeper))) {
+            Some(above) => above.below.set(sleeper.below.get()),
+            None if self.0.is_some_and(|last| std::ptr::eq(last, sleeper)) => self.0 = sleeper.below.get(),
+            None => {}
+        }
+    }
+
+    /// All of them are gone; answers with how many there were.
+    pub fn clear(&mut self) -> usize {
+        let count = self.iter().count();
+        self.0 = None;
+        count
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &'static Sleeper> + use<> {
+        std::iter::successors(self.0, |sleeper| sleeper.below.get())
+    }
+}
+
+/// Who may still sit in `poll` on a description although its registrations are gone. Without memory of its own: a close may come in a
+/// signal handler that interrupted an allocation.
+#[derive(Debug)]
+pub struct Stays {
+    known: [Option<Lingering>; Stays::ROOM],
+    /// There are more: everybody who is in poll has to leave.
+    more: bool,
+}
+
+impl Stays {
+    const ROOM: usize = 6;
+
+    /// Nobody.
+    pub const NONE: Stays = Stays { known: [None; Stays::ROOM], more: false };
+
+    /// Notes a stay, and forgets those that are over.
+    pub fn note(&mut self, stay: Option<Lingering>) {
+        let Some(stay) = stay else { return };
+        match self.known.iter_mut().find(|place| place.is_none_or(|known| !known.lasts() || known == stay)) {
+            Some(place) => *place = Some(stay),
+            None => self.more = true,
+        }
+    }
+
+    /// Makes them all leave. Not under a lock.
+    pub fn evict(&self) {
+        self.known.iter().flatten().for_each(Lingering::evict);
+        if self.more {
+            SLEEPERS.for_each(Sleeper::evict);
+            watch::sleepers().for_each(Sleeper::evict);
+        }
+    }
+}
+
 /// One stay of one thread in `poll`.
 #[derive(Clone, Copy, Debug)]
 pub struct Lingering {
     sleeper: &'static Sleeper,
     epoch: u32,
+}
+
+impl PartialEq for Lingering {
+    fn eq(&self, other: &Lingering) -> bool {
+        std::ptr::eq(self.sleeper, other.sleeper) && self.epoch == other.epoch
+    }
 }
 
 impl Lingering {
@@ -244,13 +381,13 @@ impl Lingering {
         }
         const STEP_NS: u32 = 10_000_000;
         for _ in 0..50 {
-            if !self.lasts() {
+            if !self.lasts() || self.sleeper.is_deaf() {
                 return;
             }
             stats::EVICTIONS.count();
             self.sleeper.evictors.fetch_add(1, SeqCst);
             self.sleeper.kick();
-            sys::futex_wait(&self.sleeper.epoch, self.epoch, Some(STEP_NS));
+            sync::futex_wait(&self.sleeper.epoch, self.epoch, Some(STEP_NS));
             self.sleeper.evictors.fetch_sub(1, SeqCst);
         }
     }

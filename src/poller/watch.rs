@@ -2,18 +2,18 @@
 //!
 //! The poll set of a shard belongs to its thread. Others leave notes in the shard's mail, and kick it when they cannot wait.
 
-use std::sync::atomic::AtomicU32;
-use std::sync::atomic::Ordering::Relaxed;
-
 use libc::{c_void, pollfd};
 use nix::errno::Errno;
 
-use crate::epitem::{Epitem, Home, NO_SHARD};
+use crate::epitem::{Epitem, Home, NO_SHARD, State};
 use crate::epstate::EpState;
 use crate::eventpoll::Eventpoll;
 use crate::lock::Lock;
 use crate::stats;
+use crate::sync::atomic::Ordering::Relaxed;
+use crate::sync::atomic::{AtomicU32, AtomicU64};
 use crate::sys;
+use crate::wait::{LONGEST_TICK_NS, TICK_NS};
 use crate::waitq::{Lingering, Sleeper};
 
 /// How many shards there can be, and how many registrations one takes. What does not fit stays with the waiting threads.
@@ -35,18 +35,48 @@ struct Shard {
 
 #[derive(Debug)]
 struct Mail {
-    /// Registrations that came, or left, or changed. Each is pinned by its note.
-    notes: Vec<&'static Epitem>,
+    /// Registrations that came, or left, or changed, linked through `Epitem::next_note`. Each is pinned by its note.
+    first: Option<&'static Epitem>,
+    count: u32,
+    /// Its thread reads it.
     running: bool,
+    /// Its thread was made, and has not run yet: it may be long before it does, so nothing is given to it.
+    starting: bool,
+    /// The arrays for a thread that is being started.
+    set: Option<Set>,
+}
+
+impl Mail {
+    /// Leaves a note. It takes no memory, so that no news is lost for want of it.
+    fn post(&mut self, item: &'static Epitem) {
+        if item.enter_mail(self.first) {
+            item.pin();
+            self.first = Some(item);
+            self.count += 1;
+        }
+    }
+
+    /// The note on top, which pins its registration still.
+    fn take(&mut self) -> Option<&'static Epitem> {
+        let item = self.first?;
+        self.first = item.leave_mail();
+        self.count -= 1;
+        Some(item)
+    }
 }
 
 impl Shard {
     const fn new() -> Shard {
         Shard {
             sleeper: Sleeper::new(),
-            mail: Lock::new(Mail { notes: Vec::new(), running: false }),
+            mail: Lock::new(Mail { first: None, count: 0, running: false, starting: false, set: None }),
             load: AtomicU32::new(0),
         }
+    }
+
+    /// Whether its thread sleeps and can be told nothing.
+    fn is_deaf(&self) -> bool {
+        self.sleeper.is_deaf()
     }
 }
 
@@ -65,16 +95,21 @@ pub fn park(st: &mut EpState, items: impl Iterator<Item = &'static Epitem>) -> u
         let before = item.at(&st.held).shard.get();
         let place = if before == NO_SHARD { shard_with_room() } else { Some((before, &POOL[before as usize])) };
         let Some((number, shard)) = place else { break };
+        if before != NO_SHARD && shard.is_deaf() {
+            continue;
+        }
         if kick.is_some_and(|before| !std::ptr::eq(before, shard)) {
             wake(kick.take());
         }
         let posted = {
             let mut mail = shard.mail.lock();
-            (mail.running || start(shard, &mut mail).is_ok()) && mail.notes.try_reserve(1).is_ok() && {
-                item.pin();
-                mail.notes.push(item);
-                true
+            if !mail.running && !mail.starting {
+                let _ = start(number, shard, &mut mail);
             }
+            if mail.running {
+                mail.post(item);
+            }
+            mail.running
         };
         if !posted {
             break;
@@ -102,7 +137,7 @@ fn wake(shard: Option<&'static Shard>) {
 }
 
 fn shard_with_room() -> Option<(u16, &'static Shard)> {
-    let number = POOL.iter().position(|shard| shard.load.load(Relaxed) < SHARD_SIZE)?;
+    let number = POOL.iter().position(|shard| shard.load.load(Relaxed) < SHARD_SIZE && !shard.is_deaf())?;
     Some((number as u16, &POOL[number]))
 }
 
@@ -121,12 +156,7 @@ pub fn take_back(st: &mut EpState, item: &'static Epitem) {
     let Home::Parked(shard) = state.home.get() else { return };
     state.home.set(Home::Hot);
     st.parked -= 1;
-    let mut mail = POOL[shard as usize].mail.lock();
-    // Without memory for a note the watcher finds out when the descriptor fires or is closed.
-    if mail.notes.try_reserve(1).is_ok() {
-        item.pin();
-        mail.notes.push(item);
-    }
+    POOL[shard as usize].mail.lock().post(item);
 }
 
 /// If the watcher of a shard may be in poll at this moment: the stay that must end before a description it polls is closed
@@ -168,9 +198,23 @@ pub fn look_at_parked(st: &mut EpState) -> bool {
     any
 }
 
+/// How long to do without a watcher after one could not be started.
+const REFUSED_NS: u64 = 100_000_000;
+/// Until when that is.
+static REFUSED_UNTIL: AtomicU64 = AtomicU64::new(0);
+
+/// Starts a shard's thread, unless one was refused just now: it costs much to try, and waits try often.
+fn start(number: u16, shard: &'static Shard, mail: &mut Mail) -> Result<(), Errno> {
+    if sys::now() < REFUSED_UNTIL.load(Relaxed) {
+        return Err(Errno::EAGAIN);
+    }
+    start_now(number, shard, mail).inspect_err(|_| REFUSED_UNTIL.store(sys::now() + REFUSED_NS, Relaxed))
+}
+
 /// Starts a shard's thread: all signals blocked, a small stack, a name that says whose it is.
-fn start(shard: &'static Shard, mail: &mut Mail) -> Result<(), Errno> {
+fn start_now(number: u16, shard: &'static Shard, mail: &mut Mail) -> Result<(), Errno> {
     shard.sleeper.ensure_wake()?;
+    mail.set = Some(Set::new(number)?);
     let before = sys::swap_signal_mask(sys::ALL_SIGNALS);
     let mut thread: libc::pthread_t = 0;
     // SAFETY: the attributes are initialised, used and destroyed here; `shard` is static.
@@ -189,7 +233,7 @@ fn start(shard: &'static Shard, mail: &mut Mail) -> Result<(), Errno> {
         return Err(Errno::from_raw(failed));
     }
     stats::WATCHERS.count();
-    mail.running = true;
+    mail.starting = true;
     Ok(())
 }
 
@@ -199,28 +243,39 @@ extern "C" fn watch(argument: *mut c_void) -> *mut c_void {
     // SAFETY: prctl reads the NUL-terminated name.
     unsafe { libc::prctl(libc::PR_SET_NAME, c"epolyfill-watch".as_ptr()) };
     shard.sleeper.set_tid(sys::gettid());
-    let number = POOL.iter().position(|other| std::ptr::eq(other, shard)).unwrap_or_default() as u16;
-    let mut set = Set { number, entries: Vec::new(), items: Vec::new() };
-    set.entries.push(pollfd { fd: -1, events: libc::POLLIN, revents: 0 });
+    let taken = {
+        let mut mail = shard.mail.lock();
+        mail.starting = false;
+        mail.running = true;
+        mail.set.take()
+    };
+    let Some(mut set) = taken else { return std::ptr::null_mut() };
+    let mut tick = TICK_NS;
     loop {
         set.read_mail(shard);
-        set.entries[0].fd = shard.sleeper.wake_fd();
+        // Tried again each time: a number may be free by now.
+        set.entries[0].fd = shard.sleeper.ensure_wake().unwrap_or(-1);
         shard.sleeper.enter_poll();
         // A closer posts its note first and then looks whether this thread is in poll; so the note is looked for again here.
-        if shard.mail.lock().notes.is_empty() {
-            // SAFETY: the array is this thread's own.
-            let _ = unsafe { sys::ppoll_raw(set.entries.as_mut_ptr(), set.entries.len()) };
+        if shard.mail.lock().first.is_none() {
+            set.poll(&mut tick);
             stats::WATCHER_POLLS.count();
         }
         shard.sleeper.leave_poll();
-        if set.entries[0].revents != 0 {
-            shard.sleeper.heed();
+        match set.entries[0].revents {
+            0 => {}
+            libc::POLLNVAL => {
+                shard.sleeper.lose_wake();
+                let _ = shard.sleeper.ensure_wake();
+            }
+            _ => shard.sleeper.heed(),
         }
         set.hand_back_fired(shard);
     }
 }
 
 /// The poll set of a shard.
+#[derive(Debug)]
 struct Set {
     number: u16,
     entries: Vec<pollfd>,
@@ -228,18 +283,26 @@ struct Set {
 }
 
 impl Set {
+    /// A set with room for all that a shard may be given.
+    fn new(number: u16) -> Result<Set, Errno> {
+        let mut set = Set { number, entries: Vec::new(), items: Vec::new() };
+        set.entries.try_reserve_exact(SHARD_SIZE as usize + 1).map_err(|_| Errno::ENOMEM)?;
+        set.items.try_reserve_exact(SHARD_SIZE as usize).map_err(|_| Errno::ENOMEM)?;
+        set.entries.push(pollfd { fd: -1, events: libc::POLLIN, revents: 0 });
+        Ok(set)
+    }
+
     /// Believes the notes only as far as the registrations themselves say the same.
     fn read_mail(&mut self, shard: &'static Shard) {
-        let notes = std::mem::take(&mut shard.mail.lock().notes);
-        for &item in &notes {
+        loop {
+            let Some(item) = shard.mail.lock().take() else { break };
             let place = self.items.iter().position(|other| std::ptr::eq(*other, item));
             let asked = item.eventpoll().and_then(|ep| {
                 let st = ep.lock();
                 let state = item.at(&st.held);
                 let here = state.alive.get() && state.home.get() == Home::Parked(self.number);
-                if !here && state.shard.get() == self.number {
-                    // This thread is not in poll, and will not poll it again.
-                    state.shard.set(NO_SHARD);
+                if !here {
+                    self.let_go(item, state);
                 }
                 here.then(|| asked(&st, item))
             });
@@ -248,6 +311,12 @@ impl Set {
                     self.entries[place + 1] = pollfd { fd: item.via(), events: bits.cast_signed(), revents: 0 };
                 }
                 (Some(place), None) => self.remove(place),
+                // Threads that park at the same time may fill a shard beyond its size.
+                (None, Some(_)) if self.items.len() == SHARD_SIZE as usize => {
+                    if let Some(ep) = item.eventpoll() {
+                        self.hand_back(ep, item);
+                    }
+                }
                 (None, Some(bits)) => {
                     item.pin();
                     self.entries.push(pollfd { fd: item.via(), events: bits.cast_signed(), revents: 0 });
@@ -260,6 +329,23 @@ impl Set {
         self.count_load(shard);
     }
 
+    /// Sleeps until something happens. A thread without a wake-up descriptor, because no number was free, looks around now and
+    /// then; and so does one that has more entries than the kernel lets it poll (`tick` is its pause).
+    fn poll(&mut self, tick: &mut u64) {
+        let longest = (self.entries[0].fd < 0).then_some(LONGEST_TICK_NS);
+        let mut slept = sys::ppoll_raw(&mut self.entries, longest);
+        if !slept.is_err_and(sys::is_too_long) {
+            *tick = TICK_NS;
+            return;
+        }
+        let mut piece = sys::descriptor_limit().min(self.entries.len());
+        while slept.is_err_and(sys::is_too_long) && piece > 0 {
+            slept = sys::ppoll_raw(&mut self.entries[..piece], Some(*tick));
+            piece /= 2;
+        }
+        *tick = if sys::look(&mut self.entries) == 0 { (*tick * 2).min(LONGEST_TICK_NS) } else { TICK_NS };
+    }
+
     fn remove(&mut self, place: usize) {
         self.entries.swap_remove(place + 1);
         self.items.swap_remove(place).unpin();
@@ -268,7 +354,7 @@ impl Set {
     /// What is here, and what is on its way here.
     fn count_load(&self, shard: &'static Shard) {
         let mail = shard.mail.lock();
-        shard.load.store((self.items.len() + mail.notes.len()) as u32, Relaxed);
+        shard.load.store(self.items.len() as u32 + mail.count, Relaxed);
     }
 
     /// What fired is its instance's again.
@@ -288,13 +374,19 @@ impl Set {
         self.count_load(shard);
     }
 
+    /// This thread is not in poll, and will not poll the registration again; unless there is one more note about it, which would
+    /// be missed if the next one went to another watcher. Notes are left under the instance's lock, which is held here.
+    fn let_go(&self, item: &Epitem, state: &State) {
+        if state.shard.get() == self.number && !item.is_noted() {
+            state.shard.set(NO_SHARD);
+        }
+    }
+
     fn hand_back(&self, ep: &'static Eventpoll, item: &'static Epitem) {
         let mut st = ep.lock();
         let st = &mut *st;
         let state = item.at(&st.held);
-        if state.shard.get() == self.number {
-            state.shard.set(NO_SHARD);
-        }
+        self.let_go(item, state);
         if !state.alive.get() || state.home.get() != Home::Parked(self.number) {
             return;
         }
@@ -306,16 +398,25 @@ impl Set {
 
 /// In a forked child there are no watchers: what they had is hot again (`Eventpoll::reset_after_fork`), and the shards are empty.
 pub fn reset_after_fork() {
-    for shard in POOL.iter().filter(|shard| shard.sleeper.wake_fd() >= 0) {
+    for shard in &POOL {
         let mut mail = shard.mail.lock();
-        mail.running = false;
-        for item in mail.notes.drain(..) {
+        let started = std::mem::take(&mut mail.running) | std::mem::take(&mut mail.starting);
+        if !started && shard.sleeper.wake_fd() < 0 {
+            continue;
+        }
+        mail.set = None;
+        while let Some(item) = mail.take() {
             item.unpin();
         }
         drop(mail);
         shard.load.store(0, Relaxed);
         shard.sleeper.reset_after_fork();
     }
+}
+
+/// Whether no shard is locked.
+pub fn all_at_rest() -> bool {
+    POOL.iter().all(|shard| shard.mail.is_free())
 }
 
 /// Every lock of every shard, for fork.

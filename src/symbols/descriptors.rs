@@ -10,6 +10,7 @@ use crate::lock;
 use crate::next;
 use crate::process;
 use crate::sys;
+use crate::witness;
 
 /// A number is about to be closed. False if the program has no such descriptor: it is one of ours.
 #[inline]
@@ -46,6 +47,9 @@ unsafe fn dup_onto(old: c_int, new: c_int, flags: c_int, call: impl FnOnce() -> 
     if process::is_borrowed() || old == new || flags & !libc::O_CLOEXEC != 0 {
         return call();
     }
+    if let Err(errno) = descriptors::expect_duplicate(old) {
+        return libc_answer(Err(errno));
+    }
     make_room(old, new);
     let answer = call();
     if answer >= 0 {
@@ -56,8 +60,26 @@ unsafe fn dup_onto(old: c_int, new: c_int, flags: c_int, call: impl FnOnce() -> 
 
 unsafe fn control_descriptor(fd: c_int, command: c_int, argument: usize) -> c_int {
     // SAFETY: as for libc's fcntl.
-    let answer = unsafe { next::fcntl64(fd, command, argument) };
-    if matches!(command, libc::F_DUPFD | libc::F_DUPFD_CLOEXEC) && answer >= 0 && !process::is_borrowed() {
+    let call = || unsafe { next::fcntl64(fd, command, argument) };
+    if matches!(command, libc::F_DUPFD | libc::F_DUPFD_CLOEXEC) {
+        return duplicate(fd, call);
+    }
+    let answer = call();
+    if command == libc::F_SETPIPE_SZ && answer >= 0 {
+        witness::resized_pipe(fd);
+    }
+    answer
+}
+
+fn duplicate(fd: c_int, call: impl FnOnce() -> c_int) -> c_int {
+    if process::is_borrowed() {
+        return call();
+    }
+    if let Err(errno) = descriptors::expect_duplicate(fd) {
+        return libc_answer(Err(errno));
+    }
+    let answer = call();
+    if answer >= 0 {
         descriptors::duplicated(fd, answer);
     }
     answer
@@ -95,11 +117,7 @@ export! {
     /// Duplicates a descriptor.
     fn dup(fd: c_int) -> c_int as libc::dup {
         // SAFETY: as for libc's dup.
-        let answer = unsafe { next::dup(fd) };
-        if answer >= 0 && !process::is_borrowed() {
-            descriptors::duplicated(fd, answer);
-        }
-        answer
+        duplicate(fd, || unsafe { next::dup(fd) })
     }
 
     /// Duplicates a descriptor onto a number, closing what was there.

@@ -7,7 +7,7 @@ use super::{export, libc_answer};
 use crate::control::{self, Interest};
 use crate::eventpoll;
 use crate::next;
-use crate::sys::SigMask;
+use crate::sys::{KERNEL_SIGSET_BYTES, SigMask};
 use crate::user;
 use crate::wait::{self, Timeout};
 
@@ -43,7 +43,7 @@ unsafe fn time(limit: *const timespec) -> Result<Timeout, Errno> {
 
 /// # Safety
 /// As for the exported waits. A cancellation point (W10).
-pub(super) unsafe fn wait_until(
+unsafe fn wait_until(
     epfd: c_int,
     events: *mut epoll_event,
     max: c_int,
@@ -55,13 +55,58 @@ pub(super) unsafe fn wait_until(
     libc_answer(unsafe { wait::wait(epfd, events, max, timeout, mask) }.map(|n| n as c_int))
 }
 
-/// The first eight bytes of libc's set, which are the kernel's; EFAULT where it cannot be the program's.
-unsafe fn mask_of(mask: *const sigset_t) -> Result<Option<SigMask>, Errno> {
+/// The first eight bytes of libc's set, which are the kernel's. EINVAL for another size, EFAULT where it cannot be the program's.
+unsafe fn mask_of(mask: *const sigset_t, bytes: usize) -> Result<Option<SigMask>, Errno> {
     if mask.is_null() {
         return Ok(None);
     }
+    if bytes != KERNEL_SIGSET_BYTES {
+        return Err(Errno::EINVAL);
+    }
     // SAFETY: the caller answers for the address.
     unsafe { user::read(mask.cast::<SigMask>()) }.map(Some)
+}
+
+/// epoll_pwait as the system call, which is told the size of the mask.
+///
+/// # Safety
+/// As for epoll_pwait.
+pub(super) unsafe fn pwait(
+    epfd: c_int,
+    events: *mut epoll_event,
+    max: c_int,
+    timeout: c_int,
+    mask: *const sigset_t,
+    bytes: usize,
+) -> c_int {
+    // SAFETY: the caller answers for the addresses.
+    unsafe {
+        match mask_of(mask, bytes) {
+            Ok(mask) => wait_until(epfd, events, max, milliseconds(timeout), mask),
+            Err(errno) => libc_answer(Err(errno)),
+        }
+    }
+}
+
+/// epoll_pwait2 as the system call. The time is looked at before the mask.
+///
+/// # Safety
+/// As for epoll_pwait2.
+pub(super) unsafe fn pwait2(
+    epfd: c_int,
+    events: *mut epoll_event,
+    max: c_int,
+    limit: *const timespec,
+    mask: *const sigset_t,
+    bytes: usize,
+) -> c_int {
+    // SAFETY: the caller answers for the addresses.
+    unsafe {
+        match time(limit).and_then(|timeout| Ok((timeout, mask_of(mask, bytes)?))) {
+            Ok((timeout, mask)) => wait_until(epfd, events, max, timeout, mask),
+            Err(errno) => libc_answer(Err(errno)),
+        }
+    }
 }
 
 export! {
@@ -96,22 +141,12 @@ export! {
         as libc::epoll_pwait
     {
         // SAFETY: as for libc's epoll_pwait.
-        unsafe {
-            match mask_of(mask) {
-                Ok(mask) => wait_until(epfd, events, max, milliseconds(timeout), mask),
-                Err(errno) => libc_answer(Err(errno)),
-            }
-        }
+        unsafe { pwait(epfd, events, max, timeout, mask, KERNEL_SIGSET_BYTES) }
     }
 
     /// Waits for events, at most as long as `limit` says; NULL waits for ever. EINVAL for an invalid time.
     fn epoll_pwait2(epfd: c_int, events: *mut epoll_event, max: c_int, limit: *const timespec, mask: *const sigset_t) -> c_int {
         // SAFETY: as for libc's epoll_pwait2.
-        unsafe {
-            match time(limit).and_then(|timeout| Ok((timeout, mask_of(mask)?))) {
-                Ok((timeout, mask)) => wait_until(epfd, events, max, timeout, mask),
-                Err(errno) => libc_answer(Err(errno)),
-            }
-        }
+        unsafe { pwait2(epfd, events, max, limit, mask, KERNEL_SIGSET_BYTES) }
     }
 }

@@ -1,12 +1,23 @@
 //! `syscall()`: programs that pass libc's names by, but not its door. libuv closes that way, systemd waits that way.
 
-use libc::{c_int, c_long, c_uint, epoll_event, sigset_t, timespec};
+use libc::{c_int, c_long, c_uint, epoll_event, fd_set, sigset_t, timespec, timeval};
 use nix::errno::Errno;
 
 use super::{descriptors, epoll, export, polls, transfers};
 use crate::options;
 use crate::sys;
+use crate::user;
 use crate::witness;
+
+/// The mask of pselect6, whose sixth argument is the address of the mask's address and size; `None` for what the kernel refuses.
+unsafe fn sixth_of_pselect(argument: usize) -> Option<*const sigset_t> {
+    if argument == 0 {
+        return Some(std::ptr::null());
+    }
+    // SAFETY: the caller answers for the address.
+    let [mask, bytes] = unsafe { user::read(argument as *const [usize; 2]) }.ok()?;
+    (mask == 0 || bytes == sys::KERNEL_SIGSET_BYTES).then_some(mask as *const sigset_t)
+}
 
 export! {
     /// Any system call by number. Variadic in C; on the supported architectures the arguments that are there arrive where
@@ -17,6 +28,7 @@ export! {
         // preloaded library may have come here from its own `write`.
         // SAFETY: as for libc's syscall: the arguments are what the call demands.
         let raw = || unsafe { sys::any(number, [a, b, c, d, e, f]) };
+        let raw_int = || raw() as c_int;
         // SAFETY: as above.
         unsafe {
             match number {
@@ -39,32 +51,48 @@ export! {
                 libc::SYS_epoll_ctl => epoll::epoll_ctl(a as c_int, b as c_int, c as c_int, d as *mut epoll_event).into(),
                 #[cfg(target_arch = "x86_64")]
                 libc::SYS_epoll_wait => epoll::epoll_wait(a as c_int, b as *mut epoll_event, c as c_int, d as c_int).into(),
-                libc::SYS_epoll_pwait | libc::SYS_epoll_pwait2 if e != 0 && f != sys::KERNEL_SIGSET_BYTES => {
-                    sys::set_errno(Errno::EINVAL);
-                    -1
-                }
                 libc::SYS_epoll_pwait => {
-                    epoll::epoll_pwait(a as c_int, b as *mut epoll_event, c as c_int, d as c_int, e as *const sigset_t).into()
+                    epoll::pwait(a as c_int, b as *mut epoll_event, c as c_int, d as c_int, e as *const sigset_t, f).into()
                 }
                 libc::SYS_epoll_pwait2 => {
                     let limit = d as *const timespec;
-                    epoll::epoll_pwait2(a as c_int, b as *mut epoll_event, c as c_int, limit, e as *const sigset_t).into()
+                    epoll::pwait2(a as c_int, b as *mut epoll_event, c as c_int, limit, e as *const sigset_t, f).into()
                 }
-                libc::SYS_read => witness::reading(a as c_int, true, || c, raw) as c_long,
-                libc::SYS_recvfrom => witness::reading(a as c_int, transfers::takes(d as c_int), || c, raw) as c_long,
-                libc::SYS_readv => witness::reading(a as c_int, true, || transfers::total(b as *const _, c), raw) as c_long,
+                libc::SYS_read => witness::reading(a as c_int, b as *mut _, c, raw) as c_long,
+                libc::SYS_getsockopt if b as c_int == libc::SOL_SOCKET && c as c_int == libc::SO_ERROR => {
+                    witness::collecting(a as c_int, || raw() as c_int).into()
+                }
+                libc::SYS_shutdown => witness::shutting_down(a as c_int, b as c_int, || raw() as c_int).into(),
+                libc::SYS_recvfrom => witness::receiving(a as c_int, transfers::takes(d as c_int), || c, raw) as c_long,
+                libc::SYS_readv => witness::reading_vector(a as c_int, b as *const _, c, raw) as c_long,
                 libc::SYS_recvmsg => {
                     let takes = transfers::takes(c as c_int);
-                    witness::reading(a as c_int, takes, || transfers::message_total(b as *const _), raw) as c_long
+                    witness::receiving(a as c_int, takes, || transfers::message_total(b as *const _), raw) as c_long
                 }
-                libc::SYS_write | libc::SYS_sendto => witness::writing(a as c_int, || c, raw) as c_long,
-                libc::SYS_writev => witness::writing(a as c_int, || transfers::total(b as *const _, c), raw) as c_long,
+                libc::SYS_write => witness::writing(a as c_int, || c, raw) as c_long,
+                libc::SYS_sendto => witness::sending(a as c_int, || c, raw) as c_long,
+                libc::SYS_writev => witness::writing_vector(a as c_int, || transfers::total(b as *const _, c), raw) as c_long,
                 libc::SYS_sendmsg => {
-                    witness::writing(a as c_int, || transfers::message_total(b as *const _), raw) as c_long
+                    witness::sending(a as c_int, || transfers::message_total(b as *const _), raw) as c_long
                 }
                 libc::SYS_accept | libc::SYS_accept4 => witness::accepting(a as c_int, || raw() as c_int).into(),
                 #[cfg(target_arch = "x86_64")]
                 libc::SYS_poll => polls::poll(a as *mut _, b as libc::nfds_t, c as c_int).into(),
+                libc::SYS_ppoll if d == 0 || e == sys::KERNEL_SIGSET_BYTES => {
+                    polls::ppoll_raw(a as *mut _, b as libc::nfds_t, c as *mut timespec, d as *const sigset_t, raw_int).into()
+                }
+                #[cfg(target_arch = "x86_64")]
+                libc::SYS_select => {
+                    let sets = [b, c, d].map(|set| set as *mut fd_set);
+                    polls::select_any(a as c_int, sets, e as *mut timeval, raw_int).into()
+                }
+                libc::SYS_pselect6 => {
+                    let sets = [b, c, d].map(|set| set as *mut fd_set);
+                    match sixth_of_pselect(f) {
+                        Some(mask) => polls::pselect_any(a as c_int, sets, e as *mut timespec, mask, true, raw_int).into(),
+                        None => raw() as c_long,
+                    }
+                }
                 libc::SYS_io_uring_setup if !options::IO_URING.is_on() => {
                     sys::set_errno(Errno::ENOSYS);
                     -1

@@ -23,10 +23,12 @@ pub(super) unsafe fn message_total(message: *const msghdr) -> usize {
     unsafe { message.as_ref().map_or(0, |message| total(message.msg_iov, message.msg_iovlen)) }
 }
 
-/// The bytes of the first `n` messages.
-unsafe fn messages_total(messages: *const mmsghdr, n: u64) -> u64 {
+/// The bytes of the first `n` messages, and how many of these are empty.
+unsafe fn messages_total(messages: *const mmsghdr, n: u64) -> (u64, u64) {
     // SAFETY: the kernel filled in that many.
-    unsafe { std::slice::from_raw_parts(messages, n as usize) }.iter().map(|message| u64::from(message.msg_len)).sum()
+    let messages = unsafe { std::slice::from_raw_parts(messages, n as usize) };
+    let bytes = messages.iter().map(|message| u64::from(message.msg_len)).sum();
+    (bytes, messages.iter().filter(|message| message.msg_len == 0).count() as u64)
 }
 
 /// Whether a receiving call takes what it shows.
@@ -43,7 +45,7 @@ fn check_room(asked: size_t, room: size_t) {
 
 unsafe fn read_any(fd: c_int, buffer: *mut c_void, n: size_t) -> ssize_t {
     // SAFETY: as for libc's read.
-    witness::reading(fd, true, || n, || unsafe { next::read(fd, buffer, n) })
+    unsafe { witness::reading(fd, buffer, n, || next::read(fd, buffer, n)) }
 }
 
 unsafe fn write_any(fd: c_int, buffer: *const c_void, n: size_t) -> ssize_t {
@@ -60,7 +62,7 @@ unsafe fn receive(
     length: *mut socklen_t,
 ) -> ssize_t {
     // SAFETY: as for libc's recvfrom.
-    witness::reading(fd, takes(flags), || n, || unsafe { next::recvfrom(fd, buffer, n, flags, from, length) })
+    witness::receiving(fd, takes(flags), || n, || unsafe { next::recvfrom(fd, buffer, n, flags, from, length) })
 }
 
 unsafe fn send_to(
@@ -72,7 +74,7 @@ unsafe fn send_to(
     length: socklen_t,
 ) -> ssize_t {
     // SAFETY: as for libc's sendto.
-    witness::writing(fd, || n, || unsafe { next::sendto(fd, buffer, n, flags, to, length) })
+    witness::sending(fd, || n, || unsafe { next::sendto(fd, buffer, n, flags, to, length) })
 }
 
 export! {
@@ -100,13 +102,13 @@ export! {
     /// readv(2).
     fn readv(fd: c_int, iov: *const iovec, n: c_int) -> ssize_t as libc::readv {
         // SAFETY: as for libc's readv.
-        witness::reading(fd, true, || unsafe { total(iov, n as usize) }, || unsafe { next::readv(fd, iov, n) })
+        unsafe { witness::reading_vector(fd, iov, n as usize, || next::readv(fd, iov, n)) }
     }
 
     /// preadv2(2), which reads from a stream where the offset is -1.
     fn preadv2(fd: c_int, iov: *const iovec, n: c_int, at: off_t, flags: c_int) -> ssize_t as libc::preadv2 {
         // SAFETY: as for libc's preadv2.
-        witness::reading(fd, true, || unsafe { total(iov, n as usize) }, || unsafe { next::preadv2(fd, iov, n, at, flags) })
+        unsafe { witness::reading_vector(fd, iov, n as usize, || next::preadv2(fd, iov, n, at, flags)) }
     }
 
     /// preadv2 in programs built for large files.
@@ -158,7 +160,7 @@ export! {
     /// recvmsg(2).
     fn recvmsg(fd: c_int, message: *mut msghdr, flags: c_int) -> ssize_t as libc::recvmsg {
         // SAFETY: as for libc's recvmsg.
-        witness::reading(fd, takes(flags), || unsafe { message_total(message) }, || unsafe {
+        witness::receiving(fd, takes(flags), || unsafe { message_total(message) }, || unsafe {
             next::recvmsg(fd, message, flags)
         })
     }
@@ -199,13 +201,15 @@ export! {
     /// writev(2).
     fn writev(fd: c_int, iov: *const iovec, n: c_int) -> ssize_t as libc::writev {
         // SAFETY: as for libc's writev.
-        witness::writing(fd, || unsafe { total(iov, n as usize) }, || unsafe { next::writev(fd, iov, n) })
+        witness::writing_vector(fd, || unsafe { total(iov, n as usize) }, || unsafe { next::writev(fd, iov, n) })
     }
 
     /// pwritev2(2), which writes to a stream where the offset is -1.
     fn pwritev2(fd: c_int, iov: *const iovec, n: c_int, at: off_t, flags: c_int) -> ssize_t as libc::pwritev2 {
         // SAFETY: as for libc's pwritev2.
-        witness::writing(fd, || unsafe { total(iov, n as usize) }, || unsafe { next::pwritev2(fd, iov, n, at, flags) })
+        witness::writing_vector(fd, || unsafe { total(iov, n as usize) }, || unsafe {
+            next::pwritev2(fd, iov, n, at, flags)
+        })
     }
 
     /// pwritev2 in programs built for large files.
@@ -237,19 +241,19 @@ export! {
     /// sendmsg(2).
     fn sendmsg(fd: c_int, message: *const msghdr, flags: c_int) -> ssize_t as libc::sendmsg {
         // SAFETY: as for libc's sendmsg.
-        witness::writing(fd, || unsafe { message_total(message) }, || unsafe { next::sendmsg(fd, message, flags) })
+        witness::sending(fd, || unsafe { message_total(message) }, || unsafe { next::sendmsg(fd, message, flags) })
     }
 
     /// sendmmsg(2).
     fn sendmmsg(fd: c_int, messages: *mut mmsghdr, n: c_uint, flags: c_int) -> c_int as libc::sendmmsg {
         // SAFETY: as for libc's sendmmsg.
-        witness::writing(fd, || n as usize, || unsafe { next::sendmmsg(fd, messages, n, flags) } as isize) as c_int
+        witness::sending(fd, || n as usize, || unsafe { next::sendmmsg(fd, messages, n, flags) } as isize) as c_int
     }
 
     /// sendfile(2). Short means no room; that the file ended cannot be told from here, and costs a spurious report.
     fn sendfile(out: c_int, input: c_int, at: *mut off_t, n: size_t) -> ssize_t as libc::sendfile {
         // SAFETY: as for libc's sendfile; off_t has 64 bits on the supported architectures.
-        witness::writing(out, || n, || unsafe { next::sendfile64(out, input, at, n) })
+        witness::sending_file(out, n, || unsafe { next::sendfile64(out, input, at, n) })
     }
 
     /// sendfile in programs built for large files.
@@ -294,6 +298,19 @@ export! {
     fn listen(fd: c_int, backlog: c_int) -> c_int as libc::listen {
         // SAFETY: as for libc's listen.
         witness::listening(fd, || unsafe { next::listen(fd, backlog) })
+    }
+
+    /// getsockopt(2), which takes a pending error with SO_ERROR.
+    fn getsockopt(fd: c_int, level: c_int, name: c_int, value: *mut c_void, length: *mut socklen_t) -> c_int as libc::getsockopt {
+        // SAFETY: as for libc's getsockopt.
+        let call = || unsafe { next::getsockopt(fd, level, name, value, length) };
+        if level == libc::SOL_SOCKET && name == libc::SO_ERROR { witness::collecting(fd, call) } else { call() }
+    }
+
+    /// shutdown(2).
+    fn shutdown(fd: c_int, how: c_int) -> c_int as libc::shutdown {
+        // SAFETY: as for libc's shutdown.
+        witness::shutting_down(fd, how, || unsafe { next::shutdown(fd, how) })
     }
 
     /// timerfd_settime(2).

@@ -1,0 +1,263 @@
+//! The library's own memory: taken from the kernel by mmap, never from the program's allocator.
+//!
+//! The hooks run inside programs' allocators (jemalloc reads and closes files under its locks) and around fork, where an allocator
+//! is locked before or after this library: whoever called `malloc` from here could wait for itself. And a failure is an answer here:
+//! NULL, which every caller turns into ENOMEM.
+//!
+//! Blocks up to [`LARGEST`] bytes have the size of a power of two and are recycled by size; larger ones are mappings of their
+//! own.
+
+use std::alloc::{GlobalAlloc, Layout};
+use std::cell::Cell;
+use std::ptr;
+
+use nix::errno::Errno;
+
+use crate::lock::Lock;
+use crate::sys;
+
+/// What is taken from the kernel at a time. It costs address space; memory only as far as it is used.
+const CHUNK: usize = 256 * 1024;
+/// The smallest block, with room for the free list's link.
+const SMALLEST: usize = 16;
+/// The largest block that is recycled by size.
+const LARGEST: usize = 32 * 1024;
+const CLASSES: usize = (LARGEST.trailing_zeros() - SMALLEST.trailing_zeros()) as usize + 1;
+const PAGE: usize = 4096;
+
+#[cfg(not(test))]
+#[global_allocator]
+static MEMORY: Memory = Memory;
+
+/// The allocator.
+#[derive(Debug)]
+pub struct Memory;
+
+#[derive(Debug)]
+struct Heap {
+    /// The free blocks of each size, each pointing at the next.
+    free: [*mut u8; CLASSES],
+    /// The rest of the chunk at hand.
+    next: *mut u8,
+    left: usize,
+}
+
+// SAFETY: the pointers are to memory that belongs to nobody else, and are used under the lock.
+unsafe impl Send for Heap {}
+
+static HEAP: Lock<Heap> = Lock::new(Heap { free: [ptr::null_mut(); CLASSES], next: ptr::null_mut(), left: 0 });
+
+thread_local! {
+    /// A block for the next request that it is large enough for, with its layout (see [`infallible`]).
+    static SET_ASIDE: Cell<(*mut u8, Layout)> = const { Cell::new((ptr::null_mut(), Layout::new::<u8>())) };
+}
+
+/// The free list for a layout, if it is not a mapping of its own.
+fn class(layout: Layout) -> Option<usize> {
+    let size = layout.size().max(layout.align()).max(SMALLEST);
+    (size <= LARGEST).then(|| (size.next_power_of_two().trailing_zeros() - SMALLEST.trailing_zeros()) as usize)
+}
+
+impl Heap {
+    fn take(&mut self, class: usize) -> *mut u8 {
+        let block = self.free[class];
+        if block.is_null() {
+            return self.carve(SMALLEST << class, (SMALLEST << class).min(PAGE));
+        }
+        // SAFETY: a free block starts with the link to the next one.
+        self.free[class] = unsafe { block.cast::<*mut u8>().read() };
+        block
+    }
+
+    fn give_back(&mut self, class: usize, block: *mut u8) {
+        // SAFETY: the block is free from here on, large enough for a pointer and aligned for it.
+        unsafe { block.cast::<*mut u8>().write(self.free[class]) };
+        self.free[class] = block;
+    }
+
+    /// Cuts from the chunk at hand, or from a new one. What is left of the old one is lost: less than was asked for.
+    fn carve(&mut self, size: usize, align: usize) -> *mut u8 {
+        let mut skip = self.next.align_offset(align);
+        if self.left < skip + size {
+            let Ok(chunk) = sys::map(CHUNK) else { return ptr::null_mut() };
+            (self.next, self.left, skip) = (chunk, CHUNK, 0);
+        }
+        // SAFETY: both are within the chunk, which has `left` bytes from `next` on.
+        let block = unsafe { self.next.add(skip) };
+        // SAFETY: as above.
+        self.next = unsafe { block.add(size) };
+        self.left -= skip + size;
+        block
+    }
+}
+
+/// Memory that is never given back, and not rounded up to a power of two. NULL when there is none.
+pub fn forever(layout: Layout) -> *mut u8 {
+    if layout.size() > LARGEST || layout.align() > PAGE {
+        return sys::map(layout.size()).unwrap_or(ptr::null_mut());
+    }
+    HEAP.lock().carve(layout.size(), layout.align())
+}
+
+/// Calls what allocates once and would end the process if that failed: the memory is set aside before. ENOMEM when there is none.
+pub fn infallible<T>(layout: Layout, make: impl FnOnce() -> T) -> Result<T, Errno> {
+    // SAFETY: the layout is not empty.
+    let block = unsafe { Memory.alloc(layout) };
+    if block.is_null() {
+        return Err(Errno::ENOMEM);
+    }
+    SET_ASIDE.set((block, layout));
+    let made = make();
+    let (rest, layout) = SET_ASIDE.replace((ptr::null_mut(), Layout::new::<u8>()));
+    if !rest.is_null() {
+        // SAFETY: it was allocated above with this layout, and nobody asked for it.
+        unsafe { Memory.dealloc(rest, layout) };
+    }
+    Ok(made)
+}
+
+// SAFETY: blocks are of the size and alignment asked for, disjoint, and live until they are given back; nothing unwinds.
+unsafe impl GlobalAlloc for Memory {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let (aside, its_layout) = SET_ASIDE.get();
+        if !aside.is_null() && its_layout.size() == layout.size() && its_layout.align() >= layout.align() {
+            SET_ASIDE.set((ptr::null_mut(), its_layout));
+            return aside;
+        }
+        if layout.align() > PAGE {
+            return ptr::null_mut();
+        }
+        match class(layout) {
+            Some(class) => HEAP.lock().take(class),
+            None => sys::map(layout.size()).unwrap_or(ptr::null_mut()),
+        }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        match class(layout) {
+            Some(class) => HEAP.lock().give_back(class, block),
+            // SAFETY: the mapping was made for this layout, and the caller is done with it.
+            None => unsafe { sys::unmap(block, layout.size()) },
+        }
+    }
+
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        // SAFETY: the caller sees to it that the size is a valid one for this alignment.
+        let wanted = unsafe { Layout::from_size_align_unchecked(size, layout.align()) };
+        match (class(layout), class(wanted)) {
+            (Some(before), Some(after)) if before == after => block,
+            // SAFETY: the mapping was made for this layout.
+            (None, None) => unsafe { sys::remap(block, layout.size(), size) }.unwrap_or(ptr::null_mut()),
+            _ => {
+                // SAFETY: the size is not zero.
+                let moved = unsafe { self.alloc(wanted) };
+                if !moved.is_null() {
+                    // SAFETY: both blocks have room for the smaller of the two sizes, and they are disjoint; the old one
+                    // is the caller's to give back.
+                    unsafe {
+                        ptr::copy_nonoverlapping(block, moved, layout.size().min(size));
+                        self.dealloc(block, layout);
+                    }
+                }
+                moved
+            }
+        }
+    }
+}
+
+/// Whether nobody is at the heap.
+pub fn is_at_rest() -> bool {
+    HEAP.is_free()
+}
+
+/// The heap's lock, for fork: the last of all.
+pub fn lock_for_fork() {
+    HEAP.lock_for_fork();
+}
+
+/// # Safety
+/// As for [`Lock::unlock_after_fork`].
+pub unsafe fn unlock_after_fork() {
+    // SAFETY: the caller answers for it.
+    unsafe { HEAP.unlock_after_fork() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fill(block: *mut u8, size: usize, byte: u8) {
+        // SAFETY: the tests fill what they were given.
+        unsafe { block.write_bytes(byte, size) };
+    }
+
+    fn holds(block: *mut u8, size: usize, byte: u8) -> bool {
+        // SAFETY: as above.
+        unsafe { std::slice::from_raw_parts(block, size) }.iter().all(|&found| found == byte)
+    }
+
+    #[test]
+    fn blocks_are_aligned_disjoint_and_recycled() {
+        let sizes = [1, 16, 17, 100, 4096, 5000, LARGEST, LARGEST + 1, 3 * CHUNK];
+        for align in [1, 8, 64, 4096] {
+            let mut blocks = Vec::new();
+            for (index, size) in sizes.into_iter().cycle().take(90).enumerate() {
+                let layout = Layout::from_size_align(size, align).expect("layout");
+                // SAFETY: the layout is not empty.
+                let block = unsafe { Memory.alloc(layout) };
+                assert!(!block.is_null() && block.addr().is_multiple_of(align));
+                fill(block, size, index as u8);
+                blocks.push((block, layout));
+            }
+            for (index, &(block, layout)) in blocks.iter().enumerate() {
+                assert!(holds(block, layout.size(), index as u8));
+                // SAFETY: it was allocated with this layout.
+                unsafe { Memory.dealloc(block, layout) };
+            }
+        }
+    }
+
+    #[test]
+    fn a_block_that_grows_and_shrinks_keeps_what_it_holds() {
+        let mut layout = Layout::from_size_align(10, 8).expect("layout");
+        // SAFETY: the layout is not empty.
+        let mut block = unsafe { Memory.alloc(layout) };
+        fill(block, 10, 7);
+        for size in [16, 40, 20_000, 40_000, 5 << 20, 50_000, 100, 10] {
+            // SAFETY: the block was allocated with this layout.
+            block = unsafe { Memory.realloc(block, layout, size) };
+            assert!(!block.is_null() && holds(block, 10, 7));
+            layout = Layout::from_size_align(size, 8).expect("layout");
+        }
+        // SAFETY: as above.
+        unsafe { Memory.dealloc(block, layout) };
+    }
+
+    #[test]
+    fn threads_share_the_heap() {
+        std::thread::scope(|scope| {
+            for thread in 0..4u8 {
+                scope.spawn(move || {
+                    for round in 0..20_000 {
+                        let layout = Layout::from_size_align(16 << (round % 8), 8).expect("layout");
+                        // SAFETY: allocated, used and given back with one layout.
+                        unsafe {
+                            let block = Memory.alloc(layout);
+                            fill(block, layout.size(), thread);
+                            assert!(holds(block, layout.size(), thread));
+                            Memory.dealloc(block, layout);
+                        }
+                    }
+                });
+            }
+        });
+    }
+
+    #[test]
+    fn more_than_there_is_is_refused() {
+        let layout = Layout::from_size_align(1 << 60, 8).expect("layout");
+        // SAFETY: the layout is not empty.
+        assert!(unsafe { Memory.alloc(layout) }.is_null());
+        assert_eq!(infallible(layout, || ()), Err(Errno::ENOMEM));
+    }
+}

@@ -1,0 +1,78 @@
+//! What transfer calls show about the descriptions they work on. The calls themselves are the next definition's.
+//!
+//! On a description without edge-triggered registrations each of these is one load, and the call.
+
+mod pipes;
+mod reading;
+mod sockets;
+mod writing;
+
+use libc::c_int;
+use nix::errno::Errno;
+
+use crate::descriptors;
+use crate::diagnosis;
+use crate::edge::{CHOKED, COLLECTED, DEPARTED, Facts, UNSETTLED, WOKEN};
+use crate::file::File;
+use crate::kind::Kind;
+use crate::sample;
+use crate::sys;
+
+pub use pipes::{moving, resized_pipe, sending_file, splicing_memory};
+pub use reading::{accepting, reading, reading_messages, reading_vector, receiving};
+pub use sockets::{collecting, connecting, listening, shutting_down};
+pub use writing::{sending, writing, writing_vector};
+
+/// The description under the number, if somebody waits for its edges.
+#[inline]
+fn watched(fd: c_int) -> Option<&'static File> {
+    descriptors::known(fd)
+        .filter(|file| file.has_edges() || (file.eventpoll().is_some() && descriptors::is_instance(fd)))
+}
+
+/// An epoll descriptor can be neither read nor written (C4), whatever stands behind it here.
+#[cold]
+fn not_for_instances() -> isize {
+    sys::set_errno(Errno::EINVAL);
+    -1
+}
+
+/// A call that failed: it met a low level, or collected an error, or nothing worth telling.
+fn refused(file: &'static File, fd: c_int, at: u32, low: Facts) {
+    match sys::last_errno() {
+        // The peer had no room, so this message's buffer was freed, which wakes.
+        Errno::EAGAIN if low == CHOKED && file.kind() == Kind::UnixDgram && sample::has_room(fd) => {
+            file.tell(CHOKED | DEPARTED, at)
+        }
+        Errno::EAGAIN if low == CHOKED => writing::choked(file, low, at),
+        Errno::EAGAIN => file.tell(low, at),
+        Errno::EINTR | Errno::EFAULT | Errno::EINVAL | Errno::EBADF => {}
+        // The message had its buffer already, which was freed: there is room, and that wakes.
+        Errno::ENOTCONN | Errno::ECONNREFUSED | Errno::ECONNRESET | Errno::EPIPE
+            if low == CHOKED && file.kind() == Kind::UnixDgram =>
+        {
+            // Where this side is shut it was refused before that, and without room nobody is woken.
+            let shut = !sample::has_room(fd) || diagnosis::shut_sides(fd).is_some_and(|sides| sides & 2 != 0);
+            file.tell(if shut { UNSETTLED } else { DEPARTED | UNSETTLED }, at)
+        }
+        Errno::ECONNREFUSED
+        | Errno::ECONNRESET
+        | Errno::ETIMEDOUT
+        | Errno::EHOSTUNREACH
+        | Errno::ENETUNREACH
+        | Errno::EHOSTDOWN => file.tell(COLLECTED, at),
+        _ => file.tell(UNSETTLED, at),
+    }
+}
+
+/// A timer that is set: unread expirations are gone.
+#[inline]
+pub fn setting_timer(fd: c_int, call: impl FnOnce() -> c_int) -> c_int {
+    let Some(file) = watched(fd) else { return call() };
+    let at = file.begin_call();
+    let answer = call();
+    if answer == 0 {
+        file.tell(WOKEN, at);
+    }
+    answer
+}

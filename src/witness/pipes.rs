@@ -1,0 +1,129 @@
+//! Calls on pipes that reach further than the descriptor they name: to the other end, and to other descriptions of a FIFO.
+
+use libc::c_int;
+
+use super::reading::{Amount, receiving, took};
+use super::writing::{gave, note_departures, sending};
+use super::{refused, watched};
+use crate::edge::{CHOKED, DRY, Facts, TOOK, WOKEN};
+use crate::events::WRITABLE;
+use crate::file::File;
+use crate::kind::Kind;
+use crate::lock;
+use crate::sys;
+
+/// Bytes were taken from a FIFO, which may be open under several descriptions: all of them count what is taken.
+#[cold]
+pub(super) fn took_beside(fd: c_int, bytes: u64) {
+    for file in watched_ends(fd).filter(|file| file.reads()) {
+        file.consume(bytes);
+        file.tell(TOOK, file.begin_call());
+    }
+}
+
+/// A FIFO is full after a write: those who wait for room under other descriptions did not see it.
+#[cold]
+pub(super) fn filled_beside(fd: c_int) {
+    if sys::level(fd, WRITABLE) & WRITABLE == 0 {
+        wake_pipe(fd, File::writes, CHOKED);
+    }
+}
+
+/// Tells the watched ends of a pipe, of which `fd` is one, what a call on either end did to them.
+#[cold]
+pub(super) fn wake_pipe(fd: c_int, ends: fn(&File) -> bool, facts: Facts) {
+    watched_ends(fd).filter(|file| ends(file)).for_each(|file| file.tell(facts, file.begin_call()));
+}
+
+/// The watched ends of a pipe, of which `fd` is one; none in a handler that interrupted this library, for they are found under a
+/// lock.
+fn watched_ends(fd: c_int) -> impl Iterator<Item = &'static File> {
+    let stat = if lock::interrupted() { None } else { sys::fstat(fd).ok() };
+    let pipe = stat.filter(|stat| stat.st_mode & libc::S_IFMT == libc::S_IFIFO);
+    pipe.into_iter().flat_map(|stat| File::of_inode(stat.st_ino))
+}
+
+/// A call that moves data between two descriptors. If it stopped short the input tells whether it was for want of data or of
+/// room.
+#[inline]
+pub fn moving(from: c_int, to: c_int, asked: usize, takes: bool, call: impl FnOnce() -> isize) -> isize {
+    let (source, sink) = (watched(from), watched(to));
+    if asked == 0 || (source.is_none() && sink.is_none() && !File::any_pipe_edges()) {
+        return call();
+    }
+    let begun = [source, sink].map(|file| file.map_or(0, File::begin_call));
+    if let Some(sink) = sink {
+        note_departures(sink, to);
+    }
+    let n = call();
+    let short = n < 0 || n.unsigned_abs() < asked;
+    let ran_dry = short && sys::ioctl_int(from, libc::FIONREAD) == Ok(0);
+    if let Some(source) = source
+        && takes
+    {
+        match u64::try_from(n) {
+            Ok(n) => took(source, from, begun[0], !short, Amount::of_one(n)),
+            Err(_) if ran_dry => refused(source, from, begun[0], DRY),
+            Err(_) => {}
+        }
+    }
+    if let Some(sink) = sink
+        && !(n <= 0 && ran_dry)
+    {
+        let stuck = matches!(sink.kind(), Kind::Pipe | Kind::Fifo | Kind::Tcp)
+            && short
+            && n > 0
+            && sys::level(to, WRITABLE) & WRITABLE == 0;
+        let dry = ran_dry || matches!(sink.kind(), Kind::Pipe | Kind::Fifo) && n > 0;
+        gave(sink, to, begun[1], n, if dry && !stuck { n.unsigned_abs() } else { asked });
+    }
+    // What is spliced out of a pipe wakes its writers, full or not, and what is spliced into one its readers.
+    if n > 0 && File::any_pipe_edges() {
+        wake_pipe(to, File::reads, WOKEN);
+        if File::any_fifo_edges() {
+            filled_beside(to);
+        }
+        if takes {
+            wake_pipe(from, File::writes, WOKEN);
+        }
+    }
+    n
+}
+
+/// A call that fills a pipe, or empties it, as its end is.
+#[inline]
+pub fn splicing_memory(fd: c_int, asked: impl Fn() -> usize, call: impl FnOnce() -> isize) -> isize {
+    let pipes = File::any_pipe_edges();
+    if watched(fd).is_none() && !pipes {
+        return call();
+    }
+    let reads = sys::fcntl(fd, libc::F_GETFL, 0).is_ok_and(|flags| flags & libc::O_ACCMODE == libc::O_RDONLY);
+    let n = if reads { receiving(fd, true, asked, call) } else { sending(fd, asked, call) };
+    if n > 0 && pipes {
+        wake_pipe(fd, if reads { File::writes } else { File::reads }, WOKEN);
+        if !reads && File::any_fifo_edges() {
+            filled_beside(fd);
+        }
+    }
+    n
+}
+
+/// sendfile(2) of `n` bytes. What it puts into a pipe wakes the readers as a splice does.
+#[inline]
+pub fn sending_file(out: c_int, n: usize, call: impl FnOnce() -> isize) -> isize {
+    if n == 0 {
+        return call();
+    }
+    let sent = sending(out, || n, call);
+    if sent > 0 && File::any_pipe_edges() {
+        wake_pipe(out, File::reads, WOKEN);
+    }
+    sent
+}
+
+/// A pipe gets another size, which wakes its writers.
+pub fn resized_pipe(fd: c_int) {
+    if File::any_pipe_edges() {
+        wake_pipe(fd, File::writes, WOKEN);
+    }
+}

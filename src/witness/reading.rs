@@ -1,0 +1,253 @@
+//! Calls that take: what was there, how much of it, and whose it was to take.
+
+use libc::{c_int, c_void, iovec};
+use nix::errno::Errno;
+
+use super::pipes::took_beside;
+use super::{not_for_instances, refused, watched};
+use crate::descriptors;
+use crate::edge::{DRY, TOOK, TOOK_SHORT};
+use crate::file::File;
+use crate::kind::{self, Arrivals, Kind};
+use crate::process;
+use crate::sample;
+use crate::sys;
+
+/// What a read-like call does to what it shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Takes {
+    /// It only peeks.
+    Nothing,
+    /// What it was asked for, as read(2) does: of nothing it takes nothing.
+    Bytes,
+    /// A message, as recv(2) does, even if it was asked for no bytes.
+    Message,
+}
+
+impl Takes {
+    /// A message, unless the call only peeks.
+    fn message(takes: bool) -> Takes {
+        if takes { Takes::Message } else { Takes::Nothing }
+    }
+}
+
+/// A receiving call on `fd` that asks for `asked` bytes; `takes` is false for one that only peeks.
+#[inline]
+pub fn receiving(fd: c_int, takes: bool, asked: impl Fn() -> usize, call: impl FnOnce() -> isize) -> isize {
+    let Some(file) = watched(fd) else { return call() };
+    witnessed_read(file, fd, Takes::message(takes), asked, call, Amount::of_one)
+}
+
+/// read(2) and its kin into one buffer of `n` bytes.
+///
+/// # Safety
+/// The call must fill the buffer with as many bytes as it answers.
+#[inline]
+pub unsafe fn reading(fd: c_int, buffer: *mut c_void, n: usize, call: impl FnOnce() -> isize) -> isize {
+    let buffer = iovec { iov_base: buffer, iov_len: n };
+    // SAFETY: the caller answers for the buffer.
+    unsafe { reading_vector(fd, &raw const buffer, 1, call) }
+}
+
+/// readv(2) and its kin, into several buffers.
+///
+/// # Safety
+/// The call must fill the buffers with as many bytes as it answers. They are looked at only if it answers with some.
+#[inline]
+pub unsafe fn reading_vector(fd: c_int, iov: *const iovec, n: usize, call: impl FnOnce() -> isize) -> isize {
+    // SAFETY: the call was answered, so the array is readable.
+    let buffers = || unsafe { std::slice::from_raw_parts(iov, n) };
+    let Some(file) = watched(fd) else {
+        let answer = call();
+        if answer > 0 && (File::any_fifo_edges() || File::any_signal_edges()) {
+            // SAFETY: the caller answers for the buffers.
+            unsafe { read_unwatched(fd, buffers(), answer.cast_unsigned()) };
+        }
+        return answer;
+    };
+    let asked = || if iov.is_null() { 0 } else { buffers().iter().map(|buffer| buffer.iov_len).sum() };
+    let amount = |bytes: u64| match file.kind() {
+        Kind::Signalfd if bytes > 0 => {
+            // SAFETY: the caller answers for the buffers.
+            unsafe { note_signals(buffers(), bytes as usize) };
+            Amount::of_one(bytes)
+        }
+        // What is taken from a counter is not bytes.
+        Kind::Eventfd | Kind::EventfdSemaphore if bytes > 0 => {
+            let mut value = [0; 8];
+            // SAFETY: the caller answers for the buffers, of which that much was filled.
+            unsafe { bytes_of(buffers()) }.zip(&mut value).for_each(|(byte, place)| *place = byte);
+            Amount::of_one(u64::from_ne_bytes(value))
+        }
+        _ => Amount::of_one(bytes),
+    };
+    witnessed_read(file, fd, Takes::Bytes, asked, call, amount)
+}
+
+/// The bytes of several buffers, one after the other.
+///
+/// # Safety
+/// As many of them as are asked for must be readable.
+unsafe fn bytes_of(buffers: &[iovec]) -> impl Iterator<Item = u8> {
+    buffers.iter().flat_map(|buffer| {
+        let base = buffer.iov_base.cast::<u8>();
+        // SAFETY: the caller answers for the buffers.
+        (0..buffer.iov_len).map(move |at| unsafe { base.add(at).read() })
+    })
+}
+
+/// A read from something nobody watches. If that is a FIFO, others may watch it under another description; if it is a signalfd, it
+/// took signals for which others wait.
+#[cold]
+unsafe fn read_unwatched(fd: c_int, buffers: &[iovec], bytes: usize) {
+    if File::any_fifo_edges() {
+        took_beside(fd, bytes as u64);
+    }
+    let whole = bytes.is_multiple_of(size_of::<libc::signalfd_siginfo>());
+    if whole && File::any_signal_edges() && kind::identify(fd) == Kind::Signalfd {
+        // SAFETY: the caller answers for the buffers.
+        unsafe { note_signals(buffers, bytes) };
+    }
+}
+
+/// Notes the signals of which a signalfd put `bytes` into the buffers.
+unsafe fn note_signals(buffers: &[iovec], bytes: usize) {
+    const RECORD: usize = size_of::<libc::signalfd_siginfo>();
+    // SAFETY: the caller answers for the buffers.
+    let mut content = unsafe { bytes_of(buffers) };
+    for _ in 0..bytes / RECORD {
+        // `ssi_signo` comes first in each record.
+        let mut number = [0; 4];
+        number.fill_with(|| content.next().unwrap_or(0));
+        sample::note_taken_signal(u32::from_ne_bytes(number));
+        content.by_ref().take(RECORD - number.len()).for_each(drop);
+    }
+}
+
+/// A read-like call for several messages at once; `lengths` tells how many bytes the answered number of
+/// messages holds, and how many of them are empty.
+#[inline]
+pub fn reading_messages(
+    fd: c_int,
+    takes: bool,
+    asked: usize,
+    call: impl FnOnce() -> isize,
+    lengths: impl FnOnce(u64) -> (u64, u64),
+) -> isize {
+    let Some(file) = watched(fd) else { return call() };
+    // Packets that are cut short are longer than what they leave in the buffers.
+    let queued = || match file.kind() {
+        Kind::UnixSeqpacket => sys::ioctl_int(fd, libc::FIONREAD).map_or(0, |bytes| bytes.max(0) as u64),
+        _ => 0,
+    };
+    let before = queued();
+    let amount = |messages| {
+        let (bytes, empty) = lengths(messages);
+        Amount { bytes: bytes.max(before.saturating_sub(queued())), messages, empty }
+    };
+    witnessed_read(file, fd, Takes::message(takes), || asked, call, amount)
+}
+
+/// What a read-like call took.
+#[derive(Debug)]
+pub(super) struct Amount {
+    bytes: u64,
+    messages: u64,
+    /// How many of the messages are empty.
+    empty: u64,
+}
+
+impl Amount {
+    /// One message, or a piece of a stream.
+    pub(super) fn of_one(bytes: u64) -> Amount {
+        Amount { bytes, messages: 1, empty: u64::from(bytes == 0) }
+    }
+}
+
+fn witnessed_read(
+    file: &'static File,
+    fd: c_int,
+    takes: Takes,
+    asked: impl Fn() -> usize,
+    call: impl FnOnce() -> isize,
+    amount: impl FnOnce(u64) -> Amount,
+) -> isize {
+    if file.eventpoll().is_some() {
+        return not_for_instances();
+    }
+    let at = file.begin_call();
+    // A packet that the buffer has no room for is cut short, and its rest gone uncounted: ask before.
+    let packet = (takes != Takes::Nothing && file.kind() == Kind::UnixSeqpacket).then(|| sys::peek_length(fd));
+    // Nothing is a datagram, or the end of a socket that was shut.
+    let at_end = file.kind() == Kind::Udp && file.is_shut(libc::SHUT_RD) && sample::receive_memory(fd) == Some(0);
+    let n = {
+        let _peeking = (takes == Takes::Nothing).then(|| file.peek());
+        match packet {
+            // The peek took a pending error, which is the answer then.
+            Some(Err(errno)) if errno != Errno::EAGAIN => {
+                sys::set_errno(errno);
+                -1
+            }
+            _ => call(),
+        }
+    };
+    match u64::try_from(n) {
+        Err(_) => refused(file, fd, at, DRY),
+        Ok(_) if takes == Takes::Nothing => {}
+        Ok(0) if at_end || takes == Takes::Bytes && asked() == 0 => {}
+        Ok(n) => {
+            let mut amount = amount(n);
+            if let Some(Ok(length)) = packet {
+                amount.bytes = amount.bytes.max(length as u64);
+            }
+            took(file, fd, at, n as usize >= asked(), amount);
+        }
+    }
+    n
+}
+
+#[cold]
+pub(super) fn took(file: &'static File, fd: c_int, at: u32, whole: bool, amount: Amount) {
+    let arrivals = file.kind().arrivals();
+    if amount.bytes == 0
+        && (matches!(arrivals, Arrivals::Received | Arrivals::Queued)
+            || file.kind() == Kind::UnixDgram && file.is_shut(libc::SHUT_RD))
+    {
+        // The end of a stream stays readable.
+        return;
+    }
+    match arrivals {
+        Arrivals::Queued if file.kind() == Kind::Fifo => took_beside(fd, amount.bytes),
+        Arrivals::Queued | Arrivals::Witnessed => file.consume(amount.bytes),
+        Arrivals::Datagrams => {
+            file.consume(amount.messages);
+            file.took_empty(amount.empty);
+        }
+        _ => {}
+    }
+    file.tell(if whole { TOOK } else { TOOK_SHORT }, at);
+}
+
+/// An accept-like call.
+#[inline]
+pub fn accepting(fd: c_int, call: impl FnOnce() -> c_int) -> c_int {
+    let Some(file) = watched(fd) else { return new_number(call()) };
+    let at = file.begin_call();
+    let accepted = new_number(call());
+    if accepted < 0 {
+        refused(file, fd, at, DRY);
+    } else {
+        file.consume(1);
+        file.tell(TOOK, at);
+    }
+    accepted
+}
+
+/// A number that was free until now: if it is known, its close was not seen.
+#[inline]
+fn new_number(fd: c_int) -> c_int {
+    if descriptors::known(fd).is_some() && !process::is_borrowed() {
+        descriptors::forget_from_anywhere(fd);
+    }
+    fd
+}

@@ -1,0 +1,94 @@
+//! Calls that give: whether there was room, and whether there had been none before.
+
+use libc::c_int;
+use nix::errno::Errno;
+
+use super::pipes::{filled_beside, wake_pipe};
+use super::{not_for_instances, refused, watched};
+use crate::edge::{CHOKED, COLLECTED, DEPARTED, Facts, GAVE, PRESSED};
+use crate::events::WRITABLE;
+use crate::file::File;
+use crate::kind::Kind;
+use crate::sample;
+use crate::sys;
+
+/// write(2) and its kin, on `fd` with `offered` bytes. One that a full pipe refuses wakes the readers all the same.
+#[inline]
+pub fn writing(fd: c_int, offered: impl FnOnce() -> usize, call: impl FnOnce() -> isize) -> isize {
+    beside(fd, sending(fd, offered, call))
+}
+
+/// writev(2) and its kin: nothing is a datagram to write(2), but nothing at all to them.
+#[inline]
+pub fn writing_vector(fd: c_int, offered: impl FnOnce() -> usize, call: impl FnOnce() -> isize) -> isize {
+    beside(fd, witnessed_write(fd, offered, call, false))
+}
+
+/// Any other write-like call, on `fd` with `offered` bytes (or messages), which are asked for only if the call is answered.
+#[inline]
+pub fn sending(fd: c_int, offered: impl FnOnce() -> usize, call: impl FnOnce() -> isize) -> isize {
+    witnessed_write(fd, offered, call, true)
+}
+
+/// What a write does to others than the one it names.
+#[inline]
+fn beside(fd: c_int, n: isize) -> isize {
+    if n > 0 && File::any_fifo_edges() {
+        filled_beside(fd);
+    }
+    if n < 0 && File::any_pipe_edges() && sys::last_errno() == Errno::EAGAIN {
+        wake_pipe(fd, File::reads, PRESSED);
+    }
+    n
+}
+
+/// `empty` tells whether nothing is a message, too.
+#[inline]
+fn witnessed_write(fd: c_int, offered: impl FnOnce() -> usize, call: impl FnOnce() -> isize, empty: bool) -> isize {
+    let Some(file) = watched(fd) else { return call() };
+    if file.eventpoll().is_some() {
+        return not_for_instances();
+    }
+    let at = file.begin_call();
+    note_departures(file, fd);
+    let n = call();
+    let offered = if n < 0 { 0 } else { offered() };
+    if n != 0 || offered > 0 || empty {
+        gave(file, fd, at, n, offered);
+    }
+    n
+}
+
+#[cold]
+pub(super) fn gave(file: &'static File, fd: c_int, at: u32, n: isize, offered: usize) {
+    if let Some(outgoing) = sample::outgoing(file.kind(), fd) {
+        file.note_outgoing(outgoing);
+    }
+    match n {
+        ..0 => refused(file, fd, at, CHOKED),
+        // What stopped it was an error, which it kept to itself: several messages at once are counted only.
+        _ if n.unsigned_abs() < offered && file.kind() == Kind::Udp => file.tell(COLLECTED | GAVE, at),
+        _ if n.unsigned_abs() < offered => choked(file, CHOKED, at),
+        // A pipe may be exactly full now, which no refused write will tell; by the next look it may have room again.
+        _ if matches!(file.kind(), Kind::Pipe | Kind::Fifo) && sys::level(fd, WRITABLE) & WRITABLE == 0 => {
+            file.tell(CHOKED, at)
+        }
+        _ => file.tell(GAVE, at),
+    }
+}
+
+/// Before a write: has the peer read since we last looked? Afterwards its queue holds more, or there is no room again, and nobody
+/// could tell.
+#[cold]
+pub(super) fn note_departures(file: &'static File, fd: c_int) {
+    if (file.is_choked() || sample::has_departures(file, fd)) && sys::level(fd, WRITABLE) & WRITABLE != 0 {
+        file.set_choked(false);
+        file.tell(DEPARTED, file.begin_call());
+    }
+}
+
+/// A write found no room, or not enough.
+pub(super) fn choked(file: &'static File, facts: Facts, at: u32) {
+    file.set_choked(file.kind() == Kind::Tcp);
+    file.tell(facts, at);
+}
