@@ -1,0 +1,139 @@
+//! The modules where threads meet, run by a scheduler that decides at each step which thread goes on (`scheduler.rs`).
+//!
+//! These are the library's own files, compiled with another `sync`. All of the library is here but the exported symbols, and
+//! descriptors are real ones: only sleeping is modelled. A model is a function in `models/`; it fails when an assertion does, when
+//! every thread sleeps, or when the run does not end.
+//!
+//!     cargo test --test model                              every model
+//!     cargo test --test model -- NAME                      those with NAME in their name
+//!     EPOLYFILL_MODEL_RUNS=1000000 cargo test --test model      more runs of each
+//!     EPOLYFILL_MODEL_SEED=17 cargo test --test model -- NAME   the random run that failed
+
+#![allow(dead_code, unused_imports)] // Neither the symbols nor the unit tests of the modules are here.
+
+#[path = "../../src/control.rs"]
+mod control;
+#[path = "../../src/descriptors.rs"]
+mod descriptors;
+#[path = "../../src/diagnosis.rs"]
+mod diagnosis;
+#[path = "../../src/edge.rs"]
+mod edge;
+#[path = "../../src/epitem.rs"]
+mod epitem;
+#[path = "../../src/epstate.rs"]
+mod epstate;
+#[path = "../../src/eventpoll.rs"]
+mod eventpoll;
+#[path = "../../src/events.rs"]
+mod events;
+#[path = "../../src/exclusive.rs"]
+mod exclusive;
+#[path = "../../src/fdtable.rs"]
+mod fdtable;
+#[path = "../../src/file.rs"]
+mod file;
+#[path = "../../src/harvest.rs"]
+mod harvest;
+#[path = "../../src/kind.rs"]
+mod kind;
+#[path = "../../src/lock.rs"]
+mod lock;
+#[path = "../../src/log.rs"]
+mod log;
+#[path = "../../src/memory.rs"]
+mod memory;
+#[path = "../../src/nested.rs"]
+mod nested;
+#[path = "../../src/next.rs"]
+mod next;
+#[path = "../../src/observer.rs"]
+mod observer;
+#[path = "../../src/options.rs"]
+mod options;
+#[path = "../../src/poller/mod.rs"]
+mod poller;
+#[path = "../../src/pollset.rs"]
+mod pollset;
+#[path = "../../src/pool.rs"]
+mod pool;
+#[path = "../../src/process.rs"]
+mod process;
+#[path = "../../src/sample.rs"]
+mod sample;
+#[path = "../../src/stats.rs"]
+mod stats;
+#[path = "../../src/sys.rs"]
+mod sys;
+#[path = "../../src/user.rs"]
+mod user;
+#[path = "../../src/wait.rs"]
+mod wait;
+#[path = "../../src/waitq.rs"]
+mod waitq;
+#[path = "../../src/witness/mod.rs"]
+mod witness;
+
+mod models;
+mod scheduler;
+mod sync;
+
+use scheduler::Explorer;
+
+/// Runs of each model of each kind, unless the environment says otherwise.
+const RUNS: usize = 1_000;
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+/// Explores until there is nothing more or the runs are used up. Answers with the runs, the longest of them, and whether these were all.
+fn explore(mut explorer: Explorer, runs: usize, body: fn()) -> (usize, usize, bool) {
+    let (mut done, mut longest) = (0, 0);
+    while done < runs {
+        let (after, steps) = scheduler::run(explorer, body);
+        (done, longest) = (done + 1, longest.max(steps));
+        match after.advance() {
+            Some(next) => explorer = next,
+            None => return (done, longest, true),
+        }
+    }
+    (done, longest, false)
+}
+
+fn main() {
+    // Whatever fails ends the process: a run that broke off leaves locks taken.
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        before(info);
+        scheduler::fail_current();
+        std::process::exit(101);
+    }));
+    process::start();
+    let asked: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let runs = number("EPOLYFILL_MODEL_RUNS").map_or(RUNS, |runs| runs as usize);
+    for &(name, body) in models::ALL {
+        if !asked.is_empty() && !asked.iter().any(|part| name.contains(part)) {
+            continue;
+        }
+        if let Some(seed) = number("EPOLYFILL_MODEL_SEED") {
+            scheduler::run(Explorer::random(seed), body);
+            println!("{name}: seed {seed} passes");
+            continue;
+        }
+        print!("{name}: ");
+        let _ = std::io::Write::flush(&mut std::io::stdout());
+        let mut all = 0;
+        for preemptions in 1..=3 {
+            let (done, longest, whole) = explore(Explorer::systematic(preemptions), runs, body);
+            let whole = if whole { ", which is all" } else { "" };
+            print!("{done} runs of up to {longest} steps with {preemptions} preemptions{whole}; ");
+            all += done;
+            if whole.is_empty() {
+                break;
+            }
+        }
+        let (done, ..) = explore(Explorer::random(1), runs, body);
+        println!("{done} random ones; {} in all", all + done);
+    }
+}

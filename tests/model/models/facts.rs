@@ -1,0 +1,64 @@
+//! What witnesses tell, without anybody who waits.
+
+use std::sync::Arc;
+
+use super::program::*;
+use crate::edge::{CHOKED, DRY, GAVE};
+use crate::epitem::Epitem;
+use crate::eventpoll::{self, Eventpoll};
+use crate::file::File;
+use crate::scheduler::{spawn, spawn_interrupted, step};
+use crate::{descriptors, lock};
+
+/// An instance with an edge-triggered eventfd in it: both numbers, and the library's records of them.
+fn registered() -> ([i32; 2], &'static File, &'static Eventpoll, &'static Epitem) {
+    let (ep, bell) = (create(), eventfd());
+    add(ep, bell, IN | ET, 1);
+    let file = descriptors::known(bell).expect("it is registered");
+    let instance = *eventpoll::find(ep).expect("it is an instance");
+    let item = file.graph().items().next().expect("it has an item");
+    item.take_facts();
+    ([bell, ep], file, instance, item)
+}
+
+/// Three witnesses, one of whom is interrupted to tell something more, and somebody who has the graph now and then: in the end
+/// the registration was told of everything, and nothing waits to be told.
+pub fn every_fact_is_told() {
+    let (numbers, file, _, item) = registered();
+    let holder = spawn(move || {
+        for _ in 0..2 {
+            let _graph = file.graph();
+            step();
+        }
+    });
+    let first =
+        spawn_interrupted(move || file.tell(DRY, file.begin_call()), move || file.tell(GAVE, file.begin_call()));
+    let second = spawn(move || file.tell(CHOKED, file.begin_call()));
+    [holder, first, second].into_iter().for_each(|thread| thread.join());
+    assert!(file.has_told_all());
+    assert_eq!(item.take_facts(), DRY | GAVE | CHOKED);
+    assert!(!lock::interrupted());
+    numbers.into_iter().for_each(close);
+    nothing_is_left();
+}
+
+/// A fact that comes while the same fact is told is told again, for the registration may have been looked at in between.
+pub fn fact_that_comes_again_is_told_again() {
+    let (numbers, file, _, item) = registered();
+    let (begun, looked_before) = (Arc::new(Count::default()), Arc::new(Count::default()));
+    let looker = {
+        let (begun, looked_before) = (Arc::clone(&begun), Arc::clone(&looked_before));
+        spawn(move || {
+            item.take_facts();
+            looked_before.set(1 - begun.get());
+        })
+    };
+    let teller = spawn(move || file.tell(GAVE, file.begin_call()));
+    begun.set(1);
+    file.tell(GAVE, file.begin_call());
+    [looker, teller].into_iter().for_each(|thread| thread.join());
+    assert!(file.has_told_all());
+    assert!(looked_before.get() == 0 || item.take_facts() == GAVE);
+    numbers.into_iter().for_each(close);
+    nothing_is_left();
+}

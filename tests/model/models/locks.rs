@@ -1,0 +1,56 @@
+//! The lock, the pools and the table of numbers.
+
+use std::sync::Arc;
+
+use crate::lock::{Lock, interrupted};
+use crate::pool::{AtomicRef, Pool, Pooled};
+use crate::scheduler::{spawn, spawn_interrupted, step};
+use crate::sync::atomic::AtomicU32;
+use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
+
+/// A counter that loses counts if two threads are inside, and threads that sleep for ever if a wake-up is lost.
+pub fn lock_lets_one_in_and_wakes_the_next() {
+    let lock = Arc::new(Lock::new(0u32));
+    let count = |lock: &Lock<u32>| {
+        let mut guard = lock.lock();
+        let before = *guard;
+        step();
+        *guard = before + 1;
+    };
+    let threads = [(); 3].map(|()| {
+        let lock = Arc::clone(&lock);
+        spawn(move || count(&lock))
+    });
+    threads.into_iter().for_each(|thread| thread.join());
+    assert_eq!(*lock.lock(), 3);
+}
+
+struct Record {
+    free: AtomicRef<Record>,
+    user: AtomicU32,
+}
+
+impl Pooled for Record {
+    const BLANK: Record = Record { free: AtomicRef::none(), user: AtomicU32::new(0) };
+
+    fn free_link(&self) -> &AtomicRef<Record> {
+        &self.free
+    }
+}
+
+/// Two threads never have one record at once.
+pub fn pool_gives_each_record_to_one() {
+    static POOL: Pool<Record> = Pool::new();
+    let threads = [1, 2, 3].map(|me| {
+        spawn(move || {
+            for _ in 0..2 {
+                let record = POOL.take().expect("memory");
+                assert_eq!(record.user.swap(me, SeqCst), 0);
+                step();
+                assert_eq!(record.user.swap(0, SeqCst), me);
+                POOL.give_back(record);
+            }
+        })
+    });
+    threads.into_iter().for_each(|thread| thread.join());
+}

@@ -1,0 +1,35 @@
+//! The models. Each is one run's worth of threads; the scheduler calls it again and again.
+
+mod facts;
+mod locks;
+mod program;
+mod waits;
+
+/// Every model with its name.
+pub const ALL: &[(&str, fn())] = &[
+    ("lock_lets_one_in_and_wakes_the_next", locks::lock_lets_one_in_and_wakes_the_next),
+    ("pool_gives_each_record_to_one", locks::pool_gives_each_record_to_one),
+    ("every_fact_is_told", facts::every_fact_is_told),
+    ("fact_that_comes_again_is_told_again", facts::fact_that_comes_again_is_told_again),
+    ("adds_to_two_eventfds_are_both_heard", waits::adds_to_two_eventfds_are_both_heard),
+    ("kick_is_never_lost", waits::kick_is_never_lost),
+    ("each_add_to_an_unread_eventfd_is_an_edge", waits::each_add_to_an_unread_eventfd_is_an_edge),
+    ("adds_of_two_threads_are_both_heard", waits::adds_of_two_threads_are_both_heard),
+    ("add_is_heard_while_a_handler_adds_amid_control", waits::add_is_heard_while_a_handler_adds_amid_control),
+    ("handler_that_closes_amid_control_leaves_nothing", waits::handler_that_closes_amid_control_leaves_nothing),
+    ("two_edges_wake_two_waiters", waits::two_edges_wake_two_waiters),
+    ("one_edge_is_one_report", waits::one_edge_is_one_report),
+    ("control_wakes_a_waiter", waits::control_wakes_a_waiter),
+    ("nothing_is_reported_after_a_deletion", waits::nothing_is_reported_after_a_deletion),
+    ("close_finds_nobody_in_poll", waits::close_finds_nobody_in_poll),
+    ("closes_and_new_registrations_meet", waits::closes_and_new_registrations_meet),
+    ("exclusive_instances_take_every_token", waits::exclusive_instances_take_every_token),
+    ("witness_and_close_meet", waits::witness_and_close_meet),
+    ("close_of_the_instance_leaves_its_waiter_alone", waits::close_of_the_instance_leaves_its_waiter_alone),
+    ("add_is_heard_while_another_thread_is_held_up", waits::add_is_heard_while_another_thread_is_held_up),
+    ("sleeper_does_not_report_what_was_deleted", waits::sleeper_does_not_report_what_was_deleted),
+    ("newest_waiter_is_woken_first", waits::newest_waiter_is_woken_first),
+    ("claim_is_of_one_and_passes_on", waits::claim_is_of_one_and_passes_on),
+    ("number_that_a_handler_closed_is_free", waits::number_that_a_handler_closed_is_free),
+    ("late_word_of_a_closed_number_harms_nobody", waits::late_word_of_a_closed_number_harms_nobody),
+];

@@ -1,0 +1,133 @@
+//! What the program under the library does: calls as the exported symbols make them, and descriptors.
+
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::SeqCst;
+
+use libc::{c_int, epoll_event};
+
+use crate::control::{self, Interest};
+use crate::scheduler::{self, step};
+use crate::wait::{self, Timeout};
+use crate::{descriptors, epitem, eventpoll, file, sys, witness};
+
+pub const IN: u32 = libc::EPOLLIN as u32;
+pub const ET: u32 = libc::EPOLLET as u32;
+pub const ONESHOT: u32 = libc::EPOLLONESHOT as u32;
+pub const EXCLUSIVE: u32 = libc::EPOLLEXCLUSIVE as u32;
+
+pub fn create() -> c_int {
+    eventpoll::create(libc::EPOLL_CLOEXEC).expect("an instance")
+}
+
+pub fn add(ep: c_int, fd: c_int, events: u32, data: u64) {
+    control::control(ep, libc::EPOLL_CTL_ADD, fd, Some(Interest { events, data })).expect("ADD");
+}
+
+pub fn modify(ep: c_int, fd: c_int, events: u32, data: u64) {
+    control::control(ep, libc::EPOLL_CTL_MOD, fd, Some(Interest { events, data })).expect("MOD");
+}
+
+pub fn delete(ep: c_int, fd: c_int) {
+    control::control(ep, libc::EPOLL_CTL_DEL, fd, None).expect("DEL");
+}
+
+/// The data of the events of one wait, in their order.
+fn events(ep: c_int, max: i32, timeout: Timeout) -> Vec<u64> {
+    let mut events = [epoll_event { events: 0, u64: 0 }; 8];
+    // SAFETY: the array has room for eight.
+    let n = unsafe { wait::wait(ep, events.as_mut_ptr(), max, timeout, None) }.expect("a wait");
+    events[..n].iter().map(|event| event.u64).collect()
+}
+
+/// One wait without limit for one event.
+pub fn wait_for_one(ep: c_int) -> u64 {
+    let got = events(ep, 1, None);
+    assert_eq!(got.len(), 1, "an infinite wait returned nothing");
+    got[0]
+}
+
+/// What is ready now.
+pub fn ready(ep: c_int) -> Vec<u64> {
+    events(ep, 8, Some(0))
+}
+
+pub fn eventfd() -> c_int {
+    sys::eventfd().expect("an eventfd")
+}
+
+/// A nonblocking pipe: the end to read, and the end to write.
+pub fn pipe() -> [c_int; 2] {
+    sys::pipe2(libc::O_NONBLOCK | libc::O_CLOEXEC).expect("a pipe")
+}
+
+fn libc_answer(result: Result<usize, nix::errno::Errno>) -> isize {
+    result.map_or_else(
+        |errno| {
+            sys::set_errno(errno);
+            -1
+        },
+        usize::cast_signed,
+    )
+}
+
+pub fn write(fd: c_int, bytes: &[u8]) -> isize {
+    witness::writing(
+        fd,
+        || bytes.len(),
+        || {
+            step();
+            scheduler::drain();
+            libc_answer(sys::write(fd, bytes))
+        },
+    )
+}
+
+/// Reads a single byte.
+pub fn read_one(fd: c_int) -> isize {
+    let mut bytes = [0; 1];
+    witness::receiving(
+        fd,
+        true,
+        || 1,
+        || {
+            step();
+            scheduler::drain();
+            libc_answer(sys::read(fd, &mut bytes))
+        },
+    )
+}
+
+/// Adds one to an eventfd.
+pub fn ring(bell: c_int) {
+    assert_eq!(write(bell, &1u64.to_ne_bytes()), 8);
+}
+
+pub fn close(fd: c_int) {
+    descriptors::forget_from_anywhere(fd);
+    step();
+    scheduler::drain();
+    sys::close(fd).expect("close");
+}
+
+/// At the end of a model, when everything is closed: no record is in use any more.
+pub fn nothing_is_left() {
+    assert_eq!((epitem::in_use(), file::in_use(), eventpoll::in_use()), (0, 0, 0), "registrations, files, instances");
+}
+
+/// A counter that is no step, for what the model itself wants to know.
+#[derive(Debug, Default)]
+pub struct Count(AtomicU32);
+
+impl Count {
+    pub fn get(&self) -> u32 {
+        self.0.load(SeqCst)
+    }
+
+    pub fn set(&self, value: u32) {
+        self.0.store(value, SeqCst);
+    }
+
+    pub fn add(&self) -> u32 {
+        self.0.fetch_add(1, SeqCst) + 1
+    }
+}

@@ -1,0 +1,518 @@
+//! Waiting threads, and those that write, control and close meanwhile.
+
+use std::sync::Arc;
+
+use super::program::*;
+use crate::scheduler::{Joinable, sleep_until, spawn, spawn_interrupted, step};
+use crate::sync;
+use crate::waitq::Sleeper;
+
+fn join_all<const N: usize>(threads: [Joinable; N]) {
+    threads.into_iter().for_each(Joinable::join);
+}
+
+/// A thread that sleeps until something happened, and two that make it happen and kick: it sees both.
+pub fn kick_is_never_lost() {
+    let happened = Arc::new(Count::default());
+    let sleeper = Sleeper::begin(0).expect("a sleeper");
+    let kickers = [(); 2].map(|()| {
+        let happened = Arc::clone(&happened);
+        spawn(move || {
+            happened.add();
+            sleeper.kick();
+        })
+    });
+    while happened.get() < 2 {
+        let mut wake = libc::pollfd { fd: sleeper.wake_fd(), events: libc::POLLIN, revents: 0 };
+        // SAFETY: one entry.
+        unsafe { sync::ppoll(&raw mut wake, 1, std::ptr::null(), std::ptr::null()) };
+        sleeper.heed();
+    }
+    join_all(kickers);
+    sleeper.end();
+}
+
+/// From here on the level is high and was reported: only a witness can tell of a further edge.
+fn report_once(ep: i32, bell: i32) {
+    ring(bell);
+    wait_for_one(ep);
+}
+
+/// An edge-triggered eventfd that nobody reads: every add wakes the waiter, whatever it is about to do.
+pub fn each_add_to_an_unread_eventfd_is_an_edge() {
+    let (ep, bell) = (create(), eventfd());
+    add(ep, bell, IN | ET, 1);
+    report_once(ep, bell);
+    let told = Arc::new(Count::default());
+    let ringer = {
+        let told = Arc::clone(&told);
+        spawn(move || {
+            for _ in 0..2 {
+                told.add();
+                ring(bell);
+            }
+        })
+    };
+    let mut heard = 0;
+    while heard < 2 {
+        wait_for_one(ep);
+        heard = told.get();
+    }
+    ringer.join();
+    close(bell);
+    close(ep);
+    nothing_is_left();
+}
+
+/// Two threads add to one unread eventfd: a waiter sleeps through neither.
+pub fn adds_of_two_threads_are_both_heard() {
+    let (ep, bell) = (create(), eventfd());
+    add(ep, bell, IN | ET, 1);
+    report_once(ep, bell);
+    let told = Arc::new(Count::default());
+    let ringers = [(); 2].map(|()| {
+        let told = Arc::clone(&told);
+        spawn(move || {
+            told.add();
+            ring(bell);
+        })
+    });
+    let mut heard = 0;
+    while heard < 2 {
+        wait_for_one(ep);
+        heard = told.get();
+    }
+    join_all(ringers);
+    close(bell);
+    close(ep);
+    nothing_is_left();
+}
+
+/// The same while the thread that is held up controls the instance.
+pub fn add_is_heard_while_a_handler_adds_amid_control() {
+    let (ep, bell, other) = (create(), eventfd(), eventfd());
+    add(ep, bell, IN | ET, 1);
+    report_once(ep, bell);
+    let told = Arc::new(Count::default());
+    let interrupted = {
+        let told = Arc::clone(&told);
+        spawn_interrupted(
+            move || {
+                add(ep, other, IN | ET, 2);
+                modify(ep, bell, IN | ET, 1);
+                delete(ep, other);
+            },
+            move || {
+                told.add();
+                ring(bell);
+            },
+        )
+    };
+    let mut heard = 0;
+    while heard < 1 {
+        wait_for_one(ep);
+        heard = told.get();
+    }
+    interrupted.join();
+    [bell, other, ep].into_iter().for_each(close);
+    nothing_is_left();
+}
+
+/// A signal handler closes what is registered while its thread controls and writes: afterwards it is gone from everywhere.
+pub fn handler_that_closes_amid_control_leaves_nothing() {
+    let (ep, bell, other) = (create(), eventfd(), eventfd());
+    add(ep, bell, IN | ET, 1);
+    let interrupted = spawn_interrupted(
+        move || {
+            add(ep, other, IN, 2);
+            ring(other);
+            delete(ep, other);
+        },
+        move || close(bell),
+    );
+    let waiter = spawn(move || {
+        ready(ep);
+    });
+    join_all([interrupted, waiter]);
+    [other, ep].into_iter().for_each(close);
+    nothing_is_left();
+}
+
+/// Two waiters and two edges: each waiter gets one, whoever of them polls.
+pub fn two_edges_wake_two_waiters() {
+    let (ep, bells) = (create(), [eventfd(), eventfd()]);
+    bells.iter().for_each(|&bell| add(ep, bell, IN | ET, bell as u64));
+    let waiters = [(); 2].map(|()| {
+        spawn(move || {
+            wait_for_one(ep);
+        })
+    });
+    bells.into_iter().for_each(ring);
+    join_all(waiters);
+    assert!(ready(ep).is_empty());
+    bells.into_iter().for_each(close);
+    close(ep);
+    nothing_is_left();
+}
+
+/// One edge wakes one of two waiters; the other sleeps until the next.
+pub fn one_edge_is_one_report() {
+    let (ep, bell) = (create(), eventfd());
+    add(ep, bell, IN | ET, 1);
+    let reports = Arc::new(Count::default());
+    let waiters = [(); 2].map(|()| {
+        let reports = Arc::clone(&reports);
+        spawn(move || {
+            wait_for_one(ep);
+            reports.add();
+        })
+    });
+    ring(bell);
+    let seen = Arc::clone(&reports);
+    sleep_until(move || seen.get() > 0);
+    // Everything that runs by itself has run by now; whoever sleeps, sleeps.
+    crate::scheduler::let_others_go();
+    assert_eq!(reports.get(), 1);
+    ring(bell);
+    join_all(waiters);
+    assert_eq!(reports.get(), 2);
+    close(bell);
+    close(ep);
+    nothing_is_left();
+}
+
+/// What becomes ready by ADD, by MOD, or by a one-shot that is armed again, wakes a thread that waits already.
+pub fn control_wakes_a_waiter() {
+    let (ep, bell) = (create(), eventfd());
+    let waiter = spawn(move || {
+        for _ in 0..3 {
+            assert_eq!(wait_for_one(ep), 1);
+        }
+    });
+    ring(bell);
+    add(ep, bell, IN | ET, 1);
+    modify(ep, bell, IN | ONESHOT, 1);
+    modify(ep, bell, IN | ET, 1);
+    // A report may have been overtaken by the next change.
+    let over = Arc::new(Count::default());
+    let seen = Arc::clone(&over);
+    let helper = spawn(move || {
+        while seen.get() == 0 {
+            modify(ep, bell, IN | ONESHOT, 1);
+            crate::scheduler::spin_loop();
+        }
+    });
+    waiter.join();
+    over.set(1);
+    helper.join();
+    close(bell);
+    close(ep);
+    nothing_is_left();
+}
+
+/// When a DEL has returned no event of it is reported (T10).
+pub fn nothing_is_reported_after_a_deletion() {
+    let (ep, bell) = (create(), eventfd());
+    ring(bell);
+    add(ep, bell, IN, 1);
+    let gone = Arc::new(Count::default());
+    let looker = {
+        let gone = Arc::clone(&gone);
+        spawn(move || {
+            for _ in 0..2 {
+                let was_gone = gone.get() > 0;
+                let got = ready(ep);
+                assert!(!was_gone || got.is_empty());
+            }
+        })
+    };
+    delete(ep, bell);
+    gone.set(1);
+    looker.join();
+    close(bell);
+    close(ep);
+    nothing_is_left();
+}
+
+/// When a close goes on to the kernel no thread is in poll on the descriptor any more (D4), though it had waited.
+pub fn close_finds_nobody_in_poll() {
+    let (ep, [from, to], stop) = (create(), pipe(), eventfd());
+    add(ep, from, IN, 1);
+    add(ep, stop, IN, 2);
+    let waiter = spawn(move || {
+        assert_eq!(wait_for_one(ep), 2);
+    });
+    crate::descriptors::forget_from_anywhere(from);
+    assert!(!sync::is_polled(from));
+    crate::sys::close(from).expect("close");
+    ring(stop);
+    waiter.join();
+    [to, stop, ep].into_iter().for_each(close);
+    nothing_is_left();
+}
+
+/// Two closes at once, and a number that is used again at once.
+pub fn closes_and_new_registrations_meet() {
+    let (ep, stop) = (create(), eventfd());
+    add(ep, stop, IN, 0);
+    let waiter = spawn(move || {
+        while wait_for_one(ep) != 0 {
+            step();
+        }
+    });
+    let users = [1, 2].map(|me| {
+        spawn(move || {
+            let bell = eventfd();
+            add(ep, bell, IN | ET, me);
+            ring(bell);
+            close(bell);
+        })
+    });
+    join_all(users);
+    ring(stop);
+    waiter.join();
+    [stop, ep].into_iter().for_each(close);
+    nothing_is_left();
+}
+
+/// Tokens in a pipe that two instances watch exclusively: both are taken, whichever instance claims what.
+pub fn exclusive_instances_take_every_token() {
+    let [from, to] = pipe();
+    let (stop, taken) = (eventfd(), Arc::new(Count::default()));
+    let instances = [create(), create()];
+    for ep in instances {
+        add(ep, from, IN | EXCLUSIVE, 1);
+        add(ep, stop, IN, 2);
+    }
+    let takers = instances.map(|ep| {
+        let taken = Arc::clone(&taken);
+        spawn(move || {
+            while wait_for_one(ep) == 1 {
+                if read_one(from) == 1 && taken.add() == 2 {
+                    ring(stop);
+                }
+            }
+        })
+    });
+    for _ in 0..2 {
+        assert_eq!(write(to, b"t"), 1);
+    }
+    join_all(takers);
+    assert_eq!(taken.get(), 2);
+    [from, to, stop].into_iter().for_each(close);
+    instances.into_iter().for_each(close);
+    nothing_is_left();
+}
+
+/// A witness tells while the description it tells of is closed, and its records are used again.
+pub fn witness_and_close_meet() {
+    let (ep, bell) = (create(), eventfd());
+    add(ep, bell, IN | ET, 1);
+    let writer = spawn(move || {
+        // The number may be closed, or another's, by the time of the call.
+        write(bell, &1u64.to_ne_bytes());
+    });
+    close(bell);
+    let next = eventfd();
+    add(ep, next, IN | ET, 2);
+    writer.join();
+    ring(next);
+    assert_eq!(ready(ep), [2]);
+    [next, ep].into_iter().for_each(close);
+    nothing_is_left();
+}
+
+/// The instance is closed while a thread waits on it, which another wakes (W11).
+pub fn close_of_the_instance_leaves_its_waiter_alone() {
+    let (ep, bell) = (create(), eventfd());
+    add(ep, bell, IN, 1);
+    let waiting = Arc::new(Count::default());
+    let waiter = {
+        let waiting = Arc::clone(&waiting);
+        spawn(move || {
+            waiting.set(1);
+            let mut event = libc::epoll_event { events: 0, u64: 0 };
+            // SAFETY: there is room for one. The close may have come first.
+            let _ = unsafe { crate::wait::wait(ep, &raw mut event, 1, None, None) };
+        })
+    };
+    close(ep);
+    ring(bell);
+    waiter.join();
+    close(bell);
+    nothing_is_left();
+}
+
+/// A thread that adds is held up in a signal handler, anywhere in the library. Another one's add wakes the waiter all the same,
+/// which goes by nothing that the first has yet to do.
+pub fn add_is_heard_while_another_thread_is_held_up() {
+    let (ep, bell) = (create(), eventfd());
+    add(ep, bell, IN | ET, 1);
+    report_once(ep, bell);
+    let (told, heard) = (Arc::new(Count::default()), Arc::new(Count::default()));
+    let held_up = {
+        let (told, heard) = (Arc::clone(&told), Arc::clone(&heard));
+        spawn_interrupted(move || ring(bell), move || hold_up_until(&told, &heard))
+    };
+    let waiter = {
+        let (told, heard) = (Arc::clone(&told), Arc::clone(&heard));
+        spawn(move || {
+            while heard.get() < 1 {
+                wait_for_one(ep);
+                heard.set(told.get());
+            }
+        })
+    };
+    told.add();
+    ring(bell);
+    join_all([waiter, held_up]);
+    close(bell);
+    close(ep);
+    nothing_is_left();
+}
+
+/// A handler that does not return before the waiter has heard what was told.
+fn hold_up_until(told: &Arc<Count>, heard: &Arc<Count>) {
+    let (_told, heard) = (Arc::clone(told), Arc::clone(heard));
+    sleep_until(move || heard.get() > 0);
+}
+
+/// A thread that sleeps on a registration does not report it once a DEL has returned, though poll goes on about it (T10).
+pub fn sleeper_does_not_report_what_was_deleted() {
+    let (ep, bell, stop) = (create(), eventfd(), eventfd());
+    add(ep, bell, IN, 1);
+    add(ep, stop, IN, 2);
+    let waiter = spawn(move || assert_eq!(wait_for_one(ep), 2));
+    delete(ep, bell);
+    ring(bell);
+    crate::scheduler::let_others_go();
+    ring(stop);
+    waiter.join();
+    [bell, stop, ep].into_iter().for_each(close);
+    nothing_is_left();
+}
+
+/// Of two threads that wait the one that came last is woken first (W9), whichever of them got to poll.
+pub fn newest_waiter_is_woken_first() {
+    let (ep, bell) = (create(), eventfd());
+    add(ep, bell, IN | ET, 1);
+    let woken = Arc::new(Count::default());
+    let mut waiters = Vec::new();
+    for me in 1..=2 {
+        let woken = Arc::clone(&woken);
+        waiters.push(spawn(move || {
+            wait_for_one(ep);
+            if woken.get() == 0 {
+                woken.set(me);
+            }
+        }));
+        crate::scheduler::let_others_go();
+    }
+    ring(bell);
+    crate::scheduler::let_others_go();
+    assert_eq!(woken.get(), 2);
+    ring(bell);
+    waiters.into_iter().for_each(Joinable::join);
+    [bell, ep].into_iter().for_each(close);
+    nothing_is_left();
+}
+
+/// Two instances watch a pipe exclusively, and each has a waiter. One token is one report; the other instance reports it only when the
+/// first is done with it without having taken it.
+pub fn claim_is_of_one_and_passes_on() {
+    let [from, to] = pipe();
+    let instances = [create(), create()];
+    instances.iter().for_each(|&ep| add(ep, from, IN | EXCLUSIVE, 1));
+    let reports = Arc::new(Count::default());
+    let reporter = Arc::new(Count::default());
+    let waiters = [0, 1].map(|me| {
+        let (reports, reporter) = (Arc::clone(&reports), Arc::clone(&reporter));
+        spawn(move || {
+            wait_for_one(instances[me]);
+            reports.add();
+            reporter.set(me as u32);
+        })
+    });
+    assert_eq!(write(to, b"t"), 1);
+    crate::scheduler::let_others_go();
+    assert_eq!(reports.get(), 1);
+    delete(instances[reporter.get() as usize], from);
+    join_all(waiters);
+    assert_eq!(reports.get(), 2);
+    [from, to].into_iter().chain(instances).for_each(close);
+    nothing_is_left();
+}
+
+/// Two threads add to an unread eventfd each, so that they are at the inbox of one instance together.
+pub fn adds_to_two_eventfds_are_both_heard() {
+    let (ep, bells) = (create(), [eventfd(), eventfd()]);
+    for bell in bells {
+        add(ep, bell, IN | ET, 1);
+        report_once(ep, bell);
+    }
+    let told = Arc::new(Count::default());
+    let ringers = bells.map(|bell| {
+        let told = Arc::clone(&told);
+        spawn(move || {
+            told.add();
+            ring(bell);
+        })
+    });
+    let mut heard = 0;
+    while heard < 2 {
+        wait_for_one(ep);
+        heard = told.get();
+    }
+    join_all(ringers);
+    bells.into_iter().chain([ep]).for_each(close);
+    nothing_is_left();
+}
+
+/// The number that a handler closed while its thread controls and writes is another thread's at once, and registered anew.
+pub fn number_that_a_handler_closed_is_free() {
+    let (ep, bell, other) = (create(), eventfd(), eventfd());
+    add(ep, bell, IN | ET, 1);
+    let closed = Arc::new(Count::default());
+    let interrupted = {
+        let closed = Arc::clone(&closed);
+        spawn_interrupted(
+            move || {
+                add(ep, other, IN | ET, 2);
+                modify(ep, other, IN | ET, 2);
+                delete(ep, other);
+            },
+            move || {
+                close(bell);
+                closed.set(1);
+            },
+        )
+    };
+    sleep_until(move || closed.get() == 1);
+    let next = eventfd();
+    assert_eq!(next, bell);
+    add(ep, next, IN | ET, 3);
+    interrupted.join();
+    ring(next);
+    assert_eq!(ready(ep), [3]);
+    [next, other, ep].into_iter().for_each(close);
+    nothing_is_left();
+}
+
+/// A poll found a number closed, and by the time that is looked into it is another description's, perhaps with the same record.
+pub fn late_word_of_a_closed_number_harms_nobody() {
+    let (ep, bell) = (create(), eventfd());
+    add(ep, bell, IN | ET, 1);
+    let file = crate::descriptors::known(bell).expect("it is registered");
+    let poller = spawn(move || crate::descriptors::vanished(file, bell));
+    for round in 2..=3 {
+        close(bell);
+        let next = eventfd();
+        assert_eq!(next, bell);
+        add(ep, next, IN | ET, round);
+    }
+    poller.join();
+    ring(bell);
+    assert_eq!(ready(ep), [3]);
+    [bell, ep].into_iter().for_each(close);
+    nothing_is_left();
+}

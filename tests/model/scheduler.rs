@@ -1,0 +1,408 @@
+//! A scheduler for model runs: of all threads of a run one goes at a time, and at every operation of `sync` the scheduler decides
+//! which. So a run is determined by its decisions, and can be repeated.
+//!
+//! Why not loom or shuttle: loom's atomics cannot be in statics, where this library has its pools, and loom takes SeqCst for
+//! AcqRel; shuttle's threads share one set of thread-locals, know no delayed stores, and cannot be interrupted by a signal handler.
+//!
+//! Decisions are explored in two ways. *Systematic*: every run with at most so many preemptions, which finds most errors with two.
+//! *Random*: preemptions anywhere, from a seed. In both a store that is not sequentially consistent may become visible late (as it
+//! sits in a store buffer), and a thread may be interrupted by its signal handler anywhere, where it has one.
+
+use std::cell::RefCell;
+use std::panic::Location;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+/// No run of a model that ends takes so many steps.
+const MOST_STEPS: usize = 100_000;
+/// How much of a failed run is printed.
+const SHOWN: usize = 120;
+
+/// How decisions are made.
+#[derive(Debug)]
+pub enum Explorer {
+    Systematic { made: Vec<(usize, usize)>, at: usize, preemptions: usize, left: usize },
+    Random { seed: u64, state: u64, one_in: u64 },
+}
+
+impl Explorer {
+    pub fn systematic(preemptions: usize) -> Explorer {
+        Explorer::Systematic { made: Vec::new(), at: 0, preemptions, left: preemptions }
+    }
+
+    pub fn random(seed: u64) -> Explorer {
+        let state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+        Explorer::Random { seed, state, one_in: [2, 5, 12, 30][(seed % 4) as usize] }
+    }
+
+    /// One of `n` ways on. The first is as if nothing happened; the others are preemptions if it `costs`.
+    fn choose(&mut self, n: usize, costs: bool) -> usize {
+        if n < 2 {
+            return 0;
+        }
+        match self {
+            Explorer::Systematic { made, at, left, .. } => {
+                if *at == made.len() {
+                    made.push((0, if costs && *left == 0 { 1 } else { n }));
+                }
+                let chosen = made[*at].0.min(n - 1);
+                *at += 1;
+                *left -= usize::from(costs && chosen != 0 && *left > 0);
+                chosen
+            }
+            Explorer::Random { state, one_in, .. } => {
+                let mut next = |below: u64| {
+                    *state ^= *state << 13;
+                    *state ^= *state >> 7;
+                    *state ^= *state << 17;
+                    state.wrapping_mul(0x2545_f491_4f6c_dd1d) % below
+                };
+                if costs {
+                    if next(*one_in) == 0 { 1 + next(n as u64 - 1) as usize } else { 0 }
+                } else {
+                    next(n as u64) as usize
+                }
+            }
+        }
+    }
+
+    /// Whether a store is to become visible late. In random runs that is as likely as not, for it matters only with a preemption
+    /// right after.
+    fn delays(&mut self) -> bool {
+        match self {
+            Explorer::Systematic { .. } => self.choose(2, true) == 1,
+            Explorer::Random { .. } => self.choose(2, false) == 1,
+        }
+    }
+
+    /// The next run, if there is another.
+    pub fn advance(self) -> Option<Explorer> {
+        match self {
+            Explorer::Systematic { mut made, preemptions, at, .. } => {
+                made.truncate(at);
+                while made.last().is_some_and(|(chosen, n)| chosen + 1 >= *n) {
+                    made.pop();
+                }
+                made.last_mut()?.0 += 1;
+                Some(Explorer::Systematic { made, at: 0, preemptions, left: preemptions })
+            }
+            Explorer::Random { seed, .. } => Some(Explorer::random(seed + 1)),
+        }
+    }
+}
+
+type Condition = Box<dyn FnMut() -> bool + Send>;
+
+enum State {
+    Ready,
+    Asleep(Condition, &'static Location<'static>),
+    Joins(usize),
+    /// Until nobody else can.
+    Last,
+    Over,
+}
+
+struct Thread {
+    state: State,
+    turn: Arc<Condvar>,
+}
+
+struct Inner {
+    threads: Vec<Thread>,
+    running: usize,
+    explorer: Explorer,
+    steps: Vec<(usize, &'static Location<'static>)>,
+}
+
+/// One run.
+pub struct Run(Mutex<Inner>);
+
+/// A store that others do not see yet.
+struct Late {
+    address: usize,
+    bits: u64,
+    commit: unsafe fn(usize, u64),
+}
+
+struct Current {
+    run: Arc<Run>,
+    me: usize,
+    late: Vec<Late>,
+    handler: Option<Box<dyn FnOnce() + Send>>,
+}
+
+thread_local! {
+    static CURRENT: RefCell<Option<Current>> = const { RefCell::new(None) };
+}
+
+fn current() -> Option<(Arc<Run>, usize)> {
+    CURRENT.with_borrow(|current| current.as_ref().map(|current| (Arc::clone(&current.run), current.me)))
+}
+
+impl Inner {
+    fn can_go(&mut self, thread: usize) -> bool {
+        if let State::Joins(other) = self.threads[thread].state {
+            return matches!(self.threads[other].state, State::Over);
+        }
+        match &mut self.threads[thread].state {
+            State::Asleep(condition, _) => condition(),
+            State::Ready => true,
+            _ => false,
+        }
+    }
+
+    /// Whether a store of `me` is to become visible late, where there is anybody to notice.
+    fn delays(&mut self, me: usize) -> bool {
+        let alone = |(number, thread): (usize, &Thread)| number == me || matches!(thread.state, State::Over);
+        !self.threads.iter().enumerate().all(alone) && self.explorer.delays()
+    }
+
+    /// Who goes on: `me` may, if it is among them.
+    fn next(&mut self, me: usize, yields: bool) -> Option<usize> {
+        let n = self.threads.len();
+        let mut able: Vec<usize> =
+            (0..n).map(|offset| (me + offset) % n).filter(|&thread| self.can_go(thread)).collect();
+        if able.is_empty() {
+            able.extend((0..n).find(|&thread| matches!(self.threads[thread].state, State::Last)));
+        }
+        let may_stay = able.first() == Some(&me);
+        if yields && may_stay && able.len() > 1 {
+            // Whoever spins lets the others go first; that is no decision, or there would be no end of runs.
+            able.rotate_left(1);
+            return Some(able[0]);
+        }
+        let chosen = self.explorer.choose(able.len(), may_stay);
+        able.get(chosen).copied()
+    }
+}
+
+impl Run {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn switch(self: &Arc<Run>, me: usize, yields: bool, place: &'static Location<'static>) {
+        let mut inner = self.lock();
+        inner.steps.push((me, place));
+        if inner.steps.len() > MOST_STEPS {
+            drop(inner);
+            self.fail("the run does not end");
+        }
+        let Some(next) = inner.next(me, yields) else {
+            if inner.threads.iter().all(|thread| matches!(thread.state, State::Over)) {
+                return;
+            }
+            drop(inner);
+            self.fail("every thread sleeps, and nobody will wake one");
+        };
+        self.hand_to(inner, me, next);
+    }
+
+    fn hand_to(&self, mut inner: MutexGuard<'_, Inner>, me: usize, next: usize) {
+        if next != me {
+            inner.running = next;
+            inner.threads[next].turn.notify_one();
+        }
+        if matches!(inner.threads[me].state, State::Over) {
+            return;
+        }
+        Self::wait_for_turn(inner, me);
+    }
+
+    fn wait_for_turn(mut inner: MutexGuard<'_, Inner>, me: usize) {
+        let turn = Arc::clone(&inner.threads[me].turn);
+        while inner.running != me {
+            inner = turn.wait(inner).unwrap_or_else(PoisonError::into_inner);
+        }
+        inner.threads[me].state = State::Ready;
+    }
+
+    /// Says what happened, and ends the process: what the run left behind is of no use to another.
+    pub fn fail(&self, why: &str) -> ! {
+        let inner = self.lock();
+        eprintln!("{why}");
+        for (number, thread) in inner.threads.iter().enumerate() {
+            match &thread.state {
+                State::Asleep(_, place) => eprintln!("  thread {number} sleeps at {place}"),
+                State::Joins(other) => eprintln!("  thread {number} waits for the end of thread {other}"),
+                State::Over => eprintln!("  thread {number} is over"),
+                State::Ready | State::Last => eprintln!("  thread {number} could go on"),
+            }
+        }
+        let first = inner.steps.len().saturating_sub(SHOWN);
+        eprintln!("the last of {} steps:", inner.steps.len());
+        for (thread, place) in &inner.steps[first..] {
+            eprintln!("  {:indent$}{thread} {place}", "", indent = thread * 4);
+        }
+        if let Explorer::Random { seed, .. } = inner.explorer {
+            eprintln!("again: EPOLYFILL_MODEL_SEED={seed}");
+        }
+        std::process::exit(101)
+    }
+}
+
+/// Runs `body`, and the threads that it spawns, as the explorer decides. Answers with the explorer and the number of steps.
+pub fn run(explorer: Explorer, body: fn()) -> (Explorer, usize) {
+    let first = Thread { state: State::Ready, turn: Arc::new(Condvar::new()) };
+    let run = Arc::new(Run(Mutex::new(Inner { threads: vec![first], running: 0, explorer, steps: Vec::new() })));
+    let thread = start(&run, 0, Box::new(body), None);
+    thread.join().unwrap_or_else(|_| run.fail("a thread panicked"));
+    let mut inner = run.lock();
+    let steps = inner.steps.len();
+    (std::mem::replace(&mut inner.explorer, Explorer::systematic(0)), steps)
+}
+
+fn start(run: &Arc<Run>, me: usize, body: Body, handler: Option<Body>) -> std::thread::JoinHandle<()> {
+    let run = Arc::clone(run);
+    std::thread::spawn(move || {
+        CURRENT.set(Some(Current { run: Arc::clone(&run), me, late: Vec::new(), handler }));
+        Run::wait_for_turn(run.lock(), me);
+        body();
+        interrupt(|_| true);
+        crate::waitq::Sleeper::retire_own();
+        drain();
+        CURRENT.set(None);
+        run.lock().threads[me].state = State::Over;
+        run.switch(me, false, Location::caller());
+    })
+}
+
+type Body = Box<dyn FnOnce() + Send>;
+
+/// A thread of the run.
+pub struct Joinable(usize, std::thread::JoinHandle<()>);
+
+/// Starts a thread in the run.
+#[track_caller]
+pub fn spawn(body: impl FnOnce() + Send + 'static) -> Joinable {
+    spawn_any(Box::new(body), None)
+}
+
+/// Starts a thread that is interrupted once, anywhere, to run `handler`, as by a signal.
+#[track_caller]
+pub fn spawn_interrupted(body: impl FnOnce() + Send + 'static, handler: impl FnOnce() + Send + 'static) -> Joinable {
+    spawn_any(Box::new(body), Some(Box::new(handler)))
+}
+
+#[track_caller]
+fn spawn_any(body: Body, handler: Option<Body>) -> Joinable {
+    let (run, _) = current().expect("a thread of a run");
+    drain();
+    let me = {
+        let mut inner = run.lock();
+        inner.threads.push(Thread { state: State::Ready, turn: Arc::new(Condvar::new()) });
+        inner.threads.len() - 1
+    };
+    let thread = start(&run, me, body, handler);
+    step();
+    Joinable(me, thread)
+}
+
+impl Joinable {
+    /// Waits for the thread's end.
+    #[track_caller]
+    pub fn join(self) {
+        let (run, me) = current().expect("a thread of a run");
+        drain();
+        run.lock().threads[me].state = State::Joins(self.0);
+        run.switch(me, false, Location::caller());
+        if self.1.join().is_err() {
+            run.fail("a thread panicked");
+        }
+    }
+}
+
+/// A point at which another thread may go on, or the thread's signal handler run.
+#[track_caller]
+pub fn step() {
+    let Some((run, me)) = current() else { return };
+    run.switch(me, false, Location::caller());
+    interrupt(|run| run.lock().explorer.choose(2, true) == 1);
+}
+
+/// The thread waits for others without sleeping.
+#[track_caller]
+pub fn spin_loop() {
+    if let Some((run, me)) = current() {
+        run.switch(me, true, Location::caller());
+    }
+}
+
+/// Sleeps until no other thread can go on.
+#[track_caller]
+pub fn let_others_go() {
+    let Some((run, me)) = current() else { return };
+    drain();
+    run.lock().threads[me].state = State::Last;
+    run.switch(me, false, Location::caller());
+}
+
+/// Runs the thread's signal handler, if it has not run yet and `now` says so.
+fn interrupt(now: impl FnOnce(&Run) -> bool) {
+    let waits = CURRENT.with_borrow(|current| {
+        current.as_ref().filter(|current| current.handler.is_some()).map(|current| Arc::clone(&current.run))
+    });
+    if let Some(run) = waits
+        && now(&run)
+    {
+        let handler = CURRENT.with_borrow_mut(|current| current.as_mut().and_then(|current| current.handler.take()));
+        if let Some(handler) = handler {
+            handler();
+        }
+    }
+}
+
+/// Sleeps until the condition holds. Others have to make it hold: a time limit would hide a lost wake-up.
+#[track_caller]
+pub fn sleep_until(condition: impl FnMut() -> bool + Send + 'static) {
+    let Some((run, me)) = current() else { panic!("only a thread of a run sleeps") };
+    drain();
+    run.lock().threads[me].state = State::Asleep(Box::new(condition), Location::caller());
+    run.switch(me, false, Location::caller());
+}
+
+/// Whether the calling thread is of a run.
+pub fn is_modelled() -> bool {
+    current().is_some()
+}
+
+/// What the calling thread stored at the address and others do not see yet.
+pub fn own_late_store(address: usize) -> Option<u64> {
+    CURRENT.with_borrow(|current| {
+        let late = &current.as_ref()?.late;
+        late.iter().rev().find(|late| late.address == address).map(|late| late.bits)
+    })
+}
+
+/// Whether a store is to become visible late; then `commit` will be called for it. Those to one address stay in order.
+pub fn stores_late(address: usize, bits: u64, commit: unsafe fn(usize, u64)) -> bool {
+    let Some((run, me)) = current() else { return false };
+    let late = own_late_store(address).is_some() || run.lock().delays(me);
+    if late {
+        CURRENT.with_borrow_mut(|current| {
+            if let Some(current) = current {
+                current.late.push(Late { address, bits, commit });
+            }
+        });
+    }
+    late
+}
+
+/// Everything that the calling thread stored becomes visible.
+pub fn drain() {
+    let late = CURRENT.with_borrow_mut(|current| current.as_mut().map(|current| std::mem::take(&mut current.late)));
+    for store in late.into_iter().flatten() {
+        // SAFETY: the address is that of an atomic, which lives as long as the run.
+        unsafe { (store.commit)(store.address, store.bits) }
+    }
+}
+
+/// What led to a panic of the calling thread, if it is of a run.
+pub fn fail_current() {
+    if let Some((run, _)) = CURRENT
+        .try_with(|current| current.try_borrow().ok()?.as_ref().map(|c| (Arc::clone(&c.run), c.me)))
+        .ok()
+        .flatten()
+    {
+        run.fail("a thread panicked");
+    }
+}
