@@ -1,0 +1,203 @@
+//! What two sides reported, and where they differ. Pure, without a descriptor.
+//!
+//! One judgement looks at several rounds: a wait on either side each. The first is the wait of the history; the others come only when
+//! it was cut short by its `maxevents`, or when the sides differ, since what a softirq brings may fall between the two waits of a round.
+
+/// A registration's data and the bits reported.
+pub type Report = (u64, u32);
+
+/// What both sides reported in one round, in their order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Round {
+    pub kernel: Vec<Report>,
+    pub ours: Vec<Report>,
+}
+
+/// How the two sides differ about one registration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum What {
+    /// The kernel reported, we did not.
+    Lost,
+    /// We reported, the kernel did not.
+    Extra,
+    /// We reported twice in one wait (W6).
+    Twice,
+    /// We reported only some of the bits.
+    FewerBits,
+    /// We reported more bits.
+    MoreBits,
+    /// Neither contains the other.
+    OtherBits,
+    /// Another answer or errno.
+    Answer,
+}
+
+impl What {
+    pub const ALL: [What; 7] =
+        [What::Lost, What::Extra, What::Twice, What::FewerBits, What::MoreBits, What::OtherBits, What::Answer];
+
+    pub const fn word(self) -> &'static str {
+        match self {
+            What::Lost => "lost",
+            What::Extra => "extra",
+            What::Twice => "twice",
+            What::FewerBits => "fewer-bits",
+            What::MoreBits => "more-bits",
+            What::OtherBits => "other-bits",
+            What::Answer => "answer",
+        }
+    }
+}
+
+/// A difference about the registration with this data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Difference {
+    pub what: What,
+    pub data: u64,
+    /// All bits that each side reported over the rounds.
+    pub kernel: u32,
+    pub ours: u32,
+}
+
+fn bits_in(reports: &[Report], data: u64) -> Option<u32> {
+    let mut found = reports.iter().filter(|report| report.0 == data).map(|report| report.1).peekable();
+    found.peek()?;
+    Some(found.fold(0, |all, bits| all | bits))
+}
+
+/// Compares the rounds. `is_level` tells which registrations are reported as long as their level lasts; the others are reported once
+/// an edge. The last round must have had room for everything.
+pub fn compare(rounds: &[Round], is_level: impl Fn(u64) -> bool) -> Vec<Difference> {
+    let mut seen: Vec<u64> = Vec::new();
+    for round in rounds {
+        for &(data, _) in round.kernel.iter().chain(&round.ours) {
+            if !seen.contains(&data) {
+                seen.push(data);
+            }
+        }
+    }
+    seen.into_iter().filter_map(|data| compare_one(rounds, data, is_level(data))).collect()
+}
+
+fn compare_one(rounds: &[Round], data: u64, level: bool) -> Option<Difference> {
+    let kernel: Vec<Option<u32>> = rounds.iter().map(|round| bits_in(&round.kernel, data)).collect();
+    let ours: Vec<Option<u32>> = rounds.iter().map(|round| bits_in(&round.ours, data)).collect();
+    let union = |side: &[Option<u32>]| side.iter().flatten().fold(0, |all, bits| all | bits);
+    let (kernel_bits, ours_bits) = (union(&kernel), union(&ours));
+    let difference = |what| Some(Difference { what, data, kernel: kernel_bits, ours: ours_bits });
+
+    let twice = |round: &Round| round.ours.iter().filter(|report| report.0 == data).count() > 1;
+    if rounds.iter().any(twice) {
+        return difference(What::Twice);
+    }
+    let count = |side: &[Option<u32>]| side.iter().flatten().count();
+    if level {
+        // The last round says what is true now; what was only in an earlier one may have been true then.
+        let last = (kernel.last().copied().flatten(), ours.last().copied().flatten());
+        match last {
+            (Some(_), None) => return difference(What::Lost),
+            (None, Some(_)) => return difference(What::Extra),
+            (None, None) if count(&kernel) == 0 => return difference(What::Extra),
+            (None, None) => return None,
+            (Some(k), Some(o)) => return differing_bits(k, o).and_then(difference),
+        }
+    }
+    // What the kernel reported in a round we may have reported in the one before: it came between the two waits of that round.
+    let unanswered =
+        |round: usize| kernel[round].is_some() && ours[round.saturating_sub(1)..].iter().all(Option::is_none);
+    if (0..rounds.len()).any(unanswered) {
+        return difference(What::Lost);
+    }
+    if count(&ours) > count(&kernel) {
+        return difference(What::Extra);
+    }
+    differing_bits(kernel_bits, ours_bits).and_then(difference)
+}
+
+fn differing_bits(kernel: u32, ours: u32) -> Option<What> {
+    match (kernel & !ours != 0, ours & !kernel != 0) {
+        (false, false) => None,
+        (true, false) => Some(What::FewerBits),
+        (false, true) => Some(What::MoreBits),
+        (true, true) => Some(What::OtherBits),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const IN: u32 = 1;
+    const OUT: u32 = 4;
+
+    fn round(kernel: &[Report], ours: &[Report]) -> Round {
+        Round { kernel: kernel.to_vec(), ours: ours.to_vec() }
+    }
+
+    fn edges(rounds: &[Round]) -> Vec<What> {
+        compare(rounds, |_| false).into_iter().map(|difference| difference.what).collect()
+    }
+
+    fn levels(rounds: &[Round]) -> Vec<What> {
+        compare(rounds, |_| true).into_iter().map(|difference| difference.what).collect()
+    }
+
+    #[test]
+    fn the_same_reports_in_another_order_are_no_difference() {
+        let rounds = [round(&[(1, IN), (2, OUT)], &[(2, OUT), (1, IN)])];
+        assert_eq!(edges(&rounds), []);
+        assert_eq!(levels(&rounds), []);
+    }
+
+    #[test]
+    fn lost_and_extra_are_told_apart() {
+        assert_eq!(edges(&[round(&[(1, IN)], &[])]), [What::Lost]);
+        assert_eq!(levels(&[round(&[(1, IN)], &[])]), [What::Lost]);
+        assert_eq!(edges(&[round(&[], &[(1, IN)])]), [What::Extra]);
+        assert_eq!(levels(&[round(&[], &[(1, IN)])]), [What::Extra]);
+        assert_eq!(edges(&[round(&[(1, IN)], &[(2, IN)])]), [What::Lost, What::Extra]);
+    }
+
+    #[test]
+    fn bits_are_compared() {
+        assert_eq!(edges(&[round(&[(1, IN | OUT)], &[(1, IN)])]), [What::FewerBits]);
+        assert_eq!(levels(&[round(&[(1, IN)], &[(1, IN | OUT)])]), [What::MoreBits]);
+        assert_eq!(edges(&[round(&[(1, IN)], &[(1, OUT)])]), [What::OtherBits]);
+    }
+
+    #[test]
+    fn a_wait_that_was_cut_short_is_judged_with_the_next() {
+        let rounds = [round(&[(1, IN)], &[(2, IN)]), round(&[(2, IN)], &[(1, IN)])];
+        assert_eq!(edges(&rounds), []);
+        let again = [round(&[(1, IN)], &[(1, IN)]), round(&[(2, IN)], &[(1, IN), (2, IN)])];
+        assert_eq!(edges(&again), [What::Extra]);
+        let levels_again = [round(&[(1, IN)], &[(2, IN)]), round(&[(1, IN), (2, IN)], &[(2, IN), (1, IN)])];
+        assert_eq!(levels(&levels_again), []);
+    }
+
+    #[test]
+    fn what_came_between_two_waits_is_no_difference() {
+        assert_eq!(edges(&[round(&[], &[(1, IN)]), round(&[(1, IN)], &[])]), []);
+        assert_eq!(edges(&[round(&[(1, IN)], &[]), round(&[], &[(1, IN)])]), []);
+        // Two arrivals, the second between our waits: one report of ours answers both of the kernel's.
+        assert_eq!(edges(&[round(&[(1, IN)], &[(1, IN)]), round(&[(1, IN)], &[])]), []);
+    }
+
+    #[test]
+    fn a_second_report_is_not_answered_by_one_long_before() {
+        let rounds = [round(&[(1, IN)], &[(1, IN)]), round(&[], &[]), round(&[(1, IN)], &[])];
+        assert_eq!(edges(&rounds), [What::Lost]);
+    }
+
+    #[test]
+    fn one_wait_must_not_report_twice() {
+        assert_eq!(edges(&[round(&[(1, IN)], &[(1, IN), (1, IN)])]), [What::Twice]);
+    }
+
+    #[test]
+    fn a_level_is_judged_by_the_last_round() {
+        assert_eq!(levels(&[round(&[(1, IN)], &[]), round(&[(1, IN)], &[(1, IN)])]), []);
+        assert_eq!(levels(&[round(&[(1, IN)], &[(1, IN)]), round(&[(1, IN)], &[])]), [What::Lost]);
+        assert_eq!(levels(&[round(&[], &[(1, IN)]), round(&[], &[])]), [What::Extra]);
+    }
+}

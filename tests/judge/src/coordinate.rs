@@ -1,0 +1,488 @@
+//! The coordinator: starts workers, adds up what they count, shrinks what they find, prints the table.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::{Duration, Instant};
+
+use crate::compare::What;
+use crate::counts::Counts;
+use crate::generate::Profile;
+use crate::kinds::Kind;
+use crate::known::ROWS;
+use crate::noise::Noise;
+use crate::op::{self, Op, Verb};
+use crate::options::Options;
+use crate::shrink;
+
+/// Histories that one process does before the next takes over: what the library remembers does not pile up.
+const HISTORIES: u64 = 150;
+/// A worker that says nothing for so long hangs.
+const SILENCE: Duration = Duration::from_secs(30);
+/// After so long a difference is printed as short as it is by then.
+const LONGEST_SHRINKING: Duration = Duration::from_secs(20);
+/// How often a candidate is tried before it is said not to show the difference.
+const TRIES: usize = 3;
+
+/// A difference with the history that led to it.
+#[derive(Clone, Debug)]
+struct Found {
+    /// What and kind, or how the worker ended.
+    sign: String,
+    profile: Profile,
+    text: String,
+    ops: Vec<Op>,
+    seed: String,
+}
+
+/// True when nothing differed but for listed things.
+pub fn run(options: Options) -> Result<bool, String> {
+    let library = find_library(&options)?;
+    let stage = Stage { program: std::env::current_exe().map_err(|error| error.to_string())?, library, options };
+    fs::create_dir_all(&stage.options.out).map_err(|error| format!("{}: {error}", stage.options.out.display()))?;
+    if let Some(file) = &stage.options.replay {
+        if stage.options.apart {
+            return stage.perform_apart(file);
+        }
+        let seen = stage.perform(file, true)?;
+        print!("{}", seen.steps);
+        println!("{}", if seen.signs.is_empty() { "no difference" } else { "the sides differ" });
+        return Ok(seen.signs.is_empty());
+    }
+    if let Some(file) = &stage.options.shrink {
+        let text = fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
+        let ops = op::parse_history(&text)?;
+        let profile = profile_in(&text);
+        let seen = stage.perform(file, false)?;
+        let Some(sign) = seen.signs.first() else {
+            println!("no difference");
+            return Ok(true);
+        };
+        let found = Found { sign: sign.clone(), profile, text: String::new(), ops, seed: String::new() };
+        stage.shrink_and_print(found, &mut BTreeSet::new());
+        return Ok(false);
+    }
+    stage.judge()
+}
+
+fn profile_in(text: &str) -> Profile {
+    let named = text.lines().find_map(|line| line.trim().strip_prefix("# profile: "));
+    named.and_then(Profile::parse).unwrap_or(Profile::Plain)
+}
+
+/// The library to judge: the one that is named, or that of the build which this program belongs to.
+fn find_library(options: &Options) -> Result<PathBuf, String> {
+    const FILE: &str = "libepolyfill.so";
+    let found = match &options.library {
+        Some(path) => Some(path.clone()).filter(|path| path.is_file()),
+        None => {
+            let program = std::env::current_exe().map_err(|error| error.to_string())?;
+            let around = program.ancestors().skip(1).flat_map(|directory| {
+                [FILE.to_owned(), format!("release/{FILE}"), format!("target/release/{FILE}")]
+                    .map(|at| directory.join(at))
+            });
+            around.into_iter().find(|path| path.is_file())
+        }
+    };
+    let found = found.ok_or_else(|| match &options.library {
+        Some(path) => format!("{} is no file", path.display()),
+        None => format!("{FILE} is not around this program; --library names it (cargo build --release builds it)"),
+    })?;
+    found.canonicalize().map_err(|error| format!("{}: {error}", found.display()))
+}
+
+/// What a run works with.
+struct Stage {
+    program: PathBuf,
+    library: PathBuf,
+    options: Options,
+}
+
+/// What a replay showed.
+#[derive(Debug, Default)]
+struct Seen {
+    signs: Vec<String>,
+    steps: String,
+    /// What one side alone reported.
+    alone: Vec<String>,
+}
+
+impl Stage {
+    fn worker(&self, args: &[String]) -> Result<Child, String> {
+        let mut command = Command::new(&self.program);
+        command.arg("--worker").args(args).env("LD_PRELOAD", &self.library).env("MALLOC_ARENA_MAX", "1");
+        command.stdin(Stdio::null()).stdout(Stdio::piped());
+        command.spawn().map_err(|error| format!("{}: {error}", self.program.display()))
+    }
+
+    fn judge(&self) -> Result<bool, String> {
+        let options = &self.options;
+        let seed = options.seed.unwrap_or_else(|| {
+            let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+            Noise::new(now.as_nanos() as u64 ^ u64::from(std::process::id())).next() >> 16
+        });
+        println!("library {}", self.library.display());
+        println!("seed {seed}, {} processes, histories of {} steps", options.jobs, options.history_length);
+        let begun = Instant::now();
+        let deadline = options.minutes.map(|minutes| begun + Duration::from_secs_f64(minutes * 60.0));
+        let counts = Mutex::new(Counts::default());
+        let (claimed, next) = (AtomicU64::new(0), AtomicU64::new(0));
+        let broken = Mutex::new(None);
+        let (tell, told) = mpsc::channel::<Found>();
+        let mut shown = BTreeSet::new();
+        let mut shrunk = 0;
+        std::thread::scope(|scope| {
+            for _ in 0..options.jobs {
+                let tell = tell.clone();
+                let (counts, claimed, next, broken) = (&counts, &claimed, &next, &broken);
+                scope.spawn(move || {
+                    let chunk = options.history_length as u64 * HISTORIES;
+                    loop {
+                        let from = claimed.fetch_add(chunk, SeqCst);
+                        if from >= options.steps || deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                            return;
+                        }
+                        let steps = chunk.min(options.steps - from);
+                        match self.one_worker(seed, next.fetch_add(1, SeqCst), steps, counts, &tell, deadline) {
+                            // What it did not do is for the next.
+                            Ok(done) => claimed.fetch_sub(chunk - done.min(chunk), SeqCst),
+                            Err(error) => {
+                                *broken.lock().expect("no panic") = Some(error);
+                                claimed.store(options.steps, SeqCst);
+                                return;
+                            }
+                        };
+                    }
+                });
+            }
+            drop(tell);
+            let mut signs = Vec::new();
+            for found in told {
+                let before = signs.iter().filter(|sign| **sign == found.sign).count();
+                signs.push(found.sign.clone());
+                if shrunk < options.findings && before < 8 {
+                    shrunk += 1;
+                    self.shrink_and_print(found, &mut shown);
+                }
+            }
+        });
+        if let Some(error) = broken.into_inner().expect("no panic") {
+            return Err(error);
+        }
+        let counts = counts.into_inner().expect("no panic");
+        Ok(report(&counts, begun.elapsed(), options.listed))
+    }
+
+    /// One worker's life. Answers with the steps it was given.
+    fn one_worker(
+        &self,
+        seed: u64,
+        number: u64,
+        steps: u64,
+        counts: &Mutex<Counts>,
+        tell: &mpsc::Sender<Found>,
+        deadline: Option<Instant>,
+    ) -> Result<u64, String> {
+        let options = &self.options;
+        let mut noise = Noise::new(seed ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let own_seed = noise.next();
+        let weights: Vec<u32> = options
+            .profiles
+            .iter()
+            .map(|profile| match profile {
+                Profile::Plain => 12,
+                Profile::Nested => 4,
+                Profile::Threads => 3,
+                Profile::Forking => 1,
+            })
+            .collect();
+        let profile = options.profiles[noise.weighted(&weights)];
+        let kinds: Vec<&str> = options.kinds.iter().map(|kind| kind.word()).collect();
+        // Forks are dear.
+        let steps = if profile == Profile::Forking { steps.min(9000) } else { steps };
+        let left = deadline
+            .map_or(f64::MAX, |deadline| deadline.saturating_duration_since(Instant::now()).as_secs_f64() / 60.0);
+        let args = [
+            format!("--minutes={left}"),
+            format!("--seed={own_seed}"),
+            format!("--steps={steps}"),
+            format!("--history-length={}", options.history_length),
+            format!("--threads={}", options.threads),
+            format!("--kinds={}", kinds.join(",")),
+            format!("--profiles={}", profile.word()),
+        ];
+        let args: Vec<String> = args.into_iter().chain(options.listed.then(|| "--listed".to_owned())).collect();
+        let begun = Instant::now();
+        let mut child = self.worker(&args)?;
+        let out = child.stdout.take().ok_or("no pipe")?;
+        let guard = Watchdog::new(child.id());
+        let mut at = String::new();
+        let mut first: Option<(String, String)> = None;
+        let mut ops: Option<Vec<Op>> = None;
+        for line in BufReader::new(out).lines() {
+            let Ok(line) = line else { break };
+            guard.heard();
+            let (word, rest) = line.split_once(' ').unwrap_or((&line, ""));
+            match word {
+                "at" => at = rest.to_owned(),
+                "finding" => {
+                    let mut parts = rest.splitn(3, ' ');
+                    let sign = format!("{} {}", parts.next().unwrap_or(""), parts.next().unwrap_or(""));
+                    let text = parts.next().unwrap_or("").to_owned();
+                    first.get_or_insert((sign, text));
+                }
+                "history" => ops = Some(Vec::new()),
+                "op" => {
+                    if let (Some(ops), Ok(op)) = (&mut ops, Op::parse(rest)) {
+                        ops.push(op);
+                    }
+                }
+                "end" => {
+                    if let (Some(ops), Some((sign, text))) = (ops.take(), first.take()) {
+                        let _ = tell.send(Found { sign, profile, text, ops, seed: at.clone() });
+                    }
+                }
+                _ => {
+                    counts.lock().expect("no panic").take_line(&line);
+                    first = None;
+                }
+            }
+        }
+        let hung = guard.barked();
+        let status = child.wait().map_err(|error| error.to_string())?;
+        if status.code() == Some(2) {
+            return Err("a worker could not begin".to_owned());
+        }
+        if options.verbose {
+            println!("{} worker, seed {own_seed}: {status}, {:.1} s", profile.word(), begun.elapsed().as_secs_f64());
+        }
+        if !status.success() {
+            let how =
+                if hung { "hung".to_owned() } else { format!("ended by signal {}", status.signal().unwrap_or(0)) };
+            counts.lock().expect("no panic").add("broken/workers", 1);
+            eprintln!("a {} worker {how}; its seed was {own_seed}, that of its last history {at}", profile.word());
+            eprintln!("    {} --worker {}", self.program.display(), args.join(" "));
+        }
+        Ok(steps)
+    }
+
+    /// Does a history in a process of its own.
+    fn perform(&self, file: &Path, verbose: bool) -> Result<Seen, String> {
+        self.perform_on(file, verbose, "both")
+    }
+
+    /// Does a history with each side in a process of its own, and prints the steps in which they differ.
+    fn perform_apart(&self, file: &Path) -> Result<bool, String> {
+        let (kernel, ours) = (self.perform_on(file, true, "kernel")?, self.perform_on(file, true, "ours")?);
+        println!("kernel:\n{}\nours:\n{}", kernel.steps, ours.steps);
+        let differing = differing_apart(&kernel, &ours);
+        println!("{}", if differing.is_empty() { "no difference" } else { "the sides differ" });
+        print!("{differing}");
+        Ok(differing.is_empty())
+    }
+
+    fn perform_on(&self, file: &Path, verbose: bool, side: &str) -> Result<Seen, String> {
+        let mut args = vec![format!("--replay={}", file.display()), format!("--side={side}")];
+        if verbose {
+            args.push("--verbose".to_owned());
+        }
+        let mut child = self.worker(&args)?;
+        let out = child.stdout.take().ok_or("no pipe")?;
+        let guard = Watchdog::new(child.id());
+        let mut seen = Seen::default();
+        for line in BufReader::new(out).lines() {
+            let Ok(line) = line else { break };
+            guard.heard();
+            if let Some(rest) = line.strip_prefix("finding ") {
+                let mut parts = rest.splitn(3, ' ');
+                seen.signs.push(format!("{} {}", parts.next().unwrap_or(""), parts.next().unwrap_or("")));
+            } else if let Some(alone) = line.strip_prefix("alone ") {
+                seen.alone.push(alone.to_owned());
+            } else if let Some(step) = line.strip_prefix("step ") {
+                seen.steps.push_str(step);
+                seen.steps.push('\n');
+            }
+        }
+        let hung = guard.barked();
+        let status = child.wait().map_err(|error| error.to_string())?;
+        match status.code() {
+            Some(0) => {}
+            Some(code) => return Err(format!("a worker ended with status {code}")),
+            None if hung => seen.signs.push("hang -".to_owned()),
+            None => seen.signs.push(format!("signal {}", status.signal().unwrap_or(0))),
+        }
+        Ok(seen)
+    }
+
+    fn write(&self, file: &Path, profile: Profile, head: &str, ops: &[Op]) {
+        let text = format!("# profile: {}\n{head}{}", profile.word(), op::print_history(ops));
+        if let Err(error) = fs::write(file, text) {
+            eprintln!("judge: {}: {error}", file.display());
+        }
+    }
+
+    fn shrink_and_print(&self, found: Found, shown: &mut BTreeSet<String>) {
+        let scratch = self.options.out.join(format!("candidate-{}", std::process::id()));
+        let (mut tried, begun) = (0, Instant::now());
+        let mut shows = |ops: &[Op]| {
+            if begun.elapsed() > LONGEST_SHRINKING {
+                return false;
+            }
+            self.write(&scratch, found.profile, "", ops);
+            (0..TRIES).any(|_| {
+                tried += 1;
+                self.perform(&scratch, false).is_ok_and(|seen| seen.signs.contains(&found.sign))
+            })
+        };
+        let whole = found.ops.clone();
+        let reproduces = shows(&whole);
+        let ops = if reproduces { shrink::shrink(whole, &mut shows) } else { whole };
+        let _ = fs::remove_file(&scratch);
+        let verbs: Vec<&str> = ops.iter().map(|op| op.verb.word()).collect();
+        let name = format!("{} {}", found.sign, verbs.join(" "));
+        if reproduces && !shown.insert(name) {
+            return;
+        }
+        let number = shown.len() + 1000 * usize::from(!reproduces);
+        let file =
+            self.options.out.join(format!("{}-{}-{number}.history", found.sign.replace(' ', "-"), std::process::id()));
+        let head = format!("# {}: {}\n", found.sign, found.text);
+        self.write(&file, found.profile, &head, &ops);
+        println!("\n== {} ({} steps of {}, {} process)", found.sign, ops.len(), found.ops.len(), found.profile.word());
+        if reproduces {
+            match self.perform(&file, true) {
+                Ok(seen) => print!("{}", seen.steps),
+                Err(error) => println!("{error}"),
+            }
+            let threads = ops.iter().any(|op| op.verb == Verb::Sleepers);
+            if let (Ok(kernel), Ok(ours), false) =
+                (self.perform_on(&file, true, "kernel"), self.perform_on(&file, true, "ours"), threads)
+            {
+                let differing = differing_apart(&kernel, &ours);
+                println!(
+                    "with each side in a process of its own: {}",
+                    if differing.is_empty() { "no difference" } else { "" }
+                );
+                print!("{differing}");
+            }
+        } else {
+            println!("{}", found.text);
+            println!("It did not show again in a process of its own. The seed of the history is {}.", found.seed);
+        }
+        println!("replay: judge --replay {}", file.display());
+    }
+}
+
+/// What two processes with one side each reported differently, a step a line.
+fn differing_apart(kernel: &Seen, ours: &Seen) -> String {
+    let pairs = kernel.alone.iter().zip(&ours.alone).filter(|(theirs, own)| theirs != own);
+    let mut lines: String = pairs.map(|(theirs, own)| format!("      kernel {theirs}; ours {own}\n")).collect();
+    if kernel.alone.len() != ours.alone.len() || kernel.signs != ours.signs {
+        lines.push_str("      they ended differently\n");
+    }
+    lines
+}
+
+/// Ends a worker that hangs.
+struct Watchdog {
+    heard: Arc<Mutex<Instant>>,
+    barked: Arc<AtomicBool>,
+    done: Option<mpsc::Sender<()>>,
+}
+
+impl Watchdog {
+    fn new(pid: u32) -> Watchdog {
+        let (done, is_done) = mpsc::channel();
+        let dog = Watchdog { heard: Arc::new(Mutex::new(Instant::now())), barked: Arc::default(), done: Some(done) };
+        let (heard, barked) = (dog.heard.clone(), dog.barked.clone());
+        std::thread::spawn(move || {
+            while is_done.recv_timeout(Duration::from_millis(200)) == Err(mpsc::RecvTimeoutError::Timeout) {
+                if heard.lock().is_ok_and(|heard| heard.elapsed() > SILENCE) {
+                    barked.store(true, SeqCst);
+                    // SAFETY: the worker's own process id; it is waited for only after this thread was told to stop.
+                    unsafe { libc::kill(pid.cast_signed(), libc::SIGKILL) };
+                    return;
+                }
+            }
+        });
+        dog
+    }
+
+    fn heard(&self) {
+        if let Ok(mut heard) = self.heard.lock() {
+            *heard = Instant::now();
+        }
+    }
+
+    fn barked(&self) -> bool {
+        self.barked.load(SeqCst)
+    }
+}
+
+impl Drop for Watchdog {
+    fn drop(&mut self) {
+        self.done.take();
+    }
+}
+
+/// Prints the table; true when everything is as it should be.
+fn report(counts: &Counts, took: Duration, listed_too: bool) -> bool {
+    let columns = [What::Lost, What::Extra, What::FewerBits, What::MoreBits, What::OtherBits, What::Answer];
+    println!();
+    print!("{:<18} {:>12} {:>8}", "kind", "reports", "listed");
+    for what in columns {
+        print!(" {:>10}", what.word());
+    }
+    println!();
+    for kind in Kind::ALL {
+        let of = |what: What| counts.get(&format!("{}/{}", what.word(), kind.word()));
+        let (reports, listed) =
+            (counts.get(&format!("reports/{}", kind.word())), counts.get(&format!("listed/{}", kind.word())));
+        if reports + listed + What::ALL.into_iter().map(of).sum::<u64>() == 0 {
+            continue;
+        }
+        print!("{:<18} {reports:>12} {listed:>8}", kind.word());
+        for what in columns {
+            print!(" {:>10}", of(what) + if what == What::Extra { of(What::Twice) } else { 0 });
+        }
+        println!();
+    }
+    let (reports, listed) = (counts.sum("reports/"), counts.sum("listed/"));
+    let sum = |what: What| counts.sum(&format!("{}/", what.word()));
+    let unlisted: u64 = What::ALL.into_iter().map(sum).sum();
+    print!("{:<18} {reports:>12} {listed:>8}", "all");
+    for what in columns {
+        print!(" {:>10}", sum(what) + if what == What::Extra { sum(What::Twice) } else { 0 });
+    }
+    println!("\n");
+    for (row, count) in counts.with_prefix("row/") {
+        let between = ROWS.iter().any(|one| one.name == row && one.between);
+        println!("{count:>10}  {}: {row}", if between { "one side doing to the other" } else { "listed" });
+    }
+    let (steps, known) = (counts.get("steps"), counts.sum("known-lost/"));
+    let extras = listed + sum(What::Extra) + sum(What::Twice);
+    let share = extras as f64 * 10_000.0 / reports.max(1) as f64;
+    println!(
+        "{steps} steps in {} histories, {} waits on either side, {:.0} steps a second",
+        counts.get("histories"),
+        counts.get("waits"),
+        steps as f64 / took.as_secs_f64()
+    );
+    println!(
+        "lost {}{}, reports too many {extras} ({share:.2} in 10,000; {listed} of them listed), other differences {}, settled late {}",
+        sum(What::Lost),
+        if known > 0 { format!(" and {known} of listed kinds") } else { String::new() },
+        unlisted - sum(What::Lost) - sum(What::Extra) - sum(What::Twice),
+        counts.get("late")
+    );
+    let broken = counts.get("broken/workers");
+    if broken > 0 {
+        println!("{broken} workers did not end by themselves");
+    }
+    unlisted == 0 && (known == 0 || listed_too) && broken == 0 && share < 1.0
+}

@@ -1,0 +1,116 @@
+//! What is counted, by names: workers add up and send lines, the coordinator adds the lines up.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use crate::compare::What;
+use crate::kinds::Kind;
+use crate::known::ROWS;
+
+/// Counters by name, such as `reports/tcp` or `lost/udp`.
+#[derive(Clone, Debug, Default)]
+pub struct Counts {
+    named: BTreeMap<String, u64>,
+    /// The kernel's reports by kind, which are counted too often to look for a name each time.
+    reports: [u64; Kind::ALL.len()],
+}
+
+impl Counts {
+    pub fn add(&mut self, name: &str, more: u64) {
+        match self.named.get_mut(name) {
+            Some(count) => *count += more,
+            None => {
+                self.named.insert(name.to_owned(), more);
+            }
+        }
+    }
+
+    /// The kernel reported a registration of this kind.
+    pub fn report(&mut self, kind: Kind) {
+        self.reports[kind as usize] += 1;
+    }
+
+    /// The sides differed.
+    pub fn difference(&mut self, what: What, kind: Kind, row: Option<usize>) {
+        match row {
+            Some(row) => {
+                // Not the library's: one side does it to the other.
+                let group = match what {
+                    _ if ROWS[row].between => "between",
+                    What::Lost => "known-lost",
+                    _ => "listed",
+                };
+                self.add(&format!("{group}/{}", kind.word()), 1);
+                self.add(&format!("row/{}", ROWS[row].name), 1);
+            }
+            None => self.add(&format!("{}/{}", what.word(), kind.word()), 1),
+        }
+    }
+
+    pub fn get(&self, name: &str) -> u64 {
+        self.named.get(name).copied().unwrap_or(0)
+    }
+
+    /// What begins with `prefix`, by name.
+    pub fn with_prefix(&self, prefix: &str) -> impl Iterator<Item = (&str, u64)> {
+        let from = self.named.range(prefix.to_owned()..).take_while(move |(name, _)| name.starts_with(prefix));
+        from.map(move |(name, &count)| (&name[prefix.len()..], count))
+    }
+
+    /// What begins with `prefix`, added up.
+    pub fn sum(&self, prefix: &str) -> u64 {
+        self.named
+            .range(prefix.to_owned()..)
+            .take_while(|(name, _)| name.starts_with(prefix))
+            .map(|(_, count)| count)
+            .sum()
+    }
+
+    /// Empties the counters into lines for another process.
+    pub fn drain_lines(&mut self) -> String {
+        let mut lines = String::new();
+        for (kind, count) in Kind::ALL.into_iter().zip(std::mem::take(&mut self.reports)) {
+            if count > 0 {
+                self.add(&format!("reports/{}", kind.word()), count);
+            }
+        }
+        for (name, count) in std::mem::take(&mut self.named) {
+            let _ = writeln!(lines, "count {count} {name}");
+        }
+        lines
+    }
+
+    /// Takes in one such line.
+    pub fn take_line(&mut self, line: &str) -> bool {
+        let mut parts = line.splitn(3, ' ');
+        match (parts.next(), parts.next().map(str::parse::<u64>), parts.next()) {
+            (Some("count"), Some(Ok(count)), Some(name)) => {
+                self.add(name, count);
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_survive_the_trip_to_the_coordinator() {
+        let mut sent = Counts::default();
+        for _ in 0..3 {
+            sent.report(Kind::Tcp);
+        }
+        sent.add("reports/udp", 4);
+        sent.add("listed/udp: the rest, again", 1);
+        let mut received = Counts::default();
+        for line in sent.drain_lines().lines().chain(sent.drain_lines().lines()) {
+            assert!(received.take_line(line));
+        }
+        assert_eq!(received.sum("reports/"), 7);
+        assert_eq!(received.get("listed/udp: the rest, again"), 1);
+        assert!(!received.take_line("counted 1 x"));
+    }
+}

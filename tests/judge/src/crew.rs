@@ -1,0 +1,371 @@
+//! Threads that sleep in a wait, as many on either side, while a history goes on. After each step everything is let come to rest, and
+//! then the same registrations must have been reported on both sides.
+
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use libc::{c_int, epoll_event};
+
+use crate::calls;
+use crate::compare::{Difference, Report, Round, What};
+use crate::kernel::{self, Answer};
+use crate::kinds::Kind;
+use crate::waits::Wait;
+use crate::world::{Pair, Side, World};
+
+/// The longest time that threads may take to come to rest.
+const LONGEST_REST: Duration = Duration::from_secs(1);
+/// What is done, in microseconds, while the sides differ.
+const PATIENCE_US: [u64; 7] = [0, 50, 200, 1000, 5000, 20_000, 60_000];
+/// The signal that ends a sleep.
+const CALL: c_int = 45;
+/// How many events a sleeping thread has room for, at most.
+const ROOM: usize = 64;
+
+/// What a sleeping thread shares with the history.
+#[derive(Debug, Default)]
+struct Shared {
+    tid: AtomicI32,
+    done: AtomicBool,
+    result: Mutex<Option<(Answer, Vec<Report>)>>,
+}
+
+#[derive(Debug)]
+struct Sleeper {
+    thread: JoinHandle<()>,
+    shared: Arc<Shared>,
+    /// Its result was looked at.
+    judged: bool,
+}
+
+/// The threads that sleep on one instance, in the order in which they went to sleep.
+#[derive(Debug)]
+pub struct Crew {
+    pub pair: usize,
+    /// What they reported so far, when they have so little room that who gets what depends on the order. Judged at the end.
+    collected: Option<Round>,
+    kernel: Vec<Sleeper>,
+    ours: Vec<Sleeper>,
+    /// Whether one of them has returned since they went to sleep.
+    disturbed: bool,
+}
+
+extern "C" fn called(_: c_int) {}
+
+/// The signal ends a sleep and does nothing else.
+fn prepare_signal() {
+    // SAFETY: zeroes are a valid action; the handler does nothing.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = called as extern "C" fn(c_int) as usize;
+        libc::sigaction(CALL, &raw const action, std::ptr::null_mut());
+    }
+}
+
+fn sleeper(on_kernel: bool, fd: c_int, max: usize) -> Option<Sleeper> {
+    let shared = Arc::new(Shared::default());
+    let own = shared.clone();
+    let body = move || {
+        let mut events = [epoll_event { events: 0, u64: 0 }; ROOM];
+        // SAFETY: asks for the thread's own number.
+        own.tid.store(unsafe { libc::gettid() }, SeqCst);
+        let max = max.clamp(1, events.len()) as c_int;
+        let at = events.as_mut_ptr();
+        // SAFETY: room for `max` events.
+        let answer =
+            unsafe { if on_kernel { kernel::epoll_wait(fd, at, max, -1) } else { calls::epoll_wait(fd, at, max, -1) } };
+        let n = answer.map_or(0, |n| n as usize);
+        let reports = events[..n].iter().map(|event| (event.u64, event.events)).collect();
+        *own.result.lock().unwrap_or_else(PoisonError::into_inner) = Some((answer, reports));
+        own.done.store(true, SeqCst);
+    };
+    let thread = thread::Builder::new().stack_size(128 * 1024).spawn(body).ok()?;
+    Some(Sleeper { thread, shared, judged: false })
+}
+
+impl Sleeper {
+    fn is_done(&self) -> bool {
+        self.shared.done.load(SeqCst)
+    }
+
+    /// Whether the thread has returned from its wait, or sleeps in it.
+    fn rests(&self) -> bool {
+        if self.is_done() {
+            return true;
+        }
+        let tid = self.shared.tid.load(SeqCst);
+        if tid == 0 {
+            return false;
+        }
+        let mut buffer = [0; 128];
+        let Ok(fd) = calls::open(&format!("/proc/self/task/{tid}/stat"), libc::O_RDONLY) else { return self.is_done() };
+        let n = kernel::read(fd, &mut buffer).max(0) as usize;
+        kernel::close(fd);
+        let name_ends = buffer[..n].iter().rposition(|&byte| byte == b')').unwrap_or(0);
+        buffer.get(name_ends + 2) == Some(&b'S')
+    }
+
+    fn take(&mut self) -> Option<(Answer, Vec<Report>)> {
+        if self.judged || !self.is_done() {
+            return None;
+        }
+        self.judged = true;
+        self.shared.result.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn call(&self) {
+        // SAFETY: a thread of ours, which is joined only later.
+        unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), self.shared.tid.load(SeqCst), CALL) };
+    }
+}
+
+impl Crew {
+    fn all(&self) -> impl Iterator<Item = &Sleeper> {
+        self.kernel.iter().chain(&self.ours)
+    }
+
+    /// Whether one side has no thread left that sleeps.
+    fn is_exhausted(&self) -> bool {
+        [&self.kernel, &self.ours].into_iter().any(|side| side.iter().all(|sleeper| sleeper.judged))
+    }
+
+    /// Waits until all threads have returned or sleep, and nobody has woken anybody meanwhile.
+    fn rest(&self) -> bool {
+        let begun = Instant::now();
+        let mut passes = 0;
+        while passes < 2 {
+            if self.all().all(Sleeper::rests) {
+                passes += 1;
+            } else if begun.elapsed() > LONGEST_REST {
+                return false;
+            } else {
+                passes = 0;
+                thread::yield_now();
+            }
+        }
+        true
+    }
+}
+
+impl World<'_> {
+    /// Puts `count` threads to sleep on either side, one after the other.
+    pub fn put_to_sleep(&mut self, name: usize, count: usize, max: usize) {
+        self.call_back();
+        // The signal that calls them back would be an edge of every signalfd.
+        let signals = self.registrations.iter().any(|one| one.alive && self.files[one.file].kind == Kind::Signalfd);
+        if signals || self.side != Side::Both {
+            return;
+        }
+        let Some(Pair { kernel, ours, .. }) = self.pair(name) else { return };
+        prepare_signal();
+        // What is ready now is no matter of theirs.
+        self.judge_wait(name, Wait::LOOK);
+        let mut crew = Crew {
+            pair: name,
+            collected: (max < ROOM).then(Round::default),
+            kernel: Vec::new(),
+            ours: Vec::new(),
+            disturbed: false,
+        };
+        for _ in 0..count.clamp(1, 8) {
+            crew.kernel.extend(sleeper(true, kernel, max));
+            crew.rest();
+            crew.ours.extend(sleeper(false, ours, max));
+            crew.rest();
+        }
+        self.say(|| format!("{count} threads wait on instance {name} on either side, for {max} events"));
+        self.crew = Some(crew);
+        self.judge_crew();
+    }
+
+    /// After a step: what did the sleeping threads report?
+    pub fn judge_crew(&mut self) {
+        let Some(mut crew) = self.crew.take() else { return };
+        let mut sides = [(); 2].map(|()| Vec::<(usize, Answer, Vec<Report>)>::new());
+        let mut differences = Vec::new();
+        let (mut round, mut rest) = (Round::default(), Round::default());
+        for (look, us) in PATIENCE_US.into_iter().enumerate() {
+            if us > 0 {
+                thread::sleep(Duration::from_micros(us));
+            }
+            if look == 0 && !crew.rest() {
+                self.differing_answer("threads do not come to rest", Kind::Epoll, Ok(0), Ok(1));
+            }
+            for (side, sleepers) in sides.iter_mut().zip([&mut crew.kernel, &mut crew.ours]) {
+                for (index, sleeper) in sleepers.iter_mut().enumerate() {
+                    if let Some((answer, reports)) = sleeper.take() {
+                        side.push((index, answer, reports));
+                    }
+                }
+            }
+            round = Round { kernel: union(&sides[0]), ours: union(&sides[1]) };
+            // Where no thread is left to be woken, what is not reported yet is still to be had.
+            if let (true, None, Some(pair)) = (crew.is_exhausted(), &crew.collected, self.pair(crew.pair)) {
+                let (_, _, more) = self.wait_once(pair, Wait::LOOK);
+                rest.kernel.extend(more.kernel);
+                rest.ours.extend(more.ours);
+                let all = |some: &[Report], more: &[Report]| once_each(some.iter().chain(more).copied());
+                round = Round { kernel: all(&round.kernel, &rest.kernel), ours: all(&round.ours, &rest.ours) };
+            }
+            if crew.collected.is_some() {
+                break;
+            }
+            let before = differences.len();
+            differences = self.compare_crew(&round, &sides);
+            if look > 0 && differences.is_empty() {
+                self.counts.add("late", before as u64);
+            }
+            if differences.is_empty() {
+                break;
+            }
+        }
+        if self.log.is_some() && !(sides[0].is_empty() && sides[1].is_empty()) {
+            let of = |side: &[(usize, Answer, Vec<Report>)]| {
+                let each = side
+                    .iter()
+                    .map(|(index, answer, reports)| format!("thread {index} {}", self.describe(*answer, reports)));
+                each.collect::<Vec<_>>().join(", ")
+            };
+            let text = format!("    returned: kernel's {}; ours {}", of(&sides[0]), of(&sides[1]));
+            self.say(|| text);
+        }
+        let errors =
+            |side: &[(usize, Answer, Vec<Report>)]| side.iter().filter(|(_, answer, _)| answer.is_err()).count();
+        if errors(&sides[0]) != errors(&sides[1]) {
+            self.differing_answer(
+                "a sleeping wait failed",
+                Kind::Epoll,
+                Ok(errors(&sides[0]) as i32),
+                Ok(errors(&sides[1]) as i32),
+            );
+        }
+        if let Some(collected) = &mut crew.collected {
+            collected.kernel.extend(round.kernel);
+            collected.ours.extend(round.ours);
+            self.crew = Some(crew);
+            return;
+        }
+        if self.one_arrival
+            && differences.is_empty()
+            && round.kernel.len() == 1
+            && rest.kernel.is_empty()
+            && rest.ours.is_empty()
+        {
+            let indices = |side: &[(usize, Answer, Vec<Report>)]| side.iter().map(|one| one.0).collect::<Vec<_>>();
+            let (theirs, ours) = (indices(&sides[0]), indices(&sides[1]));
+            if theirs.len() != ours.len() || (theirs.len() == 1 && theirs != ours && !crew.disturbed) {
+                let kind = self
+                    .registration(round.kernel[0].0)
+                    .map(|one| one.file)
+                    .map_or(Kind::Epoll, |file| self.files[file].kind);
+                let text = format!("threads that returned: kernel's {theirs:?}, ours {ours:?}");
+                self.find_answer(kind, text);
+            }
+        }
+        crew.disturbed |= !(sides[0].is_empty() && sides[1].is_empty());
+        let exhausted = crew.is_exhausted();
+        self.crew = Some(crew);
+        self.conclude(None, &[round], differences);
+        if exhausted {
+            self.end_crew();
+        }
+    }
+
+    fn compare_crew(&self, round: &Round, sides: &[Vec<(usize, Answer, Vec<Report>)>; 2]) -> Vec<Difference> {
+        let mut differences = self.compare(std::slice::from_ref(round));
+        // An edge is reported to one thread. Of several in a row the second may find the first one's thread still there, or gone.
+        for &(data, bits) in &round.ours {
+            let count = |side: &[(usize, Answer, Vec<Report>)]| {
+                side.iter().flat_map(|one| &one.2).filter(|report| report.0 == data).count()
+            };
+            let level = self
+                .registrations
+                .iter()
+                .rev()
+                .find(|one| one.data == data)
+                .is_none_or(|one| one.is_level() || one.tainted);
+            if self.one_arrival
+                && !level
+                && count(&sides[1]) > count(&sides[0])
+                && !differences.iter().any(|one| one.data == data)
+            {
+                differences.push(Difference { what: What::Extra, data, kernel: bits, ours: bits });
+            }
+        }
+        differences
+    }
+
+    /// Ends what is left of the sleeps, by a signal each: EINTR (W8).
+    pub fn call_back(&mut self) {
+        self.judge_crew();
+        self.end_crew();
+    }
+
+    fn end_crew(&mut self) {
+        let Some(crew) = self.crew.take() else { return };
+        let (name, collected) = (crew.pair, crew.collected);
+        let mut wrong = [0, 0];
+        for (side, sleepers) in [crew.kernel, crew.ours].into_iter().enumerate() {
+            for mut sleeper in sleepers {
+                let begun = Instant::now();
+                let was_done = sleeper.judged;
+                while !sleeper.is_done() && begun.elapsed() < LONGEST_REST {
+                    sleeper.call();
+                    let called = Instant::now();
+                    while !sleeper.is_done() && called.elapsed() < Duration::from_millis(100) {
+                        thread::yield_now();
+                    }
+                }
+                if !sleeper.is_done() {
+                    // It cannot be joined; the coordinator is told, and the process goes on without it.
+                    wrong[side] += 1;
+                    continue;
+                }
+                if !was_done && sleeper.take().is_some_and(|(answer, _)| answer != Err(libc::EINTR)) {
+                    wrong[side] += 1;
+                }
+                let _ = sleeper.thread.join();
+            }
+        }
+        if wrong[0] != wrong[1] {
+            self.differing_answer("sleeps not ended by a signal", Kind::Epoll, Ok(wrong[0]), Ok(wrong[1]));
+        }
+        self.say(|| format!("the threads on instance {name} are called back"));
+        if let (Some(collected), Some(pair)) = (collected, self.pair(name)) {
+            let (_, _, rest) = self.wait_once(pair, Wait::LOOK);
+            // Of several levels each side is free to have told another first; what lasts is judged by the last look.
+            let mut told = union_of(collected);
+            for side in [&mut told.kernel, &mut told.ours] {
+                side.retain(|&(data, _)| self.registration(data).is_some_and(|one| !one.is_level()));
+            }
+            self.judge(name, pair, vec![told, rest]);
+        }
+    }
+
+    /// Whether threads sleep on this instance.
+    pub fn is_slept_on(&self, name: usize) -> bool {
+        self.crew.as_ref().is_some_and(|crew| crew.pair == name)
+    }
+}
+
+/// What all of them reported, each registration once.
+fn union(side: &[(usize, Answer, Vec<Report>)]) -> Vec<Report> {
+    once_each(side.iter().flat_map(|one| one.2.iter().copied()))
+}
+
+fn union_of(round: Round) -> Round {
+    Round { kernel: once_each(round.kernel.into_iter()), ours: once_each(round.ours.into_iter()) }
+}
+
+fn once_each(reports: impl Iterator<Item = Report>) -> Vec<Report> {
+    let mut all: Vec<Report> = Vec::new();
+    for (data, bits) in reports {
+        match all.iter_mut().find(|report| report.0 == data) {
+            Some(report) => report.1 |= bits,
+            None => all.push((data, bits)),
+        }
+    }
+    all
+}

@@ -1,0 +1,133 @@
+//! Kinds of descriptors, as histories name them and tables count them.
+
+/// What `open` opens, and what a descriptor is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Kind {
+    Pipe,
+    Fifo,
+    Tcp,
+    TcpListener,
+    Udp,
+    UnixStream,
+    UnixSeqpacket,
+    UnixDgram,
+    UnixListener,
+    Eventfd,
+    Semaphore,
+    Timerfd,
+    Signalfd,
+    Pidfd,
+    Inotify,
+    Pty,
+    Netlink,
+    /// What epoll refuses: regular files, directories, /dev/null.
+    Refused,
+    /// Instances themselves.
+    Epoll,
+}
+
+impl Kind {
+    pub const ALL: [Kind; 19] = [
+        Kind::Pipe,
+        Kind::Fifo,
+        Kind::Tcp,
+        Kind::TcpListener,
+        Kind::Udp,
+        Kind::UnixStream,
+        Kind::UnixSeqpacket,
+        Kind::UnixDgram,
+        Kind::UnixListener,
+        Kind::Eventfd,
+        Kind::Semaphore,
+        Kind::Timerfd,
+        Kind::Signalfd,
+        Kind::Pidfd,
+        Kind::Inotify,
+        Kind::Pty,
+        Kind::Netlink,
+        Kind::Refused,
+        Kind::Epoll,
+    ];
+
+    pub const fn word(self) -> &'static str {
+        match self {
+            Kind::Pipe => "pipe",
+            Kind::Fifo => "fifo",
+            Kind::Tcp => "tcp",
+            Kind::TcpListener => "tcp-listener",
+            Kind::Udp => "udp",
+            Kind::UnixStream => "unix-stream",
+            Kind::UnixSeqpacket => "unix-seqpacket",
+            Kind::UnixDgram => "unix-dgram",
+            Kind::UnixListener => "unix-listener",
+            Kind::Eventfd => "eventfd",
+            Kind::Semaphore => "eventfd-semaphore",
+            Kind::Timerfd => "timerfd",
+            Kind::Signalfd => "signalfd",
+            Kind::Pidfd => "pidfd",
+            Kind::Inotify => "inotify",
+            Kind::Pty => "pty",
+            Kind::Netlink => "netlink",
+            Kind::Refused => "refused",
+            Kind::Epoll => "epoll",
+        }
+    }
+
+    pub fn parse(word: &str) -> Option<Kind> {
+        Kind::ALL.into_iter().find(|kind| kind.word() == word)
+    }
+
+    pub fn from_number(number: i64) -> Option<Kind> {
+        Kind::ALL.get(usize::try_from(number).ok()?).copied()
+    }
+
+    /// How often a history takes it: what is dear to open comes less often.
+    pub const fn weight(self) -> u32 {
+        match self {
+            Kind::Pipe | Kind::UnixStream | Kind::Tcp => 16,
+            Kind::Udp | Kind::UnixDgram | Kind::UnixSeqpacket | Kind::Eventfd | Kind::TcpListener => 10,
+            Kind::UnixListener | Kind::Semaphore | Kind::Timerfd | Kind::Fifo | Kind::Signalfd => 8,
+            Kind::Inotify | Kind::Pty => 4,
+            Kind::Netlink => 0,
+            Kind::Pidfd | Kind::Refused => 1,
+            Kind::Epoll => 0,
+        }
+    }
+
+    pub const fn is_socket(self) -> bool {
+        matches!(
+            self,
+            Kind::Tcp
+                | Kind::TcpListener
+                | Kind::Udp
+                | Kind::UnixStream
+                | Kind::UnixSeqpacket
+                | Kind::UnixDgram
+                | Kind::UnixListener
+                | Kind::Netlink
+        )
+    }
+
+    pub const fn is_pipe(self) -> bool {
+        matches!(self, Kind::Pipe | Kind::Fifo)
+    }
+
+    pub const fn is_listener(self) -> bool {
+        matches!(self, Kind::TcpListener | Kind::UnixListener)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_words_name_the_same_kinds() {
+        for (number, kind) in Kind::ALL.into_iter().enumerate() {
+            assert_eq!(kind as usize, number);
+            assert_eq!(Kind::from_number(number as i64), Some(kind));
+            assert_eq!(Kind::parse(kind.word()), Some(kind));
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! The known differences: those rows of docs/differences.md that a history can meet, each with what it looks like.
+
+use crate::compare::What;
+use crate::kinds::Kind;
+
+/// What happened to a description, as far as a known difference depends on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Fact {
+    /// More datagrams were unread than the library counts.
+    Uncounted,
+    /// An error was pending beside them when something was read or written.
+    ErrorPending,
+    /// A signalfd was read with readv.
+    Scattered,
+    /// Writes that were accepted whole have filled a TCP socket, and none was refused since.
+    Brimful,
+    /// splice, vmsplice or tee took some of what a pipe held, and left some.
+    Piece,
+    /// A pipe whose packets are kept apart was read with no more room than what came.
+    CutPacket,
+    /// The program has shut down its direction of a TCP connection, at any time.
+    Closing,
+    /// An empty unix datagram may have been peeked at.
+    Peeked,
+    /// Another process, which shares the description, wrote, read or shut down.
+    Foreign,
+    /// The unix datagram socket that gets what is written here holds as many as it may.
+    PeerFull,
+}
+
+pub const FACTS: usize = 10;
+
+/// A difference, and what came before it.
+#[derive(Clone, Copy, Debug)]
+pub struct Case {
+    pub what: What,
+    pub kind: Kind,
+    pub edge: bool,
+    /// The bits that only one side reported.
+    pub bits: u32,
+    /// What happened since the registration's last report.
+    pub facts: [bool; FACTS],
+}
+
+/// A row of docs/differences.md.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    pub name: &'static str,
+    /// No difference of the library: one side does something to the other, and with each in a process of its own both are silent.
+    pub between: bool,
+    pub matches: fn(&Case) -> bool,
+}
+
+const READABLE: u32 = (libc::EPOLLIN | libc::EPOLLRDNORM | libc::EPOLLRDBAND | libc::EPOLLMSG) as u32;
+const WRITABLE: u32 = (libc::EPOLLOUT | libc::EPOLLWRNORM | libc::EPOLLWRBAND) as u32;
+
+/// What edge-triggered registrations are known for.
+pub const ROWS: &[Row] = &[
+    Row {
+        name: "datagrams: more than 512 unread",
+        between: false,
+        matches: |case| {
+            matches!(case.kind, Kind::UnixDgram | Kind::Udp) && again(case, READABLE) && case.has(Fact::Uncounted)
+        },
+    },
+    Row {
+        name: "datagrams: an error pending",
+        between: false,
+        matches: |case| {
+            let levels = READABLE | WRITABLE;
+            matches!(case.kind, Kind::UnixDgram | Kind::Udp) && again(case, levels) && case.has(Fact::ErrorPending)
+        },
+    },
+    Row {
+        name: "signalfd: the rest after a readv",
+        between: false,
+        matches: |case| case.kind == Kind::Signalfd && again(case, READABLE) && case.has(Fact::Scattered),
+    },
+    Row {
+        name: "pipes: splice, vmsplice or tee took a part",
+        between: false,
+        matches: |case| {
+            let any = READABLE | WRITABLE | (libc::EPOLLERR | libc::EPOLLHUP) as u32;
+            case.kind.is_pipe() && again(case, any) && case.has(Fact::Piece)
+        },
+    },
+    Row {
+        name: "pipes: a packet was cut short",
+        between: false,
+        matches: |case| case.kind == Kind::Pipe && again(case, READABLE | WRITABLE) && case.has(Fact::CutPacket),
+    },
+    Row {
+        name: "terminals: room that Linux tells nobody of",
+        between: false,
+        matches: |case| case.kind == Kind::Pty && case.what == What::Extra && case.bits & WRITABLE != 0,
+    },
+    Row {
+        name: "tcp: room on a connection that is being closed",
+        between: false,
+        matches: |case| {
+            let ends = WRITABLE | (libc::EPOLLHUP | libc::EPOLLERR) as u32;
+            case.kind == Kind::Tcp && again(case, ends) && case.has(Fact::Closing)
+        },
+    },
+    Row {
+        name: "unix datagrams: an empty one that was peeked at",
+        between: false,
+        matches: |case| case.kind == Kind::UnixDgram && case.edge && case.what == What::Lost && case.has(Fact::Peeked),
+    },
+    Row {
+        name: "another process wrote, read or shut down",
+        between: false,
+        matches: |case| case.edge && case.what == What::Lost && case.has(Fact::Foreign),
+    },
+    // The library's poll arms SOCK_NOSPACE, and the kernel wakes the other side's epoll, too.
+    Row {
+        name: "tcp: room after writes that were accepted whole",
+        between: true,
+        matches: |case| {
+            let room = case.what == What::Lost && case.bits & WRITABLE != 0;
+            case.kind == Kind::Tcp && case.edge && room && case.has(Fact::Brimful)
+        },
+    },
+    // Likewise: to count datagrams it peeks, and a peek wakes those that wait to send.
+    Row {
+        name: "unix datagrams: peeking at a full queue",
+        between: true,
+        matches: |case| {
+            case.kind == Kind::UnixDgram && case.edge && case.what == What::Lost && case.has(Fact::PeerFull)
+        },
+    },
+    Row {
+        name: "kinds without a counter, unread",
+        between: false,
+        matches: |case| case.kind == Kind::Netlink && again(case, READABLE),
+    },
+];
+
+/// A report too many for no other reason than these levels.
+fn again(case: &Case, levels: u32) -> bool {
+    case.edge && case.what == What::Extra && case.bits & levels != 0
+}
+
+impl Case {
+    fn has(&self, fact: Fact) -> bool {
+        self.facts[fact as usize]
+    }
+
+    /// The row that lists it.
+    pub fn row(&self) -> Option<usize> {
+        ROWS.iter().position(|row| (row.matches)(self))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const IN: u32 = libc::EPOLLIN as u32;
+
+    fn case(what: What, kind: Kind, facts: &[Fact]) -> Case {
+        let mut case = Case { what, kind, edge: true, bits: IN, facts: [false; FACTS] };
+        for &fact in facts {
+            case.facts[fact as usize] = true;
+        }
+        case
+    }
+
+    #[test]
+    fn a_listed_extra_needs_its_reason() {
+        assert!(case(What::Extra, Kind::Udp, &[Fact::Uncounted]).row().is_some());
+        assert!(case(What::Extra, Kind::Udp, &[Fact::ErrorPending]).row().is_some());
+        assert!(case(What::Extra, Kind::Udp, &[]).row().is_none());
+        assert!(case(What::Extra, Kind::Pipe, &[Fact::Piece]).row().is_some());
+        assert!(case(What::Extra, Kind::Pipe, &[Fact::CutPacket]).row().is_some());
+        assert!(case(What::Extra, Kind::Fifo, &[]).row().is_none());
+        assert!(case(What::Extra, Kind::Tcp, &[Fact::Uncounted]).row().is_none());
+        assert!(case(What::Extra, Kind::Signalfd, &[Fact::Scattered]).row().is_some());
+        let room = Case { bits: WRITABLE, ..case(What::Lost, Kind::Tcp, &[Fact::Brimful]) };
+        assert!(room.row().is_some());
+        assert!(Case { facts: [false; FACTS], ..room }.row().is_none());
+    }
+
+    #[test]
+    fn nothing_lost_and_no_level_is_listed() {
+        let all = [Fact::Uncounted, Fact::Scattered];
+        for kind in Kind::ALL {
+            assert!(case(What::Lost, kind, &all).row().is_none());
+            assert!(case(What::Lost, kind, &[Fact::Foreign]).row().is_some());
+            assert!(case(What::FewerBits, kind, &all).row().is_none());
+            let level = Case { edge: false, ..case(What::Extra, kind, &all) };
+            assert!(level.row().is_none());
+            let room = Case { bits: WRITABLE, ..level };
+            assert_eq!(room.row().is_some(), kind == Kind::Pty);
+        }
+    }
+}

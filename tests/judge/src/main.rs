@@ -1,0 +1,51 @@
+//! The judge: the kernel's epoll and epolyfill's, on the same descriptors in the same process, in random histories; every answer is
+//! compared.
+//!
+//! The coordinator starts worker processes with the library preloaded. A worker makes up histories step by step (`generate`), does
+//! each step on the same descriptors for both sides (`steps`, `world`), the kernel's epoll by system calls of its own (`kernel`),
+//! waits on either side, and compares (`waits`, `compare`). What differs is told from what is known to differ (`known`), made as short
+//! as it can be (`shrink`) and printed.
+
+mod calls;
+mod compare;
+mod coordinate;
+mod counts;
+mod crew;
+mod generate;
+mod kernel;
+mod kinds;
+mod known;
+mod noise;
+mod op;
+mod options;
+mod shrink;
+mod steps;
+mod waits;
+mod worker;
+mod world;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let options = match options::parse(std::env::args_os()) {
+        Ok(Some(options)) => options,
+        Ok(None) => {
+            print!("{}", options::HELP);
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => return unusable(&error),
+    };
+    if options.worker {
+        return worker::run(&options).map_or_else(|error| unusable(&error), |()| ExitCode::SUCCESS);
+    }
+    match coordinate::run(options) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        Err(error) => unusable(&error),
+    }
+}
+
+fn unusable(error: &str) -> ExitCode {
+    eprintln!("judge: {error}");
+    ExitCode::from(2)
+}

@@ -1,0 +1,616 @@
+//! What each step of a history does.
+
+use std::time::{Duration, Instant};
+
+use libc::{c_int, epoll_event};
+
+use crate::calls::{self, Outcome, READS, WRITES};
+use crate::kernel;
+use crate::kinds::Kind;
+use crate::known::Fact;
+use crate::op::{Op, Verb};
+use crate::waits::{Wait, bits};
+use crate::world::{DESCS, Desc, File, NONSENSE, PAIR_TARGETS, Pair, Registration, SIGNALS, Side, World};
+
+/// So many datagrams the library counts.
+pub const COUNTED: u32 = 512;
+/// The most that one step writes or reads in a loop.
+const LONGEST_LOOP: usize = 200;
+
+fn said(outcome: Outcome) -> String {
+    match outcome {
+        Ok(n) => n.to_string(),
+        Err(errno) => format!("errno {errno}"),
+    }
+}
+
+impl World<'_> {
+    /// Does one step. One that names what is not there is left out.
+    pub fn perform(&mut self, op: Op) {
+        self.step += 1;
+        let waits = matches!(
+            op.verb,
+            Verb::Wait | Verb::BadWait | Verb::Rotate | Verb::Sweep | Verb::Poll | Verb::EndInstance | Verb::Child
+        );
+        let signals =
+            op.verb == Verb::Control && self.desc(op.index(2)).is_some_and(|desc| self.kind(desc) == Kind::Signalfd);
+        if signals || waits && (self.is_slept_on(op.index(0)) || matches!(op.verb, Verb::Sweep | Verb::Child)) {
+            self.call_back();
+        }
+        self.one_arrival = match op.verb {
+            Verb::Write => op.args[1] <= 1000 && !matches!(op.args[2], 5 | 6 | 7 | 12),
+            Verb::Control | Verb::StirCrowd | Verb::Signal => true,
+            Verb::SetTimer => op.args[1] != 3,
+            _ => false,
+        };
+        self.perform_one(op);
+        self.judge_crew();
+    }
+
+    fn perform_one(&mut self, op: Op) {
+        let [a, b, c, ..] = op.args;
+        match op.verb {
+            Verb::Instance => {
+                let opened = self.open_pair(op.index(0), if b == 0 { 0 } else { libc::EPOLL_CLOEXEC });
+                self.say(|| format!("instance {a}: {opened:?}"));
+            }
+            Verb::EndInstance => {
+                if self.pair(op.index(0)).is_some() {
+                    self.end_pair(op.index(0));
+                    self.exclusive_changed(None);
+                    self.say(|| format!("instance {a} is closed"));
+                }
+            }
+            Verb::Open => {
+                if let Some(kind) = Kind::from_number(c) {
+                    let opened = self.open(op.index(0), op.index(1), kind, op.args[3]);
+                    self.say(|| format!("open {} (variant {}): {opened:?}", kind.word(), op.args[3]));
+                }
+            }
+            Verb::Connect => {
+                if let Some(listener) = self.desc(op.index(0)) {
+                    let connected = self.connect(listener, op.index(1));
+                    self.say(|| format!("connect to {}: {connected:?}", listener.fd));
+                }
+            }
+            Verb::Accept => {
+                if let Some(listener) = self.desc(op.index(0)) {
+                    let accepted = self.accept(listener, op.index(1));
+                    self.say(|| format!("accept({}): {accepted:?}", listener.fd));
+                }
+            }
+            Verb::Control => self.control(op),
+            Verb::Wait => {
+                let wait =
+                    Wait { max: op.index(1).max(1), ns: op.args[2], call: op.args[3], ours_first: op.args[4] != 0 };
+                self.judge_wait(op.index(0), wait);
+            }
+            Verb::BadWait => self.bad_wait(op.index(0), b),
+            Verb::Rotate => self.rotate(op.index(0)),
+            Verb::Sweep => self.sweep(),
+            Verb::Poll => self.judge_poll(op.index(0), b as i16),
+            Verb::Crowd => self.gather_crowd(op.index(0), op.index(1)),
+            Verb::StirCrowd => {
+                if let Some(desc) = self.crowd.get(op.index(0)).copied() {
+                    let tools = self.tools;
+                    let answer = tools.write(desc.fd, &mut 1u64.to_ne_bytes(), 0);
+                    self.say(|| format!("write({}, 1) = {}", desc.fd, said(answer)));
+                }
+            }
+            Verb::Sleepers => self.put_to_sleep(op.index(0), op.index(1), op.index(2)),
+            Verb::Settle => self.call_back(),
+            Verb::Pause => {
+                std::thread::sleep(Duration::from_micros(a.clamp(0, 100_000).unsigned_abs()));
+                self.say(|| format!("nothing for {a} us"));
+            }
+            _ => {
+                if let Some(desc) = self.desc(op.index(0)) {
+                    self.perform_on(desc, op);
+                }
+            }
+        }
+    }
+
+    /// A step that works on a descriptor.
+    fn perform_on(&mut self, desc: Desc, op: Op) {
+        let fd = desc.fd;
+        let [_, b, c, ..] = op.args;
+        match op.verb {
+            Verb::Close => self.close(desc, op),
+            Verb::Reset => {
+                let _ = calls::reset_on_close(fd);
+                self.close(desc, op);
+            }
+            Verb::Dup => self.duplicate(desc, op),
+            Verb::DupOver => self.duplicate_over(desc, op),
+            Verb::Write => {
+                let outcome = self.write(desc, op.index(1), c);
+                self.say(|| format!("{}({fd}, {b}) = {}", WRITES[c as usize % WRITES.len()], said(outcome)));
+            }
+            Verb::Fill => {
+                let mut n = 0;
+                while n < LONGEST_LOOP && self.write(desc, op.index(1), c).is_ok_and(|n| n > 0) {
+                    n += 1;
+                }
+                self.say(|| format!("{n} times {}({fd}, {b})", WRITES[c as usize % WRITES.len()]));
+            }
+            Verb::Read => {
+                let outcome = self.read(desc, op.index(1), c);
+                self.say(|| format!("{}({fd}, {b}) = {}", READS[c as usize % READS.len()], said(outcome)));
+            }
+            Verb::Drain => {
+                let mut n = 0;
+                while n < LONGEST_LOOP && self.read(desc, op.index(1), c).is_ok_and(|n| n > 0) {
+                    n += 1;
+                }
+                self.say(|| format!("{n} times {}({fd}, {b})", READS[c as usize % READS.len()]));
+            }
+            Verb::Peek => {
+                let n = op.index(1).min(self.buffer.len());
+                self.note_error(desc);
+                if self.kind(desc) == Kind::UnixDgram {
+                    self.note(desc.file, Fact::Peeked);
+                }
+                let outcome = calls::peek(fd, &mut self.buffer[..n]);
+                self.say(|| format!("recv({fd}, {b}, MSG_PEEK) = {}", said(outcome)));
+            }
+            Verb::Splice | Verb::Tee => {
+                let Some(to) = self.desc(op.index(1)) else { return };
+                let n = op.index(2).min(self.buffer.len());
+                let outcome =
+                    if op.verb == Verb::Splice { calls::splice(fd, to.fd, n) } else { calls::tee(fd, to.fd, n) };
+                self.note_piece(desc, outcome);
+                self.say(|| format!("{}({fd}, {}, {n}) = {}", op.verb.word(), to.fd, said(outcome)));
+            }
+            Verb::SendUrgent => {
+                let outcome = calls::send_urgent(fd);
+                self.say(|| format!("send({fd}, 1, MSG_OOB) = {}", said(outcome)));
+            }
+            Verb::ReadUrgent => {
+                let outcome = calls::read_urgent(fd);
+                self.say(|| format!("recv({fd}, 1, MSG_OOB) = {}", said(outcome)));
+            }
+            Verb::Shutdown => {
+                let answer = calls::shutdown(fd, (b as c_int).rem_euclid(3));
+                self.files[desc.file].closing |= answer.is_ok() && b.rem_euclid(3) > 0;
+                self.say(|| format!("shutdown({fd}, {}) = {answer:?}", b.rem_euclid(3)));
+            }
+            Verb::ConnectAgain => self.connect_again(desc, op),
+            Verb::OpenAgain => self.open_again(desc, op),
+            Verb::SetTimer => self.set_timer(desc, b),
+            Verb::Signal => {
+                let signal = SIGNALS[op.index(1) % SIGNALS.len()];
+                let answer = calls::queue_signal(signal);
+                self.say(|| format!("kill(self, {signal}) = {answer:?}"));
+            }
+            Verb::EndChild => {
+                if let Some(pid) = self.files[desc.file].child.take() {
+                    calls::kill_child(pid);
+                    self.say(|| format!("the child behind {fd} ends"));
+                }
+            }
+            Verb::Touch => self.touch(desc, b),
+            Verb::TakeError => {
+                self.note_error(desc);
+                let outcome = calls::socket_error(fd);
+                self.say(|| format!("getsockopt({fd}, SO_ERROR): {outcome:?}"));
+            }
+            Verb::PipeSize => {
+                let answer = calls::pipe_size(fd, b as c_int);
+                self.say(|| format!("fcntl({fd}, F_SETPIPE_SZ, {b}) = {answer:?}"));
+            }
+            Verb::Child => self.child(desc, op),
+            _ => {}
+        }
+    }
+
+    fn close(&mut self, desc: Desc, op: Op) {
+        let answer = match op.args[1] {
+            1 => calls::close_range(desc.fd),
+            2 => calls::close_by_syscall(desc.fd),
+            3 => calls::close_stream(desc.fd),
+            _ => calls::close(desc.fd),
+        };
+        if calls::is_open(desc.fd) {
+            // Not a way for this descriptor.
+            let _ = calls::close(desc.fd);
+        }
+        self.descs[op.index(0)] = None;
+        self.exclusive_changed(Some(desc.file));
+        self.release(desc.file);
+        self.say(|| {
+            format!(
+                "{}({}) = {answer:?}",
+                ["close", "close_range", "syscall close", "fclose"][op.index(1).min(3)],
+                desc.fd
+            )
+        });
+    }
+
+    fn duplicate(&mut self, desc: Desc, op: Op) {
+        let name = op.index(1);
+        if name >= DESCS || self.descs[name].is_some() {
+            return;
+        }
+        let answer = match op.args[2] {
+            1 => calls::dup_from(desc.fd),
+            2 => calls::dup_from_cloexec(desc.fd),
+            _ => calls::dup(desc.fd),
+        };
+        if let Ok(new) = answer {
+            self.adopt_twin(name, new, desc.file);
+        }
+        self.say(|| format!("dup({}) = {answer:?}", desc.fd));
+    }
+
+    fn duplicate_over(&mut self, desc: Desc, op: Op) {
+        let name = op.index(1);
+        let Some(over) = self.desc(name) else { return };
+        if over.fd == desc.fd {
+            return;
+        }
+        let answer = if op.args[2] == 1 { calls::dup3(desc.fd, over.fd) } else { calls::dup2(desc.fd, over.fd) };
+        if answer.is_ok() {
+            self.exclusive_changed(Some(over.file));
+            self.adopt_twin(name, over.fd, desc.file);
+            self.release(over.file);
+        }
+        self.say(|| format!("dup2({}, {}) = {answer:?}", desc.fd, over.fd));
+    }
+
+    /// The exclusive registrations of a description, or of any, are not those of the last sweep.
+    fn exclusive_changed(&mut self, file: Option<usize>) {
+        let registrations = &self.registrations;
+        let affected: Vec<usize> = registrations
+            .iter()
+            .filter(|one| one.is_exclusive() && file.is_none_or(|file| one.file == file))
+            .map(|one| one.file)
+            .collect();
+        for file in affected {
+            self.exclusive_entry(file).changed = true;
+        }
+    }
+
+    /// Where there are several exclusive registrations of a description they compete.
+    fn note_contest(&mut self, file: usize) {
+        if self.exclusive_on(file) > 1 {
+            let all = self.registrations.iter_mut();
+            all.filter(|one| one.alive && one.is_exclusive() && one.file == file).for_each(|one| one.contested = true);
+        }
+    }
+
+    /// What a target's number is on either side, and its description.
+    fn target(&self, target: i64) -> Option<(c_int, c_int, Option<usize>)> {
+        match target {
+            NONSENSE.. => {
+                let number = [-1, 600, c_int::MAX][(target - NONSENSE).rem_euclid(3) as usize];
+                Some((number, number, None))
+            }
+            PAIR_TARGETS.. => {
+                let pair = self.pair((target - PAIR_TARGETS) as usize)?;
+                Some((pair.kernel, pair.ours, Some(pair.file)))
+            }
+            _ => {
+                let desc = self.desc(usize::try_from(target).ok()?)?;
+                Some((desc.fd, desc.fd, Some(desc.file)))
+            }
+        }
+    }
+
+    fn control(&mut self, op: Op) {
+        let (mut name, operation, mask, data) = (op.index(0), op.args[1] as c_int, op.args[3] as u32, op.args[4]);
+        let pair = match self.pair(name) {
+            Some(pair) => pair,
+            // On what is no instance.
+            None if name >= PAIR_TARGETS as usize => {
+                let plain = self.desc(name - PAIR_TARGETS as usize).map_or(-1, |desc| desc.fd);
+                name = usize::MAX;
+                Pair { kernel: plain, ours: plain, file: 0 }
+            }
+            None => return,
+        };
+        let Some((kernel_fd, our_fd, file)) = self.target(op.args[2]) else { return };
+        let mut event = epoll_event { events: mask, u64: data.cast_unsigned() };
+        let mut same = event;
+        let (theirs, ours) = if data == 0 { (None, None) } else { (Some(&mut event), Some(&mut same)) };
+        let (kernel, our) = match self.side {
+            Side::Both => (
+                kernel::epoll_ctl(pair.kernel, operation, kernel_fd, theirs),
+                calls::epoll_ctl(pair.ours, operation, our_fd, ours),
+            ),
+            Side::Kernel => {
+                let answer = kernel::epoll_ctl(pair.kernel, operation, kernel_fd, theirs);
+                (answer, answer)
+            }
+            Side::Ours => {
+                let answer = calls::epoll_ctl(pair.ours, operation, our_fd, ours);
+                (answer, answer)
+            }
+        };
+        self.say(|| {
+            let word = match operation {
+                libc::EPOLL_CTL_ADD => "ADD",
+                libc::EPOLL_CTL_MOD => "MOD",
+                libc::EPOLL_CTL_DEL => "DEL",
+                _ => "(no such operation)",
+            };
+            format!("epoll_ctl(instance {name}, {word}, {our_fd}, {}): kernel {kernel:?}, ours {our:?}", bits(mask))
+        });
+        if kernel != our {
+            let kind = file.map_or(Kind::Refused, |file| self.files[file].kind);
+            self.differing_answer(&format!("epoll_ctl {operation} of {our_fd}, {}", bits(mask)), kind, kernel, our);
+            // Both sides as if it had not been asked.
+            if operation == libc::EPOLL_CTL_ADD {
+                let _ = kernel.map(|_| kernel::epoll_ctl(pair.kernel, libc::EPOLL_CTL_DEL, kernel_fd, None));
+                let _ = our.map(|_| calls::epoll_ctl(pair.ours, libc::EPOLL_CTL_DEL, our_fd, None));
+            }
+            return;
+        }
+        let (Ok(_), Some(file)) = (kernel, file) else { return };
+        let find = |one: &Registration| one.alive && one.pair == name && one.number == our_fd && one.file == file;
+        let at = self.registrations.iter().position(find);
+        match (operation, at) {
+            (libc::EPOLL_CTL_ADD, _) => {
+                let step = self.step;
+                self.registrations.push(Registration {
+                    pair: name,
+                    number: our_fd,
+                    file,
+                    events: mask,
+                    data: data.cast_unsigned(),
+                    alive: true,
+                    reported: step,
+                    reported_last: [false; 2],
+                    tainted: false,
+                    contested: false,
+                });
+                if mask & libc::EPOLLEXCLUSIVE as u32 != 0 {
+                    self.exclusive_changed(Some(file));
+                    self.note_contest(file);
+                }
+            }
+            (libc::EPOLL_CTL_MOD, Some(at)) => {
+                let registration = &mut self.registrations[at];
+                registration.events = mask;
+                registration.data = data.cast_unsigned();
+                registration.tainted = false;
+            }
+            (_, Some(at)) => {
+                if self.registrations[at].is_exclusive() {
+                    self.exclusive_changed(Some(file));
+                }
+                self.registrations[at].alive = false;
+            }
+            (_, None) => {}
+        }
+    }
+
+    fn write(&mut self, desc: Desc, size: usize, how: i64) -> Outcome {
+        let kind = self.kind(desc);
+        let tools = self.tools;
+        if matches!(kind, Kind::Eventfd | Kind::Semaphore) {
+            // The size is the number to add; nearly the greatest fills it.
+            let add = if size > 60_000 { u64::MAX - 1 } else { size as u64 };
+            return tools.write(desc.fd, &mut add.to_ne_bytes(), how);
+        }
+        self.note_error(desc);
+        let n = size.min(65536);
+        let outcome = tools.write(desc.fd, &mut self.buffer[..n], how);
+        if how == 8 {
+            // On a reading end vmsplice takes.
+            self.note_piece(desc, outcome);
+        }
+        if kind == Kind::Pty && self.crew.is_some() {
+            // It arrives when a worker of the kernel has the time.
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        match kind {
+            Kind::UnixDgram | Kind::Udp if outcome.is_ok() => self.sent_datagrams(desc, n, how),
+            Kind::Tcp if outcome != Ok(if how == 5 { 2 } else { n as i64 }) => {
+                self.files[desc.file].facts[Fact::Brimful as usize] = 0
+            }
+            Kind::Tcp if calls::is_brimful(desc.fd) => self.note(desc.file, Fact::Brimful),
+            _ => {}
+        }
+        outcome
+    }
+
+    /// Calls that move pages can make several datagrams of one. What is unread is never underestimated.
+    fn sent_datagrams(&mut self, desc: Desc, n: usize, how: i64) {
+        let step = self.step;
+        if let Some(peer) = self.files[desc.file].peer {
+            let peer = &mut self.files[peer];
+            peer.datagrams += match how {
+                5 => 2,
+                6 | 7 => 1 + (n / 4096) as u32,
+                _ => 1,
+            };
+            if peer.datagrams > COUNTED {
+                peer.facts[Fact::Uncounted as usize] = step;
+            }
+        }
+    }
+
+    fn read(&mut self, desc: Desc, size: usize, how: i64) -> Outcome {
+        let kind = self.kind(desc);
+        let n = match kind {
+            Kind::Eventfd | Kind::Semaphore | Kind::Timerfd => 8,
+            Kind::Signalfd => 128 * size.clamp(1, 3),
+            _ => size.min(self.buffer.len()),
+        };
+        if kind == Kind::Signalfd && how == 1 {
+            self.note(desc.file, Fact::Scattered);
+        }
+        let datagrams = matches!(kind, Kind::Udp | Kind::UnixDgram);
+        if datagrams && self.files[desc.file].datagrams > COUNTED {
+            self.note(desc.file, Fact::Uncounted);
+        }
+        self.note_error(desc);
+        let tools = self.tools;
+        let outcome = tools.read(desc.fd, &mut self.buffer[..n], how);
+        if matches!(how, 7 | 8) {
+            self.note_piece(desc, outcome);
+        }
+        if self.files[desc.file].packets && outcome == Ok(n as i64) {
+            self.note_queue(desc.file, Fact::CutPacket);
+        }
+        if datagrams && outcome == Err(libc::EAGAIN) {
+            self.files[desc.file].datagrams = 0;
+        }
+        if self.files[desc.file].periodic && kind == Kind::Timerfd {
+            self.await_expiration(desc);
+        }
+        outcome
+    }
+
+    /// An error that is pending on a socket of datagrams, or a hang-up, goes beside the count of what is unread.
+    fn note_error(&mut self, desc: Desc) {
+        if matches!(self.kind(desc), Kind::Udp | Kind::UnixDgram) && kernel::level(desc.fd, 0) != 0 {
+            self.note(desc.file, Fact::ErrorPending);
+        }
+    }
+
+    /// Something was moved out of a pipe without a copy. What is left may be the rest of a buffer that was there before.
+    fn note_piece(&mut self, desc: Desc, outcome: Outcome) {
+        let took = outcome.is_ok_and(|n| n > 0);
+        if took && self.kind(desc).is_pipe() && kernel::level(desc.fd, libc::POLLIN) & libc::POLLIN != 0 {
+            self.note_queue(desc.file, Fact::Piece);
+        }
+    }
+
+    fn connect_again(&mut self, desc: Desc, op: Op) {
+        if !self.kind(desc).is_socket() {
+            return;
+        }
+        let found = self.desc(op.index(1)).and_then(|listener| self.files[listener.file].address);
+        let nobody = match self.kind(desc) {
+            Kind::Tcp | Kind::TcpListener | Kind::Udp => calls::Address::Internet(0x7f00_0001, 9),
+            _ => calls::Address::Unix(0),
+        };
+        let answer = calls::connect(desc.fd, found.unwrap_or(nobody));
+        self.say(|| format!("connect({}, {:?}) = {answer:?}", desc.fd, found.unwrap_or(nobody)));
+    }
+
+    fn open_again(&mut self, desc: Desc, op: Op) {
+        let name = op.index(1);
+        let File { kind: Kind::Fifo, path: Some(path), .. } = &self.files[desc.file] else { return };
+        if name >= DESCS || self.descs[name].is_some() {
+            return;
+        }
+        let mode = [libc::O_WRONLY, libc::O_RDONLY, libc::O_RDWR][op.index(2) % 3];
+        let path = path.clone();
+        let answer = calls::open(&path, mode);
+        if let Ok(fd) = answer {
+            let file = self.adopt(name, fd, Kind::Fifo);
+            self.files[file].path = Some(path);
+        }
+        self.say(|| format!("open the FIFO of {} again, mode {}: {answer:?}", desc.fd, op.args[2]));
+    }
+
+    fn set_timer(&mut self, desc: Desc, how: i64) {
+        if self.kind(desc) != Kind::Timerfd {
+            return;
+        }
+        const FAR: i64 = 1_000_000_000_000;
+        let (first, period) = match how {
+            0 => (0, 0),
+            1 => (1, 0),
+            2 => (FAR, 0),
+            3 => (20_000, 20_000),
+            _ => (1, FAR),
+        };
+        let answer = calls::set_timer(desc.fd, first, period);
+        self.files[desc.file].periodic = how == 3;
+        if first > 0 && first < FAR {
+            self.await_expiration(desc);
+        }
+        self.say(|| format!("timerfd_settime({}, {first} ns, then {period} ns) = {answer:?}", desc.fd));
+    }
+
+    /// A timer of the history either has expired or will not expire soon.
+    fn await_expiration(&mut self, desc: Desc) {
+        let begun = Instant::now();
+        while kernel::level(desc.fd, libc::POLLIN) == 0 && begun.elapsed() < Duration::from_millis(5) {
+            std::hint::spin_loop();
+        }
+    }
+
+    fn touch(&mut self, desc: Desc, how: i64) {
+        let Some(path) = self.files[desc.file].path.clone() else { return };
+        if self.kind(desc) != Kind::Inotify {
+            return;
+        }
+        if let Ok(fd) = calls::open(&path, libc::O_RDWR) {
+            if how & 1 != 0 {
+                kernel::write(fd, b"x");
+            }
+            kernel::close(fd);
+        }
+        self.say(|| {
+            format!("the file that {} watches is opened{}", desc.fd, if how & 1 != 0 { " and written" } else { "" })
+        });
+    }
+
+    /// What a child does with its copy of the descriptor. When it has read everybody looks at once: what is emptied and filled again
+    /// between two looks is a listed difference.
+    fn child(&mut self, desc: Desc, op: Op) {
+        let (what, n) = (op.args[1], op.index(2).min(self.buffer.len()));
+        if what != 3 {
+            self.note(desc.file, Fact::Foreign);
+        }
+        let buffer = &mut self.buffer[..n];
+        calls::in_child(|| match what {
+            1 => {
+                kernel::read(desc.fd, buffer);
+            }
+            2 => {
+                let _ = calls::shutdown(desc.fd, libc::SHUT_WR);
+            }
+            3 => {
+                let _ = calls::close(desc.fd);
+            }
+            _ => {
+                kernel::write(desc.fd, buffer);
+            }
+        });
+        self.say(|| {
+            let what = ["writes", "reads", "shuts down", "closes"][what.clamp(0, 3) as usize];
+            format!("a child {what} {} ({n}) and exits", desc.fd)
+        });
+        if what == 1 {
+            self.sweep();
+        }
+    }
+
+    /// Silent eventfds, every second one edge-triggered.
+    fn gather_crowd(&mut self, name: usize, count: usize) {
+        let Some(pair) = self.pair(name) else { return };
+        for _ in 0..count.min(400 - self.crowd.len().min(400)) {
+            let Ok(fd) = calls::eventfd(0, 0) else { return };
+            let index = self.crowd.len();
+            let data = 1 << 40 | index as u64;
+            let events =
+                if index.is_multiple_of(2) { libc::EPOLLIN } else { libc::EPOLLIN | libc::EPOLLET }.cast_unsigned();
+            let mut event = epoll_event { events, u64: data };
+            let mut same = event;
+            let _ = kernel::epoll_ctl(pair.kernel, libc::EPOLL_CTL_ADD, fd, Some(&mut event));
+            let _ = calls::epoll_ctl(pair.ours, libc::EPOLL_CTL_ADD, fd, Some(&mut same));
+            let file = self.new_file(Kind::Eventfd);
+            self.crowd.push(Desc { fd, file });
+            let step = self.step;
+            self.registrations.push(Registration {
+                pair: name,
+                number: fd,
+                file,
+                events,
+                data,
+                alive: true,
+                reported: step,
+                reported_last: [false; 2],
+                tainted: false,
+                contested: false,
+            });
+        }
+        self.say(|| format!("{count} eventfds join instance {name}"));
+    }
+}

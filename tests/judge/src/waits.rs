@@ -1,0 +1,529 @@
+//! Waits on either side, and the judgement on what they reported.
+
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::time::Duration;
+
+use libc::{c_int, epoll_event, timespec};
+
+use crate::calls;
+use crate::compare::{self, Difference, Report, Round, What};
+use crate::kernel::{self, Answer};
+use crate::kinds::Kind;
+use crate::known::{Case, Fact};
+use crate::world::{Exclusive, Finding, Pair, Registration, Side, World};
+
+/// Room for everything that a history can have registered in one instance.
+pub const EVERYTHING: usize = 512;
+
+/// What is done before each further look, in microseconds, while the sides differ. What is late on one of them shows up.
+const PATIENCE_US: [u64; 9] = [0, 0, 50, 200, 500, 1000, 3000, 10_000, 30_000];
+/// Reports too many do not go away; so many looks are enough to see whether the kernel's was late.
+const PATIENCE_FOR_EXTRAS: usize = 6;
+
+/// How many unlisted differences this process has found.
+static FOUND: AtomicU32 = AtomicU32::new(0);
+
+/// One wait's arguments.
+#[derive(Clone, Copy, Debug)]
+pub struct Wait {
+    pub max: usize,
+    pub ns: i64,
+    pub call: i64,
+    pub ours_first: bool,
+}
+
+impl Wait {
+    pub const LOOK: Wait = Wait { max: EVERYTHING, ns: 0, call: 0, ours_first: false };
+}
+
+struct Events([epoll_event; EVERYTHING]);
+
+impl Events {
+    const fn new() -> Events {
+        Events([epoll_event { events: 0, u64: 0 }; EVERYTHING])
+    }
+
+    fn reports(&self, answer: Answer) -> Vec<Report> {
+        let n = answer.map_or(0, |n| n as usize);
+        self.0[..n].iter().map(|event| (event.u64, event.events)).collect()
+    }
+}
+
+fn wait_on_kernel(fd: c_int, events: &mut Events, wait: Wait) -> Answer {
+    let (at, max) = (events.0.as_mut_ptr(), wait.max.min(EVERYTHING) as c_int);
+    // SAFETY: room for `max` events.
+    unsafe {
+        match wait.call {
+            2 => kernel::epoll_pwait2(fd, at, max, Some(&time(wait.ns))),
+            _ => kernel::epoll_wait(fd, at, max, milliseconds(wait.ns)),
+        }
+    }
+}
+
+fn wait_on_ours(fd: c_int, events: &mut Events, wait: Wait) -> Answer {
+    let (at, max) = (events.0.as_mut_ptr(), wait.max.min(EVERYTHING) as c_int);
+    // SAFETY: room for `max` events.
+    unsafe {
+        match wait.call {
+            2 => calls::epoll_pwait2(fd, at, max, &time(wait.ns)),
+            1 => calls::epoll_pwait(fd, at, max, milliseconds(wait.ns)),
+            _ => calls::epoll_wait(fd, at, max, milliseconds(wait.ns)),
+        }
+    }
+}
+
+fn time(ns: i64) -> timespec {
+    timespec { tv_sec: ns / 1_000_000_000, tv_nsec: ns % 1_000_000_000 }
+}
+
+fn milliseconds(ns: i64) -> c_int {
+    (ns / 1_000_000) as c_int
+}
+
+/// The bits of an event, as strace writes them.
+pub fn bits(mask: u32) -> String {
+    const NAMES: [(c_int, &str); 16] = [
+        (libc::EPOLLIN, "IN"),
+        (libc::EPOLLPRI, "PRI"),
+        (libc::EPOLLOUT, "OUT"),
+        (libc::EPOLLERR, "ERR"),
+        (libc::EPOLLHUP, "HUP"),
+        (libc::EPOLLRDNORM, "RDNORM"),
+        (libc::EPOLLRDBAND, "RDBAND"),
+        (libc::EPOLLWRNORM, "WRNORM"),
+        (libc::EPOLLWRBAND, "WRBAND"),
+        (libc::EPOLLMSG, "MSG"),
+        (libc::EPOLLRDHUP, "RDHUP"),
+        (libc::EPOLLEXCLUSIVE, "EXCLUSIVE"),
+        (libc::EPOLLWAKEUP, "WAKEUP"),
+        (libc::EPOLLONESHOT, "ONESHOT"),
+        (libc::EPOLLET, "ET"),
+        (libc::POLLNVAL as c_int, "NVAL"),
+    ];
+    let mut text = String::new();
+    let mut rest = mask;
+    for (bit, name) in NAMES {
+        if rest & bit.cast_unsigned() != 0 {
+            rest &= !bit.cast_unsigned();
+            text.push_str(if text.is_empty() { "" } else { "|" });
+            text.push_str(name);
+        }
+    }
+    match (text.is_empty(), rest) {
+        (true, _) => format!("{mask:#x}"),
+        (false, 0) => text,
+        (false, _) => format!("{text}|{rest:#x}"),
+    }
+}
+
+impl World<'_> {
+    /// One wait on either side.
+    pub fn wait_once(&mut self, pair: Pair, wait: Wait) -> (Answer, Answer, Round) {
+        let (mut theirs, mut ours) = (Events::new(), Events::new());
+        let (kernel, our) = if wait.ours_first {
+            let our = wait_on_ours(pair.ours, &mut ours, wait);
+            (wait_on_kernel(pair.kernel, &mut theirs, wait), our)
+        } else {
+            let kernel = wait_on_kernel(pair.kernel, &mut theirs, wait);
+            (kernel, wait_on_ours(pair.ours, &mut ours, wait))
+        };
+        let round = Round { kernel: theirs.reports(kernel), ours: ours.reports(our) };
+        if self.log.is_some() {
+            let text = format!(
+                "    {} for {} events, {} ns: kernel {}; ours {}",
+                ["epoll_wait", "epoll_pwait", "epoll_pwait2"].get(wait.call as usize).unwrap_or(&"wait"),
+                wait.max,
+                wait.ns,
+                self.describe(kernel, &round.kernel),
+                self.describe(our, &round.ours)
+            );
+            self.say(|| text);
+        }
+        (kernel, our, round)
+    }
+
+    /// What one side alone reports until it is silent.
+    fn wait_alone(&mut self, pair: Pair, wait: Wait) {
+        let mut all: Vec<Report> = Vec::new();
+        let mut times = 0;
+        for (look, us) in [0, 0, 100, 1000, 5000].into_iter().enumerate() {
+            std::thread::sleep(Duration::from_micros(us));
+            let wait = if look == 0 { wait } else { Wait::LOOK };
+            let mut events = Events::new();
+            let answer = if self.side == Side::Kernel {
+                wait_on_kernel(pair.kernel, &mut events, wait)
+            } else {
+                wait_on_ours(pair.ours, &mut events, wait)
+            };
+            for (data, bits) in events.reports(answer) {
+                match all.iter_mut().find(|report| report.0 == data) {
+                    Some(report) => report.1 |= bits,
+                    None => all.push((data, bits)),
+                }
+                times += 1;
+            }
+        }
+        all.sort_unstable();
+        let text = format!("{} in {times} reports", self.describe(Ok(0), &all));
+        self.say(|| format!("    wait: {text}"));
+        self.alone.push((self.step, text));
+    }
+
+    pub fn describe(&self, answer: Answer, reports: &[Report]) -> String {
+        if let Err(errno) = answer {
+            return format!("errno {errno}");
+        }
+        let each = reports.iter().map(|&(data, events)| {
+            let registration = self.registrations.iter().rev().find(|registration| registration.data == data);
+            let number = registration.map_or(-1, |registration| registration.number);
+            format!("{number}:{}", bits(events))
+        });
+        format!("[{}]", each.collect::<Vec<_>>().join(", "))
+    }
+
+    /// A wait on either side, and a judgement.
+    pub fn judge_wait(&mut self, name: usize, wait: Wait) {
+        let Some(pair) = self.pair(name) else { return };
+        if self.side != Side::Both {
+            return self.wait_alone(pair, wait);
+        }
+        self.counts_of("waits");
+        let (kernel, our, round) = self.wait_once(pair, wait);
+        if kernel.is_err() || our.is_err() {
+            if kernel != our {
+                self.differing_answer("wait", Kind::Epoll, kernel, our);
+            }
+            return;
+        }
+        let cut_short = round.kernel.len() == wait.max || round.ours.len() == wait.max;
+        let mut rounds = vec![round];
+        if cut_short {
+            let (_, _, rest) = self.wait_once(pair, Wait { ours_first: wait.ours_first, ..Wait::LOOK });
+            rounds.push(rest);
+        }
+        self.judge(name, pair, rounds);
+    }
+
+    pub fn judge(&mut self, name: usize, pair: Pair, mut rounds: Vec<Round>) {
+        let mut differences = self.compare(&rounds);
+        let before = differences.len();
+        // Where everything differs there is no point in waiting long for each.
+        let patience = if FOUND.load(Relaxed) < 30 { &PATIENCE_US[..] } else { &PATIENCE_US[..4] };
+        for (look, &us) in patience.iter().enumerate() {
+            let grave = |difference: &Difference| difference.what != What::Extra;
+            let unlisted = |difference: &Difference| self.case(difference).row().is_none();
+            let waits_for_more = differences
+                .iter()
+                .any(|difference| grave(difference) || (look < PATIENCE_FOR_EXTRAS && unlisted(difference)));
+            if !waits_for_more {
+                break;
+            }
+            if us > 0 {
+                std::thread::sleep(Duration::from_micros(us));
+            }
+            let (_, _, round) = self.wait_once(pair, Wait::LOOK);
+            rounds.push(round);
+            differences = self.compare(&rounds);
+        }
+        if before > differences.len() {
+            self.counts.add("late", (before - differences.len()) as u64);
+        }
+        self.conclude(Some(name), &rounds, differences);
+    }
+
+    pub fn compare(&self, rounds: &[Round]) -> Vec<Difference> {
+        let registrations = &self.registrations;
+        let find = |data: u64| registrations.iter().rev().find(|registration| registration.data == data);
+        let differences =
+            compare::compare(rounds, |data| find(data).is_none_or(|registration| registration.is_level()));
+        let counts = |difference: &Difference| {
+            find(difference.data).is_none_or(|one| {
+                // What is written to a terminal arrives when a worker of the kernel has the time, maybe between the two waits of the
+                // step before: then the other side had it already.
+                let [by_kernel, by_us] = one.reported_last;
+                let early = match difference.what {
+                    What::Lost => by_us,
+                    What::Extra => by_kernel,
+                    _ => false,
+                };
+                let early = early && self.files[one.file].kind == Kind::Pty;
+                !one.tainted && !self.is_excused(one, difference.what) && !early
+            })
+        };
+        differences.into_iter().filter(counts).collect()
+    }
+
+    /// Whether a registration may be silent, or speak, because another exclusive one of its description spoke, or did not (X1): sweeps
+    /// judge them all together. Who is alone again must at least report its level.
+    fn is_excused(&self, one: &Registration, what: What) -> bool {
+        one.contested && (self.exclusive_on(one.file) > 1 || what != What::Lost || !one.is_level())
+    }
+
+    pub fn exclusive_on(&self, file: usize) -> usize {
+        let same = |other: &&Registration| other.alive && other.is_exclusive() && other.file == file;
+        self.registrations.iter().filter(same).count()
+    }
+
+    fn case(&self, difference: &Difference) -> Case {
+        let registration = self.registrations.iter().rev().find(|one| one.data == difference.data);
+        let kind = registration.map_or(Kind::Epoll, |one| self.files[one.file].kind);
+        let mut facts = [false; crate::known::FACTS];
+        if let Some(one) = registration {
+            let file = &self.files[one.file];
+            facts = file.facts.map(|step| step > one.reported);
+            facts[Fact::Uncounted as usize] |= file.datagrams > crate::steps::COUNTED;
+            facts[Fact::PeerFull as usize] = file.peer.is_some_and(|peer| self.files[peer].datagrams > 10);
+            facts[Fact::Closing as usize] = file.closing;
+            facts[Fact::Brimful as usize] = file.facts[Fact::Brimful as usize] > 0;
+        }
+        let edge = registration.is_some_and(|one| !one.is_level());
+        let bits = match difference.what {
+            What::Extra | What::Twice => difference.ours,
+            What::Lost => difference.kernel,
+            _ => difference.kernel ^ difference.ours,
+        };
+        Case { what: difference.what, kind, edge, bits, facts }
+    }
+
+    /// Counts, notes findings, and brings the memory of what was reported up to date.
+    pub fn conclude(&mut self, name: Option<usize>, rounds: &[Round], differences: Vec<Difference>) {
+        for difference in &differences {
+            let case = self.case(difference);
+            let row = case.row();
+            let number = self.registration(difference.data).map(|one| (one.pair, one.number, one.events, one.alive));
+            let text = match number {
+                Some((pair, number, events, alive)) => format!(
+                    "{} in instance {pair}, registered as {}{}: kernel {}, ours {}",
+                    number,
+                    bits(events),
+                    if alive { "" } else { " (and gone)" },
+                    bits(difference.kernel),
+                    bits(difference.ours)
+                ),
+                None => format!("data {:#x}, which nobody registered", difference.data),
+            };
+            self.find(case, row, text);
+            if row.is_none()
+                && let Some(registration) = self.registration(difference.data)
+            {
+                registration.tainted = true;
+            }
+        }
+        let step = self.step;
+        for registration in self.registrations.iter_mut().filter(|one| Some(one.pair) == name) {
+            registration.reported_last = [false; 2];
+        }
+        self.end_contests(rounds);
+        for round in rounds {
+            for (ours, reports) in [(false, &round.kernel), (true, &round.ours)] {
+                for &(data, _) in reports {
+                    self.count_report(data, ours, step);
+                }
+            }
+        }
+    }
+
+    /// Who is alone again, and was reported by both sides at once, is judged like any other.
+    fn end_contests(&mut self, rounds: &[Round]) {
+        for at in 0..self.registrations.len() {
+            let Registration { contested, data, file, .. } = self.registrations[at];
+            let in_both = |round: &Round| {
+                [&round.kernel, &round.ours].into_iter().all(|side| side.iter().any(|report| report.0 == data))
+            };
+            if contested && self.exclusive_on(file) < 2 && rounds.iter().any(in_both) {
+                self.registrations[at].contested = false;
+            }
+        }
+    }
+
+    fn count_report(&mut self, data: u64, ours: bool, step: u32) {
+        let Some(registration) = self.registration(data) else { return };
+        registration.reported = step;
+        registration.reported_last[usize::from(ours)] = true;
+        let (file, exclusive) = (registration.file, registration.is_exclusive());
+        if !ours {
+            let kind = self.files[file].kind;
+            self.counts.report(kind);
+        }
+        if exclusive {
+            let sweeping = self.sweeping;
+            let entry = self.exclusive_entry(file);
+            if ours {
+                entry.ours = true;
+            } else {
+                // Outside a sweep the level may be gone before the others had their look.
+                entry.kernel |= sweeping;
+            }
+        }
+    }
+
+    pub fn exclusive_entry(&mut self, file: usize) -> &mut Exclusive {
+        let at = self.exclusive.iter().position(|entry| entry.file == file).unwrap_or_else(|| {
+            self.exclusive.push(Exclusive { file, kernel: false, ours: false, changed: false });
+            self.exclusive.len() - 1
+        });
+        &mut self.exclusive[at]
+    }
+
+    /// A wait on every instance; then of each description's exclusive registrations at least one must have reported (X1).
+    pub fn sweep(&mut self) {
+        self.sweeping = true;
+        for name in 0..self.pairs.len() {
+            self.judge_wait(name, Wait::LOOK);
+        }
+        let missed = |world: &World<'_>| {
+            let entries = world.exclusive.iter();
+            entries.filter(|entry| entry.kernel && !entry.ours && !entry.changed).copied().collect::<Vec<_>>()
+        };
+        for us in PATIENCE_US {
+            if missed(self).is_empty() {
+                break;
+            }
+            std::thread::sleep(Duration::from_micros(us));
+            for name in 0..self.pairs.len() {
+                self.judge_wait(name, Wait::LOOK);
+            }
+        }
+        for entry in missed(self) {
+            if self.exclusive_on(entry.file) > 1 {
+                let kind = self.files[entry.file].kind;
+                let case = Case { what: What::Lost, kind, edge: true, bits: 0, facts: [false; crate::known::FACTS] };
+                self.find(case, None, "no exclusive registration of the description reported".to_owned());
+            }
+        }
+        self.exclusive.clear();
+        self.sweeping = false;
+    }
+
+    /// Waits for one event at a time, as often as there are events: each must have had its turn (W3). What is late may spoil a
+    /// round, so only what goes on in several is a difference.
+    pub fn rotate(&mut self, name: usize) {
+        let Some(pair) = self.pair(name) else { return };
+        self.judge_wait(name, Wait::LOOK);
+        if self.side != Side::Both {
+            return;
+        }
+        for us in PATIENCE_US {
+            let (_, _, all) = self.wait_once(pair, Wait::LOOK);
+            let mut turns = Round::default();
+            // Exclusive ones come and go with the claims of others, and take a turn each time.
+            let contested =
+                self.registrations.iter().filter(|one| one.alive && one.pair == name && one.contested).count();
+            for _ in 0..all.kernel.len().max(all.ours.len()) + contested {
+                let (_, _, one) = self.wait_once(pair, Wait { max: 1, ..Wait::LOOK });
+                turns.kernel.extend(one.kernel);
+                // A second turn is as good as the first; what counts is that nobody is passed over.
+                let is_fresh = |one: &Report| turns.ours.iter().all(|turn| turn.0 != one.0);
+                let fresh = one.ours.into_iter().filter(is_fresh).collect::<Vec<_>>();
+                turns.ours.extend(fresh);
+            }
+            let rounds = [all, turns];
+            let differences = self.compare(&rounds);
+            if differences.is_empty() || us == PATIENCE_US[PATIENCE_US.len() - 1] {
+                self.conclude(Some(name), &rounds, differences);
+                return;
+            }
+            std::thread::sleep(Duration::from_micros(us));
+        }
+    }
+
+    /// Compares poll on the descriptors of the instance (N1).
+    pub fn judge_poll(&mut self, name: usize, events: i16) {
+        let Some(pair) = self.pair(name) else { return };
+        if self.side != Side::Both {
+            std::thread::sleep(Duration::from_millis(1));
+            let bits = if self.side == Side::Kernel {
+                kernel::level(pair.kernel, events)
+            } else {
+                calls::poll(pair.ours, events).1
+            };
+            self.alone.push((self.step, format!("poll {bits:#x}")));
+            return;
+        }
+        // What competes for exclusive registrations is judged by sweeps.
+        if self.registrations.iter().any(|one| one.alive && one.contested) {
+            return;
+        }
+        let mut seen = (0, 0);
+        for us in PATIENCE_US {
+            std::thread::sleep(Duration::from_micros(us));
+            seen = (kernel::level(pair.kernel, events), calls::poll(pair.ours, events).1);
+            if seen.0 == seen.1 {
+                break;
+            }
+        }
+        self.say(|| format!("poll of instance {name}: kernel {:#x}, ours {:#x}", seen.0, seen.1));
+        if seen.0 != seen.1 {
+            let what = if seen.1 == 0 { What::Lost } else { What::Extra };
+            let case = Case { what, kind: Kind::Epoll, edge: false, bits: 0, facts: [false; crate::known::FACTS] };
+            self.find(case, None, format!("poll of instance {name}: kernel {:#x}, ours {:#x}", seen.0, seen.1));
+        }
+    }
+
+    /// A wait whose arguments are wrong.
+    pub fn bad_wait(&mut self, name: usize, how: i64) {
+        self.bad_wait_again(name, how, 3);
+    }
+
+    fn bad_wait_again(&mut self, name: usize, how: i64, patience: u32) {
+        if self.side != Side::Both {
+            return;
+        }
+        let pair = self.pair(name).unwrap_or(Pair { kernel: -1, ours: -1, file: 0 });
+        let plain = self.desc(name).map_or(-1, |desc| desc.fd);
+        let mut room = [epoll_event { events: 0, u64: 0 }; 2];
+        let at = room.as_mut_ptr();
+        let (kernel_fd, our_fd, at, max) = match how {
+            0 => (pair.kernel, pair.ours, at, 0),
+            1 => (pair.kernel, pair.ours, at, -1),
+            2 => (pair.kernel, pair.ours, at, c_int::MAX),
+            3 => (pair.kernel, pair.ours, std::ptr::null_mut(), 1),
+            4 => (-1, -1, at, 1),
+            5 => (plain, plain, at, 1),
+            6 => (600, 600, std::ptr::null_mut(), 0),
+            7 => (plain, plain, at, 0),
+            _ => (plain, plain, std::ptr::without_provenance_mut(usize::MAX - 4096), 1),
+        };
+        // SAFETY: there is room for one event, or the kernel refuses the number or the address.
+        let answers = unsafe { (kernel::epoll_wait(kernel_fd, at, max, 0), calls::epoll_wait(our_fd, at, max, 0)) };
+        self.say(|| format!("bad wait {how} on instance {name}: kernel {:?}, ours {:?}", answers.0, answers.1));
+        if answers.0 != answers.1 && patience > 0 {
+            std::thread::sleep(Duration::from_millis(1));
+            return self.bad_wait_again(name, how, patience - 1);
+        }
+        if answers.0 != answers.1 {
+            // Without room for events the answer tells whether there are any, which a proper wait tells better.
+            let found = self.findings.len();
+            self.judge_wait(name, Wait::LOOK);
+            let spoilt = self.registrations.iter().any(|one| one.alive && (one.tainted || one.contested));
+            if how == 3 && (spoilt || self.findings.len() > found) {
+                return;
+            }
+            self.differing_answer(&format!("bad wait {how}"), Kind::Epoll, answers.0, answers.1);
+        }
+    }
+
+    pub fn differing_answer(&mut self, call: &str, kind: Kind, kernel: Answer, ours: Answer) {
+        self.find_answer(kind, format!("{call}: kernel {kernel:?}, ours {ours:?}"));
+    }
+
+    pub fn find_answer(&mut self, kind: Kind, text: String) {
+        let case = Case { what: What::Answer, kind, edge: false, bits: 0, facts: [false; crate::known::FACTS] };
+        self.find(case, None, text);
+    }
+
+    pub fn find(&mut self, case: Case, row: Option<usize>, text: String) {
+        self.counts.difference(case.what, case.kind, row);
+        FOUND.fetch_add(u32::from(row.is_none()), Relaxed);
+        if self.log.is_some() {
+            let listed = row.map_or("", |_| " (listed)");
+            let line = format!("    ** {}{listed}, {}: {text}", case.what.word(), case.kind.word());
+            self.say(|| line);
+        }
+        self.findings.push(Finding { step: self.step, what: case.what, kind: case.kind, row, text });
+    }
+
+    pub fn counts_of(&mut self, name: &str) {
+        self.counts.add(name, 1);
+    }
+}

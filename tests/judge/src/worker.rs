@@ -1,0 +1,150 @@
+//! The process that does histories, with the library preloaded, and tells the coordinator by lines on standard output:
+//!
+//! - `at SEED`: a history begins;
+//! - `count N NAME`: more to add to a counter;
+//! - `finding WHAT KIND ROW TEXT`: a difference in the history that is done, with `-` or the number of the row that lists it;
+//! - `step TEXT`: a step of a replay, for people;
+//! - `alone STEP TEXT`: what one side alone reported;
+//! - `history`, `op OP` …, `end`: the history with the differences that came before this.
+
+use std::fmt::Write as _;
+use std::io::{self, Write};
+use std::path::Path;
+use std::time::Instant;
+
+use crate::calls::{self, Tools};
+use crate::counts::Counts;
+use crate::generate::{Profile, Theme};
+use crate::kernel;
+use crate::noise::Noise;
+use crate::op::{self, Op};
+use crate::options::Options;
+use crate::world::{SIGNALS, World};
+
+/// How many histories with unlisted differences a worker sends whole.
+const MOST_SENT: usize = 4;
+
+pub fn run(options: &Options) -> Result<(), String> {
+    check_sides()?;
+    calls::block_signals(&SIGNALS);
+    // SAFETY: ignoring SIGPIPE, and timers that are not rounded up.
+    unsafe {
+        libc::signal(libc::SIGPIPE, libc::SIG_IGN);
+        libc::prctl(libc::PR_SET_TIMERSLACK, 1);
+    }
+    let directory = std::env::temp_dir().join(format!("epolyfill-judge-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).map_err(|error| format!("{}: {error}", directory.display()))?;
+    let name = directory.to_str().ok_or("the directory for temporary files has no proper name")?;
+    let outcome = match &options.replay {
+        Some(file) => replay(file, name, options),
+        None => histories(options, name),
+    };
+    let _ = std::fs::remove_dir_all(&directory);
+    outcome
+}
+
+/// Makes sure that libc's names lead to the library, and our own calls past it.
+fn check_sides() -> Result<(), String> {
+    let ours = calls::epoll_create1(0).map_err(|errno| format!("epoll_create1: errno {errno}"))?;
+    let theirs = kernel::epoll_create1(0).map_err(|errno| format!("the kernel's epoll_create1: errno {errno}"))?;
+    let links = (calls::link_of(ours), calls::link_of(theirs));
+    let _ = (calls::close(ours), calls::close(theirs));
+    if !links.0.starts_with("pipe:") {
+        return Err(format!("libc's epoll_create1 does not lead to the library: its descriptor is {}", links.0));
+    }
+    if links.1 != "anon_inode:[eventpoll]" {
+        return Err(format!("the judge's own system call did not lead to the kernel: its descriptor is {}", links.1));
+    }
+    Ok(())
+}
+
+fn send(lines: &str) -> Result<(), String> {
+    let mut out = io::stdout().lock();
+    out.write_all(lines.as_bytes()).and_then(|()| out.flush()).map_err(|error| format!("standard output: {error}"))
+}
+
+fn histories(options: &Options, directory: &str) -> Result<(), String> {
+    let mut noise = Noise::new(options.seed.unwrap_or(0));
+    let profile = options.profiles.first().copied().unwrap_or(Profile::Plain);
+    let tools = Tools::new().map_err(|errno| format!("no descriptors: errno {errno}"))?;
+    let mut counts = Counts::default();
+    let (mut names, mut left, mut sent) = (0, options.steps, 0);
+    // Keeps the library's view of the process the same in all histories: it has threads from the first on, or never.
+    if profile == Profile::Threads {
+        std::thread::spawn(|| ()).join().map_err(|_| "no thread".to_owned())?;
+    }
+    let begun = Instant::now();
+    let is_over = || options.minutes.is_some_and(|minutes| begun.elapsed().as_secs_f64() > minutes * 60.0);
+    while left > 0 && !is_over() {
+        let seed = noise.next();
+        send(&format!("at {seed}\n"))?;
+        let mut own = Noise::new(seed);
+        let mut theme = Theme::new(&mut own, options, profile);
+        let mut world = World::new(&mut counts, &tools, directory, names, false);
+        let length = (options.history_length as u64).min(left);
+        let mut ops: Vec<Op> = Vec::with_capacity(length as usize);
+        for _ in 0..length {
+            let op = theme.next(&mut own, &world);
+            ops.push(op);
+            world.perform(op);
+        }
+        world.end();
+        names = world.names;
+        let findings = std::mem::take(&mut world.findings);
+        counts.add("steps", length);
+        counts.add("histories", 1);
+        left -= length;
+        let mut lines = findings_as_lines(&findings);
+        if let Some(first) = findings.iter().find(|finding| finding.row.is_none())
+            && sent < MOST_SENT
+        {
+            sent += 1;
+            lines.push_str("history\n");
+            for op in &ops[..(first.step as usize).min(ops.len())] {
+                let _ = writeln!(lines, "op {op}");
+            }
+            lines.push_str("end\n");
+        }
+        lines.push_str(&counts.drain_lines());
+        send(&lines)?;
+    }
+    Ok(())
+}
+
+fn findings_as_lines(findings: &[crate::world::Finding]) -> String {
+    let mut lines = String::new();
+    for finding in findings.iter().filter(|finding| finding.row.is_none()) {
+        let (what, kind) = (finding.what.word(), finding.kind.word());
+        let _ = writeln!(lines, "finding {what} {kind} {}", finding.text);
+    }
+    lines
+}
+
+fn send_steps(world: &mut World<'_>) -> Result<(), String> {
+    let Some(log) = &mut world.log else { return Ok(()) };
+    let lines: String = log.drain(..).map(|line| format!("step {line}\n")).collect();
+    send(&lines)
+}
+
+fn replay(file: &Path, directory: &str, options: &Options) -> Result<(), String> {
+    let text = std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
+    let ops = op::parse_history(&text).map_err(|error| format!("{}: {error}", file.display()))?;
+    let tools = Tools::new().map_err(|errno| format!("no descriptors: errno {errno}"))?;
+    if text.lines().any(|line| line.trim() == "# profile: threads") {
+        std::thread::spawn(|| ()).join().map_err(|_| "no thread".to_owned())?;
+    }
+    let mut counts = Counts::default();
+    let mut world = World::new(&mut counts, &tools, directory, 0, options.verbose);
+    world.side = options.side;
+    for op in ops {
+        world.perform(op);
+        send_steps(&mut world)?;
+    }
+    world.end();
+    send_steps(&mut world)?;
+    for (step, text) in &world.alone {
+        send(&format!("alone {step} {text}\n"))?;
+    }
+    let findings = std::mem::take(&mut world.findings);
+    send(&findings_as_lines(&findings))
+}
