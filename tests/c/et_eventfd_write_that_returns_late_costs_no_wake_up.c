@@ -1,5 +1,5 @@
-/* An add to an eventfd that is never read wakes a thread, though an older write of another thread was held up in a signal handler all
- * the while and returns after it (E1, E6). */
+/* An add to an eventfd that is never read wakes a thread at once, though another thread is held up in a signal handler in the middle of
+ * its own add, and goes on only later (E1, E6). */
 #include "harness.h"
 
 #define ROUNDS 300
@@ -66,11 +66,11 @@ void test(void)
         PT(pthread_kill(adder.id, SIGUSR1));
         for (; atomic_load(&held) < round; sched_yield())
             CHECK(now_ns() - start < BOUND_MS * 1000000ll);
-        publish();
-        is_seen_within(1000000); /* or when the older write has returned */
-        publish();
+        for (int i = 0; i < 2; i++) {
+            publish();
+            CHECK(is_seen_within(BOUND_MS * 1000000ll));
+        }
         atomic_store(&released, round);
-        CHECK(is_seen_within(2000000000));
         atomic_store(&quiet, round);
     }
     join_thread(&adder);

@@ -12,7 +12,7 @@ static void run(int writer, int reader, int writer_flags)
 
         /* What filling itself set off is over; nothing comes while the peer does not read. */
         while (wait_events(ep, QUIET_MS).n > 0)
-            CHECK_ERRNO(write(writer, "x", 1), EAGAIN);
+            all += fill(writer);
         if (i == 1) {
             /* The peer reads while a thread sleeps. */
             struct waiter waiter;

@@ -22,4 +22,11 @@ void test(void)
         read_all(fd[0]);
         EXPECT_NONE_NOW(ep);
     }
+
+    /* The next one is an edge, too, while the first is unread. */
+    for (int i = 0; i < 3; i++) {
+        CHECK_EQ(send(fd[1], "!", 1, MSG_OOB), 1);
+        EXPECT_ONE(ep, 1, EPOLLPRI);
+        EXPECT_NONE_NOW(ep);
+    }
 }

@@ -140,6 +140,26 @@ check_way() {
     fi
 }
 
+# check_python PYTHON: the same proof for tests that end before anybody can look, or would do with a selector that is not epoll: a program of
+# its own, run as they are, has an epoll descriptor, and it is of the kind that the way says.
+check_python() {
+    run "$WAY" "$1" - "$WAY" <<'PY' || fail "$1 does not run on what it should"
+import os, select, selectors, sys
+way = sys.argv[1]
+epoll = select.epoll()
+read, write = os.pipe()
+epoll.register(read, select.EPOLLIN)
+os.write(write, b"x")
+assert epoll.poll(0) == [(read, select.EPOLLIN)], "epoll does not report"
+assert selectors.DefaultSelector is selectors.EpollSelector, "epoll is not the selector of choice"
+is_kernels = "eventpoll" in os.readlink(f"/proc/self/fd/{epoll.fileno()}")
+is_loaded = "libepolyfill" in open("/proc/self/maps").read()
+assert is_kernels == (way == "kernel"), "not the epoll that was meant"
+assert is_loaded == (way != "kernel"), "the library is loaded, or is not, against what was meant"
+assert way != "refused" or "\nSeccomp:\t2\n" in open("/proc/self/status").read(), "nothing refuses the kernel's epoll"
+PY
+}
+
 gone() { ! kill -0 "${PID[$1]}" 2>/dev/null; }
 group_gone() { ! kill -0 -- "-$1" 2>/dev/null; }
 

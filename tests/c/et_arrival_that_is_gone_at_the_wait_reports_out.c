@@ -1,0 +1,65 @@
+/* An arrival wakes a registration for IN and OUT; if it was taken before the wait, the wait reports the OUT that is left (W4). What
+ * had been reported before and is taken later is no arrival. */
+#include "harness.h"
+#include <netinet/in.h>
+
+static int udp_pair(int fd[2])
+{
+    struct sockaddr_in address[2];
+    socklen_t size = sizeof address[0];
+    for (int i = 0; i < 2; i++) {
+        address[i] = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        fd[i] = OK(socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0));
+        OK(bind(fd[i], (struct sockaddr *)&address[i], size));
+        OK(getsockname(fd[i], (struct sockaddr *)&address[i], &size));
+    }
+    for (int i = 0; i < 2; i++)
+        OK(connect(fd[i], (struct sockaddr *)&address[1 - i], size));
+    return fd[0];
+}
+
+void test(void)
+{
+    const char *names[] = {"tcp", "udp", "unix stream", "unix seqpacket", "unix dgram"};
+    int types[] = {0, 0, SOCK_STREAM, SOCK_SEQPACKET, SOCK_DGRAM};
+    char buffer[16];
+    for (int i = 0; i < 5; i++) {
+        int fd[2], ep = new_epoll();
+        subject = names[i];
+        if (i == 0)
+            make_tcp(fd);
+        else if (i == 1)
+            udp_pair(fd);
+        else
+            make_pair(types[i], fd);
+        ADD(ep, fd[0], EPOLLIN | EPOLLOUT | EPOLLET, 1);
+        EXPECT_ONE(ep, 1, EPOLLOUT);
+        for (int round = 0; round < 3; round++) {
+            CHECK_EQ(send(fd[1], "abc", 3, 0), 3);
+            CHECK_EQ(recv(fd[0], buffer, sizeof buffer, 0), 3);
+            EXPECT_ONE(ep, 1, EPOLLOUT);
+            EXPECT_NONE_NOW(ep);
+
+            CHECK_EQ(send(fd[1], "abc", 3, 0), 3);
+            EXPECT_ONE(ep, 1, EPOLLIN | EPOLLOUT);
+            CHECK_EQ(recv(fd[0], buffer, sizeof buffer, 0), 3);
+            EXPECT_NONE_NOW(ep);
+
+            CHECK_EQ(send(fd[1], "abc", 3, 0), 3);
+            EXPECT_ONE(ep, 1, EPOLLIN | EPOLLOUT);
+            CHECK_EQ(recv(fd[0], buffer, sizeof buffer, 0), 3);
+            CHECK_EQ(send(fd[1], "abc", 3, 0), 3);
+            CHECK_EQ(recv(fd[0], buffer, sizeof buffer, 0), 3);
+            EXPECT_ONE(ep, 1, EPOLLOUT);
+            EXPECT_NONE_NOW(ep);
+        }
+    }
+
+    subject = "eventfd";
+    int fd = OK(eventfd(0, EFD_NONBLOCK)), ep = new_epoll();
+    ADD(ep, fd, EPOLLIN | EPOLLOUT | EPOLLET, 1);
+    EXPECT_ONE(ep, 1, EPOLLOUT);
+    OK(eventfd_write(fd, 0));
+    EXPECT_ONE(ep, 1, EPOLLOUT);
+    EXPECT_NONE_NOW(ep);
+}

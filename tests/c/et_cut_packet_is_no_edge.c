@@ -1,0 +1,16 @@
+/* Of a pipe that keeps packets apart a read takes one, and what there was no room for is thrown away: no edge while others are unread
+ * (E4). */
+#include "harness.h"
+
+void test(void)
+{
+    int fd[2], ep = new_epoll();
+    char byte;
+    CHECK_EQ(pipe2(fd, O_DIRECT | O_NONBLOCK), 0);
+    ADD(ep, fd[0], EPOLLIN | EPOLLET, 1);
+    write_bytes(fd[1], 10);
+    write_bytes(fd[1], 10);
+    EXPECT_ONE(ep, 1, EPOLLIN);
+    CHECK_EQ(read(fd[0], &byte, 1), 1);
+    EXPECT_NONE_NOW(ep);
+}

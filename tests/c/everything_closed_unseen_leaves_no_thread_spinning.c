@@ -1,0 +1,100 @@
+/* A program that closes every number by system calls of its own, as some daemons do, in a process with waiting threads and many silent
+ * registrations, costs no time afterwards, and can start anew (C3, D1). */
+#include "harness.h"
+
+#include <dirent.h>
+
+#define N 200
+
+static long own_call(long number, long a, long b, long c)
+{
+#if defined(__x86_64__)
+    __asm__ volatile("syscall" : "+a"(number) : "D"(a), "S"(b), "d"(c) : "rcx", "r11", "memory");
+    return number;
+#else
+    register long x8 __asm__("x8") = number, x0 __asm__("x0") = a, x1 __asm__("x1") = b, x2 __asm__("x2") = c;
+    __asm__ volatile("svc 0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2) : "memory");
+    return x0;
+#endif
+}
+
+static void by_one_call(void) { CHECK_EQ(own_call(SYS_close_range, 3, ~0u, 0), 0); }
+
+static void one_by_one(void)
+{
+    for (int fd = 3; fd < 20000; fd++)
+        own_call(SYS_close, fd, 0, 0);
+}
+
+/* As many programs do it, through libc. */
+static void by_their_list(void)
+{
+    DIR *list = opendir("/proc/self/fd");
+    CHECK(list != NULL);
+    struct dirent *entry;
+    while ((entry = readdir(list)) != NULL) {
+        int fd = atoi(entry->d_name);
+        if (fd > 2 && fd != dirfd(list))
+            close(fd);
+    }
+    closedir(list);
+}
+
+static void *sleeps(void *arg)
+{
+    struct epoll_event event;
+    epoll_wait(*(int *)arg, &event, 1, -1);
+    return NULL;
+}
+
+/* Uses a new instance such that its silent registrations are with whoever looks after those, and a thread waits. */
+static void use(struct thread *thread)
+{
+    static int ep;
+    int fd[N][2];
+    ep = new_epoll();
+    for (int i = 0; i < N; i++) {
+        make_pipe(fd[i]);
+        ADD(ep, fd[i][0], i % 2 ? EPOLLIN : EPOLLIN | EPOLLET, i);
+    }
+    for (int i = 0; i < 2000; i++) {
+        write_bytes(fd[0][1], 1);
+        EXPECT_ONE(ep, 0, EPOLLIN);
+        CHECK_EQ(read_all(fd[0][0]), 1);
+    }
+    for (int i = 0; i < N; i += 9) {
+        write_bytes(fd[i][1], 1);
+        EXPECT_ONE(ep, i, EPOLLIN);
+        CHECK_EQ(read_all(fd[i][0]), 1);
+    }
+    start_thread(thread, sleeps, &ep);
+    wait_until_blocked(thread->tid);
+}
+
+void test(void)
+{
+    void (*ways[])(void) = {by_one_call, one_by_one, by_their_list};
+    const char *names[] = {"close_range", "close", "/proc/self/fd"};
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+        subject = names[i];
+        pid_t child = OK(fork());
+        if (child == 0) {
+            struct thread threads[3];
+            for (int k = 0; k < 3; k++) {
+                /* So that a number is not what it was before. */
+                for (int shift = 0; shift < k; shift++)
+                    add_one(OK(eventfd(0, 0)));
+                use(&threads[k]);
+                ways[i]();
+                CHECK_EQ(OK(open("/dev/null", O_RDONLY)), 3);
+                OK(close(3));
+                pause_ms(100);
+                int64_t cpu = cpu_ns();
+                pause_ms(200);
+                CHECK(cpu_ns() - cpu < 50000000);
+            }
+            _exit(0);
+        }
+        expect_exit_0(child);
+    }
+}

@@ -1,0 +1,158 @@
+/* Faults to order: system calls that the kernel refuses from now on, memory that runs out at a chosen mapping. By seccomp, so nothing
+ * of the library is changed for it. What is refused stays refused for the process, its threads and its children. */
+#ifndef FAULTS_H
+#define FAULTS_H
+
+#include "harness.h"
+
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+
+#define LOAD(field) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, field))
+#define LOW(n) args[n]
+
+static inline void install_filter(struct sock_filter *filter, unsigned short length)
+{
+    struct sock_fprog program = {.len = length, .filter = filter};
+    OK(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+    OK(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0));
+}
+
+/* The call fails with this errno. */
+static inline void refuse_call(int number, int error)
+{
+    struct sock_filter filter[] = {
+        LOAD(nr),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    install_filter(filter, sizeof filter / sizeof *filter);
+}
+
+/* The call fails if its argument (the low half, counted from 0) is greater than `most`. */
+static inline void refuse_call_above(int number, int argument, uint32_t most, int error)
+{
+    struct sock_filter filter[] = {
+        LOAD(nr),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 3),
+        LOAD(LOW(argument)),
+        BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, most, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    install_filter(filter, sizeof filter / sizeof *filter);
+}
+
+/* No thread can be started (EAGAIN); processes can. */
+static inline void refuse_threads(void)
+{
+    refuse_call(SYS_clone3, ENOSYS);
+    struct sock_filter filter[] = {
+        LOAD(nr),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone, 0, 3),
+        LOAD(LOW(0)),
+        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, 0x10000 /* CLONE_THREAD */, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EAGAIN),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    install_filter(filter, sizeof filter / sizeof *filter);
+}
+
+/* --- memory -------------------------------------------------------------------------------------------------------
+ *
+ * Every mapping traps into a handler, which lets `mappings_left` of them through. What the handler maps itself carries a mark in
+ * the offset, which means nothing for memory without a file. */
+
+#define MARK 0x5eed0000u
+static _Atomic long mappings_left = 1l << 40;
+static _Atomic long mappings_refused;
+
+static inline long raw_call(long number, long a, long b, long c, long d, long e, long f)
+{
+#if defined(__x86_64__)
+    register long r10 __asm__("r10") = d, r8 __asm__("r8") = e, r9 __asm__("r9") = f;
+    __asm__ volatile("syscall"
+                     : "+a"(number)
+                     : "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
+                     : "rcx", "r11", "memory");
+    return number;
+#elif defined(__aarch64__)
+    register long x8 __asm__("x8") = number, x0 __asm__("x0") = a, x1 __asm__("x1") = b, x2 __asm__("x2") = c;
+    register long x3 __asm__("x3") = d, x4 __asm__("x4") = e, x5 __asm__("x5") = f;
+    __asm__ volatile("svc 0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5) : "memory");
+    return x0;
+#endif
+}
+
+#include <ucontext.h>
+
+static inline void on_mapping(int number, siginfo_t *info, void *context)
+{
+    (void)number;
+    ucontext_t *user = context;
+    long result = -ENOMEM;
+    if (atomic_fetch_sub(&mappings_left, 1) > 0) {
+#if defined(__x86_64__)
+        greg_t *r = user->uc_mcontext.gregs;
+        long a[5] = {r[REG_RDI], r[REG_RSI], r[REG_RDX], r[REG_R10], r[REG_R8]};
+#else
+        __u64 *a = user->uc_mcontext.regs;
+#endif
+        if (info->si_syscall == SYS_mmap)
+            result = raw_call(SYS_mmap, a[0], a[1], a[2], a[3], a[4], MARK);
+        else
+            /* mremap: its fifth argument, the new address, is not used without MREMAP_FIXED. */
+            result = raw_call(SYS_mremap, a[0], a[1], a[2], a[3], MARK, MARK);
+    } else {
+        atomic_fetch_add(&mappings_refused, 1);
+    }
+#if defined(__x86_64__)
+    user->uc_mcontext.gregs[REG_RAX] = result;
+#else
+    user->uc_mcontext.regs[0] = result;
+#endif
+}
+
+/* From here on `mappings_left` says how many anonymous mappings there will be. */
+static inline void trap_mappings(void)
+{
+    struct sigaction action = {.sa_sigaction = on_mapping, .sa_flags = SA_SIGINFO | SA_RESTART};
+    OK(sigaction(SIGSYS, &action, NULL));
+    struct sock_filter filter[] = {
+        LOAD(nr),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_mmap, 1, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_mremap, 0, 3),
+        LOAD(LOW(5)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, MARK, 1, 0),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRAP),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    install_filter(filter, sizeof filter / sizeof *filter);
+}
+
+/* --- numbers ------------------------------------------------------------------------------------------------------- */
+
+static inline void limit_numbers(rlim_t soft)
+{
+    struct rlimit limit;
+    OK(getrlimit(RLIMIT_NOFILE, &limit));
+    limit.rlim_cur = soft;
+    OK(setrlimit(RLIMIT_NOFILE, &limit));
+}
+
+/* Takes every free number below `limit`; answers with how many it took. Any of them can be closed to have one back. */
+static inline int take_all_numbers(rlim_t limit, int *taken, int most)
+{
+    int n = 0;
+    limit_numbers(limit);
+    while (n < most && (taken[n] = dup(STDERR_FILENO)) >= 0)
+        n++;
+    CHECK_EQ(errno, EMFILE);
+    return n;
+}
+
+#endif

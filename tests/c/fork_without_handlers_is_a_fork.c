@@ -1,0 +1,108 @@
+/* A child that was made by _Fork or a bare clone has the instance and its registrations like any other (D5), adds and closes, and
+ * leaves the parent's alone; also when other threads of the parent wait, and when many registrations are silent. */
+#include "harness.h"
+
+#define N 200
+
+static int ep, fd[N][2];
+
+static pid_t by_fork(void) { return fork(); }
+static pid_t by_underscore_fork(void) { return _Fork(); }
+static pid_t by_clone(void) { return syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0); }
+
+static void in_the_child(int waiters)
+{
+    /* The parent's registrations, level- and edge-triggered, by a wait of its own. With a waiter in the parent an event would be
+     * for either. */
+    if (!waiters) {
+        struct pollfd p = {.fd = ep, .events = POLLIN};
+        CHECK_EQ(poll(&p, 1, 0), 0);
+        for (int i = 0; i < N; i += 50) {
+            write_bytes(fd[i][1], 1);
+            EXPECT_ONE(ep, i, EPOLLIN);
+            CHECK_EQ(read_all(fd[i][0]), 1);
+        }
+        EXPECT_NONE_NOW(ep);
+    }
+    /* Its own. */
+    int own = new_epoll(), mine[2];
+    make_pipe(mine);
+    ADD(own, mine[0], EPOLLIN | EPOLLET, 7);
+    struct waiter waiter;
+    start_waiter(&waiter, own);
+    write_bytes(mine[1], 1);
+    CHECK_EQ(join_waiter(&waiter), 1);
+    CHECK_EQ(waiter.at[0].data.u64, 7);
+    /* What it closes has gone, and the number can be used again. */
+    OK(close(mine[0]));
+    write(mine[1], "", 1);
+    CHECK_EQ(OK(eventfd(1, 0)), mine[0]);
+    EXPECT_NONE_NOW(own);
+    ADD(own, mine[0], EPOLLIN, 8);
+    EXPECT_ONE(own, 8, EPOLLIN);
+    int twin = OK(dup(mine[0]));
+    OK(close(mine[0]));
+    EXPECT_ONE(own, 8, EPOLLIN);
+    OK(close(twin));
+    EXPECT_NONE_NOW(own);
+    for (int i = 0; i < N; i++) {
+        OK(close(fd[i][0]));
+        OK(close(fd[i][1]));
+    }
+    OK(close(ep));
+}
+
+static void try(pid_t (*make)(void), int waiters, int silent)
+{
+    ep = new_epoll();
+    for (int i = 0; i < N; i++) {
+        make_pipe(fd[i]);
+        ADD(ep, fd[i][0], i % 2 ? EPOLLIN : EPOLLIN | EPOLLET, i);
+    }
+    for (int i = 0; i < silent; i++) {
+        write_bytes(fd[0][1], 1);
+        EXPECT_ONE(ep, 0, EPOLLIN);
+        CHECK_EQ(read_all(fd[0][0]), 1);
+    }
+    struct waiter waiter[2];
+    for (int i = 0; i < waiters; i++)
+        start_waiter(&waiter[i], ep);
+    pid_t child = OK(make());
+    if (child == 0) {
+        alarm(BOUND_MS / 1000);
+        in_the_child(waiters);
+        _exit(0);
+    }
+    expect_exit_0(child);
+    for (int i = 0; i < waiters; i++) {
+        write_bytes(fd[N - 1][1], 1);
+        CHECK_EQ(join_waiter(&waiter[waiters - 1 - i]), 1);
+        CHECK_EQ(waiter[waiters - 1 - i].at[0].data.u64, N - 1);
+        CHECK_EQ(read_all(fd[N - 1][0]), 1);
+    }
+    for (int i = 0; i < N; i += 20) {
+        write_bytes(fd[i][1], 1);
+        EXPECT_ONE(ep, i, EPOLLIN);
+        OK(close(fd[i][0]));
+        EXPECT_NONE_NOW(ep);
+    }
+    for (int i = 0; i < N; i++) {
+        if (i % 20)
+            OK(close(fd[i][0]));
+        OK(close(fd[i][1]));
+    }
+    OK(close(ep));
+}
+
+void test(void)
+{
+    pid_t (*ways[])(void) = {by_underscore_fork, by_clone, by_fork};
+    const char *names[] = {"_Fork", "clone", "fork"};
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+        for (int waiters = 0; waiters < 3; waiters++) {
+            subject = names[i];
+            try(ways[i], waiters, 0);
+        }
+        try(ways[i], 0, 2000);
+    }
+}

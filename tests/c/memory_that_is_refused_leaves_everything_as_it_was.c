@@ -1,0 +1,126 @@
+/* When memory runs out, create and control are ENOMEM and have done nothing, and so is dup; what is registered goes on reporting, and
+ * when there is memory again all is as before. The memory runs out at the first mapping, at the second, and so on. */
+#include "faults.h"
+
+#define N 2400
+
+static int ep, outer, pipes[4][2], fds[N], dups[N], instances[N];
+
+static bool refused(int answer)
+{
+    if (answer >= 0)
+        return false;
+    CHECK_EQ(errno, ENOMEM);
+    CHECK(!on_the_kernel());
+    return true;
+}
+
+/* The registrations made before the memory ran out. */
+static void old_ones_report(void)
+{
+    for (int i = 0; i < 4; i++) {
+        write_bytes(pipes[i][1], 1);
+        if (outer >= 0)
+            EXPECT_ONE(outer, 99, EPOLLIN);
+        EXPECT_ONE(ep, i, EPOLLIN);
+        CHECK_EQ(read_all(pipes[i][0]), 1);
+        EXPECT_NONE_NOW(ep);
+        if (outer >= 0)
+            EXPECT_NONE_NOW(outer);
+        MOD(ep, pipes[i][0], i % 2 ? EPOLLIN | EPOLLET : EPOLLIN, i);
+    }
+}
+
+/* Uses memory in every way until there is none, from a set of `first` registrations on. */
+static void exhaust(int first, long mappings)
+{
+    int n_dups = 0, n_instances = 0, n = 0;
+    ep = new_epoll();
+    outer = -1;
+    for (int i = 0; i < 4; i++) {
+        make_pipe(pipes[i]);
+        ADD(ep, pipes[i][0], i % 2 ? EPOLLIN | EPOLLET : EPOLLIN, i);
+    }
+    for (int i = 0; i < N; i++)
+        fds[i] = OK(eventfd(0, EFD_NONBLOCK));
+    for (; n < first; n++)
+        ADD(ep, fds[n], EPOLLIN, 1000 + n);
+
+    atomic_store(&mappings_left, mappings);
+    for (int i = 0; i < 4; i++) {
+        int answer = epoll_create1(0);
+        if (refused(answer))
+            break;
+        instances[n_instances++] = answer;
+    }
+    if (n_instances > 0 && !refused(ctl(instances[0], EPOLL_CTL_ADD, ep, EPOLLIN, 99)))
+        outer = instances[0];
+    old_ones_report();
+    for (; n < N; n++) {
+        if (n % 7 == 0) {
+            int answer = dup(fds[n]);
+            if (refused(answer))
+                break;
+            dups[n_dups++] = answer;
+        }
+        if (refused(ctl(ep, EPOLL_CTL_ADD, fds[n], EPOLLIN | EPOLLET, 1000 + n)))
+            break;
+    }
+    old_ones_report();
+    /* Neither is what was refused half there, nor is what is there in the way of anything. */
+    if (n < N)
+        CHECK_ERRNO(epoll_ctl(ep, EPOLL_CTL_DEL, fds[n], NULL), ENOENT);
+    for (int i = 0; i < n; i += 13) {
+        add_one(fds[i]);
+        EXPECT_ONE(ep, 1000 + i, EPOLLIN);
+        DEL(ep, fds[i]);
+        /* The place of what was deleted may be free a little later only. */
+        UNTIL(!refused(ctl(ep, EPOLL_CTL_ADD, fds[i], EPOLLIN | EPOLLET, 1000 + i)));
+        EXPECT_ONE(ep, 1000 + i, EPOLLIN);
+    }
+    for (int i = 0; i < n_dups; i++)
+        OK(close(dups[i]));
+    old_ones_report();
+
+    atomic_store(&mappings_left, 1l << 40);
+    for (; n < N; n++)
+        ADD(ep, fds[n], EPOLLIN | EPOLLET, 1000 + n);
+    for (int i = 5; i < N; i += 13) {
+        add_one(fds[i]);
+        EXPECT_ONE(ep, 1000 + i, EPOLLIN);
+        CHECK_EQ(read_all(fds[i]), 8);
+    }
+    old_ones_report();
+    for (int i = 0; i < N; i++)
+        OK(close(fds[i]));
+    for (int i = 0; i < n_instances; i++)
+        OK(close(instances[i]));
+    outer = -1;
+    old_ones_report();
+    OK(close(ep));
+}
+
+void test(void)
+{
+    raise_descriptor_limit();
+    trap_mappings();
+    int first[] = {0, 60, 1000, 2040};
+    long refusals = 0;
+    for (size_t i = 0; i < sizeof first / sizeof *first; i++) {
+        for (long mappings = 0; mappings < 5; mappings++) {
+            static char text[64];
+            snprintf(text, sizeof text, "%d registrations, %ld mappings", first[i], mappings);
+            subject = text;
+            pid_t child = OK(fork());
+            if (child == 0) {
+                exhaust(first[i], mappings);
+                _exit(atomic_load(&mappings_refused) > 0 ? 3 : 0);
+            }
+            int status;
+            CHECK_EQ(OK(waitpid(child, &status, 0)), child);
+            CHECK(status == 0 || status == 3 << 8);
+            refusals += status != 0;
+        }
+    }
+    CHECK(on_the_kernel() || refusals > 5);
+}

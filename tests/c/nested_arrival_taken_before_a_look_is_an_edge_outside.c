@@ -1,0 +1,17 @@
+/* What arrived in an inner instance is an edge of the outer one, even if it was taken before anybody looked, when something else is
+ * ready in there (N2). */
+#include "harness.h"
+
+void test(void)
+{
+    int outer = new_epoll(), inner = new_epoll(), stays = OK(eventfd(1, EFD_NONBLOCK)), fd[2];
+    make_pipe(fd);
+    ADD(inner, stays, EPOLLIN, 1);
+    ADD(inner, fd[0], EPOLLIN, 2);
+    ADD(outer, inner, EPOLLIN | EPOLLET, 3);
+    EXPECT_ONE(outer, 3, EPOLLIN);
+    EXPECT_NONE_NOW(outer);
+    write_bytes(fd[1], 1);
+    CHECK_EQ(read_all(fd[0]), 1);
+    CHECK_EQ(wait_events(outer, 500).n, 1);
+}

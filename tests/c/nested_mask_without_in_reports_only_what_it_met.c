@@ -1,0 +1,75 @@
+/* An instance wakes those who watch it with EPOLLIN and nothing else. A registration of one without EPOLLIN is ready if the instance
+ * was when it was added or modified, and from then on as long as every look finds the instance ready (T6, W3, N2). */
+#include "harness.h"
+
+static const uint32_t masks[] = {EPOLLRDNORM, EPOLLRDNORM | EPOLLPRI | EPOLLOUT};
+
+static void levels(uint32_t mask)
+{
+    int outer = new_epoll(), inner = new_epoll(), fd[2];
+    make_pipe(fd);
+    ADD(inner, fd[0], EPOLLIN, 1);
+    ADD(outer, inner, mask, 2);
+    write_bytes(fd[1], 1);
+    EXPECT_NONE_NOW(outer);
+    EXPECT_NONE_NOW(outer);
+    MOD(outer, inner, mask, 2);
+    EXPECT_ONE(outer, 2, EPOLLRDNORM);
+    EXPECT_ONE(outer, 2, EPOLLRDNORM);
+    write_bytes(fd[1], 1);
+    EXPECT_ONE(outer, 2, EPOLLRDNORM);
+    CHECK_EQ(read_all(fd[0]), 2);
+    EXPECT_NONE_NOW(outer);
+    write_bytes(fd[1], 1);
+    EXPECT_NONE_NOW(outer);
+    MOD(outer, inner, EPOLLIN | mask, 2);
+    EXPECT_ONE(outer, 2, EPOLLIN | EPOLLRDNORM);
+    MOD(outer, inner, mask, 2);
+    CHECK_EQ(read_all(fd[0]), 1);
+    write_bytes(fd[1], 1);
+    EXPECT_ONE(outer, 2, EPOLLRDNORM);
+    OK(close(outer)), OK(close(inner)), OK(close(fd[0])), OK(close(fd[1]));
+}
+
+static void edges(uint32_t mask)
+{
+    int outer = new_epoll(), inner = new_epoll(), fd[2];
+    make_pipe(fd);
+    ADD(inner, fd[0], EPOLLIN, 1);
+    write_bytes(fd[1], 1);
+    ADD(outer, inner, mask | EPOLLET, 2);
+    EXPECT_ONE(outer, 2, EPOLLRDNORM);
+    EXPECT_NONE_NOW(outer);
+    write_bytes(fd[1], 1);
+    EXPECT_NONE_NOW(outer);
+    int out = OK(eventfd(0, EFD_NONBLOCK));
+    ADD(inner, out, EPOLLOUT, 3);
+    EXPECT_NONE_NOW(outer);
+    MOD(outer, inner, mask | EPOLLET, 2);
+    EXPECT_ONE(outer, 2, EPOLLRDNORM);
+    EXPECT_NONE_NOW(outer);
+    OK(close(outer)), OK(close(inner)), OK(close(fd[0])), OK(close(fd[1])), OK(close(out));
+}
+
+/* The chain ends at such a link. */
+static void chains(uint32_t mask)
+{
+    int outer = new_epoll(), middle = new_epoll(), inner = new_epoll(), fd[2];
+    make_pipe(fd);
+    ADD(inner, fd[0], EPOLLIN, 1);
+    ADD(middle, inner, mask, 2);
+    ADD(outer, middle, EPOLLIN, 3);
+    write_bytes(fd[1], 1);
+    EXPECT_NONE_NOW(outer);
+    EXPECT_NONE_NOW(middle);
+    MOD(middle, inner, mask, 2);
+    EXPECT_ONE(outer, 3, EPOLLIN);
+    EXPECT_ONE(middle, 2, EPOLLRDNORM);
+    OK(close(outer)), OK(close(middle)), OK(close(inner)), OK(close(fd[0])), OK(close(fd[1]));
+}
+
+void test(void)
+{
+    for (int i = 0; i < 2; i++)
+        levels(masks[i]), edges(masks[i]), chains(masks[i]);
+}

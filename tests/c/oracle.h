@@ -1,0 +1,79 @@
+/* The kernel's own epoll beside the one under test, called past every library, so that one test can run a script on both and
+ * compare. Where the kernel refuses its epoll such a test is skipped. Results are values, or negative errno. */
+#ifndef ORACLE_H
+#define ORACLE_H
+
+#include "harness.h"
+
+static inline long bare(long number, long a, long b, long c, long d, long e, long f)
+{
+    long result;
+#if defined(__x86_64__)
+    register long r10 __asm__("r10") = d;
+    register long r8 __asm__("r8") = e;
+    register long r9 __asm__("r9") = f;
+    __asm__ volatile("syscall"
+                     : "=a"(result)
+                     : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
+                     : "rcx", "r11", "memory");
+#elif defined(__aarch64__)
+    register long x8 __asm__("x8") = number;
+    register long x0 __asm__("x0") = a;
+    register long x1 __asm__("x1") = b;
+    register long x2 __asm__("x2") = c;
+    register long x3 __asm__("x3") = d;
+    register long x4 __asm__("x4") = e;
+    register long x5 __asm__("x5") = f;
+    __asm__ volatile("svc 0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5) : "memory");
+    result = x0;
+#endif
+    return result;
+}
+
+enum side { KERNEL, TESTED };
+
+/* libc's way of failing as the kernel's. */
+static inline long plain(long result) { return result == -1 ? -errno : result; }
+
+/* The same system call on either side: past the library, or through libc's door. */
+static inline long call_on(enum side side, long number, long a, long b, long c, long d, long e, long f)
+{
+    return side == KERNEL ? bare(number, a, b, c, d, e, f) : plain(syscall(number, a, b, c, d, e, f));
+}
+
+static inline void need_the_kernels_epoll(void)
+{
+    if (bare(SYS_epoll_create1, -1, 0, 0, 0, 0, 0) != -EINVAL)
+        exit(77);
+}
+
+static inline int create_on(enum side side)
+{
+    long ep = side == KERNEL ? bare(SYS_epoll_create1, EPOLL_CLOEXEC, 0, 0, 0, 0, 0) : plain(epoll_create1(EPOLL_CLOEXEC));
+    CHECK(ep >= 0);
+    return ep;
+}
+
+static inline long control_on(enum side side, int ep, int op, int fd, struct epoll_event *event)
+{
+    return side == KERNEL ? bare(SYS_epoll_ctl, ep, op, fd, (long)event, 0, 0) : plain(epoll_ctl(ep, op, fd, event));
+}
+
+static inline long set_on(enum side side, int ep, int op, int fd, uint32_t events, uint64_t data)
+{
+    struct epoll_event event = {.events = events, .data.u64 = data};
+    return control_on(side, ep, op, fd, &event);
+}
+
+static inline long wait_on(enum side side, int ep, struct epoll_event *at, int max, int timeout_ms)
+{
+    return side == KERNEL ? bare(SYS_epoll_pwait, ep, (long)at, max, timeout_ms, 0, 8)
+                          : plain(epoll_wait(ep, at, max, timeout_ms));
+}
+
+static inline void discard_on(enum side side, int ep)
+{
+    CHECK_EQ(side == KERNEL ? bare(SYS_close, ep, 0, 0, 0, 0, 0) : plain(close(ep)), 0);
+}
+
+#endif

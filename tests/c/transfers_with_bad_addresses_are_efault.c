@@ -1,0 +1,30 @@
+/* A transfer call on a watched descriptor with an address that is nobody's fails with EFAULT, as on any other, and takes nothing. */
+#include "harness.h"
+#include <sys/uio.h>
+
+void test(void)
+{
+    int fd[2], ep = new_epoll();
+    void *volatile address = (void *)8; /* the compiler is not to know */
+    struct iovec *nowhere = address, bad = {address, 16};
+    struct msghdr message = {.msg_iov = nowhere, .msg_iovlen = 2};
+    make_pair(SOCK_STREAM, fd);
+    ADD(ep, fd[0], EPOLLIN | EPOLLOUT | EPOLLET, 1);
+    EXPECT_ONE(ep, 1, EPOLLOUT);
+    write_bytes(fd[1], 5);
+    EXPECT_ONE(ep, 1, EPOLLIN | EPOLLOUT);
+    CHECK_ERRNO(readv(fd[0], nowhere, 2), EFAULT);
+    CHECK_ERRNO(readv(fd[0], &bad, 1), EFAULT);
+    CHECK_ERRNO(read(fd[0], address, 4), EFAULT);
+    CHECK_ERRNO(recvmsg(fd[0], &message, 0), EFAULT);
+    CHECK_ERRNO(recvmsg(fd[0], (struct msghdr *)address, 0), EFAULT);
+    CHECK_ERRNO(writev(fd[0], nowhere, 2), EFAULT);
+    CHECK_ERRNO(writev(fd[0], &bad, 1), EFAULT);
+    CHECK_ERRNO(write(fd[0], address, 4), EFAULT);
+    CHECK_ERRNO(sendmsg(fd[0], &message, 0), EFAULT);
+    CHECK_ERRNO(sendmsg(fd[0], (struct msghdr *)address, 0), EFAULT);
+    while (wait_events(ep, QUIET_MS).n > 0) /* a write that fails while it copies frees its buffer, which is an edge */
+        ;
+    CHECK_EQ(read_all(fd[0]), 5);
+    EXPECT_NONE_NOW(ep);
+}

@@ -1,0 +1,106 @@
+#!/usr/bin/env bash
+# The tests that tokio, polling and async-io publish with their crates, unmodified: tokio's I/O driver (edge-triggered, one eventfd that
+# is never read) in every kind of runtime; polling's one-shot, level and edge modes, notifications, timeouts and changes by other
+# threads; async-io's sockets, timers and descriptors of other kinds. (mio's crate comes without its tests.)
+. "$(dirname "$0")/lib.sh"
+need cargo
+
+build=${CARGO_TARGET_DIR:-$HERE/../../target}/rust-suites
+mkdir -p "$build"
+build=$(cd "$build" && pwd)
+
+# What of tokio has to do with the event loop. Left out are tests for other systems and for unstable features, and those of channels,
+# locks, tasks and in-memory streams.
+tokio_tests=(
+    fs_file io_async_fd io_copy_bidirectional io_driver io_driver_drop io_panic
+    net_bind_resource net_lookup_host net_panic net_quickack net_unix_pipe no_rt
+    process_arg0 process_change_of_runtime process_issue_{2174,42,7144,8042} process_kill_after_wait process_kill_on_drop
+    process_raw_handle process_smoke
+    rt_basic rt_blocking_thread_exhaust rt_busy_tick rt_common rt_common_before_park rt_handle rt_handle_block_on rt_local rt_metrics
+    rt_panic rt_shutdown_err rt_spawn_blocking rt_threaded rt_time_start_paused rt_worker_index
+    signal_ctrl_c signal_drop_{recv,rt,signal} signal_info signal_multi_rt signal_no_rt signal_notify_both signal_panic
+    signal_realtime signal_twice signal_usr1
+    tcp_accept tcp_accept_ready tcp_connect tcp_echo tcp_into_split tcp_into_std tcp_peek tcp_shutdown tcp_socket tcp_split tcp_stream
+    time_interval time_rt time_sleep time_timeout
+    udp uds_cred uds_datagram uds_socket uds_split uds_stream unix_shutdown
+)
+polling_tests=(concurrent_modification io many_connections multiple_pollers notify other_modes precision timeout)
+async_io_tests=(async block_on issue_182 timer)
+
+# The crates' sources are where cargo keeps them; their tests go into a copy of the shells that have what the tests depend on.
+cp -rp "$HERE/rust-suites/." "$build"
+cargo_here() { CARGO_TARGET_DIR=$build/target cargo "$@" --locked --manifest-path "$build/Cargo.toml"; }
+cargo_here metadata --format-version 1 >"$WORK/metadata" 2>"$WORK/build.err" ||
+    fail "the crates cannot be had: $(tail -n 3 "$WORK/build.err")"
+# crate NAME: a copy of its source, which is also where its tests run: some look at files beside them.
+crate() {
+    local from
+    from=$("$PYTHON" - "$WORK/metadata" "$1" <<'PY'
+import json, os, sys
+(found,) = {p["manifest_path"] for p in json.load(open(sys.argv[1]))["packages"] if p["name"] == sys.argv[2]}
+print(os.path.dirname(found))
+PY
+    )
+    rm -rf "$build/crates/$1" "$build/$1/tests"
+    mkdir -p "$build/crates" "$build/$1/tests"
+    cp -rp "$from" "$build/crates/$1"
+}
+# given CRATE TESTS…
+given() {
+    local name=$1 test
+    shift
+    crate "$name"
+    [ ! -d "$build/crates/$name/tests/support" ] || cp -rp "$build/crates/$name/tests/support" "$build/$name/tests"
+    for test; do
+        cp -p "$build/crates/$name/tests/$test.rs" "$build/$name/tests"
+    done
+}
+given tokio "${tokio_tests[@]}"
+given polling "${polling_tests[@]}"
+given async-io "${async_io_tests[@]}"
+cargo_here test --no-run --message-format=json >"$WORK/built" 2>"$WORK/build.err" ||
+    fail "the tests do not build: $(grep -A 5 '^error' "$WORK/build.err" | tail -n 20)"
+"$PYTHON" - "$WORK/built" >"$WORK/programs" <<'PY'
+import json, sys
+for line in open(sys.argv[1]):
+    d = json.loads(line)
+    if d["reason"] == "compiler-artifact" and d.get("executable"):
+        print(d["manifest_path"].split("/")[-2], d["target"]["name"], d["executable"])
+PY
+
+# suite CRATE TESTS: one program after the other, each of which runs its tests in threads. Every one has to pass, and all have to run.
+suite() {
+    local name=$1 tests=$2 of program path status passed=0 wrong=() said
+    mkdir -p "$WORK/$name"
+    cd "$build/crates/$name"
+    while read -r of program path; do
+        [ "$of" = "$name" ] || continue
+        status=0
+        run "$WAY" timeout 120 "$path" >"$WORK/$name/$program" 2>&1 </dev/null || status=$?
+        said=$(sed -n 's/^test result: .* \([0-9]*\) passed.*/\1/p' "$WORK/$name/$program")
+        passed=$((passed + ${said:-0}))
+        ((status == 0)) || wrong+=("$program (status $status):" "$(grep -E '^test .*FAILED' "$WORK/$name/$program")")
+        ((status == 0)) || tail -n 60 "$WORK/$name/$program" >>"$WORK/$name.log"
+    done <"$WORK/programs"
+    echo "${wrong[*]:-}" >"$WORK/$name.wrong"
+    echo "$passed" >"$WORK/$name.passed"
+    if [ -n "${wrong[*]:-}" ] || ((passed != tests)); then
+        return 1
+    fi
+}
+judged() {
+    say "$1 $2: $(cat "$WORK/$1.passed") of its own tests pass"
+}
+failed() {
+    watch_log "$WORK/$1.log"
+    fail "$1: $(cat "$WORK/$1.passed") tests passed, not $2. $(cat "$WORK/$1.wrong")"
+}
+
+# These two spend their time asleep, in turns with each other.
+suite async-io 25 &
+other=$!
+suite polling 19 || failed polling 19
+wait "$other" || failed async-io 25
+suite tokio 516 || failed tokio 516
+version() { sed -n "s/^$1 = .*\"=\([0-9.]*\)\".*/\1/p" "$HERE/rust-suites/$1/Cargo.toml"; }
+for name in tokio polling async-io; do judged "$name" "$(version "$name")"; done

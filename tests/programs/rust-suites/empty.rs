@@ -1,0 +1,1 @@
+// The packages are here for their tests.
