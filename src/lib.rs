@@ -39,11 +39,11 @@
 //! | `symbols/` | what the dynamic linker binds |
 //! | `capi` | the functions of `epolyfill.h` |
 //! | `sys`, `next` | the ways out: raw system calls, and the next definition of a symbol |
-//! | `eventpoll`, `epstate`, `epitem`, `control` | an instance, and what its lock protects; a registration; what control calls do to them |
+//! | `eventpoll/`, `epstate`, `epitem`, `control` | an instance, and what its lock protects; a registration; what control calls do to them |
 //! | `wait`, `waitq`, `harvest` | the waiting thread; how threads sleep and are woken; what is reported |
 //! | `pollset`, `poller/` | the array poll works on; watcher threads |
-//! | `fdtable`, `file`, `descriptors` | numbers; open file descriptions; close and dup |
-//! | `kind`, `edge`, `sample`, `diagnosis`, `witness` | what a description is; what an edge is; how arrivals are counted and seen |
+//! | `fdtable`, `file/`, `descriptors` | numbers; open file descriptions; close and dup |
+//! | `kind`, `edge`, `sample`, `diagnosis`, `witness/` | what a description is; what an edge is; how arrivals are counted and seen |
 //! | `exclusive` | which of several instances reports |
 //! | `nested`, `observer` | instances inside others; poll and select on an epoll descriptor |
 //! | `process` | start-up, fork, exit |

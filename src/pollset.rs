@@ -1,7 +1,7 @@
 //! The array that `poll` works on, kept up to date one entry at a time instead of being built for every wait.
 //!
 //! Entry 0 is the wake-up descriptor of whoever polls. The kernel writes `revents` into the array while a thread sleeps in
-//! poll, so nobody touches it then: changes go through the instance's inbox (see `eventpoll.rs`).
+//! poll, so nobody touches it then: changes go through the instance's inbox (see `eventpoll/inbox.rs`).
 
 use libc::{c_int, pollfd};
 use nix::errno::Errno;

@@ -23,7 +23,7 @@ mod edge;
 mod epitem;
 #[path = "../../src/epstate.rs"]
 mod epstate;
-#[path = "../../src/eventpoll.rs"]
+#[path = "../../src/eventpoll/mod.rs"]
 mod eventpoll;
 #[path = "../../src/events.rs"]
 mod events;
@@ -31,7 +31,7 @@ mod events;
 mod exclusive;
 #[path = "../../src/fdtable.rs"]
 mod fdtable;
-#[path = "../../src/file.rs"]
+#[path = "../../src/file/mod.rs"]
 mod file;
 #[path = "../../src/harvest.rs"]
 mod harvest;

@@ -1,0 +1,83 @@
+//! Which descriptions somebody waits for edges of: what a transfer call asks first.
+
+use crate::sync::atomic::AtomicU32;
+use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
+
+use super::{FILES, File};
+use crate::kind::Kind;
+
+/// How many descriptions have somebody who waits for their edges.
+static WITH_EDGES: AtomicU32 = AtomicU32::new(0);
+/// How many of these are pipes.
+static PIPES_WITH_EDGES: AtomicU32 = AtomicU32::new(0);
+/// How many of these are FIFOs.
+static FIFOS_WITH_EDGES: AtomicU32 = AtomicU32::new(0);
+/// How many of these are signalfds.
+static SIGNALFDS_WITH_EDGES: AtomicU32 = AtomicU32::new(0);
+
+impl File {
+    /// Whether a witness has anybody to tell.
+    #[inline]
+    pub fn has_edges(&self) -> bool {
+        self.edges.load(Relaxed) != 0
+    }
+
+    /// Counts edge-triggered registrations. The kind must be known.
+    pub fn count_edges(&self, more: bool) {
+        let change = |counter: &AtomicU32| match more {
+            true => counter.fetch_add(1, SeqCst),
+            false => counter.fetch_sub(1, SeqCst).wrapping_sub(1),
+        };
+        if change(&self.edges) == 0 {
+            change(&WITH_EDGES);
+            match self.kind() {
+                Kind::Pipe => _ = change(&PIPES_WITH_EDGES),
+                Kind::Fifo => {
+                    change(&PIPES_WITH_EDGES);
+                    change(&FIFOS_WITH_EDGES);
+                }
+                Kind::Signalfd => _ = change(&SIGNALFDS_WITH_EDGES),
+                _ => {}
+            }
+        }
+    }
+
+    /// Whether anybody waits for the edges of a pipe.
+    #[inline]
+    pub fn any_pipe_edges() -> bool {
+        PIPES_WITH_EDGES.load(Relaxed) != 0
+    }
+
+    /// Whether anybody waits for the edges of a FIFO.
+    #[inline]
+    pub fn any_fifo_edges() -> bool {
+        FIFOS_WITH_EDGES.load(Relaxed) != 0
+    }
+
+    /// Whether anybody waits for the edges of a signalfd.
+    #[inline]
+    pub fn any_signal_edges() -> bool {
+        SIGNALFDS_WITH_EDGES.load(Relaxed) != 0
+    }
+
+    /// Whether anybody waits for edges, on any description.
+    #[inline]
+    pub fn any_edges() -> bool {
+        WITH_EDGES.load(Relaxed) != 0
+    }
+
+    /// The descriptions with edges whose inode is this one: a socket, the two ends of a pipe, a FIFO that is open several times. At
+    /// most eight are found.
+    pub fn of_inode(inode: u64) -> impl Iterator<Item = &'static File> {
+        let mut found = [None; 8];
+        FILES.for_each(|file| {
+            if file.has_edges()
+                && file.inode.load(Relaxed) == inode
+                && let Some(place) = found.iter_mut().find(|place| place.is_none())
+            {
+                *place = Some(file);
+            }
+        });
+        found.into_iter().flatten()
+    }
+}

@@ -1,0 +1,330 @@
+//! An open file description, as far as this process knows it: its numbers, the registrations on it, and what the witnesses
+//! counted. Kernel counterpart: `struct file` with its `f_ep` list.
+
+mod census;
+mod graph;
+mod identity;
+
+use libc::c_int;
+use nix::errno::Errno;
+
+use crate::epitem::Epitem;
+use crate::eventpoll::Eventpoll;
+use crate::exclusive::Claim;
+use crate::kind::{self, Kind};
+use crate::lock::Lock;
+use crate::pool::{AtomicRef, Pool, Pooled};
+use crate::sample;
+use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
+use crate::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU32, AtomicU64};
+use crate::sys;
+use crate::waitq::Stays;
+
+pub use graph::{FileGuard, Graph, raise};
+pub use identity::Identity;
+
+use graph::Told;
+
+static FILES: Pool<File> = Pool::new();
+
+/// One open file description.
+#[derive(Debug)]
+pub struct File {
+    free: AtomicRef<File>,
+    kind: AtomicU8,
+    /// How a pipe was opened: O_RDONLY, O_WRONLY or O_RDWR.
+    access: AtomicI32,
+    /// Its inode, once the kind is known. The two ends of a pipe have the same.
+    inode: AtomicU64,
+    /// Edge-triggered registrations: while there are none the witnesses have nobody to tell.
+    edges: AtomicU32,
+    /// Bytes, or connections, that read-like calls of this process took. Only counted while somebody needs it.
+    consumed: AtomicU64,
+    /// Counts the transfer calls that began: orders what they tell against the reports (see `Epitem::tell`).
+    clock: AtomicU32,
+    /// Peeking calls in progress; negative while we count datagrams, which moves the place where a peek begins.
+    peeking: AtomicI32,
+    /// What a unix socket's outgoing queue held at the last look.
+    outgoing: AtomicU32,
+    /// Empty datagrams in the queue that a count has stepped over: it will not see them again.
+    empties: AtomicU32,
+    /// What is known of a unix socket's peer, as [`Peer`].
+    peer: AtomicU8,
+    /// There was no room for more when last looked at; once there is, everybody who waits for it is woken.
+    choked: AtomicBool,
+    /// Which sides of a socket the program shut: a bit for SHUT_RD, another for SHUT_WR.
+    shut: AtomicU8,
+    /// Facts that not every registration was told of yet, see [`Told`].
+    undelivered: AtomicU64,
+    /// Device and inode in one number, for those who have no lock on the graph; 0 while they are not known.
+    mark: AtomicU64,
+    /// A sum over what `/proc` calls it, where it has no inode of its own; 0 while that is not known.
+    name: AtomicU32,
+    /// When a number was last compared with it, in milliseconds of the monotonic clock.
+    checked_at: AtomicU64,
+    /// Which exclusive registration has the event at hand.
+    claim: Claim,
+    /// The instance, if this is an epoll descriptor.
+    ep: AtomicRef<Eventpoll>,
+    /// The registrations, linked through `Epitem::next`. Changed under the graph's lock; a witness that finds it taken walks them
+    /// without.
+    items: AtomicRef<Epitem>,
+    graph: Lock<Graph>,
+}
+
+/// The other end of a unix socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Peer {
+    /// Not asked yet.
+    Unknown,
+    /// It was there when last asked, if only shut down.
+    There,
+    /// There is none any more.
+    Gone,
+}
+
+impl Pooled for File {
+    const BLANK: File = File {
+        free: AtomicRef::none(),
+        kind: AtomicU8::new(0),
+        access: AtomicI32::new(0),
+        inode: AtomicU64::new(0),
+        edges: AtomicU32::new(0),
+        consumed: AtomicU64::new(0),
+        clock: AtomicU32::new(0),
+        peeking: AtomicI32::new(0),
+        outgoing: AtomicU32::new(0),
+        empties: AtomicU32::new(0),
+        peer: AtomicU8::new(0),
+        choked: AtomicBool::new(false),
+        shut: AtomicU8::new(0),
+        undelivered: AtomicU64::new(0),
+        mark: AtomicU64::new(0),
+        name: AtomicU32::new(0),
+        checked_at: AtomicU64::new(0),
+        claim: Claim::new(),
+        ep: AtomicRef::none(),
+        items: AtomicRef::none(),
+        graph: Lock::new(Graph { numbers: Vec::new(), identity: None, lingering: Stays::NONE }),
+    };
+
+    fn free_link(&self) -> &AtomicRef<File> {
+        &self.free
+    }
+}
+
+impl File {
+    /// A description without numbers or registrations.
+    pub fn create() -> Result<&'static File, Errno> {
+        let file = FILES.take()?;
+        file.kind.store(Kind::Unidentified as u8, Relaxed);
+        file.inode.store(0, Relaxed);
+        file.edges.store(0, Relaxed);
+        file.outgoing.store(0, Relaxed);
+        file.empties.store(0, Relaxed);
+        file.set_peer(Peer::Unknown);
+        file.set_choked(false);
+        file.shut.store(0, Relaxed);
+        file.undelivered.store(Told::nothing_since(file.clock()).0, Relaxed);
+        file.mark.store(0, Relaxed);
+        file.name.store(0, Relaxed);
+        file.claim.lapse();
+        file.ep.set(None);
+        Ok(file)
+    }
+
+    /// Gives the record back. Nobody may find it in the table any more.
+    pub fn retire(&'static self) {
+        self.ep.set(None);
+        FILES.give_back(self);
+    }
+
+    /// What the description is.
+    pub fn kind(&self) -> Kind {
+        Kind::from_u8(self.kind.load(Relaxed))
+    }
+
+    /// Makes sure that the kind is known.
+    pub fn identify(&self, fd: c_int) -> Kind {
+        if self.kind() == Kind::Unidentified {
+            self.inode.store(sys::fstat(fd).map_or(0, |stat| stat.st_ino), Relaxed);
+            self.access.store(sys::fcntl(fd, libc::F_GETFL, 0).unwrap_or(0) & libc::O_ACCMODE, Relaxed);
+            self.kind.store(kind::identify(fd) as u8, Relaxed);
+            if self.kind() == Kind::Tcp && sample::awaits_ack(fd) {
+                self.note_shut(libc::SHUT_WR);
+            }
+        }
+        self.kind()
+    }
+
+    /// The description became something else: a socket that listens or connects.
+    pub fn identify_again(&self, fd: c_int) {
+        self.set_peer(Peer::Unknown);
+        if self.kind() != Kind::Unidentified {
+            self.kind.store(kind::identify(fd) as u8, Relaxed);
+        }
+    }
+
+    /// Whether it is the end of a pipe that can be read.
+    pub fn reads(&self) -> bool {
+        self.access.load(Relaxed) != libc::O_WRONLY
+    }
+
+    /// Whether it is the end of a pipe that can be written.
+    pub fn writes(&self) -> bool {
+        self.access.load(Relaxed) != libc::O_RDONLY
+    }
+
+    /// The instance behind an epoll descriptor.
+    #[inline]
+    pub fn eventpoll(&self) -> Option<&'static Eventpoll> {
+        self.ep.get()
+    }
+
+    /// Makes the description an epoll descriptor's.
+    pub fn set_eventpoll(&self, ep: &'static Eventpoll) {
+        self.kind.store(Kind::Epoll as u8, Relaxed);
+        self.ep.set(Some(ep));
+    }
+
+    /// Which exclusive registration has the event at hand.
+    pub fn claim(&self) -> &Claim {
+        &self.claim
+    }
+
+    /// What read-like calls took so far.
+    pub fn consumed(&self) -> u64 {
+        self.consumed.load(SeqCst)
+    }
+
+    /// A read-like call took something.
+    pub fn consume(&self, amount: u64) {
+        self.consumed.fetch_add(amount, SeqCst);
+    }
+
+    /// Empty datagrams that a count has seen and nobody has taken yet.
+    pub fn empties(&self) -> u32 {
+        self.empties.load(SeqCst)
+    }
+
+    /// A count saw an empty datagram.
+    pub fn saw_empty(&self) {
+        self.empties.fetch_add(1, SeqCst);
+    }
+
+    /// Empty datagrams were taken. Those no count has seen are none to forget.
+    pub fn took_empty(&self, number: u64) {
+        let number = u32::try_from(number).unwrap_or(u32::MAX);
+        let _ = self.empties.fetch_update(SeqCst, SeqCst, |seen| (seen > 0).then(|| seen.saturating_sub(number)));
+    }
+
+    /// Notes what a unix socket's outgoing queue holds, and answers with what it held.
+    pub fn note_outgoing(&self, bytes: u32) -> u32 {
+        self.outgoing.swap(bytes, SeqCst)
+    }
+
+    /// Whether something written is still unread by the peer, as far as known.
+    pub fn awaits_departures(&self) -> bool {
+        self.outgoing.load(Relaxed) != 0
+    }
+
+    /// What is known of a unix socket's peer.
+    pub fn peer(&self) -> Peer {
+        match self.peer.load(Relaxed) {
+            1 => Peer::There,
+            2 => Peer::Gone,
+            _ => Peer::Unknown,
+        }
+    }
+
+    /// Notes what is known of a unix socket's peer.
+    pub fn set_peer(&self, peer: Peer) {
+        self.peer.store(peer as u8, Relaxed);
+    }
+
+    /// Whether there was no room when last looked at.
+    pub fn is_choked(&self) -> bool {
+        self.choked.load(Relaxed)
+    }
+
+    /// Notes whether there is room.
+    pub fn set_choked(&self, choked: bool) {
+        self.choked.store(choked, Relaxed);
+    }
+
+    /// Whether the program shut this side of the socket: SHUT_RD or SHUT_WR.
+    pub fn is_shut(&self, side: c_int) -> bool {
+        self.shut.load(Relaxed) & (1 << side) != 0
+    }
+
+    /// The program shut a side of the socket, or both.
+    pub fn note_shut(&self, how: c_int) {
+        let sides = if how == libc::SHUT_RDWR { 3 } else { 1 << how };
+        self.shut.fetch_or(sides, Relaxed);
+    }
+
+    /// A call that peeks begins. It waits for a count in progress, which takes a microsecond.
+    pub fn peek(&self) -> Peeking<'_> {
+        while self.peeking.fetch_update(SeqCst, SeqCst, |n| (n >= 0).then_some(n + 1)).is_err() {
+            crate::sync::spin_loop();
+        }
+        Peeking(self)
+    }
+
+    /// Runs `count` while nobody peeks; `None` if somebody does.
+    pub fn while_nobody_peeks<T>(&self, count: impl FnOnce() -> T) -> Option<T> {
+        self.peeking.compare_exchange(0, -1, SeqCst, SeqCst).ok()?;
+        let counted = count();
+        self.peeking.store(0, SeqCst);
+        Some(counted)
+    }
+
+    /// A transfer call begins: its place in the order of things.
+    pub fn begin_call(&self) -> u32 {
+        self.clock.fetch_add(1, SeqCst).wrapping_add(1)
+    }
+
+    /// The place of a report in the order of things.
+    pub fn clock(&self) -> u32 {
+        self.clock.load(SeqCst)
+    }
+
+    /// In a forked child: the peeks of other threads did not come along.
+    pub fn reset_all_after_fork() {
+        FILES.for_each(|file| file.peeking.store(0, Relaxed));
+    }
+
+    /// Whether no description is locked.
+    pub fn all_at_rest() -> bool {
+        FILES.is_at_rest(|file| file.graph.is_free())
+    }
+
+    /// Every lock of every description, for fork.
+    pub fn lock_all_for_fork() {
+        FILES.lock_for_fork(|file| file.graph.lock_for_fork());
+    }
+
+    /// # Safety
+    /// As for [`Lock::unlock_after_fork`].
+    pub unsafe fn unlock_all_after_fork() {
+        // SAFETY: the caller answers for it.
+        unsafe { FILES.unlock_after_fork(|file| file.graph.unlock_after_fork()) }
+    }
+}
+
+/// A peeking call in progress.
+#[derive(Debug)]
+pub struct Peeking<'a>(&'a File);
+
+impl Drop for Peeking<'_> {
+    fn drop(&mut self) {
+        self.0.peeking.fetch_sub(1, SeqCst);
+    }
+}
+
+/// How many records are in use, for the models.
+#[cfg(test)]
+pub fn in_use() -> usize {
+    FILES.in_use()
+}
