@@ -68,7 +68,7 @@ impl File {
 
     /// The descriptions with edges whose inode is this one: a socket, the two ends of a pipe, a FIFO that is open several times. At
     /// most eight are found.
-    pub fn of_inode(inode: u64) -> impl Iterator<Item = &'static File> {
+    pub fn of_inode(inode: u64) -> impl Iterator<Item = &'static File> + Clone {
         let mut found = [None; 8];
         FILES.for_each(|file| {
             if file.has_edges()

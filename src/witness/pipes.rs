@@ -7,18 +7,18 @@ use super::writing::{gave, note_departures, sending};
 use super::{refused, watched};
 use crate::edge::{CHOKED, DRY, Facts, TOOK, WOKEN};
 use crate::events::WRITABLE;
-use crate::file::File;
+use crate::file::{File, Taking};
 use crate::kind::Kind;
 use crate::lock;
 use crate::sys;
 
 /// Bytes were taken from a FIFO, which may be open under several descriptions: all of them count what is taken.
 #[cold]
-pub(super) fn took_beside(fd: c_int, bytes: u64) {
-    for file in watched_ends(fd).filter(|file| file.reads()) {
-        file.consume(bytes);
-        file.tell(TOOK, file.begin_call());
-    }
+pub(super) fn took_beside(fd: c_int, bytes: u64, taking: Option<Taking<'_>>) {
+    let ends = watched_ends(fd).filter(|file| file.reads());
+    ends.clone().for_each(|file| file.consume(bytes));
+    drop(taking);
+    ends.for_each(|file| file.tell(TOOK, file.begin_call()));
 }
 
 /// A FIFO is full after a write: those who wait for room under other descriptions did not see it.
@@ -37,7 +37,7 @@ pub(super) fn wake_pipe(fd: c_int, ends: fn(&File) -> bool, facts: Facts) {
 
 /// The watched ends of a pipe, of which `fd` is one; none in a handler that interrupted this library, for they are found under a
 /// lock.
-fn watched_ends(fd: c_int) -> impl Iterator<Item = &'static File> {
+fn watched_ends(fd: c_int) -> impl Iterator<Item = &'static File> + Clone {
     let stat = if lock::interrupted() { None } else { sys::fstat(fd).ok() };
     let pipe = stat.filter(|stat| stat.st_mode & libc::S_IFMT == libc::S_IFIFO);
     pipe.into_iter().flat_map(|stat| File::of_inode(stat.st_ino))
@@ -55,6 +55,7 @@ pub fn moving(from: c_int, to: c_int, asked: usize, takes: bool, call: impl FnOn
     if let Some(sink) = sink {
         note_departures(sink, to);
     }
+    let taking = source.filter(|_| takes).map(File::begin_taking);
     let n = call();
     let short = n < 0 || n.unsigned_abs() < asked;
     let ran_dry = short && sys::ioctl_int(from, libc::FIONREAD) == Ok(0);
@@ -62,9 +63,13 @@ pub fn moving(from: c_int, to: c_int, asked: usize, takes: bool, call: impl FnOn
         && takes
     {
         match u64::try_from(n) {
-            Ok(n) => took(source, from, begun[0], !short, Amount::of_one(n)),
-            Err(_) if ran_dry => refused(source, from, begun[0], DRY),
-            Err(_) => {}
+            Ok(n) => took(source, from, begun[0], !short, Amount::of_one(n), taking),
+            Err(_) => {
+                drop(taking);
+                if ran_dry {
+                    refused(source, from, begun[0], DRY);
+                }
+            }
         }
     }
     if let Some(sink) = sink
@@ -117,6 +122,9 @@ pub fn sending_file(out: c_int, n: usize, call: impl FnOnce() -> isize) -> isize
     let sent = sending(out, || n, call);
     if sent > 0 && File::any_pipe_edges() {
         wake_pipe(out, File::reads, WOKEN);
+        if File::any_fifo_edges() {
+            filled_beside(out);
+        }
     }
     sent
 }

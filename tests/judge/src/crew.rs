@@ -210,7 +210,11 @@ impl World<'_> {
                 round = Round { kernel: all(&round.kernel, &rest.kernel), ours: all(&round.ours, &rest.ours) };
             }
             if crew.collected.is_some() {
-                break;
+                // What is late on our side, an arrival on unread data, is waited for.
+                if sides[0].len() <= sides[1].len() {
+                    break;
+                }
+                continue;
             }
             let before = differences.len();
             differences = self.compare_crew(&round, &sides);
@@ -242,10 +246,22 @@ impl World<'_> {
             );
         }
         if let Some(collected) = &mut crew.collected {
+            // Once each side has told something else, the next step would meet them with something else to tell.
+            let mut same = round.kernel.len() == round.ours.len();
+            same &= round.kernel.iter().all(|report| round.ours.contains(report));
             collected.kernel.extend(round.kernel);
             collected.ours.extend(round.ours);
             self.crew = Some(crew);
+            if !same {
+                self.end_crew();
+            }
             return;
+        }
+        for one in &mut self.registrations {
+            let told = |side: &[(usize, Answer, Vec<Report>)], more: &[Report]| {
+                side.iter().flat_map(|one| &one.2).chain(more).filter(|report| report.0 == one.data).count()
+            };
+            one.owed = (one.owed + told(&sides[0], &rest.kernel)).saturating_sub(told(&sides[1], &rest.ours));
         }
         if self.one_arrival
             && differences.is_empty()
@@ -280,15 +296,11 @@ impl World<'_> {
             let count = |side: &[(usize, Answer, Vec<Report>)]| {
                 side.iter().flat_map(|one| &one.2).filter(|report| report.0 == data).count()
             };
-            let level = self
-                .registrations
-                .iter()
-                .rev()
-                .find(|one| one.data == data)
-                .is_none_or(|one| one.is_level() || one.tainted);
+            let Some(one) = self.registrations.iter().rev().find(|one| one.data == data) else { continue };
             if self.one_arrival
-                && !level
-                && count(&sides[1]) > count(&sides[0])
+                && !one.is_level()
+                && !one.tainted
+                && count(&sides[1]) > count(&sides[0]) + one.owed
                 && !differences.iter().any(|one| one.data == data)
             {
                 differences.push(Difference { what: What::Extra, data, kernel: bits, ours: bits });
@@ -335,12 +347,21 @@ impl World<'_> {
         self.say(|| format!("the threads on instance {name} are called back"));
         if let (Some(collected), Some(pair)) = (collected, self.pair(name)) {
             let (_, _, rest) = self.wait_once(pair, Wait::LOOK);
-            // Of several levels each side is free to have told another first; what lasts is judged by the last look.
-            let mut told = union_of(collected);
-            for side in [&mut told.kernel, &mut told.ours] {
-                side.retain(|&(data, _)| self.registration(data).is_some_and(|one| !one.is_level()));
+            // Of several levels each side is free to have told another first; what lasts is judged by the last look. And one edge may be
+            // told to a thread on one side, and together with the next one to this look on the other.
+            let mut told = Round::default();
+            for (told, all) in [
+                (&mut told.kernel, [collected.kernel, rest.kernel.clone()].concat()),
+                (&mut told.ours, [collected.ours, rest.ours.clone()].concat()),
+            ] {
+                let edges = all.into_iter().filter(|&(data, _)| self.registration(data).is_some_and(|one| !one.is_level()));
+                *told = once_each(edges);
             }
-            self.judge(name, pair, vec![told, rest]);
+            let mut levels = rest;
+            for side in [&mut levels.kernel, &mut levels.ours] {
+                side.retain(|&(data, _)| self.registration(data).is_none_or(|one| one.is_level()));
+            }
+            self.judge(name, pair, vec![told, levels]);
         }
     }
 
@@ -353,10 +374,6 @@ impl World<'_> {
 /// What all of them reported, each registration once.
 fn union(side: &[(usize, Answer, Vec<Report>)]) -> Vec<Report> {
     once_each(side.iter().flat_map(|one| one.2.iter().copied()))
-}
-
-fn union_of(round: Round) -> Round {
-    Round { kernel: once_each(round.kernel.into_iter()), ours: once_each(round.ours.into_iter()) }
 }
 
 fn once_each(reports: impl Iterator<Item = Report>) -> Vec<Report> {

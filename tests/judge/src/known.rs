@@ -17,7 +17,7 @@ pub enum Fact {
     Brimful,
     /// splice, vmsplice or tee took some of what a pipe held, and left some.
     Piece,
-    /// A pipe whose packets are kept apart was read with no more room than what came.
+    /// A pipe in which packets may be kept apart was read with no more room than what came.
     CutPacket,
     /// The program has shut down its direction of a TCP connection, at any time.
     Closing,
@@ -88,7 +88,7 @@ pub const ROWS: &[Row] = &[
     Row {
         name: "pipes: a packet was cut short",
         between: false,
-        matches: |case| case.kind == Kind::Pipe && again(case, READABLE | WRITABLE) && case.has(Fact::CutPacket),
+        matches: |case| case.kind.is_pipe() && again(case, READABLE | WRITABLE) && case.has(Fact::CutPacket),
     },
     Row {
         name: "terminals: room that Linux tells nobody of",

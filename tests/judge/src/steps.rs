@@ -43,7 +43,11 @@ impl World<'_> {
             Verb::SetTimer => op.args[1] != 3,
             _ => false,
         };
+        let delivery = self.delivery(op);
         self.perform_one(op);
+        if let Some(delivery) = delivery {
+            self.await_delivery(delivery);
+        }
         self.judge_crew();
     }
 
@@ -160,6 +164,10 @@ impl World<'_> {
                 let outcome =
                     if op.verb == Verb::Splice { calls::splice(fd, to.fd, n) } else { calls::tee(fd, to.fd, n) };
                 self.note_piece(desc, outcome);
+                if outcome.is_ok_and(|n| n > 0) && self.files[desc.file].packets && self.kind(to).is_pipe() {
+                    // What makes it a packet is a mark on the buffer, which goes along.
+                    self.mark_packets(to.file);
+                }
                 self.say(|| format!("{}({fd}, {}, {n}) = {}", op.verb.word(), to.fd, said(outcome)));
             }
             Verb::SendUrgent => {
@@ -360,6 +368,7 @@ impl World<'_> {
                     data: data.cast_unsigned(),
                     alive: true,
                     reported: step,
+                    owed: 0,
                     reported_last: [false; 2],
                     tainted: false,
                     contested: false,
@@ -399,10 +408,6 @@ impl World<'_> {
         if how == 8 {
             // On a reading end vmsplice takes.
             self.note_piece(desc, outcome);
-        }
-        if kind == Kind::Pty && self.crew.is_some() {
-            // It arrives when a worker of the kernel has the time.
-            std::thread::sleep(Duration::from_millis(1));
         }
         match kind {
             Kind::UnixDgram | Kind::Udp if outcome.is_ok() => self.sent_datagrams(desc, n, how),
@@ -606,6 +611,7 @@ impl World<'_> {
                 data,
                 alive: true,
                 reported: step,
+                owed: 0,
                 reported_last: [false; 2],
                 tainted: false,
                 contested: false,

@@ -247,7 +247,8 @@ impl World<'_> {
                     _ => false,
                 };
                 let early = early && self.files[one.file].kind == Kind::Pty;
-                !one.tainted && !self.is_excused(one, difference.what) && !early
+                let late = difference.what == What::Extra && one.owed > 0;
+                !one.tainted && !self.is_excused(one, difference.what) && !early && !late
             })
         };
         differences.into_iter().filter(counts).collect()
@@ -312,6 +313,7 @@ impl World<'_> {
         let step = self.step;
         for registration in self.registrations.iter_mut().filter(|one| Some(one.pair) == name) {
             registration.reported_last = [false; 2];
+            registration.owed = 0;
         }
         self.end_contests(rounds);
         for round in rounds {

@@ -43,7 +43,7 @@ pub struct File {
     pub peer: Option<usize>,
     /// The program has shut down its direction.
     pub closing: bool,
-    /// A pipe whose packets are kept apart.
+    /// A pipe in which packets may be kept apart.
     pub packets: bool,
     /// How many datagrams are unread, at most.
     pub datagrams: u32,
@@ -79,6 +79,9 @@ pub struct Registration {
     pub alive: bool,
     /// The step of the last report.
     pub reported: u32,
+    /// So many reports of edges sleeping threads got from the kernel and not from us, since a wait last looked at everything: what
+    /// arrives on unread data comes late to a thread that sleeps.
+    pub owed: usize,
     /// Whether the kernel, and whether we reported it in the last wait on its instance.
     pub reported_last: [bool; 2],
     /// The sides differed about it; nothing more is said of it until it is modified.
@@ -198,18 +201,25 @@ impl<'a> World<'a> {
         self.files[file].facts[fact as usize] = self.step;
     }
 
-    /// Notes it of everything that has the same queue as this pipe or FIFO, or of this alone.
-    pub fn note_queue(&mut self, file: usize, fact: Fact) {
-        self.note(file, fact);
+    /// Everything that has the same queue as this pipe or FIFO, or this alone.
+    fn queue_of(&self, file: usize) -> Vec<usize> {
         let File { kind, peer, path, .. } = &self.files[file];
-        let (fifo, path) = (*kind == Kind::Fifo, path.clone());
-        if let (Kind::Pipe, Some(peer)) = (*kind, *peer) {
-            self.note(peer, fact);
-        }
-        if fifo && path.is_some() {
-            let same: Vec<usize> = (0..self.files.len()).filter(|&other| self.files[other].path == path).collect();
-            same.into_iter().for_each(|other| self.note(other, fact));
-        }
+        let same = |other: &usize| match kind {
+            Kind::Pipe => Some(*other) == *peer,
+            Kind::Fifo => path.is_some() && self.files[*other].path == *path,
+            _ => false,
+        };
+        (0..self.files.len()).filter(|other| *other == file || same(other)).collect()
+    }
+
+    /// Notes it of everything that has the same queue.
+    pub fn note_queue(&mut self, file: usize, fact: Fact) {
+        self.queue_of(file).into_iter().for_each(|other| self.note(other, fact));
+    }
+
+    /// There may be packets in the pipe from here on.
+    pub fn mark_packets(&mut self, file: usize) {
+        self.queue_of(file).into_iter().for_each(|other| self.files[other].packets = true);
     }
 
     pub fn registration(&mut self, data: u64) -> Option<&mut Registration> {
