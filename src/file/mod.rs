@@ -20,6 +20,7 @@ use crate::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU32, AtomicU64}
 use crate::sys;
 use crate::waitq::Stays;
 
+pub use census::MOST_ENDS;
 pub use graph::{FileGuard, Graph, raise};
 pub use identity::Identity;
 

@@ -211,14 +211,7 @@ fn witnessed_read(
 }
 
 #[cold]
-pub(super) fn took(
-    file: &'static File,
-    fd: c_int,
-    at: u32,
-    whole: bool,
-    amount: Amount,
-    taking: Option<Taking<'_>>,
-) {
+pub(super) fn took(file: &'static File, fd: c_int, at: u32, whole: bool, amount: Amount, taking: Option<Taking<'_>>) {
     let arrivals = file.kind().arrivals();
     if amount.bytes == 0
         && (matches!(arrivals, Arrivals::Received | Arrivals::Queued)

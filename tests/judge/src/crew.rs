@@ -13,7 +13,7 @@ use crate::compare::{Difference, Report, Round, What};
 use crate::kernel::{self, Answer};
 use crate::kinds::Kind;
 use crate::waits::Wait;
-use crate::world::{Pair, Side, World};
+use crate::world::{Pair, Registration, Side, World};
 
 /// The longest time that threads may take to come to rest.
 const LONGEST_REST: Duration = Duration::from_secs(1);
@@ -21,6 +21,8 @@ const LONGEST_REST: Duration = Duration::from_secs(1);
 const PATIENCE_US: [u64; 7] = [0, 50, 200, 1000, 5000, 20_000, 60_000];
 /// The signal that ends a sleep.
 const CALL: c_int = 45;
+/// The calls in which a thread sleeps on either side.
+const SLEEPS: [i64; 2] = [libc::SYS_epoll_pwait, libc::SYS_ppoll];
 /// How many events a sleeping thread has room for, at most.
 const ROOM: usize = 64;
 
@@ -100,11 +102,14 @@ impl Sleeper {
             return false;
         }
         let mut buffer = [0; 128];
-        let Ok(fd) = calls::open(&format!("/proc/self/task/{tid}/stat"), libc::O_RDONLY) else { return self.is_done() };
+        let Ok(fd) = calls::open(&format!("/proc/self/task/{tid}/syscall"), libc::O_RDONLY) else {
+            return self.is_done();
+        };
         let n = kernel::read(fd, &mut buffer).max(0) as usize;
         kernel::close(fd);
-        let name_ends = buffer[..n].iter().rposition(|&byte| byte == b')').unwrap_or(0);
-        buffer.get(name_ends + 2) == Some(&b'S')
+        // The number of the call that it sleeps in, or "running".
+        let number = buffer[..n].split(|&byte| byte == b' ').next().and_then(|word| str::from_utf8(word).ok());
+        number.and_then(|number| number.parse().ok()).is_some_and(|number| SLEEPS.contains(&number))
     }
 
     fn take(&mut self) -> Option<(Answer, Vec<Report>)> {
@@ -266,16 +271,19 @@ impl World<'_> {
         if self.one_arrival
             && differences.is_empty()
             && round.kernel.len() == 1
+            && round.ours.len() == 1
             && rest.kernel.is_empty()
             && rest.ours.is_empty()
         {
             let indices = |side: &[(usize, Answer, Vec<Report>)]| side.iter().map(|one| one.0).collect::<Vec<_>>();
             let (theirs, ours) = (indices(&sides[0]), indices(&sides[1]));
-            if theirs.len() != ours.len() || (theirs.len() == 1 && theirs != ours && !crew.disturbed) {
-                let kind = self
-                    .registration(round.kernel[0].0)
-                    .map(|one| one.file)
-                    .map_or(Kind::Epoll, |file| self.files[file].kind);
+            let kind = self
+                .registration(round.kernel[0].0)
+                .map(|one| one.file)
+                .map_or(Kind::Epoll, |file| self.files[file].kind);
+            // What arrives here may wake more than once: with an acknowledgement or an error, in pieces, in its own time.
+            let once = !matches!(kind, Kind::Tcp | Kind::Udp | Kind::Pty);
+            if once && (theirs.len() != ours.len() || (theirs.len() == 1 && theirs != ours && !crew.disturbed)) {
                 let text = format!("threads that returned: kernel's {theirs:?}, ours {ours:?}");
                 self.find_answer(kind, text);
             }
@@ -317,12 +325,12 @@ impl World<'_> {
 
     fn end_crew(&mut self) {
         let Some(crew) = self.crew.take() else { return };
-        let (name, collected) = (crew.pair, crew.collected);
+        let (name, orderless) = (crew.pair, crew.collected.is_some());
+        let mut told = crew.collected.unwrap_or_default();
         let mut wrong = [0, 0];
         for (side, sleepers) in [crew.kernel, crew.ours].into_iter().enumerate() {
             for mut sleeper in sleepers {
                 let begun = Instant::now();
-                let was_done = sleeper.judged;
                 while !sleeper.is_done() && begun.elapsed() < LONGEST_REST {
                     sleeper.call();
                     let called = Instant::now();
@@ -335,8 +343,12 @@ impl World<'_> {
                     wrong[side] += 1;
                     continue;
                 }
-                if !was_done && sleeper.take().is_some_and(|(answer, _)| answer != Err(libc::EINTR)) {
-                    wrong[side] += 1;
+                // Something may have come before the signal did.
+                match sleeper.take() {
+                    Some((Ok(_), reports)) if side == 0 => told.kernel.extend(reports),
+                    Some((Ok(_), reports)) => told.ours.extend(reports),
+                    Some((Err(errno), _)) if errno != libc::EINTR => wrong[side] += 1,
+                    _ => {}
                 }
                 let _ = sleeper.thread.join();
             }
@@ -345,24 +357,22 @@ impl World<'_> {
             self.differing_answer("sleeps not ended by a signal", Kind::Epoll, Ok(wrong[0]), Ok(wrong[1]));
         }
         self.say(|| format!("the threads on instance {name} are called back"));
-        if let (Some(collected), Some(pair)) = (collected, self.pair(name)) {
-            let (_, _, rest) = self.wait_once(pair, Wait::LOOK);
+        if let Some(pair) = self.pair(name).filter(|_| orderless || told != Round::default()) {
             // Of several levels each side is free to have told another first; what lasts is judged by the last look. And one edge may be
             // told to a thread on one side, and together with the next one to this look on the other.
-            let mut told = Round::default();
-            for (told, all) in [
-                (&mut told.kernel, [collected.kernel, rest.kernel.clone()].concat()),
-                (&mut told.ours, [collected.ours, rest.ours.clone()].concat()),
-            ] {
-                let edges = all.into_iter().filter(|&(data, _)| self.registration(data).is_some_and(|one| !one.is_level()));
-                *told = once_each(edges);
+            let (_, _, mut levels) = self.wait_once(pair, Wait::LOOK);
+            for (told, look) in [(&mut told.kernel, &mut levels.kernel), (&mut told.ours, &mut levels.ours)] {
+                let is_level = |&(data, _): &Report| {
+                    self.registrations.iter().rev().find(|one| one.data == data).is_none_or(Registration::is_level)
+                };
+                let (levels, edges): (Vec<Report>, _) = std::mem::take(look).into_iter().partition(is_level);
+                *look = levels;
+                *told = once_each(told.iter().copied().filter(|report| !is_level(report)).chain(edges));
             }
-            let mut levels = rest;
-            for side in [&mut levels.kernel, &mut levels.ours] {
-                side.retain(|&(data, _)| self.registration(data).is_none_or(|one| one.is_level()));
-            }
+            self.in_passing = true;
             self.judge(name, pair, vec![told, levels]);
         }
+        self.in_passing = false;
     }
 
     /// Whether threads sleep on this instance.

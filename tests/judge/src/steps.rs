@@ -48,7 +48,14 @@ impl World<'_> {
         if let Some(delivery) = delivery {
             self.await_delivery(delivery);
         }
+        self.in_passing = self.crew.is_some()
+            && match op.verb {
+                Verb::Fill | Verb::Drain => true,
+                Verb::Write | Verb::Read => matches!(op.args[2], 5..=7 | 12),
+                _ => false,
+            };
         self.judge_crew();
+        self.in_passing = false;
     }
 
     fn perform_one(&mut self, op: Op) {

@@ -139,6 +139,8 @@ pub struct World<'a> {
     pub crew: Option<Crew>,
     /// The step makes one event at most, so that it is clear how many threads it wakes.
     pub one_arrival: bool,
+    /// Several calls were made while threads slept: what was high in between may have been reported or not.
+    pub in_passing: bool,
     pub side: Side,
     /// What one side alone reported, by steps.
     pub alone: Vec<(u32, String)>,
@@ -173,6 +175,7 @@ impl<'a> World<'a> {
             directory,
             crew: None,
             one_arrival: false,
+            in_passing: false,
             side: Side::Both,
             alone: Vec::new(),
         }
