@@ -308,6 +308,7 @@ impl World<'_> {
             if self.one_arrival
                 && !one.is_level()
                 && !one.tainted
+                && !one.contested
                 && count(&sides[1]) > count(&sides[0]) + one.owed
                 && !differences.iter().any(|one| one.data == data)
             {

@@ -27,9 +27,11 @@ pub enum Fact {
     Foreign,
     /// The unix datagram socket that gets what is written here holds as many as it may.
     PeerFull,
+    /// One of the descriptions under which a FIFO is open was closed.
+    Parted,
 }
 
-pub const FACTS: usize = 10;
+pub const FACTS: usize = 11;
 
 /// A difference, and what came before it.
 #[derive(Clone, Copy, Debug)]
@@ -88,7 +90,18 @@ pub const ROWS: &[Row] = &[
     Row {
         name: "pipes: a packet was cut short",
         between: false,
-        matches: |case| case.kind.is_pipe() && again(case, READABLE | WRITABLE) && case.has(Fact::CutPacket),
+        matches: |case| {
+            let told = again(case, READABLE | WRITABLE) || case.edge && case.what == What::Lost;
+            case.kind.is_pipe() && told && case.has(Fact::CutPacket)
+        },
+    },
+    Row {
+        name: "FIFOs: another of several descriptions closed",
+        between: false,
+        matches: |case| {
+            let alone = case.bits & (libc::EPOLLHUP | libc::EPOLLERR) as u32 != 0;
+            case.kind == Kind::Fifo && case.edge && case.what == What::Lost && alone && case.has(Fact::Parted)
+        },
     },
     Row {
         name: "terminals: room that Linux tells nobody of",
@@ -177,6 +190,9 @@ mod tests {
         assert!(case(What::Extra, Kind::Fifo, &[]).row().is_none());
         assert!(case(What::Extra, Kind::Tcp, &[Fact::Uncounted]).row().is_none());
         assert!(case(What::Extra, Kind::Signalfd, &[Fact::Scattered]).row().is_some());
+        let alone = Case { bits: libc::EPOLLHUP as u32, ..case(What::Lost, Kind::Fifo, &[Fact::Parted]) };
+        assert!(alone.row().is_some());
+        assert!(Case { bits: IN, ..alone }.row().is_none());
         let room = Case { bits: WRITABLE, ..case(What::Lost, Kind::Tcp, &[Fact::Brimful]) };
         assert!(room.row().is_some());
         assert!(Case { facts: [false; FACTS], ..room }.row().is_none());

@@ -11,9 +11,9 @@ use crate::op::{Op, Verb};
 use crate::world::{Desc, World};
 
 /// The longest time that a delivery is waited for: there is none if the other end has no room.
-const LONGEST: Duration = Duration::from_micros(500);
+const LONGEST: Duration = Duration::from_millis(1);
 /// Nothing was delivered for so long: that was all.
-const REST: Duration = Duration::from_micros(30);
+const REST: Duration = Duration::from_micros(100);
 /// An end that holds so much may hold up what was written to it, until somebody reads.
 const NEARLY_FULL: c_int = 3000;
 

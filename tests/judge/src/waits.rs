@@ -248,11 +248,18 @@ impl World<'_> {
                 };
                 let early = early && self.files[one.file].kind == Kind::Pty;
                 let bits = matches!(difference.what, What::FewerBits | What::MoreBits | What::OtherBits);
+                let passed = self.in_passing && (bits || !self.is_high(one, difference.kernel | difference.ours));
                 let late = difference.what == What::Extra && one.owed > 0;
-                !one.tainted && !self.is_excused(one, difference.what) && !early && !late && !(bits && self.in_passing)
+                !one.tainted && !self.is_excused(one, difference.what) && !early && !late && !passed
             })
         };
         differences.into_iter().filter(counts).collect()
+    }
+
+    /// Whether any of these levels lasts.
+    fn is_high(&self, one: &Registration, levels: u32) -> bool {
+        let desc = self.descs.iter().flatten().find(|desc| desc.file == one.file);
+        desc.is_none_or(|desc| kernel::level(desc.fd, levels as i16) & levels as i16 != 0)
     }
 
     /// Whether a registration may be silent, or speak, because another exclusive one of its description spoke, or did not (X1): sweeps

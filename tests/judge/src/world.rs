@@ -264,6 +264,9 @@ impl<'a> World<'a> {
         if self.files[file].references > 0 {
             return;
         }
+        if self.files[file].kind == Kind::Fifo {
+            self.note_queue(file, Fact::Parted);
+        }
         for registration in &mut self.registrations {
             if registration.file == file {
                 registration.alive = false;
