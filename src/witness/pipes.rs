@@ -82,6 +82,9 @@ pub fn moving(from: c_int, to: c_int, asked: usize, takes: bool, call: impl FnOn
     let n = call();
     let short = n < 0 || n.unsigned_abs() < asked;
     let ran_dry = short && sys::ioctl_int(from, libc::FIONREAD) == Ok(0);
+    if takes && source.is_none() && n > 0 && File::any_fifo_edges() {
+        took_beside(from, n.unsigned_abs() as u64, None);
+    }
     if let Some(source) = source
         && takes
     {
@@ -129,8 +132,10 @@ pub fn splicing_memory(fd: c_int, asked: impl Fn() -> usize, call: impl FnOnce()
     let n = if reads { receiving(fd, true, asked, call) } else { sending(fd, asked, call) };
     if n > 0 {
         waking.tell();
-        if !reads && File::any_fifo_edges() {
+        if File::any_fifo_edges() && !reads {
             filled_beside(fd);
+        } else if File::any_fifo_edges() && watched(fd).is_none() {
+            took_beside(fd, n.unsigned_abs() as u64, None);
         }
     }
     n

@@ -568,7 +568,7 @@ impl World<'_> {
     fn child(&mut self, desc: Desc, op: Op) {
         let (what, n) = (op.args[1], op.index(2).min(self.buffer.len()));
         if what != 3 {
-            self.note(desc.file, Fact::Foreign);
+            self.note_queue(desc.file, Fact::Foreign);
         }
         let buffer = &mut self.buffer[..n];
         calls::in_child(|| match what {

@@ -128,8 +128,9 @@ pub struct World<'a> {
     /// What exclusive registrations of a description reported: the kernel's during a sweep, ours since the last one; and whether they
     /// changed.
     pub exclusive: Vec<Exclusive>,
-    /// Whether this is a sweep.
+    /// Whether this is a sweep, and the step of the last one.
     pub sweeping: bool,
+    pub swept: u32,
     /// The steps as people read them, if anybody wants to.
     pub log: Option<Vec<String>>,
     /// Names for sockets and files that no other history of this process has.
@@ -170,6 +171,7 @@ impl<'a> World<'a> {
             buffer: vec![b'x'; 1 << 17],
             exclusive: Vec::new(),
             sweeping: false,
+            swept: 0,
             log: log.then(Vec::new),
             names,
             directory,
