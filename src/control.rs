@@ -92,15 +92,13 @@ fn target(fd: c_int, op: c_int) -> Result<Result<Option<Identity>, Errno>, Errno
     if descriptors::is_internal(fd) {
         return Err(Errno::EBADF);
     }
-    if !sys::is_usable(fd) {
-        return Err(Errno::EBADF);
-    }
     let stat = sys::fstat(fd)?;
-    if eventpoll::adopt(fd, &stat).is_some() {
-        return Ok(Ok(None));
+    let may_be_watched = if descriptors::verify(fd, &stat) { Ok(()) } else { kind::may_be_watched(fd, &stat) };
+    match may_be_watched {
+        Err(Errno::EBADF) => Err(Errno::EBADF),
+        Ok(()) if eventpoll::adopt(fd, &stat).is_some() => Ok(Ok(None)),
+        answer => Ok(answer.map(|()| Some((stat.st_dev, stat.st_ino)))),
     }
-    descriptors::verify(fd, &stat);
-    Ok(kind::may_be_watched(fd, &stat).map(|()| Some((stat.st_dev, stat.st_ino))))
 }
 
 fn add(ep: &'static Eventpoll, fd: c_int, identity: Option<Identity>, interest: Interest) -> Result<(), Errno> {

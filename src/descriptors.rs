@@ -153,23 +153,21 @@ pub fn file_of(fd: c_int) -> Result<&'static File, Errno> {
 }
 
 /// Compares what is open under a number with what we know of it, and forgets the number if it was closed and used again
-/// behind our back. Remembers the identity otherwise.
-pub fn verify(fd: c_int, stat: &stat) {
-    let Some(file) = known(fd) else { return };
+/// behind our back. Remembers the identity otherwise. True if it names the same socket or pipe as when it was last registered.
+pub fn verify(fd: c_int, stat: &stat) -> bool {
+    let Some(file) = known(fd) else { return false };
     let identity = (stat.st_dev, stat.st_ino);
-    let stale = {
-        let mut graph = file.graph();
-        match graph.identity {
-            Some(before) => before != identity || !(graph.is_unwatched() || file.is_of_kind(fd, stat)),
-            None => {
-                graph.identity = Some(identity);
-                false
-            }
-        }
+    let mut graph = file.graph();
+    let Some(before) = graph.identity else {
+        graph.identity = Some(identity);
+        return false;
     };
-    if stale {
+    if before != identity || !(graph.is_unwatched() || file.is_of_kind(fd, stat)) {
+        drop(graph);
         forget(fd);
+        return false;
     }
+    matches!(stat.st_mode & libc::S_IFMT, libc::S_IFSOCK | libc::S_IFIFO)
 }
 
 /// Whether a number that was an instance's still is. One that was closed behind our back, and is something else now, is forgotten.

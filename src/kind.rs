@@ -3,7 +3,7 @@
 use libc::{c_int, stat};
 use nix::errno::Errno;
 
-use crate::events::{Bits, IN, INCOMING, OUT, PRI, RDHUP, READABLE, WRITABLE};
+use crate::events::{Bits, IN, INCOMING, NVAL, OUT, PRI, RDHUP, READABLE, WRITABLE};
 use crate::sys;
 
 /// Kinds of open file descriptions with their own rules of arrival.
@@ -152,8 +152,12 @@ const POLLABLE_FILESYSTEMS: [i64; 8] =
     [0x6265_6572, 0x6367_7270, 0x0027_e0eb, 0x0765_5821, 0x6462_6720, 0x1980_0202, 0x6573_5546, PID_FS_MAGIC];
 const PIPEFS_MAGIC: i64 = 0x5049_5045;
 
-/// Whether epoll takes the description: EPERM where the file has no poll of its own (T3).
+/// Whether epoll takes the description: EPERM where the file has no poll of its own (T3), EBADF where the number names a path only.
 pub fn may_be_watched(fd: c_int, stat: &stat) -> Result<(), Errno> {
+    let has_inode = stat.st_mode & libc::S_IFMT != 0;
+    if has_inode && !sys::is_usable(fd) {
+        return Err(Errno::EBADF);
+    }
     match stat.st_mode & libc::S_IFMT {
         libc::S_IFDIR | libc::S_IFBLK => Err(Errno::EPERM),
         libc::S_IFREG => regular_file(fd),
@@ -185,7 +189,11 @@ fn miscellaneous_device(fd: c_int, stat: &stat) -> bool {
 
 /// Of what shares the anonymous inode only rings, seccomp's notifications and bpf maps have a poll that may show all four bits.
 fn without_inode(fd: c_int) -> Result<(), Errno> {
-    if !polls_as_if_without(fd) {
+    let level = sys::level(fd, NO_POLL);
+    if level & NVAL != 0 {
+        return Err(Errno::EBADF);
+    }
+    if level & NO_POLL != NO_POLL {
         return Ok(());
     }
     let mut buffer = [0; 64];
