@@ -332,3 +332,25 @@ fn tcp_info(fd: c_int) -> Option<TcpInfo> {
     let length = sys::getsockopt(fd, libc::IPPROTO_TCP, libc::TCP_INFO, &mut info).ok()?;
     (length == size_of::<TcpInfo>()).then_some(info)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_count_that_a_call_ran_into_shows_arrivals_only() {
+        assert_eq!(change(5, 4), Change::Loss);
+        assert_eq!(change(5, 4 | BLURRED), Change::Nothing);
+        assert_eq!(change(5, 5 | BLURRED), Change::Nothing);
+        assert_eq!(change(5, 6 | BLURRED), Change::Arrival);
+    }
+
+    #[test]
+    fn fewer_datagrams_than_there_were_are_a_loss() {
+        let count = |taken: u64, queued: u64| UDP | taken << 42 | queued << 32 | queued;
+        assert_eq!(change(count(0, 3), count(1, 2)), Change::Nothing);
+        assert_eq!(change(count(0, 3), count(1, 3)), Change::Arrival);
+        assert_eq!(change(count(0, 3), count(1, 1)), Change::Loss);
+        assert_eq!(change(count(0, 3), count(1, 1) | BLURRED), Change::Nothing);
+    }
+}
