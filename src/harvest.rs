@@ -389,14 +389,22 @@ fn partings(file: &'static File, item: &Epitem) {
     if !matches!(file.kind(), Kind::UnixStream | Kind::UnixSeqpacket) || file.peer() == Peer::Gone {
         return;
     }
-    match diagnosis::peer(item.via()) {
-        Some(inode) if inode != 0 => file.set_peer(Peer::There),
-        _ => {
-            if file.peer() == Peer::There {
-                file.tell(WOKEN, file.begin_call());
-            }
-            file.set_peer(Peer::Gone);
-        }
+    let fd = item.via();
+    let is_there = || diagnosis::peer(fd).is_some_and(|inode| inode != 0);
+    let before = file.peer();
+    let now = if is_there() {
+        Peer::There
+    } else if before != Peer::There && diagnosis::awaits_accept(fd) {
+        Peer::Awaited
+    } else if before != Peer::There && is_there() {
+        // It was accepted between the two questions.
+        Peer::There
+    } else {
+        Peer::Gone
+    };
+    file.set_peer(now);
+    if now == Peer::Gone && before != Peer::Unknown {
+        file.tell(WOKEN, file.begin_call());
     }
 }
 

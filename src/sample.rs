@@ -65,6 +65,8 @@ fn count(file: &File, fd: c_int, watched: Bits) -> Option<u64> {
                 Err(_) => None,
             }
         }
+        // Nothing comes to a unix socket that was shut, and what is there goes with the peer.
+        Arrivals::Datagrams if file.kind() == Kind::UnixDgram && file.is_shut(libc::SHUT_RD) => Some(0),
         Arrivals::Datagrams => {
             let taken = file.consumed();
             let queued = file.while_nobody_peeks(|| datagrams(file, fd)).flatten();
@@ -311,11 +313,12 @@ pub fn tcp_state(fd: c_int) -> u8 {
     tcp_info(fd).map_or(0, |info| info.state)
 }
 
-/// Whether a unix socket has room for more of its own, whatever its peer has.
+/// Whether a unix socket has room for more of its own, whatever its peer has, when a buffer is freed. What it uses counts as one more
+/// than is told, and as two more while a buffer is being freed.
 pub fn has_room(fd: c_int) -> bool {
     let mut room: c_int = 0;
     let used = sys::ioctl_int(fd, libc::TIOCOUTQ).map_or(0, i64::from);
-    sys::getsockopt(fd, libc::SOL_SOCKET, libc::SO_SNDBUF, &mut room).is_ok() && used * 4 <= i64::from(room)
+    sys::getsockopt(fd, libc::SOL_SOCKET, libc::SO_SNDBUF, &mut room).is_ok() && (used + 2) * 4 <= i64::from(room)
 }
 
 fn tcp_info(fd: c_int) -> Option<TcpInfo> {

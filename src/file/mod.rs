@@ -10,6 +10,7 @@ use nix::errno::Errno;
 
 use crate::epitem::Epitem;
 use crate::eventpoll::Eventpoll;
+use crate::events::RDHUP;
 use crate::exclusive::Claim;
 use crate::kind::{self, Kind};
 use crate::lock::Lock;
@@ -81,6 +82,8 @@ pub struct File {
 pub enum Peer {
     /// Not asked yet.
     Unknown,
+    /// The connection waited to be accepted when last asked.
+    Awaited,
     /// It was there when last asked, if only shut down.
     There,
     /// There is none any more.
@@ -155,8 +158,10 @@ impl File {
             self.inode.store(sys::fstat(fd).map_or(0, |stat| stat.st_ino), Relaxed);
             self.access.store(sys::fcntl(fd, libc::F_GETFL, 0).unwrap_or(0) & libc::O_ACCMODE, Relaxed);
             self.kind.store(kind::identify(fd) as u8, Relaxed);
-            if self.kind() == Kind::Tcp && sample::awaits_ack(fd) {
-                self.note_shut(libc::SHUT_WR);
+            match self.kind() {
+                Kind::Tcp if sample::awaits_ack(fd) => self.note_shut(libc::SHUT_WR),
+                Kind::UnixDgram if sys::level(fd, RDHUP) & RDHUP != 0 => self.note_shut(libc::SHUT_RD),
+                _ => {}
             }
         }
         self.kind()
@@ -236,8 +241,9 @@ impl File {
     /// What is known of a unix socket's peer.
     pub fn peer(&self) -> Peer {
         match self.peer.load(Relaxed) {
-            1 => Peer::There,
-            2 => Peer::Gone,
+            1 => Peer::Awaited,
+            2 => Peer::There,
+            3 => Peer::Gone,
             _ => Peer::Unknown,
         }
     }

@@ -181,6 +181,10 @@ fn witnessed_read(
     // Nothing is a datagram, or the end of a socket that was shut.
     let at_end = file.kind() == Kind::Udp && file.is_shut(libc::SHUT_RD) && sample::receive_memory(fd) == Some(0);
     let taking = (takes != Takes::Nothing).then(|| file.begin_taking());
+    // Whatever is taken into no buffer looks empty.
+    let filled = takes == Takes::Message
+        && file.empties() > 0
+        && sys::ioctl_int(fd, libc::FIONREAD).is_ok_and(|length| length > 0);
     let n = {
         let _peeking = (takes == Takes::Nothing).then(|| file.peek());
         match packet {
@@ -201,6 +205,9 @@ fn witnessed_read(
         Ok(0) if at_end || takes == Takes::Bytes && asked() == 0 => {}
         Ok(n) => {
             let mut amount = amount(n);
+            if filled && amount.messages == 1 {
+                amount.empty = 0;
+            }
             if let Some(Ok(length)) = packet {
                 amount.bytes = amount.bytes.max(length as u64);
             }
