@@ -285,7 +285,7 @@ impl File {
     pub fn while_others_take<T>(&self, count: impl FnOnce() -> T) -> (T, bool) {
         let before = self.taking.load(SeqCst);
         let counted = count();
-        (counted, before % ENDED != 0 || before != self.taking.load(SeqCst))
+        (counted, !before.is_multiple_of(ENDED) || before != self.taking.load(SeqCst))
     }
 
     /// A call that peeks begins. It waits for a count in progress, which takes a microsecond.
