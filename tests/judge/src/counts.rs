@@ -47,6 +47,14 @@ impl Counts {
         }
     }
 
+    /// One that was counted under a name is counted under another.
+    pub fn move_one(&mut self, from: &str, to: &str) {
+        if let Some(count) = self.named.get_mut(from).filter(|count| **count > 0) {
+            *count -= 1;
+            self.add(to, 1);
+        }
+    }
+
     pub fn get(&self, name: &str) -> u64 {
         self.named.get(name).copied().unwrap_or(0)
     }

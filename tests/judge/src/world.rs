@@ -59,6 +59,14 @@ pub enum Side {
     Ours,
 }
 
+/// What one side alone reported of a registration in a step.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Alone {
+    pub step: u32,
+    pub data: u64,
+    pub text: String,
+}
+
 /// An instance on either side.
 #[derive(Clone, Copy, Debug)]
 pub struct Pair {
@@ -104,6 +112,8 @@ pub struct Finding {
     pub step: u32,
     pub what: What,
     pub kind: Kind,
+    /// The registration's, if it is about one.
+    pub data: Option<u64>,
     /// The row of `known` that lists it.
     pub row: Option<usize>,
     pub text: String,
@@ -137,8 +147,10 @@ pub struct World<'a> {
     /// The step makes one event at most, so that it is clear how many threads it wakes.
     pub one_arrival: bool,
     pub side: Side,
-    /// What one side alone reported, by steps.
-    pub alone: Vec<(u32, String)>,
+    /// What one side alone reported, each registration by itself.
+    pub alone: Vec<Alone>,
+    /// Waits before this step are done once, as fast as when both sides are asked.
+    pub brisk_until: u32,
 }
 
 /// See `World::exclusive`.
@@ -172,6 +184,7 @@ impl<'a> World<'a> {
             one_arrival: false,
             side: Side::Both,
             alone: Vec::new(),
+            brisk_until: 0,
         }
     }
 
