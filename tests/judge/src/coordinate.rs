@@ -28,10 +28,12 @@ const SILENCE: Duration = Duration::from_secs(30);
 const LONGEST_SHRINKING: Duration = Duration::from_secs(20);
 /// How often a candidate is tried before it is said not to show the difference.
 const TRIES: usize = 3;
-/// How often a difference must show with both sides in one process, and how often it must not show with each in one of its own, to
-/// be what one side does to the other.
-const TOGETHER: usize = 3;
-const APART: usize = 6;
+/// How often a history is done with both sides in one process to see its difference `SHOWINGS` times.
+const MOST_TOGETHER: usize = 40;
+const SHOWINGS: usize = 2;
+/// For each of those it is done so often with each side in a process of its own: one that showed in two of N attempts is missed by
+/// `APART` times N with a chance of e^(-2 * APART).
+const APART: usize = 4;
 /// After so many differences of the library no more are looked into: something is badly wrong.
 const ENOUGH: usize = 100;
 
@@ -301,8 +303,8 @@ impl Stage {
         Ok(differing.is_empty())
     }
 
-    /// Whether a difference is what one side does to the other: it shows whenever both are in one process, and never with each in one
-    /// of its own. What is not the same each time is not believed.
+    /// Whether a difference is what one side does to the other: it shows with both in one process, and never with each in one of its
+    /// own, however often as that must be tried. One that cannot be shown again is not.
     fn is_between(&self, found: &Found) -> bool {
         let Some(data) = found.data.filter(|_| found.ops.iter().all(|op| op.verb != Verb::Sleepers)) else {
             return false;
@@ -310,7 +312,8 @@ impl Stage {
         let file = self.options.out.join(format!("apart-{}", std::process::id()));
         self.write(&file, found.profile, "", &found.ops);
         let about = (found.sign.clone(), data);
-        let together = (0..TOGETHER).all(|_| self.perform(&file, false).is_ok_and(|seen| seen.about.contains(&about)));
+        let shows = |_: &usize| self.perform(&file, false).is_ok_and(|seen| seen.about.contains(&about));
+        let attempts = (1..=MOST_TOGETHER).filter(shows).nth(SHOWINGS - 1);
         let last = found.ops.len() as u32;
         let agrees_apart = || {
             let [kernel, ours] = ["kernel", "ours"].map(|side| {
@@ -320,7 +323,7 @@ impl Stage {
             });
             kernel.is_some() && kernel == ours
         };
-        let is_between = together && (0..APART).all(|_| agrees_apart());
+        let is_between = attempts.is_some_and(|attempts| (0..APART * attempts).all(|_| agrees_apart()));
         let _ = fs::remove_file(&file);
         is_between
     }

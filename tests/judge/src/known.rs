@@ -27,9 +27,11 @@ pub enum Fact {
     Foreign,
     /// The unix datagram socket that gets what is written here holds as many as it may.
     PeerFull,
+    /// A UDP socket that was shut for reading has got an empty datagram, at any time.
+    EmptyAtEnd,
 }
 
-pub const FACTS: usize = 10;
+pub const FACTS: usize = 11;
 
 /// A difference, and what came before it.
 #[derive(Clone, Copy, Debug)]
@@ -107,6 +109,14 @@ pub const ROWS: &[Row] = &[
         name: "unix datagrams: an empty one that was peeked at",
         between: false,
         matches: |case| case.kind == Kind::UnixDgram && case.edge && case.what == What::Lost && case.has(Fact::Peeked),
+    },
+    Row {
+        name: "udp: an empty datagram for a socket that is shut for reading",
+        between: false,
+        matches: |case| {
+            let either = matches!(case.what, What::Lost | What::Extra);
+            case.kind == Kind::Udp && case.edge && either && case.has(Fact::EmptyAtEnd)
+        },
     },
     Row {
         name: "another process wrote, read or shut down",

@@ -36,9 +36,9 @@ Where things are:
 
   -h, --help
 
-A difference that no row of docs/differences.md lists is done again, both sides in one process and each in one of its own. One that
-shows every time they are together and not once apart is counted as what one side does to the other, not as lost or wrong. What
-threads do, and what is not the same each time, is never taken for that.
+A difference that no row of docs/differences.md lists is done again, with both sides in one process until it shows twice, and four
+times as often with each in a process of its own. One that then never shows is counted as what one side does to the other, not as
+lost or wrong. What sleeping threads find, and what cannot be shown again, is never taken for that.
 
 Exit status: 0 when nothing was lost or wrong and reports too many were listed ones and fewer than 1 in 10,000; 1 when there was a
 difference; 2 for a command line, a library or a system that will not do.

@@ -173,6 +173,7 @@ impl World<'_> {
             Verb::Shutdown => {
                 let answer = calls::shutdown(fd, (b as c_int).rem_euclid(3));
                 self.files[desc.file].closing |= answer.is_ok() && b.rem_euclid(3) > 0;
+                self.files[desc.file].shut_for_reading |= answer.is_ok() && b.rem_euclid(3) != 1;
                 self.say(|| format!("shutdown({fd}, {}) = {answer:?}", b.rem_euclid(3)));
             }
             Verb::ConnectAgain => self.connect_again(desc, op),
@@ -420,6 +421,7 @@ impl World<'_> {
         let step = self.step;
         if let Some(peer) = self.files[desc.file].peer {
             let peer = &mut self.files[peer];
+            peer.got_empty |= n == 0;
             peer.datagrams += match how {
                 5 => 2,
                 6 | 7 => 1 + (n / 4096) as u32,

@@ -283,6 +283,7 @@ impl World<'_> {
             facts[Fact::Uncounted as usize] |= file.datagrams > crate::steps::COUNTED;
             facts[Fact::PeerFull as usize] = file.peer.is_some_and(|peer| self.files[peer].datagrams > 10);
             facts[Fact::Closing as usize] = file.closing;
+            facts[Fact::EmptyAtEnd as usize] = file.shut_for_reading && file.got_empty;
             facts[Fact::Brimful as usize] = file.facts[Fact::Brimful as usize] > 0;
         }
         let edge = registration.is_some_and(|one| !one.is_level());

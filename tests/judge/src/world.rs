@@ -43,6 +43,10 @@ pub struct File {
     pub peer: Option<usize>,
     /// The program has shut down its direction.
     pub closing: bool,
+    /// The program has shut it for reading.
+    pub shut_for_reading: bool,
+    /// A datagram that came was empty.
+    pub got_empty: bool,
     /// A pipe whose packets are kept apart.
     pub packets: bool,
     /// How many datagrams are unread, at most.
@@ -239,6 +243,8 @@ impl<'a> World<'a> {
             periodic: false,
             peer: None,
             closing: false,
+            shut_for_reading: false,
+            got_empty: false,
             packets: false,
             datagrams: 0,
             facts: [0; FACTS],
