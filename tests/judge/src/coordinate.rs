@@ -532,7 +532,7 @@ fn report(counts: &Counts, took: Duration, listed_too: bool) -> bool {
     if apart > 0 {
         println!("{apart:>10}  one side doing to the other: gone with each in a process of its own");
     }
-    let (steps, known) = (counts.get("steps"), counts.sum("known-lost/"));
+    let (steps, known, always) = (counts.get("steps"), counts.sum("known-lost/"), counts.sum("always-lost/"));
     let extras = listed + sum(What::Extra) + sum(What::Twice);
     let share = extras as f64 * 10_000.0 / reports.max(1) as f64;
     println!(
@@ -544,7 +544,7 @@ fn report(counts: &Counts, took: Duration, listed_too: bool) -> bool {
     println!(
         "lost {}{}, reports too many {extras} ({share:.2} in 10,000; {listed} of them listed), other differences {}, settled late {}",
         sum(What::Lost),
-        if known > 0 { format!(" and {known} of listed kinds") } else { String::new() },
+        if known + always > 0 { format!(" and {} of listed kinds", known + always) } else { String::new() },
         unlisted - sum(What::Lost) - sum(What::Extra) - sum(What::Twice),
         counts.get("late")
     );

@@ -37,6 +37,7 @@ impl Counts {
                 // Not the library's: one side does it to the other.
                 let group = match what {
                     _ if ROWS[row].between => "between",
+                    What::Lost if ROWS[row].unavoidable => "always-lost",
                     What::Lost => "known-lost",
                     _ => "listed",
                 };

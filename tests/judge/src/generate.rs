@@ -290,6 +290,8 @@ impl Theme {
             _ if noise.below(2) == 0 => {
                 let how = match kind {
                     _ if noise.below(2) == 0 => 0,
+                    // A splice that met no room is listed as lost.
+                    Kind::Tcp if !self.listed => noise.pick(&[0, 1, 2, 3, 4, 5, 6, 9, 11]),
                     _ if kind.is_socket() => noise.pick(&[0, 1, 2, 3, 4, 5, 6, 7, 9, 11]),
                     _ if kind.is_pipe() => noise.pick(&[0, 1, 6, 7, 8, 9, 11, 12]),
                     Kind::Eventfd | Kind::Semaphore => noise.pick(&[0, 10, 1, 11]),

@@ -148,7 +148,7 @@ impl World<'_> {
             Verb::Peek => {
                 let n = op.index(1).min(self.buffer.len());
                 self.note_error(desc);
-                if self.kind(desc) == Kind::UnixDgram {
+                if matches!(self.kind(desc), Kind::UnixDgram | Kind::Udp) {
                     self.note(desc.file, Fact::Peeked);
                 }
                 let outcome = calls::peek(fd, &mut self.buffer[..n]);
@@ -405,9 +405,13 @@ impl World<'_> {
             // It arrives when a worker of the kernel has the time.
             std::thread::sleep(Duration::from_millis(1));
         }
+        if kind == Kind::Tcp && how == 7 {
+            self.note(desc.file, Fact::Spliced);
+        }
         match kind {
             Kind::UnixDgram | Kind::Udp if outcome.is_ok() => self.sent_datagrams(desc, n, how),
             Kind::Tcp if outcome != Ok(if how == 5 { 2 } else { n as i64 }) => {
+                self.note(desc.file, Fact::CutShort);
                 self.files[desc.file].facts[Fact::Brimful as usize] = 0
             }
             Kind::Tcp if calls::is_brimful(desc.fd) => self.note(desc.file, Fact::Brimful),

@@ -283,6 +283,9 @@ impl World<'_> {
             facts[Fact::Uncounted as usize] |= file.datagrams > crate::steps::COUNTED;
             facts[Fact::PeerFull as usize] = file.peer.is_some_and(|peer| self.files[peer].datagrams > 10);
             facts[Fact::Closing as usize] = file.closing;
+            let awaits_room = one.events & (libc::EPOLLOUT | libc::EPOLLWRNORM | libc::EPOLLWRBAND) as u32 != 0;
+            facts[Fact::CutShort as usize] &= awaits_room;
+            facts[Fact::EmptyPeeked as usize] = file.got_empty && file.facts[Fact::Peeked as usize] > 0;
             facts[Fact::EmptyAtEnd as usize] = file.shut_for_reading && file.got_empty;
             facts[Fact::Brimful as usize] = file.facts[Fact::Brimful as usize] > 0;
         }
