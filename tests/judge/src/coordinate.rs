@@ -252,7 +252,11 @@ impl Stage {
                     let mut parts = rest.splitn(4, ' ');
                     let sign = format!("{} {}", parts.next().unwrap_or(""), parts.next().unwrap_or(""));
                     let data = parts.next().and_then(|data| data.parse().ok());
-                    last = Some((sign, data, parts.next().unwrap_or("").to_owned()));
+                    let text = parts.next().unwrap_or("").to_owned();
+                    if options.verbose {
+                        println!("{}, seed {at}: {sign}: {text}", profile.word());
+                    }
+                    last = Some((sign, data, text));
                 }
                 "history" => ops = Some(Vec::new()),
                 "op" => {
@@ -402,7 +406,7 @@ impl Stage {
         if reproduces && !shown.insert(name) {
             return;
         }
-        let number = shown.len() + 1000 * usize::from(!reproduces);
+        let number = if reproduces { shown.len().to_string() } else { found.seed.clone() };
         let file =
             self.options.out.join(format!("{}-{}-{number}.history", found.sign.replace(' ', "-"), std::process::id()));
         let head = format!("# {}: {}\n", found.sign, found.text);

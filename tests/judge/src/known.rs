@@ -17,7 +17,7 @@ pub enum Fact {
     Brimful,
     /// splice, vmsplice or tee took some of what a pipe held, and left some.
     Piece,
-    /// A pipe whose packets are kept apart was read with no more room than what came.
+    /// A pipe in which packets may be kept apart was read with no more room than what came.
     CutPacket,
     /// The program has shut down its direction of a TCP connection, at any time.
     Closing,
@@ -35,9 +35,11 @@ pub enum Fact {
     Spliced,
     /// A write to a TCP socket was cut short or refused.
     CutShort,
+    /// One of the descriptions under which a FIFO is open was closed.
+    Parted,
 }
 
-pub const FACTS: usize = 14;
+pub const FACTS: usize = 15;
 
 /// A difference, and what came before it.
 #[derive(Clone, Copy, Debug)]
@@ -103,7 +105,16 @@ pub const ROWS: &[Row] = &[
         name: "pipes: a packet was cut short",
         between: false,
         unavoidable: false,
-        matches: |case| case.kind == Kind::Pipe && again(case, READABLE | WRITABLE) && case.has(Fact::CutPacket),
+        matches: |case| {
+            let told = again(case, READABLE | WRITABLE) || case.edge && case.what == What::Lost;
+            case.kind.is_pipe() && told && case.has(Fact::CutPacket)
+        },
+    },
+    Row {
+        name: "FIFOs: another of several descriptions closed",
+        between: false,
+        unavoidable: false,
+        matches: |case| case.kind == Kind::Fifo && case.edge && case.what == What::Lost && case.has(Fact::Parted),
     },
     Row {
         name: "terminals: room that Linux tells nobody of",
@@ -162,7 +173,7 @@ pub const ROWS: &[Row] = &[
         name: "another process wrote, read or shut down",
         between: false,
         unavoidable: false,
-        matches: |case| case.edge && case.what == What::Lost && case.has(Fact::Foreign),
+        matches: |case| (again(case, READABLE) || case.edge && case.what == What::Lost) && case.has(Fact::Foreign),
     },
     // The library's poll arms SOCK_NOSPACE, and the kernel wakes the other side's epoll, too.
     Row {
@@ -231,6 +242,8 @@ mod tests {
         assert!(case(What::Extra, Kind::Fifo, &[]).row().is_none());
         assert!(case(What::Extra, Kind::Tcp, &[Fact::Uncounted]).row().is_none());
         assert!(case(What::Extra, Kind::Signalfd, &[Fact::Scattered]).row().is_some());
+        assert!(case(What::Lost, Kind::Fifo, &[Fact::Parted]).row().is_some());
+        assert!(case(What::Lost, Kind::Pipe, &[Fact::Parted]).row().is_none());
         let room = Case { bits: WRITABLE, ..case(What::Lost, Kind::Tcp, &[Fact::Brimful]) };
         assert!(room.row().is_some());
         assert!(Case { facts: [false; FACTS], ..room }.row().is_none());

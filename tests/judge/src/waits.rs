@@ -9,7 +9,7 @@ use crate::calls;
 use crate::compare::{self, Difference, Report, Round, What};
 use crate::kernel::{self, Answer};
 use crate::kinds::Kind;
-use crate::known::{Case, Fact};
+use crate::known::{Case, FACTS, Fact};
 use crate::world::{Alone, Exclusive, Finding, Pair, Registration, Side, World};
 
 /// Room for everything that a history can have registered in one instance.
@@ -256,10 +256,19 @@ impl World<'_> {
                     _ => false,
                 };
                 let early = early && self.files[one.file].kind == Kind::Pty;
-                !one.tainted && !self.is_excused(one, difference.what) && !early
+                let bits = matches!(difference.what, What::FewerBits | What::MoreBits | What::OtherBits);
+                let passed = self.in_passing && (bits || !self.is_high(one, difference.kernel | difference.ours));
+                let late = difference.what == What::Extra && one.owed > 0;
+                !one.tainted && !self.is_excused(one, difference.what) && !early && !late && !passed
             })
         };
         differences.into_iter().filter(counts).collect()
+    }
+
+    /// Whether any of these levels lasts.
+    fn is_high(&self, one: &Registration, levels: u32) -> bool {
+        let desc = self.descs.iter().flatten().find(|desc| desc.file == one.file);
+        desc.is_none_or(|desc| kernel::level(desc.fd, levels as i16) & levels as i16 != 0)
     }
 
     /// Whether a registration may be silent, or speak, because another exclusive one of its description spoke, or did not (X1): sweeps
@@ -276,19 +285,10 @@ impl World<'_> {
     fn case(&self, difference: &Difference) -> Case {
         let registration = self.registrations.iter().rev().find(|one| one.data == difference.data);
         let kind = registration.map_or(Kind::Epoll, |one| self.files[one.file].kind);
-        let mut facts = [false; crate::known::FACTS];
-        if let Some(one) = registration {
-            let file = &self.files[one.file];
-            facts = file.facts.map(|step| step > one.reported);
-            facts[Fact::Uncounted as usize] |= file.datagrams > crate::steps::COUNTED;
-            facts[Fact::PeerFull as usize] = file.peer.is_some_and(|peer| self.files[peer].datagrams > 10);
-            facts[Fact::Closing as usize] = file.closing;
-            let awaits_room = one.events & (libc::EPOLLOUT | libc::EPOLLWRNORM | libc::EPOLLWRBAND) as u32 != 0;
-            facts[Fact::CutShort as usize] &= awaits_room;
-            facts[Fact::EmptyPeeked as usize] = file.got_empty && file.facts[Fact::Peeked as usize] > 0;
-            facts[Fact::EmptyAtEnd as usize] = file.shut_for_reading && file.got_empty;
-            facts[Fact::Brimful as usize] = file.facts[Fact::Brimful as usize] > 0;
-        }
+        let mut facts = registration.map_or([false; FACTS], |one| self.facts_since(one.reported, one.file));
+        let awaits_room =
+            |one: &Registration| one.events & (libc::EPOLLOUT | libc::EPOLLWRNORM | libc::EPOLLWRBAND) as u32 != 0;
+        facts[Fact::CutShort as usize] &= registration.is_some_and(awaits_room);
         let edge = registration.is_some_and(|one| !one.is_level());
         let bits = match difference.what {
             What::Extra | What::Twice => difference.ours,
@@ -296,6 +296,18 @@ impl World<'_> {
             _ => difference.kernel ^ difference.ours,
         };
         Case { what: difference.what, kind, edge, bits, facts }
+    }
+
+    fn facts_since(&self, step: u32, file: usize) -> [bool; FACTS] {
+        let file = &self.files[file];
+        let mut facts = file.facts.map(|at| at > step);
+        facts[Fact::Uncounted as usize] |= file.datagrams > crate::steps::COUNTED;
+        facts[Fact::PeerFull as usize] = file.peer.is_some_and(|peer| self.files[peer].datagrams > 10);
+        facts[Fact::Closing as usize] = file.closing;
+        facts[Fact::EmptyPeeked as usize] = file.got_empty && file.facts[Fact::Peeked as usize] > 0;
+        facts[Fact::EmptyAtEnd as usize] = file.shut_for_reading && file.got_empty;
+        facts[Fact::Brimful as usize] = file.facts[Fact::Brimful as usize] > 0;
+        facts
     }
 
     /// Counts, notes findings, and brings the memory of what was reported up to date.
@@ -325,6 +337,7 @@ impl World<'_> {
         let step = self.step;
         for registration in self.registrations.iter_mut().filter(|one| Some(one.pair) == name) {
             registration.reported_last = [false; 2];
+            registration.owed = 0;
         }
         self.end_contests(rounds);
         for round in rounds {
@@ -400,12 +413,16 @@ impl World<'_> {
         for entry in missed(self) {
             if self.exclusive_on(entry.file) > 1 {
                 let kind = self.files[entry.file].kind;
-                let case = Case { what: What::Lost, kind, edge: true, bits: 0, facts: [false; crate::known::FACTS] };
-                self.find(case, None, None, "no exclusive registration of the description reported".to_owned());
+                let rivals = self.registrations.iter().filter(|one| one.alive && one.file == entry.file);
+                let since = rivals.map(|one| one.reported).min().unwrap_or(0);
+                let facts = self.facts_since(since.min(self.swept), entry.file);
+                let case = Case { what: What::Lost, kind, edge: true, bits: 0, facts };
+                self.find(case, None, case.row(), "no exclusive registration of the description reported".to_owned());
             }
         }
         self.exclusive.clear();
         self.sweeping = false;
+        self.swept = self.step;
     }
 
     /// Waits for one event at a time, as often as there are events: each must have had its turn (W3). What is late may spoil a
@@ -468,7 +485,7 @@ impl World<'_> {
         self.say(|| format!("poll of instance {name}: kernel {:#x}, ours {:#x}", seen.0, seen.1));
         if seen.0 != seen.1 {
             let what = if seen.1 == 0 { What::Lost } else { What::Extra };
-            let case = Case { what, kind: Kind::Epoll, edge: false, bits: 0, facts: [false; crate::known::FACTS] };
+            let case = Case { what, kind: Kind::Epoll, edge: false, bits: 0, facts: [false; FACTS] };
             self.find(case, None, None, format!("poll of instance {name}: kernel {:#x}, ours {:#x}", seen.0, seen.1));
         }
     }
@@ -521,7 +538,7 @@ impl World<'_> {
     }
 
     pub fn find_answer(&mut self, kind: Kind, text: String) {
-        let case = Case { what: What::Answer, kind, edge: false, bits: 0, facts: [false; crate::known::FACTS] };
+        let case = Case { what: What::Answer, kind, edge: false, bits: 0, facts: [false; FACTS] };
         self.find(case, None, None, text);
     }
 
