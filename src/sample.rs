@@ -7,7 +7,7 @@ use libc::c_int;
 use nix::errno::Errno;
 
 use crate::diagnosis;
-use crate::events::{Bits, ERR, HUP, IN, RDHUP, READABLE};
+use crate::events::{Bits, ERR, HUP, IN, RDHUP, READABLE, WRITABLE};
 use crate::file::File;
 use crate::kind::{Arrivals, Kind};
 use crate::process;
@@ -52,7 +52,7 @@ fn count(file: &File, fd: c_int, watched: Bits) -> Option<u64> {
         // The state is part of it, for a change of state wakes everybody, and bytes those who wait for them.
         Arrivals::Received => tcp_info(fd).map(|info| {
             let bytes = if watched & IN == 0 { 0 } else { info.bytes_received };
-            let room = AWAITS_ACK.contains(&info.state) && has_stream_room(fd);
+            let room = watched & WRITABLE != 0 && AWAITS_ACK.contains(&info.state) && has_stream_room(fd);
             TCP | (bytes << 5) & (TCP - 1) | u64::from(room) << 4 | u64::from(info.state)
         }),
         Arrivals::Backlog => tcp_info(fd).map(|info| file.consumed() + u64::from(info.unacked)),

@@ -290,10 +290,18 @@ impl File {
 
     /// A call that peeks begins. It waits for a count in progress, which takes a microsecond.
     pub fn peek(&self) -> Peeking<'_> {
-        while self.peeking.fetch_update(SeqCst, SeqCst, |n| (n >= 0).then_some(n + 1)).is_err() {
+        loop {
+            if let Some(peeking) = self.try_peek() {
+                return peeking;
+            }
             crate::sync::spin_loop();
         }
-        Peeking(self)
+    }
+
+    /// The same, for a call that cannot wait; `None` while somebody counts.
+    pub fn try_peek(&self) -> Option<Peeking<'_>> {
+        let begun = self.peeking.fetch_update(SeqCst, SeqCst, |n| (n >= 0).then_some(n + 1));
+        begun.ok().map(|_| Peeking(self))
     }
 
     /// Runs `count` while nobody peeks; `None` if somebody does.

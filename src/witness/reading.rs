@@ -176,8 +176,15 @@ fn witnessed_read(
         return not_for_instances();
     }
     let at = file.begin_call();
-    // A packet that the buffer has no room for is cut short, and its rest gone uncounted: ask before.
-    let packet = (takes != Takes::Nothing && file.kind() == Kind::UnixSeqpacket).then(|| sys::peek_length(fd));
+    // A packet that the buffer has no room for is cut short, and its rest gone uncounted; a datagram that is cut to nothing looks like
+    // an empty one: ask before.
+    let is_cut = match file.kind() {
+        Kind::UnixSeqpacket => takes != Takes::Nothing,
+        Kind::Udp | Kind::UnixDgram => takes != Takes::Nothing && file.empties() > 0,
+        _ => false,
+    };
+    let peeking = if is_cut { file.try_peek() } else { None };
+    let packet = peeking.map(|_until_peeked| sys::peek_length(fd));
     // Nothing is a datagram, or the end of a socket that was shut.
     let at_end = file.kind() == Kind::Udp && file.is_shut(libc::SHUT_RD) && sample::receive_memory(fd) == Some(0);
     let taking = (takes != Takes::Nothing).then(|| file.begin_taking());
@@ -210,6 +217,9 @@ fn witnessed_read(
             }
             if let Some(Ok(length)) = packet {
                 amount.bytes = amount.bytes.max(length as u64);
+                if length > 0 && amount.messages == 1 {
+                    amount.empty = 0;
+                }
             }
             took(file, fd, at, n as usize >= asked(), amount, taking);
         }

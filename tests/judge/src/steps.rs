@@ -159,7 +159,7 @@ impl World<'_> {
             Verb::Peek => {
                 let n = op.index(1).min(self.buffer.len());
                 self.note_error(desc);
-                if self.kind(desc) == Kind::UnixDgram {
+                if matches!(self.kind(desc), Kind::UnixDgram | Kind::Udp) {
                     self.note(desc.file, Fact::Peeked);
                 }
                 let outcome = calls::peek(fd, &mut self.buffer[..n]);
@@ -188,6 +188,7 @@ impl World<'_> {
             Verb::Shutdown => {
                 let answer = calls::shutdown(fd, (b as c_int).rem_euclid(3));
                 self.files[desc.file].closing |= answer.is_ok() && b.rem_euclid(3) > 0;
+                self.files[desc.file].shut_for_reading |= answer.is_ok() && b.rem_euclid(3) != 1;
                 self.say(|| format!("shutdown({fd}, {}) = {answer:?}", b.rem_euclid(3)));
             }
             Verb::ConnectAgain => self.connect_again(desc, op),
@@ -416,9 +417,13 @@ impl World<'_> {
             // On a reading end vmsplice takes.
             self.note_piece(desc, outcome);
         }
+        if kind == Kind::Tcp && how == 7 {
+            self.note(desc.file, Fact::Spliced);
+        }
         match kind {
             Kind::UnixDgram | Kind::Udp if outcome.is_ok() => self.sent_datagrams(desc, n, how),
             Kind::Tcp if outcome != Ok(if how == 5 { 2 } else { n as i64 }) => {
+                self.note(desc.file, Fact::CutShort);
                 self.files[desc.file].facts[Fact::Brimful as usize] = 0
             }
             Kind::Tcp if calls::is_brimful(desc.fd) => self.note(desc.file, Fact::Brimful),
@@ -432,6 +437,7 @@ impl World<'_> {
         let step = self.step;
         if let Some(peer) = self.files[desc.file].peer {
             let peer = &mut self.files[peer];
+            peer.got_empty |= n == 0;
             peer.datagrams += match how {
                 5 => 2,
                 6 | 7 => 1 + (n / 4096) as u32,

@@ -43,6 +43,10 @@ pub struct File {
     pub peer: Option<usize>,
     /// The program has shut down its direction.
     pub closing: bool,
+    /// The program has shut it for reading.
+    pub shut_for_reading: bool,
+    /// A datagram that came was empty.
+    pub got_empty: bool,
     /// A pipe in which packets may be kept apart.
     pub packets: bool,
     /// How many datagrams are unread, at most.
@@ -57,6 +61,14 @@ pub enum Side {
     Both,
     Kernel,
     Ours,
+}
+
+/// What one side alone reported of a registration in a step.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Alone {
+    pub step: u32,
+    pub data: u64,
+    pub text: String,
 }
 
 /// An instance on either side.
@@ -107,6 +119,8 @@ pub struct Finding {
     pub step: u32,
     pub what: What,
     pub kind: Kind,
+    /// The registration's, if it is about one.
+    pub data: Option<u64>,
     /// The row of `known` that lists it.
     pub row: Option<usize>,
     pub text: String,
@@ -143,8 +157,10 @@ pub struct World<'a> {
     /// Several calls were made while threads slept: what was high in between may have been reported or not.
     pub in_passing: bool,
     pub side: Side,
-    /// What one side alone reported, by steps.
-    pub alone: Vec<(u32, String)>,
+    /// What one side alone reported, each registration by itself.
+    pub alone: Vec<Alone>,
+    /// Waits before this step are done once, as fast as when both sides are asked.
+    pub brisk_until: u32,
 }
 
 /// See `World::exclusive`.
@@ -180,6 +196,7 @@ impl<'a> World<'a> {
             in_passing: false,
             side: Side::Both,
             alone: Vec::new(),
+            brisk_until: 0,
         }
     }
 
@@ -241,6 +258,8 @@ impl<'a> World<'a> {
             periodic: false,
             peer: None,
             closing: false,
+            shut_for_reading: false,
+            got_empty: false,
             packets: false,
             datagrams: 0,
             facts: [0; FACTS],
