@@ -234,6 +234,9 @@ impl Stage {
                     let mut parts = rest.splitn(3, ' ');
                     let sign = format!("{} {}", parts.next().unwrap_or(""), parts.next().unwrap_or(""));
                     let text = parts.next().unwrap_or("").to_owned();
+                    if options.verbose {
+                        println!("{}, seed {at}: {sign}: {text}", profile.word());
+                    }
                     first.get_or_insert((sign, text));
                 }
                 "history" => ops = Some(Vec::new()),

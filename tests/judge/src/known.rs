@@ -17,7 +17,7 @@ pub enum Fact {
     Brimful,
     /// splice, vmsplice or tee took some of what a pipe held, and left some.
     Piece,
-    /// A pipe whose packets are kept apart was read with no more room than what came.
+    /// A pipe in which packets may be kept apart was read with no more room than what came.
     CutPacket,
     /// The program has shut down its direction of a TCP connection, at any time.
     Closing,
@@ -27,9 +27,11 @@ pub enum Fact {
     Foreign,
     /// The unix datagram socket that gets what is written here holds as many as it may.
     PeerFull,
+    /// One of the descriptions under which a FIFO is open was closed.
+    Parted,
 }
 
-pub const FACTS: usize = 10;
+pub const FACTS: usize = 11;
 
 /// A difference, and what came before it.
 #[derive(Clone, Copy, Debug)]
@@ -88,7 +90,15 @@ pub const ROWS: &[Row] = &[
     Row {
         name: "pipes: a packet was cut short",
         between: false,
-        matches: |case| case.kind == Kind::Pipe && again(case, READABLE | WRITABLE) && case.has(Fact::CutPacket),
+        matches: |case| {
+            let told = again(case, READABLE | WRITABLE) || case.edge && case.what == What::Lost;
+            case.kind.is_pipe() && told && case.has(Fact::CutPacket)
+        },
+    },
+    Row {
+        name: "FIFOs: another of several descriptions closed",
+        between: false,
+        matches: |case| case.kind == Kind::Fifo && case.edge && case.what == What::Lost && case.has(Fact::Parted),
     },
     Row {
         name: "terminals: room that Linux tells nobody of",
@@ -111,7 +121,7 @@ pub const ROWS: &[Row] = &[
     Row {
         name: "another process wrote, read or shut down",
         between: false,
-        matches: |case| case.edge && case.what == What::Lost && case.has(Fact::Foreign),
+        matches: |case| (again(case, READABLE) || case.edge && case.what == What::Lost) && case.has(Fact::Foreign),
     },
     // The library's poll arms SOCK_NOSPACE, and the kernel wakes the other side's epoll, too.
     Row {
@@ -177,6 +187,8 @@ mod tests {
         assert!(case(What::Extra, Kind::Fifo, &[]).row().is_none());
         assert!(case(What::Extra, Kind::Tcp, &[Fact::Uncounted]).row().is_none());
         assert!(case(What::Extra, Kind::Signalfd, &[Fact::Scattered]).row().is_some());
+        assert!(case(What::Lost, Kind::Fifo, &[Fact::Parted]).row().is_some());
+        assert!(case(What::Lost, Kind::Pipe, &[Fact::Parted]).row().is_none());
         let room = Case { bits: WRITABLE, ..case(What::Lost, Kind::Tcp, &[Fact::Brimful]) };
         assert!(room.row().is_some());
         assert!(Case { facts: [false; FACTS], ..room }.row().is_none());

@@ -28,7 +28,7 @@ What to do:
   --replay FILE        do the history in FILE and show each step
   --shrink FILE        make the history in FILE as short as it can be and still differ
   --apart              with --replay: each side in a process of its own, so that neither disturbs the other
-  -v, --verbose        with --replay: nothing more; else a line for each process that ends
+  -v, --verbose        with --replay: nothing more; else a line for each difference, and for each process that ends
 
 Where things are:
   --library FILE       the library to judge [libepolyfill.so of the build that is found around this program; EPOLYFILL_LIBRARY]

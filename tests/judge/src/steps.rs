@@ -43,8 +43,19 @@ impl World<'_> {
             Verb::SetTimer => op.args[1] != 3,
             _ => false,
         };
+        let delivery = self.delivery(op);
         self.perform_one(op);
+        if let Some(delivery) = delivery {
+            self.await_delivery(delivery);
+        }
+        self.in_passing = self.crew.is_some()
+            && match op.verb {
+                Verb::Fill | Verb::Drain => true,
+                Verb::Write | Verb::Read => matches!(op.args[2], 5..=7 | 12),
+                _ => false,
+            };
         self.judge_crew();
+        self.in_passing = false;
     }
 
     fn perform_one(&mut self, op: Op) {
@@ -160,6 +171,10 @@ impl World<'_> {
                 let outcome =
                     if op.verb == Verb::Splice { calls::splice(fd, to.fd, n) } else { calls::tee(fd, to.fd, n) };
                 self.note_piece(desc, outcome);
+                if outcome.is_ok_and(|n| n > 0) && self.files[desc.file].packets && self.kind(to).is_pipe() {
+                    // What makes it a packet is a mark on the buffer, which goes along.
+                    self.mark_packets(to.file);
+                }
                 self.say(|| format!("{}({fd}, {}, {n}) = {}", op.verb.word(), to.fd, said(outcome)));
             }
             Verb::SendUrgent => {
@@ -360,6 +375,7 @@ impl World<'_> {
                     data: data.cast_unsigned(),
                     alive: true,
                     reported: step,
+                    owed: 0,
                     reported_last: [false; 2],
                     tainted: false,
                     contested: false,
@@ -399,10 +415,6 @@ impl World<'_> {
         if how == 8 {
             // On a reading end vmsplice takes.
             self.note_piece(desc, outcome);
-        }
-        if kind == Kind::Pty && self.crew.is_some() {
-            // It arrives when a worker of the kernel has the time.
-            std::thread::sleep(Duration::from_millis(1));
         }
         match kind {
             Kind::UnixDgram | Kind::Udp if outcome.is_ok() => self.sent_datagrams(desc, n, how),
@@ -556,7 +568,7 @@ impl World<'_> {
     fn child(&mut self, desc: Desc, op: Op) {
         let (what, n) = (op.args[1], op.index(2).min(self.buffer.len()));
         if what != 3 {
-            self.note(desc.file, Fact::Foreign);
+            self.note_queue(desc.file, Fact::Foreign);
         }
         let buffer = &mut self.buffer[..n];
         calls::in_child(|| match what {
@@ -606,6 +618,7 @@ impl World<'_> {
                 data,
                 alive: true,
                 reported: step,
+                owed: 0,
                 reported_last: [false; 2],
                 tainted: false,
                 contested: false,

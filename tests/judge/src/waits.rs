@@ -9,7 +9,7 @@ use crate::calls;
 use crate::compare::{self, Difference, Report, Round, What};
 use crate::kernel::{self, Answer};
 use crate::kinds::Kind;
-use crate::known::{Case, Fact};
+use crate::known::{Case, FACTS, Fact};
 use crate::world::{Exclusive, Finding, Pair, Registration, Side, World};
 
 /// Room for everything that a history can have registered in one instance.
@@ -247,10 +247,19 @@ impl World<'_> {
                     _ => false,
                 };
                 let early = early && self.files[one.file].kind == Kind::Pty;
-                !one.tainted && !self.is_excused(one, difference.what) && !early
+                let bits = matches!(difference.what, What::FewerBits | What::MoreBits | What::OtherBits);
+                let passed = self.in_passing && (bits || !self.is_high(one, difference.kernel | difference.ours));
+                let late = difference.what == What::Extra && one.owed > 0;
+                !one.tainted && !self.is_excused(one, difference.what) && !early && !late && !passed
             })
         };
         differences.into_iter().filter(counts).collect()
+    }
+
+    /// Whether any of these levels lasts.
+    fn is_high(&self, one: &Registration, levels: u32) -> bool {
+        let desc = self.descs.iter().flatten().find(|desc| desc.file == one.file);
+        desc.is_none_or(|desc| kernel::level(desc.fd, levels as i16) & levels as i16 != 0)
     }
 
     /// Whether a registration may be silent, or speak, because another exclusive one of its description spoke, or did not (X1): sweeps
@@ -267,15 +276,7 @@ impl World<'_> {
     fn case(&self, difference: &Difference) -> Case {
         let registration = self.registrations.iter().rev().find(|one| one.data == difference.data);
         let kind = registration.map_or(Kind::Epoll, |one| self.files[one.file].kind);
-        let mut facts = [false; crate::known::FACTS];
-        if let Some(one) = registration {
-            let file = &self.files[one.file];
-            facts = file.facts.map(|step| step > one.reported);
-            facts[Fact::Uncounted as usize] |= file.datagrams > crate::steps::COUNTED;
-            facts[Fact::PeerFull as usize] = file.peer.is_some_and(|peer| self.files[peer].datagrams > 10);
-            facts[Fact::Closing as usize] = file.closing;
-            facts[Fact::Brimful as usize] = file.facts[Fact::Brimful as usize] > 0;
-        }
+        let facts = registration.map_or([false; FACTS], |one| self.facts_since(one.reported, one.file));
         let edge = registration.is_some_and(|one| !one.is_level());
         let bits = match difference.what {
             What::Extra | What::Twice => difference.ours,
@@ -283,6 +284,16 @@ impl World<'_> {
             _ => difference.kernel ^ difference.ours,
         };
         Case { what: difference.what, kind, edge, bits, facts }
+    }
+
+    fn facts_since(&self, step: u32, file: usize) -> [bool; FACTS] {
+        let file = &self.files[file];
+        let mut facts = file.facts.map(|at| at > step);
+        facts[Fact::Uncounted as usize] |= file.datagrams > crate::steps::COUNTED;
+        facts[Fact::PeerFull as usize] = file.peer.is_some_and(|peer| self.files[peer].datagrams > 10);
+        facts[Fact::Closing as usize] = file.closing;
+        facts[Fact::Brimful as usize] = file.facts[Fact::Brimful as usize] > 0;
+        facts
     }
 
     /// Counts, notes findings, and brings the memory of what was reported up to date.
@@ -312,6 +323,7 @@ impl World<'_> {
         let step = self.step;
         for registration in self.registrations.iter_mut().filter(|one| Some(one.pair) == name) {
             registration.reported_last = [false; 2];
+            registration.owed = 0;
         }
         self.end_contests(rounds);
         for round in rounds {
@@ -387,12 +399,16 @@ impl World<'_> {
         for entry in missed(self) {
             if self.exclusive_on(entry.file) > 1 {
                 let kind = self.files[entry.file].kind;
-                let case = Case { what: What::Lost, kind, edge: true, bits: 0, facts: [false; crate::known::FACTS] };
-                self.find(case, None, "no exclusive registration of the description reported".to_owned());
+                let rivals = self.registrations.iter().filter(|one| one.alive && one.file == entry.file);
+                let since = rivals.map(|one| one.reported).min().unwrap_or(0);
+                let facts = self.facts_since(since.min(self.swept), entry.file);
+                let case = Case { what: What::Lost, kind, edge: true, bits: 0, facts };
+                self.find(case, case.row(), "no exclusive registration of the description reported".to_owned());
             }
         }
         self.exclusive.clear();
         self.sweeping = false;
+        self.swept = self.step;
     }
 
     /// Waits for one event at a time, as often as there are events: each must have had its turn (W3). What is late may spoil a
@@ -455,7 +471,7 @@ impl World<'_> {
         self.say(|| format!("poll of instance {name}: kernel {:#x}, ours {:#x}", seen.0, seen.1));
         if seen.0 != seen.1 {
             let what = if seen.1 == 0 { What::Lost } else { What::Extra };
-            let case = Case { what, kind: Kind::Epoll, edge: false, bits: 0, facts: [false; crate::known::FACTS] };
+            let case = Case { what, kind: Kind::Epoll, edge: false, bits: 0, facts: [false; FACTS] };
             self.find(case, None, format!("poll of instance {name}: kernel {:#x}, ours {:#x}", seen.0, seen.1));
         }
     }
@@ -508,7 +524,7 @@ impl World<'_> {
     }
 
     pub fn find_answer(&mut self, kind: Kind, text: String) {
-        let case = Case { what: What::Answer, kind, edge: false, bits: 0, facts: [false; crate::known::FACTS] };
+        let case = Case { what: What::Answer, kind, edge: false, bits: 0, facts: [false; FACTS] };
         self.find(case, None, text);
     }
 
