@@ -46,6 +46,8 @@ pub struct EpState {
     pub habit: Habit,
     /// Somebody outside may look at the descriptor: it is nested, or was seen in poll or select (N1).
     pub observed: bool,
+    /// And some of those wait for its edges, so that every wake-up of a registration counts (N2).
+    pub followed: bool,
     /// The descriptor reads as readable.
     pub readable: bool,
     /// Something woke a registration, and outer instances were not told yet.
@@ -83,6 +85,7 @@ impl EpState {
             rounds: 0,
             habit: Habit::new(),
             observed: false,
+            followed: false,
             readable: false,
             news: false,
             ticks: false,
@@ -115,6 +118,7 @@ impl EpState {
         debug_assert!(self.interest.is_empty() && self.waiters.is_empty() && self.poller.is_none());
         self.closed = false;
         self.observed = false;
+        self.followed = false;
         self.readable = false;
         self.news = false;
         self.overdue = false;
@@ -142,7 +146,7 @@ impl EpState {
 
     /// Takes deleted registrations off the lists, all at once instead of each when its turn comes.
     #[cold]
-    fn drop_dead(&mut self) {
+    pub fn drop_dead(&mut self) {
         let held = &self.held;
         let lives = |item: &&'static Epitem, mark: fn(&State) -> &Cell<bool>| {
             let state = item.at(held);
@@ -194,7 +198,7 @@ impl EpState {
         self.track(item, file);
         let state = item.at(&self.held);
         let watched = state.watched(file);
-        if self.observed {
+        if self.followed {
             let mut announced = state.announced.get();
             announced.digest(file.kind(), watched, facts, item.told_after(state.announced_at.get()));
             self.news |= announced.take_woken();
@@ -224,7 +228,7 @@ impl EpState {
     /// Lets the witnesses know whether somebody waits for edges of this registration.
     pub fn track(&self, item: &'static Epitem, file: &'static File) {
         let state = item.at(&self.held);
-        let wanted = state.is_edge() || state.is_exclusive() || self.observed;
+        let wanted = state.is_edge() || state.is_exclusive() || self.followed;
         if wanted != state.tracked.replace(wanted) {
             if wanted {
                 file.identify(item.via());

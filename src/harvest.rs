@@ -268,32 +268,56 @@ pub fn give_up_claims(st: &mut EpState) {
     }
 }
 
-/// Whether anything on the ready list would be reported by a wait now. Reports nothing and changes nothing that matters.
-pub fn anything(st: &mut EpState) -> bool {
+/// Whether anything on the ready list would be reported by a wait now. The first that would proves it (`__ep_eventpoll_poll` does the
+/// same); with `all`, after a poll, the rest is looked at as well. What would not be reported is dropped. Reports nothing and changes nothing that
+/// matters.
+pub fn anything(st: &mut EpState, all: bool) -> bool {
     let mut turns = st.ready.len();
     let mut looked = 0;
     let mut any = false;
-    while turns > 0 {
-        if looked == 0 {
+    while turns > 0 && (all || !any) {
+        if all && looked == 0 {
             looked = look_again(st, turns.min(WINDOW));
         }
         let Some(item) = st.ready.pop_front() else { break };
         turns -= 1;
-        looked -= 1;
-        let state = item.at(&st.held);
-        let wanted = state.alive.get() && !state.spent.get() && state.home.get() == Home::Hot;
-        let (edge, newcomer) = (state.edge.get(), state.newcomer.get());
-        if wanted && reportable(st, item) != 0 {
-            item.at(&st.held).edge.set(edge);
-            item.at(&st.held).newcomer.set(newcomer);
-            st.refresh(item);
-            st.ready.push_back(item);
-            any = true;
-        } else {
+        looked = looked.saturating_sub(1);
+        if !(if all { would_report(st, item) } else { proves_ready(st, item) }) {
             unlist(st, item);
+            continue;
+        }
+        any = true;
+        if all {
+            st.ready.push_back(item);
+        } else {
+            st.ready.push_front(item);
         }
     }
     any
+}
+
+/// Whether a registration would be reported by a wait now, after a look of its own.
+pub fn proves_ready(st: &mut EpState, item: &'static Epitem) -> bool {
+    let state = item.at(&st.held);
+    if let Some(file) = item.file() {
+        state.level.set(sys::level(item.via(), state.watched(file)) & !NVAL);
+    }
+    would_report(st, item)
+}
+
+fn would_report(st: &mut EpState, item: &'static Epitem) -> bool {
+    let state = item.at(&st.held);
+    if !state.alive.get() || state.spent.get() || state.home.get() != Home::Hot {
+        return false;
+    }
+    let (edge, newcomer) = (state.edge.get(), state.newcomer.get());
+    let ready = reportable(st, item) != 0;
+    if ready {
+        item.at(&st.held).edge.set(edge);
+        item.at(&st.held).newcomer.set(newcomer);
+        st.refresh(item);
+    }
+    ready
 }
 
 /// Looks behind the quiet bits of the uneasy registrations: has something arrived, or a level fallen, that nobody told us of?
@@ -373,8 +397,9 @@ fn sample_inner(st: &mut EpState) -> bool {
         }
         alive
     });
-    let instances = st.inner.iter().filter_map(|item| item.file().and_then(File::eventpoll));
-    instances.fold(false, |uneasy, inner| nested::look(inner).uneasy | uneasy)
+    let heard = st.inner.iter().filter(|item| !item.at(held).spent.get());
+    let instances = heard.filter_map(|item| item.file().and_then(File::eventpoll));
+    instances.fold(false, |uneasy, inner| nested::look(inner, true).uneasy | uneasy)
 }
 
 fn departures(file: &'static File, item: &Epitem) {

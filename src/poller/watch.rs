@@ -112,6 +112,12 @@ pub fn sleepers() -> impl Iterator<Item = &'static Sleeper> {
     shards().map(|shard| &shard.sleeper).filter(|sleeper| sleeper.wake_fd() >= 0)
 }
 
+/// Makes the watchers read their mail, and let go of what was taken back.
+#[cold]
+pub fn rouse() {
+    sleepers().for_each(Sleeper::kick);
+}
+
 /// Parks registrations of one instance, whose lock is held, and answers with how many. Those for which there is no thread or
 /// no memory stay where they are.
 pub fn park(st: &mut EpState, items: impl Iterator<Item = &'static Epitem>) -> usize {
