@@ -336,7 +336,7 @@ impl State {
     pub fn is_uneasy(&self, file: &File) -> bool {
         let outlook = Outlook {
             kind: file.kind(),
-            watched: self.watched(file),
+            watched: self.heard(file),
             departures: file.awaits_departures(),
             shared: sample::is_shared_eventfd(file),
             orphan: file.peer() == Peer::Gone,
@@ -344,10 +344,16 @@ impl State {
         (self.is_edge() && self.edge.get().is_uneasy(outlook)) || self.announced.get().is_uneasy(outlook)
     }
 
-    /// The level bits that matter: those registered, and for edges those that wake whoever registered the others (E3).
+    /// The level bits that matter to a report: those registered, and for edges those that wake whoever registered the others (E3).
     pub fn watched(&self, file: &File) -> Bits {
+        if self.is_edge() { self.heard(file) } else { events::levels(self.events.get()) }
+    }
+
+    /// The level bits that matter to outer instances: those registered and all that wake it besides, for they are told of every
+    /// wake-up (N2).
+    pub fn heard(&self, file: &File) -> Bits {
         let bits = events::levels(self.events.get());
-        if self.is_edge() { bits | file.kind().wakes_with(bits) } else { bits }
+        bits | file.kind().wakes_with(bits)
     }
 }
 

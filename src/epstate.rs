@@ -7,6 +7,7 @@ use nix::errno::Errno;
 
 use crate::epitem::{Epitem, Home, State};
 use crate::eventpoll::Eventpoll;
+use crate::events::Bits;
 use crate::file::File;
 use crate::nested;
 use crate::poller::watch;
@@ -197,32 +198,39 @@ impl EpState {
         }
         self.track(item, file);
         let state = item.at(&self.held);
-        let watched = state.watched(file);
         if self.followed {
             let mut announced = state.announced.get();
-            announced.digest(file.kind(), watched, facts, item.told_after(state.announced_at.get()));
+            announced.digest(file.kind(), state.heard(file), facts, item.told_after(state.announced_at.get()));
             self.news |= announced.take_woken();
             state.announced.set(announced);
         }
-        let mut asked = Some(watched);
         if state.is_edge() {
             let mut edge = state.edge.get();
             let news = item.told_after(state.reported_at.get());
-            edge.digest(file.kind(), watched, facts, news);
+            edge.digest(file.kind(), state.watched(file), facts, news);
             state.edge.set(edge);
-            asked = edge.asked(watched);
         }
         let is_kept_out = state.is_exclusive() && !state.newcomer.get() && file.claim().is_of_another(item);
-        if is_kept_out || state.is_dull(file) && !state.ready.get() {
-            asked = None;
-        }
-        match asked {
+        let is_deaf = is_kept_out || state.is_dull(file) && !state.ready.get();
+        match self.bits_to_ask(item, file).filter(|_| !is_deaf) {
             Some(bits) => self.overdue |= !self.set.put(item, &self.held, item.via(), bits),
             None => self.set.remove(item, &self.held),
         }
         if state.tracked.get() {
             self.note_unease(item);
         }
+    }
+
+    /// The bits to ask poll for; `None` when the registration is not to be polled.
+    pub fn bits_to_ask(&self, item: &Epitem, file: &File) -> Option<Bits> {
+        let state = item.at(&self.held);
+        let watched = state.watched(file);
+        if state.is_edge() {
+            return state.edge.get().asked(watched);
+        }
+        // What only outer instances hear of is an edge to them.
+        let heard = if self.followed { state.heard(file) & !state.announced.get().quiet() } else { 0 };
+        Some(watched | heard)
     }
 
     /// Lets the witnesses know whether somebody waits for edges of this registration.

@@ -350,7 +350,7 @@ pub fn sample(st: &mut EpState) -> Option<u64> {
         }
         let state = item.at(&st.held);
         stats::SAMPLES.count();
-        let watched = state.watched(file);
+        let watched = state.heard(file);
         let count = sample::arrivals(file, item.via(), watched);
         let mut news = false;
         for memory in [&state.edge, &state.announced] {
@@ -361,7 +361,7 @@ pub fn sample(st: &mut EpState) -> Option<u64> {
                 None => {}
             }
             if edge.wants_look() {
-                let level = sys::level(item.via(), state.watched(file)) & !NVAL;
+                let level = sys::level(item.via(), watched) & !NVAL;
                 edge.looked(file.kind(), level);
                 // Out of the poll set as it is, nobody else would find it.
                 news |= state.is_edge() && edge.asked(level).is_none() && edge.fresh(level) != 0;

@@ -101,10 +101,15 @@ impl Kind {
     }
 
     /// The bits besides `registered` that wake a registration of those. On a connection the peer's shutdown wakes every one,
-    /// whatever its mask; on a socket what arrives wakes those that wait for urgent data, too.
+    /// whatever its mask; on a socket what arrives wakes those that wait for urgent data, too. A signal and what happens
+    /// to a file wake without any bit, and so every one.
     pub const fn wakes_with(self, registered: Bits) -> Bits {
         let connected = matches!(self, Kind::Tcp | Kind::UnixStream | Kind::UnixSeqpacket);
-        let mut bits = if connected { RDHUP } else { 0 };
+        let mut bits = match self {
+            Kind::Tcp | Kind::UnixStream | Kind::UnixSeqpacket => RDHUP,
+            Kind::Signalfd | Kind::Inotify => IN,
+            _ => 0,
+        };
         if connected || matches!(self, Kind::Udp | Kind::UnixDgram) {
             let urgent = if matches!(self, Kind::Tcp) { PRI } else { 0 };
             bits |= if registered & INCOMING != 0 { IN | urgent } else { 0 };

@@ -320,6 +320,11 @@ pub fn announce(ep: &'static Eventpoll, st: &mut EpState) {
 fn note_news(st: &mut EpState, item: &'static Epitem, asked: Bits, found: Bits) {
     if let Some(file) = item.file().filter(|file| file.eventpoll().is_none()) {
         st.news |= take_in(st, item, file, found, asked);
+        let state = item.at(&st.held);
+        if found & !state.watched(file) != 0 {
+            // It is asked for no more, until it is low or comes anew.
+            st.refresh(item);
+        }
         st.note_unease(item);
     }
 }
@@ -333,7 +338,7 @@ fn announce_news(ep: &'static Eventpoll, st: &mut EpState) {
 /// Takes in what a registration shows, of what was asked. True if that is to be told to the outer instances.
 fn take_in(st: &EpState, item: &'static Epitem, file: &'static File, level: Bits, asked: Bits) -> bool {
     let state = item.at(&st.held);
-    let watched = state.watched(file);
+    let watched = state.heard(file);
     let mut announced = state.announced.get();
     let before = announced;
     let clock = file.clock();
@@ -352,7 +357,7 @@ fn take_in(st: &EpState, item: &'static Epitem, file: &'static File, level: Bits
 pub fn is_news(st: &mut EpState, item: &'static Epitem, file: &'static File) -> bool {
     let state = item.at(&st.held);
     let mut announced = state.announced.get();
-    let watched = state.watched(file);
+    let watched = state.heard(file);
     announced.digest(file.kind(), watched, item.take_facts(), item.told_after(state.announced_at.get()));
     if let Some(count) = sample::arrivals(file, item.via(), watched) {
         announced.counted(count);
@@ -368,7 +373,7 @@ pub fn begin(st: &mut EpState, item: &'static Epitem, file: &'static File, was_r
     state.announced.set(Edge::anew(file.is_shut(libc::SHUT_WR)).for_outer());
     state.announced_at.set(file.clock());
     let asked_for = levels(state.events.get());
-    let (_, level) = show(st, item, file, state.watched(file));
+    let (_, level) = show(st, item, file, state.heard(file));
     !was_ready && level & asked_for != 0
 }
 

@@ -185,10 +185,7 @@ fn shard_with_room() -> Option<(u16, &'static Shard)> {
 
 /// The bits to poll for on behalf of a registration.
 fn asked(st: &EpState, item: &Epitem) -> u16 {
-    let state = item.at(&st.held);
-    let Some(file) = item.file() else { return 0 };
-    let watched = state.watched(file);
-    if state.is_edge() { state.edge.get().asked(watched).unwrap_or(0) } else { watched }
+    item.file().and_then(|file| st.bits_to_ask(item, file)).unwrap_or(0)
 }
 
 /// Takes a registration back from its watcher, if it is parked. The watcher may go on polling it until it reads the note, which
