@@ -402,6 +402,14 @@ fn sample_inner(st: &mut EpState) -> bool {
     instances.fold(false, |uneasy, inner| nested::look(inner, true).uneasy | uneasy)
 }
 
+/// Notes what waits for a unix socket's peer, of which less is a departure.
+pub fn note_outgoing(file: &'static File, item: &Epitem) {
+    departures(file, item);
+    if let Some(outgoing) = sample::outgoing(file.kind(), item.via()) {
+        file.note_outgoing(outgoing);
+    }
+}
+
 fn departures(file: &'static File, item: &Epitem) {
     if sample::has_departures(file, item.via()) && sys::level(item.via(), WRITABLE) & WRITABLE != 0 {
         file.tell(DEPARTED, file.begin_call());

@@ -110,6 +110,9 @@ impl Kind {
             Kind::Signalfd | Kind::Inotify => IN,
             _ => 0,
         };
+        if matches!(self, Kind::TcpListener | Kind::UnixListener) && registered & INCOMING != 0 {
+            bits |= IN;
+        }
         if connected || matches!(self, Kind::Udp | Kind::UnixDgram) {
             let urgent = if matches!(self, Kind::Tcp) { PRI } else { 0 };
             bits |= if registered & INCOMING != 0 { IN | urgent } else { 0 };

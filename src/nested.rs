@@ -11,7 +11,7 @@ use crate::edge::{Edge, GAVE};
 use crate::epitem::{Epitem, Home};
 use crate::epstate::EpState;
 use crate::eventpoll::Eventpoll;
-use crate::events::{Bits, ERR, HUP, IN, NVAL, RDNORM, levels};
+use crate::events::{Bits, ERR, HUP, IN, NVAL, RDNORM, WRITABLE, levels};
 use crate::file::File;
 use crate::harvest;
 use crate::lock::{self, Guard, Lock};
@@ -370,6 +370,9 @@ pub fn is_news(st: &mut EpState, item: &'static Epitem, file: &'static File) -> 
 /// be told that it is ready, which they are unless it was ready before (T6).
 pub fn begin(st: &mut EpState, item: &'static Epitem, file: &'static File, was_ready: bool) -> bool {
     let state = item.at(&st.held);
+    if state.heard(file) & WRITABLE != 0 {
+        harvest::note_outgoing(file, item);
+    }
     state.announced.set(Edge::anew(file.is_shut(libc::SHUT_WR)).for_outer());
     state.announced_at.set(file.clock());
     let asked_for = levels(state.events.get());
