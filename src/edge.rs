@@ -323,6 +323,9 @@ impl Edge {
                 Change::Loss => (self.quiet, self.seen) = (self.quiet & !INCOMING, UNSEEN),
                 Change::Nothing => {}
             }
+        } else if self.tells && self.closing {
+            // No level need be left of what is closed, and the next state wakes all the same.
+            self.seen = sample::plain(count);
         }
         self.check = false;
     }
