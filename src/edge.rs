@@ -130,11 +130,13 @@ impl Edge {
     /// the very one that was reported, and what was taken may have come before it or after.
     pub fn digest(&mut self, kind: Kind, watched: Bits, facts: Facts, news: bool) {
         let facts = if news { facts } else { facts & !GAVE };
+        // An expiration was taken that was not announced.
+        let expired = matches!(kind, Kind::Timerfd) && news && facts & TOOK != 0 && watched & !self.quiet & IN != 0;
         if facts & WOKEN != 0 {
             if news {
                 self.wake();
                 // A timer that is set wakes nobody, but forgets what was unread.
-                self.woken &= !matches!(kind, Kind::Timerfd);
+                self.woken &= expired || !matches!(kind, Kind::Timerfd);
             } else {
                 self.look = true;
             }
@@ -161,7 +163,7 @@ impl Edge {
                 Arrivals::Witnessed if matches!(kind, Kind::EventfdSemaphore) => self.look = true,
                 Arrivals::Witnessed | Arrivals::Unknown => self.wake_reader(kind),
             }
-            if eventfd && watched & OUT != 0 {
+            if eventfd && watched & OUT != 0 || expired && self.tells {
                 self.wake();
             }
         }

@@ -14,4 +14,16 @@ void test(void)
     write_bytes(fd[1], 1);
     CHECK_EQ(read_all(fd[0]), 1);
     CHECK_EQ(wait_events(outer, 500).n, 1);
+
+    int timer = OK(timerfd_create(CLOCK_MONOTONIC, 0));
+    ADD(inner, timer, EPOLLIN, 4);
+    EXPECT_NONE_NOW(outer);
+    for (int i = 0; i < 2; i++) {
+        struct itimerspec soon = {.it_value.tv_nsec = 1};
+        uint64_t expirations;
+        OK(timerfd_settime(timer, 0, &soon, NULL));
+        CHECK_EQ(read(timer, &expirations, sizeof expirations), sizeof expirations);
+        EXPECT_ONE(outer, 3, EPOLLIN);
+        EXPECT_NONE_NOW(outer);
+    }
 }
