@@ -77,7 +77,10 @@ fn dispossess(number: c_int) {
 fn for_each_owner(visit: impl Fn(&AtomicI32)) {
     Sleeper::for_each(|sleeper| visit(sleeper.wake_owner()));
     watch::sleepers().for_each(|sleeper| visit(sleeper.wake_owner()));
-    Eventpoll::for_each(|ep| visit(ep.signal()));
+    Eventpoll::for_each(|ep| {
+        visit(ep.signal());
+        visit(ep.ring.fd());
+    });
 }
 
 /// Closes the internal descriptor of `owner`, if it has one.

@@ -6,7 +6,7 @@ use nix::errno::Errno;
 
 use crate::descriptors;
 use crate::diagnosis;
-use crate::edge::{DEPARTED, WOKEN};
+use crate::edge::{DEPARTED, Edge, WOKEN};
 use crate::epitem::{Epitem, Home};
 use crate::epstate::EpState;
 use crate::events::{Bits, EDGE, HUP, NVAL, ONESHOT, WRITABLE, levels};
@@ -174,6 +174,11 @@ fn reportable(st: &mut EpState, item: &'static Epitem) -> Bits {
         return 0;
     }
     if !state.is_edge() {
+        return bits;
+    }
+    if st.ring.is_some() {
+        // What woke it put it on the ready list, and nothing else did.
+        state.edge.set(Edge::told(level));
         return bits;
     }
     if level & !state.edge.get().quiet() & HUP != 0 {
