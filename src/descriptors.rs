@@ -266,6 +266,9 @@ fn poll_by(graph: &FileGuard, gone: c_int, other: c_int) {
         item.set_via(other);
         if let Some(ep) = item.eventpoll() {
             let mut st = ep.lock();
+            if st.ring.is_some() {
+                st.redirect_in_ring(item, item.file().is_some_and(|file| file.is_named_by(gone)));
+            }
             watch::take_back(&mut st, item);
             ep.apply(&mut st, item);
         }

@@ -117,6 +117,8 @@ pub struct Request {
     pub place: Cell<u32>,
     /// It is to be brought in line with the registration.
     pub due: Cell<bool>,
+    /// It was asked of another file, whose number was taken for this one's.
+    pub wrong: Cell<bool>,
 }
 
 impl Request {
@@ -126,6 +128,7 @@ impl Request {
         living: Cell::new(0),
         place: Cell::new(0),
         due: Cell::new(false),
+        wrong: Cell::new(false),
     };
 }
 

@@ -121,7 +121,7 @@ const _: () = assert!(size_of::<Params>() == 120 && size_of::<Submission>() == 6
 /// A ring. Its descriptor's number is kept by the instance, because it can move.
 #[derive(Debug)]
 pub struct Ring {
-    rings: Mapping,
+    _rings: Mapping,
     submissions: Mapping,
     sq_tail: NonNull<AtomicU32>,
     sq_flags: NonNull<AtomicU32>,
@@ -207,7 +207,7 @@ impl Ring {
             cq_mask: params.cq_entries - 1,
             cqes: rings.at(cqes),
             queued: 0,
-            rings,
+            _rings: rings,
             submissions,
         })
     }
@@ -258,11 +258,16 @@ impl Ring {
         Ok(())
     }
 
-    /// Whether the kernel has something to do for this ring, or the ring has something for the kernel.
-    pub fn has_work(&self) -> bool {
+    /// Whether there are completions that the kernel did not make yet.
+    pub fn is_behind(&self) -> bool {
         // SAFETY: the ring is mapped.
         let flags = unsafe { self.sq_flags.as_ref() }.load(Acquire);
-        self.queued > 0 || flags & (SQ_TASKRUN | SQ_CQ_OVERFLOW) != 0
+        flags & (SQ_TASKRUN | SQ_CQ_OVERFLOW) != 0
+    }
+
+    /// Whether the kernel has something to do for this ring, or the ring has something for the kernel.
+    pub fn has_work(&self) -> bool {
+        self.queued > 0 || self.is_behind()
     }
 
     /// Hands the requests to the kernel, and has it make the completions that are due. Never sleeps.

@@ -16,7 +16,8 @@ use crate::edge::Edge;
 use crate::epitem::{Epitem, State};
 use crate::epstate::{EpState, Held};
 use crate::eventpoll::Eventpoll;
-use crate::events::{Bits, IN, NVAL, levels};
+use crate::events::{Bits, IN, NVAL, PRI, levels};
+use crate::kind::Kind;
 use crate::options::{self, Poller};
 use crate::sample;
 use crate::stats;
@@ -191,12 +192,13 @@ fn take_over(st: &mut EpState, item: &'static Epitem) {
     st.track(item, file);
 }
 
-/// Gives the ring up for good: the instance is polled from here on. Nobody may be asleep on the instance.
+/// Gives the ring up for good: the instance is polled from here on. Nobody may be asleep on the instance. Who is not the owner cannot
+/// have the completions made that are due; if there are any, whatever is there counts as news.
 pub fn leave(ep: &'static Eventpoll, st: &mut EpState) {
-    let Some(uring) = &mut st.ring else { return };
+    let Some(uring) = &st.ring else { return };
     let is_mine = uring.owner.is_own();
+    remember_edges(st);
     if is_mine {
-        remember_edges(st);
         look(ep, st, true);
         if let Some(uring) = &mut st.ring {
             // The kernel lets go of the files, at once.
@@ -204,10 +206,11 @@ pub fn leave(ep: &'static Eventpoll, st: &mut EpState) {
             let _ = uring.ring.submit(&ep.ring.fd);
         }
     }
+    let knows = is_mine || st.ring.as_ref().is_some_and(|uring| !uring.ring.is_behind());
     drain(st, true);
     if let Some(uring) = st.ring.take() {
         drop(uring.ring);
-        resume_polling(ep, st, uring.asked, uring.due, is_mine);
+        resume_polling(ep, st, uring.asked, uring.due, knows);
     }
 }
 
@@ -541,7 +544,8 @@ impl Uring {
         if mask != 0 {
             request.turn.set(request.turn.get().wrapping_add(1));
             let data = data_of(item, request.turn.get());
-            self.attempt(|ring| ring.poll(fd, item.via(), mask, data));
+            self.attempt(|ring| ring.poll(fd, item.via(), asked_for(mask), data));
+            self.doomed |= is_beyond(item, mask);
             if request.living.get() == 0 {
                 item.pin();
                 request.place.set(self.asked.len() as u32);
@@ -577,7 +581,7 @@ impl EpState {
             let state = item.at(&self.held);
             state.request.due.set(false);
             let mask = wanted(state);
-            if state.request.mask.get() != mask {
+            if state.request.mask.get() != mask || state.request.wrong.take() {
                 uring.ask(fd, item, state, mask);
             }
             item.unpin();
@@ -629,6 +633,16 @@ impl EpState {
         }
     }
 
+    /// The registration is polled by another number from now on. What was asked of the file lasts, unless the old number did not name
+    /// it any more when it was asked.
+    pub fn redirect_in_ring(&mut self, item: &'static Epitem, was_right: bool) {
+        let state = item.at(&self.held);
+        if !was_right && state.request.mask.get() != 0 {
+            state.request.wrong.set(true);
+            self.list_due(item);
+        }
+    }
+
     /// A registration begins anew: it reports what it finds, whatever the ring said before (T6). Where its request is made anew that
     /// comes by itself.
     pub fn begin_in_ring(&mut self, item: &'static Epitem) {
@@ -637,6 +651,17 @@ impl EpState {
             self.note_ready(item);
         }
     }
+}
+
+/// What the kernel is asked to watch for: where io_uring is concerned a wake-up for urgent data alone is none, but those of sockets
+/// come with EPOLLIN.
+fn asked_for(mask: Bits) -> Bits {
+    if mask & PRI != 0 { mask | IN } else { mask }
+}
+
+/// Whether wake-ups would be missed: the one for a change of a terminal's state has EPOLLPRI alone.
+fn is_beyond(item: &Epitem, mask: Bits) -> bool {
+    mask & PRI != 0 && item.file().is_some_and(|file| file.identify(item.via()) == Kind::Tty)
 }
 
 /// The bits that the ring should be asked for; a spent one-shot may keep its request, whose completions mean nothing.

@@ -155,6 +155,7 @@ static long sleeping(pid_t tid)
     case SYS_ppoll:
     case SYS_select:
     case SYS_pselect6:
+    case SYS_io_uring_enter:
         break;
     default:
         return -1;
