@@ -146,7 +146,11 @@ fn add(ep: &'static Eventpoll, fd: c_int, identity: Option<Identity>, interest: 
     }
     let item = Epitem::create(ep, file, fd, fd)?;
     let mut st = ep.lock();
-    if let Err(errno) = st.reserve() {
+    let room = st.reserve().or_else(|_| {
+        uring::make_room(ep, &mut st);
+        st.reserve()
+    });
+    if let Err(errno) = room {
         drop(st);
         item.unpin();
         return Err(errno);

@@ -149,10 +149,7 @@ impl EpState {
         self.inner.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
         self.lent.try_reserve(count).map_err(|_| Errno::ENOMEM)?;
         if let Some(uring) = &mut self.ring {
-            if uring.backlog() > 2 * count + 64 {
-                uring.tidy(&self.held);
-            }
-            uring.reserve(count)?;
+            uring.reserve(count, &self.held)?;
         }
         if self.poller.is_none() { self.set.reserve(count) } else { self.set.reserve_beside(count) }
     }

@@ -148,7 +148,7 @@ fn begin(ep: &'static Eventpoll, st: &mut EpState, me: &'static Sleeper) -> Resu
             doomed: false,
             leaving: false,
         };
-        uring.reserve(st.interest.len() + 1).inspect_err(|_| descriptors::disown_internal(&ep.ring.fd))?;
+        uring.reserve(st.interest.len() + 1, &st.held).inspect_err(|_| descriptors::disown_internal(&ep.ring.fd))?;
         Ok(uring)
     })();
     let uring = made.inspect_err(|errno| {
@@ -377,6 +377,13 @@ pub fn drain(st: &mut EpState, tells: bool) {
     }
 }
 
+/// Ends what requests of deleted registrations there are, if the caller can: where memory is short that makes room.
+pub fn make_room(ep: &'static Eventpoll, st: &mut EpState) {
+    if st.ring.as_ref().is_some_and(|uring| uring.owner.is_own()) {
+        lap(ep, st);
+    }
+}
+
 /// The owner is awake, with the lock, after a sleep that ended so: takes in what ended it. A sleep that failed for another reason than a
 /// signal says that the ring is no more, which is no failure of the wait.
 pub fn wake(st: &mut EpState, slept: Result<usize, Errno>) -> Result<usize, Errno> {
@@ -472,14 +479,25 @@ pub fn detach(ep: &'static Eventpoll, st: &mut EpState, item: &'static Epitem) -
 }
 
 impl Uring {
-    /// Makes room for one of `count` registrations, beside what is listed.
-    pub fn reserve(&mut self, count: usize) -> Result<(), Errno> {
-        self.asked.try_reserve(count).map_err(|_| Errno::ENOMEM)?;
-        self.due.try_reserve(count).map_err(|_| Errno::ENOMEM)
+    /// Makes room for one of `count` registrations: beside what is listed, because that may be dead ones. Only if there is no memory
+    /// they are searched for.
+    pub fn reserve(&mut self, count: usize, held: &Held) -> Result<(), Errno> {
+        if self.due.len() > 2 * count + 64 {
+            self.tidy(held);
+        }
+        if self.asked.try_reserve(count).is_ok() && self.due.try_reserve(count).is_ok() {
+            return Ok(());
+        }
+        self.tidy(held);
+        let dead = self.asked.iter().filter(|item| !item.at(held).alive.get()).count();
+        let more = |list: &Vec<_>| (count + dead).saturating_sub(list.len());
+        self.asked.try_reserve(more(&self.asked)).map_err(|_| Errno::ENOMEM)?;
+        self.due.try_reserve(more(&self.due)).map_err(|_| Errno::ENOMEM)
     }
 
     /// Drops the registrations that ended before they were asked for anything.
-    pub fn tidy(&mut self, held: &Held) {
+    #[cold]
+    fn tidy(&mut self, held: &Held) {
         self.due.retain(|item| {
             let state = item.at(held);
             let matters = state.alive.get() || state.request.living.get() != 0;
@@ -489,11 +507,6 @@ impl Uring {
             }
             matters
         });
-    }
-
-    /// How many registrations are due.
-    pub fn backlog(&self) -> usize {
-        self.due.len()
     }
 
     /// Whether witnesses and counts are needed all the same.
