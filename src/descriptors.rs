@@ -75,7 +75,10 @@ fn dispossess(number: c_int) {
 
 /// Wherever the number of an internal descriptor is kept.
 fn for_each_owner(visit: impl Fn(&AtomicI32)) {
-    Sleeper::for_each(|sleeper| visit(sleeper.wake_owner()));
+    Sleeper::for_each(|sleeper| {
+        visit(sleeper.wake_owner());
+        visit(&sleeper.spare_ring);
+    });
     watch::sleepers().for_each(|sleeper| visit(sleeper.wake_owner()));
     Eventpoll::for_each(|ep| {
         visit(ep.signal());

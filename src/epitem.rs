@@ -109,6 +109,10 @@ pub struct State {
 pub struct Request {
     /// The bits asked for by the request at hand; 0, which is never asked for, if there is none.
     pub mask: Cell<Bits>,
+    /// It has not ended.
+    pub lives: Cell<bool>,
+    /// How many requests in a row ended by themselves, with their first completion.
+    pub ends: Cell<u8>,
     /// Tells the completions of the request at hand from those of earlier ones.
     pub turn: Cell<u16>,
     /// How many requests have not ended.
@@ -124,6 +128,8 @@ pub struct Request {
 impl Request {
     const NONE: Request = Request {
         mask: Cell::new(0),
+        lives: Cell::new(false),
+        ends: Cell::new(0),
         turn: Cell::new(0),
         living: Cell::new(0),
         place: Cell::new(0),

@@ -30,6 +30,8 @@ pub struct Sleeper {
     free: AtomicRef<Sleeper>,
     /// The eventfd that ends its sleep; -1 before the first.
     wake: AtomicI32,
+    /// The descriptor of a ring that the thread keeps for later; -1 for none.
+    pub spare_ring: AtomicI32,
     /// Spares the second of two kicks.
     kicks: Bell,
     /// Odd while the thread is in poll, or about to be.
@@ -90,6 +92,7 @@ impl Sleeper {
         Sleeper {
             free: AtomicRef::none(),
             wake: AtomicI32::new(-1),
+            spare_ring: AtomicI32::new(-1),
             kicks: Bell::new(),
             epoch: AtomicU32::new(0),
             evictors: AtomicU32::new(0),
@@ -140,7 +143,7 @@ impl Sleeper {
     pub fn retire_own() {
         if let Some(own) = OWN.get() {
             own.abandon();
-            uring::end_thread();
+            uring::end_thread(own);
             OWN.set(None);
             SLEEPERS.give_back(own);
         }
@@ -254,6 +257,10 @@ impl Sleeper {
     /// In a forked child: nobody is in poll, and the eventfd is the parent's. `mine` is the thread that forked.
     pub fn reset_after_fork(&'static self) {
         descriptors::disown_internal(&self.wake);
+        descriptors::disown_internal(&self.spare_ring);
+        if self.is_own() {
+            uring::forget_spare();
+        }
         self.kicks.silence();
         self.epoch.store(0, Relaxed);
         self.evictors.store(0, Relaxed);

@@ -4,6 +4,8 @@
 //! The ring belongs to the thread that made it (IORING_SETUP_SINGLE_ISSUER), and completions are made only when that thread asks for
 //! them (IORING_SETUP_DEFER_TASKRUN): nothing interrupts the program.
 
+use std::cell::Cell;
+use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 
 use libc::c_int;
@@ -306,4 +308,38 @@ impl Ring {
     pub fn forget(self) {
         std::mem::forget(self);
     }
+
+    /// Keeps a ring without requests for the next use in this thread, its descriptor's number in `spare`; false if there is one already.
+    /// To close a ring sends its thread a notice, which ends system calls with EINTR.
+    pub fn keep(self, fd: &AtomicI32, spare: &AtomicI32) -> bool {
+        if spare.load(Relaxed) >= 0 {
+            return false;
+        }
+        if let Some(before) = SPARE.replace(Some(ManuallyDrop::new(self))) {
+            drop(ManuallyDrop::into_inner(before));
+        }
+        spare.store(fd.swap(-1, Relaxed), Relaxed);
+        true
+    }
+
+    /// The ring that this thread kept, if there is one; its number is in `fd` then.
+    pub fn take_kept(spare: &AtomicI32, fd: &AtomicI32) -> Option<Ring> {
+        let ring = take_spare();
+        let number = spare.swap(-1, Relaxed);
+        if number < 0 {
+            return None;
+        }
+        fd.store(number, Relaxed);
+        ring
+    }
+}
+
+thread_local! {
+    /// The ring that the thread keeps. Without a destructor: it is used at the end of threads.
+    static SPARE: Cell<Option<ManuallyDrop<Ring>>> = const { Cell::new(None) };
+}
+
+/// Takes the memory of the ring that this thread keeps.
+pub fn take_spare() -> Option<Ring> {
+    SPARE.take().map(ManuallyDrop::into_inner)
 }

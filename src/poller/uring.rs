@@ -9,11 +9,11 @@
 use libc::c_int;
 use nix::errno::Errno;
 
-use super::ring::{Completion, Ring};
+use super::ring::{self, Completion, Ring};
 use super::watch;
 use crate::descriptors;
 use crate::edge::Edge;
-use crate::epitem::{Epitem, State};
+use crate::epitem::{Epitem, Request, State};
 use crate::epstate::{EpState, Held};
 use crate::eventpoll::Eventpoll;
 use crate::events::{Bits, IN, NVAL, PRI, levels};
@@ -136,8 +136,14 @@ impl Prospect {
 /// Goes over from poll to a ring.
 fn begin(ep: &'static Eventpoll, st: &mut EpState, me: &'static Sleeper) -> Result<(), Errno> {
     let made = (|| {
-        let (ring, fd) = Ring::new(st.interest.len())?;
-        descriptors::adopt_internal(fd, &ep.ring.fd)?;
+        let ring = match Ring::take_kept(&me.spare_ring, &ep.ring.fd) {
+            Some(ring) => ring,
+            None => {
+                let (ring, fd) = Ring::new(st.interest.len())?;
+                descriptors::adopt_internal(fd, &ep.ring.fd)?;
+                ring
+            }
+        };
         let mut uring = Uring {
             ring,
             owner: me,
@@ -200,17 +206,32 @@ pub fn leave(ep: &'static Eventpoll, st: &mut EpState) {
     remember_edges(st);
     if is_mine {
         look(ep, st, true);
-        if let Some(uring) = &mut st.ring {
-            // The kernel lets go of the files, at once.
-            let _ = uring.ring.cancel_all(&ep.ring.fd);
-            let _ = uring.ring.submit(&ep.ring.fd);
-        }
+        clear(ep, st);
     }
     let knows = is_mine || st.ring.as_ref().is_some_and(|uring| !uring.ring.is_behind());
     drain(st, true);
     if let Some(uring) = st.ring.take() {
-        drop(uring.ring);
+        if is_mine && uring.is_clear() && uring.ring.keep(&ep.ring.fd, &uring.owner.spare_ring) {
+            // The next instance of this thread has it.
+        } else {
+            descriptors::disown_internal(&ep.ring.fd);
+        }
         resume_polling(ep, st, uring.asked, uring.due, knows);
+    }
+}
+
+/// Ends all requests, so that the kernel lets go of the files at once.
+fn clear(ep: &'static Eventpoll, st: &mut EpState) {
+    for turn in 0..10 {
+        let Some(uring) = &mut st.ring else { return };
+        if turn == 0 {
+            uring.attempt(|ring| ring.cancel_all(&ep.ring.fd));
+        }
+        uring.attempt(|ring| ring.submit(&ep.ring.fd));
+        drain(st, true);
+        if st.ring.as_ref().is_none_or(Uring::is_clear) {
+            return;
+        }
     }
 }
 
@@ -247,7 +268,6 @@ fn resume_polling(
 ) {
     stats::RINGS_LEFT.count();
     st.prospect.spoilt = true;
-    descriptors::disown_internal(&ep.ring.fd);
     for item in due {
         item.at(&st.held).request.due.set(false);
         item.unpin();
@@ -255,11 +275,13 @@ fn resume_polling(
     for item in asked {
         let request = &item.at(&st.held).request;
         request.mask.set(0);
+        request.lives.set(false);
         request.living.set(0);
         item.unpin();
     }
     for index in 0..st.interest.len() {
         let item = st.interest[index];
+        item.at(&st.held).request.mask.set(0);
         let Some(file) = item.file() else { continue };
         if !knows {
             item.at(&st.held).edge.set(Edge::anew(file.is_shut(libc::SHUT_WR)));
@@ -274,9 +296,17 @@ pub fn reset_after_fork(ep: &'static Eventpoll, st: &mut EpState) {
     if let Some(uring) = st.ring.take() {
         let knows = uring.leaving && uring.owner.is_own();
         uring.ring.forget();
+        descriptors::disown_internal(&ep.ring.fd);
         resume_polling(ep, st, uring.asked, uring.due, knows);
     }
     st.prospect = Prospect::new();
+}
+
+/// In a forked child: the ring that the thread kept is the parent's.
+pub fn forget_spare() {
+    if let Some(ring) = ring::take_spare() {
+        ring.forget();
+    }
 }
 
 /// Before a fork: takes in what the child has to know, for it cannot ask the ring.
@@ -303,8 +333,10 @@ pub fn go_on_after_fork() {
 }
 
 /// The thread ends, and with it its requests.
-pub fn end_thread() {
+pub fn end_thread(own: &Sleeper) {
     for_each_own(leave);
+    drop(ring::take_spare());
+    descriptors::disown_internal(&own.spare_ring);
 }
 
 fn for_each_own(act: impl Fn(&'static Eventpoll, &mut EpState)) {
@@ -509,6 +541,11 @@ impl Uring {
         });
     }
 
+    /// Whether nothing was asked for, or all of it has ended.
+    fn is_clear(&self) -> bool {
+        self.asked.is_empty() && self.wake < 0 && !self.ring.has_work()
+    }
+
     /// Whether witnesses and counts are needed all the same.
     pub fn is_leaving(&self) -> bool {
         self.leaving
@@ -548,17 +585,16 @@ impl Uring {
 
     fn ask(&mut self, fd: &AtomicI32, item: &'static Epitem, state: &State, mask: Bits) {
         let request = &state.request;
-        let before = data_of(item, request.turn.get());
-        if request.mask.get() != 0 {
-            self.attempt(|ring| ring.cancel(fd, before));
+        if request.lives.take() {
+            self.attempt(|ring| ring.cancel(fd, data_of(item, request.turn.get())));
             self.ending += 1;
         }
         request.mask.set(mask);
         if mask != 0 {
             request.turn.set(request.turn.get().wrapping_add(1));
-            let data = data_of(item, request.turn.get());
-            self.attempt(|ring| ring.poll(fd, item.via(), asked_for(mask), data));
+            self.attempt(|ring| ring.poll(fd, item.via(), asked_for(mask), data_of(item, request.turn.get())));
             self.doomed |= is_beyond(item, mask);
+            request.lives.set(true);
             if request.living.get() == 0 {
                 item.pin();
                 request.place.set(self.asked.len() as u32);
@@ -594,7 +630,7 @@ impl EpState {
             let state = item.at(&self.held);
             state.request.due.set(false);
             let mask = wanted(state);
-            if state.request.mask.get() != mask || state.request.wrong.take() {
+            if state.request.wrong.take() || !is_asked(state) {
                 uring.ask(fd, item, state, mask);
             }
             item.unpin();
@@ -606,12 +642,16 @@ impl EpState {
     fn completed(&mut self, item: &'static Epitem, turn: u16, done: Completion, tells: bool) {
         let state = item.at(&self.held);
         let request = &state.request;
-        let is_current = request.mask.get() != 0 && request.turn.get() == turn;
+        let is_current = request.lives.get() && request.turn.get() == turn;
+        if is_current {
+            let ends = if done.is_last() { request.ends.get().saturating_add(1) } else { 0 };
+            request.ends.set(ends);
+        }
         if let Some(uring) = &mut self.ring
             && done.is_last()
         {
             if is_current {
-                request.mask.set(0);
+                request.lives.set(false);
             } else {
                 uring.ending = uring.ending.saturating_sub(1);
             }
@@ -629,9 +669,7 @@ impl EpState {
                 state.edge.set(Edge::anew(shut));
                 self.note_ready(item);
             }
-            if done.is_last() {
-                self.list_due(item);
-            }
+            self.refresh_in_ring(item);
         }
         if done.is_last() {
             item.unpin();
@@ -640,8 +678,7 @@ impl EpState {
 
     /// Brings a registration that changed in line with the ring.
     pub fn refresh_in_ring(&mut self, item: &'static Epitem) {
-        let state = item.at(&self.held);
-        if state.request.mask.get() != wanted(state) {
+        if !is_asked(item.at(&self.held)) {
             self.list_due(item);
         }
     }
@@ -650,7 +687,7 @@ impl EpState {
     /// it any more when it was asked.
     pub fn redirect_in_ring(&mut self, item: &'static Epitem, was_right: bool) {
         let state = item.at(&self.held);
-        if !was_right && state.request.mask.get() != 0 {
+        if !was_right {
             state.request.wrong.set(true);
             self.list_due(item);
         }
@@ -659,11 +696,22 @@ impl EpState {
     /// A registration begins anew: it reports what it finds, whatever the ring said before (T6). Where its request is made anew that
     /// comes by itself.
     pub fn begin_in_ring(&mut self, item: &'static Epitem) {
-        let state = item.at(&self.held);
-        if self.ring.is_some() && state.request.mask.get() == wanted(state) {
-            self.note_ready(item);
+        if self.ring.is_some() {
+            let state = item.at(&self.held);
+            state.request.ends.set(0);
+            if is_asked(state) {
+                self.note_ready(item);
+            }
         }
     }
+}
+
+/// Whether the ring was asked for what it should be asked for. A request ends by itself where the ring is full of completions, and where
+/// the file has nothing to wake anybody by, like a terminal that was hung up: there it is pointless to ask again and again.
+fn is_asked(state: &State) -> bool {
+    const POINTLESS: u8 = 3;
+    let Request { mask, lives, ends, .. } = &state.request;
+    mask.get() == wanted(state) && (lives.get() || mask.get() == 0 || ends.get() >= POINTLESS)
 }
 
 /// What the kernel is asked to watch for: where io_uring is concerned a wake-up for urgent data alone is none, but those of sockets
