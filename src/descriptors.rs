@@ -77,7 +77,7 @@ fn dispossess(number: c_int) {
 fn for_each_owner(visit: impl Fn(&AtomicI32)) {
     Sleeper::for_each(|sleeper| {
         visit(sleeper.wake_owner());
-        visit(&sleeper.spare_ring);
+        sleeper.spare_rings.owners().for_each(&visit);
     });
     watch::sleepers().for_each(|sleeper| visit(sleeper.wake_owner()));
     Eventpoll::for_each(|ep| {

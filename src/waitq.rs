@@ -11,6 +11,7 @@ use nix::errno::Errno;
 
 use crate::descriptors;
 use crate::eventpoll::Eventpoll;
+use crate::poller::ring::Spares;
 use crate::poller::uring::{self, Hold};
 use crate::poller::watch;
 use crate::pool::{AtomicRef, Chunk, Pool, Pooled};
@@ -30,8 +31,8 @@ pub struct Sleeper {
     free: AtomicRef<Sleeper>,
     /// The eventfd that ends its sleep; -1 before the first.
     wake: AtomicI32,
-    /// The descriptor of a ring that the thread keeps for later; -1 for none.
-    pub spare_ring: AtomicI32,
+    /// The descriptors of rings that the thread keeps for later.
+    pub spare_rings: Spares,
     /// Spares the second of two kicks.
     kicks: Bell,
     /// Odd while the thread is in poll, or about to be.
@@ -92,7 +93,7 @@ impl Sleeper {
         Sleeper {
             free: AtomicRef::none(),
             wake: AtomicI32::new(-1),
-            spare_ring: AtomicI32::new(-1),
+            spare_rings: Spares::new(),
             kicks: Bell::new(),
             epoch: AtomicU32::new(0),
             evictors: AtomicU32::new(0),
@@ -257,9 +258,9 @@ impl Sleeper {
     /// In a forked child: nobody is in poll, and the eventfd is the parent's. `mine` is the thread that forked.
     pub fn reset_after_fork(&'static self) {
         descriptors::disown_internal(&self.wake);
-        descriptors::disown_internal(&self.spare_ring);
+        self.spare_rings.owners().for_each(descriptors::disown_internal);
         if self.is_own() {
-            uring::forget_spare();
+            uring::forget_kept();
         }
         self.kicks.silence();
         self.epoch.store(0, Relaxed);

@@ -136,7 +136,7 @@ impl Prospect {
 /// Goes over from poll to a ring.
 fn begin(ep: &'static Eventpoll, st: &mut EpState, me: &'static Sleeper) -> Result<(), Errno> {
     let made = (|| {
-        let ring = match Ring::take_kept(&me.spare_ring, &ep.ring.fd) {
+        let ring = match Ring::take_kept(&me.spare_rings, &ep.ring.fd) {
             Some(ring) => ring,
             None => {
                 let (ring, fd) = Ring::new(st.interest.len())?;
@@ -211,11 +211,10 @@ pub fn leave(ep: &'static Eventpoll, st: &mut EpState) {
     let knows = is_mine || st.ring.as_ref().is_some_and(|uring| !uring.ring.is_behind());
     drain(st, true);
     if let Some(uring) = st.ring.take() {
-        if is_mine && uring.is_clear() && uring.ring.keep(&ep.ring.fd, &uring.owner.spare_ring) {
-            // The next instance of this thread has it.
-        } else {
-            descriptors::disown_internal(&ep.ring.fd);
+        if is_mine && uring.is_clear() {
+            uring.ring.keep(&ep.ring.fd, &uring.owner.spare_rings);
         }
+        descriptors::disown_internal(&ep.ring.fd);
         resume_polling(ep, st, uring.asked, uring.due, knows);
     }
 }
@@ -302,11 +301,9 @@ pub fn reset_after_fork(ep: &'static Eventpoll, st: &mut EpState) {
     st.prospect = Prospect::new();
 }
 
-/// In a forked child: the ring that the thread kept is the parent's.
-pub fn forget_spare() {
-    if let Some(ring) = ring::take_spare() {
-        ring.forget();
-    }
+/// In a forked child: the rings that the thread kept are the parent's.
+pub fn forget_kept() {
+    ring::take_all_kept().for_each(Ring::forget);
 }
 
 /// Before a fork: takes in what the child has to know, for it cannot ask the ring.
@@ -335,8 +332,8 @@ pub fn go_on_after_fork() {
 /// The thread ends, and with it its requests.
 pub fn end_thread(own: &Sleeper) {
     for_each_own(leave);
-    drop(ring::take_spare());
-    descriptors::disown_internal(&own.spare_ring);
+    ring::take_all_kept().for_each(drop);
+    own.spare_rings.owners().for_each(descriptors::disown_internal);
 }
 
 fn for_each_own(act: impl Fn(&'static Eventpoll, &mut EpState)) {
