@@ -198,17 +198,31 @@ fn reportable(st: &mut EpState, item: &'static Epitem) -> Bits {
     if is_edge {
         state.reported_at.set(clock);
     }
-    if is_edge
-        && watched & WRITABLE != 0
-        && let Some(outgoing) = sample::outgoing(file.kind(), item.via())
-    {
-        file.note_outgoing(outgoing);
+    if is_edge && watched & WRITABLE != 0 {
+        note_outgoing(file, item);
     }
     st.refresh(item);
     if !is_edge && is_exclusive {
         exclusive::release(file, item);
     }
     if is_edge { bits } else { 0 }
+}
+
+/// Takes down of an edge-triggered registration that was reported without this, what a report takes down beside its edge.
+pub fn remember(file: &'static File, item: &Epitem, watched: Bits, level: Bits) {
+    if level & HUP != 0 {
+        partings(file, item);
+    }
+    if watched & WRITABLE != 0 {
+        file.set_choked(file.kind() == Kind::Tcp && level & WRITABLE == 0);
+        note_outgoing(file, item);
+    }
+}
+
+fn note_outgoing(file: &File, item: &Epitem) {
+    if let Some(outgoing) = sample::outgoing(file.kind(), item.via()) {
+        file.note_outgoing(outgoing);
+    }
 }
 
 /// Whether the number that a registration is polled by was closed behind our back, and names something else now. Looked up at the

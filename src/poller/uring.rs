@@ -17,6 +17,7 @@ use crate::epitem::{Epitem, Request, State};
 use crate::epstate::{EpState, Held};
 use crate::eventpoll::Eventpoll;
 use crate::events::{Bits, IN, NVAL, PRI, levels};
+use crate::harvest;
 use crate::kind::Kind;
 use crate::options::{self, Poller};
 use crate::sample;
@@ -165,6 +166,9 @@ fn begin(ep: &'static Eventpoll, st: &mut EpState, me: &'static Sleeper) -> Resu
     })?;
     EVER.store(true, Relaxed);
     stats::RINGS.count();
+    // What poll would have found out in this round.
+    let _ = harvest::sample(st);
+    ep.absorb(st);
     st.ring = Some(uring);
     for index in 0..st.interest.len() {
         let item = st.interest[index];
@@ -205,7 +209,7 @@ pub fn leave(ep: &'static Eventpoll, st: &mut EpState) {
     let is_mine = uring.owner.is_own();
     remember_edges(st);
     if is_mine {
-        look(ep, st, true);
+        take_in(ep, st);
         clear(ep, st);
     }
     let knows = is_mine || st.ring.as_ref().is_some_and(|uring| !uring.ring.is_behind());
@@ -216,6 +220,19 @@ pub fn leave(ep: &'static Eventpoll, st: &mut EpState) {
         }
         descriptors::disown_internal(&ep.ring.fd);
         resume_polling(ep, st, uring.asked, uring.due, knows);
+    }
+}
+
+/// Takes in all completions that are due, and asks for nothing.
+fn take_in(ep: &'static Eventpoll, st: &mut EpState) {
+    while let Some(uring) = &mut st.ring
+        && uring.ring.has_work()
+    {
+        let taken = uring.ring.submit(&ep.ring.fd);
+        drain(st, true);
+        if taken.is_err() {
+            return;
+        }
     }
 }
 
@@ -250,6 +267,7 @@ fn remember_edges(st: &mut EpState) {
         if state.is_edge() && edge.quiet() != 0 {
             let watched = state.watched(file);
             let level = sys::level(item.via(), watched) & !NVAL;
+            harvest::remember(file, item, watched, level);
             edge.resume(file.kind(), level, || sample::arrivals(file, item.via(), watched));
             state.edge.set(edge);
         }
@@ -310,7 +328,7 @@ pub fn forget_kept() {
 pub fn prepare_fork() {
     for_each_own(|ep, st| {
         remember_edges(st);
-        look(ep, st, true);
+        take_in(ep, st);
     });
 }
 
@@ -589,7 +607,7 @@ impl Uring {
         request.mask.set(mask);
         if mask != 0 {
             request.turn.set(request.turn.get().wrapping_add(1));
-            self.attempt(|ring| ring.poll(fd, item.via(), asked_for(mask), data_of(item, request.turn.get())));
+            self.attempt(|ring| ring.poll(fd, item.via(), asked_for(item, mask), data_of(item, request.turn.get())));
             self.doomed |= is_beyond(item, mask);
             request.lives.set(true);
             if request.living.get() == 0 {
@@ -711,13 +729,14 @@ fn is_asked(state: &State) -> bool {
     mask.get() == wanted(state) && (lives.get() || mask.get() == 0 || ends.get() >= POINTLESS)
 }
 
-/// What the kernel is asked to watch for: where io_uring is concerned a wake-up for urgent data alone is none, but those of sockets
-/// come with EPOLLIN.
-fn asked_for(mask: Bits) -> Bits {
-    if mask & PRI != 0 { mask | IN } else { mask }
+/// What the kernel is asked to watch for. io_uring takes no wake-up for one that has EPOLLPRI alone; those of sockets have EPOLLIN
+/// beside it, always.
+fn asked_for(item: &Epitem, mask: Bits) -> Bits {
+    let is_socket = || item.file().is_some_and(|file| file.identify(item.via()).may_be_socket());
+    if mask & PRI != 0 && mask & IN == 0 && is_socket() { mask | IN } else { mask }
 }
 
-/// Whether wake-ups would be missed: the one for a change of a terminal's state has EPOLLPRI alone.
+/// Whether wake-ups would be missed: the one for a change of a terminal's state has EPOLLPRI and nothing else.
 fn is_beyond(item: &Epitem, mask: Bits) -> bool {
     mask & PRI != 0 && item.file().is_some_and(|file| file.identify(item.via()) == Kind::Tty)
 }
