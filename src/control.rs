@@ -177,6 +177,7 @@ fn add(ep: &'static Eventpoll, fd: c_int, identity: Option<Identity>, interest: 
     state.home.set(Home::Hot);
     state.shard.set(NO_SHARD);
     state.slot.set(0);
+    state.request.forget();
     state.index.set(st.interest.len() as u32);
     state
         .newcomer

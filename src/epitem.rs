@@ -126,6 +126,14 @@ pub struct Request {
 }
 
 impl Request {
+    /// Nothing was asked; the turn goes on, so that late completions of a record's former life are known as such.
+    pub fn forget(&self) {
+        self.mask.set(0);
+        self.lives.set(false);
+        self.ends.set(0);
+        self.wrong.set(false);
+    }
+
     const NONE: Request = Request {
         mask: Cell::new(0),
         lives: Cell::new(false),

@@ -291,14 +291,12 @@ fn resume_polling(
     }
     for item in asked {
         let request = &item.at(&st.held).request;
-        request.mask.set(0);
-        request.lives.set(false);
         request.living.set(0);
         item.unpin();
     }
     for index in 0..st.interest.len() {
         let item = st.interest[index];
-        item.at(&st.held).request.mask.set(0);
+        item.at(&st.held).request.forget();
         let Some(file) = item.file() else { continue };
         if !knows {
             item.at(&st.held).edge.set(Edge::anew(file.is_shut(libc::SHUT_WR)));
