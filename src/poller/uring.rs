@@ -263,6 +263,8 @@ fn remember_edges(st: &mut EpState) {
         let Some(file) = item.file() else { continue };
         st.track(item, file);
         state.reported_at.set(file.clock());
+        // What others were told of so far the ring has told, too.
+        item.take_facts();
         let mut edge = state.edge.get();
         if state.is_edge() && edge.quiet() != 0 {
             let watched = state.watched(file);
