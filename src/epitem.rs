@@ -134,16 +134,18 @@ impl Request {
         self.wrong.set(false);
     }
 
-    const NONE: Request = Request {
-        mask: Cell::new(0),
-        lives: Cell::new(false),
-        ends: Cell::new(0),
-        turn: Cell::new(0),
-        living: Cell::new(0),
-        place: Cell::new(0),
-        due: Cell::new(false),
-        wrong: Cell::new(false),
-    };
+    const fn none() -> Request {
+        Request {
+            mask: Cell::new(0),
+            lives: Cell::new(false),
+            ends: Cell::new(0),
+            turn: Cell::new(0),
+            living: Cell::new(0),
+            place: Cell::new(0),
+            due: Cell::new(false),
+            wrong: Cell::new(false),
+        }
+    }
 }
 
 // SAFETY: the cells are reached only through `Epitem::at`, whose argument proves that the instance's lock is held.
@@ -176,7 +178,7 @@ impl Pooled for Epitem {
             home: Cell::new(Home::Hot),
             shard: Cell::new(NO_SHARD),
             slot: Cell::new(0),
-            request: Request::NONE,
+            request: Request::none(),
             index: Cell::new(0),
             ready: Cell::new(false),
             uneasy: Cell::new(false),

@@ -1,8 +1,8 @@
 //! Settings from the environment: one table for reading and for the documentation.
 
 use std::ffi::CStr;
-use std::sync::atomic::{AtomicBool, AtomicU8};
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicU8};
 
 /// A switch, off unless its variable is `1`.
 #[derive(Debug)]

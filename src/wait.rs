@@ -161,7 +161,8 @@ fn rounds(
         let careful = process::has_threads() || st.parked > 0 || longest_tick.is_some() || st.observed;
         let looks_first = !in_ring && first && (careful || st.habit.looks_first());
         // A ring has told by now what it knows.
-        let sleeps = may_sleep && !looks_first && !st.pressing && !(in_ring && !st.ready.is_empty());
+        let is_told = in_ring && !st.ready.is_empty();
+        let sleeps = may_sleep && !looks_first && !st.pressing && !is_told;
         first = false;
         let slept = if sleeps {
             if st.observed {

@@ -217,7 +217,8 @@ impl Ring {
     /// Asks for a completion at every wake-up of the number's file that meets the mask, and for one now if its level does.
     pub fn poll(&mut self, fd: &AtomicI32, number: c_int, mask: Bits, user_data: u64) -> Result<(), Errno> {
         let what = if cfg!(target_endian = "big") { u32::from(mask).rotate_left(16) } else { u32::from(mask) };
-        let poll = Submission { op: OP_POLL_ADD, fd: number, length: POLL_ADD_MULTI, what, user_data, ..Default::default() };
+        let poll =
+            Submission { op: OP_POLL_ADD, fd: number, length: POLL_ADD_MULTI, what, user_data, ..Default::default() };
         self.push(fd, poll)
     }
 
