@@ -14,7 +14,7 @@ use crate::exclusive;
 use crate::file::{File, Peer};
 use crate::kind::{Arrivals, Kind};
 use crate::nested;
-use crate::poller::watch;
+use crate::poller::{uring, watch};
 use crate::sample;
 use crate::stats;
 use crate::sys;
@@ -47,6 +47,7 @@ impl Vanished {
 /// Puts what the last poll found on the ready list.
 pub fn collect(st: &mut EpState) -> Vanished {
     let mut vanished = Vanished([None; 8]);
+    uring::sweep(st, |item| vanished.note(item));
     let mut slot = 0;
     while let Some((at, item, bits)) = st.set.next_fired(slot) {
         slot = at;

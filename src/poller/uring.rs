@@ -6,7 +6,7 @@
 //! else lists what is due. Whatever a ring is no good for (several waiting threads, nested and exclusive registrations) sends the
 //! instance back to poll for good, and nothing is lost on the way.
 
-use libc::c_int;
+use libc::{c_int, pollfd};
 use nix::errno::Errno;
 
 use super::ring::{self, Completion, Ring};
@@ -60,6 +60,8 @@ pub struct Uring {
     wake: c_int,
     /// The next wait gives the ring up.
     doomed: bool,
+    /// When the numbers were last looked at, in milliseconds of the monotonic clock.
+    swept_at: u64,
     /// The edges are to be told apart by witnesses and counts again, in this process or in a child.
     leaving: bool,
 }
@@ -153,6 +155,7 @@ fn begin(ep: &'static Eventpoll, st: &mut EpState, me: &'static Sleeper) -> Resu
             ending: 0,
             wake: -1,
             doomed: false,
+            swept_at: sys::coarse_ms(),
             leaving: false,
         };
         uring.reserve(st.interest.len() + 1, &st.held).inspect_err(|_| descriptors::disown_internal(&ep.ring.fd))?;
@@ -428,6 +431,27 @@ pub fn drain(st: &mut EpState, tells: bool) {
 pub fn make_room(ep: &'static Eventpoll, st: &mut EpState) {
     if st.ring.as_ref().is_some_and(|uring| uring.owner.is_own()) {
         lap(ep, st);
+    }
+}
+
+/// Finds the numbers that were closed behind our back: a request holds the file, and says nothing. Now and then only, for it is a look at
+/// all of them.
+pub fn sweep(st: &mut EpState, mut closed: impl FnMut(&'static Epitem)) {
+    const PAUSE_MS: u64 = 1000;
+    const WINDOW: usize = 64;
+    let now = sys::coarse_ms();
+    match &mut st.ring {
+        Some(uring) if now.saturating_sub(uring.swept_at) >= PAUSE_MS => uring.swept_at = now,
+        _ => return,
+    }
+    for items in st.interest.chunks(WINDOW) {
+        let mut set = [pollfd { fd: -1, events: 0, revents: 0 }; WINDOW];
+        for (entry, item) in set.iter_mut().zip(items) {
+            entry.fd = item.via();
+        }
+        sys::look(&mut set[..items.len()]);
+        let vanished = set.iter().zip(items).filter(|(entry, _)| entry.revents.cast_unsigned() & NVAL != 0);
+        vanished.for_each(|(_, item)| closed(item));
     }
 }
 
