@@ -471,8 +471,8 @@ pub fn wake(st: &mut EpState, slept: Result<usize, Errno>) -> Result<usize, Errn
 }
 
 /// Makes the owner let go of a file: every request that was cancelled before the lap has ended when it is over (D4). An owner that does
-/// not come around is busy elsewhere, which is no reason to wait for him: then the file is let go with the next wait, and there will be
-/// no ring that could be late again.
+/// not come around is busy elsewhere, and may be waiting for this very thread: then the ring goes, and the file a moment later, and there
+/// will be no ring that could be late again.
 fn let_go(ep: &'static Eventpoll, lap: u32) {
     const STEP_NS: u32 = 10_000_000;
     for _ in 0..50 {
@@ -494,10 +494,16 @@ fn let_go(ep: &'static Eventpoll, lap: u32) {
             break;
         }
     }
-    if let Some(uring) = &mut ep.lock().ring
+    let mut st = ep.lock();
+    let st = &mut *st;
+    if let Some(uring) = &mut st.ring
         && ep.ring.laps.load(SeqCst) == lap
     {
         uring.doomed = true;
+        if st.poller.is_none() {
+            // The kernel ends the requests of a closed ring itself, in a moment.
+            leave(ep, st);
+        }
     }
 }
 
