@@ -14,7 +14,7 @@
 
 enum { MOST_THREADS = 64, MOST_EVENTS = 32768, ROOM = 16384, LISTENER = 0, STOP = 1 };
 
-static long threads = 1, most = 128;
+static long threads = 1, most = 128, send_buffer = 0;
 static const char *with = "epoll", *mode = "level", *instances = "one";
 static const struct option options[] = {
     {"with", TEXT, &with, "epoll or poll"},
@@ -22,6 +22,7 @@ static const struct option options[] = {
     {"threads", NUMBER, &threads, "threads"},
     {"instances", TEXT, &instances, "one for all threads (--mode oneshot), or each its own"},
     {"max", NUMBER, &most, "room for events in a wait"},
+    {"send-buffer", NUMBER, &send_buffer, "SO_SNDBUF of the connections, 0 for the system's choice"},
     {NULL, 0, NULL, NULL}};
 
 struct connection {
@@ -165,6 +166,9 @@ int main(int argc, char **argv)
         die("threads on one instance take --mode oneshot, and poll takes one thread and --mode level");
     raise_limit(1024);
     listener = must(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), "socket");
+    int room = (int)send_buffer;
+    if (room > 0)
+        must(setsockopt(listener, SOL_SOCKET, SO_SNDBUF, &room, sizeof room), "SO_SNDBUF");
     must(bind(listener, (struct sockaddr *)&address, length), "bind");
     must(listen(listener, SOMAXCONN), "listen");
     must(getsockname(listener, (struct sockaddr *)&address, &length), "getsockname");

@@ -82,7 +82,7 @@ static double percentile(double share)
     uint64_t seen = 0;
     for (size_t i = 0; i < sizeof histogram / sizeof *histogram; i++)
         if ((seen += histogram[i]) > 0 && (double)seen >= share * (double)requests) {
-            size_t shift = i / FINE > 0 && i >= 2 * FINE ? i / FINE - 1 : 0;
+            size_t shift = i >= 2 * FINE ? i / FINE - 1 : 0;
             return (double)((i - shift * FINE) << shift) / 1000;
         }
     return 0;

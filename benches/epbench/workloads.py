@@ -57,9 +57,10 @@ def same(what, got, wanted):
 
 def micro(settings, program, arguments, side, per_event=None, free=False):
     """One run of a program that measures itself."""
-    words = [settings.out / program, *arguments]
-    if program != "registrations":
-        words += ["--seconds", settings.seconds, "--warm-up", settings.warm_up]
+    words = [settings.out / program, "--seconds", settings.seconds, *arguments]
+    if "--warm-up" not in arguments:
+        # What keeps no memory from one wait to the next has nothing to learn but the processor's caches.
+        words += ["--warm-up", min(settings.warm_up, 50) if side.name == "plain" else settings.warm_up]
     if side.name == "plain":
         words += ["--with", "poll"]
     line = run(words, side, settings.pins["free" if free else "server"])
@@ -89,6 +90,7 @@ def pipes(settings):
     yield workload("pipes-random-edge", "tokens to random pipes, edge-triggered", ["--mode", "edge"])
     yield workload("pipes-random-oneshot", "tokens to random pipes, one-shot, a MOD for each event", ["--mode", "oneshot"])
     yield workload("pipes-wandering", "tokens to random pipes among all of them", [], True, wander=True)
+    yield workload("pipes-cold", "the first 2,000 tokens to random pipes, level-triggered", ["--warm-up", 0, "--events", 2000], True)
     yield workload("pipes-threads", "three threads on one instance, one-shot", ["--mode", "oneshot", "--threads", 3], free=True)
 
 
