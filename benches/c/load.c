@@ -6,7 +6,7 @@
  * connections that end in the middle, at full speed, slowly, and not at all.
  *
  * When all connections stand it prints "ready" and waits for a line on standard input, so that whoever runs it can look at the
- * server before and after.
+ * server; it prints "measuring" when the warm-up is over.
  */
 #include "common.h"
 #include <arpa/inet.h>
@@ -21,7 +21,7 @@
 
 enum { LARGEST = 262144, CHUNK = 65536, SHORT_MS = 20 };
 
-static long port = 0, idle = 0, active = 10, size = 64, seed = 1, bound = 10, rate = 2000, requests_wanted = 0;
+static long port = 0, idle = 0, active = 10, size = 64, seed = 1, bound = 10, rate = 2000, requests_wanted = 0, warm_up_requests = 0;
 static double seconds = 1, warm_up = 0.2;
 static const char *send_text, *expect_text;
 static bool churn, mix;
@@ -38,6 +38,7 @@ static const struct option options[] = {
     {"seconds", REAL, &seconds, "how long to measure"},
     {"requests", NUMBER, &requests_wanted, "stop after so many requests, 0 for --seconds"},
     {"warm-up", REAL, &warm_up, "seconds before that"},
+    {"warm-up-requests", NUMBER, &warm_up_requests, "and at least so many requests"},
     {"bound", NUMBER, &bound, "seconds that an answer may take"},
     {"seed", NUMBER, &seed, "of the contents, and of --mix"},
     {NULL, 0, NULL, NULL}};
@@ -326,9 +327,11 @@ int main(int argc, char **argv)
     }
     for (;;) {
         uint64_t now = now_ns();
-        if (!measuring && (double)(now - start) >= warm_up * 1e9) {
+        if (!measuring && (double)(now - start) >= warm_up * 1e9 && all >= (uint64_t)warm_up_requests) {
             measuring = true;
-            from = now;
+            printf("measuring\n");
+            fflush(stdout);
+            from = now = now_ns();
             cpu_from = cpu_ns();
         }
         if (measuring && (requests_wanted ? requests >= (uint64_t)requests_wanted : (double)(now - from) >= seconds * 1e9))

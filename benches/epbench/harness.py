@@ -233,7 +233,10 @@ class Load:
         raise Failure(f"the load ended {when}: {tail(self.process.communicate()[1])}")
 
     def start(self):
+        """Returns when the warm-up is over."""
         self.tell("go\n")
+        if self.process.stdout.readline() != "measuring\n":
+            self.failed("in its warm-up")
 
     def tell(self, word):
         try:

@@ -147,8 +147,8 @@ def measure_memcached(settings, side):
     with Server(["memcached", "-l", "127.0.0.1", "-p", port, "-U", "0", "-u", "nobody", "-t", "4"], side, settings.pins["server"], port) as server:
         server.await_port()
         ask(port, f"set k 0 0 {len(value)}\r\n{value}\r\n".encode(), b"STORED\r\n")
-        words = ["--port", port, "--active", settings.connections, "--send", "get k\\r\\n", "--expect", f"VALUE k 0 {len(value)}\\r\\n{value}\\r\\nEND\\r\\n"]
-        costs = measured(settings, server, words)
+        words = ["--port", port, "--send", "get k\\r\\n", "--expect", f"VALUE k 0 {len(value)}\\r\\n{value}\\r\\nEND\\r\\n"]
+        costs = measured(settings, server, words, settings.connections)
         return {k: costs[k] for k in ("time", "cpu", "generator")}
 
 
@@ -167,7 +167,7 @@ def measure_tokio(settings, side, program=[]):
     with directory() as where, Server([program[0], "server", where / "socket"], side, settings.pins["server"]) as server:
         port = server.first_line().split()[0]
         server.check()
-        costs = measured(settings, server, ["--port", port, "--active", settings.connections])
+        costs = measured(settings, server, ["--port", port], settings.connections)
         return {k: costs[k] for k in ("time", "cpu", "generator")}
 
 

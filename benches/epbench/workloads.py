@@ -126,13 +126,13 @@ def control(settings):
         yield Workload(name, title, unit, points)
 
 
-def served(settings, server_words, load_words, side, pins=("server", "generator")):
+def served(settings, server_words, active, load_words, side, pins=("server", "generator")):
     """One run of the echo server with its load."""
     words = [settings.out / "echo", *server_words] + (["--with", "poll"] if side.name == "plain" else [])
     with Server(words, side, settings.pins[pins[0]]) as server:
         port = server.first_line().split()[1]
         server.check()
-        costs = measured(settings, server, ["--port", port, *load_words], pins[1])
+        costs = measured(settings, server, ["--port", port, *load_words], active, pins[1])
     line = read_line(server.output, "echo")
     made = costs.pop("connects")
     if line["accepted"] != made or line["closed"] != made:
@@ -140,18 +140,20 @@ def served(settings, server_words, load_words, side, pins=("server", "generator"
     return costs
 
 
-def measured(settings, server, words, pin="generator"):
-    """One run of the load: its time, and the processor time of the server over the same requests and those of the warm-up."""
+def measured(settings, server, words, active, pin="generator"):
+    """One run of the load: its time, and the processor time of the server meanwhile."""
     sockets = server.descriptors("socket:")
-    words = [settings.out / "load", *words, "--seconds", settings.served_seconds, "--warm-up", settings.served_seconds / 4, "--seed", settings.seed]
+    # As many requests before it as make the warm-up's number of waits, if few are under way at once.
+    words = [settings.out / "load", *words, "--active", active, "--seconds", settings.served_seconds, "--warm-up", settings.served_seconds / 10,
+             "--warm-up-requests", settings.warm_up * min(active, 10), "--seed", settings.seed]
     with Load(words, settings.sides["kernel"], settings.pins[pin]) as generator:
-        before = server.cpu_ns()
         generator.start()
+        before = server.cpu_ns()
         line = generator.result()
         cpu = server.cpu_ns() - before
         generator.tell("end\n")
     server.settle(sockets)
-    return {"time": line["ns"], "cpu": cpu / line["all"], "p50": line["p50_us"] * 1000, "p99": line["p99_us"] * 1000,
+    return {"time": line["ns"], "cpu": cpu / line["requests"], "p50": line["p50_us"] * 1000, "p99": line["p99_us"] * 1000,
             "connects": int(line["connects"]), "generator": line["generator"]}
 
 
@@ -161,18 +163,18 @@ def echo(settings):
         for active in settings.active:
             for idle in settings.idle:
                 points.append(Point(f"{active} active", idle + active, lambda side, m=mode, a=active, i=idle: served(
-                    settings, ["--mode", m], ["--idle", i, "--active", a], side), mode == "level"))
+                    settings, ["--mode", m], a, ["--idle", i], side), mode == "level"))
         yield Workload(f"echo-{mode}", f"TCP echo, 64 bytes, beside idle connections, {mode}-triggered", "ns a request", points, "served",
                        ("time", "cpu", "p50", "p99"))
-    churn = [Point("10 active", idle + 10, lambda side, i=idle: served(settings, [], ["--idle", i, "--active", 10, "--churn"], side), True)
+    churn = [Point("10 active", idle + 10, lambda side, i=idle: served(settings, [], 10, ["--idle", i, "--churn"], side), True)
              for idle in settings.idle]
     yield Workload("echo-churn", "connect, request, close", "ns a request", churn, "served", ("time", "cpu", "p50", "p99"))
     threads = [Point("100 active", idle + 100, lambda side, i=idle: served(
-        settings, ["--mode", "oneshot", "--threads", 3], ["--idle", i, "--active", 100], side, ("free", "free"))) for idle in settings.idle]
+        settings, ["--mode", "oneshot", "--threads", 3], 100, ["--idle", i], side, ("free", "free"))) for idle in settings.idle]
     yield Workload("echo-threads", "TCP echo, three threads on one instance, one-shot", "ns a request", threads, "served",
                    ("time", "cpu", "p50", "p99"))
     exclusive = [Point("20 active", 20, lambda side: served(
-        settings, ["--threads", 3, "--instances", "each"], ["--active", 20, "--churn"], side, ("free", "free")))]
+        settings, ["--threads", 3, "--instances", "each"], 20, ["--churn"], side, ("free", "free")))]
     yield Workload("echo-exclusive", "connect, request, close; three instances on one listening socket, exclusive", "ns a request", exclusive,
                    "served", ("time", "cpu", "p50", "p99"))
 
