@@ -84,6 +84,16 @@ static inline void raise_limit(size_t needed)
         die("%zu descriptors are needed, and a process may open %zu", needed + 16, (size_t)limit.rlim_max);
 }
 
+/* Whose epoll a descriptor is, as it says itself. For the reader of the result only. */
+static inline const char *whose_epoll(int fd)
+{
+    char link[64], path[64];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    ssize_t n = readlink(path, link, sizeof link - 1);
+    link[n < 0 ? 0 : n] = 0;
+    return strcmp(link, "anon_inode:[eventpoll]") == 0 ? "kernel" : "library";
+}
+
 /* --- options: --name value, or --name alone for a switch ----------------------------------------------------------------- */
 
 struct option {

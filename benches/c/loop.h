@@ -28,16 +28,9 @@ static inline struct loop *new_loop(const char *with)
     return l;
 }
 
-/* Whose epoll answers: the descriptor says so. For the reader of the result only. */
 static inline const char *whose(const struct loop *l)
 {
-    char link[64], path[64];
-    if (l->epoll < 0)
-        return "poll";
-    snprintf(path, sizeof path, "/proc/self/fd/%d", l->epoll);
-    ssize_t n = readlink(path, link, sizeof link - 1);
-    link[n < 0 ? 0 : n] = 0;
-    return strcmp(link, "anon_inode:[eventpoll]") == 0 ? "kernel" : "library";
+    return l->epoll < 0 ? "poll" : whose_epoll(l->epoll);
 }
 
 static inline void loop_add(struct loop *l, int fd, uint32_t events, uint64_t data)
