@@ -200,18 +200,18 @@ impl EpState {
             self.news |= announced.take_woken();
             state.announced.set(announced);
         }
-        let is_kept_out = state.is_exclusive() && !state.newcomer.get() && file.claim().is_of_another(item);
-        let asked = if is_kept_out || state.is_dull(file) && !state.ready.get() {
-            None
-        } else if state.is_edge() {
+        let mut asked = Some(watched);
+        if state.is_edge() {
             let mut edge = state.edge.get();
             let news = item.told_after(state.reported_at.get());
             edge.digest(file.kind(), watched, facts, news);
             state.edge.set(edge);
-            edge.asked(watched)
-        } else {
-            Some(watched)
-        };
+            asked = edge.asked(watched);
+        }
+        let is_kept_out = state.is_exclusive() && !state.newcomer.get() && file.claim().is_of_another(item);
+        if is_kept_out || state.is_dull(file) && !state.ready.get() {
+            asked = None;
+        }
         match asked {
             Some(bits) => self.overdue |= !self.set.put(item, &self.held, item.via(), bits),
             None => self.set.remove(item, &self.held),

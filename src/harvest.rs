@@ -129,7 +129,8 @@ fn look_again(st: &mut EpState, window: usize) -> usize {
     let mut again = [pollfd { fd: -1, events: 0, revents: 0 }; WINDOW];
     let mut owners: [Option<&'static Epitem>; WINDOW] = [None; WINDOW];
     let mut n = 0;
-    for &item in st.ready.iter().take(window) {
+    for index in 0..window {
+        let item = st.ready[index];
         let state = item.at(&st.held);
         let polled = st.set.revents(item, &st.held);
         state.level.set(polled);
@@ -137,8 +138,14 @@ fn look_again(st: &mut EpState, window: usize) -> usize {
         let watched = state.watched(file);
         // What is not in the poll set was put here by a look of `sample`.
         let found = polled != 0 || state.slot.get() == 0;
+        // What was told before the report is no news after it: it is taken in before, and the levels are looked at after that.
+        let was_told = found && state.is_edge() && item.has_facts();
         // Left out of the last poll was what is quiet, and what the mask has got since then.
-        if found && st.set.asked(item, &st.held) & watched != watched {
+        let left_out = st.set.asked(item, &st.held) & watched != watched;
+        if was_told {
+            st.refresh(item);
+        }
+        if found && (was_told || left_out) {
             again[n] = pollfd { fd: item.via(), events: watched.cast_signed(), revents: 0 };
             owners[n] = Some(item);
             n += 1;
@@ -382,14 +389,22 @@ fn partings(file: &'static File, item: &Epitem) {
     if !matches!(file.kind(), Kind::UnixStream | Kind::UnixSeqpacket) || file.peer() == Peer::Gone {
         return;
     }
-    match diagnosis::peer(item.via()) {
-        Some(inode) if inode != 0 => file.set_peer(Peer::There),
-        _ => {
-            if file.peer() == Peer::There {
-                file.tell(WOKEN, file.begin_call());
-            }
-            file.set_peer(Peer::Gone);
-        }
+    let fd = item.via();
+    let is_there = || diagnosis::peer(fd).is_some_and(|inode| inode != 0);
+    let before = file.peer();
+    let now = if is_there() {
+        Peer::There
+    } else if before != Peer::There && diagnosis::awaits_accept(fd) {
+        Peer::Awaited
+    } else if before != Peer::There && is_there() {
+        // It was accepted between the two questions.
+        Peer::There
+    } else {
+        Peer::Gone
+    };
+    file.set_peer(now);
+    if now == Peer::Gone && before != Peer::Unknown {
+        file.tell(WOKEN, file.begin_call());
     }
 }
 

@@ -290,8 +290,7 @@ pub fn exclusive_instances_take_every_token() {
     }
     join_all(takers);
     assert_eq!(taken.get(), 2);
-    [from, to, stop].into_iter().for_each(close);
-    end(instances.into_iter());
+    end([from, to, stop].into_iter().chain(instances));
 }
 
 /// A witness tells while the description it tells of is closed, and its records are used again.
