@@ -99,7 +99,7 @@ def bars(results, by):
     """Each bar: (what, bound, value, where, met). What was not measured is not there. `by` is time or cpu, for the micro workloads."""
     out = []
 
-    def worst(what, bound, values, least_pairs=5):
+    def worst(what, bound, values):
         """values: [(value, where)]; the largest has to be within the bound."""
         values = [(v, w) for v, w in values if v is not None]
         if values:
