@@ -308,17 +308,21 @@ impl Stage {
     }
 
     /// Whether a difference is what one side does to the other: it shows with both in one process, and never with each in one of its
-    /// own, however often as that must be tried. One that cannot be shown again is not.
+    /// own, however often as that must be tried. One that cannot be shown again is not. What sleeping threads found must show without
+    /// them, in waits of one thread.
     fn is_between(&self, found: &Found) -> bool {
-        let Some(data) = found.data.filter(|_| found.ops.iter().all(|op| op.verb != Verb::Sleepers)) else {
-            return false;
-        };
+        let Some(data) = found.data else { return false };
+        let mut ops = found.ops.clone();
+        if ops.iter().any(|op| op.verb == Verb::Sleepers) {
+            ops.retain(|op| op.verb != Verb::Sleepers);
+            ops.push(Op::new(Verb::Sweep, &[]));
+        }
         let file = self.options.out.join(format!("apart-{}", std::process::id()));
-        self.write(&file, found.profile, "", &found.ops);
+        self.write(&file, found.profile, "", &ops);
         let about = (found.sign.clone(), data);
         let shows = |_: &usize| self.perform(&file, false).is_ok_and(|seen| seen.about.contains(&about));
         let attempts = (1..=MOST_TOGETHER).filter(shows).nth(SHOWINGS - 1);
-        let last = found.ops.len() as u32;
+        let last = ops.len() as u32;
         let agrees_apart = || {
             let [kernel, ours] = ["kernel", "ours"].map(|side| {
                 let seen = self.perform_with(&file, &[format!("--side={side}"), "--brisk".to_owned()]).ok()?;

@@ -576,6 +576,9 @@ impl World<'_> {
         if what != 3 {
             self.note_queue(desc.file, Fact::Foreign);
         }
+        if let Some(peer) = self.files[desc.file].peer.filter(|_| what == 2) {
+            self.note(peer, Fact::Foreign);
+        }
         let buffer = &mut self.buffer[..n];
         calls::in_child(|| match what {
             1 => {
