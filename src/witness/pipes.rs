@@ -1,6 +1,7 @@
 //! Calls on pipes that reach further than the descriptor they name: to the other end, and to other descriptions of a FIFO.
 
 use libc::c_int;
+use nix::errno::Errno;
 
 use super::reading::{Amount, length_of, next_packet, receiving, took, unless_failed};
 use super::writing::{gave, note_departures, sending};
@@ -99,8 +100,9 @@ pub fn moving(from: c_int, to: c_int, asked: usize, takes: bool, call: impl FnOn
             }
         }
     }
+    let has_failed = matches!(packet, Some(Err(errno)) if errno != Errno::EAGAIN);
     if let Some(sink) = sink
-        && !(n <= 0 && ran_dry)
+        && !(n <= 0 && (ran_dry || has_failed))
     {
         let stuck = matches!(sink.kind(), Kind::Pipe | Kind::Fifo | Kind::Tcp)
             && short

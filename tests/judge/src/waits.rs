@@ -296,6 +296,8 @@ impl World<'_> {
         let awaits_room =
             |one: &Registration| one.events & (libc::EPOLLOUT | libc::EPOLLWRNORM | libc::EPOLLWRBAND) as u32 != 0;
         facts[Fact::CutShort as usize] &= registration.is_some_and(awaits_room);
+        facts[Fact::Dropped as usize] =
+            kind == Kind::Tcp && registration.is_some_and(|one| calls::has_dropped(one.number));
         let edge = registration.is_some_and(|one| !one.is_level());
         let bits = match difference.what {
             What::Extra | What::Twice => difference.ours,
