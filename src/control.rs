@@ -117,6 +117,9 @@ fn add(ep: &'static Eventpoll, fd: c_int, identity: Option<Identity>, interest: 
             room_for_one_more()?;
             nested::check_paths_below(ep, inner)?;
             nested::observe(inner);
+            if interest.events & EDGE != 0 || ep.lock().followed {
+                nested::follow(inner)?;
+            }
             Some(links)
         }
         None if ep.is_exposed() && !is_registered(ep, fd) => {
@@ -144,7 +147,11 @@ fn add(ep: &'static Eventpoll, fd: c_int, identity: Option<Identity>, interest: 
     if interest.events & EDGE != 0 {
         file.identify(fd);
     }
-    let item = Epitem::create(ep, file, fd, fd)?;
+    let item = Epitem::create(ep, file, fd, fd).inspect_err(|_| {
+        // What was deleted is free when the lists and its watcher have let go of it.
+        ep.lock().drop_dead();
+        watch::rouse();
+    })?;
     let mut st = ep.lock();
     let room = st.reserve().or_else(|_| {
         uring::make_room(ep, &mut st);
@@ -203,6 +210,12 @@ fn is_registered(ep: &'static Eventpoll, fd: c_int) -> bool {
 /// MOD: the new mask and data hold from here on, what is pending is reported again (T6), a spent one-shot is armed (W5).
 fn modify(ep: &'static Eventpoll, fd: c_int, interest: Interest) -> Result<(), Errno> {
     let file = descriptors::known(fd).ok_or(Errno::ENOENT)?;
+    if interest.events & EDGE != 0
+        && let Some(inner) = file.eventpoll()
+        && is_registered(ep, fd)
+    {
+        nested::follow_link(inner)?;
+    }
     let graph = file.graph();
     let item = graph.find(ep, fd).ok_or(Errno::ENOENT)?;
     if interest.events & EDGE != 0 {
@@ -215,7 +228,7 @@ fn modify(ep: &'static Eventpoll, fd: c_int, interest: Interest) -> Result<(), E
         return Err(Errno::EINVAL);
     }
     // What woke it until now did so under the old mask.
-    let news = st.observed && !state.spent.get() && nested::is_news(st, item, file);
+    let news = st.followed && !state.spent.get() && nested::is_news(st, item, file);
     let state = item.at(&st.held);
     let was_ready = state.ready.get();
     state.events.set(interest.events);
@@ -239,7 +252,7 @@ fn begin(ep: &'static Eventpoll, st: &mut EpState, item: &'static Epitem, file: 
     {
         st.note_ready(item);
     }
-    if st.observed {
+    if st.followed {
         // Those who tell of it have to know before the look.
         st.track(item, file);
         st.news |= nested::begin(st, item, file, was_ready);
@@ -268,7 +281,7 @@ pub fn detach(file: &'static File, graph: &mut FileGuard, item: &'static Epitem)
     if state.tracked.replace(false) {
         file.count_edges(false);
     }
-    let is_told = st.observed && state.alive.get() && !state.spent.get();
+    let is_told = st.followed && state.alive.get() && !state.spent.get();
     if is_told && nested::is_news(st, item, file) {
         nested::tell_outer(ep, st);
     }
@@ -295,7 +308,7 @@ pub fn detach(file: &'static File, graph: &mut FileGuard, item: &'static Epitem)
         Some(_) => {}
         None => {
             st.set.remove(item, &st.held);
-            nested::attend(ep, st);
+            nested::settle(ep, st);
         }
     }
     drop(guard);

@@ -1,5 +1,5 @@
-//! Asks the kernel's socket diagnosis (sock_diag(7)) about unix sockets: how many connections wait on a listener, and who the
-//! peer is. Nothing else tells.
+//! Asks the kernel's socket diagnosis (sock_diag(7)) about unix sockets: how many connections wait on a listener, who the peer is,
+//! and whether it is still to be accepted. Nothing else tells.
 
 use libc::c_int;
 
@@ -8,10 +8,14 @@ use crate::sys;
 const NETLINK_SOCK_DIAG: c_int = 4;
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
 const UDIAG_SHOW_PEER: u32 = 0x4;
+const UDIAG_SHOW_ICONS: u32 = 0x8;
 const UDIAG_SHOW_RQLEN: u32 = 0x10;
 const UNIX_DIAG_PEER: u16 = 2;
+const UNIX_DIAG_ICONS: u16 = 3;
 const UNIX_DIAG_RQLEN: u16 = 4;
 const UNIX_DIAG_SHUTDOWN: u16 = 6;
+/// The state of a listener, as a bit.
+const LISTENING: u32 = 1 << 10;
 /// `struct nlmsghdr` and `struct unix_diag_msg`, both sixteen bytes; attributes follow.
 const ATTRIBUTES_AT: usize = 32;
 
@@ -34,42 +38,71 @@ struct Request {
 
 /// The connections that wait to be accepted; `None` where the kernel has no such diagnosis, or refuses it.
 pub fn waiting_connections(fd: c_int) -> Option<u32> {
-    ask(fd, UDIAG_SHOW_RQLEN, |answer| attribute(answer, UNIX_DIAG_RQLEN))?
+    ask(fd, UDIAG_SHOW_RQLEN, |answer| number(answer, UNIX_DIAG_RQLEN))?
 }
 
-/// The inode of a unix socket's peer, 0 if it has none or its peer is closed; `None` as above.
+/// The inode of a unix socket's peer, 0 if it has none or its peer is closed or was not accepted yet; `None` as above.
 pub fn peer(fd: c_int) -> Option<u32> {
-    ask(fd, UDIAG_SHOW_PEER, |answer| attribute(answer, UNIX_DIAG_PEER).unwrap_or(0))
+    ask(fd, UDIAG_SHOW_PEER, |answer| number(answer, UNIX_DIAG_PEER).unwrap_or(0))
 }
 
 /// Which sides of a unix socket are shut: bit 0 for receiving, bit 1 for sending; `None` as above.
 pub fn shut_sides(fd: c_int) -> Option<u8> {
-    ask(fd, 0, |answer| attribute(answer, UNIX_DIAG_SHUTDOWN).map(|sides| sides as u8))?
+    ask(fd, 0, |answer| attribute(answer, UNIX_DIAG_SHUTDOWN)?.first().copied())?
+}
+
+/// Whether a unix socket's connection waits to be accepted. Only the listeners know, and are asked all at once.
+pub fn awaits_accept(fd: c_int) -> bool {
+    let Some(inode) = inode(fd) else { return false };
+    let request = Request::new((libc::NLM_F_REQUEST | libc::NLM_F_DUMP) as u16, LISTENING, 0, UDIAG_SHOW_ICONS);
+    let found = converse(&request, |netlink| {
+        // The kernel's pieces are no longer than this, unless it is asked with a longer buffer.
+        let mut answer = [0; 8192];
+        loop {
+            let n = sys::read(netlink, &mut answer).ok()?;
+            let mut rest = &answer[..n];
+            while !rest.is_empty() {
+                let length = whole(rest, 0)? as usize;
+                if half(rest, 4)? != SOCK_DIAG_BY_FAMILY {
+                    return Some(false);
+                }
+                let waiting = attribute(rest.get(..length)?, UNIX_DIAG_ICONS).unwrap_or_default();
+                if waiting.chunks_exact(4).any(|client| whole(client, 0) == Some(inode)) {
+                    return Some(true);
+                }
+                rest = rest.get(length.max(4).next_multiple_of(4)..).unwrap_or_default();
+            }
+        }
+    });
+    found.unwrap_or(false)
 }
 
 /// Asks about one socket, and lets `find` read the answer.
 fn ask<T>(fd: c_int, show: u32, find: impl FnOnce(&[u8]) -> T) -> Option<T> {
-    let inode = u32::try_from(sys::fstat(fd).ok()?.st_ino).ok()?;
-    let request = Request {
-        length: size_of::<Request>() as u32,
-        kind: SOCK_DIAG_BY_FAMILY,
-        flags: libc::NLM_F_REQUEST as u16,
-        sequence: 1,
-        port: 0,
-        family: libc::AF_UNIX as u8,
-        protocol: 0,
-        pad: 0,
-        states: u32::MAX,
-        inode,
-        show,
-        cookie: [u32::MAX; 2],
-    };
-    let mut answer = [0; 256];
+    let request = Request::new(libc::NLM_F_REQUEST as u16, u32::MAX, inode(fd)?, show);
+    converse(&request, |netlink| {
+        let mut answer = [0; 256];
+        let n = sys::read(netlink, &mut answer).ok()?;
+        let answer = &answer[..n];
+        (half(answer, 4)? == SOCK_DIAG_BY_FAMILY).then(|| find(answer))
+    })
+}
+
+/// Puts a question, and lets `hear` read the answer from the socket.
+fn converse<T>(request: &Request, hear: impl FnOnce(c_int) -> Option<T>) -> Option<T> {
     let netlink = sys::netlink(NETLINK_SOCK_DIAG).ok()?;
-    let n = sys::write(netlink, request.as_bytes()).and_then(|_| sys::read(netlink, &mut answer));
+    let asked = sys::write(netlink, request.as_bytes()).ok();
+    let heard = asked.and_then(|_| hear(netlink));
     let _ = sys::close(netlink);
-    let answer = &answer[..n.ok()?];
-    (half(answer, 4)? == SOCK_DIAG_BY_FAMILY).then(|| find(answer))
+    heard
+}
+
+fn inode(fd: c_int) -> Option<u32> {
+    u32::try_from(sys::fstat(fd).ok()?.st_ino).ok()
+}
+
+fn whole(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_ne_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
 }
 
 fn half(bytes: &[u8], at: usize) -> Option<u16> {
@@ -77,18 +110,40 @@ fn half(bytes: &[u8], at: usize) -> Option<u16> {
 }
 
 /// The first number of an attribute of an answer.
-fn attribute(answer: &[u8], wanted: u16) -> Option<u32> {
+fn number(answer: &[u8], wanted: u16) -> Option<u32> {
+    whole(attribute(answer, wanted)?, 0)
+}
+
+/// An attribute of an answer.
+fn attribute(answer: &[u8], wanted: u16) -> Option<&[u8]> {
     let mut rest = answer.get(ATTRIBUTES_AT..)?;
     loop {
         let length = usize::from(half(rest, 0)?);
         if half(rest, 2)? == wanted {
-            return Some(u32::from_ne_bytes(rest.get(4..8)?.try_into().ok()?));
+            return rest.get(4..length);
         }
         rest = rest.get(length.max(4).next_multiple_of(4)..)?;
     }
 }
 
 impl Request {
+    fn new(flags: u16, states: u32, inode: u32, show: u32) -> Request {
+        Request {
+            length: size_of::<Request>() as u32,
+            kind: SOCK_DIAG_BY_FAMILY,
+            flags,
+            sequence: 1,
+            port: 0,
+            family: libc::AF_UNIX as u8,
+            protocol: 0,
+            pad: 0,
+            states,
+            inode,
+            show,
+            cookie: [u32::MAX; 2],
+        }
+    }
+
     fn as_bytes(&self) -> &[u8] {
         // SAFETY: the structure is plain numbers without padding, and lives as long as the slice.
         unsafe { std::slice::from_raw_parts(std::ptr::from_ref(self).cast(), size_of::<Request>()) }
@@ -111,10 +166,15 @@ mod tests {
         let before = waiting_connections(listener.as_raw_fd());
         let clients: Vec<_> = (0..3).map(|_| UnixStream::connect(&path).expect("connect")).collect();
         let after = waiting_connections(listener.as_raw_fd());
+        let waited = awaits_accept(clients[0].as_raw_fd());
+        let accepted = listener.accept().expect("accept");
+        let waits = awaits_accept(clients[0].as_raw_fd());
+        drop(accepted);
         std::fs::remove_file(&path).expect("remove");
         drop(clients);
         // A kernel without the diagnosis answers neither question.
         assert!(matches!((before, after), (Some(0), Some(3)) | (None, None)), "{before:?} {after:?}");
+        assert_eq!((waited, waits), (after.is_some(), false));
     }
 
     #[test]
@@ -128,9 +188,16 @@ mod tests {
     }
 
     #[test]
+    fn sides_that_are_shut_are_known() {
+        let (one, _other) = UnixStream::pair().expect("socketpair");
+        one.shutdown(std::net::Shutdown::Write).expect("shutdown");
+        assert!(matches!(shut_sides(one.as_raw_fd()), None | Some(2)));
+    }
+
+    #[test]
     fn nonsense_is_no_answer() {
         for answer in [&[][..], &[0xff; 20], &[0; 64]] {
-            assert_eq!(attribute(answer, UNIX_DIAG_RQLEN), None);
+            assert_eq!(number(answer, UNIX_DIAG_RQLEN), None);
         }
     }
 }

@@ -263,7 +263,7 @@ impl Edge {
             return false;
         }
         self.check = false;
-        self.seen = count;
+        self.seen = if count < NOTHING { sample::plain(count) } else { count };
         self.quiet = level;
         true
     }

@@ -280,6 +280,11 @@ impl Epitem {
         self.asked.store(bits, SeqCst);
     }
 
+    /// Whether the witnesses saw something since the last call of [`Self::take_facts`].
+    pub fn has_facts(&self) -> bool {
+        self.facts.load(SeqCst) != 0
+    }
+
     /// What the witnesses saw since the last call.
     pub fn take_facts(&self) -> Facts {
         if self.facts.load(SeqCst) == 0 { 0 } else { self.facts.swap(0, SeqCst) }

@@ -53,6 +53,8 @@ pub struct EpState {
     pub habit: Habit,
     /// Somebody outside may look at the descriptor: it is nested, or was seen in poll or select (N1).
     pub observed: bool,
+    /// And some of those wait for its edges, so that every wake-up of a registration counts (N2).
+    pub followed: bool,
     /// The descriptor reads as readable.
     pub readable: bool,
     /// Something woke a registration, and outer instances were not told yet.
@@ -93,6 +95,7 @@ impl EpState {
             rounds: 0,
             habit: Habit::new(),
             observed: false,
+            followed: false,
             readable: false,
             news: false,
             ticks: false,
@@ -125,6 +128,7 @@ impl EpState {
         debug_assert!(self.interest.is_empty() && self.waiters.is_empty() && self.poller.is_none());
         self.closed = false;
         self.observed = false;
+        self.followed = false;
         self.readable = false;
         self.news = false;
         self.overdue = false;
@@ -156,7 +160,7 @@ impl EpState {
 
     /// Takes deleted registrations off the lists, all at once instead of each when its turn comes.
     #[cold]
-    fn drop_dead(&mut self) {
+    pub fn drop_dead(&mut self) {
         let held = &self.held;
         let lives = |item: &&'static Epitem, mark: fn(&State) -> &Cell<bool>| {
             let state = item.at(held);
@@ -214,24 +218,24 @@ impl EpState {
         self.track(item, file);
         let state = item.at(&self.held);
         let watched = state.watched(file);
-        if self.observed {
+        if self.followed {
             let mut announced = state.announced.get();
             announced.digest(file.kind(), watched, facts, item.told_after(state.announced_at.get()));
             self.news |= announced.take_woken();
             state.announced.set(announced);
         }
-        let is_kept_out = state.is_exclusive() && !state.newcomer.get() && file.claim().is_of_another(item);
-        let asked = if is_kept_out || state.is_dull(file) && !state.ready.get() {
-            None
-        } else if state.is_edge() {
+        let mut asked = Some(watched);
+        if state.is_edge() {
             let mut edge = state.edge.get();
             let news = item.told_after(state.reported_at.get());
             edge.digest(file.kind(), watched, facts, news);
             state.edge.set(edge);
-            edge.asked(watched)
-        } else {
-            Some(watched)
-        };
+            asked = edge.asked(watched);
+        }
+        let is_kept_out = state.is_exclusive() && !state.newcomer.get() && file.claim().is_of_another(item);
+        if is_kept_out || state.is_dull(file) && !state.ready.get() {
+            asked = None;
+        }
         match asked {
             Some(bits) => self.overdue |= !self.set.put(item, &self.held, item.via(), bits),
             None => self.set.remove(item, &self.held),
@@ -245,7 +249,7 @@ impl EpState {
     pub fn track(&self, item: &'static Epitem, file: &'static File) {
         let state = item.at(&self.held);
         let is_told = self.ring.as_ref().is_some_and(|uring| !uring.is_leaving());
-        let wanted = (state.is_edge() && !is_told) || state.is_exclusive() || self.observed;
+        let wanted = (state.is_edge() && !is_told) || state.is_exclusive() || self.followed;
         if wanted != state.tracked.replace(wanted) {
             if wanted {
                 file.identify(item.via());

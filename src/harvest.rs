@@ -130,7 +130,8 @@ fn look_again(st: &mut EpState, window: usize) -> usize {
     let mut again = [pollfd { fd: -1, events: 0, revents: 0 }; WINDOW];
     let mut owners: [Option<&'static Epitem>; WINDOW] = [None; WINDOW];
     let mut n = 0;
-    for &item in st.ready.iter().take(window) {
+    for index in 0..window {
+        let item = st.ready[index];
         let state = item.at(&st.held);
         let polled = st.set.revents(item, &st.held);
         state.level.set(polled);
@@ -138,8 +139,14 @@ fn look_again(st: &mut EpState, window: usize) -> usize {
         let watched = state.watched(file);
         // What is not in the poll set was put here by a look of `sample`.
         let found = polled != 0 || state.slot.get() == 0;
+        // What was told before the report is no news after it: it is taken in before, and the levels are looked at after that.
+        let was_told = found && state.is_edge() && item.has_facts();
         // Left out of the last poll was what is quiet, and what the mask has got since then.
-        if found && st.set.asked(item, &st.held) & watched != watched {
+        let left_out = st.set.asked(item, &st.held) & watched != watched;
+        if was_told {
+            st.refresh(item);
+        }
+        if found && (was_told || left_out) {
             again[n] = pollfd { fd: item.via(), events: watched.cast_signed(), revents: 0 };
             owners[n] = Some(item);
             n += 1;
@@ -281,32 +288,56 @@ pub fn give_up_claims(st: &mut EpState) {
     }
 }
 
-/// Whether anything on the ready list would be reported by a wait now. Reports nothing and changes nothing that matters.
-pub fn anything(st: &mut EpState) -> bool {
+/// Whether anything on the ready list would be reported by a wait now. The first that would proves it (`__ep_eventpoll_poll` does the
+/// same); with `all`, after a poll, the rest is looked at as well. What would not be reported is dropped. Reports nothing and changes nothing that
+/// matters.
+pub fn anything(st: &mut EpState, all: bool) -> bool {
     let mut turns = st.ready.len();
     let mut looked = 0;
     let mut any = false;
-    while turns > 0 {
-        if looked == 0 {
+    while turns > 0 && (all || !any) {
+        if all && looked == 0 {
             looked = look_again(st, turns.min(WINDOW));
         }
         let Some(item) = st.ready.pop_front() else { break };
         turns -= 1;
-        looked -= 1;
-        let state = item.at(&st.held);
-        let wanted = state.alive.get() && !state.spent.get() && state.home.get() == Home::Hot;
-        let (edge, newcomer) = (state.edge.get(), state.newcomer.get());
-        if wanted && reportable(st, item) != 0 {
-            item.at(&st.held).edge.set(edge);
-            item.at(&st.held).newcomer.set(newcomer);
-            st.refresh(item);
-            st.ready.push_back(item);
-            any = true;
-        } else {
+        looked = looked.saturating_sub(1);
+        if !(if all { would_report(st, item) } else { proves_ready(st, item) }) {
             unlist(st, item);
+            continue;
+        }
+        any = true;
+        if all {
+            st.ready.push_back(item);
+        } else {
+            st.ready.push_front(item);
         }
     }
     any
+}
+
+/// Whether a registration would be reported by a wait now, after a look of its own.
+pub fn proves_ready(st: &mut EpState, item: &'static Epitem) -> bool {
+    let state = item.at(&st.held);
+    if let Some(file) = item.file() {
+        state.level.set(sys::level(item.via(), state.watched(file)) & !NVAL);
+    }
+    would_report(st, item)
+}
+
+fn would_report(st: &mut EpState, item: &'static Epitem) -> bool {
+    let state = item.at(&st.held);
+    if !state.alive.get() || state.spent.get() || state.home.get() != Home::Hot {
+        return false;
+    }
+    let (edge, newcomer) = (state.edge.get(), state.newcomer.get());
+    let ready = reportable(st, item) != 0;
+    if ready {
+        item.at(&st.held).edge.set(edge);
+        item.at(&st.held).newcomer.set(newcomer);
+        st.refresh(item);
+    }
+    ready
 }
 
 /// Looks behind the quiet bits of the uneasy registrations: has something arrived, or a level fallen, that nobody told us of?
@@ -386,8 +417,9 @@ fn sample_inner(st: &mut EpState) -> bool {
         }
         alive
     });
-    let instances = st.inner.iter().filter_map(|item| item.file().and_then(File::eventpoll));
-    instances.fold(false, |uneasy, inner| nested::look(inner).uneasy | uneasy)
+    let heard = st.inner.iter().filter(|item| !item.at(held).spent.get());
+    let instances = heard.filter_map(|item| item.file().and_then(File::eventpoll));
+    instances.fold(false, |uneasy, inner| nested::look(inner, true).uneasy | uneasy)
 }
 
 fn departures(file: &'static File, item: &Epitem) {
@@ -402,14 +434,22 @@ fn partings(file: &'static File, item: &Epitem) {
     if !matches!(file.kind(), Kind::UnixStream | Kind::UnixSeqpacket) || file.peer() == Peer::Gone {
         return;
     }
-    match diagnosis::peer(item.via()) {
-        Some(inode) if inode != 0 => file.set_peer(Peer::There),
-        _ => {
-            if file.peer() == Peer::There {
-                file.tell(WOKEN, file.begin_call());
-            }
-            file.set_peer(Peer::Gone);
-        }
+    let fd = item.via();
+    let is_there = || diagnosis::peer(fd).is_some_and(|inode| inode != 0);
+    let before = file.peer();
+    let now = if is_there() {
+        Peer::There
+    } else if before != Peer::There && diagnosis::awaits_accept(fd) {
+        Peer::Awaited
+    } else if before != Peer::There && is_there() {
+        // It was accepted between the two questions.
+        Peer::There
+    } else {
+        Peer::Gone
+    };
+    file.set_peer(now);
+    if now == Peer::Gone && before != Peer::Unknown {
+        file.tell(WOKEN, file.begin_call());
     }
 }
 

@@ -119,7 +119,7 @@ fn gather<T>(records: impl Iterator<Item = &'static T>) -> Result<Vec<&'static T
     Ok(gathered)
 }
 
-/// Somebody looks at the instance's descriptor from now on.
+/// Somebody looks at the level of the instance's descriptor from now on.
 pub fn observe(ep: &'static Eventpoll) {
     let mut st = ep.lock();
     expose(ep, &mut st);
@@ -134,14 +134,39 @@ fn expose(ep: &'static Eventpoll, st: &mut EpState) {
             None => uring::leave(ep, st),
         }
         ep.expose(true);
-        // Every registration is to be tracked from here on. What there is now is known.
-        st.overdue = true;
-        for index in 0..st.interest.len() {
-            let item = st.interest[index];
-            if let Some(file) = item.file() {
-                st.track(item, file);
-                begin(st, item, file, true);
-            }
+        attend(ep, st);
+    }
+}
+
+/// Somebody waits for the edges of the instance from now on, and so for those of the instances in it. Under the guard of `check`.
+pub fn follow(ep: &'static Eventpoll) -> Result<(), Errno> {
+    let inner = {
+        let mut st = ep.lock();
+        let inner = gather(st.inner.iter().filter_map(|item| item.file().and_then(File::eventpoll)))?;
+        begin_to_follow(ep, &mut st);
+        inner
+    };
+    inner.into_iter().try_for_each(follow)
+}
+
+/// The same, of an instance that is in another one already.
+pub fn follow_link(inner: &'static Eventpoll) -> Result<(), Errno> {
+    let _links = LINKS.lock();
+    follow(inner)
+}
+
+fn begin_to_follow(ep: &'static Eventpoll, st: &mut EpState) {
+    if std::mem::replace(&mut st.followed, true) {
+        return;
+    }
+    // Every registration is to be tracked from here on. What there is now is known.
+    st.overdue = true;
+    st.news = false;
+    for index in 0..st.interest.len() {
+        let item = st.interest[index];
+        if let Some(file) = item.file() {
+            st.track(item, file);
+            begin(st, item, file, true);
         }
     }
     attend(ep, st);
@@ -158,14 +183,14 @@ pub struct Seen {
 
 /// Whether a wait on the instance would report something now, for an outer instance whose lock is held.
 pub fn is_ready(ep: &'static Eventpoll) -> bool {
-    look(ep).ready
+    look(ep, true).ready
 }
 
 /// Looks at an instance, for somebody who holds no lock of ours unless he is in a signal handler. There the lock of this instance,
 /// or of one inside it, may be that of the interrupted code; then a level that a pipe showed high is taken for true.
 pub fn look_from_outside(ep: &'static Eventpoll) -> Seen {
     let before = HURRIED.replace(lock::interrupted());
-    let seen = look(ep);
+    let seen = look(ep, false);
     HURRIED.set(before);
     seen
 }
@@ -175,25 +200,87 @@ thread_local! {
     static HURRIED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Looks at an instance. The lock of an outer instance may be held: while a fork waits for that one the inner lock may not come.
-pub fn look(ep: &'static Eventpoll) -> Seen {
+/// Looks at an instance, as far as its first registration that is ready; with `for_edges` at all of them if somebody waits for its
+/// edges. The lock of an outer instance may be held: while a fork waits for that one the inner lock may not come.
+pub fn look(ep: &'static Eventpoll, for_edges: bool) -> Seen {
     let mut patience = if HURRIED.get() { 10 } else { u32::MAX };
     let taken = ep.lock_while(|| {
         patience = patience.saturating_sub(1);
         patience > 0 && !process::is_forking()
     });
     let Some(mut st) = taken else { return Seen { ready: true, uneasy: true } };
-    expose(ep, &mut st);
-    if watch::look_at_parked(&mut st) {
-        attend(ep, &mut st);
+    let st = &mut *st;
+    expose(ep, st);
+    if !(for_edges && st.followed) && is_known_ready(ep, st) {
+        return Seen { ready: true, uneasy: false };
+    }
+    attend(ep, st);
+    if watch::look_at_parked(st) {
+        attend(ep, st);
     }
     Seen { ready: st.readable, uneasy: st.ticks }
 }
 
+/// Whether the instance is observed and nobody waits on it, who would look after it.
+fn is_unattended(st: &EpState) -> bool {
+    st.observed && !st.closed && st.poller.is_none() && st.waiters.is_empty()
+}
+
+/// Whether something on the ready list is ready still: then the descriptor says so, and nothing else needs a look.
+fn is_known_ready(ep: &'static Eventpoll, st: &mut EpState) -> bool {
+    let ready = is_unattended(st) && harvest::anything(st, false);
+    if ready {
+        show_readable(ep, st);
+    }
+    announce_news(ep, st);
+    ready
+}
+
+/// Keeps the descriptor's level true after one registration has gone.
+pub fn settle(ep: &'static Eventpoll, st: &mut EpState) {
+    if st.readable && !is_known_ready(ep, st) {
+        attend(ep, st);
+    }
+}
+
+/// Keeps the descriptor's level true after one registration has come or changed, and looks after that one.
+pub fn attend_to(ep: &'static Eventpoll, st: &mut EpState, item: &'static Epitem) {
+    if !is_unattended(st) {
+        return;
+    }
+    let found = st.set.look_at(item, &st.held);
+    if found & NVAL != 0 || item.file().is_none_or(|file| file.eventpoll().is_some()) {
+        attend(ep, st);
+        return;
+    }
+    if st.followed {
+        let asked = st.set.asked(item, &st.held);
+        note_news(st, item, asked, found);
+        announce_news(ep, st);
+    }
+    if found != 0 {
+        st.note_ready(item);
+        if harvest::proves_ready(st, item) {
+            show_readable(ep, st);
+            return;
+        }
+    }
+    if item.at(&st.held).ready.get() {
+        // It was, or is no news.
+        attend(ep, st);
+        return;
+    }
+    st.ticks |= item.at(&st.held).uneasy.get();
+    if (st.followed || !st.readable) && is_idle(st, item) {
+        st.ticks |= watch::park(st, std::iter::once(item)) == 0;
+    }
+}
+
 /// Does for an observed instance what a waiting thread would do: looks once, gives the silent registrations to the watchers,
-/// and keeps the descriptor's level true. Does nothing while somebody waits, who does all this.
+/// and keeps the descriptor's level true. Does nothing while somebody waits, who does all this. While it is ready nobody need
+/// watch, except for those who wait for its edges: it is so until a look finds that it is not.
 pub fn attend(ep: &'static Eventpoll, st: &mut EpState) {
-    if !st.observed || st.closed || st.poller.is_some() || !st.waiters.is_empty() {
+    if !is_unattended(st) || (!st.followed && is_known_ready(ep, st)) {
         return;
     }
     let stirred = ep.was_stirred();
@@ -204,12 +291,16 @@ pub fn attend(ep: &'static Eventpoll, st: &mut EpState) {
         ep.absorb(st);
     }
     sys::look(st.set.poll_with(-1));
-    announce(ep, st);
+    if st.followed {
+        announce(ep, st);
+    }
     // Numbers that vanished are the next wait's business.
     let _ = harvest::collect(st);
-    let any = harvest::anything(st);
-    // What no watcher takes has to be looked at by whoever polls the descriptor.
-    st.ticks |= !park_the_rest(st);
+    let any = harvest::anything(st, st.followed);
+    if st.followed || !any {
+        // What no watcher takes has to be looked at by whoever polls the descriptor.
+        st.ticks |= !park_the_rest(st);
+    }
     if any {
         show_readable(ep, st);
     } else {
@@ -223,13 +314,22 @@ pub fn attend(ep: &'static Eventpoll, st: &mut EpState) {
 pub fn announce(ep: &'static Eventpoll, st: &mut EpState) {
     for slot in 1..=st.set.len() {
         let Some((item, asked, found)) = st.set.entry(slot) else { break };
-        let Some(file) = item.file().filter(|file| file.eventpoll().is_none()) else { continue };
-        if found & NVAL != 0 || !item.at(&st.held).alive.get() {
-            continue;
+        if found & NVAL == 0 && item.at(&st.held).alive.get() {
+            note_news(st, item, asked, found);
         }
+    }
+    announce_news(ep, st);
+}
+
+/// Takes in what a poll found on a registration.
+fn note_news(st: &mut EpState, item: &'static Epitem, asked: Bits, found: Bits) {
+    if let Some(file) = item.file().filter(|file| file.eventpoll().is_none()) {
         st.news |= take_in(st, item, file, found, asked);
         st.note_unease(item);
     }
+}
+
+fn announce_news(ep: &'static Eventpoll, st: &mut EpState) {
     if std::mem::take(&mut st.news) {
         tell_outer(ep, st);
     }
@@ -300,15 +400,19 @@ pub fn tell_outer(ep: &'static Eventpoll, st: &mut EpState) {
     }
 }
 
+/// Whether a registration can do with a watcher.
+fn is_idle(st: &EpState, item: &'static Epitem) -> bool {
+    let state = item.at(&st.held);
+    let vanished = st.set.revents(item, &st.held) & NVAL != 0;
+    let polled = state.slot.get() != 0 && state.home.get() == Home::Hot;
+    polled && !state.ready.get() && !state.uneasy.get() && !vanished
+}
+
 /// Everything that is neither ready nor uneasy goes to the watchers. False if there are too few of them.
 fn park_the_rest(st: &mut EpState) -> bool {
     loop {
         let mut batch: [Option<&'static Epitem>; 64] = [None; 64];
-        let idle = st.set.silent_for(0).filter(|item| {
-            let state = item.at(&st.held);
-            let vanished = st.set.revents(item, &st.held) & NVAL != 0;
-            !state.ready.get() && !state.uneasy.get() && !vanished && state.home.get() == Home::Hot
-        });
+        let idle = st.set.silent_for(0).filter(|item| is_idle(st, item));
         for (place, item) in batch.iter_mut().zip(idle) {
             *place = Some(item);
         }

@@ -9,6 +9,7 @@ use nix::errno::Errno;
 use crate::epitem::Epitem;
 use crate::epstate::Held;
 use crate::events::Bits;
+use crate::sys;
 
 /// The poll set of one instance.
 #[derive(Debug)]
@@ -168,6 +169,18 @@ impl PollSet {
         match item.at(held).slot.get() as usize {
             0 => 0,
             slot => self.entries[slot].events.cast_unsigned(),
+        }
+    }
+
+    /// Polls for one registration, and answers with what it found; nothing if it is not in the set.
+    pub fn look_at(&mut self, item: &'static Epitem, held: &Held) -> Bits {
+        let slot = item.at(held).slot.get() as usize;
+        match self.entries.get_mut(slot) {
+            Some(entry) if slot != 0 => {
+                sys::look(std::slice::from_mut(entry));
+                entry.revents.cast_unsigned()
+            }
+            _ => 0,
         }
     }
 

@@ -7,7 +7,7 @@ use libc::c_int;
 use nix::errno::Errno;
 
 use crate::diagnosis;
-use crate::events::{Bits, ERR, HUP, IN, RDHUP, READABLE};
+use crate::events::{Bits, ERR, HUP, IN, RDHUP, READABLE, WRITABLE};
 use crate::file::File;
 use crate::kind::{Arrivals, Kind};
 use crate::process;
@@ -39,15 +39,24 @@ const SO_MEMINFO: c_int = 55;
 /// waits for.
 pub fn arrivals(file: &File, fd: c_int, watched: Bits) -> Option<u64> {
     match file.kind().arrivals() {
+        Arrivals::Received | Arrivals::Unknown => count(file, fd, watched),
+        _ => {
+            let (count, blurred) = file.while_others_take(|| count(file, fd, watched));
+            count.map(|count| count | if blurred { BLURRED } else { 0 })
+        }
+    }
+}
+
+fn count(file: &File, fd: c_int, watched: Bits) -> Option<u64> {
+    match file.kind().arrivals() {
         // The state is part of it, for a change of state wakes everybody, and bytes those who wait for them.
         Arrivals::Received => tcp_info(fd).map(|info| {
             let bytes = if watched & IN == 0 { 0 } else { info.bytes_received };
-            let room = AWAITS_ACK.contains(&info.state) && has_stream_room(fd);
+            let room = watched & WRITABLE != 0 && AWAITS_ACK.contains(&info.state) && has_stream_room(fd);
             TCP | (bytes << 5) & (TCP - 1) | u64::from(room) << 4 | u64::from(info.state)
         }),
         Arrivals::Backlog => tcp_info(fd).map(|info| file.consumed() + u64::from(info.unacked)),
         Arrivals::Queued => {
-            // The program may read between these two lines; its bytes are then missing from the sum, never counted twice.
             let taken = file.consumed();
             match sys::ioctl_int(fd, libc::FIONREAD) {
                 Ok(queued) => Some(taken + u64::from(queued.max(0).unsigned_abs())),
@@ -56,6 +65,8 @@ pub fn arrivals(file: &File, fd: c_int, watched: Bits) -> Option<u64> {
                 Err(_) => None,
             }
         }
+        // Nothing comes to a unix socket that was shut, and what is there goes with the peer.
+        Arrivals::Datagrams if file.kind() == Kind::UnixDgram && file.is_shut(libc::SHUT_RD) => Some(0),
         Arrivals::Datagrams => {
             let taken = file.consumed();
             let queued = file.while_nobody_peeks(|| datagrams(file, fd)).flatten();
@@ -72,7 +83,7 @@ pub fn arrivals(file: &File, fd: c_int, watched: Bits) -> Option<u64> {
         Arrivals::Signals => pending_signals(fd),
         Arrivals::Witnessed if is_shared_eventfd(file) => {
             let taken = file.consumed();
-            eventfd_count(fd).map(|count| taken.wrapping_add(count) & !(SIGNALS | UDP | 1 << 63))
+            eventfd_count(fd).map(|count| taken.wrapping_add(count) & !(SIGNALS | UDP | BLURRED))
         }
         Arrivals::Witnessed | Arrivals::Unknown => None,
     }
@@ -84,6 +95,8 @@ const TCP: u64 = 1 << 60;
 const UDP: u64 = 1 << 61;
 /// Marks the set of pending signals, with the number of those taken so far.
 const SIGNALS: u64 = 1 << 62;
+/// Marks a count that a call of this process ran into: what that took may be missing.
+const BLURRED: u64 = 1 << 63;
 /// Too many datagrams are queued, or they cannot be peeked at.
 const UNCOUNTED: u64 = 0x3ff;
 
@@ -98,8 +111,21 @@ pub enum Change {
     Loss,
 }
 
-/// What happened between two counts of one description.
+/// A count, whether a call ran into it or not.
+pub const fn plain(count: u64) -> u64 {
+    count & !BLURRED
+}
+
+/// What happened between two counts of one description. Nobody need have taken what a call that ran into the second is about to
+/// account for.
 pub fn change(before: u64, now: u64) -> Change {
+    match exact_change(before, plain(now)) {
+        Change::Loss if now & BLURRED != 0 => Change::Nothing,
+        change => change,
+    }
+}
+
+fn exact_change(before: u64, now: u64) -> Change {
     let arrived = if before & now & SIGNALS != 0 {
         signal_arrived(before, now)
     } else if before & now & UDP != 0 {
@@ -109,7 +135,10 @@ pub fn change(before: u64, now: u64) -> Change {
         if taken_since == 0 {
             memory_now > memory
         } else if queued != UNCOUNTED && queued_now != UNCOUNTED {
-            taken_since + queued_now != queued
+            if taken_since + queued_now < queued {
+                return Change::Loss;
+            }
+            taken_since + queued_now > queued
         } else {
             // Of an unknown number one was taken, and nothing is left: nothing need have come.
             !(queued == UNCOUNTED && queued_now == 0 && taken_since == 1)
@@ -284,11 +313,12 @@ pub fn tcp_state(fd: c_int) -> u8 {
     tcp_info(fd).map_or(0, |info| info.state)
 }
 
-/// Whether a unix socket has room for more of its own, whatever its peer has.
+/// Whether a unix socket has room for more of its own, whatever its peer has, when a buffer is freed. What it uses counts as one more
+/// than is told, and as two more while a buffer is being freed.
 pub fn has_room(fd: c_int) -> bool {
     let mut room: c_int = 0;
     let used = sys::ioctl_int(fd, libc::TIOCOUTQ).map_or(0, i64::from);
-    sys::getsockopt(fd, libc::SOL_SOCKET, libc::SO_SNDBUF, &mut room).is_ok() && used * 4 <= i64::from(room)
+    sys::getsockopt(fd, libc::SOL_SOCKET, libc::SO_SNDBUF, &mut room).is_ok() && (used + 2) * 4 <= i64::from(room)
 }
 
 fn tcp_info(fd: c_int) -> Option<TcpInfo> {
@@ -304,4 +334,26 @@ fn tcp_info(fd: c_int) -> Option<TcpInfo> {
     };
     let length = sys::getsockopt(fd, libc::IPPROTO_TCP, libc::TCP_INFO, &mut info).ok()?;
     (length == size_of::<TcpInfo>()).then_some(info)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_count_that_a_call_ran_into_shows_arrivals_only() {
+        assert_eq!(change(5, 4), Change::Loss);
+        assert_eq!(change(5, 4 | BLURRED), Change::Nothing);
+        assert_eq!(change(5, 5 | BLURRED), Change::Nothing);
+        assert_eq!(change(5, 6 | BLURRED), Change::Arrival);
+    }
+
+    #[test]
+    fn fewer_datagrams_than_there_were_are_a_loss() {
+        let count = |taken: u64, queued: u64| UDP | taken << 42 | queued << 32 | queued;
+        assert_eq!(change(count(0, 3), count(1, 2)), Change::Nothing);
+        assert_eq!(change(count(0, 3), count(1, 3)), Change::Arrival);
+        assert_eq!(change(count(0, 3), count(1, 1)), Change::Loss);
+        assert_eq!(change(count(0, 3), count(1, 1) | BLURRED), Change::Nothing);
+    }
 }

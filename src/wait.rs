@@ -147,14 +147,15 @@ fn rounds(
         if in_ring {
             uring::lap(ep, st);
         }
-        if first && st.observed && st.parked <= harvest::PARK_ABOVE {
-            // Parked because somebody looks at the descriptor, not because they are many: they are in every report.
-            watch::look_at_parked(st);
-        }
         let longest_tick = harvest::sample(st);
         if !st.inner.is_empty() {
             // What the look at the instances inside brought up.
             ep.absorb(st);
+        }
+        if first && st.observed && st.parked <= harvest::PARK_ABOVE {
+            // Parked because somebody looks at the descriptor, not because they are many: they are in every report. Instances among
+            // them have been looked at.
+            watch::look_at_parked(st);
         }
         // Where a kick can end the sleep, signals must not slip in between two of them (W8): they are blocked but in ppoll.
         // A look comes first, so that a busy program never pays for that.
@@ -220,7 +221,7 @@ fn rounds(
             _ => me.heed(),
         }
         let mut vanished = harvest::collect(st);
-        if st.observed {
+        if st.followed {
             nested::announce(ep, st);
         }
         let newest = st.waiters.last().is_some_and(|last| std::ptr::eq(last, me));

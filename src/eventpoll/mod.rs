@@ -194,7 +194,7 @@ impl Eventpoll {
             poller.kick();
         } else {
             st.refresh(item);
-            nested::attend(self, st);
+            nested::attend_to(self, st, item);
         }
     }
 

@@ -6,6 +6,9 @@ use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
 use super::{FILES, File};
 use crate::kind::Kind;
 
+/// So many descriptions of one inode are found.
+pub const MOST_ENDS: usize = 8;
+
 /// How many descriptions have somebody who waits for their edges.
 static WITH_EDGES: AtomicU32 = AtomicU32::new(0);
 /// How many of these are pipes.
@@ -67,9 +70,9 @@ impl File {
     }
 
     /// The descriptions with edges whose inode is this one: a socket, the two ends of a pipe, a FIFO that is open several times. At
-    /// most eight are found.
-    pub fn of_inode(inode: u64) -> impl Iterator<Item = &'static File> {
-        let mut found = [None; 8];
+    /// most [`MOST_ENDS`] are found.
+    pub fn of_inode(inode: u64) -> impl Iterator<Item = &'static File> + Clone {
+        let mut found = [None; MOST_ENDS];
         FILES.for_each(|file| {
             if file.has_edges()
                 && file.inode.load(Relaxed) == inode

@@ -10,6 +10,7 @@ use nix::errno::Errno;
 
 use crate::epitem::Epitem;
 use crate::eventpoll::Eventpoll;
+use crate::events::RDHUP;
 use crate::exclusive::Claim;
 use crate::kind::{self, Kind};
 use crate::lock::Lock;
@@ -20,6 +21,7 @@ use crate::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU32, AtomicU64}
 use crate::sys;
 use crate::waitq::Stays;
 
+pub use census::MOST_ENDS;
 pub use graph::{FileGuard, Graph, raise};
 pub use identity::Identity;
 
@@ -42,6 +44,8 @@ pub struct File {
     consumed: AtomicU64,
     /// Counts the transfer calls that began: orders what they tell against the reports (see `Epitem::tell`).
     clock: AtomicU32,
+    /// Calls in progress that take and have not said how much: their number, and above it how many there were.
+    taking: AtomicU32,
     /// Peeking calls in progress; negative while we count datagrams, which moves the place where a peek begins.
     peeking: AtomicI32,
     /// What a unix socket's outgoing queue held at the last look.
@@ -78,6 +82,8 @@ pub struct File {
 pub enum Peer {
     /// Not asked yet.
     Unknown,
+    /// The connection waited to be accepted when last asked.
+    Awaited,
     /// It was there when last asked, if only shut down.
     There,
     /// There is none any more.
@@ -93,6 +99,7 @@ impl Pooled for File {
         edges: AtomicU32::new(0),
         consumed: AtomicU64::new(0),
         clock: AtomicU32::new(0),
+        taking: AtomicU32::new(0),
         peeking: AtomicI32::new(0),
         outgoing: AtomicU32::new(0),
         empties: AtomicU32::new(0),
@@ -151,8 +158,10 @@ impl File {
             self.inode.store(sys::fstat(fd).map_or(0, |stat| stat.st_ino), Relaxed);
             self.access.store(sys::fcntl(fd, libc::F_GETFL, 0).unwrap_or(0) & libc::O_ACCMODE, Relaxed);
             self.kind.store(kind::identify(fd) as u8, Relaxed);
-            if self.kind() == Kind::Tcp && sample::awaits_ack(fd) {
-                self.note_shut(libc::SHUT_WR);
+            match self.kind() {
+                Kind::Tcp if sample::awaits_ack(fd) => self.note_shut(libc::SHUT_WR),
+                Kind::UnixDgram if sys::level(fd, RDHUP) & RDHUP != 0 => self.note_shut(libc::SHUT_RD),
+                _ => {}
             }
         }
         self.kind()
@@ -232,8 +241,9 @@ impl File {
     /// What is known of a unix socket's peer.
     pub fn peer(&self) -> Peer {
         match self.peer.load(Relaxed) {
-            1 => Peer::There,
-            2 => Peer::Gone,
+            1 => Peer::Awaited,
+            2 => Peer::There,
+            3 => Peer::Gone,
             _ => Peer::Unknown,
         }
     }
@@ -264,12 +274,34 @@ impl File {
         self.shut.fetch_or(sides, Relaxed);
     }
 
+    /// A call that takes begins. Until it has said how much it took, what is queued and what was taken do not add up.
+    pub fn begin_taking(&self) -> Taking<'_> {
+        self.taking.fetch_add(1, SeqCst);
+        Taking(self)
+    }
+
+    /// Runs `count`, which looks at what is queued and at what was taken. The answer's second part tells whether a call was taking
+    /// something meanwhile: its bytes may be missing from the sum, and never count twice.
+    pub fn while_others_take<T>(&self, count: impl FnOnce() -> T) -> (T, bool) {
+        let before = self.taking.load(SeqCst);
+        let counted = count();
+        (counted, !before.is_multiple_of(ENDED) || before != self.taking.load(SeqCst))
+    }
+
     /// A call that peeks begins. It waits for a count in progress, which takes a microsecond.
     pub fn peek(&self) -> Peeking<'_> {
-        while self.peeking.fetch_update(SeqCst, SeqCst, |n| (n >= 0).then_some(n + 1)).is_err() {
+        loop {
+            if let Some(peeking) = self.try_peek() {
+                return peeking;
+            }
             crate::sync::spin_loop();
         }
-        Peeking(self)
+    }
+
+    /// The same, for a call that cannot wait; `None` while somebody counts.
+    pub fn try_peek(&self) -> Option<Peeking<'_>> {
+        let begun = self.peeking.fetch_update(SeqCst, SeqCst, |n| (n >= 0).then_some(n + 1));
+        begun.ok().map(|_| Peeking(self))
     }
 
     /// Runs `count` while nobody peeks; `None` if somebody does.
@@ -290,9 +322,12 @@ impl File {
         self.clock.load(SeqCst)
     }
 
-    /// In a forked child: the peeks of other threads did not come along.
+    /// In a forked child: the calls of other threads did not come along.
     pub fn reset_all_after_fork() {
-        FILES.for_each(|file| file.peeking.store(0, Relaxed));
+        FILES.for_each(|file| {
+            file.peeking.store(0, Relaxed);
+            file.taking.store(0, Relaxed);
+        });
     }
 
     /// Whether no description is locked.
@@ -310,6 +345,19 @@ impl File {
     pub unsafe fn unlock_all_after_fork() {
         // SAFETY: the caller answers for it.
         unsafe { FILES.unlock_after_fork(|file| file.graph.unlock_after_fork()) }
+    }
+}
+
+/// A call more that has ended, in `File::taking`.
+const ENDED: u32 = 1 << 16;
+
+/// A call in progress that takes.
+#[derive(Debug)]
+pub struct Taking<'a>(&'a File);
+
+impl Drop for Taking<'_> {
+    fn drop(&mut self) {
+        self.0.taking.fetch_add(ENDED - 1, SeqCst);
     }
 }
 

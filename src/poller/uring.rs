@@ -179,6 +179,7 @@ fn begin(ep: &'static Eventpoll, st: &mut EpState, me: &'static Sleeper) -> Resu
         st.set.remove(item, &st.held);
         st.list_due(item);
     }
+    st.set.forget();
     // What the requests find at once was reported already, perhaps.
     look(ep, st, false);
     for index in 0..st.interest.len() {

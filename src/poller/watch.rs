@@ -2,6 +2,8 @@
 //!
 //! The poll set of a shard belongs to its thread. Others leave notes in the shard's mail, and kick it when they cannot wait.
 
+use std::alloc::Layout;
+
 use libc::{c_void, pollfd};
 use nix::errno::Errno;
 
@@ -9,6 +11,8 @@ use crate::epitem::{Epitem, Home, NO_SHARD, State};
 use crate::epstate::EpState;
 use crate::eventpoll::Eventpoll;
 use crate::lock::Lock;
+use crate::memory;
+use crate::pool::AtomicRef;
 use crate::stats;
 use crate::sync::atomic::Ordering::Relaxed;
 use crate::sync::atomic::{AtomicU32, AtomicU64};
@@ -22,7 +26,8 @@ const SHARD_SIZE: u32 = 512;
 /// A watcher needs little: its set is on the heap.
 const STACK_BYTES: usize = 64 * 1024;
 
-static POOL: [Shard; SHARDS] = [const { Shard::new() }; SHARDS];
+/// The shards, each made when those before it are full and kept for ever. Most programs need none.
+static POOL: [AtomicRef<Shard>; SHARDS] = [const { AtomicRef::none() }; SHARDS];
 
 /// What one watcher thread polls.
 #[derive(Debug)]
@@ -74,15 +79,43 @@ impl Shard {
         }
     }
 
+    /// One that nobody knows of yet; none where there is no memory.
+    fn create() -> Option<&'static Shard> {
+        let shard = memory::forever(Layout::new::<Shard>()).cast::<Shard>();
+        if shard.is_null() {
+            return None;
+        }
+        // SAFETY: the memory is large enough and aligned, nobody else's, and never freed.
+        unsafe {
+            shard.write(Shard::new());
+            Some(&*shard)
+        }
+    }
+
     /// Whether its thread sleeps and can be told nothing.
     fn is_deaf(&self) -> bool {
         self.sleeper.is_deaf()
     }
 }
 
+/// The shards that were made, which are the first ones.
+fn shards() -> impl Iterator<Item = &'static Shard> {
+    POOL.iter().map_while(AtomicRef::get)
+}
+
+fn shard(number: u16) -> Option<&'static Shard> {
+    POOL.get(number as usize)?.get()
+}
+
 /// The sleepers of the watchers that ever ran.
 pub fn sleepers() -> impl Iterator<Item = &'static Sleeper> {
-    POOL.iter().map(|shard| &shard.sleeper).filter(|sleeper| sleeper.wake_fd() >= 0)
+    shards().map(|shard| &shard.sleeper).filter(|sleeper| sleeper.wake_fd() >= 0)
+}
+
+/// Makes the watchers read their mail, and let go of what was taken back.
+#[cold]
+pub fn rouse() {
+    sleepers().for_each(Sleeper::kick);
 }
 
 /// Parks registrations of one instance, whose lock is held, and answers with how many. Those for which there is no thread or
@@ -93,7 +126,7 @@ pub fn park(st: &mut EpState, items: impl Iterator<Item = &'static Epitem>) -> u
     for item in items {
         // One that another watcher may still have in its set goes there again, or a close would not know of both.
         let before = item.at(&st.held).shard.get();
-        let place = if before == NO_SHARD { shard_with_room() } else { Some((before, &POOL[before as usize])) };
+        let place = if before == NO_SHARD { shard_with_room() } else { shard(before).map(|shard| (before, shard)) };
         let Some((number, shard)) = place else { break };
         if before != NO_SHARD && shard.is_deaf() {
             continue;
@@ -137,8 +170,17 @@ fn wake(shard: Option<&'static Shard>) {
 }
 
 fn shard_with_room() -> Option<(u16, &'static Shard)> {
-    let number = POOL.iter().position(|shard| shard.load.load(Relaxed) < SHARD_SIZE && !shard.is_deaf())?;
-    Some((number as u16, &POOL[number]))
+    for (number, place) in (0..).zip(&POOL) {
+        if place.get().is_none() {
+            // If another thread made it meanwhile, that one stays.
+            place.replace(None, Shard::create());
+        }
+        let shard = place.get()?;
+        if shard.load.load(Relaxed) < SHARD_SIZE && !shard.is_deaf() {
+            return Some((number, shard));
+        }
+    }
+    None
 }
 
 /// The bits to poll for on behalf of a registration.
@@ -153,16 +195,18 @@ fn asked(st: &EpState, item: &Epitem) -> u16 {
 /// does no harm but to a close: see [`lingering`].
 pub fn take_back(st: &mut EpState, item: &'static Epitem) {
     let state = item.at(&st.held);
-    let Home::Parked(shard) = state.home.get() else { return };
+    let Home::Parked(number) = state.home.get() else { return };
     state.home.set(Home::Hot);
     st.parked -= 1;
-    POOL[shard as usize].mail.lock().post(item);
+    if let Some(shard) = shard(number) {
+        shard.mail.lock().post(item);
+    }
 }
 
 /// If the watcher of a shard may be in poll at this moment: the stay that must end before a description it polls is closed
 /// (D4).
-pub fn lingering(shard: u16) -> Option<Lingering> {
-    POOL.get(shard as usize).and_then(|shard| shard.sleeper.lingering())
+pub fn lingering(number: u16) -> Option<Lingering> {
+    shard(number)?.sleeper.lingering()
 }
 
 /// Looks at the parked registrations of an instance itself, and takes back those that have something. For a caller that will
@@ -217,7 +261,7 @@ fn start_now(number: u16, shard: &'static Shard, mail: &mut Mail) -> Result<(), 
     mail.set = Some(Set::new(number)?);
     let before = sys::swap_signal_mask(sys::ALL_SIGNALS);
     let mut thread: libc::pthread_t = 0;
-    // SAFETY: the attributes are initialised, used and destroyed here; `shard` is static.
+    // SAFETY: the attributes are initialised, used and destroyed here; the shard is never freed.
     let failed = unsafe {
         let mut attributes: libc::pthread_attr_t = std::mem::zeroed();
         libc::pthread_attr_init(&raw mut attributes);
@@ -238,7 +282,7 @@ fn start_now(number: u16, shard: &'static Shard, mail: &mut Mail) -> Result<(), 
 }
 
 extern "C" fn watch(argument: *mut c_void) -> *mut c_void {
-    // SAFETY: `start` passes a reference to a static shard.
+    // SAFETY: `start` passes a reference to a shard, which is never freed.
     let shard: &'static Shard = unsafe { &*argument.cast::<Shard>() };
     // SAFETY: prctl reads the NUL-terminated name.
     unsafe { libc::prctl(libc::PR_SET_NAME, c"epolyfill-watch".as_ptr()) };
@@ -398,7 +442,7 @@ impl Set {
 
 /// In a forked child there are no watchers: what they had is hot again (`Eventpoll::reset_after_fork`), and the shards are empty.
 pub fn reset_after_fork() {
-    for shard in &POOL {
+    for shard in shards() {
         let mut mail = shard.mail.lock();
         let started = std::mem::take(&mut mail.running) | std::mem::take(&mut mail.starting);
         if !started && shard.sleeper.wake_fd() < 0 {
@@ -416,18 +460,18 @@ pub fn reset_after_fork() {
 
 /// Whether no shard is locked.
 pub fn all_at_rest() -> bool {
-    POOL.iter().all(|shard| shard.mail.is_free())
+    shards().all(|shard| shard.mail.is_free())
 }
 
 /// Every lock of every shard, for fork.
 pub fn lock_all_for_fork() {
-    POOL.iter().for_each(|shard| shard.mail.lock_for_fork());
+    shards().for_each(|shard| shard.mail.lock_for_fork());
 }
 
 /// # Safety
 /// As for [`Lock::unlock_after_fork`].
 pub unsafe fn unlock_all_after_fork() {
-    for shard in &POOL {
+    for shard in shards() {
         // SAFETY: the caller answers for it.
         unsafe { shard.mail.unlock_after_fork() }
     }

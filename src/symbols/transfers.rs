@@ -28,7 +28,8 @@ unsafe fn messages_total(messages: *const mmsghdr, n: u64) -> (u64, u64) {
     // SAFETY: the kernel filled in that many.
     let messages = unsafe { std::slice::from_raw_parts(messages, n as usize) };
     let bytes = messages.iter().map(|message| u64::from(message.msg_len)).sum();
-    (bytes, messages.iter().filter(|message| message.msg_len == 0).count() as u64)
+    let is_empty = |message: &&mmsghdr| message.msg_len == 0 && message.msg_hdr.msg_flags & libc::MSG_TRUNC == 0;
+    (bytes, messages.iter().filter(is_empty).count() as u64)
 }
 
 /// Whether a receiving call takes what it shows.

@@ -1,24 +1,25 @@
 //! Calls on pipes that reach further than the descriptor they name: to the other end, and to other descriptions of a FIFO.
 
 use libc::c_int;
+use nix::errno::Errno;
 
-use super::reading::{Amount, receiving, took};
+use super::reading::{Amount, length_of, next_packet, receiving, took, unless_failed};
 use super::writing::{gave, note_departures, sending};
 use super::{refused, watched};
 use crate::edge::{CHOKED, DRY, Facts, TOOK, WOKEN};
 use crate::events::WRITABLE;
-use crate::file::File;
+use crate::file::{File, MOST_ENDS, Taking};
 use crate::kind::Kind;
 use crate::lock;
 use crate::sys;
 
 /// Bytes were taken from a FIFO, which may be open under several descriptions: all of them count what is taken.
 #[cold]
-pub(super) fn took_beside(fd: c_int, bytes: u64) {
-    for file in watched_ends(fd).filter(|file| file.reads()) {
-        file.consume(bytes);
-        file.tell(TOOK, file.begin_call());
-    }
+pub(super) fn took_beside(fd: c_int, bytes: u64, taking: Option<Taking<'_>>) {
+    let ends = watched_ends(fd).filter(|file| file.reads());
+    ends.clone().for_each(|file| file.consume(bytes));
+    drop(taking);
+    ends.for_each(|file| file.tell(TOOK, file.begin_call()));
 }
 
 /// A FIFO is full after a write: those who wait for room under other descriptions did not see it.
@@ -35,9 +36,31 @@ pub(super) fn wake_pipe(fd: c_int, ends: fn(&File) -> bool, facts: Facts) {
     watched_ends(fd).filter(|file| ends(file)).for_each(|file| file.tell(facts, file.begin_call()));
 }
 
+/// A call that wakes watched ends of a pipe and is yet to begin.
+struct Waking([Option<(&'static File, u32)>; MOST_ENDS]);
+
+impl Waking {
+    /// Of the pipe of which `fd` is an end; nobody if nobody waits for edges of pipes.
+    #[inline]
+    fn begin(fd: c_int, ends: fn(&File) -> bool) -> Waking {
+        if File::any_pipe_edges() { Waking::begin_at_pipe(fd, ends) } else { Waking([None; MOST_ENDS]) }
+    }
+
+    #[cold]
+    fn begin_at_pipe(fd: c_int, ends: fn(&File) -> bool) -> Waking {
+        let mut found = watched_ends(fd).filter(|file| ends(file)).map(|file| (file, file.begin_call()));
+        Waking([(); MOST_ENDS].map(|()| found.next()))
+    }
+
+    /// It is done, and has woken them.
+    fn tell(self) {
+        self.0.into_iter().flatten().for_each(|(file, at)| file.tell(WOKEN, at));
+    }
+}
+
 /// The watched ends of a pipe, of which `fd` is one; none in a handler that interrupted this library, for they are found under a
 /// lock.
-fn watched_ends(fd: c_int) -> impl Iterator<Item = &'static File> {
+fn watched_ends(fd: c_int) -> impl Iterator<Item = &'static File> + Clone {
     let stat = if lock::interrupted() { None } else { sys::fstat(fd).ok() };
     let pipe = stat.filter(|stat| stat.st_mode & libc::S_IFMT == libc::S_IFIFO);
     pipe.into_iter().flat_map(|stat| File::of_inode(stat.st_ino))
@@ -55,20 +78,31 @@ pub fn moving(from: c_int, to: c_int, asked: usize, takes: bool, call: impl FnOn
     if let Some(sink) = sink {
         note_departures(sink, to);
     }
-    let n = call();
+    let (readers, writers) = (Waking::begin(to, File::reads), takes.then(|| Waking::begin(from, File::writes)));
+    let taking = source.filter(|_| takes).map(File::begin_taking);
+    let packet = source.filter(|_| takes).and_then(|source| next_packet(source, from));
+    let n = unless_failed(packet, call);
     let short = n < 0 || n.unsigned_abs() < asked;
     let ran_dry = short && sys::ioctl_int(from, libc::FIONREAD) == Ok(0);
+    if takes && source.is_none() && n > 0 && File::any_fifo_edges() {
+        took_beside(from, n.unsigned_abs() as u64, None);
+    }
     if let Some(source) = source
         && takes
     {
         match u64::try_from(n) {
-            Ok(n) => took(source, from, begun[0], !short, Amount::of_one(n)),
-            Err(_) if ran_dry => refused(source, from, begun[0], DRY),
-            Err(_) => {}
+            Ok(n) => took(source, from, begun[0], !short, Amount::of_one(n.max(length_of(packet))), taking),
+            Err(_) => {
+                drop(taking);
+                if ran_dry {
+                    refused(source, from, begun[0], DRY);
+                }
+            }
         }
     }
+    let has_failed = matches!(packet, Some(Err(errno)) if errno != Errno::EAGAIN);
     if let Some(sink) = sink
-        && !(n <= 0 && ran_dry)
+        && !(n <= 0 && (ran_dry || has_failed))
     {
         let stuck = matches!(sink.kind(), Kind::Pipe | Kind::Fifo | Kind::Tcp)
             && short
@@ -78,13 +112,13 @@ pub fn moving(from: c_int, to: c_int, asked: usize, takes: bool, call: impl FnOn
         gave(sink, to, begun[1], n, if dry && !stuck { n.unsigned_abs() } else { asked });
     }
     // What is spliced out of a pipe wakes its writers, full or not, and what is spliced into one its readers.
-    if n > 0 && File::any_pipe_edges() {
-        wake_pipe(to, File::reads, WOKEN);
+    if n > 0 {
+        readers.tell();
         if File::any_fifo_edges() {
             filled_beside(to);
         }
-        if takes {
-            wake_pipe(from, File::writes, WOKEN);
+        if let Some(writers) = writers {
+            writers.tell();
         }
     }
     n
@@ -93,16 +127,18 @@ pub fn moving(from: c_int, to: c_int, asked: usize, takes: bool, call: impl FnOn
 /// A call that fills a pipe, or empties it, as its end is.
 #[inline]
 pub fn splicing_memory(fd: c_int, asked: impl Fn() -> usize, call: impl FnOnce() -> isize) -> isize {
-    let pipes = File::any_pipe_edges();
-    if watched(fd).is_none() && !pipes {
+    if watched(fd).is_none() && !File::any_pipe_edges() {
         return call();
     }
     let reads = sys::fcntl(fd, libc::F_GETFL, 0).is_ok_and(|flags| flags & libc::O_ACCMODE == libc::O_RDONLY);
+    let waking = Waking::begin(fd, if reads { File::writes } else { File::reads });
     let n = if reads { receiving(fd, true, asked, call) } else { sending(fd, asked, call) };
-    if n > 0 && pipes {
-        wake_pipe(fd, if reads { File::writes } else { File::reads }, WOKEN);
-        if !reads && File::any_fifo_edges() {
+    if n > 0 {
+        waking.tell();
+        if File::any_fifo_edges() && !reads {
             filled_beside(fd);
+        } else if File::any_fifo_edges() && watched(fd).is_none() {
+            took_beside(fd, n.unsigned_abs() as u64, None);
         }
     }
     n
@@ -114,9 +150,13 @@ pub fn sending_file(out: c_int, n: usize, call: impl FnOnce() -> isize) -> isize
     if n == 0 {
         return call();
     }
+    let waking = Waking::begin(out, File::reads);
     let sent = sending(out, || n, call);
-    if sent > 0 && File::any_pipe_edges() {
-        wake_pipe(out, File::reads, WOKEN);
+    if sent > 0 {
+        waking.tell();
+        if File::any_fifo_edges() {
+            filled_beside(out);
+        }
     }
     sent
 }

@@ -7,7 +7,7 @@ use super::pipes::took_beside;
 use super::{not_for_instances, refused, watched};
 use crate::descriptors;
 use crate::edge::{DRY, TOOK, TOOK_SHORT};
-use crate::file::File;
+use crate::file::{File, Taking};
 use crate::kind::{self, Arrivals, Kind};
 use crate::process;
 use crate::sample;
@@ -101,7 +101,7 @@ unsafe fn bytes_of(buffers: &[iovec]) -> impl Iterator<Item = u8> {
 #[cold]
 unsafe fn read_unwatched(fd: c_int, buffers: &[iovec], bytes: usize) {
     if File::any_fifo_edges() {
-        took_beside(fd, bytes as u64);
+        took_beside(fd, bytes as u64, None);
     }
     let whole = bytes.is_multiple_of(size_of::<libc::signalfd_siginfo>());
     if whole && File::any_signal_edges() && kind::identify(fd) == Kind::Signalfd {
@@ -176,38 +176,64 @@ fn witnessed_read(
         return not_for_instances();
     }
     let at = file.begin_call();
-    // A packet that the buffer has no room for is cut short, and its rest gone uncounted: ask before.
-    let packet = (takes != Takes::Nothing && file.kind() == Kind::UnixSeqpacket).then(|| sys::peek_length(fd));
+    let packet = if takes == Takes::Nothing { None } else { next_packet(file, fd) };
     // Nothing is a datagram, or the end of a socket that was shut.
     let at_end = file.kind() == Kind::Udp && file.is_shut(libc::SHUT_RD) && sample::receive_memory(fd) == Some(0);
+    let taking = (takes != Takes::Nothing).then(|| file.begin_taking());
+    // A datagram that is taken into no buffer looks empty.
+    let filled = takes == Takes::Message
+        && file.empties() > 0
+        && sys::ioctl_int(fd, libc::FIONREAD).is_ok_and(|length| length > 0);
     let n = {
         let _peeking = (takes == Takes::Nothing).then(|| file.peek());
-        match packet {
-            // The peek took a pending error, which is the answer then.
-            Some(Err(errno)) if errno != Errno::EAGAIN => {
-                sys::set_errno(errno);
-                -1
-            }
-            _ => call(),
-        }
+        unless_failed(packet, call)
     };
     match u64::try_from(n) {
-        Err(_) => refused(file, fd, at, DRY),
+        Err(_) => {
+            drop(taking);
+            refused(file, fd, at, DRY)
+        }
         Ok(_) if takes == Takes::Nothing => {}
         Ok(0) if at_end || takes == Takes::Bytes && asked() == 0 => {}
         Ok(n) => {
             let mut amount = amount(n);
-            if let Some(Ok(length)) = packet {
-                amount.bytes = amount.bytes.max(length as u64);
+            if filled && amount.messages == 1 {
+                amount.empty = 0;
             }
-            took(file, fd, at, n as usize >= asked(), amount);
+            amount.bytes = amount.bytes.max(length_of(packet));
+            took(file, fd, at, n as usize >= asked(), amount, taking);
         }
     }
     n
 }
 
+/// What a peek at the next packet showed: its length.
+type Packet = Option<Result<usize, Errno>>;
+
+/// The length of the packet that is about to be taken: what the buffer has no room for is thrown away, and counts all the same.
+pub(super) fn next_packet(file: &'static File, fd: c_int) -> Packet {
+    let _until_peeked = if file.kind() == Kind::UnixSeqpacket { file.try_peek() } else { None }?;
+    Some(sys::peek_length(fd))
+}
+
+/// Calls, unless the peek took a pending error, which is the answer then.
+pub(super) fn unless_failed(packet: Packet, call: impl FnOnce() -> isize) -> isize {
+    match packet {
+        Some(Err(errno)) if errno != Errno::EAGAIN => {
+            sys::set_errno(errno);
+            -1
+        }
+        _ => call(),
+    }
+}
+
+/// The bytes that went with the packet.
+pub(super) fn length_of(packet: Packet) -> u64 {
+    packet.and_then(Result::ok).unwrap_or(0) as u64
+}
+
 #[cold]
-pub(super) fn took(file: &'static File, fd: c_int, at: u32, whole: bool, amount: Amount) {
+pub(super) fn took(file: &'static File, fd: c_int, at: u32, whole: bool, amount: Amount, taking: Option<Taking<'_>>) {
     let arrivals = file.kind().arrivals();
     if amount.bytes == 0
         && (matches!(arrivals, Arrivals::Received | Arrivals::Queued)
@@ -217,13 +243,19 @@ pub(super) fn took(file: &'static File, fd: c_int, at: u32, whole: bool, amount:
         return;
     }
     match arrivals {
-        Arrivals::Queued if file.kind() == Kind::Fifo => took_beside(fd, amount.bytes),
-        Arrivals::Queued | Arrivals::Witnessed => file.consume(amount.bytes),
-        Arrivals::Datagrams => {
-            file.consume(amount.messages);
-            file.took_empty(amount.empty);
+        Arrivals::Queued if file.kind() == Kind::Fifo => took_beside(fd, amount.bytes, taking),
+        _ => {
+            match arrivals {
+                Arrivals::Queued | Arrivals::Witnessed => file.consume(amount.bytes),
+                Arrivals::Datagrams => {
+                    file.consume(amount.messages);
+                    file.took_empty(amount.empty);
+                }
+                _ => {}
+            }
+            // Before anybody is told, who will count at once.
+            drop(taking);
         }
-        _ => {}
     }
     file.tell(if whole { TOOK } else { TOOK_SHORT }, at);
 }
@@ -233,11 +265,14 @@ pub(super) fn took(file: &'static File, fd: c_int, at: u32, whole: bool, amount:
 pub fn accepting(fd: c_int, call: impl FnOnce() -> c_int) -> c_int {
     let Some(file) = watched(fd) else { return new_number(call()) };
     let at = file.begin_call();
+    let taking = file.begin_taking();
     let accepted = new_number(call());
     if accepted < 0 {
+        drop(taking);
         refused(file, fd, at, DRY);
     } else {
         file.consume(1);
+        drop(taking);
         file.tell(TOOK, at);
     }
     accepted

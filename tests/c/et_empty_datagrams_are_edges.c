@@ -32,5 +32,15 @@ void test(void)
         }
         CHECK_EQ(send(fd[1], "", 0, 0), 0);
         EXPECT_ONE(ep, 1, EPOLLIN);
+        /* What is taken into no buffer looks empty, and is not; the empty one stays. */
+        CHECK_EQ(recv(fd[0], buffer, sizeof buffer, 0), 0);
+        CHECK_EQ(send(fd[1], "abc", 3, 0), 3);
+        CHECK_EQ(send(fd[1], "", 0, 0), 0);
+        EXPECT_ONE(ep, 1, EPOLLIN);
+        CHECK_EQ(recv(fd[0], buffer, 0, 0), 0);
+        EXPECT_NONE(ep);
+        CHECK_EQ(recv(fd[0], buffer, sizeof buffer, 0), 0);
+        CHECK_EQ(recv(fd[0], buffer, sizeof buffer, 0), -1);
+        CHECK_EQ(errno, EAGAIN);
     }
 }

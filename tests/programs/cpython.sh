@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# CPython's own tests of what the library stands in front of: sockets, poll and select, calls that EINTR cuts short, servers in
+# CPython's own tests of what the library stands in front of: sockets, poll and select, calls that EINTR cuts short, signals, servers in
 # threads and forked ones. (Those of epoll itself, and of asyncio, are in python.sh.)
 . "$(dirname "$0")/lib.sh"
 [ -f "$("$PYTHON" -c 'import test.support as s; print(s.__file__)')" ] || fail "CPython's tests are not installed"
@@ -22,7 +22,7 @@ passed() {
 }
 # Connections within the machine by AF_VSOCK wait for ever, on the kernel's epoll too, where the machine is a virtual one that has none.
 cpython sockets -i '*ThreadedVSOCKSocketStreamTest*' test_socket test_poll test_select test_asyncore test_asynchat
-cpython interrupted -u network test_eintr test_socketserver
+cpython interrupted -u network test_eintr test_socketserver test_signal
 passed sockets 'All 5 tests'
-passed interrupted 'All 2 tests'
-say "CPython's own test_socket, test_poll, test_select, test_asyncore, test_asynchat, test_eintr and test_socketserver pass"
+passed interrupted 'All 3 tests'
+say "CPython's own test_socket, test_poll, test_select, test_asyncore, test_asynchat, test_eintr, test_socketserver and test_signal pass"

@@ -80,13 +80,14 @@ PY
 watch_log() { LOGS+=("$1"); }
 
 # serve NAME WAY PROGRAM ARGS…: starts a program in the background, in a process group of its own so that its children can
-# be found and stopped with it. Its output goes to $WORK/NAME.out.
+# be found and stopped with it. Its output goes to $WORK/NAME.out. What a shell starts in the background has SIGINT and SIGQUIT ignored, and
+# Python then knows no KeyboardInterrupt; the program gets them as in the foreground.
 serve() {
     local name=$1 way=$2
     shift 2
     prefix "$way"
     watch_log "$WORK/$name.out"
-    setsid "${PREFIX[@]}" "$@" >>"$WORK/$name.out" 2>&1 </dev/null &
+    setsid env --default-signal=INT,QUIT "${PREFIX[@]}" "$@" >>"$WORK/$name.out" 2>&1 </dev/null &
     PID[$name]=$!
     STARTED_AS[$name]=$way
 }
@@ -114,10 +115,10 @@ await() {
     check_way "$1"
 }
 
-# A process that has ended takes its /proc entry with it, so what cannot be read is left out.
+# A process that has ended takes its /proc entry with it, so what cannot be read is left out. PostgreSQL's children have groups of their own.
 descriptors_of_group() {
     local pid
-    for pid in $(pgrep -g "$1"); do
+    for pid in $(pgrep -g "$1" || true) $(pgrep -P "$1" || true); do
         find "/proc/$pid/fd" -type l -printf '%l\n' 2>/dev/null || true
     done
 }

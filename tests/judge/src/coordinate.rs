@@ -28,6 +28,14 @@ const SILENCE: Duration = Duration::from_secs(30);
 const LONGEST_SHRINKING: Duration = Duration::from_secs(20);
 /// How often a candidate is tried before it is said not to show the difference.
 const TRIES: usize = 3;
+/// How often a history is done with both sides in one process to see its difference `SHOWINGS` times.
+const MOST_TOGETHER: usize = 40;
+const SHOWINGS: usize = 2;
+/// For each of those it is done so often with each side in a process of its own: one that showed in two of N attempts is missed by
+/// `APART` times N with a chance of e^(-2 * APART).
+const APART: usize = 4;
+/// After so many differences of the library no more are looked into: something is badly wrong.
+const ENOUGH: usize = 100;
 
 /// A difference with the history that led to it.
 #[derive(Clone, Debug)]
@@ -35,6 +43,8 @@ struct Found {
     /// What and kind, or how the worker ended.
     sign: String,
     profile: Profile,
+    /// The data of the registration that it is about.
+    data: Option<u64>,
     text: String,
     ops: Vec<Op>,
     seed: String,
@@ -63,7 +73,7 @@ pub fn run(options: Options) -> Result<bool, String> {
             println!("no difference");
             return Ok(true);
         };
-        let found = Found { sign: sign.clone(), profile, text: String::new(), ops, seed: String::new() };
+        let found = Found { sign: sign.clone(), profile, data: None, text: String::new(), ops, seed: String::new() };
         stage.shrink_and_print(found, &mut BTreeSet::new());
         return Ok(false);
     }
@@ -108,8 +118,10 @@ struct Stage {
 struct Seen {
     signs: Vec<String>,
     steps: String,
-    /// What one side alone reported.
-    alone: Vec<String>,
+    /// The data that the differences are about.
+    about: Vec<(String, u64)>,
+    /// What one side alone reported of each registration, by step and data.
+    alone: BTreeSet<(u32, u64, String)>,
 }
 
 impl Stage {
@@ -135,7 +147,7 @@ impl Stage {
         let broken = Mutex::new(None);
         let (tell, told) = mpsc::channel::<Found>();
         let mut shown = BTreeSet::new();
-        let mut shrunk = 0;
+        let (mut shrunk, mut genuine) = (0, 0);
         std::thread::scope(|scope| {
             for _ in 0..options.jobs {
                 let tell = tell.clone();
@@ -163,6 +175,12 @@ impl Stage {
             drop(tell);
             let mut signs = Vec::new();
             for found in told {
+                if genuine < ENOUGH && self.is_between(&found) {
+                    let (what, kind) = found.sign.split_once(' ').unwrap_or_default();
+                    counts.lock().expect("no panic").move_one(&format!("{what}/{kind}"), &format!("apart/{kind}"));
+                    continue;
+                }
+                genuine += 1;
                 let before = signs.iter().filter(|sign| **sign == found.sign).count();
                 signs.push(found.sign.clone());
                 if shrunk < options.findings && before < 8 {
@@ -222,7 +240,7 @@ impl Stage {
         let out = child.stdout.take().ok_or("no pipe")?;
         let guard = Watchdog::new(child.id());
         let mut at = String::new();
-        let mut first: Option<(String, String)> = None;
+        let mut last: Option<(String, Option<u64>, String)> = None;
         let mut ops: Option<Vec<Op>> = None;
         for line in BufReader::new(out).lines() {
             let Ok(line) = line else { break };
@@ -231,10 +249,14 @@ impl Stage {
             match word {
                 "at" => at = rest.to_owned(),
                 "finding" => {
-                    let mut parts = rest.splitn(3, ' ');
+                    let mut parts = rest.splitn(4, ' ');
                     let sign = format!("{} {}", parts.next().unwrap_or(""), parts.next().unwrap_or(""));
+                    let data = parts.next().and_then(|data| data.parse().ok());
                     let text = parts.next().unwrap_or("").to_owned();
-                    first.get_or_insert((sign, text));
+                    if options.verbose {
+                        println!("{}, seed {at}: {sign}: {text}", profile.word());
+                    }
+                    last = Some((sign, data, text));
                 }
                 "history" => ops = Some(Vec::new()),
                 "op" => {
@@ -243,13 +265,12 @@ impl Stage {
                     }
                 }
                 "end" => {
-                    if let (Some(ops), Some((sign, text))) = (ops.take(), first.take()) {
-                        let _ = tell.send(Found { sign, profile, text, ops, seed: at.clone() });
+                    if let (Some(ops), Some((sign, data, text))) = (ops.take(), last.take()) {
+                        let _ = tell.send(Found { sign, profile, data, text, ops, seed: at.clone() });
                     }
                 }
                 _ => {
                     counts.lock().expect("no panic").take_line(&line);
-                    first = None;
                 }
             }
         }
@@ -286,11 +307,45 @@ impl Stage {
         Ok(differing.is_empty())
     }
 
+    /// Whether a difference is what one side does to the other: it shows with both in one process, and never with each in one of its
+    /// own, however often as that must be tried. One that cannot be shown again is not. What sleeping threads found must show without
+    /// them, in waits of one thread.
+    fn is_between(&self, found: &Found) -> bool {
+        let Some(data) = found.data else { return false };
+        let mut ops = found.ops.clone();
+        if ops.iter().any(|op| op.verb == Verb::Sleepers) {
+            ops.retain(|op| op.verb != Verb::Sleepers);
+            ops.push(Op::new(Verb::Sweep, &[]));
+        }
+        let file = self.options.out.join(format!("apart-{}", std::process::id()));
+        self.write(&file, found.profile, "", &ops);
+        let about = (found.sign.clone(), data);
+        let shows = |_: &usize| self.perform(&file, false).is_ok_and(|seen| seen.about.contains(&about));
+        let attempts = (1..=MOST_TOGETHER).filter(shows).nth(SHOWINGS - 1);
+        let last = ops.len() as u32;
+        let agrees_apart = || {
+            let [kernel, ours] = ["kernel", "ours"].map(|side| {
+                let seen = self.perform_with(&file, &[format!("--side={side}"), "--brisk".to_owned()]).ok()?;
+                let reports = seen.alone.into_iter().filter(|(step, of, _)| (*step, *of) == (last, data));
+                seen.signs.is_empty().then(|| reports.collect::<Vec<_>>())
+            });
+            kernel.is_some() && kernel == ours
+        };
+        let is_between = attempts.is_some_and(|attempts| (0..APART * attempts).all(|_| agrees_apart()));
+        let _ = fs::remove_file(&file);
+        is_between
+    }
+
     fn perform_on(&self, file: &Path, verbose: bool, side: &str) -> Result<Seen, String> {
-        let mut args = vec![format!("--replay={}", file.display()), format!("--side={side}")];
+        let mut args = vec![format!("--side={side}")];
         if verbose {
             args.push("--verbose".to_owned());
         }
+        self.perform_with(file, &args)
+    }
+
+    fn perform_with(&self, file: &Path, options: &[String]) -> Result<Seen, String> {
+        let args: Vec<String> = [format!("--replay={}", file.display())].iter().chain(options).cloned().collect();
         let mut child = self.worker(&args)?;
         let out = child.stdout.take().ok_or("no pipe")?;
         let guard = Watchdog::new(child.id());
@@ -299,10 +354,17 @@ impl Stage {
             let Ok(line) = line else { break };
             guard.heard();
             if let Some(rest) = line.strip_prefix("finding ") {
+                let mut parts = rest.splitn(4, ' ');
+                let sign = format!("{} {}", parts.next().unwrap_or(""), parts.next().unwrap_or(""));
+                if let Some(data) = parts.next().and_then(|data| data.parse().ok()) {
+                    seen.about.push((sign.clone(), data));
+                }
+                seen.signs.push(sign);
+            } else if let Some(rest) = line.strip_prefix("alone ") {
                 let mut parts = rest.splitn(3, ' ');
-                seen.signs.push(format!("{} {}", parts.next().unwrap_or(""), parts.next().unwrap_or("")));
-            } else if let Some(alone) = line.strip_prefix("alone ") {
-                seen.alone.push(alone.to_owned());
+                let mut number = || parts.next().and_then(|number| number.parse::<u64>().ok()).unwrap_or(0);
+                let (step, data) = (number() as u32, number());
+                seen.alone.insert((step, data, parts.next().unwrap_or("").to_owned()));
             } else if let Some(step) = line.strip_prefix("step ") {
                 seen.steps.push_str(step);
                 seen.steps.push('\n');
@@ -348,7 +410,7 @@ impl Stage {
         if reproduces && !shown.insert(name) {
             return;
         }
-        let number = shown.len() + 1000 * usize::from(!reproduces);
+        let number = if reproduces { shown.len().to_string() } else { found.seed.clone() };
         let file =
             self.options.out.join(format!("{}-{}-{number}.history", found.sign.replace(' ', "-"), std::process::id()));
         let head = format!("# {}: {}\n", found.sign, found.text);
@@ -378,11 +440,21 @@ impl Stage {
     }
 }
 
-/// What two processes with one side each reported differently, a step a line.
+/// What two processes with one side each reported differently, a registration in a step a line.
 fn differing_apart(kernel: &Seen, ours: &Seen) -> String {
-    let pairs = kernel.alone.iter().zip(&ours.alone).filter(|(theirs, own)| theirs != own);
-    let mut lines: String = pairs.map(|(theirs, own)| format!("      kernel {theirs}; ours {own}\n")).collect();
-    if kernel.alone.len() != ours.alone.len() || kernel.signs != ours.signs {
+    let mut lines = String::new();
+    for (step, data, _) in kernel.alone.symmetric_difference(&ours.alone) {
+        let of = |seen: &Seen| {
+            let reports = seen.alone.iter().filter(|(at, of, _)| (at, of) == (step, data)).map(|report| &*report.2);
+            Some(reports.collect::<Vec<_>>().join(", ")).filter(|text| !text.is_empty())
+        };
+        let text = |seen| of(seen).unwrap_or_else(|| "nothing".to_owned());
+        let line = format!("      step {step}: kernel {}; ours {}\n", text(kernel), text(ours));
+        if !lines.ends_with(&line) {
+            lines.push_str(&line);
+        }
+    }
+    if kernel.signs != ours.signs {
         lines.push_str("      they ended differently\n");
     }
     lines
@@ -464,7 +536,11 @@ fn report(counts: &Counts, took: Duration, listed_too: bool) -> bool {
         let between = ROWS.iter().any(|one| one.name == row && one.between);
         println!("{count:>10}  {}: {row}", if between { "one side doing to the other" } else { "listed" });
     }
-    let (steps, known) = (counts.get("steps"), counts.sum("known-lost/"));
+    let apart = counts.sum("apart/");
+    if apart > 0 {
+        println!("{apart:>10}  one side doing to the other: gone with each in a process of its own");
+    }
+    let (steps, known, always) = (counts.get("steps"), counts.sum("known-lost/"), counts.sum("always-lost/"));
     let extras = listed + sum(What::Extra) + sum(What::Twice);
     let share = extras as f64 * 10_000.0 / reports.max(1) as f64;
     println!(
@@ -476,7 +552,7 @@ fn report(counts: &Counts, took: Duration, listed_too: bool) -> bool {
     println!(
         "lost {}{}, reports too many {extras} ({share:.2} in 10,000; {listed} of them listed), other differences {}, settled late {}",
         sum(What::Lost),
-        if known > 0 { format!(" and {known} of listed kinds") } else { String::new() },
+        if known + always > 0 { format!(" and {} of listed kinds", known + always) } else { String::new() },
         unlisted - sum(What::Lost) - sum(What::Extra) - sum(What::Twice),
         counts.get("late")
     );

@@ -37,6 +37,7 @@ impl Counts {
                 // Not the library's: one side does it to the other.
                 let group = match what {
                     _ if ROWS[row].between => "between",
+                    What::Lost if ROWS[row].unavoidable => "always-lost",
                     What::Lost => "known-lost",
                     _ => "listed",
                 };
@@ -44,6 +45,14 @@ impl Counts {
                 self.add(&format!("row/{}", ROWS[row].name), 1);
             }
             None => self.add(&format!("{}/{}", what.word(), kind.word()), 1),
+        }
+    }
+
+    /// One that was counted under a name is counted under another.
+    pub fn move_one(&mut self, from: &str, to: &str) {
+        if let Some(count) = self.named.get_mut(from).filter(|count| **count > 0) {
+            *count -= 1;
+            self.add(to, 1);
         }
     }
 

@@ -52,6 +52,8 @@ pub struct Theme {
     threads: usize,
     /// Whether to do what is listed as lost.
     listed: bool,
+    /// UDP sockets are shut for reading; else they get empty datagrams. Both together are listed as lost.
+    shuts_udp: bool,
 }
 
 const SIZES: [i64; 20] =
@@ -91,6 +93,7 @@ impl Theme {
             next_data: 1,
             threads: options.threads,
             listed: options.listed,
+            shuts_udp: noise.below(2) == 0,
         }
     }
 
@@ -287,6 +290,8 @@ impl Theme {
             _ if noise.below(2) == 0 => {
                 let how = match kind {
                     _ if noise.below(2) == 0 => 0,
+                    // A splice that met no room is listed as lost.
+                    Kind::Tcp if !self.listed => noise.pick(&[0, 1, 2, 3, 4, 5, 6, 9, 11]),
                     _ if kind.is_socket() => noise.pick(&[0, 1, 2, 3, 4, 5, 6, 7, 9, 11]),
                     _ if kind.is_pipe() => noise.pick(&[0, 1, 6, 7, 8, 9, 11, 12]),
                     Kind::Eventfd | Kind::Semaphore => noise.pick(&[0, 10, 1, 11]),
@@ -304,6 +309,7 @@ impl Theme {
                     Kind::Eventfd | Kind::Semaphore => noise.pick(&[0, 1, 1, 1, 2, 5, 65535]),
                     // An empty packet behind others is a listed difference.
                     Kind::UnixSeqpacket => size.max(1),
+                    Kind::Udp if self.shuts_udp && !self.listed => size.max(1),
                     _ => size,
                 };
                 Op::new(Verb::Write, &[name, size, how])
@@ -352,9 +358,10 @@ impl Theme {
         let (name, size) = (name as i64, self.size(noise));
         let other = noise.pick(descs) as i64;
         match noise.below(10) {
+            0..3 if kind == Kind::Udp && !self.shuts_udp && !self.listed => Op::new(Verb::Shutdown, &[name, 1]),
             0..3 if kind.is_socket() => Op::new(Verb::Shutdown, &[name, noise.below(3) as i64]),
             // Urgent data that a plain read steps over before the next wait is listed as lost.
-            3..5 if kind == Kind::Tcp && (self.listed || !edges_await(world, name as usize)) => {
+            3..5 if kind == Kind::Tcp && (self.listed || !edges_await_end(world, name as usize)) => {
                 Op::new(if noise.below(2) == 0 { Verb::SendUrgent } else { Verb::ReadUrgent }, &[name])
             }
             5 if kind.is_socket() && !kind.is_listener() => {
@@ -392,6 +399,15 @@ impl Theme {
 
 /// Whether the file under the name is registered edge-triggered.
 fn edges_await(world: &World, name: usize) -> bool {
-    let file = world.descs[name].map(|desc| desc.file);
+    edges_await_file(world, world.descs[name].map(|desc| desc.file))
+}
+
+/// Whether it or its peer is, or may be.
+fn edges_await_end(world: &World, name: usize) -> bool {
+    let peer = world.descs[name].and_then(|desc| world.files[desc.file].peer);
+    edges_await(world, name) || peer.is_none() || edges_await_file(world, peer)
+}
+
+fn edges_await_file(world: &World, file: Option<usize>) -> bool {
     world.registrations.iter().any(|one| one.alive && Some(one.file) == file && !one.is_level())
 }

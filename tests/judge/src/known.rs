@@ -17,7 +17,7 @@ pub enum Fact {
     Brimful,
     /// splice, vmsplice or tee took some of what a pipe held, and left some.
     Piece,
-    /// A pipe whose packets are kept apart was read with no more room than what came.
+    /// A pipe in which packets may be kept apart was read with no more room than what came.
     CutPacket,
     /// The program has shut down its direction of a TCP connection, at any time.
     Closing,
@@ -27,9 +27,21 @@ pub enum Fact {
     Foreign,
     /// The unix datagram socket that gets what is written here holds as many as it may.
     PeerFull,
+    /// A UDP socket that was shut for reading has got an empty datagram, at any time.
+    EmptyAtEnd,
+    /// A datagram socket was peeked at and has got an empty datagram, at any time.
+    EmptyPeeked,
+    /// Something was spliced into a TCP socket.
+    Spliced,
+    /// A write to a TCP socket was cut short or refused.
+    CutShort,
+    /// One of the descriptions under which a FIFO is open was closed.
+    Parted,
+    /// A TCP socket had no memory for something that came, at any time.
+    Dropped,
 }
 
-pub const FACTS: usize = 10;
+pub const FACTS: usize = 16;
 
 /// A difference, and what came before it.
 #[derive(Clone, Copy, Debug)]
@@ -49,6 +61,8 @@ pub struct Row {
     pub name: &'static str,
     /// No difference of the library: one side does something to the other, and with each in a process of its own both are silent.
     pub between: bool,
+    /// Lost in any history, where the others come of what histories do with `--listed` only.
+    pub unavoidable: bool,
     pub matches: fn(&Case) -> bool,
 }
 
@@ -60,6 +74,7 @@ pub const ROWS: &[Row] = &[
     Row {
         name: "datagrams: more than 512 unread",
         between: false,
+        unavoidable: false,
         matches: |case| {
             matches!(case.kind, Kind::UnixDgram | Kind::Udp) && again(case, READABLE) && case.has(Fact::Uncounted)
         },
@@ -67,6 +82,7 @@ pub const ROWS: &[Row] = &[
     Row {
         name: "datagrams: an error pending",
         between: false,
+        unavoidable: false,
         matches: |case| {
             let levels = READABLE | WRITABLE;
             matches!(case.kind, Kind::UnixDgram | Kind::Udp) && again(case, levels) && case.has(Fact::ErrorPending)
@@ -75,11 +91,13 @@ pub const ROWS: &[Row] = &[
     Row {
         name: "signalfd: the rest after a readv",
         between: false,
+        unavoidable: false,
         matches: |case| case.kind == Kind::Signalfd && again(case, READABLE) && case.has(Fact::Scattered),
     },
     Row {
         name: "pipes: splice, vmsplice or tee took a part",
         between: false,
+        unavoidable: false,
         matches: |case| {
             let any = READABLE | WRITABLE | (libc::EPOLLERR | libc::EPOLLHUP) as u32;
             case.kind.is_pipe() && again(case, any) && case.has(Fact::Piece)
@@ -88,16 +106,28 @@ pub const ROWS: &[Row] = &[
     Row {
         name: "pipes: a packet was cut short",
         between: false,
-        matches: |case| case.kind == Kind::Pipe && again(case, READABLE | WRITABLE) && case.has(Fact::CutPacket),
+        unavoidable: false,
+        matches: |case| {
+            let told = again(case, READABLE | WRITABLE) || case.edge && case.what == What::Lost;
+            case.kind.is_pipe() && told && case.has(Fact::CutPacket)
+        },
+    },
+    Row {
+        name: "FIFOs: another of several descriptions closed",
+        between: false,
+        unavoidable: false,
+        matches: |case| case.kind == Kind::Fifo && case.edge && case.what == What::Lost && case.has(Fact::Parted),
     },
     Row {
         name: "terminals: room that Linux tells nobody of",
         between: false,
+        unavoidable: false,
         matches: |case| case.kind == Kind::Pty && case.what == What::Extra && case.bits & WRITABLE != 0,
     },
     Row {
         name: "tcp: room on a connection that is being closed",
         between: false,
+        unavoidable: false,
         matches: |case| {
             let ends = WRITABLE | (libc::EPOLLHUP | libc::EPOLLERR) as u32;
             case.kind == Kind::Tcp && again(case, ends) && case.has(Fact::Closing)
@@ -106,17 +136,61 @@ pub const ROWS: &[Row] = &[
     Row {
         name: "unix datagrams: an empty one that was peeked at",
         between: false,
+        unavoidable: false,
         matches: |case| case.kind == Kind::UnixDgram && case.edge && case.what == What::Lost && case.has(Fact::Peeked),
+    },
+    Row {
+        name: "udp: an empty datagram that was peeked at",
+        between: false,
+        unavoidable: false,
+        matches: |case| case.kind == Kind::Udp && again(case, READABLE | WRITABLE) && case.has(Fact::EmptyPeeked),
+    },
+    Row {
+        name: "tcp: a splice that met no room",
+        between: false,
+        unavoidable: false,
+        matches: |case| case.kind == Kind::Tcp && case.edge && case.what == What::Lost && case.has(Fact::Spliced),
+    },
+    // The kernel reports other levels, without the room that woke it.
+    Row {
+        name: "tcp: room that came and went within a write",
+        between: false,
+        unavoidable: true,
+        matches: |case| {
+            let room_is_gone =
+                case.what == What::Lost && case.bits & (WRITABLE | (libc::EPOLLERR | libc::EPOLLHUP) as u32) == 0;
+            case.kind == Kind::Tcp && case.edge && room_is_gone && case.has(Fact::CutShort)
+        },
+    },
+    Row {
+        name: "tcp: a segment that there was no memory for",
+        between: false,
+        unavoidable: true,
+        matches: |case| {
+            let unread = case.what == What::Lost && case.bits & READABLE != 0;
+            case.kind == Kind::Tcp && case.edge && unread && case.has(Fact::Dropped)
+        },
+    },
+    Row {
+        name: "udp: an empty datagram for a socket that is shut for reading",
+        between: false,
+        unavoidable: false,
+        matches: |case| {
+            let either = matches!(case.what, What::Lost | What::Extra);
+            case.kind == Kind::Udp && case.edge && either && case.has(Fact::EmptyAtEnd)
+        },
     },
     Row {
         name: "another process wrote, read or shut down",
         between: false,
-        matches: |case| case.edge && case.what == What::Lost && case.has(Fact::Foreign),
+        unavoidable: false,
+        matches: |case| (again(case, READABLE) || case.edge && case.what == What::Lost) && case.has(Fact::Foreign),
     },
     // The library's poll arms SOCK_NOSPACE, and the kernel wakes the other side's epoll, too.
     Row {
         name: "tcp: room after writes that were accepted whole",
         between: true,
+        unavoidable: false,
         matches: |case| {
             let room = case.what == What::Lost && case.bits & WRITABLE != 0;
             case.kind == Kind::Tcp && case.edge && room && case.has(Fact::Brimful)
@@ -126,6 +200,7 @@ pub const ROWS: &[Row] = &[
     Row {
         name: "unix datagrams: peeking at a full queue",
         between: true,
+        unavoidable: false,
         matches: |case| {
             case.kind == Kind::UnixDgram && case.edge && case.what == What::Lost && case.has(Fact::PeerFull)
         },
@@ -133,6 +208,7 @@ pub const ROWS: &[Row] = &[
     Row {
         name: "kinds without a counter, unread",
         between: false,
+        unavoidable: false,
         matches: |case| case.kind == Kind::Netlink && again(case, READABLE),
     },
 ];
@@ -177,6 +253,8 @@ mod tests {
         assert!(case(What::Extra, Kind::Fifo, &[]).row().is_none());
         assert!(case(What::Extra, Kind::Tcp, &[Fact::Uncounted]).row().is_none());
         assert!(case(What::Extra, Kind::Signalfd, &[Fact::Scattered]).row().is_some());
+        assert!(case(What::Lost, Kind::Fifo, &[Fact::Parted]).row().is_some());
+        assert!(case(What::Lost, Kind::Pipe, &[Fact::Parted]).row().is_none());
         let room = Case { bits: WRITABLE, ..case(What::Lost, Kind::Tcp, &[Fact::Brimful]) };
         assert!(room.row().is_some());
         assert!(Case { facts: [false; FACTS], ..room }.row().is_none());

@@ -20,6 +20,7 @@ mod op;
 mod options;
 mod shrink;
 mod steps;
+mod terminals;
 mod waits;
 mod worker;
 mod world;

@@ -43,8 +43,19 @@ impl World<'_> {
             Verb::SetTimer => op.args[1] != 3,
             _ => false,
         };
+        let delivery = self.delivery(op);
         self.perform_one(op);
+        if let Some(delivery) = delivery {
+            self.await_delivery(delivery);
+        }
+        self.in_passing = self.crew.is_some()
+            && match op.verb {
+                Verb::Fill | Verb::Drain => true,
+                Verb::Write | Verb::Read => matches!(op.args[2], 5..=7 | 12),
+                _ => false,
+            };
         self.judge_crew();
+        self.in_passing = false;
     }
 
     fn perform_one(&mut self, op: Op) {
@@ -148,7 +159,7 @@ impl World<'_> {
             Verb::Peek => {
                 let n = op.index(1).min(self.buffer.len());
                 self.note_error(desc);
-                if self.kind(desc) == Kind::UnixDgram {
+                if matches!(self.kind(desc), Kind::UnixDgram | Kind::Udp) {
                     self.note(desc.file, Fact::Peeked);
                 }
                 let outcome = calls::peek(fd, &mut self.buffer[..n]);
@@ -160,6 +171,10 @@ impl World<'_> {
                 let outcome =
                     if op.verb == Verb::Splice { calls::splice(fd, to.fd, n) } else { calls::tee(fd, to.fd, n) };
                 self.note_piece(desc, outcome);
+                if outcome.is_ok_and(|n| n > 0) && self.files[desc.file].packets && self.kind(to).is_pipe() {
+                    // What makes it a packet is a mark on the buffer, which goes along.
+                    self.mark_packets(to.file);
+                }
                 self.say(|| format!("{}({fd}, {}, {n}) = {}", op.verb.word(), to.fd, said(outcome)));
             }
             Verb::SendUrgent => {
@@ -173,6 +188,7 @@ impl World<'_> {
             Verb::Shutdown => {
                 let answer = calls::shutdown(fd, (b as c_int).rem_euclid(3));
                 self.files[desc.file].closing |= answer.is_ok() && b.rem_euclid(3) > 0;
+                self.files[desc.file].shut_for_reading |= answer.is_ok() && b.rem_euclid(3) != 1;
                 self.say(|| format!("shutdown({fd}, {}) = {answer:?}", b.rem_euclid(3)));
             }
             Verb::ConnectAgain => self.connect_again(desc, op),
@@ -360,6 +376,7 @@ impl World<'_> {
                     data: data.cast_unsigned(),
                     alive: true,
                     reported: step,
+                    owed: 0,
                     reported_last: [false; 2],
                     tainted: false,
                     contested: false,
@@ -400,13 +417,13 @@ impl World<'_> {
             // On a reading end vmsplice takes.
             self.note_piece(desc, outcome);
         }
-        if kind == Kind::Pty && self.crew.is_some() {
-            // It arrives when a worker of the kernel has the time.
-            std::thread::sleep(Duration::from_millis(1));
+        if kind == Kind::Tcp && how == 7 {
+            self.note(desc.file, Fact::Spliced);
         }
         match kind {
             Kind::UnixDgram | Kind::Udp if outcome.is_ok() => self.sent_datagrams(desc, n, how),
             Kind::Tcp if outcome != Ok(if how == 5 { 2 } else { n as i64 }) => {
+                self.note(desc.file, Fact::CutShort);
                 self.files[desc.file].facts[Fact::Brimful as usize] = 0
             }
             Kind::Tcp if calls::is_brimful(desc.fd) => self.note(desc.file, Fact::Brimful),
@@ -420,6 +437,7 @@ impl World<'_> {
         let step = self.step;
         if let Some(peer) = self.files[desc.file].peer {
             let peer = &mut self.files[peer];
+            peer.got_empty |= n == 0;
             peer.datagrams += match how {
                 5 => 2,
                 6 | 7 => 1 + (n / 4096) as u32,
@@ -556,7 +574,10 @@ impl World<'_> {
     fn child(&mut self, desc: Desc, op: Op) {
         let (what, n) = (op.args[1], op.index(2).min(self.buffer.len()));
         if what != 3 {
-            self.note(desc.file, Fact::Foreign);
+            self.note_queue(desc.file, Fact::Foreign);
+        }
+        if let Some(peer) = self.files[desc.file].peer.filter(|_| what == 2) {
+            self.note(peer, Fact::Foreign);
         }
         let buffer = &mut self.buffer[..n];
         calls::in_child(|| match what {
@@ -606,6 +627,7 @@ impl World<'_> {
                 data,
                 alive: true,
                 reported: step,
+                owed: 0,
                 reported_last: [false; 2],
                 tainted: false,
                 contested: false,

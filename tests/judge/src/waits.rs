@@ -9,8 +9,8 @@ use crate::calls;
 use crate::compare::{self, Difference, Report, Round, What};
 use crate::kernel::{self, Answer};
 use crate::kinds::Kind;
-use crate::known::{Case, Fact};
-use crate::world::{Exclusive, Finding, Pair, Registration, Side, World};
+use crate::known::{Case, FACTS, Fact};
+use crate::world::{Alone, Exclusive, Finding, Pair, Registration, Side, World};
 
 /// Room for everything that a history can have registered in one instance.
 pub const EVERYTHING: usize = 512;
@@ -142,12 +142,14 @@ impl World<'_> {
         (kernel, our, round)
     }
 
-    /// What one side alone reports until it is silent.
+    /// What one side alone reports until it is silent; before `brisk_until` what a single wait reports.
     fn wait_alone(&mut self, pair: Pair, wait: Wait) {
-        let mut all: Vec<Report> = Vec::new();
-        let mut times = 0;
+        let mut all: Vec<(Report, u32)> = Vec::new();
+        let brisk = self.step < self.brisk_until;
         for (look, us) in [0, 0, 100, 1000, 5000].into_iter().enumerate() {
-            std::thread::sleep(Duration::from_micros(us));
+            if us > 0 {
+                std::thread::sleep(Duration::from_micros(us));
+            }
             let wait = if look == 0 { wait } else { Wait::LOOK };
             let mut events = Events::new();
             let answer = if self.side == Side::Kernel {
@@ -155,18 +157,25 @@ impl World<'_> {
             } else {
                 wait_on_ours(pair.ours, &mut events, wait)
             };
-            for (data, bits) in events.reports(answer) {
-                match all.iter_mut().find(|report| report.0 == data) {
-                    Some(report) => report.1 |= bits,
-                    None => all.push((data, bits)),
+            let reports = events.reports(answer);
+            let cut_short = reports.len() == wait.max;
+            for (data, bits) in reports {
+                match all.iter_mut().find(|(report, _)| report.0 == data) {
+                    Some((report, times)) => (report.1, *times) = (report.1 | bits, *times + 1),
+                    None => all.push(((data, bits), 1)),
                 }
-                times += 1;
+            }
+            if brisk && (look > 0 || !cut_short) {
+                break;
             }
         }
         all.sort_unstable();
-        let text = format!("{} in {times} reports", self.describe(Ok(0), &all));
-        self.say(|| format!("    wait: {text}"));
-        self.alone.push((self.step, text));
+        let step = self.step;
+        for (report, times) in all {
+            let text = format!("{} {times} times", self.describe(Ok(0), &[report]));
+            self.say(|| format!("    wait: {text}"));
+            self.alone.push(Alone { step, data: report.0, text });
+        }
     }
 
     pub fn describe(&self, answer: Answer, reports: &[Report]) -> String {
@@ -247,10 +256,26 @@ impl World<'_> {
                     _ => false,
                 };
                 let early = early && self.files[one.file].kind == Kind::Pty;
-                !one.tainted && !self.is_excused(one, difference.what) && !early
+                let bits = matches!(difference.what, What::FewerBits | What::MoreBits | What::OtherBits);
+                // So may the room of a terminal have come and gone between the two waits of a round.
+                let fleeting = self.in_passing || self.files[one.file].kind == Kind::Pty;
+                let gone = fleeting && !self.is_high(one, difference.kernel | difference.ours);
+                // What a terminal delivers in pieces may make one report more on one side.
+                let pieces = self.files[one.file].kind == Kind::Pty
+                    && matches!(difference.what, What::Lost | What::Extra)
+                    && difference.kernel == difference.ours;
+                let passed = gone || pieces || bits && self.in_passing;
+                let late = difference.what == What::Extra && one.owed > 0;
+                !one.tainted && !self.is_excused(one, difference.what) && !early && !late && !passed
             })
         };
         differences.into_iter().filter(counts).collect()
+    }
+
+    /// Whether any of these levels lasts.
+    fn is_high(&self, one: &Registration, levels: u32) -> bool {
+        let desc = self.descs.iter().flatten().find(|desc| desc.file == one.file);
+        desc.is_none_or(|desc| kernel::level(desc.fd, levels as i16) & levels as i16 != 0)
     }
 
     /// Whether a registration may be silent, or speak, because another exclusive one of its description spoke, or did not (X1): sweeps
@@ -267,15 +292,12 @@ impl World<'_> {
     fn case(&self, difference: &Difference) -> Case {
         let registration = self.registrations.iter().rev().find(|one| one.data == difference.data);
         let kind = registration.map_or(Kind::Epoll, |one| self.files[one.file].kind);
-        let mut facts = [false; crate::known::FACTS];
-        if let Some(one) = registration {
-            let file = &self.files[one.file];
-            facts = file.facts.map(|step| step > one.reported);
-            facts[Fact::Uncounted as usize] |= file.datagrams > crate::steps::COUNTED;
-            facts[Fact::PeerFull as usize] = file.peer.is_some_and(|peer| self.files[peer].datagrams > 10);
-            facts[Fact::Closing as usize] = file.closing;
-            facts[Fact::Brimful as usize] = file.facts[Fact::Brimful as usize] > 0;
-        }
+        let mut facts = registration.map_or([false; FACTS], |one| self.facts_since(one.reported, one.file));
+        let awaits_room =
+            |one: &Registration| one.events & (libc::EPOLLOUT | libc::EPOLLWRNORM | libc::EPOLLWRBAND) as u32 != 0;
+        facts[Fact::CutShort as usize] &= registration.is_some_and(awaits_room);
+        facts[Fact::Dropped as usize] =
+            kind == Kind::Tcp && registration.is_some_and(|one| calls::has_dropped(one.number));
         let edge = registration.is_some_and(|one| !one.is_level());
         let bits = match difference.what {
             What::Extra | What::Twice => difference.ours,
@@ -283,6 +305,18 @@ impl World<'_> {
             _ => difference.kernel ^ difference.ours,
         };
         Case { what: difference.what, kind, edge, bits, facts }
+    }
+
+    fn facts_since(&self, step: u32, file: usize) -> [bool; FACTS] {
+        let file = &self.files[file];
+        let mut facts = file.facts.map(|at| at > step);
+        facts[Fact::Uncounted as usize] |= file.datagrams > crate::steps::COUNTED;
+        facts[Fact::PeerFull as usize] = file.peer.is_some_and(|peer| self.files[peer].datagrams > 10);
+        facts[Fact::Closing as usize] = file.closing;
+        facts[Fact::EmptyPeeked as usize] = file.got_empty && file.facts[Fact::Peeked as usize] > 0;
+        facts[Fact::EmptyAtEnd as usize] = file.shut_for_reading && file.got_empty;
+        facts[Fact::Brimful as usize] = file.facts[Fact::Brimful as usize] > 0;
+        facts
     }
 
     /// Counts, notes findings, and brings the memory of what was reported up to date.
@@ -302,7 +336,7 @@ impl World<'_> {
                 ),
                 None => format!("data {:#x}, which nobody registered", difference.data),
             };
-            self.find(case, row, text);
+            self.find(case, Some(difference.data), row, text);
             if row.is_none()
                 && let Some(registration) = self.registration(difference.data)
             {
@@ -312,6 +346,7 @@ impl World<'_> {
         let step = self.step;
         for registration in self.registrations.iter_mut().filter(|one| Some(one.pair) == name) {
             registration.reported_last = [false; 2];
+            registration.owed = 0;
         }
         self.end_contests(rounds);
         for round in rounds {
@@ -387,12 +422,16 @@ impl World<'_> {
         for entry in missed(self) {
             if self.exclusive_on(entry.file) > 1 {
                 let kind = self.files[entry.file].kind;
-                let case = Case { what: What::Lost, kind, edge: true, bits: 0, facts: [false; crate::known::FACTS] };
-                self.find(case, None, "no exclusive registration of the description reported".to_owned());
+                let rivals = self.registrations.iter().filter(|one| one.alive && one.file == entry.file);
+                let since = rivals.map(|one| one.reported).min().unwrap_or(0);
+                let facts = self.facts_since(since.min(self.swept), entry.file);
+                let case = Case { what: What::Lost, kind, edge: true, bits: 0, facts };
+                self.find(case, None, case.row(), "no exclusive registration of the description reported".to_owned());
             }
         }
         self.exclusive.clear();
         self.sweeping = false;
+        self.swept = self.step;
     }
 
     /// Waits for one event at a time, as often as there are events: each must have had its turn (W3). What is late may spoil a
@@ -437,7 +476,7 @@ impl World<'_> {
             } else {
                 calls::poll(pair.ours, events).1
             };
-            self.alone.push((self.step, format!("poll {bits:#x}")));
+            self.alone.push(Alone { step: self.step, data: u64::MAX, text: format!("poll {bits:#x}") });
             return;
         }
         // What competes for exclusive registrations is judged by sweeps.
@@ -455,8 +494,8 @@ impl World<'_> {
         self.say(|| format!("poll of instance {name}: kernel {:#x}, ours {:#x}", seen.0, seen.1));
         if seen.0 != seen.1 {
             let what = if seen.1 == 0 { What::Lost } else { What::Extra };
-            let case = Case { what, kind: Kind::Epoll, edge: false, bits: 0, facts: [false; crate::known::FACTS] };
-            self.find(case, None, format!("poll of instance {name}: kernel {:#x}, ours {:#x}", seen.0, seen.1));
+            let case = Case { what, kind: Kind::Epoll, edge: false, bits: 0, facts: [false; FACTS] };
+            self.find(case, None, None, format!("poll of instance {name}: kernel {:#x}, ours {:#x}", seen.0, seen.1));
         }
     }
 
@@ -508,11 +547,11 @@ impl World<'_> {
     }
 
     pub fn find_answer(&mut self, kind: Kind, text: String) {
-        let case = Case { what: What::Answer, kind, edge: false, bits: 0, facts: [false; crate::known::FACTS] };
-        self.find(case, None, text);
+        let case = Case { what: What::Answer, kind, edge: false, bits: 0, facts: [false; FACTS] };
+        self.find(case, None, None, text);
     }
 
-    pub fn find(&mut self, case: Case, row: Option<usize>, text: String) {
+    pub fn find(&mut self, case: Case, data: Option<u64>, row: Option<usize>, text: String) {
         self.counts.difference(case.what, case.kind, row);
         FOUND.fetch_add(u32::from(row.is_none()), Relaxed);
         if self.log.is_some() {
@@ -520,7 +559,7 @@ impl World<'_> {
             let line = format!("    ** {}{listed}, {}: {text}", case.what.word(), case.kind.word());
             self.say(|| line);
         }
-        self.findings.push(Finding { step: self.step, what: case.what, kind: case.kind, row, text });
+        self.findings.push(Finding { step: self.step, what: case.what, kind: case.kind, data, row, text });
     }
 
     pub fn counts_of(&mut self, name: &str) {

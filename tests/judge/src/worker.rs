@@ -2,10 +2,10 @@
 //!
 //! - `at SEED`: a history begins;
 //! - `count N NAME`: more to add to a counter;
-//! - `finding WHAT KIND ROW TEXT`: a difference in the history that is done, with `-` or the number of the row that lists it;
+//! - `finding WHAT KIND DATA TEXT`: a difference that no row lists, with the registration's data or `-`;
 //! - `step TEXT`: a step of a replay, for people;
-//! - `alone STEP TEXT`: what one side alone reported;
-//! - `history`, `op OP` …, `end`: the history with the differences that came before this.
+//! - `alone STEP DATA TEXT`: what one side alone reported of a registration;
+//! - `history`, `op OP` …, `end`: the steps that led to the last of these differences.
 
 use std::fmt::Write as _;
 use std::io::{self, Write};
@@ -19,10 +19,10 @@ use crate::kernel;
 use crate::noise::Noise;
 use crate::op::{self, Op};
 use crate::options::Options;
-use crate::world::{SIGNALS, World};
+use crate::world::{Alone, Finding, SIGNALS, World};
 
-/// How many histories with unlisted differences a worker sends whole.
-const MOST_SENT: usize = 4;
+/// How many unlisted differences a worker sends with their histories.
+const MOST_SENT: usize = 16;
 
 pub fn run(options: &Options) -> Result<(), String> {
     check_sides()?;
@@ -94,13 +94,15 @@ fn histories(options: &Options, directory: &str) -> Result<(), String> {
         counts.add("steps", length);
         counts.add("histories", 1);
         left -= length;
-        let mut lines = findings_as_lines(&findings);
-        if let Some(first) = findings.iter().find(|finding| finding.row.is_none())
-            && sent < MOST_SENT
-        {
+        let mut lines = String::new();
+        for finding in findings.iter().filter(|finding| finding.row.is_none()) {
+            if sent == MOST_SENT {
+                break;
+            }
             sent += 1;
+            lines.push_str(&finding_as_line(finding));
             lines.push_str("history\n");
-            for op in &ops[..(first.step as usize).min(ops.len())] {
+            for op in &ops[..(finding.step as usize).min(ops.len())] {
                 let _ = writeln!(lines, "op {op}");
             }
             lines.push_str("end\n");
@@ -111,13 +113,10 @@ fn histories(options: &Options, directory: &str) -> Result<(), String> {
     Ok(())
 }
 
-fn findings_as_lines(findings: &[crate::world::Finding]) -> String {
-    let mut lines = String::new();
-    for finding in findings.iter().filter(|finding| finding.row.is_none()) {
-        let (what, kind) = (finding.what.word(), finding.kind.word());
-        let _ = writeln!(lines, "finding {what} {kind} {}", finding.text);
-    }
-    lines
+fn finding_as_line(finding: &Finding) -> String {
+    let (what, kind) = (finding.what.word(), finding.kind.word());
+    let data = finding.data.map_or("-".to_owned(), |data| data.to_string());
+    format!("finding {what} {kind} {data} {}\n", finding.text)
 }
 
 fn send_steps(world: &mut World<'_>) -> Result<(), String> {
@@ -136,15 +135,17 @@ fn replay(file: &Path, directory: &str, options: &Options) -> Result<(), String>
     let mut counts = Counts::default();
     let mut world = World::new(&mut counts, &tools, directory, 0, options.verbose);
     world.side = options.side;
+    world.brisk_until = if options.brisk { ops.len() as u32 } else { 0 };
     for op in ops {
         world.perform(op);
         send_steps(&mut world)?;
     }
     world.end();
     send_steps(&mut world)?;
-    for (step, text) in &world.alone {
-        send(&format!("alone {step} {text}\n"))?;
+    for Alone { step, data, text } in &world.alone {
+        send(&format!("alone {step} {data} {text}\n"))?;
     }
     let findings = std::mem::take(&mut world.findings);
-    send(&findings_as_lines(&findings))
+    let unlisted = findings.iter().filter(|finding| finding.row.is_none());
+    send(&unlisted.map(finding_as_line).collect::<String>())
 }

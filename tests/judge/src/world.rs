@@ -43,7 +43,11 @@ pub struct File {
     pub peer: Option<usize>,
     /// The program has shut down its direction.
     pub closing: bool,
-    /// A pipe whose packets are kept apart.
+    /// The program has shut it for reading.
+    pub shut_for_reading: bool,
+    /// A datagram that came was empty.
+    pub got_empty: bool,
+    /// A pipe in which packets may be kept apart.
     pub packets: bool,
     /// How many datagrams are unread, at most.
     pub datagrams: u32,
@@ -57,6 +61,14 @@ pub enum Side {
     Both,
     Kernel,
     Ours,
+}
+
+/// What one side alone reported of a registration in a step.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Alone {
+    pub step: u32,
+    pub data: u64,
+    pub text: String,
 }
 
 /// An instance on either side.
@@ -79,6 +91,9 @@ pub struct Registration {
     pub alive: bool,
     /// The step of the last report.
     pub reported: u32,
+    /// So many reports of edges sleeping threads got from the kernel and not from us, since a wait last looked at everything: what
+    /// arrives on unread data comes late to a thread that sleeps.
+    pub owed: usize,
     /// Whether the kernel, and whether we reported it in the last wait on its instance.
     pub reported_last: [bool; 2],
     /// The sides differed about it; nothing more is said of it until it is modified.
@@ -104,6 +119,8 @@ pub struct Finding {
     pub step: u32,
     pub what: What,
     pub kind: Kind,
+    /// The registration's, if it is about one.
+    pub data: Option<u64>,
     /// The row of `known` that lists it.
     pub row: Option<usize>,
     pub text: String,
@@ -125,8 +142,9 @@ pub struct World<'a> {
     /// What exclusive registrations of a description reported: the kernel's during a sweep, ours since the last one; and whether they
     /// changed.
     pub exclusive: Vec<Exclusive>,
-    /// Whether this is a sweep.
+    /// Whether this is a sweep, and the step of the last one.
     pub sweeping: bool,
+    pub swept: u32,
     /// The steps as people read them, if anybody wants to.
     pub log: Option<Vec<String>>,
     /// Names for sockets and files that no other history of this process has.
@@ -136,9 +154,13 @@ pub struct World<'a> {
     pub crew: Option<Crew>,
     /// The step makes one event at most, so that it is clear how many threads it wakes.
     pub one_arrival: bool,
+    /// Several calls were made while threads slept: what was high in between may have been reported or not.
+    pub in_passing: bool,
     pub side: Side,
-    /// What one side alone reported, by steps.
-    pub alone: Vec<(u32, String)>,
+    /// What one side alone reported, each registration by itself.
+    pub alone: Vec<Alone>,
+    /// Waits before this step are done once, as fast as when both sides are asked.
+    pub brisk_until: u32,
 }
 
 /// See `World::exclusive`.
@@ -165,13 +187,16 @@ impl<'a> World<'a> {
             buffer: vec![b'x'; 1 << 17],
             exclusive: Vec::new(),
             sweeping: false,
+            swept: 0,
             log: log.then(Vec::new),
             names,
             directory,
             crew: None,
             one_arrival: false,
+            in_passing: false,
             side: Side::Both,
             alone: Vec::new(),
+            brisk_until: 0,
         }
     }
 
@@ -198,18 +223,25 @@ impl<'a> World<'a> {
         self.files[file].facts[fact as usize] = self.step;
     }
 
-    /// Notes it of everything that has the same queue as this pipe or FIFO, or of this alone.
-    pub fn note_queue(&mut self, file: usize, fact: Fact) {
-        self.note(file, fact);
+    /// Everything that has the same queue as this pipe or FIFO, or this alone.
+    fn queue_of(&self, file: usize) -> Vec<usize> {
         let File { kind, peer, path, .. } = &self.files[file];
-        let (fifo, path) = (*kind == Kind::Fifo, path.clone());
-        if let (Kind::Pipe, Some(peer)) = (*kind, *peer) {
-            self.note(peer, fact);
-        }
-        if fifo && path.is_some() {
-            let same: Vec<usize> = (0..self.files.len()).filter(|&other| self.files[other].path == path).collect();
-            same.into_iter().for_each(|other| self.note(other, fact));
-        }
+        let same = |other: &usize| match kind {
+            Kind::Pipe => Some(*other) == *peer,
+            Kind::Fifo => path.is_some() && self.files[*other].path == *path,
+            _ => false,
+        };
+        (0..self.files.len()).filter(|other| *other == file || same(other)).collect()
+    }
+
+    /// Notes it of everything that has the same queue.
+    pub fn note_queue(&mut self, file: usize, fact: Fact) {
+        self.queue_of(file).into_iter().for_each(|other| self.note(other, fact));
+    }
+
+    /// There may be packets in the pipe from here on.
+    pub fn mark_packets(&mut self, file: usize) {
+        self.queue_of(file).into_iter().for_each(|other| self.files[other].packets = true);
     }
 
     pub fn registration(&mut self, data: u64) -> Option<&mut Registration> {
@@ -226,6 +258,8 @@ impl<'a> World<'a> {
             periodic: false,
             peer: None,
             closing: false,
+            shut_for_reading: false,
+            got_empty: false,
             packets: false,
             datagrams: 0,
             facts: [0; FACTS],
@@ -250,6 +284,9 @@ impl<'a> World<'a> {
         self.files[file].references -= 1;
         if self.files[file].references > 0 {
             return;
+        }
+        if self.files[file].kind == Kind::Fifo {
+            self.note_queue(file, Fact::Parted);
         }
         for registration in &mut self.registrations {
             if registration.file == file {

@@ -32,6 +32,28 @@ pub fn kick_is_never_lost() {
     sleeper.end();
 }
 
+/// An instance with an eventfd, edge-triggered.
+fn watched_bell() -> (i32, i32) {
+    let (ep, bell) = (create(), eventfd());
+    add(ep, bell, IN | ET, 1);
+    (ep, bell)
+}
+
+/// Waits until all that was told is heard: each report counts for what was told before it.
+fn hear(ep: i32, told: &Count, all: u32) {
+    let mut heard = 0;
+    while heard < all {
+        wait_for_one(ep);
+        heard = told.get();
+    }
+}
+
+/// The end of a model: everything is closed, and nothing is left of it.
+fn end(descriptors: impl IntoIterator<Item = i32>) {
+    descriptors.into_iter().for_each(close);
+    nothing_is_left();
+}
+
 /// From here on the level is high and was reported: only a witness can tell of a further edge.
 fn report_once(ep: i32, bell: i32) {
     ring(bell);
@@ -40,8 +62,7 @@ fn report_once(ep: i32, bell: i32) {
 
 /// An edge-triggered eventfd that nobody reads: every add wakes the waiter, whatever it is about to do.
 pub fn each_add_to_an_unread_eventfd_is_an_edge() {
-    let (ep, bell) = (create(), eventfd());
-    add(ep, bell, IN | ET, 1);
+    let (ep, bell) = watched_bell();
     report_once(ep, bell);
     let told = Arc::new(Count::default());
     let ringer = {
@@ -53,21 +74,14 @@ pub fn each_add_to_an_unread_eventfd_is_an_edge() {
             }
         })
     };
-    let mut heard = 0;
-    while heard < 2 {
-        wait_for_one(ep);
-        heard = told.get();
-    }
+    hear(ep, &told, 2);
     ringer.join();
-    close(bell);
-    close(ep);
-    nothing_is_left();
+    end([bell, ep]);
 }
 
 /// Two threads add to one unread eventfd: a waiter sleeps through neither.
 pub fn adds_of_two_threads_are_both_heard() {
-    let (ep, bell) = (create(), eventfd());
-    add(ep, bell, IN | ET, 1);
+    let (ep, bell) = watched_bell();
     report_once(ep, bell);
     let told = Arc::new(Count::default());
     let ringers = [(); 2].map(|()| {
@@ -77,15 +91,9 @@ pub fn adds_of_two_threads_are_both_heard() {
             ring(bell);
         })
     });
-    let mut heard = 0;
-    while heard < 2 {
-        wait_for_one(ep);
-        heard = told.get();
-    }
+    hear(ep, &told, 2);
     join_all(ringers);
-    close(bell);
-    close(ep);
-    nothing_is_left();
+    end([bell, ep]);
 }
 
 /// The same while the thread that is held up controls the instance.
@@ -108,14 +116,9 @@ pub fn add_is_heard_while_a_handler_adds_amid_control() {
             },
         )
     };
-    let mut heard = 0;
-    while heard < 1 {
-        wait_for_one(ep);
-        heard = told.get();
-    }
+    hear(ep, &told, 1);
     interrupted.join();
-    [bell, other, ep].into_iter().for_each(close);
-    nothing_is_left();
+    end([bell, other, ep]);
 }
 
 /// A signal handler closes what is registered while its thread controls and writes: afterwards it is gone from everywhere.
@@ -134,8 +137,7 @@ pub fn handler_that_closes_amid_control_leaves_nothing() {
         ready(ep);
     });
     join_all([interrupted, waiter]);
-    [other, ep].into_iter().for_each(close);
-    nothing_is_left();
+    end([other, ep]);
 }
 
 /// Two waiters and two edges: each waiter gets one, whoever of them polls.
@@ -150,15 +152,12 @@ pub fn two_edges_wake_two_waiters() {
     bells.into_iter().for_each(ring);
     join_all(waiters);
     assert!(ready(ep).is_empty());
-    bells.into_iter().for_each(close);
-    close(ep);
-    nothing_is_left();
+    end(bells.into_iter().chain([ep]));
 }
 
 /// One edge wakes one of two waiters; the other sleeps until the next.
 pub fn one_edge_is_one_report() {
-    let (ep, bell) = (create(), eventfd());
-    add(ep, bell, IN | ET, 1);
+    let (ep, bell) = watched_bell();
     let reports = Arc::new(Count::default());
     let waiters = [(); 2].map(|()| {
         let reports = Arc::clone(&reports);
@@ -176,9 +175,7 @@ pub fn one_edge_is_one_report() {
     ring(bell);
     join_all(waiters);
     assert_eq!(reports.get(), 2);
-    close(bell);
-    close(ep);
-    nothing_is_left();
+    end([bell, ep]);
 }
 
 /// What becomes ready by ADD, by MOD, or by a one-shot that is armed again, wakes a thread that waits already.
@@ -205,9 +202,7 @@ pub fn control_wakes_a_waiter() {
     waiter.join();
     over.set(1);
     helper.join();
-    close(bell);
-    close(ep);
-    nothing_is_left();
+    end([bell, ep]);
 }
 
 /// When a DEL has returned no event of it is reported (T10).
@@ -229,9 +224,7 @@ pub fn nothing_is_reported_after_a_deletion() {
     delete(ep, bell);
     gone.set(1);
     looker.join();
-    close(bell);
-    close(ep);
-    nothing_is_left();
+    end([bell, ep]);
 }
 
 /// When a close goes on to the kernel no thread is in poll on the descriptor any more (D4), though it had waited.
@@ -247,8 +240,7 @@ pub fn close_finds_nobody_in_poll() {
     crate::sys::close(from).expect("close");
     ring(stop);
     waiter.join();
-    [to, stop, ep].into_iter().for_each(close);
-    nothing_is_left();
+    end([to, stop, ep]);
 }
 
 /// Two closes at once, and a number that is used again at once.
@@ -271,8 +263,7 @@ pub fn closes_and_new_registrations_meet() {
     join_all(users);
     ring(stop);
     waiter.join();
-    [stop, ep].into_iter().for_each(close);
-    nothing_is_left();
+    end([stop, ep]);
 }
 
 /// Tokens in a pipe that two instances watch exclusively: both are taken, whichever instance claims what.
@@ -299,15 +290,12 @@ pub fn exclusive_instances_take_every_token() {
     }
     join_all(takers);
     assert_eq!(taken.get(), 2);
-    [from, to, stop].into_iter().for_each(close);
-    instances.into_iter().for_each(close);
-    nothing_is_left();
+    end([from, to, stop].into_iter().chain(instances));
 }
 
 /// A witness tells while the description it tells of is closed, and its records are used again.
 pub fn witness_and_close_meet() {
-    let (ep, bell) = (create(), eventfd());
-    add(ep, bell, IN | ET, 1);
+    let (ep, bell) = watched_bell();
     let writer = spawn(move || {
         // The number may be closed, or another's, by the time of the call.
         write(bell, &1u64.to_ne_bytes());
@@ -318,8 +306,7 @@ pub fn witness_and_close_meet() {
     writer.join();
     ring(next);
     assert_eq!(ready(ep), [2]);
-    [next, ep].into_iter().for_each(close);
-    nothing_is_left();
+    end([next, ep]);
 }
 
 /// The instance is closed while a thread waits on it, which another wakes (W11).
@@ -339,15 +326,13 @@ pub fn close_of_the_instance_leaves_its_waiter_alone() {
     close(ep);
     ring(bell);
     waiter.join();
-    close(bell);
-    nothing_is_left();
+    end([bell]);
 }
 
 /// A thread that adds is held up in a signal handler, anywhere in the library. Another one's add wakes the waiter all the same,
 /// which goes by nothing that the first has yet to do.
 pub fn add_is_heard_while_another_thread_is_held_up() {
-    let (ep, bell) = (create(), eventfd());
-    add(ep, bell, IN | ET, 1);
+    let (ep, bell) = watched_bell();
     report_once(ep, bell);
     let (told, heard) = (Arc::new(Count::default()), Arc::new(Count::default()));
     let held_up = {
@@ -366,9 +351,7 @@ pub fn add_is_heard_while_another_thread_is_held_up() {
     told.add();
     ring(bell);
     join_all([waiter, held_up]);
-    close(bell);
-    close(ep);
-    nothing_is_left();
+    end([bell, ep]);
 }
 
 /// A handler that does not return before the waiter has heard what was told.
@@ -388,14 +371,12 @@ pub fn sleeper_does_not_report_what_was_deleted() {
     crate::scheduler::let_others_go();
     ring(stop);
     waiter.join();
-    [bell, stop, ep].into_iter().for_each(close);
-    nothing_is_left();
+    end([bell, stop, ep]);
 }
 
 /// Of two threads that wait the one that came last is woken first (W9), whichever of them got to poll.
 pub fn newest_waiter_is_woken_first() {
-    let (ep, bell) = (create(), eventfd());
-    add(ep, bell, IN | ET, 1);
+    let (ep, bell) = watched_bell();
     let woken = Arc::new(Count::default());
     let mut waiters = Vec::new();
     for me in 1..=2 {
@@ -413,8 +394,7 @@ pub fn newest_waiter_is_woken_first() {
     assert_eq!(woken.get(), 2);
     ring(bell);
     waiters.into_iter().for_each(Joinable::join);
-    [bell, ep].into_iter().for_each(close);
-    nothing_is_left();
+    end([bell, ep]);
 }
 
 /// Two instances watch a pipe exclusively, and each has a waiter. One token is one report; the other instance reports it only when the
@@ -439,8 +419,7 @@ pub fn claim_is_of_one_and_passes_on() {
     delete(instances[reporter.get() as usize], from);
     join_all(waiters);
     assert_eq!(reports.get(), 2);
-    [from, to].into_iter().chain(instances).for_each(close);
-    nothing_is_left();
+    end([from, to].into_iter().chain(instances));
 }
 
 /// Two threads add to an unread eventfd each, so that they are at the inbox of one instance together.
@@ -458,14 +437,9 @@ pub fn adds_to_two_eventfds_are_both_heard() {
             ring(bell);
         })
     });
-    let mut heard = 0;
-    while heard < 2 {
-        wait_for_one(ep);
-        heard = told.get();
-    }
+    hear(ep, &told, 2);
     join_all(ringers);
-    bells.into_iter().chain([ep]).for_each(close);
-    nothing_is_left();
+    end(bells.into_iter().chain([ep]));
 }
 
 /// The number that a handler closed while its thread controls and writes is another thread's at once, and registered anew.
@@ -494,14 +468,12 @@ pub fn number_that_a_handler_closed_is_free() {
     interrupted.join();
     ring(next);
     assert_eq!(ready(ep), [3]);
-    [next, other, ep].into_iter().for_each(close);
-    nothing_is_left();
+    end([next, other, ep]);
 }
 
 /// A poll found a number closed, and by the time that is looked into it is another description's, perhaps with the same record.
 pub fn late_word_of_a_closed_number_harms_nobody() {
-    let (ep, bell) = (create(), eventfd());
-    add(ep, bell, IN | ET, 1);
+    let (ep, bell) = watched_bell();
     let file = crate::descriptors::known(bell).expect("it is registered");
     let poller = spawn(move || crate::descriptors::vanished(file, bell));
     for round in 2..=3 {
@@ -513,6 +485,5 @@ pub fn late_word_of_a_closed_number_harms_nobody() {
     poller.join();
     ring(bell);
     assert_eq!(ready(ep), [3]);
-    [bell, ep].into_iter().for_each(close);
-    nothing_is_left();
+    end([bell, ep]);
 }
