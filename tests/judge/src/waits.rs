@@ -349,8 +349,9 @@ impl World<'_> {
                 None => format!("data {:#x}, which nobody registered", difference.data),
             };
             self.find(case, Some(difference.data), row, text);
-            if row.is_none()
-                && let Some(registration) = self.registration(difference.data)
+            // A one-shot that one side alone has reported is spent on that side only.
+            if let Some(registration) = self.registration(difference.data)
+                && (row.is_none() || registration.events & libc::EPOLLONESHOT as u32 != 0)
             {
                 registration.tainted = true;
             }
