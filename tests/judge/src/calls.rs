@@ -242,6 +242,21 @@ pub fn has_dropped(fd: c_int) -> bool {
     memory_of(fd).is_some_and(|memory| memory[DROPS] > 0)
 }
 
+/// How far a TCP connection has come: its state, what was acknowledged of what it sent, and what it received.
+pub type Progress = (u8, u64, u64);
+
+pub fn progress(fd: c_int) -> Option<Progress> {
+    const ACKNOWLEDGED: usize = 120;
+    const RECEIVED: usize = 128;
+    let mut info = [0u8; 136];
+    let mut length = info.len() as libc::socklen_t;
+    // SAFETY: room for as many bytes.
+    let asked =
+        unsafe { libc::getsockopt(fd, libc::IPPROTO_TCP, libc::TCP_INFO, info.as_mut_ptr().cast(), &raw mut length) };
+    let number = |at: usize| info[at..at + 8].try_into().map(u64::from_ne_bytes).ok();
+    (asked == 0).then_some((info[0], number(ACKNOWLEDGED)?, number(RECEIVED)?))
+}
+
 /// What SO_MEMINFO tells of a socket.
 fn memory_of(fd: c_int) -> Option<[u32; 9]> {
     const SO_MEMINFO: c_int = 55;

@@ -378,6 +378,7 @@ impl World<'_> {
                     reported: step,
                     owed: 0,
                     reported_last: [false; 2],
+                    crossed: false,
                     tainted: false,
                     contested: false,
                 });
@@ -629,6 +630,7 @@ impl World<'_> {
                 reported: step,
                 owed: 0,
                 reported_last: [false; 2],
+                crossed: false,
                 tainted: false,
                 contested: false,
             });
