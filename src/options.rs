@@ -48,20 +48,20 @@ pub enum Poller {
     Uring,
 }
 
-static POLLER: AtomicU8 = AtomicU8::new(Poller::Auto as u8);
+static POLLER: AtomicU8 = AtomicU8::new(Poller::Poll as u8);
 
 /// How readiness is to be learnt.
 pub fn poller() -> Poller {
     match POLLER.load(Relaxed) {
-        1 => Poller::Poll,
+        0 => Poller::Auto,
         2 => Poller::Uring,
-        _ => Poller::Auto,
+        _ => Poller::Poll,
     }
 }
 
 /// The names of the pollers.
 const POLLERS: [(&CStr, Poller); 4] =
-    [(c"", Poller::Auto), (c"auto", Poller::Auto), (c"poll", Poller::Poll), (c"uring", Poller::Uring)];
+    [(c"", Poller::Poll), (c"auto", Poller::Auto), (c"poll", Poller::Poll), (c"uring", Poller::Uring)];
 
 /// Reads the environment. Once, at start-up, before the program can change it.
 pub fn read() {
@@ -82,7 +82,7 @@ pub fn read() {
     match POLLERS.iter().find(|(known, _)| *known == name) {
         Some((_, poller)) => POLLER.store(*poller as u8, Relaxed),
         None => crate::log::Line::<96>::new()
-            .text("epolyfill: EPOLYFILL_POLLER is none of auto, poll, uring; auto it is\n")
+            .text("epolyfill: EPOLYFILL_POLLER is none of auto, poll, uring; poll it is\n")
             .to_stderr(),
     }
 }

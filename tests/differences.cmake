@@ -23,7 +23,6 @@ string(JOIN "|" poll_only
   et_splice_of_part_of_a_buffer_is_no_edge
   et_timer_set_by_another_process_fires_again)
 set(differences_of_uring
-  "close_by_another_thread_reaches_the_peer_at_once=recv.* is -1 "
   "et_drained_by_an_unseen_call_then_refilled_is_reported=pipe: a thread does not end"
   "et_drained_by_another_process_then_refilled_is_reported=epoll: 0 events, not 1 ")
 

@@ -12,6 +12,7 @@ const char *subject = "";
 static const char *way;
 
 bool on_the_kernel(void) { return strcmp(way, "kernel") == 0; }
+bool with_a_ring(void) { return strcmp(way, "uring") == 0; }
 
 int main(int argc, char **argv)
 {
