@@ -1,0 +1,260 @@
+"""Runs programs on the kernel's epoll, on the library, or on plain poll, and looks at their processor time, memory and descriptors."""
+
+import os
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent.parent
+ROOT = HERE.parent
+CPUS = sorted(os.sched_getaffinity(0))
+os.environ["PATH"] += ":/usr/sbin:/sbin"
+
+
+class Failure(Exception):
+    """One sentence for the user."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """What a program runs on: `kernel`, a poller of the library, or `plain`, its own poll(2)."""
+
+    name: str
+    environment: dict = field(default_factory=dict, hash=False, compare=False)
+
+    @property
+    def preloaded(self):
+        return "LD_PRELOAD" in self.environment
+
+
+def make_sides(library, pollers):
+    clean = {k: v for k, v in os.environ.items() if k != "LD_PRELOAD" and not k.startswith("EPOLYFILL_")}
+    sides = {"kernel": Side("kernel", clean), "plain": Side("plain", clean)}
+    if pollers and not library.is_file():
+        raise Failure(f"there is no library {library}; build it with cargo build --release, or name one with --library")
+    for poller in pollers:
+        side = Side(poller, {**clean, "LD_PRELOAD": str(library), "EPOLYFILL_POLLER": poller})
+        said = subprocess.run(["/bin/true"], env=side.environment, stderr=subprocess.PIPE, text=True).stderr
+        if said:
+            raise Failure(f"the library does not take the poller {poller} ({said.strip()}); leave it out with --pollers")
+        sides[poller] = side
+    return sides
+
+
+def end_in_order():
+    """However the driver is told to end, the servers it started end first: by the way out of every `with`."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
+
+
+def raise_limit():
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard
+
+
+class Pins:
+    """The server and what is measured run on the last processor, generators on the first; `free` on all."""
+
+    def __init__(self, on):
+        self.on = on and len(CPUS) > 1
+
+    def __getitem__(self, name):
+        if not self.on or name == "free":
+            return None
+        cpu = {"server": CPUS[-1], "generator": CPUS[0]}[name]
+        return lambda: os.sched_setaffinity(0, {cpu})
+
+
+def tail(text):
+    lines = text.strip().splitlines()
+    return lines[-1] if lines else "it said nothing"
+
+
+def read_line(text, program):
+    """The line of NAME=VALUE that a program prints last."""
+    words = text.strip().splitlines()[-1].split() if text.strip() else []
+    if not words or words[0] != program:
+        raise Failure(f"{program} printed no result, but: {tail(text)}")
+    values = dict(word.split("=", 1) for word in words[1:])
+    return {k: float(v) if v.replace(".", "", 1).isdigit() else v for k, v in values.items()}
+
+
+def run(argv, side, pin=None, bound=120):
+    """Runs a program to its end and returns its line."""
+    name = Path(argv[0]).name
+    try:
+        done = subprocess.run([str(a) for a in argv], env=side.environment, preexec_fn=pin, capture_output=True, text=True, timeout=bound)
+    except subprocess.TimeoutExpired:
+        raise Failure(f"{side.name}: {' '.join(map(str, argv))} did not end within {bound} s") from None
+    if done.returncode != 0:
+        raise Failure(f"{side.name}: {' '.join(map(str, argv))} ended with status {done.returncode}: {tail(done.stderr)}")
+    line = read_line(done.stdout, name)
+    expected = {"kernel": "kernel", "plain": "poll"}.get(side.name, "library")
+    if line.get("epoll", expected) != expected:
+        raise Failure(f"{name} was to run on {side.name} and ran on {line['epoll']}")
+    return line
+
+
+def free_port():
+    """A port that the system gives to nobody else for a minute: a connection of it is left in TIME_WAIT."""
+    with socket.socket() as s:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        s.bind(("127.0.0.1", 0))
+        s.listen(1)
+        with socket.create_connection(s.getsockname()) as client:
+            s.accept()[0].close()
+            client.recv(1)
+        return s.getsockname()[1]
+
+
+class Server:
+    """A server and its children, in a session of their own; stopped by its number."""
+
+    def __init__(self, argv, side, pin=None, port=None):
+        self.name, self.side, self.port = Path(argv[0]).name, side, port
+        self.process = subprocess.Popen(
+            [str(a) for a in argv], env=side.environment, preexec_fn=pin, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, start_new_session=True)
+        self.pid = self.process.pid
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *failed):
+        if self.process.poll() is None:
+            self.process.terminate()
+        try:
+            out = self.process.communicate(timeout=15)[0].decode(errors="replace")
+        except subprocess.TimeoutExpired:
+            for pid in self.pids():
+                os.kill(pid, signal.SIGKILL)
+            self.process.communicate()
+            if failed[0] is None:
+                raise Failure(f"{self.side.name}: {self.name} did not end within 15 s of SIGTERM") from None
+            return
+        self.output = out
+        if failed[0] is None and self.process.returncode not in (0, -signal.SIGTERM):
+            raise Failure(f"{self.side.name}: {self.name} ended with status {self.process.returncode}: {tail(out)}")
+
+    def first_line(self):
+        """What the server prints when it is ready."""
+        line = self.process.stdout.readline().decode()
+        if not line:
+            raise Failure(f"{self.side.name}: {self.name} ended before it was ready")
+        return line
+
+    def await_port(self):
+        end = time.monotonic() + 15
+        while True:
+            try:
+                with socket.create_connection(("127.0.0.1", self.port), timeout=1):
+                    break
+            except OSError:
+                if self.process.poll() is not None or time.monotonic() > end:
+                    raise Failure(f"{self.side.name}: {self.name} does not accept connections on port {self.port}") from None
+                time.sleep(0.02)
+        self.check()
+        return self
+
+    def check(self):
+        """The server runs on what it was meant to."""
+        maps = Path(f"/proc/{self.pid}/maps").read_text()
+        if ("libepolyfill" in maps) != self.side.preloaded:
+            raise Failure(f"{self.name} was to run on {self.side.name}, and the library is {'not ' * self.side.preloaded}loaded")
+
+    def pids(self):
+        """The server and what it started."""
+        found = [self.pid]
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                if os.getsid(int(pid)) == self.pid and int(pid) != self.pid:
+                    found.append(int(pid))
+            except OSError:
+                pass
+        return found
+
+    def cpu_ns(self):
+        total = 0
+        for pid in self.pids():
+            for task in Path(f"/proc/{pid}/task").glob("*/schedstat"):
+                try:
+                    total += int(task.read_text().split()[0])
+                except OSError:
+                    pass
+        return total
+
+    def resident(self):
+        """Bytes of private memory that was written to."""
+        for line in Path(f"/proc/{self.pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Private_Dirty:"):
+                return int(line.split()[1]) * 1024
+        raise Failure("/proc/PID/smaps_rollup has no Private_Dirty")
+
+    def descriptors(self, kind=""):
+        """How many the server has, or how many of a kind."""
+        count, directory = 0, f"/proc/{self.pid}/fd"
+        for number in os.listdir(directory):
+            try:
+                count += os.readlink(f"{directory}/{number}").startswith(kind)
+            except OSError:
+                pass
+        return count
+
+    def settle(self, sockets, bound=10):
+        """Waits until the server has seen the ends of its connections. One socket may be the library's, which asks the kernel by it."""
+        began = time.monotonic()
+        while (left := self.descriptors("socket:") - sockets) > 0:
+            waited = time.monotonic() - began
+            if left == 1 and waited > 1 and self.side.preloaded:
+                return
+            if waited > bound:
+                raise Failure(f"{self.side.name}: {self.name} has not seen the end of {left} connections within {bound} s")
+            time.sleep(0.01)
+
+
+class Load:
+    """The load generator: stands when it is made, runs when it is told, and always on the kernel's epoll."""
+
+    def __init__(self, argv, kernel, pin=None):
+        self.process = subprocess.Popen(
+            [str(a) for a in argv], env=kernel.environment, preexec_fn=pin, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, text=True)
+
+    def __enter__(self):
+        if self.process.stdout.readline() != "ready\n":
+            self.failed("before it began")
+        return self
+
+    def failed(self, when):
+        self.process.kill()
+        raise Failure(f"the load ended {when}: {tail(self.process.communicate()[1])}")
+
+    def start(self):
+        """Returns when the warm-up is over."""
+        self.tell("go\n")
+        if self.process.stdout.readline() != "measuring\n":
+            self.failed("in its warm-up")
+
+    def tell(self, word):
+        try:
+            self.process.stdin.write(word)
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            self.failed("early")
+
+    def result(self):
+        line = self.process.stdout.readline()
+        if not line:
+            self.failed("without a result")
+        return read_line(line, "load")
+
+    def __exit__(self, *failed):
+        if failed[0] is not None:
+            self.process.kill()
+        self.process.communicate()

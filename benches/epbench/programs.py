@@ -1,0 +1,188 @@
+"""Whole programs: each measure starts a server on a side, loads it from the kernel's side, and returns time and processor time a request."""
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+
+from .harness import ROOT, Failure, Server, free_port
+
+NGINX = """
+worker_processes 1;
+daemon off;
+pid {dir}/nginx.pid;
+error_log {dir}/error.log warn;
+events {{ worker_connections 4096; }}
+http {{
+    access_log off;
+    client_body_temp_path {dir}/body; proxy_temp_path {dir}/proxy; fastcgi_temp_path {dir}/fastcgi;
+    uwsgi_temp_path {dir}/uwsgi; scgi_temp_path {dir}/scgi;
+    keepalive_requests 1000000000;
+    sendfile on;
+    server {{ listen 127.0.0.1:{port} backlog=4096; root {dir}; }}
+}}
+"""
+
+HAPROXY = """
+global
+    maxconn 8000
+    nbthread 1
+defaults
+    mode http
+    timeout connect 10s
+    timeout client 30s
+    timeout server 30s
+    http-reuse always
+frontend in
+    bind 127.0.0.1:{port}
+    default_backend out
+backend out
+    server nginx 127.0.0.1:{behind}
+"""
+
+
+def command(words, pin, environment, bound=120):
+    done = subprocess.run([str(w) for w in words], preexec_fn=pin, env=environment, capture_output=True, text=True, timeout=bound)
+    if done.returncode != 0:
+        raise Failure(f"{words[0]} ended with status {done.returncode}: {(done.stderr or done.stdout).strip()[-200:]}")
+    return done.stdout
+
+
+def wrk(settings, port):
+    out = command(["wrk", "-t1", f"-c{settings.connections}", f"-d{max(1, round(settings.served_seconds))}s", f"http://127.0.0.1:{port}/1k"],
+                  settings.pins["generator"], settings.sides["kernel"].environment)
+    if re.search("Socket errors|Non-2xx", out):
+        raise Failure(f"wrk met errors: {' '.join(out.split())}")
+    requests = int(re.search(r"(\d+) requests in", out)[1])
+    # Every answer was whole: 1,024 bytes and a header each.
+    return requests, float(re.search(r"Requests/sec:\s*([\d.]+)", out)[1])
+
+
+def loaded(server, work):
+    """Costs of `work`, which returns how many requests there were, and their rate."""
+    before = server.cpu_ns()
+    requests, rate = work()
+    return {"time": 1e9 / rate, "cpu": (server.cpu_ns() - before) / requests}
+
+
+@contextmanager
+def directory():
+    # Readable for all: nginx gives its workers to another user when root starts it.
+    with tempfile.TemporaryDirectory() as made:
+        os.chmod(made, 0o755)
+        yield Path(made)
+
+
+def nginx(settings, side, where, pin):
+    port = free_port()
+    (where / "1k").write_bytes(b"x" * 1024)
+    (where / "nginx.conf").write_text(NGINX.format(dir=where, port=port))
+    return Server(["nginx", "-p", where, "-c", where / "nginx.conf", "-e", where / "error.log"], side, settings.pins[pin], port)
+
+
+def measure_nginx(settings, side):
+    with directory() as where, nginx(settings, side, where, "server") as server:
+        server.await_port()
+        return loaded(server, lambda: wrk(settings, server.port))
+
+
+def measure_haproxy(settings, side):
+    with directory() as where, nginx(settings, settings.sides["kernel"], where, "generator") as behind:
+        behind.await_port()
+        port = free_port()
+        (where / "haproxy.cfg").write_text(HAPROXY.format(port=port, behind=behind.port))
+        with Server(["haproxy", "-db", "-f", where / "haproxy.cfg"], side, settings.pins["server"], port) as server:
+            server.await_port()
+            return loaded(server, lambda: wrk(settings, port))
+
+
+def ask(port, words, end):
+    """Sends `words` and reads until `end`."""
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as s:
+        s.sendall(words)
+        got = b""
+        while not got.endswith(end):
+            part = s.recv(65536)
+            if not part:
+                raise Failure(f"the server on port {port} closed the connection")
+            got += part
+        return got
+
+
+def measure_redis(settings, side, pipeline):
+    port = free_port()
+    # About as many as are served in the time that other programs get.
+    requests = int(settings.served_seconds * (400000 if pipeline > 1 else 40000))
+
+    def calls():
+        found = re.search(rb"cmdstat_get:calls=(\d+)", ask(port, b"INFO commandstats\r\n", b"\r\n\r\n"))
+        return int(found[1]) if found else 0
+
+    def work():
+        out = command(["redis-benchmark", "-h", "127.0.0.1", "-p", port, "-c", settings.connections, "-n", requests, "-t", "get", "-P", pipeline,
+                       "--csv"], settings.pins["generator"], settings.sides["kernel"].environment)
+        return requests, float(out.strip().splitlines()[-1].split(",")[1].strip('"'))
+
+    with directory() as where:
+        argv = ["redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", where, "--daemonize", "no",
+                "--logfile", where / "log"]
+        with Server(argv, side, settings.pins["server"], port) as server:
+            server.await_port()
+            costs = loaded(server, work)
+            # redis-benchmark sends at most a pipeline of requests for each connection more than it was asked for.
+            if not requests <= calls() <= requests + pipeline * settings.connections:
+                raise Failure(f"redis served {calls()} requests of {requests}")
+            return costs
+
+
+def measure_memcached(settings, side):
+    from .workloads import measured
+
+    port = free_port()
+    value = "v" * 100
+    with Server(["memcached", "-l", "127.0.0.1", "-p", port, "-U", "0", "-u", "nobody", "-t", "4"], side, settings.pins["server"], port) as server:
+        server.await_port()
+        ask(port, f"set k 0 0 {len(value)}\r\n{value}\r\n".encode(), b"STORED\r\n")
+        words = ["--port", port, "--send", "get k\\r\\n", "--expect", f"VALUE k 0 {len(value)}\\r\\n{value}\\r\\nEND\\r\\n"]
+        costs = measured(settings, server, words, settings.connections)
+        return {k: costs[k] for k in ("time", "cpu", "generator")}
+
+
+def tokio_program(settings):
+    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "programs"
+    manifest = ROOT / "tests/programs/tokio-echo/Cargo.toml"
+    command(["cargo", "build", "--quiet", "--release", "--locked", "--manifest-path", manifest], None, {**os.environ, "CARGO_TARGET_DIR": str(target)}, 600)
+    return target / "release/tokio-echo"
+
+
+def measure_tokio(settings, side, program=[]):
+    from .workloads import measured
+
+    if not program:
+        program.append(tokio_program(settings))
+    with directory() as where, Server([program[0], "server", where / "socket"], side, settings.pins["server"]) as server:
+        port = server.first_line().split()[0]
+        server.check()
+        costs = measured(settings, server, ["--port", port], settings.connections)
+        return {k: costs[k] for k in ("time", "cpu", "generator")}
+
+
+def all(settings):
+    """Those that are installed."""
+    for name, needs, title, measure in [
+        ("redis", ["redis-server", "redis-benchmark"], "redis-benchmark GET", lambda side: measure_redis(settings, side, 1)),
+        ("redis-pipelined", ["redis-server", "redis-benchmark"], "redis-benchmark GET, 16 at once", lambda side: measure_redis(settings, side, 16)),
+        ("nginx", ["nginx", "wrk"], "nginx, 1 KiB files, wrk", lambda side: measure_nginx(settings, side)),
+        ("memcached", ["memcached"], "memcached GET, four threads", lambda side: measure_memcached(settings, side)),
+        ("haproxy", ["haproxy", "nginx", "wrk"], "haproxy before nginx, wrk", lambda side: measure_haproxy(settings, side)),
+        ("tokio", ["cargo"], "a tokio echo server, four threads", lambda side: measure_tokio(settings, side)),
+    ]:
+        missing = [n for n in needs if shutil.which(n) is None]
+        if missing:
+            print(f"{name} is left out: {', '.join(missing)} is not installed")
+        else:
+            yield name, title, measure

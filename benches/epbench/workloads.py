@@ -1,0 +1,222 @@
+"""What is measured. A workload has points; a point is measured on one side at a time and returns costs, of which less is better."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Callable
+
+from . import programs
+from .harness import Failure, Load, Server, read_line, run
+
+
+@dataclass
+class Settings:
+    """What the command line says."""
+
+    out: Path  # the programs
+    library: Path
+    sides: dict
+    pins: object
+    sizes: list
+    active: list
+    idle: list
+    seconds: float
+    served_seconds: float
+    warm_up: int
+    connections: int
+    seed: int
+    room: int  # descriptors that a process may open
+
+
+@dataclass
+class Point:
+    series: str
+    descriptors: int
+    measure: Callable  # of a side; returns {metric: cost}
+    plain: bool = False  # whether there is a program with poll(2) that does the same
+
+
+@dataclass
+class Workload:
+    name: str
+    title: str
+    unit: str
+    points: list
+    group: str = "micro"  # or served, program, cost
+    metrics: tuple = ("time", "cpu")
+
+
+def same(what, got, wanted):
+    # Threads are looked at one after the other, so a few events are counted by one and not by the other.
+    if abs(got - wanted) > 0.005 * wanted:
+        raise Failure(f"{what} is {got} and not {wanted}: the sides do not do the same work")
+
+
+def micro(settings, program, arguments, side, per_event=None, free=False):
+    """One run of a program that measures itself."""
+    words = [settings.out / program, "--seconds", settings.seconds, *arguments]
+    if "--warm-up" not in arguments:
+        # What keeps no memory from one wait to the next has nothing to learn but the processor's caches.
+        words += ["--warm-up", min(settings.warm_up, 50) if side.name == "plain" else settings.warm_up]
+    if side.name == "plain":
+        words += ["--with", "poll"]
+    line = run(words, side, settings.pins["free" if free else "server"])
+    for name, wanted in (per_event or {}).items():
+        # A token was moved once for each time it was read; a MOD was made for each report.
+        same(f"{program} on {side.name}: {name}", line[name], line[wanted] if isinstance(wanted, str) else wanted)
+    return {"time": line["whole_ns" if "--register" in arguments else "ns"], "cpu": line["cpu_ns"]}
+
+
+def pipes(settings):
+    def workload(name, title, arguments, plain=False, wander=False, free=False):
+        points = []
+        for active in settings.active:
+            for size in settings.sizes:
+                if active > size:
+                    continue
+                # Both ends of a pipe that tokens travel through are here.
+                in_use = min(size, (settings.room - 500) // 2) if wander else active
+                words = ["--idle", size - in_use, "--active", in_use, "--tokens", active, "--seed", settings.seed, *arguments]
+                checks = {"collected": active, **({"mods": "reports"} if "oneshot" in arguments else {})}
+                points.append(Point(f"{active} active", size,
+                                    lambda side, w=words, c=checks: micro(settings, "pipes", w, side, c, free), plain))
+        return Workload(name, title, "ns a token", points)
+
+    yield workload("pipes-ring-level", "tokens around a ring of pipes, level-triggered", ["--order", "ring"], True)
+    yield workload("pipes-random-level", "tokens to random pipes, level-triggered", [], True)
+    yield workload("pipes-random-edge", "tokens to random pipes, edge-triggered", ["--mode", "edge"])
+    yield workload("pipes-random-oneshot", "tokens to random pipes, one-shot, a MOD for each event", ["--mode", "oneshot"])
+    yield workload("pipes-wandering", "tokens to random pipes among all of them", [], True, wander=True)
+    yield workload("pipes-cold", "the first 2,000 tokens to random pipes, level-triggered", ["--warm-up", 0, "--events", 2000], True)
+    yield workload("pipes-threads", "three threads on one instance, one-shot", ["--mode", "oneshot", "--threads", 3], free=True)
+
+
+def chain(settings):
+    for name, title, arguments in [
+        ("libevent-level", "libevent's chained writes, level-triggered", []),
+        ("libevent-edge", "libevent's chained writes, edge-triggered", ["--edge"]),
+        ("libevent-register", "libevent's chained writes, every event taken out and put in again before each round", ["--register"]),
+    ]:
+        points = []
+        for active in settings.active:
+            for size in settings.sizes:
+                size = min(size, (settings.room - 500) // 2)  # both ends are here
+                if active > size or (points and points[-1].descriptors == size and points[-1].series == f"{active} active"):
+                    continue
+                words = ["--pairs", size, "--active", active, "--writes", max(100, active), "--seed", settings.seed, *arguments]
+                points.append(Point(f"{active} active", size, lambda side, w=words: micro(settings, "chain", w, side), "--edge" not in arguments))
+        yield Workload(name, title, "ns a byte", points)
+
+
+def control(settings):
+    for name, title, unit, arguments in [
+        ("control-add-del", "ADD and DEL of one pipe", "ns a pair", ["--op", "add-del"]),
+        ("control-mod", "MOD", "ns a call", ["--op", "mod"]),
+        ("control-mod-wait", "MOD, and a wait after every 16", "ns a call", ["--op", "mod", "--wait-every", 16]),
+        ("wait-one-ready", "a wait that finds one ready among many", "ns a wait", ["--op", "one-ready"]),
+        ("wait-max-one", "waits with room for one event where 16 are ready", "ns a wait", ["--op", "max-one"]),
+    ]:
+        points = [
+            Point("idle pipes", size, lambda side, w=[*arguments, "--descriptors", size]: micro(settings, "control", w, side),
+                  name == "wait-one-ready")
+            for size in settings.sizes
+        ]
+        yield Workload(name, title, unit, points)
+
+
+def served(settings, server_words, active, load_words, side, pins=("server", "generator")):
+    """One run of the echo server with its load."""
+    words = [settings.out / "echo", *server_words] + (["--with", "poll"] if side.name == "plain" else [])
+    with Server(words, side, settings.pins[pins[0]]) as server:
+        port = server.first_line().split()[1]
+        server.check()
+        costs = measured(settings, server, ["--port", port, *load_words], active, pins[1])
+    line = read_line(server.output, "echo")
+    made = costs.pop("connects")
+    if line["accepted"] != made or line["closed"] != made:
+        raise Failure(f"{side.name}: the server accepted {line['accepted']:.0f} connections and closed {line['closed']:.0f} where {made} were made")
+    return costs
+
+
+def measured(settings, server, words, active, pin="generator"):
+    """One run of the load: its time, and the processor time of the server meanwhile."""
+    sockets = server.descriptors("socket:")
+    # As many requests before it as make the warm-up's number of waits, if few are under way at once.
+    words = [settings.out / "load", *words, "--active", active, "--seconds", settings.served_seconds, "--warm-up", settings.served_seconds / 10,
+             "--warm-up-requests", settings.warm_up * min(active, 10), "--seed", settings.seed]
+    with Load(words, settings.sides["kernel"], settings.pins[pin]) as generator:
+        generator.start()
+        before = server.cpu_ns()
+        line = generator.result()
+        cpu = server.cpu_ns() - before
+        generator.tell("end\n")
+    server.settle(sockets)
+    return {"time": line["ns"], "cpu": cpu / line["requests"], "p50": line["p50_us"] * 1000, "p99": line["p99_us"] * 1000,
+            "connects": int(line["connects"]), "generator": line["generator"]}
+
+
+def echo(settings):
+    for mode in ("level", "edge"):
+        points = []
+        for active in settings.active:
+            for idle in settings.idle:
+                points.append(Point(f"{active} active", idle + active, lambda side, m=mode, a=active, i=idle: served(
+                    settings, ["--mode", m], a, ["--idle", i], side), mode == "level"))
+        yield Workload(f"echo-{mode}", f"TCP echo, 64 bytes, beside idle connections, {mode}-triggered", "ns a request", points, "served",
+                       ("time", "cpu", "p50", "p99"))
+    churn = [Point("10 active", idle + 10, lambda side, i=idle: served(settings, [], 10, ["--idle", i, "--churn"], side), True)
+             for idle in settings.idle]
+    yield Workload("echo-churn", "connect, request, close", "ns a request", churn, "served", ("time", "cpu", "p50", "p99"))
+    threads = [Point("100 active", idle + 100, lambda side, i=idle: served(
+        settings, ["--mode", "oneshot", "--threads", 3], 100, ["--idle", i], side, ("free", "free"))) for idle in settings.idle]
+    yield Workload("echo-threads", "TCP echo, three threads on one instance, one-shot", "ns a request", threads, "served",
+                   ("time", "cpu", "p50", "p99"))
+    exclusive = [Point("20 active", 20, lambda side: served(
+        settings, ["--threads", 3, "--instances", "each"], 20, ["--churn"], side, ("free", "free")))]
+    yield Workload("echo-exclusive", "connect, request, close; three instances on one listening socket, exclusive", "ns a request", exclusive,
+                   "served", ("time", "cpu", "p50", "p99"))
+
+
+def whole_programs(settings):
+    for name, title, measure in programs.all(settings):
+        yield Workload(name, title, "ns a request", [Point(f"{settings.connections} connections", settings.connections, measure)], "program")
+
+
+def costs(settings):
+    def calls(side, watching):
+        line = run([settings.out / "calls"] + ["--watching"] * watching, side, settings.pins["server"])
+        return {k: line[k] for k in ("read", "write", "close")}
+
+    def registrations(side, edge):
+        line = run([settings.out / "registrations", "--descriptors", min(10000, settings.room - 500)] + ["--edge"] * edge, side)
+        return {"bytes": max(line["added"], line["waited"])}
+
+    def start_up(side):
+        words = [settings.out / "spawn", "--times", 100] + (["--preload", settings.library] if side.preloaded else [])
+        return {"ns": run(words, settings.sides["kernel"], settings.pins["server"])["ns"]}
+
+    def size(side):
+        if not side.preloaded:
+            return {"bytes": 0}
+        with tempfile.TemporaryDirectory() as directory:
+            stripped = Path(directory) / "library"
+            subprocess.run(["strip", "-o", stripped, settings.library], check=True)
+            return {"bytes": os.path.getsize(stripped)}
+
+    yield Workload("calls", "read, write and close of descriptors that nobody watches", "ns added a call", [
+        Point("no instance", 0, lambda side: calls(side, False)), Point("one instance", 1, lambda side: calls(side, True))], "cost",
+        ("read", "write", "close"))
+    yield Workload("registration", "memory of this process for a registration", "bytes", [
+        Point("level", 10000, lambda side: registrations(side, False)), Point("edge", 10000, lambda side: registrations(side, True))], "cost",
+        ("bytes",))
+    yield Workload("start-up", "added to /bin/true", "ns", [Point("/bin/true", 0, start_up)], "cost", ("ns",))
+    if shutil.which("strip"):
+        yield Workload("size", "the stripped library", "bytes", [Point("stripped", 0, size)], "cost", ("bytes",))
+
+
+def all_workloads(settings):
+    for part in (pipes, chain, control, echo, whole_programs, costs):
+        yield from part(settings)
