@@ -422,12 +422,10 @@ fn sample_inner(st: &mut EpState) -> bool {
     instances.fold(false, |uneasy, inner| nested::look(inner, true).uneasy | uneasy)
 }
 
-/// Notes what waits for a unix socket's peer, of which less is a departure.
-pub fn note_outgoing(file: &'static File, item: &Epitem) {
+/// A registration in a followed instance begins: what waits for a unix socket's peer is noted, of which less is a departure.
+pub fn begin_to_count_outgoing(file: &'static File, item: &Epitem) {
     departures(file, item);
-    if let Some(outgoing) = sample::outgoing(file.kind(), item.via()) {
-        file.note_outgoing(outgoing);
-    }
+    note_outgoing(file, item);
 }
 
 fn departures(file: &'static File, item: &Epitem) {

@@ -376,7 +376,7 @@ pub fn is_news(st: &mut EpState, item: &'static Epitem, file: &'static File) -> 
 pub fn begin(st: &mut EpState, item: &'static Epitem, file: &'static File, was_ready: bool) -> bool {
     let state = item.at(&st.held);
     if state.heard(file) & WRITABLE != 0 {
-        harvest::note_outgoing(file, item);
+        harvest::begin_to_count_outgoing(file, item);
     }
     state.announced.set(Edge::anew(file.is_shut(libc::SHUT_WR)).for_outer());
     state.announced_at.set(file.clock());
