@@ -10,7 +10,7 @@ use nix::errno::Errno;
 use crate::epitem::{Epitem, Home, NO_SHARD, State};
 use crate::epstate::EpState;
 use crate::eventpoll::Eventpoll;
-use crate::lock::Lock;
+use crate::lock::{Guard, Lock};
 use crate::memory;
 use crate::pool::AtomicRef;
 use crate::stats;
@@ -22,7 +22,7 @@ use crate::waitq::{Lingering, Sleeper};
 
 /// How many shards there can be, and how many registrations one takes. What does not fit stays with the waiting threads.
 const SHARDS: usize = 512;
-const SHARD_SIZE: u32 = 512;
+pub const SHARD_SIZE: u32 = 512;
 /// A watcher needs little: its set is on the heap.
 const STACK_BYTES: usize = 64 * 1024;
 
@@ -123,10 +123,16 @@ pub fn rouse() {
 pub fn park(st: &mut EpState, items: impl Iterator<Item = &'static Epitem>) -> usize {
     let mut parked = 0;
     let mut kick: Option<&'static Shard> = None;
+    let mut roomy: Option<(u16, &'static Shard)> = None;
     for item in items {
         // One that another watcher may still have in its set goes there again, or a close would not know of both.
         let before = item.at(&st.held).shard.get();
-        let place = if before == NO_SHARD { shard_with_room() } else { shard(before).map(|shard| (before, shard)) };
+        let place = if before != NO_SHARD {
+            shard(before).map(|shard| (before, shard))
+        } else {
+            roomy = roomy.filter(|(_, shard)| shard.load.load(Relaxed) < SHARD_SIZE).or_else(shard_with_room);
+            roomy
+        };
         let Some((number, shard)) = place else { break };
         if before != NO_SHARD && shard.is_deaf() {
             continue;
@@ -183,6 +189,40 @@ fn shard_with_room() -> Option<(u16, &'static Shard)> {
     None
 }
 
+/// Starts the threads for so many more registrations, so that all of these can be given away together once they run.
+pub fn prepare(registrations: usize) {
+    let mut room = 0;
+    for number in 0..SHARDS as u16 {
+        let place = &POOL[number as usize];
+        if place.get().is_none() {
+            // If another thread made it meanwhile, that one stays.
+            place.replace(None, Shard::create());
+        }
+        let Some(shard) = place.get() else { return };
+        let mut mail = shard.mail.lock();
+        if !mail.running && !mail.starting && start(number, shard, &mut mail).is_err() {
+            return;
+        }
+        drop(mail);
+        room += SHARD_SIZE.saturating_sub(shard.load.load(Relaxed)) as usize;
+        if room >= registrations {
+            return;
+        }
+    }
+}
+
+/// Takes every registration of an instance back from its watchers.
+pub fn take_all_back(st: &mut EpState) {
+    for index in 0..st.interest.len() {
+        let item = st.interest[index];
+        if let Home::Parked(_) = item.at(&st.held).home.get() {
+            take_back(st, item);
+            st.refresh(item);
+        }
+    }
+    rouse();
+}
+
 /// The bits to poll for on behalf of a registration.
 fn asked(st: &EpState, item: &Epitem) -> u16 {
     let state = item.at(&st.held);
@@ -215,6 +255,7 @@ pub fn look_at_parked(st: &mut EpState) -> bool {
     const WINDOW: usize = 64;
     let mut any = false;
     let mut next = 0;
+    st.account.looked(st.parked);
     while st.parked > 0 && next < st.interest.len() {
         let mut set = [pollfd { fd: -1, events: 0, revents: 0 }; WINDOW];
         let mut items: [Option<&'static Epitem>; WINDOW] = [None; WINDOW];
@@ -358,7 +399,7 @@ impl Set {
                 // Threads that park at the same time may fill a shard beyond its size.
                 (None, Some(_)) if self.items.len() == SHARD_SIZE as usize => {
                     if let Some(ep) = item.eventpoll() {
-                        self.hand_back(ep, item);
+                        self.hand_back(ep, &mut ep.lock(), item);
                     }
                 }
                 (None, Some(bits)) => {
@@ -401,9 +442,10 @@ impl Set {
         shard.load.store(self.items.len() as u32 + mail.count, Relaxed);
     }
 
-    /// What fired is its instance's again.
+    /// What fired is its instance's again: all of one instance under one lock, or who waits there would wake up to wait for it.
     fn hand_back_fired(&mut self, shard: &'static Shard) {
         let mut place = self.items.len();
+        let mut held: Option<(&'static Eventpoll, Guard<'_, EpState>)> = None;
         while place > 0 {
             place -= 1;
             if std::mem::take(&mut self.entries[place + 1].revents) == 0 {
@@ -411,10 +453,21 @@ impl Set {
             }
             let item = self.items[place];
             if let Some(ep) = item.eventpoll() {
-                self.hand_back(ep, item);
+                let mut guard = match held.take() {
+                    Some((other, guard)) if std::ptr::eq(other, ep) => guard,
+                    other => {
+                        drop(other);
+                        let mut guard = ep.lock();
+                        guard.account.woken();
+                        guard
+                    }
+                };
+                self.hand_back(ep, &mut guard, item);
+                held = Some((ep, guard));
             }
             self.remove(place);
         }
+        drop(held);
         self.count_load(shard);
     }
 
@@ -426,16 +479,16 @@ impl Set {
         }
     }
 
-    fn hand_back(&self, ep: &'static Eventpoll, item: &'static Epitem) {
-        let mut st = ep.lock();
-        let st = &mut *st;
+    fn hand_back(&self, ep: &'static Eventpoll, st: &mut EpState, item: &'static Epitem) {
         let state = item.at(&st.held);
         self.let_go(item, state);
         if !state.alive.get() || state.home.get() != Home::Parked(self.number) {
             return;
         }
         state.home.set(Home::Hot);
+        state.lose_patience();
         st.parked -= 1;
+        st.account.handed_back();
         ep.apply(st, item);
     }
 }
