@@ -59,7 +59,7 @@ pub fn collect(st: &mut EpState) -> Vanished {
         st.note_ready(item);
     }
     let silence = st.set.count_silence(&st.held);
-    st.account.polled(st.interest.len(), st.parked, silence, watch::SHARD_SIZE as usize);
+    st.account.polled(st.interest.len(), st.parked, silence);
     vanished
 }
 

@@ -2,12 +2,15 @@
 //!
 //! All that is parked costs a wake-up when it fires; all that is not costs its share of every poll. Which of the two is dearer
 //! depends on what fires, and both are counted at any time, whether there is anything parked or not: a registration that was
-//! silent for long and fires in the instance's own poll would have been a wake-up. So the load is known before anything is spent on it.
+//! silent for long and fires in the instance's own poll would have been a wake-up. So the load is known before anything is spent
+//! on it.
+
+use crate::poller::watch;
 
 /// A poll's share for one descriptor.
 const POLL_NS: i64 = 50;
 /// What it takes to have a watcher wake the waiting thread, and go back to poll over its whole shard.
-const WAKE_NS: i64 = 60_000;
+const WAKE_NS: i64 = 75_000;
 /// What each registration adds to that.
 const HAND_BACK_NS: i64 = 1_000;
 /// What it takes to give one registration to a watcher, or to take it back.
@@ -34,11 +37,11 @@ impl Account {
         Account { balance: 0 }
     }
 
-    /// One more poll: of `registrations` some are `parked`, and of the others some were silent for long, which fit that many
-    /// to a `shard`. What lies far back counts no more: the balance stays within what it takes to move everything and back.
-    pub fn polled(&mut self, registrations: usize, parked: usize, silence: Silence, shard: usize) {
+    /// One more poll: of `registrations` some are `parked`, and of the others some were silent for long. What lies far back counts no
+    /// more: the balance stays within what it takes to move everything and back.
+    pub fn polled(&mut self, registrations: usize, parked: usize, silence: Silence) {
         let spared = (parked + silence.lasting) as i64 * POLL_NS;
-        let wake_ups = silence.broken.min(silence.lasting / shard + 1);
+        let wake_ups = silence.broken.min(watch::shards_for(silence.lasting).max(1));
         let most = Account::price(registrations);
         self.balance = (self.balance + spared).min(most);
         self.balance -= wake_ups as i64 * WAKE_NS + silence.broken as i64 * HAND_BACK_NS;
@@ -85,19 +88,18 @@ mod tests {
     use super::*;
 
     const COUNT: usize = 4000;
-    const SHARD: usize = 512;
 
     /// How many polls until parking is favoured, if it is within 10,000; each breaks the silence of so many.
     fn polls_until_parked(account: &mut Account, broken: usize) -> Option<usize> {
         (1..10_000).find(|_| {
-            account.polled(COUNT, 0, Silence { lasting: COUNT - broken, broken }, SHARD);
+            account.polled(COUNT, 0, Silence { lasting: COUNT - broken, broken });
             account.favours_parking(COUNT)
         })
     }
 
     #[test]
     fn the_silent_are_parked_once_they_have_cost_the_way() {
-        assert_eq!(polls_until_parked(&mut Account::new(), 0), Some(21));
+        assert_eq!(polls_until_parked(&mut Account::new(), 0), Some(20));
     }
 
     #[test]
@@ -111,10 +113,10 @@ mod tests {
     fn a_load_that_changes_is_followed_both_ways() {
         let mut account = Account::new();
         for _ in 0..10_000 {
-            account.polled(COUNT, COUNT, Silence::default(), SHARD);
+            account.polled(COUNT, COUNT, Silence::default());
         }
         let until_polled = (1..10_000).find(|_| {
-            account.polled(COUNT, COUNT, Silence::default(), SHARD);
+            account.polled(COUNT, COUNT, Silence::default());
             (0..8).for_each(|_| account.woken());
             account.favours_polling(COUNT)
         });

@@ -20,9 +20,26 @@ use crate::sys;
 use crate::wait::{LONGEST_TICK_NS, TICK_NS};
 use crate::waitq::{Lingering, Sleeper};
 
-/// How many shards there can be, and how many registrations one takes. What does not fit stays with the waiting threads.
+/// How many shards there can be. What does not fit stays with the waiting threads.
 const SHARDS: usize = 512;
-pub const SHARD_SIZE: u32 = 512;
+/// How many registrations a shard takes. With each wake-up its watcher goes back to poll over all of them, so they are few; where
+/// there are very many registrations the number of threads counts for more.
+const SMALL_SHARD: usize = 128;
+const LARGE_SHARD: usize = 512;
+/// How many of the shards are small, those that are filled first.
+const SMALL_SHARDS: u16 = 32;
+
+/// How many registrations a shard takes.
+fn size(number: u16) -> usize {
+    if number < SMALL_SHARDS { SMALL_SHARD } else { LARGE_SHARD }
+}
+
+/// How many shards there must be for so many registrations.
+pub fn shards_for(registrations: usize) -> usize {
+    let small = registrations.div_ceil(SMALL_SHARD).min(SMALL_SHARDS as usize);
+    small + registrations.saturating_sub(small * SMALL_SHARD).div_ceil(LARGE_SHARD)
+}
+
 /// A watcher needs little: its set is on the heap.
 const STACK_BYTES: usize = 64 * 1024;
 
@@ -92,6 +109,11 @@ impl Shard {
         }
     }
 
+    /// How many more registrations it takes, if this is its number.
+    fn room(&self, number: u16) -> usize {
+        size(number).saturating_sub(self.load.load(Relaxed) as usize)
+    }
+
     /// Whether its thread sleeps and can be told nothing.
     fn is_deaf(&self) -> bool {
         self.sleeper.is_deaf()
@@ -130,7 +152,7 @@ pub fn park(st: &mut EpState, items: impl Iterator<Item = &'static Epitem>) -> u
         let place = if before != NO_SHARD {
             shard(before).map(|shard| (before, shard))
         } else {
-            roomy = roomy.filter(|(_, shard)| shard.load.load(Relaxed) < SHARD_SIZE).or_else(shard_with_room);
+            roomy = roomy.filter(|(number, shard)| shard.room(*number) > 0).or_else(shard_with_room);
             roomy
         };
         let Some((number, shard)) = place else { break };
@@ -182,7 +204,7 @@ fn shard_with_room() -> Option<(u16, &'static Shard)> {
             place.replace(None, Shard::create());
         }
         let shard = place.get()?;
-        if shard.load.load(Relaxed) < SHARD_SIZE && !shard.is_deaf() {
+        if shard.room(number) > 0 && !shard.is_deaf() {
             return Some((number, shard));
         }
     }
@@ -204,7 +226,7 @@ pub fn prepare(registrations: usize) {
             return;
         }
         drop(mail);
-        room += SHARD_SIZE.saturating_sub(shard.load.load(Relaxed)) as usize;
+        room += shard.room(number);
         if room >= registrations {
             return;
         }
@@ -371,8 +393,8 @@ impl Set {
     /// A set with room for all that a shard may be given.
     fn new(number: u16) -> Result<Set, Errno> {
         let mut set = Set { number, entries: Vec::new(), items: Vec::new() };
-        set.entries.try_reserve_exact(SHARD_SIZE as usize + 1).map_err(|_| Errno::ENOMEM)?;
-        set.items.try_reserve_exact(SHARD_SIZE as usize).map_err(|_| Errno::ENOMEM)?;
+        set.entries.try_reserve_exact(size(number) + 1).map_err(|_| Errno::ENOMEM)?;
+        set.items.try_reserve_exact(size(number)).map_err(|_| Errno::ENOMEM)?;
         set.entries.push(pollfd { fd: -1, events: libc::POLLIN, revents: 0 });
         Ok(set)
     }
@@ -397,7 +419,7 @@ impl Set {
                 }
                 (Some(place), None) => self.remove(place),
                 // Threads that park at the same time may fill a shard beyond its size.
-                (None, Some(_)) if self.items.len() == SHARD_SIZE as usize => {
+                (None, Some(_)) if self.items.len() == size(self.number) => {
                     if let Some(ep) = item.eventpoll() {
                         self.hand_back(ep, &mut ep.lock(), item);
                     }
