@@ -42,7 +42,8 @@ pub fn sending(fd: c_int, offered: impl FnOnce() -> usize, call: impl FnOnce() -
 /// What a write does to others than the one it names.
 #[inline]
 fn beside(fd: c_int, n: isize) -> isize {
-    if if n > 0 { File::any_fifo_edges() } else { n < 0 && File::any_pipe_edges() } {
+    let may_concern = if n > 0 { File::any_fifo_edges() } else { n < 0 && File::any_pipe_edges() };
+    if may_concern {
         told_beside(fd, n);
     }
     n
