@@ -8,7 +8,7 @@ use nix::errno::Errno;
 
 use crate::descriptors;
 use crate::edge::Edge;
-use crate::epitem::{Epitem, Home, NO_SHARD};
+use crate::epitem::{Epitem, FIRST_PATIENCE, Home, NO_SHARD};
 use crate::epstate::EpState;
 use crate::eventpoll::{self, Eventpoll};
 use crate::events::{EDGE, EXCLUSIVE, EXCLUSIVE_COMPANY, NVAL, levels};
@@ -183,6 +183,7 @@ fn add(ep: &'static Eventpoll, fd: c_int, identity: Option<Identity>, interest: 
     state.spent.set(false);
     state.home.set(Home::Hot);
     state.shard.set(NO_SHARD);
+    state.patience.set(FIRST_PATIENCE);
     state.slot.set(0);
     state.request.forget();
     state.index.set(st.interest.len() as u32);

@@ -30,6 +30,12 @@ pub enum Home {
 /// Not in any watcher's set.
 pub const NO_SHARD: u16 = u16::MAX;
 
+/// After how many silent polls a registration that was never active may be parked.
+pub const FIRST_PATIENCE: u16 = 32;
+/// The longest: by then a registration has cost in polls what a wake-up costs. It doubles up to here each time that parking
+/// would have been, or was, in vain.
+const LONGEST_PATIENCE: u16 = 1024;
+
 /// One registration.
 #[derive(Debug)]
 pub struct Epitem {
@@ -84,6 +90,8 @@ pub struct State {
     pub home: Cell<Home>,
     /// The shard whose watcher may still have it in its set, though its home may be elsewhere by now; [`NO_SHARD`] if none.
     pub shard: Cell<u16>,
+    /// After how many silent polls it is silent for long: see [`FIRST_PATIENCE`].
+    pub patience: Cell<u16>,
     /// Its place in the instance's poll set; 0 when it is not in.
     pub slot: Cell<u32>,
     /// What the instance's ring was asked of it.
@@ -177,6 +185,7 @@ impl Pooled for Epitem {
             spent: Cell::new(false),
             home: Cell::new(Home::Hot),
             shard: Cell::new(NO_SHARD),
+            patience: Cell::new(FIRST_PATIENCE),
             slot: Cell::new(0),
             request: Request::none(),
             index: Cell::new(0),
@@ -372,6 +381,11 @@ impl State {
     /// ready when it is added or changed, and from then on until it is found not to be.
     pub fn is_dull(&self, file: &File) -> bool {
         file.kind() == Kind::Epoll && self.events.get() & u32::from(events::IN) == 0
+    }
+
+    /// It fired after it had been silent for long.
+    pub fn lose_patience(&self) {
+        self.patience.set((2 * self.patience.get()).min(LONGEST_PATIENCE));
     }
 
     /// Whether the registration is exclusive.

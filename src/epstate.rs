@@ -10,6 +10,7 @@ use crate::eventpoll::Eventpoll;
 use crate::events::Bits;
 use crate::file::File;
 use crate::nested;
+use crate::poller::account::Account;
 use crate::poller::uring::{Prospect, Uring};
 use crate::poller::watch;
 use crate::pollset::PollSet;
@@ -48,8 +49,8 @@ pub struct EpState {
     pub waiters: Waiters,
     /// How many registrations are with watchers.
     pub parked: usize,
-    /// Polls since silent registrations were looked for.
-    pub rounds: u16,
+    /// Whether parking pays.
+    pub account: Account,
     /// Whether looks before sleeps pay.
     pub habit: Habit,
     /// Somebody outside may look at the descriptor: it is nested, or was seen in poll or select (N1).
@@ -93,7 +94,7 @@ impl EpState {
             poller: None,
             waiters: Waiters::new(),
             parked: 0,
-            rounds: 0,
+            account: Account::new(),
             habit: Habit::new(),
             observed: false,
             followed: false,
@@ -137,8 +138,8 @@ impl EpState {
         self.pressing = false;
         self.rare_due = 0;
         self.habit = Habit::new();
-        self.rounds = 0;
         self.prospect = Prospect::new();
+        self.account = Account::new();
     }
 
     /// Makes room for one more registration everywhere, so that nothing later can fail for want of memory.

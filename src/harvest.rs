@@ -59,7 +59,8 @@ pub fn collect(st: &mut EpState) -> Vanished {
         }
         st.note_ready(item);
     }
-    st.set.count_silence();
+    let silence = st.set.count_silence(&st.held);
+    st.account.polled(st.interest.len(), st.parked, silence);
     vanished
 }
 
@@ -459,33 +460,39 @@ fn partings(file: &'static File, item: &Epitem) {
     }
 }
 
-/// A poll of one silent descriptor costs some fifty nanoseconds, waking one from a watcher some twelve microseconds: after
-/// this many silent polls the descriptor has cost what parking it would have cost (rent or buy).
-const PARK_AFTER: u16 = 256;
 /// Sets up to this size are polled as they are, without a second thread in the program.
 pub const PARK_ABOVE: usize = 64;
 /// Parking wakes a watcher, so it is done for many at a time.
 const PARK_BATCH: usize = 32;
 
-/// Hands registrations that were silent for long to the watchers.
-pub fn park_silent(st: &mut EpState) {
-    st.rounds += 1;
-    if st.rounds < 32 || st.set.len() <= PARK_ABOVE {
+/// Hands registrations that were silent for long to the watchers, or takes all of them back: whatever has been cheaper of late.
+pub fn balance(st: &mut EpState) {
+    let registrations = st.interest.len();
+    if st.set.len() > PARK_ABOVE && st.account.favours_parking(registrations) {
+        park_silent(st);
+    } else if st.parked > 0 && !st.observed && st.account.favours_polling(registrations) {
+        watch::take_all_back(st);
+    }
+}
+
+fn park_silent(st: &mut EpState) {
+    let waiting = st.set.silent(usize::MAX, false).filter(|(_, item)| may_park(st, item)).count();
+    if waiting < PARK_BATCH {
+        st.account.spend(st.interest.len());
         return;
     }
-    st.rounds = 0;
-    let silent = |st: &EpState| st.set.silent_for(PARK_AFTER).filter(|item| may_park(st, item)).count();
-    if silent(st) < PARK_BATCH {
-        return;
-    }
-    let mut batch: [Option<&'static Epitem>; WINDOW] = [None; WINDOW];
+    watch::prepare(waiting);
+    let mut end = usize::MAX;
     loop {
-        batch.fill(None);
-        for (place, item) in batch.iter_mut().zip(st.set.silent_for(PARK_AFTER).filter(|item| may_park(st, item))) {
+        let mut batch: [Option<&'static Epitem>; WINDOW] = [None; WINDOW];
+        let silent = st.set.silent(end, false).filter(|(_, item)| may_park(st, item));
+        let mut found = 0;
+        for (place, (at, item)) in batch.iter_mut().zip(silent) {
             *place = Some(item);
+            end = at;
+            found += 1;
         }
-        let parked = watch::park(st, batch.iter().flatten().copied());
-        if parked < WINDOW {
+        if watch::park(st, batch.iter().flatten().copied()) < found || found < WINDOW {
             return;
         }
     }

@@ -420,7 +420,7 @@ fn is_idle(st: &EpState, item: &'static Epitem) -> bool {
 fn park_the_rest(st: &mut EpState) -> bool {
     loop {
         let mut batch: [Option<&'static Epitem>; 64] = [None; 64];
-        let idle = st.set.silent_for(0).filter(|item| is_idle(st, item));
+        let idle = st.set.silent(usize::MAX, true).map(|(_, item)| item).filter(|item| is_idle(st, item));
         for (place, item) in batch.iter_mut().zip(idle) {
             *place = Some(item);
         }

@@ -9,6 +9,7 @@ use nix::errno::Errno;
 use crate::epitem::Epitem;
 use crate::epstate::Held;
 use crate::events::Bits;
+use crate::poller::account::Silence;
 use crate::sys;
 
 /// The poll set of one instance.
@@ -17,8 +18,8 @@ pub struct PollSet {
     entries: Vec<pollfd>,
     /// The registration of each entry but the first; index `slot - 1`.
     items: Vec<&'static Epitem>,
-    /// For how many polls each entry stayed silent; what parks it in the end.
-    silent: Vec<u16>,
+    /// For how many more polls each entry has to stay silent to be silent for long.
+    patience: Vec<u16>,
     /// Larger arrays to move to, made while somebody polled (see [`PollSet::reserve_beside`]).
     beside: (Vec<pollfd>, Vec<&'static Epitem>, Vec<u16>),
 }
@@ -31,7 +32,7 @@ impl PollSet {
         PollSet {
             entries: Vec::new(),
             items: Vec::new(),
-            silent: Vec::new(),
+            patience: Vec::new(),
             beside: (Vec::new(), Vec::new(), Vec::new()),
         }
     }
@@ -45,7 +46,7 @@ impl PollSet {
         let more = (count + 1).saturating_sub(self.entries.len());
         self.entries.try_reserve(more).map_err(|_| Errno::ENOMEM)?;
         self.items.try_reserve(more).map_err(|_| Errno::ENOMEM)?;
-        self.silent.try_reserve(more).map_err(|_| Errno::ENOMEM)?;
+        self.patience.try_reserve(more).map_err(|_| Errno::ENOMEM)?;
         if self.entries.is_empty() {
             self.entries.push(NOBODY);
         }
@@ -56,32 +57,32 @@ impl PollSet {
     /// beside it, and moved to when the poll is over.
     pub fn reserve_beside(&mut self, count: usize) -> Result<(), Errno> {
         let at_hand = self.capacity();
-        let (entries, items, silent) = &mut self.beside;
-        let room = at_hand.max(entries.capacity().min(items.capacity()).min(silent.capacity()));
+        let (entries, items, patience) = &mut self.beside;
+        let room = at_hand.max(entries.capacity().min(items.capacity()).min(patience.capacity()));
         if count < room {
             return Ok(());
         }
         let wanted = (count + 1).max(2 * room);
         entries.try_reserve(wanted).map_err(|_| Errno::ENOMEM)?;
         items.try_reserve(wanted).map_err(|_| Errno::ENOMEM)?;
-        silent.try_reserve(wanted).map_err(|_| Errno::ENOMEM)
+        patience.try_reserve(wanted).map_err(|_| Errno::ENOMEM)
     }
 
     /// How many entries fit, the wake-up descriptor's included.
     fn capacity(&self) -> usize {
-        self.entries.capacity().min(self.items.capacity()).min(self.silent.capacity())
+        self.entries.capacity().min(self.items.capacity()).min(self.patience.capacity())
     }
 
     fn move_beside(&mut self) {
-        let (entries, items, silent) = &self.beside;
-        if entries.capacity().min(items.capacity()).min(silent.capacity()) <= self.capacity() {
+        let (entries, items, patience) = &self.beside;
+        if entries.capacity().min(items.capacity()).min(patience.capacity()) <= self.capacity() {
             return;
         }
-        let (mut entries, mut items, mut silent) = std::mem::take(&mut self.beside);
+        let (mut entries, mut items, mut patience) = std::mem::take(&mut self.beside);
         entries.append(&mut self.entries);
         items.append(&mut self.items);
-        silent.append(&mut self.silent);
-        (self.entries, self.items, self.silent) = (entries, items, silent);
+        patience.append(&mut self.patience);
+        (self.entries, self.items, self.patience) = (entries, items, patience);
     }
 
     /// How many registrations are in the set.
@@ -102,7 +103,7 @@ impl PollSet {
                 // The set points at it until it is removed, also when it was deleted while somebody polled.
                 item.pin();
                 self.items.push(item);
-                self.silent.push(0);
+                self.patience.push(state.patience.get());
             }
             slot => {
                 let entry = &mut self.entries[slot];
@@ -123,7 +124,7 @@ impl PollSet {
         }
         self.entries.swap_remove(slot);
         self.items.swap_remove(slot - 1);
-        self.silent.swap_remove(slot - 1);
+        self.patience.swap_remove(slot - 1);
         if let Some(moved) = self.items.get(slot - 1) {
             moved.at(held).slot.set(slot as u32);
         }
@@ -203,15 +204,30 @@ impl PollSet {
     }
 
     /// Counts one more poll for the silent entries, and starts anew for those that fired.
-    pub fn count_silence(&mut self) {
+    pub fn count_silence(&mut self, held: &Held) -> Silence {
+        let mut silence = Silence::default();
         let behind_wake = self.entries.get(1..).unwrap_or_default();
-        for (entry, silent) in behind_wake.iter().zip(&mut self.silent) {
-            *silent = if entry.revents == 0 { silent.saturating_add(1) } else { 0 };
+        for ((entry, patience), item) in behind_wake.iter().zip(&mut self.patience).zip(&self.items) {
+            if entry.revents == 0 {
+                *patience = patience.saturating_sub(1);
+                silence.lasting += usize::from(*patience == 0);
+            } else {
+                let state = item.at(held);
+                if *patience == 0 {
+                    silence.broken += 1;
+                    state.lose_patience();
+                }
+                *patience = state.patience.get();
+            }
         }
+        silence
     }
 
-    /// The registrations that were silent for at least `polls` polls.
-    pub fn silent_for(&self, polls: u16) -> impl Iterator<Item = &'static Epitem> + '_ {
-        self.silent.iter().zip(&self.items).filter(move |(silent, _)| **silent >= polls).map(|(_, item)| *item)
+    /// The registrations that may be parked: all, or those that were silent for long. From the end, and of those before `end` only;
+    /// with the place of each, behind which nothing moves when it is removed.
+    pub fn silent(&self, end: usize, all: bool) -> impl Iterator<Item = (usize, &'static Epitem)> + '_ {
+        let end = end.min(self.items.len());
+        let is_silent = move |place: &usize| all || self.patience[*place] == 0;
+        (0..end).rev().filter(is_silent).map(|place| (place, self.items[place]))
     }
 }

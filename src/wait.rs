@@ -230,7 +230,7 @@ fn rounds(
             st.habit.looked(reported > 0);
         }
         if reported > 0 {
-            harvest::park_silent(st);
+            harvest::balance(st);
             drop(guard);
             vanished.forget();
             return Ok(reported);

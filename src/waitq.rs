@@ -351,7 +351,7 @@ pub struct Stays {
 }
 
 impl Stays {
-    const ROOM: usize = 6;
+    const ROOM: usize = 2;
 
     /// Nobody.
     pub const NONE: Stays = Stays { known: [None; Stays::ROOM], more: false };

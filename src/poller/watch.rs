@@ -10,7 +10,7 @@ use nix::errno::Errno;
 use crate::epitem::{Epitem, Home, NO_SHARD, State};
 use crate::epstate::EpState;
 use crate::eventpoll::Eventpoll;
-use crate::lock::Lock;
+use crate::lock::{Guard, Lock};
 use crate::memory;
 use crate::pool::AtomicRef;
 use crate::stats;
@@ -20,9 +20,26 @@ use crate::sys;
 use crate::wait::{LONGEST_TICK_NS, TICK_NS};
 use crate::waitq::{Lingering, Sleeper};
 
-/// How many shards there can be, and how many registrations one takes. What does not fit stays with the waiting threads.
+/// How many shards there can be. What does not fit stays with the waiting threads.
 const SHARDS: usize = 512;
-const SHARD_SIZE: u32 = 512;
+/// How many registrations a shard takes. With each wake-up its watcher goes back to poll over all of them, so they are few; where
+/// there are very many registrations the number of threads counts for more.
+const SMALL_SHARD: usize = 128;
+const LARGE_SHARD: usize = 512;
+/// How many of the shards are small, those that are filled first.
+const SMALL_SHARDS: u16 = 32;
+
+/// How many registrations a shard takes.
+fn size(number: u16) -> usize {
+    if number < SMALL_SHARDS { SMALL_SHARD } else { LARGE_SHARD }
+}
+
+/// How many shards there must be for so many registrations.
+pub fn shards_for(registrations: usize) -> usize {
+    let small = registrations.div_ceil(SMALL_SHARD).min(SMALL_SHARDS as usize);
+    small + registrations.saturating_sub(small * SMALL_SHARD).div_ceil(LARGE_SHARD)
+}
+
 /// A watcher needs little: its set is on the heap.
 const STACK_BYTES: usize = 64 * 1024;
 
@@ -92,6 +109,11 @@ impl Shard {
         }
     }
 
+    /// How many more registrations it takes, if this is its number.
+    fn room(&self, number: u16) -> usize {
+        size(number).saturating_sub(self.load.load(Relaxed) as usize)
+    }
+
     /// Whether its thread sleeps and can be told nothing.
     fn is_deaf(&self) -> bool {
         self.sleeper.is_deaf()
@@ -123,10 +145,16 @@ pub fn rouse() {
 pub fn park(st: &mut EpState, items: impl Iterator<Item = &'static Epitem>) -> usize {
     let mut parked = 0;
     let mut kick: Option<&'static Shard> = None;
+    let mut roomy: Option<(u16, &'static Shard)> = None;
     for item in items {
         // One that another watcher may still have in its set goes there again, or a close would not know of both.
         let before = item.at(&st.held).shard.get();
-        let place = if before == NO_SHARD { shard_with_room() } else { shard(before).map(|shard| (before, shard)) };
+        let place = if before != NO_SHARD {
+            shard(before).map(|shard| (before, shard))
+        } else {
+            roomy = roomy.filter(|(number, shard)| shard.room(*number) > 0).or_else(shard_with_room);
+            roomy
+        };
         let Some((number, shard)) = place else { break };
         if before != NO_SHARD && shard.is_deaf() {
             continue;
@@ -176,11 +204,45 @@ fn shard_with_room() -> Option<(u16, &'static Shard)> {
             place.replace(None, Shard::create());
         }
         let shard = place.get()?;
-        if shard.load.load(Relaxed) < SHARD_SIZE && !shard.is_deaf() {
+        if shard.room(number) > 0 && !shard.is_deaf() {
             return Some((number, shard));
         }
     }
     None
+}
+
+/// Starts the threads for so many more registrations, so that all of these can be given away together once they run.
+pub fn prepare(registrations: usize) {
+    let mut room = 0;
+    for number in 0..SHARDS as u16 {
+        let place = &POOL[number as usize];
+        if place.get().is_none() {
+            // If another thread made it meanwhile, that one stays.
+            place.replace(None, Shard::create());
+        }
+        let Some(shard) = place.get() else { return };
+        let mut mail = shard.mail.lock();
+        if !mail.running && !mail.starting && start(number, shard, &mut mail).is_err() {
+            return;
+        }
+        drop(mail);
+        room += shard.room(number);
+        if room >= registrations {
+            return;
+        }
+    }
+}
+
+/// Takes every registration of an instance back from its watchers.
+pub fn take_all_back(st: &mut EpState) {
+    for index in 0..st.interest.len() {
+        let item = st.interest[index];
+        if let Home::Parked(_) = item.at(&st.held).home.get() {
+            take_back(st, item);
+            st.refresh(item);
+        }
+    }
+    rouse();
 }
 
 /// The bits to poll for on behalf of a registration.
@@ -212,6 +274,7 @@ pub fn look_at_parked(st: &mut EpState) -> bool {
     const WINDOW: usize = 64;
     let mut any = false;
     let mut next = 0;
+    st.account.looked(st.parked);
     while st.parked > 0 && next < st.interest.len() {
         let mut set = [pollfd { fd: -1, events: 0, revents: 0 }; WINDOW];
         let mut items: [Option<&'static Epitem>; WINDOW] = [None; WINDOW];
@@ -327,8 +390,8 @@ impl Set {
     /// A set with room for all that a shard may be given.
     fn new(number: u16) -> Result<Set, Errno> {
         let mut set = Set { number, entries: Vec::new(), items: Vec::new() };
-        set.entries.try_reserve_exact(SHARD_SIZE as usize + 1).map_err(|_| Errno::ENOMEM)?;
-        set.items.try_reserve_exact(SHARD_SIZE as usize).map_err(|_| Errno::ENOMEM)?;
+        set.entries.try_reserve_exact(size(number) + 1).map_err(|_| Errno::ENOMEM)?;
+        set.items.try_reserve_exact(size(number)).map_err(|_| Errno::ENOMEM)?;
         set.entries.push(pollfd { fd: -1, events: libc::POLLIN, revents: 0 });
         Ok(set)
     }
@@ -353,9 +416,9 @@ impl Set {
                 }
                 (Some(place), None) => self.remove(place),
                 // Threads that park at the same time may fill a shard beyond its size.
-                (None, Some(_)) if self.items.len() == SHARD_SIZE as usize => {
+                (None, Some(_)) if self.items.len() == size(self.number) => {
                     if let Some(ep) = item.eventpoll() {
-                        self.hand_back(ep, item);
+                        self.hand_back(ep, &mut ep.lock(), item);
                     }
                 }
                 (None, Some(bits)) => {
@@ -398,9 +461,10 @@ impl Set {
         shard.load.store(self.items.len() as u32 + mail.count, Relaxed);
     }
 
-    /// What fired is its instance's again.
+    /// What fired is its instance's again: all of one instance under one lock, or who waits there would wake up to wait for it.
     fn hand_back_fired(&mut self, shard: &'static Shard) {
         let mut place = self.items.len();
+        let mut held: Option<(&'static Eventpoll, Guard<'_, EpState>)> = None;
         while place > 0 {
             place -= 1;
             if std::mem::take(&mut self.entries[place + 1].revents) == 0 {
@@ -408,10 +472,21 @@ impl Set {
             }
             let item = self.items[place];
             if let Some(ep) = item.eventpoll() {
-                self.hand_back(ep, item);
+                let mut guard = match held.take() {
+                    Some((other, guard)) if std::ptr::eq(other, ep) => guard,
+                    other => {
+                        drop(other);
+                        let mut guard = ep.lock();
+                        guard.account.woken();
+                        guard
+                    }
+                };
+                self.hand_back(ep, &mut guard, item);
+                held = Some((ep, guard));
             }
             self.remove(place);
         }
+        drop(held);
         self.count_load(shard);
     }
 
@@ -423,16 +498,16 @@ impl Set {
         }
     }
 
-    fn hand_back(&self, ep: &'static Eventpoll, item: &'static Epitem) {
-        let mut st = ep.lock();
-        let st = &mut *st;
+    fn hand_back(&self, ep: &'static Eventpoll, st: &mut EpState, item: &'static Epitem) {
         let state = item.at(&st.held);
         self.let_go(item, state);
         if !state.alive.get() || state.home.get() != Home::Parked(self.number) {
             return;
         }
         state.home.set(Home::Hot);
+        state.lose_patience();
         st.parked -= 1;
+        st.account.handed_back();
         ep.apply(st, item);
     }
 }

@@ -46,12 +46,12 @@ fn check_room(asked: size_t, room: size_t) {
 
 unsafe fn read_any(fd: c_int, buffer: *mut c_void, n: size_t) -> ssize_t {
     // SAFETY: as for libc's read.
-    unsafe { witness::reading(fd, buffer, n, || next::read(fd, buffer, n)) }
+    unsafe { witness::reading(fd, buffer, n, move || next::read(fd, buffer, n)) }
 }
 
 unsafe fn write_any(fd: c_int, buffer: *const c_void, n: size_t) -> ssize_t {
     // SAFETY: as for libc's write.
-    witness::writing(fd, || n, || unsafe { next::write(fd, buffer, n) })
+    witness::writing(fd, move || n, move || unsafe { next::write(fd, buffer, n) })
 }
 
 unsafe fn receive(
@@ -63,7 +63,12 @@ unsafe fn receive(
     length: *mut socklen_t,
 ) -> ssize_t {
     // SAFETY: as for libc's recvfrom.
-    witness::receiving(fd, takes(flags), || n, || unsafe { next::recvfrom(fd, buffer, n, flags, from, length) })
+    witness::receiving(
+        fd,
+        takes(flags),
+        move || n,
+        move || unsafe { next::recvfrom(fd, buffer, n, flags, from, length) },
+    )
 }
 
 unsafe fn send_to(
@@ -75,7 +80,7 @@ unsafe fn send_to(
     length: socklen_t,
 ) -> ssize_t {
     // SAFETY: as for libc's sendto.
-    witness::sending(fd, || n, || unsafe { next::sendto(fd, buffer, n, flags, to, length) })
+    witness::sending(fd, move || n, move || unsafe { next::sendto(fd, buffer, n, flags, to, length) })
 }
 
 export! {

@@ -44,6 +44,17 @@ pub fn receiving(fd: c_int, takes: bool, asked: impl Fn() -> usize, call: impl F
 /// The call must fill the buffer with as many bytes as it answers.
 #[inline]
 pub unsafe fn reading(fd: c_int, buffer: *mut c_void, n: usize, call: impl FnOnce() -> isize) -> isize {
+    if watched(fd).is_none() && !File::any_fifo_edges() && !File::any_signal_edges() {
+        // Nothing is left to do after the call, so that it can be jumped to: a return that follows a system call is predicted wrongly,
+        // which costs more than all the rest. Who begins to wait for edges during the call finds what it took to be gone.
+        return call();
+    }
+    // SAFETY: the caller answers for the buffer.
+    unsafe { concerned_reading(fd, buffer, n, call) }
+}
+
+#[inline(never)]
+unsafe fn concerned_reading(fd: c_int, buffer: *mut c_void, n: usize, call: impl FnOnce() -> isize) -> isize {
     let buffer = iovec { iov_base: buffer, iov_len: n };
     // SAFETY: the caller answers for the buffer.
     unsafe { reading_vector(fd, &raw const buffer, 1, call) }
@@ -55,16 +66,38 @@ pub unsafe fn reading(fd: c_int, buffer: *mut c_void, n: usize, call: impl FnOnc
 /// The call must fill the buffers with as many bytes as it answers. They are looked at only if it answers with some.
 #[inline]
 pub unsafe fn reading_vector(fd: c_int, iov: *const iovec, n: usize, call: impl FnOnce() -> isize) -> isize {
-    // SAFETY: the call was answered, so the array is readable.
-    let buffers = || unsafe { std::slice::from_raw_parts(iov, n) };
     let Some(file) = watched(fd) else {
         let answer = call();
-        if answer > 0 && (File::any_fifo_edges() || File::any_signal_edges()) {
-            // SAFETY: the caller answers for the buffers.
-            unsafe { read_unwatched(fd, buffers(), answer.cast_unsigned()) };
+        if is_wanted_beside(answer) {
+            // SAFETY: the call was answered, so the array is readable; the caller answers for the buffers.
+            unsafe { read_unwatched(fd, std::slice::from_raw_parts(iov, n), answer.cast_unsigned()) };
         }
         return answer;
     };
+    // SAFETY: the caller answers for the buffers.
+    unsafe { witnessed_vector(file, fd, iov, n, call) }
+}
+
+/// Whether a read from something nobody watches may concern others.
+#[inline]
+fn is_wanted_beside(answer: isize) -> bool {
+    answer > 0 && (File::any_fifo_edges() || File::any_signal_edges())
+}
+
+/// A read from a description whose edges somebody waits for.
+///
+/// # Safety
+/// As for [`reading_vector`].
+#[inline(never)]
+unsafe fn witnessed_vector(
+    file: &'static File,
+    fd: c_int,
+    iov: *const iovec,
+    n: usize,
+    call: impl FnOnce() -> isize,
+) -> isize {
+    // SAFETY: the call was answered, so the array is readable.
+    let buffers = || unsafe { std::slice::from_raw_parts(iov, n) };
     let asked = || if iov.is_null() { 0 } else { buffers().iter().map(|buffer| buffer.iov_len).sum() };
     let amount = |bytes: u64| match file.kind() {
         Kind::Signalfd if bytes > 0 => {
@@ -164,6 +197,7 @@ impl Amount {
     }
 }
 
+#[inline(never)]
 fn witnessed_read(
     file: &'static File,
     fd: c_int,

@@ -15,37 +15,67 @@ use crate::sys;
 /// write(2) and its kin, on `fd` with `offered` bytes. One that a full pipe refuses wakes the readers all the same.
 #[inline]
 pub fn writing(fd: c_int, offered: impl FnOnce() -> usize, call: impl FnOnce() -> isize) -> isize {
+    if watched(fd).is_none() && !File::any_fifo_edges() && !File::any_pipe_edges() {
+        // To be jumped to, as in `reading`.
+        return call();
+    }
+    concerned_writing(fd, offered, call)
+}
+
+#[inline(never)]
+fn concerned_writing(fd: c_int, offered: impl FnOnce() -> usize, call: impl FnOnce() -> isize) -> isize {
     beside(fd, sending(fd, offered, call))
 }
 
 /// writev(2) and its kin: nothing is a datagram to write(2), but nothing at all to them.
 #[inline]
 pub fn writing_vector(fd: c_int, offered: impl FnOnce() -> usize, call: impl FnOnce() -> isize) -> isize {
-    beside(fd, witnessed_write(fd, offered, call, false))
+    beside(fd, passed_write(fd, offered, call, false))
 }
 
 /// Any other write-like call, on `fd` with `offered` bytes (or messages), which are asked for only if the call is answered.
 #[inline]
 pub fn sending(fd: c_int, offered: impl FnOnce() -> usize, call: impl FnOnce() -> isize) -> isize {
-    witnessed_write(fd, offered, call, true)
+    passed_write(fd, offered, call, true)
 }
 
 /// What a write does to others than the one it names.
 #[inline]
 fn beside(fd: c_int, n: isize) -> isize {
-    if n > 0 && File::any_fifo_edges() {
-        filled_beside(fd);
-    }
-    if n < 0 && File::any_pipe_edges() && sys::last_errno() == Errno::EAGAIN {
-        wake_pipe(fd, File::reads, PRESSED);
+    let may_concern = if n > 0 { File::any_fifo_edges() } else { n < 0 && File::any_pipe_edges() };
+    if may_concern {
+        told_beside(fd, n);
     }
     n
 }
 
+#[cold]
+fn told_beside(fd: c_int, n: isize) {
+    if n > 0 {
+        filled_beside(fd);
+    } else if sys::last_errno() == Errno::EAGAIN {
+        wake_pipe(fd, File::reads, PRESSED);
+    }
+}
+
 /// `empty` tells whether nothing is a message, too.
 #[inline]
-fn witnessed_write(fd: c_int, offered: impl FnOnce() -> usize, call: impl FnOnce() -> isize, empty: bool) -> isize {
-    let Some(file) = watched(fd) else { return call() };
+fn passed_write(fd: c_int, offered: impl FnOnce() -> usize, call: impl FnOnce() -> isize, empty: bool) -> isize {
+    match watched(fd) {
+        None => call(),
+        Some(file) => witnessed_write(file, fd, offered, call, empty),
+    }
+}
+
+/// A write to a description whose edges somebody waits for.
+#[inline(never)]
+fn witnessed_write(
+    file: &'static File,
+    fd: c_int,
+    offered: impl FnOnce() -> usize,
+    call: impl FnOnce() -> isize,
+    empty: bool,
+) -> isize {
     if file.eventpoll().is_some() {
         return not_for_instances();
     }
