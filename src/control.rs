@@ -17,9 +17,10 @@ use crate::file::{File, FileGuard, Identity};
 use crate::kind;
 use crate::lock;
 use crate::nested;
-use crate::poller::watch;
+use crate::poller::{uring, watch};
 use crate::stats;
 use crate::sys;
+use crate::waitq::Lingering;
 
 /// The `events` and `data` of a `struct epoll_event`.
 #[derive(Clone, Copy, Debug)]
@@ -152,7 +153,11 @@ fn add(ep: &'static Eventpoll, fd: c_int, identity: Option<Identity>, interest: 
         watch::rouse();
     })?;
     let mut st = ep.lock();
-    if let Err(errno) = st.reserve() {
+    let room = st.reserve().or_else(|_| {
+        uring::make_room(ep, &mut st);
+        st.reserve()
+    });
+    if let Err(errno) = room {
         drop(st);
         item.unpin();
         return Err(errno);
@@ -180,6 +185,7 @@ fn add(ep: &'static Eventpoll, fd: c_int, identity: Option<Identity>, interest: 
     state.shard.set(NO_SHARD);
     state.patience.set(FIRST_PATIENCE);
     state.slot.set(0);
+    state.request.forget();
     state.index.set(st.interest.len() as u32);
     state
         .newcomer
@@ -187,6 +193,7 @@ fn add(ep: &'static Eventpoll, fd: c_int, identity: Option<Identity>, interest: 
     state.ready.set(false);
     state.uneasy.set(false);
     st.interest.push(item);
+    st.exclusives += usize::from(exclusive);
     if inner.is_some() {
         item.pin();
         st.inner.push(item);
@@ -234,6 +241,7 @@ fn modify(ep: &'static Eventpoll, fd: c_int, interest: Interest) -> Result<(), E
     state.reported_at.set(file.clock());
     watch::take_back(st, item);
     st.news |= news;
+    st.begin_in_ring(item);
     begin(ep, st, item, file, was_ready || news);
     Ok(())
 }
@@ -291,6 +299,8 @@ pub fn detach(file: &'static File, graph: &mut FileGuard, item: &'static Epitem)
     graph.unlink(item);
     REGISTRATIONS.fetch_sub(1, Relaxed);
     let was_exclusive = item.at(&st.held).is_exclusive();
+    st.exclusives -= usize::from(was_exclusive);
+    graph.lingering.note(uring::detach(ep, st, item).map(Lingering::in_ring));
     match st.poller {
         Some(poller) if item.at(&st.held).slot.get() != 0 => {
             graph.lingering.note(poller.lingering());

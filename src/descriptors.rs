@@ -75,9 +75,15 @@ fn dispossess(number: c_int) {
 
 /// Wherever the number of an internal descriptor is kept.
 fn for_each_owner(visit: impl Fn(&AtomicI32)) {
-    Sleeper::for_each(|sleeper| visit(sleeper.wake_owner()));
+    Sleeper::for_each(|sleeper| {
+        visit(sleeper.wake_owner());
+        sleeper.spare_rings.owners().for_each(&visit);
+    });
     watch::sleepers().for_each(|sleeper| visit(sleeper.wake_owner()));
-    Eventpoll::for_each(|ep| visit(ep.signal()));
+    Eventpoll::for_each(|ep| {
+        visit(ep.signal());
+        visit(ep.ring.fd());
+    });
 }
 
 /// Closes the internal descriptor of `owner`, if it has one.
@@ -263,6 +269,9 @@ fn poll_by(graph: &FileGuard, gone: c_int, other: c_int) {
         item.set_via(other);
         if let Some(ep) = item.eventpoll() {
             let mut st = ep.lock();
+            if st.ring.is_some() {
+                st.redirect_in_ring(item, item.file().is_some_and(|file| file.is_named_by(gone)));
+            }
             watch::take_back(&mut st, item);
             ep.apply(&mut st, item);
         }

@@ -197,6 +197,18 @@ impl Edge {
         }
     }
 
+    /// A wake-up that needed no witness, or the report of one, left just this: what was reported.
+    pub const fn told(level: Bits) -> Edge {
+        Edge { quiet: level, ..Edge::FRESH }
+    }
+
+    /// From here on wake-ups are concluded from levels and counts again. `level` is now, and nothing woke since the last report.
+    pub fn resume(&mut self, kind: Kind, level: Bits, count: impl FnOnce() -> Option<u64>) {
+        let quiet = self.quiet & level;
+        *self = Edge::FRESH;
+        self.report(kind, quiet, count);
+    }
+
     /// The registration was woken: every level that is high is news, for a report carries them all (W4).
     fn wake(&mut self) {
         let Edge { closing, tells, doubts, due, .. } = *self;

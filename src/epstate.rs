@@ -10,6 +10,7 @@ use crate::eventpoll::Eventpoll;
 use crate::file::File;
 use crate::nested;
 use crate::poller::account::Account;
+use crate::poller::uring::{Prospect, Uring};
 use crate::poller::watch;
 use crate::pollset::PollSet;
 use crate::stats;
@@ -35,7 +36,13 @@ pub struct EpState {
     pub inner: Vec<&'static Epitem>,
     /// What the poller polls. Not to be touched while `poller` is set.
     pub set: PollSet,
-    /// The thread in poll on `set`.
+    /// The ring that stands in for `set`, if there is one.
+    pub ring: Option<Uring>,
+    /// Whether there is to be one.
+    pub prospect: Prospect,
+    /// How many registrations are exclusive.
+    pub exclusives: usize,
+    /// The thread in poll on `set`, or asleep on the ring.
     pub poller: Option<&'static Sleeper>,
     /// The threads in a wait; the last came last and is the one that polls (W9). `#[doc(alias = "wq")]`
     pub waiters: Waiters,
@@ -80,6 +87,9 @@ impl EpState {
             lent: Vec::new(),
             inner: Vec::new(),
             set: PollSet::new(),
+            ring: None,
+            prospect: Prospect::new(),
+            exclusives: 0,
             poller: None,
             waiters: Waiters::new(),
             parked: 0,
@@ -128,6 +138,7 @@ impl EpState {
         self.rare_due = 0;
         self.habit = Habit::new();
         self.account = Account::new();
+        self.prospect = Prospect::new();
     }
 
     /// Makes room for one more registration everywhere, so that nothing later can fail for want of memory.
@@ -142,6 +153,9 @@ impl EpState {
         }
         self.inner.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
         self.lent.try_reserve(count).map_err(|_| Errno::ENOMEM)?;
+        if let Some(uring) = &mut self.ring {
+            uring.reserve(count, &self.held)?;
+        }
         if self.poller.is_none() { self.set.reserve(count) } else { self.set.reserve_beside(count) }
     }
 
@@ -182,6 +196,12 @@ impl EpState {
 
     /// Brings the poll set in line with a registration: what is asked for it now, after what the witnesses saw.
     pub fn refresh(&mut self, item: &'static Epitem) {
+        if self.ring.is_some() {
+            if let Some(file) = item.file().filter(|_| item.at(&self.held).alive.get()) {
+                self.track(item, file);
+            }
+            return self.refresh_in_ring(item);
+        }
         debug_assert!(self.poller.is_none());
         let facts = item.take_facts();
         let state = item.at(&self.held);
@@ -229,7 +249,8 @@ impl EpState {
     /// Lets the witnesses know whether somebody waits for edges of this registration.
     pub fn track(&self, item: &'static Epitem, file: &'static File) {
         let state = item.at(&self.held);
-        let wanted = state.is_edge() || state.is_exclusive() || self.followed;
+        let is_told = self.ring.as_ref().is_some_and(|uring| !uring.is_leaving());
+        let wanted = (state.is_edge() && !is_told) || state.is_exclusive() || self.followed;
         if wanted != state.tracked.replace(wanted) {
             if wanted {
                 file.identify(item.via());

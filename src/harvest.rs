@@ -6,7 +6,7 @@ use nix::errno::Errno;
 
 use crate::descriptors;
 use crate::diagnosis;
-use crate::edge::{DEPARTED, WOKEN};
+use crate::edge::{DEPARTED, Edge, WOKEN};
 use crate::epitem::{Epitem, Home};
 use crate::epstate::EpState;
 use crate::events::{Bits, EDGE, HUP, NVAL, ONESHOT, WRITABLE, levels};
@@ -14,7 +14,7 @@ use crate::exclusive;
 use crate::file::{File, Peer};
 use crate::kind::{Arrivals, Kind};
 use crate::nested;
-use crate::poller::watch;
+use crate::poller::{uring, watch};
 use crate::sample;
 use crate::stats;
 use crate::sys;
@@ -47,6 +47,7 @@ impl Vanished {
 /// Puts what the last poll found on the ready list.
 pub fn collect(st: &mut EpState) -> Vanished {
     let mut vanished = Vanished([None; 8]);
+    uring::sweep(st, |item| vanished.note(item));
     let mut slot = 0;
     while let Some((at, item, bits)) = st.set.next_fired(slot) {
         slot = at;
@@ -184,6 +185,11 @@ fn reportable(st: &mut EpState, item: &'static Epitem) -> Bits {
     if !state.is_edge() {
         return bits;
     }
+    if st.ring.is_some() {
+        // What woke it put it on the ready list, and nothing else did.
+        state.edge.set(Edge::told(level));
+        return bits;
+    }
     if level & !state.edge.get().quiet() & HUP != 0 {
         partings(file, item);
     }
@@ -201,17 +207,31 @@ fn reportable(st: &mut EpState, item: &'static Epitem) -> Bits {
     if is_edge {
         state.reported_at.set(clock);
     }
-    if is_edge
-        && watched & WRITABLE != 0
-        && let Some(outgoing) = sample::outgoing(file.kind(), item.via())
-    {
-        file.note_outgoing(outgoing);
+    if is_edge && watched & WRITABLE != 0 {
+        note_outgoing(file, item);
     }
     st.refresh(item);
     if !is_edge && is_exclusive {
         exclusive::release(file, item);
     }
     if is_edge { bits } else { 0 }
+}
+
+/// Takes down of an edge-triggered registration that was reported without this, what a report takes down beside its edge.
+pub fn remember(file: &'static File, item: &Epitem, watched: Bits, level: Bits) {
+    if level & HUP != 0 {
+        partings(file, item);
+    }
+    if watched & WRITABLE != 0 {
+        file.set_choked(file.kind() == Kind::Tcp && level & WRITABLE == 0);
+        note_outgoing(file, item);
+    }
+}
+
+fn note_outgoing(file: &File, item: &Epitem) {
+    if let Some(outgoing) = sample::outgoing(file.kind(), item.via()) {
+        file.note_outgoing(outgoing);
+    }
 }
 
 /// Whether the number that a registration is polled by was closed behind our back, and names something else now. Looked up at the

@@ -95,6 +95,12 @@ impl Kind {
         }
     }
 
+    /// Whether it is a socket, or something that is not known.
+    pub const fn may_be_socket(self) -> bool {
+        use Kind::{Other, Tcp, TcpListener, Udp, UnixDgram, UnixListener, UnixSeqpacket, UnixStream};
+        matches!(self, Tcp | TcpListener | Udp | UnixStream | UnixSeqpacket | UnixDgram | UnixListener | Other)
+    }
+
     /// A unix socket that carries data: its queue towards the peer shows when the peer reads.
     pub const fn is_unix_data(self) -> bool {
         matches!(self, Kind::UnixStream | Kind::UnixSeqpacket | Kind::UnixDgram)

@@ -11,7 +11,7 @@
 //!
 //! A registration (`epitem`) ties one number of one open file description (`file`) to one instance (`eventpoll`). The thread
 //! that waits polls the instance's poll set (`pollset`) itself; registrations that were silent for long are with watcher threads
-//! (`poller/watch`). `edge` decides which levels are news, from what `sample` counts and what the witnesses saw (`witness`, told
+//! (`poller/watch`). Where one thread keeps waiting a ring may stand in for all that (`poller/uring`). `edge` decides which levels are news, from what `sample` counts and what the witnesses saw (`witness`, told
 //! by the transfer calls in `symbols/transfers`).
 //!
 //! # Locking
@@ -41,7 +41,7 @@
 //! | `sys`, `next` | the ways out: raw system calls, and the next definition of a symbol |
 //! | `eventpoll/`, `epstate`, `epitem`, `control` | an instance, and what its lock protects; a registration; what control calls do to them |
 //! | `wait`, `waitq`, `harvest` | the waiting thread; how threads sleep and are woken; what is reported |
-//! | `pollset`, `poller/` | the array poll works on; watcher threads |
+//! | `pollset`, `poller/` | the array poll works on; watcher threads; rings |
 //! | `fdtable`, `file/`, `descriptors` | numbers; open file descriptions; close and dup |
 //! | `kind`, `edge`, `sample`, `diagnosis`, `witness/` | what a description is; what an edge is; how arrivals are counted and seen |
 //! | `exclusive` | which of several instances reports |

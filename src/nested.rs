@@ -15,7 +15,7 @@ use crate::events::{Bits, ERR, HUP, IN, NVAL, RDNORM, levels};
 use crate::file::File;
 use crate::harvest;
 use crate::lock::{self, Guard, Lock};
-use crate::poller::watch;
+use crate::poller::{uring, watch};
 use crate::process;
 use crate::sample;
 use crate::sync::atomic::Ordering::Relaxed;
@@ -128,6 +128,11 @@ pub fn observe(ep: &'static Eventpoll) {
 fn expose(ep: &'static Eventpoll, st: &mut EpState) {
     if !st.observed {
         st.observed = true;
+        match st.poller {
+            Some(poller) if st.ring.is_some() => poller.kick(),
+            Some(_) => {}
+            None => uring::leave(ep, st),
+        }
         ep.expose(true);
         attend(ep, st);
     }

@@ -72,6 +72,22 @@ pub fn testcancel() {
     unsafe { pthread_testcancel() }
 }
 
+/// libc's PTHREAD_CANCEL_ASYNCHRONOUS.
+pub const CANCEL_AT_ANY_MOMENT: c_int = 1;
+
+/// Lets the thread be cancelled at cancellation points only, or at any moment; answers with what was before.
+#[inline]
+pub fn let_cancel(kind: c_int) -> c_int {
+    unsafe extern "C" {
+        // As above.
+        fn pthread_setcanceltype(kind: c_int, before: *mut c_int) -> c_int;
+    }
+    let mut before = 0;
+    // SAFETY: the kinds are libc's, or what it gave.
+    unsafe { pthread_setcanceltype(kind, &raw mut before) };
+    before
+}
+
 /// What pselect6 takes in place of a mask: none here, for a call this early has no mask to swap.
 fn kernel_mask(_mask: *const sigset_t) -> usize {
     0

@@ -1,8 +1,8 @@
 //! Settings from the environment: one table for reading and for the documentation.
 
 use std::ffi::CStr;
-use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicU8};
 
 /// A switch, off unless its variable is `1`.
 #[derive(Debug)]
@@ -36,6 +36,33 @@ pub static STRICT: Switch = Switch::new(c"EPOLYFILL_STRICT");
 /// Every switch there is.
 pub static ALL: [&Switch; 3] = [&COUNTERS, &IO_URING, &STRICT];
 
+/// How readiness is learnt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Poller {
+    /// By a ring where it pays and the kernel has one, by poll elsewhere.
+    Auto,
+    /// By poll.
+    Poll,
+    /// By a ring wherever one will do.
+    Uring,
+}
+
+static POLLER: AtomicU8 = AtomicU8::new(Poller::Poll as u8);
+
+/// How readiness is to be learnt.
+pub fn poller() -> Poller {
+    match POLLER.load(Relaxed) {
+        0 => Poller::Auto,
+        2 => Poller::Uring,
+        _ => Poller::Poll,
+    }
+}
+
+/// The names of the pollers.
+const POLLERS: [(&CStr, Poller); 4] =
+    [(c"", Poller::Poll), (c"auto", Poller::Auto), (c"poll", Poller::Poll), (c"uring", Poller::Uring)];
+
 /// Reads the environment. Once, at start-up, before the program can change it.
 pub fn read() {
     for switch in ALL {
@@ -47,10 +74,15 @@ pub fn read() {
     let poller = c"EPOLYFILL_POLLER";
     // SAFETY: as above.
     let value = unsafe { libc::getenv(poller.as_ptr()) };
+    if value.is_null() {
+        return;
+    }
     // SAFETY: as above.
-    if !value.is_null() && ![c"poll", c"auto", c""].contains(&unsafe { CStr::from_ptr(value) }) {
-        crate::log::Line::<96>::new()
-            .text("epolyfill: EPOLYFILL_POLLER is none of auto, poll; auto it is\n")
-            .to_stderr();
+    let name = unsafe { CStr::from_ptr(value) };
+    match POLLERS.iter().find(|(known, _)| *known == name) {
+        Some((_, poller)) => POLLER.store(*poller as u8, Relaxed),
+        None => crate::log::Line::<96>::new()
+            .text("epolyfill: EPOLYFILL_POLLER is none of auto, poll, uring; poll it is\n")
+            .to_stderr(),
     }
 }

@@ -71,6 +71,12 @@ counters! {
     WATCHER_POLLS "watcher polls";
     /// Watcher threads started.
     WATCHERS "watchers";
+    /// Rings made.
+    RINGS "rings";
+    /// Completions taken out of rings.
+    COMPLETIONS "completions";
+    /// Rings given up for poll.
+    RINGS_LEFT "rings given up";
     /// Descriptors that were closed behind our back.
     VANISHED "vanished";
 }

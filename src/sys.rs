@@ -328,6 +328,60 @@ pub fn map(bytes: usize) -> Result<*mut u8, Errno> {
         .map_err(|_| Errno::ENOMEM)
 }
 
+/// Pages that are shared with the kernel through a descriptor.
+pub fn map_shared(fd: c_int, bytes: usize, offset: usize) -> Result<*mut u8, Errno> {
+    let access = libc::PROT_READ | libc::PROT_WRITE;
+    // SAFETY: a new mapping touches no other.
+    unsafe { syscall!(Sysno::mmap, 0usize, bytes, access, libc::MAP_SHARED | libc::MAP_POPULATE, fd, offset) }
+        .map(|address| address as *mut u8)
+        .map_err(errno)
+}
+
+/// Leaves these pages out of every forked child.
+pub fn keep_from_children(pages: *mut u8, bytes: usize) -> Result<(), Errno> {
+    // SAFETY: the pages are ours.
+    unsafe { syscall!(Sysno::madvise, pages, bytes, libc::MADV_DONTFORK) }.map(drop).map_err(errno)
+}
+
+/// io_uring_setup(2): the descriptor of a new ring. `params` must be the kernel's structure.
+pub fn io_uring_setup<T>(entries: u32, params: &mut T) -> Result<c_int, Errno> {
+    // SAFETY: the structure is the kernel's, and writable.
+    unsafe { syscall!(Sysno::io_uring_setup, entries, std::ptr::from_mut(params)) }.map(|fd| fd as c_int).map_err(errno)
+}
+
+const ENTER_GETEVENTS: u32 = 1 << 0;
+const ENTER_EXT_ARG: u32 = 1 << 3;
+
+/// io_uring_enter(2) that does not sleep: hands `count` requests over, and has the completions made that are due.
+pub fn io_uring_enter(fd: c_int, count: u32) -> Result<usize, Errno> {
+    // SAFETY: no memory is passed but the ring's own.
+    unsafe { syscall!(Sysno::io_uring_enter, fd, count, 0, ENTER_GETEVENTS, 0usize, 0usize) }.map_err(errno)
+}
+
+/// io_uring_enter(2) that sleeps until there is a completion, at most for `limit` nanoseconds, with `mask` as the signal mask.
+/// ETIME when the time is over, EINTR when a signal handler ran.
+pub fn io_uring_sleep(fd: c_int, limit: Option<u64>, mask: Option<SigMask>) -> Result<(), Errno> {
+    #[repr(C)]
+    struct Extra {
+        mask: u64,
+        mask_bytes: u32,
+        least_wait: u32,
+        limit: u64,
+    }
+    let limit = limit.map(timespec_of);
+    let extra = Extra {
+        mask: mask.as_ref().map_or(0, |mask| std::ptr::from_ref(mask).addr() as u64),
+        mask_bytes: KERNEL_SIGSET_BYTES as u32,
+        least_wait: 0,
+        limit: limit.as_ref().map_or(0, |limit| std::ptr::from_ref(limit).addr() as u64),
+    };
+    let flags = ENTER_GETEVENTS | ENTER_EXT_ARG;
+    // SAFETY: the structure, and what it points to, outlive the call.
+    unsafe { syscall!(Sysno::io_uring_enter, fd, 0, 1, flags, &raw const extra, size_of::<Extra>()) }
+        .map(drop)
+        .map_err(errno)
+}
+
 /// Makes the kernel hand these pages to every forked child as zeroes; a vfork child, which shares all memory, finds them as they
 /// are. ENOSYS or EINVAL where the kernel cannot (Linux 4.14).
 pub fn wipe_on_fork(pages: *mut u8, bytes: usize) -> Result<(), Errno> {

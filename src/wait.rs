@@ -10,10 +10,13 @@ use crate::eventpoll::{self, Eventpoll};
 use crate::harvest;
 use crate::lock;
 use crate::nested;
-use crate::poller::watch;
+use crate::next;
+use crate::poller::{uring, watch};
 use crate::process;
 use crate::stats;
 use crate::sync;
+use crate::sync::atomic::AtomicI32;
+use crate::sync::atomic::Ordering::Relaxed;
 use crate::sys::{self, SigMask};
 use crate::user;
 use crate::waitq::Sleeper;
@@ -110,6 +113,9 @@ fn rounds(
         let st = &mut *guard;
         let newest = st.waiters.last().is_some_and(|last| std::ptr::eq(last, me));
         if !newest || st.poller.is_some() {
+            if st.poller.is_none() {
+                uring::leave(ep, st);
+            }
             if !may_sleep {
                 return Ok(0);
             }
@@ -137,6 +143,10 @@ fn rounds(
             harvest::give_up_claims(st);
         }
         ep.absorb(st);
+        let in_ring = uring::serves(ep, st, me);
+        if in_ring {
+            uring::lap(ep, st);
+        }
         let longest_tick = harvest::sample(st);
         if !st.inner.is_empty() {
             // What the look at the instances inside brought up.
@@ -150,8 +160,10 @@ fn rounds(
         // Where a kick can end the sleep, signals must not slip in between two of them (W8): they are blocked but in ppoll.
         // A look comes first, so that a busy program never pays for that.
         let careful = process::has_threads() || st.parked > 0 || longest_tick.is_some() || st.observed;
-        let looks_first = first && (careful || st.habit.looks_first());
-        let sleeps = may_sleep && !looks_first && !st.pressing;
+        let looks_first = !in_ring && first && (careful || st.habit.looks_first());
+        // A ring has told by now what it knows.
+        let is_told = in_ring && !st.ready.is_empty();
+        let sleeps = may_sleep && !looks_first && !st.pressing && !is_told;
         first = false;
         let slept = if sleeps {
             if st.observed {
@@ -169,22 +181,32 @@ fn rounds(
                 ep.set_blocked(None);
                 continue;
             }
-            me.enter_poll();
+            if !in_ring {
+                me.enter_poll();
+            }
             drop(guard);
             if careful {
                 nap.prepare();
             }
-            let slept = nap.sleep(entries, n, limit, tick);
-            me.leave_poll();
+            let slept = if in_ring {
+                nap.sleep_on_ring(ep.ring.fd(), limit)
+            } else {
+                let slept = nap.sleep(entries, n, limit, tick);
+                me.leave_poll();
+                slept
+            };
             guard = ep.lock();
             guard.poller = None;
             ep.set_blocked(None);
             tick = (tick * 2).min(LONGEST_RARE_TICK_NS);
             slept
+        } else if in_ring {
+            Ok(0)
         } else {
             Ok(sys::look(st.set.poll_with(me.wake_fd())))
         };
         let st = &mut *guard;
+        let slept = if sleeps && in_ring { uring::wake(st, slept) } else { slept };
         stats::POLLS.count();
         stats::SCANNED.add(st.set.len() as u64);
         if slept.is_err() {
@@ -303,6 +325,22 @@ impl Nap {
         slept?;
         // SAFETY: as in `ppoll`.
         Ok(sys::look(unsafe { std::slice::from_raw_parts_mut(entries, n) }))
+    }
+
+    /// A sleep until the ring has something. EINTR when a signal handler ran. Unlike `ppoll` the system call is no cancellation point, so
+    /// the thread is made to be cancelled at any moment meanwhile.
+    fn sleep_on_ring(&self, fd: &AtomicI32, limit: Option<u64>) -> Result<usize, Errno> {
+        let careful = process::has_threads();
+        let before = careful.then(|| next::let_cancel(next::CANCEL_AT_ANY_MOMENT));
+        let slept = sys::io_uring_sleep(fd.load(Relaxed), limit, self.mask.or(self.outside));
+        if let Some(before) = before {
+            next::let_cancel(before);
+        }
+        match slept {
+            Ok(()) => Ok(1),
+            Err(Errno::ETIME) => Ok(0),
+            Err(errno) => Err(errno),
+        }
     }
 
     fn ppoll(&self, entries: *mut pollfd, n: usize, limit: Option<u64>) -> Result<usize, Errno> {

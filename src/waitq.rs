@@ -11,6 +11,8 @@ use nix::errno::Errno;
 
 use crate::descriptors;
 use crate::eventpoll::Eventpoll;
+use crate::poller::ring::Spares;
+use crate::poller::uring::{self, Hold};
 use crate::poller::watch;
 use crate::pool::{AtomicRef, Chunk, Pool, Pooled};
 use crate::stats;
@@ -29,6 +31,8 @@ pub struct Sleeper {
     free: AtomicRef<Sleeper>,
     /// The eventfd that ends its sleep; -1 before the first.
     wake: AtomicI32,
+    /// The descriptors of rings that the thread keeps for later.
+    pub spare_rings: Spares,
     /// Spares the second of two kicks.
     kicks: Bell,
     /// Odd while the thread is in poll, or about to be.
@@ -89,6 +93,7 @@ impl Sleeper {
         Sleeper {
             free: AtomicRef::none(),
             wake: AtomicI32::new(-1),
+            spare_rings: Spares::new(),
             kicks: Bell::new(),
             epoch: AtomicU32::new(0),
             evictors: AtomicU32::new(0),
@@ -130,17 +135,24 @@ impl Sleeper {
 
     /// The end of a wait: a second sleeper goes back to the pool.
     pub fn end(&'static self) {
-        if !OWN.get().is_some_and(|own| std::ptr::eq(own, self)) {
+        if !self.is_own() {
             SLEEPERS.give_back(self);
         }
     }
 
     /// The thread ends, perhaps out of the middle of a wait (W10): whatever it held there goes to the next.
     pub fn retire_own() {
-        if let Some(own) = OWN.take() {
+        if let Some(own) = OWN.get() {
             own.abandon();
+            uring::end_thread(own);
+            OWN.set(None);
             SLEEPERS.give_back(own);
         }
+    }
+
+    /// Whether it is the calling thread's, and not one for a wait inside a wait.
+    pub fn is_own(&self) -> bool {
+        OWN.get().is_some_and(|own| std::ptr::eq(own, self))
     }
 
     /// Leaves a wait that will not return.
@@ -229,7 +241,7 @@ impl Sleeper {
     /// If the thread is in poll, or about to be: the stay that has to end before an open file it polls is let go.
     pub fn lingering(&'static self) -> Option<Lingering> {
         let epoch = self.epoch.load(SeqCst);
-        (epoch & 1 == 1).then_some(Lingering { sleeper: self, epoch })
+        (epoch & 1 == 1).then_some(Lingering::InPoll(Stay { sleeper: self, epoch }))
     }
 
     fn evict(&'static self) {
@@ -246,11 +258,15 @@ impl Sleeper {
     /// In a forked child: nobody is in poll, and the eventfd is the parent's. `mine` is the thread that forked.
     pub fn reset_after_fork(&'static self) {
         descriptors::disown_internal(&self.wake);
+        self.spare_rings.owners().for_each(descriptors::disown_internal);
+        if self.is_own() {
+            uring::forget_kept();
+        }
         self.kicks.silence();
         self.epoch.store(0, Relaxed);
         self.evictors.store(0, Relaxed);
         self.waits_on.set(None);
-        if OWN.get().is_some_and(|own| std::ptr::eq(own, self)) {
+        if self.is_own() {
             self.tid.store(sys::gettid(), Relaxed);
         }
     }
@@ -291,6 +307,11 @@ impl Waiters {
     /// Whether nobody waits.
     pub fn is_empty(&self) -> bool {
         self.0.is_none()
+    }
+
+    /// Whether this thread waits, and no other.
+    pub fn are_only(&self, sleeper: &Sleeper) -> bool {
+        self.0.is_some_and(|last| std::ptr::eq(last, sleeper) && last.below.get().is_none())
     }
 
     /// A thread came.
@@ -350,32 +371,64 @@ impl Stays {
         if self.more {
             SLEEPERS.for_each(Sleeper::evict);
             watch::sleepers().for_each(Sleeper::evict);
+            Hold::evict_all();
+        }
+    }
+}
+
+/// One stay of one thread in `poll`, or of requests in a ring.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Lingering {
+    /// In poll.
+    InPoll(Stay),
+    /// In a ring.
+    InRing(Hold),
+}
+
+impl Lingering {
+    /// The requests of a ring.
+    pub fn in_ring(hold: Hold) -> Lingering {
+        Lingering::InRing(hold)
+    }
+
+    /// Whether it is still there.
+    pub fn lasts(&self) -> bool {
+        match self {
+            Lingering::InPoll(stay) => stay.lasts(),
+            Lingering::InRing(hold) => hold.lasts(),
+        }
+    }
+
+    /// Makes it leave, and waits until it has: then the open file is held by nobody here (D4).
+    pub fn evict(&self) {
+        match self {
+            Lingering::InPoll(stay) => stay.evict(),
+            Lingering::InRing(hold) => hold.evict(),
         }
     }
 }
 
 /// One stay of one thread in `poll`.
 #[derive(Clone, Copy, Debug)]
-pub struct Lingering {
+pub struct Stay {
     sleeper: &'static Sleeper,
     epoch: u32,
 }
 
-impl PartialEq for Lingering {
-    fn eq(&self, other: &Lingering) -> bool {
+impl PartialEq for Stay {
+    fn eq(&self, other: &Stay) -> bool {
         std::ptr::eq(self.sleeper, other.sleeper) && self.epoch == other.epoch
     }
 }
 
-impl Lingering {
+impl Stay {
     /// Whether the thread is still in there.
-    pub fn lasts(&self) -> bool {
+    fn lasts(&self) -> bool {
         self.sleeper.epoch.load(SeqCst) == self.epoch
     }
 
-    /// Makes the thread leave, and waits until it has: then the open file is held by nobody here (D4). A thread that does not
-    /// answer is in a signal handler, outside of poll already; half a second is enough to give up on it.
-    pub fn evict(&self) {
+    /// A thread that does not answer is in a signal handler, outside of poll already; half a second is enough to give up on it.
+    fn evict(&self) {
         if self.sleeper.tid.load(Relaxed) == sys::gettid() {
             return;
         }

@@ -14,6 +14,7 @@ use crate::epstate::EpState;
 use crate::file::File;
 use crate::lock::{Guard, Lock};
 use crate::nested;
+use crate::poller::uring::{self, Outside};
 use crate::pool::{AtomicRef, Pool, Pooled};
 use crate::sync::atomic::Ordering::{AcqRel, Relaxed, SeqCst};
 use crate::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64};
@@ -64,6 +65,8 @@ pub struct Eventpoll {
     number: AtomicI32,
     /// The write end of the pipe whose read end is the descriptor; -1 when there is none.
     signal: AtomicI32,
+    /// The descriptor of its ring, and who waits for it.
+    pub ring: Outside,
     /// The inode of the pipe, by which a number is known that came by a road we do not see; 0 when there is none.
     inode: AtomicU64,
     /// No number is known, but somebody has the descriptor. Written under the lock of the descriptor's graph.
@@ -85,6 +88,7 @@ impl Pooled for Eventpoll {
         file: AtomicRef::none(),
         number: AtomicI32::new(-1),
         signal: AtomicI32::new(-1),
+        ring: Outside::new(),
         inode: AtomicU64::new(0),
         orphan: AtomicBool::new(false),
     };
@@ -135,7 +139,11 @@ impl Eventpoll {
             while let Ok(Some(item)) = self.next_posted() {
                 item.unpin();
             }
-            self.lock().empty();
+            {
+                let mut st = self.lock();
+                uring::leave(self, &mut st);
+                st.empty();
+            }
             self.file.set(None);
             self.look_at_all.store(false, Relaxed);
             self.stirred.store(false, Relaxed);
@@ -178,7 +186,11 @@ impl Eventpoll {
     /// Brings a registration that changed into force: at once, or by the poller if it sleeps on the set now.
     pub fn apply(&'static self, st: &mut EpState, item: &'static Epitem) {
         if let Some(poller) = st.poller {
-            self.notice(item, 0);
+            if st.ring.is_some() {
+                st.refresh(item);
+            } else {
+                self.notice(item, 0);
+            }
             poller.kick();
         } else {
             st.refresh(item);
@@ -279,6 +291,7 @@ impl Eventpoll {
                 // The watcher that did not come along keeps its pin: the record is lost to the child.
             }
         }
+        uring::reset_after_fork(self, st);
         self.look_at_all.store(true, SeqCst);
         st.readable = false;
         if self.inbox.get().is_some_and(|inbox| !inbox.is_empty()) {

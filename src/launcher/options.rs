@@ -58,7 +58,7 @@ const TABLE: &[Row] = &[
 ];
 
 /// The pollers that the library knows by name.
-const POLLERS: &[&str] = &["auto", "poll"];
+const POLLERS: &[&str] = &["auto", "poll", "uring"];
 
 const USAGE: &str = "usage: epolyfill [options] [--] program args…";
 

@@ -1,4 +1,9 @@
-//! How readiness is learnt where the waiting thread does not poll itself.
+//! How readiness is learnt.
+//!
+//! By `poll`, in the thread that waits (`pollset.rs`) and in watcher threads for what is silent for long (`watch`); or by requests that
+//! stay with the kernel (`uring`), where one thread keeps waiting and the kernel has rings.
 
 pub mod account;
+pub mod ring;
+pub mod uring;
 pub mod watch;

@@ -1,8 +1,9 @@
 //! Calls on pipes that reach further than the descriptor they name: to the other end, and to other descriptions of a FIFO.
 
 use libc::c_int;
+use nix::errno::Errno;
 
-use super::reading::{Amount, receiving, took};
+use super::reading::{Amount, length_of, next_packet, receiving, took, unless_failed};
 use super::writing::{gave, note_departures, sending};
 use super::{refused, watched};
 use crate::edge::{CHOKED, DRY, Facts, TOOK, WOKEN};
@@ -79,7 +80,8 @@ pub fn moving(from: c_int, to: c_int, asked: usize, takes: bool, call: impl FnOn
     }
     let (readers, writers) = (Waking::begin(to, File::reads), takes.then(|| Waking::begin(from, File::writes)));
     let taking = source.filter(|_| takes).map(File::begin_taking);
-    let n = call();
+    let packet = source.filter(|_| takes).and_then(|source| next_packet(source, from));
+    let n = unless_failed(packet, call);
     let short = n < 0 || n.unsigned_abs() < asked;
     let ran_dry = short && sys::ioctl_int(from, libc::FIONREAD) == Ok(0);
     if takes && source.is_none() && n > 0 && File::any_fifo_edges() {
@@ -89,7 +91,7 @@ pub fn moving(from: c_int, to: c_int, asked: usize, takes: bool, call: impl FnOn
         && takes
     {
         match u64::try_from(n) {
-            Ok(n) => took(source, from, begun[0], !short, Amount::of_one(n), taking),
+            Ok(n) => took(source, from, begun[0], !short, Amount::of_one(n.max(length_of(packet))), taking),
             Err(_) => {
                 drop(taking);
                 if ran_dry {
@@ -98,8 +100,9 @@ pub fn moving(from: c_int, to: c_int, asked: usize, takes: bool, call: impl FnOn
             }
         }
     }
+    let has_failed = matches!(packet, Some(Err(errno)) if errno != Errno::EAGAIN);
     if let Some(sink) = sink
-        && !(n <= 0 && ran_dry)
+        && !(n <= 0 && (ran_dry || has_failed))
     {
         let stuck = matches!(sink.kind(), Kind::Pipe | Kind::Fifo | Kind::Tcp)
             && short

@@ -210,32 +210,17 @@ fn witnessed_read(
         return not_for_instances();
     }
     let at = file.begin_call();
-    // A packet that the buffer has no room for is cut short, and its rest gone uncounted; a datagram that is cut to nothing looks like
-    // an empty one: ask before.
-    let is_cut = match file.kind() {
-        Kind::UnixSeqpacket => takes != Takes::Nothing,
-        Kind::Udp | Kind::UnixDgram => takes != Takes::Nothing && file.empties() > 0,
-        _ => false,
-    };
-    let peeking = if is_cut { file.try_peek() } else { None };
-    let packet = peeking.map(|_until_peeked| sys::peek_length(fd));
+    let packet = if takes == Takes::Nothing { None } else { next_packet(file, fd) };
     // Nothing is a datagram, or the end of a socket that was shut.
     let at_end = file.kind() == Kind::Udp && file.is_shut(libc::SHUT_RD) && sample::receive_memory(fd) == Some(0);
     let taking = (takes != Takes::Nothing).then(|| file.begin_taking());
-    // Whatever is taken into no buffer looks empty.
+    // A datagram that is taken into no buffer looks empty.
     let filled = takes == Takes::Message
         && file.empties() > 0
         && sys::ioctl_int(fd, libc::FIONREAD).is_ok_and(|length| length > 0);
     let n = {
         let _peeking = (takes == Takes::Nothing).then(|| file.peek());
-        match packet {
-            // The peek took a pending error, which is the answer then.
-            Some(Err(errno)) if errno != Errno::EAGAIN => {
-                sys::set_errno(errno);
-                -1
-            }
-            _ => call(),
-        }
+        unless_failed(packet, call)
     };
     match u64::try_from(n) {
         Err(_) => {
@@ -249,16 +234,36 @@ fn witnessed_read(
             if filled && amount.messages == 1 {
                 amount.empty = 0;
             }
-            if let Some(Ok(length)) = packet {
-                amount.bytes = amount.bytes.max(length as u64);
-                if length > 0 && amount.messages == 1 {
-                    amount.empty = 0;
-                }
-            }
+            amount.bytes = amount.bytes.max(length_of(packet));
             took(file, fd, at, n as usize >= asked(), amount, taking);
         }
     }
     n
+}
+
+/// What a peek at the next packet showed: its length.
+type Packet = Option<Result<usize, Errno>>;
+
+/// The length of the packet that is about to be taken: what the buffer has no room for is thrown away, and counts all the same.
+pub(super) fn next_packet(file: &'static File, fd: c_int) -> Packet {
+    let _until_peeked = if file.kind() == Kind::UnixSeqpacket { file.try_peek() } else { None }?;
+    Some(sys::peek_length(fd))
+}
+
+/// Calls, unless the peek took a pending error, which is the answer then.
+pub(super) fn unless_failed(packet: Packet, call: impl FnOnce() -> isize) -> isize {
+    match packet {
+        Some(Err(errno)) if errno != Errno::EAGAIN => {
+            sys::set_errno(errno);
+            -1
+        }
+        _ => call(),
+    }
+}
+
+/// The bytes that went with the packet.
+pub(super) fn length_of(packet: Packet) -> u64 {
+    packet.and_then(Result::ok).unwrap_or(0) as u64
 }
 
 #[cold]

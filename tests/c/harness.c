@@ -12,6 +12,7 @@ const char *subject = "";
 static const char *way;
 
 bool on_the_kernel(void) { return strcmp(way, "kernel") == 0; }
+bool with_a_ring(void) { return strcmp(way, "uring") == 0; }
 
 int main(int argc, char **argv)
 {
@@ -155,6 +156,7 @@ static long sleeping(pid_t tid)
     case SYS_ppoll:
     case SYS_select:
     case SYS_pselect6:
+    case SYS_io_uring_enter:
         break;
     default:
         return -1;

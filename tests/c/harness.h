@@ -35,6 +35,7 @@ extern char **test_argv; /* for tests that exec themselves */
 
 /* The way this test runs in. Only for what docs/differences.md lists. */
 bool on_the_kernel(void);
+bool with_a_ring(void);
 
 _Noreturn void die(const char *file, int line, const char *format, ...) __attribute__((format(printf, 3, 4)));
 extern const char *subject; /* what a table-driven test is at, named in messages */

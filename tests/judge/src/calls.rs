@@ -228,16 +228,44 @@ pub fn reset_on_close(fd: c_int) -> Answer {
 
 /// Whether a TCP socket has no room, found out without asking for its level, which would arm its wakeup.
 pub fn is_brimful(fd: c_int) -> bool {
-    const SO_MEMINFO: c_int = 55;
     const SEND_BUFFER: usize = 3;
     const QUEUED: usize = 5;
+    memory_of(fd).is_some_and(|memory| {
+        let free = memory[SEND_BUFFER].saturating_sub(memory[QUEUED]);
+        free < memory[QUEUED] >> 1
+    })
+}
+
+/// Whether a socket ever had no memory for what came.
+pub fn has_dropped(fd: c_int) -> bool {
+    const DROPS: usize = 8;
+    memory_of(fd).is_some_and(|memory| memory[DROPS] > 0)
+}
+
+/// How far a TCP connection has come: its state, what was acknowledged of what it sent, and what it received.
+pub type Progress = (u8, u64, u64);
+
+pub fn progress(fd: c_int) -> Option<Progress> {
+    const ACKNOWLEDGED: usize = 120;
+    const RECEIVED: usize = 128;
+    let mut info = [0u8; 136];
+    let mut length = info.len() as libc::socklen_t;
+    // SAFETY: room for as many bytes.
+    let asked =
+        unsafe { libc::getsockopt(fd, libc::IPPROTO_TCP, libc::TCP_INFO, info.as_mut_ptr().cast(), &raw mut length) };
+    let number = |at: usize| info[at..at + 8].try_into().map(u64::from_ne_bytes).ok();
+    (asked == 0).then_some((info[0], number(ACKNOWLEDGED)?, number(RECEIVED)?))
+}
+
+/// What SO_MEMINFO tells of a socket.
+fn memory_of(fd: c_int) -> Option<[u32; 9]> {
+    const SO_MEMINFO: c_int = 55;
     let mut memory = [0u32; 9];
     let mut length = size_of_val(&memory) as libc::socklen_t;
     // SAFETY: room for nine numbers.
     let asked =
         unsafe { libc::getsockopt(fd, libc::SOL_SOCKET, SO_MEMINFO, memory.as_mut_ptr().cast(), &raw mut length) };
-    let free = memory[SEND_BUFFER].saturating_sub(memory[QUEUED]);
-    asked == 0 && free < memory[QUEUED] >> 1
+    (asked == 0).then_some(memory)
 }
 
 pub fn is_open(fd: c_int) -> bool {

@@ -37,9 +37,11 @@ pub enum Fact {
     CutShort,
     /// One of the descriptions under which a FIFO is open was closed.
     Parted,
+    /// A TCP socket had no memory for something that came, at any time.
+    Dropped,
 }
 
-pub const FACTS: usize = 15;
+pub const FACTS: usize = 16;
 
 /// A difference, and what came before it.
 #[derive(Clone, Copy, Debug)]
@@ -158,6 +160,15 @@ pub const ROWS: &[Row] = &[
             let room_is_gone =
                 case.what == What::Lost && case.bits & (WRITABLE | (libc::EPOLLERR | libc::EPOLLHUP) as u32) == 0;
             case.kind == Kind::Tcp && case.edge && room_is_gone && case.has(Fact::CutShort)
+        },
+    },
+    Row {
+        name: "tcp: a segment that there was no memory for",
+        between: false,
+        unavoidable: true,
+        matches: |case| {
+            let unread = case.what == What::Lost && case.bits & READABLE != 0;
+            case.kind == Kind::Tcp && case.edge && unread && case.has(Fact::Dropped)
         },
     },
     Row {

@@ -38,7 +38,7 @@ Where things are:
 
 A difference that no row of docs/differences.md lists is done again, with both sides in one process until it shows twice, and four
 times as often with each in a process of its own. One that then never shows is counted as what one side does to the other, not as
-lost or wrong. What sleeping threads find, and what cannot be shown again, is never taken for that.
+lost or wrong. What sleeping threads found has to show again without them. What cannot be shown again is never taken for that.
 
 Exit status: 0 when nothing was lost or wrong and reports too many were listed ones and fewer than 1 in 10,000; 1 when there was a
 difference; 2 for a command line, a library or a system that will not do.

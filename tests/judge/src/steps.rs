@@ -378,6 +378,7 @@ impl World<'_> {
                     reported: step,
                     owed: 0,
                     reported_last: [false; 2],
+                    crossed: false,
                     tainted: false,
                     contested: false,
                 });
@@ -576,6 +577,9 @@ impl World<'_> {
         if what != 3 {
             self.note_queue(desc.file, Fact::Foreign);
         }
+        if let Some(peer) = self.files[desc.file].peer.filter(|_| what == 2) {
+            self.note(peer, Fact::Foreign);
+        }
         let buffer = &mut self.buffer[..n];
         calls::in_child(|| match what {
             1 => {
@@ -626,6 +630,7 @@ impl World<'_> {
                 reported: step,
                 owed: 0,
                 reported_last: [false; 2],
+                crossed: false,
                 tainted: false,
                 contested: false,
             });

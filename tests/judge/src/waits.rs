@@ -120,6 +120,7 @@ impl World<'_> {
     /// One wait on either side.
     pub fn wait_once(&mut self, pair: Pair, wait: Wait) -> (Answer, Answer, Round) {
         let (mut theirs, mut ours) = (Events::new(), Events::new());
+        let before = self.connections();
         let (kernel, our) = if wait.ours_first {
             let our = wait_on_ours(pair.ours, &mut ours, wait);
             (wait_on_kernel(pair.kernel, &mut theirs, wait), our)
@@ -127,6 +128,9 @@ impl World<'_> {
             let kernel = wait_on_kernel(pair.kernel, &mut theirs, wait);
             (kernel, wait_on_ours(pair.ours, &mut ours, wait))
         };
+        let moved = |&(data, state): &(u64, _)| (!before.contains(&(data, state))).then_some(data);
+        let crossing: Vec<u64> = self.connections().iter().filter_map(moved).collect();
+        self.crossing.extend(crossing);
         let round = Round { kernel: theirs.reports(kernel), ours: ours.reports(our) };
         if self.log.is_some() {
             let text = format!(
@@ -140,6 +144,14 @@ impl World<'_> {
             self.say(|| text);
         }
         (kernel, our, round)
+    }
+
+    /// How far the TCP connections that are waited for have come, each with the data of its registration. Acknowledgements come when
+    /// the kernel has the time, also between two waits.
+    fn connections(&self) -> Vec<(u64, Option<calls::Progress>)> {
+        let waited = self.registrations.iter().filter(|one| one.alive && !one.is_level());
+        let tcp = waited.filter(|one| self.files[one.file].kind == Kind::Tcp);
+        tcp.map(|one| (one.data, calls::progress(one.number))).collect()
     }
 
     /// What one side alone reports until it is silent; before `brisk_until` what a single wait reports.
@@ -248,14 +260,14 @@ impl World<'_> {
         let counts = |difference: &Difference| {
             find(difference.data).is_none_or(|one| {
                 // What is written to a terminal arrives when a worker of the kernel has the time, maybe between the two waits of the
-                // step before: then the other side had it already.
+                // step before: then the other side had it already. So it is with acknowledgements, whose arrival shows.
                 let [by_kernel, by_us] = one.reported_last;
                 let early = match difference.what {
                     What::Lost => by_us,
                     What::Extra => by_kernel,
                     _ => false,
                 };
-                let early = early && self.files[one.file].kind == Kind::Pty;
+                let early = early && (one.crossed || self.files[one.file].kind == Kind::Pty);
                 let bits = matches!(difference.what, What::FewerBits | What::MoreBits | What::OtherBits);
                 // So may the room of a terminal have come and gone between the two waits of a round.
                 let fleeting = self.in_passing || self.files[one.file].kind == Kind::Pty;
@@ -296,6 +308,8 @@ impl World<'_> {
         let awaits_room =
             |one: &Registration| one.events & (libc::EPOLLOUT | libc::EPOLLWRNORM | libc::EPOLLWRBAND) as u32 != 0;
         facts[Fact::CutShort as usize] &= registration.is_some_and(awaits_room);
+        facts[Fact::Dropped as usize] =
+            kind == Kind::Tcp && registration.is_some_and(|one| calls::has_dropped(one.number));
         let edge = registration.is_some_and(|one| !one.is_level());
         let bits = match difference.what {
             What::Extra | What::Twice => difference.ours,
@@ -335,8 +349,9 @@ impl World<'_> {
                 None => format!("data {:#x}, which nobody registered", difference.data),
             };
             self.find(case, Some(difference.data), row, text);
-            if row.is_none()
-                && let Some(registration) = self.registration(difference.data)
+            // A one-shot that one side alone has reported is spent on that side only.
+            if let Some(registration) = self.registration(difference.data)
+                && (row.is_none() || registration.events & libc::EPOLLONESHOT as u32 != 0)
             {
                 registration.tainted = true;
             }
@@ -344,8 +359,10 @@ impl World<'_> {
         let step = self.step;
         for registration in self.registrations.iter_mut().filter(|one| Some(one.pair) == name) {
             registration.reported_last = [false; 2];
+            registration.crossed = self.crossing.contains(&registration.data);
             registration.owed = 0;
         }
+        self.crossing.clear();
         self.end_contests(rounds);
         for round in rounds {
             for (ours, reports) in [(false, &round.kernel), (true, &round.ours)] {

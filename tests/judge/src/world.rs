@@ -96,6 +96,9 @@ pub struct Registration {
     pub owed: usize,
     /// Whether the kernel, and whether we reported it in the last wait on its instance.
     pub reported_last: [bool; 2],
+    /// Its TCP connection moved on between the two waits of that time: the side that was asked last may have reported what the other
+    /// will report next.
+    pub crossed: bool,
     /// The sides differed about it; nothing more is said of it until it is modified.
     pub tainted: bool,
     /// It has competed with other exclusive registrations of its description since both sides last reported it at once: each side is
@@ -156,6 +159,8 @@ pub struct World<'a> {
     pub one_arrival: bool,
     /// Several calls were made while threads slept: what was high in between may have been reported or not.
     pub in_passing: bool,
+    /// The registrations whose TCP connections moved on between the two waits of a round in this step.
+    pub crossing: Vec<u64>,
     pub side: Side,
     /// What one side alone reported, each registration by itself.
     pub alone: Vec<Alone>,
@@ -194,6 +199,7 @@ impl<'a> World<'a> {
             crew: None,
             one_arrival: false,
             in_passing: false,
+            crossing: Vec::new(),
             side: Side::Both,
             alone: Vec::new(),
             brisk_until: 0,

@@ -1,0 +1,359 @@
+//! A ring of io_uring(7), as much of it as polling needs: requests go in by one array that is shared with the kernel, completions
+//! come out by another.
+//!
+//! The ring belongs to the thread that made it (IORING_SETUP_SINGLE_ISSUER), and completions are made only when that thread asks for
+//! them (IORING_SETUP_DEFER_TASKRUN): nothing interrupts the program.
+
+use std::cell::Cell;
+use std::mem::ManuallyDrop;
+use std::ptr::NonNull;
+
+use libc::c_int;
+use nix::errno::Errno;
+
+use crate::events::Bits;
+use crate::sync::atomic::AtomicI32;
+use crate::sync::atomic::Ordering::Relaxed;
+use crate::sys;
+
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::{Acquire, Release};
+
+/// Requests that fit the ring until they are handed to the kernel.
+const SUBMISSIONS: u32 = 128;
+/// Completions that fit it, at least and at most. The kernel keeps what does not fit, at a price.
+const FEWEST_COMPLETIONS: usize = 1024;
+const MOST_COMPLETIONS: usize = 32 * 1024;
+
+const SETUP_CQSIZE: u32 = 1 << 3;
+const SETUP_SUBMIT_ALL: u32 = 1 << 7;
+const SETUP_TASKRUN_FLAG: u32 = 1 << 9;
+const SETUP_SINGLE_ISSUER: u32 = 1 << 12;
+const SETUP_DEFER_TASKRUN: u32 = 1 << 13;
+
+const FEAT_SINGLE_MMAP: u32 = 1 << 0;
+const FEAT_NODROP: u32 = 1 << 1;
+const FEAT_EXT_ARG: u32 = 1 << 8;
+
+const OFFSET_RINGS: usize = 0;
+const OFFSET_SUBMISSIONS: usize = 0x1000_0000;
+
+const OP_POLL_ADD: u8 = 6;
+const OP_ASYNC_CANCEL: u8 = 14;
+const POLL_ADD_MULTI: u32 = 1 << 0;
+const SKIP_SUCCESS: u8 = 1 << 6;
+const CANCEL_ALL: u32 = 1 << 0;
+const CANCEL_ANY: u32 = 1 << 2;
+
+const SQ_CQ_OVERFLOW: u32 = 1 << 1;
+const SQ_TASKRUN: u32 = 1 << 2;
+
+/// The user data of what nobody waits for.
+const NOBODYS: u64 = 0;
+
+/// The kernel's `struct io_uring_params`.
+#[repr(C)]
+#[derive(Debug, Default)]
+pub struct Params {
+    sq_entries: u32,
+    cq_entries: u32,
+    flags: u32,
+    sq_thread_cpu: u32,
+    sq_thread_idle: u32,
+    features: u32,
+    wq_fd: u32,
+    reserved: [u32; 3],
+    sq: Offsets,
+    cq: Offsets,
+}
+
+/// `struct io_sqring_offsets`, and `struct io_cqring_offsets`, whose fifth and sixth fields are `overflow` and `cqes`.
+#[repr(C)]
+#[derive(Debug, Default)]
+struct Offsets {
+    head: u32,
+    tail: u32,
+    mask: u32,
+    entries: u32,
+    fifth: u32,
+    sixth: u32,
+    seventh: u32,
+    reserved: u32,
+    address: u64,
+}
+
+/// The kernel's `struct io_uring_sqe`.
+#[repr(C)]
+#[derive(Debug, Default)]
+struct Submission {
+    op: u8,
+    flags: u8,
+    priority: u16,
+    fd: i32,
+    offset: u64,
+    address: u64,
+    length: u32,
+    /// The events to poll for, or the flags of a cancellation.
+    what: u32,
+    user_data: u64,
+    more: [u64; 3],
+}
+
+/// The kernel's `struct io_uring_cqe`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Completion {
+    /// What the request was made with.
+    pub user_data: u64,
+    /// The events found, or a negative errno.
+    pub result: i32,
+    flags: u32,
+}
+
+impl Completion {
+    /// Whether no more completions of the request will come.
+    pub const fn is_last(&self) -> bool {
+        const MORE: u32 = 1 << 1;
+        self.flags & MORE == 0
+    }
+}
+
+const _: () = assert!(size_of::<Params>() == 120 && size_of::<Submission>() == 64 && size_of::<Completion>() == 16);
+
+/// A ring. Its descriptor's number is kept by the instance, because it can move.
+#[derive(Debug)]
+pub struct Ring {
+    _rings: Mapping,
+    submissions: Mapping,
+    sq_tail: NonNull<AtomicU32>,
+    sq_flags: NonNull<AtomicU32>,
+    sq_mask: u32,
+    cq_head: NonNull<AtomicU32>,
+    cq_tail: NonNull<AtomicU32>,
+    cq_mask: u32,
+    cqes: NonNull<Completion>,
+    /// Requests in the ring that the kernel was not given yet.
+    queued: u32,
+}
+
+// SAFETY: the memory is reached only through the ring, whoever has it.
+unsafe impl Send for Ring {}
+
+#[derive(Debug)]
+struct Mapping {
+    pages: NonNull<u8>,
+    bytes: usize,
+}
+
+impl Mapping {
+    fn new(fd: c_int, bytes: usize, offset: usize) -> Result<Mapping, Errno> {
+        let pages = sys::map_shared(fd, bytes, offset)?;
+        let mapping = Mapping { pages: NonNull::new(pages).ok_or(Errno::ENOMEM)?, bytes };
+        // The ring is not the child's.
+        sys::keep_from_children(pages, bytes)?;
+        Ok(mapping)
+    }
+
+    /// What is at an offset that the kernel gave.
+    fn at<T>(&self, offset: u32) -> NonNull<T> {
+        debug_assert!(offset as usize + size_of::<T>() <= self.bytes);
+        // SAFETY: the kernel's offsets are within the mapping, and aligned for what is there.
+        unsafe { self.pages.add(offset as usize).cast() }
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: nobody but the ring that goes knows of the pages.
+        unsafe { sys::unmap(self.pages.as_ptr(), self.bytes) }
+    }
+}
+
+impl Ring {
+    /// A ring of the calling thread for about so many requests, and its descriptor. An error where the kernel has none, or none that
+    /// leaves the program alone.
+    pub fn new(requests: usize) -> Result<(Ring, c_int), Errno> {
+        let completions = (2 * requests).clamp(FEWEST_COMPLETIONS, MOST_COMPLETIONS).next_power_of_two();
+        let mut params = Params {
+            cq_entries: completions as u32,
+            flags: SETUP_CQSIZE | SETUP_SUBMIT_ALL | SETUP_TASKRUN_FLAG | SETUP_SINGLE_ISSUER | SETUP_DEFER_TASKRUN,
+            ..Params::default()
+        };
+        let fd = sys::io_uring_setup(SUBMISSIONS, &mut params)?;
+        Ring::mapped(fd, &params).map(|ring| (ring, fd)).inspect_err(|_| _ = sys::close(fd))
+    }
+
+    fn mapped(fd: c_int, params: &Params) -> Result<Ring, Errno> {
+        const NEEDED: u32 = FEAT_SINGLE_MMAP | FEAT_NODROP | FEAT_EXT_ARG;
+        if params.features & NEEDED != NEEDED {
+            return Err(Errno::ENOSYS);
+        }
+        let (sq, cq) = (&params.sq, &params.cq);
+        let (array, cqes) = (sq.seventh, cq.sixth);
+        let end_of_array = array as usize + params.sq_entries as usize * size_of::<u32>();
+        let end_of_cqes = cqes as usize + params.cq_entries as usize * size_of::<Completion>();
+        let rings = Mapping::new(fd, end_of_array.max(end_of_cqes), OFFSET_RINGS)?;
+        let bytes = params.sq_entries as usize * size_of::<Submission>();
+        let submissions = Mapping::new(fd, bytes, OFFSET_SUBMISSIONS)?;
+        // Places in the one array are handed over in the order of the other, for good.
+        for index in 0..params.sq_entries {
+            // SAFETY: the array has an entry for each submission.
+            unsafe { rings.at::<u32>(array).add(index as usize).write(index) };
+        }
+        Ok(Ring {
+            sq_tail: rings.at(sq.tail),
+            sq_flags: rings.at(sq.fifth),
+            sq_mask: params.sq_entries - 1,
+            cq_head: rings.at(cq.head),
+            cq_tail: rings.at(cq.tail),
+            cq_mask: params.cq_entries - 1,
+            cqes: rings.at(cqes),
+            queued: 0,
+            _rings: rings,
+            submissions,
+        })
+    }
+
+    /// Asks for a completion at every wake-up of the number's file that meets the mask, and for one now if its level does.
+    pub fn poll(&mut self, fd: &AtomicI32, number: c_int, mask: Bits, user_data: u64) -> Result<(), Errno> {
+        let what = if cfg!(target_endian = "big") { u32::from(mask).rotate_left(16) } else { u32::from(mask) };
+        let poll =
+            Submission { op: OP_POLL_ADD, fd: number, length: POLL_ADD_MULTI, what, user_data, ..Default::default() };
+        self.push(fd, poll)
+    }
+
+    /// Ends the request with this user data.
+    pub fn cancel(&mut self, fd: &AtomicI32, user_data: u64) -> Result<(), Errno> {
+        let cancel = Submission {
+            op: OP_ASYNC_CANCEL,
+            flags: SKIP_SUCCESS,
+            fd: -1,
+            address: user_data,
+            user_data: NOBODYS,
+            ..Default::default()
+        };
+        self.push(fd, cancel)
+    }
+
+    /// Ends every request.
+    pub fn cancel_all(&mut self, fd: &AtomicI32) -> Result<(), Errno> {
+        let cancel = Submission {
+            op: OP_ASYNC_CANCEL,
+            fd: -1,
+            what: CANCEL_ANY | CANCEL_ALL,
+            user_data: NOBODYS,
+            ..Default::default()
+        };
+        self.push(fd, cancel)
+    }
+
+    fn push(&mut self, fd: &AtomicI32, submission: Submission) -> Result<(), Errno> {
+        if self.queued > self.sq_mask {
+            self.submit(fd)?;
+        }
+        // SAFETY: the ring is mapped.
+        let tail = unsafe { self.sq_tail.as_ref() };
+        let at = tail.load(Relaxed);
+        // SAFETY: the index is masked, and the kernel has taken what was there before.
+        unsafe { self.submissions.at::<Submission>(0).add((at & self.sq_mask) as usize).write(submission) };
+        tail.store(at.wrapping_add(1), Release);
+        self.queued += 1;
+        Ok(())
+    }
+
+    /// Whether there are completions that the kernel did not make yet.
+    pub fn is_behind(&self) -> bool {
+        // SAFETY: the ring is mapped.
+        let flags = unsafe { self.sq_flags.as_ref() }.load(Acquire);
+        flags & (SQ_TASKRUN | SQ_CQ_OVERFLOW) != 0
+    }
+
+    /// Whether the kernel has something to do for this ring, or the ring has something for the kernel.
+    pub fn has_work(&self) -> bool {
+        self.queued > 0 || self.is_behind()
+    }
+
+    /// Hands the requests to the kernel, and has it make the completions that are due. Never sleeps.
+    pub fn submit(&mut self, fd: &AtomicI32) -> Result<(), Errno> {
+        loop {
+            match sys::io_uring_enter(fd.load(Relaxed), self.queued) {
+                Ok(taken) => {
+                    self.queued -= (taken as u32).min(self.queued);
+                    if self.queued == 0 {
+                        return Ok(());
+                    }
+                }
+                // Completions have to be taken out before more can be made: the caller does, and comes back.
+                Err(Errno::EBUSY | Errno::EAGAIN) => return Ok(()),
+                Err(Errno::EINTR) => {}
+                Err(errno) => return Err(errno),
+            }
+        }
+    }
+
+    /// The next completion, if there is one.
+    pub fn next(&mut self) -> Option<Completion> {
+        // SAFETY: the ring is mapped.
+        let (head, tail) = unsafe { (self.cq_head.as_ref(), self.cq_tail.as_ref()) };
+        let at = head.load(Relaxed);
+        if at == tail.load(Acquire) {
+            return None;
+        }
+        // SAFETY: the index is masked; the kernel wrote the entry before it moved the tail.
+        let completion = unsafe { self.cqes.add((at & self.cq_mask) as usize).read() };
+        head.store(at.wrapping_add(1), Release);
+        Some(completion)
+    }
+
+    /// Lets go of the memory without giving it back: in a forked child, where it is not mapped.
+    pub fn forget(self) {
+        std::mem::forget(self);
+    }
+
+    /// Keeps a ring without requests for the next use in this thread, the number of its descriptor in `spares`. False if there are
+    /// enough, or the number is lost. To close a ring sends its thread a notice, which ends system calls with EINTR.
+    pub fn keep(self, fd: &AtomicI32, spares: &Spares) -> bool {
+        let free = spares.0.iter().position(|spare| spare.load(Relaxed) < 0);
+        let Some(place) = free.filter(|_| fd.load(Relaxed) >= 0) else { return false };
+        spares.0[place].store(fd.swap(-1, Relaxed), Relaxed);
+        KEPT.with(|kept| kept[place].replace(Some(ManuallyDrop::new(self))).map(ManuallyDrop::into_inner));
+        true
+    }
+
+    /// A ring that this thread kept, if there is one; its number is in `fd` then.
+    pub fn take_kept(spares: &Spares, fd: &AtomicI32) -> Option<Ring> {
+        let place = spares.0.iter().position(|spare| spare.load(Relaxed) >= 0)?;
+        let ring = KEPT.with(|kept| kept[place].take())?;
+        fd.store(spares.0[place].swap(-1, Relaxed), Relaxed);
+        Some(ManuallyDrop::into_inner(ring))
+    }
+}
+
+/// How many rings a thread keeps.
+const SPARES: usize = 4;
+
+thread_local! {
+    /// The rings that the thread keeps. Without a destructor: they are used at the end of threads.
+    static KEPT: [Cell<Option<ManuallyDrop<Ring>>>; SPARES] = const { [const { Cell::new(None) }; SPARES] };
+}
+
+/// The numbers of the rings that a thread keeps.
+#[derive(Debug)]
+pub struct Spares([AtomicI32; SPARES]);
+
+impl Spares {
+    /// None.
+    pub const fn new() -> Spares {
+        Spares([const { AtomicI32::new(-1) }; SPARES])
+    }
+
+    /// Where the numbers are.
+    pub fn owners(&self) -> impl Iterator<Item = &AtomicI32> {
+        self.0.iter()
+    }
+}
+
+/// The rings that the calling thread kept.
+pub fn take_all_kept() -> impl Iterator<Item = Ring> {
+    (0..SPARES).filter_map(|place| KEPT.with(|kept| kept[place].take()).map(ManuallyDrop::into_inner))
+}
