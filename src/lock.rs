@@ -26,6 +26,30 @@ pub fn interrupted() -> bool {
     DEPTH.with(Cell::get) > 0
 }
 
+/// As if a lock were held: what signal handlers close meanwhile is settled when this goes, or later.
+#[derive(Debug)]
+pub struct Inside(());
+
+impl Inside {
+    /// From here on.
+    pub fn enter() -> Inside {
+        DEPTH.with(|depth| depth.set(depth.get() + 1));
+        Inside(())
+    }
+}
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        let depth = DEPTH.with(|depth| {
+            depth.set(depth.get() - 1);
+            depth.get()
+        });
+        if depth == 0 {
+            crate::descriptors::settle_interrupted_closes();
+        }
+    }
+}
+
 /// A value and the lock that protects it. Taking it and letting go are in the single order of all SeqCst operations: who leaves
 /// something for the holder and finds the lock taken may count on him to see it when he has let go (`File::tell`).
 #[derive(Debug)]
@@ -152,13 +176,7 @@ impl<T> Drop for Guard<'_, T> {
         if self.lock.word.swap(FREE, SeqCst) == CONTENDED {
             sync::futex_wake(&self.lock.word, 1);
         }
-        let depth = DEPTH.with(|depth| {
-            depth.set(depth.get() - 1);
-            depth.get()
-        });
-        if depth == 0 {
-            crate::descriptors::settle_interrupted_closes();
-        }
+        drop(Inside(()));
     }
 }
 

@@ -264,6 +264,8 @@ unsafe fn unlock_all() {
 
 extern "C" fn after_fork_in_child() {
     OWNER.store(sys::getpid(), Relaxed);
+    // What a handler closed meanwhile is for the child to settle, which has neither rings nor other threads.
+    let _until_child = lock::Inside::enter();
     // SAFETY: `before_fork` ran in this thread, which is the only one now.
     unsafe { unlock_all() };
     become_child();
