@@ -155,8 +155,13 @@ fn exact_change(before: u64, now: u64) -> Change {
 
 /// The memory in use by what a UDP socket received.
 pub fn receive_memory(fd: c_int) -> Option<u64> {
-    let mut memory = [0u32; 9];
-    sys::getsockopt(fd, libc::SOL_SOCKET, SO_MEMINFO, &mut memory).ok().map(|_| u64::from(memory[0]))
+    socket_memory(fd).map(|[received, ..]| u64::from(received))
+}
+
+/// What SO_MEMINFO tells of a socket.
+fn socket_memory(fd: c_int) -> Option<[u32; 9]> {
+    let mut memory = [0; 9];
+    sys::getsockopt(fd, libc::SOL_SOCKET, SO_MEMINFO, &mut memory).ok().map(|_| memory)
 }
 
 /// FIN_WAIT1, LAST_ACK and CLOSING: what was written, and the end behind it, is not acknowledged yet.
@@ -164,10 +169,7 @@ const AWAITS_ACK: [u8; 3] = [4, 9, 11];
 
 /// Whether a TCP connection has room for more: what EPOLLOUT says, unless the program shut this side.
 fn has_stream_room(fd: c_int) -> bool {
-    let mut memory = [0u32; 9];
-    let answer = sys::getsockopt(fd, libc::SOL_SOCKET, SO_MEMINFO, &mut memory);
-    let [_, _, _, limit, _, queued, ..] = memory;
-    answer.is_ok() && limit.saturating_sub(queued) >= queued / 2
+    socket_memory(fd).is_some_and(|[_, _, _, limit, _, queued, ..]| limit.saturating_sub(queued) >= queued / 2)
 }
 
 /// Whether a TCP connection was shut on this side, and the peer has not acknowledged it.

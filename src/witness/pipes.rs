@@ -1,9 +1,8 @@
 //! Calls on pipes that reach further than the descriptor they name: to the other end, and to other descriptions of a FIFO.
 
 use libc::c_int;
-use nix::errno::Errno;
 
-use super::reading::{Amount, length_of, next_packet, receiving, took, unless_failed};
+use super::reading::{Amount, error_of, length_of, next_packet, receiving, took, unless_failed};
 use super::writing::{gave, note_departures, sending};
 use super::{refused, watched};
 use crate::edge::{CHOKED, DRY, Facts, TOOK, WOKEN};
@@ -79,17 +78,16 @@ pub fn moving(from: c_int, to: c_int, asked: usize, takes: bool, call: impl FnOn
         note_departures(sink, to);
     }
     let (readers, writers) = (Waking::begin(to, File::reads), takes.then(|| Waking::begin(from, File::writes)));
-    let taking = source.filter(|_| takes).map(File::begin_taking);
-    let packet = source.filter(|_| takes).and_then(|source| next_packet(source, from));
+    let taken_from = source.filter(|_| takes);
+    let taking = taken_from.map(File::begin_taking);
+    let packet = taken_from.and_then(|source| next_packet(source, from));
     let n = unless_failed(packet, call);
     let short = n < 0 || n.unsigned_abs() < asked;
     let ran_dry = short && sys::ioctl_int(from, libc::FIONREAD) == Ok(0);
     if takes && source.is_none() && n > 0 && File::any_fifo_edges() {
         took_beside(from, n.unsigned_abs() as u64, None);
     }
-    if let Some(source) = source
-        && takes
-    {
+    if let Some(source) = taken_from {
         match u64::try_from(n) {
             Ok(n) => took(source, from, begun[0], !short, Amount::of_one(n.max(length_of(packet))), taking),
             Err(_) => {
@@ -100,9 +98,8 @@ pub fn moving(from: c_int, to: c_int, asked: usize, takes: bool, call: impl FnOn
             }
         }
     }
-    let has_failed = matches!(packet, Some(Err(errno)) if errno != Errno::EAGAIN);
     if let Some(sink) = sink
-        && !(n <= 0 && (ran_dry || has_failed))
+        && !(n <= 0 && (ran_dry || error_of(packet).is_some()))
     {
         let stuck = matches!(sink.kind(), Kind::Pipe | Kind::Fifo | Kind::Tcp)
             && short

@@ -250,14 +250,19 @@ pub(super) fn next_packet(file: &'static File, fd: c_int) -> Packet {
     Some(sys::peek_length(fd))
 }
 
+/// The pending error that the peek took.
+pub(super) fn error_of(packet: Packet) -> Option<Errno> {
+    packet.and_then(Result::err).filter(|&errno| errno != Errno::EAGAIN)
+}
+
 /// Calls, unless the peek took a pending error, which is the answer then.
 pub(super) fn unless_failed(packet: Packet, call: impl FnOnce() -> isize) -> isize {
-    match packet {
-        Some(Err(errno)) if errno != Errno::EAGAIN => {
+    match error_of(packet) {
+        Some(errno) => {
             sys::set_errno(errno);
             -1
         }
-        _ => call(),
+        None => call(),
     }
 }
 
