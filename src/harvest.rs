@@ -342,8 +342,9 @@ fn would_report(st: &mut EpState, item: &'static Epitem) -> bool {
 }
 
 /// Looks behind the quiet bits of the uneasy registrations: has something arrived, or a level fallen, that nobody told us of?
-/// Answers with the longest time after which it has to be asked again, in nanoseconds; `None` for never.
-pub fn sample(st: &mut EpState) -> Option<u64> {
+/// Answers with the longest time after which it has to be asked again, in nanoseconds; `None` for never. Before a look, those that it
+/// may show are left for `found_by_count`.
+pub fn sample(st: &mut EpState, before_look: bool) -> Option<u64> {
     let mut longest = sample_inner(st).then_some(LONGEST_TICK_NS);
     let rare_is_due = st.uneasy.is_empty() || sys::now() >= st.rare_due;
     let mut index = 0;
@@ -370,6 +371,10 @@ pub fn sample(st: &mut EpState) -> Option<u64> {
             longest = Some(LONGEST_TICK_NS);
         }
         let state = item.at(&st.held);
+        if before_look && may_show(st, item, file) {
+            index += 1;
+            continue;
+        }
         stats::SAMPLES.count();
         let watched = state.heard(file);
         let count = sample::arrivals(file, item.via(), watched);
@@ -406,6 +411,38 @@ pub fn sample(st: &mut EpState) -> Option<u64> {
         index += 1;
     }
     longest
+}
+
+fn may_show(st: &EpState, item: &Epitem, file: &File) -> bool {
+    let state = item.at(&st.held);
+    let is_polled = state.alive.get() && !state.spent.get() && state.slot.get() != 0;
+    is_polled && !st.followed && !file.kind().is_unix_data() && state.edge.get().may_show()
+}
+
+/// After a look: whether something arrived at a registration that it did not show, because it was taken. Then the others of its
+/// levels are asked for.
+pub fn found_by_count(st: &mut EpState) -> bool {
+    let mut found = false;
+    for index in 0..st.uneasy.len() {
+        let item = st.uneasy[index];
+        let state = item.at(&st.held);
+        let Some(file) = item.file().filter(|file| may_show(st, item, file)) else { continue };
+        if state.ready.get() || st.set.revents(item, &st.held) != 0 {
+            continue;
+        }
+        stats::SAMPLES.count();
+        if let Some(count) = sample::arrivals(file, item.via(), state.heard(file)) {
+            let before = state.edge.get();
+            let mut edge = before;
+            edge.counted(count);
+            state.edge.set(edge);
+            if edge.quiet() != before.quiet() {
+                found = true;
+                st.refresh(item);
+            }
+        }
+    }
+    found
 }
 
 /// Looks at the instances inside this one, so that their descriptors tell the truth.
