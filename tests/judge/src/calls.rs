@@ -555,18 +555,16 @@ pub fn kill_child(pid: c_int, between: impl FnOnce()) {
     unsafe { libc::waitpid(pid, null_mut(), libc::__WALL) };
 }
 
-/// Runs `work` in a forked child and waits for its end.
-pub fn in_child(work: impl FnOnce()) {
+/// Runs `work` in a forked child and waits for its end. Answers as it does.
+pub fn in_child(work: impl FnOnce() -> bool) -> bool {
     // SAFETY: the child only makes system calls and leaves.
     unsafe {
         let pid = libc::fork();
         if pid == 0 {
-            work();
-            libc::_exit(0);
+            libc::_exit(c_int::from(work()));
         }
-        if pid > 0 {
-            libc::waitpid(pid, null_mut(), 0);
-        }
+        let mut status = 0;
+        pid > 0 && libc::waitpid(pid, &raw mut status, 0) == pid && libc::WEXITSTATUS(status) != 0
     }
 }
 

@@ -23,7 +23,7 @@ pub enum Fact {
     Closing,
     /// An empty unix datagram may have been peeked at.
     Peeked,
-    /// Another process, which shares the description, wrote, read or shut down.
+    /// Another process, which shares the description, read what is not counted for good, shut down, or was refused a write by a pipe.
     Foreign,
     /// The unix datagram socket that gets what is written here holds as many as it may.
     PeerFull,
@@ -191,7 +191,7 @@ pub const ROWS: &[Row] = &[
         },
     },
     Row {
-        name: "another process wrote, read or shut down",
+        name: "another process read, shut down, or was refused a write",
         between: false,
         unavoidable: false,
         matches: |case| (again(case, READABLE) || case.edge && case.what == What::Lost) && case.has(Fact::Foreign),

@@ -591,27 +591,21 @@ impl World<'_> {
     /// between two looks is a listed difference.
     fn child(&mut self, desc: Desc, op: Op) {
         let (what, n) = (op.args[1], op.index(2).min(self.buffer.len()));
-        if what != 3 {
+        let buffer = &mut self.buffer[..n];
+        let leaves_no_trace = calls::in_child(|| match what {
+            1 => kernel::read(desc.fd, buffer) > 0,
+            2 => calls::shutdown(desc.fd, libc::SHUT_WR).is_ok(),
+            3 => calls::close(desc.fd).is_err(),
+            // One that is refused wakes the readers of a pipe.
+            _ => kernel::write(desc.fd, buffer) < 0,
+        });
+        let kind = self.kind(desc);
+        if leaves_no_trace && what == 2 {
+            self.note(desc.file, Fact::Foreign);
+            self.files[desc.file].peer.into_iter().for_each(|peer| self.note(peer, Fact::Foreign));
+        } else if leaves_no_trace && (what == 0 && kind.is_pipe() || what == 1 && kind != Kind::Tcp) {
             self.note_queue(desc.file, Fact::Foreign);
         }
-        if let Some(peer) = self.files[desc.file].peer.filter(|_| what == 2) {
-            self.note(peer, Fact::Foreign);
-        }
-        let buffer = &mut self.buffer[..n];
-        calls::in_child(|| match what {
-            1 => {
-                kernel::read(desc.fd, buffer);
-            }
-            2 => {
-                let _ = calls::shutdown(desc.fd, libc::SHUT_WR);
-            }
-            3 => {
-                let _ = calls::close(desc.fd);
-            }
-            _ => {
-                kernel::write(desc.fd, buffer);
-            }
-        });
         self.say(|| {
             let what = ["writes", "reads", "shuts down", "closes"][what.clamp(0, 3) as usize];
             format!("a child {what} {} ({n}) and exits", desc.fd)
