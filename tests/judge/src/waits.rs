@@ -175,28 +175,28 @@ impl World<'_> {
 
     /// Takes down where TCP connections have got full without a refusal, by asking nobody who would be woken for it.
     pub fn look_for_room(&mut self) {
-        for one in
-            self.registrations.iter_mut().filter(|one| one.alive && one.awaits_room() && one.room != Room::Refused)
-        {
-            if self.files[one.file].kind != Kind::Tcp {
+        for at in 0..self.registrations.len() {
+            let Registration { alive, file, room, .. } = self.registrations[at];
+            if !alive || room == Room::Refused || !self.registrations[at].awaits_room() {
                 continue;
             }
-            one.room = match (one.room, calls::is_brimful(one.number), calls::progress(one.number)) {
+            let Some(fd) = self.number_of(file).filter(|_| self.files[file].kind == Kind::Tcp) else { continue };
+            self.registrations[at].room = match (room, calls::is_brimful(fd), calls::progress(fd)) {
                 (Room::Gone(then), _, Some((_, _, now))) if then != now => Room::Refused,
                 (Room::There, true, Some((_, _, now))) => Room::Gone(now),
-                (room, ..) => room,
+                _ => room,
             };
         }
     }
 
     /// The kernel has looked at the levels of a registration.
     pub fn looked_for_room(&mut self, at: usize) {
-        let Registration { file, number, .. } = self.registrations[at];
+        let file = self.registrations[at].file;
         if self.files[file].kind != Kind::Tcp {
             return;
         }
         // A look wakes all that wait on the connection.
-        if calls::is_brimful(number) {
+        if self.number_of(file).is_some_and(calls::is_brimful) {
             self.registrations.iter_mut().filter(|one| one.file == file).for_each(|one| one.room = Room::Refused);
         } else {
             self.registrations[at].room = Room::There;
@@ -207,7 +207,7 @@ impl World<'_> {
     /// seems to have none, because being asked without room it wakes those who wait for some.
     fn is_out_of_room(&self, one: &Registration, levels: u32) -> bool {
         match self.files[one.file].kind {
-            Kind::Tcp => calls::is_brimful(one.number) && !self.is_high(one, levels),
+            Kind::Tcp => self.number_of(one.file).is_some_and(calls::is_brimful) && !self.is_high(one, levels),
             Kind::Pty => !self.is_high(one, levels),
             _ => false,
         }
@@ -218,7 +218,7 @@ impl World<'_> {
     fn connections(&self) -> Vec<(u64, Option<calls::Progress>)> {
         let waited = self.registrations.iter().filter(|one| one.alive && !one.is_level());
         let tcp = waited.filter(|one| self.files[one.file].kind == Kind::Tcp);
-        tcp.map(|one| (one.data, calls::progress(one.number))).collect()
+        tcp.map(|one| (one.data, self.number_of(one.file).and_then(calls::progress))).collect()
     }
 
     /// What one side alone reports until it is silent; before `brisk_until` what a single wait reports.
@@ -353,8 +353,7 @@ impl World<'_> {
 
     /// Whether any of these levels lasts.
     fn is_high(&self, one: &Registration, levels: u32) -> bool {
-        let desc = self.descs.iter().flatten().find(|desc| desc.file == one.file);
-        desc.is_none_or(|desc| kernel::level(desc.fd, levels as i16) & levels as i16 != 0)
+        self.number_of(one.file).is_none_or(|fd| kernel::level(fd, levels as i16) & levels as i16 != 0)
     }
 
     /// Whether a registration may be silent, or speak, because another exclusive one of its description spoke, or did not (X1): sweeps
@@ -375,7 +374,7 @@ impl World<'_> {
         facts[Fact::CutShort as usize] &= registration.is_some_and(Registration::awaits_room);
         facts[Fact::Brimful as usize] = registration.is_some_and(|one| matches!(one.room, Room::Gone(_)));
         facts[Fact::Dropped as usize] =
-            kind == Kind::Tcp && registration.is_some_and(|one| calls::has_dropped(one.number));
+            kind == Kind::Tcp && registration.and_then(|one| self.number_of(one.file)).is_some_and(calls::has_dropped);
         let edge = registration.is_some_and(|one| !one.is_level());
         let bits = match difference.what {
             What::Extra | What::Twice => difference.ours,

@@ -242,6 +242,11 @@ impl<'a> World<'a> {
         self.pairs.get(name).copied().flatten()
     }
 
+    /// A number that names the description now: a registration's may have been closed, and name another.
+    pub fn number_of(&self, file: usize) -> Option<c_int> {
+        self.descs.iter().flatten().chain(&self.crowd).find(|desc| desc.file == file).map(|desc| desc.fd)
+    }
+
     pub fn kind(&self, desc: Desc) -> Kind {
         self.files[desc.file].kind
     }
