@@ -341,7 +341,7 @@ impl Edge {
             match sample::change(self.seen, count) {
                 Change::Arrival => self.wake(),
                 Change::Loss => (self.quiet, self.seen) = (self.quiet & !INCOMING, UNSEEN),
-                Change::Nothing => {}
+                Change::Nothing => self.seen = sample::refined(self.seen, count),
             }
         } else if self.tells && self.closing {
             // No level need be left of what is closed, and the next state wakes all the same.

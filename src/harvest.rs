@@ -6,7 +6,7 @@ use nix::errno::Errno;
 
 use crate::descriptors;
 use crate::diagnosis;
-use crate::edge::{DEPARTED, Edge, WOKEN};
+use crate::edge::{CHOKED, DEPARTED, Edge, WOKEN};
 use crate::epitem::{Epitem, Home};
 use crate::epstate::EpState;
 use crate::events::{Bits, EDGE, HUP, NVAL, ONESHOT, WRITABLE, levels};
@@ -182,6 +182,9 @@ fn reportable(st: &mut EpState, item: &'static Epitem) -> Bits {
     if bits != 0 && file.eventpoll().is_some_and(|inner| !nested::is_ready(inner)) {
         return 0;
     }
+    if bits != 0 {
+        note_lack_of_room(file, item, level, state.tracked.get());
+    }
     if !state.is_edge() {
         return bits;
     }
@@ -215,6 +218,17 @@ fn reportable(st: &mut EpState, item: &'static Epitem) -> Bits {
         exclusive::release(file, item);
     }
     if is_edge { bits } else { 0 }
+}
+
+/// Who looks at a TCP connection and finds no room is woken when there is some, and with him everybody else who waits on it, whether he
+/// asked for room or not. `level` is what is known to be high, and `tracked` whether this registration is among those that wait for edges.
+pub fn note_lack_of_room(file: &'static File, item: &Epitem, level: Bits, tracked: bool) {
+    if file.has_edges_beside(tracked) && file.kind() == Kind::Tcp && level & WRITABLE == 0 {
+        let lacks = sys::level(item.via(), WRITABLE) & WRITABLE == 0;
+        if lacks {
+            file.tell(CHOKED, file.begin_call());
+        }
+    }
 }
 
 /// Takes down of an edge-triggered registration that was reported without this, what a report takes down beside its edge.

@@ -125,6 +125,13 @@ pub fn change(before: u64, now: u64) -> Change {
     }
 }
 
+/// The later of two counts between which nothing came, for what comes next: of datagrams that could not be counted before it may know how many
+/// there were. One that a call ran into is less exact.
+pub fn refined(before: u64, now: u64) -> u64 {
+    let exact = now & BLURRED == 0 && before & now & UDP != 0 && before >> 42 == now >> 42;
+    if exact && before & 0xffff_ffff == now & 0xffff_ffff { now } else { before }
+}
+
 fn exact_change(before: u64, now: u64) -> Change {
     let arrived = if before & now & SIGNALS != 0 {
         signal_arrived(before, now)

@@ -128,6 +128,8 @@ impl File {
         file.kind.store(Kind::Unidentified as u8, Relaxed);
         file.inode.store(0, Relaxed);
         file.edges.store(0, Relaxed);
+        // What an eventfd counted leaves no room for more.
+        file.consumed.store(0, Relaxed);
         file.outgoing.store(0, Relaxed);
         file.empties.store(0, Relaxed);
         file.set_peer(Peer::Unknown);
