@@ -8,6 +8,7 @@ mod waits;
 /// Every model with its name.
 pub const ALL: &[(&str, fn())] = &[
     ("lock_lets_one_in_and_wakes_the_next", locks::lock_lets_one_in_and_wakes_the_next),
+    ("records_are_gone_through_while_a_fork_has_the_pool", locks::records_are_gone_through_while_a_fork_has_the_pool),
     ("pool_gives_each_record_to_one", locks::pool_gives_each_record_to_one),
     ("every_fact_is_told", facts::every_fact_is_told),
     ("fact_that_comes_again_is_told_again", facts::fact_that_comes_again_is_told_again),
