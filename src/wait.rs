@@ -336,7 +336,7 @@ impl Nap {
     fn sleep_on_ring(&self, fd: &AtomicI32, limit: Option<u64>) -> Result<usize, Errno> {
         let careful = process::has_threads();
         let before = careful.then(|| next::let_cancel(next::CANCEL_AT_ANY_MOMENT));
-        let slept = sys::io_uring_sleep(fd.load(Relaxed), limit, self.mask.or(self.outside));
+        let slept = sync::io_uring_sleep(fd.load(Relaxed), limit, self.mask.or(self.outside));
         if let Some(before) = before {
             next::let_cancel(before);
         }

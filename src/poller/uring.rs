@@ -266,8 +266,8 @@ fn remember_edges(st: &mut EpState) {
         let state = item.at(&st.held);
         let Some(file) = item.file() else { continue };
         st.track(item, file);
-        state.reported_at.set(file.clock());
-        // What others were told of so far the ring has told, too.
+        // What others were told of so far the ring has told, too. Not so the calls in progress: this is no report, after which the
+        // program would see what was done before they began.
         item.take_facts();
         let mut edge = state.edge.get();
         if state.is_edge() && edge.quiet() != 0 {
