@@ -439,6 +439,13 @@ pub fn gettid() -> i32 {
     unsafe { syscall!(Sysno::gettid) }.unwrap_or(0) as i32
 }
 
+/// Whether a thread of this process has this number.
+pub fn is_thread(tid: i32) -> bool {
+    // SAFETY: signal 0 is none.
+    let answer = unsafe { syscall!(Sysno::tgkill, getpid(), tid, 0) };
+    !answer.is_err_and(|errno| errno.into_raw() == libc::ESRCH)
+}
+
 /// kcmp(2): whether two numbers of this process name one open file description; `None` where the kernel will not say.
 pub fn same_description(a: c_int, b: c_int) -> Option<bool> {
     const KCMP_FILE: c_int = 0;

@@ -4,6 +4,7 @@
 mod census;
 mod graph;
 mod identity;
+mod underway;
 
 use libc::c_int;
 use nix::errno::Errno;
@@ -26,6 +27,7 @@ pub use graph::{FileGuard, Graph, raise};
 pub use identity::Identity;
 
 use graph::Told;
+use underway::{Mark, Underway};
 
 static FILES: Pool<File> = Pool::new();
 
@@ -44,10 +46,14 @@ pub struct File {
     consumed: AtomicU64,
     /// Counts the transfer calls that began: orders what they tell against the reports (see `Epitem::tell`).
     clock: AtomicU32,
-    /// Calls in progress that take and have not said how much: their number, and above it how many there were.
-    taking: AtomicU32,
-    /// Peeking calls in progress; negative while we count datagrams, which moves the place where a peek begins.
-    peeking: AtomicI32,
+    /// Who is in a call that takes and has not said how much.
+    taking: Underway,
+    /// How many such calls have ended.
+    taken: AtomicU32,
+    /// Who is in a peeking call.
+    peeking: Underway,
+    /// We count datagrams, which moves the place where a peek begins.
+    counting: AtomicBool,
     /// What a unix socket's outgoing queue held at the last look.
     outgoing: AtomicU32,
     /// Empty datagrams in the queue that a count has stepped over: it will not see them again.
@@ -99,8 +105,10 @@ impl Pooled for File {
         edges: AtomicU32::new(0),
         consumed: AtomicU64::new(0),
         clock: AtomicU32::new(0),
-        taking: AtomicU32::new(0),
-        peeking: AtomicI32::new(0),
+        taking: Underway::none(),
+        taken: AtomicU32::new(0),
+        peeking: Underway::none(),
+        counting: AtomicBool::new(false),
         outgoing: AtomicU32::new(0),
         empties: AtomicU32::new(0),
         peer: AtomicU8::new(0),
@@ -130,6 +138,8 @@ impl File {
         file.edges.store(0, Relaxed);
         // What an eventfd counted leaves no room for more.
         file.consumed.store(0, Relaxed);
+        file.taking.reset();
+        file.peeking.reset();
         file.outgoing.store(0, Relaxed);
         file.empties.store(0, Relaxed);
         file.set_peer(Peer::Unknown);
@@ -282,16 +292,15 @@ impl File {
 
     /// A call that takes begins. Until it has said how much it took, what is queued and what was taken do not add up.
     pub fn begin_taking(&self) -> Taking<'_> {
-        self.taking.fetch_add(1, SeqCst);
-        Taking(self)
+        Taking { file: self, _mark: self.taking.begin() }
     }
 
     /// Runs `count`, which looks at what is queued and at what was taken. The answer's second part tells whether a call was taking
     /// something meanwhile: its bytes may be missing from the sum, and never count twice.
     pub fn while_others_take<T>(&self, count: impl FnOnce() -> T) -> (T, bool) {
-        let before = self.taking.load(SeqCst);
+        let (others, before) = (self.taking.by_others(), self.taken.load(SeqCst));
         let counted = count();
-        (counted, !before.is_multiple_of(ENDED) || before != self.taking.load(SeqCst))
+        (counted, others || self.taking.by_others() || before != self.taken.load(SeqCst))
     }
 
     /// A call that peeks begins. It waits for a count in progress, which takes a microsecond.
@@ -306,16 +315,18 @@ impl File {
 
     /// The same, for a call that cannot wait; `None` while somebody counts.
     pub fn try_peek(&self) -> Option<Peeking<'_>> {
-        let begun = self.peeking.fetch_update(SeqCst, SeqCst, |n| (n >= 0).then_some(n + 1));
-        begun.ok().map(|_| Peeking(self))
+        let mark = self.peeking.begin();
+        (!self.counting.load(SeqCst)).then_some(Peeking { _mark: mark })
     }
 
     /// Runs `count` while nobody peeks; `None` if somebody does.
     pub fn while_nobody_peeks<T>(&self, count: impl FnOnce() -> T) -> Option<T> {
-        self.peeking.compare_exchange(0, -1, SeqCst, SeqCst).ok()?;
-        let counted = count();
-        self.peeking.store(0, SeqCst);
-        Some(counted)
+        if self.counting.swap(true, SeqCst) {
+            return None;
+        }
+        let counted = if self.peeking.by_others() { None } else { Some(count()) };
+        self.counting.store(false, SeqCst);
+        counted
     }
 
     /// A transfer call begins: its place in the order of things.
@@ -330,9 +341,11 @@ impl File {
 
     /// In a forked child: the calls of other threads did not come along.
     pub fn reset_all_after_fork() {
+        Underway::forget_own_number();
         FILES.for_each(|file| {
-            file.peeking.store(0, Relaxed);
-            file.taking.store(0, Relaxed);
+            file.peeking.reset();
+            file.counting.store(false, Relaxed);
+            file.taking.reset();
         });
     }
 
@@ -354,27 +367,24 @@ impl File {
     }
 }
 
-/// A call more that has ended, in `File::taking`.
-const ENDED: u32 = 1 << 16;
-
 /// A call in progress that takes.
 #[derive(Debug)]
-pub struct Taking<'a>(&'a File);
+pub struct Taking<'a> {
+    file: &'a File,
+    /// Goes last: between two looks at who is in a call, one that has ended shows in the number of these.
+    _mark: Mark<'a>,
+}
 
 impl Drop for Taking<'_> {
     fn drop(&mut self) {
-        self.0.taking.fetch_add(ENDED - 1, SeqCst);
+        self.file.taken.fetch_add(1, SeqCst);
     }
 }
 
 /// A peeking call in progress.
 #[derive(Debug)]
-pub struct Peeking<'a>(&'a File);
-
-impl Drop for Peeking<'_> {
-    fn drop(&mut self) {
-        self.0.peeking.fetch_sub(1, SeqCst);
-    }
+pub struct Peeking<'a> {
+    _mark: Mark<'a>,
 }
 
 /// How many records are in use, for the models.

@@ -142,7 +142,7 @@ static size_t read_proc(pid_t tid, const char *name, char *text, size_t size)
     return n > 0 ? n : 0;
 }
 
-/* The number of times the thread went to sleep, if it sleeps in a wait for descriptors now; else -1. */
+/* The number of times the thread went to sleep, if it sleeps in a wait for descriptors or a read now; else -1. */
 static long sleeping(pid_t tid)
 {
     char text[4096];
@@ -157,6 +157,8 @@ static long sleeping(pid_t tid)
     case SYS_select:
     case SYS_pselect6:
     case SYS_io_uring_enter:
+    case SYS_read:
+    case SYS_recvfrom:
         break;
     default:
         return -1;

@@ -117,7 +117,7 @@ struct thread {
 void start_thread(struct thread *thread, void *(*run)(void *), void *arg);
 void *join_thread(struct thread *thread); /* within the bound */
 
-/* Until the thread sleeps in a system call that waits for descriptors, and goes on sleeping. */
+/* Until the thread sleeps in a system call that waits for descriptors, or in a read, and goes on sleeping. */
 void wait_until_blocked(pid_t tid);
 
 /* A thread in one wait. */

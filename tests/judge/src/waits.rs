@@ -183,7 +183,8 @@ impl World<'_> {
             let Some(fd) = self.number_of(file).filter(|_| self.files[file].kind == Kind::Tcp) else { continue };
             self.registrations[at].room = match (room, calls::is_brimful(fd), calls::progress(fd)) {
                 (Room::Gone(then), _, Some((_, _, now))) if then != now => Room::Refused,
-                (Room::There, true, Some((_, _, now))) => Room::Gone(now),
+                (Room::Gone(_), false, _) => Room::Back,
+                (Room::There | Room::Back, true, Some((_, _, now))) => Room::Gone(now),
                 _ => room,
             };
         }
@@ -372,7 +373,7 @@ impl World<'_> {
         let kind = registration.map_or(Kind::Epoll, |one| self.files[one.file].kind);
         let mut facts = registration.map_or([false; FACTS], |one| self.facts_since(one.reported, one.file));
         facts[Fact::CutShort as usize] &= registration.is_some_and(Registration::awaits_room);
-        facts[Fact::Brimful as usize] = registration.is_some_and(|one| matches!(one.room, Room::Gone(_)));
+        facts[Fact::Brimful as usize] = registration.is_some_and(|one| matches!(one.room, Room::Gone(_) | Room::Back));
         facts[Fact::Dropped as usize] =
             kind == Kind::Tcp && registration.and_then(|one| self.number_of(one.file)).is_some_and(calls::has_dropped);
         let edge = registration.is_some_and(|one| !one.is_level());
@@ -392,7 +393,7 @@ impl World<'_> {
         facts[Fact::Closing as usize] = file.closing;
         facts[Fact::EmptyPeeked as usize] = file.got_empty && file.facts[Fact::Peeked as usize] > 0;
         facts[Fact::EmptyAtEnd as usize] = file.shut_for_reading && file.got_empty;
-        let overfull = |one: &Registration| one.file == at && matches!(one.room, Room::Gone(_));
+        let overfull = |one: &Registration| one.file == at && matches!(one.room, Room::Gone(_) | Room::Back);
         facts[Fact::Brimful as usize] = self.registrations.iter().any(|one| one.alive && overfull(one));
         facts
     }

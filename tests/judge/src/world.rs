@@ -133,6 +133,8 @@ pub enum Room {
     There,
     /// There was none since, and nobody was refused any. What had arrived then, in bytes: with what arrives the kernel looks again.
     Gone(u64),
+    /// And then there was some again, of which the kernel was told if it was asked in between.
+    Back,
     /// Somebody whom the kernel wakes met none.
     Refused,
 }
