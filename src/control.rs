@@ -15,6 +15,7 @@ use crate::events::{EDGE, EXCLUSIVE, EXCLUSIVE_COMPANY, NVAL, levels};
 use crate::exclusive;
 use crate::file::{File, FileGuard, Identity};
 use crate::kind;
+use crate::line::Line;
 use crate::lock;
 use crate::nested;
 use crate::poller::{uring, watch};
@@ -173,7 +174,7 @@ fn add(ep: &'static Eventpoll, fd: c_int, identity: Option<Identity>, interest: 
     state.events.set(interest.events);
     item.set_rivalry(crate::events::levels(interest.events));
     state.data.set(interest.data);
-    let edge = Edge::anew(file.is_shut(libc::SHUT_WR));
+    let edge = Edge::anew(file.is_closing());
     state.edge.set(edge);
     state.announced.set(edge.for_outer());
     state.tracked.set(false);
@@ -190,6 +191,7 @@ fn add(ep: &'static Eventpoll, fd: c_int, identity: Option<Identity>, interest: 
     state
         .newcomer
         .set(exclusive && file.claim().is_of_another(item) && sys::level(fd, levels(interest.events)) & !NVAL != 0);
+    state.turn.set(0);
     state.ready.set(false);
     state.uneasy.set(false);
     st.interest.push(item);
@@ -200,7 +202,7 @@ fn add(ep: &'static Eventpoll, fd: c_int, identity: Option<Identity>, interest: 
     }
     graph.link(item);
     REGISTRATIONS.fetch_add(1, Relaxed);
-    begin(ep, st, item, file, false);
+    begin(ep, st, item, file);
     Ok(())
 }
 
@@ -230,33 +232,33 @@ fn modify(ep: &'static Eventpoll, fd: c_int, interest: Interest) -> Result<(), E
     }
     // What woke it until now did so under the old mask.
     let news = st.followed && !state.spent.get() && nested::is_news(st, item, file);
+    st.note_woken(item, news);
     let state = item.at(&st.held);
-    let was_ready = state.ready.get();
     state.events.set(interest.events);
     state.data.set(interest.data);
-    let edge = Edge::anew(file.is_shut(libc::SHUT_WR));
+    let edge = Edge::anew(file.is_closing());
     state.edge.set(edge);
     state.spent.set(false);
     item.take_facts();
     state.reported_at.set(file.clock());
     watch::take_back(st, item);
-    st.news |= news;
     st.begin_in_ring(item);
-    begin(ep, st, item, file, was_ready || news);
+    begin(ep, st, item, file);
     Ok(())
 }
 
 /// A registration begins, or begins anew: what it finds is reported, here and to outer instances (T6).
-fn begin(ep: &'static Eventpoll, st: &mut EpState, item: &'static Epitem, file: &'static File, was_ready: bool) {
-    if let Some(inner) = file.eventpoll().filter(|_| item.at(&st.held).is_dull(file))
+fn begin(ep: &'static Eventpoll, st: &mut EpState, item: &'static Epitem, file: &'static File) {
+    if let Some(inner) = file.eventpoll()
         && nested::is_ready(inner)
+        && item.at(&st.held).is_dull(file)
     {
         st.note_ready(item);
     }
     if st.followed {
         // Those who tell of it have to know before the look.
         st.track(item, file);
-        st.news |= nested::begin(st, item, file, was_ready);
+        st.news |= nested::begin(st, item, file);
         if std::mem::take(&mut st.news) {
             nested::tell_outer(ep, st);
         }
@@ -286,6 +288,7 @@ pub fn detach(file: &'static File, graph: &mut FileGuard, item: &'static Epitem)
     if is_told && nested::is_news(st, item, file) {
         nested::tell_outer(ep, st);
     }
+    Line::leave(item, &st.held);
     let state = item.at(&st.held);
     state.alive.set(false);
     watch::take_back(st, item);

@@ -81,6 +81,10 @@ fn count(file: &File, fd: c_int, watched: Bits) -> Option<u64> {
             diagnosis::waiting_connections(fd).map(|waiting| taken + u64::from(waiting))
         }
         Arrivals::Signals => pending_signals(fd),
+        Arrivals::Expirations => {
+            let taken = file.consumed();
+            Some(taken + u64::from(sys::level(fd, IN) & IN != 0))
+        }
         Arrivals::Witnessed if is_shared_eventfd(file) => {
             let taken = file.consumed();
             eventfd_count(fd).map(|count| taken.wrapping_add(count) & !(SIGNALS | UDP | BLURRED))
@@ -151,6 +155,12 @@ fn exact_change(before: u64, now: u64) -> Change {
         now > before
     };
     if arrived { Change::Arrival } else { Change::Nothing }
+}
+
+/// Whether a count tells how many datagrams are queued where one of the same queue before could not.
+pub fn tells_more(now: u64, before: u64) -> bool {
+    let queued = |count: u64| (count >> 32) & 0x3ff;
+    now & BLURRED == 0 && now & before & UDP != 0 && queued(before) == UNCOUNTED && queued(now) != UNCOUNTED
 }
 
 /// The memory in use by what a UDP socket received.

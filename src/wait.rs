@@ -148,10 +148,8 @@ fn rounds(
             uring::lap(ep, st);
         }
         let longest_tick = harvest::sample(st);
-        if !st.inner.is_empty() {
-            // What the look at the instances inside brought up.
-            ep.absorb(st);
-        }
+        // What that brought up, in the instances inside above all.
+        ep.absorb(st);
         if first && st.observed && st.parked <= harvest::PARK_ABOVE {
             // Parked because somebody looks at the descriptor, not because they are many: they are in every report. Instances among
             // them have been looked at.

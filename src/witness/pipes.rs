@@ -1,6 +1,7 @@
 //! Calls on pipes that reach further than the descriptor they name: to the other end, and to other descriptions of a FIFO.
 
 use libc::c_int;
+use nix::errno::Errno;
 
 use super::reading::{Amount, error_of, length_of, next_packet, receiving, took, unless_failed};
 use super::writing::{gave, note_departures, sending};
@@ -92,7 +93,7 @@ pub fn moving(from: c_int, to: c_int, asked: usize, takes: bool, call: impl FnOn
             Ok(n) => took(source, from, begun[0], !short, Amount::of_one(n.max(length_of(packet))), taking),
             Err(_) => {
                 drop(taking);
-                if ran_dry {
+                if ran_dry || has_failed(source) {
                     refused(source, from, begun[0], DRY);
                 }
             }
@@ -100,6 +101,7 @@ pub fn moving(from: c_int, to: c_int, asked: usize, takes: bool, call: impl FnOn
     }
     if let Some(sink) = sink
         && !(n <= 0 && (ran_dry || error_of(packet).is_some()))
+        && !(n < 0 && matches!(sink.kind(), Kind::Pipe | Kind::Fifo) && sys::last_errno() != Errno::EAGAIN)
     {
         let stuck = matches!(sink.kind(), Kind::Pipe | Kind::Fifo | Kind::Tcp)
             && short
@@ -119,6 +121,11 @@ pub fn moving(from: c_int, to: c_int, asked: usize, takes: bool, call: impl FnOn
         }
     }
     n
+}
+
+/// Whether a call that answered with an error collected it here: a pipe has none.
+fn has_failed(source: &File) -> bool {
+    !matches!(source.kind(), Kind::Pipe | Kind::Fifo) && sys::last_errno() != Errno::EAGAIN
 }
 
 /// A call that fills a pipe, or empties it, as its end is.
