@@ -170,6 +170,10 @@ fn add(ep: &'static Eventpoll, fd: c_int, identity: Option<Identity>, interest: 
     };
     pin.into_raw();
     let st = &mut *st;
+    if st.followed && st.poller.is_none() {
+        // Who was woken before this stands before it in line.
+        ep.absorb(st);
+    }
     let state = item.at(&st.held);
     state.events.set(interest.events);
     item.set_rivalry(crate::events::levels(interest.events));
@@ -230,6 +234,10 @@ fn modify(ep: &'static Eventpoll, fd: c_int, interest: Interest) -> Result<(), E
     if state.events.get() & EXCLUSIVE != 0 {
         return Err(Errno::EINVAL);
     }
+    if st.followed && st.poller.is_none() {
+        ep.absorb(st);
+    }
+    let state = item.at(&st.held);
     // What woke it until now did so under the old mask.
     let news = st.followed && !state.spent.get() && nested::is_news(st, item, file);
     st.note_woken(item, news);
@@ -251,7 +259,6 @@ fn modify(ep: &'static Eventpoll, fd: c_int, interest: Interest) -> Result<(), E
 fn begin(ep: &'static Eventpoll, st: &mut EpState, item: &'static Epitem, file: &'static File) {
     if let Some(inner) = file.eventpoll()
         && nested::is_ready(inner)
-        && item.at(&st.held).is_dull(file)
     {
         st.note_ready(item);
     }

@@ -178,7 +178,7 @@ fn begin_to_follow(ep: &'static Eventpoll, st: &mut EpState) {
             // What is with a watcher is polled for its own levels only.
             watch::take_back(st, item);
             st.track(item, file);
-            let was_reported = is_reported(item.at(&st.held));
+            let was_reported = is_reported(item, item.at(&st.held), file);
             if begin(st, item, file) && was_reported {
                 Line::leave(item, &st.held);
             }
@@ -188,8 +188,16 @@ fn begin_to_follow(ep: &'static Eventpoll, st: &mut EpState) {
 }
 
 /// Whether a registration was reported and does not stay ready.
-fn is_reported(state: &State) -> bool {
-    state.spent.get() || state.is_edge() && !state.ready.get() && state.edge.get().quiet() != 0
+fn is_reported(item: &Epitem, state: &State, file: &File) -> bool {
+    let mut edge = state.edge.get();
+    if state.spent.get() || !state.is_edge() || state.ready.get() || edge.quiet() == 0 {
+        return state.spent.get();
+    }
+    let heard = state.heard(file);
+    if let Some(count) = sample::arrivals(file, item.via(), heard) {
+        edge.counted(count);
+    }
+    edge.fresh(sys::level(item.via(), heard)) == 0
 }
 
 /// What a look at an instance shows.
@@ -413,6 +421,11 @@ pub fn take_in(st: &EpState, item: &'static Epitem, file: &'static File, level: 
 
 /// Whether something woke a registration that was not announced yet, which counts as announced from here on.
 pub fn is_news(st: &mut EpState, item: &'static Epitem, file: &'static File) -> bool {
+    if let Some(inner) = file.eventpoll() {
+        // Which may have to tell of something.
+        seems_ready(inner);
+    }
+    harvest::departures(file, item);
     let state = item.at(&st.held);
     let mut announced = state.announced.get();
     let watched = state.heard(file);

@@ -342,9 +342,10 @@ impl World<'_> {
         let inside = self.pairs.iter().position(|pair| pair.is_some_and(|pair| pair.file == file))?;
         let registered = self.registrations.iter().filter(|one| one.alive && one.pair == inside);
         let mut rows = registered.map(|one| {
-            let facts = self.facts_since(since, one.file);
+            // As long as nobody waits inside, what is ready in there stays so.
+            let facts = self.facts_since(since.min(one.reported), one.file);
             // What is lost is told by what else there is.
-            let bits = if what == What::Lost { self.level_of(one) } else { one.events };
+            let bits = if what == What::Lost { self.level_of(one) } else { u32::MAX };
             let case = Case { what, kind: self.files[one.file].kind, edge: true, bits, facts };
             case.row().filter(|&row| !known::ROWS[row].between).or_else(|| self.row_inside(what, one.file, since))
         });
