@@ -16,6 +16,7 @@ use crate::exclusive;
 use crate::file::{File, FileGuard, Identity};
 use crate::harvest;
 use crate::kind;
+use crate::line::Line;
 use crate::lock;
 use crate::nested;
 use crate::poller::{uring, watch};
@@ -170,11 +171,15 @@ fn add(ep: &'static Eventpoll, fd: c_int, identity: Option<Identity>, interest: 
     };
     pin.into_raw();
     let st = &mut *st;
+    if st.followed && st.poller.is_none() {
+        // Who was woken before this stands before it in line.
+        ep.absorb(st);
+    }
     let state = item.at(&st.held);
     state.events.set(interest.events);
     item.set_rivalry(crate::events::levels(interest.events));
     state.data.set(interest.data);
-    let edge = Edge::anew(file.is_shut(libc::SHUT_WR));
+    let edge = Edge::anew(file.is_closing());
     state.edge.set(edge);
     state.announced.set(edge.for_outer());
     state.tracked.set(false);
@@ -191,6 +196,7 @@ fn add(ep: &'static Eventpoll, fd: c_int, identity: Option<Identity>, interest: 
     state
         .newcomer
         .set(exclusive && file.claim().is_of_another(item) && sys::level(fd, levels(interest.events)) & !NVAL != 0);
+    state.turn.set(0);
     state.ready.set(false);
     state.uneasy.set(false);
     st.interest.push(item);
@@ -201,7 +207,7 @@ fn add(ep: &'static Eventpoll, fd: c_int, identity: Option<Identity>, interest: 
     }
     graph.link(item);
     REGISTRATIONS.fetch_add(1, Relaxed);
-    begin(ep, st, item, file, false);
+    begin(ep, st, item, file);
     Ok(())
 }
 
@@ -229,27 +235,30 @@ fn modify(ep: &'static Eventpoll, fd: c_int, interest: Interest) -> Result<(), E
     if state.events.get() & EXCLUSIVE != 0 {
         return Err(Errno::EINVAL);
     }
+    if st.followed && st.poller.is_none() {
+        ep.absorb(st);
+    }
+    let state = item.at(&st.held);
     // What woke it until now did so under the old mask.
     let news = st.followed && !state.spent.get() && nested::is_news(st, item, file);
+    st.note_woken(item, news);
     let state = item.at(&st.held);
-    let was_ready = state.ready.get();
     state.events.set(interest.events);
     state.data.set(interest.data);
-    let edge = Edge::anew(file.is_shut(libc::SHUT_WR));
+    let edge = Edge::anew(file.is_closing());
     state.edge.set(edge);
     state.spent.set(false);
     item.take_facts();
     state.reported_at.set(file.clock());
     watch::take_back(st, item);
-    st.news |= news;
     st.begin_in_ring(item);
-    begin(ep, st, item, file, was_ready || news);
+    begin(ep, st, item, file);
     Ok(())
 }
 
 /// A registration begins, or begins anew: what it finds is reported, here and to outer instances (T6).
-fn begin(ep: &'static Eventpoll, st: &mut EpState, item: &'static Epitem, file: &'static File, was_ready: bool) {
-    if let Some(inner) = file.eventpoll().filter(|_| item.at(&st.held).is_dull(file))
+fn begin(ep: &'static Eventpoll, st: &mut EpState, item: &'static Epitem, file: &'static File) {
+    if let Some(inner) = file.eventpoll()
         && nested::is_ready(inner)
     {
         st.note_ready(item);
@@ -257,7 +266,7 @@ fn begin(ep: &'static Eventpoll, st: &mut EpState, item: &'static Epitem, file: 
     if st.followed {
         // Those who tell of it have to know before the look.
         st.track(item, file);
-        st.news |= nested::begin(st, item, file, was_ready);
+        st.news |= nested::begin(st, item, file);
         if std::mem::take(&mut st.news) {
             nested::tell_outer(ep, st);
         }
@@ -288,6 +297,7 @@ pub fn detach(file: &'static File, graph: &mut FileGuard, item: &'static Epitem)
     if is_told && nested::is_news(st, item, file) {
         nested::tell_outer(ep, st);
     }
+    Line::leave(item, &st.held);
     let state = item.at(&st.held);
     state.alive.set(false);
     watch::take_back(st, item);

@@ -77,7 +77,8 @@ pub struct Edge {
     look: bool,
     /// Something was taken: the count is worth one look, for what was taken may have arrived since the last report.
     check: bool,
-    /// A TCP connection is being closed: every change of its state wakes, whatever it does to the levels.
+    /// Every change of the count wakes, whatever it does to the levels: a TCP connection is being closed, which goes through states, or
+    /// signals come that a signalfd of an inner instance does not take.
     closing: bool,
     /// It is kept for outer instances, for whom every wake-up counts, whether any level is left of it or not.
     tells: bool,
@@ -130,13 +131,9 @@ impl Edge {
     /// the very one that was reported, and what was taken may have come before it or after.
     pub fn digest(&mut self, kind: Kind, watched: Bits, facts: Facts, news: bool) {
         let facts = if news { facts } else { facts & !GAVE };
-        // An expiration was taken that was not announced.
-        let expired = matches!(kind, Kind::Timerfd) && news && facts & TOOK != 0 && watched & !self.quiet & IN != 0;
         if facts & WOKEN != 0 {
             if news {
                 self.wake();
-                // A timer that is set wakes nobody, but forgets what was unread.
-                self.woken &= expired || !matches!(kind, Kind::Timerfd);
             } else {
                 self.look = true;
             }
@@ -158,12 +155,13 @@ impl Edge {
                 // The count will say whether what is there is new.
                 Arrivals::Received | Arrivals::Queued if facts & TOOK_SHORT != 0 => self.quiet &= !READABLE,
                 Arrivals::Received | Arrivals::Queued | Arrivals::Backlog => {}
+                Arrivals::Expirations => self.quiet &= !READABLE,
                 // Should the count be refused, what is left counts as news.
                 Arrivals::Datagrams | Arrivals::Diagnosed | Arrivals::Signals => (self.doubts, self.due) = (0, 0),
                 Arrivals::Witnessed if matches!(kind, Kind::EventfdSemaphore) => self.look = true,
                 Arrivals::Witnessed | Arrivals::Unknown => self.wake_reader(kind),
             }
-            if eventfd && watched & OUT != 0 || expired && self.tells {
+            if eventfd && watched & OUT != 0 {
                 self.wake();
             }
         }
@@ -178,7 +176,7 @@ impl Edge {
             }
         }
         let departed = news && facts & DEPARTED != 0 && watched & WRITABLE != 0;
-        let pressed = facts & PRESSED != 0 && watched & READABLE != 0;
+        let pressed = facts & PRESSED != 0 && watched & (IN | RDNORM) != 0;
         if departed || pressed {
             self.wake();
         }
@@ -221,7 +219,7 @@ impl Edge {
     /// are to be reported even though nothing is left to read.
     fn check_arrivals(&mut self, kind: Kind, watched: Bits, news: bool) {
         let others = self.tells || self.quiet & !READABLE != 0;
-        if !others || watched & (IN | RDNORM) == 0 || !kind.arrivals().is_cumulative() {
+        if !others || watched & kind.arrives_with() == 0 || !kind.arrivals().is_cumulative() {
             return;
         }
         match self.seen {
@@ -284,7 +282,7 @@ impl Edge {
             return false;
         }
         let more = quiet & RDHUP == 0 || matches!(kind, Kind::Udp);
-        let arrivals = quiet & READABLE != 0 && more && (!matches!(kind.arrivals(), Arrivals::Witnessed) || shared);
+        let arrivals = quiet & READABLE != 0 && more && (!kind.arrivals().is_private() || shared);
         arrivals || quiet & (ERR | HUP | PRI) != 0 || (departures && quiet & WRITABLE != 0) || self.look || self.check
     }
 
@@ -305,7 +303,9 @@ impl Edge {
         if self.quiet & !level & HUP != 0 && matches!(kind, Kind::Fifo) {
             self.wake();
         }
-        self.quiet &= level;
+        if !matches!(kind, Kind::Epoll) {
+            self.quiet &= level;
+        }
         self.look = false;
     }
 
@@ -339,7 +339,12 @@ impl Edge {
     pub fn counted(&mut self, count: u64) {
         if self.seen < NOTHING && (self.closing || self.check || self.quiet & INCOMING != 0) {
             match sample::change(self.seen, count) {
-                Change::Arrival => self.wake(),
+                Change::Arrival => {
+                    self.wake();
+                    if self.tells && self.closing {
+                        self.seen = sample::plain(count);
+                    }
+                }
                 Change::Loss => (self.quiet, self.seen) = (self.quiet & !INCOMING, UNSEEN),
                 Change::Nothing => self.seen = sample::refined(self.seen, count),
             }
@@ -355,7 +360,7 @@ impl Edge {
         self.closing
     }
 
-    /// The states that the connection goes through from here on wake.
+    /// The states that the connection goes through from here on wake, or any signal.
     pub const fn follow(&mut self) {
         self.closing = true;
     }

@@ -100,6 +100,8 @@ pub struct State {
     pub index: Cell<u32>,
     /// On the ready list.
     pub ready: Cell<bool>,
+    /// The turn in which it joined its instance's line (see `line.rs`); 0 when it is not in it.
+    pub turn: Cell<u32>,
     /// On the uneasy list.
     pub uneasy: Cell<bool>,
     /// Exclusive, and added while another instance had the event: it reports what it found there regardless (T6).
@@ -190,6 +192,7 @@ impl Pooled for Epitem {
             request: Request::none(),
             index: Cell::new(0),
             ready: Cell::new(false),
+            turn: Cell::new(0),
             uneasy: Cell::new(false),
             newcomer: Cell::new(false),
             reported_at: Cell::new(0),
@@ -371,7 +374,27 @@ impl Epitem {
     }
 }
 
+/// What a report changes in the memory of a registration: to be put back where it was none after all.
+#[derive(Clone, Copy, Debug)]
+pub struct Memory {
+    edge: Edge,
+    newcomer: bool,
+    reported_at: u32,
+}
+
 impl State {
+    /// The memory before a report.
+    pub fn memory(&self) -> Memory {
+        Memory { edge: self.edge.get(), newcomer: self.newcomer.get(), reported_at: self.reported_at.get() }
+    }
+
+    /// As if there had been no report.
+    pub fn restore(&self, before: Memory) {
+        self.edge.set(before.edge);
+        self.newcomer.set(before.newcomer);
+        self.reported_at.set(before.reported_at);
+    }
+
     /// Whether the registration is edge-triggered.
     pub fn is_edge(&self) -> bool {
         self.events.get() & events::EDGE != 0
@@ -381,6 +404,11 @@ impl State {
     /// ready when it is added or changed, and from then on until it is found not to be.
     pub fn is_dull(&self, file: &File) -> bool {
         file.kind() == Kind::Epoll && self.events.get() & u32::from(events::IN) == 0
+    }
+
+    /// Whether the registration is of an instance, and woken by its wake-ups.
+    pub fn is_woken_by_instance(&self, file: &File) -> bool {
+        file.kind() == Kind::Epoll && self.events.get() & u32::from(events::IN) != 0
     }
 
     /// It fired after it had been silent for long.

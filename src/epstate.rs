@@ -5,16 +5,19 @@ use std::collections::VecDeque;
 
 use nix::errno::Errno;
 
+use crate::edge::GAVE;
 use crate::epitem::{Epitem, Home, State};
 use crate::eventpoll::Eventpoll;
-use crate::events::Bits;
+use crate::events::{Bits, WRITABLE};
 use crate::file::File;
+use crate::line::Line;
 use crate::nested;
 use crate::poller::account::Account;
 use crate::poller::uring::{Prospect, Uring};
 use crate::poller::watch;
 use crate::pollset::PollSet;
 use crate::stats;
+use crate::sys;
 use crate::wait::Habit;
 use crate::waitq::{Sleeper, Waiters};
 
@@ -28,6 +31,8 @@ pub struct EpState {
     /// Those that may be reported, in the order in which they became ready (W3). An item that fell out of it is dropped when
     /// its turn comes, which saves a search. `#[doc(alias = "rdllist")]`
     pub ready: VecDeque<&'static Epitem>,
+    /// Those that would be on the kernel's ready list, if the instance is followed.
+    pub line: Line,
     /// Those behind whose quiet bits an edge could hide (see `Edge::is_uneasy`).
     pub uneasy: Vec<&'static Epitem>,
     /// Those that reported an event which exclusive registrations of other instances were kept from, and will not report it
@@ -84,6 +89,7 @@ impl EpState {
             held: Held(()),
             interest: Vec::new(),
             ready: VecDeque::new(),
+            line: Line::new(),
             uneasy: Vec::new(),
             lent: Vec::new(),
             inner: Vec::new(),
@@ -118,6 +124,7 @@ impl EpState {
             item.at(&self.held).uneasy.set(false);
             item.unpin();
         }
+        self.line.clear(&self.held);
         self.inner.drain(..).for_each(Epitem::unpin);
         self.lent.drain(..).for_each(Epitem::unpin);
         if self.poller.is_none() {
@@ -154,6 +161,9 @@ impl EpState {
         }
         self.inner.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
         self.lent.try_reserve(count).map_err(|_| Errno::ENOMEM)?;
+        if self.followed {
+            self.line.reserve(count)?;
+        }
         if let Some(uring) = &mut self.ring {
             uring.reserve(count, &self.held)?;
         }
@@ -218,13 +228,22 @@ impl EpState {
             watch::take_back(self, item);
         }
         self.track(item, file);
+        if facts & GAVE != 0
+            && item.at(&self.held).is_woken_by_instance(file)
+            && item.told_after(item.at(&self.held).reported_at.get())
+        {
+            // Whether the instance is ready by then is for the look at it to tell.
+            self.note_ready(item);
+        }
         let state = item.at(&self.held);
         if self.followed {
             let mut announced = state.announced.get();
             announced.digest(file.kind(), state.heard(file), facts, item.told_after(state.announced_at.get()));
-            self.news |= announced.take_woken();
+            let woken = announced.take_woken();
             state.announced.set(announced);
+            self.note_woken(item, woken);
         }
+        let state = item.at(&self.held);
         if state.is_edge() {
             let mut edge = state.edge.get();
             let news = item.told_after(state.reported_at.get());
@@ -262,7 +281,7 @@ impl EpState {
         if wanted != state.tracked.replace(wanted) {
             if wanted {
                 file.identify(item.via());
-                if file.is_shut(libc::SHUT_WR) {
+                if file.is_closing() {
                     for memory in [&state.edge, &state.announced] {
                         let mut edge = memory.get();
                         edge.follow();
@@ -282,6 +301,25 @@ impl EpState {
             state.uneasy.set(true);
             item.pin();
             self.uneasy.push(item);
+        }
+    }
+
+    /// A registration of a followed instance was woken, or was not: outer instances are to be told.
+    pub fn note_woken(&mut self, item: &'static Epitem, woken: bool) {
+        if woken {
+            self.news = true;
+            if let Some(file) = item.file().filter(|file| file.is_choked()) {
+                // Room that there is by now has woken it, too.
+                file.set_choked(sys::level(item.via(), WRITABLE) & WRITABLE == 0);
+            }
+            self.stand_in_line(item);
+        }
+    }
+
+    /// A registration would be on the kernel's ready list from here on.
+    pub fn stand_in_line(&mut self, item: &'static Epitem) {
+        if self.followed {
+            self.line.join(item, &self.held);
         }
     }
 

@@ -7,12 +7,12 @@ use nix::errno::Errno;
 use crate::descriptors;
 use crate::diagnosis;
 use crate::edge::{CHOKED, DEPARTED, Edge, WOKEN};
-use crate::epitem::{Epitem, Home};
+use crate::epitem::{Epitem, Home, State};
 use crate::epstate::EpState;
-use crate::events::{Bits, EDGE, HUP, NVAL, ONESHOT, WRITABLE, levels};
+use crate::events::{Bits, EDGE, HUP, NVAL, ONESHOT, READABLE, WRITABLE, levels};
 use crate::exclusive;
 use crate::file::{File, Peer};
-use crate::kind::{Arrivals, Kind};
+use crate::kind::Kind;
 use crate::nested;
 use crate::poller::{uring, watch};
 use crate::sample;
@@ -71,6 +71,8 @@ pub fn deliver(st: &mut EpState, buffer: Buffer, vanished: &mut Vanished) -> Res
     st.pressing = false;
     let mut reported = 0;
     let mut looked = 0;
+    let mut passed = 0;
+    let in_line = st.line.last_turn();
     while turns > 0 && reported < buffer.max {
         if looked == 0 {
             looked = look_again(st, turns.min(WINDOW));
@@ -80,18 +82,19 @@ pub fn deliver(st: &mut EpState, buffer: Buffer, vanished: &mut Vanished) -> Res
         looked -= 1;
         let state = item.at(&st.held);
         let wanted = state.alive.get() && !state.spent.get() && state.home.get() == Home::Hot;
-        let (before, newcomer) = (state.edge.get(), state.newcomer.get());
-        let mut bits = if wanted { reportable(st, item) } else { 0 };
+        let before = state.memory();
+        let mut bits = if wanted { reportable(st, item, true) } else { 0 };
         let state = item.at(&st.held);
         if bits != 0 && is_exchanged(item) {
             // What it showed was another's.
-            state.edge.set(before);
+            state.restore(before);
             st.refresh(item);
             vanished.note(item);
             bits = 0;
         }
         if bits == 0 {
             stats::STALE.count();
+            refresh_edge(st, item);
             unlist(st, item);
             continue;
         }
@@ -99,20 +102,33 @@ pub fn deliver(st: &mut EpState, buffer: Buffer, vanished: &mut Vanished) -> Res
         let event = epoll_event { events: u32::from(bits), u64: state.data.get() };
         // SAFETY: `reported < max`, and the caller of the wait answers for an array of `max` events.
         if let Err(errno) = unsafe { user::write(buffer.events.add(reported), event) } {
-            item.at(&st.held).edge.set(before);
-            item.at(&st.held).newcomer.set(newcomer);
+            item.at(&st.held).restore(before);
             st.refresh(item);
             st.ready.push_front(item);
             return if reported > 0 { Ok(reported) } else { Err(errno) };
         }
         reported += 1;
-        if reported_as_registered(st, item) {
+        refresh_edge(st, item);
+        passed = passed.max(item.at(&st.held).turn.get());
+        let stays = reported_as_registered(st, item);
+        if st.followed {
+            st.line.reported(item, &st.held, stays);
+        }
+        if stays {
             st.ready.push_back(item);
         } else {
             unlist(st, item);
         }
     }
+    st.line.pass(if reported < buffer.max { in_line } else { passed }, &st.held);
     Ok(reported)
+}
+
+/// What is asked for an edge-triggered registration is other than before its report; what was told meanwhile is no part of that.
+fn refresh_edge(st: &mut EpState, item: &'static Epitem) {
+    if item.at(&st.held).is_edge() && st.ring.is_none() {
+        st.refresh(item);
+    }
 }
 
 /// A registration has left the ready list.
@@ -134,8 +150,10 @@ fn look_again(st: &mut EpState, window: usize) -> usize {
     for index in 0..window {
         let item = st.ready[index];
         let state = item.at(&st.held);
-        let polled = st.set.revents(item, &st.held);
-        state.level.set(polled);
+        let (polled, asked) = (st.set.revents(item, &st.held), st.set.asked(item, &st.held));
+        // What is quiet was not asked for, and is high as far as known.
+        let unasked = if state.is_edge() { state.edge.get().quiet() & !asked } else { 0 };
+        state.level.set(polled | unasked);
         let Some(file) = item.file() else { continue };
         let watched = state.watched(file);
         // What is not in the poll set was put here by a look of `sample`.
@@ -143,7 +161,7 @@ fn look_again(st: &mut EpState, window: usize) -> usize {
         // What was told before the report is no news after it: it is taken in before, and the levels are looked at after that.
         let was_told = found && state.is_edge() && item.has_facts();
         // Left out of the last poll was what is quiet, and what the mask has got since then.
-        let left_out = st.set.asked(item, &st.held) & watched != watched;
+        let left_out = asked & watched != watched;
         if was_told {
             st.refresh(item);
         }
@@ -165,10 +183,17 @@ fn look_again(st: &mut EpState, window: usize) -> usize {
 }
 
 /// The bits to report of a registration whose turn has come; none if its level is gone (W7) or is no edge.
-fn reportable(st: &mut EpState, item: &'static Epitem) -> Bits {
+/// Of an instance inside it is looked at whether that is ready, in its turn or not.
+fn reportable(st: &mut EpState, item: &'static Epitem, in_turn: bool) -> Bits {
     let state = item.at(&st.held);
     let Some(file) = item.file() else { return 0 };
-    let level = state.level.get() & state.watched(file);
+    let level = match file.eventpoll() {
+        Some(inner) if in_turn && nested::is_ready(inner) => nested::READABLE_INSTANCE,
+        Some(inner) if !in_turn && state.level.get() != 0 && nested::seems_ready(inner) => nested::READABLE_INSTANCE,
+        Some(_) => 0,
+        None => state.level.get(),
+    };
+    let level = level & state.watched(file);
     let bits = level & levels(state.events.get());
     let is_exclusive = state.is_exclusive();
     if is_exclusive && bits == 0 {
@@ -179,7 +204,11 @@ fn reportable(st: &mut EpState, item: &'static Epitem) -> Bits {
         return 0;
     }
     let state = item.at(&st.held);
-    if bits != 0 && file.eventpoll().is_some_and(|inner| !nested::is_ready(inner)) {
+    if bits == 0 && file.eventpoll().is_some() {
+        if in_turn {
+            // It has to be woken once more.
+            state.edge.set(Edge::told(nested::READABLE_INSTANCE));
+        }
         return 0;
     }
     if bits != 0 {
@@ -200,10 +229,12 @@ fn reportable(st: &mut EpState, item: &'static Epitem) -> Bits {
         departures(file, item);
     }
     let watched = state.watched(file);
-    if watched & WRITABLE != 0 && file.kind() == Kind::Tcp {
+    let mut edge = state.edge.get();
+    // What is quiet is taken for high without a look.
+    let is_known = level & WRITABLE == 0 || edge.fresh(level) & WRITABLE != 0;
+    if watched & WRITABLE != 0 && file.kind() == Kind::Tcp && is_known {
         file.set_choked(level & WRITABLE == 0);
     }
-    let mut edge = state.edge.get();
     let clock = file.clock();
     let is_edge = edge.report(file.kind(), level, || sample::arrivals(file, item.via(), watched));
     state.edge.set(edge);
@@ -213,7 +244,6 @@ fn reportable(st: &mut EpState, item: &'static Epitem) -> Bits {
     if is_edge && watched & WRITABLE != 0 {
         note_outgoing(file, item);
     }
-    st.refresh(item);
     if !is_edge && is_exclusive {
         exclusive::release(file, item);
     }
@@ -305,8 +335,8 @@ pub fn give_up_claims(st: &mut EpState) {
 
 /// Whether anything on the ready list would be reported by a wait now. The first that would proves it (`__ep_eventpoll_poll` does the
 /// same); with `all`, after a poll, the rest is looked at as well. What would not be reported is dropped. Reports nothing and changes nothing that
-/// matters.
-pub fn anything(st: &mut EpState, all: bool) -> bool {
+/// matters but, if this is the turn of the instance, in those inside.
+pub fn anything(st: &mut EpState, all: bool, in_turn: bool) -> bool {
     let mut turns = st.ready.len();
     let mut looked = 0;
     let mut any = false;
@@ -317,8 +347,15 @@ pub fn anything(st: &mut EpState, all: bool) -> bool {
         let Some(item) = st.ready.pop_front() else { break };
         turns -= 1;
         looked = looked.saturating_sub(1);
-        if !(if all { would_report(st, item) } else { proves_ready(st, item) }) {
-            unlist(st, item);
+        if !all {
+            look_at(st, item);
+        }
+        if !would_report(st, item, in_turn) {
+            if !in_turn && may_stay(st, item) {
+                st.ready.push_back(item);
+            } else {
+                unlist(st, item);
+            }
             continue;
         }
         any = true;
@@ -331,27 +368,37 @@ pub fn anything(st: &mut EpState, all: bool) -> bool {
     any
 }
 
+/// Whether a registration stays on the ready list though it would not be reported now: nothing would put it there again.
+fn may_stay(st: &EpState, item: &'static Epitem) -> bool {
+    let state = item.at(&st.held);
+    state.alive.get() && !state.spent.get() && item.file().is_some_and(|file| state.is_dull(file))
+}
+
 /// Whether a registration would be reported by a wait now, after a look of its own.
 pub fn proves_ready(st: &mut EpState, item: &'static Epitem) -> bool {
+    look_at(st, item);
+    would_report(st, item, false)
+}
+
+fn look_at(st: &EpState, item: &'static Epitem) {
     let state = item.at(&st.held);
     if let Some(file) = item.file() {
         state.level.set(sys::level(item.via(), state.watched(file)) & !NVAL);
     }
-    would_report(st, item)
 }
 
-fn would_report(st: &mut EpState, item: &'static Epitem) -> bool {
+fn would_report(st: &mut EpState, item: &'static Epitem, in_turn: bool) -> bool {
     let state = item.at(&st.held);
     if !state.alive.get() || state.spent.get() || state.home.get() != Home::Hot {
         return false;
     }
-    let (edge, newcomer) = (state.edge.get(), state.newcomer.get());
-    let ready = reportable(st, item) != 0;
+    let before = state.memory();
+    let ready = reportable(st, item, in_turn) != 0;
     if ready {
-        item.at(&st.held).edge.set(edge);
-        item.at(&st.held).newcomer.set(newcomer);
-        st.refresh(item);
+        item.at(&st.held).restore(before);
     }
+    // Not before: what was told meanwhile is not to be forgotten with the report.
+    refresh_edge(st, item);
     ready
 }
 
@@ -361,8 +408,11 @@ fn would_report(st: &mut EpState, item: &'static Epitem) -> bool {
 pub fn sample(st: &mut EpState, before_look: bool) -> Option<u64> {
     let mut longest = sample_inner(st).then_some(LONGEST_TICK_NS);
     let rare_is_due = st.uneasy.is_empty() || sys::now() >= st.rare_due;
-    let mut index = 0;
-    while let Some(&item) = st.uneasy.get(index) {
+    let mut index = st.uneasy.len();
+    // The latest first, as the kernel wakes those that wait for the same.
+    while index > 0 {
+        index -= 1;
+        let item = st.uneasy[index];
         let state = item.at(&st.held);
         let file = item.file().filter(|file| {
             state.alive.get() && !state.spent.get() && state.home.get() == Home::Hot && state.is_uneasy(file)
@@ -377,27 +427,25 @@ pub fn sample(st: &mut EpState, before_look: bool) -> Option<u64> {
             // A count of these is a read of /proc, so it is taken once in a while only.
             longest = longest.or(Some(LONGEST_RARE_TICK_NS));
             if !rare_is_due {
-                index += 1;
                 continue;
             }
             st.rare_due = sys::now() + TICK_NS;
-        } else {
+        } else if !is_quiet_signalfd(state, file) {
             longest = Some(LONGEST_TICK_NS);
         }
         let state = item.at(&st.held);
         if before_look && may_show(st, item, file) {
-            index += 1;
             continue;
         }
         stats::SAMPLES.count();
         let watched = state.heard(file);
         let count = sample::arrivals(file, item.via(), watched);
-        let mut news = false;
+        let (mut news, mut woken) = (false, false);
         for memory in [&state.edge, &state.announced] {
             let mut edge = memory.get();
             match count {
                 Some(count) => edge.counted(count),
-                None if file.kind().arrivals() != Arrivals::Witnessed => edge.doubted(sys::now()),
+                None if !file.kind().arrivals().is_private() => edge.doubted(sys::now()),
                 None => {}
             }
             if edge.wants_look() {
@@ -406,11 +454,18 @@ pub fn sample(st: &mut EpState, before_look: bool) -> Option<u64> {
                 // Out of the poll set as it is, nobody else would find it.
                 news |= state.is_edge() && edge.asked(level).is_none() && edge.fresh(level) != 0;
             }
-            if edge.is_closing() && !sample::closes_still(item.via()) {
+            if edge.is_closing() && file.kind() != Kind::Signalfd && !sample::closes_still(item.via()) {
                 edge.closed();
             }
-            st.news |= edge.take_woken();
+            woken |= edge.take_woken();
             memory.set(edge);
+        }
+        st.note_woken(item, woken);
+        if st.followed && item.at(&st.held).announced.get().asked(watched).is_none() {
+            // Likewise; what was told before is older than this look.
+            st.refresh(item);
+            let woken = nested::take_in(st, item, file, sys::level(item.via(), watched) & !NVAL, watched);
+            st.note_woken(item, woken);
         }
         if news {
             st.pressing = true;
@@ -422,7 +477,6 @@ pub fn sample(st: &mut EpState, before_look: bool) -> Option<u64> {
             partings(file, item);
         }
         st.refresh(item);
-        index += 1;
     }
     longest
 }
@@ -459,6 +513,12 @@ pub fn found_by_count(st: &mut EpState) -> bool {
     found
 }
 
+/// Whether all that is to be seen behind a registration are signals which its signalfd does not take: they are no reason to look again.
+fn is_quiet_signalfd(state: &State, file: &File) -> bool {
+    let quiet = state.edge.get().quiet() | state.announced.get().quiet();
+    file.kind() == Kind::Signalfd && quiet & READABLE == 0
+}
+
 /// Looks at the instances inside this one, so that their descriptors tell the truth.
 fn sample_inner(st: &mut EpState) -> bool {
     let held = &st.held;
@@ -471,7 +531,7 @@ fn sample_inner(st: &mut EpState) -> bool {
     });
     let heard = st.inner.iter().filter(|item| !item.at(held).spent.get());
     let instances = heard.filter_map(|item| item.file().and_then(File::eventpoll));
-    instances.fold(false, |uneasy, inner| nested::look(inner, true).uneasy | uneasy)
+    instances.fold(false, |uneasy, inner| nested::look(inner, true, false).uneasy | uneasy)
 }
 
 /// A registration in a followed instance begins: what waits for a unix socket's peer is noted, of which less is a departure.
@@ -480,7 +540,8 @@ pub fn begin_to_count_outgoing(file: &'static File, item: &Epitem) {
     note_outgoing(file, item);
 }
 
-fn departures(file: &'static File, item: &Epitem) {
+/// What left a unix socket, and made room in it, wakes those who wait for that.
+pub fn departures(file: &'static File, item: &Epitem) {
     if sample::has_departures(file, item.via()) && sys::level(item.via(), WRITABLE) & WRITABLE != 0 {
         file.tell(DEPARTED, file.begin_call());
     }
@@ -549,8 +610,10 @@ fn park_silent(st: &mut EpState) {
     }
 }
 
-/// Exclusive registrations, nested instances and uneasy ones are looked after where they are waited for.
+/// Exclusive registrations, nested instances and uneasy ones are looked after where they are waited for, and so are signalfds: what is
+/// sent to one thread no other thread sees in them.
 fn may_park(st: &EpState, item: &Epitem) -> bool {
     let state = item.at(&st.held);
-    !state.is_exclusive() && !state.uneasy.get() && item.file().is_some_and(|file| file.kind() != Kind::Epoll)
+    let kind = item.file().map_or(Kind::Other, |file| file.identify(item.via()));
+    !state.is_exclusive() && !state.uneasy.get() && !matches!(kind, Kind::Epoll | Kind::Signalfd)
 }

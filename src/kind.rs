@@ -3,7 +3,7 @@
 use libc::{c_int, stat};
 use nix::errno::Errno;
 
-use crate::events::{Bits, IN, INCOMING, NVAL, OUT, PRI, RDHUP, READABLE, WRITABLE};
+use crate::events::{Bits, IN, INCOMING, NVAL, OUT, PRI, RDHUP, RDNORM, READABLE, WRITABLE};
 use crate::sample::{self, TcpState};
 use crate::sys;
 
@@ -66,6 +66,8 @@ pub enum Arrivals {
     Diagnosed,
     /// The signals that are pending, plus those taken.
     Signals,
+    /// Whether an expiration is unread, plus those the witnesses saw taken, or forgotten when the timer was set anew.
+    Expirations,
     /// Nothing counts, but a program's own calls are the only way to another edge.
     Witnessed,
     /// Nothing counts, and anybody may add to it.
@@ -76,6 +78,11 @@ impl Arrivals {
     /// Whether the count only grows, however much the program takes.
     pub const fn is_cumulative(self) -> bool {
         !matches!(self, Arrivals::Witnessed | Arrivals::Unknown)
+    }
+
+    /// Whether calls of this process are the only way to another edge while a level is unread.
+    pub const fn is_private(self) -> bool {
+        matches!(self, Arrivals::Witnessed | Arrivals::Expirations)
     }
 }
 
@@ -88,7 +95,8 @@ impl Kind {
                 Arrivals::Queued
             }
             Kind::TcpListener => Arrivals::Backlog,
-            Kind::Epoll | Kind::Eventfd | Kind::EventfdSemaphore | Kind::Timerfd | Kind::Pidfd => Arrivals::Witnessed,
+            Kind::Timerfd => Arrivals::Expirations,
+            Kind::Epoll | Kind::Eventfd | Kind::EventfdSemaphore | Kind::Pidfd => Arrivals::Witnessed,
             Kind::Udp | Kind::UnixDgram => Arrivals::Datagrams,
             Kind::UnixListener => Arrivals::Diagnosed,
             Kind::Signalfd => Arrivals::Signals,
@@ -126,6 +134,11 @@ impl Kind {
             bits |= if registered & WRITABLE != 0 { OUT } else { 0 };
         }
         bits
+    }
+
+    /// The bits that an arrival wakes with, as far as any registration can wait for them.
+    pub const fn arrives_with(self) -> Bits {
+        if matches!(self, Kind::Timerfd) { IN } else { IN | RDNORM }
     }
 
     /// Whether a hang-up is the end: nothing can become ready after it on this description, unless it is connected anew.

@@ -71,6 +71,7 @@ mod fdtable;
 mod file;
 mod harvest;
 mod kind;
+mod line;
 mod lock;
 mod log;
 mod memory;

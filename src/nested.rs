@@ -6,12 +6,14 @@
 use nix::errno::Errno;
 
 use crate::edge::{Edge, GAVE};
-use crate::epitem::{Epitem, Home};
+use crate::epitem::{Epitem, Home, State};
 use crate::epstate::EpState;
 use crate::eventpoll::Eventpoll;
 use crate::events::{Bits, ERR, HUP, IN, NVAL, RDNORM, WRITABLE, levels};
 use crate::file::File;
 use crate::harvest;
+use crate::kind::Kind;
+use crate::line::Line;
 use crate::lock::{self, Guard, Lock};
 use crate::poller::{uring, watch};
 use crate::process;
@@ -141,6 +143,8 @@ pub fn follow(ep: &'static Eventpoll) -> Result<(), Errno> {
     let inner = {
         let mut st = ep.lock();
         let inner = gather(st.inner.iter().filter_map(|item| item.file().and_then(File::eventpoll)))?;
+        let registrations = st.interest.len();
+        st.line.reserve(registrations)?;
         begin_to_follow(ep, &mut st);
         inner
     };
@@ -158,16 +162,40 @@ fn begin_to_follow(ep: &'static Eventpoll, st: &mut EpState) {
         return;
     }
     // Every registration is to be tracked from here on. What there is now is known.
+    if st.poller.is_none() {
+        ep.absorb(st);
+    }
     st.overdue = true;
     st.news = false;
+    for index in 0..st.ready.len() {
+        st.stand_in_line(st.ready[index]);
+    }
     for index in 0..st.interest.len() {
         let item = st.interest[index];
         if let Some(file) = item.file() {
+            // What is with a watcher is polled for its own levels only.
+            watch::take_back(st, item);
             st.track(item, file);
-            begin(st, item, file, true);
+            let was_reported = is_reported(item, item.at(&st.held), file);
+            if begin(st, item, file) && was_reported {
+                Line::leave(item, &st.held);
+            }
         }
     }
     attend(ep, st);
+}
+
+/// Whether a registration was reported and does not stay ready.
+fn is_reported(item: &Epitem, state: &State, file: &File) -> bool {
+    let mut edge = state.edge.get();
+    if state.spent.get() || !state.is_edge() || state.ready.get() || edge.quiet() == 0 {
+        return state.spent.get();
+    }
+    let heard = state.heard(file);
+    if let Some(count) = sample::arrivals(file, item.via(), heard) {
+        edge.counted(count);
+    }
+    edge.fresh(sys::level(item.via(), heard)) == 0
 }
 
 /// What a look at an instance shows.
@@ -179,14 +207,20 @@ pub struct Seen {
     pub uneasy: bool,
 }
 
-/// Whether a wait on the instance would report something now, for an outer instance whose lock is held.
+/// Whether a wait on the instance would report something now, for an outer instance whose lock is held, and who gets to it: as in
+/// the kernel, that goes past those in line that show nothing.
 pub fn is_ready(ep: &'static Eventpoll) -> bool {
-    look(ep, true).ready
+    look(ep, true, true).ready
+}
+
+/// The same, of an instance whose turn it is not.
+pub fn seems_ready(ep: &'static Eventpoll) -> bool {
+    look(ep, true, false).ready
 }
 
 /// Looks at an instance, for somebody who holds no lock of ours unless he is in a signal handler.
 pub fn look_from_outside(ep: &'static Eventpoll) -> Seen {
-    if lock::interrupted() { peek(ep) } else { look(ep, false) }
+    if lock::interrupted() { peek(ep) } else { look(ep, false, true) }
 }
 
 /// A look in a signal handler that interrupted this library. Any lock may be the interrupted code's, those that end a registration or
@@ -194,18 +228,18 @@ pub fn look_from_outside(ep: &'static Eventpoll) -> Seen {
 /// its pipe does.
 fn peek(ep: &'static Eventpoll) -> Seen {
     let Some(mut st) = ep.lock_while(|| false) else { return Seen { ready: true, uneasy: true } };
-    if !st.readable && st.interest.iter().any(|item| shows_something(&st, item)) {
+    if !st.readable && st.interest.iter().any(|item| would_be_found(&st, item)) {
         show_readable(ep, &mut st);
     }
     Seen { ready: st.readable, uneasy: true }
 }
 
-fn shows_something(st: &EpState, item: &'static Epitem) -> bool {
+fn would_be_found(st: &EpState, item: &'static Epitem) -> bool {
     let state = item.at(&st.held);
     let Some(file) = item.file().filter(|_| !state.spent.get()) else { return false };
     let asked = if state.ready.get() { Some(state.watched(file)) } else { st.bits_to_ask(item, file) };
     let level = match file.eventpoll() {
-        Some(inner) if peek(inner).ready => IN | RDNORM,
+        Some(inner) if peek(inner).ready => READABLE_INSTANCE,
         Some(_) => 0,
         None => sys::level(item.via(), state.watched(file)) & !NVAL,
     };
@@ -213,20 +247,44 @@ fn shows_something(st: &EpState, item: &'static Epitem) -> bool {
 }
 
 /// Looks at an instance, as far as its first registration that is ready; with `for_edges` at all of them if somebody waits for its
-/// edges. The lock of an outer instance may be held: while a fork waits for that one the inner lock may not come.
-pub fn look(ep: &'static Eventpoll, for_edges: bool) -> Seen {
+/// edges. Whoever gets to it (`in_turn`) goes past those in line that show nothing. The lock of an outer instance may be held: while
+/// a fork waits for that one the inner lock may not come.
+pub fn look(ep: &'static Eventpoll, for_edges: bool, in_turn: bool) -> Seen {
     let taken = ep.lock_while(|| !process::is_forking());
     let Some(mut st) = taken else { return Seen { ready: true, uneasy: true } };
     let st = &mut *st;
     expose(ep, st);
-    if !(for_edges && st.followed) && is_known_ready(ep, st) {
+    if !(st.followed && (for_edges || in_turn)) && is_known_ready(ep, st, in_turn) {
         return Seen { ready: true, uneasy: false };
     }
     attend(ep, st);
     if watch::look_at_parked(st) {
         attend(ep, st);
     }
+    if in_turn {
+        go_past_the_silent(st);
+    }
     Seen { ready: st.readable, uneasy: st.ticks }
+}
+
+/// Those in line that show nothing leave it, up to the first that shows something (`__ep_eventpoll_poll`).
+fn go_past_the_silent(st: &mut EpState) {
+    while let Some(item) = st.line.first(&st.held) {
+        if shows_something(st, item) {
+            return;
+        }
+        Line::leave(item, &st.held);
+    }
+}
+
+fn shows_something(st: &EpState, item: &'static Epitem) -> bool {
+    let state = item.at(&st.held);
+    let Some(file) = item.file().filter(|_| state.alive.get() && !state.spent.get()) else { return false };
+    let asked = levels(state.events.get());
+    match file.eventpoll() {
+        Some(inner) => asked & READABLE_INSTANCE != 0 && is_ready(inner),
+        None => sys::level(item.via(), asked) & asked != 0,
+    }
 }
 
 /// Whether the instance is observed and nobody waits on it, who would look after it.
@@ -235,8 +293,8 @@ fn is_unattended(st: &EpState) -> bool {
 }
 
 /// Whether something on the ready list is ready still: then the descriptor says so, and nothing else needs a look.
-fn is_known_ready(ep: &'static Eventpoll, st: &mut EpState) -> bool {
-    let ready = is_unattended(st) && harvest::anything(st, false);
+fn is_known_ready(ep: &'static Eventpoll, st: &mut EpState, in_turn: bool) -> bool {
+    let ready = is_unattended(st) && harvest::anything(st, false, in_turn);
     if ready {
         show_readable(ep, st);
     }
@@ -246,7 +304,7 @@ fn is_known_ready(ep: &'static Eventpoll, st: &mut EpState) -> bool {
 
 /// Keeps the descriptor's level true after one registration has gone.
 pub fn settle(ep: &'static Eventpoll, st: &mut EpState) {
-    if st.readable && !is_known_ready(ep, st) {
+    if st.readable && !is_known_ready(ep, st, false) {
         attend(ep, st);
     }
 }
@@ -261,7 +319,7 @@ pub fn attend_to(ep: &'static Eventpoll, st: &mut EpState, item: &'static Epitem
         attend(ep, st);
         return;
     }
-    if st.followed {
+    if st.followed && item.at(&st.held).slot.get() != 0 {
         let asked = st.set.asked(item, &st.held);
         note_news(st, item, asked, found);
         announce_news(ep, st);
@@ -288,23 +346,21 @@ pub fn attend_to(ep: &'static Eventpoll, st: &mut EpState, item: &'static Epitem
 /// and keeps the descriptor's level true. Does nothing while somebody waits, who does all this. While it is ready nobody need
 /// watch, except for those who wait for its edges: it is so until a look finds that it is not.
 pub fn attend(ep: &'static Eventpoll, st: &mut EpState) {
-    if !is_unattended(st) || (!st.followed && is_known_ready(ep, st)) {
+    if !is_unattended(st) || (!st.followed && is_known_ready(ep, st, false)) {
         return;
     }
     let stirred = ep.was_stirred();
     ep.absorb(st);
     st.ticks = harvest::sample(st, false).is_some();
-    if !st.inner.is_empty() {
-        // What the look at the instances inside brought up.
-        ep.absorb(st);
-    }
+    // What that brought up, in the instances inside above all.
+    ep.absorb(st);
     sys::look(st.set.poll_with(-1));
     if st.followed {
         announce(ep, st);
     }
     // Numbers that vanished are the next wait's business.
     let _ = harvest::collect(st);
-    let any = harvest::anything(st, st.followed);
+    let any = harvest::anything(st, st.followed, false);
     if st.followed || !any {
         // What no watcher takes has to be looked at by whoever polls the descriptor.
         st.ticks |= !park_the_rest(st);
@@ -320,8 +376,9 @@ pub fn attend(ep: &'static Eventpoll, st: &mut EpState) {
 /// Tells the outer instances of what the last poll found and what the witnesses saw: each wake-up of a registration that was not
 /// announced yet is an edge of the epoll descriptor, whatever became of it since (N2).
 pub fn announce(ep: &'static Eventpoll, st: &mut EpState) {
-    for slot in 1..=st.set.len() {
-        let Some((item, asked, found)) = st.set.entry(slot) else { break };
+    // Those that came last first, as the kernel wakes those that wait for the same.
+    for slot in (1..=st.set.len()).rev() {
+        let Some((item, asked, found)) = st.set.entry(slot) else { continue };
         if found & NVAL == 0 && item.at(&st.held).alive.get() {
             note_news(st, item, asked, found);
         }
@@ -332,7 +389,8 @@ pub fn announce(ep: &'static Eventpoll, st: &mut EpState) {
 /// Takes in what a poll found on a registration.
 fn note_news(st: &mut EpState, item: &'static Epitem, asked: Bits, found: Bits) {
     if let Some(file) = item.file().filter(|file| file.eventpoll().is_none()) {
-        st.news |= take_in(st, item, file, found, asked);
+        let woken = take_in(st, item, file, found, asked);
+        st.note_woken(item, woken);
         let state = item.at(&st.held);
         if found & !state.watched(file) != 0 {
             // It is asked for no more, until it is low or comes anew.
@@ -349,13 +407,16 @@ fn announce_news(ep: &'static Eventpoll, st: &mut EpState) {
 }
 
 /// Takes in what a registration shows, of what was asked. True if that is to be told to the outer instances.
-fn take_in(st: &EpState, item: &'static Epitem, file: &'static File, level: Bits, asked: Bits) -> bool {
+pub fn take_in(st: &EpState, item: &'static Epitem, file: &'static File, level: Bits, asked: Bits) -> bool {
     let state = item.at(&st.held);
     let watched = state.heard(file);
     let mut announced = state.announced.get();
     let before = announced;
     let clock = file.clock();
     let count = || sample::arrivals(file, item.via(), watched);
+    if asked & level & WRITABLE != 0 {
+        file.set_choked(false);
+    }
     let news = announced.announce(file.kind(), level & watched, asked | ERR | HUP, count);
     if announced != before {
         state.announced.set(announced);
@@ -368,6 +429,11 @@ fn take_in(st: &EpState, item: &'static Epitem, file: &'static File, level: Bits
 
 /// Whether something woke a registration that was not announced yet, which counts as announced from here on.
 pub fn is_news(st: &mut EpState, item: &'static Epitem, file: &'static File) -> bool {
+    if let Some(inner) = file.eventpoll() {
+        // Which may have to tell of something.
+        seems_ready(inner);
+    }
+    harvest::departures(file, item);
     let state = item.at(&st.held);
     let mut announced = state.announced.get();
     let watched = state.heard(file);
@@ -376,26 +442,44 @@ pub fn is_news(st: &mut EpState, item: &'static Epitem, file: &'static File) -> 
         announced.counted(count);
     }
     state.announced.set(announced);
-    show(st, item, file, watched).0
+    show(st, item, file, watched, false).0
 }
 
 /// A registration begins, or begins anew, in an observed instance: whatever is there now is known. True if the outer instances are to
-/// be told that it is ready, which they are unless it was ready before (T6).
-pub fn begin(st: &mut EpState, item: &'static Epitem, file: &'static File, was_ready: bool) -> bool {
+/// be told that it is ready, which they are unless it was in line before (T6).
+pub fn begin(st: &mut EpState, item: &'static Epitem, file: &'static File) -> bool {
     let state = item.at(&st.held);
     if state.heard(file) & WRITABLE != 0 {
         harvest::begin_to_count_outgoing(file, item);
     }
-    state.announced.set(Edge::anew(file.is_shut(libc::SHUT_WR)).for_outer());
+    let mut announced = Edge::anew(file.is_closing()).for_outer();
+    if file.kind() == Kind::Signalfd {
+        // Every signal wakes every signalfd, whether it takes it or not.
+        announced.follow();
+    }
+    if announced.is_closing()
+        && let Some(count) = sample::arrivals(file, item.via(), state.heard(file))
+    {
+        announced.counted(count);
+    }
+    state.announced.set(announced);
     state.announced_at.set(file.clock());
     let asked_for = levels(state.events.get());
-    let (_, level) = show(st, item, file, state.heard(file));
-    !was_ready && level & asked_for != 0
+    let (_, level) = show(st, item, file, state.heard(file), true);
+    let is_new = level & asked_for != 0 && !Line::has(item, &st.held);
+    if is_new {
+        st.stand_in_line(item);
+    }
+    is_new
 }
 
-fn show(st: &EpState, item: &'static Epitem, file: &'static File, watched: Bits) -> (bool, Bits) {
+/// What a poll of an epoll descriptor can show.
+pub const READABLE_INSTANCE: Bits = IN | RDNORM;
+
+fn show(st: &EpState, item: &'static Epitem, file: &'static File, watched: Bits, in_turn: bool) -> (bool, Bits) {
     if let Some(inner) = file.eventpoll() {
-        let level = if is_ready(inner) { IN | RDNORM } else { 0 };
+        let ready = if in_turn { is_ready(inner) } else { seems_ready(inner) };
+        let level = if ready { READABLE_INSTANCE } else { 0 };
         let state = item.at(&st.held);
         let mut announced = state.announced.get();
         let woken = announced.take_woken();

@@ -81,6 +81,10 @@ fn count(file: &File, fd: c_int, watched: Bits) -> Option<u64> {
             diagnosis::waiting_connections(fd).map(|waiting| taken + u64::from(waiting))
         }
         Arrivals::Signals => pending_signals(fd),
+        Arrivals::Expirations => {
+            let taken = file.consumed();
+            Some(taken + u64::from(sys::level(fd, IN) & IN != 0))
+        }
         Arrivals::Witnessed if is_shared_eventfd(file) => {
             let taken = file.consumed();
             eventfd_count(fd).map(|count| taken.wrapping_add(count) & !(SIGNALS | UDP | BLURRED))

@@ -149,10 +149,8 @@ fn rounds(
         }
         let before_look = first && !in_ring;
         let longest_tick = harvest::sample(st, before_look);
-        if !st.inner.is_empty() {
-            // What the look at the instances inside brought up.
-            ep.absorb(st);
-        }
+        // What that brought up, in the instances inside above all.
+        ep.absorb(st);
         if first && st.observed && st.parked <= harvest::PARK_ABOVE {
             // Parked because somebody looks at the descriptor, not because they are many: they are in every report. Instances among
             // them have been looked at.

@@ -41,13 +41,10 @@ impl FileGuard {
         self.items().find(|item| item.number() == number && item.is_of(ep))
     }
 
-    /// Adds a registration, behind the others.
+    /// Adds a registration, before the others: the kernel wakes the latest first.
     pub fn link(&mut self, item: &'static Epitem) {
-        item.next.set(None);
-        match self.items().last() {
-            Some(last) => last.next.set(Some(item)),
-            None => self.file.items.set(Some(item)),
-        }
+        item.next.set(self.file.items.get());
+        self.file.items.set(Some(item));
     }
 
     /// Takes a registration out. Its own link stays, for those who walk without the lock.

@@ -284,6 +284,11 @@ impl File {
         self.shut.load(Relaxed) & (1 << side) != 0
     }
 
+    /// Whether the program shut its side of a connection that goes through states because of it.
+    pub fn is_closing(&self) -> bool {
+        self.kind() == Kind::Tcp && self.is_shut(libc::SHUT_WR)
+    }
+
     /// The program shut a side of the socket, or both.
     pub fn note_shut(&self, how: c_int) {
         let sides = if how == libc::SHUT_RDWR { 3 } else { 1 << how };
@@ -319,10 +324,17 @@ impl File {
         (!self.counting.load(SeqCst)).then_some(Peeking { _mark: mark })
     }
 
-    /// Runs `count` while nobody peeks; `None` if somebody does.
+    /// Runs `count` while nobody peeks; `None` if somebody does. Another count it waits for, but not for long: that may be one which a
+    /// signal handler holds up, this one's maybe.
     pub fn while_nobody_peeks<T>(&self, count: impl FnOnce() -> T) -> Option<T> {
-        if self.counting.swap(true, SeqCst) {
-            return None;
+        const PATIENCE: u32 = 20_000;
+        let mut turns = 0;
+        while self.counting.swap(true, SeqCst) {
+            turns += 1;
+            if turns > PATIENCE {
+                return None;
+            }
+            crate::sync::spin_loop();
         }
         let counted = if self.peeking.by_others() { None } else { Some(count()) };
         self.counting.store(false, SeqCst);

@@ -305,7 +305,7 @@ fn resume_polling(
         item.at(&st.held).request.forget();
         let Some(file) = item.file() else { continue };
         if !knows {
-            item.at(&st.held).edge.set(Edge::anew(file.is_shut(libc::SHUT_WR)));
+            item.at(&st.held).edge.set(Edge::anew(file.is_closing()));
         }
         st.refresh(item);
     }
@@ -711,7 +711,7 @@ impl EpState {
             }
             let news = !state.spent.get() && found.is_ok_and(|found| found & levels(state.events.get()) != 0);
             if news && (tells || !state.is_edge()) {
-                let shut = item.file().is_some_and(|file| file.is_shut(libc::SHUT_WR));
+                let shut = item.file().is_some_and(|file| file.is_closing());
                 state.edge.set(Edge::anew(shut));
                 self.note_ready(item);
             }

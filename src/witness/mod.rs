@@ -12,7 +12,8 @@ use nix::errno::Errno;
 
 use crate::descriptors;
 use crate::diagnosis;
-use crate::edge::{CHOKED, COLLECTED, DEPARTED, Facts, UNSETTLED, WOKEN};
+use crate::edge::{CHOKED, COLLECTED, DEPARTED, Facts, TOOK, UNSETTLED};
+use crate::events::IN;
 use crate::file::File;
 use crate::kind::Kind;
 use crate::sample;
@@ -65,14 +66,20 @@ fn refused(file: &'static File, fd: c_int, at: u32, low: Facts) {
     }
 }
 
-/// A timer that is set: unread expirations are gone.
+/// A timer that is set: an unread expiration is gone, as if it had been taken.
 #[inline]
 pub fn setting_timer(fd: c_int, call: impl FnOnce() -> c_int) -> c_int {
     let Some(file) = watched(fd) else { return call() };
     let at = file.begin_call();
+    let taking = file.begin_taking();
+    let had_expired = sys::level(fd, IN) & IN != 0;
     let answer = call();
+    if answer == 0 && had_expired {
+        file.consume(1);
+    }
+    drop(taking);
     if answer == 0 {
-        file.tell(WOKEN, at);
+        file.tell(if had_expired { TOOK } else { UNSETTLED }, at);
     }
     answer
 }

@@ -107,6 +107,7 @@ pub fn moving(from: c_int, to: c_int, asked: usize, takes: bool, call: impl FnOn
     }
     if let Some(sink) = sink
         && !(n <= 0 && (ran_dry || of_source || error_of(packet).is_some()))
+        && !(sink.kind() == Kind::Udp && sys::ioctl_int(to, libc::TIOCOUTQ).is_ok_and(|waiting| waiting > 0))
     {
         let stuck = matches!(sink.kind(), Kind::Pipe | Kind::Fifo | Kind::Tcp)
             && short

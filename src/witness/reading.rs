@@ -286,6 +286,7 @@ pub(super) fn took(file: &'static File, fd: c_int, at: u32, whole: bool, amount:
         _ => {
             match arrivals {
                 Arrivals::Queued | Arrivals::Witnessed => file.consume(amount.bytes),
+                Arrivals::Expirations => file.consume(1),
                 Arrivals::Datagrams => {
                     file.consume(amount.messages);
                     file.took_empty(amount.empty);

@@ -38,8 +38,9 @@ static void signals(uint32_t mask)
 {
     sigset_t set;
     sigemptyset(&set);
-    sigaddset(&set, SIGUSR1), sigaddset(&set, SIGUSR2);
+    sigaddset(&set, SIGUSR1), sigaddset(&set, SIGUSR2), sigaddset(&set, SIGHUP);
     PT(pthread_sigmask(SIG_BLOCK, &set, NULL));
+    sigdelset(&set, SIGHUP);
     int fd = OK(signalfd(-1, &set, SFD_NONBLOCK));
     watch(fd, mask);
     OK(raise(SIGUSR1));
@@ -52,6 +53,17 @@ static void signals(uint32_t mask)
     OK(raise(SIGUSR1));
     CHECK_EQ(read(fd, taken, sizeof *taken), sizeof *taken);
     expect_edge(true);
+    /* One that it does not take. */
+    OK(raise(SIGHUP));
+    expect_edge(true);
+    OK(raise(SIGUSR1));
+    expect_edge(true);
+    CHECK_EQ(read(fd, taken, sizeof *taken), sizeof *taken);
+    expect_edge(false);
+    sigset_t pending;
+    int number;
+    sigemptyset(&pending), sigaddset(&pending, SIGHUP);
+    PT(sigwait(&pending, &number));
     leave(), OK(close(fd));
 }
 

@@ -37,6 +37,8 @@ mod file;
 mod harvest;
 #[path = "../../src/kind.rs"]
 mod kind;
+#[path = "../../src/line.rs"]
+mod line;
 #[path = "../../src/lock.rs"]
 mod lock;
 #[path = "../../src/log.rs"]

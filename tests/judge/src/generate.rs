@@ -139,7 +139,8 @@ impl Theme {
                 mask &= company;
             }
         }
-        if kind == Kind::Pty && (mask & libc::EPOLLET != 0 || !self.listed && !noise.once_in(10)) {
+        let is_edge = mask & libc::EPOLLET != 0 || self.profile == Profile::Nested;
+        if kind == Kind::Pty && (is_edge || !self.listed && !noise.once_in(10)) {
             // That the other side read a terminal is an edge nobody sees, and its level changes without a wake-up: listed.
             mask &= !(libc::EPOLLOUT | libc::EPOLLWRNORM | libc::EPOLLWRBAND);
         }

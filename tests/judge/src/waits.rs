@@ -9,7 +9,7 @@ use crate::calls;
 use crate::compare::{self, Difference, Report, Round, What};
 use crate::kernel::{self, Answer};
 use crate::kinds::Kind;
-use crate::known::{Case, FACTS, Fact, WRITABLE};
+use crate::known::{self, Case, FACTS, Fact, WRITABLE};
 use crate::world::{Alone, Exclusive, Finding, Pair, Registration, Room, Side, World};
 
 /// Room for everything that a history can have registered in one instance.
@@ -300,7 +300,7 @@ impl World<'_> {
         let patience = if FOUND.load(Relaxed) < 30 { &PATIENCE_US[..] } else { &PATIENCE_US[..4] };
         for (look, &us) in patience.iter().enumerate() {
             let grave = |difference: &Difference| difference.what != What::Extra;
-            let unlisted = |difference: &Difference| self.case(difference).row().is_none();
+            let unlisted = |difference: &Difference| self.row(difference).is_none();
             let waits_for_more = differences
                 .iter()
                 .any(|difference| grave(difference) || (look < PATIENCE_FOR_EXTRAS && unlisted(difference)));
@@ -346,7 +346,8 @@ impl World<'_> {
                     && difference.kernel == difference.ours;
                 let passed = gone || pieces || bits && self.in_passing;
                 let late = difference.what == What::Extra && one.owed > 0;
-                !one.tainted && !self.is_excused(one, difference.what) && !early && !late && !passed
+                let excused = self.is_excused(one, difference.what) || self.has_contest_inside(one.file);
+                !one.tainted && !excused && !early && !late && !passed
             })
         };
         differences.into_iter().filter(counts).collect()
@@ -361,6 +362,15 @@ impl World<'_> {
     /// judge them all together. Who is alone again must at least report its level.
     fn is_excused(&self, one: &Registration, what: What) -> bool {
         one.contested && (self.exclusive_on(one.file) > 1 || what != What::Lost || !one.is_level())
+    }
+
+    /// Whether the file is an instance whose readiness may hang on who of several exclusive registrations spoke.
+    fn has_contest_inside(&self, file: usize) -> bool {
+        let Some(inside) = self.pairs.iter().position(|pair| pair.is_some_and(|pair| pair.file == file)) else {
+            return false;
+        };
+        let mut registered = self.registrations.iter().filter(|one| one.alive && one.pair == inside);
+        registered.any(|one| one.contested || self.has_contest_inside(one.file))
     }
 
     pub fn exclusive_on(&self, file: usize) -> usize {
@@ -385,6 +395,34 @@ impl World<'_> {
         Case { what: difference.what, kind, edge, bits, facts }
     }
 
+    /// The row that lists a difference. What an instance shows is what is registered inside does, each wake-up of which is an edge to
+    /// it: so the rows of edges hold there, too.
+    fn row(&self, difference: &Difference) -> Option<usize> {
+        let one = self.registrations.iter().rev().find(|one| one.data == difference.data);
+        self.case(difference)
+            .row()
+            .or_else(|| one.and_then(|one| self.row_inside(difference.what, one.file, one.reported)))
+    }
+
+    fn row_inside(&self, what: What, file: usize, since: u32) -> Option<usize> {
+        let inside = self.pairs.iter().position(|pair| pair.is_some_and(|pair| pair.file == file))?;
+        let registered = self.registrations.iter().filter(|one| one.alive && one.pair == inside);
+        let mut rows = registered.map(|one| {
+            // As long as nobody waits inside, what is ready in there stays so.
+            let facts = self.facts_since(since.min(one.reported), one.file);
+            // What is lost is told by what else there is.
+            let bits = if what == What::Lost { self.level_of(one) } else { u32::MAX };
+            let case = Case { what, kind: self.files[one.file].kind, edge: true, bits, facts };
+            case.row().filter(|&row| !known::ROWS[row].between).or_else(|| self.row_inside(what, one.file, since))
+        });
+        rows.find_map(|row| row)
+    }
+
+    fn level_of(&self, one: &Registration) -> u32 {
+        let desc = self.descs.iter().flatten().find(|desc| desc.file == one.file);
+        desc.map_or(0, |desc| u32::from(kernel::level(desc.fd, one.events as i16).cast_unsigned()) & one.events)
+    }
+
     fn facts_since(&self, step: u32, at: usize) -> [bool; FACTS] {
         let file = &self.files[at];
         let mut facts = file.facts.map(|at| at > step);
@@ -402,7 +440,7 @@ impl World<'_> {
     pub fn conclude(&mut self, name: Option<usize>, rounds: &[Round], differences: Vec<Difference>) {
         for difference in &differences {
             let case = self.case(difference);
-            let row = case.row();
+            let row = self.row(difference);
             let number = self.registration(difference.data).map(|one| (one.pair, one.number, one.events, one.alive));
             let text = match number {
                 Some((pair, number, events, alive)) => format!(
@@ -581,7 +619,11 @@ impl World<'_> {
         if seen.0 != seen.1 {
             let what = if seen.1 == 0 { What::Lost } else { What::Extra };
             let case = Case { what, kind: Kind::Epoll, edge: false, bits: 0, facts: [false; FACTS] };
-            self.find(case, None, None, format!("poll of instance {name}: kernel {:#x}, ours {:#x}", seen.0, seen.1));
+            let of_pair = self.registrations.iter().filter(|one| one.alive && one.pair == name);
+            let differences =
+                of_pair.map(|one| Difference { what, data: one.data, kernel: one.events, ours: one.events });
+            let row = differences.into_iter().find_map(|difference| self.row(&difference));
+            self.find(case, None, row, format!("poll of instance {name}: kernel {:#x}, ours {:#x}", seen.0, seen.1));
         }
     }
 

@@ -1,0 +1,66 @@
+/* A timer in an inner instance that expires is an edge of the outer one, though it was read or set anew before anybody looked, if
+ * something else is ready in there. To be set is none, and it wakes with EPOLLIN and nothing else (N2). */
+#include "harness.h"
+
+static int outer, inner, ready, timer;
+
+static void set(long ns)
+{
+    struct itimerspec when = {.it_value.tv_nsec = ns};
+    OK(timerfd_settime(timer, 0, &when, NULL));
+}
+
+static void expire(void)
+{
+    struct pollfd entry = {.fd = timer, .events = POLLIN};
+    set(1);
+    CHECK_EQ(poll(&entry, 1, BOUND_MS), 1);
+}
+
+static void take(void)
+{
+    uint64_t expirations;
+    CHECK_EQ(read(timer, &expirations, sizeof expirations), sizeof expirations);
+}
+
+static void expect_edge(bool edge)
+{
+    if (edge)
+        EXPECT_ONE(outer, 3, EPOLLIN);
+    EXPECT_NONE_NOW(outer);
+}
+
+static void expirations(uint32_t mask, bool edge)
+{
+    outer = new_epoll(), inner = new_epoll(), ready = OK(eventfd(1, EFD_NONBLOCK));
+    timer = OK(timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK));
+    ADD(inner, ready, EPOLLIN, 1);
+    ADD(inner, timer, mask, 2);
+    ADD(outer, inner, EPOLLIN | EPOLLET, 3);
+    expect_edge(true);
+    set(900000000), set(0);
+    expect_edge(false);
+    expire(), take();
+    expect_edge(edge);
+    expire(), set(0);
+    expect_edge(edge);
+    expire();
+    expect_edge(edge);
+    set(0);
+    expect_edge(false);
+    expire();
+    expect_edge(edge);
+    take();
+    expect_edge(false);
+    expire();
+    expect_edge(edge);
+    expire(), take();
+    expect_edge(edge);
+    OK(close(outer)), OK(close(inner)), OK(close(ready)), OK(close(timer));
+}
+
+void test(void)
+{
+    expirations(EPOLLIN, true);
+    expirations(EPOLLRDNORM, false);
+}
