@@ -11,7 +11,7 @@ use crate::edge::Edge;
 use crate::epitem::{Epitem, FIRST_PATIENCE, Home, NO_SHARD};
 use crate::epstate::EpState;
 use crate::eventpoll::{self, Eventpoll};
-use crate::events::{EDGE, EXCLUSIVE, EXCLUSIVE_COMPANY, NVAL, levels};
+use crate::events::{EDGE, EXCLUSIVE, EXCLUSIVE_COMPANY, NVAL, WRITABLE, levels};
 use crate::exclusive;
 use crate::file::{File, FileGuard, Identity};
 use crate::harvest;
@@ -271,7 +271,10 @@ fn begin(ep: &'static Eventpoll, st: &mut EpState, item: &'static Epitem, file: 
             nested::tell_outer(ep, st);
         }
     }
-    harvest::note_lack_of_room(file, item, 0, item.at(&st.held).tracked.get());
+    if file.has_several_registrations() {
+        // The look of the kernel's own control call, which has consequences for the others.
+        harvest::note_lack_of_room(file, sys::level(item.via(), WRITABLE), item.at(&st.held).tracked.get());
+    }
     ep.apply(st, item);
 }
 

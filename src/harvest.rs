@@ -211,8 +211,8 @@ fn reportable(st: &mut EpState, item: &'static Epitem, in_turn: bool) -> Bits {
         }
         return 0;
     }
-    if bits != 0 {
-        note_lack_of_room(file, item, level, state.tracked.get());
+    if bits != 0 && level & WRITABLE == 0 && file.has_edges_beside(state.tracked.get()) && file.kind() == Kind::Tcp {
+        note_lack_of_room(file, sys::level(item.via(), WRITABLE), state.tracked.get());
     }
     if !state.is_edge() {
         return bits;
@@ -251,13 +251,10 @@ fn reportable(st: &mut EpState, item: &'static Epitem, in_turn: bool) -> Bits {
 }
 
 /// Who looks at a TCP connection and finds no room is woken when there is some, and with him everybody else who waits on it, whether he
-/// asked for room or not. `level` is what is known to be high, and `tracked` whether this registration is among those that wait for edges.
-pub fn note_lack_of_room(file: &'static File, item: &Epitem, level: Bits, tracked: bool) {
-    if file.has_edges_beside(tracked) && file.kind() == Kind::Tcp && level & WRITABLE == 0 {
-        let lacks = sys::level(item.via(), WRITABLE) & WRITABLE == 0;
-        if lacks {
-            file.tell(CHOKED, file.begin_call());
-        }
+/// asked for room or not. `tracked` is whether he is among those that wait for edges.
+pub fn note_lack_of_room(file: &'static File, level: Bits, tracked: bool) {
+    if level & WRITABLE == 0 && file.has_edges_beside(tracked) && file.kind() == Kind::Tcp {
+        file.tell(CHOKED, file.begin_call());
     }
 }
 

@@ -222,6 +222,8 @@ fn datagrams(file: &File, fd: c_int) -> Option<u64> {
     if before != NO_OFFSET {
         return None;
     }
+    // What memory a UDP queue that seems empty uses is that of real ones.
+    let is_seen = |count: u64| count > 0 || file.kind() != Kind::Udp || receive_memory(fd) == Some(0);
     let mut offset = 0;
     let mut count = u64::from(file.empties());
     let counted = loop {
@@ -229,15 +231,12 @@ fn datagrams(file: &File, fd: c_int) -> Option<u64> {
             break None;
         }
         match sys::peek_length(fd) {
-            // At the end of a socket that was shut a peek finds nothing for ever, which looks like an empty datagram. What
-            // memory a UDP queue that seems empty uses is that of real ones.
-            Ok(0) if level & RDHUP != 0 => {
-                let unseen = count == 0 && file.kind() == Kind::Udp && receive_memory(fd) != Some(0);
-                break (!unseen).then_some(count);
-            }
+            // At the end of a socket that was shut a peek finds nothing for ever, which looks like an empty datagram.
+            Ok(0) if level & RDHUP != 0 => break is_seen(count).then_some(count),
             Ok(0) => file.saw_empty(),
             Ok(length) => offset += length as c_int,
-            Err(Errno::EAGAIN) => break Some(count),
+            // An empty one that the program peeked at is not shown again.
+            Err(Errno::EAGAIN) => break is_seen(count).then_some(count),
             Err(_) => break None,
         }
         count += 1;

@@ -169,6 +169,11 @@ impl File {
         std::iter::successors(self.items.get(), |item| item.next.get())
     }
 
+    /// Whether there is more than one registration on it.
+    pub fn has_several_registrations(&self) -> bool {
+        self.items().nth(1).is_some()
+    }
+
     /// Whether nothing waits to be told, for the models.
     #[cfg(test)]
     pub fn has_told_all(&self) -> bool {

@@ -1,0 +1,32 @@
+/* An empty datagram on a UDP socket is an edge (E1), though the program peeked at it before it waits, and the kernel shows it to one peek only. */
+#include "harness.h"
+
+#include <netinet/in.h>
+
+static int bound(struct sockaddr_in *address)
+{
+    *address = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof *address;
+    int fd = OK(socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+    OK(bind(fd, (struct sockaddr *)address, size));
+    OK(getsockname(fd, (struct sockaddr *)address, &size));
+    return fd;
+}
+
+void test(void)
+{
+    struct sockaddr_in address, other;
+    int fd = bound(&address), peer = bound(&other), ep = new_epoll();
+    char byte;
+    OK(connect(peer, (struct sockaddr *)&address, sizeof address));
+    ADD(ep, fd, EPOLLIN | EPOLLET, 1);
+    for (int i = 0; i < 3; i++) {
+        CHECK_EQ(send(peer, "x", 1, 0), 1);
+        EXPECT_ONE(ep, 1, EPOLLIN);
+        CHECK_EQ(read(fd, &byte, 1), 1);
+        CHECK_EQ(send(peer, "", 0, 0), 0);
+        UNTIL(recv(fd, &byte, 1, MSG_PEEK) == 0);
+        EXPECT_ONE(ep, 1, EPOLLIN);
+        CHECK_EQ(recv(fd, &byte, 1, 0), 0);
+    }
+}
