@@ -4,6 +4,7 @@
 mod census;
 mod graph;
 mod identity;
+mod index;
 
 use libc::c_int;
 use nix::errno::Errno;
@@ -38,6 +39,9 @@ pub struct File {
     access: AtomicI32,
     /// Its inode, once the kind is known. The two ends of a pipe have the same.
     inode: AtomicU64,
+    /// The next description in the index, and whether it is in it.
+    beside: AtomicRef<File>,
+    indexed: AtomicBool,
     /// Edge-triggered registrations: while there are none the witnesses have nobody to tell.
     edges: AtomicU32,
     /// Bytes, or connections, that read-like calls of this process took. Only counted while somebody needs it.
@@ -96,6 +100,8 @@ impl Pooled for File {
         kind: AtomicU8::new(0),
         access: AtomicI32::new(0),
         inode: AtomicU64::new(0),
+        beside: AtomicRef::none(),
+        indexed: AtomicBool::new(false),
         edges: AtomicU32::new(0),
         consumed: AtomicU64::new(0),
         clock: AtomicU32::new(0),
@@ -332,19 +338,23 @@ impl File {
 
     /// Whether no description is locked.
     pub fn all_at_rest() -> bool {
-        FILES.is_at_rest(|file| file.graph.is_free())
+        FILES.is_at_rest(|file| file.graph.is_free()) && index::is_at_rest()
     }
 
     /// Every lock of every description, for fork.
     pub fn lock_all_for_fork() {
         FILES.lock_for_fork(|file| file.graph.lock_for_fork());
+        index::lock_for_fork();
     }
 
     /// # Safety
     /// As for [`Lock::unlock_after_fork`].
     pub unsafe fn unlock_all_after_fork() {
         // SAFETY: the caller answers for it.
-        unsafe { FILES.unlock_after_fork(|file| file.graph.unlock_after_fork()) }
+        unsafe {
+            index::unlock_after_fork();
+            FILES.unlock_after_fork(|file| file.graph.unlock_after_fork());
+        }
     }
 }
 
