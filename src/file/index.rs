@@ -91,14 +91,14 @@ pub(super) fn is_at_rest() -> bool {
     CHANGES.is_free()
 }
 
-/// The lock, for fork.
-pub(super) fn lock_for_fork() {
+/// The lock, for fork: after those of the instances.
+pub fn lock_for_fork() {
     CHANGES.lock_for_fork();
 }
 
 /// # Safety
 /// As for [`Lock::unlock_after_fork`].
-pub(super) unsafe fn unlock_after_fork() {
+pub unsafe fn unlock_after_fork() {
     // SAFETY: the caller answers for it.
     unsafe { CHANGES.unlock_after_fork() }
 }

@@ -4,7 +4,7 @@
 mod census;
 mod graph;
 mod identity;
-mod index;
+pub mod index;
 
 use libc::c_int;
 use nix::errno::Errno;
@@ -344,17 +344,13 @@ impl File {
     /// Every lock of every description, for fork.
     pub fn lock_all_for_fork() {
         FILES.lock_for_fork(|file| file.graph.lock_for_fork());
-        index::lock_for_fork();
     }
 
     /// # Safety
     /// As for [`Lock::unlock_after_fork`].
     pub unsafe fn unlock_all_after_fork() {
         // SAFETY: the caller answers for it.
-        unsafe {
-            index::unlock_after_fork();
-            FILES.unlock_after_fork(|file| file.graph.unlock_after_fork());
-        }
+        unsafe { FILES.unlock_after_fork(|file| file.graph.unlock_after_fork()) }
     }
 }
 
