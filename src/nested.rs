@@ -293,7 +293,7 @@ pub fn attend(ep: &'static Eventpoll, st: &mut EpState) {
     }
     let stirred = ep.was_stirred();
     ep.absorb(st);
-    st.ticks = harvest::sample(st).is_some();
+    st.ticks = harvest::sample(st, false).is_some();
     if !st.inner.is_empty() {
         // What the look at the instances inside brought up.
         ep.absorb(st);

@@ -147,7 +147,8 @@ fn rounds(
         if in_ring {
             uring::lap(ep, st);
         }
-        let longest_tick = harvest::sample(st);
+        let before_look = first && !in_ring;
+        let longest_tick = harvest::sample(st, before_look);
         if !st.inner.is_empty() {
             // What the look at the instances inside brought up.
             ep.absorb(st);
@@ -219,6 +220,9 @@ fn rounds(
                 let _ = me.ensure_wake();
             }
             _ => me.heed(),
+        }
+        if before_look && harvest::found_by_count(st) {
+            continue;
         }
         let mut vanished = harvest::collect(st);
         if st.followed {

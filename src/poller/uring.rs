@@ -170,7 +170,7 @@ fn begin(ep: &'static Eventpoll, st: &mut EpState, me: &'static Sleeper) -> Resu
     EVER.store(true, Relaxed);
     stats::RINGS.count();
     // What poll would have found out in this round.
-    let _ = harvest::sample(st);
+    let _ = harvest::sample(st, false);
     ep.absorb(st);
     st.ring = Some(uring);
     for index in 0..st.interest.len() {

@@ -1,6 +1,7 @@
 //! Calls on pipes that reach further than the descriptor they name: to the other end, and to other descriptions of a FIFO.
 
 use libc::c_int;
+use nix::errno::Errno;
 
 use super::reading::{Amount, error_of, length_of, next_packet, receiving, took, unless_failed};
 use super::writing::{gave, note_departures, sending};
@@ -82,6 +83,12 @@ pub fn moving(from: c_int, to: c_int, asked: usize, takes: bool, call: impl FnOn
     let taking = taken_from.map(File::begin_taking);
     let packet = taken_from.and_then(|source| next_packet(source, from));
     let n = unless_failed(packet, call);
+    let failed = n < 0 && sys::last_errno() != Errno::EAGAIN;
+    let is_pipe = |file: &File| matches!(file.kind(), Kind::Pipe | Kind::Fifo);
+    // An error is the socket's, of which there is one at most; what a pipe has for output is EPIPE.
+    let of_source = failed
+        && (source.is_some_and(|file| !is_pipe(file))
+            || sink.is_some_and(is_pipe) && sys::last_errno() != Errno::EPIPE);
     let short = n < 0 || n.unsigned_abs() < asked;
     let ran_dry = short && sys::ioctl_int(from, libc::FIONREAD) == Ok(0);
     if takes && source.is_none() && n > 0 && File::any_fifo_edges() {
@@ -92,14 +99,14 @@ pub fn moving(from: c_int, to: c_int, asked: usize, takes: bool, call: impl FnOn
             Ok(n) => took(source, from, begun[0], !short, Amount::of_one(n.max(length_of(packet))), taking),
             Err(_) => {
                 drop(taking);
-                if ran_dry {
+                if ran_dry || of_source {
                     refused(source, from, begun[0], DRY);
                 }
             }
         }
     }
     if let Some(sink) = sink
-        && !(n <= 0 && (ran_dry || error_of(packet).is_some()))
+        && !(n <= 0 && (ran_dry || of_source || error_of(packet).is_some()))
     {
         let stuck = matches!(sink.kind(), Kind::Pipe | Kind::Fifo | Kind::Tcp)
             && short

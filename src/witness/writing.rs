@@ -6,8 +6,8 @@ use nix::errno::Errno;
 use super::pipes::{filled_beside, wake_pipe};
 use super::{not_for_instances, refused, watched};
 use crate::descriptors;
-use crate::edge::{CHOKED, COLLECTED, DEPARTED, Facts, GAVE, PRESSED};
-use crate::events::WRITABLE;
+use crate::edge::{CHOKED, COLLECTED, DEPARTED, Facts, GAVE, PRESSED, UNSETTLED};
+use crate::events::{HUP, WRITABLE};
 use crate::file::File;
 use crate::kind::Kind;
 use crate::sample;
@@ -120,6 +120,10 @@ pub(super) fn gave(file: &'static File, fd: c_int, at: u32, n: isize, offered: u
         ..0 => refused(file, fd, at, CHOKED),
         // What stopped it was an error, which it kept to itself: several messages at once are counted only.
         _ if n.unsigned_abs() < offered && file.kind() == Kind::Udp => file.tell(COLLECTED | GAVE, at),
+        // The connection was reset on the way, of which everybody was told.
+        _ if n.unsigned_abs() < offered && file.kind() == Kind::Tcp && sys::level(fd, 0) & HUP != 0 => {
+            file.tell(UNSETTLED, at)
+        }
         _ if n.unsigned_abs() < offered => choked(file, CHOKED, at),
         // A pipe may be exactly full now, which no refused write will tell; by the next look it may have room again.
         _ if matches!(file.kind(), Kind::Pipe | Kind::Fifo) && sys::level(fd, WRITABLE) & WRITABLE == 0 => {
