@@ -140,22 +140,45 @@ pub fn enter_if(file: &'static File, fd: c_int, is_right: impl FnOnce(&Graph) ->
     Ok(())
 }
 
+/// The same for a number that is not known. EEXIST if another thread made it known meanwhile.
+fn enter_first(file: &'static File, fd: c_int) -> Result<(), Errno> {
+    let mut graph = file.graph();
+    graph.numbers.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+    if !fdtable::set_first(fd, file) {
+        return Err(if fdtable::get(fd).is_some() { Errno::EEXIST } else { Errno::ENOSPC });
+    }
+    graph.numbers.push(fd);
+    Ok(())
+}
+
 /// The description of an open number, made known if it is not.
 pub fn file_of(fd: c_int) -> Result<&'static File, Errno> {
-    if let Some(file) = known(fd) {
-        return Ok(file);
-    }
-    let file = File::create()?;
-    if let Err(errno) = enter(file, fd) {
-        file.retire();
-        return Err(errno);
-    }
-    for twin in process::inherited_twins(fd) {
-        if known(twin).is_none() {
-            enter(file, twin)?;
+    loop {
+        if let Some(file) = known(fd) {
+            return Ok(file);
+        }
+        let file = File::create()?;
+        match enter_first(file, fd) {
+            Ok(()) => return note_twins(file, fd).map(|()| file),
+            Err(errno) => {
+                file.retire();
+                if is_internal(fd) {
+                    return Err(Errno::EBADF);
+                }
+                if errno != Errno::EEXIST {
+                    return Err(errno);
+                }
+            }
         }
     }
-    Ok(file)
+}
+
+/// Other numbers that were open when the process started may name the same description.
+fn note_twins(file: &'static File, fd: c_int) -> Result<(), Errno> {
+    process::inherited_twins(fd).try_for_each(|twin| match enter_first(file, twin) {
+        Err(Errno::EEXIST) => Ok(()),
+        entered => entered,
+    })
 }
 
 /// Compares what is open under a number with what we know of it, and forgets the number if it was closed and used again

@@ -32,6 +32,13 @@ pub fn set(fd: c_int, file: Option<&'static File>) -> bool {
     true
 }
 
+/// Enters a description under a number that has no entry. False if it has one, or lies beyond the table.
+pub fn set_first(fd: c_int, file: &'static File) -> bool {
+    let entered = TABLE.get(fd as usize).is_some_and(|slot| slot.replace(None, Some(file)));
+    HIGHEST.fetch_max(fd, Relaxed);
+    entered
+}
+
 /// The numbers from `first` to `last` that have an entry.
 pub fn entries(first: u32, last: u32) -> impl Iterator<Item = (c_int, &'static File)> {
     let end = last.min(HIGHEST.load(Relaxed).max(0).unsigned_abs());

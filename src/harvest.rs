@@ -220,6 +220,8 @@ fn reportable(st: &mut EpState, item: &'static Epitem, in_turn: bool) -> Bits {
     if st.ring.is_some() {
         // What woke it put it on the ready list, and nothing else did.
         state.edge.set(Edge::told(level));
+        // For calls in progress that will tell of it when there is no ring any more.
+        state.reported_at.set(file.clock());
         return bits;
     }
     if level & !state.edge.get().quiet() & HUP != 0 {

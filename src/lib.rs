@@ -23,7 +23,7 @@
 //!    once.
 //! 3. `epstate::EpState`, one per instance: everything a wait works on. An outer instance's lock may be held when an inner
 //!    one's is taken (the links have no cycle), never the other way round.
-//! 4. `watch::Mail`, one per watcher: notes to it.
+//! 4. `watch::Mail`, one per watcher: notes to it. The index of descriptions by inode, `file/index.rs`.
 //! 5. The pools' free lists.
 //! 6. `memory::HEAP`.
 //!

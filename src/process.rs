@@ -11,7 +11,7 @@ use libc::{c_char, c_int, c_void, pollfd};
 use crate::epitem;
 use crate::eventpoll::Eventpoll;
 use crate::fdtable;
-use crate::file::File;
+use crate::file::{File, index};
 use crate::lock;
 use crate::memory;
 use crate::nested;
@@ -245,6 +245,7 @@ extern "C" fn before_fork() {
     File::lock_all_for_fork();
     Eventpoll::lock_all_for_fork();
     watch::lock_all_for_fork();
+    index::lock_for_fork();
     epitem::lock_pool_for_fork();
     Sleeper::lock_pool_for_fork();
     memory::lock_for_fork();
@@ -267,6 +268,7 @@ unsafe fn unlock_all() {
         memory::unlock_after_fork();
         Sleeper::unlock_pool_after_fork();
         epitem::unlock_pool_after_fork();
+        index::unlock_after_fork();
         watch::unlock_all_after_fork();
         Eventpoll::unlock_all_after_fork();
         File::unlock_all_after_fork();

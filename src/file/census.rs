@@ -3,7 +3,7 @@
 use crate::sync::atomic::AtomicU32;
 use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
 
-use super::{FILES, File};
+use super::File;
 use crate::kind::Kind;
 
 /// So many descriptions of one inode are found.
@@ -32,7 +32,7 @@ impl File {
     }
 
     /// Counts edge-triggered registrations. The kind must be known.
-    pub fn count_edges(&self, more: bool) {
+    pub fn count_edges(&'static self, more: bool) {
         let change = |counter: &AtomicU32| match more {
             true => counter.fetch_add(1, SeqCst),
             false => counter.fetch_sub(1, SeqCst).wrapping_sub(1),
@@ -48,6 +48,7 @@ impl File {
                 Kind::Signalfd => _ = change(&SIGNALFDS_WITH_EDGES),
                 _ => {}
             }
+            self.index();
         }
     }
 
@@ -73,20 +74,5 @@ impl File {
     #[inline]
     pub fn any_edges() -> bool {
         WITH_EDGES.load(Relaxed) != 0
-    }
-
-    /// The descriptions with edges whose inode is this one: a socket, the two ends of a pipe, a FIFO that is open several times. At
-    /// most [`MOST_ENDS`] are found.
-    pub fn of_inode(inode: u64) -> impl Iterator<Item = &'static File> + Clone {
-        let mut found = [None; MOST_ENDS];
-        FILES.for_each(|file| {
-            if file.has_edges()
-                && file.inode.load(Relaxed) == inode
-                && let Some(place) = found.iter_mut().find(|place| place.is_none())
-            {
-                *place = Some(file);
-            }
-        });
-        found.into_iter().flatten()
     }
 }

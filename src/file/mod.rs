@@ -4,6 +4,7 @@
 mod census;
 mod graph;
 mod identity;
+pub mod index;
 mod underway;
 
 use libc::c_int;
@@ -40,6 +41,9 @@ pub struct File {
     access: AtomicI32,
     /// Its inode, once the kind is known. The two ends of a pipe have the same.
     inode: AtomicU64,
+    /// The next description in the index, and whether it is in it.
+    beside: AtomicRef<File>,
+    indexed: AtomicBool,
     /// Edge-triggered registrations: while there are none the witnesses have nobody to tell.
     edges: AtomicU32,
     /// Bytes, or connections, that read-like calls of this process took. Only counted while somebody needs it.
@@ -102,6 +106,8 @@ impl Pooled for File {
         kind: AtomicU8::new(0),
         access: AtomicI32::new(0),
         inode: AtomicU64::new(0),
+        beside: AtomicRef::none(),
+        indexed: AtomicBool::new(false),
         edges: AtomicU32::new(0),
         consumed: AtomicU64::new(0),
         clock: AtomicU32::new(0),
@@ -363,7 +369,7 @@ impl File {
 
     /// Whether no description is locked.
     pub fn all_at_rest() -> bool {
-        FILES.is_at_rest(|file| file.graph.is_free())
+        FILES.is_at_rest(|file| file.graph.is_free()) && index::is_at_rest()
     }
 
     /// Every lock of every description, for fork.

@@ -26,26 +26,27 @@ pub fn writing(fd: c_int, offered: impl FnOnce() -> usize, call: impl FnOnce() -
 /// Whether it is an eventfd that is, or was, registered edge-triggered. Nothing but the call tells of what is added to it.
 #[inline]
 fn is_bell(fd: c_int) -> bool {
-    descriptors::known(fd).is_some_and(|file| file.kind() == Kind::Eventfd)
+    descriptors::known(fd).is_some_and(is_eventfd)
 }
 
+fn is_eventfd(file: &'static File) -> bool {
+    matches!(file.kind(), Kind::Eventfd | Kind::EventfdSemaphore)
+}
+
+/// Somebody may begin to wait for the edges of an eventfd while the call is in progress, for instance because its instance has a ring
+/// no more.
 #[inline(never)]
 fn concerned_writing(fd: c_int, offered: impl FnOnce() -> usize, call: impl FnOnce() -> isize) -> isize {
-    let was_watched = watched(fd).is_some();
+    let unwatched = descriptors::known(fd).filter(|file| is_eventfd(file) && !file.has_edges());
+    let unwatched = unwatched.map(|file| (file, file.begin_call()));
     let n = beside(fd, sending(fd, offered, call));
-    if !was_watched && n > 0 {
-        tell_of_late_watch(fd);
+    if let Some((file, at)) = unwatched
+        && n > 0
+        && file.has_edges()
+    {
+        file.tell(GAVE, at);
     }
     n
-}
-
-/// An add to an eventfd whose edges nobody waited for when the call began: somebody may wait for them since, for instance because its
-/// instance has a ring no more.
-#[cold]
-fn tell_of_late_watch(fd: c_int) {
-    if let Some(file) = watched(fd).filter(|file| file.kind() == Kind::Eventfd) {
-        file.tell(GAVE, file.begin_call());
-    }
 }
 
 /// writev(2) and its kin: nothing is a datagram to write(2), but nothing at all to them.

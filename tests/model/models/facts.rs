@@ -8,7 +8,7 @@ use crate::epitem::Epitem;
 use crate::eventpoll::{self, Eventpoll};
 use crate::file::File;
 use crate::scheduler::{spawn, spawn_interrupted, step};
-use crate::{descriptors, lock};
+use crate::{descriptors, lock, sys};
 
 /// An instance with an edge-triggered eventfd in it: both numbers, and the library's records of them.
 fn registered() -> ([i32; 2], &'static File, &'static Eventpoll, &'static Epitem) {
@@ -39,6 +39,45 @@ pub fn every_fact_is_told() {
     assert_eq!(item.take_facts(), DRY | GAVE | CHOKED);
     assert!(!lock::interrupted());
     numbers.into_iter().for_each(close);
+    nothing_is_left();
+}
+
+/// Two threads register one number, of which nothing was known, in an instance each: it names one description, with both.
+pub fn number_made_known_by_two_is_one_description() {
+    let bell = eventfd();
+    let instances = [create(), create()];
+    let adders = instances.map(|ep| spawn(move || add(ep, bell, IN | ET, 1)));
+    adders.into_iter().for_each(|thread| thread.join());
+    instances.into_iter().for_each(|ep| delete(ep, bell));
+    [bell].into_iter().chain(instances).for_each(close);
+    nothing_is_left();
+}
+
+/// The watched end of a pipe is found from the other end, whatever comes and goes beside it in the index.
+pub fn watched_end_is_found_from_the_other() {
+    let [from, to] = pipe();
+    let ep = create();
+    add(ep, from, IN | ET, 1);
+    add(ep, to, ET, 2);
+    let inode = sys::fstat(from).expect("it is open").st_ino;
+    let [file, other] = [from, to].map(|fd| descriptors::known(fd).expect("it is registered"));
+    let others = [(); 2].map(|()| {
+        spawn(move || {
+            other.count_edges(true);
+            other.count_edges(false);
+        })
+    });
+    other.count_edges(false);
+    for _ in 0..2 {
+        assert!(File::of_inode(inode).any(|found| std::ptr::eq(found, file)));
+        step();
+    }
+    others.into_iter().for_each(|thread| thread.join());
+    assert_eq!(File::of_inode(inode).count(), 1);
+    other.count_edges(true);
+    assert_eq!(File::of_inode(inode).count(), 2);
+    [from, to, ep].into_iter().for_each(close);
+    assert_eq!(File::of_inode(inode).count(), 0);
     nothing_is_left();
 }
 

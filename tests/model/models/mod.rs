@@ -12,6 +12,8 @@ pub const ALL: &[(&str, fn())] = &[
     ("records_are_gone_through_while_a_fork_has_the_pool", locks::records_are_gone_through_while_a_fork_has_the_pool),
     ("pool_gives_each_record_to_one", locks::pool_gives_each_record_to_one),
     ("every_fact_is_told", facts::every_fact_is_told),
+    ("number_made_known_by_two_is_one_description", facts::number_made_known_by_two_is_one_description),
+    ("watched_end_is_found_from_the_other", facts::watched_end_is_found_from_the_other),
     ("fact_that_comes_again_is_told_again", facts::fact_that_comes_again_is_told_again),
     ("adds_to_two_eventfds_are_both_heard", waits::adds_to_two_eventfds_are_both_heard),
     ("kick_is_never_lost", waits::kick_is_never_lost),
