@@ -194,6 +194,13 @@ impl World<'_> {
         }
     }
 
+    /// The kernel has reported the registration with this data.
+    pub fn looked_for_room_of(&mut self, data: u64) {
+        if let Some(at) = self.registrations.iter().rposition(|one| one.data == data) {
+            self.looked_for_room(at);
+        }
+    }
+
     /// The kernel has looked at the levels of a registration.
     pub fn looked_for_room(&mut self, at: usize) {
         let file = self.registrations[at].file;
@@ -465,8 +472,9 @@ impl World<'_> {
         if !ours {
             let kind = self.files[file].kind;
             self.counts.report(kind);
-            if let Some(at) = self.registrations.iter().rposition(|one| one.data == data) {
-                self.looked_for_room(at);
+            // What sleeping threads reported was looked at when they did.
+            if !self.in_passing {
+                self.looked_for_room_of(data);
             }
         }
         if exclusive {
