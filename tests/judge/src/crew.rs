@@ -368,6 +368,7 @@ impl World<'_> {
             // Of several levels each side is free to have told another first; what lasts is judged by the last look. And one edge may be
             // told to a thread on one side, and together with the next one to this look on the other.
             let (_, _, mut levels) = self.wait_once(pair, Wait::LOOK);
+            let looked_at: Vec<u64> = levels.kernel.iter().map(|report| report.0).collect();
             for (told, look) in [(&mut told.kernel, &mut levels.kernel), (&mut told.ours, &mut levels.ours)] {
                 let is_level = |&(data, _): &Report| {
                     self.registrations.iter().rev().find(|one| one.data == data).is_none_or(Registration::is_level)
@@ -378,6 +379,7 @@ impl World<'_> {
             }
             self.in_passing = true;
             self.judge(name, pair, vec![told, levels]);
+            looked_at.into_iter().for_each(|data| self.looked_for_room_of(data));
         }
         self.in_passing = false;
     }

@@ -45,7 +45,7 @@ impl World<'_> {
         };
         let delivery = self.delivery(op);
         self.perform_one(op);
-        self.look_for_room();
+        self.look_for_room(false);
         if let Some(delivery) = delivery {
             self.await_delivery(delivery);
         }

@@ -120,7 +120,7 @@ impl World<'_> {
     /// One wait on either side.
     pub fn wait_once(&mut self, pair: Pair, wait: Wait) -> (Answer, Answer, Round) {
         let (mut theirs, mut ours) = (Events::new(), Events::new());
-        self.look_for_room();
+        self.look_for_room(true);
         let before = self.connections();
         let (kernel, our) = if wait.ours_first {
             let our = wait_on_ours(pair.ours, &mut ours, wait);
@@ -174,7 +174,9 @@ impl World<'_> {
     }
 
     /// Takes down where TCP connections have got full without a refusal, by asking nobody who would be woken for it.
-    pub fn look_for_room(&mut self) {
+    /// The kernel looks at what arrived in waits only: `waits` tells of one that is to come.
+    pub fn look_for_room(&mut self, waits: bool) {
+        let slept_on = self.crew.is_some();
         for at in 0..self.registrations.len() {
             let Registration { alive, file, room, .. } = self.registrations[at];
             if !alive || room == Room::Refused || !self.registrations[at].awaits_room() {
@@ -182,11 +184,20 @@ impl World<'_> {
             }
             let Some(fd) = self.number_of(file).filter(|_| self.files[file].kind == Kind::Tcp) else { continue };
             self.registrations[at].room = match (room, calls::is_brimful(fd), calls::progress(fd)) {
-                (Room::Gone(then), _, Some((_, _, now))) if then != now => Room::Refused,
+                (Room::Gone(then), full, Some((_, _, now))) if then != now && (full && waits || slept_on) => {
+                    Room::Refused
+                }
                 (Room::Gone(_), false, _) => Room::Back,
                 (Room::There | Room::Back, true, Some((_, _, now))) => Room::Gone(now),
                 _ => room,
             };
+        }
+    }
+
+    /// The kernel has reported the registration with this data.
+    pub fn looked_for_room_of(&mut self, data: u64) {
+        if let Some(at) = self.registrations.iter().rposition(|one| one.data == data) {
+            self.looked_for_room(at);
         }
     }
 
@@ -499,8 +510,9 @@ impl World<'_> {
         if !ours {
             let kind = self.files[file].kind;
             self.counts.report(kind);
-            if let Some(at) = self.registrations.iter().rposition(|one| one.data == data) {
-                self.looked_for_room(at);
+            // What sleeping threads reported was looked at when they did.
+            if !self.in_passing {
+                self.looked_for_room_of(data);
             }
         }
         if exclusive {
