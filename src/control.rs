@@ -14,6 +14,7 @@ use crate::eventpoll::{self, Eventpoll};
 use crate::events::{EDGE, EXCLUSIVE, EXCLUSIVE_COMPANY, NVAL, levels};
 use crate::exclusive;
 use crate::file::{File, FileGuard, Identity};
+use crate::harvest;
 use crate::kind;
 use crate::line::Line;
 use crate::lock;
@@ -270,6 +271,7 @@ fn begin(ep: &'static Eventpoll, st: &mut EpState, item: &'static Epitem, file: 
             nested::tell_outer(ep, st);
         }
     }
+    harvest::note_lack_of_room(file, item, 0, item.at(&st.held).tracked.get());
     ep.apply(st, item);
 }
 

@@ -291,6 +291,12 @@ impl Edge {
         self.look || self.quiet & (ERR | HUP | PRI) != 0
     }
 
+    /// Whether a count is all that it wants, and one to be taken only if the next look does not show it: what arrives shows, unless it
+    /// was taken, and a report brings all the levels that are high.
+    pub const fn may_show(&self) -> bool {
+        self.check && !self.closing && !self.wants_look() && self.quiet & READABLE == 0
+    }
+
     /// Takes in a look at the quiet levels: one that has fallen is awake again. A FIFO's hang-up falls when a writer opens it,
     /// which wakes everybody.
     pub fn looked(&mut self, kind: Kind, level: Bits) {
@@ -340,9 +346,7 @@ impl Edge {
                     }
                 }
                 Change::Loss => (self.quiet, self.seen) = (self.quiet & !INCOMING, UNSEEN),
-                // The same may be better known by now.
-                Change::Nothing if sample::tells_more(count, self.seen) => self.seen = count,
-                Change::Nothing => {}
+                Change::Nothing => self.seen = sample::refined(self.seen, count),
             }
         } else if self.tells && self.closing {
             // No level need be left of what is closed, and the next state wakes all the same.

@@ -6,7 +6,7 @@ use nix::errno::Errno;
 
 use crate::descriptors;
 use crate::diagnosis;
-use crate::edge::{DEPARTED, Edge, WOKEN};
+use crate::edge::{CHOKED, DEPARTED, Edge, WOKEN};
 use crate::epitem::{Epitem, Home, State};
 use crate::epstate::EpState;
 use crate::events::{Bits, EDGE, HUP, NVAL, ONESHOT, READABLE, WRITABLE, levels};
@@ -211,6 +211,9 @@ fn reportable(st: &mut EpState, item: &'static Epitem, in_turn: bool) -> Bits {
         }
         return 0;
     }
+    if bits != 0 {
+        note_lack_of_room(file, item, level, state.tracked.get());
+    }
     if !state.is_edge() {
         return bits;
     }
@@ -245,6 +248,17 @@ fn reportable(st: &mut EpState, item: &'static Epitem, in_turn: bool) -> Bits {
         exclusive::release(file, item);
     }
     if is_edge { bits } else { 0 }
+}
+
+/// Who looks at a TCP connection and finds no room is woken when there is some, and with him everybody else who waits on it, whether he
+/// asked for room or not. `level` is what is known to be high, and `tracked` whether this registration is among those that wait for edges.
+pub fn note_lack_of_room(file: &'static File, item: &Epitem, level: Bits, tracked: bool) {
+    if file.has_edges_beside(tracked) && file.kind() == Kind::Tcp && level & WRITABLE == 0 {
+        let lacks = sys::level(item.via(), WRITABLE) & WRITABLE == 0;
+        if lacks {
+            file.tell(CHOKED, file.begin_call());
+        }
+    }
 }
 
 /// Takes down of an edge-triggered registration that was reported without this, what a report takes down beside its edge.
@@ -389,8 +403,9 @@ fn would_report(st: &mut EpState, item: &'static Epitem, in_turn: bool) -> bool 
 }
 
 /// Looks behind the quiet bits of the uneasy registrations: has something arrived, or a level fallen, that nobody told us of?
-/// Answers with the longest time after which it has to be asked again, in nanoseconds; `None` for never.
-pub fn sample(st: &mut EpState) -> Option<u64> {
+/// Answers with the longest time after which it has to be asked again, in nanoseconds; `None` for never. Before a look, those that it
+/// may show are left for `found_by_count`.
+pub fn sample(st: &mut EpState, before_look: bool) -> Option<u64> {
     let mut longest = sample_inner(st).then_some(LONGEST_TICK_NS);
     let rare_is_due = st.uneasy.is_empty() || sys::now() >= st.rare_due;
     let mut index = st.uneasy.len();
@@ -419,6 +434,9 @@ pub fn sample(st: &mut EpState) -> Option<u64> {
             longest = Some(LONGEST_TICK_NS);
         }
         let state = item.at(&st.held);
+        if before_look && may_show(st, item, file) {
+            continue;
+        }
         stats::SAMPLES.count();
         let watched = state.heard(file);
         let count = sample::arrivals(file, item.via(), watched);
@@ -467,6 +485,38 @@ pub fn sample(st: &mut EpState) -> Option<u64> {
 fn is_quiet_signalfd(state: &State, file: &File) -> bool {
     let quiet = state.edge.get().quiet() | state.announced.get().quiet();
     file.kind() == Kind::Signalfd && quiet & READABLE == 0
+}
+
+fn may_show(st: &EpState, item: &Epitem, file: &File) -> bool {
+    let state = item.at(&st.held);
+    let is_polled = state.alive.get() && !state.spent.get() && state.slot.get() != 0;
+    is_polled && !st.followed && !file.kind().is_unix_data() && state.edge.get().may_show()
+}
+
+/// After a look: whether something arrived at a registration that it did not show, because it was taken. Then the others of its
+/// levels are asked for.
+pub fn found_by_count(st: &mut EpState) -> bool {
+    let mut found = false;
+    for index in 0..st.uneasy.len() {
+        let item = st.uneasy[index];
+        let state = item.at(&st.held);
+        let Some(file) = item.file().filter(|file| may_show(st, item, file)) else { continue };
+        if state.ready.get() || st.set.revents(item, &st.held) != 0 {
+            continue;
+        }
+        stats::SAMPLES.count();
+        if let Some(count) = sample::arrivals(file, item.via(), state.heard(file)) {
+            let before = state.edge.get();
+            let mut edge = before;
+            edge.counted(count);
+            state.edge.set(edge);
+            if edge.quiet() != before.quiet() {
+                found = true;
+                st.refresh(item);
+            }
+        }
+    }
+    found
 }
 
 /// Looks at the instances inside this one, so that their descriptors tell the truth.

@@ -4,6 +4,7 @@ use libc::{c_int, stat};
 use nix::errno::Errno;
 
 use crate::events::{Bits, IN, INCOMING, NVAL, OUT, PRI, RDHUP, RDNORM, READABLE, WRITABLE};
+use crate::sample::{self, TcpState};
 use crate::sys;
 
 /// Kinds of open file descriptions with their own rules of arrival.
@@ -252,18 +253,24 @@ fn regular_file(fd: c_int) -> Result<(), Errno> {
     if of_process && names.next() != Some(b"net") { Err(Errno::EPERM) } else { Ok(()) }
 }
 
-/// Finds out what the description is. A few system calls: for edge-triggered registrations only.
+/// Finds out what the description is.
 pub fn identify(fd: c_int) -> Kind {
-    let Ok(stat) = sys::fstat(fd) else { return Kind::Other };
-    match stat.st_mode & libc::S_IFMT {
-        libc::S_IFSOCK => socket(fd),
+    sys::fstat(fd).map_or(Kind::Other, |stat| of_stat(fd, &stat).0)
+}
+
+/// Finds out what the description is, and of a TCP connection the state, which is found on the way. A few system calls: for
+/// edge-triggered registrations only.
+pub fn of_stat(fd: c_int, stat: &stat) -> (Kind, Option<TcpState>) {
+    let kind = match stat.st_mode & libc::S_IFMT {
+        libc::S_IFSOCK => return socket(fd),
         libc::S_IFIFO if sys::filesystem(fd) == Ok(PIPEFS_MAGIC) => Kind::Pipe,
         libc::S_IFIFO => Kind::Fifo,
-        libc::S_IFCHR if is_pty(&stat) || sys::ioctl_int(fd, libc::TIOCGPGRP).is_ok() || is_terminal(fd) => Kind::Tty,
+        libc::S_IFCHR if is_pty(stat) || sys::ioctl_int(fd, libc::TIOCGPGRP).is_ok() || is_terminal(fd) => Kind::Tty,
         libc::S_IFREG if sys::filesystem(fd) == Ok(PID_FS_MAGIC) => Kind::Pidfd,
         0 => anonymous(fd),
         _ => Kind::Other,
-    }
+    };
+    (kind, None)
 }
 
 /// A pseudo-terminal, which answers to nothing once it is hung up.
@@ -276,27 +283,28 @@ fn is_terminal(fd: c_int) -> bool {
     sys::ioctl_int(fd, libc::TIOCOUTQ).is_ok()
 }
 
-fn socket(fd: c_int) -> Kind {
+fn socket(fd: c_int) -> (Kind, Option<TcpState>) {
     let option = |name: c_int| {
         let mut value: c_int = 0;
         sys::getsockopt(fd, libc::SOL_SOCKET, name, &mut value).map_or(-1, |_| value)
     };
-    let listening = option(libc::SO_ACCEPTCONN) == 1;
-    match (option(libc::SO_DOMAIN), option(libc::SO_TYPE)) {
-        (libc::AF_INET | libc::AF_INET6, libc::SOCK_STREAM) if option(libc::SO_PROTOCOL) == libc::IPPROTO_TCP => {
-            if listening {
-                Kind::TcpListener
-            } else {
-                Kind::Tcp
-            }
-        }
+    if option(libc::SO_PROTOCOL) == libc::IPPROTO_TCP
+        // A raw socket has the same protocol and no such state.
+        && let Some(state) = sample::tcp_state(fd)
+    {
+        return (if state == sample::LISTEN { Kind::TcpListener } else { Kind::Tcp }, Some(state));
+    }
+    let kind = match (option(libc::SO_DOMAIN), option(libc::SO_TYPE)) {
         (libc::AF_INET | libc::AF_INET6, libc::SOCK_DGRAM) => Kind::Udp,
-        (libc::AF_UNIX, libc::SOCK_STREAM | libc::SOCK_SEQPACKET) if listening => Kind::UnixListener,
+        (libc::AF_UNIX, libc::SOCK_STREAM | libc::SOCK_SEQPACKET) if option(libc::SO_ACCEPTCONN) == 1 => {
+            Kind::UnixListener
+        }
         (libc::AF_UNIX, libc::SOCK_STREAM) => Kind::UnixStream,
         (libc::AF_UNIX, libc::SOCK_SEQPACKET) => Kind::UnixSeqpacket,
         (libc::AF_UNIX, libc::SOCK_DGRAM) => Kind::UnixDgram,
         _ => Kind::Other,
-    }
+    };
+    (kind, None)
 }
 
 /// The kinds that live on the anonymous inode. Probed by what only they answer where `/proc` cannot be asked.

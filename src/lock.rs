@@ -136,15 +136,6 @@ impl<T> Lock<T> {
         std::mem::forget(self.lock());
     }
 
-    /// The value, between the two halves of a fork.
-    ///
-    /// # Safety
-    /// The calling thread must have called `lock_for_fork` and not unlocked since.
-    pub unsafe fn held_by_fork(&self) -> &T {
-        // SAFETY: the caller holds the lock.
-        unsafe { &*self.value.get() }
-    }
-
     /// The other half of [`Self::lock_for_fork`].
     ///
     /// # Safety

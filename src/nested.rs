@@ -3,8 +3,6 @@
 //! Such an instance is *observed*. While nobody waits on it its registrations are with the watchers, and a byte in its pipe
 //! makes its descriptor readable; so whoever polls the descriptor, in this library or in the kernel, sees what it must.
 
-use std::cell::Cell;
-
 use nix::errno::Errno;
 
 use crate::edge::{Edge, GAVE};
@@ -220,29 +218,39 @@ pub fn seems_ready(ep: &'static Eventpoll) -> bool {
     look(ep, true, false).ready
 }
 
-/// Looks at an instance, for somebody who holds no lock of ours unless he is in a signal handler. There the lock of this instance,
-/// or of one inside it, may be that of the interrupted code; then a level that a pipe showed high is taken for true.
+/// Looks at an instance, for somebody who holds no lock of ours unless he is in a signal handler.
 pub fn look_from_outside(ep: &'static Eventpoll) -> Seen {
-    let before = HURRIED.replace(lock::interrupted());
-    let seen = look(ep, false, true);
-    HURRIED.set(before);
-    seen
+    if lock::interrupted() { peek(ep) } else { look(ep, false, true) }
 }
 
-thread_local! {
-    /// Looks of this thread are for a signal handler that interrupted this library.
-    static HURRIED: Cell<bool> = const { Cell::new(false) };
+/// A look in a signal handler that interrupted this library. Any lock may be the interrupted code's, those that end a registration or
+/// park one among them, so nothing is changed but the level of the descriptor, and only upwards. What has no lock to be had shows what
+/// its pipe does.
+fn peek(ep: &'static Eventpoll) -> Seen {
+    let Some(mut st) = ep.lock_while(|| false) else { return Seen { ready: true, uneasy: true } };
+    if !st.readable && st.interest.iter().any(|item| shows_something(&st, item)) {
+        show_readable(ep, &mut st);
+    }
+    Seen { ready: st.readable, uneasy: true }
+}
+
+fn shows_something(st: &EpState, item: &'static Epitem) -> bool {
+    let state = item.at(&st.held);
+    let Some(file) = item.file().filter(|_| !state.spent.get()) else { return false };
+    let asked = if state.ready.get() { Some(state.watched(file)) } else { st.bits_to_ask(item, file) };
+    let level = match file.eventpoll() {
+        Some(inner) if peek(inner).ready => IN | RDNORM,
+        Some(_) => 0,
+        None => sys::level(item.via(), state.watched(file)) & !NVAL,
+    };
+    asked.is_some_and(|asked| level & asked != 0)
 }
 
 /// Looks at an instance, as far as its first registration that is ready; with `for_edges` at all of them if somebody waits for its
 /// edges. Whoever gets to it (`in_turn`) goes past those in line that show nothing. The lock of an outer instance may be held: while
 /// a fork waits for that one the inner lock may not come.
 pub fn look(ep: &'static Eventpoll, for_edges: bool, in_turn: bool) -> Seen {
-    let mut patience = if HURRIED.get() { 10 } else { u32::MAX };
-    let taken = ep.lock_while(|| {
-        patience = patience.saturating_sub(1);
-        patience > 0 && !process::is_forking()
-    });
+    let taken = ep.lock_while(|| !process::is_forking());
     let Some(mut st) = taken else { return Seen { ready: true, uneasy: true } };
     let st = &mut *st;
     expose(ep, st);
@@ -262,14 +270,14 @@ pub fn look(ep: &'static Eventpoll, for_edges: bool, in_turn: bool) -> Seen {
 /// Those in line that show nothing leave it, up to the first that shows something (`__ep_eventpoll_poll`).
 fn go_past_the_silent(st: &mut EpState) {
     while let Some(item) = st.line.first(&st.held) {
-        if shows_something(st, item) {
+        if would_stop(st, item) {
             return;
         }
         Line::leave(item, &st.held);
     }
 }
 
-fn shows_something(st: &EpState, item: &'static Epitem) -> bool {
+fn would_stop(st: &EpState, item: &'static Epitem) -> bool {
     let state = item.at(&st.held);
     let Some(file) = item.file().filter(|_| state.alive.get() && !state.spent.get()) else { return false };
     let asked = levels(state.events.get());
@@ -343,7 +351,7 @@ pub fn attend(ep: &'static Eventpoll, st: &mut EpState) {
     }
     let stirred = ep.was_stirred();
     ep.absorb(st);
-    st.ticks = harvest::sample(st).is_some();
+    st.ticks = harvest::sample(st, false).is_some();
     // What that brought up, in the instances inside above all.
     ep.absorb(st);
     sys::look(st.set.poll_with(-1));

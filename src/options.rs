@@ -59,6 +59,12 @@ pub fn poller() -> Poller {
     }
 }
 
+/// Another one, for the models.
+#[cfg(test)]
+pub fn set_poller(poller: Poller) {
+    POLLER.store(poller as u8, Relaxed);
+}
+
 /// The names of the pollers.
 const POLLERS: [(&CStr, Poller); 4] =
     [(c"", Poller::Poll), (c"auto", Poller::Auto), (c"poll", Poller::Poll), (c"uring", Poller::Uring)];

@@ -44,7 +44,11 @@ impl<T: Pooled> Chunk<T> {
 /// The free records of one type, and every record there is.
 #[derive(Debug)]
 pub struct Pool<T: Pooled> {
+    /// The free list.
     state: Lock<State<T>>,
+    /// The latest chunk. Changed under the lock, and read without: whoever goes through all records may hold the lock of one, for
+    /// which a fork that has this lock waits.
+    chunks: AtomicRef<Chunk<T>>,
     /// A chunk that needs no memory, for records that must be there when there is none.
     first: Option<&'static Chunk<T>>,
 }
@@ -52,19 +56,17 @@ pub struct Pool<T: Pooled> {
 #[derive(Debug)]
 struct State<T: Pooled> {
     free: Option<&'static T>,
-    /// The latest chunk.
-    chunks: Option<&'static Chunk<T>>,
 }
 
 impl<T: Pooled> Pool<T> {
     /// An empty pool.
     pub const fn new() -> Self {
-        Pool { state: Lock::new(State { free: None, chunks: None }), first: None }
+        Pool { state: Lock::new(State { free: None }), chunks: AtomicRef::none(), first: None }
     }
 
     /// A pool whose first records are there from the start.
     pub const fn starting_with(first: &'static Chunk<T>) -> Self {
-        Pool { state: Lock::new(State { free: None, chunks: None }), first: Some(first) }
+        Pool { state: Lock::new(State { free: None }), chunks: AtomicRef::none(), first: Some(first) }
     }
 
     /// A record nobody uses: blank, or as its last user left it. ENOMEM when there is no memory.
@@ -72,8 +74,8 @@ impl<T: Pooled> Pool<T> {
         let mut state = self.state.lock();
         if state.free.is_none() {
             match self.first {
-                Some(first) if state.chunks.is_none() => state.add(first),
-                _ => state.grow()?,
+                Some(first) if self.chunks.get().is_none() => self.add(&mut state, first),
+                _ => self.grow(&mut state)?,
             }
         }
         let record = state.free.ok_or(Errno::ENOMEM)?;
@@ -88,22 +90,21 @@ impl<T: Pooled> Pool<T> {
         state.free = Some(record);
     }
 
-    /// Every record ever made, in use or free. For fork and exit, not for every day.
+    /// Every record ever made, in use or free. Without the lock.
     pub fn for_each(&self, visit: impl FnMut(&'static T)) {
-        let chunks = self.state.lock().chunks;
-        records(chunks).for_each(visit);
+        self.records().for_each(visit);
     }
 
     /// Whether nobody is at the pool, nor at any record.
     pub fn is_at_rest(&self, each: impl FnMut(&'static T) -> bool) -> bool {
-        self.state.is_free() && records(self.state.lock().chunks).all(each)
+        self.state.is_free() && self.records().all(each)
     }
 
     /// How many records are in use, for the models: fails if the free list holds one twice.
     #[cfg(test)]
     pub fn in_use(&self) -> usize {
         let state = self.state.lock();
-        let records = records(state.chunks).count();
+        let records = self.records().count();
         let free = std::iter::successors(state.free, |record| record.free_link().get()).take(records + 1).count();
         assert!(free <= records, "the free list runs in a circle");
         records - free
@@ -111,9 +112,8 @@ impl<T: Pooled> Pool<T> {
 
     /// Locks the pool, and lets `each` lock every record there is: nothing changes until the fork is done.
     pub fn lock_for_fork(&self, each: impl FnMut(&'static T)) {
-        let state = self.state.lock();
-        records(state.chunks).for_each(each);
-        std::mem::forget(state);
+        self.state.lock_for_fork();
+        self.for_each(each);
     }
 
     /// The other half of [`Self::lock_for_fork`], in the parent and in the child.
@@ -121,21 +121,16 @@ impl<T: Pooled> Pool<T> {
     /// # Safety
     /// As for [`Lock::unlock_after_fork`].
     pub unsafe fn unlock_after_fork(&self, each: impl FnMut(&'static T)) {
-        // SAFETY: the caller locked the pool, so nobody else uses its state.
-        let state = unsafe { self.state.held_by_fork() };
-        records(state.chunks).for_each(each);
+        self.for_each(each);
         // SAFETY: the caller answers for it.
         unsafe { self.state.unlock_after_fork() }
     }
-}
 
-/// The records of a chunk and of those made before.
-fn records<T: Pooled>(chunks: Option<&'static Chunk<T>>) -> impl Iterator<Item = &'static T> {
-    std::iter::successors(chunks, |chunk| chunk.next.get()).flat_map(|chunk| chunk.records.iter())
-}
+    fn records(&self) -> impl Iterator<Item = &'static T> + use<T> {
+        std::iter::successors(self.chunks.get(), |chunk| chunk.next.get()).flat_map(|chunk| chunk.records.iter())
+    }
 
-impl<T: Pooled> State<T> {
-    fn grow(&mut self) -> Result<(), Errno> {
+    fn grow(&self, state: &mut State<T>) -> Result<(), Errno> {
         let chunk = memory::forever(Layout::new::<Chunk<T>>()).cast::<Chunk<T>>();
         if chunk.is_null() {
             return Err(Errno::ENOMEM);
@@ -145,16 +140,16 @@ impl<T: Pooled> State<T> {
             chunk.write(Chunk::blank());
             &*chunk
         };
-        self.add(chunk);
+        self.add(state, chunk);
         Ok(())
     }
 
-    fn add(&mut self, chunk: &'static Chunk<T>) {
-        chunk.next.set(self.chunks);
-        self.chunks = Some(chunk);
+    fn add(&self, state: &mut State<T>, chunk: &'static Chunk<T>) {
+        chunk.next.set(self.chunks.get());
+        self.chunks.set(Some(chunk));
         for record in chunk.records.iter().rev() {
-            record.free_link().set(self.free);
-            self.free = Some(record);
+            record.free_link().set(state.free);
+            state.free = Some(record);
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Start-up is lazy at every entry: other libraries' constructors may create instances before ours runs, which only warms up.
 
+use std::cell::Cell;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, AtomicUsize};
 
@@ -16,7 +17,7 @@ use crate::memory;
 use crate::nested;
 use crate::next;
 use crate::options;
-use crate::poller::{uring, watch};
+use crate::poller::{ring, uring, watch};
 use crate::stats;
 use crate::sys;
 use crate::waitq::Sleeper;
@@ -226,8 +227,18 @@ unsafe extern "C" fn exit_thread(_: *mut c_void) {
     Sleeper::retire_own();
 }
 
+thread_local! {
+    /// A signal handler that interrupted this library forks: the locks may be the interrupted code's, and stay as they are. The child is
+    /// then like one of a fork without handlers.
+    static FORKS_AMID: Cell<bool> = const { Cell::new(false) };
+}
+
 /// Takes every lock, in their order, so that the child finds everything at rest.
 extern "C" fn before_fork() {
+    FORKS_AMID.set(lock::interrupted());
+    if FORKS_AMID.get() {
+        return;
+    }
     uring::prepare_fork();
     nested::lock_links_for_fork();
     FORKING.store(true, SeqCst);
@@ -240,6 +251,10 @@ extern "C" fn before_fork() {
 }
 
 extern "C" fn after_fork_in_parent() {
+    if FORKS_AMID.take() {
+        EVER_FORKED.store(true, Relaxed);
+        return;
+    }
     // SAFETY: `before_fork` ran in this thread.
     unsafe { unlock_all() };
     uring::go_on_after_fork();
@@ -263,6 +278,10 @@ unsafe fn unlock_all() {
 }
 
 extern "C" fn after_fork_in_child() {
+    if FORKS_AMID.take() {
+        ring::stand_in();
+        return;
+    }
     OWNER.store(sys::getpid(), Relaxed);
     // What a handler closed meanwhile is for the child to settle, which has neither rings nor other threads.
     let _until_child = lock::Inside::enter();
@@ -277,6 +296,6 @@ fn become_child() {
     OWNER.store(sys::getpid(), Relaxed);
     File::reset_all_after_fork();
     watch::reset_after_fork();
-    Sleeper::for_each(Sleeper::reset_after_fork);
+    Sleeper::reset_all_after_fork();
     Eventpoll::reset_all_after_fork();
 }

@@ -17,7 +17,7 @@ use crate::sys;
 #[repr(C)]
 #[derive(Clone, Copy)]
 struct TcpInfo {
-    state: u8,
+    state: TcpState,
     options: [u8; 7],
     timers: [u32; 4],
     /// `tcpi_unacked`: on a listening socket, the connections that wait to be accepted.
@@ -52,7 +52,7 @@ fn count(file: &File, fd: c_int, watched: Bits) -> Option<u64> {
         // The state is part of it, for a change of state wakes everybody, and bytes those who wait for them.
         Arrivals::Received => tcp_info(fd).map(|info| {
             let bytes = if watched & IN == 0 { 0 } else { info.bytes_received };
-            let room = watched & WRITABLE != 0 && AWAITS_ACK.contains(&info.state) && has_stream_room(fd);
+            let room = watched & WRITABLE != 0 && awaits_ack(info.state) && has_stream_room(fd);
             TCP | (bytes << 5) & (TCP - 1) | u64::from(room) << 4 | u64::from(info.state)
         }),
         Arrivals::Backlog => tcp_info(fd).map(|info| file.consumed() + u64::from(info.unacked)),
@@ -129,6 +129,13 @@ pub fn change(before: u64, now: u64) -> Change {
     }
 }
 
+/// The later of two counts between which nothing came, for what comes next: of datagrams that could not be counted before it may know how many
+/// there were. One that a call ran into is less exact.
+pub fn refined(before: u64, now: u64) -> u64 {
+    let exact = now & BLURRED == 0 && before & now & UDP != 0 && before >> 42 == now >> 42;
+    if exact && before & 0xffff_ffff == now & 0xffff_ffff { now } else { before }
+}
+
 fn exact_change(before: u64, now: u64) -> Change {
     let arrived = if before & now & SIGNALS != 0 {
         signal_arrived(before, now)
@@ -157,12 +164,6 @@ fn exact_change(before: u64, now: u64) -> Change {
     if arrived { Change::Arrival } else { Change::Nothing }
 }
 
-/// Whether a count tells how many datagrams are queued where one of the same queue before could not.
-pub fn tells_more(now: u64, before: u64) -> bool {
-    let queued = |count: u64| (count >> 32) & 0x3ff;
-    now & BLURRED == 0 && now & before & UDP != 0 && queued(before) == UNCOUNTED && queued(now) != UNCOUNTED
-}
-
 /// The memory in use by what a UDP socket received.
 pub fn receive_memory(fd: c_int) -> Option<u64> {
     socket_memory(fd).map(|[received, ..]| u64::from(received))
@@ -174,28 +175,33 @@ fn socket_memory(fd: c_int) -> Option<[u32; 9]> {
     sys::getsockopt(fd, libc::SOL_SOCKET, SO_MEMINFO, &mut memory).ok().map(|_| memory)
 }
 
+/// The state of a TCP connection, as in the kernel's `tcp_states.h`.
+pub type TcpState = u8;
+
+/// The state of a socket that listens.
+pub const LISTEN: TcpState = 10;
 /// FIN_WAIT1, LAST_ACK and CLOSING: what was written, and the end behind it, is not acknowledged yet.
-const AWAITS_ACK: [u8; 3] = [4, 9, 11];
+const AWAITS_ACK: [TcpState; 3] = [4, 9, 11];
 
 /// Whether a TCP connection has room for more: what EPOLLOUT says, unless the program shut this side.
 fn has_stream_room(fd: c_int) -> bool {
     socket_memory(fd).is_some_and(|[_, _, _, limit, _, queued, ..]| limit.saturating_sub(queued) >= queued / 2)
 }
 
-/// Whether a TCP connection was shut on this side, and the peer has not acknowledged it.
-pub fn awaits_ack(fd: c_int) -> bool {
-    AWAITS_ACK.contains(&tcp_state(fd))
+/// Whether a TCP connection in this state was shut on this side, and the peer has not acknowledged it.
+pub fn awaits_ack(state: TcpState) -> bool {
+    AWAITS_ACK.contains(&state)
 }
 
 /// Whether states that a TCP connection can still go through wake somebody without a new level.
 pub fn closes_still(fd: c_int) -> bool {
-    const CLOSE: u8 = 7;
-    const CLOSE_WAIT: u8 = 8;
+    const CLOSE: TcpState = 7;
+    const CLOSE_WAIT: TcpState = 8;
     match tcp_state(fd) {
-        0 | CLOSE | CLOSE_WAIT => false,
-        state if AWAITS_ACK.contains(&state) => true,
+        None | Some(CLOSE | CLOSE_WAIT) => false,
+        Some(state) if awaits_ack(state) => true,
         // The peer has not closed its side, but the level that would tell is that of our own shutdown.
-        _ => sys::level(fd, RDHUP) & (RDHUP | HUP) != 0,
+        Some(_) => sys::level(fd, RDHUP) & (RDHUP | HUP) != 0,
     }
 }
 
@@ -320,9 +326,9 @@ pub fn has_departures(file: &File, fd: c_int) -> bool {
         && outgoing(file.kind(), fd).is_some_and(|outgoing| outgoing < file.note_outgoing(outgoing))
 }
 
-/// The state of a TCP connection; 0 for other descriptors.
-pub fn tcp_state(fd: c_int) -> u8 {
-    tcp_info(fd).map_or(0, |info| info.state)
+/// The state of a TCP connection; none for other descriptors.
+pub fn tcp_state(fd: c_int) -> Option<TcpState> {
+    tcp_info(fd).map(|info| info.state)
 }
 
 /// Whether a unix socket has room for more of its own, whatever its peer has, when a buffer is freed. What it uses counts as one more

@@ -344,6 +344,14 @@ pub fn map_shared(fd: c_int, bytes: usize, offset: usize) -> Result<*mut u8, Err
         .map_err(errno)
 }
 
+/// Pages of zeroes where nothing is mapped.
+pub fn map_at(address: usize, bytes: usize) -> Result<(), Errno> {
+    let access = libc::PROT_READ | libc::PROT_WRITE;
+    let kind = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED_NOREPLACE;
+    // SAFETY: the new mapping touches no other.
+    unsafe { syscall!(Sysno::mmap, address, bytes, access, kind, -1isize, 0usize) }.map(drop).map_err(errno)
+}
+
 /// Leaves these pages out of every forked child.
 pub fn keep_from_children(pages: *mut u8, bytes: usize) -> Result<(), Errno> {
     // SAFETY: the pages are ours.

@@ -147,7 +147,8 @@ fn rounds(
         if in_ring {
             uring::lap(ep, st);
         }
-        let longest_tick = harvest::sample(st);
+        let before_look = first && !in_ring;
+        let longest_tick = harvest::sample(st, before_look);
         // What that brought up, in the instances inside above all.
         ep.absorb(st);
         if first && st.observed && st.parked <= harvest::PARK_ABOVE {
@@ -217,6 +218,9 @@ fn rounds(
                 let _ = me.ensure_wake();
             }
             _ => me.heed(),
+        }
+        if before_look && harvest::found_by_count(st) {
+            continue;
         }
         let mut vanished = harvest::collect(st);
         if st.followed {
@@ -330,7 +334,7 @@ impl Nap {
     fn sleep_on_ring(&self, fd: &AtomicI32, limit: Option<u64>) -> Result<usize, Errno> {
         let careful = process::has_threads();
         let before = careful.then(|| next::let_cancel(next::CANCEL_AT_ANY_MOMENT));
-        let slept = sys::io_uring_sleep(fd.load(Relaxed), limit, self.mask.or(self.outside));
+        let slept = sync::io_uring_sleep(fd.load(Relaxed), limit, self.mask.or(self.outside));
         if let Some(before) = before {
             next::let_cancel(before);
         }

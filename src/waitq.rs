@@ -255,19 +255,28 @@ impl Sleeper {
         SLEEPERS.for_each(visit);
     }
 
-    /// In a forked child: nobody is in poll, and the eventfd is the parent's. `mine` is the thread that forked.
-    pub fn reset_after_fork(&'static self) {
+    /// In a forked child: the only thread is this one, under another number.
+    pub fn reset_all_after_fork() {
+        let forked = OWN.get().map(|own| own.tid.load(Relaxed));
+        SLEEPERS.for_each(|sleeper| sleeper.reset_after_fork(Some(sleeper.tid.load(Relaxed)) == forked));
+        uring::forget_kept();
+    }
+
+    /// In a forked child: the eventfd is the parent's. Nobody is in poll or waits, unless the thread that forked did so in a signal
+    /// handler, out of which the child comes back into the wait.
+    pub fn reset_after_fork(&'static self, came_along: bool) {
         descriptors::disown_internal(&self.wake);
         self.spare_rings.owners().for_each(descriptors::disown_internal);
-        if self.is_own() {
-            uring::forget_kept();
-        }
         self.kicks.silence();
-        self.epoch.store(0, Relaxed);
         self.evictors.store(0, Relaxed);
-        self.waits_on.set(None);
-        if self.is_own() {
+        if came_along {
             self.tid.store(sys::gettid(), Relaxed);
+        }
+        if came_along && self.waits_on.get().is_some() {
+            let _ = self.ensure_wake();
+        } else {
+            self.epoch.store(0, Relaxed);
+            self.waits_on.set(None);
         }
     }
 
@@ -329,10 +338,13 @@ impl Waiters {
         }
     }
 
-    /// All of them are gone; answers with how many there were.
-    pub fn clear(&mut self) -> usize {
-        let count = self.iter().count();
-        self.0 = None;
+    /// In a forked child, after the sleepers were reset: those that did not come along are gone. Answers with how many that were.
+    pub fn drop_absent(&mut self) -> usize {
+        let mut count = 0;
+        while let Some(absent) = self.iter().find(|sleeper| sleeper.waits_on.get().is_none()) {
+            self.remove(absent);
+            count += 1;
+        }
         count
     }
 

@@ -277,9 +277,13 @@ impl Eventpoll {
         }
         let mut guard = self.lock();
         let st = &mut *guard;
-        let abandoned = st.waiters.clear();
-        st.poller = None;
-        self.set_blocked(None);
+        let abandoned = st.waiters.drop_absent();
+        // Whoever forked in a signal handler may be about to sleep on the set.
+        let is_mine = st.ring.is_none() && st.poller.is_some_and(|poller| poller.waits_on.get().is_some());
+        if !is_mine {
+            st.poller = None;
+            self.set_blocked(None);
+        }
         for index in 0..st.interest.len() {
             let item = st.interest[index];
             let state = item.at(&st.held);
@@ -299,11 +303,16 @@ impl Eventpoll {
             // in there is looked at with all the others, and its records are lost to the child.
             self.inbox.set(new_inbox().ok());
         }
-        self.absorb(st);
+        if !is_mine {
+            self.absorb(st);
+        }
         if st.closed {
             // Its descriptor went while threads waited that did not come along.
+            let is_over = st.waiters.is_empty();
             drop(guard);
-            control::clear(self);
+            if is_over {
+                control::clear(self);
+            }
         } else {
             nested::renew_pipe(self);
             nested::attend(self, st);

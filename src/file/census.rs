@@ -25,6 +25,12 @@ impl File {
         self.edges.load(Relaxed) != 0
     }
 
+    /// Whether anybody waits for its edges but this registration.
+    #[inline]
+    pub fn has_edges_beside(&self, tracked: bool) -> bool {
+        self.edges.load(Relaxed) > u32::from(tracked)
+    }
+
     /// Counts edge-triggered registrations. The kind must be known.
     pub fn count_edges(&self, more: bool) {
         let change = |counter: &AtomicU32| match more {

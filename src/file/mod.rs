@@ -128,6 +128,8 @@ impl File {
         file.kind.store(Kind::Unidentified as u8, Relaxed);
         file.inode.store(0, Relaxed);
         file.edges.store(0, Relaxed);
+        // What an eventfd counted leaves no room for more.
+        file.consumed.store(0, Relaxed);
         file.outgoing.store(0, Relaxed);
         file.empties.store(0, Relaxed);
         file.set_peer(Peer::Unknown);
@@ -155,11 +157,15 @@ impl File {
     /// Makes sure that the kind is known.
     pub fn identify(&self, fd: c_int) -> Kind {
         if self.kind() == Kind::Unidentified {
-            self.inode.store(sys::fstat(fd).map_or(0, |stat| stat.st_ino), Relaxed);
-            self.access.store(sys::fcntl(fd, libc::F_GETFL, 0).unwrap_or(0) & libc::O_ACCMODE, Relaxed);
-            self.kind.store(kind::identify(fd) as u8, Relaxed);
-            match self.kind() {
-                Kind::Tcp if sample::awaits_ack(fd) => self.note_shut(libc::SHUT_WR),
+            let stat = sys::fstat(fd);
+            let (kind, tcp_state) = stat.map_or((Kind::Other, None), |stat| kind::of_stat(fd, &stat));
+            self.inode.store(stat.map_or(0, |stat| stat.st_ino), Relaxed);
+            self.kind.store(kind as u8, Relaxed);
+            match kind {
+                Kind::Pipe | Kind::Fifo => {
+                    self.access.store(sys::fcntl(fd, libc::F_GETFL, 0).unwrap_or(0) & libc::O_ACCMODE, Relaxed);
+                }
+                Kind::Tcp if tcp_state.is_some_and(sample::awaits_ack) => self.note_shut(libc::SHUT_WR),
                 Kind::UnixDgram if sys::level(fd, RDHUP) & RDHUP != 0 => self.note_shut(libc::SHUT_RD),
                 _ => {}
             }
@@ -175,12 +181,12 @@ impl File {
         }
     }
 
-    /// Whether it is the end of a pipe that can be read.
+    /// Whether a pipe's end can be read.
     pub fn reads(&self) -> bool {
         self.access.load(Relaxed) != libc::O_WRONLY
     }
 
-    /// Whether it is the end of a pipe that can be written.
+    /// Whether a pipe's end can be written.
     pub fn writes(&self) -> bool {
         self.access.load(Relaxed) != libc::O_RDONLY
     }

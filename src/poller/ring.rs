@@ -16,8 +16,8 @@ use crate::sync::atomic::AtomicI32;
 use crate::sync::atomic::Ordering::Relaxed;
 use crate::sys;
 
-use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::{Acquire, Release};
+use std::sync::atomic::{AtomicU32, AtomicUsize};
 
 /// Requests that fit the ring until they are handed to the kernel.
 const SUBMISSIONS: u32 = 128;
@@ -151,7 +151,27 @@ impl Mapping {
         let mapping = Mapping { pages: NonNull::new(pages).ok_or(Errno::ENOMEM)?, bytes };
         // The ring is not the child's.
         sys::keep_from_children(pages, bytes)?;
+        mapping.note();
         Ok(mapping)
+    }
+
+    fn note(&self) {
+        let place = MAPPED.iter().find(|place| place.0.compare_exchange(0, self.address(), Relaxed, Relaxed).is_ok());
+        if let Some((_, bytes)) = place {
+            bytes.store(self.bytes, Relaxed);
+        }
+    }
+
+    fn strike_out(&self) {
+        let place = MAPPED.iter().find(|place| place.0.load(Relaxed) == self.address());
+        if let Some((address, bytes)) = place {
+            bytes.store(0, Relaxed);
+            address.store(0, Relaxed);
+        }
+    }
+
+    fn address(&self) -> usize {
+        self.pages.addr().get()
     }
 
     /// What is at an offset that the kernel gave.
@@ -162,8 +182,22 @@ impl Mapping {
     }
 }
 
+/// Where the first so many mappings are.
+static MAPPED: [(AtomicUsize, AtomicUsize); 256] = [const { (AtomicUsize::new(0), AtomicUsize::new(0)) }; 256];
+
+/// In a child that comes back into code that a signal handler interrupted, maybe amid a lap: gives it empty rings to end it with, in
+/// the places of the parent's. What it asks of the kernel is refused, for the ring is another thread's.
+pub fn stand_in() {
+    for (address, bytes) in MAPPED.iter().map(|(address, bytes)| (address.load(Relaxed), bytes.load(Relaxed))) {
+        if bytes != 0 {
+            let _ = sys::map_at(address, bytes);
+        }
+    }
+}
+
 impl Drop for Mapping {
     fn drop(&mut self) {
+        self.strike_out();
         // SAFETY: nobody but the ring that goes knows of the pages.
         unsafe { sys::unmap(self.pages.as_ptr(), self.bytes) }
     }
@@ -296,7 +330,8 @@ impl Ring {
         // SAFETY: the ring is mapped.
         let (head, tail) = unsafe { (self.cq_head.as_ref(), self.cq_tail.as_ref()) };
         let at = head.load(Relaxed);
-        if at == tail.load(Acquire) {
+        // More than there can be is nothing, too: see `stand_in`.
+        if tail.load(Acquire).wrapping_sub(at).wrapping_sub(1) > self.cq_mask {
             return None;
         }
         // SAFETY: the index is masked; the kernel wrote the entry before it moved the tail.
@@ -307,6 +342,8 @@ impl Ring {
 
     /// Lets go of the memory without giving it back: in a forked child, where it is not mapped.
     pub fn forget(self) {
+        self._rings.strike_out();
+        self.submissions.strike_out();
         std::mem::forget(self);
     }
 

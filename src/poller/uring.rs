@@ -170,7 +170,7 @@ fn begin(ep: &'static Eventpoll, st: &mut EpState, me: &'static Sleeper) -> Resu
     EVER.store(true, Relaxed);
     stats::RINGS.count();
     // What poll would have found out in this round.
-    let _ = harvest::sample(st);
+    let _ = harvest::sample(st, false);
     ep.absorb(st);
     st.ring = Some(uring);
     for index in 0..st.interest.len() {
@@ -266,8 +266,8 @@ fn remember_edges(st: &mut EpState) {
         let state = item.at(&st.held);
         let Some(file) = item.file() else { continue };
         st.track(item, file);
-        state.reported_at.set(file.clock());
-        // What others were told of so far the ring has told, too.
+        // What others were told of so far the ring has told, too. Not so the calls in progress: this is no report, after which the
+        // program would see what was done before they began.
         item.take_facts();
         let mut edge = state.edge.get();
         if state.is_edge() && edge.quiet() != 0 {

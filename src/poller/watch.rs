@@ -526,7 +526,7 @@ pub fn reset_after_fork() {
         }
         drop(mail);
         shard.load.store(0, Relaxed);
-        shard.sleeper.reset_after_fork();
+        shard.sleeper.reset_after_fork(false);
     }
 }
 

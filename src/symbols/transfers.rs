@@ -1,5 +1,7 @@
 //! The calls that move data: each passes its witness on the way.
 
+use std::cell::Cell;
+
 use libc::{
     c_int, c_uint, c_void, iovec, itimerspec, loff_t, mmsghdr, msghdr, off_t, size_t, sockaddr, socklen_t, ssize_t,
 };
@@ -30,6 +32,15 @@ unsafe fn messages_total(messages: *const mmsghdr, n: u64) -> (u64, u64) {
     let bytes = messages.iter().map(|message| u64::from(message.msg_len)).sum();
     let is_empty = |message: &&mmsghdr| message.msg_len == 0 && message.msg_hdr.msg_flags & libc::MSG_TRUNC == 0;
     (bytes, messages.iter().filter(is_empty).count() as u64)
+}
+
+/// Whether the last of `n` messages was sent in part.
+unsafe fn is_cut_short(messages: *const mmsghdr, n: c_int) -> bool {
+    let Some(last) = usize::try_from(n).ok().and_then(|n| n.checked_sub(1)) else { return false };
+    // SAFETY: the caller answers for so many messages.
+    let last = unsafe { &*messages.add(last) };
+    // SAFETY: the call was answered with this message.
+    (last.msg_len as usize) < unsafe { message_total(&raw const last.msg_hdr) }
 }
 
 /// Whether a receiving call takes what it shows.
@@ -252,8 +263,16 @@ export! {
 
     /// sendmmsg(2).
     fn sendmmsg(fd: c_int, messages: *mut mmsghdr, n: c_uint, flags: c_int) -> c_int as libc::sendmmsg {
-        // SAFETY: as for libc's sendmmsg.
-        witness::sending(fd, || n as usize, || unsafe { next::sendmmsg(fd, messages, n, flags) } as isize) as c_int
+        let sent = Cell::new(0);
+        let call = || {
+            // SAFETY: as for libc's sendmmsg.
+            sent.set(unsafe { next::sendmmsg(fd, messages, n, flags) });
+            sent.get() as isize
+        };
+        // What was left of the last message counts as one more.
+        // SAFETY: the call filled in as many messages as it answers.
+        let offered = || n as usize + usize::from(unsafe { is_cut_short(messages, sent.get()) });
+        witness::sending(fd, offered, call) as c_int
     }
 
     /// sendfile(2). Short means no room; that the file ended cannot be told from here, and costs a spurious report.

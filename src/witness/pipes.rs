@@ -83,6 +83,12 @@ pub fn moving(from: c_int, to: c_int, asked: usize, takes: bool, call: impl FnOn
     let taking = taken_from.map(File::begin_taking);
     let packet = taken_from.and_then(|source| next_packet(source, from));
     let n = unless_failed(packet, call);
+    let failed = n < 0 && sys::last_errno() != Errno::EAGAIN;
+    let is_pipe = |file: &File| matches!(file.kind(), Kind::Pipe | Kind::Fifo);
+    // An error is the socket's, of which there is one at most; what a pipe has for output is EPIPE.
+    let of_source = failed
+        && (source.is_some_and(|file| !is_pipe(file))
+            || sink.is_some_and(is_pipe) && sys::last_errno() != Errno::EPIPE);
     let short = n < 0 || n.unsigned_abs() < asked;
     let ran_dry = short && sys::ioctl_int(from, libc::FIONREAD) == Ok(0);
     if takes && source.is_none() && n > 0 && File::any_fifo_edges() {
@@ -93,16 +99,15 @@ pub fn moving(from: c_int, to: c_int, asked: usize, takes: bool, call: impl FnOn
             Ok(n) => took(source, from, begun[0], !short, Amount::of_one(n.max(length_of(packet))), taking),
             Err(_) => {
                 drop(taking);
-                if ran_dry || has_failed(source) {
+                if ran_dry || of_source {
                     refused(source, from, begun[0], DRY);
                 }
             }
         }
     }
     if let Some(sink) = sink
-        && !(n <= 0 && (ran_dry || error_of(packet).is_some()))
+        && !(n <= 0 && (ran_dry || of_source || error_of(packet).is_some()))
         && !(sink.kind() == Kind::Udp && sys::ioctl_int(to, libc::TIOCOUTQ).is_ok_and(|waiting| waiting > 0))
-        && !(n < 0 && matches!(sink.kind(), Kind::Pipe | Kind::Fifo) && sys::last_errno() != Errno::EAGAIN)
     {
         let stuck = matches!(sink.kind(), Kind::Pipe | Kind::Fifo | Kind::Tcp)
             && short
@@ -122,11 +127,6 @@ pub fn moving(from: c_int, to: c_int, asked: usize, takes: bool, call: impl FnOn
         }
     }
     n
-}
-
-/// Whether a call that answered with an error collected it here: a pipe has none.
-fn has_failed(source: &File) -> bool {
-    !matches!(source.kind(), Kind::Pipe | Kind::Fifo) && sys::last_errno() != Errno::EAGAIN
 }
 
 /// A call that fills a pipe, or empties it, as its end is.

@@ -70,12 +70,16 @@ pub fn shutting_down(fd: c_int, how: c_int, call: impl FnOnce() -> c_int) -> c_i
 
 #[cold]
 fn shutting_down_with_edges(fd: c_int, how: c_int, call: impl FnOnce() -> c_int) -> c_int {
-    if let Some(file) = descriptors::known(fd) {
-        // Also for registrations that become edge-triggered later.
-        file.note_shut(how);
-    }
+    let kind = match descriptors::known(fd) {
+        Some(file) => {
+            // Also for registrations that become edge-triggered later.
+            file.note_shut(how);
+            file.identify(fd)
+        }
+        None => kind::identify(fd),
+    };
     let own = watched(fd).map(|file| (file, file.begin_call()));
-    let paired = matches!(kind::identify(fd), Kind::UnixStream | Kind::UnixSeqpacket) && !lock::interrupted();
+    let paired = matches!(kind, Kind::UnixStream | Kind::UnixSeqpacket) && !lock::interrupted();
     let inode = if paired { diagnosis::peer(fd).filter(|&inode| inode != 0) } else { None };
     let peer = inode.and_then(|inode| File::of_inode(inode.into()).next()).map(|file| (file, file.begin_call()));
     let answer = call();

@@ -5,8 +5,9 @@ use nix::errno::Errno;
 
 use super::pipes::{filled_beside, wake_pipe};
 use super::{not_for_instances, refused, watched};
-use crate::edge::{CHOKED, COLLECTED, DEPARTED, Facts, GAVE, PRESSED};
-use crate::events::WRITABLE;
+use crate::descriptors;
+use crate::edge::{CHOKED, COLLECTED, DEPARTED, Facts, GAVE, PRESSED, UNSETTLED};
+use crate::events::{HUP, WRITABLE};
 use crate::file::File;
 use crate::kind::Kind;
 use crate::sample;
@@ -15,16 +16,36 @@ use crate::sys;
 /// write(2) and its kin, on `fd` with `offered` bytes. One that a full pipe refuses wakes the readers all the same.
 #[inline]
 pub fn writing(fd: c_int, offered: impl FnOnce() -> usize, call: impl FnOnce() -> isize) -> isize {
-    if watched(fd).is_none() && !File::any_fifo_edges() && !File::any_pipe_edges() {
+    if watched(fd).is_none() && !is_bell(fd) && !File::any_fifo_edges() && !File::any_pipe_edges() {
         // To be jumped to, as in `reading`.
         return call();
     }
     concerned_writing(fd, offered, call)
 }
 
+/// Whether it is an eventfd that is, or was, registered edge-triggered. Nothing but the call tells of what is added to it.
+#[inline]
+fn is_bell(fd: c_int) -> bool {
+    descriptors::known(fd).is_some_and(|file| file.kind() == Kind::Eventfd)
+}
+
 #[inline(never)]
 fn concerned_writing(fd: c_int, offered: impl FnOnce() -> usize, call: impl FnOnce() -> isize) -> isize {
-    beside(fd, sending(fd, offered, call))
+    let was_watched = watched(fd).is_some();
+    let n = beside(fd, sending(fd, offered, call));
+    if !was_watched && n > 0 {
+        tell_of_late_watch(fd);
+    }
+    n
+}
+
+/// An add to an eventfd whose edges nobody waited for when the call began: somebody may wait for them since, for instance because its
+/// instance has a ring no more.
+#[cold]
+fn tell_of_late_watch(fd: c_int) {
+    if let Some(file) = watched(fd).filter(|file| file.kind() == Kind::Eventfd) {
+        file.tell(GAVE, file.begin_call());
+    }
 }
 
 /// writev(2) and its kin: nothing is a datagram to write(2), but nothing at all to them.
@@ -98,6 +119,10 @@ pub(super) fn gave(file: &'static File, fd: c_int, at: u32, n: isize, offered: u
         ..0 => refused(file, fd, at, CHOKED),
         // What stopped it was an error, which it kept to itself: several messages at once are counted only.
         _ if n.unsigned_abs() < offered && file.kind() == Kind::Udp => file.tell(COLLECTED | GAVE, at),
+        // The connection was reset on the way, of which everybody was told.
+        _ if n.unsigned_abs() < offered && file.kind() == Kind::Tcp && sys::level(fd, 0) & HUP != 0 => {
+            file.tell(UNSETTLED, at)
+        }
         _ if n.unsigned_abs() < offered => choked(file, CHOKED, at),
         // A pipe may be exactly full now, which no refused write will tell; by the next look it may have room again.
         _ if matches!(file.kind(), Kind::Pipe | Kind::Fifo) && sys::level(fd, WRITABLE) & WRITABLE == 0 => {

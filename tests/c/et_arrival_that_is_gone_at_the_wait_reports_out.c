@@ -53,6 +53,20 @@ void test(void)
             EXPECT_ONE(ep, 1, EPOLLOUT);
             EXPECT_NONE_NOW(ep);
         }
+
+        /* At once, and beside another that is ready. */
+        int other = OK(eventfd(0, EFD_NONBLOCK));
+        ADD(ep, other, EPOLLIN, 2);
+        for (int ready = 0; ready < 2; ready++) {
+            CHECK_EQ(send(fd[1], "abc", 3, 0), 3);
+            EXPECT_ONE(ep, 1, EPOLLIN | EPOLLOUT);
+            CHECK_EQ(recv(fd[0], buffer, sizeof buffer, 0), 3);
+            CHECK_EQ(send(fd[1], "abc", 3, 0), 3);
+            CHECK_EQ(recv(fd[0], buffer, sizeof buffer, 0), 3);
+            CHECK_ERRNO(recv(fd[0], buffer, sizeof buffer, MSG_DONTWAIT), EAGAIN);
+            OK(eventfd_write(other, (eventfd_t)ready));
+            CHECK_EQ(wait_at_most(ep, 2, 0).n, 1 + ready);
+        }
     }
 
     subject = "eventfd";

@@ -80,6 +80,7 @@ mod models;
 mod scheduler;
 mod sync;
 
+use options::Poller;
 use scheduler::Explorer;
 
 /// Runs of each model of each kind, unless the environment says otherwise.
@@ -114,7 +115,9 @@ fn main() {
     process::start();
     let asked: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     let runs = number("EPOLYFILL_MODEL_RUNS").map_or(RUNS, |runs| runs as usize);
-    for &(name, body) in models::ALL {
+    let rings = models::IN_RINGS.iter().map(|&(name, body)| (name, body, Poller::Uring));
+    for (name, body, poller) in models::ALL.iter().map(|&(name, body)| (name, body, Poller::Poll)).chain(rings) {
+        options::set_poller(poller);
         if !asked.is_empty() && !asked.iter().any(|part| name.contains(part)) {
             continue;
         }
@@ -123,19 +126,23 @@ fn main() {
             println!("{name}: seed {seed} passes");
             continue;
         }
-        print!("{name}: ");
-        let _ = std::io::Write::flush(&mut std::io::stdout());
-        let mut all = 0;
-        for preemptions in 1..=3 {
-            let (done, longest, whole) = explore(Explorer::systematic(preemptions), runs, body);
-            let whole = if whole { ", which is all" } else { "" };
-            print!("{done} runs of up to {longest} steps with {preemptions} preemptions{whole}; ");
-            all += done;
-            if whole.is_empty() {
-                break;
-            }
-        }
-        let (done, ..) = explore(Explorer::random(1), runs, body);
-        println!("{done} random ones; {} in all", all + done);
+        explore_in_both_ways(name, body, runs);
     }
+}
+
+fn explore_in_both_ways(name: &str, body: fn(), runs: usize) {
+    print!("{name}: ");
+    let _ = std::io::Write::flush(&mut std::io::stdout());
+    let mut all = 0;
+    for preemptions in 1..=3 {
+        let (done, longest, whole) = explore(Explorer::systematic(preemptions), runs, body);
+        let whole = if whole { ", which is all" } else { "" };
+        print!("{done} runs of up to {longest} steps with {preemptions} preemptions{whole}; ");
+        all += done;
+        if whole.is_empty() {
+            break;
+        }
+    }
+    let (done, ..) = explore(Explorer::random(1), runs, body);
+    println!("{done} random ones; {} in all", all + done);
 }

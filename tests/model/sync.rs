@@ -82,6 +82,22 @@ pub unsafe fn ppoll(set: *mut pollfd, n: nfds_t, limit: *const timespec, mask: *
     look() as c_int
 }
 
+/// io_uring_enter(2) in a thread that sleeps until its ring has something. Rings are the kernel's own, like all descriptors.
+#[track_caller]
+pub fn io_uring_sleep(fd: c_int, limit: Option<u64>, mask: Option<sys::SigMask>) -> Result<(), Errno> {
+    if !scheduler::is_modelled() {
+        return sys::io_uring_sleep(fd, limit, mask);
+    }
+    step();
+    drain();
+    let has_something = move || sys::level(fd, crate::events::IN) != 0;
+    if !has_something() {
+        scheduler::sleep_until(has_something);
+    }
+    // Makes the completions that are due, as a sleep that ends does.
+    sys::io_uring_enter(fd, 0).map(drop)
+}
+
 /// The queue, of which nothing is expected but that one thread at a time is at it.
 #[derive(Debug)]
 pub struct ArrayQueue<T> {

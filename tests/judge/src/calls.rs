@@ -405,7 +405,8 @@ impl Tools {
         while kernel::read(self.pipe[0], buffer) > 0 {}
     }
 
-    /// Writes `buffer` to `fd` in one of the ways of [`WRITES`]; for an eventfd it is the number to add.
+    /// Writes `buffer` to `fd` in one of the ways of [`WRITES`], sendmmsg twice; for an eventfd it is the number to add. Answers with
+    /// bytes.
     pub fn write(&self, fd: c_int, buffer: &mut [u8], how: i64) -> Outcome {
         let (at, n) = (buffer.as_mut_ptr(), buffer.len());
         let quiet = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
@@ -423,7 +424,11 @@ impl Tools {
                         mmsghdr { msg_hdr: message(&mut halves), msg_len: 0 },
                         mmsghdr { msg_hdr: message(&mut again), msg_len: 0 },
                     ];
-                    libc::sendmmsg(fd, messages.as_mut_ptr(), 2, quiet) as isize
+                    // The last of them may have been cut short: what counts is bytes.
+                    match libc::sendmmsg(fd, messages.as_mut_ptr(), 2, quiet) {
+                        sent @ 0.. => messages[..sent as usize].iter().map(|message| message.msg_len as isize).sum(),
+                        failed => failed as isize,
+                    }
                 }
                 6 => {
                     let mut from = 0;
@@ -537,27 +542,29 @@ pub fn sleeping_child() -> Result<(c_int, c_int), i32> {
     if pid < 0 { Err(errno()) } else { Ok((pid as c_int, pidfd)) }
 }
 
-/// Ends a child and waits until it has ended.
-pub fn kill_child(pid: c_int) {
-    // SAFETY: a child of ours, which nobody has waited for yet.
+/// Ends a child, and waits until it has ended and until it is gone. Its end is one event, its going another: `between` comes between.
+pub fn kill_child(pid: c_int, between: impl FnOnce()) {
+    // SAFETY: a child of ours, which nobody has waited for yet; zeroes are a valid siginfo.
     unsafe {
         libc::kill(pid, libc::SIGKILL);
-        libc::waitpid(pid, null_mut(), libc::__WALL);
+        let mut info = std::mem::zeroed();
+        libc::waitid(libc::P_PID, pid.cast_unsigned(), &raw mut info, libc::WEXITED | libc::WNOWAIT | libc::__WALL);
     }
+    between();
+    // SAFETY: as above.
+    unsafe { libc::waitpid(pid, null_mut(), libc::__WALL) };
 }
 
-/// Runs `work` in a forked child and waits for its end.
-pub fn in_child(work: impl FnOnce()) {
+/// Runs `work` in a forked child and waits for its end. Answers as it does.
+pub fn in_child(work: impl FnOnce() -> bool) -> bool {
     // SAFETY: the child only makes system calls and leaves.
     unsafe {
         let pid = libc::fork();
         if pid == 0 {
-            work();
-            libc::_exit(0);
+            libc::_exit(c_int::from(work()));
         }
-        if pid > 0 {
-            libc::waitpid(pid, null_mut(), 0);
-        }
+        let mut status = 0;
+        pid > 0 && libc::waitpid(pid, &raw mut status, 0) == pid && libc::WEXITSTATUS(status) != 0
     }
 }
 

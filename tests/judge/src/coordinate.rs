@@ -26,6 +26,8 @@ const HISTORIES: u64 = 150;
 const SILENCE: Duration = Duration::from_secs(30);
 /// After so long a difference is printed as short as it is by then.
 const LONGEST_SHRINKING: Duration = Duration::from_secs(20);
+/// The same for one that shows only in a process that did other histories before, which take their time.
+const LONGEST_WITH_PAST: Duration = Duration::from_secs(120);
 /// How often a candidate is tried before it is said not to show the difference.
 const TRIES: usize = 3;
 /// How often a history is done with both sides in one process to see its difference `SHOWINGS` times.
@@ -34,6 +36,8 @@ const SHOWINGS: usize = 2;
 /// For each of those it is done so often with each side in a process of its own: one that showed in two of N attempts is missed by
 /// `APART` times N with a chance of e^(-2 * APART).
 const APART: usize = 4;
+/// A history of more steps is not printed.
+const MOST_PRINTED: usize = 500;
 /// After so many differences of the library no more are looked into: something is badly wrong.
 const ENOUGH: usize = 100;
 
@@ -46,6 +50,8 @@ struct Found {
     /// The data of the registration that it is about.
     data: Option<u64>,
     text: String,
+    /// The histories that the process had done before.
+    before: Vec<Op>,
     ops: Vec<Op>,
     seed: String,
 }
@@ -73,7 +79,15 @@ pub fn run(options: Options) -> Result<bool, String> {
             println!("no difference");
             return Ok(true);
         };
-        let found = Found { sign: sign.clone(), profile, data: None, text: String::new(), ops, seed: String::new() };
+        let found = Found {
+            sign: sign.clone(),
+            profile,
+            data: None,
+            text: String::new(),
+            before: Vec::new(),
+            ops,
+            seed: String::new(),
+        };
         stage.shrink_and_print(found, &mut BTreeSet::new());
         return Ok(false);
     }
@@ -143,7 +157,13 @@ impl Stage {
         let begun = Instant::now();
         let deadline = options.minutes.map(|minutes| begun + Duration::from_secs_f64(minutes * 60.0));
         let counts = Mutex::new(Counts::default());
-        let (claimed, next) = (AtomicU64::new(0), AtomicU64::new(0));
+        let (left, next) = (Mutex::new(options.steps), AtomicU64::new(0));
+        let claim = |most: u64| {
+            let mut left = left.lock().expect("no panic");
+            let steps = most.min(*left);
+            *left -= steps;
+            steps
+        };
         let broken = Mutex::new(None);
         let (tell, told) = mpsc::channel::<Found>();
         let mut shown = BTreeSet::new();
@@ -151,24 +171,23 @@ impl Stage {
         std::thread::scope(|scope| {
             for _ in 0..options.jobs {
                 let tell = tell.clone();
-                let (counts, claimed, next, broken) = (&counts, &claimed, &next, &broken);
+                let (counts, left, claim, next, broken) = (&counts, &left, &claim, &next, &broken);
                 scope.spawn(move || {
                     let chunk = options.history_length as u64 * HISTORIES;
                     loop {
-                        let from = claimed.fetch_add(chunk, SeqCst);
-                        if from >= options.steps || deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                        let steps = claim(chunk);
+                        if steps == 0 || deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                             return;
                         }
-                        let steps = chunk.min(options.steps - from);
                         match self.one_worker(seed, next.fetch_add(1, SeqCst), steps, counts, &tell, deadline) {
-                            // What it did not do is for the next.
-                            Ok(done) => claimed.fetch_sub(chunk - done.min(chunk), SeqCst),
+                            // What it was spared is for the next.
+                            Ok(spared) => *left.lock().expect("no panic") += spared,
                             Err(error) => {
                                 *broken.lock().expect("no panic") = Some(error);
-                                claimed.store(options.steps, SeqCst);
+                                claim(u64::MAX);
                                 return;
                             }
-                        };
+                        }
                     }
                 });
             }
@@ -198,10 +217,11 @@ impl Stage {
             return Err(error);
         }
         let counts = counts.into_inner().expect("no panic");
-        Ok(report(&counts, begun.elapsed(), options.listed))
+        let late = deadline.is_some_and(|deadline| Instant::now() >= deadline);
+        Ok(report(&counts, begun.elapsed(), options, late))
     }
 
-    /// One worker's life. Answers with the steps it was given.
+    /// One worker's life. Answers with how many of the steps it was not given.
     fn one_worker(
         &self,
         seed: u64,
@@ -227,13 +247,13 @@ impl Stage {
         let profile = options.profiles[noise.weighted(&weights)];
         let kinds: Vec<&str> = options.kinds.iter().map(|kind| kind.word()).collect();
         // Forks are dear.
-        let steps = if profile == Profile::Forking { steps.min(9000) } else { steps };
+        let given = if profile == Profile::Forking { steps.min(9000) } else { steps };
         let left = deadline
             .map_or(f64::MAX, |deadline| deadline.saturating_duration_since(Instant::now()).as_secs_f64() / 60.0);
         let args = [
             format!("--minutes={left}"),
             format!("--seed={own_seed}"),
-            format!("--steps={steps}"),
+            format!("--steps={given}"),
             format!("--history-length={}", options.history_length),
             format!("--threads={}", options.threads),
             format!("--kinds={}", kinds.join(",")),
@@ -246,7 +266,7 @@ impl Stage {
         let guard = Watchdog::new(child.id());
         let mut at = String::new();
         let mut last: Option<(String, Option<u64>, String)> = None;
-        let mut ops: Option<Vec<Op>> = None;
+        let (mut before, mut ops): (Vec<Op>, Option<Vec<Op>>) = Default::default();
         for line in BufReader::new(out).lines() {
             let Ok(line) = line else { break };
             guard.heard();
@@ -263,15 +283,17 @@ impl Stage {
                     }
                     last = Some((sign, data, text));
                 }
-                "history" => ops = Some(Vec::new()),
+                "before" => ops = Some(Vec::new()),
+                "history" => before = ops.replace(Vec::new()).unwrap_or_default(),
                 "op" => {
                     if let (Some(ops), Ok(op)) = (&mut ops, Op::parse(rest)) {
                         ops.push(op);
                     }
                 }
                 "end" => {
+                    let before = std::mem::take(&mut before);
                     if let (Some(ops), Some((sign, data, text))) = (ops.take(), last.take()) {
-                        let _ = tell.send(Found { sign, profile, data, text, ops, seed: at.clone() });
+                        let _ = tell.send(Found { sign, profile, data, text, before, ops, seed: at.clone() });
                     }
                 }
                 _ => {
@@ -288,13 +310,12 @@ impl Stage {
             println!("{} worker, seed {own_seed}: {status}, {:.1} s", profile.word(), begun.elapsed().as_secs_f64());
         }
         if !status.success() {
-            let how =
-                if hung { "hung".to_owned() } else { format!("ended by signal {}", status.signal().unwrap_or(0)) };
+            let how = if hung { "hung".to_owned() } else { format!("ended early: {status}") };
             counts.lock().expect("no panic").add("broken/workers", 1);
             eprintln!("a {} worker {how}; its seed was {own_seed}, that of its last history {at}", profile.word());
             eprintln!("    {} --worker {}", self.program.display(), args.join(" "));
         }
-        Ok(steps)
+        Ok(steps - given)
     }
 
     /// Does a history in a process of its own.
@@ -405,24 +426,29 @@ impl Stage {
     /// True if what was left of the history shows that one side does it to the other.
     fn shrink_and_print(&self, found: Found, shown: &mut BTreeSet<String>) -> bool {
         let scratch = self.options.out.join(format!("candidate-{}", std::process::id()));
-        let (mut tried, begun) = (0, Instant::now());
+        let begun = Instant::now();
+        let longest = std::cell::Cell::new(LONGEST_SHRINKING);
         let mut shows = |ops: &[Op]| {
-            if begun.elapsed() > LONGEST_SHRINKING {
+            if begun.elapsed() > longest.get() {
                 return false;
             }
             self.write(&scratch, found.profile, "", ops);
-            (0..TRIES).any(|_| {
-                tried += 1;
-                self.perform(&scratch, false).is_ok_and(|seen| seen.signs.contains(&found.sign))
-            })
+            (0..TRIES).any(|_| self.perform(&scratch, false).is_ok_and(|seen| seen.signs.contains(&found.sign)))
         };
-        let whole = found.ops.clone();
-        let reproduces = shows(&whole);
+        let mut whole = found.ops.clone();
+        let mut reproduces = shows(&whole);
+        if !reproduces && !found.before.is_empty() {
+            // It may come of what the library remembers of histories that are over.
+            longest.set(LONGEST_WITH_PAST);
+            let all = [&found.before[..], &found.ops].concat();
+            reproduces = shows(&all);
+            whole = if reproduces { all } else { whole };
+        }
         let ops = if reproduces { shrink::shrink(whole, &mut shows) } else { whole };
         let _ = fs::remove_file(&scratch);
         let verbs: Vec<&str> = ops.iter().map(|op| op.verb.word()).collect();
         let name = format!("{} {}", found.sign, verbs.join(" "));
-        if reproduces && self.is_between(&Found { ops: ops.clone(), ..found.clone() }) {
+        if reproduces && self.is_between(&Found { before: Vec::new(), ops: ops.clone(), ..found.clone() }) {
             return true;
         }
         if reproduces && !shown.insert(name) {
@@ -434,7 +460,9 @@ impl Stage {
         let head = format!("# {}: {}\n", found.sign, found.text);
         self.write(&file, found.profile, &head, &ops);
         println!("\n== {} ({} steps of {}, {} process)", found.sign, ops.len(), found.ops.len(), found.profile.word());
-        if reproduces {
+        if reproduces && ops.len() > MOST_PRINTED {
+            println!("{}", found.text);
+        } else if reproduces {
             match self.perform(&file, true) {
                 Ok(seen) => print!("{}", seen.steps),
                 Err(error) => println!("{error}"),
@@ -522,7 +550,7 @@ impl Drop for Watchdog {
 }
 
 /// Prints the table; true when everything is as it should be.
-fn report(counts: &Counts, took: Duration, listed_too: bool) -> bool {
+fn report(counts: &Counts, took: Duration, options: &Options, late: bool) -> bool {
     let columns = [What::Lost, What::Extra, What::FewerBits, What::MoreBits, What::OtherBits, What::Answer];
     println!();
     print!("{:<18} {:>12} {:>8}", "kind", "reports", "listed");
@@ -579,5 +607,16 @@ fn report(counts: &Counts, took: Duration, listed_too: bool) -> bool {
     if broken > 0 {
         println!("{broken} workers did not end by themselves");
     }
-    unlisted == 0 && (known == 0 || listed_too) && broken == 0 && share < 1.0
+    let left = options.steps.saturating_sub(steps);
+    if left > 0 {
+        let reason = match (late, broken > 0) {
+            (true, false) => "the time was over",
+            (false, true) => "workers ended early",
+            (true, true) => "the time was over, and workers ended early",
+            (false, false) => "nobody knows why",
+        };
+        println!("{left} of the {} steps asked for were not done: {reason}", options.steps);
+    }
+    let is_whole = left == 0 || late;
+    unlisted == 0 && (known == 0 || options.listed) && broken == 0 && share < 1.0 && is_whole
 }

@@ -319,6 +319,11 @@ impl World<'_> {
         differences
     }
 
+    /// Lets the sleeping threads come to rest.
+    pub fn crew_rests(&self) {
+        self.crew.as_ref().into_iter().for_each(|crew| _ = crew.rest());
+    }
+
     /// Ends what is left of the sleeps, by a signal each: EINTR (W8).
     pub fn call_back(&mut self) {
         self.judge_crew();

@@ -397,7 +397,8 @@ impl Theme {
             _ => 3,
         };
         // What another process does on the very description that is watched is listed as lost, where it leaves no trace.
-        let what = if !self.listed && edges_await(world, name) { 3 } else { what };
+        let awaits = if what == 2 { edges_await_end } else { edges_await };
+        let what = if !self.listed && awaits(world, name) { 3 } else { what };
         Some(Op::new(Verb::Child, &[name as i64, what, self.size(noise).max(1)]))
     }
 }

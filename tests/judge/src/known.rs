@@ -13,7 +13,7 @@ pub enum Fact {
     ErrorPending,
     /// A signalfd was read with readv.
     Scattered,
-    /// Writes that were accepted whole have filled a TCP socket, and none was refused since.
+    /// Since the last report there was no room on a TCP connection, and nobody met that whom the kernel wakes (see `Room`).
     Brimful,
     /// splice, vmsplice or tee took some of what a pipe held, and left some.
     Piece,
@@ -23,7 +23,7 @@ pub enum Fact {
     Closing,
     /// An empty unix datagram may have been peeked at.
     Peeked,
-    /// Another process, which shares the description, wrote, read or shut down.
+    /// Another process, which shares the description, read what is not counted for good, shut down, or was refused a write by a pipe.
     Foreign,
     /// The unix datagram socket that gets what is written here holds as many as it may.
     PeerFull,
@@ -31,7 +31,7 @@ pub enum Fact {
     EmptyAtEnd,
     /// A datagram socket was peeked at and has got an empty datagram, at any time.
     EmptyPeeked,
-    /// Something was spliced into a TCP socket.
+    /// Something was spliced into a TCP or UDP socket, or sent on a UDP socket into which something was spliced before.
     Spliced,
     /// A write to a TCP socket was cut short or refused.
     CutShort,
@@ -67,7 +67,8 @@ pub struct Row {
 }
 
 const READABLE: u32 = (libc::EPOLLIN | libc::EPOLLRDNORM | libc::EPOLLRDBAND | libc::EPOLLMSG) as u32;
-const WRITABLE: u32 = (libc::EPOLLOUT | libc::EPOLLWRNORM | libc::EPOLLWRBAND) as u32;
+/// The levels that tell of room.
+pub const WRITABLE: u32 = (libc::EPOLLOUT | libc::EPOLLWRNORM | libc::EPOLLWRBAND) as u32;
 
 /// What edge-triggered registrations are known for.
 pub const ROWS: &[Row] = &[
@@ -151,6 +152,15 @@ pub const ROWS: &[Row] = &[
         unavoidable: false,
         matches: |case| case.kind == Kind::Tcp && case.edge && case.what == What::Lost && case.has(Fact::Spliced),
     },
+    Row {
+        name: "udp: a splice that is held back",
+        between: false,
+        unavoidable: true,
+        matches: |case| {
+            let room = matches!(case.what, What::Lost | What::Extra) && case.bits & WRITABLE != 0;
+            case.kind == Kind::Udp && case.edge && room && case.has(Fact::Spliced)
+        },
+    },
     // The kernel reports other levels, without the room that woke it.
     Row {
         name: "tcp: room that came and went within a write",
@@ -181,19 +191,20 @@ pub const ROWS: &[Row] = &[
         },
     },
     Row {
-        name: "another process wrote, read or shut down",
+        name: "another process read, shut down, or was refused a write",
         between: false,
         unavoidable: false,
         matches: |case| (again(case, READABLE) || case.edge && case.what == What::Lost) && case.has(Fact::Foreign),
     },
     // The library's poll arms SOCK_NOSPACE, and the kernel wakes the other side's epoll, too.
     Row {
-        name: "tcp: room after writes that were accepted whole",
+        name: "tcp: room that nobody was refused",
         between: true,
         unavoidable: false,
         matches: |case| {
-            let room = case.what == What::Lost && case.bits & WRITABLE != 0;
-            case.kind == Kind::Tcp && case.edge && room && case.has(Fact::Brimful)
+            // What is reported need not be room: it may be gone again, or asked for by a bit that TCP never shows.
+            let woken = case.what == What::Lost && case.bits & (libc::EPOLLERR | libc::EPOLLHUP) as u32 == 0;
+            case.kind == Kind::Tcp && case.edge && woken && case.has(Fact::Brimful)
         },
     },
     // Likewise: to count datagrams it peeks, and a peek wakes those that wait to send.

@@ -98,6 +98,8 @@ verbs! {
     Settle "settle" [];
     /// Nothing, for so many microseconds.
     Pause "pause" ["us"];
+    /// Everything ends, and another history begins in the same process: the library has a past.
+    Anew "anew" [];
 }
 
 /// One step.

@@ -10,7 +10,7 @@ use crate::kinds::Kind;
 use crate::known::Fact;
 use crate::op::{Op, Verb};
 use crate::waits::{Wait, bits};
-use crate::world::{DESCS, Desc, File, NONSENSE, PAIR_TARGETS, Pair, Registration, SIGNALS, Side, World};
+use crate::world::{DESCS, Desc, File, NONSENSE, PAIR_TARGETS, Pair, Registration, Room, SIGNALS, Side, World};
 
 /// So many datagrams the library counts.
 pub const COUNTED: u32 = 512;
@@ -45,6 +45,7 @@ impl World<'_> {
         };
         let delivery = self.delivery(op);
         self.perform_one(op);
+        self.look_for_room();
         if let Some(delivery) = delivery {
             self.await_delivery(delivery);
         }
@@ -110,6 +111,7 @@ impl World<'_> {
             }
             Verb::Sleepers => self.put_to_sleep(op.index(0), op.index(1), op.index(2)),
             Verb::Settle => self.call_back(),
+            Verb::Anew => self.begin_anew(),
             Verb::Pause => {
                 std::thread::sleep(Duration::from_micros(a.clamp(0, 100_000).unsigned_abs()));
                 self.say(|| format!("nothing for {a} us"));
@@ -171,6 +173,9 @@ impl World<'_> {
                 let outcome =
                     if op.verb == Verb::Splice { calls::splice(fd, to.fd, n) } else { calls::tee(fd, to.fd, n) };
                 self.note_piece(desc, outcome);
+                if op.verb == Verb::Splice && self.kind(to) == Kind::Udp {
+                    self.note_splice(to, outcome);
+                }
                 if outcome.is_ok_and(|n| n > 0) && self.files[desc.file].packets && self.kind(to).is_pipe() {
                     // What makes it a packet is a mark on the buffer, which goes along.
                     self.mark_packets(to.file);
@@ -201,7 +206,7 @@ impl World<'_> {
             }
             Verb::EndChild => {
                 if let Some(pid) = self.files[desc.file].child.take() {
-                    calls::kill_child(pid);
+                    calls::kill_child(pid, || self.crew_rests());
                     self.say(|| format!("the child behind {fd} ends"));
                 }
             }
@@ -379,6 +384,7 @@ impl World<'_> {
                     owed: 0,
                     reported_last: [false; 2],
                     crossed: false,
+                    room: Room::There,
                     tainted: false,
                     contested: false,
                 });
@@ -386,12 +392,14 @@ impl World<'_> {
                     self.exclusive_changed(Some(file));
                     self.note_contest(file);
                 }
+                self.looked_for_room(self.registrations.len() - 1);
             }
             (libc::EPOLL_CTL_MOD, Some(at)) => {
                 let registration = &mut self.registrations[at];
                 registration.events = mask;
                 registration.data = data.cast_unsigned();
                 registration.tainted = false;
+                self.looked_for_room(at);
             }
             (_, Some(at)) => {
                 if self.registrations[at].is_exclusive() {
@@ -418,16 +426,17 @@ impl World<'_> {
             // On a reading end vmsplice takes.
             self.note_piece(desc, outcome);
         }
-        if kind == Kind::Tcp && how == 7 {
-            self.note(desc.file, Fact::Spliced);
+        if kind == Kind::Tcp && how == 7 || kind == Kind::Udp && matches!(how, 6 | 7) || self.files[desc.file].held_back
+        {
+            self.note_splice(desc, outcome);
         }
         match kind {
             Kind::UnixDgram | Kind::Udp if outcome.is_ok() => self.sent_datagrams(desc, n, how),
-            Kind::Tcp if outcome != Ok(if how == 5 { 2 } else { n as i64 }) => {
+            Kind::Tcp if outcome != Ok(if how == 5 { 2 * n as i64 } else { n as i64 }) => {
                 self.note(desc.file, Fact::CutShort);
-                self.files[desc.file].facts[Fact::Brimful as usize] = 0
+                let waiting = self.registrations.iter_mut().filter(|one| one.file == desc.file);
+                waiting.for_each(|one| one.room = Room::Refused);
             }
-            Kind::Tcp if calls::is_brimful(desc.fd) => self.note(desc.file, Fact::Brimful),
             _ => {}
         }
         outcome
@@ -480,6 +489,14 @@ impl World<'_> {
             self.await_expiration(desc);
         }
         outcome
+    }
+
+    /// Something was spliced into a socket, or follows what was. On a UDP socket it may be held back for more to come (MSG_MORE) until
+    /// something else is sent, or cannot be.
+    fn note_splice(&mut self, desc: Desc, outcome: Outcome) {
+        let before = std::mem::replace(&mut self.files[desc.file].held_back, false);
+        self.note(desc.file, Fact::Spliced);
+        self.files[desc.file].held_back = self.kind(desc) == Kind::Udp && !before && outcome.is_ok();
     }
 
     /// An error that is pending on a socket of datagrams, or a hang-up, goes beside the count of what is unread.
@@ -574,27 +591,21 @@ impl World<'_> {
     /// between two looks is a listed difference.
     fn child(&mut self, desc: Desc, op: Op) {
         let (what, n) = (op.args[1], op.index(2).min(self.buffer.len()));
-        if what != 3 {
+        let buffer = &mut self.buffer[..n];
+        let leaves_no_trace = calls::in_child(|| match what {
+            1 => kernel::read(desc.fd, buffer) > 0,
+            2 => calls::shutdown(desc.fd, libc::SHUT_WR).is_ok(),
+            3 => calls::close(desc.fd).is_err(),
+            // One that is refused wakes the readers of a pipe.
+            _ => kernel::write(desc.fd, buffer) < 0,
+        });
+        let kind = self.kind(desc);
+        if leaves_no_trace && what == 2 {
+            self.note(desc.file, Fact::Foreign);
+            self.files[desc.file].peer.into_iter().for_each(|peer| self.note(peer, Fact::Foreign));
+        } else if leaves_no_trace && (what == 0 && kind.is_pipe() || what == 1 && kind != Kind::Tcp) {
             self.note_queue(desc.file, Fact::Foreign);
         }
-        if let Some(peer) = self.files[desc.file].peer.filter(|_| what == 2) {
-            self.note(peer, Fact::Foreign);
-        }
-        let buffer = &mut self.buffer[..n];
-        calls::in_child(|| match what {
-            1 => {
-                kernel::read(desc.fd, buffer);
-            }
-            2 => {
-                let _ = calls::shutdown(desc.fd, libc::SHUT_WR);
-            }
-            3 => {
-                let _ = calls::close(desc.fd);
-            }
-            _ => {
-                kernel::write(desc.fd, buffer);
-            }
-        });
         self.say(|| {
             let what = ["writes", "reads", "shuts down", "closes"][what.clamp(0, 3) as usize];
             format!("a child {what} {} ({n}) and exits", desc.fd)
@@ -631,6 +642,7 @@ impl World<'_> {
                 owed: 0,
                 reported_last: [false; 2],
                 crossed: false,
+                room: Room::There,
                 tainted: false,
                 contested: false,
             });

@@ -9,8 +9,8 @@ use crate::calls;
 use crate::compare::{self, Difference, Report, Round, What};
 use crate::kernel::{self, Answer};
 use crate::kinds::Kind;
-use crate::known::{self, Case, FACTS, Fact};
-use crate::world::{Alone, Exclusive, Finding, Pair, Registration, Side, World};
+use crate::known::{self, Case, FACTS, Fact, WRITABLE};
+use crate::world::{Alone, Exclusive, Finding, Pair, Registration, Room, Side, World};
 
 /// Room for everything that a history can have registered in one instance.
 pub const EVERYTHING: usize = 512;
@@ -120,6 +120,7 @@ impl World<'_> {
     /// One wait on either side.
     pub fn wait_once(&mut self, pair: Pair, wait: Wait) -> (Answer, Answer, Round) {
         let (mut theirs, mut ours) = (Events::new(), Events::new());
+        self.look_for_room();
         let before = self.connections();
         let (kernel, our) = if wait.ours_first {
             let our = wait_on_ours(pair.ours, &mut ours, wait);
@@ -131,7 +132,7 @@ impl World<'_> {
         let moved = |&(data, state): &(u64, _)| (!before.contains(&(data, state))).then_some(data);
         let crossing: Vec<u64> = self.connections().iter().filter_map(moved).collect();
         self.crossing.extend(crossing);
-        let round = Round { kernel: theirs.reports(kernel), ours: ours.reports(our) };
+        let mut round = Round { kernel: theirs.reports(kernel), ours: ours.reports(our) };
         if self.log.is_some() {
             let text = format!(
                 "    {} for {} events, {} ns: kernel {}; ours {}",
@@ -143,7 +144,73 @@ impl World<'_> {
             );
             self.say(|| text);
         }
+        self.forget_fleeting_room(&mut round, wait.ours_first);
         (kernel, our, round)
+    }
+
+    /// The kernel takes room on a TCP connection away by itself when it splits what is to be sent, and on a terminal when it delivers. If
+    /// the side that was asked first found room, and there is none after both were asked, the other was asked too late to find it.
+    fn forget_fleeting_room(&mut self, round: &mut Round, ours_first: bool) {
+        let (first, second) =
+            if ours_first { (&mut round.ours, &round.kernel) } else { (&mut round.kernel, &round.ours) };
+        let mut told_once = Vec::new();
+        first.retain_mut(|(data, bits)| {
+            let other = second.iter().find(|report| report.0 == *data).map(|report| report.1);
+            let room = *bits & WRITABLE & !other.unwrap_or(0);
+            let one = self.registrations.iter().rev().find(|one| one.data == *data);
+            let Some(one) = one.filter(|one| room != 0 && self.is_out_of_room(one, room)) else { return true };
+            *bits &= !room;
+            // It was the edge; whatever else there is was reported with it.
+            let gone = other.is_none() && (!one.is_level() || *bits == 0);
+            if gone && one.events & libc::EPOLLONESHOT as u32 != 0 {
+                told_once.push(*data);
+            }
+            !gone
+        });
+        for data in told_once {
+            // Spent on that side only.
+            self.registration(data).into_iter().for_each(|one| one.tainted = true);
+        }
+    }
+
+    /// Takes down where TCP connections have got full without a refusal, by asking nobody who would be woken for it.
+    pub fn look_for_room(&mut self) {
+        for at in 0..self.registrations.len() {
+            let Registration { alive, file, room, .. } = self.registrations[at];
+            if !alive || room == Room::Refused || !self.registrations[at].awaits_room() {
+                continue;
+            }
+            let Some(fd) = self.number_of(file).filter(|_| self.files[file].kind == Kind::Tcp) else { continue };
+            self.registrations[at].room = match (room, calls::is_brimful(fd), calls::progress(fd)) {
+                (Room::Gone(then), _, Some((_, _, now))) if then != now => Room::Refused,
+                (Room::There, true, Some((_, _, now))) => Room::Gone(now),
+                _ => room,
+            };
+        }
+    }
+
+    /// The kernel has looked at the levels of a registration.
+    pub fn looked_for_room(&mut self, at: usize) {
+        let file = self.registrations[at].file;
+        if self.files[file].kind != Kind::Tcp {
+            return;
+        }
+        // A look wakes all that wait on the connection.
+        if self.number_of(file).is_some_and(calls::is_brimful) {
+            self.registrations.iter_mut().filter(|one| one.file == file).for_each(|one| one.room = Room::Refused);
+        } else {
+            self.registrations[at].room = Room::There;
+        }
+    }
+
+    /// Whether a connection or a terminal has none of the room that these levels tell of. A connection is asked for its level only if it
+    /// seems to have none, because being asked without room it wakes those who wait for some.
+    fn is_out_of_room(&self, one: &Registration, levels: u32) -> bool {
+        match self.files[one.file].kind {
+            Kind::Tcp => self.number_of(one.file).is_some_and(calls::is_brimful) && !self.is_high(one, levels),
+            Kind::Pty => !self.is_high(one, levels),
+            _ => false,
+        }
     }
 
     /// How far the TCP connections that are waited for have come, each with the data of its registration. Acknowledgements come when
@@ -151,7 +218,7 @@ impl World<'_> {
     fn connections(&self) -> Vec<(u64, Option<calls::Progress>)> {
         let waited = self.registrations.iter().filter(|one| one.alive && !one.is_level());
         let tcp = waited.filter(|one| self.files[one.file].kind == Kind::Tcp);
-        tcp.map(|one| (one.data, calls::progress(one.number))).collect()
+        tcp.map(|one| (one.data, self.number_of(one.file).and_then(calls::progress))).collect()
     }
 
     /// What one side alone reports until it is silent; before `brisk_until` what a single wait reports.
@@ -287,8 +354,7 @@ impl World<'_> {
 
     /// Whether any of these levels lasts.
     fn is_high(&self, one: &Registration, levels: u32) -> bool {
-        let desc = self.descs.iter().flatten().find(|desc| desc.file == one.file);
-        desc.is_none_or(|desc| kernel::level(desc.fd, levels as i16) & levels as i16 != 0)
+        self.number_of(one.file).is_none_or(|fd| kernel::level(fd, levels as i16) & levels as i16 != 0)
     }
 
     /// Whether a registration may be silent, or speak, because another exclusive one of its description spoke, or did not (X1): sweeps
@@ -315,11 +381,10 @@ impl World<'_> {
         let registration = self.registrations.iter().rev().find(|one| one.data == difference.data);
         let kind = registration.map_or(Kind::Epoll, |one| self.files[one.file].kind);
         let mut facts = registration.map_or([false; FACTS], |one| self.facts_since(one.reported, one.file));
-        let awaits_room =
-            |one: &Registration| one.events & (libc::EPOLLOUT | libc::EPOLLWRNORM | libc::EPOLLWRBAND) as u32 != 0;
-        facts[Fact::CutShort as usize] &= registration.is_some_and(awaits_room);
+        facts[Fact::CutShort as usize] &= registration.is_some_and(Registration::awaits_room);
+        facts[Fact::Brimful as usize] = registration.is_some_and(|one| matches!(one.room, Room::Gone(_)));
         facts[Fact::Dropped as usize] =
-            kind == Kind::Tcp && registration.is_some_and(|one| calls::has_dropped(one.number));
+            kind == Kind::Tcp && registration.and_then(|one| self.number_of(one.file)).is_some_and(calls::has_dropped);
         let edge = registration.is_some_and(|one| !one.is_level());
         let bits = match difference.what {
             What::Extra | What::Twice => difference.ours,
@@ -357,15 +422,16 @@ impl World<'_> {
         desc.map_or(0, |desc| u32::from(kernel::level(desc.fd, one.events as i16).cast_unsigned()) & one.events)
     }
 
-    fn facts_since(&self, step: u32, file: usize) -> [bool; FACTS] {
-        let file = &self.files[file];
+    fn facts_since(&self, step: u32, at: usize) -> [bool; FACTS] {
+        let file = &self.files[at];
         let mut facts = file.facts.map(|at| at > step);
         facts[Fact::Uncounted as usize] |= file.datagrams > crate::steps::COUNTED;
         facts[Fact::PeerFull as usize] = file.peer.is_some_and(|peer| self.files[peer].datagrams > 10);
         facts[Fact::Closing as usize] = file.closing;
         facts[Fact::EmptyPeeked as usize] = file.got_empty && file.facts[Fact::Peeked as usize] > 0;
         facts[Fact::EmptyAtEnd as usize] = file.shut_for_reading && file.got_empty;
-        facts[Fact::Brimful as usize] = file.facts[Fact::Brimful as usize] > 0;
+        let overfull = |one: &Registration| one.file == at && matches!(one.room, Room::Gone(_));
+        facts[Fact::Brimful as usize] = self.registrations.iter().any(|one| one.alive && overfull(one));
         facts
     }
 
@@ -404,8 +470,8 @@ impl World<'_> {
         self.end_contests(rounds);
         for round in rounds {
             for (ours, reports) in [(false, &round.kernel), (true, &round.ours)] {
-                for &(data, _) in reports {
-                    self.count_report(data, ours, step);
+                for &(data, bits) in reports {
+                    self.count_report(data, bits, ours, step);
                 }
             }
         }
@@ -424,7 +490,7 @@ impl World<'_> {
         }
     }
 
-    fn count_report(&mut self, data: u64, ours: bool, step: u32) {
+    fn count_report(&mut self, data: u64, bits: u32, ours: bool, step: u32) {
         let Some(registration) = self.registration(data) else { return };
         registration.reported = step;
         registration.reported_last[usize::from(ours)] = true;
@@ -432,6 +498,9 @@ impl World<'_> {
         if !ours {
             let kind = self.files[file].kind;
             self.counts.report(kind);
+            if let Some(at) = self.registrations.iter().rposition(|one| one.data == data) {
+                self.looked_for_room(at);
+            }
         }
         if exclusive {
             let sweeping = self.sweeping;
@@ -440,14 +509,14 @@ impl World<'_> {
                 entry.ours = true;
             } else {
                 // Outside a sweep the level may be gone before the others had their look.
-                entry.kernel |= sweeping;
+                entry.kernel |= if sweeping { bits } else { 0 };
             }
         }
     }
 
     pub fn exclusive_entry(&mut self, file: usize) -> &mut Exclusive {
         let at = self.exclusive.iter().position(|entry| entry.file == file).unwrap_or_else(|| {
-            self.exclusive.push(Exclusive { file, kernel: false, ours: false, changed: false });
+            self.exclusive.push(Exclusive { file, kernel: 0, ours: false, changed: false });
             self.exclusive.len() - 1
         });
         &mut self.exclusive[at]
@@ -461,7 +530,7 @@ impl World<'_> {
         }
         let missed = |world: &World<'_>| {
             let entries = world.exclusive.iter();
-            entries.filter(|entry| entry.kernel && !entry.ours && !entry.changed).copied().collect::<Vec<_>>()
+            entries.filter(|entry| entry.kernel != 0 && !entry.ours && !entry.changed).copied().collect::<Vec<_>>()
         };
         for us in PATIENCE_US {
             if missed(self).is_empty() {
@@ -478,8 +547,9 @@ impl World<'_> {
                 let rivals = self.registrations.iter().filter(|one| one.alive && one.file == entry.file);
                 let since = rivals.map(|one| one.reported).min().unwrap_or(0);
                 let facts = self.facts_since(since.min(self.swept), entry.file);
-                let case = Case { what: What::Lost, kind, edge: true, bits: 0, facts };
-                self.find(case, None, case.row(), "no exclusive registration of the description reported".to_owned());
+                let case = Case { what: What::Lost, kind, edge: true, bits: entry.kernel, facts };
+                let text = format!("no exclusive registration of the description reported {}", bits(entry.kernel));
+                self.find(case, None, case.row(), text);
             }
         }
         self.exclusive.clear();

@@ -5,6 +5,7 @@
 //! - `finding WHAT KIND DATA TEXT`: a difference that no row lists, with the registration's data or `-`;
 //! - `step TEXT`: a step of a replay, for people;
 //! - `alone STEP DATA TEXT`: what one side alone reported of a registration;
+//! - `before`, `op OP` …: the histories that the process did until then, if it finds a difference;
 //! - `history`, `op OP` …, `end`: the steps that led to the last of these differences.
 
 use std::fmt::Write as _;
@@ -17,7 +18,7 @@ use crate::counts::Counts;
 use crate::generate::{Profile, Theme};
 use crate::kernel;
 use crate::noise::Noise;
-use crate::op::{self, Op};
+use crate::op::{self, Op, Verb};
 use crate::options::Options;
 use crate::world::{Alone, Finding, SIGNALS, World};
 
@@ -73,6 +74,7 @@ fn histories(options: &Options, directory: &str) -> Result<(), String> {
     let tools = Tools::new().map_err(|errno| format!("no descriptors: errno {errno}"))?;
     let mut counts = Counts::default();
     let (mut names, mut left, mut sent) = (0, options.steps, 0);
+    let mut past: Vec<Op> = Vec::new();
     // Keeps the library's view of the process the same in all histories: it has threads from the first on, or never.
     if profile == Profile::Threads {
         std::thread::spawn(|| ()).join().map_err(|_| "no thread".to_owned())?;
@@ -105,12 +107,17 @@ fn histories(options: &Options, directory: &str) -> Result<(), String> {
             }
             sent += 1;
             lines.push_str(&finding_as_line(finding));
-            lines.push_str("history\n");
-            for op in &ops[..(finding.step as usize).min(ops.len())] {
-                let _ = writeln!(lines, "op {op}");
+            for (word, ops) in [("before", &past[..]), ("history", &ops[..(finding.step as usize).min(ops.len())])] {
+                lines.push_str(word);
+                lines.push('\n');
+                for op in ops {
+                    let _ = writeln!(lines, "op {op}");
+                }
             }
             lines.push_str("end\n");
         }
+        past.append(&mut ops);
+        past.push(Op::new(Verb::Anew, &[]));
         lines.push_str(&counts.drain_lines());
         send(&lines)?;
     }
@@ -141,6 +148,10 @@ fn replay(file: &Path, directory: &str, options: &Options) -> Result<(), String>
     world.side = options.side;
     world.brisk_until = if options.brisk { ops.len() as u32 } else { 0 };
     for op in ops {
+        if op.verb == Verb::Anew {
+            // A sign of life.
+            send("at -\n")?;
+        }
         world.perform(op);
         send_steps(&mut world)?;
     }

@@ -8,7 +8,7 @@ use crate::counts::Counts;
 use crate::crew::Crew;
 use crate::kernel;
 use crate::kinds::Kind;
-use crate::known::{FACTS, Fact};
+use crate::known::{FACTS, Fact, WRITABLE};
 
 /// How many descriptors and instances a history can name.
 pub const DESCS: usize = 32;
@@ -47,6 +47,8 @@ pub struct File {
     pub shut_for_reading: bool,
     /// A datagram that came was empty.
     pub got_empty: bool,
+    /// What was spliced into a UDP socket may be held back.
+    pub held_back: bool,
     /// A pipe in which packets may be kept apart.
     pub packets: bool,
     /// How many datagrams are unread, at most.
@@ -99,6 +101,8 @@ pub struct Registration {
     /// Its TCP connection moved on between the two waits of that time: the side that was asked last may have reported what the other
     /// will report next.
     pub crossed: bool,
+    /// If it waits for room on a TCP connection.
+    pub room: Room,
     /// The sides differed about it; nothing more is said of it until it is modified.
     pub tainted: bool,
     /// It has competed with other exclusive registrations of its description since both sides last reported it at once: each side is
@@ -111,9 +115,26 @@ impl Registration {
         self.events & (libc::EPOLLET | libc::EPOLLONESHOT) as u32 == 0
     }
 
+    /// Whether it is edge-triggered, or fires once, and waits for room.
+    pub const fn awaits_room(&self) -> bool {
+        self.events & WRITABLE != 0 && !self.is_level()
+    }
+
     pub const fn is_exclusive(&self) -> bool {
         self.events & libc::EPOLLEXCLUSIVE as u32 != 0
     }
+}
+
+/// Whose doing it is that the kernel's epoll hears of room on a TCP connection. It is woken if a write, or its own look at the levels, met
+/// no room before. So it is after any `poll`, too, such as the library makes: then one side does something to the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Room {
+    /// There was some at the last report or control call, and whenever it was looked at since.
+    There,
+    /// There was none since, and nobody was refused any. What had arrived then, in bytes: with what arrives the kernel looks again.
+    Gone(u64),
+    /// Somebody whom the kernel wakes met none.
+    Refused,
 }
 
 /// A difference between the two sides.
@@ -172,7 +193,7 @@ pub struct World<'a> {
 #[derive(Clone, Copy, Debug)]
 pub struct Exclusive {
     pub file: usize,
-    pub kernel: bool,
+    pub kernel: u32,
     pub ours: bool,
     pub changed: bool,
 }
@@ -221,6 +242,11 @@ impl<'a> World<'a> {
         self.pairs.get(name).copied().flatten()
     }
 
+    /// A number that names the description now: a registration's may have been closed, and name another.
+    pub fn number_of(&self, file: usize) -> Option<c_int> {
+        self.descs.iter().flatten().chain(&self.crowd).find(|desc| desc.file == file).map(|desc| desc.fd)
+    }
+
     pub fn kind(&self, desc: Desc) -> Kind {
         self.files[desc.file].kind
     }
@@ -266,6 +292,7 @@ impl<'a> World<'a> {
             closing: false,
             shut_for_reading: false,
             got_empty: false,
+            held_back: false,
             packets: false,
             datagrams: 0,
             facts: [0; FACTS],
@@ -300,7 +327,7 @@ impl<'a> World<'a> {
             }
         }
         if let Some(pid) = self.files[file].child.take() {
-            calls::kill_child(pid);
+            calls::kill_child(pid, || ());
         }
     }
 
@@ -586,6 +613,17 @@ impl<'a> World<'a> {
         for path in self.files.iter().filter_map(|file| file.path.as_ref()) {
             let _ = std::fs::remove_file(path);
         }
+    }
+
+    /// Closes everything, as at the end of a history; the next one names what it opens.
+    pub fn begin_anew(&mut self) {
+        self.end();
+        self.files.clear();
+        self.registrations.clear();
+        self.exclusive.clear();
+        self.crossing.clear();
+        self.swept = 0;
+        self.say(|| "another history begins".to_owned());
     }
 }
 

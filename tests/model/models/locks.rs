@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use super::program::{close, create, nothing_is_left};
+use crate::eventpoll::{self, Eventpoll};
 use crate::lock::{Lock, interrupted};
 use crate::pool::{AtomicRef, Pool, Pooled};
 use crate::scheduler::{spawn, spawn_interrupted, step};
@@ -36,6 +38,22 @@ impl Pooled for Record {
     fn free_link(&self) -> &AtomicRef<Record> {
         &self.free
     }
+}
+
+/// Somebody who has an instance goes through all of them, while a fork takes every lock.
+pub fn records_are_gone_through_while_a_fork_has_the_pool() {
+    let ep = create();
+    let instance = *eventpoll::find(ep).expect("it is an instance");
+    let holder = spawn(move || {
+        let _state = instance.lock();
+        Eventpoll::for_each(|_| step());
+    });
+    Eventpoll::lock_all_for_fork();
+    // SAFETY: they were locked by this thread.
+    unsafe { Eventpoll::unlock_all_after_fork() };
+    holder.join();
+    close(ep);
+    nothing_is_left();
 }
 
 /// Two threads never have one record at once.

@@ -3,11 +3,13 @@
 mod facts;
 mod locks;
 mod program;
+mod rings;
 mod waits;
 
 /// Every model with its name.
 pub const ALL: &[(&str, fn())] = &[
     ("lock_lets_one_in_and_wakes_the_next", locks::lock_lets_one_in_and_wakes_the_next),
+    ("records_are_gone_through_while_a_fork_has_the_pool", locks::records_are_gone_through_while_a_fork_has_the_pool),
     ("pool_gives_each_record_to_one", locks::pool_gives_each_record_to_one),
     ("every_fact_is_told", facts::every_fact_is_told),
     ("fact_that_comes_again_is_told_again", facts::fact_that_comes_again_is_told_again),
@@ -32,4 +34,29 @@ pub const ALL: &[(&str, fn())] = &[
     ("claim_is_of_one_and_passes_on", waits::claim_is_of_one_and_passes_on),
     ("number_that_a_handler_closed_is_free", waits::number_that_a_handler_closed_is_free),
     ("late_word_of_a_closed_number_harms_nobody", waits::late_word_of_a_closed_number_harms_nobody),
+];
+
+/// Those that are run with a ring wherever one will do. Where the kernel has none they are run by poll once more.
+pub const IN_RINGS: &[(&str, fn())] = &[
+    ("ring_adds_to_two_eventfds_are_both_heard", waits::adds_to_two_eventfds_are_both_heard),
+    ("ring_each_add_to_an_unread_eventfd_is_an_edge", waits::each_add_to_an_unread_eventfd_is_an_edge),
+    ("ring_adds_of_two_threads_are_both_heard", waits::adds_of_two_threads_are_both_heard),
+    ("ring_add_is_heard_while_a_handler_adds_amid_control", waits::add_is_heard_while_a_handler_adds_amid_control),
+    ("ring_handler_that_closes_amid_control_leaves_nothing", waits::handler_that_closes_amid_control_leaves_nothing),
+    ("ring_two_edges_wake_two_waiters", waits::two_edges_wake_two_waiters),
+    ("ring_one_edge_is_one_report", waits::one_edge_is_one_report),
+    ("ring_control_wakes_a_waiter", waits::control_wakes_a_waiter),
+    ("ring_nothing_is_reported_after_a_deletion", waits::nothing_is_reported_after_a_deletion),
+    ("ring_closes_and_new_registrations_meet", waits::closes_and_new_registrations_meet),
+    ("ring_witness_and_close_meet", waits::witness_and_close_meet),
+    ("ring_close_of_the_instance_leaves_its_waiter_alone", waits::close_of_the_instance_leaves_its_waiter_alone),
+    ("ring_add_is_heard_while_another_thread_is_held_up", waits::add_is_heard_while_another_thread_is_held_up),
+    ("ring_sleeper_does_not_report_what_was_deleted", waits::sleeper_does_not_report_what_was_deleted),
+    ("ring_newest_waiter_is_woken_first", waits::newest_waiter_is_woken_first),
+    ("ring_number_that_a_handler_closed_is_free", waits::number_that_a_handler_closed_is_free),
+    ("ring_late_word_of_a_closed_number_harms_nobody", waits::late_word_of_a_closed_number_harms_nobody),
+    ("ring_close_finds_no_request_in_the_ring", rings::close_finds_no_request_in_the_ring),
+    ("ring_edges_outlive_the_thread_of_the_ring", rings::edges_outlive_the_thread_of_the_ring),
+    ("ring_edges_are_heard_amid_a_fork", rings::edges_are_heard_amid_a_fork),
+    ("ring_registrations_come_and_go_under_a_sleeper", rings::registrations_come_and_go_under_a_sleeper),
 ];

@@ -119,6 +119,10 @@ pub fn nothing_is_left() {
 pub struct Count(AtomicU32);
 
 impl Count {
+    pub const fn new() -> Count {
+        Count(AtomicU32::new(0))
+    }
+
     pub fn get(&self) -> u32 {
         self.0.load(SeqCst)
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::program::*;
+use crate::options::{self, Poller};
 use crate::scheduler::{Joinable, sleep_until, spawn, spawn_interrupted, step};
 use crate::sync;
 use crate::waitq::Sleeper;
@@ -33,14 +34,14 @@ pub fn kick_is_never_lost() {
 }
 
 /// An instance with an eventfd, edge-triggered.
-fn watched_bell() -> (i32, i32) {
+pub fn watched_bell() -> (i32, i32) {
     let (ep, bell) = (create(), eventfd());
     add(ep, bell, IN | ET, 1);
     (ep, bell)
 }
 
 /// Waits until all that was told is heard: each report counts for what was told before it.
-fn hear(ep: i32, told: &Count, all: u32) {
+pub fn hear(ep: i32, told: &Count, all: u32) {
     let mut heard = 0;
     while heard < all {
         wait_for_one(ep);
@@ -49,13 +50,13 @@ fn hear(ep: i32, told: &Count, all: u32) {
 }
 
 /// The end of a model: everything is closed, and nothing is left of it.
-fn end(descriptors: impl IntoIterator<Item = i32>) {
+pub fn end(descriptors: impl IntoIterator<Item = i32>) {
     descriptors.into_iter().for_each(close);
     nothing_is_left();
 }
 
 /// From here on the level is high and was reported: only a witness can tell of a further edge.
-fn report_once(ep: i32, bell: i32) {
+pub fn report_once(ep: i32, bell: i32) {
     ring(bell);
     wait_for_one(ep);
 }
@@ -151,7 +152,8 @@ pub fn two_edges_wake_two_waiters() {
     });
     bells.into_iter().for_each(ring);
     join_all(waiters);
-    assert!(ready(ep).is_empty());
+    // Where the second waiter took the instance from the first one's ring, whatever is there may be reported once more.
+    assert!(options::poller() == Poller::Uring || ready(ep).is_empty());
     end(bells.into_iter().chain([ep]));
 }
 

@@ -1,0 +1,41 @@
+/* A datagram socket that was reported with an error pending: once that is collected, taking one of several datagrams is no edge (E2). */
+#include "harness.h"
+
+#include <netinet/in.h>
+
+static int bound(struct sockaddr_in *address)
+{
+    *address = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof *address;
+    int fd = OK(socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+    OK(bind(fd, (struct sockaddr *)address, size));
+    OK(getsockname(fd, (struct sockaddr *)address, &size));
+    return fd;
+}
+
+void test(void)
+{
+    struct sockaddr_in one, other;
+    int fd = bound(&one), peer = bound(&other), error, ep = new_epoll();
+    socklen_t size = sizeof error;
+    OK(connect(fd, (struct sockaddr *)&other, sizeof other));
+    OK(connect(peer, (struct sockaddr *)&one, sizeof one));
+    for (int i = 0; i < 3; i++)
+        CHECK_EQ(send(peer, "x", 1, 0), 1);
+    OK(close(peer));
+    CHECK_EQ(send(fd, "x", 1, 0), 1);
+    struct pollfd entry = {.fd = fd};
+    CHECK_EQ(poll(&entry, 1, BOUND_MS), 1);
+    CHECK_EQ(entry.revents, POLLERR);
+
+    ADD(ep, fd, EPOLLIN | EPOLLET, 1);
+    EXPECT_ONE(ep, 1, EPOLLIN | EPOLLERR);
+    OK(getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size));
+    CHECK_EQ(error, ECONNREFUSED);
+    EXPECT_NONE_NOW(ep);
+    for (int i = 0; i < 3; i++) {
+        char byte;
+        CHECK_EQ(read(fd, &byte, 1), 1);
+        EXPECT_NONE_NOW(ep);
+    }
+}

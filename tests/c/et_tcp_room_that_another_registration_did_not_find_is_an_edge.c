@@ -1,0 +1,58 @@
+/* Who looks at a TCP socket and finds no room is woken when there is some, and with him every other registration on it (E4). */
+#include "harness.h"
+
+/* Asked of the memory in use, because a poll would be a look. */
+static bool has_room(int fd)
+{
+    uint32_t memory[9];
+    socklen_t size = sizeof memory;
+    OK(getsockopt(fd, SOL_SOCKET, 55 /* SO_MEMINFO */, memory, &size));
+    uint32_t limit = memory[3], queued = memory[5];
+    return limit >= queued && limit - queued >= queued / 2;
+}
+
+static void run(uint32_t events)
+{
+    int fd[2], silent = new_epoll(), looking = new_epoll(), small = 16384;
+    make_tcp(fd);
+    set_nonblocking(fd[1]);
+    OK(setsockopt(fd[0], SOL_SOCKET, SO_SNDBUF, &small, sizeof small));
+    OK(setsockopt(fd[1], SOL_SOCKET, SO_RCVBUF, &small, sizeof small));
+    ADD(silent, fd[0], EPOLLOUT | EPOLLET, 1);
+    EXPECT_ONE(silent, 1, EPOLLOUT);
+
+    /* Writes that are taken whole, until there is no room for more and the peer takes no more either. */
+    size_t all = 0, taken = 0;
+    for (int still = 0; still < 10; still++) {
+        for (; has_room(fd[0]); still = 0, all += 1000)
+            write_bytes(fd[0], 1000);
+        pause_ms(10);
+    }
+
+    /* The look. */
+    if (events & EPOLLIN)
+        write_bytes(fd[1], 1);
+    ADD(looking, fd[0], events, 2);
+    if (events & EPOLLIN)
+        EXPECT_ONE(looking, 2, EPOLLIN);
+    CHECK(!has_room(fd[0]));
+
+    UNTIL((taken += read_all(fd[1])) >= all);
+    EXPECT_ONE(silent, 1, EPOLLOUT);
+    OK(close(fd[0]));
+    OK(close(fd[1]));
+    OK(close(silent));
+    OK(close(looking));
+}
+
+void test(void)
+{
+    subject = "level-triggered";
+    run(EPOLLIN);
+    subject = "edge-triggered";
+    run(EPOLLIN | EPOLLET);
+    subject = "edge-triggered, for room";
+    run(EPOLLIN | EPOLLOUT | EPOLLET);
+    subject = "with nothing to report";
+    run(EPOLLPRI);
+}

@@ -1,0 +1,97 @@
+//! Rings: what others do while a thread sleeps on one, and how an instance comes from a ring back to poll.
+
+use std::sync::Arc;
+
+use nix::errno::Errno;
+
+use super::program::*;
+use super::waits::{end, hear, report_once, watched_bell};
+use crate::poller::uring;
+use crate::scheduler::{Joinable, let_others_go, spawn, step};
+use crate::{descriptors, sys};
+
+/// Adds to an eventfd that nobody reads, in another thread, and counts them before.
+fn ringer(bell: i32, adds: u32, told: &Arc<Count>) -> Joinable {
+    let told = Arc::clone(told);
+    spawn(move || {
+        for _ in 0..adds {
+            told.add();
+            ring(bell);
+        }
+    })
+}
+
+/// When a close goes on to the kernel no ring holds the file (D4): the end of a pipe that was in one is closed for its writers.
+pub fn close_finds_no_request_in_the_ring() {
+    let (ep, [from, to], stop) = (create(), pipe(), eventfd());
+    add(ep, from, IN, 1);
+    add(ep, stop, IN, 2);
+    let waiter = spawn(move || assert_eq!(wait_for_one(ep), 2));
+    descriptors::forget_from_anywhere(from);
+    sys::close(from).expect("close");
+    assert_eq!(sys::write(to, b"t"), Err(Errno::EPIPE));
+    ring(stop);
+    waiter.join();
+    end([to, stop, ep]);
+}
+
+/// The ring's thread ends after its wait, while another thread adds, and a third one goes on waiting.
+pub fn edges_outlive_the_thread_of_the_ring() {
+    let (ep, bell) = watched_bell();
+    let told = Arc::new(Count::default());
+    let owner = spawn(move || {
+        wait_for_one(ep);
+    });
+    let ringer = ringer(bell, 3, &told);
+    owner.join();
+    let before = told.get();
+    if before < 3 {
+        hear(ep, &told, 3);
+    }
+    ringer.join();
+    end([bell, ep]);
+}
+
+/// The ring's thread takes down what a forked child has to know, and goes on, while another one adds.
+pub fn edges_are_heard_amid_a_fork() {
+    let (ep, bell) = watched_bell();
+    report_once(ep, bell);
+    let told = Arc::new(Count::default());
+    let ringer = ringer(bell, 2, &told);
+    uring::prepare_fork();
+    step();
+    uring::go_on_after_fork();
+    hear(ep, &told, 2);
+    ringer.join();
+    end([bell, ep]);
+}
+
+/// A thread that sleeps on the ring is woken by what is added, changed and armed again in another thread, whose descriptors are
+/// closed and used again on the way.
+pub fn registrations_come_and_go_under_a_sleeper() {
+    let (ep, stop) = (create(), eventfd());
+    add(ep, stop, IN, 0);
+    let seen = Arc::new([const { Count::new() }; 4]);
+    let waiter = {
+        let seen = Arc::clone(&seen);
+        spawn(move || {
+            while let data @ 1.. = wait_for_one(ep) {
+                seen[data as usize].add();
+            }
+        })
+    };
+    for data in 1..=3 {
+        let bell = eventfd();
+        add(ep, bell, IN | ONESHOT, data);
+        ring(bell);
+        let_others_go();
+        assert_eq!(seen[data as usize].get(), 1);
+        modify(ep, bell, IN | ET, data);
+        let_others_go();
+        assert_eq!(seen[data as usize].get(), 2);
+        close(bell);
+    }
+    ring(stop);
+    waiter.join();
+    end([stop, ep]);
+}
