@@ -59,7 +59,8 @@ pub fn awaits_accept(fd: c_int) -> bool {
         // The kernel's pieces are no longer than this, unless it is asked with a longer buffer.
         let mut answer = [0; 8192];
         loop {
-            let n = sys::read(netlink, &mut answer).ok()?;
+            // Nothing is no answer: another thread has closed all numbers, and the program opened something else under this one.
+            let n = sys::receive(netlink, &mut answer).ok().filter(|&n| n > 0)?;
             let mut rest = &answer[..n];
             while !rest.is_empty() {
                 let length = whole(rest, 0)? as usize;
@@ -82,7 +83,7 @@ fn ask<T>(fd: c_int, show: u32, find: impl FnOnce(&[u8]) -> T) -> Option<T> {
     let request = Request::new(libc::NLM_F_REQUEST as u16, u32::MAX, inode(fd)?, show);
     converse(&request, |netlink| {
         let mut answer = [0; 256];
-        let n = sys::read(netlink, &mut answer).ok()?;
+        let n = sys::receive(netlink, &mut answer).ok()?;
         let answer = &answer[..n];
         (half(answer, 4)? == SOCK_DIAG_BY_FAMILY).then(|| find(answer))
     })

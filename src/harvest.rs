@@ -480,6 +480,12 @@ pub fn sample(st: &mut EpState, before_look: bool) -> Option<u64> {
     longest
 }
 
+/// Whether all that is to be seen behind a registration are signals which its signalfd does not take: they are no reason to look again.
+fn is_quiet_signalfd(state: &State, file: &File) -> bool {
+    let quiet = state.edge.get().quiet() | state.announced.get().quiet();
+    file.kind() == Kind::Signalfd && quiet & READABLE == 0
+}
+
 fn may_show(st: &EpState, item: &Epitem, file: &File) -> bool {
     let state = item.at(&st.held);
     let is_polled = state.alive.get() && !state.spent.get() && state.slot.get() != 0;
@@ -510,12 +516,6 @@ pub fn found_by_count(st: &mut EpState) -> bool {
         }
     }
     found
-}
-
-/// Whether all that is to be seen behind a registration are signals which its signalfd does not take: they are no reason to look again.
-fn is_quiet_signalfd(state: &State, file: &File) -> bool {
-    let quiet = state.edge.get().quiet() | state.announced.get().quiet();
-    file.kind() == Kind::Signalfd && quiet & READABLE == 0
 }
 
 /// Looks at the instances inside this one, so that their descriptors tell the truth.

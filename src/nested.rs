@@ -270,14 +270,14 @@ pub fn look(ep: &'static Eventpoll, for_edges: bool, in_turn: bool) -> Seen {
 /// Those in line that show nothing leave it, up to the first that shows something (`__ep_eventpoll_poll`).
 fn go_past_the_silent(st: &mut EpState) {
     while let Some(item) = st.line.first(&st.held) {
-        if shows_something(st, item) {
+        if would_stop(st, item) {
             return;
         }
         Line::leave(item, &st.held);
     }
 }
 
-fn shows_something(st: &EpState, item: &'static Epitem) -> bool {
+fn would_stop(st: &EpState, item: &'static Epitem) -> bool {
     let state = item.at(&st.held);
     let Some(file) = item.file().filter(|_| state.alive.get() && !state.spent.get()) else { return false };
     let asked = levels(state.events.get());

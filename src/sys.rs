@@ -206,6 +206,13 @@ pub fn peek_length(fd: c_int) -> Result<usize, Errno> {
     unsafe { syscall!(Sysno::recvfrom, fd, 0usize, 0usize, flags, 0usize, 0usize) }.map_err(errno)
 }
 
+/// recv(2) of what is there; an error where nothing is, or what the number names is no socket.
+pub fn receive(fd: c_int, bytes: &mut [u8]) -> Result<usize, Errno> {
+    // SAFETY: the slice is valid and writable for its length.
+    unsafe { syscall!(Sysno::recvfrom, fd, bytes.as_mut_ptr(), bytes.len(), libc::MSG_DONTWAIT, 0usize, 0usize) }
+        .map_err(errno)
+}
+
 /// A netlink socket of one protocol.
 pub fn netlink(protocol: c_int) -> Result<c_int, Errno> {
     // SAFETY: no memory is passed.
