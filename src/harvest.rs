@@ -23,6 +23,8 @@ use crate::wait::{Buffer, LONGEST_RARE_TICK_NS, LONGEST_TICK_NS, TICK_NS};
 
 /// How many registrations get their second look in one poll.
 const WINDOW: usize = 64;
+/// So many are few.
+const FEW: usize = 8;
 
 /// Descriptions whose number was found closed, or another's, although nobody told us.
 #[derive(Debug)]
@@ -73,7 +75,7 @@ pub fn deliver(st: &mut EpState, buffer: Buffer, vanished: &mut Vanished) -> Res
     let mut looked = 0;
     while turns > 0 && reported < buffer.max {
         if looked == 0 {
-            looked = look_again(st, turns.min(WINDOW));
+            looked = look_again(st, turns.min(buffer.max - reported));
         }
         let Some(item) = st.ready.pop_front() else { break };
         turns -= 1;
@@ -125,43 +127,61 @@ fn unlist(st: &mut EpState, item: &'static Epitem) {
     item.unpin();
 }
 
-/// Fetches the levels of the bits that were not polled, for the next registrations in line: an event carries every bit of its
-/// mask that is high at the time of the report (W4).
-fn look_again(st: &mut EpState, window: usize) -> usize {
-    let mut again = [pollfd { fd: -1, events: 0, revents: 0 }; WINDOW];
-    let mut owners: [Option<&'static Epitem>; WINDOW] = [None; WINDOW];
+/// Fetches the levels of the bits that were not polled, for the next registrations in line, at most so many: an event carries every bit
+/// of its mask that is high at the time of the report (W4). Answers with for how many.
+fn look_again(st: &mut EpState, most: usize) -> usize {
+    // Arrays are made anew for each look, and most looks are at few.
+    if most > FEW { look_through::<WINDOW>(st, most) } else { look_through::<FEW>(st, most) }
+}
+
+fn look_through<const ROOM: usize>(st: &mut EpState, most: usize) -> usize {
+    let mut again = [pollfd { fd: -1, events: 0, revents: 0 }; ROOM];
+    let mut places = [0u8; ROOM];
     let mut n = 0;
+    let window = most.min(ROOM);
     for index in 0..window {
         let item = st.ready[index];
-        let state = item.at(&st.held);
-        let polled = st.set.revents(item, &st.held);
-        state.level.set(polled);
-        let Some(file) = item.file() else { continue };
-        let watched = state.watched(file);
-        // What is not in the poll set was put here by a look of `sample`.
-        let found = polled != 0 || state.slot.get() == 0;
-        // What was told before the report is no news after it: it is taken in before, and the levels are looked at after that.
-        let was_told = found && state.is_edge() && item.has_facts();
-        // Left out of the last poll was what is quiet, and what the mask has got since then.
-        let left_out = st.set.asked(item, &st.held) & watched != watched;
-        if was_told {
-            st.refresh(item);
-        }
-        if found && (was_told || left_out) {
+        let wanted = if st.ring.is_some() { wanted_in_ring(st, item) } else { wanted_beside_poll(st, item) };
+        if let Some(watched) = wanted {
             again[n] = pollfd { fd: item.via(), events: watched.cast_signed(), revents: 0 };
-            owners[n] = Some(item);
+            places[n] = index as u8;
             n += 1;
         }
     }
     if n > 0 {
         sys::look(&mut again[..n]);
-        for (entry, owner) in again.iter().zip(&owners[..n]) {
-            if let Some(item) = owner {
-                item.at(&st.held).level.set(entry.revents.cast_unsigned() & !NVAL);
-            }
+        for (entry, place) in again[..n].iter().zip(places) {
+            let item = st.ready[usize::from(place)];
+            item.at(&st.held).level.set(entry.revents.cast_unsigned() & !NVAL);
         }
     }
     window
+}
+
+/// A completion says that there was a wake-up, and nothing of the levels now.
+fn wanted_in_ring(st: &EpState, item: &Epitem) -> Option<Bits> {
+    let state = item.at(&st.held);
+    state.level.set(0);
+    item.file().filter(|_| state.alive.get() && !state.spent.get()).map(|file| state.watched(file))
+}
+
+/// The levels of the last poll, and what it was not asked.
+fn wanted_beside_poll(st: &mut EpState, item: &'static Epitem) -> Option<Bits> {
+    let state = item.at(&st.held);
+    let polled = st.set.revents(item, &st.held);
+    state.level.set(polled);
+    let file = item.file()?;
+    let watched = state.watched(file);
+    // What is not in the poll set was put here by a look of `sample`.
+    let found = polled != 0 || state.slot.get() == 0;
+    // What was told before the report is no news after it: it is taken in before, and the levels are looked at after that.
+    let was_told = found && state.is_edge() && item.has_facts();
+    // Left out of the last poll was what is quiet, and what the mask has got since then.
+    let left_out = st.set.asked(item, &st.held) & watched != watched;
+    if was_told {
+        st.refresh(item);
+    }
+    (found && (was_told || left_out)).then_some(watched)
 }
 
 /// The bits to report of a registration whose turn has come; none if its level is gone (W7) or is no edge.
@@ -298,7 +318,7 @@ pub fn anything(st: &mut EpState, all: bool) -> bool {
     let mut any = false;
     while turns > 0 && (all || !any) {
         if all && looked == 0 {
-            looked = look_again(st, turns.min(WINDOW));
+            looked = look_again(st, turns);
         }
         let Some(item) = st.ready.pop_front() else { break };
         turns -= 1;
