@@ -201,6 +201,7 @@ fn add(ep: &'static Eventpoll, fd: c_int, identity: Option<Identity>, interest: 
     graph.link(item);
     REGISTRATIONS.fetch_add(1, Relaxed);
     begin(ep, st, item, file, false);
+    uring::added(ep, st);
     Ok(())
 }
 

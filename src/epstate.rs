@@ -176,6 +176,22 @@ impl EpState {
         self.uneasy.retain(|item| lives(item, |state| &state.uneasy));
     }
 
+    /// Puts a thread on the wait queue. EBADF if the descriptor was closed since it was looked up: the registrations may be gone
+    /// by now, and nothing would ever end the wait.
+    pub fn join(&mut self, ep: &'static Eventpoll, sleeper: &'static Sleeper) -> Result<(), Errno> {
+        if self.closed {
+            return Err(Errno::EBADF);
+        }
+        self.waiters.push(sleeper);
+        sleeper.waits_on.set(Some(ep));
+        Ok(())
+    }
+
+    /// Whether the instance was closed while threads waited, and the last of them has left (W11).
+    pub fn is_to_be_cleared(&self) -> bool {
+        self.closed && self.waiters.is_empty()
+    }
+
     /// Takes a thread out of the wait queue, and lets the next one poll.
     pub fn leave(&mut self, ep: &'static Eventpoll, sleeper: &'static Sleeper) {
         sleeper.waits_on.set(None);

@@ -133,6 +133,15 @@ impl Sleeper {
         Ok(fresh)
     }
 
+    /// The calling thread's, unless the thread is in a wait, or none can be had.
+    pub fn idle_own() -> Option<&'static Sleeper> {
+        let frame = 0u8;
+        if OWN.get().is_none() {
+            Sleeper::begin((&raw const frame).addr()).ok()?;
+        }
+        OWN.get().filter(|own| own.waits_on.get().is_none())
+    }
+
     /// The end of a wait: a second sleeper goes back to the pool.
     pub fn end(&'static self) {
         if !self.is_own() {

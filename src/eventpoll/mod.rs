@@ -200,17 +200,18 @@ impl Eventpoll {
 
     /// A thread in a wait went away without coming back: cancelled, or out of a signal handler by `siglongjmp`.
     pub fn desert(&'static self, sleeper: &'static Sleeper) {
-        self.lock().leave(self, sleeper);
-        self.finish_wait();
+        let was_last = {
+            let mut st = self.lock();
+            st.leave(self, sleeper);
+            st.is_to_be_cleared()
+        };
+        self.finish_wait(was_last);
     }
 
-    /// A wait is over: lets go of the instance, and of its registrations if its descriptor was closed meanwhile (W11).
-    pub fn finish_wait(&'static self) {
-        let over = {
-            let st = self.lock();
-            st.closed && st.waiters.is_empty()
-        };
-        if over {
+    /// A wait is over: lets go of the instance, and of its registrations if it was the last and the descriptor was closed
+    /// meanwhile (W11).
+    pub fn finish_wait(&'static self, was_last: bool) {
+        if was_last {
             control::clear(self);
         }
         self.unpin();
@@ -229,18 +230,6 @@ impl Eventpoll {
             control::clear(self);
         }
         self.unpin();
-    }
-
-    /// Puts a thread on the wait queue. EBADF if the descriptor was closed since it was looked up: the registrations may be gone
-    /// by now, and nothing would ever end the wait.
-    pub fn join(&'static self, sleeper: &'static Sleeper) -> Result<(), Errno> {
-        let mut st = self.lock();
-        if st.closed {
-            return Err(Errno::EBADF);
-        }
-        st.waiters.push(sleeper);
-        sleeper.waits_on.set(Some(self));
-        Ok(())
     }
 
     /// Whether no instance is locked.

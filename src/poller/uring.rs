@@ -20,6 +20,7 @@ use crate::events::{Bits, IN, NVAL, PRI, levels};
 use crate::harvest;
 use crate::kind::Kind;
 use crate::options::{self, Poller};
+use crate::process;
 use crate::sample;
 use crate::stats;
 use crate::sync;
@@ -108,7 +109,7 @@ impl Outside {
 /// Whether readiness of the instance is learnt from a ring in this round of the wait of `me`. Makes the ring if it pays, and gives it
 /// up if it is no good any more. Nobody may be asleep on the instance.
 pub fn serves(ep: &'static Eventpoll, st: &mut EpState, me: &'static Sleeper) -> bool {
-    let fit = !st.observed && st.inner.is_empty() && st.exclusives == 0 && st.waiters.are_only(me);
+    let fit = is_fit(st) && st.waiters.are_only(me);
     match &st.ring {
         Some(uring) if fit && !uring.doomed && std::ptr::eq(uring.owner, me) => true,
         Some(_) => {
@@ -117,6 +118,10 @@ pub fn serves(ep: &'static Eventpoll, st: &mut EpState, me: &'static Sleeper) ->
         }
         None => fit && st.prospect.pays(st.interest.len(), me) && begin(ep, st, me).is_ok(),
     }
+}
+
+fn is_fit(st: &EpState) -> bool {
+    !st.observed && st.inner.is_empty() && st.exclusives == 0
 }
 
 impl Prospect {
@@ -373,14 +378,17 @@ fn for_each_own(act: impl Fn(&'static Eventpoll, &mut EpState)) {
 }
 
 /// Brings the requests in line with the registrations, and takes in the completions that are due. Never sleeps; makes no system call
-/// if there is nothing to do. Only in the owner.
+/// if there is nothing to do, and is no lap if nothing had to end. Only in the owner.
 pub fn lap(ep: &'static Eventpoll, st: &mut EpState) {
     look(ep, st, true);
 }
 
 fn look(ep: &'static Eventpoll, st: &mut EpState, tells: bool) {
-    if let Some(uring) = &mut st.ring {
-        uring.watch_wake(&ep.ring.fd);
+    let Some(uring) = &mut st.ring else { return };
+    uring.watch_wake(&ep.ring.fd);
+    let is_lap = !uring.due.is_empty() || uring.ending != 0 || ep.ring.closers.load(SeqCst) != 0;
+    if !is_lap && !uring.ring.has_work() {
+        return drain(st, tells);
     }
     // The kernel needs one turn for a request, and another one for each ring full of completions.
     for _ in 0..100 {
@@ -395,7 +403,9 @@ fn look(ep: &'static Eventpoll, st: &mut EpState, tells: bool) {
             break;
         }
     }
-    end_lap(ep);
+    if is_lap {
+        end_lap(ep);
+    }
 }
 
 fn end_lap(ep: &'static Eventpoll) {
@@ -428,6 +438,33 @@ pub fn drain(st: &mut EpState, tells: bool) {
     }
 }
 
+/// A registration was added: hands what is due over, many at a time, so that the first wait after it has not all of it to do. What was
+/// added and deleted since is never asked for.
+pub fn added(ep: &'static Eventpoll, st: &mut EpState) {
+    const BATCH: usize = 64;
+    if st.poller.is_some() || st.interest.len() < BATCH {
+        return;
+    }
+    if st.ring.is_none() && options::poller() == Poller::Uring && st.waiters.is_empty() && !process::has_threads() {
+        // The only thread is the one that will wait.
+        if let Some(me) = Sleeper::idle_own()
+            && is_fit(st)
+            && st.prospect.pays(st.interest.len(), me)
+        {
+            let _ = begin(ep, st, me);
+        }
+    }
+    if let Some(uring) = &mut st.ring
+        && uring.due.len() >= BATCH
+        && uring.owner.is_own()
+    {
+        uring.tidy(&st.held);
+        if uring.due.len() >= BATCH {
+            lap(ep, st);
+        }
+    }
+}
+
 /// Ends what requests of deleted registrations there are, if the caller can: where memory is short that makes room.
 pub fn make_room(ep: &'static Eventpoll, st: &mut EpState) {
     if st.ring.as_ref().is_some_and(|uring| uring.owner.is_own()) {
@@ -440,11 +477,12 @@ pub fn make_room(ep: &'static Eventpoll, st: &mut EpState) {
 pub fn sweep(st: &mut EpState, mut closed: impl FnMut(&'static Epitem)) {
     const PAUSE_MS: u64 = 1000;
     const WINDOW: usize = 64;
+    let Some(uring) = &mut st.ring else { return };
     let now = sys::coarse_ms();
-    match &mut st.ring {
-        Some(uring) if now.saturating_sub(uring.swept_at) >= PAUSE_MS => uring.swept_at = now,
-        _ => return,
+    if now.saturating_sub(uring.swept_at) < PAUSE_MS {
+        return;
     }
+    uring.swept_at = now;
     for items in st.interest.chunks(WINDOW) {
         let mut set = [pollfd { fd: -1, events: 0, revents: 0 }; WINDOW];
         for (entry, item) in set.iter_mut().zip(items) {
@@ -486,9 +524,10 @@ fn let_go(ep: &'static Eventpoll, lap: u32) {
                 Some(uring) if uring.owner.is_own() => return look(ep, st, true),
                 Some(_) => {}
             }
+            // Under the lock, for a lap that nobody waits for may not count.
+            ep.ring.closers.fetch_add(1, SeqCst);
             st.poller.inspect(|poller| poller.kick()).is_some()
         };
-        ep.ring.closers.fetch_add(1, SeqCst);
         sync::futex_wait(&ep.ring.laps, lap, Some(STEP_NS));
         ep.ring.closers.fetch_sub(1, SeqCst);
         if !sleeps {
@@ -675,9 +714,11 @@ impl EpState {
         for item in due.drain(..) {
             let state = item.at(&self.held);
             state.request.due.set(false);
-            let mask = wanted(state);
-            if state.request.wrong.take() || !is_asked(state) {
-                uring.ask(fd, item, state, mask);
+            let is_wrong = state.request.wrong.take();
+            if is_wrong || !is_asked(state) {
+                // Masks that take turns are asked for together.
+                let kept = if is_wrong || needs_exactly(state) { 0 } else { state.request.mask.get() };
+                uring.ask(fd, item, state, wanted(state) | kept);
             }
             item.unpin();
         }
@@ -709,11 +750,17 @@ impl EpState {
             if let (Err(_), Some(uring)) = (found, &mut self.ring) {
                 uring.doomed = true;
             }
-            let news = !state.spent.get() && found.is_ok_and(|found| found & levels(state.events.get()) != 0);
+            let is_met = found.is_ok_and(|found| found & levels(state.events.get()) != 0);
+            let news = is_met && !state.spent.get();
+            let in_vain = !is_met && request.mask.get() != wanted(state);
+            request.wrong.set(request.wrong.get() || in_vain);
             if news && (tells || !state.is_edge()) {
                 let shut = item.file().is_some_and(|file| file.is_shut(libc::SHUT_WR));
                 state.edge.set(Edge::anew(shut));
                 self.note_ready(item);
+            }
+            if in_vain {
+                self.list_due(item);
             }
             self.refresh_in_ring(item);
         }
@@ -757,7 +804,15 @@ impl EpState {
 fn is_asked(state: &State) -> bool {
     const POINTLESS: u8 = 3;
     let Request { mask, lives, ends, .. } = &state.request;
-    mask.get() == wanted(state) && (lives.get() || mask.get() == 0 || ends.get() >= POINTLESS)
+    let (mask, wanted) = (mask.get(), wanted(state));
+    let covers = mask == wanted || (!needs_exactly(state) && mask & wanted == wanted);
+    covers && (lives.get() || mask == 0 || ends.get() >= POINTLESS)
+}
+
+/// Whether a request for more would not do: a completion is an edge, and where nothing is waited for nothing must be held. The level of
+/// others is looked at, so a request that asks for more than the mask does no harm until it completes in vain.
+fn needs_exactly(state: &State) -> bool {
+    !state.alive.get() || state.is_edge()
 }
 
 /// What the kernel is asked to watch for. io_uring takes no wake-up for one that has EPOLLPRI alone; those of sockets have EPOLLIN
