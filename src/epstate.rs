@@ -8,10 +8,11 @@ use nix::errno::Errno;
 use crate::epitem::{Epitem, Home, State};
 use crate::eventpoll::Eventpoll;
 use crate::events::Bits;
-use crate::file::File;
+use crate::file::{Allowance, File};
 use crate::nested;
 use crate::poller::account::Account;
-use crate::poller::uring::{Prospect, Uring};
+use crate::poller::prospect::Prospect;
+use crate::poller::uring::Uring;
 use crate::poller::watch;
 use crate::pollset::PollSet;
 use crate::stats;
@@ -43,6 +44,8 @@ pub struct EpState {
     pub prospect: Prospect,
     /// How many registrations are exclusive.
     pub exclusives: usize,
+    /// How many are edge-triggered.
+    pub edges: usize,
     /// The thread in poll on `set`, or asleep on the ring.
     pub poller: Option<&'static Sleeper>,
     /// The threads in a wait; the last came last and is the one that polls (W9). `#[doc(alias = "wq")]`
@@ -71,6 +74,10 @@ pub struct EpState {
     pub pressing: bool,
     /// When eventfds that other processes may write to are next worth a look, in nanoseconds of the monotonic clock.
     pub rare_due: u64,
+    /// When the last poll was taken in, in milliseconds of the coarse clock.
+    pub now_ms: u64,
+    /// How often reports may still ask whether a number names what it did.
+    pub comparisons: Allowance,
 }
 
 /// Exists once in each [`EpState`]: a reference to it proves that the instance's lock is held.
@@ -91,6 +98,7 @@ impl EpState {
             ring: None,
             prospect: Prospect::new(),
             exclusives: 0,
+            edges: 0,
             poller: None,
             waiters: Waiters::new(),
             parked: 0,
@@ -105,6 +113,8 @@ impl EpState {
             overdue: false,
             pressing: false,
             rare_due: 0,
+            now_ms: 0,
+            comparisons: Allowance::new(),
         }
     }
 

@@ -11,7 +11,7 @@ use crate::epitem::{Epitem, Home};
 use crate::epstate::EpState;
 use crate::events::{Bits, EDGE, HUP, NVAL, ONESHOT, WRITABLE, levels};
 use crate::exclusive;
-use crate::file::{File, Peer};
+use crate::file::{Allowance, File, Peer};
 use crate::kind::{Arrivals, Kind};
 use crate::nested;
 use crate::poller::{uring, watch};
@@ -49,6 +49,7 @@ impl Vanished {
 /// Puts what the last poll found on the ready list.
 pub fn collect(st: &mut EpState) -> Vanished {
     let mut vanished = Vanished([None; 8]);
+    st.now_ms = sys::coarse_ms();
     uring::sweep(st, |item| vanished.note(item));
     let mut slot = 0;
     while let Some((at, item, bits)) = st.set.next_fired(slot) {
@@ -85,7 +86,7 @@ pub fn deliver(st: &mut EpState, buffer: Buffer, vanished: &mut Vanished) -> Res
         let (before, newcomer) = (state.edge.get(), state.newcomer.get());
         let mut bits = if wanted { reportable(st, item) } else { 0 };
         let state = item.at(&st.held);
-        if bits != 0 && is_exchanged(item) {
+        if bits != 0 && is_exchanged(item, st.now_ms, &mut st.comparisons) {
             // What it showed was another's.
             state.edge.set(before);
             st.refresh(item);
@@ -256,8 +257,8 @@ fn note_outgoing(file: &File, item: &Epitem) {
 
 /// Whether the number that a registration is polled by was closed behind our back, and names something else now. Looked up at the
 /// first report, and then again at one that comes after a while.
-fn is_exchanged(item: &Epitem) -> bool {
-    item.file().is_some_and(|file| !file.is_likely_named_by(item.via(), false))
+fn is_exchanged(item: &Epitem, now_ms: u64, comparisons: &mut Allowance) -> bool {
+    item.file().is_some_and(|file| !file.is_still_named_by(item.via(), now_ms, comparisons))
 }
 
 /// Whether an exclusive registration may report its level, of which there is some; one that finds none gives up its claim. The

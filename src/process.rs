@@ -16,7 +16,7 @@ use crate::memory;
 use crate::nested;
 use crate::next;
 use crate::options;
-use crate::poller::{uring, watch};
+use crate::poller::{crossing, watch};
 use crate::stats;
 use crate::sys;
 use crate::waitq::Sleeper;
@@ -228,7 +228,7 @@ unsafe extern "C" fn exit_thread(_: *mut c_void) {
 
 /// Takes every lock, in their order, so that the child finds everything at rest.
 extern "C" fn before_fork() {
-    uring::prepare_fork();
+    crossing::prepare_fork();
     nested::lock_links_for_fork();
     FORKING.store(true, SeqCst);
     File::lock_all_for_fork();
@@ -242,7 +242,7 @@ extern "C" fn before_fork() {
 extern "C" fn after_fork_in_parent() {
     // SAFETY: `before_fork` ran in this thread.
     unsafe { unlock_all() };
-    uring::go_on_after_fork();
+    crossing::go_on_after_fork();
 }
 
 unsafe fn unlock_all() {

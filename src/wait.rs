@@ -12,7 +12,7 @@ use crate::harvest;
 use crate::lock;
 use crate::nested;
 use crate::next;
-use crate::poller::{uring, watch};
+use crate::poller::{crossing, uring, watch};
 use crate::process;
 use crate::stats;
 use crate::sync;
@@ -103,7 +103,7 @@ fn rounds(
     timeout: Timeout,
     nap: &mut Nap,
 ) -> Result<usize, Errno> {
-    // From the first sleep on; a wait that need not sleep does not look at the clock.
+    // From the first look on that found nothing: a wait that finds something at once does not ask for the time.
     let mut deadline = None;
     let mut tick = TICK_NS;
     let mut may_sleep = timeout != Some(0);
@@ -120,7 +120,7 @@ fn rounds(
         let newest = st.waiters.last().is_some_and(|last| std::ptr::eq(last, me));
         if !newest || st.poller.is_some() {
             if st.poller.is_none() {
-                uring::leave(ep, st);
+                crossing::leave(ep, st);
             }
             if !may_sleep {
                 return Ok(0);
@@ -252,6 +252,7 @@ fn rounds(
         drop(guard);
         vanished.forget();
         slept?;
+        deadline = deadline.or_else(|| deadline_of(timeout));
         if sleeps || !may_sleep {
             if !may_sleep || is_over(deadline) {
                 return Ok(0);

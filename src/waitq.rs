@@ -11,8 +11,10 @@ use nix::errno::Errno;
 
 use crate::descriptors;
 use crate::eventpoll::Eventpoll;
-use crate::poller::ring::Spares;
-use crate::poller::uring::{self, Hold};
+use crate::poller::crossing;
+use crate::poller::hold::Hold;
+use crate::poller::spares::Spares;
+
 use crate::poller::watch;
 use crate::pool::{AtomicRef, Chunk, Pool, Pooled};
 use crate::stats;
@@ -153,7 +155,7 @@ impl Sleeper {
     pub fn retire_own() {
         if let Some(own) = OWN.get() {
             own.abandon();
-            uring::end_thread(own);
+            crossing::end_thread(own);
             OWN.set(None);
             SLEEPERS.give_back(own);
         }
@@ -269,7 +271,7 @@ impl Sleeper {
         descriptors::disown_internal(&self.wake);
         self.spare_rings.owners().for_each(descriptors::disown_internal);
         if self.is_own() {
-            uring::forget_kept();
+            crossing::forget_kept();
         }
         self.kicks.silence();
         self.epoch.store(0, Relaxed);

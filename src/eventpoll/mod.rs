@@ -14,7 +14,8 @@ use crate::epstate::EpState;
 use crate::file::File;
 use crate::lock::{Guard, Lock};
 use crate::nested;
-use crate::poller::uring::{self, Outside};
+use crate::poller::crossing;
+use crate::poller::hold::Outside;
 use crate::pool::{AtomicRef, Pool, Pooled};
 use crate::sync::atomic::Ordering::{AcqRel, Relaxed, SeqCst};
 use crate::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64};
@@ -141,7 +142,7 @@ impl Eventpoll {
             }
             {
                 let mut st = self.lock();
-                uring::leave(self, &mut st);
+                crossing::leave(self, &mut st);
                 st.empty();
             }
             self.file.set(None);
@@ -280,7 +281,7 @@ impl Eventpoll {
                 // The watcher that did not come along keeps its pin: the record is lost to the child.
             }
         }
-        uring::reset_after_fork(self, st);
+        crossing::reset_after_fork(self, st);
         self.look_at_all.store(true, SeqCst);
         st.readable = false;
         if self.inbox.get().is_some_and(|inbox| !inbox.is_empty()) {
