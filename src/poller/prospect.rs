@@ -5,6 +5,7 @@ use nix::errno::Errno;
 
 use super::ring;
 use crate::options::{self, Poller};
+use crate::process;
 use crate::sync::atomic::AtomicBool;
 use crate::sync::atomic::Ordering::Relaxed;
 use crate::waitq::Sleeper;
@@ -22,8 +23,8 @@ const MOST_RINGS: usize = 128;
 const PRICE: u64 = 4096;
 const PRICE_OF_ONE: u64 = 16;
 const PRICE_OF_EDGE: u64 = 32;
-/// How much dearer the next ring is than the one that was given up.
-const RISE: u64 = 4;
+/// How much dearer a ring is where other threads may come to wait, and the next one than the one that was given up.
+const RISE: u64 = 16;
 
 /// What an instance has paid by polling, and what a ring would cost.
 #[derive(Debug)]
@@ -42,31 +43,32 @@ impl Prospect {
         Prospect { regular: None, paid: 0, raised: 0, spoilt: false }
     }
 
+    /// Whether the instance is to have a ring from the beginning, whether it pays or not.
+    pub(super) fn is_promised(&self, me: &'static Sleeper) -> bool {
+        options::poller() == Poller::Uring && self.raised == 0 && self.allows(me)
+    }
+
+    fn allows(&self, me: &'static Sleeper) -> bool {
+        let is_possible = !self.spoilt && !REFUSED.load(Relaxed) && ring::in_use() < MOST_RINGS;
+        is_possible && options::poller() != Poller::Poll && me.wake_fd() >= 0 && me.is_own()
+    }
+
     /// Whether a ring is to be made for this wait of this thread, on an instance with so many registrations, of which some are
     /// edge-triggered. The thread has to have waited alone for as long as it takes to pay for the ring.
     pub(super) fn pays(&mut self, registrations: usize, edges: usize, me: &'static Sleeper) -> bool {
-        let poller = options::poller();
-        if self.spoilt
-            || poller == Poller::Poll
-            || REFUSED.load(Relaxed)
-            || me.wake_fd() < 0
-            || !me.is_own()
-            || ring::in_use() >= MOST_RINGS
-        {
-            return false;
-        }
-        if poller == Poller::Uring && self.raised == 0 {
-            return true;
+        if !self.allows(me) || self.is_promised(me) {
+            return self.is_promised(me);
         }
         if !self.regular.is_some_and(|regular| std::ptr::eq(regular, me)) {
             (self.regular, self.paid) = (Some(me), 0);
         }
-        if poller == Poller::Auto && registrations < FEWEST && edges < FEWEST_EDGES {
+        if options::poller() == Poller::Auto && registrations < FEWEST && edges < FEWEST_EDGES {
             return false;
         }
         let (all, edges) = (registrations as u64, edges as u64);
+        let risk = if process::has_threads() { RISE } else { 1 };
         self.paid = self.paid.saturating_add(all + edges.min(4) * PRICE_OF_EDGE);
-        self.paid > (PRICE + all * PRICE_OF_ONE).saturating_mul(self.raised.max(1))
+        self.paid > (PRICE + all * PRICE_OF_ONE).saturating_mul(risk * self.raised.max(1))
     }
 
     /// A ring could not be made: where the kernel has none, nobody asks again.
@@ -80,7 +82,7 @@ impl Prospect {
     /// The ring was given up. One that failed is not made again; another one is when polling has cost a multiple of what it had.
     pub(super) fn give_up(&mut self, failed: bool) {
         self.spoilt |= failed;
-        self.raised = self.raised.max(1).saturating_mul(RISE);
+        self.raised = (self.raised.max(1) * RISE).min(1 << 32);
         (self.regular, self.paid) = (None, 0);
     }
 }

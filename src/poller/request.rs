@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use super::ring::Completion;
+use super::ring::{Completion, FEWEST_COMPLETIONS};
 use super::uring::Uring;
 use crate::edge::Edge;
 use crate::epitem::{Epitem, State};
@@ -122,11 +122,12 @@ impl EpState {
         }
     }
 
-    /// Brings the requests of the registrations that are due in line with them.
+    /// Brings the requests of the registrations that are due in line with them, of so many at most that their completions fit the ring.
     pub(super) fn hand_over(&mut self, fd: &AtomicI32) {
+        const MOST: usize = FEWEST_COMPLETIONS / 2;
         let Some(uring) = &mut self.ring else { return };
         let mut due = std::mem::take(&mut uring.due);
-        for item in due.drain(..) {
+        for item in due.drain(..due.len().min(MOST)) {
             let state = item.at(&self.held);
             state.request.due.set(false);
             let is_wrong = state.request.wrong.take();

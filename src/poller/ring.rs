@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicU32, AtomicUsize};
 /// Requests that fit the ring until they are handed to the kernel.
 const SUBMISSIONS: u32 = 128;
 /// Completions that fit it, at least and at most. The kernel keeps what does not fit, at a price.
-const FEWEST_COMPLETIONS: usize = 1024;
+pub(super) const FEWEST_COMPLETIONS: usize = 1024;
 const MOST_COMPLETIONS: usize = 32 * 1024;
 
 const SETUP_CQSIZE: u32 = 1 << 3;
@@ -275,6 +275,9 @@ impl Ring {
     fn push(&mut self, fd: &AtomicI32, submission: Submission) -> Result<(), Errno> {
         if self.queued > self.sq_mask {
             self.submit(fd)?;
+            if self.queued > self.sq_mask {
+                return Err(Errno::EAGAIN);
+            }
         }
         // SAFETY: the ring is mapped.
         let tail = unsafe { self.sq_tail.as_ref() };

@@ -96,7 +96,8 @@ pub(super) fn look(ep: &'static Eventpoll, st: &mut EpState, tells: bool) {
         return drain(st, tells);
     }
     // The kernel needs one turn for a request, and another one for each ring full of completions.
-    for _ in 0..100 {
+    let turns = 100 + uring.due.len() / 64;
+    for _ in 0..turns {
         st.hand_over(&ep.ring.fd);
         let Some(uring) = &mut st.ring else { return };
         if uring.ring.has_work() {
@@ -142,14 +143,16 @@ pub fn added(ep: &'static Eventpoll, st: &mut EpState) {
     if st.poller.is_some() || st.interest.len() < BATCH {
         return;
     }
-    if st.ring.is_none() && options::poller() == Poller::Uring && st.waiters.is_empty() && !process::has_threads() {
-        // The only thread is the one that will wait.
-        if let Some(me) = Sleeper::idle_own()
-            && is_fit(st)
-            && st.prospect.pays(st.interest.len(), st.edges, me)
-        {
-            let _ = begin(ep, st, me);
-        }
+    // The only thread is the one that will wait.
+    if st.ring.is_none()
+        && options::poller() == Poller::Uring
+        && !process::has_threads()
+        && st.waiters.is_empty()
+        && is_fit(st)
+        && let Some(me) = Sleeper::idle_own()
+        && st.prospect.is_promised(me)
+    {
+        let _ = begin(ep, st, me);
     }
     if let Some(uring) = &mut st.ring
         && uring.due.len() >= BATCH
