@@ -22,13 +22,19 @@ use crate::sync::atomic::Ordering::Relaxed;
 use crate::sys;
 use crate::waitq::Sleeper;
 
+/// For how many registrations an early ring is made. The kernel finds a request to cancel in a table that is the larger, up to 256 places, the
+/// more completions fit the ring.
+const EARLY: usize = 4096;
+
 /// Goes over from poll to a ring.
 pub(super) fn begin(ep: &'static Eventpoll, st: &mut EpState, me: &'static Sleeper) -> Result<(), Errno> {
     let made = (|| {
         let ring = match Ring::take_kept(&me.spare_rings, &ep.ring.fd) {
             Some(ring) => ring,
             None => {
-                let (ring, fd) = Ring::new(st.interest.len())?;
+                // Whoever gets a ring before the first wait goes on adding.
+                let room = if st.waiters.is_empty() { EARLY } else { st.interest.len() };
+                let (ring, fd) = Ring::new(room)?;
                 descriptors::adopt_internal(fd, &ep.ring.fd)?;
                 ring
             }
