@@ -19,7 +19,7 @@ use crate::kind;
 use crate::line::Line;
 use crate::lock;
 use crate::nested;
-use crate::poller::{uring, watch};
+use crate::poller::{hold, uring, watch};
 use crate::stats;
 use crate::sys;
 use crate::waitq::Lingering;
@@ -201,6 +201,7 @@ fn add(ep: &'static Eventpoll, fd: c_int, identity: Option<Identity>, interest: 
     state.uneasy.set(false);
     st.interest.push(item);
     st.exclusives += usize::from(exclusive);
+    st.edges += usize::from(interest.events & EDGE != 0);
     if inner.is_some() {
         item.pin();
         st.inner.push(item);
@@ -208,6 +209,7 @@ fn add(ep: &'static Eventpoll, fd: c_int, identity: Option<Identity>, interest: 
     graph.link(item);
     REGISTRATIONS.fetch_add(1, Relaxed);
     begin(ep, st, item, file);
+    uring::added(ep, st);
     Ok(())
 }
 
@@ -243,6 +245,8 @@ fn modify(ep: &'static Eventpoll, fd: c_int, interest: Interest) -> Result<(), E
     let news = st.followed && !state.spent.get() && nested::is_news(st, item, file);
     st.note_woken(item, news);
     let state = item.at(&st.held);
+    st.edges -= usize::from(state.is_edge());
+    st.edges += usize::from(interest.events & EDGE != 0);
     state.events.set(interest.events);
     state.data.set(interest.data);
     let edge = Edge::anew(file.is_closing());
@@ -315,7 +319,8 @@ pub fn detach(file: &'static File, graph: &mut FileGuard, item: &'static Epitem)
     REGISTRATIONS.fetch_sub(1, Relaxed);
     let was_exclusive = item.at(&st.held).is_exclusive();
     st.exclusives -= usize::from(was_exclusive);
-    graph.lingering.note(uring::detach(ep, st, item).map(Lingering::in_ring));
+    st.edges -= usize::from(item.at(&st.held).is_edge());
+    graph.lingering.note(hold::detach(ep, st, item).map(Lingering::in_ring));
     match st.poller {
         Some(poller) if item.at(&st.held).slot.get() != 0 => {
             graph.lingering.note(poller.lingering());

@@ -11,6 +11,7 @@ use crate::eventpoll::Eventpoll;
 use crate::events::{self, Bits};
 use crate::file::{self, File, Peer};
 use crate::kind::Kind;
+use crate::poller::request::Request;
 use crate::pool::{AtomicRef, Pool, Pooled};
 use crate::sample;
 use crate::sync::atomic::Ordering::{AcqRel, Relaxed, SeqCst};
@@ -112,50 +113,6 @@ pub struct State {
     pub announced_at: Cell<u32>,
     /// The levels of the second look, valid within one harvest.
     pub level: Cell<Bits>,
-}
-
-/// What an instance's ring was asked of a registration (see `poller/uring.rs`).
-#[derive(Debug)]
-pub struct Request {
-    /// The bits asked for by the request at hand; 0, which is never asked for, if there is none.
-    pub mask: Cell<Bits>,
-    /// It has not ended.
-    pub lives: Cell<bool>,
-    /// How many requests in a row ended by themselves, with their first completion.
-    pub ends: Cell<u8>,
-    /// Tells the completions of the request at hand from those of earlier ones.
-    pub turn: Cell<u16>,
-    /// How many requests have not ended.
-    pub living: Cell<u16>,
-    /// Its place among the registrations with living requests.
-    pub place: Cell<u32>,
-    /// It is to be brought in line with the registration.
-    pub due: Cell<bool>,
-    /// It was asked of another file, whose number was taken for this one's.
-    pub wrong: Cell<bool>,
-}
-
-impl Request {
-    /// Nothing was asked; the turn goes on, so that late completions of a record's former life are known as such.
-    pub fn forget(&self) {
-        self.mask.set(0);
-        self.lives.set(false);
-        self.ends.set(0);
-        self.wrong.set(false);
-    }
-
-    const fn none() -> Request {
-        Request {
-            mask: Cell::new(0),
-            lives: Cell::new(false),
-            ends: Cell::new(0),
-            turn: Cell::new(0),
-            living: Cell::new(0),
-            place: Cell::new(0),
-            due: Cell::new(false),
-            wrong: Cell::new(false),
-        }
-    }
 }
 
 // SAFETY: the cells are reached only through `Epitem::at`, whose argument proves that the instance's lock is held.

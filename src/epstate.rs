@@ -9,11 +9,12 @@ use crate::edge::GAVE;
 use crate::epitem::{Epitem, Home, State};
 use crate::eventpoll::Eventpoll;
 use crate::events::{Bits, WRITABLE};
-use crate::file::File;
+use crate::file::{Allowance, File};
 use crate::line::Line;
 use crate::nested;
 use crate::poller::account::Account;
-use crate::poller::uring::{Prospect, Uring};
+use crate::poller::prospect::Prospect;
+use crate::poller::uring::Uring;
 use crate::poller::watch;
 use crate::pollset::PollSet;
 use crate::stats;
@@ -48,6 +49,8 @@ pub struct EpState {
     pub prospect: Prospect,
     /// How many registrations are exclusive.
     pub exclusives: usize,
+    /// How many are edge-triggered.
+    pub edges: usize,
     /// The thread in poll on `set`, or asleep on the ring.
     pub poller: Option<&'static Sleeper>,
     /// The threads in a wait; the last came last and is the one that polls (W9). `#[doc(alias = "wq")]`
@@ -76,6 +79,10 @@ pub struct EpState {
     pub pressing: bool,
     /// When eventfds that other processes may write to are next worth a look, in nanoseconds of the monotonic clock.
     pub rare_due: u64,
+    /// When the last poll was taken in, in milliseconds of the coarse clock.
+    pub now_ms: u64,
+    /// How often reports may still ask whether a number names what it did.
+    pub comparisons: Allowance,
 }
 
 /// Exists once in each [`EpState`]: a reference to it proves that the instance's lock is held.
@@ -97,6 +104,7 @@ impl EpState {
             ring: None,
             prospect: Prospect::new(),
             exclusives: 0,
+            edges: 0,
             poller: None,
             waiters: Waiters::new(),
             parked: 0,
@@ -111,6 +119,8 @@ impl EpState {
             overdue: false,
             pressing: false,
             rare_due: 0,
+            now_ms: 0,
+            comparisons: Allowance::new(),
         }
     }
 
@@ -184,6 +194,22 @@ impl EpState {
         };
         self.ready.retain(|item| lives(item, |state| &state.ready));
         self.uneasy.retain(|item| lives(item, |state| &state.uneasy));
+    }
+
+    /// Puts a thread on the wait queue. EBADF if the descriptor was closed since it was looked up: the registrations may be gone
+    /// by now, and nothing would ever end the wait.
+    pub fn join(&mut self, ep: &'static Eventpoll, sleeper: &'static Sleeper) -> Result<(), Errno> {
+        if self.closed {
+            return Err(Errno::EBADF);
+        }
+        self.waiters.push(sleeper);
+        sleeper.waits_on.set(Some(ep));
+        Ok(())
+    }
+
+    /// Whether the instance was closed while threads waited, and the last of them has left (W11).
+    pub fn is_to_be_cleared(&self) -> bool {
+        self.closed && self.waiters.is_empty()
     }
 
     /// Takes a thread out of the wait queue, and lets the next one poll.

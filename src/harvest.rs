@@ -11,7 +11,7 @@ use crate::epitem::{Epitem, Home, State};
 use crate::epstate::EpState;
 use crate::events::{Bits, EDGE, HUP, NVAL, ONESHOT, READABLE, WRITABLE, levels};
 use crate::exclusive;
-use crate::file::{File, Peer};
+use crate::file::{Allowance, File, Peer};
 use crate::kind::Kind;
 use crate::nested;
 use crate::poller::{uring, watch};
@@ -23,6 +23,8 @@ use crate::wait::{Buffer, LONGEST_RARE_TICK_NS, LONGEST_TICK_NS, TICK_NS};
 
 /// How many registrations get their second look in one poll.
 const WINDOW: usize = 64;
+/// So many are few.
+const FEW: usize = 8;
 
 /// Descriptions whose number was found closed, or another's, although nobody told us.
 #[derive(Debug)]
@@ -47,6 +49,7 @@ impl Vanished {
 /// Puts what the last poll found on the ready list.
 pub fn collect(st: &mut EpState) -> Vanished {
     let mut vanished = Vanished([None; 8]);
+    st.now_ms = sys::coarse_ms();
     uring::sweep(st, |item| vanished.note(item));
     let mut slot = 0;
     while let Some((at, item, bits)) = st.set.next_fired(slot) {
@@ -75,7 +78,7 @@ pub fn deliver(st: &mut EpState, buffer: Buffer, vanished: &mut Vanished) -> Res
     let in_line = st.line.last_turn();
     while turns > 0 && reported < buffer.max {
         if looked == 0 {
-            looked = look_again(st, turns.min(WINDOW));
+            looked = look_again(st, turns.min(buffer.max - reported));
         }
         let Some(item) = st.ready.pop_front() else { break };
         turns -= 1;
@@ -85,7 +88,7 @@ pub fn deliver(st: &mut EpState, buffer: Buffer, vanished: &mut Vanished) -> Res
         let before = state.memory();
         let mut bits = if wanted { reportable(st, item, true) } else { 0 };
         let state = item.at(&st.held);
-        if bits != 0 && is_exchanged(item) {
+        if bits != 0 && is_exchanged(item, st.now_ms, &mut st.comparisons) {
             // What it showed was another's.
             state.restore(before);
             st.refresh(item);
@@ -141,45 +144,63 @@ fn unlist(st: &mut EpState, item: &'static Epitem) {
     item.unpin();
 }
 
-/// Fetches the levels of the bits that were not polled, for the next registrations in line: an event carries every bit of its
-/// mask that is high at the time of the report (W4).
-fn look_again(st: &mut EpState, window: usize) -> usize {
-    let mut again = [pollfd { fd: -1, events: 0, revents: 0 }; WINDOW];
-    let mut owners: [Option<&'static Epitem>; WINDOW] = [None; WINDOW];
+/// Fetches the levels of the bits that were not polled, for the next registrations in line, at most so many: an event carries every bit
+/// of its mask that is high at the time of the report (W4). Answers with for how many.
+fn look_again(st: &mut EpState, most: usize) -> usize {
+    // Arrays are made anew for each look, and most looks are at few.
+    if most > FEW { look_through::<WINDOW>(st, most) } else { look_through::<FEW>(st, most) }
+}
+
+fn look_through<const ROOM: usize>(st: &mut EpState, most: usize) -> usize {
+    let mut again = [pollfd { fd: -1, events: 0, revents: 0 }; ROOM];
+    let mut places = [0u8; ROOM];
     let mut n = 0;
+    let window = most.min(ROOM);
     for index in 0..window {
         let item = st.ready[index];
-        let state = item.at(&st.held);
-        let (polled, asked) = (st.set.revents(item, &st.held), st.set.asked(item, &st.held));
-        // What is quiet was not asked for, and is high as far as known.
-        let unasked = if state.is_edge() { state.edge.get().quiet() & !asked } else { 0 };
-        state.level.set(polled | unasked);
-        let Some(file) = item.file() else { continue };
-        let watched = state.watched(file);
-        // What is not in the poll set was put here by a look of `sample`.
-        let found = polled != 0 || state.slot.get() == 0;
-        // What was told before the report is no news after it: it is taken in before, and the levels are looked at after that.
-        let was_told = found && state.is_edge() && item.has_facts();
-        // Left out of the last poll was what is quiet, and what the mask has got since then.
-        let left_out = asked & watched != watched;
-        if was_told {
-            st.refresh(item);
-        }
-        if found && (was_told || left_out) {
+        let wanted = if st.ring.is_some() { wanted_in_ring(st, item) } else { wanted_beside_poll(st, item) };
+        if let Some(watched) = wanted {
             again[n] = pollfd { fd: item.via(), events: watched.cast_signed(), revents: 0 };
-            owners[n] = Some(item);
+            places[n] = index as u8;
             n += 1;
         }
     }
     if n > 0 {
         sys::look(&mut again[..n]);
-        for (entry, owner) in again.iter().zip(&owners[..n]) {
-            if let Some(item) = owner {
-                item.at(&st.held).level.set(entry.revents.cast_unsigned() & !NVAL);
-            }
+        for (entry, place) in again[..n].iter().zip(places) {
+            let item = st.ready[usize::from(place)];
+            item.at(&st.held).level.set(entry.revents.cast_unsigned() & !NVAL);
         }
     }
     window
+}
+
+/// A completion says that there was a wake-up, and nothing of the levels now.
+fn wanted_in_ring(st: &EpState, item: &Epitem) -> Option<Bits> {
+    let state = item.at(&st.held);
+    state.level.set(0);
+    item.file().filter(|_| state.alive.get() && !state.spent.get()).map(|file| state.watched(file))
+}
+
+/// The levels of the last poll, and what it was not asked.
+fn wanted_beside_poll(st: &mut EpState, item: &'static Epitem) -> Option<Bits> {
+    let state = item.at(&st.held);
+    let (polled, asked) = (st.set.revents(item, &st.held), st.set.asked(item, &st.held));
+    // What is quiet was not asked for, and is high as far as known.
+    let unasked = if state.is_edge() { state.edge.get().quiet() & !asked } else { 0 };
+    state.level.set(polled | unasked);
+    let file = item.file()?;
+    let watched = state.watched(file);
+    // What is not in the poll set was put here by a look of `sample`.
+    let found = polled != 0 || state.slot.get() == 0;
+    // What was told before the report is no news after it: it is taken in before, and the levels are looked at after that.
+    let was_told = found && state.is_edge() && item.has_facts();
+    // Left out of the last poll was what is quiet, and what the mask has got since then.
+    let left_out = asked & watched != watched;
+    if was_told {
+        st.refresh(item);
+    }
+    (found && (was_told || left_out)).then_some(watched)
 }
 
 /// The bits to report of a registration whose turn has come; none if its level is gone (W7) or is no edge.
@@ -279,8 +300,8 @@ fn note_outgoing(file: &File, item: &Epitem) {
 
 /// Whether the number that a registration is polled by was closed behind our back, and names something else now. Looked up at the
 /// first report, and then again at one that comes after a while.
-fn is_exchanged(item: &Epitem) -> bool {
-    item.file().is_some_and(|file| !file.is_likely_named_by(item.via(), false))
+fn is_exchanged(item: &Epitem, now_ms: u64, comparisons: &mut Allowance) -> bool {
+    item.file().is_some_and(|file| !file.is_still_named_by(item.via(), now_ms, comparisons))
 }
 
 /// Whether an exclusive registration may report its level, of which there is some; one that finds none gives up its claim. The
@@ -341,7 +362,7 @@ pub fn anything(st: &mut EpState, all: bool, in_turn: bool) -> bool {
     let mut any = false;
     while turns > 0 && (all || !any) {
         if all && looked == 0 {
-            looked = look_again(st, turns.min(WINDOW));
+            looked = look_again(st, turns);
         }
         let Some(item) = st.ready.pop_front() else { break };
         turns -= 1;

@@ -15,7 +15,7 @@ use crate::harvest;
 use crate::kind::Kind;
 use crate::line::Line;
 use crate::lock::{self, Guard, Lock};
-use crate::poller::{uring, watch};
+use crate::poller::{crossing, watch};
 use crate::process;
 use crate::sample;
 use crate::sync::atomic::Ordering::Relaxed;
@@ -131,7 +131,7 @@ fn expose(ep: &'static Eventpoll, st: &mut EpState) {
         match st.poller {
             Some(poller) if st.ring.is_some() => poller.kick(),
             Some(_) => {}
-            None => uring::leave(ep, st),
+            None => crossing::leave(ep, st),
         }
         ep.expose(true);
         attend(ep, st);

@@ -17,7 +17,7 @@ use crate::memory;
 use crate::nested;
 use crate::next;
 use crate::options;
-use crate::poller::{ring, uring, watch};
+use crate::poller::{crossing, ring, watch};
 use crate::stats;
 use crate::sys;
 use crate::waitq::Sleeper;
@@ -239,7 +239,7 @@ extern "C" fn before_fork() {
     if FORKS_AMID.get() {
         return;
     }
-    uring::prepare_fork();
+    crossing::prepare_fork();
     nested::lock_links_for_fork();
     FORKING.store(true, SeqCst);
     File::lock_all_for_fork();
@@ -258,7 +258,7 @@ extern "C" fn after_fork_in_parent() {
     }
     // SAFETY: `before_fork` ran in this thread.
     unsafe { unlock_all() };
-    uring::go_on_after_fork();
+    crossing::go_on_after_fork();
 }
 
 unsafe fn unlock_all() {

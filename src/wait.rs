@@ -6,12 +6,13 @@
 use libc::{epoll_event, pollfd};
 use nix::errno::Errno;
 
+use crate::epstate::EpState;
 use crate::eventpoll::{self, Eventpoll};
 use crate::harvest;
 use crate::lock;
 use crate::nested;
 use crate::next;
-use crate::poller::{uring, watch};
+use crate::poller::{crossing, uring, watch};
 use crate::process;
 use crate::stats;
 use crate::sync;
@@ -77,14 +78,13 @@ pub unsafe fn wait(
             return Err(errno);
         }
     };
-    let mut nap = Nap { mask, outside: None };
-    let outcome = match ep.join(me) {
-        Ok(()) => rounds(ep, me, buffer, timeout, &mut nap),
-        Err(errno) => Err(errno),
-    };
-    ep.lock().leave(ep, me);
+    let mut nap = Nap { mask, outside: None, is_over: false, was_last: false };
+    let outcome = rounds(ep, me, buffer, timeout, &mut nap);
+    if !nap.is_over {
+        nap.leave(ep, &mut ep.lock(), me);
+    }
     me.end();
-    ep.finish_wait();
+    ep.finish_wait(nap.was_last);
     // The last thing that can matter: a handler may run here, and leave the wait by `siglongjmp`.
     if let Some(outside) = nap.outside {
         sys::swap_signal_mask(outside);
@@ -103,22 +103,29 @@ fn rounds(
     timeout: Timeout,
     nap: &mut Nap,
 ) -> Result<usize, Errno> {
-    let deadline = timeout.filter(|&ns| ns > 0).map(|ns| sys::now().saturating_add(ns));
+    // From the first look on that found nothing: a wait that finds something at once does not ask for the time.
+    let mut deadline = None;
     let mut tick = TICK_NS;
     let mut may_sleep = timeout != Some(0);
     let mut first = true;
+    let mut joins = true;
     let mut looked_at_parked = false;
     loop {
         let mut guard = ep.lock();
         let st = &mut *guard;
+        if joins {
+            st.join(ep, me)?;
+            joins = false;
+        }
         let newest = st.waiters.last().is_some_and(|last| std::ptr::eq(last, me));
         if !newest || st.poller.is_some() {
             if st.poller.is_none() {
-                uring::leave(ep, st);
+                crossing::leave(ep, st);
             }
             if !may_sleep {
                 return Ok(0);
             }
+            deadline = deadline.or_else(|| deadline_of(timeout));
             match st.poller {
                 Some(poller) if newest => poller.kick(),
                 None => {
@@ -168,6 +175,7 @@ fn rounds(
             if st.observed {
                 nested::calm(ep, st);
             }
+            deadline = deadline.or_else(|| deadline_of(timeout));
             let unsure = (st.overdue || (careful && me.wake_fd() < 0)).then_some(LONGEST_TICK_NS);
             let pause = [longest_tick, unsure].into_iter().flatten().min().map(|longest| tick.min(longest));
             let limit = [remaining(deadline), pause].into_iter().flatten().min();
@@ -233,6 +241,7 @@ fn rounds(
         }
         if reported > 0 {
             harvest::balance(st);
+            nap.leave(ep, st, me);
             drop(guard);
             vanished.forget();
             return Ok(reported);
@@ -245,6 +254,7 @@ fn rounds(
         drop(guard);
         vanished.forget();
         slept?;
+        deadline = deadline.or_else(|| deadline_of(timeout));
         if sleeps || !may_sleep {
             if !may_sleep || is_over(deadline) {
                 return Ok(0);
@@ -253,6 +263,10 @@ fn rounds(
         }
         may_sleep = may_sleep && !is_over(deadline);
     }
+}
+
+fn deadline_of(timeout: Timeout) -> Option<u64> {
+    timeout.map(|ns| sys::now().saturating_add(ns))
 }
 
 fn remaining(deadline: Option<u64>) -> Option<u64> {
@@ -296,9 +310,20 @@ struct Nap {
     mask: Option<SigMask>,
     /// The mask outside, once all signals are blocked but in the sleep itself.
     outside: Option<SigMask>,
+    /// The thread is off the wait queue.
+    is_over: bool,
+    /// It was the last one on it, and the instance is closed.
+    was_last: bool,
 }
 
 impl Nap {
+    /// Takes the thread off the wait queue, under the lock that it has anyway.
+    fn leave(&mut self, ep: &'static Eventpoll, st: &mut EpState, me: &'static Sleeper) {
+        st.leave(ep, me);
+        self.is_over = true;
+        self.was_last = st.is_to_be_cleared();
+    }
+
     /// Blocks every signal from here to the end of the wait, sleeps excepted.
     fn prepare(&mut self) {
         if self.outside.is_none() {

@@ -11,8 +11,10 @@ use nix::errno::Errno;
 
 use crate::descriptors;
 use crate::eventpoll::Eventpoll;
-use crate::poller::ring::Spares;
-use crate::poller::uring::{self, Hold};
+use crate::poller::crossing;
+use crate::poller::hold::Hold;
+use crate::poller::spares::Spares;
+
 use crate::poller::watch;
 use crate::pool::{AtomicRef, Chunk, Pool, Pooled};
 use crate::stats;
@@ -133,6 +135,15 @@ impl Sleeper {
         Ok(fresh)
     }
 
+    /// The calling thread's, unless the thread is in a wait, or none can be had.
+    pub fn idle_own() -> Option<&'static Sleeper> {
+        let frame = 0u8;
+        if OWN.get().is_none() {
+            Sleeper::begin((&raw const frame).addr()).ok()?;
+        }
+        OWN.get().filter(|own| own.waits_on.get().is_none())
+    }
+
     /// The end of a wait: a second sleeper goes back to the pool.
     pub fn end(&'static self) {
         if !self.is_own() {
@@ -144,7 +155,7 @@ impl Sleeper {
     pub fn retire_own() {
         if let Some(own) = OWN.get() {
             own.abandon();
-            uring::end_thread(own);
+            crossing::end_thread(own);
             OWN.set(None);
             SLEEPERS.give_back(own);
         }
@@ -259,7 +270,7 @@ impl Sleeper {
     pub fn reset_all_after_fork() {
         let forked = OWN.get().map(|own| own.tid.load(Relaxed));
         SLEEPERS.for_each(|sleeper| sleeper.reset_after_fork(Some(sleeper.tid.load(Relaxed)) == forked));
-        uring::forget_kept();
+        crossing::forget_kept();
     }
 
     /// In a forked child: the eventfd is the parent's. Nobody is in poll or waits, unless the thread that forked did so in a signal

@@ -162,7 +162,8 @@ impl Eventpoll {
             }
         };
         let overdue = std::mem::take(&mut st.overdue);
-        if self.look_at_all.swap(false, SeqCst) || overdue || passed_by {
+        let look_at_all = self.look_at_all.load(SeqCst) && self.look_at_all.swap(false, SeqCst);
+        if look_at_all || overdue || passed_by {
             st.set.sweep(&st.held);
             for index in 0..st.interest.len() {
                 let item = st.interest[index];

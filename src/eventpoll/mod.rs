@@ -14,7 +14,8 @@ use crate::epstate::EpState;
 use crate::file::File;
 use crate::lock::{Guard, Lock};
 use crate::nested;
-use crate::poller::uring::{self, Outside};
+use crate::poller::crossing;
+use crate::poller::hold::Outside;
 use crate::pool::{AtomicRef, Pool, Pooled};
 use crate::sync::atomic::Ordering::{AcqRel, Relaxed, SeqCst};
 use crate::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64};
@@ -141,7 +142,7 @@ impl Eventpoll {
             }
             {
                 let mut st = self.lock();
-                uring::leave(self, &mut st);
+                crossing::leave(self, &mut st);
                 st.empty();
             }
             self.file.set(None);
@@ -200,17 +201,18 @@ impl Eventpoll {
 
     /// A thread in a wait went away without coming back: cancelled, or out of a signal handler by `siglongjmp`.
     pub fn desert(&'static self, sleeper: &'static Sleeper) {
-        self.lock().leave(self, sleeper);
-        self.finish_wait();
+        let was_last = {
+            let mut st = self.lock();
+            st.leave(self, sleeper);
+            st.is_to_be_cleared()
+        };
+        self.finish_wait(was_last);
     }
 
-    /// A wait is over: lets go of the instance, and of its registrations if its descriptor was closed meanwhile (W11).
-    pub fn finish_wait(&'static self) {
-        let over = {
-            let st = self.lock();
-            st.closed && st.waiters.is_empty()
-        };
-        if over {
+    /// A wait is over: lets go of the instance, and of its registrations if it was the last and the descriptor was closed
+    /// meanwhile (W11).
+    pub fn finish_wait(&'static self, was_last: bool) {
+        if was_last {
             control::clear(self);
         }
         self.unpin();
@@ -229,18 +231,6 @@ impl Eventpoll {
             control::clear(self);
         }
         self.unpin();
-    }
-
-    /// Puts a thread on the wait queue. EBADF if the descriptor was closed since it was looked up: the registrations may be gone
-    /// by now, and nothing would ever end the wait.
-    pub fn join(&'static self, sleeper: &'static Sleeper) -> Result<(), Errno> {
-        let mut st = self.lock();
-        if st.closed {
-            return Err(Errno::EBADF);
-        }
-        st.waiters.push(sleeper);
-        sleeper.waits_on.set(Some(self));
-        Ok(())
     }
 
     /// Whether no instance is locked.
@@ -295,7 +285,7 @@ impl Eventpoll {
                 // The watcher that did not come along keeps its pin: the record is lost to the child.
             }
         }
-        uring::reset_after_fork(self, st);
+        crossing::reset_after_fork(self, st);
         self.look_at_all.store(true, SeqCst);
         st.readable = false;
         if self.inbox.get().is_some_and(|inbox| !inbox.is_empty()) {

@@ -10,6 +10,35 @@ use crate::sys;
 /// Device and inode.
 pub type Identity = (u64, u64);
 
+/// How long a comparison holds.
+const CHECK_MS: u64 = 10;
+
+/// How many comparisons the reports of an instance make between two ticks of the coarse clock: enough for each of those that are
+/// reported, where they are not many.
+#[derive(Debug)]
+pub struct Allowance {
+    tick: u64,
+    left: u8,
+}
+
+impl Allowance {
+    const EACH_TICK: u8 = 16;
+
+    /// Nothing was asked yet.
+    pub const fn new() -> Allowance {
+        Allowance { tick: 0, left: Allowance::EACH_TICK }
+    }
+
+    fn take(&mut self, now: u64) -> bool {
+        if self.tick != now {
+            *self = Allowance { tick: now, left: Allowance::EACH_TICK };
+        }
+        let is_granted = self.left > 0;
+        self.left = self.left.saturating_sub(1);
+        is_granted
+    }
+}
+
 /// Both in one number.
 fn mark_of((device, inode): Identity) -> u64 {
     (device.rotate_left(40) ^ inode).max(1)
@@ -25,13 +54,22 @@ impl File {
     /// The same as [`Self::is_named_by`], asked now and then only, for it is a system call; with `once_used` not before the first
     /// use after `mark`.
     pub fn is_likely_named_by(&self, fd: c_int, once_used: bool) -> bool {
-        const CHECK_MS: u64 = 10;
         let before = self.checked_at.load(Relaxed);
         if once_used && before == 0 {
             return true;
         }
         let now = sys::coarse_ms();
         if now.saturating_sub(before) < CHECK_MS {
+            return true;
+        }
+        self.checked_at.store(now, Relaxed);
+        self.is_named_by(fd)
+    }
+
+    /// The same for a report, at this time, as often as the instance is allowed to ask; the first is always asked for.
+    pub fn is_still_named_by(&self, fd: c_int, now: u64, allowance: &mut Allowance) -> bool {
+        let before = self.checked_at.load(Relaxed);
+        if before != 0 && (now.saturating_sub(before) < CHECK_MS || !allowance.take(now)) {
             return true;
         }
         self.checked_at.store(now, Relaxed);

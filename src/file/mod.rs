@@ -25,7 +25,7 @@ use crate::waitq::Stays;
 
 pub use census::MOST_ENDS;
 pub use graph::{FileGuard, Graph, raise};
-pub use identity::Identity;
+pub use identity::{Allowance, Identity};
 
 use graph::Told;
 use underway::{Mark, Underway};

@@ -4,6 +4,11 @@
 //! stay with the kernel (`uring`), where one thread keeps waiting and the kernel has rings.
 
 pub mod account;
+pub mod crossing;
+pub mod hold;
+pub mod prospect;
+pub mod request;
 pub mod ring;
+pub mod spares;
 pub mod uring;
 pub mod watch;

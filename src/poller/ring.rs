@@ -4,8 +4,6 @@
 //! The ring belongs to the thread that made it (IORING_SETUP_SINGLE_ISSUER), and completions are made only when that thread asks for
 //! them (IORING_SETUP_DEFER_TASKRUN): nothing interrupts the program.
 
-use std::cell::Cell;
-use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 
 use libc::c_int;
@@ -22,7 +20,7 @@ use std::sync::atomic::{AtomicU32, AtomicUsize};
 /// Requests that fit the ring until they are handed to the kernel.
 const SUBMISSIONS: u32 = 128;
 /// Completions that fit it, at least and at most. The kernel keeps what does not fit, at a price.
-const FEWEST_COMPLETIONS: usize = 1024;
+pub(super) const FEWEST_COMPLETIONS: usize = 1024;
 const MOST_COMPLETIONS: usize = 32 * 1024;
 
 const SETUP_CQSIZE: u32 = 1 << 3;
@@ -120,6 +118,31 @@ impl Completion {
 
 const _: () = assert!(size_of::<Params>() == 120 && size_of::<Submission>() == 64 && size_of::<Completion>() == 16);
 
+/// How many rings the process has, those included that threads keep for later.
+static IN_USE: AtomicUsize = AtomicUsize::new(0);
+
+/// The number of rings in the process.
+pub fn in_use() -> usize {
+    IN_USE.load(Relaxed)
+}
+
+/// One of them.
+#[derive(Debug)]
+struct Counted;
+
+impl Counted {
+    fn new() -> Counted {
+        IN_USE.fetch_add(1, Relaxed);
+        Counted
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        IN_USE.fetch_sub(1, Relaxed);
+    }
+}
+
 /// A ring. Its descriptor's number is kept by the instance, because it can move.
 #[derive(Debug)]
 pub struct Ring {
@@ -134,6 +157,7 @@ pub struct Ring {
     cqes: NonNull<Completion>,
     /// Requests in the ring that the kernel was not given yet.
     queued: u32,
+    _counted: Counted,
 }
 
 // SAFETY: the memory is reached only through the ring, whoever has it.
@@ -243,6 +267,7 @@ impl Ring {
             cq_mask: params.cq_entries - 1,
             cqes: rings.at(cqes),
             queued: 0,
+            _counted: Counted::new(),
             _rings: rings,
             submissions,
         })
@@ -284,6 +309,9 @@ impl Ring {
     fn push(&mut self, fd: &AtomicI32, submission: Submission) -> Result<(), Errno> {
         if self.queued > self.sq_mask {
             self.submit(fd)?;
+            if self.queued > self.sq_mask {
+                return Err(Errno::EAGAIN);
+            }
         }
         // SAFETY: the ring is mapped.
         let tail = unsafe { self.sq_tail.as_ref() };
@@ -344,53 +372,7 @@ impl Ring {
     pub fn forget(self) {
         self._rings.strike_out();
         self.submissions.strike_out();
+        IN_USE.fetch_sub(1, Relaxed);
         std::mem::forget(self);
     }
-
-    /// Keeps a ring without requests for the next use in this thread, the number of its descriptor in `spares`. False if there are
-    /// enough, or the number is lost. To close a ring sends its thread a notice, which ends system calls with EINTR.
-    pub fn keep(self, fd: &AtomicI32, spares: &Spares) -> bool {
-        let free = spares.0.iter().position(|spare| spare.load(Relaxed) < 0);
-        let Some(place) = free.filter(|_| fd.load(Relaxed) >= 0) else { return false };
-        spares.0[place].store(fd.swap(-1, Relaxed), Relaxed);
-        KEPT.with(|kept| kept[place].replace(Some(ManuallyDrop::new(self))).map(ManuallyDrop::into_inner));
-        true
-    }
-
-    /// A ring that this thread kept, if there is one; its number is in `fd` then.
-    pub fn take_kept(spares: &Spares, fd: &AtomicI32) -> Option<Ring> {
-        let place = spares.0.iter().position(|spare| spare.load(Relaxed) >= 0)?;
-        let ring = KEPT.with(|kept| kept[place].take())?;
-        fd.store(spares.0[place].swap(-1, Relaxed), Relaxed);
-        Some(ManuallyDrop::into_inner(ring))
-    }
-}
-
-/// How many rings a thread keeps.
-const SPARES: usize = 4;
-
-thread_local! {
-    /// The rings that the thread keeps. Without a destructor: they are used at the end of threads.
-    static KEPT: [Cell<Option<ManuallyDrop<Ring>>>; SPARES] = const { [const { Cell::new(None) }; SPARES] };
-}
-
-/// The numbers of the rings that a thread keeps.
-#[derive(Debug)]
-pub struct Spares([AtomicI32; SPARES]);
-
-impl Spares {
-    /// None.
-    pub const fn new() -> Spares {
-        Spares([const { AtomicI32::new(-1) }; SPARES])
-    }
-
-    /// Where the numbers are.
-    pub fn owners(&self) -> impl Iterator<Item = &AtomicI32> {
-        self.0.iter()
-    }
-}
-
-/// The rings that the calling thread kept.
-pub fn take_all_kept() -> impl Iterator<Item = Ring> {
-    (0..SPARES).filter_map(|place| KEPT.with(|kept| kept[place].take()).map(ManuallyDrop::into_inner))
 }

@@ -6,7 +6,7 @@ use nix::errno::Errno;
 
 use super::program::*;
 use super::waits::{end, hear, report_once, watched_bell};
-use crate::poller::uring;
+use crate::poller::crossing;
 use crate::scheduler::{Joinable, let_others_go, spawn, step};
 use crate::{descriptors, sys};
 
@@ -58,9 +58,9 @@ pub fn edges_are_heard_amid_a_fork() {
     report_once(ep, bell);
     let told = Arc::new(Count::default());
     let ringer = ringer(bell, 2, &told);
-    uring::prepare_fork();
+    crossing::prepare_fork();
     step();
-    uring::go_on_after_fork();
+    crossing::go_on_after_fork();
     hear(ep, &told, 2);
     ringer.join();
     end([bell, ep]);

@@ -1,0 +1,57 @@
+//! Rings that a thread keeps for later. To close one sends its thread a notice, which ends some system calls with EINTR.
+
+use std::cell::Cell;
+use std::mem::ManuallyDrop;
+
+use super::ring::Ring;
+use crate::sync::atomic::AtomicI32;
+use crate::sync::atomic::Ordering::Relaxed;
+
+impl Ring {
+    /// Keeps a ring without requests for the next use in this thread, the number of its descriptor in `spares`. False if there are
+    /// enough, or the number is lost.
+    pub fn keep(self, fd: &AtomicI32, spares: &Spares) -> bool {
+        let free = spares.0.iter().position(|spare| spare.load(Relaxed) < 0);
+        let Some(place) = free.filter(|_| fd.load(Relaxed) >= 0) else { return false };
+        spares.0[place].store(fd.swap(-1, Relaxed), Relaxed);
+        KEPT.with(|kept| kept[place].replace(Some(ManuallyDrop::new(self))).map(ManuallyDrop::into_inner));
+        true
+    }
+
+    /// A ring that this thread kept, if there is one; its number is in `fd` then.
+    pub fn take_kept(spares: &Spares, fd: &AtomicI32) -> Option<Ring> {
+        let place = spares.0.iter().position(|spare| spare.load(Relaxed) >= 0)?;
+        let ring = KEPT.with(|kept| kept[place].take())?;
+        fd.store(spares.0[place].swap(-1, Relaxed), Relaxed);
+        Some(ManuallyDrop::into_inner(ring))
+    }
+}
+
+/// How many rings a thread keeps.
+const SPARES: usize = 4;
+
+thread_local! {
+    /// The rings that the thread keeps. Without a destructor: they are used at the end of threads.
+    static KEPT: [Cell<Option<ManuallyDrop<Ring>>>; SPARES] = const { [const { Cell::new(None) }; SPARES] };
+}
+
+/// The numbers of the rings that a thread keeps.
+#[derive(Debug)]
+pub struct Spares([AtomicI32; SPARES]);
+
+impl Spares {
+    /// None.
+    pub const fn new() -> Spares {
+        Spares([const { AtomicI32::new(-1) }; SPARES])
+    }
+
+    /// Where the numbers are.
+    pub fn owners(&self) -> impl Iterator<Item = &AtomicI32> {
+        self.0.iter()
+    }
+}
+
+/// The rings that the calling thread kept.
+pub fn take_all_kept() -> impl Iterator<Item = Ring> {
+    (0..SPARES).filter_map(|place| KEPT.with(|kept| kept[place].take()).map(ManuallyDrop::into_inner))
+}
