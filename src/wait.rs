@@ -8,8 +8,9 @@ use nix::errno::Errno;
 
 use crate::epstate::EpState;
 use crate::eventpoll::{self, Eventpoll};
+use crate::events::NVAL;
 use crate::harvest;
-use crate::lock;
+use crate::lock::{self, Guard};
 use crate::nested;
 use crate::next;
 use crate::poller::{crossing, uring, watch};
@@ -78,15 +79,28 @@ pub unsafe fn wait(
             return Err(errno);
         }
     };
-    let mut nap = Nap { mask, outside: None, is_over: false, was_last: false };
-    let outcome = rounds(ep, me, buffer, timeout, &mut nap);
-    if !nap.is_over {
-        nap.leave(ep, &mut ep.lock(), me);
+    let mut wait = Wait {
+        ep,
+        me,
+        buffer,
+        timeout,
+        deadline: None,
+        may_sleep: timeout != Some(0),
+        tick: TICK_NS,
+        stage: Stage::New,
+        looked_at_parked: false,
+        nap: Nap { mask, outside: None },
+        is_over: false,
+        was_last: false,
+    };
+    let outcome = wait.rounds();
+    if !wait.is_over {
+        wait.leave(&mut ep.lock());
     }
     me.end();
-    ep.finish_wait(nap.was_last);
+    ep.finish_wait(wait.was_last);
     // The last thing that can matter: a handler may run here, and leave the wait by `siglongjmp`.
-    if let Some(outside) = nap.outside {
+    if let Some(outside) = wait.nap.outside {
         sys::swap_signal_mask(outside);
     }
     if let Ok(n) = outcome {
@@ -95,173 +109,271 @@ pub unsafe fn wait(
     outcome
 }
 
-/// Looks, reports or sleeps, until there is something to return.
-fn rounds(
+/// How far a wait has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// Not on the wait queue yet.
+    New,
+    /// It has not looked yet.
+    First,
+    /// It has looked, or slept.
+    Later,
+}
+
+/// One wait.
+#[derive(Debug)]
+struct Wait {
     ep: &'static Eventpoll,
     me: &'static Sleeper,
     buffer: Buffer,
     timeout: Timeout,
-    nap: &mut Nap,
-) -> Result<usize, Errno> {
-    // From the first look on that found nothing: a wait that finds something at once does not ask for the time.
-    let mut deadline = None;
-    let mut tick = TICK_NS;
-    let mut may_sleep = timeout != Some(0);
-    let mut first = true;
-    let mut joins = true;
-    let mut looked_at_parked = false;
-    loop {
-        let mut guard = ep.lock();
+    /// From the first look on that found nothing: a wait that finds something at once does not ask for the time.
+    deadline: Option<u64>,
+    may_sleep: bool,
+    /// The longest sleep while an edge could hide, in nanoseconds; it doubles.
+    tick: u64,
+    stage: Stage,
+    looked_at_parked: bool,
+    nap: Nap,
+    /// The thread is off the wait queue.
+    is_over: bool,
+    /// It was the last one on it, and the instance is closed.
+    was_last: bool,
+}
+
+/// How the newest thread learns readiness in a round.
+#[derive(Clone, Copy, Debug)]
+struct Plan {
+    /// From the ring, not by poll.
+    in_ring: bool,
+    /// No round came before.
+    is_first: bool,
+    /// A kick can end the sleep, so signals must not slip in between two of them (W8): they are blocked but in the sleep itself.
+    careful: bool,
+    /// It looks, though it may sleep.
+    looks_first: bool,
+    sleeps: bool,
+    /// The longest time without a look behind quiet bits.
+    longest_tick: Option<u64>,
+}
+
+/// What a round came to.
+type Round = Result<Option<usize>, Errno>;
+
+type Locked = Guard<'static, EpState>;
+
+impl Wait {
+    /// Looks, reports or sleeps, until there is something to return.
+    fn rounds(&mut self) -> Result<usize, Errno> {
+        loop {
+            if let Some(reported) = self.round()? {
+                return Ok(reported);
+            }
+        }
+    }
+
+    fn round(&mut self) -> Round {
+        let mut guard = self.ep.lock();
+        if self.stage == Stage::New {
+            guard.join(self.ep, self.me)?;
+            self.stage = Stage::First;
+        }
+        if !self.is_newest(&guard) || guard.poller.is_some() {
+            return self.stand_behind(guard);
+        }
+        let plan = self.prepare(&mut guard);
+        self.stage = Stage::Later;
+        let Some((mut guard, slept)) = self.learn(guard, plan) else { return Ok(None) };
+        self.hear_kicks(&guard);
+        if plan.is_first && !plan.in_ring && harvest::found_by_count(&mut guard) {
+            return Ok(None);
+        }
+        self.report(guard, plan, slept)
+    }
+
+    fn is_newest(&self, st: &EpState) -> bool {
+        st.waiters.last().is_some_and(|last| std::ptr::eq(last, self.me))
+    }
+
+    /// A newer thread polls, or is to: this one sleeps until it is kicked.
+    fn stand_behind(&mut self, mut guard: Locked) -> Round {
         let st = &mut *guard;
-        if joins {
-            st.join(ep, me)?;
-            joins = false;
+        if st.poller.is_none() {
+            crossing::leave(self.ep, st);
         }
-        let newest = st.waiters.last().is_some_and(|last| std::ptr::eq(last, me));
-        if !newest || st.poller.is_some() {
-            if st.poller.is_none() {
-                crossing::leave(ep, st);
-            }
-            if !may_sleep {
-                return Ok(0);
-            }
-            deadline = deadline.or_else(|| deadline_of(timeout));
-            match st.poller {
-                Some(poller) if newest => poller.kick(),
-                None => {
-                    if let Some(newest) = st.waiters.last() {
-                        newest.kick();
-                    }
+        if !self.may_sleep {
+            return Ok(Some(0));
+        }
+        self.begin_to_count();
+        match st.poller {
+            Some(poller) if self.is_newest(st) => poller.kick(),
+            None => {
+                if let Some(newest) = st.waiters.last() {
+                    newest.kick();
                 }
-                Some(_) => {}
             }
-            drop(guard);
-            nap.prepare();
-            let mut wake = [pollfd { fd: me.wake_fd(), events: libc::POLLIN, revents: 0 }];
-            let pause = (me.wake_fd() < 0).then_some(LONGEST_TICK_NS);
-            let limit = [remaining(deadline), pause].into_iter().flatten().min();
-            let slept = nap.sleep(wake.as_mut_ptr(), 1, limit, LONGEST_TICK_NS);
-            me.heed();
-            slept?;
-            may_sleep = !is_over(deadline);
-            continue;
+            Some(_) => {}
         }
-        if first {
+        drop(guard);
+        self.nap.prepare();
+        let mut wake = [pollfd { fd: self.me.wake_fd(), events: libc::POLLIN, revents: 0 }];
+        let pause = (self.me.wake_fd() < 0).then_some(LONGEST_TICK_NS);
+        let limit = [remaining(self.deadline), pause].into_iter().flatten().min();
+        let slept = self.nap.sleep(wake.as_mut_ptr(), 1, limit, LONGEST_TICK_NS);
+        self.me.heed();
+        slept?;
+        self.may_sleep = !is_over(self.deadline);
+        Ok(None)
+    }
+
+    /// Takes in what others left, looks behind quiet bits, and decides how to learn readiness.
+    fn prepare(&mut self, st: &mut EpState) -> Plan {
+        let is_first = self.stage == Stage::First;
+        if is_first {
             harvest::give_up_claims(st);
         }
-        ep.absorb(st);
-        let in_ring = uring::serves(ep, st, me);
+        self.ep.absorb(st);
+        let in_ring = uring::serves(self.ep, st, self.me);
         if in_ring {
-            uring::lap(ep, st);
+            uring::lap(self.ep, st);
         }
-        let before_look = first && !in_ring;
-        let longest_tick = harvest::sample(st, before_look);
+        let longest_tick = harvest::sample(st, is_first && !in_ring);
         // What that brought up, in the instances inside above all.
-        ep.absorb(st);
-        if first && st.observed && st.parked <= harvest::PARK_ABOVE {
+        self.ep.absorb(st);
+        if is_first && st.observed && st.parked <= harvest::PARK_ABOVE {
             // Parked because somebody looks at the descriptor, not because they are many: they are in every report. Instances among
             // them have been looked at.
             watch::look_at_parked(st);
         }
-        // Where a kick can end the sleep, signals must not slip in between two of them (W8): they are blocked but in ppoll.
         // A look comes first, so that a busy program never pays for that.
         let careful = process::has_threads() || st.parked > 0 || longest_tick.is_some() || st.observed;
-        let looks_first = !in_ring && first && (careful || st.habit.looks_first());
+        let looks_first = !in_ring && is_first && (careful || st.habit.looks_first());
         // A ring has told by now what it knows.
         let is_told = in_ring && !st.ready.is_empty();
-        let sleeps = may_sleep && !looks_first && !st.pressing && !is_told;
-        first = false;
-        let slept = if sleeps {
-            if st.observed {
-                nested::calm(ep, st);
-            }
-            deadline = deadline.or_else(|| deadline_of(timeout));
-            let unsure = (st.overdue || (careful && me.wake_fd() < 0)).then_some(LONGEST_TICK_NS);
-            let pause = [longest_tick, unsure].into_iter().flatten().min().map(|longest| tick.min(longest));
-            let limit = [remaining(deadline), pause].into_iter().flatten().min();
-            st.poller = Some(me);
-            ep.set_blocked(Some(me));
-            let set = st.set.poll_with(me.wake_fd());
-            let (entries, n) = (set.as_mut_ptr(), set.len());
-            if ep.has_mail() {
-                st.poller = None;
-                ep.set_blocked(None);
-                continue;
-            }
-            if !in_ring {
-                me.enter_poll();
-            }
-            drop(guard);
-            if careful {
-                nap.prepare();
-            }
-            let slept = if in_ring {
-                nap.sleep_on_ring(ep.ring.fd(), limit)
-            } else {
-                let slept = nap.sleep(entries, n, limit, tick);
-                me.leave_poll();
-                slept
-            };
-            guard = ep.lock();
-            guard.poller = None;
-            ep.set_blocked(None);
-            tick = (tick * 2).min(LONGEST_RARE_TICK_NS);
-            slept
-        } else if in_ring {
+        let sleeps = self.may_sleep && !looks_first && !st.pressing && !is_told;
+        Plan { in_ring, is_first, careful, looks_first, sleeps, longest_tick }
+    }
+
+    /// Learns readiness: sleeps until there is some, or looks. None, and the lock let go of, if mail came.
+    fn learn(&mut self, mut guard: Locked, plan: Plan) -> Option<(Locked, Result<usize, Errno>)> {
+        let slept = if plan.sleeps {
+            let slept;
+            (guard, slept) = self.sleep(guard, plan)?;
+            if plan.in_ring { uring::wake(&mut guard, slept) } else { slept }
+        } else if plan.in_ring {
             Ok(0)
         } else {
-            Ok(sys::look(st.set.poll_with(me.wake_fd())))
+            Ok(sys::look(guard.set.poll_with(self.me.wake_fd())))
         };
-        let st = &mut *guard;
-        let slept = if sleeps && in_ring { uring::wake(st, slept) } else { slept };
         stats::POLLS.count();
-        stats::SCANNED.add(st.set.len() as u64);
+        stats::SCANNED.add(guard.set.len() as u64);
         if slept.is_err() {
-            st.set.forget();
+            guard.set.forget();
         }
+        Some((guard, slept))
+    }
+
+    /// Sleeps as the poller, without the lock.
+    fn sleep(&mut self, mut guard: Locked, plan: Plan) -> Option<(Locked, Result<usize, Errno>)> {
+        let (ep, me) = (self.ep, self.me);
+        let st = &mut *guard;
+        if st.observed {
+            nested::calm(ep, st);
+        }
+        self.begin_to_count();
+        let unsure = (st.overdue || (plan.careful && me.wake_fd() < 0)).then_some(LONGEST_TICK_NS);
+        let pause = [plan.longest_tick, unsure].into_iter().flatten().min().map(|longest| self.tick.min(longest));
+        let limit = [remaining(self.deadline), pause].into_iter().flatten().min();
+        st.poller = Some(me);
+        ep.set_blocked(Some(me));
+        let set = st.set.poll_with(me.wake_fd());
+        let (entries, n) = (set.as_mut_ptr(), set.len());
+        if ep.has_mail() {
+            st.poller = None;
+            ep.set_blocked(None);
+            return None;
+        }
+        if !plan.in_ring {
+            me.enter_poll();
+        }
+        drop(guard);
+        if plan.careful {
+            self.nap.prepare();
+        }
+        let slept = if plan.in_ring {
+            self.nap.sleep_on_ring(ep.ring.fd(), limit)
+        } else {
+            let slept = self.nap.sleep(entries, n, limit, self.tick);
+            me.leave_poll();
+            slept
+        };
+        let mut guard = ep.lock();
+        guard.poller = None;
+        ep.set_blocked(None);
+        self.tick = (self.tick * 2).min(LONGEST_RARE_TICK_NS);
+        Some((guard, slept))
+    }
+
+    /// Takes in kicks; a wake-up descriptor that was closed behind our back is replaced.
+    fn hear_kicks(&self, st: &EpState) {
         match st.set.wake_revents() {
             0 => {}
-            bits if bits & crate::events::NVAL != 0 => {
-                me.lose_wake();
-                let _ = me.ensure_wake();
+            bits if bits & NVAL != 0 => {
+                self.me.lose_wake();
+                let _ = self.me.ensure_wake();
             }
-            _ => me.heed(),
+            _ => self.me.heed(),
         }
-        if before_look && harvest::found_by_count(st) {
-            continue;
-        }
+    }
+
+    /// Reports what was found, and decides whether that was all.
+    fn report(&mut self, mut guard: Locked, plan: Plan, slept: Result<usize, Errno>) -> Round {
+        let st = &mut *guard;
         let mut vanished = harvest::collect(st);
         if st.followed {
-            nested::announce(ep, st);
+            nested::announce(self.ep, st);
         }
-        let newest = st.waiters.last().is_some_and(|last| std::ptr::eq(last, me));
-        let reported = if newest { harvest::deliver(st, buffer, &mut vanished)? } else { 0 };
-        if looks_first && may_sleep {
+        let is_newest = self.is_newest(st);
+        let reported = if is_newest { harvest::deliver(st, self.buffer, &mut vanished)? } else { 0 };
+        if plan.looks_first && self.may_sleep {
             st.habit.looked(reported > 0);
         }
         if reported > 0 {
             harvest::balance(st);
-            nap.leave(ep, st, me);
+            self.leave(st);
             drop(guard);
             vanished.forget();
-            return Ok(reported);
+            return Ok(Some(reported));
         }
         // What the watchers have not come around to hand over, a wait that does not sleep must find by itself.
-        if newest && !may_sleep && !looked_at_parked && watch::look_at_parked(st) {
-            looked_at_parked = true;
-            continue;
+        if is_newest && !self.may_sleep && !self.looked_at_parked && watch::look_at_parked(st) {
+            self.looked_at_parked = true;
+            return Ok(None);
         }
         drop(guard);
         vanished.forget();
         slept?;
-        deadline = deadline.or_else(|| deadline_of(timeout));
-        if sleeps || !may_sleep {
-            if !may_sleep || is_over(deadline) {
-                return Ok(0);
-            }
+        self.begin_to_count();
+        if !self.may_sleep || (plan.sleeps && is_over(self.deadline)) {
+            return Ok(Some(0));
+        }
+        if plan.sleeps {
             stats::EMPTY_WAKEUPS.count();
         }
-        may_sleep = may_sleep && !is_over(deadline);
+        self.may_sleep = !is_over(self.deadline);
+        Ok(None)
+    }
+
+    /// The time that may pass begins now, if it has not.
+    fn begin_to_count(&mut self) {
+        self.deadline = self.deadline.or_else(|| deadline_of(self.timeout));
+    }
+
+    /// Takes the thread off the wait queue, under the lock that it has anyway.
+    fn leave(&mut self, st: &mut EpState) {
+        st.leave(self.ep, self.me);
+        self.is_over = true;
+        self.was_last = st.is_to_be_cleared();
     }
 }
 
@@ -310,20 +422,9 @@ struct Nap {
     mask: Option<SigMask>,
     /// The mask outside, once all signals are blocked but in the sleep itself.
     outside: Option<SigMask>,
-    /// The thread is off the wait queue.
-    is_over: bool,
-    /// It was the last one on it, and the instance is closed.
-    was_last: bool,
 }
 
 impl Nap {
-    /// Takes the thread off the wait queue, under the lock that it has anyway.
-    fn leave(&mut self, ep: &'static Eventpoll, st: &mut EpState, me: &'static Sleeper) {
-        st.leave(ep, me);
-        self.is_over = true;
-        self.was_last = st.is_to_be_cleared();
-    }
-
     /// Blocks every signal from here to the end of the wait, sleeps excepted.
     fn prepare(&mut self) {
         if self.outside.is_none() {
