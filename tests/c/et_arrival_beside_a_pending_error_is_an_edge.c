@@ -5,20 +5,10 @@
 #include <linux/net_tstamp.h>
 #include <netinet/in.h>
 
-static int udp(struct sockaddr_in *address)
-{
-    socklen_t size = sizeof *address;
-    int fd = OK(socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0));
-    *address = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    OK(bind(fd, (struct sockaddr *)address, size));
-    OK(getsockname(fd, (struct sockaddr *)address, &size));
-    return fd;
-}
-
 void test(void)
 {
     struct sockaddr_in here, there;
-    int fd = udp(&here), peer = udp(&there), ep = new_epoll();
+    int fd = udp_socket(&here), peer = udp_socket(&there), ep = new_epoll();
 
     /* The time at which a datagram was sent comes back in the queue of errors. */
     int flags = SOF_TIMESTAMPING_TX_SOFTWARE | SOF_TIMESTAMPING_SOFTWARE | SOF_TIMESTAMPING_OPT_TSONLY;

@@ -1,22 +1,6 @@
 /* An arrival wakes a registration for IN and OUT; if it was taken before the wait, the wait reports the OUT that is left (W4). What
  * had been reported before and is taken later is no arrival. */
 #include "harness.h"
-#include <netinet/in.h>
-
-static int udp_pair(int fd[2])
-{
-    struct sockaddr_in address[2];
-    socklen_t size = sizeof address[0];
-    for (int i = 0; i < 2; i++) {
-        address[i] = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-        fd[i] = OK(socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0));
-        OK(bind(fd[i], (struct sockaddr *)&address[i], size));
-        OK(getsockname(fd[i], (struct sockaddr *)&address[i], &size));
-    }
-    for (int i = 0; i < 2; i++)
-        OK(connect(fd[i], (struct sockaddr *)&address[1 - i], size));
-    return fd[0];
-}
 
 void test(void)
 {
@@ -29,7 +13,7 @@ void test(void)
         if (i == 0)
             make_tcp(fd);
         else if (i == 1)
-            udp_pair(fd);
+            make_udp(fd);
         else
             make_pair(types[i], fd);
         ADD(ep, fd[0], EPOLLIN | EPOLLOUT | EPOLLET, 1);

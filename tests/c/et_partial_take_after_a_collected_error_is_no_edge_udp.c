@@ -3,20 +3,10 @@
 
 #include <netinet/in.h>
 
-static int bound(struct sockaddr_in *address)
-{
-    *address = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t size = sizeof *address;
-    int fd = OK(socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-    OK(bind(fd, (struct sockaddr *)address, size));
-    OK(getsockname(fd, (struct sockaddr *)address, &size));
-    return fd;
-}
-
 void test(void)
 {
     struct sockaddr_in one, other;
-    int fd = bound(&one), peer = bound(&other), error, ep = new_epoll();
+    int fd = udp_socket(&one), peer = udp_socket(&other), error, ep = new_epoll();
     socklen_t size = sizeof error;
     OK(connect(fd, (struct sockaddr *)&other, sizeof other));
     OK(connect(peer, (struct sockaddr *)&one, sizeof one));

@@ -3,20 +3,10 @@
 
 #include <netinet/in.h>
 
-static int bound(struct sockaddr_in *address)
-{
-    *address = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t size = sizeof *address;
-    int fd = OK(socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-    OK(bind(fd, (struct sockaddr *)address, size));
-    OK(getsockname(fd, (struct sockaddr *)address, &size));
-    return fd;
-}
-
 void test(void)
 {
     struct sockaddr_in one, other;
-    int from = bound(&one), peer = bound(&other);
+    int from = udp_socket(&one), peer = udp_socket(&other);
     OK(connect(from, (struct sockaddr *)&other, sizeof other));
     CHECK_EQ(sendto(peer, "unread", 6, 0, (struct sockaddr *)&one, sizeof one), 6);
     OK(close(peer));

@@ -385,6 +385,25 @@ void make_tcp(int fd[2])
     OK(close(listener));
 }
 
+int udp_socket(struct sockaddr_in *address)
+{
+    *address = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof *address;
+    int fd = OK(socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+    OK(bind(fd, (struct sockaddr *)address, size));
+    OK(getsockname(fd, (struct sockaddr *)address, &size));
+    return fd;
+}
+
+void make_udp(int fd[2])
+{
+    struct sockaddr_in address[2];
+    for (int i = 0; i < 2; i++)
+        fd[i] = udp_socket(&address[i]);
+    for (int i = 0; i < 2; i++)
+        OK(connect(fd[i], (struct sockaddr *)&address[1 - i], sizeof address[0]));
+}
+
 void add_one(int eventfd)
 {
     uint64_t one = 1;

@@ -70,19 +70,10 @@ static void make_tcp_kind(struct specimen *s)
     make_tcp(fd);
     take_ends(s, fd);
 }
-static void make_udp(struct specimen *s)
+static void make_udp_kind(struct specimen *s)
 {
     int fd[2];
-    struct sockaddr_in address[2];
-    for (int i = 0; i < 2; i++) {
-        socklen_t size = sizeof address[i];
-        address[i] = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-        fd[i] = OK(socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-        OK(bind(fd[i], (struct sockaddr *)&address[i], size));
-        OK(getsockname(fd[i], (struct sockaddr *)&address[i], &size));
-    }
-    for (int i = 0; i < 2; i++)
-        OK(connect(fd[i], (struct sockaddr *)&address[1 - i], sizeof address[0]));
+    make_udp(fd);
     take_ends(s, fd);
 }
 
@@ -237,7 +228,7 @@ const struct kind kinds[] = {
     {"unix seqpacket", PARTS | WRITES, make_unix_seqpacket, feed_bytes, take_message, drain_bytes},
     {"unix dgram", PARTS | WRITES | OPAQUE, make_unix_dgram, feed_bytes, take_message, drain_bytes},
     {"tcp", PARTS | BYTES | WRITES, make_tcp_kind, feed_bytes, take_bytes, drain_bytes},
-    {"udp", PARTS | WRITES | OPAQUE, make_udp, feed_bytes, take_message, drain_bytes},
+    {"udp", PARTS | WRITES | OPAQUE, make_udp_kind, feed_bytes, take_message, drain_bytes},
     {"tcp listener", PARTS, make_tcp_listener, feed_tcp_listener, take_connection, drain_connections},
     {"unix listener", PARTS | OPAQUE, make_unix_listener, feed_unix_listener, take_connection, drain_connections},
     {"eventfd", 0, make_eventfd, feed_eventfd, take_u64, drain_u64},
