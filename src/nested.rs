@@ -18,7 +18,6 @@ use crate::lock::{self, Guard, Lock};
 use crate::poller::{crossing, watch};
 use crate::process;
 use crate::sample;
-use crate::sync::atomic::Ordering::Relaxed;
 use crate::sys;
 
 /// Held while a link between instances is added, so that two threads cannot close a cycle together. Taken before every other
@@ -532,7 +531,7 @@ fn park_the_rest(st: &mut EpState) -> bool {
 fn show_readable(ep: &'static Eventpoll, st: &mut EpState) {
     if !st.readable {
         st.readable = true;
-        let _ = sys::write(ep.signal().load(Relaxed), b"!");
+        ep.show_readable();
     }
 }
 
