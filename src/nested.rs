@@ -446,6 +446,14 @@ pub fn is_news(st: &mut EpState, item: &'static Epitem, file: &'static File) -> 
     show(st, item, file, watched, false).0
 }
 
+/// A registration is about to begin, or to begin anew: who was woken before that stands before it in line.
+pub fn catch_up(ep: &'static Eventpoll, st: &mut EpState) {
+    if st.followed && st.poller.is_none() {
+        ep.absorb(st);
+        st.ticks |= harvest::sample(st, false).is_some();
+    }
+}
+
 /// A registration begins, or begins anew, in an observed instance: whatever is there now is known. True if the outer instances are to
 /// be told that it is ready, which they are unless it was in line before (T6).
 pub fn begin(st: &mut EpState, item: &'static Epitem, file: &'static File) -> bool {
