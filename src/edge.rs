@@ -209,10 +209,12 @@ impl Edge {
         self.report(kind, quiet, count);
     }
 
-    /// The registration was woken: every level that is high is news, for a report carries them all (W4).
+    /// The registration was woken: every level that is high is news, for a report carries them all (W4). Outer instances are told once
+    /// for all of them, and what arrives after what was counted is told besides.
     fn wake(&mut self) {
         let Edge { closing, tells, doubts, due, .. } = *self;
-        *self = Edge { closing, tells, woken: tells, doubts, due, ..Edge::FRESH };
+        let seen = if tells { self.seen } else { UNSEEN };
+        *self = Edge { closing, tells, woken: tells, doubts, due, seen, ..Edge::FRESH };
     }
 
     /// Something was taken. If it arrived since the last report the registration was woken then, and other levels that are high
@@ -255,7 +257,11 @@ impl Edge {
         if fresh == 0 {
             return false;
         }
-        let count = if level & INCOMING == 0 && !self.closing { NOTHING } else { count().unwrap_or(UNSEEN) };
+        let count = if level & INCOMING == 0 && !self.closing && !self.counts_always(kind) {
+            NOTHING
+        } else {
+            count().unwrap_or(if level & INCOMING == 0 { NOTHING } else { UNSEEN })
+        };
         let nothing_arrived =
             count < NOTHING && self.seen < NOTHING && matches!(sample::change(self.seen, count), Change::Nothing);
         if fresh & !READABLE == 0 && nothing_arrived {
@@ -311,19 +317,24 @@ impl Edge {
 
     /// As [`Self::report`], for outer instances: whether there is something to tell them, given that only the bits `known` of the
     /// level were looked at.
-    pub fn announce(&mut self, kind: Kind, level: Bits, known: Bits, count: impl FnOnce() -> Option<u64>) -> bool {
+    pub fn announce(&mut self, kind: Kind, level: Bits, known: Bits, count: impl Fn() -> Option<u64>) -> bool {
         let look = self.look && self.quiet & !known != 0;
-        let news = self.report(kind, level & known | self.quiet & !known, count);
+        let news = self.report(kind, level & known | self.quiet & !known, &count);
         self.look = look;
-        if known & (IN | RDNORM) != 0 && self.quiet & INCOMING == 0 && !self.closing && kind.arrivals().is_cumulative()
-        {
-            self.seen = NOTHING;
+        if self.seen == UNSEEN && known & (IN | RDNORM) != 0 && self.quiet & INCOMING == 0 && self.counts_always(kind) {
+            self.seen = count().map_or(NOTHING, sample::plain);
         }
         if news {
             // Told with the rest, though not looked at.
             self.quiet |= WRITABLE & !known;
         }
         self.take_woken() || news
+    }
+
+    /// Whether what is there is counted even if that is nothing. Of what comes and is taken between two looks outer instances are to be told,
+    /// and a call that takes may tell of it long after a look: only a count says whether what it took had been told.
+    const fn counts_always(&self, kind: Kind) -> bool {
+        self.tells && kind.arrivals().is_cumulative()
     }
 
     /// Whether it was woken since it was asked last. Room that there is now is told with it.
@@ -341,7 +352,7 @@ impl Edge {
             match sample::change(self.seen, count) {
                 Change::Arrival => {
                     self.wake();
-                    if self.tells && self.closing {
+                    if self.tells {
                         self.seen = sample::plain(count);
                     }
                 }

@@ -419,9 +419,8 @@ pub fn take_in(st: &EpState, item: &'static Epitem, file: &'static File, level: 
     let news = announced.announce(file.kind(), level & watched, asked | ERR | HUP, count);
     if announced != before {
         state.announced.set(announced);
-        // An expiration may be gone before anybody looked, and the call that took it, or set the timer anew, not have told yet: its
-        // telling must not be older than this look.
-        if news || file.kind().arrivals().is_cumulative() && file.kind() != Kind::Timerfd {
+        // What a look does not tell, a call that began before it may have to tell yet.
+        if news {
             state.announced_at.set(clock);
         }
     }
