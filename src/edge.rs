@@ -5,7 +5,7 @@
 //! that grew. So an edge-triggered registration is a level-triggered one whose reported bits sleep, and everything here
 //! decides what wakes them (E1 to E6).
 
-use crate::events::{Bits, ERR, HUP, IN, INCOMING, OUT, PRI, RDHUP, RDNORM, READABLE, WRITABLE};
+use crate::events::{Bits, ERR, HUP, IN, INCOMING, OUT, PRI, RDHUP, RDNORM, READABLE, WRITABLE, WRNORM};
 use crate::kind::{Arrivals, Kind};
 use crate::sample::{self, Change};
 
@@ -37,6 +37,9 @@ pub const PRESSED: Facts = 1 << 8;
 pub const COLLECTED: Facts = 1 << 9;
 /// So did a second one: the error that it collected came in between.
 pub const COLLECTED_AGAIN: Facts = 1 << 10;
+
+/// Room was made on a description of which it had not been taken in yet that there was none.
+pub const RELIEVED: Facts = 1 << 11;
 
 /// Facts about the reading side.
 pub const READ_FACTS: Facts = DRY | TOOK | TOOK_SHORT;
@@ -175,7 +178,11 @@ impl Edge {
                 _ => {}
             }
         }
-        let departed = news && facts & DEPARTED != 0 && watched & WRITABLE != 0;
+        // What makes room in a full pipe wakes those who wait for that once; who has seen the room already knows.
+        let knows = kind.is_pipe() && self.quiet & WRITABLE != 0 && facts & RELIEVED == 0;
+        // A pipe wakes with these, a socket with WRBAND besides.
+        let room = if kind.is_pipe() { OUT | WRNORM } else { WRITABLE };
+        let departed = news && facts & DEPARTED != 0 && watched & room != 0 && !knows;
         let pressed = facts & PRESSED != 0 && watched & (IN | RDNORM) != 0;
         if departed || pressed {
             self.wake();
@@ -313,6 +320,11 @@ impl Edge {
             self.quiet &= level;
         }
         self.look = false;
+    }
+
+    /// There is no room at present: when there is, that is news.
+    pub const fn lacks_room(&mut self) {
+        self.quiet &= !WRITABLE;
     }
 
     /// As [`Self::report`], for outer instances: whether there is something to tell them, given that only the bits `known` of the

@@ -9,7 +9,7 @@ use crate::edge::{Edge, GAVE};
 use crate::epitem::{Epitem, Home, State};
 use crate::epstate::EpState;
 use crate::eventpoll::Eventpoll;
-use crate::events::{Bits, ERR, HUP, IN, NVAL, RDNORM, WRITABLE, levels};
+use crate::events::{Bits, ERR, HUP, IN, NVAL, OUT, RDNORM, WRITABLE, WRNORM, levels};
 use crate::file::File;
 use crate::harvest;
 use crate::kind::Kind;
@@ -413,7 +413,12 @@ pub fn take_in(st: &EpState, item: &'static Epitem, file: &'static File, level: 
     let before = announced;
     let clock = file.clock();
     let count = || sample::arrivals(file, item.via(), watched);
-    if asked & level & WRITABLE != 0 {
+    if file.kind().is_pipe() {
+        // It may have been filled before anybody was told. Who finds room here is not the only one who waits for it.
+        if asked & watched & !level & (OUT | WRNORM) != 0 {
+            file.set_choked(true);
+        }
+    } else if asked & level & WRITABLE != 0 {
         file.set_choked(false);
     }
     let news = announced.announce(file.kind(), level & watched, asked | ERR | HUP, count);
