@@ -171,10 +171,7 @@ fn add(ep: &'static Eventpoll, fd: c_int, identity: Option<Identity>, interest: 
     };
     pin.into_raw();
     let st = &mut *st;
-    if st.followed && st.poller.is_none() {
-        // Who was woken before this stands before it in line.
-        ep.absorb(st);
-    }
+    nested::catch_up(ep, st);
     let state = item.at(&st.held);
     state.events.set(interest.events);
     item.set_rivalry(crate::events::levels(interest.events));
@@ -237,9 +234,7 @@ fn modify(ep: &'static Eventpoll, fd: c_int, interest: Interest) -> Result<(), E
     if state.events.get() & EXCLUSIVE != 0 {
         return Err(Errno::EINVAL);
     }
-    if st.followed && st.poller.is_none() {
-        ep.absorb(st);
-    }
+    nested::catch_up(ep, st);
     let state = item.at(&st.held);
     // What woke it until now did so under the old mask.
     let news = st.followed && !state.spent.get() && nested::is_news(st, item, file);

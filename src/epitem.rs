@@ -319,6 +319,9 @@ impl Epitem {
         if before & facts & edge::COLLECTED != 0 {
             self.facts.fetch_or(edge::COLLECTED_AGAIN, SeqCst);
         }
+        if before & edge::CHOKED != 0 && facts & edge::DEPARTED != 0 {
+            self.facts.fetch_or(edge::RELIEVED, SeqCst);
+        }
         Some(ep)
     }
 

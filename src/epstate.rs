@@ -335,8 +335,16 @@ impl EpState {
         if woken {
             self.news = true;
             if let Some(file) = item.file().filter(|file| file.is_choked()) {
-                // Room that there is by now has woken it, too.
-                file.set_choked(sys::level(item.via(), WRITABLE) & WRITABLE == 0);
+                let lacks_room = sys::level(item.via(), WRITABLE) & WRITABLE == 0;
+                if !file.kind().is_pipe() {
+                    // Room that there is by now has woken it, too.
+                    file.set_choked(lacks_room);
+                } else if lacks_room {
+                    let state = item.at(&self.held);
+                    let mut announced = state.announced.get();
+                    announced.lacks_room();
+                    state.announced.set(announced);
+                }
             }
             self.stand_in_line(item);
         }

@@ -110,6 +110,11 @@ impl Kind {
         matches!(self, Tcp | TcpListener | Udp | UnixStream | UnixSeqpacket | UnixDgram | UnixListener | Other)
     }
 
+    /// A pipe, with a name or without.
+    pub const fn is_pipe(self) -> bool {
+        matches!(self, Kind::Pipe | Kind::Fifo)
+    }
+
     /// A unix socket that carries data: its queue towards the peer shows when the peer reads.
     pub const fn is_unix_data(self) -> bool {
         matches!(self, Kind::UnixStream | Kind::UnixSeqpacket | Kind::UnixDgram)

@@ -479,12 +479,26 @@ impl World<'_> {
             registration.owed = 0;
         }
         self.crossing.clear();
+        self.taint_one_shots(rounds);
         self.end_contests(rounds);
         for round in rounds {
             for (ours, reports) in [(false, &round.kernel), (true, &round.ours)] {
                 for &(data, bits) in reports {
                     self.count_report(data, bits, ours, step);
                 }
+            }
+        }
+    }
+
+    /// A one-shot that reported on one side alone because of a contest is spent on that side only, also when the contest is over.
+    fn taint_one_shots(&mut self, rounds: &[Round]) {
+        for at in 0..self.registrations.len() {
+            let Registration { contested, events, data, file, .. } = self.registrations[at];
+            let reported =
+                |side: fn(&Round) -> &Vec<Report>| rounds.iter().flat_map(side).any(|report| report.0 == data);
+            let differs = reported(|round| &round.kernel) != reported(|round| &round.ours);
+            if differs && events & libc::EPOLLONESHOT as u32 != 0 && (contested || self.has_contest_inside(file)) {
+                self.registrations[at].tainted = true;
             }
         }
     }
