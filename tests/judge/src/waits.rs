@@ -129,9 +129,14 @@ impl World<'_> {
             let kernel = wait_on_kernel(pair.kernel, &mut theirs, wait);
             (kernel, wait_on_ours(pair.ours, &mut ours, wait))
         };
+        let after = self.connections();
         let moved = |&(data, state): &(u64, _)| (!before.contains(&(data, state))).then_some(data);
-        let crossing: Vec<u64> = self.connections().iter().filter_map(moved).collect();
-        self.crossing.extend(crossing);
+        self.crossing.extend(after.iter().filter_map(moved));
+        // Or between this round and the one before.
+        let last = std::mem::replace(&mut self.last_round, after);
+        let moved =
+            |&(data, state): &(u64, _)| last.iter().any(|&(of, before)| of == data && before != state).then_some(data);
+        self.moved_between.extend(before.iter().filter_map(moved));
         let mut round = Round { kernel: theirs.reports(kernel), ours: ours.reports(our) };
         if self.log.is_some() {
             let text = format!(
@@ -183,14 +188,63 @@ impl World<'_> {
                 continue;
             }
             let Some(fd) = self.number_of(file).filter(|_| self.files[file].kind == Kind::Tcp) else { continue };
-            self.registrations[at].room = match (room, calls::is_brimful(fd), calls::progress(fd)) {
-                (Room::Gone(then), full, Some((_, _, now))) if then != now && (full && waits || slept_on) => {
+            let now = match (room, calls::is_brimful(fd), calls::progress(fd)) {
+                (Room::Gone(then), full, Some((_, _, now)))
+                    if then != now && (full && waits || slept_on) && self.hears_arrivals(file) =>
+                {
                     Room::Refused
                 }
                 (Room::Gone(_), false, _) => Room::Back,
                 (Room::There | Room::Back, true, Some((_, _, now))) => Room::Gone(now),
                 _ => room,
             };
+            self.set_room(at, now);
+        }
+    }
+
+    /// Whether what arrives makes the kernel look at the file.
+    fn hears_arrivals(&self, file: usize) -> bool {
+        const ARRIVAL: u32 =
+            (libc::EPOLLIN | libc::EPOLLPRI | libc::EPOLLRDNORM | libc::EPOLLRDBAND | libc::EPOLLRDHUP) as u32;
+        self.registrations.iter().any(|one| one.alive && one.file == file && one.events & ARRIVAL != 0)
+    }
+
+    /// Takes down whose doing it would be that the kernel hears of room.
+    pub fn set_room(&mut self, at: usize, now: Room) {
+        let one = &mut self.registrations[at];
+        let before = std::mem::replace(&mut one.room, now);
+        if before != now && one.awaits_room() {
+            let (pair, number) = (one.pair, one.number);
+            self.say(|| format!("    room for {number} in instance {pair}: {before:?}, then {now:?}"));
+        }
+    }
+
+    /// All registrations of a TCP connection hear of its room from here on.
+    pub fn refuse_room(&mut self, file: usize) {
+        for at in 0..self.registrations.len() {
+            if self.registrations[at].alive && self.registrations[at].file == file {
+                self.registrations[at].refused = self.step;
+                self.set_room(at, Room::Refused);
+            }
+        }
+    }
+
+    /// A TCP connection may have had no room for a moment.
+    pub fn miss_room(&mut self, file: usize) {
+        for at in 0..self.registrations.len() {
+            let Registration { alive, file: of, room, .. } = self.registrations[at];
+            if alive && of == file && room == Room::There {
+                self.set_room(at, Room::Back);
+            }
+        }
+    }
+
+    /// A thread that slept has got a report of room from the kernel, in a step of several calls.
+    fn found_room_in_passing(&mut self, data: u64) {
+        let found = |one: &Registration| one.data == data && one.room == Room::Refused && one.refused < self.step;
+        if let Some(at) = self.registrations.iter().rposition(found) {
+            self.set_room(at, Room::There);
+            self.look_for_room(false);
         }
     }
 
@@ -209,9 +263,9 @@ impl World<'_> {
         }
         // A look wakes all that wait on the connection.
         if self.number_of(file).is_some_and(calls::is_brimful) {
-            self.registrations.iter_mut().filter(|one| one.file == file).for_each(|one| one.room = Room::Refused);
+            self.refuse_room(file);
         } else {
-            self.registrations[at].room = Room::There;
+            self.set_room(at, Room::There);
         }
     }
 
@@ -355,7 +409,10 @@ impl World<'_> {
                 let pieces = self.files[one.file].kind == Kind::Pty
                     && matches!(difference.what, What::Lost | What::Extra)
                     && difference.kernel == difference.ours;
-                let passed = gone || pieces || bits && self.in_passing;
+                // What fires once carries what there was when its turn came, which may be another on either side.
+                let moved = self.crossing.contains(&one.data) || self.moved_between.contains(&one.data);
+                let turns = moved && one.events & libc::EPOLLONESHOT as u32 != 0;
+                let passed = gone || pieces || bits && (self.in_passing || turns);
                 let late = difference.what == What::Extra && one.owed > 0;
                 let excused = self.is_excused(one, difference.what) || self.has_contest_inside(one.file);
                 !one.tainted && !excused && !early && !late && !passed
@@ -479,6 +536,8 @@ impl World<'_> {
             registration.owed = 0;
         }
         self.crossing.clear();
+        self.moved_between.clear();
+        self.last_round.clear();
         self.end_contests(rounds);
         for round in rounds {
             for (ours, reports) in [(false, &round.kernel), (true, &round.ours)] {
@@ -513,6 +572,8 @@ impl World<'_> {
             // What sleeping threads reported was looked at when they did.
             if !self.in_passing {
                 self.looked_for_room_of(data);
+            } else if self.crew.is_some() && bits & WRITABLE != 0 {
+                self.found_room_in_passing(data);
             }
         }
         if exclusive {
