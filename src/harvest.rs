@@ -232,7 +232,7 @@ fn reportable(st: &mut EpState, item: &'static Epitem, in_turn: bool) -> Bits {
         }
         return 0;
     }
-    if bits != 0 && level & WRITABLE == 0 && file.has_edges_beside(state.tracked.get()) && file.kind() == Kind::Tcp {
+    if level & WRITABLE == 0 && file.has_edges_beside(state.tracked.get()) && file.kind() == Kind::Tcp {
         note_lack_of_room(file, sys::level(item.via(), WRITABLE), state.tracked.get());
     }
     if !state.is_edge() {

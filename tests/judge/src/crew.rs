@@ -222,7 +222,7 @@ impl World<'_> {
                 continue;
             }
             let before = differences.len();
-            differences = self.compare_crew(&round, &sides);
+            differences = self.compare_crew(&round, &sides, &rest);
             if look > 0 && differences.is_empty() {
                 self.counts.add("late", before as u64);
             }
@@ -301,19 +301,24 @@ impl World<'_> {
         }
     }
 
-    fn compare_crew(&self, round: &Round, sides: &[Vec<(usize, Answer, Vec<Report>)>; 2]) -> Vec<Difference> {
+    fn compare_crew(
+        &self,
+        round: &Round,
+        sides: &[Vec<(usize, Answer, Vec<Report>)>; 2],
+        rest: &Round,
+    ) -> Vec<Difference> {
         let mut differences = self.compare(std::slice::from_ref(round));
         // An edge is reported to one thread. Of several in a row the second may find the first one's thread still there, or gone.
         for &(data, bits) in &round.ours {
-            let count = |side: &[(usize, Answer, Vec<Report>)]| {
-                side.iter().flat_map(|one| &one.2).filter(|report| report.0 == data).count()
+            let count = |side: &[(usize, Answer, Vec<Report>)], rest: &[Report]| {
+                side.iter().flat_map(|one| &one.2).chain(rest).filter(|report| report.0 == data).count()
             };
             let Some(one) = self.registrations.iter().rev().find(|one| one.data == data) else { continue };
             if self.one_arrival
                 && !one.is_level()
                 && !one.tainted
                 && !one.contested
-                && count(&sides[1]) > count(&sides[0]) + one.owed
+                && count(&sides[1], &rest.ours) > count(&sides[0], &rest.kernel) + one.owed
                 && !differences.iter().any(|one| one.data == data)
             {
                 differences.push(Difference { what: What::Extra, data, kernel: bits, ours: bits });

@@ -10,7 +10,7 @@ use crate::compare::{self, Difference, Report, Round, What};
 use crate::kernel::{self, Answer};
 use crate::kinds::Kind;
 use crate::known::{self, Case, FACTS, Fact, WRITABLE};
-use crate::world::{Alone, Exclusive, Finding, Pair, Registration, Room, Side, World};
+use crate::world::{Alone, Exclusive, Finding, Movement, Pair, Registration, Room, Side, World};
 
 /// Room for everything that a history can have registered in one instance.
 pub const EVERYTHING: usize = 512;
@@ -130,12 +130,13 @@ impl World<'_> {
             (kernel, wait_on_ours(pair.ours, &mut ours, wait))
         };
         let after = self.connections();
-        let moved = |&(data, state): &(u64, _)| (!before.contains(&(data, state))).then_some(data);
+        let moved = |one: &(u64, Movement)| (!before.contains(one)).then_some(one.0);
         self.crossing.extend(after.iter().filter_map(moved));
         // Or between this round and the one before.
         let last = std::mem::replace(&mut self.last_round, after);
-        let moved =
-            |&(data, state): &(u64, _)| last.iter().any(|&(of, before)| of == data && before != state).then_some(data);
+        let moved = |(data, now): &(u64, Movement)| {
+            last.iter().any(|(of, before)| of == data && before != now).then_some(*data)
+        };
         self.moved_between.extend(before.iter().filter_map(moved));
         let mut round = Round { kernel: theirs.reports(kernel), ours: ours.reports(our) };
         if self.log.is_some() {
@@ -204,8 +205,7 @@ impl World<'_> {
 
     /// Whether what arrives makes the kernel look at the file.
     fn hears_arrivals(&self, file: usize) -> bool {
-        const ARRIVAL: u32 =
-            (libc::EPOLLIN | libc::EPOLLPRI | libc::EPOLLRDNORM | libc::EPOLLRDBAND | libc::EPOLLRDHUP) as u32;
+        const ARRIVAL: u32 = (libc::EPOLLIN | libc::EPOLLPRI | libc::EPOLLRDNORM | libc::EPOLLRDBAND) as u32;
         self.registrations.iter().any(|one| one.alive && one.file == file && one.events & ARRIVAL != 0)
     }
 
@@ -279,12 +279,30 @@ impl World<'_> {
         }
     }
 
-    /// How far the TCP connections that are waited for have come, each with the data of its registration. Acknowledgements come when
-    /// the kernel has the time, also between two waits.
-    fn connections(&self) -> Vec<(u64, Option<calls::Progress>)> {
+    /// How far the TCP connections that are waited for have come, themselves or in an instance, each with the data of its registration.
+    /// Acknowledgements come when the kernel has the time, also between two waits.
+    fn connections(&self) -> Vec<(u64, Movement)> {
         let waited = self.registrations.iter().filter(|one| one.alive && !one.is_level());
-        let tcp = waited.filter(|one| self.files[one.file].kind == Kind::Tcp);
-        tcp.map(|one| (one.data, self.number_of(one.file).and_then(calls::progress))).collect()
+        let tcp = waited.map(|one| {
+            let mut movement = Movement::new();
+            self.add_progress(one.file, &mut movement);
+            (one.data, movement)
+        });
+        tcp.filter(|(_, movement)| !movement.is_empty()).collect()
+    }
+
+    fn add_progress(&self, file: usize, movement: &mut Movement) {
+        if self.files[file].kind == Kind::Tcp {
+            movement.push(self.number_of(file).and_then(calls::progress));
+        } else if let Some(inside) = self.inside(file) {
+            let registered = self.registrations.iter().filter(|one| one.alive && one.pair == inside);
+            registered.for_each(|one| self.add_progress(one.file, movement));
+        }
+    }
+
+    /// The name of an instance.
+    fn inside(&self, file: usize) -> Option<usize> {
+        self.pairs.iter().position(|pair| pair.is_some_and(|pair| pair.file == file))
     }
 
     /// What one side alone reports until it is silent; before `brisk_until` what a single wait reports.
@@ -401,6 +419,9 @@ impl World<'_> {
                     _ => false,
                 };
                 let early = early && (one.crossed || self.files[one.file].kind == Kind::Pty);
+                // What came between the two waits of a round may be told with what was there, or in the next.
+                let apart =
+                    difference.what == What::Extra && difference.kernel != 0 && self.crossing.contains(&one.data);
                 let bits = matches!(difference.what, What::FewerBits | What::MoreBits | What::OtherBits);
                 // So may the room of a terminal have come and gone between the two waits of a round.
                 let fleeting = self.in_passing || self.files[one.file].kind == Kind::Pty;
@@ -415,7 +436,7 @@ impl World<'_> {
                 let passed = gone || pieces || bits && (self.in_passing || turns);
                 let late = difference.what == What::Extra && one.owed > 0;
                 let excused = self.is_excused(one, difference.what) || self.has_contest_inside(one.file);
-                !one.tainted && !excused && !early && !late && !passed
+                !one.tainted && !excused && !early && !apart && !late && !passed
             })
         };
         differences.into_iter().filter(counts).collect()
@@ -434,9 +455,7 @@ impl World<'_> {
 
     /// Whether the file is an instance whose readiness may hang on who of several exclusive registrations spoke.
     fn has_contest_inside(&self, file: usize) -> bool {
-        let Some(inside) = self.pairs.iter().position(|pair| pair.is_some_and(|pair| pair.file == file)) else {
-            return false;
-        };
+        let Some(inside) = self.inside(file) else { return false };
         let mut registered = self.registrations.iter().filter(|one| one.alive && one.pair == inside);
         registered.any(|one| one.contested || self.has_contest_inside(one.file))
     }
@@ -451,7 +470,7 @@ impl World<'_> {
         let kind = registration.map_or(Kind::Epoll, |one| self.files[one.file].kind);
         let mut facts = registration.map_or([false; FACTS], |one| self.facts_since(one.reported, one.file));
         facts[Fact::CutShort as usize] &= registration.is_some_and(Registration::awaits_room);
-        facts[Fact::Brimful as usize] = registration.is_some_and(|one| matches!(one.room, Room::Gone(_) | Room::Back));
+        facts[Fact::Brimful as usize] = registration.is_some_and(Registration::is_overfull);
         facts[Fact::Dropped as usize] =
             kind == Kind::Tcp && registration.and_then(|one| self.number_of(one.file)).is_some_and(calls::has_dropped);
         let edge = registration.is_some_and(|one| !one.is_level());
@@ -473,7 +492,7 @@ impl World<'_> {
     }
 
     fn row_inside(&self, what: What, file: usize, since: u32) -> Option<usize> {
-        let inside = self.pairs.iter().position(|pair| pair.is_some_and(|pair| pair.file == file))?;
+        let inside = self.inside(file)?;
         let registered = self.registrations.iter().filter(|one| one.alive && one.pair == inside);
         let mut rows = registered.map(|one| {
             // As long as nobody waits inside, what is ready in there stays so.
@@ -499,8 +518,8 @@ impl World<'_> {
         facts[Fact::Closing as usize] = file.closing;
         facts[Fact::EmptyPeeked as usize] = file.got_empty && file.facts[Fact::Peeked as usize] > 0;
         facts[Fact::EmptyAtEnd as usize] = file.shut_for_reading && file.got_empty;
-        let overfull = |one: &Registration| one.file == at && matches!(one.room, Room::Gone(_) | Room::Back);
-        facts[Fact::Brimful as usize] = self.registrations.iter().any(|one| one.alive && overfull(one));
+        let overfull = |one: &Registration| one.alive && one.file == at && one.is_overfull();
+        facts[Fact::Brimful as usize] = self.registrations.iter().any(overfull);
         facts
     }
 
@@ -566,6 +585,7 @@ impl World<'_> {
         registration.reported = step;
         registration.reported_last[usize::from(ours)] = true;
         let (file, exclusive) = (registration.file, registration.is_exclusive());
+        let overfull = registration.is_overfull();
         if !ours {
             let kind = self.files[file].kind;
             self.counts.report(kind);
@@ -584,13 +604,14 @@ impl World<'_> {
             } else {
                 // Outside a sweep the level may be gone before the others had their look.
                 entry.kernel |= if sweeping { bits } else { 0 };
+                entry.overfull |= overfull;
             }
         }
     }
 
     pub fn exclusive_entry(&mut self, file: usize) -> &mut Exclusive {
         let at = self.exclusive.iter().position(|entry| entry.file == file).unwrap_or_else(|| {
-            self.exclusive.push(Exclusive { file, kernel: 0, ours: false, changed: false });
+            self.exclusive.push(Exclusive { file, kernel: 0, ours: false, changed: false, overfull: false });
             self.exclusive.len() - 1
         });
         &mut self.exclusive[at]
@@ -620,7 +641,8 @@ impl World<'_> {
                 let kind = self.files[entry.file].kind;
                 let rivals = self.registrations.iter().filter(|one| one.alive && one.file == entry.file);
                 let since = rivals.map(|one| one.reported).min().unwrap_or(0);
-                let facts = self.facts_since(since.min(self.swept), entry.file);
+                let mut facts = self.facts_since(since.min(self.swept), entry.file);
+                facts[Fact::Brimful as usize] |= entry.overfull;
                 let case = Case { what: What::Lost, kind, edge: true, bits: entry.kernel, facts };
                 let text = format!("no exclusive registration of the description reported {}", bits(entry.kernel));
                 self.find(case, None, case.row(), text);

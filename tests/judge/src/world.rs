@@ -122,6 +122,11 @@ impl Registration {
         self.events & WRITABLE != 0 && !self.is_level()
     }
 
+    /// Whether there was no room since the last report, and nobody met that whom the kernel wakes.
+    pub const fn is_overfull(&self) -> bool {
+        matches!(self.room, Room::Gone(_) | Room::Back)
+    }
+
     pub const fn is_exclusive(&self) -> bool {
         self.events & libc::EPOLLEXCLUSIVE as u32 != 0
     }
@@ -154,6 +159,9 @@ pub struct Finding {
     pub row: Option<usize>,
     pub text: String,
 }
+
+/// How far each TCP connection behind a registration has come.
+pub type Movement = Vec<Option<calls::Progress>>;
 
 /// Everything a history works on.
 #[derive(Debug)]
@@ -189,7 +197,7 @@ pub struct World<'a> {
     pub crossing: Vec<u64>,
     /// Those whose connections moved on between two rounds of this judgement, and how far they were at the end of the last one.
     pub moved_between: Vec<u64>,
-    pub last_round: Vec<(u64, Option<calls::Progress>)>,
+    pub last_round: Vec<(u64, Movement)>,
     pub side: Side,
     /// What one side alone reported, each registration by itself.
     pub alone: Vec<Alone>,
@@ -204,6 +212,8 @@ pub struct Exclusive {
     pub kernel: u32,
     pub ours: bool,
     pub changed: bool,
+    /// There had been no room, and nobody was refused any, when the kernel reported one of them.
+    pub overfull: bool,
 }
 
 impl<'a> World<'a> {
