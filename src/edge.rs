@@ -331,6 +331,12 @@ impl Edge {
     /// As [`Self::report`], for outer instances: whether there is something to tell them, given that only the bits `known` of the
     /// level were looked at.
     pub fn announce(&mut self, kind: Kind, level: Bits, known: Bits, count: impl Fn() -> Option<u64>) -> bool {
+        if self.check
+            && let Some(count) = count()
+        {
+            // What was taken may have come since it was told last, which shows no more.
+            self.counted(count);
+        }
         let look = self.look && self.quiet & !known != 0;
         let news = self.report(kind, level & known | self.quiet & !known, &count);
         self.look = look;

@@ -232,7 +232,7 @@ fn reportable(st: &mut EpState, item: &'static Epitem, in_turn: bool) -> Bits {
         }
         return 0;
     }
-    if bits != 0 && level & WRITABLE == 0 && file.has_edges_beside(state.tracked.get()) && file.kind() == Kind::Tcp {
+    if level & WRITABLE == 0 && file.has_edges_beside(state.tracked.get()) && file.kind() == Kind::Tcp {
         note_lack_of_room(file, sys::level(item.via(), WRITABLE), state.tracked.get());
     }
     if !state.is_edge() {
@@ -459,6 +459,9 @@ pub fn sample(st: &mut EpState, before_look: bool) -> Option<u64> {
         }
         stats::SAMPLES.count();
         let watched = state.heard(file);
+        let closes = state.edge.get().is_closing() || state.announced.get().is_closing();
+        // Before the count, which then has the state to which the connection may go in between.
+        let is_closed = closes && file.kind() != Kind::Signalfd && !sample::closes_still(item.via());
         let count = sample::arrivals(file, item.via(), watched);
         let (mut news, mut woken) = (false, false);
         for memory in [&state.edge, &state.announced] {
@@ -474,7 +477,7 @@ pub fn sample(st: &mut EpState, before_look: bool) -> Option<u64> {
                 // Out of the poll set as it is, nobody else would find it.
                 news |= state.is_edge() && edge.asked(level).is_none() && edge.fresh(level) != 0;
             }
-            if edge.is_closing() && file.kind() != Kind::Signalfd && !sample::closes_still(item.via()) {
+            if is_closed {
                 edge.closed();
             }
             woken |= edge.take_woken();

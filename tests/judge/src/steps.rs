@@ -385,6 +385,7 @@ impl World<'_> {
                     reported_last: [false; 2],
                     crossed: false,
                     room: Room::There,
+                    refused: 0,
                     tainted: false,
                     contested: false,
                 });
@@ -421,6 +422,7 @@ impl World<'_> {
         }
         self.note_error(desc);
         let n = size.min(65536);
+        let may_fill = kind == Kind::Tcp && calls::may_fill(desc.fd, n);
         let outcome = tools.write(desc.fd, &mut self.buffer[..n], how);
         if how == 8 {
             // On a reading end vmsplice takes.
@@ -432,12 +434,21 @@ impl World<'_> {
         }
         match kind {
             Kind::UnixDgram | Kind::Udp if outcome.is_ok() => self.sent_datagrams(desc, n, how),
-            Kind::Tcp if outcome != Ok(if how == 5 { 2 * n as i64 } else { n as i64 }) => {
+            Kind::Tcp
+                if outcome.map_or_else(
+                    |errno| errno == libc::EAGAIN,
+                    |sent| sent != if how == 5 { 2 * n as i64 } else { n as i64 },
+                ) =>
+            {
                 self.note(desc.file, Fact::CutShort);
-                let waiting = self.registrations.iter_mut().filter(|one| one.file == desc.file);
-                waiting.for_each(|one| one.room = Room::Refused);
+                self.refuse_room(desc.file);
             }
+            // What is written is acknowledged at the end of the call.
+            Kind::Tcp if may_fill && calls::has_other_threads() => self.miss_room(desc.file),
             _ => {}
+        }
+        if kind == Kind::Tcp {
+            self.look_for_room(false);
         }
         outcome
     }
@@ -487,6 +498,10 @@ impl World<'_> {
         }
         if self.files[desc.file].periodic && kind == Kind::Timerfd {
             self.await_expiration(desc);
+        }
+        if kind == Kind::Tcp {
+            // The peer sends on, in other pieces, which take more memory.
+            self.look_for_room(false);
         }
         outcome
     }
@@ -643,6 +658,7 @@ impl World<'_> {
                 reported_last: [false; 2],
                 crossed: false,
                 room: Room::There,
+                refused: 0,
                 tainted: false,
                 contested: false,
             });
