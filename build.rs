@@ -4,7 +4,7 @@ use std::env;
 use std::path::Path;
 
 fn main() {
-    println!("cargo::rerun-if-changed=src/capi.rs");
+    println!("cargo::rerun-if-changed=src/capi");
     println!("cargo::rerun-if-changed=cbindgen.toml");
     let major = env::var("CARGO_PKG_VERSION_MAJOR").unwrap_or_default();
     println!("cargo::rustc-cdylib-link-arg=-Wl,-soname,libepolyfill.so.{major}");
@@ -19,7 +19,7 @@ fn header() {
     let out = env::var("OUT_DIR").unwrap_or_default();
     let version = |part: &str| env::var(format!("CARGO_PKG_VERSION{part}")).unwrap_or_default();
     let macros = format!(
-        "/* The version of this header. */\n#define EPOLYFILL_VERSION \"{}\"\n#define EPOLYFILL_VERSION_MAJOR {}\n\
+        "\n/* The version of this header. */\n#define EPOLYFILL_VERSION \"{}\"\n#define EPOLYFILL_VERSION_MAJOR {}\n\
          #define EPOLYFILL_VERSION_MINOR {}\n#define EPOLYFILL_VERSION_PATCH {}",
         version(""),
         version("_MAJOR"),
@@ -30,9 +30,9 @@ fn header() {
         cbindgen::Config::from_file(Path::new(&root).join("cbindgen.toml")).expect("cbindgen.toml is readable");
     config.after_includes = Some(macros);
     cbindgen::Builder::new()
-        .with_src(Path::new(&root).join("src/capi.rs"))
+        .with_src(Path::new(&root).join("src/capi/mod.rs"))
         .with_config(config)
         .generate()
-        .expect("capi.rs holds only what C can express")
+        .expect("src/capi holds only what C can express")
         .write_to_file(Path::new(&out).join("epolyfill.h"));
 }

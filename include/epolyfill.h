@@ -5,18 +5,55 @@
  * adds what epolyfill has beside them.
  *
  * SPDX-License-Identifier: MIT OR Apache-2.0
- * Generated from src/capi.rs; do not edit.
+ * Generated from src/capi; do not edit.
  */
 
 #ifndef EPOLYFILL_H
 #define EPOLYFILL_H
 
+#include <signal.h>
+#include <stddef.h>
 #include <sys/epoll.h>
+#include <time.h>
+
 /* The version of this header. */
 #define EPOLYFILL_VERSION "0.1.0"
 #define EPOLYFILL_VERSION_MAJOR 0
 #define EPOLYFILL_VERSION_MINOR 1
 #define EPOLYFILL_VERSION_PATCH 0
+
+/*
+ How many events `epolyfill_wait_view` reports at most.
+ */
+#define EPOLYFILL_VIEW_MAX 1024
+
+/*
+ One control call of a batch.
+ */
+struct epolyfill_op {
+  /*
+   EPOLL_CTL_ADD, EPOLL_CTL_MOD or EPOLL_CTL_DEL.
+   */
+  int op;
+  /*
+   The descriptor.
+   */
+  int fd;
+  /*
+   What is registered; ignored by EPOLL_CTL_DEL.
+   */
+  struct epoll_event event;
+  /*
+   What came of it: 0, or the errno that `epolyfill_ctl` would have set.
+   */
+  int error;
+};
+
+/*
+ A function that is called with `n` events, at least one, which are the callee's until it returns; `user` is what was given with it. It must
+ return: leaving it by `longjmp`, by an exception or by `pthread_exit` is not allowed.
+ */
+typedef void (*epolyfill_callback)(const struct epoll_event *events, int n, void *user);
 
 #ifdef __cplusplus
 extern "C" {
@@ -29,6 +66,144 @@ extern "C" {
  linker finds this symbol in a process is the sign that epolyfill serves it.
  */
 const char *epolyfill_version(void);
+
+/*
+ Creates an instance, as epoll_create1(2) does.
+
+ `flags` is 0 or EPOLL_CLOEXEC. Returns the instance's descriptor, or -1 with errno EINVAL (another flag), EMFILE or ENFILE (no free
+ number; for a moment it takes two), ENOMEM.
+ */
+int epolyfill_create1(int flags);
+
+/*
+ Adds, changes or deletes a registration, as epoll_ctl(2) does.
+
+ `op` is EPOLL_CTL_ADD, EPOLL_CTL_MOD or EPOLL_CTL_DEL; EPOLL_CTL_DEL ignores `event`, which may be NULL then. Returns 0, or -1 with errno
+ EBADF (`epfd` or `fd` is not open), EEXIST, EFAULT (`event`), EINVAL (`epfd` is no instance of epolyfill's, or is `fd`; an unknown `op`;
+ EPOLLEXCLUSIVE where it cannot be), ELOOP (instances in a circle, or more than five deep), ENOENT, ENOMEM, ENOSPC (too many registrations),
+ EPERM (`fd` is of a file that cannot be polled).
+
+ # Safety
+ `event` must be NULL, outside user space, or readable.
+ */
+int epolyfill_ctl(int epfd,
+                  int op,
+                  int fd,
+                  struct epoll_event *event);
+
+/*
+ Waits for events, as epoll_wait(2) does.
+
+ At most `maxevents` are written to `events`. `timeout` is in milliseconds: 0 only looks, -1 waits for ever. Returns the number of
+ events, 0 when the time is over, or -1 with errno EBADF, EFAULT (`events`), EINTR (a signal handler ran), EINVAL (`epfd` is no instance of
+ epolyfill's, or `maxevents` is not positive). A cancellation point.
+
+ # Safety
+ `events` must be NULL, outside user space, or writable for `maxevents` events.
+ */
+int epolyfill_wait(int epfd,
+                   struct epoll_event *events,
+                   int maxevents,
+                   int timeout);
+
+/*
+ Waits for events with another signal mask, as epoll_pwait(2) does.
+
+ `sigmask` is the signal mask during the wait; NULL leaves it as it is. Everything else is as in `epolyfill_wait`.
+
+ # Safety
+ As for `epolyfill_wait`; `sigmask` must be NULL, outside user space, or readable.
+ */
+int epolyfill_pwait(int epfd, struct epoll_event *events, int maxevents, int timeout, const sigset_t *sigmask);
+
+/*
+ Waits for events with a time limit in nanoseconds, as epoll_pwait2(2) does.
+
+ `timeout` is NULL for no limit; one that is negative, or has 10^9 nanoseconds or more, is EINVAL. Everything else is as in
+ `epolyfill_pwait`.
+
+ # Safety
+ As for `epolyfill_pwait`; `timeout` must be NULL, outside user space, or readable.
+ */
+int epolyfill_pwait2(int epfd,
+                     struct epoll_event *events,
+                     int maxevents,
+                     const struct timespec *timeout,
+                     const sigset_t *sigmask);
+
+/*
+ Closes a descriptor, an instance's or any other, as close(2) does: with the last descriptor of an open file its registrations end.
+
+ Returns 0, or -1 with errno EBADF, EINTR or EIO. A thread that waits on the instance goes on waiting, as on Linux.
+ */
+int epolyfill_close(int fd);
+
+/*
+ Makes `n` control calls in the order of the array, each with a result of its own.
+
+ One that fails leaves the others alone; its errno is in its `error`, which is 0 for those that succeed. Returns how many succeeded, or
+ -1 with errno EBADF, EINVAL (`epfd` is no instance of epolyfill's; more than INT_MAX calls) or EFAULT (`ops`) when none was made.
+
+ # Safety
+ `ops` must be NULL, outside user space, or readable and writable for `n` entries.
+ */
+int epolyfill_ctl_batch(int epfd,
+                        struct epolyfill_op *ops,
+                        size_t n);
+
+/*
+ Waits for events and points at them, instead of copying them to an array of the program's.
+
+ `*events` is the first of as many events as the call returns, in memory of the instance. They stay as they are during the next such
+ wait on the instance, which fills another array, and until the one after that begins; and no longer than until the instance is closed. At
+ most `maxevents` are reported, and at most EPOLYFILL_VIEW_MAX. `timeout` is in milliseconds: 0 only looks, -1 waits for ever.
+
+ Returns the number of events, 0 when the time is over, or -1 with errno EBADF, EFAULT (`events`), EINTR (a signal handler ran), EINVAL
+ (`epfd` is no instance of epolyfill's, or `maxevents` is not positive), ENOMEM (before anything is waited for). A cancellation point.
+ One thread at a time may wait for a view of one instance; other waits, in any thread, do not disturb it.
+
+ # Safety
+ `events` must be NULL, outside user space, or writable.
+ */
+int epolyfill_wait_view(int epfd,
+                        const struct epoll_event **events,
+                        int maxevents,
+                        int timeout);
+
+/*
+ Has a function called with the events of an instance, from a thread of the instance's own, as they come.
+
+ It is one more waiter on the instance: level-triggered registrations are reported again while they stay ready, edge-triggered and
+ one-shot ones as they were registered, and threads that wait as well take other events than it does. At most 64 come in one call, and one call is
+ over before that thread makes the next. The thread is called `epolyfill-call`, and has all signals blocked.
+
+ An instance has one callback at most: another one takes its place, and NULL as `function` removes it. When this returns no call of the
+ earlier one is running, and none will be made, with one exception: called from within a callback of the instance it waits for nothing, and
+ calls that run at that moment, the caller's own above all, may return later. What the thread had taken by then is not lost: the
+ new callback gets it, and if there is none the removed one, before this returns. Closing the instance removes its callback, without waiting.
+ A forked child has no callbacks.
+
+ Returns 0, or -1 with errno EBADF, EINVAL (`epfd` is no instance of epolyfill's), EAGAIN or ENOMEM (no thread can be had; the callback is the earlier one).
+
+ # Safety
+ `function` must be NULL or such a function, good for being called with `user` until it is removed.
+ */
+int epolyfill_set_callback(int epfd,
+                           epolyfill_callback function,
+                           void *user);
+
+/*
+ Waits for events in the calling thread and calls the callback of the instance with them, once at most.
+
+ For programs that want their callback on threads of their own. From the first such call on the instance has no dispatch thread, until
+ `epolyfill_set_callback` is called again. Several threads may dispatch at once; then the callback is called by several.
+ `timeout` is in milliseconds: 0 only looks, -1 waits for ever.
+
+ Returns the number of events that the callback was called with, 0 when the time is over, or -1 with errno EBADF, EINTR (a signal handler ran), EINVAL
+ (`epfd` is no instance of epolyfill's, or it has no callback). A cancellation point, except while the callback runs.
+ */
+int epolyfill_dispatch(int epfd,
+                       int timeout);
 
 #ifdef __cplusplus
 }  // extern "C"

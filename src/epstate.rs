@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 
 use nix::errno::Errno;
 
+use crate::dispatch::Consumer;
 use crate::edge::GAVE;
 use crate::epitem::{Epitem, Home, State};
 use crate::eventpoll::Eventpoll;
@@ -58,6 +59,8 @@ pub struct EpState {
     pub poller: Option<&'static Sleeper>,
     /// The threads in a wait; the last came last and is the one that polls (W9). `#[doc(alias = "wq")]`
     pub waiters: Waiters,
+    /// Who is called with what is ready.
+    pub consumer: Consumer,
     /// How many registrations are with watchers.
     pub parked: usize,
     /// Whether parking pays.
@@ -110,6 +113,7 @@ impl EpState {
             edges: 0,
             poller: None,
             waiters: Waiters::new(),
+            consumer: Consumer::none(),
             parked: 0,
             account: Account::new(),
             habit: Habit::new(),
@@ -160,6 +164,7 @@ impl EpState {
         self.habit = Habit::new();
         self.prospect = Prospect::new();
         self.account = Account::new();
+        self.consumer = Consumer::none();
     }
 
     /// Makes room for one more registration everywhere, so that nothing later can fail for want of memory.

@@ -57,10 +57,12 @@ compile_error!("epolyfill knows the calling conventions of x86_64 and aarch64 on
 #[cfg(not(target_os = "linux"))]
 compile_error!("epolyfill stands in front of Linux's epoll");
 
+mod calls;
 pub mod capi;
 mod control;
 mod descriptors;
 mod diagnosis;
+mod dispatch;
 mod edge;
 mod epitem;
 mod epstate;
@@ -88,7 +90,9 @@ mod stats;
 mod symbols;
 mod sync;
 mod sys;
+mod thread;
 mod user;
+mod view;
 mod wait;
 mod waitq;
 mod witness;

@@ -17,8 +17,8 @@ use crate::poller::{crossing, uring, watch};
 use crate::process;
 use crate::stats;
 use crate::sync;
-use crate::sync::atomic::AtomicI32;
-use crate::sync::atomic::Ordering::Relaxed;
+use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
+use crate::sync::atomic::{AtomicBool, AtomicI32};
 use crate::sys::{self, SigMask};
 use crate::user;
 use crate::waitq::Sleeper;
@@ -70,6 +70,21 @@ pub unsafe fn wait(
         return Err(Errno::EINTR);
     }
     let (ep, buffer) = checked(epfd, events, max)?;
+    // SAFETY: the caller answers for the array.
+    unsafe { wait_on(ep, buffer, timeout, mask, None) }
+}
+
+/// The same on an instance that is pinned for it, until somebody sets `called_off` and kicks the thread: then nothing is reported.
+///
+/// # Safety
+/// As for [`wait`].
+pub unsafe fn wait_on(
+    ep: &'static Eventpoll,
+    buffer: Buffer,
+    timeout: Timeout,
+    mask: Option<SigMask>,
+    called_off: Option<&'static AtomicBool>,
+) -> Result<usize, Errno> {
     stats::WAITS.count();
     let frame = 0u8;
     let me = match Sleeper::begin((&raw const frame).addr()) {
@@ -90,6 +105,7 @@ pub unsafe fn wait(
         stage: Stage::New,
         looked_at_parked: false,
         nap: Nap { mask, outside: None },
+        called_off,
         is_over: false,
         was_last: false,
     };
@@ -135,6 +151,8 @@ struct Wait {
     stage: Stage,
     looked_at_parked: bool,
     nap: Nap,
+    /// Nothing is wanted any more.
+    called_off: Option<&'static AtomicBool>,
     /// The thread is off the wait queue.
     is_over: bool,
     /// It was the last one on it, and the instance is closed.
@@ -166,6 +184,9 @@ impl Wait {
     /// Looks, reports or sleeps, until there is something to return.
     fn rounds(&mut self) -> Result<usize, Errno> {
         loop {
+            if self.called_off.is_some_and(|called_off| called_off.load(SeqCst)) {
+                return Ok(0);
+            }
             if let Some(reported) = self.round()? {
                 return Ok(reported);
             }

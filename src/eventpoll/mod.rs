@@ -9,6 +9,7 @@ use nix::errno::Errno;
 
 use crate::control;
 use crate::descriptors;
+use crate::dispatch::{self, Dispatch};
 use crate::epitem::{Epitem, Home, NO_SHARD};
 use crate::epstate::EpState;
 use crate::file::File;
@@ -19,6 +20,7 @@ use crate::poller::hold::Outside;
 use crate::pool::{AtomicRef, Pool, Pooled};
 use crate::sync::atomic::Ordering::{AcqRel, Relaxed, SeqCst};
 use crate::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64};
+use crate::view::View;
 use crate::waitq::{Bell, Sleeper};
 
 pub use descriptor::{adopt, create, find};
@@ -76,6 +78,10 @@ pub struct Eventpoll {
     inode: AtomicU64,
     /// No number is known, but somebody has the descriptor. Written under the lock of the descriptor's graph.
     orphan: AtomicBool,
+    /// The thread that calls the program's callback.
+    pub dispatch: Dispatch,
+    /// The arrays of `epolyfill_wait_view`.
+    pub view: View,
 }
 
 impl Pooled for Eventpoll {
@@ -98,6 +104,8 @@ impl Pooled for Eventpoll {
         ring: Outside::new(),
         inode: AtomicU64::new(0),
         orphan: AtomicBool::new(false),
+        dispatch: Dispatch::new(),
+        view: View::new(),
     };
 
     fn free_link(&self) -> &AtomicRef<Eventpoll> {
@@ -233,6 +241,7 @@ impl Eventpoll {
             self.file.set(None);
             !st.waiters.is_empty()
         };
+        dispatch::close(self);
         if !waits {
             control::clear(self);
         }
@@ -292,6 +301,7 @@ impl Eventpoll {
             }
         }
         crossing::reset_after_fork(self, st);
+        dispatch::reset_after_fork(self, st);
         self.look_at_all.store(true, SeqCst);
         self.signalling.store(0, Relaxed);
         st.readable = false;

@@ -17,6 +17,7 @@ use crate::stats;
 use crate::sync::atomic::Ordering::Relaxed;
 use crate::sync::atomic::{AtomicU32, AtomicU64};
 use crate::sys;
+use crate::thread;
 use crate::wait::{LONGEST_TICK_NS, TICK_NS};
 use crate::waitq::{Lingering, Sleeper};
 
@@ -315,27 +316,11 @@ fn start(number: u16, shard: &'static Shard, mail: &mut Mail) -> Result<(), Errn
     start_now(number, shard, mail).inspect_err(|_| REFUSED_UNTIL.store(sys::now() + REFUSED_NS, Relaxed))
 }
 
-/// Starts a shard's thread: all signals blocked, a small stack, a name that says whose it is.
+/// Starts a shard's thread, with a small stack.
 fn start_now(number: u16, shard: &'static Shard, mail: &mut Mail) -> Result<(), Errno> {
     shard.sleeper.ensure_wake()?;
     mail.set = Some(Set::new(number)?);
-    let before = sys::swap_signal_mask(sys::ALL_SIGNALS);
-    let mut thread: libc::pthread_t = 0;
-    // SAFETY: the attributes are initialised, used and destroyed here; the shard is never freed.
-    let failed = unsafe {
-        let mut attributes: libc::pthread_attr_t = std::mem::zeroed();
-        libc::pthread_attr_init(&raw mut attributes);
-        libc::pthread_attr_setstacksize(&raw mut attributes, STACK_BYTES.max(libc::PTHREAD_STACK_MIN));
-        libc::pthread_attr_setdetachstate(&raw mut attributes, libc::PTHREAD_CREATE_DETACHED);
-        let argument = std::ptr::from_ref(shard).cast_mut().cast::<c_void>();
-        let failed = libc::pthread_create(&raw mut thread, &raw const attributes, watch, argument);
-        libc::pthread_attr_destroy(&raw mut attributes);
-        failed
-    };
-    sys::swap_signal_mask(before);
-    if failed != 0 {
-        return Err(Errno::from_raw(failed));
-    }
+    thread::start(Some(STACK_BYTES), watch, std::ptr::from_ref(shard).cast_mut().cast())?;
     stats::WATCHERS.count();
     mail.starting = true;
     Ok(())
@@ -344,8 +329,7 @@ fn start_now(number: u16, shard: &'static Shard, mail: &mut Mail) -> Result<(), 
 extern "C" fn watch(argument: *mut c_void) -> *mut c_void {
     // SAFETY: `start` passes a reference to a shard, which is never freed.
     let shard: &'static Shard = unsafe { &*argument.cast::<Shard>() };
-    // SAFETY: prctl reads the NUL-terminated name.
-    unsafe { libc::prctl(libc::PR_SET_NAME, c"epolyfill-watch".as_ptr()) };
+    thread::set_name(c"epolyfill-watch");
     shard.sleeper.set_tid(sys::gettid());
     let taken = {
         let mut mail = shard.mail.lock();

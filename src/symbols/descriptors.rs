@@ -4,6 +4,7 @@ use libc::{c_int, c_uint};
 use nix::errno::Errno;
 
 use super::{export, libc_answer};
+use crate::calls;
 use crate::descriptors;
 use crate::fdtable;
 use crate::lock;
@@ -11,27 +12,6 @@ use crate::next;
 use crate::process;
 use crate::sys;
 use crate::witness;
-
-/// A number is about to be closed. False if the program has no such descriptor: it is one of ours.
-#[inline]
-pub(super) fn about_to_close(fd: c_int) -> bool {
-    if fdtable::get(fd).is_some() && !process::is_borrowed() {
-        if descriptors::is_internal(fd) {
-            return false;
-        }
-        descriptors::forget_from_anywhere(fd);
-    }
-    true
-}
-
-#[inline]
-unsafe fn close_any(fd: c_int) -> c_int {
-    if !about_to_close(fd) {
-        return libc_answer(Err(Errno::EBADF));
-    }
-    // SAFETY: as for libc's close.
-    unsafe { next::close(fd) }
-}
 
 /// Before a number is replaced: an internal descriptor moves away, a watched one is forgotten. Only if the call can succeed.
 fn make_room(old: c_int, new: c_int) {
@@ -105,13 +85,13 @@ export! {
     /// Closes a descriptor; its registrations go with the last one of its description.
     fn close(fd: c_int) -> c_int as libc::close {
         // SAFETY: as for libc's close.
-        unsafe { close_any(fd) }
+        unsafe { calls::close(fd) }
     }
 
     /// libc's other name of close.
     fn __close(fd: c_int) -> c_int {
         // SAFETY: as for libc's close.
-        unsafe { close_any(fd) }
+        unsafe { calls::close(fd) }
     }
 
     /// Duplicates a descriptor.

@@ -3,12 +3,6 @@
 //! Each export is pinned to libc's prototype. Test builds export none of them, or they would stand in front of the test
 //! program's own libc.
 
-use std::ffi::c_int;
-
-use nix::errno::Errno;
-
-use crate::sys;
-
 mod descriptors;
 mod epoll;
 mod polls;
@@ -34,10 +28,4 @@ macro_rules! export {
 }
 use export;
 
-/// -1 and errno for an error; errno stays as it was otherwise.
-fn libc_answer(result: Result<c_int, Errno>) -> c_int {
-    result.unwrap_or_else(|errno| {
-        sys::set_errno(errno);
-        -1
-    })
-}
+use crate::calls::answer as libc_answer;

@@ -4,6 +4,7 @@ use libc::{c_int, c_long, c_uint, epoll_event, fd_set, sigset_t, timespec, timev
 use nix::errno::Errno;
 
 use super::{descriptors, epoll, export, polls, transfers};
+use crate::calls;
 use crate::options;
 use crate::sys;
 use crate::user;
@@ -33,7 +34,7 @@ export! {
         unsafe {
             match number {
                 libc::SYS_close => {
-                    if !descriptors::about_to_close(a as c_int) {
+                    if !calls::about_to_close(a as c_int) {
                         sys::set_errno(Errno::EBADF);
                         return -1;
                     }
@@ -52,11 +53,11 @@ export! {
                 #[cfg(target_arch = "x86_64")]
                 libc::SYS_epoll_wait => epoll::epoll_wait(a as c_int, b as *mut epoll_event, c as c_int, d as c_int).into(),
                 libc::SYS_epoll_pwait => {
-                    epoll::pwait(a as c_int, b as *mut epoll_event, c as c_int, d as c_int, e as *const sigset_t, f).into()
+                    calls::pwait(a as c_int, b as *mut epoll_event, c as c_int, d as c_int, e as *const sigset_t, f).into()
                 }
                 libc::SYS_epoll_pwait2 => {
                     let limit = d as *const timespec;
-                    epoll::pwait2(a as c_int, b as *mut epoll_event, c as c_int, limit, e as *const sigset_t, f).into()
+                    calls::pwait2(a as c_int, b as *mut epoll_event, c as c_int, limit, e as *const sigset_t, f).into()
                 }
                 libc::SYS_read => witness::reading(a as c_int, b as *mut _, c, raw) as c_long,
                 libc::SYS_getsockopt if b as c_int == libc::SOL_SOCKET && c as c_int == libc::SO_ERROR => {

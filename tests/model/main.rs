@@ -17,6 +17,8 @@ mod control;
 mod descriptors;
 #[path = "../../src/diagnosis.rs"]
 mod diagnosis;
+#[path = "../../src/dispatch.rs"]
+mod dispatch;
 #[path = "../../src/edge.rs"]
 mod edge;
 #[path = "../../src/epitem.rs"]
@@ -67,8 +69,12 @@ mod sample;
 mod stats;
 #[path = "../../src/sys.rs"]
 mod sys;
+#[path = "../../src/thread.rs"]
+mod thread;
 #[path = "../../src/user.rs"]
 mod user;
+#[path = "../../src/view.rs"]
+mod view;
 #[path = "../../src/wait.rs"]
 mod wait;
 #[path = "../../src/waitq.rs"]

@@ -1,5 +1,14 @@
 //! The functions of `include/epolyfill.h`, beside the names of libc.
 
+// In the order of the header.
+mod calls;
+
+mod batch;
+
+mod view;
+
+mod callback;
+
 use std::ffi::{CStr, c_char};
 
 const VERSION: &CStr = match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_VERSION"), "\0").as_bytes()) {

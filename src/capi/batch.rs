@@ -1,0 +1,62 @@
+//! Many control calls in one.
+
+use std::ffi::c_int;
+
+use libc::epoll_event;
+use nix::errno::Errno;
+
+use crate::calls;
+use crate::eventpoll;
+use crate::user;
+
+/// One control call of a batch.
+#[repr(C)]
+#[allow(non_camel_case_types)]
+#[derive(Clone, Copy)]
+#[allow(missing_debug_implementations)] // Only C has any use for it.
+pub struct epolyfill_op {
+    /// EPOLL_CTL_ADD, EPOLL_CTL_MOD or EPOLL_CTL_DEL.
+    pub op: c_int,
+    /// The descriptor.
+    pub fd: c_int,
+    /// What is registered; ignored by EPOLL_CTL_DEL.
+    pub event: epoll_event,
+    /// What came of it: 0, or the errno that `epolyfill_ctl` would have set.
+    pub error: c_int,
+}
+
+/// Makes `n` control calls in the order of the array, each with a result of its own.
+///
+/// One that fails leaves the others alone; its errno is in its `error`, which is 0 for those that succeed. Returns how many succeeded, or
+/// -1 with errno EBADF, EINVAL (`epfd` is no instance of epolyfill's; more than INT_MAX calls) or EFAULT (`ops`) when none was made.
+///
+/// # Safety
+/// `ops` must be NULL, outside user space, or readable and writable for `n` entries.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn epolyfill_ctl_batch(epfd: c_int, ops: *mut epolyfill_op, n: usize) -> c_int {
+    // SAFETY: the caller answers for the array.
+    calls::answer(unsafe { batch(epfd, ops, n) })
+}
+
+unsafe fn batch(epfd: c_int, ops: *mut epolyfill_op, n: usize) -> Result<c_int, Errno> {
+    let _ep = eventpoll::find(epfd)?;
+    let count = c_int::try_from(n).map_err(|_| Errno::EINVAL)?;
+    user::check_range(ops, n)?;
+    let mut succeeded = 0;
+    for index in 0..count as usize {
+        // SAFETY: the caller answers for so many entries.
+        let (made, error) = unsafe {
+            let entry = ops.add(index);
+            let op = match user::read(entry) {
+                Ok(op) => op,
+                Err(errno) if index == 0 => return Err(errno),
+                Err(_) => break,
+            };
+            (calls::control_one(epfd, op.op, op.fd, &raw const (*entry).event), &raw mut (*entry).error)
+        };
+        succeeded += c_int::from(made.is_ok());
+        // SAFETY: the caller answers for the entry.
+        unsafe { user::write(error, made.map_or_else(|errno| errno as c_int, |()| 0)) }?;
+    }
+    Ok(succeeded)
+}

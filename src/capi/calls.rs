@@ -1,0 +1,97 @@
+//! The epoll calls under names of our own, for programs that want this library's epoll beside the one that libc's names are bound to.
+
+use std::ffi::c_int;
+
+use libc::{epoll_event, sigset_t, timespec};
+
+use crate::calls;
+use crate::sys::KERNEL_SIGSET_BYTES;
+
+/// Creates an instance, as epoll_create1(2) does.
+///
+/// `flags` is 0 or EPOLL_CLOEXEC. Returns the instance's descriptor, or -1 with errno EINVAL (another flag), EMFILE or ENFILE (no free
+/// number; for a moment it takes two), ENOMEM.
+#[unsafe(no_mangle)]
+pub extern "C" fn epolyfill_create1(flags: c_int) -> c_int {
+    calls::create1(flags)
+}
+
+/// Adds, changes or deletes a registration, as epoll_ctl(2) does.
+///
+/// `op` is EPOLL_CTL_ADD, EPOLL_CTL_MOD or EPOLL_CTL_DEL; EPOLL_CTL_DEL ignores `event`, which may be NULL then. Returns 0, or -1 with errno
+/// EBADF (`epfd` or `fd` is not open), EEXIST, EFAULT (`event`), EINVAL (`epfd` is no instance of epolyfill's, or is `fd`; an unknown `op`;
+/// EPOLLEXCLUSIVE where it cannot be), ELOOP (instances in a circle, or more than five deep), ENOENT, ENOMEM, ENOSPC (too many registrations),
+/// EPERM (`fd` is of a file that cannot be polled).
+///
+/// # Safety
+/// `event` must be NULL, outside user space, or readable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn epolyfill_ctl(epfd: c_int, op: c_int, fd: c_int, event: *mut epoll_event) -> c_int {
+    // SAFETY: the caller answers for the address.
+    unsafe { calls::ctl(epfd, op, fd, event) }
+}
+
+/// Waits for events, as epoll_wait(2) does.
+///
+/// At most `maxevents` are written to `events`. `timeout` is in milliseconds: 0 only looks, -1 waits for ever. Returns the number of
+/// events, 0 when the time is over, or -1 with errno EBADF, EFAULT (`events`), EINTR (a signal handler ran), EINVAL (`epfd` is no instance of
+/// epolyfill's, or `maxevents` is not positive). A cancellation point.
+///
+/// # Safety
+/// `events` must be NULL, outside user space, or writable for `maxevents` events.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn epolyfill_wait(
+    epfd: c_int,
+    events: *mut epoll_event,
+    maxevents: c_int,
+    timeout: c_int,
+) -> c_int {
+    // SAFETY: the caller answers for the array.
+    unsafe { calls::wait(epfd, events, maxevents, timeout) }
+}
+
+/// Waits for events with another signal mask, as epoll_pwait(2) does.
+///
+/// `sigmask` is the signal mask during the wait; NULL leaves it as it is. Everything else is as in `epolyfill_wait`.
+///
+/// # Safety
+/// As for `epolyfill_wait`; `sigmask` must be NULL, outside user space, or readable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn epolyfill_pwait(
+    epfd: c_int,
+    events: *mut epoll_event,
+    maxevents: c_int,
+    timeout: c_int,
+    sigmask: *const sigset_t,
+) -> c_int {
+    // SAFETY: the caller answers for the addresses.
+    unsafe { calls::pwait(epfd, events, maxevents, timeout, sigmask, KERNEL_SIGSET_BYTES) }
+}
+
+/// Waits for events with a time limit in nanoseconds, as epoll_pwait2(2) does.
+///
+/// `timeout` is NULL for no limit; one that is negative, or has 10^9 nanoseconds or more, is EINVAL. Everything else is as in
+/// `epolyfill_pwait`.
+///
+/// # Safety
+/// As for `epolyfill_pwait`; `timeout` must be NULL, outside user space, or readable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn epolyfill_pwait2(
+    epfd: c_int,
+    events: *mut epoll_event,
+    maxevents: c_int,
+    timeout: *const timespec,
+    sigmask: *const sigset_t,
+) -> c_int {
+    // SAFETY: the caller answers for the addresses.
+    unsafe { calls::pwait2(epfd, events, maxevents, timeout, sigmask, KERNEL_SIGSET_BYTES) }
+}
+
+/// Closes a descriptor, an instance's or any other, as close(2) does: with the last descriptor of an open file its registrations end.
+///
+/// Returns 0, or -1 with errno EBADF, EINTR or EIO. A thread that waits on the instance goes on waiting, as on Linux.
+#[unsafe(no_mangle)]
+pub extern "C" fn epolyfill_close(fd: c_int) -> c_int {
+    // SAFETY: what becomes of the descriptor is for the caller to know.
+    unsafe { calls::close(fd) }
+}
