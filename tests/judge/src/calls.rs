@@ -284,10 +284,6 @@ fn memory_of(fd: c_int) -> Option<[u32; 9]> {
     (asked == 0).then_some(memory)
 }
 
-pub fn is_open(fd: c_int) -> bool {
-    status_flags(fd).is_ok()
-}
-
 pub fn socket_error(fd: c_int) -> Outcome {
     let mut error: c_int = 0;
     let mut length = size_of::<c_int>() as libc::socklen_t;

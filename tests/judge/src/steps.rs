@@ -232,8 +232,8 @@ impl World<'_> {
             3 => calls::close_stream(desc.fd),
             _ => calls::close(desc.fd),
         };
-        if calls::is_open(desc.fd) {
-            // Not a way for this descriptor.
+        if answer.is_err() {
+            // Not a way for this descriptor. The number would be open, too, if a thread of the library had it for a moment.
             let _ = calls::close(desc.fd);
         }
         self.descs[op.index(0)] = None;
