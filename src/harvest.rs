@@ -464,6 +464,8 @@ pub fn sample(st: &mut EpState, before_look: bool) -> Option<u64> {
         let is_closed = closes && file.kind() != Kind::Signalfd && !sample::closes_still(item.via());
         let count = sample::arrivals(file, item.via(), watched);
         let (mut news, mut woken) = (false, false);
+        // Its turn comes when the other one gives up its claim.
+        let is_kept_out = state.is_exclusive() && !state.newcomer.get() && file.claim().is_of_another(item);
         for memory in [&state.edge, &state.announced] {
             let mut edge = memory.get();
             match count {
@@ -475,7 +477,7 @@ pub fn sample(st: &mut EpState, before_look: bool) -> Option<u64> {
                 let level = sys::level(item.via(), watched) & !NVAL;
                 edge.looked(file.kind(), level);
                 // Out of the poll set as it is, nobody else would find it.
-                news |= state.is_edge() && edge.asked(level).is_none() && edge.fresh(level) != 0;
+                news |= state.is_edge() && edge.asked(level).is_none() && edge.fresh(level) != 0 && !is_kept_out;
             }
             if is_closed {
                 edge.closed();
