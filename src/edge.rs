@@ -354,6 +354,9 @@ impl Edge {
                 Change::Loss => (self.quiet, self.seen) = (self.quiet & !INCOMING, UNSEEN),
                 Change::Nothing => self.seen = sample::refined(self.seen, count),
             }
+        } else if self.seen == UNSEEN && self.quiet & INCOMING != 0 {
+            // There was no count at the report, and what came since is in this one.
+            self.quiet &= !INCOMING;
         } else if self.tells && self.closing {
             // No level need be left of what is closed, and the next state wakes all the same.
             self.seen = sample::plain(count);
@@ -411,6 +414,16 @@ mod tests {
         assert!(!edge.report(Kind::Tcp, IN, || Some(3)));
         edge.counted(5);
         assert!(edge.report(Kind::Tcp, IN, || Some(5)));
+    }
+
+    #[test]
+    fn a_count_that_could_not_be_taken_at_the_report_loses_nothing() {
+        let mut edge = Edge::FRESH;
+        assert!(edge.report(Kind::UnixDgram, IN, || None));
+        edge.counted(2);
+        assert!(edge.report(Kind::UnixDgram, IN, || Some(2)));
+        edge.counted(2);
+        assert!(!edge.report(Kind::UnixDgram, IN, || Some(2)));
     }
 
     #[test]
