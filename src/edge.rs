@@ -45,8 +45,10 @@ pub const WRITE_FACTS: Facts = GAVE | CHOKED | DEPARTED;
 
 /// A count that was not taken, or cannot be.
 const UNSEEN: u64 = u64::MAX;
-/// Nothing was there to count: whatever is taken later has arrived since.
-const NOTHING: u64 = u64::MAX - 1;
+/// A count that was asked for at a report, and could not be taken.
+const MISSED: u64 = u64::MAX - 1;
+/// Nothing was there to count: whatever is taken later has arrived since. Counts are below it.
+const NOTHING: u64 = u64::MAX - 2;
 
 /// The first delay before an unexplained level is reported again, in nanoseconds; it doubles each time.
 const DOUBT_NS: u64 = 1_000_000;
@@ -224,7 +226,7 @@ impl Edge {
         }
         match self.seen {
             NOTHING if news => self.wake(),
-            NOTHING | UNSEEN => {}
+            NOTHING | MISSED | UNSEEN => {}
             _ => self.check = true,
         }
     }
@@ -255,7 +257,7 @@ impl Edge {
         if fresh == 0 {
             return false;
         }
-        let count = if level & INCOMING == 0 && !self.closing { NOTHING } else { count().unwrap_or(UNSEEN) };
+        let count = if level & INCOMING == 0 && !self.closing { NOTHING } else { count().unwrap_or(MISSED) };
         let nothing_arrived =
             count < NOTHING && self.seen < NOTHING && matches!(sample::change(self.seen, count), Change::Nothing);
         if fresh & !READABLE == 0 && nothing_arrived {
@@ -354,7 +356,7 @@ impl Edge {
                 Change::Loss => (self.quiet, self.seen) = (self.quiet & !INCOMING, UNSEEN),
                 Change::Nothing => self.seen = sample::refined(self.seen, count),
             }
-        } else if self.seen == UNSEEN && self.quiet & INCOMING != 0 {
+        } else if self.seen == MISSED && self.quiet & INCOMING != 0 {
             // There was no count at the report, and what came since is in this one.
             self.quiet &= !INCOMING;
         } else if self.tells && self.closing {
