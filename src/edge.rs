@@ -45,7 +45,7 @@ pub const WRITE_FACTS: Facts = GAVE | CHOKED | DEPARTED;
 
 /// A count that was not taken, or cannot be.
 const UNSEEN: u64 = u64::MAX;
-/// A count that was asked for at a report, and could not be taken.
+/// A count of datagrams that was asked for at a report, and could not be taken.
 const MISSED: u64 = u64::MAX - 1;
 /// Nothing was there to count: whatever is taken later has arrived since. Counts are below it.
 const NOTHING: u64 = u64::MAX - 2;
@@ -257,7 +257,9 @@ impl Edge {
         if fresh == 0 {
             return false;
         }
-        let count = if level & INCOMING == 0 && !self.closing { NOTHING } else { count().unwrap_or(MISSED) };
+        // Of datagrams one that is missing now is to be had later: an error was pending, or somebody peeked.
+        let missing = if matches!(kind.arrivals(), Arrivals::Datagrams) { MISSED } else { UNSEEN };
+        let count = if level & INCOMING == 0 && !self.closing { NOTHING } else { count().unwrap_or(missing) };
         let nothing_arrived =
             count < NOTHING && self.seen < NOTHING && matches!(sample::change(self.seen, count), Change::Nothing);
         if fresh & !READABLE == 0 && nothing_arrived {
