@@ -87,7 +87,7 @@ pub const ROWS: &[Row] = &[
         between: false,
         unavoidable: false,
         matches: |case| {
-            let levels = READABLE | WRITABLE;
+            let levels = READABLE | WRITABLE | libc::EPOLLRDHUP as u32;
             matches!(case.kind, Kind::UnixDgram | Kind::Udp) && again(case, levels) && case.has(Fact::ErrorPending)
         },
     },

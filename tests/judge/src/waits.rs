@@ -240,7 +240,7 @@ impl World<'_> {
     }
 
     /// A thread that slept has got a report of room from the kernel, in a step of several calls.
-    fn found_room_in_passing(&mut self, data: u64) {
+    pub fn found_room_in_passing(&mut self, data: u64) {
         let found = |one: &Registration| one.data == data && one.room == Room::Refused && one.refused < self.step;
         if let Some(at) = self.registrations.iter().rposition(found) {
             self.set_room(at, Room::There);
