@@ -429,7 +429,11 @@ pub fn sample(st: &mut EpState, before_look: bool) -> Option<u64> {
     let mut longest = sample_inner(st).then_some(LONGEST_TICK_NS);
     let rare_is_due = st.uneasy.is_empty() || sys::now() >= st.rare_due;
     let mut index = st.uneasy.len();
-    // The latest first, as the kernel wakes those that wait for the same.
+    // The latest first, as the kernel wakes those that wait for the same: signalfds all do.
+    if st.followed {
+        let held = &st.held;
+        st.uneasy.sort_unstable_by_key(|item| item.at(held).serial.get());
+    }
     while index > 0 {
         index -= 1;
         let item = st.uneasy[index];
