@@ -346,13 +346,14 @@ impl World<'_> {
                     What::Extra => by_kernel,
                     _ => false,
                 };
-                let early = early && (one.crossed || self.files[one.file].kind == Kind::Pty);
+                let is_terminal = self.is_terminal(one.file);
+                let early = early && (one.crossed || is_terminal);
                 let bits = matches!(difference.what, What::FewerBits | What::MoreBits | What::OtherBits);
                 // So may the room of a terminal have come and gone between the two waits of a round.
                 let fleeting = self.in_passing || self.files[one.file].kind == Kind::Pty;
                 let gone = fleeting && !self.is_high(one, difference.kernel | difference.ours);
                 // What a terminal delivers in pieces may make one report more on one side.
-                let pieces = self.files[one.file].kind == Kind::Pty
+                let pieces = is_terminal
                     && matches!(difference.what, What::Lost | What::Extra)
                     && difference.kernel == difference.ours;
                 let passed = gone || pieces || bits && self.in_passing;
@@ -362,6 +363,13 @@ impl World<'_> {
             })
         };
         differences.into_iter().filter(counts).collect()
+    }
+
+    /// Whether the file is a terminal, or an instance with one inside.
+    fn is_terminal(&self, file: usize) -> bool {
+        let inside = self.pairs.iter().position(|pair| pair.is_some_and(|pair| pair.file == file));
+        self.files[file].kind == Kind::Pty
+            || self.registrations.iter().any(|one| one.alive && Some(one.pair) == inside && self.is_terminal(one.file))
     }
 
     /// Whether any of these levels lasts.
