@@ -190,6 +190,8 @@ fn add(ep: &'static Eventpoll, fd: c_int, identity: Option<Identity>, interest: 
     state.slot.set(0);
     state.request.forget();
     state.index.set(st.interest.len() as u32);
+    state.serial.set(st.made);
+    st.made = st.made.wrapping_add(1);
     state
         .newcomer
         .set(exclusive && file.claim().is_of_another(item) && sys::level(fd, levels(interest.events)) & !NVAL != 0);

@@ -11,7 +11,7 @@ use crate::epstate::EpState;
 use crate::eventpoll::Eventpoll;
 use crate::events::{Bits, ERR, HUP, IN, NVAL, OUT, RDNORM, WRITABLE, WRNORM, levels};
 use crate::file::File;
-use crate::harvest;
+use crate::harvest::{self, Extent};
 use crate::kind::Kind;
 use crate::line::Line;
 use crate::lock::{self, Guard, Lock};
@@ -350,7 +350,7 @@ pub fn attend(ep: &'static Eventpoll, st: &mut EpState) {
     }
     let stirred = ep.was_stirred();
     ep.absorb(st);
-    st.ticks = harvest::sample(st, false).is_some();
+    st.ticks = harvest::sample(st, Extent::All).is_some();
     // What that brought up, in the instances inside above all.
     ep.absorb(st);
     sys::look(st.set.poll_with(-1));
@@ -454,7 +454,8 @@ pub fn is_news(st: &mut EpState, item: &'static Epitem, file: &'static File) -> 
 pub fn catch_up(ep: &'static Eventpoll, st: &mut EpState) {
     if st.followed && st.poller.is_none() {
         ep.absorb(st);
-        st.ticks |= harvest::sample(st, false).is_some();
+        // Of the others none stands in line and shows nothing, unless a witness told of what was taken.
+        st.ticks |= harvest::sample(st, Extent::WakesAnyMask).is_some();
     }
 }
 
