@@ -436,7 +436,7 @@ impl World<'_> {
                 let turns = moved && one.events & libc::EPOLLONESHOT as u32 != 0;
                 let passed = gone || pieces || bits && (self.in_passing || turns);
                 let late = difference.what == What::Extra && one.owed > 0;
-                let excused = self.is_excused(one, difference.what) || self.has_contest_inside(one.file);
+                let excused = self.is_excused(one, difference.what) || !bits && self.has_contest_inside(one.file);
                 !one.tainted && !excused && !early && !apart && !late && !passed
             })
         };
@@ -479,8 +479,11 @@ impl World<'_> {
         let mut facts = registration.map_or([false; FACTS], |one| self.facts_since(one.reported, one.file));
         facts[Fact::CutShort as usize] &= registration.is_some_and(Registration::awaits_room);
         facts[Fact::Brimful as usize] = registration.is_some_and(Registration::is_overfull);
-        facts[Fact::Dropped as usize] =
-            kind == Kind::Tcp && registration.and_then(|one| self.number_of(one.file)).is_some_and(calls::has_dropped);
+        if let Some(one) = registration.filter(|_| kind == Kind::Tcp) {
+            let (state, bytes, drops) = self.received(one.file);
+            facts[Fact::Arrived as usize] = (state, bytes) != (one.received.0, one.received.1);
+            facts[Fact::Dropped as usize] = drops != one.received.2;
+        }
         let edge = registration.is_some_and(|one| !one.is_level());
         let bits = match difference.what {
             What::Extra | What::Twice => difference.ours,
@@ -488,6 +491,20 @@ impl World<'_> {
             _ => difference.kernel ^ difference.ours,
         };
         Case { what: difference.what, kind, edge, bits, facts }
+    }
+
+    /// What has come over a TCP connection so far.
+    fn received(&self, file: usize) -> (u8, u64, u32) {
+        let fd = self.number_of(file).filter(|_| self.files[file].kind == Kind::Tcp);
+        fd.map_or((0, 0, 0), |fd| {
+            let (state, _, bytes) = calls::progress(fd).unwrap_or_default();
+            (state, bytes, calls::drops(fd))
+        })
+    }
+
+    /// A registration knows from here on of what has come.
+    pub fn take_down_received(&mut self, at: usize) {
+        self.registrations[at].received = self.received(self.registrations[at].file);
     }
 
     /// The row that lists a difference. What an instance shows is what is registered inside does, each wake-up of which is an edge to
@@ -506,8 +523,10 @@ impl World<'_> {
             // As long as nobody waits inside, what is ready in there stays so.
             let facts = self.facts_since(since.min(one.reported), one.file);
             // What is lost is told by what else there is.
-            let bits = if what == What::Lost { self.level_of(one) } else { u32::MAX };
+            let always = (libc::EPOLLERR | libc::EPOLLHUP) as u32;
+            let bits = if what == What::Lost { self.level_of(one) } else { one.events | always };
             let case = Case { what, kind: self.files[one.file].kind, edge: true, bits, facts };
+            // Nobody reports it, so when something came last is not known.
             case.row().filter(|&row| !known::ROWS[row].between).or_else(|| self.row_inside(what, one.file, since))
         });
         rows.find_map(|row| row)
@@ -611,6 +630,11 @@ impl World<'_> {
         if !ours {
             let kind = self.files[file].kind;
             self.counts.report(kind);
+            if kind == Kind::Tcp
+                && let Some(at) = self.registrations.iter().rposition(|one| one.data == data)
+            {
+                self.take_down_received(at);
+            }
             // What sleeping threads reported was looked at when they did.
             if !self.in_passing {
                 self.looked_for_room_of(data);
