@@ -121,8 +121,7 @@ pub fn make_way(fd: c_int) {
     for_each_owner(move_over);
     Sleeper::for_each(Sleeper::let_go_of_wake);
     watch::sleepers().for_each(Sleeper::let_go_of_wake);
-    // Who writes to an instance's pipe has its lock.
-    Eventpoll::for_each(|ep| drop(ep.lock()));
+    Eventpoll::for_each(Eventpoll::await_writers);
     fdtable::set(fd, None);
 }
 
