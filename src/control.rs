@@ -171,10 +171,7 @@ fn add(ep: &'static Eventpoll, fd: c_int, identity: Option<Identity>, interest: 
     };
     pin.into_raw();
     let st = &mut *st;
-    if st.followed && st.poller.is_none() {
-        // Who was woken before this stands before it in line.
-        ep.absorb(st);
-    }
+    nested::catch_up(ep, st);
     let state = item.at(&st.held);
     state.events.set(interest.events);
     item.set_rivalry(crate::events::levels(interest.events));
@@ -193,6 +190,8 @@ fn add(ep: &'static Eventpoll, fd: c_int, identity: Option<Identity>, interest: 
     state.slot.set(0);
     state.request.forget();
     state.index.set(st.interest.len() as u32);
+    state.serial.set(st.made);
+    st.made = st.made.wrapping_add(1);
     state
         .newcomer
         .set(exclusive && file.claim().is_of_another(item) && sys::level(fd, levels(interest.events)) & !NVAL != 0);
@@ -237,9 +236,7 @@ fn modify(ep: &'static Eventpoll, fd: c_int, interest: Interest) -> Result<(), E
     if state.events.get() & EXCLUSIVE != 0 {
         return Err(Errno::EINVAL);
     }
-    if st.followed && st.poller.is_none() {
-        ep.absorb(st);
-    }
+    nested::catch_up(ep, st);
     let state = item.at(&st.held);
     // What woke it until now did so under the old mask.
     let news = st.followed && !state.spent.get() && nested::is_news(st, item, file);

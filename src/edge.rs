@@ -5,7 +5,7 @@
 //! that grew. So an edge-triggered registration is a level-triggered one whose reported bits sleep, and everything here
 //! decides what wakes them (E1 to E6).
 
-use crate::events::{Bits, ERR, HUP, IN, INCOMING, OUT, PRI, RDHUP, RDNORM, READABLE, WRITABLE};
+use crate::events::{Bits, ERR, HUP, IN, INCOMING, OUT, PRI, RDHUP, RDNORM, READABLE, WRITABLE, WRNORM};
 use crate::kind::{Arrivals, Kind};
 use crate::sample::{self, Change};
 
@@ -37,6 +37,9 @@ pub const PRESSED: Facts = 1 << 8;
 pub const COLLECTED: Facts = 1 << 9;
 /// So did a second one: the error that it collected came in between.
 pub const COLLECTED_AGAIN: Facts = 1 << 10;
+
+/// Room was made on a description of which it had not been taken in yet that there was none.
+pub const RELIEVED: Facts = 1 << 11;
 
 /// Facts about the reading side.
 pub const READ_FACTS: Facts = DRY | TOOK | TOOK_SHORT;
@@ -177,7 +180,11 @@ impl Edge {
                 _ => {}
             }
         }
-        let departed = news && facts & DEPARTED != 0 && watched & WRITABLE != 0;
+        // What makes room in a full pipe wakes those who wait for that once; who has seen the room already knows.
+        let knows = kind.is_pipe() && self.quiet & WRITABLE != 0 && facts & RELIEVED == 0;
+        // A pipe wakes with these, a socket with WRBAND besides.
+        let room = if kind.is_pipe() { OUT | WRNORM } else { WRITABLE };
+        let departed = news && facts & DEPARTED != 0 && watched & room != 0 && !knows;
         let pressed = facts & PRESSED != 0 && watched & (IN | RDNORM) != 0;
         if departed || pressed {
             self.wake();
@@ -211,10 +218,12 @@ impl Edge {
         self.report(kind, quiet, count);
     }
 
-    /// The registration was woken: every level that is high is news, for a report carries them all (W4).
+    /// The registration was woken: every level that is high is news, for a report carries them all (W4). Outer instances are told once
+    /// for all of them, and what arrives after what was counted is told besides.
     fn wake(&mut self) {
         let Edge { closing, tells, doubts, due, .. } = *self;
-        *self = Edge { closing, tells, woken: tells, doubts, due, ..Edge::FRESH };
+        let seen = if tells { self.seen } else { UNSEEN };
+        *self = Edge { closing, tells, woken: tells, doubts, due, seen, ..Edge::FRESH };
     }
 
     /// Something was taken. If it arrived since the last report the registration was woken then, and other levels that are high
@@ -258,12 +267,21 @@ impl Edge {
             return false;
         }
         // Of datagrams one that is missing now is to be had later: an error was pending, or somebody peeked.
-        let missing = if matches!(kind.arrivals(), Arrivals::Datagrams) { MISSED } else { UNSEEN };
-        let count = if level & INCOMING == 0 && !self.closing { NOTHING } else { count().unwrap_or(missing) };
+        let missing = match kind.arrivals() {
+            _ if level & INCOMING == 0 => NOTHING,
+            Arrivals::Datagrams => MISSED,
+            _ => UNSEEN,
+        };
+        let count = if level & INCOMING == 0 && !self.closing && !self.counts_always(kind) {
+            NOTHING
+        } else {
+            count().unwrap_or(missing)
+        };
         let nothing_arrived =
             count < NOTHING && self.seen < NOTHING && matches!(sample::change(self.seen, count), Change::Nothing);
         if fresh & !READABLE == 0 && nothing_arrived {
             self.quiet |= fresh;
+            self.seen = sample::refined(self.seen, count);
             return false;
         }
         self.check = false;
@@ -313,6 +331,11 @@ impl Edge {
         self.look = false;
     }
 
+    /// There is no room at present: when there is, that is news.
+    pub const fn lacks_room(&mut self) {
+        self.quiet &= !WRITABLE;
+    }
+
     /// As [`Self::report`], for outer instances: whether there is something to tell them, given that only the bits `known` of the
     /// level were looked at.
     pub fn announce(&mut self, kind: Kind, level: Bits, known: Bits, count: impl Fn() -> Option<u64>) -> bool {
@@ -323,17 +346,22 @@ impl Edge {
             self.counted(count);
         }
         let look = self.look && self.quiet & !known != 0;
-        let news = self.report(kind, level & known | self.quiet & !known, count);
+        let news = self.report(kind, level & known | self.quiet & !known, &count);
         self.look = look;
-        if known & (IN | RDNORM) != 0 && self.quiet & INCOMING == 0 && !self.closing && kind.arrivals().is_cumulative()
-        {
-            self.seen = NOTHING;
+        if self.seen >= MISSED && known & (IN | RDNORM) != 0 && self.quiet & INCOMING == 0 && self.counts_always(kind) {
+            self.seen = count().map_or(NOTHING, sample::plain);
         }
         if news {
             // Told with the rest, though not looked at.
             self.quiet |= WRITABLE & !known;
         }
         self.take_woken() || news
+    }
+
+    /// Whether what is there is counted even if that is nothing. Of what comes and is taken between two looks outer instances are to be told,
+    /// and a call that takes may tell of it long after a look: only a count says whether what it took had been told.
+    const fn counts_always(&self, kind: Kind) -> bool {
+        self.tells && kind.arrivals().is_cumulative()
     }
 
     /// Whether it was woken since it was asked last. Room that there is now is told with it.
@@ -351,7 +379,7 @@ impl Edge {
             match sample::change(self.seen, count) {
                 Change::Arrival => {
                     self.wake();
-                    if self.tells && self.closing {
+                    if self.tells {
                         self.seen = sample::plain(count);
                     }
                 }

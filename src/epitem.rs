@@ -99,6 +99,8 @@ pub struct State {
     pub request: Request,
     /// Its place in the instance's interest set.
     pub index: Cell<u32>,
+    /// How many registrations of the instance were made before it: the kernel wakes the latest first.
+    pub serial: Cell<u32>,
     /// On the ready list.
     pub ready: Cell<bool>,
     /// The turn in which it joined its instance's line (see `line.rs`); 0 when it is not in it.
@@ -148,6 +150,7 @@ impl Pooled for Epitem {
             slot: Cell::new(0),
             request: Request::none(),
             index: Cell::new(0),
+            serial: Cell::new(0),
             ready: Cell::new(false),
             turn: Cell::new(0),
             uneasy: Cell::new(false),
@@ -318,6 +321,9 @@ impl Epitem {
         let before = self.facts.fetch_or(facts, SeqCst);
         if before & facts & edge::COLLECTED != 0 {
             self.facts.fetch_or(edge::COLLECTED_AGAIN, SeqCst);
+        }
+        if before & edge::CHOKED != 0 && facts & edge::DEPARTED != 0 {
+            self.facts.fetch_or(edge::RELIEVED, SeqCst);
         }
         Some(ep)
     }

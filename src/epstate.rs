@@ -32,6 +32,8 @@ pub struct EpState {
     pub held: Held,
     /// All registrations. `#[doc(alias = "rbr")]`
     pub interest: Vec<&'static Epitem>,
+    /// How many there ever were.
+    pub made: u32,
     /// Those that may be reported, in the order in which they became ready (W3). An item that fell out of it is dropped when
     /// its turn comes, which saves a search. `#[doc(alias = "rdllist")]`
     pub ready: VecDeque<&'static Epitem>,
@@ -98,6 +100,7 @@ impl EpState {
         EpState {
             held: Held(()),
             interest: Vec::new(),
+            made: 0,
             ready: VecDeque::new(),
             line: Line::new(),
             uneasy: Vec::new(),
@@ -157,6 +160,7 @@ impl EpState {
         self.ticks = false;
         self.pressing = false;
         self.rare_due = 0;
+        self.made = 0;
         self.habit = Habit::new();
         self.prospect = Prospect::new();
         self.account = Account::new();
@@ -342,8 +346,16 @@ impl EpState {
         if woken {
             self.news = true;
             if let Some(file) = item.file().filter(|file| file.is_choked()) {
-                // Room that there is by now has woken it, too.
-                file.set_choked(sys::level(item.via(), WRITABLE) & WRITABLE == 0);
+                let lacks_room = sys::level(item.via(), WRITABLE) & WRITABLE == 0;
+                if !file.kind().is_pipe() {
+                    // Room that there is by now has woken it, too.
+                    file.set_choked(lacks_room);
+                } else if lacks_room {
+                    let state = item.at(&self.held);
+                    let mut announced = state.announced.get();
+                    announced.lacks_room();
+                    state.announced.set(announced);
+                }
             }
             self.stand_in_line(item);
         }

@@ -422,14 +422,28 @@ fn would_report(st: &mut EpState, item: &'static Epitem, in_turn: bool) -> bool 
     ready
 }
 
+/// Which of the uneasy registrations are sampled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    All,
+    /// Those that the look which comes next may show are left for `found_by_count`.
+    BeforeLook,
+    /// Those that may be woken, and show nothing of it.
+    WakesAnyMask,
+}
+
 /// Looks behind the quiet bits of the uneasy registrations: has something arrived, or a level fallen, that nobody told us of?
-/// Answers with the longest time after which it has to be asked again, in nanoseconds; `None` for never. Before a look, those that it
-/// may show are left for `found_by_count`.
-pub fn sample(st: &mut EpState, before_look: bool) -> Option<u64> {
-    let mut longest = sample_inner(st).then_some(LONGEST_TICK_NS);
+/// Answers with the longest time after which it has to be asked again, in nanoseconds; `None` for never.
+pub fn sample(st: &mut EpState, extent: Extent) -> Option<u64> {
+    let looks_inside = extent != Extent::WakesAnyMask && sample_inner(st);
+    let mut longest = looks_inside.then_some(LONGEST_TICK_NS);
     let rare_is_due = st.uneasy.is_empty() || sys::now() >= st.rare_due;
     let mut index = st.uneasy.len();
-    // The latest first, as the kernel wakes those that wait for the same.
+    // The latest first, as the kernel wakes those that wait for the same: signalfds all do.
+    if st.followed {
+        let held = &st.held;
+        st.uneasy.sort_unstable_by_key(|item| item.at(held).serial.get());
+    }
     while index > 0 {
         index -= 1;
         let item = st.uneasy[index];
@@ -443,6 +457,9 @@ pub fn sample(st: &mut EpState, before_look: bool) -> Option<u64> {
             item.unpin();
             continue;
         };
+        if extent == Extent::WakesAnyMask && !file.kind().wakes_any_mask() {
+            continue;
+        }
         if sample::is_shared_eventfd(file) {
             // A count of these is a read of /proc, so it is taken once in a while only.
             longest = longest.or(Some(LONGEST_RARE_TICK_NS));
@@ -454,7 +471,7 @@ pub fn sample(st: &mut EpState, before_look: bool) -> Option<u64> {
             longest = Some(LONGEST_TICK_NS);
         }
         let state = item.at(&st.held);
-        if before_look && may_show(st, item, file) {
+        if extent == Extent::BeforeLook && may_show(st, item, file) {
             continue;
         }
         stats::SAMPLES.count();

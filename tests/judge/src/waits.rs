@@ -418,7 +418,8 @@ impl World<'_> {
                     What::Extra => by_kernel,
                     _ => false,
                 };
-                let early = early && (one.crossed || self.files[one.file].kind == Kind::Pty);
+                let is_terminal = self.is_terminal(one.file);
+                let early = early && (one.crossed || is_terminal);
                 // What came between the two waits of a round may be told with what was there, or in the next.
                 let apart =
                     difference.what == What::Extra && difference.kernel != 0 && self.crossing.contains(&one.data);
@@ -427,7 +428,7 @@ impl World<'_> {
                 let fleeting = self.in_passing || self.files[one.file].kind == Kind::Pty;
                 let gone = fleeting && !self.is_high(one, difference.kernel | difference.ours);
                 // What a terminal delivers in pieces may make one report more on one side.
-                let pieces = self.files[one.file].kind == Kind::Pty
+                let pieces = is_terminal
                     && matches!(difference.what, What::Lost | What::Extra)
                     && difference.kernel == difference.ours;
                 // What fires once carries what there was when its turn came, which may be another on either side.
@@ -440,6 +441,13 @@ impl World<'_> {
             })
         };
         differences.into_iter().filter(counts).collect()
+    }
+
+    /// Whether the file is a terminal, or an instance with one inside.
+    fn is_terminal(&self, file: usize) -> bool {
+        let inside = self.pairs.iter().position(|pair| pair.is_some_and(|pair| pair.file == file));
+        self.files[file].kind == Kind::Pty
+            || self.registrations.iter().any(|one| one.alive && Some(one.pair) == inside && self.is_terminal(one.file))
     }
 
     /// Whether any of these levels lasts.
@@ -574,6 +582,7 @@ impl World<'_> {
             registration.owed = 0;
         }
         self.crossing.clear();
+        self.taint_one_shots(rounds);
         self.moved_between.clear();
         self.last_round.clear();
         self.end_contests(rounds);
@@ -582,6 +591,19 @@ impl World<'_> {
                 for &(data, bits) in reports {
                     self.count_report(data, bits, ours, step);
                 }
+            }
+        }
+    }
+
+    /// A one-shot that reported on one side alone because of a contest is spent on that side only, also when the contest is over.
+    fn taint_one_shots(&mut self, rounds: &[Round]) {
+        for at in 0..self.registrations.len() {
+            let Registration { contested, events, data, file, .. } = self.registrations[at];
+            let reported =
+                |side: fn(&Round) -> &Vec<Report>| rounds.iter().flat_map(side).any(|report| report.0 == data);
+            let differs = reported(|round| &round.kernel) != reported(|round| &round.ours);
+            if differs && events & libc::EPOLLONESHOT as u32 != 0 && (contested || self.has_contest_inside(file)) {
+                self.registrations[at].tainted = true;
             }
         }
     }
