@@ -388,10 +388,11 @@ pub fn anything(st: &mut EpState, all: bool, in_turn: bool) -> bool {
     any
 }
 
-/// Whether a registration stays on the ready list though it would not be reported now: nothing would put it there again.
+/// Whether a registration stays on the ready list though it would not be reported now: that of an instance does, because whoever gets to
+/// it takes out of that one what shows nothing, and may find the instance ready again.
 fn may_stay(st: &EpState, item: &'static Epitem) -> bool {
     let state = item.at(&st.held);
-    state.alive.get() && !state.spent.get() && item.file().is_some_and(|file| state.is_dull(file))
+    state.alive.get() && !state.spent.get() && item.file().is_some_and(|file| file.eventpoll().is_some())
 }
 
 /// Whether a registration would be reported by a wait now, after a look of its own.
