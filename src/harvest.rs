@@ -144,6 +144,14 @@ fn unlist(st: &mut EpState, item: &'static Epitem) {
     item.unpin();
 }
 
+/// Takes a registration off the ready list before its turn.
+pub fn pass(st: &mut EpState, item: &'static Epitem) {
+    if item.at(&st.held).ready.get() {
+        st.ready.retain(|other| !std::ptr::eq(*other, item));
+        unlist(st, item);
+    }
+}
+
 /// Fetches the levels of the bits that were not polled, for the next registrations in line, at most so many: an event carries every bit
 /// of its mask that is high at the time of the report (W4). Answers with for how many.
 fn look_again(st: &mut EpState, most: usize) -> usize {

@@ -262,6 +262,9 @@ pub fn look(ep: &'static Eventpoll, for_edges: bool, in_turn: bool) -> Seen {
     }
     if in_turn {
         go_past_the_silent(st);
+        if st.lingers && st.ready.is_empty() {
+            calm(ep, st);
+        }
     }
     Seen { ready: st.readable && !st.lingers, uneasy: st.ticks }
 }
@@ -273,6 +276,9 @@ fn go_past_the_silent(st: &mut EpState) {
             return;
         }
         Line::leave(item, &st.held);
+        if item.file().is_some_and(|file| file.eventpoll().is_some()) {
+            harvest::pass(st, item);
+        }
     }
 }
 

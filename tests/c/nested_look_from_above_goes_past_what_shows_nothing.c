@@ -32,12 +32,12 @@ static void signals(useconds_t pause)
     OK(close(outer)), OK(close(inner)), OK(close(first)), OK(close(second));
 }
 
-static void without_in(bool look)
+static void without_in(uint32_t mask, bool look)
 {
     int outer = new_epoll(), inner = new_epoll(), innermost = new_epoll(), counter = OK(eventfd(1, EFD_NONBLOCK));
     eventfd_t value;
     ADD(innermost, counter, EPOLLOUT | EPOLLET, 1);
-    ADD(outer, inner, EPOLLIN, 3);
+    ADD(outer, inner, mask, 3);
     ADD(inner, innermost, EPOLLRDNORM, 2);
     EXPECT_ONE(innermost, 1, EPOLLOUT);
     if (look)
@@ -58,6 +58,6 @@ void test(void)
     /* As long as it takes a thread that was woken to look, more or less. */
     for (useconds_t pause = 0; pause < 1000; pause += 50)
         signals(pause);
-    without_in(true);
-    without_in(false);
+    without_in(EPOLLIN, true), without_in(EPOLLIN, false);
+    without_in(EPOLLIN | EPOLLET, true), without_in(EPOLLIN | EPOLLET, false);
 }
