@@ -272,9 +272,16 @@ fn begin(ep: &'static Eventpoll, st: &mut EpState, item: &'static Epitem, file: 
             nested::tell_outer(ep, st);
         }
     }
-    if file.has_several_registrations() {
-        // The look of the kernel's own control call, which has consequences for the others.
-        harvest::note_lack_of_room(file, sys::level(item.via(), WRITABLE), item.at(&st.held).tracked.get());
+    let state = item.at(&st.held);
+    let asked = levels(state.events.get());
+    if file.eventpoll().is_none() && (asked & WRITABLE != 0 || file.has_several_registrations()) {
+        // The look of the kernel's own control call at a connection without room has consequences for others, and so has the next one in
+        // a wait if this found something.
+        let level = sys::level(item.via(), asked | WRITABLE);
+        harvest::note_lack_of_room(file, level, state.tracked.get());
+        if level & asked != 0 && st.ring.is_none() {
+            st.note_ready(item);
+        }
     }
     ep.apply(st, item);
 }

@@ -103,7 +103,8 @@ pub fn give_up_internal(owner: &AtomicI32) {
     }
 }
 
-/// The program wants this very number (dup2 onto it): whoever owns it moves to another.
+/// The program wants this very number (dup2 onto it): whoever owns it moves to another. When that is done nobody sleeps on the number, or
+/// is about to write to it.
 pub fn make_way(fd: c_int) {
     if !is_internal(fd) {
         return;
@@ -118,6 +119,9 @@ pub fn make_way(fd: c_int) {
         }
     };
     for_each_owner(move_over);
+    Sleeper::for_each(Sleeper::let_go_of_wake);
+    watch::sleepers().for_each(Sleeper::let_go_of_wake);
+    Eventpoll::for_each(Eventpoll::await_writers);
     fdtable::set(fd, None);
 }
 

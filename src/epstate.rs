@@ -22,6 +22,9 @@ use crate::sys;
 use crate::wait::Habit;
 use crate::waitq::{Sleeper, Waiters};
 
+/// So many deleted registrations may stay on the ready list besides as many as there are.
+const FEW: usize = 64;
+
 /// What the instance's lock protects.
 #[derive(Debug)]
 pub struct EpState {
@@ -171,6 +174,10 @@ impl EpState {
     pub fn reserve(&mut self) -> Result<(), Errno> {
         let count = self.interest.len() + 1;
         self.interest.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+        if self.ready.len() > 2 * count + FEW {
+            // They pile up where nobody waits.
+            self.drop_dead();
+        }
         // Beside what is on the lists, because that may be dead registrations; only if there is no memory they are searched for.
         if self.ready.try_reserve(count).is_err() || self.uneasy.try_reserve(count).is_err() {
             self.drop_dead();

@@ -240,7 +240,7 @@ fn reportable(st: &mut EpState, item: &'static Epitem, in_turn: bool) -> Bits {
         }
         return 0;
     }
-    if bits != 0 && level & WRITABLE == 0 && file.has_edges_beside(state.tracked.get()) && file.kind() == Kind::Tcp {
+    if level & WRITABLE == 0 && file.has_edges_beside(state.tracked.get()) && file.kind() == Kind::Tcp {
         note_lack_of_room(file, sys::level(item.via(), WRITABLE), state.tracked.get());
     }
     if !state.is_edge() {
@@ -485,8 +485,13 @@ pub fn sample(st: &mut EpState, extent: Extent) -> Option<u64> {
         }
         stats::SAMPLES.count();
         let watched = state.heard(file);
+        let closes = state.edge.get().is_closing() || state.announced.get().is_closing();
+        // Before the count, which then has the state to which the connection may go in between.
+        let is_closed = closes && file.kind() != Kind::Signalfd && !sample::closes_still(item.via());
         let count = sample::arrivals(file, item.via(), watched);
         let (mut news, mut woken) = (false, false);
+        // Its turn comes when the other one gives up its claim.
+        let is_kept_out = state.is_exclusive() && !state.newcomer.get() && file.claim().is_of_another(item);
         for memory in [&state.edge, &state.announced] {
             let mut edge = memory.get();
             match count {
@@ -498,9 +503,9 @@ pub fn sample(st: &mut EpState, extent: Extent) -> Option<u64> {
                 let level = sys::level(item.via(), watched) & !NVAL;
                 edge.looked(file.kind(), level);
                 // Out of the poll set as it is, nobody else would find it.
-                news |= state.is_edge() && edge.asked(level).is_none() && edge.fresh(level) != 0;
+                news |= state.is_edge() && edge.asked(level).is_none() && edge.fresh(level) != 0 && !is_kept_out;
             }
-            if edge.is_closing() && file.kind() != Kind::Signalfd && !sample::closes_still(item.via()) {
+            if is_closed {
                 edge.closed();
             }
             woken |= edge.take_woken();
@@ -599,23 +604,33 @@ fn partings(file: &'static File, item: &Epitem) {
     if !matches!(file.kind(), Kind::UnixStream | Kind::UnixSeqpacket) || file.peer() == Peer::Gone {
         return;
     }
-    let fd = item.via();
-    let is_there = || diagnosis::peer(fd).is_some_and(|inode| inode != 0);
     let before = file.peer();
-    let now = if is_there() {
-        Peer::There
-    } else if before != Peer::There && diagnosis::awaits_accept(fd) {
-        Peer::Awaited
-    } else if before != Peer::There && is_there() {
-        // It was accepted between the two questions.
-        Peer::There
-    } else {
-        Peer::Gone
+    let now = match peer_now(item.via(), before) {
+        Some(now) => now,
+        None if before == Peer::Unknown => Peer::Gone,
+        // It was answered before, and will be again.
+        None => return,
     };
     file.set_peer(now);
     if now == Peer::Gone && before != Peer::Unknown {
         file.tell(WOKEN, file.begin_call());
     }
+}
+
+/// Where the peer of a unix socket that is hung up is; none if there is no answer.
+fn peer_now(fd: c_int, before: Peer) -> Option<Peer> {
+    let is_there = || diagnosis::peer(fd).map(|inode| inode != 0);
+    let now = if is_there()? {
+        Peer::There
+    } else if before != Peer::There && diagnosis::awaits_accept(fd)? {
+        Peer::Awaited
+    } else if before != Peer::There && is_there()? {
+        // It was accepted between the two questions.
+        Peer::There
+    } else {
+        Peer::Gone
+    };
+    Some(now)
 }
 
 /// Sets up to this size are polled as they are, without a second thread in the program.

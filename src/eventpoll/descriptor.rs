@@ -165,7 +165,7 @@ impl Eventpoll {
     /// and where it is blocked wakes every signalfd. False if no byte was put there.
     pub fn show_readable(&self) -> bool {
         self.signalling.fetch_add(1, SeqCst);
-        let signal = self.signal.load(Relaxed);
+        let signal = self.signal.load(SeqCst);
         let shown = !self.muted.load(SeqCst) && {
             // The descriptor may have been closed behind our back.
             sys::level(signal, 0) & ERR == 0 && sys::write(signal, b"!").is_ok()
@@ -174,12 +174,16 @@ impl Eventpoll {
         shown
     }
 
-    /// Nobody writes to the pipe after this. Who is about to is waited for, but not for long: it may be a thread that a signal handler
-    /// holds up, this one maybe.
+    /// Nobody writes to the pipe after this.
     fn mute(&self) {
+        self.muted.store(true, SeqCst);
+        self.await_writers();
+    }
+
+    /// Waits for who is about to write to the pipe, but not for long: it may be a thread that a signal handler holds up, this one maybe.
+    pub fn await_writers(&self) {
         const NAPS: u32 = 100;
         const NAP_NS: u32 = 1_000_000;
-        self.muted.store(true, SeqCst);
         for turn in 0..sync::SPINS + NAPS {
             match self.signalling.load(SeqCst) {
                 0 => return,

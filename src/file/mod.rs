@@ -18,6 +18,7 @@ use crate::kind::{self, Kind};
 use crate::lock::Lock;
 use crate::pool::{AtomicRef, Pool, Pooled};
 use crate::sample;
+use crate::sync;
 use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
 use crate::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU32, AtomicU64};
 use crate::sys;
@@ -57,7 +58,7 @@ pub struct File {
     /// Who is in a peeking call.
     peeking: Underway,
     /// We count datagrams, which moves the place where a peek begins.
-    counting: AtomicBool,
+    counting: AtomicU32,
     /// What a unix socket's outgoing queue held at the last look.
     outgoing: AtomicU32,
     /// Empty datagrams in the queue that a count has stepped over: it will not see them again.
@@ -114,7 +115,7 @@ impl Pooled for File {
         taking: Underway::none(),
         taken: AtomicU32::new(0),
         peeking: Underway::none(),
-        counting: AtomicBool::new(false),
+        counting: AtomicU32::new(0),
         outgoing: AtomicU32::new(0),
         empties: AtomicU32::new(0),
         peer: AtomicU8::new(0),
@@ -314,37 +315,53 @@ impl File {
         (counted, others || self.taking.by_others() || before != self.taken.load(SeqCst))
     }
 
-    /// A call that peeks begins. It waits for a count in progress, which takes a microsecond.
+    /// A call that peeks begins. It waits for a count in progress, which takes a microsecond; not for one of its own thread, which a signal
+    /// handler interrupted.
     pub fn peek(&self) -> Peeking<'_> {
+        let mut turns = 0;
         loop {
-            if let Some(peeking) = self.try_peek() {
-                return peeking;
+            let mark = self.peeking.begin();
+            let counting = self.counting.load(SeqCst);
+            if counting == 0 || counting == underway::own_number().cast_unsigned() {
+                return Peeking { _mark: mark };
             }
-            crate::sync::spin_loop();
+            drop(mark);
+            self.await_count(counting, &mut turns);
         }
     }
 
     /// The same, for a call that cannot wait; `None` while somebody counts.
     pub fn try_peek(&self) -> Option<Peeking<'_>> {
         let mark = self.peeking.begin();
-        (!self.counting.load(SeqCst)).then_some(Peeking { _mark: mark })
+        (self.counting.load(SeqCst) == 0).then_some(Peeking { _mark: mark })
     }
 
-    /// Runs `count` while nobody peeks; `None` if somebody does. Another count it waits for, but not for long: that may be one which a
-    /// signal handler holds up, this one's maybe.
+    /// Runs `count` while nobody peeks; `None` if somebody does. Another count it waits for, also if its thread has to wait for a
+    /// processor; but not for ever, because a signal handler may hold it up, and not for one that was interrupted in this thread.
     pub fn while_nobody_peeks<T>(&self, count: impl FnOnce() -> T) -> Option<T> {
-        const PATIENCE: u32 = 20_000;
+        const PATIENCE: u32 = sync::SPINS + 1000;
+        let me = underway::own_number().cast_unsigned();
         let mut turns = 0;
-        while self.counting.swap(true, SeqCst) {
-            turns += 1;
-            if turns > PATIENCE {
+        while let Err(other) = self.counting.compare_exchange(0, me, SeqCst, SeqCst) {
+            if other == me || turns > PATIENCE {
                 return None;
             }
-            crate::sync::spin_loop();
+            self.await_count(other, &mut turns);
         }
         let counted = if self.peeking.by_others() { None } else { Some(count()) };
-        self.counting.store(false, SeqCst);
+        self.counting.store(0, SeqCst);
         counted
+    }
+
+    /// One turn of waiting for a count of another thread.
+    fn await_count(&self, thread: u32, turns: &mut u32) {
+        const PAUSE_NS: u32 = 100_000;
+        *turns = turns.saturating_add(1);
+        if *turns <= sync::SPINS {
+            sync::spin_loop();
+        } else {
+            sync::futex_wait(&self.counting, thread, Some(PAUSE_NS));
+        }
     }
 
     /// A transfer call begins: its place in the order of things.
@@ -362,7 +379,7 @@ impl File {
         Underway::forget_own_number();
         FILES.for_each(|file| {
             file.peeking.reset();
-            file.counting.store(false, Relaxed);
+            file.counting.store(0, Relaxed);
             file.taking.reset();
         });
     }

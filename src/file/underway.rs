@@ -12,7 +12,8 @@ thread_local! {
     static OWN: Cell<i32> = const { Cell::new(0) };
 }
 
-fn own_number() -> i32 {
+/// The calling thread's number.
+pub fn own_number() -> i32 {
     OWN.with(|own| {
         if own.get() == 0 {
             own.set(sys::gettid());

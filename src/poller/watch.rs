@@ -357,9 +357,9 @@ extern "C" fn watch(argument: *mut c_void) -> *mut c_void {
     let mut tick = TICK_NS;
     loop {
         set.read_mail(shard);
+        shard.sleeper.enter_poll();
         // Tried again each time: a number may be free by now.
         set.entries[0].fd = shard.sleeper.ensure_wake().unwrap_or(-1);
-        shard.sleeper.enter_poll();
         // A closer posts its note first and then looks whether this thread is in poll; so the note is looked for again here.
         if shard.mail.lock().first.is_none() {
             set.poll(&mut tick);
