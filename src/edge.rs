@@ -281,7 +281,6 @@ impl Edge {
             count < NOTHING && self.seen < NOTHING && matches!(sample::change(self.seen, count), Change::Nothing);
         if fresh & !READABLE == 0 && nothing_arrived {
             self.quiet |= fresh;
-            self.seen = sample::refined(self.seen, count);
             return false;
         }
         self.check = false;

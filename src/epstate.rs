@@ -72,6 +72,8 @@ pub struct EpState {
     pub followed: bool,
     /// The descriptor reads as readable.
     pub readable: bool,
+    /// But only so that outer instances look, whose look takes somebody off the ready list who is not ready.
+    pub lingers: bool,
     /// Something woke a registration, and outer instances were not told yet.
     pub news: bool,
     /// At the last look there was something to look at again after a while.
@@ -119,6 +121,7 @@ impl EpState {
             observed: false,
             followed: false,
             readable: false,
+            lingers: false,
             news: false,
             ticks: false,
             closed: false,
@@ -155,6 +158,7 @@ impl EpState {
         self.observed = false;
         self.followed = false;
         self.readable = false;
+        self.lingers = false;
         self.news = false;
         self.overdue = false;
         self.ticks = false;

@@ -144,6 +144,14 @@ fn unlist(st: &mut EpState, item: &'static Epitem) {
     item.unpin();
 }
 
+/// Takes a registration off the ready list before its turn.
+pub fn pass(st: &mut EpState, item: &'static Epitem) {
+    if item.at(&st.held).ready.get() {
+        st.ready.retain(|other| !std::ptr::eq(*other, item));
+        unlist(st, item);
+    }
+}
+
 /// Fetches the levels of the bits that were not polled, for the next registrations in line, at most so many: an event carries every bit
 /// of its mask that is high at the time of the report (W4). Answers with for how many.
 fn look_again(st: &mut EpState, most: usize) -> usize {
@@ -388,10 +396,11 @@ pub fn anything(st: &mut EpState, all: bool, in_turn: bool) -> bool {
     any
 }
 
-/// Whether a registration stays on the ready list though it would not be reported now: nothing would put it there again.
+/// Whether a registration stays on the ready list though it would not be reported now: that of an instance does, because whoever gets to
+/// it takes out of that one what shows nothing, and may find the instance ready again.
 fn may_stay(st: &EpState, item: &'static Epitem) -> bool {
     let state = item.at(&st.held);
-    state.alive.get() && !state.spent.get() && item.file().is_some_and(|file| state.is_dull(file))
+    state.alive.get() && !state.spent.get() && item.file().is_some_and(|file| file.eventpoll().is_some())
 }
 
 /// Whether a registration would be reported by a wait now, after a look of its own.

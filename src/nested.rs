@@ -262,8 +262,11 @@ pub fn look(ep: &'static Eventpoll, for_edges: bool, in_turn: bool) -> Seen {
     }
     if in_turn {
         go_past_the_silent(st);
+        if st.lingers && st.ready.is_empty() {
+            calm(ep, st);
+        }
     }
-    Seen { ready: st.readable, uneasy: st.ticks }
+    Seen { ready: st.readable && !st.lingers, uneasy: st.ticks }
 }
 
 /// Those in line that show nothing leave it, up to the first that shows something (`__ep_eventpoll_poll`).
@@ -273,6 +276,9 @@ fn go_past_the_silent(st: &mut EpState) {
             return;
         }
         Line::leave(item, &st.held);
+        if item.file().is_some_and(|file| file.eventpoll().is_some()) {
+            harvest::pass(st, item);
+        }
     }
 }
 
@@ -319,6 +325,9 @@ pub fn attend_to(ep: &'static Eventpoll, st: &mut EpState, item: &'static Epitem
         return;
     }
     if st.followed && item.at(&st.held).slot.get() != 0 {
+        if found != 0 {
+            note_woken_beside(st, item);
+        }
         let asked = st.set.asked(item, &st.held);
         note_news(st, item, asked, found);
         announce_news(ep, st);
@@ -368,13 +377,21 @@ pub fn attend(ep: &'static Eventpoll, st: &mut EpState) {
         show_readable(ep, st);
     } else {
         st.readable |= stirred;
-        calm(ep, st);
+        // Who is left on the ready list, and is not ready, stays there until a look from above finds it so.
+        st.lingers = st.readable && !st.ready.is_empty();
+        if !st.lingers {
+            calm(ep, st);
+        }
     }
 }
 
 /// Tells the outer instances of what the last poll found and what the witnesses saw: each wake-up of a registration that was not
 /// announced yet is an edge of the epoll descriptor, whatever became of it since (N2).
 pub fn announce(ep: &'static Eventpoll, st: &mut EpState) {
+    let fired = |slot| st.set.entry(slot).filter(|(.., found)| *found != 0).map(|(item, ..)| item);
+    if let Some(item) = (1..=st.set.len()).filter_map(fired).find(|item| wakes_beside(item)) {
+        note_woken_beside(st, item);
+    }
     // Those that came last first, as the kernel wakes those that wait for the same.
     for slot in (1..=st.set.len()).rev() {
         let Some((item, asked, found)) = st.set.entry(slot) else { continue };
@@ -383,6 +400,17 @@ pub fn announce(ep: &'static Eventpoll, st: &mut EpState) {
         }
     }
     announce_news(ep, st);
+}
+
+/// What a poll found on a registration may have woken others before it, which do not show it.
+fn note_woken_beside(st: &mut EpState, item: &'static Epitem) {
+    if wakes_beside(item) {
+        st.ticks |= harvest::sample(st, Extent::WakesAnyMask).is_some();
+    }
+}
+
+fn wakes_beside(item: &Epitem) -> bool {
+    item.file().is_some_and(|file| file.kind().wakes_any_mask())
 }
 
 /// Takes in what a poll found on a registration.
@@ -542,6 +570,7 @@ fn park_the_rest(st: &mut EpState) -> bool {
 
 /// Makes the descriptor readable by a byte of our own: one that `stir` put there may be gone already.
 fn show_readable(ep: &'static Eventpoll, st: &mut EpState) {
+    st.lingers = false;
     if !st.readable {
         st.readable = true;
         ep.show_readable();
@@ -553,6 +582,7 @@ pub fn calm(ep: &'static Eventpoll, st: &mut EpState) {
     let stirred = ep.was_stirred();
     if stirred || st.readable {
         st.readable = false;
+        st.lingers = false;
         let mut bytes = [0; 256];
         while sys::read(ep.number(), &mut bytes) == Ok(bytes.len()) {}
     }

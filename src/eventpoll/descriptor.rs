@@ -182,12 +182,15 @@ impl Eventpoll {
 
     /// Waits for who is about to write to the pipe, but not for long: it may be a thread that a signal handler holds up, this one maybe.
     pub fn await_writers(&self) {
-        const PATIENCE: u32 = 20_000;
-        for _ in 0..PATIENCE {
-            if self.signalling.load(SeqCst) == 0 {
-                return;
+        const NAPS: u32 = 100;
+        const NAP_NS: u32 = 1_000_000;
+        for turn in 0..sync::SPINS + NAPS {
+            match self.signalling.load(SeqCst) {
+                0 => return,
+                _ if turn < sync::SPINS => sync::spin_loop(),
+                // It does not run at present.
+                writers => sync::futex_wait(&self.signalling, writers, Some(NAP_NS)),
             }
-            sync::spin_loop();
         }
     }
 
