@@ -130,6 +130,8 @@ impl<T: Pooled> Pool<T> {
         std::iter::successors(self.chunks.get(), |chunk| chunk.next.get()).flat_map(|chunk| chunk.records.iter())
     }
 
+    #[cold]
+    #[inline(never)]
     fn grow(&self, state: &mut State<T>) -> Result<(), Errno> {
         let chunk = memory::forever(Layout::new::<Chunk<T>>()).cast::<Chunk<T>>();
         if chunk.is_null() {

@@ -209,36 +209,61 @@ fn witnessed_read(
     if file.eventpoll().is_some() {
         return not_for_instances();
     }
-    let at = file.begin_call();
-    let packet = if takes == Takes::Nothing { None } else { next_packet(file, fd) };
-    // Nothing is a datagram, or the end of a socket that was shut.
-    let at_end = file.kind() == Kind::Udp && file.is_shut(libc::SHUT_RD) && sample::receive_memory(fd) == Some(0);
-    let taking = (takes != Takes::Nothing).then(|| file.begin_taking());
-    // A datagram that is taken into no buffer looks empty.
-    let filled = takes == Takes::Message
-        && file.empties() > 0
-        && sys::ioctl_int(fd, libc::FIONREAD).is_ok_and(|length| length > 0);
+    let reading = Reading::begin(file, fd, takes);
     let n = {
         let _peeking = (takes == Takes::Nothing).then(|| file.peek());
-        unless_failed(packet, call)
+        unless_failed(reading.packet, call)
     };
     match u64::try_from(n) {
-        Err(_) => {
-            drop(taking);
-            refused(file, fd, at, DRY)
-        }
+        Err(_) => reading.was_refused(),
         Ok(_) if takes == Takes::Nothing => {}
-        Ok(0) if at_end || takes == Takes::Bytes && asked() == 0 => {}
-        Ok(n) => {
-            let mut amount = amount(n);
-            if filled && amount.messages == 1 {
-                amount.empty = 0;
-            }
-            amount.bytes = amount.bytes.max(length_of(packet));
-            took(file, fd, at, n as usize >= asked(), amount, taking);
-        }
+        Ok(0) if reading.at_end || takes == Takes::Bytes && asked() == 0 => {}
+        Ok(n) => reading.took(n as usize >= asked(), amount(n)),
     }
     n
+}
+
+/// A read-like call under way: what all of them have in common, however they are called and counted.
+struct Reading {
+    file: &'static File,
+    fd: c_int,
+    /// When it began, on the description's clock.
+    at: u32,
+    packet: Packet,
+    /// Nothing is a datagram, or the end of a socket that was shut.
+    at_end: bool,
+    /// A datagram that is taken into no buffer looks empty.
+    filled: bool,
+    taking: Option<Taking<'static>>,
+}
+
+impl Reading {
+    #[inline(never)]
+    fn begin(file: &'static File, fd: c_int, takes: Takes) -> Reading {
+        let at = file.begin_call();
+        let packet = if takes == Takes::Nothing { None } else { next_packet(file, fd) };
+        let at_end = file.kind() == Kind::Udp && file.is_shut(libc::SHUT_RD) && sample::receive_memory(fd) == Some(0);
+        let taking = (takes != Takes::Nothing).then(|| file.begin_taking());
+        let filled = takes == Takes::Message
+            && file.empties() > 0
+            && sys::ioctl_int(fd, libc::FIONREAD).is_ok_and(|length| length > 0);
+        Reading { file, fd, at, packet, at_end, filled, taking }
+    }
+
+    #[inline(never)]
+    fn was_refused(self) {
+        drop(self.taking);
+        refused(self.file, self.fd, self.at, DRY);
+    }
+
+    #[inline(never)]
+    fn took(self, whole: bool, mut amount: Amount) {
+        if self.filled && amount.messages == 1 {
+            amount.empty = 0;
+        }
+        amount.bytes = amount.bytes.max(length_of(self.packet));
+        took(self.file, self.fd, self.at, whole, amount, self.taking);
+    }
 }
 
 /// What a peek at the next packet showed: its length.
