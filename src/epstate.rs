@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use nix::errno::Errno;
 
 use crate::edge::GAVE;
-use crate::epitem::{Epitem, Home, State};
+use crate::epitem::{Epitem, State};
 use crate::eventpoll::Eventpoll;
 use crate::events::{Bits, WRITABLE};
 use crate::file::{Allowance, File};
@@ -17,6 +17,7 @@ use crate::poller::prospect::Prospect;
 use crate::poller::uring::Uring;
 use crate::poller::watch;
 use crate::pollset::PollSet;
+use crate::pool::Short;
 use crate::stats;
 use crate::sys;
 use crate::wait::Habit;
@@ -28,7 +29,7 @@ pub struct EpState {
     /// Proof that the lock is held, to be borrowed beside the other fields.
     pub held: Held,
     /// All registrations. `#[doc(alias = "rbr")]`
-    pub interest: Vec<&'static Epitem>,
+    pub interest: Vec<Short<Epitem>>,
     /// Those that may be reported, in the order in which they became ready (W3). An item that fell out of it is dropped when
     /// its turn comes, which saves a search. `#[doc(alias = "rdllist")]`
     pub ready: VecDeque<&'static Epitem>,
@@ -180,6 +181,11 @@ impl EpState {
         if self.poller.is_none() { self.set.reserve(count) } else { self.set.reserve_beside(count) }
     }
 
+    /// Makes sure that every registration has an annex. ENOMEM when there is no memory.
+    pub fn furnish(&self) -> Result<(), Errno> {
+        self.interest.iter().try_for_each(|item| item.get().furnish(&self.held))
+    }
+
     /// Takes deleted registrations off the lists, all at once instead of each when its turn comes.
     #[cold]
     pub fn drop_dead(&mut self) {
@@ -247,7 +253,7 @@ impl EpState {
             self.set.remove(item, &self.held);
             return;
         }
-        if let Home::Parked(_) = state.home.get() {
+        if state.parked.get() {
             if facts == 0 {
                 return;
             }
@@ -263,10 +269,10 @@ impl EpState {
         }
         let state = item.at(&self.held);
         if self.followed {
-            let mut announced = state.announced.get();
-            announced.digest(file.kind(), state.heard(file), facts, item.told_after(state.announced_at.get()));
+            let mut announced = state.announced();
+            announced.digest(file.kind(), state.heard(file), facts, item.told_after(state.announced_at()));
             let woken = announced.take_woken();
-            state.announced.set(announced);
+            state.set_announced(announced);
             self.note_woken(item, woken);
         }
         let state = item.at(&self.held);
@@ -295,7 +301,7 @@ impl EpState {
             return state.edge.get().asked(watched);
         }
         // What only outer instances hear of is an edge to them.
-        let heard = if self.followed { state.heard(file) & !state.announced.get().quiet() } else { 0 };
+        let heard = if self.followed { state.heard(file) & !state.announced().quiet() } else { 0 };
         Some(watched | heard)
     }
 
@@ -308,7 +314,7 @@ impl EpState {
             if wanted {
                 file.identify(item.via());
                 if file.is_closing() {
-                    for memory in [&state.edge, &state.announced] {
+                    for memory in state.memories() {
                         let mut edge = memory.get();
                         edge.follow();
                         memory.set(edge);

@@ -7,7 +7,7 @@ use nix::errno::Errno;
 use crate::descriptors;
 use crate::diagnosis;
 use crate::edge::{CHOKED, DEPARTED, Edge, WOKEN};
-use crate::epitem::{Epitem, Home, State};
+use crate::epitem::{Epitem, State};
 use crate::epstate::EpState;
 use crate::events::{Bits, EDGE, HUP, NVAL, ONESHOT, READABLE, WRITABLE, levels};
 use crate::exclusive;
@@ -84,7 +84,7 @@ pub fn deliver(st: &mut EpState, buffer: Buffer, vanished: &mut Vanished) -> Res
         turns -= 1;
         looked -= 1;
         let state = item.at(&st.held);
-        let wanted = state.alive.get() && !state.spent.get() && state.home.get() == Home::Hot;
+        let wanted = state.alive.get() && !state.spent.get() && !state.parked.get();
         let before = state.memory();
         let mut bits = if wanted { reportable(st, item, true) } else { 0 };
         let state = item.at(&st.held);
@@ -112,7 +112,7 @@ pub fn deliver(st: &mut EpState, buffer: Buffer, vanished: &mut Vanished) -> Res
         }
         reported += 1;
         refresh_edge(st, item);
-        passed = passed.max(item.at(&st.held).turn.get());
+        passed = passed.max(item.at(&st.held).turn());
         let stays = reported_as_registered(st, item);
         if st.followed {
             st.line.reported(item, &st.held, stays);
@@ -409,7 +409,7 @@ fn look_at(st: &EpState, item: &'static Epitem) {
 
 fn would_report(st: &mut EpState, item: &'static Epitem, in_turn: bool) -> bool {
     let state = item.at(&st.held);
-    if !state.alive.get() || state.spent.get() || state.home.get() != Home::Hot {
+    if !state.alive.get() || state.spent.get() || state.parked.get() {
         return false;
     }
     let before = state.memory();
@@ -434,9 +434,9 @@ pub fn sample(st: &mut EpState, before_look: bool) -> Option<u64> {
         index -= 1;
         let item = st.uneasy[index];
         let state = item.at(&st.held);
-        let file = item.file().filter(|file| {
-            state.alive.get() && !state.spent.get() && state.home.get() == Home::Hot && state.is_uneasy(file)
-        });
+        let file = item
+            .file()
+            .filter(|file| state.alive.get() && !state.spent.get() && !state.parked.get() && state.is_uneasy(file));
         let Some(file) = file else {
             state.uneasy.set(false);
             st.uneasy.swap_remove(index);
@@ -461,7 +461,7 @@ pub fn sample(st: &mut EpState, before_look: bool) -> Option<u64> {
         let watched = state.heard(file);
         let count = sample::arrivals(file, item.via(), watched);
         let (mut news, mut woken) = (false, false);
-        for memory in [&state.edge, &state.announced] {
+        for memory in state.memories() {
             let mut edge = memory.get();
             match count {
                 Some(count) => edge.counted(count),
@@ -481,7 +481,7 @@ pub fn sample(st: &mut EpState, before_look: bool) -> Option<u64> {
             memory.set(edge);
         }
         st.note_woken(item, woken);
-        if st.followed && item.at(&st.held).announced.get().asked(watched).is_none() {
+        if st.followed && item.at(&st.held).announced().asked(watched).is_none() {
             // Likewise; what was told before is older than this look.
             st.refresh(item);
             let woken = nested::take_in(st, item, file, sys::level(item.via(), watched) & !NVAL, watched);
@@ -493,7 +493,7 @@ pub fn sample(st: &mut EpState, before_look: bool) -> Option<u64> {
         }
         departures(file, item);
         let state = item.at(&st.held);
-        if (state.edge.get().quiet() | state.announced.get().quiet()) & HUP != 0 {
+        if (state.edge.get().quiet() | state.announced().quiet()) & HUP != 0 {
             partings(file, item);
         }
         st.refresh(item);
@@ -503,7 +503,7 @@ pub fn sample(st: &mut EpState, before_look: bool) -> Option<u64> {
 
 /// Whether all that is to be seen behind a registration are signals which its signalfd does not take: they are no reason to look again.
 fn is_quiet_signalfd(state: &State, file: &File) -> bool {
-    let quiet = state.edge.get().quiet() | state.announced.get().quiet();
+    let quiet = state.edge.get().quiet() | state.announced().quiet();
     file.kind() == Kind::Signalfd && quiet & READABLE == 0
 }
 

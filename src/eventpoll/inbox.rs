@@ -166,7 +166,7 @@ impl Eventpoll {
         if look_at_all || overdue || passed_by {
             st.set.sweep(&st.held);
             for index in 0..st.interest.len() {
-                let item = st.interest[index];
+                let item = st.interest[index].get();
                 st.refresh(item);
             }
         }

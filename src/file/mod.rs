@@ -5,6 +5,7 @@ mod census;
 mod graph;
 mod identity;
 pub mod index;
+mod numbers;
 mod underway;
 
 use libc::c_int;
@@ -16,16 +17,17 @@ use crate::events::RDHUP;
 use crate::exclusive::Claim;
 use crate::kind::{self, Kind};
 use crate::lock::Lock;
-use crate::pool::{AtomicRef, Pool, Pooled};
+use crate::pool::{AtomicShort, Pool, Pooled, Short};
 use crate::sample;
 use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
-use crate::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU32, AtomicU64};
+use crate::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64};
 use crate::sys;
 use crate::waitq::Stays;
 
 pub use census::MOST_ENDS;
 pub use graph::{FileGuard, Graph, raise};
 pub use identity::{Allowance, Identity};
+pub use numbers::Numbers;
 
 use graph::Told;
 use underway::{Mark, Underway};
@@ -35,27 +37,21 @@ static FILES: Pool<File> = Pool::new();
 /// One open file description.
 #[derive(Debug)]
 pub struct File {
-    free: AtomicRef<File>,
+    /// The next description in the index; while the record is free, the next free one.
+    beside: AtomicShort<File>,
+    /// Whether it is in the index.
+    indexed: AtomicBool,
     kind: AtomicU8,
     /// How a pipe was opened: O_RDONLY, O_WRONLY or O_RDWR.
-    access: AtomicI32,
-    /// Its inode, once the kind is known. The two ends of a pipe have the same.
-    inode: AtomicU64,
-    /// The next description in the index, and whether it is in it.
-    beside: AtomicRef<File>,
-    indexed: AtomicBool,
+    access: AtomicU8,
     /// Edge-triggered registrations: while there are none the witnesses have nobody to tell.
     edges: AtomicU32,
     /// Bytes, or connections, that read-like calls of this process took. Only counted while somebody needs it.
     consumed: AtomicU64,
     /// Counts the transfer calls that began: orders what they tell against the reports (see `Epitem::tell`).
     clock: AtomicU32,
-    /// Who is in a call that takes and has not said how much.
-    taking: Underway,
-    /// How many such calls have ended.
+    /// How many calls that take have ended.
     taken: AtomicU32,
-    /// Who is in a peeking call.
-    peeking: Underway,
     /// We count datagrams, which moves the place where a peek begins.
     counting: AtomicBool,
     /// What a unix socket's outgoing queue held at the last look.
@@ -70,19 +66,19 @@ pub struct File {
     shut: AtomicU8,
     /// Facts that not every registration was told of yet, see [`Told`].
     undelivered: AtomicU64,
-    /// Device and inode in one number, for those who have no lock on the graph; 0 while they are not known.
+    /// Device and inode in one number; 0 while they are not known. The two ends of a pipe have the same.
     mark: AtomicU64,
     /// A sum over what `/proc` calls it, where it has no inode of its own; 0 while that is not known.
     name: AtomicU32,
-    /// When a number was last compared with it, in milliseconds of the monotonic clock.
-    checked_at: AtomicU64,
+    /// When a number was last compared with it, in milliseconds of the monotonic clock, as far as they fit; 0 if it was not.
+    checked_at: AtomicU32,
     /// Which exclusive registration has the event at hand.
     claim: Claim,
     /// The instance, if this is an epoll descriptor.
-    ep: AtomicRef<Eventpoll>,
+    ep: AtomicShort<Eventpoll>,
     /// The registrations, linked through `Epitem::next`. Changed under the graph's lock; a witness that finds it taken walks them
     /// without.
-    items: AtomicRef<Epitem>,
+    items: AtomicShort<Epitem>,
     graph: Lock<Graph>,
 }
 
@@ -102,18 +98,14 @@ pub enum Peer {
 
 impl Pooled for File {
     const BLANK: File = File {
-        free: AtomicRef::none(),
-        kind: AtomicU8::new(0),
-        access: AtomicI32::new(0),
-        inode: AtomicU64::new(0),
-        beside: AtomicRef::none(),
+        beside: AtomicShort::none(),
         indexed: AtomicBool::new(false),
+        kind: AtomicU8::new(0),
+        access: AtomicU8::new(0),
         edges: AtomicU32::new(0),
         consumed: AtomicU64::new(0),
         clock: AtomicU32::new(0),
-        taking: Underway::none(),
         taken: AtomicU32::new(0),
-        peeking: Underway::none(),
         counting: AtomicBool::new(false),
         outgoing: AtomicU32::new(0),
         empties: AtomicU32::new(0),
@@ -123,15 +115,19 @@ impl Pooled for File {
         undelivered: AtomicU64::new(0),
         mark: AtomicU64::new(0),
         name: AtomicU32::new(0),
-        checked_at: AtomicU64::new(0),
+        checked_at: AtomicU32::new(0),
         claim: Claim::new(),
-        ep: AtomicRef::none(),
-        items: AtomicRef::none(),
-        graph: Lock::new(Graph { numbers: Vec::new(), identity: None, lingering: Stays::NONE }),
+        ep: AtomicShort::none(),
+        items: AtomicShort::none(),
+        graph: Lock::new(Graph { numbers: Numbers::NONE, lingering: Stays::NONE }),
     };
 
-    fn free_link(&self) -> &AtomicRef<File> {
-        &self.free
+    fn pool() -> &'static Pool<File> {
+        &FILES
+    }
+
+    fn free_link(&self) -> &AtomicShort<File> {
+        &self.beside
     }
 }
 
@@ -140,12 +136,11 @@ impl File {
     pub fn create() -> Result<&'static File, Errno> {
         let file = FILES.take()?;
         file.kind.store(Kind::Unidentified as u8, Relaxed);
-        file.inode.store(0, Relaxed);
         file.edges.store(0, Relaxed);
         // What an eventfd counted leaves no room for more.
         file.consumed.store(0, Relaxed);
-        file.taking.reset();
-        file.peeking.reset();
+        file.taking().reset();
+        file.peeking().reset();
         file.outgoing.store(0, Relaxed);
         file.empties.store(0, Relaxed);
         file.set_peer(Peer::Unknown);
@@ -175,11 +170,11 @@ impl File {
         if self.kind() == Kind::Unidentified {
             let stat = sys::fstat(fd);
             let (kind, tcp_state) = stat.map_or((Kind::Other, None), |stat| kind::of_stat(fd, &stat));
-            self.inode.store(stat.map_or(0, |stat| stat.st_ino), Relaxed);
             self.kind.store(kind as u8, Relaxed);
             match kind {
                 Kind::Pipe | Kind::Fifo => {
-                    self.access.store(sys::fcntl(fd, libc::F_GETFL, 0).unwrap_or(0) & libc::O_ACCMODE, Relaxed);
+                    let flags = sys::fcntl(fd, libc::F_GETFL, 0).unwrap_or(0);
+                    self.access.store((flags & libc::O_ACCMODE) as u8, Relaxed);
                 }
                 Kind::Tcp if tcp_state.is_some_and(sample::awaits_ack) => self.note_shut(libc::SHUT_WR),
                 Kind::UnixDgram if sys::level(fd, RDHUP) & RDHUP != 0 => self.note_shut(libc::SHUT_RD),
@@ -199,12 +194,12 @@ impl File {
 
     /// Whether a pipe's end can be read.
     pub fn reads(&self) -> bool {
-        self.access.load(Relaxed) != libc::O_WRONLY
+        i32::from(self.access.load(Relaxed)) != libc::O_WRONLY
     }
 
     /// Whether a pipe's end can be written.
     pub fn writes(&self) -> bool {
-        self.access.load(Relaxed) != libc::O_RDONLY
+        i32::from(self.access.load(Relaxed)) != libc::O_RDONLY
     }
 
     /// The instance behind an epoll descriptor.
@@ -301,21 +296,31 @@ impl File {
         self.shut.fetch_or(sides, Relaxed);
     }
 
+    /// Who is in a call that takes and has not said how much.
+    fn taking(&'static self) -> Underway {
+        Underway::on(2 * Short::of(self).to_bits().get())
+    }
+
+    /// Who is in a peeking call.
+    fn peeking(&'static self) -> Underway {
+        Underway::on(2 * Short::of(self).to_bits().get() + 1)
+    }
+
     /// A call that takes begins. Until it has said how much it took, what is queued and what was taken do not add up.
-    pub fn begin_taking(&self) -> Taking<'_> {
-        Taking { file: self, _mark: self.taking.begin() }
+    pub fn begin_taking(&'static self) -> Taking {
+        Taking { file: self, _mark: self.taking().begin() }
     }
 
     /// Runs `count`, which looks at what is queued and at what was taken. The answer's second part tells whether a call was taking
     /// something meanwhile: its bytes may be missing from the sum, and never count twice.
-    pub fn while_others_take<T>(&self, count: impl FnOnce() -> T) -> (T, bool) {
-        let (others, before) = (self.taking.by_others(), self.taken.load(SeqCst));
+    pub fn while_others_take<T>(&'static self, count: impl FnOnce() -> T) -> (T, bool) {
+        let (others, before) = (self.taking().by_others(), self.taken.load(SeqCst));
         let counted = count();
-        (counted, others || self.taking.by_others() || before != self.taken.load(SeqCst))
+        (counted, others || self.taking().by_others() || before != self.taken.load(SeqCst))
     }
 
     /// A call that peeks begins. It waits for a count in progress, which takes a microsecond.
-    pub fn peek(&self) -> Peeking<'_> {
+    pub fn peek(&'static self) -> Peeking {
         loop {
             if let Some(peeking) = self.try_peek() {
                 return peeking;
@@ -325,14 +330,14 @@ impl File {
     }
 
     /// The same, for a call that cannot wait; `None` while somebody counts.
-    pub fn try_peek(&self) -> Option<Peeking<'_>> {
-        let mark = self.peeking.begin();
+    pub fn try_peek(&'static self) -> Option<Peeking> {
+        let mark = self.peeking().begin();
         (!self.counting.load(SeqCst)).then_some(Peeking { _mark: mark })
     }
 
     /// Runs `count` while nobody peeks; `None` if somebody does. Another count it waits for, but not for long: that may be one which a
     /// signal handler holds up, this one's maybe.
-    pub fn while_nobody_peeks<T>(&self, count: impl FnOnce() -> T) -> Option<T> {
+    pub fn while_nobody_peeks<T>(&'static self, count: impl FnOnce() -> T) -> Option<T> {
         const PATIENCE: u32 = 20_000;
         let mut turns = 0;
         while self.counting.swap(true, SeqCst) {
@@ -342,7 +347,7 @@ impl File {
             }
             crate::sync::spin_loop();
         }
-        let counted = if self.peeking.by_others() { None } else { Some(count()) };
+        let counted = if self.peeking().by_others() { None } else { Some(count()) };
         self.counting.store(false, SeqCst);
         counted
     }
@@ -359,41 +364,41 @@ impl File {
 
     /// In a forked child: the calls of other threads did not come along.
     pub fn reset_all_after_fork() {
-        Underway::forget_own_number();
-        FILES.for_each(|file| {
-            file.peeking.reset();
-            file.counting.store(false, Relaxed);
-            file.taking.reset();
-        });
+        Underway::reset_all_after_fork();
+        FILES.for_each(|file| file.counting.store(false, Relaxed));
     }
 
     /// Whether no description is locked.
     pub fn all_at_rest() -> bool {
-        FILES.is_at_rest(|file| file.graph.is_free()) && index::is_at_rest()
+        FILES.is_at_rest(|file| file.graph.is_free()) && index::is_at_rest() && numbers::pool_at_rest()
     }
 
     /// Every lock of every description, for fork.
     pub fn lock_all_for_fork() {
         FILES.lock_for_fork(|file| file.graph.lock_for_fork());
+        numbers::lock_pool_for_fork();
     }
 
     /// # Safety
     /// As for [`Lock::unlock_after_fork`].
     pub unsafe fn unlock_all_after_fork() {
         // SAFETY: the caller answers for it.
-        unsafe { FILES.unlock_after_fork(|file| file.graph.unlock_after_fork()) }
+        unsafe {
+            numbers::unlock_pool_after_fork();
+            FILES.unlock_after_fork(|file| file.graph.unlock_after_fork());
+        }
     }
 }
 
 /// A call in progress that takes.
 #[derive(Debug)]
-pub struct Taking<'a> {
-    file: &'a File,
+pub struct Taking {
+    file: &'static File,
     /// Goes last: between two looks at who is in a call, one that has ended shows in the number of these.
-    _mark: Mark<'a>,
+    _mark: Mark,
 }
 
-impl Drop for Taking<'_> {
+impl Drop for Taking {
     fn drop(&mut self) {
         self.file.taken.fetch_add(1, SeqCst);
     }
@@ -401,9 +406,12 @@ impl Drop for Taking<'_> {
 
 /// A peeking call in progress.
 #[derive(Debug)]
-pub struct Peeking<'a> {
-    _mark: Mark<'a>,
+pub struct Peeking {
+    _mark: Mark,
 }
+
+#[cfg(not(test))]
+const _: () = assert!(size_of::<File>() <= 88, "every registration has one");
 
 /// How many records are in use, for the models.
 #[cfg(test)]

@@ -12,7 +12,7 @@ use crate::epstate::EpState;
 use crate::eventpoll::Eventpoll;
 use crate::lock::{Guard, Lock};
 use crate::memory;
-use crate::pool::AtomicRef;
+use crate::pool::{AtomicRef, Short};
 use crate::stats;
 use crate::sync::atomic::Ordering::Relaxed;
 use crate::sync::atomic::{AtomicU32, AtomicU64};
@@ -177,7 +177,7 @@ pub fn park(st: &mut EpState, items: impl Iterator<Item = &'static Epitem>) -> u
         }
         // The watcher takes the instance's lock before it believes the note, so the order is no matter.
         st.set.remove(item, &st.held);
-        item.at(&st.held).home.set(Home::Parked(number));
+        item.at(&st.held).parked.set(true);
         item.at(&st.held).shard.set(number);
         // The bits that the watcher asks for, as the instance would.
         item.set_asked(asked(st, item));
@@ -236,8 +236,8 @@ pub fn prepare(registrations: usize) {
 /// Takes every registration of an instance back from its watchers.
 pub fn take_all_back(st: &mut EpState) {
     for index in 0..st.interest.len() {
-        let item = st.interest[index];
-        if let Home::Parked(_) = item.at(&st.held).home.get() {
+        let item = st.interest[index].get();
+        if item.at(&st.held).parked.get() {
             take_back(st, item);
             st.refresh(item);
         }
@@ -254,8 +254,8 @@ fn asked(st: &EpState, item: &Epitem) -> u16 {
 /// does no harm but to a close: see [`lingering`].
 pub fn take_back(st: &mut EpState, item: &'static Epitem) {
     let state = item.at(&st.held);
-    let Home::Parked(number) = state.home.get() else { return };
-    state.home.set(Home::Hot);
+    let Home::Parked(number) = state.home() else { return };
+    state.parked.set(false);
     st.parked -= 1;
     if let Some(shard) = shard(number) {
         shard.mail.lock().post(item);
@@ -280,9 +280,9 @@ pub fn look_at_parked(st: &mut EpState) -> bool {
         let mut items: [Option<&'static Epitem>; WINDOW] = [None; WINDOW];
         let mut n = 0;
         while n < WINDOW && next < st.interest.len() {
-            let item = st.interest[next];
+            let item = st.interest[next].get();
             next += 1;
-            if let Home::Parked(_) = item.at(&st.held).home.get() {
+            if item.at(&st.held).parked.get() {
                 set[n] = pollfd { fd: item.via(), events: asked(st, item).cast_signed(), revents: 0 };
                 items[n] = Some(item);
                 n += 1;
@@ -383,7 +383,7 @@ extern "C" fn watch(argument: *mut c_void) -> *mut c_void {
 struct Set {
     number: u16,
     entries: Vec<pollfd>,
-    items: Vec<&'static Epitem>,
+    items: Vec<Short<Epitem>>,
 }
 
 impl Set {
@@ -400,11 +400,11 @@ impl Set {
     fn read_mail(&mut self, shard: &'static Shard) {
         loop {
             let Some(item) = shard.mail.lock().take() else { break };
-            let place = self.items.iter().position(|other| std::ptr::eq(*other, item));
+            let place = self.items.iter().position(|other| std::ptr::eq(other.get(), item));
             let asked = item.eventpoll().and_then(|ep| {
                 let st = ep.lock();
                 let state = item.at(&st.held);
-                let here = state.alive.get() && state.home.get() == Home::Parked(self.number);
+                let here = state.alive.get() && state.home() == Home::Parked(self.number);
                 if !here {
                     self.let_go(item, state);
                 }
@@ -424,7 +424,7 @@ impl Set {
                 (None, Some(bits)) => {
                     item.pin();
                     self.entries.push(pollfd { fd: item.via(), events: bits.cast_signed(), revents: 0 });
-                    self.items.push(item);
+                    self.items.push(Short::of(item));
                 }
                 (None, None) => {}
             }
@@ -452,7 +452,7 @@ impl Set {
 
     fn remove(&mut self, place: usize) {
         self.entries.swap_remove(place + 1);
-        self.items.swap_remove(place).unpin();
+        self.items.swap_remove(place).get().unpin();
     }
 
     /// What is here, and what is on its way here.
@@ -470,7 +470,7 @@ impl Set {
             if std::mem::take(&mut self.entries[place + 1].revents) == 0 {
                 continue;
             }
-            let item = self.items[place];
+            let item = self.items[place].get();
             if let Some(ep) = item.eventpoll() {
                 let mut guard = match held.take() {
                     Some((other, guard)) if std::ptr::eq(other, ep) => guard,
@@ -501,10 +501,10 @@ impl Set {
     fn hand_back(&self, ep: &'static Eventpoll, st: &mut EpState, item: &'static Epitem) {
         let state = item.at(&st.held);
         self.let_go(item, state);
-        if !state.alive.get() || state.home.get() != Home::Parked(self.number) {
+        if !state.alive.get() || state.home() != Home::Parked(self.number) {
             return;
         }
-        state.home.set(Home::Hot);
+        state.parked.set(false);
         state.lose_patience();
         st.parked -= 1;
         st.account.handed_back();

@@ -15,7 +15,7 @@ use crate::sys;
 
 /// Bytes were taken from a FIFO, which may be open under several descriptions: all of them count what is taken.
 #[cold]
-pub(super) fn took_beside(fd: c_int, bytes: u64, taking: Option<Taking<'_>>) {
+pub(super) fn took_beside(fd: c_int, bytes: u64, taking: Option<Taking>) {
     let ends = watched_ends(fd).filter(|file| file.reads());
     ends.clone().for_each(|file| file.consume(bytes));
     drop(taking);

@@ -209,7 +209,7 @@ fn witnessed_read(
     if file.eventpoll().is_some() {
         return not_for_instances();
     }
-    let reading = Reading::begin(file, fd, takes);
+    let mut reading = Reading::begin(file, fd, takes);
     let n = {
         let _peeking = (takes == Takes::Nothing).then(|| file.peek());
         unless_failed(reading.packet, call)
@@ -234,7 +234,7 @@ struct Reading {
     at_end: bool,
     /// A datagram that is taken into no buffer looks empty.
     filled: bool,
-    taking: Option<Taking<'static>>,
+    taking: Option<Taking>,
 }
 
 impl Reading {
@@ -251,18 +251,18 @@ impl Reading {
     }
 
     #[inline(never)]
-    fn was_refused(self) {
-        drop(self.taking);
+    fn was_refused(&mut self) {
+        self.taking = None;
         refused(self.file, self.fd, self.at, DRY);
     }
 
     #[inline(never)]
-    fn took(self, whole: bool, mut amount: Amount) {
+    fn took(&mut self, whole: bool, mut amount: Amount) {
         if self.filled && amount.messages == 1 {
             amount.empty = 0;
         }
         amount.bytes = amount.bytes.max(length_of(self.packet));
-        took(self.file, self.fd, self.at, whole, amount, self.taking);
+        took(self.file, self.fd, self.at, whole, amount, self.taking.take());
     }
 }
 
@@ -297,7 +297,7 @@ pub(super) fn length_of(packet: Packet) -> u64 {
 }
 
 #[cold]
-pub(super) fn took(file: &'static File, fd: c_int, at: u32, whole: bool, amount: Amount, taking: Option<Taking<'_>>) {
+pub(super) fn took(file: &'static File, fd: c_int, at: u32, whole: bool, amount: Amount, taking: Option<Taking>) {
     let arrivals = file.kind().arrivals();
     if amount.bytes == 0
         && (matches!(arrivals, Arrivals::Received | Arrivals::Queued)
