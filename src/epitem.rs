@@ -228,16 +228,19 @@ impl Epitem {
     }
 
     /// What the lock of the item's instance protects; `_held` is the proof that the caller has it.
+    #[inline]
     pub fn at<'a>(&'a self, _held: &'a Held) -> &'a State {
         &self.state
     }
 
     /// One more place points here.
+    #[inline]
     pub fn pin(&self) {
         self.pins.fetch_add(1, Relaxed);
     }
 
     /// One place less. The last one gives the record back.
+    #[inline]
     pub fn unpin(&'static self) {
         if self.pins.fetch_sub(1, AcqRel) == 1 {
             self.ep.set(None);
@@ -283,11 +286,13 @@ impl Epitem {
     }
 
     /// Its instance; none once the record is free.
+    #[inline]
     pub fn eventpoll(&self) -> Option<&'static Eventpoll> {
         self.ep.get()
     }
 
     /// Its description.
+    #[inline]
     pub fn file(&self) -> Option<&'static File> {
         self.file.get()
     }
@@ -310,12 +315,14 @@ impl Epitem {
     }
 
     /// What the witnesses saw since the last call.
+    #[inline]
     pub fn take_facts(&self) -> Facts {
         if self.facts.load(SeqCst) == 0 { 0 } else { self.facts.swap(0, SeqCst) }
     }
 
     /// Whether the latest call that told us something began after the description's clock showed `reported`. One that began
     /// before may have been what was reported: its write woke the poller before it could tell.
+    #[inline]
     pub fn told_after(&self, reported: u32) -> bool {
         self.told_at.load(SeqCst).wrapping_sub(reported).cast_signed() > 0
     }
@@ -351,6 +358,7 @@ impl Epitem {
     }
 
     /// A witness saw something. Its description's lock is held, so the item is alive; the instance's lock is not.
+    #[inline]
     pub fn tell(&'static self, facts: Facts, at: u32) {
         if let Some(ep) = self.note(facts, at) {
             ep.notice(self, facts);
@@ -364,6 +372,7 @@ impl Epitem {
         }
     }
 
+    #[inline]
     fn note(&self, facts: Facts, at: u32) -> Option<&'static Eventpoll> {
         let ep = self.ep.get()?;
         if facts != edge::UNSETTLED {
@@ -413,6 +422,7 @@ impl State {
     }
 
     /// What there is beside.
+    #[inline]
     pub fn annex(&self) -> Option<&'static Annex> {
         self.annex.get().map(Short::get)
     }
@@ -464,6 +474,7 @@ impl State {
     }
 
     /// Whether the registration is edge-triggered.
+    #[inline]
     pub fn is_edge(&self) -> bool {
         self.events.get() & events::EDGE != 0
     }
@@ -497,6 +508,7 @@ impl State {
     }
 
     /// Whether the registration has quiet bits that have to be looked behind (see `Edge::is_uneasy`).
+    #[inline]
     pub fn is_uneasy(&self, file: &File) -> bool {
         let outlook = Outlook {
             kind: file.kind(),
@@ -510,12 +522,14 @@ impl State {
     }
 
     /// The level bits that matter to a report: those registered, and for edges those that wake whoever registered the others (E3).
+    #[inline]
     pub fn watched(&self, file: &File) -> Bits {
         if self.is_edge() { self.heard(file) } else { events::levels(self.events.get()) }
     }
 
     /// The level bits that matter to outer instances: those registered and all that wake it besides, for they are told of every
     /// wake-up (N2).
+    #[inline]
     pub fn heard(&self, file: &File) -> Bits {
         let bits = events::levels(self.events.get());
         bits | file.kind().wakes_with(bits)

@@ -294,6 +294,7 @@ impl EpState {
     }
 
     /// The bits to ask poll for; `None` when the registration is not to be polled.
+    #[inline]
     pub fn bits_to_ask(&self, item: &Epitem, file: &File) -> Option<Bits> {
         let state = item.at(&self.held);
         let watched = state.watched(file);
@@ -306,6 +307,7 @@ impl EpState {
     }
 
     /// Lets the witnesses know whether somebody waits for edges of this registration.
+    #[inline]
     pub fn track(&self, item: &'static Epitem, file: &'static File) {
         let state = item.at(&self.held);
         let is_told = self.ring.as_ref().is_some_and(|uring| !uring.is_leaving());
@@ -326,6 +328,7 @@ impl EpState {
     }
 
     /// Puts a registration on the uneasy list if it belongs there.
+    #[inline]
     pub fn note_unease(&mut self, item: &'static Epitem) {
         let state = item.at(&self.held);
         let Some(file) = item.file() else { return };
@@ -356,6 +359,7 @@ impl EpState {
     }
 
     /// Puts a registration at the end of the ready list, if it is not on it.
+    #[inline]
     pub fn note_ready(&mut self, item: &'static Epitem) {
         let state = item.at(&self.held);
         if !state.ready.replace(true) {

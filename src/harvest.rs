@@ -625,9 +625,10 @@ fn park_silent(st: &mut EpState) {
             found += 1;
         }
         if watch::park(st, batch.iter().flatten().copied()) < found || found < WINDOW {
-            return;
+            break;
         }
     }
+    st.set.discard_unused();
 }
 
 /// Exclusive registrations, nested instances and uneasy ones are looked after where they are waited for, and so are signalfds: what is

@@ -9,6 +9,7 @@ use nix::errno::Errno;
 use crate::epitem::Epitem;
 use crate::epstate::Held;
 use crate::events::Bits;
+use crate::memory;
 use crate::poller::account::Silence;
 use crate::pool::Short;
 use crate::sys;
@@ -86,12 +87,20 @@ impl PollSet {
         (self.entries, self.items, self.patience) = (entries, items, patience);
     }
 
+    /// Gives back the memory that is not used now: many registrations went. The room stays.
+    pub fn discard_unused(&mut self) {
+        memory::discard(self.entries.spare_capacity_mut());
+        memory::discard(self.items.spare_capacity_mut());
+        memory::discard(self.patience.spare_capacity_mut());
+    }
+
     /// How many registrations are in the set.
     pub fn len(&self) -> usize {
         self.items.len()
     }
 
     /// Polls this number for this registration, whether it was in the set or not. False when there is no memory for it.
+    #[inline]
     pub fn put(&mut self, item: &'static Epitem, held: &Held, fd: c_int, bits: Bits) -> bool {
         let state = item.at(held);
         match state.slot.get() as usize {
@@ -192,6 +201,7 @@ impl PollSet {
     }
 
     /// The first registration behind `slot` that the last poll found something on, with its slot and what was found.
+    #[inline]
     pub fn next_fired(&self, slot: usize) -> Option<(usize, &'static Epitem, Bits)> {
         let rest = self.entries.get(slot + 1..).unwrap_or_default();
         let at = slot + 1 + rest.iter().position(|entry| entry.revents != 0)?;
@@ -205,6 +215,7 @@ impl PollSet {
     }
 
     /// Counts one more poll for the silent entries, and starts anew for those that fired.
+    #[inline]
     pub fn count_silence(&mut self, held: &Held) -> Silence {
         let mut silence = Silence::default();
         let behind_wake = self.entries.get(1..).unwrap_or_default();

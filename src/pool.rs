@@ -222,7 +222,7 @@ impl<T: Pooled> Short<T> {
     #[inline]
     fn new(page: u32, offset: usize) -> Short<T> {
         // SAFETY: no record is at the very beginning of a page.
-        Short(unsafe { NonZeroU32::new_unchecked(page * PAGE as u32 | offset as u32) }, PhantomData)
+        Short(unsafe { NonZeroU32::new_unchecked((page * PAGE as u32) | offset as u32) }, PhantomData)
     }
 
     /// As a number: not 0, and below 2^30.

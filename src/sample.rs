@@ -37,6 +37,7 @@ const SO_MEMINFO: c_int = 55;
 
 /// A number that changes with every arrival and with nothing else, where the kind has one; `watched` are the levels that somebody
 /// waits for.
+#[inline]
 pub fn arrivals(file: &'static File, fd: c_int, watched: Bits) -> Option<u64> {
     match file.kind().arrivals() {
         Arrivals::Received | Arrivals::Unknown => count(file, fd, watched),

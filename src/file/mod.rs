@@ -161,6 +161,7 @@ impl File {
     }
 
     /// What the description is.
+    #[inline]
     pub fn kind(&self) -> Kind {
         Kind::from_u8(self.kind.load(Relaxed))
     }
@@ -307,12 +308,14 @@ impl File {
     }
 
     /// A call that takes begins. Until it has said how much it took, what is queued and what was taken do not add up.
+    #[inline]
     pub fn begin_taking(&'static self) -> Taking {
         Taking { file: self, _mark: self.taking().begin() }
     }
 
     /// Runs `count`, which looks at what is queued and at what was taken. The answer's second part tells whether a call was taking
     /// something meanwhile: its bytes may be missing from the sum, and never count twice.
+    #[inline]
     pub fn while_others_take<T>(&'static self, count: impl FnOnce() -> T) -> (T, bool) {
         let (others, before) = (self.taking().by_others(), self.taken.load(SeqCst));
         let counted = count();
@@ -353,6 +356,7 @@ impl File {
     }
 
     /// A transfer call begins: its place in the order of things.
+    #[inline]
     pub fn begin_call(&self) -> u32 {
         self.clock.fetch_add(1, SeqCst).wrapping_add(1)
     }

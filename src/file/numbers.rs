@@ -44,7 +44,7 @@ impl Numbers {
     pub const NONE: Numbers = Numbers(Numbers::NOBODY);
 
     fn several(&self) -> Option<&'static Several> {
-        let bits = Numbers::NOBODY.checked_sub(self.0).and_then(|bits| NonZeroU32::new(u32::try_from(bits).ok()?))?;
+        let bits = NonZeroU32::new((Numbers::NOBODY - self.0).max(0).unsigned_abs())?;
         // SAFETY: nothing else is ever stored below `NOBODY`.
         Some(unsafe { Short::from_bits(bits) }.get())
     }

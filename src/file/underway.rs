@@ -45,20 +45,19 @@ impl Bucket {
         Bucket { places: [const { AtomicU64::new(0) }; Bucket::ROOM], passed: AtomicBool::new(false) }
     }
 
+    #[inline]
     fn find(&self, word: u64) -> Option<&AtomicU64> {
         self.places.iter().find(|place| place.load(SeqCst) == word)
     }
 
+    #[inline]
     fn enter(&self, word: u64) -> Option<&AtomicU64> {
-        let enter = || self.places.iter().find(|place| place.compare_exchange(0, word, SeqCst, SeqCst).is_ok());
-        enter().or_else(|| {
-            self.forget_dead();
-            let place = enter();
-            if place.is_none() {
-                self.passed.store(true, SeqCst);
-            }
-            place
-        })
+        self.places.iter().find(|place| place.compare_exchange(0, word, SeqCst, SeqCst).is_ok())
+    }
+
+    #[inline]
+    fn has(&self, what: u32) -> bool {
+        self.places.iter().any(|place| place.load(SeqCst) as u32 == what)
     }
 
     fn has_other(&self, what: u32, me: u32) -> bool {
@@ -92,8 +91,13 @@ impl Underway {
         Underway(what)
     }
 
+    #[inline]
+    fn first(self) -> usize {
+        (self.0.wrapping_mul(0x9e37_79b1) >> 16) as usize % Bucket::COUNT
+    }
+
     fn buckets(self) -> impl Iterator<Item = &'static Bucket> {
-        let first = (self.0.wrapping_mul(0x9e37_79b1) >> 16) as usize;
+        let first = self.first();
         (first..first + Bucket::COUNT).map(|at| &CALLS[at % Bucket::COUNT])
     }
 
@@ -104,15 +108,28 @@ impl Underway {
     }
 
     /// The calling thread begins. If it is here already, it left that call by force, or is in a signal handler within it.
+    #[inline]
     pub fn begin(self) -> Mark {
         let word = u64::from(own_number()) << 32 | u64::from(self.0);
-        // One of the first bucket, as a rule, which nobody has gone past.
-        let place = self.reached().find_map(|bucket| bucket.find(word)).or_else(|| self.enter(word));
-        Mark { place, word }
+        let bucket = &CALLS[self.first()];
+        let is_here = bucket.find(word).or_else(|| if bucket.passed.load(SeqCst) { None } else { bucket.enter(word) });
+        Mark { place: is_here.or_else(|| self.begin_beyond(word)), word }
     }
 
-    fn enter(self, word: u64) -> Option<&'static AtomicU64> {
-        let place = self.buckets().find_map(|bucket| bucket.enter(word));
+    /// Where the first bucket is full, or was.
+    #[cold]
+    #[inline(never)]
+    fn begin_beyond(self, word: u64) -> Option<&'static AtomicU64> {
+        let here = self.reached().find_map(|bucket| bucket.find(word));
+        let enter = |bucket: &'static Bucket| {
+            bucket.enter(word).or_else(|| {
+                bucket.forget_dead();
+                let place = bucket.enter(word);
+                bucket.passed.fetch_or(place.is_none(), SeqCst);
+                place
+            })
+        };
+        let place = here.or_else(|| self.buckets().find_map(enter));
         if place.is_none() {
             MORE.fetch_add(1, SeqCst);
         }
@@ -120,17 +137,25 @@ impl Underway {
     }
 
     /// Whether another thread is in a call. The calling thread is not, unless it is in a signal handler within one.
+    #[inline]
     pub fn by_others(self) -> bool {
-        if MORE.load(SeqCst) > 0 {
-            return true;
-        }
+        let bucket = &CALLS[self.first()];
+        let may_be = bucket.has(self.0) || bucket.passed.load(SeqCst) || MORE.load(SeqCst) > 0;
+        may_be && self.are_others()
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn are_others(self) -> bool {
         let me = own_number();
-        self.reached().any(|bucket| {
-            bucket.has_other(self.0, me) && {
+        let others = |bucket: &Bucket| bucket.has_other(self.0, me);
+        let lasting = |bucket: &Bucket| {
+            others(bucket) && {
                 bucket.forget_dead();
-                bucket.has_other(self.0, me)
+                others(bucket)
             }
-        })
+        };
+        MORE.load(SeqCst) > 0 || self.reached().any(lasting)
     }
 
     /// The description is another's from here on.

@@ -23,9 +23,9 @@ use crate::waitq::{Lingering, Sleeper};
 /// How many shards there can be. What does not fit stays with the waiting threads.
 const SHARDS: usize = 512;
 /// How many registrations a shard takes. With each wake-up its watcher goes back to poll over all of them, so they are few; where
-/// there are very many registrations the number of threads counts for more.
-const SMALL_SHARD: usize = 128;
-const LARGE_SHARD: usize = 512;
+/// there are very many registrations the number of threads counts for more. With the wake-up descriptor the array fills a block.
+const SMALL_SHARD: usize = 127;
+const LARGE_SHARD: usize = 1023;
 /// How many of the shards are small, those that are filled first.
 const SMALL_SHARDS: u16 = 32;
 

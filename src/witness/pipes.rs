@@ -131,7 +131,7 @@ pub fn moving(from: c_int, to: c_int, asked: usize, takes: bool, call: impl FnOn
 
 /// A call that fills a pipe, or empties it, as its end is.
 #[inline]
-pub fn splicing_memory(fd: c_int, asked: impl Fn() -> usize, call: impl FnOnce() -> isize) -> isize {
+pub fn splicing_memory(fd: c_int, asked: impl Fn() -> usize, mut call: impl FnMut() -> isize) -> isize {
     if watched(fd).is_none() && !File::any_pipe_edges() {
         return call();
     }

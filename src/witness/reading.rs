@@ -33,9 +33,9 @@ impl Takes {
 
 /// A receiving call on `fd` that asks for `asked` bytes; `takes` is false for one that only peeks.
 #[inline]
-pub fn receiving(fd: c_int, takes: bool, asked: impl Fn() -> usize, call: impl FnOnce() -> isize) -> isize {
+pub fn receiving(fd: c_int, takes: bool, asked: impl Fn() -> usize, mut call: impl FnMut() -> isize) -> isize {
     let Some(file) = watched(fd) else { return call() };
-    witnessed_read(file, fd, Takes::message(takes), asked, call, Amount::of_one)
+    witnessed_read(file, fd, Takes::message(takes), &asked, &mut call, &Amount::of_one)
 }
 
 /// read(2) and its kin into one buffer of `n` bytes.
@@ -43,7 +43,7 @@ pub fn receiving(fd: c_int, takes: bool, asked: impl Fn() -> usize, call: impl F
 /// # Safety
 /// The call must fill the buffer with as many bytes as it answers.
 #[inline]
-pub unsafe fn reading(fd: c_int, buffer: *mut c_void, n: usize, call: impl FnOnce() -> isize) -> isize {
+pub unsafe fn reading(fd: c_int, buffer: *mut c_void, n: usize, mut call: impl FnMut() -> isize) -> isize {
     if watched(fd).is_none() && !File::any_fifo_edges() && !File::any_signal_edges() {
         // Nothing is left to do after the call, so that it can be jumped to: a return that follows a system call is predicted wrongly,
         // which costs more than all the rest. Who begins to wait for edges during the call finds what it took to be gone.
@@ -54,7 +54,7 @@ pub unsafe fn reading(fd: c_int, buffer: *mut c_void, n: usize, call: impl FnOnc
 }
 
 #[inline(never)]
-unsafe fn concerned_reading(fd: c_int, buffer: *mut c_void, n: usize, call: impl FnOnce() -> isize) -> isize {
+unsafe fn concerned_reading(fd: c_int, buffer: *mut c_void, n: usize, call: impl FnMut() -> isize) -> isize {
     let buffer = iovec { iov_base: buffer, iov_len: n };
     // SAFETY: the caller answers for the buffer.
     unsafe { reading_vector(fd, &raw const buffer, 1, call) }
@@ -65,7 +65,7 @@ unsafe fn concerned_reading(fd: c_int, buffer: *mut c_void, n: usize, call: impl
 /// # Safety
 /// The call must fill the buffers with as many bytes as it answers. They are looked at only if it answers with some.
 #[inline]
-pub unsafe fn reading_vector(fd: c_int, iov: *const iovec, n: usize, call: impl FnOnce() -> isize) -> isize {
+pub unsafe fn reading_vector(fd: c_int, iov: *const iovec, n: usize, mut call: impl FnMut() -> isize) -> isize {
     let Some(file) = watched(fd) else {
         let answer = call();
         if is_wanted_beside(answer) {
@@ -75,7 +75,7 @@ pub unsafe fn reading_vector(fd: c_int, iov: *const iovec, n: usize, call: impl 
         return answer;
     };
     // SAFETY: the caller answers for the buffers.
-    unsafe { witnessed_vector(file, fd, iov, n, call) }
+    unsafe { witnessed_vector(file, fd, iov, n, &mut call) }
 }
 
 /// Whether a read from something nobody watches may concern others.
@@ -94,7 +94,7 @@ unsafe fn witnessed_vector(
     fd: c_int,
     iov: *const iovec,
     n: usize,
-    call: impl FnOnce() -> isize,
+    call: &mut dyn FnMut() -> isize,
 ) -> isize {
     // SAFETY: the call was answered, so the array is readable.
     let buffers = || unsafe { std::slice::from_raw_parts(iov, n) };
@@ -114,7 +114,7 @@ unsafe fn witnessed_vector(
         }
         _ => Amount::of_one(bytes),
     };
-    witnessed_read(file, fd, Takes::Bytes, asked, call, amount)
+    witnessed_read(file, fd, Takes::Bytes, &asked, call, &amount)
 }
 
 /// The bytes of several buffers, one after the other.
@@ -164,8 +164,8 @@ pub fn reading_messages(
     fd: c_int,
     takes: bool,
     asked: usize,
-    call: impl FnOnce() -> isize,
-    lengths: impl FnOnce(u64) -> (u64, u64),
+    mut call: impl FnMut() -> isize,
+    lengths: impl Fn(u64) -> (u64, u64),
 ) -> isize {
     let Some(file) = watched(fd) else { return call() };
     // Packets that are cut short are longer than what they leave in the buffers.
@@ -178,7 +178,7 @@ pub fn reading_messages(
         let (bytes, empty) = lengths(messages);
         Amount { bytes: bytes.max(before.saturating_sub(queued())), messages, empty }
     };
-    witnessed_read(file, fd, Takes::message(takes), || asked, call, amount)
+    witnessed_read(file, fd, Takes::message(takes), &|| asked, &mut call, &amount)
 }
 
 /// What a read-like call took.
@@ -197,73 +197,49 @@ impl Amount {
     }
 }
 
+/// One body for all of them, however they are called and counted.
 #[inline(never)]
 fn witnessed_read(
     file: &'static File,
     fd: c_int,
     takes: Takes,
-    asked: impl Fn() -> usize,
-    call: impl FnOnce() -> isize,
-    amount: impl FnOnce(u64) -> Amount,
+    asked: &dyn Fn() -> usize,
+    call: &mut dyn FnMut() -> isize,
+    amount: &dyn Fn(u64) -> Amount,
 ) -> isize {
     if file.eventpoll().is_some() {
         return not_for_instances();
     }
-    let mut reading = Reading::begin(file, fd, takes);
+    let at = file.begin_call();
+    let packet = if takes == Takes::Nothing { None } else { next_packet(file, fd) };
+    // Nothing is a datagram, or the end of a socket that was shut.
+    let at_end = file.kind() == Kind::Udp && file.is_shut(libc::SHUT_RD) && sample::receive_memory(fd) == Some(0);
+    let taking = (takes != Takes::Nothing).then(|| file.begin_taking());
+    // A datagram that is taken into no buffer looks empty.
+    let filled = takes == Takes::Message
+        && file.empties() > 0
+        && sys::ioctl_int(fd, libc::FIONREAD).is_ok_and(|length| length > 0);
     let n = {
         let _peeking = (takes == Takes::Nothing).then(|| file.peek());
-        unless_failed(reading.packet, call)
+        unless_failed(packet, call)
     };
     match u64::try_from(n) {
-        Err(_) => reading.was_refused(),
+        Err(_) => {
+            drop(taking);
+            refused(file, fd, at, DRY)
+        }
         Ok(_) if takes == Takes::Nothing => {}
-        Ok(0) if reading.at_end || takes == Takes::Bytes && asked() == 0 => {}
-        Ok(n) => reading.took(n as usize >= asked(), amount(n)),
+        Ok(0) if at_end || takes == Takes::Bytes && asked() == 0 => {}
+        Ok(n) => {
+            let mut amount = amount(n);
+            if filled && amount.messages == 1 {
+                amount.empty = 0;
+            }
+            amount.bytes = amount.bytes.max(length_of(packet));
+            took(file, fd, at, n as usize >= asked(), amount, taking);
+        }
     }
     n
-}
-
-/// A read-like call under way: what all of them have in common, however they are called and counted.
-struct Reading {
-    file: &'static File,
-    fd: c_int,
-    /// When it began, on the description's clock.
-    at: u32,
-    packet: Packet,
-    /// Nothing is a datagram, or the end of a socket that was shut.
-    at_end: bool,
-    /// A datagram that is taken into no buffer looks empty.
-    filled: bool,
-    taking: Option<Taking>,
-}
-
-impl Reading {
-    #[inline(never)]
-    fn begin(file: &'static File, fd: c_int, takes: Takes) -> Reading {
-        let at = file.begin_call();
-        let packet = if takes == Takes::Nothing { None } else { next_packet(file, fd) };
-        let at_end = file.kind() == Kind::Udp && file.is_shut(libc::SHUT_RD) && sample::receive_memory(fd) == Some(0);
-        let taking = (takes != Takes::Nothing).then(|| file.begin_taking());
-        let filled = takes == Takes::Message
-            && file.empties() > 0
-            && sys::ioctl_int(fd, libc::FIONREAD).is_ok_and(|length| length > 0);
-        Reading { file, fd, at, packet, at_end, filled, taking }
-    }
-
-    #[inline(never)]
-    fn was_refused(&mut self) {
-        self.taking = None;
-        refused(self.file, self.fd, self.at, DRY);
-    }
-
-    #[inline(never)]
-    fn took(&mut self, whole: bool, mut amount: Amount) {
-        if self.filled && amount.messages == 1 {
-            amount.empty = 0;
-        }
-        amount.bytes = amount.bytes.max(length_of(self.packet));
-        took(self.file, self.fd, self.at, whole, amount, self.taking.take());
-    }
 }
 
 /// What a peek at the next packet showed: its length.
