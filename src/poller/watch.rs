@@ -500,8 +500,10 @@ impl Set {
 
     fn hand_back(&self, ep: &'static Eventpoll, st: &mut EpState, item: &'static Epitem) {
         let state = item.at(&st.held);
+        // Before it is let go of, for the home goes by the shard.
+        let is_at_home = state.alive.get() && state.home() == Home::Parked(self.number);
         self.let_go(item, state);
-        if !state.alive.get() || state.home() != Home::Parked(self.number) {
+        if !is_at_home {
             return;
         }
         state.parked.set(false);
