@@ -348,7 +348,6 @@ type Closed = Option<(c_int, &'static File)>;
 thread_local! {
     /// Numbers that a signal handler closed while the thread was inside the library, so that its locks could not be taken.
     static CLOSED_IN_HANDLER: [Cell<Closed>; INTERRUPTED] = const { [const { Cell::new(None) }; INTERRUPTED] };
-    static ANY_CLOSED_IN_HANDLER: Cell<bool> = const { Cell::new(false) };
 }
 
 /// The close hook's question: forgets the number now; or, when the interrupted code has let go of its locks, what it named. The
@@ -362,19 +361,18 @@ pub fn forget_from_anywhere(fd: c_int) {
     CLOSED_IN_HANDLER.with(|closed| {
         if let Some(free) = closed.iter().find(|place| place.get().is_none()) {
             free.set(Some((fd, file)));
-            ANY_CLOSED_IN_HANDLER.set(true);
+            lock::owe_settlement();
         }
     });
 }
 
-/// Called when the thread let go of its last lock.
+/// Called when the thread let go of its last lock, if a signal handler left closes behind.
+#[cold]
+#[inline(never)]
 pub fn settle_interrupted_closes() {
-    if ANY_CLOSED_IN_HANDLER.get() {
-        ANY_CLOSED_IN_HANDLER.set(false);
-        CLOSED_IN_HANDLER.with(|closed| {
-            for (fd, file) in closed.iter().filter_map(Cell::take) {
-                forget_number_of(file, file.graph(), fd);
-            }
-        });
-    }
+    CLOSED_IN_HANDLER.with(|closed| {
+        for (fd, file) in closed.iter().filter_map(Cell::take) {
+            forget_number_of(file, file.graph(), fd);
+        }
+    });
 }
