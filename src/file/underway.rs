@@ -125,7 +125,9 @@ impl Underway {
             bucket.enter(word).or_else(|| {
                 bucket.forget_dead();
                 let place = bucket.enter(word);
-                bucket.passed.fetch_or(place.is_none(), SeqCst);
+                if place.is_none() {
+                    bucket.passed.store(true, SeqCst);
+                }
                 place
             })
         };
