@@ -246,6 +246,7 @@ fn witnessed_read(
 type Packet = Option<Result<usize, Errno>>;
 
 /// The length of the packet that is about to be taken: what the buffer has no room for is thrown away, and counts all the same.
+#[inline]
 pub(super) fn next_packet(file: &'static File, fd: c_int) -> Packet {
     let _until_peeked = if file.kind() == Kind::UnixSeqpacket { file.try_peek() } else { None }?;
     Some(sys::peek_length(fd))
