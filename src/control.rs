@@ -8,7 +8,7 @@ use nix::errno::Errno;
 
 use crate::descriptors;
 use crate::edge::Edge;
-use crate::epitem::{Epitem, NO_SHARD};
+use crate::epitem::Epitem;
 use crate::epstate::EpState;
 use crate::eventpoll::{self, Eventpoll};
 use crate::events::{EDGE, EXCLUSIVE, EXCLUSIVE_COMPANY, NVAL, WRITABLE, levels};
@@ -174,10 +174,7 @@ fn add(ep: &'static Eventpoll, fd: c_int, identity: Option<Identity>, interest: 
     };
     pin.into_raw();
     let st = &mut *st;
-    if st.followed && st.poller.is_none() {
-        // Who was woken before this stands before it in line.
-        ep.absorb(st);
-    }
+    nested::catch_up(ep, st);
     let state = item.at(&st.held);
     state.events.set(interest.events);
     state.data.set(interest.data);
@@ -187,11 +184,11 @@ fn add(ep: &'static Eventpoll, fd: c_int, identity: Option<Identity>, interest: 
     state.alive.set(true);
     state.reported_at.set(file.clock());
     state.spent.set(false);
-    state.parked.set(false);
-    state.shard.set(NO_SHARD);
-    state.surprises.set(0);
+    state.begin_hot();
     state.slot.set(0);
     state.index.set(st.interest.len() as u32);
+    state.serial.set(st.made);
+    st.made = st.made.wrapping_add(1);
     state
         .newcomer
         .set(exclusive && file.claim().is_of_another(item) && sys::level(fd, levels(interest.events)) & !NVAL != 0);
@@ -235,9 +232,7 @@ fn modify(ep: &'static Eventpoll, fd: c_int, interest: Interest) -> Result<(), E
     if state.events.get() & EXCLUSIVE != 0 {
         return Err(Errno::EINVAL);
     }
-    if st.followed && st.poller.is_none() {
-        ep.absorb(st);
-    }
+    nested::catch_up(ep, st);
     let state = item.at(&st.held);
     // What woke it until now did so under the old mask.
     let news = st.followed && !state.spent.get() && nested::is_news(st, item, file);
@@ -273,9 +268,16 @@ fn begin(ep: &'static Eventpoll, st: &mut EpState, item: &'static Epitem, file: 
             nested::tell_outer(ep, st);
         }
     }
-    if file.has_several_registrations() {
-        // The look of the kernel's own control call, which has consequences for the others.
-        harvest::note_lack_of_room(file, sys::level(item.via(), WRITABLE), item.at(&st.held).tracked.get());
+    let state = item.at(&st.held);
+    let asked = levels(state.events.get());
+    if file.eventpoll().is_none() && (asked & WRITABLE != 0 || file.has_several_registrations()) {
+        // The look of the kernel's own control call at a connection without room has consequences for others, and so has the next one in
+        // a wait if this found something.
+        let level = sys::level(item.via(), asked | WRITABLE);
+        harvest::note_lack_of_room(file, level, state.tracked.get());
+        if level & asked != 0 && st.ring.is_none() {
+            st.note_ready(item);
+        }
     }
     ep.apply(st, item);
 }
@@ -306,7 +308,7 @@ pub fn detach(file: &'static File, graph: &mut FileGuard, item: &'static Epitem)
     let state = item.at(&st.held);
     state.alive.set(false);
     watch::take_back(st, item);
-    graph.lingering.note(watch::lingering(item.at(&st.held).shard.get()));
+    graph.lingering.note(watch::lingering(item.at(&st.held).shard()));
     let state = item.at(&st.held);
     let index = state.index.get() as usize;
     st.interest.swap_remove(index);

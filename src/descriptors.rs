@@ -102,7 +102,8 @@ pub fn give_up_internal(owner: &AtomicI32) {
     }
 }
 
-/// The program wants this very number (dup2 onto it): whoever owns it moves to another.
+/// The program wants this very number (dup2 onto it): whoever owns it moves to another. When that is done nobody sleeps on the number, or
+/// is about to write to it.
 pub fn make_way(fd: c_int) {
     if !is_internal(fd) {
         return;
@@ -117,6 +118,10 @@ pub fn make_way(fd: c_int) {
         }
     };
     for_each_owner(move_over);
+    Sleeper::for_each(Sleeper::let_go_of_wake);
+    watch::sleepers().for_each(Sleeper::let_go_of_wake);
+    // Who writes to an instance's pipe has its lock.
+    Eventpoll::for_each(|ep| drop(ep.lock()));
     fdtable::set(fd, None);
 }
 

@@ -5,7 +5,7 @@
 //! that grew. So an edge-triggered registration is a level-triggered one whose reported bits sleep, and everything here
 //! decides what wakes them (E1 to E6).
 
-use crate::events::{Bits, ERR, HUP, IN, INCOMING, OUT, PRI, RDHUP, RDNORM, READABLE, WRITABLE};
+use crate::events::{Bits, ERR, HUP, IN, INCOMING, OUT, PRI, RDHUP, RDNORM, READABLE, WRITABLE, WRNORM};
 use crate::kind::{Arrivals, Kind};
 use crate::sample::{self, Change};
 
@@ -38,6 +38,9 @@ pub const COLLECTED: Facts = 1 << 9;
 /// So did a second one: the error that it collected came in between.
 pub const COLLECTED_AGAIN: Facts = 1 << 10;
 
+/// Room was made on a description of which it had not been taken in yet that there was none.
+pub const RELIEVED: Facts = 1 << 11;
+
 /// Facts about the reading side.
 pub const READ_FACTS: Facts = DRY | TOOK | TOOK_SHORT;
 /// Facts about the writing side.
@@ -45,8 +48,10 @@ pub const WRITE_FACTS: Facts = GAVE | CHOKED | DEPARTED;
 
 /// A count that was not taken, or cannot be.
 const UNSEEN: u64 = u64::MAX;
-/// Nothing was there to count: whatever is taken later has arrived since.
-const NOTHING: u64 = u64::MAX - 1;
+/// A count that was asked for at a report, and could not be taken.
+const MISSED: u64 = u64::MAX - 1;
+/// Nothing was there to count: whatever is taken later has arrived since. Counts are below it.
+const NOTHING: u64 = u64::MAX - 2;
 
 /// The first delay before an unexplained level is reported again, in nanoseconds; it doubles each time.
 const DOUBT_NS: u64 = 1_000_000;
@@ -175,7 +180,11 @@ impl Edge {
                 _ => {}
             }
         }
-        let departed = news && facts & DEPARTED != 0 && watched & WRITABLE != 0;
+        // What makes room in a full pipe wakes those who wait for that once; who has seen the room already knows.
+        let knows = kind.is_pipe() && self.quiet & WRITABLE != 0 && facts & RELIEVED == 0;
+        // A pipe wakes with these, a socket with WRBAND besides.
+        let room = if kind.is_pipe() { OUT | WRNORM } else { WRITABLE };
+        let departed = news && facts & DEPARTED != 0 && watched & room != 0 && !knows;
         let pressed = facts & PRESSED != 0 && watched & (IN | RDNORM) != 0;
         if departed || pressed {
             self.wake();
@@ -209,10 +218,12 @@ impl Edge {
         self.report(kind, quiet, count);
     }
 
-    /// The registration was woken: every level that is high is news, for a report carries them all (W4).
+    /// The registration was woken: every level that is high is news, for a report carries them all (W4). Outer instances are told once
+    /// for all of them, and what arrives after what was counted is told besides.
     fn wake(&mut self) {
         let Edge { closing, tells, doubts, due, .. } = *self;
-        *self = Edge { closing, tells, woken: tells, doubts, due, ..Edge::FRESH };
+        let seen = if tells { self.seen } else { UNSEEN };
+        *self = Edge { closing, tells, woken: tells, doubts, due, seen, ..Edge::FRESH };
     }
 
     /// Something was taken. If it arrived since the last report the registration was woken then, and other levels that are high
@@ -224,7 +235,7 @@ impl Edge {
         }
         match self.seen {
             NOTHING if news => self.wake(),
-            NOTHING | UNSEEN => {}
+            NOTHING | MISSED | UNSEEN => {}
             _ => self.check = true,
         }
     }
@@ -255,11 +266,16 @@ impl Edge {
         if fresh == 0 {
             return false;
         }
-        let count = if level & INCOMING == 0 && !self.closing { NOTHING } else { count().unwrap_or(UNSEEN) };
+        let count = if level & INCOMING == 0 && !self.closing && !self.counts_always(kind) {
+            NOTHING
+        } else {
+            count().unwrap_or(if level & INCOMING == 0 { NOTHING } else { MISSED })
+        };
         let nothing_arrived =
             count < NOTHING && self.seen < NOTHING && matches!(sample::change(self.seen, count), Change::Nothing);
         if fresh & !READABLE == 0 && nothing_arrived {
             self.quiet |= fresh;
+            self.seen = sample::refined(self.seen, count);
             return false;
         }
         self.check = false;
@@ -310,21 +326,37 @@ impl Edge {
         self.look = false;
     }
 
+    /// There is no room at present: when there is, that is news.
+    pub const fn lacks_room(&mut self) {
+        self.quiet &= !WRITABLE;
+    }
+
     /// As [`Self::report`], for outer instances: whether there is something to tell them, given that only the bits `known` of the
     /// level were looked at.
-    pub fn announce(&mut self, kind: Kind, level: Bits, known: Bits, count: impl FnOnce() -> Option<u64>) -> bool {
-        let look = self.look && self.quiet & !known != 0;
-        let news = self.report(kind, level & known | self.quiet & !known, count);
-        self.look = look;
-        if known & (IN | RDNORM) != 0 && self.quiet & INCOMING == 0 && !self.closing && kind.arrivals().is_cumulative()
+    pub fn announce(&mut self, kind: Kind, level: Bits, known: Bits, count: impl Fn() -> Option<u64>) -> bool {
+        if self.check
+            && let Some(count) = count()
         {
-            self.seen = NOTHING;
+            // What was taken may have come since it was told last, which shows no more.
+            self.counted(count);
+        }
+        let look = self.look && self.quiet & !known != 0;
+        let news = self.report(kind, level & known | self.quiet & !known, &count);
+        self.look = look;
+        if self.seen >= MISSED && known & (IN | RDNORM) != 0 && self.quiet & INCOMING == 0 && self.counts_always(kind) {
+            self.seen = count().map_or(NOTHING, sample::plain);
         }
         if news {
             // Told with the rest, though not looked at.
             self.quiet |= WRITABLE & !known;
         }
         self.take_woken() || news
+    }
+
+    /// Whether what is there is counted even if that is nothing. Of what comes and is taken between two looks outer instances are to be told,
+    /// and a call that takes may tell of it long after a look: only a count says whether what it took had been told.
+    const fn counts_always(&self, kind: Kind) -> bool {
+        self.tells && kind.arrivals().is_cumulative()
     }
 
     /// Whether it was woken since it was asked last. Room that there is now is told with it.
@@ -342,13 +374,16 @@ impl Edge {
             match sample::change(self.seen, count) {
                 Change::Arrival => {
                     self.wake();
-                    if self.tells && self.closing {
+                    if self.tells {
                         self.seen = sample::plain(count);
                     }
                 }
                 Change::Loss => (self.quiet, self.seen) = (self.quiet & !INCOMING, UNSEEN),
                 Change::Nothing => self.seen = sample::refined(self.seen, count),
             }
+        } else if self.seen == MISSED && self.quiet & INCOMING != 0 {
+            // There was no count at the report, and what came since is in this one.
+            self.quiet &= !INCOMING;
         } else if self.tells && self.closing {
             // No level need be left of what is closed, and the next state wakes all the same.
             self.seen = sample::plain(count);
@@ -406,6 +441,16 @@ mod tests {
         assert!(!edge.report(Kind::Tcp, IN, || Some(3)));
         edge.counted(5);
         assert!(edge.report(Kind::Tcp, IN, || Some(5)));
+    }
+
+    #[test]
+    fn a_count_that_could_not_be_taken_at_the_report_loses_nothing() {
+        let mut edge = Edge::FRESH;
+        assert!(edge.report(Kind::UnixDgram, IN, || None));
+        edge.counted(2);
+        assert!(edge.report(Kind::UnixDgram, IN, || Some(2)));
+        edge.counted(2);
+        assert!(!edge.report(Kind::UnixDgram, IN, || Some(2)));
     }
 
     #[test]

@@ -30,7 +30,9 @@ pub enum Home {
 }
 
 /// Not in any watcher's set.
-pub const NO_SHARD: u16 = u16::MAX;
+pub const NO_SHARD: u16 = PARKED - 1;
+const PARKED: u16 = 1 << 10;
+const SURPRISES: u32 = 11;
 
 /// After how many silent polls a registration that was never active may be parked.
 const FIRST_PATIENCE: u16 = 32;
@@ -52,6 +54,8 @@ pub struct Epitem {
     told_at: AtomicU32,
     /// The bits poll is asked for at present; read by witnesses without a lock, to see whether a sleeper must be kicked.
     asked: AtomicU16,
+    /// The levels of the second look, valid within one harvest. Protected by the instance's lock.
+    level: AtomicU16,
     /// The number under which the program registered it: with `file`, its key.
     number: AtomicI32,
     /// A number that names the description now (D2: the registered one may be closed while a dup lives).
@@ -82,16 +86,15 @@ pub struct State {
     pub alive: Cell<bool>,
     /// A one-shot that has fired and was not armed again (W5).
     pub spent: Cell<bool>,
-    /// Its home is with the watcher of its shard.
-    pub parked: Cell<bool>,
-    /// The shard whose watcher may still have it in its set, though its home may be elsewhere by now; [`NO_SHARD`] if none.
-    pub shard: Cell<u16>,
-    /// How often it fired after it had been silent for long, as far as that matters: see [`State::patience`].
-    pub surprises: Cell<u8>,
+    /// The shard whose watcher may still have it in its set, though its home may be elsewhere by now, or [`NO_SHARD`]; whether that
+    /// is its home, [`PARKED`]; and above [`SURPRISES`] how often it fired after it had been silent for long.
+    parking: Cell<u16>,
     /// Its place in the instance's poll set; 0 when it is not in.
     pub slot: Cell<u32>,
     /// Its place in the instance's interest set.
     pub index: Cell<u32>,
+    /// How many registrations of the instance were made before it: the kernel wakes the latest first.
+    pub serial: Cell<u32>,
     /// On the ready list.
     pub ready: Cell<bool>,
     /// On the uneasy list.
@@ -100,8 +103,6 @@ pub struct State {
     pub newcomer: Cell<bool>,
     /// What the description's clock showed at the last report.
     pub reported_at: Cell<u32>,
-    /// The levels of the second look, valid within one harvest.
-    pub level: Cell<Bits>,
     /// What else there is to know of it, where there is any need for that.
     annex: Cell<Option<Short<Annex>>>,
 }
@@ -168,6 +169,7 @@ impl Pooled for Epitem {
         facts: AtomicU16::new(0),
         told_at: AtomicU32::new(0),
         asked: AtomicU16::new(0),
+        level: AtomicU16::new(0),
         number: AtomicI32::new(-1),
         via: AtomicI32::new(-1),
         ep: AtomicShort::none(),
@@ -182,16 +184,14 @@ impl Pooled for Epitem {
             tracked: Cell::new(false),
             alive: Cell::new(false),
             spent: Cell::new(false),
-            parked: Cell::new(false),
-            shard: Cell::new(NO_SHARD),
-            surprises: Cell::new(0),
+            parking: Cell::new(NO_SHARD),
             slot: Cell::new(0),
             index: Cell::new(0),
+            serial: Cell::new(0),
             ready: Cell::new(false),
             uneasy: Cell::new(false),
             newcomer: Cell::new(false),
             reported_at: Cell::new(0),
-            level: Cell::new(0),
             annex: Cell::new(None),
         },
     };
@@ -231,6 +231,16 @@ impl Epitem {
     #[inline]
     pub fn at<'a>(&'a self, _held: &'a Held) -> &'a State {
         &self.state
+    }
+
+    /// The levels of the second look.
+    pub fn level(&self, _held: &Held) -> Bits {
+        self.level.load(Relaxed)
+    }
+
+    /// Takes down the levels of the second look.
+    pub fn set_level(&self, _held: &Held, level: Bits) {
+        self.level.store(level, Relaxed);
     }
 
     /// One more place points here.
@@ -383,6 +393,9 @@ impl Epitem {
         if before & facts & edge::COLLECTED != 0 {
             self.facts.fetch_or(edge::COLLECTED_AGAIN, SeqCst);
         }
+        if before & edge::CHOKED != 0 && facts & edge::DEPARTED != 0 {
+            self.facts.fetch_or(edge::RELIEVED, SeqCst);
+        }
         Some(ep)
     }
 
@@ -418,7 +431,34 @@ impl State {
 
     /// Where it is polled.
     pub fn home(&self) -> Home {
-        if self.parked.get() { Home::Parked(self.shard.get()) } else { Home::Hot }
+        if self.is_parked() { Home::Parked(self.shard()) } else { Home::Hot }
+    }
+
+    /// In no watcher's set, and never silent for long.
+    pub fn begin_hot(&self) {
+        self.parking.set(NO_SHARD);
+    }
+
+    /// Whether its home is with the watcher of its shard.
+    pub fn is_parked(&self) -> bool {
+        self.parking.get() & PARKED != 0
+    }
+
+    /// Its home is with the watcher of its shard from here on, or not; answers with what it was.
+    pub fn set_parked(&self, parked: bool) -> bool {
+        let before = self.parking.get();
+        self.parking.set(if parked { before | PARKED } else { before & !PARKED });
+        before & PARKED != 0
+    }
+
+    /// The shard whose watcher may still have it in its set, [`NO_SHARD`] if none.
+    pub fn shard(&self) -> u16 {
+        self.parking.get() & NO_SHARD
+    }
+
+    /// It may be in the set of this shard's watcher from here on.
+    pub fn set_shard(&self, shard: u16) {
+        self.parking.set((self.parking.get() & !NO_SHARD) | shard);
     }
 
     /// What there is beside.
@@ -493,13 +533,13 @@ impl State {
     /// It fired after it had been silent for long.
     pub fn lose_patience(&self) {
         if self.patience() < LONGEST_PATIENCE {
-            self.surprises.set(self.surprises.get() + 1);
+            self.parking.set(self.parking.get() + (1 << SURPRISES));
         }
     }
 
     /// After how many silent polls it is silent for long.
     pub fn patience(&self) -> u16 {
-        FIRST_PATIENCE << self.surprises.get()
+        FIRST_PATIENCE << (self.parking.get() >> SURPRISES)
     }
 
     /// Whether the registration is exclusive.

@@ -23,6 +23,9 @@ use crate::sys;
 use crate::wait::Habit;
 use crate::waitq::{Sleeper, Waiters};
 
+/// So many deleted registrations may stay on the ready list besides as many as there are.
+const FEW: usize = 64;
+
 /// What the instance's lock protects.
 #[derive(Debug)]
 pub struct EpState {
@@ -30,6 +33,8 @@ pub struct EpState {
     pub held: Held,
     /// All registrations. `#[doc(alias = "rbr")]`
     pub interest: Vec<Short<Epitem>>,
+    /// How many there ever were.
+    pub made: u32,
     /// Those that may be reported, in the order in which they became ready (W3). An item that fell out of it is dropped when
     /// its turn comes, which saves a search. `#[doc(alias = "rdllist")]`
     pub ready: VecDeque<&'static Epitem>,
@@ -96,6 +101,7 @@ impl EpState {
         EpState {
             held: Held(()),
             interest: Vec::new(),
+            made: 0,
             ready: VecDeque::new(),
             line: Line::new(),
             uneasy: Vec::new(),
@@ -155,6 +161,7 @@ impl EpState {
         self.ticks = false;
         self.pressing = false;
         self.rare_due = 0;
+        self.made = 0;
         self.habit = Habit::new();
         self.prospect = Prospect::new();
         self.account = Account::new();
@@ -164,6 +171,10 @@ impl EpState {
     pub fn reserve(&mut self) -> Result<(), Errno> {
         let count = self.interest.len() + 1;
         self.interest.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+        if self.ready.len() > 2 * count + FEW {
+            // They pile up where nobody waits.
+            self.drop_dead();
+        }
         // Beside what is on the lists, because that may be dead registrations; only if there is no memory they are searched for.
         if self.ready.try_reserve(count).is_err() || self.uneasy.try_reserve(count).is_err() {
             self.drop_dead();
@@ -253,7 +264,7 @@ impl EpState {
             self.set.remove(item, &self.held);
             return;
         }
-        if state.parked.get() {
+        if state.is_parked() {
             if facts == 0 {
                 return;
             }
@@ -344,8 +355,16 @@ impl EpState {
         if woken {
             self.news = true;
             if let Some(file) = item.file().filter(|file| file.is_choked()) {
-                // Room that there is by now has woken it, too.
-                file.set_choked(sys::level(item.via(), WRITABLE) & WRITABLE == 0);
+                let lacks_room = sys::level(item.via(), WRITABLE) & WRITABLE == 0;
+                if !file.kind().is_pipe() {
+                    // Room that there is by now has woken it, too.
+                    file.set_choked(lacks_room);
+                } else if lacks_room {
+                    let state = item.at(&self.held);
+                    let mut announced = state.announced();
+                    announced.lacks_room();
+                    state.set_announced(announced);
+                }
             }
             self.stand_in_line(item);
         }

@@ -13,6 +13,7 @@ pub const RDNORM: Bits = EPOLLRDNORM as Bits;
 pub const ERR: Bits = EPOLLERR as Bits;
 pub const HUP: Bits = EPOLLHUP as Bits;
 pub const NVAL: Bits = libc::POLLNVAL as Bits;
+pub const WRNORM: Bits = EPOLLWRNORM as Bits;
 pub const RDHUP: Bits = EPOLLRDHUP as Bits;
 
 /// Everything that says "there is something to read".

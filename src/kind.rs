@@ -110,6 +110,11 @@ impl Kind {
         matches!(self, Tcp | TcpListener | Udp | UnixStream | UnixSeqpacket | UnixDgram | UnixListener | Other)
     }
 
+    /// A pipe, with a name or without.
+    pub const fn is_pipe(self) -> bool {
+        matches!(self, Kind::Pipe | Kind::Fifo)
+    }
+
     /// A unix socket that carries data: its queue towards the peer shows when the peer reads.
     pub const fn is_unix_data(self) -> bool {
         matches!(self, Kind::UnixStream | Kind::UnixSeqpacket | Kind::UnixDgram)
@@ -134,6 +139,11 @@ impl Kind {
             bits |= if registered & WRITABLE != 0 { OUT } else { 0 };
         }
         bits
+    }
+
+    /// Whether what arrives wakes every registration, so that one may be woken whose mask has none of what came.
+    pub const fn wakes_any_mask(self) -> bool {
+        self.wakes_with(0) & IN != 0
     }
 
     /// The bits that an arrival wakes with, as far as any registration can wait for them.

@@ -9,16 +9,15 @@ use crate::edge::{Edge, GAVE};
 use crate::epitem::{Epitem, State};
 use crate::epstate::EpState;
 use crate::eventpoll::Eventpoll;
-use crate::events::{Bits, ERR, HUP, IN, NVAL, RDNORM, WRITABLE, levels};
+use crate::events::{Bits, ERR, HUP, IN, NVAL, OUT, RDNORM, WRITABLE, WRNORM, levels};
 use crate::file::File;
-use crate::harvest;
+use crate::harvest::{self, Extent};
 use crate::kind::Kind;
 use crate::line::Line;
 use crate::lock::{self, Guard, Lock};
 use crate::poller::{crossing, watch};
 use crate::process;
 use crate::sample;
-use crate::sync::atomic::Ordering::Relaxed;
 use crate::sys;
 
 /// Held while a link between instances is added, so that two threads cannot close a cycle together. Taken before every other
@@ -352,7 +351,7 @@ pub fn attend(ep: &'static Eventpoll, st: &mut EpState) {
     }
     let stirred = ep.was_stirred();
     ep.absorb(st);
-    st.ticks = harvest::sample(st, false).is_some();
+    st.ticks = harvest::sample(st, Extent::All).is_some();
     // What that brought up, in the instances inside above all.
     ep.absorb(st);
     sys::look(st.set.poll_with(-1));
@@ -415,15 +414,19 @@ pub fn take_in(st: &EpState, item: &'static Epitem, file: &'static File, level: 
     let before = announced;
     let clock = file.clock();
     let count = || sample::arrivals(file, item.via(), watched);
-    if asked & level & WRITABLE != 0 {
+    if file.kind().is_pipe() {
+        // It may have been filled before anybody was told. Who finds room here is not the only one who waits for it.
+        if asked & watched & !level & (OUT | WRNORM) != 0 {
+            file.set_choked(true);
+        }
+    } else if asked & level & WRITABLE != 0 {
         file.set_choked(false);
     }
     let news = announced.announce(file.kind(), level & watched, asked | ERR | HUP, count);
     if announced != before {
         state.set_announced(announced);
-        // An expiration may be gone before anybody looked, and the call that took it, or set the timer anew, not have told yet: its
-        // telling must not be older than this look.
-        if news || file.kind().arrivals().is_cumulative() && file.kind() != Kind::Timerfd {
+        // What a look does not tell, a call that began before it may have to tell yet.
+        if news {
             state.set_announced_at(clock);
         }
     }
@@ -446,6 +449,15 @@ pub fn is_news(st: &mut EpState, item: &'static Epitem, file: &'static File) -> 
     }
     state.set_announced(announced);
     show(st, item, file, watched, false).0
+}
+
+/// A registration is about to begin, or to begin anew: who was woken before that stands before it in line.
+pub fn catch_up(ep: &'static Eventpoll, st: &mut EpState) {
+    if st.followed && st.poller.is_none() {
+        ep.absorb(st);
+        // Of the others none stands in line and shows nothing, unless a witness told of what was taken.
+        st.ticks |= harvest::sample(st, Extent::WakesAnyMask).is_some();
+    }
 }
 
 /// A registration begins, or begins anew, in an observed instance: whatever is there now is known. True if the outer instances are to
@@ -507,7 +519,7 @@ pub fn tell_outer(ep: &'static Eventpoll, st: &mut EpState) {
 fn is_idle(st: &EpState, item: &'static Epitem) -> bool {
     let state = item.at(&st.held);
     let vanished = st.set.revents(item, &st.held) & NVAL != 0;
-    let polled = state.slot.get() != 0 && !state.parked.get();
+    let polled = state.slot.get() != 0 && !state.is_parked();
     polled && !state.ready.get() && !state.uneasy.get() && !vanished
 }
 
@@ -533,7 +545,7 @@ fn park_the_rest(st: &mut EpState) -> bool {
 fn show_readable(ep: &'static Eventpoll, st: &mut EpState) {
     if !st.readable {
         st.readable = true;
-        let _ = sys::write(ep.signal().load(Relaxed), b"!");
+        ep.show_readable();
     }
 }
 

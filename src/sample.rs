@@ -60,6 +60,7 @@ fn count(file: &'static File, fd: c_int, watched: Bits) -> Option<u64> {
         Arrivals::Queued => {
             let taken = file.consumed();
             match sys::ioctl_int(fd, libc::FIONREAD) {
+                Ok(FULL_TERMINAL) if file.kind() == Kind::Tty => Some(OVERSTATED | (taken + FULL_TERMINAL as u64)),
                 Ok(queued) => Some(taken + u64::from(queued.max(0).unsigned_abs())),
                 // A terminal that was hung up does not even answer this; nothing comes from it any more.
                 Err(Errno::EIO) => Some(taken),
@@ -100,6 +101,10 @@ const TCP: u64 = 1 << 60;
 const UDP: u64 = 1 << 61;
 /// Marks the set of pending signals, with the number of those taken so far.
 const SIGNALS: u64 = 1 << 62;
+/// Marks the count of a full terminal, which may be less.
+const OVERSTATED: u64 = 1 << 59;
+/// What a terminal can hold that gives lines (the kernel's N_TTY_BUF_SIZE). Marks of an end of file are not counted, unless it is full.
+const FULL_TERMINAL: c_int = 4096;
 /// Marks a count that a call of this process ran into: what that took may be missing.
 const BLURRED: u64 = 1 << 63;
 /// Too many datagrams are queued, or they cannot be peeked at.
@@ -133,6 +138,9 @@ pub fn change(before: u64, now: u64) -> Change {
 /// The later of two counts between which nothing came, for what comes next: of datagrams that could not be counted before it may know how many
 /// there were. One that a call ran into is less exact.
 pub fn refined(before: u64, now: u64) -> u64 {
+    if before & (TCP | UDP | SIGNALS) == 0 && before & OVERSTATED != 0 && now & BLURRED == 0 {
+        return now;
+    }
     let exact = now & BLURRED == 0 && before & now & UDP != 0 && before >> 42 == now >> 42;
     if exact && before & 0xffff_ffff == now & 0xffff_ffff { now } else { before }
 }
@@ -157,9 +165,12 @@ fn exact_change(before: u64, now: u64) -> Change {
         }
     } else if before & now & TCP != 0 {
         now != before
-    } else if now < before {
-        return Change::Loss;
     } else {
+        let is_overstated = before & OVERSTATED != 0;
+        let (before, now) = (before & !OVERSTATED, now & !OVERSTATED);
+        if now < before {
+            return if is_overstated { Change::Nothing } else { Change::Loss };
+        }
         now > before
     };
     if arrived { Change::Arrival } else { Change::Nothing }
@@ -364,6 +375,17 @@ mod tests {
         assert_eq!(change(5, 4 | BLURRED), Change::Nothing);
         assert_eq!(change(5, 5 | BLURRED), Change::Nothing);
         assert_eq!(change(5, 6 | BLURRED), Change::Arrival);
+    }
+
+    #[test]
+    fn a_full_terminal_may_hold_less_than_it_says() {
+        let full = OVERSTATED | 4096;
+        assert_eq!(change(1, full), Change::Arrival);
+        assert_eq!(change(full, 1 + 4094), Change::Nothing);
+        assert_eq!(refined(full, 1 + 4094), 1 + 4094);
+        assert_eq!(change(full, OVERSTATED | (1 + 4096)), Change::Arrival);
+        assert_eq!(change(full, 4096), Change::Nothing);
+        assert_eq!(change(1 + 4094, 1 + 4093), Change::Loss);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use nix::errno::Errno;
 use crate::epstate::EpState;
 use crate::eventpoll::{self, Eventpoll};
 use crate::events::NVAL;
-use crate::harvest;
+use crate::harvest::{self, Extent};
 use crate::lock::{self, Guard};
 use crate::nested;
 use crate::next;
@@ -216,10 +216,12 @@ impl Wait {
         }
         drop(guard);
         self.nap.prepare();
+        self.me.enter_poll();
         let mut wake = [pollfd { fd: self.me.wake_fd(), events: libc::POLLIN, revents: 0 }];
-        let pause = (self.me.wake_fd() < 0).then_some(LONGEST_TICK_NS);
+        let pause = (wake[0].fd < 0).then_some(LONGEST_TICK_NS);
         let limit = [remaining(self.deadline), pause].into_iter().flatten().min();
         let slept = self.nap.sleep(wake.as_mut_ptr(), 1, limit, LONGEST_TICK_NS);
+        self.me.leave_poll();
         self.me.heed();
         slept?;
         self.may_sleep = !is_over(self.deadline);
@@ -237,7 +239,8 @@ impl Wait {
         if in_ring {
             uring::lap(self.ep, st);
         }
-        let longest_tick = harvest::sample(st, is_first && !in_ring);
+        let extent = if is_first && !in_ring { Extent::BeforeLook } else { Extent::All };
+        let longest_tick = harvest::sample(st, extent);
         // What that brought up, in the instances inside above all.
         self.ep.absorb(st);
         if is_first && st.observed && st.parked <= harvest::PARK_ABOVE {
@@ -286,8 +289,6 @@ impl Wait {
         let limit = [remaining(self.deadline), pause].into_iter().flatten().min();
         st.poller = Some(me);
         ep.set_blocked(Some(me));
-        let set = st.set.poll_with(me.wake_fd());
-        let (entries, n) = (set.as_mut_ptr(), set.len());
         if ep.has_mail() {
             st.poller = None;
             ep.set_blocked(None);
@@ -296,6 +297,8 @@ impl Wait {
         if !plan.in_ring {
             me.enter_poll();
         }
+        let set = st.set.poll_with(me.wake_fd());
+        let (entries, n) = (set.as_mut_ptr(), set.len());
         drop(guard);
         if plan.careful {
             self.nap.prepare();

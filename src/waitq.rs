@@ -36,6 +36,8 @@ pub struct Sleeper {
     wake: AtomicI32,
     /// The descriptors of rings that the thread keeps for later.
     pub spare_rings: Spares,
+    /// How many threads are in a system call on that eventfd, or about to be.
+    wake_users: AtomicU32,
     /// Spares the second of two kicks.
     kicks: Bell,
     /// Odd while the thread is in poll, or about to be.
@@ -104,6 +106,7 @@ impl Sleeper {
         Sleeper {
             free: AtomicShort::none(),
             wake: AtomicI32::new(-1),
+            wake_users: AtomicU32::new(0),
             spare_rings: Spares::new(),
             kicks: Bell::new(),
             epoch: AtomicU32::new(0),
@@ -197,9 +200,9 @@ impl Sleeper {
         Ok(wake)
     }
 
-    /// The wake-up descriptor.
+    /// The wake-up descriptor. Who is going to sleep on it is in poll by now, or it may have moved.
     pub fn wake_fd(&self) -> c_int {
-        self.wake.load(Relaxed)
+        self.wake.load(SeqCst)
     }
 
     /// Whether no kick can reach the thread before something else wakes it: somebody closed its wake-up descriptor by a call that
@@ -224,7 +227,7 @@ impl Sleeper {
     pub fn kick(&self) {
         self.kicks.ring(|| {
             stats::KICKS.count();
-            sync::write(self.wake.load(Relaxed), &1u64.to_ne_bytes()).is_ok()
+            self.use_wake(|wake| sync::write(wake, &1u64.to_ne_bytes()).is_ok())
         });
     }
 
@@ -232,8 +235,30 @@ impl Sleeper {
     /// done before, and the caller looks at everything after.
     pub fn heed(&self) {
         let mut count = [0; 8];
-        let _ = sync::read(self.wake.load(Relaxed), &mut count);
+        let _ = self.use_wake(|wake| sync::read(wake, &mut count));
         self.kicks.silence();
+    }
+
+    /// A system call on the wake-up descriptor. Its number may be the program's as soon as nobody is in one: see [`Sleeper::let_go_of_wake`].
+    fn use_wake<T>(&self, call: impl FnOnce(c_int) -> T) -> T {
+        self.wake_users.fetch_add(1, SeqCst);
+        let answer = call(self.wake.load(SeqCst));
+        // In a forked child nobody is in there, but perhaps who comes back out of a signal handler.
+        let _ = self.wake_users.fetch_update(SeqCst, Relaxed, |users| users.checked_sub(1));
+        answer
+    }
+
+    /// The wake-up descriptor has another number now, and still the old one: waits until nobody sleeps on that or is about to use it. Not
+    /// under a lock. Who does not answer is held up by a signal handler; half a second is enough to give up on it.
+    pub fn let_go_of_wake(&'static self) {
+        const STEP_NS: u32 = 1_000_000;
+        self.evict();
+        for _ in 0..500 {
+            match self.wake_users.load(SeqCst) {
+                0 => return,
+                users => sync::futex_wait(&self.wake_users, users, Some(STEP_NS)),
+            }
+        }
     }
 
     /// Whose sleeper this is.
@@ -288,6 +313,7 @@ impl Sleeper {
         descriptors::disown_internal(&self.wake);
         self.spare_rings.owners().for_each(descriptors::disown_internal);
         self.kicks.silence();
+        self.wake_users.store(0, Relaxed);
         self.evictors.store(0, Relaxed);
         if came_along {
             self.tid.store(sys::gettid(), Relaxed);

@@ -11,7 +11,8 @@ use crate::events::ERR;
 use crate::file::File;
 use crate::lock;
 use crate::process;
-use crate::sync::atomic::Ordering::Relaxed;
+use crate::sync;
+use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
 use crate::sync::atomic::{AtomicBool, AtomicI32, AtomicU64};
 use crate::sys;
 
@@ -63,6 +64,7 @@ pub fn create(flags: c_int) -> Result<c_int, Errno> {
         ep.file.set(Some(file));
         ep.number.store(epfd, Relaxed);
         ep.orphan.store(false, Relaxed);
+        ep.muted.store(false, Relaxed);
         ep.remember_pipe(file, epfd);
         file.set_eventpoll(ep);
         let entered = descriptors::adopt_internal(signal, &ep.signal).and_then(|_| descriptors::enter(file, epfd));
@@ -143,12 +145,45 @@ impl Eventpoll {
     pub fn has_other_numbers(&self, last: c_int) -> bool {
         let signal = self.signal.load(Relaxed);
         let inode = self.inode.load(Relaxed);
+        self.mute();
         let is_open = sys::fstat(last).is_ok_and(|stat| stat.st_dev == PIPES.load(Relaxed) && stat.st_ino == inode);
         // The number stays taken, but it is no reader any more.
         if signal < 0 || (is_open && sys::dup3(signal, last, libc::O_CLOEXEC).is_err()) {
             return false;
         }
-        sys::level(signal, 0) & ERR == 0
+        let has_readers = sys::level(signal, 0) & ERR == 0;
+        if has_readers {
+            self.muted.store(false, SeqCst);
+            // What was to be shown meanwhile was not.
+            self.show_readable();
+        }
+        has_readers
+    }
+
+    /// Makes the descriptor readable by a byte in its pipe. Not where nobody has it any more: that would raise SIGPIPE, which ends programs,
+    /// and where it is blocked wakes every signalfd. False if no byte was put there.
+    pub fn show_readable(&self) -> bool {
+        self.signalling.fetch_add(1, SeqCst);
+        let signal = self.signal.load(Relaxed);
+        let shown = !self.muted.load(SeqCst) && {
+            // The descriptor may have been closed behind our back.
+            sys::level(signal, 0) & ERR == 0 && sys::write(signal, b"!").is_ok()
+        };
+        self.signalling.fetch_sub(1, SeqCst);
+        shown
+    }
+
+    /// Nobody writes to the pipe after this. Who is about to is waited for, but not for long: it may be a thread that a signal handler
+    /// holds up, this one maybe.
+    fn mute(&self) {
+        const PATIENCE: u32 = 20_000;
+        self.muted.store(true, SeqCst);
+        for _ in 0..PATIENCE {
+            if self.signalling.load(SeqCst) == 0 {
+                return;
+            }
+            sync::spin_loop();
+        }
     }
 
     /// No number is known any more, but somebody has the descriptor.

@@ -13,7 +13,6 @@ use crate::file::File;
 use crate::memory;
 use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
 use crate::sync::{self, ArrayQueue};
-use crate::sys;
 
 /// How many registrations fit the inbox; beyond that the instance looks at all of its registrations instead.
 const INBOX: usize = 256;
@@ -126,7 +125,7 @@ impl Eventpoll {
     fn stir(&'static self) {
         self.stir.ring(|| {
             let at = self.file.get().map_or(0, File::begin_call);
-            let written = sys::write(self.signal.load(Relaxed), b"!").is_ok();
+            let written = self.show_readable();
             // Not before: who finds the mark takes it for a byte that can be taken out.
             self.stirred.store(true, SeqCst);
             if let Some(file) = self.file.get() {

@@ -66,6 +66,10 @@ pub struct Eventpoll {
     number: AtomicI32,
     /// The write end of the pipe whose read end is the descriptor; -1 when there is none.
     signal: AtomicI32,
+    /// How many are about to write there.
+    signalling: AtomicU32,
+    /// Nobody is to write there any more: the read end goes.
+    muted: AtomicBool,
     /// The descriptor of its ring, and who waits for it.
     pub ring: Outside,
     /// The inode of the pipe, by which a number is known that came by a road we do not see; 0 when there is none.
@@ -89,6 +93,8 @@ impl Pooled for Eventpoll {
         file: AtomicRef::none(),
         number: AtomicI32::new(-1),
         signal: AtomicI32::new(-1),
+        signalling: AtomicU32::new(0),
+        muted: AtomicBool::new(false),
         ring: Outside::new(),
         inode: AtomicU64::new(0),
         orphan: AtomicBool::new(false),
@@ -282,14 +288,15 @@ impl Eventpoll {
             let item = st.interest[index].get();
             let state = item.at(&st.held);
             item.leave_inbox();
-            state.shard.set(NO_SHARD);
-            if state.parked.replace(false) {
+            state.set_shard(NO_SHARD);
+            if state.set_parked(false) {
                 st.parked -= 1;
                 // The watcher that did not come along keeps its pin: the record is lost to the child.
             }
         }
         crossing::reset_after_fork(self, st);
         self.look_at_all.store(true, SeqCst);
+        self.signalling.store(0, Relaxed);
         st.readable = false;
         if self.inbox.get().is_some_and(|inbox| !inbox.is_empty()) {
             // A thread that did not come along may have been halfway through a push, for whose end a pop would wait. What is

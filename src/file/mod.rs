@@ -19,6 +19,7 @@ use crate::kind::{self, Kind};
 use crate::lock::Lock;
 use crate::pool::{AtomicShort, Pool, Pooled, Short};
 use crate::sample;
+use crate::sync;
 use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
 use crate::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64};
 use crate::sys;
@@ -41,9 +42,8 @@ pub struct File {
     beside: AtomicShort<File>,
     /// Whether it is in the index.
     indexed: AtomicBool,
+    /// What it is, and above [`ACCESS`] how a pipe was opened: O_RDONLY, O_WRONLY or O_RDWR.
     kind: AtomicU8,
-    /// How a pipe was opened: O_RDONLY, O_WRONLY or O_RDWR.
-    access: AtomicU8,
     /// Edge-triggered registrations: while there are none the witnesses have nobody to tell.
     edges: AtomicU32,
     /// Bytes, or connections, that read-like calls of this process took. Only counted while somebody needs it.
@@ -53,17 +53,15 @@ pub struct File {
     /// How many calls that take have ended.
     taken: AtomicU32,
     /// We count datagrams, which moves the place where a peek begins.
-    counting: AtomicBool,
+    counting: AtomicU32,
     /// What a unix socket's outgoing queue held at the last look.
     outgoing: AtomicU32,
     /// Empty datagrams in the queue that a count has stepped over: it will not see them again.
     empties: AtomicU32,
     /// What is known of a unix socket's peer, as [`Peer`].
     peer: AtomicU8,
-    /// There was no room for more when last looked at; once there is, everybody who waits for it is woken.
-    choked: AtomicBool,
-    /// Which sides of a socket the program shut: a bit for SHUT_RD, another for SHUT_WR.
-    shut: AtomicU8,
+    /// Which sides of a socket the program shut: a bit for SHUT_RD, another for SHUT_WR. And [`CHOKED`].
+    sides: AtomicU8,
     /// Facts that not every registration was told of yet, see [`Told`].
     undelivered: AtomicU64,
     /// Device and inode in one number; 0 while they are not known. The two ends of a pipe have the same.
@@ -81,6 +79,11 @@ pub struct File {
     items: AtomicShort<Epitem>,
     graph: Lock<Graph>,
 }
+
+/// How far to the left of the kind the access stands.
+const ACCESS: u32 = 6;
+/// There was no room for more when last looked at; once there is, everybody who waits for it is woken.
+const CHOKED: u8 = 1 << 7;
 
 /// The other end of a unix socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,17 +104,15 @@ impl Pooled for File {
         beside: AtomicShort::none(),
         indexed: AtomicBool::new(false),
         kind: AtomicU8::new(0),
-        access: AtomicU8::new(0),
         edges: AtomicU32::new(0),
         consumed: AtomicU64::new(0),
         clock: AtomicU32::new(0),
         taken: AtomicU32::new(0),
-        counting: AtomicBool::new(false),
+        counting: AtomicU32::new(0),
         outgoing: AtomicU32::new(0),
         empties: AtomicU32::new(0),
         peer: AtomicU8::new(0),
-        choked: AtomicBool::new(false),
-        shut: AtomicU8::new(0),
+        sides: AtomicU8::new(0),
         undelivered: AtomicU64::new(0),
         mark: AtomicU64::new(0),
         name: AtomicU32::new(0),
@@ -144,8 +145,7 @@ impl File {
         file.outgoing.store(0, Relaxed);
         file.empties.store(0, Relaxed);
         file.set_peer(Peer::Unknown);
-        file.set_choked(false);
-        file.shut.store(0, Relaxed);
+        file.sides.store(0, Relaxed);
         file.undelivered.store(Told::nothing_since(file.clock()).0, Relaxed);
         file.mark.store(0, Relaxed);
         file.name.store(0, Relaxed);
@@ -163,7 +163,7 @@ impl File {
     /// What the description is.
     #[inline]
     pub fn kind(&self) -> Kind {
-        Kind::from_u8(self.kind.load(Relaxed))
+        Kind::from_u8(self.kind.load(Relaxed) & ((1 << ACCESS) - 1))
     }
 
     /// Makes sure that the kind is known.
@@ -175,7 +175,7 @@ impl File {
             match kind {
                 Kind::Pipe | Kind::Fifo => {
                     let flags = sys::fcntl(fd, libc::F_GETFL, 0).unwrap_or(0);
-                    self.access.store((flags & libc::O_ACCMODE) as u8, Relaxed);
+                    self.kind.fetch_or(((flags & libc::O_ACCMODE) as u8) << ACCESS, Relaxed);
                 }
                 Kind::Tcp if tcp_state.is_some_and(sample::awaits_ack) => self.note_shut(libc::SHUT_WR),
                 Kind::UnixDgram if sys::level(fd, RDHUP) & RDHUP != 0 => self.note_shut(libc::SHUT_RD),
@@ -195,12 +195,12 @@ impl File {
 
     /// Whether a pipe's end can be read.
     pub fn reads(&self) -> bool {
-        i32::from(self.access.load(Relaxed)) != libc::O_WRONLY
+        i32::from(self.kind.load(Relaxed) >> ACCESS) != libc::O_WRONLY
     }
 
     /// Whether a pipe's end can be written.
     pub fn writes(&self) -> bool {
-        i32::from(self.access.load(Relaxed)) != libc::O_RDONLY
+        i32::from(self.kind.load(Relaxed) >> ACCESS) != libc::O_RDONLY
     }
 
     /// The instance behind an epoll descriptor.
@@ -273,17 +273,21 @@ impl File {
 
     /// Whether there was no room when last looked at.
     pub fn is_choked(&self) -> bool {
-        self.choked.load(Relaxed)
+        self.sides.load(Relaxed) & CHOKED != 0
     }
 
     /// Notes whether there is room.
     pub fn set_choked(&self, choked: bool) {
-        self.choked.store(choked, Relaxed);
+        if choked {
+            self.sides.fetch_or(CHOKED, Relaxed);
+        } else {
+            self.sides.fetch_and(!CHOKED, Relaxed);
+        }
     }
 
     /// Whether the program shut this side of the socket: SHUT_RD or SHUT_WR.
     pub fn is_shut(&self, side: c_int) -> bool {
-        self.shut.load(Relaxed) & (1 << side) != 0
+        self.sides.load(Relaxed) & (1 << side) != 0
     }
 
     /// Whether the program shut its side of a connection that goes through states because of it.
@@ -294,7 +298,7 @@ impl File {
     /// The program shut a side of the socket, or both.
     pub fn note_shut(&self, how: c_int) {
         let sides = if how == libc::SHUT_RDWR { 3 } else { 1 << how };
-        self.shut.fetch_or(sides, Relaxed);
+        self.sides.fetch_or(sides, Relaxed);
     }
 
     /// Who is in a call that takes and has not said how much.
@@ -322,37 +326,53 @@ impl File {
         (counted, others || self.taking().by_others() || before != self.taken.load(SeqCst))
     }
 
-    /// A call that peeks begins. It waits for a count in progress, which takes a microsecond.
+    /// A call that peeks begins. It waits for a count in progress, which takes a microsecond; not for one of its own thread, which a signal
+    /// handler interrupted.
     pub fn peek(&'static self) -> Peeking {
+        let mut turns = 0;
         loop {
-            if let Some(peeking) = self.try_peek() {
-                return peeking;
+            let mark = self.peeking().begin();
+            let counting = self.counting.load(SeqCst);
+            if counting == 0 || counting == underway::own_number() {
+                return Peeking { _mark: mark };
             }
-            crate::sync::spin_loop();
+            drop(mark);
+            self.await_count(counting, &mut turns);
         }
     }
 
     /// The same, for a call that cannot wait; `None` while somebody counts.
     pub fn try_peek(&'static self) -> Option<Peeking> {
         let mark = self.peeking().begin();
-        (!self.counting.load(SeqCst)).then_some(Peeking { _mark: mark })
+        (self.counting.load(SeqCst) == 0).then_some(Peeking { _mark: mark })
     }
 
-    /// Runs `count` while nobody peeks; `None` if somebody does. Another count it waits for, but not for long: that may be one which a
-    /// signal handler holds up, this one's maybe.
+    /// Runs `count` while nobody peeks; `None` if somebody does. Another count it waits for, also if its thread has to wait for a
+    /// processor; but not for ever, because a signal handler may hold it up, and not for one that was interrupted in this thread.
     pub fn while_nobody_peeks<T>(&'static self, count: impl FnOnce() -> T) -> Option<T> {
-        const PATIENCE: u32 = 20_000;
+        const PATIENCE: u32 = sync::SPINS + 1000;
+        let me = underway::own_number();
         let mut turns = 0;
-        while self.counting.swap(true, SeqCst) {
-            turns += 1;
-            if turns > PATIENCE {
+        while let Err(other) = self.counting.compare_exchange(0, me, SeqCst, SeqCst) {
+            if other == me || turns > PATIENCE {
                 return None;
             }
-            crate::sync::spin_loop();
+            self.await_count(other, &mut turns);
         }
         let counted = if self.peeking().by_others() { None } else { Some(count()) };
-        self.counting.store(false, SeqCst);
+        self.counting.store(0, SeqCst);
         counted
+    }
+
+    /// One turn of waiting for a count of another thread.
+    fn await_count(&self, thread: u32, turns: &mut u32) {
+        const PAUSE_NS: u32 = 100_000;
+        *turns = turns.saturating_add(1);
+        if *turns <= sync::SPINS {
+            sync::spin_loop();
+        } else {
+            sync::futex_wait(&self.counting, thread, Some(PAUSE_NS));
+        }
     }
 
     /// A transfer call begins: its place in the order of things.
@@ -369,7 +389,7 @@ impl File {
     /// In a forked child: the calls of other threads did not come along.
     pub fn reset_all_after_fork() {
         Underway::reset_all_after_fork();
-        FILES.for_each(|file| file.counting.store(false, Relaxed));
+        FILES.for_each(|file| file.counting.store(0, Relaxed));
     }
 
     /// Whether no description is locked.

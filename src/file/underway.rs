@@ -14,7 +14,8 @@ thread_local! {
     static OWN: Cell<u32> = const { Cell::new(0) };
 }
 
-fn own_number() -> u32 {
+/// The calling thread's number.
+pub fn own_number() -> u32 {
     OWN.with(|own| {
         if own.get() == 0 {
             own.set(sys::gettid().unsigned_abs());

@@ -15,7 +15,7 @@ use crate::epitem::Epitem;
 use crate::epstate::EpState;
 use crate::eventpoll::Eventpoll;
 use crate::events::NVAL;
-use crate::harvest;
+use crate::harvest::{self, Extent};
 use crate::sample;
 use crate::stats;
 use crate::sync::atomic::Ordering::Relaxed;
@@ -60,7 +60,7 @@ pub(super) fn begin(ep: &'static Eventpoll, st: &mut EpState, me: &'static Sleep
     EVER.store(true, Relaxed);
     stats::RINGS.count();
     // What poll would have found out in this round.
-    let _ = harvest::sample(st, false);
+    let _ = harvest::sample(st, Extent::All);
     ep.absorb(st);
     st.ring = Some(uring);
     for index in 0..st.interest.len() {

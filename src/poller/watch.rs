@@ -148,7 +148,7 @@ pub fn park(st: &mut EpState, items: impl Iterator<Item = &'static Epitem>) -> u
     let mut roomy: Option<(u16, &'static Shard)> = None;
     for item in items {
         // One that another watcher may still have in its set goes there again, or a close would not know of both.
-        let before = item.at(&st.held).shard.get();
+        let before = item.at(&st.held).shard();
         let place = if before != NO_SHARD {
             shard(before).map(|shard| (before, shard))
         } else {
@@ -177,8 +177,8 @@ pub fn park(st: &mut EpState, items: impl Iterator<Item = &'static Epitem>) -> u
         }
         // The watcher takes the instance's lock before it believes the note, so the order is no matter.
         st.set.remove(item, &st.held);
-        item.at(&st.held).parked.set(true);
-        item.at(&st.held).shard.set(number);
+        item.at(&st.held).set_parked(true);
+        item.at(&st.held).set_shard(number);
         // The bits that the watcher asks for, as the instance would.
         item.set_asked(asked(st, item));
         st.parked += 1;
@@ -237,7 +237,7 @@ pub fn prepare(registrations: usize) {
 pub fn take_all_back(st: &mut EpState) {
     for index in 0..st.interest.len() {
         let item = st.interest[index].get();
-        if item.at(&st.held).parked.get() {
+        if item.at(&st.held).is_parked() {
             take_back(st, item);
             st.refresh(item);
         }
@@ -255,7 +255,7 @@ fn asked(st: &EpState, item: &Epitem) -> u16 {
 pub fn take_back(st: &mut EpState, item: &'static Epitem) {
     let state = item.at(&st.held);
     let Home::Parked(number) = state.home() else { return };
-    state.parked.set(false);
+    state.set_parked(false);
     st.parked -= 1;
     if let Some(shard) = shard(number) {
         shard.mail.lock().post(item);
@@ -282,7 +282,7 @@ pub fn look_at_parked(st: &mut EpState) -> bool {
         while n < WINDOW && next < st.interest.len() {
             let item = st.interest[next].get();
             next += 1;
-            if item.at(&st.held).parked.get() {
+            if item.at(&st.held).is_parked() {
                 set[n] = pollfd { fd: item.via(), events: asked(st, item).cast_signed(), revents: 0 };
                 items[n] = Some(item);
                 n += 1;
@@ -357,9 +357,9 @@ extern "C" fn watch(argument: *mut c_void) -> *mut c_void {
     let mut tick = TICK_NS;
     loop {
         set.read_mail(shard);
+        shard.sleeper.enter_poll();
         // Tried again each time: a number may be free by now.
         set.entries[0].fd = shard.sleeper.ensure_wake().unwrap_or(-1);
-        shard.sleeper.enter_poll();
         // A closer posts its note first and then looks whether this thread is in poll; so the note is looked for again here.
         if shard.mail.lock().first.is_none() {
             set.poll(&mut tick);
@@ -493,8 +493,8 @@ impl Set {
     /// This thread is not in poll, and will not poll the registration again; unless there is one more note about it, which would
     /// be missed if the next one went to another watcher. Notes are left under the instance's lock, which is held here.
     fn let_go(&self, item: &Epitem, state: &State) {
-        if state.shard.get() == self.number && !item.is_noted() {
-            state.shard.set(NO_SHARD);
+        if state.shard() == self.number && !item.is_noted() {
+            state.set_shard(NO_SHARD);
         }
     }
 
@@ -506,7 +506,7 @@ impl Set {
         if !is_at_home {
             return;
         }
-        state.parked.set(false);
+        state.set_parked(false);
         state.lose_patience();
         st.parked -= 1;
         st.account.handed_back();

@@ -4,7 +4,7 @@ use libc::c_int;
 use nix::errno::Errno;
 
 use super::reading::{Amount, error_of, length_of, next_packet, receiving, took, unless_failed};
-use super::writing::{gave, note_departures, sending};
+use super::writing::{choked, gave, note_departures, sending};
 use super::{refused, watched};
 use crate::edge::{CHOKED, DRY, Facts, TOOK, WOKEN};
 use crate::events::WRITABLE;
@@ -26,8 +26,22 @@ pub(super) fn took_beside(fd: c_int, bytes: u64, taking: Option<Taking>) {
 #[cold]
 pub(super) fn filled_beside(fd: c_int) {
     if sys::level(fd, WRITABLE) & WRITABLE == 0 {
-        wake_pipe(fd, File::writes, CHOKED);
+        watched_ends(fd).filter(|file| file.writes()).for_each(|file| choked(file, CHOKED, file.begin_call()));
     }
+}
+
+/// Before a write to what may be a FIFO: room that was made in it since it was full may be gone afterwards, and those who wait for room
+/// under other descriptions not have seen it.
+#[inline]
+pub(super) fn relieved_beside(fd: c_int) {
+    if File::any_fifo_edges() {
+        note_departures_beside(fd);
+    }
+}
+
+#[cold]
+fn note_departures_beside(fd: c_int) {
+    watched_ends(fd).filter(|file| file.writes()).for_each(|file| note_departures(file, fd));
 }
 
 /// Tells the watched ends of a pipe, of which `fd` is one, what a call on either end did to them.
@@ -78,13 +92,14 @@ pub fn moving(from: c_int, to: c_int, asked: usize, takes: bool, call: impl FnOn
     if let Some(sink) = sink {
         note_departures(sink, to);
     }
+    relieved_beside(to);
     let (readers, writers) = (Waking::begin(to, File::reads), takes.then(|| Waking::begin(from, File::writes)));
     let taken_from = source.filter(|_| takes);
     let taking = taken_from.map(File::begin_taking);
     let packet = taken_from.and_then(|source| next_packet(source, from));
     let n = unless_failed(packet, call);
     let failed = n < 0 && sys::last_errno() != Errno::EAGAIN;
-    let is_pipe = |file: &File| matches!(file.kind(), Kind::Pipe | Kind::Fifo);
+    let is_pipe = |file: &File| file.kind().is_pipe();
     // An error is the socket's, of which there is one at most; what a pipe has for output is EPIPE.
     let of_source = failed
         && (source.is_some_and(|file| !is_pipe(file))
@@ -113,7 +128,7 @@ pub fn moving(from: c_int, to: c_int, asked: usize, takes: bool, call: impl FnOn
             && short
             && n > 0
             && sys::level(to, WRITABLE) & WRITABLE == 0;
-        let dry = ran_dry || matches!(sink.kind(), Kind::Pipe | Kind::Fifo) && n > 0;
+        let dry = ran_dry || sink.kind().is_pipe() && n > 0;
         gave(sink, to, begun[1], n, if dry && !stuck { n.unsigned_abs() } else { asked });
     }
     // What is spliced out of a pipe wakes its writers, full or not, and what is spliced into one its readers.
@@ -137,6 +152,9 @@ pub fn splicing_memory(fd: c_int, asked: impl Fn() -> usize, mut call: impl FnMu
     }
     let reads = sys::fcntl(fd, libc::F_GETFL, 0).is_ok_and(|flags| flags & libc::O_ACCMODE == libc::O_RDONLY);
     let waking = Waking::begin(fd, if reads { File::writes } else { File::reads });
+    if !reads {
+        relieved_beside(fd);
+    }
     let n = if reads { receiving(fd, true, asked, call) } else { sending(fd, asked, call) };
     if n > 0 {
         waking.tell();
@@ -156,6 +174,7 @@ pub fn sending_file(out: c_int, n: usize, call: impl FnOnce() -> isize) -> isize
         return call();
     }
     let waking = Waking::begin(out, File::reads);
+    relieved_beside(out);
     let sent = sending(out, || n, call);
     if sent > 0 {
         waking.tell();

@@ -3,7 +3,7 @@
 use libc::c_int;
 use nix::errno::Errno;
 
-use super::pipes::{filled_beside, wake_pipe};
+use super::pipes::{filled_beside, relieved_beside, wake_pipe};
 use super::{not_for_instances, refused, watched};
 use crate::descriptors;
 use crate::edge::{CHOKED, COLLECTED, DEPARTED, Facts, GAVE, PRESSED, UNSETTLED};
@@ -39,6 +39,7 @@ fn is_eventfd(file: &'static File) -> bool {
 fn concerned_writing(fd: c_int, offered: impl FnOnce() -> usize, call: impl FnOnce() -> isize) -> isize {
     let unwatched = descriptors::known(fd).filter(|file| is_eventfd(file) && !file.has_edges());
     let unwatched = unwatched.map(|file| (file, file.begin_call()));
+    relieved_beside(fd);
     let n = beside(fd, sending(fd, offered, call));
     if let Some((file, at)) = unwatched
         && n > 0
@@ -52,6 +53,7 @@ fn concerned_writing(fd: c_int, offered: impl FnOnce() -> usize, call: impl FnOn
 /// writev(2) and its kin: nothing is a datagram to write(2), but nothing at all to them.
 #[inline]
 pub fn writing_vector(fd: c_int, offered: impl FnOnce() -> usize, call: impl FnOnce() -> isize) -> isize {
+    relieved_beside(fd);
     beside(fd, passed_write(fd, offered, call, false))
 }
 
@@ -126,9 +128,7 @@ pub(super) fn gave(file: &'static File, fd: c_int, at: u32, n: isize, offered: u
         }
         _ if n.unsigned_abs() < offered => choked(file, CHOKED, at),
         // A pipe may be exactly full now, which no refused write will tell; by the next look it may have room again.
-        _ if matches!(file.kind(), Kind::Pipe | Kind::Fifo) && sys::level(fd, WRITABLE) & WRITABLE == 0 => {
-            file.tell(CHOKED, at)
-        }
+        _ if file.kind().is_pipe() && sys::level(fd, WRITABLE) & WRITABLE == 0 => choked(file, CHOKED, at),
         _ => file.tell(GAVE, at),
     }
 }
@@ -145,6 +145,6 @@ pub(super) fn note_departures(file: &'static File, fd: c_int) {
 
 /// A write found no room, or not enough.
 pub(super) fn choked(file: &'static File, facts: Facts, at: u32) {
-    file.set_choked(file.kind() == Kind::Tcp);
+    file.set_choked(file.kind() == Kind::Tcp || file.kind().is_pipe());
     file.tell(facts, at);
 }

@@ -45,7 +45,7 @@ void test(void)
 
     subject = "vmsplice";
     int fd[2];
-    char bytes[2];
+    char bytes[2] = {0};
     make_pipe(fd);
     ADD(ep, fd[0], EPOLLIN | EPOLLET, 1);
     for (int i = 0; i < TIMES; i++) {

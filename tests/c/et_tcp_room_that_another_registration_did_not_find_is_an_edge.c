@@ -11,7 +11,8 @@ static bool has_room(int fd)
     return limit >= queued && limit - queued >= queued / 2;
 }
 
-static void run(uint32_t events)
+/* `early`: it is registered while there is room, and looked at when there is none. */
+static void run(uint32_t events, bool early)
 {
     int fd[2], silent = new_epoll(), looking = new_epoll(), small = 16384;
     make_tcp(fd);
@@ -20,6 +21,8 @@ static void run(uint32_t events)
     OK(setsockopt(fd[1], SOL_SOCKET, SO_RCVBUF, &small, sizeof small));
     ADD(silent, fd[0], EPOLLOUT | EPOLLET, 1);
     EXPECT_ONE(silent, 1, EPOLLOUT);
+    if (early)
+        ADD(looking, fd[0], events, 2);
 
     /* Writes that are taken whole, until there is no room for more and the peer takes no more either. */
     size_t all = 0, taken = 0;
@@ -32,9 +35,12 @@ static void run(uint32_t events)
     /* The look. */
     if (events & EPOLLIN)
         write_bytes(fd[1], 1);
-    ADD(looking, fd[0], events, 2);
+    if (!early)
+        ADD(looking, fd[0], events, 2);
     if (events & EPOLLIN)
         EXPECT_ONE(looking, 2, EPOLLIN);
+    else
+        EXPECT_NONE_NOW(looking);
     CHECK(!has_room(fd[0]));
 
     UNTIL((taken += read_all(fd[1])) >= all);
@@ -48,11 +54,17 @@ static void run(uint32_t events)
 void test(void)
 {
     subject = "level-triggered";
-    run(EPOLLIN);
+    run(EPOLLIN, false);
     subject = "edge-triggered";
-    run(EPOLLIN | EPOLLET);
+    run(EPOLLIN | EPOLLET, false);
     subject = "edge-triggered, for room";
-    run(EPOLLIN | EPOLLOUT | EPOLLET);
+    run(EPOLLIN | EPOLLOUT | EPOLLET, false);
     subject = "with nothing to report";
-    run(EPOLLPRI);
+    run(EPOLLPRI, false);
+    subject = "edge-triggered, for room that there was";
+    run(EPOLLOUT | EPOLLET, true);
+    subject = "level-triggered, for room that there was";
+    run(EPOLLOUT, true);
+    subject = "once, for room that there was";
+    run(EPOLLOUT | EPOLLONESHOT, true);
 }

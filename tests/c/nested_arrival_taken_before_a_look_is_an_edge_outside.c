@@ -26,4 +26,18 @@ void test(void)
         EXPECT_ONE(outer, 3, EPOLLIN);
         EXPECT_NONE_NOW(outer);
     }
+
+    /* The number that it is polled by may be closed in between, too. */
+    int pair[2], twin;
+    make_tcp(pair);
+    twin = OK(dup(pair[0]));
+    ADD(inner, pair[0], EPOLLIN | EPOLLOUT, 5);
+    EXPECT_ONE(outer, 3, EPOLLIN);
+    write_bytes(pair[1], 1);
+    EXPECT_ONE(outer, 3, EPOLLIN);
+    write_bytes(pair[1], 1);
+    CHECK_EQ(read_all(twin), 2);
+    OK(close(pair[0]));
+    EXPECT_ONE(outer, 3, EPOLLIN);
+    EXPECT_NONE_NOW(outer);
 }

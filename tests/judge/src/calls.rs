@@ -226,20 +226,36 @@ pub fn reset_on_close(fd: c_int) -> Answer {
     answer(unsafe { libc::setsockopt(fd, libc::SOL_SOCKET, libc::SO_LINGER, (&raw const linger).cast(), length) })
 }
 
+const SEND_BUFFER: usize = 3;
+const QUEUED: usize = 5;
+
 /// Whether a TCP socket has no room, found out without asking for its level, which would arm its wakeup.
 pub fn is_brimful(fd: c_int) -> bool {
-    const SEND_BUFFER: usize = 3;
-    const QUEUED: usize = 5;
-    memory_of(fd).is_some_and(|memory| {
-        let free = memory[SEND_BUFFER].saturating_sub(memory[QUEUED]);
-        free < memory[QUEUED] >> 1
-    })
+    memory_of(fd).is_some_and(|memory| is_full(memory[SEND_BUFFER], memory[QUEUED]))
 }
 
-/// Whether a socket ever had no memory for what came.
-pub fn has_dropped(fd: c_int) -> bool {
+/// Whether a TCP socket may have no room for a moment while so many bytes are written.
+pub fn may_fill(fd: c_int, n: usize) -> bool {
+    // What each piece of a page takes beside its bytes.
+    const HEAD: usize = 1024;
+    let taken = n + (n / 4096 + 1) * HEAD;
+    memory_of(fd).is_some_and(|memory| is_full(memory[SEND_BUFFER], memory[QUEUED].saturating_add(taken as u32)))
+}
+
+fn is_full(limit: u32, queued: u32) -> bool {
+    limit.saturating_sub(queued) < queued >> 1
+}
+
+/// Whether the process has threads besides this one.
+pub fn has_other_threads() -> bool {
+    const ALONE: u64 = 3;
+    std::fs::metadata("/proc/self/task").is_ok_and(|tasks| std::os::unix::fs::MetadataExt::nlink(&tasks) > ALONE)
+}
+
+/// How often a socket had no memory for what came.
+pub fn drops(fd: c_int) -> u32 {
     const DROPS: usize = 8;
-    memory_of(fd).is_some_and(|memory| memory[DROPS] > 0)
+    memory_of(fd).map_or(0, |memory| memory[DROPS])
 }
 
 /// How far a TCP connection has come: its state, what was acknowledged of what it sent, and what it received.
@@ -266,10 +282,6 @@ fn memory_of(fd: c_int) -> Option<[u32; 9]> {
     let asked =
         unsafe { libc::getsockopt(fd, libc::SOL_SOCKET, SO_MEMINFO, memory.as_mut_ptr().cast(), &raw mut length) };
     (asked == 0).then_some(memory)
-}
-
-pub fn is_open(fd: c_int) -> bool {
-    status_flags(fd).is_ok()
 }
 
 pub fn socket_error(fd: c_int) -> Outcome {

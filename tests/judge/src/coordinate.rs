@@ -53,6 +53,8 @@ struct Found {
     /// The histories that the process had done before.
     before: Vec<Op>,
     ops: Vec<Op>,
+    /// How they went.
+    seen: Vec<String>,
     seed: String,
 }
 
@@ -86,6 +88,7 @@ pub fn run(options: Options) -> Result<bool, String> {
             text: String::new(),
             before: Vec::new(),
             ops,
+            seen: Vec::new(),
             seed: String::new(),
         };
         stage.shrink_and_print(found, &mut BTreeSet::new());
@@ -266,7 +269,7 @@ impl Stage {
         let guard = Watchdog::new(child.id());
         let mut at = String::new();
         let mut last: Option<(String, Option<u64>, String)> = None;
-        let (mut before, mut ops): (Vec<Op>, Option<Vec<Op>>) = Default::default();
+        let (mut before, mut ops, mut seen): (Vec<Op>, Option<Vec<Op>>, Vec<String>) = Default::default();
         for line in BufReader::new(out).lines() {
             let Ok(line) = line else { break };
             guard.heard();
@@ -290,10 +293,11 @@ impl Stage {
                         ops.push(op);
                     }
                 }
+                "seen" => seen.push(rest.to_owned()),
                 "end" => {
-                    let before = std::mem::take(&mut before);
+                    let (before, seen) = (std::mem::take(&mut before), std::mem::take(&mut seen));
                     if let (Some(ops), Some((sign, data, text))) = (ops.take(), last.take()) {
-                        let _ = tell.send(Found { sign, profile, data, text, before, ops, seed: at.clone() });
+                        let _ = tell.send(Found { sign, profile, data, text, before, ops, seen, seed: at.clone() });
                     }
                 }
                 _ => {
@@ -481,6 +485,11 @@ impl Stage {
         } else {
             println!("{}", found.text);
             println!("It did not show again in a process of its own. The seed of the history is {}.", found.seed);
+            let steps = file.with_extension("steps");
+            match fs::write(&steps, found.seen.join("\n") + "\n") {
+                Ok(()) => println!("How it went: {}", steps.display()),
+                Err(error) => eprintln!("judge: {}: {error}", steps.display()),
+            }
         }
         println!("replay: judge --replay {}", file.display());
         false

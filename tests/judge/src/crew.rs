@@ -222,7 +222,7 @@ impl World<'_> {
                 continue;
             }
             let before = differences.len();
-            differences = self.compare_crew(&round, &sides);
+            differences = self.compare_crew(&round, &sides, &rest);
             if look > 0 && differences.is_empty() {
                 self.counts.add("late", before as u64);
             }
@@ -266,7 +266,10 @@ impl World<'_> {
             let told = |side: &[(usize, Answer, Vec<Report>)], more: &[Report]| {
                 side.iter().flat_map(|one| &one.2).chain(more).filter(|report| report.0 == one.data).count()
             };
-            one.owed = (one.owed + told(&sides[0], &rest.kernel)).saturating_sub(told(&sides[1], &rest.ours));
+            let (theirs, ours) = (told(&sides[0], &rest.kernel), told(&sides[1], &rest.ours));
+            // Of several calls the first woke our thread, maybe, and the last the kernel's, which has nothing left to report.
+            let earlier = usize::from(self.in_passing && theirs > 0 && ours > 0);
+            one.owed = (one.owed + theirs + earlier).saturating_sub(ours);
         }
         if self.one_arrival
             && differences.is_empty()
@@ -298,19 +301,24 @@ impl World<'_> {
         }
     }
 
-    fn compare_crew(&self, round: &Round, sides: &[Vec<(usize, Answer, Vec<Report>)>; 2]) -> Vec<Difference> {
+    fn compare_crew(
+        &self,
+        round: &Round,
+        sides: &[Vec<(usize, Answer, Vec<Report>)>; 2],
+        rest: &Round,
+    ) -> Vec<Difference> {
         let mut differences = self.compare(std::slice::from_ref(round));
         // An edge is reported to one thread. Of several in a row the second may find the first one's thread still there, or gone.
         for &(data, bits) in &round.ours {
-            let count = |side: &[(usize, Answer, Vec<Report>)]| {
-                side.iter().flat_map(|one| &one.2).filter(|report| report.0 == data).count()
+            let count = |side: &[(usize, Answer, Vec<Report>)], rest: &[Report]| {
+                side.iter().flat_map(|one| &one.2).chain(rest).filter(|report| report.0 == data).count()
             };
             let Some(one) = self.registrations.iter().rev().find(|one| one.data == data) else { continue };
             if self.one_arrival
                 && !one.is_level()
                 && !one.tainted
                 && !one.contested
-                && count(&sides[1]) > count(&sides[0]) + one.owed
+                && count(&sides[1], &rest.ours) > count(&sides[0], &rest.kernel) + one.owed
                 && !differences.iter().any(|one| one.data == data)
             {
                 differences.push(Difference { what: What::Extra, data, kernel: bits, ours: bits });

@@ -37,11 +37,13 @@ pub enum Fact {
     CutShort,
     /// One of the descriptions under which a FIFO is open was closed.
     Parted,
-    /// A TCP socket had no memory for something that came, at any time.
+    /// A TCP socket had no memory for something that came.
     Dropped,
+    /// Bytes, the end or a datagram came to a TCP connection or a unix datagram socket.
+    Arrived,
 }
 
-pub const FACTS: usize = 16;
+pub const FACTS: usize = 17;
 
 /// A difference, and what came before it.
 #[derive(Clone, Copy, Debug)]
@@ -85,7 +87,7 @@ pub const ROWS: &[Row] = &[
         between: false,
         unavoidable: false,
         matches: |case| {
-            let levels = READABLE | WRITABLE | libc::EPOLLRDHUP as u32;
+            let levels = READABLE | WRITABLE;
             matches!(case.kind, Kind::UnixDgram | Kind::Udp) && again(case, levels) && case.has(Fact::ErrorPending)
         },
     },
@@ -150,7 +152,9 @@ pub const ROWS: &[Row] = &[
         name: "tcp: a splice that met no room",
         between: false,
         unavoidable: false,
-        matches: |case| case.kind == Kind::Tcp && case.edge && case.what == What::Lost && case.has(Fact::Spliced),
+        matches: |case| {
+            case.kind == Kind::Tcp && case.edge && case.is_lost_without_arrival() && case.has(Fact::Spliced)
+        },
     },
     Row {
         name: "udp: a splice that is held back",
@@ -167,8 +171,8 @@ pub const ROWS: &[Row] = &[
         between: false,
         unavoidable: true,
         matches: |case| {
-            let room_is_gone =
-                case.what == What::Lost && case.bits & (WRITABLE | (libc::EPOLLERR | libc::EPOLLHUP) as u32) == 0;
+            let gone = WRITABLE | (libc::EPOLLERR | libc::EPOLLHUP) as u32;
+            let room_is_gone = case.is_lost_without_arrival() && case.bits & gone == 0;
             case.kind == Kind::Tcp && case.edge && room_is_gone && case.has(Fact::CutShort)
         },
     },
@@ -177,7 +181,7 @@ pub const ROWS: &[Row] = &[
         between: false,
         unavoidable: true,
         matches: |case| {
-            let unread = case.what == What::Lost && case.bits & READABLE != 0;
+            let unread = case.is_lost_without_arrival() && case.bits & READABLE != 0;
             case.kind == Kind::Tcp && case.edge && unread && case.has(Fact::Dropped)
         },
     },
@@ -203,7 +207,7 @@ pub const ROWS: &[Row] = &[
         unavoidable: false,
         matches: |case| {
             // What is reported need not be room: it may be gone again, or asked for by a bit that TCP never shows.
-            let woken = case.what == What::Lost && case.bits & (libc::EPOLLERR | libc::EPOLLHUP) as u32 == 0;
+            let woken = case.is_lost_without_arrival() && case.bits & (libc::EPOLLERR | libc::EPOLLHUP) as u32 == 0;
             case.kind == Kind::Tcp && case.edge && woken && case.has(Fact::Brimful)
         },
     },
@@ -213,7 +217,7 @@ pub const ROWS: &[Row] = &[
         between: true,
         unavoidable: false,
         matches: |case| {
-            case.kind == Kind::UnixDgram && case.edge && case.what == What::Lost && case.has(Fact::PeerFull)
+            case.kind == Kind::UnixDgram && case.edge && case.is_lost_without_arrival() && case.has(Fact::PeerFull)
         },
     },
     Row {
@@ -232,6 +236,11 @@ fn again(case: &Case, levels: u32) -> bool {
 impl Case {
     fn has(&self, fact: Fact) -> bool {
         self.facts[fact as usize]
+    }
+
+    /// Whether nothing is lost that came: what there is to read was reported before.
+    fn is_lost_without_arrival(&self) -> bool {
+        self.what == What::Lost && (self.bits & READABLE == 0 || !self.has(Fact::Arrived))
     }
 
     /// The row that lists it.
@@ -269,6 +278,13 @@ mod tests {
         let room = Case { bits: WRITABLE, ..case(What::Lost, Kind::Tcp, &[Fact::Brimful]) };
         assert!(room.row().is_some());
         assert!(Case { facts: [false; FACTS], ..room }.row().is_none());
+        let unread = Case { bits: WRITABLE | IN, ..room };
+        assert!(unread.row().is_some());
+        assert!(
+            Case { bits: WRITABLE | IN, ..case(What::Lost, Kind::Tcp, &[Fact::Brimful, Fact::Arrived]) }
+                .row()
+                .is_none()
+        );
     }
 
     #[test]

@@ -232,8 +232,8 @@ impl World<'_> {
             3 => calls::close_stream(desc.fd),
             _ => calls::close(desc.fd),
         };
-        if calls::is_open(desc.fd) {
-            // Not a way for this descriptor.
+        if answer.is_err() {
+            // Not a way for this descriptor. The number would be open, too, if a thread of the library had it for a moment.
             let _ = calls::close(desc.fd);
         }
         self.descs[op.index(0)] = None;
@@ -385,6 +385,8 @@ impl World<'_> {
                     reported_last: [false; 2],
                     crossed: false,
                     room: Room::There,
+                    refused: 0,
+                    received: (0, 0, 0),
                     tainted: false,
                     contested: false,
                 });
@@ -392,6 +394,7 @@ impl World<'_> {
                     self.exclusive_changed(Some(file));
                     self.note_contest(file);
                 }
+                self.take_down_received(self.registrations.len() - 1);
                 self.looked_for_room(self.registrations.len() - 1);
             }
             (libc::EPOLL_CTL_MOD, Some(at)) => {
@@ -399,6 +402,7 @@ impl World<'_> {
                 registration.events = mask;
                 registration.data = data.cast_unsigned();
                 registration.tainted = false;
+                self.take_down_received(at);
                 self.looked_for_room(at);
             }
             (_, Some(at)) => {
@@ -421,6 +425,7 @@ impl World<'_> {
         }
         self.note_error(desc);
         let n = size.min(65536);
+        let may_fill = kind == Kind::Tcp && calls::may_fill(desc.fd, n);
         let outcome = tools.write(desc.fd, &mut self.buffer[..n], how);
         if how == 8 {
             // On a reading end vmsplice takes.
@@ -432,12 +437,21 @@ impl World<'_> {
         }
         match kind {
             Kind::UnixDgram | Kind::Udp if outcome.is_ok() => self.sent_datagrams(desc, n, how),
-            Kind::Tcp if outcome != Ok(if how == 5 { 2 * n as i64 } else { n as i64 }) => {
+            Kind::Tcp
+                if outcome.map_or_else(
+                    |errno| errno == libc::EAGAIN,
+                    |sent| sent != if how == 5 { 2 * n as i64 } else { n as i64 },
+                ) =>
+            {
                 self.note(desc.file, Fact::CutShort);
-                let waiting = self.registrations.iter_mut().filter(|one| one.file == desc.file);
-                waiting.for_each(|one| one.room = Room::Refused);
+                self.refuse_room(desc.file);
             }
+            // What is written is acknowledged at the end of the call.
+            Kind::Tcp if may_fill && calls::has_other_threads() => self.miss_room(desc.file),
             _ => {}
+        }
+        if kind == Kind::Tcp {
+            self.look_for_room(false);
         }
         outcome
     }
@@ -447,6 +461,7 @@ impl World<'_> {
         let step = self.step;
         if let Some(peer) = self.files[desc.file].peer {
             let peer = &mut self.files[peer];
+            peer.facts[Fact::Arrived as usize] = step;
             peer.got_empty |= n == 0;
             peer.datagrams += match how {
                 5 => 2,
@@ -487,6 +502,10 @@ impl World<'_> {
         }
         if self.files[desc.file].periodic && kind == Kind::Timerfd {
             self.await_expiration(desc);
+        }
+        if kind == Kind::Tcp {
+            // The peer sends on, in other pieces, which take more memory.
+            self.look_for_room(false);
         }
         outcome
     }
@@ -643,6 +662,8 @@ impl World<'_> {
                 reported_last: [false; 2],
                 crossed: false,
                 room: Room::There,
+                refused: 0,
+                received: (0, 0, 0),
                 tainted: false,
                 contested: false,
             });

@@ -10,7 +10,7 @@ use crate::compare::{self, Difference, Report, Round, What};
 use crate::kernel::{self, Answer};
 use crate::kinds::Kind;
 use crate::known::{self, Case, FACTS, Fact, WRITABLE};
-use crate::world::{Alone, Exclusive, Finding, Pair, Registration, Room, Side, World};
+use crate::world::{Alone, Exclusive, Finding, Movement, Pair, Registration, Room, Side, World};
 
 /// Room for everything that a history can have registered in one instance.
 pub const EVERYTHING: usize = 512;
@@ -129,9 +129,15 @@ impl World<'_> {
             let kernel = wait_on_kernel(pair.kernel, &mut theirs, wait);
             (kernel, wait_on_ours(pair.ours, &mut ours, wait))
         };
-        let moved = |&(data, state): &(u64, _)| (!before.contains(&(data, state))).then_some(data);
-        let crossing: Vec<u64> = self.connections().iter().filter_map(moved).collect();
-        self.crossing.extend(crossing);
+        let after = self.connections();
+        let moved = |one: &(u64, Movement)| (!before.contains(one)).then_some(one.0);
+        self.crossing.extend(after.iter().filter_map(moved));
+        // Or between this round and the one before.
+        let last = std::mem::replace(&mut self.last_round, after);
+        let moved = |(data, now): &(u64, Movement)| {
+            last.iter().any(|(of, before)| of == data && before != now).then_some(*data)
+        };
+        self.moved_between.extend(before.iter().filter_map(moved));
         let mut round = Round { kernel: theirs.reports(kernel), ours: ours.reports(our) };
         if self.log.is_some() {
             let text = format!(
@@ -183,14 +189,62 @@ impl World<'_> {
                 continue;
             }
             let Some(fd) = self.number_of(file).filter(|_| self.files[file].kind == Kind::Tcp) else { continue };
-            self.registrations[at].room = match (room, calls::is_brimful(fd), calls::progress(fd)) {
-                (Room::Gone(then), full, Some((_, _, now))) if then != now && (full && waits || slept_on) => {
+            let now = match (room, calls::is_brimful(fd), calls::progress(fd)) {
+                (Room::Gone(then), full, Some((_, _, now)))
+                    if then != now && (full && waits || slept_on) && self.hears_arrivals(file) =>
+                {
                     Room::Refused
                 }
                 (Room::Gone(_), false, _) => Room::Back,
                 (Room::There | Room::Back, true, Some((_, _, now))) => Room::Gone(now),
                 _ => room,
             };
+            self.set_room(at, now);
+        }
+    }
+
+    /// Whether what arrives makes the kernel look at the file.
+    fn hears_arrivals(&self, file: usize) -> bool {
+        const ARRIVAL: u32 = (libc::EPOLLIN | libc::EPOLLPRI | libc::EPOLLRDNORM | libc::EPOLLRDBAND) as u32;
+        self.registrations.iter().any(|one| one.alive && one.file == file && one.events & ARRIVAL != 0)
+    }
+
+    /// Takes down whose doing it would be that the kernel hears of room.
+    pub fn set_room(&mut self, at: usize, now: Room) {
+        let one = &mut self.registrations[at];
+        let before = std::mem::replace(&mut one.room, now);
+        if before != now && one.awaits_room() {
+            let (pair, number) = (one.pair, one.number);
+            self.say(|| format!("    room for {number} in instance {pair}: {before:?}, then {now:?}"));
+        }
+    }
+
+    /// All registrations of a TCP connection hear of its room from here on.
+    pub fn refuse_room(&mut self, file: usize) {
+        for at in 0..self.registrations.len() {
+            if self.registrations[at].alive && self.registrations[at].file == file {
+                self.registrations[at].refused = self.step;
+                self.set_room(at, Room::Refused);
+            }
+        }
+    }
+
+    /// A TCP connection may have had no room for a moment.
+    pub fn miss_room(&mut self, file: usize) {
+        for at in 0..self.registrations.len() {
+            let Registration { alive, file: of, room, .. } = self.registrations[at];
+            if alive && of == file && room == Room::There {
+                self.set_room(at, Room::Back);
+            }
+        }
+    }
+
+    /// A thread that slept has got a report of room from the kernel, in a step of several calls.
+    fn found_room_in_passing(&mut self, data: u64) {
+        let found = |one: &Registration| one.data == data && one.room == Room::Refused && one.refused < self.step;
+        if let Some(at) = self.registrations.iter().rposition(found) {
+            self.set_room(at, Room::There);
+            self.look_for_room(false);
         }
     }
 
@@ -209,9 +263,9 @@ impl World<'_> {
         }
         // A look wakes all that wait on the connection.
         if self.number_of(file).is_some_and(calls::is_brimful) {
-            self.registrations.iter_mut().filter(|one| one.file == file).for_each(|one| one.room = Room::Refused);
+            self.refuse_room(file);
         } else {
-            self.registrations[at].room = Room::There;
+            self.set_room(at, Room::There);
         }
     }
 
@@ -225,12 +279,30 @@ impl World<'_> {
         }
     }
 
-    /// How far the TCP connections that are waited for have come, each with the data of its registration. Acknowledgements come when
-    /// the kernel has the time, also between two waits.
-    fn connections(&self) -> Vec<(u64, Option<calls::Progress>)> {
+    /// How far the TCP connections that are waited for have come, themselves or in an instance, each with the data of its registration.
+    /// Acknowledgements come when the kernel has the time, also between two waits.
+    fn connections(&self) -> Vec<(u64, Movement)> {
         let waited = self.registrations.iter().filter(|one| one.alive && !one.is_level());
-        let tcp = waited.filter(|one| self.files[one.file].kind == Kind::Tcp);
-        tcp.map(|one| (one.data, self.number_of(one.file).and_then(calls::progress))).collect()
+        let tcp = waited.map(|one| {
+            let mut movement = Movement::new();
+            self.add_progress(one.file, &mut movement);
+            (one.data, movement)
+        });
+        tcp.filter(|(_, movement)| !movement.is_empty()).collect()
+    }
+
+    fn add_progress(&self, file: usize, movement: &mut Movement) {
+        if self.files[file].kind == Kind::Tcp {
+            movement.push(self.number_of(file).and_then(calls::progress));
+        } else if let Some(inside) = self.inside(file) {
+            let registered = self.registrations.iter().filter(|one| one.alive && one.pair == inside);
+            registered.for_each(|one| self.add_progress(one.file, movement));
+        }
+    }
+
+    /// The name of an instance.
+    fn inside(&self, file: usize) -> Option<usize> {
+        self.pairs.iter().position(|pair| pair.is_some_and(|pair| pair.file == file))
     }
 
     /// What one side alone reports until it is silent; before `brisk_until` what a single wait reports.
@@ -346,22 +418,36 @@ impl World<'_> {
                     What::Extra => by_kernel,
                     _ => false,
                 };
-                let early = early && (one.crossed || self.files[one.file].kind == Kind::Pty);
+                let is_terminal = self.is_terminal(one.file);
+                let early = early && (one.crossed || is_terminal);
+                // What came between the two waits of a round may be told with what was there, or in the next.
+                let apart =
+                    difference.what == What::Extra && difference.kernel != 0 && self.crossing.contains(&one.data);
                 let bits = matches!(difference.what, What::FewerBits | What::MoreBits | What::OtherBits);
                 // So may the room of a terminal have come and gone between the two waits of a round.
                 let fleeting = self.in_passing || self.files[one.file].kind == Kind::Pty;
                 let gone = fleeting && !self.is_high(one, difference.kernel | difference.ours);
                 // What a terminal delivers in pieces may make one report more on one side.
-                let pieces = self.files[one.file].kind == Kind::Pty
+                let pieces = is_terminal
                     && matches!(difference.what, What::Lost | What::Extra)
                     && difference.kernel == difference.ours;
-                let passed = gone || pieces || bits && self.in_passing;
+                // What fires once carries what there was when its turn came, which may be another on either side.
+                let moved = self.crossing.contains(&one.data) || self.moved_between.contains(&one.data);
+                let turns = moved && one.events & libc::EPOLLONESHOT as u32 != 0;
+                let passed = gone || pieces || bits && (self.in_passing || turns);
                 let late = difference.what == What::Extra && one.owed > 0;
-                let excused = self.is_excused(one, difference.what) || self.has_contest_inside(one.file);
-                !one.tainted && !excused && !early && !late && !passed
+                let excused = self.is_excused(one, difference.what) || !bits && self.has_contest_inside(one.file);
+                !one.tainted && !excused && !early && !apart && !late && !passed
             })
         };
         differences.into_iter().filter(counts).collect()
+    }
+
+    /// Whether the file is a terminal, or an instance with one inside.
+    fn is_terminal(&self, file: usize) -> bool {
+        let inside = self.pairs.iter().position(|pair| pair.is_some_and(|pair| pair.file == file));
+        self.files[file].kind == Kind::Pty
+            || self.registrations.iter().any(|one| one.alive && Some(one.pair) == inside && self.is_terminal(one.file))
     }
 
     /// Whether any of these levels lasts.
@@ -377,9 +463,7 @@ impl World<'_> {
 
     /// Whether the file is an instance whose readiness may hang on who of several exclusive registrations spoke.
     fn has_contest_inside(&self, file: usize) -> bool {
-        let Some(inside) = self.pairs.iter().position(|pair| pair.is_some_and(|pair| pair.file == file)) else {
-            return false;
-        };
+        let Some(inside) = self.inside(file) else { return false };
         let mut registered = self.registrations.iter().filter(|one| one.alive && one.pair == inside);
         registered.any(|one| one.contested || self.has_contest_inside(one.file))
     }
@@ -394,9 +478,12 @@ impl World<'_> {
         let kind = registration.map_or(Kind::Epoll, |one| self.files[one.file].kind);
         let mut facts = registration.map_or([false; FACTS], |one| self.facts_since(one.reported, one.file));
         facts[Fact::CutShort as usize] &= registration.is_some_and(Registration::awaits_room);
-        facts[Fact::Brimful as usize] = registration.is_some_and(|one| matches!(one.room, Room::Gone(_) | Room::Back));
-        facts[Fact::Dropped as usize] =
-            kind == Kind::Tcp && registration.and_then(|one| self.number_of(one.file)).is_some_and(calls::has_dropped);
+        facts[Fact::Brimful as usize] = registration.is_some_and(Registration::is_overfull);
+        if let Some(one) = registration.filter(|_| kind == Kind::Tcp) {
+            let (state, bytes, drops) = self.received(one.file);
+            facts[Fact::Arrived as usize] = (state, bytes) != (one.received.0, one.received.1);
+            facts[Fact::Dropped as usize] = drops != one.received.2;
+        }
         let edge = registration.is_some_and(|one| !one.is_level());
         let bits = match difference.what {
             What::Extra | What::Twice => difference.ours,
@@ -404,6 +491,20 @@ impl World<'_> {
             _ => difference.kernel ^ difference.ours,
         };
         Case { what: difference.what, kind, edge, bits, facts }
+    }
+
+    /// What has come over a TCP connection so far.
+    fn received(&self, file: usize) -> (u8, u64, u32) {
+        let fd = self.number_of(file).filter(|_| self.files[file].kind == Kind::Tcp);
+        fd.map_or((0, 0, 0), |fd| {
+            let (state, _, bytes) = calls::progress(fd).unwrap_or_default();
+            (state, bytes, calls::drops(fd))
+        })
+    }
+
+    /// A registration knows from here on of what has come.
+    pub fn take_down_received(&mut self, at: usize) {
+        self.registrations[at].received = self.received(self.registrations[at].file);
     }
 
     /// The row that lists a difference. What an instance shows is what is registered inside does, each wake-up of which is an edge to
@@ -416,14 +517,16 @@ impl World<'_> {
     }
 
     fn row_inside(&self, what: What, file: usize, since: u32) -> Option<usize> {
-        let inside = self.pairs.iter().position(|pair| pair.is_some_and(|pair| pair.file == file))?;
+        let inside = self.inside(file)?;
         let registered = self.registrations.iter().filter(|one| one.alive && one.pair == inside);
         let mut rows = registered.map(|one| {
             // As long as nobody waits inside, what is ready in there stays so.
             let facts = self.facts_since(since.min(one.reported), one.file);
             // What is lost is told by what else there is.
-            let bits = if what == What::Lost { self.level_of(one) } else { u32::MAX };
+            let always = (libc::EPOLLERR | libc::EPOLLHUP) as u32;
+            let bits = if what == What::Lost { self.level_of(one) } else { one.events | always };
             let case = Case { what, kind: self.files[one.file].kind, edge: true, bits, facts };
+            // Nobody reports it, so when something came last is not known.
             case.row().filter(|&row| !known::ROWS[row].between).or_else(|| self.row_inside(what, one.file, since))
         });
         rows.find_map(|row| row)
@@ -442,8 +545,8 @@ impl World<'_> {
         facts[Fact::Closing as usize] = file.closing;
         facts[Fact::EmptyPeeked as usize] = file.got_empty && file.facts[Fact::Peeked as usize] > 0;
         facts[Fact::EmptyAtEnd as usize] = file.shut_for_reading && file.got_empty;
-        let overfull = |one: &Registration| one.file == at && matches!(one.room, Room::Gone(_) | Room::Back);
-        facts[Fact::Brimful as usize] = self.registrations.iter().any(|one| one.alive && overfull(one));
+        let overfull = |one: &Registration| one.alive && one.file == at && one.is_overfull();
+        facts[Fact::Brimful as usize] = self.registrations.iter().any(overfull);
         facts
     }
 
@@ -479,12 +582,28 @@ impl World<'_> {
             registration.owed = 0;
         }
         self.crossing.clear();
+        self.taint_one_shots(rounds);
+        self.moved_between.clear();
+        self.last_round.clear();
         self.end_contests(rounds);
         for round in rounds {
             for (ours, reports) in [(false, &round.kernel), (true, &round.ours)] {
                 for &(data, bits) in reports {
                     self.count_report(data, bits, ours, step);
                 }
+            }
+        }
+    }
+
+    /// A one-shot that reported on one side alone because of a contest is spent on that side only, also when the contest is over.
+    fn taint_one_shots(&mut self, rounds: &[Round]) {
+        for at in 0..self.registrations.len() {
+            let Registration { contested, events, data, file, .. } = self.registrations[at];
+            let reported =
+                |side: fn(&Round) -> &Vec<Report>| rounds.iter().flat_map(side).any(|report| report.0 == data);
+            let differs = reported(|round| &round.kernel) != reported(|round| &round.ours);
+            if differs && events & libc::EPOLLONESHOT as u32 != 0 && (contested || self.has_contest_inside(file)) {
+                self.registrations[at].tainted = true;
             }
         }
     }
@@ -507,12 +626,20 @@ impl World<'_> {
         registration.reported = step;
         registration.reported_last[usize::from(ours)] = true;
         let (file, exclusive) = (registration.file, registration.is_exclusive());
+        let overfull = registration.is_overfull();
         if !ours {
             let kind = self.files[file].kind;
             self.counts.report(kind);
+            if kind == Kind::Tcp
+                && let Some(at) = self.registrations.iter().rposition(|one| one.data == data)
+            {
+                self.take_down_received(at);
+            }
             // What sleeping threads reported was looked at when they did.
             if !self.in_passing {
                 self.looked_for_room_of(data);
+            } else if self.crew.is_some() && bits & WRITABLE != 0 {
+                self.found_room_in_passing(data);
             }
         }
         if exclusive {
@@ -523,13 +650,14 @@ impl World<'_> {
             } else {
                 // Outside a sweep the level may be gone before the others had their look.
                 entry.kernel |= if sweeping { bits } else { 0 };
+                entry.overfull |= overfull;
             }
         }
     }
 
     pub fn exclusive_entry(&mut self, file: usize) -> &mut Exclusive {
         let at = self.exclusive.iter().position(|entry| entry.file == file).unwrap_or_else(|| {
-            self.exclusive.push(Exclusive { file, kernel: 0, ours: false, changed: false });
+            self.exclusive.push(Exclusive { file, kernel: 0, ours: false, changed: false, overfull: false });
             self.exclusive.len() - 1
         });
         &mut self.exclusive[at]
@@ -559,7 +687,8 @@ impl World<'_> {
                 let kind = self.files[entry.file].kind;
                 let rivals = self.registrations.iter().filter(|one| one.alive && one.file == entry.file);
                 let since = rivals.map(|one| one.reported).min().unwrap_or(0);
-                let facts = self.facts_since(since.min(self.swept), entry.file);
+                let mut facts = self.facts_since(since.min(self.swept), entry.file);
+                facts[Fact::Brimful as usize] |= entry.overfull;
                 let case = Case { what: What::Lost, kind, edge: true, bits: entry.kernel, facts };
                 let text = format!("no exclusive registration of the description reported {}", bits(entry.kernel));
                 self.find(case, None, case.row(), text);

@@ -6,7 +6,8 @@
 //! - `step TEXT`: a step of a replay, for people;
 //! - `alone STEP DATA TEXT`: what one side alone reported of a registration;
 //! - `before`, `op OP` …: the histories that the process did until then, if it finds a difference;
-//! - `history`, `op OP` …, `end`: the steps that led to the last of these differences.
+//! - `history`, `op OP` …, `end`: the steps that led to the last of these differences;
+//! - `seen TEXT`: one of them as it went when the difference was found, which it may do once and never again.
 
 use std::fmt::Write as _;
 use std::io::{self, Write};
@@ -86,7 +87,7 @@ fn histories(options: &Options, directory: &str) -> Result<(), String> {
         send(&format!("at {seed}\n"))?;
         let mut own = Noise::new(seed);
         let mut theme = Theme::new(&mut own, options, profile);
-        let mut world = World::new(&mut counts, &tools, directory, names, false);
+        let mut world = World::new(&mut counts, &tools, directory, names, true);
         let length = (options.history_length as u64).min(left);
         let mut ops: Vec<Op> = Vec::with_capacity(length as usize);
         for _ in 0..length {
@@ -97,6 +98,7 @@ fn histories(options: &Options, directory: &str) -> Result<(), String> {
         world.end();
         names = world.names;
         let findings = std::mem::take(&mut world.findings);
+        let log = world.log.take().unwrap_or_default();
         counts.add("steps", length);
         counts.add("histories", 1);
         left -= length;
@@ -113,6 +115,9 @@ fn histories(options: &Options, directory: &str) -> Result<(), String> {
                 for op in ops {
                     let _ = writeln!(lines, "op {op}");
                 }
+            }
+            for text in log.iter().filter(|(step, _)| *step <= finding.step).map(|(_, text)| text) {
+                let _ = writeln!(lines, "seen {text}");
             }
             lines.push_str("end\n");
         }
@@ -132,7 +137,7 @@ fn finding_as_line(finding: &Finding) -> String {
 
 fn send_steps(world: &mut World<'_>) -> Result<(), String> {
     let Some(log) = &mut world.log else { return Ok(()) };
-    let lines: String = log.drain(..).map(|line| format!("step {line}\n")).collect();
+    let lines: String = log.drain(..).map(|(_, line)| format!("step {line}\n")).collect();
     send(&lines)
 }
 

@@ -103,6 +103,10 @@ pub struct Registration {
     pub crossed: bool,
     /// If it waits for room on a TCP connection.
     pub room: Room,
+    /// The step of the last write that met none.
+    pub refused: u32,
+    /// What had come over its TCP connection at the last report, or when it was registered: the state, the bytes, what was dropped.
+    pub received: (u8, u64, u32),
     /// The sides differed about it; nothing more is said of it until it is modified.
     pub tainted: bool,
     /// It has competed with other exclusive registrations of its description since both sides last reported it at once: each side is
@@ -120,6 +124,11 @@ impl Registration {
         self.events & WRITABLE != 0 && !self.is_level()
     }
 
+    /// Whether there was no room since the last report, and nobody met that whom the kernel wakes.
+    pub const fn is_overfull(&self) -> bool {
+        matches!(self.room, Room::Gone(_) | Room::Back)
+    }
+
     pub const fn is_exclusive(&self) -> bool {
         self.events & libc::EPOLLEXCLUSIVE as u32 != 0
     }
@@ -133,7 +142,8 @@ pub enum Room {
     There,
     /// There was none since, and nobody was refused any. What had arrived then, in bytes: with what arrives the kernel looks again.
     Gone(u64),
-    /// And then there was some again, of which the kernel was told if it was asked in between.
+    /// And then there was some again, of which the kernel was told if it was asked in between. Or so it may have been within a call, while
+    /// a thread of the library looked.
     Back,
     /// Somebody whom the kernel wakes met none.
     Refused,
@@ -151,6 +161,9 @@ pub struct Finding {
     pub row: Option<usize>,
     pub text: String,
 }
+
+/// How far each TCP connection behind a registration has come.
+pub type Movement = Vec<Option<calls::Progress>>;
 
 /// Everything a history works on.
 #[derive(Debug)]
@@ -172,7 +185,7 @@ pub struct World<'a> {
     pub sweeping: bool,
     pub swept: u32,
     /// The steps as people read them, if anybody wants to.
-    pub log: Option<Vec<String>>,
+    pub log: Option<Vec<(u32, String)>>,
     /// Names for sockets and files that no other history of this process has.
     pub names: u32,
     pub directory: &'a str,
@@ -184,6 +197,9 @@ pub struct World<'a> {
     pub in_passing: bool,
     /// The registrations whose TCP connections moved on between the two waits of a round in this step.
     pub crossing: Vec<u64>,
+    /// Those whose connections moved on between two rounds of this judgement, and how far they were at the end of the last one.
+    pub moved_between: Vec<u64>,
+    pub last_round: Vec<(u64, Movement)>,
     pub side: Side,
     /// What one side alone reported, each registration by itself.
     pub alone: Vec<Alone>,
@@ -198,6 +214,8 @@ pub struct Exclusive {
     pub kernel: u32,
     pub ours: bool,
     pub changed: bool,
+    /// There had been no room, and nobody was refused any, when the kernel reported one of them.
+    pub overfull: bool,
 }
 
 impl<'a> World<'a> {
@@ -223,6 +241,8 @@ impl<'a> World<'a> {
             one_arrival: false,
             in_passing: false,
             crossing: Vec::new(),
+            moved_between: Vec::new(),
+            last_round: Vec::new(),
             side: Side::Both,
             alone: Vec::new(),
             brisk_until: 0,
@@ -232,7 +252,7 @@ impl<'a> World<'a> {
     /// Notes what happened, for people.
     pub fn say(&mut self, text: impl FnOnce() -> String) {
         if let Some(log) = &mut self.log {
-            log.push(format!("{:4}. {}", self.step, text()));
+            log.push((self.step, format!("{:4}. {}", self.step, text())));
         }
     }
 
@@ -624,6 +644,8 @@ impl<'a> World<'a> {
         self.registrations.clear();
         self.exclusive.clear();
         self.crossing.clear();
+        self.moved_between.clear();
+        self.last_round.clear();
         self.swept = 0;
         self.say(|| "another history begins".to_owned());
     }

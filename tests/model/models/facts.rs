@@ -81,6 +81,27 @@ pub fn watched_end_is_found_from_the_other() {
     nothing_is_left();
 }
 
+/// The watched end of a pipe is found from the other end, also by who walks past a record that moves from this chain to another one.
+pub fn watched_end_is_found_beside_one_that_moves_away() {
+    let [[from, to], [elsewhere, far]] = [pipe(), pipe()];
+    let ep = create();
+    add(ep, from, IN | ET, 1);
+    add(ep, to, ET, 2);
+    let inode = sys::fstat(from).expect("it is open").st_ino;
+    let file = descriptors::known(from).expect("it is registered");
+    let mover = spawn(move || {
+        close(to);
+        add(ep, elsewhere, IN | ET, 3);
+    });
+    for _ in 0..2 {
+        assert!(File::of_inode(inode).any(|found| std::ptr::eq(found, file)));
+        step();
+    }
+    mover.join();
+    [from, elsewhere, far, ep].into_iter().for_each(close);
+    nothing_is_left();
+}
+
 /// A fact that comes while the same fact is told is told again, for the registration may have been looked at in between.
 pub fn fact_that_comes_again_is_told_again() {
     let (numbers, file, _, item) = registered();

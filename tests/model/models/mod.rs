@@ -14,6 +14,7 @@ pub const ALL: &[(&str, fn())] = &[
     ("every_fact_is_told", facts::every_fact_is_told),
     ("number_made_known_by_two_is_one_description", facts::number_made_known_by_two_is_one_description),
     ("watched_end_is_found_from_the_other", facts::watched_end_is_found_from_the_other),
+    ("watched_end_is_found_beside_one_that_moves_away", facts::watched_end_is_found_beside_one_that_moves_away),
     ("fact_that_comes_again_is_told_again", facts::fact_that_comes_again_is_told_again),
     ("adds_to_two_eventfds_are_both_heard", waits::adds_to_two_eventfds_are_both_heard),
     ("kick_is_never_lost", waits::kick_is_never_lost),
