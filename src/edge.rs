@@ -291,6 +291,7 @@ impl Edge {
 
     /// Whether the registration has quiet bits behind which an edge could hide that nobody tells us of. Such a
     /// registration is sampled whenever somebody waits.
+    #[inline]
     pub fn is_uneasy(&self, outlook: Outlook) -> bool {
         let Outlook { kind, watched, departures, shared, orphan } = outlook;
         let quiet = self.quiet & watched;

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use nix::errno::Errno;
 
 use crate::edge::GAVE;
-use crate::epitem::{Epitem, Home, State};
+use crate::epitem::{Epitem, State};
 use crate::eventpoll::Eventpoll;
 use crate::events::{Bits, WRITABLE};
 use crate::file::{Allowance, File};
@@ -17,6 +17,7 @@ use crate::poller::prospect::Prospect;
 use crate::poller::uring::Uring;
 use crate::poller::watch;
 use crate::pollset::PollSet;
+use crate::pool::Short;
 use crate::stats;
 use crate::sys;
 use crate::wait::Habit;
@@ -31,7 +32,7 @@ pub struct EpState {
     /// Proof that the lock is held, to be borrowed beside the other fields.
     pub held: Held,
     /// All registrations. `#[doc(alias = "rbr")]`
-    pub interest: Vec<&'static Epitem>,
+    pub interest: Vec<Short<Epitem>>,
     /// How many there ever were.
     pub made: u32,
     /// Those that may be reported, in the order in which they became ready (W3). An item that fell out of it is dropped when
@@ -195,6 +196,11 @@ impl EpState {
         if self.poller.is_none() { self.set.reserve(count) } else { self.set.reserve_beside(count) }
     }
 
+    /// Makes sure that every registration has an annex. ENOMEM when there is no memory.
+    pub fn furnish(&self) -> Result<(), Errno> {
+        self.interest.iter().try_for_each(|item| item.get().furnish(&self.held))
+    }
+
     /// Takes deleted registrations off the lists, all at once instead of each when its turn comes.
     #[cold]
     pub fn drop_dead(&mut self) {
@@ -262,7 +268,7 @@ impl EpState {
             self.set.remove(item, &self.held);
             return;
         }
-        if let Home::Parked(_) = state.home.get() {
+        if state.is_parked() {
             if facts == 0 {
                 return;
             }
@@ -278,10 +284,10 @@ impl EpState {
         }
         let state = item.at(&self.held);
         if self.followed {
-            let mut announced = state.announced.get();
-            announced.digest(file.kind(), state.heard(file), facts, item.told_after(state.announced_at.get()));
+            let mut announced = state.announced();
+            announced.digest(file.kind(), state.heard(file), facts, item.told_after(state.announced_at()));
             let woken = announced.take_woken();
-            state.announced.set(announced);
+            state.set_announced(announced);
             self.note_woken(item, woken);
         }
         let state = item.at(&self.held);
@@ -303,6 +309,7 @@ impl EpState {
     }
 
     /// The bits to ask poll for; `None` when the registration is not to be polled.
+    #[inline]
     pub fn bits_to_ask(&self, item: &Epitem, file: &File) -> Option<Bits> {
         let state = item.at(&self.held);
         let watched = state.watched(file);
@@ -310,11 +317,12 @@ impl EpState {
             return state.edge.get().asked(watched);
         }
         // What only outer instances hear of is an edge to them.
-        let heard = if self.followed { state.heard(file) & !state.announced.get().quiet() } else { 0 };
+        let heard = if self.followed { state.heard(file) & !state.announced().quiet() } else { 0 };
         Some(watched | heard)
     }
 
     /// Lets the witnesses know whether somebody waits for edges of this registration.
+    #[inline]
     pub fn track(&self, item: &'static Epitem, file: &'static File) {
         let state = item.at(&self.held);
         let is_told = self.ring.as_ref().is_some_and(|uring| !uring.is_leaving());
@@ -323,7 +331,7 @@ impl EpState {
             if wanted {
                 file.identify(item.via());
                 if file.is_closing() {
-                    for memory in [&state.edge, &state.announced] {
+                    for memory in state.memories() {
                         let mut edge = memory.get();
                         edge.follow();
                         memory.set(edge);
@@ -335,6 +343,7 @@ impl EpState {
     }
 
     /// Puts a registration on the uneasy list if it belongs there.
+    #[inline]
     pub fn note_unease(&mut self, item: &'static Epitem) {
         let state = item.at(&self.held);
         let Some(file) = item.file() else { return };
@@ -356,9 +365,9 @@ impl EpState {
                     file.set_choked(lacks_room);
                 } else if lacks_room {
                     let state = item.at(&self.held);
-                    let mut announced = state.announced.get();
+                    let mut announced = state.announced();
                     announced.lacks_room();
-                    state.announced.set(announced);
+                    state.set_announced(announced);
                 }
             }
             self.stand_in_line(item);
@@ -373,6 +382,7 @@ impl EpState {
     }
 
     /// Puts a registration at the end of the ready list, if it is not on it.
+    #[inline]
     pub fn note_ready(&mut self, item: &'static Epitem) {
         let state = item.at(&self.held);
         if !state.ready.replace(true) {

@@ -7,7 +7,7 @@ use nix::errno::Errno;
 use crate::descriptors;
 use crate::diagnosis;
 use crate::edge::{CHOKED, DEPARTED, Edge, WOKEN};
-use crate::epitem::{Epitem, Home, State};
+use crate::epitem::{Epitem, State};
 use crate::epstate::EpState;
 use crate::events::{Bits, EDGE, HUP, NVAL, ONESHOT, READABLE, WRITABLE, levels};
 use crate::exclusive;
@@ -84,7 +84,7 @@ pub fn deliver(st: &mut EpState, buffer: Buffer, vanished: &mut Vanished) -> Res
         turns -= 1;
         looked -= 1;
         let state = item.at(&st.held);
-        let wanted = state.alive.get() && !state.spent.get() && state.home.get() == Home::Hot;
+        let wanted = state.alive.get() && !state.spent.get() && !state.is_parked();
         let before = state.memory();
         let mut bits = if wanted { reportable(st, item, true) } else { 0 };
         let state = item.at(&st.held);
@@ -112,7 +112,7 @@ pub fn deliver(st: &mut EpState, buffer: Buffer, vanished: &mut Vanished) -> Res
         }
         reported += 1;
         refresh_edge(st, item);
-        passed = passed.max(item.at(&st.held).turn.get());
+        passed = passed.max(item.at(&st.held).turn());
         let stays = reported_as_registered(st, item);
         if st.followed {
             st.line.reported(item, &st.held, stays);
@@ -177,7 +177,7 @@ fn look_through<const ROOM: usize>(st: &mut EpState, most: usize) -> usize {
         sys::look(&mut again[..n]);
         for (entry, place) in again[..n].iter().zip(places) {
             let item = st.ready[usize::from(place)];
-            item.at(&st.held).level.set(entry.revents.cast_unsigned() & !NVAL);
+            item.set_level(&st.held, entry.revents.cast_unsigned() & !NVAL);
         }
     }
     window
@@ -186,7 +186,7 @@ fn look_through<const ROOM: usize>(st: &mut EpState, most: usize) -> usize {
 /// A completion says that there was a wake-up, and nothing of the levels now.
 fn wanted_in_ring(st: &EpState, item: &Epitem) -> Option<Bits> {
     let state = item.at(&st.held);
-    state.level.set(0);
+    item.set_level(&st.held, 0);
     item.file().filter(|_| state.alive.get() && !state.spent.get()).map(|file| state.watched(file))
 }
 
@@ -196,7 +196,7 @@ fn wanted_beside_poll(st: &mut EpState, item: &'static Epitem) -> Option<Bits> {
     let (polled, asked) = (st.set.revents(item, &st.held), st.set.asked(item, &st.held));
     // What is quiet was not asked for, and is high as far as known.
     let unasked = if state.is_edge() { state.edge.get().quiet() & !asked } else { 0 };
-    state.level.set(polled | unasked);
+    item.set_level(&st.held, polled | unasked);
     let file = item.file()?;
     let watched = state.watched(file);
     // What is not in the poll set was put here by a look of `sample`.
@@ -218,9 +218,9 @@ fn reportable(st: &mut EpState, item: &'static Epitem, in_turn: bool) -> Bits {
     let Some(file) = item.file() else { return 0 };
     let level = match file.eventpoll() {
         Some(inner) if in_turn && nested::is_ready(inner) => nested::READABLE_INSTANCE,
-        Some(inner) if !in_turn && state.level.get() != 0 && nested::seems_ready(inner) => nested::READABLE_INSTANCE,
+        Some(inner) if !in_turn && item.level(&st.held) != 0 && nested::seems_ready(inner) => nested::READABLE_INSTANCE,
         Some(_) => 0,
-        None => state.level.get(),
+        None => item.level(&st.held),
     };
     let level = level & state.watched(file);
     let bits = level & levels(state.events.get());
@@ -412,13 +412,13 @@ pub fn proves_ready(st: &mut EpState, item: &'static Epitem) -> bool {
 fn look_at(st: &EpState, item: &'static Epitem) {
     let state = item.at(&st.held);
     if let Some(file) = item.file() {
-        state.level.set(sys::level(item.via(), state.watched(file)) & !NVAL);
+        item.set_level(&st.held, sys::level(item.via(), state.watched(file)) & !NVAL);
     }
 }
 
 fn would_report(st: &mut EpState, item: &'static Epitem, in_turn: bool) -> bool {
     let state = item.at(&st.held);
-    if !state.alive.get() || state.spent.get() || state.home.get() != Home::Hot {
+    if !state.alive.get() || state.spent.get() || state.is_parked() {
         return false;
     }
     let before = state.memory();
@@ -457,9 +457,9 @@ pub fn sample(st: &mut EpState, extent: Extent) -> Option<u64> {
         index -= 1;
         let item = st.uneasy[index];
         let state = item.at(&st.held);
-        let file = item.file().filter(|file| {
-            state.alive.get() && !state.spent.get() && state.home.get() == Home::Hot && state.is_uneasy(file)
-        });
+        let file = item
+            .file()
+            .filter(|file| state.alive.get() && !state.spent.get() && !state.is_parked() && state.is_uneasy(file));
         let Some(file) = file else {
             state.uneasy.set(false);
             st.uneasy.swap_remove(index);
@@ -485,14 +485,14 @@ pub fn sample(st: &mut EpState, extent: Extent) -> Option<u64> {
         }
         stats::SAMPLES.count();
         let watched = state.heard(file);
-        let closes = state.edge.get().is_closing() || state.announced.get().is_closing();
+        let closes = state.edge.get().is_closing() || state.announced().is_closing();
         // Before the count, which then has the state to which the connection may go in between.
         let is_closed = closes && file.kind() != Kind::Signalfd && !sample::closes_still(item.via());
         let count = sample::arrivals(file, item.via(), watched);
         let (mut news, mut woken) = (false, false);
         // Its turn comes when the other one gives up its claim.
         let is_kept_out = state.is_exclusive() && !state.newcomer.get() && file.claim().is_of_another(item);
-        for memory in [&state.edge, &state.announced] {
+        for memory in state.memories() {
             let mut edge = memory.get();
             match count {
                 Some(count) => edge.counted(count),
@@ -512,7 +512,7 @@ pub fn sample(st: &mut EpState, extent: Extent) -> Option<u64> {
             memory.set(edge);
         }
         st.note_woken(item, woken);
-        if st.followed && item.at(&st.held).announced.get().asked(watched).is_none() {
+        if st.followed && item.at(&st.held).announced().asked(watched).is_none() {
             // Likewise; what was told before is older than this look.
             st.refresh(item);
             let woken = nested::take_in(st, item, file, sys::level(item.via(), watched) & !NVAL, watched);
@@ -524,7 +524,7 @@ pub fn sample(st: &mut EpState, extent: Extent) -> Option<u64> {
         }
         departures(file, item);
         let state = item.at(&st.held);
-        if (state.edge.get().quiet() | state.announced.get().quiet()) & HUP != 0 {
+        if (state.edge.get().quiet() | state.announced().quiet()) & HUP != 0 {
             partings(file, item);
         }
         st.refresh(item);
@@ -534,7 +534,7 @@ pub fn sample(st: &mut EpState, extent: Extent) -> Option<u64> {
 
 /// Whether all that is to be seen behind a registration are signals which its signalfd does not take: they are no reason to look again.
 fn is_quiet_signalfd(state: &State, file: &File) -> bool {
-    let quiet = state.edge.get().quiet() | state.announced.get().quiet();
+    let quiet = state.edge.get().quiet() | state.announced().quiet();
     file.kind() == Kind::Signalfd && quiet & READABLE == 0
 }
 
@@ -666,9 +666,10 @@ fn park_silent(st: &mut EpState) {
             found += 1;
         }
         if watch::park(st, batch.iter().flatten().copied()) < found || found < WINDOW {
-            return;
+            break;
         }
     }
+    st.set.discard_unused();
 }
 
 /// Exclusive registrations, nested instances and uneasy ones are looked after where they are waited for, and so are signalfds: what is

@@ -6,7 +6,7 @@
 use nix::errno::Errno;
 
 use crate::edge::{Edge, GAVE};
-use crate::epitem::{Epitem, Home, State};
+use crate::epitem::{Epitem, State};
 use crate::epstate::EpState;
 use crate::eventpoll::Eventpoll;
 use crate::events::{Bits, ERR, HUP, IN, NVAL, OUT, RDNORM, WRITABLE, WRNORM, levels};
@@ -39,7 +39,7 @@ fn depth_below(ep: &'static Eventpoll, forbidden: &'static Eventpoll, level: usi
     if std::ptr::eq(ep, forbidden) || level > LONGEST_CHAIN {
         return Err(Errno::ELOOP);
     }
-    let children = gather(ep.lock().interest.iter().filter_map(|item| item.file().and_then(File::eventpoll)))?;
+    let children = gather(ep.lock().interest.iter().filter_map(|item| item.get().file().and_then(File::eventpoll)))?;
     children.into_iter().try_fold(0, |deepest, child| Ok(deepest.max(1 + depth_below(child, forbidden, level + 1)?)))
 }
 
@@ -56,7 +56,7 @@ pub fn check_paths_below(outer: &'static Eventpoll, inner: &'static Eventpoll) -
 }
 
 fn count_below(ep: &'static Eventpoll, link: Link) -> Result<(), Errno> {
-    let below = gather(ep.lock().interest.iter().filter_map(|item| item.file()))?;
+    let below = gather(ep.lock().interest.iter().filter_map(|item| item.get().file()))?;
     below.into_iter().try_for_each(|file| match file.eventpoll() {
         Some(deeper) => count_below(deeper, link),
         None => count_paths(file, None, Some(link)),
@@ -144,6 +144,7 @@ pub fn follow(ep: &'static Eventpoll) -> Result<(), Errno> {
         let inner = gather(st.inner.iter().filter_map(|item| item.file().and_then(File::eventpoll)))?;
         let registrations = st.interest.len();
         st.line.reserve(registrations)?;
+        st.furnish()?;
         begin_to_follow(ep, &mut st);
         inner
     };
@@ -170,7 +171,7 @@ fn begin_to_follow(ep: &'static Eventpoll, st: &mut EpState) {
         st.stand_in_line(st.ready[index]);
     }
     for index in 0..st.interest.len() {
-        let item = st.interest[index];
+        let item = st.interest[index].get();
         if let Some(file) = item.file() {
             // What is with a watcher is polled for its own levels only.
             watch::take_back(st, item);
@@ -185,7 +186,7 @@ fn begin_to_follow(ep: &'static Eventpoll, st: &mut EpState) {
 }
 
 /// Whether a registration was reported and does not stay ready.
-fn is_reported(item: &Epitem, state: &State, file: &File) -> bool {
+fn is_reported(item: &Epitem, state: &State, file: &'static File) -> bool {
     let mut edge = state.edge.get();
     if state.spent.get() || !state.is_edge() || state.ready.get() || edge.quiet() == 0 {
         return state.spent.get();
@@ -227,7 +228,7 @@ pub fn look_from_outside(ep: &'static Eventpoll) -> Seen {
 /// its pipe does.
 fn peek(ep: &'static Eventpoll) -> Seen {
     let Some(mut st) = ep.lock_while(|| false) else { return Seen { ready: true, uneasy: true } };
-    if !st.readable && st.interest.iter().any(|item| would_be_found(&st, item)) {
+    if !st.readable && st.interest.iter().any(|item| would_be_found(&st, item.get())) {
         show_readable(ep, &mut st);
     }
     Seen { ready: st.readable, uneasy: true }
@@ -437,7 +438,7 @@ fn announce_news(ep: &'static Eventpoll, st: &mut EpState) {
 pub fn take_in(st: &EpState, item: &'static Epitem, file: &'static File, level: Bits, asked: Bits) -> bool {
     let state = item.at(&st.held);
     let watched = state.heard(file);
-    let mut announced = state.announced.get();
+    let mut announced = state.announced();
     let before = announced;
     let clock = file.clock();
     let count = || sample::arrivals(file, item.via(), watched);
@@ -451,10 +452,10 @@ pub fn take_in(st: &EpState, item: &'static Epitem, file: &'static File, level: 
     }
     let news = announced.announce(file.kind(), level & watched, asked | ERR | HUP, count);
     if announced != before {
-        state.announced.set(announced);
+        state.set_announced(announced);
         // What a look does not tell, a call that began before it may have to tell yet.
         if news {
-            state.announced_at.set(clock);
+            state.set_announced_at(clock);
         }
     }
     news
@@ -468,13 +469,13 @@ pub fn is_news(st: &mut EpState, item: &'static Epitem, file: &'static File) -> 
     }
     harvest::departures(file, item);
     let state = item.at(&st.held);
-    let mut announced = state.announced.get();
+    let mut announced = state.announced();
     let watched = state.heard(file);
-    announced.digest(file.kind(), watched, item.take_facts(), item.told_after(state.announced_at.get()));
+    announced.digest(file.kind(), watched, item.take_facts(), item.told_after(state.announced_at()));
     if let Some(count) = sample::arrivals(file, item.via(), watched) {
         announced.counted(count);
     }
-    state.announced.set(announced);
+    state.set_announced(announced);
     show(st, item, file, watched, false).0
 }
 
@@ -504,8 +505,8 @@ pub fn begin(st: &mut EpState, item: &'static Epitem, file: &'static File) -> bo
     {
         announced.counted(count);
     }
-    state.announced.set(announced);
-    state.announced_at.set(file.clock());
+    state.set_announced(announced);
+    state.set_announced_at(file.clock());
     let asked_for = levels(state.events.get());
     let (_, level) = show(st, item, file, state.heard(file), true);
     let is_new = level & asked_for != 0 && !Line::has(item, &st.held);
@@ -523,9 +524,9 @@ fn show(st: &EpState, item: &'static Epitem, file: &'static File, watched: Bits,
         let ready = if in_turn { is_ready(inner) } else { seems_ready(inner) };
         let level = if ready { READABLE_INSTANCE } else { 0 };
         let state = item.at(&st.held);
-        let mut announced = state.announced.get();
+        let mut announced = state.announced();
         let woken = announced.take_woken();
-        state.announced.set(announced);
+        state.set_announced(announced);
         return (woken, level & watched);
     }
     let level = sys::level(item.via(), watched) & !NVAL;
@@ -546,7 +547,7 @@ pub fn tell_outer(ep: &'static Eventpoll, st: &mut EpState) {
 fn is_idle(st: &EpState, item: &'static Epitem) -> bool {
     let state = item.at(&st.held);
     let vanished = st.set.revents(item, &st.held) & NVAL != 0;
-    let polled = state.slot.get() != 0 && state.home.get() == Home::Hot;
+    let polled = state.slot.get() != 0 && !state.is_parked();
     polled && !state.ready.get() && !state.uneasy.get() && !vanished
 }
 
@@ -592,7 +593,7 @@ pub fn calm(ep: &'static Eventpoll, st: &mut EpState) {
 pub fn renew_pipe(ep: &'static Eventpoll) {
     let Ok([read_end, write_end]) = sys::pipe2(libc::O_NONBLOCK | libc::O_CLOEXEC) else { return };
     if let Some(file) = ep.file() {
-        for &number in &file.graph().numbers {
+        for &number in file.graph().numbers.iter() {
             let flags = sys::fcntl(number, libc::F_GETFD, 0).map_or(0, |flags| flags & libc::FD_CLOEXEC);
             let _ = sys::dup3(read_end, number, if flags != 0 { libc::O_CLOEXEC } else { 0 });
         }

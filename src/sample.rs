@@ -37,7 +37,8 @@ const SO_MEMINFO: c_int = 55;
 
 /// A number that changes with every arrival and with nothing else, where the kind has one; `watched` are the levels that somebody
 /// waits for.
-pub fn arrivals(file: &File, fd: c_int, watched: Bits) -> Option<u64> {
+#[inline]
+pub fn arrivals(file: &'static File, fd: c_int, watched: Bits) -> Option<u64> {
     match file.kind().arrivals() {
         Arrivals::Received | Arrivals::Unknown => count(file, fd, watched),
         _ => {
@@ -47,7 +48,7 @@ pub fn arrivals(file: &File, fd: c_int, watched: Bits) -> Option<u64> {
     }
 }
 
-fn count(file: &File, fd: c_int, watched: Bits) -> Option<u64> {
+fn count(file: &'static File, fd: c_int, watched: Bits) -> Option<u64> {
     match file.kind().arrivals() {
         // The state is part of it, for a change of state wakes everybody, and bytes those who wait for them.
         Arrivals::Received => tcp_info(fd).map(|info| {
@@ -208,7 +209,7 @@ pub fn closes_still(fd: c_int) -> bool {
 /// How many datagrams wait, by peeking at one after the other. Only if the program has no peek offset of its own and no error is
 /// pending, which a peek would take; and not for long queues. The kernel steps over an empty datagram once it was peeked at, so
 /// the description remembers those.
-fn datagrams(file: &File, fd: c_int) -> Option<u64> {
+fn datagrams(file: &'static File, fd: c_int) -> Option<u64> {
     const MOST: u64 = 512;
     const NO_OFFSET: c_int = -1;
     let level = sys::level(fd, READABLE | RDHUP);
@@ -320,7 +321,7 @@ pub fn outgoing(kind: Kind, fd: c_int) -> Option<u32> {
 }
 
 /// Whether a unix socket's outgoing queue holds less than at the last look: the peer read. What it holds now is noted.
-pub fn has_departures(file: &File, fd: c_int) -> bool {
+pub fn has_departures(file: &'static File, fd: c_int) -> bool {
     file.awaits_departures()
         && outgoing(file.kind(), fd).is_some_and(|outgoing| outgoing < file.note_outgoing(outgoing))
 }

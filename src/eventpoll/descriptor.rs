@@ -134,7 +134,6 @@ impl Eventpoll {
     pub fn remember_pipe(&self, file: &'static File, epfd: c_int) {
         if let Ok(stat) = sys::fstat(epfd) {
             let identity = (stat.st_dev, stat.st_ino);
-            file.graph().identity = Some(identity);
             file.mark(identity);
             PIPES.store(stat.st_dev, Relaxed);
             self.inode.store(stat.st_ino, Relaxed);

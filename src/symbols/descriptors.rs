@@ -15,7 +15,7 @@ use crate::witness;
 /// A number is about to be closed. False if the program has no such descriptor: it is one of ours.
 #[inline]
 pub(super) fn about_to_close(fd: c_int) -> bool {
-    if fdtable::get(fd).is_some() && !process::is_borrowed() {
+    if fdtable::has(fd) && !process::is_borrowed() {
         if descriptors::is_internal(fd) {
             return false;
         }
@@ -35,7 +35,7 @@ unsafe fn close_any(fd: c_int) -> c_int {
 
 /// Before a number is replaced: an internal descriptor moves away, a watched one is forgotten. Only if the call can succeed.
 fn make_room(old: c_int, new: c_int) {
-    if fdtable::get(new).is_some() && sys::is_open(old) && !descriptors::is_internal(old) {
+    if fdtable::has(new) && sys::is_open(old) && !descriptors::is_internal(old) {
         if !lock::interrupted() {
             descriptors::make_way(new);
         }
