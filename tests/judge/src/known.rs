@@ -41,9 +41,11 @@ pub enum Fact {
     Dropped,
     /// Bytes, the end or a datagram came to a TCP connection or a unix datagram socket.
     Arrived,
+    /// It is an exclusive registration of a FIFO, which has others under another description.
+    Rivals,
 }
 
-pub const FACTS: usize = 17;
+pub const FACTS: usize = 18;
 
 /// A difference, and what came before it.
 #[derive(Clone, Copy, Debug)]
@@ -120,6 +122,12 @@ pub const ROWS: &[Row] = &[
         between: false,
         unavoidable: false,
         matches: |case| case.kind == Kind::Fifo && case.edge && case.what == What::Lost && case.has(Fact::Parted),
+    },
+    Row {
+        name: "FIFOs: exclusive registrations of several descriptions",
+        between: false,
+        unavoidable: false,
+        matches: |case| case.kind == Kind::Fifo && case.what == What::Extra && case.has(Fact::Rivals),
     },
     Row {
         name: "terminals: room that Linux tells nobody of",

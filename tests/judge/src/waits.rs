@@ -484,6 +484,7 @@ impl World<'_> {
             facts[Fact::Arrived as usize] = (state, bytes) != (one.received.0, one.received.1);
             facts[Fact::Dropped as usize] = drops != one.received.2;
         }
+        facts[Fact::Rivals as usize] = registration.is_some_and(|one| self.has_rivals_beside(one));
         let edge = registration.is_some_and(|one| !one.is_level());
         let bits = match difference.what {
             What::Extra | What::Twice => difference.ours,
@@ -491,6 +492,14 @@ impl World<'_> {
             _ => difference.kernel ^ difference.ours,
         };
         Case { what: difference.what, kind, edge, bits, facts }
+    }
+
+    /// Whether there are exclusive registrations of the same FIFO under another description.
+    fn has_rivals_beside(&self, one: &Registration) -> bool {
+        let beside = |other: &Registration| other.alive && other.is_exclusive() && other.file != one.file;
+        let is_fifo = self.files[one.file].kind == Kind::Fifo;
+        let queue = if is_fifo && one.is_exclusive() { self.queue_of(one.file) } else { Vec::new() };
+        self.registrations.iter().any(|other| beside(other) && queue.contains(&other.file))
     }
 
     /// What has come over a TCP connection so far.

@@ -278,7 +278,7 @@ impl<'a> World<'a> {
     }
 
     /// Everything that has the same queue as this pipe or FIFO, or this alone.
-    fn queue_of(&self, file: usize) -> Vec<usize> {
+    pub fn queue_of(&self, file: usize) -> Vec<usize> {
         let File { kind, peer, path, .. } = &self.files[file];
         let same = |other: &usize| match kind {
             Kind::Pipe => Some(*other) == *peer,
