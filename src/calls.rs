@@ -155,7 +155,7 @@ pub unsafe fn pwait2(
 /// A number is about to be closed. False if the program has no such descriptor: it is one of ours.
 #[inline]
 pub fn about_to_close(fd: c_int) -> bool {
-    if fdtable::get(fd).is_some() && !process::is_borrowed() {
+    if fdtable::has(fd) && !process::is_borrowed() {
         if descriptors::is_internal(fd) {
             return false;
         }

@@ -8,7 +8,7 @@ use nix::errno::Errno;
 
 use crate::descriptors;
 use crate::edge::Edge;
-use crate::epitem::{Epitem, FIRST_PATIENCE, Home, NO_SHARD};
+use crate::epitem::Epitem;
 use crate::epstate::EpState;
 use crate::eventpoll::{self, Eventpoll};
 use crate::events::{EDGE, EXCLUSIVE, EXCLUSIVE_COMPANY, NVAL, WRITABLE, levels};
@@ -20,6 +20,7 @@ use crate::line::Line;
 use crate::lock;
 use crate::nested;
 use crate::poller::{hold, uring, watch};
+use crate::pool::Short;
 use crate::stats;
 use crate::sys;
 use crate::waitq::Lingering;
@@ -138,10 +139,10 @@ fn add(ep: &'static Eventpoll, fd: c_int, identity: Option<Identity>, interest: 
             break (file, graph);
         }
     };
-    graph.identity = graph.identity.or(identity);
-    if let Some(identity) = graph.identity {
+    if let Some(identity) = identity.filter(|_| !file.is_marked()) {
         file.mark(identity);
     }
+    file.check_anew();
     if graph.find(ep, fd).is_some() {
         return Err(Errno::EEXIST);
     }
@@ -159,6 +160,8 @@ fn add(ep: &'static Eventpoll, fd: c_int, identity: Option<Identity>, interest: 
         uring::make_room(ep, &mut st);
         st.reserve()
     });
+    let needs_annex = st.followed || st.ring.is_some();
+    let room = room.and_then(|()| if needs_annex { item.furnish(&st.held) } else { Ok(()) });
     if let Err(errno) = room {
         drop(st);
         item.unpin();
@@ -174,29 +177,24 @@ fn add(ep: &'static Eventpoll, fd: c_int, identity: Option<Identity>, interest: 
     nested::catch_up(ep, st);
     let state = item.at(&st.held);
     state.events.set(interest.events);
-    item.set_rivalry(crate::events::levels(interest.events));
     state.data.set(interest.data);
     let edge = Edge::anew(file.is_closing());
     state.edge.set(edge);
-    state.announced.set(edge.for_outer());
     state.tracked.set(false);
     state.alive.set(true);
     state.reported_at.set(file.clock());
-    state.announced_at.set(file.clock());
     state.spent.set(false);
-    state.home.set(Home::Hot);
-    state.shard.set(NO_SHARD);
-    state.patience.set(FIRST_PATIENCE);
+    state.begin_hot();
     state.slot.set(0);
-    state.request.forget();
     state.index.set(st.interest.len() as u32);
+    state.serial.set(st.made);
+    st.made = st.made.wrapping_add(1);
     state
         .newcomer
         .set(exclusive && file.claim().is_of_another(item) && sys::level(fd, levels(interest.events)) & !NVAL != 0);
-    state.turn.set(0);
     state.ready.set(false);
     state.uneasy.set(false);
-    st.interest.push(item);
+    st.interest.push(Short::of(item));
     st.exclusives += usize::from(exclusive);
     st.edges += usize::from(interest.events & EDGE != 0);
     if inner.is_some() {
@@ -310,12 +308,12 @@ pub fn detach(file: &'static File, graph: &mut FileGuard, item: &'static Epitem)
     let state = item.at(&st.held);
     state.alive.set(false);
     watch::take_back(st, item);
-    graph.lingering.note(watch::lingering(item.at(&st.held).shard.get()));
+    graph.lingering.note(watch::lingering(item.at(&st.held).shard()));
     let state = item.at(&st.held);
     let index = state.index.get() as usize;
     st.interest.swap_remove(index);
     if let Some(moved) = st.interest.get(index) {
-        moved.at(&st.held).index.set(index as u32);
+        moved.get().at(&st.held).index.set(index as u32);
     }
     graph.unlink(item);
     REGISTRATIONS.fetch_sub(1, Relaxed);
@@ -347,7 +345,7 @@ pub fn clear(ep: &'static Eventpoll) {
     loop {
         let item = {
             let st = ep.lock();
-            let Some(item) = st.interest.last().copied() else { break };
+            let Some(item) = st.interest.last().map(|item| item.get()) else { break };
             item.pin();
             item
         };

@@ -8,19 +8,15 @@ use nix::errno::Errno;
 
 use crate::control;
 use crate::eventpoll::Eventpoll;
-use crate::fdtable;
+use crate::fdtable::{self, Entry};
 use crate::file::{File, FileGuard, Graph};
 use crate::lock;
 use crate::poller::watch;
-use crate::pool::Pooled;
 use crate::process;
 use crate::sync::atomic::AtomicI32;
 use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
 use crate::sys;
 use crate::waitq::{Sleeper, Stays};
-
-/// Stands in the table for every internal descriptor.
-static INTERNAL: File = File::BLANK;
 
 /// Internal descriptors live from here on, where the limit allows it: above what most programs use, low enough that the
 /// kernel's table stays small.
@@ -29,13 +25,16 @@ const INTERNAL_BASE: usize = 4096;
 /// The description known under the number; none for unwatched and internal ones.
 #[inline]
 pub fn known(fd: c_int) -> Option<&'static File> {
-    fdtable::get(fd).filter(|file| !std::ptr::eq(*file, &INTERNAL))
+    match fdtable::get(fd)? {
+        Entry::File(file) => Some(file),
+        Entry::Internal => None,
+    }
 }
 
 /// Whether the number is one of ours.
 #[inline]
 pub fn is_internal(fd: c_int) -> bool {
-    fdtable::get(fd).is_some_and(|file| std::ptr::eq(file, &INTERNAL))
+    matches!(fdtable::get(fd), Some(Entry::Internal))
 }
 
 /// Takes a descriptor for internal use: to a high number if there is one, marked in the table, and its number kept in
@@ -53,7 +52,7 @@ pub fn adopt_internal(fd: c_int, owner: &AtomicI32) -> Result<c_int, Errno> {
     if is_internal(number) {
         dispossess(number);
     }
-    if !fdtable::set(number, Some(&INTERNAL)) {
+    if !fdtable::set(number, Some(Entry::Internal)) {
         let _ = sys::close(number);
         return Err(Errno::EMFILE);
     }
@@ -113,7 +112,7 @@ pub fn make_way(fd: c_int) {
         if owner.load(Relaxed) == fd
             && let Ok(number) = sys::fcntl(fd, libc::F_DUPFD_CLOEXEC, fd as usize + 1)
                 .or_else(|_| sys::fcntl(fd, libc::F_DUPFD_CLOEXEC, 0))
-            && fdtable::set(number, Some(&INTERNAL))
+            && fdtable::set(number, Some(Entry::Internal))
         {
             owner.store(number, SeqCst);
         }
@@ -121,8 +120,7 @@ pub fn make_way(fd: c_int) {
     for_each_owner(move_over);
     Sleeper::for_each(Sleeper::let_go_of_wake);
     watch::sleepers().for_each(Sleeper::let_go_of_wake);
-    // Who writes to an instance's pipe has its lock.
-    Eventpoll::for_each(|ep| drop(ep.lock()));
+    Eventpoll::for_each(Eventpoll::await_writers);
     fdtable::set(fd, None);
 }
 
@@ -137,8 +135,8 @@ pub fn enter_if(file: &'static File, fd: c_int, is_right: impl FnOnce(&Graph) ->
     if !is_right(&graph) {
         return Err(Errno::EBADF);
     }
-    graph.numbers.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
-    if !fdtable::set(fd, Some(file)) {
+    graph.numbers.reserve()?;
+    if !fdtable::set(fd, Some(Entry::File(file))) {
         return Err(Errno::ENOSPC);
     }
     graph.numbers.push(fd);
@@ -148,9 +146,9 @@ pub fn enter_if(file: &'static File, fd: c_int, is_right: impl FnOnce(&Graph) ->
 /// The same for a number that is not known. EEXIST if another thread made it known meanwhile.
 fn enter_first(file: &'static File, fd: c_int) -> Result<(), Errno> {
     let mut graph = file.graph();
-    graph.numbers.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+    graph.numbers.reserve()?;
     if !fdtable::set_first(fd, file) {
-        return Err(if fdtable::get(fd).is_some() { Errno::EEXIST } else { Errno::ENOSPC });
+        return Err(if fdtable::has(fd) { Errno::EEXIST } else { Errno::ENOSPC });
     }
     graph.numbers.push(fd);
     Ok(())
@@ -191,12 +189,12 @@ fn note_twins(file: &'static File, fd: c_int) -> Result<(), Errno> {
 pub fn verify(fd: c_int, stat: &stat) -> bool {
     let Some(file) = known(fd) else { return false };
     let identity = (stat.st_dev, stat.st_ino);
-    let mut graph = file.graph();
-    let Some(before) = graph.identity else {
-        graph.identity = Some(identity);
+    let graph = file.graph();
+    if !file.is_marked() {
+        file.mark(identity);
         return false;
-    };
-    if before != identity || !(graph.is_unwatched() || file.is_of_kind(fd, stat)) {
+    }
+    if !file.is_marked_as(identity) || !(graph.is_unwatched() || file.is_of_kind(fd, stat)) {
         drop(graph);
         forget(fd);
         return false;
@@ -245,7 +243,7 @@ fn forget_number_of(file: &'static File, mut graph: FileGuard, fd: c_int) {
         return;
     }
     forget_entry(file, fd);
-    graph.numbers.retain(|number| *number != fd);
+    graph.numbers.retain(|number| number != fd);
     drop_strangers(file, &mut graph);
     if let Some(other) = graph.numbers.first().copied() {
         poll_by(&graph, fd, other);
@@ -257,7 +255,6 @@ fn forget_number_of(file: &'static File, mut graph: FileGuard, fd: c_int) {
     while let Some(item) = graph.items().next() {
         control::detach(file, &mut graph, item);
     }
-    graph.identity = None;
     let lingering = std::mem::replace(&mut graph.lingering, Stays::NONE);
     drop(graph);
     lingering.evict();
@@ -281,11 +278,13 @@ fn forget_entry(file: &'static File, fd: c_int) {
 
 /// Numbers that were closed, or closed and used again, behind our back do not keep a description alive.
 fn drop_strangers(file: &'static File, graph: &mut Graph) {
-    let Some(identity) = graph.identity else { return };
+    if !file.is_marked() {
+        return;
+    }
     graph.numbers.retain(|number| {
-        let same = sys::fstat(*number).is_ok_and(|stat| (stat.st_dev, stat.st_ino) == identity);
+        let same = sys::fstat(number).is_ok_and(|stat| file.is_marked_as((stat.st_dev, stat.st_ino)));
         if !same {
-            forget_entry(file, *number);
+            forget_entry(file, number);
         }
         same
     });
@@ -312,7 +311,7 @@ pub fn expect_duplicate(old: c_int) -> Result<(), Errno> {
         return Ok(());
     }
     match file_of(old) {
-        Ok(file) => file.graph().numbers.try_reserve(1).map_err(|_| Errno::ENOMEM),
+        Ok(file) => file.graph().numbers.reserve(),
         Err(Errno::ENOMEM) => Err(Errno::ENOMEM),
         // A number that cannot be watched needs no room.
         Err(_) => Ok(()),
@@ -334,12 +333,12 @@ pub fn duplicated(old: c_int, new: c_int) {
 
 /// Descriptors in a range are about to be closed by one call. Answers with the internal ones among them, which must survive.
 pub fn forget_range(first: u32, last: u32) -> impl Iterator<Item = u32> {
-    fdtable::entries(first, last).filter_map(|(fd, file)| {
-        if std::ptr::eq(file, &INTERNAL) {
-            return Some(fd.unsigned_abs());
+    fdtable::entries(first, last).filter_map(|(fd, entry)| match entry {
+        Entry::Internal => Some(fd.unsigned_abs()),
+        Entry::File(_) => {
+            forget_from_anywhere(fd);
+            None
         }
-        forget_from_anywhere(fd);
-        None
     })
 }
 
@@ -353,7 +352,6 @@ type Closed = Option<(c_int, &'static File)>;
 thread_local! {
     /// Numbers that a signal handler closed while the thread was inside the library, so that its locks could not be taken.
     static CLOSED_IN_HANDLER: [Cell<Closed>; INTERRUPTED] = const { [const { Cell::new(None) }; INTERRUPTED] };
-    static ANY_CLOSED_IN_HANDLER: Cell<bool> = const { Cell::new(false) };
 }
 
 /// The close hook's question: forgets the number now; or, when the interrupted code has let go of its locks, what it named. The
@@ -367,19 +365,18 @@ pub fn forget_from_anywhere(fd: c_int) {
     CLOSED_IN_HANDLER.with(|closed| {
         if let Some(free) = closed.iter().find(|place| place.get().is_none()) {
             free.set(Some((fd, file)));
-            ANY_CLOSED_IN_HANDLER.set(true);
+            lock::owe_settlement();
         }
     });
 }
 
-/// Called when the thread let go of its last lock.
+/// Called when the thread let go of its last lock, if a signal handler left closes behind.
+#[cold]
+#[inline(never)]
 pub fn settle_interrupted_closes() {
-    if ANY_CLOSED_IN_HANDLER.get() {
-        ANY_CLOSED_IN_HANDLER.set(false);
-        CLOSED_IN_HANDLER.with(|closed| {
-            for (fd, file) in closed.iter().filter_map(Cell::take) {
-                forget_number_of(file, file.graph(), fd);
-            }
-        });
-    }
+    CLOSED_IN_HANDLER.with(|closed| {
+        for (fd, file) in closed.iter().filter_map(Cell::take) {
+            forget_number_of(file, file.graph(), fd);
+        }
+    });
 }

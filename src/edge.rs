@@ -48,8 +48,10 @@ pub const WRITE_FACTS: Facts = GAVE | CHOKED | DEPARTED;
 
 /// A count that was not taken, or cannot be.
 const UNSEEN: u64 = u64::MAX;
-/// Nothing was there to count: whatever is taken later has arrived since.
-const NOTHING: u64 = u64::MAX - 1;
+/// A count of datagrams that was asked for at a report, and could not be taken.
+const MISSED: u64 = u64::MAX - 1;
+/// Nothing was there to count: whatever is taken later has arrived since. Counts are below it.
+const NOTHING: u64 = u64::MAX - 2;
 
 /// The first delay before an unexplained level is reported again, in nanoseconds; it doubles each time.
 const DOUBT_NS: u64 = 1_000_000;
@@ -233,7 +235,7 @@ impl Edge {
         }
         match self.seen {
             NOTHING if news => self.wake(),
-            NOTHING | UNSEEN => {}
+            NOTHING | MISSED | UNSEEN => {}
             _ => self.check = true,
         }
     }
@@ -264,16 +266,21 @@ impl Edge {
         if fresh == 0 {
             return false;
         }
+        // Of datagrams one that is missing now is to be had later: an error was pending, or somebody peeked.
+        let missing = match kind.arrivals() {
+            _ if level & INCOMING == 0 => NOTHING,
+            Arrivals::Datagrams => MISSED,
+            _ => UNSEEN,
+        };
         let count = if level & INCOMING == 0 && !self.closing && !self.counts_always(kind) {
             NOTHING
         } else {
-            count().unwrap_or(if level & INCOMING == 0 { NOTHING } else { UNSEEN })
+            count().unwrap_or(missing)
         };
         let nothing_arrived =
             count < NOTHING && self.seen < NOTHING && matches!(sample::change(self.seen, count), Change::Nothing);
         if fresh & !READABLE == 0 && nothing_arrived {
             self.quiet |= fresh;
-            self.seen = sample::refined(self.seen, count);
             return false;
         }
         self.check = false;
@@ -284,6 +291,7 @@ impl Edge {
 
     /// Whether the registration has quiet bits behind which an edge could hide that nobody tells us of. Such a
     /// registration is sampled whenever somebody waits.
+    #[inline]
     pub fn is_uneasy(&self, outlook: Outlook) -> bool {
         let Outlook { kind, watched, departures, shared, orphan } = outlook;
         let quiet = self.quiet & watched;
@@ -340,7 +348,7 @@ impl Edge {
         let look = self.look && self.quiet & !known != 0;
         let news = self.report(kind, level & known | self.quiet & !known, &count);
         self.look = look;
-        if self.seen == UNSEEN && known & (IN | RDNORM) != 0 && self.quiet & INCOMING == 0 && self.counts_always(kind) {
+        if self.seen >= MISSED && known & (IN | RDNORM) != 0 && self.quiet & INCOMING == 0 && self.counts_always(kind) {
             self.seen = count().map_or(NOTHING, sample::plain);
         }
         if news {
@@ -378,6 +386,9 @@ impl Edge {
                 Change::Loss => (self.quiet, self.seen) = (self.quiet & !INCOMING, UNSEEN),
                 Change::Nothing => self.seen = sample::refined(self.seen, count),
             }
+        } else if self.seen == MISSED && self.quiet & INCOMING != 0 {
+            // There was no count at the report, and what came since is in this one.
+            self.quiet &= !INCOMING;
         } else if self.tells && self.closing {
             // No level need be left of what is closed, and the next state wakes all the same.
             self.seen = sample::plain(count);
@@ -435,6 +446,16 @@ mod tests {
         assert!(!edge.report(Kind::Tcp, IN, || Some(3)));
         edge.counted(5);
         assert!(edge.report(Kind::Tcp, IN, || Some(5)));
+    }
+
+    #[test]
+    fn a_count_that_could_not_be_taken_at_the_report_loses_nothing() {
+        let mut edge = Edge::FRESH;
+        assert!(edge.report(Kind::UnixDgram, IN, || None));
+        edge.counted(2);
+        assert!(edge.report(Kind::UnixDgram, IN, || Some(2)));
+        edge.counted(2);
+        assert!(!edge.report(Kind::UnixDgram, IN, || Some(2)));
     }
 
     #[test]

@@ -12,12 +12,13 @@ use crate::events::{self, Bits};
 use crate::file::{self, File, Peer};
 use crate::kind::Kind;
 use crate::poller::request::Request;
-use crate::pool::{AtomicRef, Pool, Pooled};
+use crate::pool::{AtomicShort, Pool, Pooled, Short};
 use crate::sample;
 use crate::sync::atomic::Ordering::{AcqRel, Relaxed, SeqCst};
 use crate::sync::atomic::{AtomicBool, AtomicI32, AtomicU16, AtomicU32};
 
 static ITEMS: Pool<Epitem> = Pool::new();
+static ANNEXES: Pool<Annex> = Pool::new();
 
 /// Where the descriptor of a registration is polled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,18 +30,19 @@ pub enum Home {
 }
 
 /// Not in any watcher's set.
-pub const NO_SHARD: u16 = u16::MAX;
+pub const NO_SHARD: u16 = PARKED - 1;
+const PARKED: u16 = 1 << 10;
+const SURPRISES: u32 = 11;
 
 /// After how many silent polls a registration that was never active may be parked.
-pub const FIRST_PATIENCE: u16 = 32;
+const FIRST_PATIENCE: u16 = 32;
 /// The longest: by then a registration has cost in polls what a wake-up costs. It doubles up to here each time that parking
 /// would have been, or was, in vain.
 const LONGEST_PATIENCE: u16 = 1024;
 
-/// One registration.
+/// One registration. Every byte of it counts as often as there are registrations, so what few of them need is in an [`Annex`].
 #[derive(Debug)]
 pub struct Epitem {
-    free: AtomicRef<Epitem>,
     /// Who still points here: the interest set, the inbox, the ready list, the uneasy list, a watcher. The record is free at
     /// zero; its fields keep their type for ever (see `pool.rs`).
     pins: AtomicU32,
@@ -52,20 +54,20 @@ pub struct Epitem {
     told_at: AtomicU32,
     /// The bits poll is asked for at present; read by witnesses without a lock, to see whether a sleeper must be kicked.
     asked: AtomicU16,
-    /// The levels of an exclusive registration, which never change: who waits for other levels is no rival.
-    rivalry: AtomicU16,
+    /// The levels of the second look, valid within one harvest. Protected by the instance's lock.
+    level: AtomicU16,
     /// The number under which the program registered it: with `file`, its key.
     number: AtomicI32,
     /// A number that names the description now (D2: the registered one may be closed while a dup lives).
     via: AtomicI32,
-    ep: AtomicRef<Eventpoll>,
-    file: AtomicRef<File>,
+    ep: AtomicShort<Eventpoll>,
+    file: AtomicShort<File>,
     /// The next registration on the same description. Protected by the description's lock.
-    pub next: AtomicRef<Epitem>,
+    pub next: AtomicShort<Epitem>,
     /// A note in a watcher's mail is about it, and the next one. Protected by the mail's lock: all notes about one registration
-    /// go to the watcher that may have it in its set.
+    /// go to the watcher that may have it in its set. While the record is free, the next free one.
     noted: AtomicBool,
-    next_note: AtomicRef<Epitem>,
+    next_note: AtomicShort<Epitem>,
     state: State,
 }
 
@@ -73,46 +75,88 @@ pub struct Epitem {
 #[derive(Debug)]
 pub struct State {
     /// The events as registered, EPOLLET and the like included.
-    pub events: Cell<u32>,
+    pub events: Events,
     /// The program's 64 bits.
     pub data: Cell<u64>,
     /// The memory of edges, if edge-triggered.
     pub edge: Cell<Edge>,
-    /// What of it was announced to outer instances, where the instance is observed: there every arrival is an edge of the
-    /// epoll descriptor, whatever the registration is triggered by (N2).
-    pub announced: Cell<Edge>,
     /// The witnesses know that somebody waits for edges here.
     pub tracked: Cell<bool>,
     /// False once deleted.
     pub alive: Cell<bool>,
     /// A one-shot that has fired and was not armed again (W5).
     pub spent: Cell<bool>,
-    /// Where it is polled.
-    pub home: Cell<Home>,
-    /// The shard whose watcher may still have it in its set, though its home may be elsewhere by now; [`NO_SHARD`] if none.
-    pub shard: Cell<u16>,
-    /// After how many silent polls it is silent for long: see [`FIRST_PATIENCE`].
-    pub patience: Cell<u16>,
+    /// The shard whose watcher may still have it in its set, though its home may be elsewhere by now, or [`NO_SHARD`]; whether that
+    /// is its home, [`PARKED`]; and above [`SURPRISES`] how often it fired after it had been silent for long.
+    parking: Cell<u16>,
     /// Its place in the instance's poll set; 0 when it is not in.
     pub slot: Cell<u32>,
-    /// What the instance's ring was asked of it.
-    pub request: Request,
     /// Its place in the instance's interest set.
     pub index: Cell<u32>,
+    /// How many registrations of the instance were made before it: the kernel wakes the latest first.
+    pub serial: Cell<u32>,
     /// On the ready list.
     pub ready: Cell<bool>,
-    /// The turn in which it joined its instance's line (see `line.rs`); 0 when it is not in it.
-    pub turn: Cell<u32>,
     /// On the uneasy list.
     pub uneasy: Cell<bool>,
     /// Exclusive, and added while another instance had the event: it reports what it found there regardless (T6).
     pub newcomer: Cell<bool>,
     /// What the description's clock showed at the last report.
     pub reported_at: Cell<u32>,
-    /// The same at the last announcement.
+    /// What else there is to know of it, where there is any need for that.
+    annex: Cell<Option<Short<Annex>>>,
+}
+
+/// What there is to know of a registration whose instance is followed, or has a ring.
+#[derive(Debug)]
+pub struct Annex {
+    free: AtomicShort<Annex>,
+    /// What of it was announced to outer instances, where the instance is followed: there every arrival is an edge of the
+    /// epoll descriptor, whatever the registration is triggered by (N2).
+    pub announced: Cell<Edge>,
+    /// What the description's clock showed at the last announcement.
     pub announced_at: Cell<u32>,
-    /// The levels of the second look, valid within one harvest.
-    pub level: Cell<Bits>,
+    /// The turn in which it joined its instance's line (see `line.rs`); 0 when it is not in it.
+    pub turn: Cell<u32>,
+    /// What the instance's ring was asked of it.
+    pub request: Request,
+}
+
+impl Pooled for Annex {
+    const BLANK: Annex = Annex {
+        free: AtomicShort::none(),
+        announced: Cell::new(Edge::FRESH.for_outer()),
+        announced_at: Cell::new(0),
+        turn: Cell::new(0),
+        request: Request::none(),
+    };
+
+    fn pool() -> &'static Pool<Annex> {
+        &ANNEXES
+    }
+
+    fn free_link(&self) -> &AtomicShort<Annex> {
+        &self.free
+    }
+}
+
+// SAFETY: it is reached through its registration's `State` only.
+unsafe impl Sync for Annex {}
+
+/// Events that the instance's lock protects, and others read without: those of an exclusive registration never change.
+#[derive(Debug)]
+pub struct Events(AtomicU32);
+
+impl Events {
+    /// The events.
+    pub fn get(&self) -> u32 {
+        self.0.load(Relaxed)
+    }
+
+    /// Other events. Under the lock.
+    pub fn set(&self, events: u32) {
+        self.0.store(events, Relaxed);
+    }
 }
 
 // SAFETY: the cells are reached only through `Epitem::at`, whose argument proves that the instance's lock is held.
@@ -120,46 +164,44 @@ unsafe impl Sync for State {}
 
 impl Pooled for Epitem {
     const BLANK: Epitem = Epitem {
-        free: AtomicRef::none(),
         pins: AtomicU32::new(0),
         queued: AtomicBool::new(false),
         facts: AtomicU16::new(0),
         told_at: AtomicU32::new(0),
         asked: AtomicU16::new(0),
-        rivalry: AtomicU16::new(0),
+        level: AtomicU16::new(0),
         number: AtomicI32::new(-1),
         via: AtomicI32::new(-1),
-        ep: AtomicRef::none(),
-        file: AtomicRef::none(),
-        next: AtomicRef::none(),
+        ep: AtomicShort::none(),
+        file: AtomicShort::none(),
+        next: AtomicShort::none(),
         noted: AtomicBool::new(false),
-        next_note: AtomicRef::none(),
+        next_note: AtomicShort::none(),
         state: State {
-            events: Cell::new(0),
+            events: Events(AtomicU32::new(0)),
             data: Cell::new(0),
             edge: Cell::new(Edge::FRESH),
-            announced: Cell::new(Edge::FRESH.for_outer()),
             tracked: Cell::new(false),
             alive: Cell::new(false),
             spent: Cell::new(false),
-            home: Cell::new(Home::Hot),
-            shard: Cell::new(NO_SHARD),
-            patience: Cell::new(FIRST_PATIENCE),
+            parking: Cell::new(NO_SHARD),
             slot: Cell::new(0),
-            request: Request::none(),
             index: Cell::new(0),
+            serial: Cell::new(0),
             ready: Cell::new(false),
-            turn: Cell::new(0),
             uneasy: Cell::new(false),
             newcomer: Cell::new(false),
             reported_at: Cell::new(0),
-            announced_at: Cell::new(0),
-            level: Cell::new(0),
+            annex: Cell::new(None),
         },
     };
 
-    fn free_link(&self) -> &AtomicRef<Epitem> {
-        &self.free
+    fn pool() -> &'static Pool<Epitem> {
+        &ITEMS
+    }
+
+    fn free_link(&self) -> &AtomicShort<Epitem> {
+        &self.next_note
     }
 }
 
@@ -186,21 +228,51 @@ impl Epitem {
     }
 
     /// What the lock of the item's instance protects; `_held` is the proof that the caller has it.
+    #[inline]
     pub fn at<'a>(&'a self, _held: &'a Held) -> &'a State {
         &self.state
     }
 
+    /// The levels of the second look.
+    pub fn level(&self, _held: &Held) -> Bits {
+        self.level.load(Relaxed)
+    }
+
+    /// Takes down the levels of the second look.
+    pub fn set_level(&self, _held: &Held, level: Bits) {
+        self.level.store(level, Relaxed);
+    }
+
     /// One more place points here.
+    #[inline]
     pub fn pin(&self) {
         self.pins.fetch_add(1, Relaxed);
     }
 
     /// One place less. The last one gives the record back.
+    #[inline]
     pub fn unpin(&'static self) {
         if self.pins.fetch_sub(1, AcqRel) == 1 {
             self.ep.set(None);
+            if let Some(annex) = self.state.annex.take() {
+                ANNEXES.give_back(annex.get());
+            }
             ITEMS.give_back(self);
         }
+    }
+
+    /// Makes sure that there is an annex. ENOMEM when there is no memory.
+    pub fn furnish(&self, held: &Held) -> Result<(), Errno> {
+        let state = self.at(held);
+        if state.annex.get().is_none() {
+            let annex = ANNEXES.take()?;
+            annex.announced.set(Edge::FRESH.for_outer());
+            annex.announced_at.set(0);
+            annex.turn.set(0);
+            annex.request.forget();
+            state.annex.set(Some(Short::of(annex)));
+        }
+        Ok(())
     }
 
     /// The registered number.
@@ -224,23 +296,21 @@ impl Epitem {
     }
 
     /// Its instance; none once the record is free.
+    #[inline]
     pub fn eventpoll(&self) -> Option<&'static Eventpoll> {
         self.ep.get()
     }
 
     /// Its description.
+    #[inline]
     pub fn file(&self) -> Option<&'static File> {
         self.file.get()
     }
 
-    /// Remembers the levels that the registration is made with.
-    pub fn set_rivalry(&self, levels: Bits) {
-        self.rivalry.store(levels & (events::READABLE | events::WRITABLE), SeqCst);
-    }
-
     /// Whether two exclusive registrations wait for some of the same levels, or for none but hang-ups and errors.
     pub fn is_rival_of(&self, other: &Epitem) -> bool {
-        let (own, others) = (self.rivalry.load(SeqCst), other.rivalry.load(SeqCst));
+        let rivalry = |item: &Epitem| events::levels(item.state.events.get()) & (events::READABLE | events::WRITABLE);
+        let (own, others) = (rivalry(self), rivalry(other));
         own & others != 0 || own == others
     }
 
@@ -255,12 +325,14 @@ impl Epitem {
     }
 
     /// What the witnesses saw since the last call.
+    #[inline]
     pub fn take_facts(&self) -> Facts {
         if self.facts.load(SeqCst) == 0 { 0 } else { self.facts.swap(0, SeqCst) }
     }
 
     /// Whether the latest call that told us something began after the description's clock showed `reported`. One that began
     /// before may have been what was reported: its write woke the poller before it could tell.
+    #[inline]
     pub fn told_after(&self, reported: u32) -> bool {
         self.told_at.load(SeqCst).wrapping_sub(reported).cast_signed() > 0
     }
@@ -296,6 +368,7 @@ impl Epitem {
     }
 
     /// A witness saw something. Its description's lock is held, so the item is alive; the instance's lock is not.
+    #[inline]
     pub fn tell(&'static self, facts: Facts, at: u32) {
         if let Some(ep) = self.note(facts, at) {
             ep.notice(self, facts);
@@ -309,6 +382,7 @@ impl Epitem {
         }
     }
 
+    #[inline]
     fn note(&self, facts: Facts, at: u32) -> Option<&'static Eventpoll> {
         let ep = self.ep.get()?;
         if facts != edge::UNSETTLED {
@@ -355,7 +429,92 @@ impl State {
         self.reported_at.set(before.reported_at);
     }
 
+    /// Where it is polled.
+    pub fn home(&self) -> Home {
+        if self.is_parked() { Home::Parked(self.shard()) } else { Home::Hot }
+    }
+
+    /// In no watcher's set, and never silent for long.
+    pub fn begin_hot(&self) {
+        self.parking.set(NO_SHARD);
+    }
+
+    /// Whether its home is with the watcher of its shard.
+    pub fn is_parked(&self) -> bool {
+        self.parking.get() & PARKED != 0
+    }
+
+    /// Its home is with the watcher of its shard from here on, or not; answers with what it was.
+    pub fn set_parked(&self, parked: bool) -> bool {
+        let before = self.parking.get();
+        self.parking.set(if parked { before | PARKED } else { before & !PARKED });
+        before & PARKED != 0
+    }
+
+    /// The shard whose watcher may still have it in its set, [`NO_SHARD`] if none.
+    pub fn shard(&self) -> u16 {
+        self.parking.get() & NO_SHARD
+    }
+
+    /// It may be in the set of this shard's watcher from here on.
+    pub fn set_shard(&self, shard: u16) {
+        self.parking.set((self.parking.get() & !NO_SHARD) | shard);
+    }
+
+    /// What there is beside.
+    #[inline]
+    pub fn annex(&self) -> Option<&'static Annex> {
+        self.annex.get().map(Short::get)
+    }
+
+    /// What was announced to outer instances.
+    pub fn announced(&self) -> Edge {
+        self.annex().map_or(const { Edge::FRESH.for_outer() }, |annex| annex.announced.get())
+    }
+
+    /// Remembers what was announced, if anybody is to be told.
+    pub fn set_announced(&self, edge: Edge) {
+        if let Some(annex) = self.annex() {
+            annex.announced.set(edge);
+        }
+    }
+
+    /// What the description's clock showed at the last announcement.
+    pub fn announced_at(&self) -> u32 {
+        self.annex().map_or(0, |annex| annex.announced_at.get())
+    }
+
+    /// An announcement is made.
+    pub fn set_announced_at(&self, clock: u32) {
+        if let Some(annex) = self.annex() {
+            annex.announced_at.set(clock);
+        }
+    }
+
+    /// The memories of edges: its own, and that of what was announced.
+    pub fn memories(&self) -> impl Iterator<Item = &Cell<Edge>> {
+        std::iter::once(&self.edge).chain(self.annex().map(|annex| &annex.announced))
+    }
+
+    /// Its turn in the instance's line; 0 when it is not in it.
+    pub fn turn(&self) -> u32 {
+        self.annex().map_or(0, |annex| annex.turn.get())
+    }
+
+    /// It has another turn, or none.
+    pub fn set_turn(&self, turn: u32) {
+        if let Some(annex) = self.annex() {
+            annex.turn.set(turn);
+        }
+    }
+
+    /// What the instance's ring was asked of it, if it has one.
+    pub fn request(&self) -> Option<&'static Request> {
+        self.annex().map(|annex| &annex.request)
+    }
+
     /// Whether the registration is edge-triggered.
+    #[inline]
     pub fn is_edge(&self) -> bool {
         self.events.get() & events::EDGE != 0
     }
@@ -373,7 +532,14 @@ impl State {
 
     /// It fired after it had been silent for long.
     pub fn lose_patience(&self) {
-        self.patience.set((2 * self.patience.get()).min(LONGEST_PATIENCE));
+        if self.patience() < LONGEST_PATIENCE {
+            self.parking.set(self.parking.get() + (1 << SURPRISES));
+        }
+    }
+
+    /// After how many silent polls it is silent for long.
+    pub fn patience(&self) -> u16 {
+        FIRST_PATIENCE << (self.parking.get() >> SURPRISES)
     }
 
     /// Whether the registration is exclusive.
@@ -382,6 +548,7 @@ impl State {
     }
 
     /// Whether the registration has quiet bits that have to be looked behind (see `Edge::is_uneasy`).
+    #[inline]
     pub fn is_uneasy(&self, file: &File) -> bool {
         let outlook = Outlook {
             kind: file.kind(),
@@ -390,40 +557,48 @@ impl State {
             shared: sample::is_shared_eventfd(file),
             orphan: file.peer() == Peer::Gone,
         };
-        (self.is_edge() && self.edge.get().is_uneasy(outlook)) || self.announced.get().is_uneasy(outlook)
+        (self.is_edge() && self.edge.get().is_uneasy(outlook))
+            || self.annex().is_some_and(|annex| annex.announced.get().is_uneasy(outlook))
     }
 
     /// The level bits that matter to a report: those registered, and for edges those that wake whoever registered the others (E3).
+    #[inline]
     pub fn watched(&self, file: &File) -> Bits {
         if self.is_edge() { self.heard(file) } else { events::levels(self.events.get()) }
     }
 
     /// The level bits that matter to outer instances: those registered and all that wake it besides, for they are told of every
     /// wake-up (N2).
+    #[inline]
     pub fn heard(&self, file: &File) -> Bits {
         let bits = events::levels(self.events.get());
         bits | file.kind().wakes_with(bits)
     }
 }
 
-/// Whether nobody is at the pool.
+/// Whether nobody is at the pools.
 pub fn pool_at_rest() -> bool {
-    ITEMS.is_at_rest(|_| true)
+    ITEMS.is_at_rest(|_| true) && ANNEXES.is_at_rest(|_| true)
 }
 
-/// The pool's own lock, for fork.
+/// The pools' own locks, for fork.
 pub fn lock_pool_for_fork() {
     ITEMS.lock_for_fork(|_| ());
+    ANNEXES.lock_for_fork(|_| ());
 }
 
 /// # Safety
 /// As for [`crate::lock::Lock::unlock_after_fork`].
 pub unsafe fn unlock_pool_after_fork() {
     // SAFETY: the caller answers for it.
-    unsafe { ITEMS.unlock_after_fork(|_| ()) }
+    unsafe {
+        ANNEXES.unlock_after_fork(|_| ());
+        ITEMS.unlock_after_fork(|_| ());
+    }
 }
 
-const _: () = assert!(size_of::<Epitem>() <= 256, "a registration is to stay small");
+#[cfg(not(test))]
+const _: () = assert!(size_of::<Epitem>() <= 104, "there are as many as there are registrations");
 
 /// How many records are in use, for the models.
 #[cfg(test)]

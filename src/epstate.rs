@@ -7,7 +7,7 @@ use nix::errno::Errno;
 
 use crate::dispatch::Consumer;
 use crate::edge::GAVE;
-use crate::epitem::{Epitem, Home, State};
+use crate::epitem::{Epitem, State};
 use crate::eventpoll::Eventpoll;
 use crate::events::{Bits, WRITABLE};
 use crate::file::{Allowance, File};
@@ -18,6 +18,7 @@ use crate::poller::prospect::Prospect;
 use crate::poller::uring::Uring;
 use crate::poller::watch;
 use crate::pollset::PollSet;
+use crate::pool::Short;
 use crate::stats;
 use crate::sys;
 use crate::wait::Habit;
@@ -32,7 +33,9 @@ pub struct EpState {
     /// Proof that the lock is held, to be borrowed beside the other fields.
     pub held: Held,
     /// All registrations. `#[doc(alias = "rbr")]`
-    pub interest: Vec<&'static Epitem>,
+    pub interest: Vec<Short<Epitem>>,
+    /// How many there ever were.
+    pub made: u32,
     /// Those that may be reported, in the order in which they became ready (W3). An item that fell out of it is dropped when
     /// its turn comes, which saves a search. `#[doc(alias = "rdllist")]`
     pub ready: VecDeque<&'static Epitem>,
@@ -73,6 +76,8 @@ pub struct EpState {
     pub followed: bool,
     /// The descriptor reads as readable.
     pub readable: bool,
+    /// But only so that outer instances look, whose look takes somebody off the ready list who is not ready.
+    pub lingers: bool,
     /// Something woke a registration, and outer instances were not told yet.
     pub news: bool,
     /// At the last look there was something to look at again after a while.
@@ -101,6 +106,7 @@ impl EpState {
         EpState {
             held: Held(()),
             interest: Vec::new(),
+            made: 0,
             ready: VecDeque::new(),
             line: Line::new(),
             uneasy: Vec::new(),
@@ -120,6 +126,7 @@ impl EpState {
             observed: false,
             followed: false,
             readable: false,
+            lingers: false,
             news: false,
             ticks: false,
             closed: false,
@@ -156,11 +163,13 @@ impl EpState {
         self.observed = false;
         self.followed = false;
         self.readable = false;
+        self.lingers = false;
         self.news = false;
         self.overdue = false;
         self.ticks = false;
         self.pressing = false;
         self.rare_due = 0;
+        self.made = 0;
         self.habit = Habit::new();
         self.prospect = Prospect::new();
         self.account = Account::new();
@@ -190,6 +199,11 @@ impl EpState {
             uring.reserve(count, &self.held)?;
         }
         if self.poller.is_none() { self.set.reserve(count) } else { self.set.reserve_beside(count) }
+    }
+
+    /// Makes sure that every registration has an annex. ENOMEM when there is no memory.
+    pub fn furnish(&self) -> Result<(), Errno> {
+        self.interest.iter().try_for_each(|item| item.get().furnish(&self.held))
     }
 
     /// Takes deleted registrations off the lists, all at once instead of each when its turn comes.
@@ -259,7 +273,7 @@ impl EpState {
             self.set.remove(item, &self.held);
             return;
         }
-        if let Home::Parked(_) = state.home.get() {
+        if state.is_parked() {
             if facts == 0 {
                 return;
             }
@@ -275,10 +289,10 @@ impl EpState {
         }
         let state = item.at(&self.held);
         if self.followed {
-            let mut announced = state.announced.get();
-            announced.digest(file.kind(), state.heard(file), facts, item.told_after(state.announced_at.get()));
+            let mut announced = state.announced();
+            announced.digest(file.kind(), state.heard(file), facts, item.told_after(state.announced_at()));
             let woken = announced.take_woken();
-            state.announced.set(announced);
+            state.set_announced(announced);
             self.note_woken(item, woken);
         }
         let state = item.at(&self.held);
@@ -300,6 +314,7 @@ impl EpState {
     }
 
     /// The bits to ask poll for; `None` when the registration is not to be polled.
+    #[inline]
     pub fn bits_to_ask(&self, item: &Epitem, file: &File) -> Option<Bits> {
         let state = item.at(&self.held);
         let watched = state.watched(file);
@@ -307,11 +322,12 @@ impl EpState {
             return state.edge.get().asked(watched);
         }
         // What only outer instances hear of is an edge to them.
-        let heard = if self.followed { state.heard(file) & !state.announced.get().quiet() } else { 0 };
+        let heard = if self.followed { state.heard(file) & !state.announced().quiet() } else { 0 };
         Some(watched | heard)
     }
 
     /// Lets the witnesses know whether somebody waits for edges of this registration.
+    #[inline]
     pub fn track(&self, item: &'static Epitem, file: &'static File) {
         let state = item.at(&self.held);
         let is_told = self.ring.as_ref().is_some_and(|uring| !uring.is_leaving());
@@ -320,7 +336,7 @@ impl EpState {
             if wanted {
                 file.identify(item.via());
                 if file.is_closing() {
-                    for memory in [&state.edge, &state.announced] {
+                    for memory in state.memories() {
                         let mut edge = memory.get();
                         edge.follow();
                         memory.set(edge);
@@ -332,6 +348,7 @@ impl EpState {
     }
 
     /// Puts a registration on the uneasy list if it belongs there.
+    #[inline]
     pub fn note_unease(&mut self, item: &'static Epitem) {
         let state = item.at(&self.held);
         let Some(file) = item.file() else { return };
@@ -353,9 +370,9 @@ impl EpState {
                     file.set_choked(lacks_room);
                 } else if lacks_room {
                     let state = item.at(&self.held);
-                    let mut announced = state.announced.get();
+                    let mut announced = state.announced();
                     announced.lacks_room();
-                    state.announced.set(announced);
+                    state.set_announced(announced);
                 }
             }
             self.stand_in_line(item);
@@ -370,6 +387,7 @@ impl EpState {
     }
 
     /// Puts a registration at the end of the ready list, if it is not on it.
+    #[inline]
     pub fn note_ready(&mut self, item: &'static Epitem) {
         let state = item.at(&self.held);
         if !state.ready.replace(true) {

@@ -7,16 +7,16 @@
 use crate::edge::UNSETTLED;
 use crate::epitem::Epitem;
 use crate::file::File;
-use crate::pool::AtomicRef;
+use crate::pool::AtomicShort;
 
 /// Which exclusive registration reports the event at hand.
 #[derive(Debug)]
-pub struct Claim(AtomicRef<Epitem>);
+pub struct Claim(AtomicShort<Epitem>);
 
 impl Claim {
     /// Nobody's.
     pub const fn new() -> Claim {
-        Claim(AtomicRef::none())
+        Claim(AtomicShort::none())
     }
 
     /// Whether a registration of another instance has it that waits for the same.

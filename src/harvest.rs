@@ -7,7 +7,7 @@ use nix::errno::Errno;
 use crate::descriptors;
 use crate::diagnosis;
 use crate::edge::{CHOKED, DEPARTED, Edge, WOKEN};
-use crate::epitem::{Epitem, Home, State};
+use crate::epitem::{Epitem, State};
 use crate::epstate::EpState;
 use crate::events::{Bits, EDGE, HUP, NVAL, ONESHOT, READABLE, WRITABLE, levels};
 use crate::exclusive;
@@ -84,7 +84,7 @@ pub fn deliver(st: &mut EpState, buffer: Buffer, vanished: &mut Vanished) -> Res
         turns -= 1;
         looked -= 1;
         let state = item.at(&st.held);
-        let wanted = state.alive.get() && !state.spent.get() && state.home.get() == Home::Hot;
+        let wanted = state.alive.get() && !state.spent.get() && !state.is_parked();
         let before = state.memory();
         let mut bits = if wanted { reportable(st, item, true) } else { 0 };
         let state = item.at(&st.held);
@@ -112,7 +112,7 @@ pub fn deliver(st: &mut EpState, buffer: Buffer, vanished: &mut Vanished) -> Res
         }
         reported += 1;
         refresh_edge(st, item);
-        passed = passed.max(item.at(&st.held).turn.get());
+        passed = passed.max(item.at(&st.held).turn());
         let stays = reported_as_registered(st, item);
         if st.followed {
             st.line.reported(item, &st.held, stays);
@@ -144,6 +144,14 @@ fn unlist(st: &mut EpState, item: &'static Epitem) {
     item.unpin();
 }
 
+/// Takes a registration off the ready list before its turn.
+pub fn pass(st: &mut EpState, item: &'static Epitem) {
+    if item.at(&st.held).ready.get() {
+        st.ready.retain(|other| !std::ptr::eq(*other, item));
+        unlist(st, item);
+    }
+}
+
 /// Fetches the levels of the bits that were not polled, for the next registrations in line, at most so many: an event carries every bit
 /// of its mask that is high at the time of the report (W4). Answers with for how many.
 fn look_again(st: &mut EpState, most: usize) -> usize {
@@ -169,7 +177,7 @@ fn look_through<const ROOM: usize>(st: &mut EpState, most: usize) -> usize {
         sys::look(&mut again[..n]);
         for (entry, place) in again[..n].iter().zip(places) {
             let item = st.ready[usize::from(place)];
-            item.at(&st.held).level.set(entry.revents.cast_unsigned() & !NVAL);
+            item.set_level(&st.held, entry.revents.cast_unsigned() & !NVAL);
         }
     }
     window
@@ -178,7 +186,7 @@ fn look_through<const ROOM: usize>(st: &mut EpState, most: usize) -> usize {
 /// A completion says that there was a wake-up, and nothing of the levels now.
 fn wanted_in_ring(st: &EpState, item: &Epitem) -> Option<Bits> {
     let state = item.at(&st.held);
-    state.level.set(0);
+    item.set_level(&st.held, 0);
     item.file().filter(|_| state.alive.get() && !state.spent.get()).map(|file| state.watched(file))
 }
 
@@ -188,7 +196,7 @@ fn wanted_beside_poll(st: &mut EpState, item: &'static Epitem) -> Option<Bits> {
     let (polled, asked) = (st.set.revents(item, &st.held), st.set.asked(item, &st.held));
     // What is quiet was not asked for, and is high as far as known.
     let unasked = if state.is_edge() { state.edge.get().quiet() & !asked } else { 0 };
-    state.level.set(polled | unasked);
+    item.set_level(&st.held, polled | unasked);
     let file = item.file()?;
     let watched = state.watched(file);
     // What is not in the poll set was put here by a look of `sample`.
@@ -210,9 +218,9 @@ fn reportable(st: &mut EpState, item: &'static Epitem, in_turn: bool) -> Bits {
     let Some(file) = item.file() else { return 0 };
     let level = match file.eventpoll() {
         Some(inner) if in_turn && nested::is_ready(inner) => nested::READABLE_INSTANCE,
-        Some(inner) if !in_turn && state.level.get() != 0 && nested::seems_ready(inner) => nested::READABLE_INSTANCE,
+        Some(inner) if !in_turn && item.level(&st.held) != 0 && nested::seems_ready(inner) => nested::READABLE_INSTANCE,
         Some(_) => 0,
-        None => state.level.get(),
+        None => item.level(&st.held),
     };
     let level = level & state.watched(file);
     let bits = level & levels(state.events.get());
@@ -388,10 +396,11 @@ pub fn anything(st: &mut EpState, all: bool, in_turn: bool) -> bool {
     any
 }
 
-/// Whether a registration stays on the ready list though it would not be reported now: nothing would put it there again.
+/// Whether a registration stays on the ready list though it would not be reported now: that of an instance does, because whoever gets to
+/// it takes out of that one what shows nothing, and may find the instance ready again.
 fn may_stay(st: &EpState, item: &'static Epitem) -> bool {
     let state = item.at(&st.held);
-    state.alive.get() && !state.spent.get() && item.file().is_some_and(|file| state.is_dull(file))
+    state.alive.get() && !state.spent.get() && item.file().is_some_and(|file| file.eventpoll().is_some())
 }
 
 /// Whether a registration would be reported by a wait now, after a look of its own.
@@ -403,13 +412,13 @@ pub fn proves_ready(st: &mut EpState, item: &'static Epitem) -> bool {
 fn look_at(st: &EpState, item: &'static Epitem) {
     let state = item.at(&st.held);
     if let Some(file) = item.file() {
-        state.level.set(sys::level(item.via(), state.watched(file)) & !NVAL);
+        item.set_level(&st.held, sys::level(item.via(), state.watched(file)) & !NVAL);
     }
 }
 
 fn would_report(st: &mut EpState, item: &'static Epitem, in_turn: bool) -> bool {
     let state = item.at(&st.held);
-    if !state.alive.get() || state.spent.get() || state.home.get() != Home::Hot {
+    if !state.alive.get() || state.spent.get() || state.is_parked() {
         return false;
     }
     let before = state.memory();
@@ -422,27 +431,44 @@ fn would_report(st: &mut EpState, item: &'static Epitem, in_turn: bool) -> bool 
     ready
 }
 
+/// Which of the uneasy registrations are sampled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    All,
+    /// Those that the look which comes next may show are left for `found_by_count`.
+    BeforeLook,
+    /// Those that may be woken, and show nothing of it.
+    WakesAnyMask,
+}
+
 /// Looks behind the quiet bits of the uneasy registrations: has something arrived, or a level fallen, that nobody told us of?
-/// Answers with the longest time after which it has to be asked again, in nanoseconds; `None` for never. Before a look, those that it
-/// may show are left for `found_by_count`.
-pub fn sample(st: &mut EpState, before_look: bool) -> Option<u64> {
-    let mut longest = sample_inner(st).then_some(LONGEST_TICK_NS);
+/// Answers with the longest time after which it has to be asked again, in nanoseconds; `None` for never.
+pub fn sample(st: &mut EpState, extent: Extent) -> Option<u64> {
+    let looks_inside = extent != Extent::WakesAnyMask && sample_inner(st);
+    let mut longest = looks_inside.then_some(LONGEST_TICK_NS);
     let rare_is_due = st.uneasy.is_empty() || sys::now() >= st.rare_due;
     let mut index = st.uneasy.len();
-    // The latest first, as the kernel wakes those that wait for the same.
+    // The latest first, as the kernel wakes those that wait for the same: signalfds all do.
+    if st.followed {
+        let held = &st.held;
+        st.uneasy.sort_unstable_by_key(|item| item.at(held).serial.get());
+    }
     while index > 0 {
         index -= 1;
         let item = st.uneasy[index];
         let state = item.at(&st.held);
-        let file = item.file().filter(|file| {
-            state.alive.get() && !state.spent.get() && state.home.get() == Home::Hot && state.is_uneasy(file)
-        });
+        let file = item
+            .file()
+            .filter(|file| state.alive.get() && !state.spent.get() && !state.is_parked() && state.is_uneasy(file));
         let Some(file) = file else {
             state.uneasy.set(false);
             st.uneasy.swap_remove(index);
             item.unpin();
             continue;
         };
+        if extent == Extent::WakesAnyMask && !file.kind().wakes_any_mask() {
+            continue;
+        }
         if sample::is_shared_eventfd(file) {
             // A count of these is a read of /proc, so it is taken once in a while only.
             longest = longest.or(Some(LONGEST_RARE_TICK_NS));
@@ -454,17 +480,19 @@ pub fn sample(st: &mut EpState, before_look: bool) -> Option<u64> {
             longest = Some(LONGEST_TICK_NS);
         }
         let state = item.at(&st.held);
-        if before_look && may_show(st, item, file) {
+        if extent == Extent::BeforeLook && may_show(st, item, file) {
             continue;
         }
         stats::SAMPLES.count();
         let watched = state.heard(file);
-        let closes = state.edge.get().is_closing() || state.announced.get().is_closing();
+        let closes = state.edge.get().is_closing() || state.announced().is_closing();
         // Before the count, which then has the state to which the connection may go in between.
         let is_closed = closes && file.kind() != Kind::Signalfd && !sample::closes_still(item.via());
         let count = sample::arrivals(file, item.via(), watched);
         let (mut news, mut woken) = (false, false);
-        for memory in [&state.edge, &state.announced] {
+        // Its turn comes when the other one gives up its claim.
+        let is_kept_out = state.is_exclusive() && !state.newcomer.get() && file.claim().is_of_another(item);
+        for memory in state.memories() {
             let mut edge = memory.get();
             match count {
                 Some(count) => edge.counted(count),
@@ -475,7 +503,7 @@ pub fn sample(st: &mut EpState, before_look: bool) -> Option<u64> {
                 let level = sys::level(item.via(), watched) & !NVAL;
                 edge.looked(file.kind(), level);
                 // Out of the poll set as it is, nobody else would find it.
-                news |= state.is_edge() && edge.asked(level).is_none() && edge.fresh(level) != 0;
+                news |= state.is_edge() && edge.asked(level).is_none() && edge.fresh(level) != 0 && !is_kept_out;
             }
             if is_closed {
                 edge.closed();
@@ -484,7 +512,7 @@ pub fn sample(st: &mut EpState, before_look: bool) -> Option<u64> {
             memory.set(edge);
         }
         st.note_woken(item, woken);
-        if st.followed && item.at(&st.held).announced.get().asked(watched).is_none() {
+        if st.followed && item.at(&st.held).announced().asked(watched).is_none() {
             // Likewise; what was told before is older than this look.
             st.refresh(item);
             let woken = nested::take_in(st, item, file, sys::level(item.via(), watched) & !NVAL, watched);
@@ -496,7 +524,7 @@ pub fn sample(st: &mut EpState, before_look: bool) -> Option<u64> {
         }
         departures(file, item);
         let state = item.at(&st.held);
-        if (state.edge.get().quiet() | state.announced.get().quiet()) & HUP != 0 {
+        if (state.edge.get().quiet() | state.announced().quiet()) & HUP != 0 {
             partings(file, item);
         }
         st.refresh(item);
@@ -506,7 +534,7 @@ pub fn sample(st: &mut EpState, before_look: bool) -> Option<u64> {
 
 /// Whether all that is to be seen behind a registration are signals which its signalfd does not take: they are no reason to look again.
 fn is_quiet_signalfd(state: &State, file: &File) -> bool {
-    let quiet = state.edge.get().quiet() | state.announced.get().quiet();
+    let quiet = state.edge.get().quiet() | state.announced().quiet();
     file.kind() == Kind::Signalfd && quiet & READABLE == 0
 }
 
@@ -576,23 +604,33 @@ fn partings(file: &'static File, item: &Epitem) {
     if !matches!(file.kind(), Kind::UnixStream | Kind::UnixSeqpacket) || file.peer() == Peer::Gone {
         return;
     }
-    let fd = item.via();
-    let is_there = || diagnosis::peer(fd).is_some_and(|inode| inode != 0);
     let before = file.peer();
-    let now = if is_there() {
-        Peer::There
-    } else if before != Peer::There && diagnosis::awaits_accept(fd) {
-        Peer::Awaited
-    } else if before != Peer::There && is_there() {
-        // It was accepted between the two questions.
-        Peer::There
-    } else {
-        Peer::Gone
+    let now = match peer_now(item.via(), before) {
+        Some(now) => now,
+        None if before == Peer::Unknown => Peer::Gone,
+        // It was answered before, and will be again.
+        None => return,
     };
     file.set_peer(now);
     if now == Peer::Gone && before != Peer::Unknown {
         file.tell(WOKEN, file.begin_call());
     }
+}
+
+/// Where the peer of a unix socket that is hung up is; none if there is no answer.
+fn peer_now(fd: c_int, before: Peer) -> Option<Peer> {
+    let is_there = || diagnosis::peer(fd).map(|inode| inode != 0);
+    let now = if is_there()? {
+        Peer::There
+    } else if before != Peer::There && diagnosis::awaits_accept(fd)? {
+        Peer::Awaited
+    } else if before != Peer::There && is_there()? {
+        // It was accepted between the two questions.
+        Peer::There
+    } else {
+        Peer::Gone
+    };
+    Some(now)
 }
 
 /// Sets up to this size are polled as they are, without a second thread in the program.
@@ -628,9 +666,10 @@ fn park_silent(st: &mut EpState) {
             found += 1;
         }
         if watch::park(st, batch.iter().flatten().copied()) < found || found < WINDOW {
-            return;
+            break;
         }
     }
+    st.set.discard_unused();
 }
 
 /// Exclusive registrations, nested instances and uneasy ones are looked after where they are waited for, and so are signalfds: what is

@@ -141,6 +141,11 @@ impl Kind {
         bits
     }
 
+    /// Whether what arrives wakes every registration, so that one may be woken whose mask has none of what came.
+    pub const fn wakes_any_mask(self) -> bool {
+        self.wakes_with(0) & IN != 0
+    }
+
     /// The bits that an arrival wakes with, as far as any registration can wait for them.
     pub const fn arrives_with(self) -> Bits {
         if matches!(self, Kind::Timerfd) { IN } else { IN | RDNORM }

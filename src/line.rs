@@ -32,7 +32,7 @@ impl Line {
 
     /// Whether a registration is in line.
     pub fn has(item: &Epitem, held: &Held) -> bool {
-        item.at(held).turn.get() != 0
+        item.at(held).turn() != 0
     }
 
     /// A registration goes to the end of the line, unless it is in it.
@@ -47,14 +47,14 @@ impl Line {
             return;
         }
         self.turn = self.turn.wrapping_add(1).max(1);
-        item.at(held).turn.set(self.turn);
+        item.at(held).set_turn(self.turn);
         item.pin();
         self.places.push_back((item, self.turn));
     }
 
     /// A registration leaves the line. Its place is taken out when somebody gets there.
     pub fn leave(item: &Epitem, held: &Held) {
-        item.at(held).turn.set(0);
+        item.at(held).set_turn(0);
     }
 
     /// A registration was reported, and stays in line if it is level-triggered: at its end.
@@ -68,7 +68,7 @@ impl Line {
     /// The first in line.
     pub fn first(&mut self, held: &Held) -> Option<&'static Epitem> {
         while let Some(&(item, turn)) = self.places.front() {
-            if item.at(held).turn.get() == turn {
+            if item.at(held).turn() == turn {
                 return Some(item);
             }
             self.places.pop_front();
@@ -84,14 +84,14 @@ impl Line {
 
     /// Everybody who joined up to this turn was gone past, and leaves.
     pub fn pass(&mut self, turn: u32, held: &Held) {
-        while let Some(item) = self.first(held).filter(|item| item.at(held).turn.get() <= turn) {
+        while let Some(item) = self.first(held).filter(|item| item.at(held).turn() <= turn) {
             Line::leave(item, held);
         }
     }
 
     fn compact(&mut self, held: &Held) {
         self.places.retain(|(item, turn)| {
-            let stays = item.at(held).turn.get() == *turn;
+            let stays = item.at(held).turn() == *turn;
             if !stays {
                 item.unpin();
             }

@@ -17,13 +17,21 @@ const CONTENDED: u32 = 2;
 
 thread_local! {
     /// How many of our locks the thread holds. A hook that finds it above zero runs in a signal handler that interrupted
-    /// this library, and must take no lock. No destructor: it is read in signal handlers and at thread exit.
+    /// this library, and must take no lock; [`OWES`] is beside. No destructor: it is read in signal handlers and at thread exit.
     static DEPTH: Cell<u32> = const { Cell::new(0) };
+}
+
+/// There is something to settle when the thread lets go of its last lock. In the same word, which is looked at then anyway.
+const OWES: u32 = 1 << 31;
+
+/// There will be something to settle, see `descriptors::settle_interrupted_closes`.
+pub fn owe_settlement() {
+    DEPTH.with(|depth| depth.set(depth.get() | OWES));
 }
 
 /// Whether the calling thread is inside this library already, which can only be so in a signal handler.
 pub fn interrupted() -> bool {
-    DEPTH.with(Cell::get) > 0
+    DEPTH.with(Cell::get) & !OWES > 0
 }
 
 /// As if a lock were held: what signal handlers close meanwhile is settled when this goes, or later.
@@ -39,12 +47,14 @@ impl Inside {
 }
 
 impl Drop for Inside {
+    #[inline]
     fn drop(&mut self) {
-        let depth = DEPTH.with(|depth| {
-            depth.set(depth.get() - 1);
-            depth.get()
+        let is_to_settle = DEPTH.with(|depth| {
+            let left = depth.get() - 1;
+            depth.set(if left == OWES { 0 } else { left });
+            left == OWES
         });
-        if depth == 0 {
+        if is_to_settle {
             crate::descriptors::settle_interrupted_closes();
         }
     }

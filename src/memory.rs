@@ -9,6 +9,7 @@
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::cell::Cell;
+use std::mem::MaybeUninit;
 use std::ptr;
 
 use nix::errno::Errno;
@@ -20,8 +21,8 @@ use crate::sys;
 const CHUNK: usize = 256 * 1024;
 /// The smallest block, with room for the free list's link.
 const SMALLEST: usize = 16;
-/// The largest block that is recycled by size.
-const LARGEST: usize = 32 * 1024;
+/// The largest block that is recycled by size: a mapping grows without a copy, and what was never used of it takes no memory.
+const LARGEST: usize = PAGE / 2;
 const CLASSES: usize = (LARGEST.trailing_zeros() - SMALLEST.trailing_zeros()) as usize + 1;
 const PAGE: usize = 4096;
 
@@ -91,9 +92,20 @@ impl Heap {
     }
 }
 
+/// Gives the pages of unused memory back to the kernel, until they are used again.
+pub fn discard<T>(unused: &mut [MaybeUninit<T>]) {
+    let range = unused.as_mut_ptr_range();
+    let skip = range.start.addr().next_multiple_of(PAGE) - range.start.addr();
+    let bytes = size_of_val(unused).saturating_sub(skip) & !(PAGE - 1);
+    if bytes > 0 {
+        // SAFETY: the pages are within the slice, in which nothing is.
+        unsafe { sys::discard(range.start.cast::<u8>().add(skip), bytes) };
+    }
+}
+
 /// Memory that is never given back, and not rounded up to a power of two. NULL when there is none.
 pub fn forever(layout: Layout) -> *mut u8 {
-    if layout.size() > LARGEST || layout.align() > PAGE {
+    if layout.size() > CHUNK / 8 || layout.align() > PAGE {
         return sys::map(layout.size()).unwrap_or(ptr::null_mut());
     }
     HEAP.lock().carve(layout.size(), layout.align())

@@ -6,12 +6,12 @@
 use nix::errno::Errno;
 
 use crate::edge::{Edge, GAVE};
-use crate::epitem::{Epitem, Home, State};
+use crate::epitem::{Epitem, State};
 use crate::epstate::EpState;
 use crate::eventpoll::Eventpoll;
 use crate::events::{Bits, ERR, HUP, IN, NVAL, OUT, RDNORM, WRITABLE, WRNORM, levels};
 use crate::file::File;
-use crate::harvest;
+use crate::harvest::{self, Extent};
 use crate::kind::Kind;
 use crate::line::Line;
 use crate::lock::{self, Guard, Lock};
@@ -39,7 +39,7 @@ fn depth_below(ep: &'static Eventpoll, forbidden: &'static Eventpoll, level: usi
     if std::ptr::eq(ep, forbidden) || level > LONGEST_CHAIN {
         return Err(Errno::ELOOP);
     }
-    let children = gather(ep.lock().interest.iter().filter_map(|item| item.file().and_then(File::eventpoll)))?;
+    let children = gather(ep.lock().interest.iter().filter_map(|item| item.get().file().and_then(File::eventpoll)))?;
     children.into_iter().try_fold(0, |deepest, child| Ok(deepest.max(1 + depth_below(child, forbidden, level + 1)?)))
 }
 
@@ -56,7 +56,7 @@ pub fn check_paths_below(outer: &'static Eventpoll, inner: &'static Eventpoll) -
 }
 
 fn count_below(ep: &'static Eventpoll, link: Link) -> Result<(), Errno> {
-    let below = gather(ep.lock().interest.iter().filter_map(|item| item.file()))?;
+    let below = gather(ep.lock().interest.iter().filter_map(|item| item.get().file()))?;
     below.into_iter().try_for_each(|file| match file.eventpoll() {
         Some(deeper) => count_below(deeper, link),
         None => count_paths(file, None, Some(link)),
@@ -144,6 +144,7 @@ pub fn follow(ep: &'static Eventpoll) -> Result<(), Errno> {
         let inner = gather(st.inner.iter().filter_map(|item| item.file().and_then(File::eventpoll)))?;
         let registrations = st.interest.len();
         st.line.reserve(registrations)?;
+        st.furnish()?;
         begin_to_follow(ep, &mut st);
         inner
     };
@@ -170,7 +171,7 @@ fn begin_to_follow(ep: &'static Eventpoll, st: &mut EpState) {
         st.stand_in_line(st.ready[index]);
     }
     for index in 0..st.interest.len() {
-        let item = st.interest[index];
+        let item = st.interest[index].get();
         if let Some(file) = item.file() {
             // What is with a watcher is polled for its own levels only.
             watch::take_back(st, item);
@@ -185,7 +186,7 @@ fn begin_to_follow(ep: &'static Eventpoll, st: &mut EpState) {
 }
 
 /// Whether a registration was reported and does not stay ready.
-fn is_reported(item: &Epitem, state: &State, file: &File) -> bool {
+fn is_reported(item: &Epitem, state: &State, file: &'static File) -> bool {
     let mut edge = state.edge.get();
     if state.spent.get() || !state.is_edge() || state.ready.get() || edge.quiet() == 0 {
         return state.spent.get();
@@ -227,7 +228,7 @@ pub fn look_from_outside(ep: &'static Eventpoll) -> Seen {
 /// its pipe does.
 fn peek(ep: &'static Eventpoll) -> Seen {
     let Some(mut st) = ep.lock_while(|| false) else { return Seen { ready: true, uneasy: true } };
-    if !st.readable && st.interest.iter().any(|item| would_be_found(&st, item)) {
+    if !st.readable && st.interest.iter().any(|item| would_be_found(&st, item.get())) {
         show_readable(ep, &mut st);
     }
     Seen { ready: st.readable, uneasy: true }
@@ -262,8 +263,11 @@ pub fn look(ep: &'static Eventpoll, for_edges: bool, in_turn: bool) -> Seen {
     }
     if in_turn {
         go_past_the_silent(st);
+        if st.lingers && st.ready.is_empty() {
+            calm(ep, st);
+        }
     }
-    Seen { ready: st.readable, uneasy: st.ticks }
+    Seen { ready: st.readable && !st.lingers, uneasy: st.ticks }
 }
 
 /// Those in line that show nothing leave it, up to the first that shows something (`__ep_eventpoll_poll`).
@@ -273,6 +277,9 @@ fn go_past_the_silent(st: &mut EpState) {
             return;
         }
         Line::leave(item, &st.held);
+        if item.file().is_some_and(|file| file.eventpoll().is_some()) {
+            harvest::pass(st, item);
+        }
     }
 }
 
@@ -319,6 +326,9 @@ pub fn attend_to(ep: &'static Eventpoll, st: &mut EpState, item: &'static Epitem
         return;
     }
     if st.followed && item.at(&st.held).slot.get() != 0 {
+        if found != 0 {
+            note_woken_beside(st, item);
+        }
         let asked = st.set.asked(item, &st.held);
         note_news(st, item, asked, found);
         announce_news(ep, st);
@@ -350,7 +360,7 @@ pub fn attend(ep: &'static Eventpoll, st: &mut EpState) {
     }
     let stirred = ep.was_stirred();
     ep.absorb(st);
-    st.ticks = harvest::sample(st, false).is_some();
+    st.ticks = harvest::sample(st, Extent::All).is_some();
     // What that brought up, in the instances inside above all.
     ep.absorb(st);
     sys::look(st.set.poll_with(-1));
@@ -368,13 +378,21 @@ pub fn attend(ep: &'static Eventpoll, st: &mut EpState) {
         show_readable(ep, st);
     } else {
         st.readable |= stirred;
-        calm(ep, st);
+        // Who is left on the ready list, and is not ready, stays there until a look from above finds it so.
+        st.lingers = st.readable && !st.ready.is_empty();
+        if !st.lingers {
+            calm(ep, st);
+        }
     }
 }
 
 /// Tells the outer instances of what the last poll found and what the witnesses saw: each wake-up of a registration that was not
 /// announced yet is an edge of the epoll descriptor, whatever became of it since (N2).
 pub fn announce(ep: &'static Eventpoll, st: &mut EpState) {
+    let fired = |slot| st.set.entry(slot).filter(|(.., found)| *found != 0).map(|(item, ..)| item);
+    if let Some(item) = (1..=st.set.len()).filter_map(fired).find(|item| wakes_beside(item)) {
+        note_woken_beside(st, item);
+    }
     // Those that came last first, as the kernel wakes those that wait for the same.
     for slot in (1..=st.set.len()).rev() {
         let Some((item, asked, found)) = st.set.entry(slot) else { continue };
@@ -383,6 +401,17 @@ pub fn announce(ep: &'static Eventpoll, st: &mut EpState) {
         }
     }
     announce_news(ep, st);
+}
+
+/// What a poll found on a registration may have woken others before it, which do not show it.
+fn note_woken_beside(st: &mut EpState, item: &'static Epitem) {
+    if wakes_beside(item) {
+        st.ticks |= harvest::sample(st, Extent::WakesAnyMask).is_some();
+    }
+}
+
+fn wakes_beside(item: &Epitem) -> bool {
+    item.file().is_some_and(|file| file.kind().wakes_any_mask())
 }
 
 /// Takes in what a poll found on a registration.
@@ -409,7 +438,7 @@ fn announce_news(ep: &'static Eventpoll, st: &mut EpState) {
 pub fn take_in(st: &EpState, item: &'static Epitem, file: &'static File, level: Bits, asked: Bits) -> bool {
     let state = item.at(&st.held);
     let watched = state.heard(file);
-    let mut announced = state.announced.get();
+    let mut announced = state.announced();
     let before = announced;
     let clock = file.clock();
     let count = || sample::arrivals(file, item.via(), watched);
@@ -423,10 +452,10 @@ pub fn take_in(st: &EpState, item: &'static Epitem, file: &'static File, level: 
     }
     let news = announced.announce(file.kind(), level & watched, asked | ERR | HUP, count);
     if announced != before {
-        state.announced.set(announced);
+        state.set_announced(announced);
         // What a look does not tell, a call that began before it may have to tell yet.
         if news {
-            state.announced_at.set(clock);
+            state.set_announced_at(clock);
         }
     }
     news
@@ -440,13 +469,13 @@ pub fn is_news(st: &mut EpState, item: &'static Epitem, file: &'static File) -> 
     }
     harvest::departures(file, item);
     let state = item.at(&st.held);
-    let mut announced = state.announced.get();
+    let mut announced = state.announced();
     let watched = state.heard(file);
-    announced.digest(file.kind(), watched, item.take_facts(), item.told_after(state.announced_at.get()));
+    announced.digest(file.kind(), watched, item.take_facts(), item.told_after(state.announced_at()));
     if let Some(count) = sample::arrivals(file, item.via(), watched) {
         announced.counted(count);
     }
-    state.announced.set(announced);
+    state.set_announced(announced);
     show(st, item, file, watched, false).0
 }
 
@@ -454,7 +483,8 @@ pub fn is_news(st: &mut EpState, item: &'static Epitem, file: &'static File) -> 
 pub fn catch_up(ep: &'static Eventpoll, st: &mut EpState) {
     if st.followed && st.poller.is_none() {
         ep.absorb(st);
-        st.ticks |= harvest::sample(st, false).is_some();
+        // Of the others none stands in line and shows nothing, unless a witness told of what was taken.
+        st.ticks |= harvest::sample(st, Extent::WakesAnyMask).is_some();
     }
 }
 
@@ -475,8 +505,8 @@ pub fn begin(st: &mut EpState, item: &'static Epitem, file: &'static File) -> bo
     {
         announced.counted(count);
     }
-    state.announced.set(announced);
-    state.announced_at.set(file.clock());
+    state.set_announced(announced);
+    state.set_announced_at(file.clock());
     let asked_for = levels(state.events.get());
     let (_, level) = show(st, item, file, state.heard(file), true);
     let is_new = level & asked_for != 0 && !Line::has(item, &st.held);
@@ -494,9 +524,9 @@ fn show(st: &EpState, item: &'static Epitem, file: &'static File, watched: Bits,
         let ready = if in_turn { is_ready(inner) } else { seems_ready(inner) };
         let level = if ready { READABLE_INSTANCE } else { 0 };
         let state = item.at(&st.held);
-        let mut announced = state.announced.get();
+        let mut announced = state.announced();
         let woken = announced.take_woken();
-        state.announced.set(announced);
+        state.set_announced(announced);
         return (woken, level & watched);
     }
     let level = sys::level(item.via(), watched) & !NVAL;
@@ -517,7 +547,7 @@ pub fn tell_outer(ep: &'static Eventpoll, st: &mut EpState) {
 fn is_idle(st: &EpState, item: &'static Epitem) -> bool {
     let state = item.at(&st.held);
     let vanished = st.set.revents(item, &st.held) & NVAL != 0;
-    let polled = state.slot.get() != 0 && state.home.get() == Home::Hot;
+    let polled = state.slot.get() != 0 && !state.is_parked();
     polled && !state.ready.get() && !state.uneasy.get() && !vanished
 }
 
@@ -541,6 +571,7 @@ fn park_the_rest(st: &mut EpState) -> bool {
 
 /// Makes the descriptor readable by a byte of our own: one that `stir` put there may be gone already.
 fn show_readable(ep: &'static Eventpoll, st: &mut EpState) {
+    st.lingers = false;
     if !st.readable {
         st.readable = true;
         ep.show_readable();
@@ -552,6 +583,7 @@ pub fn calm(ep: &'static Eventpoll, st: &mut EpState) {
     let stirred = ep.was_stirred();
     if stirred || st.readable {
         st.readable = false;
+        st.lingers = false;
         let mut bytes = [0; 256];
         while sys::read(ep.number(), &mut bytes) == Ok(bytes.len()) {}
     }
@@ -561,7 +593,7 @@ pub fn calm(ep: &'static Eventpoll, st: &mut EpState) {
 pub fn renew_pipe(ep: &'static Eventpoll) {
     let Ok([read_end, write_end]) = sys::pipe2(libc::O_NONBLOCK | libc::O_CLOEXEC) else { return };
     if let Some(file) = ep.file() {
-        for &number in &file.graph().numbers {
+        for &number in file.graph().numbers.iter() {
             let flags = sys::fcntl(number, libc::F_GETFD, 0).map_or(0, |flags| flags & libc::FD_CLOEXEC);
             let _ = sys::dup3(read_end, number, if flags != 0 { libc::O_CLOEXEC } else { 0 });
         }

@@ -9,7 +9,9 @@ use nix::errno::Errno;
 use crate::epitem::Epitem;
 use crate::epstate::Held;
 use crate::events::Bits;
+use crate::memory;
 use crate::poller::account::Silence;
+use crate::pool::Short;
 use crate::sys;
 
 /// The poll set of one instance.
@@ -17,11 +19,11 @@ use crate::sys;
 pub struct PollSet {
     entries: Vec<pollfd>,
     /// The registration of each entry but the first; index `slot - 1`.
-    items: Vec<&'static Epitem>,
+    items: Vec<Short<Epitem>>,
     /// For how many more polls each entry has to stay silent to be silent for long.
     patience: Vec<u16>,
     /// Larger arrays to move to, made while somebody polled (see [`PollSet::reserve_beside`]).
-    beside: (Vec<pollfd>, Vec<&'static Epitem>, Vec<u16>),
+    beside: (Vec<pollfd>, Vec<Short<Epitem>>, Vec<u16>),
 }
 
 const NOBODY: pollfd = pollfd { fd: -1, events: libc::POLLIN, revents: 0 };
@@ -85,12 +87,20 @@ impl PollSet {
         (self.entries, self.items, self.patience) = (entries, items, patience);
     }
 
+    /// Gives back the memory that is not used now: many registrations went. The room stays.
+    pub fn discard_unused(&mut self) {
+        memory::discard(self.entries.spare_capacity_mut());
+        memory::discard(self.items.spare_capacity_mut());
+        memory::discard(self.patience.spare_capacity_mut());
+    }
+
     /// How many registrations are in the set.
     pub fn len(&self) -> usize {
         self.items.len()
     }
 
     /// Polls this number for this registration, whether it was in the set or not. False when there is no memory for it.
+    #[inline]
     pub fn put(&mut self, item: &'static Epitem, held: &Held, fd: c_int, bits: Bits) -> bool {
         let state = item.at(held);
         match state.slot.get() as usize {
@@ -102,8 +112,8 @@ impl PollSet {
                 self.entries.push(pollfd { fd, events: bits.cast_signed(), revents: 0 });
                 // The set points at it until it is removed, also when it was deleted while somebody polled.
                 item.pin();
-                self.items.push(item);
-                self.patience.push(state.patience.get());
+                self.items.push(Short::of(item));
+                self.patience.push(state.patience());
             }
             slot => {
                 let entry = &mut self.entries[slot];
@@ -126,7 +136,7 @@ impl PollSet {
         self.items.swap_remove(slot - 1);
         self.patience.swap_remove(slot - 1);
         if let Some(moved) = self.items.get(slot - 1) {
-            moved.at(held).slot.set(slot as u32);
+            moved.get().at(held).slot.set(slot as u32);
         }
         item.unpin();
     }
@@ -136,7 +146,7 @@ impl PollSet {
         let mut index = self.items.len();
         while index > 0 {
             index -= 1;
-            let item = self.items[index];
+            let item = self.items[index].get();
             if !item.at(held).alive.get() {
                 self.remove(item, held);
             }
@@ -191,19 +201,21 @@ impl PollSet {
     }
 
     /// The first registration behind `slot` that the last poll found something on, with its slot and what was found.
+    #[inline]
     pub fn next_fired(&self, slot: usize) -> Option<(usize, &'static Epitem, Bits)> {
         let rest = self.entries.get(slot + 1..).unwrap_or_default();
         let at = slot + 1 + rest.iter().position(|entry| entry.revents != 0)?;
-        Some((at, self.items[at - 1], self.entries[at].revents.cast_unsigned()))
+        Some((at, self.items[at - 1].get(), self.entries[at].revents.cast_unsigned()))
     }
 
     /// The registration at a place, what the last poll was asked about it, and what was found.
     pub fn entry(&self, slot: usize) -> Option<(&'static Epitem, Bits, Bits)> {
         let entry = self.entries.get(slot)?;
-        Some((self.items.get(slot - 1)?, entry.events.cast_unsigned(), entry.revents.cast_unsigned()))
+        Some((self.items.get(slot - 1)?.get(), entry.events.cast_unsigned(), entry.revents.cast_unsigned()))
     }
 
     /// Counts one more poll for the silent entries, and starts anew for those that fired.
+    #[inline]
     pub fn count_silence(&mut self, held: &Held) -> Silence {
         let mut silence = Silence::default();
         let behind_wake = self.entries.get(1..).unwrap_or_default();
@@ -212,12 +224,12 @@ impl PollSet {
                 *patience = patience.saturating_sub(1);
                 silence.lasting += usize::from(*patience == 0);
             } else {
-                let state = item.at(held);
+                let state = item.get().at(held);
                 if *patience == 0 {
                     silence.broken += 1;
                     state.lose_patience();
                 }
-                *patience = state.patience.get();
+                *patience = state.patience();
             }
         }
         silence
@@ -228,6 +240,6 @@ impl PollSet {
     pub fn silent(&self, end: usize, all: bool) -> impl Iterator<Item = (usize, &'static Epitem)> + '_ {
         let end = end.min(self.items.len());
         let is_silent = move |place: &usize| all || self.patience[*place] == 0;
-        (0..end).rev().filter(is_silent).map(|place| (place, self.items[place]))
+        (0..end).rev().filter(is_silent).map(|place| (place, self.items[place].get()))
     }
 }

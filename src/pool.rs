@@ -3,41 +3,56 @@
 //! A witness in one thread may hold a record that another thread retires at that moment. Because a record stays a record of
 //! its type for ever, the worst it can do is leave a hint on the wrong one, which costs a look; nothing freed is touched
 //! (T10), no reference count has to be kept by readers, and `&'static` is the honest lifetime.
+//!
+//! Records are made a page at a time, and each page has a number. So four bytes are enough to refer to one from another ([`Short`]).
 
 use std::alloc::Layout;
+use std::cell::UnsafeCell;
+use std::marker::PhantomData;
+use std::num::NonZeroU32;
 use std::ptr;
 
 use nix::errno::Errno;
 
-use crate::lock::Lock;
+use crate::lock::{Guard, Lock};
 use crate::memory;
-use crate::sync::atomic::AtomicPtr;
 use crate::sync::atomic::Ordering::{Acquire, Release, SeqCst};
+use crate::sync::atomic::{AtomicPtr, AtomicU32};
 
-/// How many records are allocated at a time.
-const CHUNK: usize = 32;
+/// The bytes of a page, which begins with its number.
+const PAGE: usize = 4096;
+/// How many pages a pool can have. The table of them is in zero pages.
+const PAGES: usize = 1 << 18;
 
 /// A record that a pool can keep on its free list.
 pub trait Pooled: Sized + Sync + 'static {
     /// A blank record.
     const BLANK: Self;
 
+    /// The pool that all records of the type are of.
+    fn pool() -> &'static Pool<Self>;
+
+    /// A page that needs no memory, for records that must be there when there is none.
+    fn first_page() -> Option<&'static Page> {
+        None
+    }
+
     /// Where the free list threads through the record; used by the pool alone while the record is free.
-    fn free_link(&self) -> &AtomicRef<Self>;
+    fn free_link(&self) -> &AtomicShort<Self>;
 }
 
-/// Records that are made together.
+/// Memory for the records of one page.
 #[derive(Debug)]
-pub struct Chunk<T: 'static> {
-    records: [T; CHUNK],
-    /// The chunk that was made before.
-    next: AtomicRef<Chunk<T>>,
-}
+#[repr(C, align(4096))]
+pub struct Page(UnsafeCell<[u8; PAGE]>);
 
-impl<T: Pooled> Chunk<T> {
-    /// Blank records.
-    pub const fn blank() -> Chunk<T> {
-        Chunk { records: [const { T::BLANK }; CHUNK], next: AtomicRef::none() }
+// SAFETY: a pool uses it, under its lock until the records in it are made.
+unsafe impl Sync for Page {}
+
+impl Page {
+    /// An empty one.
+    pub const fn empty() -> Page {
+        Page(UnsafeCell::new([0; PAGE]))
     }
 }
 
@@ -46,48 +61,53 @@ impl<T: Pooled> Chunk<T> {
 pub struct Pool<T: Pooled> {
     /// The free list.
     state: Lock<State<T>>,
-    /// The latest chunk. Changed under the lock, and read without: whoever goes through all records may hold the lock of one, for
+    /// Where the pages are. Not of `sync`: who has a number has it from somebody who had the record.
+    pages: [std::sync::atomic::AtomicPtr<u8>; PAGES],
+    /// How many there are. Changed under the lock, and read without: whoever goes through all records may hold the lock of one, for
     /// which a fork that has this lock waits.
-    chunks: AtomicRef<Chunk<T>>,
-    /// A chunk that needs no memory, for records that must be there when there is none.
-    first: Option<&'static Chunk<T>>,
+    made: AtomicU32,
 }
 
 #[derive(Debug)]
 struct State<T: Pooled> {
-    free: Option<&'static T>,
+    free: Option<Short<T>>,
 }
 
 impl<T: Pooled> Pool<T> {
+    /// What comes before the first record of a page.
+    const HEADER: usize = if align_of::<T>() > 8 { align_of::<T>() } else { 8 };
+    /// How many records a page has.
+    const EACH: usize = {
+        let fit = (PAGE - Self::HEADER) / size_of::<T>();
+        assert!(fit > 0, "a record is smaller than a page");
+        fit
+    };
+
     /// An empty pool.
     pub const fn new() -> Self {
-        Pool { state: Lock::new(State { free: None }), chunks: AtomicRef::none(), first: None }
-    }
-
-    /// A pool whose first records are there from the start.
-    pub const fn starting_with(first: &'static Chunk<T>) -> Self {
-        Pool { state: Lock::new(State { free: None }), chunks: AtomicRef::none(), first: Some(first) }
+        Pool {
+            state: Lock::new(State { free: None }),
+            pages: [const { std::sync::atomic::AtomicPtr::new(ptr::null_mut()) }; PAGES],
+            made: AtomicU32::new(0),
+        }
     }
 
     /// A record nobody uses: blank, or as its last user left it. ENOMEM when there is no memory.
     pub fn take(&self) -> Result<&'static T, Errno> {
         let mut state = self.state.lock();
         if state.free.is_none() {
-            match self.first {
-                Some(first) if self.chunks.get().is_none() => self.add(&mut state, first),
-                _ => self.grow(&mut state)?,
-            }
+            self.grow(&mut state)?;
         }
-        let record = state.free.ok_or(Errno::ENOMEM)?;
-        state.free = record.free_link().get();
+        let record = state.free.ok_or(Errno::ENOMEM)?.get();
+        state.free = record.free_link().short();
         Ok(record)
     }
 
     /// Takes a record back.
     pub fn give_back(&self, record: &'static T) {
         let mut state = self.state.lock();
-        record.free_link().set(state.free);
-        state.free = Some(record);
+        record.free_link().set_short(state.free);
+        state.free = Some(Short::of(record));
     }
 
     /// Every record ever made, in use or free. Without the lock.
@@ -105,7 +125,8 @@ impl<T: Pooled> Pool<T> {
     pub fn in_use(&self) -> usize {
         let state = self.state.lock();
         let records = self.records().count();
-        let free = std::iter::successors(state.free, |record| record.free_link().get()).take(records + 1).count();
+        let free =
+            std::iter::successors(state.free, |record| record.get().free_link().short()).take(records + 1).count();
         assert!(free <= records, "the free list runs in a circle");
         records - free
     }
@@ -126,31 +147,143 @@ impl<T: Pooled> Pool<T> {
         unsafe { self.state.unlock_after_fork() }
     }
 
-    fn records(&self) -> impl Iterator<Item = &'static T> + use<T> {
-        std::iter::successors(self.chunks.get(), |chunk| chunk.next.get()).flat_map(|chunk| chunk.records.iter())
+    fn records(&self) -> impl Iterator<Item = &'static T> {
+        (0..self.made.load(Acquire)).flat_map(|page| Self::shorts(page).map(Short::get))
     }
 
-    fn grow(&self, state: &mut State<T>) -> Result<(), Errno> {
-        let chunk = memory::forever(Layout::new::<Chunk<T>>()).cast::<Chunk<T>>();
-        if chunk.is_null() {
+    /// The records of a page.
+    fn shorts(page: u32) -> impl DoubleEndedIterator<Item = Short<T>> {
+        (0..Self::EACH).map(move |slot| Short::new(page, Self::HEADER + slot * size_of::<T>()))
+    }
+
+    /// One more page of blank records.
+    #[cold]
+    #[inline(never)]
+    fn grow(&self, state: &mut Guard<'_, State<T>>) -> Result<(), Errno> {
+        let number = self.made.load(Acquire);
+        let place = self.pages.get(number as usize).ok_or(Errno::ENOMEM)?;
+        let page = match T::first_page() {
+            Some(first) if number == 0 => first.0.get().cast::<u8>(),
+            _ => memory::forever(Layout::new::<Page>()),
+        };
+        if page.is_null() {
             return Err(Errno::ENOMEM);
         }
-        // SAFETY: the memory is large enough and aligned, nobody else's, and never freed.
-        let chunk: &'static Chunk<T> = unsafe {
-            chunk.write(Chunk::blank());
-            &*chunk
-        };
-        self.add(state, chunk);
-        Ok(())
-    }
-
-    fn add(&self, state: &mut State<T>, chunk: &'static Chunk<T>) {
-        chunk.next.set(self.chunks.get());
-        self.chunks.set(Some(chunk));
-        for record in chunk.records.iter().rev() {
-            record.free_link().set(state.free);
+        page.expose_provenance();
+        // SAFETY: the page is aligned, nobody else's, and never freed; its number and the records fit.
+        unsafe {
+            page.cast::<u32>().write(number);
+            (0..Self::EACH).for_each(|slot| page.add(Self::HEADER).cast::<T>().add(slot).write(T::BLANK));
+        }
+        place.store(page, Release);
+        self.made.store(number + 1, Release);
+        for record in Self::shorts(number).rev() {
+            record.get().free_link().set_short(state.free);
             state.free = Some(record);
         }
+        Ok(())
+    }
+}
+
+/// A reference to a record, in four bytes.
+#[derive(Debug)]
+pub struct Short<T: 'static>(NonZeroU32, PhantomData<&'static T>);
+
+impl<T> Clone for Short<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Short<T> {}
+
+/// The number of the page, and below it where in the page the record is.
+impl<T: Pooled> Short<T> {
+    /// The short reference to a record, which is one of the type's pool.
+    #[inline]
+    pub fn of(record: &'static T) -> Short<T> {
+        let address = ptr::from_ref(record).addr();
+        // SAFETY: a page begins with its number, which does not change.
+        let page = unsafe { ptr::with_exposed_provenance::<u32>(address & !(PAGE - 1)).read() };
+        Short::new(page, address % PAGE)
+    }
+
+    /// The record.
+    #[inline]
+    pub fn get(self) -> &'static T {
+        let place = self.0.get() as usize;
+        // SAFETY: there is a page of this number, and in it a record.
+        unsafe {
+            let page = T::pool().pages.get_unchecked(place / PAGE).load(std::sync::atomic::Ordering::Relaxed);
+            &*page.add(place % PAGE).cast::<T>()
+        }
+    }
+
+    #[inline]
+    fn new(page: u32, offset: usize) -> Short<T> {
+        // SAFETY: no record is at the very beginning of a page.
+        Short(unsafe { NonZeroU32::new_unchecked((page * PAGE as u32) | offset as u32) }, PhantomData)
+    }
+
+    /// As a number: not 0, and below 2^30.
+    #[inline]
+    pub fn to_bits(self) -> NonZeroU32 {
+        self.0
+    }
+
+    /// What [`Self::to_bits`] was asked of.
+    ///
+    /// # Safety
+    /// The number must come from there, of the same type.
+    #[inline]
+    pub unsafe fn from_bits(bits: NonZeroU32) -> Short<T> {
+        Short(bits, PhantomData)
+    }
+}
+
+/// An atomic `Option<&'static T>` in four bytes.
+#[derive(Debug)]
+pub struct AtomicShort<T: 'static>(AtomicU32, PhantomData<&'static T>);
+
+impl<T: Pooled> AtomicShort<T> {
+    /// None.
+    pub const fn none() -> Self {
+        AtomicShort(AtomicU32::new(0), PhantomData)
+    }
+
+    /// The reference now.
+    #[inline]
+    pub fn get(&self) -> Option<&'static T> {
+        self.short().map(Short::get)
+    }
+
+    /// Stores a reference.
+    #[inline]
+    pub fn set(&self, value: Option<&'static T>) {
+        self.set_short(value.map(Short::of));
+    }
+
+    /// The reference now, as it is.
+    #[inline]
+    pub fn short(&self) -> Option<Short<T>> {
+        // SAFETY: nothing but short references to this type is ever stored.
+        NonZeroU32::new(self.0.load(Acquire)).map(|bits| unsafe { Short::from_bits(bits) })
+    }
+
+    /// Stores a reference as it is.
+    #[inline]
+    pub fn set_short(&self, value: Option<Short<T>>) {
+        self.0.store(Self::bits(value), Release);
+    }
+
+    /// Puts `new` in place of `old`, if it is still there.
+    pub fn replace(&self, old: Option<&'static T>, new: Option<&'static T>) -> bool {
+        let [old, new] = [old, new].map(|value| Self::bits(value.map(Short::of)));
+        self.0.compare_exchange(old, new, SeqCst, Acquire).is_ok()
+    }
+
+    fn bits(value: Option<Short<T>>) -> u32 {
+        value.map_or(0, |short| short.to_bits().get())
     }
 }
 

@@ -37,7 +37,8 @@ const SO_MEMINFO: c_int = 55;
 
 /// A number that changes with every arrival and with nothing else, where the kind has one; `watched` are the levels that somebody
 /// waits for.
-pub fn arrivals(file: &File, fd: c_int, watched: Bits) -> Option<u64> {
+#[inline]
+pub fn arrivals(file: &'static File, fd: c_int, watched: Bits) -> Option<u64> {
     match file.kind().arrivals() {
         Arrivals::Received | Arrivals::Unknown => count(file, fd, watched),
         _ => {
@@ -47,7 +48,7 @@ pub fn arrivals(file: &File, fd: c_int, watched: Bits) -> Option<u64> {
     }
 }
 
-fn count(file: &File, fd: c_int, watched: Bits) -> Option<u64> {
+fn count(file: &'static File, fd: c_int, watched: Bits) -> Option<u64> {
     match file.kind().arrivals() {
         // The state is part of it, for a change of state wakes everybody, and bytes those who wait for them.
         Arrivals::Received => tcp_info(fd).map(|info| {
@@ -59,7 +60,6 @@ fn count(file: &File, fd: c_int, watched: Bits) -> Option<u64> {
         Arrivals::Queued => {
             let taken = file.consumed();
             match sys::ioctl_int(fd, libc::FIONREAD) {
-                Ok(FULL_TERMINAL) if file.kind() == Kind::Tty => Some(OVERSTATED | (taken + FULL_TERMINAL as u64)),
                 Ok(queued) => Some(taken + u64::from(queued.max(0).unsigned_abs())),
                 // A terminal that was hung up does not even answer this; nothing comes from it any more.
                 Err(Errno::EIO) => Some(taken),
@@ -100,10 +100,6 @@ const TCP: u64 = 1 << 60;
 const UDP: u64 = 1 << 61;
 /// Marks the set of pending signals, with the number of those taken so far.
 const SIGNALS: u64 = 1 << 62;
-/// Marks the count of a full terminal, which may be less.
-const OVERSTATED: u64 = 1 << 59;
-/// What a terminal can hold that gives lines (the kernel's N_TTY_BUF_SIZE). Marks of an end of file are not counted, unless it is full.
-const FULL_TERMINAL: c_int = 4096;
 /// Marks a count that a call of this process ran into: what that took may be missing.
 const BLURRED: u64 = 1 << 63;
 /// Too many datagrams are queued, or they cannot be peeked at.
@@ -137,9 +133,6 @@ pub fn change(before: u64, now: u64) -> Change {
 /// The later of two counts between which nothing came, for what comes next: of datagrams that could not be counted before it may know how many
 /// there were. One that a call ran into is less exact.
 pub fn refined(before: u64, now: u64) -> u64 {
-    if before & (TCP | UDP | SIGNALS) == 0 && before & OVERSTATED != 0 && now & BLURRED == 0 {
-        return now;
-    }
     let exact = now & BLURRED == 0 && before & now & UDP != 0 && before >> 42 == now >> 42;
     if exact && before & 0xffff_ffff == now & 0xffff_ffff { now } else { before }
 }
@@ -164,12 +157,9 @@ fn exact_change(before: u64, now: u64) -> Change {
         }
     } else if before & now & TCP != 0 {
         now != before
+    } else if now < before {
+        return Change::Loss;
     } else {
-        let is_overstated = before & OVERSTATED != 0;
-        let (before, now) = (before & !OVERSTATED, now & !OVERSTATED);
-        if now < before {
-            return if is_overstated { Change::Nothing } else { Change::Loss };
-        }
         now > before
     };
     if arrived { Change::Arrival } else { Change::Nothing }
@@ -219,7 +209,7 @@ pub fn closes_still(fd: c_int) -> bool {
 /// How many datagrams wait, by peeking at one after the other. Only if the program has no peek offset of its own and no error is
 /// pending, which a peek would take; and not for long queues. The kernel steps over an empty datagram once it was peeked at, so
 /// the description remembers those.
-fn datagrams(file: &File, fd: c_int) -> Option<u64> {
+fn datagrams(file: &'static File, fd: c_int) -> Option<u64> {
     const MOST: u64 = 512;
     const NO_OFFSET: c_int = -1;
     let level = sys::level(fd, READABLE | RDHUP);
@@ -331,7 +321,7 @@ pub fn outgoing(kind: Kind, fd: c_int) -> Option<u32> {
 }
 
 /// Whether a unix socket's outgoing queue holds less than at the last look: the peer read. What it holds now is noted.
-pub fn has_departures(file: &File, fd: c_int) -> bool {
+pub fn has_departures(file: &'static File, fd: c_int) -> bool {
     file.awaits_departures()
         && outgoing(file.kind(), fd).is_some_and(|outgoing| outgoing < file.note_outgoing(outgoing))
 }
@@ -374,17 +364,6 @@ mod tests {
         assert_eq!(change(5, 4 | BLURRED), Change::Nothing);
         assert_eq!(change(5, 5 | BLURRED), Change::Nothing);
         assert_eq!(change(5, 6 | BLURRED), Change::Arrival);
-    }
-
-    #[test]
-    fn a_full_terminal_may_hold_less_than_it_says() {
-        let full = OVERSTATED | 4096;
-        assert_eq!(change(1, full), Change::Arrival);
-        assert_eq!(change(full, 1 + 4094), Change::Nothing);
-        assert_eq!(refined(full, 1 + 4094), 1 + 4094);
-        assert_eq!(change(full, OVERSTATED | (1 + 4096)), Change::Arrival);
-        assert_eq!(change(full, 4096), Change::Nothing);
-        assert_eq!(change(1 + 4094, 1 + 4093), Change::Loss);
     }
 
     #[test]

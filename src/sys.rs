@@ -413,6 +413,15 @@ pub fn wipe_on_fork(pages: *mut u8, bytes: usize) -> Result<(), Errno> {
     unsafe { syscall!(Sysno::madvise, pages, bytes, libc::MADV_WIPEONFORK) }.map(drop).map_err(errno)
 }
 
+/// Empties pages: the kernel takes the memory back, and gives zeros when they are used again.
+///
+/// # Safety
+/// What is in the pages must be of no use to anybody.
+pub unsafe fn discard(pages: *mut u8, bytes: usize) {
+    // SAFETY: the caller answers for it.
+    let _ = unsafe { syscall!(Sysno::madvise, pages, bytes, libc::MADV_DONTNEED) };
+}
+
 /// Gives pages of [`map`] back.
 ///
 /// # Safety

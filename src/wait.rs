@@ -9,7 +9,7 @@ use nix::errno::Errno;
 use crate::epstate::EpState;
 use crate::eventpoll::{self, Eventpoll};
 use crate::events::NVAL;
-use crate::harvest;
+use crate::harvest::{self, Extent};
 use crate::lock::{self, Guard};
 use crate::nested;
 use crate::next;
@@ -260,7 +260,8 @@ impl Wait {
         if in_ring {
             uring::lap(self.ep, st);
         }
-        let longest_tick = harvest::sample(st, is_first && !in_ring);
+        let extent = if is_first && !in_ring { Extent::BeforeLook } else { Extent::All };
+        let longest_tick = harvest::sample(st, extent);
         // What that brought up, in the instances inside above all.
         self.ep.absorb(st);
         if is_first && st.observed && st.parked <= harvest::PARK_ABOVE {

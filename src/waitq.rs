@@ -5,6 +5,7 @@
 //! own, with or without an instance's poll set behind it.
 
 use std::cell::Cell;
+use std::num::NonZeroU32;
 
 use libc::c_int;
 use nix::errno::Errno;
@@ -16,7 +17,7 @@ use crate::poller::hold::Hold;
 use crate::poller::spares::Spares;
 
 use crate::poller::watch;
-use crate::pool::{AtomicRef, Chunk, Pool, Pooled};
+use crate::pool::{AtomicRef, AtomicShort, Page, Pool, Pooled, Short};
 use crate::stats;
 use crate::sync;
 use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
@@ -24,13 +25,13 @@ use crate::sync::atomic::{AtomicI32, AtomicU32, AtomicUsize};
 use crate::sys;
 
 /// The first sleepers need no memory, because a wait is not to fail for want of it.
-static FIRST: Chunk<Sleeper> = Chunk::blank();
-static SLEEPERS: Pool<Sleeper> = Pool::starting_with(&FIRST);
+static FIRST: Page = Page::empty();
+static SLEEPERS: Pool<Sleeper> = Pool::new();
 
 /// A thread that waits, or a watcher.
 #[derive(Debug)]
 pub struct Sleeper {
-    free: AtomicRef<Sleeper>,
+    free: AtomicShort<Sleeper>,
     /// The eventfd that ends its sleep; -1 before the first.
     wake: AtomicI32,
     /// The descriptors of rings that the thread keeps for later.
@@ -55,7 +56,15 @@ pub struct Sleeper {
 impl Pooled for Sleeper {
     const BLANK: Sleeper = Sleeper::new();
 
-    fn free_link(&self) -> &AtomicRef<Sleeper> {
+    fn pool() -> &'static Pool<Sleeper> {
+        &SLEEPERS
+    }
+
+    fn first_page() -> Option<&'static Page> {
+        Some(&FIRST)
+    }
+
+    fn free_link(&self) -> &AtomicShort<Sleeper> {
         &self.free
     }
 }
@@ -95,7 +104,7 @@ impl Sleeper {
     /// A sleeper without a thread.
     pub const fn new() -> Sleeper {
         Sleeper {
-            free: AtomicRef::none(),
+            free: AtomicShort::none(),
             wake: AtomicI32::new(-1),
             wake_users: AtomicU32::new(0),
             spare_rings: Spares::new(),
@@ -317,21 +326,25 @@ impl Sleeper {
         }
     }
 
-    /// Whether nobody is at the pool.
+    /// Whether nobody is at the pools.
     pub fn pool_at_rest() -> bool {
-        SLEEPERS.is_at_rest(|_| true)
+        SLEEPERS.is_at_rest(|_| true) && KNOWN.is_at_rest(|_| true)
     }
 
-    /// The pool's own lock, for fork.
+    /// The pools' own locks, for fork.
     pub fn lock_pool_for_fork() {
         SLEEPERS.lock_for_fork(|_| ());
+        KNOWN.lock_for_fork(|_| ());
     }
 
     /// # Safety
     /// As for [`crate::lock::Lock::unlock_after_fork`].
     pub unsafe fn unlock_pool_after_fork() {
         // SAFETY: the caller answers for it.
-        unsafe { SLEEPERS.unlock_after_fork(|_| ()) }
+        unsafe {
+            KNOWN.unlock_after_fork(|_| ());
+            SLEEPERS.unlock_after_fork(|_| ());
+        }
     }
 }
 
@@ -390,38 +403,88 @@ impl Waiters {
     }
 }
 
-/// Who may still sit in `poll` on a description although its registrations are gone. Without memory of its own: a close may come in a
-/// signal handler that interrupted an allocation.
+/// Who may still sit in `poll` on a description although its registrations are gone: nobody (0), so many of them that everybody in
+/// poll has to leave ([`Stays::MANY`]), or a short reference to those that are known.
 #[derive(Debug)]
-pub struct Stays {
-    known: [Option<Lingering>; Stays::ROOM],
-    /// There are more: everybody who is in poll has to leave.
-    more: bool,
+pub struct Stays(u32);
+
+static KNOWN: Pool<Known> = Pool::new();
+
+/// Whoever may still sit there.
+#[derive(Debug)]
+struct Known {
+    free: AtomicShort<Known>,
+    stays: Cell<[Option<Lingering>; 2]>,
+}
+
+// SAFETY: the record is one description's, and used under its lock.
+unsafe impl Sync for Known {}
+
+impl Pooled for Known {
+    const BLANK: Known = Known { free: AtomicShort::none(), stays: Cell::new([None; 2]) };
+
+    fn pool() -> &'static Pool<Known> {
+        &KNOWN
+    }
+
+    fn free_link(&self) -> &AtomicShort<Known> {
+        &self.free
+    }
 }
 
 impl Stays {
-    const ROOM: usize = 2;
+    const MANY: u32 = u32::MAX;
 
     /// Nobody.
-    pub const NONE: Stays = Stays { known: [None; Stays::ROOM], more: false };
+    pub const NONE: Stays = Stays(0);
+
+    fn known(&self) -> Option<&'static Known> {
+        let bits = NonZeroU32::new(self.0).filter(|_| self.0 != Stays::MANY)?;
+        // SAFETY: nothing else is ever stored.
+        Some(unsafe { Short::from_bits(bits) }.get())
+    }
 
     /// Notes a stay, and forgets those that are over.
     pub fn note(&mut self, stay: Option<Lingering>) {
         let Some(stay) = stay else { return };
-        match self.known.iter_mut().find(|place| place.is_none_or(|known| !known.lasts() || known == stay)) {
-            Some(place) => *place = Some(stay),
-            None => self.more = true,
+        if self.0 == 0
+            && let Ok(known) = KNOWN.take()
+        {
+            known.stays.set([None; 2]);
+            self.0 = Short::of(known).to_bits().get();
+        }
+        let noted = self.known().is_some_and(|known| {
+            let mut stays = known.stays.get();
+            let free = |place: &Option<Lingering>| place.is_none_or(|known| !known.lasts() || known == stay);
+            let Some(place) = stays.iter().position(free) else { return false };
+            stays[place] = Some(stay);
+            known.stays.set(stays);
+            true
+        });
+        if !noted {
+            self.forget();
+            self.0 = Stays::MANY;
         }
     }
 
     /// Makes them all leave. Not under a lock.
-    pub fn evict(&self) {
-        self.known.iter().flatten().for_each(Lingering::evict);
-        if self.more {
+    pub fn evict(mut self) {
+        if self.0 == Stays::MANY {
             SLEEPERS.for_each(Sleeper::evict);
             watch::sleepers().for_each(Sleeper::evict);
             Hold::evict_all();
         }
+        if let Some(known) = self.known() {
+            known.stays.get().iter().flatten().for_each(Lingering::evict);
+        }
+        self.forget();
+    }
+
+    fn forget(&mut self) {
+        if let Some(known) = self.known() {
+            KNOWN.give_back(known);
+        }
+        self.0 = 0;
     }
 }
 

@@ -10,8 +10,15 @@ set(differences
   "et_drained_by_an_unseen_call_then_refilled_is_reported=pipe: 0 events, not 1 "
   "et_drained_by_another_process_then_refilled_is_reported=pipe: 0 events, not 1 "
   "et_drained_through_a_stream_then_refilled_is_reported=: 0 events, not 1 "
+  "et_empty_datagram_that_was_peeked_at_is_an_edge=is 0 .0., not 1 "
+  "et_empty_packet_behind_others_is_an_edge=is 0 .0., not 1 "
+  "et_file_that_is_sent_to_its_end_is_no_edge=is 1 .0x1., not 0 "
+  "et_part_that_another_process_reads_is_no_edge=is 1 .0x1., not 0 "
+  "et_shutdown_by_another_process_is_an_edge=is 0 .0., not 1 "
   "et_splice_of_part_of_a_buffer_is_no_edge=: 1 events, not 0"
   "et_timer_set_by_another_process_fires_again=: 0 events, not 1 "
+  "et_urgent_data_that_was_stepped_over_is_an_edge=is 0 .0., not 1 "
+  "exclusive_registrations_of_a_fifo_that_is_open_twice=is 2 .0x2., not 1 "
   "ready_items_come_in_the_order_they_became_ready=is 0 .0., not order")
 
 # Those that poll has and a ring has not, or not where it serves.
@@ -20,8 +27,14 @@ string(JOIN "|" poll_only
   et_drained_by_an_unseen_call_then_refilled_is_reported
   et_drained_by_another_process_then_refilled_is_reported
   et_drained_through_a_stream_then_refilled_is_reported
+  et_empty_datagram_that_was_peeked_at_is_an_edge
+  et_empty_packet_behind_others_is_an_edge
+  et_file_that_is_sent_to_its_end_is_no_edge
+  et_part_that_another_process_reads_is_no_edge
+  et_shutdown_by_another_process_is_an_edge
   et_splice_of_part_of_a_buffer_is_no_edge
-  et_timer_set_by_another_process_fires_again)
+  et_timer_set_by_another_process_fires_again
+  et_urgent_data_that_was_stepped_over_is_an_edge)
 set(differences_of_uring
   "et_drained_by_an_unseen_call_then_refilled_is_reported=pipe: a thread does not end"
   "et_drained_by_another_process_then_refilled_is_reported=epoll: 0 events, not 1 ")

@@ -10,7 +10,7 @@ static const char *kind = "pipe";
 static bool edge;
 static const struct option options[] = {
     {"descriptors", NUMBER, &descriptors, "how many are added"},
-    {"kind", TEXT, &kind, "pipe or unix"},
+    {"kind", TEXT, &kind, "pipe, unix, eventfd or tcp"},
     {"edge", SWITCH, &edge, "edge-triggered"},
     {NULL, 0, NULL, NULL}};
 

@@ -134,7 +134,6 @@ impl Eventpoll {
     pub fn remember_pipe(&self, file: &'static File, epfd: c_int) {
         if let Ok(stat) = sys::fstat(epfd) {
             let identity = (stat.st_dev, stat.st_ino);
-            file.graph().identity = Some(identity);
             file.mark(identity);
             PIPES.store(stat.st_dev, Relaxed);
             self.inode.store(stat.st_ino, Relaxed);
@@ -165,7 +164,7 @@ impl Eventpoll {
     /// and where it is blocked wakes every signalfd. False if no byte was put there.
     pub fn show_readable(&self) -> bool {
         self.signalling.fetch_add(1, SeqCst);
-        let signal = self.signal.load(Relaxed);
+        let signal = self.signal.load(SeqCst);
         let shown = !self.muted.load(SeqCst) && {
             // The descriptor may have been closed behind our back.
             sys::level(signal, 0) & ERR == 0 && sys::write(signal, b"!").is_ok()
@@ -174,16 +173,23 @@ impl Eventpoll {
         shown
     }
 
-    /// Nobody writes to the pipe after this. Who is about to is waited for, but not for long: it may be a thread that a signal handler
-    /// holds up, this one maybe.
+    /// Nobody writes to the pipe after this.
     fn mute(&self) {
-        const PATIENCE: u32 = 20_000;
         self.muted.store(true, SeqCst);
-        for _ in 0..PATIENCE {
-            if self.signalling.load(SeqCst) == 0 {
-                return;
+        self.await_writers();
+    }
+
+    /// Waits for who is about to write to the pipe, but not for long: it may be a thread that a signal handler holds up, this one maybe.
+    pub fn await_writers(&self) {
+        const NAPS: u32 = 100;
+        const NAP_NS: u32 = 1_000_000;
+        for turn in 0..sync::SPINS + NAPS {
+            match self.signalling.load(SeqCst) {
+                0 => return,
+                _ if turn < sync::SPINS => sync::spin_loop(),
+                // It does not run at present.
+                writers => sync::futex_wait(&self.signalling, writers, Some(NAP_NS)),
             }
-            sync::spin_loop();
         }
     }
 

@@ -44,6 +44,7 @@ impl Eventpoll {
 
     /// Leaves word that a registration is to be looked at, and wakes the poller if it would sleep through it. Never waits, so it may
     /// be called in signal handlers. The lock of the registration's description is held, or that of the instance.
+    #[inline]
     pub fn notice(&'static self, item: &'static Epitem, facts: Facts) {
         if !self.post(item) {
             self.look_at_all.store(true, SeqCst);
@@ -68,6 +69,7 @@ impl Eventpoll {
 
     /// Wakes the thread that sleeps on the set if it is deaf to the facts; false if there is none. Asked only when word is left: what
     /// it polls may have changed since.
+    #[inline]
     fn rouse(&self, item: &Epitem, facts: Facts) -> bool {
         let Some(sleeper) = self.blocked.get_in_order() else { return false };
         if item.is_deaf_to(facts) {
@@ -77,6 +79,7 @@ impl Eventpoll {
     }
 
     /// Puts a registration into the inbox, if it is not there; false if it could not.
+    #[inline]
     fn post(&self, item: &'static Epitem) -> bool {
         let Some(inbox) = self.inbox.get() else { return false };
         if !self.go_to_inbox() {
@@ -108,6 +111,7 @@ impl Eventpoll {
         Ok(item)
     }
 
+    #[inline]
     fn go_to_inbox(&self) -> bool {
         (0..sync::SPINS).any(|turn| {
             if turn > 0 {
@@ -165,7 +169,7 @@ impl Eventpoll {
         if look_at_all || overdue || passed_by {
             st.set.sweep(&st.held);
             for index in 0..st.interest.len() {
-                let item = st.interest[index];
+                let item = st.interest[index].get();
                 st.refresh(item);
             }
         }

@@ -10,14 +10,14 @@ use nix::errno::Errno;
 use crate::control;
 use crate::descriptors;
 use crate::dispatch::{self, Dispatch};
-use crate::epitem::{Epitem, Home, NO_SHARD};
+use crate::epitem::{Epitem, NO_SHARD};
 use crate::epstate::EpState;
 use crate::file::File;
 use crate::lock::{Guard, Lock};
 use crate::nested;
 use crate::poller::crossing;
 use crate::poller::hold::Outside;
-use crate::pool::{AtomicRef, Pool, Pooled};
+use crate::pool::{AtomicRef, AtomicShort, Pool, Pooled};
 use crate::sync::atomic::Ordering::{AcqRel, Relaxed, SeqCst};
 use crate::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64};
 use crate::view::View;
@@ -41,7 +41,7 @@ pub fn any_yet() -> bool {
 /// One instance.
 #[derive(Debug)]
 pub struct Eventpoll {
-    free: AtomicRef<Eventpoll>,
+    free: AtomicShort<Eventpoll>,
     /// Its descriptor while it is open, every thread inside a call on it, every registration in it.
     pins: AtomicU32,
     lock: Lock<EpState>,
@@ -86,7 +86,7 @@ pub struct Eventpoll {
 
 impl Pooled for Eventpoll {
     const BLANK: Eventpoll = Eventpoll {
-        free: AtomicRef::none(),
+        free: AtomicShort::none(),
         pins: AtomicU32::new(0),
         lock: Lock::new(EpState::new()),
         inbox: AtomicRef::none(),
@@ -108,7 +108,11 @@ impl Pooled for Eventpoll {
         view: View::new(),
     };
 
-    fn free_link(&self) -> &AtomicRef<Eventpoll> {
+    fn pool() -> &'static Pool<Eventpoll> {
+        &INSTANCES
+    }
+
+    fn free_link(&self) -> &AtomicShort<Eventpoll> {
         &self.free
     }
 }
@@ -290,12 +294,11 @@ impl Eventpoll {
             self.set_blocked(None);
         }
         for index in 0..st.interest.len() {
-            let item = st.interest[index];
+            let item = st.interest[index].get();
             let state = item.at(&st.held);
             item.leave_inbox();
-            state.shard.set(NO_SHARD);
-            if let Home::Parked(_) = state.home.get() {
-                state.home.set(Home::Hot);
+            state.set_shard(NO_SHARD);
+            if state.set_parked(false) {
                 st.parked -= 1;
                 // The watcher that did not come along keeps its pin: the record is lost to the child.
             }

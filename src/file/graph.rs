@@ -2,8 +2,7 @@
 
 use libc::c_int;
 
-use super::identity::Identity;
-use super::{FILES, File};
+use super::{FILES, File, Numbers};
 use crate::edge::{Facts, READ_FACTS, UNSETTLED};
 use crate::epitem::Epitem;
 use crate::eventpoll::Eventpoll;
@@ -16,9 +15,7 @@ use crate::waitq::Stays;
 #[derive(Debug)]
 pub struct Graph {
     /// The numbers that name the description. Empty when it is closed.
-    pub numbers: Vec<c_int>,
-    /// Device and inode, once known: tells when a number was closed and used again behind our back.
-    pub identity: Option<Identity>,
+    pub numbers: Numbers,
     /// Who may still sit in `poll` on this description although its registration is gone (D4).
     pub lingering: Stays,
 }

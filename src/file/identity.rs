@@ -39,51 +39,80 @@ impl Allowance {
     }
 }
 
-/// Both in one number.
+/// How many bits of an inode stand in a mark as they are.
+const INODE_BITS: u32 = 40;
+
+/// As much of an inode as a mark tells.
+pub(super) fn known_part(inode: u64) -> u64 {
+    inode & ((1 << INODE_BITS) - 1)
+}
+
+/// Both in one number: a device's is short, and so is the inode of whatever has no name.
 fn mark_of((device, inode): Identity) -> u64 {
-    (device.rotate_left(40) ^ inode).max(1)
+    let device = device ^ device >> (64 - INODE_BITS);
+    (device << INODE_BITS ^ inode).max(1)
 }
 
 impl File {
-    /// Takes down device and inode, from the graph. The next use of a number is compared with them.
+    /// Takes down device and inode. The next use of a number is compared with them.
     pub fn mark(&self, identity: Identity) {
-        self.checked_at.store(0, Relaxed);
+        self.check_anew();
         self.mark.store(mark_of(identity), Relaxed);
+    }
+
+    /// The next use of a number is compared with what it named.
+    pub fn check_anew(&self) {
+        self.checked_at.store(0, Relaxed);
+    }
+
+    /// Whether device and inode are known.
+    pub fn is_marked(&self) -> bool {
+        self.mark.load(Relaxed) != 0
+    }
+
+    /// Whether device and inode are these, as far as they are known.
+    pub fn is_marked_as(&self, identity: Identity) -> bool {
+        [0, mark_of(identity)].contains(&self.mark.load(Relaxed))
+    }
+
+    /// As much of the inode as is known.
+    pub(super) fn inode(&self) -> u64 {
+        known_part(self.mark.load(Relaxed))
+    }
+
+    /// Whether it was compared a moment ago.
+    fn was_checked(&self, now: u64) -> bool {
+        u64::from((now as u32).wrapping_sub(self.checked_at.load(Relaxed))) < CHECK_MS
+    }
+
+    fn check_at(&self, fd: c_int, now: u64) -> bool {
+        self.checked_at.store((now as u32).max(1), Relaxed);
+        self.is_named_by(fd)
     }
 
     /// The same as [`Self::is_named_by`], asked now and then only, for it is a system call; with `once_used` not before the first
     /// use after `mark`.
     pub fn is_likely_named_by(&self, fd: c_int, once_used: bool) -> bool {
-        let before = self.checked_at.load(Relaxed);
-        if once_used && before == 0 {
+        if once_used && self.checked_at.load(Relaxed) == 0 {
             return true;
         }
         let now = sys::coarse_ms();
-        if now.saturating_sub(before) < CHECK_MS {
-            return true;
-        }
-        self.checked_at.store(now, Relaxed);
-        self.is_named_by(fd)
+        self.was_checked(now) || self.check_at(fd, now)
     }
 
     /// The same for a report, at this time, as often as the instance is allowed to ask; the first is always asked for.
     pub fn is_still_named_by(&self, fd: c_int, now: u64, allowance: &mut Allowance) -> bool {
-        let before = self.checked_at.load(Relaxed);
-        if before != 0 && (now.saturating_sub(before) < CHECK_MS || !allowance.take(now)) {
-            return true;
-        }
-        self.checked_at.store(now, Relaxed);
-        self.is_named_by(fd)
+        let is_first = self.checked_at.load(Relaxed) == 0;
+        (!is_first && (self.was_checked(now) || !allowance.take(now))) || self.check_at(fd, now)
     }
 
     /// Whether the number still names the description, as far as device and inode tell, and where all share one inode the kind.
     pub fn is_named_by(&self, fd: c_int) -> bool {
-        let mark = self.mark.load(Relaxed);
-        if mark == 0 {
+        if !self.is_marked() {
             return true;
         }
         match sys::fstat(fd) {
-            Ok(stat) => mark_of((stat.st_dev, stat.st_ino)) == mark && self.is_of_kind(fd, &stat),
+            Ok(stat) => self.is_marked_as((stat.st_dev, stat.st_ino)) && self.is_of_kind(fd, &stat),
             // Where the question is not allowed the answer is not no.
             Err(errno) => errno != Errno::EBADF,
         }

@@ -1,9 +1,10 @@
 //! Descriptions with edges by their inode, as far as a call on another description looks for them: a pipe's ends, a unix socket's peer.
 
+use super::identity::known_part;
 use super::{FILES, File, MOST_ENDS};
 use crate::kind::Kind;
 use crate::lock::Lock;
-use crate::pool::AtomicRef;
+use crate::pool::AtomicShort;
 use crate::sync::atomic::AtomicU32;
 use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
 
@@ -11,13 +12,13 @@ use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
 const BUCKETS: usize = 1024;
 
 /// The first description of each bucket; the next ones are linked through `File::beside`. Read without a lock: by witnesses.
-static FIRST: [AtomicRef<File>; BUCKETS] = [const { AtomicRef::none() }; BUCKETS];
+static FIRST: [AtomicShort<File>; BUCKETS] = [const { AtomicShort::none() }; BUCKETS];
 /// Held while the chains are changed, and nothing is waited for meanwhile.
 static CHANGES: Lock<()> = Lock::new(());
 /// Odd while the chains are changed. Who walked one meanwhile may have missed something.
 static VERSION: AtomicU32 = AtomicU32::new(0);
 
-fn bucket(inode: u64) -> &'static AtomicRef<File> {
+fn bucket(inode: u64) -> &'static AtomicShort<File> {
     &FIRST[inode as usize % BUCKETS]
 }
 
@@ -43,7 +44,7 @@ impl File {
             return;
         }
         VERSION.fetch_add(1, SeqCst);
-        let (inode, next) = (self.inode.load(Relaxed), self.beside.get());
+        let (inode, next) = (self.inode(), self.beside.get());
         if wanted {
             self.beside.set(bucket(inode).get());
             bucket(inode).set(Some(self));
@@ -59,7 +60,7 @@ impl File {
     /// The descriptions with edges whose inode is this one: a socket, the two ends of a pipe, a FIFO that is open several times. At
     /// most [`MOST_ENDS`] are found.
     pub fn of_inode(inode: u64) -> impl Iterator<Item = &'static File> + Clone {
-        let mut found = Found { inode, files: [None; MOST_ENDS] };
+        let mut found = Found { inode: known_part(inode), files: [None; MOST_ENDS] };
         let before = VERSION.load(SeqCst);
         chain(inode).take_while(|_| before.is_multiple_of(2)).for_each(|file| found.note(file));
         if !before.is_multiple_of(2) || VERSION.load(SeqCst) != before {
@@ -78,7 +79,7 @@ struct Found {
 impl Found {
     fn note(&mut self, file: &'static File) {
         if file.has_edges()
-            && file.inode.load(Relaxed) == self.inode
+            && file.inode() == self.inode
             && let Some(place) = self.files.iter_mut().find(|place| place.is_none())
         {
             *place = Some(file);

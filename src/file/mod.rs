@@ -5,6 +5,7 @@ mod census;
 mod graph;
 mod identity;
 pub mod index;
+mod numbers;
 mod underway;
 
 use libc::c_int;
@@ -16,16 +17,18 @@ use crate::events::RDHUP;
 use crate::exclusive::Claim;
 use crate::kind::{self, Kind};
 use crate::lock::Lock;
-use crate::pool::{AtomicRef, Pool, Pooled};
+use crate::pool::{AtomicShort, Pool, Pooled, Short};
 use crate::sample;
+use crate::sync;
 use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
-use crate::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU32, AtomicU64};
+use crate::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64};
 use crate::sys;
 use crate::waitq::Stays;
 
 pub use census::MOST_ENDS;
 pub use graph::{FileGuard, Graph, raise};
 pub use identity::{Allowance, Identity};
+pub use numbers::Numbers;
 
 use graph::Told;
 use underway::{Mark, Underway};
@@ -35,56 +38,52 @@ static FILES: Pool<File> = Pool::new();
 /// One open file description.
 #[derive(Debug)]
 pub struct File {
-    free: AtomicRef<File>,
-    kind: AtomicU8,
-    /// How a pipe was opened: O_RDONLY, O_WRONLY or O_RDWR.
-    access: AtomicI32,
-    /// Its inode, once the kind is known. The two ends of a pipe have the same.
-    inode: AtomicU64,
-    /// The next description in the index, and whether it is in it.
-    beside: AtomicRef<File>,
+    /// The next description in the index; while the record is free, the next free one.
+    beside: AtomicShort<File>,
+    /// Whether it is in the index.
     indexed: AtomicBool,
+    /// What it is, and above [`ACCESS`] how a pipe was opened: O_RDONLY, O_WRONLY or O_RDWR.
+    kind: AtomicU8,
     /// Edge-triggered registrations: while there are none the witnesses have nobody to tell.
     edges: AtomicU32,
     /// Bytes, or connections, that read-like calls of this process took. Only counted while somebody needs it.
     consumed: AtomicU64,
     /// Counts the transfer calls that began: orders what they tell against the reports (see `Epitem::tell`).
     clock: AtomicU32,
-    /// Who is in a call that takes and has not said how much.
-    taking: Underway,
-    /// How many such calls have ended.
+    /// How many calls that take have ended.
     taken: AtomicU32,
-    /// Who is in a peeking call.
-    peeking: Underway,
     /// We count datagrams, which moves the place where a peek begins.
-    counting: AtomicBool,
+    counting: AtomicU32,
     /// What a unix socket's outgoing queue held at the last look.
     outgoing: AtomicU32,
     /// Empty datagrams in the queue that a count has stepped over: it will not see them again.
     empties: AtomicU32,
     /// What is known of a unix socket's peer, as [`Peer`].
     peer: AtomicU8,
-    /// There was no room for more when last looked at; once there is, everybody who waits for it is woken.
-    choked: AtomicBool,
-    /// Which sides of a socket the program shut: a bit for SHUT_RD, another for SHUT_WR.
-    shut: AtomicU8,
+    /// Which sides of a socket the program shut: a bit for SHUT_RD, another for SHUT_WR. And [`CHOKED`].
+    sides: AtomicU8,
     /// Facts that not every registration was told of yet, see [`Told`].
     undelivered: AtomicU64,
-    /// Device and inode in one number, for those who have no lock on the graph; 0 while they are not known.
+    /// Device and inode in one number; 0 while they are not known. The two ends of a pipe have the same.
     mark: AtomicU64,
     /// A sum over what `/proc` calls it, where it has no inode of its own; 0 while that is not known.
     name: AtomicU32,
-    /// When a number was last compared with it, in milliseconds of the monotonic clock.
-    checked_at: AtomicU64,
+    /// When a number was last compared with it, in milliseconds of the monotonic clock, as far as they fit; 0 if it was not.
+    checked_at: AtomicU32,
     /// Which exclusive registration has the event at hand.
     claim: Claim,
     /// The instance, if this is an epoll descriptor.
-    ep: AtomicRef<Eventpoll>,
+    ep: AtomicShort<Eventpoll>,
     /// The registrations, linked through `Epitem::next`. Changed under the graph's lock; a witness that finds it taken walks them
     /// without.
-    items: AtomicRef<Epitem>,
+    items: AtomicShort<Epitem>,
     graph: Lock<Graph>,
 }
+
+/// How far to the left of the kind the access stands.
+const ACCESS: u32 = 6;
+/// There was no room for more when last looked at; once there is, everybody who waits for it is woken.
+const CHOKED: u8 = 1 << 7;
 
 /// The other end of a unix socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,36 +101,34 @@ pub enum Peer {
 
 impl Pooled for File {
     const BLANK: File = File {
-        free: AtomicRef::none(),
-        kind: AtomicU8::new(0),
-        access: AtomicI32::new(0),
-        inode: AtomicU64::new(0),
-        beside: AtomicRef::none(),
+        beside: AtomicShort::none(),
         indexed: AtomicBool::new(false),
+        kind: AtomicU8::new(0),
         edges: AtomicU32::new(0),
         consumed: AtomicU64::new(0),
         clock: AtomicU32::new(0),
-        taking: Underway::none(),
         taken: AtomicU32::new(0),
-        peeking: Underway::none(),
-        counting: AtomicBool::new(false),
+        counting: AtomicU32::new(0),
         outgoing: AtomicU32::new(0),
         empties: AtomicU32::new(0),
         peer: AtomicU8::new(0),
-        choked: AtomicBool::new(false),
-        shut: AtomicU8::new(0),
+        sides: AtomicU8::new(0),
         undelivered: AtomicU64::new(0),
         mark: AtomicU64::new(0),
         name: AtomicU32::new(0),
-        checked_at: AtomicU64::new(0),
+        checked_at: AtomicU32::new(0),
         claim: Claim::new(),
-        ep: AtomicRef::none(),
-        items: AtomicRef::none(),
-        graph: Lock::new(Graph { numbers: Vec::new(), identity: None, lingering: Stays::NONE }),
+        ep: AtomicShort::none(),
+        items: AtomicShort::none(),
+        graph: Lock::new(Graph { numbers: Numbers::NONE, lingering: Stays::NONE }),
     };
 
-    fn free_link(&self) -> &AtomicRef<File> {
-        &self.free
+    fn pool() -> &'static Pool<File> {
+        &FILES
+    }
+
+    fn free_link(&self) -> &AtomicShort<File> {
+        &self.beside
     }
 }
 
@@ -140,17 +137,15 @@ impl File {
     pub fn create() -> Result<&'static File, Errno> {
         let file = FILES.take()?;
         file.kind.store(Kind::Unidentified as u8, Relaxed);
-        file.inode.store(0, Relaxed);
         file.edges.store(0, Relaxed);
         // What an eventfd counted leaves no room for more.
         file.consumed.store(0, Relaxed);
-        file.taking.reset();
-        file.peeking.reset();
+        file.taking().reset();
+        file.peeking().reset();
         file.outgoing.store(0, Relaxed);
         file.empties.store(0, Relaxed);
         file.set_peer(Peer::Unknown);
-        file.set_choked(false);
-        file.shut.store(0, Relaxed);
+        file.sides.store(0, Relaxed);
         file.undelivered.store(Told::nothing_since(file.clock()).0, Relaxed);
         file.mark.store(0, Relaxed);
         file.name.store(0, Relaxed);
@@ -166,8 +161,9 @@ impl File {
     }
 
     /// What the description is.
+    #[inline]
     pub fn kind(&self) -> Kind {
-        Kind::from_u8(self.kind.load(Relaxed))
+        Kind::from_u8(self.kind.load(Relaxed) & ((1 << ACCESS) - 1))
     }
 
     /// Makes sure that the kind is known.
@@ -175,11 +171,11 @@ impl File {
         if self.kind() == Kind::Unidentified {
             let stat = sys::fstat(fd);
             let (kind, tcp_state) = stat.map_or((Kind::Other, None), |stat| kind::of_stat(fd, &stat));
-            self.inode.store(stat.map_or(0, |stat| stat.st_ino), Relaxed);
             self.kind.store(kind as u8, Relaxed);
             match kind {
                 Kind::Pipe | Kind::Fifo => {
-                    self.access.store(sys::fcntl(fd, libc::F_GETFL, 0).unwrap_or(0) & libc::O_ACCMODE, Relaxed);
+                    let flags = sys::fcntl(fd, libc::F_GETFL, 0).unwrap_or(0);
+                    self.kind.fetch_or(((flags & libc::O_ACCMODE) as u8) << ACCESS, Relaxed);
                 }
                 Kind::Tcp if tcp_state.is_some_and(sample::awaits_ack) => self.note_shut(libc::SHUT_WR),
                 Kind::UnixDgram if sys::level(fd, RDHUP) & RDHUP != 0 => self.note_shut(libc::SHUT_RD),
@@ -199,12 +195,12 @@ impl File {
 
     /// Whether a pipe's end can be read.
     pub fn reads(&self) -> bool {
-        self.access.load(Relaxed) != libc::O_WRONLY
+        i32::from(self.kind.load(Relaxed) >> ACCESS) != libc::O_WRONLY
     }
 
     /// Whether a pipe's end can be written.
     pub fn writes(&self) -> bool {
-        self.access.load(Relaxed) != libc::O_RDONLY
+        i32::from(self.kind.load(Relaxed) >> ACCESS) != libc::O_RDONLY
     }
 
     /// The instance behind an epoll descriptor.
@@ -277,17 +273,21 @@ impl File {
 
     /// Whether there was no room when last looked at.
     pub fn is_choked(&self) -> bool {
-        self.choked.load(Relaxed)
+        self.sides.load(Relaxed) & CHOKED != 0
     }
 
     /// Notes whether there is room.
     pub fn set_choked(&self, choked: bool) {
-        self.choked.store(choked, Relaxed);
+        if choked {
+            self.sides.fetch_or(CHOKED, Relaxed);
+        } else {
+            self.sides.fetch_and(!CHOKED, Relaxed);
+        }
     }
 
     /// Whether the program shut this side of the socket: SHUT_RD or SHUT_WR.
     pub fn is_shut(&self, side: c_int) -> bool {
-        self.shut.load(Relaxed) & (1 << side) != 0
+        self.sides.load(Relaxed) & (1 << side) != 0
     }
 
     /// Whether the program shut its side of a connection that goes through states because of it.
@@ -298,56 +298,85 @@ impl File {
     /// The program shut a side of the socket, or both.
     pub fn note_shut(&self, how: c_int) {
         let sides = if how == libc::SHUT_RDWR { 3 } else { 1 << how };
-        self.shut.fetch_or(sides, Relaxed);
+        self.sides.fetch_or(sides, Relaxed);
+    }
+
+    /// Who is in a call that takes and has not said how much.
+    fn taking(&'static self) -> Underway {
+        Underway::on(2 * Short::of(self).to_bits().get())
+    }
+
+    /// Who is in a peeking call.
+    fn peeking(&'static self) -> Underway {
+        Underway::on(2 * Short::of(self).to_bits().get() + 1)
     }
 
     /// A call that takes begins. Until it has said how much it took, what is queued and what was taken do not add up.
-    pub fn begin_taking(&self) -> Taking<'_> {
-        Taking { file: self, _mark: self.taking.begin() }
+    #[inline]
+    pub fn begin_taking(&'static self) -> Taking {
+        Taking { file: self, _mark: self.taking().begin() }
     }
 
     /// Runs `count`, which looks at what is queued and at what was taken. The answer's second part tells whether a call was taking
     /// something meanwhile: its bytes may be missing from the sum, and never count twice.
-    pub fn while_others_take<T>(&self, count: impl FnOnce() -> T) -> (T, bool) {
-        let (others, before) = (self.taking.by_others(), self.taken.load(SeqCst));
+    #[inline]
+    pub fn while_others_take<T>(&'static self, count: impl FnOnce() -> T) -> (T, bool) {
+        let (others, before) = (self.taking().by_others(), self.taken.load(SeqCst));
         let counted = count();
-        (counted, others || self.taking.by_others() || before != self.taken.load(SeqCst))
+        (counted, others || self.taking().by_others() || before != self.taken.load(SeqCst))
     }
 
-    /// A call that peeks begins. It waits for a count in progress, which takes a microsecond.
-    pub fn peek(&self) -> Peeking<'_> {
+    /// A call that peeks begins. It waits for a count in progress, which takes a microsecond; not for one of its own thread, which a signal
+    /// handler interrupted.
+    pub fn peek(&'static self) -> Peeking {
+        let mut turns = 0;
         loop {
-            if let Some(peeking) = self.try_peek() {
-                return peeking;
+            let mark = self.peeking().begin();
+            let counting = self.counting.load(SeqCst);
+            if counting == 0 || counting == underway::own_number() {
+                return Peeking { _mark: mark };
             }
-            crate::sync::spin_loop();
+            drop(mark);
+            self.await_count(counting, &mut turns);
         }
     }
 
     /// The same, for a call that cannot wait; `None` while somebody counts.
-    pub fn try_peek(&self) -> Option<Peeking<'_>> {
-        let mark = self.peeking.begin();
-        (!self.counting.load(SeqCst)).then_some(Peeking { _mark: mark })
+    pub fn try_peek(&'static self) -> Option<Peeking> {
+        let mark = self.peeking().begin();
+        (self.counting.load(SeqCst) == 0).then_some(Peeking { _mark: mark })
     }
 
-    /// Runs `count` while nobody peeks; `None` if somebody does. Another count it waits for, but not for long: that may be one which a
-    /// signal handler holds up, this one's maybe.
-    pub fn while_nobody_peeks<T>(&self, count: impl FnOnce() -> T) -> Option<T> {
-        const PATIENCE: u32 = 20_000;
+    /// Runs `count` while nobody peeks; `None` if somebody does. Another count it waits for, also if its thread has to wait for a
+    /// processor; but not for ever, because a signal handler may hold it up, and not for one that was interrupted in this thread.
+    pub fn while_nobody_peeks<T>(&'static self, count: impl FnOnce() -> T) -> Option<T> {
+        const PATIENCE: u32 = sync::SPINS + 1000;
+        let me = underway::own_number();
         let mut turns = 0;
-        while self.counting.swap(true, SeqCst) {
-            turns += 1;
-            if turns > PATIENCE {
+        while let Err(other) = self.counting.compare_exchange(0, me, SeqCst, SeqCst) {
+            if other == me || turns > PATIENCE {
                 return None;
             }
-            crate::sync::spin_loop();
+            self.await_count(other, &mut turns);
         }
-        let counted = if self.peeking.by_others() { None } else { Some(count()) };
-        self.counting.store(false, SeqCst);
+        let counted = if self.peeking().by_others() { None } else { Some(count()) };
+        self.counting.store(0, SeqCst);
         counted
     }
 
+    /// One turn of waiting for a count of another thread.
+    fn await_count(&self, thread: u32, turns: &mut u32) {
+        const PAUSE_NS: u32 = 100_000;
+        *turns = turns.saturating_add(1);
+        if *turns <= sync::SPINS {
+            sync::spin_loop();
+        } else {
+            sync::futex_wait(&self.counting, thread, Some(PAUSE_NS));
+        }
+    }
+
     /// A transfer call begins: its place in the order of things.
+    #[inline]
     pub fn begin_call(&self) -> u32 {
         self.clock.fetch_add(1, SeqCst).wrapping_add(1)
     }
@@ -359,41 +388,41 @@ impl File {
 
     /// In a forked child: the calls of other threads did not come along.
     pub fn reset_all_after_fork() {
-        Underway::forget_own_number();
-        FILES.for_each(|file| {
-            file.peeking.reset();
-            file.counting.store(false, Relaxed);
-            file.taking.reset();
-        });
+        Underway::reset_all_after_fork();
+        FILES.for_each(|file| file.counting.store(0, Relaxed));
     }
 
     /// Whether no description is locked.
     pub fn all_at_rest() -> bool {
-        FILES.is_at_rest(|file| file.graph.is_free()) && index::is_at_rest()
+        FILES.is_at_rest(|file| file.graph.is_free()) && index::is_at_rest() && numbers::pool_at_rest()
     }
 
     /// Every lock of every description, for fork.
     pub fn lock_all_for_fork() {
         FILES.lock_for_fork(|file| file.graph.lock_for_fork());
+        numbers::lock_pool_for_fork();
     }
 
     /// # Safety
     /// As for [`Lock::unlock_after_fork`].
     pub unsafe fn unlock_all_after_fork() {
         // SAFETY: the caller answers for it.
-        unsafe { FILES.unlock_after_fork(|file| file.graph.unlock_after_fork()) }
+        unsafe {
+            numbers::unlock_pool_after_fork();
+            FILES.unlock_after_fork(|file| file.graph.unlock_after_fork());
+        }
     }
 }
 
 /// A call in progress that takes.
 #[derive(Debug)]
-pub struct Taking<'a> {
-    file: &'a File,
+pub struct Taking {
+    file: &'static File,
     /// Goes last: between two looks at who is in a call, one that has ended shows in the number of these.
-    _mark: Mark<'a>,
+    _mark: Mark,
 }
 
-impl Drop for Taking<'_> {
+impl Drop for Taking {
     fn drop(&mut self) {
         self.file.taken.fetch_add(1, SeqCst);
     }
@@ -401,9 +430,12 @@ impl Drop for Taking<'_> {
 
 /// A peeking call in progress.
 #[derive(Debug)]
-pub struct Peeking<'a> {
-    _mark: Mark<'a>,
+pub struct Peeking {
+    _mark: Mark,
 }
+
+#[cfg(not(test))]
+const _: () = assert!(size_of::<File>() <= 88, "every registration has one");
 
 /// How many records are in use, for the models.
 #[cfg(test)]

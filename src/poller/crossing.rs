@@ -15,7 +15,7 @@ use crate::epitem::Epitem;
 use crate::epstate::EpState;
 use crate::eventpoll::Eventpoll;
 use crate::events::NVAL;
-use crate::harvest;
+use crate::harvest::{self, Extent};
 use crate::sample;
 use crate::stats;
 use crate::sync::atomic::Ordering::Relaxed;
@@ -50,18 +50,21 @@ pub(super) fn begin(ep: &'static Eventpoll, st: &mut EpState, me: &'static Sleep
             swept_at: sys::coarse_ms(),
             leaving: false,
         };
-        uring.reserve(st.interest.len() + 1, &st.held).inspect_err(|_| descriptors::disown_internal(&ep.ring.fd))?;
+        uring
+            .reserve(st.interest.len() + 1, &st.held)
+            .and_then(|()| st.furnish())
+            .inspect_err(|_| descriptors::disown_internal(&ep.ring.fd))?;
         Ok(uring)
     })();
     let uring = made.inspect_err(|errno| st.prospect.refuse(*errno))?;
     EVER.store(true, Relaxed);
     stats::RINGS.count();
     // What poll would have found out in this round.
-    let _ = harvest::sample(st, false);
+    let _ = harvest::sample(st, Extent::All);
     ep.absorb(st);
     st.ring = Some(uring);
     for index in 0..st.interest.len() {
-        let item = st.interest[index];
+        let item = st.interest[index].get();
         watch::take_back(st, item);
         st.set.remove(item, &st.held);
         st.list_due(item);
@@ -70,7 +73,7 @@ pub(super) fn begin(ep: &'static Eventpoll, st: &mut EpState, me: &'static Sleep
     // What the requests find at once was reported already, perhaps.
     look(ep, st, false);
     for index in 0..st.interest.len() {
-        take_over(st, st.interest[index]);
+        take_over(st, st.interest[index].get());
     }
     Ok(())
 }
@@ -150,7 +153,7 @@ fn remember_edges(st: &mut EpState) {
         uring.leaving = true;
     }
     for index in 0..st.interest.len() {
-        let item = st.interest[index];
+        let item = st.interest[index].get();
         let state = item.at(&st.held);
         let Some(file) = item.file() else { continue };
         st.track(item, file);
@@ -181,17 +184,22 @@ fn resume_polling(
 ) {
     stats::RINGS_LEFT.count();
     for item in due {
-        item.at(&st.held).request.due.set(false);
+        if let Some(request) = item.at(&st.held).request() {
+            request.due.set(false);
+        }
         item.unpin();
     }
     for item in asked {
-        let request = &item.at(&st.held).request;
-        request.living.set(0);
+        if let Some(request) = item.at(&st.held).request() {
+            request.living.set(0);
+        }
         item.unpin();
     }
     for index in 0..st.interest.len() {
-        let item = st.interest[index];
-        item.at(&st.held).request.forget();
+        let item = st.interest[index].get();
+        if let Some(request) = item.at(&st.held).request() {
+            request.forget();
+        }
         let Some(file) = item.file() else { continue };
         if !knows {
             item.at(&st.held).edge.set(Edge::anew(file.is_closing()));
@@ -232,7 +240,7 @@ pub fn go_on_after_fork() {
             uring.leaving = false;
         }
         for index in 0..st.interest.len() {
-            let item = st.interest[index];
+            let item = st.interest[index].get();
             if let Some(file) = item.file() {
                 st.track(item, file);
             }

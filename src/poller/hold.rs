@@ -119,7 +119,7 @@ impl Hold {
 /// A registration ended: the stay that has to end before its file is let go.
 pub fn detach(ep: &'static Eventpoll, st: &mut EpState, item: &'static Epitem) -> Option<Hold> {
     st.ring.as_ref()?;
-    if item.at(&st.held).request.living.get() == 0 {
+    if item.at(&st.held).request().is_none_or(|request| request.living.get() == 0) {
         return None;
     }
     st.list_due(item);

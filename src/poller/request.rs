@@ -64,20 +64,21 @@ impl Request {
 
 impl Uring {
     fn end(&mut self, item: &'static Epitem, state: &State, held: &Held) {
-        let living = state.request.living.get() - 1;
-        state.request.living.set(living);
+        let Some(request) = state.request() else { return };
+        let living = request.living.get() - 1;
+        request.living.set(living);
         if living == 0 {
-            let place = state.request.place.get() as usize;
+            let place = request.place.get() as usize;
             self.asked.swap_remove(place);
-            if let Some(moved) = self.asked.get(place) {
-                moved.at(held).request.place.set(place as u32);
+            if let Some(moved) = self.asked.get(place).and_then(|moved| moved.at(held).request()) {
+                moved.place.set(place as u32);
             }
             item.unpin();
         }
     }
 
     fn ask(&mut self, fd: &AtomicI32, item: &'static Epitem, state: &State, mask: Bits) {
-        let request = &state.request;
+        let Some(request) = state.request() else { return };
         if request.lives.take() {
             self.attempt(|ring| ring.cancel(fd, data_of(item, request.turn.get())));
             self.ending += 1;
@@ -115,7 +116,7 @@ impl EpState {
     /// The request of a registration is not what it should be, or may not be.
     pub fn list_due(&mut self, item: &'static Epitem) {
         if let Some(uring) = &mut self.ring
-            && !item.at(&self.held).request.due.replace(true)
+            && item.at(&self.held).request().is_some_and(|request| !request.due.replace(true))
         {
             item.pin();
             uring.due.push(item);
@@ -129,11 +130,12 @@ impl EpState {
         let mut due = std::mem::take(&mut uring.due);
         for item in due.drain(..due.len().min(MOST)) {
             let state = item.at(&self.held);
-            state.request.due.set(false);
-            let is_wrong = state.request.wrong.take();
+            let Some(request) = state.request() else { continue };
+            request.due.set(false);
+            let is_wrong = request.wrong.take();
             if is_wrong || !is_asked(state) {
                 // Masks that take turns are asked for together.
-                let kept = if is_wrong || needs_exactly(state) { 0 } else { state.request.mask.get() };
+                let kept = if is_wrong || needs_exactly(state) { 0 } else { request.mask.get() };
                 uring.ask(fd, item, state, wanted(state) | kept);
             }
             item.unpin();
@@ -144,7 +146,7 @@ impl EpState {
     /// A registration's request completed, perhaps one that was cancelled since.
     pub(super) fn completed(&mut self, item: &'static Epitem, turn: u16, done: Completion, tells: bool) {
         let state = item.at(&self.held);
-        let request = &state.request;
+        let Some(request) = state.request() else { return };
         let is_current = request.lives.get() && request.turn.get() == turn;
         if is_current {
             let ends = if done.is_last() { request.ends.get().saturating_add(1) } else { 0 };
@@ -197,7 +199,9 @@ impl EpState {
     pub fn redirect_in_ring(&mut self, item: &'static Epitem, was_right: bool) {
         let state = item.at(&self.held);
         if !was_right {
-            state.request.wrong.set(true);
+            if let Some(request) = state.request() {
+                request.wrong.set(true);
+            }
             self.list_due(item);
         }
     }
@@ -207,7 +211,9 @@ impl EpState {
     pub fn begin_in_ring(&mut self, item: &'static Epitem) {
         if self.ring.is_some() {
             let state = item.at(&self.held);
-            state.request.ends.set(0);
+            if let Some(request) = state.request() {
+                request.ends.set(0);
+            }
             if is_asked(state) {
                 self.note_ready(item);
             }
@@ -219,7 +225,7 @@ impl EpState {
 /// the file has nothing to wake anybody by, like a terminal that was hung up: there it is pointless to ask again and again.
 fn is_asked(state: &State) -> bool {
     const POINTLESS: u8 = 3;
-    let Request { mask, lives, ends, .. } = &state.request;
+    let Some(Request { mask, lives, ends, .. }) = state.request() else { return false };
     let (mask, wanted) = (mask.get(), wanted(state));
     let covers = mask == wanted || (!needs_exactly(state) && mask & wanted == wanted);
     covers && (lives.get() || mask == 0 || ends.get() >= POINTLESS)
@@ -247,7 +253,7 @@ fn is_beyond(item: &Epitem, mask: Bits) -> bool {
 fn wanted(state: &State) -> Bits {
     match () {
         () if !state.alive.get() => 0,
-        () if state.spent.get() => state.request.mask.get(),
+        () if state.spent.get() => state.request().map_or(0, |request| request.mask.get()),
         () => levels(state.events.get()),
     }
 }

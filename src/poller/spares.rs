@@ -1,9 +1,11 @@
 //! Rings that a thread keeps for later. To close one sends its thread a notice, which ends some system calls with EINTR.
 
+use std::alloc::Layout;
 use std::cell::Cell;
 use std::mem::ManuallyDrop;
 
 use super::ring::Ring;
+use crate::memory;
 use crate::sync::atomic::AtomicI32;
 use crate::sync::atomic::Ordering::Relaxed;
 
@@ -13,8 +15,9 @@ impl Ring {
     pub fn keep(self, fd: &AtomicI32, spares: &Spares) -> bool {
         let free = spares.0.iter().position(|spare| spare.load(Relaxed) < 0);
         let Some(place) = free.filter(|_| fd.load(Relaxed) >= 0) else { return false };
+        let Ok(ring) = memory::infallible(Layout::new::<Ring>(), || Box::new(self)) else { return false };
         spares.0[place].store(fd.swap(-1, Relaxed), Relaxed);
-        KEPT.with(|kept| kept[place].replace(Some(ManuallyDrop::new(self))).map(ManuallyDrop::into_inner));
+        KEPT.with(|kept| kept[place].replace(Some(ManuallyDrop::new(ring))).map(ManuallyDrop::into_inner));
         true
     }
 
@@ -23,7 +26,7 @@ impl Ring {
         let place = spares.0.iter().position(|spare| spare.load(Relaxed) >= 0)?;
         let ring = KEPT.with(|kept| kept[place].take())?;
         fd.store(spares.0[place].swap(-1, Relaxed), Relaxed);
-        Some(ManuallyDrop::into_inner(ring))
+        Some(*ManuallyDrop::into_inner(ring))
     }
 }
 
@@ -31,8 +34,9 @@ impl Ring {
 const SPARES: usize = 4;
 
 thread_local! {
-    /// The rings that the thread keeps. Without a destructor: they are used at the end of threads.
-    static KEPT: [Cell<Option<ManuallyDrop<Ring>>>; SPARES] = const { [const { Cell::new(None) }; SPARES] };
+    /// The rings that the thread keeps. Not in here, where every thread would have the room for them. Without a destructor: they are
+    /// used at the end of threads.
+    static KEPT: [Cell<Option<ManuallyDrop<Box<Ring>>>>; SPARES] = const { [const { Cell::new(None) }; SPARES] };
 }
 
 /// The numbers of the rings that a thread keeps.
@@ -53,5 +57,5 @@ impl Spares {
 
 /// The rings that the calling thread kept.
 pub fn take_all_kept() -> impl Iterator<Item = Ring> {
-    (0..SPARES).filter_map(|place| KEPT.with(|kept| kept[place].take()).map(ManuallyDrop::into_inner))
+    (0..SPARES).filter_map(|place| KEPT.with(|kept| kept[place].take()).map(|ring| *ManuallyDrop::into_inner(ring)))
 }

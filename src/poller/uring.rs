@@ -186,11 +186,11 @@ pub fn sweep(st: &mut EpState, mut closed: impl FnMut(&'static Epitem)) {
     for items in st.interest.chunks(WINDOW) {
         let mut set = [pollfd { fd: -1, events: 0, revents: 0 }; WINDOW];
         for (entry, item) in set.iter_mut().zip(items) {
-            entry.fd = item.via();
+            entry.fd = item.get().via();
         }
         sys::look(&mut set[..items.len()]);
         let vanished = set.iter().zip(items).filter(|(entry, _)| entry.revents.cast_unsigned() & NVAL != 0);
-        vanished.for_each(|(_, item)| closed(item));
+        vanished.for_each(|(_, item)| closed(item.get()));
     }
 }
 
@@ -231,9 +231,11 @@ impl Uring {
     pub(super) fn tidy(&mut self, held: &Held) {
         self.due.retain(|item| {
             let state = item.at(held);
-            let matters = state.alive.get() || state.request.living.get() != 0;
+            let matters = state.alive.get() || state.request().is_some_and(|request| request.living.get() != 0);
             if !matters {
-                state.request.due.set(false);
+                if let Some(request) = state.request() {
+                    request.due.set(false);
+                }
                 item.unpin();
             }
             matters

@@ -12,7 +12,7 @@ use crate::epstate::EpState;
 use crate::eventpoll::Eventpoll;
 use crate::lock::{Guard, Lock};
 use crate::memory;
-use crate::pool::AtomicRef;
+use crate::pool::{AtomicRef, Short};
 use crate::stats;
 use crate::sync::atomic::Ordering::Relaxed;
 use crate::sync::atomic::{AtomicU32, AtomicU64};
@@ -24,9 +24,9 @@ use crate::waitq::{Lingering, Sleeper};
 /// How many shards there can be. What does not fit stays with the waiting threads.
 const SHARDS: usize = 512;
 /// How many registrations a shard takes. With each wake-up its watcher goes back to poll over all of them, so they are few; where
-/// there are very many registrations the number of threads counts for more.
-const SMALL_SHARD: usize = 128;
-const LARGE_SHARD: usize = 512;
+/// there are very many registrations the number of threads counts for more. With the wake-up descriptor the array fills a block.
+const SMALL_SHARD: usize = 127;
+const LARGE_SHARD: usize = 1023;
 /// How many of the shards are small, those that are filled first.
 const SMALL_SHARDS: u16 = 32;
 
@@ -149,7 +149,7 @@ pub fn park(st: &mut EpState, items: impl Iterator<Item = &'static Epitem>) -> u
     let mut roomy: Option<(u16, &'static Shard)> = None;
     for item in items {
         // One that another watcher may still have in its set goes there again, or a close would not know of both.
-        let before = item.at(&st.held).shard.get();
+        let before = item.at(&st.held).shard();
         let place = if before != NO_SHARD {
             shard(before).map(|shard| (before, shard))
         } else {
@@ -178,8 +178,8 @@ pub fn park(st: &mut EpState, items: impl Iterator<Item = &'static Epitem>) -> u
         }
         // The watcher takes the instance's lock before it believes the note, so the order is no matter.
         st.set.remove(item, &st.held);
-        item.at(&st.held).home.set(Home::Parked(number));
-        item.at(&st.held).shard.set(number);
+        item.at(&st.held).set_parked(true);
+        item.at(&st.held).set_shard(number);
         // The bits that the watcher asks for, as the instance would.
         item.set_asked(asked(st, item));
         st.parked += 1;
@@ -237,8 +237,8 @@ pub fn prepare(registrations: usize) {
 /// Takes every registration of an instance back from its watchers.
 pub fn take_all_back(st: &mut EpState) {
     for index in 0..st.interest.len() {
-        let item = st.interest[index];
-        if let Home::Parked(_) = item.at(&st.held).home.get() {
+        let item = st.interest[index].get();
+        if item.at(&st.held).is_parked() {
             take_back(st, item);
             st.refresh(item);
         }
@@ -255,8 +255,8 @@ fn asked(st: &EpState, item: &Epitem) -> u16 {
 /// does no harm but to a close: see [`lingering`].
 pub fn take_back(st: &mut EpState, item: &'static Epitem) {
     let state = item.at(&st.held);
-    let Home::Parked(number) = state.home.get() else { return };
-    state.home.set(Home::Hot);
+    let Home::Parked(number) = state.home() else { return };
+    state.set_parked(false);
     st.parked -= 1;
     if let Some(shard) = shard(number) {
         shard.mail.lock().post(item);
@@ -281,9 +281,9 @@ pub fn look_at_parked(st: &mut EpState) -> bool {
         let mut items: [Option<&'static Epitem>; WINDOW] = [None; WINDOW];
         let mut n = 0;
         while n < WINDOW && next < st.interest.len() {
-            let item = st.interest[next];
+            let item = st.interest[next].get();
             next += 1;
-            if let Home::Parked(_) = item.at(&st.held).home.get() {
+            if item.at(&st.held).is_parked() {
                 set[n] = pollfd { fd: item.via(), events: asked(st, item).cast_signed(), revents: 0 };
                 items[n] = Some(item);
                 n += 1;
@@ -367,7 +367,7 @@ extern "C" fn watch(argument: *mut c_void) -> *mut c_void {
 struct Set {
     number: u16,
     entries: Vec<pollfd>,
-    items: Vec<&'static Epitem>,
+    items: Vec<Short<Epitem>>,
 }
 
 impl Set {
@@ -384,11 +384,11 @@ impl Set {
     fn read_mail(&mut self, shard: &'static Shard) {
         loop {
             let Some(item) = shard.mail.lock().take() else { break };
-            let place = self.items.iter().position(|other| std::ptr::eq(*other, item));
+            let place = self.items.iter().position(|other| std::ptr::eq(other.get(), item));
             let asked = item.eventpoll().and_then(|ep| {
                 let st = ep.lock();
                 let state = item.at(&st.held);
-                let here = state.alive.get() && state.home.get() == Home::Parked(self.number);
+                let here = state.alive.get() && state.home() == Home::Parked(self.number);
                 if !here {
                     self.let_go(item, state);
                 }
@@ -408,7 +408,7 @@ impl Set {
                 (None, Some(bits)) => {
                     item.pin();
                     self.entries.push(pollfd { fd: item.via(), events: bits.cast_signed(), revents: 0 });
-                    self.items.push(item);
+                    self.items.push(Short::of(item));
                 }
                 (None, None) => {}
             }
@@ -436,7 +436,7 @@ impl Set {
 
     fn remove(&mut self, place: usize) {
         self.entries.swap_remove(place + 1);
-        self.items.swap_remove(place).unpin();
+        self.items.swap_remove(place).get().unpin();
     }
 
     /// What is here, and what is on its way here.
@@ -454,7 +454,7 @@ impl Set {
             if std::mem::take(&mut self.entries[place + 1].revents) == 0 {
                 continue;
             }
-            let item = self.items[place];
+            let item = self.items[place].get();
             if let Some(ep) = item.eventpoll() {
                 let mut guard = match held.take() {
                     Some((other, guard)) if std::ptr::eq(other, ep) => guard,
@@ -477,18 +477,20 @@ impl Set {
     /// This thread is not in poll, and will not poll the registration again; unless there is one more note about it, which would
     /// be missed if the next one went to another watcher. Notes are left under the instance's lock, which is held here.
     fn let_go(&self, item: &Epitem, state: &State) {
-        if state.shard.get() == self.number && !item.is_noted() {
-            state.shard.set(NO_SHARD);
+        if state.shard() == self.number && !item.is_noted() {
+            state.set_shard(NO_SHARD);
         }
     }
 
     fn hand_back(&self, ep: &'static Eventpoll, st: &mut EpState, item: &'static Epitem) {
         let state = item.at(&st.held);
+        // Before it is let go of, for the home goes by the shard.
+        let is_at_home = state.alive.get() && state.home() == Home::Parked(self.number);
         self.let_go(item, state);
-        if !state.alive.get() || state.home.get() != Home::Parked(self.number) {
+        if !is_at_home {
             return;
         }
-        state.home.set(Home::Hot);
+        state.set_parked(false);
         state.lose_patience();
         st.parked -= 1;
         st.account.handed_back();

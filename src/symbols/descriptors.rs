@@ -15,7 +15,7 @@ use crate::witness;
 
 /// Before a number is replaced: an internal descriptor moves away, a watched one is forgotten. Only if the call can succeed.
 fn make_room(old: c_int, new: c_int) {
-    if fdtable::get(new).is_some() && sys::is_open(old) && !descriptors::is_internal(old) {
+    if fdtable::has(new) && sys::is_open(old) && !descriptors::is_internal(old) {
         if !lock::interrupted() {
             descriptors::make_way(new);
         }

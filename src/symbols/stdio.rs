@@ -18,7 +18,7 @@ unsafe fn forget_stream(stream: *mut FILE) {
 }
 
 fn forget(fd: c_int) {
-    if fdtable::get(fd).is_some() && !process::is_borrowed() {
+    if fdtable::has(fd) && !process::is_borrowed() {
         descriptors::forget_from_anywhere(fd);
     }
 }

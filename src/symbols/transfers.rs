@@ -55,11 +55,15 @@ fn check_room(asked: size_t, room: size_t) {
     }
 }
 
+// Into each symbol, so that it can jump to the call.
+#[inline(always)]
 unsafe fn read_any(fd: c_int, buffer: *mut c_void, n: size_t) -> ssize_t {
     // SAFETY: as for libc's read.
     unsafe { witness::reading(fd, buffer, n, move || next::read(fd, buffer, n)) }
 }
 
+// Into each symbol, so that it can jump to the call.
+#[inline(always)]
 unsafe fn write_any(fd: c_int, buffer: *const c_void, n: size_t) -> ssize_t {
     // SAFETY: as for libc's write.
     witness::writing(fd, move || n, move || unsafe { next::write(fd, buffer, n) })

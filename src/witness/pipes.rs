@@ -15,7 +15,7 @@ use crate::sys;
 
 /// Bytes were taken from a FIFO, which may be open under several descriptions: all of them count what is taken.
 #[cold]
-pub(super) fn took_beside(fd: c_int, bytes: u64, taking: Option<Taking<'_>>) {
+pub(super) fn took_beside(fd: c_int, bytes: u64, taking: Option<Taking>) {
     let ends = watched_ends(fd).filter(|file| file.reads());
     ends.clone().for_each(|file| file.consume(bytes));
     drop(taking);
@@ -146,7 +146,7 @@ pub fn moving(from: c_int, to: c_int, asked: usize, takes: bool, call: impl FnOn
 
 /// A call that fills a pipe, or empties it, as its end is.
 #[inline]
-pub fn splicing_memory(fd: c_int, asked: impl Fn() -> usize, call: impl FnOnce() -> isize) -> isize {
+pub fn splicing_memory(fd: c_int, asked: impl Fn() -> usize, mut call: impl FnMut() -> isize) -> isize {
     if watched(fd).is_none() && !File::any_pipe_edges() {
         return call();
     }

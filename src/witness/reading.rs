@@ -33,9 +33,9 @@ impl Takes {
 
 /// A receiving call on `fd` that asks for `asked` bytes; `takes` is false for one that only peeks.
 #[inline]
-pub fn receiving(fd: c_int, takes: bool, asked: impl Fn() -> usize, call: impl FnOnce() -> isize) -> isize {
+pub fn receiving(fd: c_int, takes: bool, asked: impl Fn() -> usize, mut call: impl FnMut() -> isize) -> isize {
     let Some(file) = watched(fd) else { return call() };
-    witnessed_read(file, fd, Takes::message(takes), asked, call, Amount::of_one)
+    witnessed_read(file, fd, Takes::message(takes), &asked, &mut call, &Amount::of_one)
 }
 
 /// read(2) and its kin into one buffer of `n` bytes.
@@ -43,7 +43,7 @@ pub fn receiving(fd: c_int, takes: bool, asked: impl Fn() -> usize, call: impl F
 /// # Safety
 /// The call must fill the buffer with as many bytes as it answers.
 #[inline]
-pub unsafe fn reading(fd: c_int, buffer: *mut c_void, n: usize, call: impl FnOnce() -> isize) -> isize {
+pub unsafe fn reading(fd: c_int, buffer: *mut c_void, n: usize, mut call: impl FnMut() -> isize) -> isize {
     if watched(fd).is_none() && !File::any_fifo_edges() && !File::any_signal_edges() {
         // Nothing is left to do after the call, so that it can be jumped to: a return that follows a system call is predicted wrongly,
         // which costs more than all the rest. Who begins to wait for edges during the call finds what it took to be gone.
@@ -54,7 +54,7 @@ pub unsafe fn reading(fd: c_int, buffer: *mut c_void, n: usize, call: impl FnOnc
 }
 
 #[inline(never)]
-unsafe fn concerned_reading(fd: c_int, buffer: *mut c_void, n: usize, call: impl FnOnce() -> isize) -> isize {
+unsafe fn concerned_reading(fd: c_int, buffer: *mut c_void, n: usize, call: impl FnMut() -> isize) -> isize {
     let buffer = iovec { iov_base: buffer, iov_len: n };
     // SAFETY: the caller answers for the buffer.
     unsafe { reading_vector(fd, &raw const buffer, 1, call) }
@@ -65,7 +65,7 @@ unsafe fn concerned_reading(fd: c_int, buffer: *mut c_void, n: usize, call: impl
 /// # Safety
 /// The call must fill the buffers with as many bytes as it answers. They are looked at only if it answers with some.
 #[inline]
-pub unsafe fn reading_vector(fd: c_int, iov: *const iovec, n: usize, call: impl FnOnce() -> isize) -> isize {
+pub unsafe fn reading_vector(fd: c_int, iov: *const iovec, n: usize, mut call: impl FnMut() -> isize) -> isize {
     let Some(file) = watched(fd) else {
         let answer = call();
         if is_wanted_beside(answer) {
@@ -75,7 +75,7 @@ pub unsafe fn reading_vector(fd: c_int, iov: *const iovec, n: usize, call: impl 
         return answer;
     };
     // SAFETY: the caller answers for the buffers.
-    unsafe { witnessed_vector(file, fd, iov, n, call) }
+    unsafe { witnessed_vector(file, fd, iov, n, &mut call) }
 }
 
 /// Whether a read from something nobody watches may concern others.
@@ -94,7 +94,7 @@ unsafe fn witnessed_vector(
     fd: c_int,
     iov: *const iovec,
     n: usize,
-    call: impl FnOnce() -> isize,
+    call: &mut dyn FnMut() -> isize,
 ) -> isize {
     // SAFETY: the call was answered, so the array is readable.
     let buffers = || unsafe { std::slice::from_raw_parts(iov, n) };
@@ -114,7 +114,7 @@ unsafe fn witnessed_vector(
         }
         _ => Amount::of_one(bytes),
     };
-    witnessed_read(file, fd, Takes::Bytes, asked, call, amount)
+    witnessed_read(file, fd, Takes::Bytes, &asked, call, &amount)
 }
 
 /// The bytes of several buffers, one after the other.
@@ -164,8 +164,8 @@ pub fn reading_messages(
     fd: c_int,
     takes: bool,
     asked: usize,
-    call: impl FnOnce() -> isize,
-    lengths: impl FnOnce(u64) -> (u64, u64),
+    mut call: impl FnMut() -> isize,
+    lengths: impl Fn(u64) -> (u64, u64),
 ) -> isize {
     let Some(file) = watched(fd) else { return call() };
     // Packets that are cut short are longer than what they leave in the buffers.
@@ -178,7 +178,7 @@ pub fn reading_messages(
         let (bytes, empty) = lengths(messages);
         Amount { bytes: bytes.max(before.saturating_sub(queued())), messages, empty }
     };
-    witnessed_read(file, fd, Takes::message(takes), || asked, call, amount)
+    witnessed_read(file, fd, Takes::message(takes), &|| asked, &mut call, &amount)
 }
 
 /// What a read-like call took.
@@ -197,14 +197,15 @@ impl Amount {
     }
 }
 
+/// One body for all of them, however they are called and counted.
 #[inline(never)]
 fn witnessed_read(
     file: &'static File,
     fd: c_int,
     takes: Takes,
-    asked: impl Fn() -> usize,
-    call: impl FnOnce() -> isize,
-    amount: impl FnOnce(u64) -> Amount,
+    asked: &dyn Fn() -> usize,
+    call: &mut dyn FnMut() -> isize,
+    amount: &dyn Fn(u64) -> Amount,
 ) -> isize {
     if file.eventpoll().is_some() {
         return not_for_instances();
@@ -245,6 +246,7 @@ fn witnessed_read(
 type Packet = Option<Result<usize, Errno>>;
 
 /// The length of the packet that is about to be taken: what the buffer has no room for is thrown away, and counts all the same.
+#[inline]
 pub(super) fn next_packet(file: &'static File, fd: c_int) -> Packet {
     let _until_peeked = if file.kind() == Kind::UnixSeqpacket { file.try_peek() } else { None }?;
     Some(sys::peek_length(fd))
@@ -272,7 +274,7 @@ pub(super) fn length_of(packet: Packet) -> u64 {
 }
 
 #[cold]
-pub(super) fn took(file: &'static File, fd: c_int, at: u32, whole: bool, amount: Amount, taking: Option<Taking<'_>>) {
+pub(super) fn took(file: &'static File, fd: c_int, at: u32, whole: bool, amount: Amount, taking: Option<Taking>) {
     let arrivals = file.kind().arrivals();
     if amount.bytes == 0
         && (matches!(arrivals, Arrivals::Received | Arrivals::Queued)

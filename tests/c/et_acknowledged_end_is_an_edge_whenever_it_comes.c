@@ -4,28 +4,32 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 
-enum { ROUNDS = 20, CONNECTIONS = 5 };
+static bool is_acknowledged(int fd)
+{
+    struct tcp_info info;
+    socklen_t size = sizeof info;
+    OK(getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size));
+    return info.tcpi_state != TCP_FIN_WAIT1;
+}
 
 void test(void)
 {
-    for (int round = 0; round < ROUNDS; round++) {
-        int ep = new_epoll(), fd[CONNECTIONS][2], reports = 0;
-        for (int i = 0; i < CONNECTIONS; i++) {
-            make_tcp(fd[i]);
-            /* The peer takes its time. */
-            OK(setsockopt(fd[i][1], IPPROTO_TCP, TCP_QUICKACK, &(int){0}, sizeof(int)));
-            ADD(ep, fd[i][0], EPOLLOUT | EPOLLET, i);
+    for (int told = 0, tries = 0; told < 50; tries++) {
+        int ep = new_epoll(), fd[2], reports = 0;
+        CHECK(tries < 1000);
+        make_tcp(fd);
+        /* The peer takes its time; if it is too fast, it is tried again. */
+        OK(setsockopt(fd[1], IPPROTO_TCP, TCP_QUICKACK, &(int){0}, sizeof(int)));
+        ADD(ep, fd[0], EPOLLOUT | EPOLLET, 1);
+        EXPECT_ONE(ep, 1, EPOLLOUT);
+        OK(shutdown(fd[0], SHUT_WR));
+        EXPECT_ONE(ep, 1, EPOLLOUT);
+        if (!is_acknowledged(fd[0])) {
+            for (int64_t end = now_ns() + 1000000000; reports == 0 && now_ns() < end;)
+                reports += wait_events(ep, 0).n;
+            CHECK_EQ(reports, 1);
+            told++;
         }
-        CHECK_EQ(wait_events(ep, 0).n, CONNECTIONS);
-        for (int i = 0; i < CONNECTIONS; i++)
-            OK(shutdown(fd[i][0], SHUT_WR));
-        CHECK_EQ(wait_events(ep, 0).n, CONNECTIONS);
-        for (int64_t end = now_ns() + BOUND_MS * 1000000ll; reports < CONNECTIONS && now_ns() < end;)
-            reports += wait_events(ep, 0).n;
-        CHECK_EQ(reports, CONNECTIONS);
-        EXPECT_NONE_NOW(ep);
-        OK(close(ep));
-        for (int i = 0; i < CONNECTIONS; i++)
-            OK(close(fd[i][0])), OK(close(fd[i][1]));
+        OK(close(ep)), OK(close(fd[0])), OK(close(fd[1]));
     }
 }

@@ -59,4 +59,21 @@ void test(void)
     ADD(inner, ready, EPOLLIN, 1);
     send_again();
     tear_down(false);
+
+    /* A signal wakes the signalfd that was registered last before the others, whatever was changed since. */
+    ready = OK(dup(signals));
+    for (int first = 0; first < 2; first++) {
+        outer = new_epoll(), inner = new_epoll();
+        ADD(outer, inner, EPOLLIN | EPOLLET, 3);
+        ADD(inner, first ? signals : ready, first ? EPOLLPRI : EPOLLIN | EPOLLONESHOT, first ? 2 : 1);
+        ADD(inner, first ? ready : signals, first ? EPOLLIN | EPOLLONESHOT : EPOLLPRI, first ? 1 : 2);
+        EXPECT_ONE(inner, 1, EPOLLIN);
+        MOD(inner, ready, EPOLLIN, 1);
+        struct signalfd_siginfo taken;
+        CHECK_EQ(read(signals, &taken, sizeof taken), sizeof taken);
+        EXPECT_NONE_NOW(inner);
+        (void)wait_events(outer, 0);
+        OK(raise(SIGUSR1));
+        tear_down(!first);
+    }
 }

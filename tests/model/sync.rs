@@ -288,6 +288,11 @@ pub mod atomic {
                     }
 
                     #[track_caller]
+                    pub fn fetch_and(&self, value: $value, order: Ordering) -> $value {
+                        self.modify(order).fetch_and(value, SeqCst)
+                    }
+
+                    #[track_caller]
                     pub fn fetch_max(&self, value: $value, order: Ordering) -> $value {
                         self.modify(order).fetch_max(value, SeqCst)
                     }

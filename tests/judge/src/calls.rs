@@ -252,10 +252,10 @@ pub fn has_other_threads() -> bool {
     std::fs::metadata("/proc/self/task").is_ok_and(|tasks| std::os::unix::fs::MetadataExt::nlink(&tasks) > ALONE)
 }
 
-/// Whether a socket ever had no memory for what came.
-pub fn has_dropped(fd: c_int) -> bool {
+/// How often a socket had no memory for what came.
+pub fn drops(fd: c_int) -> u32 {
     const DROPS: usize = 8;
-    memory_of(fd).is_some_and(|memory| memory[DROPS] > 0)
+    memory_of(fd).map_or(0, |memory| memory[DROPS])
 }
 
 /// How far a TCP connection has come: its state, what was acknowledged of what it sent, and what it received.
@@ -282,10 +282,6 @@ fn memory_of(fd: c_int) -> Option<[u32; 9]> {
     let asked =
         unsafe { libc::getsockopt(fd, libc::SOL_SOCKET, SO_MEMINFO, memory.as_mut_ptr().cast(), &raw mut length) };
     (asked == 0).then_some(memory)
-}
-
-pub fn is_open(fd: c_int) -> bool {
-    status_flags(fd).is_ok()
 }
 
 pub fn socket_error(fd: c_int) -> Outcome {

@@ -12,6 +12,7 @@ use crate::calls;
 use crate::compare::{Difference, Report, Round, What};
 use crate::kernel::{self, Answer};
 use crate::kinds::Kind;
+use crate::known::WRITABLE;
 use crate::waits::Wait;
 use crate::world::{Pair, Registration, Side, World};
 
@@ -251,6 +252,9 @@ impl World<'_> {
             );
         }
         if let Some(collected) = &mut crew.collected {
+            for &(data, _) in round.kernel.iter().filter(|(_, bits)| bits & WRITABLE != 0) {
+                self.found_room_in_passing(data);
+            }
             // Once each side has told something else, the next step would meet them with something else to tell.
             let mut same = round.kernel.len() == round.ours.len();
             same &= round.kernel.iter().all(|report| round.ours.contains(report));

@@ -37,11 +37,15 @@ pub enum Fact {
     CutShort,
     /// One of the descriptions under which a FIFO is open was closed.
     Parted,
-    /// A TCP socket had no memory for something that came, at any time.
+    /// A TCP socket had no memory for something that came.
     Dropped,
+    /// Bytes, the end or a datagram came to a TCP connection or a unix datagram socket.
+    Arrived,
+    /// It is an exclusive registration of a FIFO, which has others under another description.
+    Rivals,
 }
 
-pub const FACTS: usize = 16;
+pub const FACTS: usize = 18;
 
 /// A difference, and what came before it.
 #[derive(Clone, Copy, Debug)]
@@ -120,6 +124,12 @@ pub const ROWS: &[Row] = &[
         matches: |case| case.kind == Kind::Fifo && case.edge && case.what == What::Lost && case.has(Fact::Parted),
     },
     Row {
+        name: "FIFOs: exclusive registrations of several descriptions",
+        between: false,
+        unavoidable: false,
+        matches: |case| case.kind == Kind::Fifo && case.what == What::Extra && case.has(Fact::Rivals),
+    },
+    Row {
         name: "terminals: room that Linux tells nobody of",
         between: false,
         unavoidable: false,
@@ -150,7 +160,9 @@ pub const ROWS: &[Row] = &[
         name: "tcp: a splice that met no room",
         between: false,
         unavoidable: false,
-        matches: |case| case.kind == Kind::Tcp && case.edge && case.what == What::Lost && case.has(Fact::Spliced),
+        matches: |case| {
+            case.kind == Kind::Tcp && case.edge && case.is_lost_without_arrival() && case.has(Fact::Spliced)
+        },
     },
     Row {
         name: "udp: a splice that is held back",
@@ -167,8 +179,8 @@ pub const ROWS: &[Row] = &[
         between: false,
         unavoidable: true,
         matches: |case| {
-            let room_is_gone =
-                case.what == What::Lost && case.bits & (WRITABLE | (libc::EPOLLERR | libc::EPOLLHUP) as u32) == 0;
+            let gone = WRITABLE | (libc::EPOLLERR | libc::EPOLLHUP) as u32;
+            let room_is_gone = case.is_lost_without_arrival() && case.bits & gone == 0;
             case.kind == Kind::Tcp && case.edge && room_is_gone && case.has(Fact::CutShort)
         },
     },
@@ -177,7 +189,7 @@ pub const ROWS: &[Row] = &[
         between: false,
         unavoidable: true,
         matches: |case| {
-            let unread = case.what == What::Lost && case.bits & READABLE != 0;
+            let unread = case.is_lost_without_arrival() && case.bits & READABLE != 0;
             case.kind == Kind::Tcp && case.edge && unread && case.has(Fact::Dropped)
         },
     },
@@ -203,7 +215,7 @@ pub const ROWS: &[Row] = &[
         unavoidable: false,
         matches: |case| {
             // What is reported need not be room: it may be gone again, or asked for by a bit that TCP never shows.
-            let woken = case.what == What::Lost && case.bits & (libc::EPOLLERR | libc::EPOLLHUP) as u32 == 0;
+            let woken = case.is_lost_without_arrival() && case.bits & (libc::EPOLLERR | libc::EPOLLHUP) as u32 == 0;
             case.kind == Kind::Tcp && case.edge && woken && case.has(Fact::Brimful)
         },
     },
@@ -213,7 +225,7 @@ pub const ROWS: &[Row] = &[
         between: true,
         unavoidable: false,
         matches: |case| {
-            case.kind == Kind::UnixDgram && case.edge && case.what == What::Lost && case.has(Fact::PeerFull)
+            case.kind == Kind::UnixDgram && case.edge && case.is_lost_without_arrival() && case.has(Fact::PeerFull)
         },
     },
     Row {
@@ -232,6 +244,11 @@ fn again(case: &Case, levels: u32) -> bool {
 impl Case {
     fn has(&self, fact: Fact) -> bool {
         self.facts[fact as usize]
+    }
+
+    /// Whether nothing is lost that came: what there is to read was reported before.
+    fn is_lost_without_arrival(&self) -> bool {
+        self.what == What::Lost && (self.bits & READABLE == 0 || !self.has(Fact::Arrived))
     }
 
     /// The row that lists it.
@@ -269,6 +286,13 @@ mod tests {
         let room = Case { bits: WRITABLE, ..case(What::Lost, Kind::Tcp, &[Fact::Brimful]) };
         assert!(room.row().is_some());
         assert!(Case { facts: [false; FACTS], ..room }.row().is_none());
+        let unread = Case { bits: WRITABLE | IN, ..room };
+        assert!(unread.row().is_some());
+        assert!(
+            Case { bits: WRITABLE | IN, ..case(What::Lost, Kind::Tcp, &[Fact::Brimful, Fact::Arrived]) }
+                .row()
+                .is_none()
+        );
     }
 
     #[test]

@@ -232,8 +232,8 @@ impl World<'_> {
             3 => calls::close_stream(desc.fd),
             _ => calls::close(desc.fd),
         };
-        if calls::is_open(desc.fd) {
-            // Not a way for this descriptor.
+        if answer.is_err() {
+            // Not a way for this descriptor. The number would be open, too, if a thread of the library had it for a moment.
             let _ = calls::close(desc.fd);
         }
         self.descs[op.index(0)] = None;
@@ -386,6 +386,7 @@ impl World<'_> {
                     crossed: false,
                     room: Room::There,
                     refused: 0,
+                    received: (0, 0, 0),
                     tainted: false,
                     contested: false,
                 });
@@ -393,6 +394,7 @@ impl World<'_> {
                     self.exclusive_changed(Some(file));
                     self.note_contest(file);
                 }
+                self.take_down_received(self.registrations.len() - 1);
                 self.looked_for_room(self.registrations.len() - 1);
             }
             (libc::EPOLL_CTL_MOD, Some(at)) => {
@@ -400,6 +402,7 @@ impl World<'_> {
                 registration.events = mask;
                 registration.data = data.cast_unsigned();
                 registration.tainted = false;
+                self.take_down_received(at);
                 self.looked_for_room(at);
             }
             (_, Some(at)) => {
@@ -458,6 +461,7 @@ impl World<'_> {
         let step = self.step;
         if let Some(peer) = self.files[desc.file].peer {
             let peer = &mut self.files[peer];
+            peer.facts[Fact::Arrived as usize] = step;
             peer.got_empty |= n == 0;
             peer.datagrams += match how {
                 5 => 2,
@@ -659,6 +663,7 @@ impl World<'_> {
                 crossed: false,
                 room: Room::There,
                 refused: 0,
+                received: (0, 0, 0),
                 tainted: false,
                 contested: false,
             });

@@ -240,7 +240,7 @@ impl World<'_> {
     }
 
     /// A thread that slept has got a report of room from the kernel, in a step of several calls.
-    fn found_room_in_passing(&mut self, data: u64) {
+    pub fn found_room_in_passing(&mut self, data: u64) {
         let found = |one: &Registration| one.data == data && one.room == Room::Refused && one.refused < self.step;
         if let Some(at) = self.registrations.iter().rposition(found) {
             self.set_room(at, Room::There);
@@ -418,7 +418,8 @@ impl World<'_> {
                     What::Extra => by_kernel,
                     _ => false,
                 };
-                let early = early && (one.crossed || self.files[one.file].kind == Kind::Pty);
+                let is_terminal = self.is_terminal(one.file);
+                let early = early && (one.crossed || is_terminal);
                 // What came between the two waits of a round may be told with what was there, or in the next.
                 let apart =
                     difference.what == What::Extra && difference.kernel != 0 && self.crossing.contains(&one.data);
@@ -427,7 +428,7 @@ impl World<'_> {
                 let fleeting = self.in_passing || self.files[one.file].kind == Kind::Pty;
                 let gone = fleeting && !self.is_high(one, difference.kernel | difference.ours);
                 // What a terminal delivers in pieces may make one report more on one side.
-                let pieces = self.files[one.file].kind == Kind::Pty
+                let pieces = is_terminal
                     && matches!(difference.what, What::Lost | What::Extra)
                     && difference.kernel == difference.ours;
                 // What fires once carries what there was when its turn came, which may be another on either side.
@@ -435,11 +436,18 @@ impl World<'_> {
                 let turns = moved && one.events & libc::EPOLLONESHOT as u32 != 0;
                 let passed = gone || pieces || bits && (self.in_passing || turns);
                 let late = difference.what == What::Extra && one.owed > 0;
-                let excused = self.is_excused(one, difference.what) || self.has_contest_inside(one.file);
+                let excused = self.is_excused(one, difference.what) || !bits && self.has_contest_inside(one.file);
                 !one.tainted && !excused && !early && !apart && !late && !passed
             })
         };
         differences.into_iter().filter(counts).collect()
+    }
+
+    /// Whether the file is a terminal, or an instance with one inside.
+    fn is_terminal(&self, file: usize) -> bool {
+        let inside = self.pairs.iter().position(|pair| pair.is_some_and(|pair| pair.file == file));
+        self.files[file].kind == Kind::Pty
+            || self.registrations.iter().any(|one| one.alive && Some(one.pair) == inside && self.is_terminal(one.file))
     }
 
     /// Whether any of these levels lasts.
@@ -471,8 +479,12 @@ impl World<'_> {
         let mut facts = registration.map_or([false; FACTS], |one| self.facts_since(one.reported, one.file));
         facts[Fact::CutShort as usize] &= registration.is_some_and(Registration::awaits_room);
         facts[Fact::Brimful as usize] = registration.is_some_and(Registration::is_overfull);
-        facts[Fact::Dropped as usize] =
-            kind == Kind::Tcp && registration.and_then(|one| self.number_of(one.file)).is_some_and(calls::has_dropped);
+        if let Some(one) = registration.filter(|_| kind == Kind::Tcp) {
+            let (state, bytes, drops) = self.received(one.file);
+            facts[Fact::Arrived as usize] = (state, bytes) != (one.received.0, one.received.1);
+            facts[Fact::Dropped as usize] = drops != one.received.2;
+        }
+        facts[Fact::Rivals as usize] = registration.is_some_and(|one| self.has_rivals_beside(one));
         let edge = registration.is_some_and(|one| !one.is_level());
         let bits = match difference.what {
             What::Extra | What::Twice => difference.ours,
@@ -480,6 +492,28 @@ impl World<'_> {
             _ => difference.kernel ^ difference.ours,
         };
         Case { what: difference.what, kind, edge, bits, facts }
+    }
+
+    /// Whether there are exclusive registrations of the same FIFO under another description.
+    fn has_rivals_beside(&self, one: &Registration) -> bool {
+        let beside = |other: &Registration| other.alive && other.is_exclusive() && other.file != one.file;
+        let is_fifo = self.files[one.file].kind == Kind::Fifo;
+        let queue = if is_fifo && one.is_exclusive() { self.queue_of(one.file) } else { Vec::new() };
+        self.registrations.iter().any(|other| beside(other) && queue.contains(&other.file))
+    }
+
+    /// What has come over a TCP connection so far.
+    fn received(&self, file: usize) -> (u8, u64, u32) {
+        let fd = self.number_of(file).filter(|_| self.files[file].kind == Kind::Tcp);
+        fd.map_or((0, 0, 0), |fd| {
+            let (state, _, bytes) = calls::progress(fd).unwrap_or_default();
+            (state, bytes, calls::drops(fd))
+        })
+    }
+
+    /// A registration knows from here on of what has come.
+    pub fn take_down_received(&mut self, at: usize) {
+        self.registrations[at].received = self.received(self.registrations[at].file);
     }
 
     /// The row that lists a difference. What an instance shows is what is registered inside does, each wake-up of which is an edge to
@@ -498,8 +532,10 @@ impl World<'_> {
             // As long as nobody waits inside, what is ready in there stays so.
             let facts = self.facts_since(since.min(one.reported), one.file);
             // What is lost is told by what else there is.
-            let bits = if what == What::Lost { self.level_of(one) } else { u32::MAX };
+            let always = (libc::EPOLLERR | libc::EPOLLHUP) as u32;
+            let bits = if what == What::Lost { self.level_of(one) } else { one.events | always };
             let case = Case { what, kind: self.files[one.file].kind, edge: true, bits, facts };
+            // Nobody reports it, so when something came last is not known.
             case.row().filter(|&row| !known::ROWS[row].between).or_else(|| self.row_inside(what, one.file, since))
         });
         rows.find_map(|row| row)
@@ -603,6 +639,11 @@ impl World<'_> {
         if !ours {
             let kind = self.files[file].kind;
             self.counts.report(kind);
+            if kind == Kind::Tcp
+                && let Some(at) = self.registrations.iter().rposition(|one| one.data == data)
+            {
+                self.take_down_received(at);
+            }
             // What sleeping threads reported was looked at when they did.
             if !self.in_passing {
                 self.looked_for_room_of(data);

@@ -105,6 +105,8 @@ pub struct Registration {
     pub room: Room,
     /// The step of the last write that met none.
     pub refused: u32,
+    /// What had come over its TCP connection at the last report, or when it was registered: the state, the bytes, what was dropped.
+    pub received: (u8, u64, u32),
     /// The sides differed about it; nothing more is said of it until it is modified.
     pub tainted: bool,
     /// It has competed with other exclusive registrations of its description since both sides last reported it at once: each side is
@@ -276,7 +278,7 @@ impl<'a> World<'a> {
     }
 
     /// Everything that has the same queue as this pipe or FIFO, or this alone.
-    fn queue_of(&self, file: usize) -> Vec<usize> {
+    pub fn queue_of(&self, file: usize) -> Vec<usize> {
         let File { kind, peer, path, .. } = &self.files[file];
         let same = |other: &usize| match kind {
             Kind::Pipe => Some(*other) == *peer,

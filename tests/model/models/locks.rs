@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::program::{close, create, nothing_is_left};
 use crate::eventpoll::{self, Eventpoll};
 use crate::lock::{Lock, interrupted};
-use crate::pool::{AtomicRef, Pool, Pooled};
+use crate::pool::{AtomicShort, Pool, Pooled};
 use crate::scheduler::{spawn, spawn_interrupted, step};
 use crate::sync::atomic::AtomicU32;
 use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
@@ -27,15 +27,21 @@ pub fn lock_lets_one_in_and_wakes_the_next() {
     assert_eq!(*lock.lock(), 3);
 }
 
+static POOL: Pool<Record> = Pool::new();
+
 struct Record {
-    free: AtomicRef<Record>,
+    free: AtomicShort<Record>,
     user: AtomicU32,
 }
 
 impl Pooled for Record {
-    const BLANK: Record = Record { free: AtomicRef::none(), user: AtomicU32::new(0) };
+    const BLANK: Record = Record { free: AtomicShort::none(), user: AtomicU32::new(0) };
 
-    fn free_link(&self) -> &AtomicRef<Record> {
+    fn pool() -> &'static Pool<Record> {
+        &POOL
+    }
+
+    fn free_link(&self) -> &AtomicShort<Record> {
         &self.free
     }
 }
@@ -58,7 +64,6 @@ pub fn records_are_gone_through_while_a_fork_has_the_pool() {
 
 /// Two threads never have one record at once.
 pub fn pool_gives_each_record_to_one() {
-    static POOL: Pool<Record> = Pool::new();
     let threads = [1, 2, 3].map(|me| {
         spawn(move || {
             for _ in 0..2 {

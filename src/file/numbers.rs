@@ -1,0 +1,153 @@
+//! The numbers that name a description: one, nearly always, which takes no memory beside.
+
+use std::cell::UnsafeCell;
+use std::num::NonZeroU32;
+use std::ops::Deref;
+
+use libc::c_int;
+use nix::errno::Errno;
+
+use crate::pool::{AtomicShort, Pool, Pooled, Short};
+
+static SEVERAL: Pool<Several> = Pool::new();
+
+/// The numbers of a description that has, or had, more than one.
+#[derive(Debug)]
+struct Several {
+    free: AtomicShort<Several>,
+    numbers: UnsafeCell<Vec<c_int>>,
+}
+
+// SAFETY: the record is one list's, and borrowed with it.
+unsafe impl Sync for Several {}
+
+impl Pooled for Several {
+    const BLANK: Several = Several { free: AtomicShort::none(), numbers: UnsafeCell::new(Vec::new()) };
+
+    fn pool() -> &'static Pool<Several> {
+        &SEVERAL
+    }
+
+    fn free_link(&self) -> &AtomicShort<Several> {
+        &self.free
+    }
+}
+
+/// A list of numbers: the only one, [`Numbers::NOBODY`], or what is below that, negated, is a short reference to more.
+#[derive(Debug)]
+pub struct Numbers(c_int);
+
+impl Numbers {
+    const NOBODY: c_int = -1;
+
+    /// No number.
+    pub const NONE: Numbers = Numbers(Numbers::NOBODY);
+
+    fn several(&self) -> Option<&'static Several> {
+        let bits = NonZeroU32::new((Numbers::NOBODY - self.0).max(0).unsigned_abs())?;
+        // SAFETY: nothing else is ever stored below `NOBODY`.
+        Some(unsafe { Short::from_bits(bits) }.get())
+    }
+
+    fn list(&mut self) -> Option<&mut Vec<c_int>> {
+        // SAFETY: the record is this list's alone, which is borrowed exclusively.
+        self.several().map(|several| unsafe { &mut *several.numbers.get() })
+    }
+
+    /// Makes room for one more. ENOMEM when there is none.
+    pub fn reserve(&mut self) -> Result<(), Errno> {
+        if self.0 >= 0 {
+            let several = SEVERAL.take()?;
+            // SAFETY: the record is nobody else's.
+            let list = unsafe { &mut *several.numbers.get() };
+            list.clear();
+            if list.try_reserve(2).is_err() {
+                SEVERAL.give_back(several);
+                return Err(Errno::ENOMEM);
+            }
+            list.push(self.0);
+            self.0 = Numbers::NOBODY - Short::of(several).to_bits().get().cast_signed();
+        }
+        self.list().map_or(Ok(()), |list| list.try_reserve(1).map_err(|_| Errno::ENOMEM))
+    }
+
+    /// One more, for which there is room.
+    pub fn push(&mut self, number: c_int) {
+        match self.list() {
+            Some(list) => list.push(number),
+            None => self.0 = number,
+        }
+    }
+
+    /// Keeps those that are wanted.
+    pub fn retain(&mut self, mut wanted: impl FnMut(c_int) -> bool) {
+        if let Some(list) = self.list() {
+            list.retain(|number| wanted(*number));
+        } else if self.0 >= 0 && !wanted(self.0) {
+            self.0 = Numbers::NOBODY;
+        }
+        if self.is_empty()
+            && let Some(several) = self.several()
+        {
+            self.0 = Numbers::NOBODY;
+            SEVERAL.give_back(several);
+        }
+    }
+}
+
+impl Deref for Numbers {
+    type Target = [c_int];
+
+    fn deref(&self) -> &[c_int] {
+        match self.several() {
+            // SAFETY: the record is this list's alone, which is borrowed.
+            Some(several) => unsafe { &*several.numbers.get() },
+            None if self.0 == Numbers::NOBODY => &[],
+            None => std::slice::from_ref(&self.0),
+        }
+    }
+}
+
+/// Whether nobody is at the pool.
+pub(super) fn pool_at_rest() -> bool {
+    SEVERAL.is_at_rest(|_| true)
+}
+
+/// The pool's own lock, for fork.
+pub(super) fn lock_pool_for_fork() {
+    SEVERAL.lock_for_fork(|_| ());
+}
+
+/// # Safety
+/// As for [`crate::lock::Lock::unlock_after_fork`].
+pub(super) unsafe fn unlock_pool_after_fork() {
+    // SAFETY: the caller answers for it.
+    unsafe { SEVERAL.unlock_after_fork(|_| ()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_holds_none_one_and_several() {
+        let mut numbers = Numbers::NONE;
+        assert!(numbers.is_empty());
+        for number in [7, 0, 9] {
+            numbers.reserve().expect("memory");
+            numbers.push(number);
+        }
+        assert_eq!(numbers[..], [7, 0, 9]);
+        numbers.retain(|number| number != 7);
+        assert_eq!(numbers[..], [0, 9]);
+        numbers.retain(|_| false);
+        assert!(numbers.is_empty());
+        numbers.reserve().expect("memory");
+        numbers.push(3);
+        assert_eq!(numbers[..], [3]);
+        numbers.retain(|number| number == 3);
+        assert_eq!(numbers[..], [3]);
+        numbers.retain(|number| number != 3);
+        assert!(numbers.is_empty());
+    }
+}

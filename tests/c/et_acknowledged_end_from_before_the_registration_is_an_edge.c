@@ -1,0 +1,32 @@
+/* That the peer acknowledges the end of a TCP connection is an edge also for who registered it after it was shut (E3). */
+#include "harness.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+
+static bool is_acknowledged(int fd)
+{
+    struct tcp_info info;
+    socklen_t size = sizeof info;
+    OK(getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size));
+    return info.tcpi_state != TCP_FIN_WAIT1;
+}
+
+void test(void)
+{
+    for (int told = 0, tries = 0; told < 3; tries++) {
+        int ep = new_epoll(), fd[2];
+        CHECK(tries < 1000);
+        make_tcp(fd);
+        /* The peer takes its time; if it is too fast, it is tried again. */
+        OK(setsockopt(fd[1], IPPROTO_TCP, TCP_QUICKACK, &(int){0}, sizeof(int)));
+        OK(shutdown(fd[0], SHUT_WR));
+        ADD(ep, fd[0], EPOLLOUT | EPOLLET, 1);
+        CHECK_EQ(wait_events(ep, 0).n, 1);
+        if (!is_acknowledged(fd[0])) {
+            EXPECT_ONE(ep, 1, EPOLLOUT);
+            told++;
+        }
+        OK(close(ep)), OK(close(fd[0])), OK(close(fd[1]));
+    }
+}
