@@ -10,13 +10,13 @@ use nix::errno::Errno;
 
 use crate::epstate::EpState;
 use crate::eventpoll::Eventpoll;
-use crate::pool::AtomicRef;
+use crate::lock;
+use crate::next;
 use crate::sync;
 use crate::sync::atomic::Ordering::SeqCst;
 use crate::sync::atomic::{AtomicBool, AtomicU32};
 use crate::thread;
 use crate::wait::{self, Buffer, Timeout};
-use crate::waitq::Sleeper;
 
 /// How many events a call of a callback has at most.
 pub const BATCH: usize = 64;
@@ -37,27 +37,34 @@ unsafe impl Send for Callback {}
 #[derive(Debug)]
 pub struct Consumer {
     callback: Option<Callback>,
-    /// There is a dispatch thread, or there will be in a moment.
+    /// It goes with the last dispatcher, which still hands over what it has taken.
+    leaves: bool,
+    /// How many threads are at it: waiting, or in a call.
+    dispatchers: usize,
+    /// One of them is the instance's own, or will be in a moment.
     has_thread: bool,
-    /// The program dispatches itself.
-    by_hand: bool,
 }
 
 impl Consumer {
     /// Nobody.
     pub const fn none() -> Consumer {
-        Consumer { callback: None, has_thread: false, by_hand: false }
+        Consumer { callback: None, leaves: false, dispatchers: 0, has_thread: false }
+    }
+
+    /// The callback, unless it is about to go.
+    fn current(&self) -> Option<Callback> {
+        self.callback.filter(|_| !self.leaves)
     }
 }
 
 /// What is needed of it without the lock.
 #[derive(Debug)]
 pub struct Dispatch {
-    /// The dispatch thread is to end.
-    called_off: AtomicBool,
-    /// The dispatch thread, while it can be woken.
-    sleeper: AtomicRef<Sleeper>,
-    /// How many calls are running. Who waits for their end sleeps on it.
+    /// The instance's own thread is to end.
+    thread_off: AtomicBool,
+    /// All dispatchers are.
+    all_off: AtomicBool,
+    /// How many calls are running. Who waits for the end of one, or of a dispatcher, sleeps on it.
     calls: AtomicU32,
 }
 
@@ -82,47 +89,46 @@ fn depth(ep: &'static Eventpoll) -> usize {
 impl Dispatch {
     /// Nothing to dispatch.
     pub const fn new() -> Dispatch {
-        Dispatch { called_off: AtomicBool::new(false), sleeper: AtomicRef::none(), calls: AtomicU32::new(0) }
-    }
-
-    fn wake(&self) {
-        if let Some(sleeper) = self.sleeper.get() {
-            sleeper.kick();
-        }
+        Dispatch { thread_off: AtomicBool::new(false), all_off: AtomicBool::new(false), calls: AtomicU32::new(0) }
     }
 }
 
 /// Gives the instance another callback, or none. When it returns no call of an earlier one is running, unless it was called from one: it waits
 /// for nothing then.
 pub fn set(ep: &'static Eventpoll, callback: Option<Callback>) -> Result<(), Errno> {
+    if lock::interrupted() {
+        // In a signal handler, which would wait for what it interrupted.
+        return Err(Errno::ENOMEM);
+    }
     {
         let mut guard = ep.lock();
         let consumer = &mut guard.consumer;
-        match callback {
-            Some(_) => {
-                let before = consumer.callback;
-                consumer.callback = callback;
-                consumer.by_hand = false;
-                ep.dispatch.called_off.store(false, SeqCst);
-                if !consumer.has_thread {
-                    consumer.has_thread = true;
-                    if let Err(errno) = start(ep) {
-                        (consumer.has_thread, consumer.callback) = (false, before);
-                        return Err(errno);
-                    }
-                }
+        if callback.is_some() {
+            let before = (consumer.callback, consumer.leaves);
+            (consumer.callback, consumer.leaves) = (callback, false);
+            if !consumer.has_thread {
+                start(ep).inspect_err(|_| (consumer.callback, consumer.leaves) = before)?;
+                (consumer.has_thread, consumer.dispatchers) = (true, consumer.dispatchers + 1);
             }
-            // What the thread has taken by now it still hands to the callback, and ends.
-            None if consumer.has_thread => {
-                consumer.by_hand = false;
-                ep.dispatch.called_off.store(true, SeqCst);
-            }
-            None => consumer.callback = None,
+            ep.dispatch.thread_off.store(false, SeqCst);
+            ep.dispatch.all_off.store(false, SeqCst);
+        } else {
+            consumer.leaves = true;
+            call_off(ep, &mut guard);
         }
     }
-    ep.dispatch.wake();
-    settle(ep, |st| callback.is_some() || !st.consumer.has_thread);
+    settle(ep, |st| callback.is_some() || !st.consumer.leaves);
     Ok(())
+}
+
+/// Has all dispatchers end; the callback goes with the last of them.
+fn call_off(ep: &'static Eventpoll, st: &mut EpState) {
+    ep.dispatch.thread_off.store(true, SeqCst);
+    ep.dispatch.all_off.store(true, SeqCst);
+    if st.consumer.dispatchers == 0 {
+        st.consumer = Consumer::none();
+    }
+    st.waiters.kick_all();
 }
 
 /// Waits until no call is running and `is_done` says yes. Not in a call.
@@ -130,11 +136,24 @@ fn settle(ep: &'static Eventpoll, is_done: impl Fn(&EpState) -> bool) {
     const STEP_NS: u32 = 10_000_000;
     while depth(ep) == 0 {
         let calls = ep.dispatch.calls.load(SeqCst);
-        if calls == 0 && is_done(&ep.lock()) {
-            return;
+        {
+            let st = ep.lock();
+            if calls == 0 && is_done(&st) {
+                return;
+            }
+            st.waiters.kick_all();
         }
         sync::futex_wait(&ep.dispatch.calls, calls, Some(STEP_NS));
-        ep.dispatch.wake();
+    }
+}
+
+/// A dispatcher ends, under the lock, after which those that wait for that are to be woken.
+fn end(consumer: &mut Consumer, is_thread: bool) {
+    consumer.has_thread &= !is_thread;
+    // In a forked child there may be none but those in a call.
+    consumer.dispatchers = consumer.dispatchers.saturating_sub(1);
+    if consumer.leaves && consumer.dispatchers == 0 {
+        *consumer = Consumer::none();
     }
 }
 
@@ -146,43 +165,40 @@ fn start(ep: &'static Eventpoll) -> Result<(), Errno> {
     Ok(())
 }
 
-/// The dispatch thread.
+/// The instance's own thread.
 extern "C" fn run(argument: *mut c_void) -> *mut c_void {
     // SAFETY: `start` passes a reference to an instance, which is pinned for this thread.
     let ep: &'static Eventpoll = unsafe { &*argument.cast::<Eventpoll>() };
     thread::set_name(c"epolyfill-call");
-    let own = Sleeper::idle_own();
-    ep.dispatch.sleeper.set(own);
-    let mut events = [const { epoll_event { events: 0, u64: 0 } }; BATCH];
     loop {
-        let buffer = Buffer { events: events.as_mut_ptr(), max: BATCH };
-        let waited = match ep.pin() {
-            // SAFETY: the array has so much room.
-            Some(pinned) if own.is_some() => unsafe {
-                wait::wait_on(pinned.into_raw(), buffer, None, None, Some(&ep.dispatch.called_off))
-            },
-            _ => Err(Errno::ENOMEM),
-        };
-        match waited {
-            Ok(0) | Err(Errno::EINTR) => {}
-            Ok(n) => call(ep, &events[..n]),
-            // The instance is closed.
-            Err(_) => ep.dispatch.called_off.store(true, SeqCst),
+        match wait_and_call(ep, None, &ep.dispatch.thread_off) {
+            Ok(_) | Err(Errno::EINTR) => {}
+            // The instance is closed, or the thread cannot wait.
+            Err(_) => ep.dispatch.thread_off.store(true, SeqCst),
         }
         let mut guard = ep.lock();
-        if ep.dispatch.called_off.load(SeqCst) {
-            let consumer = &mut guard.consumer;
-            consumer.has_thread = false;
-            if !consumer.by_hand {
-                consumer.callback = None;
-            }
-            ep.dispatch.sleeper.set(None);
+        if ep.dispatch.thread_off.load(SeqCst) {
+            // Under the same lock, or a callback that is set in between would rely on this thread.
+            end(&mut guard.consumer, true);
             break;
         }
     }
     sync::futex_wake(&ep.dispatch.calls, i32::MAX);
     ep.unpin();
     ptr::null_mut()
+}
+
+/// One wait, and a call with what came of it.
+fn wait_and_call(ep: &'static Eventpoll, timeout: Timeout, called_off: &'static AtomicBool) -> Result<usize, Errno> {
+    let mut events = [const { epoll_event { events: 0, u64: 0 } }; BATCH];
+    let buffer = Buffer { events: events.as_mut_ptr(), max: BATCH };
+    let pinned = ep.pin().ok_or(Errno::EBADF)?;
+    // SAFETY: the array has so much room.
+    let n = unsafe { wait::wait_on(pinned.into_raw(), buffer, timeout, None, Some(called_off)) }?;
+    if n > 0 {
+        call(ep, &events[..n]);
+    }
+    Ok(n)
 }
 
 /// Calls the callback with what was taken.
@@ -203,47 +219,52 @@ fn call(ep: &'static Eventpoll, events: &[epoll_event]) {
     sync::futex_wake(&ep.dispatch.calls, i32::MAX);
 }
 
-/// One wait in the calling thread, whose events go to the callback. From the first one on the instance has no dispatch thread any more, until
-/// a callback is set anew.
+/// One wait in the calling thread, whose events go to the callback. From the first one on the instance has no thread of its own any more,
+/// until a callback is set anew. EINVAL without a callback, ECANCELED if it is removed meanwhile.
 pub fn dispatch(ep: &'static Eventpoll, timeout: Timeout) -> Result<usize, Errno> {
+    if lock::interrupted() {
+        return Err(Errno::EINTR);
+    }
     let ends_thread = {
         let mut guard = ep.lock();
         let consumer = &mut guard.consumer;
-        if consumer.callback.is_none() {
+        if consumer.current().is_none() {
             return Err(Errno::EINVAL);
         }
-        consumer.by_hand = true;
-        if consumer.has_thread {
-            ep.dispatch.called_off.store(true, SeqCst);
+        consumer.dispatchers += 1;
+        let has_thread = consumer.has_thread;
+        if has_thread {
+            ep.dispatch.thread_off.store(true, SeqCst);
         }
-        consumer.has_thread
+        has_thread
     };
     if ends_thread {
-        ep.dispatch.wake();
         settle(ep, |st| !st.consumer.has_thread);
     }
-    let mut events = [const { epoll_event { events: 0, u64: 0 } }; BATCH];
-    let buffer = Buffer { events: events.as_mut_ptr(), max: BATCH };
-    let pinned = ep.pin().ok_or(Errno::EBADF)?;
-    // SAFETY: the array has so much room.
-    let n = unsafe { wait::wait_on(pinned.into_raw(), buffer, timeout, None, None) }?;
-    if n > 0 {
-        call(ep, &events[..n]);
+    // Whoever removes the callback waits for this thread: it must come back.
+    let before = next::let_be_cancelled(false);
+    let dispatched = wait_and_call(ep, timeout, &ep.dispatch.all_off);
+    end(&mut ep.lock().consumer, false);
+    sync::futex_wake(&ep.dispatch.calls, i32::MAX);
+    next::let_be_cancelled(before);
+    match dispatched {
+        Ok(0) if ep.dispatch.all_off.load(SeqCst) => Err(Errno::ECANCELED),
+        other => other,
     }
-    Ok(n)
 }
 
-/// The descriptor is closed: the thread ends.
-pub fn close(ep: &'static Eventpoll) {
-    ep.dispatch.called_off.store(true, SeqCst);
-    ep.dispatch.wake();
+/// The descriptor is closed: the callback goes.
+pub fn close(ep: &'static Eventpoll, st: &mut EpState) {
+    st.consumer.leaves = true;
+    call_off(ep, st);
 }
 
-/// In a forked child there is no dispatch thread, and no callback. Under the lock.
+/// In a forked child nobody dispatches, but perhaps the thread that forked in a callback, which ends when it comes back; and there is no
+/// callback. Under the lock.
 pub fn reset_after_fork(ep: &'static Eventpoll, st: &mut EpState) {
-    st.consumer = Consumer::none();
-    ep.dispatch.calls.store(depth(ep) as u32, SeqCst);
-    // The one that forked in a callback ends when it comes back.
-    ep.dispatch.called_off.store(true, SeqCst);
-    ep.dispatch.sleeper.set(None);
+    let frames = depth(ep);
+    st.consumer = Consumer { leaves: frames > 0, dispatchers: frames, ..Consumer::none() };
+    ep.dispatch.calls.store(frames as u32, SeqCst);
+    ep.dispatch.thread_off.store(true, SeqCst);
+    ep.dispatch.all_off.store(true, SeqCst);
 }

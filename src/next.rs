@@ -72,6 +72,18 @@ pub fn testcancel() {
     unsafe { pthread_testcancel() }
 }
 
+/// Lets the thread be cancelled, or not; answers with what was before.
+pub fn let_be_cancelled(enabled: bool) -> bool {
+    unsafe extern "C" {
+        // As above.
+        fn pthread_setcancelstate(state: c_int, before: *mut c_int) -> c_int;
+    }
+    let mut before = 0;
+    // SAFETY: 0 is libc's PTHREAD_CANCEL_ENABLE, 1 its PTHREAD_CANCEL_DISABLE.
+    unsafe { pthread_setcancelstate(c_int::from(!enabled), &raw mut before) };
+    before == 0
+}
+
 /// libc's PTHREAD_CANCEL_ASYNCHRONOUS.
 pub const CANCEL_AT_ANY_MOMENT: c_int = 1;
 

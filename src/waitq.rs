@@ -398,6 +398,11 @@ impl Waiters {
         count
     }
 
+    /// Has every one of them look around.
+    pub fn kick_all(&self) {
+        self.iter().for_each(Sleeper::kick);
+    }
+
     fn iter(&self) -> impl Iterator<Item = &'static Sleeper> + use<> {
         std::iter::successors(self.0, |sleeper| sleeper.below.get())
     }

@@ -243,9 +243,9 @@ impl Eventpoll {
             st.closed = true;
             // The record of the description is another's from here on.
             self.file.set(None);
+            dispatch::close(self, &mut st);
             !st.waiters.is_empty()
         };
-        dispatch::close(self);
         if !waits {
             control::clear(self);
         }

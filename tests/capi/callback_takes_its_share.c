@@ -1,6 +1,8 @@
 /* Callbacks: called with what is ready as it is registered, beside waiting threads, until they are replaced, removed, or gone with their instance. */
 #include "capi.h"
 
+#include <sched.h>
+
 struct seen {
     int ep;
     atomic_int calls, events, inside, most_inside;
@@ -185,6 +187,65 @@ static void own_threads(void)
     OK(close(bell));
 }
 
+static void *dispatches(void *arg)
+{
+    struct seen *seen = arg;
+    int n;
+    while ((n = epolyfill_dispatch(seen->ep, -1)) > 0)
+        ;
+    CHECK_EQ(n, -1);
+    CHECK(errno == ECANCELED || errno == EINVAL);
+    return arg;
+}
+
+/* Threads that dispatch come back when the callback goes, and what they had taken was handed over: of every edge of many somebody hears,
+ * whoever dispatches, and however often the callback is removed and set. */
+static void no_edge_is_lost_over_removals(void)
+{
+    enum { BELLS = 8, ROUNDS = 60 };
+    struct seen seen = {.ep = new_epoll()};
+    int bell[BELLS];
+    for (int i = 0; i < BELLS; i++) {
+        bell[i] = OK(eventfd(0, EFD_NONBLOCK));
+        ADD(seen.ep, bell[i], EPOLLIN | EPOLLET | EPOLLONESHOT, (uint64_t)i);
+    }
+    int rung = 0;
+    for (int round = 0; round < ROUNDS; round++) {
+        struct thread threads[3];
+        OK(epolyfill_set_callback(seen.ep, note, &seen));
+        for (int i = 0; round % 2 && i < 3; i++)
+            start_thread(&threads[i], dispatches, &seen);
+        for (int i = 0; i < BELLS; i++) {
+            add_one(bell[i]);
+            rung++;
+        }
+        if (round % 3 == 0)
+            sched_yield();
+        OK(epolyfill_set_callback(seen.ep, NULL, NULL));
+        CHECK_EQ(seen.inside, 0);
+        for (int i = 0; round % 2 && i < 3; i++)
+            join_thread(&threads[i]);
+        int heard = seen.events;
+        struct epoll_event event[BELLS];
+        while (heard < rung) {
+            int n = OK(epoll_wait(seen.ep, event, BELLS, BOUND_MS));
+            CHECK(n > 0);
+            heard += n;
+        }
+        CHECK_EQ(heard, rung);
+        CHECK_EQ(epoll_wait(seen.ep, event, BELLS, 0), 0);
+        seen.events = rung;
+        for (int i = 0; i < BELLS; i++) {
+            uint64_t count;
+            OK(read(bell[i], &count, sizeof count));
+            MOD(seen.ep, bell[i], EPOLLIN | EPOLLET | EPOLLONESHOT, (uint64_t)i);
+        }
+    }
+    for (int i = 0; i < BELLS; i++)
+        OK(close(bell[i]));
+    OK(close(seen.ep));
+}
+
 /* When all that is watched is closed, and the instance too, nothing is left: no thread, no number. */
 static void nothing_stays(void)
 {
@@ -215,5 +276,6 @@ void test(void)
     removal_is_final();
     callback_may_remove_itself_or_close();
     own_threads();
+    no_edge_is_lost_over_removals();
     nothing_stays();
 }
