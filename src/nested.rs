@@ -3,6 +3,7 @@
 //! Such an instance is *observed*. While nobody waits on it its registrations are with the watchers, and a byte in its pipe
 //! makes its descriptor readable; so whoever polls the descriptor, in this library or in the kernel, sees what it must.
 
+use libc::pollfd;
 use nix::errno::Errno;
 
 use crate::edge::{Edge, GAVE};
@@ -235,15 +236,20 @@ fn peek(ep: &'static Eventpoll) -> Seen {
 }
 
 fn would_be_found(st: &EpState, item: &'static Epitem) -> bool {
-    let state = item.at(&st.held);
-    let Some(file) = item.file().filter(|_| !state.spent.get()) else { return false };
-    let asked = if state.ready.get() { Some(state.watched(file)) } else { st.bits_to_ask(item, file) };
-    let level = match file.eventpoll() {
+    let Some(asked) = asked_in_a_wait(st, item) else { return false };
+    let level = match item.file().and_then(File::eventpoll) {
         Some(inner) if peek(inner).ready => READABLE_INSTANCE,
         Some(_) => 0,
-        None => sys::level(item.via(), state.watched(file)) & !NVAL,
+        None => sys::level(item.via(), asked) & !NVAL,
     };
-    asked.is_some_and(|asked| level & asked != 0)
+    level & asked != 0
+}
+
+/// The levels for which a wait would report the registration.
+fn asked_in_a_wait(st: &EpState, item: &Epitem) -> Option<Bits> {
+    let state = item.at(&st.held);
+    let file = item.file().filter(|_| state.alive.get() && !state.spent.get())?;
+    if state.ready.get() { Some(state.watched(file)) } else { st.bits_to_ask(item, file) }
 }
 
 /// Looks at an instance, as far as its first registration that is ready; with `for_edges` at all of them if somebody waits for its
@@ -267,7 +273,30 @@ pub fn look(ep: &'static Eventpoll, for_edges: bool, in_turn: bool) -> Seen {
             calm(ep, st);
         }
     }
-    Seen { ready: st.readable && !st.lingers, uneasy: st.ticks }
+    let shown = st.readable && !st.lingers;
+    Seen { ready: shown || (is_waited_on(st) && would_find_any(st)), uneasy: st.ticks }
+}
+
+/// Whether threads wait on the instance: what they have not taken yet it does not show.
+fn is_waited_on(st: &EpState) -> bool {
+    st.observed && !st.closed && !is_unattended(st)
+}
+
+/// Whether a wait would find something now, without a touch of what somebody may be asleep on.
+fn would_find_any(st: &EpState) -> bool {
+    const WINDOW: usize = 64;
+    let is_instance = |item: &Epitem| item.file().is_some_and(|file| file.eventpoll().is_some());
+    st.interest.chunks(WINDOW).any(|items| {
+        let mut set = [pollfd { fd: -1, events: 0, revents: 0 }; WINDOW];
+        for (entry, item) in set.iter_mut().zip(items).filter(|(_, item)| !is_instance(item.get())) {
+            if let Some(asked) = asked_in_a_wait(st, item.get()) {
+                *entry = pollfd { fd: item.get().via(), events: asked.cast_signed(), revents: 0 };
+            }
+        }
+        let found = sys::look(&mut set[..items.len()]) > 0
+            && set.iter().any(|entry| entry.revents & entry.events != 0 && entry.revents.cast_unsigned() & NVAL == 0);
+        found || items.iter().any(|item| is_instance(item.get()) && would_be_found(st, item.get()))
+    })
 }
 
 /// Those in line that show nothing leave it, up to the first that shows something (`__ep_eventpoll_poll`).
