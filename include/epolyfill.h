@@ -183,7 +183,8 @@ int epolyfill_wait_view(int epfd,
  new callback gets it, and if there is none the removed one, before this returns. Closing the instance removes its callback, without waiting.
  A forked child has no callbacks.
 
- Returns 0, or -1 with errno EBADF, EINVAL (`epfd` is no instance of epolyfill's), EAGAIN or ENOMEM (no thread can be had; the callback is the earlier one).
+ Returns 0, or -1 with errno EBADF, EINVAL (`epfd` is no instance of epolyfill's), EAGAIN (no thread can be had; the callback is the earlier one),
+ ENOMEM (in a signal handler that interrupted this library).
 
  # Safety
  `function` must be NULL or such a function, good for being called with `user` until it is removed.
@@ -199,8 +200,9 @@ int epolyfill_set_callback(int epfd,
  `epolyfill_set_callback` is called again. Several threads may dispatch at once; then the callback is called by several.
  `timeout` is in milliseconds: 0 only looks, -1 waits for ever.
 
- Returns the number of events that the callback was called with, 0 when the time is over, or -1 with errno EBADF, EINTR (a signal handler ran), EINVAL
- (`epfd` is no instance of epolyfill's, or it has no callback). A cancellation point, except while the callback runs.
+ Returns the number of events that the callback was called with, 0 when the time is over, or -1 with errno EBADF, ECANCELED (the callback was
+ removed, or the instance closed, meanwhile), EINTR (a signal handler ran), EINVAL (`epfd` is no instance of epolyfill's, or it has no callback). Not a
+ cancellation point; it must not be left by `siglongjmp`.
  */
 int epolyfill_dispatch(int epfd,
                        int timeout);
