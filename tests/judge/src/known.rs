@@ -43,9 +43,11 @@ pub enum Fact {
     Arrived,
     /// It is an exclusive registration of a FIFO, which has others under another description.
     Rivals,
+    /// A registration of the instance, which has others, was modified.
+    Modified,
 }
 
-pub const FACTS: usize = 18;
+pub const FACTS: usize = 19;
 
 /// A difference, and what came before it.
 #[derive(Clone, Copy, Debug)]
@@ -226,6 +228,15 @@ pub const ROWS: &[Row] = &[
         unavoidable: false,
         matches: |case| {
             case.kind == Kind::UnixDgram && case.edge && case.is_lost_without_arrival() && case.has(Fact::PeerFull)
+        },
+    },
+    Row {
+        name: "instances inside: which of those that show nothing was woken first, at a MOD",
+        between: false,
+        unavoidable: true,
+        matches: |case| {
+            let either = matches!(case.what, What::Lost | What::Extra);
+            case.kind == Kind::Epoll && case.edge && either && case.has(Fact::Modified)
         },
     },
     Row {
