@@ -4,14 +4,6 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 
-static bool is_acknowledged(int fd)
-{
-    struct tcp_info info;
-    socklen_t size = sizeof info;
-    OK(getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size));
-    return info.tcpi_state != TCP_FIN_WAIT1;
-}
-
 void test(void)
 {
     for (int told = 0, tries = 0; told < 3; tries++) {
@@ -23,7 +15,7 @@ void test(void)
         OK(shutdown(fd[0], SHUT_WR));
         ADD(ep, fd[0], EPOLLOUT | EPOLLET, 1);
         CHECK_EQ(wait_events(ep, 0).n, 1);
-        if (!is_acknowledged(fd[0])) {
+        if (!end_is_acknowledged(fd[0])) {
             EXPECT_ONE(ep, 1, EPOLLOUT);
             told++;
         }

@@ -4,14 +4,6 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 
-static bool is_acknowledged(int fd)
-{
-    struct tcp_info info;
-    socklen_t size = sizeof info;
-    OK(getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size));
-    return info.tcpi_state != TCP_FIN_WAIT1;
-}
-
 void test(void)
 {
     for (int told = 0, tries = 0; told < 50; tries++) {
@@ -24,7 +16,7 @@ void test(void)
         EXPECT_ONE(ep, 1, EPOLLOUT);
         OK(shutdown(fd[0], SHUT_WR));
         EXPECT_ONE(ep, 1, EPOLLOUT);
-        if (!is_acknowledged(fd[0])) {
+        if (!end_is_acknowledged(fd[0])) {
             for (int64_t end = now_ns() + 1000000000; reports == 0 && now_ns() < end;)
                 reports += wait_events(ep, 0).n;
             CHECK_EQ(reports, 1);

@@ -39,6 +39,7 @@ void test(void)
     EXPECT_ONE(ep, 1, EPOLLOUT);
     for (int again = 0; again < 2; again++) {
         OK(shutdown(fd[0], SHUT_WR));
+        UNTIL(end_is_acknowledged(fd[0]));
         EXPECT_ONE(ep, 1, EPOLLOUT);
         EXPECT_NONE_NOW(ep);
     }

@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <dlfcn.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdarg.h>
 
 char **test_argv;
@@ -356,6 +357,14 @@ void expect_eof_at_once(int fd)
 void make_pipe(int fd[2]) { OK(pipe2(fd, O_NONBLOCK | O_CLOEXEC)); }
 
 void make_pair(int type, int fd[2]) { OK(socketpair(AF_UNIX, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fd)); }
+
+bool end_is_acknowledged(int tcp)
+{
+    struct tcp_info info;
+    socklen_t size = sizeof info;
+    OK(getsockopt(tcp, IPPROTO_TCP, TCP_INFO, &info, &size));
+    return info.tcpi_state != TCP_FIN_WAIT1;
+}
 
 int tcp_listener(void)
 {

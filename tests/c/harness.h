@@ -168,6 +168,7 @@ void make_pipe(int fd[2]); /* both ends nonblocking */
 void make_pair(int type, int fd[2]);
 void make_tcp(int fd[2]);
 int tcp_listener(void);
+bool end_is_acknowledged(int tcp); /* after a shutdown for writing: which the peer does in its own time, and is an edge */
 struct sockaddr_in;
 int udp_socket(struct sockaddr_in *address); /* nonblocking, bound to a port of 127.0.0.1, which it tells */
 void make_udp(int fd[2]);                    /* connected to each other */
