@@ -255,8 +255,10 @@ pub fn dispatch(ep: &'static Eventpoll, timeout: Timeout) -> Result<usize, Errno
 
 /// The descriptor is closed: the callback goes.
 pub fn close(ep: &'static Eventpoll, st: &mut EpState) {
-    st.consumer.leaves = true;
-    call_off(ep, st);
+    if st.consumer.callback.is_some() {
+        st.consumer.leaves = true;
+        call_off(ep, st);
+    }
 }
 
 /// In a forked child nobody dispatches, but perhaps the thread that forked in a callback, which ends when it comes back; and there is no

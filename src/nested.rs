@@ -274,12 +274,8 @@ pub fn look(ep: &'static Eventpoll, for_edges: bool, in_turn: bool) -> Seen {
         }
     }
     let shown = st.readable && !st.lingers;
-    Seen { ready: shown || (is_waited_on(st) && would_find_any(st)), uneasy: st.ticks }
-}
-
-/// Whether threads wait on the instance: what they have not taken yet it does not show.
-fn is_waited_on(st: &EpState) -> bool {
-    st.observed && !st.closed && !is_unattended(st)
+    // What those that wait on it have not taken yet it does not show.
+    Seen { ready: shown || (!st.closed && is_waited_on(st) && would_find_any(st)), uneasy: st.ticks }
 }
 
 /// Whether a wait would find something now, without a touch of what somebody may be asleep on.
@@ -324,7 +320,11 @@ fn would_stop(st: &EpState, item: &'static Epitem) -> bool {
 
 /// Whether the instance is observed and nobody waits on it, who would look after it.
 fn is_unattended(st: &EpState) -> bool {
-    st.observed && !st.closed && st.poller.is_none() && st.waiters.is_empty()
+    st.observed && !st.closed && !is_waited_on(st)
+}
+
+fn is_waited_on(st: &EpState) -> bool {
+    st.poller.is_some() || !st.waiters.is_empty()
 }
 
 /// Whether something on the ready list is ready still: then the descriptor says so, and nothing else needs a look.

@@ -11,7 +11,7 @@ use crate::user;
 
 /// One control call of a batch.
 #[repr(C)]
-#[allow(non_camel_case_types)]
+#[allow(non_camel_case_types)] // The name is C's.
 #[derive(Clone, Copy)]
 #[allow(missing_debug_implementations)] // Only C has any use for it.
 pub struct epolyfill_op {

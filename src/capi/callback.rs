@@ -10,7 +10,7 @@ use crate::eventpoll;
 
 /// A function that is called with `n` events, at least one, which are the callee's until it returns; `user` is what was given with it. It must
 /// return: leaving it by `longjmp`, by an exception or by `pthread_exit` is not allowed.
-#[allow(non_camel_case_types)]
+#[allow(non_camel_case_types)] // The name is C's.
 pub type epolyfill_callback = Option<unsafe extern "C" fn(events: *const epoll_event, n: c_int, user: *mut c_void)>;
 
 /// Has a function called with the events of an instance, from a thread of the instance's own, as they come.
