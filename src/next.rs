@@ -8,8 +8,8 @@ use std::ffi::CStr;
 use std::sync::atomic::AtomicPtr;
 use std::sync::atomic::Ordering::Relaxed;
 
-use libc::{FILE, c_char, c_int, c_uint, c_void, fd_set, iovec, itimerspec, loff_t, mmsghdr};
-use libc::{msghdr, nfds_t, off_t, pollfd, sigset_t, size_t, sockaddr, socklen_t, ssize_t, timespec, timeval};
+use libc::{FILE, SIGCHLD, c_char, c_int, c_uint, c_void, fd_set, iovec, itimerspec, loff_t, mmsghdr};
+use libc::{msghdr, nfds_t, off_t, pid_t, pollfd, sigset_t, size_t, sockaddr, socklen_t, ssize_t, timespec, timeval};
 
 use crate::sys;
 
@@ -22,6 +22,7 @@ macro_rules! next {
             /// # Safety
             /// As for the function of that name.
             #[inline]
+            #[allow(non_snake_case)] // libc's own name.
             pub unsafe fn $name($($arg: $type),*) -> $ret {
                 // SAFETY: the pointer is the stand-in's or the one that `look_up` found under this very name.
                 unsafe {
@@ -43,6 +44,7 @@ macro_rules! next {
         mod stand_in {
             use super::*;
             $(
+                #[allow(non_snake_case)] // libc's own name.
                 pub unsafe extern "C" fn $name($($arg: $type),*) -> $ret {
                     // SAFETY: the caller answers for the arguments, as to libc.
                     unsafe { sys::any(libc::$number, [$($word as usize),*]) as $ret }
@@ -122,6 +124,7 @@ fn look_up(name: &str) -> Option<*mut c_void> {
 }
 
 next! {
+    fn _Fork() -> pid_t = SYS_clone [SIGCHLD, 0, 0, 0, 0, 0];
     fn close(fd: c_int) -> c_int = SYS_close [fd, 0, 0, 0, 0, 0];
     fn dup(fd: c_int) -> c_int = SYS_dup [fd, 0, 0, 0, 0, 0];
     fn dup2(old: c_int, new: c_int) -> c_int = SYS_dup3 [old, new, 0, 0, 0, 0];

@@ -28,7 +28,7 @@ static STARTING: AtomicBool = AtomicBool::new(false);
 /// The process that the graph belongs to. A vfork child shares our memory but is another process (D5).
 static OWNER: AtomicI32 = AtomicI32::new(0);
 /// A word that is 1 in the process that the graph belongs to and in its vfork children, and 0 in a child that came of a fork
-/// without handlers (`_Fork`, a bare clone): the kernel empties its page then. Null where the kernel cannot.
+/// without handlers (an inline clone): the kernel empties its page then. Null where the kernel cannot.
 static MARK: AtomicPtr<AtomicU32> = AtomicPtr::new(std::ptr::null_mut());
 /// The thread that takes over what a fork without handlers left; 0 for none.
 static TAKING_OVER: AtomicI32 = AtomicI32::new(0);
@@ -231,6 +231,24 @@ thread_local! {
     /// A signal handler that interrupted this library forks: the locks may be the interrupted code's, and stay as they are. The child is
     /// then like one of a fork without handlers.
     static FORKS_AMID: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs a call that forks without libc's handlers (`_Fork`, a clone by number), and with it what the handlers do. The call answers 0 in
+/// the child. As safe in a signal handler as the call is: see `FORKS_AMID`.
+pub fn forking(fork: impl FnOnce() -> isize) -> isize {
+    start();
+    let errno = sys::last_errno();
+    before_fork();
+    sys::set_errno(errno);
+    let child = fork();
+    let errno = sys::last_errno();
+    if child == 0 {
+        after_fork_in_child();
+    } else {
+        after_fork_in_parent();
+    }
+    sys::set_errno(errno);
+    child
 }
 
 /// Takes every lock, in their order, so that the child finds everything at rest.

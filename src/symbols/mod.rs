@@ -5,6 +5,7 @@
 
 mod descriptors;
 mod epoll;
+mod fork;
 mod polls;
 mod stdio;
 mod syscall;
@@ -21,6 +22,7 @@ macro_rules! export {
             /// # Safety
             /// As for libc's function of that name.
             #[cfg_attr(not(test), unsafe(no_mangle))]
+            #[allow(non_snake_case)] // libc's own name.
             pub unsafe extern "C" fn $name($($arg: $type),*) -> $ret $body
             const _: unsafe extern "C" fn($($type),*) -> $ret = export!(@prototype $name $($pin)?);
         )*

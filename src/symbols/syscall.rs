@@ -3,9 +3,10 @@
 use libc::{c_int, c_long, c_uint, epoll_event, fd_set, sigset_t, timespec, timeval};
 use nix::errno::Errno;
 
-use super::{descriptors, epoll, export, polls, transfers};
+use super::{descriptors, epoll, export, fork, polls, transfers};
 use crate::calls;
 use crate::options;
+use crate::process;
 use crate::sys;
 use crate::user;
 use crate::witness;
@@ -94,6 +95,10 @@ export! {
                         None => raw() as c_long,
                     }
                 }
+                libc::SYS_clone => fork::clone(a, b, raw) as c_long,
+                libc::SYS_clone3 => fork::clone3(a, b, raw) as c_long,
+                #[cfg(target_arch = "x86_64")]
+                libc::SYS_fork => process::forking(raw) as c_long,
                 libc::SYS_io_uring_setup if !options::IO_URING.is_on() => {
                     sys::set_errno(Errno::ENOSYS);
                     -1

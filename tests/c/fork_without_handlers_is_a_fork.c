@@ -1,6 +1,10 @@
-/* A child that was made by _Fork or a bare clone has the instance and its registrations like any other (D5), adds and closes, and
- * leaves the parent's alone; also when other threads of the parent wait, and when many registrations are silent. */
+/* A child that was made by _Fork, by a clone by number or by an inline clone has the instance and its registrations like any other
+ * (D5), adds and closes, and leaves the parent's alone; also when other threads of the parent wait, when they are busy with
+ * instances at that moment, and when many registrations are silent. An inline clone is tried while the parent has no other
+ * threads. */
 #include "harness.h"
+
+#include <linux/sched.h>
 
 #define N 200
 
@@ -9,6 +13,25 @@ static int ep, fd[N][2];
 static pid_t by_fork(void) { return fork(); }
 static pid_t by_underscore_fork(void) { return _Fork(); }
 static pid_t by_clone(void) { return syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0); }
+static pid_t by_clone3(void)
+{
+    struct clone_args a = {.exit_signal = SIGCHLD};
+    return syscall(SYS_clone3, &a, sizeof a);
+}
+static pid_t by_inline_clone(void)
+{
+#ifdef __x86_64__
+    long answer = SYS_clone;
+    register long tls __asm__("r8") = 0, child_tid __asm__("r10") = 0;
+    __asm__ volatile("syscall"
+                     : "+a"(answer)
+                     : "D"((long)SIGCHLD), "S"(0L), "d"(0L), "r"(tls), "r"(child_tid)
+                     : "rcx", "r11", "memory");
+    return answer;
+#else
+    return by_clone();
+#endif
+}
 
 static void in_the_child(int waiters)
 {
@@ -94,15 +117,54 @@ static void try(pid_t (*make)(void), int waiters, int silent)
     OK(close(ep));
 }
 
+static atomic_int busy;
+
+/* Is inside the library, or the kernel's epoll, for most of its time. */
+static void *keep_busy(void *unused)
+{
+    (void)unused;
+    int own = new_epoll(), e = OK(eventfd(1, 0));
+    ADD(own, e, EPOLLIN, 0);
+    while (atomic_load(&busy)) {
+        MOD(own, e, EPOLLIN, 0);
+        EXPECT_ONE(own, 0, EPOLLIN);
+        int twin = OK(dup(e));
+        DEL(own, e);
+        OK(close(e));
+        e = twin;
+        ADD(own, e, EPOLLIN, 0);
+    }
+    OK(close(e));
+    OK(close(own));
+    return NULL;
+}
+
+static void while_others_are_busy(pid_t (*make)(void))
+{
+    struct thread thread[2];
+    atomic_store(&busy, 1);
+    for (int i = 0; i < 2; i++)
+        start_thread(&thread[i], keep_busy, NULL);
+    for (int i = 0; i < 20; i++)
+        try(make, 0, 0);
+    atomic_store(&busy, 0);
+    for (int i = 0; i < 2; i++)
+        join_thread(&thread[i]);
+}
+
 void test(void)
 {
-    pid_t (*ways[])(void) = {by_underscore_fork, by_clone, by_fork};
-    const char *names[] = {"_Fork", "clone", "fork"};
+    struct {
+        pid_t (*make)(void);
+        const char *name;
+    } ways[] = {{by_underscore_fork, "_Fork"}, {by_clone, "clone"}, {by_clone3, "clone3"}, {by_fork, "fork"}};
+    subject = "inline clone";
+    try(by_inline_clone, 0, 0);
     for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
-        for (int waiters = 0; waiters < 3; waiters++) {
-            subject = names[i];
-            try(ways[i], waiters, 0);
-        }
-        try(ways[i], 0, 2000);
+        subject = ways[i].name;
+        for (int waiters = 0; waiters < 3; waiters++)
+            try(ways[i].make, waiters, 0);
+        while_others_are_busy(ways[i].make);
+        try(ways[i].make, 0, 2000);
     }
 }
