@@ -170,6 +170,7 @@ impl World<'_> {
             Verb::Splice | Verb::Tee => {
                 let Some(to) = self.desc(op.index(1)) else { return };
                 let n = op.index(2).min(self.buffer.len());
+                self.note_error(to);
                 let outcome =
                     if op.verb == Verb::Splice { calls::splice(fd, to.fd, n) } else { calls::tee(fd, to.fd, n) };
                 self.note_piece(desc, outcome);

@@ -491,7 +491,7 @@ impl World<'_> {
             What::Lost => difference.kernel,
             _ => difference.kernel ^ difference.ours,
         };
-        Case { what: difference.what, kind, edge, bits, facts }
+        Case { what: difference.what, kind, edge, inside: false, bits, facts }
     }
 
     /// Whether there are exclusive registrations of the same FIFO under another description.
@@ -534,7 +534,7 @@ impl World<'_> {
             // What is lost is told by what else there is.
             let always = (libc::EPOLLERR | libc::EPOLLHUP) as u32;
             let bits = if what == What::Lost { self.level_of(one) } else { one.events | always };
-            let case = Case { what, kind: self.files[one.file].kind, edge: true, bits, facts };
+            let case = Case { what, kind: self.files[one.file].kind, edge: true, inside: true, bits, facts };
             // Nobody reports it, so when something came last is not known.
             case.row().filter(|&row| !known::ROWS[row].between).or_else(|| self.row_inside(what, one.file, since))
         });
@@ -698,7 +698,7 @@ impl World<'_> {
                 let since = rivals.map(|one| one.reported).min().unwrap_or(0);
                 let mut facts = self.facts_since(since.min(self.swept), entry.file);
                 facts[Fact::Brimful as usize] |= entry.overfull;
-                let case = Case { what: What::Lost, kind, edge: true, bits: entry.kernel, facts };
+                let case = Case { what: What::Lost, kind, edge: true, inside: false, bits: entry.kernel, facts };
                 let text = format!("no exclusive registration of the description reported {}", bits(entry.kernel));
                 self.find(case, None, case.row(), text);
             }
@@ -768,7 +768,7 @@ impl World<'_> {
         self.say(|| format!("poll of instance {name}: kernel {:#x}, ours {:#x}", seen.0, seen.1));
         if seen.0 != seen.1 {
             let what = if seen.1 == 0 { What::Lost } else { What::Extra };
-            let case = Case { what, kind: Kind::Epoll, edge: false, bits: 0, facts: [false; FACTS] };
+            let case = Case { what, kind: Kind::Epoll, edge: false, inside: false, bits: 0, facts: [false; FACTS] };
             let of_pair = self.registrations.iter().filter(|one| one.alive && one.pair == name);
             let differences =
                 of_pair.map(|one| Difference { what, data: one.data, kernel: one.events, ours: one.events });
@@ -825,7 +825,7 @@ impl World<'_> {
     }
 
     pub fn find_answer(&mut self, kind: Kind, text: String) {
-        let case = Case { what: What::Answer, kind, edge: false, bits: 0, facts: [false; FACTS] };
+        let case = Case { what: What::Answer, kind, edge: false, inside: false, bits: 0, facts: [false; FACTS] };
         self.find(case, None, None, text);
     }
 
