@@ -1,4 +1,5 @@
-//! Collects what `src/capi` gives to C, and has ctest2 write the tests that compare it with `include/epolyfill.h`.
+//! Collects what `src/capi` gives to C, and what `src/symbols/epoll.rs` does, and has ctest2 write the tests that compare it with
+//! `include/epolyfill.h` and with `<sys/epoll.h>`.
 //!
 //! ctest2 reads declarations of foreign functions, in the Rust of 2018, and `src/capi` has definitions in that of today. So these are turned
 //! into declarations, and every type they name is left as it stands.
@@ -7,17 +8,20 @@ use quote::{quote, ToTokens};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
-use syn::{Attribute, File, FnArg, Item, Type, Visibility};
+use syn::parse::{Parse, ParseStream};
+use syn::{Attribute, Block, File, FnArg, Item, Signature, Token, Type, Visibility};
 
 fn main() {
     let here = PathBuf::from(env::var("CARGO_MANIFEST_DIR").unwrap());
     let out = PathBuf::from(env::var("OUT_DIR").unwrap());
     let root = here.join("../..").canonicalize().unwrap();
     println!("cargo:rerun-if-changed={}", root.join("src/capi").display());
+    println!("cargo:rerun-if-changed={}", root.join("src/symbols/epoll.rs").display());
     println!("cargo:rerun-if-changed={}", root.join("include").display());
 
     let declarations = out.join("declarations.rs");
-    fs::write(&declarations, collect(&root.join("src/capi"))).unwrap();
+    let ours = own(&root.join("src/capi")) + &exported(&root.join("src/symbols/epoll.rs"));
+    fs::write(&declarations, ours).unwrap();
 
     let mut tests = ctest2::TestGenerator::new();
     tests
@@ -42,7 +46,7 @@ fn main() {
 }
 
 /// Every public item of the directory's files, with the functions as declarations.
-fn collect(directory: &Path) -> String {
+fn own(directory: &Path) -> String {
     let mut files: Vec<_> = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     let files: Vec<(PathBuf, File)> = files
@@ -110,6 +114,40 @@ fn collect(directory: &Path) -> String {
 
 fn is_public(visibility: &Visibility) -> bool {
     matches!(visibility, Visibility::Public(_))
+}
+
+/// The functions inside `export!`, as declarations.
+fn exported(path: &Path) -> String {
+    let file = syn::parse_file(&fs::read_to_string(path).unwrap()).unwrap();
+    let mut functions = String::new();
+    for item in file.items {
+        if let Item::Macro(item) = item {
+            let Exports(exports) = item.mac.parse_body().unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            for Signature { ident, inputs, output, .. } in exports {
+                functions += &line(quote! { pub fn #ident(#inputs) #output; });
+            }
+        }
+    }
+    assert!(!functions.is_empty(), "no function found in {}", path.display());
+    format!("extern \"C\" {{\n{functions}}}\n")
+}
+
+/// What `export!` takes: signatures, each with what libc calls it, where there is such a thing, and a body.
+struct Exports(Vec<Signature>);
+
+impl Parse for Exports {
+    fn parse(input: ParseStream) -> syn::Result<Exports> {
+        let mut signatures = Vec::new();
+        while !input.is_empty() {
+            Attribute::parse_outer(input)?;
+            signatures.push(input.parse()?);
+            if input.parse::<Option<Token![as]>>()?.is_some() {
+                input.parse::<syn::Path>()?;
+            }
+            input.parse::<Block>()?;
+        }
+        Ok(Exports(signatures))
+    }
 }
 
 /// What decides how an item lies in memory, and that it can be copied.

@@ -1,11 +1,12 @@
-//! What `src/capi` gives to C against `include/epolyfill.h`: prototypes, sizes, alignments, the offset and type of every field, how structures
-//! pass from one language to the other, the values of constants, and that both sides mean the same symbols. `main` is ctest2's.
+//! What `src/capi` and `src/symbols/epoll.rs` give to C against `include/epolyfill.h` and `<sys/epoll.h>`: prototypes, sizes, alignments, the
+//! offset and type of every field, how structures pass from one language to the other, the values of constants, and that both sides mean the
+//! same symbols. `main` is ctest2's.
 
 #![allow(bad_style, clippy::all, improper_ctypes, unused_imports, unused_macros, unused_qualifications, deprecated)]
 // A lint that is younger than the oldest compiler of the library.
 #![allow(unknown_lints, function_casts_as_integer)]
 
-use libc::*;
+use libc::{epoll_event, sigset_t, timespec};
 use std::ffi::{c_char, c_int, c_void};
 
 mod declarations {
