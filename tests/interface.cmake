@@ -10,3 +10,10 @@ if("linked" IN_LIST EPOLYFILL_WAYS)
   set_tests_properties(interface.ctest PROPERTIES
     LABELS interface TIMEOUT 300 ENVIRONMENT "EPOLYFILL_LIBRARY=${EPOLYFILL_LIBRARY}")
 endif()
+
+# As in tests/programs/lib.sh, whatever other Pythons are there.
+set(EPOLYFILL_PYTHON /usr/bin/python3.11 CACHE FILEPATH "the Python that runs what is written in it")
+if("linked" IN_LIST EPOLYFILL_WAYS)
+  add_test(NAME interface.abi COMMAND ${EPOLYFILL_PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/abi/check --library ${EPOLYFILL_LIBRARY})
+  set_tests_properties(interface.abi PROPERTIES LABELS interface TIMEOUT 60 SKIP_RETURN_CODE 77)
+endif()
