@@ -4,8 +4,6 @@
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 scratch
 
-probe() { sh -c 'grep -o "/.*libepolyfill.*" /proc/self/maps | sort -u'; }
-export -f probe
 check() {
     local maps
     maps=$("$1" --no-kernel-epoll -- grep -o '/.*/libepolyfill.*' /proc/self/maps | sort -u) || fail "$1 failed"
