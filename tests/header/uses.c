@@ -93,5 +93,10 @@ int use(int fd)
     n += epolyfill_wait_view(ep, &view, EPOLYFILL_VIEW_MAX, 10) + view[0].data.fd;
     n += epolyfill_set_callback(ep, callback, &ops);
     n += epolyfill_dispatch(ep, 0);
+    fd = epolyfill_source_new(EPOLL_CLOEXEC);
+    n += epolyfill_source_post(fd, EPOLLIN | EPOLLRDHUP);
+    n += epolyfill_source_clear(fd, EPOLLIN);
+    n += epolyfill_source_events(fd);
+    n += epolyfill_source_close(fd);
     return n + epolyfill_close(ep) + events_seen;
 }
