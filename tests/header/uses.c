@@ -74,7 +74,7 @@ int use(int fd)
     sigset_t mask;
     const char *version = epolyfill_version();
     epolyfill_callback callback = on_events;
-    int ep = epolyfill_create1(EPOLL_CLOEXEC), n = version[0] + EPOLYFILL_VERSION[0];
+    int ep = epolyfill_create1(EPOLL_CLOEXEC), source, n = version[0] + EPOLYFILL_VERSION[0];
     event.events = EPOLLIN | EPOLLET;
     event.data.fd = fd;
     limit.tv_sec = 1;
@@ -93,5 +93,8 @@ int use(int fd)
     n += epolyfill_wait_view(ep, &view, EPOLYFILL_VIEW_MAX, 10) + view[0].data.fd;
     n += epolyfill_set_callback(ep, callback, &ops);
     n += epolyfill_dispatch(ep, 0);
+    source = epolyfill_source_new(EPOLL_CLOEXEC);
+    n += epolyfill_source_post(source, EPOLLIN | EPOLLHUP) + epolyfill_source_clear(source, EPOLLHUP);
+    n += epolyfill_source_events(source) + epolyfill_source_close(source);
     return n + epolyfill_close(ep) + events_seen;
 }
