@@ -19,7 +19,7 @@ use crate::poller::uring::Uring;
 use crate::poller::watch;
 use crate::pollset::PollSet;
 use crate::pool::Short;
-use crate::stats;
+use crate::stats::Counted;
 use crate::sys;
 use crate::wait::Habit;
 use crate::waitq::{Sleeper, Waiters};
@@ -94,6 +94,8 @@ pub struct EpState {
     pub now_ms: u64,
     /// How often reports may still ask whether a number names what it did.
     pub comparisons: Allowance,
+    /// What it did.
+    pub stats: Counted,
 }
 
 /// Exists once in each [`EpState`]: a reference to it proves that the instance's lock is held.
@@ -135,6 +137,7 @@ impl EpState {
             rare_due: 0,
             now_ms: 0,
             comparisons: Allowance::new(),
+            stats: Counted::new(),
         }
     }
 
@@ -174,6 +177,7 @@ impl EpState {
         self.prospect = Prospect::new();
         self.account = Account::new();
         self.consumer = Consumer::none();
+        self.stats.begin_anew();
     }
 
     /// Makes room for one more registration everywhere, so that nothing later can fail for want of memory.
@@ -249,7 +253,7 @@ impl EpState {
         if self.poller.is_none() {
             match self.waiters.last() {
                 Some(next) => {
-                    stats::HANDOFFS.count();
+                    self.stats.handoffs += 1;
                     next.kick();
                 }
                 None => nested::attend(ep, self),
@@ -391,11 +395,11 @@ impl EpState {
     pub fn note_ready(&mut self, item: &'static Epitem) {
         let state = item.at(&self.held);
         if !state.ready.replace(true) {
-            stats::ENQUEUES.count();
+            self.stats.enqueues += 1;
             item.pin();
             self.ready.push_back(item);
         } else {
-            stats::DUPLICATES.count();
+            self.stats.duplicates += 1;
         }
     }
 }

@@ -393,6 +393,8 @@ pub fn attend(ep: &'static Eventpoll, st: &mut EpState) {
     // What that brought up, in the instances inside above all.
     ep.absorb(st);
     sys::look(st.set.poll_with(-1));
+    let descriptors = st.set.len();
+    st.stats.polled(descriptors);
     if st.followed {
         announce(ep, st);
     }

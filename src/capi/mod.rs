@@ -9,6 +9,8 @@ mod view;
 
 mod callback;
 
+pub(crate) mod stats;
+
 use std::ffi::{CStr, c_char};
 
 const VERSION: &CStr = match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_VERSION"), "\0").as_bytes()) {

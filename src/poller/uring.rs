@@ -19,7 +19,6 @@ use crate::eventpoll::Eventpoll;
 use crate::events::{IN, NVAL};
 use crate::options::{self, Poller};
 use crate::process;
-use crate::stats;
 use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
 use crate::sync::atomic::{AtomicBool, AtomicI32};
 use crate::sys;
@@ -119,10 +118,11 @@ pub fn drain(st: &mut EpState, tells: bool) {
     while let Some(uring) = &mut st.ring
         && let Some(done) = uring.ring.next()
     {
-        stats::COMPLETIONS.count();
+        st.stats.completions += 1;
         match done.user_data {
             0 => {}
             WAKE => {
+                st.stats.kicks += u64::from(done.result > 0);
                 if done.is_last() {
                     uring.wake = -1;
                 }
