@@ -190,13 +190,13 @@ fn add(ep: &'static Eventpoll, fd: c_int, identity: Option<Identity>, interest: 
     st.made = st.made.wrapping_add(1);
     state
         .newcomer
-        .set(exclusive && file.claim().is_of_another(item) && sys::level(fd, levels(interest.events)) & !NVAL != 0);
+        .set(exclusive && file.claim().is_of_another(item) && file.level(fd, levels(interest.events)) & !NVAL != 0);
     state.ready.set(false);
     state.uneasy.set(false);
     st.interest.push(Short::of(item));
     st.exclusives += usize::from(exclusive);
     st.edges += usize::from(interest.events & EDGE != 0);
-    if inner.is_some() {
+    if inner.is_some() || file.is_source() {
         item.pin();
         st.inner.push(item);
     }
@@ -274,7 +274,7 @@ fn begin(ep: &'static Eventpoll, st: &mut EpState, item: &'static Epitem, file: 
     if file.eventpoll().is_none() && (asked & WRITABLE != 0 || file.has_several_registrations()) {
         // The look of the kernel's own control call at a connection without room has consequences for others, and so has the next one in
         // a wait if this found something.
-        let level = sys::level(item.via(), asked | WRITABLE);
+        let level = file.level(item.via(), asked | WRITABLE);
         harvest::note_lack_of_room(file, level, state.tracked.get());
         if level & asked != 0 && st.ring.is_none() {
             st.note_ready(item);

@@ -41,6 +41,9 @@ pub const COLLECTED_AGAIN: Facts = 1 << 10;
 /// Room was made on a description of which it had not been taken in yet that there was none.
 pub const RELIEVED: Facts = 1 << 11;
 
+/// The facts of a source are the events that were posted. This one of them is none of the above.
+pub const PARTED: Facts = RDHUP;
+
 /// Facts about the reading side.
 pub const READ_FACTS: Facts = DRY | TOOK | TOOK_SHORT;
 /// Facts about the writing side.
@@ -159,6 +162,12 @@ impl Edge {
     /// Takes in what the witnesses saw. `news` is false when the calls began before the last report: then the write may be
     /// the very one that was reported, and what was taken may have come before it or after.
     pub fn digest(&mut self, kind: Kind, watched: Bits, facts: Facts, news: bool) {
+        if matches!(kind, Kind::Source) {
+            if news && facts & watched != 0 {
+                self.wake(facts & watched);
+            }
+            return;
+        }
         let facts = if news { facts } else { facts & !GAVE };
         if facts & WOKEN != 0 {
             if news {
@@ -330,6 +339,9 @@ impl Edge {
     pub fn is_uneasy(&self, outlook: Outlook) -> bool {
         let Outlook { kind, watched, departures, shared, orphan } = outlook;
         let quiet = self.quiet & watched;
+        if matches!(kind, Kind::Source) {
+            return false;
+        }
         if self.closing {
             return true;
         }

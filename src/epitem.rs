@@ -404,7 +404,7 @@ impl Epitem {
         let asked = self.asked.load(SeqCst);
         let reading = facts & (edge::READ_FACTS | edge::GAVE | edge::PRESSED) != 0 && asked & events::IN == 0;
         let writing = facts & (edge::WRITE_FACTS | edge::TOOK) != 0 && asked & events::OUT == 0;
-        reading || writing || facts & (edge::WOKEN | edge::UNSETTLED | edge::COLLECTED) != 0
+        reading || writing || facts & (edge::WOKEN | edge::UNSETTLED | edge::COLLECTED | edge::PARTED) != 0
     }
 }
 

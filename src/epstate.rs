@@ -46,7 +46,7 @@ pub struct EpState {
     /// Those that reported an event which exclusive registrations of other instances were kept from, and will not report it
     /// again: they give it up when they are waited for the next time.
     pub lent: Vec<&'static Epitem>,
-    /// Those on other instances.
+    /// Those on other instances, and those on sources.
     pub inner: Vec<&'static Epitem>,
     /// What the poller polls. Not to be touched while `poller` is set.
     pub set: PollSet,
@@ -309,10 +309,17 @@ impl EpState {
         let is_kept_out = state.is_exclusive() && !state.newcomer.get() && file.claim().is_of_another(item);
         let is_deaf = is_kept_out || state.is_dull(file) && !state.ready.get();
         match self.bits_to_ask(item, file).filter(|_| !is_deaf) {
+            Some(bits) if file.is_source() => {
+                // No poll finds what is posted.
+                if file.posted() & bits != 0 {
+                    self.pressing = true;
+                    self.note_ready(item);
+                }
+            }
             Some(bits) => self.overdue |= !self.set.put(item, &self.held, item.via(), bits),
             None => self.set.remove(item, &self.held),
         }
-        if state.tracked.get() {
+        if item.at(&self.held).tracked.get() {
             self.note_unease(item);
         }
     }
@@ -323,7 +330,8 @@ impl EpState {
         let state = item.at(&self.held);
         let watched = state.watched(file);
         if state.is_edge() {
-            return state.edge.get().asked(watched);
+            let edge = state.edge.get();
+            return if file.is_source() { Some(edge.fresh(watched)) } else { edge.asked(watched) };
         }
         // What only outer instances hear of is an edge to them.
         let heard = if self.followed { state.heard(file) & !state.announced().quiet() } else { 0 };

@@ -210,7 +210,7 @@ fn wanted_beside_poll(st: &mut EpState, item: &'static Epitem) -> Option<Bits> {
     if was_told {
         st.refresh(item);
     }
-    (found && (was_told || left_out)).then_some(watched)
+    (found && (was_told || left_out) && !file.is_source()).then_some(watched)
 }
 
 /// The bits to report of a registration whose turn has come; none if its level is gone (W7) or is no edge.
@@ -218,11 +218,13 @@ fn wanted_beside_poll(st: &mut EpState, item: &'static Epitem) -> Option<Bits> {
 fn reportable(st: &mut EpState, item: &'static Epitem, in_turn: bool) -> Bits {
     let state = item.at(&st.held);
     let Some(file) = item.file() else { return 0 };
+    // The time first: what is posted after it is news after this report.
+    let posted = file.is_source().then(|| (file.clock(), file.posted()));
     let level = match file.eventpoll() {
         Some(inner) if in_turn && nested::is_ready(inner) => nested::READABLE_INSTANCE,
         Some(inner) if !in_turn && item.level(&st.held) != 0 && nested::seems_ready(inner) => nested::READABLE_INSTANCE,
         Some(_) => 0,
-        None => item.level(&st.held),
+        None => posted.map_or_else(|| item.level(&st.held), |(_, level)| level),
     };
     let level = level & state.watched(file);
     let bits = level & levels(state.events.get());
@@ -268,7 +270,7 @@ fn reportable(st: &mut EpState, item: &'static Epitem, in_turn: bool) -> Bits {
     if watched & WRITABLE != 0 && file.kind() == Kind::Tcp && is_known {
         file.set_choked(level & WRITABLE == 0);
     }
-    let clock = file.clock();
+    let clock = posted.map_or_else(|| file.clock(), |(clock, _)| clock);
     let is_edge = edge.report(file.kind(), level, || sample::arrivals(file, item.via(), watched));
     state.edge.set(edge);
     if is_edge {
@@ -319,7 +321,7 @@ fn is_exchanged(item: &Epitem, now_ms: u64, comparisons: &mut Allowance) -> bool
 fn claims(st: &mut EpState, item: &'static Epitem, file: &'static File, bits: Bits) -> bool {
     let state = item.at(&st.held);
     if state.newcomer.get() {
-        let lasts = sys::level(item.via(), bits) & bits != 0;
+        let lasts = file.level(item.via(), bits) & bits != 0;
         state.newcomer.set(lasts && !state.is_edge());
         if !lasts {
             st.refresh(item);
@@ -330,7 +332,7 @@ fn claims(st: &mut EpState, item: &'static Epitem, file: &'static File, bits: Bi
         st.refresh(item);
         return false;
     }
-    let lasts = sys::level(item.via(), bits) & bits != 0;
+    let lasts = file.level(item.via(), bits) & bits != 0;
     if !lasts {
         exclusive::release(file, item);
     }
@@ -414,7 +416,7 @@ pub fn proves_ready(st: &mut EpState, item: &'static Epitem) -> bool {
 fn look_at(st: &EpState, item: &'static Epitem) {
     let state = item.at(&st.held);
     if let Some(file) = item.file() {
-        item.set_level(&st.held, sys::level(item.via(), state.watched(file)) & !NVAL);
+        item.set_level(&st.held, file.level(item.via(), state.watched(file)) & !NVAL);
     }
 }
 
@@ -572,7 +574,7 @@ pub fn found_by_count(st: &mut EpState) -> bool {
     found
 }
 
-/// Looks at the instances inside this one, so that their descriptors tell the truth.
+/// Looks at the instances inside this one, so that their descriptors tell the truth, and at what is posted on sources.
 fn sample_inner(st: &mut EpState) -> bool {
     let held = &st.held;
     st.inner.retain(|item| {
@@ -582,6 +584,13 @@ fn sample_inner(st: &mut EpState) -> bool {
         }
         alive
     });
+    for index in 0..st.inner.len() {
+        let item = st.inner[index];
+        if item.file().is_some_and(File::is_source) {
+            st.refresh(item);
+        }
+    }
+    let held = &st.held;
     let heard = st.inner.iter().filter(|item| !item.at(held).spent.get());
     let instances = heard.filter_map(|item| item.file().and_then(File::eventpoll));
     instances.fold(false, |uneasy, inner| nested::look(inner, true, false).uneasy | uneasy)

@@ -47,6 +47,8 @@ pub enum Kind {
     Pidfd,
     /// A terminal or pseudo-terminal, either side.
     Tty,
+    /// One of our own readiness sources.
+    Source,
     /// Anything else that can be polled.
     Other,
 }
@@ -96,7 +98,7 @@ impl Kind {
             }
             Kind::TcpListener => Arrivals::Backlog,
             Kind::Timerfd => Arrivals::Expirations,
-            Kind::Epoll | Kind::Eventfd | Kind::EventfdSemaphore | Kind::Pidfd => Arrivals::Witnessed,
+            Kind::Epoll | Kind::Eventfd | Kind::EventfdSemaphore | Kind::Pidfd | Kind::Source => Arrivals::Witnessed,
             Kind::Udp | Kind::UnixDgram => Arrivals::Datagrams,
             Kind::UnixListener => Arrivals::Diagnosed,
             Kind::Signalfd => Arrivals::Signals,
@@ -158,7 +160,7 @@ impl Kind {
 
     /// The kind behind its number.
     pub const fn from_u8(value: u8) -> Kind {
-        const ALL: [Kind; 19] = [
+        const ALL: [Kind; 20] = [
             Kind::Unidentified,
             Kind::Epoll,
             Kind::Pipe,
@@ -177,6 +179,7 @@ impl Kind {
             Kind::Inotify,
             Kind::Pidfd,
             Kind::Tty,
+            Kind::Source,
             Kind::Other,
         ];
         if (value as usize) < ALL.len() { ALL[value as usize] } else { Kind::Other }

@@ -87,6 +87,7 @@ mod pollset;
 mod pool;
 mod process;
 mod sample;
+mod source;
 mod stats;
 mod symbols;
 mod sync;

@@ -196,7 +196,7 @@ fn is_reported(item: &Epitem, state: &State, file: &'static File) -> bool {
     if let Some(count) = sample::arrivals(file, item.via(), heard) {
         edge.counted(count);
     }
-    edge.fresh(sys::level(item.via(), heard)) == 0
+    edge.fresh(file.level(item.via(), heard)) == 0
 }
 
 /// What a look at an instance shows.
@@ -237,10 +237,11 @@ fn peek(ep: &'static Eventpoll) -> Seen {
 
 fn would_be_found(st: &EpState, item: &'static Epitem) -> bool {
     let Some(asked) = asked_in_a_wait(st, item) else { return false };
-    let level = match item.file().and_then(File::eventpoll) {
+    let Some(file) = item.file() else { return false };
+    let level = match file.eventpoll() {
         Some(inner) if peek(inner).ready => READABLE_INSTANCE,
         Some(_) => 0,
-        None => sys::level(item.via(), asked) & !NVAL,
+        None => file.level(item.via(), asked) & !NVAL,
     };
     level & asked != 0
 }
@@ -281,17 +282,17 @@ pub fn look(ep: &'static Eventpoll, for_edges: bool, in_turn: bool) -> Seen {
 /// Whether a wait would find something now, without a touch of what somebody may be asleep on.
 fn would_find_any(st: &EpState) -> bool {
     const WINDOW: usize = 64;
-    let is_instance = |item: &Epitem| item.file().is_some_and(|file| file.eventpoll().is_some());
+    let is_ours = |item: &Epitem| item.file().is_some_and(|file| file.eventpoll().is_some() || file.is_source());
     st.interest.chunks(WINDOW).any(|items| {
         let mut set = [pollfd { fd: -1, events: 0, revents: 0 }; WINDOW];
-        for (entry, item) in set.iter_mut().zip(items).filter(|(_, item)| !is_instance(item.get())) {
+        for (entry, item) in set.iter_mut().zip(items).filter(|(_, item)| !is_ours(item.get())) {
             if let Some(asked) = asked_in_a_wait(st, item.get()) {
                 *entry = pollfd { fd: item.get().via(), events: asked.cast_signed(), revents: 0 };
             }
         }
         let found = sys::look(&mut set[..items.len()]) > 0
             && set.iter().any(|entry| entry.revents & entry.events != 0 && entry.revents.cast_unsigned() & NVAL == 0);
-        found || items.iter().any(|item| is_instance(item.get()) && would_be_found(st, item.get()))
+        found || items.iter().any(|item| is_ours(item.get()) && would_be_found(st, item.get()))
     })
 }
 
@@ -314,7 +315,7 @@ fn would_stop(st: &EpState, item: &'static Epitem) -> bool {
     let asked = levels(state.events.get());
     match file.eventpoll() {
         Some(inner) => asked & READABLE_INSTANCE != 0 && is_ready(inner),
-        None => sys::level(item.via(), asked) & asked != 0,
+        None => file.level(item.via(), asked) & asked != 0,
     }
 }
 
@@ -350,7 +351,7 @@ pub fn attend_to(ep: &'static Eventpoll, st: &mut EpState, item: &'static Epitem
         return;
     }
     let found = st.set.look_at(item, &st.held);
-    if found & NVAL != 0 || item.file().is_none_or(|file| file.eventpoll().is_some()) {
+    if found & NVAL != 0 || item.file().is_none_or(|file| file.eventpoll().is_some() || file.is_source()) {
         attend(ep, st);
         return;
     }
@@ -560,7 +561,7 @@ fn show(st: &EpState, item: &'static Epitem, file: &'static File, watched: Bits,
         state.set_announced(announced);
         return (woken, level & watched);
     }
-    let level = sys::level(item.via(), watched) & !NVAL;
+    let level = file.level(item.via(), watched) & !NVAL;
     (take_in(st, item, file, level, watched), level)
 }
 

@@ -9,6 +9,8 @@ mod view;
 
 mod callback;
 
+mod source;
+
 pub(crate) mod stats;
 
 use std::ffi::{CStr, c_char};

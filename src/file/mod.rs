@@ -13,7 +13,7 @@ use nix::errno::Errno;
 
 use crate::epitem::Epitem;
 use crate::eventpoll::Eventpoll;
-use crate::events::RDHUP;
+use crate::events::{Bits, RDHUP};
 use crate::exclusive::Claim;
 use crate::kind::{self, Kind};
 use crate::lock::Lock;
@@ -54,7 +54,7 @@ pub struct File {
     taken: AtomicU32,
     /// We count datagrams, which moves the place where a peek begins.
     counting: AtomicU32,
-    /// What a unix socket's outgoing queue held at the last look.
+    /// What a unix socket's outgoing queue held at the last look; of a source, the levels that are posted.
     outgoing: AtomicU32,
     /// Empty datagrams in the queue that a count has stepped over: it will not see them again.
     empties: AtomicU32,
@@ -251,6 +251,27 @@ impl File {
         self.outgoing.swap(bytes, SeqCst)
     }
 
+    /// Makes the description a readiness source, with nothing posted.
+    pub fn become_source(&self) {
+        self.kind.store(Kind::Source as u8, Relaxed);
+    }
+
+    /// The levels posted on a source.
+    #[inline]
+    pub fn posted(&self) -> Bits {
+        self.outgoing.load(SeqCst) as Bits
+    }
+
+    /// Posts levels on a source; answers with those before.
+    pub fn raise(&self, levels: Bits) -> Bits {
+        self.outgoing.fetch_or(levels.into(), SeqCst) as Bits
+    }
+
+    /// Takes levels off a source; answers with those before.
+    pub fn lower(&self, levels: Bits) -> Bits {
+        self.outgoing.fetch_and(!u32::from(levels), SeqCst) as Bits
+    }
+
     /// Whether something written is still unread by the peer, as far as known.
     pub fn awaits_departures(&self) -> bool {
         self.outgoing.load(Relaxed) != 0
@@ -389,7 +410,10 @@ impl File {
     /// In a forked child: the calls of other threads did not come along.
     pub fn reset_all_after_fork() {
         Underway::reset_all_after_fork();
-        FILES.for_each(|file| file.counting.store(0, Relaxed));
+        FILES.for_each(|file| {
+            file.counting.store(0, Relaxed);
+            file.renew_source();
+        });
     }
 
     /// Whether no description is locked.

@@ -27,13 +27,14 @@ pub use writing::{sending, writing, writing_vector};
 /// The description under the number, if somebody waits for its edges.
 #[inline]
 fn watched(fd: c_int) -> Option<&'static File> {
-    descriptors::known(fd)
-        .filter(|file| file.has_edges() || (file.eventpoll().is_some() && descriptors::is_instance(fd)))
+    descriptors::known(fd).filter(|file| {
+        file.has_edges() || file.is_source() || (file.eventpoll().is_some() && descriptors::is_instance(fd))
+    })
 }
 
-/// An epoll descriptor can be neither read nor written (C4), whatever stands behind it here.
+/// An epoll descriptor can be neither read nor written (C4), nor can a source, whatever stands behind it here.
 #[cold]
-fn not_for_instances() -> isize {
+fn not_for_ours() -> isize {
     sys::set_errno(Errno::EINVAL);
     -1
 }

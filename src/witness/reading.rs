@@ -4,7 +4,7 @@ use libc::{c_int, c_void, iovec};
 use nix::errno::Errno;
 
 use super::pipes::took_beside;
-use super::{not_for_instances, refused, watched};
+use super::{not_for_ours, refused, watched};
 use crate::descriptors;
 use crate::edge::{DRY, TOOK, TOOK_SHORT};
 use crate::file::{File, Taking};
@@ -207,8 +207,8 @@ fn witnessed_read(
     call: &mut dyn FnMut() -> isize,
     amount: &dyn Fn(u64) -> Amount,
 ) -> isize {
-    if file.eventpoll().is_some() {
-        return not_for_instances();
+    if file.eventpoll().is_some() || file.is_source() {
+        return not_for_ours();
     }
     let at = file.begin_call();
     let packet = if takes == Takes::Nothing { None } else { next_packet(file, fd) };

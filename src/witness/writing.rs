@@ -4,7 +4,7 @@ use libc::c_int;
 use nix::errno::Errno;
 
 use super::pipes::{filled_beside, relieved_beside, wake_pipe};
-use super::{not_for_instances, refused, watched};
+use super::{not_for_ours, refused, watched};
 use crate::descriptors;
 use crate::edge::{CHOKED, COLLECTED, DEPARTED, Facts, GAVE, PRESSED, UNSETTLED};
 use crate::events::{HUP, WRITABLE};
@@ -100,8 +100,8 @@ fn witnessed_write(
     call: impl FnOnce() -> isize,
     empty: bool,
 ) -> isize {
-    if file.eventpoll().is_some() {
-        return not_for_instances();
+    if file.eventpoll().is_some() || file.is_source() {
+        return not_for_ours();
     }
     let at = file.begin_call();
     note_departures(file, fd);

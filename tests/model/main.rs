@@ -71,6 +71,8 @@ mod pool;
 mod process;
 #[path = "../../src/sample.rs"]
 mod sample;
+#[path = "../../src/source.rs"]
+mod source;
 #[path = "../../src/stats.rs"]
 mod stats;
 #[path = "../../src/sys.rs"]

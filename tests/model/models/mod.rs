@@ -4,6 +4,7 @@ mod facts;
 mod locks;
 mod program;
 mod rings;
+mod sources;
 mod waits;
 
 /// Every model with its name.
@@ -37,6 +38,12 @@ pub const ALL: &[(&str, fn())] = &[
     ("claim_is_of_one_and_passes_on", waits::claim_is_of_one_and_passes_on),
     ("number_that_a_handler_closed_is_free", waits::number_that_a_handler_closed_is_free),
     ("late_word_of_a_closed_number_harms_nobody", waits::late_word_of_a_closed_number_harms_nobody),
+    ("posts_of_two_threads_are_both_heard", sources::posts_of_two_threads_are_both_heard),
+    ("post_is_one_report", sources::post_is_one_report),
+    ("post_is_heard_while_a_handler_posts_amid_control", sources::post_is_heard_while_a_handler_posts_amid_control),
+    ("queue_beside_a_source_is_emptied", sources::queue_beside_a_source_is_emptied),
+    ("descriptor_shows_what_is_posted", sources::descriptor_shows_what_is_posted),
+    ("post_and_close_meet", sources::post_and_close_meet),
 ];
 
 /// Those that are run with a ring wherever one will do. Where the kernel has none they are run by poll once more.

@@ -11,6 +11,7 @@ use crate::wait::{self, Timeout};
 use crate::{descriptors, epitem, eventpoll, file, sys, witness};
 
 pub const IN: u32 = libc::EPOLLIN as u32;
+pub const OUT: u32 = libc::EPOLLOUT as u32;
 pub const ET: u32 = libc::EPOLLET as u32;
 pub const ONESHOT: u32 = libc::EPOLLONESHOT as u32;
 pub const EXCLUSIVE: u32 = libc::EPOLLEXCLUSIVE as u32;

@@ -1,0 +1,155 @@
+//! Readiness sources: descriptors whose level the program itself sets, in memory.
+//!
+//! A source is never polled. What is posted is a level of the description; each post is a wake-up, of which the registrations are told as of
+//! what a witness saw (`edge.rs`), and before each sleep a wait compares what it would report with what is posted
+//! (`EpState::refresh`). The descriptor itself is an eventfd that reads as readable while EPOLLIN is posted, for whoever polls it without us.
+
+use libc::c_int;
+use nix::errno::Errno;
+
+use crate::descriptors;
+use crate::edge::Facts;
+use crate::events::{Bits, ERR, HUP, IN, OUT, PRI, RDHUP, RDNORM, WRNORM};
+use crate::file::File;
+use crate::kind::Kind;
+use crate::lock;
+use crate::process;
+use crate::sys;
+
+/// What can be posted.
+const POSTABLE: u32 = (IN | PRI | OUT | ERR | HUP | RDHUP) as u32;
+
+/// A new source, with nothing posted. `flags` may be EPOLL_CLOEXEC. Answers with its descriptor.
+pub fn create(flags: c_int) -> Result<c_int, Errno> {
+    if flags & !libc::EPOLL_CLOEXEC != 0 {
+        return Err(Errno::EINVAL);
+    }
+    if lock::interrupted() {
+        // In a signal handler, which would wait for what it interrupted.
+        return Err(Errno::ENOMEM);
+    }
+    process::start();
+    process::settle();
+    let fd = sys::eventfd()?;
+    enter(fd, flags).inspect_err(|_| {
+        let _ = sys::close(fd);
+    })?;
+    Ok(fd)
+}
+
+fn enter(fd: c_int, flags: c_int) -> Result<(), Errno> {
+    if flags & libc::EPOLL_CLOEXEC == 0 {
+        sys::fcntl(fd, libc::F_SETFD, 0)?;
+    }
+    // A number known here whose descriptor was closed behind our back is free for the new one.
+    descriptors::forget(fd);
+    let file = File::create()?;
+    file.become_source();
+    if let Ok(stat) = sys::fstat(fd) {
+        file.mark((stat.st_dev, stat.st_ino));
+    }
+    descriptors::enter(file, fd).inspect_err(|_| file.retire())
+}
+
+/// The source behind a descriptor. EBADF for a closed number, EINVAL for anything else.
+fn find(fd: c_int) -> Result<&'static File, Errno> {
+    process::settle();
+    match descriptors::known(fd).filter(|file| file.is_source()) {
+        Some(file) => Ok(file),
+        None if sys::is_open(fd) => Err(Errno::EINVAL),
+        None => Err(Errno::EBADF),
+    }
+}
+
+/// The levels that events stand for: data and room have two names each. EINVAL for none, and for what cannot be posted.
+fn levels_of(events: u32) -> Result<Bits, Errno> {
+    if events == 0 || events & !POSTABLE != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let events = events as Bits;
+    let data = if events & IN != 0 { RDNORM } else { 0 };
+    let room = if events & OUT != 0 { WRNORM } else { 0 };
+    Ok(events | data | room)
+}
+
+/// Raises levels, and wakes those who wait for one of them. Never waits, so it may be called in signal handlers.
+pub fn post(fd: c_int, events: u32) -> Result<(), Errno> {
+    let levels = levels_of(events)?;
+    let file = find(fd)?;
+    if levels & !file.raise(levels) & IN != 0 {
+        show(file, fd);
+    }
+    // Who finds it ready next may have it, whoever of several exclusive registrations had what was there before.
+    file.claim().lapse();
+    // Not before the levels are there: a report that came first saw them, and is not to be made again.
+    file.tell(levels as Facts, file.begin_call());
+    Ok(())
+}
+
+/// Lowers levels. As safe as `post`.
+pub fn clear(fd: c_int, events: u32) -> Result<(), Errno> {
+    let levels = levels_of(events)?;
+    let file = find(fd)?;
+    if file.lower(levels) & levels & IN != 0 {
+        show(file, fd);
+    }
+    Ok(())
+}
+
+/// What is posted.
+pub fn posted(fd: c_int) -> Result<u32, Errno> {
+    Ok(u32::from(find(fd)?.posted()) & POSTABLE)
+}
+
+/// Whether the descriptor is a source: EBADF or EINVAL if not.
+pub fn check(fd: c_int) -> Result<(), Errno> {
+    find(fd).map(|_| ())
+}
+
+/// Makes the descriptor readable, or not, as the level is. Two that are at it at once, or a signal handler and whom it interrupted, come
+/// to the same end: each goes on until what it did is right.
+fn show(file: &File, fd: c_int) {
+    loop {
+        let is_readable = file.posted() & IN;
+        if is_readable != 0 {
+            let _ = sys::write(fd, &1_u64.to_ne_bytes());
+        } else {
+            let _ = sys::read(fd, &mut [0; 8]);
+        }
+        if file.posted() & IN == is_readable {
+            return;
+        }
+    }
+}
+
+impl File {
+    /// Whether it is a source.
+    #[inline]
+    pub fn is_source(&self) -> bool {
+        self.kind() == Kind::Source
+    }
+
+    /// The levels now, of these and those that nobody has to ask for.
+    #[inline]
+    pub fn level(&self, fd: c_int, asked: Bits) -> Bits {
+        if self.is_source() { self.posted() & (asked | ERR | HUP) } else { sys::level(fd, asked) }
+    }
+
+    /// In a forked child: what the descriptor shows is this process's own from here on.
+    pub(super) fn renew_source(&'static self) {
+        if !self.is_source() {
+            return;
+        }
+        let Ok(fresh) = sys::eventfd() else { return };
+        let mut last = None;
+        for &number in self.graph().numbers.iter() {
+            let flags = sys::fcntl(number, libc::F_GETFD, 0).map_or(0, |flags| flags & libc::FD_CLOEXEC);
+            let cloexec = if flags != 0 { libc::O_CLOEXEC } else { 0 };
+            last = sys::dup3(fresh, number, cloexec).is_ok().then_some(number).or(last);
+        }
+        let _ = sys::close(fresh);
+        if let Some(number) = last.filter(|_| self.posted() & IN != 0) {
+            show(self, number);
+        }
+    }
+}

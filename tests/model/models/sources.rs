@@ -1,0 +1,132 @@
+//! Threads that post on sources, and those that wait, clear and close meanwhile.
+
+use std::sync::Arc;
+
+use super::program::*;
+use super::waits::{end, hear};
+use crate::scheduler::{Joinable, spawn, spawn_interrupted};
+use crate::source;
+use crate::sys;
+
+const WORKS: &str = "it is a source";
+
+fn watched_source(events: u32) -> (i32, i32) {
+    let (ep, fd) = (create(), source::create(0).expect("a source"));
+    add(ep, fd, events, 1);
+    (ep, fd)
+}
+
+fn post(fd: i32) {
+    source::post(fd, IN).expect(WORKS);
+}
+
+fn clear(fd: i32) {
+    source::clear(fd, IN).expect(WORKS);
+}
+
+fn join_all<const N: usize>(threads: [Joinable; N]) {
+    threads.into_iter().for_each(Joinable::join);
+}
+
+/// Two threads post what is posted already: a waiter sleeps through neither.
+pub fn posts_of_two_threads_are_both_heard() {
+    let (ep, fd) = watched_source(IN | ET);
+    post(fd);
+    wait_for_one(ep);
+    let told = Arc::new(Count::default());
+    let posters = [(); 2].map(|()| {
+        let told = Arc::clone(&told);
+        spawn(move || {
+            told.add();
+            post(fd);
+        })
+    });
+    hear(ep, &told, 2);
+    join_all(posters);
+    end([fd, ep]);
+}
+
+/// A post is one report, whatever the waiter is doing: not two, because the level was seen before it was told of.
+pub fn post_is_one_report() {
+    let (ep, fd) = watched_source(IN | OUT | ET);
+    source::post(fd, OUT).expect(WORKS);
+    let poster = spawn(move || post(fd));
+    let mut reports = ready(ep).len();
+    poster.join();
+    reports += ready(ep).len();
+    assert!((1..=2).contains(&reports), "{reports} reports of two posts");
+    assert!(ready(ep).is_empty());
+    end([fd, ep]);
+}
+
+/// A signal handler posts while its thread controls the instance.
+pub fn post_is_heard_while_a_handler_posts_amid_control() {
+    let (ep, fd) = watched_source(IN | ET);
+    let other = eventfd();
+    let told = Arc::new(Count::default());
+    let interrupted = {
+        let told = Arc::clone(&told);
+        spawn_interrupted(
+            move || {
+                add(ep, other, IN | ET, 2);
+                modify(ep, fd, IN | ET, 1);
+                delete(ep, other);
+            },
+            move || {
+                told.add();
+                post(fd);
+            },
+        )
+    };
+    hear(ep, &told, 1);
+    interrupted.join();
+    end([fd, other, ep]);
+}
+
+/// A queue of two: who is told clears, and takes what is there. Nothing stays in it.
+pub fn queue_beside_a_source_is_emptied() {
+    for events in [IN, IN | ET] {
+        let (ep, fd) = watched_source(events);
+        let put = Arc::new(Count::default());
+        let poster = {
+            let put = Arc::clone(&put);
+            spawn(move || {
+                for _ in 0..2 {
+                    put.add();
+                    post(fd);
+                }
+            })
+        };
+        let mut taken = 0;
+        while taken < 2 {
+            wait_for_one(ep);
+            clear(fd);
+            taken = put.get();
+        }
+        poster.join();
+        end([fd, ep]);
+    }
+}
+
+/// Two threads post and clear at once: the descriptor shows what is posted in the end.
+pub fn descriptor_shows_what_is_posted() {
+    let (ep, fd) = watched_source(IN);
+    let poster = spawn(move || post(fd));
+    let clearer = spawn(move || clear(fd));
+    join_all([poster, clearer]);
+    let shown = u32::from(sys::level(fd, IN as u16)) & IN;
+    assert_eq!(shown, source::posted(fd).expect(WORKS) & IN);
+    end([fd, ep]);
+}
+
+/// A source is closed while it is posted on: nothing is left of it, and nothing is reported.
+pub fn post_and_close_meet() {
+    let (ep, fd) = watched_source(IN | ET);
+    let poster = spawn(move || {
+        let _ = source::post(fd, IN);
+    });
+    close(fd);
+    poster.join();
+    assert!(ready(ep).is_empty());
+    end([ep]);
+}
