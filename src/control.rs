@@ -203,6 +203,7 @@ fn add(ep: &'static Eventpoll, fd: c_int, identity: Option<Identity>, interest: 
     st.stats.controls += 1;
     graph.link(item);
     REGISTRATIONS.fetch_add(1, Relaxed);
+    nested::leave_to_ring(ep, st);
     begin(ep, st, item, file);
     uring::added(ep, st);
     Ok(())
@@ -250,6 +251,7 @@ fn modify(ep: &'static Eventpoll, fd: c_int, interest: Interest) -> Result<(), E
     state.reported_at.set(file.clock());
     watch::take_back(st, item);
     st.begin_in_ring(item);
+    nested::leave_to_ring(ep, st);
     begin(ep, st, item, file);
     Ok(())
 }

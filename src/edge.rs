@@ -7,6 +7,7 @@
 
 use crate::events::{Bits, ERR, HUP, IN, INCOMING, OUT, PRI, RDHUP, RDNORM, READABLE, WRITABLE, WRNORM};
 use crate::kind::{Arrivals, Kind};
+use crate::options::INTERPOSES;
 use crate::sample::{self, Change};
 
 /// What a transfer call showed about a description, as bits that add up.
@@ -112,6 +113,16 @@ pub struct Edge {
     seen: u64,
     /// When an unexplained level is due to be reported again, in nanoseconds of the monotonic clock.
     due: u64,
+}
+
+/// The levels behind which an edge can hide where the program's calls are not seen. What arrives on a TCP connection is counted whoever takes
+/// it, and what comes from this library is known.
+const fn doubtful(kind: Kind) -> Bits {
+    match kind {
+        Kind::Epoll | Kind::Source => 0,
+        Kind::Tcp => WRITABLE,
+        _ => READABLE | WRITABLE,
+    }
 }
 
 impl Edge {
@@ -307,6 +318,9 @@ impl Edge {
         self.quiet &= if matches!(kind, Kind::Epoll) { !0 } else { level };
         self.look = false;
         self.evidence = Evidence::Level;
+        if !INTERPOSES && level & doubtful(kind) == 0 {
+            (self.doubts, self.due) = (0, 0);
+        }
         if fresh == 0 {
             return false;
         }
@@ -349,6 +363,9 @@ impl Edge {
         let hung_up = quiet & HUP != 0 && kind.hangup_is_final() && is_over;
         if hung_up || quiet & ERR != 0 && matches!(kind, Kind::Pipe) {
             return false;
+        }
+        if !INTERPOSES && quiet & doubtful(kind) != 0 {
+            return true;
         }
         let more = quiet & RDHUP == 0 || matches!(kind, Kind::Udp);
         let arrivals = quiet & READABLE != 0 && more && (!kind.arrivals().is_private() || shared);
@@ -465,16 +482,28 @@ impl Edge {
         self.closing = false;
     }
 
+    /// Where the program's calls are not seen: whatever they took may have come again since, and no count shows it.
+    pub fn doubted_unseen(&mut self, kind: Kind, now: u64) {
+        let bits = self.quiet & doubtful(kind);
+        if bits != 0 && now >= self.due {
+            self.doubt(bits, now);
+        }
+    }
+
+    fn doubt(&mut self, bits: Bits, now: u64) {
+        self.quiet &= !bits;
+        self.evidence = Evidence::Doubt;
+        self.seen = UNSEEN;
+        self.due = now + (DOUBT_NS << self.doubts.min(LAST_DOUBT));
+        self.doubts = self.doubts.saturating_add(1);
+    }
+
     /// For kinds without a count: an unread level is reported again, at once the first time and then ever later. Spurious,
     /// where the kernel would stay silent, but no arrival is lost.
     pub fn doubted(&mut self, now: u64) {
         self.check = false;
         if self.quiet & READABLE != 0 && now >= self.due {
-            self.quiet &= !READABLE;
-            self.evidence = Evidence::Doubt;
-            self.seen = UNSEEN;
-            self.due = now + (DOUBT_NS << self.doubts.min(LAST_DOUBT));
-            self.doubts = self.doubts.saturating_add(1);
+            self.doubt(READABLE, now);
         }
     }
 }

@@ -72,6 +72,8 @@ pub struct EpState {
     pub habit: Habit,
     /// Somebody outside may look at the descriptor: it is nested, or was seen in poll or select (N1).
     pub observed: bool,
+    /// And it is known who does: not only because nobody would tell.
+    pub is_seen: bool,
     /// And some of those wait for its edges, so that every wake-up of a registration counts (N2).
     pub followed: bool,
     /// The descriptor reads as readable.
@@ -126,6 +128,7 @@ impl EpState {
             account: Account::new(),
             habit: Habit::new(),
             observed: false,
+            is_seen: false,
             followed: false,
             readable: false,
             lingers: false,
@@ -164,6 +167,7 @@ impl EpState {
         debug_assert!(self.interest.is_empty() && self.waiters.is_empty() && self.poller.is_none());
         self.closed = false;
         self.observed = false;
+        self.is_seen = false;
         self.followed = false;
         self.readable = false;
         self.lingers = false;

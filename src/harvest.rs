@@ -14,6 +14,7 @@ use crate::exclusive;
 use crate::file::{Allowance, File, Peer};
 use crate::kind::Kind;
 use crate::nested;
+use crate::options::INTERPOSES;
 use crate::poller::{uring, watch};
 use crate::sample;
 use crate::sys;
@@ -463,7 +464,9 @@ pub fn sample(st: &mut EpState, extent: Extent) -> Option<u64> {
         let state = item.at(&st.held);
         let file = item
             .file()
-            .filter(|file| state.alive.get() && !state.spent.get() && !state.is_parked() && state.is_uneasy(file));
+            .filter(|file| state.alive.get() && !state.spent.get() && !state.is_parked() && state.is_uneasy(file))
+            // A ring tells of every edge, and where calls are seen nothing is uneasy then.
+            .filter(|_| INTERPOSES || st.ring.is_none());
         let Some(file) = file else {
             state.uneasy.set(false);
             st.uneasy.swap_remove(index);
@@ -473,7 +476,7 @@ pub fn sample(st: &mut EpState, extent: Extent) -> Option<u64> {
         if extent == Extent::WakesAnyMask && !file.kind().wakes_any_mask() {
             continue;
         }
-        if sample::is_shared_eventfd(file) {
+        if INTERPOSES && sample::is_shared_eventfd(file) {
             // A count of these is a read of /proc, so it is taken once in a while only.
             longest = longest.or(Some(LONGEST_RARE_TICK_NS));
             if !rare_is_due {
@@ -502,6 +505,9 @@ pub fn sample(st: &mut EpState, extent: Extent) -> Option<u64> {
                 Some(count) => edge.counted(count),
                 None if !file.kind().arrivals().is_private() => edge.doubted(sys::now()),
                 None => {}
+            }
+            if !INTERPOSES {
+                edge.doubted_unseen(file.kind(), sys::now());
             }
             if edge.wants_look() {
                 let level = sys::level(item.via(), watched) & !NVAL;

@@ -17,6 +17,7 @@ use crate::epitem::Epitem;
 use crate::epstate::{EpState, Held};
 use crate::eventpoll::Eventpoll;
 use crate::events::{IN, NVAL};
+use crate::nested;
 use crate::options::{self, Poller};
 use crate::process;
 use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
@@ -57,9 +58,16 @@ pub fn serves(ep: &'static Eventpoll, st: &mut EpState, me: &'static Sleeper) ->
         Some(uring) if fit && !uring.doomed && std::ptr::eq(uring.owner, me) => true,
         Some(_) => {
             leave(ep, st);
+            nested::observe_unseen(ep, st);
             false
         }
-        None => fit && st.prospect.pays(st.interest.len(), st.edges, me) && begin(ep, st, me).is_ok(),
+        None => {
+            let pays = fit && st.prospect.pays(st.interest.len(), st.edges, me) && begin(ep, st, me).is_ok();
+            if !pays {
+                nested::observe_unseen(ep, st);
+            }
+            pays
+        }
     }
 }
 
