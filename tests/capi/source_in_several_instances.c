@@ -109,11 +109,31 @@ static void inside(uint32_t inner_how, uint32_t outer_how)
     OK(close(outer));
 }
 
+/* Seen from outside while a thread waits inside: what is not posted is not there, whatever the descriptor behind it shows. */
+static void waited_for_inside(void)
+{
+    int inner = new_epoll(), outer = new_epoll(), source = OK(epolyfill_source_new(0));
+    ADD(inner, source, EPOLLOUT, 1);
+    ADD(outer, inner, EPOLLIN, 2);
+    struct waiter waiter;
+    start_waiter(&waiter, inner);
+    CHECK_EQ(is_readable(inner), 0);
+    EXPECT_NONE_NOW(outer);
+    OK(epolyfill_source_post(source, EPOLLOUT));
+    CHECK_EQ(join_waiter(&waiter), 1);
+    CHECK_EQ(is_readable(inner), 1);
+    EXPECT_ONE(outer, 2, EPOLLIN);
+    OK(close(source));
+    OK(close(inner));
+    OK(close(outer));
+}
+
 void test(void)
 {
     in_many();
     exclusively(EPOLLIN);
     exclusively(EPOLLHUP);
+    waited_for_inside();
     for (int ways = 0; ways < 4; ways++)
         inside(ways & 1 ? EPOLLET : 0, ways & 2 ? EPOLLET : 0);
 }
