@@ -13,6 +13,7 @@
 
 #include <signal.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/epoll.h>
 #include <time.h>
 
@@ -54,6 +55,148 @@ struct epolyfill_op {
  return: leaving it by `longjmp`, by an exception or by `pthread_exit` is not allowed.
  */
 typedef void (*epolyfill_callback)(const struct epoll_event *events, int n, void *user);
+
+/*
+ What an instance did since it was made, as counters, and what it has now. In an event loop that is well few of the counters grow
+ but for work done: what each says when it grows is written beside it.
+
+ Later versions of the library add fields at the end, and take none away.
+ */
+struct epolyfill_stats {
+  /*
+   Control calls that succeeded.
+   */
+  uint64_t controls;
+  /*
+   Control calls that failed on this instance (ENOENT, EEXIST and the like): the program's notion of what is registered is wrong.
+   */
+  uint64_t controls_refused;
+  /*
+   Registrations that ended with the last descriptor of their open file, and not by EPOLL_CTL_DEL.
+   */
+  uint64_t closed;
+  /*
+   Of those, the ones whose descriptor was closed, or exchanged for another file, by a call that the library did not see.
+   */
+  uint64_t vanished;
+  /*
+   Waits that began.
+   */
+  uint64_t waits;
+  /*
+   Waits that ended without an event, because their time was up. Where the timeout is 0 the loop polls instead of sleeping.
+   */
+  uint64_t timeouts;
+  /*
+   Waits that a signal handler ended (EINTR).
+   */
+  uint64_t interrupted;
+  /*
+   Events reported. When it grows as fast as `waits`, and `sleeps` does not grow, something is ready all the time: a level that nobody
+   takes away, such as EPOLLOUT without anything to write.
+   */
+  uint64_t events;
+  /*
+   Of those, edges (EPOLLET) that came after the level had been low: the descriptor had been drained, or had no room.
+   */
+  uint64_t edges_level;
+  /*
+   Edges that came while the level was high, found because more has arrived in all than at the last report: what was reported before is
+   not drained.
+   */
+  uint64_t edges_count;
+  /*
+   Edges that came while the level was high, shown by a call of this process, such as a second write to an eventfd that nobody reads.
+   */
+  uint64_t edges_call;
+  /*
+   Reports of what is unread and cannot be counted: there may have been an edge, or none. These are the spurious ones.
+   */
+  uint64_t edges_doubted;
+  /*
+   Edges that the kernel told of by io_uring.
+   */
+  uint64_t edges_ring;
+  /*
+   Registrations put on the ready list.
+   */
+  uint64_t enqueues;
+  /*
+   Those that were on it already when `poll` found them ready: level-triggered registrations, most of all, that were reported and are ready
+   still.
+   */
+  uint64_t duplicates;
+  /*
+   Those that left the ready list unreported: deleted, no longer ready, or no edge. One for each level-triggered event that was dealt
+   with is as it should be.
+   */
+  uint64_t stale;
+  /*
+   Looks at all that is polled, by `poll`, with a sleep or without.
+   */
+  uint64_t polls;
+  /*
+   Descriptors in those looks, all told. Divided by `polls` it is what each costs.
+   */
+  uint64_t scanned;
+  /*
+   Sleeps of waiting threads.
+   */
+  uint64_t sleeps;
+  /*
+   Sleeps that ended before the time was up, and the wait went on, for there was nothing to report.
+   */
+  uint64_t empty_wakeups;
+  /*
+   Sleeps that were ended by another thread: it changed a registration, closed a descriptor, left the wait to the next one.
+   */
+  uint64_t kicks;
+  /*
+   Waits that left the instance to another thread that was waiting on it, which was woken for that.
+   */
+  uint64_t handoffs;
+  /*
+   Counts of arrivals that were taken because something edge-triggered was reported and might hide more. That this grows in a wait that
+   sleeps says that a descriptor was not drained: until it is the waiting thread wakes some 20 times a second.
+   */
+  uint64_t samples;
+  /*
+   Registrations that were given to a watcher thread, because they were silent for long.
+   */
+  uint64_t parks;
+  /*
+   Those that a watcher found ready, and gave back.
+   */
+  uint64_t unparks;
+  /*
+   Times that the instance got a ring of io_uring.
+   */
+  uint64_t rings;
+  /*
+   Times that it gave one up, and was polled from then on.
+   */
+  uint64_t rings_left;
+  /*
+   Completions taken from it.
+   */
+  uint64_t completions;
+  /*
+   Now: registrations.
+   */
+  uint64_t registrations;
+  /*
+   Now: on the ready list. A level-triggered registration stays there until a wait finds it no longer ready.
+   */
+  uint64_t ready;
+  /*
+   Now: threads in a wait.
+   */
+  uint64_t waiters;
+  /*
+   Now: registrations with a watcher thread.
+   */
+  uint64_t parked;
+};
 
 #ifdef __cplusplus
 extern "C" {
@@ -254,6 +397,25 @@ int epolyfill_source_events(int source);
  Returns 0, or -1 with errno EBADF or EINVAL (`source` is no source, and stays open).
  */
 int epolyfill_source_close(int source);
+
+/*
+ Reads the counters of an instance; with `epfd` -1 those of all instances that the process has or had, added up.
+
+ `size` is `sizeof *stats`, by which a program and a library of different versions understand each other, as with sched_getattr(2): of a
+ library that knows more than `size` bytes the program gets the first `size`, and one that knows less fills the rest with zeros. Returns
+ how many bytes the library knows, or -1 with errno EINVAL (`size` is smaller than the structure of version 0.1, or larger than 4096;
+ `epfd` is no instance of epolyfill's), EBADF, EFAULT (`stats`: any address that cannot be written to), EBUSY (in a signal handler that
+ interrupted the library). The checks are made in this order, and where one fails nothing is written.
+
+ Counters are always on. They are of one moment, but for those of the process, which are read one instance after the other. A forked child
+ has a copy. They start at 0 with each instance and never go back; what cannot be told apart from another instance's is not in them.
+
+ # Safety
+ `stats` may be any address at which the program expects `size` bytes to be written.
+ */
+int epolyfill_stats(int epfd,
+                    struct epolyfill_stats *stats,
+                    size_t size);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -21,7 +21,6 @@ use crate::lock;
 use crate::nested;
 use crate::poller::{hold, uring, watch};
 use crate::pool::Short;
-use crate::stats;
 use crate::sys;
 use crate::waitq::Lingering;
 
@@ -57,7 +56,6 @@ fn room_for_one_more() -> Result<(), Errno> {
 /// epoll_ctl(2). `interest` is what `event` pointed to, `None` for EPOLL_CTL_DEL (T2). ENOMEM in a signal handler that interrupted
 /// this library, which would wait for itself.
 pub fn control(epfd: c_int, op: c_int, fd: c_int, interest: Option<Interest>) -> Result<(), Errno> {
-    stats::CONTROLS.count();
     if lock::interrupted() {
         return Err(Errno::ENOMEM);
     }
@@ -75,12 +73,13 @@ pub fn control(epfd: c_int, op: c_int, fd: c_int, interest: Option<Interest>) ->
     if exclusive && op == libc::EPOLL_CTL_MOD {
         return Err(Errno::EINVAL);
     }
-    match (op, interest) {
+    let made = match (op, interest) {
         (libc::EPOLL_CTL_ADD, Some(interest)) => add(*ep, fd, identity, interest),
         (libc::EPOLL_CTL_MOD, Some(interest)) => modify(*ep, fd, interest),
         (libc::EPOLL_CTL_DEL, _) => delete(*ep, fd),
         _ => Err(Errno::EINVAL),
-    }
+    };
+    made.inspect_err(|_| ep.lock().stats.controls_refused += 1)
 }
 
 /// Whether the target is open (the outer result), and whether it can be polled (the inner one). A number we know is trusted, most
@@ -201,8 +200,10 @@ fn add(ep: &'static Eventpoll, fd: c_int, identity: Option<Identity>, interest: 
         item.pin();
         st.inner.push(item);
     }
+    st.stats.controls += 1;
     graph.link(item);
     REGISTRATIONS.fetch_add(1, Relaxed);
+    nested::leave_to_ring(ep, st);
     begin(ep, st, item, file);
     uring::added(ep, st);
     Ok(())
@@ -232,6 +233,7 @@ fn modify(ep: &'static Eventpoll, fd: c_int, interest: Interest) -> Result<(), E
     if state.events.get() & EXCLUSIVE != 0 {
         return Err(Errno::EINVAL);
     }
+    st.stats.controls += 1;
     nested::catch_up(ep, st);
     let state = item.at(&st.held);
     // What woke it until now did so under the old mask.
@@ -249,6 +251,7 @@ fn modify(ep: &'static Eventpoll, fd: c_int, interest: Interest) -> Result<(), E
     state.reported_at.set(file.clock());
     watch::take_back(st, item);
     st.begin_in_ring(item);
+    nested::leave_to_ring(ep, st);
     begin(ep, st, item, file);
     Ok(())
 }
@@ -286,16 +289,32 @@ fn delete(ep: &'static Eventpoll, fd: c_int) -> Result<(), Errno> {
     let file = descriptors::known(fd).ok_or(Errno::ENOENT)?;
     let mut graph = file.graph();
     let item = graph.find(ep, fd).ok_or(Errno::ENOENT)?;
-    detach(file, &mut graph, item);
+    detach(file, &mut graph, item, End::Deleted);
     Ok(())
+}
+
+/// How a registration ends.
+#[derive(Clone, Copy, Debug)]
+pub enum End {
+    /// By EPOLL_CTL_DEL.
+    Deleted,
+    /// With its description.
+    Closed,
+    /// The same, and nobody saw it.
+    Vanished,
+    /// With its instance.
+    Cleared,
 }
 
 /// Ends a registration. Once this returns no event of it is reported (T10, D1). Threads that may still be in poll on the
 /// description are left in `graph.lingering`.
-pub fn detach(file: &'static File, graph: &mut FileGuard, item: &'static Epitem) {
+pub fn detach(file: &'static File, graph: &mut FileGuard, item: &'static Epitem, end: End) {
     let Some(ep) = item.eventpoll() else { return };
     let mut guard = ep.lock();
     let st = &mut *guard;
+    st.stats.controls += u64::from(matches!(end, End::Deleted));
+    st.stats.closed += u64::from(matches!(end, End::Closed | End::Vanished));
+    st.stats.vanished += u64::from(matches!(end, End::Vanished));
     let state = item.at(&st.held);
     if state.tracked.replace(false) {
         file.count_edges(false);
@@ -352,7 +371,7 @@ pub fn clear(ep: &'static Eventpoll) {
         if let Some(file) = item.file() {
             let mut graph = file.graph();
             if graph.items().any(|other| std::ptr::eq(other, item)) {
-                detach(file, &mut graph, item);
+                detach(file, &mut graph, item, End::Cleared);
             }
         }
         item.unpin();

@@ -6,7 +6,7 @@ use std::cell::Cell;
 use libc::{c_int, stat};
 use nix::errno::Errno;
 
-use crate::control;
+use crate::control::{self, End};
 use crate::eventpoll::Eventpoll;
 use crate::fdtable::{self, Entry};
 use crate::file::{File, FileGuard, Graph};
@@ -196,7 +196,9 @@ pub fn verify(fd: c_int, stat: &stat) -> bool {
     }
     if !file.is_marked_as(identity) || !(graph.is_unwatched() || file.is_of_kind(fd, stat)) {
         drop(graph);
-        forget(fd);
+        if let Some(file) = known(fd) {
+            forget_number_of(file, file.graph(), fd, End::Vanished);
+        }
         return false;
     }
     matches!(stat.st_mode & libc::S_IFMT, libc::S_IFSOCK | libc::S_IFIFO)
@@ -220,13 +222,13 @@ pub fn vanished(file: &'static File, fd: c_int) {
     let mut graph = file.graph();
     if known(fd).is_some_and(|now| std::ptr::eq(now, file)) {
         if !sys::is_open(fd) || !file.is_named_by(fd) {
-            forget_number_of(file, graph, fd);
+            forget_number_of(file, graph, fd, End::Vanished);
         }
         return;
     }
     // The number names something else, so these registrations can be polled by it no more.
     while let Some(item) = graph.items().find(|item| item.via() == fd) {
-        control::detach(file, &mut graph, item);
+        control::detach(file, &mut graph, item, End::Vanished);
     }
 }
 
@@ -234,11 +236,11 @@ pub fn vanished(file: &'static File, fd: c_int) {
 /// in poll on it has left when this returns, so that the close is one for the peer, too (D4).
 pub fn forget(fd: c_int) {
     if let Some(file) = known(fd) {
-        forget_number_of(file, file.graph(), fd);
+        forget_number_of(file, file.graph(), fd, End::Closed);
     }
 }
 
-fn forget_number_of(file: &'static File, mut graph: FileGuard, fd: c_int) {
+fn forget_number_of(file: &'static File, mut graph: FileGuard, fd: c_int, end: End) {
     if !graph.numbers.contains(&fd) {
         return;
     }
@@ -253,7 +255,7 @@ fn forget_number_of(file: &'static File, mut graph: FileGuard, fd: c_int) {
         return;
     }
     while let Some(item) = graph.items().next() {
-        control::detach(file, &mut graph, item);
+        control::detach(file, &mut graph, item, end);
     }
     let lingering = std::mem::replace(&mut graph.lingering, Stays::NONE);
     drop(graph);
@@ -376,7 +378,7 @@ pub fn forget_from_anywhere(fd: c_int) {
 pub fn settle_interrupted_closes() {
     CLOSED_IN_HANDLER.with(|closed| {
         for (fd, file) in closed.iter().filter_map(Cell::take) {
-            forget_number_of(file, file.graph(), fd);
+            forget_number_of(file, file.graph(), fd, End::Closed);
         }
     });
 }

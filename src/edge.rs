@@ -7,6 +7,7 @@
 
 use crate::events::{Bits, ERR, HUP, IN, INCOMING, OUT, PRI, RDHUP, RDNORM, READABLE, WRITABLE, WRNORM};
 use crate::kind::{Arrivals, Kind};
+use crate::options::INTERPOSES;
 use crate::sample::{self, Change};
 
 /// What a transfer call showed about a description, as bits that add up.
@@ -61,6 +62,19 @@ const DOUBT_NS: u64 = 1_000_000;
 /// After so many doublings, about a second, the delay stays.
 const LAST_DOUBT: u8 = 10;
 
+/// What showed an edge, or will have shown the next one if there is one: for who counts them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Evidence {
+    /// The level had been low.
+    Level,
+    /// A count of arrivals, while the level was high.
+    Count,
+    /// A call of this process, while the level was high.
+    Call,
+    /// Nothing: the level is high, and what arrives there cannot be counted.
+    Doubt,
+}
+
 /// What an edge-triggered registration has to know of its description.
 #[derive(Clone, Copy, Debug)]
 pub struct Outlook {
@@ -88,16 +102,27 @@ pub struct Edge {
     /// Every change of the count wakes, whatever it does to the levels: a TCP connection is being closed, which goes through states, or
     /// signals come that a signalfd of an inner instance does not take.
     closing: bool,
-    /// It is kept for outer instances, for whom every wake-up counts, whether any level is left of it or not.
-    tells: bool,
-    /// It was woken, and they were not told yet.
-    woken: bool,
+    /// It is kept for outer instances, for whom every wake-up counts, whether any level is left of it or not: whether it was woken, and they
+    /// were not told yet.
+    outer: Option<bool>,
+    /// What woke the bits that are awake.
+    evidence: Evidence,
     /// How often an unexplained level was reported again.
     doubts: u8,
     /// The count of arrivals at the last report.
     seen: u64,
     /// When an unexplained level is due to be reported again, in nanoseconds of the monotonic clock.
     due: u64,
+}
+
+/// The levels behind which an edge can hide where the program's calls are not seen. What arrives on a TCP connection is counted whoever takes
+/// it, and what comes from this library is known.
+const fn doubtful(kind: Kind) -> Bits {
+    match kind {
+        Kind::Epoll | Kind::Source => 0,
+        Kind::Tcp => WRITABLE,
+        _ => READABLE | WRITABLE,
+    }
 }
 
 impl Edge {
@@ -107,8 +132,8 @@ impl Edge {
         look: false,
         check: false,
         closing: false,
-        tells: false,
-        woken: false,
+        outer: None,
+        evidence: Evidence::Level,
         doubts: 0,
         seen: UNSEEN,
         due: 0,
@@ -116,7 +141,17 @@ impl Edge {
 
     /// The same, kept for outer instances.
     pub const fn for_outer(self) -> Edge {
-        Edge { tells: true, ..self }
+        Edge { outer: Some(false), ..self }
+    }
+
+    /// Whether it is kept for outer instances.
+    const fn tells(&self) -> bool {
+        self.outer.is_some()
+    }
+
+    /// What shows that the next report is of an edge.
+    pub const fn evidence(&self) -> Evidence {
+        self.evidence
     }
 
     /// Nothing reported yet, on a connection whose end was sent (`shut`): its acknowledgement may still be to come.
@@ -140,14 +175,14 @@ impl Edge {
     pub fn digest(&mut self, kind: Kind, watched: Bits, facts: Facts, news: bool) {
         if matches!(kind, Kind::Source) {
             if news && facts & watched != 0 {
-                self.wake();
+                self.wake(facts & watched);
             }
             return;
         }
         let facts = if news { facts } else { facts & !GAVE };
         if facts & WOKEN != 0 {
             if news {
-                self.wake();
+                self.wake(!0);
             } else {
                 self.look = true;
             }
@@ -167,25 +202,26 @@ impl Edge {
             self.check_arrivals(kind, watched, news);
             match kind.arrivals() {
                 // The count will say whether what is there is new.
-                Arrivals::Received | Arrivals::Queued if facts & TOOK_SHORT != 0 => self.quiet &= !READABLE,
+                // As good as empty.
+                Arrivals::Received | Arrivals::Queued if facts & TOOK_SHORT != 0 => self.was_low(READABLE),
                 Arrivals::Received | Arrivals::Queued | Arrivals::Backlog => {}
-                Arrivals::Expirations => self.quiet &= !READABLE,
+                Arrivals::Expirations => self.was_low(READABLE),
                 // Should the count be refused, what is left counts as news.
                 Arrivals::Datagrams | Arrivals::Diagnosed | Arrivals::Signals => (self.doubts, self.due) = (0, 0),
                 Arrivals::Witnessed if matches!(kind, Kind::EventfdSemaphore) => self.look = true,
                 Arrivals::Witnessed | Arrivals::Unknown => self.wake_reader(kind),
             }
             if eventfd && watched & OUT != 0 {
-                self.wake();
+                self.wake(!0);
             }
         }
         if facts & GAVE != 0 {
             match kind {
-                Kind::Eventfd | Kind::EventfdSemaphore if watched & IN != 0 => self.wake(),
+                Kind::Eventfd | Kind::EventfdSemaphore if watched & IN != 0 => self.wake(READABLE),
                 // An instance wakes with EPOLLIN and nothing else.
-                Kind::Epoll if watched & IN != 0 => self.wake(),
+                Kind::Epoll if watched & IN != 0 => self.wake(READABLE),
                 // A datagram on its way out frees its buffer; a terminal takes what it is given.
-                Kind::Udp | Kind::Tty if watched & WRITABLE != 0 => self.wake(),
+                Kind::Udp | Kind::Tty if watched & WRITABLE != 0 => self.wake(!0),
                 _ => {}
             }
         }
@@ -196,19 +232,19 @@ impl Edge {
         let departed = news && facts & DEPARTED != 0 && watched & room != 0 && !knows;
         let pressed = facts & PRESSED != 0 && watched & (IN | RDNORM) != 0;
         if departed || pressed {
-            self.wake();
+            self.wake(!0);
         }
         // An eventfd refuses what would overflow it, and has room for less.
         if facts & CHOKED != 0 && eventfd {
             self.look = true;
         } else if facts & CHOKED != 0 {
-            self.quiet &= !WRITABLE;
+            self.was_low(WRITABLE);
         }
         if facts & COLLECTED != 0 && (self.quiet & ERR == 0 || facts & COLLECTED_AGAIN != 0) && news {
             // The error came after the last report, and woke.
-            self.wake();
+            self.wake(!0);
         } else if facts & COLLECTED != 0 {
-            self.quiet &= !ERR;
+            self.was_low(ERR);
         }
         if facts & (UNSETTLED | COLLECTED) != 0 {
             self.look = true;
@@ -229,21 +265,30 @@ impl Edge {
 
     /// The registration was woken: every level that is high is news, for a report carries them all (W4). Outer instances are told once
     /// for all of them, and what arrives after what was counted is told besides.
-    fn wake(&mut self) {
-        let Edge { closing, tells, doubts, due, .. } = *self;
-        let seen = if tells { self.seen } else { UNSEEN };
-        *self = Edge { closing, tells, woken: tells, doubts, due, seen, ..Edge::FRESH };
+    /// If it was none of those `heard` that slept, the level had been low.
+    fn wake(&mut self, heard: Bits) {
+        let Edge { closing, doubts, due, .. } = *self;
+        let evidence = if self.quiet & heard == 0 { self.evidence } else { Evidence::Call };
+        let outer = self.outer.map(|_| true);
+        let seen = if self.tells() { self.seen } else { UNSEEN };
+        *self = Edge { closing, outer, evidence, doubts, due, seen, ..Edge::FRESH };
+    }
+
+    /// These levels were low, whatever they are now.
+    const fn was_low(&mut self, bits: Bits) {
+        self.quiet &= !bits;
+        self.evidence = Evidence::Level;
     }
 
     /// Something was taken. If it arrived since the last report the registration was woken then, and other levels that are high
     /// are to be reported even though nothing is left to read.
     fn check_arrivals(&mut self, kind: Kind, watched: Bits, news: bool) {
-        let others = self.tells || self.quiet & !READABLE != 0;
+        let others = self.tells() || self.quiet & !READABLE != 0;
         if !others || watched & kind.arrives_with() == 0 || !kind.arrivals().is_cumulative() {
             return;
         }
         match self.seen {
-            NOTHING if news => self.wake(),
+            NOTHING if news => self.wake(!0),
             NOTHING | MISSED | UNSEEN => {}
             _ => self.check = true,
         }
@@ -251,7 +296,7 @@ impl Edge {
 
     /// The reading side is news again. Counts that fall as the program reads say nothing about before and after.
     fn wake_reader(&mut self, kind: Kind) {
-        self.quiet &= !READABLE;
+        self.was_low(READABLE);
         if !kind.arrivals().is_cumulative() {
             self.seen = UNSEEN;
         }
@@ -272,6 +317,10 @@ impl Edge {
         // An instance's descriptor may look readable for a moment, but it tells of every edge.
         self.quiet &= if matches!(kind, Kind::Epoll) { !0 } else { level };
         self.look = false;
+        self.evidence = Evidence::Level;
+        if !INTERPOSES && level & doubtful(kind) == 0 {
+            (self.doubts, self.due) = (0, 0);
+        }
         if fresh == 0 {
             return false;
         }
@@ -315,6 +364,9 @@ impl Edge {
         if hung_up || quiet & ERR != 0 && matches!(kind, Kind::Pipe) {
             return false;
         }
+        if !INTERPOSES && quiet & doubtful(kind) != 0 {
+            return true;
+        }
         let more = quiet & RDHUP == 0 || matches!(kind, Kind::Udp);
         let arrivals = quiet & READABLE != 0 && more && (!kind.arrivals().is_private() || shared);
         arrivals || quiet & (ERR | HUP | PRI) != 0 || (departures && quiet & WRITABLE != 0) || self.look || self.check
@@ -335,7 +387,7 @@ impl Edge {
     /// which wakes everybody.
     pub fn looked(&mut self, kind: Kind, level: Bits) {
         if self.quiet & !level & HUP != 0 && matches!(kind, Kind::Fifo) {
-            self.wake();
+            self.wake(!0);
         }
         if !matches!(kind, Kind::Epoll) {
             self.quiet &= level;
@@ -373,15 +425,17 @@ impl Edge {
     /// Whether what is there is counted even if that is nothing. Of what comes and is taken between two looks outer instances are to be told,
     /// and a call that takes may tell of it long after a look: only a count says whether what it took had been told.
     const fn counts_always(&self, kind: Kind) -> bool {
-        self.tells && kind.arrivals().is_cumulative()
+        self.tells() && kind.arrivals().is_cumulative()
     }
 
     /// Whether it was woken since it was asked last. Room that there is now is told with it.
     pub const fn take_woken(&mut self) -> bool {
-        if self.woken {
+        let woken = matches!(self.outer, Some(true));
+        if woken {
             self.quiet |= WRITABLE;
+            self.outer = Some(false);
         }
-        std::mem::replace(&mut self.woken, false)
+        woken
     }
 
     /// Takes in a count of arrivals. One that grew is an arrival, which wakes the registration whether anything of it is left or
@@ -390,18 +444,23 @@ impl Edge {
         if self.seen < NOTHING && (self.closing || self.check || self.quiet & INCOMING != 0) {
             match sample::change(self.seen, count) {
                 Change::Arrival => {
-                    self.wake();
-                    if self.tells {
+                    self.wake(!0);
+                    self.evidence = Evidence::Count;
+                    if self.tells() {
                         self.seen = sample::plain(count);
                     }
                 }
-                Change::Loss => (self.quiet, self.seen) = (self.quiet & !INCOMING, UNSEEN),
+                Change::Loss => {
+                    (self.quiet, self.seen) = (self.quiet & !INCOMING, UNSEEN);
+                    self.evidence = Evidence::Count;
+                }
                 Change::Nothing => self.seen = sample::refined(self.seen, count),
             }
         } else if self.seen == MISSED && self.quiet & INCOMING != 0 {
             // There was no count at the report, and what came since is in this one.
             self.quiet &= !INCOMING;
-        } else if self.tells && self.closing {
+            self.evidence = Evidence::Count;
+        } else if self.tells() && self.closing {
             // No level need be left of what is closed, and the next state wakes all the same.
             self.seen = sample::plain(count);
         }
@@ -423,15 +482,28 @@ impl Edge {
         self.closing = false;
     }
 
+    /// Where the program's calls are not seen: whatever they took may have come again since, and no count shows it.
+    pub fn doubted_unseen(&mut self, kind: Kind, now: u64) {
+        let bits = self.quiet & doubtful(kind);
+        if bits != 0 && now >= self.due {
+            self.doubt(bits, now);
+        }
+    }
+
+    fn doubt(&mut self, bits: Bits, now: u64) {
+        self.quiet &= !bits;
+        self.evidence = Evidence::Doubt;
+        self.seen = UNSEEN;
+        self.due = now + (DOUBT_NS << self.doubts.min(LAST_DOUBT));
+        self.doubts = self.doubts.saturating_add(1);
+    }
+
     /// For kinds without a count: an unread level is reported again, at once the first time and then ever later. Spurious,
     /// where the kernel would stay silent, but no arrival is lost.
     pub fn doubted(&mut self, now: u64) {
         self.check = false;
         if self.quiet & READABLE != 0 && now >= self.due {
-            self.quiet &= !READABLE;
-            self.seen = UNSEEN;
-            self.due = now + (DOUBT_NS << self.doubts.min(LAST_DOUBT));
-            self.doubts = self.doubts.saturating_add(1);
+            self.doubt(READABLE, now);
         }
     }
 }

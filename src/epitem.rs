@@ -5,7 +5,7 @@ use std::cell::Cell;
 use libc::c_int;
 use nix::errno::Errno;
 
-use crate::edge::{self, Edge, Facts, Outlook};
+use crate::edge::{self, Edge, Evidence, Facts, Outlook};
 use crate::epstate::Held;
 use crate::eventpoll::Eventpoll;
 use crate::events::{self, Bits};
@@ -414,6 +414,13 @@ pub struct Memory {
     edge: Edge,
     newcomer: bool,
     reported_at: u32,
+}
+
+impl Memory {
+    /// What showed the edge that was reported then.
+    pub fn evidence(&self) -> Evidence {
+        self.edge.evidence()
+    }
 }
 
 impl State {

@@ -19,7 +19,7 @@ use crate::poller::uring::Uring;
 use crate::poller::watch;
 use crate::pollset::PollSet;
 use crate::pool::Short;
-use crate::stats;
+use crate::stats::Counted;
 use crate::sys;
 use crate::wait::Habit;
 use crate::waitq::{Sleeper, Waiters};
@@ -72,6 +72,8 @@ pub struct EpState {
     pub habit: Habit,
     /// Somebody outside may look at the descriptor: it is nested, or was seen in poll or select (N1).
     pub observed: bool,
+    /// And it is known who does: not only because nobody would tell.
+    pub is_seen: bool,
     /// And some of those wait for its edges, so that every wake-up of a registration counts (N2).
     pub followed: bool,
     /// The descriptor reads as readable.
@@ -94,6 +96,8 @@ pub struct EpState {
     pub now_ms: u64,
     /// How often reports may still ask whether a number names what it did.
     pub comparisons: Allowance,
+    /// What it did.
+    pub stats: Counted,
 }
 
 /// Exists once in each [`EpState`]: a reference to it proves that the instance's lock is held.
@@ -124,6 +128,7 @@ impl EpState {
             account: Account::new(),
             habit: Habit::new(),
             observed: false,
+            is_seen: false,
             followed: false,
             readable: false,
             lingers: false,
@@ -135,6 +140,7 @@ impl EpState {
             rare_due: 0,
             now_ms: 0,
             comparisons: Allowance::new(),
+            stats: Counted::new(),
         }
     }
 
@@ -161,6 +167,7 @@ impl EpState {
         debug_assert!(self.interest.is_empty() && self.waiters.is_empty() && self.poller.is_none());
         self.closed = false;
         self.observed = false;
+        self.is_seen = false;
         self.followed = false;
         self.readable = false;
         self.lingers = false;
@@ -174,6 +181,7 @@ impl EpState {
         self.prospect = Prospect::new();
         self.account = Account::new();
         self.consumer = Consumer::none();
+        self.stats.begin_anew();
     }
 
     /// Makes room for one more registration everywhere, so that nothing later can fail for want of memory.
@@ -249,7 +257,7 @@ impl EpState {
         if self.poller.is_none() {
             match self.waiters.last() {
                 Some(next) => {
-                    stats::HANDOFFS.count();
+                    self.stats.handoffs += 1;
                     next.kick();
                 }
                 None => nested::attend(ep, self),
@@ -399,11 +407,11 @@ impl EpState {
     pub fn note_ready(&mut self, item: &'static Epitem) {
         let state = item.at(&self.held);
         if !state.ready.replace(true) {
-            stats::ENQUEUES.count();
+            self.stats.enqueues += 1;
             item.pin();
             self.ready.push_back(item);
         } else {
-            stats::DUPLICATES.count();
+            self.stats.duplicates += 1;
         }
     }
 }

@@ -14,9 +14,9 @@ use crate::exclusive;
 use crate::file::{Allowance, File, Peer};
 use crate::kind::Kind;
 use crate::nested;
+use crate::options::INTERPOSES;
 use crate::poller::{uring, watch};
 use crate::sample;
-use crate::stats;
 use crate::sys;
 use crate::user;
 use crate::wait::{Buffer, LONGEST_RARE_TICK_NS, LONGEST_TICK_NS, TICK_NS};
@@ -40,7 +40,6 @@ impl Vanished {
     /// Ends their registrations. Not under a lock. What did not fit comes up again at the next poll.
     pub fn forget(self) {
         for (file, fd) in self.0.into_iter().flatten() {
-            stats::VANISHED.count();
             descriptors::vanished(file, fd);
         }
     }
@@ -96,7 +95,7 @@ pub fn deliver(st: &mut EpState, buffer: Buffer, vanished: &mut Vanished) -> Res
             bits = 0;
         }
         if bits == 0 {
-            stats::STALE.count();
+            st.stats.stale += 1;
             refresh_edge(st, item);
             unlist(st, item);
             continue;
@@ -111,6 +110,10 @@ pub fn deliver(st: &mut EpState, buffer: Buffer, vanished: &mut Vanished) -> Res
             return if reported > 0 { Ok(reported) } else { Err(errno) };
         }
         reported += 1;
+        st.stats.events += 1;
+        if item.at(&st.held).is_edge() {
+            st.stats.edge(st.ring.is_some(), before.evidence());
+        }
         refresh_edge(st, item);
         passed = passed.max(item.at(&st.held).turn());
         let stays = reported_as_registered(st, item);
@@ -461,7 +464,9 @@ pub fn sample(st: &mut EpState, extent: Extent) -> Option<u64> {
         let state = item.at(&st.held);
         let file = item
             .file()
-            .filter(|file| state.alive.get() && !state.spent.get() && !state.is_parked() && state.is_uneasy(file));
+            .filter(|file| state.alive.get() && !state.spent.get() && !state.is_parked() && state.is_uneasy(file))
+            // A ring tells of every edge, and where calls are seen nothing is uneasy then.
+            .filter(|_| INTERPOSES || st.ring.is_none());
         let Some(file) = file else {
             state.uneasy.set(false);
             st.uneasy.swap_remove(index);
@@ -471,7 +476,7 @@ pub fn sample(st: &mut EpState, extent: Extent) -> Option<u64> {
         if extent == Extent::WakesAnyMask && !file.kind().wakes_any_mask() {
             continue;
         }
-        if sample::is_shared_eventfd(file) {
+        if INTERPOSES && sample::is_shared_eventfd(file) {
             // A count of these is a read of /proc, so it is taken once in a while only.
             longest = longest.or(Some(LONGEST_RARE_TICK_NS));
             if !rare_is_due {
@@ -485,7 +490,7 @@ pub fn sample(st: &mut EpState, extent: Extent) -> Option<u64> {
         if extent == Extent::BeforeLook && may_show(st, item, file) {
             continue;
         }
-        stats::SAMPLES.count();
+        st.stats.samples += 1;
         let watched = state.heard(file);
         let closes = state.edge.get().is_closing() || state.announced().is_closing();
         // Before the count, which then has the state to which the connection may go in between.
@@ -500,6 +505,9 @@ pub fn sample(st: &mut EpState, extent: Extent) -> Option<u64> {
                 Some(count) => edge.counted(count),
                 None if !file.kind().arrivals().is_private() => edge.doubted(sys::now()),
                 None => {}
+            }
+            if !INTERPOSES {
+                edge.doubted_unseen(file.kind(), sys::now());
             }
             if edge.wants_look() {
                 let level = sys::level(item.via(), watched) & !NVAL;
@@ -557,7 +565,7 @@ pub fn found_by_count(st: &mut EpState) -> bool {
         if state.ready.get() || st.set.revents(item, &st.held) != 0 {
             continue;
         }
-        stats::SAMPLES.count();
+        st.stats.samples += 1;
         if let Some(count) = sample::arrivals(file, item.via(), state.heard(file)) {
             let before = state.edge.get();
             let mut edge = before;

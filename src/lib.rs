@@ -51,7 +51,7 @@
 //! | `user`, `sync`, `lock`, `pool`, `memory`, `events`, `options`, `stats`, `log` | tools |
 
 // Test builds do not export the hooks (see `symbols/`), and so nobody calls them there.
-#![cfg_attr(test, allow(dead_code))]
+#![cfg_attr(any(test, not(feature = "interpose")), allow(dead_code))]
 
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 compile_error!("epolyfill knows the calling conventions of x86_64 and aarch64 only");

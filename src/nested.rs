@@ -16,6 +16,7 @@ use crate::harvest::{self, Extent};
 use crate::kind::Kind;
 use crate::line::Line;
 use crate::lock::{self, Guard, Lock};
+use crate::options;
 use crate::poller::{crossing, watch};
 use crate::process;
 use crate::sample;
@@ -122,7 +123,25 @@ fn gather<T>(records: impl Iterator<Item = &'static T>) -> Result<Vec<&'static T
 /// Somebody looks at the level of the instance's descriptor from now on.
 pub fn observe(ep: &'static Eventpoll) {
     let mut st = ep.lock();
+    st.is_seen = true;
     expose(ep, &mut st);
+}
+
+/// Where the program's calls are not seen, anybody may look at the descriptor. Nothing else is left of that look than the level, so it is kept
+/// up to date from the beginning, and whenever the instance is polled; only a ring, which is for the one thread that waits, does without.
+pub fn observe_unseen(ep: &'static Eventpoll, st: &mut EpState) {
+    if !options::INTERPOSES {
+        expose(ep, st);
+    }
+}
+
+/// The instance has edge-triggered registrations, which only a ring does justice to where calls are not seen.
+pub fn leave_to_ring(ep: &'static Eventpoll, st: &mut EpState) {
+    if !options::INTERPOSES && st.observed && !st.is_seen && st.edges > 0 && st.poller.is_none() && st.prospect.may_come() {
+        calm(ep, st);
+        st.observed = false;
+        ep.expose(false);
+    }
 }
 
 fn expose(ep: &'static Eventpoll, st: &mut EpState) {
@@ -351,7 +370,7 @@ pub fn attend_to(ep: &'static Eventpoll, st: &mut EpState, item: &'static Epitem
         return;
     }
     let found = st.set.look_at(item, &st.held);
-    if found & NVAL != 0 || item.file().is_none_or(|file| file.eventpoll().is_some() || file.is_source()) {
+    if found & NVAL != 0 || item.file().is_none_or(|file| file.eventpoll().is_some()) {
         attend(ep, st);
         return;
     }
@@ -394,6 +413,8 @@ pub fn attend(ep: &'static Eventpoll, st: &mut EpState) {
     // What that brought up, in the instances inside above all.
     ep.absorb(st);
     sys::look(st.set.poll_with(-1));
+    let descriptors = st.set.len();
+    st.stats.polled(descriptors);
     if st.followed {
         announce(ep, st);
     }

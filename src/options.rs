@@ -48,7 +48,14 @@ pub enum Poller {
     Uring,
 }
 
-static POLLER: AtomicU8 = AtomicU8::new(Poller::Poll as u8);
+/// Whether libc's names are the library's, so that it sees what the program does with its descriptors. Otherwise it stands beside the kernel's
+/// epoll, and edges are known from what a ring tells, from levels and from counts only.
+pub const INTERPOSES: bool = cfg!(feature = "interpose");
+
+/// Unless somebody wishes otherwise.
+const USUAL: Poller = if INTERPOSES { Poller::Poll } else { Poller::Uring };
+
+static POLLER: AtomicU8 = AtomicU8::new(USUAL as u8);
 
 /// How readiness is to be learnt.
 pub fn poller() -> Poller {
@@ -67,7 +74,7 @@ pub fn set_poller(poller: Poller) {
 
 /// The names of the pollers.
 const POLLERS: [(&CStr, Poller); 4] =
-    [(c"", Poller::Poll), (c"auto", Poller::Auto), (c"poll", Poller::Poll), (c"uring", Poller::Uring)];
+    [(c"", USUAL), (c"auto", Poller::Auto), (c"poll", Poller::Poll), (c"uring", Poller::Uring)];
 
 /// Reads the environment. Once, at start-up, before the program can change it.
 pub fn read() {

@@ -10,6 +10,7 @@ use crate::diagnosis;
 use crate::events::{Bits, ERR, HUP, IN, RDHUP, READABLE, WRITABLE};
 use crate::file::File;
 use crate::kind::{Arrivals, Kind};
+use crate::options;
 use crate::process;
 use crate::sys;
 
@@ -248,7 +249,7 @@ fn datagrams(file: &'static File, fd: c_int) -> Option<u64> {
 
 /// An eventfd that another process may write to, where no witness is.
 pub fn is_shared_eventfd(file: &File) -> bool {
-    process::has_forked() && matches!(file.kind(), Kind::Eventfd | Kind::EventfdSemaphore)
+    (process::has_forked() || !options::INTERPOSES) && matches!(file.kind(), Kind::Eventfd | Kind::EventfdSemaphore)
 }
 
 fn eventfd_count(fd: c_int) -> Option<u64> {

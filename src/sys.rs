@@ -495,11 +495,20 @@ pub fn copy_in<T: Copy>(from: *const T) -> Result<T, Errno> {
 
 /// Lets the kernel copy a structure out: EFAULT where it is not writable.
 pub fn copy_out<T: Copy>(to: *mut T, value: &T) -> Result<(), Errno> {
-    let local = libc::iovec { iov_base: std::ptr::from_ref(value).cast_mut().cast(), iov_len: size_of::<T>() };
-    let remote = libc::iovec { iov_base: to.cast(), iov_len: size_of::<T>() };
+    copy_out_from(to.cast(), std::ptr::from_ref(value).cast(), size_of::<T>())
+}
+
+/// The same of bytes.
+pub fn copy_out_bytes(to: *mut u8, bytes: &[u8]) -> Result<(), Errno> {
+    copy_out_from(to, bytes.as_ptr(), bytes.len())
+}
+
+fn copy_out_from(to: *mut u8, from: *const u8, size: usize) -> Result<(), Errno> {
+    let local = libc::iovec { iov_base: from.cast_mut().cast(), iov_len: size };
+    let remote = libc::iovec { iov_base: to.cast(), iov_len: size };
     // SAFETY: the kernel checks both ranges.
     let n = unsafe { syscall!(Sysno::process_vm_writev, getpid(), &raw const local, 1, &raw const remote, 1, 0) };
-    if n.map_err(errno)? == size_of::<T>() { Ok(()) } else { Err(Errno::EFAULT) }
+    if n.map_err(errno)? == size { Ok(()) } else { Err(Errno::EFAULT) }
 }
 
 /// Sleeps while `word` has the value `expected`, at most for `nanoseconds`.

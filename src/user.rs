@@ -37,6 +37,25 @@ pub unsafe fn read<T: Copy>(from: *const T) -> Result<T, Errno> {
     Ok(unsafe { from.read_unaligned() })
 }
 
+/// Copies bytes out where speed is no matter: the kernel is asked about the address, if it answers.
+///
+/// # Safety
+/// The address must be one at which the program expects the bytes.
+pub unsafe fn write_bytes(to: *mut u8, bytes: &[u8]) -> Result<(), Errno> {
+    if to.addr() < START {
+        return Err(Errno::EFAULT);
+    }
+    check_range(to, bytes.len())?;
+    match sys::copy_out_bytes(to, bytes) {
+        Err(errno) if errno != Errno::EFAULT => {
+            // SAFETY: the caller answers for the address.
+            unsafe { to.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
+            Ok(())
+        }
+        answer => answer,
+    }
+}
+
 /// Copies a structure out.
 ///
 /// # Safety

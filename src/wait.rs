@@ -15,7 +15,6 @@ use crate::nested;
 use crate::next;
 use crate::poller::{crossing, uring, watch};
 use crate::process;
-use crate::stats;
 use crate::sync;
 use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
 use crate::sync::atomic::{AtomicBool, AtomicI32};
@@ -85,7 +84,6 @@ pub unsafe fn wait_on(
     mask: Option<SigMask>,
     called_off: Option<&'static AtomicBool>,
 ) -> Result<usize, Errno> {
-    stats::WAITS.count();
     let frame = 0u8;
     let me = match Sleeper::begin((&raw const frame).addr()) {
         Ok(me) => me,
@@ -111,16 +109,18 @@ pub unsafe fn wait_on(
     };
     let outcome = wait.rounds();
     if !wait.is_over {
-        wait.leave(&mut ep.lock());
+        let mut st = ep.lock();
+        wait.leave(&mut st);
+        match outcome {
+            Ok(_) => st.stats.timeouts += u64::from(!wait.is_called_off()),
+            Err(errno) => st.stats.interrupted += u64::from(errno == Errno::EINTR),
+        }
     }
     me.end();
     ep.finish_wait(wait.was_last);
     // The last thing that can matter: a handler may run here, and leave the wait by `siglongjmp`.
     if let Some(outside) = wait.nap.outside {
         sys::swap_signal_mask(outside);
-    }
-    if let Ok(n) = outcome {
-        stats::EVENTS.add(n as u64);
     }
     outcome
 }
@@ -184,7 +184,7 @@ impl Wait {
     /// Looks, reports or sleeps, until there is something to return.
     fn rounds(&mut self) -> Result<usize, Errno> {
         loop {
-            if self.called_off.is_some_and(|called_off| called_off.load(SeqCst)) {
+            if self.is_called_off() {
                 return Ok(0);
             }
             if let Some(reported) = self.round()? {
@@ -193,10 +193,15 @@ impl Wait {
         }
     }
 
+    fn is_called_off(&self) -> bool {
+        self.called_off.is_some_and(|called_off| called_off.load(SeqCst))
+    }
+
     fn round(&mut self) -> Round {
         let mut guard = self.ep.lock();
         if self.stage == Stage::New {
             guard.join(self.ep, self.me)?;
+            guard.stats.waits += 1;
             self.stage = Stage::First;
         }
         if !self.is_newest(&guard) || guard.poller.is_some() {
@@ -205,7 +210,7 @@ impl Wait {
         let plan = self.prepare(&mut guard);
         self.stage = Stage::Later;
         let Some((mut guard, slept)) = self.learn(guard, plan) else { return Ok(None) };
-        self.hear_kicks(&guard);
+        self.hear_kicks(&mut guard);
         if plan.is_first && !plan.in_ring && harvest::found_by_count(&mut guard) {
             return Ok(None);
         }
@@ -244,6 +249,11 @@ impl Wait {
         let slept = self.nap.sleep(wake.as_mut_ptr(), 1, limit, LONGEST_TICK_NS);
         self.me.leave_poll();
         self.me.heed();
+        {
+            let stats = &mut self.ep.lock().stats;
+            stats.sleeps += 1;
+            stats.kicks += u64::from(wake[0].revents != 0);
+        }
         slept?;
         self.may_sleep = !is_over(self.deadline);
         Ok(None)
@@ -289,8 +299,10 @@ impl Wait {
         } else {
             Ok(sys::look(guard.set.poll_with(self.me.wake_fd())))
         };
-        stats::POLLS.count();
-        stats::SCANNED.add(guard.set.len() as u64);
+        if !plan.in_ring {
+            let descriptors = guard.set.len();
+            guard.stats.polled(descriptors);
+        }
         if slept.is_err() {
             guard.set.forget();
         }
@@ -334,19 +346,23 @@ impl Wait {
         let mut guard = ep.lock();
         guard.poller = None;
         ep.set_blocked(None);
+        guard.stats.sleeps += 1;
         self.tick = (self.tick * 2).min(LONGEST_RARE_TICK_NS);
         Some((guard, slept))
     }
 
     /// Takes in kicks; a wake-up descriptor that was closed behind our back is replaced.
-    fn hear_kicks(&self, st: &EpState) {
+    fn hear_kicks(&self, st: &mut EpState) {
         match st.set.wake_revents() {
             0 => {}
             bits if bits & NVAL != 0 => {
                 self.me.lose_wake();
                 let _ = self.me.ensure_wake();
             }
-            _ => self.me.heed(),
+            _ => {
+                st.stats.kicks += 1;
+                self.me.heed();
+            }
         }
     }
 
@@ -374,15 +390,16 @@ impl Wait {
             self.looked_at_parked = true;
             return Ok(None);
         }
+        self.begin_to_count();
+        let time_is_up = !self.may_sleep || (plan.sleeps && is_over(self.deadline));
+        if plan.sleeps && slept.is_ok() && !time_is_up {
+            st.stats.empty_wakeups += 1;
+        }
         drop(guard);
         vanished.forget();
         slept?;
-        self.begin_to_count();
-        if !self.may_sleep || (plan.sleeps && is_over(self.deadline)) {
+        if time_is_up {
             return Ok(Some(0));
-        }
-        if plan.sleeps {
-            stats::EMPTY_WAKEUPS.count();
         }
         self.may_sleep = !is_over(self.deadline);
         Ok(None)

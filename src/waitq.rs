@@ -225,10 +225,7 @@ impl Sleeper {
 
     /// Wakes the thread, if no earlier kick is under way already.
     pub fn kick(&self) {
-        self.kicks.ring(|| {
-            stats::KICKS.count();
-            self.use_wake(|wake| sync::write(wake, &1u64.to_ne_bytes()).is_ok())
-        });
+        self.kicks.ring(|| self.use_wake(|wake| sync::write(wake, &1u64.to_ne_bytes()).is_ok()));
     }
 
     /// Takes a kick in. The order matters: a kick that comes between the two lines is swallowed, but what it was for was
@@ -366,6 +363,11 @@ impl Waiters {
     /// Whether nobody waits.
     pub fn is_empty(&self) -> bool {
         self.0.is_none()
+    }
+
+    /// How many wait.
+    pub fn count(&self) -> usize {
+        self.iter().count()
     }
 
     /// Whether this thread waits, and no other.

@@ -11,6 +11,8 @@ mod callback;
 
 mod source;
 
+pub(crate) mod stats;
+
 use std::ffi::{CStr, c_char};
 
 const VERSION: &CStr = match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_VERSION"), "\0").as_bytes()) {

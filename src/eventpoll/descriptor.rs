@@ -10,6 +10,7 @@ use crate::descriptors;
 use crate::events::ERR;
 use crate::file::File;
 use crate::lock;
+use crate::nested;
 use crate::process;
 use crate::sync;
 use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
@@ -72,7 +73,9 @@ pub fn create(flags: c_int) -> Result<c_int, Errno> {
             descriptors::disown_internal(&ep.signal);
             file.retire();
             INSTANCES.give_back(ep);
-        })
+        })?;
+        nested::observe_unseen(ep, &mut ep.lock());
+        Ok(())
     })();
     match made {
         Ok(()) => Ok(epfd),

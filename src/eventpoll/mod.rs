@@ -38,8 +38,9 @@ pub fn any_yet() -> bool {
     EVER.load(Relaxed)
 }
 
-/// One instance.
+/// One instance, which shares no cache line with another.
 #[derive(Debug)]
+#[repr(align(64))]
 pub struct Eventpoll {
     free: AtomicShort<Eventpoll>,
     /// Its descriptor while it is open, every thread inside a call on it, every registration in it.

@@ -17,7 +17,6 @@ use crate::eventpoll::Eventpoll;
 use crate::events::NVAL;
 use crate::harvest::{self, Extent};
 use crate::sample;
-use crate::stats;
 use crate::sync::atomic::Ordering::Relaxed;
 use crate::sys;
 use crate::waitq::Sleeper;
@@ -58,7 +57,7 @@ pub(super) fn begin(ep: &'static Eventpoll, st: &mut EpState, me: &'static Sleep
     })();
     let uring = made.inspect_err(|errno| st.prospect.refuse(*errno))?;
     EVER.store(true, Relaxed);
-    stats::RINGS.count();
+    st.stats.rings += 1;
     // What poll would have found out in this round.
     let _ = harvest::sample(st, Extent::All);
     ep.absorb(st);
@@ -182,7 +181,7 @@ fn resume_polling(
     due: Vec<&'static Epitem>,
     knows: bool,
 ) {
-    stats::RINGS_LEFT.count();
+    st.stats.rings_left += 1;
     for item in due {
         if let Some(request) = item.at(&st.held).request() {
             request.due.set(false);

@@ -48,6 +48,11 @@ impl Prospect {
         options::poller() == Poller::Uring && self.raised == 0 && self.allows(me)
     }
 
+    /// Whether there may be a ring yet, and it is wanted wherever it will do.
+    pub fn may_come(&self) -> bool {
+        !self.spoilt && self.raised == 0 && !REFUSED.load(Relaxed) && options::poller() == Poller::Uring
+    }
+
     fn allows(&self, me: &'static Sleeper) -> bool {
         let is_possible = !self.spoilt && !REFUSED.load(Relaxed) && ring::in_use() < MOST_RINGS;
         is_possible && options::poller() != Poller::Poll && me.wake_fd() >= 0 && me.is_own()

@@ -17,9 +17,9 @@ use crate::epitem::Epitem;
 use crate::epstate::{EpState, Held};
 use crate::eventpoll::Eventpoll;
 use crate::events::{IN, NVAL};
+use crate::nested;
 use crate::options::{self, Poller};
 use crate::process;
-use crate::stats;
 use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
 use crate::sync::atomic::{AtomicBool, AtomicI32};
 use crate::sys;
@@ -58,9 +58,16 @@ pub fn serves(ep: &'static Eventpoll, st: &mut EpState, me: &'static Sleeper) ->
         Some(uring) if fit && !uring.doomed && std::ptr::eq(uring.owner, me) => true,
         Some(_) => {
             leave(ep, st);
+            nested::observe_unseen(ep, st);
             false
         }
-        None => fit && st.prospect.pays(st.interest.len(), st.edges, me) && begin(ep, st, me).is_ok(),
+        None => {
+            let pays = fit && st.prospect.pays(st.interest.len(), st.edges, me) && begin(ep, st, me).is_ok();
+            if !pays {
+                nested::observe_unseen(ep, st);
+            }
+            pays
+        }
     }
 }
 
@@ -119,10 +126,11 @@ pub fn drain(st: &mut EpState, tells: bool) {
     while let Some(uring) = &mut st.ring
         && let Some(done) = uring.ring.next()
     {
-        stats::COMPLETIONS.count();
+        st.stats.completions += 1;
         match done.user_data {
             0 => {}
             WAKE => {
+                st.stats.kicks += u64::from(done.result > 0);
                 if done.is_last() {
                     uring.wake = -1;
                 }

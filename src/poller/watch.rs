@@ -184,7 +184,7 @@ pub fn park(st: &mut EpState, items: impl Iterator<Item = &'static Epitem>) -> u
         item.set_asked(asked(st, item));
         st.parked += 1;
         shard.load.fetch_add(1, Relaxed);
-        stats::PARKS.count();
+        st.stats.parks += 1;
         parked += 1;
         kick = Some(shard);
     }
@@ -494,6 +494,7 @@ impl Set {
         state.lose_patience();
         st.parked -= 1;
         st.account.handed_back();
+        st.stats.unparks += 1;
         ep.apply(st, item);
     }
 }

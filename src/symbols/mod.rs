@@ -1,5 +1,6 @@
 //! What the dynamic linker binds: the names of libc that we stand in front of. No logic here: convert, call, set errno.
 //!
+//! Without the feature `interpose` none of them is exported: the library stands beside libc's epoll then, and sees no call of the program's.
 //! Each export is pinned to libc's prototype. Test builds export none of them, or they would stand in front of the test
 //! program's own libc.
 
@@ -21,7 +22,7 @@ macro_rules! export {
             ///
             /// # Safety
             /// As for libc's function of that name.
-            #[cfg_attr(not(test), unsafe(no_mangle))]
+            #[cfg_attr(all(feature = "interpose", not(test)), unsafe(no_mangle))]
             #[allow(non_snake_case)] // libc's own name.
             pub unsafe extern "C" fn $name($($arg: $type),*) -> $ret $body
             const _: unsafe extern "C" fn($($type),*) -> $ret = export!(@prototype $name $($pin)?);

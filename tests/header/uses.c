@@ -44,6 +44,7 @@ SAME(sizeof(struct epolyfill_op), 32);
 #endif
 SAME(offsetof(struct epoll_event, events), 0);
 SAME(sizeof(((struct epoll_event *)0)->data), 8);
+SAME(sizeof(struct epolyfill_stats) % 8, 0);
 SAME(offsetof(struct epolyfill_op, op), 0);
 SAME(offsetof(struct epolyfill_op, fd), 4);
 SAME(offsetof(struct epolyfill_op, event), 8);
@@ -71,10 +72,11 @@ int use(int fd)
     struct epoll_event event, events[4];
     const struct epoll_event *view;
     struct timespec limit;
+    struct epolyfill_stats stats;
     sigset_t mask;
     const char *version = epolyfill_version();
     epolyfill_callback callback = on_events;
-    int ep = epolyfill_create1(EPOLL_CLOEXEC), n = version[0] + EPOLYFILL_VERSION[0];
+    int ep = epolyfill_create1(EPOLL_CLOEXEC), source, n = version[0] + EPOLYFILL_VERSION[0];
     event.events = EPOLLIN | EPOLLET;
     event.data.fd = fd;
     limit.tv_sec = 1;
@@ -93,10 +95,9 @@ int use(int fd)
     n += epolyfill_wait_view(ep, &view, EPOLYFILL_VIEW_MAX, 10) + view[0].data.fd;
     n += epolyfill_set_callback(ep, callback, &ops);
     n += epolyfill_dispatch(ep, 0);
-    fd = epolyfill_source_new(EPOLL_CLOEXEC);
-    n += epolyfill_source_post(fd, EPOLLIN | EPOLLRDHUP);
-    n += epolyfill_source_clear(fd, EPOLLIN);
-    n += epolyfill_source_events(fd);
-    n += epolyfill_source_close(fd);
+    source = epolyfill_source_new(EPOLL_CLOEXEC);
+    n += epolyfill_source_post(source, EPOLLIN | EPOLLHUP) + epolyfill_source_clear(source, EPOLLHUP);
+    n += epolyfill_source_events(source) + epolyfill_source_close(source);
+    n += epolyfill_stats(ep, &stats, sizeof stats) + (int)stats.parked;
     return n + epolyfill_close(ep) + events_seen;
 }

@@ -5,7 +5,6 @@
 scratch
 build=$1
 
-# The prefix that is moved is gone from where it was installed, as far as the build can see: nothing may remember the first place.
 moved=$scratch/moved
 cp -a "$prefix" "$moved"
 
@@ -44,6 +43,8 @@ for place in "$prefix" "$moved"; do
         # The static library: no file of ours at run time, and libc's own names are ours for everything in the process.
         for program in c-static cxx-static; do
             ! readelf -dW "$out/$program" | grep -q epolyfill || fail "$program asks for the shared library"
+            same "names of libc that $program does not take over" "$(comm -23 <(grep -v '^#\|^epolyfill_' "$repo/tests/symbols.list" | sort) \
+                <(nm -D --defined-only "$out/$program" | awk '{ print $NF }' | sort))" ""
             served "$out/$program" "$out/$program"
         done
     fi

@@ -11,6 +11,12 @@
 
 #![allow(dead_code, unused_imports)] // Neither the symbols nor the unit tests of the modules are here.
 
+#[path = "../../src/calls.rs"]
+mod calls;
+#[path = "../../src/capi"]
+mod capi {
+    pub mod stats;
+}
 #[path = "../../src/control.rs"]
 mod control;
 #[path = "../../src/descriptors.rs"]

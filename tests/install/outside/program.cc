@@ -1,4 +1,4 @@
-// The same in C++, whose callback is a lambda without captures; and an instance of the kernel's name is used by a thread.
+// The same in C++: the instance is made by epoll's own name, a thread waits on it, and the callback is a lambda.
 #include "program.h"
 
 #include <array>
