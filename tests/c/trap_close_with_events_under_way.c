@@ -4,7 +4,7 @@
 #include "harness.h"
 
 #define SLOTS 6
-#define ROUNDS 600
+#define ROUNDS 120
 
 static int ep;
 static atomic_uint_fast64_t closed; /* registrations of this generation and earlier ones are gone */
