@@ -370,7 +370,7 @@ pub fn attend_to(ep: &'static Eventpoll, st: &mut EpState, item: &'static Epitem
         return;
     }
     let found = st.set.look_at(item, &st.held);
-    if found & NVAL != 0 || item.file().is_none_or(|file| file.eventpoll().is_some() || file.is_source()) {
+    if found & NVAL != 0 || item.file().is_none_or(|file| file.eventpoll().is_some()) {
         attend(ep, st);
         return;
     }

@@ -251,6 +251,16 @@ pub fn forking(fork: impl FnOnce() -> isize) -> isize {
     child
 }
 
+/// Runs a call after which the child, where it answers 0, is to be taken for a vfork child, whatever it shares.
+pub fn lending(fork: impl FnOnce() -> isize) -> isize {
+    start();
+    let child = fork();
+    if child == 0 {
+        mark_as_settled();
+    }
+    child
+}
+
 /// Takes every lock, in their order, so that the child finds everything at rest.
 extern "C" fn before_fork() {
     FORKS_AMID.set(lock::interrupted());

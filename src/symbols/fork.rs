@@ -13,14 +13,21 @@ const CLONE3_LEAST: usize = 64;
 const CLONE3_FLAGS: usize = 0;
 const CLONE3_STACK: usize = 5;
 
-/// Whether a clone is a fork: with memory of its own, and on the caller's stack, to which it comes back.
-fn forks(flags: u64, stack: u64) -> bool {
-    flags & libc::CLONE_VM as u64 == 0 && stack == 0
+/// A clone is a fork if it has memory of its own, and comes back on the caller's stack. One that shares the descriptors closes and duplicates
+/// the parent's, so the graph is the parent's as well.
+fn cloning(flags: u64, stack: u64, call: impl FnOnce() -> isize) -> isize {
+    if flags & libc::CLONE_VM as u64 != 0 || stack != 0 {
+        call()
+    } else if flags & libc::CLONE_FILES as u64 != 0 {
+        process::lending(call)
+    } else {
+        process::forking(call)
+    }
 }
 
 /// A clone by number; `call` is the system call itself.
 pub fn clone(flags: usize, stack: usize, call: impl FnOnce() -> isize) -> isize {
-    if forks(flags as u64, stack as u64) { process::forking(call) } else { call() }
+    cloning(flags as u64, stack as u64, call)
 }
 
 /// A clone3 by number.
@@ -33,8 +40,8 @@ pub unsafe fn clone3(arguments: usize, bytes: usize, call: impl FnOnce() -> isiz
     }
     // SAFETY: the caller answers for the address.
     match unsafe { user::read(arguments as *const [u64; CLONE3_LEAST / 8]) } {
-        Ok(words) if forks(words[CLONE3_FLAGS], words[CLONE3_STACK]) => process::forking(call),
-        _ => call(),
+        Ok(words) => cloning(words[CLONE3_FLAGS], words[CLONE3_STACK], call),
+        Err(_) => call(),
     }
 }
 

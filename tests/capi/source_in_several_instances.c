@@ -35,7 +35,7 @@ static void in_many(void)
 }
 
 /* Of exclusive registrations one reports a post; the next post is for whoever is free. */
-static void exclusively(void)
+static void exclusively(uint32_t event)
 {
     enum { N = 3 };
     int ep[N], source = OK(epolyfill_source_new(0));
@@ -47,7 +47,7 @@ static void exclusively(void)
     for (int i = 0; i < N; i++)
         start_waiter(&waiter[i], ep[i]);
     for (int left = N; left > 0; left--) {
-        OK(epolyfill_source_post(source, EPOLLIN));
+        OK(epolyfill_source_post(source, event));
         int done = 0;
         for (int ms = 0; ms < BOUND_MS && done < N - left + 1; ms++) {
             done = 0;
@@ -60,7 +60,7 @@ static void exclusively(void)
         for (int i = 0; i < N; i++)
             done += atomic_load(&waiter[i].done);
         CHECK_EQ(done, N - left + 1);
-        OK(epolyfill_source_clear(source, EPOLLIN));
+        OK(epolyfill_source_clear(source, event));
     }
     for (int i = 0; i < N; i++) {
         CHECK_EQ(join_waiter(&waiter[i]), 1);
@@ -109,10 +109,31 @@ static void inside(uint32_t inner_how, uint32_t outer_how)
     OK(close(outer));
 }
 
+/* Seen from outside while a thread waits inside: what is not posted is not there, whatever the descriptor behind it shows. */
+static void waited_for_inside(void)
+{
+    int inner = new_epoll(), outer = new_epoll(), source = OK(epolyfill_source_new(0));
+    ADD(inner, source, EPOLLOUT, 1);
+    ADD(outer, inner, EPOLLIN, 2);
+    struct waiter waiter;
+    start_waiter(&waiter, inner);
+    CHECK_EQ(is_readable(inner), 0);
+    EXPECT_NONE_NOW(outer);
+    OK(epolyfill_source_post(source, EPOLLOUT));
+    CHECK_EQ(join_waiter(&waiter), 1);
+    CHECK_EQ(is_readable(inner), 1);
+    EXPECT_ONE(outer, 2, EPOLLIN);
+    OK(close(source));
+    OK(close(inner));
+    OK(close(outer));
+}
+
 void test(void)
 {
     in_many();
-    exclusively();
+    exclusively(EPOLLIN);
+    exclusively(EPOLLHUP);
+    waited_for_inside();
     for (int ways = 0; ways < 4; ways++)
         inside(ways & 1 ? EPOLLET : 0, ways & 2 ? EPOLLET : 0);
 }

@@ -19,6 +19,14 @@ static void level(void)
     EXPECT_ONE(ep, 1, EPOLLOUT);
     clear(EPOLLOUT);
     EXPECT_NONE(ep);
+    /* After many waits for nothing, too, which teach a wait to sleep without a look. */
+    struct epoll_event none;
+    for (int i = 0; i < 40; i++)
+        CHECK_EQ(epoll_wait(ep, &none, 1, 1), 0);
+    post(EPOLLIN);
+    for (int i = 0; i < 5; i++)
+        EXPECT_ONE(ep, 1, EPOLLIN);
+    clear(EPOLLIN);
     /* What came and went before anybody looked is no event. */
     post(EPOLLIN);
     clear(EPOLLIN);

@@ -1,0 +1,65 @@
+# find_package(epolyfill) gives
+#
+#   epolyfill::epolyfill   the shared library
+#   epolyfill::static      the static one, whole, where it is installed
+#
+# and epolyfill_VERSION. Nothing in here is written at installation: this file is at PREFIX/share/cmake/epolyfill, and looks for the rest
+# under PREFIX, wherever that is.
+
+get_filename_component(_epolyfill_prefix "${CMAKE_CURRENT_LIST_DIR}/../../.." ABSOLUTE)
+
+# Not with find_library: that would keep the answer in the cache, where it outlives a change of the prefix, and look elsewhere too.
+function(_epolyfill_find result name)
+  set(directories lib lib64)
+  if(CMAKE_LIBRARY_ARCHITECTURE)
+    list(PREPEND directories lib/${CMAKE_LIBRARY_ARCHITECTURE})
+  endif()
+  foreach(directory IN LISTS directories)
+    if(EXISTS "${_epolyfill_prefix}/${directory}/${name}")
+      set(${result} "${_epolyfill_prefix}/${directory}/${name}" PARENT_SCOPE)
+      return()
+    endif()
+  endforeach()
+  set(${result} "" PARENT_SCOPE)
+endfunction()
+
+_epolyfill_find(_epolyfill_shared libepolyfill.so)
+_epolyfill_find(_epolyfill_static libepolyfill.a)
+
+if(NOT _epolyfill_shared OR NOT EXISTS "${_epolyfill_prefix}/include/epolyfill.h")
+  set(${CMAKE_FIND_PACKAGE_NAME}_FOUND FALSE)
+  set(${CMAKE_FIND_PACKAGE_NAME}_NOT_FOUND_MESSAGE "libepolyfill.so or epolyfill.h is not under ${_epolyfill_prefix}")
+  return()
+endif()
+
+set(epolyfill_static_FOUND FALSE)
+if(_epolyfill_static)
+  set(epolyfill_static_FOUND TRUE)
+endif()
+foreach(_epolyfill_component IN LISTS ${CMAKE_FIND_PACKAGE_NAME}_FIND_COMPONENTS)
+  if(${CMAKE_FIND_PACKAGE_NAME}_FIND_REQUIRED_${_epolyfill_component} AND NOT epolyfill_${_epolyfill_component}_FOUND)
+    set(${CMAKE_FIND_PACKAGE_NAME}_FOUND FALSE)
+    set(${CMAKE_FIND_PACKAGE_NAME}_NOT_FOUND_MESSAGE "there is no component ${_epolyfill_component} under ${_epolyfill_prefix}")
+    return()
+  endif()
+endforeach()
+
+if(NOT TARGET epolyfill::epolyfill)
+  add_library(epolyfill::epolyfill SHARED IMPORTED)
+  set_target_properties(epolyfill::epolyfill PROPERTIES
+    IMPORTED_LOCATION "${_epolyfill_shared}"
+    IMPORTED_SONAME "libepolyfill.so.${epolyfill_VERSION_MAJOR}"
+    INTERFACE_INCLUDE_DIRECTORIES "${_epolyfill_prefix}/include")
+endif()
+
+# Whole, because names of libc are taken over by being there: the linker takes nothing out of an archive for a `close` that libc has as well.
+if(_epolyfill_static AND NOT TARGET epolyfill::static)
+  add_library(epolyfill::static INTERFACE IMPORTED)
+  set_target_properties(epolyfill::static PROPERTIES
+    INTERFACE_INCLUDE_DIRECTORIES "${_epolyfill_prefix}/include"
+    INTERFACE_LINK_LIBRARIES "-Wl,--whole-archive;${_epolyfill_static};-Wl,--no-whole-archive;-lgcc_s;-lpthread;-ldl")
+endif()
+
+unset(_epolyfill_prefix)
+unset(_epolyfill_shared)
+unset(_epolyfill_static)

@@ -1,0 +1,49 @@
+# Shared by the tests of the installation. Each takes from the environment what CMake set:
+#
+#   EPOLYFILL_ROOM       a directory of these tests, emptied by nobody else
+#   CARGO_TARGET_DIR     where cargo builds, and where tests/install/tools puts cargo-c and cargo-deb
+set -euo pipefail
+export LC_ALL=C
+unset LD_PRELOAD LD_LIBRARY_PATH PKG_CONFIG_PATH PKG_CONFIG_LIBDIR PKG_CONFIG_SYSROOT_DIR CMAKE_PREFIX_PATH EPOLYFILL_LIBRARY
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+repo=$(cd "$here/../.." && pwd)
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$repo/target}
+room=${EPOLYFILL_ROOM:-$CARGO_TARGET_DIR/install-tests}
+mkdir -p "$room"
+prefix=$room/prefix
+PATH=$CARGO_TARGET_DIR/tools/bin:$PATH:${HOME:-}/.cargo/bin
+version=$(sed -n 's/^version = "\(.*\)"/\1/p' "$repo/Cargo.toml" | head -n 1)
+major=${version%%.*}
+
+fail() {
+    echo "FAILED: $*" >&2
+    exit 1
+}
+
+# same WHAT LEFT RIGHT: two lists are the same, or what differs is shown.
+same() {
+    [ "$2" = "$3" ] || {
+        diff <(echo "$3") <(echo "$2") >&2 || true
+        fail "$1: < as it should be, > as it is"
+    }
+}
+
+# The commands of README.md's section on installing: the lines of its code blocks that begin with a word.
+readme() {
+    sed -n '/^## Installing/,/^## /{/^```sh/,/^```$/p}' "$repo/README.md" | grep "^$1" || fail "README.md has no command that begins with: $1"
+}
+
+# served PROGRAM FILE: the program runs, and its epoll is in the file.
+served() {
+    local said
+    said=$("$1") || fail "$1 failed"
+    [ "${said#served by }" -ef "$2" ] || fail "$1 is not served by $2: $said"
+    echo "ok: $1: $said"
+}
+
+# A directory of its own, removed at the end.
+scratch() {
+    scratch=$(mktemp -d "$room/scratch.XXXXXX")
+    trap 'rm -rf "$scratch"' EXIT
+}

@@ -1,0 +1,19 @@
+# What programs and people meet of the library beside its behaviour: the manual pages, the binary interface, the header.
+
+if("refused" IN_LIST EPOLYFILL_WAYS)
+  add_test(NAME interface.man COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/check-man ${EPOLYFILL_LAUNCHER})
+  set_tests_properties(interface.man PROPERTIES LABELS interface TIMEOUT 60)
+endif()
+
+if("linked" IN_LIST EPOLYFILL_WAYS)
+  add_test(NAME interface.ctest COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/header/run)
+  set_tests_properties(interface.ctest PROPERTIES
+    LABELS interface TIMEOUT 300 ENVIRONMENT "EPOLYFILL_LIBRARY=${EPOLYFILL_LIBRARY}")
+endif()
+
+# As in tests/programs/lib.sh, whatever other Pythons are there.
+set(EPOLYFILL_PYTHON /usr/bin/python3.11 CACHE FILEPATH "the Python that runs what is written in it")
+if("linked" IN_LIST EPOLYFILL_WAYS)
+  add_test(NAME interface.abi COMMAND ${EPOLYFILL_PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/abi/check --library ${EPOLYFILL_LIBRARY})
+  set_tests_properties(interface.abi PROPERTIES LABELS interface TIMEOUT 60 SKIP_RETURN_CODE 77)
+endif()
