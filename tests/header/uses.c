@@ -70,6 +70,7 @@ int use(int fd)
     static struct epolyfill_op ops[2];
     struct epoll_event event, events[4];
     const struct epoll_event *view;
+    struct epolyfill_stats stats;
     struct timespec limit;
     sigset_t mask;
     const char *version = epolyfill_version();
@@ -95,6 +96,7 @@ int use(int fd)
     n += epolyfill_dispatch(ep, 0);
     source = epolyfill_source_new(EPOLL_CLOEXEC);
     n += epolyfill_source_post(source, EPOLLIN | EPOLLHUP) + epolyfill_source_clear(source, EPOLLHUP);
+    n += epolyfill_stats(-1, &stats, sizeof stats) + (int)(stats.waits + stats.parked);
     n += epolyfill_source_events(source) + epolyfill_source_close(source);
     return n + epolyfill_close(ep) + events_seen;
 }
