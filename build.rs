@@ -7,7 +7,8 @@ fn main() {
     println!("cargo::rerun-if-changed=src/capi");
     println!("cargo::rerun-if-changed=cbindgen.toml");
     let major = env::var("CARGO_PKG_VERSION_MAJOR").unwrap_or_default();
-    let name = if env::var_os("CARGO_FEATURE_INTERPOSE").is_some() { "libepolyfill.so" } else { "libepolyfill-side.so" };
+    let name =
+        if env::var_os("CARGO_FEATURE_INTERPOSE").is_some() { "libepolyfill.so" } else { "libepolyfill-side.so" };
     println!("cargo::rustc-cdylib-link-arg=-Wl,-soname,{name}.{major}");
     // Thread-exit and fork handlers point into the library, so it must never be unloaded.
     println!("cargo::rustc-cdylib-link-arg=-Wl,-z,nodelete");

@@ -485,7 +485,10 @@ impl Edge {
     /// Where the program's calls are not seen: whatever they took may have come again since, and no count shows it.
     pub fn doubted_unseen(&mut self, kind: Kind, now: u64) {
         let bits = self.quiet & doubtful(kind);
-        if bits != 0 && now >= self.due {
+        if bits != 0 && self.due == 0 {
+            // Who was told just now is about to take it.
+            self.due = now + DOUBT_NS;
+        } else if bits != 0 && now >= self.due {
             self.doubt(bits, now);
         }
     }

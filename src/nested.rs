@@ -137,7 +137,13 @@ pub fn observe_unseen(ep: &'static Eventpoll, st: &mut EpState) {
 
 /// The instance has edge-triggered registrations, which only a ring does justice to where calls are not seen.
 pub fn leave_to_ring(ep: &'static Eventpoll, st: &mut EpState) {
-    if !options::INTERPOSES && st.observed && !st.is_seen && st.edges > 0 && st.poller.is_none() && st.prospect.may_come() {
+    if !options::INTERPOSES
+        && st.observed
+        && !st.is_seen
+        && st.edges > 0
+        && st.poller.is_none()
+        && st.prospect.may_come()
+    {
         calm(ep, st);
         st.observed = false;
         ep.expose(false);

@@ -74,7 +74,9 @@ pub fn create(flags: c_int) -> Result<c_int, Errno> {
             file.retire();
             INSTANCES.give_back(ep);
         })?;
-        nested::observe_unseen(ep, &mut ep.lock());
+        let mut st = ep.lock();
+        nested::observe_unseen(ep, &mut st);
+        st.stats.begin_anew();
         Ok(())
     })();
     match made {

@@ -12,6 +12,7 @@ use crate::epstate::EpState;
 use crate::eventpoll::Eventpoll;
 use crate::lock::{Guard, Lock};
 use crate::memory;
+use crate::options::INTERPOSES;
 use crate::pool::{AtomicRef, Short};
 use crate::stats;
 use crate::sync::atomic::Ordering::Relaxed;
@@ -168,10 +169,12 @@ pub fn park(st: &mut EpState, items: impl Iterator<Item = &'static Epitem>) -> u
             if !mail.running && !mail.starting {
                 let _ = start(number, shard, &mut mail);
             }
-            if mail.running {
+            // Where nobody tells who polls an instance's descriptor, nobody would look at what no watcher has.
+            let takes = mail.running || (mail.starting && !INTERPOSES);
+            if takes {
                 mail.post(item);
             }
-            mail.running
+            takes
         };
         if !posted {
             break;

@@ -71,6 +71,7 @@ int use(int fd)
     static struct epolyfill_op ops[2];
     struct epoll_event event, events[4];
     const struct epoll_event *view;
+    struct epolyfill_stats stats;
     struct timespec limit;
     struct epolyfill_stats stats;
     sigset_t mask;
@@ -97,6 +98,7 @@ int use(int fd)
     n += epolyfill_dispatch(ep, 0);
     source = epolyfill_source_new(EPOLL_CLOEXEC);
     n += epolyfill_source_post(source, EPOLLIN | EPOLLHUP) + epolyfill_source_clear(source, EPOLLHUP);
+    n += epolyfill_stats(-1, &stats, sizeof stats) + (int)(stats.waits + stats.parked);
     n += epolyfill_source_events(source) + epolyfill_source_close(source);
     n += epolyfill_stats(ep, &stats, sizeof stats) + (int)stats.parked;
     return n + epolyfill_close(ep) + events_seen;
