@@ -61,6 +61,10 @@ const NOTHING: u64 = u64::MAX - 2;
 const DOUBT_NS: u64 = 1_000_000;
 /// After so many doublings, about a second, the delay stays.
 const LAST_DOUBT: u8 = 10;
+/// In place of the number of doublings: something was taken since the last report.
+const TAKEN: u8 = u8::MAX;
+/// How long after that an arrival may go unnoticed that a loose count did not show, in nanoseconds.
+const LATE_NS: u64 = 200_000_000;
 
 /// What showed an edge, or will have shown the next one if there is one: for who counts them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -207,7 +211,8 @@ impl Edge {
                 Arrivals::Received | Arrivals::Queued | Arrivals::Backlog => {}
                 Arrivals::Expirations => self.was_low(READABLE),
                 // Should the count be refused, what is left counts as news.
-                Arrivals::Datagrams | Arrivals::Diagnosed | Arrivals::Signals => (self.doubts, self.due) = (0, 0),
+                Arrivals::Datagrams | Arrivals::Diagnosed => (self.doubts, self.due) = (0, 0),
+                Arrivals::Signals => (self.doubts, self.due) = (TAKEN, 0),
                 Arrivals::Witnessed if matches!(kind, Kind::EventfdSemaphore) => self.look = true,
                 Arrivals::Witnessed | Arrivals::Unknown => self.wake_reader(kind),
             }
@@ -344,6 +349,9 @@ impl Edge {
         self.check = false;
         self.seen = if count < NOTHING { sample::plain(count) } else { count };
         self.quiet = level;
+        if self.doubts == TAKEN {
+            (self.doubts, self.due) = (0, 0);
+        }
         true
     }
 
@@ -501,10 +509,27 @@ impl Edge {
         self.doubts = self.doubts.saturating_add(1);
     }
 
+    /// After a count that others' doings change as well, and which so may not show an arrival: if something was taken and more is there, that is
+    /// reported after a while, once.
+    pub fn counted_loosely(&mut self, now: u64) {
+        if self.doubts != TAKEN || self.quiet & READABLE == 0 {
+            return;
+        }
+        if self.due == 0 {
+            self.due = now + LATE_NS;
+        } else if now >= self.due {
+            self.doubts = 0;
+            self.doubt(READABLE, now);
+        }
+    }
+
     /// For kinds without a count: an unread level is reported again, at once the first time and then ever later. Spurious,
     /// where the kernel would stay silent, but no arrival is lost.
     pub fn doubted(&mut self, now: u64) {
         self.check = false;
+        if self.doubts == TAKEN {
+            self.doubts = 0;
+        }
         if self.quiet & READABLE != 0 && now >= self.due {
             self.doubt(READABLE, now);
         }
@@ -598,6 +623,24 @@ mod tests {
             assert!(!edge.report(Kind::Tcp, IN | OUT, || None));
             edge.digest(Kind::Eventfd, WATCHED, GAVE, true);
         }
+    }
+
+    #[test]
+    fn what_a_loose_count_may_have_missed_is_reported_late_and_once() {
+        let mut edge = Edge::FRESH;
+        edge.report(Kind::Signalfd, IN, || Some(2));
+        edge.counted_loosely(1);
+        edge.counted_loosely(1 + 2 * LATE_NS);
+        assert_eq!(edge.quiet(), IN, "nothing was taken");
+        edge.digest(Kind::Signalfd, IN, TOOK, true);
+        edge.counted(2);
+        edge.counted_loosely(5);
+        edge.counted_loosely(4 + LATE_NS);
+        assert_eq!(edge.quiet(), IN, "it is not time");
+        edge.counted_loosely(5 + LATE_NS);
+        assert!(edge.report(Kind::Signalfd, IN, || Some(2)));
+        edge.counted_loosely(9 * LATE_NS);
+        assert_eq!(edge.quiet(), IN, "nothing was taken since then");
     }
 
     #[test]

@@ -502,7 +502,12 @@ pub fn sample(st: &mut EpState, extent: Extent) -> Option<u64> {
         for memory in state.memories() {
             let mut edge = memory.get();
             match count {
-                Some(count) => edge.counted(count),
+                Some(count) => {
+                    edge.counted(count);
+                    if sample::is_loose(file.kind(), count) {
+                        edge.counted_loosely(sys::now());
+                    }
+                }
                 None if !file.kind().arrivals().is_private() => edge.doubted(sys::now()),
                 None => {}
             }

@@ -122,6 +122,11 @@ pub const fn plain(count: u64) -> u64 {
     count & !BLURRED
 }
 
+/// Whether a count is changed by what others do, so that an arrival need not show.
+pub fn is_loose(kind: Kind, count: u64) -> bool {
+    kind == Kind::Signalfd && count & SIGNALS == 0
+}
+
 /// What happened between two counts of one description. Nobody need have taken what a call that ran into the second is about to
 /// account for.
 pub fn change(before: u64, now: u64) -> Change {
