@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::program::*;
-use super::waits::{end, hear};
-use crate::scheduler::{Joinable, spawn, spawn_interrupted};
+use super::waits::{end, hear, join_all};
+use crate::scheduler::{spawn, spawn_interrupted};
 use crate::source;
 use crate::sys;
 
@@ -22,10 +22,6 @@ fn post(fd: i32) {
 
 fn clear(fd: i32) {
     source::clear(fd, IN).expect(WORKS);
-}
-
-fn join_all<const N: usize>(threads: [Joinable; N]) {
-    threads.into_iter().for_each(Joinable::join);
 }
 
 /// Two threads post what is posted already: a waiter sleeps through neither.

@@ -8,7 +8,8 @@ use crate::scheduler::{Joinable, sleep_until, spawn, spawn_interrupted, step};
 use crate::sync;
 use crate::waitq::Sleeper;
 
-fn join_all<const N: usize>(threads: [Joinable; N]) {
+/// Waits for all of them.
+pub fn join_all<const N: usize>(threads: [Joinable; N]) {
     threads.into_iter().for_each(Joinable::join);
 }
 
