@@ -73,7 +73,6 @@ int use(int fd)
     const struct epoll_event *view;
     struct epolyfill_stats stats;
     struct timespec limit;
-    struct epolyfill_stats stats;
     sigset_t mask;
     const char *version = epolyfill_version();
     epolyfill_callback callback = on_events;
