@@ -205,8 +205,7 @@ impl Edge {
         if facts & (TOOK | TOOK_SHORT) != 0 {
             self.check_arrivals(kind, watched, news);
             match kind.arrivals() {
-                // The count will say whether what is there is new.
-                // As good as empty.
+                // As good as empty: the count will say whether what is there is new.
                 Arrivals::Received | Arrivals::Queued if facts & TOOK_SHORT != 0 => self.was_low(READABLE),
                 Arrivals::Received | Arrivals::Queued | Arrivals::Backlog => {}
                 Arrivals::Expirations => self.was_low(READABLE),

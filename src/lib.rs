@@ -38,7 +38,7 @@
 //! |---|---|
 //! | `symbols/` | what the dynamic linker binds |
 //! | `capi`, `calls` | the functions of `epolyfill.h`; what they have in common with those of libc's names |
-//! | `dispatch`, `view`, `thread` | callbacks; arrays that the program reads events in; threads of our own |
+//! | `dispatch`, `source`, `view`, `thread` | callbacks; descriptors that are ready when the program says so; arrays that the program reads events in; threads of our own |
 //! | `sys`, `next` | the ways out: raw system calls, and the next definition of a symbol |
 //! | `eventpoll/`, `epstate`, `epitem`, `control` | an instance, and what its lock protects; a registration; what control calls do to them |
 //! | `wait`, `waitq`, `harvest` | the waiting thread; how threads sleep and are woken; what is reported |

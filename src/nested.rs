@@ -650,10 +650,7 @@ pub fn calm(ep: &'static Eventpoll, st: &mut EpState) {
 pub fn renew_pipe(ep: &'static Eventpoll) {
     let Ok([read_end, write_end]) = sys::pipe2(libc::O_NONBLOCK | libc::O_CLOEXEC) else { return };
     if let Some(file) = ep.file() {
-        for &number in file.graph().numbers.iter() {
-            let flags = sys::fcntl(number, libc::F_GETFD, 0).map_or(0, |flags| flags & libc::FD_CLOEXEC);
-            let _ = sys::dup3(read_end, number, if flags != 0 { libc::O_CLOEXEC } else { 0 });
-        }
+        crate::descriptors::replace_under_all_numbers(file, read_end);
         ep.remember_pipe(file, read_end);
     }
     let _ = sys::close(read_end);

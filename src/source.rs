@@ -12,7 +12,6 @@ use crate::edge::Facts;
 use crate::events::{Bits, ERR, HUP, IN, OUT, PRI, RDHUP, RDNORM, WRNORM};
 use crate::file::File;
 use crate::kind::Kind;
-use crate::lock;
 use crate::process;
 use crate::sys;
 
@@ -21,15 +20,7 @@ const POSTABLE: u32 = (IN | PRI | OUT | ERR | HUP | RDHUP) as u32;
 
 /// A new source, with nothing posted. `flags` may be EPOLL_CLOEXEC. Answers with its descriptor.
 pub fn create(flags: c_int) -> Result<c_int, Errno> {
-    if flags & !libc::EPOLL_CLOEXEC != 0 {
-        return Err(Errno::EINVAL);
-    }
-    if lock::interrupted() {
-        // In a signal handler, which would wait for what it interrupted.
-        return Err(Errno::ENOMEM);
-    }
-    process::start();
-    process::settle();
+    descriptors::begin_creation(flags)?;
     let fd = sys::eventfd()?;
     enter(fd, flags).inspect_err(|_| {
         let _ = sys::close(fd);
@@ -141,14 +132,9 @@ impl File {
             return;
         }
         let Ok(fresh) = sys::eventfd() else { return };
-        let mut last = None;
-        for &number in self.graph().numbers.iter() {
-            let flags = sys::fcntl(number, libc::F_GETFD, 0).map_or(0, |flags| flags & libc::FD_CLOEXEC);
-            let cloexec = if flags != 0 { libc::O_CLOEXEC } else { 0 };
-            last = sys::dup3(fresh, number, cloexec).is_ok().then_some(number).or(last);
-        }
+        let replaced = descriptors::replace_under_all_numbers(self, fresh);
         let _ = sys::close(fresh);
-        if let Some(number) = last.filter(|_| self.posted() & IN != 0) {
+        if let Some(number) = replaced.filter(|_| self.posted() & IN != 0) {
             show(self, number);
         }
     }

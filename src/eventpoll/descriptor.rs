@@ -9,7 +9,6 @@ use crate::control;
 use crate::descriptors;
 use crate::events::ERR;
 use crate::file::File;
-use crate::lock;
 use crate::nested;
 use crate::process;
 use crate::sync;
@@ -28,15 +27,7 @@ static ANY_ORPHAN: AtomicBool = AtomicBool::new(false);
 /// The descriptor is the read end of a pipe: never writable (C4), readable exactly when a byte is in it (N1), and with an inode
 /// of its own.
 pub fn create(flags: c_int) -> Result<c_int, Errno> {
-    if flags & !libc::EPOLL_CLOEXEC != 0 {
-        return Err(Errno::EINVAL);
-    }
-    if lock::interrupted() {
-        // In a signal handler, which would wait for what it interrupted.
-        return Err(Errno::ENOMEM);
-    }
-    process::start();
-    process::settle();
+    descriptors::begin_creation(flags)?;
     if !EVER.swap(true, Relaxed) {
         control::read_limit();
     }

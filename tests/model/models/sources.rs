@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::program::*;
-use super::waits::{end, hear, join_all};
-use crate::scheduler::{spawn, spawn_interrupted};
+use super::waits::{end, hear, is_heard_amid_control, join_all};
+use crate::scheduler::spawn;
 use crate::source;
 use crate::sys;
 
@@ -58,25 +58,7 @@ pub fn post_is_one_report() {
 /// A signal handler posts while its thread controls the instance.
 pub fn post_is_heard_while_a_handler_posts_amid_control() {
     let (ep, fd) = watched_source(IN | ET);
-    let other = eventfd();
-    let told = Arc::new(Count::default());
-    let interrupted = {
-        let told = Arc::clone(&told);
-        spawn_interrupted(
-            move || {
-                add(ep, other, IN | ET, 2);
-                modify(ep, fd, IN | ET, 1);
-                delete(ep, other);
-            },
-            move || {
-                told.add();
-                post(fd);
-            },
-        )
-    };
-    hear(ep, &told, 1);
-    interrupted.join();
-    end([fd, other, ep]);
+    is_heard_amid_control(ep, fd, post);
 }
 
 /// A queue of two: who is told clears, and takes what is there. Nothing stays in it.

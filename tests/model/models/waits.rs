@@ -100,27 +100,32 @@ pub fn adds_of_two_threads_are_both_heard() {
 
 /// The same while the thread that is held up controls the instance.
 pub fn add_is_heard_while_a_handler_adds_amid_control() {
-    let (ep, bell, other) = (create(), eventfd(), eventfd());
-    add(ep, bell, IN | ET, 1);
+    let (ep, bell) = watched_bell();
     report_once(ep, bell);
+    is_heard_amid_control(ep, bell, ring);
+}
+
+/// A signal handler tells of `fd`, which is registered edge-triggered, while its thread controls the instance.
+pub fn is_heard_amid_control(ep: i32, fd: i32, tell: fn(i32)) {
+    let other = eventfd();
     let told = Arc::new(Count::default());
     let interrupted = {
         let told = Arc::clone(&told);
         spawn_interrupted(
             move || {
                 add(ep, other, IN | ET, 2);
-                modify(ep, bell, IN | ET, 1);
+                modify(ep, fd, IN | ET, 1);
                 delete(ep, other);
             },
             move || {
                 told.add();
-                ring(bell);
+                tell(fd);
             },
         )
     };
     hear(ep, &told, 1);
     interrupted.join();
-    end([bell, other, ep]);
+    end([fd, other, ep]);
 }
 
 /// A signal handler closes what is registered while its thread controls and writes: afterwards it is gone from everywhere.
