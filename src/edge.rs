@@ -163,6 +163,11 @@ impl Edge {
         Edge { closing: shut, ..Edge::FRESH }
     }
 
+    /// The count of arrivals at the last report, or a number that is no count.
+    pub const fn seen(&self) -> u64 {
+        self.seen
+    }
+
     /// The bits that sleep.
     pub const fn quiet(&self) -> Bits {
         self.quiet
@@ -474,6 +479,12 @@ impl Edge {
         self.check = false;
     }
 
+    /// Takes in a count up to which everything was taken, and which is no lower than that at the last report: the level was low in between.
+    pub fn overtaken(&mut self, count: u64) {
+        self.counted(count);
+        self.was_low(READABLE);
+    }
+
     /// Whether the states of a TCP connection are followed.
     pub const fn is_closing(&self) -> bool {
         self.closing
@@ -578,6 +589,18 @@ mod tests {
         assert!(!edge.report(Kind::Tcp, IN, || Some(3)), "the rest of a packet is not news");
         edge.digest(Kind::Tcp, WATCHED, TOOK_SHORT, true);
         assert!(edge.report(Kind::Tcp, IN, || Some(4)));
+    }
+
+    #[test]
+    fn what_was_taken_to_the_last_byte_is_news_when_it_rises() {
+        let mut edge = Edge::FRESH;
+        edge.report(Kind::Tcp, IN | OUT, || Some(3));
+        edge.digest(Kind::Tcp, WATCHED, TOOK, true);
+        edge.overtaken(3);
+        assert_eq!(edge.asked(WATCHED).map(|bits| bits & (IN | OUT)), Some(IN));
+        edge.digest(Kind::Tcp, WATCHED, TOOK, true);
+        edge.overtaken(4);
+        assert_eq!(edge.asked(WATCHED), Some(WATCHED), "more was taken than was there");
     }
 
     #[test]

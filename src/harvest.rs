@@ -16,7 +16,7 @@ use crate::kind::Kind;
 use crate::nested;
 use crate::options::INTERPOSES;
 use crate::poller::{uring, watch};
-use crate::sample;
+use crate::sample::{self, Change};
 use crate::sys;
 use crate::user;
 use crate::wait::{Buffer, LONGEST_RARE_TICK_NS, LONGEST_TICK_NS, TICK_NS};
@@ -272,7 +272,8 @@ fn reportable(st: &mut EpState, item: &'static Epitem, in_turn: bool) -> Bits {
         file.set_choked(level & WRITABLE == 0);
     }
     let clock = posted.map_or_else(|| file.clock(), |(clock, _)| clock);
-    let is_edge = edge.report(file.kind(), level, || sample::arrivals(file, item.via(), watched));
+    let seen = edge.seen();
+    let is_edge = edge.report(file.kind(), level, || sample::reported(file, item.via(), watched, level, seen));
     state.edge.set(edge);
     if is_edge {
         state.reported_at.set(clock);
@@ -476,6 +477,10 @@ pub fn sample(st: &mut EpState, extent: Extent) -> Option<u64> {
         if extent == Extent::WakesAnyMask && !file.kind().wakes_any_mask() {
             continue;
         }
+        if overtakes(st, item, file) {
+            st.refresh(item);
+            continue;
+        }
         if INTERPOSES && sample::is_shared_eventfd(file) {
             // A count of these is a read of /proc, so it is taken once in a while only.
             longest = longest.or(Some(LONGEST_RARE_TICK_NS));
@@ -483,7 +488,7 @@ pub fn sample(st: &mut EpState, extent: Extent) -> Option<u64> {
                 continue;
             }
             st.rare_due = sys::now() + TICK_NS;
-        } else if !is_quiet_signalfd(state, file) {
+        } else if !is_quiet_signalfd(item.at(&st.held), file) {
             longest = Some(LONGEST_TICK_NS);
         }
         let state = item.at(&st.held);
@@ -496,6 +501,11 @@ pub fn sample(st: &mut EpState, extent: Extent) -> Option<u64> {
         // Before the count, which then has the state to which the connection may go in between.
         let is_closed = closes && file.kind() != Kind::Signalfd && !sample::closes_still(item.via());
         let count = sample::arrivals(file, item.via(), watched);
+        let had = state.edge.get().seen();
+        if count.is_some_and(|count| sample::change(had, count) == Change::Arrival) {
+            // Or somebody whom we do not see took some.
+            file.lose_place();
+        }
         let (mut news, mut woken) = (false, false);
         // Its turn comes when the other one gives up its claim.
         let is_kept_out = state.is_exclusive() && !state.newcomer.get() && file.claim().is_of_another(item);
@@ -547,6 +557,21 @@ pub fn sample(st: &mut EpState, extent: Extent) -> Option<u64> {
     longest
 }
 
+/// Whether it is known without a look that all is taken that had arrived at the last report: what is taken in then is whether more was.
+fn overtakes(st: &EpState, item: &Epitem, file: &File) -> bool {
+    let state = item.at(&st.held);
+    let mut edge = state.edge.get();
+    if st.followed || edge.is_closing() || edge.wants_look() {
+        return false;
+    }
+    let count = sample::overtaken(file, edge.seen());
+    if let Some(count) = count {
+        edge.overtaken(count);
+        state.edge.set(edge);
+    }
+    count.is_some()
+}
+
 /// Whether all that is to be seen behind a registration are signals which its signalfd does not take: they are no reason to look again.
 fn is_quiet_signalfd(state: &State, file: &File) -> bool {
     let quiet = state.edge.get().quiet() | state.announced().quiet();
@@ -570,16 +595,18 @@ pub fn found_by_count(st: &mut EpState) -> bool {
         if state.ready.get() || st.set.revents(item, &st.held) != 0 {
             continue;
         }
-        st.stats.samples += 1;
-        if let Some(count) = sample::arrivals(file, item.via(), state.heard(file)) {
-            let before = state.edge.get();
-            let mut edge = before;
-            edge.counted(count);
-            state.edge.set(edge);
-            if edge.quiet() != before.quiet() {
-                found = true;
-                st.refresh(item);
+        let before = state.edge.get();
+        if !overtakes(st, item, file) {
+            st.stats.samples += 1;
+            if let Some(count) = sample::arrivals(file, item.via(), state.heard(file)) {
+                let mut edge = before;
+                edge.counted(count);
+                state.edge.set(edge);
             }
+        }
+        if item.at(&st.held).edge.get().quiet() != before.quiet() {
+            found = true;
+            st.refresh(item);
         }
     }
     found

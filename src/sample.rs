@@ -7,7 +7,7 @@ use libc::c_int;
 use nix::errno::Errno;
 
 use crate::diagnosis;
-use crate::events::{Bits, ERR, HUP, IN, RDHUP, READABLE, WRITABLE};
+use crate::events::{Bits, ERR, HUP, IN, PRI, RDHUP, READABLE, WRITABLE};
 use crate::file::File;
 use crate::kind::{Arrivals, Kind};
 use crate::options;
@@ -55,7 +55,7 @@ fn count(file: &'static File, fd: c_int, watched: Bits) -> Option<u64> {
         Arrivals::Received => tcp_info(fd).map(|info| {
             let bytes = if watched & IN == 0 { 0 } else { info.bytes_received };
             let room = watched & WRITABLE != 0 && awaits_ack(info.state) && has_stream_room(fd);
-            TCP | (bytes << 5) & (TCP - 1) | u64::from(room) << 4 | u64::from(info.state)
+            stream_count(bytes, info.state) | u64::from(room) << 4
         }),
         Arrivals::Backlog => tcp_info(fd).map(|info| file.consumed() + u64::from(info.unacked)),
         Arrivals::Queued => {
@@ -97,6 +97,62 @@ fn count(file: &'static File, fd: c_int, watched: Bits) -> Option<u64> {
 
 /// Marks the bytes and the state of a TCP connection, of which every change is an arrival.
 const TCP: u64 = 1 << 60;
+
+const fn stream_count(bytes: u64, state: TcpState) -> u64 {
+    TCP | (bytes << 5) & (TCP - 1) | state as u64
+}
+
+/// The count at a report of `level`, for which of an established TCP connection less has to be asked: bytes queued, and the place that its readers
+/// have come to. Somebody whom we do not see may have taken some, so it can be too low and then shows an arrival where there is
+/// none; where it would show nothing, since `seen`, the kernel's own count is taken.
+pub fn reported(file: &'static File, fd: c_int, watched: Bits, level: Bits, seen: u64) -> Option<u64> {
+    if level & PRI != 0 {
+        file.note_urgent();
+    }
+    let is_open = level & (RDHUP | HUP | ERR | PRI) == 0 && !file.is_closing();
+    if !options::INTERPOSES || file.kind() != Kind::Tcp || watched & IN == 0 || !is_open {
+        return arrivals(file, fd, watched);
+    }
+    let (sum, blurred) = file.while_others_take(|| {
+        let place = file.place()?;
+        Some(place + queued_bytes(fd)?)
+    });
+    match sum.filter(|_| !blurred).map(|bytes| stream_count(bytes, ESTABLISHED)) {
+        Some(count) if count != seen => Some(count),
+        _ => find_place(file, fd),
+    }
+}
+
+/// The kernel's count of a TCP connection, and from it the place that its readers have come to.
+fn find_place(file: &'static File, fd: c_int) -> Option<u64> {
+    let info = tcp_info(fd)?;
+    file.lose_place();
+    let (found, blurred) = file.while_others_take(|| (file.consumed(), queued_bytes(fd)));
+    if let (consumed, Some(queued)) = found
+        && !blurred
+        && queued > 0
+        && info.state == ESTABLISHED
+    {
+        // What came since the count makes the place too low.
+        file.set_place(info.bytes_received.wrapping_sub(queued), consumed);
+    }
+    Some(stream_count(info.bytes_received, info.state))
+}
+
+/// The count of an established TCP connection, all of whose bytes up to that count were taken, if these include all that there were at the
+/// count `seen`; so this one shows whether what was taken since came since. No system call.
+pub fn overtaken(file: &File, seen: u64) -> Option<u64> {
+    const STATE: u64 = (1 << 5) - 1;
+    if file.kind() != Kind::Tcp || seen & (SIGNALS | UDP | TCP | STATE) != stream_count(0, ESTABLISHED) {
+        return None;
+    }
+    let count = stream_count(file.place()?, ESTABLISHED);
+    (count >= seen).then_some(count)
+}
+
+fn queued_bytes(fd: c_int) -> Option<u64> {
+    sys::ioctl_int(fd, libc::FIONREAD).ok().map(|queued| queued.max(0).unsigned_abs().into())
+}
 /// Marks a count of UDP datagrams: behind it stand how many were taken, how many are queued, and the memory in use.
 const UDP: u64 = 1 << 61;
 /// Marks the set of pending signals, with the number of those taken so far.
@@ -185,6 +241,8 @@ fn socket_memory(fd: c_int) -> Option<[u32; 9]> {
 /// The state of a TCP connection, as in the kernel's `tcp_states.h`.
 pub type TcpState = u8;
 
+/// The state of one that is open both ways.
+const ESTABLISHED: TcpState = 1;
 /// The state of a socket that listens.
 pub const LISTEN: TcpState = 10;
 /// FIN_WAIT1, LAST_ACK and CLOSING: what was written, and the end behind it, is not acknowledged yet.
@@ -362,6 +420,9 @@ fn tcp_info(fd: c_int) -> Option<TcpInfo> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::{TcpListener, TcpStream};
+    use std::os::fd::AsRawFd;
+
     use super::*;
 
     #[test]
@@ -370,6 +431,27 @@ mod tests {
         assert_eq!(change(5, 4 | BLURRED), Change::Nothing);
         assert_eq!(change(5, 5 | BLURRED), Change::Nothing);
         assert_eq!(change(5, 6 | BLURRED), Change::Arrival);
+    }
+
+    #[test]
+    fn a_stream_is_overtaken_when_all_that_was_counted_is_taken() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+        let stream = TcpStream::connect(listener.local_addr().expect("its address")).expect("a connection");
+        let file = File::create().expect("memory");
+        assert_eq!(file.identify(stream.as_raw_fd()), Kind::Tcp);
+        assert_eq!(overtaken(file, stream_count(10, ESTABLISHED)), None, "the place is not known");
+        file.consume(3);
+        file.set_place(8, 3);
+        assert_eq!(overtaken(file, stream_count(10, ESTABLISHED)), None, "two bytes are left");
+        file.consume(2);
+        let all = stream_count(10, ESTABLISHED);
+        assert_eq!(overtaken(file, all), Some(all));
+        file.consume(1);
+        assert_eq!(overtaken(file, all).map(|count| change(all, count)), Some(Change::Arrival));
+        assert_eq!(overtaken(file, stream_count(1, 8)), None, "the end counts, too");
+        file.note_urgent();
+        assert_eq!(overtaken(file, all), None);
+        file.retire();
     }
 
     #[test]

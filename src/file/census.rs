@@ -39,6 +39,8 @@ impl File {
         };
         if change(&self.edges) == 0 {
             change(&WITH_EDGES);
+            // Reads are witnessed from here on, or are not any more.
+            self.lose_place();
             match self.kind() {
                 Kind::Pipe => _ = change(&PIPES_WITH_EDGES),
                 Kind::Fifo => {

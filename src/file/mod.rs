@@ -46,7 +46,8 @@ pub struct File {
     kind: AtomicU8,
     /// Edge-triggered registrations: while there are none the witnesses have nobody to tell.
     edges: AtomicU32,
-    /// Bytes, or connections, that read-like calls of this process took. Only counted while somebody needs it.
+    /// Bytes, or connections, that read-like calls of this process took. Only counted while somebody needs it. Of a TCP connection whose
+    /// place is known, all that were ever taken.
     consumed: AtomicU64,
     /// Counts the transfer calls that began: orders what they tell against the reports (see `Epitem::tell`).
     clock: AtomicU32,
@@ -60,7 +61,7 @@ pub struct File {
     empties: AtomicU32,
     /// What is known of a unix socket's peer, as [`Peer`].
     peer: AtomicU8,
-    /// Which sides of a socket the program shut: a bit for SHUT_RD, another for SHUT_WR. And [`CHOKED`].
+    /// Which sides of a socket the program shut: a bit for SHUT_RD, another for SHUT_WR. And [`CHOKED`], [`PLACED`] and [`URGENT`].
     sides: AtomicU8,
     /// Facts that not every registration was told of yet, see [`Told`].
     undelivered: AtomicU64,
@@ -84,6 +85,10 @@ pub struct File {
 const ACCESS: u32 = 6;
 /// There was no room for more when last looked at; once there is, everybody who waits for it is woken.
 const CHOKED: u8 = 1 << 7;
+/// It is known how far into a TCP stream its readers have come.
+const PLACED: u8 = 1 << 6;
+/// Urgent data has come in it, which readers step over.
+const URGENT: u8 = 1 << 5;
 
 /// The other end of a unix socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -188,6 +193,7 @@ impl File {
     /// The description became something else: a socket that listens or connects.
     pub fn identify_again(&self, fd: c_int) {
         self.set_peer(Peer::Unknown);
+        self.lose_place();
         if self.kind() != Kind::Unidentified {
             self.kind.store(kind::identify(fd) as u8, Relaxed);
         }
@@ -228,6 +234,29 @@ impl File {
     /// A read-like call took something.
     pub fn consume(&self, amount: u64) {
         self.consumed.fetch_add(amount, SeqCst);
+    }
+
+    /// How many bytes of a TCP stream were taken since its beginning; none if that is not known. Too few, if somebody whom we do not see took
+    /// some.
+    pub fn place(&self) -> Option<u64> {
+        (self.sides.load(SeqCst) & (PLACED | URGENT) == PLACED).then(|| self.consumed())
+    }
+
+    /// When read-like calls of this process had taken `consumed` bytes, the readers of the stream had come to `place`.
+    pub fn set_place(&self, place: u64, consumed: u64) {
+        if self.sides.fetch_or(PLACED, SeqCst) & PLACED == 0 {
+            self.consumed.fetch_add(place.wrapping_sub(consumed), SeqCst);
+        }
+    }
+
+    /// Urgent data came in the stream: from here on its place is not known.
+    pub fn note_urgent(&self) {
+        self.sides.fetch_or(URGENT, SeqCst);
+    }
+
+    /// What was taken of the stream may not have been counted, or will not be.
+    pub fn lose_place(&self) {
+        self.sides.fetch_and(!PLACED, SeqCst);
     }
 
     /// Empty datagrams that a count has seen and nobody has taken yet.

@@ -65,11 +65,10 @@ export! {
                     witness::collecting(a as c_int, || raw() as c_int).into()
                 }
                 libc::SYS_shutdown => witness::shutting_down(a as c_int, b as c_int, || raw() as c_int).into(),
-                libc::SYS_recvfrom => witness::receiving(a as c_int, transfers::takes(d as c_int), || c, raw) as c_long,
+                libc::SYS_recvfrom => witness::receiving(a as c_int, d as c_int, || c, raw) as c_long,
                 libc::SYS_readv => witness::reading_vector(a as c_int, b as *const _, c, raw) as c_long,
                 libc::SYS_recvmsg => {
-                    let takes = transfers::takes(c as c_int);
-                    witness::receiving(a as c_int, takes, || transfers::message_total(b as *const _), raw) as c_long
+                    witness::receiving(a as c_int, c as c_int, || transfers::message_total(b as *const _), raw) as c_long
                 }
                 libc::SYS_write => witness::writing(a as c_int, || c, raw) as c_long,
                 libc::SYS_sendto => witness::sending(a as c_int, || c, raw) as c_long,

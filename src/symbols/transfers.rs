@@ -43,11 +43,6 @@ unsafe fn is_cut_short(messages: *const mmsghdr, n: c_int) -> bool {
     (last.msg_len as usize) < unsafe { message_total(&raw const last.msg_hdr) }
 }
 
-/// Whether a receiving call takes what it shows.
-pub(super) fn takes(flags: c_int) -> bool {
-    flags & (libc::MSG_PEEK | libc::MSG_OOB | libc::MSG_ERRQUEUE) == 0
-}
-
 /// libc aborts a program whose buffer is smaller than what it asks for.
 fn check_room(asked: size_t, room: size_t) {
     if asked > room {
@@ -78,12 +73,7 @@ unsafe fn receive(
     length: *mut socklen_t,
 ) -> ssize_t {
     // SAFETY: as for libc's recvfrom.
-    witness::receiving(
-        fd,
-        takes(flags),
-        move || n,
-        move || unsafe { next::recvfrom(fd, buffer, n, flags, from, length) },
-    )
+    witness::receiving(fd, flags, move || n, move || unsafe { next::recvfrom(fd, buffer, n, flags, from, length) })
 }
 
 unsafe fn send_to(
@@ -181,7 +171,7 @@ export! {
     /// recvmsg(2).
     fn recvmsg(fd: c_int, message: *mut msghdr, flags: c_int) -> ssize_t as libc::recvmsg {
         // SAFETY: as for libc's recvmsg.
-        witness::receiving(fd, takes(flags), || unsafe { message_total(message) }, || unsafe {
+        witness::receiving(fd, flags, || unsafe { message_total(message) }, || unsafe {
             next::recvmsg(fd, message, flags)
         })
     }
@@ -191,7 +181,7 @@ export! {
         // SAFETY: as for libc's recvmmsg, which filled in as many messages as it answers.
         unsafe {
             let call = || next::recvmmsg(fd, messages, n, flags, limit) as isize;
-            witness::reading_messages(fd, takes(flags), n as usize, call, |got| messages_total(messages, got)) as c_int
+            witness::reading_messages(fd, flags, n as usize, call, |got| messages_total(messages, got)) as c_int
         }
     }
 

@@ -155,7 +155,7 @@ pub fn splicing_memory(fd: c_int, asked: impl Fn() -> usize, mut call: impl FnMu
     if !reads {
         relieved_beside(fd);
     }
-    let n = if reads { receiving(fd, true, asked, call) } else { sending(fd, asked, call) };
+    let n = if reads { receiving(fd, 0, asked, call) } else { sending(fd, asked, call) };
     if n > 0 {
         waking.tell();
         if File::any_fifo_edges() && !reads {

@@ -25,17 +25,21 @@ enum Takes {
 }
 
 impl Takes {
-    /// A message, unless the call only peeks.
-    fn message(takes: bool) -> Takes {
-        if takes { Takes::Message } else { Takes::Nothing }
+    /// A message, unless the call only peeks, or reads what does not stand in line.
+    fn message(file: &File, flags: c_int) -> Takes {
+        if flags & libc::MSG_OOB != 0 {
+            file.note_urgent();
+        }
+        let beside = flags & (libc::MSG_PEEK | libc::MSG_OOB | libc::MSG_ERRQUEUE) != 0;
+        if beside { Takes::Nothing } else { Takes::Message }
     }
 }
 
-/// A receiving call on `fd` that asks for `asked` bytes; `takes` is false for one that only peeks.
+/// A receiving call on `fd` with these flags, that asks for `asked` bytes.
 #[inline]
-pub fn receiving(fd: c_int, takes: bool, asked: impl Fn() -> usize, mut call: impl FnMut() -> isize) -> isize {
+pub fn receiving(fd: c_int, flags: c_int, asked: impl Fn() -> usize, mut call: impl FnMut() -> isize) -> isize {
     let Some(file) = watched(fd) else { return call() };
-    witnessed_read(file, fd, Takes::message(takes), &asked, &mut call, &Amount::of_one)
+    witnessed_read(file, fd, Takes::message(file, flags), &asked, &mut call, &Amount::of_one)
 }
 
 /// read(2) and its kin into one buffer of `n` bytes.
@@ -162,7 +166,7 @@ unsafe fn note_signals(buffers: &[iovec], bytes: usize) {
 #[inline]
 pub fn reading_messages(
     fd: c_int,
-    takes: bool,
+    flags: c_int,
     asked: usize,
     mut call: impl FnMut() -> isize,
     lengths: impl Fn(u64) -> (u64, u64),
@@ -178,7 +182,7 @@ pub fn reading_messages(
         let (bytes, empty) = lengths(messages);
         Amount { bytes: bytes.max(before.saturating_sub(queued())), messages, empty }
     };
-    witnessed_read(file, fd, Takes::message(takes), &|| asked, &mut call, &amount)
+    witnessed_read(file, fd, Takes::message(file, flags), &|| asked, &mut call, &amount)
 }
 
 /// What a read-like call took.
@@ -287,7 +291,7 @@ pub(super) fn took(file: &'static File, fd: c_int, at: u32, whole: bool, amount:
         Arrivals::Queued if file.kind() == Kind::Fifo => took_beside(fd, amount.bytes, taking),
         _ => {
             match arrivals {
-                Arrivals::Queued | Arrivals::Witnessed => file.consume(amount.bytes),
+                Arrivals::Received | Arrivals::Queued | Arrivals::Witnessed => file.consume(amount.bytes),
                 Arrivals::Expirations => file.consume(1),
                 Arrivals::Datagrams => {
                     file.consume(amount.messages);

@@ -45,9 +45,11 @@ pub enum Fact {
     Rivals,
     /// A registration of the instance, which has others, was modified.
     Modified,
+    /// Urgent data was sent to a TCP connection, at any time.
+    Urgent,
 }
 
-pub const FACTS: usize = 19;
+pub const FACTS: usize = 20;
 
 /// A difference, and what came before it.
 #[derive(Clone, Copy, Debug)]
@@ -147,6 +149,12 @@ pub const ROWS: &[Row] = &[
             let ends = WRITABLE | (libc::EPOLLHUP | libc::EPOLLERR) as u32;
             case.kind == Kind::Tcp && again(case, ends) && case.has(Fact::Closing)
         },
+    },
+    Row {
+        name: "tcp: urgent data that was stepped over",
+        between: false,
+        unavoidable: false,
+        matches: |case| case.kind == Kind::Tcp && again(case, READABLE | WRITABLE) && case.has(Fact::Urgent),
     },
     Row {
         name: "unix datagrams: an empty one that was peeked at",
@@ -301,6 +309,8 @@ mod tests {
         assert!(case(What::Extra, Kind::Pipe, &[Fact::CutPacket]).row().is_some());
         assert!(case(What::Extra, Kind::Fifo, &[]).row().is_none());
         assert!(case(What::Extra, Kind::Tcp, &[Fact::Uncounted]).row().is_none());
+        assert!(case(What::Extra, Kind::Tcp, &[Fact::Urgent]).row().is_some());
+        assert!(case(What::Lost, Kind::Tcp, &[Fact::Urgent]).row().is_none());
         assert!(case(What::Extra, Kind::Signalfd, &[Fact::Scattered]).row().is_some());
         assert!(case(What::Lost, Kind::Fifo, &[Fact::Parted]).row().is_some());
         assert!(case(What::Lost, Kind::Pipe, &[Fact::Parted]).row().is_none());

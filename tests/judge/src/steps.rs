@@ -185,6 +185,9 @@ impl World<'_> {
             }
             Verb::SendUrgent => {
                 let outcome = calls::send_urgent(fd);
+                if let Some(peer) = self.files[desc.file].peer {
+                    self.files[peer].got_urgent |= outcome.is_ok();
+                }
                 self.say(|| format!("send({fd}, 1, MSG_OOB) = {}", said(outcome)));
             }
             Verb::ReadUrgent => {

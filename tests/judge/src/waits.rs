@@ -552,6 +552,7 @@ impl World<'_> {
         facts[Fact::Uncounted as usize] |= file.datagrams > crate::steps::COUNTED;
         facts[Fact::PeerFull as usize] = file.peer.is_some_and(|peer| self.files[peer].datagrams > 10);
         facts[Fact::Closing as usize] = file.closing;
+        facts[Fact::Urgent as usize] = file.got_urgent;
         facts[Fact::EmptyPeeked as usize] = file.got_empty && file.facts[Fact::Peeked as usize] > 0;
         facts[Fact::EmptyAtEnd as usize] = file.shut_for_reading && file.got_empty;
         let overfull = |one: &Registration| one.alive && one.file == at && one.is_overfull();

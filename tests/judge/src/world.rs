@@ -43,6 +43,8 @@ pub struct File {
     pub peer: Option<usize>,
     /// The program has shut down its direction.
     pub closing: bool,
+    /// Urgent data was sent to it.
+    pub got_urgent: bool,
     /// The program has shut it for reading.
     pub shut_for_reading: bool,
     /// A datagram that came was empty.
@@ -312,6 +314,7 @@ impl<'a> World<'a> {
             periodic: false,
             peer: None,
             closing: false,
+            got_urgent: false,
             shut_for_reading: false,
             got_empty: false,
             held_back: false,

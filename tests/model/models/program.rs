@@ -88,7 +88,7 @@ pub fn read_one(fd: c_int) -> isize {
     let mut bytes = [0; 1];
     witness::receiving(
         fd,
-        true,
+        0,
         || 1,
         || {
             step();
