@@ -1,7 +1,6 @@
 //! What an instance's lock protects, and how one registration is brought in line with it.
 
 use std::cell::Cell;
-use std::collections::VecDeque;
 
 use nix::errno::Errno;
 
@@ -19,6 +18,7 @@ use crate::poller::uring::Uring;
 use crate::poller::watch;
 use crate::pollset::PollSet;
 use crate::pool::Short;
+use crate::ready::ReadyList;
 use crate::stats::Counted;
 use crate::sys;
 use crate::wait::Habit;
@@ -37,8 +37,8 @@ pub struct EpState {
     /// How many there ever were.
     pub made: u32,
     /// Those that may be reported, in the order in which they became ready (W3). An item that fell out of it is dropped when
-    /// its turn comes, which saves a search. `#[doc(alias = "rdllist")]`
-    pub ready: VecDeque<&'static Epitem>,
+    /// its turn comes, which saves a search.
+    pub ready: ReadyList,
     /// Those that would be on the kernel's ready list, if the instance is followed.
     pub line: Line,
     /// Those behind whose quiet bits an edge could hide (see `Edge::is_uneasy`).
@@ -111,7 +111,7 @@ impl EpState {
             held: Held(()),
             interest: Vec::new(),
             made: 0,
-            ready: VecDeque::new(),
+            ready: ReadyList::new(),
             line: Line::new(),
             uneasy: Vec::new(),
             lent: Vec::new(),
@@ -146,7 +146,7 @@ impl EpState {
 
     /// Lets go of every registration that is still pointed at, none of which is alive.
     pub fn empty(&mut self) {
-        for item in self.ready.drain(..) {
+        for item in self.ready.drain() {
             item.at(&self.held).ready.set(false);
             item.unpin();
         }

@@ -31,6 +31,11 @@ const FEW: usize = 8;
 pub struct Vanished([Option<(&'static File, c_int)>; 8]);
 
 impl Vanished {
+    /// None so far.
+    pub const fn none() -> Vanished {
+        Vanished([None; 8])
+    }
+
     fn note(&mut self, item: &'static Epitem) {
         if let (Some(free), Some(file)) = (self.0.iter_mut().find(|place| place.is_none()), item.file()) {
             *free = Some((file, item.via()));
@@ -47,9 +52,10 @@ impl Vanished {
 
 /// Puts what the last poll found on the ready list.
 pub fn collect(st: &mut EpState) -> Vanished {
-    let mut vanished = Vanished([None; 8]);
+    let mut vanished = Vanished::none();
     st.now_ms = sys::coarse_ms();
     uring::sweep(st, |item| vanished.note(item));
+    let poll = st.ready.begin_poll();
     let mut slot = 0;
     while let Some((at, item, bits)) = st.set.next_fired(slot) {
         slot = at;
@@ -61,6 +67,7 @@ pub fn collect(st: &mut EpState) -> Vanished {
         }
         st.note_ready(item);
     }
+    st.ready.end_poll(poll);
     let silence = st.set.count_silence(&st.held);
     st.account.polled(st.interest.len(), st.parked, silence);
     vanished
@@ -69,10 +76,60 @@ pub fn collect(st: &mut EpState) -> Vanished {
 /// Reports what is ready, oldest first, and answers with the number of events. EFAULT, with nothing lost, when there is
 /// something to report and no address to report it to (W1).
 pub fn deliver(st: &mut EpState, buffer: Buffer, vanished: &mut Vanished) -> Result<usize, Errno> {
-    let mut turns = st.ready.len();
     st.pressing = false;
+    report(st, buffer, st.ready.len(), 0, vanished)
+}
+
+/// Reports those that have waited for their turn longest, without a poll of all, if they are as many as there is room for and are ready still:
+/// whatever became ready since the last poll stands behind them. None if they will not do.
+pub fn deliver_waiting(st: &mut EpState, buffer: Buffer, vanished: &mut Vanished) -> Option<Result<usize, Errno>> {
+    let is_plain = st.ring.is_none() && !st.observed && !st.pressing;
+    if !is_plain || !all_still_ready(st, buffer.max) {
+        return None;
+    }
+    st.now_ms = sys::coarse_ms();
+    st.stats.polled(buffer.max);
+    Some(report(st, buffer, buffer.max, buffer.max, vanished))
+}
+
+/// Whether so many have waited for their turn, all of them level-triggered, and their levels are high.
+fn all_still_ready(st: &EpState, number: usize) -> bool {
+    let Some(mut waiting) = st.ready.waiting(number) else { return false };
+    let look = if number > FEW { are_ready::<WINDOW> } else { are_ready::<FEW> };
+    (0..number).step_by(if number > FEW { WINDOW } else { FEW }).all(|done| look(st, &mut waiting, number - done))
+}
+
+/// The same of as many as fit an array.
+fn are_ready<const ROOM: usize>(st: &EpState, waiting: &mut dyn Iterator<Item = &'static Epitem>, most: usize) -> bool {
+    let mut items = [None; ROOM];
+    let mut set = [pollfd { fd: -1, events: 0, revents: 0 }; ROOM];
+    let n = most.min(ROOM);
+    for (item, (place, entry)) in waiting.zip(items.iter_mut().zip(&mut set)).take(n) {
+        let state = item.at(&st.held);
+        let is_live = state.alive.get() && !state.spent.get() && !state.is_parked();
+        let file = item.file().filter(|file| is_live && file.eventpoll().is_none() && !file.is_source());
+        let Some(file) = file.filter(|_| !state.is_edge() && !state.is_exclusive()) else { return false };
+        *entry = pollfd { fd: item.via(), events: state.watched(file).cast_signed(), revents: 0 };
+        *place = Some(item);
+    }
+    sys::look(&mut set[..n]);
+    items.iter().flatten().zip(set).all(|(item, entry)| {
+        let level = entry.revents.cast_unsigned() & !NVAL;
+        item.set_level(&st.held, level);
+        level & levels(item.at(&st.held).events.get()) != 0
+    })
+}
+
+/// Gives so many on the ready list their turn, as long as there is room. The levels of the first `looked` are known.
+fn report(
+    st: &mut EpState,
+    buffer: Buffer,
+    mut turns: usize,
+    mut looked: usize,
+    vanished: &mut Vanished,
+) -> Result<usize, Errno> {
+    let polled = looked == 0;
     let mut reported = 0;
-    let mut looked = 0;
     let mut passed = 0;
     let in_line = st.line.last_turn();
     while turns > 0 && reported < buffer.max {
@@ -120,10 +177,10 @@ pub fn deliver(st: &mut EpState, buffer: Buffer, vanished: &mut Vanished) -> Res
         if st.followed {
             st.line.reported(item, &st.held, stays);
         }
-        if stays {
-            st.ready.push_back(item);
-        } else {
-            unlist(st, item);
+        match stays {
+            true if polled => st.ready.push_back(item),
+            true => st.ready.push_again(item),
+            false => unlist(st, item),
         }
     }
     st.line.pass(if reported < buffer.max { in_line } else { passed }, &st.held);

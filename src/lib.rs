@@ -41,7 +41,7 @@
 //! | `dispatch`, `source`, `view`, `thread` | callbacks; descriptors that are ready when the program says so; arrays that the program reads events in; threads of our own |
 //! | `sys`, `next` | the ways out: raw system calls, and the next definition of a symbol |
 //! | `eventpoll/`, `epstate`, `epitem`, `control` | an instance, and what its lock protects; a registration; what control calls do to them |
-//! | `wait`, `waitq`, `harvest` | the waiting thread; how threads sleep and are woken; what is reported |
+//! | `wait`, `waitq`, `ready`, `harvest` | the waiting thread; how threads sleep and are woken; who is ready; what is reported |
 //! | `pollset`, `poller/` | the array poll works on; watcher threads; rings |
 //! | `fdtable`, `file/`, `descriptors` | numbers; open file descriptions; close and dup |
 //! | `kind`, `edge`, `sample`, `diagnosis`, `witness/` | what a description is; what an edge is; how arrivals are counted and seen |
@@ -86,6 +86,7 @@ mod poller;
 mod pollset;
 mod pool;
 mod process;
+mod ready;
 mod sample;
 mod source;
 mod stats;

@@ -9,7 +9,7 @@ use nix::errno::Errno;
 use crate::epstate::EpState;
 use crate::eventpoll::{self, Eventpoll};
 use crate::events::NVAL;
-use crate::harvest::{self, Extent};
+use crate::harvest::{self, Extent, Vanished};
 use crate::lock::{self, Guard};
 use crate::nested;
 use crate::next;
@@ -209,6 +209,12 @@ impl Wait {
         }
         let plan = self.prepare(&mut guard);
         self.stage = Stage::Later;
+        if plan.is_first {
+            let mut vanished = Vanished::none();
+            if let Some(reported) = harvest::deliver_waiting(&mut guard, self.buffer, &mut vanished) {
+                return self.finish(guard, reported?, vanished);
+            }
+        }
         let Some((mut guard, slept)) = self.learn(guard, plan) else { return Ok(None) };
         self.hear_kicks(&mut guard);
         if plan.is_first && !plan.in_ring && harvest::found_by_count(&mut guard) {
@@ -380,10 +386,7 @@ impl Wait {
         }
         if reported > 0 {
             harvest::balance(st);
-            self.leave(st);
-            drop(guard);
-            vanished.forget();
-            return Ok(Some(reported));
+            return self.finish(guard, reported, vanished);
         }
         // What the watchers have not come around to hand over, a wait that does not sleep must find by itself.
         if is_newest && !self.may_sleep && !self.looked_at_parked && watch::look_at_parked(st) {
@@ -403,6 +406,14 @@ impl Wait {
         }
         self.may_sleep = !is_over(self.deadline);
         Ok(None)
+    }
+
+    /// So many events are in the caller's array.
+    fn finish(&mut self, mut guard: Locked, reported: usize, vanished: Vanished) -> Round {
+        self.leave(&mut guard);
+        drop(guard);
+        vanished.forget();
+        Ok(Some(reported))
     }
 
     /// The time that may pass begins now, if it has not.

@@ -69,6 +69,8 @@ mod pollset;
 mod pool;
 #[path = "../../src/process.rs"]
 mod process;
+#[path = "../../src/ready.rs"]
+mod ready;
 #[path = "../../src/sample.rs"]
 mod sample;
 #[path = "../../src/source.rs"]
