@@ -271,6 +271,7 @@ impl EpState {
             if let Some(file) = item.file().filter(|_| item.at(&self.held).alive.get()) {
                 self.track(item, file);
             }
+            self.refresh_busy(item);
             return self.refresh_in_ring(item);
         }
         debug_assert!(self.poller.is_none());

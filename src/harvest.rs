@@ -69,7 +69,10 @@ pub fn collect(st: &mut EpState) -> Vanished {
     }
     st.ready.end_poll(poll);
     let silence = st.set.count_silence(&st.held);
-    st.account.polled(st.interest.len(), st.parked, silence);
+    match &st.ring {
+        None => st.account.polled(st.interest.len(), st.parked, silence),
+        Some(_) => st.calm_silent(),
+    }
     vanished
 }
 
@@ -172,6 +175,9 @@ fn report(
             st.stats.edge(st.ring.is_some(), before.evidence());
         }
         refresh_edge(st, item);
+        if st.ring.is_some() {
+            st.note_busy(item);
+        }
         passed = passed.max(item.at(&st.held).turn());
         let stays = reported_as_registered(st, item);
         if st.followed {
@@ -226,7 +232,8 @@ fn look_through<const ROOM: usize>(st: &mut EpState, most: usize) -> usize {
     let window = most.min(ROOM);
     for index in 0..window {
         let item = st.ready[index];
-        let wanted = if st.ring.is_some() { wanted_in_ring(st, item) } else { wanted_beside_poll(st, item) };
+        let is_polled = st.ring.is_none() || item.at(&st.held).slot.get() != 0;
+        let wanted = if is_polled { wanted_beside_poll(st, item) } else { wanted_in_ring(st, item) };
         if let Some(watched) = wanted {
             again[n] = pollfd { fd: item.via(), events: watched.cast_signed(), revents: 0 };
             places[n] = index as u8;
@@ -747,6 +754,9 @@ const PARK_BATCH: usize = 32;
 /// Hands registrations that were silent for long to the watchers, or takes all of them back: whatever has been cheaper of late.
 pub fn balance(st: &mut EpState) {
     let registrations = st.interest.len();
+    if st.ring.is_some() {
+        return;
+    }
     if st.set.len() > PARK_ABOVE && st.account.favours_parking(registrations) {
         park_silent(st);
     } else if st.parked > 0 && !st.observed && st.account.favours_polling(registrations) {

@@ -162,6 +162,11 @@ impl PollSet {
         &mut self.entries
     }
 
+    /// The registrations alone, for a look that nobody has to be able to end.
+    pub fn registrations(&mut self) -> &mut [pollfd] {
+        self.entries.get_mut(1..).unwrap_or_default()
+    }
+
     /// What the last poll said about the wake-up descriptor.
     pub fn wake_revents(&self) -> Bits {
         self.entries.first().map_or(0, |entry| entry.revents.cast_unsigned())
@@ -233,6 +238,12 @@ impl PollSet {
             }
         }
         silence
+    }
+
+    /// The last registration before `end` that was silent for so many polls, with its place, behind which nothing moves when it is removed.
+    pub fn silent_for(&self, polls: u16, end: usize, held: &Held) -> Option<(usize, &'static Epitem)> {
+        let was_silent = |place: &usize| self.patience[*place] + polls <= self.items[*place].get().at(held).patience();
+        (0..end.min(self.items.len())).rev().find(was_silent).map(|place| (place, self.items[place].get()))
     }
 
     /// The registrations that may be parked: all, or those that were silent for long. From the end, and of those before `end` only;

@@ -162,8 +162,10 @@ struct Wait {
 /// How the newest thread learns readiness in a round.
 #[derive(Clone, Copy, Debug)]
 struct Plan {
-    /// From the ring, not by poll.
+    /// From the ring, not by poll alone.
     in_ring: bool,
+    /// By poll, of all of them or of those that are busy.
+    polls: bool,
     /// No round came before.
     is_first: bool,
     /// A kick can end the sleep, so signals must not slip in between two of them (W8): they are blocked but in the sleep itself.
@@ -287,11 +289,19 @@ impl Wait {
         }
         // A look comes first, so that a busy program never pays for that.
         let careful = process::has_threads() || st.parked > 0 || longest_tick.is_some() || st.observed;
-        let looks_first = !in_ring && is_first && (careful || st.habit.looks_first());
+        let polls = !in_ring || st.set.len() > 0;
+        let looks_first = polls && is_first && (careful || st.habit.looks_first());
         // A ring has told by now what it knows.
         let is_told = in_ring && !st.ready.is_empty();
-        let sleeps = self.may_sleep && !looks_first && !st.pressing && !is_told;
-        Plan { in_ring, is_first, careful, looks_first, sleeps, longest_tick }
+        let mut sleeps = self.may_sleep && !looks_first && !st.pressing && !is_told;
+        if sleeps && in_ring && polls {
+            // A sleep is in the ring, which may have found something by then.
+            st.calm_all();
+            uring::lap(self.ep, st);
+            sleeps = st.ready.is_empty();
+        }
+        let polls = !in_ring || st.set.len() > 0;
+        Plan { in_ring, polls, is_first, careful, looks_first, sleeps, longest_tick }
     }
 
     /// Learns readiness: sleeps until there is some, or looks. None, and the lock let go of, if mail came.
@@ -301,11 +311,11 @@ impl Wait {
             (guard, slept) = self.sleep(guard, plan)?;
             if plan.in_ring { uring::wake(&mut guard, slept) } else { slept }
         } else if plan.in_ring {
-            Ok(0)
+            Ok(if plan.polls { sys::look(guard.set.registrations()) } else { 0 })
         } else {
             Ok(sys::look(guard.set.poll_with(self.me.wake_fd())))
         };
-        if !plan.in_ring {
+        if plan.polls {
             let descriptors = guard.set.len();
             guard.stats.polled(descriptors);
         }

@@ -4,6 +4,7 @@
 //! stay with the kernel (`uring`), where one thread keeps waiting and the kernel has rings.
 
 pub mod account;
+mod busy;
 pub mod crossing;
 pub mod hold;
 pub mod prospect;

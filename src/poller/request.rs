@@ -36,6 +36,9 @@ pub struct Request {
     pub due: Cell<bool>,
     /// It was asked of another file, whose number was taken for this one's.
     pub wrong: Cell<bool>,
+    /// How many reports there were in a row, and when the last one was (see `busy`).
+    pub reports: Cell<u8>,
+    pub reported_at: Cell<u8>,
 }
 
 impl Request {
@@ -45,6 +48,7 @@ impl Request {
         self.lives.set(false);
         self.ends.set(0);
         self.wrong.set(false);
+        self.reports.set(0);
     }
 
     /// Nothing was ever asked.
@@ -58,6 +62,8 @@ impl Request {
             place: Cell::new(0),
             due: Cell::new(false),
             wrong: Cell::new(false),
+            reports: Cell::new(0),
+            reported_at: Cell::new(0),
         }
     }
 }
@@ -234,7 +240,12 @@ fn is_asked(state: &State) -> bool {
 /// Whether a request for more would not do: a completion is an edge, and where nothing is waited for nothing must be held. The level of
 /// others is looked at, so a request that asks for more than the mask does no harm until it completes in vain.
 fn needs_exactly(state: &State) -> bool {
-    !state.alive.get() || state.is_edge()
+    !state.alive.get() || state.is_edge() || is_polled(state)
+}
+
+/// Whether it is in the poll set, and needs no request.
+fn is_polled(state: &State) -> bool {
+    state.slot.get() != 0
 }
 
 /// What the kernel is asked to watch for. io_uring takes no wake-up for one that has EPOLLPRI alone; those of sockets have EPOLLIN
@@ -252,7 +263,7 @@ fn is_beyond(item: &Epitem, mask: Bits) -> bool {
 /// The bits that the ring should be asked for; a spent one-shot may keep its request, whose completions mean nothing.
 fn wanted(state: &State) -> Bits {
     match () {
-        () if !state.alive.get() => 0,
+        () if !state.alive.get() || is_polled(state) => 0,
         () if state.spent.get() => state.request().map_or(0, |request| request.mask.get()),
         () => levels(state.events.get()),
     }
