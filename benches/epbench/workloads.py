@@ -29,6 +29,7 @@ class Settings:
     connections: int
     seed: int
     room: int  # descriptors that a process may open
+    events: int  # room for events in a wait
 
 
 @dataclass
@@ -80,6 +81,9 @@ def pipes(settings):
                 # Both ends of a pipe that tokens travel through are here.
                 in_use = min(size, (settings.room - 500) // 2) if wander else active
                 words = ["--idle", size - in_use, "--active", in_use, "--tokens", active, "--seed", settings.seed, *arguments]
+                if not free:
+                    # Threads that share an instance leave something for each other.
+                    words += ["--max", settings.events]
                 checks = {"collected": active, **({"mods": "reports"} if "oneshot" in arguments else {})}
                 points.append(Point(f"{active} active", size,
                                     lambda side, w=words, c=checks: micro(settings, "pipes", w, side, c, free), plain))
@@ -130,6 +134,8 @@ def control(settings):
 def served(settings, server_words, active, load_words, side, pins=("server", "generator")):
     """One run of the echo server with its load."""
     words = [settings.out / "echo", *server_words] + (["--with", "poll"] if side.name == "plain" else [])
+    if "--threads" not in server_words:
+        words += ["--max", settings.events]
     with Server(words, side, settings.pins[pins[0]]) as server:
         port = server.first_line().split()[1]
         server.check()

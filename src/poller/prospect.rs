@@ -14,7 +14,7 @@ use crate::waitq::Sleeper;
 static REFUSED: AtomicBool = AtomicBool::new(false);
 
 /// Smaller instances are polled faster than a ring is asked, unless they have edge-triggered registrations.
-const FEWEST: usize = 24;
+const FEWEST: usize = 12;
 /// Counting what arrives costs more than a ring from so many edge-triggered ones on.
 const FEWEST_EDGES: usize = 2;
 /// A ring takes a descriptor and some ten pages: beyond so many in the process, instances are polled.
