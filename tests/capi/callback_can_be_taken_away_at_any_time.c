@@ -1,5 +1,5 @@
 /* A callback can be replaced and removed whatever it and others are doing: amid calls of the next one, while a thread is about to dispatch, after its
- * thread was told to end, in a forked child. */
+ * thread was told to end, in a forked child; and when all that it could be called for is closed, it rests. */
 #include "stats.h"
 
 static int ep, bell[2];
@@ -147,8 +147,35 @@ static void a_child_is_rid_of_it(void)
     unwatch(1);
 }
 
+/* Its thread sleeps on nothing but what would end it. */
+static void it_rests_when_all_is_closed(void)
+{
+    watch(1);
+    int pipe_ends[2];
+    make_pipe(pipe_ends);
+    struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.fd = pipe_ends[0]};
+    OK(epolyfill_ctl(ep, EPOLL_CTL_ADD, pipe_ends[0], &event));
+    calls = 0;
+    OK(epolyfill_set_callback(ep, lasts, NULL));
+    write_bytes(pipe_ends[1], 1);
+    UNTIL(calls == 1);
+    OK(epolyfill_close(pipe_ends[0]));
+    CHECK_ERRNO(write(pipe_ends[1], "", 1), EPIPE);
+    OK(epolyfill_close(bell[0]));
+    OK(epolyfill_close(pipe_ends[1]));
+    pause_ms(QUIET_MS);
+    struct epolyfill_stats before = stats_of(ep);
+    CHECK_EQ(before.waiters, 1);
+    CHECK_EQ(before.registrations, 0);
+    pause_ms(2 * QUIET_MS);
+    CHECK_EQ(GREW(sleeps) + GREW(polls), 0);
+    unwatch(0);
+}
+
 void test(void)
 {
+    signal(SIGPIPE, SIG_IGN);
+    it_rests_when_all_is_closed();
     replacement_waits_for_the_earlier_one_only();
     dispatch_goes_on_when_the_callback_is_set_anew();
     its_thread_is_not_to_be_cancelled();
