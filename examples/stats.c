@@ -4,6 +4,7 @@
  *
  * Each loop runs for a fifth of a second, in which a message of ten bytes comes every two milliseconds by a pipe. Then the counters of its
  * instance are read, and what is wrong with the loop is told from them alone. */
+#define _GNU_SOURCE 1
 #include <epolyfill.h>
 #include <fcntl.h>
 #include <pthread.h>

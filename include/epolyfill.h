@@ -214,7 +214,7 @@ const char *epolyfill_version(void);
  Creates an instance, as epoll_create1(2) does.
 
  `flags` is 0 or EPOLL_CLOEXEC. Returns the instance's descriptor, or -1 with errno EINVAL (another flag), EMFILE or ENFILE (no free
- number; for a moment it takes two), ENOMEM.
+ number; for a moment it takes two), ENOMEM (or in a signal handler that interrupted this library).
  */
 int epolyfill_create1(int flags);
 
@@ -239,7 +239,8 @@ int epolyfill_ctl(int epfd,
 
  At most `maxevents` are written to `events`. `timeout` is in milliseconds: 0 only looks, -1 waits for ever. Returns the number of
  events, 0 when the time is over, or -1 with errno EBADF, EFAULT (`events`), EINTR (a signal handler ran), EINVAL (`epfd` is no instance of
- epolyfill's, or `maxevents` is not positive). A cancellation point.
+ epolyfill's, or `maxevents` is not positive), ENOMEM (for what a thread beyond 32 that wait needs; nothing was waited for). A cancellation
+ point.
 
  # Safety
  `events` must be NULL, outside user space, or writable for `maxevents` events.
@@ -284,8 +285,9 @@ int epolyfill_close(int fd);
 /*
  Makes `n` control calls in the order of the array, each with a result of its own.
 
- One that fails leaves the others alone; its errno is in its `error`, which is 0 for those that succeed. Returns how many succeeded, or
- -1 with errno EBADF, EINVAL (`epfd` is no instance of epolyfill's; more than INT_MAX calls) or EFAULT (`ops`) when none was made.
+ One that fails leaves the others alone; its errno is in its `error`, which is 0 for those that succeed. Returns how many succeeded, or,
+ when none was made, -1 with errno EBADF, EINVAL (`epfd` is no instance of epolyfill's; more than INT_MAX calls), EFAULT (`ops`) or ENOMEM (in
+ a signal handler that interrupted this library).
 
  # Safety
  `ops` must be NULL, outside user space, or readable and writable for `n` entries.
@@ -303,7 +305,8 @@ int epolyfill_ctl_batch(int epfd,
 
  Returns the number of events, 0 when the time is over, or -1 with errno EBADF, EFAULT (`events`), EINTR (a signal handler ran), EINVAL
  (`epfd` is no instance of epolyfill's, or `maxevents` is not positive), ENOMEM (before anything is waited for). A cancellation point.
- One thread at a time may wait for a view of one instance; other waits, in any thread, do not disturb it.
+ One thread at a time may wait for a view of one instance, and may do so while another goes through the events of the wait before; other waits,
+ in any thread, do not disturb it.
 
  # Safety
  `events` must be NULL, outside user space, or writable.
@@ -324,7 +327,8 @@ int epolyfill_wait_view(int epfd,
  earlier one is running, and none will be made, with one exception: called from within a callback of the instance it waits for nothing, and
  calls that run at that moment, the caller's own above all, may return later. What the thread had taken by then is not lost: the
  new callback gets it, and if there is none the removed one, before this returns. Closing the instance removes its callback, without waiting.
- A forked child has no callbacks.
+ A forked child has no callbacks. A callback that sets or removes that of another instance waits for that one's calls as anybody does, so two
+ must not do so to each other.
 
  Returns 0, or -1 with errno EBADF, EINVAL (`epfd` is no instance of epolyfill's), EAGAIN (no thread can be had; the callback is the earlier one),
  ENOMEM (in a signal handler that interrupted this library).
@@ -340,12 +344,12 @@ int epolyfill_set_callback(int epfd,
  Waits for events in the calling thread and calls the callback of the instance with them, once at most.
 
  For programs that want their callback on threads of their own. From the first such call on the instance has no dispatch thread, until
- `epolyfill_set_callback` is called again. Several threads may dispatch at once; then the callback is called by several.
- `timeout` is in milliseconds: 0 only looks, -1 waits for ever.
+ `epolyfill_set_callback` is called again: that call waits, whatever the timeout, until the thread is out of the callback. Several threads may
+ dispatch at once; then the callback is called by several. `timeout` is in milliseconds: 0 only looks, -1 waits for ever.
 
  Returns the number of events that the callback was called with, 0 when the time is over, or -1 with errno EBADF, ECANCELED (the callback was
- removed, or the instance closed, meanwhile), EINTR (a signal handler ran), EINVAL (`epfd` is no instance of epolyfill's, or it has no callback). Not a
- cancellation point; it must not be left by `siglongjmp`.
+ removed, or the instance closed, meanwhile), EINTR (a signal handler ran), EINVAL (`epfd` is no instance of epolyfill's, or it has no callback),
+ ENOMEM (as for `epolyfill_wait`). Not a cancellation point; it must not be left by `siglongjmp`.
  */
 int epolyfill_dispatch(int epfd,
                        int timeout);
@@ -393,6 +397,8 @@ int epolyfill_source_events(int source);
 
 /*
  Closes a source, as close(2) does: with its last descriptor its registrations end.
+
+ A post in another thread at this moment is one before it, or finds the number closed; whatever is opened under it next is left alone.
 
  Returns 0, or -1 with errno EBADF or EINVAL (`source` is no source, and stays open).
  */

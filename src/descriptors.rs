@@ -13,8 +13,10 @@ use crate::file::{File, FileGuard, Graph};
 use crate::lock;
 use crate::poller::watch;
 use crate::process;
-use crate::sync::atomic::AtomicI32;
+use crate::source;
+use crate::sync;
 use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
+use crate::sync::atomic::{AtomicI32, AtomicU32};
 use crate::sys;
 use crate::waitq::{Sleeper, Stays};
 
@@ -265,6 +267,22 @@ pub fn forget(fd: c_int) {
     }
 }
 
+/// Waits until nobody is about to use a number that is to be another's, but not for long: it may be a thread that a signal handler holds up, this
+/// one maybe. Not under a lock. Who comes to use it counts himself first, and then looks whether the number is still what he wants.
+pub fn await_users(count: &AtomicU32) {
+    const NAPS: u32 = 100;
+    const NAP_NS: u32 = 1_000_000;
+    for turn in 0..sync::SPINS + NAPS {
+        // Not a mere load: who counts himself after this sees what was done to the number before it.
+        match count.fetch_add(0, SeqCst) {
+            0 => return,
+            _ if turn < sync::SPINS => sync::spin_loop(),
+            // He does not run at present.
+            users => sync::futex_wait(count, users, Some(NAP_NS)),
+        }
+    }
+}
+
 fn forget_number_of(file: &'static File, mut graph: FileGuard, fd: c_int, end: End) {
     if !graph.numbers.contains(&fd) {
         return;
@@ -277,6 +295,8 @@ fn forget_number_of(file: &'static File, mut graph: FileGuard, fd: c_int, end: E
         if let Some(ep) = file.eventpoll() {
             ep.set_number(other);
         }
+        drop(graph);
+        source::await_showing(file);
         return;
     }
     while let Some(item) = graph.items().next() {
@@ -284,6 +304,7 @@ fn forget_number_of(file: &'static File, mut graph: FileGuard, fd: c_int, end: E
     }
     let lingering = std::mem::replace(&mut graph.lingering, Stays::NONE);
     drop(graph);
+    source::await_showing(file);
     lingering.evict();
     if let Some(ep) = file.eventpoll() {
         if ep.has_other_numbers(fd) {

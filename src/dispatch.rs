@@ -39,21 +39,55 @@ pub struct Consumer {
     callback: Option<Callback>,
     /// It goes with the last dispatcher, which still hands over what it has taken.
     leaves: bool,
-    /// How many threads are at it: waiting, or in a call.
+    /// How many threads are at it: waiting, or in a call. Each has the instance pinned, once more than its wait does.
     dispatchers: usize,
     /// One of them is the instance's own, or will be in a moment.
     has_thread: bool,
+    /// Which callback this is, so that a call knows at its end whether that was replaced.
+    generation: u64,
+    /// How many calls of it are running,
+    calls: usize,
+    /// and of those before it.
+    earlier_calls: usize,
 }
 
 impl Consumer {
     /// Nobody.
     pub const fn none() -> Consumer {
-        Consumer { callback: None, leaves: false, dispatchers: 0, has_thread: false }
+        Consumer {
+            callback: None,
+            leaves: false,
+            dispatchers: 0,
+            has_thread: false,
+            generation: 0,
+            calls: 0,
+            earlier_calls: 0,
+        }
     }
 
     /// The callback, unless it is about to go.
     fn current(&self) -> Option<Callback> {
         self.callback.filter(|_| !self.leaves)
+    }
+
+    /// Calls that begin from here on are another callback's.
+    fn replace(&mut self, callback: Callback) {
+        (self.callback, self.leaves) = (Some(callback), false);
+        self.generation += 1;
+        self.earlier_calls += std::mem::take(&mut self.calls);
+    }
+
+    /// There is no callback any more. Nobody dispatches.
+    fn depart(&mut self) {
+        (self.callback, self.leaves) = (None, false);
+    }
+
+    /// A call is over; whether somebody may be waiting for that.
+    fn end_call(&mut self, generation: u64) -> bool {
+        let is_current = generation == self.generation;
+        let calls = if is_current { &mut self.calls } else { &mut self.earlier_calls };
+        *calls = calls.saturating_sub(1);
+        !is_current
     }
 }
 
@@ -64,13 +98,16 @@ pub struct Dispatch {
     thread_off: AtomicBool,
     /// All dispatchers are.
     all_off: AtomicBool,
-    /// How many calls are running. Who waits for the end of one, or of a dispatcher, sleeps on it.
-    calls: AtomicU32,
+    /// Changes with the end of a call that somebody may wait for, and with that of a dispatcher. Who waits for one sleeps on it.
+    ends: AtomicU32,
 }
 
-/// A call of a callback in this thread.
+/// This thread as a dispatcher: in a wait, or in a call.
 struct Frame {
     ep: &'static Eventpoll,
+    /// It is the instance's own.
+    is_thread: bool,
+    in_call: Cell<bool>,
     outer: *const Frame,
 }
 
@@ -79,17 +116,28 @@ thread_local! {
     static INNERMOST: Cell<*const Frame> = const { Cell::new(ptr::null()) };
 }
 
-/// How many calls of the instance's callback this thread is in.
-fn depth(ep: &'static Eventpoll) -> usize {
+/// The thread's frames as a dispatcher of the instance, the innermost first.
+fn frames<'a>(ep: &'static Eventpoll) -> impl Iterator<Item = &'a Frame> {
     // SAFETY: the frames are on the stack of this thread, further up.
     let frames = std::iter::successors(unsafe { INNERMOST.get().as_ref() }, |frame| unsafe { frame.outer.as_ref() });
-    frames.filter(|frame| ptr::eq(frame.ep, ep)).count()
+    frames.filter(move |frame| ptr::eq(frame.ep, ep))
+}
+
+/// How many calls of the instance's callback this thread is in.
+fn depth(ep: &'static Eventpoll) -> usize {
+    frames(ep).filter(|frame| frame.in_call.get()).count()
 }
 
 impl Dispatch {
     /// Nothing to dispatch.
     pub const fn new() -> Dispatch {
-        Dispatch { thread_off: AtomicBool::new(false), all_off: AtomicBool::new(false), calls: AtomicU32::new(0) }
+        Dispatch { thread_off: AtomicBool::new(false), all_off: AtomicBool::new(false), ends: AtomicU32::new(0) }
+    }
+
+    /// Something ended that somebody may wait for. Not under the lock.
+    fn tell_of_end(&self) {
+        self.ends.fetch_add(1, SeqCst);
+        sync::futex_wake(&self.ends, i32::MAX);
     }
 }
 
@@ -103,13 +151,12 @@ pub fn set(ep: &'static Eventpoll, callback: Option<Callback>) -> Result<(), Err
     {
         let mut guard = ep.lock();
         let consumer = &mut guard.consumer;
-        if callback.is_some() {
-            let before = (consumer.callback, consumer.leaves);
-            (consumer.callback, consumer.leaves) = (callback, false);
+        if let Some(callback) = callback {
             if !consumer.has_thread {
-                start(ep).inspect_err(|_| (consumer.callback, consumer.leaves) = before)?;
+                start(ep)?;
                 (consumer.has_thread, consumer.dispatchers) = (true, consumer.dispatchers + 1);
             }
+            consumer.replace(callback);
             ep.dispatch.thread_off.store(false, SeqCst);
             ep.dispatch.all_off.store(false, SeqCst);
         } else {
@@ -117,7 +164,8 @@ pub fn set(ep: &'static Eventpoll, callback: Option<Callback>) -> Result<(), Err
             call_off(ep, &mut guard);
         }
     }
-    settle(ep, |st| callback.is_some() || !st.consumer.leaves);
+    // Not for calls of the new one, which may be at it without a pause.
+    settle(ep, |consumer| consumer.earlier_calls == 0 && (callback.is_some() || !consumer.leaves));
     Ok(())
 }
 
@@ -126,34 +174,35 @@ fn call_off(ep: &'static Eventpoll, st: &mut EpState) {
     ep.dispatch.thread_off.store(true, SeqCst);
     ep.dispatch.all_off.store(true, SeqCst);
     if st.consumer.dispatchers == 0 {
-        st.consumer = Consumer::none();
+        st.consumer.depart();
     }
     st.waiters.kick_all();
 }
 
-/// Waits until no call is running and `is_done` says yes. Not in a call.
-fn settle(ep: &'static Eventpoll, is_done: impl Fn(&EpState) -> bool) {
+/// Waits until `is_done` says yes. Not in a call, which would wait for itself.
+fn settle(ep: &'static Eventpoll, is_done: impl Fn(&Consumer) -> bool) {
     const STEP_NS: u32 = 10_000_000;
     while depth(ep) == 0 {
-        let calls = ep.dispatch.calls.load(SeqCst);
+        let ends = ep.dispatch.ends.load(SeqCst);
         {
             let st = ep.lock();
-            if calls == 0 && is_done(&st) {
+            if is_done(&st.consumer) {
                 return;
             }
             st.waiters.kick_all();
         }
-        sync::futex_wait(&ep.dispatch.calls, calls, Some(STEP_NS));
+        sync::futex_wait(&ep.dispatch.ends, ends, Some(STEP_NS));
     }
 }
 
-/// A dispatcher ends, under the lock, after which those that wait for that are to be woken.
-fn end(consumer: &mut Consumer, is_thread: bool) {
-    consumer.has_thread &= !is_thread;
-    // In a forked child there may be none but those in a call.
+/// A dispatcher ends, under the lock, after which those that wait for that are to be told.
+fn end(consumer: &mut Consumer, frame: &Frame) {
+    INNERMOST.set(frame.outer);
+    consumer.has_thread &= !frame.is_thread;
+    // In a forked child nobody may be left but those that came along.
     consumer.dispatchers = consumer.dispatchers.saturating_sub(1);
     if consumer.leaves && consumer.dispatchers == 0 {
-        *consumer = Consumer::none();
+        consumer.depart();
     }
 }
 
@@ -170,53 +219,71 @@ extern "C" fn run(argument: *mut c_void) -> *mut c_void {
     // SAFETY: `start` passes a reference to an instance, which is pinned for this thread.
     let ep: &'static Eventpoll = unsafe { &*argument.cast::<Eventpoll>() };
     thread::set_name(c"epolyfill-call");
+    // Whoever removes the callback waits for this thread, whose number the callback may have told somebody.
+    next::let_be_cancelled(false);
+    let frame = Frame { ep, is_thread: true, in_call: Cell::new(false), outer: ptr::null() };
+    INNERMOST.set(&raw const frame);
     loop {
-        match wait_and_call(ep, None, &ep.dispatch.thread_off) {
-            Ok(_) | Err(Errno::EINTR) => {}
-            // The instance is closed, or the thread cannot wait.
-            Err(_) => ep.dispatch.thread_off.store(true, SeqCst),
+        let waited = wait_and_call(ep, None, &ep.dispatch.thread_off, &frame);
+        {
+            let mut guard = ep.lock();
+            if ep.dispatch.thread_off.load(SeqCst) {
+                // Under the same lock, or a callback that is set in between would rely on this thread.
+                end(&mut guard.consumer, &frame);
+                break;
+            }
         }
-        let mut guard = ep.lock();
-        if ep.dispatch.thread_off.load(SeqCst) {
-            // Under the same lock, or a callback that is set in between would rely on this thread.
-            end(&mut guard.consumer, true);
-            break;
+        if waited.is_err_and(|errno| errno != Errno::EINTR) {
+            // There is no memory to wait with; there may be some later.
+            const PAUSE_NS: u32 = 10_000_000;
+            sync::futex_wait(&ep.dispatch.ends, ep.dispatch.ends.load(SeqCst), Some(PAUSE_NS));
         }
     }
-    sync::futex_wake(&ep.dispatch.calls, i32::MAX);
+    ep.dispatch.tell_of_end();
     ep.unpin();
     ptr::null_mut()
 }
 
 /// One wait, and a call with what came of it.
-fn wait_and_call(ep: &'static Eventpoll, timeout: Timeout, called_off: &'static AtomicBool) -> Result<usize, Errno> {
+fn wait_and_call(
+    ep: &'static Eventpoll,
+    timeout: Timeout,
+    called_off: &'static AtomicBool,
+    frame: &Frame,
+) -> Result<usize, Errno> {
     let mut events = [const { epoll_event { events: 0, u64: 0 } }; BATCH];
     let buffer = Buffer { events: events.as_mut_ptr(), max: BATCH };
     let pinned = ep.pin().ok_or(Errno::EBADF)?;
     // SAFETY: the array has so much room.
     let n = unsafe { wait::wait_on(pinned.into_raw(), buffer, timeout, None, Some(called_off)) }?;
     if n > 0 {
-        call(ep, &events[..n]);
+        call(frame, &events[..n]);
     }
     Ok(n)
 }
 
 /// Calls the callback with what was taken.
-fn call(ep: &'static Eventpoll, events: &[epoll_event]) {
-    let callback = {
-        let guard = ep.lock();
-        ep.dispatch.calls.fetch_add(1, SeqCst);
-        guard.consumer.callback
+fn call(frame: &Frame, events: &[epoll_event]) {
+    let ep = frame.ep;
+    let (callback, generation) = {
+        let mut guard = ep.lock();
+        let consumer = &mut guard.consumer;
+        consumer.calls += 1;
+        frame.in_call.set(true);
+        (consumer.callback, consumer.generation)
     };
     if let Some(Callback { function, user }) = callback {
-        let frame = Frame { ep, outer: INNERMOST.get() };
-        INNERMOST.set(&raw const frame);
         // SAFETY: whoever set it answers for it.
         unsafe { function(events.as_ptr(), events.len() as c_int, user) };
-        INNERMOST.set(frame.outer);
     }
-    ep.dispatch.calls.fetch_sub(1, SeqCst);
-    sync::futex_wake(&ep.dispatch.calls, i32::MAX);
+    let is_awaited = {
+        let mut guard = ep.lock();
+        frame.in_call.set(false);
+        guard.consumer.end_call(generation)
+    };
+    if is_awaited {
+        ep.dispatch.tell_of_end();
+    }
 }
 
 /// One wait in the calling thread, whose events go to the callback. From the first one on the instance has no thread of its own any more,
@@ -225,32 +292,39 @@ pub fn dispatch(ep: &'static Eventpoll, timeout: Timeout) -> Result<usize, Errno
     if lock::interrupted() {
         return Err(Errno::EINTR);
     }
-    let ends_thread = {
-        let mut guard = ep.lock();
-        let consumer = &mut guard.consumer;
-        if consumer.current().is_none() {
-            return Err(Errno::EINVAL);
-        }
-        consumer.dispatchers += 1;
-        let has_thread = consumer.has_thread;
-        if has_thread {
-            ep.dispatch.thread_off.store(true, SeqCst);
-        }
-        has_thread
-    };
-    if ends_thread {
-        settle(ep, |st| !st.consumer.has_thread);
-    }
     // Whoever removes the callback waits for this thread: it must come back.
     let before = next::let_be_cancelled(false);
-    let dispatched = wait_and_call(ep, timeout, &ep.dispatch.all_off);
-    end(&mut ep.lock().consumer, false);
-    sync::futex_wake(&ep.dispatch.calls, i32::MAX);
+    let frame = Frame { ep, is_thread: false, in_call: Cell::new(false), outer: INNERMOST.get() };
+    let dispatched = match begin(&frame) {
+        Ok(()) => {
+            settle(ep, |consumer| !consumer.has_thread || !ep.dispatch.thread_off.load(SeqCst));
+            let dispatched = wait_and_call(ep, timeout, &ep.dispatch.all_off, &frame);
+            end(&mut ep.lock().consumer, &frame);
+            ep.dispatch.tell_of_end();
+            dispatched
+        }
+        Err(errno) => Err(errno),
+    };
     next::let_be_cancelled(before);
     match dispatched {
         Ok(0) if ep.dispatch.all_off.load(SeqCst) => Err(Errno::ECANCELED),
         other => other,
     }
+}
+
+/// This thread becomes a dispatcher, and the instance's own is to end. EINVAL without a callback.
+fn begin(frame: &Frame) -> Result<(), Errno> {
+    let mut guard = frame.ep.lock();
+    let consumer = &mut guard.consumer;
+    if consumer.current().is_none() {
+        return Err(Errno::EINVAL);
+    }
+    consumer.dispatchers += 1;
+    if consumer.has_thread {
+        frame.ep.dispatch.thread_off.store(true, SeqCst);
+    }
+    INNERMOST.set(ptr::from_ref(frame));
+    Ok(())
 }
 
 /// The descriptor is closed: the callback goes.
@@ -262,11 +336,19 @@ pub fn close(ep: &'static Eventpoll, st: &mut EpState) {
 }
 
 /// In a forked child nobody dispatches, but perhaps the thread that forked in a callback, which ends when it comes back; and there is no
-/// callback. Under the lock.
-pub fn reset_after_fork(ep: &'static Eventpoll, st: &mut EpState) {
-    let frames = depth(ep);
-    st.consumer = Consumer { leaves: frames > 0, dispatchers: frames, ..Consumer::none() };
-    ep.dispatch.calls.store(frames as u32, SeqCst);
+/// callback. Under the lock. Answers with how many pins the dispatchers have left behind that did not come along.
+pub fn reset_after_fork(ep: &'static Eventpoll, st: &mut EpState) -> usize {
+    let here = frames(ep).count();
+    let left = st.consumer.dispatchers.saturating_sub(here);
+    st.consumer = Consumer {
+        leaves: here > 0,
+        dispatchers: here,
+        has_thread: frames(ep).any(|frame| frame.is_thread),
+        generation: st.consumer.generation + 1,
+        earlier_calls: depth(ep),
+        ..Consumer::none()
+    };
     ep.dispatch.thread_off.store(true, SeqCst);
     ep.dispatch.all_off.store(true, SeqCst);
+    left
 }

@@ -4,6 +4,8 @@
 //! what a witness saw (`edge.rs`), and before each sleep a wait compares what it would report with what is posted
 //! (`EpState::refresh`). The descriptor itself is an eventfd that reads as readable while EPOLLIN is posted, for whoever polls it without us.
 
+use std::ptr;
+
 use libc::c_int;
 use nix::errno::Errno;
 
@@ -13,6 +15,8 @@ use crate::events::{Bits, ERR, HUP, IN, OUT, PRI, RDHUP, RDNORM, WRNORM};
 use crate::file::File;
 use crate::kind::Kind;
 use crate::process;
+use crate::sync;
+use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
 use crate::sys;
 
 /// What can be posted.
@@ -45,11 +49,28 @@ fn enter(fd: c_int, flags: c_int) -> Result<(), Errno> {
 /// The source behind a descriptor. EBADF for a closed number, EINVAL for anything else.
 fn find(fd: c_int) -> Result<&'static File, Errno> {
     process::settle();
-    match descriptors::known(fd).filter(|file| file.is_source()) {
+    match descriptors::known(fd).filter(|file| file.is_source() && is_still(file, fd)) {
         Some(file) => Ok(file),
         None if sys::is_open(fd) => Err(Errno::EINVAL),
         None => Err(Errno::EBADF),
     }
+}
+
+/// Whether a number that was a source's still is: it may have been closed behind our back, and what is open under it now is not to be written to.
+/// Without libc's names any close is one behind our back, so the kernel is asked each time. A name takes longer, and is asked for now and then.
+fn is_still(file: &File, fd: c_int) -> bool {
+    let is_open = cfg!(feature = "interpose")
+        || match sys::fstat(fd) {
+            Ok(stat) => file.is_marked_as((stat.st_dev, stat.st_ino)),
+            // Where the question is not allowed the answer is not no.
+            Err(errno) => errno != Errno::EBADF,
+        };
+    let is_named = is_open && file.is_likely_named_by(fd, false);
+    if !is_named {
+        // No is no answer that holds for a while.
+        file.check_anew();
+    }
+    is_named
 }
 
 /// The levels that events stand for: data and room have two names each. EINVAL for none, and for what cannot be posted.
@@ -98,9 +119,12 @@ pub fn check(fd: c_int) -> Result<(), Errno> {
 }
 
 /// Makes the descriptor readable, or not, as the level is. Two that are at it at once, or a signal handler and whom it interrupted, come
-/// to the same end: each goes on until what it did is right.
+/// to the same end: each goes on until what it did is right. Once the number is no longer the source's it is left alone.
 fn show(file: &File, fd: c_int) {
-    loop {
+    let showing = file.showing();
+    let is_its_number = || descriptors::known(fd).is_some_and(|now| ptr::eq(now, file));
+    showing.fetch_add(1, SeqCst);
+    while is_its_number() {
         let is_readable = file.posted() & IN;
         if is_readable != 0 {
             let _ = sys::write(fd, &1_u64.to_ne_bytes());
@@ -108,8 +132,21 @@ fn show(file: &File, fd: c_int) {
             let _ = sys::read(fd, &mut [0; 8]);
         }
         if file.posted() & IN == is_readable {
-            return;
+            break;
         }
+    }
+    // In a forked child nobody is in here, but perhaps who comes back out of a signal handler.
+    let _ = showing.fetch_update(SeqCst, Relaxed, |showing| showing.checked_sub(1));
+    // Who waits for that has taken the number away first.
+    if !is_its_number() {
+        sync::futex_wake(showing, i32::MAX);
+    }
+}
+
+/// The number of a source is to be another's: waits until nobody is about to write to it. Not under a lock.
+pub fn await_showing(file: &File) {
+    if file.is_source() {
+        descriptors::await_users(file.showing());
     }
 }
 
@@ -131,6 +168,7 @@ impl File {
         if !self.is_source() {
             return;
         }
+        self.showing().store(0, Relaxed);
         let Ok(fresh) = sys::eventfd() else { return };
         let replaced = descriptors::replace_under_all_numbers(self, fresh);
         let _ = sys::close(fresh);

@@ -7,6 +7,7 @@ use nix::errno::Errno;
 
 use crate::calls;
 use crate::eventpoll;
+use crate::lock;
 use crate::user;
 
 /// One control call of a batch.
@@ -27,8 +28,9 @@ pub struct epolyfill_op {
 
 /// Makes `n` control calls in the order of the array, each with a result of its own.
 ///
-/// One that fails leaves the others alone; its errno is in its `error`, which is 0 for those that succeed. Returns how many succeeded, or
-/// -1 with errno EBADF, EINVAL (`epfd` is no instance of epolyfill's; more than INT_MAX calls) or EFAULT (`ops`) when none was made.
+/// One that fails leaves the others alone; its errno is in its `error`, which is 0 for those that succeed. Returns how many succeeded, or,
+/// when none was made, -1 with errno EBADF, EINVAL (`epfd` is no instance of epolyfill's; more than INT_MAX calls), EFAULT (`ops`) or ENOMEM (in
+/// a signal handler that interrupted this library).
 ///
 /// # Safety
 /// `ops` must be NULL, outside user space, or readable and writable for `n` entries.
@@ -39,6 +41,10 @@ pub unsafe extern "C" fn epolyfill_ctl_batch(epfd: c_int, ops: *mut epolyfill_op
 }
 
 unsafe fn batch(epfd: c_int, ops: *mut epolyfill_op, n: usize) -> Result<c_int, Errno> {
+    if lock::interrupted() {
+        // In a signal handler, which would wait for what it interrupted.
+        return Err(Errno::ENOMEM);
+    }
     let _ep = eventpoll::find(epfd)?;
     let count = c_int::try_from(n).map_err(|_| Errno::EINVAL)?;
     user::check_range(ops, n)?;
@@ -47,12 +53,14 @@ unsafe fn batch(epfd: c_int, ops: *mut epolyfill_op, n: usize) -> Result<c_int, 
         // SAFETY: the caller answers for so many entries.
         let (made, error) = unsafe {
             let entry = ops.add(index);
-            let op = match user::read(entry) {
+            let error = &raw mut (*entry).error;
+            // No call is made whose result could not be given.
+            let op = match user::read(entry).and_then(|op| user::write(error, op.error).map(|()| op)) {
                 Ok(op) => op,
                 Err(errno) if index == 0 => return Err(errno),
                 Err(_) => break,
             };
-            (calls::control_one(epfd, op.op, op.fd, &raw const (*entry).event), &raw mut (*entry).error)
+            (calls::control_one(epfd, op.op, op.fd, &raw const (*entry).event), error)
         };
         succeeded += c_int::from(made.is_ok());
         // SAFETY: the caller answers for the entry.

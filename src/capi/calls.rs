@@ -10,7 +10,7 @@ use crate::sys::KERNEL_SIGSET_BYTES;
 /// Creates an instance, as epoll_create1(2) does.
 ///
 /// `flags` is 0 or EPOLL_CLOEXEC. Returns the instance's descriptor, or -1 with errno EINVAL (another flag), EMFILE or ENFILE (no free
-/// number; for a moment it takes two), ENOMEM.
+/// number; for a moment it takes two), ENOMEM (or in a signal handler that interrupted this library).
 #[unsafe(no_mangle)]
 pub extern "C" fn epolyfill_create1(flags: c_int) -> c_int {
     calls::create1(flags)
@@ -35,7 +35,8 @@ pub unsafe extern "C" fn epolyfill_ctl(epfd: c_int, op: c_int, fd: c_int, event:
 ///
 /// At most `maxevents` are written to `events`. `timeout` is in milliseconds: 0 only looks, -1 waits for ever. Returns the number of
 /// events, 0 when the time is over, or -1 with errno EBADF, EFAULT (`events`), EINTR (a signal handler ran), EINVAL (`epfd` is no instance of
-/// epolyfill's, or `maxevents` is not positive). A cancellation point.
+/// epolyfill's, or `maxevents` is not positive), ENOMEM (for what a thread beyond 32 that wait needs; nothing was waited for). A cancellation
+/// point.
 ///
 /// # Safety
 /// `events` must be NULL, outside user space, or writable for `maxevents` events.

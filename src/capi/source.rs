@@ -51,6 +51,8 @@ pub extern "C" fn epolyfill_source_events(source: c_int) -> c_int {
 
 /// Closes a source, as close(2) does: with its last descriptor its registrations end.
 ///
+/// A post in another thread at this moment is one before it, or finds the number closed; whatever is opened under it next is left alone.
+///
 /// Returns 0, or -1 with errno EBADF or EINVAL (`source` is no source, and stays open).
 #[unsafe(no_mangle)]
 pub extern "C" fn epolyfill_source_close(source: c_int) -> c_int {

@@ -8,6 +8,7 @@ use nix::errno::Errno;
 
 use crate::calls;
 use crate::eventpoll;
+use crate::lock;
 use crate::user;
 use crate::view::MOST_EVENTS;
 
@@ -24,7 +25,8 @@ const _: () = assert!(EPOLYFILL_VIEW_MAX as usize == MOST_EVENTS);
 ///
 /// Returns the number of events, 0 when the time is over, or -1 with errno EBADF, EFAULT (`events`), EINTR (a signal handler ran), EINVAL
 /// (`epfd` is no instance of epolyfill's, or `maxevents` is not positive), ENOMEM (before anything is waited for). A cancellation point.
-/// One thread at a time may wait for a view of one instance; other waits, in any thread, do not disturb it.
+/// One thread at a time may wait for a view of one instance, and may do so while another goes through the events of the wait before; other waits,
+/// in any thread, do not disturb it.
 ///
 /// # Safety
 /// `events` must be NULL, outside user space, or writable.
@@ -35,7 +37,8 @@ pub unsafe extern "C" fn epolyfill_wait_view(
     maxevents: c_int,
     timeout: c_int,
 ) -> c_int {
-    let array = eventpoll::find(epfd).and_then(|ep| {
+    let found = if lock::interrupted() { Err(Errno::EINTR) } else { eventpoll::find(epfd) };
+    let array = found.and_then(|ep| {
         if maxevents <= 0 {
             return Err(Errno::EINVAL);
         }

@@ -11,7 +11,6 @@ use crate::events::ERR;
 use crate::file::File;
 use crate::nested;
 use crate::process;
-use crate::sync;
 use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
 use crate::sync::atomic::{AtomicBool, AtomicI32, AtomicU64};
 use crate::sys;
@@ -175,18 +174,9 @@ impl Eventpoll {
         self.await_writers();
     }
 
-    /// Waits for who is about to write to the pipe, but not for long: it may be a thread that a signal handler holds up, this one maybe.
+    /// Waits for who is about to write to the pipe.
     pub fn await_writers(&self) {
-        const NAPS: u32 = 100;
-        const NAP_NS: u32 = 1_000_000;
-        for turn in 0..sync::SPINS + NAPS {
-            match self.signalling.load(SeqCst) {
-                0 => return,
-                _ if turn < sync::SPINS => sync::spin_loop(),
-                // It does not run at present.
-                writers => sync::futex_wait(&self.signalling, writers, Some(NAP_NS)),
-            }
-        }
+        descriptors::await_users(&self.signalling);
     }
 
     /// No number is known any more, but somebody has the descriptor.

@@ -287,7 +287,7 @@ impl Eventpoll {
         }
         let mut guard = self.lock();
         let st = &mut *guard;
-        let abandoned = st.waiters.drop_absent();
+        let mut abandoned = st.waiters.drop_absent();
         // Whoever forked in a signal handler may be about to sleep on the set.
         let is_mine = st.ring.is_none() && st.poller.is_some_and(|poller| poller.waits_on.get().is_some());
         if !is_mine {
@@ -305,7 +305,7 @@ impl Eventpoll {
             }
         }
         crossing::reset_after_fork(self, st);
-        dispatch::reset_after_fork(self, st);
+        abandoned += dispatch::reset_after_fork(self, st);
         self.look_at_all.store(true, SeqCst);
         self.signalling.store(0, Relaxed);
         st.readable = false;

@@ -57,7 +57,8 @@ pub struct File {
     counting: AtomicU32,
     /// What a unix socket's outgoing queue held at the last look; of a source, the levels that are posted.
     outgoing: AtomicU32,
-    /// Empty datagrams in the queue that a count has stepped over: it will not see them again.
+    /// Empty datagrams in the queue that a count has stepped over: it will not see them again. Of a source, how many are about to make its
+    /// descriptor readable, or not.
     empties: AtomicU32,
     /// What is known of a unix socket's peer, as [`Peer`].
     peer: AtomicU8,
@@ -294,6 +295,11 @@ impl File {
     /// Posts levels on a source; answers with those before.
     pub fn raise(&self, levels: Bits) -> Bits {
         self.outgoing.fetch_or(levels.into(), SeqCst) as Bits
+    }
+
+    /// How many are about to make the descriptor of a source readable, or not.
+    pub fn showing(&self) -> &AtomicU32 {
+        &self.empties
     }
 
     /// Takes levels off a source; answers with those before.
