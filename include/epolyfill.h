@@ -18,9 +18,9 @@
 #include <time.h>
 
 /* The version of this header. */
-#define EPOLYFILL_VERSION "0.1.0"
+#define EPOLYFILL_VERSION "0.2.0"
 #define EPOLYFILL_VERSION_MAJOR 0
-#define EPOLYFILL_VERSION_MINOR 1
+#define EPOLYFILL_VERSION_MINOR 2
 #define EPOLYFILL_VERSION_PATCH 0
 
 /*
@@ -409,7 +409,7 @@ int epolyfill_source_close(int source);
 
  `size` is `sizeof *stats`, by which a program and a library of different versions understand each other, as with sched_getattr(2): of a
  library that knows more than `size` bytes the program gets the first `size`, and one that knows less fills the rest with zeros. Returns
- how many bytes the library knows, or -1 with errno EINVAL (`size` is smaller than the structure of version 0.1, or larger than 4096;
+ how many bytes the library knows, or -1 with errno EINVAL (`size` is smaller than the structure of version 0.2, or larger than 4096;
  `epfd` is no instance of epolyfill's), EBADF, EFAULT (`stats`: any address that cannot be written to), EBUSY (in a signal handler that
  interrupted the library). The checks are made in this order, and where one fails nothing is written.
 

@@ -25,7 +25,7 @@ const FIRST: usize = offset_of!(Stats, parked) + size_of::<u64>();
 /// The largest that a program may have.
 const LARGEST: usize = 4096;
 
-const _: () = assert!(FIRST == 256, "version 0.1 of the structure never changes");
+const _: () = assert!(FIRST == 256, "version 0.2 of the structure never changes");
 
 /// How the table and the arithmetic go through the fields.
 macro_rules! fields {
