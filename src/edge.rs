@@ -298,6 +298,8 @@ impl Edge {
         }
         match self.seen {
             NOTHING if news => self.wake(!0),
+            // There was no count when outer instances were told last, so nobody can say that it is what they were told of.
+            MISSED if news && self.tells() => self.wake(!0),
             NOTHING | MISSED | UNSEEN => {}
             _ => self.check = true,
         }
@@ -578,6 +580,17 @@ mod tests {
         assert!(edge.report(Kind::UnixDgram, IN, || Some(2)));
         edge.counted(2);
         assert!(!edge.report(Kind::UnixDgram, IN, || Some(2)));
+    }
+
+    #[test]
+    fn what_is_taken_is_told_outside_if_it_could_not_be_counted_when_the_rest_was() {
+        let mut edge = Edge::FRESH.for_outer();
+        assert!(edge.announce(Kind::UnixDgram, IN, WATCHED, || None));
+        edge.digest(Kind::UnixDgram, WATCHED, TOOK_SHORT, false);
+        assert!(!edge.announce(Kind::UnixDgram, IN, WATCHED, || None), "a call that began before took what was told");
+        edge.digest(Kind::UnixDgram, WATCHED, TOOK_SHORT | DRY, true);
+        assert!(edge.announce(Kind::UnixDgram, 0, WATCHED, || Some(2)));
+        assert!(!edge.announce(Kind::UnixDgram, 0, WATCHED, || Some(2)));
     }
 
     #[test]

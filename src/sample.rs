@@ -72,6 +72,7 @@ fn count(file: &'static File, fd: c_int, watched: Bits) -> Option<u64> {
         Arrivals::Datagrams => {
             let taken = file.consumed();
             let queued = file.while_nobody_peeks(|| datagrams(file, fd)).flatten();
+            settle_peeks(file, fd);
             if file.kind() != Kind::Udp {
                 return queued.map(|queued| taken + queued);
             }
@@ -274,12 +275,25 @@ pub fn closes_still(fd: c_int) -> bool {
     }
 }
 
+/// Where a peek begins unless the program says otherwise.
+const NO_OFFSET: c_int = -1;
+
+fn put_back_peeks(fd: c_int) {
+    let _ = sys::setsockopt(fd, libc::SOL_SOCKET, libc::SO_PEEK_OFF, NO_OFFSET);
+}
+
+/// To be called after a call that took datagrams while they may have been counted: the kernel's step that moves the place where a peek begins
+/// by what was taken can undo what put it back.
+#[inline]
+pub fn settle_peeks(file: &'static File, fd: c_int) {
+    file.settle_peeks(|| put_back_peeks(fd));
+}
+
 /// How many datagrams wait, by peeking at one after the other. Only if the program has no peek offset of its own and no error is
 /// pending, which a peek would take; and not for long queues. The kernel steps over an empty datagram once it was peeked at, so
 /// the description remembers those.
 fn datagrams(file: &'static File, fd: c_int) -> Option<u64> {
     const MOST: u64 = 512;
-    const NO_OFFSET: c_int = -1;
     let level = sys::level(fd, READABLE | RDHUP);
     if level & READABLE == 0 {
         return Some(0);
@@ -288,20 +302,30 @@ fn datagrams(file: &'static File, fd: c_int) -> Option<u64> {
     }
     let mut before: c_int = 0;
     sys::getsockopt(fd, libc::SOL_SOCKET, libc::SO_PEEK_OFF, &mut before).ok()?;
-    if before != NO_OFFSET {
+    if before != NO_OFFSET && !file.has_moved_peeks() {
         return None;
     }
+    file.move_peeks();
+    file.put_back_peeks(|| {
+        let counted = peek_through(file, fd, level & RDHUP != 0, MOST);
+        put_back_peeks(fd);
+        counted
+    })
+}
+
+/// Counts the datagrams, at most so many, of a socket that was shut or not, and leaves the place where a peek begins anywhere.
+fn peek_through(file: &'static File, fd: c_int, is_shut: bool, most: u64) -> Option<u64> {
     // What memory a UDP queue that seems empty uses is that of real ones.
     let is_seen = |count: u64| count > 0 || file.kind() != Kind::Udp || receive_memory(fd) == Some(0);
     let mut offset = 0;
     let mut count = u64::from(file.empties());
-    let counted = loop {
-        if count >= MOST || sys::setsockopt(fd, libc::SOL_SOCKET, libc::SO_PEEK_OFF, offset).is_err() {
+    loop {
+        if count >= most || sys::setsockopt(fd, libc::SOL_SOCKET, libc::SO_PEEK_OFF, offset).is_err() {
             break None;
         }
         match sys::peek_length(fd) {
             // At the end of a socket that was shut a peek finds nothing for ever, which looks like an empty datagram.
-            Ok(0) if level & RDHUP != 0 => break is_seen(count).then_some(count),
+            Ok(0) if is_shut => break is_seen(count).then_some(count),
             Ok(0) => file.saw_empty(),
             Ok(length) => offset += length as c_int,
             // An empty one that the program peeked at is not shown again.
@@ -309,9 +333,7 @@ fn datagrams(file: &'static File, fd: c_int) -> Option<u64> {
             Err(_) => break None,
         }
         count += 1;
-    };
-    let _ = sys::setsockopt(fd, libc::SOL_SOCKET, libc::SO_PEEK_OFF, NO_OFFSET);
-    counted
+    }
 }
 
 /// An eventfd that another process may write to, where no witness is.
@@ -435,6 +457,44 @@ mod tests {
         assert_eq!(change(5, 4 | BLURRED), Change::Nothing);
         assert_eq!(change(5, 5 | BLURRED), Change::Nothing);
         assert_eq!(change(5, 6 | BLURRED), Change::Arrival);
+    }
+
+    #[test]
+    fn a_count_that_a_call_ran_into_does_not_leave_the_socket_uncounted() {
+        let (one, other) = std::os::unix::net::UnixDatagram::pair().expect("a pair");
+        let fd = other.as_raw_fd();
+        let file = File::create().expect("memory");
+        assert_eq!(file.identify(fd), Kind::UnixDgram);
+        assert_eq!(one.send(b"some").ok(), Some(4));
+        // What the kernel leaves behind where a call takes while the place is put back.
+        let leave_behind = || sys::setsockopt(fd, libc::SOL_SOCKET, libc::SO_PEEK_OFF, 0).expect("a place");
+        let place = || {
+            let mut place: c_int = 0;
+            sys::getsockopt(fd, libc::SOL_SOCKET, libc::SO_PEEK_OFF, &mut place).map(|_| place)
+        };
+        leave_behind();
+        assert_eq!(count(file, fd, IN), None, "the program has put it there");
+        assert_eq!(place(), Ok(0));
+        put_back_peeks(fd);
+        let (begun, done) = (std::sync::Barrier::new(2), std::sync::Barrier::new(2));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let taking = file.begin_taking();
+                begun.wait();
+                done.wait();
+                leave_behind();
+                drop(taking);
+                settle_peeks(file, fd);
+            });
+            begun.wait();
+            assert_eq!(count(file, fd, IN), Some(1));
+            leave_behind();
+            assert_eq!(count(file, fd, IN), Some(1), "it is not the program that has put it there");
+            done.wait();
+        });
+        assert_eq!(place(), Ok(NO_OFFSET));
+        assert!(!file.has_moved_peeks());
+        file.retire();
     }
 
     #[test]

@@ -62,7 +62,7 @@ pub struct File {
     empties: AtomicU32,
     /// What is known of a unix socket's peer, as [`Peer`].
     peer: AtomicU8,
-    /// Which sides of a socket the program shut: a bit for SHUT_RD, another for SHUT_WR. And [`CHOKED`], [`PLACED`] and [`URGENT`].
+    /// Which sides of a socket the program shut: a bit for SHUT_RD, another for SHUT_WR. And [`CHOKED`], [`PLACED`], [`URGENT`] and [`MOVED`].
     sides: AtomicU8,
     /// Facts that not every registration was told of yet, see [`Told`].
     undelivered: AtomicU64,
@@ -90,6 +90,8 @@ const CHOKED: u8 = 1 << 7;
 const PLACED: u8 = 1 << 6;
 /// Urgent data has come in it, which readers step over.
 const URGENT: u8 = 1 << 5;
+/// A count of datagrams has moved the place where a peek begins, and it may not be back where it was.
+const MOVED: u8 = 1 << 4;
 
 /// The other end of a unix socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -418,6 +420,46 @@ impl File {
         let counted = if self.peeking().by_others() { None } else { Some(count()) };
         self.counting.store(0, SeqCst);
         counted
+    }
+
+    /// The place where a peek begins is about to be moved.
+    pub fn move_peeks(&self) {
+        self.sides.fetch_or(MOVED, SeqCst);
+    }
+
+    /// Whether the place where a peek begins was moved by a count, and may not be back: then it is not the program that has it where it is.
+    #[inline]
+    pub fn has_moved_peeks(&self) -> bool {
+        self.sides.load(SeqCst) & MOVED != 0
+    }
+
+    /// Runs `put_back`, which puts the place where a peek begins back, while this thread counts and nobody peeks. A call that takes moves the
+    /// place by what it took, and the kernel reads and writes it in two steps; so it is back only if there was no such call meanwhile.
+    pub fn put_back_peeks<T>(&'static self, put_back: impl FnOnce() -> T) -> T {
+        let (answer, ran_into) = self.while_others_take(put_back);
+        if !ran_into {
+            self.sides.fetch_and(!MOVED, SeqCst);
+        }
+        answer
+    }
+
+    /// After a count, or a call that took: if one ran into the other, the place where a peek begins is put back once more, by whoever is done
+    /// last. Never waits: who counts, or takes, comes here after that; and what a peek is in the way of is left to the next of them.
+    #[inline]
+    pub fn settle_peeks(&'static self, put_back: impl Fn()) {
+        while self.has_moved_peeks() && !self.taking().by_others() {
+            let is_mine = self.counting.compare_exchange(0, underway::own_number(), SeqCst, SeqCst).is_ok();
+            let may_settle = is_mine && !self.peeking().by_others();
+            if may_settle {
+                self.put_back_peeks(&put_back);
+            }
+            if is_mine {
+                self.counting.store(0, SeqCst);
+            }
+            if !may_settle {
+                return;
+            }
+        }
     }
 
     /// One turn of waiting for a count of another thread.

@@ -233,7 +233,7 @@ fn witnessed_read(
             refused(file, fd, at, DRY)
         }
         Ok(_) if takes == Takes::Nothing => {}
-        Ok(0) if at_end || takes == Takes::Bytes && asked() == 0 => {}
+        Ok(0) if at_end || takes == Takes::Bytes && asked() == 0 => drop(taking),
         Ok(n) => {
             let mut amount = amount(n);
             if filled && amount.messages == 1 {
@@ -242,6 +242,9 @@ fn witnessed_read(
             amount.bytes = amount.bytes.max(length_of(packet));
             took(file, fd, at, n as usize >= asked(), amount, taking);
         }
+    }
+    if file.has_moved_peeks() {
+        sample::settle_peeks(file, fd);
     }
     n
 }
