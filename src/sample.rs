@@ -119,22 +119,26 @@ pub fn reported(file: &'static File, fd: c_int, watched: Bits, level: Bits, seen
     });
     match sum.filter(|_| !blurred).map(|bytes| stream_count(bytes, ESTABLISHED)) {
         Some(count) if count != seen => Some(count),
-        _ => find_place(file, fd),
+        _ => find_place(file, fd, watched),
     }
 }
 
-/// The kernel's count of a TCP connection, and from it the place that its readers have come to.
-fn find_place(file: &'static File, fd: c_int) -> Option<u64> {
-    let info = tcp_info(fd)?;
+/// The kernel's count of a TCP connection, and from it the place that its readers have come to, if nothing came while it was asked for: with what
+/// came the place would be too low, even lower than the beginning.
+fn find_place(file: &'static File, fd: c_int, watched: Bits) -> Option<u64> {
     file.lose_place();
-    let (found, blurred) = file.while_others_take(|| (file.consumed(), queued_bytes(fd)));
-    if let (consumed, Some(queued)) = found
-        && !blurred
-        && queued > 0
-        && info.state == ESTABLISHED
+    let (found, blurred) =
+        file.while_others_take(|| (file.consumed(), queued_bytes(fd), tcp_info(fd), queued_bytes(fd)));
+    let (consumed, before, info, queued) = found;
+    let info = info?;
+    if info.state != ESTABLISHED {
+        // Somebody whom we do not see has shut it, or its level did not tell.
+        return count(file, fd, watched);
+    }
+    if let Some(queued) = queued.filter(|&queued| before == Some(queued) && queued > 0 && !blurred)
+        && let Some(place) = info.bytes_received.checked_sub(queued)
     {
-        // What came since the count makes the place too low.
-        file.set_place(info.bytes_received.wrapping_sub(queued), consumed);
+        file.set_place(place, consumed);
     }
     Some(stream_count(info.bytes_received, info.state))
 }
