@@ -150,15 +150,23 @@ impl World<'_> {
             );
             self.say(|| text);
         }
-        self.forget_fleeting_room(&mut round, wait.ours_first);
+        self.forget_fleeting_room(&mut round, wait);
         (kernel, our, round)
     }
 
     /// The kernel takes room on a TCP connection away by itself when it splits what is to be sent, and on a terminal when it delivers. If
     /// the side that was asked first found room, and there is none after both were asked, the other was asked too late to find it.
-    fn forget_fleeting_room(&mut self, round: &mut Round, ours_first: bool) {
+    /// And so it was if its wait had no room left in which to say so.
+    fn forget_fleeting_room(&mut self, round: &mut Round, wait: Wait) {
         let (first, second) =
-            if ours_first { (&mut round.ours, &round.kernel) } else { (&mut round.kernel, &round.ours) };
+            if wait.ours_first { (&mut round.ours, &mut round.kernel) } else { (&mut round.kernel, &mut round.ours) };
+        if first.len() == wait.max {
+            self.forget_room_that_one_had(second, first);
+        }
+        self.forget_room_that_one_had(first, second);
+    }
+
+    fn forget_room_that_one_had(&mut self, first: &mut Vec<Report>, second: &[Report]) {
         let mut told_once = Vec::new();
         first.retain_mut(|(data, bits)| {
             let other = second.iter().find(|report| report.0 == *data).map(|report| report.1);
