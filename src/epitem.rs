@@ -403,7 +403,9 @@ impl Epitem {
     pub fn is_deaf_to(&self, facts: Facts) -> bool {
         let asked = self.asked.load(SeqCst);
         let reading = facts & (edge::READ_FACTS | edge::GAVE | edge::PRESSED) != 0 && asked & events::IN == 0;
-        let writing = facts & (edge::WRITE_FACTS | edge::TOOK) != 0 && asked & events::OUT == 0;
+        // What was taken may have come since the last report; then there is room to report, if nothing else.
+        let taking = edge::TOOK | edge::TOOK_SHORT;
+        let writing = facts & (edge::WRITE_FACTS | taking) != 0 && asked & events::OUT == 0;
         reading || writing || facts & (edge::WOKEN | edge::UNSETTLED | edge::COLLECTED | edge::PARTED) != 0
     }
 }

@@ -94,6 +94,10 @@ pub struct EpState {
     pub rare_due: u64,
     /// When the last poll was taken in, in milliseconds of the coarse clock.
     pub now_ms: u64,
+    /// When a wait that need not look at parked registrations last looked at a few all the same, likewise.
+    pub looked_ms: u64,
+    /// The place in `interest` that it had come to.
+    pub next_parked: usize,
     /// How often reports may still ask whether a number names what it did.
     pub comparisons: Allowance,
     /// What it did.
@@ -139,6 +143,8 @@ impl EpState {
             pressing: false,
             rare_due: 0,
             now_ms: 0,
+            looked_ms: 0,
+            next_parked: 0,
             comparisons: Allowance::new(),
             stats: Counted::new(),
         }

@@ -286,6 +286,8 @@ impl Wait {
             // Parked because somebody looks at the descriptor, not because they are many: they are in every report. Instances among
             // them have been looked at.
             watch::look_at_parked(st);
+        } else if is_first && !in_ring {
+            watch::look_at_next_parked(st);
         }
         // A look comes first, so that a busy program never pays for that.
         let careful = process::has_threads() || st.parked > 0 || longest_tick.is_some() || st.observed;

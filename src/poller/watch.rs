@@ -272,35 +272,63 @@ pub fn lingering(number: u16) -> Option<Lingering> {
     shard(number)?.sleeper.lingering()
 }
 
+/// How many parked registrations are looked at in one call.
+const WINDOW: usize = 64;
+
 /// Looks at the parked registrations of an instance itself, and takes back those that have something. For a caller that will
 /// not wait for the watcher to come around: a wait with timeout 0, a poll on the descriptor. True if there were any.
 pub fn look_at_parked(st: &mut EpState) -> bool {
-    const WINDOW: usize = 64;
     let mut any = false;
     let mut next = 0;
     st.account.looked(st.parked);
     while st.parked > 0 && next < st.interest.len() {
-        let mut set = [pollfd { fd: -1, events: 0, revents: 0 }; WINDOW];
-        let mut items: [Option<&'static Epitem>; WINDOW] = [None; WINDOW];
-        let mut n = 0;
-        while n < WINDOW && next < st.interest.len() {
-            let item = st.interest[next].get();
-            next += 1;
-            if item.at(&st.held).is_parked() {
-                set[n] = pollfd { fd: item.via(), events: asked(st, item).cast_signed(), revents: 0 };
-                items[n] = Some(item);
-                n += 1;
-            }
+        any |= look_at_window(st, &mut next, usize::MAX);
+    }
+    any
+}
+
+/// The same for the next few of them, once in a tick of the coarse clock: a wait that finds something every time never looks at all of them, and
+/// their watcher may not get a processor for as long as the program keeps it.
+pub fn look_at_next_parked(st: &mut EpState) {
+    const MOST_PASSED: usize = 512;
+    if st.parked == 0 || st.looked_ms == st.now_ms {
+        return;
+    }
+    st.looked_ms = st.now_ms;
+    let mut next = st.next_parked;
+    if next >= st.interest.len() {
+        next = 0;
+    }
+    look_at_window(st, &mut next, MOST_PASSED);
+    st.next_parked = next;
+}
+
+/// Looks at those among the next registrations that are parked: a window of them at most, and passing so many at most.
+fn look_at_window(st: &mut EpState, next: &mut usize, most: usize) -> bool {
+    let mut set = [pollfd { fd: -1, events: 0, revents: 0 }; WINDOW];
+    let mut items: [Option<&'static Epitem>; WINDOW] = [None; WINDOW];
+    let (mut n, mut any) = (0, false);
+    let end = st.interest.len().min(next.saturating_add(most));
+    while n < WINDOW && *next < end {
+        let item = st.interest[*next].get();
+        *next += 1;
+        if item.at(&st.held).is_parked() {
+            set[n] = pollfd { fd: item.via(), events: asked(st, item).cast_signed(), revents: 0 };
+            items[n] = Some(item);
+            n += 1;
         }
-        sys::look(&mut set[..n]);
-        for (entry, owner) in set.iter().zip(&items[..n]) {
-            if entry.revents != 0
-                && let Some(item) = *owner
-            {
-                take_back(st, item);
-                st.refresh(item);
-                any = true;
-            }
+    }
+    if n == 0 {
+        return false;
+    }
+    sys::look(&mut set[..n]);
+    for (entry, owner) in set.iter().zip(&items[..n]) {
+        if entry.revents != 0
+            && let Some(item) = *owner
+        {
+            take_back(st, item);
+            st.refresh(item);
+            any = true;
         }
     }
     any

@@ -64,14 +64,17 @@ static void watch_all(uint32_t mode)
         add_one(fds[i]);
     }
     expect_set(at, n);
-    struct thread thread;
-    start_thread(&thread, hears_one, NULL);
-    wait_until_blocked(thread.tid);
-    int64_t start = now_ns();
-    add_one(fds[n - 1]);
-    CHECK_EQ((intptr_t)join_thread(&thread), n - 1);
-    CHECK(now_ns() - start < 500000000);
-    CHECK_EQ(read_all(fds[n - 1]), 8);
+    bool prompt = false;
+    for (int attempt = 0; !prompt; attempt++) {
+        struct thread thread;
+        start_thread(&thread, hears_one, NULL);
+        wait_until_blocked(thread.tid);
+        int64_t start = now_ns();
+        add_one(fds[n - 1 - attempt]);
+        CHECK_EQ((intptr_t)join_thread(&thread), n - 1 - attempt);
+        prompt = TOOK_LESS(attempt, start, 500);
+        CHECK_EQ(read_all(fds[n - 1 - attempt]), 8);
+    }
     OK(close(ep));
 }
 

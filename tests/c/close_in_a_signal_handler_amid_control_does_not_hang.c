@@ -39,7 +39,8 @@ void test(void)
     OK(sigaction(SIGALRM, &action, NULL));
     OK(timer_create(CLOCK_MONOTONIC, &how, &timer));
     OK(timer_settime(timer, 0, &often, NULL));
-    for (int64_t end = now_ns() + 1500000000; now_ns() < end;) {
+    /* A busy system lets few come in that time. */
+    for (int64_t end = now_ns() + 1500000000; now_ns() < end || atomic_load(&handled) <= 50;) {
         if (atomic_load(&victim) == -1) {
             int event = OK(eventfd(1, 0));
             ADD(ep, event, EPOLLIN, 5);
@@ -50,7 +51,6 @@ void test(void)
         epoll_wait(ep, &(struct epoll_event){0}, 1, 0);
     }
     OK(timer_settime(timer, 0, &never, NULL));
-    CHECK(atomic_load(&handled) > 50);
     if (atomic_load(&victim) != -1)
         OK(close(atomic_load(&victim)));
 

@@ -64,9 +64,11 @@ void test(void)
     OK(timer_create(CLOCK_MONOTONIC, &how, &timer));
 
     run(timer, 500);
-    calls(ep, spare, now_ns() + 500000000);
+    /* A busy system lets few of them be in that time. */
+    do
+        calls(ep, spare, now_ns() + 500000000);
+    while (atomic_load(&forks) <= 20);
     run(timer, 0);
-    CHECK(atomic_load(&forks) > 20);
     CHECK_EQ(atomic_load(&failed), 0);
 
     comes_back = 1;

@@ -269,6 +269,15 @@ void pause_ms(int ms)
         ;
 }
 
+bool took_less_(const char *file, int line, int attempt, int64_t since_ns, int ms)
+{
+    const int attempts = 10;
+    int64_t took = now_ns() - since_ns;
+    if (took >= ms * 1000000ll && attempt + 1 >= attempts)
+        die(file, line, "it took %lld us, and no attempt of %d less than %d ms", (long long)took / 1000, attempts, ms);
+    return took < ms * 1000000ll;
+}
+
 void expect_exit_0(pid_t child)
 {
     int status;

@@ -153,6 +153,11 @@ void pause_ms(int ms);
         }                                                                                                              \
     } while (0)
 
+/* Whether what takes less than `ms` of the system's time did so in one of several attempts: in each it may have been kept waiting for
+ * a processor. To be asked after each attempt until it answers; fails when there were enough. */
+bool took_less_(const char *file, int line, int attempt, int64_t since_ns, int ms);
+#define TOOK_LESS(attempt, since_ns, ms) took_less_(__FILE__, __LINE__, attempt, since_ns, ms)
+
 void expect_exit_0(pid_t child);
 long resident_kb(void);
 int open_descriptors(void);

@@ -21,13 +21,17 @@ void test(void)
         read_all(fd[n][0]);
     }
     for (int n = 1; n < ITEMS; n += 199) {
-        struct waiter waiter;
-        start_waiter(&waiter, ep);
-        int64_t start = now_ns();
-        write_bytes(fd[n][1], 1);
-        CHECK_EQ(join_waiter(&waiter), 1);
-        CHECK(now_ns() - start < 200000000);
-        CHECK_EQ(waiter.at[0].data.u64, n);
-        read_all(fd[n][0]);
+        bool prompt = false;
+        for (int attempt = 0; !prompt; attempt++) {
+            struct waiter waiter;
+            int item = (n + attempt) % ITEMS;
+            start_waiter(&waiter, ep);
+            int64_t start = now_ns();
+            write_bytes(fd[item][1], 1);
+            CHECK_EQ(join_waiter(&waiter), 1);
+            prompt = TOOK_LESS(attempt, start, 200);
+            CHECK_EQ(waiter.at[0].data.u64, item);
+            read_all(fd[item][0]);
+        }
     }
 }

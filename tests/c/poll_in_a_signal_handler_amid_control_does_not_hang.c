@@ -2,7 +2,8 @@
  * what a wait would report (N1). */
 #include "harness.h"
 
-static int polled[3], loud, handled, wrong;
+static int polled[3], loud, wrong;
+static volatile sig_atomic_t handled;
 
 static void on_alarm(int signal)
 {
@@ -38,7 +39,8 @@ void test(void)
     OK(sigaction(SIGALRM, &action, NULL));
     OK(timer_create(CLOCK_MONOTONIC, &how, &timer));
     OK(timer_settime(timer, 0, &often, NULL));
-    for (int64_t end = now_ns() + 1500000000; now_ns() < end;) {
+    /* A busy system lets few come in that time. */
+    for (int64_t end = now_ns() + 1500000000; now_ns() < end || handled <= 100;) {
         int event = OK(eventfd(1, 0));
         ADD(ep, event, EPOLLIN, 5);
         ADD(silent, event, 0, 5);
@@ -51,6 +53,5 @@ void test(void)
         OK(close(event));
     }
     OK(timer_settime(timer, 0, &never, NULL));
-    CHECK(handled > 100);
     CHECK_EQ(wrong, 0);
 }

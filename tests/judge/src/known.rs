@@ -47,9 +47,11 @@ pub enum Fact {
     Modified,
     /// Urgent data was sent to a TCP connection, at any time.
     Urgent,
+    /// A listed report was lost of a TCP connection without room, and the sides have not agreed on it since (see `Registration::behind`).
+    Behind,
 }
 
-pub const FACTS: usize = 20;
+pub const FACTS: usize = 21;
 
 /// A difference, and what came before it.
 #[derive(Clone, Copy, Debug)]
@@ -192,8 +194,11 @@ pub const ROWS: &[Row] = &[
         unavoidable: true,
         matches: |case| {
             let gone = WRITABLE | (libc::EPOLLERR | libc::EPOLLHUP) as u32;
-            let room_is_gone = case.is_lost_without_arrival() && case.bits & gone == 0;
-            case.kind == Kind::Tcp && case.edge && room_is_gone && case.has(Fact::CutShort)
+            let lost = case.is_lost_without_arrival();
+            let room_is_gone = lost && case.bits & gone == 0 && case.has(Fact::CutShort);
+            // The report that was lost made the kernel look, and find none, so it tells of room that comes later, too.
+            let room_came_later = lost && case.bits & WRITABLE != 0 && case.has(Fact::Behind);
+            case.kind == Kind::Tcp && case.edge && (room_is_gone || room_came_later)
         },
     },
     Row {
@@ -324,6 +329,17 @@ mod tests {
                 .row()
                 .is_none()
         );
+    }
+
+    #[test]
+    fn room_after_a_listed_loss_is_of_the_same_row() {
+        let gone = case(What::Lost, Kind::Tcp, &[Fact::CutShort]).row();
+        let room = |facts| Case { bits: WRITABLE, ..case(What::Lost, Kind::Tcp, facts) }.row();
+        assert!(gone.is_some_and(|row| ROWS[row].unavoidable && !ROWS[row].between));
+        assert_eq!(room(&[Fact::Behind]), gone);
+        assert!(room(&[Fact::CutShort]).is_none());
+        assert!(case(What::Lost, Kind::Tcp, &[Fact::Behind]).row().is_none());
+        assert!(case(What::Extra, Kind::Tcp, &[Fact::Behind]).row().is_none());
     }
 
     #[test]

@@ -390,6 +390,7 @@ impl World<'_> {
                     crossed: false,
                     room: Room::There,
                     refused: 0,
+                    behind: false,
                     received: (0, 0, 0),
                     tainted: false,
                     contested: false,
@@ -406,6 +407,7 @@ impl World<'_> {
                 registration.events = mask;
                 registration.data = data.cast_unsigned();
                 registration.tainted = false;
+                registration.behind = false;
                 let pair = registration.pair;
                 self.take_down_received(at);
                 self.looked_for_room(at);
@@ -454,6 +456,7 @@ impl World<'_> {
             {
                 self.note(desc.file, Fact::CutShort);
                 self.refuse_room(desc.file);
+                self.catch_up(desc.file);
             }
             // What is written is acknowledged at the end of the call.
             Kind::Tcp if may_fill && calls::has_other_threads() => self.miss_room(desc.file),
@@ -672,6 +675,7 @@ impl World<'_> {
                 crossed: false,
                 room: Room::There,
                 refused: 0,
+                behind: false,
                 received: (0, 0, 0),
                 tainted: false,
                 contested: false,

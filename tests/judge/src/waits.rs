@@ -150,15 +150,23 @@ impl World<'_> {
             );
             self.say(|| text);
         }
-        self.forget_fleeting_room(&mut round, wait.ours_first);
+        self.forget_fleeting_room(&mut round, wait);
         (kernel, our, round)
     }
 
     /// The kernel takes room on a TCP connection away by itself when it splits what is to be sent, and on a terminal when it delivers. If
     /// the side that was asked first found room, and there is none after both were asked, the other was asked too late to find it.
-    fn forget_fleeting_room(&mut self, round: &mut Round, ours_first: bool) {
+    /// And so it was if its wait had no room left in which to say so.
+    fn forget_fleeting_room(&mut self, round: &mut Round, wait: Wait) {
         let (first, second) =
-            if ours_first { (&mut round.ours, &round.kernel) } else { (&mut round.kernel, &round.ours) };
+            if wait.ours_first { (&mut round.ours, &mut round.kernel) } else { (&mut round.kernel, &mut round.ours) };
+        if first.len() == wait.max {
+            self.forget_room_that_one_had(second, first);
+        }
+        self.forget_room_that_one_had(first, second);
+    }
+
+    fn forget_room_that_one_had(&mut self, first: &mut Vec<Report>, second: &[Report]) {
         let mut told_once = Vec::new();
         first.retain_mut(|(data, bits)| {
             let other = second.iter().find(|report| report.0 == *data).map(|report| report.1);
@@ -190,8 +198,10 @@ impl World<'_> {
             }
             let Some(fd) = self.number_of(file).filter(|_| self.files[file].kind == Kind::Tcp) else { continue };
             let now = match (room, calls::is_brimful(fd), calls::progress(fd)) {
-                (Room::Gone(then), full, Some((_, _, now)))
-                    if then != now && (full && waits || slept_on) && self.hears_arrivals(file) =>
+                // A sleeping thread looks at once. If there is room again by then, the kernel may have been told of it because it found
+                // none itself, or because our thread's poll did.
+                (Room::Gone(then), true, Some((_, _, now)))
+                    if then != now && (waits || slept_on) && self.hears_arrivals(file) =>
                 {
                     Room::Refused
                 }
@@ -227,6 +237,18 @@ impl World<'_> {
                 self.set_room(at, Room::Refused);
             }
         }
+    }
+
+    /// The kernel alone has looked for room on a TCP connection, and found none.
+    fn fall_behind(&mut self, file: usize) {
+        if self.files[file].kind == Kind::Tcp && self.number_of(file).is_some_and(calls::is_brimful) {
+            self.registrations.iter_mut().filter(|one| one.alive && one.file == file).for_each(|one| one.behind = true);
+        }
+    }
+
+    /// Both sides know that there is no room on a TCP connection.
+    pub fn catch_up(&mut self, file: usize) {
+        self.registrations.iter_mut().filter(|one| one.file == file).for_each(|one| one.behind = false);
     }
 
     /// A TCP connection may have had no room for a moment.
@@ -479,6 +501,7 @@ impl World<'_> {
         let mut facts = registration.map_or([false; FACTS], |one| self.facts_since(one.reported, one.file));
         facts[Fact::CutShort as usize] &= registration.is_some_and(Registration::awaits_room);
         facts[Fact::Brimful as usize] = registration.is_some_and(Registration::is_overfull);
+        facts[Fact::Behind as usize] = registration.is_some_and(|one| one.behind);
         if let Some(one) = registration.filter(|_| kind == Kind::Tcp) {
             let (state, bytes, drops) = self.received(one.file);
             facts[Fact::Arrived as usize] = (state, bytes) != (one.received.0, one.received.1);
@@ -557,6 +580,7 @@ impl World<'_> {
         facts[Fact::EmptyAtEnd as usize] = file.shut_for_reading && file.got_empty;
         let overfull = |one: &Registration| one.alive && one.file == at && one.is_overfull();
         facts[Fact::Brimful as usize] = self.registrations.iter().any(overfull);
+        facts[Fact::Behind as usize] = self.registrations.iter().any(|one| one.alive && one.file == at && one.behind);
         facts
     }
 
@@ -578,6 +602,12 @@ impl World<'_> {
                 None => format!("data {:#x}, which nobody registered", difference.data),
             };
             self.find(case, Some(difference.data), row, text);
+            if difference.what == What::Lost
+                && row.is_some_and(|row| known::ROWS[row].unavoidable)
+                && let Some(file) = self.registration(difference.data).map(|one| one.file)
+            {
+                self.fall_behind(file);
+            }
             // A one-shot that one side alone has reported is spent on that side only.
             if let Some(registration) = self.registration(difference.data)
                 && (row.is_none() || registration.events & libc::EPOLLONESHOT as u32 != 0)
@@ -597,6 +627,9 @@ impl World<'_> {
         self.last_round.clear();
         self.end_contests(rounds);
         for round in rounds {
+            for &(data, _) in round.kernel.iter().filter(|one| round.ours.iter().any(|other| other.0 == one.0)) {
+                self.registration(data).into_iter().for_each(|one| one.behind = false);
+            }
             for (ours, reports) in [(false, &round.kernel), (true, &round.ours)] {
                 for &(data, bits) in reports {
                     self.count_report(data, bits, ours, step);

@@ -107,6 +107,9 @@ pub struct Registration {
     pub room: Room,
     /// The step of the last write that met none.
     pub refused: u32,
+    /// A report of its connection, which had no room, was lost as listed: the kernel has looked and will tell of room, and the library has
+    /// not. So it is until both sides report this one at once, look at it for a control call, or a write is refused.
+    pub behind: bool,
     /// What had come over its TCP connection at the last report, or when it was registered: the state, the bytes, what was dropped.
     pub received: (u8, u64, u32),
     /// The sides differed about it; nothing more is said of it until it is modified.
