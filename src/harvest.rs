@@ -5,21 +5,20 @@ use libc::{c_int, epoll_event, pollfd};
 use nix::errno::Errno;
 
 use crate::descriptors;
-use crate::diagnosis;
-use crate::edge::{CHOKED, DEPARTED, Edge, WOKEN};
-use crate::epitem::{Epitem, State};
+use crate::edge::{CHOKED, Edge};
+use crate::epitem::Epitem;
 use crate::epstate::EpState;
-use crate::events::{Bits, EDGE, HUP, NVAL, ONESHOT, READABLE, WRITABLE, levels};
+use crate::events::{Bits, EDGE, HUP, NVAL, ONESHOT, WRITABLE, levels};
 use crate::exclusive;
-use crate::file::{Allowance, File, Peer};
+use crate::file::{Allowance, File};
 use crate::kind::Kind;
 use crate::nested;
-use crate::options::INTERPOSES;
-use crate::poller::{uring, watch};
-use crate::sample::{self, Change};
+use crate::poller::uring;
+use crate::sample;
 use crate::sys;
+use crate::unease;
 use crate::user;
-use crate::wait::{Buffer, LONGEST_RARE_TICK_NS, LONGEST_TICK_NS, TICK_NS};
+use crate::wait::Buffer;
 
 /// How many registrations get their second look in one poll.
 const WINDOW: usize = 64;
@@ -323,10 +322,10 @@ fn reportable(st: &mut EpState, item: &'static Epitem, in_turn: bool) -> Bits {
         return bits;
     }
     if level & !state.edge.get().quiet() & HUP != 0 {
-        partings(file, item);
+        unease::partings(file, item);
     }
     if state.watched(file) & WRITABLE != 0 {
-        departures(file, item);
+        unease::departures(file, item);
     }
     let watched = state.watched(file);
     let mut edge = state.edge.get();
@@ -343,7 +342,7 @@ fn reportable(st: &mut EpState, item: &'static Epitem, in_turn: bool) -> Bits {
         state.reported_at.set(clock);
     }
     if is_edge && watched & WRITABLE != 0 {
-        note_outgoing(file, item);
+        unease::note_outgoing(file, item);
     }
     if !is_edge && is_exclusive {
         exclusive::release(file, item);
@@ -356,23 +355,6 @@ fn reportable(st: &mut EpState, item: &'static Epitem, in_turn: bool) -> Bits {
 pub fn note_lack_of_room(file: &'static File, level: Bits, tracked: bool) {
     if level & WRITABLE == 0 && file.has_edges_beside(tracked) && file.kind() == Kind::Tcp {
         file.tell(CHOKED, file.begin_call());
-    }
-}
-
-/// Takes down of an edge-triggered registration that was reported without this, what a report takes down beside its edge.
-pub fn remember(file: &'static File, item: &Epitem, watched: Bits, level: Bits) {
-    if level & HUP != 0 {
-        partings(file, item);
-    }
-    if watched & WRITABLE != 0 {
-        file.set_choked(file.kind() == Kind::Tcp && level & WRITABLE == 0);
-        note_outgoing(file, item);
-    }
-}
-
-fn note_outgoing(file: &File, item: &Epitem) {
-    if let Some(outgoing) = sample::outgoing(file.kind(), item.via()) {
-        file.note_outgoing(outgoing);
     }
 }
 
@@ -499,299 +481,4 @@ fn would_report(st: &mut EpState, item: &'static Epitem, in_turn: bool) -> bool 
     // Not before: what was told meanwhile is not to be forgotten with the report.
     refresh_edge(st, item);
     ready
-}
-
-/// Which of the uneasy registrations are sampled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Extent {
-    All,
-    /// Those that the look which comes next may show are left for `found_by_count`.
-    BeforeLook,
-    /// Those that may be woken, and show nothing of it.
-    WakesAnyMask,
-}
-
-/// Looks behind the quiet bits of the uneasy registrations: has something arrived, or a level fallen, that nobody told us of?
-/// Answers with the longest time after which it has to be asked again, in nanoseconds; `None` for never.
-pub fn sample(st: &mut EpState, extent: Extent) -> Option<u64> {
-    let looks_inside = extent != Extent::WakesAnyMask && sample_inner(st);
-    let mut longest = looks_inside.then_some(LONGEST_TICK_NS);
-    let rare_is_due = st.uneasy.is_empty() || sys::now() >= st.rare_due;
-    let mut index = st.uneasy.len();
-    // The latest first, as the kernel wakes those that wait for the same: signalfds all do.
-    if st.followed {
-        let held = &st.held;
-        st.uneasy.sort_unstable_by_key(|item| item.at(held).serial.get());
-    }
-    while index > 0 {
-        index -= 1;
-        let item = st.uneasy[index];
-        let state = item.at(&st.held);
-        let file = item
-            .file()
-            .filter(|file| state.alive.get() && !state.spent.get() && !state.is_parked() && state.is_uneasy(file))
-            // A ring tells of every edge, and where calls are seen nothing is uneasy then.
-            .filter(|_| INTERPOSES || st.ring.is_none());
-        let Some(file) = file else {
-            state.uneasy.set(false);
-            st.uneasy.swap_remove(index);
-            item.unpin();
-            continue;
-        };
-        if extent == Extent::WakesAnyMask && !file.kind().wakes_any_mask() {
-            continue;
-        }
-        if overtakes(st, item, file) {
-            st.refresh(item);
-            continue;
-        }
-        if INTERPOSES && sample::is_shared_eventfd(file) {
-            // A count of these is a read of /proc, so it is taken once in a while only.
-            longest = longest.or(Some(LONGEST_RARE_TICK_NS));
-            if !rare_is_due {
-                continue;
-            }
-            st.rare_due = sys::now() + TICK_NS;
-        } else if !is_quiet_signalfd(item.at(&st.held), file) {
-            longest = Some(LONGEST_TICK_NS);
-        }
-        let state = item.at(&st.held);
-        if extent == Extent::BeforeLook && may_show(st, item, file) {
-            continue;
-        }
-        st.stats.samples += 1;
-        let watched = state.heard(file);
-        let closes = state.edge.get().is_closing() || state.announced().is_closing();
-        // Before the count, which then has the state to which the connection may go in between.
-        let is_closed = closes && file.kind() != Kind::Signalfd && !sample::closes_still(item.via());
-        let count = sample::arrivals(file, item.via(), watched);
-        let had = state.edge.get().seen();
-        if count.is_some_and(|count| sample::change(had, count) == Change::Arrival) {
-            // Or somebody whom we do not see took some.
-            file.lose_place();
-        }
-        let (mut news, mut woken) = (false, false);
-        // Its turn comes when the other one gives up its claim.
-        let is_kept_out = state.is_exclusive() && !state.newcomer.get() && file.claim().is_of_another(item);
-        for memory in state.memories() {
-            let mut edge = memory.get();
-            match count {
-                Some(count) => {
-                    edge.counted(count);
-                    if sample::is_loose(file.kind(), count) {
-                        edge.counted_loosely(sys::now());
-                    }
-                }
-                None if !file.kind().arrivals().is_private() => edge.doubted(sys::now()),
-                None => {}
-            }
-            if !INTERPOSES {
-                edge.doubted_unseen(file.kind(), sys::now());
-            }
-            if edge.wants_look() {
-                let level = sys::level(item.via(), watched) & !NVAL;
-                edge.looked(file.kind(), level);
-                // Out of the poll set as it is, nobody else would find it.
-                news |= state.is_edge() && edge.asked(level).is_none() && edge.fresh(level) != 0 && !is_kept_out;
-            }
-            if is_closed {
-                edge.closed();
-            }
-            woken |= edge.take_woken();
-            memory.set(edge);
-        }
-        st.note_woken(item, woken);
-        if st.followed && item.at(&st.held).announced().asked(watched).is_none() {
-            // Likewise; what was told before is older than this look.
-            st.refresh(item);
-            let woken = nested::take_in(st, item, file, sys::level(item.via(), watched) & !NVAL, watched);
-            st.note_woken(item, woken);
-        }
-        if news {
-            st.pressing = true;
-            st.note_ready(item);
-        }
-        departures(file, item);
-        let state = item.at(&st.held);
-        if (state.edge.get().quiet() | state.announced().quiet()) & HUP != 0 {
-            partings(file, item);
-        }
-        st.refresh(item);
-    }
-    longest
-}
-
-/// Whether it is known without a look that all is taken that had arrived at the last report: what is taken in then is whether more was.
-fn overtakes(st: &EpState, item: &Epitem, file: &File) -> bool {
-    let state = item.at(&st.held);
-    let mut edge = state.edge.get();
-    if st.followed || edge.is_closing() || edge.wants_look() {
-        return false;
-    }
-    let count = sample::overtaken(file, edge.seen());
-    if let Some(count) = count {
-        edge.overtaken(count);
-        state.edge.set(edge);
-    }
-    count.is_some()
-}
-
-/// Whether all that is to be seen behind a registration are signals which its signalfd does not take: they are no reason to look again.
-fn is_quiet_signalfd(state: &State, file: &File) -> bool {
-    let quiet = state.edge.get().quiet() | state.announced().quiet();
-    file.kind() == Kind::Signalfd && quiet & READABLE == 0
-}
-
-fn may_show(st: &EpState, item: &Epitem, file: &File) -> bool {
-    let state = item.at(&st.held);
-    let is_polled = state.alive.get() && !state.spent.get() && state.slot.get() != 0;
-    is_polled && !st.followed && !file.kind().is_unix_data() && state.edge.get().may_show()
-}
-
-/// After a look: whether something arrived at a registration that it did not show, because it was taken. Then the others of its
-/// levels are asked for.
-pub fn found_by_count(st: &mut EpState) -> bool {
-    let mut found = false;
-    for index in 0..st.uneasy.len() {
-        let item = st.uneasy[index];
-        let state = item.at(&st.held);
-        let Some(file) = item.file().filter(|file| may_show(st, item, file)) else { continue };
-        if state.ready.get() || st.set.revents(item, &st.held) != 0 {
-            continue;
-        }
-        let before = state.edge.get();
-        if !overtakes(st, item, file) {
-            st.stats.samples += 1;
-            if let Some(count) = sample::arrivals(file, item.via(), state.heard(file)) {
-                let mut edge = before;
-                edge.counted(count);
-                state.edge.set(edge);
-            }
-        }
-        if item.at(&st.held).edge.get().quiet() != before.quiet() {
-            found = true;
-            st.refresh(item);
-        }
-    }
-    found
-}
-
-/// Looks at the instances inside this one, so that their descriptors tell the truth, and at what is posted on sources.
-fn sample_inner(st: &mut EpState) -> bool {
-    let held = &st.held;
-    st.inner.retain(|item| {
-        let alive = item.at(held).alive.get();
-        if !alive {
-            item.unpin();
-        }
-        alive
-    });
-    for index in 0..st.inner.len() {
-        let item = st.inner[index];
-        if item.file().is_some_and(File::is_source) {
-            st.refresh(item);
-        }
-    }
-    let held = &st.held;
-    let heard = st.inner.iter().filter(|item| !item.at(held).spent.get());
-    let instances = heard.filter_map(|item| item.file().and_then(File::eventpoll));
-    instances.fold(false, |uneasy, inner| nested::look(inner, true, false).uneasy | uneasy)
-}
-
-/// A registration in a followed instance begins: what waits for a unix socket's peer is noted, of which less is a departure.
-pub fn begin_to_count_outgoing(file: &'static File, item: &Epitem) {
-    departures(file, item);
-    note_outgoing(file, item);
-}
-
-/// What left a unix socket, and made room in it, wakes those who wait for that.
-pub fn departures(file: &'static File, item: &Epitem) {
-    if sample::has_departures(file, item.via()) && sys::level(item.via(), WRITABLE) & WRITABLE != 0 {
-        file.tell(DEPARTED, file.begin_call());
-    }
-}
-
-/// The close of a unix socket's peer wakes everybody, also when the peer had shut the connection down before, so that the level
-/// was that of a hang-up already.
-fn partings(file: &'static File, item: &Epitem) {
-    if !matches!(file.kind(), Kind::UnixStream | Kind::UnixSeqpacket) || file.peer() == Peer::Gone {
-        return;
-    }
-    let before = file.peer();
-    let now = match peer_now(item.via(), before) {
-        Some(now) => now,
-        None if before == Peer::Unknown => Peer::Gone,
-        // It was answered before, and will be again.
-        None => return,
-    };
-    file.set_peer(now);
-    if now == Peer::Gone && before != Peer::Unknown {
-        file.tell(WOKEN, file.begin_call());
-    }
-}
-
-/// Where the peer of a unix socket that is hung up is; none if there is no answer.
-fn peer_now(fd: c_int, before: Peer) -> Option<Peer> {
-    let is_there = || diagnosis::peer(fd).map(|inode| inode != 0);
-    let now = if is_there()? {
-        Peer::There
-    } else if before != Peer::There && diagnosis::awaits_accept(fd)? {
-        Peer::Awaited
-    } else if before != Peer::There && is_there()? {
-        // It was accepted between the two questions.
-        Peer::There
-    } else {
-        Peer::Gone
-    };
-    Some(now)
-}
-
-/// Sets up to this size are polled as they are, without a second thread in the program.
-pub const PARK_ABOVE: usize = 64;
-/// Parking wakes a watcher, so it is done for many at a time.
-const PARK_BATCH: usize = 32;
-
-/// Hands registrations that were silent for long to the watchers, or takes all of them back: whatever has been cheaper of late.
-pub fn balance(st: &mut EpState) {
-    let registrations = st.interest.len();
-    if st.ring.is_some() {
-        return;
-    }
-    if st.set.len() > PARK_ABOVE && st.account.favours_parking(registrations) {
-        park_silent(st);
-    } else if st.parked > 0 && !st.observed && st.account.favours_polling(registrations) {
-        watch::take_all_back(st);
-    }
-}
-
-fn park_silent(st: &mut EpState) {
-    let waiting = st.set.silent(usize::MAX, false).filter(|(_, item)| may_park(st, item)).count();
-    if waiting < PARK_BATCH {
-        st.account.spend(st.interest.len());
-        return;
-    }
-    watch::prepare(waiting);
-    let mut end = usize::MAX;
-    loop {
-        let mut batch: [Option<&'static Epitem>; WINDOW] = [None; WINDOW];
-        let silent = st.set.silent(end, false).filter(|(_, item)| may_park(st, item));
-        let mut found = 0;
-        for (place, (at, item)) in batch.iter_mut().zip(silent) {
-            *place = Some(item);
-            end = at;
-            found += 1;
-        }
-        if watch::park(st, batch.iter().flatten().copied()) < found || found < WINDOW {
-            break;
-        }
-    }
-    st.set.discard_unused();
-}
-
-/// Exclusive registrations, nested instances and uneasy ones are looked after where they are waited for, and so are signalfds: what is
-/// sent to one thread no other thread sees in them.
-fn may_park(st: &EpState, item: &Epitem) -> bool {
-    let state = item.at(&st.held);
-    let kind = item.file().map_or(Kind::Other, |file| file.identify(item.via()));
-    !state.is_exclusive() && !state.uneasy.get() && !matches!(kind, Kind::Epoll | Kind::Signalfd)
 }

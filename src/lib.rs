@@ -42,10 +42,10 @@
 //! | `sys`, `next` | the ways out: raw system calls, and the next definition of a symbol |
 //! | `eventpoll/`, `epstate`, `epitem`, `control` | an instance, and what its lock protects; a registration; what control calls do to them |
 //! | `wait`, `waitq`, `ready`, `harvest` | the waiting thread; how threads sleep and are woken; who is ready; what is reported |
-//! | `pollset`, `poller/` | the array poll works on; watcher threads; rings |
+//! | `pollset`, `poller/` | the array poll works on; watcher threads and who is with them; rings |
 //! | `fdtable`, `file/`, `descriptors` | numbers; open file descriptions; close and dup |
 //! | `kind`, `edge`, `sample`, `diagnosis`, `witness/` | what a description is; what an edge is; how arrivals are counted and seen |
-//! | `exclusive` | which of several instances reports |
+//! | `unease`, `exclusive` | what reported levels can hide; which of several instances reports |
 //! | `nested`, `observer` | instances inside others; poll and select on an epoll descriptor |
 //! | `process` | start-up, fork, exit |
 //! | `user`, `sync`, `lock`, `pool`, `memory`, `events`, `options`, `stats`, `log` | tools |
@@ -94,6 +94,7 @@ mod symbols;
 mod sync;
 mod sys;
 mod thread;
+mod unease;
 mod user;
 mod view;
 mod wait;

@@ -12,7 +12,7 @@ use crate::epstate::EpState;
 use crate::eventpoll::Eventpoll;
 use crate::events::{Bits, ERR, HUP, IN, NVAL, OUT, RDNORM, WRITABLE, WRNORM, levels};
 use crate::file::File;
-use crate::harvest::{self, Extent};
+use crate::harvest;
 use crate::kind::Kind;
 use crate::line::Line;
 use crate::lock::{self, Guard, Lock};
@@ -21,6 +21,7 @@ use crate::poller::{crossing, watch};
 use crate::process;
 use crate::sample;
 use crate::sys;
+use crate::unease::{self, Extent};
 
 /// Held while a link between instances is added, so that two threads cannot close a cycle together. Taken before every other
 /// lock. Kernel counterpart: `epnested_mutex`.
@@ -415,7 +416,7 @@ pub fn attend(ep: &'static Eventpoll, st: &mut EpState) {
     }
     let stirred = ep.was_stirred();
     ep.absorb(st);
-    st.ticks = harvest::sample(st, Extent::All).is_some();
+    st.ticks = unease::sample(st, Extent::All).is_some();
     // What that brought up, in the instances inside above all.
     ep.absorb(st);
     sys::look(st.set.poll_with(-1));
@@ -463,7 +464,7 @@ pub fn announce(ep: &'static Eventpoll, st: &mut EpState) {
 /// What a poll found on a registration may have woken others before it, which do not show it.
 fn note_woken_beside(st: &mut EpState, item: &'static Epitem) {
     if wakes_beside(item) {
-        st.ticks |= harvest::sample(st, Extent::WakesAnyMask).is_some();
+        st.ticks |= unease::sample(st, Extent::WakesAnyMask).is_some();
     }
 }
 
@@ -524,7 +525,7 @@ pub fn is_news(st: &mut EpState, item: &'static Epitem, file: &'static File) -> 
         // Which may have to tell of something.
         seems_ready(inner);
     }
-    harvest::departures(file, item);
+    unease::departures(file, item);
     let state = item.at(&st.held);
     let mut announced = state.announced();
     let watched = state.heard(file);
@@ -541,7 +542,7 @@ pub fn catch_up(ep: &'static Eventpoll, st: &mut EpState) {
     if st.followed && st.poller.is_none() {
         ep.absorb(st);
         // Of the others none stands in line and shows nothing, unless a witness told of what was taken.
-        st.ticks |= harvest::sample(st, Extent::WakesAnyMask).is_some();
+        st.ticks |= unease::sample(st, Extent::WakesAnyMask).is_some();
     }
 }
 
@@ -550,7 +551,7 @@ pub fn catch_up(ep: &'static Eventpoll, st: &mut EpState) {
 pub fn begin(st: &mut EpState, item: &'static Epitem, file: &'static File) -> bool {
     let state = item.at(&st.held);
     if state.heard(file) & WRITABLE != 0 {
-        harvest::begin_to_count_outgoing(file, item);
+        unease::begin_to_count_outgoing(file, item);
     }
     let mut announced = Edge::anew(file.is_closing()).for_outer();
     if file.kind() == Kind::Signalfd {

@@ -9,16 +9,17 @@ use nix::errno::Errno;
 use crate::epstate::EpState;
 use crate::eventpoll::{self, Eventpoll};
 use crate::events::NVAL;
-use crate::harvest::{self, Extent, Vanished};
+use crate::harvest::{self, Vanished};
 use crate::lock::{self, Guard};
 use crate::nested;
 use crate::next;
-use crate::poller::{crossing, uring, watch};
+use crate::poller::{crossing, parking, uring, watch};
 use crate::process;
 use crate::sync;
 use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
 use crate::sync::atomic::{AtomicBool, AtomicI32};
 use crate::sys::{self, SigMask};
+use crate::unease::{self, Extent};
 use crate::user;
 use crate::waitq::Sleeper;
 
@@ -219,7 +220,7 @@ impl Wait {
         }
         let Some((mut guard, slept)) = self.learn(guard, plan) else { return Ok(None) };
         self.hear_kicks(&mut guard);
-        if plan.is_first && !plan.in_ring && harvest::found_by_count(&mut guard) {
+        if plan.is_first && !plan.in_ring && unease::found_by_count(&mut guard) {
             return Ok(None);
         }
         self.report(guard, plan, slept)
@@ -279,10 +280,10 @@ impl Wait {
             uring::lap(self.ep, st);
         }
         let extent = if is_first && !in_ring { Extent::BeforeLook } else { Extent::All };
-        let longest_tick = harvest::sample(st, extent);
+        let longest_tick = unease::sample(st, extent);
         // What that brought up, in the instances inside above all.
         self.ep.absorb(st);
-        if is_first && st.observed && st.parked <= harvest::PARK_ABOVE {
+        if is_first && st.observed && st.parked <= parking::PARK_ABOVE {
             // Parked because somebody looks at the descriptor, not because they are many: they are in every report. Instances among
             // them have been looked at.
             watch::look_at_parked(st);
@@ -397,7 +398,7 @@ impl Wait {
             st.habit.looked(reported > 0);
         }
         if reported > 0 {
-            harvest::balance(st);
+            parking::balance(st);
             return self.finish(guard, reported, vanished);
         }
         // What the watchers have not come around to hand over, a wait that does not sleep must find by itself.

@@ -15,10 +15,10 @@ use crate::epitem::Epitem;
 use crate::epstate::EpState;
 use crate::eventpoll::Eventpoll;
 use crate::events::NVAL;
-use crate::harvest::{self, Extent};
 use crate::sample;
 use crate::sync::atomic::Ordering::Relaxed;
 use crate::sys;
+use crate::unease::{self, Extent};
 use crate::waitq::Sleeper;
 
 /// For how many registrations an early ring is made. The kernel finds a request to cancel in a table that is the larger, up to 256 places, the
@@ -59,7 +59,7 @@ pub(super) fn begin(ep: &'static Eventpoll, st: &mut EpState, me: &'static Sleep
     EVER.store(true, Relaxed);
     st.stats.rings += 1;
     // What poll would have found out in this round.
-    let _ = harvest::sample(st, Extent::All);
+    let _ = unease::sample(st, Extent::All);
     ep.absorb(st);
     st.ring = Some(uring);
     for index in 0..st.interest.len() {
@@ -163,7 +163,7 @@ fn remember_edges(st: &mut EpState) {
         if state.is_edge() && edge.quiet() != 0 {
             let watched = state.watched(file);
             let level = sys::level(item.via(), watched) & !NVAL;
-            harvest::remember(file, item, watched, level);
+            unease::remember(file, item, watched, level);
             // What that found out is new to others, perhaps, and not here.
             item.take_facts();
             edge.resume(file.kind(), level, || sample::arrivals(file, item.via(), watched));

@@ -7,6 +7,7 @@ pub mod account;
 mod busy;
 pub mod crossing;
 pub mod hold;
+pub mod parking;
 pub mod prospect;
 pub mod request;
 pub mod ring;

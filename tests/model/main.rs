@@ -81,6 +81,8 @@ mod stats;
 mod sys;
 #[path = "../../src/thread.rs"]
 mod thread;
+#[path = "../../src/unease.rs"]
+mod unease;
 #[path = "../../src/user.rs"]
 mod user;
 #[path = "../../src/view.rs"]
