@@ -82,7 +82,7 @@ pub fn sample(st: &mut EpState, extent: Extent) -> Option<u64> {
         let is_closed = closes && file.kind() != Kind::Signalfd && !sample::closes_still(item.via());
         let count = sample::arrivals(file, item.via(), watched);
         let had = state.edge.get().seen();
-        if count.is_some_and(|count| sample::change(had, count) == Change::Arrival) {
+        if file.place().is_some() && count.is_some_and(|count| sample::change(had, count) == Change::Arrival) {
             // Or somebody whom we do not see took some.
             file.lose_place();
         }

@@ -292,7 +292,7 @@ impl Wait {
         }
         // A look comes first, so that a busy program never pays for that.
         let careful = process::has_threads() || st.parked > 0 || longest_tick.is_some() || st.observed;
-        let polls = !in_ring || st.set.len() > 0;
+        let mut polls = !in_ring || st.set.len() > 0;
         let looks_first = polls && is_first && (careful || st.habit.looks_first());
         // A ring has told by now what it knows.
         let is_told = in_ring && !st.ready.is_empty();
@@ -302,8 +302,8 @@ impl Wait {
             st.calm_all();
             uring::lap(self.ep, st);
             sleeps = st.ready.is_empty();
+            polls = false;
         }
-        let polls = !in_ring || st.set.len() > 0;
         Plan { in_ring, polls, is_first, careful, looks_first, sleeps, longest_tick }
     }
 
