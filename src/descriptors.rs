@@ -296,7 +296,7 @@ fn forget_number_of(file: &'static File, mut graph: FileGuard, fd: c_int, end: E
             ep.set_number(other);
         }
         drop(graph);
-        source::await_showing(file);
+        source::await_users(file);
         return;
     }
     while let Some(item) = graph.items().next() {
@@ -304,7 +304,7 @@ fn forget_number_of(file: &'static File, mut graph: FileGuard, fd: c_int, end: E
     }
     let lingering = std::mem::replace(&mut graph.lingering, Stays::NONE);
     drop(graph);
-    source::await_showing(file);
+    source::await_users(file);
     lingering.evict();
     if let Some(ep) = file.eventpoll() {
         if ep.has_other_numbers(fd) {

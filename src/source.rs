@@ -46,13 +46,58 @@ fn enter(fd: c_int, flags: c_int) -> Result<(), Errno> {
     descriptors::enter(file, fd).inspect_err(|_| file.retire())
 }
 
-/// The source behind a descriptor. EBADF for a closed number, EINVAL for anything else.
-fn find(fd: c_int) -> Result<&'static File, Errno> {
-    process::settle();
-    match descriptors::known(fd).filter(|file| file.is_source() && is_still(file, fd)) {
-        Some(file) => Ok(file),
-        None if sys::is_open(fd) => Err(Errno::EINVAL),
-        None => Err(Errno::EBADF),
+/// A source while it is looked at or changed: whoever is to close its number waits for the end of that, so the record is the source's all the while.
+struct InUse {
+    file: &'static File,
+    fd: c_int,
+}
+
+impl InUse {
+    fn begin(file: &'static File, fd: c_int) -> InUse {
+        file.users().fetch_add(1, SeqCst);
+        InUse { file, fd }
+    }
+
+    /// The source behind a descriptor. EBADF for a closed number, EINVAL for anything else.
+    fn find(fd: c_int) -> Result<InUse, Errno> {
+        process::settle();
+        let source = descriptors::known(fd).filter(|file| file.is_source()).map(|file| InUse::begin(file, fd));
+        match source.filter(|source| source.has_its_number() && is_still(source.file, fd)) {
+            Some(source) => Ok(source),
+            None if sys::is_open(fd) => Err(Errno::EINVAL),
+            None => Err(Errno::EBADF),
+        }
+    }
+
+    fn has_its_number(&self) -> bool {
+        descriptors::known(self.fd).is_some_and(|now| ptr::eq(now, self.file))
+    }
+
+    /// Makes the descriptor readable, or not, as the level is. Two that are at it at once, or a signal handler and whom it interrupted, come
+    /// to the same end: each goes on until what it did is right. Once the number is no longer the source's it is left alone.
+    fn show(&self) {
+        while self.has_its_number() {
+            let is_readable = self.file.posted() & IN;
+            if is_readable != 0 {
+                let _ = sys::write(self.fd, &1_u64.to_ne_bytes());
+            } else {
+                let _ = sys::read(self.fd, &mut [0; 8]);
+            }
+            if self.file.posted() & IN == is_readable {
+                break;
+            }
+        }
+    }
+}
+
+impl Drop for InUse {
+    fn drop(&mut self) {
+        // In a forked child nobody is in here, but perhaps who comes back out of a signal handler.
+        let _ = self.file.users().fetch_update(SeqCst, Relaxed, |users| users.checked_sub(1));
+        // Who waits for that has taken the number away first.
+        if !self.has_its_number() {
+            sync::futex_wake(self.file.users(), i32::MAX);
+        }
     }
 }
 
@@ -87,9 +132,10 @@ fn levels_of(events: u32) -> Result<Bits, Errno> {
 /// Raises levels, and wakes those who wait for one of them. Never waits, so it may be called in signal handlers.
 pub fn post(fd: c_int, events: u32) -> Result<(), Errno> {
     let levels = levels_of(events)?;
-    let file = find(fd)?;
+    let source = InUse::find(fd)?;
+    let file = source.file;
     if levels & !file.raise(levels) & IN != 0 {
-        show(file, fd);
+        source.show();
     }
     // Who finds it ready next may have it, whoever of several exclusive registrations had what was there before.
     file.claim().lapse();
@@ -101,52 +147,27 @@ pub fn post(fd: c_int, events: u32) -> Result<(), Errno> {
 /// Lowers levels. As safe as `post`.
 pub fn clear(fd: c_int, events: u32) -> Result<(), Errno> {
     let levels = levels_of(events)?;
-    let file = find(fd)?;
-    if file.lower(levels) & levels & IN != 0 {
-        show(file, fd);
+    let source = InUse::find(fd)?;
+    if source.file.lower(levels) & levels & IN != 0 {
+        source.show();
     }
     Ok(())
 }
 
 /// What is posted.
 pub fn posted(fd: c_int) -> Result<u32, Errno> {
-    Ok(u32::from(find(fd)?.posted()) & POSTABLE)
+    Ok(u32::from(InUse::find(fd)?.file.posted()) & POSTABLE)
 }
 
 /// Whether the descriptor is a source: EBADF or EINVAL if not.
 pub fn check(fd: c_int) -> Result<(), Errno> {
-    find(fd).map(|_| ())
+    InUse::find(fd).map(|_| ())
 }
 
-/// Makes the descriptor readable, or not, as the level is. Two that are at it at once, or a signal handler and whom it interrupted, come
-/// to the same end: each goes on until what it did is right. Once the number is no longer the source's it is left alone.
-fn show(file: &File, fd: c_int) {
-    let showing = file.showing();
-    let is_its_number = || descriptors::known(fd).is_some_and(|now| ptr::eq(now, file));
-    showing.fetch_add(1, SeqCst);
-    while is_its_number() {
-        let is_readable = file.posted() & IN;
-        if is_readable != 0 {
-            let _ = sys::write(fd, &1_u64.to_ne_bytes());
-        } else {
-            let _ = sys::read(fd, &mut [0; 8]);
-        }
-        if file.posted() & IN == is_readable {
-            break;
-        }
-    }
-    // In a forked child nobody is in here, but perhaps who comes back out of a signal handler.
-    let _ = showing.fetch_update(SeqCst, Relaxed, |showing| showing.checked_sub(1));
-    // Who waits for that has taken the number away first.
-    if !is_its_number() {
-        sync::futex_wake(showing, i32::MAX);
-    }
-}
-
-/// The number of a source is to be another's: waits until nobody is about to write to it. Not under a lock.
-pub fn await_showing(file: &File) {
+/// The number of a source is to be another's: waits until nobody uses it as the source's. Not under a lock.
+pub fn await_users(file: &File) {
     if file.is_source() {
-        descriptors::await_users(file.showing());
+        descriptors::await_users(file.users());
     }
 }
 
@@ -168,12 +189,12 @@ impl File {
         if !self.is_source() {
             return;
         }
-        self.showing().store(0, Relaxed);
+        self.users().store(0, Relaxed);
         let Ok(fresh) = sys::eventfd() else { return };
         let replaced = descriptors::replace_under_all_numbers(self, fresh);
         let _ = sys::close(fresh);
         if let Some(number) = replaced.filter(|_| self.posted() & IN != 0) {
-            show(self, number);
+            InUse::begin(self, number).show();
         }
     }
 }

@@ -57,8 +57,8 @@ pub struct File {
     counting: AtomicU32,
     /// What a unix socket's outgoing queue held at the last look; of a source, the levels that are posted.
     outgoing: AtomicU32,
-    /// Empty datagrams in the queue that a count has stepped over: it will not see them again. Of a source, how many are about to make its
-    /// descriptor readable, or not.
+    /// Empty datagrams in the queue that a count has stepped over: it will not see them again. Of a source, how many look at
+    /// it, or change it, at this moment.
     empties: AtomicU32,
     /// What is known of a unix socket's peer, as [`Peer`].
     peer: AtomicU8,
@@ -299,8 +299,8 @@ impl File {
         self.outgoing.fetch_or(levels.into(), SeqCst) as Bits
     }
 
-    /// How many are about to make the descriptor of a source readable, or not.
-    pub fn showing(&self) -> &AtomicU32 {
+    /// How many look at a source, or change it, at this moment.
+    pub fn users(&self) -> &AtomicU32 {
         &self.empties
     }
 
