@@ -263,6 +263,10 @@ fn begin(ep: &'static Eventpoll, st: &mut EpState, item: &'static Epitem, file: 
     {
         st.note_ready(item);
     }
+    let asked = levels(item.at(&st.held).events.get());
+    if asked & WRITABLE != 0 {
+        file.want_room();
+    }
     if st.followed {
         // Those who tell of it have to know before the look.
         st.track(item, file);
@@ -272,7 +276,6 @@ fn begin(ep: &'static Eventpoll, st: &mut EpState, item: &'static Epitem, file: 
         }
     }
     let state = item.at(&st.held);
-    let asked = levels(state.events.get());
     if file.eventpoll().is_none() && (asked & WRITABLE != 0 || file.has_several_registrations()) {
         // The look of the kernel's own control call at a connection without room has consequences for others, and so has the next one in
         // a wait if this found something.

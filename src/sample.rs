@@ -402,9 +402,10 @@ fn pending_signals(fd: c_int) -> Option<u64> {
     Some(queued + taken)
 }
 
-/// The memory of what a unix socket sent and its peer has not read; it falls when the peer reads (E4).
-pub fn outgoing(kind: Kind, fd: c_int) -> Option<u32> {
-    if !kind.is_unix_data() {
+/// The memory of what a unix socket sent and its peer has not read; it falls when the peer reads (E4). None for what is no unix socket, or if
+/// nobody asked for room, which is all that a read of the peer's wakes for.
+pub fn outgoing(file: &File, fd: c_int) -> Option<u32> {
+    if !file.kind().is_unix_data() || !file.is_room_wanted() {
         return None;
     }
     sys::ioctl_int(fd, libc::TIOCOUTQ).ok().map(|bytes| bytes.max(0).unsigned_abs())
@@ -413,7 +414,7 @@ pub fn outgoing(kind: Kind, fd: c_int) -> Option<u32> {
 /// Whether a unix socket's outgoing queue holds less than at the last look: the peer read. What it holds now is noted.
 pub fn has_departures(file: &'static File, fd: c_int) -> bool {
     file.awaits_departures()
-        && outgoing(file.kind(), fd).is_some_and(|outgoing| outgoing < file.note_outgoing(outgoing))
+        && outgoing(file, fd).is_some_and(|outgoing| outgoing < file.note_outgoing(outgoing))
 }
 
 /// The state of a TCP connection; none for other descriptors.

@@ -275,7 +275,7 @@ pub fn remember(file: &'static File, item: &Epitem, watched: Bits, level: Bits) 
 
 /// Notes what a unix socket's outgoing queue holds, of which less is a departure.
 pub fn note_outgoing(file: &File, item: &Epitem) {
-    if let Some(outgoing) = sample::outgoing(file.kind(), item.via()) {
+    if let Some(outgoing) = sample::outgoing(file, item.via()) {
         file.note_outgoing(outgoing);
     }
 }

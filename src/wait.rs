@@ -291,9 +291,10 @@ impl Wait {
             watch::look_at_next_parked(st);
         }
         // A look comes first, so that a busy program never pays for that.
-        let careful = process::has_threads() || st.parked > 0 || longest_tick.is_some() || st.observed;
+        let unsure = st.parked > 0 || longest_tick.is_some() || st.observed;
+        let careful = unsure || process::has_threads();
         let mut polls = !in_ring || st.set.len() > 0;
-        let looks_first = polls && is_first && (careful || st.habit.looks_first());
+        let looks_first = polls && is_first && (unsure || st.habit.looks_first());
         // A ring has told by now what it knows.
         let is_told = in_ring && !st.ready.is_empty();
         let mut sleeps = self.may_sleep && !looks_first && !st.pressing && !is_told;

@@ -62,8 +62,8 @@ pub struct File {
     empties: AtomicU32,
     /// What is known of a unix socket's peer, as [`Peer`].
     peer: AtomicU8,
-    /// Which sides of a socket the program shut: a bit for SHUT_RD, another for SHUT_WR. And [`CHOKED`], [`PLACED`], [`URGENT`] and [`MOVED`].
-    sides: AtomicU8,
+    /// [`CHOKED`] and those below it, and which sides of a socket the program shut: a bit for SHUT_RD, another for SHUT_WR.
+    flags: AtomicU8,
     /// Facts that not every registration was told of yet, see [`Told`].
     undelivered: AtomicU64,
     /// Device and inode in one number; 0 while they are not known. The two ends of a pipe have the same.
@@ -92,6 +92,8 @@ const PLACED: u8 = 1 << 6;
 const URGENT: u8 = 1 << 5;
 /// A count of datagrams has moved the place where a peek begins, and it may not be back where it was.
 const MOVED: u8 = 1 << 4;
+/// There was a registration for room in it.
+const ROOM_WANTED: u8 = 1 << 3;
 
 /// The other end of a unix socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,7 +122,7 @@ impl Pooled for File {
         outgoing: AtomicU32::new(0),
         empties: AtomicU32::new(0),
         peer: AtomicU8::new(0),
-        sides: AtomicU8::new(0),
+        flags: AtomicU8::new(0),
         undelivered: AtomicU64::new(0),
         mark: AtomicU64::new(0),
         name: AtomicU32::new(0),
@@ -153,7 +155,7 @@ impl File {
         file.outgoing.store(0, Relaxed);
         file.empties.store(0, Relaxed);
         file.set_peer(Peer::Unknown);
-        file.sides.store(0, Relaxed);
+        file.flags.store(0, Relaxed);
         file.undelivered.store(Told::nothing_since(file.clock()).0, Relaxed);
         file.mark.store(0, Relaxed);
         file.name.store(0, Relaxed);
@@ -242,24 +244,24 @@ impl File {
     /// How many bytes of a TCP stream were taken since its beginning; none if that is not known. Too few, if somebody whom we do not see took
     /// some.
     pub fn place(&self) -> Option<u64> {
-        (self.sides.load(SeqCst) & (PLACED | URGENT) == PLACED).then(|| self.consumed())
+        (self.flags.load(SeqCst) & (PLACED | URGENT) == PLACED).then(|| self.consumed())
     }
 
     /// When read-like calls of this process had taken `consumed` bytes, the readers of the stream had come to `place`.
     pub fn set_place(&self, place: u64, consumed: u64) {
-        if self.sides.fetch_or(PLACED, SeqCst) & PLACED == 0 {
+        if self.flags.fetch_or(PLACED, SeqCst) & PLACED == 0 {
             self.consumed.fetch_add(place.wrapping_sub(consumed), SeqCst);
         }
     }
 
     /// Urgent data came in the stream: from here on its place is not known.
     pub fn note_urgent(&self) {
-        self.sides.fetch_or(URGENT, SeqCst);
+        self.flags.fetch_or(URGENT, SeqCst);
     }
 
     /// What was taken of the stream may not have been counted, or will not be.
     pub fn lose_place(&self) {
-        self.sides.fetch_and(!PLACED, SeqCst);
+        self.flags.fetch_and(!PLACED, SeqCst);
     }
 
     /// Empty datagrams that a count has seen and nobody has taken yet.
@@ -329,23 +331,33 @@ impl File {
         self.peer.store(peer as u8, Relaxed);
     }
 
+    /// Whether anybody may wait for room.
+    pub fn is_room_wanted(&self) -> bool {
+        self.flags.load(Relaxed) & ROOM_WANTED != 0
+    }
+
+    /// Somebody waits for room from here on.
+    pub fn want_room(&self) {
+        self.flags.fetch_or(ROOM_WANTED, Relaxed);
+    }
+
     /// Whether there was no room when last looked at.
     pub fn is_choked(&self) -> bool {
-        self.sides.load(Relaxed) & CHOKED != 0
+        self.flags.load(Relaxed) & CHOKED != 0
     }
 
     /// Notes whether there is room.
     pub fn set_choked(&self, choked: bool) {
         if choked {
-            self.sides.fetch_or(CHOKED, Relaxed);
+            self.flags.fetch_or(CHOKED, Relaxed);
         } else {
-            self.sides.fetch_and(!CHOKED, Relaxed);
+            self.flags.fetch_and(!CHOKED, Relaxed);
         }
     }
 
     /// Whether the program shut this side of the socket: SHUT_RD or SHUT_WR.
     pub fn is_shut(&self, side: c_int) -> bool {
-        self.sides.load(Relaxed) & (1 << side) != 0
+        self.flags.load(Relaxed) & (1 << side) != 0
     }
 
     /// Whether the program shut its side of a connection that goes through states because of it.
@@ -356,7 +368,7 @@ impl File {
     /// The program shut a side of the socket, or both.
     pub fn note_shut(&self, how: c_int) {
         let sides = if how == libc::SHUT_RDWR { 3 } else { 1 << how };
-        self.sides.fetch_or(sides, Relaxed);
+        self.flags.fetch_or(sides, Relaxed);
     }
 
     /// Who is in a call that takes and has not said how much.
@@ -424,13 +436,13 @@ impl File {
 
     /// The place where a peek begins is about to be moved.
     pub fn move_peeks(&self) {
-        self.sides.fetch_or(MOVED, SeqCst);
+        self.flags.fetch_or(MOVED, SeqCst);
     }
 
     /// Whether the place where a peek begins was moved by a count, and may not be back: then it is not the program that has it where it is.
     #[inline]
     pub fn has_moved_peeks(&self) -> bool {
-        self.sides.load(SeqCst) & MOVED != 0
+        self.flags.load(SeqCst) & MOVED != 0
     }
 
     /// Runs `put_back`, which puts the place where a peek begins back, while this thread counts and nobody peeks. A call that takes moves the
@@ -438,7 +450,7 @@ impl File {
     pub fn put_back_peeks<T>(&'static self, put_back: impl FnOnce() -> T) -> T {
         let (answer, ran_into) = self.while_others_take(put_back);
         if !ran_into {
-            self.sides.fetch_and(!MOVED, SeqCst);
+            self.flags.fetch_and(!MOVED, SeqCst);
         }
         answer
     }

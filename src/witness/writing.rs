@@ -124,7 +124,7 @@ fn witnessed_write(
 
 #[cold]
 pub(super) fn gave(file: &'static File, fd: c_int, at: u32, n: isize, offered: usize) {
-    if let Some(outgoing) = sample::outgoing(file.kind(), fd) {
+    if let Some(outgoing) = sample::outgoing(file, fd) {
         file.note_outgoing(outgoing);
     }
     match n {
