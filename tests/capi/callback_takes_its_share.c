@@ -11,7 +11,7 @@ struct seen {
     int pause;      /* how long a call takes, in ms */
     bool removes;   /* the callback removes itself */
     bool closes;    /* and this one its instance */
-    pthread_t thread;
+    _Atomic pthread_t thread;
 };
 
 static void note(const struct epoll_event *events, int n, void *user)
@@ -21,7 +21,7 @@ static void note(const struct epoll_event *events, int n, void *user)
     if (inside > atomic_load(&seen->most_inside))
         atomic_store(&seen->most_inside, inside);
     CHECK(n > 0 && n <= 64);
-    seen->thread = pthread_self();
+    atomic_store(&seen->thread, pthread_self());
     if (seen->bell) {
         uint64_t count;
         CHECK_EQ(read(seen->bell, &count, sizeof count), (ssize_t)sizeof count);
