@@ -34,8 +34,9 @@ pub const NO_SHARD: u16 = PARKED - 1;
 const PARKED: u16 = 1 << 10;
 const SURPRISES: u32 = 11;
 
-/// After how many silent polls a registration that was never active may be parked.
-const FIRST_PATIENCE: u16 = 32;
+/// After how many silent polls a registration that was never active may be parked: it has cost three times by then what parking costs, so that
+/// no load costs much more than if nothing ever were.
+const FIRST_PATIENCE: u16 = 64;
 /// The longest: by then a registration has cost in polls what a wake-up costs. It doubles up to here each time that parking
 /// would have been, or was, in vain.
 const LONGEST_PATIENCE: u16 = 1024;
