@@ -160,7 +160,7 @@ fn add(ep: &'static Eventpoll, fd: c_int, identity: Option<Identity>, interest: 
         st.reserve()
     });
     let needs_annex = st.followed || st.ring.is_some();
-    let room = room.and_then(|()| if needs_annex { item.furnish(&st.held) } else { Ok(()) });
+    let room = room.and_then(|()| if needs_annex { item.furnish(&st.held, st.followed) } else { Ok(()) });
     if let Err(errno) = room {
         drop(st);
         item.unpin();

@@ -5,6 +5,7 @@ use std::cell::Cell;
 use libc::c_int;
 use nix::errno::Errno;
 
+use crate::annex::{self, Annex, Announcement};
 use crate::edge::{self, Edge, Evidence, Facts, Outlook};
 use crate::epstate::Held;
 use crate::eventpoll::Eventpoll;
@@ -18,7 +19,6 @@ use crate::sync::atomic::Ordering::{AcqRel, Relaxed, SeqCst};
 use crate::sync::atomic::{AtomicBool, AtomicI32, AtomicU16, AtomicU32};
 
 static ITEMS: Pool<Epitem> = Pool::new();
-static ANNEXES: Pool<Annex> = Pool::new();
 
 /// Where the descriptor of a registration is polled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,42 +107,6 @@ pub struct State {
     /// What else there is to know of it, where there is any need for that.
     annex: Cell<Option<Short<Annex>>>,
 }
-
-/// What there is to know of a registration whose instance is followed, or has a ring.
-#[derive(Debug)]
-pub struct Annex {
-    free: AtomicShort<Annex>,
-    /// What of it was announced to outer instances, where the instance is followed: there every arrival is an edge of the
-    /// epoll descriptor, whatever the registration is triggered by (N2).
-    pub announced: Cell<Edge>,
-    /// What the description's clock showed at the last announcement.
-    pub announced_at: Cell<u32>,
-    /// The turn in which it joined its instance's line (see `line.rs`); 0 when it is not in it.
-    pub turn: Cell<u32>,
-    /// What the instance's ring was asked of it.
-    pub request: Request,
-}
-
-impl Pooled for Annex {
-    const BLANK: Annex = Annex {
-        free: AtomicShort::none(),
-        announced: Cell::new(Edge::FRESH.for_outer()),
-        announced_at: Cell::new(0),
-        turn: Cell::new(0),
-        request: Request::none(),
-    };
-
-    fn pool() -> &'static Pool<Annex> {
-        &ANNEXES
-    }
-
-    fn free_link(&self) -> &AtomicShort<Annex> {
-        &self.free
-    }
-}
-
-// SAFETY: it is reached through its registration's `State` only.
-unsafe impl Sync for Annex {}
 
 /// Events that the instance's lock protects, and others read without: those of an exclusive registration never change.
 #[derive(Debug)]
@@ -256,24 +220,19 @@ impl Epitem {
         if self.pins.fetch_sub(1, AcqRel) == 1 {
             self.ep.set(None);
             if let Some(annex) = self.state.annex.take() {
-                ANNEXES.give_back(annex.get());
+                annex.get().retire();
             }
             ITEMS.give_back(self);
         }
     }
 
-    /// Makes sure that there is an annex. ENOMEM when there is no memory.
-    pub fn furnish(&self, held: &Held) -> Result<(), Errno> {
+    /// Makes sure that there is an annex, and in it room for what is announced if the instance is `followed`. ENOMEM when there is no memory.
+    pub fn furnish(&self, held: &Held, followed: bool) -> Result<(), Errno> {
         let state = self.at(held);
         if state.annex.get().is_none() {
-            let annex = ANNEXES.take()?;
-            annex.announced.set(Edge::FRESH.for_outer());
-            annex.announced_at.set(0);
-            annex.turn.set(0);
-            annex.request.forget();
-            state.annex.set(Some(Short::of(annex)));
+            state.annex.set(Some(Short::of(Annex::create()?)));
         }
-        Ok(())
+        state.annex().filter(|_| followed).map_or(Ok(()), Annex::furnish)
     }
 
     /// The registered number.
@@ -471,50 +430,54 @@ impl State {
         self.parking.set((self.parking.get() & !NO_SHARD) | shard);
     }
 
-    /// What there is beside.
     #[inline]
-    pub fn annex(&self) -> Option<&'static Annex> {
+    fn annex(&self) -> Option<&'static Annex> {
         self.annex.get().map(Short::get)
+    }
+
+    #[inline]
+    fn announcement(&self) -> Option<&'static Announcement> {
+        self.annex().and_then(Annex::announcement)
     }
 
     /// What was announced to outer instances.
     pub fn announced(&self) -> Edge {
-        self.annex().map_or(const { Edge::FRESH.for_outer() }, |annex| annex.announced.get())
+        self.announcement().map_or(annex::UNTOLD, |announcement| announcement.edge.get())
     }
 
     /// Remembers what was announced, if anybody is to be told.
     pub fn set_announced(&self, edge: Edge) {
-        if let Some(annex) = self.annex() {
-            annex.announced.set(edge);
+        if let Some(announcement) = self.announcement() {
+            announcement.edge.set(edge);
         }
     }
 
     /// What the description's clock showed at the last announcement.
     pub fn announced_at(&self) -> u32 {
-        self.annex().map_or(0, |annex| annex.announced_at.get())
+        self.announcement().map_or(0, |announcement| announcement.at.get())
     }
 
     /// An announcement is made.
     pub fn set_announced_at(&self, clock: u32) {
-        if let Some(annex) = self.annex() {
-            annex.announced_at.set(clock);
+        if let Some(announcement) = self.announcement() {
+            announcement.at.set(clock);
         }
     }
 
     /// The memories of edges: its own, and that of what was announced.
     pub fn memories(&self) -> impl Iterator<Item = &Cell<Edge>> {
-        std::iter::once(&self.edge).chain(self.annex().map(|annex| &annex.announced))
+        std::iter::once(&self.edge).chain(self.announcement().map(|announcement| &announcement.edge))
     }
 
     /// Its turn in the instance's line; 0 when it is not in it.
     pub fn turn(&self) -> u32 {
-        self.annex().map_or(0, |annex| annex.turn.get())
+        self.announcement().map_or(0, |announcement| announcement.turn.get())
     }
 
     /// It has another turn, or none.
     pub fn set_turn(&self, turn: u32) {
-        if let Some(annex) = self.annex() {
-            annex.turn.set(turn);
+        if let Some(announcement) = self.announcement() {
+            announcement.turn.set(turn);
         }
     }
 
@@ -568,7 +531,7 @@ impl State {
             orphan: file.peer() == Peer::Gone,
         };
         (self.is_edge() && self.edge.get().is_uneasy(outlook))
-            || self.annex().is_some_and(|annex| annex.announced.get().is_uneasy(outlook))
+            || self.announcement().is_some_and(|announcement| announcement.edge.get().is_uneasy(outlook))
     }
 
     /// The level bits that matter to a report: those registered, and for edges those that wake whoever registered the others (E3).
@@ -588,13 +551,13 @@ impl State {
 
 /// Whether nobody is at the pools.
 pub fn pool_at_rest() -> bool {
-    ITEMS.is_at_rest(|_| true) && ANNEXES.is_at_rest(|_| true)
+    ITEMS.is_at_rest(|_| true) && annex::pools_at_rest()
 }
 
 /// The pools' own locks, for fork.
 pub fn lock_pool_for_fork() {
     ITEMS.lock_for_fork(|_| ());
-    ANNEXES.lock_for_fork(|_| ());
+    annex::lock_pools_for_fork();
 }
 
 /// # Safety
@@ -602,7 +565,7 @@ pub fn lock_pool_for_fork() {
 pub unsafe fn unlock_pool_after_fork() {
     // SAFETY: the caller answers for it.
     unsafe {
-        ANNEXES.unlock_after_fork(|_| ());
+        annex::unlock_pools_after_fork();
         ITEMS.unlock_after_fork(|_| ());
     }
 }

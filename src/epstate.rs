@@ -215,9 +215,9 @@ impl EpState {
         if self.poller.is_none() { self.set.reserve(count) } else { self.set.reserve_beside(count) }
     }
 
-    /// Makes sure that every registration has an annex. ENOMEM when there is no memory.
-    pub fn furnish(&self) -> Result<(), Errno> {
-        self.interest.iter().try_for_each(|item| item.get().furnish(&self.held))
+    /// Makes sure that every registration has an annex, as one of a followed instance if this is to be one. ENOMEM when there is no memory.
+    pub fn furnish(&self, followed: bool) -> Result<(), Errno> {
+        self.interest.iter().try_for_each(|item| item.get().furnish(&self.held, followed))
     }
 
     /// Takes deleted registrations off the lists, all at once instead of each when its turn comes.

@@ -58,6 +58,7 @@ compile_error!("epolyfill knows the calling conventions of x86_64 and aarch64 on
 #[cfg(not(target_os = "linux"))]
 compile_error!("epolyfill stands in front of Linux's epoll");
 
+mod annex;
 mod calls;
 pub mod capi;
 mod control;

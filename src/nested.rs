@@ -171,7 +171,7 @@ pub fn follow(ep: &'static Eventpoll) -> Result<(), Errno> {
         let inner = gather(st.inner.iter().filter_map(|item| item.file().and_then(File::eventpoll)))?;
         let registrations = st.interest.len();
         st.line.reserve(registrations)?;
-        st.furnish()?;
+        st.furnish(true)?;
         begin_to_follow(ep, &mut st);
         inner
     };

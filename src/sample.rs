@@ -413,8 +413,7 @@ pub fn outgoing(file: &File, fd: c_int) -> Option<u32> {
 
 /// Whether a unix socket's outgoing queue holds less than at the last look: the peer read. What it holds now is noted.
 pub fn has_departures(file: &'static File, fd: c_int) -> bool {
-    file.awaits_departures()
-        && outgoing(file, fd).is_some_and(|outgoing| outgoing < file.note_outgoing(outgoing))
+    file.awaits_departures() && outgoing(file, fd).is_some_and(|outgoing| outgoing < file.note_outgoing(outgoing))
 }
 
 /// The state of a TCP connection; none for other descriptors.

@@ -51,7 +51,7 @@ pub(super) fn begin(ep: &'static Eventpoll, st: &mut EpState, me: &'static Sleep
         };
         uring
             .reserve(st.interest.len() + 1, &st.held)
-            .and_then(|()| st.furnish())
+            .and_then(|()| st.furnish(st.followed))
             .inspect_err(|_| descriptors::disown_internal(&ep.ring.fd))?;
         Ok(uring)
     })();
@@ -69,6 +69,7 @@ pub(super) fn begin(ep: &'static Eventpoll, st: &mut EpState, me: &'static Sleep
         st.list_due(item);
     }
     st.set.forget();
+    st.set.discard_unused();
     // What the requests find at once was reported already, perhaps.
     look(ep, st, false);
     for index in 0..st.interest.len() {

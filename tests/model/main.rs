@@ -17,6 +17,8 @@ mod calls;
 mod capi {
     pub mod stats;
 }
+#[path = "../../src/annex.rs"]
+mod annex;
 #[path = "../../src/control.rs"]
 mod control;
 #[path = "../../src/descriptors.rs"]
