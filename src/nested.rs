@@ -499,7 +499,7 @@ pub fn take_in(st: &EpState, item: &'static Epitem, file: &'static File, level: 
     let mut announced = state.announced();
     let before = announced;
     let clock = file.clock();
-    let count = || sample::arrivals(file, item.via(), watched);
+    let count = || sample::settled_arrivals(file, item.via(), watched);
     if file.kind().is_pipe() {
         // It may have been filled before anybody was told. Who finds room here is not the only one who waits for it.
         if asked & watched & !level & (OUT | WRNORM) != 0 {

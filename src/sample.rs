@@ -49,6 +49,17 @@ pub fn arrivals(file: &'static File, fd: c_int, watched: Bits) -> Option<u64> {
     }
 }
 
+/// The same for what comes after it to be compared with, as after a report. What a call takes at that moment came before it, and would be news after it were it missing here: so the call is
+/// waited for.
+pub fn settled_arrivals(file: &'static File, fd: c_int, watched: Bits) -> Option<u64> {
+    let count = arrivals(file, fd, watched);
+    if count.is_some_and(|count| count & BLURRED != 0) {
+        file.await_takers();
+        return arrivals(file, fd, watched);
+    }
+    count
+}
+
 fn count(file: &'static File, fd: c_int, watched: Bits) -> Option<u64> {
     match file.kind().arrivals() {
         // The state is part of it, for a change of state wakes everybody, and bytes those who wait for them.
@@ -112,7 +123,7 @@ pub fn reported(file: &'static File, fd: c_int, watched: Bits, level: Bits, seen
     }
     let is_open = level & (RDHUP | HUP | ERR | PRI) == 0 && !file.is_closing();
     if !options::INTERPOSES || file.kind() != Kind::Tcp || watched & IN == 0 || !is_open {
-        return arrivals(file, fd, watched);
+        return settled_arrivals(file, fd, watched);
     }
     let (sum, blurred) = file.while_others_take(|| {
         let place = file.place()?;

@@ -396,6 +396,23 @@ impl File {
         (counted, others || self.taking().by_others() || before != self.taken.load(SeqCst))
     }
 
+    /// Waits for calls that take something to say how much, if that is a matter of microseconds: not for one that sleeps.
+    #[cold]
+    pub fn await_takers(&'static self) {
+        const NAP_NS: u32 = 50_000;
+        for turn in 0..=sync::SPINS {
+            if !self.taking().by_others() {
+                return;
+            }
+            if turn < sync::SPINS {
+                sync::spin_loop();
+            } else {
+                // Its thread may have to wait for this one's processor.
+                sync::futex_wait(&self.taken, self.taken.load(SeqCst), Some(NAP_NS));
+            }
+        }
+    }
+
     /// A call that peeks begins. It waits for a count in progress, which takes a microsecond; not for one of its own thread, which a signal
     /// handler interrupted.
     pub fn peek(&'static self) -> Peeking {

@@ -87,7 +87,7 @@ fn take_over(st: &mut EpState, item: &'static Epitem) {
         let mut edge = state.edge.get();
         edge.digest(file.kind(), watched, item.take_facts(), item.told_after(state.reported_at.get()));
         let level = sys::level(item.via(), watched) & !NVAL;
-        let is_edge = edge.report(file.kind(), level, || sample::arrivals(file, item.via(), watched));
+        let is_edge = edge.report(file.kind(), level, || sample::settled_arrivals(file, item.via(), watched));
         state.edge.set(if is_edge { Edge::FRESH } else { Edge::told(edge.quiet()) });
         if is_edge {
             st.note_ready(item);
@@ -167,7 +167,7 @@ fn remember_edges(st: &mut EpState) {
             unease::remember(file, item, watched, level);
             // What that found out is new to others, perhaps, and not here.
             item.take_facts();
-            edge.resume(file.kind(), level, || sample::arrivals(file, item.via(), watched));
+            edge.resume(file.kind(), level, || sample::settled_arrivals(file, item.via(), watched));
             state.edge.set(edge);
         }
     }
