@@ -108,13 +108,20 @@ impl File {
 
     /// Whether the number still names the description, as far as device and inode tell, and where all share one inode the kind.
     pub fn is_named_by(&self, fd: c_int) -> bool {
-        if !self.is_marked() {
-            return true;
-        }
-        match sys::fstat(fd) {
-            Ok(stat) => self.is_marked_as((stat.st_dev, stat.st_ino)) && self.is_of_kind(fd, &stat),
-            // Where the question is not allowed the answer is not no.
-            Err(errno) => errno != Errno::EBADF,
+        loop {
+            let mark = self.mark.load(Relaxed);
+            if mark == 0 {
+                return true;
+            }
+            let is_named = match sys::fstat(fd) {
+                Ok(stat) => mark == mark_of((stat.st_dev, stat.st_ino)) && self.is_of_kind(fd, &stat),
+                // Where the question is not allowed the answer is not no.
+                Err(errno) => errno != Errno::EBADF,
+            };
+            // A signal handler may have forked after the question: then this is the child, whose instances have pipes of their own.
+            if is_named || self.mark.load(Relaxed) == mark {
+                return is_named;
+            }
         }
     }
 

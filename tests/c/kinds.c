@@ -146,7 +146,7 @@ static void feed_timerfd(struct specimen *s)
 }
 
 /* How many real-time signals are pending is known for all processes of a user only (docs/differences.md), so of the tests that run at
- * once one at a time has such a signalfd. */
+ * once one at a time has such a signalfd, and where it can be it is a user of its own: the timers of other tests have signals, too. */
 static int signalfds, signals_lock = -1;
 static void begin_signals(void)
 {
@@ -159,6 +159,8 @@ static void begin_signals(void)
     signals_lock = OK(fcntl(fd, F_DUPFD_CLOEXEC, 900));
     OK(close(fd));
     OK(flock(signals_lock, LOCK_EX));
+    if (getuid() == 0)
+        OK(setresuid(100000 + getpid(), -1, -1));
 }
 static void end_signals(void)
 {
