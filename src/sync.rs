@@ -4,7 +4,7 @@
 //! is a point at which a scheduler may let another thread go on, and so finds interleavings that the clock would not.
 
 pub use crate::next::ppoll;
-pub use crate::sys::{futex_wait, futex_wake, io_uring_sleep, read, write};
+pub use crate::sys::{futex_wait, futex_wake, io_uring_sleep, nap, read, write};
 
 pub use crossbeam_queue::ArrayQueue;
 

@@ -511,6 +511,12 @@ fn copy_out_from(to: *mut u8, from: *const u8, size: usize) -> Result<(), Errno>
     if n.map_err(errno)? == size { Ok(()) } else { Err(Errno::EFAULT) }
 }
 
+/// Sleeps for so many nanoseconds, or until a signal handler has run. No cancellation point.
+pub fn nap(nanoseconds: u32) {
+    // By a call that is made anyway: a program may have a filter for others.
+    futex_wait(&std::sync::atomic::AtomicU32::new(0), 0, Some(nanoseconds));
+}
+
 /// Sleeps while `word` has the value `expected`, at most for `nanoseconds`.
 pub fn futex_wait(word: &std::sync::atomic::AtomicU32, expected: u32, nanoseconds: Option<u32>) {
     let limit = nanoseconds.map(|n| timespec { tv_sec: 0, tv_nsec: i64::from(n) });

@@ -408,7 +408,7 @@ impl File {
                 sync::spin_loop();
             } else {
                 // Its thread may have to wait for this one's processor.
-                sync::futex_wait(&self.taken, self.taken.load(SeqCst), Some(NAP_NS));
+                sync::nap(NAP_NS);
             }
         }
     }

@@ -35,6 +35,12 @@ pub fn futex_wait(word: &atomic::AtomicU32, expected: u32, _limit: Option<u32>) 
     scheduler::sleep_until(move || !sleepers().contains(&me));
 }
 
+/// Whoever it is for can go on meanwhile.
+#[track_caller]
+pub fn nap(_nanoseconds: u32) {
+    scheduler::spin_loop();
+}
+
 /// futex(2). Wakes who came first.
 #[track_caller]
 pub fn futex_wake(word: &atomic::AtomicU32, count: i32) {

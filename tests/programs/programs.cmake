@@ -33,3 +33,11 @@ foreach(program redis:400 nginx:400 python:900 tokio:600 idle:200
       ENVIRONMENT "EPOLYFILL=${EPOLYFILL_LAUNCHER};EPOLYFILL_WAY=${program_way};EPOLYFILL_POLLER=uring")
   endif()
 endforeach()
+
+# Two minutes of the benchmarks' mixed load on 5,000 connections, under each poller: nothing late, nothing wrong, nothing that grows. How much
+# processor time it takes is for a quiet machine to say (benches/soak --ci), so here it only must not be out of all proportion.
+if("refused" IN_LIST EPOLYFILL_WAYS)
+  add_test(NAME program.soak COMMAND ${repo}/benches/soak --ci --bound 60 --cpu 60 --growth 8
+    --library ${EPOLYFILL_LIBRARY} --programs ${CMAKE_CURRENT_BINARY_DIR}/benches)
+  set_tests_properties(program.soak PROPERTIES TIMEOUT 600 RUN_SERIAL TRUE LABELS program)
+endif()

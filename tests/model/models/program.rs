@@ -61,6 +61,15 @@ pub fn pipe() -> [c_int; 2] {
     sys::pipe2(libc::O_NONBLOCK | libc::O_CLOEXEC).expect("a pipe")
 }
 
+/// Two connected, nonblocking unix sockets.
+pub fn socket_pair() -> [c_int; 2] {
+    let mut fd = [0; 2];
+    let kind = libc::SOCK_STREAM | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
+    // SAFETY: the array has room for two.
+    assert_eq!(unsafe { libc::socketpair(libc::AF_UNIX, kind, 0, fd.as_mut_ptr()) }, 0);
+    fd
+}
+
 fn libc_answer(result: Result<usize, nix::errno::Errno>) -> isize {
     result.map_or_else(
         |errno| {
@@ -85,11 +94,20 @@ pub fn write(fd: c_int, bytes: &[u8]) -> isize {
 
 /// Reads a single byte.
 pub fn read_one(fd: c_int) -> isize {
-    let mut bytes = [0; 1];
+    read::<1>(fd)
+}
+
+/// Reads with room for more than there is.
+pub fn read_short(fd: c_int) -> isize {
+    read::<8>(fd)
+}
+
+fn read<const ROOM: usize>(fd: c_int) -> isize {
+    let mut bytes = [0; ROOM];
     witness::receiving(
         fd,
         0,
-        || 1,
+        || ROOM,
         || {
             step();
             scheduler::drain();

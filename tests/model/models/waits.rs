@@ -186,6 +186,24 @@ pub fn one_edge_is_one_report() {
     end([bell, ep]);
 }
 
+/// What arrives on a socket and is taken at once by another thread is one report, of room if of nothing else: neither lost to a wait that was looking
+/// behind what is unread, nor news once more because the report ran into the read.
+pub fn what_is_taken_at_once_is_one_report() {
+    let (ep, [near, far]) = (create(), socket_pair());
+    add(ep, near, IN | OUT | ET, 1);
+    assert_eq!(wait_for_one(ep), 1);
+    for _ in 0..2 {
+        let other = spawn(move || {
+            assert_eq!(write(far, b"x"), 1);
+            assert_eq!(read_short(near), 1);
+        });
+        assert_eq!(wait_for_one(ep), 1);
+        other.join();
+        assert!(ready(ep).is_empty());
+    }
+    end([near, far, ep]);
+}
+
 /// What becomes ready by ADD, by MOD, or by a one-shot that is armed again, wakes a thread that waits already.
 pub fn control_wakes_a_waiter() {
     let (ep, bell) = (create(), eventfd());
