@@ -26,6 +26,7 @@ pub const ALL: &[(&str, fn())] = &[
     ("two_edges_wake_two_waiters", waits::two_edges_wake_two_waiters),
     ("one_edge_is_one_report", waits::one_edge_is_one_report),
     ("what_is_taken_at_once_is_one_report", waits::what_is_taken_at_once_is_one_report),
+    ("packet_that_is_taken_at_once_is_one_report", waits::packet_that_is_taken_at_once_is_one_report),
     ("control_wakes_a_waiter", waits::control_wakes_a_waiter),
     ("nothing_is_reported_after_a_deletion", waits::nothing_is_reported_after_a_deletion),
     ("close_finds_nobody_in_poll", waits::close_finds_nobody_in_poll),

@@ -62,9 +62,9 @@ pub fn pipe() -> [c_int; 2] {
 }
 
 /// Two connected, nonblocking unix sockets.
-pub fn socket_pair() -> [c_int; 2] {
+pub fn socket_pair(kind: c_int) -> [c_int; 2] {
     let mut fd = [0; 2];
-    let kind = libc::SOCK_STREAM | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
+    let kind = kind | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
     // SAFETY: the array has room for two.
     assert_eq!(unsafe { libc::socketpair(libc::AF_UNIX, kind, 0, fd.as_mut_ptr()) }, 0);
     fd

@@ -189,7 +189,16 @@ pub fn one_edge_is_one_report() {
 /// What arrives on a socket and is taken at once by another thread is one report, of room if of nothing else: neither lost to a wait that was looking
 /// behind what is unread, nor news once more because the report ran into the read.
 pub fn what_is_taken_at_once_is_one_report() {
-    let (ep, [near, far]) = (create(), socket_pair());
+    take_at_once(libc::SOCK_STREAM);
+}
+
+/// The same of packets, which are counted by peeking at them.
+pub fn packet_that_is_taken_at_once_is_one_report() {
+    take_at_once(libc::SOCK_SEQPACKET);
+}
+
+fn take_at_once(kind: i32) {
+    let (ep, [near, far]) = (create(), socket_pair(kind));
     add(ep, near, IN | OUT | ET, 1);
     assert_eq!(wait_for_one(ep), 1);
     for _ in 0..2 {
