@@ -416,9 +416,7 @@ pub fn attend(ep: &'static Eventpoll, st: &mut EpState) {
     }
     let stirred = ep.was_stirred();
     ep.absorb(st);
-    st.ticks = unease::sample(st, Extent::All).is_some();
-    // What that brought up, in the instances inside above all.
-    ep.absorb(st);
+    st.ticks = unease::sample_and_absorb(ep, st, Extent::All).is_some();
     sys::look(st.set.poll_with(-1));
     let descriptors = st.set.len();
     st.stats.polled(descriptors);

@@ -8,6 +8,7 @@ use crate::diagnosis;
 use crate::edge::{DEPARTED, WOKEN};
 use crate::epitem::{Epitem, State};
 use crate::epstate::EpState;
+use crate::eventpoll::Eventpoll;
 use crate::events::{Bits, HUP, NVAL, READABLE, WRITABLE};
 use crate::file::{File, Peer};
 use crate::kind::Kind;
@@ -133,6 +134,21 @@ pub fn sample(st: &mut EpState, extent: Extent) -> Option<u64> {
             partings(file, item);
         }
         st.refresh(item);
+    }
+    longest
+}
+
+/// The same, and takes in what that brought up, in the instances inside above all, and what was told meanwhile. There is to be looked behind that,
+/// too; what goes on coming is left as mail, which ends a sleep.
+pub fn sample_and_absorb(ep: &'static Eventpoll, st: &mut EpState, extent: Extent) -> Option<u64> {
+    const MOST: usize = 4;
+    let mut longest = sample(st, extent);
+    for _ in 0..MOST {
+        if !ep.has_mail() {
+            break;
+        }
+        ep.absorb(st);
+        longest = [longest, sample(st, extent)].into_iter().flatten().min();
     }
     longest
 }

@@ -35,8 +35,6 @@ pub struct Buffer {
     pub max: usize,
 }
 
-/// How often a round looks behind what is told while it does that.
-const MOST_SAMPLES: usize = 4;
 /// The first pause between two looks at registrations behind whose quiet bits an edge could hide.
 pub const TICK_NS: u64 = 1_000_000;
 /// The longest of them.
@@ -282,16 +280,7 @@ impl Wait {
             uring::lap(self.ep, st);
         }
         let extent = if is_first && !in_ring { Extent::BeforeLook } else { Extent::All };
-        let mut longest_tick = unease::sample(st, extent);
-        // What that brought up, in the instances inside above all, and what was told meanwhile: there is to be looked behind that, too. What
-        // goes on coming is mail that ends the sleep.
-        for _ in 0..MOST_SAMPLES {
-            if !self.ep.has_mail() {
-                break;
-            }
-            self.ep.absorb(st);
-            longest_tick = [longest_tick, unease::sample(st, extent)].into_iter().flatten().min();
-        }
+        let longest_tick = unease::sample_and_absorb(self.ep, st, extent);
         if is_first && st.observed && st.parked <= parking::PARK_ABOVE {
             // Parked because somebody looks at the descriptor, not because they are many: they are in every report. Instances among
             // them have been looked at.
