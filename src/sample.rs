@@ -49,8 +49,8 @@ pub fn arrivals(file: &'static File, fd: c_int, watched: Bits) -> Option<u64> {
     }
 }
 
-/// The same for what comes after it to be compared with, as after a report. What a call takes at that moment came before it, and would be news after it were it missing here: so the call is
-/// waited for.
+/// The same, for what comes later to be compared with, as at a report. What a call takes at that moment came before it, and were it missing
+/// here it would be news after it: so the call is waited for.
 pub fn settled_arrivals(file: &'static File, fd: c_int, watched: Bits) -> Option<u64> {
     let count = arrivals(file, fd, watched);
     if count.is_some_and(|count| count & BLURRED != 0) {
