@@ -32,7 +32,13 @@ pub enum Extent {
 /// Answers with the longest time after which it has to be asked again, in nanoseconds; `None` for never.
 pub fn sample(st: &mut EpState, extent: Extent) -> Option<u64> {
     let looks_inside = extent != Extent::WakesAnyMask && sample_inner(st);
-    let mut longest = looks_inside.then_some(LONGEST_TICK_NS);
+    let longest = sample_listed(st, extent);
+    [longest, looks_inside.then_some(LONGEST_TICK_NS)].into_iter().flatten().min()
+}
+
+/// The same, without a look at the instances inside.
+fn sample_listed(st: &mut EpState, extent: Extent) -> Option<u64> {
+    let mut longest = None;
     let rare_is_due = st.uneasy.is_empty() || sys::now() >= st.rare_due;
     let mut index = st.uneasy.len();
     // The latest first, as the kernel wakes those that wait for the same: signalfds all do.
@@ -148,7 +154,8 @@ pub fn sample_and_absorb(ep: &'static Eventpoll, st: &mut EpState, extent: Exten
             break;
         }
         ep.absorb(st);
-        longest = [longest, sample(st, extent)].into_iter().flatten().min();
+        // The instances inside have been looked at, and what watchers send back of them would be more mail.
+        longest = [longest, sample_listed(st, extent)].into_iter().flatten().min();
     }
     longest
 }

@@ -218,7 +218,11 @@ impl Wait {
                 return self.finish(guard, reported?, vanished);
             }
         }
-        let Some((mut guard, slept)) = self.learn(guard, plan) else { return Ok(None) };
+        let Some((mut guard, slept)) = self.learn(guard, plan) else {
+            // However much there is to take in, the time that may pass does.
+            self.may_sleep = !is_over(self.deadline);
+            return Ok(None);
+        };
         self.hear_kicks(&mut guard);
         if plan.is_first && !plan.in_ring && unease::found_by_count(&mut guard) {
             return Ok(None);
