@@ -234,6 +234,8 @@ static void threads_that_wake_each_other(void)
     struct waiter first = {0}, second = {0};
     start_waiter(&first, ep);
     start_waiter(&second, ep);
+    /* The first one was woken, to let the second one poll, and sleeps behind it. */
+    wait_until_blocked(first.thread.tid);
     struct epolyfill_stats before = stats_of(ep);
     CHECK_EQ(before.waiters, 2);
     CHECK_EQ(before.waits, 2);
