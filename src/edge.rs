@@ -283,6 +283,17 @@ impl Edge {
         *self = Edge { closing, outer, evidence, doubts, due, seen, ..Edge::FRESH };
     }
 
+    /// A level waits for its turn to be reported. Should it be gone by then, it woke the registration all the same, and the levels that
+    /// slept are reported. What was readable and is taken by then is counted. True if others had slept.
+    pub fn waits(&mut self, level: Bits) -> bool {
+        let fresh = self.fresh(level);
+        let woken = fresh & !READABLE != 0 && self.quiet != 0;
+        if woken {
+            self.wake(fresh);
+        }
+        woken
+    }
+
     /// These levels were low, whatever they are now.
     const fn was_low(&mut self, bits: Bits) {
         self.quiet &= !bits;
@@ -614,6 +625,19 @@ mod tests {
         edge.digest(Kind::Tcp, WATCHED, TOOK, true);
         edge.overtaken(4);
         assert_eq!(edge.asked(WATCHED), Some(WATCHED), "more was taken than was there");
+    }
+
+    #[test]
+    fn what_waits_for_its_turn_was_woken_whatever_becomes_of_it() {
+        let mut edge = Edge::FRESH;
+        edge.report(Kind::Tcp, IN, || Some(3));
+        assert!(!edge.waits(IN), "nothing is new");
+        assert!(edge.waits(IN | OUT));
+        assert_eq!(edge.evidence(), Evidence::Level);
+        assert!(edge.report(Kind::Tcp, IN, || Some(3)), "the room is gone");
+        edge.digest(Kind::Tcp, WATCHED, TOOK_SHORT, true);
+        assert!(!edge.waits(IN), "what is readable is for the count to say");
+        assert!(!edge.report(Kind::Tcp, IN, || Some(3)));
     }
 
     #[test]

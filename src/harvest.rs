@@ -6,7 +6,7 @@ use nix::errno::Errno;
 
 use crate::descriptors;
 use crate::edge::{CHOKED, Edge};
-use crate::epitem::Epitem;
+use crate::epitem::{Epitem, State};
 use crate::epstate::EpState;
 use crate::events::{Bits, EDGE, HUP, NVAL, ONESHOT, WRITABLE, levels};
 use crate::exclusive;
@@ -189,7 +189,35 @@ fn report(
         }
     }
     st.line.pass(if reported < buffer.max { in_line } else { passed }, &st.held);
+    if polled && turns > 0 {
+        leave_waiting(st);
+    }
     Ok(reported)
+}
+
+/// Those that the last poll found wait for their turn.
+pub fn leave_waiting(st: &mut EpState) {
+    if st.edges == 0 || st.ring.is_some() {
+        return;
+    }
+    for index in 0..st.ready.len() {
+        let item = st.ready[index];
+        let found = st.set.revents(item, &st.held) & !NVAL;
+        if found != 0 && leave_one_waiting(item, item.at(&st.held), found) {
+            st.refresh(item);
+        }
+    }
+}
+
+/// True if other levels are to be asked for now.
+fn leave_one_waiting(item: &Epitem, state: &State, level: Bits) -> bool {
+    let file = item.file().filter(|file| state.is_edge() && file.eventpoll().is_none());
+    file.is_some_and(|file| {
+        let mut edge = state.edge.get();
+        let woken = edge.waits(level & state.watched(file));
+        state.edge.set(edge);
+        woken
+    })
 }
 
 /// What is asked for an edge-triggered registration is other than before its report; what was told meanwhile is no part of that.
@@ -282,13 +310,18 @@ fn wanted_beside_poll(st: &mut EpState, item: &'static Epitem) -> Option<Bits> {
 fn reportable(st: &mut EpState, item: &'static Epitem, in_turn: bool) -> Bits {
     let state = item.at(&st.held);
     let Some(file) = item.file() else { return 0 };
-    // The time first: what is posted after it is news after this report.
-    let posted = file.is_source().then(|| (file.clock(), file.posted()));
-    let level = match file.eventpoll() {
-        Some(inner) if in_turn && nested::is_ready(inner) => nested::READABLE_INSTANCE,
-        Some(inner) if !in_turn && item.level(&st.held) != 0 && nested::seems_ready(inner) => nested::READABLE_INSTANCE,
-        Some(_) => 0,
-        None => posted.map_or_else(|| item.level(&st.held), |(_, level)| level),
+    let (level, seen_at) = match file.eventpoll() {
+        Some(inner) if in_turn || item.level(&st.held) != 0 => {
+            let seen = nested::look(inner, true, in_turn);
+            (if seen.ready { nested::READABLE_INSTANCE } else { 0 }, Some(seen.at))
+        }
+        Some(_) => (0, None),
+        None if file.is_source() => {
+            // The time first: what is posted after it is news after this report.
+            let at = file.clock();
+            (file.posted(), Some(at))
+        }
+        None => (item.level(&st.held), None),
     };
     let level = level & state.watched(file);
     let bits = level & levels(state.events.get());
@@ -334,7 +367,7 @@ fn reportable(st: &mut EpState, item: &'static Epitem, in_turn: bool) -> Bits {
     if watched & WRITABLE != 0 && file.kind() == Kind::Tcp && is_known {
         file.set_choked(level & WRITABLE == 0);
     }
-    let clock = posted.map_or_else(|| file.clock(), |(clock, _)| clock);
+    let clock = seen_at.unwrap_or_else(|| file.clock());
     let seen = edge.seen();
     let is_edge = edge.report(file.kind(), level, || sample::reported(file, item.via(), watched, level, seen));
     state.edge.set(edge);
@@ -476,7 +509,9 @@ fn would_report(st: &mut EpState, item: &'static Epitem, in_turn: bool) -> bool 
     let before = state.memory();
     let ready = reportable(st, item, in_turn) != 0;
     if ready {
-        item.at(&st.held).restore(before);
+        let state = item.at(&st.held);
+        state.restore(before);
+        leave_one_waiting(item, state, item.level(&st.held));
     }
     // Not before: what was told meanwhile is not to be forgotten with the report.
     refresh_edge(st, item);

@@ -232,6 +232,15 @@ pub struct Seen {
     pub ready: bool,
     /// It has to be looked at again after a while: an edge may hide in it that nobody tells of.
     pub uneasy: bool,
+    /// The clock of its description then: what is told outside after that is no part of this.
+    pub at: u32,
+}
+
+impl Seen {
+    /// Under the lock of the instance, which is held while outer instances are told.
+    fn of(ep: &'static Eventpoll, ready: bool, uneasy: bool) -> Seen {
+        Seen { ready, uneasy, at: ep.file().map_or(0, File::clock) }
+    }
 }
 
 /// Whether a wait on the instance would report something now, for an outer instance whose lock is held, and who gets to it: as in
@@ -241,7 +250,7 @@ pub fn is_ready(ep: &'static Eventpoll) -> bool {
 }
 
 /// The same, of an instance whose turn it is not.
-pub fn seems_ready(ep: &'static Eventpoll) -> bool {
+fn seems_ready(ep: &'static Eventpoll) -> bool {
     look(ep, true, false).ready
 }
 
@@ -254,11 +263,11 @@ pub fn look_from_outside(ep: &'static Eventpoll) -> Seen {
 /// park one among them, so nothing is changed but the level of the descriptor, and only upwards. What has no lock to be had shows what
 /// its pipe does.
 fn peek(ep: &'static Eventpoll) -> Seen {
-    let Some(mut st) = ep.lock_while(|| false) else { return Seen { ready: true, uneasy: true } };
+    let Some(mut st) = ep.lock_while(|| false) else { return Seen::of(ep, true, true) };
     if !st.readable && st.interest.iter().any(|item| would_be_found(&st, item.get())) {
         show_readable(ep, &mut st);
     }
-    Seen { ready: st.readable, uneasy: true }
+    Seen::of(ep, st.readable, true)
 }
 
 fn would_be_found(st: &EpState, item: &'static Epitem) -> bool {
@@ -284,11 +293,11 @@ fn asked_in_a_wait(st: &EpState, item: &Epitem) -> Option<Bits> {
 /// a fork waits for that one the inner lock may not come.
 pub fn look(ep: &'static Eventpoll, for_edges: bool, in_turn: bool) -> Seen {
     let taken = ep.lock_while(|| !process::is_forking());
-    let Some(mut st) = taken else { return Seen { ready: true, uneasy: true } };
+    let Some(mut st) = taken else { return Seen::of(ep, true, true) };
     let st = &mut *st;
     expose(ep, st);
     if !(st.followed && (for_edges || in_turn)) && is_known_ready(ep, st, in_turn) {
-        return Seen { ready: true, uneasy: false };
+        return Seen::of(ep, true, false);
     }
     attend(ep, st);
     if watch::look_at_parked(st) {
@@ -302,7 +311,8 @@ pub fn look(ep: &'static Eventpoll, for_edges: bool, in_turn: bool) -> Seen {
     }
     let shown = st.readable && !st.lingers;
     // What those that wait on it have not taken yet it does not show.
-    Seen { ready: shown || (!st.closed && is_waited_on(st) && would_find_any(st)), uneasy: st.ticks }
+    let ready = shown || (!st.closed && is_waited_on(st) && would_find_any(st));
+    Seen::of(ep, ready, st.ticks)
 }
 
 /// Whether a wait would find something now, without a touch of what somebody may be asleep on.
@@ -425,6 +435,7 @@ pub fn attend(ep: &'static Eventpoll, st: &mut EpState) {
     }
     // Numbers that vanished are the next wait's business.
     let _ = harvest::collect(st);
+    harvest::leave_waiting(st);
     let any = harvest::anything(st, st.followed, false);
     if st.followed || !any {
         // What no watcher takes has to be looked at by whoever polls the descriptor.
