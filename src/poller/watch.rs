@@ -458,8 +458,11 @@ impl Set {
             return;
         }
         let mut piece = sys::descriptor_limit().min(self.entries.len());
-        while slept.is_err_and(sys::is_too_long) && piece > 0 {
+        loop {
             slept = sys::ppoll_raw(&mut self.entries[..piece], Some(*tick));
+            if piece == 0 || !slept.is_err_and(sys::is_too_long) {
+                break;
+            }
             piece /= 2;
         }
         *tick = if sys::look(&mut self.entries) == 0 { (*tick * 2).min(LONGEST_TICK_NS) } else { TICK_NS };

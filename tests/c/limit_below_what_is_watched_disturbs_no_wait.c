@@ -63,6 +63,26 @@ static void waits_cost_no_time(void)
     CHECK(cpu_ns() - cpu < 100000000);
 }
 
+/* Nobody waits, but somebody has looked at the descriptor: whoever keeps its level true has nothing to do. */
+static void nobody_is_busy(rlim_t limit, rlim_t before)
+{
+    subject = "nobody waits";
+    set_up(EPOLLIN);
+    struct pollfd entry = {.fd = ep, .events = POLLIN};
+    CHECK_EQ(poll(&entry, 1, 0), 0);
+    limit_numbers(limit);
+    write_bytes(fd[N / 2][1], 1);
+    int64_t cpu = cpu_ns();
+    pause_ms(300);
+    CHECK(cpu_ns() - cpu < 100000000);
+    limit_numbers(before);
+    UNTIL(poll(&entry, 1, 0) == 1);
+    EXPECT_ONE(ep, N / 2, EPOLLIN);
+    for (int i = 0; i < N; i++)
+        OK(close(fd[i][0])), OK(close(fd[i][1]));
+    OK(close(ep));
+}
+
 void test(void)
 {
     raise_descriptor_limit();
@@ -113,4 +133,6 @@ void test(void)
         }
         OK(close(ep));
     }
+    for (size_t i = 0; i < sizeof limits / sizeof *limits; i++)
+        nobody_is_busy(limits[i], before.rlim_cur);
 }
