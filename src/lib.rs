@@ -79,6 +79,7 @@ mod line;
 mod lock;
 mod log;
 mod memory;
+mod nap;
 mod nested;
 mod next;
 mod observer;

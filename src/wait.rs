@@ -11,13 +11,12 @@ use crate::eventpoll::{self, Eventpoll};
 use crate::events::NVAL;
 use crate::harvest::{self, Vanished};
 use crate::lock::{self, Guard};
+use crate::nap::Nap;
 use crate::nested;
-use crate::next;
-use crate::poller::{crossing, parking, uring, watch};
+use crate::poller::{ByPoll, ByRequest, Poller, crossing, parking, watch};
 use crate::process;
-use crate::sync;
-use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
-use crate::sync::atomic::{AtomicBool, AtomicI32};
+use crate::sync::atomic::AtomicBool;
+use crate::sync::atomic::Ordering::SeqCst;
 use crate::sys::{self, SigMask};
 use crate::unease::{self, Extent};
 use crate::user;
@@ -160,12 +159,10 @@ struct Wait {
     was_last: bool,
 }
 
-/// How the newest thread learns readiness in a round.
+/// What the newest thread does in a round to learn readiness.
 #[derive(Clone, Copy, Debug)]
 struct Plan {
-    /// From the ring, not by poll alone.
-    in_ring: bool,
-    /// By poll, of all of them or of those that are busy.
+    /// There is a poll, of all registrations or of those that are busy.
     polls: bool,
     /// No round came before.
     is_first: bool,
@@ -210,7 +207,20 @@ impl Wait {
         if !self.is_newest(&guard) || guard.poller.is_some() {
             return self.stand_behind(guard);
         }
-        let plan = self.prepare(&mut guard);
+        if self.stage == Stage::First {
+            harvest::give_up_claims(&mut guard);
+        }
+        self.ep.absorb(&mut guard);
+        if crossing::is_by_request(self.ep, &mut guard, self.me) {
+            self.poll::<ByRequest>(guard)
+        } else {
+            self.poll::<ByPoll>(guard)
+        }
+    }
+
+    /// The part of a round in which the newest thread learns readiness, and reports it.
+    fn poll<P: Poller>(&mut self, mut guard: Locked) -> Round {
+        let plan = self.prepare::<P>(&mut guard);
         self.stage = Stage::Later;
         if plan.is_first {
             let mut vanished = Vanished::none();
@@ -218,13 +228,13 @@ impl Wait {
                 return self.finish(guard, reported?, vanished);
             }
         }
-        let Some((mut guard, slept)) = self.learn(guard, plan) else {
+        let Some((mut guard, slept)) = self.learn::<P>(guard, plan) else {
             // However much there is to take in, the time that may pass does.
             self.may_sleep = !is_over(self.deadline);
             return Ok(None);
         };
         self.hear_kicks(&mut guard);
-        if plan.is_first && !plan.in_ring && unease::found_by_count(&mut guard) {
+        if plan.is_first && !P::TELLS_EDGES && unease::found_by_count(&mut guard) {
             return Ok(None);
         }
         self.report(guard, plan, slept)
@@ -272,54 +282,42 @@ impl Wait {
         Ok(None)
     }
 
-    /// Takes in what others left, looks behind quiet bits, and decides how to learn readiness.
-    fn prepare(&mut self, st: &mut EpState) -> Plan {
+    /// Looks behind quiet bits, and decides whether to look or to sleep.
+    fn prepare<P: Poller>(&mut self, st: &mut EpState) -> Plan {
         let is_first = self.stage == Stage::First;
-        if is_first {
-            harvest::give_up_claims(st);
-        }
-        self.ep.absorb(st);
-        let in_ring = uring::serves(self.ep, st, self.me);
-        if in_ring {
-            uring::lap(self.ep, st);
-        }
-        let extent = if is_first && !in_ring { Extent::BeforeLook } else { Extent::All };
+        P::take_in(self.ep, st);
+        let extent = if is_first && !P::TELLS_EDGES { Extent::BeforeLook } else { Extent::All };
         let longest_tick = unease::sample_and_absorb(self.ep, st, extent);
         if is_first && st.observed && st.parked <= parking::PARK_ABOVE {
             // Parked because somebody looks at the descriptor, not because they are many: they are in every report. Instances among
             // them have been looked at.
             watch::look_at_parked(st);
-        } else if is_first && !in_ring {
+        } else if is_first && !P::TELLS_EDGES {
             watch::look_at_next_parked(st);
         }
         // A look comes first, so that a busy program never pays for that.
         let unsure = st.parked > 0 || longest_tick.is_some() || st.observed;
         let careful = unsure || process::has_threads();
-        let mut polls = !in_ring || st.set.len() > 0;
+        let mut polls = P::polls(st);
         let looks_first = polls && is_first && (unsure || st.habit.looks_first());
-        // A ring has told by now what it knows.
-        let is_told = in_ring && !st.ready.is_empty();
-        let mut sleeps = self.may_sleep && !looks_first && !st.pressing && !is_told;
-        if sleeps && in_ring && polls {
-            // A sleep is in the ring, which may have found something by then.
-            st.calm_all();
-            uring::lap(self.ep, st);
-            sleeps = st.ready.is_empty();
-            polls = false;
+        let mut sleeps = self.may_sleep && !looks_first && !st.pressing && !P::is_told(st);
+        if sleeps {
+            sleeps = P::may_sleep(self.ep, st);
+            polls = P::SLEEPS_IN_POLL;
         }
-        Plan { in_ring, polls, is_first, careful, looks_first, sleeps, longest_tick }
+        Plan { polls, is_first, careful, looks_first, sleeps, longest_tick }
     }
 
     /// Learns readiness: sleeps until there is some, or looks. None, and the lock let go of, if mail came.
-    fn learn(&mut self, mut guard: Locked, plan: Plan) -> Option<(Locked, Result<usize, Errno>)> {
+    fn learn<P: Poller>(&mut self, mut guard: Locked, plan: Plan) -> Option<(Locked, Result<usize, Errno>)> {
         let slept = if plan.sleeps {
             let slept;
-            (guard, slept) = self.sleep(guard, plan)?;
-            if plan.in_ring { uring::wake(&mut guard, slept) } else { slept }
-        } else if plan.in_ring {
-            Ok(if plan.polls { sys::look(guard.set.registrations()) } else { 0 })
+            (guard, slept) = self.sleep::<P>(guard, plan)?;
+            P::woken(&mut guard, slept)
+        } else if plan.polls {
+            Ok(P::look(&mut guard, self.me))
         } else {
-            Ok(sys::look(guard.set.poll_with(self.me.wake_fd())))
+            Ok(0)
         };
         if plan.polls {
             let descriptors = guard.set.len();
@@ -332,7 +330,7 @@ impl Wait {
     }
 
     /// Sleeps as the poller, without the lock.
-    fn sleep(&mut self, mut guard: Locked, plan: Plan) -> Option<(Locked, Result<usize, Errno>)> {
+    fn sleep<P: Poller>(&mut self, mut guard: Locked, plan: Plan) -> Option<(Locked, Result<usize, Errno>)> {
         let (ep, me) = (self.ep, self.me);
         let st = &mut *guard;
         if st.observed {
@@ -349,22 +347,12 @@ impl Wait {
             ep.set_blocked(None);
             return None;
         }
-        if !plan.in_ring {
-            me.enter_poll();
-        }
-        let set = st.set.poll_with(me.wake_fd());
-        let (entries, n) = (set.as_mut_ptr(), set.len());
+        let bed = P::lie_down(st, me);
         drop(guard);
         if plan.careful {
             self.nap.prepare();
         }
-        let slept = if plan.in_ring {
-            self.nap.sleep_on_ring(ep.ring.fd(), limit)
-        } else {
-            let slept = self.nap.sleep(entries, n, limit, self.tick);
-            me.leave_poll();
-            slept
-        };
+        let slept = P::sleep(&self.nap, ep, bed, limit, self.tick);
         let mut guard = ep.lock();
         guard.poller = None;
         ep.set_blocked(None);
@@ -480,79 +468,5 @@ impl Habit {
     fn looked(&mut self, found: bool) {
         self.next_skip = if found { 1 } else { (self.next_skip * 2).min(16) };
         self.skip = if found { 0 } else { self.next_skip };
-    }
-}
-
-/// Sleeping in `ppoll`, with the signal mask that the wait was given.
-#[derive(Debug)]
-struct Nap {
-    /// The mask of epoll_pwait.
-    mask: Option<SigMask>,
-    /// The mask outside, once all signals are blocked but in the sleep itself.
-    outside: Option<SigMask>,
-}
-
-impl Nap {
-    /// Blocks every signal from here to the end of the wait, sleeps excepted.
-    fn prepare(&mut self) {
-        if self.outside.is_none() {
-            self.outside = Some(sys::swap_signal_mask(sys::ALL_SIGNALS));
-        }
-    }
-
-    /// One `ppoll`. EINTR when a signal handler ran. The array must stay where it is meanwhile. Where `ppoll` does not take it for its
-    /// length, the sleep is on its first entries, the wake-up descriptor among them, and for no longer than `tick`; the others are
-    /// looked at after it.
-    fn sleep(&self, entries: *mut pollfd, n: usize, limit: Option<u64>, tick: u64) -> Result<usize, Errno> {
-        let mut slept = self.ppoll(entries, n, limit);
-        if !slept.is_err_and(sys::is_too_long) {
-            return slept;
-        }
-        let tick = tick.min(LONGEST_TICK_NS);
-        let limit = Some(limit.map_or(tick, |limit| limit.min(tick)));
-        let mut piece = sys::descriptor_limit().min(n);
-        loop {
-            slept = self.ppoll(entries, piece, limit);
-            if piece == 0 || !slept.is_err_and(sys::is_too_long) {
-                break;
-            }
-            piece /= 2;
-        }
-        slept?;
-        // SAFETY: as in `ppoll`.
-        Ok(sys::look(unsafe { std::slice::from_raw_parts_mut(entries, n) }))
-    }
-
-    /// A sleep until the ring has something. EINTR when a signal handler ran. Unlike `ppoll` the system call is no cancellation point, so
-    /// the thread is made to be cancelled at any moment meanwhile.
-    fn sleep_on_ring(&self, fd: &AtomicI32, limit: Option<u64>) -> Result<usize, Errno> {
-        let careful = process::has_threads();
-        let before = careful.then(|| next::let_cancel(next::CANCEL_AT_ANY_MOMENT));
-        let slept = sync::io_uring_sleep(fd.load(Relaxed), limit, self.mask.or(self.outside));
-        if let Some(before) = before {
-            next::let_cancel(before);
-        }
-        match slept {
-            Ok(()) => Ok(1),
-            Err(Errno::ETIME) => Ok(0),
-            Err(errno) => Err(errno),
-        }
-    }
-
-    fn ppoll(&self, entries: *mut pollfd, n: usize, limit: Option<u64>) -> Result<usize, Errno> {
-        let limit = limit.map(sys::timespec_of);
-        let limit = limit.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
-        let mask = self.mask.or(self.outside).map(|mask| {
-            // SAFETY: all zeroes is a valid, empty set, of which the first eight bytes are the kernel's.
-            let mut set: libc::sigset_t = unsafe { std::mem::zeroed() };
-            // SAFETY: the set is at least eight bytes long.
-            unsafe { (&raw mut set).cast::<SigMask>().write_unaligned(mask) };
-            set
-        });
-        let mask = mask.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
-        // SAFETY: `entries` is valid for `n` entries and nobody touches it while `poller` is set (or it is the caller's own);
-        // the other pointers are to locals. The thread may be cancelled in here: no local of these frames needs dropping.
-        let answer = unsafe { sync::ppoll(entries, n as libc::nfds_t, limit, mask) };
-        if answer < 0 { Err(sys::last_errno()) } else { Ok(answer as usize) }
     }
 }

@@ -7,7 +7,7 @@ use super::hold::end_lap;
 use super::prospect::Prospect;
 use super::ring::Ring;
 use super::spares;
-use super::uring::{EVER, Uring, drain, for_each_own, look};
+use super::uring::{EVER, Uring, drain, for_each_own, is_fit, look};
 use super::watch;
 use crate::descriptors;
 use crate::edge::Edge;
@@ -15,6 +15,7 @@ use crate::epitem::Epitem;
 use crate::epstate::EpState;
 use crate::eventpoll::Eventpoll;
 use crate::events::NVAL;
+use crate::nested;
 use crate::sample;
 use crate::sync::atomic::Ordering::Relaxed;
 use crate::sys;
@@ -24,6 +25,27 @@ use crate::waitq::Sleeper;
 /// For how many registrations an early ring is made. The kernel finds a request to cancel in a table that is the larger, up to 256 places, the
 /// more completions fit the ring.
 const EARLY: usize = 4096;
+
+/// Whether readiness of the instance is learnt from a ring in this round of the wait of `me`. Makes the ring if it pays, and gives it
+/// up if it is no good any more. Nobody may be asleep on the instance.
+pub fn is_by_request(ep: &'static Eventpoll, st: &mut EpState, me: &'static Sleeper) -> bool {
+    let fit = is_fit(st) && st.waiters.are_only(me);
+    match &st.ring {
+        Some(uring) if fit && !uring.doomed && std::ptr::eq(uring.owner, me) => true,
+        Some(_) => {
+            leave(ep, st);
+            nested::observe_unseen(ep, st);
+            false
+        }
+        None => {
+            let pays = fit && st.prospect.pays(st.interest.len(), st.edges, me) && begin(ep, st, me).is_ok();
+            if !pays {
+                nested::observe_unseen(ep, st);
+            }
+            pays
+        }
+    }
+}
 
 /// Goes over from poll to a ring.
 pub(super) fn begin(ep: &'static Eventpoll, st: &mut EpState, me: &'static Sleeper) -> Result<(), Errno> {

@@ -9,7 +9,7 @@
 use libc::{c_int, pollfd};
 use nix::errno::Errno;
 
-use super::crossing::{begin, leave};
+use super::crossing::begin;
 use super::hold::end_lap;
 use super::request::{WAKE, owner_of};
 use super::ring::Ring;
@@ -17,7 +17,6 @@ use crate::epitem::Epitem;
 use crate::epstate::{EpState, Held};
 use crate::eventpoll::Eventpoll;
 use crate::events::{IN, NVAL};
-use crate::nested;
 use crate::options::{self, Poller};
 use crate::process;
 use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
@@ -50,28 +49,8 @@ pub struct Uring {
     pub(super) leaving: bool,
 }
 
-/// Whether readiness of the instance is learnt from a ring in this round of the wait of `me`. Makes the ring if it pays, and gives it
-/// up if it is no good any more. Nobody may be asleep on the instance.
-pub fn serves(ep: &'static Eventpoll, st: &mut EpState, me: &'static Sleeper) -> bool {
-    let fit = is_fit(st) && st.waiters.are_only(me);
-    match &st.ring {
-        Some(uring) if fit && !uring.doomed && std::ptr::eq(uring.owner, me) => true,
-        Some(_) => {
-            leave(ep, st);
-            nested::observe_unseen(ep, st);
-            false
-        }
-        None => {
-            let pays = fit && st.prospect.pays(st.interest.len(), st.edges, me) && begin(ep, st, me).is_ok();
-            if !pays {
-                nested::observe_unseen(ep, st);
-            }
-            pays
-        }
-    }
-}
-
-fn is_fit(st: &EpState) -> bool {
+/// Whether a ring will do for the instance.
+pub(super) fn is_fit(st: &EpState) -> bool {
     !st.observed && st.inner.is_empty() && st.exclusives == 0
 }
 
@@ -199,21 +178,6 @@ pub fn sweep(st: &mut EpState, mut closed: impl FnMut(&'static Epitem)) {
         sys::look(&mut set[..items.len()]);
         let vanished = set.iter().zip(items).filter(|(entry, _)| entry.revents.cast_unsigned() & NVAL != 0);
         vanished.for_each(|(_, item)| closed(item.get()));
-    }
-}
-
-/// The owner is awake, with the lock, after a sleep that ended so: takes in what ended it. A sleep that failed for another reason than a
-/// signal says that the ring is no more, which is no failure of the wait.
-pub fn wake(st: &mut EpState, slept: Result<usize, Errno>) -> Result<usize, Errno> {
-    drain(st, true);
-    match slept {
-        Ok(_) | Err(Errno::EINTR) => slept,
-        Err(_) => {
-            if let Some(uring) = &mut st.ring {
-                uring.doomed = true;
-            }
-            Ok(0)
-        }
     }
 }
 

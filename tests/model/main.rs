@@ -55,6 +55,8 @@ mod lock;
 mod log;
 #[path = "../../src/memory.rs"]
 mod memory;
+#[path = "../../src/nap.rs"]
+mod nap;
 #[path = "../../src/nested.rs"]
 mod nested;
 #[path = "../../src/next.rs"]

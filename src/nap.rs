@@ -1,0 +1,86 @@
+//! One sleep of a waiting thread: in `ppoll`, or on a ring, with the signal mask that the wait was given (W8).
+
+use libc::pollfd;
+use nix::errno::Errno;
+
+use crate::next;
+use crate::process;
+use crate::sync;
+use crate::sync::atomic::AtomicI32;
+use crate::sync::atomic::Ordering::Relaxed;
+use crate::sys::{self, SigMask};
+use crate::wait::LONGEST_TICK_NS;
+
+/// Sleeping in `ppoll`, with the signal mask that the wait was given.
+#[derive(Debug)]
+pub struct Nap {
+    /// The mask of epoll_pwait.
+    pub mask: Option<SigMask>,
+    /// The mask outside, once all signals are blocked but in the sleep itself.
+    pub outside: Option<SigMask>,
+}
+
+impl Nap {
+    /// Blocks every signal from here to the end of the wait, sleeps excepted.
+    pub fn prepare(&mut self) {
+        if self.outside.is_none() {
+            self.outside = Some(sys::swap_signal_mask(sys::ALL_SIGNALS));
+        }
+    }
+
+    /// One `ppoll`. EINTR when a signal handler ran. The array must stay where it is meanwhile. Where `ppoll` does not take it for its
+    /// length, the sleep is on its first entries, the wake-up descriptor among them, and for no longer than `tick`; the others are
+    /// looked at after it.
+    pub fn sleep(&self, entries: *mut pollfd, n: usize, limit: Option<u64>, tick: u64) -> Result<usize, Errno> {
+        let mut slept = self.ppoll(entries, n, limit);
+        if !slept.is_err_and(sys::is_too_long) {
+            return slept;
+        }
+        let tick = tick.min(LONGEST_TICK_NS);
+        let limit = Some(limit.map_or(tick, |limit| limit.min(tick)));
+        let mut piece = sys::descriptor_limit().min(n);
+        loop {
+            slept = self.ppoll(entries, piece, limit);
+            if piece == 0 || !slept.is_err_and(sys::is_too_long) {
+                break;
+            }
+            piece /= 2;
+        }
+        slept?;
+        // SAFETY: as in `ppoll`.
+        Ok(sys::look(unsafe { std::slice::from_raw_parts_mut(entries, n) }))
+    }
+
+    /// A sleep until the ring has something. EINTR when a signal handler ran. Unlike `ppoll` the system call is no cancellation point, so
+    /// the thread is made to be cancelled at any moment meanwhile.
+    pub fn sleep_on_ring(&self, fd: &AtomicI32, limit: Option<u64>) -> Result<usize, Errno> {
+        let careful = process::has_threads();
+        let before = careful.then(|| next::let_cancel(next::CANCEL_AT_ANY_MOMENT));
+        let slept = sync::io_uring_sleep(fd.load(Relaxed), limit, self.mask.or(self.outside));
+        if let Some(before) = before {
+            next::let_cancel(before);
+        }
+        match slept {
+            Ok(()) => Ok(1),
+            Err(Errno::ETIME) => Ok(0),
+            Err(errno) => Err(errno),
+        }
+    }
+
+    fn ppoll(&self, entries: *mut pollfd, n: usize, limit: Option<u64>) -> Result<usize, Errno> {
+        let limit = limit.map(sys::timespec_of);
+        let limit = limit.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
+        let mask = self.mask.or(self.outside).map(|mask| {
+            // SAFETY: all zeroes is a valid, empty set, of which the first eight bytes are the kernel's.
+            let mut set: libc::sigset_t = unsafe { std::mem::zeroed() };
+            // SAFETY: the set is at least eight bytes long.
+            unsafe { (&raw mut set).cast::<SigMask>().write_unaligned(mask) };
+            set
+        });
+        let mask = mask.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
+        // SAFETY: `entries` is valid for `n` entries and nobody touches it while `poller` is set (or it is the caller's own);
+        // the other pointers are to locals. The thread may be cancelled in here: no local of these frames needs dropping.
+        let answer = unsafe { sync::ppoll(entries, n as libc::nfds_t, limit, mask) };
+        if answer < 0 { Err(sys::last_errno()) } else { Ok(answer as usize) }
+    }
+}
