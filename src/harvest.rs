@@ -453,6 +453,7 @@ pub fn anything(st: &mut EpState, all: bool, in_turn: bool) -> bool {
     let mut turns = st.ready.len();
     let mut looked = 0;
     let mut any = false;
+    let mut passed_over = 0;
     while turns > 0 && (all || !any) {
         if all && looked == 0 {
             looked = look_again(st, turns);
@@ -466,6 +467,7 @@ pub fn anything(st: &mut EpState, all: bool, in_turn: bool) -> bool {
         if !would_report(st, item, in_turn) {
             if !in_turn && may_stay(st, item) {
                 st.ready.push_back(item);
+                passed_over += usize::from(!all);
             } else {
                 unlist(st, item);
             }
@@ -478,6 +480,7 @@ pub fn anything(st: &mut EpState, all: bool, in_turn: bool) -> bool {
             st.ready.push_front(item);
         }
     }
+    st.ready.put_before(passed_over);
     any
 }
 

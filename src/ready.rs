@@ -76,6 +76,12 @@ impl ReadyList {
         self.items.pop_front()
     }
 
+    /// So many that were put at the end, because those behind them were looked at, are before them again.
+    pub fn put_before(&mut self, number: usize) {
+        self.items.rotate_right(number);
+        self.waiting += number;
+    }
+
     /// Keeps those that meet the condition.
     pub fn retain(&mut self, condition: impl FnMut(&&'static Epitem) -> bool) {
         (self.waiting, self.again) = (0, 0);

@@ -68,8 +68,26 @@ static void chains(uint32_t mask)
     OK(close(outer)), OK(close(middle)), OK(close(inner)), OK(close(fd[0])), OK(close(fd[1]));
 }
 
+/* A look goes past it while it shows nothing, to one behind it that shows something: it has been passed, and needs another wake-up. */
+static void passed_on_the_way(void)
+{
+    int outer = new_epoll(), inner = new_epoll(), fd[2];
+    make_pipe(fd);
+    ADD(outer, fd[0], EPOLLIN, 1);
+    ADD(inner, fd[1], EPOLLOUT, 2);
+    ADD(outer, inner, EPOLLRDNORM, 3);
+    fill(fd[1]);
+    struct pollfd entry = {.fd = outer, .events = POLLIN};
+    CHECK_EQ(poll(&entry, 1, 0), 1);
+    OK(close(fd[0]));
+    EXPECT_ONE(inner, 2, EPOLLERR);
+    EXPECT_NONE_NOW(outer);
+    OK(close(outer)), OK(close(inner)), OK(close(fd[1]));
+}
+
 void test(void)
 {
     for (int i = 0; i < 2; i++)
         levels(masks[i]), edges(masks[i]), chains(masks[i]);
+    passed_on_the_way();
 }
