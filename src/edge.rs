@@ -88,6 +88,8 @@ pub struct Outlook {
     pub watched: Bits,
     /// A unix socket's peer has something to read, and will make room when it does.
     pub departures: bool,
+    /// It wakes when it does, whether there is room then or not.
+    pub full_peer: bool,
     /// Other processes may be at it, where nobody would tell.
     pub shared: bool,
     /// The peer of a unix socket is gone for good, not only shut down.
@@ -376,7 +378,7 @@ impl Edge {
     /// registration is sampled whenever somebody waits.
     #[inline]
     pub fn is_uneasy(&self, outlook: Outlook) -> bool {
-        let Outlook { kind, watched, departures, shared, orphan } = outlook;
+        let Outlook { kind, watched, departures, full_peer, shared, orphan } = outlook;
         let quiet = self.quiet & watched;
         if matches!(kind, Kind::Source) {
             return false;
@@ -394,7 +396,12 @@ impl Edge {
         }
         let more = quiet & RDHUP == 0 || matches!(kind, Kind::Udp);
         let arrivals = quiet & READABLE != 0 && more && (!kind.arrivals().is_private() || shared);
-        arrivals || quiet & (ERR | HUP | PRI) != 0 || (departures && quiet & WRITABLE != 0) || self.look || self.check
+        arrivals
+            || quiet & (ERR | HUP | PRI) != 0
+            || (departures && quiet & WRITABLE != 0)
+            || (departures && full_peer && self.tells())
+            || self.look
+            || self.check
     }
 
     /// Whether a look at the levels is needed to go on sleeping, rather than a count alone.
@@ -655,7 +662,14 @@ mod tests {
         let mut edge = Edge::FRESH;
         assert!(edge.report(Kind::Tcp, IN | HUP, || Some(0)));
         assert_eq!(edge.asked(WATCHED), None);
-        let outlook = |kind| Outlook { kind, watched: WATCHED, departures: false, shared: false, orphan: false };
+        let outlook = |kind| Outlook {
+            kind,
+            watched: WATCHED,
+            departures: false,
+            full_peer: false,
+            shared: false,
+            orphan: false,
+        };
         assert!(edge.is_uneasy(outlook(Kind::Tcp)), "it may go through more states");
         edge.closed();
         assert!(!edge.is_uneasy(outlook(Kind::Tcp)));

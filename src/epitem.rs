@@ -527,6 +527,7 @@ impl State {
             kind: file.kind(),
             watched: self.heard(file),
             departures: file.awaits_departures(),
+            full_peer: file.awaits_peer(),
             shared: sample::is_shared_eventfd(file),
             orphan: file.peer() == Peer::Gone,
         };

@@ -371,7 +371,8 @@ fn reportable(st: &mut EpState, item: &'static Epitem, in_turn: bool) -> Bits {
     let seen = edge.seen();
     let is_edge = edge.report(file.kind(), level, || sample::reported(file, item.via(), watched, level, seen));
     state.edge.set(edge);
-    if is_edge {
+    if is_edge && bits != 0 {
+        // Else only a level that nobody asked for went quiet, and what calls in progress have to tell is news.
         state.reported_at.set(clock);
     }
     if is_edge && watched & WRITABLE != 0 {

@@ -432,6 +432,15 @@ pub fn tcp_state(fd: c_int) -> Option<TcpState> {
     tcp_info(fd).map(|info| info.state)
 }
 
+/// Whether a unix datagram socket that was refused a write had memory for it, and so was refused by the one that it is connected to.
+pub fn is_refused_by_peer(file: &File, fd: c_int) -> bool {
+    let mut room: c_int = 0;
+    file.kind() == Kind::UnixDgram
+        && sys::getsockopt(fd, libc::SOL_SOCKET, libc::SO_SNDBUF, &mut room).is_ok()
+        && sys::ioctl_int(fd, libc::TIOCOUTQ).is_ok_and(|used| used < room)
+        && diagnosis::peer(fd).is_some_and(|inode| inode != 0)
+}
+
 /// Whether a unix socket has room for more of its own, whatever its peer has, when a buffer is freed. What it uses counts as one more
 /// than is told, and as two more while a buffer is being freed.
 pub fn has_room(fd: c_int) -> bool {

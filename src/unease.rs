@@ -245,7 +245,10 @@ pub fn begin_to_count_outgoing(file: &'static File, item: &Epitem) {
 
 /// What left a unix socket, and made room in it, wakes those who wait for that.
 pub fn departures(file: &'static File, item: &Epitem) {
-    if sample::has_departures(file, item.via()) && sys::level(item.via(), WRITABLE) & WRITABLE != 0 {
+    if sample::has_departures(file, item.via())
+        && (file.awaits_peer() || sys::level(item.via(), WRITABLE) & WRITABLE != 0)
+    {
+        file.set_choked(false);
         file.tell(DEPARTED, file.begin_call());
     }
 }

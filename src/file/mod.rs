@@ -346,6 +346,11 @@ impl File {
         self.flags.load(Relaxed) & CHOKED != 0
     }
 
+    /// Whether the peer of a unix datagram socket had no room, so that its next read wakes whether this side has room of its own or not.
+    pub fn awaits_peer(&self) -> bool {
+        self.kind() == Kind::UnixDgram && self.is_choked()
+    }
+
     /// Notes whether there is room.
     pub fn set_choked(&self, choked: bool) {
         if choked {

@@ -46,7 +46,7 @@ fn refused(file: &'static File, fd: c_int, at: u32, low: Facts) {
         Errno::EAGAIN if low == CHOKED && file.kind() == Kind::UnixDgram && sample::has_room(fd) => {
             file.tell(CHOKED | DEPARTED, at)
         }
-        Errno::EAGAIN if low == CHOKED => writing::choked(file, low, at),
+        Errno::EAGAIN if low == CHOKED => writing::choked(file, fd, low, at),
         Errno::EAGAIN => file.tell(low, at),
         Errno::EINTR | Errno::EFAULT | Errno::EINVAL | Errno::EBADF => {}
         // The message had its buffer already, which was freed: there is room, and that wakes.

@@ -26,7 +26,7 @@ pub(super) fn took_beside(fd: c_int, bytes: u64, taking: Option<Taking>) {
 #[cold]
 pub(super) fn filled_beside(fd: c_int) {
     if sys::level(fd, WRITABLE) & WRITABLE == 0 {
-        watched_ends(fd).filter(|file| file.writes()).for_each(|file| choked(file, CHOKED, file.begin_call()));
+        watched_ends(fd).filter(|file| file.writes()).for_each(|file| choked(file, fd, CHOKED, file.begin_call()));
     }
 }
 

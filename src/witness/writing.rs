@@ -135,9 +135,9 @@ pub(super) fn gave(file: &'static File, fd: c_int, at: u32, n: isize, offered: u
         _ if n.unsigned_abs() < offered && file.kind() == Kind::Tcp && sys::level(fd, 0) & HUP != 0 => {
             file.tell(UNSETTLED, at)
         }
-        _ if n.unsigned_abs() < offered => choked(file, CHOKED, at),
+        _ if n.unsigned_abs() < offered => choked(file, fd, CHOKED, at),
         // A pipe may be exactly full now, which no refused write will tell; by the next look it may have room again.
-        _ if file.kind().is_pipe() && sys::level(fd, WRITABLE) & WRITABLE == 0 => choked(file, CHOKED, at),
+        _ if file.kind().is_pipe() && sys::level(fd, WRITABLE) & WRITABLE == 0 => choked(file, fd, CHOKED, at),
         _ => file.tell(GAVE, at),
     }
 }
@@ -146,14 +146,15 @@ pub(super) fn gave(file: &'static File, fd: c_int, at: u32, n: isize, offered: u
 /// could tell.
 #[cold]
 pub(super) fn note_departures(file: &'static File, fd: c_int) {
-    if (file.is_choked() || sample::has_departures(file, fd)) && sys::level(fd, WRITABLE) & WRITABLE != 0 {
+    let departed = sample::has_departures(file, fd);
+    if departed && file.awaits_peer() || (departed || file.is_choked()) && sys::level(fd, WRITABLE) & WRITABLE != 0 {
         file.set_choked(false);
         file.tell(DEPARTED, file.begin_call());
     }
 }
 
 /// A write found no room, or not enough.
-pub(super) fn choked(file: &'static File, facts: Facts, at: u32) {
-    file.set_choked(file.kind() == Kind::Tcp || file.kind().is_pipe());
+pub(super) fn choked(file: &'static File, fd: c_int, facts: Facts, at: u32) {
+    file.set_choked(file.kind() == Kind::Tcp || file.kind().is_pipe() || sample::is_refused_by_peer(file, fd));
     file.tell(facts, at);
 }

@@ -97,7 +97,7 @@ pub const ROWS: &[Row] = &[
         between: false,
         unavoidable: false,
         matches: |case| {
-            let levels = READABLE | WRITABLE | libc::EPOLLRDHUP as u32;
+            let levels = READABLE | WRITABLE | (libc::EPOLLRDHUP | libc::EPOLLHUP) as u32;
             matches!(case.kind, Kind::UnixDgram | Kind::Udp) && again(case, levels) && case.has(Fact::ErrorPending)
         },
     },

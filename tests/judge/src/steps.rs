@@ -53,6 +53,8 @@ impl World<'_> {
             && match op.verb {
                 Verb::Fill | Verb::Drain => true,
                 Verb::Write | Verb::Read => matches!(op.args[2], 5..=7 | 12),
+                // Opened, and then written.
+                Verb::Touch => op.args[1] & 1 != 0,
                 _ => false,
             };
         self.judge_crew();

@@ -1,0 +1,85 @@
+/* A unix datagram socket whose write its full peer refused is woken when the peer reads, although it has no room of its own yet: what else is
+ * high is reported again, and instances outside are told. A read after that is none, until it is refused once more (E4, W4). */
+#include "harness.h"
+
+#include <sys/un.h>
+
+/* A read of one of these at a time makes no room in the sender, whose buffer is a quarter of this in use, or more, while the peer is full. */
+enum { MESSAGE = 4096, BUFFER = 106496 };
+
+static int from, to;
+
+static size_t send_all(void)
+{
+    static const char message[MESSAGE];
+    size_t n = 0;
+    while (send(from, message, MESSAGE, MSG_DONTWAIT) == MESSAGE)
+        n++;
+    CHECK_EQ(errno, EAGAIN);
+    return n;
+}
+
+static void take_one(void)
+{
+    char byte;
+    CHECK_EQ(OK(recv(to, &byte, 1, MSG_DONTWAIT)), 1);
+}
+
+static void connect_both(void)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    socklen_t length = sizeof address;
+    int buffer = BUFFER;
+    to = OK(socket(AF_UNIX, SOCK_DGRAM, 0)), from = OK(socket(AF_UNIX, SOCK_DGRAM, 0));
+    OK(bind(to, (struct sockaddr *)&address, sizeof address.sun_family));
+    OK(getsockname(to, (struct sockaddr *)&address, &length));
+    OK(connect(from, (struct sockaddr *)&address, length));
+    OK(setsockopt(from, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof buffer));
+}
+
+/* Reads one message after a refusal, and one more. */
+static void rounds(int ep, uint64_t data)
+{
+    for (int round = 0; round < 3; round++) {
+        EXPECT_NONE_NOW(ep);
+        take_one();
+        EXPECT_ONE(ep, data, EPOLLIN);
+        EXPECT_NONE_NOW(ep);
+        take_one();
+        EXPECT_NONE_NOW(ep);
+        CHECK_EQ(send_all(), 2);
+    }
+}
+
+static void alone(void)
+{
+    int ep = new_epoll();
+    OK(shutdown(from, SHUT_RD)); /* so that something is high */
+    ADD(ep, from, EPOLLIN | EPOLLOUT | EPOLLET, 1);
+    EXPECT_ONE(ep, 1, EPOLLIN | EPOLLOUT);
+    size_t queued = send_all();
+    rounds(ep, 1);
+    while (queued-- > 0)
+        take_one();
+    EXPECT_ONE(ep, 1, EPOLLIN | EPOLLOUT);
+}
+
+static void inside(void)
+{
+    int outer = new_epoll(), inner = new_epoll();
+    ADD(inner, OK(eventfd(1, 0)), EPOLLIN, 5); /* so that something is ready */
+    ADD(inner, from, EPOLLOUT, 1);
+    ADD(outer, inner, EPOLLIN | EPOLLET, 3);
+    EXPECT_ONE(outer, 3, EPOLLIN);
+    send_all();
+    rounds(outer, 3);
+}
+
+void test(void)
+{
+    connect_both();
+    alone();
+    OK(close(from)), OK(close(to));
+    connect_both();
+    inside();
+}
