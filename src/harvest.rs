@@ -195,7 +195,8 @@ fn report(
     Ok(reported)
 }
 
-/// Those that the last poll found wait for their turn.
+/// Those that the last poll found, and that are on the ready list still, wait for their turn. From here on other levels are asked for than
+/// that poll was.
 pub fn leave_waiting(st: &mut EpState) {
     if st.edges == 0 || st.ring.is_some() {
         return;
@@ -371,8 +372,7 @@ fn reportable(st: &mut EpState, item: &'static Epitem, in_turn: bool) -> Bits {
     let seen = edge.seen();
     let is_edge = edge.report(file.kind(), level, || sample::reported(file, item.via(), watched, level, seen));
     state.edge.set(edge);
-    if is_edge && bits != 0 {
-        // Else only a level that nobody asked for went quiet, and what calls in progress have to tell is news.
+    if is_edge {
         state.reported_at.set(clock);
     }
     if is_edge && watched & WRITABLE != 0 {

@@ -435,8 +435,8 @@ pub fn attend(ep: &'static Eventpoll, st: &mut EpState) {
     }
     // Numbers that vanished are the next wait's business.
     let _ = harvest::collect(st);
-    harvest::leave_waiting(st);
     let any = harvest::anything(st, st.followed, false);
+    harvest::leave_waiting(st);
     if st.followed || !any {
         // What no watcher takes has to be looked at by whoever polls the descriptor.
         st.ticks |= !park_the_rest(st);
