@@ -101,4 +101,5 @@ mod user;
 mod view;
 mod wait;
 mod waitq;
+mod window;
 mod witness;

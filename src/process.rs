@@ -6,10 +6,11 @@ use std::cell::Cell;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, AtomicUsize};
 
-use libc::{c_char, c_int, c_void, pollfd};
+use libc::{c_char, c_int, c_void};
 
 use crate::epitem;
 use crate::eventpoll::Eventpoll;
+use crate::events::NVAL;
 use crate::fdtable;
 use crate::file::{File, index};
 use crate::lock;
@@ -21,6 +22,7 @@ use crate::poller::{crossing, ring, watch};
 use crate::stats;
 use crate::sys;
 use crate::waitq::Sleeper;
+use crate::window::Window;
 
 static STARTED: AtomicBool = AtomicBool::new(false);
 /// Somebody is at it: a second thread goes on with what there is, which is enough.
@@ -181,13 +183,12 @@ pub fn is_borrowed() -> bool {
 
 /// One call asks the kernel which of the first descriptors are open.
 fn note_inherited() {
-    let mut set = [pollfd { fd: -1, events: 0, revents: 0 }; INHERITED];
-    for (fd, entry) in set.iter_mut().enumerate() {
-        entry.fd = fd as c_int;
+    let mut window = Window::<_, INHERITED>::new();
+    for (fd, open) in WAS_OPEN.iter().enumerate() {
+        window.add(open, fd as c_int, 0);
     }
-    sys::look(&mut set);
-    for (entry, open) in set.iter().zip(&WAS_OPEN) {
-        open.store(entry.revents & libc::POLLNVAL == 0, Relaxed);
+    for (open, found) in window.look() {
+        open.store(found & NVAL == 0, Relaxed);
     }
 }
 

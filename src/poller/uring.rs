@@ -6,7 +6,7 @@
 //! else lists what is due. Whatever a ring is no good for (several waiting threads, nested and exclusive registrations) sends the
 //! instance back to poll, and nothing is lost on the way (`crossing`).
 
-use libc::{c_int, pollfd};
+use libc::c_int;
 use nix::errno::Errno;
 
 use super::crossing::begin;
@@ -21,8 +21,8 @@ use crate::options::{self, Poller};
 use crate::process;
 use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
 use crate::sync::atomic::{AtomicBool, AtomicI32};
-use crate::sys;
 use crate::waitq::Sleeper;
+use crate::window::Window;
 
 /// Whether there ever was a ring.
 pub(super) static EVER: AtomicBool = AtomicBool::new(false);
@@ -171,13 +171,9 @@ pub fn sweep(st: &mut EpState, mut closed: impl FnMut(&'static Epitem)) {
     }
     uring.swept_at = now;
     for items in st.interest.chunks(WINDOW) {
-        let mut set = [pollfd { fd: -1, events: 0, revents: 0 }; WINDOW];
-        for (entry, item) in set.iter_mut().zip(items) {
-            entry.fd = item.get().via();
-        }
-        sys::look(&mut set[..items.len()]);
-        let vanished = set.iter().zip(items).filter(|(entry, _)| entry.revents.cast_unsigned() & NVAL != 0);
-        vanished.for_each(|(_, item)| closed(item.get()));
+        let mut window = Window::<_, WINDOW>::new();
+        items.iter().for_each(|item| window.add(item.get(), item.get().via(), 0));
+        window.look().filter(|(_, found)| found & NVAL != 0).for_each(|(item, _)| closed(item));
     }
 }
 

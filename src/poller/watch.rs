@@ -21,6 +21,7 @@ use crate::sys;
 use crate::thread;
 use crate::wait::{LONGEST_TICK_NS, TICK_NS};
 use crate::waitq::{Lingering, Sleeper};
+use crate::window::Window;
 
 /// How many shards there can be. What does not fit stays with the waiting threads.
 const SHARDS: usize = 512;
@@ -305,31 +306,20 @@ pub fn look_at_next_parked(st: &mut EpState) {
 
 /// Looks at those among the next registrations that are parked: a window of them at most, and passing so many at most.
 fn look_at_window(st: &mut EpState, next: &mut usize, most: usize) -> bool {
-    let mut set = [pollfd { fd: -1, events: 0, revents: 0 }; WINDOW];
-    let mut items: [Option<&'static Epitem>; WINDOW] = [None; WINDOW];
-    let (mut n, mut any) = (0, false);
+    let mut window = Window::<_, WINDOW>::new();
     let end = st.interest.len().min(next.saturating_add(most));
-    while n < WINDOW && *next < end {
+    while !window.is_full() && *next < end {
         let item = st.interest[*next].get();
         *next += 1;
         if item.at(&st.held).is_parked() {
-            set[n] = pollfd { fd: item.via(), events: asked(st, item).cast_signed(), revents: 0 };
-            items[n] = Some(item);
-            n += 1;
+            window.add(item, item.via(), asked(st, item));
         }
     }
-    if n == 0 {
-        return false;
-    }
-    sys::look(&mut set[..n]);
-    for (entry, owner) in set.iter().zip(&items[..n]) {
-        if entry.revents != 0
-            && let Some(item) = *owner
-        {
-            take_back(st, item);
-            st.refresh(item);
-            any = true;
-        }
+    let mut any = false;
+    for (item, _) in window.look().filter(|(_, found)| *found != 0) {
+        take_back(st, item);
+        st.refresh(item);
+        any = true;
     }
     any
 }

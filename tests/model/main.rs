@@ -95,6 +95,8 @@ mod view;
 mod wait;
 #[path = "../../src/waitq.rs"]
 mod waitq;
+#[path = "../../src/window.rs"]
+mod window;
 #[path = "../../src/witness/mod.rs"]
 mod witness;
 

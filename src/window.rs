@@ -1,0 +1,42 @@
+//! A look at the levels of a few descriptors at once.
+
+use libc::{c_int, pollfd};
+
+use crate::events::Bits;
+use crate::sys;
+
+/// Descriptors that are looked at together, each on behalf of a `T`; at most `ROOM` of them.
+#[derive(Debug)]
+pub struct Window<T, const ROOM: usize> {
+    set: [pollfd; ROOM],
+    whom: [Option<T>; ROOM],
+    number: usize,
+}
+
+impl<T: Copy, const ROOM: usize> Window<T, ROOM> {
+    /// Nobody is to be looked at.
+    pub const fn new() -> Window<T, ROOM> {
+        Window { set: [pollfd { fd: -1, events: 0, revents: 0 }; ROOM], whom: [None; ROOM], number: 0 }
+    }
+
+    /// Whether there is no room for another.
+    pub const fn is_full(&self) -> bool {
+        self.number == ROOM
+    }
+
+    /// One more. There must be room.
+    pub fn add(&mut self, whom: T, fd: c_int, asked: Bits) {
+        self.set[self.number] = pollfd { fd, events: asked.cast_signed(), revents: 0 };
+        self.whom[self.number] = Some(whom);
+        self.number += 1;
+    }
+
+    /// What each of them shows, POLLNVAL among it, in the order in which they came. No system call if there are none.
+    pub fn look(mut self) -> impl Iterator<Item = (T, Bits)> {
+        if self.number > 0 {
+            sys::look(&mut self.set[..self.number]);
+        }
+        let found = self.set.into_iter().map(|entry| entry.revents.cast_unsigned());
+        self.whom.into_iter().zip(found).map_while(|(whom, found)| whom.map(|whom| (whom, found)))
+    }
+}
