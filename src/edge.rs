@@ -399,7 +399,7 @@ impl Edge {
         arrivals
             || quiet & (ERR | HUP | PRI) != 0
             || (departures && quiet & WRITABLE != 0)
-            || (departures && full_peer && self.tells())
+            || (departures && full_peer && (quiet != 0 || self.tells()))
             || self.look
             || self.check
     }

@@ -1,7 +1,7 @@
 //! What is reported: the ready list on its way out, and what level, edge and one-shot do to it. Kernel counterpart:
 //! `ep_send_events`.
 
-use libc::{c_int, epoll_event, pollfd};
+use libc::{c_int, epoll_event};
 use nix::errno::Errno;
 
 use crate::descriptors;
@@ -19,6 +19,7 @@ use crate::sys;
 use crate::unease;
 use crate::user;
 use crate::wait::Buffer;
+use crate::window::Window;
 
 /// How many registrations get their second look in one poll.
 const WINDOW: usize = 64;
@@ -103,20 +104,16 @@ fn all_still_ready(st: &EpState, number: usize) -> bool {
 
 /// The same of as many as fit an array.
 fn are_ready<const ROOM: usize>(st: &EpState, waiting: &mut dyn Iterator<Item = &'static Epitem>, most: usize) -> bool {
-    let mut items = [None; ROOM];
-    let mut set = [pollfd { fd: -1, events: 0, revents: 0 }; ROOM];
-    let n = most.min(ROOM);
-    for (item, (place, entry)) in waiting.zip(items.iter_mut().zip(&mut set)).take(n) {
+    let mut window = Window::<_, ROOM>::new();
+    for item in waiting.take(most.min(ROOM)) {
         let state = item.at(&st.held);
         let is_live = state.alive.get() && !state.spent.get() && !state.is_parked();
         let file = item.file().filter(|file| is_live && file.eventpoll().is_none() && !file.is_source());
         let Some(file) = file.filter(|_| !state.is_edge() && !state.is_exclusive()) else { return false };
-        *entry = pollfd { fd: item.via(), events: state.watched(file).cast_signed(), revents: 0 };
-        *place = Some(item);
+        window.add(item, item.via(), state.watched(file));
     }
-    sys::look(&mut set[..n]);
-    items.iter().flatten().zip(set).all(|(item, entry)| {
-        let level = entry.revents.cast_unsigned() & !NVAL;
+    window.look().all(|(item, found)| {
+        let level = found & !NVAL;
         item.set_level(&st.held, level);
         level & levels(item.at(&st.held).events.get()) != 0
     })
@@ -254,28 +251,20 @@ fn look_again(st: &mut EpState, most: usize) -> usize {
 }
 
 fn look_through<const ROOM: usize>(st: &mut EpState, most: usize) -> usize {
-    let mut again = [pollfd { fd: -1, events: 0, revents: 0 }; ROOM];
-    let mut places = [0u8; ROOM];
-    let mut n = 0;
-    let window = most.min(ROOM);
-    for index in 0..window {
+    let mut window = Window::<_, ROOM>::new();
+    let number = most.min(ROOM);
+    for index in 0..number {
         let item = st.ready[index];
         let is_polled = st.ring.is_none() || item.at(&st.held).slot.get() != 0;
         let wanted = if is_polled { wanted_beside_poll(st, item) } else { wanted_in_ring(st, item) };
         if let Some(watched) = wanted {
-            again[n] = pollfd { fd: item.via(), events: watched.cast_signed(), revents: 0 };
-            places[n] = index as u8;
-            n += 1;
+            window.add(item, item.via(), watched);
         }
     }
-    if n > 0 {
-        sys::look(&mut again[..n]);
-        for (entry, place) in again[..n].iter().zip(places) {
-            let item = st.ready[usize::from(place)];
-            item.set_level(&st.held, entry.revents.cast_unsigned() & !NVAL);
-        }
+    for (item, found) in window.look() {
+        item.set_level(&st.held, found & !NVAL);
     }
-    window
+    number
 }
 
 /// A completion says that there was a wake-up, and nothing of the levels now.
@@ -367,6 +356,9 @@ fn reportable(st: &mut EpState, item: &'static Epitem, in_turn: bool) -> Bits {
     let is_known = level & WRITABLE == 0 || edge.fresh(level) & WRITABLE != 0;
     if watched & WRITABLE != 0 && file.kind() == Kind::Tcp && is_known {
         file.set_choked(level & WRITABLE == 0);
+    } else if level & WRITABLE != 0 && file.awaits_peer() {
+        // Its queue is not full any more.
+        file.set_choked(false);
     }
     let clock = seen_at.unwrap_or_else(|| file.clock());
     let seen = edge.seen();

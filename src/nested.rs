@@ -3,7 +3,6 @@
 //! Such an instance is *observed*. While nobody waits on it its registrations are with the watchers, and a byte in its pipe
 //! makes its descriptor readable; so whoever polls the descriptor, in this library or in the kernel, sees what it must.
 
-use libc::pollfd;
 use nix::errno::Errno;
 
 use crate::edge::{Edge, GAVE};
@@ -22,6 +21,7 @@ use crate::process;
 use crate::sample;
 use crate::sys;
 use crate::unease::{self, Extent};
+use crate::window::Window;
 
 /// Held while a link between instances is added, so that two threads cannot close a cycle together. Taken before every other
 /// lock. Kernel counterpart: `epnested_mutex`.
@@ -320,15 +320,14 @@ fn would_find_any(st: &EpState) -> bool {
     const WINDOW: usize = 64;
     let is_ours = |item: &Epitem| item.file().is_some_and(|file| file.eventpoll().is_some() || file.is_source());
     st.interest.chunks(WINDOW).any(|items| {
-        let mut set = [pollfd { fd: -1, events: 0, revents: 0 }; WINDOW];
-        for (entry, item) in set.iter_mut().zip(items).filter(|(_, item)| !is_ours(item.get())) {
+        let mut window = Window::<Bits, WINDOW>::new();
+        for item in items.iter().filter(|item| !is_ours(item.get())) {
             if let Some(asked) = asked_in_a_wait(st, item.get()) {
-                *entry = pollfd { fd: item.get().via(), events: asked.cast_signed(), revents: 0 };
+                window.add(asked, item.get().via(), asked);
             }
         }
-        let found = sys::look(&mut set[..items.len()]) > 0
-            && set.iter().any(|entry| entry.revents & entry.events != 0 && entry.revents.cast_unsigned() & NVAL == 0);
-        found || items.iter().any(|item| is_ours(item.get()) && would_be_found(st, item.get()))
+        let shows = window.look().any(|(asked, found)| found & asked != 0 && found & NVAL == 0);
+        shows || items.iter().any(|item| is_ours(item.get()) && would_be_found(st, item.get()))
     })
 }
 
@@ -505,6 +504,8 @@ fn announce_news(ep: &'static Eventpoll, st: &mut EpState) {
 pub fn take_in(st: &EpState, item: &'static Epitem, file: &'static File, level: Bits, asked: Bits) -> bool {
     let state = item.at(&st.held);
     let watched = state.heard(file);
+    // What made room is told with this, and not once more when a report finds out.
+    unease::departures(file, item);
     let mut announced = state.announced();
     let before = announced;
     let clock = file.clock();

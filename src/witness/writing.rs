@@ -147,7 +147,8 @@ pub(super) fn gave(file: &'static File, fd: c_int, at: u32, n: isize, offered: u
 #[cold]
 pub(super) fn note_departures(file: &'static File, fd: c_int) {
     let departed = sample::has_departures(file, fd);
-    if departed && file.awaits_peer() || (departed || file.is_choked()) && sys::level(fd, WRITABLE) & WRITABLE != 0 {
+    let may_have_come = departed || file.is_choked() && file.kind() != Kind::UnixDgram;
+    if departed && file.awaits_peer() || may_have_come && sys::level(fd, WRITABLE) & WRITABLE != 0 {
         file.set_choked(false);
         file.tell(DEPARTED, file.begin_call());
     }

@@ -38,12 +38,12 @@ static void connect_both(void)
 }
 
 /* Reads one message after a refusal, and one more. */
-static void rounds(int ep, uint64_t data)
+static void rounds(int ep, uint64_t data, uint32_t levels)
 {
     for (int round = 0; round < 3; round++) {
         EXPECT_NONE_NOW(ep);
         take_one();
-        EXPECT_ONE(ep, data, EPOLLIN);
+        EXPECT_ONE(ep, data, levels);
         EXPECT_NONE_NOW(ep);
         take_one();
         EXPECT_NONE_NOW(ep);
@@ -51,35 +51,54 @@ static void rounds(int ep, uint64_t data)
     }
 }
 
-static void alone(void)
+static void alone(uint32_t level)
 {
     int ep = new_epoll();
+    connect_both();
     OK(shutdown(from, SHUT_RD)); /* so that something is high */
-    ADD(ep, from, EPOLLIN | EPOLLOUT | EPOLLET, 1);
-    EXPECT_ONE(ep, 1, EPOLLIN | EPOLLOUT);
+    ADD(ep, from, level | EPOLLOUT | EPOLLET, 1);
+    EXPECT_ONE(ep, 1, level | EPOLLOUT);
     size_t queued = send_all();
-    rounds(ep, 1);
+    rounds(ep, 1, level);
     while (queued-- > 0)
         take_one();
-    EXPECT_ONE(ep, 1, EPOLLIN | EPOLLOUT);
+    EXPECT_ONE(ep, 1, level | EPOLLOUT);
+    OK(send(from, "x", 1, 0));
+    EXPECT_NONE_NOW(ep);
+    OK(close(ep)), OK(close(from)), OK(close(to));
+}
+
+/* It was emptied before anybody waited for room. */
+static void full_no_more(void)
+{
+    int ep = new_epoll();
+    connect_both();
+    ADD(ep, from, EPOLLET, 1);
+    for (size_t queued = send_all(); queued > 0; queued--)
+        take_one();
+    MOD(ep, from, EPOLLOUT | EPOLLET, 1);
+    EXPECT_ONE(ep, 1, EPOLLOUT);
+    OK(send(from, "x", 1, 0));
+    EXPECT_NONE_NOW(ep);
+    OK(close(ep)), OK(close(from)), OK(close(to));
 }
 
 static void inside(void)
 {
     int outer = new_epoll(), inner = new_epoll();
+    connect_both();
     ADD(inner, OK(eventfd(1, 0)), EPOLLIN, 5); /* so that something is ready */
     ADD(inner, from, EPOLLOUT, 1);
     ADD(outer, inner, EPOLLIN | EPOLLET, 3);
     EXPECT_ONE(outer, 3, EPOLLIN);
     send_all();
-    rounds(outer, 3);
+    rounds(outer, 3, EPOLLIN);
 }
 
 void test(void)
 {
-    connect_both();
-    alone();
-    OK(close(from)), OK(close(to));
-    connect_both();
+    alone(EPOLLIN);
+    alone(EPOLLRDHUP);
+    full_no_more();
     inside();
 }
