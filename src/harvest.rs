@@ -354,11 +354,10 @@ fn reportable(st: &mut EpState, item: &'static Epitem, in_turn: bool) -> Bits {
     let mut edge = state.edge.get();
     // What is quiet is taken for high without a look.
     let is_known = level & WRITABLE == 0 || edge.fresh(level) & WRITABLE != 0;
-    if watched & WRITABLE != 0 && file.kind() == Kind::Tcp && is_known {
-        file.set_choked(level & WRITABLE == 0);
-    } else if level & WRITABLE != 0 && file.awaits_peer() {
-        // Its queue is not full any more.
-        file.set_choked(false);
+    if level & WRITABLE != 0 && is_known {
+        unease::note_room(file, state.tracked.get());
+    } else if watched & WRITABLE != 0 && file.kind() == Kind::Tcp && is_known {
+        file.set_choked(true);
     }
     let clock = seen_at.unwrap_or_else(|| file.clock());
     let seen = edge.seen();

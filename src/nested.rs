@@ -516,7 +516,7 @@ pub fn take_in(st: &EpState, item: &'static Epitem, file: &'static File, level: 
             file.set_choked(true);
         }
     } else if asked & level & WRITABLE != 0 {
-        file.set_choked(false);
+        unease::note_room(file, state.tracked.get());
     }
     let news = announced.announce(file.kind(), level & watched, asked | ERR | HUP, count);
     if announced != before {

@@ -253,6 +253,17 @@ pub fn departures(file: &'static File, item: &Epitem) {
     }
 }
 
+/// There is room where there was none, which woke everybody who waits for it. Who sees it tells the others: it may be gone again when they look. `tracked` is
+/// whether he is among those that wait for edges.
+pub fn note_room(file: &'static File, tracked: bool) {
+    if file.is_choked() && !file.kind().is_pipe() {
+        file.set_choked(false);
+        if file.has_edges_beside(tracked) {
+            file.tell(DEPARTED, file.begin_call());
+        }
+    }
+}
+
 /// The close of a unix socket's peer wakes everybody, also when the peer had shut the connection down before, so that the level
 /// was that of a hang-up already.
 pub fn partings(file: &'static File, item: &Epitem) {

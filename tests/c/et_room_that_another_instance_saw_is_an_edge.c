@@ -1,0 +1,42 @@
+/* Room on a TCP connection wakes every instance. If it is gone again when the second one waits, because the first was told of it and the program wrote, the second
+ * reports what else is high (E4, W4, X1). */
+#include "harness.h"
+
+static int fd[2];
+
+static void come_to_rest(int ep)
+{
+    while (wait_events(ep, QUIET_MS).n > 0)
+        ;
+}
+
+static void drain(int end)
+{
+    static char bulk[1 << 16];
+    while (read(end, bulk, sizeof bulk) > 0)
+        ;
+    CHECK_EQ(errno, EAGAIN);
+}
+
+void test(void)
+{
+    int first = new_epoll(), second = new_epoll();
+    make_tcp(fd);
+    write_bytes(fd[1], 1); /* stays unread */
+    ADD(first, fd[0], EPOLLIN | EPOLLOUT | EPOLLET, 1);
+    ADD(second, fd[0], EPOLLIN | EPOLLOUT | EPOLLET, 2);
+    EXPECT_ONE(first, 1, EPOLLIN | EPOLLOUT);
+    EXPECT_ONE(second, 2, EPOLLIN | EPOLLOUT);
+    for (int round = 0; round < 3; round++) {
+        fill(fd[0]);
+        come_to_rest(first), come_to_rest(second);
+        struct pollfd room = {.fd = fd[0], .events = POLLOUT};
+        UNTIL((drain(fd[1]), poll(&room, 1, 0) == 1));
+        EXPECT_ONE(first, 1, EPOLLIN | EPOLLOUT);
+        fill(fd[0]);
+        struct events told = wait_events(second, BOUND_MS);
+        CHECK_EQ(told.n, 1);
+        CHECK_EQ(told.at[0].data.u64, 2);
+        CHECK_EQ(told.at[0].events & ~EPOLLOUT, EPOLLIN);
+    }
+}
