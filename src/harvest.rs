@@ -356,7 +356,8 @@ fn reportable(st: &mut EpState, item: &'static Epitem, in_turn: bool) -> Bits {
     let is_known = level & WRITABLE == 0 || edge.fresh(level) & WRITABLE != 0;
     if level & WRITABLE != 0 && is_known {
         unease::note_room(file, state.tracked.get());
-    } else if watched & WRITABLE != 0 && file.kind() == Kind::Tcp && is_known {
+    } else if bits != 0 && watched & WRITABLE != 0 && file.kind() == Kind::Tcp && is_known {
+        // Who shows nothing may not have been looked at.
         file.set_choked(true);
     }
     let clock = seen_at.unwrap_or_else(|| file.clock());

@@ -18,8 +18,25 @@ static void drain(int end)
     CHECK_EQ(errno, EAGAIN);
 }
 
+/* A registration that begins, and one that begins anew while a thread waits for it, find room: there had been room before, which wakes nobody else. */
+static void room_that_was_there(void)
+{
+    int first = new_epoll(), second = new_epoll();
+    make_tcp(fd);
+    ADD(first, fd[0], EPOLLOUT | EPOLLET, 1);
+    EXPECT_ONE(first, 1, EPOLLOUT);
+    int other = OK(dup(fd[0]));
+    ADD(second, other, 0, 2);
+    struct waiter waiter;
+    start_waiter(&waiter, second);
+    MOD(second, other, EPOLLOUT | EPOLLET, 2);
+    CHECK_EQ(join_waiter(&waiter), 1);
+    EXPECT_NONE_NOW(first);
+}
+
 void test(void)
 {
+    room_that_was_there();
     int first = new_epoll(), second = new_epoll();
     make_tcp(fd);
     write_bytes(fd[1], 1); /* stays unread */

@@ -322,6 +322,8 @@ impl World<'_> {
                 && !one.is_level()
                 && !one.tainted
                 && !one.contested
+                // It delivers in pieces, each of which may find a thread asleep.
+                && self.files[one.file].kind != Kind::Pty
                 && count(&sides[1], &rest.ours) > count(&sides[0], &rest.kernel) + one.owed
                 && !differences.iter().any(|one| one.data == data)
             {
