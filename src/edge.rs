@@ -26,7 +26,7 @@ pub const CHOKED: Facts = 1 << 4;
 /// Something happened after which quiet levels may have fallen: a call failed and may have collected a pending error, a socket
 /// was connected.
 pub const UNSETTLED: Facts = 1 << 5;
-/// The peer took something out of a unix socket's queue.
+/// There is room again: the peer took something out of a unix socket's queue, or of a full pipe, or acknowledged on a TCP connection that had no room.
 pub const DEPARTED: Facts = 1 << 6;
 /// Everybody who waits on the description was woken, whatever for: a shutdown, a connection that begins, a timer that was set.
 pub const WOKEN: Facts = 1 << 7;
@@ -41,6 +41,9 @@ pub const COLLECTED_AGAIN: Facts = 1 << 10;
 
 /// Room was made on a description of which it had not been taken in yet that there was none.
 pub const RELIEVED: Facts = 1 << 11;
+
+/// It was a full peer that refused the write: its next read wakes, with room or without, which poll does not show.
+pub const PEER_FULL: Facts = 1 << 12;
 
 /// The facts of a source are the events that were posted. This one of them is none of the above.
 pub const PARTED: Facts = RDHUP;

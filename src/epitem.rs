@@ -366,7 +366,8 @@ impl Epitem {
         // What was taken may have come since the last report; then there is room to report, if nothing else.
         let taking = edge::TOOK | edge::TOOK_SHORT;
         let writing = facts & (edge::WRITE_FACTS | taking) != 0 && asked & events::OUT == 0;
-        reading || writing || facts & (edge::WOKEN | edge::UNSETTLED | edge::COLLECTED | edge::PARTED) != 0
+        let looks = edge::WOKEN | edge::UNSETTLED | edge::COLLECTED | edge::PEER_FULL | edge::PARTED;
+        reading || writing || facts & looks != 0
     }
 }
 

@@ -163,6 +163,9 @@ fn report(
             item.at(&st.held).restore(before);
             st.refresh(item);
             st.ready.push_front(item);
+            if polled {
+                leave_waiting(st);
+            }
             return if reported > 0 { Ok(reported) } else { Err(errno) };
         }
         reported += 1;

@@ -237,7 +237,7 @@ pub struct Seen {
 }
 
 impl Seen {
-    /// Under the lock of the instance, which is held while outer instances are told.
+    /// Under the lock of the instance, which is held while outer instances are told, unless it was not to be had.
     fn of(ep: &'static Eventpoll, ready: bool, uneasy: bool) -> Seen {
         Seen { ready, uneasy, at: ep.file().map_or(0, File::clock) }
     }
@@ -506,10 +506,6 @@ pub fn take_in(st: &EpState, item: &'static Epitem, file: &'static File, level: 
     let watched = state.heard(file);
     // What made room is told with this, and not once more when a report finds out.
     unease::departures(file, item);
-    let mut announced = state.announced();
-    let before = announced;
-    let clock = file.clock();
-    let count = || sample::settled_arrivals(file, item.via(), watched);
     if file.kind().is_pipe() {
         // It may have been filled before anybody was told. Who finds room here is not the only one who waits for it.
         if asked & watched & !level & (OUT | WRNORM) != 0 {
@@ -518,6 +514,10 @@ pub fn take_in(st: &EpState, item: &'static Epitem, file: &'static File, level: 
     } else if asked & level & WRITABLE != 0 {
         unease::note_room(file, state.tracked.get());
     }
+    let mut announced = state.announced();
+    let before = announced;
+    let clock = file.clock();
+    let count = || sample::settled_arrivals(file, item.via(), watched);
     let news = announced.announce(file.kind(), level & watched, asked | ERR | HUP, count);
     if announced != before {
         state.set_announced(announced);

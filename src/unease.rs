@@ -243,7 +243,7 @@ pub fn begin_to_count_outgoing(file: &'static File, item: &Epitem) {
     note_outgoing(file, item);
 }
 
-/// What left a unix socket, and made room in it, wakes those who wait for that.
+/// What left a unix socket, and made room in it or in a peer that had been full, wakes those who wait for that.
 pub fn departures(file: &'static File, item: &Epitem) {
     if sample::has_departures(file, item.via())
         && (file.awaits_peer() || sys::level(item.via(), WRITABLE) & WRITABLE != 0)
@@ -256,11 +256,8 @@ pub fn departures(file: &'static File, item: &Epitem) {
 /// There is room where there was none, which woke everybody who waits for it. Who sees it tells the others: it may be gone again when they look. `tracked` is
 /// whether he is among those that wait for edges.
 pub fn note_room(file: &'static File, tracked: bool) {
-    if file.is_choked() && !file.kind().is_pipe() {
-        file.set_choked(false);
-        if file.has_edges_beside(tracked) {
-            file.tell(DEPARTED, file.begin_call());
-        }
+    if file.is_choked() && !file.kind().is_pipe() && file.take_choked() && file.has_edges_beside(tracked) {
+        file.tell(DEPARTED, file.begin_call());
     }
 }
 
@@ -300,12 +297,16 @@ fn peer_now(fd: c_int, before: Peer) -> Option<Peer> {
 }
 
 /// Takes down of an edge-triggered registration that was reported without this, what a report takes down beside its edge.
-pub fn remember(file: &'static File, item: &Epitem, watched: Bits, level: Bits) {
+pub fn remember(file: &'static File, item: &Epitem, watched: Bits, level: Bits, tracked: bool) {
     if level & HUP != 0 {
         partings(file, item);
     }
     if watched & WRITABLE != 0 {
-        file.set_choked(file.kind() == Kind::Tcp && level & WRITABLE == 0);
+        if level & WRITABLE != 0 {
+            note_room(file, tracked);
+        } else if file.kind() == Kind::Tcp {
+            file.set_choked(true);
+        }
         note_outgoing(file, item);
     }
 }

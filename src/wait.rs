@@ -1,7 +1,7 @@
 //! How a thread waits (W1 to W11): the newest one polls, the others sleep behind it, and signals end every sleep.
 //!
 //! Nothing that must be dropped is alive while a thread sleeps here: a cancelled thread unwinds out of `ppoll` through these
-//! frames, and what it held in the instance is put right when it exits (`Sleeper::retire_own`).
+//! frames and those of `nap` and the poller, and what it held in the instance is put right when it exits (`Sleeper::retire_own`).
 
 use libc::{epoll_event, pollfd};
 use nix::errno::Errno;
@@ -384,7 +384,12 @@ impl Wait {
             nested::announce(self.ep, st);
         }
         let is_newest = self.is_newest(st);
-        let reported = if is_newest { harvest::deliver(st, self.buffer, &mut vanished)? } else { 0 };
+        let reported = if is_newest {
+            harvest::deliver(st, self.buffer, &mut vanished)?
+        } else {
+            harvest::leave_waiting(st);
+            0
+        };
         if plan.looks_first && self.may_sleep {
             st.habit.looked(reported > 0);
         }

@@ -84,7 +84,7 @@ pub struct File {
 
 /// How far to the left of the kind the access stands.
 const ACCESS: u32 = 6;
-/// There was no room for more when last looked at; once there is, everybody who waits for it is woken.
+/// There was no room for more when last looked at, or a unix datagram socket's peer had none; once there is, everybody who waits for it is woken.
 const CHOKED: u8 = 1 << 7;
 /// It is known how far into a TCP stream its readers have come.
 const PLACED: u8 = 1 << 6;
@@ -358,6 +358,11 @@ impl File {
         } else {
             self.flags.fetch_and(!CHOKED, Relaxed);
         }
+    }
+
+    /// Notes that there is room. True if there had been none: for one caller only.
+    pub fn take_choked(&self) -> bool {
+        self.flags.fetch_and(!CHOKED, Relaxed) & CHOKED != 0
     }
 
     /// Whether the program shut this side of the socket: SHUT_RD or SHUT_WR.

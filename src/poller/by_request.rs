@@ -1,4 +1,4 @@
-//! Readiness by requests in a ring (`uring`), and by `poll` of those registrations that are busy (`busy`), before the ring is asked.
+//! Readiness by requests in a ring (`uring`), and by `poll` of those registrations that are busy (`busy`), which are the ring's again before a sleep.
 
 use nix::errno::Errno;
 

@@ -186,7 +186,7 @@ fn remember_edges(st: &mut EpState) {
         if state.is_edge() && edge.quiet() != 0 {
             let watched = state.watched(file);
             let level = sys::level(item.via(), watched) & !NVAL;
-            unease::remember(file, item, watched, level);
+            unease::remember(file, item, watched, level, state.tracked.get());
             // What that found out is new to others, perhaps, and not here.
             item.take_facts();
             edge.resume(file.kind(), level, || sample::settled_arrivals(file, item.via(), watched));

@@ -31,8 +31,8 @@ pub trait Poller {
     const TELLS_EDGES: bool;
     /// Whether a sleep is a poll of everything, too.
     const SLEEPS_IN_POLL: bool;
-    /// What a thread sleeps on.
-    type Bed;
+    /// What a thread sleeps on. A thread may be cancelled asleep, so nothing in it is to be dropped.
+    type Bed: Copy;
 
     /// Brings what is asked for in line with the registrations, and takes in what is known already. Never sleeps.
     fn take_in(ep: &'static Eventpoll, st: &mut EpState);

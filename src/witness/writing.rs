@@ -6,7 +6,7 @@ use nix::errno::Errno;
 use super::pipes::{filled_beside, relieved_beside, wake_pipe};
 use super::{not_for_ours, refused, watched};
 use crate::descriptors;
-use crate::edge::{CHOKED, COLLECTED, DEPARTED, Facts, GAVE, PRESSED, UNSETTLED};
+use crate::edge::{CHOKED, COLLECTED, DEPARTED, Facts, GAVE, PEER_FULL, PRESSED, UNSETTLED};
 use crate::events::{HUP, WRITABLE};
 use crate::fdtable;
 use crate::file::File;
@@ -156,6 +156,7 @@ pub(super) fn note_departures(file: &'static File, fd: c_int) {
 
 /// A write found no room, or not enough.
 pub(super) fn choked(file: &'static File, fd: c_int, facts: Facts, at: u32) {
-    file.set_choked(file.kind() == Kind::Tcp || file.kind().is_pipe() || sample::is_refused_by_peer(file, fd));
-    file.tell(facts, at);
+    let by_peer = sample::is_refused_by_peer(file, fd);
+    file.set_choked(file.kind() == Kind::Tcp || file.kind().is_pipe() || by_peer);
+    file.tell(if by_peer { facts | PEER_FULL } else { facts }, at);
 }

@@ -68,6 +68,30 @@ static void alone(uint32_t level)
     OK(close(ep)), OK(close(from)), OK(close(to));
 }
 
+/* A thread sleeps meanwhile, which waits for room already. */
+static void asleep(void)
+{
+    int ep = new_epoll();
+    connect_both();
+    OK(shutdown(from, SHUT_RD));
+    ADD(ep, from, EPOLLRDHUP | EPOLLOUT | EPOLLET, 1);
+    EXPECT_ONE(ep, 1, EPOLLRDHUP | EPOLLOUT);
+    send_all();
+    EXPECT_NONE_NOW(ep);
+    take_one();
+    EXPECT_ONE(ep, 1, EPOLLRDHUP);
+    for (int round = 0; round < 3; round++) {
+        struct waiter waiter;
+        EXPECT_NONE_NOW(ep);
+        start_waiter(&waiter, ep);
+        CHECK_EQ(send_all(), 1);
+        take_one();
+        CHECK_EQ(join_waiter(&waiter), 1);
+        CHECK_EQ(waiter.at[0].events, EPOLLRDHUP);
+    }
+    OK(close(ep)), OK(close(from)), OK(close(to));
+}
+
 /* It was emptied before anybody waited for room. */
 static void full_no_more(void)
 {
@@ -99,6 +123,7 @@ void test(void)
 {
     alone(EPOLLIN);
     alone(EPOLLRDHUP);
+    asleep();
     full_no_more();
     inside();
 }
