@@ -10,14 +10,6 @@ static void come_to_rest(int ep)
         ;
 }
 
-static void drain(int end)
-{
-    static char bulk[1 << 16];
-    while (read(end, bulk, sizeof bulk) > 0)
-        ;
-    CHECK_EQ(errno, EAGAIN);
-}
-
 /* A registration that begins, and one that begins anew while a thread waits for it, find room: there had been room before, which wakes nobody else. */
 static void room_that_was_there(void)
 {
@@ -45,10 +37,12 @@ void test(void)
     EXPECT_ONE(first, 1, EPOLLIN | EPOLLOUT);
     EXPECT_ONE(second, 2, EPOLLIN | EPOLLOUT);
     for (int round = 0; round < 3; round++) {
-        fill(fd[0]);
-        come_to_rest(first), come_to_rest(second);
         struct pollfd room = {.fd = fd[0], .events = POLLOUT};
-        UNTIL((drain(fd[1]), poll(&room, 1, 0) == 1));
+        do { /* under load an acknowledgement can make room late, of which one of them is told */
+            fill(fd[0]);
+            come_to_rest(first), come_to_rest(second);
+        } while (poll(&room, 1, 0) == 1);
+        UNTIL((read_all(fd[1]), poll(&room, 1, 0) == 1));
         EXPECT_ONE(first, 1, EPOLLIN | EPOLLOUT);
         fill(fd[0]);
         struct events told = wait_events(second, BOUND_MS);
