@@ -8,7 +8,7 @@ use nix::errno::Errno;
 
 use crate::diagnosis;
 use crate::events::{Bits, ERR, HUP, IN, PRI, RDHUP, READABLE, WRITABLE};
-use crate::file::File;
+use crate::file::{File, Memory};
 use crate::kind::{Arrivals, Kind};
 use crate::options;
 use crate::process;
@@ -28,10 +28,31 @@ struct TcpInfo {
     bytes_acked: u64,
     /// `tcpi_bytes_received` (Linux 4.1).
     bytes_received: u64,
+    counts: [u32; 24],
+    /// `tcpi_rcv_wnd`: how much the receiver has said that it has room for (Linux 6.2).
+    receive_window: u32,
 }
 
-const _: () =
+const _: () = {
     assert!(std::mem::offset_of!(TcpInfo, unacked) == 24 && std::mem::offset_of!(TcpInfo, bytes_received) == 128);
+    assert!(std::mem::offset_of!(TcpInfo, receive_window) == 232);
+};
+
+impl TcpInfo {
+    /// Nothing is known. Of what the kernel does not tell, nothing follows.
+    const BLANK: TcpInfo = TcpInfo {
+        state: 0,
+        options: [0; 7],
+        timers: [0; 4],
+        unacked: 0,
+        more: [0; 19],
+        rates: [0; 2],
+        bytes_acked: 0,
+        bytes_received: 0,
+        counts: [0; 24],
+        receive_window: u32::MAX,
+    };
+}
 
 /// `SO_MEMINFO`: its first number is the memory of unread datagrams.
 const SO_MEMINFO: c_int = 55;
@@ -64,9 +85,13 @@ fn count(file: &'static File, fd: c_int, watched: Bits) -> Option<u64> {
     match file.kind().arrivals() {
         // The state is part of it, for a change of state wakes everybody, and bytes those who wait for them.
         Arrivals::Received => tcp_info(fd).map(|info| {
-            let bytes = if watched & IN == 0 { 0 } else { info.bytes_received };
             let room = watched & WRITABLE != 0 && awaits_ack(info.state) && has_stream_room(fd);
-            stream_count(bytes, info.state) | u64::from(room) << 4
+            let room = u64::from(room) << 4;
+            if watched & IN == 0 {
+                return stream_count(0, 0, info.state) | room;
+            }
+            note_window(file, fd, &info);
+            stream_count(info.bytes_received, file.shortages(), info.state) | room
         }),
         Arrivals::Backlog => tcp_info(fd).map(|info| file.consumed() + u64::from(info.unacked)),
         Arrivals::Queued => {
@@ -107,11 +132,30 @@ fn count(file: &'static File, fd: c_int, watched: Bits) -> Option<u64> {
     }
 }
 
-/// Marks the bytes and the state of a TCP connection, of which every change is an arrival.
+/// Marks the bytes and the state of a TCP connection, and how often there was no memory for more bytes: every change is an arrival.
 const TCP: u64 = 1 << 60;
 
-const fn stream_count(bytes: u64, state: TcpState) -> u64 {
-    TCP | (bytes << 5) & (TCP - 1) | state as u64
+const fn stream_count(bytes: u64, shortages: u8, state: TcpState) -> u64 {
+    const SHORTAGES: u32 = u64::BITS - 12;
+    TCP | (shortages as u64) << SHORTAGES | (bytes << 5) & ((1 << SHORTAGES) - 1) | state as u64
+}
+
+/// Looks whether a segment was dropped for want of memory.
+fn note_window(file: &File, fd: c_int, info: &TcpInfo) {
+    file.note_window((info.receive_window == 0).then_some(info.bytes_received), || stream_memory(fd));
+}
+
+/// The same at a report, of a window that need not be shut yet: what was dropped before is no news after it. Asked for only where much is queued.
+fn note_drops(file: &File, fd: c_int, queued: u64) {
+    const MUCH: u64 = 2048;
+    if queued >= MUCH && !file.has_shut_window() {
+        file.note_memory(stream_memory(fd));
+    }
+}
+
+fn stream_memory(fd: c_int) -> Memory {
+    let [used, limit, .., drops] = socket_memory(fd).unwrap_or_default();
+    Memory { drops, is_short: used > limit }
 }
 
 /// The count at a report of `level`, for which of an established TCP connection less has to be asked: bytes queued, and the place that its readers
@@ -121,15 +165,17 @@ pub fn reported(file: &'static File, fd: c_int, watched: Bits, level: Bits, seen
     if level & PRI != 0 {
         file.note_urgent();
     }
-    let is_open = level & (RDHUP | HUP | ERR | PRI) == 0 && !file.is_closing();
+    let is_open = level & (RDHUP | HUP | ERR | PRI) == 0 && !file.is_closing() && !file.has_shut_window();
     if !options::INTERPOSES || file.kind() != Kind::Tcp || watched & IN == 0 || !is_open {
         return settled_arrivals(file, fd, watched);
     }
     let (sum, blurred) = file.while_others_take(|| {
         let place = file.place()?;
-        Some(place + queued_bytes(fd)?)
+        let queued = queued_bytes(fd)?;
+        note_drops(file, fd, queued);
+        Some(place + queued)
     });
-    match sum.filter(|_| !blurred).map(|bytes| stream_count(bytes, ESTABLISHED)) {
+    match sum.filter(|_| !blurred).map(|bytes| stream_count(bytes, file.shortages(), ESTABLISHED)) {
         Some(count) if count != seen => Some(count),
         _ => find_place(file, fd, watched),
     }
@@ -152,17 +198,20 @@ fn find_place(file: &'static File, fd: c_int, watched: Bits) -> Option<u64> {
     {
         file.set_place(place, consumed);
     }
-    Some(stream_count(info.bytes_received, info.state))
+    note_window(file, fd, &info);
+    note_drops(file, fd, queued.unwrap_or(0));
+    Some(stream_count(info.bytes_received, file.shortages(), info.state))
 }
 
 /// The count of an established TCP connection, all of whose bytes up to that count were taken, if these include all that there were at the
 /// count `seen`; so this one shows whether what was taken since came since. No system call.
 pub fn overtaken(file: &File, seen: u64) -> Option<u64> {
-    const STATE: u64 = (1 << 5) - 1;
-    if file.kind() != Kind::Tcp || seen & (SIGNALS | UDP | TCP | STATE) != stream_count(0, ESTABLISHED) {
+    const NO_BYTES: u64 = !(stream_count(u64::MAX, 0, 0) ^ TCP);
+    let none = stream_count(0, file.shortages(), ESTABLISHED);
+    if file.kind() != Kind::Tcp || seen & NO_BYTES != none {
         return None;
     }
-    let count = stream_count(file.place()?, ESTABLISHED);
+    let count = stream_count(file.place()?, file.shortages(), ESTABLISHED);
     (count >= seen).then_some(count)
 }
 
@@ -450,18 +499,9 @@ pub fn has_room(fd: c_int) -> bool {
 }
 
 fn tcp_info(fd: c_int) -> Option<TcpInfo> {
-    let mut info = TcpInfo {
-        state: 0,
-        options: [0; 7],
-        timers: [0; 4],
-        unacked: 0,
-        more: [0; 19],
-        rates: [0; 2],
-        bytes_acked: 0,
-        bytes_received: 0,
-    };
+    let mut info = TcpInfo::BLANK;
     let length = sys::getsockopt(fd, libc::IPPROTO_TCP, libc::TCP_INFO, &mut info).ok()?;
-    (length == size_of::<TcpInfo>()).then_some(info)
+    (length >= std::mem::offset_of!(TcpInfo, counts)).then_some(info)
 }
 
 #[cfg(test)]
@@ -523,16 +563,16 @@ mod tests {
         let stream = TcpStream::connect(listener.local_addr().expect("its address")).expect("a connection");
         let file = File::create().expect("memory");
         assert_eq!(file.identify(stream.as_raw_fd()), Kind::Tcp);
-        assert_eq!(overtaken(file, stream_count(10, ESTABLISHED)), None, "the place is not known");
+        assert_eq!(overtaken(file, stream_count(10, 0, ESTABLISHED)), None, "the place is not known");
         file.consume(3);
         file.set_place(8, 3);
-        assert_eq!(overtaken(file, stream_count(10, ESTABLISHED)), None, "two bytes are left");
+        assert_eq!(overtaken(file, stream_count(10, 0, ESTABLISHED)), None, "two bytes are left");
         file.consume(2);
-        let all = stream_count(10, ESTABLISHED);
+        let all = stream_count(10, 0, ESTABLISHED);
         assert_eq!(overtaken(file, all), Some(all));
         file.consume(1);
         assert_eq!(overtaken(file, all).map(|count| change(all, count)), Some(Change::Arrival));
-        assert_eq!(overtaken(file, stream_count(1, 8)), None, "the end counts, too");
+        assert_eq!(overtaken(file, stream_count(1, 0, 8)), None, "the end counts, too");
         file.note_urgent();
         assert_eq!(overtaken(file, all), None);
         file.retire();

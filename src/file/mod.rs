@@ -6,6 +6,7 @@ mod graph;
 mod identity;
 pub mod index;
 mod numbers;
+mod shortage;
 mod underway;
 
 use libc::c_int;
@@ -29,6 +30,7 @@ pub use census::MOST_ENDS;
 pub use graph::{FileGuard, Graph, raise};
 pub use identity::{Allowance, Identity};
 pub use numbers::Numbers;
+pub use shortage::Memory;
 
 use graph::Told;
 use underway::{Mark, Underway};
@@ -57,8 +59,8 @@ pub struct File {
     counting: AtomicU32,
     /// What a unix socket's outgoing queue held at the last look; of a source, the levels that are posted.
     outgoing: AtomicU32,
-    /// Empty datagrams in the queue that a count has stepped over: it will not see them again. Of a source, how many look at
-    /// it, or change it, at this moment.
+    /// Empty datagrams in the queue that a count has stepped over: it will not see them again. Of a TCP connection, what it had no memory
+    /// for (see `shortage.rs`). Of a source, how many look at it, or change it, at this moment.
     empties: AtomicU32,
     /// What is known of a unix socket's peer, as [`Peer`].
     peer: AtomicU8,

@@ -590,7 +590,9 @@ fn report(counts: &Counts, took: Duration, options: &Options, late: bool) -> boo
     println!("\n");
     for (row, count) in counts.with_prefix("row/") {
         let between = ROWS.iter().any(|one| one.name == row && one.between);
-        println!("{count:>10}  {}: {row}", if between { "one side doing to the other" } else { "listed" });
+        let lost = counts.get(&format!("row-lost/{row}"));
+        let lost = if lost > 0 { format!(" ({lost} lost)") } else { String::new() };
+        println!("{count:>10}  {}: {row}{lost}", if between { "one side doing to the other" } else { "listed" });
     }
     let apart = counts.sum("apart/");
     if apart > 0 {

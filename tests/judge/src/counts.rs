@@ -43,6 +43,9 @@ impl Counts {
                 };
                 self.add(&format!("{group}/{}", kind.word()), 1);
                 self.add(&format!("row/{}", ROWS[row].name), 1);
+                if what == What::Lost {
+                    self.add(&format!("row-lost/{}", ROWS[row].name), 1);
+                }
             }
             None => self.add(&format!("{}/{}", what.word(), kind.word()), 1),
         }
