@@ -129,6 +129,7 @@ next! {
     fn dup(fd: c_int) -> c_int = SYS_dup [fd, 0, 0, 0, 0, 0];
     fn dup2(old: c_int, new: c_int) -> c_int = SYS_dup3 [old, new, 0, 0, 0, 0];
     fn dup3(old: c_int, new: c_int, flags: c_int) -> c_int = SYS_dup3 [old, new, flags, 0, 0, 0];
+    fn pipe2(ends: *mut c_int, flags: c_int) -> c_int = SYS_pipe2 [ends, flags, 0, 0, 0, 0];
     fn fcntl64(fd: c_int, command: c_int, argument: usize) -> c_int = SYS_fcntl [fd, command, argument, 0, 0, 0];
     fn read(fd: c_int, buffer: *mut c_void, n: size_t) -> ssize_t = SYS_read [fd, buffer, n, 0, 0, 0];
     fn readv(fd: c_int, iov: *const iovec, n: c_int) -> ssize_t = SYS_readv [fd, iov, n, 0, 0, 0];

@@ -313,9 +313,23 @@ pub const LISTEN: TcpState = 10;
 /// FIN_WAIT1, LAST_ACK and CLOSING: what was written, and the end behind it, is not acknowledged yet.
 const AWAITS_ACK: [TcpState; 3] = [4, 9, 11];
 
+/// The memory of what waits to leave a TCP socket.
+#[derive(Clone, Copy, Debug)]
+pub struct SendBuffer {
+    /// How much there may be, but for the last segment.
+    pub limit: u32,
+    /// How much there is.
+    pub queued: u32,
+}
+
+/// The send buffer of a TCP socket.
+pub fn send_buffer(fd: c_int) -> Option<SendBuffer> {
+    socket_memory(fd).map(|[_, _, _, limit, _, queued, ..]| SendBuffer { limit, queued })
+}
+
 /// Whether a TCP connection has room for more: what EPOLLOUT says, unless the program shut this side.
 fn has_stream_room(fd: c_int) -> bool {
-    socket_memory(fd).is_some_and(|[_, _, _, limit, _, queued, ..]| limit.saturating_sub(queued) >= queued / 2)
+    send_buffer(fd).is_some_and(|buffer| buffer.limit.saturating_sub(buffer.queued) >= buffer.queued / 2)
 }
 
 /// Whether a TCP connection in this state was shut on this side, and the peer has not acknowledged it.

@@ -94,6 +94,8 @@ const PLACED: u8 = 1 << 6;
 const URGENT: u8 = 1 << 5;
 /// A count of datagrams has moved the place where a peek begins, and it may not be back where it was.
 const MOVED: u8 = 1 << 4;
+/// Of a TCP connection: a write waits for room, as far as we know.
+const BLOCKING: u8 = MOVED;
 /// There was a registration for room in it.
 const ROOM_WANTED: u8 = 1 << 3;
 
@@ -189,7 +191,12 @@ impl File {
                     let flags = sys::fcntl(fd, libc::F_GETFL, 0).unwrap_or(0);
                     self.kind.fetch_or(((flags & libc::O_ACCMODE) as u8) << ACCESS, Relaxed);
                 }
-                Kind::Tcp if tcp_state.is_some_and(sample::awaits_ack) => self.note_shut(libc::SHUT_WR),
+                Kind::Tcp => {
+                    self.note_blocking(sys::fcntl(fd, libc::F_GETFL, 0).unwrap_or(libc::O_NONBLOCK));
+                    if tcp_state.is_some_and(sample::awaits_ack) {
+                        self.note_shut(libc::SHUT_WR);
+                    }
+                }
                 Kind::UnixDgram if sys::level(fd, RDHUP) & RDHUP != 0 => self.note_shut(libc::SHUT_RD),
                 _ => {}
             }
@@ -341,6 +348,21 @@ impl File {
     /// Somebody waits for room from here on.
     pub fn want_room(&self) {
         self.flags.fetch_or(ROOM_WANTED, Relaxed);
+    }
+
+    /// Whether a write to the TCP connection waits where there is no room.
+    #[inline]
+    pub fn waits_for_room(&self) -> bool {
+        self.flags.load(Relaxed) & BLOCKING != 0
+    }
+
+    /// Takes down whether a write to the TCP connection waits, of the flags of its description.
+    pub fn note_blocking(&self, flags: c_int) {
+        if flags & libc::O_NONBLOCK == 0 {
+            self.flags.fetch_or(BLOCKING, Relaxed);
+        } else {
+            self.flags.fetch_and(!BLOCKING, Relaxed);
+        }
     }
 
     /// Whether there was no room when last looked at.

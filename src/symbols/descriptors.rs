@@ -45,8 +45,10 @@ unsafe fn control_descriptor(fd: c_int, command: c_int, argument: usize) -> c_in
         return duplicate(fd, call);
     }
     let answer = call();
-    if command == libc::F_SETPIPE_SZ && answer >= 0 {
-        witness::resized_pipe(fd);
+    match command {
+        libc::F_SETPIPE_SZ if answer >= 0 => witness::resized_pipe(fd),
+        libc::F_SETFL if answer >= 0 => witness::set_flags(fd, argument as c_int),
+        _ => {}
     }
     answer
 }
@@ -139,6 +141,13 @@ export! {
     fn __fcntl(fd: c_int, command: c_int, argument: usize) -> c_int {
         // SAFETY: as for libc's fcntl.
         unsafe { control_descriptor(fd, command, argument) }
+    }
+
+    /// Makes a pipe, in which packets may be kept apart.
+    fn pipe2(ends: *mut c_int, flags: c_int) -> c_int as libc::pipe2 {
+        witness::keeping_packets(flags);
+        // SAFETY: as for libc's pipe2.
+        unsafe { next::pipe2(ends, flags) }
     }
 
     /// Closes the descriptors from `first` to `last`.

@@ -4,6 +4,7 @@
 
 mod pipes;
 mod reading;
+mod room;
 mod sockets;
 mod writing;
 
@@ -19,7 +20,7 @@ use crate::kind::Kind;
 use crate::sample;
 use crate::sys;
 
-pub use pipes::{moving, resized_pipe, sending_file, splicing_memory};
+pub use pipes::{keeping_packets, moving, resized_pipe, sending_file, splicing_memory};
 pub use reading::{accepting, reading, reading_messages, reading_vector, receiving};
 pub use sockets::{collecting, connecting, listening, shutting_down};
 pub use writing::{sending, writing, writing_vector};
@@ -64,6 +65,15 @@ fn refused(file: &'static File, fd: c_int, at: u32, low: Facts) {
         | Errno::ENETUNREACH
         | Errno::EHOSTDOWN => file.tell(COLLECTED, at),
         _ => file.tell(UNSETTLED, at),
+    }
+}
+
+/// A description gets these flags.
+#[inline]
+pub fn set_flags(fd: c_int, flags: c_int) {
+    keeping_packets(flags);
+    if let Some(file) = descriptors::known(fd).filter(|file| file.kind() == Kind::Tcp) {
+        file.note_blocking(flags);
     }
 }
 

@@ -1,9 +1,13 @@
 //! Calls on pipes that reach further than the descriptor they name: to the other end, and to other descriptions of a FIFO.
 
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
+
 use libc::c_int;
 use nix::errno::Errno;
 
 use super::reading::{Amount, error_of, length_of, next_packet, receiving, took, unless_failed};
+use super::room::Passage;
 use super::writing::{choked, gave, note_departures, sending};
 use super::{refused, watched};
 use crate::edge::{CHOKED, DRY, Facts, TOOK, WOKEN};
@@ -97,7 +101,11 @@ pub fn moving(from: c_int, to: c_int, asked: usize, takes: bool, call: impl FnOn
     let taken_from = source.filter(|_| takes);
     let taking = taken_from.map(File::begin_taking);
     let packet = taken_from.and_then(|source| next_packet(source, from));
+    let passage = sink.and_then(|sink| Passage::of_pages(sink, to, asked));
     let n = unless_failed(packet, call);
+    if let Some(passage) = passage {
+        passage.tell(n);
+    }
     let failed = n < 0 && sys::last_errno() != Errno::EAGAIN;
     let is_pipe = |file: &File| file.kind().is_pipe();
     // An error is the socket's, of which there is one at most; what a pipe has for output is EPIPE.
@@ -175,7 +183,11 @@ pub fn sending_file(out: c_int, n: usize, call: impl FnOnce() -> isize) -> isize
     }
     let waking = Waking::begin(out, File::reads);
     relieved_beside(out);
+    let passage = watched(out).and_then(|file| Passage::of_pages(file, out, n));
     let sent = sending(out, || n, call);
+    if let Some(passage) = passage {
+        passage.tell(sent);
+    }
     if sent > 0 {
         waking.tell();
         if File::any_fifo_edges() {
@@ -183,6 +195,22 @@ pub fn sending_file(out: c_int, n: usize, call: impl FnOnce() -> isize) -> isize
         }
     }
     sent
+}
+
+/// Some pipe may keep packets apart. Which one does not show at the end where they are read.
+static ANY_PACKETS: AtomicBool = AtomicBool::new(false);
+
+/// A pipe is made with these flags, or an end of it gets them.
+#[inline]
+pub fn keeping_packets(flags: c_int) {
+    if flags & libc::O_DIRECT != 0 {
+        ANY_PACKETS.store(true, Relaxed);
+    }
+}
+
+/// Whether packets may be kept apart in it: what is read of one into too small a buffer is all that is left of it.
+pub(super) fn may_keep_packets(file: &File) -> bool {
+    file.kind() == Kind::UnixSeqpacket || file.kind().is_pipe() && ANY_PACKETS.load(Relaxed)
 }
 
 /// A pipe gets another size, which wakes its writers.

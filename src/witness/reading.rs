@@ -3,7 +3,7 @@
 use libc::{c_int, c_void, iovec};
 use nix::errno::Errno;
 
-use super::pipes::took_beside;
+use super::pipes::{may_keep_packets, took_beside};
 use super::{not_for_ours, refused, watched};
 use crate::descriptors;
 use crate::edge::{DRY, TOOK, TOOK_SHORT};
@@ -103,6 +103,8 @@ unsafe fn witnessed_vector(
     // SAFETY: the call was answered, so the array is readable.
     let buffers = || unsafe { std::slice::from_raw_parts(iov, n) };
     let asked = || if iov.is_null() { 0 } else { buffers().iter().map(|buffer| buffer.iov_len).sum() };
+    let queued = || if file.kind().is_pipe() { queued_packets(file, fd) } else { 0 };
+    let before = queued();
     let amount = |bytes: u64| match file.kind() {
         Kind::Signalfd if bytes > 0 => {
             // SAFETY: the caller answers for the buffers.
@@ -116,6 +118,8 @@ unsafe fn witnessed_vector(
             unsafe { bytes_of(buffers()) }.zip(&mut value).for_each(|(byte, place)| *place = byte);
             Amount::of_one(u64::from_ne_bytes(value))
         }
+        // What there was no room for is gone, too.
+        _ if bytes as usize >= asked() => Amount::of_one(bytes.max(before.saturating_sub(queued()))),
         _ => Amount::of_one(bytes),
     };
     witnessed_read(file, fd, Takes::Bytes, &asked, call, &amount)
@@ -172,17 +176,17 @@ pub fn reading_messages(
     lengths: impl Fn(u64) -> (u64, u64),
 ) -> isize {
     let Some(file) = watched(fd) else { return call() };
-    // Packets that are cut short are longer than what they leave in the buffers.
-    let queued = || match file.kind() {
-        Kind::UnixSeqpacket => sys::ioctl_int(fd, libc::FIONREAD).map_or(0, |bytes| bytes.max(0) as u64),
-        _ => 0,
-    };
-    let before = queued();
+    let before = queued_packets(file, fd);
     let amount = |messages| {
         let (bytes, empty) = lengths(messages);
-        Amount { bytes: bytes.max(before.saturating_sub(queued())), messages, empty }
+        Amount { bytes: bytes.max(before.saturating_sub(queued_packets(file, fd))), messages, empty }
     };
     witnessed_read(file, fd, Takes::message(file, flags), &|| asked, &mut call, &amount)
+}
+
+/// The bytes of the packets in a queue: those that are cut short are longer than what they leave in the buffers.
+fn queued_packets(file: &File, fd: c_int) -> u64 {
+    if may_keep_packets(file) { sys::ioctl_int(fd, libc::FIONREAD).map_or(0, |bytes| bytes.max(0) as u64) } else { 0 }
 }
 
 /// What a read-like call took.

@@ -4,6 +4,7 @@ use libc::c_int;
 use nix::errno::Errno;
 
 use super::pipes::{filled_beside, relieved_beside, wake_pipe};
+use super::room::Passage;
 use super::{not_for_ours, refused, watched};
 use crate::descriptors;
 use crate::edge::{CHOKED, COLLECTED, DEPARTED, Facts, GAVE, PEER_FULL, PRESSED, UNSETTLED};
@@ -114,7 +115,11 @@ fn witnessed_write(
     }
     let at = file.begin_call();
     note_departures(file, fd);
+    let passage = Passage::begin(file, fd);
     let n = call();
+    if let Some(passage) = passage {
+        passage.tell(n);
+    }
     let offered = if n < 0 { 0 } else { offered() };
     if n != 0 || offered > 0 || empty {
         gave(file, fd, at, n, offered);

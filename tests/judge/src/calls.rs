@@ -252,12 +252,6 @@ pub fn has_other_threads() -> bool {
     std::fs::metadata("/proc/self/task").is_ok_and(|tasks| std::os::unix::fs::MetadataExt::nlink(&tasks) > ALONE)
 }
 
-/// How often a socket had no memory for what came.
-pub fn drops(fd: c_int) -> u32 {
-    const DROPS: usize = 8;
-    memory_of(fd).map_or(0, |memory| memory[DROPS])
-}
-
 /// How far a TCP connection has come: its state, what was acknowledged of what it sent, and what it received.
 pub type Progress = (u8, u64, u64);
 

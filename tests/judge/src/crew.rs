@@ -88,6 +88,15 @@ fn sleeper(on_kernel: bool, fd: c_int, max: usize) -> Option<Sleeper> {
     Some(Sleeper { thread, shared, judged: false })
 }
 
+/// The beginning of a file about a thread.
+fn task_file(tid: i32, name: &str) -> Option<String> {
+    let mut buffer = [0; 128];
+    let fd = calls::open(&format!("/proc/self/task/{tid}/{name}"), libc::O_RDONLY).ok()?;
+    let n = kernel::read(fd, &mut buffer).max(0) as usize;
+    kernel::close(fd);
+    Some(String::from_utf8_lossy(&buffer[..n]).into_owned())
+}
+
 impl Sleeper {
     fn is_done(&self) -> bool {
         self.shared.done.load(SeqCst)
@@ -102,15 +111,11 @@ impl Sleeper {
         if tid == 0 {
             return false;
         }
-        let mut buffer = [0; 128];
-        let Ok(fd) = calls::open(&format!("/proc/self/task/{tid}/syscall"), libc::O_RDONLY) else {
-            return self.is_done();
-        };
-        let n = kernel::read(fd, &mut buffer).max(0) as usize;
-        kernel::close(fd);
         // The number of the call that it sleeps in, or "running".
-        let number = buffer[..n].split(|&byte| byte == b' ').next().and_then(|word| str::from_utf8(word).ok());
-        number.and_then(|number| number.parse().ok()).is_some_and(|number| SLEEPS.contains(&number))
+        let call = task_file(tid, "syscall").and_then(|text| text.split(' ').next()?.parse().ok());
+        // Who was woken, and whose processor has not heard of it yet, still seems to be in there, but sleeps no more.
+        let sleeps = || task_file(tid, "stat").is_some_and(|text| text.contains(") S "));
+        call.is_some_and(|number| SLEEPS.contains(&number)) && sleeps() || self.is_done()
     }
 
     fn take(&mut self) -> Option<(Answer, Vec<Report>)> {

@@ -1,5 +1,6 @@
 //! The next step of a random history. It looks at the world, so that most steps do something; some are nonsense on purpose.
 
+use crate::kernel;
 use crate::kinds::Kind;
 use crate::noise::Noise;
 use crate::op::{Op, Verb};
@@ -398,7 +399,9 @@ impl Theme {
         };
         // What another process does on the very description that is watched is listed as lost, where it leaves no trace.
         let awaits = if what == 2 { edges_await_end } else { edges_await };
-        let what = if !self.listed && awaits(world, name) { 3 } else { what };
+        // Nor is a write that it is refused by a pipe.
+        let is_refused = what == 0 && kind.is_pipe() && is_full(world, name) && edges_await_end(world, name);
+        let what = if !self.listed && (awaits(world, name) || is_refused) { 3 } else { what };
         Some(Op::new(Verb::Child, &[name as i64, what, self.size(noise).max(1)]))
     }
 }
@@ -412,6 +415,10 @@ fn edges_await(world: &World, name: usize) -> bool {
 fn edges_await_end(world: &World, name: usize) -> bool {
     let peer = world.descs[name].and_then(|desc| world.files[desc.file].peer);
     edges_await(world, name) || peer.is_none() || edges_await_file(world, peer)
+}
+
+fn is_full(world: &World, name: usize) -> bool {
+    world.descs[name].is_some_and(|desc| kernel::level(desc.fd, libc::POLLOUT) == 0)
 }
 
 fn edges_await_file(world: &World, file: Option<usize>) -> bool {

@@ -17,8 +17,6 @@ pub enum Fact {
     Brimful,
     /// splice, vmsplice or tee took some of what a pipe held, and left some.
     Piece,
-    /// A pipe in which packets may be kept apart was read with no more room than what came.
-    CutPacket,
     /// The program has shut down its direction of a TCP connection, at any time.
     Closing,
     /// An empty unix datagram may have been peeked at.
@@ -31,27 +29,21 @@ pub enum Fact {
     EmptyAtEnd,
     /// A datagram socket was peeked at and has got an empty datagram, at any time.
     EmptyPeeked,
-    /// Something was spliced into a TCP or UDP socket, or sent on a UDP socket into which something was spliced before.
+    /// Something was spliced, or sent as a file, into a TCP or UDP socket, or sent on a UDP socket into which something was spliced before.
     Spliced,
-    /// A write to a TCP socket was cut short or refused.
-    CutShort,
     /// One of the descriptions under which a FIFO is open was closed.
     Parted,
-    /// A TCP socket had no memory for something that came.
-    Dropped,
     /// Bytes, the end or a datagram came to a TCP connection or a unix datagram socket.
     Arrived,
     /// It is an exclusive registration of a FIFO, which has others under another description.
     Rivals,
-    /// A registration of the instance, which has others, was modified.
-    Modified,
+    /// A terminal held as much as it can when something was done to it.
+    Crammed,
     /// Urgent data was sent to a TCP connection, at any time.
     Urgent,
-    /// A listed report was lost of a TCP connection without room, and the sides have not agreed on it since (see `Registration::behind`).
-    Behind,
 }
 
-pub const FACTS: usize = 21;
+pub const FACTS: usize = 17;
 
 /// A difference, and what came before it.
 #[derive(Clone, Copy, Debug)]
@@ -117,15 +109,6 @@ pub const ROWS: &[Row] = &[
         },
     },
     Row {
-        name: "pipes: a packet was cut short",
-        between: false,
-        unavoidable: false,
-        matches: |case| {
-            let told = again(case, READABLE | WRITABLE) || case.edge && case.what == What::Lost;
-            case.kind.is_pipe() && told && case.has(Fact::CutPacket)
-        },
-    },
-    Row {
         name: "FIFOs: another of several descriptions closed",
         between: false,
         unavoidable: false,
@@ -142,6 +125,12 @@ pub const ROWS: &[Row] = &[
         between: false,
         unavoidable: false,
         matches: |case| case.kind == Kind::Pty && case.what == What::Extra && case.bits & WRITABLE != 0,
+    },
+    Row {
+        name: "terminals: the end of a file in a full one",
+        between: false,
+        unavoidable: false,
+        matches: |case| case.kind == Kind::Pty && again(case, READABLE) && case.has(Fact::Crammed),
     },
     Row {
         name: "tcp: room on a connection that is being closed",
@@ -171,11 +160,12 @@ pub const ROWS: &[Row] = &[
         matches: |case| case.kind == Kind::Udp && again(case, READABLE | WRITABLE) && case.has(Fact::EmptyPeeked),
     },
     Row {
-        name: "tcp: a splice that met no room",
+        name: "tcp: pages that were moved into a small send buffer",
         between: false,
-        unavoidable: false,
+        unavoidable: true,
         matches: |case| {
-            case.kind == Kind::Tcp && case.edge && case.is_lost_without_arrival() && case.has(Fact::Spliced)
+            let any = READABLE | WRITABLE | (libc::EPOLLRDHUP | libc::EPOLLHUP) as u32;
+            case.kind == Kind::Tcp && again(case, any) && case.has(Fact::Spliced)
         },
     },
     Row {
@@ -185,29 +175,6 @@ pub const ROWS: &[Row] = &[
         matches: |case| {
             let room = matches!(case.what, What::Lost | What::Extra) && case.bits & WRITABLE != 0;
             case.kind == Kind::Udp && case.edge && room && case.has(Fact::Spliced)
-        },
-    },
-    // The kernel reports other levels, without the room that woke it.
-    Row {
-        name: "tcp: room that came and went within a write",
-        between: false,
-        unavoidable: true,
-        matches: |case| {
-            let gone = WRITABLE | (libc::EPOLLERR | libc::EPOLLHUP) as u32;
-            let lost = case.is_lost_without_arrival();
-            let room_is_gone = lost && case.bits & gone == 0 && case.has(Fact::CutShort);
-            // The report that was lost made the kernel look, and find none, so it tells of room that comes later, too.
-            let room_came_later = lost && case.bits & WRITABLE != 0 && case.has(Fact::Behind);
-            case.kind == Kind::Tcp && case.edge && (room_is_gone || room_came_later)
-        },
-    },
-    Row {
-        name: "tcp: a segment that there was no memory for",
-        between: false,
-        unavoidable: true,
-        matches: |case| {
-            let unread = case.is_lost_without_arrival() && case.bits & READABLE != 0;
-            case.kind == Kind::Tcp && case.edge && unread && case.has(Fact::Dropped)
         },
     },
     Row {
@@ -251,15 +218,6 @@ pub const ROWS: &[Row] = &[
         unavoidable: false,
         matches: |case| {
             case.kind == Kind::UnixDgram && case.edge && case.is_lost_without_arrival() && case.has(Fact::PeerFull)
-        },
-    },
-    Row {
-        name: "instances inside: which of those that show nothing was woken first, at a MOD",
-        between: false,
-        unavoidable: true,
-        matches: |case| {
-            let either = matches!(case.what, What::Lost | What::Extra);
-            case.kind == Kind::Epoll && case.edge && either && case.has(Fact::Modified)
         },
     },
     Row {
@@ -311,7 +269,10 @@ mod tests {
         assert!(case(What::Extra, Kind::Udp, &[Fact::ErrorPending]).row().is_some());
         assert!(case(What::Extra, Kind::Udp, &[]).row().is_none());
         assert!(case(What::Extra, Kind::Pipe, &[Fact::Piece]).row().is_some());
-        assert!(case(What::Extra, Kind::Pipe, &[Fact::CutPacket]).row().is_some());
+        assert!(case(What::Extra, Kind::Pty, &[Fact::Crammed]).row().is_some());
+        assert!(case(What::Lost, Kind::Pty, &[Fact::Crammed]).row().is_none());
+        assert!(case(What::Extra, Kind::Tcp, &[Fact::Spliced]).row().is_some());
+        assert!(case(What::Lost, Kind::Tcp, &[Fact::Spliced]).row().is_none());
         assert!(case(What::Extra, Kind::Fifo, &[]).row().is_none());
         assert!(case(What::Extra, Kind::Tcp, &[Fact::Uncounted]).row().is_none());
         assert!(case(What::Extra, Kind::Tcp, &[Fact::Urgent]).row().is_some());
@@ -329,17 +290,6 @@ mod tests {
                 .row()
                 .is_none()
         );
-    }
-
-    #[test]
-    fn room_after_a_listed_loss_is_of_the_same_row() {
-        let gone = case(What::Lost, Kind::Tcp, &[Fact::CutShort]).row();
-        let room = |facts| Case { bits: WRITABLE, ..case(What::Lost, Kind::Tcp, facts) }.row();
-        assert!(gone.is_some_and(|row| ROWS[row].unavoidable && !ROWS[row].between));
-        assert_eq!(room(&[Fact::Behind]), gone);
-        assert!(room(&[Fact::CutShort]).is_none());
-        assert!(case(What::Lost, Kind::Tcp, &[Fact::Behind]).row().is_none());
-        assert!(case(What::Extra, Kind::Tcp, &[Fact::Behind]).row().is_none());
     }
 
     #[test]

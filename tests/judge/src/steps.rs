@@ -176,12 +176,8 @@ impl World<'_> {
                 let outcome =
                     if op.verb == Verb::Splice { calls::splice(fd, to.fd, n) } else { calls::tee(fd, to.fd, n) };
                 self.note_piece(desc, outcome);
-                if op.verb == Verb::Splice && self.kind(to) == Kind::Udp {
+                if op.verb == Verb::Splice && matches!(self.kind(to), Kind::Tcp | Kind::Udp) {
                     self.note_splice(to, outcome);
-                }
-                if outcome.is_ok_and(|n| n > 0) && self.files[desc.file].packets && self.kind(to).is_pipe() {
-                    // What makes it a packet is a mark on the buffer, which goes along.
-                    self.mark_packets(to.file);
                 }
                 self.say(|| format!("{}({fd}, {}, {n}) = {}", op.verb.word(), to.fd, said(outcome)));
             }
@@ -392,9 +388,9 @@ impl World<'_> {
                     crossed: false,
                     room: Room::There,
                     refused: 0,
-                    behind: false,
-                    received: (0, 0, 0),
+                    received: (0, 0),
                     tainted: false,
+                    differed: false,
                     contested: false,
                 });
                 if mask & libc::EPOLLEXCLUSIVE as u32 != 0 {
@@ -409,14 +405,9 @@ impl World<'_> {
                 registration.events = mask;
                 registration.data = data.cast_unsigned();
                 registration.tainted = false;
-                registration.behind = false;
-                let pair = registration.pair;
+                registration.differed = false;
                 self.take_down_received(at);
                 self.looked_for_room(at);
-                let has_others = self.registrations.iter().filter(|one| one.alive && one.pair == pair).count() > 1;
-                if let Some(pair) = self.pair(pair).filter(|_| has_others) {
-                    self.note(pair.file, Fact::Modified);
-                }
             }
             (_, Some(at)) => {
                 if self.registrations[at].is_exclusive() {
@@ -444,8 +435,7 @@ impl World<'_> {
             // On a reading end vmsplice takes.
             self.note_piece(desc, outcome);
         }
-        if kind == Kind::Tcp && how == 7 || kind == Kind::Udp && matches!(how, 6 | 7) || self.files[desc.file].held_back
-        {
+        if matches!(kind, Kind::Tcp | Kind::Udp) && matches!(how, 6 | 7) || self.files[desc.file].held_back {
             self.note_splice(desc, outcome);
         }
         match kind {
@@ -456,9 +446,7 @@ impl World<'_> {
                     |sent| sent != if how == 5 { 2 * n as i64 } else { n as i64 },
                 ) =>
             {
-                self.note(desc.file, Fact::CutShort);
                 self.refuse_room(desc.file);
-                self.catch_up(desc.file);
             }
             // What is written is acknowledged at the end of the call.
             Kind::Tcp if may_fill && calls::has_other_threads() => self.miss_room(desc.file),
@@ -507,9 +495,6 @@ impl World<'_> {
         let outcome = tools.read(desc.fd, &mut self.buffer[..n], how);
         if matches!(how, 7 | 8) {
             self.note_piece(desc, outcome);
-        }
-        if self.files[desc.file].packets && outcome == Ok(n as i64) {
-            self.note_queue(desc.file, Fact::CutPacket);
         }
         if datagrams && outcome == Err(libc::EAGAIN) {
             self.files[desc.file].datagrams = 0;
@@ -677,9 +662,9 @@ impl World<'_> {
                 crossed: false,
                 room: Room::There,
                 refused: 0,
-                behind: false,
-                received: (0, 0, 0),
+                received: (0, 0),
                 tainted: false,
+                differed: false,
                 contested: false,
             });
         }

@@ -7,6 +7,7 @@ use libc::c_int;
 
 use crate::kernel;
 use crate::kinds::Kind;
+use crate::known::Fact;
 use crate::op::{Op, Verb};
 use crate::world::{Desc, World};
 
@@ -16,6 +17,8 @@ const LONGEST: Duration = Duration::from_millis(1);
 const REST: Duration = Duration::from_micros(100);
 /// An end that holds so much may hold up what was written to it, until somebody reads.
 const NEARLY_FULL: c_int = 3000;
+/// As much as an end can hold.
+const FULL: c_int = 4096;
 
 /// The two ends of a terminal before a step.
 #[derive(Debug)]
@@ -28,7 +31,7 @@ pub struct Delivery {
 
 impl World<'_> {
     /// What the step may set off, if it works on a terminal.
-    pub fn delivery(&self, op: Op) -> Option<Delivery> {
+    pub fn delivery(&mut self, op: Op) -> Option<Delivery> {
         let (at, expected) = match op.verb {
             Verb::Write | Verb::Fill => (0, true),
             Verb::Splice | Verb::Tee => (1, true),
@@ -39,6 +42,9 @@ impl World<'_> {
         let peer = self.descs.iter().flatten().find(|other| Some(other.file) == self.files[desc.file].peer).copied();
         let ends = [Some(desc), peer];
         let queued = ends.map(queued);
+        for (end, _) in ends.into_iter().zip(queued).filter(|&(_, bytes)| bytes == FULL) {
+            end.into_iter().for_each(|end| self.note(end.file, Fact::Crammed));
+        }
         Some(Delivery { ends, queued, expected: expected || queued.iter().any(|&bytes| bytes > NEARLY_FULL) })
     }
 

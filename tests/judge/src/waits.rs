@@ -239,18 +239,6 @@ impl World<'_> {
         }
     }
 
-    /// The kernel alone has looked for room on a TCP connection, and found none.
-    fn fall_behind(&mut self, file: usize) {
-        if self.files[file].kind == Kind::Tcp && self.number_of(file).is_some_and(calls::is_brimful) {
-            self.registrations.iter_mut().filter(|one| one.alive && one.file == file).for_each(|one| one.behind = true);
-        }
-    }
-
-    /// Both sides know that there is no room on a TCP connection.
-    pub fn catch_up(&mut self, file: usize) {
-        self.registrations.iter_mut().filter(|one| one.file == file).for_each(|one| one.behind = false);
-    }
-
     /// A TCP connection may have had no room for a moment.
     pub fn miss_room(&mut self, file: usize) {
         for at in 0..self.registrations.len() {
@@ -459,7 +447,9 @@ impl World<'_> {
                 let passed = gone || pieces || bits && (self.in_passing || turns);
                 let late = difference.what == What::Extra && one.owed > 0;
                 let excused = self.is_excused(one, difference.what) || !bits && self.has_contest_inside(one.file);
-                !one.tainted && !excused && !early && !apart && !late && !passed
+                // What differs inside may be ready on one side only.
+                let tainted = one.tainted || self.has_inside(one.file, &|one| one.tainted || one.differed);
+                !tainted && !excused && !early && !apart && !late && !passed
             })
         };
         differences.into_iter().filter(counts).collect()
@@ -485,9 +475,18 @@ impl World<'_> {
 
     /// Whether the file is an instance whose readiness may hang on who of several exclusive registrations spoke.
     fn has_contest_inside(&self, file: usize) -> bool {
-        let Some(inside) = self.inside(file) else { return false };
-        let mut registered = self.registrations.iter().filter(|one| one.alive && one.pair == inside);
-        registered.any(|one| one.contested || self.has_contest_inside(one.file))
+        self.has_inside(file, &|one| one.contested)
+    }
+
+    /// Whether the file is an instance with such a registration in it, or in one inside.
+    fn has_inside(&self, file: usize, is_such: &dyn Fn(&Registration) -> bool) -> bool {
+        self.inside(file).is_some_and(|inside| self.has(inside, is_such))
+    }
+
+    /// Whether there is such a registration in the instance of this name, or in one inside.
+    fn has(&self, name: usize, is_such: &dyn Fn(&Registration) -> bool) -> bool {
+        let mut registered = self.registrations.iter().filter(|one| one.alive && one.pair == name);
+        registered.any(|one| is_such(one) || self.has_inside(one.file, is_such))
     }
 
     pub fn exclusive_on(&self, file: usize) -> usize {
@@ -499,13 +498,9 @@ impl World<'_> {
         let registration = self.registrations.iter().rev().find(|one| one.data == difference.data);
         let kind = registration.map_or(Kind::Epoll, |one| self.files[one.file].kind);
         let mut facts = registration.map_or([false; FACTS], |one| self.facts_since(one.reported, one.file));
-        facts[Fact::CutShort as usize] &= registration.is_some_and(Registration::awaits_room);
         facts[Fact::Brimful as usize] = registration.is_some_and(Registration::is_overfull);
-        facts[Fact::Behind as usize] = registration.is_some_and(|one| one.behind);
         if let Some(one) = registration.filter(|_| kind == Kind::Tcp) {
-            let (state, bytes, drops) = self.received(one.file);
-            facts[Fact::Arrived as usize] = (state, bytes) != (one.received.0, one.received.1);
-            facts[Fact::Dropped as usize] = drops != one.received.2;
+            facts[Fact::Arrived as usize] = self.received(one.file) != one.received;
         }
         facts[Fact::Rivals as usize] = registration.is_some_and(|one| self.has_rivals_beside(one));
         let edge = registration.is_some_and(|one| !one.is_level());
@@ -526,12 +521,10 @@ impl World<'_> {
     }
 
     /// What has come over a TCP connection so far.
-    fn received(&self, file: usize) -> (u8, u64, u32) {
+    fn received(&self, file: usize) -> (u8, u64) {
         let fd = self.number_of(file).filter(|_| self.files[file].kind == Kind::Tcp);
-        fd.map_or((0, 0, 0), |fd| {
-            let (state, _, bytes) = calls::progress(fd).unwrap_or_default();
-            (state, bytes, calls::drops(fd))
-        })
+        let (state, _, bytes) = fd.and_then(calls::progress).unwrap_or_default();
+        (state, bytes)
     }
 
     /// A registration knows from here on of what has come.
@@ -580,7 +573,6 @@ impl World<'_> {
         facts[Fact::EmptyAtEnd as usize] = file.shut_for_reading && file.got_empty;
         let overfull = |one: &Registration| one.alive && one.file == at && one.is_overfull();
         facts[Fact::Brimful as usize] = self.registrations.iter().any(overfull);
-        facts[Fact::Behind as usize] = self.registrations.iter().any(|one| one.alive && one.file == at && one.behind);
         facts
     }
 
@@ -602,17 +594,10 @@ impl World<'_> {
                 None => format!("data {:#x}, which nobody registered", difference.data),
             };
             self.find(case, Some(difference.data), row, text);
-            if difference.what == What::Lost
-                && row.is_some_and(|row| known::ROWS[row].unavoidable)
-                && let Some(file) = self.registration(difference.data).map(|one| one.file)
-            {
-                self.fall_behind(file);
-            }
             // A one-shot that one side alone has reported is spent on that side only.
-            if let Some(registration) = self.registration(difference.data)
-                && (row.is_none() || registration.events & libc::EPOLLONESHOT as u32 != 0)
-            {
-                registration.tainted = true;
+            if let Some(registration) = self.registration(difference.data) {
+                registration.tainted |= row.is_none() || registration.events & libc::EPOLLONESHOT as u32 != 0;
+                registration.differed = true;
             }
         }
         let step = self.step;
@@ -627,8 +612,8 @@ impl World<'_> {
         self.last_round.clear();
         self.end_contests(rounds);
         for round in rounds {
-            for &(data, _) in round.kernel.iter().filter(|one| round.ours.iter().any(|other| other.0 == one.0)) {
-                self.registration(data).into_iter().for_each(|one| one.behind = false);
+            for &(data, _) in round.kernel.iter().filter(|report| is_in_both(round, report.0)) {
+                self.registration(data).into_iter().for_each(|one| one.differed = false);
             }
             for (ours, reports) in [(false, &round.kernel), (true, &round.ours)] {
                 for &(data, bits) in reports {
@@ -655,10 +640,7 @@ impl World<'_> {
     fn end_contests(&mut self, rounds: &[Round]) {
         for at in 0..self.registrations.len() {
             let Registration { contested, data, file, .. } = self.registrations[at];
-            let in_both = |round: &Round| {
-                [&round.kernel, &round.ours].into_iter().all(|side| side.iter().any(|report| report.0 == data))
-            };
-            if contested && self.exclusive_on(file) < 2 && rounds.iter().any(in_both) {
+            if contested && self.exclusive_on(file) < 2 && rounds.iter().any(|round| is_in_both(round, data)) {
                 self.registrations[at].contested = false;
             }
         }
@@ -737,7 +719,9 @@ impl World<'_> {
                 self.find(case, None, case.row(), text);
             }
         }
-        self.exclusive.clear();
+        // What a terminal delivered between the two waits of this sweep the kernel's side has yet to report.
+        let files = &self.files;
+        self.exclusive.retain(|one| one.ours && one.kernel == 0 && files[one.file].kind == Kind::Pty);
         self.sweeping = false;
         self.swept = self.step;
     }
@@ -788,7 +772,9 @@ impl World<'_> {
             return;
         }
         // What competes for exclusive registrations is judged by sweeps.
-        if self.registrations.iter().any(|one| one.alive && one.contested) {
+        if self.registrations.iter().any(|one| one.alive && one.contested)
+            || self.has(name, &|one| one.tainted || one.differed)
+        {
             return;
         }
         let mut seen = (0, 0);
@@ -877,4 +863,9 @@ impl World<'_> {
     pub fn counts_of(&mut self, name: &str) {
         self.counts.add(name, 1);
     }
+}
+
+/// Whether both sides reported the registration with this data.
+fn is_in_both(round: &Round, data: u64) -> bool {
+    [&round.kernel, &round.ours].into_iter().all(|side| side.iter().any(|report| report.0 == data))
 }

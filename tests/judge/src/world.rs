@@ -51,8 +51,6 @@ pub struct File {
     pub got_empty: bool,
     /// What was spliced into a UDP socket may be held back.
     pub held_back: bool,
-    /// A pipe in which packets may be kept apart.
-    pub packets: bool,
     /// How many datagrams are unread, at most.
     pub datagrams: u32,
     /// When each fact was last true.
@@ -107,13 +105,12 @@ pub struct Registration {
     pub room: Room,
     /// The step of the last write that met none.
     pub refused: u32,
-    /// A report of its connection, which had no room, was lost as listed: the kernel has looked and will tell of room, and the library has
-    /// not. So it is until both sides report this one at once, look at it for a control call, or a write is refused.
-    pub behind: bool,
-    /// What had come over its TCP connection at the last report, or when it was registered: the state, the bytes, what was dropped.
-    pub received: (u8, u64, u32),
+    /// What had come over its TCP connection at the last report, or when it was registered: the state and the bytes.
+    pub received: (u8, u64),
     /// The sides differed about it; nothing more is said of it until it is modified.
     pub tainted: bool,
+    /// They differed about it as listed, since both last reported it at once: one side may have yet to show what the other has shown.
+    pub differed: bool,
     /// It has competed with other exclusive registrations of its description since both sides last reported it at once: each side is
     /// free to have told another one (X1).
     pub contested: bool,
@@ -298,11 +295,6 @@ impl<'a> World<'a> {
         self.queue_of(file).into_iter().for_each(|other| self.note(other, fact));
     }
 
-    /// There may be packets in the pipe from here on.
-    pub fn mark_packets(&mut self, file: usize) {
-        self.queue_of(file).into_iter().for_each(|other| self.files[other].packets = true);
-    }
-
     pub fn registration(&mut self, data: u64) -> Option<&mut Registration> {
         self.registrations.iter_mut().rev().find(|registration| registration.data == data)
     }
@@ -321,7 +313,6 @@ impl<'a> World<'a> {
             shut_for_reading: false,
             got_empty: false,
             held_back: false,
-            packets: false,
             datagrams: 0,
             facts: [0; FACTS],
         });
@@ -408,11 +399,7 @@ impl<'a> World<'a> {
                 if variant & 1 != 0 {
                     let _ = calls::pipe_size(fds[0], 4096);
                 }
-                let adopted = self.adopt_both(name, other, fds, kind)?;
-                for file in self.files.len() - 2..self.files.len() {
-                    self.files[file].packets = variant & 2 != 0;
-                }
-                Ok(adopted)
+                self.adopt_both(name, other, fds, kind)
             }
             Kind::Fifo => self.open_fifo(name, other, variant),
             Kind::UnixStream | Kind::UnixSeqpacket | Kind::UnixDgram => {
