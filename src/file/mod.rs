@@ -94,10 +94,10 @@ const PLACED: u8 = 1 << 6;
 const URGENT: u8 = 1 << 5;
 /// A count of datagrams has moved the place where a peek begins, and it may not be back where it was.
 const MOVED: u8 = 1 << 4;
-/// Of a TCP connection: a write waits for room, as far as we know.
-const BLOCKING: u8 = MOVED;
 /// There was a registration for room in it.
 const ROOM_WANTED: u8 = 1 << 3;
+/// Of a TCP connection: a write waits for room, as far as we know. Of a UDP socket: what was spliced into it is held back for more to come.
+const WAITS: u8 = 1 << 2;
 
 /// The other end of a unix socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -353,15 +353,30 @@ impl File {
     /// Whether a write to the TCP connection waits where there is no room.
     #[inline]
     pub fn waits_for_room(&self) -> bool {
-        self.flags.load(Relaxed) & BLOCKING != 0
+        self.flags.load(Relaxed) & WAITS != 0 && self.kind() == Kind::Tcp
     }
 
     /// Takes down whether a write to the TCP connection waits, of the flags of its description.
     pub fn note_blocking(&self, flags: c_int) {
-        if flags & libc::O_NONBLOCK == 0 {
-            self.flags.fetch_or(BLOCKING, Relaxed);
+        self.set_flag(WAITS, flags & libc::O_NONBLOCK == 0);
+    }
+
+    /// Whether a UDP socket holds back what was spliced into it.
+    #[inline]
+    pub fn holds_back(&self) -> bool {
+        self.flags.load(Relaxed) & WAITS != 0 && self.kind() == Kind::Udp
+    }
+
+    /// Takes down whether a UDP socket holds something back.
+    pub fn note_held_back(&self, holds: bool) {
+        self.set_flag(WAITS, holds);
+    }
+
+    fn set_flag(&self, flag: u8, on: bool) {
+        if on {
+            self.flags.fetch_or(flag, Relaxed);
         } else {
-            self.flags.fetch_and(!BLOCKING, Relaxed);
+            self.flags.fetch_and(!flag, Relaxed);
         }
     }
 
@@ -377,11 +392,7 @@ impl File {
 
     /// Notes whether there is room.
     pub fn set_choked(&self, choked: bool) {
-        if choked {
-            self.flags.fetch_or(CHOKED, Relaxed);
-        } else {
-            self.flags.fetch_and(!CHOKED, Relaxed);
-        }
+        self.set_flag(CHOKED, choked);
     }
 
     /// Notes that there is room. True if there had been none: for one caller only.

@@ -45,7 +45,10 @@ export! {
                 #[cfg(target_arch = "x86_64")]
                 libc::SYS_dup2 => descriptors::dup2(a as c_int, b as c_int).into(),
                 libc::SYS_dup3 => descriptors::dup3(a as c_int, b as c_int, c as c_int).into(),
-                libc::SYS_pipe2 => descriptors::pipe2(a as *mut c_int, b as c_int).into(),
+                libc::SYS_pipe2 => {
+                    witness::keeping_packets(b as c_int);
+                    raw() as c_long
+                }
                 libc::SYS_fcntl => descriptors::fcntl(a as c_int, b as c_int, c).into(),
                 libc::SYS_close_range => descriptors::close_range(a as c_uint, b as c_uint, c as c_int).into(),
                 #[cfg(target_arch = "x86_64")]

@@ -71,7 +71,9 @@ fn refused(file: &'static File, fd: c_int, at: u32, low: Facts) {
 /// A description gets these flags.
 #[inline]
 pub fn set_flags(fd: c_int, flags: c_int) {
-    keeping_packets(flags);
+    if flags & libc::O_DIRECT != 0 && sys::fstat(fd).is_ok_and(|stat| stat.st_mode & libc::S_IFMT == libc::S_IFIFO) {
+        keeping_packets(flags);
+    }
     if let Some(file) = descriptors::known(fd).filter(|file| file.kind() == Kind::Tcp) {
         file.note_blocking(flags);
     }

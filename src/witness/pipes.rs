@@ -130,7 +130,7 @@ pub fn moving(from: c_int, to: c_int, asked: usize, takes: bool, call: impl FnOn
     }
     if let Some(sink) = sink
         && !(n <= 0 && (ran_dry || of_source || error_of(packet).is_some()))
-        && !(sink.kind() == Kind::Udp && sys::ioctl_int(to, libc::TIOCOUTQ).is_ok_and(|waiting| waiting > 0))
+        && !is_held_back(sink, to)
     {
         let stuck = matches!(sink.kind(), Kind::Pipe | Kind::Fifo | Kind::Tcp)
             && short
@@ -150,6 +150,15 @@ pub fn moving(from: c_int, to: c_int, asked: usize, takes: bool, call: impl FnOn
         }
     }
     n
+}
+
+/// Whether pages that were moved into a UDP socket wait there for more to come.
+fn is_held_back(file: &File, fd: c_int) -> bool {
+    let holds = file.kind() == Kind::Udp && sys::ioctl_int(fd, libc::TIOCOUTQ).is_ok_and(|waiting| waiting > 0);
+    if holds {
+        file.note_held_back(true);
+    }
+    holds
 }
 
 /// A call that fills a pipe, or empties it, as its end is.
@@ -183,13 +192,17 @@ pub fn sending_file(out: c_int, n: usize, call: impl FnOnce() -> isize) -> isize
     }
     let waking = Waking::begin(out, File::reads);
     relieved_beside(out);
-    let passage = watched(out).and_then(|file| Passage::of_pages(file, out, n));
+    // One that waits for room is looked at as any write that does.
+    let passage = watched(out).filter(|file| !file.waits_for_room()).and_then(|file| Passage::of_pages(file, out, n));
     let sent = sending(out, || n, call);
     if let Some(passage) = passage {
         passage.tell(sent);
     }
     if sent > 0 {
         waking.tell();
+        if let Some(file) = watched(out) {
+            is_held_back(file, out);
+        }
         if File::any_fifo_edges() {
             filled_beside(out);
         }

@@ -225,6 +225,7 @@ fn witnessed_read(
     let taking = (takes != Takes::Nothing).then(|| file.begin_taking());
     // A datagram that is taken into no buffer looks empty.
     let filled = takes == Takes::Message
+        && matches!(file.kind(), Kind::Udp | Kind::UnixDgram)
         && file.empties() > 0
         && sys::ioctl_int(fd, libc::FIONREAD).is_ok_and(|length| length > 0);
     let n = {

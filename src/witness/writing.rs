@@ -132,6 +132,13 @@ pub(super) fn gave(file: &'static File, fd: c_int, at: u32, n: isize, offered: u
     if let Some(outgoing) = sample::outgoing(file, fd) {
         file.note_outgoing(outgoing);
     }
+    if file.holds_back() && sys::ioctl_int(fd, libc::TIOCOUTQ) == Ok(0) {
+        file.note_held_back(false);
+        if n < 0 {
+            // It was thrown away.
+            file.tell(DEPARTED, at);
+        }
+    }
     match n {
         ..0 => refused(file, fd, at, CHOKED),
         // What stopped it was an error, which it kept to itself: several messages at once are counted only.

@@ -27,13 +27,17 @@ static void waiting(enum when when)
     int fd[2], ep = new_epoll();
     make_tcp(fd);
     OK(setsockopt(fd[0], SOL_SOCKET, SO_SNDBUF, &(int){16384}, sizeof(int)));
-    write_bytes(fd[1], 1); /* stays unread */
+    write_bytes(fd[1], 2); /* one of them stays unread */
     if (when != AFTER)
         make_it_wait(fd[0], when);
     ADD(ep, fd[0], EPOLLIN | EPOLLOUT | EPOLLET, 1);
     EXPECT_ONE(ep, 1, EPOLLIN | EPOLLOUT);
     if (when == AFTER)
         make_it_wait(fd[0], when);
+
+    char byte;
+    CHECK_EQ(read(fd[0], &byte, 1), 1);
+    EXPECT_NONE_NOW(ep);
 
     /* What there is room for waits for none. */
     write_bytes(fd[0], LITTLE);

@@ -49,6 +49,8 @@ struct Found {
     profile: Profile,
     /// The data of the registration that it is about.
     data: Option<u64>,
+    /// The row of `known` that lists it.
+    row: Option<usize>,
     text: String,
     /// The histories that the process had done before.
     before: Vec<Op>,
@@ -85,6 +87,7 @@ pub fn run(options: Options) -> Result<bool, String> {
             sign: sign.clone(),
             profile,
             data: None,
+            row: None,
             text: String::new(),
             before: Vec::new(),
             ops,
@@ -199,7 +202,14 @@ impl Stage {
             for found in told {
                 if genuine < ENOUGH && self.is_between(&found) {
                     let (what, kind) = found.sign.split_once(' ').unwrap_or_default();
-                    counts.lock().expect("no panic").move_one(&format!("{what}/{kind}"), &format!("apart/{kind}"));
+                    let mut counts = counts.lock().expect("no panic");
+                    match found.row {
+                        Some(row) => counts.clear_of(ROWS[row].name, kind),
+                        None => counts.move_one(&format!("{what}/{kind}"), &format!("apart/{kind}")),
+                    }
+                    continue;
+                }
+                if found.row.is_some() {
                     continue;
                 }
                 genuine += 1;
@@ -268,7 +278,7 @@ impl Stage {
         let out = child.stdout.take().ok_or("no pipe")?;
         let guard = Watchdog::new(child.id());
         let mut at = String::new();
-        let mut last: Option<(String, Option<u64>, String)> = None;
+        let mut last: Option<(String, Option<u64>, Option<usize>, String)> = None;
         let (mut before, mut ops, mut seen): (Vec<Op>, Option<Vec<Op>>, Vec<String>) = Default::default();
         for line in BufReader::new(out).lines() {
             let Ok(line) = line else { break };
@@ -277,14 +287,15 @@ impl Stage {
             match word {
                 "at" => at = rest.to_owned(),
                 "finding" => {
-                    let mut parts = rest.splitn(4, ' ');
+                    let mut parts = rest.splitn(5, ' ');
                     let sign = format!("{} {}", parts.next().unwrap_or(""), parts.next().unwrap_or(""));
                     let data = parts.next().and_then(|data| data.parse().ok());
+                    let row = parts.next().and_then(|row| row.parse().ok());
                     let text = parts.next().unwrap_or("").to_owned();
                     if options.verbose {
                         println!("{}, seed {at}: {sign}: {text}", profile.word());
                     }
-                    last = Some((sign, data, text));
+                    last = Some((sign, data, row, text));
                 }
                 "before" => ops = Some(Vec::new()),
                 "history" => before = ops.replace(Vec::new()).unwrap_or_default(),
@@ -296,8 +307,9 @@ impl Stage {
                 "seen" => seen.push(rest.to_owned()),
                 "end" => {
                     let (before, seen) = (std::mem::take(&mut before), std::mem::take(&mut seen));
-                    if let (Some(ops), Some((sign, data, text))) = (ops.take(), last.take()) {
-                        let _ = tell.send(Found { sign, profile, data, text, before, ops, seen, seed: at.clone() });
+                    if let (Some(ops), Some((sign, data, row, text))) = (ops.take(), last.take()) {
+                        let _ =
+                            tell.send(Found { sign, profile, data, row, text, before, ops, seen, seed: at.clone() });
                     }
                 }
                 _ => {
@@ -393,12 +405,14 @@ impl Stage {
             let Ok(line) = line else { break };
             guard.heard();
             if let Some(rest) = line.strip_prefix("finding ") {
-                let mut parts = rest.splitn(4, ' ');
+                let mut parts = rest.splitn(5, ' ');
                 let sign = format!("{} {}", parts.next().unwrap_or(""), parts.next().unwrap_or(""));
                 if let Some(data) = parts.next().and_then(|data| data.parse().ok()) {
                     seen.about.push((sign.clone(), data));
                 }
-                seen.signs.push(sign);
+                if parts.next() == Some("-") {
+                    seen.signs.push(sign);
+                }
             } else if let Some(rest) = line.strip_prefix("alone ") {
                 let mut parts = rest.splitn(3, ' ');
                 let mut number = || parts.next().and_then(|number| number.parse::<u64>().ok()).unwrap_or(0);

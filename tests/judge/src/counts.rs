@@ -53,10 +53,21 @@ impl Counts {
 
     /// One that was counted under a name is counted under another.
     pub fn move_one(&mut self, from: &str, to: &str) {
-        if let Some(count) = self.named.get_mut(from).filter(|count| **count > 0) {
-            *count -= 1;
+        if self.take_one(from) {
             self.add(to, 1);
         }
+    }
+
+    /// One that was counted as lost in a way that a row lists is what one side does to the other.
+    pub fn clear_of(&mut self, row: &str, kind: &str) {
+        self.move_one(&format!("always-lost/{kind}"), &format!("apart/{kind}"));
+        self.take_one(&format!("row/{row}"));
+        self.take_one(&format!("row-lost/{row}"));
+    }
+
+    fn take_one(&mut self, name: &str) -> bool {
+        let count = self.named.get_mut(name).filter(|count| **count > 0);
+        count.map(|count| *count -= 1).is_some()
     }
 
     pub fn get(&self, name: &str) -> u64 {
@@ -108,6 +119,16 @@ impl Counts {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_cleared_of_a_row_is_counted_apart() {
+        let row = ROWS.iter().position(|row| row.unavoidable && !row.between).expect("there is one");
+        let mut counts = Counts::default();
+        (0..2).for_each(|_| counts.difference(What::Lost, Kind::Epoll, Some(row)));
+        counts.clear_of(ROWS[row].name, "epoll");
+        assert_eq!(["always-lost/epoll", "apart/epoll"].map(|name| counts.get(name)), [1, 1]);
+        assert_eq!(["row/", "row-lost/"].map(|prefix| counts.sum(prefix)), [1, 1]);
+    }
 
     #[test]
     fn counters_survive_the_trip_to_the_coordinator() {

@@ -406,8 +406,13 @@ impl World<'_> {
                 registration.data = data.cast_unsigned();
                 registration.tainted = false;
                 registration.differed = false;
+                let pair = registration.pair;
                 self.take_down_received(at);
                 self.looked_for_room(at);
+                let has_others = self.registrations.iter().filter(|one| one.alive && one.pair == pair).count() > 1;
+                if let Some(pair) = self.pair(pair).filter(|_| has_others) {
+                    self.note(pair.file, Fact::Modified);
+                }
             }
             (_, Some(at)) => {
                 if self.registrations[at].is_exclusive() {

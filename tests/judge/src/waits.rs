@@ -498,7 +498,8 @@ impl World<'_> {
         let registration = self.registrations.iter().rev().find(|one| one.data == difference.data);
         let kind = registration.map_or(Kind::Epoll, |one| self.files[one.file].kind);
         let mut facts = registration.map_or([false; FACTS], |one| self.facts_since(one.reported, one.file));
-        facts[Fact::Brimful as usize] = registration.is_some_and(Registration::is_overfull);
+        // Who was told of room that is gone again has looked, and is told of what comes next, too.
+        facts[Fact::Brimful as usize] = registration.is_some_and(|one| one.is_overfull() || one.differed);
         if let Some(one) = registration.filter(|_| kind == Kind::Tcp) {
             facts[Fact::Arrived as usize] = self.received(one.file) != one.received;
         }
@@ -831,9 +832,14 @@ impl World<'_> {
         if answers.0 != answers.1 {
             // Without room for events the answer tells whether there are any, which a proper wait tells better.
             let found = self.findings.len();
-            self.judge_wait(name, Wait::LOOK);
+            let mut apart = false;
+            if let Some(pair) = self.pair(name) {
+                let (_, _, round) = self.wait_once(pair, Wait::LOOK);
+                apart = round.kernel.is_empty() != round.ours.is_empty();
+                self.judge(name, pair, vec![round]);
+            }
             let spoilt = self.registrations.iter().any(|one| one.alive && (one.tainted || one.contested));
-            if how == 3 && (spoilt || self.findings.len() > found) {
+            if how == 3 && (spoilt || apart || self.findings.len() > found) {
                 return;
             }
             self.differing_answer(&format!("bad wait {how}"), Kind::Epoll, answers.0, answers.1);

@@ -103,7 +103,7 @@ fn histories(options: &Options, directory: &str) -> Result<(), String> {
         counts.add("histories", 1);
         left -= length;
         let mut lines = String::new();
-        for finding in findings.iter().filter(|finding| finding.row.is_none()) {
+        for finding in findings.iter().filter(|finding| finding.is_suspect()) {
             if sent == MOST_SENT {
                 break;
             }
@@ -132,7 +132,8 @@ fn histories(options: &Options, directory: &str) -> Result<(), String> {
 fn finding_as_line(finding: &Finding) -> String {
     let (what, kind) = (finding.what.word(), finding.kind.word());
     let data = finding.data.map_or("-".to_owned(), |data| data.to_string());
-    format!("finding {what} {kind} {data} {}\n", finding.text)
+    let row = finding.row.map_or("-".to_owned(), |row| row.to_string());
+    format!("finding {what} {kind} {data} {row} {}\n", finding.text)
 }
 
 fn send_steps(world: &mut World<'_>) -> Result<(), String> {
@@ -166,6 +167,6 @@ fn replay(file: &Path, directory: &str, options: &Options) -> Result<(), String>
         send(&format!("alone {step} {data} {text}\n"))?;
     }
     let findings = std::mem::take(&mut world.findings);
-    let unlisted = findings.iter().filter(|finding| finding.row.is_none());
-    send(&unlisted.map(finding_as_line).collect::<String>())
+    let suspect = findings.iter().filter(|finding| finding.is_suspect());
+    send(&suspect.map(finding_as_line).collect::<String>())
 }

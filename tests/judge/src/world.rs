@@ -8,7 +8,7 @@ use crate::counts::Counts;
 use crate::crew::Crew;
 use crate::kernel;
 use crate::kinds::Kind;
-use crate::known::{FACTS, Fact, WRITABLE};
+use crate::known::{FACTS, Fact, ROWS, WRITABLE};
 
 /// How many descriptors and instances a history can name.
 pub const DESCS: usize = 32;
@@ -162,6 +162,13 @@ pub struct Finding {
     /// The row of `known` that lists it.
     pub row: Option<usize>,
     pub text: String,
+}
+
+impl Finding {
+    /// Whether it is to be seen whether it shows with each side in a process of its own.
+    pub fn is_suspect(&self) -> bool {
+        self.row.is_none_or(|row| self.what == What::Lost && ROWS[row].unavoidable)
+    }
 }
 
 /// How far each TCP connection behind a registration has come.
