@@ -448,7 +448,7 @@ impl World<'_> {
                 let late = difference.what == What::Extra && one.owed > 0;
                 let excused = self.is_excused(one, difference.what) || !bits && self.has_contest_inside(one.file);
                 // What differs inside may be ready on one side only.
-                let tainted = one.tainted || self.has_inside(one.file, &|one| one.tainted || one.differed);
+                let tainted = one.tainted || self.has_inside(one.file, &|one| one.is_apart());
                 !tainted && !excused && !early && !apart && !late && !passed
             })
         };
@@ -773,9 +773,7 @@ impl World<'_> {
             return;
         }
         // What competes for exclusive registrations is judged by sweeps.
-        if self.registrations.iter().any(|one| one.alive && one.contested)
-            || self.has(name, &|one| one.tainted || one.differed)
-        {
+        if self.registrations.iter().any(|one| one.alive && one.contested) || self.has(name, &|one| one.is_apart()) {
             return;
         }
         let mut seen = (0, 0);

@@ -131,6 +131,11 @@ impl Registration {
         matches!(self.room, Room::Gone(_) | Room::Back)
     }
 
+    /// Whether one side may have yet to show what the other has shown.
+    pub const fn is_apart(&self) -> bool {
+        self.tainted || self.differed || self.crossed
+    }
+
     pub const fn is_exclusive(&self) -> bool {
         self.events & libc::EPOLLEXCLUSIVE as u32 != 0
     }
