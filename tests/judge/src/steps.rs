@@ -460,6 +460,8 @@ impl World<'_> {
         if kind == Kind::Tcp {
             self.look_for_room(false);
         }
+        // A datagram that fails wakes when its buffer is freed and by its error: two threads, in either order.
+        self.one_arrival &= !(kind == Kind::UnixDgram && outcome.is_err());
         outcome
     }
 
