@@ -327,6 +327,11 @@ pub fn send_buffer(fd: c_int) -> Option<SendBuffer> {
     socket_memory(fd).map(|[_, _, _, limit, _, queued, ..]| SendBuffer { limit, queued })
 }
 
+/// Whether something that was sent to a UDP socket waits there for more to come.
+pub fn is_held_back(file: &File, fd: c_int) -> bool {
+    file.kind() == Kind::Udp && sys::ioctl_int(fd, libc::TIOCOUTQ).is_ok_and(|waiting| waiting > 0)
+}
+
 /// Whether a TCP connection has room for more: what EPOLLOUT says, unless the program shut this side.
 fn has_stream_room(fd: c_int) -> bool {
     send_buffer(fd).is_some_and(|buffer| buffer.limit.saturating_sub(buffer.queued) >= buffer.queued / 2)

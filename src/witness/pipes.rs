@@ -7,7 +7,7 @@ use libc::c_int;
 use nix::errno::Errno;
 
 use super::reading::{Amount, error_of, length_of, next_packet, receiving, took, unless_failed};
-use super::room::Passage;
+use super::room::{Passage, passing};
 use super::writing::{choked, gave, note_departures, sending};
 use super::{refused, watched};
 use crate::edge::{CHOKED, DRY, Facts, TOOK, WOKEN};
@@ -15,6 +15,7 @@ use crate::events::WRITABLE;
 use crate::file::{File, MOST_ENDS, Taking};
 use crate::kind::Kind;
 use crate::lock;
+use crate::sample;
 use crate::sys;
 
 /// Bytes were taken from a FIFO, which may be open under several descriptions: all of them count what is taken.
@@ -102,10 +103,7 @@ pub fn moving(from: c_int, to: c_int, asked: usize, takes: bool, call: impl FnOn
     let taking = taken_from.map(File::begin_taking);
     let packet = taken_from.and_then(|source| next_packet(source, from));
     let passage = sink.and_then(|sink| Passage::of_pages(sink, to, asked));
-    let n = unless_failed(packet, call);
-    if let Some(passage) = passage {
-        passage.tell(n);
-    }
+    let n = passing(passage, || unless_failed(packet, call));
     let failed = n < 0 && sys::last_errno() != Errno::EAGAIN;
     let is_pipe = |file: &File| file.kind().is_pipe();
     // An error is the socket's, of which there is one at most; what a pipe has for output is EPIPE.
@@ -130,14 +128,17 @@ pub fn moving(from: c_int, to: c_int, asked: usize, takes: bool, call: impl FnOn
     }
     if let Some(sink) = sink
         && !(n <= 0 && (ran_dry || of_source || error_of(packet).is_some()))
-        && !is_held_back(sink, to)
     {
-        let stuck = matches!(sink.kind(), Kind::Pipe | Kind::Fifo | Kind::Tcp)
-            && short
-            && n > 0
-            && sys::level(to, WRITABLE) & WRITABLE == 0;
-        let dry = ran_dry || sink.kind().is_pipe() && n > 0;
-        gave(sink, to, begun[1], n, if dry && !stuck { n.unsigned_abs() } else { asked });
+        if sample::is_held_back(sink, to) {
+            sink.note_held_back(true);
+        } else {
+            let stuck = matches!(sink.kind(), Kind::Pipe | Kind::Fifo | Kind::Tcp)
+                && short
+                && n > 0
+                && sys::level(to, WRITABLE) & WRITABLE == 0;
+            let dry = ran_dry || sink.kind().is_pipe() && n > 0;
+            gave(sink, to, begun[1], n, if dry && !stuck { n.unsigned_abs() } else { asked });
+        }
     }
     // What is spliced out of a pipe wakes its writers, full or not, and what is spliced into one its readers.
     if n > 0 {
@@ -150,15 +151,6 @@ pub fn moving(from: c_int, to: c_int, asked: usize, takes: bool, call: impl FnOn
         }
     }
     n
-}
-
-/// Whether pages that were moved into a UDP socket wait there for more to come.
-fn is_held_back(file: &File, fd: c_int) -> bool {
-    let holds = file.kind() == Kind::Udp && sys::ioctl_int(fd, libc::TIOCOUTQ).is_ok_and(|waiting| waiting > 0);
-    if holds {
-        file.note_held_back(true);
-    }
-    holds
 }
 
 /// A call that fills a pipe, or empties it, as its end is.
@@ -194,14 +186,11 @@ pub fn sending_file(out: c_int, n: usize, call: impl FnOnce() -> isize) -> isize
     relieved_beside(out);
     // One that waits for room is looked at as any write that does.
     let passage = watched(out).filter(|file| !file.waits_for_room()).and_then(|file| Passage::of_pages(file, out, n));
-    let sent = sending(out, || n, call);
-    if let Some(passage) = passage {
-        passage.tell(sent);
-    }
+    let sent = passing(passage, || sending(out, || n, call));
     if sent > 0 {
         waking.tell();
-        if let Some(file) = watched(out) {
-            is_held_back(file, out);
+        if let Some(file) = watched(out).filter(|file| sample::is_held_back(file, out)) {
+            file.note_held_back(true);
         }
         if File::any_fifo_edges() {
             filled_beside(out);

@@ -119,7 +119,7 @@ unsafe fn witnessed_vector(
             Amount::of_one(u64::from_ne_bytes(value))
         }
         // What there was no room for is gone, too.
-        _ if bytes as usize >= asked() => Amount::of_one(bytes.max(before.saturating_sub(queued()))),
+        _ if before > 0 && bytes as usize >= asked() => Amount::of_one(bytes.max(before.saturating_sub(queued()))),
         _ => Amount::of_one(bytes),
     };
     witnessed_read(file, fd, Takes::Bytes, &asked, call, &amount)

@@ -54,7 +54,7 @@ impl Passage {
 
     /// So many bytes were written.
     #[cold]
-    pub fn tell(self, written: isize) {
+    fn tell(self, written: isize) {
         let written = written as i64;
         if written <= 0 || written <= room(self.before) {
             return;
@@ -67,6 +67,16 @@ impl Passage {
             choked(self.file, self.fd, CHOKED, self.file.begin_call());
         }
     }
+}
+
+/// Does the write, and tells of what it met on its way.
+#[inline]
+pub(super) fn passing(passage: Option<Passage>, write: impl FnOnce() -> isize) -> isize {
+    let written = write();
+    if let Some(passage) = passage {
+        passage.tell(written);
+    }
+    written
 }
 
 fn room(buffer: SendBuffer) -> i64 {

@@ -4,7 +4,7 @@ use libc::c_int;
 use nix::errno::Errno;
 
 use super::pipes::{filled_beside, relieved_beside, wake_pipe};
-use super::room::Passage;
+use super::room::{Passage, passing};
 use super::{not_for_ours, refused, watched};
 use crate::descriptors;
 use crate::edge::{CHOKED, COLLECTED, DEPARTED, Facts, GAVE, PEER_FULL, PRESSED, UNSETTLED};
@@ -115,11 +115,7 @@ fn witnessed_write(
     }
     let at = file.begin_call();
     note_departures(file, fd);
-    let passage = Passage::begin(file, fd);
-    let n = call();
-    if let Some(passage) = passage {
-        passage.tell(n);
-    }
+    let n = passing(Passage::begin(file, fd), call);
     let offered = if n < 0 { 0 } else { offered() };
     if n != 0 || offered > 0 || empty {
         gave(file, fd, at, n, offered);
@@ -132,7 +128,7 @@ pub(super) fn gave(file: &'static File, fd: c_int, at: u32, n: isize, offered: u
     if let Some(outgoing) = sample::outgoing(file, fd) {
         file.note_outgoing(outgoing);
     }
-    if file.holds_back() && sys::ioctl_int(fd, libc::TIOCOUTQ) == Ok(0) {
+    if file.holds_back() && !sample::is_held_back(file, fd) {
         file.note_held_back(false);
         if n < 0 {
             // It was thrown away.
