@@ -60,6 +60,28 @@ struct Found {
     seed: String,
 }
 
+/// What a worker's line says of a difference.
+#[derive(Debug)]
+struct Told {
+    sign: String,
+    data: Option<u64>,
+    row: Option<usize>,
+    text: String,
+}
+
+impl Told {
+    /// Of a line, but for its first word.
+    fn parse(line: &str) -> Told {
+        let mut parts = line.splitn(5, ' ');
+        Told {
+            sign: format!("{} {}", parts.next().unwrap_or(""), parts.next().unwrap_or("")),
+            data: parts.next().and_then(|data| data.parse().ok()),
+            row: parts.next().and_then(|row| row.parse().ok()),
+            text: parts.next().unwrap_or("").to_owned(),
+        }
+    }
+}
+
 /// True when nothing differed but for listed things.
 pub fn run(options: Options) -> Result<bool, String> {
     let library = find_library(&options)?;
@@ -278,7 +300,7 @@ impl Stage {
         let out = child.stdout.take().ok_or("no pipe")?;
         let guard = Watchdog::new(child.id());
         let mut at = String::new();
-        let mut last: Option<(String, Option<u64>, Option<usize>, String)> = None;
+        let mut last: Option<Told> = None;
         let (mut before, mut ops, mut seen): (Vec<Op>, Option<Vec<Op>>, Vec<String>) = Default::default();
         for line in BufReader::new(out).lines() {
             let Ok(line) = line else { break };
@@ -287,15 +309,11 @@ impl Stage {
             match word {
                 "at" => at = rest.to_owned(),
                 "finding" => {
-                    let mut parts = rest.splitn(5, ' ');
-                    let sign = format!("{} {}", parts.next().unwrap_or(""), parts.next().unwrap_or(""));
-                    let data = parts.next().and_then(|data| data.parse().ok());
-                    let row = parts.next().and_then(|row| row.parse().ok());
-                    let text = parts.next().unwrap_or("").to_owned();
+                    let told = Told::parse(rest);
                     if options.verbose {
-                        println!("{}, seed {at}: {sign}: {text}", profile.word());
+                        println!("{}, seed {at}: {}: {}", profile.word(), told.sign, told.text);
                     }
-                    last = Some((sign, data, row, text));
+                    last = Some(told);
                 }
                 "before" => ops = Some(Vec::new()),
                 "history" => before = ops.replace(Vec::new()).unwrap_or_default(),
@@ -307,7 +325,7 @@ impl Stage {
                 "seen" => seen.push(rest.to_owned()),
                 "end" => {
                     let (before, seen) = (std::mem::take(&mut before), std::mem::take(&mut seen));
-                    if let (Some(ops), Some((sign, data, row, text))) = (ops.take(), last.take()) {
+                    if let (Some(ops), Some(Told { sign, data, row, text })) = (ops.take(), last.take()) {
                         let _ =
                             tell.send(Found { sign, profile, data, row, text, before, ops, seen, seed: at.clone() });
                     }
@@ -405,12 +423,11 @@ impl Stage {
             let Ok(line) = line else { break };
             guard.heard();
             if let Some(rest) = line.strip_prefix("finding ") {
-                let mut parts = rest.splitn(5, ' ');
-                let sign = format!("{} {}", parts.next().unwrap_or(""), parts.next().unwrap_or(""));
-                if let Some(data) = parts.next().and_then(|data| data.parse().ok()) {
+                let Told { sign, data, row, .. } = Told::parse(rest);
+                if let Some(data) = data {
                     seen.about.push((sign.clone(), data));
                 }
-                if parts.next() == Some("-") {
+                if row.is_none() {
                     seen.signs.push(sign);
                 }
             } else if let Some(rest) = line.strip_prefix("alone ") {
