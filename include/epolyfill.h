@@ -18,9 +18,9 @@
 #include <time.h>
 
 /* The version of this header. */
-#define EPOLYFILL_VERSION "0.3.0"
+#define EPOLYFILL_VERSION "0.4.0"
 #define EPOLYFILL_VERSION_MAJOR 0
-#define EPOLYFILL_VERSION_MINOR 3
+#define EPOLYFILL_VERSION_MINOR 4
 #define EPOLYFILL_VERSION_PATCH 0
 
 /*
