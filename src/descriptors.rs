@@ -54,9 +54,9 @@ pub fn adopt_internal(fd: c_int, owner: &AtomicI32) -> Result<c_int, Errno> {
     if is_internal(number) {
         dispossess(number);
     }
-    if !fdtable::set(number, Some(Entry::Internal)) {
+    if let Err(errno) = fdtable::set(number, Entry::Internal) {
         let _ = sys::close(number);
-        return Err(Errno::EMFILE);
+        return Err(if errno == Errno::ENOSPC { Errno::EMFILE } else { errno });
     }
     owner.store(number, SeqCst);
     Ok(number)
@@ -91,7 +91,7 @@ fn for_each_owner(visit: impl Fn(&AtomicI32)) {
 pub fn disown_internal(owner: &AtomicI32) {
     let fd = owner.swap(-1, SeqCst);
     if fd >= 0 && is_internal(fd) {
-        fdtable::set(fd, None);
+        fdtable::clear(fd);
         let _ = sys::close(fd);
     }
 }
@@ -100,7 +100,7 @@ pub fn disown_internal(owner: &AtomicI32) {
 pub fn give_up_internal(owner: &AtomicI32) {
     let fd = owner.swap(-1, SeqCst);
     if is_internal(fd) {
-        fdtable::set(fd, None);
+        fdtable::clear(fd);
     }
 }
 
@@ -114,16 +114,20 @@ pub fn make_way(fd: c_int) {
         if owner.load(Relaxed) == fd
             && let Ok(number) = sys::fcntl(fd, libc::F_DUPFD_CLOEXEC, fd as usize + 1)
                 .or_else(|_| sys::fcntl(fd, libc::F_DUPFD_CLOEXEC, 0))
-            && fdtable::set(number, Some(Entry::Internal))
         {
-            owner.store(number, SeqCst);
+            if fdtable::set(number, Entry::Internal).is_ok() {
+                owner.store(number, SeqCst);
+            } else {
+                let _ = sys::close(number);
+                owner.store(LOST, SeqCst);
+            }
         }
     };
     for_each_owner(move_over);
     Sleeper::for_each(Sleeper::let_go_of_wake);
     watch::sleepers().for_each(Sleeper::let_go_of_wake);
     Eventpoll::for_each(Eventpoll::await_writers);
-    fdtable::set(fd, None);
+    fdtable::clear(fd);
 }
 
 /// What every call that makes a descriptor of ours begins with; `flags` may be EPOLL_CLOEXEC.
@@ -151,7 +155,7 @@ pub fn replace_under_all_numbers(file: &'static File, fresh: c_int) -> Option<c_
     replaced
 }
 
-/// Enters a number for a description. ENOSPC beyond the table.
+/// Enters a number for a description. ENOSPC beyond the table, ENOMEM without memory.
 pub fn enter(file: &'static File, fd: c_int) -> Result<(), Errno> {
     enter_if(file, fd, |_| true)
 }
@@ -163,9 +167,7 @@ pub fn enter_if(file: &'static File, fd: c_int, is_right: impl FnOnce(&Graph) ->
         return Err(Errno::EBADF);
     }
     graph.numbers.reserve()?;
-    if !fdtable::set(fd, Some(Entry::File(file))) {
-        return Err(Errno::ENOSPC);
-    }
+    fdtable::set(fd, Entry::File(file))?;
     graph.numbers.push(fd);
     Ok(())
 }
@@ -174,9 +176,7 @@ pub fn enter_if(file: &'static File, fd: c_int, is_right: impl FnOnce(&Graph) ->
 fn enter_first(file: &'static File, fd: c_int) -> Result<(), Errno> {
     let mut graph = file.graph();
     graph.numbers.reserve()?;
-    if !fdtable::set_first(fd, file) {
-        return Err(if fdtable::has(fd) { Errno::EEXIST } else { Errno::ENOSPC });
-    }
+    fdtable::set_first(fd, file)?;
     graph.numbers.push(fd);
     Ok(())
 }
@@ -320,7 +320,7 @@ fn forget_number_of(file: &'static File, mut graph: FileGuard, fd: c_int, end: E
 /// The number names the description no more; it may name another by now.
 fn forget_entry(file: &'static File, fd: c_int) {
     if known(fd).is_some_and(|now| std::ptr::eq(now, file)) {
-        fdtable::set(fd, None);
+        fdtable::clear(fd);
     }
 }
 
@@ -353,29 +353,37 @@ fn poll_by(graph: &FileGuard, gone: c_int, other: c_int) {
     }
 }
 
-/// Makes sure that a duplicate of `old` can be entered, before there is one: ENOMEM otherwise.
-pub fn expect_duplicate(old: c_int) -> Result<(), Errno> {
+/// Makes sure that a duplicate of `old` can be entered, before there is one: ENOMEM otherwise. `new` is its number if that is
+/// known; if not, the table may have no memory for it (see `duplicated`).
+pub fn expect_duplicate(old: c_int, new: Option<c_int>) -> Result<(), Errno> {
     if is_internal(old) || lock::interrupted() || (known(old).is_none() && !sys::is_open(old)) {
         return Ok(());
     }
     match file_of(old) {
-        Ok(file) => file.graph().numbers.reserve(),
+        Ok(file) => {
+            if let Some(Err(Errno::ENOMEM)) = new.map(fdtable::expect) {
+                return Err(Errno::ENOMEM);
+            }
+            file.graph().numbers.reserve()
+        }
         Err(Errno::ENOMEM) => Err(Errno::ENOMEM),
         // A number that cannot be watched needs no room.
         Err(_) => Ok(()),
     }
 }
 
-/// `new` names the same description as `old` from now on. What `new` named before must have been forgotten.
-pub fn duplicated(old: c_int, new: c_int) {
+/// `new` names the same description as `old` from now on. What `new` named before must have been forgotten. ENOMEM if that cannot be
+/// noted.
+pub fn duplicated(old: c_int, new: c_int) -> Result<(), Errno> {
     if old == new || is_internal(old) || lock::interrupted() {
-        return;
+        return Ok(());
     }
     // Whatever is known of `new` was closed behind our back: the number was free.
     forget(new);
-    if let Ok(file) = file_of(old) {
-        // There is room (see `expect_duplicate`); only a number beyond the table stays unknown.
-        let _ = enter(file, new);
+    match file_of(old).and_then(|file| enter(file, new)) {
+        Err(Errno::ENOMEM) => Err(Errno::ENOMEM),
+        // Only a number beyond the table stays unknown.
+        _ => Ok(()),
     }
 }
 
@@ -409,7 +417,7 @@ pub fn forget_from_anywhere(fd: c_int) {
         return forget(fd);
     }
     let Some(file) = known(fd) else { return };
-    fdtable::set(fd, None);
+    fdtable::clear(fd);
     CLOSED_IN_HANDLER.with(|closed| {
         if let Some(free) = closed.iter().find(|place| place.get().is_none()) {
             free.set(Some((fd, file)));

@@ -11,6 +11,7 @@ use std::cell::UnsafeCell;
 use std::marker::PhantomData;
 use std::num::NonZeroU32;
 use std::ptr;
+use std::sync::atomic::AtomicPtr as Place;
 
 use nix::errno::Errno;
 
@@ -21,8 +22,10 @@ use crate::sync::atomic::{AtomicPtr, AtomicU32};
 
 /// The bytes of a page, which begins with its number.
 const PAGE: usize = 4096;
-/// How many pages a pool can have. The table of them is in zero pages.
+/// How many pages a pool can have.
 const PAGES: usize = 1 << 18;
+/// How many of them the table in the pool itself has room for.
+const FIRST_PAGES: usize = 32;
 
 /// A record that a pool can keep on its free list.
 pub trait Pooled: Sized + Sync + 'static {
@@ -61,8 +64,11 @@ impl Page {
 pub struct Pool<T: Pooled> {
     /// The free list.
     state: Lock<State<T>>,
-    /// Where the pages are. Not of `sync`: who has a number has it from somebody who had the record.
-    pages: [std::sync::atomic::AtomicPtr<u8>; PAGES],
+    /// Where the pages are: an array, or null as long as there are none. A full one is replaced by one of twice the length and
+    /// never given back, since somebody may be reading it. Not of `sync`: a number comes from somebody who had the record.
+    table: Place<Place<u8>>,
+    /// The array for the first few pages, which needs no memory.
+    first: [Place<u8>; FIRST_PAGES],
     /// How many there are. Changed under the lock, and read without: whoever goes through all records may hold the lock of one, for
     /// which a fork that has this lock waits.
     made: AtomicU32,
@@ -71,6 +77,8 @@ pub struct Pool<T: Pooled> {
 #[derive(Debug)]
 struct State<T: Pooled> {
     free: Option<Short<T>>,
+    /// How many pages the table has room for.
+    room: usize,
 }
 
 impl<T: Pooled> Pool<T> {
@@ -86,14 +94,15 @@ impl<T: Pooled> Pool<T> {
     /// An empty pool.
     pub const fn new() -> Self {
         Pool {
-            state: Lock::new(State { free: None }),
-            pages: [const { std::sync::atomic::AtomicPtr::new(ptr::null_mut()) }; PAGES],
+            state: Lock::new(State { free: None, room: 0 }),
+            table: Place::new(ptr::null_mut()),
+            first: [const { Place::new(ptr::null_mut()) }; FIRST_PAGES],
             made: AtomicU32::new(0),
         }
     }
 
     /// A record nobody uses: blank, or as its last user left it. ENOMEM when there is no memory.
-    pub fn take(&self) -> Result<&'static T, Errno> {
+    pub fn take(&'static self) -> Result<&'static T, Errno> {
         let mut state = self.state.lock();
         if state.free.is_none() {
             self.grow(&mut state)?;
@@ -159,9 +168,11 @@ impl<T: Pooled> Pool<T> {
     /// One more page of blank records.
     #[cold]
     #[inline(never)]
-    fn grow(&self, state: &mut Guard<'_, State<T>>) -> Result<(), Errno> {
+    fn grow(&'static self, state: &mut Guard<'_, State<T>>) -> Result<(), Errno> {
         let number = self.made.load(Acquire);
-        let place = self.pages.get(number as usize).ok_or(Errno::ENOMEM)?;
+        if number as usize == state.room {
+            state.room = self.widen(state.room)?;
+        }
         let page = match T::first_page() {
             Some(first) if number == 0 => first.0.get().cast::<u8>(),
             _ => memory::forever(Layout::new::<Page>()),
@@ -175,13 +186,38 @@ impl<T: Pooled> Pool<T> {
             page.cast::<u32>().write(number);
             (0..Self::EACH).for_each(|slot| page.add(Self::HEADER).cast::<T>().add(slot).write(T::BLANK));
         }
-        place.store(page, Release);
+        // SAFETY: the table has room for the page.
+        unsafe { &*self.table.load(Acquire).add(number as usize) }.store(page, Release);
         self.made.store(number + 1, Release);
         for record in Self::shorts(number).rev() {
             record.get().free_link().set_short(state.free);
             state.free = Some(record);
         }
         Ok(())
+    }
+
+    /// Makes the next table in place of a full one. Answers with its room.
+    fn widen(&'static self, full: usize) -> Result<usize, Errno> {
+        if full == 0 {
+            self.table.store(self.first.as_ptr().cast_mut(), Release);
+            return Ok(FIRST_PAGES);
+        }
+        let room = full * 2;
+        let layout = Layout::array::<Place<u8>>(room).map_err(|_| Errno::ENOMEM)?;
+        let wider = if room <= PAGES { memory::forever(layout).cast::<Place<u8>>() } else { ptr::null_mut() };
+        if wider.is_null() {
+            return Err(Errno::ENOMEM);
+        }
+        let table = self.table.load(Acquire);
+        for place in 0..room {
+            // SAFETY: `place` is within the new table, and within the full one below `full`.
+            unsafe {
+                let page = if place < full { (*table.add(place)).load(Acquire) } else { ptr::null_mut() };
+                wider.add(place).write(Place::new(page));
+            }
+        }
+        self.table.store(wider, Release);
+        Ok(room)
     }
 }
 
@@ -212,9 +248,10 @@ impl<T: Pooled> Short<T> {
     #[inline]
     pub fn get(self) -> &'static T {
         let place = self.0.get() as usize;
-        // SAFETY: there is a page of this number, and in it a record.
+        // SAFETY: there is a page of this number, and in it a record. Every table since it was made has it.
         unsafe {
-            let page = T::pool().pages.get_unchecked(place / PAGE).load(std::sync::atomic::Ordering::Relaxed);
+            let table = T::pool().table.load(std::sync::atomic::Ordering::Acquire);
+            let page = (*table.add(place / PAGE)).load(std::sync::atomic::Ordering::Relaxed);
             &*page.add(place % PAGE).cast::<T>()
         }
     }

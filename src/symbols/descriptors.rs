@@ -27,13 +27,14 @@ unsafe fn dup_onto(old: c_int, new: c_int, flags: c_int, call: impl FnOnce() -> 
     if process::is_borrowed() || old == new || flags & !libc::O_CLOEXEC != 0 {
         return call();
     }
-    if let Err(errno) = descriptors::expect_duplicate(old) {
+    if let Err(errno) = descriptors::expect_duplicate(old, Some(new)) {
         return libc_answer(Err(errno));
     }
     make_room(old, new);
     let answer = call();
     if answer >= 0 {
-        descriptors::duplicated(old, answer);
+        // There is room for it.
+        let _ = descriptors::duplicated(old, answer);
     }
     answer
 }
@@ -57,12 +58,15 @@ fn duplicate(fd: c_int, call: impl FnOnce() -> c_int) -> c_int {
     if process::is_borrowed() {
         return call();
     }
-    if let Err(errno) = descriptors::expect_duplicate(fd) {
+    if let Err(errno) = descriptors::expect_duplicate(fd, None) {
         return libc_answer(Err(errno));
     }
     let answer = call();
-    if answer >= 0 {
-        descriptors::duplicated(fd, answer);
+    if answer >= 0
+        && let Err(errno) = descriptors::duplicated(fd, answer)
+    {
+        let _ = sys::close(answer);
+        return libc_answer(Err(errno));
     }
     answer
 }
