@@ -79,6 +79,7 @@ fn for_each_owner(visit: impl Fn(&AtomicI32)) {
     Sleeper::for_each(|sleeper| {
         visit(sleeper.wake_owner());
         sleeper.spare_rings.owners().for_each(&visit);
+        visit(&sleeper.anchor);
     });
     watch::sleepers().for_each(|sleeper| visit(sleeper.wake_owner()));
     Eventpoll::for_each(|ep| {

@@ -36,6 +36,8 @@ pub struct Sleeper {
     wake: AtomicI32,
     /// The descriptors of rings that the thread keeps for later.
     pub spare_rings: Spares,
+    /// The descriptor of a ring that its rings have a request on; -1 before the first of them.
+    pub anchor: AtomicI32,
     /// How many threads are in a system call on that eventfd, or about to be.
     wake_users: AtomicU32,
     /// Spares the second of two kicks.
@@ -108,6 +110,7 @@ impl Sleeper {
             wake: AtomicI32::new(-1),
             wake_users: AtomicU32::new(0),
             spare_rings: Spares::new(),
+            anchor: AtomicI32::new(-1),
             kicks: Bell::new(),
             epoch: AtomicU32::new(0),
             evictors: AtomicU32::new(0),
@@ -309,6 +312,7 @@ impl Sleeper {
     pub fn reset_after_fork(&'static self, came_along: bool) {
         descriptors::disown_internal(&self.wake);
         self.spare_rings.owners().for_each(descriptors::disown_internal);
+        descriptors::disown_internal(&self.anchor);
         self.kicks.silence();
         self.wake_users.store(0, Relaxed);
         self.evictors.store(0, Relaxed);

@@ -3,6 +3,7 @@
 
 use nix::errno::Errno;
 
+use super::exit::Exit;
 use super::hold::end_lap;
 use super::prospect::Prospect;
 use super::ring::Ring;
@@ -50,7 +51,7 @@ pub fn is_by_request(ep: &'static Eventpoll, st: &mut EpState, me: &'static Slee
 /// Goes over from poll to a ring.
 pub(super) fn begin(ep: &'static Eventpoll, st: &mut EpState, me: &'static Sleeper) -> Result<(), Errno> {
     let made = (|| {
-        let ring = match Ring::take_kept(&me.spare_rings, &ep.ring.fd) {
+        let mut ring = match Ring::take_kept(&me.spare_rings, &ep.ring.fd) {
             Some(ring) => ring,
             None => {
                 // Whoever gets a ring before the first wait goes on adding.
@@ -60,8 +61,11 @@ pub(super) fn begin(ep: &'static Eventpoll, st: &mut EpState, me: &'static Sleep
                 ring
             }
         };
+        let exit =
+            Exit::prepare(&mut ring, &ep.ring.fd, me).inspect_err(|_| descriptors::disown_internal(&ep.ring.fd))?;
         let mut uring = Uring {
             ring,
+            exit,
             owner: me,
             asked: Vec::new(),
             due: Vec::new(),
@@ -275,4 +279,5 @@ pub fn end_thread(own: &Sleeper) {
     for_each_own(leave);
     spares::take_all_kept().for_each(drop);
     own.spare_rings.owners().for_each(descriptors::disown_internal);
+    descriptors::disown_internal(&own.anchor);
 }

@@ -16,6 +16,7 @@ mod busy;
 mod by_poll;
 mod by_request;
 pub mod crossing;
+mod exit;
 pub mod hold;
 pub mod parking;
 pub mod prospect;

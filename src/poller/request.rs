@@ -87,12 +87,14 @@ impl Uring {
         let Some(request) = state.request() else { return };
         if request.lives.take() {
             self.attempt(|ring| ring.cancel(fd, data_of(item, request.turn.get())));
+            self.unlink(fd, item, request.turn.get());
             self.ending += 1;
         }
         request.mask.set(mask);
         if mask != 0 {
             request.turn.set(request.turn.get().wrapping_add(1));
             self.attempt(|ring| ring.poll(fd, item.via(), asked_for(item, mask), data_of(item, request.turn.get())));
+            self.link_if_many(fd, item, request.turn.get());
             self.doomed |= is_beyond(item, mask);
             request.lives.set(true);
             if request.living.get() == 0 {
@@ -112,7 +114,7 @@ pub(super) fn owner_of(done: &Completion) -> (&'static Epitem, u16) {
     (item, (done.user_data >> ADDRESS_BITS) as u16)
 }
 
-fn data_of(item: &'static Epitem, turn: u16) -> u64 {
+pub(super) fn data_of(item: &'static Epitem, turn: u16) -> u64 {
     let address = std::ptr::from_ref(item).expose_provenance() as u64;
     debug_assert!(address & !ADDRESSES == 0);
     address | u64::from(turn) << ADDRESS_BITS
@@ -133,6 +135,7 @@ impl EpState {
     pub(super) fn hand_over(&mut self, fd: &AtomicI32) {
         const MOST: usize = FEWEST_COMPLETIONS / 2;
         let Some(uring) = &mut self.ring else { return };
+        uring.mind_gate(fd, &self.held);
         let mut due = std::mem::take(&mut uring.due);
         for item in due.drain(..due.len().min(MOST)) {
             let state = item.at(&self.held);

@@ -9,7 +9,7 @@ use std::ptr::NonNull;
 use libc::c_int;
 use nix::errno::Errno;
 
-use crate::events::Bits;
+use crate::events::{Bits, IN};
 use crate::sync::atomic::AtomicI32;
 use crate::sync::atomic::Ordering::Relaxed;
 use crate::sys;
@@ -40,6 +40,9 @@ const OP_POLL_ADD: u8 = 6;
 const OP_ASYNC_CANCEL: u8 = 14;
 const POLL_ADD_MULTI: u32 = 1 << 0;
 const SKIP_SUCCESS: u8 = 1 << 6;
+/// The next request is begun when this one has succeeded, or has come to whatever end.
+const LINKED: u8 = 1 << 2;
+const HARD_LINKED: u8 = 1 << 3;
 const CANCEL_ALL: u32 = 1 << 0;
 const CANCEL_ANY: u32 = 1 << 2;
 
@@ -95,6 +98,21 @@ struct Submission {
     what: u32,
     user_data: u64,
     more: [u64; 3],
+}
+
+impl Submission {
+    fn poll(number: c_int, mask: Bits) -> Submission {
+        let what = if cfg!(target_endian = "big") { u32::from(mask).rotate_left(16) } else { u32::from(mask) };
+        Submission { op: OP_POLL_ADD, fd: number, what, user_data: NOBODYS, ..Default::default() }
+    }
+
+    fn cancel(user_data: u64) -> Submission {
+        Submission { op: OP_ASYNC_CANCEL, fd: -1, address: user_data, user_data: NOBODYS, ..Default::default() }
+    }
+
+    fn cancel_all() -> Submission {
+        Submission { what: CANCEL_ANY | CANCEL_ALL, ..Submission::cancel(NOBODYS) }
+    }
 }
 
 /// The kernel's `struct io_uring_cqe`.
@@ -275,44 +293,56 @@ impl Ring {
 
     /// Asks for a completion at every wake-up of the number's file that meets the mask, and for one now if its level does.
     pub fn poll(&mut self, fd: &AtomicI32, number: c_int, mask: Bits, user_data: u64) -> Result<(), Errno> {
-        let what = if cfg!(target_endian = "big") { u32::from(mask).rotate_left(16) } else { u32::from(mask) };
-        let poll =
-            Submission { op: OP_POLL_ADD, fd: number, length: POLL_ADD_MULTI, what, user_data, ..Default::default() };
-        self.push(fd, poll)
+        self.push(fd, Submission { length: POLL_ADD_MULTI, user_data, ..Submission::poll(number, mask) })
     }
 
     /// Ends the request with this user data.
     pub fn cancel(&mut self, fd: &AtomicI32, user_data: u64) -> Result<(), Errno> {
-        let cancel = Submission {
-            op: OP_ASYNC_CANCEL,
-            flags: SKIP_SUCCESS,
-            fd: -1,
-            address: user_data,
-            user_data: NOBODYS,
-            ..Default::default()
-        };
-        self.push(fd, cancel)
+        self.push(fd, Submission { flags: SKIP_SUCCESS, ..Submission::cancel(user_data) })
     }
 
     /// Ends every request.
     pub fn cancel_all(&mut self, fd: &AtomicI32) -> Result<(), Errno> {
-        let cancel = Submission {
-            op: OP_ASYNC_CANCEL,
-            fd: -1,
-            what: CANCEL_ANY | CANCEL_ALL,
-            user_data: NOBODYS,
-            ..Default::default()
-        };
-        self.push(fd, cancel)
+        self.push(fd, Submission::cancel_all())
+    }
+
+    /// Asks for a completion when the number's file has one of these levels, once.
+    pub fn poll_once(&mut self, fd: &AtomicI32, number: c_int, mask: Bits, user_data: u64) -> Result<(), Errno> {
+        self.push(fd, Submission { user_data, ..Submission::poll(number, mask) })
+    }
+
+    /// Has every request ended when the thread exits, or the ring goes, if the one with the user data `gate` is there then. `anchor` is another
+    /// ring, in which nothing ever completes.
+    pub fn cancel_at_exit(&mut self, fd: &AtomicI32, anchor: c_int, gate: u64) -> Result<(), Errno> {
+        self.make_room(fd, 3)?;
+        self.push(fd, Submission { flags: HARD_LINKED, ..Submission::poll(anchor, IN) })?;
+        self.push(fd, Submission { flags: LINKED, ..Submission::cancel(gate) })?;
+        self.push(fd, Submission::cancel_all())
+    }
+
+    /// Has the request with the user data `which` ended when the thread exits, or `user_data` is cancelled.
+    pub fn cancel_one_at_exit(
+        &mut self,
+        fd: &AtomicI32,
+        anchor: c_int,
+        which: u64,
+        user_data: u64,
+    ) -> Result<(), Errno> {
+        self.make_room(fd, 2)?;
+        self.push(fd, Submission { flags: HARD_LINKED, user_data, ..Submission::poll(anchor, IN) })?;
+        self.push(fd, Submission::cancel(which))
+    }
+
+    /// Makes room for requests that are linked: the kernel has to be given them together.
+    fn make_room(&mut self, fd: &AtomicI32, requests: u32) -> Result<(), Errno> {
+        if self.queued + requests > self.sq_mask + 1 {
+            self.submit(fd)?;
+        }
+        if self.queued + requests > self.sq_mask + 1 { Err(Errno::EAGAIN) } else { Ok(()) }
     }
 
     fn push(&mut self, fd: &AtomicI32, submission: Submission) -> Result<(), Errno> {
-        if self.queued > self.sq_mask {
-            self.submit(fd)?;
-            if self.queued > self.sq_mask {
-                return Err(Errno::EAGAIN);
-            }
-        }
+        self.make_room(fd, 1)?;
         // SAFETY: the ring is mapped.
         let tail = unsafe { self.sq_tail.as_ref() };
         let at = tail.load(Relaxed);

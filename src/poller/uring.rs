@@ -10,6 +10,7 @@ use libc::c_int;
 use nix::errno::Errno;
 
 use super::crossing::begin;
+use super::exit::{Exit, GATE, LINK};
 use super::hold::end_lap;
 use super::request::{WAKE, owner_of};
 use super::ring::Ring;
@@ -41,6 +42,8 @@ pub struct Uring {
     pub(super) ending: usize,
     /// The owner's wake-up descriptor, as far as it has a request; -1 for none.
     pub(super) wake: c_int,
+    /// What ends its requests when the owner exits.
+    pub(super) exit: Exit,
     /// The next wait gives the ring up.
     pub(super) doomed: bool,
     /// When the numbers were last looked at, in milliseconds of the monotonic clock.
@@ -107,7 +110,7 @@ pub fn drain(st: &mut EpState, tells: bool) {
     {
         st.stats.completions += 1;
         match done.user_data {
-            0 => {}
+            0 | GATE => {}
             WAKE => {
                 st.stats.kicks += u64::from(done.result > 0);
                 if done.is_last() {
@@ -115,6 +118,7 @@ pub fn drain(st: &mut EpState, tells: bool) {
                 }
                 uring.owner.heed();
             }
+            data if data & LINK != 0 => {}
             _ => {
                 let (item, turn) = owner_of(&done);
                 st.completed(item, turn, done, tells);
