@@ -9,7 +9,9 @@ use crate::descriptors;
 use crate::eventpoll;
 use crate::fdtable;
 use crate::next;
+use crate::options;
 use crate::process;
+use crate::sanitizer;
 use crate::sys::{self, KERNEL_SIGSET_BYTES, SigMask};
 use crate::user;
 use crate::wait::{self, Timeout};
@@ -24,7 +26,9 @@ pub fn answer(result: Result<c_int, Errno>) -> c_int {
 
 /// epoll_create1.
 pub fn create1(flags: c_int) -> c_int {
-    answer(eventpoll::create(flags))
+    let instance = eventpoll::create(flags);
+    options::complain();
+    answer(instance)
 }
 
 /// epoll_ctl.
@@ -41,6 +45,7 @@ pub unsafe fn ctl(epfd: c_int, op: c_int, fd: c_int, event: *const epoll_event) 
 /// # Safety
 /// As for libc's epoll_ctl.
 pub unsafe fn control_one(epfd: c_int, op: c_int, fd: c_int, event: *const epoll_event) -> Result<(), Errno> {
+    sanitizer::registers(epfd);
     // SAFETY: the caller answers for the address.
     control::control(epfd, op, fd, unsafe { interest(op, event) }?)
 }
@@ -95,7 +100,11 @@ unsafe fn wait_until(
 ) -> c_int {
     next::testcancel();
     // SAFETY: the caller answers for `events`.
-    answer(unsafe { wait::wait(epfd, events, max, timeout, mask) }.map(|n| n as c_int))
+    let reported = unsafe { wait::wait(epfd, events, max, timeout, mask) };
+    if reported.is_ok_and(|n| n > 0) {
+        sanitizer::reported(epfd);
+    }
+    answer(reported.map(|n| n as c_int))
 }
 
 /// The first eight bytes of libc's set, which are the kernel's. EINVAL for another size, EFAULT where it cannot be the program's.

@@ -48,7 +48,8 @@
 //! | `unease`, `exclusive` | what reported levels can hide; which of several instances reports |
 //! | `nested`, `observer` | instances inside others; poll and select on an epoll descriptor |
 //! | `process` | start-up, fork, exit |
-//! | `user`, `sync`, `lock`, `pool`, `memory`, `events`, `options`, `stats`, `log` | tools |
+//! | `sanitizer` | what the runtimes of AddressSanitizer and ThreadSanitizer have to be told |
+//! | `user`, `sync`, `lock`, `pool`, `memory`, `events`, `settings`, `options`, `stats`, `log` | tools |
 
 // Test builds do not export the hooks (see `symbols/`), and so nobody calls them there.
 #![cfg_attr(any(test, not(feature = "interpose")), allow(dead_code))]
@@ -90,6 +91,8 @@ mod pool;
 mod process;
 mod ready;
 mod sample;
+mod sanitizer;
+mod settings;
 mod source;
 mod stats;
 mod symbols;

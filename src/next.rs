@@ -8,7 +8,7 @@ use std::ffi::CStr;
 use std::sync::atomic::AtomicPtr;
 use std::sync::atomic::Ordering::Relaxed;
 
-use libc::{FILE, SIGCHLD, c_char, c_int, c_uint, c_void, fd_set, iovec, itimerspec, loff_t, mmsghdr};
+use libc::{FILE, SIGCHLD, c_char, c_int, c_uint, c_void, clockid_t, fd_set, iovec, itimerspec, loff_t, mmsghdr};
 use libc::{msghdr, nfds_t, off_t, pid_t, pollfd, sigset_t, size_t, sockaddr, socklen_t, ssize_t, timespec, timeval};
 
 use crate::sys;
@@ -125,6 +125,7 @@ fn look_up(name: &str) -> Option<*mut c_void> {
 
 next! {
     fn _Fork() -> pid_t = SYS_clone [SIGCHLD, 0, 0, 0, 0, 0];
+    fn clock_gettime(clock: clockid_t, time: *mut timespec) -> c_int = SYS_clock_gettime [clock, time, 0, 0, 0, 0];
     fn close(fd: c_int) -> c_int = SYS_close [fd, 0, 0, 0, 0, 0];
     fn dup(fd: c_int) -> c_int = SYS_dup [fd, 0, 0, 0, 0, 0];
     fn dup2(old: c_int, new: c_int) -> c_int = SYS_dup3 [old, new, 0, 0, 0, 0];

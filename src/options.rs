@@ -1,19 +1,26 @@
-//! Settings from the environment: one table for reading and for the documentation.
+//! Settings from the environment, as the library takes them (`settings` has the table).
 
 use std::ffi::CStr;
-use std::sync::atomic::Ordering::Relaxed;
-use std::sync::atomic::{AtomicBool, AtomicU8};
+use std::fmt::Write;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32};
 
-/// A switch, off unless its variable is `1`.
+use libc::c_char;
+
+use crate::log::Line;
+use crate::settings::{self, Setting};
+use crate::sys;
+
+/// A variable that is yes or no; off unless it is set.
 #[derive(Debug)]
 pub struct Switch {
-    variable: &'static CStr,
+    setting: &'static Setting,
     on: AtomicBool,
 }
 
 impl Switch {
-    const fn new(variable: &'static CStr) -> Switch {
-        Switch { variable, on: AtomicBool::new(false) }
+    const fn new(setting: &'static Setting) -> Switch {
+        Switch { setting, on: AtomicBool::new(false) }
     }
 
     /// Whether it is on.
@@ -24,17 +31,20 @@ impl Switch {
 }
 
 /// Prints the counters on standard error when the process exits.
-pub static COUNTERS: Switch = Switch::new(c"EPOLYFILL_COUNTERS");
+pub static COUNTERS: Switch = Switch::new(&settings::COUNTERS);
 
 /// Lets `io_uring_setup` through `syscall()` reach the kernel. Otherwise it answers ENOSYS, so that event loops which would send
 /// their epoll control through a ring come to us.
-pub static IO_URING: Switch = Switch::new(c"EPOLYFILL_IO_URING");
+pub static IO_URING: Switch = Switch::new(&settings::IO_URING);
 
 /// Lets the kernel copy to and from the program's structures, so that a bad address is EFAULT and not a fault.
-pub static STRICT: Switch = Switch::new(c"EPOLYFILL_STRICT");
+pub static STRICT: Switch = Switch::new(&settings::STRICT);
+
+/// Keeps complaints about settings back. The launcher sets it when it has made them.
+pub static QUIET: Switch = Switch::new(&settings::QUIET);
 
 /// Every switch there is.
-pub static ALL: [&Switch; 3] = [&COUNTERS, &IO_URING, &STRICT];
+pub static ALL: [&Switch; 4] = [&COUNTERS, &IO_URING, &STRICT, &QUIET];
 
 /// How readiness is learnt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,30 +82,81 @@ pub fn set_poller(poller: Poller) {
     POLLER.store(poller as u8, Relaxed);
 }
 
-/// The names of the pollers.
-const POLLERS: [(&CStr, Poller); 4] =
-    [(c"", USUAL), (c"auto", Poller::Auto), (c"poll", Poller::Poll), (c"uring", Poller::Uring)];
+/// The pollers, in the order of their names in `settings::POLLERS`.
+const POLLERS: [Poller; 3] = [Poller::Auto, Poller::Poll, Poller::Uring];
 
 /// Reads the environment. Once, at start-up, before the program can change it.
 pub fn read() {
     for switch in ALL {
-        // SAFETY: the name ends in NUL; at start-up nobody else changes the environment.
-        let value = unsafe { libc::getenv(switch.variable.as_ptr()) };
-        // SAFETY: a value that getenv found is NUL-terminated.
-        switch.on.store(!value.is_null() && unsafe { CStr::from_ptr(value) } == c"1", Relaxed);
+        let value = value(switch.setting).and_then(settings::switch);
+        switch.on.store(value.unwrap_or(false), Relaxed);
     }
-    let poller = c"EPOLYFILL_POLLER";
-    // SAFETY: as above.
-    let value = unsafe { libc::getenv(poller.as_ptr()) };
-    if value.is_null() {
+    let name = value(&settings::POLLER).unwrap_or_default();
+    if let Some(at) = settings::POLLERS.iter().position(|known| known.as_bytes() == name) {
+        POLLER.store(POLLERS[at] as u8, Relaxed);
+    }
+    if !QUIET.is_on() {
+        note_complaints();
+    }
+}
+
+/// What a variable is set to.
+fn value(setting: &Setting) -> Option<&'static [u8]> {
+    // SAFETY: the name ends in NUL; at start-up nobody else changes the environment.
+    let value = unsafe { libc::getenv(setting.name.as_ptr()) };
+    // SAFETY: a value that getenv found is NUL-terminated.
+    (!value.is_null()).then(|| unsafe { CStr::from_ptr(value) }.to_bytes())
+}
+
+/// Complaints about the environment: a page that forked children share, so that one process makes them for all. Null where there are none.
+static COMPLAINTS: AtomicPtr<Complaints> = AtomicPtr::new(std::ptr::null_mut());
+
+/// The longest text of complaints; what is more is cut off.
+const MOST_TEXT: usize = 2048;
+
+#[derive(Debug)]
+struct Complaints {
+    made: AtomicU32,
+    text: Line<MOST_TEXT>,
+}
+
+/// Notes what is wrong with the environment, for the first process that makes an instance.
+fn note_complaints() {
+    unsafe extern "C" {
+        static environ: *const *const c_char;
+    }
+    let mut text = Line::new();
+    // SAFETY: a word that libc set before this library started.
+    let mut entry = unsafe { environ };
+    // SAFETY: at start-up nobody else changes the environment, which ends in a null pointer.
+    while !entry.is_null() && !unsafe { *entry }.is_null() {
+        // SAFETY: entries end in NUL.
+        if let Some(complaint) = settings::complaint(unsafe { CStr::from_ptr(*entry) }.to_bytes()) {
+            // What does not fit is cut off.
+            let _ = writeln!(text, "epolyfill: {complaint}");
+        }
+        // SAFETY: the null pointer that ends the array was not reached.
+        entry = unsafe { entry.add(1) };
+    }
+    if text.as_bytes().is_empty() {
         return;
     }
-    // SAFETY: as above.
-    let name = unsafe { CStr::from_ptr(value) };
-    match POLLERS.iter().find(|(known, _)| *known == name) {
-        Some((_, poller)) => POLLER.store(*poller as u8, Relaxed),
-        None => crate::log::Line::<96>::new()
-            .text("epolyfill: EPOLYFILL_POLLER is none of auto, poll, uring; poll it is\n")
-            .to_stderr(),
+    // Without memory there are no complaints.
+    if let Ok(page) = sys::map_for_children(size_of::<Complaints>()) {
+        let page = page.cast::<Complaints>();
+        // SAFETY: the page is large enough and nobody else's.
+        unsafe { page.write(Complaints { made: AtomicU32::new(0), text }) };
+        COMPLAINTS.store(page, Release);
+    }
+}
+
+/// Makes the complaints, if there are any and no process of this family has made them. Called where an instance is made.
+pub fn complain() {
+    // SAFETY: null, or a page that is never unmapped.
+    let Some(complaints) = (unsafe { COMPLAINTS.load(Acquire).as_ref() }) else {
+        return;
+    };
+    if complaints.made.swap(1, Relaxed) == 0 {
+        complaints.text.to_stderr();
     }
 }

@@ -19,6 +19,7 @@ use crate::nested;
 use crate::next;
 use crate::options;
 use crate::poller::{crossing, ring, watch};
+use crate::sanitizer;
 use crate::stats;
 use crate::sys;
 use crate::waitq::Sleeper;
@@ -64,6 +65,7 @@ pub fn start() {
     OWNER.store(sys::getpid(), Relaxed);
     set_mark();
     next::look_up_all();
+    sanitizer::look();
     options::read();
     note_inherited();
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };

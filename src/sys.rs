@@ -10,6 +10,8 @@ use libc::{c_int, c_short, pollfd, timespec};
 use nix::errno::Errno;
 use syscalls::{Sysno, syscall};
 
+use crate::next;
+
 /// The kernel's signal set is eight bytes long whatever size libc gives `sigset_t`.
 pub const KERNEL_SIGSET_BYTES: usize = 8;
 
@@ -344,6 +346,16 @@ pub fn map(bytes: usize) -> Result<*mut u8, Errno> {
         .map_err(|_| Errno::ENOMEM)
 }
 
+/// Pages that forked children share.
+pub fn map_for_children(bytes: usize) -> Result<*mut u8, Errno> {
+    let access = libc::PROT_READ | libc::PROT_WRITE;
+    let kind = libc::MAP_SHARED | libc::MAP_ANONYMOUS;
+    // SAFETY: a new mapping touches no other.
+    unsafe { syscall!(Sysno::mmap, 0usize, bytes, access, kind, -1isize, 0usize) }
+        .map(|address| address as *mut u8)
+        .map_err(errno)
+}
+
 /// Pages that are shared with the kernel through a descriptor.
 pub fn map_shared(fd: c_int, bytes: usize, offset: usize) -> Result<*mut u8, Errno> {
     let access = libc::PROT_READ | libc::PROT_WRITE;
@@ -539,11 +551,12 @@ pub fn timespec_of(ns: u64) -> timespec {
     timespec { tv_sec: (ns / 1_000_000_000).cast_signed(), tv_nsec: (ns % 1_000_000_000).cast_signed() }
 }
 
-/// Nanoseconds of the monotonic clock.
+/// Nanoseconds of the monotonic clock, as the sleeps of this library count them: what fakes the time in front of it has converted the program's
+/// already.
 pub fn now() -> u64 {
     let mut time = timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: `time` is writable; clock_gettime is not one of ours and usually needs no system call.
-    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) };
+    // SAFETY: `time` is writable; the next clock_gettime usually needs no system call.
+    unsafe { next::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) };
     time.tv_sec.cast_unsigned() * 1_000_000_000 + time.tv_nsec.cast_unsigned()
 }
 
@@ -551,6 +564,6 @@ pub fn now() -> u64 {
 pub fn coarse_ms() -> u64 {
     let mut time = timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: as in `now`.
-    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, &raw mut time) };
+    unsafe { next::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, &raw mut time) };
     time.tv_sec.cast_unsigned() * 1000 + time.tv_nsec.cast_unsigned() / 1_000_000
 }

@@ -77,6 +77,10 @@ mod process;
 mod ready;
 #[path = "../../src/sample.rs"]
 mod sample;
+#[path = "../../src/sanitizer.rs"]
+mod sanitizer;
+#[path = "../../src/settings.rs"]
+mod settings;
 #[path = "../../src/source.rs"]
 mod source;
 #[path = "../../src/stats.rs"]

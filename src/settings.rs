@@ -1,0 +1,174 @@
+//! The environment variables that the library and the launcher read: one table for reading, help and complaints.
+//!
+//! It is compiled into both, so it refers to neither, and it calls nothing of libc.
+
+use std::ffi::CStr;
+use std::fmt::{self, Display, Formatter, Write};
+
+/// What a variable may be set to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Value {
+    /// Yes or no.
+    Switch,
+    /// The name of a poller.
+    Poller,
+    /// The path of a file.
+    File,
+}
+
+/// A variable.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Setting {
+    /// Its name.
+    pub name: &'static CStr,
+    /// What it may be set to.
+    pub value: Value,
+    /// What it does, in one sentence.
+    pub sentence: &'static str,
+}
+
+const fn setting(name: &'static CStr, value: Value, sentence: &'static str) -> Setting {
+    Setting { name, value, sentence }
+}
+
+/// Which poller.
+pub const POLLER: Setting = setting(c"EPOLYFILL_POLLER", Value::Poller, "How the library learns readiness.");
+/// Counters at exit.
+pub const COUNTERS: Setting =
+    setting(c"EPOLYFILL_COUNTERS", Value::Switch, "Print the library's counters on standard error at exit.");
+/// Pointers are checked.
+pub const STRICT: Setting =
+    setting(c"EPOLYFILL_STRICT", Value::Switch, "Answer bad pointers with EFAULT, at the cost of a system call each.");
+/// Rings of the program's own.
+pub const IO_URING: Setting = setting(
+    c"EPOLYFILL_IO_URING",
+    Value::Switch,
+    "Let the program's io_uring_setup through syscall() reach the kernel.",
+);
+/// No complaints.
+pub const QUIET: Setting = setting(c"EPOLYFILL_QUIET", Value::Switch, "Say nothing about settings that are wrong.");
+/// Which library.
+pub const LIBRARY: Setting = setting(
+    c"EPOLYFILL_LIBRARY",
+    Value::File,
+    "The library that the launcher loads. Without it: libepolyfill.so beside the launcher, or in ../lib.",
+);
+
+/// Every variable.
+pub const ALL: [&Setting; 6] = [&POLLER, &COUNTERS, &STRICT, &IO_URING, &QUIET, &LIBRARY];
+
+/// The pollers by name.
+pub const POLLERS: [&str; 3] = ["auto", "poll", "uring"];
+
+/// What every name of a setting begins with.
+const PREFIX: &[u8] = b"EPOLYFILL_";
+/// Names that are the test suite's own.
+const OF_TESTS: &[u8] = b"EPOLYFILL_TEST_";
+
+/// What a switch is set to; `None` for a word that is neither.
+pub fn switch(value: &[u8]) -> Option<bool> {
+    let is = |words: [&str; 4]| words.iter().any(|word| value.eq_ignore_ascii_case(word.as_bytes()));
+    match () {
+        () if is(["1", "yes", "true", "on"]) => Some(true),
+        () if is(["0", "no", "false", "off"]) => Some(false),
+        () => None,
+    }
+}
+
+/// What is wrong with a variable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Complaint<'a> {
+    /// There is no setting of that name.
+    Unknown(&'a [u8]),
+    /// The value of EPOLYFILL_POLLER is not a poller.
+    Poller(&'a [u8]),
+    /// The value is neither yes nor no.
+    Switch(&'static Setting, &'a [u8]),
+}
+
+/// What is wrong with an entry of an environment, `NAME=value`. An empty value is as good as none.
+pub fn complaint(entry: &[u8]) -> Option<Complaint<'_>> {
+    let equals = entry.iter().position(|byte| *byte == b'=')?;
+    let (name, value) = (&entry[..equals], &entry[equals + 1..]);
+    if !name.starts_with(PREFIX) || name.starts_with(OF_TESTS) {
+        return None;
+    }
+    let Some(setting) = ALL.into_iter().find(|setting| setting.name.to_bytes() == name) else {
+        return Some(Complaint::Unknown(name));
+    };
+    match setting.value {
+        _ if value.is_empty() => None,
+        Value::Poller if !POLLERS.iter().any(|poller| poller.as_bytes() == value) => Some(Complaint::Poller(value)),
+        Value::Switch if switch(value).is_none() => Some(Complaint::Switch(setting, value)),
+        _ => None,
+    }
+}
+
+impl Display for Complaint<'_> {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        match *self {
+            Complaint::Unknown(name) => {
+                write!(
+                    out,
+                    "{} is not a setting of epolyfill and is ignored; epolyfill(7) lists the settings",
+                    Shown(name)
+                )
+            }
+            Complaint::Poller(value) => {
+                let [first, second, third] = POLLERS;
+                let name = Shown(POLLER.name.to_bytes());
+                let value = Shown(value);
+                write!(
+                    out,
+                    "{name} is '{value}', which is not a poller and is ignored; use {first}, {second} or {third}"
+                )
+            }
+            Complaint::Switch(setting, value) => {
+                let (name, value) = (Shown(setting.name.to_bytes()), Shown(value));
+                write!(out, "{name} is '{value}', which is neither yes nor no and is ignored; use yes or no")
+            }
+        }
+    }
+}
+
+/// Bytes of the environment in a message: no control character, and not more than a line takes.
+struct Shown<'a>(&'a [u8]);
+
+/// As much of a value as is worth repeating.
+const LONGEST: usize = 60;
+
+impl Display for Shown<'_> {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        for byte in self.0.iter().take(LONGEST) {
+            match byte {
+                b' '..=b'~' => out.write_char(char::from(*byte))?,
+                _ => out.write_char('?')?,
+            }
+        }
+        if self.0.len() > LONGEST { out.write_str("...") } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn switches_know_the_usual_words_in_any_case() {
+        assert!(["1", "yes", "True", "ON"].iter().all(|word| switch(word.as_bytes()) == Some(true)));
+        assert!(["0", "no", "False", "OFF"].iter().all(|word| switch(word.as_bytes()) == Some(false)));
+        assert_eq!(switch(b"2"), None);
+    }
+
+    #[test]
+    fn a_complaint_names_the_variable_and_its_value() {
+        let said = |entry: &str| complaint(entry.as_bytes()).map(|complaint| complaint.to_string());
+        assert_eq!(said("EPOLYFILL_POLLER=uring"), None);
+        assert_eq!(said("EPOLYFILL_POLLER="), None);
+        assert_eq!(said("EPOLYFILL_TEST_WAY=x"), None);
+        assert_eq!(said("EPOLYFILL=x"), None);
+        assert!(said("EPOLYFILL_POLLER=bo\ngus").unwrap().contains("is 'bo?gus', which is not a poller"));
+        assert!(said("EPOLYFILL_STRICT=2").unwrap().contains("STRICT is '2', which is neither"));
+        assert!(said("EPOLYFILL_POLER=poll").unwrap().contains("EPOLYFILL_POLER is not a setting"));
+    }
+}
