@@ -49,6 +49,7 @@
 //! | `nested`, `observer` | instances inside others; poll and select on an epoll descriptor |
 //! | `process` | start-up, fork, exit |
 //! | `sanitizer` | what the runtimes of AddressSanitizer and ThreadSanitizer have to be told |
+//! | `heritage`, `exec_env` | what the process was started with; the environment of what it executes |
 //! | `user`, `sync`, `lock`, `pool`, `memory`, `events`, `settings`, `options`, `stats`, `log` | tools |
 
 // Test builds do not export the hooks (see `symbols/`), and so nobody calls them there.
@@ -72,9 +73,11 @@ mod epstate;
 mod eventpoll;
 mod events;
 mod exclusive;
+mod exec_env;
 mod fdtable;
 mod file;
 mod harvest;
+mod heritage;
 mod kind;
 mod line;
 mod lock;

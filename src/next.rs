@@ -11,6 +11,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use libc::{FILE, SIGCHLD, c_char, c_int, c_uint, c_void, clockid_t, fd_set, iovec, itimerspec, loff_t, mmsghdr};
 use libc::{msghdr, nfds_t, off_t, pid_t, pollfd, sigset_t, size_t, sockaddr, socklen_t, ssize_t, timespec, timeval};
 
+use crate::exec_env::Strings;
 use crate::sys;
 
 /// A function that can be called in place of a symbol not looked up yet.
@@ -59,6 +60,7 @@ macro_rules! next {
                     table::$name.store(found, Relaxed);
                 }
             )*
+            look_up_all_of_libc();
         }
     };
 }
@@ -127,6 +129,9 @@ next! {
     fn _Fork() -> pid_t = SYS_clone [SIGCHLD, 0, 0, 0, 0, 0];
     fn clock_gettime(clock: clockid_t, time: *mut timespec) -> c_int = SYS_clock_gettime [clock, time, 0, 0, 0, 0];
     fn close(fd: c_int) -> c_int = SYS_close [fd, 0, 0, 0, 0, 0];
+    fn execve(path: *const c_char, words: Strings, environment: Strings) -> c_int = SYS_execve [path, words, environment, 0, 0, 0];
+    fn execveat(fd: c_int, path: *const c_char, words: Strings, environment: Strings, flags: c_int) -> c_int
+        = SYS_execveat [fd, path, words, environment, flags, 0];
     fn dup(fd: c_int) -> c_int = SYS_dup [fd, 0, 0, 0, 0, 0];
     fn dup2(old: c_int, new: c_int) -> c_int = SYS_dup3 [old, new, 0, 0, 0, 0];
     fn dup3(old: c_int, new: c_int, flags: c_int) -> c_int = SYS_dup3 [old, new, flags, 0, 0, 0];
@@ -171,8 +176,7 @@ next! {
         = SYS_pselect6 [n, r, w, e, limit, kernel_mask(mask)];
 }
 
-/// Functions of libc that no system call can stand in for. They are looked up when first called: whoever has a stream or an
-/// old libc is past start-up.
+/// Functions of libc that no system call can stand in for. Who calls them before start-up looks them up, where dlsym may allocate.
 macro_rules! next_of_libc {
     ($(fn $name:ident($($arg:ident: $type:ty),*) -> $ret:ty, else $otherwise:expr;)*) => {
         $(
@@ -181,19 +185,35 @@ macro_rules! next_of_libc {
             /// # Safety
             /// As for the function of that name.
             pub unsafe fn $name($($arg: $type),*) -> $ret {
-                static NEXT: AtomicPtr<c_void> = AtomicPtr::new(std::ptr::null_mut());
-                if NEXT.load(Relaxed).is_null() {
+                let next = &table_of_libc::$name;
+                if next.load(Relaxed).is_null() {
                     let Some(found) = look_up(concat!(stringify!($name), "\0")) else { return $otherwise };
-                    NEXT.store(found, Relaxed);
+                    next.store(found, Relaxed);
                 }
                 // SAFETY: the pointer was found under this very name.
                 unsafe {
                     let next: unsafe extern "C" fn($($type),*) -> $ret =
-                        std::mem::transmute::<*mut c_void, _>(NEXT.load(Relaxed));
+                        std::mem::transmute::<*mut c_void, _>(next.load(Relaxed));
                     next($($arg),*)
                 }
             }
         )*
+
+        /// What was found; null before that.
+        #[allow(non_upper_case_globals)] // One static per symbol, under the symbol's own name.
+        mod table_of_libc {
+            use super::*;
+            $(pub static $name: AtomicPtr<c_void> = AtomicPtr::new(std::ptr::null_mut());)*
+        }
+
+        /// Looks these up, too: some of them are called in vfork children and signal handlers.
+        fn look_up_all_of_libc() {
+            $(
+                if let Some(found) = look_up(concat!(stringify!($name), "\0")) {
+                    table_of_libc::$name.store(found, Relaxed);
+                }
+            )*
+        }
     };
 }
 
@@ -204,4 +224,16 @@ next_of_libc! {
     fn freopen64(path: *const c_char, mode: *const c_char, stream: *mut FILE) -> *mut FILE, else std::ptr::null_mut();
     fn poll(set: *mut pollfd, n: nfds_t, timeout: c_int) -> c_int, else -1;
     fn select(n: c_int, r: *mut fd_set, w: *mut fd_set, e: *mut fd_set, limit: *mut timeval) -> c_int, else -1;
+    fn execv(path: *const c_char, words: Strings) -> c_int, else -1;
+    fn execvp(file: *const c_char, words: Strings) -> c_int, else -1;
+    fn execvpe(file: *const c_char, words: Strings, environment: Strings) -> c_int, else -1;
+    fn fexecve(fd: c_int, words: Strings, environment: Strings) -> c_int, else -1;
+    fn posix_spawn(
+        pid: *mut pid_t, path: *const c_char, actions: *const c_void, attributes: *const c_void, words: Strings, environment: Strings
+    ) -> c_int, else libc::ENOSYS;
+    fn posix_spawnp(
+        pid: *mut pid_t, file: *const c_char, actions: *const c_void, attributes: *const c_void, words: Strings, environment: Strings
+    ) -> c_int, else libc::ENOSYS;
+    fn system(command: *const c_char) -> c_int, else -1;
+    fn popen(command: *const c_char, mode: *const c_char) -> *mut FILE, else std::ptr::null_mut();
 }

@@ -46,6 +46,14 @@ pub static QUIET: Switch = Switch::new(&settings::QUIET);
 /// Every switch there is.
 pub static ALL: [&Switch; 4] = [&COUNTERS, &IO_URING, &STRICT, &QUIET];
 
+/// What the process executes is served as well.
+static CHILDREN: AtomicBool = AtomicBool::new(true);
+
+/// Whether what the process executes is served as well.
+pub fn serves_children() -> bool {
+    CHILDREN.load(Relaxed)
+}
+
 /// How readiness is learnt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -91,6 +99,7 @@ pub fn read() {
         let value = value(switch.setting).and_then(settings::switch);
         switch.on.store(value.unwrap_or(false), Relaxed);
     }
+    CHILDREN.store(value(&settings::CHILDREN).and_then(settings::switch) != Some(false), Relaxed);
     let name = value(&settings::POLLER).unwrap_or_default();
     if let Some(at) = settings::POLLERS.iter().position(|known| known.as_bytes() == name) {
         POLLER.store(POLLERS[at] as u8, Relaxed);

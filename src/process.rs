@@ -13,6 +13,7 @@ use crate::eventpoll::Eventpoll;
 use crate::events::NVAL;
 use crate::fdtable;
 use crate::file::{File, index};
+use crate::heritage;
 use crate::lock;
 use crate::memory;
 use crate::nested;
@@ -67,6 +68,7 @@ pub fn start() {
     next::look_up_all();
     sanitizer::look();
     options::read();
+    heritage::keep();
     note_inherited();
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: plain calls of libc with valid pointers; the handlers are functions of this library, which is never unloaded.
@@ -177,10 +179,15 @@ pub fn has_forked() -> bool {
     EVER_FORKED.load(Relaxed)
 }
 
+/// Whether the caller is in another process than the one that the graph belongs to; nothing is settled.
+pub fn is_another() -> bool {
+    sys::getpid() != OWNER.load(Relaxed)
+}
+
 /// Whether the caller is a vfork child: it shares our memory, and whatever it closes or duplicates is its own affair.
 pub fn is_borrowed() -> bool {
     settle();
-    sys::getpid() != OWNER.load(Relaxed)
+    is_another()
 }
 
 /// One call asks the kernel which of the first descriptors are open.

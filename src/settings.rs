@@ -45,6 +45,9 @@ pub const IO_URING: Setting = setting(
     Value::Switch,
     "Let the program's io_uring_setup through syscall() reach the kernel.",
 );
+/// Children are served.
+pub const CHILDREN: Setting =
+    setting(c"EPOLYFILL_CHILDREN", Value::Switch, "With no: serve the program alone, and nothing that it starts.");
 /// No complaints.
 pub const QUIET: Setting = setting(c"EPOLYFILL_QUIET", Value::Switch, "Say nothing about settings that are wrong.");
 /// Which library.
@@ -55,7 +58,7 @@ pub const LIBRARY: Setting = setting(
 );
 
 /// Every variable.
-pub const ALL: [&Setting; 6] = [&POLLER, &COUNTERS, &STRICT, &IO_URING, &QUIET, &LIBRARY];
+pub const ALL: [&Setting; 7] = [&POLLER, &COUNTERS, &STRICT, &IO_URING, &CHILDREN, &QUIET, &LIBRARY];
 
 /// The pollers by name.
 pub const POLLERS: [&str; 3] = ["auto", "poll", "uring"];

@@ -4,6 +4,7 @@
 //! std and nix, which end there) would come back in. Where cancellation matters the next definition of a symbol is called
 //! instead, which is `next.rs`.
 
+use std::ffi::CStr;
 use std::mem::MaybeUninit;
 
 use libc::{c_int, c_short, pollfd, timespec};
@@ -76,6 +77,17 @@ pub fn close(fd: c_int) -> Result<(), Errno> {
 pub fn close_range(first: u32, last: u32, flags: u32) -> Result<(), Errno> {
     // SAFETY: no memory is passed.
     unsafe { syscall!(Sysno::close_range, first, last, flags) }.map(drop).map_err(errno)
+}
+
+/// Whether this process may read the file of that name, by its real ids.
+pub fn is_readable(path: &CStr) -> bool {
+    // SAFETY: the path ends in NUL.
+    #[cfg(target_arch = "x86_64")]
+    let answer = unsafe { syscall!(Sysno::access, path.as_ptr(), libc::R_OK) };
+    // SAFETY: as above.
+    #[cfg(not(target_arch = "x86_64"))]
+    let answer = unsafe { syscall!(Sysno::faccessat, libc::AT_FDCWD, path.as_ptr(), libc::R_OK) };
+    answer.is_ok()
 }
 
 /// dup3(2).

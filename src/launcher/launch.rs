@@ -15,6 +15,8 @@ pub const PRELOAD: &str = "LD_PRELOAD";
 const COUNTERS: &str = "EPOLYFILL_COUNTERS";
 /// How it learns readiness:
 const POLLER: &str = "EPOLYFILL_POLLER";
+/// Whether what the program executes is served as well:
+pub const CHILDREN: &str = "EPOLYFILL_CHILDREN";
 
 /// Returns only on failure; what it could have left behind is then the seccomp filter, of a process that is about to end.
 pub fn launch(options: &Options) -> Result<(), Failure> {
@@ -28,6 +30,9 @@ pub fn launch(options: &Options) -> Result<(), Failure> {
     let mut set = vec![(PRELOAD, preload)];
     if options.counters {
         set.push((COUNTERS, "1".into()));
+    }
+    if options.no_children {
+        set.push((CHILDREN, "no".into()));
     }
     if let Some(poller) = options.poller {
         set.push((POLLER, poller.into()));

@@ -14,6 +14,7 @@ enum Effect {
     NoKernelEpoll,
     Counters,
     Poller,
+    NoChildren,
 }
 
 /// The one thing that a command line asks for; of several the last one counts.
@@ -51,6 +52,7 @@ const TABLE: &[Row] = &[
     row(None, "no-kernel-epoll", None, Effect::NoKernelEpoll, "Make every epoll call of the kernel fail with ENOSYS (seccomp)."),
     row(Some('c'), "counters", None, Effect::Counters, "Print the library's counters on standard error at exit."),
     row(None, "poller", Some("NAME"), Effect::Poller, "How the library learns readiness: "),
+    row(None, "no-children", None, Effect::NoChildren, "Serve the program alone, and nothing that it starts."),
     row(None, "check", None, Effect::Wish(Wish::Check), "Say whether the program can be served, and do not run it."),
     row(None, "demo", None, Effect::Wish(Wish::Demo), "Show epolyfill at work beside the kernel's epoll and plain poll."),
     row(Some('h'), "help", None, Effect::Wish(Wish::Help), "Print this help."),
@@ -68,6 +70,7 @@ pub struct Options {
     pub wish: Wish,
     pub no_kernel_epoll: bool,
     pub counters: bool,
+    pub no_children: bool,
     pub poller: Option<&'static str>,
     /// The program and its arguments; never empty when the wish is to launch or to check.
     pub program: Vec<OsString>,
@@ -75,8 +78,14 @@ pub struct Options {
 
 /// Reads the words after the launcher's own name.
 pub fn parse(words: Vec<OsString>) -> Result<Options, Failure> {
-    let mut options =
-        Options { wish: Wish::Launch, no_kernel_epoll: false, counters: false, poller: None, program: Vec::new() };
+    let mut options = Options {
+        wish: Wish::Launch,
+        no_kernel_epoll: false,
+        counters: false,
+        no_children: false,
+        poller: None,
+        program: Vec::new(),
+    };
     let mut parser = Parser::from_args(words);
     while let Some(arg) = parser.next().map_err(misuse)? {
         let found = match arg {
@@ -94,6 +103,7 @@ pub fn parse(words: Vec<OsString>) -> Result<Options, Failure> {
         match row.effect {
             Effect::NoKernelEpoll => options.no_kernel_epoll = true,
             Effect::Counters => options.counters = true,
+            Effect::NoChildren => options.no_children = true,
             Effect::Poller => options.poller = Some(poller(&parser.value().map_err(misuse)?)?),
             // Help and version hold whatever else is on the line, right or wrong.
             Effect::Wish(wish @ (Wish::Help | Wish::Version)) => {
@@ -104,7 +114,7 @@ pub fn parse(words: Vec<OsString>) -> Result<Options, Failure> {
         }
     }
     if options.wish == Wish::Demo {
-        if options.no_kernel_epoll || options.counters || !options.program.is_empty() {
+        if options.no_kernel_epoll || options.counters || options.no_children || !options.program.is_empty() {
             let sentence = "--demo runs programs of its own, and goes with no option but --poller";
             return Err(Failure::own(sentence));
         }

@@ -6,6 +6,7 @@
 
 mod descriptors;
 mod epoll;
+mod exec;
 mod fork;
 mod polls;
 mod stdio;

@@ -3,7 +3,7 @@
 use libc::{c_int, c_long, c_uint, epoll_event, fd_set, sigset_t, timespec, timeval};
 use nix::errno::Errno;
 
-use super::{descriptors, epoll, export, fork, polls, transfers};
+use super::{descriptors, epoll, exec, export, fork, polls, transfers};
 use crate::calls;
 use crate::options;
 use crate::process;
@@ -97,6 +97,12 @@ export! {
                         Some(mask) => polls::pselect_any(a as c_int, sets, e as *mut timespec, mask, true, raw_int).into(),
                         None => raw() as c_long,
                     }
+                }
+                libc::SYS_execve => {
+                    exec::by_number(c, |passed| sys::any(number, [a, b, passed, d, e, f])) as c_long
+                }
+                libc::SYS_execveat => {
+                    exec::by_number(d, |passed| sys::any(number, [a, b, c, passed, e, f])) as c_long
                 }
                 libc::SYS_clone => fork::clone(a, b, raw) as c_long,
                 libc::SYS_clone3 => fork::clone3(a, b, raw) as c_long,

@@ -160,3 +160,32 @@ fn a_script_is_judged_by_its_interpreter() {
     let itself = room.join("script").display().to_string();
     refused(&format!("#!{itself}"), 126, "without an end");
 }
+
+// What it starts
+
+/// Prints whether the library is there, by a child that is given this environment.
+const CHILD: &str = "env -i sh -c 'grep -c libepolyfill /proc/self/maps'";
+
+#[test]
+fn what_the_program_starts_is_served_whatever_its_environment() {
+    let served = |words: &[&str]| {
+        let output = run(&mut launcher(words));
+        stdout(&output).trim_end().parse::<u32>().unwrap() > 0
+    };
+    let plain = "sh -c 'grep -c libepolyfill /proc/self/maps'";
+    assert!(served(&["--", "sh", "-c", CHILD]));
+    assert!(served(&["--", "env", "-i", "sh", "-c", CHILD]));
+    assert!(served(&["--no-children", "--", "grep", "-c", "libepolyfill", "/proc/self/maps"]));
+    assert!(!served(&["--no-children", "--", "sh", "-c", CHILD]));
+    assert!(!served(&["--no-children", "--", "sh", "-c", plain]));
+    // A single child of a served program.
+    assert!(!served(&["--", "env", "-u", "LD_PRELOAD", "EPOLYFILL_CHILDREN=no", "sh", "-c", plain]));
+}
+
+#[test]
+fn no_children_keeps_what_else_is_in_ld_preload() {
+    let mut command = launcher(["--no-children", "--", "printenv", "LD_PRELOAD"]);
+    assert_eq!(stdout(&run(command.env("LD_PRELOAD", "libm.so.6"))), "libm.so.6\n");
+    let mut command = launcher(["--no-children", "--", "printenv", "LD_PRELOAD"]);
+    assert_eq!(stdout(&run(command.env_remove("LD_PRELOAD"))), "");
+}

@@ -14,7 +14,8 @@ pub const LAUNCHER: &str = env!("CARGO_BIN_EXE_epolyfill");
 /// The launcher, in an environment that says nothing to it.
 pub fn launcher_at(path: &Path) -> Command {
     let mut command = Command::new(path);
-    for variable in ["LD_PRELOAD", "EPOLYFILL_LIBRARY", "EPOLYFILL_POLLER", "EPOLYFILL_COUNTERS"] {
+    for variable in ["LD_PRELOAD", "EPOLYFILL_LIBRARY", "EPOLYFILL_POLLER", "EPOLYFILL_COUNTERS", "EPOLYFILL_CHILDREN"]
+    {
         command.env_remove(variable);
     }
     command.stdin(Stdio::null());

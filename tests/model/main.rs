@@ -39,12 +39,16 @@ mod eventpoll;
 mod events;
 #[path = "../../src/exclusive.rs"]
 mod exclusive;
+#[path = "../../src/exec_env.rs"]
+mod exec_env;
 #[path = "../../src/fdtable.rs"]
 mod fdtable;
 #[path = "../../src/file/mod.rs"]
 mod file;
 #[path = "../../src/harvest.rs"]
 mod harvest;
+#[path = "../../src/heritage.rs"]
+mod heritage;
 #[path = "../../src/kind.rs"]
 mod kind;
 #[path = "../../src/line.rs"]

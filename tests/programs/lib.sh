@@ -55,6 +55,15 @@ run() {
     "${PREFIX[@]}" "$@"
 }
 
+# public_library: has the launcher load a copy of the library that every user can read, for servers that give up root
+# before they execute.
+public_library() {
+    [ "$WAY" != kernel ] || return 0
+    cp "${EPOLYFILL_LIBRARY:-$(dirname "$EPOLYFILL")/libepolyfill.so}" "$WORK/libepolyfill.so"
+    chmod 755 "$WORK/libepolyfill.so"
+    export EPOLYFILL_LIBRARY=$WORK/libepolyfill.so
+}
+
 # free_port: prints a port of 127.0.0.1 that the system picked and will give to nobody else for a minute. A connection of it
 # is left in TIME_WAIT: the port can still be bound by name with SO_REUSEADDR, as every server here does, but is not
 # handed out as somebody's own end of a connection meanwhile.

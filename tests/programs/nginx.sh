@@ -160,6 +160,46 @@ wait "$steady" || fail "requests failed while nginx was told to reload: $(tail -
 [ "$WAY" = kernel ] || check_workers nginx
 say "$(cat "$WORK/steady.out") while the workers were replaced three times"
 
+# Another binary under load, twice: the new master is executed with an environment of nginx's making, takes the listening sockets
+# over and has to be served; no request may fail. Only a daemon does that.
+upgrade_port=$(free_port)
+set_up upgrade "$upgrade_port" "$(free_port)" "$digest_port"
+sed -i 's/^daemon off;/daemon on;/' "$WORK/upgrade/nginx.conf"
+# By its whole path, which is what it executes again.
+run "$WAY" "$(command -v nginx)" -p "$WORK/upgrade" -c "$WORK/upgrade/nginx.conf" -e "$WORK/upgrade/error.log"
+master() { cat "$WORK/upgrade/nginx.pid" 2>/dev/null; }
+until_true 10 master >"$WORK/first" || fail "upgrade has not started"
+# The group of the first master is that of all.
+PID[upgrade]=$(tail -n 1 "$WORK/first")
+STARTED_AS[upgrade]=$WAY
+await upgrade "$upgrade_port"
+timeout 60 "$PYTHON" "$HERE/nginx_client.py" steady "$upgrade_port" "$WORK/files" 3 >"$WORK/upgrade.out" 2>&1 &
+steady=$!
+for _ in 1 2; do
+    sleep 1
+    old=$(master)
+    kill -USR2 "$old"
+    taken_over() {
+        new=$(master) && [ "$new" != "$old" ] && [ "$(pgrep -P "$new" | wc -l)" -eq 2 ]
+    }
+    until_true 20 taken_over || fail "no new binary after SIGUSR2"
+    for pid in "$new" $(pgrep -P "$new"); do
+        if [ "$WAY" = kernel ]; then
+            ! grep -q libepolyfill "/proc/$pid/maps" || fail "the new binary has the library loaded"
+        else
+            grep -q libepolyfill "/proc/$pid/maps" || fail "the new binary does not have the library loaded"
+        fi
+    done
+    kill -QUIT "$old"
+    old_gone() { ! kill -0 "$old" 2>/dev/null; }
+    until_true 20 old_gone || fail "the old binary does not end"
+done
+wait "$steady" || fail "requests failed while nginx was upgraded: $(tail -n 3 "$WORK/upgrade.out")"
+say "$(cat "$WORK/upgrade.out") while the binary was exchanged twice"
+kill -QUIT "$(master)"
+until_true 20 group_gone "${PID[upgrade]}" || fail "the upgraded nginx does not end"
+unset "PID[upgrade]"
+
 # Throughput beside the kernel.
 start kernel kernel "$kernel_port"
 pair() {
@@ -185,4 +225,4 @@ wait "$slow" || fail "the download under way was cut off by SIGQUIT"
 stop kernel
 ((STATUS == 0)) || fail "nginx ended with status $STATUS on SIGTERM"
 
-! grep -hE '\[(alert|crit|emerg)\]' "$WORK"/{nginx,kernel}/error.log || fail "nginx has complained"
+! grep -hE '\[(alert|crit|emerg)\]' "$WORK"/{nginx,upgrade,kernel}/error.log || fail "nginx has complained"

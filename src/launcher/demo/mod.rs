@@ -13,7 +13,7 @@ mod worker;
 pub use worker::work;
 
 use super::failure::Failure;
-use super::launch::PRELOAD;
+use super::launch::{CHILDREN, PRELOAD};
 use super::options::Options;
 use super::{library, program};
 use std::io::IsTerminal;
@@ -176,6 +176,8 @@ impl Demo {
                 Some(others) => command.env(PRELOAD, others),
                 None => command.env_remove(PRELOAD),
             };
+            // Where the launcher itself is served, the library would bring itself back.
+            command.env(CHILDREN, "no");
         }
         command
     }

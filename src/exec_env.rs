@@ -1,0 +1,312 @@
+//! The environment of the programs that this process executes.
+//!
+//! A served program stays served when it clears the environment: what it executes gets the entry of
+//! LD_PRELOAD that brought this library in, and the EPOLYFILL_* settings, as they were when this
+//! process started, in addition to the environment that the program passes. Not for a library that
+//! came in by linking or by `/etc/ld.so.preload`, and not in secure-execution mode.
+//!
+//! Everything after start-up works in signal handlers and in vfork children, which share this
+//! process's memory: it takes no lock, allocates nothing that outlives the call, and changes
+//! nothing.
+
+use std::mem::MaybeUninit;
+use std::ptr;
+
+use libc::{c_char, c_int};
+use nix::errno::Errno;
+
+use crate::heritage::{self, Heritage, PRELOAD, SETTING, Setting, entries};
+use crate::process;
+use crate::settings;
+use crate::sys;
+use crate::user;
+
+/// An environment, or the words of a program, as exec takes them.
+pub type Strings = *const *const c_char;
+
+const CHILDREN: &[u8] = b"EPOLYFILL_CHILDREN=";
+
+/// The kernel takes no string of an environment that is longer, with its end.
+const LONGEST: usize = 32 * 4096;
+
+unsafe extern "C" {
+    static mut environ: Strings;
+}
+
+/// The environment of this process, as it is now.
+pub fn own() -> Strings {
+    // SAFETY: a word that libc and the program write whole.
+    unsafe { (&raw const environ).read_volatile() }
+}
+
+/// Takes a variable, as `NAME=` and the pieces of its value.
+type ForVariable<'a> = dyn FnMut(&[u8], &[&[u8]]) + 'a;
+
+/// What an environment that the program passes lacks.
+#[derive(Debug)]
+struct Lack {
+    heritage: &'static Heritage,
+    environment: Strings,
+    /// How many entries it has.
+    count: usize,
+    /// The last of them that sets LD_PRELOAD, which is the one that counts, and its value.
+    preload: Option<(usize, &'static [u8])>,
+    /// The library has to go into LD_PRELOAD.
+    wants_library: bool,
+    /// The settings that have to be added, a bit each.
+    settings: u32,
+}
+
+/// Whether a string of the program's begins so. EFAULT as in [`user::read`].
+unsafe fn begins(string: *const c_char, with: &[u8]) -> Result<bool, Errno> {
+    for (at, byte) in with.iter().enumerate() {
+        // SAFETY: the caller answers for the string, and it has not ended.
+        if unsafe { user::read(string.cast::<u8>().wrapping_add(at)) }? != *byte {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// The rest of a string of the program's. EFAULT as in [`user::read`]; E2BIG if it is longer than
+/// the kernel takes.
+unsafe fn rest(string: *const c_char, from: usize) -> Result<&'static [u8], Errno> {
+    let start = string.cast::<u8>().wrapping_add(from);
+    for length in 0..LONGEST {
+        // SAFETY: the caller answers for the string, and it has not ended.
+        if unsafe { user::read(start.wrapping_add(length)) }? == 0 {
+            // SAFETY: each byte has just been read. The string is used until the call is over, as
+            // the kernel would.
+            return Ok(unsafe { std::slice::from_raw_parts(start, length) });
+        }
+    }
+    Err(Errno::E2BIG)
+}
+
+/// What an environment lacks. `None` if nothing, if it is to be left alone, or if it cannot be
+/// read, which is the kernel's to say.
+///
+/// # Safety
+/// As for the environment of execve.
+unsafe fn lack(environment: Strings) -> Option<Lack> {
+    let heritage = heritage::kept()?;
+    // SAFETY: the caller answers for the environment.
+    let lack = unsafe { Lack::of(heritage, environment) }.ok().flatten()?;
+    ((lack.wants_library || lack.settings != 0) && heritage.is_there()).then_some(lack)
+}
+
+impl Lack {
+    /// `None` if the environment asks to be left alone.
+    unsafe fn of(heritage: &'static Heritage, environment: Strings) -> Result<Option<Lack>, Errno> {
+        let all = ((1u64 << heritage.settings.len()) - 1) as u32;
+        let mut lack = Lack { heritage, environment, count: 0, preload: None, wants_library: true, settings: all };
+        if environment.is_null() {
+            return Ok(Some(lack));
+        }
+        loop {
+            // SAFETY: the caller answers for the array, which has not ended.
+            let string = unsafe { user::read(environment.wrapping_add(lack.count)) }?;
+            if string.is_null() {
+                break;
+            }
+            // SAFETY: the caller answers for its strings.
+            unsafe {
+                if begins(string, PRELOAD)? {
+                    lack.preload = Some((lack.count, rest(string, PRELOAD.len())?));
+                } else if begins(string, SETTING)? {
+                    if begins(string, CHILDREN)? && settings::switch(rest(string, CHILDREN.len())?) == Some(false) {
+                        return Ok(None);
+                    }
+                    for (index, setting) in heritage.settings.iter().enumerate() {
+                        if begins(string, setting.name())? {
+                            lack.settings &= !(1 << index);
+                        }
+                    }
+                }
+            }
+            lack.count += 1;
+        }
+        if let Some((_, value)) = lack.preload {
+            lack.wants_library = !entries(value).any(|entry| heritage.names(entry));
+        }
+        Ok(Some(lack))
+    }
+
+    /// LD_PRELOAD with the library in front of what the program has in it.
+    fn merged(&self) -> [&[u8]; 3] {
+        let ours = self.heritage.preload.to_bytes();
+        match self.preload {
+            Some((_, value)) if !value.is_empty() => [ours, b":", value],
+            _ => [ours, b"", b""],
+        }
+    }
+
+    /// How long that is, with its end; 0 if LD_PRELOAD stays as it is, or is the library's entry
+    /// alone.
+    fn merged_bytes(&self) -> usize {
+        match self.preload {
+            Some(_) if self.wants_library => self.merged().iter().map(|piece| piece.len()).sum::<usize>() + 1,
+            _ => 0,
+        }
+    }
+
+    /// The settings that are lacking.
+    fn settings(&self) -> impl Iterator<Item = &'static Setting> {
+        let (heritage, wanted) = (self.heritage, self.settings);
+        let is_wanted = move |index: &usize| wanted & 1 << index != 0;
+        (0..heritage.settings.len()).filter(is_wanted).map(|index| &heritage.settings[index])
+    }
+
+    /// How many words the whole environment takes.
+    fn words(&self) -> usize {
+        let own = usize::from(self.wants_library && self.preload.is_none());
+        self.count + own + self.settings.count_ones() as usize + 1 + self.merged_bytes().div_ceil(size_of::<usize>())
+    }
+
+    /// Writes the whole environment, and after it the one string that is new.
+    ///
+    /// # Safety
+    /// `room` has as many words as `words` says, and the program's array is as it was.
+    unsafe fn write(&self, room: *mut *const c_char) {
+        // SAFETY: the caller answers for the room, and for the array that was gone through.
+        unsafe {
+            let mut end = room.add(self.count);
+            if self.count > 0 {
+                room.copy_from_nonoverlapping(self.environment, self.count);
+            }
+            if self.wants_library && self.preload.is_none() {
+                end.write(self.heritage.preload.as_ptr());
+                end = end.add(1);
+            }
+            for setting in self.settings() {
+                end.write(setting.entry.as_ptr());
+                end = end.add(1);
+            }
+            end.write(ptr::null());
+            let Some((index, _)) = self.preload.filter(|_| self.wants_library) else { return };
+            let string = end.add(1).cast::<u8>();
+            let mut to = string;
+            for piece in self.merged().into_iter().chain([&b"\0"[..]]) {
+                to.copy_from_nonoverlapping(piece.as_ptr(), piece.len());
+                to = to.add(piece.len());
+            }
+            room.add(index).write(string.cast());
+        }
+    }
+
+    /// Hands each variable that is lacking to `each`.
+    fn for_each(&self, each: &mut ForVariable) {
+        if self.wants_library {
+            let [ours, separator, value] = self.merged();
+            each(PRELOAD, &[&ours[PRELOAD.len()..], separator, value]);
+        }
+        for setting in self.settings() {
+            each(setting.name(), &[setting.value()]);
+        }
+    }
+}
+
+/// Makes a call that executes a program with the environment that the program passes and what that
+/// lacks. `is_too_big` is asked whether the answer was E2BIG. Then, and where there is no room, the
+/// call is made with the program's environment as it is, so that the kernel's limits are the
+/// program's own.
+///
+/// # Safety
+/// As for the environment of execve.
+pub unsafe fn pass_on(environment: Strings, call: &dyn Fn(Strings) -> c_int, is_too_big: fn(c_int) -> bool) -> c_int {
+    // SAFETY: the caller answers for the environment.
+    let Some(lack) = (unsafe { lack(environment) }) else { return call(environment) };
+    let answer = in_room(lack.words(), &|room| {
+        // SAFETY: the room is as large as was asked.
+        unsafe { lack.write(room.cast()) };
+        call(room.cast_const().cast())
+    });
+    match answer {
+        Some(answer) if !is_too_big(answer) => answer,
+        _ => call(environment),
+    }
+}
+
+/// Words on the stack: as much as a signal handler with a small stack of its own has.
+const SMALL: usize = 192;
+/// As much as a vfork child takes of its parent's stack, or of the small one that it was cloned
+/// with. What it maps instead stays with the parent when it executes.
+const LARGE: usize = 2048;
+
+type InRoom<'a> = &'a dyn Fn(*mut usize) -> c_int;
+
+/// Calls with room for so many words; `None` where there is none.
+fn in_room(words: usize, call: InRoom) -> Option<c_int> {
+    if words <= SMALL {
+        return Some(on_stack::<SMALL>(call));
+    }
+    if words <= LARGE && process::is_another() {
+        return Some(on_stack::<LARGE>(call));
+    }
+    in_mapping(words * size_of::<usize>(), call)
+}
+
+#[inline(never)]
+fn on_stack<const WORDS: usize>(call: InRoom) -> c_int {
+    let mut room = MaybeUninit::<[usize; WORDS]>::uninit();
+    call(room.as_mut_ptr().cast())
+}
+
+fn in_mapping(bytes: usize, call: InRoom) -> Option<c_int> {
+    let room = sys::map(bytes).ok()?;
+    let answer = call(room.cast());
+    // SAFETY: the call is over, and nobody else knows of the pages.
+    unsafe { sys::unmap(room, bytes) };
+    Some(answer)
+}
+
+/// Calls with a line for the shell that sets what the environment of this process lacks, and then
+/// does what `command` says; with `command` itself where nothing is lacking, or where there is no
+/// room for more. libc starts that shell past the names that this library has, with the environment
+/// of the process, which is not ours to change: other threads may be reading it.
+///
+/// # Safety
+/// `command` must be a C string or NULL.
+pub unsafe fn with_shell_line<R>(command: *const c_char, call: impl Fn(*const c_char) -> R) -> R {
+    // SAFETY: the environment is the process's own; the caller answers for the command.
+    let found = unsafe { if command.is_null() { None } else { lack(own()).zip(rest(command, 0).ok()) } };
+    let Some((lack, command_bytes)) = found else { return call(command) };
+    let mut length = 0;
+    shell_line(&lack, command_bytes, &mut |piece| length += piece.len());
+    if length > LONGEST {
+        return call(command);
+    }
+    let Ok(room) = sys::map(length) else { return call(command) };
+    let mut to = room;
+    shell_line(&lack, command_bytes, &mut |piece| {
+        // SAFETY: the pieces are those that were added up.
+        unsafe {
+            to.copy_from_nonoverlapping(piece.as_ptr(), piece.len());
+            to = to.add(piece.len());
+        }
+    });
+    let answer = call(room.cast_const().cast());
+    // SAFETY: the call is over, and nobody else knows of the pages.
+    unsafe { sys::unmap(room, length) };
+    answer
+}
+
+/// The pieces of that line, with its end.
+fn shell_line(lack: &Lack, command: &[u8], write: &mut dyn FnMut(&[u8])) {
+    write(b"export");
+    lack.for_each(&mut |name, value| {
+        write(b" ");
+        write(name);
+        write(b"'");
+        for piece in value {
+            for (index, part) in piece.split(|byte| *byte == b'\'').enumerate() {
+                write(if index > 0 { b"'\\''" } else { b"" });
+                write(part);
+            }
+        }
+        write(b"'");
+    });
+    write(b"; ");
+    write(command);
+    write(b"\0");
+}
