@@ -1,5 +1,7 @@
 //! The launcher, run as its user runs it. Nothing of the library crate is used here: it would put libc's own names into this binary.
 
+#[path = "launcher/sanitized.rs"]
+mod sanitized;
 #[path = "launcher/served.rs"]
 mod served;
 #[path = "launcher/support.rs"]
@@ -9,6 +11,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use support::*;
 
@@ -133,10 +136,19 @@ fn a_wrong_command_line_is_refused_in_one_line() {
     assert_refused(&words(&["-cx", "true"]), 125, "unknown option -x");
     assert_refused(&words(&["--counters=1", "true"]), 125, "--counters takes no argument");
     assert_refused(&words(&["--poller"]), 125, "--poller needs an argument");
-    assert_refused(&words(&["--poller=bogus", "true"]), 125, "known are: auto, poll");
+    assert_refused(
+        &words(&["--poller=bogus", "true"]),
+        125,
+        "--poller does not know bogus; it takes one of: auto, poll, uring",
+    );
     assert_refused(&words(&[]), 125, "usage: epolyfill");
     assert_refused(&words(&["--check", "--"]), 125, "no program");
-    assert_refused(&words(&["--demo", "true"]), 125, "--demo");
+    assert_refused(&words(&["--demo", "true"]), 125, "--demo takes no program");
+    assert_refused(&words(&["--doctor", "true"]), 125, "--doctor takes no program");
+    assert_refused(&words(&["--demo", "-c"]), 125, "--counters has no effect on --demo");
+    assert_refused(&words(&["--check", "--demo"]), 125, "--check and --demo exclude each other");
+    assert_refused(&words(&["--demo", "--check", "true"]), 125, "--demo and --check exclude each other");
+    assert_refused(&words(&["--completion=csh"]), 125, "it takes one of: bash, fish, zsh");
 }
 
 #[test]
@@ -151,7 +163,10 @@ fn help_and_version_go_to_stdout() {
             "-c, --counters",
             "--poller=NAME",
             "--check",
+            "--doctor",
             "--demo",
+            "--completion=SHELL",
+            "EPOLYFILL_STRICT",
             "-h, --help",
             "-V, --version",
         ] {
@@ -171,9 +186,49 @@ fn help_and_version_go_to_stdout() {
 fn a_library_that_is_not_there_is_an_error() {
     let mut command = launcher(["true"]);
     let output = run(command.env("EPOLYFILL_LIBRARY", "/nonexistent"));
-    assert_refused(&output, 125, "EPOLYFILL_LIBRARY names /nonexistent");
+    assert_refused(&output, 125, "the library /nonexistent does not exist; set EPOLYFILL_LIBRARY");
     let output = run(command.env("EPOLYFILL_LIBRARY", "/etc/passwd"));
-    assert_refused(&output, 125, "/etc/passwd is no shared library");
+    assert_refused(&output, 125, "/etc/passwd is not a shared library");
+    let output = run(command.env("EPOLYFILL_LIBRARY", "/etc"));
+    assert_refused(&output, 125, "/etc is a directory");
+}
+
+#[test]
+fn a_library_that_is_cut_short_or_not_the_right_one_is_refused_by_name() {
+    let room = room("foreign");
+    let refused = |library: &Path, words: &str| {
+        let output = run(launcher(["true"]).env("EPOLYFILL_LIBRARY", library));
+        assert_refused(&output, 125, &format!("{} {words}", library.display()));
+    };
+    let whole = fs::read(library()).unwrap();
+    let cut = room.join("libepolyfill.so");
+    // All of it that is mapped comes before what a debugger reads.
+    fs::write(&cut, &whole[..100_000]).unwrap();
+    refused(&cut, "is cut short");
+    fs::write(&cut, &whole[..40]).unwrap();
+    refused(&cut, "is damaged");
+
+    let other = compile(&room, "other.so", "int nothing;", &["-shared", "-fPIC"]);
+    refused(&other, "is not epolyfill's");
+    let side = compile(&room, "side.so", "int epolyfill_version;", &["-shared", "-fPIC"]);
+    refused(&side, "is the side build");
+
+    // Beside the launcher, too, which then says something else of the way out.
+    let launcher = room.join("epolyfill");
+    fs::hard_link(LAUNCHER, &launcher).unwrap();
+    let output = run(launcher_at(&launcher).arg("true"));
+    assert_refused(&output, 125, "is damaged, or is not a shared library; install epolyfill again");
+}
+
+#[test]
+fn without_proc_the_launcher_finds_itself() {
+    // A mount namespace takes root.
+    let words = format!("mount -t tmpfs none /proc && exec {LAUNCHER} -- sh -c 'exit 6'");
+    let output = Command::new("unshare").args(["-m", "sh", "-c", &words]).env_remove("LD_PRELOAD").output().unwrap();
+    if stderr(&output).contains("ermi") {
+        return;
+    }
+    assert_code(&output, 6);
 }
 
 #[test]
@@ -202,18 +257,131 @@ fn the_library_is_looked_for_around_the_launcher_and_never_in_the_working_direct
 }
 
 #[test]
-fn a_path_that_ld_preload_cannot_hold_is_refused_and_a_link_helps() {
-    for (name, bad) in [("a:b", "colon"), ("a b", "space")] {
-        let room = room(name);
-        let (file, link) = (room.join("libepolyfill.so"), room.parent().unwrap().join(bad));
-        symlink(library(), &file).unwrap();
-        let output = run(launcher(["true"]).env("EPOLYFILL_LIBRARY", &file));
-        assert_refused(&output, 125, &format!("there is a {bad} in it"));
-
-        let _ = fs::remove_file(&link);
-        symlink(&file, &link).unwrap();
-        assert_code(&run(launcher(["true"]).env("EPOLYFILL_LIBRARY", &link)), 0);
+fn a_path_that_ld_preload_cannot_hold_is_given_a_link() {
+    let existing = library();
+    for odd in ["a:b", "a b", "a$ORIGIN b"] {
+        let file = room(odd).join("libepolyfill.so");
+        symlink(&existing, &file).unwrap();
+        let mut command = launcher(["sh", "-c", "printenv LD_PRELOAD"]);
+        let output = run(command.env("EPOLYFILL_LIBRARY", &file));
+        assert_code(&output, 0);
+        assert_eq!(stderr(&output), "");
+        let link = stdout(&output);
+        assert!(!link.contains([' ', '$']) && !link.contains(':'), "{link}");
+        let link = Path::new(link.trim_end());
+        assert_eq!(fs::read_link(link).unwrap(), file);
+        // It is used again by the next launch, and is in LD_PRELOAD once.
+        let mut command = launcher([LAUNCHER, "printenv", "LD_PRELOAD"]);
+        let output = run(command.env("EPOLYFILL_LIBRARY", &file));
+        assert_eq!(stdout(&output).trim_end(), link.to_str().unwrap());
+        // A link that leads elsewhere is put right.
+        fs::remove_file(link).unwrap();
+        symlink("/nonexistent", link).unwrap();
+        assert_eq!(stderr(&run(launcher(["true"]).env("EPOLYFILL_LIBRARY", &file))), "");
+        fs::remove_dir_all(link.parent().unwrap()).unwrap();
     }
+}
+
+// Settings
+
+const MAKES_AN_INSTANCE: &str = "#include <sys/epoll.h>\nint main(void) { return epoll_create1(0) < 0; }";
+
+#[test]
+fn wrong_settings_are_reported_once_with_their_values() {
+    let room = room("settings");
+    let program = compile(&room, "program", MAKES_AN_INSTANCE, &[]);
+    let thrice = "\"$0\" && \"$0\" & \"$0\"; wait";
+    let wrong = [("EPOLYFILL_POLLER", "bogus"), ("EPOLYFILL_STRICT", "perhaps"), ("EPOLYFILL_POLER", "poll")];
+    let expected = [
+        "EPOLYFILL_POLLER is 'bogus', which is not a poller",
+        "EPOLYFILL_STRICT is 'perhaps', which is neither yes nor no",
+        "EPOLYFILL_POLER is not a setting",
+    ];
+    let output = run(launcher(["sh", "-c", thrice]).arg(&program).envs(wrong));
+    assert_code(&output, 0);
+    assert_eq!(stderr(&output).lines().count(), 3, "{}", stderr(&output));
+    for words in expected {
+        assert!(stderr(&output).contains(words), "{words:?} is not in: {}", stderr(&output));
+    }
+    // What an option overrides is not worth a word.
+    let output = run(launcher(["--poller=poll", "true"]).env("EPOLYFILL_POLLER", "bogus"));
+    assert_eq!(stderr(&output), "");
+
+    // Without the launcher: where an instance is made, and by one process of those that fork.
+    let forks = "#include <sys/epoll.h>\n#include <sys/wait.h>\n#include <unistd.h>\n\
+        int main(int n, char **v) { if (n > 1) return 0; for (n = 0; n < 4; n++) if (!fork()) return epoll_create1(0) < 0;\n\
+        while (wait(0) > 0); return 0; }";
+    let program = compile(&room, "forks", forks, &[]);
+    let mut command = Command::new(&program);
+    command.env("LD_PRELOAD", library()).envs(wrong);
+    let output = run(&mut command);
+    assert_eq!(stderr(&output).lines().count(), 3, "{}", stderr(&output));
+    assert_eq!(stderr(&run(command.arg("none"))), "");
+}
+
+#[test]
+fn switches_know_more_than_one_word() {
+    let program = compile(&room("switches"), "program", MAKES_AN_INSTANCE, &[]);
+    let counters = |value: &str| {
+        let output = run(launcher(["--"]).arg(&program).env("EPOLYFILL_COUNTERS", value));
+        !stderr(&output).is_empty()
+    };
+    assert!(["1", "yes", "True", "on"].into_iter().all(counters));
+    assert!(!["0", "no", "FALSE", "off", ""].into_iter().any(counters));
+}
+
+// What the launcher prints
+
+#[test]
+fn the_doctor_has_a_line_for_each_thing() {
+    let output = run(&mut launcher(["--doctor"]));
+    assert_code(&output, 0);
+    let said = stdout(&output);
+    let subjects = ["kernel's epoll", "io_uring", "socket diagnosis", "/proc", "seccomp", "RLIMIT_NOFILE"];
+    let subjects = subjects.into_iter().chain(["RLIMIT_MEMLOCK", "ptrace scope", "library", "pollers"]);
+    for (line, subject) in said.lines().zip(subjects.clone()) {
+        assert!(line.starts_with(&format!("{subject}  ")), "{subject} is not in: {line}");
+    }
+    assert_eq!(said.lines().count(), subjects.count());
+    assert!(said.contains(library().to_str().unwrap()), "{said}");
+
+    let filtered = stdout(&run(&mut launcher(["--no-kernel-epoll", "--", LAUNCHER, "--doctor"])));
+    assert!(filtered.contains("kernel's epoll    is not there (ENOSYS)"), "{filtered}");
+    let lost = run(launcher(["--doctor"]).env("EPOLYFILL_LIBRARY", "/nonexistent"));
+    assert_code(&lost, 125);
+    assert!(stdout(&lost).contains("library           the library /nonexistent does not exist"), "{lost:?}");
+}
+
+#[test]
+fn the_completions_are_those_that_are_installed() {
+    for (shell, file) in [("bash", "epolyfill"), ("fish", "epolyfill.fish"), ("zsh", "_epolyfill")] {
+        let output = run(&mut launcher([&format!("--completion={shell}")]));
+        assert_code(&output, 0);
+        let installed = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/completions").join(file);
+        let hint = format!("epolyfill --completion={shell} >{}", installed.display());
+        assert_eq!(stdout(&output), fs::read_to_string(&installed).unwrap_or_default(), "{hint}");
+    }
+}
+
+#[test]
+fn bash_completes_options_their_words_and_what_follows_the_program() {
+    let script = stdout(&run(&mut launcher(["--completion=bash"])));
+    let complete = |line: &[&str]| {
+        let words: Vec<String> = line.iter().map(|word| format!("'{word}'")).collect();
+        let ask = format!(
+            "{script}\n_command_offset() {{ COMPREPLY=(offset $1); }}\ncompopt() {{ :; }}\n\
+             COMP_WORDS=({}); COMP_CWORD={}; _epolyfill; echo \"${{COMPREPLY[*]}}\"",
+            words.join(" "),
+            line.len() - 1
+        );
+        stdout(&Command::new("bash").args(["--norc", "-c", &ask]).output().unwrap()).trim_end().to_owned()
+    };
+    assert_eq!(complete(&["epolyfill", "--no-k"]), "--no-kernel-epoll");
+    assert_eq!(complete(&["epolyfill", "--poller", "=", "ur"]), "uring");
+    assert_eq!(complete(&["epolyfill", "--poller", "="]), "auto poll uring");
+    assert!(complete(&["epolyfill", "-c", "--poller", "=", "poll", "printen"]).starts_with("printenv"));
+    assert_eq!(complete(&["epolyfill", "-c", "nginx", "--he"]), "offset 2");
+    assert_eq!(complete(&["epolyfill", "--", "nginx", "--poller", ""]), "offset 2");
 }
 
 // The filter
@@ -270,8 +438,9 @@ fn the_demo_checks_its_work_and_ends_with_a_table() {
 #[test]
 fn the_demo_says_in_one_line_what_failed() {
     let room = room("demo");
-    // A library that is no epoll at all, under a filter that leaves none.
-    let library = compile(&room, "libepolyfill.so", "int nothing;", &["-shared", "-fPIC"]);
+    // A library that has the right names and no epoll, under a filter that leaves none.
+    let source = "#include <errno.h>\nint epolyfill_version; int epoll_create1(int f) { errno = ENOSYS; return -1; }";
+    let library = compile(&room, "libepolyfill.so", source, &["-shared", "-fPIC"]);
     let output = run(launcher(["--demo"]).env("EPOLYFILL_LIBRARY", &library));
     assert_code(&output, 125);
     let complaint = String::from_utf8_lossy(&output.stderr);

@@ -3,6 +3,7 @@
 //! The codes are those of env(1) and nohup(1), so that a script can tell the launcher's failures from its program's: 125 the launcher's
 //! own error or refusal, 126 a program that was found but that the system could not run either, 127 one that was not found.
 
+use nix::errno::Errno;
 use std::ffi::OsStr;
 use std::fmt;
 
@@ -31,6 +32,24 @@ impl Failure {
     fn new(code: i32, sentence: impl Into<String>) -> Self {
         let sentence = sentence.into();
         Self { code, sentence }
+    }
+}
+
+/// The reason of a failed system call, as it stands within a sentence.
+pub fn why(error: &std::io::Error) -> String {
+    match error.raw_os_error() {
+        Some(number) => reason(Errno::from_raw(number)),
+        None => error.to_string(),
+    }
+}
+
+/// The same of an errno.
+pub fn reason(errno: Errno) -> String {
+    let text = errno.desc();
+    // "Permission denied" within a sentence; "RFS specific error" stays.
+    match text.as_bytes() {
+        [_, second, ..] if second.is_ascii_lowercase() => text[..1].to_lowercase() + &text[1..],
+        _ => text.to_owned(),
     }
 }
 

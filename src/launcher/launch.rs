@@ -1,41 +1,48 @@
 //! Becoming the program: the environment it gets, and exec.
 
-use super::failure::{Failure, name};
+use super::failure::{Failure, name, reason};
 use super::options::Options;
+use super::program::Depth;
 use super::{library, program, refuse};
+use crate::settings::{self, Complaint, Setting};
 use nix::errno::Errno;
 use nix::unistd::execvpe;
 use std::ffi::{CString, OsStr, OsString};
-use std::os::unix::ffi::OsStringExt;
+use std::io::Write;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 /// The dynamic linker's list of libraries to load first.
 pub const PRELOAD: &str = "LD_PRELOAD";
 
-/// What the library reads at its start. It prints its counters at exit:
-const COUNTERS: &str = "EPOLYFILL_COUNTERS";
-/// How it learns readiness:
-const POLLER: &str = "EPOLYFILL_POLLER";
-/// Whether what the program executes is served as well:
-pub const CHILDREN: &str = "EPOLYFILL_CHILDREN";
+/// The options of AddressSanitizer, and the one without which it refuses to start behind the library.
+const ASAN_OPTIONS: &str = "ASAN_OPTIONS";
+const ANY_ORDER: &str = "verify_asan_link_order=0";
 
 /// Returns only on failure; what it could have left behind is then the seccomp filter, of a process that is about to end.
 pub fn launch(options: &Options) -> Result<(), Failure> {
     let command = &options.program[0];
     let library = library::find()?;
     let path = program::find(command)?;
-    program::judge(&path, &library, options.no_kernel_epoll)?;
+    let served = program::judge(&path, &library, options.no_kernel_epoll, Depth::Reasons)?;
 
     let existing = std::env::var_os(PRELOAD);
-    let preload = library::preload(&library.path, existing.as_deref());
-    let mut set = vec![(PRELOAD, preload)];
+    let preload = library::preload(&library.entry()?, existing.as_deref());
+    let mut set: Vec<(&str, OsString)> = vec![(PRELOAD, preload)];
+    let mut put = |setting: &'static Setting, value: &str| set.push((variable(setting), value.into()));
     if options.counters {
-        set.push((COUNTERS, "1".into()));
+        put(&settings::COUNTERS, "1");
     }
     if options.no_children {
-        set.push((CHILDREN, "no".into()));
+        put(&settings::CHILDREN, "no");
+    }
+    if complain(options.poller.is_some()) {
+        put(&settings::QUIET, "1");
     }
     if let Some(poller) = options.poller {
-        set.push((POLLER, poller.into()));
+        put(&settings::POLLER, poller);
+    }
+    if served.checks_order {
+        set.push((ASAN_OPTIONS, any_order(std::env::var_os(ASAN_OPTIONS))));
     }
     let environment = environment(&set)?;
     let path_string = c_string(path.as_os_str())?;
@@ -48,11 +55,53 @@ pub fn launch(options: &Options) -> Result<(), Failure> {
     // Not std's Command: it would reset SIGPIPE and the signal mask. The path has a slash in it, so nothing is searched again, but a text
     // file without `#!` still goes to the shell.
     let Err(errno) = execvpe(&path_string, &words, &environment);
-    let sentence = format!("cannot run {}: {}", name(&path), errno.desc());
+    let sentence = format!("cannot run {}: {}", name(&path), reason(errno));
     Err(match errno {
         Errno::ENOENT | Errno::ENOTDIR => Failure::not_found(sentence),
         _ => Failure::cannot_run(sentence),
     })
+}
+
+/// The name of a setting's variable.
+pub fn variable(setting: &'static Setting) -> &'static str {
+    setting.name.to_str().unwrap_or_default()
+}
+
+/// Says on stderr what is wrong with the settings in the environment, one line each, for all that will be started. True if something is.
+/// `poller_is_chosen` says that the variable does not count.
+pub fn complain(poller_is_chosen: bool) -> bool {
+    let quiet = std::env::var_os(variable(&settings::QUIET));
+    if quiet.is_some_and(|value| settings::switch(value.as_bytes()) == Some(true)) {
+        return false;
+    }
+    let mut complained = false;
+    for (mut entry, value) in std::env::vars_os() {
+        entry.push("=");
+        entry.push(value);
+        match settings::complaint(entry.as_bytes()) {
+            None => {}
+            Some(Complaint::Poller(_)) if poller_is_chosen => {}
+            Some(complaint) => {
+                // A closed stderr is no reason to fail.
+                let _ = writeln!(std::io::stderr(), "epolyfill: {complaint}");
+                complained = true;
+            }
+        }
+    }
+    complained
+}
+
+/// ASAN_OPTIONS with the one that is needed.
+fn any_order(existing: Option<OsString>) -> OsString {
+    match existing.filter(|options| !options.is_empty()) {
+        None => ANY_ORDER.into(),
+        // Of two, the last one counts.
+        Some(mut options) => {
+            options.push(":");
+            options.push(ANY_ORDER);
+            options
+        }
+    }
 }
 
 /// The launcher's own environment with some variables set.

@@ -1,18 +1,30 @@
-//! Where libepolyfill.so is, and how its path gets into LD_PRELOAD.
+//! Where libepolyfill.so is, whether it is whole and the right one, and its place in LD_PRELOAD.
 //!
 //! It is looked for around the launcher's own file and nowhere else: never in the working directory, where anybody may have put one.
 
+use super::dynamic::Dynamic;
 use super::elf::{Elf, Kind};
-use super::failure::{Failure, name};
-use std::ffi::{OsStr, OsString};
+use super::failure::{Failure, name, why};
+use super::link;
+use std::ffi::{CStr, OsStr, OsString};
+use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-const FILE: &str = "libepolyfill.so";
+pub const FILE: &str = "libepolyfill.so";
 
 /// Names the library outright; the launcher then looks nowhere else.
 const OVERRIDE: &str = "EPOLYFILL_LIBRARY";
+
+/// Every library of ours has the first, and the one that takes the place of libc's epoll the second.
+const OURS: &[u8] = b"epolyfill_version";
+const IN_PLACE: &[u8] = b"epoll_create1";
+
+/// Preloaded libraries that stay in front: the runtimes of sanitizers have to be first, and what fakes the time has to convert the program's
+/// time-outs before the library gets them.
+const FIRST: [&[u8]; 7] =
+    [b"libasan.", b"libtsan.", b"liblsan.", b"libubsan.", b"libhwasan.", b"libclang_rt.", b"libfaketime"];
 
 /// The directories of a distribution that keeps the libraries of several architectures side by side.
 const TRIPLET: Option<&str> = if cfg!(target_arch = "x86_64") {
@@ -25,44 +37,89 @@ const TRIPLET: Option<&str> = if cfg!(target_arch = "x86_64") {
     None
 };
 
-/// The library as found: an absolute path that the dynamic linker can take, and the ELF header a program is compared with.
+/// The library as found: an absolute path, and the ELF header a program is compared with.
 #[derive(Debug)]
 pub struct Library {
     pub path: PathBuf,
     pub elf: Elf,
 }
 
-/// Finds the library, and makes sure that LD_PRELOAD can name it and that it is a shared library.
-pub fn find() -> Result<Library, Failure> {
-    let path = locate()?;
-    if let Some(bad) = separator(path.as_os_str()) {
-        let sentence =
-            format!("LD_PRELOAD cannot hold the library's path, because there is a {bad} in it: {}", name(&path));
-        return Err(Failure::own(sentence));
-    }
-    match Elf::read(&path) {
-        Ok(Some(elf)) if elf.kind == Kind::Shared => Ok(Library { path, elf }),
-        Ok(_) => Err(Failure::own(format!("{} is no shared library", name(&path)))),
-        Err(error) => Err(Failure::own(format!("cannot read the library {}: {error}", name(&path)))),
+impl Library {
+    /// Its path as LD_PRELOAD can hold it.
+    pub fn entry(&self) -> Result<PathBuf, Failure> {
+        link::without_separators(&self.path)
     }
 }
 
-fn locate() -> Result<PathBuf, Failure> {
-    if let Some(given) = std::env::var_os(OVERRIDE).filter(|given| !given.is_empty()) {
-        // Absolute, because the program may change its directory before it starts another; not resolved, so that a symbolic link can
-        // give a name to a library whose own path LD_PRELOAD cannot hold.
-        return std::path::absolute(&given).ok().filter(|path| path.is_file()).ok_or_else(|| {
-            let sentence = format!("{OVERRIDE} names {}, which is no file", name(&given));
-            Failure::own(sentence)
-        });
+/// Finds the library, and makes sure that it is whole and takes the place of libc's epoll.
+pub fn find() -> Result<Library, Failure> {
+    let path = locate()?;
+    let failed = |what: String| Failure::own(format!("the library {} {what}; {}", name(&path), way_out()));
+    let unreadable = |error: std::io::Error| match error.kind() {
+        ErrorKind::UnexpectedEof | ErrorKind::InvalidData => failed("is damaged".to_owned()),
+        ErrorKind::NotFound => failed("does not exist".to_owned()),
+        _ => failed(format!("cannot be read: {}", why(&error))),
+    };
+    if path.metadata().map_err(unreadable)?.is_dir() {
+        return Err(failed("is a directory".to_owned()));
     }
-    let launcher = std::env::current_exe()
-        .and_then(|path| path.canonicalize())
-        .map_err(|error| Failure::own(format!("cannot find the launcher's own file: {error}")))?;
+    let elf = match Elf::read(&path).map_err(unreadable)? {
+        Some(elf) if elf.kind == Kind::Shared => elf,
+        Some(_) => return Err(failed("is damaged, or is not a shared library".to_owned())),
+        None => return Err(failed("is not a shared library".to_owned())),
+    };
+    if let Some((there, wanted)) = elf.cut_short().map_err(unreadable)? {
+        return Err(failed(format!("is cut short: it has {there} of {wanted} bytes")));
+    }
+    let dynamic = Dynamic::read(&elf).map_err(unreadable)?;
+    if !dynamic.defined.contains(OURS) {
+        return Err(failed("is not epolyfill's".to_owned()));
+    }
+    if !dynamic.defined.contains(IN_PLACE) {
+        return Err(failed("is the side build, which leaves libc's epoll as it is".to_owned()));
+    }
+    Ok(Library { path, elf })
+}
+
+/// What helps against a library that will not do.
+fn way_out() -> String {
+    match given() {
+        Some(_) => format!("set {OVERRIDE} to a {FILE}, or unset it"),
+        None => format!("install epolyfill again, or name a {FILE} in {OVERRIDE}"),
+    }
+}
+
+fn given() -> Option<OsString> {
+    std::env::var_os(OVERRIDE).filter(|given| !given.is_empty())
+}
+
+fn locate() -> Result<PathBuf, Failure> {
+    if let Some(given) = given() {
+        // Absolute, because the program may change its directory before it starts another.
+        return std::path::absolute(&given)
+            .map_err(|error| Failure::own(format!("{OVERRIDE} names {}: {}", name(&given), why(&error))));
+    }
+    let launcher = own_file()?;
     let home = launcher.parent().unwrap_or(Path::new("/"));
     newest_of_build(home).or_else(|| installed(home)).ok_or_else(|| {
-        let sentence = format!("{FILE} is neither in {} nor in ../lib beside it; {OVERRIDE} can name it", name(home));
+        let sentence = format!("{FILE} is neither in {} nor in ../lib beside it; name it in {OVERRIDE}", name(home));
         Failure::own(sentence)
+    })
+}
+
+/// The launcher's own file: as `/proc` has it, or without one as the kernel was told at exec.
+pub fn own_file() -> Result<PathBuf, Failure> {
+    let told = || {
+        // SAFETY: a number in, a number out.
+        let address = unsafe { libc::getauxval(libc::AT_EXECFN) };
+        // SAFETY: the kernel put a string there that ends in NUL, and the process keeps it.
+        let path = (address != 0).then(|| unsafe { CStr::from_ptr(address as *const libc::c_char) })?;
+        Some(PathBuf::from(OsStr::from_bytes(path.to_bytes())))
+    };
+    let path = std::env::current_exe().or_else(|error| told().ok_or(error));
+    path.and_then(|path| path.canonicalize()).map_err(|error| {
+        let why = why(&error);
+        Failure::own(format!("the launcher cannot find its own file: {why}; name the library in {OVERRIDE}"))
     })
 }
 
@@ -91,23 +148,13 @@ fn installed(home: &Path) -> Option<PathBuf> {
     candidates.find(|path| path.is_file())
 }
 
-fn separator(path: &OsStr) -> Option<&'static str> {
-    path.as_bytes().iter().find_map(|byte| match byte {
-        b':' => Some("colon"),
-        b' ' => Some("space"),
-        _ => None,
-    })
-}
-
-/// LD_PRELOAD with the library first, and everything else that was in it behind, in its order. The library, or another copy of it, is
-/// in it once only: two copies would each believe that they are the epoll.
+/// LD_PRELOAD with the library in it, behind what has to be first and in front of everything else that was in it, each in its order. The
+/// library, or another copy of it, is in it once only: two copies would each believe that they are the epoll.
 pub fn preload(library: &Path, existing: Option<&OsStr>) -> OsString {
-    let mut value = library.as_os_str().to_owned();
-    for entry in others(existing).filter(|entry| *entry != library) {
-        value.push(":");
-        value.push(entry);
-    }
-    value
+    let (first, others): (Vec<&Path>, Vec<&Path>) =
+        others(existing).filter(|entry| *entry != library).partition(|entry| is_first(entry));
+    let entries: Vec<&OsStr> = first.into_iter().chain([library]).chain(others).map(Path::as_os_str).collect();
+    entries.join(OsStr::new(":"))
 }
 
 /// LD_PRELOAD as it would be without epolyfill; nothing when nothing else is in it.
@@ -123,4 +170,21 @@ fn others(existing: Option<&OsStr>) -> impl Iterator<Item = &Path> {
         .filter(|entry| !entry.is_empty())
         .map(|entry| Path::new(OsStr::from_bytes(entry)))
         .filter(|entry| entry.file_name() != Some(OsStr::new(FILE)))
+}
+
+fn is_first(entry: &Path) -> bool {
+    let name = entry.file_name().unwrap_or_default().as_bytes();
+    FIRST.iter().any(|beginning| name.starts_with(beginning))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runtimes_stay_in_front_of_the_library_and_others_behind_it() {
+        let existing = "/x/libepolyfill.so:libasan.so.8 other.so:/usr/$LIB/faketime/libfaketime.so.1";
+        let value = preload(Path::new("/y/libepolyfill.so"), Some(OsStr::new(existing)));
+        assert_eq!(value, "libasan.so.8:/usr/$LIB/faketime/libfaketime.so.1:/y/libepolyfill.so:other.so");
+    }
 }

@@ -1,24 +1,31 @@
 //! The rooms of the launcher, in the order a command line goes through them:
 //! `options` (what was asked) → `library` (where libepolyfill.so is) → `program` (what would run, and whether it can be served, with
-//! `script`, `elf` and `privilege`) → `refuse` (the seccomp filter) → `launch` (environment and exec). `demo` runs the launcher itself
-//! as the program. Every failure is a `Failure`: one line on stderr and an exit code as env(1) gives it.
+//! `script`, `elf`, `dynamic`, `past` and `privilege`) → `refuse` (the seccomp filter) → `launch` (environment and exec). `demo` runs the launcher itself
+//! as the program, `doctor` says what works here, `completion` has the scripts for shells. Every failure is a `Failure`: one line on stderr and an exit code as env(1) gives it.
 
 // Without the entry point, which test builds leave to the test harness, nothing in here has a caller.
 #![cfg_attr(test, allow(dead_code))]
 
+mod completion;
 mod demo;
+mod doctor;
+mod dynamic;
 mod elf;
 mod failure;
 mod launch;
 mod library;
+mod link;
 mod options;
+mod past;
 mod privilege;
 mod program;
 mod refuse;
 mod script;
+mod wrapper;
 
-use failure::Failure;
+use failure::{Failure, name};
 use options::{Options, Wish};
+use program::Depth;
 use std::ffi::OsString;
 use std::io::Write;
 
@@ -42,18 +49,31 @@ fn obey(words: Vec<OsString>) -> Result<(), Failure> {
     match options.wish {
         Wish::Help => say(&options::help()),
         Wish::Version => say(concat!("epolyfill ", env!("CARGO_PKG_VERSION"), "\n")),
+        Wish::Completion(shell) => say(&shell.script()),
+        Wish::Doctor => doctor::run(),
         Wish::Demo => demo::run(&options),
         Wish::Check => check(&options),
         Wish::Launch => launch::launch(&options),
     }
 }
 
-/// `--check`: one sentence on stdout when the program can be served, a failure when it cannot.
+/// `--check`: one sentence on stdout when the program can be served, a failure when it cannot, or when it would do nothing but start one that
+/// cannot.
 fn check(options: &Options) -> Result<(), Failure> {
     let library = library::find()?;
     let program = program::find(&options.program[0])?;
-    let served = program::judge(&program, &library, options.no_kernel_epoll)?;
-    say(&format!("{served}\n"))
+    let served = program::judge(&program, &library, options.no_kernel_epoll, Depth::Whole)?;
+    if let Some(command) = wrapper::started(&options.program) {
+        let between = |failure: Failure| {
+            let sentence = format!("{}, and starts a program that cannot: {}", served.sentence, failure.sentence);
+            Failure { sentence, ..failure }
+        };
+        let started = program::find(command).map_err(between)?;
+        let by = name(&program);
+        let served = program::judge(&started, &library, options.no_kernel_epoll, Depth::Whole).map_err(between)?;
+        return say(&format!("{}, started by {by}\n", served.sentence));
+    }
+    say(&format!("{}\n", served.sentence))
 }
 
 /// Writes to stdout; a full disk behind it is a failure, not a panic.

@@ -1,10 +1,12 @@
-//! The command line. One table of options feeds both the parsing and the help.
+//! The command line. One table of options feeds the parsing, the help and the completions of the shells (`completion`).
 //!
-//! Parsing ends at the first word that is no option: everything from there on belongs to the program, options of its own included.
+//! Parsing ends at the first word that is not an option: everything from there on belongs to the program, options of its own included.
 
+use super::completion::{self, Shell};
 use super::failure::{Failure, name};
+use crate::settings::{self, POLLERS};
 use lexopt::{Arg, Parser};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt::Write;
 
 /// What the options of one row do.
@@ -15,52 +17,61 @@ enum Effect {
     Counters,
     Poller,
     NoChildren,
+    Completion,
 }
 
-/// The one thing that a command line asks for; of several the last one counts.
+/// The one thing that a command line asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wish {
     Launch,
     Check,
+    Doctor,
     Demo,
+    Completion(Shell),
     Help,
     Version,
 }
 
 /// One row of the table.
 #[derive(Debug)]
-struct Row {
-    short: Option<char>,
-    long: &'static str,
-    argument: Option<&'static str>,
-    sentence: &'static str,
+pub struct Row {
+    pub short: Option<char>,
+    pub long: &'static str,
+    pub argument: Option<Argument>,
+    pub sentence: &'static str,
     effect: Effect,
 }
 
-const fn row(
-    short: Option<char>,
-    long: &'static str,
-    argument: Option<&'static str>,
-    effect: Effect,
-    sentence: &'static str,
-) -> Row {
-    Row { short, long, argument, sentence, effect }
+/// What follows an option: its name in the help, and the words that it may be.
+#[derive(Clone, Copy, Debug)]
+pub struct Argument {
+    name: &'static str,
+    pub words: &'static [&'static str],
+}
+
+const fn row(short: Option<char>, long: &'static str, effect: Effect, sentence: &'static str) -> Row {
+    Row { short, long, argument: None, sentence, effect }
+}
+
+impl Row {
+    const fn taking(self, name: &'static str, words: &'static [&'static str]) -> Row {
+        Row { argument: Some(Argument { name, words }), ..self }
+    }
 }
 
 #[rustfmt::skip]
-const TABLE: &[Row] = &[
-    row(None, "no-kernel-epoll", None, Effect::NoKernelEpoll, "Make every epoll call of the kernel fail with ENOSYS (seccomp)."),
-    row(Some('c'), "counters", None, Effect::Counters, "Print the library's counters on standard error at exit."),
-    row(None, "poller", Some("NAME"), Effect::Poller, "How the library learns readiness: "),
-    row(None, "no-children", None, Effect::NoChildren, "Serve the program alone, and nothing that it starts."),
-    row(None, "check", None, Effect::Wish(Wish::Check), "Say whether the program can be served, and do not run it."),
-    row(None, "demo", None, Effect::Wish(Wish::Demo), "Show epolyfill at work beside the kernel's epoll and plain poll."),
-    row(Some('h'), "help", None, Effect::Wish(Wish::Help), "Print this help."),
-    row(Some('V'), "version", None, Effect::Wish(Wish::Version), "Print the version."),
+pub const TABLE: &[Row] = &[
+    row(None, "no-kernel-epoll", Effect::NoKernelEpoll, "Make the kernel's epoll calls fail with ENOSYS (seccomp; sets no_new_privs)."),
+    row(Some('c'), "counters", Effect::Counters, "Print the library's counters on standard error at exit."),
+    row(None, "poller", Effect::Poller, "Choose how the library learns readiness.").taking("NAME", &POLLERS),
+    row(None, "no-children", Effect::NoChildren, "Serve the program alone, and nothing that it starts."),
+    row(None, "check", Effect::Wish(Wish::Check), "Say whether the program can be served, and do not run it."),
+    row(None, "doctor", Effect::Wish(Wish::Doctor), "Report what works on this system, and which poller auto takes."),
+    row(None, "demo", Effect::Wish(Wish::Demo), "Show epolyfill at work beside the kernel's epoll and plain poll."),
+    row(None, "completion", Effect::Completion, "Print the completion script of a shell.").taking("SHELL", &completion::SHELLS),
+    row(Some('h'), "help", Effect::Wish(Wish::Help), "Print this help."),
+    row(Some('V'), "version", Effect::Wish(Wish::Version), "Print the version."),
 ];
-
-/// The pollers that the library knows by name.
-const POLLERS: &[&str] = &["auto", "poll", "uring"];
 
 const USAGE: &str = "usage: epolyfill [options] [--] program args…";
 
@@ -86,6 +97,7 @@ pub fn parse(words: Vec<OsString>) -> Result<Options, Failure> {
         poller: None,
         program: Vec::new(),
     };
+    let mut asked: Option<&Row> = None;
     let mut parser = Parser::from_args(words);
     while let Some(arg) = parser.next().map_err(misuse)? {
         let found = match arg {
@@ -100,36 +112,77 @@ pub fn parse(words: Vec<OsString>) -> Result<Options, Failure> {
         let Some(row) = found else {
             return Err(misuse(arg.unexpected()));
         };
-        match row.effect {
-            Effect::NoKernelEpoll => options.no_kernel_epoll = true,
-            Effect::Counters => options.counters = true,
-            Effect::NoChildren => options.no_children = true,
-            Effect::Poller => options.poller = Some(poller(&parser.value().map_err(misuse)?)?),
-            // Help and version hold whatever else is on the line, right or wrong.
-            Effect::Wish(wish @ (Wish::Help | Wish::Version)) => {
-                options.wish = wish;
-                return Ok(options);
+        let argument =
+            row.argument.map(|argument| word(row, argument, &parser.value().map_err(misuse)?)).transpose()?;
+        let wish = match row.effect {
+            Effect::NoKernelEpoll => {
+                options.no_kernel_epoll = true;
+                continue;
             }
-            Effect::Wish(wish) => options.wish = wish,
+            Effect::Counters => {
+                options.counters = true;
+                continue;
+            }
+            Effect::NoChildren => {
+                options.no_children = true;
+                continue;
+            }
+            Effect::Poller => {
+                options.poller = argument;
+                continue;
+            }
+            Effect::Completion => Wish::Completion(Shell::named(argument.unwrap_or_default())),
+            Effect::Wish(wish) => wish,
+        };
+        // Help and version hold whatever else is on the line, right or wrong.
+        if matches!(wish, Wish::Help | Wish::Version) {
+            options.wish = wish;
+            return Ok(options);
         }
-    }
-    if options.wish == Wish::Demo {
-        if options.no_kernel_epoll || options.counters || options.no_children || !options.program.is_empty() {
-            let sentence = "--demo runs programs of its own, and goes with no option but --poller";
-            return Err(Failure::own(sentence));
+        if let Some(before) = asked.filter(|before| before.long != row.long) {
+            let (one, other) = (before.long, row.long);
+            return Err(Failure::own(format!("--{one} and --{other} exclude each other; give one of them")));
         }
-    } else if options.program.is_empty() {
-        let sentence = format!("no program given; {USAGE} (--help says more)");
-        return Err(Failure::own(sentence));
+        (asked, options.wish) = (Some(row), wish);
     }
+    agree(&options, asked)?;
     Ok(options)
 }
 
-fn poller(value: &OsString) -> Result<&'static str, Failure> {
-    let known = POLLERS.iter().find(|known| value == *known);
+/// Whether the parts of a command line go together. `asked` is the row of its wish.
+fn agree(options: &Options, asked: Option<&Row>) -> Result<(), Failure> {
+    match (options.wish, asked) {
+        (Wish::Launch | Wish::Check, _) | (_, None) => {
+            if options.program.is_empty() {
+                let sentence = format!("no program is given; {USAGE} (--help lists the options)");
+                return Err(Failure::own(sentence));
+            }
+        }
+        (wish, Some(row)) => {
+            let long = row.long;
+            if let Some(program) = options.program.first() {
+                let sentence = format!("--{long} takes no program; leave out {}", name(program));
+                return Err(Failure::own(sentence));
+            }
+            let other = match options {
+                Options { no_kernel_epoll: true, .. } => "no-kernel-epoll",
+                Options { counters: true, .. } => "counters",
+                Options { no_children: true, .. } => "no-children",
+                Options { poller: Some(_), .. } if wish != Wish::Demo => "poller",
+                _ => return Ok(()),
+            };
+            return Err(Failure::own(format!("--{other} has no effect on --{long}; leave it out")));
+        }
+    }
+    Ok(())
+}
+
+/// The argument of an option, which has to be one of its words.
+fn word(row: &Row, argument: Argument, value: &OsStr) -> Result<&'static str, Failure> {
+    let known = argument.words.iter().find(|known| value == **known);
     known.copied().ok_or_else(|| {
-        let known = POLLERS.join(", ");
-        Failure::own(format!("unknown poller {}; known are: {known}", name(value)))
+        let known = argument.words.join(", ");
+        Failure::own(format!("--{} does not know {}; it takes one of: {known}", row.long, name(value)))
     })
 }
 
@@ -152,34 +205,42 @@ pub fn help() -> String {
     let mut text = format!(
         "{USAGE}\n\
          \n\
-         Runs a program with libepolyfill.so in front of libc, so that its epoll calls are served from userspace, on poll(2).\n\
+         Runs a program with libepolyfill.so in front of libc, so that its epoll calls are served from user space, on poll(2).\n\
          The process becomes the program: process id, exit status and signals are the program's own.\n\
          \n\
-         options, which end at the first word that is no option:\n"
+         options, which end at the first word that is not one:\n"
     );
-    let heads: Vec<String> = TABLE.iter().map(head).collect();
-    let width = heads.iter().map(String::len).max().unwrap_or(0);
-    for (row, head) in TABLE.iter().zip(&heads) {
-        let values = match row.effect {
-            Effect::Poller => format!("{}.", POLLERS.join(", ")),
-            _ => String::new(),
-        };
-        // Writing to a String cannot fail.
-        let _ = writeln!(text, "  {head:width$}  {}{values}", row.sentence);
-    }
+    let options: Vec<(String, String)> = TABLE.iter().map(|row| (head(row), sentence(row))).collect();
+    columns(&mut text, &options);
+    text.push_str("\nenvironment:\n");
+    let mut variables: Vec<(String, String)> = settings::ALL
+        .iter()
+        .map(|setting| (setting.name.to_string_lossy().into_owned(), setting.sentence.to_owned()))
+        .collect();
+    variables.push(("LD_PRELOAD".to_owned(), "What it names is kept, behind the library.".to_owned()));
+    columns(&mut text, &variables);
     text.push_str(
         "\n\
-         environment:\n  \
-         EPOLYFILL_LIBRARY  The library to load. Without it: libepolyfill.so beside the launcher, or in ../lib.\n  \
-         LD_PRELOAD         What it names already is kept, behind the library.\n\
-         \n\
          exit status: the program's own; 125 if epolyfill fails or refuses, 126 if the program cannot be run, 127 if it is not found.\n",
     );
     text
 }
 
+fn columns(text: &mut String, lines: &[(String, String)]) {
+    let width = lines.iter().map(|(head, _)| head.len()).max().unwrap_or(0);
+    for (head, sentence) in lines {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "  {head:width$}  {sentence}");
+    }
+}
+
 fn head(row: &Row) -> String {
     let short = row.short.map_or("    ".to_owned(), |c| format!("-{c}, "));
-    let argument = row.argument.map_or(String::new(), |name| format!("={name}"));
+    let argument = row.argument.map_or(String::new(), |argument| format!("={}", argument.name));
     format!("{short}--{}{argument}", row.long)
+}
+
+fn sentence(row: &Row) -> String {
+    let end = |argument: Argument| format!("{}: {}.", row.sentence.trim_end_matches('.'), argument.words.join(", "));
+    row.argument.map_or(row.sentence.to_owned(), end)
 }

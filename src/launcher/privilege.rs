@@ -37,6 +37,25 @@ pub fn secure(program: &Path, no_new_privs: bool) -> std::io::Result<Option<&'st
     Ok(None)
 }
 
+/// What a program runs without, because the process can gain no privileges: the rest of a sentence that says what is served.
+pub fn lost(program: &Path, no_new_privs: bool) -> std::io::Result<Option<String>> {
+    let metadata = program.metadata()?;
+    let mode = metadata.mode();
+    let setuid = mode & libc::S_ISUID != 0 && metadata.uid() != geteuid().as_raw();
+    let setgid = mode & libc::S_ISGID != 0 && mode & libc::S_IXGRP != 0 && metadata.gid() != getegid().as_raw();
+    let what = match (setuid, setgid) {
+        (true, _) => "setuid",
+        (_, true) => "setgid",
+        _ => return Ok(None),
+    };
+    let why = match (no_new_privs, nix::sys::prctl::get_no_new_privs().unwrap_or(false)) {
+        (true, _) => "--no-kernel-epoll sets no_new_privs",
+        (_, true) => "no_new_privs is set",
+        _ => return Ok(None),
+    };
+    Ok(Some(format!("its {what} bit is without effect, because {why}")))
+}
+
 fn has_capabilities(program: &Path) -> bool {
     let Ok(path) = CString::new(program.as_os_str().as_bytes()) else {
         return false;

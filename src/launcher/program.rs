@@ -3,15 +3,17 @@
 //! A program that cannot load the library is refused and not run without it: it would go on with the kernel's epoll and nobody would
 //! notice. A script is judged by its interpreter, and by what env(1) starts for it.
 
+use super::dynamic::Dynamic;
 use super::elf::{Elf, Kind};
-use super::failure::{Failure, name};
+use super::failure::{Failure, name, reason, why};
 use super::library::Library;
-use super::privilege;
 use super::script::{self, Beginning, Env};
+use super::{past, privilege};
 use nix::errno::Errno;
 use nix::fcntl::AtFlags;
 use nix::unistd::{AccessFlags, faccessat};
 use std::ffi::{OsStr, OsString};
+use std::io::ErrorKind;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
@@ -36,11 +38,11 @@ pub fn find(command: &OsStr) -> Result<PathBuf, Failure> {
         let path = PathBuf::from(command);
         return match runnable(&path) {
             Ok(()) => Ok(path),
-            Err(errno) => Err(not_runnable(command, &path, errno)),
+            Err(obstacle) => Err(obstacle.failure(&name(command).to_string())),
         };
     }
     let searched = std::env::var_os("PATH").unwrap_or(OsString::from(DEFAULT_PATH));
-    let mut refused = None;
+    let mut first = None;
     if !command.is_empty() {
         for directory in searched.as_bytes().split(|byte| *byte == b':') {
             // An empty entry means the working directory.
@@ -48,68 +50,103 @@ pub fn find(command: &OsStr) -> Result<PathBuf, Failure> {
             let path = PathBuf::from(OsString::from_vec([directory, b"/", command.as_bytes()].concat()));
             match runnable(&path) {
                 Ok(()) => return Ok(path),
-                // A directory that this user may not look into is passed over like one without the file.
-                Err(_) if path.exists() => refused = refused.or(Some(path)),
-                Err(_) => {}
+                Err(Obstacle::Unreachable(Errno::ENOENT | Errno::ENOTDIR)) => {}
+                Err(obstacle) => first = first.or(Some((path, obstacle))),
             }
         }
     }
-    match refused {
-        Some(path) => Err(not_runnable(command, &path, Errno::EACCES)),
-        None => Err(Failure::not_found(format!("{}: not found in PATH", name(command)))),
+    Err(match first {
+        Some((path, obstacle)) => obstacle.failure(&name(&path).to_string()),
+        None => Failure::not_found(format!("{} is not found in PATH", name(command))),
+    })
+}
+
+/// Why the system does not let this user run a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Obstacle {
+    /// It is a directory.
+    Directory,
+    /// It is neither a file nor a directory.
+    Special,
+    /// The file is there, without the right to execute it.
+    Mode,
+    /// The file cannot be reached, for this reason.
+    Unreachable(Errno),
+}
+
+impl Obstacle {
+    fn failure(self, called: &str) -> Failure {
+        match self {
+            Self::Directory => Failure::cannot_run(format!("{called} is a directory")),
+            Self::Special => Failure::cannot_run(format!("{called} is not executable: it is not a regular file")),
+            Self::Mode => {
+                Failure::cannot_run(format!("{called} is not executable: permission denied; chmod +x grants it"))
+            }
+            Self::Unreachable(Errno::ENOENT | Errno::ENOTDIR) => Failure::not_found(format!("{called} is not found")),
+            Self::Unreachable(Errno::EACCES) => Failure::cannot_run(format!(
+                "{called} cannot be reached: permission denied; this user may not search a directory of its path"
+            )),
+            Self::Unreachable(errno) => Failure::cannot_run(format!("{called} cannot be reached: {}", reason(errno))),
+        }
     }
 }
 
-/// Whether the system lets this user run the file, in the errno that says why not.
-fn runnable(path: &Path) -> Result<(), Errno> {
+/// Whether the system lets this user run the file.
+fn runnable(path: &Path) -> Result<(), Obstacle> {
+    let errno = |error: std::io::Error| Obstacle::Unreachable(Errno::from_raw(error.raw_os_error().unwrap_or(0)));
     let metadata = path.metadata().map_err(errno)?;
     if metadata.is_dir() {
-        return Err(Errno::EISDIR);
+        return Err(Obstacle::Directory);
     }
     if !metadata.is_file() {
-        return Err(Errno::EACCES);
+        return Err(Obstacle::Special);
     }
     // execve goes by the effective ids, access(2) by the real ones.
-    faccessat(nix::fcntl::AT_FDCWD, path, AccessFlags::X_OK, AtFlags::AT_EACCESS)
+    faccessat(nix::fcntl::AT_FDCWD, path, AccessFlags::X_OK, AtFlags::AT_EACCESS).map_err(|errno| match errno {
+        Errno::EACCES => Obstacle::Mode,
+        other => Obstacle::Unreachable(other),
+    })
 }
 
-fn not_runnable(command: &OsStr, path: &Path, errno: Errno) -> Failure {
-    let command = name(command);
-    if path.is_dir() {
-        return Failure::cannot_run(format!("{command}: is a directory"));
-    }
-    match errno {
-        Errno::ENOENT | Errno::ENOTDIR => Failure::not_found(format!("{command}: not found")),
-        Errno::EACCES => Failure::cannot_run(format!("{}: not executable", name(path))),
-        other => Failure::cannot_run(format!("{command}: {}", other.desc())),
-    }
+/// A program that can be served.
+#[derive(Debug)]
+pub struct Served {
+    /// Says so.
+    pub sentence: String,
+    /// AddressSanitizer is in it, and looks whether it comes first.
+    pub checks_order: bool,
 }
 
-fn errno(error: std::io::Error) -> Errno {
-    Errno::from_raw(error.raw_os_error().unwrap_or(0))
+/// How closely a program is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// For reasons to refuse it.
+    Reasons,
+    /// For the limits within which it is served, too, which takes a reading of all of its code.
+    Whole,
 }
 
-/// Says in one sentence that the program can be served, or fails with the sentence that says why not. `refused` tells that the seccomp
-/// filter will be in place.
-pub fn judge(program: &Path, library: &Library, refused: bool) -> Result<String, Failure> {
+/// Says that the program can be served, or fails with the sentence that says why not. `refused` says that the seccomp filter will be in place.
+pub fn judge(program: &Path, library: &Library, refused: bool, depth: Depth) -> Result<Served, Failure> {
     let mut subject = Subject { path: program.to_owned(), called: "it".to_owned() };
     let cannot = |failure: Failure| Failure {
         sentence: format!("cannot serve {}: {}", name(program), failure.sentence),
         ..failure
     };
     for _ in 0..=DEEPEST {
-        match subject.starts(library, refused).map_err(cannot)? {
-            Some(interpreter) => subject = interpreter,
-            None => {
+        match subject.starts(library, refused, depth).map_err(cannot)? {
+            Step::Interpreter(interpreter) => subject = interpreter,
+            Step::Served { limits, checks_order } => {
                 let by = match subject.path == *program {
                     true => String::new(),
                     false => format!(", by way of {}", name(&subject.path)),
                 };
-                return Ok(format!("{} can be served{by}", name(program)));
+                let limits: String = limits.iter().map(|limit| format!(", but {limit}")).collect();
+                return Ok(Served { sentence: format!("{} can be served{by}{limits}", name(program)), checks_order });
             }
         }
     }
-    let sentence = "its interpreters lead on and on without an end";
+    let sentence = "its interpreters are scripts of each other; the first line of one has to name a program";
     Err(cannot(Failure::cannot_run(sentence)))
 }
 
@@ -119,18 +156,25 @@ impl Subject {
         Self { path, called }
     }
 
-    /// What runs in place of this file, if it is a script. A program that can be served is none.
-    fn starts(&self, library: &Library, refused: bool) -> Result<Option<Self>, Failure> {
+    /// What runs in place of this file, if it is a script; or that it is a program that can be served.
+    fn starts(&self, library: &Library, refused: bool, depth: Depth) -> Result<Step, Failure> {
         let Self { path, called } = self;
-        let unreadable = |error| Failure::own(format!("{called} cannot be read: {error}"));
+        let unreadable = |error| {
+            let why = why(&error);
+            Failure::own(format!(
+                "{called} cannot be read, so there is no telling whether the library would load: {why}"
+            ))
+        };
         if let Some(elf) = Elf::read(path).map_err(unreadable)? {
             loads(path, &elf, library).map_err(|what| Failure::own(format!("{called} {what}")))?;
-            return match privilege::secure(path, refused).map_err(unreadable)? {
-                None => Ok(None),
-                Some(what) => {
-                    Err(Failure::own(format!("{called} {what}, and the dynamic linker then ignores LD_PRELOAD")))
-                }
-            };
+            if let Some(what) = privilege::secure(path, refused).map_err(unreadable)? {
+                return Err(Failure::own(format!("{called} {what}, and the dynamic linker then ignores LD_PRELOAD")));
+            }
+            let dynamic = readable(Dynamic::read(&elf)).map_err(unreadable)?;
+            let mut limits = Vec::new();
+            limits.extend(privilege::lost(path, refused).map_err(unreadable)?);
+            limits.extend(calls(&elf, &dynamic, depth).map_err(|what| Failure::own(format!("{called} {what}")))?);
+            return Ok(Step::Served { limits, checks_order: has_asan(&dynamic) });
         }
         let interpreter = match script::beginning(path).map_err(unreadable)? {
             Beginning::Interpreter(path, argument) if path.ends_with("env") => Self::of_env(path, &argument)?,
@@ -142,8 +186,9 @@ impl Subject {
             }
         };
         match runnable(&interpreter.path) {
-            Ok(()) => Ok(Some(interpreter)),
-            Err(errno) => Err(Failure::cannot_run(format!("{} cannot be run: {}", interpreter.called, errno.desc()))),
+            Ok(()) => Ok(Step::Interpreter(interpreter)),
+            // The script was found, so this is never "not found".
+            Err(obstacle) => Err(Failure::cannot_run(obstacle.failure(&interpreter.called).sentence)),
         }
     }
 
@@ -156,25 +201,38 @@ impl Subject {
                     Err(_) => Err(Failure::cannot_run(format!("{called} is not found"))),
                 }
             }
-            Env::DropsPreload => Err(Failure::own("its first line tells env to drop LD_PRELOAD")),
+            Env::DropsPreload => {
+                Err(Failure::own("its first line has env remove LD_PRELOAD, and the library would not be loaded"))
+            }
             Env::Unclear => Ok(Self::interpreter(env)),
         }
     }
 }
 
+/// What a file turned out to be.
+enum Step {
+    /// A script, for this interpreter.
+    Interpreter(Subject),
+    /// A program that can be served, within these limits.
+    Served { limits: Vec<String>, checks_order: bool },
+}
+
 /// Whether the library can be loaded into an ELF program; the error is the predicate of a sentence.
 fn loads(path: &Path, elf: &Elf, library: &Library) -> Result<(), String> {
-    if elf.machine != library.elf.machine {
-        return Err(format!("is for {}, the library for {}", elf.machine, library.elf.machine));
-    }
     if elf.kind == Kind::Neither {
-        return Err("is no program, or a damaged one".to_owned());
+        return Err("is not a program, or is damaged".to_owned());
+    }
+    if elf.machine != library.elf.machine {
+        return Err(format!("is for {}, and the library for {}", elf.machine, library.elf.machine));
+    }
+    if let Ok(Some((there, wanted))) = elf.cut_short() {
+        return Err(format!("is damaged: it has {there} of {wanted} bytes"));
     }
     let canonical = path.canonicalize().unwrap_or(path.to_owned());
     let linker = elf.interpreter.as_deref().unwrap_or(&canonical);
     let linker_name = linker.file_name().unwrap_or_default().as_bytes();
     if linker_name.starts_with(b"ld-musl") && !cfg!(target_env = "musl") {
-        return Err("is linked with musl, the library with glibc".to_owned());
+        return Err("is linked with musl, and the library with glibc".to_owned());
     }
     match &elf.interpreter {
         Some(linker) if !linker.exists() => {
@@ -185,4 +243,43 @@ fn loads(path: &Path, elf: &Elf, library: &Library) -> Result<(), String> {
         None if linker_name.starts_with(b"ld-linux") || linker_name.starts_with(b"ld64.so") => Ok(()),
         None => Err("is statically linked, and loads no libraries".to_owned()),
     }
+}
+
+/// What of a damaged file cannot be read is left out.
+fn readable<T: Default>(read: std::io::Result<T>) -> std::io::Result<T> {
+    match read {
+        Err(error) if matches!(error.kind(), ErrorKind::UnexpectedEof | ErrorKind::InvalidData) => Ok(T::default()),
+        other => other,
+    }
+}
+
+/// Whether the program's epoll calls come to the library, as far as the file shows: none of them (the error), not all, or as far as can be
+/// seen all of them.
+fn calls(elf: &Elf, dynamic: &Dynamic, depth: Depth) -> Result<Option<String>, String> {
+    if past::is_go(elf).unwrap_or(false) {
+        return Err(
+            "is a Go program, whose runtime makes its epoll calls past every library, with cgo or without".to_owned()
+        );
+    }
+    let by_libc = dynamic.undefined.iter().any(|symbol| symbol.starts_with(b"epoll_"));
+    if by_libc && depth == Depth::Reasons {
+        return Ok(None);
+    }
+    let own = past::own_calls(elf).unwrap_or_default();
+    if own.is_empty() {
+        return Ok(None);
+    }
+    let calls: Vec<&str> = own.iter().copied().collect();
+    let calls = calls.join(", ");
+    match past::is_whole(&own) && !by_libc {
+        true => {
+            Err(format!("makes its epoll calls ({calls}) by system call instructions of its own, past every library"))
+        }
+        false => Ok(Some(format!("not what it calls by system call instructions of its own ({calls})"))),
+    }
+}
+
+fn has_asan(dynamic: &Dynamic) -> bool {
+    let mut needed = dynamic.needed.iter();
+    needed.any(|library| library.starts_with(b"libasan.so") || library.starts_with(b"libclang_rt.asan"))
 }

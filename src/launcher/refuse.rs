@@ -8,14 +8,18 @@ use super::failure::Failure;
 /// Puts the filter in place, for this process and all that come of it. There is no way back.
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 pub fn refuse_kernel_epoll() -> Result<(), Failure> {
-    let failed = |error: &dyn std::fmt::Display| Failure::own(format!("cannot refuse the kernel's epoll: {error}"));
+    let failed = |error: &dyn std::fmt::Display| {
+        Failure::own(format!(
+            "--no-kernel-epoll cannot install its seccomp filter: {error}; run the program without it"
+        ))
+    };
     let filter = filter::program().map_err(|error| failed(&error))?;
     seccompiler::apply_filter(&filter).map_err(|error| failed(&error))
 }
 
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 pub fn refuse_kernel_epoll() -> Result<(), Failure> {
-    let sentence = "--no-kernel-epoll is not made for this architecture";
+    let sentence = "--no-kernel-epoll does not know this architecture; run the program without it";
     Err(Failure::own(sentence))
 }
 

@@ -10,6 +10,8 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 repo=$(cd "$here/../.." && pwd)
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$repo/target}
 room=${EPOLYFILL_ROOM:-$CARGO_TARGET_DIR/install-tests}
+# It is not a setting of the library's, which would say so.
+export -n EPOLYFILL_ROOM
 mkdir -p "$room"
 prefix=$room/prefix
 PATH=$CARGO_TARGET_DIR/tools/bin:$PATH:${HOME:-}/.cargo/bin

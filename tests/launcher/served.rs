@@ -41,10 +41,10 @@ fn check_says_that_a_program_can_be_served_and_does_not_run_it() {
 
 #[test]
 fn a_program_that_is_not_there_is_127() {
-    assert_not_served(Path::new("no-such-program"), 127, "no-such-program: not found");
-    assert_not_served(Path::new("/no/such/program"), 127, "/no/such/program: not found");
+    assert_not_served(Path::new("no-such-program"), 127, "no-such-program is not found");
+    assert_not_served(Path::new("/no/such/program"), 127, "/no/such/program is not found");
     assert_not_served(Path::new("/etc/passwd/program"), 127, "not found");
-    assert_not_served(Path::new(""), 127, "'': not found");
+    assert_not_served(Path::new(""), 127, "'' is not found");
 }
 
 #[test]
@@ -99,6 +99,11 @@ fn a_setuid_or_setgid_program_is_refused_unless_the_bits_are_without_effect() {
         make_mode(&program, mode);
         assert_not_served(&program, 125, words);
         // A process that can gain no privileges, as one under the filter, gets none from these bits.
+        let check = run(launcher(["--no-kernel-epoll", "--check"]).arg(&program));
+        assert_code(&check, 0);
+        let bit = words.trim_start_matches("is ");
+        let said = format!("can be served, but its {bit} bit is without effect, because --no-kernel-epoll sets");
+        assert!(stdout(&check).contains(&said), "{check:?}");
         assert_code(&run(launcher(["--no-kernel-epoll"]).arg(&program)), 0);
     }
     // Without the group's right to execute the bit means something else.
@@ -131,6 +136,11 @@ fn a_damaged_program_is_refused() {
     let whole = fs::read(&program).unwrap();
     fs::write(&program, &whole[..100]).unwrap();
     assert_not_served(&program, 125, "damaged");
+    // However little of it there is, what begins like an ELF file is not a script.
+    for short in [4, 15, 40] {
+        fs::write(&program, &whole[..short]).unwrap();
+        assert_not_served(&program, 125, "damaged");
+    }
     fs::write(&program, b"neither\0this nor that").unwrap();
     assert_not_served(&program, 126, "neither an ELF program nor a script");
 }
@@ -154,11 +164,90 @@ fn a_script_is_judged_by_its_interpreter() {
         let script = script(&room, "script", &format!("{first_line}\nexit 6\n"));
         assert_not_served(&script, code, words);
     };
-    refused("#!/no/such/sh", 126, "its interpreter /no/such/sh cannot be run");
+    refused("#!/no/such/sh", 126, "its interpreter /no/such/sh is not found");
     refused("#!/usr/bin/env no-such-sh", 126, "its interpreter no-such-sh is not found");
-    refused("#!/usr/bin/env -S -i sh", 125, "drop LD_PRELOAD");
+    refused("#!/usr/bin/env -S -i sh", 125, "remove LD_PRELOAD");
     let itself = room.join("script").display().to_string();
-    refused(&format!("#!{itself}"), 126, "without an end");
+    refused(&format!("#!{itself}"), 126, "scripts of each other");
+}
+
+#[test]
+fn a_go_program_is_refused_for_it_goes_past_libc() {
+    let room = room("go");
+    // What Go's linker leaves in a program that is linked dynamically, with cgo and without.
+    let source = "__attribute__((section(\".go.buildinfo\"))) char info[] = \"\\xff Go buildinf:\";\n\
+        int main(void) { return info[0] == 0; }";
+    let program = compile(&room, "program", source, &[]);
+    assert_not_served(&program, 125, "it is a Go program");
+    let script = script(&room, "script", &format!("#!{}\n", program.display()));
+    assert_not_served(&script, 125, "is a Go program");
+}
+
+const RAW: &str = "
+#include <sys/epoll.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#if defined __x86_64__
+static inline long raw(long call, long a, long b, long c, long d) {
+    register long r10 __asm__(\"r10\") = d;
+    long result;
+    __asm__ volatile(\"syscall\" : \"=a\"(result) : \"a\"(call), \"D\"(a), \"S\"(b), \"d\"(c), \"r\"(r10) : \"rcx\", \"r11\", \"memory\");
+    return result;
+}
+#else
+static inline long raw(long call, long a, long b, long c, long d) {
+    register long x8 __asm__(\"x8\") = call, x0 __asm__(\"x0\") = a, x1 __asm__(\"x1\") = b, x2 __asm__(\"x2\") = c, x3 __asm__(\"x3\") = d;
+    __asm__ volatile(\"svc 0\" : \"+r\"(x0) : \"r\"(x8), \"r\"(x1), \"r\"(x2), \"r\"(x3) : \"memory\");
+    return x0;
+}
+#endif
+int main(void) {
+    struct epoll_event event = {.events = EPOLLIN};
+    long ep = raw(SYS_epoll_create1, 0, 0, 0, 0);
+    raw(SYS_epoll_ctl, ep, EPOLL_CTL_ADD, 0, (long) &event);
+    raw(SYS_epoll_pwait, ep, (long) &event, 1, 0);
+#ifdef MIXED
+    return epoll_create1(0) < 0;
+#endif
+    return 0;
+}
+";
+
+#[test]
+fn a_program_that_makes_its_epoll_calls_by_instructions_of_its_own_is_refused() {
+    let room = room("instructions");
+    let optimized = if cfg!(target_arch = "x86_64") { ["-O0", "-O2"] } else { ["-O2", "-Os"] };
+    for level in optimized {
+        let program = compile(&room, "program", RAW, &[level]);
+        assert_not_served(
+            &program,
+            125,
+            "epoll_create1, epoll_ctl, epoll_pwait) by system call instructions of its own",
+        );
+        // It may have both sorts of calls.
+        let program = compile(&room, "mixed", RAW, &[level, "-DMIXED"]);
+        let check = run(launcher(["--check"]).arg(&program));
+        assert_code(&check, 0);
+        assert!(stdout(&check).contains("can be served, but not what it calls"), "{check:?}");
+        assert_code(&run(launcher(["--"]).arg(&program)), 0);
+    }
+}
+
+#[test]
+fn check_looks_at_what_a_program_in_between_starts() {
+    let room = room("between");
+    let program = compile(&room, "program", "int main(void) { return 0; }", &["-static"]);
+    let path = program.to_str().unwrap();
+    for words in [&["nohup", path][..], &["env", "A=1", path], &["timeout", "5", path]] {
+        let output = run(launcher(["--check"]).args(words));
+        assert_refused(&output, 125, "can be served, and starts a program that cannot");
+        assert!(stderr(&output).contains("statically linked"), "{output:?}");
+    }
+    let output = run(&mut launcher(["--check", "env", "sh"]));
+    assert_code(&output, 0);
+    assert!(stdout(&output).contains("sh can be served, started by"), "{output:?}");
+    // What a shell makes of its words is not known.
+    assert_code(&run(&mut launcher(["--check", "sh", "-c", path])), 0);
 }
 
 // What it starts

@@ -5,6 +5,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -14,8 +15,9 @@ pub const LAUNCHER: &str = env!("CARGO_BIN_EXE_epolyfill");
 /// The launcher, in an environment that says nothing to it.
 pub fn launcher_at(path: &Path) -> Command {
     let mut command = Command::new(path);
-    for variable in ["LD_PRELOAD", "EPOLYFILL_LIBRARY", "EPOLYFILL_POLLER", "EPOLYFILL_COUNTERS", "EPOLYFILL_CHILDREN"]
-    {
+    let says_something =
+        |name: &OsStr| name == "LD_PRELOAD" || name == "ASAN_OPTIONS" || name.as_bytes().starts_with(b"EPOLYFILL_");
+    for (variable, _) in std::env::vars_os().filter(|(name, _)| says_something(name)) {
         command.env_remove(variable);
     }
     command.stdin(Stdio::null());
@@ -71,11 +73,20 @@ pub fn room(test: &str) -> PathBuf {
 }
 
 pub fn compile(room: &Path, name: &str, source: &str, flags: &[&str]) -> PathBuf {
+    compile_with("cc", room, name, source, flags).expect("cc compiles")
+}
+
+/// The same with another compiler; nothing where that is missing, or what the flags ask for.
+pub fn compile_with(compiler: &str, room: &Path, name: &str, source: &str, flags: &[&str]) -> Option<PathBuf> {
     let (text, program) = (room.join("source.c"), room.join(name));
     fs::write(&text, source).unwrap();
-    let status = Command::new("cc").args(flags).arg("-o").arg(&program).arg(&text).status();
-    assert!(status.expect("cc starts").success());
-    program
+    let status = Command::new(compiler).args(flags).arg("-o").arg(&program).arg(&text).status();
+    status.is_ok_and(|status| status.success()).then_some(program)
+}
+
+/// What a launch prints on stderr.
+pub fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 pub fn script(room: &Path, name: &str, text: &str) -> PathBuf {

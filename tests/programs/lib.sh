@@ -13,6 +13,8 @@ NAME=$(basename "$0" .sh)
 WAY=${EPOLYFILL_WAY:-refused}
 EPOLYFILL=${EPOLYFILL:-$HERE/../../target/release/epolyfill}
 PYTHON=${EPOLYFILL_PYTHON:-/usr/bin/python3.11}
+# These are not settings of the library's, which would say so in the programs' logs.
+export -n EPOLYFILL_WAY EPOLYFILL_PYTHON
 
 # Debian keeps nginx in sbin, which is not on everybody's path.
 PATH=$PATH:/usr/sbin:/sbin

@@ -13,9 +13,11 @@ mod worker;
 pub use worker::work;
 
 use super::failure::Failure;
-use super::launch::{CHILDREN, PRELOAD};
+use super::launch::{PRELOAD, variable};
 use super::options::Options;
+use super::program::Depth;
 use super::{library, program};
+use crate::settings;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::Command;
@@ -92,10 +94,9 @@ type Scores = Vec<Score>;
 
 /// Runs the demo and prints its table.
 pub fn run(options: &Options) -> Result<(), Failure> {
-    let worker = std::env::current_exe()
-        .map_err(|error| Failure::own(format!("cannot find the launcher's own file: {error}")))?;
+    let worker = library::own_file()?;
     // One clear line now, rather than the same from the first worker.
-    program::judge(&worker, &library::find()?, true)?;
+    program::judge(&worker, &library::find()?, true, Depth::Reasons)?;
     let demo = Demo { worker, poller: options.poller.unwrap_or("poll"), on_terminal: std::io::stdout().is_terminal() };
 
     let outcome = demo.rounds();
@@ -177,7 +178,7 @@ impl Demo {
                 None => command.env_remove(PRELOAD),
             };
             // Where the launcher itself is served, the library would bring itself back.
-            command.env(CHILDREN, "no");
+            command.env(variable(&settings::CHILDREN), "no");
         }
         command
     }

@@ -1,0 +1,114 @@
+//! What an ELF file asks of the dynamic linker: the libraries it needs, the symbols it takes from them and those it has.
+
+use super::elf::{Elf, string};
+use std::collections::HashSet;
+use std::io::{self, ErrorKind};
+
+const PT_DYNAMIC: u32 = 2;
+const DT_NEEDED: u64 = 1;
+const DT_HASH: u64 = 4;
+const DT_STRTAB: u64 = 5;
+const DT_SYMTAB: u64 = 6;
+const DT_STRSZ: u64 = 10;
+const DT_GNU_HASH: u64 = 0x6fff_fef5;
+
+/// Longer than any table of a real file; a damaged one costs no more than this.
+const MOST_BYTES: u64 = 256 << 20;
+
+/// A name in the file; no more is known of it than that it is bytes.
+type Name = Vec<u8>;
+
+#[derive(Debug, Default)]
+pub struct Dynamic {
+    /// The libraries that are loaded with it, in their order.
+    pub needed: Vec<Name>,
+    /// The symbols that it defines for others.
+    pub defined: HashSet<Name>,
+    /// The symbols that it takes from others.
+    pub undefined: HashSet<Name>,
+}
+
+impl Dynamic {
+    /// Reads the dynamic section; a file without one asks for nothing.
+    pub fn read(elf: &Elf) -> io::Result<Self> {
+        let Some(section) = elf.segments.iter().find(|segment| segment.kind == PT_DYNAMIC) else {
+            return Ok(Self::default());
+        };
+        let shape = elf.shape;
+        let word = if shape.wide { 8 } else { 4 };
+        let section = elf.bytes(section.offset, section.size.min(MOST_BYTES))?;
+        let entries: Vec<(u64, u64)> =
+            section.chunks_exact(2 * word).map(|entry| (shape.address(entry, 0), shape.address(entry, word))).collect();
+        let find = |tag| entries.iter().find(|entry| entry.0 == tag).map(|entry| entry.1);
+
+        let (Some(strings), Some(length)) = (find(DT_STRTAB), find(DT_STRSZ)) else {
+            return Ok(Self::default());
+        };
+        let strings = elf.bytes(offset(elf, strings)?, length.min(MOST_BYTES))?;
+        let needed = entries.iter().filter(|entry| entry.0 == DT_NEEDED);
+        let mut dynamic = Self {
+            needed: needed.map(|entry| string(&strings, entry.1 as usize).to_vec()).collect(),
+            ..Self::default()
+        };
+        let count = match (find(DT_HASH), find(DT_GNU_HASH)) {
+            (Some(table), _) => u64::from(shape.word(&elf.bytes(offset(elf, table)?, 8)?, 4)),
+            (None, Some(table)) => count_by_gnu_hash(elf, offset(elf, table)?)?,
+            (None, None) => 0,
+        };
+        if let Some(symbols) = find(DT_SYMTAB).filter(|_| count > 0) {
+            dynamic.take_symbols(elf, offset(elf, symbols)?, count, &strings)?;
+        }
+        Ok(dynamic)
+    }
+
+    fn take_symbols(&mut self, elf: &Elf, at: u64, count: u64, strings: &[u8]) -> io::Result<()> {
+        let (size, section_at) = if elf.shape.wide { (24, 6) } else { (16, 14) };
+        if count > MOST_BYTES / size {
+            return Err(ErrorKind::InvalidData.into());
+        }
+        for symbol in elf.bytes(at, count * size)?.chunks_exact(size as usize) {
+            let name = string(strings, elf.shape.word(symbol, 0) as usize).to_vec();
+            let is_defined = elf.shape.half(symbol, section_at) != 0;
+            if is_defined {
+                self.defined.insert(name)
+            } else {
+                self.undefined.insert(name)
+            };
+        }
+        Ok(())
+    }
+}
+
+/// How many symbols there are: one more than the last one of the fullest chain of the hash table. Those that are taken from others come before
+/// all that are hashed.
+fn count_by_gnu_hash(elf: &Elf, at: u64) -> io::Result<u64> {
+    let shape = elf.shape;
+    let head = elf.bytes(at, 16)?;
+    let [buckets, first, bloom] = [0, 4, 8].map(|field| u64::from(shape.word(&head, field)));
+    let buckets_at = at + 16 + bloom * if shape.wide { 8 } else { 4 };
+    if buckets > MOST_BYTES / 4 {
+        return Err(ErrorKind::InvalidData.into());
+    }
+    let table = elf.bytes(buckets_at, buckets * 4)?;
+    let last = table.chunks_exact(4).map(|bucket| u64::from(shape.word(bucket, 0))).max().unwrap_or(0);
+    if last < first {
+        return Ok(first);
+    }
+    let chains = buckets_at + buckets * 4;
+    for symbol in last.. {
+        let link = shape.word(&elf.bytes(chains + (symbol - first) * 4, 4)?, 0);
+        if link & 1 != 0 {
+            return Ok(symbol + 1);
+        }
+    }
+    Ok(last)
+}
+
+/// Where in the file an address of the running program comes from.
+fn offset(elf: &Elf, address: u64) -> io::Result<u64> {
+    let mut loaded = elf.segments.iter().filter(|segment| segment.is_loaded());
+    loaded
+        .find(|segment| address.checked_sub(segment.address).is_some_and(|inside| inside < segment.size))
+        .map(|segment| address - segment.address + segment.offset)
+        .ok_or_else(|| ErrorKind::InvalidData.into())
+}

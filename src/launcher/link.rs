@@ -1,0 +1,76 @@
+//! A name that LD_PRELOAD can hold, for a library whose own path it cannot: the dynamic linker takes spaces and colons for separators, and
+//! a dollar sign for the beginning of a token.
+//!
+//! It is a symbolic link, because nothing else is still there when a program of the program's starts another: a descriptor is closed by
+//! daemons, and `/proc/self` is another process by then. The link stays behind, for those that still run, and for the next launch.
+
+use super::failure::{Failure, name, why};
+use super::library::FILE;
+use nix::unistd::geteuid;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::{self, ErrorKind};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, symlink};
+use std::path::{Path, PathBuf};
+
+/// The path itself if LD_PRELOAD can hold it, or a link to it.
+pub fn without_separators(path: &Path) -> Result<PathBuf, Failure> {
+    let Some(bad) = separator(path) else {
+        return Ok(path.to_owned());
+    };
+    let mut reason = None;
+    for place in places() {
+        match link_in(&place, path) {
+            Ok(link) => return Ok(link),
+            Err(error) => reason = Some(format!("{}: {}", name(&place), why(&error))),
+        }
+    }
+    let reason = reason.unwrap_or("there is no directory for it".to_owned());
+    Err(Failure::own(format!(
+        "LD_PRELOAD cannot hold {}, which has a {bad} in it, and a link to it cannot be made ({reason}); move the library",
+        name(path)
+    )))
+}
+
+fn separator(path: &Path) -> Option<&'static str> {
+    path.as_os_str().as_bytes().iter().find_map(|byte| match byte {
+        b':' => Some("colon"),
+        b' ' => Some("space"),
+        b'$' => Some("dollar sign"),
+        _ => None,
+    })
+}
+
+/// Where links may be: first what is not tidied up while the program runs.
+fn places() -> impl Iterator<Item = PathBuf> {
+    let own = match geteuid().is_root() {
+        // What root starts may become another user, who has to find the link, too.
+        true => Some(PathBuf::from("/run")),
+        false => std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from),
+    };
+    let own = own.filter(|place| place.is_absolute() && separator(place).is_none());
+    own.into_iter().chain(["/tmp", "/var/tmp", "/dev/shm"].map(PathBuf::from))
+}
+
+/// Makes the link, in a directory that nobody else can change, or finds it there.
+fn link_in(place: &Path, target: &Path) -> io::Result<PathBuf> {
+    let mut hasher = DefaultHasher::new();
+    target.hash(&mut hasher);
+    let directory = place.join(format!("epolyfill-{}-{:016x}", geteuid(), hasher.finish()));
+    match std::fs::DirBuilder::new().mode(0o755).create(&directory) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
+    let found = directory.symlink_metadata()?;
+    if !found.is_dir() || found.uid() != geteuid().as_raw() || found.mode() & 0o022 != 0 {
+        return Err(io::Error::from_raw_os_error(libc::EPERM));
+    }
+    let link = directory.join(FILE);
+    if std::fs::read_link(&link).ok().as_deref() == Some(target) {
+        return Ok(link);
+    }
+    let new = directory.join(std::process::id().to_string());
+    symlink(target, &new)?;
+    std::fs::rename(&new, &link)?;
+    Ok(link)
+}

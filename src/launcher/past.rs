@@ -1,0 +1,147 @@
+//! Programs whose epoll calls go past every library: those of Go, and those with system call instructions of their own. Found in the file, as
+//! far as it shows there; a number that is computed does not.
+
+use super::elf::Elf;
+use std::collections::BTreeSet;
+use std::io;
+
+/// What Go's linker puts into a program, with or without C in it, for `go version` to read.
+const GO_SECTIONS: [&str; 2] = [".go.buildinfo", ".note.go.buildid"];
+const GO_MAGIC: &[u8] = b"\xff Go buildinf:";
+/// The magic is at the beginning of the writable data where there are no sections.
+const GO_LOOK: u64 = 64 << 10;
+
+/// As much code as is searched for system calls.
+const MOST_CODE: u64 = 128 << 20;
+
+/// Whether Go's runtime is in the program. It waits by system calls of its own, whatever C is in there too.
+pub fn is_go(elf: &Elf) -> io::Result<bool> {
+    for section in GO_SECTIONS {
+        if elf.has_section(section)? {
+            return Ok(true);
+        }
+    }
+    let Some(data) = elf.segments.iter().find(|segment| segment.is_writable()) else {
+        return Ok(false);
+    };
+    let data = elf.bytes(data.offset, data.size.min(GO_LOOK))?;
+    Ok(data.windows(GO_MAGIC.len()).any(|window| window == GO_MAGIC))
+}
+
+/// The epoll calls that the code of the program makes by instructions of its own, by their names.
+pub fn own_calls(elf: &Elf) -> io::Result<BTreeSet<&'static str>> {
+    let mut found = BTreeSet::new();
+    let mut rest = MOST_CODE;
+    for segment in elf.segments.iter().filter(|segment| segment.is_code()) {
+        let size = segment.size.min(rest);
+        rest -= size;
+        search(&elf.bytes(segment.offset, size)?, &mut found);
+    }
+    Ok(found)
+}
+
+/// Whether these calls are all that a program needs to use an epoll of the kernel's.
+pub fn is_whole(calls: &BTreeSet<&str>) -> bool {
+    let has = |beginning: &str| calls.iter().any(|call| call.starts_with(beginning));
+    has("epoll_create") && has("epoll_ctl") && (has("epoll_wait") || has("epoll_pwait"))
+}
+
+#[cfg(target_arch = "x86_64")]
+const NAMES: [(libc::c_long, &str); 6] = [
+    (libc::SYS_epoll_create, "epoll_create"),
+    (libc::SYS_epoll_create1, "epoll_create1"),
+    (libc::SYS_epoll_ctl, "epoll_ctl"),
+    (libc::SYS_epoll_wait, "epoll_wait"),
+    (libc::SYS_epoll_pwait, "epoll_pwait"),
+    (libc::SYS_epoll_pwait2, "epoll_pwait2"),
+];
+
+#[cfg(not(target_arch = "x86_64"))]
+const NAMES: [(libc::c_long, &str); 4] = [
+    (libc::SYS_epoll_create1, "epoll_create1"),
+    (libc::SYS_epoll_ctl, "epoll_ctl"),
+    (libc::SYS_epoll_pwait, "epoll_pwait"),
+    (libc::SYS_epoll_pwait2, "epoll_pwait2"),
+];
+
+/// How many bytes before a system call its number is put into the register, at most.
+const NEAR: usize = 48;
+
+fn name_of(number: u32) -> Option<&'static str> {
+    NAMES.iter().find(|(known, _)| *known == libc::c_long::from(number)).map(|(_, name)| *name)
+}
+
+/// `syscall`, with `mov $number, %eax` or `mov $number, %rax` before it. Where another function makes the calls, as unoptimized code has it, the
+/// number is its first argument, `mov $number, %edi`; that is believed only if all that a program needs is called so.
+#[cfg(target_arch = "x86_64")]
+fn search(code: &[u8], found: &mut BTreeSet<&'static str>) {
+    const SYSCALL: &[u8] = &[0x0f, 0x05];
+    let mut by_function = false;
+    for at in code.windows(2).enumerate().filter(|(_, bytes)| *bytes == SYSCALL).map(|(at, _)| at) {
+        let number = number_before(&code[at.saturating_sub(NEAR)..at]);
+        by_function |= number.is_none();
+        found.extend(number.and_then(name_of));
+    }
+    if by_function {
+        let arguments = code.windows(6).filter(|bytes| bytes[0] != 0x41 && bytes[1] == 0xbf);
+        let calls = arguments.filter_map(|bytes| name_of(u32::from_le_bytes(bytes[2..].try_into().ok()?))).collect();
+        if is_whole(&calls) {
+            found.extend(calls);
+        }
+    }
+}
+
+/// The number that was last put into the register of system calls.
+#[cfg(target_arch = "x86_64")]
+fn number_before(code: &[u8]) -> Option<u32> {
+    (1..code.len().saturating_sub(4)).rev().find_map(|start| {
+        let number = u32::from_le_bytes(code[start + 1..start + 5].try_into().ok()?);
+        match (code[start - 1], code[start]) {
+            // With the prefix 0x41 it is another register.
+            (prefix, 0xb8) if prefix != 0x41 && number < 1024 => Some(number),
+            (0xc7, 0xc0) if number < 1024 => Some(number),
+            _ => None,
+        }
+    })
+}
+
+/// `svc #0`, with `mov w8, #number` before it.
+#[cfg(not(target_arch = "x86_64"))]
+fn search(code: &[u8], found: &mut BTreeSet<&'static str>) {
+    const SVC: u32 = 0xd400_0001;
+    let words: Vec<u32> =
+        code.chunks_exact(4).map(|word| u32::from_le_bytes([word[0], word[1], word[2], word[3]])).collect();
+    for at in words.iter().enumerate().filter(|(_, word)| **word == SVC).map(|(at, _)| at) {
+        let before = &words[at.saturating_sub(NEAR / 4)..at];
+        let sets_w8 = |word: &&u32| **word & 0x7fe0_001f == 0x5280_0008;
+        let number = before.iter().rev().find(sets_w8).map(|word| word >> 5 & 0xffff);
+        found.extend(number.and_then(name_of));
+    }
+}
+
+#[cfg(all(test, target_arch = "x86_64"))]
+mod tests {
+    use super::*;
+
+    fn calls(code: &[u8]) -> Vec<&'static str> {
+        let mut found = BTreeSet::new();
+        search(code, &mut found);
+        found.into_iter().collect()
+    }
+
+    #[test]
+    fn the_number_is_the_last_one_put_into_the_register() {
+        assert_eq!(calls(&[0x90, 0xb8, 0x23, 1, 0, 0, 0x31, 0xff, 0x0f, 0x05]), ["epoll_create1"]);
+        assert_eq!(calls(&[0x48, 0xc7, 0xc0, 0xe9, 0, 0, 0, 0x0f, 0x05]), ["epoll_ctl"]);
+        assert_eq!(calls(&[0x90, 0xb8, 0xe8, 0, 0, 0, 0xb8, 1, 0, 0, 0, 0x0f, 0x05]), [""; 0]);
+        assert_eq!(calls(&[0x41, 0xb8, 0xe8, 0, 0, 0, 0x0f, 0x05]), [""; 0]);
+    }
+
+    #[test]
+    fn arguments_of_a_function_count_if_they_are_all_that_a_program_needs() {
+        let mut code = vec![0x89, 0xf8, 0x0f, 0x05, 0x90, 0xbf, 0x23, 1, 0, 0, 0x90, 0xbf, 0xe9, 0, 0, 0, 0x90];
+        assert_eq!(calls(&code), [""; 0]);
+        code.extend([0xbf, 0xe8, 0, 0, 0]);
+        assert_eq!(calls(&code), ["epoll_create1", "epoll_ctl", "epoll_wait"]);
+    }
+}

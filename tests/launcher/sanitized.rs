@@ -1,0 +1,164 @@
+//! Programs that carry a sanitizer's runtime, or run beside libfaketime: they start, they are served, and what they find is what they find on
+//! the kernel's epoll.
+
+use super::support::*;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A thread gets the address of something through epoll that another thread has just written, as event loops do. It says whether it is served.
+/// With an argument it starts that command.
+const PROGRAM: &str = r#"
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+static int ep;
+static void *wait_for_it(void *nothing) {
+    struct epoll_event event;
+    if (epoll_wait(ep, &event, 1, 10000) != 1) exit(3);
+    if (*(int *) event.data.ptr != 42) exit(4);
+    return nothing;
+}
+int main(int n, char **words) {
+    int ends[2];
+    pthread_t thread;
+    if (pipe(ends) || (ep = epoll_create1(0)) < 0 || pthread_create(&thread, 0, wait_for_it, 0)) return 2;
+    int *given = malloc(sizeof *given);
+    *given = 42;
+    struct epoll_event event = { .events = EPOLLIN, .data.ptr = given };
+    if (epoll_ctl(ep, EPOLL_CTL_ADD, ends[0], &event) || write(ends[1], "x", 1) != 1) return 2;
+    pthread_join(thread, 0);
+    free(given);
+#ifdef BROKEN
+    char *small = malloc(8);
+    if (read(ends[0], small + BROKEN, 1) != 1) return 2;
+    free(small);
+#endif
+    if (n > 2 && !dlopen(words[2], RTLD_NOW)) { puts(dlerror()); return 5; }
+    puts(dlsym(RTLD_DEFAULT, "epolyfill_version") ? "served" : "not served");
+    fflush(stdout);
+    return n > 1 && system(words[1]);
+}
+#ifdef OWN_OPTIONS
+const char *__asan_default_options(void) { return "detect_leaks=1"; }
+#endif
+"#;
+
+/// A directory, and the program in it; nothing where the compiler has no such sanitizer.
+fn sanitized(test: &str, compiler: &str, flags: &[&str]) -> Option<(PathBuf, PathBuf)> {
+    let room = room(&format!("{test}-{compiler}{}", flags.concat().replace(['/', ' '], "_")));
+    let mut all = vec!["-g", "-pthread"];
+    all.extend(flags);
+    let program = compile_with(compiler, &room, "program", PROGRAM, &all)?;
+    // Not where the runtime itself cannot run: what else is on this machine may not suit it.
+    Command::new(&program).env_remove("LD_PRELOAD").output().unwrap().status.success().then_some((room, program))
+}
+
+#[track_caller]
+fn assert_served(words: &[&str], program: &Path, arguments: &[&str]) {
+    let output = run(launcher(words).arg(program).args(arguments));
+    assert_code(&output, 0);
+    assert!(stdout(&output).starts_with("served\n"), "{output:?}");
+    assert_eq!(stderr(&output), "", "{output:?}");
+}
+
+const SANITIZERS: [(&str, &[&str]); 7] = [
+    ("gcc", &["-fsanitize=address"]),
+    ("gcc", &["-fsanitize=address", "-DOWN_OPTIONS"]),
+    ("gcc", &["-fsanitize=thread"]),
+    ("gcc", &["-fsanitize=leak"]),
+    ("gcc", &["-fsanitize=undefined"]),
+    ("clang", &["-fsanitize=address"]),
+    ("clang", &["-fsanitize=thread"]),
+];
+
+#[test]
+fn a_program_with_a_sanitizer_is_served_and_so_is_what_it_starts() {
+    for (compiler, flags) in SANITIZERS {
+        let Some((room, program)) = sanitized("served", compiler, flags) else { continue };
+        let plugin = compile(&room, "plugin.so", "int plugin;", &["-shared", "-fPIC"]);
+        assert_code(&run(launcher(["--check"]).arg(&program)), 0);
+        // A child that the runtime must not get into: bash leaks, and dies of ThreadSanitizer.
+        assert_served(&["--"], &program, &["bash -c 'exit 0'", plugin.to_str().unwrap()]);
+        assert_served(&["--no-kernel-epoll"], &program, &[]);
+        // Started by a program that the launcher sees, which it does not see.
+        if !flags.contains(&"-DOWN_OPTIONS") {
+            assert_served(&["sh", "-c", "\"$0\"; exit $?"], &program, &[]);
+        }
+    }
+}
+
+#[test]
+fn a_sanitizer_still_finds_what_is_wrong() {
+    for flags in [["-fsanitize=address", "-DBROKEN=8"], ["-fsanitize=address", "-DBROKEN=-1"]] {
+        let room = room(&format!("broken{}", flags[1]));
+        let Some(program) = compile_with("gcc", &room, "program", PROGRAM, &[flags[0], flags[1], "-pthread", "-w"])
+        else {
+            continue;
+        };
+        let output = run(launcher(["--"]).arg(&program));
+        assert!(!output.status.success() && stderr(&output).contains("heap-buffer-overflow"), "{output:?}");
+    }
+}
+
+#[test]
+fn a_preloaded_runtime_stays_in_front() {
+    let Some((_, program)) = sanitized("front", "gcc", &["-fsanitize=address"]) else { return };
+    let name = Command::new("gcc").arg("-print-file-name=libasan.so").output().unwrap();
+    let runtime = std::fs::canonicalize(stdout(&name).trim_end()).unwrap();
+    let mut command = launcher(["sh", "-c", "printenv LD_PRELOAD; exec \"$0\""]);
+    let output = run(command.arg(&program).env("LD_PRELOAD", &runtime).env("ASAN_OPTIONS", "detect_leaks=0"));
+    assert_code(&output, 0);
+    let expected = format!("{}:{}\nserved\n", runtime.display(), library().display());
+    assert_eq!(stdout(&output), expected);
+}
+
+/// How many seconds of the program's clock each call of one second takes.
+const SECONDS: &str = r#"
+#define _GNU_SOURCE
+#include <poll.h>
+#include <stdio.h>
+#include <sys/epoll.h>
+#include <sys/select.h>
+#include <time.h>
+#include <unistd.h>
+static double now(void) { struct timespec t; clock_gettime(CLOCK_MONOTONIC, &t); return t.tv_sec + t.tv_nsec / 1e9; }
+#define TIMED(call) do { double before = now(); if (call) return 1; printf("%.0f ", now() - before); } while (0)
+int main(void) {
+    struct epoll_event event = { .events = EPOLLIN };
+    int ends[2], ep = epoll_create1(0);
+    if (pipe(ends) || epoll_ctl(ep, EPOLL_CTL_ADD, ends[0], &event)) return 2;
+    struct pollfd polled = { .fd = ep, .events = POLLIN };
+    struct timespec second = { .tv_sec = 1 };
+    struct timeval same = { .tv_sec = 1 };
+    fd_set set;
+    FD_ZERO(&set);
+    FD_SET(ep, &set);
+    TIMED(epoll_wait(ep, &event, 1, 1000));
+    TIMED(epoll_pwait(ep, &event, 1, 1000, NULL));
+    TIMED(epoll_pwait2(ep, &event, 1, &second, NULL));
+    TIMED(poll(&polled, 1, 1000));
+    TIMED(select(ep + 1, &set, NULL, NULL, &same));
+    return 0;
+}
+"#;
+
+#[test]
+fn time_outs_are_those_of_libfaketimes_clock() {
+    let directories = ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib"];
+    let files = directories.map(|directory| Path::new(directory).join("faketime/libfaketimeMT.so.1"));
+    let Some(faketime) = files.iter().find(|file| file.exists()) else { return };
+    let program = compile(&room("faketime"), "program", SECONDS, &[]);
+    let taken = |command: &mut Command| {
+        let output = run(command.env("LD_PRELOAD", faketime).env("FAKETIME", "+0 x10"));
+        assert_code(&output, 0);
+        stdout(&output)
+    };
+    let native = taken(&mut Command::new(&program));
+    for poller in ["--poller=poll", "--poller=uring"] {
+        assert_eq!(taken(launcher(["--no-kernel-epoll", poller, "--"]).arg(&program)), native, "with {poller}");
+    }
+}
