@@ -12,7 +12,7 @@ use crate::epitem;
 use crate::eventpoll::Eventpoll;
 use crate::events::NVAL;
 use crate::fdtable;
-use crate::file::{File, index};
+use crate::file::{File, index, underway};
 use crate::heritage;
 use crate::lock;
 use crate::memory;
@@ -233,8 +233,18 @@ pub fn call_at_thread_exit() {
     }
 }
 
+/// As `call_at_thread_exit`, but never allocates, and so does nothing where the program had created too many keys of its own: glibc keeps
+/// the values of the first 32 in the thread itself.
+pub fn note_thread_exit() {
+    const WITHIN_THE_THREAD: u32 = 32;
+    if KEY.load(Relaxed) < WITHIN_THE_THREAD {
+        call_at_thread_exit();
+    }
+}
+
 unsafe extern "C" fn exit_thread(_: *mut c_void) {
     Sleeper::retire_own();
+    underway::end_thread();
 }
 
 thread_local! {

@@ -7,7 +7,7 @@ mod identity;
 pub mod index;
 mod numbers;
 mod shortage;
-mod underway;
+pub mod underway;
 
 use libc::c_int;
 use nix::errno::Errno;

@@ -19,9 +19,23 @@ pub fn own_number() -> u32 {
     OWN.with(|own| {
         if own.get() == 0 {
             own.set(sys::gettid().unsigned_abs());
+            // The kernel knows a thread for a moment after pthread_join() returned, so a mark that a
+            // cancelled call left behind has to go before that.
+            crate::process::note_thread_exit();
         }
         own.get()
     })
+}
+
+/// The calling thread ends: the calls that it left by cancellation are over.
+pub fn end_thread() {
+    let me = OWN.with(Cell::get);
+    for place in CALLS.iter().flat_map(|bucket| &bucket.places) {
+        let word = place.load(SeqCst);
+        if me != 0 && word >> 32 == u64::from(me) {
+            let _ = place.compare_exchange(word, 0, SeqCst, SeqCst);
+        }
+    }
 }
 
 /// The table. A call is in the bucket of what it works on or, where that is full, in one behind it.
@@ -210,12 +224,37 @@ mod tests {
         std::thread::scope(|scope| {
             scope.spawn(|| std::mem::forget(underway.begin()));
         });
-        // The kernel has the thread for a moment longer.
+        // Without the handlers of a process that has been started the kernel has to say it, and has the thread for a moment longer.
         let is_seen_to_be_over = |_| {
             std::thread::yield_now();
             !underway.by_others()
         };
         assert!((0..1_000_000).any(is_seen_to_be_over));
+    }
+
+    #[test]
+    fn the_end_of_a_thread_is_the_end_of_its_calls() {
+        let underway = Underway::on(4);
+        let left = |ends: bool| {
+            std::thread::scope(|scope| {
+                scope
+                    .spawn(|| {
+                        std::mem::forget(underway.begin());
+                        if ends {
+                            end_thread();
+                        }
+                        let me = own_number();
+                        CALLS
+                            .iter()
+                            .flat_map(|bucket| &bucket.places)
+                            .any(|place| place.load(SeqCst) >> 32 == u64::from(me))
+                    })
+                    .join()
+                    .ok()
+            })
+        };
+        assert_eq!(left(false), Some(true));
+        assert_eq!(left(true), Some(false));
     }
 
     #[test]

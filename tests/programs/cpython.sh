@@ -2,6 +2,7 @@
 # CPython's own tests of what the library stands in front of: sockets, poll and select, calls that EINTR cuts short, signals, servers in
 # threads and forked ones. (Those of epoll itself, and of asyncio, are in python.sh.)
 . "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/suites.sh"
 [ -f "$("$PYTHON" -c 'import test.support as s; print(s.__file__)')" ] || fail "CPython's tests are not installed"
 cd "$WORK"
 check_python "$PYTHON"
@@ -15,14 +16,9 @@ cpython() {
     [ "$WAY" = kernel ] || until_true 10 is_loaded "$name" || fail "CPython's tests run without the library"
 }
 is_loaded() { tr '\0' ' ' <"/proc/${PID[$1]}/cmdline" | grep -q -- '-m test' && grep -q libepolyfill "/proc/${PID[$1]}/maps"; }
-passed() {
-    ended "$1" 240
-    ((STATUS == 0)) || fail "CPython's own tests: status $STATUS: $(grep -E '^(FAIL|ERROR):| failed' "$WORK/$1.out" | sort -u | tr '\n' ';')"
-    grep -q "^$2 OK" "$WORK/$1.out" || fail "CPython's own tests did not all run"
-}
 # Connections within the machine by AF_VSOCK wait for ever, on the kernel's epoll too, where the machine is a virtual one that has none.
 cpython sockets -i '*ThreadedVSOCKSocketStreamTest*' test_socket test_poll test_select test_asyncore test_asynchat
 cpython interrupted -u network test_eintr test_socketserver test_signal
-passed sockets 'All 5 tests'
-passed interrupted 'All 3 tests'
+cpython_passed sockets 'All 5 tests'
+cpython_passed interrupted 'All 3 tests'
 say "CPython's own test_socket, test_poll, test_select, test_asyncore, test_asynchat, test_eintr, test_socketserver and test_signal pass"

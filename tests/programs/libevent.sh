@@ -3,6 +3,7 @@
 # MOD that correct each other (EEXIST, ENOENT), its changelist, timers by timerfd, signals, bufferevents with threads and TLS.
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/debian-source.sh"
+. "$(dirname "$0")/suites.sh"
 need gcc
 
 debian_source libevent
@@ -33,36 +34,43 @@ out=(:http/https_incomplete :http/https_incomplete_timeout :http/https_chunk_out
 slow=(http/cancel_by_host_no_ns{,_inactive_server} http/cancel_by_host_inactive_server http/cancel_inactive_server
     http/cancel_by_host_ns_timeout{,_inactive_server})
 
-# start NAME ARGS…: a run of the main program in the background; `finish` waits for all of them and adds up in `count` what passed.
+# start NAME SETTINGS ARGS…: a run of the main program in the background, with SETTINGS (VARIABLE=VALUE, or nothing) in its
+# environment; `finish` waits for all of them and adds up in `count` what passed.
 export EVENT_NOPOLL=1 EVENT_NOSELECT=1
 jobs=()
 count=0
 start() {
-    local name=$1
-    shift
+    local name=$1 settings=$2
+    shift 2
     watch_log "$WORK/$name.out"
-    run "$WAY" timeout 120 "$BUILD/regress" "$@" >"$WORK/$name.out" 2>&1 </dev/null &
-    jobs+=("$!:$name")
+    run "$WAY" env $settings timeout 120 "$BUILD/regress" "$@" >"$WORK/$name.out" 2>&1 </dev/null &
+    jobs+=("$!:$name:$settings")
 }
+one_case() { run "$1" env $settings timeout 120 "$BUILD/regress" "$2"; }
 finish() {
-    local job passed
+    local pid name settings passed failed
     for job in "${jobs[@]}"; do
-        wait "${job%%:*}" || fail "libevent's tests: $(grep -h 'FAILED\]' "$WORK/${job#*:}.out" | tr '\n' ' ')"
-        passed=$(sed -n 's/^\([0-9]*\) tests ok\..*/\1/p' "$WORK/${job#*:}.out")
+        IFS=: read -r pid name settings <<<"$job"
+        if ! wait "$pid"; then
+            mapfile -t failed < <(sed -n 's/^ *\[\(.*\) FAILED\]$/\1/p' "$WORK/$name.out")
+            repeat "libevent's tests" one_case "${failed[@]}"
+            count=$((count + ${#failed[@]}))
+        fi
+        passed=$(sed -nE 's/^([0-9]+) tests ok\..*/\1/p; s|^([0-9]+)/([0-9]+) TESTS FAILED.*|\2-\1|p' "$WORK/$name.out")
         count=$((count + ${passed:-0}))
     done
     jobs=()
 }
-for test in "${slow[@]}"; do start "${test//\//-}" "$test"; done
-start all "${slow[@]/#/:}" "${out[@]}"
+for test in "${slow[@]}"; do start "${test//\//-}" "" "$test"; done
+start all "" "${slow[@]/#/:}" "${out[@]}"
 finish
 main=$count
 ((main >= 300)) || fail "only $main of libevent's tests passed"
 
 # Once more with changes saved up until the wait, and with a timerfd for the time.
 count=0
-EVENT_EPOLL_USE_CHANGELIST=yes start changelist main/.. et/.. signal/.. bufferevent/.. listener/..
-EVENT_PRECISE_TIMER=1 start timerfd main/.. et/.. thread/..
+start changelist EVENT_EPOLL_USE_CHANGELIST=yes main/.. et/.. signal/.. bufferevent/.. listener/..
+start timerfd EVENT_PRECISE_TIMER=1 main/.. et/.. thread/..
 finish
 ((count >= 160)) || fail "only $count of libevent's tests passed in its other two modes"
 for name in "${small[@]}"; do

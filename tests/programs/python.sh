@@ -2,6 +2,7 @@
 # Python: asyncio (level-triggered; ADD, MOD, DEL at every change of mind; a socketpair to wake itself; vfork for children), and
 # the tests that CPython itself has for epoll and what stands on it.
 . "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/suites.sh"
 
 cd "$WORK"
 serve echo "$WAY" "$PYTHON" "$HERE/asyncio_echo.py" server
@@ -30,16 +31,11 @@ cpython() {
     mkdir "$WORK/$name"
     serve "$name" "$WAY" env TMPDIR="$WORK/$name" "$PYTHON" -m test --timeout 300 "$@"
 }
-passed() {
-    ended "$1" 400
-    ((STATUS == 0)) || fail "CPython's own tests: status $STATUS: $(grep -E '^(FAIL|ERROR):| failed' "$WORK/$1.out" | sort -u | tr '\n' ';')"
-    grep -q "^$2 OK" "$WORK/$1.out" || fail "CPython's own tests did not all run"
-}
 # Alone, because it holds itself to ten milliseconds.
 cpython epoll test_epoll
-passed epoll "1 test"
+cpython_passed epoll "1 test"
 cpython asyncio test_asyncio
 cpython others test_subprocess test_selectors
-passed others "All 2 tests"
-passed asyncio "1 test"
+cpython_passed others "All 2 tests"
+cpython_passed asyncio "1 test"
 say "CPython's own test_asyncio, test_subprocess, test_selectors and test_epoll pass"

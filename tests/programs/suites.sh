@@ -1,0 +1,54 @@
+# Repeats what failed of a suite that somebody else wrote; sourced after lib.sh.
+#
+# Such suites hold themselves to milliseconds that a busy machine does not keep. A case that fails is run again by
+# itself, in turns on the library and on the kernel's epoll, so that both have the same load.
+
+# repeat SUITE RUN CASES…: `RUN WAY CASE` runs one case. A case fails the test if it fails three times of three on the
+# library and passes three times of three on the kernel's epoll. Every repetition is printed.
+repeat() {
+    local suite=$1 run=$2 case
+    shift 2
+    (($# > 0)) || fail "$suite ended badly, and names no case that failed"
+    (($# <= 20)) || fail "$suite: $# cases failed, among them ${*:1:8}"
+    for case; do repeat_case "$suite" "$run" "$case"; done
+}
+
+repeat_case() {
+    local suite=$1 run=$2 case=$3 round status reference passed=0 reference_passed=0
+    for round in 1 2 3; do
+        status=0
+        reference=0
+        "$run" "$WAY" "$case" >"$WORK/repeated.out" 2>&1 </dev/null || status=$?
+        "$run" kernel "$case" >"$WORK/reference.out" 2>&1 </dev/null || reference=$?
+        say "$suite: $case failed, and again alone: status $status, on the kernel's epoll $reference"
+        ((status != 0)) || passed=$((passed + 1))
+        ((reference != 0)) || reference_passed=$((reference_passed + 1))
+        # Either settles it: no later round can make the case fail the test.
+        ((passed == 0 && reference_passed == round)) || return 0
+    done
+    watch_log "$WORK/repeated.out"
+    fail "$suite: $case fails three times of three, and passes three times of three on the kernel's epoll"
+}
+
+# python_cases FILE…: the cases that unittest reports as failed, by their full names.
+python_cases() {
+    sed -nE 's/^(FAIL|ERROR): [^ ]+ \(([A-Za-z0-9_.]+)\).*/\2/p' "$@" | sort -u
+}
+
+# cpython_passed NAME CLOSING: CPython's tests that run as the server NAME end, and all pass (then their output has the line
+# `CLOSING OK`), or only those fail that a repetition lets pass.
+cpython_passed() {
+    local cases
+    ended "$1" 400
+    if ((STATUS == 0)); then
+        grep -q "^$2 OK" "$WORK/$1.out" || fail "CPython's own tests did not all run"
+        return
+    fi
+    mapfile -t cases < <(python_cases "$WORK/$1.out")
+    repeat "CPython's tests" cpython_case "${cases[@]}"
+}
+# The module's name follows `test.`; a package of tests has one name for all of its modules.
+cpython_case() {
+    local module=${2#test.}
+    run "$1" timeout 300 "$PYTHON" -m test -u network --timeout 150 "${module%%.*}" -m "$2"
+}
