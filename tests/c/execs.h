@@ -11,7 +11,15 @@
 
 extern char **environ;
 
-#define SELF "/proc/self/exe"
+/* This program, by a path that means the same in whatever it is run under. */
+static inline const char *self(void)
+{
+    static char path[4096];
+    if (!*path)
+        OK(readlink("/proc/self/exe", path, sizeof path - 1));
+    return path;
+}
+#define SELF self()
 
 static inline bool is_served(void) { return dlsym(RTLD_DEFAULT, "epolyfill_version") != NULL; }
 /* The library came in by LD_PRELOAD, so that it is to be passed on. */
@@ -49,7 +57,7 @@ static inline void by_execvpe(char **words, char **environment) { execvpe(SELF, 
 static inline void by_fexecve(char **words, char **environment) { fexecve(OK(open(SELF, O_RDONLY)), words, environment); }
 static inline void by_execveat(char **words, char **environment)
 {
-    execveat(OK(open("/proc/self", O_PATH)), "exe", words, environment, 0);
+    execveat(OK(open("/", O_PATH)), SELF + 1, words, environment, 0);
 }
 static inline void by_execveat_of_a_file(char **words, char **environment)
 {
@@ -117,12 +125,10 @@ static inline void by_posix_spawnp(char **words, char **environment)
 /* The words in single quotes; a quote in a word is not provided for. */
 static inline char *line_of(char **words)
 {
-    char *line, self[4096];
+    char *line;
     size_t length;
     FILE *text = open_memstream(&line, &length);
-    /* The shell would be /proc/self. */
-    self[OK(readlink(SELF, self, sizeof self - 1))] = 0;
-    fprintf(text, "'%s'", self);
+    fprintf(text, "'%s'", SELF);
     for (int i = 1; words[i]; i++)
         fprintf(text, " '%s'", words[i]);
     fclose(text);
