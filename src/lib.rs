@@ -41,7 +41,7 @@
 //! | `dispatch`, `source`, `view`, `thread` | callbacks; descriptors that are ready when the program says so; arrays that the program reads events in; threads of our own |
 //! | `sys`, `next` | the ways out: raw system calls, and the next definition of a symbol |
 //! | `eventpoll/`, `epstate`, `epitem`, `control` | an instance, and what its lock protects; a registration; what control calls do to them |
-//! | `wait`, `waitq`, `ready`, `harvest` | the waiting thread; how threads sleep and are woken; who is ready; what is reported |
+//! | `wait`, `glance`, `waitq`, `ready`, `harvest` | the waiting thread; a look past another one; how threads sleep and are woken; who is ready; what is reported |
 //! | `pollset`, `poller/` | the array poll works on; watcher threads and who is with them; rings |
 //! | `fdtable`, `file/`, `descriptors` | numbers; open file descriptions; close and dup |
 //! | `kind`, `edge`, `sample`, `diagnosis`, `witness/` | what a description is; what an edge is; how arrivals are counted and seen |
@@ -76,6 +76,7 @@ mod exclusive;
 mod exec_env;
 mod fdtable;
 mod file;
+mod glance;
 mod harvest;
 mod heritage;
 mod kind;

@@ -200,6 +200,12 @@ impl PollSet {
         }
     }
 
+    /// All registrations in the set with what is asked about them; also while somebody polls, for that is not written to then.
+    pub fn asked_of_all(&self) -> impl Iterator<Item = (&'static Epitem, Bits)> + '_ {
+        let behind_wake = self.entries.iter().skip(1);
+        self.items.iter().zip(behind_wake).map(|(item, entry)| (item.get(), entry.events.cast_unsigned()))
+    }
+
     /// Forgets what the last poll said.
     pub fn forget(&mut self) {
         self.entries.iter_mut().for_each(|entry| entry.revents = 0);

@@ -9,6 +9,7 @@ use nix::errno::Errno;
 use crate::epstate::EpState;
 use crate::eventpoll::{self, Eventpoll};
 use crate::events::NVAL;
+use crate::glance::{self, Patience};
 use crate::harvest::{self, Vanished};
 use crate::lock::{self, Guard};
 use crate::nap::Nap;
@@ -102,6 +103,7 @@ pub unsafe fn wait_on(
         tick: TICK_NS,
         stage: Stage::New,
         looked_at_parked: false,
+        patience: Patience::new(),
         nap: Nap { mask, outside: None },
         called_off,
         is_over: false,
@@ -150,6 +152,8 @@ struct Wait {
     tick: u64,
     stage: Stage,
     looked_at_parked: bool,
+    /// With a thread that polls, when the time is up.
+    patience: Patience,
     nap: Nap,
     /// Nothing is wanted any more.
     called_off: Option<&'static AtomicBool>,
@@ -204,7 +208,11 @@ impl Wait {
             guard.stats.waits += 1;
             self.stage = Stage::First;
         }
-        if !self.is_newest(&guard) || guard.poller.is_some() {
+        if guard.poller.is_some() && !self.may_sleep {
+            return self.look_past(guard);
+        }
+        // When its time is up a thread looks once more, whichever place it has in the queue.
+        if guard.poller.is_some() || (self.may_sleep && !self.is_newest(&guard)) {
             return self.stand_behind(guard);
         }
         if self.stage == Stage::First {
@@ -222,7 +230,7 @@ impl Wait {
     fn poll<P: Poller>(&mut self, mut guard: Locked) -> Round {
         let plan = self.prepare::<P>(&mut guard);
         self.stage = Stage::Later;
-        if plan.is_first {
+        if plan.is_first && self.is_newest(&guard) {
             let mut vanished = Vanished::none();
             if let Some(reported) = harvest::deliver_waiting(&mut guard, self.buffer, &mut vanished) {
                 return self.finish(guard, reported?, vanished);
@@ -244,14 +252,30 @@ impl Wait {
         st.waiters.last().is_some_and(|last| std::ptr::eq(last, self.me))
     }
 
+    /// The time is up, and another thread is in poll. If that one is about to find something, and something is left for this one, it waits
+    /// for its turn to look.
+    fn look_past(&mut self, guard: Locked) -> Round {
+        let others = guard.waiters.newer_than(self.me);
+        let due = guard.poller.map_or(glance::Due::Nothing, |poller| glance::due(&guard, poller, others));
+        drop(guard);
+        if !self.patience.lasts(due) {
+            return Ok(Some(0));
+        }
+        self.patience.nap();
+        Ok(None)
+    }
+
+    /// Whether the thread may take what the last poll found: those that came later are to be served first, as the kernel has woken them first.
+    fn may_take(&self, st: &EpState) -> bool {
+        let newer = st.waiters.newer_than(self.me);
+        newer == 0 || glance::has_found_more(st, newer)
+    }
+
     /// A newer thread polls, or is to: this one sleeps until it is kicked.
     fn stand_behind(&mut self, mut guard: Locked) -> Round {
         let st = &mut *guard;
         if st.poller.is_none() {
             crossing::leave(self.ep, st);
-        }
-        if !self.may_sleep {
-            return Ok(Some(0));
         }
         self.begin_to_count();
         match st.poller {
@@ -383,8 +407,7 @@ impl Wait {
         if st.followed {
             nested::announce(self.ep, st);
         }
-        let is_newest = self.is_newest(st);
-        let reported = if is_newest {
+        let reported = if self.may_take(st) {
             harvest::deliver(st, self.buffer, &mut vanished)?
         } else {
             harvest::leave_waiting(st);
@@ -398,7 +421,7 @@ impl Wait {
             return self.finish(guard, reported, vanished);
         }
         // What the watchers have not come around to hand over, a wait that does not sleep must find by itself.
-        if is_newest && !self.may_sleep && !self.looked_at_parked && watch::look_at_parked(st) {
+        if !self.may_sleep && !self.looked_at_parked && watch::look_at_parked(st) {
             self.looked_at_parked = true;
             return Ok(None);
         }

@@ -374,6 +374,11 @@ impl Waiters {
         self.iter().count()
     }
 
+    /// How many came after this thread.
+    pub fn newer_than(&self, sleeper: &Sleeper) -> usize {
+        self.iter().take_while(|other| !std::ptr::eq(*other, sleeper)).count()
+    }
+
     /// Whether this thread waits, and no other.
     pub fn are_only(&self, sleeper: &Sleeper) -> bool {
         self.0.is_some_and(|last| std::ptr::eq(last, sleeper) && last.below.get().is_none())

@@ -24,6 +24,11 @@ impl<T: Copy, const ROOM: usize> Window<T, ROOM> {
         self.number == ROOM
     }
 
+    /// Whether nobody is to be looked at.
+    pub const fn is_empty(&self) -> bool {
+        self.number == 0
+    }
+
     /// One more. There must be room.
     pub fn add(&mut self, whom: T, fd: c_int, asked: Bits) {
         self.set[self.number] = pollfd { fd, events: asked.cast_signed(), revents: 0 };

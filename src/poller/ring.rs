@@ -383,6 +383,13 @@ impl Ring {
         }
     }
 
+    /// Whether there are completions to take out.
+    pub fn has_completions(&self) -> bool {
+        // SAFETY: the ring is mapped.
+        let (head, tail) = unsafe { (self.cq_head.as_ref(), self.cq_tail.as_ref()) };
+        head.load(Relaxed) != tail.load(Acquire)
+    }
+
     /// The next completion, if there is one.
     pub fn next(&mut self) -> Option<Completion> {
         // SAFETY: the ring is mapped.

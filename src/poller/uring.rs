@@ -219,6 +219,11 @@ impl Uring {
         self.asked.is_empty() && self.wake < 0 && !self.ring.has_work()
     }
 
+    /// Whether something has completed that was not taken in yet.
+    pub fn has_news(&self) -> bool {
+        self.ring.is_behind() || self.ring.has_completions()
+    }
+
     /// Whether witnesses and counts are needed all the same.
     pub fn is_leaving(&self) -> bool {
         self.leaving

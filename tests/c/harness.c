@@ -187,10 +187,15 @@ static bool is_gone(pid_t tid)
     return read_proc(tid, "comm", text, sizeof text) == 0;
 }
 
-void wait_until_blocked(pid_t tid)
+bool wait_until_blocked_or_gone(pid_t tid)
 {
     UNTIL(is_blocked(tid) || is_gone(tid));
-    if (is_gone(tid))
+    return !is_gone(tid);
+}
+
+void wait_until_blocked(pid_t tid)
+{
+    if (!wait_until_blocked_or_gone(tid))
         die(__FILE__, __LINE__, "a thread that should sleep in a wait has returned");
 }
 

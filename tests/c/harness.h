@@ -119,6 +119,7 @@ void *join_thread(struct thread *thread); /* within the bound */
 
 /* Until the thread sleeps in a system call that waits for descriptors, or in a read, and goes on sleeping. */
 void wait_until_blocked(pid_t tid);
+bool wait_until_blocked_or_gone(pid_t tid); /* true if it is blocked */
 
 /* A thread in one wait. */
 enum call { WAIT, PWAIT, PWAIT2 };

@@ -45,6 +45,8 @@ mod exec_env;
 mod fdtable;
 #[path = "../../src/file/mod.rs"]
 mod file;
+#[path = "../../src/glance.rs"]
+mod glance;
 #[path = "../../src/harvest.rs"]
 mod harvest;
 #[path = "../../src/heritage.rs"]
