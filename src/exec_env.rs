@@ -15,7 +15,8 @@ use std::ptr;
 use libc::{c_char, c_int};
 use nix::errno::Errno;
 
-use crate::heritage::{self, Heritage, PRELOAD, SETTING, Setting, entries};
+use crate::heritage::{self, Heritage, PRELOAD, SETTING, Setting};
+use crate::preload::{self, Place};
 use crate::process;
 use crate::settings;
 use crate::sys;
@@ -51,8 +52,8 @@ struct Lack {
     count: usize,
     /// The last of them that sets LD_PRELOAD, which is the one that counts, and its value.
     preload: Option<(usize, &'static [u8])>,
-    /// The library has to go into LD_PRELOAD.
-    wants_library: bool,
+    /// Where the library has to go in LD_PRELOAD; `None` if it is there.
+    place: Option<Place<'static>>,
     /// The settings that have to be added, a bit each.
     settings: u32,
 }
@@ -92,14 +93,15 @@ unsafe fn lack(environment: Strings) -> Option<Lack> {
     let heritage = heritage::kept()?;
     // SAFETY: the caller answers for the environment.
     let lack = unsafe { Lack::of(heritage, environment) }.ok().flatten()?;
-    ((lack.wants_library || lack.settings != 0) && heritage.is_there()).then_some(lack)
+    ((lack.place.is_some() || lack.settings != 0) && heritage.is_there()).then_some(lack)
 }
 
 impl Lack {
     /// `None` if the environment asks to be left alone.
     unsafe fn of(heritage: &'static Heritage, environment: Strings) -> Result<Option<Lack>, Errno> {
         let all = ((1u64 << heritage.settings.len()) - 1) as u32;
-        let mut lack = Lack { heritage, environment, count: 0, preload: None, wants_library: true, settings: all };
+        let place = |value| preload::place(value, |entry| heritage.names(entry));
+        let mut lack = Lack { heritage, environment, count: 0, preload: None, place: place(b""), settings: all };
         if environment.is_null() {
             return Ok(Some(lack));
         }
@@ -127,26 +129,22 @@ impl Lack {
             lack.count += 1;
         }
         if let Some((_, value)) = lack.preload {
-            lack.wants_library = !entries(value).any(|entry| heritage.names(entry));
+            lack.place = place(value);
         }
         Ok(Some(lack))
     }
 
-    /// LD_PRELOAD with the library in front of what the program has in it.
-    fn merged(&self) -> [&[u8]; 3] {
-        let ours = self.heritage.preload.to_bytes();
-        match self.preload {
-            Some((_, value)) if !value.is_empty() => [ours, b":", value],
-            _ => [ours, b"", b""],
-        }
+    /// LD_PRELOAD with the library in its place among what the program has in it, if that is to change.
+    fn merged(&self) -> Option<[&'static [u8]; 6]> {
+        self.place.map(|place| place.with(&self.heritage.preload.to_bytes()[PRELOAD.len()..]))
     }
 
     /// How long that is, with its end; 0 if LD_PRELOAD stays as it is, or is the library's entry
     /// alone.
     fn merged_bytes(&self) -> usize {
-        match self.preload {
-            Some(_) if self.wants_library => self.merged().iter().map(|piece| piece.len()).sum::<usize>() + 1,
-            _ => 0,
+        match self.preload.and(self.merged()) {
+            Some(pieces) => PRELOAD.len() + pieces.iter().map(|piece| piece.len()).sum::<usize>() + 1,
+            None => 0,
         }
     }
 
@@ -159,7 +157,7 @@ impl Lack {
 
     /// How many words the whole environment takes.
     fn words(&self) -> usize {
-        let own = usize::from(self.wants_library && self.preload.is_none());
+        let own = usize::from(self.place.is_some() && self.preload.is_none());
         self.count + own + self.settings.count_ones() as usize + 1 + self.merged_bytes().div_ceil(size_of::<usize>())
     }
 
@@ -174,7 +172,7 @@ impl Lack {
             if self.count > 0 {
                 room.copy_from_nonoverlapping(self.environment, self.count);
             }
-            if self.wants_library && self.preload.is_none() {
+            if self.place.is_some() && self.preload.is_none() {
                 end.write(self.heritage.preload.as_ptr());
                 end = end.add(1);
             }
@@ -183,10 +181,10 @@ impl Lack {
                 end = end.add(1);
             }
             end.write(ptr::null());
-            let Some((index, _)) = self.preload.filter(|_| self.wants_library) else { return };
+            let Some(((index, _), pieces)) = self.preload.zip(self.merged()) else { return };
             let string = end.add(1).cast::<u8>();
             let mut to = string;
-            for piece in self.merged().into_iter().chain([&b"\0"[..]]) {
+            for piece in [PRELOAD].into_iter().chain(pieces).chain([&b"\0"[..]]) {
                 to.copy_from_nonoverlapping(piece.as_ptr(), piece.len());
                 to = to.add(piece.len());
             }
@@ -196,9 +194,8 @@ impl Lack {
 
     /// Hands each variable that is lacking to `each`.
     fn for_each(&self, each: &mut ForVariable) {
-        if self.wants_library {
-            let [ours, separator, value] = self.merged();
-            each(PRELOAD, &[&ours[PRELOAD.len()..], separator, value]);
+        if let Some(pieces) = self.merged() {
+            each(PRELOAD, &pieces);
         }
         for setting in self.settings() {
             each(setting.name(), &[setting.value()]);

@@ -50,7 +50,7 @@
 //! | `process` | start-up, fork, exit |
 //! | `sanitizer` | what the runtimes of AddressSanitizer and ThreadSanitizer have to be told |
 //! | `heritage`, `exec_env` | what the process was started with; the environment of what it executes |
-//! | `user`, `sync`, `lock`, `pool`, `memory`, `events`, `settings`, `options`, `stats`, `log` | tools |
+//! | `user`, `sync`, `lock`, `pool`, `memory`, `events`, `settings`, `preload`, `options`, `stats`, `log` | tools |
 
 // Test builds do not export the hooks (see `symbols/`), and so nobody calls them there.
 #![cfg_attr(any(test, not(feature = "interpose")), allow(dead_code))]
@@ -92,6 +92,7 @@ mod options;
 mod poller;
 mod pollset;
 mod pool;
+mod preload;
 mod process;
 mod ready;
 mod sample;

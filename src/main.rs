@@ -7,6 +7,7 @@
 #![cfg_attr(not(test), no_main)]
 
 mod launcher;
+mod preload;
 mod settings;
 
 /// What the C start-up calls. The arguments are read from the environment of the process, where std has them too.

@@ -6,9 +6,10 @@ use super::dynamic::Dynamic;
 use super::elf::{Elf, Kind};
 use super::failure::{Failure, name, why};
 use super::link;
+use crate::preload;
 use std::ffi::{CStr, OsStr, OsString};
 use std::io::ErrorKind;
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -20,11 +21,6 @@ const OVERRIDE: &str = "EPOLYFILL_LIBRARY";
 /// Every library of ours has the first, and the one that takes the place of libc's epoll the second.
 const OURS: &[u8] = b"epolyfill_version";
 const IN_PLACE: &[u8] = b"epoll_create1";
-
-/// Preloaded libraries that stay in front: the runtimes of sanitizers have to be first, and what fakes the time has to convert the program's
-/// time-outs before the library gets them.
-const FIRST: [&[u8]; 7] =
-    [b"libasan.", b"libtsan.", b"liblsan.", b"libubsan.", b"libhwasan.", b"libclang_rt.", b"libfaketime"];
 
 /// The directories of a distribution that keeps the libraries of several architectures side by side.
 const TRIPLET: Option<&str> = if cfg!(target_arch = "x86_64") {
@@ -148,13 +144,14 @@ fn installed(home: &Path) -> Option<PathBuf> {
     candidates.find(|path| path.is_file())
 }
 
-/// LD_PRELOAD with the library in it, behind what has to be first and in front of everything else that was in it, each in its order. The
-/// library, or another copy of it, is in it once only: two copies would each believe that they are the epoll.
+/// LD_PRELOAD with the library in its place among everything else that was in it, in its order. The library, or another copy of it, is in it
+/// once only: two copies would each believe that they are the epoll.
 pub fn preload(library: &Path, existing: Option<&OsStr>) -> OsString {
-    let (first, others): (Vec<&Path>, Vec<&Path>) =
-        others(existing).filter(|entry| *entry != library).partition(|entry| is_first(entry));
-    let entries: Vec<&OsStr> = first.into_iter().chain([library]).chain(others).map(Path::as_os_str).collect();
-    entries.join(OsStr::new(":"))
+    let others: Vec<&OsStr> = others(existing).filter(|entry| *entry != library).map(Path::as_os_str).collect();
+    let others = others.join(OsStr::new(":"));
+    let place = preload::place(others.as_bytes(), |_| false);
+    let pieces = place.map(|place| place.with(library.as_os_str().as_bytes()).concat());
+    pieces.map(OsString::from_vec).unwrap_or_default()
 }
 
 /// LD_PRELOAD as it would be without epolyfill; nothing when nothing else is in it.
@@ -169,12 +166,13 @@ fn others(existing: Option<&OsStr>) -> impl Iterator<Item = &Path> {
         .split(|byte| matches!(byte, b':' | b' '))
         .filter(|entry| !entry.is_empty())
         .map(|entry| Path::new(OsStr::from_bytes(entry)))
-        .filter(|entry| entry.file_name() != Some(OsStr::new(FILE)))
+        .filter(|entry| !is_ours(entry))
 }
 
-fn is_first(entry: &Path) -> bool {
+/// Whether an entry is the library by its name, which a version may follow.
+fn is_ours(entry: &Path) -> bool {
     let name = entry.file_name().unwrap_or_default().as_bytes();
-    FIRST.iter().any(|beginning| name.starts_with(beginning))
+    name.strip_prefix(FILE.as_bytes()).is_some_and(|rest| rest.is_empty() || rest[0] == b'.')
 }
 
 #[cfg(test)]
@@ -183,7 +181,7 @@ mod tests {
 
     #[test]
     fn runtimes_stay_in_front_of_the_library_and_others_behind_it() {
-        let existing = "/x/libepolyfill.so:libasan.so.8 other.so:/usr/$LIB/faketime/libfaketime.so.1";
+        let existing = "/x/libepolyfill.so.0:libasan.so.8:/usr/$LIB/faketime/libfaketime.so.1 other.so";
         let value = preload(Path::new("/y/libepolyfill.so"), Some(OsStr::new(existing)));
         assert_eq!(value, "libasan.so.8:/usr/$LIB/faketime/libfaketime.so.1:/y/libepolyfill.so:other.so");
     }

@@ -158,6 +158,16 @@ fn time_outs_are_those_of_libfaketimes_clock() {
         stdout(&output)
     };
     let native = taken(&mut Command::new(&program));
+    // Started by programs that put it behind the library, or have it alone.
+    let mut between = launcher(["--", "env"]);
+    between.arg(format!("LD_PRELOAD={}:{}", library().display(), faketime.display())).arg("FAKETIME=+0 x10");
+    let output = run(between.arg(&program));
+    assert_eq!(stdout(&output), native, "{output:?}");
+    let output = run(launcher(["--", "env"])
+        .arg(format!("LD_PRELOAD={}", faketime.display()))
+        .arg("FAKETIME=+0 x10")
+        .arg(&program));
+    assert_eq!(stdout(&output), native, "{output:?}");
     for poller in ["--poller=poll", "--poller=uring"] {
         assert_eq!(taken(launcher(["--no-kernel-epoll", poller, "--"]).arg(&program)), native, "with {poller}");
     }

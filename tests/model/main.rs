@@ -77,6 +77,8 @@ mod poller;
 mod pollset;
 #[path = "../../src/pool.rs"]
 mod pool;
+#[path = "../../src/preload.rs"]
+mod preload;
 #[path = "../../src/process.rs"]
 mod process;
 #[path = "../../src/ready.rs"]
