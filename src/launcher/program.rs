@@ -162,13 +162,15 @@ impl Subject {
         let unreadable = |error| {
             let why = why(&error);
             Failure::own(format!(
-                "{called} cannot be read, so there is no telling whether the library would load: {why}"
+                "{called} cannot be read, so it is unknown whether the library would be loaded: {why}; make it readable"
             ))
         };
         if let Some(elf) = Elf::read(path).map_err(unreadable)? {
             loads(path, &elf, library).map_err(|what| Failure::own(format!("{called} {what}")))?;
             if let Some(what) = privilege::secure(path, refused).map_err(unreadable)? {
-                return Err(Failure::own(format!("{called} {what}, and the dynamic linker then ignores LD_PRELOAD")));
+                return Err(Failure::own(format!(
+                    "{called} {what}, so the dynamic linker ignores LD_PRELOAD; run it as the user and group that it needs"
+                )));
             }
             let dynamic = readable(Dynamic::read(&elf)).map_err(unreadable)?;
             let mut limits = Vec::new();
@@ -181,7 +183,7 @@ impl Subject {
             Beginning::Interpreter(path, _) => Self::interpreter(path),
             Beginning::Text => Self::interpreter(SHELL.into()),
             Beginning::Unknown => {
-                let sentence = format!("{called} is neither an ELF program nor a script");
+                let sentence = format!("{called} is neither an ELF program nor a script, and cannot be run here");
                 return Err(Failure::cannot_run(sentence));
             }
         };
@@ -201,9 +203,9 @@ impl Subject {
                     Err(_) => Err(Failure::cannot_run(format!("{called} is not found"))),
                 }
             }
-            Env::DropsPreload => {
-                Err(Failure::own("its first line has env remove LD_PRELOAD, and the library would not be loaded"))
-            }
+            Env::DropsPreload => Err(Failure::own(
+                "its first line has env remove LD_PRELOAD, so the library would not be loaded; take that out of it",
+            )),
             Env::Unclear => Ok(Self::interpreter(env)),
         }
     }
@@ -220,28 +222,33 @@ enum Step {
 /// Whether the library can be loaded into an ELF program; the error is the predicate of a sentence.
 fn loads(path: &Path, elf: &Elf, library: &Library) -> Result<(), String> {
     if elf.kind == Kind::Neither {
-        return Err("is not a program, or is damaged".to_owned());
+        return Err("is not a program, or is damaged; install it again".to_owned());
     }
     if elf.machine != library.elf.machine {
-        return Err(format!("is for {}, and the library for {}", elf.machine, library.elf.machine));
+        return Err(format!(
+            "is for {}, and the library for {}; take a library of its architecture",
+            elf.machine, library.elf.machine
+        ));
     }
     if let Ok(Some((there, wanted))) = elf.cut_short() {
-        return Err(format!("is damaged: it has {there} of {wanted} bytes"));
+        return Err(format!("is damaged: it has {there} of {wanted} bytes; install it again"));
     }
     let canonical = path.canonicalize().unwrap_or(path.to_owned());
     let linker = elf.interpreter.as_deref().unwrap_or(&canonical);
     let linker_name = linker.file_name().unwrap_or_default().as_bytes();
     if linker_name.starts_with(b"ld-musl") && !cfg!(target_env = "musl") {
-        return Err("is linked with musl, and the library with glibc".to_owned());
+        return Err("is linked with musl, and the library with glibc; a build for glibc can be served".to_owned());
     }
     match &elf.interpreter {
         Some(linker) if !linker.exists() => {
-            Err(format!("asks for the dynamic linker {}, which does not exist", name(linker)))
+            Err(format!("asks for the dynamic linker {}, which does not exist; install it", name(linker)))
         }
         Some(_) => Ok(()),
         // `ld.so program`: the dynamic linker looks like a static program, and takes LD_PRELOAD along.
         None if linker_name.starts_with(b"ld-linux") || linker_name.starts_with(b"ld64.so") => Ok(()),
-        None => Err("is statically linked, and loads no libraries".to_owned()),
+        None => {
+            Err("is statically linked, and loads no libraries; a dynamically linked build can be served".to_owned())
+        }
     }
 }
 
@@ -258,7 +265,7 @@ fn readable<T: Default>(read: std::io::Result<T>) -> std::io::Result<T> {
 fn calls(elf: &Elf, dynamic: &Dynamic, depth: Depth) -> Result<Option<String>, String> {
     if past::is_go(elf).unwrap_or(false) {
         return Err(
-            "is a Go program, whose runtime makes its epoll calls past every library, with cgo or without".to_owned()
+            "is a Go program, whose runtime makes its epoll calls past every library, with cgo or without; run it without epolyfill".to_owned()
         );
     }
     let by_libc = dynamic.undefined.iter().any(|symbol| symbol.starts_with(b"epoll_"));
@@ -272,9 +279,9 @@ fn calls(elf: &Elf, dynamic: &Dynamic, depth: Depth) -> Result<Option<String>, S
     let calls: Vec<&str> = own.iter().copied().collect();
     let calls = calls.join(", ");
     match past::is_whole(&own) && !by_libc {
-        true => {
-            Err(format!("makes its epoll calls ({calls}) by system call instructions of its own, past every library"))
-        }
+        true => Err(format!(
+            "makes its epoll calls ({calls}) by system call instructions of its own, past every library; run it without epolyfill"
+        )),
         false => Ok(Some(format!("not what it calls by system call instructions of its own ({calls})"))),
     }
 }

@@ -164,7 +164,7 @@ impl Demo {
             let complaint = complaint.trim_start_matches("epolyfill: ");
             return Err(failed(&format!("{}: {complaint}", output.status)));
         }
-        worker::understand(&said).ok_or_else(|| failed(&format!("odd answer: {}", said.trim())))
+        worker::understand(&said).ok_or_else(|| failed(&format!("its answer is not a score: {}", said.trim())))
     }
 
     fn command(&self, source: Source) -> Command {

@@ -19,7 +19,7 @@ const NOT_THERE: &str = "n/a";
 /// The worker's own command line: workload, source, milliseconds.
 pub fn work(words: &[OsString]) -> Result<(), Failure> {
     let (workload, source, length) =
-        parse(words).ok_or_else(|| Failure::own("the demo's worker was given words that it does not know"))?;
+        parse(words).ok_or_else(|| Failure::own("--demo-worker is for --demo alone; use that"))?;
     nix::unistd::alarm::set(TOO_LONG);
     let answer = kernel_epoll();
     let score = match (source, answer) {
