@@ -43,7 +43,7 @@ pub fn own() -> Strings {
 /// Takes a variable, as `NAME=` and the pieces of its value.
 type ForVariable<'a> = dyn FnMut(&[u8], &[&[u8]]) + 'a;
 
-/// What an environment that the program passes lacks.
+/// The variables that an environment of the program's lacks.
 #[derive(Debug)]
 struct Lack {
     heritage: &'static Heritage,
@@ -58,7 +58,7 @@ struct Lack {
     settings: u32,
 }
 
-/// Whether a string of the program's begins so. EFAULT as in [`user::read`].
+/// Tells whether a string of the program's begins so. EFAULT as in [`user::read`].
 unsafe fn begins(string: *const c_char, with: &[u8]) -> Result<bool, Errno> {
     for (at, byte) in with.iter().enumerate() {
         // SAFETY: the caller answers for the string, and it has not ended.
@@ -84,7 +84,7 @@ unsafe fn rest(string: *const c_char, from: usize) -> Result<&'static [u8], Errn
     Err(Errno::E2BIG)
 }
 
-/// What an environment lacks. `None` if nothing, if it is to be left alone, or if it cannot be
+/// Finds what an environment lacks. `None` if nothing, if it is to be left alone, or if it cannot be
 /// read, which is the kernel's to say.
 ///
 /// # Safety

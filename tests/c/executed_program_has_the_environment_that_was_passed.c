@@ -67,7 +67,7 @@ static int times(const char *begin)
 static char *library; /* its entry of LD_PRELOAD */
 static char preload[4096 + 32], libm[] = "LD_PRELOAD=libm.so.6", both[4096 + 64];
 
-/* What the program passed is there in its order; what is behind it came from the library. */
+/* The entries that were passed come first, in their order; the library's are behind them. */
 static void expect(const struct exec *exec, char **passed, char **expected)
 {
     subject = exec->name;

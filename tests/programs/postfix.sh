@@ -97,7 +97,7 @@ session() {
     timeout 100 "$PYTHON" "$HERE/mail_client.py" deliver smtp "$port" "$MAILS" || fail "$name does not take the mails"
     timeout 100 "$PYTHON" "$HERE/mail_client.py" maildir "$WORK/$name/mail/box" "$MAILS" || fail "$name does not deliver"
     check_children "$name" "$way"
-    # What was started is the script that waits for the master.
+    # The script that was started waits for the master.
     kill "$(master_of "$name")"
     ended "$name" 15
     unset "PID[$name-master]"
