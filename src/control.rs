@@ -11,7 +11,7 @@ use crate::edge::Edge;
 use crate::epitem::Epitem;
 use crate::epstate::EpState;
 use crate::eventpoll::{self, Eventpoll};
-use crate::events::{EDGE, EXCLUSIVE, EXCLUSIVE_COMPANY, NVAL, WRITABLE, levels};
+use crate::events::{EDGE, EXCLUSIVE, EXCLUSIVE_COMPANY, IN, NVAL, WRITABLE, levels};
 use crate::exclusive;
 use crate::file::{File, FileGuard, Identity};
 use crate::harvest;
@@ -274,6 +274,10 @@ fn begin(ep: &'static Eventpoll, st: &mut EpState, item: &'static Epitem, file: 
         if std::mem::take(&mut st.news) {
             nested::tell_outer(ep, st);
         }
+    }
+    if file.kind().is_eventfd() && file.level(item.via(), IN) & IN != 0 {
+        // What was added before is nobody's whom no witness sees.
+        file.begin_add();
     }
     let state = item.at(&st.held);
     if file.eventpoll().is_none() && (asked & WRITABLE != 0 || file.has_several_registrations()) {

@@ -64,6 +64,10 @@ const NOTHING: u64 = u64::MAX - 2;
 const DOUBT_NS: u64 = 1_000_000;
 /// After so many doublings, about a second, the delay stays.
 const LAST_DOUBT: u8 = 10;
+/// Of what nothing counts the delay stays at 4 ms for so many reports, which is most of a second: the program may have taken everything without a
+/// call, and what is there now is new.
+const STEADY_DOUBT: u8 = 2;
+const STEADY_DOUBTS: u8 = 200;
 /// In place of the number of doublings: something was taken since the last report.
 const TAKEN: u8 = u8::MAX;
 /// How long after that an arrival may go unnoticed that a loose count did not show, in nanoseconds.
@@ -203,7 +207,7 @@ impl Edge {
             self.closing = matches!(kind, Kind::Tcp);
             return;
         }
-        let eventfd = matches!(kind, Kind::Eventfd | Kind::EventfdSemaphore);
+        let eventfd = kind.is_eventfd();
         if eventfd && !news && facts & READ_FACTS != 0 {
             // Every writer of this process tells us, so a look settles it.
             self.look = true;
@@ -220,7 +224,9 @@ impl Edge {
                 Arrivals::Received | Arrivals::Queued | Arrivals::Backlog => {}
                 Arrivals::Expirations => self.was_low(READABLE),
                 // Should the count be refused, what is left counts as news.
-                Arrivals::Datagrams | Arrivals::Diagnosed => (self.doubts, self.due) = (0, 0),
+                Arrivals::Datagrams | Arrivals::Diagnosed | Arrivals::Memory | Arrivals::Listed => {
+                    (self.doubts, self.due) = (0, 0);
+                }
                 Arrivals::Signals => (self.doubts, self.due) = (TAKEN, 0),
                 Arrivals::Witnessed if matches!(kind, Kind::EventfdSemaphore) => self.look = true,
                 Arrivals::Witnessed | Arrivals::Unknown => self.wake_reader(kind),
@@ -377,6 +383,18 @@ impl Edge {
         true
     }
 
+    /// Whether an eventfd that is readable rose without any of the calls that add to it: there were `calls` at the last report, and no more since.
+    pub fn rose_by_itself(&self, calls: u32) -> bool {
+        INTERPOSES && self.quiet & IN == 0 && self.due == u64::from(calls)
+    }
+
+    /// An eventfd is reported after so many calls. It has no doubts where these are seen, and so no use for the time of the next one.
+    pub fn note_calls(&mut self, calls: u32) {
+        if INTERPOSES {
+            self.due = calls.into();
+        }
+    }
+
     /// Whether the registration has quiet bits behind which an edge could hide that nobody tells us of. Such a
     /// registration is sampled whenever somebody waits.
     #[inline]
@@ -412,6 +430,11 @@ impl Edge {
         self.look || self.quiet & (ERR | HUP | PRI) != 0
     }
 
+    /// The same, where no count shows what is there: it may be taken without a call.
+    pub const fn wants_look_uncounted(&self) -> bool {
+        self.wants_look() || self.quiet & READABLE != 0
+    }
+
     /// Whether a count is all that it wants, and one to be taken only if the next look does not show it: what arrives shows, unless it
     /// was taken, and a report brings all the levels that are high.
     pub const fn may_show(&self) -> bool {
@@ -423,6 +446,10 @@ impl Edge {
     pub fn looked(&mut self, kind: Kind, level: Bits) {
         if self.quiet & !level & HUP != 0 && matches!(kind, Kind::Fifo) {
             self.wake(!0);
+        }
+        if self.quiet & !level & READABLE != 0 && self.doubts != TAKEN {
+            // Whatever comes next is new, and so may be what comes after it.
+            (self.doubts, self.due) = (0, 0);
         }
         if !matches!(kind, Kind::Epoll) {
             self.quiet &= level;
@@ -495,6 +522,9 @@ impl Edge {
             // There was no count at the report, and what came since is in this one.
             self.quiet &= !INCOMING;
             self.evidence = Evidence::Count;
+        } else if self.seen == UNSEEN && self.quiet & INCOMING != 0 {
+            // There was nothing to count by at the report: from here on there is.
+            self.seen = sample::plain(count);
         } else if self.tells() && self.closing {
             // No level need be left of what is closed, and the next state wakes all the same.
             self.seen = sample::plain(count);
@@ -530,21 +560,37 @@ impl Edge {
             // Who was told just now is about to take it.
             self.due = now + DOUBT_NS;
         } else if bits != 0 && now >= self.due {
-            self.doubt(bits, now);
+            self.doubt(kind, bits, now);
         }
     }
 
-    fn doubt(&mut self, bits: Bits, now: u64) {
+    fn doubt(&mut self, kind: Kind, bits: Bits, now: u64) {
         self.quiet &= !bits;
         self.evidence = Evidence::Doubt;
         self.seen = UNSEEN;
-        self.due = now + (DOUBT_NS << self.doubts.min(LAST_DOUBT));
-        self.doubts = self.doubts.saturating_add(1);
+        self.due = now + (DOUBT_NS << self.doublings(kind).min(LAST_DOUBT));
+        // `TAKEN` is no number of them.
+        self.doubts = self.doubts.saturating_add(1).min(TAKEN - 1);
+    }
+
+    /// How often the delay has doubled.
+    const fn doublings(&self, kind: Kind) -> u8 {
+        match kind.arrivals() {
+            Arrivals::Unknown | Arrivals::Memory if self.doubts <= STEADY_DOUBTS => {
+                if self.doubts < STEADY_DOUBT {
+                    self.doubts
+                } else {
+                    STEADY_DOUBT
+                }
+            }
+            Arrivals::Unknown | Arrivals::Memory => self.doubts - STEADY_DOUBTS + STEADY_DOUBT,
+            _ => self.doubts,
+        }
     }
 
     /// After a count that others' doings change as well, and which so may not show an arrival: if something was taken and more is there, that is
     /// reported after a while, once.
-    pub fn counted_loosely(&mut self, now: u64) {
+    pub fn counted_loosely(&mut self, kind: Kind, now: u64) {
         if self.doubts != TAKEN || self.quiet & READABLE == 0 {
             return;
         }
@@ -552,19 +598,19 @@ impl Edge {
             self.due = now + LATE_NS;
         } else if now >= self.due {
             self.doubts = 0;
-            self.doubt(READABLE, now);
+            self.doubt(kind, READABLE, now);
         }
     }
 
     /// For kinds without a count: an unread level is reported again, at once the first time and then ever later. Spurious,
     /// where the kernel would stay silent, but no arrival is lost.
-    pub fn doubted(&mut self, now: u64) {
+    pub fn doubted(&mut self, kind: Kind, now: u64) {
         self.check = false;
         if self.doubts == TAKEN {
             self.doubts = 0;
         }
         if self.quiet & READABLE != 0 && now >= self.due {
-            self.doubt(READABLE, now);
+            self.doubt(kind, READABLE, now);
         }
     }
 }
@@ -705,17 +751,17 @@ mod tests {
     fn what_a_loose_count_may_have_missed_is_reported_late_and_once() {
         let mut edge = Edge::FRESH;
         edge.report(Kind::Signalfd, IN, || Some(2));
-        edge.counted_loosely(1);
-        edge.counted_loosely(1 + 2 * LATE_NS);
+        edge.counted_loosely(Kind::Signalfd, 1);
+        edge.counted_loosely(Kind::Signalfd, 1 + 2 * LATE_NS);
         assert_eq!(edge.quiet(), IN, "nothing was taken");
         edge.digest(Kind::Signalfd, IN, TOOK, true);
         edge.counted(2);
-        edge.counted_loosely(5);
-        edge.counted_loosely(4 + LATE_NS);
+        edge.counted_loosely(Kind::Signalfd, 5);
+        edge.counted_loosely(Kind::Signalfd, 4 + LATE_NS);
         assert_eq!(edge.quiet(), IN, "it is not time");
-        edge.counted_loosely(5 + LATE_NS);
+        edge.counted_loosely(Kind::Signalfd, 5 + LATE_NS);
         assert!(edge.report(Kind::Signalfd, IN, || Some(2)));
-        edge.counted_loosely(9 * LATE_NS);
+        edge.counted_loosely(Kind::Signalfd, 9 * LATE_NS);
         assert_eq!(edge.quiet(), IN, "nothing was taken since then");
     }
 
@@ -726,7 +772,7 @@ mod tests {
         let mut delays = Vec::new();
         for _ in 0..5 {
             assert!(edge.report(Kind::Tcp, IN, || None));
-            edge.doubted(now);
+            edge.doubted(Kind::UnixListener, now);
             delays.push(edge.due - now);
             now = edge.due;
         }

@@ -8,7 +8,7 @@ use crate::descriptors;
 use crate::edge::{CHOKED, Edge};
 use crate::epitem::{Epitem, State};
 use crate::epstate::EpState;
-use crate::events::{Bits, EDGE, HUP, NVAL, ONESHOT, WRITABLE, levels};
+use crate::events::{Bits, EDGE, HUP, IN, NVAL, ONESHOT, WRITABLE, levels};
 use crate::exclusive;
 use crate::file::{Allowance, File};
 use crate::kind::Kind;
@@ -364,8 +364,15 @@ fn reportable(st: &mut EpState, item: &'static Epitem, in_turn: bool) -> Bits {
         file.set_choked(true);
     }
     let clock = seen_at.unwrap_or_else(|| file.clock());
+    let adds = file.kind().is_eventfd().then(|| sample::calls_that_add(file));
+    if level & IN != 0 && adds.is_some_and(|calls| edge.rose_by_itself(calls)) {
+        file.note_unseen_add();
+    }
     let seen = edge.seen();
     let is_edge = edge.report(file.kind(), level, || sample::reported(file, item.via(), watched, level, seen));
+    if let Some(calls) = adds.filter(|_| is_edge) {
+        edge.note_calls(calls);
+    }
     state.edge.set(edge);
     if is_edge {
         state.reported_at.set(clock);

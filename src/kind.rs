@@ -49,6 +49,16 @@ pub enum Kind {
     Tty,
     /// One of our own readiness sources.
     Source,
+    /// A connection of MPTCP.
+    Mptcp,
+    /// A socket of any other family or protocol: netlink, packet, raw and so on.
+    Socket,
+    /// A ring of io_uring(7), of the program's.
+    IoUring,
+    /// A message queue of mq_open(3).
+    MessageQueue,
+    /// userfaultfd(2).
+    Userfault,
     /// Anything else that can be polled.
     Other,
 }
@@ -70,6 +80,10 @@ pub enum Arrivals {
     Signals,
     /// Whether an expiration is unread, plus those the witnesses saw taken, or forgotten when the timer was set anew.
     Expirations,
+    /// The memory of what is queued, which shows an arrival as long as nothing is taken.
+    Memory,
+    /// How often there was something, as `/proc` tells of the descriptor, or a call of its own.
+    Listed,
     /// Nothing counts, but a program's own calls are the only way to another edge.
     Witnessed,
     /// Nothing counts, and anybody may add to it.
@@ -93,28 +107,42 @@ impl Kind {
     pub const fn arrivals(self) -> Arrivals {
         match self {
             Kind::Tcp => Arrivals::Received,
-            Kind::Pipe | Kind::Fifo | Kind::UnixStream | Kind::UnixSeqpacket | Kind::Inotify | Kind::Tty => {
-                Arrivals::Queued
-            }
+            Kind::Pipe
+            | Kind::Fifo
+            | Kind::UnixStream
+            | Kind::UnixSeqpacket
+            | Kind::Inotify
+            | Kind::Tty
+            | Kind::Mptcp => Arrivals::Queued,
             Kind::TcpListener => Arrivals::Backlog,
             Kind::Timerfd => Arrivals::Expirations,
             Kind::Epoll | Kind::Eventfd | Kind::EventfdSemaphore | Kind::Pidfd | Kind::Source => Arrivals::Witnessed,
             Kind::Udp | Kind::UnixDgram => Arrivals::Datagrams,
             Kind::UnixListener => Arrivals::Diagnosed,
             Kind::Signalfd => Arrivals::Signals,
+            Kind::Socket => Arrivals::Memory,
+            Kind::IoUring | Kind::MessageQueue | Kind::Userfault => Arrivals::Listed,
             Kind::Unidentified | Kind::Other => Arrivals::Unknown,
         }
     }
 
     /// Whether it is a socket, or something that is not known.
     pub const fn may_be_socket(self) -> bool {
-        use Kind::{Other, Tcp, TcpListener, Udp, UnixDgram, UnixListener, UnixSeqpacket, UnixStream};
-        matches!(self, Tcp | TcpListener | Udp | UnixStream | UnixSeqpacket | UnixDgram | UnixListener | Other)
+        use Kind::{Mptcp, Other, Socket, Tcp, TcpListener, Udp, UnixDgram, UnixListener, UnixSeqpacket, UnixStream};
+        matches!(
+            self,
+            Tcp | TcpListener | Udp | UnixStream | UnixSeqpacket | UnixDgram | UnixListener | Mptcp | Socket | Other
+        )
     }
 
     /// A pipe, with a name or without.
     pub const fn is_pipe(self) -> bool {
         matches!(self, Kind::Pipe | Kind::Fifo)
+    }
+
+    /// An eventfd, of either mode.
+    pub const fn is_eventfd(self) -> bool {
+        matches!(self, Kind::Eventfd | Kind::EventfdSemaphore)
     }
 
     /// A unix socket that carries data: its queue towards the peer shows when the peer reads.
@@ -160,7 +188,7 @@ impl Kind {
 
     /// The kind behind its number.
     pub const fn from_u8(value: u8) -> Kind {
-        const ALL: [Kind; 20] = [
+        const ALL: [Kind; 25] = [
             Kind::Unidentified,
             Kind::Epoll,
             Kind::Pipe,
@@ -180,6 +208,11 @@ impl Kind {
             Kind::Pidfd,
             Kind::Tty,
             Kind::Source,
+            Kind::Mptcp,
+            Kind::Socket,
+            Kind::IoUring,
+            Kind::MessageQueue,
+            Kind::Userfault,
             Kind::Other,
         ];
         if (value as usize) < ALL.len() { ALL[value as usize] } else { Kind::Other }
@@ -190,7 +223,8 @@ const PROC_SUPER_MAGIC: i64 = 0x9fa0;
 const PID_FS_MAGIC: i64 = 0x5049_4446;
 /// File systems all of whose regular files have a poll: those of kernfs (sysfs, cgroup, resctrl), debugfs, mqueue, FUSE, and pidfds.
 const POLLABLE_FILESYSTEMS: [i64; 8] =
-    [0x6265_6572, 0x6367_7270, 0x0027_e0eb, 0x0765_5821, 0x6462_6720, 0x1980_0202, 0x6573_5546, PID_FS_MAGIC];
+    [0x6265_6572, 0x6367_7270, 0x0027_e0eb, 0x0765_5821, 0x6462_6720, MQUEUE_MAGIC, 0x6573_5546, PID_FS_MAGIC];
+const MQUEUE_MAGIC: i64 = 0x1980_0202;
 const PIPEFS_MAGIC: i64 = 0x5049_5045;
 
 /// Whether epoll takes the description: EPERM where the file has no poll of its own (T3), EBADF where the number names a path only.
@@ -279,7 +313,11 @@ pub fn of_stat(fd: c_int, stat: &stat) -> (Kind, Option<TcpState>) {
         libc::S_IFIFO if sys::filesystem(fd) == Ok(PIPEFS_MAGIC) => Kind::Pipe,
         libc::S_IFIFO => Kind::Fifo,
         libc::S_IFCHR if is_pty(stat) || sys::ioctl_int(fd, libc::TIOCGPGRP).is_ok() || is_terminal(fd) => Kind::Tty,
-        libc::S_IFREG if sys::filesystem(fd) == Ok(PID_FS_MAGIC) => Kind::Pidfd,
+        libc::S_IFREG => match sys::filesystem(fd) {
+            Ok(PID_FS_MAGIC) => Kind::Pidfd,
+            Ok(MQUEUE_MAGIC) => Kind::MessageQueue,
+            _ => Kind::Other,
+        },
         0 => anonymous(fd),
         _ => Kind::Other,
     };
@@ -301,23 +339,30 @@ fn socket(fd: c_int) -> (Kind, Option<TcpState>) {
         let mut value: c_int = 0;
         sys::getsockopt(fd, libc::SOL_SOCKET, name, &mut value).map_or(-1, |_| value)
     };
-    if option(libc::SO_PROTOCOL) == libc::IPPROTO_TCP
+    let protocol = option(libc::SO_PROTOCOL);
+    let is_listener = || option(libc::SO_ACCEPTCONN) == 1;
+    // An MPTCP listener answers for its first subflow.
+    if (protocol == libc::IPPROTO_TCP || protocol == libc::IPPROTO_MPTCP && is_listener())
         // A raw socket has the same protocol and no such state.
         && let Some(state) = sample::tcp_state(fd)
     {
         return (if state == sample::LISTEN { Kind::TcpListener } else { Kind::Tcp }, Some(state));
     }
     let kind = match (option(libc::SO_DOMAIN), option(libc::SO_TYPE)) {
-        (libc::AF_INET | libc::AF_INET6, libc::SOCK_DGRAM) => Kind::Udp,
-        (libc::AF_UNIX, libc::SOCK_STREAM | libc::SOCK_SEQPACKET) if option(libc::SO_ACCEPTCONN) == 1 => {
-            Kind::UnixListener
-        }
+        (libc::AF_INET | libc::AF_INET6, libc::SOCK_STREAM) if protocol == libc::IPPROTO_MPTCP => Kind::Mptcp,
+        (libc::AF_INET | libc::AF_INET6, libc::SOCK_DGRAM) if is_udp(protocol) => Kind::Udp,
+        (libc::AF_UNIX, libc::SOCK_STREAM | libc::SOCK_SEQPACKET) if is_listener() => Kind::UnixListener,
         (libc::AF_UNIX, libc::SOCK_STREAM) => Kind::UnixStream,
         (libc::AF_UNIX, libc::SOCK_SEQPACKET) => Kind::UnixSeqpacket,
         (libc::AF_UNIX, libc::SOCK_DGRAM) => Kind::UnixDgram,
-        _ => Kind::Other,
+        _ => Kind::Socket,
     };
     (kind, None)
+}
+
+/// Whether datagrams of the protocol are UDP's, of the light kind or not: those of ICMP are not, nor are SCTP's.
+fn is_udp(protocol: c_int) -> bool {
+    matches!(protocol, libc::IPPROTO_UDP | libc::IPPROTO_UDPLITE)
 }
 
 /// The kinds that live on the anonymous inode. Probed by what only they answer where `/proc` cannot be asked.
@@ -328,7 +373,10 @@ fn anonymous(fd: c_int) -> Kind {
         Ok(b"anon_inode:[eventfd]") => Kind::Eventfd,
         Ok(b"anon_inode:[timerfd]") => Kind::Timerfd,
         Ok(b"anon_inode:[signalfd]") => Kind::Signalfd,
-        Ok(b"anon_inode:inotify") => Kind::Inotify,
+        // Both queue events of a length, and wake with each.
+        Ok(b"anon_inode:inotify" | b"anon_inode:[fanotify]") => Kind::Inotify,
+        Ok(b"anon_inode:[io_uring]") => Kind::IoUring,
+        Ok(b"anon_inode:[userfaultfd]") => Kind::Userfault,
         Ok(b"anon_inode:[pidfd]") => Kind::Pidfd,
         Ok(_) => Kind::Other,
         Err(_) if sys::is_timer(fd) => Kind::Timerfd,

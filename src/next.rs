@@ -155,6 +155,10 @@ next! {
         = SYS_pwritev2 [fd, iov, n, at, 0, flags];
     fn sendto(fd: c_int, buffer: *const c_void, n: size_t, flags: c_int, to: *const sockaddr, length: socklen_t) -> ssize_t
         = SYS_sendto [fd, buffer, n, flags, to, length];
+    fn mq_timedreceive(fd: c_int, buffer: *mut c_char, n: size_t, priority: *mut c_uint, limit: *const timespec) -> ssize_t
+        = SYS_mq_timedreceive [fd, buffer, n, priority, limit, 0];
+    fn mq_timedsend(fd: c_int, message: *const c_char, n: size_t, priority: c_uint, limit: *const timespec) -> c_int
+        = SYS_mq_timedsend [fd, message, n, priority, limit, 0];
     fn sendmsg(fd: c_int, message: *const msghdr, flags: c_int) -> ssize_t = SYS_sendmsg [fd, message, flags, 0, 0, 0];
     fn sendmmsg(fd: c_int, messages: *mut mmsghdr, n: c_uint, flags: c_int) -> c_int
         = SYS_sendmmsg [fd, messages, n, flags, 0, 0];

@@ -115,6 +115,13 @@ fn count(file: &'static File, fd: c_int, watched: Bits) -> Option<u64> {
             let queued = queued.unwrap_or(UNCOUNTED).min(UNCOUNTED);
             receive_memory(fd).map(|memory| UDP | ((taken & 0x3_ffff) << 42) | (queued << 32) | memory)
         }
+        Arrivals::Memory => {
+            let taken = file.consumed();
+            // Nothing is there, or it has another place than the socket's queue: a ring in shared memory, for instance.
+            let memory = receive_memory(fd).filter(|&memory| memory != 0)?;
+            Some(UDP | ((taken & 0x3_ffff) << 42) | (UNCOUNTED << 32) | memory)
+        }
+        Arrivals::Listed => listed(file, fd),
         Arrivals::Diagnosed => {
             let taken = file.consumed();
             diagnosis::waiting_connections(fd).map(|waiting| taken + u64::from(waiting))
@@ -132,7 +139,7 @@ fn count(file: &'static File, fd: c_int, watched: Bits) -> Option<u64> {
     }
 }
 
-/// Marks the bytes and the state of a TCP connection, and how often there was no memory for more bytes: every change is an arrival.
+/// Marks the bytes and the state of a TCP connection, and how often there was no memory for more bytes, and other numbers of which every change is an arrival.
 const TCP: u64 = 1 << 60;
 
 const fn stream_count(bytes: u64, shortages: u8, state: TcpState) -> u64 {
@@ -415,9 +422,32 @@ fn peek_through(file: &'static File, fd: c_int, is_shut: bool, most: u64) -> Opt
     }
 }
 
-/// An eventfd that another process may write to, where no witness is.
+/// An eventfd that others may write to where no witness is: another process, or the kernel itself.
 pub fn is_shared_eventfd(file: &File) -> bool {
-    (process::has_forked() || !options::INTERPOSES) && matches!(file.kind(), Kind::Eventfd | Kind::EventfdSemaphore)
+    file.kind().is_eventfd() && (process::has_forked() || !options::INTERPOSES || file.is_added_to_unseen())
+}
+
+/// How many calls were seen that can make an eventfd readable: what is left in a semaphore after a read counts as added.
+pub fn calls_that_add(file: &File) -> u32 {
+    let reads = if file.kind() == Kind::EventfdSemaphore { file.consumed() as u32 } else { 0 };
+    file.adds().wrapping_add(reads)
+}
+
+/// How much there was on a description of which only that is told. A ring's completions are counted for good; a message that is taken from a queue wakes
+/// as one that comes does; of the faults that were read the witnesses know.
+fn listed(file: &File, fd: c_int) -> Option<u64> {
+    const BYTES_OF_FAULT: u64 = 32;
+    match file.kind() {
+        Kind::IoUring => descriptor_number(fd, b"CqTail:").map(|completions| TCP | completions),
+        Kind::MessageQueue => sys::queued_messages(fd).map(|messages| TCP | messages),
+        _ => descriptor_number(fd, b"pending:").map(|faults| file.consumed() + BYTES_OF_FAULT * faults),
+    }
+}
+
+/// A decimal number of `/proc/self/fdinfo`.
+fn descriptor_number(fd: c_int, name: &[u8]) -> Option<u64> {
+    let mut buffer = [0; 512];
+    std::str::from_utf8(sys::descriptor_info(fd, name, &mut buffer)?).ok()?.parse().ok()
 }
 
 fn eventfd_count(fd: c_int) -> Option<u64> {

@@ -244,6 +244,15 @@ pub fn is_timer(fd: c_int) -> bool {
     unsafe { syscall!(Sysno::timerfd_gettime, fd, value.as_mut_ptr()) }.is_ok()
 }
 
+/// How many messages are in a queue of mq_open(3).
+pub fn queued_messages(fd: c_int) -> Option<u64> {
+    let mut attributes = MaybeUninit::<libc::mq_attr>::uninit();
+    // SAFETY: the kernel writes one mq_attr, and reads none.
+    unsafe { syscall!(Sysno::mq_getsetattr, fd, 0usize, attributes.as_mut_ptr()) }.ok()?;
+    // SAFETY: the call succeeded.
+    u64::try_from(unsafe { attributes.assume_init() }.mq_curmsgs).ok()
+}
+
 /// A look at levels that never sleeps: poll with timeout 0, tried again when a signal handler came in between.
 pub fn look(set: &mut [pollfd]) -> usize {
     loop {

@@ -71,7 +71,7 @@ fn sample_listed(st: &mut EpState, extent: Extent) -> Option<u64> {
         if INTERPOSES && sample::is_shared_eventfd(file) {
             // A count of these is a read of /proc, so it is taken once in a while only.
             longest = longest.or(Some(LONGEST_RARE_TICK_NS));
-            if !rare_is_due {
+            if !rare_is_due && !file.is_added_to_unseen() {
                 continue;
             }
             st.rare_due = sys::now() + TICK_NS;
@@ -95,27 +95,27 @@ fn sample_listed(st: &mut EpState, extent: Extent) -> Option<u64> {
         }
         let (mut news, mut woken) = (false, false);
         // Its turn comes when the other one gives up its claim.
+        let is_uncounted = count.is_none() && !file.kind().arrivals().is_private();
         let is_kept_out = state.is_exclusive() && !state.newcomer.get() && file.claim().is_of_another(item);
         for memory in state.memories() {
             let mut edge = memory.get();
-            match count {
-                Some(count) => {
-                    edge.counted(count);
-                    if sample::is_loose(file.kind(), count) {
-                        edge.counted_loosely(sys::now());
-                    }
+            if let Some(count) = count {
+                edge.counted(count);
+                if sample::is_loose(file.kind(), count) {
+                    edge.counted_loosely(file.kind(), sys::now());
                 }
-                None if !file.kind().arrivals().is_private() => edge.doubted(sys::now()),
-                None => {}
             }
             if !INTERPOSES {
                 edge.doubted_unseen(file.kind(), sys::now());
             }
-            if edge.wants_look() {
+            if edge.wants_look() || is_uncounted && edge.wants_look_uncounted() {
                 let level = sys::level(item.via(), watched) & !NVAL;
                 edge.looked(file.kind(), level);
                 // Out of the poll set as it is, nobody else would find it.
                 news |= state.is_edge() && edge.asked(level).is_none() && edge.fresh(level) != 0 && !is_kept_out;
+            }
+            if is_uncounted {
+                edge.doubted(file.kind(), sys::now());
             }
             if is_closed {
                 edge.closed();

@@ -60,7 +60,7 @@ pub struct File {
     /// What a unix socket's outgoing queue held at the last look; of a source, the levels that are posted.
     outgoing: AtomicU32,
     /// Empty datagrams in the queue that a count has stepped over: it will not see them again. Of a TCP connection, what it had no memory
-    /// for (see `shortage.rs`). Of a source, how many look at it, or change it, at this moment.
+    /// for (see `shortage.rs`). Of an eventfd, the calls that added to it. Of a source, how many look at it, or change it, at this moment.
     empties: AtomicU32,
     /// What is known of a unix socket's peer, as [`Peer`].
     peer: AtomicU8,
@@ -92,6 +92,8 @@ const CHOKED: u8 = 1 << 7;
 const PLACED: u8 = 1 << 6;
 /// Urgent data has come in it, which readers step over.
 const URGENT: u8 = 1 << 5;
+/// Of an eventfd: somebody adds to it whom no witness sees.
+const ADDED_UNSEEN: u8 = URGENT;
 /// A count of datagrams has moved the place where a peek begins, and it may not be back where it was.
 const MOVED: u8 = 1 << 4;
 /// There was a registration for room in it.
@@ -287,6 +289,26 @@ impl File {
     pub fn took_empty(&self, number: u64) {
         let number = u32::try_from(number).unwrap_or(u32::MAX);
         let _ = self.empties.fetch_update(SeqCst, SeqCst, |seen| (seen > 0).then(|| seen.saturating_sub(number)));
+    }
+
+    /// How many calls were seen that add to the eventfd, or may have.
+    pub fn adds(&self) -> u32 {
+        self.empties.load(SeqCst)
+    }
+
+    /// A call begins that adds to the eventfd.
+    pub fn begin_add(&self) {
+        self.empties.fetch_add(1, SeqCst);
+    }
+
+    /// Whether the eventfd was found to be added to by somebody whom no witness sees.
+    pub fn is_added_to_unseen(&self) -> bool {
+        self.flags.load(Relaxed) & ADDED_UNSEEN != 0 && self.kind().is_eventfd()
+    }
+
+    /// Somebody whom no witness sees adds to the eventfd.
+    pub fn note_unseen_add(&self) {
+        self.flags.fetch_or(ADDED_UNSEEN, Relaxed);
     }
 
     /// Notes what a unix socket's outgoing queue holds, and answers with what it held.

@@ -5,6 +5,7 @@ use nix::errno::Errno;
 
 use super::{descriptors, epoll, exec, export, fork, polls, transfers};
 use crate::calls;
+use crate::edge::{CHOKED, DRY};
 use crate::options;
 use crate::process;
 use crate::sys;
@@ -80,6 +81,10 @@ export! {
                 libc::SYS_sendmsg => {
                     witness::sending(a as c_int, || transfers::message_total(b as *const _), raw) as c_long
                 }
+                libc::SYS_io_submit => witness::submitting(c as *const _, raw) as c_long,
+                libc::SYS_io_uring_register => witness::registering(b as c_uint, c as *const _, raw) as c_long,
+                libc::SYS_mq_timedreceive => witness::queueing(a as c_int, DRY, raw) as c_long,
+                libc::SYS_mq_timedsend => witness::queueing(a as c_int, CHOKED, raw) as c_long,
                 libc::SYS_accept | libc::SYS_accept4 => witness::accepting(a as c_int, || raw() as c_int).into(),
                 #[cfg(target_arch = "x86_64")]
                 libc::SYS_poll => polls::poll(a as *mut _, b as libc::nfds_t, c as c_int).into(),

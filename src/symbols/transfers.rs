@@ -3,11 +3,13 @@
 use std::cell::Cell;
 
 use libc::{
-    c_int, c_uint, c_void, iovec, itimerspec, loff_t, mmsghdr, msghdr, off_t, size_t, sockaddr, socklen_t, ssize_t,
+    c_char, c_int, c_uint, c_void, iovec, itimerspec, loff_t, mmsghdr, msghdr, off_t, size_t, sockaddr, socklen_t,
+    ssize_t,
 };
 use libc::{eventfd_t, timespec};
 
 use super::export;
+use crate::edge::{CHOKED, DRY};
 use crate::next;
 use crate::witness;
 
@@ -253,6 +255,35 @@ export! {
     fn sendmsg(fd: c_int, message: *const msghdr, flags: c_int) -> ssize_t as libc::sendmsg {
         // SAFETY: as for libc's sendmsg.
         witness::sending(fd, || unsafe { message_total(message) }, || unsafe { next::sendmsg(fd, message, flags) })
+    }
+
+    /// mq_receive(3).
+    fn mq_receive(queue: c_int, buffer: *mut c_char, n: size_t, priority: *mut c_uint) -> ssize_t as libc::mq_receive {
+        // SAFETY: as for libc's mq_receive.
+        unsafe { mq_timedreceive(queue, buffer, n, priority, std::ptr::null()) }
+    }
+
+    /// mq_timedreceive(3).
+    fn mq_timedreceive(queue: c_int, buffer: *mut c_char, n: size_t, priority: *mut c_uint, limit: *const timespec) -> ssize_t
+        as libc::mq_timedreceive
+    {
+        // SAFETY: as for libc's mq_timedreceive.
+        witness::queueing(queue, DRY, || unsafe { next::mq_timedreceive(queue, buffer, n, priority, limit) })
+    }
+
+    /// mq_send(3).
+    fn mq_send(queue: c_int, message: *const c_char, n: size_t, priority: c_uint) -> c_int as libc::mq_send {
+        // SAFETY: as for libc's mq_send.
+        unsafe { mq_timedsend(queue, message, n, priority, std::ptr::null()) }
+    }
+
+    /// mq_timedsend(3).
+    fn mq_timedsend(queue: c_int, message: *const c_char, n: size_t, priority: c_uint, limit: *const timespec) -> c_int
+        as libc::mq_timedsend
+    {
+        // SAFETY: as for libc's mq_timedsend.
+        let call = || unsafe { next::mq_timedsend(queue, message, n, priority, limit) };
+        witness::queueing(queue, CHOKED, || call() as isize) as c_int
     }
 
     /// sendmmsg(2).

@@ -2,6 +2,7 @@
 //!
 //! On a description without edge-triggered registrations each of these is one load, and the call.
 
+mod bells;
 mod pipes;
 mod reading;
 mod room;
@@ -13,13 +14,14 @@ use nix::errno::Errno;
 
 use crate::descriptors;
 use crate::diagnosis;
-use crate::edge::{CHOKED, COLLECTED, DEPARTED, Facts, TOOK, UNSETTLED};
+use crate::edge::{CHOKED, COLLECTED, DEPARTED, Facts, TOOK, UNSETTLED, WOKEN};
 use crate::events::IN;
 use crate::file::File;
 use crate::kind::Kind;
 use crate::sample;
 use crate::sys;
 
+pub use bells::{registering, submitting};
 pub use pipes::{keeping_packets, moving, resized_pipe, sending_file, splicing_memory};
 pub use reading::{accepting, reading, reading_messages, reading_vector, receiving};
 pub use sockets::{collecting, connecting, listening, shutting_down};
@@ -77,6 +79,21 @@ pub fn set_flags(fd: c_int, flags: c_int) {
     if let Some(file) = descriptors::known(fd).filter(|file| file.kind() == Kind::Tcp) {
         file.note_blocking(flags);
     }
+}
+
+/// A call that puts a message into a queue of mq_open(3), or takes one out. Either wakes everybody who waits there; one that fails may have met a
+/// low level.
+#[inline]
+pub fn queueing(fd: c_int, low: Facts, call: impl FnOnce() -> isize) -> isize {
+    let Some(file) = watched(fd) else { return call() };
+    let at = file.begin_call();
+    let n = call();
+    if n >= 0 {
+        file.tell(WOKEN, at);
+    } else if matches!(sys::last_errno(), Errno::EAGAIN | Errno::ETIMEDOUT) {
+        file.tell(low, at);
+    }
+    n
 }
 
 /// A timer that is set: an unread expiration is gone, as if it had been taken.

@@ -299,8 +299,11 @@ pub(super) fn took(file: &'static File, fd: c_int, at: u32, whole: bool, amount:
         Arrivals::Queued if file.kind() == Kind::Fifo => took_beside(fd, amount.bytes, taking),
         _ => {
             match arrivals {
-                Arrivals::Received | Arrivals::Queued | Arrivals::Witnessed => file.consume(amount.bytes),
+                Arrivals::Received | Arrivals::Queued | Arrivals::Witnessed | Arrivals::Listed => {
+                    file.consume(amount.bytes);
+                }
                 Arrivals::Expirations => file.consume(1),
+                Arrivals::Memory => file.consume(amount.messages),
                 Arrivals::Datagrams => {
                     file.consume(amount.messages);
                     file.took_empty(amount.empty);

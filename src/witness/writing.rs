@@ -36,19 +36,15 @@ fn known_writing(fd: c_int, offered: impl FnOnce() -> usize, call: impl FnOnce()
 /// Whether it is an eventfd that is, or was, registered edge-triggered. Nothing but the call tells of what is added to it.
 #[inline]
 fn is_bell(fd: c_int) -> bool {
-    descriptors::known(fd).is_some_and(is_eventfd)
-}
-
-fn is_eventfd(file: &'static File) -> bool {
-    matches!(file.kind(), Kind::Eventfd | Kind::EventfdSemaphore)
+    descriptors::known(fd).is_some_and(|file| file.kind().is_eventfd())
 }
 
 /// Somebody may begin to wait for the edges of an eventfd while the call is in progress, for instance because its instance has a ring
 /// no more.
 #[inline(never)]
 fn concerned_writing(fd: c_int, offered: impl FnOnce() -> usize, call: impl FnOnce() -> isize) -> isize {
-    let unwatched = descriptors::known(fd).filter(|file| is_eventfd(file) && !file.has_edges());
-    let unwatched = unwatched.map(|file| (file, file.begin_call()));
+    let unwatched = descriptors::known(fd).filter(|file| file.kind().is_eventfd() && !file.has_edges());
+    let unwatched = unwatched.map(|file| (file, begin_write(file)));
     relieved_beside(fd);
     let n = beside(fd, sending(fd, offered, call));
     if let Some((file, at)) = unwatched
@@ -113,7 +109,7 @@ fn witnessed_write(
     if file.eventpoll().is_some() || file.is_source() {
         return not_for_ours();
     }
-    let at = file.begin_call();
+    let at = begin_write(file);
     note_departures(file, fd);
     let n = passing(Passage::begin(file, fd), call);
     let offered = if n < 0 { 0 } else { offered() };
@@ -121,6 +117,14 @@ fn witnessed_write(
         gave(file, fd, at, n, offered);
     }
     n
+}
+
+/// A write begins. What is added to an eventfd by nobody who comes here is the kernel's, or another process's.
+fn begin_write(file: &File) -> u32 {
+    if file.kind().is_eventfd() {
+        file.begin_add();
+    }
+    file.begin_call()
 }
 
 #[cold]
