@@ -154,16 +154,16 @@ impl Kind {
     /// whatever its mask; on a socket what arrives wakes those that wait for urgent data, too. A signal and what happens
     /// to a file wake without any bit, and so every one.
     pub const fn wakes_with(self, registered: Bits) -> Bits {
-        let connected = matches!(self, Kind::Tcp | Kind::UnixStream | Kind::UnixSeqpacket);
+        let connected = matches!(self, Kind::Tcp | Kind::Mptcp | Kind::UnixStream | Kind::UnixSeqpacket);
         let mut bits = match self {
-            Kind::Tcp | Kind::UnixStream | Kind::UnixSeqpacket => RDHUP,
+            Kind::Tcp | Kind::Mptcp | Kind::UnixStream | Kind::UnixSeqpacket => RDHUP,
             Kind::Signalfd | Kind::Inotify => IN,
             _ => 0,
         };
         if matches!(self, Kind::TcpListener | Kind::UnixListener) && registered & INCOMING != 0 {
             bits |= IN;
         }
-        if connected || matches!(self, Kind::Udp | Kind::UnixDgram) {
+        if connected || matches!(self, Kind::Udp | Kind::UnixDgram | Kind::Socket) {
             let urgent = if matches!(self, Kind::Tcp) { PRI } else { 0 };
             bits |= if registered & INCOMING != 0 { IN | urgent } else { 0 };
             bits |= if registered & WRITABLE != 0 { OUT } else { 0 };

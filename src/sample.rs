@@ -117,9 +117,13 @@ fn count(file: &'static File, fd: c_int, watched: Bits) -> Option<u64> {
         }
         Arrivals::Memory => {
             let taken = file.consumed();
-            // Nothing is there, or it has another place than the socket's queue: a ring in shared memory, for instance.
-            let memory = receive_memory(fd).filter(|&memory| memory != 0)?;
-            Some(UDP | ((taken & 0x3_ffff) << 42) | (UNCOUNTED << 32) | memory)
+            let memory = receive_memory(fd)?;
+            if memory == 0 && (taken == 0 || sys::level(fd, READABLE) & READABLE != 0) {
+                // What comes has another place than the socket's queue: a ring in shared memory, for instance.
+                return None;
+            }
+            let queued = if memory == 0 { 0 } else { UNCOUNTED };
+            Some(UDP | ((taken & 0x3_ffff) << 42) | (queued << 32) | memory)
         }
         Arrivals::Listed => listed(file, fd),
         Arrivals::Diagnosed => {

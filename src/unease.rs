@@ -11,7 +11,7 @@ use crate::epstate::EpState;
 use crate::eventpoll::Eventpoll;
 use crate::events::{Bits, HUP, NVAL, READABLE, WRITABLE};
 use crate::file::{File, Peer};
-use crate::kind::Kind;
+use crate::kind::{Arrivals, Kind};
 use crate::nested;
 use crate::options::INTERPOSES;
 use crate::sample::{self, Change};
@@ -96,6 +96,7 @@ fn sample_listed(st: &mut EpState, extent: Extent) -> Option<u64> {
         let (mut news, mut woken) = (false, false);
         // Its turn comes when the other one gives up its claim.
         let is_uncounted = count.is_none() && !file.kind().arrivals().is_private();
+        let is_looked_at = is_uncounted || file.kind().arrivals() == Arrivals::Memory;
         let is_kept_out = state.is_exclusive() && !state.newcomer.get() && file.claim().is_of_another(item);
         for memory in state.memories() {
             let mut edge = memory.get();
@@ -108,7 +109,7 @@ fn sample_listed(st: &mut EpState, extent: Extent) -> Option<u64> {
             if !INTERPOSES {
                 edge.doubted_unseen(file.kind(), sys::now());
             }
-            if edge.wants_look() || is_uncounted && edge.wants_look_uncounted() {
+            if edge.wants_look() || is_looked_at && edge.wants_look_uncounted() {
                 let level = sys::level(item.via(), watched) & !NVAL;
                 edge.looked(file.kind(), level);
                 // Out of the poll set as it is, nobody else would find it.

@@ -4,6 +4,7 @@
 use libc::{c_int, c_uint};
 
 use crate::descriptors;
+use crate::edge::UNSETTLED;
 
 /// The head of the kernel's `struct iocb`, all of which is 64 bytes long.
 #[repr(C)]
@@ -50,5 +51,7 @@ pub unsafe fn registering(what: c_uint, argument: *const c_int, call: impl FnOnc
 fn note(bell: c_int) {
     if let Some(file) = descriptors::known(bell).filter(|file| file.kind().is_eventfd()) {
         file.note_unseen_add();
+        // Who has it unread takes down its count, of which more is an arrival.
+        file.tell(UNSETTLED, file.begin_call());
     }
 }

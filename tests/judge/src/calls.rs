@@ -505,6 +505,47 @@ impl Tools {
     }
 }
 
+/// The longest message of a queue.
+pub const MESSAGE_BYTES: usize = 64;
+
+/// A message queue for so many messages, without a name.
+pub fn message_queue(name: u32, room: i64) -> Answer {
+    let path = CString::new(format!("/judge-{}-{name}", std::process::id())).map_err(|_| libc::EINVAL)?;
+    let flags = libc::O_RDWR | libc::O_CREAT | libc::O_EXCL | libc::O_NONBLOCK | libc::O_CLOEXEC;
+    // SAFETY: zeroes are a valid mq_attr; the path is terminated.
+    unsafe {
+        let mut attributes: libc::mq_attr = std::mem::zeroed();
+        attributes.mq_maxmsg = room;
+        attributes.mq_msgsize = MESSAGE_BYTES as i64;
+        let queue = answer(libc::mq_open(path.as_ptr(), flags, 0o600, &raw mut attributes))?;
+        libc::mq_unlink(path.as_ptr());
+        Ok(queue)
+    }
+}
+
+pub fn send_message(queue: c_int, message: &[u8]) -> Outcome {
+    // SAFETY: the message is as long as it says.
+    outcome(unsafe { libc::mq_send(queue, message.as_ptr().cast(), message.len(), 0) as isize }).map(|_| 1)
+}
+
+pub fn receive_message(queue: c_int) -> Outcome {
+    let mut message = [0u8; MESSAGE_BYTES];
+    // SAFETY: the buffer is as long as it says.
+    outcome(unsafe { libc::mq_receive(queue, message.as_mut_ptr().cast(), message.len(), null_mut()) }).map(|_| 1)
+}
+
+/// Asks netlink for nothing, and for an acknowledgement of that, which arrives at once.
+pub fn ask_netlink(fd: c_int) -> Outcome {
+    const NOTHING: u16 = 1;
+    const REQUEST_AND_ACKNOWLEDGE: u16 = 5;
+    let mut header = [0u8; 16];
+    header[0] = 16;
+    header[4..6].copy_from_slice(&NOTHING.to_ne_bytes());
+    header[6..8].copy_from_slice(&REQUEST_AND_ACKNOWLEDGE.to_ne_bytes());
+    // SAFETY: the header is as long as it says.
+    outcome(unsafe { libc::send(fd, header.as_ptr().cast(), header.len(), libc::MSG_DONTWAIT) })
+}
+
 pub fn peek(fd: c_int, buffer: &mut [u8]) -> Outcome {
     let flags = libc::MSG_DONTWAIT | libc::MSG_PEEK;
     // SAFETY: the buffer is as long as it says.

@@ -25,10 +25,12 @@ pub enum Kind {
     Refused,
     /// Instances themselves.
     Epoll,
+    Mptcp,
+    MessageQueue,
 }
 
 impl Kind {
-    pub const ALL: [Kind; 19] = [
+    pub const ALL: [Kind; 21] = [
         Kind::Pipe,
         Kind::Fifo,
         Kind::Tcp,
@@ -48,6 +50,8 @@ impl Kind {
         Kind::Netlink,
         Kind::Refused,
         Kind::Epoll,
+        Kind::Mptcp,
+        Kind::MessageQueue,
     ];
 
     pub const fn word(self) -> &'static str {
@@ -71,6 +75,8 @@ impl Kind {
             Kind::Netlink => "netlink",
             Kind::Refused => "refused",
             Kind::Epoll => "epoll",
+            Kind::Mptcp => "mptcp",
+            Kind::MessageQueue => "message-queue",
         }
     }
 
@@ -89,7 +95,9 @@ impl Kind {
             Kind::Udp | Kind::UnixDgram | Kind::UnixSeqpacket | Kind::Eventfd | Kind::TcpListener => 10,
             Kind::UnixListener | Kind::Semaphore | Kind::Timerfd | Kind::Fifo | Kind::Signalfd => 8,
             Kind::Inotify | Kind::Pty => 4,
-            Kind::Netlink => 0,
+            Kind::MessageQueue => 4,
+            // To be asked for.
+            Kind::Netlink | Kind::Mptcp => 0,
             Kind::Pidfd | Kind::Refused => 1,
             Kind::Epoll => 0,
         }
@@ -106,6 +114,7 @@ impl Kind {
                 | Kind::UnixDgram
                 | Kind::UnixListener
                 | Kind::Netlink
+                | Kind::Mptcp
         )
     }
 

@@ -231,10 +231,10 @@ pub const ROWS: &[Row] = &[
         },
     },
     Row {
-        name: "kinds without a counter, unread",
+        name: "netlink: the rest after a read",
         between: false,
         unavoidable: false,
-        matches: |case| case.kind == Kind::Netlink && again(case, READABLE),
+        matches: |case| case.kind == Kind::Netlink && again(case, READABLE | WRITABLE),
     },
 ];
 

@@ -432,6 +432,11 @@ impl World<'_> {
             let add = if size > 60_000 { u64::MAX - 1 } else { size as u64 };
             return tools.write(desc.fd, &mut add.to_ne_bytes(), how);
         }
+        match kind {
+            Kind::MessageQueue => return calls::send_message(desc.fd, &self.buffer[..size.min(calls::MESSAGE_BYTES)]),
+            Kind::Netlink => return calls::ask_netlink(desc.fd),
+            _ => {}
+        }
         self.note_error(desc);
         let n = size.min(65536);
         let may_fill = kind == Kind::Tcp && calls::may_fill(desc.fd, n);
@@ -485,6 +490,9 @@ impl World<'_> {
 
     fn read(&mut self, desc: Desc, size: usize, how: i64) -> Outcome {
         let kind = self.kind(desc);
+        if kind == Kind::MessageQueue {
+            return calls::receive_message(desc.fd);
+        }
         let n = match kind {
             Kind::Eventfd | Kind::Semaphore | Kind::Timerfd => 8,
             Kind::Signalfd => 128 * size.clamp(1, 3),
@@ -545,7 +553,7 @@ impl World<'_> {
         }
         let found = self.desc(op.index(1)).and_then(|listener| self.files[listener.file].address);
         let nobody = match self.kind(desc) {
-            Kind::Tcp | Kind::TcpListener | Kind::Udp => calls::Address::Internet(0x7f00_0001, 9),
+            Kind::Tcp | Kind::Mptcp | Kind::TcpListener | Kind::Udp => calls::Address::Internet(0x7f00_0001, 9),
             _ => calls::Address::Unix(0),
         };
         let answer = calls::connect(desc.fd, found.unwrap_or(nobody));

@@ -422,9 +422,10 @@ impl<'a> World<'a> {
                 }
                 self.adopt_both(name, other, fds, kind)
             }
-            Kind::Tcp => {
-                let (listener, address) = self.internet_listener(1)?;
-                let fd = tcp_socket()?;
+            Kind::Tcp | Kind::Mptcp => {
+                let protocol = if kind == Kind::Mptcp { libc::IPPROTO_MPTCP } else { 0 };
+                let (listener, address) = self.internet_listener(1, protocol)?;
+                let fd = stream_socket(protocol)?;
                 let connected = calls::connect(fd, address);
                 let accepted = calls::accept(listener);
                 kernel::close(listener);
@@ -440,7 +441,7 @@ impl<'a> World<'a> {
                 }
             }
             Kind::TcpListener => {
-                let (fd, address) = self.internet_listener(1 + (variant as c_int & 7))?;
+                let (fd, address) = self.internet_listener(1 + (variant as c_int & 7), 0)?;
                 let file = self.adopt(name, fd, kind);
                 self.files[file].address = Some(address);
                 Ok(format!("{fd}"))
@@ -460,9 +461,10 @@ impl<'a> World<'a> {
                 Ok(format!("{fd}"))
             }
             Kind::Udp => {
+                let protocol = if variant == 7 { libc::IPPROTO_UDPLITE } else { 0 };
                 let mut bound = || -> Result<(c_int, Address), i32> {
                     let host = self.new_host();
-                    let fd = calls::socket(libc::AF_INET, libc::SOCK_DGRAM, 0)?;
+                    let fd = calls::socket(libc::AF_INET, libc::SOCK_DGRAM, protocol)?;
                     calls::bind(fd, Address::Internet(host, 0))?;
                     Ok((fd, Address::Internet(host, calls::port_of(fd)?)))
                 };
@@ -522,6 +524,10 @@ impl<'a> World<'a> {
                 };
                 self.adopt_one(name, fd, kind)
             }
+            Kind::MessageQueue => {
+                let queue = calls::message_queue(self.new_name(), 1 + (variant & 7))?;
+                self.adopt_one(name, queue, kind)
+            }
             Kind::Epoll => Err(libc::EINVAL),
         }
     }
@@ -544,9 +550,9 @@ impl<'a> World<'a> {
         0x7f00_0000 | name.max(2) & 0x00ff_fffe
     }
 
-    fn internet_listener(&mut self, backlog: c_int) -> Result<(c_int, Address), i32> {
+    fn internet_listener(&mut self, backlog: c_int, protocol: c_int) -> Result<(c_int, Address), i32> {
         let host = self.new_host();
-        let fd = tcp_socket()?;
+        let fd = stream_socket(protocol)?;
         calls::bind(fd, Address::Internet(host, 0))?;
         let address = Address::Internet(host, calls::port_of(fd)?);
         calls::listen(fd, backlog)?;
@@ -595,7 +601,7 @@ impl<'a> World<'a> {
         let file = &self.files[listener.file];
         let (kind, address) = (file.kind, file.address.ok_or(libc::EINVAL)?);
         let (fd, kind) = match kind {
-            Kind::TcpListener => (tcp_socket()?, Kind::Tcp),
+            Kind::TcpListener => (stream_socket(0)?, Kind::Tcp),
             _ if file.periodic => (calls::socket(libc::AF_UNIX, libc::SOCK_SEQPACKET, 0)?, Kind::UnixSeqpacket),
             _ => (calls::socket(libc::AF_UNIX, libc::SOCK_STREAM, 0)?, Kind::UnixStream),
         };
@@ -656,8 +662,9 @@ impl<'a> World<'a> {
     }
 }
 
-fn tcp_socket() -> Result<c_int, i32> {
-    let fd = calls::socket(libc::AF_INET, libc::SOCK_STREAM, 0)?;
+/// A socket of TCP (0), or of MPTCP.
+fn stream_socket(protocol: c_int) -> Result<c_int, i32> {
+    let fd = calls::socket(libc::AF_INET, libc::SOCK_STREAM, protocol)?;
     // Small enough to be filled in a few calls.
     calls::set_option(fd, libc::SOL_SOCKET, libc::SO_SNDBUF, 16384)?;
     calls::set_option(fd, libc::SOL_SOCKET, libc::SO_RCVBUF, 16384)?;
