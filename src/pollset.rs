@@ -70,6 +70,15 @@ impl PollSet {
         patience.try_reserve(wanted).map_err(|_| Errno::ENOMEM)
     }
 
+    /// Leaves the array to a thread that may poll it any time, for good, and goes on with a copy.
+    pub fn part_with_array(&mut self) -> Result<(), Errno> {
+        let mut copy = Vec::new();
+        copy.try_reserve(self.entries.capacity()).map_err(|_| Errno::ENOMEM)?;
+        copy.extend_from_slice(&self.entries);
+        std::mem::forget(std::mem::replace(&mut self.entries, copy));
+        Ok(())
+    }
+
     /// How many entries fit, the wake-up descriptor's included.
     fn capacity(&self) -> usize {
         self.entries.capacity().min(self.items.capacity()).min(self.patience.capacity())

@@ -21,7 +21,7 @@ use crate::sync::atomic::Ordering::SeqCst;
 use crate::sys::{self, SigMask};
 use crate::unease::{self, Extent};
 use crate::user;
-use crate::waitq::Sleeper;
+use crate::waitq::{self, Sleeper};
 
 /// The longest time to wait, in nanoseconds; `None` waits for ever.
 pub type Timeout = Option<u64>;
@@ -85,8 +85,7 @@ pub unsafe fn wait_on(
     mask: Option<SigMask>,
     called_off: Option<&'static AtomicBool>,
 ) -> Result<usize, Errno> {
-    let frame = 0u8;
-    let me = match Sleeper::begin((&raw const frame).addr()) {
+    let me = match Sleeper::begin() {
         Ok(me) => me,
         Err(errno) => {
             ep.unpin();
@@ -96,6 +95,7 @@ pub unsafe fn wait_on(
     let mut wait = Wait {
         ep,
         me,
+        turn: me.turn(),
         buffer,
         timeout,
         deadline: None,
@@ -112,14 +112,17 @@ pub unsafe fn wait_on(
     let outcome = wait.rounds();
     if !wait.is_over {
         let mut st = ep.lock();
-        wait.leave(&mut st);
-        match outcome {
-            Ok(_) => st.stats.timeouts += u64::from(!wait.is_called_off()),
-            Err(errno) => st.stats.interrupted += u64::from(errno == Errno::EINTR),
+        if !wait.is_overtaken() {
+            wait.leave(&mut st);
+            match outcome {
+                Ok(_) => st.stats.timeouts += u64::from(!wait.is_called_off()),
+                Err(errno) => st.stats.interrupted += u64::from(errno == Errno::EINTR),
+            }
         }
     }
-    me.end();
-    ep.finish_wait(wait.was_last);
+    if wait.is_over {
+        ep.finish_wait(wait.was_last);
+    }
     // The last thing that can matter: a handler may run here, and leave the wait by `siglongjmp`.
     if let Some(outside) = wait.nap.outside {
         sys::swap_signal_mask(outside);
@@ -143,6 +146,8 @@ enum Stage {
 struct Wait {
     ep: &'static Eventpoll,
     me: &'static Sleeper,
+    /// The turn in which it joined the wait queue.
+    turn: u32,
     buffer: Buffer,
     timeout: Timeout,
     /// From the first look on that found nothing: a wait that finds something at once does not ask for the time.
@@ -184,6 +189,9 @@ type Round = Result<Option<usize>, Errno>;
 
 type Locked = Guard<'static, EpState>;
 
+/// How a sleep or a look ended, and the lock; None, and the lock let go of, if mail came. EINTR if the wait was overtaken meanwhile.
+type Learnt = Result<Option<(Locked, Result<usize, Errno>)>, Errno>;
+
 impl Wait {
     /// Looks, reports or sleeps, until there is something to return.
     fn rounds(&mut self) -> Result<usize, Errno> {
@@ -201,11 +209,24 @@ impl Wait {
         self.called_off.is_some_and(|called_off| called_off.load(SeqCst))
     }
 
+    /// A signal handler that interrupted this wait waited itself: this one is over, as it is on the kernel once a handler runs. The instance is
+    /// not pinned any more, and may be another by now.
+    fn is_overtaken(&self) -> bool {
+        self.stage != Stage::New && self.me.has_left(self.turn)
+    }
+
+    /// Locks the instance, if the wait is still on its queue.
+    fn lock(&self) -> Result<Locked, Errno> {
+        let guard = self.ep.lock();
+        if self.is_overtaken() { Err(Errno::EINTR) } else { Ok(guard) }
+    }
+
     fn round(&mut self) -> Round {
-        let mut guard = self.ep.lock();
+        let mut guard = self.lock()?;
         if self.stage == Stage::New {
             guard.join(self.ep, self.me)?;
             guard.stats.waits += 1;
+            self.turn = self.me.turn();
             self.stage = Stage::First;
         }
         if guard.poller.is_some() && !self.may_sleep {
@@ -236,7 +257,7 @@ impl Wait {
                 return self.finish(guard, reported?, vanished);
             }
         }
-        let Some((mut guard, slept)) = self.learn::<P>(guard, plan) else {
+        let Some((mut guard, slept)) = self.learn::<P>(guard, plan)? else {
             // However much there is to take in, the time that may pass does.
             self.may_sleep = !is_over(self.deadline);
             return Ok(None);
@@ -289,15 +310,18 @@ impl Wait {
         }
         drop(guard);
         self.nap.prepare();
-        self.me.enter_poll();
+        if self.is_overtaken() {
+            return Err(Errno::EINTR);
+        }
+        let epoch = self.me.enter_poll();
         let mut wake = [pollfd { fd: self.me.wake_fd(), events: libc::POLLIN, revents: 0 }];
         let pause = (wake[0].fd < 0).then_some(LONGEST_TICK_NS);
         let limit = [remaining(self.deadline), pause].into_iter().flatten().min();
         let slept = self.nap.sleep(wake.as_mut_ptr(), 1, limit, LONGEST_TICK_NS);
-        self.me.leave_poll();
+        self.me.leave_poll(epoch);
         self.me.heed();
         {
-            let stats = &mut self.ep.lock().stats;
+            let stats = &mut self.lock()?.stats;
             stats.sleeps += 1;
             stats.kicks += u64::from(wake[0].revents != 0);
         }
@@ -321,7 +345,7 @@ impl Wait {
         }
         // A look comes first, so that a busy program never pays for that.
         let unsure = st.parked > 0 || longest_tick.is_some() || st.observed;
-        let careful = unsure || process::has_threads();
+        let careful = unsure || process::has_threads() || waitq::ever_overtaken();
         let mut polls = P::polls(st);
         let looks_first = polls && is_first && (unsure || st.habit.looks_first());
         let mut sleeps = self.may_sleep && !looks_first && !st.pressing && !P::is_told(st);
@@ -333,10 +357,10 @@ impl Wait {
     }
 
     /// Learns readiness: sleeps until there is some, or looks. None, and the lock let go of, if mail came.
-    fn learn<P: Poller>(&mut self, mut guard: Locked, plan: Plan) -> Option<(Locked, Result<usize, Errno>)> {
+    fn learn<P: Poller>(&mut self, mut guard: Locked, plan: Plan) -> Learnt {
         let slept = if plan.sleeps {
-            let slept;
-            (guard, slept) = self.sleep::<P>(guard, plan)?;
+            let Some((woken, slept)) = self.sleep::<P>(guard, plan)? else { return Ok(None) };
+            guard = woken;
             P::woken(&mut guard, slept)
         } else if plan.polls {
             Ok(P::look(&mut guard, self.me))
@@ -350,11 +374,11 @@ impl Wait {
         if slept.is_err() {
             guard.set.forget();
         }
-        Some((guard, slept))
+        Ok(Some((guard, slept)))
     }
 
     /// Sleeps as the poller, without the lock.
-    fn sleep<P: Poller>(&mut self, mut guard: Locked, plan: Plan) -> Option<(Locked, Result<usize, Errno>)> {
+    fn sleep<P: Poller>(&mut self, mut guard: Locked, plan: Plan) -> Learnt {
         let (ep, me) = (self.ep, self.me);
         let st = &mut *guard;
         if st.observed {
@@ -369,20 +393,25 @@ impl Wait {
         if ep.has_mail() {
             st.poller = None;
             ep.set_blocked(None);
-            return None;
+            return Ok(None);
         }
         let bed = P::lie_down(st, me);
+        me.set_unguarded(P::SLEEPS_IN_POLL && !plan.careful);
         drop(guard);
         if plan.careful {
             self.nap.prepare();
+            if self.is_overtaken() {
+                return Err(Errno::EINTR);
+            }
         }
         let slept = P::sleep(&self.nap, ep, bed, limit, self.tick);
-        let mut guard = ep.lock();
+        let mut guard = self.lock()?;
+        me.set_unguarded(false);
         guard.poller = None;
         ep.set_blocked(None);
         guard.stats.sleeps += 1;
         self.tick = (self.tick * 2).min(LONGEST_RARE_TICK_NS);
-        Some((guard, slept))
+        Ok(Some((guard, slept)))
     }
 
     /// Takes in kicks; a wake-up descriptor that was closed behind our back is replaced.

@@ -21,7 +21,7 @@ use crate::pool::{AtomicRef, AtomicShort, Page, Pool, Pooled, Short};
 use crate::stats;
 use crate::sync;
 use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
-use crate::sync::atomic::{AtomicI32, AtomicU32, AtomicUsize};
+use crate::sync::atomic::{AtomicBool, AtomicI32, AtomicU32};
 use crate::sys;
 
 /// The first sleepers need no memory, because a wait is not to fail for want of it.
@@ -51,8 +51,18 @@ pub struct Sleeper {
     pub waits_on: AtomicRef<Eventpoll>,
     /// The thread that waits on the same instance and came before. Protected by the instance's lock.
     below: AtomicRef<Sleeper>,
-    /// Where on its stack the wait began: tells a wait inside a signal handler from one that was jumped out of.
-    frame: AtomicUsize,
+    /// How many of the thread's waits another wait of the thread has overtaken (see [`Sleeper::begin`]).
+    overtaken: AtomicU32,
+    /// The thread sleeps on an instance's poll set, or is about to, and signals are not blocked up to the sleep itself.
+    unguarded: AtomicBool,
+}
+
+/// A wait was overtaken in this process: signal handlers wait too, or leave waits by `siglongjmp`.
+static EVER_OVERTAKEN: AtomicBool = AtomicBool::new(false);
+
+/// Whether a wait was ever overtaken in this process.
+pub fn ever_overtaken() -> bool {
+    EVER_OVERTAKEN.load(Relaxed)
 }
 
 impl Pooled for Sleeper {
@@ -117,53 +127,74 @@ impl Sleeper {
             tid: AtomicI32::new(0),
             waits_on: AtomicRef::none(),
             below: AtomicRef::none(),
-            frame: AtomicUsize::new(0),
+            overtaken: AtomicU32::new(0),
+            unguarded: AtomicBool::new(false),
         }
     }
 
     /// The sleeper for a wait that begins in this thread now. ENOMEM when there can be none.
     ///
-    /// A thread that is in a wait already is in a signal handler, and gets a second sleeper; or it left the first wait by
-    /// `siglongjmp`, which shows in the stack, and then the first is cleaned up.
-    pub fn begin(frame: usize) -> Result<&'static Sleeper, Errno> {
+    /// A thread that is in a wait already is in a signal handler, or has left that wait by `siglongjmp` or `setcontext`. Nothing tells
+    /// which: stacks lie anywhere. It need not be known, because a wait that a handler interrupted is over on the kernel as well, before the
+    /// handler runs. So the new wait overtakes it: it is taken out of its instance here, and if its frames ever go on they find that
+    /// out (`Sleeper::has_left`) and answer EINTR.
+    pub fn begin() -> Result<&'static Sleeper, Errno> {
+        let own = Sleeper::own()?;
+        if own.waits_on.get().is_some() {
+            own.be_overtaken()?;
+        }
+        // Where no number is free the thread waits without: it looks around now and then instead (see `wait.rs`).
+        let _ = own.ensure_wake();
+        Ok(own)
+    }
+
+    /// The calling thread's, made at the first use.
+    fn own() -> Result<&'static Sleeper, Errno> {
         if let Some(own) = OWN.get() {
-            if own.waits_on.get().is_none() {
-                own.frame.store(frame, Relaxed);
-                let _ = own.ensure_wake();
-                return Ok(own);
-            }
-            if frame >= own.frame.load(Relaxed) {
-                own.abandon();
-                own.frame.store(frame, Relaxed);
-                return Ok(own);
-            }
+            return Ok(own);
         }
         let fresh = SLEEPERS.take()?;
-        // Where no number is free the thread waits without: it looks around now and then instead (see `wait.rs`).
-        let _ = fresh.ensure_wake();
         fresh.tid.store(sys::gettid(), Relaxed);
-        fresh.frame.store(frame, Relaxed);
-        if OWN.get().is_none() {
-            OWN.set(Some(fresh));
-            crate::process::call_at_thread_exit();
-        }
+        fresh.unguarded.store(false, Relaxed);
+        OWN.set(Some(fresh));
+        crate::process::call_at_thread_exit();
         Ok(fresh)
     }
 
     /// The calling thread's, unless the thread is in a wait, or none can be had.
     pub fn idle_own() -> Option<&'static Sleeper> {
-        let frame = 0u8;
-        if OWN.get().is_none() {
-            Sleeper::begin((&raw const frame).addr()).ok()?;
-        }
-        OWN.get().filter(|own| own.waits_on.get().is_none())
+        let own = Sleeper::own().ok()?;
+        let _ = own.ensure_wake();
+        Some(own).filter(|own| own.waits_on.get().is_none())
     }
 
-    /// The end of a wait: a second sleeper goes back to the pool.
-    pub fn end(&'static self) {
-        if !self.is_own() {
-            SLEEPERS.give_back(self);
+    /// How many waits of the thread were overtaken so far: a wait takes it down when it joins its instance.
+    pub fn turn(&self) -> u32 {
+        self.overtaken.load(Relaxed)
+    }
+
+    /// Whether the wait that joined in this turn was overtaken since. Then it is out of its instance, and does not pin it any more.
+    pub fn has_left(&self, turn: u32) -> bool {
+        self.turn() != turn
+    }
+
+    /// Signals are not blocked from here to the end of the sleep on the poll set, or that end has come. Under the instance's lock.
+    pub fn set_unguarded(&self, unguarded: bool) {
+        self.unguarded.store(unguarded, Relaxed);
+    }
+
+    /// Another wait of the thread begins. A handler that runs between the last look and the sleep may come back to a `ppoll` of the array
+    /// that the sleep is on, if signals are not blocked there: then that array is left to it for good. This can happen only once in
+    /// a process: from here on signals are blocked.
+    fn be_overtaken(&'static self) -> Result<(), Errno> {
+        if self.unguarded.load(Relaxed)
+            && let Some(ep) = self.waits_on.get()
+        {
+            ep.lock().set.part_with_array()?;
         }
+        EVER_OVERTAKEN.store(true, Relaxed);
+        self.abandon();
+        Ok(())
     }
 
     /// The thread ends, perhaps out of the middle of a wait (W10): whatever it held there goes to the next.
@@ -176,15 +207,18 @@ impl Sleeper {
         }
     }
 
-    /// Whether it is the calling thread's, and not one for a wait inside a wait.
+    /// Whether it is the calling thread's.
     pub fn is_own(&self) -> bool {
         OWN.get().is_some_and(|own| std::ptr::eq(own, self))
     }
 
-    /// Leaves a wait that will not return.
+    /// Leaves a wait that will not go on.
     fn abandon(&'static self) {
-        if self.is_in_poll() {
-            self.leave_poll();
+        self.overtaken.store(self.turn().wrapping_add(1), Relaxed);
+        self.unguarded.store(false, Relaxed);
+        let epoch = self.epoch.load(SeqCst);
+        if epoch & 1 == 1 {
+            self.leave_poll(epoch);
         }
         if let Some(ep) = self.waits_on.get() {
             ep.desert(self);
@@ -266,21 +300,18 @@ impl Sleeper {
         self.tid.store(tid, Relaxed);
     }
 
-    /// From here on the thread may be in poll.
-    pub fn enter_poll(&self) {
-        self.epoch.fetch_add(1, SeqCst);
+    /// From here on the thread may be in poll. Answers with its epoch there.
+    pub fn enter_poll(&self) -> u32 {
+        self.epoch.fetch_add(1, SeqCst).wrapping_add(1)
     }
 
-    /// The thread is out of poll: no open file is held by it any more.
-    pub fn leave_poll(&self) {
-        self.epoch.fetch_add(1, SeqCst);
-        if self.evictors.load(SeqCst) != 0 {
+    /// The thread is out of the poll that it entered in that epoch: no open file is held by it any more. Nothing if another wait of the
+    /// thread has overtaken that one.
+    pub fn leave_poll(&self, entered: u32) {
+        let left = self.epoch.compare_exchange(entered, entered.wrapping_add(1), SeqCst, SeqCst).is_ok();
+        if left && self.evictors.load(SeqCst) != 0 {
             sync::futex_wake(&self.epoch, i32::MAX);
         }
-    }
-
-    fn is_in_poll(&self) -> bool {
-        self.epoch.load(SeqCst) & 1 == 1
     }
 
     /// If the thread is in poll, or about to be: the stay that has to end before an open file it polls is let go.

@@ -218,10 +218,13 @@ impl Eventpoll {
         }
     }
 
-    /// A thread in a wait went away without coming back: cancelled, or out of a signal handler by `siglongjmp`.
+    /// A thread's wait does not go on: the thread was cancelled, or begins another wait. Nothing if a signal handler did this just before.
     pub fn desert(&'static self, sleeper: &'static Sleeper) {
         let was_last = {
             let mut st = self.lock();
+            if !sleeper.waits_on.get().is_some_and(|ep| std::ptr::eq(ep, self)) {
+                return;
+            }
             st.leave(self, sleeper);
             st.is_to_be_cleared()
         };

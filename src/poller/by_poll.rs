@@ -19,6 +19,7 @@ pub struct ByPoll;
 #[derive(Clone, Copy, Debug)]
 pub struct Bed {
     me: &'static Sleeper,
+    epoch: u32,
     entries: *mut pollfd,
     n: usize,
 }
@@ -47,14 +48,14 @@ impl Poller for ByPoll {
     }
 
     fn lie_down(st: &mut EpState, me: &'static Sleeper) -> Bed {
-        me.enter_poll();
+        let epoch = me.enter_poll();
         let set = st.set.poll_with(me.wake_fd());
-        Bed { me, entries: set.as_mut_ptr(), n: set.len() }
+        Bed { me, epoch, entries: set.as_mut_ptr(), n: set.len() }
     }
 
     fn sleep(nap: &Nap, _: &'static Eventpoll, bed: Bed, limit: Option<u64>, tick: u64) -> Result<usize, Errno> {
         let slept = nap.sleep(bed.entries, bed.n, limit, tick);
-        bed.me.leave_poll();
+        bed.me.leave_poll(bed.epoch);
         slept
     }
 

@@ -362,7 +362,7 @@ extern "C" fn watch(argument: *mut c_void) -> *mut c_void {
     let mut tick = TICK_NS;
     loop {
         set.read_mail(shard);
-        shard.sleeper.enter_poll();
+        let epoch = shard.sleeper.enter_poll();
         // Tried again each time: a number may be free by now.
         set.entries[0].fd = shard.sleeper.ensure_wake().unwrap_or(-1);
         // A closer posts its note first and then looks whether this thread is in poll; so the note is looked for again here.
@@ -370,7 +370,7 @@ extern "C" fn watch(argument: *mut c_void) -> *mut c_void {
             set.poll(&mut tick);
             stats::WATCHER_POLLS.count();
         }
-        shard.sleeper.leave_poll();
+        shard.sleeper.leave_poll(epoch);
         match set.entries[0].revents {
             0 => {}
             libc::POLLNVAL => {

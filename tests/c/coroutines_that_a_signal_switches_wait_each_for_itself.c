@@ -1,0 +1,71 @@
+/* A timer's handler switches between coroutines, each of which is in a wait of its own: what one of them waits for is for it to report, and the
+ * others go on with EINTR when it is their turn (W8). */
+#include "harness.h"
+
+#include <sys/time.h>
+#include <ucontext.h>
+
+enum { COROUTINES = 3, STACK = 1 << 16, TURNS = 40 };
+
+static ucontext_t home, context[COROUTINES];
+static char room[COROUTINES][STACK];
+static volatile int current, turns[COROUTINES], is_over;
+static int ep, bell[COROUTINES];
+
+static void on_signal(int signal)
+{
+    (void)signal;
+    int before = current, next = (before + 1) % COROUTINES;
+    if (is_over)
+        return;
+    current = next;
+    add_one(bell[next]);
+    OK(swapcontext(&context[before], &context[next]));
+}
+
+static void run(int mine)
+{
+    while (!is_over) {
+        struct epoll_event at[COROUTINES];
+        int n = epoll_wait(ep, at, COROUTINES, -1);
+        CHECK(n > 0 || (n == -1 && errno == EINTR));
+        for (int i = 0; i < n; i++) {
+            uint64_t count;
+            /* Another one may have been in time for it. */
+            CHECK(read(bell[at[i].data.u64], &count, sizeof count) == sizeof count || errno == EAGAIN);
+        }
+        turns[mine]++;
+        is_over |= mine == 0 && turns[0] >= TURNS && turns[1] >= TURNS && turns[2] >= TURNS;
+    }
+    OK(setcontext(&home));
+}
+
+void test(void)
+{
+    struct sigaction action = {.sa_handler = on_signal};
+    struct itimerval often = {{0, 1000}, {0, 1000}}, never = {{0, 0}, {0, 0}};
+    volatile int was_here = 0;
+    ep = new_epoll();
+    for (int i = 0; i < COROUTINES; i++) {
+        bell[i] = OK(eventfd(0, EFD_NONBLOCK));
+        ADD(ep, bell[i], EPOLLIN, i);
+        OK(getcontext(&context[i]));
+        context[i].uc_stack.ss_sp = room[i];
+        context[i].uc_stack.ss_size = STACK;
+        makecontext(&context[i], (void (*)(void))run, 1, i);
+    }
+    OK(getcontext(&home));
+    if (!was_here) {
+        was_here = 1;
+        OK(sigaction(SIGALRM, &action, NULL));
+        OK(setitimer(ITIMER_REAL, &often, NULL));
+        OK(setcontext(&context[0]));
+    }
+    OK(setitimer(ITIMER_REAL, &never, NULL));
+    for (int i = 0; i < COROUTINES; i++) {
+        add_one(bell[i]);
+        EXPECT_ONE(ep, i, EPOLLIN);
+        OK(close(bell[i]));
+    }
+    EXPECT_NONE_NOW(ep);
+}
