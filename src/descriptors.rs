@@ -11,6 +11,7 @@ use crate::eventpoll::Eventpoll;
 use crate::fdtable::{self, Entry};
 use crate::file::{File, FileGuard, Graph};
 use crate::lock;
+use crate::own_table;
 use crate::poller::watch;
 use crate::process;
 use crate::source;
@@ -28,15 +29,22 @@ const INTERNAL_BASE: usize = 4096;
 #[inline]
 pub fn known(fd: c_int) -> Option<&'static File> {
     match fdtable::get(fd)? {
-        Entry::File(file) => Some(file),
-        Entry::Internal => None,
+        Entry::File(file) if !own_table::is_apart() => Some(file),
+        _ => None,
     }
 }
 
 /// Whether the number is one of ours.
 #[inline]
 pub fn is_internal(fd: c_int) -> bool {
-    matches!(fdtable::get(fd), Some(Entry::Internal))
+    matches!(fdtable::get(fd), Some(Entry::Internal)) && !own_table::is_apart()
+}
+
+/// In a thread that has a table of its own now: what it has copies of is not for it to use.
+pub fn close_copies_of_internal() {
+    for (fd, _) in fdtable::entries(0, u32::MAX).filter(|(_, entry)| matches!(entry, Entry::Internal)) {
+        let _ = sys::close(fd);
+    }
 }
 
 /// Takes a descriptor for internal use: to a high number if there is one, marked in the table, and its number kept in
@@ -139,6 +147,9 @@ pub fn begin_creation(flags: c_int) -> Result<(), Errno> {
     if lock::interrupted() {
         // In a signal handler, which would wait for what it interrupted.
         return Err(Errno::ENOMEM);
+    }
+    if own_table::is_apart() {
+        return Err(Errno::ENOSYS);
     }
     process::start();
     process::settle();

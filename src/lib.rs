@@ -89,6 +89,7 @@ mod nested;
 mod next;
 mod observer;
 mod options;
+mod own_table;
 mod poller;
 mod pollset;
 mod pool;

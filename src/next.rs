@@ -128,6 +128,7 @@ fn look_up(name: &str) -> Option<*mut c_void> {
 next! {
     fn _Fork() -> pid_t = SYS_clone [SIGCHLD, 0, 0, 0, 0, 0];
     fn clock_gettime(clock: clockid_t, time: *mut timespec) -> c_int = SYS_clock_gettime [clock, time, 0, 0, 0, 0];
+    fn unshare(flags: c_int) -> c_int = SYS_unshare [flags, 0, 0, 0, 0, 0];
     fn close(fd: c_int) -> c_int = SYS_close [fd, 0, 0, 0, 0, 0];
     fn execve(path: *const c_char, words: Strings, environment: Strings) -> c_int = SYS_execve [path, words, environment, 0, 0, 0];
     fn execveat(fd: c_int, path: *const c_char, words: Strings, environment: Strings, flags: c_int) -> c_int

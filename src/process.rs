@@ -19,6 +19,7 @@ use crate::memory;
 use crate::nested;
 use crate::next;
 use crate::options;
+use crate::own_table;
 use crate::poller::{crossing, ring, watch};
 use crate::sanitizer;
 use crate::stats;
@@ -128,7 +129,7 @@ pub fn settle() {
 /// the child is treated like a vfork child: what it closes and duplicates is not followed.
 #[cold]
 fn take_over() {
-    if lock::interrupted() || FORKING.load(SeqCst) {
+    if lock::interrupted() || FORKING.load(SeqCst) || own_table::is_apart() {
         return;
     }
     let me = sys::gettid();
@@ -184,10 +185,11 @@ pub fn is_another() -> bool {
     sys::getpid() != OWNER.load(Relaxed)
 }
 
-/// Whether the caller is a vfork child: it shares our memory, and whatever it closes or duplicates is its own affair.
+/// Whether the caller is a vfork child: it shares our memory, and whatever it closes or duplicates is its own affair. So it is in a thread that
+/// has a descriptor table of its own, and in the children of one.
 pub fn is_borrowed() -> bool {
     settle();
-    is_another()
+    is_another() || own_table::is_apart()
 }
 
 /// One call asks the kernel which of the first descriptors are open.
@@ -331,6 +333,12 @@ extern "C" fn after_fork_in_child() {
     if FORKS_AMID.take() {
         ring::stand_in();
         return;
+    }
+    if own_table::is_apart() {
+        // The graph is of numbers that are not the child's.
+        // SAFETY: `before_fork` ran in this thread.
+        unsafe { unlock_all() };
+        return mark_as_settled();
     }
     OWNER.store(sys::getpid(), Relaxed);
     // What a handler closed meanwhile is for the child to settle, which has neither rings nor other threads.

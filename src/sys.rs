@@ -504,6 +504,30 @@ pub fn is_thread(tid: i32) -> bool {
     !answer.is_err_and(|errno| errno.into_raw() == libc::ESRCH)
 }
 
+/// kcmp(2): whether the calling thread has its descriptor table in common with another one; `None` where the kernel will not say.
+pub fn shares_table(tid: i32) -> Option<bool> {
+    const KCMP_FILES: c_int = 2;
+    // SAFETY: no memory is passed.
+    unsafe { syscall!(Sysno::kcmp, tid, gettid(), KCMP_FILES, 0, 0) }.ok().map(|order| order == 0)
+}
+
+/// kcmp(2): whether another thread has its memory in common with the calling one; not if it has ended.
+pub fn shares_memory(tid: i32) -> bool {
+    const KCMP_VM: c_int = 1;
+    // SAFETY: no memory is passed.
+    unsafe { syscall!(Sysno::kcmp, tid, gettid(), KCMP_VM, 0, 0) }.is_ok_and(|order| order == 0)
+}
+
+/// Whether there are other threads; `None` where the kernel will not say. An unshare of what only a process of one thread may unshare, which
+/// changes nothing there.
+pub fn has_company() -> Option<bool> {
+    // SAFETY: no memory is passed.
+    match unsafe { syscall!(Sysno::unshare, libc::CLONE_THREAD) } {
+        Ok(_) => Some(false),
+        Err(errno) => (errno.into_raw() == libc::EINVAL).then_some(true),
+    }
+}
+
 /// kcmp(2): whether two numbers of this process name one open file description; `None` where the kernel will not say.
 pub fn same_description(a: c_int, b: c_int) -> Option<bool> {
     const KCMP_FILE: c_int = 0;

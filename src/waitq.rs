@@ -12,6 +12,8 @@ use nix::errno::Errno;
 
 use crate::descriptors;
 use crate::eventpoll::Eventpoll;
+use crate::lock;
+use crate::own_table;
 use crate::poller::crossing;
 use crate::poller::hold::Hold;
 use crate::poller::spares::Spares;
@@ -197,6 +199,13 @@ impl Sleeper {
         Ok(())
     }
 
+    /// The calling thread keeps no ring, neither of an instance nor for later.
+    pub fn give_up_rings() {
+        if let Some(own) = OWN.get().filter(|_| !lock::interrupted()) {
+            crossing::end_thread(own);
+        }
+    }
+
     /// The thread ends, perhaps out of the middle of a wait (W10): whatever it held there goes to the next.
     pub fn retire_own() {
         if let Some(own) = OWN.get() {
@@ -262,7 +271,8 @@ impl Sleeper {
 
     /// Wakes the thread, if no earlier kick is under way already.
     pub fn kick(&self) {
-        self.kicks.ring(|| self.use_wake(|wake| sync::write(wake, &1u64.to_ne_bytes()).is_ok()));
+        self.kicks
+            .ring(|| !own_table::is_apart() && self.use_wake(|wake| sync::write(wake, &1u64.to_ne_bytes()).is_ok()));
     }
 
     /// Takes a kick in. The order matters: a kick that comes between the two lines is swallowed, but what it was for was

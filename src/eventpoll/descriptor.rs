@@ -10,6 +10,7 @@ use crate::descriptors;
 use crate::events::ERR;
 use crate::file::File;
 use crate::nested;
+use crate::own_table;
 use crate::process;
 use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
 use crate::sync::atomic::{AtomicBool, AtomicI32, AtomicU64};
@@ -78,9 +79,13 @@ pub fn create(flags: c_int) -> Result<c_int, Errno> {
     }
 }
 
-/// The instance behind a descriptor, pinned. EBADF for a closed number, EINVAL for anything but an instance.
+/// The instance behind a descriptor, pinned. EBADF for a closed number, EINVAL for anything but an instance, ENOSYS in a thread that has a
+/// descriptor table of its own.
 pub fn find(epfd: c_int) -> Result<Pinned, Errno> {
     process::settle();
+    if own_table::is_apart() {
+        return Err(if sys::is_usable(epfd) { Errno::ENOSYS } else { Errno::EBADF });
+    }
     if let Some(file) = descriptors::known(epfd)
         && let Some(ep) = file.eventpoll()
     {
@@ -160,7 +165,7 @@ impl Eventpoll {
     pub fn show_readable(&self) -> bool {
         self.signalling.fetch_add(1, SeqCst);
         let signal = self.signal.load(SeqCst);
-        let shown = !self.muted.load(SeqCst) && {
+        let shown = !self.muted.load(SeqCst) && !own_table::is_apart() && {
             // The descriptor may have been closed behind our back.
             sys::level(signal, 0) & ERR == 0 && sys::write(signal, b"!").is_ok()
         };

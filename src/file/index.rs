@@ -4,6 +4,7 @@ use super::identity::known_part;
 use super::{FILES, File, MOST_ENDS};
 use crate::kind::Kind;
 use crate::lock::Lock;
+use crate::own_table;
 use crate::pool::AtomicShort;
 use crate::sync::atomic::AtomicU32;
 use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
@@ -61,6 +62,9 @@ impl File {
     /// most [`MOST_ENDS`] are found.
     pub fn of_inode(inode: u64) -> impl Iterator<Item = &'static File> + Clone {
         let mut found = Found { inode: known_part(inode), files: [None; MOST_ENDS] };
+        if own_table::is_apart() {
+            return found.files.into_iter().flatten();
+        }
         let before = VERSION.load(SeqCst);
         chain(inode).take_while(|_| before.is_multiple_of(2)).for_each(|file| found.note(file));
         if !before.is_multiple_of(2) || VERSION.load(SeqCst) != before {

@@ -9,6 +9,7 @@ use crate::descriptors;
 use crate::fdtable;
 use crate::lock;
 use crate::next;
+use crate::own_table;
 use crate::process;
 use crate::sys;
 use crate::witness;
@@ -76,6 +77,13 @@ pub(super) fn close_numbers(first: c_uint, last: c_uint, flags: c_uint) -> Resul
     if flags & !libc::CLOSE_RANGE_UNSHARE != 0 || first > last || process::is_borrowed() {
         return sys::close_range(first, last, flags);
     }
+    if flags & libc::CLOSE_RANGE_UNSHARE != 0 && own_table::has_company() {
+        return own_table::leave(|| sys::close_range(first, last, flags), Result::is_ok);
+    }
+    close_around(first, last, flags)
+}
+
+fn close_around(first: c_uint, last: c_uint, flags: c_uint) -> Result<(), Errno> {
     let (mut from, mut flags) = (first, flags);
     for internal in descriptors::forget_range(first, last) {
         if internal > from {

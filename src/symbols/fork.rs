@@ -1,9 +1,10 @@
-//! The ways to fork at which libc runs no handlers.
+//! The ways to fork at which libc runs no handlers, and to part with what was shared.
 
 use libc::c_int;
 
 use super::export;
 use crate::next;
+use crate::own_table;
 use crate::process;
 use crate::user;
 
@@ -46,6 +47,12 @@ pub unsafe fn clone3(arguments: usize, bytes: usize, call: impl FnOnce() -> isiz
 }
 
 export! {
+    /// Gives the thread what it shared with others as its own: perhaps its descriptors.
+    fn unshare(flags: c_int) -> c_int as libc::unshare {
+        // SAFETY: as for libc's unshare.
+        own_table::unshare(flags, || unsafe { next::unshare(flags) })
+    }
+
     /// Forks without the program's fork handlers, but not without ours.
     fn _Fork() -> c_int {
         // SAFETY: as for libc's _Fork.

@@ -7,6 +7,7 @@ use super::{descriptors, epoll, exec, export, fork, polls, transfers};
 use crate::calls;
 use crate::edge::{CHOKED, DRY};
 use crate::options;
+use crate::own_table;
 use crate::process;
 use crate::sys;
 use crate::user;
@@ -109,6 +110,7 @@ export! {
                 libc::SYS_execveat => {
                     exec::by_number(d, |passed| sys::any(number, [a, b, c, passed, e, f])) as c_long
                 }
+                libc::SYS_unshare => own_table::unshare(a as c_int, raw_int).into(),
                 libc::SYS_clone => fork::clone(a, b, raw) as c_long,
                 libc::SYS_clone3 => fork::clone3(a, b, raw) as c_long,
                 #[cfg(target_arch = "x86_64")]

@@ -71,6 +71,8 @@ mod next;
 mod observer;
 #[path = "../../src/options.rs"]
 mod options;
+#[path = "../../src/own_table.rs"]
+mod own_table;
 #[path = "../../src/poller/mod.rs"]
 mod poller;
 #[path = "../../src/pollset.rs"]
