@@ -25,8 +25,8 @@ pub fn launch(options: &Options) -> Result<(), Failure> {
     let path = program::find(command)?;
     let served = program::judge(&path, &library, options.no_kernel_epoll, Depth::Reasons)?;
 
-    let existing = std::env::var_os(PRELOAD);
-    let preload = library::preload(&library.entry()?, existing.as_deref());
+    let existing: Vec<OsString> = served.first.clone().into_iter().chain(std::env::var_os(PRELOAD)).collect();
+    let preload = library::preload(&library.entry()?, Some(&existing.join(OsStr::new(":"))));
     let mut set: Vec<(&str, OsString)> = vec![(PRELOAD, preload)];
     let mut put = |setting: &'static Setting, value: &str| set.push((variable(setting), value.into()));
     if options.counters {

@@ -141,7 +141,11 @@ fn installed(home: &Path) -> Option<PathBuf> {
     let of_triplet = TRIPLET.map(|triplet| lib.join(triplet));
     let directories = [Some(lib.clone()), of_triplet, Some(lib.join("epolyfill"))];
     let mut candidates = directories.into_iter().flatten().map(|dir| dir.join(FILE));
-    candidates.find(|path| path.is_file())
+    // One that may not be looked at is found, and refused for that.
+    candidates.find(|path| match path.metadata() {
+        Ok(found) => found.is_file(),
+        Err(error) => error.kind() == ErrorKind::PermissionDenied,
+    })
 }
 
 /// LD_PRELOAD with the library in its place among everything else that was in it, in its order. The library, or another copy of it, is in it

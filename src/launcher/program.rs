@@ -11,6 +11,7 @@ use super::script::{self, Beginning, Env};
 use super::{past, privilege};
 use nix::errno::Errno;
 use nix::fcntl::AtFlags;
+use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::unistd::{AccessFlags, faccessat};
 use std::ffi::{OsStr, OsString};
 use std::io::ErrorKind;
@@ -70,6 +71,8 @@ enum Obstacle {
     Special,
     /// The file is there, without the right to execute it.
     Mode,
+    /// Nothing on its file system may be executed.
+    NoExec,
     /// The file cannot be reached, for this reason.
     Unreachable(Errno),
 }
@@ -82,6 +85,9 @@ impl Obstacle {
             Self::Mode => {
                 Failure::cannot_run(format!("{called} is not executable: permission denied; chmod +x grants it"))
             }
+            Self::NoExec => Failure::cannot_run(format!(
+                "{called} is not executable: permission denied; its file system is mounted with noexec"
+            )),
             Self::Unreachable(Errno::ENOENT | Errno::ENOTDIR) => Failure::not_found(format!("{called} is not found")),
             Self::Unreachable(Errno::EACCES) => Failure::cannot_run(format!(
                 "{called} cannot be reached: permission denied; this user may not search a directory of its path"
@@ -102,7 +108,9 @@ fn runnable(path: &Path) -> Result<(), Obstacle> {
         return Err(Obstacle::Special);
     }
     // execve goes by the effective ids, access(2) by the real ones.
+    let noexec = || statvfs(path).is_ok_and(|fs| fs.flags().contains(FsFlags::ST_NOEXEC));
     faccessat(nix::fcntl::AT_FDCWD, path, AccessFlags::X_OK, AtFlags::AT_EACCESS).map_err(|errno| match errno {
+        Errno::EACCES if noexec() => Obstacle::NoExec,
         Errno::EACCES => Obstacle::Mode,
         other => Obstacle::Unreachable(other),
     })
@@ -115,6 +123,8 @@ pub struct Served {
     pub sentence: String,
     /// AddressSanitizer is in it, and looks whether it comes first.
     pub checks_order: bool,
+    /// A library that it is linked with, and that has to be loaded before ours.
+    pub first: Option<OsString>,
 }
 
 /// How closely a program is looked at.
@@ -136,13 +146,14 @@ pub fn judge(program: &Path, library: &Library, refused: bool, depth: Depth) -> 
     for _ in 0..=DEEPEST {
         match subject.starts(library, refused, depth).map_err(cannot)? {
             Step::Interpreter(interpreter) => subject = interpreter,
-            Step::Served { limits, checks_order } => {
+            Step::Served { limits, checks_order, first } => {
                 let by = match subject.path == *program {
                     true => String::new(),
                     false => format!(", by way of {}", name(&subject.path)),
                 };
                 let limits: String = limits.iter().map(|limit| format!(", but {limit}")).collect();
-                return Ok(Served { sentence: format!("{} can be served{by}{limits}", name(program)), checks_order });
+                let sentence = format!("{} can be served{by}{limits}", name(program));
+                return Ok(Served { sentence, checks_order, first });
             }
         }
     }
@@ -176,7 +187,7 @@ impl Subject {
             let mut limits = Vec::new();
             limits.extend(privilege::lost(path, refused).map_err(unreadable)?);
             limits.extend(calls(&elf, &dynamic, depth).map_err(|what| Failure::own(format!("{called} {what}")))?);
-            return Ok(Step::Served { limits, checks_order: has_asan(&dynamic) });
+            return Ok(Step::Served { limits, checks_order: has_asan(&dynamic), first: faketime(&dynamic) });
         }
         let interpreter = match script::beginning(path).map_err(unreadable)? {
             Beginning::Interpreter(path, argument) if path.ends_with("env") => Self::of_env(path, &argument)?,
@@ -216,7 +227,7 @@ enum Step {
     /// A script, for this interpreter.
     Interpreter(Subject),
     /// A program that can be served, within these limits.
-    Served { limits: Vec<String>, checks_order: bool },
+    Served { limits: Vec<String>, checks_order: bool, first: Option<OsString> },
 }
 
 /// Whether the library can be loaded into an ELF program; the error is the predicate of a sentence.
@@ -289,4 +300,10 @@ fn calls(elf: &Elf, dynamic: &Dynamic, depth: Depth) -> Result<Option<String>, S
 fn has_asan(dynamic: &Dynamic) -> bool {
     let mut needed = dynamic.needed.iter();
     needed.any(|library| library.starts_with(b"libasan.so") || library.starts_with(b"libclang_rt.asan"))
+}
+
+/// What converts the program's time-outs, which are to come to the library converted.
+fn faketime(dynamic: &Dynamic) -> Option<OsString> {
+    let mut needed = dynamic.needed.iter();
+    needed.find(|library| library.starts_with(b"libfaketime")).map(|library| OsString::from_vec(library.clone()))
 }

@@ -158,6 +158,13 @@ fn time_outs_are_those_of_libfaketimes_clock() {
         stdout(&output)
     };
     let native = taken(&mut Command::new(&program));
+    // Linked with the program.
+    let directory = faketime.parent().unwrap().display().to_string();
+    let flags = [format!("-L{directory}"), format!("-Wl,-rpath,{directory}")];
+    let linked = [&flags[0], &flags[1], "-Wl,--no-as-needed", "-l:libfaketimeMT.so.1"];
+    let linked = compile(&room("faketime-linked"), "program", SECONDS, &linked);
+    let output = run(launcher(["--"]).arg(linked).env("FAKETIME", "+0 x10"));
+    assert_eq!(stdout(&output), native, "{output:?}");
     // Started by programs that put it behind the library, or have it alone.
     let mut between = launcher(["--", "env"]);
     between.arg(format!("LD_PRELOAD={}:{}", library().display(), faketime.display())).arg("FAKETIME=+0 x10");

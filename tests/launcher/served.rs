@@ -54,6 +54,25 @@ fn a_directory_and_a_file_without_the_right_to_run_are_126() {
     make_mode(&file, 0o644);
     assert_not_served(&file, 126, "not executable");
     assert_not_served(&room, 126, "is a directory");
+    // Nor what may not be reached, nor what lies where nothing may be executed.
+    // SAFETY: the call has no argument and cannot fail.
+    if unsafe { libc::getuid() } == 0 {
+        let shut = room.join("shut");
+        fs::create_dir_all(&shut).unwrap();
+        script(&shut, "file", "exit 3\n");
+        make_mode(&shut, 0o700);
+        let ids = ["--reuid=65534", "--regid=65534", "--clear-groups", LAUNCHER, "--"];
+        let output = run(std::process::Command::new("setpriv").args(ids).arg(shut.join("file")));
+        assert_refused(&output, 126, "permission denied; this user may not search a directory of its path");
+        let words = format!(
+            "mount -t tmpfs -o noexec none {0} && cp /bin/true {0}/file && exec {LAUNCHER} {0}/file",
+            shut.display()
+        );
+        let output = run(std::process::Command::new("unshare").args(["-m", "sh", "-c", &words]));
+        if !stderr(&output).starts_with("unshare") && !stderr(&output).starts_with("mount") {
+            assert_refused(&output, 126, "its file system is mounted with noexec");
+        }
+    }
     // In PATH too, where something that cannot be run does not end the search.
     let in_path = |path: &OsStr| run(launcher(["file"]).env("PATH", path));
     assert_refused(&in_path(room.as_os_str()), 126, "not executable");
