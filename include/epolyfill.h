@@ -2,7 +2,8 @@
  * epolyfill: Linux epoll on top of poll(2).
  *
  * A program that links libepolyfill.so, or runs with it in LD_PRELOAD, calls epoll by the names of <sys/epoll.h>. This header
- * adds what epolyfill has beside them.
+ * adds what epolyfill has beside them. libepolyfill-side.so has the functions of this header only: a program that links it
+ * uses them beside the kernel's epoll.
  *
  * SPDX-License-Identifier: MIT OR Apache-2.0
  * Generated from src/capi; do not edit.
@@ -200,7 +201,7 @@ struct epolyfill_stats {
 
 #ifdef __cplusplus
 extern "C" {
-#endif // __cplusplus
+#endif /* __cplusplus */
 
 /*
  The version of the library that is loaded, as `"MAJOR.MINOR.PATCH"`.
@@ -424,7 +425,7 @@ int epolyfill_stats(int epfd,
                     size_t size);
 
 #ifdef __cplusplus
-}  // extern "C"
-#endif  // __cplusplus
+} /* extern "C" */
+#endif /* __cplusplus */
 
 #endif  /* EPOLYFILL_H */

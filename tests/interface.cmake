@@ -17,3 +17,9 @@ if("linked" IN_LIST EPOLYFILL_WAYS)
   add_test(NAME interface.abi COMMAND ${EPOLYFILL_PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/abi/check --library ${EPOLYFILL_LIBRARY})
   set_tests_properties(interface.abi PROPERTIES LABELS interface TIMEOUT 60 SKIP_RETURN_CODE 77)
 endif()
+
+# THIRD-PARTY.md names every crate that is linked in.
+if("linked" IN_LIST EPOLYFILL_WAYS)
+  add_test(NAME interface.third_party COMMAND ${EPOLYFILL_PYTHON} ${repo}/packaging/third-party --check)
+  set_tests_properties(interface.third_party PROPERTIES LABELS interface TIMEOUT 60)
+endif()

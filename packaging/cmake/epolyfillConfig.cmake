@@ -1,7 +1,8 @@
 # find_package(epolyfill) gives
 #
-#   epolyfill::epolyfill   the shared library
+#   epolyfill::epolyfill   the shared library, for programs that run on it, also where only another library of theirs calls epoll
 #   epolyfill::static      the static one, whole, where it is installed
+#   epolyfill::side        libepolyfill-side, which is used beside the kernel's epoll, where it is installed
 #
 # and epolyfill_VERSION. Nothing in here is written at installation: this file is at PREFIX/share/cmake/epolyfill, and looks for the rest
 # under PREFIX, wherever that is.
@@ -25,17 +26,20 @@ endfunction()
 
 _epolyfill_find(_epolyfill_shared libepolyfill.so)
 _epolyfill_find(_epolyfill_static libepolyfill.a)
+_epolyfill_find(_epolyfill_side libepolyfill-side.so)
 
-if(NOT _epolyfill_shared OR NOT EXISTS "${_epolyfill_prefix}/include/epolyfill.h")
+if(NOT EXISTS "${_epolyfill_prefix}/include/epolyfill.h" OR NOT (_epolyfill_shared OR _epolyfill_side))
   set(${CMAKE_FIND_PACKAGE_NAME}_FOUND FALSE)
   set(${CMAKE_FIND_PACKAGE_NAME}_NOT_FOUND_MESSAGE "libepolyfill.so or epolyfill.h is not under ${_epolyfill_prefix}")
   return()
 endif()
 
-set(epolyfill_static_FOUND FALSE)
-if(_epolyfill_static)
-  set(epolyfill_static_FOUND TRUE)
-endif()
+foreach(_epolyfill_component shared static side)
+  set(epolyfill_${_epolyfill_component}_FOUND FALSE)
+  if(_epolyfill_${_epolyfill_component})
+    set(epolyfill_${_epolyfill_component}_FOUND TRUE)
+  endif()
+endforeach()
 foreach(_epolyfill_component IN LISTS ${CMAKE_FIND_PACKAGE_NAME}_FIND_COMPONENTS)
   if(${CMAKE_FIND_PACKAGE_NAME}_FIND_REQUIRED_${_epolyfill_component} AND NOT epolyfill_${_epolyfill_component}_FOUND)
     set(${CMAKE_FIND_PACKAGE_NAME}_FOUND FALSE)
@@ -44,11 +48,22 @@ foreach(_epolyfill_component IN LISTS ${CMAKE_FIND_PACKAGE_NAME}_FIND_COMPONENTS
   endif()
 endforeach()
 
-if(NOT TARGET epolyfill::epolyfill)
+# Once more behind its own mention, for linkers that are told to drop what no object file refers to (--as-needed): a program whose epoll is
+# called by another library only needs it all the same.
+if(_epolyfill_shared AND NOT TARGET epolyfill::epolyfill)
   add_library(epolyfill::epolyfill SHARED IMPORTED)
   set_target_properties(epolyfill::epolyfill PROPERTIES
     IMPORTED_LOCATION "${_epolyfill_shared}"
     IMPORTED_SONAME "libepolyfill.so.${epolyfill_VERSION_MAJOR}"
+    INTERFACE_INCLUDE_DIRECTORIES "${_epolyfill_prefix}/include"
+    INTERFACE_LINK_LIBRARIES "-Wl,--push-state,--no-as-needed,${_epolyfill_shared},--pop-state")
+endif()
+
+if(_epolyfill_side AND NOT TARGET epolyfill::side)
+  add_library(epolyfill::side SHARED IMPORTED)
+  set_target_properties(epolyfill::side PROPERTIES
+    IMPORTED_LOCATION "${_epolyfill_side}"
+    IMPORTED_SONAME "libepolyfill-side.so.${epolyfill_VERSION_MAJOR}"
     INTERFACE_INCLUDE_DIRECTORIES "${_epolyfill_prefix}/include")
 endif()
 
@@ -63,3 +78,5 @@ endif()
 unset(_epolyfill_prefix)
 unset(_epolyfill_shared)
 unset(_epolyfill_static)
+unset(_epolyfill_side)
+unset(_epolyfill_component)

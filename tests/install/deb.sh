@@ -1,16 +1,27 @@
 #!/usr/bin/env bash
-# The Debian package, as README.md has it made, in a root of nothing but Debian's essential packages: installed by dpkg, which refuses if a
-# dependency is missing there; a program that knows nothing of epolyfill runs on it by the launcher, projects of others are built against it and
-# run; and when it is purged the root is as before, file by file.
+# The Debian packages, made by debian/rules, in a root of nothing but Debian's essential packages: lintian finds no error; they are installed by
+# dpkg, which refuses if a dependency is missing there; a program that knows nothing of epolyfill runs on it by the launcher, and by
+# /etc/ld.so.preload with an empty environment; projects of others are built against it and run; and when all is purged the root is as
+# before, file by file.
 #
 # The root is mmdebstrap's, of the release that this system is, and kept for the next run. The programs are built by this system's compilers
-# with the package's files. It takes root, for dpkg and chroot: others skip it.
+# with the packages' files. It takes root, for dpkg and chroot: others skip it.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+scratch
 
 cd "$repo"
 export CARGO_TERM_COLOR=never
-deb=$(eval "$(readme 'cargo deb ' | sed 's/#.*//')" | tail -n 1)
-[ -f "$deb" ] || fail "cargo deb names no package: $deb"
+dh_clean
+# As tests/run builds it, or it would be built again.
+PACKAGES_DIR=$scratch SIDE_TARGET_DIR=$CARGO_TARGET_DIR/side \
+    SIDE_FLAGS='--config profile.release.lto=false --config profile.release.codegen-units=16' \
+    debian/rules binary >"$scratch/log" 2>&1 || { tail -n 30 "$scratch/log" >&2; fail "debian/rules binary"; }
+triplet=$(gcc -print-multiarch)
+packages=(epolyfill libepolyfill-dev libepolyfill-side0 libepolyfill0)
+same "the packages" "$(cd "$scratch" && printf '%s\n' ./*.deb | sort)" \
+    "$(printf "./%s_${version}_$(dpkg --print-architecture).deb\n" "${packages[@]}" | sort)"
+dh_clean
+same "lintian's errors" "$(lintian --allow-root --fail-on error --tag-display-limit 0 "$scratch"/*.deb 2>&1 | grep '^E:' || true)" ""
 
 [ "$(id -u)" -eq 0 ] || { echo "skipped: to install a package in a root of its own takes root"; exit 77; }
 release=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
@@ -20,7 +31,6 @@ if [ ! -s "$base" ]; then
     mmdebstrap --quiet --variant=essential "$release" "$base.part.tar" && mv "$base.part.tar" "$base"
 fi
 
-scratch
 root=$scratch/root
 mkdir "$root"
 tar -C "$root" -xf "$base"
@@ -42,27 +52,35 @@ picture() (
 in_root ldconfig
 before=$(picture)
 
-cp "$deb" "$root/tmp/epolyfill.deb"
-in_root dpkg -i /tmp/epolyfill.deb
-rm "$root/tmp/epolyfill.deb"
-same "dpkg's opinion" "$(in_root dpkg-query -W -f='${Status} ${Version}' epolyfill)" "install ok installed $version-1"
-same "dpkg --verify" "$(in_root dpkg --verify epolyfill)" ""
-same "the files" "$(in_root dpkg -L epolyfill | while read -r file; do [ -d "$root$file" ] || echo "$file"; done | sort)" "$(sort <<END
+cp "$scratch"/*.deb "$root/tmp"
+in_root sh -c 'dpkg -i /tmp/*.deb'
+rm "$root"/tmp/*.deb
+for package in "${packages[@]}"; do
+    same "dpkg's opinion of $package" "$(in_root dpkg-query -W -f='${Status} ${Version}' "$package")" "install ok installed $version"
+    same "dpkg --verify $package" "$(in_root dpkg --verify "$package")" ""
+done
+same "the files" "$(in_root dpkg -L "${packages[@]}" | while read -r file; do [ -d "$root$file" ] || echo "$file"; done | grep -v '^/usr/share/doc/\|^$' | sort)" \
+    "$(grep . <<END | sort
 /usr/bin/epolyfill
 /usr/include/epolyfill.h
-/usr/lib/libepolyfill.so
-/usr/lib/libepolyfill.so.$major
-/usr/lib/libepolyfill.so.$version
-/usr/lib/pkgconfig/epolyfill.pc
+/usr/lib/epolyfill/libepolyfill.so
+/usr/lib/$triplet/libepolyfill.so
+/usr/lib/$triplet/libepolyfill.so.$major
+/usr/lib/$triplet/libepolyfill.so.$version
+/usr/lib/$triplet/libepolyfill-side.so
+/usr/lib/$triplet/libepolyfill-side.so.$major
+/usr/lib/$triplet/libepolyfill-side.so.$version
+/usr/lib/$triplet/pkgconfig/epolyfill.pc
+/usr/lib/$triplet/pkgconfig/epolyfill-side.pc
 /usr/share/cmake/epolyfill/epolyfillConfig.cmake
 /usr/share/cmake/epolyfill/epolyfillConfigVersion.cmake
-/usr/share/doc/epolyfill/README.md
-/usr/share/doc/epolyfill/changelog.gz
-/usr/share/doc/epolyfill/copyright
-/usr/share/doc/epolyfill/differences.md
 $(for page in man/*.[1-8]; do echo "/usr/share/man/man${page##*.}/${page##*/}.gz"; done)
+$(completions /usr vendor-completions)
 END
 )"
+for package in epolyfill libepolyfill0 libepolyfill-side0; do
+    [ -f "$root/usr/share/doc/$package/THIRD-PARTY.md.gz" ] || fail "$package has no notices of what is linked in"
+done
 in_root ldconfig -p | grep -qF "libepolyfill.so.$major (libc6,x86-64) => /" || fail "ldconfig does not know the library"
 
 # Unchanged programs, by the launcher.
@@ -72,10 +90,18 @@ same "without the launcher" "$(in_root /test/plain)" "anon_inode:[eventpoll]"
 [[ $(in_root epolyfill --no-kernel-epoll -- /test/plain) == pipe:* ]] || fail "the launcher does not serve a program"
 in_root epolyfill --check /test/plain
 
+# As docs/packaging.md has it for containers: every program of the root, whatever environment it has.
+echo "/usr/lib/$triplet/libepolyfill.so.$major" >"$root/etc/ld.so.preload"
+[[ $(in_root env -i /test/plain) == pipe:* ]] || fail "/etc/ld.so.preload does not serve a program without an environment"
+[[ $(in_root setpriv --reuid=65534 --regid=65534 --clear-groups --no-new-privs env -i /test/plain) == pipe:* ]] ||
+    fail "/etc/ld.so.preload does not serve a program without rights"
+rm "$root/etc/ld.so.preload"
+same "without the file" "$(in_root env -i /test/plain)" "anon_inode:[eventpoll]"
+
 # Projects of others, by pkg-config and by CMake, with the files of the package and the compilers of this system.
 pkg() {
     PKG_CONFIG_ALLOW_SYSTEM_CFLAGS=1 PKG_CONFIG_ALLOW_SYSTEM_LIBS=1 PKG_CONFIG_SYSROOT_DIR=$root \
-        PKG_CONFIG_LIBDIR=$root/usr/lib/pkgconfig pkg-config "$@" epolyfill
+        PKG_CONFIG_LIBDIR=$root/usr/lib/$triplet/pkgconfig pkg-config "$@" epolyfill
 }
 same "pkg-config's version" "$(pkg --modversion)" "$version"
 # shellcheck disable=SC2046 # The flags are words.
@@ -83,10 +109,12 @@ gcc -O2 -D_GNU_SOURCE "$here/outside/program.c" -o "$root/test/c" $(pkg --cflags
 cmake -S "$here/outside/cmake" -B "$scratch/build" -DCMAKE_PREFIX_PATH="$root/usr" -DCMAKE_SKIP_RPATH=ON >/dev/null
 cmake --build "$scratch/build" >/dev/null
 cp "$scratch/build/c" "$root/test/c-by-cmake"
-same "the program" "$(in_root /test/c)" "served by /lib/libepolyfill.so.$major"
-same "the program by CMake" "$(in_root /test/c-by-cmake)" "served by /lib/libepolyfill.so.$major"
+cp "$scratch/build/side" "$root/test/side"
+same "the program" "$(in_root /test/c)" "served by /lib/$triplet/libepolyfill.so.$major"
+same "the program by CMake" "$(in_root /test/c-by-cmake)" "served by /lib/$triplet/libepolyfill.so.$major"
+same "the program beside the kernel's epoll" "$(in_root /test/side)" "served by /lib/$triplet/libepolyfill-side.so.$major"
 
 rm -r "$root/test"
-in_root dpkg --purge epolyfill
-same "what is left of the package" "$(picture)" "$before"
-echo "ok: $(basename "$deb"): installed, used, purged; nothing is left"
+in_root dpkg --purge "${packages[@]}"
+same "what is left of the packages" "$(picture)" "$before"
+echo "ok: installed, used, purged; nothing is left"

@@ -1,7 +1,7 @@
 # Shared by the tests of the installation. Each takes from the environment what CMake set:
 #
 #   EPOLYFILL_ROOM       a directory of these tests, emptied by nobody else
-#   CARGO_TARGET_DIR     where cargo builds, and where tests/install/tools puts cargo-c and cargo-deb
+#   CARGO_TARGET_DIR     where cargo builds, and where tests/install/tools puts cargo-c
 set -euo pipefail
 export LC_ALL=C
 unset LD_PRELOAD LD_LIBRARY_PATH PKG_CONFIG_PATH PKG_CONFIG_LIBDIR PKG_CONFIG_SYSROOT_DIR CMAKE_PREFIX_PATH EPOLYFILL_LIBRARY
@@ -42,6 +42,12 @@ served() {
     said=$("$1") || fail "$1 failed"
     [ "${said#served by }" -ef "$2" ] || fail "$1 is not served by $2: $said"
     echo "ok: $1: $said"
+}
+
+# completions PREFIX ZSH: where the completions of the launcher's options are under a prefix.
+completions() {
+    printf '%s\n' "$1/share/bash-completion/completions/epolyfill" "$1/share/zsh/$2/_epolyfill" \
+        "$1/share/fish/vendor_completions.d/epolyfill.fish"
 }
 
 # A directory of its own, removed at the end.

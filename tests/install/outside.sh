@@ -35,10 +35,11 @@ for place in "$prefix" "$moved"; do
     fi
     out=$scratch/${place##*/}.build
     "with_$build" "$place" "$out"
-    for program in c cxx; do
+    for program in c cxx libevent; do
         readelf -dW "$out/$program" | grep -qF "Shared library: [libepolyfill.so.$major]" || fail "$program does not ask for libepolyfill.so.$major"
         served "$out/$program" "$place/lib/libepolyfill.so.$version"
     done
+    served "$out/side" "$place/lib/libepolyfill-side.so.$version"
     if [ "$build" = cmake ]; then
         # The static library: no file of ours at run time, and libc's own names are ours for everything in the process.
         for program in c-static cxx-static; do

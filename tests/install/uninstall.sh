@@ -6,9 +6,6 @@ scratch
 copy=$scratch/prefix
 cp -a "$prefix" "$copy"
 mkdir -p "$copy/share/doc"
-# The library beside the kernel's epoll, which is put there by hand.
-touch "$copy/lib/libepolyfill-side.so.0"
-ln -s libepolyfill-side.so.0 "$copy/lib/libepolyfill-side.so"
 touch "$copy/lib/libother.so" "$copy/share/man/other" "$copy/include/other.h" 2>/dev/null || true
 others=$(cd "$copy" && find . -newer "$prefix/include/epolyfill.h" -name '*other*' | sort)
 (

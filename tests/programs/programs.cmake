@@ -9,7 +9,7 @@
 # the test takes (in seconds, on two processors: redis 35, nginx 45, python 115, tokio 10 once it is built, idle 15; and what others judge by:
 # rust-suites 30 once built and 90 before, cpython 50, libuv 40, libevent 45, frameworks 250, node 8, java 40, memcached 10, haproxy 12,
 # postgresql 12, mosquitto 8, lighttpd 10, apache 10, varnish 5, unbound 3, named 3, mariadb 9, dbus 9, xvfb 2, erlang 6, chromium 6, grpc 2,
-# dovecot 15, postfix 10).
+# dovecot 15, postfix 10, http 15).
 
 set(program_way refused)
 if(NOT "refused" IN_LIST EPOLYFILL_WAYS)
@@ -19,7 +19,7 @@ endif()
 foreach(program redis:400 nginx:400 python:900 tokio:600 idle:200
     rust-suites:900 cpython:600 libuv:600 libevent:600 frameworks:1600 node:150 java:1000 memcached:200 haproxy:200 postgresql:300
     mosquitto:200 lighttpd:200 apache:200 varnish:200 unbound:200 named:200 mariadb:300 dbus:200 xvfb:200 erlang:200 chromium:300
-    grpc:400 dovecot:200 postfix:200)
+    grpc:400 dovecot:200 postfix:200 http:200)
   string(REGEX MATCH "^([a-z-]+):([0-9]+)$" program ${program})
   set(name ${CMAKE_MATCH_1})
   set(bound ${CMAKE_MATCH_2})
