@@ -11,6 +11,8 @@
 
 use std::mem::MaybeUninit;
 use std::ptr;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::{Acquire, Release};
 
 use libc::{c_char, c_int};
 use nix::errno::Errno;
@@ -240,7 +242,7 @@ fn in_room(words: usize, call: InRoom) -> Option<c_int> {
     if words <= LARGE && process::is_another() {
         return Some(on_stack::<LARGE>(call));
     }
-    in_mapping(words * size_of::<usize>(), call)
+    in_mapping(words * size_of::<usize>(), |pages| call(pages.cast()))
 }
 
 #[inline(never)]
@@ -249,11 +251,17 @@ fn on_stack<const WORDS: usize>(call: InRoom) -> c_int {
     call(room.as_mut_ptr().cast())
 }
 
-fn in_mapping(bytes: usize, call: InRoom) -> Option<c_int> {
-    let room = sys::map(bytes).ok()?;
-    let answer = call(room.cast());
+/// Calls with pages of its own; `None` where there are none.
+fn in_mapping<R>(bytes: usize, call: impl FnOnce(*mut u8) -> R) -> Option<R> {
+    /// The kernel may give one thread the pages that another gave back, and orders the two. Race
+    /// detectors do not see that; they see this.
+    static HANDED_ON: AtomicU32 = AtomicU32::new(0);
+    let pages = sys::map(bytes).ok()?;
+    HANDED_ON.load(Acquire);
+    let answer = call(pages);
+    HANDED_ON.fetch_add(1, Release);
     // SAFETY: the call is over, and nobody else knows of the pages.
-    unsafe { sys::unmap(room, bytes) };
+    unsafe { sys::unmap(pages, bytes) };
     Some(answer)
 }
 
@@ -273,19 +281,18 @@ pub unsafe fn with_shell_line<R>(command: *const c_char, call: impl Fn(*const c_
     if length > LONGEST {
         return call(command);
     }
-    let Ok(room) = sys::map(length) else { return call(command) };
-    let mut to = room;
-    shell_line(&lack, command_bytes, &mut |piece| {
-        // SAFETY: the pieces are those that were added up.
-        unsafe {
-            to.copy_from_nonoverlapping(piece.as_ptr(), piece.len());
-            to = to.add(piece.len());
-        }
+    let answer = in_mapping(length, |room| {
+        let mut to = room;
+        shell_line(&lack, command_bytes, &mut |piece| {
+            // SAFETY: the pieces are those that were added up.
+            unsafe {
+                to.copy_from_nonoverlapping(piece.as_ptr(), piece.len());
+                to = to.add(piece.len());
+            }
+        });
+        call(room.cast_const().cast())
     });
-    let answer = call(room.cast_const().cast());
-    // SAFETY: the call is over, and nobody else knows of the pages.
-    unsafe { sys::unmap(room, length) };
-    answer
+    answer.unwrap_or_else(|| call(command))
 }
 
 /// The pieces of that line, with its end.

@@ -12,14 +12,9 @@
 extern char **environ;
 
 /* This program, by a path that means the same in whatever it is run under. */
-static inline const char *self(void)
-{
-    static char path[4096];
-    if (!*path)
-        OK(readlink("/proc/self/exe", path, sizeof path - 1));
-    return path;
-}
-#define SELF self()
+static char self[4096];
+__attribute__((constructor)) static void find_self(void) { OK(readlink("/proc/self/exe", self, sizeof self - 1)); }
+#define SELF self
 
 static inline bool is_served(void) { return dlsym(RTLD_DEFAULT, "epolyfill_version") != NULL; }
 /* The library came in by LD_PRELOAD, so that it is to be passed on. */
