@@ -31,7 +31,7 @@ pub const DEPARTED: Facts = 1 << 6;
 /// Everybody who waits on the description was woken, whatever for: a shutdown, a connection that begins, a timer that was set.
 pub const WOKEN: Facts = 1 << 7;
 
-/// A write was refused by the full pipe that is read here.
+/// Those who wait for data were woken, though none came: a write was refused by the full pipe that is read here, or a low-water mark was set.
 pub const PRESSED: Facts = 1 << 8;
 
 /// A call collected a pending error: the level of errors was low at that moment.

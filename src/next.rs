@@ -171,6 +171,8 @@ next! {
     fn connect(fd: c_int, to: *const sockaddr, length: socklen_t) -> c_int = SYS_connect [fd, to, length, 0, 0, 0];
     fn getsockopt(fd: c_int, level: c_int, name: c_int, value: *mut c_void, length: *mut socklen_t) -> c_int
         = SYS_getsockopt [fd, level, name, value, length, 0];
+    fn setsockopt(fd: c_int, level: c_int, name: c_int, value: *const c_void, length: socklen_t) -> c_int
+        = SYS_setsockopt [fd, level, name, value, length, 0];
     fn shutdown(fd: c_int, how: c_int) -> c_int = SYS_shutdown [fd, how, 0, 0, 0, 0];
     fn listen(fd: c_int, backlog: c_int) -> c_int = SYS_listen [fd, backlog, 0, 0, 0, 0];
     fn timerfd_settime(fd: c_int, flags: c_int, new: *const itimerspec, old: *mut itimerspec) -> c_int

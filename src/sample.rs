@@ -318,7 +318,11 @@ fn socket_memory(fd: c_int) -> Option<[u32; 9]> {
 pub type TcpState = u8;
 
 /// The state of one that is open both ways.
-const ESTABLISHED: TcpState = 1;
+pub const ESTABLISHED: TcpState = 1;
+/// The state of one that was begun and not answered yet.
+pub const SYN_SENT: TcpState = 2;
+/// The state of one that is not there, or not any more.
+pub const CLOSE: TcpState = 7;
 /// The state of a socket that listens.
 pub const LISTEN: TcpState = 10;
 /// FIN_WAIT1, LAST_ACK and CLOSING: what was written, and the end behind it, is not acknowledged yet.
@@ -355,7 +359,6 @@ pub fn awaits_ack(state: TcpState) -> bool {
 
 /// Whether states that a TCP connection can still go through wake somebody without a new level.
 pub fn closes_still(fd: c_int) -> bool {
-    const CLOSE: TcpState = 7;
     const CLOSE_WAIT: TcpState = 8;
     match tcp_state(fd) {
         None | Some(CLOSE | CLOSE_WAIT) => false,

@@ -19,7 +19,7 @@ use crate::exclusive::Claim;
 use crate::kind::{self, Kind};
 use crate::lock::Lock;
 use crate::pool::{AtomicShort, Pool, Pooled, Short};
-use crate::sample;
+use crate::sample::{self, TcpState};
 use crate::sync;
 use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
 use crate::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64};
@@ -62,7 +62,7 @@ pub struct File {
     /// Empty datagrams in the queue that a count has stepped over: it will not see them again. Of a TCP connection, what it had no memory
     /// for (see `shortage.rs`). Of an eventfd, the calls that added to it. Of a source, how many look at it, or change it, at this moment.
     empties: AtomicU32,
-    /// What is known of a unix socket's peer, as [`Peer`].
+    /// What is known of a unix socket's peer, as [`Peer`]; of a TCP socket, whether its connection is [`PUT_OFF`].
     peer: AtomicU8,
     /// [`CHOKED`] and those below it, and which sides of a socket the program shut: a bit for SHUT_RD, another for SHUT_WR.
     flags: AtomicU8,
@@ -100,6 +100,9 @@ const MOVED: u8 = 1 << 4;
 const ROOM_WANTED: u8 = 1 << 3;
 /// Of a TCP connection: a write waits for room, as far as we know. Of a UDP socket: what was spliced into it is held back for more to come.
 const WAITS: u8 = 1 << 2;
+
+/// In place of a [`Peer`]: the connection begins with the first write (TCP_FASTOPEN_CONNECT), or has begun and is not there yet.
+const PUT_OFF: u8 = 4;
 
 /// The other end of a unix socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -198,6 +201,7 @@ impl File {
                     if tcp_state.is_some_and(sample::awaits_ack) {
                         self.note_shut(libc::SHUT_WR);
                     }
+                    self.put_off(tcp_state == Some(sample::SYN_SENT));
                 }
                 Kind::UnixDgram if sys::level(fd, RDHUP) & RDHUP != 0 => self.note_shut(libc::SHUT_RD),
                 _ => {}
@@ -360,6 +364,28 @@ impl File {
     /// Notes what is known of a unix socket's peer.
     pub fn set_peer(&self, peer: Peer) {
         self.peer.store(peer as u8, Relaxed);
+    }
+
+    /// Whether the connection of a TCP socket begins with the first write, as far as known.
+    #[inline]
+    pub fn is_put_off(&self) -> bool {
+        self.kind() == Kind::Tcp && self.peer.load(Relaxed) == PUT_OFF
+    }
+
+    /// Takes down whether it does.
+    pub fn put_off(&self, is_put_off: bool) {
+        if self.kind() == Kind::Tcp {
+            self.peer.store(if is_put_off { PUT_OFF } else { 0 }, Relaxed);
+        }
+    }
+
+    /// A TCP socket came to this state by a call that connects or disconnects: what was shut of an earlier connection is open, and its bytes do not
+    /// count.
+    pub fn begin_anew(&self, state: Option<TcpState>) {
+        self.lose_place();
+        if matches!(state, Some(sample::CLOSE | sample::SYN_SENT | sample::ESTABLISHED)) {
+            self.flags.fetch_and(!3, Relaxed);
+        }
     }
 
     /// Whether anybody may wait for room.

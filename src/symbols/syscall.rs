@@ -1,6 +1,6 @@
 //! `syscall()`: programs that pass libc's names by, but not its door. libuv closes that way, systemd waits that way.
 
-use libc::{c_int, c_long, c_uint, epoll_event, fd_set, sigset_t, timespec, timeval};
+use libc::{c_int, c_long, c_uint, epoll_event, fd_set, mmsghdr, sigset_t, timespec, timeval};
 use nix::errno::Errno;
 
 use super::{descriptors, epoll, exec, export, fork, polls, transfers};
@@ -67,20 +67,41 @@ export! {
                     calls::pwait2(a as c_int, b as *mut epoll_event, c as c_int, limit, e as *const sigset_t, f).into()
                 }
                 libc::SYS_read => witness::reading(a as c_int, b as *mut _, c, raw) as c_long,
-                libc::SYS_getsockopt if b as c_int == libc::SOL_SOCKET && c as c_int == libc::SO_ERROR => {
-                    witness::collecting(a as c_int, || raw() as c_int).into()
-                }
-                libc::SYS_shutdown => witness::shutting_down(a as c_int, b as c_int, || raw() as c_int).into(),
+                libc::SYS_getsockopt => witness::asking(a as c_int, b as c_int, c as c_int, raw_int).into(),
+                libc::SYS_setsockopt => witness::setting(a as c_int, b as c_int, c as c_int, raw_int).into(),
+                libc::SYS_connect => witness::connecting(a as c_int, raw_int).into(),
+                libc::SYS_listen => witness::listening(a as c_int, raw_int).into(),
+                libc::SYS_shutdown => witness::shutting_down(a as c_int, b as c_int, raw_int).into(),
                 libc::SYS_recvfrom => witness::receiving(a as c_int, d as c_int, || c, raw) as c_long,
                 libc::SYS_readv => witness::reading_vector(a as c_int, b as *const _, c, raw) as c_long,
                 libc::SYS_recvmsg => {
                     witness::receiving(a as c_int, c as c_int, || transfers::message_total(b as *const _), raw) as c_long
                 }
                 libc::SYS_write => witness::writing(a as c_int, || c, raw) as c_long,
-                libc::SYS_sendto => witness::sending(a as c_int, || c, raw) as c_long,
+                libc::SYS_sendto => {
+                    witness::opening(a as c_int, d as c_int, || witness::sending(a as c_int, || c, raw)) as c_long
+                }
+                libc::SYS_sendmmsg => {
+                    transfers::send_messages(a as c_int, b as *mut mmsghdr, c as c_uint, d as c_int, raw_int).into()
+                }
+                libc::SYS_recvmmsg => {
+                    transfers::receive_messages(a as c_int, b as *mut mmsghdr, c as c_uint, d as c_int, raw).into()
+                }
+                libc::SYS_sendfile => witness::sending_file(a as c_int, d, raw) as c_long,
+                libc::SYS_splice => witness::moving(a as c_int, c as c_int, e, true, raw) as c_long,
+                libc::SYS_tee => witness::moving(a as c_int, b as c_int, c, false, raw) as c_long,
+                libc::SYS_vmsplice => {
+                    witness::splicing_memory(a as c_int, || transfers::total(b as *const _, c), raw) as c_long
+                }
+                libc::SYS_preadv2 => witness::reading_vector(a as c_int, b as *const _, c, raw) as c_long,
+                libc::SYS_pwritev2 => {
+                    witness::writing_vector(a as c_int, || transfers::total(b as *const _, c), raw) as c_long
+                }
+                libc::SYS_timerfd_settime => witness::setting_timer(a as c_int, raw_int).into(),
                 libc::SYS_writev => witness::writing_vector(a as c_int, || transfers::total(b as *const _, c), raw) as c_long,
                 libc::SYS_sendmsg => {
-                    witness::sending(a as c_int, || transfers::message_total(b as *const _), raw) as c_long
+                    let send = || witness::sending(a as c_int, || transfers::message_total(b as *const _), raw);
+                    witness::opening(a as c_int, c as c_int, send) as c_long
                 }
                 libc::SYS_io_submit => witness::submitting(c as *const _, raw) as c_long,
                 libc::SYS_io_uring_register => witness::registering(b as c_uint, c as *const _, raw) as c_long,

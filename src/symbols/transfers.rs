@@ -87,7 +87,45 @@ unsafe fn send_to(
     length: socklen_t,
 ) -> ssize_t {
     // SAFETY: as for libc's sendto.
-    witness::sending(fd, move || n, move || unsafe { next::sendto(fd, buffer, n, flags, to, length) })
+    let call = move || unsafe { next::sendto(fd, buffer, n, flags, to, length) };
+    witness::opening(fd, flags, move || witness::sending(fd, move || n, call))
+}
+
+/// Several messages at once, sent by `call`.
+///
+/// # Safety
+/// As for libc's sendmmsg.
+pub(super) unsafe fn send_messages(
+    fd: c_int,
+    messages: *mut mmsghdr,
+    n: c_uint,
+    flags: c_int,
+    call: impl FnOnce() -> c_int,
+) -> c_int {
+    let sent = Cell::new(0);
+    let call = || {
+        sent.set(call());
+        sent.get() as isize
+    };
+    // What was left of the last message counts as one more.
+    // SAFETY: the call filled in as many messages as it answers.
+    let offered = || n as usize + usize::from(unsafe { is_cut_short(messages, sent.get()) });
+    witness::opening(fd, flags, || witness::sending(fd, offered, call)) as c_int
+}
+
+/// Several messages at once, received by `call`.
+///
+/// # Safety
+/// As for libc's recvmmsg.
+pub(super) unsafe fn receive_messages(
+    fd: c_int,
+    messages: *mut mmsghdr,
+    n: c_uint,
+    flags: c_int,
+    call: impl FnMut() -> isize,
+) -> c_int {
+    // SAFETY: the call filled in as many messages as it answers.
+    witness::reading_messages(fd, flags, n as usize, call, |got| unsafe { messages_total(messages, got) }) as c_int
 }
 
 export! {
@@ -180,11 +218,8 @@ export! {
 
     /// recvmmsg(2).
     fn recvmmsg(fd: c_int, messages: *mut mmsghdr, n: c_uint, flags: c_int, limit: *mut timespec) -> c_int as libc::recvmmsg {
-        // SAFETY: as for libc's recvmmsg, which filled in as many messages as it answers.
-        unsafe {
-            let call = || next::recvmmsg(fd, messages, n, flags, limit) as isize;
-            witness::reading_messages(fd, flags, n as usize, call, |got| messages_total(messages, got)) as c_int
-        }
+        // SAFETY: as for libc's recvmmsg.
+        unsafe { receive_messages(fd, messages, n, flags, || next::recvmmsg(fd, messages, n, flags, limit) as isize) }
     }
 
     /// accept(2).
@@ -254,7 +289,8 @@ export! {
     /// sendmsg(2).
     fn sendmsg(fd: c_int, message: *const msghdr, flags: c_int) -> ssize_t as libc::sendmsg {
         // SAFETY: as for libc's sendmsg.
-        witness::sending(fd, || unsafe { message_total(message) }, || unsafe { next::sendmsg(fd, message, flags) })
+        let (offered, call) = (|| unsafe { message_total(message) }, || unsafe { next::sendmsg(fd, message, flags) });
+        witness::opening(fd, flags, || witness::sending(fd, offered, call))
     }
 
     /// mq_receive(3).
@@ -288,16 +324,8 @@ export! {
 
     /// sendmmsg(2).
     fn sendmmsg(fd: c_int, messages: *mut mmsghdr, n: c_uint, flags: c_int) -> c_int as libc::sendmmsg {
-        let sent = Cell::new(0);
-        let call = || {
-            // SAFETY: as for libc's sendmmsg.
-            sent.set(unsafe { next::sendmmsg(fd, messages, n, flags) });
-            sent.get() as isize
-        };
-        // What was left of the last message counts as one more.
-        // SAFETY: the call filled in as many messages as it answers.
-        let offered = || n as usize + usize::from(unsafe { is_cut_short(messages, sent.get()) });
-        witness::sending(fd, offered, call) as c_int
+        // SAFETY: as for libc's sendmmsg.
+        unsafe { send_messages(fd, messages, n, flags, || next::sendmmsg(fd, messages, n, flags)) }
     }
 
     /// sendfile(2). Short means no room; that the file ended cannot be told from here, and costs a spurious report.
@@ -353,8 +381,13 @@ export! {
     /// getsockopt(2), which takes a pending error with SO_ERROR.
     fn getsockopt(fd: c_int, level: c_int, name: c_int, value: *mut c_void, length: *mut socklen_t) -> c_int as libc::getsockopt {
         // SAFETY: as for libc's getsockopt.
-        let call = || unsafe { next::getsockopt(fd, level, name, value, length) };
-        if level == libc::SOL_SOCKET && name == libc::SO_ERROR { witness::collecting(fd, call) } else { call() }
+        witness::asking(fd, level, name, || unsafe { next::getsockopt(fd, level, name, value, length) })
+    }
+
+    /// setsockopt(2), which wakes with some options.
+    fn setsockopt(fd: c_int, level: c_int, name: c_int, value: *const c_void, length: socklen_t) -> c_int as libc::setsockopt {
+        // SAFETY: as for libc's setsockopt.
+        witness::setting(fd, level, name, || unsafe { next::setsockopt(fd, level, name, value, length) })
     }
 
     /// shutdown(2).

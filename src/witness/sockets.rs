@@ -6,12 +6,12 @@ use nix::errno::Errno;
 use super::watched;
 use crate::descriptors;
 use crate::diagnosis;
-use crate::edge::{COLLECTED, UNSETTLED, WOKEN};
-use crate::events::ERR;
+use crate::edge::{CHOKED, COLLECTED, DEPARTED, PRESSED, TOOK_SHORT, UNSETTLED, WOKEN};
+use crate::events::{ERR, IN, WRITABLE};
 use crate::file::{File, Peer};
 use crate::kind::{self, Kind};
 use crate::lock;
-use crate::sample;
+use crate::sample::{self, TcpState};
 use crate::sys;
 
 /// A connection that begins: a stream socket starts anew.
@@ -21,34 +21,150 @@ pub fn connecting(fd: c_int, call: impl FnOnce() -> c_int) -> c_int {
     let at = file.begin_call();
     let before = sample::tcp_state(fd);
     let answer = call();
+    began(file, fd, at, before, answer < 0);
+    answer
+}
+
+/// A write with these flags, which may begin a connection.
+#[inline]
+pub fn opening(fd: c_int, flags: c_int, write: impl FnOnce() -> isize) -> isize {
+    if flags & libc::MSG_FASTOPEN == 0 { write() } else { opening_fast(fd, write) }
+}
+
+#[cold]
+fn opening_fast(fd: c_int, write: impl FnOnce() -> isize) -> isize {
+    let Some(file) = watched(fd) else { return write() };
+    let at = file.begin_call();
+    let before = sample::tcp_state(fd);
+    let written = write();
+    began(file, fd, at, before, written < 0);
+    written
+}
+
+/// A call that may have begun a connection is done: it failed, or not.
+#[cold]
+fn began(file: &'static File, fd: c_int, at: u32, before: Option<TcpState>, failed: bool) {
+    let errno = sys::last_errno();
+    let state = sample::tcp_state(fd);
     // A TCP connection that is made wakes everybody, and so does one that fails on the way; being told later that it was made
     // does not.
-    let wakes = answer == 0 && sample::tcp_state(fd) != before
-        || answer < 0
-            && matches!(
-                sys::last_errno(),
-                Errno::EINPROGRESS
-                    | Errno::EINTR
-                    | Errno::EPIPE
-                    | Errno::ECONNABORTED
-                    | Errno::ECONNREFUSED
-                    | Errno::ECONNRESET
-                    | Errno::ETIMEDOUT
-                    | Errno::EHOSTUNREACH
-            );
+    let wakes = if failed {
+        matches!(
+            errno,
+            Errno::EINPROGRESS
+                | Errno::EINTR
+                | Errno::EPIPE
+                | Errno::ECONNABORTED
+                | Errno::ECONNREFUSED
+                | Errno::ECONNRESET
+                | Errno::ETIMEDOUT
+                | Errno::EHOSTUNREACH
+        )
+    } else {
+        state != before
+    };
+    if state != before {
+        if file.kind() == Kind::TcpListener {
+            file.identify_again(fd);
+        }
+        file.begin_anew(state);
+    }
+    if !failed || errno == Errno::EINPROGRESS {
+        file.set_peer(Peer::Unknown);
+    }
+    file.put_off(!failed && state == Some(sample::SYN_SENT));
     match file.kind() {
         Kind::Tcp if wakes => file.tell(WOKEN, at),
         _ => file.tell(UNSETTLED, at),
     }
-    if answer == 0 || sys::last_errno() == Errno::EINPROGRESS {
-        file.set_peer(Peer::Unknown);
+}
+
+/// Before a write: whether the connection that was put off until one (TCP_FASTOPEN_CONNECT) has not begun yet.
+#[cold]
+pub(super) fn is_still_put_off(file: &File, fd: c_int) -> bool {
+    let is_still = sample::tcp_state(fd) == Some(sample::SYN_SENT);
+    file.put_off(is_still);
+    is_still
+}
+
+/// After that write: the connection is on its way, or made already, which wakes everybody.
+#[cold]
+pub(super) fn has_opened(file: &'static File, fd: c_int, at: u32) {
+    if is_still_put_off(file, fd) {
+        // There is no room until it is made.
+        file.tell(CHOKED, at);
+    } else {
+        file.tell(WOKEN, at);
+    }
+}
+
+/// getsockopt(2): SO_ERROR takes a pending error, TCP_ZEROCOPY_RECEIVE maps what was received.
+#[inline]
+pub fn asking(fd: c_int, level: c_int, name: c_int, call: impl FnOnce() -> c_int) -> c_int {
+    const TCP_ZEROCOPY_RECEIVE: c_int = 35;
+    match (level, name) {
+        (libc::SOL_SOCKET, libc::SO_ERROR) => collecting(fd, call),
+        (libc::IPPROTO_TCP, TCP_ZEROCOPY_RECEIVE) => mapping(fd, call),
+        _ => call(),
+    }
+}
+
+/// Bytes are taken, and it is not known how many.
+#[cold]
+fn mapping(fd: c_int, call: impl FnOnce() -> c_int) -> c_int {
+    let Some(file) = watched(fd) else { return call() };
+    let at = file.begin_call();
+    let taking = file.begin_taking();
+    let answer = call();
+    file.lose_place();
+    drop(taking);
+    if answer == 0 {
+        file.tell(TOOK_SHORT, at);
     }
     answer
 }
 
+/// setsockopt(2). The kernel looks again at what is there by another measure, and wakes: with a new send buffer those who wait for room if there is some,
+/// with another low-water mark those who wait for as much.
+#[inline]
+pub fn setting(fd: c_int, level: c_int, name: c_int, call: impl FnOnce() -> c_int) -> c_int {
+    match watched(fd) {
+        None => call(),
+        Some(file) => setting_watched(file, fd, (level, name), call),
+    }
+}
+
+#[cold]
+fn setting_watched(file: &'static File, fd: c_int, option: (c_int, c_int), call: impl FnOnce() -> c_int) -> c_int {
+    let at = file.begin_call();
+    let answer = call();
+    if answer != 0 {
+        return answer;
+    }
+    match option {
+        (libc::SOL_SOCKET, libc::SO_SNDBUF | libc::SO_SNDBUFFORCE) | (libc::IPPROTO_TCP, libc::TCP_NOTSENT_LOWAT) => {
+            file.tell(if wakes_for_room(file, fd) { DEPARTED } else { UNSETTLED }, at);
+        }
+        (libc::SOL_SOCKET, libc::SO_RCVLOWAT) if file.kind() == Kind::Tcp => {
+            file.tell(if sys::level(fd, IN) & IN != 0 { PRESSED | UNSETTLED } else { UNSETTLED }, at);
+        }
+        // What is there shows as another level, or is thrown away.
+        (libc::SOL_SOCKET, libc::SO_OOBINLINE)
+        | (libc::IPPROTO_IP, libc::IP_RECVERR)
+        | (libc::IPPROTO_IPV6, libc::IPV6_RECVERR) => file.tell(UNSETTLED, at),
+        _ => {}
+    }
+    answer
+}
+
+/// Whether a socket that looks for room finds some: a listener does, for it sends nothing.
+fn wakes_for_room(file: &File, fd: c_int) -> bool {
+    file.kind() == Kind::TcpListener || sys::level(fd, WRITABLE) & WRITABLE != 0
+}
+
 /// A call that takes a pending error.
 #[inline]
-pub fn collecting(fd: c_int, call: impl FnOnce() -> c_int) -> c_int {
+fn collecting(fd: c_int, call: impl FnOnce() -> c_int) -> c_int {
     let Some(file) = watched(fd) else { return call() };
     let at = file.begin_call();
     let was_there = sys::level(fd, 0) & ERR != 0;
@@ -86,6 +202,10 @@ fn shutting_down_with_edges(fd: c_int, how: c_int, call: impl FnOnce() -> c_int)
     // A socket that is not connected has nothing to shut, and wakes its waiters all the same.
     if answer == 0 || sys::last_errno() == Errno::ENOTCONN {
         if let Some((file, at)) = own {
+            if file.kind() == Kind::TcpListener {
+                // It listens no more.
+                file.identify_again(fd);
+            }
             file.tell(WOKEN, at);
         }
         if let Some((file, at)) = peer {

@@ -5,6 +5,7 @@ use nix::errno::Errno;
 
 use super::pipes::{filled_beside, relieved_beside, wake_pipe};
 use super::room::{Passage, passing};
+use super::sockets::{has_opened, is_still_put_off};
 use super::{not_for_ours, refused, watched};
 use crate::descriptors;
 use crate::edge::{CHOKED, COLLECTED, DEPARTED, Facts, GAVE, PEER_FULL, PRESSED, UNSETTLED};
@@ -110,11 +111,15 @@ fn witnessed_write(
         return not_for_ours();
     }
     let at = begin_write(file);
+    let opens = file.is_put_off() && is_still_put_off(file, fd);
     note_departures(file, fd);
     let n = passing(Passage::begin(file, fd), call);
     let offered = if n < 0 { 0 } else { offered() };
     if n != 0 || offered > 0 || empty {
         gave(file, fd, at, n, offered);
+    }
+    if opens {
+        has_opened(file, fd, at);
     }
     n
 }
