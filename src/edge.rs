@@ -45,6 +45,9 @@ pub const RELIEVED: Facts = 1 << 11;
 /// It was a full peer that refused the write: its next read wakes, with room or without, which poll does not show.
 pub const PEER_FULL: Facts = 1 << 12;
 
+/// Everybody who waits was woken, and nothing of what is there has changed: of several errors in a queue one was taken.
+pub const ROUSED: Facts = 1 << 14;
+
 /// The facts of a source are the events that were posted. This one of them is none of the above.
 pub const PARTED: Facts = RDHUP;
 
@@ -207,6 +210,9 @@ impl Edge {
             self.closing = matches!(kind, Kind::Tcp);
             return;
         }
+        if facts & ROUSED != 0 {
+            self.wake(!0);
+        }
         let eventfd = kind.is_eventfd();
         if eventfd && !news && facts & READ_FACTS != 0 {
             // Every writer of this process tells us, so a look settles it.
@@ -358,16 +364,14 @@ impl Edge {
             return false;
         }
         // Of datagrams one that is missing now is to be had later: an error was pending, or somebody peeked.
+        let queued = level & INCOMING != 0 || level & ERR != 0 && kind.queues_errors();
         let missing = match kind.arrivals() {
-            _ if level & INCOMING == 0 => NOTHING,
+            _ if !queued => NOTHING,
             Arrivals::Datagrams => MISSED,
             _ => UNSEEN,
         };
-        let count = if level & INCOMING == 0 && !self.closing && !self.counts_always(kind) {
-            NOTHING
-        } else {
-            count().unwrap_or(missing)
-        };
+        let count =
+            if !queued && !self.closing && !self.counts_always(kind) { NOTHING } else { count().unwrap_or(missing) };
         let nothing_arrived =
             count < NOTHING && self.seen < NOTHING && matches!(sample::change(self.seen, count), Change::Nothing);
         if fresh & !READABLE == 0 && nothing_arrived {
@@ -503,7 +507,7 @@ impl Edge {
     /// Takes in a count of arrivals. One that grew is an arrival, which wakes the registration whether anything of it is left or
     /// not; one that fell means that somebody reads behind our back, and what is there now may be new.
     pub fn counted(&mut self, count: u64) {
-        if self.seen < NOTHING && (self.closing || self.check || self.quiet & INCOMING != 0) {
+        if self.seen < NOTHING && (self.closing || self.check || self.quiet & (INCOMING | ERR) != 0) {
             match sample::change(self.seen, count) {
                 Change::Arrival => {
                     self.wake(!0);

@@ -366,7 +366,7 @@ impl Epitem {
         // What was taken may have come since the last report; then there is room to report, if nothing else.
         let taking = edge::TOOK | edge::TOOK_SHORT;
         let writing = facts & (edge::WRITE_FACTS | taking) != 0 && asked & events::OUT == 0;
-        let looks = edge::WOKEN | edge::UNSETTLED | edge::COLLECTED | edge::PEER_FULL | edge::PARTED;
+        let looks = edge::WOKEN | edge::ROUSED | edge::UNSETTLED | edge::COLLECTED | edge::PEER_FULL | edge::PARTED;
         reading || writing || facts & looks != 0
     }
 }

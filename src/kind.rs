@@ -135,6 +135,11 @@ impl Kind {
         )
     }
 
+    /// Whether it has a queue of errors beside its data, of which what comes to it is counted.
+    pub const fn queues_errors(self) -> bool {
+        matches!(self, Kind::Tcp | Kind::Udp)
+    }
+
     /// A pipe, with a name or without.
     pub const fn is_pipe(self) -> bool {
         matches!(self, Kind::Pipe | Kind::Fifo)

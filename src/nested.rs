@@ -514,6 +514,9 @@ pub fn take_in(st: &EpState, item: &'static Epitem, file: &'static File, level: 
     } else if asked & level & WRITABLE != 0 {
         unease::note_room(file, state.tracked.get());
     }
+    if level & ERR != 0 {
+        file.follow_errors(true);
+    }
     let mut announced = state.announced();
     let before = announced;
     let clock = file.clock();

@@ -87,11 +87,12 @@ fn count(file: &'static File, fd: c_int, watched: Bits) -> Option<u64> {
         Arrivals::Received => tcp_info(fd).map(|info| {
             let room = watched & WRITABLE != 0 && awaits_ack(info.state) && has_stream_room(fd);
             let room = u64::from(room) << 4;
+            note_errors(file, fd, &info);
             if watched & IN == 0 {
-                return stream_count(0, 0, info.state) | room;
+                return stream_count(0, (0, file.errors_found()), info.state) | room;
             }
             note_window(file, fd, &info);
-            stream_count(info.bytes_received, file.shortages(), info.state) | room
+            stream_count(info.bytes_received, findings(file), info.state) | room
         }),
         Arrivals::Backlog => tcp_info(fd).map(|info| file.consumed() + u64::from(info.unacked)),
         Arrivals::Queued => {
@@ -113,7 +114,9 @@ fn count(file: &'static File, fd: c_int, watched: Bits) -> Option<u64> {
                 return queued.map(|queued| taken + queued);
             }
             let queued = queued.unwrap_or(UNCOUNTED).min(UNCOUNTED);
-            receive_memory(fd).map(|memory| UDP | ((taken & 0x3_ffff) << 42) | (queued << 32) | memory)
+            // With what errors have given back, so that an error that comes counts, and one that is taken does not.
+            let memory = receive_memory(fd)? + u64::from(file.errors_taken());
+            Some(UDP | ((taken & 0x3_ffff) << 42) | (queued << 32) | (memory & 0xffff_ffff))
         }
         Arrivals::Memory => {
             let taken = file.consumed();
@@ -146,9 +149,24 @@ fn count(file: &'static File, fd: c_int, watched: Bits) -> Option<u64> {
 /// Marks the bytes and the state of a TCP connection, and how often there was no memory for more bytes, and other numbers of which every change is an arrival.
 const TCP: u64 = 1 << 60;
 
-const fn stream_count(bytes: u64, shortages: u8, state: TcpState) -> u64 {
+/// `found` is how often memory was found to be missing, and something to have come to the queue of errors.
+const fn stream_count(bytes: u64, found: (u8, u8), state: TcpState) -> u64 {
     const SHORTAGES: u32 = u64::BITS - 12;
-    TCP | (shortages as u64) << SHORTAGES | (bytes << 5) & ((1 << SHORTAGES) - 1) | state as u64
+    let (shortages, errors) = (found.0 as u64, found.1 as u64 & 7);
+    TCP | shortages << SHORTAGES | (bytes << 8) & ((1 << SHORTAGES) - 1) | errors << 5 | state as u64
+}
+
+fn findings(file: &File) -> (u8, u8) {
+    (file.shortages(), file.errors_found())
+}
+
+/// Looks whether something came to the queue of errors of a TCP connection, if something is in it.
+fn note_errors(file: &File, fd: c_int, info: &TcpInfo) {
+    if file.follows_errors()
+        && let Some(memory) = error_memory(fd)
+    {
+        file.note_error_memory(memory.received, info.bytes_received.wrapping_add(file.consumed()));
+    }
 }
 
 /// Looks whether a segment was dropped for want of memory.
@@ -176,6 +194,7 @@ pub fn reported(file: &'static File, fd: c_int, watched: Bits, level: Bits, seen
     if level & PRI != 0 {
         file.note_urgent();
     }
+    file.follow_errors(level & ERR != 0);
     let is_open = level & (RDHUP | HUP | ERR | PRI) == 0 && !file.is_closing() && !file.has_shut_window();
     if !options::INTERPOSES || file.kind() != Kind::Tcp || watched & IN == 0 || !is_open {
         return settled_arrivals(file, fd, watched);
@@ -186,7 +205,7 @@ pub fn reported(file: &'static File, fd: c_int, watched: Bits, level: Bits, seen
         note_drops(file, fd, queued);
         Some(place + queued)
     });
-    match sum.filter(|_| !blurred).map(|bytes| stream_count(bytes, file.shortages(), ESTABLISHED)) {
+    match sum.filter(|_| !blurred).map(|bytes| stream_count(bytes, findings(file), ESTABLISHED)) {
         Some(count) if count != seen => Some(count),
         _ => find_place(file, fd, watched),
     }
@@ -211,18 +230,18 @@ fn find_place(file: &'static File, fd: c_int, watched: Bits) -> Option<u64> {
     }
     note_window(file, fd, &info);
     note_drops(file, fd, queued.unwrap_or(0));
-    Some(stream_count(info.bytes_received, file.shortages(), info.state))
+    Some(stream_count(info.bytes_received, findings(file), info.state))
 }
 
 /// The count of an established TCP connection, all of whose bytes up to that count were taken, if these include all that there were at the
 /// count `seen`; so this one shows whether what was taken since came since. No system call.
 pub fn overtaken(file: &File, seen: u64) -> Option<u64> {
-    const NO_BYTES: u64 = !(stream_count(u64::MAX, 0, 0) ^ TCP);
-    let none = stream_count(0, file.shortages(), ESTABLISHED);
+    const NO_BYTES: u64 = !(stream_count(u64::MAX, (0, 0), 0) ^ TCP);
+    let none = stream_count(0, findings(file), ESTABLISHED);
     if file.kind() != Kind::Tcp || seen & NO_BYTES != none {
         return None;
     }
-    let count = stream_count(file.place()?, file.shortages(), ESTABLISHED);
+    let count = stream_count(file.place()?, findings(file), ESTABLISHED);
     (count >= seen).then_some(count)
 }
 
@@ -283,7 +302,7 @@ fn exact_change(before: u64, now: u64) -> Change {
         let ((taken, queued, memory), (taken_now, queued_now, memory_now)) = (split(before), split(now));
         let taken_since = taken_now.wrapping_sub(taken) & 0x3_ffff;
         if taken_since == 0 {
-            memory_now > memory
+            (memory_now as u32).wrapping_sub(memory as u32).cast_signed() > 0
         } else if queued != UNCOUNTED && queued_now != UNCOUNTED {
             if taken_since + queued_now < queued {
                 return Change::Loss;
@@ -306,6 +325,35 @@ fn exact_change(before: u64, now: u64) -> Change {
 /// The memory in use by what a UDP socket received.
 pub fn receive_memory(fd: c_int) -> Option<u64> {
     socket_memory(fd).map(|[received, ..]| u64::from(received))
+}
+
+/// The memory that a socket's queue of errors can take.
+#[derive(Clone, Copy, Debug)]
+pub struct ErrorMemory {
+    /// That in use by what was received, which errors count among.
+    pub received: u32,
+    /// That of options, which notices about zero-copy writes take.
+    pub optional: u32,
+}
+
+/// The memory in use, of what the queue of errors may have a part in.
+pub fn error_memory(fd: c_int) -> Option<ErrorMemory> {
+    socket_memory(fd).map(|[received, _, _, _, _, _, optional, ..]| ErrorMemory { received, optional })
+}
+
+/// Whether something can be in the socket's queue of errors: it was asked for.
+pub fn queues_errors(fd: c_int) -> bool {
+    const SO_ZEROCOPY: c_int = 60;
+    let options = [
+        (libc::IPPROTO_IP, libc::IP_RECVERR),
+        (libc::IPPROTO_IPV6, libc::IPV6_RECVERR),
+        (libc::SOL_SOCKET, libc::SO_TIMESTAMPING),
+        (libc::SOL_SOCKET, SO_ZEROCOPY),
+    ];
+    options.into_iter().any(|(level, name)| {
+        let mut value: c_int = 0;
+        sys::getsockopt(fd, level, name, &mut value).is_ok() && value != 0
+    })
 }
 
 /// What SO_MEMINFO tells of a socket.
@@ -619,16 +667,16 @@ mod tests {
         let stream = TcpStream::connect(listener.local_addr().expect("its address")).expect("a connection");
         let file = File::create().expect("memory");
         assert_eq!(file.identify(stream.as_raw_fd()), Kind::Tcp);
-        assert_eq!(overtaken(file, stream_count(10, 0, ESTABLISHED)), None, "the place is not known");
+        assert_eq!(overtaken(file, stream_count(10, (0, 0), ESTABLISHED)), None, "the place is not known");
         file.consume(3);
         file.set_place(8, 3);
-        assert_eq!(overtaken(file, stream_count(10, 0, ESTABLISHED)), None, "two bytes are left");
+        assert_eq!(overtaken(file, stream_count(10, (0, 0), ESTABLISHED)), None, "two bytes are left");
         file.consume(2);
-        let all = stream_count(10, 0, ESTABLISHED);
+        let all = stream_count(10, (0, 0), ESTABLISHED);
         assert_eq!(overtaken(file, all), Some(all));
         file.consume(1);
         assert_eq!(overtaken(file, all).map(|count| change(all, count)), Some(Change::Arrival));
-        assert_eq!(overtaken(file, stream_count(1, 0, 8)), None, "the end counts, too");
+        assert_eq!(overtaken(file, stream_count(1, (0, 0), 8)), None, "the end counts, too");
         file.note_urgent();
         assert_eq!(overtaken(file, all), None);
         file.retire();

@@ -2,6 +2,7 @@
 //! counted. Kernel counterpart: `struct file` with its `f_ep` list.
 
 mod census;
+mod errors;
 mod graph;
 mod identity;
 pub mod index;
@@ -57,7 +58,8 @@ pub struct File {
     taken: AtomicU32,
     /// We count datagrams, which moves the place where a peek begins.
     counting: AtomicU32,
-    /// What a unix socket's outgoing queue held at the last look; of a source, the levels that are posted.
+    /// What a unix socket's outgoing queue held at the last look; of a TCP or UDP socket, what is known of its queue of errors (see `errors.rs`);
+    /// of a source, the levels that are posted.
     outgoing: AtomicU32,
     /// Empty datagrams in the queue that a count has stepped over: it will not see them again. Of a TCP connection, what it had no memory
     /// for (see `shortage.rs`). Of an eventfd, the calls that added to it. Of a source, how many look at it, or change it, at this moment.
@@ -348,7 +350,7 @@ impl File {
 
     /// Whether something written is still unread by the peer, as far as known.
     pub fn awaits_departures(&self) -> bool {
-        self.outgoing.load(Relaxed) != 0
+        self.outgoing.load(Relaxed) != 0 && self.kind().is_unix_data()
     }
 
     /// What is known of a unix socket's peer.

@@ -15,7 +15,7 @@ use crate::edge::Edge;
 use crate::epitem::Epitem;
 use crate::epstate::EpState;
 use crate::eventpoll::Eventpoll;
-use crate::events::NVAL;
+use crate::events::{ERR, NVAL};
 use crate::nested;
 use crate::sample;
 use crate::sync::atomic::Ordering::Relaxed;
@@ -193,6 +193,7 @@ fn remember_edges(st: &mut EpState) {
             unease::remember(file, item, watched, level, state.tracked.get());
             // What that found out is new to others, perhaps, and not here.
             item.take_facts();
+            file.follow_errors(level & ERR != 0);
             edge.resume(file.kind(), level, || sample::settled_arrivals(file, item.via(), watched));
             state.edge.set(edge);
         }

@@ -3,6 +3,7 @@
 //! On a description without edge-triggered registrations each of these is one load, and the call.
 
 mod bells;
+mod errors;
 mod pipes;
 mod reading;
 mod room;
@@ -14,7 +15,7 @@ use nix::errno::Errno;
 
 use crate::descriptors;
 use crate::diagnosis;
-use crate::edge::{CHOKED, COLLECTED, DEPARTED, Facts, TOOK, UNSETTLED, WOKEN};
+use crate::edge::{CHOKED, DEPARTED, Facts, TOOK, UNSETTLED, WOKEN};
 use crate::events::IN;
 use crate::file::File;
 use crate::kind::Kind;
@@ -65,7 +66,7 @@ fn refused(file: &'static File, fd: c_int, at: u32, low: Facts) {
         | Errno::ETIMEDOUT
         | Errno::EHOSTUNREACH
         | Errno::ENETUNREACH
-        | Errno::EHOSTDOWN => file.tell(COLLECTED, at),
+        | Errno::EHOSTDOWN => file.tell(errors::collected(file, fd), at),
         _ => file.tell(UNSETTLED, at),
     }
 }

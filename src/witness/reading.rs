@@ -3,10 +3,11 @@
 use libc::{c_int, c_void, iovec};
 use nix::errno::Errno;
 
+use super::errors::{takes_errors, taking_errors};
 use super::pipes::{may_keep_packets, took_beside};
 use super::{not_for_ours, refused, watched};
 use crate::descriptors;
-use crate::edge::{DRY, TOOK, TOOK_SHORT};
+use crate::edge::{DRY, TOOK, TOOK_SHORT, UNSETTLED};
 use crate::file::{File, Taking};
 use crate::kind::{self, Arrivals, Kind};
 use crate::process;
@@ -25,13 +26,9 @@ enum Takes {
 }
 
 impl Takes {
-    /// A message, unless the call only peeks, or reads what does not stand in line.
-    fn message(file: &File, flags: c_int) -> Takes {
-        if flags & libc::MSG_OOB != 0 {
-            file.note_urgent();
-        }
-        let beside = flags & (libc::MSG_PEEK | libc::MSG_OOB | libc::MSG_ERRQUEUE) != 0;
-        if beside { Takes::Nothing } else { Takes::Message }
+    /// A message, unless the call only peeks.
+    fn message(flags: c_int) -> Takes {
+        if flags & libc::MSG_PEEK != 0 { Takes::Nothing } else { Takes::Message }
     }
 }
 
@@ -39,7 +36,37 @@ impl Takes {
 #[inline]
 pub fn receiving(fd: c_int, flags: c_int, asked: impl Fn() -> usize, mut call: impl FnMut() -> isize) -> isize {
     let Some(file) = watched(fd) else { return call() };
-    witnessed_read(file, fd, Takes::message(file, flags), &asked, &mut call, &Amount::of_one)
+    if takes_errors(file, flags) {
+        return taking_errors(file, fd, &mut call);
+    } else if flags & libc::MSG_OOB != 0 {
+        return taking_urgent(file, fd, flags, &mut call);
+    }
+    witnessed_read(file, fd, Takes::message(flags), &asked, &mut call, &Amount::of_one)
+}
+
+/// A call that takes urgent data, or peeks at it: that stands in the line of a unix socket's bytes, and beside that of a TCP connection's.
+#[cold]
+fn taking_urgent(file: &'static File, fd: c_int, flags: c_int, call: &mut dyn FnMut() -> isize) -> isize {
+    if file.eventpoll().is_some() || file.is_source() {
+        return not_for_ours();
+    }
+    let at = file.begin_call();
+    file.note_urgent();
+    let taking = file.begin_taking();
+    let n = call();
+    match u64::try_from(n) {
+        Ok(taken) if file.kind() == Kind::UnixStream && flags & libc::MSG_PEEK == 0 => {
+            file.consume(taken);
+            drop(taking);
+            file.tell(TOOK | UNSETTLED, at);
+        }
+        Ok(_) => drop(taking),
+        Err(_) => {
+            drop(taking);
+            refused(file, fd, at, UNSETTLED);
+        }
+    }
+    n
 }
 
 /// read(2) and its kin into one buffer of `n` bytes.
@@ -176,12 +203,15 @@ pub fn reading_messages(
     lengths: impl Fn(u64) -> (u64, u64),
 ) -> isize {
     let Some(file) = watched(fd) else { return call() };
+    if takes_errors(file, flags) {
+        return taking_errors(file, fd, &mut call);
+    }
     let before = queued_packets(file, fd);
     let amount = |messages| {
         let (bytes, empty) = lengths(messages);
         Amount { bytes: bytes.max(before.saturating_sub(queued_packets(file, fd))), messages, empty }
     };
-    witnessed_read(file, fd, Takes::message(file, flags), &|| asked, &mut call, &amount)
+    witnessed_read(file, fd, Takes::message(flags), &|| asked, &mut call, &amount)
 }
 
 /// The bytes of the packets in a queue: those that are cut short are longer than what they leave in the buffers.

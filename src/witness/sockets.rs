@@ -3,10 +3,11 @@
 use libc::c_int;
 use nix::errno::Errno;
 
+use super::errors::collected;
 use super::watched;
 use crate::descriptors;
 use crate::diagnosis;
-use crate::edge::{CHOKED, COLLECTED, DEPARTED, PRESSED, TOOK_SHORT, UNSETTLED, WOKEN};
+use crate::edge::{CHOKED, DEPARTED, PRESSED, TOOK_SHORT, UNSETTLED, WOKEN};
 use crate::events::{ERR, IN, WRITABLE};
 use crate::file::{File, Peer};
 use crate::kind::{self, Kind};
@@ -170,7 +171,7 @@ fn collecting(fd: c_int, call: impl FnOnce() -> c_int) -> c_int {
     let was_there = sys::level(fd, 0) & ERR != 0;
     let answer = call();
     if answer == 0 && was_there {
-        file.tell(COLLECTED, at);
+        file.tell(collected(file, fd), at);
     }
     answer
 }

@@ -1,0 +1,55 @@
+//! Calls that take from the queue of errors beside a socket's data (MSG_ERRQUEUE), and calls that take an error which may have left something there.
+
+use libc::c_int;
+use nix::errno::Errno;
+
+use super::not_for_ours;
+use crate::edge::{COLLECTED, Facts, ROUSED, UNSETTLED};
+use crate::events::ERR;
+use crate::file::File;
+use crate::kind::Kind;
+use crate::sample::{self, ErrorMemory};
+use crate::sys;
+
+/// Whether a call with these flags takes from such a queue: a unix socket has none, and takes data.
+#[inline]
+pub(super) fn takes_errors(file: &File, flags: c_int) -> bool {
+    flags & libc::MSG_ERRQUEUE != 0 && !file.kind().is_unix_data()
+}
+
+/// A call that takes from the queue of errors. If something is left in it, that wakes everybody once more.
+#[cold]
+pub(super) fn taking_errors(file: &'static File, fd: c_int, call: &mut dyn FnMut() -> isize) -> isize {
+    if file.eventpoll().is_some() || file.is_source() {
+        return not_for_ours();
+    }
+    let at = file.begin_call();
+    let before = sample::error_memory(fd);
+    let n = call();
+    if n < 0 {
+        if sys::last_errno() == Errno::EAGAIN {
+            file.tell(UNSETTLED, at);
+        }
+        return n;
+    }
+    if let (Some(before), Some(after)) = (before, sample::error_memory(fd)) {
+        note_taken(file, before, after);
+    }
+    file.tell(if sys::level(fd, 0) & ERR != 0 { ROUSED } else { COLLECTED }, at);
+    n
+}
+
+/// What was taken is no more in use. A notice about zero-copy writes takes other memory.
+fn note_taken(file: &File, before: ErrorMemory, after: ErrorMemory) {
+    if after.received < before.received {
+        file.take_errors(Some(before.received - after.received));
+    } else if after.optional >= before.optional {
+        file.take_errors(None);
+    }
+}
+
+/// What a call tells that collected a pending error. While something is in the queue of errors the level stays.
+pub(super) fn collected(file: &'static File, fd: c_int) -> Facts {
+    let may_queue = matches!(file.kind(), Kind::Udp | Kind::Tcp | Kind::Other);
+    if may_queue && sys::level(fd, 0) & ERR != 0 && sample::queues_errors(fd) { UNSETTLED } else { COLLECTED }
+}
