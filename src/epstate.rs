@@ -8,7 +8,7 @@ use crate::dispatch::Consumer;
 use crate::edge::GAVE;
 use crate::epitem::{Epitem, State};
 use crate::eventpoll::Eventpoll;
-use crate::events::{Bits, WRITABLE};
+use crate::events::{Bits, ERR, HUP, WRITABLE};
 use crate::file::{Allowance, File};
 use crate::line::Line;
 use crate::nested;
@@ -84,6 +84,10 @@ pub struct EpState {
     pub news: bool,
     /// At the last look there was something to look at again after a while.
     pub ticks: bool,
+    /// Some registration has left the poll set, and is looked at once in a while (see `left.rs`).
+    pub left: bool,
+    /// When next, in nanoseconds of the monotonic clock.
+    pub left_due: u64,
     /// The descriptor is closed; what is left ends with the last wait (W11).
     pub closed: bool,
     /// Every registration is to be gone through at the next look: there was no memory to poll one, or all are to be tracked.
@@ -138,6 +142,8 @@ impl EpState {
             lingers: false,
             news: false,
             ticks: false,
+            left: false,
+            left_due: 0,
             closed: false,
             overdue: false,
             pressing: false,
@@ -180,6 +186,8 @@ impl EpState {
         self.news = false;
         self.overdue = false;
         self.ticks = false;
+        self.left = false;
+        self.left_due = 0;
         self.pressing = false;
         self.rare_due = 0;
         self.made = 0;
@@ -379,7 +387,16 @@ impl EpState {
             state.uneasy.set(true);
             item.pin();
             self.uneasy.push(item);
+        } else if !state.uneasy.get() {
+            self.note_left(item);
         }
+    }
+
+    /// Takes down that a registration which is not uneasy may have left the poll set.
+    #[inline]
+    pub fn note_left(&mut self, item: &'static Epitem) {
+        let state = item.at(&self.held);
+        self.left |= state.is_edge() && state.alive.get() && state.edge.get().quiet() & (ERR | HUP) != 0;
     }
 
     /// A registration of a followed instance was woken, or was not: outer instances are to be told.

@@ -45,7 +45,7 @@
 //! | `pollset`, `poller/` | the array poll works on; watcher threads and who is with them; rings |
 //! | `fdtable`, `file/`, `descriptors` | numbers; open file descriptions; close and dup |
 //! | `kind`, `edge`, `sample`, `diagnosis`, `witness/` | what a description is; what an edge is; how arrivals are counted and seen |
-//! | `unease`, `exclusive` | what reported levels can hide; which of several instances reports |
+//! | `unease`, `left`, `exclusive` | what reported levels can hide; who has left the poll set; which of several instances reports |
 //! | `nested`, `observer` | instances inside others; poll and select on an epoll descriptor |
 //! | `process` | start-up, fork, exit |
 //! | `sanitizer` | what the runtimes of AddressSanitizer and ThreadSanitizer have to be told |
@@ -80,6 +80,7 @@ mod glance;
 mod harvest;
 mod heritage;
 mod kind;
+mod left;
 mod line;
 mod lock;
 mod log;

@@ -28,14 +28,17 @@ struct TcpInfo {
     bytes_acked: u64,
     /// `tcpi_bytes_received` (Linux 4.1).
     bytes_received: u64,
-    counts: [u32; 24],
+    segments: [u32; 2],
+    /// `tcpi_notsent_bytes` (Linux 4.6).
+    not_sent: u32,
+    counts: [u32; 21],
     /// `tcpi_rcv_wnd`: how much the receiver has said that it has room for (Linux 6.2).
     receive_window: u32,
 }
 
 const _: () = {
     assert!(std::mem::offset_of!(TcpInfo, unacked) == 24 && std::mem::offset_of!(TcpInfo, bytes_received) == 128);
-    assert!(std::mem::offset_of!(TcpInfo, receive_window) == 232);
+    assert!(std::mem::offset_of!(TcpInfo, not_sent) == 144 && std::mem::offset_of!(TcpInfo, receive_window) == 232);
 };
 
 impl TcpInfo {
@@ -49,7 +52,9 @@ impl TcpInfo {
         rates: [0; 2],
         bytes_acked: 0,
         bytes_received: 0,
-        counts: [0; 24],
+        segments: [0; 2],
+        not_sent: 0,
+        counts: [0; 21],
         receive_window: u32::MAX,
     };
 }
@@ -395,9 +400,23 @@ pub fn is_held_back(file: &File, fd: c_int) -> bool {
     file.kind() == Kind::Udp && sys::ioctl_int(fd, libc::TIOCOUTQ).is_ok_and(|waiting| waiting > 0)
 }
 
+/// Whether a TCP connection that is readable has bytes, or the end that the peer sent, and is not only shut.
+pub fn has_stream_data(fd: c_int) -> bool {
+    const PEER_CLOSED: [TcpState; 3] = [8, 9, 11];
+    queued_bytes(fd).is_some_and(|queued| queued > 0) || tcp_state(fd).is_some_and(|state| PEER_CLOSED.contains(&state))
+}
+
 /// Whether a TCP connection has room for more: what EPOLLOUT says, unless the program shut this side.
 fn has_stream_room(fd: c_int) -> bool {
     send_buffer(fd).is_some_and(|buffer| buffer.limit.saturating_sub(buffer.queued) >= buffer.queued / 2)
+}
+
+/// The same, and whether little enough of it is unsent (TCP_NOTSENT_LOWAT).
+pub fn has_unsent_room(fd: c_int) -> bool {
+    let mut mark: c_int = 0;
+    let marked = sys::getsockopt(fd, libc::IPPROTO_TCP, libc::TCP_NOTSENT_LOWAT, &mut mark).is_ok() && mark != 0;
+    let unsent = tcp_info(fd).map_or(0, |info| u64::from(info.not_sent));
+    has_stream_room(fd) && (!marked || unsent * 2 < u64::from(mark.cast_unsigned()))
 }
 
 /// Whether a TCP connection in this state was shut on this side, and the peer has not acknowledged it.
@@ -605,7 +624,7 @@ pub fn has_room(fd: c_int) -> bool {
 fn tcp_info(fd: c_int) -> Option<TcpInfo> {
     let mut info = TcpInfo::BLANK;
     let length = sys::getsockopt(fd, libc::IPPROTO_TCP, libc::TCP_INFO, &mut info).ok()?;
-    (length >= std::mem::offset_of!(TcpInfo, counts)).then_some(info)
+    (length >= std::mem::offset_of!(TcpInfo, segments)).then_some(info)
 }
 
 #[cfg(test)]

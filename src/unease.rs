@@ -12,6 +12,7 @@ use crate::eventpoll::Eventpoll;
 use crate::events::{Bits, HUP, NVAL, READABLE, WRITABLE};
 use crate::file::{File, Peer};
 use crate::kind::{Arrivals, Kind};
+use crate::left;
 use crate::nested;
 use crate::options::INTERPOSES;
 use crate::sample::{self, Change};
@@ -31,6 +32,7 @@ pub enum Extent {
 /// Looks behind the quiet bits of the uneasy registrations: has something arrived, or a level fallen, that nobody told us of?
 /// Answers with the longest time after which it has to be asked again, in nanoseconds; `None` for never.
 pub fn sample(st: &mut EpState, extent: Extent) -> Option<u64> {
+    left::look(st);
     let looks_inside = extent != Extent::WakesAnyMask && sample_inner(st);
     let longest = sample_listed(st, extent);
     [longest, looks_inside.then_some(LONGEST_TICK_NS)].into_iter().flatten().min()
@@ -58,6 +60,7 @@ fn sample_listed(st: &mut EpState, extent: Extent) -> Option<u64> {
         let Some(file) = file else {
             state.uneasy.set(false);
             st.uneasy.swap_remove(index);
+            st.note_left(item);
             item.unpin();
             continue;
         };

@@ -344,7 +344,7 @@ impl Wait {
             watch::look_at_next_parked(st);
         }
         // A look comes first, so that a busy program never pays for that.
-        let unsure = st.parked > 0 || longest_tick.is_some() || st.observed;
+        let unsure = st.parked > 0 || longest_tick.is_some() || st.observed || st.left;
         let careful = unsure || process::has_threads() || waitq::ever_overtaken();
         let mut polls = P::polls(st);
         let looks_first = polls && is_first && (unsure || st.habit.looks_first());
@@ -387,7 +387,8 @@ impl Wait {
         self.begin_to_count();
         let unsure = (st.overdue || (plan.careful && me.wake_fd() < 0)).then_some(LONGEST_TICK_NS);
         let pause = [plan.longest_tick, unsure].into_iter().flatten().min().map(|longest| self.tick.min(longest));
-        let limit = [remaining(self.deadline), pause].into_iter().flatten().min();
+        let left = st.left.then_some(LONGEST_RARE_TICK_NS);
+        let limit = [remaining(self.deadline), pause, left].into_iter().flatten().min();
         st.poller = Some(me);
         ep.set_blocked(Some(me));
         if ep.has_mail() {

@@ -7,7 +7,7 @@ use super::errors::collected;
 use super::watched;
 use crate::descriptors;
 use crate::diagnosis;
-use crate::edge::{CHOKED, DEPARTED, PRESSED, TOOK_SHORT, UNSETTLED, WOKEN};
+use crate::edge::{CHOKED, DEPARTED, PRESSED, TOOK, TOOK_SHORT, UNSETTLED, WOKEN};
 use crate::events::{ERR, IN, WRITABLE};
 use crate::file::{File, Peer};
 use crate::kind::{self, Kind};
@@ -62,7 +62,8 @@ fn began(file: &'static File, fd: c_int, at: u32, before: Option<TcpState>, fail
                 | Errno::EHOSTUNREACH
         )
     } else {
-        state != before
+        // Whatever leaves it closed has disconnected it, which wakes also if it was closed before.
+        state != before || state == Some(sample::CLOSE)
     };
     if state != before {
         if file.kind() == Kind::TcpListener {
@@ -137,6 +138,9 @@ pub fn setting(fd: c_int, level: c_int, name: c_int, call: impl FnOnce() -> c_in
 
 #[cold]
 fn setting_watched(file: &'static File, fd: c_int, option: (c_int, c_int), call: impl FnOnce() -> c_int) -> c_int {
+    if option == (libc::SOL_SOCKET, libc::SO_RCVLOWAT) && file.kind() == Kind::Tcp {
+        return setting_least(file, fd, call);
+    }
     let at = file.begin_call();
     let answer = call();
     if answer != 0 {
@@ -145,9 +149,6 @@ fn setting_watched(file: &'static File, fd: c_int, option: (c_int, c_int), call:
     match option {
         (libc::SOL_SOCKET, libc::SO_SNDBUF | libc::SO_SNDBUFFORCE) | (libc::IPPROTO_TCP, libc::TCP_NOTSENT_LOWAT) => {
             file.tell(if wakes_for_room(file, fd) { DEPARTED } else { UNSETTLED }, at);
-        }
-        (libc::SOL_SOCKET, libc::SO_RCVLOWAT) if file.kind() == Kind::Tcp => {
-            file.tell(if sys::level(fd, IN) & IN != 0 { PRESSED | UNSETTLED } else { UNSETTLED }, at);
         }
         // What is there shows as another level, or is thrown away.
         (libc::SOL_SOCKET, libc::SO_OOBINLINE)
@@ -158,9 +159,29 @@ fn setting_watched(file: &'static File, fd: c_int, option: (c_int, c_int), call:
     answer
 }
 
+/// SO_RCVLOWAT of a TCP connection: it wakes those who wait for data if there is as much, or the end. What had come before and does not show any more has woken
+/// them, as if it had been taken.
+fn setting_least(file: &'static File, fd: c_int, call: impl FnOnce() -> c_int) -> c_int {
+    let at = file.begin_call();
+    let was_readable = sys::level(fd, IN) & IN != 0;
+    let answer = call();
+    if answer == 0 {
+        let is_readable = sys::level(fd, IN) & IN != 0;
+        let hides = if was_readable && !is_readable { TOOK } else { 0 };
+        let wakes = if is_readable && sample::has_stream_data(fd) { PRESSED } else { 0 };
+        file.tell(hides | wakes | UNSETTLED, at);
+    }
+    answer
+}
+
 /// Whether a socket that looks for room finds some: a listener does, for it sends nothing.
 fn wakes_for_room(file: &File, fd: c_int) -> bool {
-    file.kind() == Kind::TcpListener || sys::level(fd, WRITABLE) & WRITABLE != 0
+    match file.kind() {
+        Kind::TcpListener => true,
+        // A connection that was shut or reset counts as writable, whatever it holds.
+        Kind::Tcp => sample::has_unsent_room(fd),
+        _ => sys::level(fd, WRITABLE) & WRITABLE != 0,
+    }
 }
 
 /// A call that takes a pending error.

@@ -53,6 +53,8 @@ mod harvest;
 mod heritage;
 #[path = "../../src/kind.rs"]
 mod kind;
+#[path = "../../src/left.rs"]
+mod left;
 #[path = "../../src/line.rs"]
 mod line;
 #[path = "../../src/lock.rs"]

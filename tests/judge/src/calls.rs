@@ -278,6 +278,27 @@ fn memory_of(fd: c_int) -> Option<[u32; 9]> {
     (asked == 0).then_some(memory)
 }
 
+/// The options that a step sets. The numbers are those of its `option`.
+pub const OPTIONS: [(&str, c_int, c_int); 6] = [
+    ("SO_SNDBUF", libc::SOL_SOCKET, libc::SO_SNDBUF),
+    ("SO_RCVBUF", libc::SOL_SOCKET, libc::SO_RCVBUF),
+    ("IP_RECVERR", libc::IPPROTO_IP, libc::IP_RECVERR),
+    ("SO_TIMESTAMPING", libc::SOL_SOCKET, libc::SO_TIMESTAMPING),
+    ("SO_RCVLOWAT", libc::SOL_SOCKET, libc::SO_RCVLOWAT),
+    ("TCP_NOTSENT_LOWAT", libc::IPPROTO_TCP, libc::TCP_NOTSENT_LOWAT),
+];
+
+/// Takes the next one from the queue of errors.
+pub fn take_error(fd: c_int) -> Outcome {
+    let (mut data, mut control) = ([0u8; 512], [0u64; 64]);
+    let mut part = [iovec { iov_base: data.as_mut_ptr().cast(), iov_len: data.len() }];
+    let mut message = message(&mut part);
+    message.msg_control = control.as_mut_ptr().cast();
+    message.msg_controllen = size_of_val(&control);
+    // SAFETY: the message points at locals of these lengths.
+    outcome(unsafe { libc::recvmsg(fd, &raw mut message, libc::MSG_DONTWAIT | libc::MSG_ERRQUEUE) })
+}
+
 pub fn socket_error(fd: c_int) -> Outcome {
     let mut error: c_int = 0;
     let mut length = size_of::<c_int>() as libc::socklen_t;
@@ -330,6 +351,33 @@ pub fn bind(fd: c_int, to: Address) -> Answer {
 pub fn connect(fd: c_int, to: Address) -> Answer {
     // SAFETY: the address lives during the call.
     to.with(|address, length| answer(unsafe { libc::connect(fd, address, length) }))
+}
+
+/// A connection that begins with a byte, sent by one of three calls.
+pub fn connect_by_write(fd: c_int, to: Address, how: i64) -> Outcome {
+    let flags = libc::MSG_FASTOPEN | libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
+    let mut byte = b"x".to_owned();
+    let mut part = [iovec { iov_base: byte.as_mut_ptr().cast(), iov_len: 1 }];
+    let mut message = message(&mut part);
+    to.with(|address, length| {
+        message.msg_name = address.cast_mut().cast();
+        message.msg_namelen = length;
+        // SAFETY: the address and the byte live during the call.
+        outcome(unsafe {
+            match how {
+                1 => libc::sendmsg(fd, &raw const message, flags),
+                2 => libc::syscall(libc::SYS_sendto, fd, byte.as_ptr(), 1, flags, address, length) as isize,
+                _ => libc::sendto(fd, byte.as_ptr().cast(), 1, flags, address, length),
+            }
+        })
+    })
+}
+
+pub fn disconnect(fd: c_int) -> Answer {
+    // SAFETY: zeroes are an address of no family.
+    let none: libc::sockaddr = unsafe { std::mem::zeroed() };
+    // SAFETY: as above.
+    answer(unsafe { libc::connect(fd, &raw const none, size_of::<libc::sockaddr>() as libc::socklen_t) })
 }
 
 pub fn port_of(fd: c_int) -> Result<u16, i32> {

@@ -363,6 +363,11 @@ impl Theme {
             size = 65536;
         }
         let other = noise.pick(descs) as i64;
+        if noise.below(3) == 0
+            && let Some(op) = self.of_socket(noise, world, (name, kind), other)
+        {
+            return op;
+        }
         match noise.below(10) {
             0..3 if kind == Kind::Udp && !self.shuts_udp && !self.listed => Op::new(Verb::Shutdown, &[name, 1]),
             0..3 if kind.is_socket() => Op::new(Verb::Shutdown, &[name, noise.below(3) as i64]),
@@ -385,6 +390,36 @@ impl Theme {
             5 | 6 if kind.is_pipe() => Op::new(Verb::Tee, &[name, other, size]),
             _ => Op::new(Verb::Splice, &[name, other, size]),
         }
+    }
+
+    /// What only sockets do.
+    fn of_socket(&self, noise: &mut Noise, world: &World<'_>, (name, kind): (i64, Kind), other: i64) -> Option<Op> {
+        let [buffer, receives, queues, stamps, least, unsent] = [0, 1, 2, 3, 4, 5];
+        let set = |option: i64, value: i64| Op::new(Verb::SetOption, &[name, option, value]);
+        let errors = Op::new(Verb::TakeErrors, &[name, noise.pick(&[1, 1, 2, 100])]);
+        Some(match kind {
+            Kind::Udp => match noise.below(8) {
+                0 => set(buffer, noise.pick(&[10_000, 30_000, 200_000])),
+                1 | 2 => set(queues, noise.pick(&[0, 1, 1])),
+                3 => set(stamps, noise.pick(&[0, 1, 1])),
+                4 => Op::new(Verb::ConnectAgain, &[name, -1]),
+                _ => errors,
+            },
+            Kind::Tcp => match noise.below(8) {
+                0 => set(buffer, noise.pick(&[10_000, 30_000, 200_000])),
+                1 => set(unsent, noise.pick(&[1, 10_000, 1_000_000])),
+                2 => set(least, noise.pick(&[1, 1, 2, 100])),
+                3 => set(receives, noise.pick(&[10_000, 200_000])),
+                4 => Op::new(Verb::Disconnect, &[name]),
+                _ => Op::new(Verb::ConnectByWrite, &[name, other, noise.below(3) as i64]),
+            },
+            // Urgent data that a plain read steps over is listed.
+            Kind::UnixStream if noise.below(3) > 0 && (self.listed || !edges_await_end(world, name as usize)) => {
+                Op::new(if noise.below(2) == 0 { Verb::SendUrgent } else { Verb::ReadUrgent }, &[name])
+            }
+            _ if kind.is_socket() => set(buffer, noise.pick(&[10_000, 30_000, 200_000])),
+            _ => return None,
+        })
     }
 
     fn child(&self, noise: &mut Noise, world: &World<'_>, descs: &[usize]) -> Option<Op> {

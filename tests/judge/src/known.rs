@@ -43,9 +43,11 @@ pub enum Fact {
     Modified,
     /// Urgent data was sent to a TCP connection, at any time.
     Urgent,
+    /// A TCP connection counts as readable only with some bytes, at any time.
+    LowWater,
 }
 
-pub const FACTS: usize = 18;
+pub const FACTS: usize = 19;
 
 /// A difference, and what came before it.
 #[derive(Clone, Copy, Debug)]
@@ -91,7 +93,7 @@ pub const ROWS: &[Row] = &[
         between: false,
         unavoidable: false,
         matches: |case| {
-            let levels = READABLE | WRITABLE | (libc::EPOLLRDHUP | libc::EPOLLHUP) as u32;
+            let levels = READABLE | WRITABLE | (libc::EPOLLRDHUP | libc::EPOLLHUP | libc::EPOLLERR) as u32;
             matches!(case.kind, Kind::UnixDgram | Kind::Udp) && again(case, levels) && case.has(Fact::ErrorPending)
         },
     },
@@ -148,6 +150,12 @@ pub const ROWS: &[Row] = &[
         between: false,
         unavoidable: false,
         matches: |case| case.kind == Kind::Tcp && again(case, READABLE | WRITABLE) && case.has(Fact::Urgent),
+    },
+    Row {
+        name: "tcp: bytes below the low-water mark",
+        between: false,
+        unavoidable: false,
+        matches: |case| case.kind == Kind::Tcp && again(case, READABLE | WRITABLE) && case.has(Fact::LowWater),
     },
     Row {
         name: "unix datagrams: an empty one that was peeked at",

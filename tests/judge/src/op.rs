@@ -73,6 +73,10 @@ verbs! {
     Connect "connect" ["listener", "new", "variant"];
     /// connect of a socket that exists already, to a listener or to where nobody listens (`listener` -1).
     ConnectAgain "connect-again" ["desc", "listener"];
+    /// A connection that begins with a write (MSG_FASTOPEN), as `connect-again` does.
+    ConnectByWrite "connect-by-write" ["desc", "listener", "how"];
+    /// connect to no address, which ends a connection and lets another one begin.
+    Disconnect "disconnect" ["desc"];
     Accept "accept" ["listener", "new"];
     /// Opens a FIFO again that another descriptor has open.
     OpenAgain "open-again" ["desc", "new", "mode"];
@@ -85,6 +89,10 @@ verbs! {
     Touch "touch" ["desc", "how"];
     /// getsockopt(SO_ERROR), which collects a pending error.
     TakeError "take-error" ["desc"];
+    /// Takes from the queue of errors (MSG_ERRQUEUE), at most so many.
+    TakeErrors "take-errors" ["desc", "count"];
+    /// setsockopt of one of several options.
+    SetOption "set-option" ["desc", "option", "value"];
     PipeSize "pipe-size" ["desc", "size"];
     /// A forked child does something with a descriptor and exits.
     Child "child" ["desc", "what", "size"];

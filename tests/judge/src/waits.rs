@@ -570,6 +570,9 @@ impl World<'_> {
         facts[Fact::PeerFull as usize] = file.peer.is_some_and(|peer| self.files[peer].datagrams > 10);
         facts[Fact::Closing as usize] = file.closing;
         facts[Fact::Urgent as usize] = file.got_urgent;
+        facts[Fact::LowWater as usize] = file.low_water;
+        let is_failed = |fd| crate::kernel::level(fd, 0) & libc::POLLERR != 0;
+        facts[Fact::ErrorPending as usize] |= file.kind == Kind::Udp && self.number_of(at).is_some_and(is_failed);
         facts[Fact::EmptyPeeked as usize] = file.got_empty && file.facts[Fact::Peeked as usize] > 0;
         facts[Fact::EmptyAtEnd as usize] = file.shut_for_reading && file.got_empty;
         let overfull = |one: &Registration| one.alive && one.file == at && one.is_overfull();

@@ -45,6 +45,8 @@ pub struct File {
     pub closing: bool,
     /// Urgent data was sent to it.
     pub got_urgent: bool,
+    /// It is readable only with some bytes.
+    pub low_water: bool,
     /// The program has shut it for reading.
     pub shut_for_reading: bool,
     /// A datagram that came was empty.
@@ -322,6 +324,7 @@ impl<'a> World<'a> {
             peer: None,
             closing: false,
             got_urgent: false,
+            low_water: false,
             shut_for_reading: false,
             got_empty: false,
             held_back: false,

@@ -1,0 +1,79 @@
+//! Registrations that have left the poll set, because poll would report their hang-up or error for ever, and that no call of the program's is expected to bring
+//! back. No such state is final in the kernel: a socket can be connected once more by a call that nobody sees, a pipe opened again under `/proc`. So
+//! each of them is looked at once in a while. Kernel counterpart: none.
+
+use crate::epitem::Epitem;
+use crate::epstate::EpState;
+use crate::events::{Bits, HUP, NVAL};
+use crate::file::{File, Peer};
+use crate::kind::Kind;
+use crate::sys;
+use crate::window::Window;
+
+/// A wait looks no more often than that, in nanoseconds.
+const PAUSE_NS: u64 = 100_000_000;
+/// So many are looked at together.
+const TOGETHER: usize = 64;
+
+/// Looks at those that have left, if it is time, and takes back those whose hang-up is over.
+pub fn look(st: &mut EpState) {
+    if !st.left || st.ring.is_some() || sys::now() < st.left_due {
+        return;
+    }
+    st.left = false;
+    let mut begin = 0;
+    while begin < st.interest.len() {
+        let mut window = Window::<_, TOGETHER>::new();
+        let mut at = begin;
+        while at < st.interest.len() && !window.is_full() {
+            let item = st.interest[at].get();
+            if let Some(watched) = watched_if_left(st, item) {
+                window.add(item, item.via(), watched);
+            }
+            at += 1;
+        }
+        begin = at;
+        for (item, found) in window.look() {
+            st.left = true;
+            if found & NVAL == 0 {
+                take_in(st, item, found);
+            }
+        }
+    }
+    st.left_due = sys::now() + PAUSE_NS;
+}
+
+/// What is asked of a registration that has left; none if it has not.
+fn watched_if_left(st: &EpState, item: &Epitem) -> Option<Bits> {
+    let state = item.at(&st.held);
+    let is_live = state.alive.get() && !state.spent.get() && !state.is_parked();
+    let file = item.file().filter(|file| is_live && state.is_edge() && !state.uneasy.get() && !file.is_source())?;
+    let watched = state.watched(file);
+    state.edge.get().asked(watched).is_none().then_some(watched)
+}
+
+fn take_in(st: &mut EpState, item: &'static Epitem, level: Bits) {
+    let state = item.at(&st.held);
+    let Some(file) = item.file() else { return };
+    if state.edge.get().quiet() & !level & HUP != 0 {
+        connected_unseen(file, item);
+    }
+    let mut woken = false;
+    for memory in state.memories() {
+        let mut edge = memory.get();
+        edge.looked(file.kind(), level);
+        woken |= edge.take_woken();
+        memory.set(edge);
+    }
+    st.note_woken(item, woken);
+    st.refresh(item);
+}
+
+/// What was known of it is of an earlier connection.
+fn connected_unseen(file: &File, item: &Epitem) {
+    match file.kind() {
+        Kind::Tcp | Kind::UnixStream | Kind::UnixSeqpacket => file.identify_again(item.via()),
+        _ => {}
+    }
+    file.set_peer(Peer::Unknown);
+}
