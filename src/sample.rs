@@ -262,6 +262,9 @@ const BLURRED: u64 = 1 << 63;
 /// Too many datagrams are queued, or they cannot be peeked at.
 const UNCOUNTED: u64 = 0x3ff;
 
+/// No datagram takes less memory.
+const LEAST_DATAGRAM: i32 = 512;
+
 /// What two counts show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
@@ -306,16 +309,17 @@ fn exact_change(before: u64, now: u64) -> Change {
         let split = |count: u64| ((count >> 42) & 0x3_ffff, (count >> 32) & 0x3ff, count & 0xffff_ffff);
         let ((taken, queued, memory), (taken_now, queued_now, memory_now)) = (split(before), split(now));
         let taken_since = taken_now.wrapping_sub(taken) & 0x3_ffff;
+        let more_memory = (memory_now as u32).wrapping_sub(memory as u32).cast_signed();
         if taken_since == 0 {
-            (memory_now as u32).wrapping_sub(memory as u32).cast_signed() > 0
+            more_memory > 0
         } else if queued != UNCOUNTED && queued_now != UNCOUNTED {
             if taken_since + queued_now < queued {
                 return Change::Loss;
             }
             taken_since + queued_now > queued
         } else {
-            // Of an unknown number one was taken, and nothing is left: nothing need have come.
-            !(queued == UNCOUNTED && queued_now == 0 && taken_since == 1)
+            // Of an unknown number one was taken, and nothing is left: nothing need have come, but an error that takes up what that gave back.
+            queued != UNCOUNTED || queued_now > 0 || taken_since > 1 || more_memory > -LEAST_DATAGRAM
         }
     } else if before & now & TCP != 0 {
         now != before
@@ -402,7 +406,8 @@ pub fn is_held_back(file: &File, fd: c_int) -> bool {
 
 /// Whether a TCP connection that is readable has bytes, or the end that the peer sent, and is not only shut.
 pub fn has_stream_data(fd: c_int) -> bool {
-    const PEER_CLOSED: [TcpState; 3] = [8, 9, 11];
+    // Of one that is closed altogether nothing tells whether its end came, or it was reset.
+    const PEER_CLOSED: [TcpState; 4] = [CLOSE, 8, 9, 11];
     queued_bytes(fd).is_some_and(|queued| queued > 0) || tcp_state(fd).is_some_and(|state| PEER_CLOSED.contains(&state))
 }
 

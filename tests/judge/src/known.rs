@@ -43,7 +43,7 @@ pub enum Fact {
     Modified,
     /// Urgent data was sent to a TCP connection, at any time.
     Urgent,
-    /// A TCP connection counts as readable only with some bytes, at any time.
+    /// It was said from how many bytes on a TCP connection is readable, at any time.
     LowWater,
 }
 
@@ -155,7 +155,7 @@ pub const ROWS: &[Row] = &[
         name: "tcp: bytes below the low-water mark",
         between: false,
         unavoidable: false,
-        matches: |case| case.kind == Kind::Tcp && again(case, READABLE | WRITABLE) && case.has(Fact::LowWater),
+        matches: |case| case.kind == Kind::Tcp && again(case, READABLE | WRITABLE | libc::EPOLLHUP as u32) && case.has(Fact::LowWater),
     },
     Row {
         name: "unix datagrams: an empty one that was peeked at",

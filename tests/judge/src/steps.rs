@@ -599,7 +599,7 @@ impl World<'_> {
         }
         self.note_error(desc);
         let value = if option == libc::SO_TIMESTAMPING { op.args[2] * STAMPS } else { op.args[2] };
-        if option == libc::SO_RCVLOWAT && value > 1 {
+        if option == libc::SO_RCVLOWAT {
             self.files[desc.file].low_water = true;
         }
         let answer = calls::set_option(desc.fd, level, option, value as c_int);

@@ -45,7 +45,7 @@ pub struct File {
     pub closing: bool,
     /// Urgent data was sent to it.
     pub got_urgent: bool,
-    /// It is readable only with some bytes.
+    /// It was said from how many bytes on it is readable.
     pub low_water: bool,
     /// The program has shut it for reading.
     pub shut_for_reading: bool,
