@@ -33,11 +33,12 @@ impl Switch {
 /// Prints the counters on standard error when the process exits.
 pub static COUNTERS: Switch = Switch::new(&settings::COUNTERS);
 
-/// Lets `io_uring_setup` through `syscall()` reach the kernel. Otherwise it answers ENOSYS, so that event loops which would send
-/// their epoll control through a ring come to us.
+/// Lets `io_uring_setup` through `syscall()` reach the kernel. Otherwise it answers ENOSYS, so that
+/// event loops which would send their epoll control through a ring come to us.
 pub static IO_URING: Switch = Switch::new(&settings::IO_URING);
 
-/// Lets the kernel copy to and from the program's structures, so that a bad address is EFAULT and not a fault.
+/// Lets the kernel copy to and from the program's structures, so that a bad address is EFAULT and
+/// not a fault.
 pub static STRICT: Switch = Switch::new(&settings::STRICT);
 
 /// Keeps complaints about settings back. The launcher sets it when it has made them.
@@ -66,8 +67,9 @@ pub enum Poller {
     Uring,
 }
 
-/// Whether libc's names are the library's, so that it sees what the program does with its descriptors. Otherwise it stands beside the kernel's
-/// epoll, and edges are known from what a ring tells, from levels and from counts only.
+/// Whether libc's names are the library's, so that it sees what the program does with its
+/// descriptors. Otherwise it stands beside the kernel's epoll, and edges are known from what a ring
+/// tells, from levels and from counts only.
 pub const INTERPOSES: bool = cfg!(feature = "interpose");
 
 /// Unless somebody wishes otherwise.
@@ -117,7 +119,8 @@ fn value(setting: &Setting) -> Option<&'static [u8]> {
     (!value.is_null()).then(|| unsafe { CStr::from_ptr(value) }.to_bytes())
 }
 
-/// Complaints about the environment: a page that forked children share, so that one process makes them for all. Null where there are none.
+/// Complaints about the environment: a page that forked children share, so that one process makes
+/// them for all. Null where there are none.
 static COMPLAINTS: AtomicPtr<Complaints> = AtomicPtr::new(std::ptr::null_mut());
 
 /// The longest text of complaints; what is more is cut off.
@@ -159,7 +162,8 @@ fn note_complaints() {
     }
 }
 
-/// Makes the complaints, if there are any and no process of this family has made them. Called where an instance is made.
+/// Makes the complaints, if there are any and no process of this family has made them. Called where
+/// an instance is made.
 pub fn complain() {
     // SAFETY: null, or a page that is never unmapped.
     let Some(complaints) = (unsafe { COMPLAINTS.load(Acquire).as_ref() }) else {

@@ -1,7 +1,8 @@
 //! The library's place in a value of LD_PRELOAD, as the library and the launcher keep it.
 //!
-//! The runtimes of sanitizers have to come before every other library, and what fakes the time has to convert the program's time-outs before
-//! this library gets them; everything else comes behind. Compiled into both, so it refers to neither, and calls nothing of libc.
+//! The runtimes of sanitizers have to come before every other library, and what fakes the time has
+//! to convert the program's time-outs before this library gets them; everything else comes behind.
+//! Compiled into both, so it refers to neither, and calls nothing of libc.
 
 /// How the names of those files begin.
 const FIRST: [&[u8]; 7] =
@@ -13,7 +14,8 @@ fn comes_first(entry: &[u8]) -> bool {
     FIRST.iter().any(|beginning| name.starts_with(beginning))
 }
 
-/// A value that lacks the library, or has it where it must not be: what goes before it, in two pieces, and what goes behind it.
+/// A value that lacks the library, or has it where it must not be: what goes before it, in two
+/// pieces, and what goes behind it.
 #[derive(Clone, Copy, Debug)]
 pub struct Place<'a> {
     before: [&'a [u8]; 2],

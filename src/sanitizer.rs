@@ -1,16 +1,19 @@
 //! Programs that carry the runtime of a sanitizer, with this library in front of it.
 //!
-//! AddressSanitizer refuses to start behind another library unless it is told not to look; it asks for its options by a function that
-//! anybody may define. ThreadSanitizer learns from its own `epoll_ctl` and `epoll_wait` that a registration happens before what is done with
-//! its event; in front of those the library has to say so itself. Where a runtime comes first, or is linked into the program, none of this
-//! is needed, and does no harm. A build of this library that is itself instrumented says nothing: its own races would be hidden.
+//! AddressSanitizer refuses to start behind another library unless it is told not to look; it asks
+//! for its options by a function that anybody may define. ThreadSanitizer learns from its own
+//! `epoll_ctl` and `epoll_wait` that a registration happens before what is done with its event; in
+//! front of those the library has to say so itself. Where a runtime comes first, or is linked into
+//! the program, none of this is needed, and does no harm. A build of this library that is itself
+//! instrumented says nothing: its own races would be hidden.
 
 use std::sync::atomic::AtomicPtr;
 use std::sync::atomic::Ordering::Relaxed;
 
 use libc::{c_int, c_void};
 
-/// What AddressSanitizer takes for the program's options if the program has none of its own; ASAN_OPTIONS counts after it.
+/// What AddressSanitizer takes for the program's options if the program has none of its own;
+/// ASAN_OPTIONS counts after it.
 #[cfg(all(feature = "interpose", not(test)))]
 #[unsafe(no_mangle)]
 pub extern "C" fn __asan_default_options() -> *const libc::c_char {
@@ -21,7 +24,8 @@ pub extern "C" fn __asan_default_options() -> *const libc::c_char {
 static ACQUIRE: AtomicPtr<c_void> = AtomicPtr::new(std::ptr::null_mut());
 static RELEASE: AtomicPtr<c_void> = AtomicPtr::new(std::ptr::null_mut());
 
-/// Addresses that stand for the instances. Two that share one are ordered more than they are, which hides a race at worst.
+/// Addresses that stand for the instances. Two that share one are ordered more than they are, which
+/// hides a race at worst.
 const ADDRESSES: usize = 256;
 static INSTANCES: [u8; ADDRESSES] = [0; ADDRESSES];
 

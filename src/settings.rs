@@ -1,4 +1,5 @@
-//! The environment variables that the library and the launcher read: one table for reading, help and complaints.
+//! The environment variables that the library and the launcher read: one table for reading, help
+//! and complaints.
 //!
 //! It is compiled into both, so it refers to neither, and it calls nothing of libc.
 

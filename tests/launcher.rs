@@ -1,4 +1,5 @@
-//! The launcher, run as its user runs it. Nothing of the library crate is used here: it would put libc's own names into this binary.
+//! The launcher, run as its user runs it. Nothing of the library crate is used here: it would put
+//! libc's own names into this binary.
 
 #[path = "launcher/sanitized.rs"]
 mod sanitized;

@@ -1,6 +1,8 @@
-//! The completion scripts of the shells, made from the table of options. `packaging/completions` holds them as they are installed.
+//! The completion scripts of the shells, made from the table of options. `packaging/completions`
+//! holds them as they are installed.
 //!
-//! Each completes the launcher's own options, and hands over to the shell's completion of the program once there is one.
+//! Each completes the launcher's own options, and hands over to the shell's completion of the
+//! program once there is one.
 
 use super::options::{Row, TABLE};
 
@@ -51,55 +53,10 @@ fn bash() -> String {
     let choices: String = choosing()
         .map(|(row, words)| format!("    --{}) COMPREPLY=($(compgen -W '{words}' -- \"$current\")) ;;\n", row.long))
         .collect();
-    format!(
-        r#"# bash completion for epolyfill, printed by: epolyfill --completion=bash
-
-_epolyfill() {{
-    local current=${{COMP_WORDS[COMP_CWORD]}} previous=${{COMP_WORDS[COMP_CWORD - 1]}} at=1
-    # bash takes --option=word for three words.
-    [ "$current" != = ] || current=
-    [ "$previous" != = ] || previous=${{COMP_WORDS[COMP_CWORD - 2]}}
-    COMPREPLY=()
-    while ((at < COMP_CWORD)); do
-        case ${{COMP_WORDS[at]}} in
-        --)
-            ((at++))
-            break
-            ;;
-        {takers})
-            ((at++))
-            [ "${{COMP_WORDS[at]}}" != = ] || ((at++))
-            ;;
-        -*) ;;
-        *) break ;;
-        esac
-        ((at++))
-    done
-    if ((at < COMP_CWORD)); then
-        if declare -F _command_offset >/dev/null; then
-            _command_offset "$at"
-        else
-            COMPREPLY=($(compgen -f -- "$current"))
-        fi
-        return
-    fi
-    case $previous in
-{choices}    *)
-        case $current in
-        -*)
-            COMPREPLY=($(compgen -W '{words}' -- "$current"))
-            [[ ${{COMPREPLY[0]-}} != *= ]] || compopt -o nospace
-            ;;
-        *) COMPREPLY=($(compgen -c -- "$current")) ;;
-        esac
-        ;;
-    esac
-}}
-complete -F _epolyfill epolyfill
-"#,
-        takers = takers.join(" | "),
-        words = words.join(" "),
-    )
+    include_str!("completion.bash")
+        .replace("@TAKERS@", &takers.join(" | "))
+        .replace("@CHOICES@", &choices)
+        .replace("@WORDS@", &words.join(" "))
 }
 
 fn fish() -> String {

@@ -1,5 +1,5 @@
-//! `--doctor`: what works on this system, a line each. Everything is tried in this process, by system calls of its own where a library could
-//! come between; nothing is left behind.
+//! `--doctor`: what works on this system, a line each. Everything is tried in this process, by
+//! system calls of its own where a library could come between; nothing is left behind.
 
 use super::failure::{Failure, name, reason, why};
 use super::{launch, library};
@@ -70,7 +70,8 @@ fn ring() -> Result<(), Errno> {
 
     let mut params = [0u32; WORDS];
     params[FLAGS] = WANTED;
-    // SAFETY: the structure is as long as the kernel's, and the descriptor that is made is nobody else's.
+    // SAFETY: the structure is as long as the kernel's, and the descriptor that is made is nobody
+    // else's.
     let made = unsafe { syscall!(Sysno::io_uring_setup, 8, params.as_mut_ptr()) };
     let fd = made.map_err(|errno| Errno::from_raw(errno.into_raw()))?;
     // SAFETY: as above.

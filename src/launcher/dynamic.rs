@@ -1,4 +1,5 @@
-//! What an ELF file asks of the dynamic linker: the libraries it needs, the symbols it takes from them and those it has.
+//! What an ELF file asks of the dynamic linker: the libraries it needs, the symbols it takes from
+//! them and those it has.
 
 use super::elf::{Elf, string};
 use std::collections::HashSet;
@@ -79,8 +80,8 @@ impl Dynamic {
     }
 }
 
-/// How many symbols there are: one more than the last one of the fullest chain of the hash table. Those that are taken from others come before
-/// all that are hashed.
+/// How many symbols there are: one more than the last one of the fullest chain of the hash table.
+/// Those that are taken from others come before all that are hashed.
 fn count_by_gnu_hash(elf: &Elf, at: u64) -> io::Result<u64> {
     let shape = elf.shape;
     let head = elf.bytes(at, 16)?;

@@ -1,8 +1,9 @@
-//! What an ELF file says about itself, as far as the launcher must know: for which machine it is, which dynamic linker it asks for, and
-//! where its parts are.
+//! What an ELF file says about itself, as far as the launcher must know: for which machine it is,
+//! which dynamic linker it asks for, and where its parts are.
 //!
-//! Read by hand: it is one header and one table, in either class and byte order, and the reasons to refuse a program depend on the
-//! foreign ones too. What the dynamic linker reads is in `dynamic`. See elf(5).
+//! Read by hand: it is one header and one table, in either class and byte order, and the reasons to
+//! refuse a program depend on the foreign ones too. What the dynamic linker reads is in `dynamic`.
+//! See elf(5).
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -18,7 +19,8 @@ const PT_INTERP: u32 = 3;
 const PF_X: u32 = 1;
 const PF_W: u32 = 2;
 
-/// More program headers, or a longer interpreter, than any program has: the file is damaged, and not worth the memory.
+/// More program headers, or a longer interpreter, than any program has: the file is damaged, and
+/// not worth the memory.
 const MOST_HEADERS: usize = 4096;
 const LONGEST_INTERPRETER: u64 = 4096;
 /// As much of the names of sections as is looked at.
@@ -127,7 +129,8 @@ impl Elf {
         Ok(())
     }
 
-    /// How long the file is and how long it has to be, if something that would be mapped is not in it.
+    /// How long the file is and how long it has to be, if something that would be mapped is not in
+    /// it.
     pub fn cut_short(&self) -> io::Result<Option<(u64, u64)>> {
         let loaded = self.segments.iter().filter(|segment| segment.is_loaded());
         let wanted = loaded.map(|segment| segment.offset.saturating_add(segment.size)).max().unwrap_or(0);
@@ -146,7 +149,8 @@ impl Elf {
         Ok(bytes)
     }
 
-    /// Whether the file has a section of this name. Sections may have been taken out: then it has not.
+    /// Whether the file has a section of this name. Sections may have been taken out: then it has
+    /// not.
     pub fn has_section(&self, name: &str) -> io::Result<bool> {
         let shape = self.shape;
         let (table, at) = match shape.wide {

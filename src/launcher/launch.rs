@@ -14,11 +14,13 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 /// The dynamic linker's list of libraries to load first.
 pub const PRELOAD: &str = "LD_PRELOAD";
 
-/// The options of AddressSanitizer, and the one without which it refuses to start behind the library.
+/// The options of AddressSanitizer, and the one without which it refuses to start behind the
+/// library.
 const ASAN_OPTIONS: &str = "ASAN_OPTIONS";
 const ANY_ORDER: &str = "verify_asan_link_order=0";
 
-/// Returns only on failure; what it could have left behind is then the seccomp filter, of a process that is about to end.
+/// Returns only on failure; what it could have left behind is then the seccomp filter, of a process
+/// that is about to end.
 pub fn launch(options: &Options) -> Result<(), Failure> {
     let command = &options.program[0];
     let library = library::find()?;
@@ -52,8 +54,8 @@ pub fn launch(options: &Options) -> Result<(), Failure> {
     if options.no_kernel_epoll {
         refuse::refuse_kernel_epoll()?;
     }
-    // Not std's Command: it would reset SIGPIPE and the signal mask. The path has a slash in it, so nothing is searched again, but a text
-    // file without `#!` still goes to the shell.
+    // Not std's Command: it would reset SIGPIPE and the signal mask. The path has a slash in it, so
+    // nothing is searched again, but a text file without `#!` still goes to the shell.
     let Err(errno) = execvpe(&path_string, &words, &environment);
     let sentence = format!("cannot run {}: {}", name(&path), reason(errno));
     Err(match errno {
@@ -67,8 +69,8 @@ pub fn variable(setting: &'static Setting) -> &'static str {
     setting.name.to_str().unwrap_or_default()
 }
 
-/// Says on stderr what is wrong with the settings in the environment, one line each, for all that will be started. True if something is.
-/// `poller_is_chosen` says that the variable does not count.
+/// Says on stderr what is wrong with the settings in the environment, one line each, for all that
+/// will be started. True if something is. `poller_is_chosen` says that the variable does not count.
 pub fn complain(poller_is_chosen: bool) -> bool {
     let quiet = std::env::var_os(variable(&settings::QUIET));
     if quiet.is_some_and(|value| settings::switch(value.as_bytes()) == Some(true)) {

@@ -1,6 +1,7 @@
 //! Where libepolyfill.so is, whether it is whole and the right one, and its place in LD_PRELOAD.
 //!
-//! It is looked for around the launcher's own file and nowhere else: never in the working directory, where anybody may have put one.
+//! It is looked for around the launcher's own file and nowhere else: never in the working
+//! directory, where anybody may have put one.
 
 use super::dynamic::Dynamic;
 use super::elf::{Elf, Kind};
@@ -18,11 +19,13 @@ pub const FILE: &str = "libepolyfill.so";
 /// Names the library outright; the launcher then looks nowhere else.
 const OVERRIDE: &str = "EPOLYFILL_LIBRARY";
 
-/// Every library of ours has the first, and the one that takes the place of libc's epoll the second.
+/// Every library of ours has the first, and the one that takes the place of libc's epoll the
+/// second.
 const OURS: &[u8] = b"epolyfill_version";
 const IN_PLACE: &[u8] = b"epoll_create1";
 
-/// The directories of a distribution that keeps the libraries of several architectures side by side.
+/// The directories of a distribution that keeps the libraries of several architectures side by
+/// side.
 const TRIPLET: Option<&str> = if cfg!(target_arch = "x86_64") {
     Some("x86_64-linux-gnu")
 } else if cfg!(target_arch = "aarch64") {
@@ -119,8 +122,9 @@ pub fn own_file() -> Result<PathBuf, Failure> {
     })
 }
 
-/// Beside the launcher, or in `deps` where cargo puts what it builds for `run` and `test`. After those the file beside the launcher is
-/// the one of an earlier `cargo build`, hence the newer of the two.
+/// Beside the launcher, or in `deps` where cargo puts what it builds for `run` and `test`. After
+/// those the file beside the launcher is the one of an earlier `cargo build`, hence the newer of
+/// the two.
 fn newest_of_build(home: &Path) -> Option<PathBuf> {
     let modified = |path: &PathBuf| -> Option<SystemTime> {
         let metadata = path.metadata().ok().filter(|found| found.is_file())?;
@@ -148,8 +152,9 @@ fn installed(home: &Path) -> Option<PathBuf> {
     })
 }
 
-/// LD_PRELOAD with the library in its place among everything else that was in it, in its order. The library, or another copy of it, is in it
-/// once only: two copies would each believe that they are the epoll.
+/// LD_PRELOAD with the library in its place among everything else that was in it, in its order. The
+/// library, or another copy of it, is in it once only: two copies would each believe that they are
+/// the epoll.
 pub fn preload(library: &Path, existing: Option<&OsStr>) -> OsString {
     let others: Vec<&OsStr> = others(existing).filter(|entry| *entry != library).map(Path::as_os_str).collect();
     let others = others.join(OsStr::new(":"));

@@ -1,8 +1,9 @@
-//! A name that LD_PRELOAD can hold, for a library whose own path it cannot: the dynamic linker takes spaces and colons for separators, and
-//! a dollar sign for the beginning of a token.
+//! A name that LD_PRELOAD can hold, for a library whose own path it cannot: the dynamic linker
+//! takes spaces and colons for separators, and a dollar sign for the beginning of a token.
 //!
-//! It is a symbolic link, because nothing else is still there when a program of the program's starts another: a descriptor is closed by
-//! daemons, and `/proc/self` is another process by then. The link stays behind, for those that still run, and for the next launch.
+//! It is a symbolic link, because nothing else is still there when a program of the program's
+//! starts another: a descriptor is closed by daemons, and `/proc/self` is another process by then.
+//! The link stays behind, for those that still run, and for the next launch.
 
 use super::failure::{Failure, name, why};
 use super::library::FILE;

@@ -1,6 +1,8 @@
-//! The command line. One table of options feeds the parsing, the help and the completions of the shells (`completion`).
+//! The command line. One table of options feeds the parsing, the help and the completions of the
+//! shells (`completion`).
 //!
-//! Parsing ends at the first word that is not an option: everything from there on belongs to the program, options of its own included.
+//! Parsing ends at the first word that is not an option: everything from there on belongs to the
+//! program, options of its own included.
 
 use super::completion::{self, Shell};
 use super::failure::{Failure, name};

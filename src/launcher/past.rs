@@ -1,5 +1,6 @@
-//! Programs whose epoll calls go past every library: those of Go, and those with system call instructions of their own. Found in the file, as
-//! far as it shows there; a number that is computed does not.
+//! Programs whose epoll calls go past every library: those of Go, and those with system call
+//! instructions of their own. Found in the file, as far as it shows there; a number that is
+//! computed does not.
 
 use super::elf::Elf;
 use std::collections::BTreeSet;
@@ -14,7 +15,8 @@ const GO_LOOK: u64 = 64 << 10;
 /// As much code as is searched for system calls.
 const MOST_CODE: u64 = 128 << 20;
 
-/// Whether Go's runtime is in the program. It waits by system calls of its own, whatever C is in there too.
+/// Whether Go's runtime is in the program. It waits by system calls of its own, whatever C is in
+/// there too.
 pub fn is_go(elf: &Elf) -> io::Result<bool> {
     for section in GO_SECTIONS {
         if elf.has_section(section)? {
@@ -71,8 +73,9 @@ fn name_of(number: u32) -> Option<&'static str> {
     NAMES.iter().find(|(known, _)| *known == libc::c_long::from(number)).map(|(_, name)| *name)
 }
 
-/// `syscall`, with `mov $number, %eax` or `mov $number, %rax` before it. Where another function makes the calls, as unoptimized code has it, the
-/// number is its first argument, `mov $number, %edi`; that is believed only if all that a program needs is called so.
+/// `syscall`, with `mov $number, %eax` or `mov $number, %rax` before it. Where another function
+/// makes the calls, as unoptimized code has it, the number is its first argument, `mov $number,
+/// %edi`; that is believed only if all that a program needs is called so.
 #[cfg(target_arch = "x86_64")]
 fn search(code: &[u8], found: &mut BTreeSet<&'static str>) {
     const SYSCALL: &[u8] = &[0x0f, 0x05];

@@ -1,5 +1,6 @@
-//! Whether the kernel would start a program in secure-execution mode (AT_SECURE), in which the dynamic linker drops LD_PRELOAD when its
-//! entries are paths. The kernel's counterpart is `cap_bprm_creds_from_file` of security/commoncap.c. See ld.so(8), execve(2).
+//! Whether the kernel would start a program in secure-execution mode (AT_SECURE), in which the
+//! dynamic linker drops LD_PRELOAD when its entries are paths. The kernel's counterpart is
+//! `cap_bprm_creds_from_file` of security/commoncap.c. See ld.so(8), execve(2).
 
 use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::unistd::{getegid, geteuid, getgid, getuid};
@@ -8,8 +9,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-/// What makes a start secure, in words that follow "it"; `None` when nothing does. `no_new_privs` says that the process will have given
-/// up gaining privileges by then, as a seccomp filter demands.
+/// What makes a start secure, in words that follow "it"; `None` when nothing does. `no_new_privs`
+/// says that the process will have given up gaining privileges by then, as a seccomp filter
+/// demands.
 pub fn secure(program: &Path, no_new_privs: bool) -> std::io::Result<Option<&'static str>> {
     let metadata = program.metadata()?;
     let nosuid = statvfs(program).is_ok_and(|fs| fs.flags().contains(FsFlags::ST_NOSUID));
@@ -17,8 +19,8 @@ pub fn secure(program: &Path, no_new_privs: bool) -> std::io::Result<Option<&'st
     let by_mode = !nosuid && !no_new_privs;
     let mode = metadata.mode();
 
-    // What counts is the effective id after the start beside the real one, not whether anything changes: setuid root run by root is
-    // an ordinary start.
+    // What counts is the effective id after the start beside the real one, not whether anything
+    // changes: setuid root run by root is an ordinary start.
     let setuid = by_mode && mode & libc::S_ISUID != 0;
     let setgid = by_mode && mode & libc::S_ISGID != 0 && mode & libc::S_IXGRP != 0;
     if setuid && metadata.uid() != getuid().as_raw() {
@@ -30,14 +32,16 @@ pub fn secure(program: &Path, no_new_privs: bool) -> std::io::Result<Option<&'st
     if (!setuid && geteuid() != getuid()) || (!setgid && getegid() != getgid()) {
         return Ok(Some("would run with an effective id other than the real one"));
     }
-    // Capabilities of the file: a real root has them anyhow, and no_new_privs takes them away but leaves the start secure.
+    // Capabilities of the file: a real root has them anyhow, and no_new_privs takes them away but
+    // leaves the start secure.
     if !nosuid && !getuid().is_root() && has_capabilities(program) {
         return Ok(Some("has file capabilities"));
     }
     Ok(None)
 }
 
-/// What a program runs without, because the process can gain no privileges: the rest of a sentence that says what is served.
+/// What a program runs without, because the process can gain no privileges: the rest of a sentence
+/// that says what is served.
 pub fn lost(program: &Path, no_new_privs: bool) -> std::io::Result<Option<String>> {
     let metadata = program.metadata()?;
     let mode = metadata.mode();

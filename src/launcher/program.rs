@@ -1,7 +1,9 @@
-//! Which file a command name means, and whether the library can serve what would come of running it.
+//! Which file a command name means, and whether the library can serve what would come of running
+//! it.
 //!
-//! A program that cannot load the library is refused and not run without it: it would go on with the kernel's epoll and nobody would
-//! notice. A script is judged by its interpreter, and by what env(1) starts for it.
+//! A program that cannot load the library is refused and not run without it: it would go on with
+//! the kernel's epoll and nobody would notice. A script is judged by its interpreter, and by what
+//! env(1) starts for it.
 
 use super::dynamic::Dynamic;
 use super::elf::{Elf, Kind};
@@ -136,7 +138,8 @@ pub enum Depth {
     Whole,
 }
 
-/// Says that the program can be served, or fails with the sentence that says why not. `refused` says that the seccomp filter will be in place.
+/// Says that the program can be served, or fails with the sentence that says why not. `refused`
+/// says that the seccomp filter will be in place.
 pub fn judge(program: &Path, library: &Library, refused: bool, depth: Depth) -> Result<Served, Failure> {
     let mut subject = Subject { path: program.to_owned(), called: "it".to_owned() };
     let cannot = |failure: Failure| Failure {
@@ -167,7 +170,8 @@ impl Subject {
         Self { path, called }
     }
 
-    /// What runs in place of this file, if it is a script; or that it is a program that can be served.
+    /// What runs in place of this file, if it is a script; or that it is a program that can be
+    /// served.
     fn starts(&self, library: &Library, refused: bool, depth: Depth) -> Result<Step, Failure> {
         let Self { path, called } = self;
         let unreadable = |error| {
@@ -255,7 +259,8 @@ fn loads(path: &Path, elf: &Elf, library: &Library) -> Result<(), String> {
             Err(format!("asks for the dynamic linker {}, which does not exist; install it", name(linker)))
         }
         Some(_) => Ok(()),
-        // `ld.so program`: the dynamic linker looks like a static program, and takes LD_PRELOAD along.
+        // `ld.so program`: the dynamic linker looks like a static program, and takes LD_PRELOAD
+        // along.
         None if linker_name.starts_with(b"ld-linux") || linker_name.starts_with(b"ld64.so") => Ok(()),
         None => {
             Err("is statically linked, and loads no libraries; a dynamically linked build can be served".to_owned())
@@ -271,8 +276,8 @@ fn readable<T: Default>(read: std::io::Result<T>) -> std::io::Result<T> {
     }
 }
 
-/// Whether the program's epoll calls come to the library, as far as the file shows: none of them (the error), not all, or as far as can be
-/// seen all of them.
+/// Whether the program's epoll calls come to the library, as far as the file shows: none of them
+/// (the error), not all, or as far as can be seen all of them.
 fn calls(elf: &Elf, dynamic: &Dynamic, depth: Depth) -> Result<Option<String>, String> {
     if past::is_go(elf).unwrap_or(false) {
         return Err(

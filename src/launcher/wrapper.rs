@@ -1,5 +1,6 @@
-//! Programs that do nothing but start another, such as nohup: what `--check` can say of the other one. Only the plain ways to write them are
-//! understood; of everything else a program starts nothing is known before it does.
+//! Programs that do nothing but start another, such as nohup: what `--check` can say of the other
+//! one. Only the plain ways to write them are understood; of everything else a program starts
+//! nothing is known before it does.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;

@@ -1,12 +1,12 @@
-//! Programs that carry a sanitizer's runtime, or run beside libfaketime: they start, they are served, and what they find is what they find on
-//! the kernel's epoll.
+//! Programs that carry a sanitizer's runtime, or run beside libfaketime: they start, they are
+//! served, and what they find is what they find on the kernel's epoll.
 
 use super::support::*;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// A thread gets the address of something through epoll that another thread has just written, as event loops do. It says whether it is served.
-/// With an argument it starts that command.
+/// A thread gets the address of something through epoll that another thread has just written, as
+/// event loops do. It says whether it is served. With an argument it starts that command.
 const PROGRAM: &str = r#"
 #define _GNU_SOURCE
 #include <dlfcn.h>

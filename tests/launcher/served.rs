@@ -117,7 +117,8 @@ fn a_setuid_or_setgid_program_is_refused_unless_the_bits_are_without_effect() {
     for (mode, words) in [(0o4755, "is setuid"), (0o2755, "is setgid")] {
         make_mode(&program, mode);
         assert_not_served(&program, 125, words);
-        // A process that can gain no privileges, as one under the filter, gets none from these bits.
+        // A process that can gain no privileges, as one under the filter, gets none from these
+        // bits.
         let check = run(launcher(["--no-kernel-epoll", "--check"]).arg(&program));
         assert_code(&check, 0);
         let bit = words.trim_start_matches("is ");
