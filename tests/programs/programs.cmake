@@ -19,7 +19,7 @@ endif()
 foreach(program redis:400 nginx:400 python:900 tokio:600 idle:200
     rust-suites:900 cpython:600 libuv:600 libevent:600 frameworks:1600 node:150 java:1000 memcached:200 haproxy:200 postgresql:300
     mosquitto:200 lighttpd:200 apache:200 varnish:200 unbound:200 named:200 mariadb:300 dbus:200 xvfb:200 erlang:200 chromium:300
-    grpc:400 dovecot:200 postfix:200 http:200)
+    grpc:400 dovecot:200 postfix:200 environment:200 http:200)
   string(REGEX MATCH "^([a-z-]+):([0-9]+)$" program ${program})
   set(name ${CMAKE_MATCH_1})
   set(bound ${CMAKE_MATCH_2})
