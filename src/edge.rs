@@ -246,8 +246,8 @@ impl Edge {
                 Kind::Eventfd | Kind::EventfdSemaphore if watched & IN != 0 => self.wake(READABLE),
                 // An instance wakes with EPOLLIN and nothing else.
                 Kind::Epoll if watched & IN != 0 => self.wake(READABLE),
-                // A datagram on its way out frees its buffer; a terminal takes what it is given; MPTCP wakes with each acknowledgement.
-                Kind::Udp | Kind::Tty | Kind::Mptcp if watched & WRITABLE != 0 => self.wake(!0),
+                // A datagram on its way out frees its buffer; a terminal takes what it is given.
+                Kind::Udp | Kind::Tty if watched & WRITABLE != 0 => self.wake(!0),
                 _ => {}
             }
         }

@@ -72,12 +72,16 @@ fn sample_listed(st: &mut EpState, extent: Extent) -> Option<u64> {
             continue;
         }
         if INTERPOSES && sample::is_shared_eventfd(file) {
-            // A count of these is a read of /proc, so it is taken once in a while only.
-            longest = longest.or(Some(LONGEST_RARE_TICK_NS));
-            if !rare_is_due && !file.is_added_to_unseen() {
-                continue;
+            // A count of these is a read of /proc, so it is taken once in a while only, unless it is known that somebody adds.
+            if file.is_added_to_unseen() {
+                longest = Some(LONGEST_TICK_NS);
+            } else {
+                longest = longest.or(Some(LONGEST_RARE_TICK_NS));
+                if !rare_is_due {
+                    continue;
+                }
+                st.rare_due = sys::now() + TICK_NS;
             }
-            st.rare_due = sys::now() + TICK_NS;
         } else if !is_quiet_signalfd(item.at(&st.held), file) {
             longest = Some(LONGEST_TICK_NS);
         }
