@@ -246,8 +246,8 @@ impl Edge {
                 Kind::Eventfd | Kind::EventfdSemaphore if watched & IN != 0 => self.wake(READABLE),
                 // An instance wakes with EPOLLIN and nothing else.
                 Kind::Epoll if watched & IN != 0 => self.wake(READABLE),
-                // A datagram on its way out frees its buffer; a terminal takes what it is given.
-                Kind::Udp | Kind::Tty if watched & WRITABLE != 0 => self.wake(!0),
+                // A datagram on its way out frees its buffer, as MPTCP does when it is acknowledged; a terminal takes what it is given.
+                Kind::Udp | Kind::Socket | Kind::Mptcp | Kind::Tty if watched & WRITABLE != 0 => self.wake(!0),
                 _ => {}
             }
         }

@@ -51,7 +51,9 @@ pub enum Kind {
     Source,
     /// A connection of MPTCP.
     Mptcp,
-    /// A socket of any other family or protocol: netlink, packet, raw and so on.
+    /// A netlink socket.
+    Netlink,
+    /// A socket of any other family or protocol: packet, raw and so on.
     Socket,
     /// A ring of io_uring(7), of the program's.
     IoUring,
@@ -120,7 +122,7 @@ impl Kind {
             Kind::Udp | Kind::UnixDgram => Arrivals::Datagrams,
             Kind::UnixListener => Arrivals::Diagnosed,
             Kind::Signalfd => Arrivals::Signals,
-            Kind::Socket => Arrivals::Memory,
+            Kind::Netlink | Kind::Socket => Arrivals::Memory,
             Kind::IoUring | Kind::MessageQueue | Kind::Userfault => Arrivals::Listed,
             Kind::Unidentified | Kind::Other => Arrivals::Unknown,
         }
@@ -128,10 +130,21 @@ impl Kind {
 
     /// Whether it is a socket, or something that is not known.
     pub const fn may_be_socket(self) -> bool {
-        use Kind::{Mptcp, Other, Socket, Tcp, TcpListener, Udp, UnixDgram, UnixListener, UnixSeqpacket, UnixStream};
+        use Kind::{
+            Mptcp, Netlink, Other, Socket, Tcp, TcpListener, Udp, UnixDgram, UnixListener, UnixSeqpacket, UnixStream,
+        };
         matches!(
             self,
-            Tcp | TcpListener | Udp | UnixStream | UnixSeqpacket | UnixDgram | UnixListener | Mptcp | Socket | Other
+            Tcp | TcpListener
+                | Udp
+                | UnixStream
+                | UnixSeqpacket
+                | UnixDgram
+                | UnixListener
+                | Mptcp
+                | Netlink
+                | Socket
+                | Other
         )
     }
 
@@ -168,7 +181,7 @@ impl Kind {
         if matches!(self, Kind::TcpListener | Kind::UnixListener) && registered & INCOMING != 0 {
             bits |= IN;
         }
-        if connected || matches!(self, Kind::Udp | Kind::UnixDgram | Kind::Socket) {
+        if connected || matches!(self, Kind::Udp | Kind::UnixDgram | Kind::Netlink | Kind::Socket) {
             let urgent = if matches!(self, Kind::Tcp) { PRI } else { 0 };
             bits |= if registered & INCOMING != 0 { IN | urgent } else { 0 };
             bits |= if registered & WRITABLE != 0 { OUT } else { 0 };
@@ -193,7 +206,7 @@ impl Kind {
 
     /// The kind behind its number.
     pub const fn from_u8(value: u8) -> Kind {
-        const ALL: [Kind; 25] = [
+        const ALL: [Kind; 26] = [
             Kind::Unidentified,
             Kind::Epoll,
             Kind::Pipe,
@@ -214,6 +227,7 @@ impl Kind {
             Kind::Tty,
             Kind::Source,
             Kind::Mptcp,
+            Kind::Netlink,
             Kind::Socket,
             Kind::IoUring,
             Kind::MessageQueue,
@@ -360,6 +374,7 @@ fn socket(fd: c_int) -> (Kind, Option<TcpState>) {
         (libc::AF_UNIX, libc::SOCK_STREAM) => Kind::UnixStream,
         (libc::AF_UNIX, libc::SOCK_SEQPACKET) => Kind::UnixSeqpacket,
         (libc::AF_UNIX, libc::SOCK_DGRAM) => Kind::UnixDgram,
+        (libc::AF_NETLINK, _) => Kind::Netlink,
         _ => Kind::Socket,
     };
     (kind, None)
