@@ -101,9 +101,9 @@ fn sample_listed(st: &mut EpState, extent: Extent) -> Option<u64> {
             file.lose_place();
         }
         let (mut news, mut woken) = (false, false);
-        // Its turn comes when the other one gives up its claim.
         let is_uncounted = count.is_none() && !file.kind().arrivals().is_private();
         let is_looked_at = is_uncounted || file.kind().arrivals() == Arrivals::Memory;
+        // Its turn comes when the other one gives up its claim.
         let is_kept_out = state.is_exclusive() && !state.newcomer.get() && file.claim().is_of_another(item);
         for memory in state.memories() {
             let mut edge = memory.get();
