@@ -3,7 +3,7 @@
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
-use libc::c_int;
+use libc::{c_int, stat};
 use nix::errno::Errno;
 
 use crate::descriptors;
@@ -13,7 +13,8 @@ use crate::epstate::EpState;
 use crate::eventpoll::{self, Eventpoll};
 use crate::events::{EDGE, EXCLUSIVE, EXCLUSIVE_COMPANY, IN, NVAL, WRITABLE, levels};
 use crate::exclusive;
-use crate::file::{File, FileGuard, Identity};
+use crate::file::{File, FileGuard};
+use crate::fleeting;
 use crate::harvest;
 use crate::kind;
 use crate::line::Line;
@@ -64,7 +65,7 @@ pub fn control(epfd: c_int, op: c_int, fd: c_int, interest: Option<Interest>) ->
         return Err(Errno::EBADF);
     }
     let watchable = target(fd, op)?;
-    let identity = watchable?;
+    let stat = watchable?;
     let ep = found?;
     if descriptors::known(fd).and_then(File::eventpoll).is_some_and(|inner| std::ptr::eq(inner, *ep)) {
         return Err(Errno::EINVAL);
@@ -74,7 +75,7 @@ pub fn control(epfd: c_int, op: c_int, fd: c_int, interest: Option<Interest>) ->
         return Err(Errno::EINVAL);
     }
     let made = match (op, interest) {
-        (libc::EPOLL_CTL_ADD, Some(interest)) => add(*ep, fd, identity, interest),
+        (libc::EPOLL_CTL_ADD, Some(interest)) => add(*ep, fd, stat, interest),
         (libc::EPOLL_CTL_MOD, Some(interest)) => modify(*ep, fd, interest),
         (libc::EPOLL_CTL_DEL, _) => delete(*ep, fd),
         _ => Err(Errno::EINVAL),
@@ -84,7 +85,7 @@ pub fn control(epfd: c_int, op: c_int, fd: c_int, interest: Option<Interest>) ->
 
 /// Whether the target is open (the outer result), and whether it can be polled (the inner one). A number we know is trusted, most
 /// of the time, except when it is to be added: then it may have been closed and used again behind our back.
-fn target(fd: c_int, op: c_int) -> Result<Result<Option<Identity>, Errno>, Errno> {
+fn target(fd: c_int, op: c_int) -> Result<Result<Option<stat>, Errno>, Errno> {
     let trusted = |file: &'static File| {
         let is_used = file.eventpoll().is_some() || (op != libc::EPOLL_CTL_ADD && !file.graph().is_unwatched());
         is_used && file.is_likely_named_by(fd, true)
@@ -100,11 +101,11 @@ fn target(fd: c_int, op: c_int) -> Result<Result<Option<Identity>, Errno>, Errno
     match may_be_watched {
         Err(Errno::EBADF) => Err(Errno::EBADF),
         Ok(()) if eventpoll::adopt(fd, &stat).is_some() => Ok(Ok(None)),
-        answer => Ok(answer.map(|()| Some((stat.st_dev, stat.st_ino)))),
+        answer => Ok(answer.map(|()| Some(stat))),
     }
 }
 
-fn add(ep: &'static Eventpoll, fd: c_int, identity: Option<Identity>, interest: Interest) -> Result<(), Errno> {
+fn add(ep: &'static Eventpoll, fd: c_int, stat: Option<stat>, interest: Interest) -> Result<(), Errno> {
     let exclusive = interest.events & EXCLUSIVE != 0;
     let inner = descriptors::known(fd).and_then(File::eventpoll);
     if exclusive && (inner.is_some() || interest.events & !EXCLUSIVE_COMPANY != 0) {
@@ -138,15 +139,15 @@ fn add(ep: &'static Eventpoll, fd: c_int, identity: Option<Identity>, interest: 
             break (file, graph);
         }
     };
-    if let Some(identity) = identity.filter(|_| !file.is_marked()) {
-        file.mark(identity);
+    if let Some(stat) = stat.filter(|_| !file.is_marked()) {
+        file.mark((stat.st_dev, stat.st_ino));
     }
     file.check_anew();
     if graph.find(ep, fd).is_some() {
         return Err(Errno::EEXIST);
     }
     room_for_one_more()?;
-    if interest.events & EDGE != 0 {
+    if interest.events & EDGE != 0 || stat.is_some_and(|stat| kind::may_be_fleeting(fd, &stat)) {
         file.identify(fd);
     }
     let item = Epitem::create(ep, file, fd, fd).inspect_err(|_| {
@@ -196,6 +197,10 @@ fn add(ep: &'static Eventpoll, fd: c_int, identity: Option<Identity>, interest: 
     st.interest.push(Short::of(item));
     st.exclusives += usize::from(exclusive);
     st.edges += usize::from(interest.events & EDGE != 0);
+    if file.kind().fleeting() != 0 {
+        st.fleeting += 1;
+        fleeting::note_first();
+    }
     if inner.is_some() || file.is_source() {
         item.pin();
         st.inner.push(item);
@@ -279,6 +284,14 @@ fn begin(ep: &'static Eventpoll, st: &mut EpState, item: &'static Epitem, file: 
         // What was added before is nobody's whom no witness sees.
         file.begin_add();
     }
+    if file.kind().fleeting() != 0 {
+        // What this look finds, it takes.
+        let level = fleeting::take(file, item.via()).level;
+        item.at(&st.held).reported_at.set(file.clock());
+        if level & asked != 0 && st.ring.is_none() {
+            st.note_ready(item);
+        }
+    }
     let state = item.at(&st.held);
     if file.eventpoll().is_none() && (asked & WRITABLE != 0 || file.has_several_registrations()) {
         // The look of the kernel's own control call at a connection without room has consequences for others, and so has the next one in
@@ -346,6 +359,7 @@ pub fn detach(file: &'static File, graph: &mut FileGuard, item: &'static Epitem,
     let was_exclusive = item.at(&st.held).is_exclusive();
     st.exclusives -= usize::from(was_exclusive);
     st.edges -= usize::from(item.at(&st.held).is_edge());
+    st.fleeting -= usize::from(file.kind().fleeting() != 0);
     graph.lingering.note(hold::detach(ep, st, item).map(Lingering::in_ring));
     match st.poller {
         Some(poller) if item.at(&st.held).slot.get() != 0 => {

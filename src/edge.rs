@@ -135,7 +135,8 @@ pub struct Edge {
 /// it, and what comes from this library is known.
 const fn doubtful(kind: Kind) -> Bits {
     match kind {
-        Kind::Epoll | Kind::Source => 0,
+        Kind::Epoll | Kind::Source | Kind::Notice | Kind::Pressure | Kind::Glimpse => 0,
+        Kind::Attribute => ERR | PRI,
         Kind::Tcp => WRITABLE,
         _ => READABLE | WRITABLE,
     }
@@ -198,6 +199,10 @@ impl Edge {
             if news && facts & watched != 0 {
                 self.wake(facts & watched);
             }
+            return;
+        }
+        if kind.shows_changes() {
+            self.digest_change(kind, facts, news);
             return;
         }
         let facts = if news { facts } else { facts & !GAVE };
@@ -275,6 +280,23 @@ impl Edge {
         if facts & (UNSETTLED | COLLECTED) != 0 {
             self.look = true;
         }
+    }
+
+    /// The same of a file that shows changes. What it shows until it is read is low after that.
+    fn digest_change(&mut self, kind: Kind, facts: Facts, news: bool) {
+        if news && facts & WOKEN != 0 {
+            self.wake(!0);
+        }
+        if matches!(kind, Kind::Attribute) && facts & (TOOK | TOOK_SHORT) != 0 {
+            self.was_low(ERR | PRI);
+            (self.doubts, self.due) = (0, 0);
+        }
+    }
+
+    /// After a look at fleeting levels of which these are gone with it. The other levels wake nobody, even where a change hides them for a moment.
+    pub const fn passed(&mut self, kind: Kind, gone: Bits) {
+        let steady = (READABLE | WRITABLE) & !kind.fleeting();
+        self.quiet = (self.quiet | steady) & !gone;
     }
 
     /// A wake-up that needed no witness, or the report of one, left just this: what was reported.
@@ -458,6 +480,9 @@ impl Edge {
         if !matches!(kind, Kind::Epoll) {
             self.quiet &= level;
         }
+        if matches!(kind, Kind::Attribute) && level & ERR == 0 {
+            (self.doubts, self.due) = (0, 0);
+        }
         self.look = false;
     }
 
@@ -557,7 +582,8 @@ impl Edge {
         self.closing = false;
     }
 
-    /// Where the program's calls are not seen: whatever they took may have come again since, and no count shows it.
+    /// Where the program's calls are not seen: whatever they took may have come again since, and no count shows it. The same where a change shows
+    /// until it is read: the next one shows in nothing.
     pub fn doubted_unseen(&mut self, kind: Kind, now: u64) {
         let bits = self.quiet & doubtful(kind);
         if bits != 0 && self.due == 0 {
@@ -631,6 +657,32 @@ mod tests {
         assert!(edge.report(Kind::Tcp, IN | OUT, || Some(3)));
         assert_eq!(edge.asked(WATCHED), Some(RDHUP | ERR | HUP));
         assert!(!edge.report(Kind::Tcp, IN | OUT, || Some(3)));
+    }
+
+    #[test]
+    fn a_change_that_shows_once_is_an_edge_and_what_is_always_there_is_not() {
+        let watched = IN | OUT | PRI | ERR | HUP;
+        let mut edge = Edge::FRESH;
+        assert!(edge.report(Kind::Notice, IN | OUT, || None));
+        edge.passed(Kind::Notice, 0);
+        assert_eq!(edge.asked(watched), Some(PRI | ERR | HUP));
+        assert!(edge.report(Kind::Notice, IN | PRI | ERR, || None));
+        edge.passed(Kind::Notice, PRI | ERR);
+        assert_eq!(edge.asked(watched), Some(PRI | ERR | HUP), "room that the change hid is no news");
+        edge.digest(Kind::Notice, watched, TOOK | DRY, true);
+        edge.digest(Kind::Notice, watched, WOKEN, false);
+        assert!(!edge.report(Kind::Notice, IN | OUT, || None));
+        edge.digest(Kind::Notice, watched, WOKEN, true);
+        assert!(edge.report(Kind::Notice, IN | OUT, || None), "somebody else was shown the change");
+    }
+
+    #[test]
+    fn a_change_that_shows_until_it_is_read_is_low_after_that() {
+        let mut edge = Edge::FRESH;
+        assert!(edge.report(Kind::Attribute, IN | PRI | ERR, || None));
+        edge.digest(Kind::Attribute, IN | PRI | ERR | HUP, TOOK_SHORT, true);
+        assert_eq!(edge.asked(IN | PRI | ERR | HUP), Some(PRI | ERR | HUP));
+        assert!(!edge.report(Kind::Attribute, IN, || None));
     }
 
     #[test]

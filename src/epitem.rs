@@ -536,10 +536,11 @@ impl State {
             || self.announcement().is_some_and(|announcement| announcement.edge.get().is_uneasy(outlook))
     }
 
-    /// The level bits that matter to a report: those registered, and for edges those that wake whoever registered the others (E3).
+    /// The level bits that matter to a report: those registered, and for edges, and where a look takes them away, those that wake whoever
+    /// registered the others (E3).
     #[inline]
     pub fn watched(&self, file: &File) -> Bits {
-        if self.is_edge() { self.heard(file) } else { events::levels(self.events.get()) }
+        if self.is_edge() || file.kind().fleeting() != 0 { self.heard(file) } else { events::levels(self.events.get()) }
     }
 
     /// The level bits that matter to outer instances: those registered and all that wake it besides, for they are told of every

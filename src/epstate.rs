@@ -5,7 +5,7 @@ use std::cell::Cell;
 use nix::errno::Errno;
 
 use crate::dispatch::Consumer;
-use crate::edge::GAVE;
+use crate::edge::{GAVE, WOKEN};
 use crate::epitem::{Epitem, State};
 use crate::eventpoll::Eventpoll;
 use crate::events::{Bits, ERR, HUP, WRITABLE};
@@ -58,6 +58,8 @@ pub struct EpState {
     pub exclusives: usize,
     /// How many are edge-triggered.
     pub edges: usize,
+    /// How many are on files with fleeting levels.
+    pub fleeting: usize,
     /// The thread in poll on `set`, or asleep on the ring.
     pub poller: Option<&'static Sleeper>,
     /// The threads in a wait; the last came last and is the one that polls (W9). `#[doc(alias = "wq")]`
@@ -129,6 +131,7 @@ impl EpState {
             prospect: Prospect::new(),
             exclusives: 0,
             edges: 0,
+            fleeting: 0,
             poller: None,
             waiters: Waiters::new(),
             consumer: Consumer::none(),
@@ -284,6 +287,7 @@ impl EpState {
         if self.ring.is_some() {
             if let Some(file) = item.file().filter(|_| item.at(&self.held).alive.get()) {
                 self.track(item, file);
+                self.hear_of_change(item, file);
             }
             self.refresh_busy(item);
             return self.refresh_in_ring(item);
@@ -309,6 +313,9 @@ impl EpState {
         {
             // Whether the instance is ready by then is for the look at it to tell.
             self.note_ready(item);
+        }
+        if facts & WOKEN != 0 {
+            self.note_change(item, file);
         }
         let state = item.at(&self.held);
         if self.followed {
@@ -340,6 +347,24 @@ impl EpState {
         }
         if item.at(&self.held).tracked.get() {
             self.note_unease(item);
+        }
+    }
+
+    /// The same beside a ring, which tells the one registration that it found the change for.
+    fn hear_of_change(&mut self, item: &'static Epitem, file: &'static File) {
+        if file.kind().fleeting() != 0
+            && item.take_facts() & WOKEN != 0
+            && item.told_after(item.at(&self.held).reported_at.get())
+        {
+            self.note_change(item, file);
+        }
+    }
+
+    /// A file with fleeting levels woke those that wait: whoever comes to be reported first is shown what changed.
+    fn note_change(&mut self, item: &'static Epitem, file: &'static File) {
+        if file.kind().fleeting() != 0 && !item.at(&self.held).spent.get() {
+            self.pressing = true;
+            self.note_ready(item);
         }
     }
 

@@ -98,9 +98,10 @@ fn is_more_ready(st: &EpState, number: usize) -> bool {
     }
 }
 
-/// Of what has no kind of its own a look may be the only one that finds an event.
+/// Of what has no kind of its own, and of what shows a change once, a look may be the only one that finds an event.
 fn may_be_looked_at(item: &Epitem) -> bool {
-    item.file().is_some_and(|file| !file.is_source() && file.identify(item.via()) != Kind::Other)
+    let shows = |kind: Kind| kind != Kind::Other && kind.fleeting() == 0;
+    item.file().is_some_and(|file| !file.is_source() && shows(file.identify(item.via())))
 }
 
 /// Whether the last poll found more than so many registrations that a wait would report.

@@ -11,6 +11,7 @@ use crate::epstate::EpState;
 use crate::events::{Bits, EDGE, HUP, IN, NVAL, ONESHOT, WRITABLE, levels};
 use crate::exclusive;
 use crate::file::{Allowance, File};
+use crate::fleeting::{self, Shown};
 use crate::kind::Kind;
 use crate::nested;
 use crate::poller::uring;
@@ -108,7 +109,7 @@ fn are_ready<const ROOM: usize>(st: &EpState, waiting: &mut dyn Iterator<Item = 
     for item in waiting.take(most.min(ROOM)) {
         let state = item.at(&st.held);
         let is_live = state.alive.get() && !state.spent.get() && !state.is_parked();
-        let file = item.file().filter(|file| is_live && file.eventpoll().is_none() && !file.is_source());
+        let file = item.file().filter(|file| is_live && file.eventpoll().is_none() && shows_at_a_look(file));
         let Some(file) = file.filter(|_| !state.is_edge() && !state.is_exclusive()) else { return false };
         window.add(item, item.via(), state.watched(file));
     }
@@ -274,7 +275,13 @@ fn look_through<const ROOM: usize>(st: &mut EpState, most: usize) -> usize {
 fn wanted_in_ring(st: &EpState, item: &Epitem) -> Option<Bits> {
     let state = item.at(&st.held);
     item.set_level(&st.held, 0);
-    item.file().filter(|_| state.alive.get() && !state.spent.get()).map(|file| state.watched(file))
+    let file = item.file().filter(|file| state.alive.get() && !state.spent.get() && shows_at_a_look(file));
+    file.map(|file| state.watched(file))
+}
+
+/// Whether a look that is taken before its turn shows what is to be reported.
+fn shows_at_a_look(file: &File) -> bool {
+    !file.is_source() && file.kind().fleeting() == 0
 }
 
 /// The levels of the last poll, and what it was not asked.
@@ -295,7 +302,7 @@ fn wanted_beside_poll(st: &mut EpState, item: &'static Epitem) -> Option<Bits> {
     if was_told {
         st.refresh(item);
     }
-    (found && (was_told || left_out) && !file.is_source()).then_some(watched)
+    (found && (was_told || left_out) && shows_at_a_look(file)).then_some(watched)
 }
 
 /// The bits to report of a registration whose turn has come; none if its level is gone (W7) or is no edge.
@@ -303,6 +310,7 @@ fn wanted_beside_poll(st: &mut EpState, item: &'static Epitem) -> Option<Bits> {
 fn reportable(st: &mut EpState, item: &'static Epitem, in_turn: bool) -> Bits {
     let state = item.at(&st.held);
     let Some(file) = item.file() else { return 0 };
+    let mut passing = None;
     let (level, seen_at) = match file.eventpoll() {
         Some(inner) if in_turn || item.level(&st.held) != 0 => {
             let seen = nested::look(inner, true, in_turn);
@@ -313,6 +321,11 @@ fn reportable(st: &mut EpState, item: &'static Epitem, in_turn: bool) -> Bits {
             // The time first: what is posted after it is news after this report.
             let at = file.clock();
             (file.posted(), Some(at))
+        }
+        None if file.kind().fleeting() != 0 => {
+            let shown = show_fleeting(file, item, in_turn);
+            passing = Some(shown.passing);
+            (shown.level, None)
         }
         None => (item.level(&st.held), None),
     };
@@ -373,6 +386,9 @@ fn reportable(st: &mut EpState, item: &'static Epitem, in_turn: bool) -> Bits {
     if let Some(calls) = adds.filter(|_| is_edge) {
         edge.note_calls(calls);
     }
+    if let Some(gone) = passing {
+        edge.passed(file.kind(), gone);
+    }
     state.edge.set(edge);
     if is_edge {
         state.reported_at.set(clock);
@@ -384,6 +400,15 @@ fn reportable(st: &mut EpState, item: &'static Epitem, in_turn: bool) -> Bits {
         exclusive::release(file, item);
     }
     if is_edge { bits } else { 0 }
+}
+
+/// What is reported of a file that shows a change to one look: the one that is taken when its turn has come.
+fn show_fleeting(file: &'static File, item: &Epitem, in_turn: bool) -> Shown {
+    if in_turn {
+        return fleeting::take(file, item.via());
+    }
+    let level = fleeting::peek(file, item.via()) & !NVAL;
+    Shown { level, passing: level & file.kind().fleeting() }
 }
 
 /// Who looks at a TCP connection and finds no room is woken when there is some, and with him everybody else who waits on it, whether he

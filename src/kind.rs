@@ -3,7 +3,7 @@
 use libc::{c_int, stat};
 use nix::errno::Errno;
 
-use crate::events::{Bits, IN, INCOMING, NVAL, OUT, PRI, RDHUP, RDNORM, READABLE, WRITABLE};
+use crate::events::{Bits, ERR, IN, INCOMING, NVAL, OUT, PRI, RDHUP, RDNORM, READABLE, WRITABLE};
 use crate::sample::{self, TcpState};
 use crate::sys;
 
@@ -61,6 +61,14 @@ pub enum Kind {
     MessageQueue,
     /// userfaultfd(2).
     Userfault,
+    /// A file of sysfs, or of a cgroup, and `/proc/mdstat`: a change shows with EPOLLPRI until it is read.
+    Attribute,
+    /// A setting of `/proc/sys`, a process's mounts, `/proc/swaps`: a change shows with EPOLLERR and EPOLLPRI, to one look only.
+    Notice,
+    /// A pressure file of `/proc`, or of a cgroup: what its trigger found shows with EPOLLPRI, to one look only.
+    Pressure,
+    /// A perf event, and `/proc/bus/input/devices`: what comes is readable to one look only.
+    Glimpse,
     /// Anything else that can be polled.
     Other,
 }
@@ -119,6 +127,8 @@ impl Kind {
             Kind::TcpListener => Arrivals::Backlog,
             Kind::Timerfd => Arrivals::Expirations,
             Kind::Epoll | Kind::Eventfd | Kind::EventfdSemaphore | Kind::Pidfd | Kind::Source => Arrivals::Witnessed,
+            // Changes are no arrivals, and the other levels stay as they are.
+            Kind::Attribute | Kind::Notice | Kind::Pressure | Kind::Glimpse => Arrivals::Witnessed,
             Kind::Udp | Kind::UnixDgram => Arrivals::Datagrams,
             Kind::UnixListener => Arrivals::Diagnosed,
             Kind::Signalfd => Arrivals::Signals,
@@ -153,6 +163,21 @@ impl Kind {
         matches!(self, Kind::Tcp | Kind::Udp)
     }
 
+    /// The levels that a look takes away (see `fleeting.rs`).
+    pub const fn fleeting(self) -> Bits {
+        match self {
+            Kind::Notice => ERR | PRI,
+            Kind::Pressure => PRI,
+            Kind::Glimpse => IN | RDNORM,
+            _ => 0,
+        }
+    }
+
+    /// Whether a change shows in levels that come beside those that are always there.
+    pub const fn shows_changes(self) -> bool {
+        matches!(self, Kind::Attribute | Kind::Notice | Kind::Pressure | Kind::Glimpse)
+    }
+
     /// A pipe, with a name or without.
     pub const fn is_pipe(self) -> bool {
         matches!(self, Kind::Pipe | Kind::Fifo)
@@ -176,6 +201,8 @@ impl Kind {
         let mut bits = match self {
             Kind::Tcp | Kind::Mptcp | Kind::UnixStream | Kind::UnixSeqpacket => RDHUP,
             Kind::Signalfd | Kind::Inotify => IN,
+            Kind::Attribute | Kind::Notice | Kind::Pressure => PRI,
+            Kind::Glimpse => IN | RDNORM,
             _ => 0,
         };
         if matches!(self, Kind::TcpListener | Kind::UnixListener) && registered & INCOMING != 0 {
@@ -206,7 +233,7 @@ impl Kind {
 
     /// The kind behind its number.
     pub const fn from_u8(value: u8) -> Kind {
-        const ALL: [Kind; 26] = [
+        const ALL: [Kind; 30] = [
             Kind::Unidentified,
             Kind::Epoll,
             Kind::Pipe,
@@ -232,6 +259,10 @@ impl Kind {
             Kind::IoUring,
             Kind::MessageQueue,
             Kind::Userfault,
+            Kind::Attribute,
+            Kind::Notice,
+            Kind::Pressure,
+            Kind::Glimpse,
             Kind::Other,
         ];
         if (value as usize) < ALL.len() { ALL[value as usize] } else { Kind::Other }
@@ -240,6 +271,9 @@ impl Kind {
 
 const PROC_SUPER_MAGIC: i64 = 0x9fa0;
 const PID_FS_MAGIC: i64 = 0x5049_4446;
+const CGROUP2_MAGIC: i64 = 0x6367_7270;
+/// Those of kernfs: sysfs, cgroups of either version, resctrl.
+const KERNFS: [i64; 4] = [0x6265_6572, CGROUP2_MAGIC, 0x0027_e0eb, 0x0765_5821];
 /// File systems all of whose regular files have a poll: those of kernfs (sysfs, cgroup, resctrl), debugfs, mqueue, FUSE, and pidfds.
 const POLLABLE_FILESYSTEMS: [i64; 8] =
     [0x6265_6572, 0x6367_7270, 0x0027_e0eb, 0x0765_5821, 0x6462_6720, MQUEUE_MAGIC, 0x6573_5546, PID_FS_MAGIC];
@@ -332,15 +366,61 @@ pub fn of_stat(fd: c_int, stat: &stat) -> (Kind, Option<TcpState>) {
         libc::S_IFIFO if sys::filesystem(fd) == Ok(PIPEFS_MAGIC) => Kind::Pipe,
         libc::S_IFIFO => Kind::Fifo,
         libc::S_IFCHR if is_pty(stat) || sys::ioctl_int(fd, libc::TIOCGPGRP).is_ok() || is_terminal(fd) => Kind::Tty,
-        libc::S_IFREG => match sys::filesystem(fd) {
-            Ok(PID_FS_MAGIC) => Kind::Pidfd,
-            Ok(MQUEUE_MAGIC) => Kind::MessageQueue,
-            _ => Kind::Other,
-        },
+        libc::S_IFREG => regular(fd),
         0 => anonymous(fd),
         _ => Kind::Other,
     };
     (kind, None)
+}
+
+/// Whether it may be of a kind with fleeting levels, which level-triggered registrations need to know of, too.
+pub fn may_be_fleeting(fd: c_int, stat: &stat) -> bool {
+    match stat.st_mode & libc::S_IFMT {
+        libc::S_IFREG => true,
+        0 => is_perf_event(fd),
+        _ => false,
+    }
+}
+
+fn regular(fd: c_int) -> Kind {
+    match sys::filesystem(fd) {
+        Ok(PID_FS_MAGIC) => Kind::Pidfd,
+        Ok(MQUEUE_MAGIC) => Kind::MessageQueue,
+        Ok(PROC_SUPER_MAGIC) => of_proc(fd),
+        Ok(CGROUP2_MAGIC) if is_named(fd, |name| name.ends_with(b".pressure")) => Kind::Pressure,
+        Ok(filesystem) if KERNFS.contains(&filesystem) => Kind::Attribute,
+        _ => Kind::Other,
+    }
+}
+
+fn is_named(fd: c_int, like: impl FnOnce(&[u8]) -> bool) -> bool {
+    // A name that does not fit is of no process, and deep below what it is recognised by.
+    let mut buffer = [0; 256];
+    sys::descriptor_link(fd, &mut buffer).is_ok_and(like)
+}
+
+/// A file of `/proc`, by its name, wherever that is mounted.
+fn of_proc(fd: c_int) -> Kind {
+    let mut kind = Kind::Other;
+    is_named(fd, |name| {
+        let has = |directory: &[u8]| name.windows(directory.len()).any(|part| part == directory);
+        kind = match name.rsplit(|&byte| byte == b'/').next() {
+            Some(b"mounts" | b"mountinfo" | b"mountstats" | b"swaps") => Kind::Notice,
+            Some(b"mdstat") => Kind::Attribute,
+            Some(b"devices") if has(b"/bus/input/") => Kind::Glimpse,
+            _ if has(b"/pressure/") => Kind::Pressure,
+            _ if has(b"/sys/") => Kind::Notice,
+            _ => Kind::Other,
+        };
+        true
+    });
+    kind
+}
+
+/// PERF_EVENT_IOC_ID, which nothing else answers.
+fn is_perf_event(fd: c_int) -> bool {
+    const ID: u64 = 0x8008_2407;
+    sys::ioctl_word(fd, ID).is_ok()
 }
 
 /// A pseudo-terminal, which answers to nothing once it is hung up.
@@ -398,7 +478,9 @@ fn anonymous(fd: c_int) -> Kind {
         Ok(b"anon_inode:[io_uring]") => Kind::IoUring,
         Ok(b"anon_inode:[userfaultfd]") => Kind::Userfault,
         Ok(b"anon_inode:[pidfd]") => Kind::Pidfd,
+        Ok(b"anon_inode:[perf_event]") => Kind::Glimpse,
         Ok(_) => Kind::Other,
+        Err(_) if is_perf_event(fd) => Kind::Glimpse,
         Err(_) if sys::is_timer(fd) => Kind::Timerfd,
         Err(_) if sys::ioctl_int(fd, libc::FIONREAD).is_ok() => Kind::Inotify,
         Err(_) => Kind::Other,

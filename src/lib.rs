@@ -76,6 +76,7 @@ mod exclusive;
 mod exec_env;
 mod fdtable;
 mod file;
+mod fleeting;
 mod glance;
 mod harvest;
 mod heritage;

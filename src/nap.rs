@@ -46,9 +46,9 @@ impl Nap {
             }
             piece /= 2;
         }
-        slept?;
+        let slept = slept?;
         // SAFETY: as in `ppoll`.
-        Ok(sys::look(unsafe { std::slice::from_raw_parts_mut(entries, n) }))
+        Ok(slept + sys::look(unsafe { std::slice::from_raw_parts_mut(entries.add(piece), n - piece) }))
     }
 
     /// A sleep until the ring has something. EINTR when a signal handler ran. Unlike `ppoll` the system call is no cancellation point, so

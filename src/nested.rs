@@ -11,6 +11,7 @@ use crate::epstate::EpState;
 use crate::eventpoll::Eventpoll;
 use crate::events::{Bits, ERR, HUP, IN, NVAL, OUT, RDNORM, WRITABLE, WRNORM, levels};
 use crate::file::File;
+use crate::fleeting;
 use crate::harvest;
 use crate::kind::Kind;
 use crate::line::Line;
@@ -310,6 +311,10 @@ pub fn look(ep: &'static Eventpoll, for_edges: bool, in_turn: bool) -> Seen {
         }
     }
     let shown = st.readable && !st.lingers;
+    if in_turn && shown && st.fleeting > 0 && !st.followed {
+        // It was found ready by looks of our own, and this one takes what it shows.
+        harvest::anything(st, false, true);
+    }
     // What those that wait on it have not taken yet it does not show.
     let ready = shown || (!st.closed && is_waited_on(st) && would_find_any(st));
     Seen::of(ep, ready, st.ticks)
@@ -318,7 +323,8 @@ pub fn look(ep: &'static Eventpoll, for_edges: bool, in_turn: bool) -> Seen {
 /// Whether a wait would find something now, without a touch of what somebody may be asleep on.
 fn would_find_any(st: &EpState) -> bool {
     const WINDOW: usize = 64;
-    let is_ours = |item: &Epitem| item.file().is_some_and(|file| file.eventpoll().is_some() || file.is_source());
+    let is_apart = |file: &File| file.eventpoll().is_some() || file.is_source() || file.kind().fleeting() != 0;
+    let is_ours = |item: &Epitem| item.file().is_some_and(is_apart);
     st.interest.chunks(WINDOW).any(|items| {
         let mut window = Window::<Bits, WINDOW>::new();
         for item in items.iter().filter(|item| !is_ours(item.get())) {
@@ -350,6 +356,7 @@ fn would_stop(st: &EpState, item: &'static Epitem) -> bool {
     let asked = levels(state.events.get());
     match file.eventpoll() {
         Some(inner) => asked & READABLE_INSTANCE != 0 && is_ready(inner),
+        None if file.kind().fleeting() != 0 => fleeting::take(file, item.via()).level & asked != 0,
         None => file.level(item.via(), asked) & asked != 0,
     }
 }
@@ -386,6 +393,9 @@ pub fn attend_to(ep: &'static Eventpoll, st: &mut EpState, item: &'static Epitem
         return;
     }
     let found = st.set.look_at(item, &st.held);
+    if fleeting::found_on(item, found) {
+        ep.absorb(st);
+    }
     if found & NVAL != 0 || item.file().is_none_or(|file| file.eventpoll().is_some()) {
         attend(ep, st);
         return;
@@ -427,6 +437,9 @@ pub fn attend(ep: &'static Eventpoll, st: &mut EpState) {
     ep.absorb(st);
     st.ticks = unease::sample_and_absorb(ep, st, Extent::All).is_some();
     sys::look(st.set.poll_with(-1));
+    if fleeting::found_in_set(st) {
+        ep.absorb(st);
+    }
     let descriptors = st.set.len();
     st.stats.polled(descriptors);
     if st.followed {
@@ -521,7 +534,9 @@ pub fn take_in(st: &EpState, item: &'static Epitem, file: &'static File, level: 
     let before = announced;
     let clock = file.clock();
     let count = || sample::settled_arrivals(file, item.via(), watched);
-    let news = announced.announce(file.kind(), level & watched, asked | ERR | HUP, count);
+    // What a look takes away was told of when it was found.
+    let lasting = !file.kind().fleeting();
+    let news = announced.announce(file.kind(), level & watched & lasting, (asked | ERR | HUP) & lasting, count);
     if announced != before {
         state.set_announced(announced);
         // What a look does not tell, a call that began before it may have to tell yet.

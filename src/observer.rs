@@ -6,6 +6,7 @@ use libc::{c_int, fd_set, nfds_t, pollfd, sigset_t, timespec};
 use crate::descriptors;
 use crate::eventpoll::Eventpoll;
 use crate::file::File;
+use crate::fleeting;
 use crate::nested;
 use crate::next;
 use crate::process;
@@ -66,12 +67,46 @@ pub unsafe fn in_poll_set(set: *const pollfd, n: nfds_t) -> bool {
     any
 }
 
+/// What a poll of the program's found may have been shown to it alone. `n` entries of the set were written by the kernel just now.
+///
+/// # Safety
+/// `set` must be readable for `n` entries.
+pub unsafe fn tell_shown(set: *const pollfd, n: nfds_t) {
+    // SAFETY: the caller answers for the array.
+    for entry in unsafe { std::slice::from_raw_parts(set, n as usize) } {
+        if entry.revents != 0 {
+            fleeting::found_by_program(entry.fd, entry.revents.cast_unsigned());
+        }
+    }
+}
+
 /// How long a look at epoll descriptors may sleep: to the end, and where one of them has to be looked at again after a while,
 /// no longer than the next pause.
 #[derive(Debug)]
 struct Patience {
     deadline: Timeout,
     tick: u64,
+}
+
+/// Which of the epoll descriptors of a call were ready before its sleep, by order or number, as far as these fit. Those are not looked at again: the
+/// look may have taken what it found (see `fleeting.rs`), and the kernel makes one.
+#[derive(Debug, Default)]
+struct Readiness(u64);
+
+impl Readiness {
+    /// Looks at one more. True if it has to be looked at again after a while.
+    fn look(&mut self, place: usize, ep: &'static Eventpoll) -> bool {
+        let seen = nested::look_from_outside(ep);
+        if place < u64::BITS as usize && seen.ready {
+            self.0 |= 1 << place;
+        }
+        seen.uneasy
+    }
+
+    /// Whether one is ready after the sleep.
+    fn still(&self, place: usize, ep: &'static Eventpoll) -> bool {
+        (place < u64::BITS as usize && self.0 >> place & 1 != 0) || nested::look_from_outside(ep).ready
+    }
 }
 
 /// One sleep of a [`Patience`].
@@ -117,7 +152,9 @@ pub unsafe fn poll(set: *mut pollfd, n: nfds_t, timeout: Timeout, mask: *const s
         // SAFETY: the caller answers for the array. The borrow ends before the sleep.
         let entries = unsafe { std::slice::from_raw_parts(set, n as usize) };
         let instances = entries.iter().filter_map(|entry| instance(entry.fd));
-        let uneasy = instances.fold(false, |uneasy, ep| nested::look_from_outside(ep).uneasy | uneasy);
+        let mut ready = Readiness::default();
+        let looked = instances.enumerate();
+        let uneasy = looked.fold(false, |uneasy, (order, ep)| ready.look(order, ep) | uneasy);
         let turn = patience.turn(uneasy);
         // SAFETY: as for ppoll.
         let mut found = unsafe { next::ppoll(set, n, turn.limit(), mask) };
@@ -125,10 +162,10 @@ pub unsafe fn poll(set: *mut pollfd, n: nfds_t, timeout: Timeout, mask: *const s
             return found;
         }
         // SAFETY: the caller answers for the array.
-        for entry in unsafe { std::slice::from_raw_parts_mut(set, n as usize) } {
-            if entry.revents & READABLE != 0
-                && instance(entry.fd).is_some_and(|ep| !nested::look_from_outside(ep).ready)
-            {
+        let entries = unsafe { std::slice::from_raw_parts_mut(set, n as usize) };
+        let instances = entries.iter_mut().filter_map(|entry| instance(entry.fd).map(|ep| (entry, ep)));
+        for (order, (entry, ep)) in instances.enumerate() {
+            if entry.revents & READABLE != 0 && !ready.still(order, ep) {
                 entry.revents = 0;
                 found -= 1;
             }
@@ -225,7 +262,8 @@ pub unsafe fn select(n: c_int, sets: Sets, timeout: Timeout, mask: *const sigset
     loop {
         // SAFETY: as above.
         let instances = unsafe { sets.instances() };
-        let uneasy = instances.fold(false, |uneasy, (_, ep)| nested::look_from_outside(ep).uneasy | uneasy);
+        let mut ready = Readiness::default();
+        let uneasy = instances.fold(false, |uneasy, (fd, ep)| ready.look(fd as usize, ep) | uneasy);
         let turn = patience.turn(uneasy);
         // SAFETY: as for pselect.
         let mut found = unsafe { next::pselect(n, readable, writable, exceptional, turn.limit(), mask) };
@@ -234,7 +272,7 @@ pub unsafe fn select(n: c_int, sets: Sets, timeout: Timeout, mask: *const sigset
         }
         // SAFETY: as above.
         for (fd, ep) in unsafe { sets.instances() } {
-            if !nested::look_from_outside(ep).ready {
+            if !ready.still(fd as usize, ep) {
                 // SAFETY: as above, and the number was found in it.
                 unsafe { sets.take_out(fd) };
                 found -= 1;

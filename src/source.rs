@@ -11,8 +11,9 @@ use nix::errno::Errno;
 
 use crate::descriptors;
 use crate::edge::Facts;
-use crate::events::{Bits, ERR, HUP, IN, OUT, PRI, RDHUP, RDNORM, WRNORM};
+use crate::events::{Bits, ERR, HUP, IN, NVAL, OUT, PRI, RDHUP, RDNORM, WRNORM};
 use crate::file::File;
+use crate::fleeting;
 use crate::kind::Kind;
 use crate::process;
 use crate::sync;
@@ -180,8 +181,12 @@ impl File {
 
     /// The levels now, of these and those that nobody has to ask for.
     #[inline]
-    pub fn level(&self, fd: c_int, asked: Bits) -> Bits {
-        if self.is_source() { self.posted() & (asked | ERR | HUP) } else { sys::level(fd, asked) }
+    pub fn level(&'static self, fd: c_int, asked: Bits) -> Bits {
+        match self.kind() {
+            Kind::Source => self.posted() & (asked | ERR | HUP),
+            kind if kind.fleeting() != 0 => fleeting::peek(self, fd) & (asked | ERR | HUP | NVAL),
+            _ => sys::level(fd, asked),
+        }
     }
 
     /// In a forked child: what the descriptor shows is this process's own from here on.

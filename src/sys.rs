@@ -196,6 +196,14 @@ pub fn ioctl_int(fd: c_int, request: u64) -> Result<c_int, Errno> {
     Ok(value)
 }
 
+/// The same of one that writes 64 bits.
+pub fn ioctl_word(fd: c_int, request: u64) -> Result<u64, Errno> {
+    let mut value: u64 = 0;
+    // SAFETY: `value` is the word these requests write.
+    unsafe { syscall!(Sysno::ioctl, fd, request, &raw mut value) }.map_err(errno)?;
+    Ok(value)
+}
+
 /// getsockopt(2) into `value`; answers with the length the kernel wrote.
 pub fn getsockopt<T: Copy>(fd: c_int, level: c_int, name: c_int, value: &mut T) -> Result<usize, Errno> {
     let mut length = size_of::<T>() as libc::socklen_t;

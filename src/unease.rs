@@ -113,17 +113,20 @@ fn sample_listed(st: &mut EpState, extent: Extent) -> Option<u64> {
                     edge.counted_loosely(file.kind(), sys::now());
                 }
             }
-            if !INTERPOSES {
+            if !INTERPOSES && file.kind() != Kind::Attribute {
                 edge.doubted_unseen(file.kind(), sys::now());
             }
             if edge.wants_look() || is_looked_at && edge.wants_look_uncounted() {
-                let level = sys::level(item.via(), watched) & !NVAL;
+                let level = file.level(item.via(), watched) & !NVAL;
                 edge.looked(file.kind(), level);
                 // Out of the poll set as it is, nobody else would find it.
                 news |= state.is_edge() && edge.asked(level).is_none() && edge.fresh(level) != 0 && !is_kept_out;
             }
             if is_uncounted {
                 edge.doubted(file.kind(), sys::now());
+            }
+            if file.kind() == Kind::Attribute {
+                edge.doubted_unseen(Kind::Attribute, sys::now());
             }
             if is_closed {
                 edge.closed();
@@ -135,7 +138,7 @@ fn sample_listed(st: &mut EpState, extent: Extent) -> Option<u64> {
         if st.followed && item.at(&st.held).announced().asked(watched).is_none() {
             // Likewise; what was told before is older than this look.
             st.refresh(item);
-            let woken = nested::take_in(st, item, file, sys::level(item.via(), watched) & !NVAL, watched);
+            let woken = nested::take_in(st, item, file, file.level(item.via(), watched) & !NVAL, watched);
             st.note_woken(item, woken);
         }
         if news {

@@ -9,6 +9,7 @@ use nix::errno::Errno;
 use crate::epstate::EpState;
 use crate::eventpoll::{self, Eventpoll};
 use crate::events::NVAL;
+use crate::fleeting;
 use crate::glance::{self, Patience};
 use crate::harvest::{self, Vanished};
 use crate::lock::{self, Guard};
@@ -373,6 +374,8 @@ impl Wait {
         }
         if slept.is_err() {
             guard.set.forget();
+        } else if plan.polls && fleeting::found_in_set(&guard) {
+            self.ep.absorb(&mut guard);
         }
         Ok(Some((guard, slept)))
     }

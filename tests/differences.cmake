@@ -8,6 +8,7 @@ set(differences
   "descriptor_received_in_a_message_keeps_the_item_alive=: 0 events, not 1 "
   "et_bytes_below_the_low_water_mark_are_no_edge=is 1 .0x1., not 0 "
   "et_completion_beside_an_unread_one_is_an_edge=is 0 .0., not 1 "
+  "et_change_that_stays_unread_is_reported_once=: 1 events, not 0"
   "et_drained_by_an_unseen_call_then_refilled_is_reported=pipe: 0 events, not 1 "
   "et_drained_by_another_process_then_refilled_is_reported=pipe: 0 events, not 1 "
   "et_drained_through_a_stream_then_refilled_is_reported=: 0 events, not 1 "
@@ -28,6 +29,7 @@ set(differences
 string(JOIN "|" poll_only
   et_completion_beside_an_unread_one_is_an_edge
   et_bytes_below_the_low_water_mark_are_no_edge
+  et_change_that_stays_unread_is_reported_once
   et_drained_by_an_unseen_call_then_refilled_is_reported
   et_drained_by_another_process_then_refilled_is_reported
   et_drained_through_a_stream_then_refilled_is_reported

@@ -29,7 +29,7 @@ use crate::waitq::Stays;
 
 pub use census::MOST_ENDS;
 pub use graph::{FileGuard, Graph, raise};
-pub use identity::{Allowance, Identity};
+pub use identity::Allowance;
 pub use numbers::Numbers;
 pub use shortage::Memory;
 
@@ -62,7 +62,8 @@ pub struct File {
     /// of a source, the levels that are posted.
     outgoing: AtomicU32,
     /// Empty datagrams in the queue that a count has stepped over: it will not see them again. Of a TCP connection, what it had no memory
-    /// for (see `shortage.rs`). Of an eventfd, the calls that added to it. Of a source, how many look at it, or change it, at this moment.
+    /// for (see `shortage.rs`). Of an eventfd, the calls that added to it. Of a source, how many look at it, or change it, at this moment. Of a
+    /// file with fleeting levels, those that were found (see `fleeting.rs`).
     empties: AtomicU32,
     /// What is known of a unix socket's peer, as [`Peer`]; of a TCP socket, whether its connection is [`PUT_OFF`].
     peer: AtomicU8,
@@ -340,6 +341,11 @@ impl File {
 
     /// How many look at a source, or change it, at this moment.
     pub fn users(&self) -> &AtomicU32 {
+        &self.empties
+    }
+
+    /// What a look found on a file that shows it once, and nobody was shown since.
+    pub fn kept(&self) -> &AtomicU32 {
         &self.empties
     }
 

@@ -112,7 +112,7 @@ fn take_over(st: &mut EpState, item: &'static Epitem) {
         let watched = state.watched(file);
         let mut edge = state.edge.get();
         edge.digest(file.kind(), watched, item.take_facts(), item.told_after(state.reported_at.get()));
-        let level = sys::level(item.via(), watched) & !NVAL;
+        let level = file.level(item.via(), watched) & !NVAL;
         let is_edge = edge.report(file.kind(), level, || sample::settled_arrivals(file, item.via(), watched));
         state.edge.set(if is_edge { Edge::FRESH } else { Edge::told(edge.quiet()) });
         if is_edge {
@@ -189,7 +189,7 @@ fn remember_edges(st: &mut EpState) {
         let mut edge = state.edge.get();
         if state.is_edge() && edge.quiet() != 0 {
             let watched = state.watched(file);
-            let level = sys::level(item.via(), watched) & !NVAL;
+            let level = file.level(item.via(), watched) & !NVAL;
             unease::remember(file, item, watched, level, state.tracked.get());
             // What that found out is new to others, perhaps, and not here.
             item.take_facts();

@@ -51,9 +51,12 @@ fn park_silent(st: &mut EpState) {
 }
 
 /// Exclusive registrations, nested instances and uneasy ones are looked after where they are waited for, and so are signalfds: what is
-/// sent to one thread no other thread sees in them.
+/// sent to one thread no other thread sees in them. What shows once is best seen by who reports it.
 fn may_park(st: &EpState, item: &Epitem) -> bool {
     let state = item.at(&st.held);
     let kind = item.file().map_or(Kind::Other, |file| file.identify(item.via()));
-    !state.is_exclusive() && !state.uneasy.get() && !matches!(kind, Kind::Epoll | Kind::Signalfd)
+    !state.is_exclusive()
+        && !state.uneasy.get()
+        && !matches!(kind, Kind::Epoll | Kind::Signalfd)
+        && kind.fleeting() == 0
 }

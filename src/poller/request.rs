@@ -8,6 +8,7 @@ use crate::edge::Edge;
 use crate::epitem::{Epitem, State};
 use crate::epstate::{EpState, Held};
 use crate::events::{Bits, IN, PRI, levels};
+use crate::fleeting;
 use crate::kind::Kind;
 use crate::sync::atomic::AtomicI32;
 
@@ -172,13 +173,15 @@ impl EpState {
             item.pin();
             uring.end(item, state, &self.held);
         }
+        let found = Bits::try_from(done.result);
+        // Of several registrations each is woken, the latest first.
+        let is_told = found.is_ok_and(|found| state.alive.get() && fleeting::found_with_others(item, found));
         if is_current && state.alive.get() {
-            let found = Bits::try_from(done.result);
             if let (Err(_), Some(uring)) = (found, &mut self.ring) {
                 uring.doomed = true;
             }
             let is_met = found.is_ok_and(|found| found & levels(state.events.get()) != 0);
-            let news = is_met && !state.spent.get();
+            let news = is_met && !is_told && !state.spent.get();
             let in_vain = !is_met && request.mask.get() != wanted(state);
             request.wrong.set(request.wrong.get() || in_vain);
             if news && (tells || !state.is_edge()) {
@@ -254,6 +257,8 @@ fn is_polled(state: &State) -> bool {
 /// What the kernel is asked to watch for. io_uring takes no wake-up for one that has EPOLLPRI alone; those of sockets have EPOLLIN
 /// beside it, always.
 fn asked_for(item: &Epitem, mask: Bits) -> Bits {
+    // What a completion takes away, it has to tell.
+    let mask = mask | item.file().map_or(0, |file| file.kind().fleeting());
     let is_socket = || item.file().is_some_and(|file| file.identify(item.via()).may_be_socket());
     if mask & PRI != 0 && mask & IN == 0 && is_socket() { mask | IN } else { mask }
 }

@@ -17,7 +17,8 @@ use super::ring::Ring;
 use crate::epitem::Epitem;
 use crate::epstate::{EpState, Held};
 use crate::eventpoll::Eventpoll;
-use crate::events::{IN, NVAL};
+use crate::events::{Bits, IN, NVAL};
+use crate::fleeting;
 use crate::options::{self, Poller};
 use crate::process;
 use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
@@ -176,9 +177,19 @@ pub fn sweep(st: &mut EpState, mut closed: impl FnMut(&'static Epitem)) {
     uring.swept_at = now;
     for items in st.interest.chunks(WINDOW) {
         let mut window = Window::<_, WINDOW>::new();
-        items.iter().for_each(|item| window.add(item.get(), item.get().via(), 0));
-        window.look().filter(|(_, found)| found & NVAL != 0).for_each(|(item, _)| closed(item));
+        items.iter().for_each(|item| window.add(item.get(), item.get().via(), asked_anyway(item.get())));
+        for (item, found) in window.look() {
+            fleeting::found_on(item, found);
+            if found & NVAL != 0 {
+                closed(item);
+            }
+        }
     }
+}
+
+/// What is to be asked for by whoever wants to know nothing: a look at it takes it away.
+fn asked_anyway(item: &Epitem) -> Bits {
+    item.file().map_or(0, |file| file.kind().fleeting())
 }
 
 impl Uring {

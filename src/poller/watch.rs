@@ -10,6 +10,7 @@ use nix::errno::Errno;
 use crate::epitem::{Epitem, Home, NO_SHARD, State};
 use crate::epstate::EpState;
 use crate::eventpoll::Eventpoll;
+use crate::fleeting;
 use crate::lock::{Guard, Lock};
 use crate::memory;
 use crate::options::INTERPOSES;
@@ -316,7 +317,8 @@ fn look_at_window(st: &mut EpState, next: &mut usize, most: usize) -> bool {
         }
     }
     let mut any = false;
-    for (item, _) in window.look().filter(|(_, found)| *found != 0) {
+    for (item, found) in window.look().filter(|(_, found)| *found != 0) {
+        fleeting::found_on(item, found);
         take_back(st, item);
         st.refresh(item);
         any = true;
@@ -475,10 +477,12 @@ impl Set {
         let mut held: Option<(&'static Eventpoll, Guard<'_, EpState>)> = None;
         while place > 0 {
             place -= 1;
-            if std::mem::take(&mut self.entries[place + 1].revents) == 0 {
+            let found = std::mem::take(&mut self.entries[place + 1].revents);
+            if found == 0 {
                 continue;
             }
             let item = self.items[place].get();
+            fleeting::found_on(item, found.cast_unsigned());
             if let Some(ep) = item.eventpoll() {
                 let mut guard = match held.take() {
                     Some((other, guard)) if std::ptr::eq(other, ep) => guard,

@@ -4,6 +4,7 @@ use libc::{c_int, fd_set, nfds_t, pollfd, sigset_t, size_t, timespec, timeval};
 
 use super::export;
 use crate::eventpoll;
+use crate::fleeting;
 use crate::next;
 use crate::observer::{self, Sets};
 use crate::sys;
@@ -13,22 +14,37 @@ use crate::wait::Timeout;
 unsafe fn poll_any(set: *mut pollfd, n: nfds_t, timeout: c_int) -> c_int {
     // SAFETY: as for libc's poll.
     unsafe {
-        if !eventpoll::any_yet() || !observer::in_poll_set(set, n) {
-            return next::poll(set, n, timeout);
-        }
-        observer::poll(set, n, u64::try_from(timeout).ok().map(|ms| ms * 1_000_000), std::ptr::null())
+        let found = if !eventpoll::any_yet() || !observer::in_poll_set(set, n) {
+            next::poll(set, n, timeout)
+        } else {
+            observer::poll(set, n, u64::try_from(timeout).ok().map(|ms| ms * 1_000_000), std::ptr::null())
+        };
+        polled(set, n, found)
     }
+}
+
+/// A poll of the program's is done, and found so many.
+///
+/// # Safety
+/// If it found any, `set` must be the one that the kernel has just written.
+unsafe fn polled(set: *const pollfd, n: nfds_t, found: c_int) -> c_int {
+    if found > 0 && fleeting::any_yet() {
+        // SAFETY: the caller answers for it.
+        unsafe { observer::tell_shown(set, n) };
+    }
+    found
 }
 
 unsafe fn ppoll_any(set: *mut pollfd, n: nfds_t, limit: *const timespec, mask: *const sigset_t) -> c_int {
     // SAFETY: as for libc's ppoll.
     unsafe {
-        match observer::nanoseconds(limit) {
+        let found = match observer::nanoseconds(limit) {
             Some(timeout) if eventpoll::any_yet() && observer::in_poll_set(set, n) => {
                 observer::poll(set, n, timeout, mask)
             }
             _ => next::ppoll(set, n, limit, mask),
-        }
+        };
+        polled(set, n, found)
     }
 }
 

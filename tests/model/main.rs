@@ -45,6 +45,8 @@ mod exec_env;
 mod fdtable;
 #[path = "../../src/file/mod.rs"]
 mod file;
+#[path = "../../src/fleeting.rs"]
+mod fleeting;
 #[path = "../../src/glance.rs"]
 mod glance;
 #[path = "../../src/harvest.rs"]
