@@ -467,10 +467,15 @@ impl Edge {
         self.check && !self.closing && !self.wants_look() && self.quiet & READABLE == 0
     }
 
-    /// Takes in a look at the quiet levels: one that has fallen is awake again. A pipe's hang-up falls when somebody opens it, and that of a TCP socket
-    /// when it is connected, which wakes everybody.
+    /// What was hung up has begun anew, which wakes everybody.
+    pub fn begun_anew(&mut self) {
+        self.wake(!0);
+    }
+
+    /// Takes in a look at the quiet levels: one that has fallen is awake again. A FIFO's hang-up falls when a writer opens it,
+    /// which wakes everybody.
     pub fn looked(&mut self, kind: Kind, level: Bits) {
-        if self.quiet & !level & HUP != 0 && matches!(kind, Kind::Fifo | Kind::Pipe | Kind::Tcp) {
+        if self.quiet & !level & HUP != 0 && matches!(kind, Kind::Fifo) {
             self.wake(!0);
         }
         if self.quiet & !level & READABLE != 0 && self.doubts != TAKEN {

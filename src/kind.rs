@@ -160,7 +160,7 @@ impl Kind {
 
     /// Whether it has a queue of errors beside its data, of which what comes to it is counted.
     pub const fn queues_errors(self) -> bool {
-        matches!(self, Kind::Tcp | Kind::Udp)
+        matches!(self, Kind::Tcp | Kind::Udp | Kind::Socket)
     }
 
     /// The levels that a look takes away (see `fleeting.rs`).

@@ -55,12 +55,16 @@ fn watched_if_left(st: &EpState, item: &Epitem) -> Option<Bits> {
 fn take_in(st: &mut EpState, item: &'static Epitem, level: Bits) {
     let state = item.at(&st.held);
     let Some(file) = item.file() else { return };
-    if state.edge.get().quiet() & !level & HUP != 0 {
-        connected_unseen(file, item);
+    let is_anew = state.edge.get().quiet() & !level & HUP != 0;
+    if is_anew {
+        begin_anew(file, item);
     }
     let mut woken = false;
     for memory in state.memories() {
         let mut edge = memory.get();
+        if is_anew && matches!(file.kind(), Kind::Tcp | Kind::TcpListener | Kind::Pipe) {
+            edge.begun_anew();
+        }
         edge.looked(file.kind(), level);
         woken |= edge.take_woken();
         memory.set(edge);
@@ -70,7 +74,7 @@ fn take_in(st: &mut EpState, item: &'static Epitem, level: Bits) {
 }
 
 /// What was known of it is of an earlier connection.
-fn connected_unseen(file: &File, item: &Epitem) {
+fn begin_anew(file: &File, item: &Epitem) {
     match file.kind() {
         Kind::Tcp | Kind::UnixStream | Kind::UnixSeqpacket => file.identify_again(item.via()),
         _ => {}

@@ -93,11 +93,13 @@ fn count(file: &'static File, fd: c_int, watched: Bits) -> Option<u64> {
             let room = watched & WRITABLE != 0 && awaits_ack(info.state) && has_stream_room(fd);
             let room = u64::from(room) << 4;
             note_errors(file, fd, &info);
+            // That a connection begins wakes nobody until it is made, or fails.
+            let state = if info.state == SYN_SENT { CLOSE } else { info.state };
             if watched & IN == 0 {
-                return stream_count(0, (0, file.errors_found()), info.state) | room;
+                return stream_count(0, (0, file.errors_found()), state) | room;
             }
             note_window(file, fd, &info);
-            stream_count(info.bytes_received, findings(file), info.state) | room
+            stream_count(info.bytes_received, findings(file), state) | room
         }),
         Arrivals::Backlog => tcp_info(fd).map(|info| file.consumed() + u64::from(info.unacked)),
         Arrivals::Queued => {
@@ -131,7 +133,8 @@ fn count(file: &'static File, fd: c_int, watched: Bits) -> Option<u64> {
                 return None;
             }
             let queued = if memory == 0 { 0 } else { UNCOUNTED };
-            Some(UDP | ((taken & 0x3_ffff) << 42) | (queued << 32) | memory)
+            let memory = memory + u64::from(file.errors_taken());
+            Some(UDP | ((taken & 0x3_ffff) << 42) | (queued << 32) | (memory & 0xffff_ffff))
         }
         Arrivals::Listed => listed(file, fd),
         Arrivals::Diagnosed => {

@@ -1,5 +1,5 @@
 //! The queue of errors beside a socket's data: ICMP errors, timestamps of what was sent, notices about zero-copy writes. Whatever comes to it wakes everybody,
-//! and while something is in it the level is the same. Of a UDP socket it is counted with the datagrams, by its memory; of a TCP connection by what
+//! and while something is in it the level is the same. Of a UDP socket, and of others that are counted by memory, it is counted with the datagrams; of a TCP connection by what
 //! memory is in use while no bytes come or go. Kernel counterpart: `sk_error_queue`.
 
 use super::File;
@@ -15,14 +15,14 @@ const FLOW: u32 = 20;
 const GRAIN: u32 = 64;
 
 impl File {
-    /// Of a UDP socket: the memory of all that was taken from its queue of errors.
+    /// Of a socket whose memory is counted: the memory of all that was taken from its queue of errors.
     pub fn errors_taken(&self) -> u32 {
-        if self.kind() == Kind::Udp { self.outgoing.load(SeqCst) } else { 0 }
+        if matches!(self.kind(), Kind::Udp | Kind::Socket) { self.outgoing.load(SeqCst) } else { 0 }
     }
 
-    /// Something was taken from the queue of errors of a UDP socket, whose memory that was. Without any, something else came meanwhile.
+    /// Something was taken from the queue of errors, whose memory that was. Without any, something else came meanwhile.
     pub fn take_errors(&self, memory: Option<u32>) {
-        if self.kind() == Kind::Udp {
+        if matches!(self.kind(), Kind::Udp | Kind::Socket) {
             self.outgoing.fetch_add(memory.unwrap_or(1), SeqCst);
         }
     }

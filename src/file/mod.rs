@@ -218,7 +218,9 @@ impl File {
         self.set_peer(Peer::Unknown);
         self.lose_place();
         if self.kind() != Kind::Unidentified {
-            self.kind.store(kind::identify(fd) as u8, Relaxed);
+            let (kind, tcp_state) = sys::fstat(fd).map_or((Kind::Other, None), |stat| kind::of_stat(fd, &stat));
+            self.kind.store(kind as u8, Relaxed);
+            self.put_off(tcp_state == Some(sample::SYN_SENT));
         }
     }
 

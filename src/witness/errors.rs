@@ -50,6 +50,6 @@ fn note_taken(file: &File, before: ErrorMemory, after: ErrorMemory) {
 
 /// What a call tells that collected a pending error. While something is in the queue of errors the level stays.
 pub(super) fn collected(file: &'static File, fd: c_int) -> Facts {
-    let may_queue = matches!(file.kind(), Kind::Udp | Kind::Tcp | Kind::Other);
+    let may_queue = file.kind().queues_errors() || matches!(file.kind(), Kind::Mptcp | Kind::Other);
     if may_queue && sys::level(fd, 0) & ERR != 0 && sample::queues_errors(fd) { UNSETTLED } else { COLLECTED }
 }

@@ -74,9 +74,11 @@ fn began(file: &'static File, fd: c_int, at: u32, before: Option<TcpState>, fail
     if !failed || errno == Errno::EINPROGRESS {
         file.set_peer(Peer::Unknown);
     }
-    file.put_off(!failed && state == Some(sample::SYN_SENT));
+    // Then nothing happens before the first write.
+    let is_put_off = !failed && state == Some(sample::SYN_SENT);
+    file.put_off(is_put_off);
     match file.kind() {
-        Kind::Tcp if wakes => file.tell(WOKEN, at),
+        Kind::Tcp if wakes && !is_put_off => file.tell(WOKEN, at),
         _ => file.tell(UNSETTLED, at),
     }
 }

@@ -363,7 +363,7 @@ impl Theme {
             size = 65536;
         }
         let other = noise.pick(descs) as i64;
-        if noise.below(3) == 0
+        if noise.once_in(if self.listed { 3 } else { 5 })
             && let Some(op) = self.of_socket(noise, world, (name, kind), other)
         {
             return op;
@@ -408,7 +408,9 @@ impl Theme {
             Kind::Tcp => match noise.below(8) {
                 0 => set(buffer, noise.pick(&[10_000, 30_000, 200_000])),
                 1 => set(unsent, noise.pick(&[1, 10_000, 1_000_000])),
-                2 => set(least, noise.pick(&[1, 1, 2, 100])),
+                // What comes below the mark leads to listed differences.
+                2 if self.listed || noise.once_in(6) => set(least, noise.pick(&[1, 1, 2, 100])),
+                2 => set(least, 1),
                 3 => set(receives, noise.pick(&[10_000, 200_000])),
                 4 => Op::new(Verb::Disconnect, &[name]),
                 _ => Op::new(Verb::ConnectByWrite, &[name, other, noise.below(3) as i64]),

@@ -146,6 +146,15 @@ pub const ROWS: &[Row] = &[
         },
     },
     Row {
+        name: "udp: an error beside unread ones, when a datagram was read",
+        between: false,
+        unavoidable: true,
+        matches: |case| {
+            let is_error = case.bits & libc::EPOLLERR as u32 != 0;
+            case.kind == Kind::Udp && case.edge && case.what == What::Lost && is_error && case.has(Fact::ErrorPending)
+        },
+    },
+    Row {
         name: "tcp: urgent data that was stepped over",
         between: false,
         unavoidable: false,
@@ -155,7 +164,11 @@ pub const ROWS: &[Row] = &[
         name: "tcp: bytes below the low-water mark",
         between: false,
         unavoidable: false,
-        matches: |case| case.kind == Kind::Tcp && again(case, READABLE | WRITABLE | libc::EPOLLHUP as u32) && case.has(Fact::LowWater),
+        matches: |case| {
+            case.kind == Kind::Tcp
+                && again(case, READABLE | WRITABLE | libc::EPOLLHUP as u32)
+                && case.has(Fact::LowWater)
+        },
     },
     Row {
         name: "unix datagrams: an empty one that was peeked at",
