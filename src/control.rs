@@ -22,6 +22,7 @@ use crate::lock;
 use crate::nested;
 use crate::poller::{hold, uring, watch};
 use crate::pool::Short;
+use crate::sample;
 use crate::sys;
 use crate::waitq::Lingering;
 
@@ -280,9 +281,14 @@ fn begin(ep: &'static Eventpoll, st: &mut EpState, item: &'static Epitem, file: 
             nested::tell_outer(ep, st);
         }
     }
-    if file.kind().is_eventfd() && file.level(item.via(), IN) & IN != 0 {
-        // What was added before is nobody's whom no witness sees.
-        file.begin_add();
+    if file.kind().is_eventfd() {
+        let mut edge = item.at(&st.held).edge.get();
+        edge.note_calls(sample::calls_that_add(file));
+        item.at(&st.held).edge.set(edge);
+        if file.level(item.via(), IN) & IN != 0 {
+            // What was added before is nobody's whom no witness sees.
+            file.begin_add();
+        }
     }
     if file.kind().fleeting() != 0 {
         // What this look finds, it takes.

@@ -15,7 +15,7 @@ use crate::edge::Edge;
 use crate::epitem::Epitem;
 use crate::epstate::EpState;
 use crate::eventpoll::Eventpoll;
-use crate::events::{ERR, NVAL};
+use crate::events::{ERR, IN, NVAL};
 use crate::nested;
 use crate::sample;
 use crate::sync::atomic::Ordering::Relaxed;
@@ -194,7 +194,14 @@ fn remember_edges(st: &mut EpState) {
             // What that found out is new to others, perhaps, and not here.
             item.take_facts();
             file.follow_errors(level & ERR != 0);
+            if file.kind().is_eventfd() && level & IN != 0 && file.adds() == 0 {
+                // No call of this process has ever added to it.
+                file.note_unseen_add();
+            }
             edge.resume(file.kind(), level, || sample::settled_arrivals(file, item.via(), watched));
+            if file.kind().is_eventfd() {
+                edge.note_calls(sample::calls_that_add(file));
+            }
             state.edge.set(edge);
         }
     }

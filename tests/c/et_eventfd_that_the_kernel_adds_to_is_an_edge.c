@@ -20,6 +20,16 @@ static void complete(void)
     CHECK_EQ(by_itself(SYS_io_submit, context, 1, (long)&requests, 0, 0, 0), 1);
 }
 
+/* Never read, each is an edge. */
+static void expect_completions(int ep)
+{
+    for (int i = 0; i < 3; i++) {
+        complete();
+        EXPECT_ONE(ep, 1, EPOLLIN);
+        EXPECT_NONE(ep);
+    }
+}
+
 static void *complete_later(void *unused)
 {
     pause_ms(20);
@@ -39,12 +49,7 @@ void test(void)
     int ep = new_epoll();
     ADD(ep, bell, EPOLLIN | EPOLLET, 1);
 
-    /* Never read. */
-    for (int i = 0; i < 3; i++) {
-        complete();
-        EXPECT_ONE(ep, 1, EPOLLIN);
-        EXPECT_NONE(ep);
-    }
+    expect_completions(ep);
 
     /* While a thread sleeps. */
     struct thread thread;
@@ -66,4 +71,16 @@ void test(void)
         complete();
     EXPECT_ONE(ep, 1, EPOLLIN);
     EXPECT_NONE(ep);
+
+    /* A description that the program has added to, registered elsewhere and changed there. */
+    int other = OK(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)), second = new_epoll();
+    bell = other;
+    ADD(ep, other, EPOLLIN | EPOLLET, 2);
+    add_one(other);
+    EXPECT_ONE(ep, 2, EPOLLIN);
+    CHECK_EQ(read(other, &value, sizeof value), 8);
+    DEL(ep, other);
+    ADD(second, other, EPOLLIN | EPOLLET, 3);
+    MOD(second, other, EPOLLIN | EPOLLET, 1);
+    expect_completions(second);
 }
