@@ -368,3 +368,70 @@ impl<T> AtomicRef<T> {
         value.map_or(ptr::null_mut(), |reference| ptr::from_ref(reference).cast_mut())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Some 60 fit into a page.
+    struct Record {
+        free: AtomicShort<Record>,
+        before: AtomicShort<Record>,
+        number: AtomicU32,
+        _filler: [u32; 13],
+    }
+
+    static POOL: Pool<Record> = Pool::new();
+
+    impl Pooled for Record {
+        const BLANK: Record = Record {
+            free: AtomicShort::none(),
+            before: AtomicShort::none(),
+            number: AtomicU32::new(0),
+            _filler: [0; 13],
+        };
+
+        fn pool() -> &'static Pool<Record> {
+            &POOL
+        }
+
+        fn free_link(&self) -> &AtomicShort<Record> {
+            &self.free
+        }
+    }
+
+    #[test]
+    fn records_are_found_while_the_table_of_pages_grows() {
+        const RECORDS: u32 = 60 * 9 * FIRST_PAGES as u32;
+        static LAST: AtomicShort<Record> = AtomicShort::none();
+        let follow = || {
+            loop {
+                let Some(mut record) = LAST.get() else { continue };
+                let last = record.number.load(Acquire);
+                for number in (1..=last).rev().take(200) {
+                    assert_eq!(record.number.load(Acquire), number);
+                    let Some(before) = record.before.get() else { break };
+                    record = before;
+                }
+                if last == RECORDS {
+                    return;
+                }
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(follow);
+            }
+            for number in 1..=RECORDS {
+                let record = POOL.take().expect("memory");
+                record.number.store(number, Release);
+                record.before.set(LAST.get());
+                LAST.set(Some(record));
+            }
+        });
+        assert!(POOL.made.load(Acquire) as usize > 8 * FIRST_PAGES);
+        let mut seen = 0;
+        POOL.for_each(|record| seen += u32::from(record.number.load(Acquire) != 0));
+        assert_eq!(seen, RECORDS);
+    }
+}

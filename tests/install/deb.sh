@@ -101,11 +101,11 @@ same "without the file" "$(in_root env -i /test/plain)" "anon_inode:[eventpoll]"
 # Projects of others, by pkg-config and by CMake, with the files of the package and the compilers of this system.
 pkg() {
     PKG_CONFIG_ALLOW_SYSTEM_CFLAGS=1 PKG_CONFIG_ALLOW_SYSTEM_LIBS=1 PKG_CONFIG_SYSROOT_DIR=$root \
-        PKG_CONFIG_LIBDIR=$root/usr/lib/$triplet/pkgconfig pkg-config "$@" epolyfill
+        PKG_CONFIG_LIBDIR=$root/usr/lib/$triplet/pkgconfig pkg-config "$@"
 }
-same "pkg-config's version" "$(pkg --modversion)" "$version"
+same "pkg-config's versions" "$(pkg --modversion epolyfill epolyfill-side)" "$version"$'\n'"$version"
 # shellcheck disable=SC2046 # The flags are words.
-gcc -O2 -D_GNU_SOURCE "$here/outside/program.c" -o "$root/test/c" $(pkg --cflags --libs) -pthread
+gcc -O2 -D_GNU_SOURCE "$here/outside/program.c" -o "$root/test/c" $(pkg --cflags --libs epolyfill) -pthread
 cmake -S "$here/outside/cmake" -B "$scratch/build" -DCMAKE_PREFIX_PATH="$root/usr" -DCMAKE_SKIP_RPATH=ON >/dev/null
 cmake --build "$scratch/build" >/dev/null
 cp "$scratch/build/c" "$root/test/c-by-cmake"
