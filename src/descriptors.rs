@@ -40,6 +40,11 @@ pub fn is_internal(fd: c_int) -> bool {
     matches!(fdtable::get(fd), Some(Entry::Internal)) && !own_table::is_apart()
 }
 
+/// Whether calls of this thread, in this moment, are followed: they name what the graph does, and its locks can be taken.
+pub fn follows_calls() -> bool {
+    !lock::interrupted() && !process::is_borrowed()
+}
+
 /// In a thread that has a table of its own now: what it has copies of is not for it to use.
 pub fn close_copies_of_internal() {
     for (fd, _) in fdtable::entries(0, u32::MAX).filter(|(_, entry)| matches!(entry, Entry::Internal)) {

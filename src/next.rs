@@ -8,8 +8,11 @@ use std::ffi::CStr;
 use std::sync::atomic::AtomicPtr;
 use std::sync::atomic::Ordering::Relaxed;
 
+use libc::c_ulong;
 use libc::{FILE, SIGCHLD, c_char, c_int, c_uint, c_void, clockid_t, fd_set, iovec, itimerspec, loff_t, mmsghdr};
-use libc::{msghdr, nfds_t, off_t, pid_t, pollfd, sigset_t, size_t, sockaddr, socklen_t, ssize_t, timespec, timeval};
+use libc::{
+    msghdr, nfds_t, off_t, pid_t, pollfd, sigset_t, size_t, sockaddr, socklen_t, ssize_t, termios, timespec, timeval,
+};
 
 use crate::exec_env::Strings;
 use crate::sys;
@@ -128,6 +131,8 @@ fn look_up(name: &str) -> Option<*mut c_void> {
 next! {
     fn _Fork() -> pid_t = SYS_clone [SIGCHLD, 0, 0, 0, 0, 0];
     fn clock_gettime(clock: clockid_t, time: *mut timespec) -> c_int = SYS_clock_gettime [clock, time, 0, 0, 0, 0];
+    fn ioctl(fd: c_int, request: c_ulong, argument: usize) -> c_int = SYS_ioctl [fd, request, argument, 0, 0, 0];
+    fn lseek(fd: c_int, offset: off_t, whence: c_int) -> off_t = SYS_lseek [fd, offset, whence, 0, 0, 0];
     fn unshare(flags: c_int) -> c_int = SYS_unshare [flags, 0, 0, 0, 0, 0];
     fn close(fd: c_int) -> c_int = SYS_close [fd, 0, 0, 0, 0, 0];
     fn execve(path: *const c_char, words: Strings, environment: Strings) -> c_int = SYS_execve [path, words, environment, 0, 0, 0];
@@ -226,6 +231,8 @@ macro_rules! next_of_libc {
 
 next_of_libc! {
     fn fclose(stream: *mut FILE) -> c_int, else libc::EOF;
+    fn tcsetattr(fd: c_int, when: c_int, modes: *const termios) -> c_int, else -1;
+    fn signalfd(fd: c_int, mask: *const sigset_t, flags: c_int) -> c_int, else -1;
     fn pclose(stream: *mut FILE) -> c_int, else -1;
     fn closedir(directory: *mut libc::DIR) -> c_int, else -1;
     fn freopen64(path: *const c_char, mode: *const c_char, stream: *mut FILE) -> *mut FILE, else std::ptr::null_mut();

@@ -57,6 +57,8 @@ pub fn create(flags: c_int) -> Result<c_int, Errno> {
         ep.number.store(epfd, Relaxed);
         ep.orphan.store(false, Relaxed);
         ep.muted.store(false, Relaxed);
+        ep.nonblocking.store(false, Relaxed);
+        ep.params.store(0, Relaxed);
         ep.remember_pipe(file, epfd);
         file.set_eventpoll(ep);
         let entered = descriptors::adopt_internal(signal, &ep.signal).and_then(|_| descriptors::enter(file, epfd));

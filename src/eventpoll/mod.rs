@@ -3,6 +3,7 @@
 //! Not here: what control calls do (`control.rs`), how a thread waits (`wait.rs`), what is reported (`harvest.rs`).
 
 mod descriptor;
+pub mod disguise;
 mod inbox;
 
 use nix::errno::Errno;
@@ -79,6 +80,9 @@ pub struct Eventpoll {
     inode: AtomicU64,
     /// No number is known, but somebody has the descriptor. Written under the lock of the descriptor's graph.
     orphan: AtomicBool,
+    /// What the program said of it by O_NONBLOCK, and how it is to poll devices (`disguise`). Neither has an effect.
+    nonblocking: AtomicBool,
+    params: AtomicU64,
     /// The thread that calls the program's callback.
     pub dispatch: Dispatch,
     /// The arrays of `epolyfill_wait_view`.
@@ -105,6 +109,8 @@ impl Pooled for Eventpoll {
         ring: Outside::new(),
         inode: AtomicU64::new(0),
         orphan: AtomicBool::new(false),
+        nonblocking: AtomicBool::new(false),
+        params: AtomicU64::new(0),
         dispatch: Dispatch::new(),
         view: View::new(),
     };

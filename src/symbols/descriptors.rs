@@ -6,6 +6,7 @@ use nix::errno::Errno;
 use super::{export, libc_answer};
 use crate::calls;
 use crate::descriptors;
+use crate::eventpoll::disguise;
 use crate::fdtable;
 use crate::lock;
 use crate::next;
@@ -45,6 +46,11 @@ unsafe fn control_descriptor(fd: c_int, command: c_int, argument: usize) -> c_in
     let call = || unsafe { next::fcntl64(fd, command, argument) };
     if matches!(command, libc::F_DUPFD | libc::F_DUPFD_CLOEXEC) {
         return duplicate(fd, call);
+    }
+    if let Some(ep) = disguise::instance(fd)
+        && let Some(answer) = disguise::control(ep, fd, command, argument)
+    {
+        return libc_answer(answer);
     }
     let answer = call();
     match command {

@@ -4,6 +4,7 @@
 //! Each export is pinned to libc's prototype. Test builds export none of them, or they would stand in front of the test
 //! program's own libc.
 
+mod controls;
 mod descriptors;
 mod epoll;
 mod exec;

@@ -3,7 +3,7 @@
 use libc::{c_int, c_long, c_uint, epoll_event, fd_set, mmsghdr, sigset_t, timespec, timeval};
 use nix::errno::Errno;
 
-use super::{descriptors, epoll, exec, export, fork, polls, transfers};
+use super::{controls, descriptors, epoll, exec, export, fork, polls, transfers};
 use crate::calls;
 use crate::edge::{CHOKED, DRY};
 use crate::options;
@@ -88,11 +88,12 @@ export! {
                     transfers::receive_messages(a as c_int, b as *mut mmsghdr, c as c_uint, d as c_int, raw).into()
                 }
                 libc::SYS_sendfile => witness::sending_file(a as c_int, d, raw) as c_long,
-                libc::SYS_splice => witness::moving(a as c_int, c as c_int, e, true, raw) as c_long,
-                libc::SYS_tee => witness::moving(a as c_int, b as c_int, c, false, raw) as c_long,
-                libc::SYS_vmsplice => {
-                    witness::splicing_memory(a as c_int, || transfers::total(b as *const _, c), raw) as c_long
+                libc::SYS_splice => {
+                    transfers::splice_any(a as c_int, b != 0, c as c_int, d != 0, e, f as c_uint, raw) as c_long
                 }
+                libc::SYS_tee => transfers::tee_any(a as c_int, b as c_int, c, d as c_uint, raw) as c_long,
+                libc::SYS_vmsplice => transfers::vmsplice_any(a as c_int, b as *const _, c, d as c_uint, raw) as c_long,
+                libc::SYS_preadv2 | libc::SYS_pwritev2 if d != usize::MAX => raw() as c_long,
                 libc::SYS_preadv2 => witness::reading_vector(a as c_int, b as *const _, c, raw) as c_long,
                 libc::SYS_pwritev2 => {
                     witness::writing_vector(a as c_int, || transfers::total(b as *const _, c), raw) as c_long
@@ -131,6 +132,11 @@ export! {
                 libc::SYS_execveat => {
                     exec::by_number(d, |passed| sys::any(number, [a, b, c, passed, e, f])) as c_long
                 }
+                libc::SYS_ioctl => controls::any_ioctl(a as c_int, b as u64, c, raw_int).into(),
+                libc::SYS_lseek => controls::any_seek(a as c_int, c as c_int, || raw() as libc::off_t),
+                libc::SYS_signalfd4 => witness::masking_signals(a as c_int, raw_int).into(),
+                #[cfg(target_arch = "x86_64")]
+                libc::SYS_signalfd => witness::masking_signals(a as c_int, raw_int).into(),
                 libc::SYS_unshare => own_table::unshare(a as c_int, raw_int).into(),
                 libc::SYS_clone => fork::clone(a, b, raw) as c_long,
                 libc::SYS_clone3 => fork::clone3(a, b, raw) as c_long,

@@ -7,10 +7,13 @@ use libc::{
     ssize_t,
 };
 use libc::{eventfd_t, timespec};
+use nix::errno::Errno;
 
 use super::export;
 use crate::edge::{CHOKED, DRY};
+use crate::eventpoll::disguise;
 use crate::next;
+use crate::sys;
 use crate::witness;
 
 pub(super) unsafe fn total(iov: *const iovec, n: usize) -> usize {
@@ -43,6 +46,53 @@ unsafe fn is_cut_short(messages: *const mmsghdr, n: c_int) -> bool {
     let last = unsafe { &*messages.add(last) };
     // SAFETY: the call was answered with this message.
     (last.msg_len as usize) < unsafe { message_total(&raw const last.msg_hdr) }
+}
+
+fn refused(errno: Errno) -> ssize_t {
+    sys::set_errno(errno);
+    -1
+}
+
+/// splice; the two that are true say that there is an offset, and `call` is the call itself.
+pub(super) fn splice_any(
+    input: c_int,
+    in_at: bool,
+    out: c_int,
+    out_at: bool,
+    n: usize,
+    flags: c_uint,
+    call: impl FnOnce() -> isize,
+) -> ssize_t {
+    match disguise::moving([input, out], [in_at, out_at], n, flags) {
+        Some(errno) => refused(errno),
+        None => witness::moving(input, out, n, true, call),
+    }
+}
+
+/// tee; `call` is the call itself.
+pub(super) fn tee_any(input: c_int, out: c_int, n: usize, flags: c_uint, call: impl FnOnce() -> isize) -> ssize_t {
+    match disguise::moving([input, out], [false; 2], n, flags) {
+        Some(errno) => refused(errno),
+        None => witness::moving(input, out, n, false, call),
+    }
+}
+
+/// vmsplice; `call` is the call itself.
+///
+/// # Safety
+/// The pieces must be as libc's vmsplice demands.
+pub(super) unsafe fn vmsplice_any(
+    fd: c_int,
+    iov: *const iovec,
+    n: usize,
+    flags: c_uint,
+    call: impl FnMut() -> isize,
+) -> ssize_t {
+    match disguise::splicing_memory(fd, n, flags) {
+        Some(errno) => refused(errno),
+        // SAFETY: the caller answers for the pieces.
+        None => witness::splicing_memory(fd, || unsafe { total(iov, n) }, call),
+    }
 }
 
 /// libc aborts a program whose buffer is smaller than what it asks for.
@@ -158,7 +208,12 @@ export! {
 
     /// preadv2(2), which reads from a stream where the offset is -1.
     fn preadv2(fd: c_int, iov: *const iovec, n: c_int, at: off_t, flags: c_int) -> ssize_t as libc::preadv2 {
-        // SAFETY: as for libc's preadv2.
+        if at != -1 {
+            // Of what can be waited for nothing has a place to read at.
+            // SAFETY: as for libc's preadv2.
+            return unsafe { next::preadv2(fd, iov, n, at, flags) };
+        }
+        // SAFETY: as above.
         unsafe { witness::reading_vector(fd, iov, n as usize, || next::preadv2(fd, iov, n, at, flags)) }
     }
 
@@ -254,7 +309,12 @@ export! {
 
     /// pwritev2(2), which writes to a stream where the offset is -1.
     fn pwritev2(fd: c_int, iov: *const iovec, n: c_int, at: off_t, flags: c_int) -> ssize_t as libc::pwritev2 {
-        // SAFETY: as for libc's pwritev2.
+        if at != -1 {
+            // As for preadv2.
+            // SAFETY: as for libc's pwritev2.
+            return unsafe { next::pwritev2(fd, iov, n, at, flags) };
+        }
+        // SAFETY: as above.
         witness::writing_vector(fd, || unsafe { total(iov, n as usize) }, || unsafe {
             next::pwritev2(fd, iov, n, at, flags)
         })
@@ -344,20 +404,23 @@ export! {
     fn splice(input: c_int, in_at: *mut loff_t, out: c_int, out_at: *mut loff_t, n: size_t, flags: c_uint) -> ssize_t
         as libc::splice
     {
-        // SAFETY: as for libc's splice.
-        witness::moving(input, out, n, true, || unsafe { next::splice(input, in_at, out, out_at, n, flags) })
+        let call = || {
+            // SAFETY: as for libc's splice.
+            unsafe { next::splice(input, in_at, out, out_at, n, flags) }
+        };
+        splice_any(input, !in_at.is_null(), out, !out_at.is_null(), n, flags, call)
     }
 
     /// tee(2), which takes nothing from its input.
     fn tee(input: c_int, out: c_int, n: size_t, flags: c_uint) -> ssize_t as libc::tee {
         // SAFETY: as for libc's tee.
-        witness::moving(input, out, n, false, || unsafe { next::tee(input, out, n, flags) })
+        tee_any(input, out, n, flags, || unsafe { next::tee(input, out, n, flags) })
     }
 
     /// vmsplice(2), into a pipe or out of it.
     fn vmsplice(fd: c_int, iov: *const iovec, n: size_t, flags: c_uint) -> ssize_t as libc::vmsplice {
         // SAFETY: as for libc's vmsplice.
-        witness::splicing_memory(fd, || unsafe { total(iov, n) }, || unsafe { next::vmsplice(fd, iov, n, flags) })
+        unsafe { vmsplice_any(fd, iov, n, flags, || next::vmsplice(fd, iov, n, flags)) }
     }
 
     /// connect(2).

@@ -8,6 +8,7 @@ mod pipes;
 mod reading;
 mod room;
 mod sockets;
+mod terminals;
 mod writing;
 
 use libc::c_int;
@@ -26,6 +27,7 @@ pub use bells::{registering, submitting};
 pub use pipes::{keeping_packets, moving, resized_pipe, sending_file, splicing_memory};
 pub use reading::{accepting, reading, reading_messages, reading_vector, receiving};
 pub use sockets::{asking, connecting, listening, opening, setting, shutting_down};
+pub use terminals::{controlling, masking_signals};
 pub use writing::{sending, writing, writing_vector};
 
 /// The description under the number, if somebody waits for its edges.
@@ -36,11 +38,17 @@ fn watched(fd: c_int) -> Option<&'static File> {
     })
 }
 
-/// An epoll descriptor can be neither read nor written (C4), nor can a source, whatever stands behind it here.
+/// An epoll descriptor can be neither read nor written (C4), nor can a source, whatever stands behind it here. `refused` is a call for sockets,
+/// of which neither is one.
 #[cold]
-fn not_for_ours() -> isize {
-    sys::set_errno(Errno::EINVAL);
-    -1
+fn not_for_ours(file: &File, refused: Option<&mut dyn FnMut() -> isize>) -> isize {
+    match refused {
+        Some(call) if file.eventpoll().is_some() => call(),
+        _ => {
+            sys::set_errno(Errno::EINVAL);
+            -1
+        }
+    }
 }
 
 /// A call that failed: it met a low level, or collected an error, or nothing worth telling.

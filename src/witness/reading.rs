@@ -48,7 +48,7 @@ pub fn receiving(fd: c_int, flags: c_int, asked: impl Fn() -> usize, mut call: i
 #[cold]
 fn taking_urgent(file: &'static File, fd: c_int, flags: c_int, call: &mut dyn FnMut() -> isize) -> isize {
     if file.eventpoll().is_some() || file.is_source() {
-        return not_for_ours();
+        return not_for_ours(file, Some(call));
     }
     let at = file.begin_call();
     file.note_urgent();
@@ -246,7 +246,7 @@ fn witnessed_read(
     amount: &dyn Fn(u64) -> Amount,
 ) -> isize {
     if file.eventpoll().is_some() || file.is_source() {
-        return not_for_ours();
+        return not_for_ours(file, (takes != Takes::Bytes).then_some(call));
     }
     let at = file.begin_call();
     let packet = if takes == Takes::Nothing { None } else { next_packet(file, fd) };

@@ -107,8 +107,12 @@ fn witnessed_write(
     call: impl FnOnce() -> isize,
     empty: bool,
 ) -> isize {
-    if file.eventpoll().is_some() || file.is_source() {
-        return not_for_ours();
+    if file.is_source() {
+        return not_for_ours(file, None);
+    }
+    if file.eventpoll().is_some() {
+        // It is no socket, which only the kernel says, nor can the end of a pipe that is read be written to.
+        return if call() < 0 && sys::last_errno() == Errno::ENOTSOCK { -1 } else { not_for_ours(file, None) };
     }
     let at = begin_write(file);
     let opens = file.is_put_off() && is_still_put_off(file, fd);

@@ -1,0 +1,34 @@
+/* Edge-triggered: a signalfd that is given a mask wakes all signalfds of the process, whose unread signals are reported once more; and what the new mask takes
+ * is there. */
+#include "harness.h"
+
+#include <sys/signalfd.h>
+
+void test(void)
+{
+    sigset_t both, first;
+    sigemptyset(&first);
+    sigaddset(&first, SIGUSR1);
+    both = first;
+    sigaddset(&both, SIGUSR2);
+    PT(pthread_sigmask(SIG_BLOCK, &both, NULL));
+    int ep = new_epoll(), one = OK(signalfd(-1, &first, SFD_NONBLOCK)), other = OK(signalfd(-1, &both, SFD_NONBLOCK));
+    ADD(ep, one, EPOLLIN | EPOLLET, 1);
+    OK(kill(getpid(), SIGUSR2));
+    EXPECT_NONE(ep);
+    OK(signalfd(one, &both, 0));
+    EXPECT_ONE(ep, 1, EPOLLIN);
+    EXPECT_NONE(ep);
+    OK(signalfd(one, &both, 0));
+    EXPECT_ONE(ep, 1, EPOLLIN);
+    /* By way of another one, and by number. */
+    OK(signalfd(other, &first, 0));
+    EXPECT_ONE(ep, 1, EPOLLIN);
+    OK(syscall(SYS_signalfd4, other, &both, 8, 0));
+    EXPECT_ONE(ep, 1, EPOLLIN);
+    EXPECT_NONE(ep);
+    OK(signalfd(one, &first, 0));
+    EXPECT_NONE(ep);
+    OK(kill(getpid(), SIGUSR1));
+    EXPECT_ONE(ep, 1, EPOLLIN);
+}
