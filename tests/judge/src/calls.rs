@@ -158,6 +158,22 @@ pub fn terminal_of(master: c_int) -> Answer {
     })
 }
 
+/// Throws the input of a terminal away, sets its modes as they are, or does both; stops its output, or lets it go on.
+pub fn control_terminal(fd: c_int, how: i64) -> Answer {
+    // SAFETY: zeroes are a valid termios, which the first call fills in.
+    answer(unsafe {
+        let mut termios: libc::termios = std::mem::zeroed();
+        match how {
+            0 => libc::tcflush(fd, libc::TCIFLUSH),
+            1 | 2 if libc::tcgetattr(fd, &raw mut termios) < 0 => -1,
+            1 => libc::tcsetattr(fd, libc::TCSANOW, &raw const termios),
+            2 => libc::tcsetattr(fd, libc::TCSAFLUSH, &raw const termios),
+            3 => libc::tcflow(fd, libc::TCOOFF),
+            _ => libc::tcflow(fd, libc::TCOON),
+        }
+    })
+}
+
 /// Makes a terminal pass bytes as they are.
 pub fn make_raw(fd: c_int) {
     // SAFETY: zeroes are a valid termios, which the first call fills in.
@@ -170,11 +186,11 @@ pub fn make_raw(fd: c_int) {
     }
 }
 
-/// A signalfd for these signals.
-pub fn signalfd(signals: &[c_int]) -> Answer {
+/// A signalfd for these signals, or a mask of them for one that exists.
+pub fn signalfd(fd: c_int, signals: &[c_int]) -> Answer {
     let set = signal_set(signals);
     // SAFETY: the set is whole.
-    answer(unsafe { libc::signalfd(-1, &raw const set, libc::SFD_NONBLOCK | libc::SFD_CLOEXEC) })
+    answer(unsafe { libc::signalfd(fd, &raw const set, libc::SFD_NONBLOCK | libc::SFD_CLOEXEC) })
 }
 
 fn signal_set(signals: &[c_int]) -> libc::sigset_t {

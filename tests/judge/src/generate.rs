@@ -286,6 +286,8 @@ impl Theme {
                 Op::new(verb, &[name, Theme::free(noise, world, -1)])
             }
             Kind::Timerfd if noise.below(2) == 0 => Op::new(Verb::SetTimer, &[name, noise.below(5) as i64]),
+            Kind::Signalfd if noise.once_in(10) => Op::new(Verb::Mask, &[name, noise.below(8) as i64]),
+            Kind::Pty if noise.once_in(8) => Op::new(Verb::ControlTerminal, &[name, noise.below(5) as i64]),
             Kind::Signalfd if noise.below(2) == 0 => Op::new(Verb::Signal, &[name, noise.below(3) as i64]),
             Kind::Inotify if noise.below(2) == 0 => Op::new(Verb::Touch, &[name, noise.below(2) as i64]),
             Kind::Pidfd if noise.once_in(5) => Op::new(Verb::EndChild, &[name]),

@@ -81,6 +81,10 @@ verbs! {
     /// Opens a FIFO again that another descriptor has open.
     OpenAgain "open-again" ["desc", "new", "mode"];
     SetTimer "set-timer" ["desc", "how"];
+    /// A signalfd gets the mask of these signals.
+    Mask "mask" ["desc", "variant"];
+    /// tcflush, tcsetattr or tcflow.
+    ControlTerminal "control-terminal" ["desc", "how"];
     /// A signal for a signalfd.
     Signal "signal" ["desc", "which"];
     /// The child behind a pidfd ends.

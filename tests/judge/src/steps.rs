@@ -10,7 +10,9 @@ use crate::kinds::Kind;
 use crate::known::Fact;
 use crate::op::{Op, Verb};
 use crate::waits::{Wait, bits};
-use crate::world::{DESCS, Desc, File, NONSENSE, PAIR_TARGETS, Pair, Registration, Room, SIGNALS, Side, World};
+use crate::world::{
+    DESCS, Desc, File, NONSENSE, PAIR_TARGETS, Pair, Registration, Room, SIGNALS, Side, World, signals_of,
+};
 
 /// So many datagrams the library counts.
 pub const COUNTED: u32 = 512;
@@ -23,6 +25,9 @@ fn said(outcome: Outcome) -> String {
         Err(errno) => format!("errno {errno}"),
     }
 }
+
+/// The names of `calls::control_terminal`, by how.
+const TERMINAL_CALLS: [&str; 5] = ["tcflush", "tcsetattr", "tcsetattr TCSAFLUSH", "tcflow off", "tcflow on"];
 
 impl World<'_> {
     /// Does one step. One that names what is not there is left out.
@@ -210,6 +215,15 @@ impl World<'_> {
             Verb::SetOption => self.set_option(desc, op),
             Verb::OpenAgain => self.open_again(desc, op),
             Verb::SetTimer => self.set_timer(desc, b),
+            Verb::Mask if self.kind(desc) == Kind::Signalfd => {
+                let answer = calls::signalfd(fd, &signals_of(b));
+                self.say(|| format!("signalfd({fd}, {:?}) = {answer:?}", signals_of(b)));
+            }
+            Verb::ControlTerminal if self.kind(desc) == Kind::Pty => {
+                let answer = calls::control_terminal(fd, b);
+                self.say(|| format!("{}({fd}) = {answer:?}", TERMINAL_CALLS[op.index(1) % TERMINAL_CALLS.len()]));
+            }
+            Verb::Mask | Verb::ControlTerminal => {}
             Verb::Signal => {
                 let signal = SIGNALS[op.index(1) % SIGNALS.len()];
                 let answer = calls::queue_signal(signal);

@@ -35,7 +35,7 @@ impl World<'_> {
         let (at, expected) = match op.verb {
             Verb::Write | Verb::Fill => (0, true),
             Verb::Splice | Verb::Tee => (1, true),
-            Verb::Read | Verb::Drain | Verb::Close => (0, false),
+            Verb::Read | Verb::Drain | Verb::Close | Verb::ControlTerminal => (0, false),
             _ => return None,
         };
         let desc = self.desc(op.index(at)).filter(|&desc| self.kind(desc) == Kind::Pty)?;

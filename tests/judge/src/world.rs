@@ -484,11 +484,7 @@ impl<'a> World<'a> {
                 let clock = if variant & 1 != 0 { libc::CLOCK_REALTIME } else { libc::CLOCK_MONOTONIC };
                 self.adopt_one(name, calls::timerfd(clock)?, kind)
             }
-            Kind::Signalfd => {
-                let which = SIGNALS.iter().enumerate().filter(|(at, _)| variant & 7 == 0 || variant >> at & 1 != 0);
-                let signals: Vec<c_int> = which.map(|(_, &signal)| signal).collect();
-                self.adopt_one(name, calls::signalfd(&signals)?, kind)
-            }
+            Kind::Signalfd => self.adopt_one(name, calls::signalfd(-1, &signals_of(variant))?, kind),
             Kind::Pidfd => {
                 let (pid, fd) = calls::sleeping_child()?;
                 let file = self.adopt(name, fd, kind);
@@ -673,4 +669,10 @@ fn stream_socket(protocol: c_int) -> Result<c_int, i32> {
     calls::set_option(fd, libc::SOL_SOCKET, libc::SO_RCVBUF, 16384)?;
     calls::set_option(fd, libc::IPPROTO_TCP, libc::TCP_NODELAY, 1)?;
     Ok(fd)
+}
+
+/// The signals that a signalfd of this variant takes.
+pub fn signals_of(variant: i64) -> Vec<c_int> {
+    let which = SIGNALS.iter().enumerate().filter(|(at, _)| variant & 7 == 0 || variant >> at & 1 != 0);
+    which.map(|(_, &signal)| signal).collect()
 }
