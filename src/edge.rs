@@ -67,8 +67,8 @@ const NOTHING: u64 = u64::MAX - 2;
 const DOUBT_NS: u64 = 1_000_000;
 /// After so many doublings, about a second, the delay stays.
 const LAST_DOUBT: u8 = 10;
-/// Of what nothing counts the delay stays at 4 ms for so many reports, which is most of a second: the program may have taken everything without a
-/// call, and what is there now is new.
+/// Of what nothing counts the delay stays at 4 ms for so many reports, which is most of a second:
+/// the program may have taken everything without a call, and what is there now is new.
 const STEADY_DOUBT: u8 = 2;
 const STEADY_DOUBTS: u8 = 200;
 /// In place of the number of doublings: something was taken since the last report.
@@ -251,7 +251,8 @@ impl Edge {
                 Kind::Eventfd | Kind::EventfdSemaphore if watched & IN != 0 => self.wake(READABLE),
                 // An instance wakes with EPOLLIN and nothing else.
                 Kind::Epoll if watched & IN != 0 => self.wake(READABLE),
-                // A datagram on its way out frees its buffer, as MPTCP does when it is acknowledged; a terminal takes what it is given.
+                // A datagram on its way out frees its buffer, as MPTCP does when it is
+                // acknowledged; a terminal takes what it is given.
                 Kind::Udp | Kind::Socket | Kind::Mptcp | Kind::Tty if watched & WRITABLE != 0 => self.wake(!0),
                 _ => {}
             }
@@ -409,12 +410,14 @@ impl Edge {
         true
     }
 
-    /// Whether an eventfd that is readable rose without any of the calls that add to it: there were `calls` at the last report, and no more since.
+    /// Whether an eventfd that is readable rose without any of the calls that add to it: there were
+    /// `calls` at the last report, and no more since.
     pub fn rose_by_itself(&self, calls: u32) -> bool {
         INTERPOSES && self.quiet & IN == 0 && self.due == u64::from(calls)
     }
 
-    /// An eventfd is reported after so many calls. It has no doubts where these are seen, and so no use for the time of the next one.
+    /// An eventfd is reported after so many calls. It has no doubts where these are seen, and so no
+    /// use for the time of the next one.
     pub fn note_calls(&mut self, calls: u32) {
         if INTERPOSES {
             self.due = calls.into();

@@ -460,7 +460,8 @@ fn socket(fd: c_int) -> (Kind, Option<TcpState>) {
     (kind, None)
 }
 
-/// Whether datagrams of the protocol are UDP's, of the light kind or not: those of ICMP are not, nor are SCTP's.
+/// Whether datagrams of the protocol are UDP's, of the light kind or not: those of ICMP are not,
+/// nor are SCTP's.
 fn is_udp(protocol: c_int) -> bool {
     matches!(protocol, libc::IPPROTO_UDP | libc::IPPROTO_UDPLITE)
 }

@@ -129,7 +129,8 @@ fn count(file: &'static File, fd: c_int, watched: Bits) -> Option<u64> {
             let taken = file.consumed();
             let memory = receive_memory(fd)?;
             if memory == 0 && (taken == 0 || sys::level(fd, READABLE) & READABLE != 0) {
-                // What comes has another place than the socket's queue: a ring in shared memory, for instance.
+                // What comes has another place than the socket's queue: a ring in shared memory,
+                // for instance.
                 return None;
             }
             let queued = if memory == 0 { 0 } else { UNCOUNTED };
@@ -154,7 +155,8 @@ fn count(file: &'static File, fd: c_int, watched: Bits) -> Option<u64> {
     }
 }
 
-/// Marks the bytes and the state of a TCP connection, and how often there was no memory for more bytes, and other numbers of which every change is an arrival.
+/// Marks the bytes and the state of a TCP connection, and how often there was no memory for more
+/// bytes, and other numbers of which every change is an arrival.
 const TCP: u64 = 1 << 60;
 
 /// `found` is how often memory was found to be missing, and something to have come to the queue of errors.
@@ -509,14 +511,15 @@ pub fn is_shared_eventfd(file: &File) -> bool {
     file.kind().is_eventfd() && (process::has_forked() || !options::INTERPOSES || file.is_added_to_unseen())
 }
 
-/// How many calls were seen that can make an eventfd readable: what is left in a semaphore after a read counts as added.
+/// How many calls were seen that can make an eventfd readable: what is left in a semaphore after a
+/// read counts as added.
 pub fn calls_that_add(file: &File) -> u32 {
     let reads = if file.kind() == Kind::EventfdSemaphore { file.consumed() as u32 } else { 0 };
     file.adds().wrapping_add(reads)
 }
 
-/// How much there was on a description of which only that is told. A ring's completions are counted for good; a message that is taken from a queue wakes
-/// as one that comes does; of the faults that were read the witnesses know.
+/// A count that the description itself gives: the completions of a ring, which only grow; the
+/// messages in a queue, where every change wakes; the faults that wait, plus those read.
 fn listed(file: &File, fd: c_int) -> Option<u64> {
     const BYTES_OF_FAULT: u64 = 32;
     match file.kind() {

@@ -72,7 +72,8 @@ fn sample_listed(st: &mut EpState, extent: Extent) -> Option<u64> {
             continue;
         }
         if INTERPOSES && sample::is_shared_eventfd(file) {
-            // A count of these is a read of /proc, so it is taken once in a while only, unless it is known that somebody adds.
+            // A count of these is a read of /proc, so it is taken once in a while only, unless it
+            // is known that somebody adds.
             if file.is_added_to_unseen() {
                 longest = Some(LONGEST_TICK_NS);
             } else {

@@ -1,5 +1,6 @@
-//! Calls after which the kernel itself adds to an eventfd, of which no other call tells. Who makes them by an inline system call, as libaio does, is not
-//! seen; then an eventfd that rises by itself shows it (`Edge::rose_by_itself`).
+//! Calls after which the kernel itself adds to an eventfd. Only those made through `syscall()` are
+//! seen; those of libaio, which are inline, show in an eventfd that rises by itself
+//! (`Edge::rose_by_itself`). Kernel counterpart: `eventfd_signal`.
 
 use libc::{c_int, c_uint};
 

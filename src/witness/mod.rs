@@ -90,8 +90,8 @@ pub fn set_flags(fd: c_int, flags: c_int) {
     }
 }
 
-/// A call that puts a message into a queue of mq_open(3), or takes one out. Either wakes everybody who waits there; one that fails may have met a
-/// low level.
+/// A call that puts a message into a queue of mq_open(3), or takes one out. Either wakes everybody
+/// who waits there; one that fails may have met a low level.
 #[inline]
 pub fn queueing(fd: c_int, low: Facts, call: impl FnOnce() -> isize) -> isize {
     let Some(file) = watched(fd) else { return call() };

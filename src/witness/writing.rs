@@ -128,7 +128,7 @@ fn witnessed_write(
     n
 }
 
-/// A write begins. What is added to an eventfd by nobody who comes here is the kernel's, or another process's.
+/// A write begins. An add to an eventfd that does not pass here is the kernel's, or another process's.
 fn begin_write(file: &File) -> u32 {
     if file.kind().is_eventfd() {
         file.begin_add();

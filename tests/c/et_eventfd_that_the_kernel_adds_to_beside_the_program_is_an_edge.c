@@ -1,4 +1,5 @@
-/* An unread eventfd to which the program added first, and the kernel adds then, is an edge for every completion (E1). */
+/* An unread eventfd to which the program added first, and the kernel adds then, is an edge for
+ * every completion (E1). */
 #include "harness.h"
 
 #include <linux/aio_abi.h>

@@ -1,5 +1,6 @@
-/* An eventfd to which the kernel adds when asynchronous I/O is done: each completion is an edge, whether what there was is read or not, and so is
- * what the program adds beside (E1). The requests are made by a call that nobody can stand in front of, as libaio makes them. */
+/* An eventfd to which the kernel adds when asynchronous I/O is done: each completion is an edge,
+ * whether what there was is read or not, and so is what the program adds beside (E1). The requests
+ * are made by a call that nobody can stand in front of, as libaio makes them. */
 #include "strangers.h"
 
 #include <linux/aio_abi.h>

@@ -1,4 +1,5 @@
-/* A message queue wakes everybody with each message that is put in or taken out, and every level that is high then is reported (W4). */
+/* A message queue wakes everybody with each message that is put in or taken out, and every level
+ * that is high then is reported (W4). */
 #include "strangers.h"
 
 void test(void)

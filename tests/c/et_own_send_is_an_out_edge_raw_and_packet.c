@@ -1,4 +1,5 @@
-/* What a raw or packet socket sends frees its buffer on the way, which is an edge for EPOLLOUT; a netlink socket has no such buffers (E4). */
+/* What a raw or packet socket sends frees its buffer on the way, which is an edge for EPOLLOUT; a
+ * netlink socket has no such buffers (E4). */
 #include "strangers.h"
 
 void test(void)

@@ -1,5 +1,5 @@
-/* A packet socket with a ring in shared memory, out of which the program takes packets without any call: those that come later are edges, for as long
- * as they come, and at once (E1, E6). */
+/* A packet socket with a ring in shared memory, out of which the program takes packets without any
+ * call: those that come later are edges, for as long as they come, and at once (E1, E6). */
 #include "harness.h"
 
 #include <arpa/inet.h>

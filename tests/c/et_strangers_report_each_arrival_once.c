@@ -1,5 +1,5 @@
-/* Sockets of the rarer families, message queues, rings and the like are as any other: each arrival is an edge, read or not, and nothing else
- * is (E1). */
+/* Sockets of the rarer families, message queues, rings and the like are as any other: each arrival
+ * is an edge, read or not, and nothing else is (E1). */
 #include "strangers.h"
 
 void test(void)

@@ -1,5 +1,6 @@
-/* Specimens of what few programs wait for: sockets of other families than the usual, and descriptors that are neither sockets nor pipes.
- * One that cannot be made here, for want of a right or of the kernel's, is passed over. */
+/* Specimens of what few programs wait for: sockets of other families than the usual, and
+ * descriptors that are neither sockets nor pipes. One that cannot be made here, for want of a right
+ * or of the kernel's, is passed over. */
 #ifndef STRANGERS_H
 #define STRANGERS_H
 
@@ -89,7 +90,8 @@ static inline void make_raw(struct stranger *s)
     OK(connect(s->feeder, (struct sockaddr *)&s->address, sizeof s->address));
 }
 
-/* The loopback device shows a packet of a protocol that nobody else uses once as it goes, and once as it comes. */
+/* The loopback device shows a packet of a protocol that nobody else uses once as it goes, and once
+ * as it comes. */
 static inline void make_packet(struct stranger *s)
 {
     int protocol = htons(0x8000 | (getpid() & 0x7fff));
