@@ -135,7 +135,13 @@ thread_local! {
 }
 
 fn current() -> Option<(Arc<Run>, usize)> {
-    CURRENT.with_borrow(|current| current.as_ref().map(|current| (Arc::clone(&current.run), current.me)))
+    of_run(|current| (Arc::clone(&current.run), current.me))
+}
+
+/// Does something with the calling thread, if it is of a run. One that has ended, and whose
+/// destructors run after its variables are gone, is not.
+fn of_run<R>(with: impl FnOnce(&mut Current) -> R) -> Option<R> {
+    CURRENT.try_with(|current| current.borrow_mut().as_mut().map(with)).ok().flatten()
 }
 
 impl Inner {
@@ -367,10 +373,10 @@ pub fn is_modelled() -> bool {
 
 /// What the calling thread stored at the address and others do not see yet.
 pub fn own_late_store(address: usize) -> Option<u64> {
-    CURRENT.with_borrow(|current| {
-        let late = &current.as_ref()?.late;
-        late.iter().rev().find(|late| late.address == address).map(|late| late.bits)
-    })
+    of_run(|current| {
+        let mut late = current.late.iter().rev();
+        late.find(|late| late.address == address).map(|late| late.bits)
+    })?
 }
 
 /// Whether a store is to become visible late; then `commit` will be called for it. Those to one address stay in order.
@@ -389,7 +395,7 @@ pub fn stores_late(address: usize, bits: u64, commit: unsafe fn(usize, u64)) -> 
 
 /// Everything that the calling thread stored becomes visible.
 pub fn drain() {
-    let late = CURRENT.with_borrow_mut(|current| current.as_mut().map(|current| std::mem::take(&mut current.late)));
+    let late = of_run(|current| std::mem::take(&mut current.late));
     for store in late.into_iter().flatten() {
         // SAFETY: the address is that of an atomic, which lives as long as the run.
         unsafe { (store.commit)(store.address, store.bits) }
