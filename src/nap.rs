@@ -5,6 +5,7 @@ use nix::errno::Errno;
 
 use crate::next;
 use crate::process;
+use crate::sanitizer;
 use crate::sync;
 use crate::sync::atomic::AtomicI32;
 use crate::sync::atomic::Ordering::Relaxed;
@@ -78,9 +79,12 @@ impl Nap {
             set
         });
         let mask = mask.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
+        sanitizer::takes(entries.cast());
         // SAFETY: `entries` is valid for `n` entries and nobody touches it while `poller` is set (or it is the caller's own);
         // the other pointers are to locals. The thread may be cancelled in here: no local of these frames needs dropping.
         let answer = unsafe { sync::ppoll(entries, n as libc::nfds_t, limit, mask) };
-        if answer < 0 { Err(sys::last_errno()) } else { Ok(answer as usize) }
+        let slept = if answer < 0 { Err(sys::last_errno()) } else { Ok(answer as usize) };
+        sanitizer::lets_go(entries.cast());
+        slept
     }
 }

@@ -20,6 +20,14 @@ pub extern "C" fn __asan_default_options() -> *const libc::c_char {
     c"verify_asan_link_order=0".as_ptr()
 }
 
+/// What ThreadSanitizer is not to report if the program does not say so itself: it sees what the
+/// library copies, and not the locks that the library copies it under.
+#[cfg(all(feature = "interpose", not(test), not(epolyfill_instrumented)))]
+#[unsafe(no_mangle)]
+pub extern "C" fn __tsan_default_suppressions() -> *const libc::c_char {
+    c"race:epolyfill::".as_ptr()
+}
+
 /// ThreadSanitizer's own functions; null in a program without it.
 static ACQUIRE: AtomicPtr<c_void> = AtomicPtr::new(std::ptr::null_mut());
 static RELEASE: AtomicPtr<c_void> = AtomicPtr::new(std::ptr::null_mut());
@@ -43,25 +51,41 @@ pub fn look() {
 /// What the thread did so far happens before what an event of this instance leads to.
 #[inline]
 pub fn registers(epfd: c_int) {
-    tell(&RELEASE, epfd);
+    tell(&RELEASE, stand_in(epfd));
 }
 
 /// Events of this instance were reported to the thread.
 #[inline]
 pub fn reported(epfd: c_int) {
-    tell(&ACQUIRE, epfd);
+    tell(&ACQUIRE, stand_in(epfd));
+}
+
+/// The thread is about to poll an array of the library's that another thread may have polled. The
+/// runtime sees the call, and not the lock that makes it this thread's turn.
+#[inline]
+pub fn takes(array: *const c_void) {
+    tell(&ACQUIRE, array);
+}
+
+/// The thread has polled the array.
+#[inline]
+pub fn lets_go(array: *const c_void) {
+    tell(&RELEASE, array);
+}
+
+fn stand_in(epfd: c_int) -> *const c_void {
+    (&raw const INSTANCES[epfd as usize % ADDRESSES]).cast()
 }
 
 #[inline]
-fn tell(function: &AtomicPtr<c_void>, epfd: c_int) {
+fn tell(function: &AtomicPtr<c_void>, address: *const c_void) {
     let function = function.load(Relaxed);
     if function.is_null() {
         return;
     }
-    let address = &raw const INSTANCES[epfd as usize % ADDRESSES];
     // SAFETY: the runtime's function takes any address, and reads nothing there.
     unsafe {
         let function: unsafe extern "C" fn(*const c_void) = std::mem::transmute::<*mut c_void, _>(function);
-        function(address.cast());
+        function(address);
     }
 }
