@@ -98,12 +98,18 @@ fn target(fd: c_int, op: c_int) -> Result<Result<Option<stat>, Errno>, Errno> {
         return Err(Errno::EBADF);
     }
     let stat = sys::fstat(fd)?;
-    let may_be_watched = if descriptors::verify(fd, &stat) { Ok(()) } else { kind::may_be_watched(fd, &stat) };
+    let may_be_watched =
+        if descriptors::verify(fd, &stat) || is_known_fleeting(fd) { Ok(()) } else { kind::may_be_watched(fd, &stat) };
     match may_be_watched {
         Err(Errno::EBADF) => Err(Errno::EBADF),
         Ok(()) if eventpoll::adopt(fd, &stat).is_some() => Ok(Ok(None)),
         answer => Ok(answer.map(|()| Some(stat))),
     }
+}
+
+/// Whether it is watched, and a look would take what it shows, for which the kernel's own comes later, if at all.
+fn is_known_fleeting(fd: c_int) -> bool {
+    descriptors::known(fd).is_some_and(|file| file.kind().fleeting() != 0 && !file.graph().is_unwatched())
 }
 
 fn add(ep: &'static Eventpoll, fd: c_int, stat: Option<stat>, interest: Interest) -> Result<(), Errno> {

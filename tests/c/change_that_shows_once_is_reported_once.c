@@ -1,5 +1,5 @@
 /* A change that a file shows to one look only is reported, once, by level and by edge, whatever the mask asks for. Control calls look,
- * too, and take it. */
+ * too, and take it, unless they fail. */
 #include "changes.h"
 
 static const uint32_t masks[] = {0, EPOLLIN, EPOLLPRI, EPOLLOUT, EPOLLIN | EPOLLPRI, EPOLLOUT | EPOLLPRI};
@@ -20,6 +20,8 @@ static void try(const struct changing *file, int fd, uint32_t mask)
     expect_as_registered(ep, mask, file->always);
     for (int i = 0; i < 3; i++) {
         file->change();
+        if (i == 1)
+            CHECK_ERRNO(ctl(ep, EPOLL_CTL_ADD, fd, mask, 8), EEXIST);
         if (i == 2)
             file->change();
         expect_one_or_none(ep, 7, reported(mask, file->shown));
