@@ -5,6 +5,7 @@ use nix::errno::Errno;
 
 use super::errors::collected;
 use super::watched;
+use super::writing::note_departures;
 use crate::descriptors;
 use crate::diagnosis;
 use crate::edge::{CHOKED, DEPARTED, PRESSED, TOOK, TOOK_SHORT, UNSETTLED, WOKEN};
@@ -142,6 +143,10 @@ pub fn setting(fd: c_int, level: c_int, name: c_int, call: impl FnOnce() -> c_in
 fn setting_watched(file: &'static File, fd: c_int, option: (c_int, c_int), call: impl FnOnce() -> c_int) -> c_int {
     if option == (libc::SOL_SOCKET, libc::SO_RCVLOWAT) && file.kind() == Kind::Tcp {
         return setting_least(file, fd, call);
+    }
+    if matches!(option, (libc::SOL_SOCKET, libc::SO_SNDBUF | libc::SO_SNDBUFFORCE)) {
+        // Room that came before may be gone with a smaller buffer.
+        note_departures(file, fd);
     }
     let at = file.begin_call();
     let answer = call();

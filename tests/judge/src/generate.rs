@@ -411,8 +411,8 @@ impl Theme {
                 0 => set(buffer, noise.pick(&[10_000, 30_000, 200_000])),
                 1 => set(unsent, noise.pick(&[1, 10_000, 1_000_000])),
                 // What comes below the mark leads to listed differences.
-                2 if self.listed || noise.once_in(6) => set(least, noise.pick(&[1, 1, 2, 100])),
-                2 => set(least, 1),
+                2 if self.listed || noise.once_in(30) => set(least, noise.pick(&[1, 1, 2, 100])),
+                2 => set(receives, 50_000),
                 3 => set(receives, noise.pick(&[10_000, 200_000])),
                 4 => Op::new(Verb::Disconnect, &[name]),
                 _ => Op::new(Verb::ConnectByWrite, &[name, other, noise.below(3) as i64]),
