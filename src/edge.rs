@@ -31,7 +31,8 @@ pub const DEPARTED: Facts = 1 << 6;
 /// Everybody who waits on the description was woken, whatever for: a shutdown, a connection that begins, a timer that was set.
 pub const WOKEN: Facts = 1 << 7;
 
-/// Those who wait for data were woken, though none came: a write was refused by the full pipe that is read here, or a low-water mark was set.
+/// Those who wait for data were woken, though none came: a write was refused by the full pipe that
+/// is read here, or a low-water mark was set.
 pub const PRESSED: Facts = 1 << 8;
 
 /// A call collected a pending error: the level of errors was low at that moment.
@@ -45,7 +46,8 @@ pub const RELIEVED: Facts = 1 << 11;
 /// It was a full peer that refused the write: its next read wakes, with room or without, which poll does not show.
 pub const PEER_FULL: Facts = 1 << 12;
 
-/// Everybody who waits was woken, and nothing of what is there has changed: of several errors in a queue one was taken.
+/// Everybody who waits was woken, and nothing of what is there has changed: of several errors in a
+/// queue one was taken.
 pub const ROUSED: Facts = 1 << 14;
 
 /// The facts of a source are the events that were posted. This one of them is none of the above.
@@ -475,8 +477,8 @@ impl Edge {
         self.wake(!0);
     }
 
-    /// Takes in a look at the quiet levels: one that has fallen is awake again. A FIFO's hang-up falls when a writer opens it,
-    /// which wakes everybody.
+    /// Takes in a look at the quiet levels: one that has fallen is awake again. A FIFO's hang-up
+    /// falls when a writer opens it, which wakes everybody.
     pub fn looked(&mut self, kind: Kind, level: Bits) {
         if self.quiet & !level & HUP != 0 && matches!(kind, Kind::Fifo) {
             self.wake(!0);

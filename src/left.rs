@@ -1,6 +1,7 @@
-//! Registrations that have left the poll set, because poll would report their hang-up or error for ever, and that no call of the program's is expected to bring
-//! back. No such state is final in the kernel: a socket can be connected once more by a call that nobody sees, a pipe opened again under `/proc`. So
-//! each of them is looked at once in a while. Kernel counterpart: none.
+//! Registrations that have left the poll set, because poll would report their hang-up or error for
+//! ever, and that no call of the program's is expected to bring back. No such state is final in the
+//! kernel: a socket can be connected once more by a call that nobody sees, a pipe opened again
+//! under `/proc`. So each of them is looked at once in a while. Kernel counterpart: none.
 
 use crate::epitem::Epitem;
 use crate::epstate::EpState;

@@ -121,7 +121,8 @@ fn count(file: &'static File, fd: c_int, watched: Bits) -> Option<u64> {
                 return queued.map(|queued| taken + queued);
             }
             let queued = queued.unwrap_or(UNCOUNTED).min(UNCOUNTED);
-            // With what errors have given back, so that an error that comes counts, and one that is taken does not.
+            // With what errors have given back, so that an error that comes counts, and one that is
+            // taken does not.
             let memory = receive_memory(fd)? + u64::from(file.errors_taken());
             Some(UDP | ((taken & 0x3_ffff) << 42) | (queued << 32) | (memory & 0xffff_ffff))
         }
@@ -159,7 +160,8 @@ fn count(file: &'static File, fd: c_int, watched: Bits) -> Option<u64> {
 /// bytes, and other numbers of which every change is an arrival.
 const TCP: u64 = 1 << 60;
 
-/// `found` is how often memory was found to be missing, and something to have come to the queue of errors.
+/// `found` is how often memory was found to be missing, and something to have come to the queue of
+/// errors.
 const fn stream_count(bytes: u64, found: (u8, u8), state: TcpState) -> u64 {
     const SHORTAGES: u32 = u64::BITS - 12;
     let (shortages, errors) = (found.0 as u64, found.1 as u64 & 7);
@@ -323,7 +325,8 @@ fn exact_change(before: u64, now: u64) -> Change {
             }
             taken_since + queued_now > queued
         } else {
-            // Of an unknown number one was taken, and nothing is left: nothing need have come, but an error that takes up what that gave back.
+            // Of an unknown number one was taken, and nothing is left: nothing need have come, but
+            // an error that takes up what that gave back.
             queued != UNCOUNTED || queued_now > 0 || taken_since > 1 || more_memory > -LEAST_DATAGRAM
         }
     } else if before & now & TCP != 0 {
@@ -409,7 +412,8 @@ pub fn is_held_back(file: &File, fd: c_int) -> bool {
     file.kind() == Kind::Udp && sys::ioctl_int(fd, libc::TIOCOUTQ).is_ok_and(|waiting| waiting > 0)
 }
 
-/// Whether a TCP connection that is readable has bytes, or the end that the peer sent, and is not only shut.
+/// Whether a TCP connection that is readable has bytes, or the end that the peer sent, and is not
+/// only shut.
 pub fn has_stream_data(fd: c_int) -> bool {
     // Of one that is closed altogether nothing tells whether its end came, or it was reset.
     const PEER_CLOSED: [TcpState; 4] = [CLOSE, 8, 9, 11];

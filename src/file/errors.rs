@@ -1,6 +1,8 @@
-//! The queue of errors beside a socket's data: ICMP errors, timestamps of what was sent, notices about zero-copy writes. Whatever comes to it wakes everybody,
-//! and while something is in it the level is the same. Of a UDP socket, and of others that are counted by memory, it is counted with the datagrams; of a TCP connection by what
-//! memory is in use while no bytes come or go. Kernel counterpart: `sk_error_queue`.
+//! The queue of errors beside a socket's data: ICMP errors, timestamps of what was sent, notices
+//! about zero-copy writes. Whatever comes to it wakes everybody, and while something is in it the
+//! level is the same. Of a UDP socket, and of others that are counted by memory, it is counted with
+//! the datagrams; of a TCP connection by what memory is in use while no bytes come or go. Kernel
+//! counterpart: `sk_error_queue`.
 
 use super::File;
 use crate::kind::Kind;
@@ -8,19 +10,22 @@ use crate::sync::atomic::Ordering::SeqCst;
 
 /// The memory of a TCP connection is looked at.
 const FOLLOWED: u32 = 1 << 31;
-/// Below it, how often something was found to have come; then a sum over the bytes that came and went, and the memory in use.
+/// Below it, how often something was found to have come; then a sum over the bytes that came and
+/// went, and the memory in use.
 const FOUND: u32 = 28;
 const FLOW: u32 = 20;
 /// What a buffer takes is a multiple of this.
 const GRAIN: u32 = 64;
 
 impl File {
-    /// Of a socket whose memory is counted: the memory of all that was taken from its queue of errors.
+    /// Of a socket whose memory is counted: the memory of all that was taken from its queue of
+    /// errors.
     pub fn errors_taken(&self) -> u32 {
         if matches!(self.kind(), Kind::Udp | Kind::Socket) { self.outgoing.load(SeqCst) } else { 0 }
     }
 
-    /// Something was taken from the queue of errors, whose memory that was. Without any, something else came meanwhile.
+    /// Something was taken from the queue of errors, whose memory that was. Without any, something
+    /// else came meanwhile.
     pub fn take_errors(&self, memory: Option<u32>) {
         if matches!(self.kind(), Kind::Udp | Kind::Socket) {
             self.outgoing.fetch_add(memory.unwrap_or(1), SeqCst);
@@ -42,7 +47,8 @@ impl File {
         };
     }
 
-    /// A number that changes when something is found to have come to the queue of errors of a TCP connection.
+    /// A number that changes when something is found to have come to the queue of errors of a TCP
+    /// connection.
     pub fn errors_found(&self) -> u8 {
         if self.kind() == Kind::Tcp { ((self.outgoing.load(SeqCst) & !FOLLOWED) >> FOUND) as u8 } else { 0 }
     }

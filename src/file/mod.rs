@@ -58,14 +58,15 @@ pub struct File {
     taken: AtomicU32,
     /// We count datagrams, which moves the place where a peek begins.
     counting: AtomicU32,
-    /// What a unix socket's outgoing queue held at the last look; of a TCP or UDP socket, what is known of its queue of errors (see `errors.rs`);
-    /// of a source, the levels that are posted.
+    /// What a unix socket's outgoing queue held at the last look; of a TCP or UDP socket, what is
+    /// known of its queue of errors (see `errors.rs`); of a source, the levels that are posted.
     outgoing: AtomicU32,
     /// Empty datagrams in the queue that a count has stepped over: it will not see them again. Of a TCP connection, what it had no memory
     /// for (see `shortage.rs`). Of an eventfd, the calls that added to it. Of a source, how many look at it, or change it, at this moment. Of a
     /// file with fleeting levels, those that were found (see `fleeting.rs`).
     empties: AtomicU32,
-    /// What is known of a unix socket's peer, as [`Peer`]; of a TCP socket, whether its connection is [`PUT_OFF`].
+    /// What is known of a unix socket's peer, as [`Peer`]; of a TCP socket, whether its connection
+    /// is [`PUT_OFF`].
     peer: AtomicU8,
     /// [`CHOKED`] and those below it, and which sides of a socket the program shut: a bit for SHUT_RD, another for SHUT_WR.
     flags: AtomicU8,
@@ -104,7 +105,8 @@ const ROOM_WANTED: u8 = 1 << 3;
 /// Of a TCP connection: a write waits for room, as far as we know. Of a UDP socket: what was spliced into it is held back for more to come.
 const WAITS: u8 = 1 << 2;
 
-/// In place of a [`Peer`]: the connection begins with the first write (TCP_FASTOPEN_CONNECT), or has begun and is not there yet.
+/// In place of a [`Peer`]: the connection begins with the first write (TCP_FASTOPEN_CONNECT), or
+/// has begun and is not there yet.
 const PUT_OFF: u8 = 4;
 
 /// The other end of a unix socket.
@@ -389,8 +391,8 @@ impl File {
         }
     }
 
-    /// A TCP socket came to this state by a call that connects or disconnects: what was shut of an earlier connection is open, and its bytes do not
-    /// count.
+    /// A TCP socket came to this state by a call that connects or disconnects: what was shut of an
+    /// earlier connection is open, and its bytes do not count.
     pub fn begin_anew(&self, state: Option<TcpState>) {
         self.lose_place();
         if matches!(state, Some(sample::CLOSE | sample::SYN_SENT | sample::ESTABLISHED)) {

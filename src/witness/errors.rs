@@ -1,4 +1,5 @@
-//! Calls that take from the queue of errors beside a socket's data (MSG_ERRQUEUE), and calls that take an error which may have left something there.
+//! Calls that take from the queue of errors beside a socket's data (MSG_ERRQUEUE), and calls that
+//! take an error which may have left something there.
 
 use libc::c_int;
 use nix::errno::Errno;
@@ -17,7 +18,8 @@ pub(super) fn takes_errors(file: &File, flags: c_int) -> bool {
     flags & libc::MSG_ERRQUEUE != 0 && !file.kind().is_unix_data()
 }
 
-/// A call that takes from the queue of errors. If something is left in it, that wakes everybody once more.
+/// A call that takes from the queue of errors. If something is left in it, that wakes everybody
+/// once more.
 #[cold]
 pub(super) fn taking_errors(file: &'static File, fd: c_int, call: &mut dyn FnMut() -> isize) -> isize {
     if file.eventpoll().is_some() || file.is_source() {
@@ -48,7 +50,8 @@ fn note_taken(file: &File, before: ErrorMemory, after: ErrorMemory) {
     }
 }
 
-/// What a call tells that collected a pending error. While something is in the queue of errors the level stays.
+/// What a call tells that collected a pending error. While something is in the queue of errors the
+/// level stays.
 pub(super) fn collected(file: &'static File, fd: c_int) -> Facts {
     let may_queue = file.kind().queues_errors() || matches!(file.kind(), Kind::Mptcp | Kind::Other);
     if may_queue && sys::level(fd, 0) & ERR != 0 && sample::queues_errors(fd) { UNSETTLED } else { COLLECTED }

@@ -44,7 +44,8 @@ pub fn receiving(fd: c_int, flags: c_int, asked: impl Fn() -> usize, mut call: i
     witnessed_read(file, fd, Takes::message(flags), &asked, &mut call, &Amount::of_one)
 }
 
-/// A call that takes urgent data, or peeks at it: that stands in the line of a unix socket's bytes, and beside that of a TCP connection's.
+/// A call that takes urgent data, or peeks at it: that stands in the line of a unix socket's bytes,
+/// and beside that of a TCP connection's.
 #[cold]
 fn taking_urgent(file: &'static File, fd: c_int, flags: c_int, call: &mut dyn FnMut() -> isize) -> isize {
     if file.eventpoll().is_some() || file.is_source() {

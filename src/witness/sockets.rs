@@ -84,7 +84,8 @@ fn began(file: &'static File, fd: c_int, at: u32, before: Option<TcpState>, fail
     }
 }
 
-/// Before a write: whether the connection that was put off until one (TCP_FASTOPEN_CONNECT) has not begun yet.
+/// Before a write: whether the connection that was put off until one (TCP_FASTOPEN_CONNECT) has not
+/// begun yet.
 #[cold]
 pub(super) fn is_still_put_off(file: &File, fd: c_int) -> bool {
     let is_still = sample::tcp_state(fd) == Some(sample::SYN_SENT);
@@ -129,8 +130,9 @@ fn mapping(fd: c_int, call: impl FnOnce() -> c_int) -> c_int {
     answer
 }
 
-/// setsockopt(2). The kernel looks again at what is there by another measure, and wakes: with a new send buffer those who wait for room if there is some,
-/// with another low-water mark those who wait for as much.
+/// setsockopt(2). The kernel looks again at what is there by another measure, and wakes: with a new
+/// send buffer those who wait for room if there is some, with another low-water mark those who wait
+/// for as much.
 #[inline]
 pub fn setting(fd: c_int, level: c_int, name: c_int, call: impl FnOnce() -> c_int) -> c_int {
     match watched(fd) {
@@ -166,8 +168,8 @@ fn setting_watched(file: &'static File, fd: c_int, option: (c_int, c_int), call:
     answer
 }
 
-/// SO_RCVLOWAT of a TCP connection: it wakes those who wait for data if there is as much, or the end. What had come before and does not show any more has woken
-/// them, as if it had been taken.
+/// SO_RCVLOWAT of a TCP connection: it wakes those who wait for data if there is as much, or the
+/// end. What had come before and does not show any more has woken them, as if it had been taken.
 fn setting_least(file: &'static File, fd: c_int, call: impl FnOnce() -> c_int) -> c_int {
     let at = file.begin_call();
     let was_readable = sys::level(fd, IN) & IN != 0;
