@@ -300,9 +300,15 @@ pub fn await_users(count: &AtomicU32) {
     }
 }
 
-fn forget_number_of(file: &'static File, mut graph: FileGuard, fd: c_int, end: End) {
+fn forget_number_of(file: &'static File, graph: FileGuard, fd: c_int, end: End) {
+    forget_all_but_stays(file, graph, fd, end).evict();
+}
+
+/// The same, but for those who may still be in poll on the description: who is to be made to leave before the close.
+#[must_use]
+fn forget_all_but_stays(file: &'static File, mut graph: FileGuard, fd: c_int, end: End) -> Stays {
     if !graph.numbers.contains(&fd) {
-        return;
+        return Stays::NONE;
     }
     forget_entry(file, fd);
     graph.numbers.retain(|number| number != fd);
@@ -314,7 +320,7 @@ fn forget_number_of(file: &'static File, mut graph: FileGuard, fd: c_int, end: E
         }
         drop(graph);
         source::await_users(file);
-        return;
+        return Stays::NONE;
     }
     while let Some(item) = graph.items().next() {
         control::detach(file, &mut graph, item, end);
@@ -322,16 +328,19 @@ fn forget_number_of(file: &'static File, mut graph: FileGuard, fd: c_int, end: E
     let lingering = std::mem::replace(&mut graph.lingering, Stays::NONE);
     drop(graph);
     source::await_users(file);
-    lingering.evict();
     if let Some(ep) = file.eventpoll() {
+        lingering.evict();
         if ep.has_other_numbers(fd) {
             let _graph = file.graph();
             ep.become_orphan();
-            return;
+            return Stays::NONE;
         }
         ep.close();
+        file.retire();
+        return Stays::NONE;
     }
     file.retire();
+    lingering
 }
 
 /// The number names the description no more; it may name another by now.
@@ -406,12 +415,21 @@ pub fn duplicated(old: c_int, new: c_int) -> Result<(), Errno> {
 
 /// Descriptors in a range are about to be closed by one call. Answers with the internal ones among them, which must survive.
 pub fn forget_range(first: u32, last: u32) -> impl Iterator<Item = u32> {
+    let mut lingering = Stays::NONE;
+    for (fd, entry) in fdtable::entries(first, last) {
+        match entry {
+            Entry::File(file) if !lock::interrupted() => {
+                lingering.add(forget_all_but_stays(file, file.graph(), fd, End::Closed));
+            }
+            Entry::File(_) => forget_from_anywhere(fd),
+            Entry::Internal => {}
+        }
+    }
+    // All at once: whoever is in poll on many of them leaves once.
+    lingering.evict();
     fdtable::entries(first, last).filter_map(|(fd, entry)| match entry {
         Entry::Internal => Some(fd.unsigned_abs()),
-        Entry::File(_) => {
-            forget_from_anywhere(fd);
-            None
-        }
+        Entry::File(_) => None,
     })
 }
 

@@ -98,6 +98,7 @@ mod pool;
 mod preload;
 mod process;
 mod ready;
+mod rest;
 mod sample;
 mod sanitizer;
 mod settings;

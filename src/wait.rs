@@ -17,6 +17,7 @@ use crate::nap::Nap;
 use crate::nested;
 use crate::poller::{ByPoll, ByRequest, Poller, crossing, parking, watch};
 use crate::process;
+use crate::rest::{self, Rest};
 use crate::sync::atomic::AtomicBool;
 use crate::sync::atomic::Ordering::SeqCst;
 use crate::sys::{self, SigMask};
@@ -105,6 +106,8 @@ pub unsafe fn wait_on(
         stage: Stage::New,
         looked_at_parked: false,
         patience: Patience::new(),
+        rest: Rest::new(me),
+        pause: None,
         nap: Nap { mask, outside: None },
         called_off,
         is_over: false,
@@ -160,6 +163,10 @@ struct Wait {
     looked_at_parked: bool,
     /// With a thread that polls, when the time is up.
     patience: Patience,
+    /// When it is chased out of poll.
+    rest: Rest,
+    /// How long it stays away from poll before the next round, in nanoseconds.
+    pause: Option<u32>,
     nap: Nap,
     /// Nothing is wanted any more.
     called_off: Option<&'static AtomicBool>,
@@ -202,6 +209,10 @@ impl Wait {
             }
             if let Some(reported) = self.round()? {
                 return Ok(reported);
+            }
+            if let Some(pause) = self.pause.take() {
+                let left = remaining(self.deadline).map_or(u64::MAX, |left| left);
+                rest::rest(self.me, u64::from(pause).min(left) as u32);
             }
         }
     }
@@ -462,6 +473,9 @@ impl Wait {
         let time_is_up = !self.may_sleep || (plan.sleeps && is_over(self.deadline));
         if plan.sleeps && slept.is_ok() && !time_is_up {
             st.stats.empty_wakeups += 1;
+            if plan.polls {
+                self.pause = self.rest.after(self.me, st.set.len(), slept != Ok(0));
+            }
         }
         drop(guard);
         vanished.forget();

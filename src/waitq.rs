@@ -48,6 +48,8 @@ pub struct Sleeper {
     epoch: AtomicU32,
     /// How many threads wait for the epoch to move.
     evictors: AtomicU32,
+    /// How often somebody made it leave poll.
+    evictions: AtomicU32,
     tid: AtomicI32,
     /// The instance whose wait queue it is in, if any.
     pub waits_on: AtomicRef<Eventpoll>,
@@ -126,6 +128,7 @@ impl Sleeper {
             kicks: Bell::new(),
             epoch: AtomicU32::new(0),
             evictors: AtomicU32::new(0),
+            evictions: AtomicU32::new(0),
             tid: AtomicI32::new(0),
             waits_on: AtomicRef::none(),
             below: AtomicRef::none(),
@@ -322,6 +325,16 @@ impl Sleeper {
         if left && self.evictors.load(SeqCst) != 0 {
             sync::futex_wake(&self.epoch, i32::MAX);
         }
+    }
+
+    /// Whether somebody waits for it to leave, or has not noticed yet that it has.
+    pub fn is_waited_for(&self) -> bool {
+        self.evictors.load(Relaxed) != 0
+    }
+
+    /// How often somebody made it leave.
+    pub fn evictions(&self) -> u32 {
+        self.evictions.load(Relaxed)
     }
 
     /// If the thread is in poll, or about to be: the stay that has to end before an open file it polls is let go.
@@ -524,6 +537,18 @@ impl Stays {
         }
     }
 
+    /// Takes over those of another description.
+    pub fn add(&mut self, mut others: Stays) {
+        if others.0 == Stays::MANY {
+            self.forget();
+            self.0 = Stays::MANY;
+        }
+        if let Some(known) = others.known().filter(|_| self.0 != Stays::MANY) {
+            known.stays.get().into_iter().for_each(|stay| self.note(stay));
+        }
+        others.forget();
+    }
+
     /// Makes them all leave. Not under a lock.
     pub fn evict(mut self) {
         if self.0 == Stays::MANY {
@@ -607,6 +632,7 @@ impl Stay {
                 return;
             }
             stats::EVICTIONS.count();
+            self.sleeper.evictions.fetch_add(1, Relaxed);
             self.sleeper.evictors.fetch_add(1, SeqCst);
             self.sleeper.kick();
             sync::futex_wait(&self.sleeper.epoch, self.epoch, Some(STEP_NS));

@@ -3,7 +3,7 @@
 
 use nix::errno::Errno;
 
-use super::exit::Exit;
+use super::exit::{Exit, FEW};
 use super::hold::end_lap;
 use super::prospect::Prospect;
 use super::ring::Ring;
@@ -159,6 +159,7 @@ fn take_in(ep: &'static Eventpoll, st: &mut EpState) {
 
 /// Ends all requests, so that the kernel lets go of the files at once.
 fn clear(ep: &'static Eventpoll, st: &mut EpState) {
+    clear_most(ep, st);
     for turn in 0..10 {
         let Some(uring) = &mut st.ring else { return };
         if turn == 0 {
@@ -167,6 +168,23 @@ fn clear(ep: &'static Eventpoll, st: &mut EpState) {
         uring.attempt(|ring| ring.submit(&ep.ring.fd));
         drain(st, true);
         if st.ring.as_ref().is_none_or(Uring::is_clear) {
+            return;
+        }
+    }
+}
+
+/// Ends all requests but a few one by one, where they are many: to end all by one request takes the kernel a time that grows with the square of
+/// their number.
+fn clear_most(ep: &'static Eventpoll, st: &mut EpState) {
+    const BATCH: usize = 64;
+    while let Some(uring) = &mut st.ring
+        && uring.asked.len() > FEW
+    {
+        let before = uring.asked.len();
+        uring.cancel_some(BATCH, &ep.ring.fd, &st.held);
+        uring.attempt(|ring| ring.submit(&ep.ring.fd));
+        drain(st, true);
+        if st.ring.as_ref().is_some_and(|uring| uring.asked.len() >= before) {
             return;
         }
     }

@@ -27,7 +27,7 @@ pub(super) const GATE: u64 = 2;
 /// What a registration's user data has beside its address in its own link.
 pub(super) const LINK: u64 = 4;
 /// The most requests that are ended one by one, which takes a millisecond at worst.
-const FEW: usize = 512;
+pub(super) const FEW: usize = 512;
 
 const _: () = assert!(align_of::<Epitem>() > LINK as usize);
 
@@ -64,8 +64,13 @@ const fn is_awaited(kind: Kind) -> bool {
     !is_private && !matches!(kind, Pipe | Tcp | UnixSeqpacket | UnixStream)
 }
 
+/// Whether a registration's description is awaited. Most of what is private to a process shares one inode, and need not be told apart.
 fn needs_link(item: &Epitem) -> bool {
-    item.file().is_some_and(|file| is_awaited(file.identify(item.via())))
+    let has_inode = || sys::fstat(item.via()).is_ok_and(|stat| stat.st_mode & libc::S_IFMT != 0);
+    item.file().is_some_and(|file| match file.kind() {
+        Kind::Unidentified => has_inode() && is_awaited(file.identify(item.via())),
+        kind => is_awaited(kind),
+    })
 }
 
 impl Uring {

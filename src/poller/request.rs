@@ -84,11 +84,25 @@ impl Uring {
         }
     }
 
+    /// Cancels the requests of the last so many registrations that have one.
+    pub(super) fn cancel_some(&mut self, most: usize, fd: &AtomicI32, held: &Held) {
+        for place in self.asked.len().saturating_sub(most)..self.asked.len() {
+            let item = self.asked[place];
+            if let Some(request) = item.at(held).request() {
+                self.cancel(fd, item, request.turn.get());
+            }
+        }
+    }
+
+    fn cancel(&mut self, fd: &AtomicI32, item: &'static Epitem, turn: u16) {
+        self.attempt(|ring| ring.cancel(fd, data_of(item, turn)));
+        self.unlink(fd, item, turn);
+    }
+
     fn ask(&mut self, fd: &AtomicI32, item: &'static Epitem, state: &State, mask: Bits) {
         let Some(request) = state.request() else { return };
         if request.lives.take() {
-            self.attempt(|ring| ring.cancel(fd, data_of(item, request.turn.get())));
-            self.unlink(fd, item, request.turn.get());
+            self.cancel(fd, item, request.turn.get());
             self.ending += 1;
         }
         request.mask.set(mask);

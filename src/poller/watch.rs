@@ -15,6 +15,7 @@ use crate::lock::{Guard, Lock};
 use crate::memory;
 use crate::options::INTERPOSES;
 use crate::pool::{AtomicRef, Short};
+use crate::rest::{self, Rest};
 use crate::stats;
 use crate::sync::atomic::Ordering::Relaxed;
 use crate::sync::atomic::{AtomicU32, AtomicU64};
@@ -362,6 +363,7 @@ extern "C" fn watch(argument: *mut c_void) -> *mut c_void {
     };
     let Some(mut set) = taken else { return std::ptr::null_mut() };
     let mut tick = TICK_NS;
+    let mut rest = Rest::new(&shard.sleeper);
     loop {
         set.read_mail(shard);
         let epoch = shard.sleeper.enter_poll();
@@ -382,6 +384,9 @@ extern "C" fn watch(argument: *mut c_void) -> *mut c_void {
             _ => shard.sleeper.heed(),
         }
         set.hand_back_fired(shard);
+        if let Some(pause) = rest.after(&shard.sleeper, set.items.len(), false) {
+            rest::rest(&shard.sleeper, pause);
+        }
     }
 }
 

@@ -89,6 +89,8 @@ mod preload;
 mod process;
 #[path = "../../src/ready.rs"]
 mod ready;
+#[path = "../../src/rest.rs"]
+mod rest;
 #[path = "../../src/sample.rs"]
 mod sample;
 #[path = "../../src/sanitizer.rs"]
