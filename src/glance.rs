@@ -1,6 +1,7 @@
-//! A look past the thread that polls, by one whose time is up: whether the other is about to be woken for something, so that there will be some
-//! for both. It changes nothing, for the set is the sleeper's; who finds something waits until that one is back, and looks by himself. The kernel needs none: there the
-//! wake-up has put what is ready on the list.
+//! A look past the thread that polls, by one whose time is up: whether the other is about to be
+//! woken for something, so that there will be some for both. It changes nothing, for the set is the
+//! sleeper's; who finds something waits until that one is back, and looks by himself. The kernel
+//! needs none: there the wake-up has put what is ready on the list.
 
 use crate::epitem::Epitem;
 use crate::epstate::EpState;
@@ -16,7 +17,8 @@ const WINDOW: usize = 64;
 /// Naps grow from the first to the longest.
 const FIRST_NS: u32 = 20_000;
 const LONGEST_NS: u32 = 1_000_000;
-/// So long at most a thread waits for one that has something to take: it may be in a signal handler.
+/// So long at most a thread waits for one that has something to take: it may be in a signal
+/// handler.
 const PATIENCE_NS: u32 = 500_000_000;
 /// And so long for one that was kicked, perhaps for nothing.
 const PATIENCE_WITH_KICKS_NS: u32 = 5_000_000;
@@ -62,7 +64,8 @@ impl Patience {
     }
 }
 
-/// What `poller`, which is in poll or in its ring, is about to be woken by, if `others` threads are to be served first.
+/// What `poller`, which is in poll or in its ring, is about to be woken by, if `others` threads are
+/// to be served first.
 pub fn due(st: &EpState, poller: &Sleeper, others: usize) -> Due {
     let is_ready = match &st.ring {
         Some(uring) => others == 0 && (uring.has_news() || !st.ready.is_empty()),
@@ -98,7 +101,8 @@ fn is_more_ready(st: &EpState, number: usize) -> bool {
     }
 }
 
-/// Of what has no kind of its own, and of what shows a change once, a look may be the only one that finds an event.
+/// Of what has no kind of its own, and of what shows a change once, a look may be the only one that
+/// finds an event.
 fn may_be_looked_at(item: &Epitem) -> bool {
     let shows = |kind: Kind| kind != Kind::Other && kind.fleeting() == 0;
     item.file().is_some_and(|file| !file.is_source() && shows(file.identify(item.via())))

@@ -1,6 +1,8 @@
-//! A pause out of poll, for a thread that is chased out of it again and again: by closes, each of which has to wait until it has left (D4), or by
-//! kicks that bring nothing. To poll many descriptors takes long, and a burst of as many closes would have them polled for each: work that grows
-//! with the square of their number. After a pause that is some times as long as the poll, what came meanwhile has cost nobody a kick.
+//! A pause out of poll, for a thread that is chased out of it again and again: by closes, each of
+//! which has to wait until it has left (D4), or by kicks that bring nothing. To poll many
+//! descriptors takes long, and a burst of as many closes would have them polled for each: work that
+//! grows with the square of their number. After a pause that is some times as long as the poll,
+//! what came meanwhile has cost nobody a kick.
 
 use crate::sync;
 use crate::sys;
@@ -14,7 +16,8 @@ const SWITCH_NS: u64 = 50_000;
 const LONGEST_NS: u64 = 5_000_000;
 /// The longest in times of the poll.
 const MOST: u64 = 4;
-/// What comes within so long belongs to a burst: it may take a while until a thread that is woken has a processor.
+/// What comes within so long belongs to a burst: it may take a while until a thread that is woken
+/// has a processor.
 const NEAR_NS: u64 = 50_000_000;
 
 /// When a thread has to rest.
@@ -34,7 +37,8 @@ impl Rest {
         Rest { evictions: me.evictions(), at: 0, pause: 0 }
     }
 
-    /// The thread was in poll on so many descriptors. How long it has to stay away, in nanoseconds: not at all if it was long there.
+    /// The thread was in poll on so many descriptors. How long it has to stay away, in nanoseconds:
+    /// not at all if it was long there.
     pub fn after(&mut self, me: &Sleeper, descriptors: usize, in_vain: bool) -> Option<u32> {
         let evictions = me.evictions();
         let was_evicted = evictions != std::mem::replace(&mut self.evictions, evictions);
@@ -51,7 +55,8 @@ impl Rest {
     }
 }
 
-/// Stays away for so long, from when those who wait for the thread to leave have a processor again. Not under a lock.
+/// Stays away for so long, from when those who wait for the thread to leave have a processor again.
+/// Not under a lock.
 pub fn rest(me: &Sleeper, pause: u32) {
     const STEP_NS: u32 = 200_000;
     const STEPS: u32 = 100;

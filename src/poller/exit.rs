@@ -1,10 +1,13 @@
-//! The end of a thread that has a ring ends the requests of the ring, also where the thread is killed: what they hold is free when the
-//! process can be waited for, as it is where the kernel's epoll has it (D4).
+//! The end of a thread that has a ring ends the requests of the ring, also where the thread is
+//! killed: what they hold is free when the process can be waited for, as it is where the kernel's
+//! epoll has it (D4).
 //!
-//! By itself the kernel ends them some milliseconds later, from a work queue. But a request on a ring it cancels in the thread that exits, before
-//! that lets go of its descriptors, and goes on with what is linked to it. So a ring has a request on another one, the thread's *anchor*, which
-//! never completes. Linked to it are a look at the *gate*, and the cancellation of everything else. That takes a time that grows with the square
-//! of their number: where they are many the gate is closed, and those whose release somebody may wait for get a link of their own each.
+//! By itself the kernel ends them some milliseconds later, from a work queue. But a request on a
+//! ring it cancels in the thread that exits, before that lets go of its descriptors, and goes on
+//! with what is linked to it. So a ring has a request on another one, the thread's *anchor*, which
+//! never completes. Linked to it are a look at the *gate*, and the cancellation of everything else.
+//! That takes a time that grows with the square of their number: where they are many the gate is
+//! closed, and those whose release somebody may wait for get a link of their own each.
 
 use libc::c_int;
 use nix::errno::Errno;
@@ -41,7 +44,8 @@ pub(super) struct Exit {
 }
 
 impl Exit {
-    /// Links the end of all requests of the ring to the anchor of `own`. The first thing that is asked of the ring.
+    /// Links the end of all requests of the ring to the anchor of `own`. The first thing that is
+    /// asked of the ring.
     pub(super) fn prepare(ring: &mut Ring, fd: &AtomicI32, own: &Sleeper) -> Result<Exit, Errno> {
         ring.cancel_at_exit(fd, anchor(own)?, GATE)?;
         Ok(Exit { gate: -1, has_links: false })
@@ -56,15 +60,16 @@ fn anchor(own: &Sleeper) -> Result<c_int, Errno> {
     }
 }
 
-/// Whether somebody may wait for the release of what it is: for a port, a name, a lock, or the end of what comes once. On the other side of a
-/// connection or a pipe there is nobody who would know.
+/// Whether somebody may wait for the release of what it is: for a port, a name, a lock, or the end
+/// of what comes once. On the other side of a connection or a pipe there is nobody who would know.
 const fn is_awaited(kind: Kind) -> bool {
     use Kind::{Eventfd, EventfdSemaphore, Inotify, Pidfd, Pipe, Signalfd, Tcp, Timerfd, UnixSeqpacket, UnixStream};
     let is_private = matches!(kind, Eventfd | EventfdSemaphore | Inotify | Pidfd | Signalfd | Timerfd);
     !is_private && !matches!(kind, Pipe | Tcp | UnixSeqpacket | UnixStream)
 }
 
-/// Whether a registration's description is awaited. Most of what is private to a process shares one inode, and need not be told apart.
+/// Whether a registration's description is awaited. Most of what is private to a process shares one
+/// inode, and need not be told apart.
 fn needs_link(item: &Epitem) -> bool {
     let has_inode = || sys::fstat(item.via()).is_ok_and(|stat| stat.st_mode & libc::S_IFMT != 0);
     item.file().is_some_and(|file| match file.kind() {
@@ -99,7 +104,8 @@ impl Uring {
         self.exit.gate = gate;
     }
 
-    /// A request was made. Where the gate is closed it gets a link of its own, if it is to have one.
+    /// A request was made. Where the gate is closed it gets a link of its own, if it is to have
+    /// one.
     pub(super) fn link_if_many(&mut self, fd: &AtomicI32, item: &'static Epitem, turn: u16) {
         if self.exit.gate < 0 && self.asked.len() > FEW / 2 {
             self.link(fd, item, turn);

@@ -1,4 +1,5 @@
-/* Once a process that watched its end of a pipe among many descriptors has been waited for, the other end sees it closed (D4). */
+/* Once a process that watched its end of a pipe among many descriptors has been waited for, the
+ * other end sees it closed (D4). */
 #include "harness.h"
 
 #include <sys/prctl.h>

@@ -1,5 +1,6 @@
-/* Once a process that watched a descriptor has been waited for, nothing of the descriptor is left: its port, its name and its lock are free, and its other end sees it
- * closed. Whether it watched few or many, and whether it ended by itself or was killed (D4). */
+/* Once a process that watched a descriptor has been waited for, nothing of the descriptor is left:
+ * its port, its name and its lock are free, and its other end sees it * closed. Whether it watched
+ * few or many, and whether it ended by itself or was killed (D4). */
 #include "harness.h"
 
 #include <netinet/in.h>
