@@ -1,6 +1,15 @@
 /* After a write was refused with EAGAIN the peer reads: OUT is an edge, each time (E4). */
 #include "kinds.h"
 
+#include <linux/sockios.h>
+
+/* Whether the peer has acknowledged all that was sent; a late acknowledgement makes room, and so an edge. */
+static bool is_acknowledged(int fd)
+{
+    int queued, not_sent;
+    return ioctl(fd, SIOCOUTQNSD, &not_sent) == -1 || (OK(ioctl(fd, SIOCOUTQ, &queued)) == 0 && queued == not_sent);
+}
+
 static void run(int writer, int reader, int writer_flags)
 {
     int ep = new_epoll();
@@ -11,8 +20,10 @@ static void run(int writer, int reader, int writer_flags)
         CHECK(all > 0);
 
         /* What filling itself set off is over; nothing comes while the peer does not read. */
-        while (wait_events(ep, QUIET_MS).n > 0)
+        do {
             all += fill(writer);
+            UNTIL(is_acknowledged(writer));
+        } while (wait_events(ep, QUIET_MS).n > 0);
         if (i == 1) {
             /* The peer reads while a thread sleeps. */
             struct waiter waiter;
