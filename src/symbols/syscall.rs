@@ -79,7 +79,7 @@ export! {
                 }
                 libc::SYS_write => witness::writing(a as c_int, || c, raw) as c_long,
                 libc::SYS_sendto => {
-                    witness::opening(a as c_int, d as c_int, || witness::sending(a as c_int, || c, raw)) as c_long
+                    witness::sending(a as c_int, d as c_int, || c, raw) as c_long
                 }
                 libc::SYS_sendmmsg => {
                     transfers::send_messages(a as c_int, b as *mut mmsghdr, c as c_uint, d as c_int, raw_int).into()
@@ -101,8 +101,8 @@ export! {
                 libc::SYS_timerfd_settime => witness::setting_timer(a as c_int, raw_int).into(),
                 libc::SYS_writev => witness::writing_vector(a as c_int, || transfers::total(b as *const _, c), raw) as c_long,
                 libc::SYS_sendmsg => {
-                    let send = || witness::sending(a as c_int, || transfers::message_total(b as *const _), raw);
-                    witness::opening(a as c_int, c as c_int, send) as c_long
+                    let offered = || transfers::message_total(b as *const _);
+                    witness::sending(a as c_int, c as c_int, offered, raw) as c_long
                 }
                 libc::SYS_io_submit => witness::submitting(c as *const _, raw) as c_long,
                 libc::SYS_io_uring_register => witness::registering(b as c_uint, c as *const _, raw) as c_long,

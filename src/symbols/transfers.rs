@@ -138,7 +138,7 @@ unsafe fn send_to(
 ) -> ssize_t {
     // SAFETY: as for libc's sendto.
     let call = move || unsafe { next::sendto(fd, buffer, n, flags, to, length) };
-    witness::opening(fd, flags, move || witness::sending(fd, move || n, call))
+    witness::sending(fd, flags, move || n, call)
 }
 
 /// Several messages at once, sent by `call`.
@@ -160,7 +160,7 @@ pub(super) unsafe fn send_messages(
     // What was left of the last message counts as one more.
     // SAFETY: the call filled in as many messages as it answers.
     let offered = || n as usize + usize::from(unsafe { is_cut_short(messages, sent.get()) });
-    witness::opening(fd, flags, || witness::sending(fd, offered, call)) as c_int
+    witness::sending(fd, flags, offered, call) as c_int
 }
 
 /// Several messages at once, received by `call`.
@@ -350,7 +350,7 @@ export! {
     fn sendmsg(fd: c_int, message: *const msghdr, flags: c_int) -> ssize_t as libc::sendmsg {
         // SAFETY: as for libc's sendmsg.
         let (offered, call) = (|| unsafe { message_total(message) }, || unsafe { next::sendmsg(fd, message, flags) });
-        witness::opening(fd, flags, || witness::sending(fd, offered, call))
+        witness::sending(fd, flags, offered, call)
     }
 
     /// mq_receive(3).

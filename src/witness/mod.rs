@@ -26,7 +26,7 @@ use crate::sys;
 pub use bells::{registering, submitting};
 pub use pipes::{keeping_packets, moving, resized_pipe, sending_file, splicing_memory};
 pub use reading::{accepting, reading, reading_messages, reading_vector, receiving};
-pub use sockets::{asking, connecting, listening, opening, setting, shutting_down};
+pub use sockets::{asking, connecting, listening, setting, shutting_down};
 pub use terminals::{controlling, masking_signals};
 pub use writing::{sending, writing, writing_vector};
 

@@ -164,7 +164,7 @@ pub fn splicing_memory(fd: c_int, asked: impl Fn() -> usize, mut call: impl FnMu
     if !reads {
         relieved_beside(fd);
     }
-    let n = if reads { receiving(fd, 0, asked, call) } else { sending(fd, asked, call) };
+    let n = if reads { receiving(fd, 0, asked, call) } else { sending(fd, 0, asked, call) };
     if n > 0 {
         waking.tell();
         if File::any_fifo_edges() && !reads {
@@ -186,7 +186,7 @@ pub fn sending_file(out: c_int, n: usize, call: impl FnOnce() -> isize) -> isize
     relieved_beside(out);
     // One that waits for room is looked at as any write that does.
     let passage = watched(out).filter(|file| !file.waits_for_room()).and_then(|file| Passage::of_pages(file, out, n));
-    let sent = passing(passage, || sending(out, || n, call));
+    let sent = passing(passage, || sending(out, 0, || n, call));
     if sent > 0 {
         waking.tell();
         if let Some(file) = watched(out).filter(|file| sample::is_held_back(file, out)) {

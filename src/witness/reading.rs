@@ -33,7 +33,7 @@ impl Takes {
 }
 
 /// A receiving call on `fd` with these flags, that asks for `asked` bytes.
-#[inline]
+#[inline(always)] // Likewise.
 pub fn receiving(fd: c_int, flags: c_int, asked: impl Fn() -> usize, mut call: impl FnMut() -> isize) -> isize {
     let Some(file) = watched(fd) else { return call() };
     if takes_errors(file, flags) {
@@ -74,7 +74,7 @@ fn taking_urgent(file: &'static File, fd: c_int, flags: c_int, call: &mut dyn Fn
 ///
 /// # Safety
 /// The call must fill the buffer with as many bytes as it answers.
-#[inline]
+#[inline(always)] // As `writing`: called, and not jumped to, an unwatched read costs more.
 pub unsafe fn reading(fd: c_int, buffer: *mut c_void, n: usize, mut call: impl FnMut() -> isize) -> isize {
     if watched(fd).is_none() && !File::any_fifo_edges() && !File::any_signal_edges() {
         // Nothing is left to do after the call, so that it can be jumped to: a return that follows a system call is predicted wrongly,

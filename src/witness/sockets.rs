@@ -28,14 +28,10 @@ pub fn connecting(fd: c_int, call: impl FnOnce() -> c_int) -> c_int {
 }
 
 /// A write with these flags, which may begin a connection.
-#[inline]
-pub fn opening(fd: c_int, flags: c_int, write: impl FnOnce() -> isize) -> isize {
-    if flags & libc::MSG_FASTOPEN == 0 { write() } else { opening_fast(fd, write) }
-}
-
-#[cold]
-fn opening_fast(fd: c_int, write: impl FnOnce() -> isize) -> isize {
-    let Some(file) = watched(fd) else { return write() };
+pub(super) fn opening(file: &'static File, fd: c_int, flags: c_int, write: impl FnOnce() -> isize) -> isize {
+    if flags & libc::MSG_FASTOPEN == 0 {
+        return write();
+    }
     let at = file.begin_call();
     let before = sample::tcp_state(fd);
     let written = write();

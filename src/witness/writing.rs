@@ -5,7 +5,7 @@ use nix::errno::Errno;
 
 use super::pipes::{filled_beside, relieved_beside, wake_pipe};
 use super::room::{Passage, passing};
-use super::sockets::{has_opened, is_still_put_off};
+use super::sockets::{has_opened, is_still_put_off, opening};
 use super::{not_for_ours, refused, watched};
 use crate::descriptors;
 use crate::edge::{CHOKED, COLLECTED, DEPARTED, Facts, GAVE, PEER_FULL, PRESSED, UNSETTLED};
@@ -47,7 +47,7 @@ fn concerned_writing(fd: c_int, offered: impl FnOnce() -> usize, call: impl FnOn
     let unwatched = descriptors::known(fd).filter(|file| file.kind().is_eventfd() && !file.has_edges());
     let unwatched = unwatched.map(|file| (file, begin_write(file)));
     relieved_beside(fd);
-    let n = beside(fd, sending(fd, offered, call));
+    let n = beside(fd, sending(fd, 0, offered, call));
     if let Some((file, at)) = unwatched
         && n > 0
         && file.has_edges()
@@ -64,10 +64,24 @@ pub fn writing_vector(fd: c_int, offered: impl FnOnce() -> usize, call: impl FnO
     beside(fd, passed_write(fd, offered, call, false))
 }
 
-/// Any other write-like call, on `fd` with `offered` bytes (or messages), which are asked for only if the call is answered.
-#[inline]
-pub fn sending(fd: c_int, offered: impl FnOnce() -> usize, call: impl FnOnce() -> isize) -> isize {
-    passed_write(fd, offered, call, true)
+/// A call that sends `offered` bytes (or messages) with these flags; how many they are is asked only if the call is answered.
+#[inline(always)] // As `writing`.
+pub fn sending(fd: c_int, flags: c_int, offered: impl FnOnce() -> usize, call: impl FnOnce() -> isize) -> isize {
+    match watched(fd) {
+        None => call(),
+        Some(file) => witnessed_send(file, fd, flags, offered, call),
+    }
+}
+
+#[inline(never)]
+fn witnessed_send(
+    file: &'static File,
+    fd: c_int,
+    flags: c_int,
+    offered: impl FnOnce() -> usize,
+    call: impl FnOnce() -> isize,
+) -> isize {
+    opening(file, fd, flags, || witnessed_write(file, fd, offered, call, true))
 }
 
 /// What a write does to others than the one it names.
