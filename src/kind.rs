@@ -197,23 +197,20 @@ impl Kind {
     /// whatever its mask; on a socket what arrives wakes those that wait for urgent data, too. A signal and what happens
     /// to a file wake without any bit, and so every one.
     pub const fn wakes_with(self, registered: Bits) -> Bits {
-        let connected = matches!(self, Kind::Tcp | Kind::Mptcp | Kind::UnixStream | Kind::UnixSeqpacket);
-        let mut bits = match self {
-            Kind::Tcp | Kind::Mptcp | Kind::UnixStream | Kind::UnixSeqpacket => RDHUP,
-            Kind::Signalfd | Kind::Inotify => IN,
-            Kind::Attribute | Kind::Notice | Kind::Pressure => PRI,
-            Kind::Glimpse => IN | RDNORM,
-            _ => 0,
+        // Every registration, those that wait for what comes, and those that wait for room.
+        let (always, incoming, writable) = match self {
+            Kind::Tcp => (RDHUP, IN | PRI, OUT),
+            Kind::Mptcp | Kind::UnixStream | Kind::UnixSeqpacket => (RDHUP, IN, OUT),
+            Kind::Udp | Kind::UnixDgram | Kind::Netlink | Kind::Socket => (0, IN, OUT),
+            Kind::TcpListener | Kind::UnixListener => (0, IN, 0),
+            Kind::Signalfd | Kind::Inotify => (IN, 0, 0),
+            Kind::Attribute | Kind::Notice | Kind::Pressure => (PRI, 0, 0),
+            Kind::Glimpse => (IN | RDNORM, 0, 0),
+            _ => (0, 0, 0),
         };
-        if matches!(self, Kind::TcpListener | Kind::UnixListener) && registered & INCOMING != 0 {
-            bits |= IN;
-        }
-        if connected || matches!(self, Kind::Udp | Kind::UnixDgram | Kind::Netlink | Kind::Socket) {
-            let urgent = if matches!(self, Kind::Tcp) { PRI } else { 0 };
-            bits |= if registered & INCOMING != 0 { IN | urgent } else { 0 };
-            bits |= if registered & WRITABLE != 0 { OUT } else { 0 };
-        }
-        bits
+        let incoming = if registered & INCOMING != 0 { incoming } else { 0 };
+        let writable = if registered & WRITABLE != 0 { writable } else { 0 };
+        always | incoming | writable
     }
 
     /// Whether what arrives wakes every registration, so that one may be woken whose mask has none of what came.
