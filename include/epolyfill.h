@@ -1,9 +1,9 @@
 /*
  * epolyfill: Linux epoll on top of poll(2).
  *
- * A program that links libepolyfill.so, or runs with it in LD_PRELOAD, calls epoll by the names of <sys/epoll.h>. This header
- * adds what epolyfill has beside them. libepolyfill-side.so has the functions of this header only: a program that links it
- * uses them beside the kernel's epoll.
+ * A program that links libepolyfill.so, or runs with it in LD_PRELOAD, calls epoll by the names of <sys/epoll.h>. This
+ * header declares the functions that epolyfill adds. libepolyfill-side.so exports only the functions of this header, for
+ * use beside the kernel's epoll.
  *
  * SPDX-License-Identifier: MIT OR Apache-2.0
  * Generated from src/capi; do not edit.

@@ -1,13 +1,14 @@
 //! The environment of the programs that this process executes.
 //!
-//! A served program stays served when it clears the environment: what it executes gets the entry of
-//! LD_PRELOAD that brought this library in, and the EPOLYFILL_* settings, as they were when this
-//! process started, in addition to the environment that the program passes. Not for a library that
-//! came in by linking or by `/etc/ld.so.preload`, and not in secure-execution mode.
+//! A served program's children stay served even if it clears the environment. A program that it
+//! executes gets, in addition to the environment that is passed, the entry of LD_PRELOAD that
+//! loaded this library and the EPOLYFILL_* settings, as they were when this process started.
+//! Nothing is added if the library was loaded because of linking or `/etc/ld.so.preload`, or in
+//! secure-execution mode.
 //!
 //! Everything after start-up works in signal handlers and in vfork children, which share this
-//! process's memory: it takes no lock, allocates nothing that outlives the call, and changes
-//! nothing.
+//! process's memory: it takes no lock, allocates nothing that outlives the call, and changes no
+//! state.
 
 use std::mem::MaybeUninit;
 use std::ptr;
@@ -24,12 +25,12 @@ use crate::settings;
 use crate::sys;
 use crate::user;
 
-/// An environment, or the words of a program, as exec takes them.
+/// An environment or an argv, as exec takes it.
 pub type Strings = *const *const c_char;
 
 const CHILDREN: &[u8] = b"EPOLYFILL_CHILDREN=";
 
-/// The kernel takes no string of an environment that is longer, with its end.
+/// The longest string of an environment that the kernel takes, with its NUL.
 const LONGEST: usize = 32 * 4096;
 
 unsafe extern "C" {
@@ -42,25 +43,25 @@ pub fn own() -> Strings {
     unsafe { (&raw const environ).read_volatile() }
 }
 
-/// Takes a variable, as `NAME=` and the pieces of its value.
+/// A callback for a variable, as `NAME=` and the pieces of its value.
 type ForVariable<'a> = dyn FnMut(&[u8], &[&[u8]]) + 'a;
 
-/// The variables that an environment of the program's lacks.
+/// The variables that an environment of the program lacks.
 #[derive(Debug)]
 struct Lack {
     heritage: &'static Heritage,
     environment: Strings,
-    /// How many entries it has.
+    /// The number of its entries.
     count: usize,
-    /// The last of them that sets LD_PRELOAD, which is the one that counts, and its value.
+    /// The value of its last LD_PRELOAD entry, which is the effective one.
     preload: Option<(usize, &'static [u8])>,
-    /// Where the library has to go in LD_PRELOAD; `None` if it is there.
+    /// The place for the library in LD_PRELOAD; `None` if it is already there.
     place: Option<Place<'static>>,
-    /// The settings that have to be added, a bit each.
+    /// The settings to add, one bit each.
     settings: u32,
 }
 
-/// Tells whether a string of the program's begins so. EFAULT as in [`user::read`].
+/// Whether a string of the program begins like this. EFAULT as in [`user::read`].
 unsafe fn begins(string: *const c_char, with: &[u8]) -> Result<bool, Errno> {
     for (at, byte) in with.iter().enumerate() {
         // SAFETY: the caller answers for the string, and it has not ended.
@@ -71,8 +72,8 @@ unsafe fn begins(string: *const c_char, with: &[u8]) -> Result<bool, Errno> {
     Ok(true)
 }
 
-/// The rest of a string of the program's. EFAULT as in [`user::read`]; E2BIG if it is longer than
-/// the kernel takes.
+/// The rest of a string of the program. EFAULT as in [`user::read`]; E2BIG if it is longer than the
+/// kernel takes.
 unsafe fn rest(string: *const c_char, from: usize) -> Result<&'static [u8], Errno> {
     let start = string.cast::<u8>().wrapping_add(from);
     for length in 0..LONGEST {
@@ -86,8 +87,8 @@ unsafe fn rest(string: *const c_char, from: usize) -> Result<&'static [u8], Errn
     Err(Errno::E2BIG)
 }
 
-/// Finds what an environment lacks. `None` if nothing, if it is to be left alone, or if it cannot be
-/// read, which is the kernel's to say.
+/// Finds the variables that an environment lacks. `None` if it lacks none, if it is to be left
+/// unchanged, or if it cannot be read: the kernel then reports the error.
 ///
 /// # Safety
 /// As for the environment of execve.
@@ -99,7 +100,7 @@ unsafe fn lack(environment: Strings) -> Option<Lack> {
 }
 
 impl Lack {
-    /// `None` if the environment asks to be left alone.
+    /// `None` if the environment asks to be left unchanged.
     unsafe fn of(heritage: &'static Heritage, environment: Strings) -> Result<Option<Lack>, Errno> {
         let all = ((1u64 << heritage.settings.len()) - 1) as u32;
         let place = |value| preload::place(value, |entry| heritage.names(entry));
@@ -136,13 +137,13 @@ impl Lack {
         Ok(Some(lack))
     }
 
-    /// LD_PRELOAD with the library in its place among what the program has in it, if that is to change.
+    /// LD_PRELOAD with the library added to the program's entries, if it has to change.
     fn merged(&self) -> Option<[&'static [u8]; 6]> {
         self.place.map(|place| place.with(&self.heritage.preload.to_bytes()[PRELOAD.len()..]))
     }
 
-    /// How long that is, with its end; 0 if LD_PRELOAD stays as it is, or is the library's entry
-    /// alone.
+    /// The length of that string, with its NUL; 0 if LD_PRELOAD does not change, or is the
+    /// library's entry alone.
     fn merged_bytes(&self) -> usize {
         match self.preload.and(self.merged()) {
             Some(pieces) => PRELOAD.len() + pieces.iter().map(|piece| piece.len()).sum::<usize>() + 1,
@@ -150,20 +151,20 @@ impl Lack {
         }
     }
 
-    /// The settings that are lacking.
+    /// The missing settings.
     fn settings(&self) -> impl Iterator<Item = &'static Setting> {
         let (heritage, wanted) = (self.heritage, self.settings);
         let is_wanted = move |index: &usize| wanted & 1 << index != 0;
         (0..heritage.settings.len()).filter(is_wanted).map(|index| &heritage.settings[index])
     }
 
-    /// How many words the whole environment takes.
+    /// The number of words of the whole environment.
     fn words(&self) -> usize {
         let own = usize::from(self.place.is_some() && self.preload.is_none());
         self.count + own + self.settings.count_ones() as usize + 1 + self.merged_bytes().div_ceil(size_of::<usize>())
     }
 
-    /// Writes the whole environment, and after it the one string that is new.
+    /// Writes the whole environment, followed by the one string that is new.
     ///
     /// # Safety
     /// `room` has as many words as `words` says, and the program's array is as it was.
@@ -194,7 +195,7 @@ impl Lack {
         }
     }
 
-    /// Hands each variable that is lacking to `each`.
+    /// Calls `each` with each missing variable.
     fn for_each(&self, each: &mut ForVariable) {
         if let Some(pieces) = self.merged() {
             each(PRELOAD, &pieces);
@@ -205,10 +206,10 @@ impl Lack {
     }
 }
 
-/// Makes a call that executes a program with the environment that the program passes and what that
-/// lacks. `is_too_big` is asked whether the answer was E2BIG. Then, and where there is no room, the
-/// call is made with the program's environment as it is, so that the kernel's limits are the
-/// program's own.
+/// Makes a call that executes a program, with the program's environment and the variables that it
+/// lacks. `is_too_big` returns whether the call failed with E2BIG. In that case, and if there is no
+/// memory for the new environment, the call is made with the environment unchanged, so that the
+/// kernel's limits remain those of the program.
 ///
 /// # Safety
 /// As for the environment of execve.
@@ -226,15 +227,15 @@ pub unsafe fn pass_on(environment: Strings, call: &dyn Fn(Strings) -> c_int, is_
     }
 }
 
-/// Words on the stack: as much as a signal handler with a small stack of its own has.
+/// Words on the stack, few enough for a small signal stack.
 const SMALL: usize = 192;
-/// As much as a vfork child takes of its parent's stack, or of the small one that it was cloned
-/// with. What it maps instead stays with the parent when it executes.
+/// Words that a vfork child takes from its parent's stack, or from a small one that was passed to
+/// clone. A mapping made by the child instead would stay with the parent after the exec.
 const LARGE: usize = 2048;
 
 type InRoom<'a> = &'a dyn Fn(*mut usize) -> c_int;
 
-/// Calls with room for so many words; `None` where there is none.
+/// Calls `call` with room for `words` words; `None` if there is no room.
 fn in_room(words: usize, call: InRoom) -> Option<c_int> {
     if words <= SMALL {
         return Some(on_stack::<SMALL>(call));
@@ -251,10 +252,10 @@ fn on_stack<const WORDS: usize>(call: InRoom) -> c_int {
     call(room.as_mut_ptr().cast())
 }
 
-/// Calls with pages of its own; `None` where there are none.
+/// Calls `call` with a mapping of its own; `None` if there is no memory.
 fn in_mapping<R>(bytes: usize, call: impl FnOnce(*mut u8) -> R) -> Option<R> {
-    /// The kernel may give one thread the pages that another gave back, and orders the two. Race
-    /// detectors do not see that; they see this.
+    /// The kernel may give one thread the pages that another one unmapped, and orders the two. Race
+    /// detectors do not see this order; this word shows it to them.
     static HANDED_ON: AtomicU32 = AtomicU32::new(0);
     let pages = sys::map(bytes).ok()?;
     HANDED_ON.load(Acquire);
@@ -265,10 +266,10 @@ fn in_mapping<R>(bytes: usize, call: impl FnOnce(*mut u8) -> R) -> Option<R> {
     Some(answer)
 }
 
-/// Calls with a line for the shell that sets what the environment of this process lacks, and then
-/// does what `command` says; with `command` itself where nothing is lacking, or where there is no
-/// room for more. libc starts that shell past the names that this library has, with the environment
-/// of the process, which is not ours to change: other threads may be reading it.
+/// Calls `call` with a shell command line that exports the variables which the environment of this
+/// process lacks, followed by `command`; or with `command` alone if nothing is missing, or if there
+/// is no room. libc starts that shell by internal calls, with the environment of the process, which
+/// the library must not change: other threads may be reading it.
 ///
 /// # Safety
 /// `command` must be a C string or NULL.
@@ -295,7 +296,7 @@ pub unsafe fn with_shell_line<R>(command: *const c_char, call: impl Fn(*const c_
     answer.unwrap_or_else(|| call(command))
 }
 
-/// The pieces of that line, with its end.
+/// The pieces of that line, with its NUL.
 fn shell_line(lack: &Lack, command: &[u8], write: &mut dyn FnMut(&[u8])) {
     write(b"export");
     lack.for_each(&mut |name, value| {

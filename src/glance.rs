@@ -1,7 +1,7 @@
-//! A look past the thread that polls, by one whose time is up: whether the other is about to be
-//! woken for something, so that there will be some for both. It changes nothing, for the set is the
-//! sleeper's; who finds something waits until that one is back, and looks by himself. The kernel
-//! needs none: there the wake-up has put what is ready on the list.
+//! A look past the polling thread, by a thread whose time is up: is the polling thread about to be
+//! woken, with enough events for both? The look changes nothing, because the poll set belongs to
+//! the sleeper. If there are enough, the thread waits until the sleeper is back, and then looks
+//! itself. The kernel needs no such look: the wake-up has put the items on the ready list.
 
 use crate::epitem::Epitem;
 use crate::epstate::EpState;
@@ -12,25 +12,24 @@ use crate::sys;
 use crate::waitq::Sleeper;
 use crate::window::Window;
 
-/// How many descriptors are looked at together.
+/// The number of descriptors in one look.
 const WINDOW: usize = 64;
-/// Naps grow from the first to the longest.
+/// The first and the longest nap; each is twice as long as the one before.
 const FIRST_NS: u32 = 20_000;
 const LONGEST_NS: u32 = 1_000_000;
-/// So long at most a thread waits for one that has something to take: it may be in a signal
-/// handler.
+/// The longest wait for a thread that has something to take: it may be in a signal handler.
 const PATIENCE_NS: u32 = 500_000_000;
-/// And so long for one that was kicked, perhaps for nothing.
+/// The longest wait for a thread that was kicked, perhaps for nothing.
 const PATIENCE_WITH_KICKS_NS: u32 = 5_000_000;
 
-/// What a thread in poll is about to be woken by.
+/// The cause that is about to wake a thread in poll.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Due {
-    /// By nothing.
+    /// None.
     Nothing,
-    /// By a kick, which may have news.
+    /// A kick, which may mean news.
     Kick,
-    /// By more that is ready than is wanted by others.
+    /// More ready registrations than the other threads take.
     Ready,
 }
 
@@ -42,12 +41,12 @@ pub struct Patience {
 }
 
 impl Patience {
-    /// Nothing was waited for yet.
+    /// No time was spent waiting yet.
     pub const fn new() -> Patience {
         Patience { napped: 0, nap: FIRST_NS }
     }
 
-    /// Whether the wait goes on, when the other thread is about to be woken by that.
+    /// Whether to wait on, given the cause that is about to wake the other thread.
     pub const fn lasts(&self, due: Due) -> bool {
         match due {
             Due::Nothing => false,
@@ -56,7 +55,7 @@ impl Patience {
         }
     }
 
-    /// Waits for a moment. Not under a lock.
+    /// Sleeps for one nap. Not under a lock.
     pub fn nap(&mut self) {
         sync::nap(self.nap);
         self.napped += self.nap;
@@ -64,8 +63,8 @@ impl Patience {
     }
 }
 
-/// What `poller`, which is in poll or in its ring, is about to be woken by, if `others` threads are
-/// to be served first.
+/// The cause that is about to wake `poller`, which sleeps in poll or in its ring, if `others`
+/// threads are served first.
 pub fn due(st: &EpState, poller: &Sleeper, others: usize) -> Due {
     let is_ready = match &st.ring {
         Some(uring) => others == 0 && (uring.has_news() || !st.ready.is_empty()),
@@ -79,7 +78,7 @@ pub fn due(st: &EpState, poller: &Sleeper, others: usize) -> Due {
     }
 }
 
-/// Whether a poll finds more than so many registrations, those included that are with watchers.
+/// Whether a poll finds more than `number` registrations, including those that are with watchers.
 fn is_more_ready(st: &EpState, number: usize) -> bool {
     let parked = st.interest.iter().filter(|_| st.parked > 0).map(|item| item.get());
     let parked = parked.filter(|item| item.at(&st.held).is_parked());
@@ -101,14 +100,14 @@ fn is_more_ready(st: &EpState, number: usize) -> bool {
     }
 }
 
-/// Of what has no kind of its own, and of what shows a change once, a look may be the only one that
-/// finds an event.
+/// On files without a known kind, and on those that show a change once, an event may show to a
+/// single look only, so they are left out.
 fn may_be_looked_at(item: &Epitem) -> bool {
     let shows = |kind: Kind| kind != Kind::Other && kind.fleeting() == 0;
     item.file().is_some_and(|file| !file.is_source() && shows(file.identify(item.via())))
 }
 
-/// Whether the last poll found more than so many registrations that a wait would report.
+/// Whether the last poll found more than `number` registrations that a wait would report.
 pub fn has_found_more(st: &EpState, number: usize) -> bool {
     let shows = |item: &&'static Epitem| {
         let state = item.at(&st.held);

@@ -1,10 +1,9 @@
-//! What this process was started with that concerns the library: its entry of LD_PRELOAD, and the
-//! EPOLYFILL_* settings.
+//! The part of the environment that children inherit: the library's entry of LD_PRELOAD and the
+//! EPOLYFILL_* settings, as this process was started with them.
 //!
 //! Read once, at start-up, and never changed: the program may clear or overwrite its environment.
-//! There is none of it where the library came in by linking or by `/etc/ld.so.preload`, in
-//! secure-execution mode, and where children are to be left alone. What is made of it is in
-//! `exec_env`.
+//! Empty if the library was loaded because of linking or `/etc/ld.so.preload`, in secure-execution
+//! mode, and if children are not to be served. `exec_env` uses it.
 
 use std::ffi::CStr;
 use std::mem::MaybeUninit;
@@ -18,23 +17,23 @@ use crate::exec_env::{self, Strings};
 use crate::options;
 use crate::sys;
 
-/// What the variable begins with.
+/// The beginning of the variable's entry.
 pub const PRELOAD: &[u8] = b"LD_PRELOAD=";
-/// What the settings begin with.
+/// The prefix of the settings' names.
 pub const SETTING: &[u8] = b"EPOLYFILL_";
 
-/// The name of the library's file, which a version may follow.
+/// The name of the library's file, without a version suffix.
 const FILE: &[u8] = b"libepolyfill.so";
 
-/// One bit for each setting; no process has nearly as many.
+/// The bits of a word, one for each setting; no process has nearly as many.
 pub const MOST_SETTINGS: usize = 32;
 
-/// What this process was started with.
+/// The inheritance of this process.
 #[derive(Debug)]
 pub struct Heritage {
     /// `LD_PRELOAD=` and this library's entry alone.
     pub preload: &'static CStr,
-    /// Where the library is.
+    /// The path of the library.
     file: &'static CStr,
     /// At most [`MOST_SETTINGS`].
     pub settings: Vec<Setting>,
@@ -44,7 +43,7 @@ pub struct Heritage {
 #[derive(Debug)]
 pub struct Setting {
     pub entry: &'static CStr,
-    /// How long the name is, with its `=`.
+    /// The length of the name, with its `=`.
     name: usize,
 }
 
@@ -54,15 +53,16 @@ impl Setting {
         &self.entry.to_bytes()[..self.name]
     }
 
-    /// What is behind that.
+    /// The value.
     pub fn value(&self) -> &'static [u8] {
         &self.entry.to_bytes()[self.name..]
     }
 }
 
 impl Heritage {
-    /// Whether the dynamic linker will find the library. Behind a chroot, or without the rights, it
-    /// would complain. It makes this call itself, so a filter that lets programs start allows it.
+    /// Whether the dynamic linker will find the library. After a chroot, or without permission, it
+    /// would print an error. The linker makes this system call itself, so a seccomp filter under
+    /// which programs start allows it.
     pub fn is_there(&self) -> bool {
         sys::is_readable(self.file)
     }
@@ -73,7 +73,7 @@ impl Heritage {
     }
 }
 
-/// What this process was started with, if children are to have it.
+/// The inheritance, if children are to have it.
 pub fn kept() -> Option<&'static Heritage> {
     // SAFETY: null, or a record that stays for good.
     unsafe { HERITAGE.load(Acquire).as_ref() }
@@ -81,7 +81,8 @@ pub fn kept() -> Option<&'static Heritage> {
 
 static HERITAGE: AtomicPtr<Heritage> = AtomicPtr::new(ptr::null_mut());
 
-/// Notes what the process was started with. Once, at start-up, before the program can change it.
+/// Records the inheritance. Called once, at start-up, before the program can change its
+/// environment.
 pub fn keep() {
     // SAFETY: no arguments but a number.
     let is_secure = unsafe { libc::getauxval(libc::AT_SECURE) } != 0;
@@ -111,7 +112,7 @@ pub fn keep() {
     }
 }
 
-/// A record that stays for good; `None` where there is no memory.
+/// A copy of the record that is never freed; `None` if there is no memory.
 fn boxed(heritage: Heritage) -> Option<*mut Heritage> {
     let mut one = Vec::new();
     one.try_reserve_exact(1).ok()?;
@@ -119,7 +120,7 @@ fn boxed(heritage: Heritage) -> Option<*mut Heritage> {
     Some(one.leak().as_mut_ptr())
 }
 
-/// Bytes one after the other as a C string that stays for good; `None` where there is no memory.
+/// The concatenated pieces as a C string that is never freed; `None` if there is no memory.
 fn joined(parts: &[&[u8]]) -> Option<&'static CStr> {
     let mut bytes = Vec::new();
     bytes.try_reserve_exact(parts.iter().map(|part| part.len()).sum::<usize>() + 1).ok()?;
@@ -140,8 +141,8 @@ fn own_file() -> Option<&'static CStr> {
     }
 }
 
-/// A path that means the same after a chdir. One without a slash is a name that the dynamic linker
-/// searches for, and stays as it is; so does one in a directory that LD_PRELOAD cannot name.
+/// A path that is still valid after a chdir. A name without a slash, for which the dynamic linker
+/// searches, stays as it is; so does a path in a directory that LD_PRELOAD cannot name.
 fn absolute(path: &[u8]) -> Option<Vec<u8>> {
     let mut whole = Vec::new();
     whole.try_reserve_exact(path.len() + 1 + libc::PATH_MAX as usize).ok()?;
@@ -159,7 +160,7 @@ fn absolute(path: &[u8]) -> Option<Vec<u8>> {
     Some(whole)
 }
 
-/// Copies of the EPOLYFILL_* variables; `None` where there is no memory.
+/// Copies of the EPOLYFILL_* variables; `None` if there is no memory.
 ///
 /// # Safety
 /// The strings end in NUL, their array in NULL, and nobody changes them meanwhile.
@@ -184,7 +185,7 @@ unsafe fn settings_of(environment: Strings) -> Option<Vec<Setting>> {
     Some(settings)
 }
 
-/// Takes the library out of the environment of this process, so that children inherit none of it.
+/// Removes the library from the environment of this process, so that children do not inherit it.
 ///
 /// # Safety
 /// At start-up, when nobody else uses the environment.
@@ -211,8 +212,8 @@ unsafe fn leave_children_alone(file: &[u8]) {
     }
 }
 
-/// What is left of a value of LD_PRELOAD, with the name of the variable. Nothing where there is no
-/// memory.
+/// A value of LD_PRELOAD without the library, with the name of the variable in front. Empty if
+/// there is no memory.
 fn without_library(value: &[u8], file: &[u8]) -> Option<&'static CStr> {
     let mut rest = Vec::new();
     rest.try_reserve_exact(PRELOAD.len() + value.len() + 1).ok()?;
@@ -230,7 +231,7 @@ fn without_library(value: &[u8], file: &[u8]) -> Option<&'static CStr> {
     CStr::from_bytes_with_nul(rest.leak()).ok()
 }
 
-/// What stands between the entries of LD_PRELOAD.
+/// The separators of LD_PRELOAD.
 fn is_separator(byte: u8) -> bool {
     matches!(byte, b':' | b' ')
 }

@@ -1,7 +1,7 @@
-//! Registrations that have left the poll set, because poll would report their hang-up or error for
-//! ever, and that no call of the program's is expected to bring back. No such state is final in the
-//! kernel: a socket can be connected once more by a call that nobody sees, a pipe opened again
-//! under `/proc`. So each of them is looked at once in a while. Kernel counterpart: none.
+//! Registrations that have left the poll set, because poll would report their hang-up or error
+//! forever, and no call of the program is expected to end it. No such state is final in the kernel:
+//! a socket can be connected again by a call that the library does not see, and a pipe can be
+//! reopened under `/proc`. So each of them is looked at once in a while. Kernel counterpart: none.
 
 use crate::epitem::Epitem;
 use crate::epstate::EpState;
@@ -11,12 +11,13 @@ use crate::kind::Kind;
 use crate::sys;
 use crate::window::Window;
 
-/// A wait looks no more often than that, in nanoseconds.
+/// The shortest time between two looks, in nanoseconds.
 const PAUSE_NS: u64 = 100_000_000;
-/// So many are looked at together.
+/// The number of registrations in one look.
 const TOGETHER: usize = 64;
 
-/// Looks at those that have left, if it is time, and takes back those whose hang-up is over.
+/// Looks at the registrations that have left, if it is time, and takes back those whose hang-up is
+/// over.
 pub fn look(st: &mut EpState) {
     if !st.left || st.ring.is_some() || sys::now() < st.left_due {
         return;
@@ -44,7 +45,7 @@ pub fn look(st: &mut EpState) {
     st.left_due = sys::now() + PAUSE_NS;
 }
 
-/// What is asked of a registration that has left; none if it has not.
+/// The bits to ask of a registration that has left; none if it has not.
 fn watched_if_left(st: &EpState, item: &Epitem) -> Option<Bits> {
     let state = item.at(&st.held);
     let is_live = state.alive.get() && !state.spent.get() && !state.is_parked();
@@ -74,7 +75,7 @@ fn take_in(st: &mut EpState, item: &'static Epitem, level: Bits) {
     st.refresh(item);
 }
 
-/// What was known of it is of an earlier connection.
+/// Discards the knowledge about the file, which is that of an earlier connection.
 fn begin_anew(file: &File, item: &Epitem) {
     match file.kind() {
         Kind::Tcp | Kind::UnixStream | Kind::UnixSeqpacket => file.identify_again(item.via()),

@@ -1,7 +1,9 @@
-//! Threads that have a descriptor table of their own: `unshare` with CLONE_FILES, or `close_range` with CLOSE_RANGE_UNSHARE, in a process of several
-//! threads. Their numbers name other files than those of the graph, so the graph is none of their business: what they close and duplicate
-//! changes nothing in it, what they transfer is as unseen as in another process, and they have no epoll. Not here: processes of one
-//! thread, for which the kernel does nothing, and children (`process::is_borrowed`).
+//! Threads with a descriptor table of their own, after `unshare` with CLONE_FILES or `close_range`
+//! with CLOSE_RANGE_UNSHARE in a multithreaded process. Their descriptor numbers do not name the
+//! files in the graph. So their closes and dups change nothing in the graph, their reads and writes
+//! are as invisible as those of another process, and their epoll calls fail with ENOSYS. Not here:
+//! single-threaded processes, for which the kernel does nothing, and children
+//! (`process::is_borrowed`).
 //!
 //! Kernel counterpart: `unshare_files` in kernel/fork.c.
 
@@ -16,11 +18,11 @@ use crate::process;
 use crate::sys;
 use crate::waitq::Sleeper;
 
-/// There is, or was, such a thread.
+/// Whether there is, or was, such a thread.
 static ANY: AtomicBool = AtomicBool::new(false);
-/// The first thread of the process is one, and the graph is the others'.
+/// Whether the first thread of the process is one, so that the graph belongs to the others.
 static FIRST_IS_APART: AtomicBool = AtomicBool::new(false);
-/// Odd while a thread is at it; another number after each time.
+/// A sequence counter: odd while a thread changes its table.
 static TURN: AtomicU32 = AtomicU32::new(0);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,11 +33,11 @@ enum Table {
 }
 
 thread_local! {
-    /// Without a destructor: it is read in signal handlers and at thread exit.
+    /// It has no destructor, because signal handlers and thread exit read it.
     static TABLE: Cell<Table> = const { Cell::new(Table::NotAsked) };
 }
 
-/// Whether the calling thread's numbers are not those of the graph.
+/// Whether the calling thread's descriptor numbers are not those of the graph.
 #[inline]
 pub fn is_apart() -> bool {
     ANY.load(Relaxed) && asks()
@@ -50,11 +52,12 @@ fn asks() -> bool {
     }
 }
 
-/// A thread that was started by one that has a table of its own shares that one. The first thread is known, so it is compared with.
+/// A thread shares the table of the thread that started it. The state of the first thread is known,
+/// so kcmp compares with that one.
 fn finds_out() -> bool {
     let (turn, first) = (TURN.load(SeqCst), sys::getpid());
     let is_first = sys::gettid() == first;
-    // The first thread may have ended, and has no table then.
+    // The first thread may have exited, and then has no table.
     let shares = if is_first || !sys::shares_memory(first) { Some(true) } else { sys::shares_table(first) };
     let is_apart = shares.is_some_and(|shares| shares == FIRST_IS_APART.load(SeqCst));
     if turn.is_multiple_of(2) && TURN.load(SeqCst) == turn {
@@ -64,14 +67,15 @@ fn finds_out() -> bool {
     false
 }
 
-/// Whether there are other threads, whose descriptor table the calling one would leave.
+/// Whether there are other threads, with which the calling thread shares its table.
 pub fn has_company() -> bool {
     !process::is_borrowed() && sys::has_company().unwrap_or_else(process::has_threads)
 }
 
-/// Runs a call that gives the calling thread a table of its own where it has company.
+/// Runs a call that gives the calling thread a table of its own if it shares one.
 pub fn leave<T>(call: impl FnOnce() -> T, succeeded: impl FnOnce(&T) -> bool) -> T {
-    // What the thread has in the graph is left while its numbers are still the graph's.
+    // The thread's resources in the graph are released while its numbers are still those of the
+    // graph.
     Sleeper::give_up_rings();
     TURN.fetch_add(1, SeqCst);
     let answer = call();

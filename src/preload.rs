@@ -1,10 +1,10 @@
-//! The library's place in a value of LD_PRELOAD, as the library and the launcher keep it.
+//! The library's place in a value of LD_PRELOAD, for the library and the launcher.
 //!
-//! The runtimes of sanitizers have to come before every other library, and what fakes the time has
-//! to convert the program's time-outs before this library gets them; everything else comes behind.
-//! Compiled into both, so it refers to neither, and calls nothing of libc.
+//! The runtimes of sanitizers have to come before every other library, and libfaketime has to
+//! convert the program's time-outs before this library sees them; everything else comes after it.
+//! Compiled into both, so it refers to neither and calls nothing of libc.
 
-/// How the names of those files begin.
+/// The beginnings of the names of those files.
 const FIRST: [&[u8]; 7] =
     [b"libasan.", b"libtsan.", b"liblsan.", b"libubsan.", b"libhwasan.", b"libclang_rt.", b"libfaketime"];
 
@@ -14,15 +14,16 @@ fn comes_first(entry: &[u8]) -> bool {
     FIRST.iter().any(|beginning| name.starts_with(beginning))
 }
 
-/// A value that lacks the library, or has it where it must not be: what goes before it, in two
-/// pieces, and what goes behind it.
+/// A value without the library, or with the library in the wrong place: the part before it, in two
+/// pieces, and the part after it.
 #[derive(Clone, Copy, Debug)]
 pub struct Place<'a> {
     before: [&'a [u8]; 2],
     behind: &'a [u8],
 }
 
-/// Where in a value the library goes; `None` if it is there. `is_ours` knows its entry.
+/// The place for the library in a value; `None` if it is already there. `is_ours` recognizes its
+/// entry.
 pub fn place<'a>(value: &'a [u8], is_ours: impl Fn(&[u8]) -> bool) -> Option<Place<'a>> {
     let (mut own, mut first, mut start) = (None, 0, 0);
     for entry in value.split(|byte| matches!(byte, b':' | b' ')) {
@@ -36,7 +37,7 @@ pub fn place<'a>(value: &'a [u8], is_ours: impl Fn(&[u8]) -> bool) -> Option<Pla
     }
     let before = match own {
         Some((start, _)) if start >= first => return None,
-        // Its separator goes with it; there is one, for what comes first is behind it.
+        // Its separator is removed with it; there is one, because the runtimes come before it.
         Some((start, end)) => [&value[..start], &value[end + 1..first]],
         None => [&value[..first], &b""[..]],
     };
@@ -49,7 +50,7 @@ impl<'a> Place<'a> {
         let [one, two] = self.before;
         let is_front = one.is_empty() && two.is_empty();
         let separator = |wanted: bool| if wanted { &b":"[..] } else { &b""[..] };
-        // What is behind begins with a separator if something is before.
+        // The part behind begins with a separator if there is a part before.
         [one, two, separator(!is_front), library, separator(is_front && !self.behind.is_empty()), self.behind]
     }
 }

@@ -1,49 +1,49 @@
-//! A pause out of poll, for a thread that is chased out of it again and again: by closes, each of
-//! which has to wait until it has left (D4), or by kicks that bring nothing. To poll many
-//! descriptors takes long, and a burst of as many closes would have them polled for each: work that
-//! grows with the square of their number. After a pause that is some times as long as the poll,
-//! what came meanwhile has cost nobody a kick.
+//! A pause out of poll, for a thread that is made to leave poll again and again: by closes, each of
+//! which waits until the thread has left (D4), or by kicks without news. A poll over many
+//! descriptors takes long, and a burst of as many closes would repeat it for each: work that grows
+//! with the square of their number. During a pause that is a few times as long as the poll, closes
+//! need not kick the thread.
 
 use crate::sync;
 use crate::sys;
 use crate::waitq::Sleeper;
 
-/// One descriptor's share of a poll that sleeps, on its way in and out, in nanoseconds.
+/// The cost of one descriptor in a poll that sleeps, to enqueue and to dequeue, in nanoseconds.
 const SHARE_NS: u64 = 100;
-/// What it costs at least to have a thread leave for which others wait.
+/// The least cost of making a thread leave, for those that wait for it.
 const SWITCH_NS: u64 = 50_000;
-/// The longest pause, which is what an event can be late by.
+/// The longest pause, by which an event can be late.
 const LONGEST_NS: u64 = 5_000_000;
-/// The longest in times of the poll.
+/// The longest pause, as a multiple of the poll's cost.
 const MOST: u64 = 4;
-/// What comes within so long belongs to a burst: it may take a while until a thread that is woken
-/// has a processor.
+/// The longest time between two kicks of one burst: a woken thread may have to wait for a
+/// processor.
 const NEAR_NS: u64 = 50_000_000;
 
-/// When a thread has to rest.
+/// Decides when a thread has to rest.
 #[derive(Debug)]
 pub struct Rest {
-    /// How often it had been made to leave.
+    /// The number of times that it had been made to leave.
     evictions: u32,
-    /// When it was chased out last.
+    /// The time when it was last made to leave.
     at: u64,
-    /// How long it rested then.
+    /// The length of its pause then.
     pause: u64,
 }
 
 impl Rest {
-    /// The thread was not in poll yet.
+    /// For a thread that was not in poll yet.
     pub fn new(me: &Sleeper) -> Rest {
         Rest { evictions: me.evictions(), at: 0, pause: 0 }
     }
 
-    /// The thread was in poll on so many descriptors. How long it has to stay away, in nanoseconds:
-    /// not at all if it was long there.
+    /// The thread was in poll on `descriptors` descriptors. Returns the length of its pause in
+    /// nanoseconds, or none.
     pub fn after(&mut self, me: &Sleeper, descriptors: usize, in_vain: bool) -> Option<u32> {
         let evictions = me.evictions();
         let was_evicted = evictions != std::mem::replace(&mut self.evictions, evictions);
         let cost = (descriptors as u64 * SHARE_NS).max(if was_evicted { SWITCH_NS } else { 0 });
-        // A pause shorter than a switch is none.
+        // A pause that is shorter than a context switch is useless.
         (was_evicted || (in_vain && cost >= SWITCH_NS)).then(|| self.chased(sys::now(), cost)).flatten()
     }
 
@@ -55,8 +55,7 @@ impl Rest {
     }
 }
 
-/// Stays away for so long, from when those who wait for the thread to leave have a processor again.
-/// Not under a lock.
+/// Sleeps for `pause`, after those that wait for the thread to leave have run. Not under a lock.
 pub fn rest(me: &Sleeper, pause: u32) {
     const STEP_NS: u32 = 200_000;
     const STEPS: u32 = 100;

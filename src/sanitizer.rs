@@ -1,43 +1,44 @@
-//! Programs that carry the runtime of a sanitizer, with this library in front of it.
+//! Programs that contain the runtime of a sanitizer, with this library in front of it.
 //!
-//! AddressSanitizer refuses to start behind another library unless it is told not to look; it asks
-//! for its options by a function that anybody may define. ThreadSanitizer learns from its own
-//! `epoll_ctl` and `epoll_wait` that a registration happens before what is done with its event; in
-//! front of those the library has to say so itself. Where a runtime comes first, or is linked into
-//! the program, none of this is needed, and does no harm. A build of this library that is itself
-//! instrumented says nothing: its own races would be hidden.
+//! AddressSanitizer refuses to start behind another library unless an option disables that check;
+//! it gets its default options from a function that anybody may define. ThreadSanitizer learns from
+//! its interceptors of `epoll_ctl` and `epoll_wait` that a registration happens before the handling
+//! of its event; this library is in front of those interceptors, and so has to report it itself. If
+//! the runtime comes first, or is linked into the program, none of this is needed, and it does no
+//! harm. An instrumented build of this library reports nothing, since that would hide its own
+//! races.
 
 use std::sync::atomic::AtomicPtr;
 use std::sync::atomic::Ordering::Relaxed;
 
 use libc::{c_int, c_void};
 
-/// What AddressSanitizer takes for the program's options if the program has none of its own;
-/// ASAN_OPTIONS counts after it.
+/// The default options of AddressSanitizer, if the program does not define them; ASAN_OPTIONS
+/// overrides them.
 #[cfg(all(feature = "interpose", not(test)))]
 #[unsafe(no_mangle)]
 pub extern "C" fn __asan_default_options() -> *const libc::c_char {
     c"verify_asan_link_order=0".as_ptr()
 }
 
-/// What ThreadSanitizer is not to report if the program does not say so itself: it sees what the
-/// library copies, and not the locks that the library copies it under.
+/// The default suppressions of ThreadSanitizer, if the program does not define them: it sees the
+/// library's copies, but not the locks under which they are made.
 #[cfg(all(feature = "interpose", not(test), not(epolyfill_instrumented)))]
 #[unsafe(no_mangle)]
 pub extern "C" fn __tsan_default_suppressions() -> *const libc::c_char {
     c"race:epolyfill::".as_ptr()
 }
 
-/// ThreadSanitizer's own functions; null in a program without it.
+/// ThreadSanitizer's functions; null in a program without it.
 static ACQUIRE: AtomicPtr<c_void> = AtomicPtr::new(std::ptr::null_mut());
 static RELEASE: AtomicPtr<c_void> = AtomicPtr::new(std::ptr::null_mut());
 
-/// Addresses that stand for the instances. Two that share one are ordered more than they are, which
-/// hides a race at worst.
+/// Addresses that stand for the instances. Two instances that share one get more ordering than they
+/// have, which at worst hides a race.
 const ADDRESSES: usize = 256;
 static INSTANCES: [u8; ADDRESSES] = [0; ADDRESSES];
 
-/// Looks for the runtime. Once, at start-up: dlsym may allocate.
+/// Looks for the runtime, once, at start-up: dlsym may allocate.
 pub fn look() {
     if cfg!(epolyfill_instrumented) || cfg!(test) {
         return;
@@ -48,7 +49,7 @@ pub fn look() {
     }
 }
 
-/// What the thread did so far happens before what an event of this instance leads to.
+/// Everything that the thread did so far happens before the handling of an event of this instance.
 #[inline]
 pub fn registers(epfd: c_int) {
     tell(&RELEASE, stand_in(epfd));
@@ -60,8 +61,8 @@ pub fn reported(epfd: c_int) {
     tell(&ACQUIRE, stand_in(epfd));
 }
 
-/// The thread is about to poll an array of the library's that another thread may have polled. The
-/// runtime sees the call, and not the lock that makes it this thread's turn.
+/// The thread is about to poll an array of the library that another thread may have polled. The
+/// runtime sees the call, but not the lock that passed the array to this thread.
 #[inline]
 pub fn takes(array: *const c_void) {
     tell(&ACQUIRE, array);

@@ -1,12 +1,12 @@
-//! The environment variables that the library and the launcher read: one table for reading, help
-//! and complaints.
+//! The environment variables that the library and the launcher read: one table for parsing, help
+//! and diagnostics.
 //!
-//! It is compiled into both, so it refers to neither, and it calls nothing of libc.
+//! It is compiled into both, so it refers to neither and calls nothing of libc.
 
 use std::ffi::CStr;
 use std::fmt::{self, Display, Formatter, Write};
 
-/// What a variable may be set to.
+/// The values that a variable takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Value {
     /// Yes or no.
@@ -22,9 +22,9 @@ pub enum Value {
 pub struct Setting {
     /// Its name.
     pub name: &'static CStr,
-    /// What it may be set to.
+    /// The values that it takes.
     pub value: Value,
-    /// What it does, in one sentence.
+    /// Its effect, in one sentence.
     pub sentence: &'static str,
 }
 
@@ -32,30 +32,30 @@ const fn setting(name: &'static CStr, value: Value, sentence: &'static str) -> S
     Setting { name, value, sentence }
 }
 
-/// Which poller.
+/// The poller.
 pub const POLLER: Setting = setting(c"EPOLYFILL_POLLER", Value::Poller, "How the library learns readiness.");
 /// Counters at exit.
 pub const COUNTERS: Setting =
     setting(c"EPOLYFILL_COUNTERS", Value::Switch, "Print the library's counters on standard error at exit.");
-/// Pointers are checked.
+/// Checks of pointers.
 pub const STRICT: Setting =
     setting(c"EPOLYFILL_STRICT", Value::Switch, "Answer bad pointers with EFAULT, at the cost of a system call each.");
-/// Rings of the program's own.
+/// io_uring for the program itself.
 pub const IO_URING: Setting = setting(
     c"EPOLYFILL_IO_URING",
     Value::Switch,
     "Let the program's io_uring_setup through syscall() reach the kernel.",
 );
-/// Children are served.
+/// Service of children.
 pub const CHILDREN: Setting =
-    setting(c"EPOLYFILL_CHILDREN", Value::Switch, "With no: serve the program alone, and nothing that it starts.");
-/// No complaints.
-pub const QUIET: Setting = setting(c"EPOLYFILL_QUIET", Value::Switch, "Say nothing about settings that are wrong.");
-/// Which library.
+    setting(c"EPOLYFILL_CHILDREN", Value::Switch, "With no: serve only the program, not its children.");
+/// No reports of invalid settings.
+pub const QUIET: Setting = setting(c"EPOLYFILL_QUIET", Value::Switch, "Do not report invalid settings.");
+/// The library.
 pub const LIBRARY: Setting = setting(
     c"EPOLYFILL_LIBRARY",
     Value::File,
-    "The library that the launcher loads. Without it: libepolyfill.so beside the launcher, or in ../lib.",
+    "The library that the launcher loads; by default libepolyfill.so beside the launcher, or in ../lib.",
 );
 
 /// Every variable.
@@ -64,12 +64,12 @@ pub const ALL: [&Setting; 7] = [&POLLER, &COUNTERS, &STRICT, &IO_URING, &CHILDRE
 /// The pollers by name.
 pub const POLLERS: [&str; 3] = ["auto", "poll", "uring"];
 
-/// What every name of a setting begins with.
+/// The prefix of every setting's name.
 const PREFIX: &[u8] = b"EPOLYFILL_";
-/// Names that are the test suite's own.
+/// The prefix of the test suite's own names.
 const OF_TESTS: &[u8] = b"EPOLYFILL_TEST_";
 
-/// What a switch is set to; `None` for a word that is neither.
+/// The value of a switch; `None` if it is neither yes nor no.
 pub fn switch(value: &[u8]) -> Option<bool> {
     let is = |words: [&str; 4]| words.iter().any(|word| value.eq_ignore_ascii_case(word.as_bytes()));
     match () {
@@ -79,7 +79,7 @@ pub fn switch(value: &[u8]) -> Option<bool> {
     }
 }
 
-/// What is wrong with a variable.
+/// The error in a variable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Complaint<'a> {
     /// There is no setting of that name.
@@ -90,7 +90,7 @@ pub enum Complaint<'a> {
     Switch(&'static Setting, &'a [u8]),
 }
 
-/// What is wrong with an entry of an environment, `NAME=value`. An empty value is as good as none.
+/// The error in an entry of an environment, `NAME=value`. An empty value counts as unset.
 pub fn complaint(entry: &[u8]) -> Option<Complaint<'_>> {
     let equals = entry.iter().position(|byte| *byte == b'=')?;
     let (name, value) = (&entry[..equals], &entry[equals + 1..]);
@@ -135,10 +135,10 @@ impl Display for Complaint<'_> {
     }
 }
 
-/// Bytes of the environment in a message: no control character, and not more than a line takes.
+/// Bytes of the environment in a message: without control characters, and truncated.
 struct Shown<'a>(&'a [u8]);
 
-/// As much of a value as is worth repeating.
+/// The most bytes of a value that a message repeats.
 const LONGEST: usize = 60;
 
 impl Display for Shown<'_> {

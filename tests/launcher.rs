@@ -347,7 +347,7 @@ fn the_doctor_has_a_line_for_each_thing() {
     assert!(said.contains(library().to_str().unwrap()), "{said}");
 
     let filtered = stdout(&run(&mut launcher(["--no-kernel-epoll", "--", LAUNCHER, "--doctor"])));
-    assert!(filtered.contains("kernel's epoll    is not there (ENOSYS)"), "{filtered}");
+    assert!(filtered.contains("kernel's epoll    is not available (ENOSYS)"), "{filtered}");
     let lost = run(launcher(["--doctor"]).env("EPOLYFILL_LIBRARY", "/nonexistent"));
     assert_code(&lost, 125);
     assert!(stdout(&lost).contains("library           the library /nonexistent does not exist"), "{lost:?}");

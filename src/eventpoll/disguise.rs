@@ -1,7 +1,9 @@
-//! What calls that are not epoll's answer on the descriptor of an instance. It is a pipe here, and what a pipe would answer, or do, is not
-//! what programs know of an epoll descriptor. Not here: `read` and `write` (`witness/`), and calls that a pipe refuses with the same error.
+//! The answers of calls other than epoll's on the descriptor of an instance. The descriptor is a
+//! pipe, and a pipe answers and does other things than programs expect of an epoll descriptor. Not
+//! here: `read` and `write` (`witness/`), and calls that a pipe refuses with the same errno.
 //!
-//! Kernel counterpart: `eventpoll_fops`, and what the callers of `file_operations` do where a member is missing.
+//! Kernel counterpart: `eventpoll_fops`, and the defaults of callers for `file_operations` that are
+//! NULL.
 
 use libc::c_int;
 use nix::errno::Errno;
@@ -19,18 +21,19 @@ pub fn instance(fd: c_int) -> Option<&'static Eventpoll> {
     descriptors::is_instance(fd).then_some(ep)
 }
 
-/// What splice, tee and vmsplice know.
+/// The valid flags of splice, tee and vmsplice.
 const FLAGS: u32 = libc::SPLICE_F_MOVE | libc::SPLICE_F_NONBLOCK | libc::SPLICE_F_MORE | libc::SPLICE_F_GIFT;
 
-/// What vmsplice of so many pieces fails with if the descriptor is an instance's.
+/// The errno of a vmsplice of `pieces` pieces if the descriptor is an instance's.
 #[inline]
 pub fn splicing_memory(fd: c_int, pieces: usize, flags: u32) -> Option<Errno> {
     instance(fd)?;
     (pieces > 0).then_some(if flags & !FLAGS == 0 { Errno::EBADF } else { Errno::EINVAL })
 }
 
-/// What splice and tee fail with if one of the two is an instance; `offsets` says for which of them there is an offset. None if they are
-/// to be called: neither is one, or nothing is asked for.
+/// The errno of a splice or tee if one of the two descriptors is an instance's; `offsets` says
+/// which of them have an offset. None if the call is to be made: neither is an instance's, the
+/// length is 0, or the flags are invalid.
 #[inline]
 pub fn moving(ends: [c_int; 2], offsets: [bool; 2], n: usize, flags: u32) -> Option<Errno> {
     if instance(ends[0]).is_none() && instance(ends[1]).is_none() {
@@ -64,7 +67,7 @@ fn refuse_to_move(ends: [c_int; 2], offsets: [bool; 2], n: usize, flags: u32) ->
     Some(found)
 }
 
-/// fcntl on an instance: the answer, or none if it is the pipe's.
+/// fcntl on an instance: the answer, or none if the pipe answers.
 pub fn control(ep: &Eventpoll, fd: c_int, command: c_int, argument: usize) -> Option<Result<c_int, Errno>> {
     match command {
         libc::F_GETFL => Some(sys::fcntl(fd, libc::F_GETFL, 0).map(|flags| {
@@ -76,7 +79,7 @@ pub fn control(ep: &Eventpoll, fd: c_int, command: c_int, argument: usize) -> Op
             if flags & libc::O_DIRECT != 0 {
                 return Some(Err(Errno::EINVAL));
             }
-            // The pipe never blocks, whatever the program says of the instance.
+            // The pipe stays nonblocking, whatever flags the program sets on the instance.
             let set = sys::fcntl(fd, libc::F_SETFL, argument | libc::O_NONBLOCK as usize);
             if set.is_ok() {
                 ep.nonblocking.store(flags & libc::O_NONBLOCK != 0, Relaxed);
@@ -89,7 +92,7 @@ pub fn control(ep: &Eventpoll, fd: c_int, command: c_int, argument: usize) -> Op
     }
 }
 
-/// `struct epoll_params`: how an instance polls network devices. Remembered, and without effect.
+/// `struct epoll_params`, the busy polling of an instance. It is stored, and has no effect.
 #[repr(C)]
 #[derive(Clone, Copy)]
 struct Params {
@@ -103,7 +106,7 @@ const FIGETBSZ: u64 = 2;
 const EPIOCSPARAMS: u64 = 0x4008_8a01;
 const EPIOCGPARAMS: u64 = 0x8008_8a02;
 
-/// ioctl on an instance: the answer, or none if it is the pipe's.
+/// ioctl on an instance: the answer, or none if the pipe answers.
 ///
 /// # Safety
 /// The argument must be what the request demands.

@@ -1,44 +1,44 @@
-//! The queue of errors beside a socket's data: ICMP errors, timestamps of what was sent, notices
-//! about zero-copy writes. Whatever comes to it wakes everybody, and while something is in it the
-//! level is the same. Of a UDP socket, and of others that are counted by memory, it is counted with
-//! the datagrams; of a TCP connection by what memory is in use while no bytes come or go. Kernel
-//! counterpart: `sk_error_queue`.
+//! A socket's error queue: ICMP errors, timestamps of sent packets, notifications of zero-copy
+//! writes. Each entry that is queued wakes all waiters, but the level stays EPOLLERR as long as the
+//! queue is not empty. For UDP sockets, and others that are counted by memory, entries are counted
+//! together with datagrams; for TCP connections an entry shows as memory that grows while no bytes
+//! come or go. Kernel counterpart: `sk_error_queue`.
 
 use super::File;
 use crate::kind::Kind;
 use crate::sync::atomic::Ordering::SeqCst;
 
-/// The memory of a TCP connection is looked at.
+/// The memory of this TCP connection is followed.
 const FOLLOWED: u32 = 1 << 31;
-/// Below it, how often something was found to have come; then a sum over the bytes that came and
-/// went, and the memory in use.
+/// Below it: the number of arrivals found in the queue; the sum of bytes received and sent, modulo
+/// a prime; the memory in use.
 const FOUND: u32 = 28;
 const FLOW: u32 = 20;
-/// What a buffer takes is a multiple of this.
+/// Buffers take multiples of this.
 const GRAIN: u32 = 64;
 
 impl File {
-    /// Of a socket whose memory is counted: the memory of all that was taken from its queue of
-    /// errors.
+    /// Of a socket that is counted by memory: the memory of all that was taken from its error
+    /// queue.
     pub fn errors_taken(&self) -> u32 {
         if matches!(self.kind(), Kind::Udp | Kind::Socket) { self.outgoing.load(SeqCst) } else { 0 }
     }
 
-    /// Something was taken from the queue of errors, whose memory that was. Without any, something
-    /// else came meanwhile.
+    /// An entry with this memory was taken from the error queue. `None` if the memory is unknown,
+    /// because something else arrived meanwhile.
     pub fn take_errors(&self, memory: Option<u32>) {
         if matches!(self.kind(), Kind::Udp | Kind::Socket) {
             self.outgoing.fetch_add(memory.unwrap_or(1), SeqCst);
         }
     }
 
-    /// Of a TCP connection: whether something is in its queue of errors, as far as known.
+    /// Of a TCP connection: whether its error queue is not empty, as far as known.
     #[inline]
     pub fn follows_errors(&self) -> bool {
         self.kind() == Kind::Tcp && self.outgoing.load(SeqCst) & FOLLOWED != 0
     }
 
-    /// A report of a TCP connection shows that something is in the queue, or that nothing is.
+    /// A report of a TCP connection shows whether its error queue is empty.
     pub fn follow_errors(&self, any: bool) {
         match self.follows_errors() {
             true if !any => self.outgoing.fetch_and(!FOLLOWED, SeqCst),
@@ -47,15 +47,14 @@ impl File {
         };
     }
 
-    /// A number that changes when something is found to have come to the queue of errors of a TCP
-    /// connection.
+    /// A number that changes when an arrival in the error queue of a TCP connection is found.
     pub fn errors_found(&self) -> u8 {
         if self.kind() == Kind::Tcp { ((self.outgoing.load(SeqCst) & !FOLLOWED) >> FOUND) as u8 } else { 0 }
     }
 
-    /// The memory in use, when so many bytes had come and gone.
+    /// Notes the memory in use after `flow` bytes were received and sent.
     pub fn note_error_memory(&self, memory: u32, flow: u64) {
-        /// A prime, because what comes and goes is often a multiple of a power of two.
+        /// A prime, because the numbers of bytes are often multiples of a power of two.
         const SUMS: u64 = 251;
         const MOST: u32 = (1 << FLOW) - 1;
         let (flow, memory) = ((flow % SUMS) as u32, memory.div_ceil(GRAIN).min(MOST));

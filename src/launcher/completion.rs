@@ -1,8 +1,8 @@
-//! The completion scripts of the shells, made from the table of options. `packaging/completions`
+//! The completion scripts for shells, generated from the table of options. `packaging/completions`
 //! holds them as they are installed.
 //!
-//! Each completes the launcher's own options, and hands over to the shell's completion of the
-//! program once there is one.
+//! A script completes the launcher's own options, and leaves the words from the program on to the
+//! shell's completion of that program.
 
 use super::options::{Row, TABLE};
 
@@ -14,7 +14,7 @@ pub enum Shell {
     Zsh,
 }
 
-/// Their names.
+/// The names of the shells.
 pub const SHELLS: [&str; 3] = ["bash", "fish", "zsh"];
 
 impl Shell {
@@ -27,7 +27,7 @@ impl Shell {
         }
     }
 
-    /// Its script.
+    /// Its completion script.
     pub fn script(self) -> String {
         match self {
             Self::Bash => bash(),
@@ -37,7 +37,7 @@ impl Shell {
     }
 }
 
-/// The options that take one of several words.
+/// The options that take one of a list of words.
 fn choosing() -> impl Iterator<Item = (&'static Row, String)> {
     TABLE.iter().filter_map(|row| Some((row, row.argument?.words.join(" "))))
 }

@@ -1,5 +1,6 @@
-//! `--doctor`: what works on this system, a line each. Everything is tried in this process, by
-//! system calls of its own where a library could come between; nothing is left behind.
+//! `--doctor`: the system features that the library uses, one line each. Each is tried in this
+//! process, by inline system calls where a preloaded library could interfere; nothing is left
+//! behind.
 
 use super::failure::{Failure, name, reason, why};
 use super::{launch, library};
@@ -9,7 +10,7 @@ use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
 use std::fmt::Write;
 use syscalls::{Sysno, syscall};
 
-/// Prints the lines. A failure only where programs cannot be served.
+/// Prints the lines. It fails only if no program can be served.
 pub fn run() -> Result<(), Failure> {
     launch::complain(false);
     let library = library::find().and_then(|library| Ok((library.entry()?, library)));
@@ -52,12 +53,12 @@ fn kernel_epoll() -> String {
     };
     match answer.map_err(|errno| Errno::from_raw(errno.into_raw())) {
         Ok(()) => "works".to_owned(),
-        Err(Errno::ENOSYS) => "is not there (ENOSYS)".to_owned(),
+        Err(Errno::ENOSYS) => "is not available (ENOSYS)".to_owned(),
         Err(errno) => format!("is refused ({errno:?})"),
     }
 }
 
-/// Whether the kernel makes a ring as the library wants it.
+/// Whether the kernel creates a ring with the flags and features that the library needs.
 fn ring() -> Result<(), Errno> {
     /// The size of `struct io_uring_params` in words, and its fields of flags and features.
     const WORDS: usize = 30;
@@ -82,7 +83,7 @@ fn ring() -> Result<(), Errno> {
 fn ring_line(ring: Result<(), Errno>) -> String {
     match ring {
         Ok(()) => "works".to_owned(),
-        Err(Errno::ENOSYS) => "is not there (ENOSYS)".to_owned(),
+        Err(Errno::ENOSYS) => "is not available (ENOSYS)".to_owned(),
         Err(Errno::EINVAL) => "is too old (EINVAL): the library needs Linux 6.1".to_owned(),
         Err(Errno::EPERM) => match std::fs::read_to_string("/proc/sys/kernel/io_uring_disabled") {
             Ok(value) if value.trim() != "0" => {
@@ -94,7 +95,7 @@ fn ring_line(ring: Result<(), Errno>) -> String {
     }
 }
 
-/// Asks the kernel for a socket of this process, as the library does.
+/// Looks up a socket of this process by NETLINK_SOCK_DIAG, as the library does.
 fn socket_diagnosis() -> String {
     const SOCK_DIAG_BY_FAMILY: u16 = 20;
     const ANY: u32 = u32::MAX;
@@ -130,9 +131,9 @@ fn socket_diagnosis() -> String {
     };
     match ask() {
         Ok(SOCK_DIAG_BY_FAMILY) => "works".to_owned(),
-        Ok(kind) => format!("answers something else ({kind})"),
+        Ok(kind) => format!("answers with a message of another type ({kind})"),
         Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {
-            "is not there for unix sockets (module unix_diag)".to_owned()
+            "is not available for unix sockets (module unix_diag)".to_owned()
         }
         Err(error) => format!("is refused: {}", why(&error)),
     }
@@ -194,7 +195,7 @@ fn pollers(ring: Result<(), Errno>) -> String {
     let chosen = std::env::var_os(launch::variable(&settings::POLLER)).unwrap_or_default();
     let chosen = settings::POLLERS.into_iter().find(|known| chosen == **known).unwrap_or("poll");
     match ring {
-        Ok(()) => format!("poll and uring; auto takes poll, and uring where that pays; {chosen} is set"),
-        Err(_) => format!("poll only; auto and uring take poll; {chosen} is set"),
+        Ok(()) => format!("poll and uring; auto uses poll, and uring where that is faster; {chosen} is selected"),
+        Err(_) => format!("poll only; auto and uring fall back to poll; {chosen} is selected"),
     }
 }

@@ -1,9 +1,9 @@
 //! A name that LD_PRELOAD can hold, for a library whose own path it cannot: the dynamic linker
 //! takes spaces and colons for separators, and a dollar sign for the beginning of a token.
 //!
-//! It is a symbolic link, because nothing else is still there when a program of the program's
-//! starts another: a descriptor is closed by daemons, and `/proc/self` is another process by then.
-//! The link stays behind, for those that still run, and for the next launch.
+//! It is a symbolic link, because that still exists when a descendant executes another program:
+//! daemons close a descriptor, and `/proc/self` is another process by then. The link is not
+//! removed: running programs and the next launch use it.
 
 use super::failure::{Failure, name, why};
 use super::library::FILE;
@@ -42,10 +42,10 @@ fn separator(path: &Path) -> Option<&'static str> {
     })
 }
 
-/// Where links may be: first what is not tidied up while the program runs.
+/// Directories for the link; first one that is not cleaned up while the program runs.
 fn places() -> impl Iterator<Item = PathBuf> {
     let own = match geteuid().is_root() {
-        // What root starts may become another user, who has to find the link, too.
+        // A program that root starts may change its user, and still has to reach the link.
         true => Some(PathBuf::from("/run")),
         false => std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from),
     };
@@ -53,7 +53,7 @@ fn places() -> impl Iterator<Item = PathBuf> {
     own.into_iter().chain(["/tmp", "/var/tmp", "/dev/shm"].map(PathBuf::from))
 }
 
-/// Makes the link, in a directory that nobody else can change, or finds it there.
+/// Creates or finds the link, in a directory to which no other user can write.
 fn link_in(place: &Path, target: &Path) -> io::Result<PathBuf> {
     let mut hasher = DefaultHasher::new();
     target.hash(&mut hasher);

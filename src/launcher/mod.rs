@@ -1,9 +1,9 @@
 //! The rooms of the launcher, in the order a command line goes through them: `options` (what was
 //! asked) → `library` (where libepolyfill.so is) → `program` (what would run, and whether it can be
 //! served, with `script`, `elf`, `dynamic`, `past` and `privilege`) → `refuse` (the seccomp filter)
-//! → `launch` (environment and exec). `demo` runs the launcher itself as the program, `doctor` says
-//! what works here, `completion` has the scripts for shells. Every failure is a `Failure`: one line
-//! on stderr and an exit code as env(1) gives it.
+//! → `launch` (environment and exec). `demo` runs the launcher itself as the program, `doctor`
+//! reports the system's features, `completion` prints the scripts for shells. Every failure is a
+//! `Failure`: one line on stderr and an exit code as env(1) gives it.
 
 // Without the entry point, which test builds leave to the test harness, nothing in here has a
 // caller.
@@ -61,8 +61,8 @@ fn obey(words: Vec<OsString>) -> Result<(), Failure> {
     }
 }
 
-/// `--check`: one sentence on stdout when the program can be served, a failure when it cannot, or
-/// when it would do nothing but start one that cannot.
+/// `--check`: one sentence on stdout if the program can be served; a failure if it cannot, or if it
+/// only starts another program that cannot.
 fn check(options: &Options) -> Result<(), Failure> {
     let library = library::find()?;
     let program = program::find(&options.program[0])?;

@@ -66,9 +66,9 @@ pub const TABLE: &[Row] = &[
     row(None, "no-kernel-epoll", Effect::NoKernelEpoll, "Make the kernel's epoll calls fail with ENOSYS (seccomp; sets no_new_privs)."),
     row(Some('c'), "counters", Effect::Counters, "Print the library's counters on standard error at exit."),
     row(None, "poller", Effect::Poller, "Choose how the library learns readiness.").taking("NAME", &POLLERS),
-    row(None, "no-children", Effect::NoChildren, "Serve the program alone, and nothing that it starts."),
-    row(None, "check", Effect::Wish(Wish::Check), "Say whether the program can be served, and do not run it."),
-    row(None, "doctor", Effect::Wish(Wish::Doctor), "Report what works on this system, and which poller auto takes."),
+    row(None, "no-children", Effect::NoChildren, "Serve only the program, not its children."),
+    row(None, "check", Effect::Wish(Wish::Check), "Report whether the program can be served, without running it."),
+    row(None, "doctor", Effect::Wish(Wish::Doctor), "Report the system features that the library can use, and the pollers."),
     row(None, "demo", Effect::Wish(Wish::Demo), "Show epolyfill at work beside the kernel's epoll and plain poll."),
     row(None, "completion", Effect::Completion, "Print the completion script of a shell.").taking("SHELL", &completion::SHELLS),
     row(Some('h'), "help", Effect::Wish(Wish::Help), "Print this help."),
@@ -219,7 +219,8 @@ pub fn help() -> String {
         .iter()
         .map(|setting| (setting.name.to_string_lossy().into_owned(), setting.sentence.to_owned()))
         .collect();
-    variables.push(("LD_PRELOAD".to_owned(), "What it names is kept, behind the library.".to_owned()));
+    variables
+        .push(("LD_PRELOAD".to_owned(), "The libraries that it already names are kept behind this one.".to_owned()));
     columns(&mut text, &variables);
     text.push_str(
         "\n\

@@ -1,22 +1,21 @@
-//! Programs whose epoll calls go past every library: those of Go, and those with system call
-//! instructions of their own. Found in the file, as far as it shows there; a number that is
-//! computed does not.
+//! Programs whose epoll calls bypass every library: Go programs, and programs with inline system
+//! calls. They are recognized by their file, so a system call number that is computed goes
+//! unnoticed.
 
 use super::elf::Elf;
 use std::collections::BTreeSet;
 use std::io;
 
-/// What Go's linker puts into a program, with or without C in it, for `go version` to read.
+/// The sections that Go's linker adds to a program, with cgo or without, for `go version`.
 const GO_SECTIONS: [&str; 2] = [".go.buildinfo", ".note.go.buildid"];
 const GO_MAGIC: &[u8] = b"\xff Go buildinf:";
 /// The magic is at the beginning of the writable data where there are no sections.
 const GO_LOOK: u64 = 64 << 10;
 
-/// As much code as is searched for system calls.
+/// The most code that is searched for system calls.
 const MOST_CODE: u64 = 128 << 20;
 
-/// Whether Go's runtime is in the program. It waits by system calls of its own, whatever C is in
-/// there too.
+/// Whether the program contains Go's runtime, which waits by inline system calls, with cgo too.
 pub fn is_go(elf: &Elf) -> io::Result<bool> {
     for section in GO_SECTIONS {
         if elf.has_section(section)? {
@@ -30,7 +29,7 @@ pub fn is_go(elf: &Elf) -> io::Result<bool> {
     Ok(data.windows(GO_MAGIC.len()).any(|window| window == GO_MAGIC))
 }
 
-/// The epoll calls that the code of the program makes by instructions of its own, by their names.
+/// The names of the epoll calls that the program's code makes by inline system calls.
 pub fn own_calls(elf: &Elf) -> io::Result<BTreeSet<&'static str>> {
     let mut found = BTreeSet::new();
     let mut rest = MOST_CODE;
@@ -42,7 +41,7 @@ pub fn own_calls(elf: &Elf) -> io::Result<BTreeSet<&'static str>> {
     Ok(found)
 }
 
-/// Whether these calls are all that a program needs to use an epoll of the kernel's.
+/// Whether these calls suffice for using the kernel's epoll.
 pub fn is_whole(calls: &BTreeSet<&str>) -> bool {
     let has = |beginning: &str| calls.iter().any(|call| call.starts_with(beginning));
     has("epoll_create") && has("epoll_ctl") && (has("epoll_wait") || has("epoll_pwait"))
@@ -66,16 +65,16 @@ const NAMES: [(libc::c_long, &str); 4] = [
     (libc::SYS_epoll_pwait2, "epoll_pwait2"),
 ];
 
-/// How many bytes before a system call its number is put into the register, at most.
+/// The largest distance, in bytes, from the load of a system call number to the instruction.
 const NEAR: usize = 48;
 
 fn name_of(number: u32) -> Option<&'static str> {
     NAMES.iter().find(|(known, _)| *known == libc::c_long::from(number)).map(|(_, name)| *name)
 }
 
-/// `syscall`, with `mov $number, %eax` or `mov $number, %rax` before it. Where another function
-/// makes the calls, as unoptimized code has it, the number is its first argument, `mov $number,
-/// %edi`; that is believed only if all that a program needs is called so.
+/// `syscall`, preceded by `mov $number, %eax` or `mov $number, %rax`. In unoptimized code, where a
+/// separate function makes the calls, the number is its first argument, `mov $number, %edi`; that
+/// counts only if all calls that a program needs are made this way.
 #[cfg(target_arch = "x86_64")]
 fn search(code: &[u8], found: &mut BTreeSet<&'static str>) {
     const SYSCALL: &[u8] = &[0x0f, 0x05];
@@ -94,7 +93,7 @@ fn search(code: &[u8], found: &mut BTreeSet<&'static str>) {
     }
 }
 
-/// The number that was last put into the register of system calls.
+/// The number that was last loaded into the system call register.
 #[cfg(target_arch = "x86_64")]
 fn number_before(code: &[u8]) -> Option<u32> {
     (1..code.len().saturating_sub(4)).rev().find_map(|start| {

@@ -9,9 +9,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-/// What makes a start secure, in words that follow "it"; `None` when nothing does. `no_new_privs`
-/// says that the process will have given up gaining privileges by then, as a seccomp filter
-/// demands.
+/// The reason for secure-execution mode, as a predicate of "it"; `None` if there is none.
+/// `no_new_privs` says that PR_SET_NO_NEW_PRIVS will be set by then, as a seccomp filter requires.
 pub fn secure(program: &Path, no_new_privs: bool) -> std::io::Result<Option<&'static str>> {
     let metadata = program.metadata()?;
     let nosuid = statvfs(program).is_ok_and(|fs| fs.flags().contains(FsFlags::ST_NOSUID));
@@ -40,8 +39,8 @@ pub fn secure(program: &Path, no_new_privs: bool) -> std::io::Result<Option<&'st
     Ok(None)
 }
 
-/// What a program runs without, because the process can gain no privileges: the rest of a sentence
-/// that says what is served.
+/// The setuid or setgid bit that has no effect because the process can gain no privileges, as the
+/// end of a sentence that begins with the program.
 pub fn lost(program: &Path, no_new_privs: bool) -> std::io::Result<Option<String>> {
     let metadata = program.metadata()?;
     let mode = metadata.mode();
@@ -57,7 +56,7 @@ pub fn lost(program: &Path, no_new_privs: bool) -> std::io::Result<Option<String
         (_, true) => "no_new_privs is set",
         _ => return Ok(None),
     };
-    Ok(Some(format!("its {what} bit is without effect, because {why}")))
+    Ok(Some(format!("its {what} bit has no effect, because {why}")))
 }
 
 fn has_capabilities(program: &Path) -> bool {

@@ -123,9 +123,9 @@ fn runnable(path: &Path) -> Result<(), Obstacle> {
 pub struct Served {
     /// Says so.
     pub sentence: String,
-    /// AddressSanitizer is in it, and looks whether it comes first.
+    /// It is linked with AddressSanitizer, which checks that its runtime comes first.
     pub checks_order: bool,
-    /// A library that it is linked with, and that has to be loaded before ours.
+    /// A library that it is linked with and that has to be loaded before ours.
     pub first: Option<OsString>,
 }
 
@@ -134,12 +134,12 @@ pub struct Served {
 pub enum Depth {
     /// For reasons to refuse it.
     Reasons,
-    /// For the limits within which it is served, too, which takes a reading of all of its code.
+    /// Also for the limits within which it is served, which means reading all of its code.
     Whole,
 }
 
-/// Says that the program can be served, or fails with the sentence that says why not. `refused`
-/// says that the seccomp filter will be in place.
+/// Reports that the program can be served, or fails with the reason. `refused` says that the
+/// seccomp filter will be in place.
 pub fn judge(program: &Path, library: &Library, refused: bool, depth: Depth) -> Result<Served, Failure> {
     let mut subject = Subject { path: program.to_owned(), called: "it".to_owned() };
     let cannot = |failure: Failure| Failure {
@@ -160,7 +160,7 @@ pub fn judge(program: &Path, library: &Library, refused: bool, depth: Depth) -> 
             }
         }
     }
-    let sentence = "its interpreters are scripts of each other; the first line of one has to name a program";
+    let sentence = "its interpreters are scripts that name each other; the first line of one has to name a program";
     Err(cannot(Failure::cannot_run(sentence)))
 }
 
@@ -170,8 +170,8 @@ impl Subject {
         Self { path, called }
     }
 
-    /// What runs in place of this file, if it is a script; or that it is a program that can be
-    /// served.
+    /// The interpreter, if this file is a script; otherwise the finding that it is a program that
+    /// can be served.
     fn starts(&self, library: &Library, refused: bool, depth: Depth) -> Result<Step, Failure> {
         let Self { path, called } = self;
         let unreadable = |error| {
@@ -219,14 +219,14 @@ impl Subject {
                 }
             }
             Env::DropsPreload => Err(Failure::own(
-                "its first line has env remove LD_PRELOAD, so the library would not be loaded; take that out of it",
+                "its first line makes env remove LD_PRELOAD, so the library would not be loaded; change that line",
             )),
             Env::Unclear => Ok(Self::interpreter(env)),
         }
     }
 }
 
-/// What a file turned out to be.
+/// The result of looking at one file.
 enum Step {
     /// A script, for this interpreter.
     Interpreter(Subject),
@@ -241,7 +241,7 @@ fn loads(path: &Path, elf: &Elf, library: &Library) -> Result<(), String> {
     }
     if elf.machine != library.elf.machine {
         return Err(format!(
-            "is for {}, and the library for {}; take a library of its architecture",
+            "is for {}, and the library for {}; use a library for its architecture",
             elf.machine, library.elf.machine
         ));
     }
@@ -268,7 +268,7 @@ fn loads(path: &Path, elf: &Elf, library: &Library) -> Result<(), String> {
     }
 }
 
-/// What of a damaged file cannot be read is left out.
+/// The part of a damaged file that cannot be read counts as empty.
 fn readable<T: Default>(read: std::io::Result<T>) -> std::io::Result<T> {
     match read {
         Err(error) if matches!(error.kind(), ErrorKind::UnexpectedEof | ErrorKind::InvalidData) => Ok(T::default()),
@@ -276,8 +276,8 @@ fn readable<T: Default>(read: std::io::Result<T>) -> std::io::Result<T> {
     }
 }
 
-/// Whether the program's epoll calls come to the library, as far as the file shows: none of them
-/// (the error), not all, or as far as can be seen all of them.
+/// Whether the program's epoll calls reach the library, as far as the file shows. An error if none
+/// does; a limit, as the end of a sentence, if some do not.
 fn calls(elf: &Elf, dynamic: &Dynamic, depth: Depth) -> Result<Option<String>, String> {
     if past::is_go(elf).unwrap_or(false) {
         return Err(
@@ -298,7 +298,9 @@ fn calls(elf: &Elf, dynamic: &Dynamic, depth: Depth) -> Result<Option<String>, S
         true => Err(format!(
             "makes its epoll calls ({calls}) by system call instructions of its own, past every library; run it without epolyfill"
         )),
-        false => Ok(Some(format!("not what it calls by system call instructions of its own ({calls})"))),
+        false => {
+            Ok(Some(format!("not for the epoll calls that it makes by system call instructions of its own ({calls})")))
+        }
     }
 }
 
@@ -307,7 +309,7 @@ fn has_asan(dynamic: &Dynamic) -> bool {
     needed.any(|library| library.starts_with(b"libasan.so") || library.starts_with(b"libclang_rt.asan"))
 }
 
-/// What converts the program's time-outs, which are to come to the library converted.
+/// libfaketime, which has to convert the program's time-outs before the library sees them.
 fn faketime(dynamic: &Dynamic) -> Option<OsString> {
     let mut needed = dynamic.needed.iter();
     needed.find(|library| library.starts_with(b"libfaketime")).map(|library| OsString::from_vec(library.clone()))

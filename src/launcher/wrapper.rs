@@ -1,17 +1,17 @@
-//! Programs that do nothing but start another, such as nohup: what `--check` can say of the other
-//! one. Only the plain ways to write them are understood; of everything else a program starts
-//! nothing is known before it does.
+//! Programs that only start another one, such as nohup, so that `--check` can check that one. Only
+//! their plain command lines are understood; nothing else that a program starts is known in
+//! advance.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
-/// The command that the words start by way of a program that is only in between.
+/// The command that these words start through a wrapper.
 pub fn started(words: &[OsString]) -> Option<&OsStr> {
     let (first, rest) = words.split_first()?;
     let base = first.as_bytes().rsplit(|byte| *byte == b'/').next()?;
     let rest = match base {
         b"nohup" | b"setsid" | b"nice" | b"ionice" => rest,
-        // Its first word is the time.
+        // The first word is the duration.
         b"timeout" => rest.split_first().filter(|(time, _)| !is_option(time))?.1,
         b"env" => {
             let assignments = rest.iter().take_while(|word| !is_option(word) && word.as_bytes().contains(&b'='));

@@ -1,13 +1,14 @@
-//! The end of a thread that has a ring ends the requests of the ring, also where the thread is
-//! killed: what they hold is free when the process can be waited for, as it is where the kernel's
-//! epoll has it (D4).
+//! The exit of a thread ends the requests of its rings, even if the thread is killed: the files
+//! that they hold are released by the time that the process can be waited for, as with the kernel's
+//! epoll (D4).
 //!
-//! By itself the kernel ends them some milliseconds later, from a work queue. But a request on a
-//! ring it cancels in the thread that exits, before that lets go of its descriptors, and goes on
-//! with what is linked to it. So a ring has a request on another one, the thread's *anchor*, which
-//! never completes. Linked to it are a look at the *gate*, and the cancellation of everything else.
-//! That takes a time that grows with the square of their number: where they are many the gate is
-//! closed, and those whose release somebody may wait for get a link of their own each.
+//! By itself the kernel cancels them from a work queue, some milliseconds later. But the exiting
+//! thread, before it closes its descriptors, cancels requests that poll another ring, and then runs
+//! the requests that are linked to them. So each ring has a poll request on a second ring of the
+//! thread, its *anchor*, which never completes. Linked to that request are a poll of the *gate* and
+//! the cancellation of all other requests. This takes a time that grows with the square of their
+//! number. So when they are many the gate is closed, and a file for whose release somebody may wait
+//! gets a link of its own.
 
 use libc::c_int;
 use nix::errno::Errno;
@@ -25,34 +26,34 @@ use crate::sync::atomic::Ordering::Relaxed;
 use crate::sys;
 use crate::waitq::Sleeper;
 
-/// The user data of the request that is there while the gate is open.
+/// The user data of the request that exists while the gate is open.
 pub(super) const GATE: u64 = 2;
-/// What a registration's user data has beside its address in its own link.
+/// Set in the user data of a registration's own link, in addition to its address.
 pub(super) const LINK: u64 = 4;
-/// The most requests that are ended one by one, which takes a millisecond at worst.
+/// The most requests that are cancelled one by one, which takes at most a millisecond.
 pub(super) const FEW: usize = 512;
 
 const _: () = assert!(align_of::<Epitem>() > LINK as usize);
 
-/// What a ring has for the end of its thread.
+/// The state of a ring for the exit of its thread.
 #[derive(Debug)]
 pub(super) struct Exit {
-    /// The number that is polled in the gate; -1 while it is closed.
+    /// The descriptor that the gate polls; -1 while the gate is closed.
     gate: c_int,
-    /// Whether there ever were registrations with a link of their own.
+    /// Whether any registration ever had a link of its own.
     has_links: bool,
 }
 
 impl Exit {
-    /// Links the end of all requests of the ring to the anchor of `own`. The first thing that is
-    /// asked of the ring.
+    /// Links the cancellation of all requests of the ring to the anchor of `own`. This is the first
+    /// request of the ring.
     pub(super) fn prepare(ring: &mut Ring, fd: &AtomicI32, own: &Sleeper) -> Result<Exit, Errno> {
         ring.cancel_at_exit(fd, anchor(own)?, GATE)?;
         Ok(Exit { gate: -1, has_links: false })
     }
 }
 
-/// The ring that the thread's other rings have a request on, made at the first use.
+/// The ring that the thread's other rings poll, created at the first use.
 fn anchor(own: &Sleeper) -> Result<c_int, Errno> {
     match own.anchor.load(Relaxed) {
         number @ 0.. => Ok(number),
@@ -60,16 +61,16 @@ fn anchor(own: &Sleeper) -> Result<c_int, Errno> {
     }
 }
 
-/// Whether somebody may wait for the release of what it is: for a port, a name, a lock, or the end
-/// of what comes once. On the other side of a connection or a pipe there is nobody who would know.
+/// Whether somebody may wait for the release of a file of this kind: for a port, a name, a lock or
+/// a terminal. The other end of a connection or of a pipe only sees the end some milliseconds late.
 const fn is_awaited(kind: Kind) -> bool {
     use Kind::{Eventfd, EventfdSemaphore, Inotify, Pidfd, Pipe, Signalfd, Tcp, Timerfd, UnixSeqpacket, UnixStream};
     let is_private = matches!(kind, Eventfd | EventfdSemaphore | Inotify | Pidfd | Signalfd | Timerfd);
     !is_private && !matches!(kind, Pipe | Tcp | UnixSeqpacket | UnixStream)
 }
 
-/// Whether a registration's description is awaited. Most of what is private to a process shares one
-/// inode, and need not be told apart.
+/// Whether somebody may wait for the release of a registration's description. Most files that are
+/// private to a process share one inode, and need not be identified.
 fn needs_link(item: &Epitem) -> bool {
     let has_inode = || sys::fstat(item.via()).is_ok_and(|stat| stat.st_mode & libc::S_IFMT != 0);
     item.file().is_some_and(|file| match file.kind() {
@@ -79,7 +80,7 @@ fn needs_link(item: &Epitem) -> bool {
 }
 
 impl Uring {
-    /// Opens the gate while there are few requests, and closes it when they become many.
+    /// Opens the gate while there are few requests, and closes it when there are many.
     pub(super) fn mind_gate(&mut self, fd: &AtomicI32, held: &Held) {
         let is_open = self.exit.gate >= 0;
         let few = self.asked.len() <= if is_open { FEW } else { FEW / 2 };
@@ -91,7 +92,7 @@ impl Uring {
             self.attempt(|ring| ring.cancel(fd, GATE));
         }
         if gate >= 0 {
-            // Nothing ever has that.
+            // EPOLLPRI never occurs there.
             self.attempt(|ring| ring.poll_once(fd, gate, PRI, GATE));
         } else {
             for place in 0..self.asked.len() {
@@ -104,7 +105,7 @@ impl Uring {
         self.exit.gate = gate;
     }
 
-    /// A request was made. Where the gate is closed it gets a link of its own, if it is to have
+    /// A request was submitted. If the gate is closed it gets a link of its own, if its kind needs
     /// one.
     pub(super) fn link_if_many(&mut self, fd: &AtomicI32, item: &'static Epitem, turn: u16) {
         if self.exit.gate < 0 && self.asked.len() > FEW / 2 {
@@ -122,7 +123,7 @@ impl Uring {
         }
     }
 
-    /// A request was cancelled: so is its link, if it has one.
+    /// A request was cancelled, so its link, if any, is cancelled as well.
     pub(super) fn unlink(&mut self, fd: &AtomicI32, item: &'static Epitem, turn: u16) {
         if self.exit.has_links && needs_link(item) {
             self.attempt(|ring| ring.cancel(fd, data_of(item, turn) | LINK));

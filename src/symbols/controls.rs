@@ -1,4 +1,4 @@
-//! Calls that control a descriptor, or position it, and what an epoll descriptor answers to them.
+//! Calls that control or position a descriptor, and the answers of an epoll descriptor to them.
 
 use libc::{c_int, c_ulong, off_t, sigset_t, termios};
 
@@ -34,7 +34,8 @@ pub(super) fn any_seek(fd: c_int, whence: c_int, call: impl FnOnce() -> off_t) -
 }
 
 export! {
-    /// ioctl(2). Variadic in C; on the supported architectures an argument that is there arrives where this third one does.
+    /// ioctl(2). It is variadic in C; on the supported architectures the optional argument is
+    /// passed where this third parameter is.
     fn ioctl(fd: c_int, request: c_ulong, argument: usize) -> c_int {
         // SAFETY: as for libc's ioctl.
         unsafe { any_ioctl(fd, request, argument, || next::ioctl(fd, request, argument)) }
@@ -52,7 +53,7 @@ export! {
         unsafe { lseek(fd, offset, whence) }
     }
 
-    /// tcflush(3), which throws away what was not read.
+    /// tcflush(3), which discards unread input.
     fn tcflush(fd: c_int, queue: c_int) -> c_int as libc::tcflush {
         // SAFETY: as for libc's ioctl, which is all that tcflush is.
         unsafe { ioctl(fd, libc::TCFLSH, queue as usize) }
@@ -64,7 +65,7 @@ export! {
         unsafe { ioctl(fd, libc::TCXONC, action as usize) }
     }
 
-    /// tcsetattr(3), which wakes those who wait on the terminal.
+    /// tcsetattr(3), which wakes the terminal's waiters.
     fn tcsetattr(fd: c_int, when: c_int, modes: *const termios) -> c_int as libc::tcsetattr {
         // SAFETY: as for libc's tcsetattr.
         let call = || unsafe { next::tcsetattr(fd, when, modes) };
@@ -72,7 +73,7 @@ export! {
         if (libc::TCSANOW..=libc::TCSAFLUSH).contains(&when) { witness::controlling(fd, request, 0, call) } else { call() }
     }
 
-    /// signalfd(2), which may give one that exists another mask.
+    /// signalfd(2), which may change the mask of an existing signalfd.
     fn signalfd(fd: c_int, mask: *const sigset_t, flags: c_int) -> c_int as libc::signalfd {
         // SAFETY: as for libc's signalfd.
         witness::masking_signals(fd, || unsafe { next::signalfd(fd, mask, flags) })

@@ -1,11 +1,11 @@
-//! The calls that execute programs, which are given the library whatever environment they are
-//! passed (`exec_env`).
+//! The calls that execute programs, which pass the library on, whatever environment the program
+//! passes (`exec_env`).
 //!
-//! `execl` and its like take the words of the program as arguments, and stable Rust cannot define
-//! such functions. Each is a few instructions that make an array of its arguments, where they are:
-//! on the supported architectures all of them are words, the first ones in registers and the others
-//! one after the other on the stack. The registers are put down just below, and the array is
-//! complete, whatever its length.
+//! `execl`, `execlp` and `execle` take the argv as variadic arguments, and stable Rust cannot
+//! define such functions. Each is a few instructions that build an array of its arguments in place:
+//! on the supported architectures all of them are words, the first ones in registers and the rest
+//! consecutive on the stack. The registers are stored just below those, which completes the array,
+//! whatever its length.
 
 use std::arch::naked_asm;
 
@@ -21,12 +21,12 @@ fn exec_is_too_big(answer: c_int) -> bool {
     answer < 0 && sys::last_errno() == nix::errno::Errno::E2BIG
 }
 
-/// Whether a call that answers with an errno did so.
+/// Whether a call that returns an errno returned E2BIG.
 fn spawn_is_too_big(answer: c_int) -> bool {
     answer == libc::E2BIG
 }
 
-/// execve by number; `call` is the system call with that environment.
+/// execve by number; `call` makes the system call with the environment that it is given.
 ///
 /// # Safety
 /// As for execve.
@@ -56,7 +56,7 @@ unsafe extern "C" fn with_words_by_search(file: *const c_char, words: Strings) -
     }
 }
 
-/// execle: the environment is behind the end of the words.
+/// execle: the environment follows the NULL that ends the argv.
 unsafe extern "C" fn with_words_and_environment(path: *const c_char, words: Strings) -> c_int {
     let mut end = words;
     // SAFETY: the caller answers for the words, which end in NULL, and for what follows.
@@ -69,7 +69,7 @@ unsafe extern "C" fn with_words_and_environment(path: *const c_char, words: Stri
 }
 
 /// Defines a variadic function of a path and at least one word, which calls `$of` with the path and
-/// the array of the words.
+/// the argv.
 macro_rules! variadic {
     ($($(#[$meta:meta])* fn $name:ident => $of:ident;)*) => {
         $(
@@ -151,9 +151,9 @@ macro_rules! variadic {
 variadic! {
     /// Executes a program with these words.
     fn execl => with_words;
-    /// Executes a program that is looked for, with these words.
+    /// Searches PATH for a program and executes it with these words.
     fn execlp => with_words_by_search;
-    /// Executes a program with these words, and the environment behind their end.
+    /// Executes a program with these words and the environment that follows their NULL.
     fn execle => with_words_and_environment;
 }
 
@@ -170,19 +170,19 @@ export! {
         unsafe { with_words(path, words) }
     }
 
-    /// Executes a program that is looked for.
+    /// Searches PATH for a program and executes it.
     fn execvp(file: *const c_char, words: Strings) -> c_int as libc::execvp {
         // SAFETY: as for libc's execvp.
         unsafe { with_words_by_search(file, words) }
     }
 
-    /// Executes a program that is looked for, with another environment.
+    /// Searches PATH for a program and executes it with another environment.
     fn execvpe(file: *const c_char, words: Strings, environment: Strings) -> c_int as libc::execvpe {
         // SAFETY: as for libc's execvpe.
         unsafe { pass_on(environment, &|passed| next::execvpe(file, words, passed), exec_is_too_big) }
     }
 
-    /// Executes an open file. No environment is EINVAL, as in libc.
+    /// Executes an open file. A NULL environment is EINVAL, as in libc.
     fn fexecve(fd: c_int, words: Strings, environment: Strings) -> c_int as libc::fexecve {
         if environment.is_null() {
             // SAFETY: as for libc's fexecve.
@@ -198,7 +198,7 @@ export! {
         unsafe { pass_on(environment, &|passed| next::execveat(fd, path, words, passed, flags), exec_is_too_big) }
     }
 
-    /// Starts a program. The answer is an errno.
+    /// Starts a program. Returns an errno.
     fn posix_spawn(
         pid: *mut pid_t,
         path: *const c_char,
@@ -215,7 +215,7 @@ export! {
         unsafe { pass_on(environment, &call, spawn_is_too_big) }
     }
 
-    /// Starts a program that is looked for. The answer is an errno.
+    /// Searches PATH for a program and starts it. Returns an errno.
     fn posix_spawnp(
         pid: *mut pid_t,
         file: *const c_char,
@@ -232,14 +232,14 @@ export! {
         unsafe { pass_on(environment, &call, spawn_is_too_big) }
     }
 
-    /// Has the shell do what a line says.
+    /// Runs a command line in the shell.
     fn system(command: *const c_char) -> c_int as libc::system {
         // SAFETY: as for libc's system. No frame from here to the program owns anything, should the
         // thread be cancelled.
         unsafe { exec_env::with_shell_line(command, |line| next::system(line)) }
     }
 
-    /// Starts the shell with a line, and a stream to it or from it.
+    /// Starts the shell with a command line, and a stream to it or from it.
     fn popen(command: *const c_char, mode: *const c_char) -> *mut FILE as libc::popen {
         // SAFETY: as for libc's popen.
         unsafe { exec_env::with_shell_line(command, |line| next::popen(line, mode)) }

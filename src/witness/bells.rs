@@ -1,5 +1,5 @@
-//! Calls after which the kernel itself adds to an eventfd. Only those made through `syscall()` are
-//! seen; those of libaio, which are inline, show in an eventfd that rises by itself
+//! Calls after which the kernel itself adds to an eventfd. Only calls made by `syscall()` are seen.
+//! Those of libaio, which are inline, show as an eventfd that rises by itself
 //! (`Edge::rose_by_itself`). Kernel counterpart: `eventfd_signal`.
 
 use libc::{c_int, c_uint};
@@ -7,7 +7,7 @@ use libc::{c_int, c_uint};
 use crate::descriptors;
 use crate::edge::UNSETTLED;
 
-/// The head of the kernel's `struct iocb`, all of which is 64 bytes long.
+/// The kernel's `struct iocb`, of 64 bytes.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct Request {
@@ -18,10 +18,10 @@ pub struct Request {
 
 const _: () = assert!(size_of::<Request>() == 64);
 
-/// io_submit(2) of requests, of which each may name an eventfd to be added to when it is done.
+/// io_submit(2). Each request may name an eventfd to which its completion adds.
 ///
 /// # Safety
-/// The array must be as the call demands. It is looked at as far as the call has taken it.
+/// The array must be as io_submit demands. Only the requests that the call accepted are read.
 pub unsafe fn submitting(requests: *const *const Request, call: impl FnOnce() -> isize) -> isize {
     const HAS_BELL: u32 = 1;
     let taken = call();
@@ -38,7 +38,7 @@ pub unsafe fn submitting(requests: *const *const Request, call: impl FnOnce() ->
 /// io_uring_register(2), which may name the eventfd of a ring.
 ///
 /// # Safety
-/// The argument must be as the call demands. It is looked at if the call was answered.
+/// The argument must be as io_uring_register demands. It is read only if the call succeeded.
 pub unsafe fn registering(what: c_uint, argument: *const c_int, call: impl FnOnce() -> isize) -> isize {
     const BELLS: [c_uint; 2] = [4, 7];
     let answer = call();
@@ -52,7 +52,7 @@ pub unsafe fn registering(what: c_uint, argument: *const c_int, call: impl FnOnc
 fn note(bell: c_int) {
     if let Some(file) = descriptors::known(bell).filter(|file| file.kind().is_eventfd()) {
         file.note_unseen_add();
-        // Who has it unread takes down its count, of which more is an arrival.
+        // A registration that has it unread notes its count; a larger count is then an arrival.
         file.tell(UNSETTLED, file.begin_call());
     }
 }

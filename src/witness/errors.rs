@@ -1,5 +1,5 @@
-//! Calls that take from the queue of errors beside a socket's data (MSG_ERRQUEUE), and calls that
-//! take an error which may have left something there.
+//! Calls that take from a socket's error queue (MSG_ERRQUEUE), and calls that take a pending error
+//! while the queue may hold more.
 
 use libc::c_int;
 use nix::errno::Errno;
@@ -12,13 +12,14 @@ use crate::kind::Kind;
 use crate::sample::{self, ErrorMemory};
 use crate::sys;
 
-/// Whether a call with these flags takes from such a queue: a unix socket has none, and takes data.
+/// Whether a call with these flags takes from the error queue. A unix socket has none, and returns
+/// data.
 #[inline]
 pub(super) fn takes_errors(file: &File, flags: c_int) -> bool {
     flags & libc::MSG_ERRQUEUE != 0 && !file.kind().is_unix_data()
 }
 
-/// A call that takes from the queue of errors. If something is left in it, that wakes everybody
+/// A call that takes from the error queue. If entries are left in it, the kernel wakes all waiters
 /// once more.
 #[cold]
 pub(super) fn taking_errors(file: &'static File, fd: c_int, call: &mut dyn FnMut() -> isize) -> isize {
@@ -41,7 +42,8 @@ pub(super) fn taking_errors(file: &'static File, fd: c_int, call: &mut dyn FnMut
     n
 }
 
-/// What was taken is no more in use. A notice about zero-copy writes takes other memory.
+/// The memory of the taken entry is free again. Notifications of zero-copy writes are charged to
+/// other memory.
 fn note_taken(file: &File, before: ErrorMemory, after: ErrorMemory) {
     if after.received < before.received {
         file.take_errors(Some(before.received - after.received));
@@ -50,8 +52,8 @@ fn note_taken(file: &File, before: ErrorMemory, after: ErrorMemory) {
     }
 }
 
-/// What a call tells that collected a pending error. While something is in the queue of errors the
-/// level stays.
+/// The fact that is told by a call that collected a pending error. While the error queue is not
+/// empty EPOLLERR stays.
 pub(super) fn collected(file: &'static File, fd: c_int) -> Facts {
     let may_queue = file.kind().queues_errors() || matches!(file.kind(), Kind::Mptcp | Kind::Other);
     if may_queue && sys::level(fd, 0) & ERR != 0 && sample::queues_errors(fd) { UNSETTLED } else { COLLECTED }

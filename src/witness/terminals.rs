@@ -1,5 +1,5 @@
-//! Controls of terminals, which take input, or wake those who wait on either end of a pseudo-terminal. And signalfds that get another mask,
-//! which wakes them all.
+//! Terminal controls, which discard input or wake the waiters at either end of a pseudo-terminal;
+//! and changes of a signalfd's mask, which wake all signalfds of the process.
 
 use libc::c_int;
 
@@ -11,22 +11,24 @@ use crate::file::{File, Taking};
 use crate::kind::Kind;
 use crate::sys;
 
-/// What a control does to a terminal.
+/// The effect of a control on a terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Control {
-    /// Throws its input away, which makes room at the other end.
+    /// Discards its input, which makes room at the other end.
     Flushes,
-    /// Sets the modes of the slave, whichever end is asked; wakes everybody who waits there. Whether it throws the slave's input away.
+    /// Sets the modes of the slave, whichever end is asked, and wakes all waiters there. True if it
+    /// also discards the slave's input.
     Sets(bool),
-    /// Wakes everybody who waits there.
+    /// Wakes all waiters there.
     Wakes,
-    /// Lets output go on.
+    /// Restarts output.
     Starts,
     /// Sends a character to the other end.
     Sends,
 }
 
-/// The requests for modes, each with two that wait for the output, the second of which throws the input away.
+/// The requests that set modes. The two numbers after each also wait for the output; the second
+/// also discards the input.
 const SETS: [u64; 3] = [libc::TCSETS, libc::TCSETA, 0x402c_542b];
 
 impl Control {
@@ -46,7 +48,7 @@ impl Control {
     }
 }
 
-/// One end of a terminal: the device, and whether it is the master of it.
+/// One end of a terminal: the device, and whether it is the master.
 type End = (c_int, bool);
 
 fn end_of(fd: c_int) -> Option<End> {
@@ -55,7 +57,8 @@ fn end_of(fd: c_int) -> Option<End> {
     Some((device, sys::ioctl_int(fd, libc::TIOCGPTN).is_ok()))
 }
 
-/// The descriptions of a kind that somebody waits for the edges of, each with a number.
+/// The descriptions of a kind that have edge-triggered registrations, each with a descriptor
+/// number.
 fn watched_of(is_wanted: impl Fn(Kind) -> bool) -> impl Iterator<Item = (c_int, &'static File)> {
     fdtable::entries(0, u32::MAX).filter_map(move |(fd, entry)| match entry {
         Entry::File(file) if file.has_edges() && is_wanted(file.kind()) => Some((fd, file)),
@@ -63,7 +66,7 @@ fn watched_of(is_wanted: impl Fn(Kind) -> bool) -> impl Iterator<Item = (c_int, 
     })
 }
 
-/// A terminal whose input is about to be thrown away.
+/// A terminal whose input is about to be discarded.
 struct Flushing {
     file: &'static File,
     fd: c_int,
@@ -86,7 +89,7 @@ impl Flushing {
     }
 }
 
-/// An ioctl on what may be a terminal.
+/// An ioctl on a descriptor that may be a terminal.
 #[inline]
 pub fn controlling(fd: c_int, request: u64, argument: usize, call: impl FnOnce() -> c_int) -> c_int {
     match Control::of(request, argument) {
@@ -103,7 +106,8 @@ fn concerned_control(fd: c_int, control: Control, call: impl FnOnce() -> c_int) 
     let stopped = sys::level(fd, WRITABLE) & WRITABLE == 0;
     let answer;
     {
-        // Of several descriptions of an end each has edges of its own, but one queue: the first that is found stands for it.
+        // Each description of an end has its own edges, but the queue is shared: the first
+        // description found stands for it.
         let mut flushing = None;
         if matches!(control, Control::Flushes | Control::Sets(true)) {
             let found = watched_of(|kind| kind == Kind::Tty).find(|(fd, _)| end_of(*fd) == Some(own));
@@ -135,7 +139,7 @@ fn tell_ends(end: End, facts: Facts) {
     }
 }
 
-/// A signalfd that exists gets another mask: all of the process are woken.
+/// The mask of an existing signalfd changes: all signalfds of the process are woken.
 pub fn masking_signals(fd: c_int, call: impl FnOnce() -> c_int) -> c_int {
     let answer = call();
     if fd >= 0 && answer >= 0 && File::any_signal_edges() && descriptors::follows_calls() {

@@ -122,7 +122,7 @@ fn a_setuid_or_setgid_program_is_refused_unless_the_bits_are_without_effect() {
         let check = run(launcher(["--no-kernel-epoll", "--check"]).arg(&program));
         assert_code(&check, 0);
         let bit = words.trim_start_matches("is ");
-        let said = format!("can be served, but its {bit} bit is without effect, because --no-kernel-epoll sets");
+        let said = format!("can be served, but its {bit} bit has no effect, because --no-kernel-epoll sets");
         assert!(stdout(&check).contains(&said), "{check:?}");
         assert_code(&run(launcher(["--no-kernel-epoll"]).arg(&program)), 0);
     }
@@ -188,7 +188,7 @@ fn a_script_is_judged_by_its_interpreter() {
     refused("#!/usr/bin/env no-such-sh", 126, "its interpreter no-such-sh is not found");
     refused("#!/usr/bin/env -S -i sh", 125, "remove LD_PRELOAD");
     let itself = room.join("script").display().to_string();
-    refused(&format!("#!{itself}"), 126, "scripts of each other");
+    refused(&format!("#!{itself}"), 126, "scripts that name each other");
 }
 
 #[test]
@@ -248,7 +248,7 @@ fn a_program_that_makes_its_epoll_calls_by_instructions_of_its_own_is_refused() 
         let program = compile(&room, "mixed", RAW, &[level, "-DMIXED"]);
         let check = run(launcher(["--check"]).arg(&program));
         assert_code(&check, 0);
-        assert!(stdout(&check).contains("can be served, but not what it calls"), "{check:?}");
+        assert!(stdout(&check).contains("can be served, but not for the epoll calls that it makes"), "{check:?}");
         assert_code(&run(launcher(["--"]).arg(&program)), 0);
     }
 }
