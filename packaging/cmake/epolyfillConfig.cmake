@@ -1,11 +1,12 @@
 # find_package(epolyfill) gives
 #
-#   epolyfill::epolyfill   the shared library, for programs that run on it, also where only another library of theirs calls epoll
-#   epolyfill::static      the static one, whole, where it is installed
-#   epolyfill::side        libepolyfill-side, which is used beside the kernel's epoll, where it is installed
+#   epolyfill::epolyfill   the shared library, also for programs in which only another library calls
+#                          epoll
+#   epolyfill::static      the static library, linked whole, if it is installed
+#   epolyfill::side        libepolyfill-side, for use beside the kernel's epoll, if it is installed
 #
-# and epolyfill_VERSION. Nothing in here is written at installation: this file is at PREFIX/share/cmake/epolyfill, and looks for the rest
-# under PREFIX, wherever that is.
+# and epolyfill_VERSION. The installation does not change this file. It is in
+# PREFIX/share/cmake/epolyfill, and searches for the other files under PREFIX.
 
 get_filename_component(_epolyfill_prefix "${CMAKE_CURRENT_LIST_DIR}/../../.." ABSOLUTE)
 
@@ -48,8 +49,8 @@ foreach(_epolyfill_component IN LISTS ${CMAKE_FIND_PACKAGE_NAME}_FIND_COMPONENTS
   endif()
 endforeach()
 
-# Once more behind its own mention, for linkers that are told to drop what no object file refers to (--as-needed): a program whose epoll is
-# called by another library only needs it all the same.
+# The library is linked a second time with --no-as-needed: with --as-needed the linker would drop it
+# from a program in which only another library calls epoll.
 if(_epolyfill_shared AND NOT TARGET epolyfill::epolyfill)
   add_library(epolyfill::epolyfill SHARED IMPORTED)
   set_target_properties(epolyfill::epolyfill PROPERTIES

@@ -1,5 +1,5 @@
-//! What an ELF file asks of the dynamic linker: the libraries it needs, the symbols it takes from
-//! them and those it has.
+//! The dynamic section of an ELF file: the libraries that it needs, the symbols that it imports and
+//! those that it defines.
 
 use super::elf::{Elf, string};
 use std::collections::HashSet;
@@ -13,24 +13,24 @@ const DT_SYMTAB: u64 = 6;
 const DT_STRSZ: u64 = 10;
 const DT_GNU_HASH: u64 = 0x6fff_fef5;
 
-/// Longer than any table of a real file; a damaged one costs no more than this.
+/// More than any table of a real file; this limits the cost of a damaged one.
 const MOST_BYTES: u64 = 256 << 20;
 
-/// A name in the file; no more is known of it than that it is bytes.
+/// A name in the file, as bytes of unknown encoding.
 type Name = Vec<u8>;
 
 #[derive(Debug, Default)]
 pub struct Dynamic {
-    /// The libraries that are loaded with it, in their order.
+    /// The libraries that it needs, in their order.
     pub needed: Vec<Name>,
-    /// The symbols that it defines for others.
+    /// The symbols that it exports.
     pub defined: HashSet<Name>,
-    /// The symbols that it takes from others.
+    /// The symbols that it imports.
     pub undefined: HashSet<Name>,
 }
 
 impl Dynamic {
-    /// Reads the dynamic section; a file without one asks for nothing.
+    /// Reads the dynamic section; it is empty if the file has none.
     pub fn read(elf: &Elf) -> io::Result<Self> {
         let Some(section) = elf.segments.iter().find(|segment| segment.kind == PT_DYNAMIC) else {
             return Ok(Self::default());
@@ -80,8 +80,8 @@ impl Dynamic {
     }
 }
 
-/// How many symbols there are: one more than the last one of the fullest chain of the hash table.
-/// Those that are taken from others come before all that are hashed.
+/// The number of symbols: one more than the last symbol in the longest chain of the hash table.
+/// Imported symbols come before all hashed ones.
 fn count_by_gnu_hash(elf: &Elf, at: u64) -> io::Result<u64> {
     let shape = elf.shape;
     let head = elf.bytes(at, 16)?;
@@ -105,7 +105,7 @@ fn count_by_gnu_hash(elf: &Elf, at: u64) -> io::Result<u64> {
     Ok(last)
 }
 
-/// Where in the file an address of the running program comes from.
+/// The file offset of a virtual address.
 fn offset(elf: &Elf, address: u64) -> io::Result<u64> {
     let mut loaded = elf.segments.iter().filter(|segment| segment.is_loaded());
     loaded

@@ -1,9 +1,9 @@
-//! What an ELF file says about itself, as far as the launcher must know: for which machine it is,
-//! which dynamic linker it asks for, and where its parts are.
+//! The parts of an ELF file's headers that the launcher needs: the machine, the dynamic linker, and
+//! the segments.
 //!
-//! Read by hand: it is one header and one table, in either class and byte order, and the reasons to
-//! refuse a program depend on the foreign ones too. What the dynamic linker reads is in `dynamic`.
-//! See elf(5).
+//! Parsed by hand: this is one header and one table, in either class and byte order, and the
+//! reasons to refuse a program depend on foreign ones too. The dynamic section is in `dynamic`. See
+//! elf(5).
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -19,11 +19,11 @@ const PT_INTERP: u32 = 3;
 const PF_X: u32 = 1;
 const PF_W: u32 = 2;
 
-/// More program headers, or a longer interpreter, than any program has: the file is damaged, and
+/// More program headers, or a longer interpreter, than any program has: such a file is damaged, and
 /// not worth the memory.
 const MOST_HEADERS: usize = 4096;
 const LONGEST_INTERPRETER: u64 = 4096;
-/// As much of the names of sections as is looked at.
+/// The most bytes of section names that are searched.
 const MOST_NAMES: u64 = 1 << 20;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub enum Kind {
     Fixed,
     /// A shared library or a position-independent program; ELF does not tell them apart.
     Shared,
-    /// An object file, a core dump, or a file whose headers are not there.
+    /// An object file, a core dump, or a file without its headers.
     Neither,
 }
 
@@ -44,14 +44,14 @@ pub struct Machine {
     big_endian: bool,
 }
 
-/// A part of a file that is mapped, or read, when it is run.
+/// A segment, which is mapped or read when the file is run.
 #[derive(Clone, Copy, Debug)]
 pub struct Segment {
     pub kind: u32,
     flags: u32,
     pub offset: u64,
     pub address: u64,
-    /// How much of it is in the file.
+    /// Its size in the file.
     pub size: u64,
 }
 
@@ -82,7 +82,7 @@ pub struct Elf {
 }
 
 impl Elf {
-    /// Reads the headers of a file; `None` when it is not an ELF file at all.
+    /// Reads the headers of a file; `None` if it is not an ELF file.
     pub fn read(path: &Path) -> io::Result<Option<Self>> {
         let file = File::open(path)?;
         let mut header = vec![0; 64];
@@ -129,8 +129,7 @@ impl Elf {
         Ok(())
     }
 
-    /// How long the file is and how long it has to be, if something that would be mapped is not in
-    /// it.
+    /// The actual and the required length of the file, if a segment reaches beyond its end.
     pub fn cut_short(&self) -> io::Result<Option<(u64, u64)>> {
         let loaded = self.segments.iter().filter(|segment| segment.is_loaded());
         let wanted = loaded.map(|segment| segment.offset.saturating_add(segment.size)).max().unwrap_or(0);
@@ -140,7 +139,7 @@ impl Elf {
 
     /// A part of the file.
     pub fn bytes(&self, offset: u64, size: u64) -> io::Result<Vec<u8>> {
-        // Nothing is reserved for what a damaged file claims to have.
+        // The read grows its buffer, so a damaged file cannot claim memory.
         if offset.checked_add(size).is_none_or(|end| self.file.metadata().is_ok_and(|file| end > file.len())) {
             return Err(ErrorKind::UnexpectedEof.into());
         }
@@ -149,8 +148,7 @@ impl Elf {
         Ok(bytes)
     }
 
-    /// Whether the file has a section of this name. Sections may have been taken out: then it has
-    /// not.
+    /// Whether the file has a section of this name; no if the section headers were stripped.
     pub fn has_section(&self, name: &str) -> io::Result<bool> {
         let shape = self.shape;
         let (table, at) = match shape.wide {
@@ -173,7 +171,7 @@ impl Elf {
     }
 }
 
-/// The string that begins at a place in a table of strings, without its NUL.
+/// The string at an offset of a string table, without its NUL.
 pub fn string(table: &[u8], at: usize) -> &[u8] {
     table.get(at..).and_then(|rest| rest.split(|byte| *byte == 0).next()).unwrap_or_default()
 }

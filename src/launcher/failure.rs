@@ -35,7 +35,7 @@ impl Failure {
     }
 }
 
-/// The reason of a failed system call, as it stands within a sentence.
+/// The reason for a failed system call, for use within a sentence.
 pub fn why(error: &std::io::Error) -> String {
     match error.raw_os_error() {
         Some(number) => reason(Errno::from_raw(number)),
@@ -43,7 +43,7 @@ pub fn why(error: &std::io::Error) -> String {
     }
 }
 
-/// The same of an errno.
+/// The same for an errno.
 pub fn reason(errno: Errno) -> String {
     let text = errno.desc();
     // "Permission denied" within a sentence; "RFS specific error" stays.

@@ -14,13 +14,13 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 /// The dynamic linker's list of libraries to load first.
 pub const PRELOAD: &str = "LD_PRELOAD";
 
-/// The options of AddressSanitizer, and the one without which it refuses to start behind the
-/// library.
+/// The variable with AddressSanitizer's options, and the option without which it refuses to start
+/// behind the library.
 const ASAN_OPTIONS: &str = "ASAN_OPTIONS";
 const ANY_ORDER: &str = "verify_asan_link_order=0";
 
-/// Returns only on failure; what it could have left behind is then the seccomp filter, of a process
-/// that is about to end.
+/// Returns only on failure; the only thing that it may leave behind is the seccomp filter, in a
+/// process that is about to exit.
 pub fn launch(options: &Options) -> Result<(), Failure> {
     let command = &options.program[0];
     let library = library::find()?;
@@ -69,8 +69,8 @@ pub fn variable(setting: &'static Setting) -> &'static str {
     setting.name.to_str().unwrap_or_default()
 }
 
-/// Says on stderr what is wrong with the settings in the environment, one line each, for all that
-/// will be started. True if something is. `poller_is_chosen` says that the variable does not count.
+/// Reports invalid settings in the environment on stderr, one line each, for all programs that will
+/// be started. True if there are any. `poller_is_chosen` says that EPOLYFILL_POLLER does not count.
 pub fn complain(poller_is_chosen: bool) -> bool {
     let quiet = std::env::var_os(variable(&settings::QUIET));
     if quiet.is_some_and(|value| settings::switch(value.as_bytes()) == Some(true)) {
@@ -93,11 +93,11 @@ pub fn complain(poller_is_chosen: bool) -> bool {
     complained
 }
 
-/// ASAN_OPTIONS with the one that is needed.
+/// ASAN_OPTIONS with the needed option added.
 fn any_order(existing: Option<OsString>) -> OsString {
     match existing.filter(|options| !options.is_empty()) {
         None => ANY_ORDER.into(),
-        // Of two, the last one counts.
+        // If an option occurs twice, the last one counts.
         Some(mut options) => {
             options.push(":");
             options.push(ANY_ORDER);

@@ -1,6 +1,7 @@
-//! Where libepolyfill.so is, whether it is whole and the right one, and its place in LD_PRELOAD.
+//! The search for libepolyfill.so, the check that it is complete and the right one, and its place
+//! in LD_PRELOAD.
 //!
-//! It is looked for around the launcher's own file and nowhere else: never in the working
+//! It is searched for around the launcher's own file and nowhere else: never in the working
 //! directory, where anybody may have put one.
 
 use super::dynamic::Dynamic;
@@ -19,13 +20,12 @@ pub const FILE: &str = "libepolyfill.so";
 /// Names the library outright; the launcher then looks nowhere else.
 const OVERRIDE: &str = "EPOLYFILL_LIBRARY";
 
-/// Every library of ours has the first, and the one that takes the place of libc's epoll the
-/// second.
+/// Every build of epolyfill exports the first, and the one that takes the place of libc's epoll
+/// also the second.
 const OURS: &[u8] = b"epolyfill_version";
 const IN_PLACE: &[u8] = b"epoll_create1";
 
-/// The directories of a distribution that keeps the libraries of several architectures side by
-/// side.
+/// The library directory of this architecture in a multiarch distribution.
 const TRIPLET: Option<&str> = if cfg!(target_arch = "x86_64") {
     Some("x86_64-linux-gnu")
 } else if cfg!(target_arch = "aarch64") {
@@ -36,7 +36,7 @@ const TRIPLET: Option<&str> = if cfg!(target_arch = "x86_64") {
     None
 };
 
-/// The library as found: an absolute path, and the ELF header a program is compared with.
+/// The library: an absolute path, and the ELF header with which a program's is compared.
 #[derive(Debug)]
 pub struct Library {
     pub path: PathBuf,
@@ -50,7 +50,7 @@ impl Library {
     }
 }
 
-/// Finds the library, and makes sure that it is whole and takes the place of libc's epoll.
+/// Finds the library, and checks that it is complete and takes the place of libc's epoll.
 pub fn find() -> Result<Library, Failure> {
     let path = locate()?;
     let failed = |what: String| Failure::own(format!("the library {} {what}; {}", name(&path), way_out()));
@@ -80,7 +80,7 @@ pub fn find() -> Result<Library, Failure> {
     Ok(Library { path, elf })
 }
 
-/// What helps against a library that will not do.
+/// The remedy for an unusable library.
 fn way_out() -> String {
     match given() {
         Some(_) => format!("set {OVERRIDE} to a {FILE}, or unset it"),
@@ -94,7 +94,7 @@ fn given() -> Option<OsString> {
 
 fn locate() -> Result<PathBuf, Failure> {
     if let Some(given) = given() {
-        // Absolute, because the program may change its directory before it starts another.
+        // Absolute, because the program may change its directory before it executes another one.
         return std::path::absolute(&given)
             .map_err(|error| Failure::own(format!("{OVERRIDE} names {}: {}", name(&given), why(&error))));
     }
@@ -106,7 +106,7 @@ fn locate() -> Result<PathBuf, Failure> {
     })
 }
 
-/// The launcher's own file: as `/proc` has it, or without one as the kernel was told at exec.
+/// The launcher's own file: from `/proc`, or without `/proc` the path that was passed to exec.
 pub fn own_file() -> Result<PathBuf, Failure> {
     let told = || {
         // SAFETY: a number in, a number out.
@@ -122,9 +122,8 @@ pub fn own_file() -> Result<PathBuf, Failure> {
     })
 }
 
-/// Beside the launcher, or in `deps` where cargo puts what it builds for `run` and `test`. After
-/// those the file beside the launcher is the one of an earlier `cargo build`, hence the newer of
-/// the two.
+/// Beside the launcher, or in `deps`, where cargo puts the build for `run` and `test`. After those
+/// the file beside the launcher is that of an earlier `cargo build`, hence the newer of the two.
 fn newest_of_build(home: &Path) -> Option<PathBuf> {
     let modified = |path: &PathBuf| -> Option<SystemTime> {
         let metadata = path.metadata().ok().filter(|found| found.is_file())?;
@@ -145,15 +144,15 @@ fn installed(home: &Path) -> Option<PathBuf> {
     let of_triplet = TRIPLET.map(|triplet| lib.join(triplet));
     let directories = [Some(lib.clone()), of_triplet, Some(lib.join("epolyfill"))];
     let mut candidates = directories.into_iter().flatten().map(|dir| dir.join(FILE));
-    // One that may not be looked at is found, and refused for that.
+    // A path for which stat fails with EACCES counts as found, and is refused later.
     candidates.find(|path| match path.metadata() {
         Ok(found) => found.is_file(),
         Err(error) => error.kind() == ErrorKind::PermissionDenied,
     })
 }
 
-/// LD_PRELOAD with the library in its place among everything else that was in it, in its order. The
-/// library, or another copy of it, is in it once only: two copies would each believe that they are
+/// LD_PRELOAD with the library in its place among the other entries, which keep their order. The
+/// library, or another copy of it, is in it only once: two copies would each believe that they are
 /// the epoll.
 pub fn preload(library: &Path, existing: Option<&OsStr>) -> OsString {
     let others: Vec<&OsStr> = others(existing).filter(|entry| *entry != library).map(Path::as_os_str).collect();
@@ -178,7 +177,7 @@ fn others(existing: Option<&OsStr>) -> impl Iterator<Item = &Path> {
         .filter(|entry| !is_ours(entry))
 }
 
-/// Whether an entry is the library by its name, which a version may follow.
+/// Whether an entry is the library by its name, with or without a version suffix.
 fn is_ours(entry: &Path) -> bool {
     let name = entry.file_name().unwrap_or_default().as_bytes();
     name.strip_prefix(FILE.as_bytes()).is_some_and(|rest| rest.is_empty() || rest[0] == b'.')
