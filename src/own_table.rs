@@ -94,6 +94,15 @@ pub fn leave<T>(call: impl FnOnce() -> T, succeeded: impl FnOnce(&T) -> bool) ->
     answer
 }
 
+/// In a forked child whose numbers are the graph's: it has one thread, whatever there was in the
+/// parent.
+pub fn begin_anew() {
+    TABLE.set(Table::OfTheGraph);
+    FIRST_IS_APART.store(false, SeqCst);
+    TURN.store(0, SeqCst);
+    ANY.store(false, SeqCst);
+}
+
 /// unshare(2).
 pub fn unshare(flags: c_int, call: impl FnOnce() -> c_int) -> c_int {
     if flags & libc::CLONE_FILES != 0 && has_company() { leave(call, |answer| *answer == 0) } else { call() }

@@ -253,6 +253,8 @@ thread_local! {
     /// A signal handler that interrupted this library forks: the locks may be the interrupted code's, and stay as they are. The child is
     /// then like one of a fork without handlers.
     static FORKS_AMID: Cell<bool> = const { Cell::new(false) };
+    /// The thread that forks has a descriptor table of its own. Its child cannot find that out.
+    static FORKS_APART: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Runs a call that forks without libc's handlers (`_Fork`, a clone by number), and with it what the handlers do. The call answers 0 in
@@ -289,6 +291,7 @@ extern "C" fn before_fork() {
     if FORKS_AMID.get() {
         return;
     }
+    FORKS_APART.set(own_table::is_apart());
     crossing::prepare_fork();
     nested::lock_links_for_fork();
     FORKING.store(true, SeqCst);
@@ -334,12 +337,13 @@ extern "C" fn after_fork_in_child() {
         ring::stand_in();
         return;
     }
-    if own_table::is_apart() {
+    if FORKS_APART.get() {
         // The graph is of numbers that are not the child's.
         // SAFETY: `before_fork` ran in this thread.
         unsafe { unlock_all() };
         return mark_as_settled();
     }
+    own_table::begin_anew();
     OWNER.store(sys::getpid(), Relaxed);
     // What a handler closed meanwhile is for the child to settle, which has neither rings nor other threads.
     let _until_child = lock::Inside::enter();
@@ -352,6 +356,7 @@ extern "C" fn after_fork_in_child() {
 /// The graph is this process's from here on, and its other threads are no more.
 fn become_child() {
     OWNER.store(sys::getpid(), Relaxed);
+    own_table::begin_anew();
     File::reset_all_after_fork();
     watch::reset_after_fork();
     Sleeper::reset_all_after_fork();
