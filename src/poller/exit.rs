@@ -8,7 +8,8 @@
 //! thread, its *anchor*, which never completes. Linked to that request are a poll of the *gate* and
 //! the cancellation of all other requests. This takes a time that grows with the square of their
 //! number. So when they are many the gate is closed, and a file for whose release somebody may wait
-//! gets a link of its own.
+//! gets a link of its own. From the first of those links on the gate stays closed, because to cancel
+//! a link would cancel the request that it is for.
 
 use libc::c_int;
 use nix::errno::Errno;
@@ -83,7 +84,7 @@ impl Uring {
     /// Opens the gate while there are few requests, and closes it when there are many.
     pub(super) fn mind_gate(&mut self, fd: &AtomicI32, held: &Held) {
         let is_open = self.exit.gate >= 0;
-        let few = self.asked.len() <= if is_open { FEW } else { FEW / 2 };
+        let few = !self.exit.has_links && self.asked.len() <= if is_open { FEW } else { FEW / 2 };
         let gate = if few { self.owner.wake_fd().max(-1) } else { -1 };
         if gate == self.exit.gate {
             return;
@@ -108,7 +109,7 @@ impl Uring {
     /// A request was submitted. If the gate is closed it gets a link of its own, if its kind needs
     /// one.
     pub(super) fn link_if_many(&mut self, fd: &AtomicI32, item: &'static Epitem, turn: u16) {
-        if self.exit.gate < 0 && self.asked.len() > FEW / 2 {
+        if self.exit.gate < 0 && (self.exit.has_links || self.asked.len() > FEW / 2) {
             self.link(fd, item, turn);
         }
     }
