@@ -6,6 +6,8 @@ use libc::{c_int, c_uint};
 
 use crate::descriptors;
 use crate::edge::UNSETTLED;
+use crate::file::File;
+use crate::sys;
 
 /// The kernel's `struct iocb`, of 64 bytes.
 #[repr(C)]
@@ -21,14 +23,18 @@ const _: () = assert!(size_of::<Request>() == 64);
 /// io_submit(2). Each request may name an eventfd to which its completion adds.
 ///
 /// # Safety
-/// The array must be as io_submit demands. Only the requests that the call accepted are read.
+/// The array must be as io_submit demands. Only the requests that the call accepted are read, by
+/// the kernel: one that is done already may have been freed by another thread.
 pub unsafe fn submitting(requests: *const *const Request, call: impl FnOnce() -> isize) -> isize {
     const HAS_BELL: u32 = 1;
     let taken = call();
-    for index in 0..usize::try_from(taken).unwrap_or(0) {
-        // SAFETY: the kernel has read as many addresses, and what is there.
-        let request = unsafe { requests.add(index).read_unaligned().read_unaligned() };
-        if request.flags & HAS_BELL != 0 {
+    let seen = if File::any_edges() { usize::try_from(taken).unwrap_or(0) } else { 0 };
+    for index in 0..seen {
+        // SAFETY: the kernel has read as many addresses.
+        let address = unsafe { requests.add(index).read_unaligned() };
+        if let Ok(request) = sys::copy_in(address)
+            && request.flags & HAS_BELL != 0
+        {
             note(request.bell as c_int);
         }
     }
@@ -41,8 +47,10 @@ pub unsafe fn submitting(requests: *const *const Request, call: impl FnOnce() ->
 /// The argument must be as io_uring_register demands. It is read only if the call succeeded.
 pub unsafe fn registering(what: c_uint, argument: *const c_int, call: impl FnOnce() -> isize) -> isize {
     const BELLS: [c_uint; 2] = [4, 7];
+    /// The ring is named by its place among the registered ones.
+    const BY_PLACE: c_uint = 1 << 31;
     let answer = call();
-    if answer == 0 && BELLS.contains(&what) {
+    if answer == 0 && BELLS.contains(&(what & !BY_PLACE)) {
         // SAFETY: the kernel has read the number.
         note(unsafe { argument.read_unaligned() });
     }
