@@ -212,6 +212,8 @@ impl Wait {
             }
             if let Some(pause) = self.pause.take() {
                 let left = remaining(self.deadline).map_or(u64::MAX, |left| left);
+                // A signal that comes meanwhile ends the next sleep (W8).
+                self.nap.prepare();
                 rest::rest(self.me, u64::from(pause).min(left) as u32);
             }
         }
