@@ -4,12 +4,11 @@
 #   ctest -R program.redis    one of them
 #   ctest -L program-uring    those that run a second time, with EPOLYFILL_POLLER=uring
 #
-# Those that measure, or load both processors, run alone. The others spend their time asleep or in one thread, and take one processor of
-# the two that ctest deals out. Each bounds its own steps, so the bound here is only for a test that is itself broken; it is well above what
-# the test takes (in seconds, on two processors: redis 35, nginx 45, python 115, tokio 10 once it is built, idle 15; and what others judge by:
-# rust-suites 30 once built and 90 before, cpython 50, libuv 40, libevent 45, frameworks 250, node 8, java 40, memcached 10, haproxy 12,
-# postgresql 12, mosquitto 8, lighttpd 10, apache 10, varnish 5, unbound 3, named 3, mariadb 9, dbus 9, xvfb 2, erlang 6, chromium 6, grpc 2,
-# dovecot 15, postfix 10, http 15).
+# Those that measure, or load both processors, run alone. The others spend their time asleep or in one thread, and take
+# one of the two processors that ctest deals out; the two runs of a program share what they build, and so take turns.
+# Each bounds its own steps, so the bound here is only for a test that is itself broken. It is well above what the test
+# takes: in seconds, on two processors, frameworks 250, python 115, rust-suites 90 (30 once built), nginx 60, cpython 50,
+# libevent 45, libuv 40, java 40, redis 35, and the others between 2 and 15.
 
 set(program_way refused)
 if(NOT "refused" IN_LIST EPOLYFILL_WAYS)
@@ -29,13 +28,13 @@ foreach(program redis:400 nginx:400 python:900 tokio:600 idle:200
     set(alone FALSE)
   endif()
   set_tests_properties(program.${name} PROPERTIES
-    TIMEOUT ${bound} RUN_SERIAL ${alone} LABELS program SKIP_RETURN_CODE 77
+    TIMEOUT ${bound} RUN_SERIAL ${alone} RESOURCE_LOCK ${name} LABELS program SKIP_RETURN_CODE 77
     ENVIRONMENT "EPOLYFILL=${EPOLYFILL_LAUNCHER};EPOLYFILL_WAY=${program_way}")
   # Those that take less than a minute once more with a ring wherever one will do.
   if(name MATCHES "^(redis|nginx|tokio|node|java|memcached|haproxy|postgresql|mosquitto|lighttpd|dovecot|postfix|libevent|apache|named|dbus|grpc)$" AND "uring" IN_LIST EPOLYFILL_WAYS)
     add_test(NAME program-uring.${name} COMMAND ${CMAKE_CURRENT_LIST_DIR}/${name}.sh)
     set_tests_properties(program-uring.${name} PROPERTIES
-      TIMEOUT ${bound} RUN_SERIAL ${alone} LABELS program-uring SKIP_RETURN_CODE 77
+      TIMEOUT ${bound} RUN_SERIAL ${alone} RESOURCE_LOCK ${name} LABELS program-uring SKIP_RETURN_CODE 77
       ENVIRONMENT "EPOLYFILL=${EPOLYFILL_LAUNCHER};EPOLYFILL_WAY=${program_way};EPOLYFILL_POLLER=uring")
   endif()
 endforeach()
