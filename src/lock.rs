@@ -93,6 +93,21 @@ impl<T> Lock<T> {
         Guard { lock: self }
     }
 
+    /// Waits for the lock, unless the thread is inside this library already: other frames of it may
+    /// hold the lock, and go on only after these. Handlers that run from here on find it inside.
+    #[inline]
+    pub fn lock_unless_inside(&self) -> Option<Guard<'_, T>> {
+        let inside = Inside::enter();
+        if DEPTH.with(Cell::get) & !OWES > 1 {
+            return None;
+        }
+        std::mem::forget(inside);
+        if self.word.compare_exchange(FREE, HELD, SeqCst, SeqCst).is_err() {
+            self.lock_contended();
+        }
+        Some(Guard { lock: self })
+    }
+
     #[cold]
     fn lock_contended(&self) {
         for _ in 0..sync::SPINS {
@@ -206,5 +221,19 @@ mod tests {
         drop(guard);
         assert!(!interrupted());
         assert!(lock.try_lock().is_some());
+    }
+
+    #[test]
+    fn thread_inside_is_refused_by_the_lock_that_asks() {
+        let (lock, other) = (Lock::new(()), Lock::new(()));
+        let guard = other.lock();
+        assert!(lock.lock_unless_inside().is_none());
+        assert!(lock.is_free());
+        drop(guard);
+        assert!(!interrupted());
+        let guard = lock.lock_unless_inside();
+        assert!(guard.is_some() && interrupted());
+        drop(guard);
+        assert!(!interrupted() && lock.is_free());
     }
 }

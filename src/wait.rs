@@ -114,15 +114,10 @@ pub unsafe fn wait_on(
         was_last: false,
     };
     let outcome = wait.rounds();
-    if !wait.is_over {
-        let mut st = ep.lock();
-        if !wait.is_overtaken() {
-            wait.leave(&mut st);
-            match outcome {
-                Ok(_) => st.stats.timeouts += u64::from(!wait.is_called_off()),
-                Err(errno) => st.stats.interrupted += u64::from(errno == Errno::EINTR),
-            }
-        }
+    if wait.stage == Stage::New {
+        ep.unpin();
+    } else if !wait.is_over {
+        wait.give_up(outcome);
     }
     if wait.is_over {
         ep.finish_wait(wait.was_last);
@@ -229,15 +224,34 @@ impl Wait {
         self.stage != Stage::New && self.me.has_left(self.turn)
     }
 
-    /// Locks the instance, if the wait is still on its queue.
+    /// Locks the instance, if the wait is still on its queue. EINTR as well if a signal handler has switched to these frames from
+    /// others that hold a lock: those go on only after the wait, which is left as if by `siglongjmp`.
     fn lock(&self) -> Result<Locked, Errno> {
-        let guard = self.ep.lock();
+        let guard = self.ep.lock_unless_inside().ok_or(Errno::EINTR)?;
         if self.is_overtaken() { Err(Errno::EINTR) } else { Ok(guard) }
     }
 
+    /// Overtakes the wait that the thread is in. From the first time on signals are blocked in all waits from here to their end, for a
+    /// handler may leave these frames in the middle and come back to others, which need the locks.
+    #[cold]
+    fn overtake(&mut self) -> Result<(), Errno> {
+        self.nap.prepare();
+        if lock::interrupted() {
+            return Err(Errno::EINTR);
+        }
+        self.me.overtake()
+    }
+
     fn round(&mut self) -> Round {
+        if self.stage == Stage::New && (waitq::ever_overtaken() || self.me.waits_on.get().is_some()) {
+            self.overtake()?;
+        }
         let mut guard = self.lock()?;
         if self.stage == Stage::New {
+            if self.me.waits_on.get().is_some() {
+                // A signal handler that ran since has begun a wait.
+                return Ok(None);
+            }
             guard.join(self.ep, self.me)?;
             guard.stats.waits += 1;
             self.turn = self.me.turn();
@@ -500,6 +514,16 @@ impl Wait {
     /// The time that may pass begins now, if it has not.
     fn begin_to_count(&mut self) {
         self.deadline = self.deadline.or_else(|| deadline_of(self.timeout));
+    }
+
+    /// The wait ends without events.
+    fn give_up(&mut self, outcome: Result<usize, Errno>) {
+        let Ok(mut st) = self.lock() else { return };
+        self.leave(&mut st);
+        match outcome {
+            Ok(_) => st.stats.timeouts += u64::from(!self.is_called_off()),
+            Err(errno) => st.stats.interrupted += u64::from(errno == Errno::EINTR),
+        }
     }
 
     /// Takes the thread off the wait queue, under the lock that it has anyway.

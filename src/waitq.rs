@@ -55,7 +55,7 @@ pub struct Sleeper {
     pub waits_on: AtomicRef<Eventpoll>,
     /// The thread that waits on the same instance and came before. Protected by the instance's lock.
     below: AtomicRef<Sleeper>,
-    /// How many of the thread's waits another wait of the thread has overtaken (see [`Sleeper::begin`]).
+    /// How many of the thread's waits another wait of the thread has overtaken (see [`Sleeper::overtake`]).
     overtaken: AtomicU32,
     /// The thread sleeps on an instance's poll set, or is about to, and signals are not blocked up to the sleep itself.
     unguarded: AtomicBool,
@@ -138,16 +138,8 @@ impl Sleeper {
     }
 
     /// The sleeper for a wait that begins in this thread now. ENOMEM when there can be none.
-    ///
-    /// A thread that is in a wait already is in a signal handler, or has left that wait by `siglongjmp` or `setcontext`. Nothing tells
-    /// which: stacks lie anywhere. It need not be known, because a wait that a handler interrupted is over on the kernel as well, before the
-    /// handler runs. So the new wait overtakes it: it is taken out of its instance here, and if its frames ever go on they find that
-    /// out (`Sleeper::has_left`) and answer EINTR.
     pub fn begin() -> Result<&'static Sleeper, Errno> {
         let own = Sleeper::own()?;
-        if own.waits_on.get().is_some() {
-            own.be_overtaken()?;
-        }
         // Where no number is free the thread waits without: it looks around now and then instead (see `wait.rs`).
         let _ = own.ensure_wake();
         Ok(own)
@@ -188,10 +180,20 @@ impl Sleeper {
         self.unguarded.store(unguarded, Relaxed);
     }
 
-    /// Another wait of the thread begins. A handler that runs between the last look and the sleep may come back to a `ppoll` of the array
-    /// that the sleep is on, if signals are not blocked there: then that array is left to it for good. This can happen only once in
-    /// a process: from here on signals are blocked.
-    fn be_overtaken(&'static self) -> Result<(), Errno> {
+    /// Another wait of the thread is about to join its instance, and signals are blocked.
+    ///
+    /// A thread that is in a wait already is in a signal handler, or has left that wait by `siglongjmp` or `setcontext`. Nothing tells
+    /// which: stacks lie anywhere. It need not be known, because a wait that a handler interrupted is over on the kernel as well, before the
+    /// handler runs. So the new wait overtakes it: it is taken out of its instance here, and if its frames ever go on they find that
+    /// out (`Sleeper::has_left`) and answer EINTR.
+    ///
+    /// A handler that runs between the last look and the sleep may come back to a `ppoll` of the array that the sleep is on, if
+    /// signals are not blocked there: then that array is left to it for good. This can happen only once in a process: from here on
+    /// signals are blocked in all waits.
+    pub fn overtake(&'static self) -> Result<(), Errno> {
+        if self.waits_on.get().is_none() {
+            return Ok(());
+        }
         if self.unguarded.load(Relaxed)
             && let Some(ep) = self.waits_on.get()
         {

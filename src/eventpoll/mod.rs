@@ -194,6 +194,12 @@ impl Eventpoll {
         self.lock.lock()
     }
 
+    /// The instance's state, unless the thread is inside this library already.
+    #[inline]
+    pub fn lock_unless_inside(&self) -> Option<Guard<'_, EpState>> {
+        self.lock.lock_unless_inside()
+    }
+
     /// The instance's state, as long as `wanted` says that it is worth waiting for.
     pub fn lock_while(&self, wanted: impl FnMut() -> bool) -> Option<Guard<'_, EpState>> {
         self.lock.lock_while(wanted)
