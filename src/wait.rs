@@ -102,6 +102,7 @@ pub unsafe fn wait_on(
         timeout,
         deadline: None,
         may_sleep: timeout != Some(0),
+        sleeps_to_the_end: false,
         tick: TICK_NS,
         stage: Stage::New,
         looked_at_parked: false,
@@ -152,6 +153,8 @@ struct Wait {
     /// From the first look on that found nothing: a wait that finds something at once does not ask for the time.
     deadline: Option<u64>,
     may_sleep: bool,
+    /// The last sleep as the poller was to last until the time is up.
+    sleeps_to_the_end: bool,
     /// The longest sleep while an edge could hide, in nanoseconds; it doubles.
     tick: u64,
     stage: Stage,
@@ -418,7 +421,9 @@ impl Wait {
         let unsure = (st.overdue || (plan.careful && me.wake_fd() < 0)).then_some(LONGEST_TICK_NS);
         let pause = [plan.longest_tick, unsure].into_iter().flatten().min().map(|longest| self.tick.min(longest));
         let left = st.left.then_some(LONGEST_RARE_TICK_NS);
-        let limit = [remaining(self.deadline), pause, left].into_iter().flatten().min();
+        let time = remaining(self.deadline);
+        let limit = [time, pause, left].into_iter().flatten().min();
+        self.sleeps_to_the_end = time.is_some() && limit == time;
         st.poller = Some(me);
         ep.set_blocked(Some(me));
         if ep.has_mail() {
@@ -486,7 +491,9 @@ impl Wait {
             return Ok(None);
         }
         self.begin_to_count();
-        let time_is_up = !self.may_sleep || (plan.sleeps && is_over(self.deadline));
+        // A sleep that ended early is no look after the time limit, however late it is by now.
+        let looked_at_end = plan.sleeps && self.sleeps_to_the_end && slept == Ok(0);
+        let time_is_up = !self.may_sleep || (looked_at_end && is_over(self.deadline));
         if plan.sleeps && slept.is_ok() && !time_is_up {
             st.stats.empty_wakeups += 1;
             if plan.polls {
