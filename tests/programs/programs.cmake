@@ -31,7 +31,7 @@ foreach(program redis:400 nginx:400 python:900 tokio:600 idle:200
     TIMEOUT ${bound} RUN_SERIAL ${alone} RESOURCE_LOCK ${name} LABELS program SKIP_RETURN_CODE 77
     ENVIRONMENT "EPOLYFILL=${EPOLYFILL_LAUNCHER};EPOLYFILL_WAY=${program_way}")
   # Those that take less than a minute once more with a ring wherever one will do.
-  if(name MATCHES "^(redis|nginx|tokio|node|java|memcached|haproxy|postgresql|mosquitto|lighttpd|dovecot|postfix|libevent|apache|named|dbus|grpc)$" AND "uring" IN_LIST EPOLYFILL_WAYS)
+  if(name MATCHES "^(redis|nginx|tokio|node|java|memcached|haproxy|postgresql|mosquitto|lighttpd|dovecot|postfix|libevent|libuv|apache|named|dbus|grpc)$" AND "uring" IN_LIST EPOLYFILL_WAYS)
     add_test(NAME program-uring.${name} COMMAND ${CMAKE_CURRENT_LIST_DIR}/${name}.sh)
     set_tests_properties(program-uring.${name} PROPERTIES
       TIMEOUT ${bound} RUN_SERIAL ${alone} RESOURCE_LOCK ${name} LABELS program-uring SKIP_RETURN_CODE 77
