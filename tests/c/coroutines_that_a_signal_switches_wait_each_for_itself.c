@@ -75,6 +75,8 @@ void test(void)
         OK(setcontext(&context[0]));
     }
     OK(setitimer(ITIMER_REAL, &never, NULL));
+    for (int i = 0; i < COROUTINES; i++)
+        read_all(bell[i]);
     for (int i = 0; i < COROUTINES; i++) {
         add_one(bell[i]);
         EXPECT_ONE(ep, i, EPOLLIN);
