@@ -162,7 +162,7 @@ pub unsafe fn pwait2(
 }
 
 /// A number is about to be closed. False if the program has no such descriptor: it is one of ours.
-#[inline]
+#[inline(always)]
 pub fn about_to_close(fd: c_int) -> bool {
     !fdtable::has(fd) || forgets_number(fd)
 }
@@ -185,7 +185,7 @@ fn forgets_number(fd: c_int) -> bool {
 /// As for libc's close.
 #[inline(always)] // As `witness::writing`: called, and not jumped to, a close of an unknown number costs more.
 pub unsafe fn close(fd: c_int) -> c_int {
-    if fdtable::has(fd) && !forgets_number(fd) {
+    if !about_to_close(fd) {
         return answer(Err(Errno::EBADF));
     }
     // SAFETY: as for libc's close.

@@ -152,6 +152,20 @@ check_way() {
     fi
 }
 
+# check_children NAME PID WAY: the processes that PID has started are of the way, too, although it cleared their environment.
+check_children() {
+    local name=$1 parent=$2 way=$3 pid count=0
+    for pid in $(pgrep -P "$parent"); do
+        if [ "$way" = kernel ]; then
+            ! grep -q libepolyfill "/proc/$pid/maps" || fail "$(cat "/proc/$pid/comm") has the library loaded"
+        else
+            grep -q libepolyfill "/proc/$pid/maps" || fail "$(cat "/proc/$pid/comm") does not have the library loaded"
+        fi
+        count=$((count + 1))
+    done
+    ((count >= 4)) || fail "$name has started $count processes only"
+}
+
 # check_python PYTHON: the same proof for tests that end before anybody can look, or would do with a selector that is not epoll: a program of
 # its own, run as they are, has an epoll descriptor, and it is of the kind that the way says.
 check_python() {

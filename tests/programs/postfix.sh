@@ -75,20 +75,6 @@ start() {
 
 master_of() { tr -d ' ' <"$WORK/$1/queue/pid/master.pid"; }
 
-# The processes that the master has started are of the way, too, although it cleared their environment.
-check_children() {
-    local pid count=0
-    for pid in $(pgrep -P "$(master_of "$1")"); do
-        if [ "$2" = kernel ]; then
-            ! grep -q libepolyfill "/proc/$pid/maps" || fail "$(cat "/proc/$pid/comm") has the library loaded"
-        else
-            grep -q libepolyfill "/proc/$pid/maps" || fail "$(cat "/proc/$pid/comm") does not have the library loaded"
-        fi
-        count=$((count + 1))
-    done
-    ((count >= 4)) || fail "$1 has started $count processes only"
-}
-
 session() {
     local name=$1 way=$2 port
     port=$(free_port)
@@ -96,7 +82,7 @@ session() {
     start "$name" "$way" "$port"
     timeout 100 "$PYTHON" "$HERE/mail_client.py" deliver smtp "$port" "$MAILS" || fail "$name does not take the mails"
     timeout 100 "$PYTHON" "$HERE/mail_client.py" maildir "$WORK/$name/mail/box" "$MAILS" || fail "$name does not deliver"
-    check_children "$name" "$way"
+    check_children "$name" "$(master_of "$name")" "$way"
     # The script that was started waits for the master.
     kill "$(master_of "$name")"
     ended "$name" 15
