@@ -31,9 +31,9 @@ same() {
     }
 }
 
-# The commands of README.md's section on installing: the lines of its code blocks that begin with a word.
-readme() {
-    sed -n '/^## Installing/,/^## /{/^```sh/,/^```$/p}' "$repo/README.md" | grep "^$1" || fail "README.md has no command that begins with: $1"
+# The commands of docs/installing.md under a prefix: the lines of its code blocks that begin with a word.
+documented() {
+    sed -n '/^## Under a prefix/,/^## /{/^```sh/,/^```$/p}' "$repo/docs/installing.md" | grep "^$1" || fail "docs/installing.md has no command that begins with: $1"
 }
 
 # served PROGRAM FILE: the program runs, and its epoll is in the file.

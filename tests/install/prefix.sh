@@ -1,25 +1,25 @@
 #!/usr/bin/env bash
-# Installs as README.md says, into a prefix by way of DESTDIR, and looks at what is there: every file, the soname and its links, what
+# Installs as docs/installing.md says, into a prefix by way of DESTDIR, and looks at what is there: every file, the soname and its links, what
 # pkg-config tells. The other tests use this prefix.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 cd "$repo"
 rm -rf "$prefix" "$room/destdir"
 
-# As in README.md, but for the prefix. cargo-c builds anew for each other prefix or destdir, so these are always the same.
+# As in docs/installing.md, with another prefix. cargo-c builds anew for each other prefix or destdir, so these are always the same.
 to_prefix() { sed "s| /usr/local| $prefix|; s|=/usr/local|=$prefix|"; }
 destdir=$room/destdir
 # The second of the two without the optimization that takes a minute.
 while read -r command; do
     case $command in *epolyfill-side*) command="CARGO_PROFILE_RELEASE_LTO=false CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 $command" ;; esac
     eval "${command%%#*} --destdir=$destdir"
-done < <(readme 'cargo cinstall' | to_prefix)
+done < <(documented 'cargo cinstall' | to_prefix)
 [ ! -e "$prefix" ] || fail "with --destdir something went to $prefix"
 mv "$room/destdir$prefix" "$prefix"
 same "outside of the prefix" "$(find "$room/destdir" ! -type d)" ""
 rm -rf "$room/destdir"
-eval "$(readme 'cargo install .*--path' | to_prefix)"
-eval "$(readme 'install -D' | sed "s|/usr/local|$prefix|g")"
+eval "$(documented 'cargo install .*--path' | to_prefix)"
+eval "$(documented 'install -D' | sed "s|/usr/local|$prefix|g")"
 
 same "what is installed" "$(cd "$prefix" && find . ! -type d | sort)" "$(grep . <<END | sort
 ./bin/epolyfill

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# README.md's command to uninstall leaves nothing of ours in a prefix, and everything of others.
+# The command of docs/installing.md to uninstall leaves nothing of ours in a prefix, and everything of others.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 scratch
 
@@ -10,7 +10,7 @@ touch "$copy/lib/libother.so" "$copy/share/man/other" "$copy/include/other.h" 2>
 others=$(cd "$copy" && find . -newer "$prefix/include/epolyfill.h" -name '*other*' | sort)
 (
     cd "$scratch"
-    eval "$(readme '\(sudo \)\?rm ' | sed "s|/usr/local|$copy|g")"
+    eval "$(documented '\(sudo \)\?rm ' | sed "s|/usr/local|$copy|g")"
 )
 same "after the uninstall" "$(cd "$copy" && find . ! -type d | sort)" "$others"
 same "a directory of ours" "$(find "$copy" -name '*epolyfill*')" ""
