@@ -50,7 +50,7 @@
 //! | `process` | start-up, fork, exit |
 //! | `sanitizer` | what the runtimes of AddressSanitizer and ThreadSanitizer have to be told |
 //! | `heritage`, `exec_env` | what the process was started with; the environment of what it executes |
-//! | `user`, `sync`, `lock`, `pool`, `memory`, `events`, `settings`, `preload`, `options`, `stats`, `log` | tools |
+//! | `user`, `sync`, `lock`, `pool`, `memory`, `events`, `options`, `stats`, `log` | tools |
 
 // Test builds do not export the hooks (see `symbols/`), and so nobody calls them there.
 #![cfg_attr(any(test, not(feature = "interpose")), allow(dead_code))]
@@ -59,6 +59,8 @@
 compile_error!("epolyfill knows the calling conventions of x86_64 and aarch64 only");
 #[cfg(not(target_os = "linux"))]
 compile_error!("epolyfill stands in front of Linux's epoll");
+
+use epolyfill_environment::{preload, settings};
 
 mod annex;
 mod calls;
@@ -95,13 +97,11 @@ mod own_table;
 mod poller;
 mod pollset;
 mod pool;
-mod preload;
 mod process;
 mod ready;
 mod rest;
 mod sample;
 mod sanitizer;
-mod settings;
 mod source;
 mod stats;
 mod symbols;

@@ -1,4 +1,4 @@
-//! Settings from the environment, as the library takes them (`settings` has the table).
+//! Settings from the environment, as the library takes them (`epolyfill_environment::settings` has the table).
 
 use std::ffi::CStr;
 use std::fmt::Write;

@@ -11,6 +11,8 @@
 
 #![allow(dead_code, unused_imports)] // Neither the symbols nor the unit tests of the modules are here.
 
+use epolyfill_environment::{preload, settings};
+
 #[path = "../../src/calls.rs"]
 mod calls;
 #[path = "../../src/capi"]
@@ -83,8 +85,6 @@ mod poller;
 mod pollset;
 #[path = "../../src/pool.rs"]
 mod pool;
-#[path = "../../src/preload.rs"]
-mod preload;
 #[path = "../../src/process.rs"]
 mod process;
 #[path = "../../src/ready.rs"]
@@ -95,8 +95,6 @@ mod rest;
 mod sample;
 #[path = "../../src/sanitizer.rs"]
 mod sanitizer;
-#[path = "../../src/settings.rs"]
-mod settings;
 #[path = "../../src/source.rs"]
 mod source;
 #[path = "../../src/stats.rs"]

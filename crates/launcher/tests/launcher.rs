@@ -358,7 +358,7 @@ fn the_completions_are_those_that_are_installed() {
     for (shell, file) in [("bash", "epolyfill"), ("fish", "epolyfill.fish"), ("zsh", "_epolyfill")] {
         let output = run(&mut launcher([&format!("--completion={shell}")]));
         assert_code(&output, 0);
-        let installed = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/completions").join(file);
+        let installed = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../packaging/completions").join(file);
         let hint = format!("epolyfill --completion={shell} >{}", installed.display());
         assert_eq!(stdout(&output), fs::read_to_string(&installed).unwrap_or_default(), "{hint}");
     }

@@ -2,7 +2,6 @@
 //!
 //! The runtimes of sanitizers have to come before every other library, and libfaketime has to
 //! convert the program's time-outs before this library sees them; everything else comes after it.
-//! Compiled into both, so it refers to neither and calls nothing of libc.
 
 /// The beginnings of the names of those files.
 const FIRST: [&[u8]; 7] =
@@ -58,6 +57,7 @@ impl<'a> Place<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::string::String;
 
     fn placed(value: &str) -> Option<String> {
         let place = place(value.as_bytes(), |entry| entry == b"/x/ours.so")?;

@@ -1,10 +1,19 @@
-//! The rooms of the launcher, in the order a command line goes through them: `options` (what was
-//! asked) → `library` (where libepolyfill.so is) → `program` (what would run, and whether it can be
-//! served, with `script`, `elf`, `dynamic`, `past` and `privilege`) → `refuse` (the seccomp filter)
-//! → `launch` (environment and exec). `demo` runs the launcher itself as the program, `doctor`
-//! reports the system's features, `completion` prints the scripts for shells. Every failure is a
-//! `Failure`: one line on stderr and an exit code as env(1) gives it.
-
+//! The launcher, `epolyfill [options] [--] program args…`: sets the library up in front of an
+//! unmodified program, then becomes it.
+//!
+//! A command line goes through these modules: `options` (what it asks for) → `library` (where
+//! libepolyfill.so is) → `program` (which file would run, and whether it can be served, with
+//! `script`, `elf`, `dynamic`, `past` and `privilege`) → `refuse` (the seccomp filter) → `launch`
+//! (environment and exec). `demo` runs the launcher itself as the program, `doctor` reports the
+//! system's features, `completion` prints the scripts for shells. Every failure is a `Failure`: one
+//! line on stderr and an exit code as env(1) gives it.
+//!
+//! It does not depend on the library crate: that crate exports libc's own names, and they would end
+//! up in here.
+//!
+//! There is no Rust `main`. The runtime's start-up ignores SIGPIPE and opens closed standard
+//! descriptors; the program would inherit both, and it has to inherit what the launcher was given.
+#![cfg_attr(not(test), no_main)]
 // Without the entry point, which test builds leave to the test harness, nothing in here has a
 // caller.
 #![cfg_attr(test, allow(dead_code))]
@@ -26,15 +35,23 @@ mod refuse;
 mod script;
 mod wrapper;
 
+use epolyfill_environment::{preload, settings};
 use failure::{Failure, name};
 use options::{Options, Wish};
 use program::Depth;
 use std::ffi::OsString;
 use std::io::Write;
 
+/// What the C start-up calls. The arguments are read from the environment of the process, where std has them too.
+#[cfg(not(test))]
+#[unsafe(no_mangle)]
+pub extern "C" fn main(_argc: libc::c_int, _argv: *const *const libc::c_char) -> libc::c_int {
+    std::process::exit(run(std::env::args_os().skip(1).collect()))
+}
+
 /// Does what the command line asks and returns the exit code; when that is to become a program, it
 /// returns only on failure.
-pub fn run(words: Vec<OsString>) -> i32 {
+fn run(words: Vec<OsString>) -> i32 {
     match obey(words) {
         Ok(()) => 0,
         Err(failure) => {

@@ -5,7 +5,7 @@
 
 use super::readiness::{Epoll, Poll};
 use super::{SOURCES, Score, Source, WORKLOADS, Workload, echo, tokens};
-use crate::launcher::failure::Failure;
+use crate::failure::Failure;
 use std::ffi::{OsStr, OsString};
 use std::time::Duration;
 use syscalls::{Errno, Sysno, syscall};
@@ -29,8 +29,8 @@ pub fn work(words: &[OsString]) -> Result<(), Failure> {
         _ => run(workload, source, length).map(Some),
     };
     match score.map_err(Failure::own)? {
-        Some(Score { events, time }) => crate::launcher::say(&format!("{events} {}\n", time.as_nanos())),
-        None => crate::launcher::say(&format!("{NOT_THERE}\n")),
+        Some(Score { events, time }) => crate::say(&format!("{events} {}\n", time.as_nanos())),
+        None => crate::say(&format!("{NOT_THERE}\n")),
     }
 }
 

@@ -1,10 +1,8 @@
 //! The environment variables that the library and the launcher read: one table for parsing, help
 //! and diagnostics.
-//!
-//! It is compiled into both, so it refers to neither and calls nothing of libc.
 
-use std::ffi::CStr;
-use std::fmt::{self, Display, Formatter, Write};
+use core::ffi::CStr;
+use core::fmt::{self, Display, Formatter, Write};
 
 /// The values that a variable takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,6 +154,7 @@ impl Display for Shown<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::string::ToString;
 
     #[test]
     fn switches_know_the_usual_words_in_any_case() {
