@@ -20,17 +20,18 @@ pub struct epolyfill_op {
     pub op: c_int,
     /// The descriptor.
     pub fd: c_int,
-    /// What is registered; ignored by EPOLL_CTL_DEL.
+    /// The events and the data; EPOLL_CTL_DEL ignores it.
     pub event: epoll_event,
-    /// What came of it: 0, or the errno that `epolyfill_ctl` would have set.
+    /// The result: 0, or the errno that `epolyfill_ctl` would have set.
     pub error: c_int,
 }
 
 /// Makes `n` control calls in the order of the array, each with a result of its own.
 ///
-/// One that fails leaves the others alone; its errno is in its `error`, which is 0 for those that succeed. Returns how many succeeded, or,
-/// when none was made, -1 with errno EBADF, EINVAL (`epfd` is no instance of epolyfill's; more than INT_MAX calls), EFAULT (`ops`) or ENOMEM (in
-/// a signal handler that interrupted this library).
+/// A call that fails does not affect the others: its `error` is its errno, and 0 for a call that
+/// succeeds. Returns the number of calls that succeeded or, if none was made, -1 with errno EBADF,
+/// EINVAL (`epfd` is not an instance of epolyfill; `n` is larger than INT_MAX), EFAULT (`ops`) or
+/// ENOMEM (in a signal handler that interrupted this library).
 ///
 /// # Safety
 /// `ops` must be NULL, outside user space, or readable and writable for `n` entries.

@@ -1,4 +1,5 @@
-//! The epoll calls under names of our own, for programs that want this library's epoll beside the one that libc's names are bound to.
+//! The epoll calls under the library's own names, for programs that use this library's epoll beside
+//! the one that libc's names are bound to.
 
 use std::ffi::c_int;
 
@@ -9,8 +10,9 @@ use crate::sys::KERNEL_SIGSET_BYTES;
 
 /// Creates an instance, as epoll_create1(2) does.
 ///
-/// `flags` is 0 or EPOLL_CLOEXEC. Returns the instance's descriptor, or -1 with errno EINVAL (another flag), EMFILE or ENFILE (no free
-/// number; for a moment it takes two), ENOMEM (or in a signal handler that interrupted this library).
+/// `flags` is 0 or EPOLL_CLOEXEC. Returns the instance's descriptor, or -1 with errno EINVAL
+/// (another flag), EMFILE or ENFILE (no free number; the call takes two for a moment), ENOMEM (also
+/// in a signal handler that interrupted this library).
 #[unsafe(no_mangle)]
 pub extern "C" fn epolyfill_create1(flags: c_int) -> c_int {
     calls::create1(flags)
@@ -18,10 +20,11 @@ pub extern "C" fn epolyfill_create1(flags: c_int) -> c_int {
 
 /// Adds, changes or deletes a registration, as epoll_ctl(2) does.
 ///
-/// `op` is EPOLL_CTL_ADD, EPOLL_CTL_MOD or EPOLL_CTL_DEL; EPOLL_CTL_DEL ignores `event`, which may be NULL then. Returns 0, or -1 with errno
-/// EBADF (`epfd` or `fd` is not open), EEXIST, EFAULT (`event`), EINVAL (`epfd` is no instance of epolyfill's, or is `fd`; an unknown `op`;
-/// EPOLLEXCLUSIVE where it cannot be), ELOOP (instances in a circle, or more than five deep), ENOENT, ENOMEM, ENOSPC (too many registrations),
-/// EPERM (`fd` is of a file that cannot be polled).
+/// `op` is EPOLL_CTL_ADD, EPOLL_CTL_MOD or EPOLL_CTL_DEL; EPOLL_CTL_DEL ignores `event`, which may
+/// then be NULL. Returns 0, or -1 with errno EBADF (`epfd` or `fd` is not open), EEXIST, EFAULT
+/// (`event`), EINVAL (`epfd` is not an instance of epolyfill, or is `fd`; an unknown `op`; an
+/// invalid use of EPOLLEXCLUSIVE), ELOOP (a cycle of instances, or more than five levels), ENOENT,
+/// ENOMEM, ENOSPC (too many registrations), EPERM (`fd` cannot be polled).
 ///
 /// # Safety
 /// `event` must be NULL, outside user space, or readable.
@@ -33,10 +36,11 @@ pub unsafe extern "C" fn epolyfill_ctl(epfd: c_int, op: c_int, fd: c_int, event:
 
 /// Waits for events, as epoll_wait(2) does.
 ///
-/// At most `maxevents` are written to `events`. `timeout` is in milliseconds: 0 only looks, -1 waits for ever. Returns the number of
-/// events, 0 when the time is over, or -1 with errno EBADF, EFAULT (`events`), EINTR (a signal handler ran), EINVAL (`epfd` is no instance of
-/// epolyfill's, or `maxevents` is not positive), ENOMEM (for what a thread beyond 32 that wait needs; nothing was waited for). A cancellation
-/// point.
+/// At most `maxevents` are written to `events`. `timeout` is in milliseconds: 0 does not sleep, -1
+/// never expires. Returns the number of events, 0 when the time is over, or -1 with errno EBADF,
+/// EFAULT (`events`), EINTR (a signal handler ran), EINVAL (`epfd` is not an instance of epolyfill,
+/// or `maxevents` is not positive), ENOMEM (no memory for the record that a thread needs when more
+/// than 32 wait; the call did not wait). It is a cancellation point.
 ///
 /// # Safety
 /// `events` must be NULL, outside user space, or writable for `maxevents` events.
@@ -53,7 +57,8 @@ pub unsafe extern "C" fn epolyfill_wait(
 
 /// Waits for events with another signal mask, as epoll_pwait(2) does.
 ///
-/// `sigmask` is the signal mask during the wait; NULL leaves it as it is. Everything else is as in `epolyfill_wait`.
+/// `sigmask` is the signal mask during the wait; NULL leaves the mask unchanged. Everything else is
+/// as in `epolyfill_wait`.
 ///
 /// # Safety
 /// As for `epolyfill_wait`; `sigmask` must be NULL, outside user space, or readable.
@@ -71,8 +76,8 @@ pub unsafe extern "C" fn epolyfill_pwait(
 
 /// Waits for events with a time limit in nanoseconds, as epoll_pwait2(2) does.
 ///
-/// `timeout` is NULL for no limit; one that is negative, or has 10^9 nanoseconds or more, is EINVAL. Everything else is as in
-/// `epolyfill_pwait`.
+/// A `timeout` of NULL never expires; one that is negative, or has 10^9 nanoseconds or more, is
+/// EINVAL. Everything else is as in `epolyfill_pwait`.
 ///
 /// # Safety
 /// As for `epolyfill_pwait`; `timeout` must be NULL, outside user space, or readable.
@@ -88,9 +93,11 @@ pub unsafe extern "C" fn epolyfill_pwait2(
     unsafe { calls::pwait2(epfd, events, maxevents, timeout, sigmask, KERNEL_SIGSET_BYTES) }
 }
 
-/// Closes a descriptor, an instance's or any other, as close(2) does: with the last descriptor of an open file its registrations end.
+/// Closes a descriptor, an instance's or any other, as close(2) does. The registrations of an open
+/// file end with its last descriptor.
 ///
-/// Returns 0, or -1 with errno EBADF, EINTR or EIO. A thread that waits on the instance goes on waiting, as on Linux.
+/// Returns 0, or -1 with errno EBADF, EINTR or EIO. A thread that waits on the instance continues
+/// to wait, as on Linux.
 #[unsafe(no_mangle)]
 pub extern "C" fn epolyfill_close(fd: c_int) -> c_int {
     // SAFETY: what becomes of the descriptor is for the caller to know.

@@ -22,8 +22,8 @@ const VERSION: &CStr = match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_V
 
 /// The version of the library that is loaded, as `"MAJOR.MINOR.PATCH"`.
 ///
-/// The string is static. To learn at build time which version the header is of, use `EPOLYFILL_VERSION`. That the dynamic
-/// linker finds this symbol in a process is the sign that epolyfill serves it.
+/// The string is static. `EPOLYFILL_VERSION` is the version of the header at build time. epolyfill
+/// serves a process if the dynamic linker finds this symbol in it.
 #[unsafe(no_mangle)]
 pub extern "C" fn epolyfill_version() -> *const c_char {
     VERSION.as_ptr()

@@ -1,41 +1,50 @@
-//! Readiness sources: descriptors that are ready when the program says so.
+//! Sources: descriptors whose readiness the program posts.
 
 use std::ffi::c_int;
 
 use crate::calls;
 use crate::source;
 
-/// Makes a source: a descriptor whose readiness the program itself posts, to be added to instances beside descriptors of any other kind.
+/// Makes a source: a descriptor whose readiness the program posts, to be added to instances beside
+/// other descriptors.
 ///
-/// It stands for whatever the kernel does not know of: a queue in memory, a fence, a connection of a network stack of the program's own. Instances of
-/// epolyfill's take it with every mask, level- and edge-triggered, one-shot and exclusive, in threads and in instances inside others. It is a
-/// descriptor: it can be duplicated, and it is closed by close(2) as well as by `epolyfill_source_close`. It cannot be read or written. To
-/// whoever polls it otherwise, by poll(2) or the kernel's epoll, it is readable while EPOLLIN is posted, and always writable.
-/// A forked child has a copy: what the one posts from then on the other does not see.
+/// A source represents an object that the kernel does not know: a queue in memory, a fence, a
+/// connection of the program's own network stack. Instances of epolyfill accept it with every mask,
+/// level- and edge-triggered, one-shot and exclusive, in threads and in nested instances. It is a
+/// descriptor: it can be duplicated, and both close(2) and `epolyfill_source_close` close it. It
+/// cannot be read or written. To a program that polls it without epolyfill, by poll(2) or the
+/// kernel's epoll, it is readable while EPOLLIN is posted, and always writable. A forked child has
+/// a copy: later posts of one process are not visible in the other.
 ///
-/// `flags` is 0 or EPOLL_CLOEXEC. Returns the descriptor, or -1 with errno EINVAL (another flag), EMFILE or ENFILE (no free number), ENOSPC (a
-/// number beyond those that can be watched), ENOMEM (or in a signal handler that interrupted this library).
+/// `flags` is 0 or EPOLL_CLOEXEC. Returns the descriptor, or -1 with errno EINVAL (another flag),
+/// EMFILE or ENFILE (no free number), ENOSPC (a number beyond those that can be watched), ENOMEM
+/// (also in a signal handler that interrupted this library).
 #[unsafe(no_mangle)]
 pub extern "C" fn epolyfill_source_new(flags: c_int) -> c_int {
     calls::answer(source::create(flags))
 }
 
-/// Posts events on a source: they are its level until they are cleared, and this wakes who waits for any of them.
+/// Posts events on a source: they are its level until they are cleared. Wakes the threads that wait
+/// for any of them.
 ///
-/// `events` is one or more of EPOLLIN, EPOLLOUT, EPOLLPRI, EPOLLRDHUP, EPOLLHUP and EPOLLERR. Each call is an edge, also of what is posted
-/// already: an edge-triggered registration that asks for one of these events, or for none if it is EPOLLERR or EPOLLHUP, is reported once more, with all
-/// that is posted of its mask. A level-triggered one is reported as long as there is something.
-/// May be called by any thread, and in signal handlers.
+/// `events` is one or more of EPOLLIN, EPOLLOUT, EPOLLPRI, EPOLLRDHUP, EPOLLHUP and EPOLLERR. Each
+/// call is an edge, even if the events are posted already: an edge-triggered registration whose
+/// mask has one of these events (every mask has EPOLLERR and EPOLLHUP) is reported once more, with
+/// all posted events of its mask. A level-triggered one is reported as long as an event is posted.
+/// Any thread may call it, and so may signal handlers.
 ///
-/// Returns 0, or -1 with errno EBADF or EINVAL (`source` is no source; no event, or another one).
+/// Returns 0, or -1 with errno EBADF or EINVAL (`source` is not a source; `events` is 0 or has
+/// another event).
 #[unsafe(no_mangle)]
 pub extern "C" fn epolyfill_source_post(source: c_int, events: u32) -> c_int {
     calls::answer(source::post(source, events).map(|()| 0))
 }
 
-/// Takes events off a source, that were posted or not. What was not reported by then is not.
+/// Clears events of a source, whether they are posted or not. An event that is cleared before it
+/// was reported is not reported.
 ///
-/// `events`, results and errno are those of `epolyfill_source_post`. May be called by any thread, and in signal handlers.
+/// `events`, results and errno are those of `epolyfill_source_post`. Any thread may call it, and so
+/// may signal handlers.
 #[unsafe(no_mangle)]
 pub extern "C" fn epolyfill_source_clear(source: c_int, events: u32) -> c_int {
     calls::answer(source::clear(source, events).map(|()| 0))
@@ -43,17 +52,19 @@ pub extern "C" fn epolyfill_source_clear(source: c_int, events: u32) -> c_int {
 
 /// The events that are posted on a source at present.
 ///
-/// Returns them, 0 for none, or -1 with errno EBADF or EINVAL (`source` is no source). May be called by any thread, and in signal handlers.
+/// Returns them, 0 for none, or -1 with errno EBADF or EINVAL (`source` is not a source). Any
+/// thread may call it, and so may signal handlers.
 #[unsafe(no_mangle)]
 pub extern "C" fn epolyfill_source_events(source: c_int) -> c_int {
     calls::answer(source::posted(source).map(u32::cast_signed))
 }
 
-/// Closes a source, as close(2) does: with its last descriptor its registrations end.
+/// Closes a source, as close(2) does: its registrations end with its last descriptor.
 ///
-/// A post in another thread at this moment is one before it, or finds the number closed; whatever is opened under it next is left alone.
+/// A post in another thread at this moment either comes before the close or fails; it never affects
+/// a file that is opened under the number later.
 ///
-/// Returns 0, or -1 with errno EBADF or EINVAL (`source` is no source, and stays open).
+/// Returns 0, or -1 with errno EBADF or EINVAL (`source` is not a source, and stays open).
 #[unsafe(no_mangle)]
 pub extern "C" fn epolyfill_source_close(source: c_int) -> c_int {
     match source::check(source) {

@@ -1,82 +1,93 @@
-//! What an instance has done, for a program or for who debugs it.
+//! Counters of an instance, for a program or its developer.
 
 use std::ffi::c_int;
 
 use crate::calls;
 use crate::stats;
 
-/// What an instance did since it was made, as counters, and what it has now. In an event loop that is well few of the counters grow
-/// but for work done: what each says when it grows is written beside it.
+/// Counters of an instance since it was made, and its present state. In a healthy event loop few of
+/// the counters grow except those of work done; the comment of each field says what its growth
+/// means.
 ///
-/// Later versions of the library add fields at the end, and take none away.
+/// Later versions of the library add fields at the end, and remove none.
 #[repr(C)]
 #[allow(non_camel_case_types)] // The name is C's.
 #[derive(Clone, Copy, Debug)]
 pub struct epolyfill_stats {
     /// Control calls that succeeded.
     pub controls: u64,
-    /// Control calls that failed on this instance (ENOENT, EEXIST and the like): the program's notion of what is registered is wrong.
+    /// Control calls that failed on this instance (ENOENT, EEXIST and the like): the program's
+    /// record of its registrations is wrong.
     pub controls_refused: u64,
-    /// Registrations that ended with the last descriptor of their open file, and not by EPOLL_CTL_DEL.
+    /// Registrations that ended with the last descriptor of their open file, and not by
+    /// EPOLL_CTL_DEL.
     pub closed: u64,
-    /// Of those, the ones whose descriptor was closed, or exchanged for another file, by a call that the library did not see.
+    /// Registrations among these whose descriptor was closed, or replaced by another file, by a
+    /// call that the library did not see.
     pub vanished: u64,
     /// Waits that began.
     pub waits: u64,
-    /// Waits that ended without an event, because their time was up. Where the timeout is 0 the loop polls instead of sleeping.
+    /// Waits that ended without an event, because their time was up. With a timeout of 0 the loop
+    /// polls instead of sleeping.
     pub timeouts: u64,
     /// Waits that a signal handler ended (EINTR).
     pub interrupted: u64,
-    /// Events reported. When it grows as fast as `waits`, and `sleeps` does not grow, something is ready all the time: a level that nobody
-    /// takes away, such as EPOLLOUT without anything to write.
+    /// Events reported. If it grows as fast as `waits`, and `sleeps` does not grow, a descriptor is
+    /// ready all the time: a level that the program does not clear, such as EPOLLOUT without data
+    /// to write.
     pub events: u64,
-    /// Of those, edges (EPOLLET) that came after the level had been low: the descriptor had been drained, or had no room.
+    /// Edges (EPOLLET) among these events that came after the level had been low: the descriptor
+    /// had been drained, or had no room.
     pub edges_level: u64,
-    /// Edges that came while the level was high, found because more has arrived in all than at the last report: what was reported before is
-    /// not drained.
+    /// Edges that came while the level was high, found because more has arrived in total than at
+    /// the last report: the reported data is not drained.
     pub edges_count: u64,
     /// Edges that came while the level was high, shown by a call of this process, such as a second write to an eventfd that nobody reads.
     pub edges_call: u64,
-    /// Reports of what is unread and cannot be counted: there may have been an edge, or none. These are the spurious ones.
+    /// Reports of unread descriptors that cannot be counted: there may have been an edge, or none.
+    /// These are the spurious ones.
     pub edges_doubted: u64,
-    /// Edges that the kernel told of by io_uring.
+    /// Edges that the kernel reported through io_uring.
     pub edges_ring: u64,
     /// Registrations put on the ready list.
     pub enqueues: u64,
-    /// Those that were on it already when `poll` found them ready: level-triggered registrations, most of all, that were reported and are ready
-    /// still.
+    /// Registrations that were on the ready list already when `poll` found them ready: mostly
+    /// level-triggered ones that were reported and are still ready.
     pub duplicates: u64,
-    /// Those that left the ready list unreported: deleted, no longer ready, or no edge. One for each level-triggered event that was dealt
-    /// with is as it should be.
+    /// Registrations that left the ready list unreported: deleted, no longer ready, or without an
+    /// edge. One for each handled level-triggered event is normal.
     pub stale: u64,
-    /// Looks at all that is polled, by `poll`, with a sleep or without.
+    /// Calls of `poll` over the poll set, with or without a sleep.
     pub polls: u64,
-    /// Descriptors in those looks, all told. Divided by `polls` it is what each costs.
+    /// Descriptors in those calls, in total. Divided by `polls` it is the cost of a call.
     pub scanned: u64,
     /// Sleeps of waiting threads.
     pub sleeps: u64,
-    /// Sleeps that ended before the time was up, and the wait went on, for there was nothing to report.
+    /// Sleeps that ended before the time was up with nothing to report, so that the wait continued.
     pub empty_wakeups: u64,
-    /// Sleeps that were ended by another thread: it changed a registration, closed a descriptor, left the wait to the next one.
+    /// Sleeps that another thread ended: it changed a registration, closed a descriptor, or handed
+    /// the wait over.
     pub kicks: u64,
-    /// Waits that left the instance to another thread that was waiting on it, which was woken for that.
+    /// Waits that handed the instance over to another waiting thread, and woke it for that.
     pub handoffs: u64,
-    /// Counts of arrivals that were taken because something edge-triggered was reported and might hide more. That this grows in a wait that
-    /// sleeps says that a descriptor was not drained: until it is the waiting thread wakes some 20 times a second.
+    /// Counts of arrivals that were taken because a reported edge-triggered registration might hide
+    /// more. If this grows in a wait that sleeps, a descriptor was not drained: until it is, the
+    /// waiting thread wakes some 20 times a second.
     pub samples: u64,
     /// Registrations that were given to a watcher thread, because they were silent for long.
     pub parks: u64,
-    /// Those that a watcher found ready, and gave back.
+    /// Registrations that a watcher found ready, and gave back.
     pub unparks: u64,
     /// Times that the instance got a ring of io_uring.
     pub rings: u64,
-    /// Times that it gave one up, and was polled from then on.
+    /// Times that it gave one up, and returned to poll.
     pub rings_left: u64,
     /// Completions taken from it.
     pub completions: u64,
     /// Now: registrations.
     pub registrations: u64,
-    /// Now: on the ready list. A level-triggered registration stays there until a wait finds it no longer ready.
+    /// Now: registrations on the ready list. A level-triggered registration stays there until a
+    /// wait finds it no longer ready.
     pub ready: u64,
     /// Now: threads in a wait.
     pub waiters: u64,
@@ -84,16 +95,20 @@ pub struct epolyfill_stats {
     pub parked: u64,
 }
 
-/// Reads the counters of an instance; with `epfd` -1 those of all instances that the process has or had, added up.
+/// Reads the counters of an instance; with `epfd` -1 the sums over all instances that the process
+/// has or had.
 ///
-/// `size` is `sizeof *stats`, by which a program and a library of different versions understand each other, as with sched_getattr(2): of a
-/// library that knows more than `size` bytes the program gets the first `size`, and one that knows less fills the rest with zeros. Returns
-/// how many bytes the library knows, or -1 with errno EINVAL (`size` is smaller than the structure of version 0.2, or larger than 4096;
-/// `epfd` is no instance of epolyfill's), EBADF, EFAULT (`stats`: any address that cannot be written to), EBUSY (in a signal handler that
-/// interrupted the library). The checks are made in this order, and where one fails nothing is written.
+/// `size` is `sizeof *stats`, which lets a program and a library of different versions work
+/// together, as in sched_getattr(2): if the library has more than `size` bytes the program gets the
+/// first `size`, and if it has fewer it fills the rest with zeros. Returns the number of bytes that
+/// the library has, or -1 with errno EINVAL (`size` is smaller than the structure of version 0.2,
+/// or larger than 4096; `epfd` is not an instance of epolyfill), EBADF, EFAULT (`stats` is not
+/// writable), EBUSY (in a signal handler that interrupted the library). The checks are made in this
+/// order, and a call that fails writes nothing.
 ///
-/// Counters are always on. They are of one moment, but for those of the process, which are read one instance after the other. A forked child
-/// has a copy. They start at 0 with each instance and never go back; what cannot be told apart from another instance's is not in them.
+/// Counters are always on. The counters of an instance are of one moment; the sums of the process
+/// are read one instance after the other. A forked child has a copy. The counters of each instance
+/// start at 0 and never decrease; an event that cannot be attributed to an instance is not counted.
 ///
 /// # Safety
 /// `stats` may be any address at which the program expects `size` bytes to be written.

@@ -1,4 +1,4 @@
-//! Waits that hand out the instance's own array instead of filling the program's.
+//! Waits that return the instance's own array instead of filling the program's.
 
 use std::ffi::c_int;
 use std::ptr;
@@ -12,21 +12,24 @@ use crate::lock;
 use crate::user;
 use crate::view::MOST_EVENTS;
 
-/// How many events `epolyfill_wait_view` reports at most.
+/// The largest number of events that `epolyfill_wait_view` reports.
 pub const EPOLYFILL_VIEW_MAX: c_int = 1024;
 
 const _: () = assert!(EPOLYFILL_VIEW_MAX as usize == MOST_EVENTS);
 
-/// Waits for events and points at them, instead of copying them to an array of the program's.
+/// Waits for events and returns a pointer to them, instead of copying them to an array of the
+/// program.
 ///
-/// `*events` is the first of as many events as the call returns, in memory of the instance. They stay as they are during the next such
-/// wait on the instance, which fills another array, and until the one after that begins; and no longer than until the instance is closed. At
-/// most `maxevents` are reported, and at most EPOLYFILL_VIEW_MAX. `timeout` is in milliseconds: 0 only looks, -1 waits for ever.
+/// `*events` points to the first of the events, in memory of the instance. They stay unchanged
+/// during the next such wait on the instance, which fills another array, until the one after that
+/// begins or the instance is closed. At most `maxevents` are reported, and at most
+/// EPOLYFILL_VIEW_MAX. `timeout` is in milliseconds: 0 does not sleep, -1 never expires.
 ///
-/// Returns the number of events, 0 when the time is over, or -1 with errno EBADF, EFAULT (`events`), EINTR (a signal handler ran), EINVAL
-/// (`epfd` is no instance of epolyfill's, or `maxevents` is not positive), ENOMEM (before anything is waited for). A cancellation point.
-/// One thread at a time may wait for a view of one instance, and may do so while another goes through the events of the wait before; other waits,
-/// in any thread, do not disturb it.
+/// Returns the number of events, 0 when the time is over, or -1 with errno EBADF, EFAULT
+/// (`events`), EINTR (a signal handler ran), EINVAL (`epfd` is not an instance of epolyfill, or
+/// `maxevents` is not positive), ENOMEM (before the wait). It is a cancellation point. Only one
+/// thread at a time may wait for a view of one instance, and may do so while another thread uses
+/// the events of the wait before; other waits, in any thread, do not disturb it.
 ///
 /// # Safety
 /// `events` must be NULL, outside user space, or writable.
