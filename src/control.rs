@@ -20,6 +20,7 @@ use crate::kind;
 use crate::line::Line;
 use crate::lock;
 use crate::nested;
+use crate::options::INTERPOSES;
 use crate::poller::{hold, uring, watch};
 use crate::pool::Short;
 use crate::sample;
@@ -287,7 +288,7 @@ fn begin(ep: &'static Eventpoll, st: &mut EpState, item: &'static Epitem, file: 
             nested::tell_outer(ep, st);
         }
     }
-    if file.kind().is_eventfd() {
+    if INTERPOSES && file.kind().is_eventfd() {
         let mut edge = item.at(&st.held).edge.get();
         edge.note_calls(sample::calls_that_add(file));
         item.at(&st.held).edge.set(edge);

@@ -12,6 +12,7 @@ use crate::eventpoll::Eventpoll;
 use crate::events::{self, Bits};
 use crate::file::{self, File, Peer};
 use crate::kind::Kind;
+use crate::options;
 use crate::poller::request::Request;
 use crate::pool::{AtomicShort, Pool, Pooled, Short};
 use crate::sample;
@@ -527,6 +528,7 @@ impl State {
         let outlook = Outlook {
             kind: file.kind(),
             watched: self.heard(file),
+            sees_calls: options::INTERPOSES,
             departures: file.awaits_departures(),
             full_peer: file.awaits_peer(),
             shared: sample::is_shared_eventfd(file),

@@ -4,15 +4,16 @@ use std::cell::Cell;
 
 use nix::errno::Errno;
 
+use crate::account::Account;
 use crate::dispatch::Consumer;
 use crate::edge::{GAVE, WOKEN};
 use crate::epitem::{Epitem, State};
 use crate::eventpoll::Eventpoll;
 use crate::events::{Bits, ERR, HUP, WRITABLE};
 use crate::file::{Allowance, File};
+use crate::habit::Habit;
 use crate::line::Line;
 use crate::nested;
-use crate::poller::account::Account;
 use crate::poller::prospect::Prospect;
 use crate::poller::uring::Uring;
 use crate::poller::watch;
@@ -21,7 +22,6 @@ use crate::pool::Short;
 use crate::ready::ReadyList;
 use crate::stats::Counted;
 use crate::sys;
-use crate::wait::Habit;
 use crate::waitq::{Sleeper, Waiters};
 
 /// So many deleted registrations may stay on the ready list besides as many as there are.

@@ -14,6 +14,7 @@ use crate::file::{Allowance, File};
 use crate::fleeting::{self, Shown};
 use crate::kind::Kind;
 use crate::nested;
+use crate::options::INTERPOSES;
 use crate::poller::uring;
 use crate::sample;
 use crate::sys;
@@ -377,12 +378,13 @@ fn reportable(st: &mut EpState, item: &'static Epitem, in_turn: bool) -> Bits {
         file.set_choked(true);
     }
     let clock = seen_at.unwrap_or_else(|| file.clock());
-    let adds = file.kind().is_eventfd().then(|| sample::calls_that_add(file));
+    let adds = (INTERPOSES && file.kind().is_eventfd()).then(|| sample::calls_that_add(file));
     if level & IN != 0 && adds.is_some_and(|calls| edge.rose_by_itself(calls)) {
         file.note_unseen_add();
     }
     let seen = edge.seen();
-    let is_edge = edge.report(file.kind(), level, || sample::reported(file, item.via(), watched, level, seen));
+    let is_edge =
+        edge.report(file.kind(), level, sample::VIEW, || sample::reported(file, item.via(), watched, level, seen));
     if let Some(calls) = adds.filter(|_| is_edge) {
         edge.note_calls(calls);
     }

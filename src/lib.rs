@@ -61,6 +61,7 @@ compile_error!("epolyfill knows the calling conventions of x86_64 and aarch64 on
 compile_error!("epolyfill stands in front of Linux's epoll");
 
 use epolyfill_environment::{preload, settings};
+use epolyfill_rules::{account, count, edge, events, habit, shards, shortage, tcp};
 
 mod annex;
 mod calls;
@@ -69,11 +70,9 @@ mod control;
 mod descriptors;
 mod diagnosis;
 mod dispatch;
-mod edge;
 mod epitem;
 mod epstate;
 mod eventpoll;
-mod events;
 mod exclusive;
 mod exec_env;
 mod fdtable;

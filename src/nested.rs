@@ -221,7 +221,7 @@ fn is_reported(item: &Epitem, state: &State, file: &'static File) -> bool {
     }
     let heard = state.heard(file);
     if let Some(count) = sample::arrivals(file, item.via(), heard) {
-        edge.counted(count);
+        edge.counted(count, sample::VIEW);
     }
     edge.fresh(file.level(item.via(), heard)) == 0
 }
@@ -536,7 +536,8 @@ pub fn take_in(st: &EpState, item: &'static Epitem, file: &'static File, level: 
     let count = || sample::settled_arrivals(file, item.via(), watched);
     // What a look takes away was told of when it was found.
     let lasting = !file.kind().fleeting();
-    let news = announced.announce(file.kind(), level & watched & lasting, (asked | ERR | HUP) & lasting, count);
+    let news =
+        announced.announce(file.kind(), level & watched & lasting, (asked | ERR | HUP) & lasting, sample::VIEW, count);
     if announced != before {
         state.set_announced(announced);
         // What a look does not tell, a call that began before it may have to tell yet.
@@ -559,7 +560,7 @@ pub fn is_news(st: &mut EpState, item: &'static Epitem, file: &'static File) -> 
     let watched = state.heard(file);
     announced.digest(file.kind(), watched, item.take_facts(), item.told_after(state.announced_at()));
     if let Some(count) = sample::arrivals(file, item.via(), watched) {
-        announced.counted(count);
+        announced.counted(count, sample::VIEW);
     }
     state.set_announced(announced);
     show(st, item, file, watched, false).0
@@ -589,7 +590,7 @@ pub fn begin(st: &mut EpState, item: &'static Epitem, file: &'static File) -> bo
     if announced.is_closing()
         && let Some(count) = sample::arrivals(file, item.via(), state.heard(file))
     {
-        announced.counted(count);
+        announced.counted(count, sample::VIEW);
     }
     state.set_announced(announced);
     state.set_announced_at(file.clock());

@@ -6,11 +6,11 @@
 use libc::{c_int, pollfd};
 use nix::errno::Errno;
 
+use crate::account::Silence;
 use crate::epitem::Epitem;
 use crate::epstate::Held;
 use crate::events::Bits;
 use crate::memory;
-use crate::poller::account::Silence;
 use crate::pool::Short;
 use crate::sys;
 

@@ -1,18 +1,24 @@
 //! Reading the counters behind `edge.rs`: how much ever arrived on a description, and how much waits to leave it.
 
-use std::sync::atomic::Ordering::SeqCst;
-use std::sync::atomic::{AtomicU8, AtomicU32};
-
 use libc::c_int;
 use nix::errno::Errno;
 
+use crate::count::{self as counts, BLURRED, TCP, TakenSignals, UNCOUNTED, datagram_count, stream_count};
 use crate::diagnosis;
+use crate::edge::View;
 use crate::events::{Bits, ERR, HUP, IN, PRI, RDHUP, READABLE, WRITABLE};
 use crate::file::{File, Memory};
 use crate::kind::{Arrivals, Kind};
 use crate::options;
 use crate::process;
 use crate::sys;
+use crate::tcp::{CLOSE, CLOSE_WAIT, CLOSING, ESTABLISHED, LAST_ACK, SYN_SENT, TcpState, awaits_ack};
+
+/// The signals that the process has read from signalfds.
+static TAKEN_SIGNALS: TakenSignals = TakenSignals::new();
+
+/// How the rules of edges see this process.
+pub const VIEW: View<'static> = View { sees_calls: options::INTERPOSES, taken_signals: &TAKEN_SIGNALS };
 
 /// The head of the kernel's `struct tcp_info`, as far as two counters are needed.
 #[repr(C)]
@@ -124,7 +130,7 @@ fn count(file: &'static File, fd: c_int, watched: Bits) -> Option<u64> {
             // With what errors have given back, so that an error that comes counts, and one that is
             // taken does not.
             let memory = receive_memory(fd)? + u64::from(file.errors_taken());
-            Some(UDP | ((taken & 0x3_ffff) << 42) | (queued << 32) | (memory & 0xffff_ffff))
+            Some(datagram_count(taken, queued, memory))
         }
         Arrivals::Memory => {
             let taken = file.consumed();
@@ -136,7 +142,7 @@ fn count(file: &'static File, fd: c_int, watched: Bits) -> Option<u64> {
             }
             let queued = if memory == 0 { 0 } else { UNCOUNTED };
             let memory = memory + u64::from(file.errors_taken());
-            Some(UDP | ((taken & 0x3_ffff) << 42) | (queued << 32) | (memory & 0xffff_ffff))
+            Some(datagram_count(taken, queued, memory))
         }
         Arrivals::Listed => listed(file, fd),
         Arrivals::Diagnosed => {
@@ -150,22 +156,10 @@ fn count(file: &'static File, fd: c_int, watched: Bits) -> Option<u64> {
         }
         Arrivals::Witnessed if is_shared_eventfd(file) => {
             let taken = file.consumed();
-            eventfd_count(fd).map(|count| taken.wrapping_add(count) & !(SIGNALS | UDP | BLURRED))
+            eventfd_count(fd).map(|count| counts::unmarked(taken.wrapping_add(count)))
         }
         Arrivals::Witnessed | Arrivals::Unknown => None,
     }
-}
-
-/// Marks the bytes and the state of a TCP connection, and how often there was no memory for more
-/// bytes, and other numbers of which every change is an arrival.
-const TCP: u64 = 1 << 60;
-
-/// `found` is how often memory was found to be missing, and something to have come to the queue of
-/// errors.
-const fn stream_count(bytes: u64, found: (u8, u8), state: TcpState) -> u64 {
-    const SHORTAGES: u32 = u64::BITS - 12;
-    let (shortages, errors) = (found.0 as u64, found.1 as u64 & 7);
-    TCP | shortages << SHORTAGES | (bytes << 8) & ((1 << SHORTAGES) - 1) | errors << 5 | state as u64
 }
 
 fn findings(file: &File) -> (u8, u8) {
@@ -260,85 +254,6 @@ pub fn overtaken(file: &File, seen: u64) -> Option<u64> {
 fn queued_bytes(fd: c_int) -> Option<u64> {
     sys::ioctl_int(fd, libc::FIONREAD).ok().map(|queued| queued.max(0).unsigned_abs().into())
 }
-/// Marks a count of UDP datagrams: behind it stand how many were taken, how many are queued, and the memory in use.
-const UDP: u64 = 1 << 61;
-/// Marks the set of pending signals, with the number of those taken so far.
-const SIGNALS: u64 = 1 << 62;
-/// Marks a count that a call of this process ran into: what that took may be missing.
-const BLURRED: u64 = 1 << 63;
-/// Too many datagrams are queued, or they cannot be peeked at.
-const UNCOUNTED: u64 = 0x3ff;
-
-/// No datagram takes less memory.
-const LEAST_DATAGRAM: i32 = 512;
-
-/// What two counts show.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change {
-    /// Nothing came.
-    Nothing,
-    /// Something came.
-    Arrival,
-    /// Something was taken by somebody whom we do not see.
-    Loss,
-}
-
-/// A count, whether a call ran into it or not.
-pub const fn plain(count: u64) -> u64 {
-    count & !BLURRED
-}
-
-/// Whether a count is changed by what others do, so that an arrival need not show.
-pub fn is_loose(kind: Kind, count: u64) -> bool {
-    kind == Kind::Signalfd && count & SIGNALS == 0
-}
-
-/// What happened between two counts of one description. Nobody need have taken what a call that ran into the second is about to
-/// account for.
-pub fn change(before: u64, now: u64) -> Change {
-    match exact_change(before, plain(now)) {
-        Change::Loss if now & BLURRED != 0 => Change::Nothing,
-        change => change,
-    }
-}
-
-/// The later of two counts between which nothing came, for what comes next: of datagrams that could not be counted before it may know how many
-/// there were. One that a call ran into is less exact.
-pub fn refined(before: u64, now: u64) -> u64 {
-    let exact = now & BLURRED == 0 && before & now & UDP != 0 && before >> 42 == now >> 42;
-    if exact && before & 0xffff_ffff == now & 0xffff_ffff { now } else { before }
-}
-
-fn exact_change(before: u64, now: u64) -> Change {
-    let arrived = if before & now & SIGNALS != 0 {
-        signal_arrived(before, now)
-    } else if before & now & UDP != 0 {
-        let split = |count: u64| ((count >> 42) & 0x3_ffff, (count >> 32) & 0x3ff, count & 0xffff_ffff);
-        let ((taken, queued, memory), (taken_now, queued_now, memory_now)) = (split(before), split(now));
-        let taken_since = taken_now.wrapping_sub(taken) & 0x3_ffff;
-        let more_memory = (memory_now as u32).wrapping_sub(memory as u32).cast_signed();
-        if taken_since == 0 {
-            more_memory > 0
-        } else if queued != UNCOUNTED && queued_now != UNCOUNTED {
-            if taken_since + queued_now < queued {
-                return Change::Loss;
-            }
-            taken_since + queued_now > queued
-        } else {
-            // Of an unknown number one was taken, and nothing is left: nothing need have come, but
-            // an error that takes up what that gave back.
-            queued != UNCOUNTED || queued_now > 0 || taken_since > 1 || more_memory > -LEAST_DATAGRAM
-        }
-    } else if before & now & TCP != 0 {
-        now != before
-    } else if now < before {
-        return Change::Loss;
-    } else {
-        now > before
-    };
-    if arrived { Change::Arrival } else { Change::Nothing }
-}
-
 /// The memory in use by what a UDP socket received.
 pub fn receive_memory(fd: c_int) -> Option<u64> {
     socket_memory(fd).map(|[received, ..]| u64::from(received))
@@ -379,20 +294,6 @@ fn socket_memory(fd: c_int) -> Option<[u32; 9]> {
     sys::getsockopt(fd, libc::SOL_SOCKET, SO_MEMINFO, &mut memory).ok().map(|_| memory)
 }
 
-/// The state of a TCP connection, as in the kernel's `tcp_states.h`.
-pub type TcpState = u8;
-
-/// The state of one that is open both ways.
-pub const ESTABLISHED: TcpState = 1;
-/// The state of one that was begun and not answered yet.
-pub const SYN_SENT: TcpState = 2;
-/// The state of one that is not there, or not any more.
-pub const CLOSE: TcpState = 7;
-/// The state of a socket that listens.
-pub const LISTEN: TcpState = 10;
-/// FIN_WAIT1, LAST_ACK and CLOSING: what was written, and the end behind it, is not acknowledged yet.
-const AWAITS_ACK: [TcpState; 3] = [4, 9, 11];
-
 /// The memory of what waits to leave a TCP socket.
 #[derive(Clone, Copy, Debug)]
 pub struct SendBuffer {
@@ -416,7 +317,7 @@ pub fn is_held_back(file: &File, fd: c_int) -> bool {
 /// only shut.
 pub fn has_stream_data(fd: c_int) -> bool {
     // Of one that is closed altogether nothing tells whether its end came, or it was reset.
-    const PEER_CLOSED: [TcpState; 4] = [CLOSE, 8, 9, 11];
+    const PEER_CLOSED: [TcpState; 4] = [CLOSE, CLOSE_WAIT, LAST_ACK, CLOSING];
     queued_bytes(fd).is_some_and(|queued| queued > 0) || tcp_state(fd).is_some_and(|state| PEER_CLOSED.contains(&state))
 }
 
@@ -433,14 +334,8 @@ pub fn has_unsent_room(fd: c_int) -> bool {
     has_stream_room(fd) && (!marked || unsent * 2 < u64::from(mark.cast_unsigned()))
 }
 
-/// Whether a TCP connection in this state was shut on this side, and the peer has not acknowledged it.
-pub fn awaits_ack(state: TcpState) -> bool {
-    AWAITS_ACK.contains(&state)
-}
-
 /// Whether states that a TCP connection can still go through wake somebody without a new level.
 pub fn closes_still(fd: c_int) -> bool {
-    const CLOSE_WAIT: TcpState = 8;
     match tcp_state(fd) {
         None | Some(CLOSE | CLOSE_WAIT) => false,
         Some(state) if awaits_ack(state) => true,
@@ -545,38 +440,9 @@ fn eventfd_count(fd: c_int) -> Option<u64> {
     u64::from_str_radix(std::str::from_utf8(count).ok()?, 16).ok()
 }
 
-/// Real-time signals, of which several of one number can be pending.
-const REAL_TIME: u64 = !0 << 31;
-
-/// The signals that were last read from signalfds, and how many there were in all. Kept for the process, because all its
-/// signalfds take from the same signals.
-static TAKEN: [AtomicU8; 64] = [const { AtomicU8::new(0) }; 64];
-static NUMBER_TAKEN: AtomicU32 = AtomicU32::new(0);
-
 /// A signal was read from a signalfd.
 pub fn note_taken_signal(number: u32) {
-    let at = NUMBER_TAKEN.fetch_add(1, SeqCst) as usize % TAKEN.len();
-    TAKEN[at].store(u8::try_from(number).unwrap_or(0), SeqCst);
-}
-
-/// Whether a signal came between two counts: one is pending, or was taken, that was not pending before or taken since.
-fn signal_arrived(before: u64, now: u64) -> bool {
-    const NUMBERS: u64 = (1 << 31) - 1;
-    let split = |count: u64| ((count >> 31) & NUMBERS, count & NUMBERS);
-    let ((mut pending, taken), (pending_now, taken_now)) = (split(before), split(now));
-    let taken_since = taken_now.wrapping_sub(taken) & NUMBERS;
-    if taken_since > TAKEN.len() as u64 {
-        return true;
-    }
-    for at in 0..taken_since {
-        let number = TAKEN[(taken + at) as usize % TAKEN.len()].load(SeqCst);
-        let bit = 1_u64.checked_shl(u32::from(number).wrapping_sub(1)).unwrap_or(0);
-        if bit & NUMBERS != 0 && pending & bit == 0 {
-            return true;
-        }
-        pending &= !bit;
-    }
-    pending_now & !pending != 0
+    TAKEN_SIGNALS.note(number);
 }
 
 /// The signals that are pending for this thread or for the process, with the number of those taken: every signal that comes wakes
@@ -585,19 +451,19 @@ fn signal_arrived(before: u64, now: u64) -> bool {
 fn pending_signals(fd: c_int) -> Option<u64> {
     let mut buffer = [0; 4096];
     let hexadecimal = |text: &[u8]| u64::from_str_radix(std::str::from_utf8(text).ok()?, 16).ok();
-    let taken = u64::from(NUMBER_TAKEN.load(SeqCst) & 0x7fff_ffff);
+    let taken = TAKEN_SIGNALS.number();
     let mask = hexadecimal(sys::descriptor_info(fd, b"sigmask:", &mut buffer)?)?;
     let status = sys::read_file(b"/proc/thread-self/status\0", &mut buffer).ok()?;
     let field = |name: &[u8]| {
         status.split(|&byte| byte == b'\n').find_map(|line| line.strip_prefix(name)).map(<[u8]>::trim_ascii)
     };
-    if mask & REAL_TIME == 0 {
+    if mask & counts::REAL_TIME == 0 {
         let pending = hexadecimal(field(b"SigPnd:")?)? | hexadecimal(field(b"ShdPnd:")?)?;
-        return Some(SIGNALS | (pending & !REAL_TIME) << 31 | taken);
+        return Some(counts::signal_count(pending, taken));
     }
     let text = std::str::from_utf8(field(b"SigQ:")?).ok()?;
     let queued = text.split('/').next()?.parse::<u64>().ok()?;
-    Some(queued + taken)
+    Some(queued + u64::from(taken))
 }
 
 /// The memory of what a unix socket sent and its peer has not read; it falls when the peer reads (E4). None for what is no unix socket, or if
@@ -648,14 +514,6 @@ mod tests {
     use std::os::fd::AsRawFd;
 
     use super::*;
-
-    #[test]
-    fn a_count_that_a_call_ran_into_shows_arrivals_only() {
-        assert_eq!(change(5, 4), Change::Loss);
-        assert_eq!(change(5, 4 | BLURRED), Change::Nothing);
-        assert_eq!(change(5, 5 | BLURRED), Change::Nothing);
-        assert_eq!(change(5, 6 | BLURRED), Change::Arrival);
-    }
 
     #[test]
     fn a_count_that_a_call_ran_into_does_not_leave_the_socket_uncounted() {
@@ -709,19 +567,13 @@ mod tests {
         let all = stream_count(10, (0, 0), ESTABLISHED);
         assert_eq!(overtaken(file, all), Some(all));
         file.consume(1);
-        assert_eq!(overtaken(file, all).map(|count| change(all, count)), Some(Change::Arrival));
+        assert_eq!(
+            overtaken(file, all).map(|count| counts::change(all, count, &TAKEN_SIGNALS)),
+            Some(counts::Change::Arrival)
+        );
         assert_eq!(overtaken(file, stream_count(1, (0, 0), 8)), None, "the end counts, too");
         file.note_urgent();
         assert_eq!(overtaken(file, all), None);
         file.retire();
-    }
-
-    #[test]
-    fn fewer_datagrams_than_there_were_are_a_loss() {
-        let count = |taken: u64, queued: u64| UDP | taken << 42 | queued << 32 | queued;
-        assert_eq!(change(count(0, 3), count(1, 2)), Change::Nothing);
-        assert_eq!(change(count(0, 3), count(1, 3)), Change::Arrival);
-        assert_eq!(change(count(0, 3), count(1, 1)), Change::Loss);
-        assert_eq!(change(count(0, 3), count(1, 1) | BLURRED), Change::Nothing);
     }
 }

@@ -4,6 +4,7 @@
 
 use libc::c_int;
 
+use crate::count::{self, Change};
 use crate::diagnosis;
 use crate::edge::{DEPARTED, WOKEN};
 use crate::epitem::{Epitem, State};
@@ -15,7 +16,7 @@ use crate::kind::{Arrivals, Kind};
 use crate::left;
 use crate::nested;
 use crate::options::INTERPOSES;
-use crate::sample::{self, Change};
+use crate::sample;
 use crate::sys;
 use crate::wait::{LONGEST_RARE_TICK_NS, LONGEST_TICK_NS, TICK_NS};
 
@@ -97,7 +98,9 @@ fn sample_listed(st: &mut EpState, extent: Extent) -> Option<u64> {
         let is_closed = closes && file.kind() != Kind::Signalfd && !sample::closes_still(item.via());
         let count = sample::arrivals(file, item.via(), watched);
         let had = state.edge.get().seen();
-        if file.place().is_some() && count.is_some_and(|count| sample::change(had, count) == Change::Arrival) {
+        if file.place().is_some()
+            && count.is_some_and(|count| count::change(had, count, sample::VIEW.taken_signals) == Change::Arrival)
+        {
             // Or somebody whom we do not see took some.
             file.lose_place();
         }
@@ -109,8 +112,8 @@ fn sample_listed(st: &mut EpState, extent: Extent) -> Option<u64> {
         for memory in state.memories() {
             let mut edge = memory.get();
             if let Some(count) = count {
-                edge.counted(count);
-                if sample::is_loose(file.kind(), count) {
+                edge.counted(count, sample::VIEW);
+                if count::is_loose(file.kind(), count) {
                     edge.counted_loosely(file.kind(), sys::now());
                 }
             }
@@ -181,7 +184,7 @@ fn overtakes(st: &EpState, item: &Epitem, file: &File) -> bool {
     }
     let count = sample::overtaken(file, edge.seen());
     if let Some(count) = count {
-        edge.overtaken(count);
+        edge.overtaken(count, sample::VIEW);
         state.edge.set(edge);
     }
     count.is_some()
@@ -215,7 +218,7 @@ pub fn found_by_count(st: &mut EpState) -> bool {
             st.stats.samples += 1;
             if let Some(count) = sample::arrivals(file, item.via(), state.heard(file)) {
                 let mut edge = before;
-                edge.counted(count);
+                edge.counted(count, sample::VIEW);
                 state.edge.set(edge);
             }
         }

@@ -107,7 +107,7 @@ pub unsafe fn wait_on(
         stage: Stage::New,
         looked_at_parked: false,
         patience: Patience::new(),
-        rest: Rest::new(me),
+        rest: Rest::new(me.evictions()),
         pause: None,
         nap: Nap { mask, outside: None },
         called_off,
@@ -497,7 +497,7 @@ impl Wait {
         if plan.sleeps && slept.is_ok() && !time_is_up {
             st.stats.empty_wakeups += 1;
             if plan.polls {
-                self.pause = self.rest.after(self.me, st.set.len(), slept != Ok(0));
+                self.pause = rest::after(&mut self.rest, self.me, st.set.len(), slept != Ok(0));
             }
         }
         drop(guard);
@@ -551,30 +551,4 @@ fn remaining(deadline: Option<u64>) -> Option<u64> {
 
 fn is_over(deadline: Option<u64>) -> bool {
     deadline.is_some_and(|deadline| sys::now() >= deadline)
-}
-
-/// Whether to look before sleeping. A poll that may sleep enters the wait queue of every descriptor on its way, which costs
-/// several times what a mere look does; so a busy program is better off with a look first, and an idle one without. Looks that
-/// found nothing are left out for the next waits, ever more of them.
-#[derive(Debug)]
-pub struct Habit {
-    skip: u8,
-    next_skip: u8,
-}
-
-impl Habit {
-    /// Looks the first time.
-    pub const fn new() -> Habit {
-        Habit { skip: 0, next_skip: 1 }
-    }
-
-    fn looks_first(&mut self) -> bool {
-        self.skip = self.skip.saturating_sub(1);
-        self.skip == 0
-    }
-
-    fn looked(&mut self, found: bool) {
-        self.next_skip = if found { 1 } else { (self.next_skip * 2).min(16) };
-        self.skip = if found { 0 } else { self.next_skip };
-    }
 }

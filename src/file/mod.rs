@@ -20,11 +20,11 @@ use crate::exclusive::Claim;
 use crate::kind::{self, Kind};
 use crate::lock::Lock;
 use crate::pool::{AtomicShort, Pool, Pooled, Short};
-use crate::sample::{self, TcpState};
 use crate::sync;
 use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
 use crate::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64};
 use crate::sys;
+use crate::tcp::{self, TcpState};
 use crate::waitq::Stays;
 
 pub use census::MOST_ENDS;
@@ -203,10 +203,10 @@ impl File {
                 }
                 Kind::Tcp => {
                     self.note_blocking(sys::fcntl(fd, libc::F_GETFL, 0).unwrap_or(libc::O_NONBLOCK));
-                    if tcp_state.is_some_and(sample::awaits_ack) {
+                    if tcp_state.is_some_and(tcp::awaits_ack) {
                         self.note_shut(libc::SHUT_WR);
                     }
-                    self.put_off(tcp_state == Some(sample::SYN_SENT));
+                    self.put_off(tcp_state == Some(tcp::SYN_SENT));
                 }
                 Kind::UnixDgram if sys::level(fd, RDHUP) & RDHUP != 0 => self.note_shut(libc::SHUT_RD),
                 _ => {}
@@ -222,7 +222,7 @@ impl File {
         if self.kind() != Kind::Unidentified {
             let (kind, tcp_state) = sys::fstat(fd).map_or((Kind::Other, None), |stat| kind::of_stat(fd, &stat));
             self.kind.store(kind as u8, Relaxed);
-            self.put_off(tcp_state == Some(sample::SYN_SENT));
+            self.put_off(tcp_state == Some(tcp::SYN_SENT));
         }
     }
 
@@ -395,7 +395,7 @@ impl File {
     /// earlier connection is open, and its bytes do not count.
     pub fn begin_anew(&self, state: Option<TcpState>) {
         self.lose_place();
-        if matches!(state, Some(sample::CLOSE | sample::SYN_SENT | sample::ESTABLISHED)) {
+        if matches!(state, Some(tcp::CLOSE | tcp::SYN_SENT | tcp::ESTABLISHED)) {
             self.flags.fetch_and(!3, Relaxed);
         }
     }

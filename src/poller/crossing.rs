@@ -17,6 +17,7 @@ use crate::epstate::EpState;
 use crate::eventpoll::Eventpoll;
 use crate::events::{ERR, IN, NVAL};
 use crate::nested;
+use crate::options::INTERPOSES;
 use crate::sample;
 use crate::sync::atomic::Ordering::Relaxed;
 use crate::sys;
@@ -113,7 +114,8 @@ fn take_over(st: &mut EpState, item: &'static Epitem) {
         let mut edge = state.edge.get();
         edge.digest(file.kind(), watched, item.take_facts(), item.told_after(state.reported_at.get()));
         let level = file.level(item.via(), watched) & !NVAL;
-        let is_edge = edge.report(file.kind(), level, || sample::settled_arrivals(file, item.via(), watched));
+        let is_edge =
+            edge.report(file.kind(), level, sample::VIEW, || sample::settled_arrivals(file, item.via(), watched));
         state.edge.set(if is_edge { Edge::FRESH } else { Edge::told(edge.quiet()) });
         if is_edge {
             st.note_ready(item);
@@ -216,8 +218,8 @@ fn remember_edges(st: &mut EpState) {
                 // No call of this process has ever added to it.
                 file.note_unseen_add();
             }
-            edge.resume(file.kind(), level, || sample::settled_arrivals(file, item.via(), watched));
-            if file.kind().is_eventfd() {
+            edge.resume(file.kind(), level, sample::VIEW, || sample::settled_arrivals(file, item.via(), watched));
+            if INTERPOSES && file.kind().is_eventfd() {
                 edge.note_calls(sample::calls_that_add(file));
             }
             state.edge.set(edge);

@@ -11,7 +11,6 @@ use crate::waitq::Sleeper;
 pub use by_poll::ByPoll;
 pub use by_request::ByRequest;
 
-pub mod account;
 mod busy;
 mod by_poll;
 mod by_request;

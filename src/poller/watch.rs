@@ -16,6 +16,7 @@ use crate::memory;
 use crate::options::INTERPOSES;
 use crate::pool::{AtomicRef, Short};
 use crate::rest::{self, Rest};
+use crate::shards;
 use crate::stats;
 use crate::sync::atomic::Ordering::Relaxed;
 use crate::sync::atomic::{AtomicU32, AtomicU64};
@@ -27,24 +28,6 @@ use crate::window::Window;
 
 /// How many shards there can be. What does not fit stays with the waiting threads.
 const SHARDS: usize = 512;
-/// How many registrations a shard takes. With each wake-up its watcher goes back to poll over all of them, so they are few; where
-/// there are very many registrations the number of threads counts for more. With the wake-up descriptor the array fills a block.
-const SMALL_SHARD: usize = 127;
-const LARGE_SHARD: usize = 1023;
-/// How many of the shards are small, those that are filled first.
-const SMALL_SHARDS: u16 = 32;
-
-/// How many registrations a shard takes.
-fn size(number: u16) -> usize {
-    if number < SMALL_SHARDS { SMALL_SHARD } else { LARGE_SHARD }
-}
-
-/// How many shards there must be for so many registrations.
-pub fn shards_for(registrations: usize) -> usize {
-    let small = registrations.div_ceil(SMALL_SHARD).min(SMALL_SHARDS as usize);
-    small + registrations.saturating_sub(small * SMALL_SHARD).div_ceil(LARGE_SHARD)
-}
-
 /// A watcher needs little: its set is on the heap.
 const STACK_BYTES: usize = 64 * 1024;
 
@@ -116,7 +99,7 @@ impl Shard {
 
     /// How many more registrations it takes, if this is its number.
     fn room(&self, number: u16) -> usize {
-        size(number).saturating_sub(self.load.load(Relaxed) as usize)
+        shards::size(number).saturating_sub(self.load.load(Relaxed) as usize)
     }
 
     /// Whether its thread sleeps and can be told nothing.
@@ -363,7 +346,7 @@ extern "C" fn watch(argument: *mut c_void) -> *mut c_void {
     };
     let Some(mut set) = taken else { return std::ptr::null_mut() };
     let mut tick = TICK_NS;
-    let mut rest = Rest::new(&shard.sleeper);
+    let mut rest = Rest::new(shard.sleeper.evictions());
     loop {
         set.read_mail(shard);
         let epoch = shard.sleeper.enter_poll();
@@ -384,7 +367,7 @@ extern "C" fn watch(argument: *mut c_void) -> *mut c_void {
             _ => shard.sleeper.heed(),
         }
         set.hand_back_fired(shard);
-        if let Some(pause) = rest.after(&shard.sleeper, set.items.len(), false) {
+        if let Some(pause) = rest::after(&mut rest, &shard.sleeper, set.items.len(), false) {
             rest::rest(&shard.sleeper, pause);
         }
     }
@@ -402,8 +385,8 @@ impl Set {
     /// A set with room for all that a shard may be given.
     fn new(number: u16) -> Result<Set, Errno> {
         let mut set = Set { number, entries: Vec::new(), items: Vec::new() };
-        set.entries.try_reserve_exact(size(number) + 1).map_err(|_| Errno::ENOMEM)?;
-        set.items.try_reserve_exact(size(number)).map_err(|_| Errno::ENOMEM)?;
+        set.entries.try_reserve_exact(shards::size(number) + 1).map_err(|_| Errno::ENOMEM)?;
+        set.items.try_reserve_exact(shards::size(number)).map_err(|_| Errno::ENOMEM)?;
         set.entries.push(pollfd { fd: -1, events: libc::POLLIN, revents: 0 });
         Ok(set)
     }
@@ -428,7 +411,7 @@ impl Set {
                 }
                 (Some(place), None) => self.remove(place),
                 // Threads that park at the same time may fill a shard beyond its size.
-                (None, Some(_)) if self.items.len() == size(self.number) => {
+                (None, Some(_)) if self.items.len() == shards::size(self.number) => {
                     if let Some(ep) = item.eventpoll() {
                         self.hand_back(ep, &mut ep.lock(), item);
                     }

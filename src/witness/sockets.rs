@@ -13,8 +13,9 @@ use crate::events::{ERR, IN, WRITABLE};
 use crate::file::{File, Peer};
 use crate::kind::{self, Kind};
 use crate::lock;
-use crate::sample::{self, TcpState};
+use crate::sample;
 use crate::sys;
+use crate::tcp::{self, TcpState};
 
 /// A connection that begins: a stream socket starts anew.
 #[inline]
@@ -60,7 +61,7 @@ fn began(file: &'static File, fd: c_int, at: u32, before: Option<TcpState>, fail
         )
     } else {
         // Whatever leaves it closed has disconnected it, which wakes also if it was closed before.
-        state != before || state == Some(sample::CLOSE)
+        state != before || state == Some(tcp::CLOSE)
     };
     if state != before {
         if file.kind() == Kind::TcpListener {
@@ -72,7 +73,7 @@ fn began(file: &'static File, fd: c_int, at: u32, before: Option<TcpState>, fail
         file.set_peer(Peer::Unknown);
     }
     // Then nothing happens before the first write.
-    let is_put_off = !failed && state == Some(sample::SYN_SENT);
+    let is_put_off = !failed && state == Some(tcp::SYN_SENT);
     file.put_off(is_put_off);
     match file.kind() {
         Kind::Tcp if wakes && !is_put_off => file.tell(WOKEN, at),
@@ -84,7 +85,7 @@ fn began(file: &'static File, fd: c_int, at: u32, before: Option<TcpState>, fail
 /// begun yet.
 #[cold]
 pub(super) fn is_still_put_off(file: &File, fd: c_int) -> bool {
-    let is_still = sample::tcp_state(fd) == Some(sample::SYN_SENT);
+    let is_still = sample::tcp_state(fd) == Some(tcp::SYN_SENT);
     file.put_off(is_still);
     is_still
 }

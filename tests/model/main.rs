@@ -12,6 +12,7 @@
 #![allow(dead_code, unused_imports)] // Neither the symbols nor the unit tests of the modules are here.
 
 use epolyfill_environment::{preload, settings};
+use epolyfill_rules::{account, count, edge, events, habit, shards, shortage, tcp};
 
 #[path = "../../src/calls.rs"]
 mod calls;
@@ -29,16 +30,12 @@ mod descriptors;
 mod diagnosis;
 #[path = "../../src/dispatch.rs"]
 mod dispatch;
-#[path = "../../src/edge.rs"]
-mod edge;
 #[path = "../../src/epitem.rs"]
 mod epitem;
 #[path = "../../src/epstate.rs"]
 mod epstate;
 #[path = "../../src/eventpoll/mod.rs"]
 mod eventpoll;
-#[path = "../../src/events.rs"]
-mod events;
 #[path = "../../src/exclusive.rs"]
 mod exclusive;
 #[path = "../../src/exec_env.rs"]

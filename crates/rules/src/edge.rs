@@ -5,10 +5,9 @@
 //! that grew. So an edge-triggered registration is a level-triggered one whose reported bits sleep, and everything here
 //! decides what wakes them (E1 to E6).
 
+use crate::count::{self, Change, TakenSignals};
 use crate::events::{Bits, ERR, HUP, IN, INCOMING, OUT, PRI, RDHUP, RDNORM, READABLE, WRITABLE, WRNORM};
 use crate::kind::{Arrivals, Kind};
-use crate::options::INTERPOSES;
-use crate::sample::{self, Change};
 
 /// What a transfer call showed about a description, as bits that add up.
 pub type Facts = u16;
@@ -91,6 +90,15 @@ pub enum Evidence {
     Doubt,
 }
 
+/// What a rule has to know of the process.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'a> {
+    /// The program's own calls are seen. Otherwise edges are known from what a ring tells, from levels and from counts only.
+    pub sees_calls: bool,
+    /// The signals that the process has read from signalfds.
+    pub taken_signals: &'a TakenSignals,
+}
+
 /// What an edge-triggered registration has to know of its description.
 #[derive(Clone, Copy, Debug)]
 pub struct Outlook {
@@ -98,6 +106,8 @@ pub struct Outlook {
     pub kind: Kind,
     /// The level bits that matter to the registration.
     pub watched: Bits,
+    /// The program's own calls are seen.
+    pub sees_calls: bool,
     /// A unix socket's peer has something to read, and will make room when it does.
     pub departures: bool,
     /// It wakes when it does, whether there is room then or not.
@@ -308,10 +318,10 @@ impl Edge {
     }
 
     /// From here on wake-ups are concluded from levels and counts again. `level` is now, and nothing woke since the last report.
-    pub fn resume(&mut self, kind: Kind, level: Bits, count: impl FnOnce() -> Option<u64>) {
+    pub fn resume(&mut self, kind: Kind, level: Bits, view: View, count: impl FnOnce() -> Option<u64>) {
         let quiet = self.quiet & level;
         *self = Edge::FRESH;
-        self.report(kind, quiet, count);
+        self.report(kind, quiet, view, count);
     }
 
     /// The registration was woken: every level that is high is news, for a report carries them all (W4). Outer instances are told once
@@ -375,14 +385,14 @@ impl Edge {
     /// Whether `level`, all of the registration's bits as they are now, is an edge to report. `count` is asked for the
     /// arrivals where the readable level is high, or the connection is being closed. Afterwards the state is as after a report, or
     /// as after a look.
-    pub fn report(&mut self, kind: Kind, level: Bits, count: impl FnOnce() -> Option<u64>) -> bool {
+    pub fn report(&mut self, kind: Kind, level: Bits, view: View, count: impl FnOnce() -> Option<u64>) -> bool {
         let fresh = self.fresh(level);
         self.closing |= matches!(kind, Kind::Tcp) && fresh & (HUP | RDHUP) != 0;
         // An instance's descriptor may look readable for a moment, but it tells of every edge.
         self.quiet &= if matches!(kind, Kind::Epoll) { !0 } else { level };
         self.look = false;
         self.evidence = Evidence::Level;
-        if !INTERPOSES && level & doubtful(kind) == 0 {
+        if !view.sees_calls && level & doubtful(kind) == 0 {
             (self.doubts, self.due) = (0, 0);
         }
         if fresh == 0 {
@@ -397,14 +407,15 @@ impl Edge {
         };
         let count =
             if !queued && !self.closing && !self.counts_always(kind) { NOTHING } else { count().unwrap_or(missing) };
-        let nothing_arrived =
-            count < NOTHING && self.seen < NOTHING && matches!(sample::change(self.seen, count), Change::Nothing);
+        let nothing_arrived = count < NOTHING
+            && self.seen < NOTHING
+            && matches!(count::change(self.seen, count, view.taken_signals), Change::Nothing);
         if fresh & !READABLE == 0 && nothing_arrived {
             self.quiet |= fresh;
             return false;
         }
         self.check = false;
-        self.seen = if count < NOTHING { sample::plain(count) } else { count };
+        self.seen = if count < NOTHING { count::plain(count) } else { count };
         self.quiet = level;
         if self.doubts == TAKEN {
             (self.doubts, self.due) = (0, 0);
@@ -413,24 +424,22 @@ impl Edge {
     }
 
     /// Whether an eventfd that is readable rose without any of the calls that add to it: there were
-    /// `calls` at the last report, and no more since.
+    /// `calls` at the last report, and no more since. Only where these are seen.
     pub fn rose_by_itself(&self, calls: u32) -> bool {
-        INTERPOSES && self.quiet & IN == 0 && self.due == u64::from(calls)
+        self.quiet & IN == 0 && self.due == u64::from(calls)
     }
 
-    /// An eventfd is reported after so many calls. It has no doubts where these are seen, and so no
+    /// An eventfd is reported after so many calls. Only where these are seen: there it has no doubts, and so no
     /// use for the time of the next one.
     pub fn note_calls(&mut self, calls: u32) {
-        if INTERPOSES {
-            self.due = calls.into();
-        }
+        self.due = calls.into();
     }
 
     /// Whether the registration has quiet bits behind which an edge could hide that nobody tells us of. Such a
     /// registration is sampled whenever somebody waits.
     #[inline]
     pub fn is_uneasy(&self, outlook: Outlook) -> bool {
-        let Outlook { kind, watched, departures, full_peer, shared, orphan } = outlook;
+        let Outlook { kind, watched, sees_calls, departures, full_peer, shared, orphan } = outlook;
         let quiet = self.quiet & watched;
         if matches!(kind, Kind::Source) {
             return false;
@@ -443,7 +452,7 @@ impl Edge {
         if hung_up || quiet & ERR != 0 && matches!(kind, Kind::Pipe) {
             return false;
         }
-        if !INTERPOSES && quiet & doubtful(kind) != 0 {
+        if !sees_calls && quiet & doubtful(kind) != 0 {
             return true;
         }
         let more = quiet & RDHUP == 0 || matches!(kind, Kind::Udp);
@@ -503,18 +512,25 @@ impl Edge {
 
     /// As [`Self::report`], for outer instances: whether there is something to tell them, given that only the bits `known` of the
     /// level were looked at.
-    pub fn announce(&mut self, kind: Kind, level: Bits, known: Bits, count: impl Fn() -> Option<u64>) -> bool {
+    pub fn announce(
+        &mut self,
+        kind: Kind,
+        level: Bits,
+        known: Bits,
+        view: View,
+        count: impl Fn() -> Option<u64>,
+    ) -> bool {
         if self.check
             && let Some(count) = count()
         {
             // What was taken may have come since it was told last, which shows no more.
-            self.counted(count);
+            self.counted(count, view);
         }
         let look = self.look && self.quiet & !known != 0;
-        let news = self.report(kind, level & known | self.quiet & !known, &count);
+        let news = self.report(kind, level & known | self.quiet & !known, view, &count);
         self.look = look;
         if self.seen >= MISSED && known & (IN | RDNORM) != 0 && self.quiet & INCOMING == 0 && self.counts_always(kind) {
-            self.seen = count().map_or(NOTHING, sample::plain);
+            self.seen = count().map_or(NOTHING, count::plain);
         }
         if news {
             // Told with the rest, though not looked at.
@@ -541,21 +557,21 @@ impl Edge {
 
     /// Takes in a count of arrivals. One that grew is an arrival, which wakes the registration whether anything of it is left or
     /// not; one that fell means that somebody reads behind our back, and what is there now may be new.
-    pub fn counted(&mut self, count: u64) {
+    pub fn counted(&mut self, count: u64, view: View) {
         if self.seen < NOTHING && (self.closing || self.check || self.quiet & (INCOMING | ERR) != 0) {
-            match sample::change(self.seen, count) {
+            match count::change(self.seen, count, view.taken_signals) {
                 Change::Arrival => {
                     self.wake(!0);
                     self.evidence = Evidence::Count;
                     if self.tells() {
-                        self.seen = sample::plain(count);
+                        self.seen = count::plain(count);
                     }
                 }
                 Change::Loss => {
                     (self.quiet, self.seen) = (self.quiet & !INCOMING, UNSEEN);
                     self.evidence = Evidence::Count;
                 }
-                Change::Nothing => self.seen = sample::refined(self.seen, count),
+                Change::Nothing => self.seen = count::refined(self.seen, count),
             }
         } else if self.seen == MISSED && self.quiet & INCOMING != 0 {
             // There was no count at the report, and what came since is in this one.
@@ -563,17 +579,17 @@ impl Edge {
             self.evidence = Evidence::Count;
         } else if self.seen == UNSEEN && self.quiet & INCOMING != 0 {
             // There was nothing to count by at the report: from here on there is.
-            self.seen = sample::plain(count);
+            self.seen = count::plain(count);
         } else if self.tells() && self.closing {
             // No level need be left of what is closed, and the next state wakes all the same.
-            self.seen = sample::plain(count);
+            self.seen = count::plain(count);
         }
         self.check = false;
     }
 
     /// Takes in a count up to which everything was taken, and which is no lower than that at the last report: the level was low in between.
-    pub fn overtaken(&mut self, count: u64) {
-        self.counted(count);
+    pub fn overtaken(&mut self, count: u64, view: View) {
+        self.counted(count, view);
         self.was_low(READABLE);
     }
 
@@ -657,129 +673,137 @@ impl Edge {
 
 #[cfg(test)]
 mod tests {
+    use std::vec::Vec;
+
     use super::*;
 
+    static TAKEN_SIGNALS: TakenSignals = TakenSignals::new();
+    const VIEW: View<'static> = View { sees_calls: true, taken_signals: &TAKEN_SIGNALS };
     const WATCHED: Bits = IN | OUT | RDHUP | ERR | HUP;
 
     #[test]
     fn a_level_is_reported_once() {
         let mut edge = Edge::FRESH;
-        assert!(edge.report(Kind::Tcp, IN | OUT, || Some(3)));
+        assert!(edge.report(Kind::Tcp, IN | OUT, VIEW, || Some(3)));
         assert_eq!(edge.asked(WATCHED), Some(RDHUP | ERR | HUP));
-        assert!(!edge.report(Kind::Tcp, IN | OUT, || Some(3)));
+        assert!(!edge.report(Kind::Tcp, IN | OUT, VIEW, || Some(3)));
     }
 
     #[test]
     fn a_change_that_shows_once_is_an_edge_and_what_is_always_there_is_not() {
         let watched = IN | OUT | PRI | ERR | HUP;
         let mut edge = Edge::FRESH;
-        assert!(edge.report(Kind::Notice, IN | OUT, || None));
+        assert!(edge.report(Kind::Notice, IN | OUT, VIEW, || None));
         edge.passed(Kind::Notice, 0);
         assert_eq!(edge.asked(watched), Some(PRI | ERR | HUP));
-        assert!(edge.report(Kind::Notice, IN | PRI | ERR, || None));
+        assert!(edge.report(Kind::Notice, IN | PRI | ERR, VIEW, || None));
         edge.passed(Kind::Notice, PRI | ERR);
         assert_eq!(edge.asked(watched), Some(PRI | ERR | HUP), "room that the change hid is no news");
         edge.digest(Kind::Notice, watched, TOOK | DRY, true);
         edge.digest(Kind::Notice, watched, WOKEN, false);
-        assert!(!edge.report(Kind::Notice, IN | OUT, || None));
+        assert!(!edge.report(Kind::Notice, IN | OUT, VIEW, || None));
         edge.digest(Kind::Notice, watched, WOKEN, true);
-        assert!(edge.report(Kind::Notice, IN | OUT, || None), "somebody else was shown the change");
+        assert!(edge.report(Kind::Notice, IN | OUT, VIEW, || None), "somebody else was shown the change");
     }
 
     #[test]
     fn a_change_that_shows_until_it_is_read_is_low_after_that() {
         let mut edge = Edge::FRESH;
-        assert!(edge.report(Kind::Attribute, IN | PRI | ERR, || None));
+        assert!(edge.report(Kind::Attribute, IN | PRI | ERR, VIEW, || None));
         edge.digest(Kind::Attribute, IN | PRI | ERR | HUP, TOOK_SHORT, true);
         assert_eq!(edge.asked(IN | PRI | ERR | HUP), Some(PRI | ERR | HUP));
-        assert!(!edge.report(Kind::Attribute, IN, || None));
+        assert!(!edge.report(Kind::Attribute, IN, VIEW, || None));
     }
 
     #[test]
     fn a_growing_count_wakes_the_reader_and_an_equal_one_does_not() {
         let mut edge = Edge::FRESH;
-        edge.report(Kind::Tcp, IN, || Some(3));
-        edge.counted(3);
-        assert!(!edge.report(Kind::Tcp, IN, || Some(3)));
-        edge.counted(5);
-        assert!(edge.report(Kind::Tcp, IN, || Some(5)));
+        edge.report(Kind::Tcp, IN, VIEW, || Some(3));
+        edge.counted(3, VIEW);
+        assert!(!edge.report(Kind::Tcp, IN, VIEW, || Some(3)));
+        edge.counted(5, VIEW);
+        assert!(edge.report(Kind::Tcp, IN, VIEW, || Some(5)));
     }
 
     #[test]
     fn a_count_that_could_not_be_taken_at_the_report_loses_nothing() {
         let mut edge = Edge::FRESH;
-        assert!(edge.report(Kind::UnixDgram, IN, || None));
-        edge.counted(2);
-        assert!(edge.report(Kind::UnixDgram, IN, || Some(2)));
-        edge.counted(2);
-        assert!(!edge.report(Kind::UnixDgram, IN, || Some(2)));
+        assert!(edge.report(Kind::UnixDgram, IN, VIEW, || None));
+        edge.counted(2, VIEW);
+        assert!(edge.report(Kind::UnixDgram, IN, VIEW, || Some(2)));
+        edge.counted(2, VIEW);
+        assert!(!edge.report(Kind::UnixDgram, IN, VIEW, || Some(2)));
     }
 
     #[test]
     fn what_is_taken_is_told_outside_if_it_could_not_be_counted_when_the_rest_was() {
         let mut edge = Edge::FRESH.for_outer();
-        assert!(edge.announce(Kind::UnixDgram, IN, WATCHED, || None));
+        assert!(edge.announce(Kind::UnixDgram, IN, WATCHED, VIEW, || None));
         edge.digest(Kind::UnixDgram, WATCHED, TOOK_SHORT, false);
-        assert!(!edge.announce(Kind::UnixDgram, IN, WATCHED, || None), "a call that began before took what was told");
+        assert!(
+            !edge.announce(Kind::UnixDgram, IN, WATCHED, VIEW, || None),
+            "a call that began before took what was told"
+        );
         edge.digest(Kind::UnixDgram, WATCHED, TOOK_SHORT | DRY, true);
-        assert!(edge.announce(Kind::UnixDgram, 0, WATCHED, || Some(2)));
-        assert!(!edge.announce(Kind::UnixDgram, 0, WATCHED, || Some(2)));
+        assert!(edge.announce(Kind::UnixDgram, 0, WATCHED, VIEW, || Some(2)));
+        assert!(!edge.announce(Kind::UnixDgram, 0, WATCHED, VIEW, || Some(2)));
     }
 
     #[test]
     fn a_short_read_is_an_edge_only_if_something_arrived() {
         let mut edge = Edge::FRESH;
-        edge.report(Kind::Tcp, IN, || Some(3));
+        edge.report(Kind::Tcp, IN, VIEW, || Some(3));
         edge.digest(Kind::Tcp, WATCHED, TOOK_SHORT, true);
         assert_eq!(edge.asked(WATCHED).map(|bits| bits & IN), Some(IN));
-        assert!(!edge.report(Kind::Tcp, IN, || Some(3)), "the rest of a packet is not news");
+        assert!(!edge.report(Kind::Tcp, IN, VIEW, || Some(3)), "the rest of a packet is not news");
         edge.digest(Kind::Tcp, WATCHED, TOOK_SHORT, true);
-        assert!(edge.report(Kind::Tcp, IN, || Some(4)));
+        assert!(edge.report(Kind::Tcp, IN, VIEW, || Some(4)));
     }
 
     #[test]
     fn what_was_taken_to_the_last_byte_is_news_when_it_rises() {
         let mut edge = Edge::FRESH;
-        edge.report(Kind::Tcp, IN | OUT, || Some(3));
+        edge.report(Kind::Tcp, IN | OUT, VIEW, || Some(3));
         edge.digest(Kind::Tcp, WATCHED, TOOK, true);
-        edge.overtaken(3);
+        edge.overtaken(3, VIEW);
         assert_eq!(edge.asked(WATCHED).map(|bits| bits & (IN | OUT)), Some(IN));
         edge.digest(Kind::Tcp, WATCHED, TOOK, true);
-        edge.overtaken(4);
+        edge.overtaken(4, VIEW);
         assert_eq!(edge.asked(WATCHED), Some(WATCHED), "more was taken than was there");
     }
 
     #[test]
     fn what_waits_for_its_turn_was_woken_whatever_becomes_of_it() {
         let mut edge = Edge::FRESH;
-        edge.report(Kind::Tcp, IN, || Some(3));
+        edge.report(Kind::Tcp, IN, VIEW, || Some(3));
         assert!(!edge.waits(IN), "nothing is new");
         assert!(edge.waits(IN | OUT));
         assert_eq!(edge.evidence(), Evidence::Level);
-        assert!(edge.report(Kind::Tcp, IN, || Some(3)), "the room is gone");
+        assert!(edge.report(Kind::Tcp, IN, VIEW, || Some(3)), "the room is gone");
         edge.digest(Kind::Tcp, WATCHED, TOOK_SHORT, true);
         assert!(!edge.waits(IN), "what is readable is for the count to say");
-        assert!(!edge.report(Kind::Tcp, IN, || Some(3)));
+        assert!(!edge.report(Kind::Tcp, IN, VIEW, || Some(3)));
     }
 
     #[test]
     fn a_refused_write_makes_room_news() {
         let mut edge = Edge::FRESH;
-        edge.report(Kind::Tcp, OUT, || None);
+        edge.report(Kind::Tcp, OUT, VIEW, || None);
         edge.digest(Kind::Tcp, WATCHED, GAVE, true);
-        assert!(!edge.report(Kind::Tcp, OUT, || None), "a write that was accepted is none");
+        assert!(!edge.report(Kind::Tcp, OUT, VIEW, || None), "a write that was accepted is none");
         edge.digest(Kind::Tcp, WATCHED, CHOKED, true);
-        assert!(edge.report(Kind::Tcp, OUT, || None));
+        assert!(edge.report(Kind::Tcp, OUT, VIEW, || None));
     }
 
     #[test]
     fn a_hangup_leaves_the_set_and_comes_back_with_a_new_connection() {
         let mut edge = Edge::FRESH;
-        assert!(edge.report(Kind::Tcp, IN | HUP, || Some(0)));
+        assert!(edge.report(Kind::Tcp, IN | HUP, VIEW, || Some(0)));
         assert_eq!(edge.asked(WATCHED), None);
         let outlook = |kind| Outlook {
             kind,
             watched: WATCHED,
+            sees_calls: true,
             departures: false,
             full_peer: false,
             shared: false,
@@ -798,17 +822,17 @@ mod tests {
     #[test]
     fn a_level_seen_low_is_news_when_it_rises() {
         let mut edge = Edge::FRESH;
-        edge.report(Kind::Tcp, IN | OUT, || Some(1));
-        assert!(!edge.report(Kind::Tcp, OUT, || None));
-        assert!(edge.report(Kind::Tcp, IN | OUT, || Some(2)));
+        edge.report(Kind::Tcp, IN | OUT, VIEW, || Some(1));
+        assert!(!edge.report(Kind::Tcp, OUT, VIEW, || None));
+        assert!(edge.report(Kind::Tcp, IN | OUT, VIEW, || Some(2)));
     }
 
     #[test]
     fn the_writer_of_an_unread_eventfd_is_the_edge() {
         let mut edge = Edge::FRESH;
         for _ in 0..3 {
-            assert!(edge.report(Kind::Tcp, IN | OUT, || None));
-            assert!(!edge.report(Kind::Tcp, IN | OUT, || None));
+            assert!(edge.report(Kind::Tcp, IN | OUT, VIEW, || None));
+            assert!(!edge.report(Kind::Tcp, IN | OUT, VIEW, || None));
             edge.digest(Kind::Eventfd, WATCHED, GAVE, true);
         }
     }
@@ -816,17 +840,17 @@ mod tests {
     #[test]
     fn what_a_loose_count_may_have_missed_is_reported_late_and_once() {
         let mut edge = Edge::FRESH;
-        edge.report(Kind::Signalfd, IN, || Some(2));
+        edge.report(Kind::Signalfd, IN, VIEW, || Some(2));
         edge.counted_loosely(Kind::Signalfd, 1);
         edge.counted_loosely(Kind::Signalfd, 1 + 2 * LATE_NS);
         assert_eq!(edge.quiet(), IN, "nothing was taken");
         edge.digest(Kind::Signalfd, IN, TOOK, true);
-        edge.counted(2);
+        edge.counted(2, VIEW);
         edge.counted_loosely(Kind::Signalfd, 5);
         edge.counted_loosely(Kind::Signalfd, 4 + LATE_NS);
         assert_eq!(edge.quiet(), IN, "it is not time");
         edge.counted_loosely(Kind::Signalfd, 5 + LATE_NS);
-        assert!(edge.report(Kind::Signalfd, IN, || Some(2)));
+        assert!(edge.report(Kind::Signalfd, IN, VIEW, || Some(2)));
         edge.counted_loosely(Kind::Signalfd, 9 * LATE_NS);
         assert_eq!(edge.quiet(), IN, "nothing was taken since then");
     }
@@ -837,7 +861,7 @@ mod tests {
         let mut now = 1_000_000_000;
         let mut delays = Vec::new();
         for _ in 0..5 {
-            assert!(edge.report(Kind::Tcp, IN, || None));
+            assert!(edge.report(Kind::Tcp, IN, VIEW, || None));
             edge.doubted(Kind::UnixListener, now);
             delays.push(edge.due - now);
             now = edge.due;
@@ -848,8 +872,8 @@ mod tests {
     #[test]
     fn a_write_that_was_reported_before_it_could_tell_is_no_second_edge() {
         let mut edge = Edge::FRESH;
-        assert!(edge.report(Kind::Tcp, IN, || None));
+        assert!(edge.report(Kind::Tcp, IN, VIEW, || None));
         edge.digest(Kind::Eventfd, WATCHED, GAVE, false);
-        assert!(!edge.report(Kind::Tcp, IN, || None));
+        assert!(!edge.report(Kind::Tcp, IN, VIEW, || None));
     }
 }

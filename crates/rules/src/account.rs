@@ -5,7 +5,7 @@
 //! silent for long and fires in the instance's own poll would have been a wake-up. So the load is known before anything is spent
 //! on it.
 
-use crate::poller::watch;
+use crate::shards;
 
 /// A poll's share for one descriptor.
 const POLL_NS: i64 = 50;
@@ -17,7 +17,7 @@ const HAND_BACK_NS: i64 = 1_000;
 const MOVE_NS: i64 = 1_000;
 
 /// What parking has saved, less what it has cost, in nanoseconds.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Account {
     balance: i64,
 }
@@ -41,7 +41,7 @@ impl Account {
     /// more: the balance stays within what it takes to move everything and back.
     pub fn polled(&mut self, registrations: usize, parked: usize, silence: Silence) {
         let spared = (parked + silence.lasting) as i64 * POLL_NS;
-        let wake_ups = silence.broken.min(watch::shards_for(silence.lasting).max(1));
+        let wake_ups = silence.broken.min(shards::shards_for(silence.lasting).max(1));
         let most = Account::price(registrations);
         self.balance = (self.balance + spared).min(most);
         self.balance -= wake_ups as i64 * WAKE_NS + silence.broken as i64 * HAND_BACK_NS;
