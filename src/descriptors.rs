@@ -99,6 +99,7 @@ fn for_each_owner(visit: impl Fn(&AtomicI32)) {
         visit(ep.signal());
         visit(ep.ring.fd());
     });
+    visit(own_table::marker());
 }
 
 /// Closes the internal descriptor of `owner`, if it has one.

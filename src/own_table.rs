@@ -8,22 +8,26 @@
 //! Kernel counterpart: `unshare_files` in kernel/fork.c.
 
 use std::cell::Cell;
-use std::sync::atomic::Ordering::{Relaxed, SeqCst};
-use std::sync::atomic::{AtomicBool, AtomicU32};
 
 use libc::c_int;
 
 use crate::descriptors;
+use crate::lock::{self, Lock};
 use crate::process;
+use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
+use crate::sync::atomic::{AtomicBool, AtomicI32, AtomicU64};
 use crate::sys;
 use crate::waitq::Sleeper;
 
 /// Whether there is, or was, such a thread.
 static ANY: AtomicBool = AtomicBool::new(false);
-/// Whether the first thread of the process is one, so that the graph belongs to the others.
-static FIRST_IS_APART: AtomicBool = AtomicBool::new(false);
-/// A sequence counter: odd while a thread changes its table.
-static TURN: AtomicU32 = AtomicU32::new(0);
+/// An internal descriptor that the graph's table has and no other: a thread that leaves closes its
+/// copy. So any thread can find out which table it has, without kcmp, which containers refuse.
+static MARKER: AtomicI32 = AtomicI32::new(-1);
+/// The identity of the marker's file, which is never that of another one.
+static MARK: AtomicU64 = AtomicU64::new(0);
+/// Protects the making of the marker.
+static MAKING: Lock<()> = Lock::new(());
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Table {
@@ -48,23 +52,83 @@ fn asks() -> bool {
     match TABLE.get() {
         Table::Own => true,
         Table::OfTheGraph => false,
-        Table::NotAsked => process::is_another() || finds_out(),
+        // A child may have its parent's thread-locals, and closes markers for itself.
+        Table::NotAsked if process::is_another() => has_marker() == Some(false),
+        Table::NotAsked => finds_out(),
     }
 }
 
-/// A thread shares the table of the thread that started it. The state of the first thread is known,
-/// so kcmp compares with that one.
+/// A thread shares the table of the thread that started it.
 fn finds_out() -> bool {
-    let (turn, first) = (TURN.load(SeqCst), sys::getpid());
-    let is_first = sys::gettid() == first;
-    // The first thread may have exited, and then has no table.
-    let shares = if is_first || !sys::shares_memory(first) { Some(true) } else { sys::shares_table(first) };
-    let is_apart = shares.is_some_and(|shares| shares == FIRST_IS_APART.load(SeqCst));
-    if turn.is_multiple_of(2) && TURN.load(SeqCst) == turn {
-        TABLE.set(if is_apart { Table::Own } else { Table::OfTheGraph });
-        return is_apart;
+    let has = has_marker();
+    if let Some(has) = has {
+        TABLE.set(if has { Table::OfTheGraph } else { Table::Own });
     }
-    false
+    has == Some(false)
+}
+
+/// Whether the calling thread's table has the marker; `None` if there is none. It may move to
+/// another number meanwhile.
+fn has_marker() -> Option<bool> {
+    loop {
+        let (fd, mark) = (MARKER.load(SeqCst), MARK.load(SeqCst));
+        if fd < 0 {
+            return None;
+        }
+        if mark_of(fd) == Some(mark) {
+            return Some(true);
+        }
+        if (fd, mark) == (MARKER.load(SeqCst), MARK.load(SeqCst)) {
+            return Some(false);
+        }
+    }
+}
+
+/// Device and inode in one number: those of a pipe are short.
+fn mark_of(fd: c_int) -> Option<u64> {
+    sys::fstat(fd).ok().map(|stat| stat.st_dev << 40 ^ stat.st_ino)
+}
+
+/// Makes the marker if there is none. Where no descriptor is free, or in a signal handler amid this
+/// library, there will be none: the threads that the caller starts count as the graph's then.
+fn place_marker() {
+    if lock::interrupted() {
+        return;
+    }
+    let _making = MAKING.lock();
+    if MARKER.load(SeqCst) >= 0 {
+        return;
+    }
+    let Ok([marker, other]) = sys::pipe2(libc::O_CLOEXEC) else { return };
+    let _ = sys::close(other);
+    if let Some(mark) = mark_of(marker) {
+        MARK.store(mark, SeqCst);
+        let _ = descriptors::adopt_internal(marker, &MARKER);
+    } else {
+        let _ = sys::close(marker);
+    }
+}
+
+/// The number of the marker.
+pub fn marker() -> &'static AtomicI32 {
+    &MARKER
+}
+
+/// The lock, for fork: after those of the pools.
+pub fn lock_for_fork() {
+    MAKING.lock_for_fork();
+}
+
+/// # Safety
+/// As for [`Lock::unlock_after_fork`].
+pub unsafe fn unlock_after_fork() {
+    // SAFETY: the caller answers for it.
+    unsafe { MAKING.unlock_after_fork() }
+}
+
+/// Whether nobody makes the marker.
+pub fn is_at_rest() -> bool {
+    MAKING.is_free()
 }
 
 /// Whether there are other threads, with which the calling thread shares its table.
@@ -77,18 +141,11 @@ pub fn leave<T>(call: impl FnOnce() -> T, succeeded: impl FnOnce(&T) -> bool) ->
     // The thread's resources in the graph are released while its numbers are still those of the
     // graph.
     Sleeper::give_up_rings();
-    TURN.fetch_add(1, SeqCst);
+    place_marker();
     let answer = call();
-    let left = succeeded(&answer);
-    if left {
+    if succeeded(&answer) {
         TABLE.set(Table::Own);
-        if sys::gettid() == sys::getpid() {
-            FIRST_IS_APART.store(true, SeqCst);
-        }
         ANY.store(true, SeqCst);
-    }
-    TURN.fetch_add(1, SeqCst);
-    if left {
         descriptors::close_copies_of_internal();
     }
     answer
@@ -98,8 +155,6 @@ pub fn leave<T>(call: impl FnOnce() -> T, succeeded: impl FnOnce(&T) -> bool) ->
 /// parent.
 pub fn begin_anew() {
     TABLE.set(Table::OfTheGraph);
-    FIRST_IS_APART.store(false, SeqCst);
-    TURN.store(0, SeqCst);
     ANY.store(false, SeqCst);
 }
 

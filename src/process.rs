@@ -149,7 +149,8 @@ fn take_over() {
         && Eventpoll::all_at_rest()
         && watch::all_at_rest()
         && epitem::pool_at_rest()
-        && Sleeper::pool_at_rest();
+        && Sleeper::pool_at_rest()
+        && own_table::is_at_rest();
     if at_rest {
         EVER_FORKED.store(true, Relaxed);
         become_child();
@@ -253,7 +254,7 @@ thread_local! {
     /// A signal handler that interrupted this library forks: the locks may be the interrupted code's, and stay as they are. The child is
     /// then like one of a fork without handlers.
     static FORKS_AMID: Cell<bool> = const { Cell::new(false) };
-    /// The thread that forks has a descriptor table of its own. Its child cannot find that out.
+    /// The thread that forks has a descriptor table of its own. Asked before: the child is not of the graph's process.
     static FORKS_APART: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -301,6 +302,7 @@ extern "C" fn before_fork() {
     index::lock_for_fork();
     epitem::lock_pool_for_fork();
     Sleeper::lock_pool_for_fork();
+    own_table::lock_for_fork();
     memory::lock_for_fork();
 }
 
@@ -319,6 +321,7 @@ unsafe fn unlock_all() {
     // SAFETY: the caller ran `before_fork` in this thread.
     unsafe {
         memory::unlock_after_fork();
+        own_table::unlock_after_fork();
         Sleeper::unlock_pool_after_fork();
         epitem::unlock_pool_after_fork();
         index::unlock_after_fork();

@@ -428,7 +428,7 @@ fn listed(file: &File, fd: c_int) -> Option<u64> {
     }
 }
 
-/// A decimal number of `/proc/self/fdinfo`.
+/// A decimal number of `/proc/thread-self/fdinfo`.
 fn descriptor_number(fd: c_int, name: &[u8]) -> Option<u64> {
     let mut buffer = [0; 512];
     std::str::from_utf8(sys::descriptor_info(fd, name, &mut buffer)?).ok()?.parse().ok()

@@ -157,10 +157,11 @@ pub fn filesystem(fd: c_int) -> Result<i64, Errno> {
     Ok(unsafe { info.assume_init() }.f_type)
 }
 
-/// Where `/proc/self/fd/N` points, as far as it fits the buffer.
+/// Where `/proc/thread-self/fd/N` points, as far as it fits the buffer. Not `/proc/self`: that is the
+/// first thread, which may have ended, or have a descriptor table of its own.
 pub fn descriptor_link(fd: c_int, buffer: &mut [u8]) -> Result<&[u8], Errno> {
-    let mut path = crate::log::Line::<32>::new();
-    path.text("/proc/self/fd/").number(i64::from(fd)).text("\0");
+    let mut path = crate::log::Line::<40>::new();
+    path.text("/proc/thread-self/fd/").number(i64::from(fd)).text("\0");
     // SAFETY: the path ends in NUL, the buffer is writable for its length.
     let n = unsafe {
         syscall!(Sysno::readlinkat, libc::AT_FDCWD, path.as_bytes().as_ptr(), buffer.as_mut_ptr(), buffer.len())
@@ -180,10 +181,10 @@ pub fn read_file<'a>(path: &[u8], buffer: &'a mut [u8]) -> Result<&'a [u8], Errn
     Ok(&buffer[..got?])
 }
 
-/// A field of `/proc/self/fdinfo/N`, by its name with the colon.
+/// A field of `/proc/thread-self/fdinfo/N`, by its name with the colon.
 pub fn descriptor_info<'a>(fd: c_int, name: &[u8], buffer: &'a mut [u8]) -> Option<&'a [u8]> {
     let mut path = crate::log::Line::<40>::new();
-    path.text("/proc/self/fdinfo/").number(i64::from(fd)).text("\0");
+    path.text("/proc/thread-self/fdinfo/").number(i64::from(fd)).text("\0");
     let text = read_file(path.as_bytes(), buffer).ok()?;
     text.split(|&byte| byte == b'\n').find_map(|line| line.strip_prefix(name)).map(<[u8]>::trim_ascii)
 }
@@ -512,20 +513,6 @@ pub fn is_thread(tid: i32) -> bool {
     !answer.is_err_and(|errno| errno.into_raw() == libc::ESRCH)
 }
 
-/// kcmp(2): whether the calling thread has its descriptor table in common with another one; `None` where the kernel will not say.
-pub fn shares_table(tid: i32) -> Option<bool> {
-    const KCMP_FILES: c_int = 2;
-    // SAFETY: no memory is passed.
-    unsafe { syscall!(Sysno::kcmp, tid, gettid(), KCMP_FILES, 0, 0) }.ok().map(|order| order == 0)
-}
-
-/// kcmp(2): whether another thread has its memory in common with the calling one; not if it has ended.
-pub fn shares_memory(tid: i32) -> bool {
-    const KCMP_VM: c_int = 1;
-    // SAFETY: no memory is passed.
-    unsafe { syscall!(Sysno::kcmp, tid, gettid(), KCMP_VM, 0, 0) }.is_ok_and(|order| order == 0)
-}
-
 /// Whether there are other threads; `None` where the kernel will not say. An unshare of what only a process of one thread may unshare, which
 /// changes nothing there.
 pub fn has_company() -> Option<bool> {
@@ -536,12 +523,12 @@ pub fn has_company() -> Option<bool> {
     }
 }
 
-/// kcmp(2): whether two numbers of this process name one open file description; `None` where the kernel will not say.
+/// kcmp(2): whether two numbers of the calling thread name one open file description; `None` where the kernel will not say.
 pub fn same_description(a: c_int, b: c_int) -> Option<bool> {
     const KCMP_FILE: c_int = 0;
-    let pid = getpid();
+    let tid = gettid();
     // SAFETY: no memory is passed.
-    unsafe { syscall!(Sysno::kcmp, pid, pid, KCMP_FILE, a, b) }.ok().map(|order| order == 0)
+    unsafe { syscall!(Sysno::kcmp, tid, tid, KCMP_FILE, a, b) }.ok().map(|order| order == 0)
 }
 
 /// Lets the kernel copy a structure in: EFAULT where it is not readable.
@@ -550,7 +537,7 @@ pub fn copy_in<T: Copy>(from: *const T) -> Result<T, Errno> {
     let local = libc::iovec { iov_base: value.as_mut_ptr().cast(), iov_len: size_of::<T>() };
     let remote = libc::iovec { iov_base: from.cast_mut().cast(), iov_len: size_of::<T>() };
     // SAFETY: the kernel checks both ranges.
-    let n = unsafe { syscall!(Sysno::process_vm_readv, getpid(), &raw const local, 1, &raw const remote, 1, 0) };
+    let n = unsafe { syscall!(Sysno::process_vm_readv, gettid(), &raw const local, 1, &raw const remote, 1, 0) };
     match n.map_err(errno)? {
         // SAFETY: every byte was written.
         n if n == size_of::<T>() => Ok(unsafe { value.assume_init() }),
@@ -572,7 +559,7 @@ fn copy_out_from(to: *mut u8, from: *const u8, size: usize) -> Result<(), Errno>
     let local = libc::iovec { iov_base: from.cast_mut().cast(), iov_len: size };
     let remote = libc::iovec { iov_base: to.cast(), iov_len: size };
     // SAFETY: the kernel checks both ranges.
-    let n = unsafe { syscall!(Sysno::process_vm_writev, getpid(), &raw const local, 1, &raw const remote, 1, 0) };
+    let n = unsafe { syscall!(Sysno::process_vm_writev, gettid(), &raw const local, 1, &raw const remote, 1, 0) };
     if n.map_err(errno)? == size { Ok(()) } else { Err(Errno::EFAULT) }
 }
 

@@ -53,10 +53,11 @@ set(differences_of_uring
 # Those that assert silence which cannot be promised: the count of queued real-time signals is kept for all processes of a user.
 set(kernel_only et_partial_take_is_no_edge_signalfd et_unread_stays_silent_signalfd)
 
-# Those that hand over addresses which only the kernel can check.
+# Those that hand over addresses which only the kernel can check, or watch how it does.
 set(strict
   control_errors_come_in_order
   control_with_bad_arguments_answers_as_the_kernel
+  et_eventfd_is_an_edge_after_the_first_thread_has_ended
   polls_with_bad_addresses_are_efault
   pwait2_checks_its_timespec
   wait_into_an_unwritable_buffer_loses_no_event
