@@ -6,6 +6,7 @@
 #define ROUNDS 15
 
 static atomic_bool over;
+static atomic_int ended;
 
 static void in_the_program(void)
 {
@@ -49,6 +50,7 @@ static void *start(void *number)
         char *words[] = {test_argv[0], id, is_served() ? "served" : "not", is_preloaded() ? "preloaded" : "-", NULL};
         (thread % 2 ? spawn : execute_in_a_vfork_child)(words, environment);
         free(environment);
+        ended++;
     }
     return NULL;
 }
@@ -75,6 +77,9 @@ void test(void)
     start_thread(&changer, change, NULL);
     for (long i = 0; i < THREADS; i++)
         start_thread(&threads[i], start, (void *)i);
+    /* The bound is for each program. */
+    for (int i = 1; i <= THREADS * ROUNDS; i++)
+        UNTIL(ended >= i);
     for (int i = 0; i < THREADS; i++)
         join_thread(&threads[i]);
     over = true;
