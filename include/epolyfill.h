@@ -6,7 +6,7 @@
  * exports only the functions of this header, for use beside the kernel's epoll.
  *
  * SPDX-License-Identifier: MIT OR Apache-2.0
- * Generated from src/capi; do not edit.
+ * Generated from src/abi/capi; do not edit.
  */
 
 #ifndef EPOLYFILL_H

@@ -55,7 +55,7 @@ impl Drop for Inside {
             left == OWES
         });
         if is_to_settle {
-            crate::descriptors::settle_interrupted_closes();
+            crate::instance::descriptors::settle_interrupted_closes();
         }
     }
 }

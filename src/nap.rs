@@ -3,14 +3,14 @@
 use libc::pollfd;
 use nix::errno::Errno;
 
+use crate::instance::wait::LONGEST_TICK_NS;
+use crate::life::process;
+use crate::life::sanitizer;
 use crate::next;
-use crate::process;
-use crate::sanitizer;
 use crate::sync;
 use crate::sync::atomic::AtomicI32;
 use crate::sync::atomic::Ordering::Relaxed;
 use crate::sys::{self, SigMask};
-use crate::wait::LONGEST_TICK_NS;
 
 /// Sleeping in `ppoll`, with the signal mask that the wait was given.
 #[derive(Debug)]

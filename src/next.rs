@@ -14,7 +14,7 @@ use libc::{
     msghdr, nfds_t, off_t, pid_t, pollfd, sigset_t, size_t, sockaddr, socklen_t, ssize_t, termios, timespec, timeval,
 };
 
-use crate::exec_env::Strings;
+use crate::life::exec_env::Strings;
 use crate::sys;
 
 /// A function that can be called in place of a symbol not looked up yet.

@@ -1,7 +1,7 @@
-//! Collects what `src/capi` gives to C, and what `src/symbols/epoll.rs` does, and has ctest2 write the tests that compare it with
+//! Collects what `src/abi/capi` gives to C, and what `src/abi/symbols/epoll.rs` does, and has ctest2 write the tests that compare it with
 //! `include/epolyfill.h` and with `<sys/epoll.h>`.
 //!
-//! ctest2 reads declarations of foreign functions, in the Rust of 2018, and `src/capi` has definitions in that of today. So these are turned
+//! ctest2 reads declarations of foreign functions, in the Rust of 2018, and `src/abi/capi` has definitions in that of today. So these are turned
 //! into declarations, and every type they name is left as it stands.
 
 use quote::{quote, ToTokens};
@@ -15,12 +15,12 @@ fn main() {
     let here = PathBuf::from(env::var("CARGO_MANIFEST_DIR").unwrap());
     let out = PathBuf::from(env::var("OUT_DIR").unwrap());
     let root = here.join("../..").canonicalize().unwrap();
-    println!("cargo:rerun-if-changed={}", root.join("src/capi").display());
-    println!("cargo:rerun-if-changed={}", root.join("src/symbols/epoll.rs").display());
+    println!("cargo:rerun-if-changed={}", root.join("src/abi/capi").display());
+    println!("cargo:rerun-if-changed={}", root.join("src/abi/symbols/epoll.rs").display());
     println!("cargo:rerun-if-changed={}", root.join("include").display());
 
     let declarations = out.join("declarations.rs");
-    let ours = own(&root.join("src/capi")) + &exported(&root.join("src/symbols/epoll.rs"));
+    let ours = own(&root.join("src/abi/capi")) + &exported(&root.join("src/abi/symbols/epoll.rs"));
     fs::write(&declarations, ours).unwrap();
 
     let mut tests = ctest2::TestGenerator::new();

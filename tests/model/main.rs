@@ -14,50 +14,28 @@
 use epolyfill_environment::{preload, settings};
 use epolyfill_rules::{account, count, edge, events, habit, shards, shortage, tcp};
 
-#[path = "../../src/calls.rs"]
-mod calls;
-#[path = "../../src/capi"]
-mod capi {
-    pub mod stats;
+#[path = "../../src/abi"]
+mod abi {
+    pub mod calls;
+    #[path = "capi"]
+    pub mod capi {
+        pub mod stats;
+    }
 }
-#[path = "../../src/annex.rs"]
-mod annex;
-#[path = "../../src/control.rs"]
-mod control;
-#[path = "../../src/descriptors.rs"]
-mod descriptors;
+#[path = "../../src/api/mod.rs"]
+mod api;
+#[path = "../../src/backend/mod.rs"]
+mod backend;
 #[path = "../../src/diagnosis.rs"]
 mod diagnosis;
-#[path = "../../src/dispatch.rs"]
-mod dispatch;
-#[path = "../../src/epitem.rs"]
-mod epitem;
-#[path = "../../src/epstate.rs"]
-mod epstate;
-#[path = "../../src/eventpoll/mod.rs"]
-mod eventpoll;
-#[path = "../../src/exclusive.rs"]
-mod exclusive;
-#[path = "../../src/exec_env.rs"]
-mod exec_env;
-#[path = "../../src/fdtable.rs"]
-mod fdtable;
-#[path = "../../src/file/mod.rs"]
-mod file;
-#[path = "../../src/fleeting.rs"]
-mod fleeting;
-#[path = "../../src/glance.rs"]
-mod glance;
-#[path = "../../src/harvest.rs"]
-mod harvest;
-#[path = "../../src/heritage.rs"]
-mod heritage;
-#[path = "../../src/kind.rs"]
-mod kind;
-#[path = "../../src/left.rs"]
-mod left;
-#[path = "../../src/line.rs"]
-mod line;
+#[path = "../../src/graph/mod.rs"]
+mod graph;
+#[path = "../../src/hooks/mod.rs"]
+mod hooks;
+#[path = "../../src/instance/mod.rs"]
+mod instance;
+#[path = "../../src/life/mod.rs"]
+mod life;
 #[path = "../../src/lock.rs"]
 mod lock;
 #[path = "../../src/log.rs"]
@@ -66,54 +44,24 @@ mod log;
 mod memory;
 #[path = "../../src/nap.rs"]
 mod nap;
-#[path = "../../src/nested.rs"]
+#[path = "../../src/nested/mod.rs"]
 mod nested;
 #[path = "../../src/next.rs"]
 mod next;
-#[path = "../../src/observer.rs"]
-mod observer;
 #[path = "../../src/options.rs"]
 mod options;
-#[path = "../../src/own_table.rs"]
-mod own_table;
-#[path = "../../src/poller/mod.rs"]
-mod poller;
-#[path = "../../src/pollset.rs"]
-mod pollset;
 #[path = "../../src/pool.rs"]
 mod pool;
-#[path = "../../src/process.rs"]
-mod process;
-#[path = "../../src/ready.rs"]
-mod ready;
-#[path = "../../src/rest.rs"]
-mod rest;
-#[path = "../../src/sample.rs"]
-mod sample;
-#[path = "../../src/sanitizer.rs"]
-mod sanitizer;
-#[path = "../../src/source.rs"]
-mod source;
-#[path = "../../src/stats.rs"]
-mod stats;
+#[path = "../../src/probe/mod.rs"]
+mod probe;
 #[path = "../../src/sys.rs"]
 mod sys;
 #[path = "../../src/thread.rs"]
 mod thread;
-#[path = "../../src/unease.rs"]
-mod unease;
 #[path = "../../src/user.rs"]
 mod user;
-#[path = "../../src/view.rs"]
-mod view;
-#[path = "../../src/wait.rs"]
-mod wait;
-#[path = "../../src/waitq.rs"]
-mod waitq;
 #[path = "../../src/window.rs"]
 mod window;
-#[path = "../../src/witness/mod.rs"]
-mod witness;
 
 mod models;
 mod scheduler;
@@ -151,7 +99,7 @@ fn main() {
         scheduler::fail_current();
         std::process::exit(101);
     }));
-    process::start();
+    life::process::start();
     let asked: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     let runs = number("EPOLYFILL_MODEL_RUNS").map_or(RUNS, |runs| runs as usize);
     let rings = models::IN_RINGS.iter().map(|&(name, body)| (name, body, Poller::Uring));

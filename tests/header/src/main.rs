@@ -1,4 +1,4 @@
-//! What `src/capi` and `src/symbols/epoll.rs` give to C against `include/epolyfill.h` and `<sys/epoll.h>`: prototypes, sizes, alignments, the
+//! What `src/abi/capi` and `src/abi/symbols/epoll.rs` give to C against `include/epolyfill.h` and `<sys/epoll.h>`: prototypes, sizes, alignments, the
 //! offset and type of every field, how structures pass from one language to the other, the values of constants, and that both sides mean the
 //! same symbols. `main` is ctest2's.
 

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use super::program::*;
 use crate::edge::{CHOKED, DRY, GAVE};
-use crate::epitem::Epitem;
-use crate::eventpoll::{self, Eventpoll};
-use crate::file::File;
+use crate::graph::epitem::Epitem;
+use crate::graph::eventpoll::{self, Eventpoll};
+use crate::graph::file::File;
+use crate::instance::descriptors;
 use crate::scheduler::{spawn, spawn_interrupted, step};
-use crate::{descriptors, lock, sys};
+use crate::{lock, sys};
 
 /// An instance with an edge-triggered eventfd in it: both numbers, and the library's records of them.
 fn registered() -> ([i32; 2], &'static File, &'static Eventpoll, &'static Epitem) {

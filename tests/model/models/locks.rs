@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::program::{close, create, nothing_is_left};
-use crate::eventpoll::{self, Eventpoll};
+use crate::graph::eventpoll::{self, Eventpoll};
 use crate::lock::{Lock, interrupted};
 use crate::pool::{AtomicShort, Pool, Pooled};
 use crate::scheduler::{spawn, spawn_interrupted, step};

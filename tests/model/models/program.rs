@@ -5,10 +5,12 @@ use std::sync::atomic::Ordering::SeqCst;
 
 use libc::{c_int, epoll_event};
 
-use crate::control::{self, Interest};
+use crate::graph::{epitem, eventpoll, file};
+use crate::instance::control::{self, Interest};
+use crate::instance::descriptors;
+use crate::instance::wait::{self, Timeout};
 use crate::scheduler::{self, step};
-use crate::wait::{self, Timeout};
-use crate::{descriptors, epitem, eventpoll, file, sys, witness};
+use crate::{hooks, sys};
 
 pub const IN: u32 = libc::EPOLLIN as u32;
 pub const OUT: u32 = libc::EPOLLOUT as u32;
@@ -81,7 +83,7 @@ fn libc_answer(result: Result<usize, nix::errno::Errno>) -> isize {
 }
 
 pub fn write(fd: c_int, bytes: &[u8]) -> isize {
-    witness::writing(
+    hooks::writing(
         fd,
         || bytes.len(),
         || {
@@ -104,7 +106,7 @@ pub fn read_short(fd: c_int) -> isize {
 
 fn read<const ROOM: usize>(fd: c_int) -> isize {
     let mut bytes = [0; ROOM];
-    witness::receiving(
+    hooks::receiving(
         fd,
         0,
         || ROOM,

@@ -6,9 +6,10 @@ use nix::errno::Errno;
 
 use super::program::*;
 use super::waits::{end, hear, report_once, watched_bell};
-use crate::poller::crossing;
+use crate::backend::switch;
+use crate::instance::descriptors;
 use crate::scheduler::{Joinable, let_others_go, spawn, step};
-use crate::{descriptors, sys};
+use crate::sys;
 
 /// Adds to an eventfd that nobody reads, in another thread, and counts them before.
 fn ringer(bell: i32, adds: u32, told: &Arc<Count>) -> Joinable {
@@ -61,9 +62,9 @@ pub fn edges_are_heard_amid_a_fork() {
     report_once(ep, bell);
     let told = Arc::new(Count::default());
     let ringer = ringer(bell, 2, &told);
-    crossing::prepare_fork();
+    switch::prepare_fork();
     step();
-    crossing::go_on_after_fork();
+    switch::go_on_after_fork();
     hear(ep, &told, 2);
     ringer.join();
     end([bell, ep]);

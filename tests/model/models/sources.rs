@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::program::*;
 use super::waits::{end, hear, is_heard_amid_control, join_all};
+use crate::api::source;
 use crate::scheduler::spawn;
-use crate::source;
 use crate::sys;
 
 const WORKS: &str = "it is a source";

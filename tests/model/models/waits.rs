@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use super::program::*;
+use crate::graph::waitq::Sleeper;
 use crate::options::{self, Poller};
 use crate::scheduler::{Joinable, sleep_until, spawn, spawn_interrupted, step};
 use crate::sync;
-use crate::waitq::Sleeper;
 
 /// Waits for all of them.
 pub fn join_all<const N: usize>(threads: [Joinable; N]) {
@@ -270,7 +270,7 @@ pub fn close_finds_nobody_in_poll() {
     let waiter = spawn(move || {
         assert_eq!(wait_for_one(ep), 2);
     });
-    crate::descriptors::forget_from_anywhere(from);
+    crate::instance::descriptors::forget_from_anywhere(from);
     assert!(!sync::is_polled(from));
     crate::sys::close(from).expect("close");
     ring(stop);
@@ -355,7 +355,7 @@ pub fn close_of_the_instance_leaves_its_waiter_alone() {
             waiting.set(1);
             let mut event = libc::epoll_event { events: 0, u64: 0 };
             // SAFETY: there is room for one. The close may have come first.
-            let _ = unsafe { crate::wait::wait(ep, &raw mut event, 1, None, None) };
+            let _ = unsafe { crate::instance::wait::wait(ep, &raw mut event, 1, None, None) };
         })
     };
     close(ep);
@@ -509,8 +509,8 @@ pub fn number_that_a_handler_closed_is_free() {
 /// A poll found a number closed, and by the time that is looked into it is another description's, perhaps with the same record.
 pub fn late_word_of_a_closed_number_harms_nobody() {
     let (ep, bell) = watched_bell();
-    let file = crate::descriptors::known(bell).expect("it is registered");
-    let poller = spawn(move || crate::descriptors::vanished(file, bell));
+    let file = crate::instance::descriptors::known(bell).expect("it is registered");
+    let poller = spawn(move || crate::instance::descriptors::vanished(file, bell));
     for round in 2..=3 {
         close(bell);
         let next = eventfd();

@@ -1,4 +1,4 @@
-//! Prints the C header of `src/capi`, as cbindgen makes it by the settings of `cbindgen.toml`.
+//! Prints the C header of `src/abi/capi`, as cbindgen makes it by the settings of `cbindgen.toml`.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -22,12 +22,12 @@ fn header(root: &Path) -> Result<String, String> {
     config.after_includes = Some(version_macros(&version(root)?)?);
     let mut written = Vec::new();
     cbindgen::Builder::new()
-        .with_src(root.join("src/capi/mod.rs"))
+        .with_src(root.join("src/abi/capi/mod.rs"))
         .with_config(config)
         .generate()
-        .map_err(|error| format!("src/capi cannot be expressed in C: {error}"))?
+        .map_err(|error| format!("src/abi/capi cannot be expressed in C: {error}"))?
         .write(&mut written);
-    let text = String::from_utf8(written).map_err(|_| "src/capi is not UTF-8")?;
+    let text = String::from_utf8(written).map_err(|_| "src/abi/capi is not UTF-8")?;
     Ok(text.lines().map(|line| without_line_comment(line) + "\n").collect())
 }
 

@@ -1,0 +1,193 @@
+//! The epoll calls as C programs make them: addresses and times are taken in, errors go into errno. What libc's names (`symbols/epoll`) and
+//! the library's own (`capi/calls`) have in common.
+
+use libc::{c_int, epoll_event, sigset_t, timespec};
+use nix::errno::Errno;
+
+use crate::graph::eventpoll;
+use crate::graph::fdtable;
+use crate::instance::control::{self, Interest};
+use crate::instance::descriptors;
+use crate::instance::wait::{self, Timeout};
+use crate::life::process;
+use crate::life::sanitizer;
+use crate::next;
+use crate::options;
+use crate::sys::{self, KERNEL_SIGSET_BYTES, SigMask};
+use crate::user;
+
+/// -1 and errno for an error; errno stays as it was otherwise.
+pub fn answer(result: Result<c_int, Errno>) -> c_int {
+    result.unwrap_or_else(|errno| {
+        sys::set_errno(errno);
+        -1
+    })
+}
+
+/// epoll_create1.
+pub fn create1(flags: c_int) -> c_int {
+    let instance = eventpoll::create(flags);
+    options::complain();
+    answer(instance)
+}
+
+/// epoll_ctl.
+///
+/// # Safety
+/// As for libc's epoll_ctl.
+pub unsafe fn ctl(epfd: c_int, op: c_int, fd: c_int, event: *const epoll_event) -> c_int {
+    // SAFETY: the caller answers for the address.
+    answer(unsafe { control_one(epfd, op, fd, event) }.map(|()| 0))
+}
+
+/// The same, with its errno as the answer.
+///
+/// # Safety
+/// As for libc's epoll_ctl.
+pub unsafe fn control_one(epfd: c_int, op: c_int, fd: c_int, event: *const epoll_event) -> Result<(), Errno> {
+    sanitizer::registers(epfd);
+    // SAFETY: the caller answers for the address.
+    control::control(epfd, op, fd, unsafe { interest(op, event) }?)
+}
+
+/// epoll_wait.
+///
+/// # Safety
+/// As for libc's epoll_wait.
+pub unsafe fn wait(epfd: c_int, events: *mut epoll_event, max: c_int, timeout: c_int) -> c_int {
+    // SAFETY: the caller answers for `events`.
+    unsafe { wait_until(epfd, events, max, milliseconds(timeout), None) }
+}
+
+/// The `event` of epoll_ctl; EFAULT for NULL and for addresses outside user space (T1). DEL ignores it (T2).
+///
+/// # Safety
+/// `event` must be NULL, outside user space, or readable.
+unsafe fn interest(op: c_int, event: *const epoll_event) -> Result<Option<Interest>, Errno> {
+    if op == libc::EPOLL_CTL_DEL {
+        return Ok(None);
+    }
+    // SAFETY: the caller answers for the address.
+    let event = unsafe { user::read(event) }?;
+    Ok(Some(Interest { events: event.events, data: event.u64 }))
+}
+
+/// Milliseconds; negative waits for ever (W2).
+pub fn milliseconds(timeout: c_int) -> Timeout {
+    u64::try_from(timeout).ok().map(|ms| ms * 1_000_000)
+}
+
+/// A timespec; NULL waits for ever, nonsense is EINVAL (W2).
+unsafe fn time(limit: *const timespec) -> Result<Timeout, Errno> {
+    if limit.is_null() {
+        return Ok(None);
+    }
+    // SAFETY: the caller answers for the address.
+    let limit = unsafe { user::read(limit) }?;
+    let seconds = u64::try_from(limit.tv_sec).map_err(|_| Errno::EINVAL)?;
+    let nanoseconds = u64::try_from(limit.tv_nsec).ok().filter(|&ns| ns < 1_000_000_000).ok_or(Errno::EINVAL)?;
+    Ok(Some(seconds.saturating_mul(1_000_000_000).saturating_add(nanoseconds)))
+}
+
+/// # Safety
+/// As for the exported waits. A cancellation point (W10).
+unsafe fn wait_until(
+    epfd: c_int,
+    events: *mut epoll_event,
+    max: c_int,
+    timeout: Timeout,
+    mask: Option<SigMask>,
+) -> c_int {
+    next::testcancel();
+    // SAFETY: the caller answers for `events`.
+    let reported = unsafe { wait::wait(epfd, events, max, timeout, mask) };
+    if reported.is_ok_and(|n| n > 0) {
+        sanitizer::reported(epfd);
+    }
+    answer(reported.map(|n| n as c_int))
+}
+
+/// The first eight bytes of libc's set, which are the kernel's. EINVAL for another size, EFAULT where it cannot be the program's.
+unsafe fn mask_of(mask: *const sigset_t, bytes: usize) -> Result<Option<SigMask>, Errno> {
+    if mask.is_null() {
+        return Ok(None);
+    }
+    if bytes != KERNEL_SIGSET_BYTES {
+        return Err(Errno::EINVAL);
+    }
+    // SAFETY: the caller answers for the address.
+    unsafe { user::read(mask.cast::<SigMask>()) }.map(Some)
+}
+
+/// epoll_pwait as the system call, which is told the size of the mask.
+///
+/// # Safety
+/// As for epoll_pwait.
+pub unsafe fn pwait(
+    epfd: c_int,
+    events: *mut epoll_event,
+    max: c_int,
+    timeout: c_int,
+    mask: *const sigset_t,
+    bytes: usize,
+) -> c_int {
+    // SAFETY: the caller answers for the addresses.
+    unsafe {
+        match mask_of(mask, bytes) {
+            Ok(mask) => wait_until(epfd, events, max, milliseconds(timeout), mask),
+            Err(errno) => answer(Err(errno)),
+        }
+    }
+}
+
+/// epoll_pwait2 as the system call. The time is looked at before the mask.
+///
+/// # Safety
+/// As for epoll_pwait2.
+pub unsafe fn pwait2(
+    epfd: c_int,
+    events: *mut epoll_event,
+    max: c_int,
+    limit: *const timespec,
+    mask: *const sigset_t,
+    bytes: usize,
+) -> c_int {
+    // SAFETY: the caller answers for the addresses.
+    unsafe {
+        match time(limit).and_then(|timeout| Ok((timeout, mask_of(mask, bytes)?))) {
+            Ok((timeout, mask)) => wait_until(epfd, events, max, timeout, mask),
+            Err(errno) => answer(Err(errno)),
+        }
+    }
+}
+
+/// A number is about to be closed. False if the program has no such descriptor: it is one of ours.
+#[inline(always)]
+pub fn about_to_close(fd: c_int) -> bool {
+    !fdtable::has(fd) || forgets_number(fd)
+}
+
+/// Of a number that has an entry.
+#[inline(never)]
+fn forgets_number(fd: c_int) -> bool {
+    if !process::is_borrowed() {
+        if descriptors::is_internal(fd) {
+            return false;
+        }
+        descriptors::forget_from_anywhere(fd);
+    }
+    true
+}
+
+/// close.
+///
+/// # Safety
+/// As for libc's close.
+#[inline(always)] // As `hooks::writing`: called, and not jumped to, a close of an unknown number costs more.
+pub unsafe fn close(fd: c_int) -> c_int {
+    if !about_to_close(fd) {
+        return answer(Err(Errno::EBADF));
+    }
+    // SAFETY: as for libc's close.
+    unsafe { next::close(fd) }
+}

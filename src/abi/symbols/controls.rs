@@ -1,0 +1,81 @@
+//! Calls that control or position a descriptor, and the answers of an epoll descriptor to them.
+
+use libc::{c_int, c_ulong, off_t, sigset_t, termios};
+
+use super::{export, libc_answer};
+use crate::graph::eventpoll::disguise;
+use crate::hooks;
+use crate::next;
+use crate::sys;
+
+/// An ioctl; `call` is the call itself.
+///
+/// # Safety
+/// The argument must be what the request demands.
+pub(super) unsafe fn any_ioctl(fd: c_int, request: u64, argument: usize, call: impl FnOnce() -> c_int) -> c_int {
+    if let Some(ep) = disguise::instance(fd) {
+        // SAFETY: the caller answers for the argument.
+        if let Some(answer) = unsafe { disguise::ioctl(ep, request, argument) } {
+            return libc_answer(answer);
+        }
+    }
+    hooks::controlling(fd, request, argument, call)
+}
+
+/// lseek; `call` is the call itself.
+pub(super) fn any_seek(fd: c_int, whence: c_int, call: impl FnOnce() -> off_t) -> off_t {
+    if disguise::instance(fd).is_none() {
+        return call();
+    }
+    disguise::seek(whence).unwrap_or_else(|errno| {
+        sys::set_errno(errno);
+        -1
+    })
+}
+
+export! {
+    /// ioctl(2). It is variadic in C; on the supported architectures the optional argument is
+    /// passed where this third parameter is.
+    fn ioctl(fd: c_int, request: c_ulong, argument: usize) -> c_int {
+        // SAFETY: as for libc's ioctl.
+        unsafe { any_ioctl(fd, request, argument, || next::ioctl(fd, request, argument)) }
+    }
+
+    /// lseek(2).
+    fn lseek(fd: c_int, offset: off_t, whence: c_int) -> off_t as libc::lseek {
+        // SAFETY: as for libc's lseek.
+        any_seek(fd, whence, || unsafe { next::lseek(fd, offset, whence) })
+    }
+
+    /// lseek in programs built for large files.
+    fn lseek64(fd: c_int, offset: off_t, whence: c_int) -> off_t {
+        // SAFETY: as for libc's lseek64.
+        unsafe { lseek(fd, offset, whence) }
+    }
+
+    /// tcflush(3), which discards unread input.
+    fn tcflush(fd: c_int, queue: c_int) -> c_int as libc::tcflush {
+        // SAFETY: as for libc's ioctl, which is all that tcflush is.
+        unsafe { ioctl(fd, libc::TCFLSH, queue as usize) }
+    }
+
+    /// tcflow(3), which stops and starts a terminal.
+    fn tcflow(fd: c_int, action: c_int) -> c_int as libc::tcflow {
+        // SAFETY: as above.
+        unsafe { ioctl(fd, libc::TCXONC, action as usize) }
+    }
+
+    /// tcsetattr(3), which wakes the terminal's waiters.
+    fn tcsetattr(fd: c_int, when: c_int, modes: *const termios) -> c_int as libc::tcsetattr {
+        // SAFETY: as for libc's tcsetattr.
+        let call = || unsafe { next::tcsetattr(fd, when, modes) };
+        let request = libc::TCSETS + u64::from(when.unsigned_abs());
+        if (libc::TCSANOW..=libc::TCSAFLUSH).contains(&when) { hooks::controlling(fd, request, 0, call) } else { call() }
+    }
+
+    /// signalfd(2), which may change the mask of an existing signalfd.
+    fn signalfd(fd: c_int, mask: *const sigset_t, flags: c_int) -> c_int as libc::signalfd {
+        // SAFETY: as for libc's signalfd.
+        hooks::masking_signals(fd, || unsafe { next::signalfd(fd, mask, flags) })
+    }
+}

@@ -1,0 +1,180 @@
+//! The calls that close and duplicate descriptors.
+
+use libc::{c_int, c_uint};
+use nix::errno::Errno;
+
+use super::{export, libc_answer};
+use crate::abi::calls;
+use crate::graph::eventpoll::disguise;
+use crate::graph::fdtable;
+use crate::graph::own_table;
+use crate::hooks;
+use crate::instance::descriptors;
+use crate::life::process;
+use crate::lock;
+use crate::next;
+use crate::sys;
+
+/// Before a number is replaced: an internal descriptor moves away, a watched one is forgotten. Only if the call can succeed.
+fn make_room(old: c_int, new: c_int) {
+    if fdtable::has(new) && sys::is_open(old) && !descriptors::is_internal(old) {
+        if !lock::interrupted() {
+            descriptors::make_way(new);
+        }
+        descriptors::forget_from_anywhere(new);
+    }
+}
+
+unsafe fn dup_onto(old: c_int, new: c_int, flags: c_int, call: impl FnOnce() -> c_int) -> c_int {
+    if process::is_borrowed() || old == new || flags & !libc::O_CLOEXEC != 0 {
+        return call();
+    }
+    if let Err(errno) = descriptors::expect_duplicate(old, Some(new)) {
+        return libc_answer(Err(errno));
+    }
+    make_room(old, new);
+    let answer = call();
+    if answer >= 0 {
+        // There is room for it.
+        let _ = descriptors::duplicated(old, answer);
+    }
+    answer
+}
+
+unsafe fn control_descriptor(fd: c_int, command: c_int, argument: usize) -> c_int {
+    // SAFETY: as for libc's fcntl.
+    let call = || unsafe { next::fcntl64(fd, command, argument) };
+    if matches!(command, libc::F_DUPFD | libc::F_DUPFD_CLOEXEC) {
+        return duplicate(fd, call);
+    }
+    if let Some(ep) = disguise::instance(fd)
+        && let Some(answer) = disguise::control(ep, fd, command, argument)
+    {
+        return libc_answer(answer);
+    }
+    let answer = call();
+    match command {
+        libc::F_SETPIPE_SZ if answer >= 0 => hooks::resized_pipe(fd),
+        libc::F_SETFL if answer >= 0 => hooks::set_flags(fd, argument as c_int),
+        _ => {}
+    }
+    answer
+}
+
+fn duplicate(fd: c_int, call: impl FnOnce() -> c_int) -> c_int {
+    if process::is_borrowed() {
+        return call();
+    }
+    if let Err(errno) = descriptors::expect_duplicate(fd, None) {
+        return libc_answer(Err(errno));
+    }
+    let answer = call();
+    if answer >= 0
+        && let Err(errno) = descriptors::duplicated(fd, answer)
+    {
+        let _ = sys::close(answer);
+        return libc_answer(Err(errno));
+    }
+    answer
+}
+
+/// Closes a range around our internal descriptors.
+pub(super) fn close_numbers(first: c_uint, last: c_uint, flags: c_uint) -> Result<(), Errno> {
+    if flags & !libc::CLOSE_RANGE_UNSHARE != 0 || first > last || process::is_borrowed() {
+        return sys::close_range(first, last, flags);
+    }
+    if flags & libc::CLOSE_RANGE_UNSHARE != 0 && own_table::has_company() {
+        return own_table::leave(|| sys::close_range(first, last, flags), Result::is_ok);
+    }
+    close_around(first, last, flags)
+}
+
+fn close_around(first: c_uint, last: c_uint, flags: c_uint) -> Result<(), Errno> {
+    let (mut from, mut flags) = (first, flags);
+    for internal in descriptors::forget_range(first, last) {
+        if internal > from {
+            sys::close_range(from, internal - 1, flags)?;
+            flags = 0;
+        }
+        from = internal + 1;
+    }
+    if from <= last { sys::close_range(from, last, flags) } else { Ok(()) }
+}
+
+export! {
+    /// Closes a descriptor; its registrations go with the last one of its description.
+    fn close(fd: c_int) -> c_int as libc::close {
+        // SAFETY: as for libc's close.
+        unsafe { calls::close(fd) }
+    }
+
+    /// libc's other name of close.
+    fn __close(fd: c_int) -> c_int {
+        // SAFETY: as for libc's close.
+        unsafe { calls::close(fd) }
+    }
+
+    /// Duplicates a descriptor.
+    fn dup(fd: c_int) -> c_int as libc::dup {
+        // SAFETY: as for libc's dup.
+        duplicate(fd, || unsafe { next::dup(fd) })
+    }
+
+    /// Duplicates a descriptor onto a number, closing what was there.
+    fn dup2(old: c_int, new: c_int) -> c_int as libc::dup2 {
+        if old == new {
+            // SAFETY: as for libc's dup2, which answers with the number if it is open.
+            return if unsafe { next::fcntl64(old, libc::F_GETFD, 0) } < 0 { -1 } else { new };
+        }
+        // SAFETY: as for libc's dup2.
+        unsafe { dup_onto(old, new, 0, || next::dup2(old, new)) }
+    }
+
+    /// libc's other name of dup2.
+    fn __dup2(old: c_int, new: c_int) -> c_int {
+        // SAFETY: as for libc's dup2.
+        unsafe { dup2(old, new) }
+    }
+
+    /// Duplicates a descriptor onto another number, with flags.
+    fn dup3(old: c_int, new: c_int, flags: c_int) -> c_int as libc::dup3 {
+        // SAFETY: as for libc's dup3.
+        unsafe { dup_onto(old, new, flags, || next::dup3(old, new, flags)) }
+    }
+
+    /// Duplicates with F_DUPFD and F_DUPFD_CLOEXEC. Variadic in C; on the supported architectures an argument that is there
+    /// arrives where this third one does.
+    fn fcntl(fd: c_int, command: c_int, argument: usize) -> c_int {
+        // SAFETY: as for libc's fcntl.
+        unsafe { control_descriptor(fd, command, argument) }
+    }
+
+    /// The name of fcntl in programs built for large files.
+    fn fcntl64(fd: c_int, command: c_int, argument: usize) -> c_int {
+        // SAFETY: as for libc's fcntl.
+        unsafe { control_descriptor(fd, command, argument) }
+    }
+
+    /// libc's other name of fcntl.
+    fn __fcntl(fd: c_int, command: c_int, argument: usize) -> c_int {
+        // SAFETY: as for libc's fcntl.
+        unsafe { control_descriptor(fd, command, argument) }
+    }
+
+    /// Makes a pipe, in which packets may be kept apart.
+    fn pipe2(ends: *mut c_int, flags: c_int) -> c_int as libc::pipe2 {
+        hooks::keeping_packets(flags);
+        // SAFETY: as for libc's pipe2.
+        unsafe { next::pipe2(ends, flags) }
+    }
+
+    /// Closes the descriptors from `first` to `last`.
+    fn close_range(first: c_uint, last: c_uint, flags: c_int) -> c_int {
+        libc_answer(close_numbers(first, last, flags.cast_unsigned()).map(|()| 0))
+    }
+
+    /// Closes the descriptors from `first` on. Reports nothing, as in libc.
+    fn closefrom(first: c_int) -> () {
+        let _ = close_numbers(first.max(0).cast_unsigned(), c_uint::MAX, 0);
+    }
+}

@@ -1,0 +1,49 @@
+//! The epoll calls.
+
+use libc::{c_int, epoll_event, sigset_t, timespec};
+use nix::errno::Errno;
+
+use super::export;
+use crate::abi::calls;
+use crate::sys::KERNEL_SIGSET_BYTES;
+
+export! {
+    /// Creates an instance. `size` must be positive and is otherwise ignored. EINVAL, EMFILE, ENFILE, ENOMEM.
+    fn epoll_create(size: c_int) -> c_int as libc::epoll_create {
+        if size <= 0 {
+            return calls::answer(Err(Errno::EINVAL));
+        }
+        calls::create1(0)
+    }
+
+    /// Creates an instance. `flags` is 0 or EPOLL_CLOEXEC. EINVAL, EMFILE, ENFILE, ENOMEM.
+    fn epoll_create1(flags: c_int) -> c_int as libc::epoll_create1 {
+        calls::create1(flags)
+    }
+
+    /// Adds, changes or deletes a registration. EBADF, EEXIST, EFAULT, EINVAL, ELOOP, ENOENT, ENOMEM, ENOSPC, EPERM.
+    fn epoll_ctl(epfd: c_int, op: c_int, fd: c_int, event: *mut epoll_event) -> c_int as libc::epoll_ctl {
+        // SAFETY: as for libc's epoll_ctl.
+        unsafe { calls::ctl(epfd, op, fd, event) }
+    }
+
+    /// Waits for events, at most `timeout` milliseconds; negative waits for ever. EBADF, EFAULT, EINTR, EINVAL.
+    fn epoll_wait(epfd: c_int, events: *mut epoll_event, max: c_int, timeout: c_int) -> c_int as libc::epoll_wait {
+        // SAFETY: as for libc's epoll_wait.
+        unsafe { calls::wait(epfd, events, max, timeout) }
+    }
+
+    /// Waits for events with `mask` as the signal mask meanwhile; NULL changes none.
+    fn epoll_pwait(epfd: c_int, events: *mut epoll_event, max: c_int, timeout: c_int, mask: *const sigset_t) -> c_int
+        as libc::epoll_pwait
+    {
+        // SAFETY: as for libc's epoll_pwait.
+        unsafe { calls::pwait(epfd, events, max, timeout, mask, KERNEL_SIGSET_BYTES) }
+    }
+
+    /// Waits for events, at most as long as `limit` says; NULL waits for ever. EINVAL for an invalid time.
+    fn epoll_pwait2(epfd: c_int, events: *mut epoll_event, max: c_int, limit: *const timespec, mask: *const sigset_t) -> c_int {
+        // SAFETY: as for libc's epoll_pwait2.
+        unsafe { calls::pwait2(epfd, events, max, limit, mask, KERNEL_SIGSET_BYTES) }
+    }
+}

@@ -1,0 +1,247 @@
+//! The calls that execute programs, which pass the library on, whatever environment the program
+//! passes (`exec_env`).
+//!
+//! `execl`, `execlp` and `execle` take the argv as variadic arguments, and stable Rust cannot
+//! define such functions. Each is a few instructions that build an array of its arguments in place:
+//! on the supported architectures all of them are words, the first ones in registers and the rest
+//! consecutive on the stack. The registers are stored just below those, which completes the array,
+//! whatever its length.
+
+use std::arch::naked_asm;
+
+use libc::{FILE, c_char, c_int, c_void, pid_t};
+
+use super::export;
+use crate::life::exec_env::{self, Strings, pass_on};
+use crate::next;
+use crate::sys;
+
+/// Whether a call of the exec family answered E2BIG.
+fn exec_is_too_big(answer: c_int) -> bool {
+    answer < 0 && sys::last_errno() == nix::errno::Errno::E2BIG
+}
+
+/// Whether a call that returns an errno returned E2BIG.
+fn spawn_is_too_big(answer: c_int) -> bool {
+    answer == libc::E2BIG
+}
+
+/// execve by number; `call` makes the system call with the environment that it is given.
+///
+/// # Safety
+/// As for execve.
+pub unsafe fn by_number(environment: usize, call: impl Fn(usize) -> isize) -> isize {
+    // SAFETY: the caller answers for the environment.
+    unsafe { pass_on(environment as Strings, &|passed| call(passed.addr()) as c_int, exec_is_too_big) as isize }
+}
+
+/// execv and execl.
+unsafe extern "C" fn with_words(path: *const c_char, words: Strings) -> c_int {
+    let own = exec_env::own();
+    // SAFETY: as for libc's execv. What needs no other environment is left to the function of that
+    // name.
+    unsafe {
+        let call = |passed| if passed == own { next::execv(path, words) } else { next::execve(path, words, passed) };
+        pass_on(own, &call, exec_is_too_big)
+    }
+}
+
+/// execvp and execlp.
+unsafe extern "C" fn with_words_by_search(file: *const c_char, words: Strings) -> c_int {
+    let own = exec_env::own();
+    // SAFETY: as for libc's execvp.
+    unsafe {
+        let call = |passed| if passed == own { next::execvp(file, words) } else { next::execvpe(file, words, passed) };
+        pass_on(own, &call, exec_is_too_big)
+    }
+}
+
+/// execle: the environment follows the NULL that ends the argv.
+unsafe extern "C" fn with_words_and_environment(path: *const c_char, words: Strings) -> c_int {
+    let mut end = words;
+    // SAFETY: the caller answers for the words, which end in NULL, and for what follows.
+    unsafe {
+        while !(*end).is_null() {
+            end = end.add(1);
+        }
+        execve(path, words, (*end.add(1)).cast())
+    }
+}
+
+/// Defines a variadic function of a path and at least one word, which calls `$of` with the path and
+/// the argv.
+macro_rules! variadic {
+    ($($(#[$meta:meta])* fn $name:ident => $of:ident;)*) => {
+        $(
+            $(#[$meta])*
+            ///
+            /// # Safety
+            /// As for libc's function of that name.
+            #[cfg_attr(all(feature = "interpose", not(test)), unsafe(no_mangle))]
+            #[unsafe(naked)]
+            // SAFETY (x86_64): the words are in rsi, rdx, rcx, r8 and r9, and then on the stack
+            // from rsp + 8 on. The return address is taken away from between, which makes room for
+            // r9, and is kept below the array; the five slots and it are 48 bytes, so the stack is
+            // aligned for the call. Afterwards it goes back to where it was: a shadow stack finds
+            // it there. Callers expect none of these registers, nor the slots of their arguments,
+            // to be kept.
+            #[cfg(target_arch = "x86_64")]
+            pub unsafe extern "C" fn $name(path: *const c_char, word: *const c_char) -> c_int {
+                naked_asm!(
+                    ".cfi_startproc",
+                    "pop rax",
+                    "push r9",
+                    "push r8",
+                    "push rcx",
+                    "push rdx",
+                    "push rsi",
+                    "mov rsi, rsp",
+                    "push rax",
+                    ".cfi_def_cfa_offset 48",
+                    ".cfi_offset rip, -48",
+                    "call {of}",
+                    "pop rcx",
+                    "add rsp, 40",
+                    "push rcx",
+                    ".cfi_def_cfa_offset 8",
+                    ".cfi_offset rip, -8",
+                    "ret",
+                    ".cfi_endproc",
+                    of = sym $of,
+                )
+            }
+
+            $(#[$meta])*
+            ///
+            /// # Safety
+            /// As for libc's function of that name.
+            #[cfg_attr(all(feature = "interpose", not(test)), unsafe(no_mangle))]
+            #[unsafe(naked)]
+            // SAFETY (aarch64): the words are in x1 to x7, and then on the stack from sp on. The
+            // registers are put down in the 56 bytes below; the frame is aligned, and has the
+            // caller's frame pointer and return address at its lower end.
+            #[cfg(target_arch = "aarch64")]
+            pub unsafe extern "C" fn $name(path: *const c_char, word: *const c_char) -> c_int {
+                naked_asm!(
+                    ".cfi_startproc",
+                    "sub sp, sp, #80",
+                    "stp x29, x30, [sp]",
+                    ".cfi_def_cfa_offset 80",
+                    ".cfi_offset x29, -80",
+                    ".cfi_offset x30, -72",
+                    "mov x29, sp",
+                    "stp x1, x2, [sp, #24]",
+                    "stp x3, x4, [sp, #40]",
+                    "stp x5, x6, [sp, #56]",
+                    "str x7, [sp, #72]",
+                    "add x1, sp, #24",
+                    "bl {of}",
+                    "ldp x29, x30, [sp]",
+                    "add sp, sp, #80",
+                    ".cfi_def_cfa_offset 0",
+                    "ret",
+                    ".cfi_endproc",
+                    of = sym $of,
+                )
+            }
+        )*
+    };
+}
+
+variadic! {
+    /// Executes a program with these words.
+    fn execl => with_words;
+    /// Searches PATH for a program and executes it with these words.
+    fn execlp => with_words_by_search;
+    /// Executes a program with these words and the environment that follows their NULL.
+    fn execle => with_words_and_environment;
+}
+
+export! {
+    /// Executes a program.
+    fn execve(path: *const c_char, words: Strings, environment: Strings) -> c_int as libc::execve {
+        // SAFETY: as for libc's execve.
+        unsafe { pass_on(environment, &|passed| next::execve(path, words, passed), exec_is_too_big) }
+    }
+
+    /// Executes a program with the environment of this process.
+    fn execv(path: *const c_char, words: Strings) -> c_int as libc::execv {
+        // SAFETY: as for libc's execv.
+        unsafe { with_words(path, words) }
+    }
+
+    /// Searches PATH for a program and executes it.
+    fn execvp(file: *const c_char, words: Strings) -> c_int as libc::execvp {
+        // SAFETY: as for libc's execvp.
+        unsafe { with_words_by_search(file, words) }
+    }
+
+    /// Searches PATH for a program and executes it with another environment.
+    fn execvpe(file: *const c_char, words: Strings, environment: Strings) -> c_int as libc::execvpe {
+        // SAFETY: as for libc's execvpe.
+        unsafe { pass_on(environment, &|passed| next::execvpe(file, words, passed), exec_is_too_big) }
+    }
+
+    /// Executes an open file. A NULL environment is EINVAL, as in libc.
+    fn fexecve(fd: c_int, words: Strings, environment: Strings) -> c_int as libc::fexecve {
+        if environment.is_null() {
+            // SAFETY: as for libc's fexecve.
+            return unsafe { next::fexecve(fd, words, environment) };
+        }
+        // SAFETY: as for libc's fexecve.
+        unsafe { pass_on(environment, &|passed| next::fexecve(fd, words, passed), exec_is_too_big) }
+    }
+
+    /// Executes a program in a directory, or an open file.
+    fn execveat(fd: c_int, path: *const c_char, words: Strings, environment: Strings, flags: c_int) -> c_int {
+        // SAFETY: as for libc's execveat.
+        unsafe { pass_on(environment, &|passed| next::execveat(fd, path, words, passed, flags), exec_is_too_big) }
+    }
+
+    /// Starts a program. Returns an errno.
+    fn posix_spawn(
+        pid: *mut pid_t,
+        path: *const c_char,
+        actions: *const c_void,
+        attributes: *const c_void,
+        words: Strings,
+        environment: Strings,
+    ) -> c_int {
+        let call = |passed| {
+            // SAFETY: as for libc's posix_spawn.
+            unsafe { next::posix_spawn(pid, path, actions, attributes, words, passed) }
+        };
+        // SAFETY: as above.
+        unsafe { pass_on(environment, &call, spawn_is_too_big) }
+    }
+
+    /// Searches PATH for a program and starts it. Returns an errno.
+    fn posix_spawnp(
+        pid: *mut pid_t,
+        file: *const c_char,
+        actions: *const c_void,
+        attributes: *const c_void,
+        words: Strings,
+        environment: Strings,
+    ) -> c_int {
+        let call = |passed| {
+            // SAFETY: as for libc's posix_spawnp.
+            unsafe { next::posix_spawnp(pid, file, actions, attributes, words, passed) }
+        };
+        // SAFETY: as above.
+        unsafe { pass_on(environment, &call, spawn_is_too_big) }
+    }
+
+    /// Runs a command line in the shell.
+    fn system(command: *const c_char) -> c_int as libc::system {
+        // SAFETY: as for libc's system. No frame from here to the program owns anything, should the
+        // thread be cancelled.
+        unsafe { exec_env::with_shell_line(command, |line| next::system(line)) }
+    }
+
+    /// Starts the shell with a command line, and a stream to it or from it.
+    fn popen(command: *const c_char, mode: *const c_char) -> *mut FILE as libc::popen {
+        // SAFETY: as for libc's popen.
+        unsafe { exec_env::with_shell_line(command, |line| next::popen(line, mode)) }
+    }
+}

@@ -1,0 +1,36 @@
+//! What the dynamic linker binds: the names of libc that we stand in front of. No logic here: convert, call, set errno.
+//!
+//! Without the feature `interpose` none of them is exported: the library stands beside libc's epoll then, and sees no call of the program's.
+//! Each export is pinned to libc's prototype. Test builds export none of them, or they would stand in front of the test
+//! program's own libc.
+
+mod controls;
+mod descriptors;
+mod epoll;
+mod exec;
+mod fork;
+mod polls;
+mod stdio;
+mod syscall;
+mod transfers;
+
+/// Exports functions under libc's names; with `as libc::name` the prototype must be that of the libc crate.
+macro_rules! export {
+    (@prototype $name:ident) => { $name };
+    (@prototype $name:ident $pin:path) => { $pin };
+    ($($(#[$meta:meta])* fn $name:ident($($arg:ident: $type:ty),* $(,)?) -> $ret:ty $(as $pin:path)? $body:block)*) => {
+        $(
+            $(#[$meta])*
+            ///
+            /// # Safety
+            /// As for libc's function of that name.
+            #[cfg_attr(all(feature = "interpose", not(test)), unsafe(no_mangle))]
+            #[allow(non_snake_case)] // libc's own name.
+            pub unsafe extern "C" fn $name($($arg: $type),*) -> $ret $body
+            const _: unsafe extern "C" fn($($type),*) -> $ret = export!(@prototype $name $($pin)?);
+        )*
+    };
+}
+use export;
+
+use crate::abi::calls::answer as libc_answer;

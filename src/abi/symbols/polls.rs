@@ -1,0 +1,233 @@
+//! poll and select, which may be asked about epoll descriptors.
+
+use libc::{c_int, fd_set, nfds_t, pollfd, sigset_t, size_t, timespec, timeval};
+
+use super::export;
+use crate::graph::eventpoll;
+use crate::instance::wait::Timeout;
+use crate::nested::poll_select::{self, Sets};
+use crate::next;
+use crate::probe::fleeting;
+use crate::sys;
+use crate::user;
+
+unsafe fn poll_any(set: *mut pollfd, n: nfds_t, timeout: c_int) -> c_int {
+    // SAFETY: as for libc's poll.
+    unsafe {
+        let found = if !eventpoll::any_yet() || !poll_select::in_poll_set(set, n) {
+            next::poll(set, n, timeout)
+        } else {
+            poll_select::poll(set, n, u64::try_from(timeout).ok().map(|ms| ms * 1_000_000), std::ptr::null())
+        };
+        polled(set, n, found)
+    }
+}
+
+/// A poll of the program's is done, and found so many.
+///
+/// # Safety
+/// If it found any, `set` must be the one that the kernel has just written.
+unsafe fn polled(set: *const pollfd, n: nfds_t, found: c_int) -> c_int {
+    if found > 0 && fleeting::any_yet() {
+        // SAFETY: the caller answers for it.
+        unsafe { poll_select::tell_shown(set, n) };
+    }
+    found
+}
+
+unsafe fn ppoll_any(set: *mut pollfd, n: nfds_t, limit: *const timespec, mask: *const sigset_t) -> c_int {
+    // SAFETY: as for libc's ppoll.
+    unsafe {
+        let found = match poll_select::nanoseconds(limit) {
+            Some(timeout) if eventpoll::any_yet() && poll_select::in_poll_set(set, n) => {
+                poll_select::poll(set, n, timeout, mask)
+            }
+            _ => next::ppoll(set, n, limit, mask),
+        };
+        polled(set, n, found)
+    }
+}
+
+/// What is left of `timeout` since `begin`, in nanoseconds.
+fn left(timeout: u64, begin: u64) -> u64 {
+    timeout.saturating_sub(sys::now().saturating_sub(begin))
+}
+
+/// The time of select, which may have more microseconds than a second; nonsense is the kernel's to judge.
+unsafe fn time_of(limit: *const timeval) -> Option<Timeout> {
+    if limit.is_null() {
+        return Some(None);
+    }
+    // SAFETY: the caller answers for the address.
+    let limit = unsafe { user::read(limit) }.ok()?;
+    let (seconds, rest) = (u64::try_from(limit.tv_sec).ok()?, u64::try_from(limit.tv_usec).ok()?);
+    Some(Some(seconds.saturating_mul(1_000_000_000).saturating_add(rest.saturating_mul(1000))))
+}
+
+/// select, as libc and as the system call; `otherwise` where no epoll descriptor is asked about. What is left of the time is
+/// written back, as the kernel does.
+///
+/// # Safety
+/// As for select.
+pub(super) unsafe fn select_any(
+    n: c_int,
+    sets: [*mut fd_set; 3],
+    limit: *mut timeval,
+    otherwise: impl FnOnce() -> c_int,
+) -> c_int {
+    if !eventpoll::any_yet() {
+        return otherwise();
+    }
+    // SAFETY: the caller answers for the addresses.
+    unsafe {
+        match (time_of(limit), Sets::with_instances(n, sets)) {
+            (Some(timeout), Some(sets)) => {
+                let begin = sys::now();
+                let found = poll_select::select(n, sets, timeout, std::ptr::null());
+                if let Some(timeout) = timeout {
+                    let micros = left(timeout, begin) / 1000;
+                    let rest = timeval { tv_sec: (micros / 1_000_000) as _, tv_usec: (micros % 1_000_000) as _ };
+                    // A time that cannot be written to is left as it is.
+                    let _ = user::write(limit, rest);
+                }
+                found
+            }
+            _ => otherwise(),
+        }
+    }
+}
+
+/// pselect as libc has it, which leaves the time alone, and with `tells` as the system call, which does not.
+///
+/// # Safety
+/// As for pselect.
+pub(super) unsafe fn pselect_any(
+    n: c_int,
+    sets: [*mut fd_set; 3],
+    limit: *mut timespec,
+    mask: *const sigset_t,
+    tells: bool,
+    otherwise: impl FnOnce() -> c_int,
+) -> c_int {
+    if !eventpoll::any_yet() {
+        return otherwise();
+    }
+    // SAFETY: the caller answers for the addresses.
+    unsafe {
+        match (poll_select::nanoseconds(limit), Sets::with_instances(n, sets)) {
+            (Some(timeout), Some(sets)) => {
+                let begin = sys::now();
+                let found = poll_select::select(n, sets, timeout, mask);
+                if tells {
+                    tell_left(timeout, begin, limit);
+                }
+                found
+            }
+            _ => otherwise(),
+        }
+    }
+}
+
+/// ppoll as the system call, which writes back what is left of the time.
+///
+/// # Safety
+/// As for ppoll.
+pub(super) unsafe fn ppoll_raw(
+    set: *mut pollfd,
+    n: nfds_t,
+    limit: *mut timespec,
+    mask: *const sigset_t,
+    otherwise: impl FnOnce() -> c_int,
+) -> c_int {
+    if !eventpoll::any_yet() {
+        return otherwise();
+    }
+    // SAFETY: the caller answers for the addresses.
+    unsafe {
+        match poll_select::nanoseconds(limit) {
+            Some(timeout) if poll_select::in_poll_set(set, n) => {
+                let begin = sys::now();
+                let found = poll_select::poll(set, n, timeout, mask);
+                tell_left(timeout, begin, limit);
+                found
+            }
+            _ => otherwise(),
+        }
+    }
+}
+
+unsafe fn tell_left(timeout: Timeout, begin: u64, limit: *mut timespec) {
+    if let Some(timeout) = timeout {
+        // SAFETY: the caller answers for the address. A time that cannot be written to is left as it is.
+        let _ = unsafe { user::write(limit, sys::timespec_of(left(timeout, begin))) };
+    }
+}
+
+export! {
+    /// poll(2).
+    fn poll(set: *mut pollfd, n: nfds_t, timeout: c_int) -> c_int as libc::poll {
+        // SAFETY: as for libc's poll.
+        unsafe { poll_any(set, n, timeout) }
+    }
+
+    /// libc's other name of poll.
+    fn __poll(set: *mut pollfd, n: nfds_t, timeout: c_int) -> c_int {
+        // SAFETY: as for libc's poll.
+        unsafe { poll_any(set, n, timeout) }
+    }
+
+    /// poll of fortified programs.
+    fn __poll_chk(set: *mut pollfd, n: nfds_t, timeout: c_int, room: size_t) -> c_int {
+        // SAFETY: as for libc's poll.
+        unsafe {
+            if room / size_of::<pollfd>() < n as usize {
+                next::chk_fail();
+            }
+            poll_any(set, n, timeout)
+        }
+    }
+
+    /// ppoll(2).
+    fn ppoll(set: *mut pollfd, n: nfds_t, limit: *const timespec, mask: *const sigset_t) -> c_int as libc::ppoll {
+        // SAFETY: as for libc's ppoll.
+        unsafe { ppoll_any(set, n, limit, mask) }
+    }
+
+    /// ppoll of fortified programs.
+    fn __ppoll_chk(set: *mut pollfd, n: nfds_t, limit: *const timespec, mask: *const sigset_t, room: size_t) -> c_int {
+        // SAFETY: as for libc's ppoll.
+        unsafe {
+            if room / size_of::<pollfd>() < n as usize {
+                next::chk_fail();
+            }
+            ppoll_any(set, n, limit, mask)
+        }
+    }
+
+    /// select(2), which leaves in `limit` what is left of the time.
+    fn select(n: c_int, r: *mut fd_set, w: *mut fd_set, e: *mut fd_set, limit: *mut timeval) -> c_int as libc::select {
+        // SAFETY: as for libc's select.
+        unsafe { select_any(n, [r, w, e], limit, || next::select(n, r, w, e, limit)) }
+    }
+
+    /// libc's other name of select.
+    fn __select(n: c_int, r: *mut fd_set, w: *mut fd_set, e: *mut fd_set, limit: *mut timeval) -> c_int {
+        // SAFETY: as for libc's select.
+        unsafe { select(n, r, w, e, limit) }
+    }
+
+    /// pselect(2).
+    fn pselect(
+        n: c_int,
+        r: *mut fd_set,
+        w: *mut fd_set,
+        e: *mut fd_set,
+        limit: *const timespec,
+        mask: *const sigset_t,
+    ) -> c_int as libc::pselect {
+        // SAFETY: as for libc's pselect.
+        unsafe {
+            pselect_any(n, [r, w, e], limit.cast_mut(), mask, false, || next::pselect(n, r, w, e, limit, mask))
+        }
+    }
+}

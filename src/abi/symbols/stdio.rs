@@ -1,0 +1,68 @@
+//! Streams: libc closes their descriptors without calling `close` by its name.
+
+use libc::{DIR, FILE, c_char, c_int};
+
+use super::export;
+use crate::graph::fdtable;
+use crate::instance::descriptors;
+use crate::life::process;
+use crate::next;
+use crate::sys;
+
+unsafe fn forget_stream(stream: *mut FILE) {
+    let errno = sys::last_errno();
+    // SAFETY: the caller passes an open stream. One without a descriptor answers -1 and EBADF.
+    let fd = unsafe { libc::fileno(stream) };
+    sys::set_errno(errno);
+    forget(fd);
+}
+
+fn forget(fd: c_int) {
+    if fdtable::has(fd) && !process::is_borrowed() {
+        descriptors::forget_from_anywhere(fd);
+    }
+}
+
+export! {
+    /// Closes a stream and its descriptor.
+    fn fclose(stream: *mut FILE) -> c_int as libc::fclose {
+        // SAFETY: as for libc's fclose.
+        unsafe {
+            forget_stream(stream);
+            next::fclose(stream)
+        }
+    }
+
+    /// Closes a stream to a process.
+    fn pclose(stream: *mut FILE) -> c_int as libc::pclose {
+        // SAFETY: as for libc's pclose.
+        unsafe {
+            forget_stream(stream);
+            next::pclose(stream)
+        }
+    }
+
+    /// Closes a directory stream.
+    fn closedir(directory: *mut DIR) -> c_int as libc::closedir {
+        // SAFETY: as for libc's closedir.
+        unsafe {
+            forget(libc::dirfd(directory));
+            next::closedir(directory)
+        }
+    }
+
+    /// Opens another file on a stream.
+    fn freopen(path: *const c_char, mode: *const c_char, stream: *mut FILE) -> *mut FILE as libc::freopen {
+        // SAFETY: as for libc's freopen, which is freopen64 where off_t has 64 bits.
+        unsafe {
+            forget_stream(stream);
+            next::freopen64(path, mode, stream)
+        }
+    }
+
+    /// The name of freopen in programs built for large files.
+    fn freopen64(path: *const c_char, mode: *const c_char, stream: *mut FILE) -> *mut FILE {
+        // SAFETY: as for libc's freopen64.
+        unsafe { freopen(path, mode, stream) }
+    }
+}

@@ -1,0 +1,65 @@
+//! Readiness by `poll` over all registrations of an instance (`pollset.rs`) but those that were silent for long, which are with watcher
+//! threads (`watch`).
+
+use libc::pollfd;
+use nix::errno::Errno;
+
+use super::Poller;
+use crate::graph::epstate::EpState;
+use crate::graph::eventpoll::Eventpoll;
+use crate::graph::waitq::Sleeper;
+use crate::nap::Nap;
+use crate::sys;
+
+/// The poller that works everywhere.
+#[derive(Debug)]
+pub struct ByPoll;
+
+/// The set, which stays where it is while the thread sleeps on it.
+#[derive(Clone, Copy, Debug)]
+pub struct Bed {
+    me: &'static Sleeper,
+    epoch: u32,
+    entries: *mut pollfd,
+    n: usize,
+}
+
+impl Poller for ByPoll {
+    const TELLS_EDGES: bool = false;
+    const SLEEPS_IN_POLL: bool = true;
+    type Bed = Bed;
+
+    fn take_in(_: &'static Eventpoll, _: &mut EpState) {}
+
+    fn is_told(_: &EpState) -> bool {
+        false
+    }
+
+    fn polls(_: &EpState) -> bool {
+        true
+    }
+
+    fn may_sleep(_: &'static Eventpoll, _: &mut EpState) -> bool {
+        true
+    }
+
+    fn look(st: &mut EpState, me: &'static Sleeper) -> usize {
+        sys::look(st.set.poll_with(me.wake_fd()))
+    }
+
+    fn lie_down(st: &mut EpState, me: &'static Sleeper) -> Bed {
+        let epoch = me.enter_poll();
+        let set = st.set.poll_with(me.wake_fd());
+        Bed { me, epoch, entries: set.as_mut_ptr(), n: set.len() }
+    }
+
+    fn sleep(nap: &Nap, _: &'static Eventpoll, bed: Bed, limit: Option<u64>, tick: u64) -> Result<usize, Errno> {
+        let slept = nap.sleep(bed.entries, bed.n, limit, tick);
+        bed.me.leave_poll(bed.epoch);
+        slept
+    }
+
+    fn woken(_: &mut EpState, slept: Result<usize, Errno>) -> Result<usize, Errno> {
+        slept
+    }
+}

@@ -1,0 +1,292 @@
+//! What the ring is asked of one registration, and what its completions mean.
+
+use std::cell::Cell;
+
+use super::ring::{Completion, FEWEST_COMPLETIONS};
+use super::uring::Uring;
+use crate::edge::Edge;
+use crate::events::{Bits, IN, PRI, levels};
+use crate::graph::epitem::{Epitem, State};
+use crate::graph::epstate::{EpState, Held};
+use crate::probe::fleeting;
+use crate::probe::kind::Kind;
+use crate::sync::atomic::AtomicI32;
+
+/// The user data of the request on the thread's wake-up descriptor; others have a registration's address in it.
+pub(super) const WAKE: u64 = 1;
+/// The low bits of a user data are the address, the high ones the turn of the request.
+const ADDRESS_BITS: u32 = 48;
+const ADDRESSES: u64 = (1 << ADDRESS_BITS) - 1;
+
+/// What an instance's ring was asked of a registration.
+#[derive(Debug)]
+pub struct Request {
+    /// The bits asked for by the request at hand; 0, which is never asked for, if there is none.
+    pub mask: Cell<Bits>,
+    /// It has not ended.
+    pub lives: Cell<bool>,
+    /// How many requests in a row ended by themselves, with their first completion.
+    pub ends: Cell<u8>,
+    /// Tells the completions of the request at hand from those of earlier ones.
+    pub turn: Cell<u16>,
+    /// How many requests have not ended.
+    pub living: Cell<u16>,
+    /// Its place among the registrations with living requests.
+    pub place: Cell<u32>,
+    /// It is to be brought in line with the registration.
+    pub due: Cell<bool>,
+    /// It was asked of another file, whose number was taken for this one's.
+    pub wrong: Cell<bool>,
+    /// How many reports there were in a row, and when the last one was (see `busy`).
+    pub reports: Cell<u8>,
+    pub reported_at: Cell<u8>,
+}
+
+impl Request {
+    /// Nothing was asked; the turn goes on, so that late completions of a record's former life are known as such.
+    pub fn forget(&self) {
+        self.mask.set(0);
+        self.lives.set(false);
+        self.ends.set(0);
+        self.wrong.set(false);
+        self.reports.set(0);
+    }
+
+    /// Nothing was ever asked.
+    pub const fn none() -> Request {
+        Request {
+            mask: Cell::new(0),
+            lives: Cell::new(false),
+            ends: Cell::new(0),
+            turn: Cell::new(0),
+            living: Cell::new(0),
+            place: Cell::new(0),
+            due: Cell::new(false),
+            wrong: Cell::new(false),
+            reports: Cell::new(0),
+            reported_at: Cell::new(0),
+        }
+    }
+}
+
+impl Uring {
+    fn end(&mut self, item: &'static Epitem, state: &State, held: &Held) {
+        let Some(request) = state.request() else { return };
+        let living = request.living.get() - 1;
+        request.living.set(living);
+        if living == 0 {
+            let place = request.place.get() as usize;
+            self.asked.swap_remove(place);
+            if let Some(moved) = self.asked.get(place).and_then(|moved| moved.at(held).request()) {
+                moved.place.set(place as u32);
+            }
+            item.unpin();
+        }
+    }
+
+    /// Cancels the requests of the last so many registrations that have one.
+    pub(super) fn cancel_some(&mut self, most: usize, fd: &AtomicI32, held: &Held) {
+        for place in self.asked.len().saturating_sub(most)..self.asked.len() {
+            let item = self.asked[place];
+            if let Some(request) = item.at(held).request() {
+                self.cancel(fd, item, request.turn.get());
+            }
+        }
+    }
+
+    fn cancel(&mut self, fd: &AtomicI32, item: &'static Epitem, turn: u16) {
+        self.attempt(|ring| ring.cancel(fd, data_of(item, turn)));
+        self.unlink(fd, item, turn);
+    }
+
+    fn ask(&mut self, fd: &AtomicI32, item: &'static Epitem, state: &State, mask: Bits) {
+        let Some(request) = state.request() else { return };
+        if request.lives.take() {
+            self.cancel(fd, item, request.turn.get());
+            self.ending += 1;
+        }
+        request.mask.set(mask);
+        if mask != 0 {
+            request.turn.set(request.turn.get().wrapping_add(1));
+            self.attempt(|ring| ring.poll(fd, item.via(), asked_for(item, mask), data_of(item, request.turn.get())));
+            self.link_if_many(fd, item, request.turn.get());
+            self.doomed |= is_beyond(item, mask);
+            request.lives.set(true);
+            if request.living.get() == 0 {
+                item.pin();
+                request.place.set(self.asked.len() as u32);
+                self.asked.push(item);
+            }
+            request.living.set(request.living.get() + 1);
+        }
+    }
+}
+
+/// The registration and the turn that a completion is of.
+pub(super) fn owner_of(done: &Completion) -> (&'static Epitem, u16) {
+    // SAFETY: the address of a registration, which lives as long as the request.
+    let item = unsafe { &*std::ptr::with_exposed_provenance((done.user_data & ADDRESSES) as usize) };
+    (item, (done.user_data >> ADDRESS_BITS) as u16)
+}
+
+pub(super) fn data_of(item: &'static Epitem, turn: u16) -> u64 {
+    let address = std::ptr::from_ref(item).expose_provenance() as u64;
+    debug_assert!(address & !ADDRESSES == 0);
+    address | u64::from(turn) << ADDRESS_BITS
+}
+
+impl EpState {
+    /// The request of a registration is not what it should be, or may not be.
+    pub fn list_due(&mut self, item: &'static Epitem) {
+        if let Some(uring) = &mut self.ring
+            && item.at(&self.held).request().is_some_and(|request| !request.due.replace(true))
+        {
+            item.pin();
+            uring.due.push(item);
+        }
+    }
+
+    /// Brings the requests of the registrations that are due in line with them, of so many at most that their completions fit the ring.
+    pub(super) fn hand_over(&mut self, fd: &AtomicI32) {
+        const MOST: usize = FEWEST_COMPLETIONS / 2;
+        let Some(uring) = &mut self.ring else { return };
+        uring.mind_gate(fd, &self.held);
+        let mut due = std::mem::take(&mut uring.due);
+        for item in due.drain(..due.len().min(MOST)) {
+            let state = item.at(&self.held);
+            let Some(request) = state.request() else { continue };
+            request.due.set(false);
+            let is_wrong = request.wrong.take();
+            if is_wrong || !is_asked(state) {
+                // Masks that take turns are asked for together.
+                let kept = if is_wrong || needs_exactly(state) { 0 } else { request.mask.get() };
+                uring.ask(fd, item, state, wanted(state) | kept);
+            }
+            item.unpin();
+        }
+        uring.due = due;
+    }
+
+    /// A registration's request completed, perhaps one that was cancelled since.
+    pub(super) fn completed(&mut self, item: &'static Epitem, turn: u16, done: Completion, tells: bool) {
+        let state = item.at(&self.held);
+        let Some(request) = state.request() else { return };
+        let is_current = request.lives.get() && request.turn.get() == turn;
+        if is_current {
+            let ends = if done.is_last() { request.ends.get().saturating_add(1) } else { 0 };
+            request.ends.set(ends);
+        }
+        if let Some(uring) = &mut self.ring
+            && done.is_last()
+        {
+            if is_current {
+                request.lives.set(false);
+            } else {
+                uring.ending = uring.ending.saturating_sub(1);
+            }
+            item.pin();
+            uring.end(item, state, &self.held);
+        }
+        let found = Bits::try_from(done.result);
+        // Of several registrations each is woken, the latest first.
+        let is_told = found.is_ok_and(|found| state.alive.get() && fleeting::found_with_others(item, found));
+        if is_current && state.alive.get() {
+            if let (Err(_), Some(uring)) = (found, &mut self.ring) {
+                uring.doomed = true;
+            }
+            let is_met = found.is_ok_and(|found| found & levels(state.events.get()) != 0);
+            let news = is_met && !is_told && !state.spent.get();
+            let in_vain = !is_met && request.mask.get() != wanted(state);
+            request.wrong.set(request.wrong.get() || in_vain);
+            if news && (tells || !state.is_edge()) {
+                let shut = item.file().is_some_and(|file| file.is_closing());
+                state.edge.set(Edge::anew(shut));
+                self.note_ready(item);
+            }
+            if in_vain {
+                self.list_due(item);
+            }
+            self.refresh_in_ring(item);
+        }
+        if done.is_last() {
+            item.unpin();
+        }
+    }
+
+    /// Brings a registration that changed in line with the ring.
+    pub fn refresh_in_ring(&mut self, item: &'static Epitem) {
+        if !is_asked(item.at(&self.held)) {
+            self.list_due(item);
+        }
+    }
+
+    /// The registration is polled by another number from now on. What was asked of the file lasts, unless the old number did not name
+    /// it any more when it was asked.
+    pub fn redirect_in_ring(&mut self, item: &'static Epitem, was_right: bool) {
+        let state = item.at(&self.held);
+        if !was_right {
+            if let Some(request) = state.request() {
+                request.wrong.set(true);
+            }
+            self.list_due(item);
+        }
+    }
+
+    /// A registration begins anew: it reports what it finds, whatever the ring said before (T6). Where its request is made anew that
+    /// comes by itself.
+    pub fn begin_in_ring(&mut self, item: &'static Epitem) {
+        if self.ring.is_some() {
+            let state = item.at(&self.held);
+            if let Some(request) = state.request() {
+                request.ends.set(0);
+            }
+            if is_asked(state) {
+                self.note_ready(item);
+            }
+        }
+    }
+}
+
+/// Whether the ring was asked for what it should be asked for. A request ends by itself where the ring is full of completions, and where
+/// the file has nothing to wake anybody by, like a terminal that was hung up: there it is pointless to ask again and again.
+fn is_asked(state: &State) -> bool {
+    const POINTLESS: u8 = 3;
+    let Some(Request { mask, lives, ends, .. }) = state.request() else { return false };
+    let (mask, wanted) = (mask.get(), wanted(state));
+    let covers = mask == wanted || (!needs_exactly(state) && mask & wanted == wanted);
+    covers && (lives.get() || mask == 0 || ends.get() >= POINTLESS)
+}
+
+/// Whether a request for more would not do: a completion is an edge, and where nothing is waited for nothing must be held. The level of
+/// others is looked at, so a request that asks for more than the mask does no harm until it completes in vain.
+fn needs_exactly(state: &State) -> bool {
+    !state.alive.get() || state.is_edge() || is_polled(state)
+}
+
+/// Whether it is in the poll set, and needs no request.
+fn is_polled(state: &State) -> bool {
+    state.slot.get() != 0
+}
+
+/// What the kernel is asked to watch for. io_uring takes no wake-up for one that has EPOLLPRI alone; those of sockets have EPOLLIN
+/// beside it, always.
+fn asked_for(item: &Epitem, mask: Bits) -> Bits {
+    // What a completion takes away, it has to tell.
+    let mask = mask | item.file().map_or(0, |file| file.kind().fleeting());
+    let is_socket = || item.file().is_some_and(|file| file.identify(item.via()).may_be_socket());
+    if mask & PRI != 0 && mask & IN == 0 && is_socket() { mask | IN } else { mask }
+}
+
+/// Whether wake-ups would be missed: the one for a change of a terminal's state has EPOLLPRI and nothing else.
+fn is_beyond(item: &Epitem, mask: Bits) -> bool {
+    mask & PRI != 0 && item.file().is_some_and(|file| file.identify(item.via()) == Kind::Tty)
+}
+
+/// The bits that the ring should be asked for; a spent one-shot may keep its request, whose completions mean nothing.
+fn wanted(state: &State) -> Bits {
+    match () {
+        () if !state.alive.get() || is_polled(state) => 0,
+        () if state.spent.get() => state.request().map_or(0, |request| request.mask.get()),
+        () => levels(state.events.get()),
+    }
+}

@@ -1,0 +1,311 @@
+//! The ways from poll to a ring and back, on which no edge is lost and none is invented, and those of rings at a fork and at the end of
+//! a thread.
+
+use nix::errno::Errno;
+
+use super::exit::{Exit, FEW};
+use super::hold::end_lap;
+use super::ring::Ring;
+use super::ring_cost::Prospect;
+use super::spares;
+use super::uring::{EVER, Uring, drain, for_each_own, is_fit, look};
+use super::watch;
+use crate::edge::Edge;
+use crate::events::{ERR, IN, NVAL};
+use crate::graph::epitem::Epitem;
+use crate::graph::epstate::EpState;
+use crate::graph::eventpoll::Eventpoll;
+use crate::graph::waitq::Sleeper;
+use crate::instance::descriptors;
+use crate::instance::resample::{self, Extent};
+use crate::nested;
+use crate::options::INTERPOSES;
+use crate::probe::sample;
+use crate::sync::atomic::Ordering::Relaxed;
+use crate::sys;
+
+/// For how many registrations an early ring is made. The kernel finds a request to cancel in a table that is the larger, up to 256 places, the
+/// more completions fit the ring.
+const EARLY: usize = 4096;
+
+/// Whether readiness of the instance is learnt from a ring in this round of the wait of `me`. Makes the ring if it pays, and gives it
+/// up if it is no good any more. Nobody may be asleep on the instance.
+pub fn is_by_request(ep: &'static Eventpoll, st: &mut EpState, me: &'static Sleeper) -> bool {
+    let fit = is_fit(st) && st.waiters.are_only(me);
+    match &st.ring {
+        Some(uring) if fit && !uring.doomed && std::ptr::eq(uring.owner, me) => true,
+        Some(_) => {
+            leave(ep, st);
+            nested::observe_unseen(ep, st);
+            false
+        }
+        None => {
+            let pays = fit && st.prospect.pays(st.interest.len(), st.edges, me) && begin(ep, st, me).is_ok();
+            if !pays {
+                nested::observe_unseen(ep, st);
+            }
+            pays
+        }
+    }
+}
+
+/// Goes over from poll to a ring.
+pub(super) fn begin(ep: &'static Eventpoll, st: &mut EpState, me: &'static Sleeper) -> Result<(), Errno> {
+    let made = (|| {
+        let mut ring = match Ring::take_kept(&me.spare_rings, &ep.ring.fd) {
+            Some(ring) => ring,
+            None => {
+                // Whoever gets a ring before the first wait goes on adding.
+                let room = if st.waiters.is_empty() { EARLY } else { st.interest.len() };
+                let (ring, fd) = Ring::new(room)?;
+                descriptors::adopt_internal(fd, &ep.ring.fd)?;
+                ring
+            }
+        };
+        let exit =
+            Exit::prepare(&mut ring, &ep.ring.fd, me).inspect_err(|_| descriptors::disown_internal(&ep.ring.fd))?;
+        let mut uring = Uring {
+            ring,
+            exit,
+            owner: me,
+            asked: Vec::new(),
+            due: Vec::new(),
+            ending: 0,
+            wake: -1,
+            doomed: false,
+            swept_at: sys::coarse_ms(),
+            leaving: false,
+        };
+        uring
+            .reserve(st.interest.len() + 1, &st.held)
+            .and_then(|()| st.furnish(st.followed))
+            .inspect_err(|_| descriptors::disown_internal(&ep.ring.fd))?;
+        Ok(uring)
+    })();
+    let uring = made.inspect_err(|errno| st.prospect.refuse(*errno))?;
+    EVER.store(true, Relaxed);
+    st.stats.rings += 1;
+    // What poll would have found out in this round.
+    let _ = resample::sample(st, Extent::All);
+    ep.absorb(st);
+    st.ring = Some(uring);
+    for index in 0..st.interest.len() {
+        let item = st.interest[index].get();
+        watch::take_back(st, item);
+        st.set.remove(item, &st.held);
+        st.list_due(item);
+    }
+    st.set.forget();
+    st.set.discard_unused();
+    // What the requests find at once was reported already, perhaps.
+    look(ep, st, false);
+    for index in 0..st.interest.len() {
+        take_over(st, st.interest[index].get());
+    }
+    Ok(())
+}
+
+/// Judges for the last time from levels and counts whether there is something that an edge-triggered registration did not report.
+fn take_over(st: &mut EpState, item: &'static Epitem) {
+    let state = item.at(&st.held);
+    let Some(file) = item.file() else { return };
+    if state.is_edge() && !state.spent.get() {
+        let watched = state.watched(file);
+        let mut edge = state.edge.get();
+        edge.digest(file.kind(), watched, item.take_facts(), item.told_after(state.reported_at.get()));
+        let level = file.level(item.via(), watched) & !NVAL;
+        let is_edge =
+            edge.report(file.kind(), level, sample::VIEW, || sample::settled_arrivals(file, item.via(), watched));
+        state.edge.set(if is_edge { Edge::FRESH } else { Edge::told(edge.quiet()) });
+        if is_edge {
+            st.note_ready(item);
+        }
+    }
+    st.track(item, file);
+}
+
+/// Gives the ring up: the instance is polled from here on. Nobody may be asleep on the instance. Who is not the owner, or is
+/// refused, cannot have the completions made that are due; if there are any, whatever is there counts as news.
+pub fn leave(ep: &'static Eventpoll, st: &mut EpState) {
+    let Some(uring) = &st.ring else { return };
+    let is_mine = uring.owner.is_own();
+    remember_edges(st);
+    if is_mine {
+        take_in(ep, st);
+        clear(ep, st);
+    }
+    let knows = st.ring.as_ref().is_some_and(|uring| !uring.ring.has_work());
+    drain(st, true);
+    if let Some(uring) = st.ring.take() {
+        if is_mine && uring.is_clear() {
+            uring.ring.keep(&ep.ring.fd, &uring.owner.spare_rings);
+        }
+        descriptors::disown_internal(&ep.ring.fd);
+        st.prospect.give_up(uring.doomed);
+        resume_polling(ep, st, uring.asked, uring.due, knows);
+    }
+}
+
+/// Takes in all completions that are due, and asks for nothing.
+fn take_in(ep: &'static Eventpoll, st: &mut EpState) {
+    while let Some(uring) = &mut st.ring
+        && uring.ring.has_work()
+    {
+        let taken = uring.ring.submit(&ep.ring.fd);
+        drain(st, true);
+        if taken.is_err() {
+            return;
+        }
+    }
+}
+
+/// Ends all requests, so that the kernel lets go of the files at once.
+fn clear(ep: &'static Eventpoll, st: &mut EpState) {
+    clear_most(ep, st);
+    for turn in 0..10 {
+        let Some(uring) = &mut st.ring else { return };
+        if turn == 0 {
+            uring.attempt(|ring| ring.cancel_all(&ep.ring.fd));
+        }
+        uring.attempt(|ring| ring.submit(&ep.ring.fd));
+        drain(st, true);
+        if st.ring.as_ref().is_none_or(Uring::is_clear) {
+            return;
+        }
+    }
+}
+
+/// Ends all requests but a few one by one, where they are many: to end all by one request takes the kernel a time that grows with the square of
+/// their number.
+fn clear_most(ep: &'static Eventpoll, st: &mut EpState) {
+    const BATCH: usize = 64;
+    while let Some(uring) = &mut st.ring
+        && uring.asked.len() > FEW
+    {
+        let before = uring.asked.len();
+        uring.cancel_some(BATCH, &ep.ring.fd, &st.held);
+        uring.attempt(|ring| ring.submit(&ep.ring.fd));
+        drain(st, true);
+        if st.ring.as_ref().is_some_and(|uring| uring.asked.len() >= before) {
+            return;
+        }
+    }
+}
+
+/// Takes down what is needed to tell by levels and counts what is news, before the last completions are taken in: what comes in
+/// between is in both or in one.
+fn remember_edges(st: &mut EpState) {
+    if let Some(uring) = &mut st.ring {
+        uring.leaving = true;
+    }
+    for index in 0..st.interest.len() {
+        let item = st.interest[index].get();
+        let state = item.at(&st.held);
+        let Some(file) = item.file() else { continue };
+        st.track(item, file);
+        // What others were told of so far the ring has told, too. Not so the calls in progress: this is no report, after which the
+        // program would see what was done before they began.
+        item.take_facts();
+        let mut edge = state.edge.get();
+        if state.is_edge() && edge.quiet() != 0 {
+            let watched = state.watched(file);
+            let level = file.level(item.via(), watched) & !NVAL;
+            resample::remember(file, item, watched, level, state.tracked.get());
+            // What that found out is new to others, perhaps, and not here.
+            item.take_facts();
+            file.follow_errors(level & ERR != 0);
+            if file.kind().is_eventfd() && level & IN != 0 && file.adds() == 0 {
+                // No call of this process has ever added to it.
+                file.note_unseen_add();
+            }
+            edge.resume(file.kind(), level, sample::VIEW, || sample::settled_arrivals(file, item.via(), watched));
+            if INTERPOSES && file.kind().is_eventfd() {
+                edge.note_calls(sample::calls_that_add(file));
+            }
+            state.edge.set(edge);
+        }
+    }
+}
+
+/// Goes back to poll, without the ring. `knows` says that all edges were remembered, and every wake-up since then was taken in; otherwise
+/// whatever is there counts as news.
+fn resume_polling(
+    ep: &'static Eventpoll,
+    st: &mut EpState,
+    asked: Vec<&'static Epitem>,
+    due: Vec<&'static Epitem>,
+    knows: bool,
+) {
+    st.stats.rings_left += 1;
+    for item in due {
+        if let Some(request) = item.at(&st.held).request() {
+            request.due.set(false);
+        }
+        item.unpin();
+    }
+    for item in asked {
+        if let Some(request) = item.at(&st.held).request() {
+            request.living.set(0);
+        }
+        item.unpin();
+    }
+    for index in 0..st.interest.len() {
+        let item = st.interest[index].get();
+        if let Some(request) = item.at(&st.held).request() {
+            request.forget();
+        }
+        let Some(file) = item.file() else { continue };
+        if !knows {
+            item.at(&st.held).edge.set(Edge::anew(file.is_closing()));
+        }
+        st.refresh(item);
+    }
+    end_lap(ep);
+}
+
+/// In a forked child: the ring is the parent's, and its memory is not here.
+pub fn reset_after_fork(ep: &'static Eventpoll, st: &mut EpState) {
+    if let Some(uring) = st.ring.take() {
+        let knows = uring.leaving && uring.owner.is_own();
+        uring.ring.forget();
+        descriptors::disown_internal(&ep.ring.fd);
+        resume_polling(ep, st, uring.asked, uring.due, knows);
+    }
+    st.prospect = Prospect::new();
+}
+
+/// In a forked child: the rings that the thread kept are the parent's.
+pub fn forget_kept() {
+    spares::take_all_kept().for_each(Ring::forget);
+}
+
+/// Before a fork: takes in what the child has to know, for it cannot ask the ring.
+pub fn prepare_fork() {
+    for_each_own(|ep, st| {
+        remember_edges(st);
+        take_in(ep, st);
+    });
+}
+
+/// In the parent after a fork.
+pub fn go_on_after_fork() {
+    for_each_own(|_, st| {
+        if let Some(uring) = &mut st.ring {
+            uring.leaving = false;
+        }
+        for index in 0..st.interest.len() {
+            let item = st.interest[index].get();
+            if let Some(file) = item.file() {
+                st.track(item, file);
+            }
+        }
+    });
+}
+
+/// The thread ends, and with it its requests.
+pub fn end_thread(own: &Sleeper) {
+    for_each_own(leave);
+    spares::take_all_kept().for_each(drop);
+    own.spare_rings.owners().for_each(descriptors::disown_internal);
+    descriptors::disown_internal(&own.anchor);
+}

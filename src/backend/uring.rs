@@ -1,0 +1,261 @@
+//! Readiness by io_uring's multishot poll: a request for each registration stays with the kernel, hangs on the same wait queues as the
+//! kernel's epoll would, and completes at every wake-up that meets its mask. So an edge is a completion; no witness is needed, nor a
+//! count. What is reported is the level at that time, as ever (W4).
+//!
+//! An instance has a ring while one thread keeps waiting on it; only that thread can hand requests over and take completions. Everybody
+//! else lists what is due. Whatever a ring is no good for (several waiting threads, nested and exclusive registrations) sends the
+//! instance back to poll, and nothing is lost on the way (`crossing`).
+
+use libc::c_int;
+use nix::errno::Errno;
+
+use super::exit::{Exit, GATE, LINK};
+use super::hold::end_lap;
+use super::request::{WAKE, owner_of};
+use super::ring::Ring;
+use super::switch::begin;
+use crate::events::{Bits, IN, NVAL};
+use crate::graph::epitem::Epitem;
+use crate::graph::epstate::{EpState, Held};
+use crate::graph::eventpoll::Eventpoll;
+use crate::graph::waitq::Sleeper;
+use crate::life::process;
+use crate::options::{self, Poller};
+use crate::probe::fleeting;
+use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
+use crate::sync::atomic::{AtomicBool, AtomicI32};
+use crate::window::Window;
+
+/// Whether there ever was a ring.
+pub(super) static EVER: AtomicBool = AtomicBool::new(false);
+
+/// What an instance has of its ring.
+#[derive(Debug)]
+pub struct Uring {
+    pub(super) ring: Ring,
+    /// The thread it belongs to.
+    pub(super) owner: &'static Sleeper,
+    /// The registrations with requests that have not ended.
+    pub(super) asked: Vec<&'static Epitem>,
+    /// Those whose requests are not what they should be.
+    pub(super) due: Vec<&'static Epitem>,
+    /// Requests that were cancelled, and whose ends were not seen yet.
+    pub(super) ending: usize,
+    /// The owner's wake-up descriptor, as far as it has a request; -1 for none.
+    pub(super) wake: c_int,
+    /// What ends its requests when the owner exits.
+    pub(super) exit: Exit,
+    /// The next wait gives the ring up.
+    pub(super) doomed: bool,
+    /// When the numbers were last looked at, in milliseconds of the monotonic clock.
+    pub(super) swept_at: u64,
+    /// The edges are to be told apart by witnesses and counts again, in this process or in a child.
+    pub(super) leaving: bool,
+}
+
+/// Whether a ring will do for the instance.
+pub(super) fn is_fit(st: &EpState) -> bool {
+    !st.observed && st.inner.is_empty() && st.exclusives == 0
+}
+
+pub(super) fn for_each_own(act: impl Fn(&'static Eventpoll, &mut EpState)) {
+    if !EVER.load(Relaxed) {
+        return;
+    }
+    Eventpoll::for_each(|ep| {
+        if ep.ring.fd.load(Relaxed) != -1 {
+            let mut st = ep.lock();
+            if st.ring.as_ref().is_some_and(|uring| uring.owner.is_own()) {
+                act(ep, &mut st);
+            }
+        }
+    });
+}
+
+/// Brings the requests in line with the registrations, and takes in the completions that are due. Never sleeps; makes no system call
+/// if there is nothing to do, and is no lap if nothing had to end. Only in the owner.
+pub fn lap(ep: &'static Eventpoll, st: &mut EpState) {
+    look(ep, st, true);
+}
+
+pub(super) fn look(ep: &'static Eventpoll, st: &mut EpState, tells: bool) {
+    let Some(uring) = &mut st.ring else { return };
+    uring.watch_wake(&ep.ring.fd);
+    let is_lap = !uring.due.is_empty() || uring.ending != 0 || ep.ring.closers.load(SeqCst) != 0;
+    if !is_lap && !uring.ring.has_work() {
+        return drain(st, tells);
+    }
+    // The kernel needs one turn for a request, and another one for each ring full of completions.
+    let turns = 100 + uring.due.len() / 64;
+    for _ in 0..turns {
+        st.hand_over(&ep.ring.fd);
+        let Some(uring) = &mut st.ring else { return };
+        if uring.ring.has_work() {
+            uring.attempt(|ring| ring.submit(&ep.ring.fd));
+        }
+        drain(st, tells);
+        let Some(uring) = &st.ring else { return };
+        if uring.doomed || (uring.due.is_empty() && uring.ending == 0 && !uring.ring.has_work()) {
+            break;
+        }
+    }
+    if is_lap {
+        end_lap(ep);
+    }
+}
+
+/// Takes in the completions that are there. `tells` is false where an edge is not one for certain.
+pub fn drain(st: &mut EpState, tells: bool) {
+    while let Some(uring) = &mut st.ring
+        && let Some(done) = uring.ring.next()
+    {
+        st.stats.completions += 1;
+        match done.user_data {
+            0 | GATE => {}
+            WAKE => {
+                st.stats.kicks += u64::from(done.result > 0);
+                if done.is_last() {
+                    uring.wake = -1;
+                }
+                uring.owner.heed();
+            }
+            data if data & LINK != 0 => {}
+            _ => {
+                let (item, turn) = owner_of(&done);
+                st.completed(item, turn, done, tells);
+            }
+        }
+    }
+}
+
+/// A registration was added: hands what is due over, many at a time, so that the first wait after it has not all of it to do. What was
+/// added and deleted since is never asked for.
+pub fn added(ep: &'static Eventpoll, st: &mut EpState) {
+    const BATCH: usize = 64;
+    if st.poller.is_some() || st.interest.len() < BATCH {
+        return;
+    }
+    // The only thread is the one that will wait.
+    if st.ring.is_none()
+        && options::poller() == Poller::Uring
+        && !process::has_threads()
+        && st.waiters.is_empty()
+        && is_fit(st)
+        && let Some(me) = Sleeper::idle_own()
+        && st.prospect.is_promised(me)
+    {
+        let _ = begin(ep, st, me);
+    }
+    if let Some(uring) = &mut st.ring
+        && uring.due.len() >= BATCH
+        && uring.owner.is_own()
+    {
+        uring.tidy(&st.held);
+        if uring.due.len() >= BATCH {
+            lap(ep, st);
+        }
+    }
+}
+
+/// Ends what requests of deleted registrations there are, if the caller can: where memory is short that makes room.
+pub fn make_room(ep: &'static Eventpoll, st: &mut EpState) {
+    if st.ring.as_ref().is_some_and(|uring| uring.owner.is_own()) {
+        lap(ep, st);
+    }
+}
+
+/// Finds the numbers that were closed behind our back: a request holds the file, and says nothing. Now and then only, for it is a look at
+/// all of them.
+pub fn sweep(st: &mut EpState, mut closed: impl FnMut(&'static Epitem)) {
+    const PAUSE_MS: u64 = 1000;
+    const WINDOW: usize = 64;
+    let Some(uring) = &mut st.ring else { return };
+    let now = st.now_ms;
+    if now.saturating_sub(uring.swept_at) < PAUSE_MS {
+        return;
+    }
+    uring.swept_at = now;
+    for items in st.interest.chunks(WINDOW) {
+        let mut window = Window::<_, WINDOW>::new();
+        items.iter().for_each(|item| window.add(item.get(), item.get().via(), asked_anyway(item.get())));
+        for (item, found) in window.look() {
+            fleeting::found_on(item, found);
+            if found & NVAL != 0 {
+                closed(item);
+            }
+        }
+    }
+}
+
+/// What is to be asked for by whoever wants to know nothing: a look at it takes it away.
+fn asked_anyway(item: &Epitem) -> Bits {
+    item.file().map_or(0, |file| file.kind().fleeting())
+}
+
+impl Uring {
+    /// Makes room for one of `count` registrations: beside what is listed, because that may be dead ones. Only if there is no memory
+    /// they are searched for.
+    pub fn reserve(&mut self, count: usize, held: &Held) -> Result<(), Errno> {
+        if self.due.len() > 2 * count + 64 {
+            self.tidy(held);
+        }
+        if self.asked.try_reserve(count).is_ok() && self.due.try_reserve(count).is_ok() {
+            return Ok(());
+        }
+        self.tidy(held);
+        let dead = self.asked.iter().filter(|item| !item.at(held).alive.get()).count();
+        let more = |list: &Vec<_>| (count + dead).saturating_sub(list.len());
+        self.asked.try_reserve(more(&self.asked)).map_err(|_| Errno::ENOMEM)?;
+        self.due.try_reserve(more(&self.due)).map_err(|_| Errno::ENOMEM)
+    }
+
+    /// Drops the registrations that ended before they were asked for anything.
+    #[cold]
+    pub(super) fn tidy(&mut self, held: &Held) {
+        self.due.retain(|item| {
+            let state = item.at(held);
+            let matters = state.alive.get() || state.request().is_some_and(|request| request.living.get() != 0);
+            if !matters {
+                if let Some(request) = state.request() {
+                    request.due.set(false);
+                }
+                item.unpin();
+            }
+            matters
+        });
+    }
+
+    /// Whether nothing was asked for, or all of it has ended.
+    pub(super) fn is_clear(&self) -> bool {
+        self.asked.is_empty() && self.wake < 0 && !self.ring.has_work()
+    }
+
+    /// Whether something has completed that was not taken in yet.
+    pub fn has_news(&self) -> bool {
+        self.ring.is_behind() || self.ring.has_completions()
+    }
+
+    /// Whether witnesses and counts are needed all the same.
+    pub fn is_leaving(&self) -> bool {
+        self.leaving
+    }
+
+    /// The wake-up descriptor may have been made anew.
+    fn watch_wake(&mut self, fd: &AtomicI32) {
+        let wake = self.owner.wake_fd();
+        if self.wake != wake {
+            if self.wake >= 0 {
+                self.attempt(|ring| ring.cancel(fd, WAKE));
+            }
+            if wake >= 0 {
+                self.attempt(|ring| ring.poll(fd, wake, IN, WAKE));
+            }
+            self.wake = wake;
+        }
+    }
+
+    /// A ring that fails is given up at the next wait.
+    pub(super) fn attempt(&mut self, act: impl FnOnce(&mut Ring) -> Result<(), Errno>) {
+        self.doomed |= act(&mut self.ring).is_err();
+    }
+}

@@ -1,0 +1,553 @@
+//! Watcher threads: each polls a shard of parked registrations, and hands those that fire back to their instance.
+//!
+//! The poll set of a shard belongs to its thread. Others leave notes in the shard's mail, and kick it when they cannot wait.
+
+use std::alloc::Layout;
+
+use libc::{c_void, pollfd};
+use nix::errno::Errno;
+
+use crate::backend::rest::{self, Rest};
+use crate::graph::epitem::{Epitem, Home, NO_SHARD, State};
+use crate::graph::epstate::EpState;
+use crate::graph::eventpoll::Eventpoll;
+use crate::graph::stats;
+use crate::graph::waitq::{Lingering, Sleeper};
+use crate::instance::wait::{LONGEST_TICK_NS, TICK_NS};
+use crate::lock::{Guard, Lock};
+use crate::memory;
+use crate::options::INTERPOSES;
+use crate::pool::{AtomicRef, Short};
+use crate::probe::fleeting;
+use crate::shards;
+use crate::sync::atomic::Ordering::Relaxed;
+use crate::sync::atomic::{AtomicU32, AtomicU64};
+use crate::sys;
+use crate::thread;
+use crate::window::Window;
+
+/// How many shards there can be. What does not fit stays with the waiting threads.
+const SHARDS: usize = 512;
+/// A watcher needs little: its set is on the heap.
+const STACK_BYTES: usize = 64 * 1024;
+
+/// The shards, each made when those before it are full and kept for ever. Most programs need none.
+static POOL: [AtomicRef<Shard>; SHARDS] = [const { AtomicRef::none() }; SHARDS];
+
+/// What one watcher thread polls.
+#[derive(Debug)]
+struct Shard {
+    sleeper: Sleeper,
+    mail: Lock<Mail>,
+    /// Registrations here, notes of arrival included.
+    load: AtomicU32,
+}
+
+#[derive(Debug)]
+struct Mail {
+    /// Registrations that came, or left, or changed, linked through `Epitem::next_note`. Each is pinned by its note.
+    first: Option<&'static Epitem>,
+    count: u32,
+    /// Its thread reads it.
+    running: bool,
+    /// Its thread was made, and has not run yet: it may be long before it does, so nothing is given to it.
+    starting: bool,
+    /// The arrays for a thread that is being started.
+    set: Option<Set>,
+}
+
+impl Mail {
+    /// Leaves a note. It takes no memory, so that no news is lost for want of it.
+    fn post(&mut self, item: &'static Epitem) {
+        if item.enter_mail(self.first) {
+            item.pin();
+            self.first = Some(item);
+            self.count += 1;
+        }
+    }
+
+    /// The note on top, which pins its registration still.
+    fn take(&mut self) -> Option<&'static Epitem> {
+        let item = self.first?;
+        self.first = item.leave_mail();
+        self.count -= 1;
+        Some(item)
+    }
+}
+
+impl Shard {
+    const fn new() -> Shard {
+        Shard {
+            sleeper: Sleeper::new(),
+            mail: Lock::new(Mail { first: None, count: 0, running: false, starting: false, set: None }),
+            load: AtomicU32::new(0),
+        }
+    }
+
+    /// One that nobody knows of yet; none where there is no memory.
+    fn create() -> Option<&'static Shard> {
+        let shard = memory::forever(Layout::new::<Shard>()).cast::<Shard>();
+        if shard.is_null() {
+            return None;
+        }
+        // SAFETY: the memory is large enough and aligned, nobody else's, and never freed.
+        unsafe {
+            shard.write(Shard::new());
+            Some(&*shard)
+        }
+    }
+
+    /// How many more registrations it takes, if this is its number.
+    fn room(&self, number: u16) -> usize {
+        shards::size(number).saturating_sub(self.load.load(Relaxed) as usize)
+    }
+
+    /// Whether its thread sleeps and can be told nothing.
+    fn is_deaf(&self) -> bool {
+        self.sleeper.is_deaf()
+    }
+}
+
+/// The shards that were made, which are the first ones.
+fn shards() -> impl Iterator<Item = &'static Shard> {
+    POOL.iter().map_while(AtomicRef::get)
+}
+
+fn shard(number: u16) -> Option<&'static Shard> {
+    POOL.get(number as usize)?.get()
+}
+
+/// The sleepers of the watchers that ever ran.
+pub fn sleepers() -> impl Iterator<Item = &'static Sleeper> {
+    shards().map(|shard| &shard.sleeper).filter(|sleeper| sleeper.wake_fd() >= 0)
+}
+
+/// Makes the watchers read their mail, and let go of what was taken back.
+#[cold]
+pub fn rouse() {
+    sleepers().for_each(Sleeper::kick);
+}
+
+/// Parks registrations of one instance, whose lock is held, and answers with how many. Those for which there is no thread or
+/// no memory stay where they are.
+pub fn park(st: &mut EpState, items: impl Iterator<Item = &'static Epitem>) -> usize {
+    let mut parked = 0;
+    let mut kick: Option<&'static Shard> = None;
+    let mut roomy: Option<(u16, &'static Shard)> = None;
+    for item in items {
+        // One that another watcher may still have in its set goes there again, or a close would not know of both.
+        let before = item.at(&st.held).shard();
+        let place = if before != NO_SHARD {
+            shard(before).map(|shard| (before, shard))
+        } else {
+            roomy = roomy.filter(|(number, shard)| shard.room(*number) > 0).or_else(shard_with_room);
+            roomy
+        };
+        let Some((number, shard)) = place else { break };
+        if before != NO_SHARD && shard.is_deaf() {
+            continue;
+        }
+        if kick.is_some_and(|before| !std::ptr::eq(before, shard)) {
+            wake(kick.take());
+        }
+        let posted = {
+            let mut mail = shard.mail.lock();
+            if !mail.running && !mail.starting {
+                let _ = start(number, shard, &mut mail);
+            }
+            // Where nobody tells who polls an instance's descriptor, nobody would look at what no watcher has.
+            let takes = mail.running || (mail.starting && !INTERPOSES);
+            if takes {
+                mail.post(item);
+            }
+            takes
+        };
+        if !posted {
+            break;
+        }
+        // The watcher takes the instance's lock before it believes the note, so the order is no matter.
+        st.set.remove(item, &st.held);
+        item.at(&st.held).set_parked(true);
+        item.at(&st.held).set_shard(number);
+        // The bits that the watcher asks for, as the instance would.
+        item.set_asked(asked(st, item));
+        st.parked += 1;
+        shard.load.fetch_add(1, Relaxed);
+        st.stats.parks += 1;
+        parked += 1;
+        kick = Some(shard);
+    }
+    wake(kick);
+    parked
+}
+
+fn wake(shard: Option<&'static Shard>) {
+    if let Some(shard) = shard {
+        shard.sleeper.kick();
+    }
+}
+
+fn shard_with_room() -> Option<(u16, &'static Shard)> {
+    for (number, place) in (0..).zip(&POOL) {
+        if place.get().is_none() {
+            // If another thread made it meanwhile, that one stays.
+            place.replace(None, Shard::create());
+        }
+        let shard = place.get()?;
+        if shard.room(number) > 0 && !shard.is_deaf() {
+            return Some((number, shard));
+        }
+    }
+    None
+}
+
+/// Starts the threads for so many more registrations, so that all of these can be given away together once they run.
+pub fn prepare(registrations: usize) {
+    let mut room = 0;
+    for number in 0..SHARDS as u16 {
+        let place = &POOL[number as usize];
+        if place.get().is_none() {
+            // If another thread made it meanwhile, that one stays.
+            place.replace(None, Shard::create());
+        }
+        let Some(shard) = place.get() else { return };
+        let mut mail = shard.mail.lock();
+        if !mail.running && !mail.starting && start(number, shard, &mut mail).is_err() {
+            return;
+        }
+        drop(mail);
+        room += shard.room(number);
+        if room >= registrations {
+            return;
+        }
+    }
+}
+
+/// Takes every registration of an instance back from its watchers.
+pub fn take_all_back(st: &mut EpState) {
+    for index in 0..st.interest.len() {
+        let item = st.interest[index].get();
+        if item.at(&st.held).is_parked() {
+            take_back(st, item);
+            st.refresh(item);
+        }
+    }
+    rouse();
+}
+
+/// The bits to poll for on behalf of a registration.
+fn asked(st: &EpState, item: &Epitem) -> u16 {
+    item.file().and_then(|file| st.bits_to_ask(item, file)).unwrap_or(0)
+}
+
+/// Takes a registration back from its watcher, if it is parked. The watcher may go on polling it until it reads the note, which
+/// does no harm but to a close: see [`lingering`].
+pub fn take_back(st: &mut EpState, item: &'static Epitem) {
+    let state = item.at(&st.held);
+    let Home::Parked(number) = state.home() else { return };
+    state.set_parked(false);
+    st.parked -= 1;
+    if let Some(shard) = shard(number) {
+        shard.mail.lock().post(item);
+    }
+}
+
+/// If the watcher of a shard may be in poll at this moment: the stay that must end before a description it polls is closed
+/// (D4).
+pub fn lingering(number: u16) -> Option<Lingering> {
+    shard(number)?.sleeper.lingering()
+}
+
+/// How many parked registrations are looked at in one call.
+const WINDOW: usize = 64;
+
+/// Looks at the parked registrations of an instance itself, and takes back those that have something. For a caller that will
+/// not wait for the watcher to come around: a wait with timeout 0, a poll on the descriptor. True if there were any.
+pub fn look_at_parked(st: &mut EpState) -> bool {
+    let mut any = false;
+    let mut next = 0;
+    st.account.looked(st.parked);
+    while st.parked > 0 && next < st.interest.len() {
+        any |= look_at_window(st, &mut next, usize::MAX);
+    }
+    any
+}
+
+/// The same for the next few of them, once in a tick of the coarse clock: a wait that finds something every time never looks at all of them, and
+/// their watcher may not get a processor for as long as the program keeps it.
+pub fn look_at_next_parked(st: &mut EpState) {
+    const MOST_PASSED: usize = 512;
+    if st.parked == 0 || st.looked_ms == st.now_ms {
+        return;
+    }
+    st.looked_ms = st.now_ms;
+    let mut next = st.next_parked;
+    if next >= st.interest.len() {
+        next = 0;
+    }
+    look_at_window(st, &mut next, MOST_PASSED);
+    st.next_parked = next;
+}
+
+/// Looks at those among the next registrations that are parked: a window of them at most, and passing so many at most.
+fn look_at_window(st: &mut EpState, next: &mut usize, most: usize) -> bool {
+    let mut window = Window::<_, WINDOW>::new();
+    let end = st.interest.len().min(next.saturating_add(most));
+    while !window.is_full() && *next < end {
+        let item = st.interest[*next].get();
+        *next += 1;
+        if item.at(&st.held).is_parked() {
+            window.add(item, item.via(), asked(st, item));
+        }
+    }
+    let mut any = false;
+    for (item, found) in window.look().filter(|(_, found)| *found != 0) {
+        fleeting::found_on(item, found);
+        take_back(st, item);
+        st.refresh(item);
+        any = true;
+    }
+    any
+}
+
+/// How long to do without a watcher after one could not be started.
+const REFUSED_NS: u64 = 100_000_000;
+/// Until when that is.
+static REFUSED_UNTIL: AtomicU64 = AtomicU64::new(0);
+
+/// Starts a shard's thread, unless one was refused just now: it costs much to try, and waits try often.
+fn start(number: u16, shard: &'static Shard, mail: &mut Mail) -> Result<(), Errno> {
+    if sys::now() < REFUSED_UNTIL.load(Relaxed) {
+        return Err(Errno::EAGAIN);
+    }
+    start_now(number, shard, mail).inspect_err(|_| REFUSED_UNTIL.store(sys::now() + REFUSED_NS, Relaxed))
+}
+
+/// Starts a shard's thread, with a small stack.
+fn start_now(number: u16, shard: &'static Shard, mail: &mut Mail) -> Result<(), Errno> {
+    shard.sleeper.ensure_wake()?;
+    mail.set = Some(Set::new(number)?);
+    thread::start(Some(STACK_BYTES), watch, std::ptr::from_ref(shard).cast_mut().cast())?;
+    stats::WATCHERS.count();
+    mail.starting = true;
+    Ok(())
+}
+
+extern "C" fn watch(argument: *mut c_void) -> *mut c_void {
+    // SAFETY: `start` passes a reference to a shard, which is never freed.
+    let shard: &'static Shard = unsafe { &*argument.cast::<Shard>() };
+    thread::set_name(c"epolyfill-watch");
+    shard.sleeper.set_tid(sys::gettid());
+    let taken = {
+        let mut mail = shard.mail.lock();
+        mail.starting = false;
+        mail.running = true;
+        mail.set.take()
+    };
+    let Some(mut set) = taken else { return std::ptr::null_mut() };
+    let mut tick = TICK_NS;
+    let mut rest = Rest::new(shard.sleeper.evictions());
+    loop {
+        set.read_mail(shard);
+        let epoch = shard.sleeper.enter_poll();
+        // Tried again each time: a number may be free by now.
+        set.entries[0].fd = shard.sleeper.ensure_wake().unwrap_or(-1);
+        // A closer posts its note first and then looks whether this thread is in poll; so the note is looked for again here.
+        if shard.mail.lock().first.is_none() {
+            set.poll(&mut tick);
+            stats::WATCHER_POLLS.count();
+        }
+        shard.sleeper.leave_poll(epoch);
+        match set.entries[0].revents {
+            0 => {}
+            libc::POLLNVAL => {
+                shard.sleeper.lose_wake();
+                let _ = shard.sleeper.ensure_wake();
+            }
+            _ => shard.sleeper.heed(),
+        }
+        set.hand_back_fired(shard);
+        if let Some(pause) = rest::after(&mut rest, &shard.sleeper, set.items.len(), false) {
+            rest::rest(&shard.sleeper, pause);
+        }
+    }
+}
+
+/// The poll set of a shard.
+#[derive(Debug)]
+struct Set {
+    number: u16,
+    entries: Vec<pollfd>,
+    items: Vec<Short<Epitem>>,
+}
+
+impl Set {
+    /// A set with room for all that a shard may be given.
+    fn new(number: u16) -> Result<Set, Errno> {
+        let mut set = Set { number, entries: Vec::new(), items: Vec::new() };
+        set.entries.try_reserve_exact(shards::size(number) + 1).map_err(|_| Errno::ENOMEM)?;
+        set.items.try_reserve_exact(shards::size(number)).map_err(|_| Errno::ENOMEM)?;
+        set.entries.push(pollfd { fd: -1, events: libc::POLLIN, revents: 0 });
+        Ok(set)
+    }
+
+    /// Believes the notes only as far as the registrations themselves say the same.
+    fn read_mail(&mut self, shard: &'static Shard) {
+        loop {
+            let Some(item) = shard.mail.lock().take() else { break };
+            let place = self.items.iter().position(|other| std::ptr::eq(other.get(), item));
+            let asked = item.eventpoll().and_then(|ep| {
+                let st = ep.lock();
+                let state = item.at(&st.held);
+                let here = state.alive.get() && state.home() == Home::Parked(self.number);
+                if !here {
+                    self.let_go(item, state);
+                }
+                here.then(|| asked(&st, item))
+            });
+            match (place, asked) {
+                (Some(place), Some(bits)) => {
+                    self.entries[place + 1] = pollfd { fd: item.via(), events: bits.cast_signed(), revents: 0 };
+                }
+                (Some(place), None) => self.remove(place),
+                // Threads that park at the same time may fill a shard beyond its size.
+                (None, Some(_)) if self.items.len() == shards::size(self.number) => {
+                    if let Some(ep) = item.eventpoll() {
+                        self.hand_back(ep, &mut ep.lock(), item);
+                    }
+                }
+                (None, Some(bits)) => {
+                    item.pin();
+                    self.entries.push(pollfd { fd: item.via(), events: bits.cast_signed(), revents: 0 });
+                    self.items.push(Short::of(item));
+                }
+                (None, None) => {}
+            }
+            item.unpin();
+        }
+        self.count_load(shard);
+    }
+
+    /// Sleeps until something happens. A thread without a wake-up descriptor, because no number was free, looks around now and
+    /// then; and so does one that has more entries than the kernel lets it poll (`tick` is its pause).
+    fn poll(&mut self, tick: &mut u64) {
+        let longest = (self.entries[0].fd < 0).then_some(LONGEST_TICK_NS);
+        let mut slept = sys::ppoll_raw(&mut self.entries, longest);
+        if !slept.is_err_and(sys::is_too_long) {
+            *tick = TICK_NS;
+            return;
+        }
+        let mut piece = sys::descriptor_limit().min(self.entries.len());
+        loop {
+            slept = sys::ppoll_raw(&mut self.entries[..piece], Some(*tick));
+            if piece == 0 || !slept.is_err_and(sys::is_too_long) {
+                break;
+            }
+            piece /= 2;
+        }
+        *tick = if sys::look(&mut self.entries) == 0 { (*tick * 2).min(LONGEST_TICK_NS) } else { TICK_NS };
+    }
+
+    fn remove(&mut self, place: usize) {
+        self.entries.swap_remove(place + 1);
+        self.items.swap_remove(place).get().unpin();
+    }
+
+    /// What is here, and what is on its way here.
+    fn count_load(&self, shard: &'static Shard) {
+        let mail = shard.mail.lock();
+        shard.load.store(self.items.len() as u32 + mail.count, Relaxed);
+    }
+
+    /// What fired is its instance's again: all of one instance under one lock, or who waits there would wake up to wait for it.
+    fn hand_back_fired(&mut self, shard: &'static Shard) {
+        let mut place = self.items.len();
+        let mut held: Option<(&'static Eventpoll, Guard<'_, EpState>)> = None;
+        while place > 0 {
+            place -= 1;
+            let found = std::mem::take(&mut self.entries[place + 1].revents);
+            if found == 0 {
+                continue;
+            }
+            let item = self.items[place].get();
+            fleeting::found_on(item, found.cast_unsigned());
+            if let Some(ep) = item.eventpoll() {
+                let mut guard = match held.take() {
+                    Some((other, guard)) if std::ptr::eq(other, ep) => guard,
+                    other => {
+                        drop(other);
+                        let mut guard = ep.lock();
+                        guard.account.woken();
+                        guard
+                    }
+                };
+                self.hand_back(ep, &mut guard, item);
+                held = Some((ep, guard));
+            }
+            self.remove(place);
+        }
+        drop(held);
+        self.count_load(shard);
+    }
+
+    /// This thread is not in poll, and will not poll the registration again; unless there is one more note about it, which would
+    /// be missed if the next one went to another watcher. Notes are left under the instance's lock, which is held here.
+    fn let_go(&self, item: &Epitem, state: &State) {
+        if state.shard() == self.number && !item.is_noted() {
+            state.set_shard(NO_SHARD);
+        }
+    }
+
+    fn hand_back(&self, ep: &'static Eventpoll, st: &mut EpState, item: &'static Epitem) {
+        let state = item.at(&st.held);
+        // Before it is let go of, for the home goes by the shard.
+        let is_at_home = state.alive.get() && state.home() == Home::Parked(self.number);
+        self.let_go(item, state);
+        if !is_at_home {
+            return;
+        }
+        state.set_parked(false);
+        state.lose_patience();
+        st.parked -= 1;
+        st.account.handed_back();
+        st.stats.unparks += 1;
+        ep.apply(st, item);
+    }
+}
+
+/// In a forked child there are no watchers: what they had is hot again (`Eventpoll::reset_after_fork`), and the shards are empty.
+pub fn reset_after_fork() {
+    for shard in shards() {
+        let mut mail = shard.mail.lock();
+        let started = std::mem::take(&mut mail.running) | std::mem::take(&mut mail.starting);
+        if !started && shard.sleeper.wake_fd() < 0 {
+            continue;
+        }
+        mail.set = None;
+        while let Some(item) = mail.take() {
+            item.unpin();
+        }
+        drop(mail);
+        shard.load.store(0, Relaxed);
+        shard.sleeper.reset_after_fork(false);
+    }
+}
+
+/// Whether no shard is locked.
+pub fn all_at_rest() -> bool {
+    shards().all(|shard| shard.mail.is_free())
+}
+
+/// Every lock of every shard, for fork.
+pub fn lock_all_for_fork() {
+    shards().for_each(|shard| shard.mail.lock_for_fork());
+}
+
+/// # Safety
+/// As for [`Lock::unlock_after_fork`].
+pub unsafe fn unlock_all_after_fork() {
+    for shard in shards() {
+        // SAFETY: the caller answers for it.
+        unsafe { shard.mail.unlock_after_fork() }
+    }
+}

@@ -1,0 +1,585 @@
+//! One registration: what a program asked of one number in one instance. Kernel counterpart: `struct epitem`.
+
+use std::cell::Cell;
+
+use libc::c_int;
+use nix::errno::Errno;
+
+use crate::backend::request::Request;
+use crate::edge::{self, Edge, Evidence, Facts, Outlook};
+use crate::events::{self, Bits};
+use crate::graph::epitem_ext::{self, Annex, Announcement};
+use crate::graph::epstate::Held;
+use crate::graph::eventpoll::Eventpoll;
+use crate::graph::file::{self, File, Peer};
+use crate::options;
+use crate::pool::{AtomicShort, Pool, Pooled, Short};
+use crate::probe::kind::Kind;
+use crate::probe::sample;
+use crate::sync::atomic::Ordering::{AcqRel, Relaxed, SeqCst};
+use crate::sync::atomic::{AtomicBool, AtomicI32, AtomicU16, AtomicU32};
+
+static ITEMS: Pool<Epitem> = Pool::new();
+
+/// Where the descriptor of a registration is polled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Home {
+    /// By whoever waits on the instance.
+    Hot,
+    /// By the watcher thread of this shard.
+    Parked(u16),
+}
+
+/// Not in any watcher's set.
+pub const NO_SHARD: u16 = PARKED - 1;
+const PARKED: u16 = 1 << 10;
+const SURPRISES: u32 = 11;
+
+/// After how many silent polls a registration that was never active may be parked: it has cost three times by then what parking costs, so that
+/// no load costs much more than if nothing ever were.
+const FIRST_PATIENCE: u16 = 64;
+/// The longest: by then a registration has cost in polls what a wake-up costs. It doubles up to here each time that parking
+/// would have been, or was, in vain.
+const LONGEST_PATIENCE: u16 = 1024;
+
+/// One registration. Every byte of it counts as often as there are registrations, so what few of them need is in an [`Annex`].
+#[derive(Debug)]
+pub struct Epitem {
+    /// Who still points here: the interest set, the inbox, the ready list, the uneasy list, a watcher. The record is free at
+    /// zero; its fields keep their type for ever (see `pool.rs`).
+    pins: AtomicU32,
+    /// In the instance's inbox. Changed by whoever is at the inbox.
+    queued: AtomicBool,
+    /// What the witnesses saw since the instance last looked.
+    facts: AtomicU16,
+    /// When the latest call that told us something began, on the description's clock.
+    told_at: AtomicU32,
+    /// The bits poll is asked for at present; read by witnesses without a lock, to see whether a sleeper must be kicked.
+    asked: AtomicU16,
+    /// The levels of the second look, valid within one harvest. Protected by the instance's lock.
+    level: AtomicU16,
+    /// The number under which the program registered it: with `file`, its key.
+    number: AtomicI32,
+    /// A number that names the description now (D2: the registered one may be closed while a dup lives).
+    via: AtomicI32,
+    ep: AtomicShort<Eventpoll>,
+    file: AtomicShort<File>,
+    /// The next registration on the same description. Protected by the description's lock.
+    pub next: AtomicShort<Epitem>,
+    /// A note in a watcher's mail is about it, and the next one. Protected by the mail's lock: all notes about one registration
+    /// go to the watcher that may have it in its set. While the record is free, the next free one.
+    noted: AtomicBool,
+    next_note: AtomicShort<Epitem>,
+    state: State,
+}
+
+/// What the instance's lock protects.
+#[derive(Debug)]
+pub struct State {
+    /// The events as registered, EPOLLET and the like included.
+    pub events: Events,
+    /// The program's 64 bits.
+    pub data: Cell<u64>,
+    /// The memory of edges, if edge-triggered.
+    pub edge: Cell<Edge>,
+    /// The witnesses know that somebody waits for edges here.
+    pub tracked: Cell<bool>,
+    /// False once deleted.
+    pub alive: Cell<bool>,
+    /// A one-shot that has fired and was not armed again (W5).
+    pub spent: Cell<bool>,
+    /// The shard whose watcher may still have it in its set, though its home may be elsewhere by now, or [`NO_SHARD`]; whether that
+    /// is its home, [`PARKED`]; and above [`SURPRISES`] how often it fired after it had been silent for long.
+    parking: Cell<u16>,
+    /// Its place in the instance's poll set; 0 when it is not in.
+    pub slot: Cell<u32>,
+    /// Its place in the instance's interest set.
+    pub index: Cell<u32>,
+    /// How many registrations of the instance were made before it: the kernel wakes the latest first.
+    pub serial: Cell<u32>,
+    /// On the ready list.
+    pub ready: Cell<bool>,
+    /// On the uneasy list.
+    pub uneasy: Cell<bool>,
+    /// Exclusive, and added while another instance had the event: it reports what it found there regardless (T6).
+    pub newcomer: Cell<bool>,
+    /// What the description's clock showed at the last report.
+    pub reported_at: Cell<u32>,
+    /// What else there is to know of it, where there is any need for that.
+    annex: Cell<Option<Short<Annex>>>,
+}
+
+/// Events that the instance's lock protects, and others read without: those of an exclusive registration never change.
+#[derive(Debug)]
+pub struct Events(AtomicU32);
+
+impl Events {
+    /// The events.
+    pub fn get(&self) -> u32 {
+        self.0.load(Relaxed)
+    }
+
+    /// Other events. Under the lock.
+    pub fn set(&self, events: u32) {
+        self.0.store(events, Relaxed);
+    }
+}
+
+// SAFETY: the cells are reached only through `Epitem::at`, whose argument proves that the instance's lock is held.
+unsafe impl Sync for State {}
+
+impl Pooled for Epitem {
+    const BLANK: Epitem = Epitem {
+        pins: AtomicU32::new(0),
+        queued: AtomicBool::new(false),
+        facts: AtomicU16::new(0),
+        told_at: AtomicU32::new(0),
+        asked: AtomicU16::new(0),
+        level: AtomicU16::new(0),
+        number: AtomicI32::new(-1),
+        via: AtomicI32::new(-1),
+        ep: AtomicShort::none(),
+        file: AtomicShort::none(),
+        next: AtomicShort::none(),
+        noted: AtomicBool::new(false),
+        next_note: AtomicShort::none(),
+        state: State {
+            events: Events(AtomicU32::new(0)),
+            data: Cell::new(0),
+            edge: Cell::new(Edge::FRESH),
+            tracked: Cell::new(false),
+            alive: Cell::new(false),
+            spent: Cell::new(false),
+            parking: Cell::new(NO_SHARD),
+            slot: Cell::new(0),
+            index: Cell::new(0),
+            serial: Cell::new(0),
+            ready: Cell::new(false),
+            uneasy: Cell::new(false),
+            newcomer: Cell::new(false),
+            reported_at: Cell::new(0),
+            annex: Cell::new(None),
+        },
+    };
+
+    fn pool() -> &'static Pool<Epitem> {
+        &ITEMS
+    }
+
+    fn free_link(&self) -> &AtomicShort<Epitem> {
+        &self.next_note
+    }
+}
+
+impl Epitem {
+    /// A registration of `number`, held once, not yet part of any graph.
+    pub fn create(
+        ep: &'static Eventpoll,
+        file: &'static File,
+        number: c_int,
+        via: c_int,
+    ) -> Result<&'static Epitem, Errno> {
+        let item = ITEMS.take()?;
+        item.pins.store(1, Relaxed);
+        item.queued.store(false, Relaxed);
+        item.facts.store(0, Relaxed);
+        item.asked.store(0, Relaxed);
+        item.told_at.store(file.clock(), Relaxed);
+        item.number.store(number, Relaxed);
+        item.via.store(via, Relaxed);
+        item.ep.set(Some(ep));
+        item.file.set(Some(file));
+        item.next.set(None);
+        Ok(item)
+    }
+
+    /// What the lock of the item's instance protects; `_held` is the proof that the caller has it.
+    #[inline]
+    pub fn at<'a>(&'a self, _held: &'a Held) -> &'a State {
+        &self.state
+    }
+
+    /// The levels of the second look.
+    pub fn level(&self, _held: &Held) -> Bits {
+        self.level.load(Relaxed)
+    }
+
+    /// Takes down the levels of the second look.
+    pub fn set_level(&self, _held: &Held, level: Bits) {
+        self.level.store(level, Relaxed);
+    }
+
+    /// One more place points here.
+    #[inline]
+    pub fn pin(&self) {
+        self.pins.fetch_add(1, Relaxed);
+    }
+
+    /// One place less. The last one gives the record back.
+    #[inline]
+    pub fn unpin(&'static self) {
+        if self.pins.fetch_sub(1, AcqRel) == 1 {
+            self.ep.set(None);
+            if let Some(annex) = self.state.annex.take() {
+                annex.get().retire();
+            }
+            ITEMS.give_back(self);
+        }
+    }
+
+    /// Makes sure that there is an annex, and in it room for what is announced if the instance is `followed`. ENOMEM when there is no memory.
+    pub fn furnish(&self, held: &Held, followed: bool) -> Result<(), Errno> {
+        let state = self.at(held);
+        if state.annex.get().is_none() {
+            state.annex.set(Some(Short::of(Annex::create()?)));
+        }
+        state.annex().filter(|_| followed).map_or(Ok(()), Annex::furnish)
+    }
+
+    /// The registered number.
+    pub fn number(&self) -> c_int {
+        self.number.load(Relaxed)
+    }
+
+    /// The number to poll.
+    pub fn via(&self) -> c_int {
+        self.via.load(Relaxed)
+    }
+
+    /// Polls by another number from now on.
+    pub fn set_via(&self, fd: c_int) {
+        self.via.store(fd, Relaxed);
+    }
+
+    /// Whether it is registered in this instance.
+    pub fn is_of(&self, ep: &'static Eventpoll) -> bool {
+        self.ep.get().is_some_and(|own| std::ptr::eq(own, ep))
+    }
+
+    /// Its instance; none once the record is free.
+    #[inline]
+    pub fn eventpoll(&self) -> Option<&'static Eventpoll> {
+        self.ep.get()
+    }
+
+    /// Its description.
+    #[inline]
+    pub fn file(&self) -> Option<&'static File> {
+        self.file.get()
+    }
+
+    /// Whether two exclusive registrations wait for some of the same levels, or for none but hang-ups and errors.
+    pub fn is_rival_of(&self, other: &Epitem) -> bool {
+        let rivalry = |item: &Epitem| events::levels(item.state.events.get()) & (events::READABLE | events::WRITABLE);
+        let (own, others) = (rivalry(self), rivalry(other));
+        own & others != 0 || own == others
+    }
+
+    /// Remembers what poll is asked.
+    pub fn set_asked(&self, bits: Bits) {
+        self.asked.store(bits, SeqCst);
+    }
+
+    /// Whether the witnesses saw something since the last call of [`Self::take_facts`].
+    pub fn has_facts(&self) -> bool {
+        self.facts.load(SeqCst) != 0
+    }
+
+    /// What the witnesses saw since the last call.
+    #[inline]
+    pub fn take_facts(&self) -> Facts {
+        if self.facts.load(SeqCst) == 0 { 0 } else { self.facts.swap(0, SeqCst) }
+    }
+
+    /// Whether the latest call that told us something began after the description's clock showed `reported`. One that began
+    /// before may have been what was reported: its write woke the poller before it could tell.
+    #[inline]
+    pub fn told_after(&self, reported: u32) -> bool {
+        self.told_at.load(SeqCst).wrapping_sub(reported).cast_signed() > 0
+    }
+
+    /// Marks the item as being in the inbox; false if it is there already.
+    pub fn enter_inbox(&self) -> bool {
+        !self.queued.swap(true, SeqCst)
+    }
+
+    /// Marks the item as out of the inbox. Facts that come from here on queue it again.
+    pub fn leave_inbox(&self) {
+        self.queued.swap(false, SeqCst);
+    }
+
+    /// Goes to the head of a watcher's mail, before `first`. False if it is there already.
+    pub fn enter_mail(&self, first: Option<&'static Epitem>) -> bool {
+        if self.noted.swap(true, Relaxed) {
+            return false;
+        }
+        self.next_note.set(first);
+        true
+    }
+
+    /// Whether it is in a watcher's mail.
+    pub fn is_noted(&self) -> bool {
+        self.noted.load(Relaxed)
+    }
+
+    /// Leaves the mail's head; answers with what comes next.
+    pub fn leave_mail(&self) -> Option<&'static Epitem> {
+        self.noted.store(false, Relaxed);
+        self.next_note.get()
+    }
+
+    /// A witness saw something. Its description's lock is held, so the item is alive; the instance's lock is not.
+    #[inline]
+    pub fn tell(&'static self, facts: Facts, at: u32) {
+        if let Some(ep) = self.note(facts, at) {
+            ep.notice(self, facts);
+        }
+    }
+
+    /// The same by a witness without the lock: the record may be free, or another's, at any moment.
+    pub fn tell_unlocked(&'static self, facts: Facts, at: u32) {
+        if let Some(ep) = self.note(facts, at) {
+            ep.notice_unlocked(self, facts);
+        }
+    }
+
+    #[inline]
+    fn note(&self, facts: Facts, at: u32) -> Option<&'static Eventpoll> {
+        let ep = self.ep.get()?;
+        if facts != edge::UNSETTLED {
+            // That asks for a look and says nothing of when: it must not make what was told before it look younger.
+            file::raise(&self.told_at, at);
+        }
+        let before = self.facts.fetch_or(facts, SeqCst);
+        if before & facts & edge::COLLECTED != 0 {
+            self.facts.fetch_or(edge::COLLECTED_AGAIN, SeqCst);
+        }
+        if before & edge::CHOKED != 0 && facts & edge::DEPARTED != 0 {
+            self.facts.fetch_or(edge::RELIEVED, SeqCst);
+        }
+        Some(ep)
+    }
+
+    /// Whether a thread that polls what is asked at present would sleep through what the facts announce.
+    pub fn is_deaf_to(&self, facts: Facts) -> bool {
+        let asked = self.asked.load(SeqCst);
+        let reading = facts & (edge::READ_FACTS | edge::GAVE | edge::PRESSED) != 0 && asked & events::IN == 0;
+        // What was taken may have come since the last report; then there is room to report, if nothing else.
+        let taking = edge::TOOK | edge::TOOK_SHORT;
+        let writing = facts & (edge::WRITE_FACTS | taking) != 0 && asked & events::OUT == 0;
+        let looks = edge::WOKEN | edge::ROUSED | edge::UNSETTLED | edge::COLLECTED | edge::PEER_FULL | edge::PARTED;
+        reading || writing || facts & looks != 0
+    }
+}
+
+/// What a report changes in the memory of a registration: to be put back where it was none after all.
+#[derive(Clone, Copy, Debug)]
+pub struct Memory {
+    edge: Edge,
+    newcomer: bool,
+    reported_at: u32,
+}
+
+impl Memory {
+    /// What showed the edge that was reported then.
+    pub fn evidence(&self) -> Evidence {
+        self.edge.evidence()
+    }
+}
+
+impl State {
+    /// The memory before a report.
+    pub fn memory(&self) -> Memory {
+        Memory { edge: self.edge.get(), newcomer: self.newcomer.get(), reported_at: self.reported_at.get() }
+    }
+
+    /// As if there had been no report.
+    pub fn restore(&self, before: Memory) {
+        self.edge.set(before.edge);
+        self.newcomer.set(before.newcomer);
+        self.reported_at.set(before.reported_at);
+    }
+
+    /// Where it is polled.
+    pub fn home(&self) -> Home {
+        if self.is_parked() { Home::Parked(self.shard()) } else { Home::Hot }
+    }
+
+    /// In no watcher's set, and never silent for long.
+    pub fn begin_hot(&self) {
+        self.parking.set(NO_SHARD);
+    }
+
+    /// Whether its home is with the watcher of its shard.
+    pub fn is_parked(&self) -> bool {
+        self.parking.get() & PARKED != 0
+    }
+
+    /// Its home is with the watcher of its shard from here on, or not; answers with what it was.
+    pub fn set_parked(&self, parked: bool) -> bool {
+        let before = self.parking.get();
+        self.parking.set(if parked { before | PARKED } else { before & !PARKED });
+        before & PARKED != 0
+    }
+
+    /// The shard whose watcher may still have it in its set, [`NO_SHARD`] if none.
+    pub fn shard(&self) -> u16 {
+        self.parking.get() & NO_SHARD
+    }
+
+    /// It may be in the set of this shard's watcher from here on.
+    pub fn set_shard(&self, shard: u16) {
+        self.parking.set((self.parking.get() & !NO_SHARD) | shard);
+    }
+
+    #[inline]
+    fn annex(&self) -> Option<&'static Annex> {
+        self.annex.get().map(Short::get)
+    }
+
+    #[inline]
+    fn announcement(&self) -> Option<&'static Announcement> {
+        self.annex().and_then(Annex::announcement)
+    }
+
+    /// What was announced to outer instances.
+    pub fn announced(&self) -> Edge {
+        self.announcement().map_or(epitem_ext::UNTOLD, |announcement| announcement.edge.get())
+    }
+
+    /// Remembers what was announced, if anybody is to be told.
+    pub fn set_announced(&self, edge: Edge) {
+        if let Some(announcement) = self.announcement() {
+            announcement.edge.set(edge);
+        }
+    }
+
+    /// What the description's clock showed at the last announcement.
+    pub fn announced_at(&self) -> u32 {
+        self.announcement().map_or(0, |announcement| announcement.at.get())
+    }
+
+    /// An announcement is made.
+    pub fn set_announced_at(&self, clock: u32) {
+        if let Some(announcement) = self.announcement() {
+            announcement.at.set(clock);
+        }
+    }
+
+    /// The memories of edges: its own, and that of what was announced.
+    pub fn memories(&self) -> impl Iterator<Item = &Cell<Edge>> {
+        std::iter::once(&self.edge).chain(self.announcement().map(|announcement| &announcement.edge))
+    }
+
+    /// Its turn in the instance's line; 0 when it is not in it.
+    pub fn turn(&self) -> u32 {
+        self.announcement().map_or(0, |announcement| announcement.turn.get())
+    }
+
+    /// It has another turn, or none.
+    pub fn set_turn(&self, turn: u32) {
+        if let Some(announcement) = self.announcement() {
+            announcement.turn.set(turn);
+        }
+    }
+
+    /// What the instance's ring was asked of it, if it has one.
+    pub fn request(&self) -> Option<&'static Request> {
+        self.annex().map(|annex| &annex.request)
+    }
+
+    /// Whether the registration is edge-triggered.
+    #[inline]
+    pub fn is_edge(&self) -> bool {
+        self.events.get() & events::EDGE != 0
+    }
+
+    /// Whether the registration is of an instance, whose wake-ups carry EPOLLIN, without asking for that: it is ready if the instance is
+    /// ready when it is added or changed, and from then on until it is found not to be.
+    pub fn is_dull(&self, file: &File) -> bool {
+        file.kind() == Kind::Epoll && self.events.get() & u32::from(events::IN) == 0
+    }
+
+    /// Whether the registration is of an instance, and woken by its wake-ups.
+    pub fn is_woken_by_instance(&self, file: &File) -> bool {
+        file.kind() == Kind::Epoll && self.events.get() & u32::from(events::IN) != 0
+    }
+
+    /// It fired after it had been silent for long.
+    pub fn lose_patience(&self) {
+        if self.patience() < LONGEST_PATIENCE {
+            self.parking.set(self.parking.get() + (1 << SURPRISES));
+        }
+    }
+
+    /// After how many silent polls it is silent for long.
+    pub fn patience(&self) -> u16 {
+        FIRST_PATIENCE << (self.parking.get() >> SURPRISES)
+    }
+
+    /// Whether the registration is exclusive.
+    pub fn is_exclusive(&self) -> bool {
+        self.events.get() & events::EXCLUSIVE != 0
+    }
+
+    /// Whether the registration has quiet bits that have to be looked behind (see `Edge::is_uneasy`).
+    #[inline]
+    pub fn is_uneasy(&self, file: &File) -> bool {
+        let outlook = Outlook {
+            kind: file.kind(),
+            watched: self.heard(file),
+            sees_calls: options::INTERPOSES,
+            departures: file.awaits_departures(),
+            full_peer: file.awaits_peer(),
+            shared: sample::is_shared_eventfd(file),
+            orphan: file.peer() == Peer::Gone,
+        };
+        (self.is_edge() && self.edge.get().is_uneasy(outlook))
+            || self.announcement().is_some_and(|announcement| announcement.edge.get().is_uneasy(outlook))
+    }
+
+    /// The level bits that matter to a report: those registered, and for edges, and where a look takes them away, those that wake whoever
+    /// registered the others (E3).
+    #[inline]
+    pub fn watched(&self, file: &File) -> Bits {
+        if self.is_edge() || file.kind().fleeting() != 0 { self.heard(file) } else { events::levels(self.events.get()) }
+    }
+
+    /// The level bits that matter to outer instances: those registered and all that wake it besides, for they are told of every
+    /// wake-up (N2).
+    #[inline]
+    pub fn heard(&self, file: &File) -> Bits {
+        let bits = events::levels(self.events.get());
+        bits | file.kind().wakes_with(bits)
+    }
+}
+
+/// Whether nobody is at the pools.
+pub fn pool_at_rest() -> bool {
+    ITEMS.is_at_rest(|_| true) && epitem_ext::pools_at_rest()
+}
+
+/// The pools' own locks, for fork.
+pub fn lock_pool_for_fork() {
+    ITEMS.lock_for_fork(|_| ());
+    epitem_ext::lock_pools_for_fork();
+}
+
+/// # Safety
+/// As for [`crate::lock::Lock::unlock_after_fork`].
+pub unsafe fn unlock_pool_after_fork() {
+    // SAFETY: the caller answers for it.
+    unsafe {
+        epitem_ext::unlock_pools_after_fork();
+        ITEMS.unlock_after_fork(|_| ());
+    }
+}
+
+#[cfg(not(test))]
+const _: () = assert!(size_of::<Epitem>() <= 104, "there are as many as there are registrations");
+
+/// How many records are in use, for the models.
+#[cfg(test)]
+pub fn in_use() -> usize {
+    ITEMS.in_use()
+}

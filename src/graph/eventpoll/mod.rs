@@ -1,0 +1,357 @@
+//! One instance: its registrations, what is known to be ready, and who waits. Kernel counterpart: `struct eventpoll`.
+//!
+//! Not here: what control calls do (`control.rs`), how a thread waits (`wait.rs`), what is reported (`harvest.rs`).
+
+mod descriptor;
+pub mod disguise;
+mod inbox;
+
+use nix::errno::Errno;
+
+use crate::api::dispatch::{self, Dispatch};
+use crate::api::event_array::View;
+use crate::backend::hold::Outside;
+use crate::backend::switch;
+use crate::graph::epitem::{Epitem, NO_SHARD};
+use crate::graph::epstate::EpState;
+use crate::graph::file::File;
+use crate::graph::waitq::{Bell, Sleeper};
+use crate::instance::control;
+use crate::instance::descriptors;
+use crate::lock::{Guard, Lock};
+use crate::nested;
+use crate::pool::{AtomicRef, AtomicShort, Pool, Pooled};
+use crate::sync::atomic::Ordering::{AcqRel, Relaxed, SeqCst};
+use crate::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64};
+
+pub use descriptor::{adopt, create, find};
+
+use inbox::{Inbox, new_inbox};
+
+static INSTANCES: Pool<Eventpoll> = Pool::new();
+
+/// Whether there ever was an instance: until then poll and select need not look for epoll descriptors.
+static EVER: AtomicBool = AtomicBool::new(false);
+
+/// Whether the program ever created an instance.
+#[inline]
+pub fn any_yet() -> bool {
+    EVER.load(Relaxed)
+}
+
+/// One instance, which shares no cache line with another.
+#[derive(Debug)]
+#[repr(align(64))]
+pub struct Eventpoll {
+    free: AtomicShort<Eventpoll>,
+    /// Its descriptor while it is open, every thread inside a call on it, every registration in it.
+    pins: AtomicU32,
+    lock: Lock<EpState>,
+    /// Registrations that changed, or that witnesses saw something on, while somebody else had the instance.
+    /// `#[doc(alias = "ovflist")]`
+    inbox: AtomicRef<Inbox>,
+    /// Somebody is at the inbox. Who finds it taken for more than a moment goes without, so that nobody depends on a thread that a
+    /// signal handler holds up there, nor a handler on the thread that it interrupted: a queue that has a push halfway through makes
+    /// those who pop wait for it.
+    at_inbox: AtomicBool,
+    /// Somebody outside may look at the descriptor: as `EpState::observed`, for those who have no lock.
+    exposed: AtomicBool,
+    /// A byte may have been put into the pipe so that whoever polls it looks here.
+    stirred: AtomicBool,
+    /// Spares the second of two such bytes.
+    stir: Bell,
+    /// The inbox overflowed, or could not be used: look at every registration.
+    look_at_all: AtomicBool,
+    /// The thread that sleeps in poll on the set, for witnesses to kick. Written under the lock.
+    blocked: AtomicRef<Sleeper>,
+    /// The description of its descriptor.
+    file: AtomicRef<File>,
+    /// A number of its descriptor.
+    number: AtomicI32,
+    /// The write end of the pipe whose read end is the descriptor; -1 when there is none.
+    signal: AtomicI32,
+    /// How many are about to write there.
+    signalling: AtomicU32,
+    /// Nobody is to write there any more: the read end goes.
+    muted: AtomicBool,
+    /// The descriptor of its ring, and who waits for it.
+    pub ring: Outside,
+    /// The inode of the pipe, by which a number is known that came by a road we do not see; 0 when there is none.
+    inode: AtomicU64,
+    /// No number is known, but somebody has the descriptor. Written under the lock of the descriptor's graph.
+    orphan: AtomicBool,
+    /// What the program said of it by O_NONBLOCK, and how it is to poll devices (`disguise`). Neither has an effect.
+    nonblocking: AtomicBool,
+    params: AtomicU64,
+    /// The thread that calls the program's callback.
+    pub dispatch: Dispatch,
+    /// The arrays of `epolyfill_wait_view`.
+    pub view: View,
+}
+
+impl Pooled for Eventpoll {
+    const BLANK: Eventpoll = Eventpoll {
+        free: AtomicShort::none(),
+        pins: AtomicU32::new(0),
+        lock: Lock::new(EpState::new()),
+        inbox: AtomicRef::none(),
+        at_inbox: AtomicBool::new(false),
+        exposed: AtomicBool::new(false),
+        stirred: AtomicBool::new(false),
+        stir: Bell::new(),
+        look_at_all: AtomicBool::new(false),
+        blocked: AtomicRef::none(),
+        file: AtomicRef::none(),
+        number: AtomicI32::new(-1),
+        signal: AtomicI32::new(-1),
+        signalling: AtomicU32::new(0),
+        muted: AtomicBool::new(false),
+        ring: Outside::new(),
+        inode: AtomicU64::new(0),
+        orphan: AtomicBool::new(false),
+        nonblocking: AtomicBool::new(false),
+        params: AtomicU64::new(0),
+        dispatch: Dispatch::new(),
+        view: View::new(),
+    };
+
+    fn pool() -> &'static Pool<Eventpoll> {
+        &INSTANCES
+    }
+
+    fn free_link(&self) -> &AtomicShort<Eventpoll> {
+        &self.free
+    }
+}
+
+/// An instance that cannot go away while this lives.
+#[derive(Debug)]
+pub struct Pinned(&'static Eventpoll);
+
+impl std::ops::Deref for Pinned {
+    type Target = &'static Eventpoll;
+
+    fn deref(&self) -> &&'static Eventpoll {
+        &self.0
+    }
+}
+
+impl Drop for Pinned {
+    fn drop(&mut self) {
+        self.0.unpin();
+    }
+}
+
+impl Pinned {
+    /// Gives up the guard, not the pin: for a wait, which must own nothing that needs dropping while it sleeps.
+    pub fn into_raw(self) -> &'static Eventpoll {
+        let ep = self.0;
+        std::mem::forget(self);
+        ep
+    }
+}
+
+impl Eventpoll {
+    /// One more user, unless the instance is gone.
+    pub fn pin(&'static self) -> Option<Pinned> {
+        self.pins.fetch_update(AcqRel, Relaxed, |pins| (pins > 0).then_some(pins + 1)).ok().map(|_| Pinned(self))
+    }
+
+    /// One user less; the last one gives the record back.
+    pub fn unpin(&'static self) {
+        if self.pins.fetch_sub(1, AcqRel) == 1 {
+            self.inode.store(0, Relaxed);
+            descriptors::disown_internal(&self.signal);
+            while let Ok(Some(item)) = self.next_posted() {
+                item.unpin();
+            }
+            {
+                let mut st = self.lock();
+                switch::leave(self, &mut st);
+                st.empty();
+            }
+            self.file.set(None);
+            self.look_at_all.store(false, Relaxed);
+            self.stirred.store(false, Relaxed);
+            self.stir.silence();
+            self.expose(false);
+            INSTANCES.give_back(self);
+        }
+    }
+
+    /// What an instance needs however little it is used for; a wait is not to fail for want of memory.
+    fn furnish(&self) -> Result<(), Errno> {
+        self.lock().set.reserve(0)?;
+        if self.inbox.get().is_none() {
+            self.inbox.set(Some(new_inbox()?));
+        }
+        Ok(())
+    }
+
+    /// The instance's state.
+    #[inline]
+    pub fn lock(&self) -> Guard<'_, EpState> {
+        self.lock.lock()
+    }
+
+    /// The instance's state, unless the thread is inside this library already.
+    #[inline]
+    pub fn lock_unless_inside(&self) -> Option<Guard<'_, EpState>> {
+        self.lock.lock_unless_inside()
+    }
+
+    /// The instance's state, as long as `wanted` says that it is worth waiting for.
+    pub fn lock_while(&self, wanted: impl FnMut() -> bool) -> Option<Guard<'_, EpState>> {
+        self.lock.lock_while(wanted)
+    }
+
+    /// The description of its descriptor.
+    pub fn file(&self) -> Option<&'static File> {
+        self.file.get()
+    }
+
+    /// Marks the thread that goes to sleep on the set, for witnesses; `None` when it is back. Under the lock.
+    pub fn set_blocked(&self, sleeper: Option<&'static Sleeper>) {
+        self.blocked.set_in_order(sleeper);
+    }
+
+    /// Brings a registration that changed into force: at once, or by the poller if it sleeps on the set now.
+    pub fn apply(&'static self, st: &mut EpState, item: &'static Epitem) {
+        if let Some(poller) = st.poller {
+            if st.ring.is_some() {
+                st.refresh(item);
+            } else {
+                self.notice(item, 0);
+            }
+            poller.kick();
+        } else {
+            st.refresh(item);
+            nested::attend_to(self, st, item);
+        }
+    }
+
+    /// A thread's wait does not go on: the thread was cancelled, or begins another wait. Nothing if a signal handler did this just before.
+    pub fn desert(&'static self, sleeper: &'static Sleeper) {
+        let was_last = {
+            let mut st = self.lock();
+            if !sleeper.waits_on.get().is_some_and(|ep| std::ptr::eq(ep, self)) {
+                return;
+            }
+            st.leave(self, sleeper);
+            st.is_to_be_cleared()
+        };
+        self.finish_wait(was_last);
+    }
+
+    /// A wait is over: lets go of the instance, and of its registrations if it was the last and the descriptor was closed
+    /// meanwhile (W11).
+    pub fn finish_wait(&'static self, was_last: bool) {
+        if was_last {
+            control::clear(self);
+        }
+        self.unpin();
+    }
+
+    /// The descriptor is closed: the registrations go, now or with the last wait.
+    pub fn close(&'static self) {
+        let waits = {
+            let mut st = self.lock();
+            st.closed = true;
+            // The record of the description is another's from here on.
+            self.file.set(None);
+            dispatch::close(self, &mut st);
+            !st.waiters.is_empty()
+        };
+        if !waits {
+            control::clear(self);
+        }
+        self.unpin();
+    }
+
+    /// Whether no instance is locked.
+    pub fn all_at_rest() -> bool {
+        INSTANCES.is_at_rest(|ep| ep.lock.is_free())
+    }
+
+    /// Every lock of every instance, for fork.
+    pub fn lock_all_for_fork() {
+        INSTANCES.lock_for_fork(|ep| ep.lock.lock_for_fork());
+    }
+
+    /// # Safety
+    /// As for [`Lock::unlock_after_fork`].
+    pub unsafe fn unlock_all_after_fork() {
+        // SAFETY: the caller answers for it.
+        unsafe { INSTANCES.unlock_after_fork(|ep| ep.lock.unlock_after_fork()) }
+    }
+
+    /// Every instance, in use or not.
+    pub fn for_each(visit: impl FnMut(&'static Eventpoll)) {
+        INSTANCES.for_each(visit);
+    }
+
+    /// In a forked child: no other thread waits, no watcher runs, and the pipe is the parent's, so it gets a new one under the
+    /// same numbers (D5).
+    pub fn reset_all_after_fork() {
+        INSTANCES.for_each(Eventpoll::reset_after_fork);
+    }
+
+    fn reset_after_fork(&'static self) {
+        if self.pins.load(Relaxed) == 0 {
+            return;
+        }
+        let mut guard = self.lock();
+        let st = &mut *guard;
+        let mut abandoned = st.waiters.drop_absent();
+        // Whoever forked in a signal handler may be about to sleep on the set.
+        let is_mine = st.ring.is_none() && st.poller.is_some_and(|poller| poller.waits_on.get().is_some());
+        if !is_mine {
+            st.poller = None;
+            self.set_blocked(None);
+        }
+        for index in 0..st.interest.len() {
+            let item = st.interest[index].get();
+            let state = item.at(&st.held);
+            item.leave_inbox();
+            state.set_shard(NO_SHARD);
+            if state.set_parked(false) {
+                st.parked -= 1;
+                // The watcher that did not come along keeps its pin: the record is lost to the child.
+            }
+        }
+        switch::reset_after_fork(self, st);
+        abandoned += dispatch::reset_after_fork(self, st);
+        self.look_at_all.store(true, SeqCst);
+        self.signalling.store(0, Relaxed);
+        st.readable = false;
+        if self.inbox.get().is_some_and(|inbox| !inbox.is_empty()) {
+            // A thread that did not come along may have been halfway through a push, for whose end a pop would wait. What is
+            // in there is looked at with all the others, and its records are lost to the child.
+            self.inbox.set(new_inbox().ok());
+        }
+        if !is_mine {
+            self.absorb(st);
+        }
+        if st.closed {
+            // Its descriptor went while threads waited that did not come along.
+            let is_over = st.waiters.is_empty();
+            drop(guard);
+            if is_over {
+                control::clear(self);
+            }
+        } else {
+            nested::renew_pipe(self);
+            nested::attend(self, st);
+            drop(guard);
+        }
+        for _ in 0..abandoned {
+            self.unpin();
+        }
+    }
+}
+
+/// How many records are in use, for the models.
+#[cfg(test)]
+pub fn in_use() -> usize {
+    INSTANCES.in_use()
+}

@@ -1,0 +1,80 @@
+//! Which descriptions somebody waits for edges of: what a transfer call asks first.
+
+use crate::sync::atomic::AtomicU32;
+use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
+
+use super::File;
+use crate::probe::kind::Kind;
+
+/// So many descriptions of one inode are found.
+pub const MOST_ENDS: usize = 8;
+
+/// How many descriptions have somebody who waits for their edges.
+static WITH_EDGES: AtomicU32 = AtomicU32::new(0);
+/// How many of these are pipes.
+static PIPES_WITH_EDGES: AtomicU32 = AtomicU32::new(0);
+/// How many of these are FIFOs.
+static FIFOS_WITH_EDGES: AtomicU32 = AtomicU32::new(0);
+/// How many of these are signalfds.
+static SIGNALFDS_WITH_EDGES: AtomicU32 = AtomicU32::new(0);
+
+impl File {
+    /// Whether a witness has anybody to tell.
+    #[inline]
+    pub fn has_edges(&self) -> bool {
+        self.edges.load(Relaxed) != 0
+    }
+
+    /// Whether anybody waits for its edges but this registration.
+    #[inline]
+    pub fn has_edges_beside(&self, tracked: bool) -> bool {
+        self.edges.load(Relaxed) > u32::from(tracked)
+    }
+
+    /// Counts edge-triggered registrations. The kind must be known.
+    pub fn count_edges(&'static self, more: bool) {
+        let change = |counter: &AtomicU32| match more {
+            true => counter.fetch_add(1, SeqCst),
+            false => counter.fetch_sub(1, SeqCst).wrapping_sub(1),
+        };
+        if change(&self.edges) == 0 {
+            change(&WITH_EDGES);
+            // Reads are witnessed from here on, or are not any more.
+            self.lose_place();
+            match self.kind() {
+                Kind::Pipe => _ = change(&PIPES_WITH_EDGES),
+                Kind::Fifo => {
+                    change(&PIPES_WITH_EDGES);
+                    change(&FIFOS_WITH_EDGES);
+                }
+                Kind::Signalfd => _ = change(&SIGNALFDS_WITH_EDGES),
+                _ => {}
+            }
+            self.index();
+        }
+    }
+
+    /// Whether anybody waits for the edges of a pipe.
+    #[inline]
+    pub fn any_pipe_edges() -> bool {
+        PIPES_WITH_EDGES.load(Relaxed) != 0
+    }
+
+    /// Whether anybody waits for the edges of a FIFO.
+    #[inline]
+    pub fn any_fifo_edges() -> bool {
+        FIFOS_WITH_EDGES.load(Relaxed) != 0
+    }
+
+    /// Whether anybody waits for the edges of a signalfd.
+    #[inline]
+    pub fn any_signal_edges() -> bool {
+        SIGNALFDS_WITH_EDGES.load(Relaxed) != 0
+    }
+
+    /// Whether anybody waits for edges, on any description.
+    #[inline]
+    pub fn any_edges() -> bool {
+        WITH_EDGES.load(Relaxed) != 0
+    }
+}

@@ -1,0 +1,98 @@
+//! A socket's error queue: ICMP errors, timestamps of sent packets, notifications of zero-copy
+//! writes. Each entry that is queued wakes all waiters, but the level stays EPOLLERR as long as the
+//! queue is not empty. For UDP sockets, and others that are counted by memory, entries are counted
+//! together with datagrams; for TCP connections an entry shows as memory that grows while no bytes
+//! come or go. Kernel counterpart: `sk_error_queue`.
+
+use super::File;
+use crate::probe::kind::Kind;
+use crate::sync::atomic::Ordering::SeqCst;
+
+/// The memory of this TCP connection is followed.
+const FOLLOWED: u32 = 1 << 31;
+/// Below it: the number of arrivals found in the queue; the sum of bytes received and sent, modulo
+/// a prime; the memory in use.
+const FOUND: u32 = 28;
+const FLOW: u32 = 20;
+/// Buffers take multiples of this.
+const GRAIN: u32 = 64;
+
+impl File {
+    /// Of a socket that is counted by memory: the memory of all that was taken from its error
+    /// queue.
+    pub fn errors_taken(&self) -> u32 {
+        if matches!(self.kind(), Kind::Udp | Kind::Socket) { self.outgoing.load(SeqCst) } else { 0 }
+    }
+
+    /// An entry with this memory was taken from the error queue. `None` if the memory is unknown,
+    /// because something else arrived meanwhile.
+    pub fn take_errors(&self, memory: Option<u32>) {
+        if matches!(self.kind(), Kind::Udp | Kind::Socket) {
+            self.outgoing.fetch_add(memory.unwrap_or(1), SeqCst);
+        }
+    }
+
+    /// Of a TCP connection: whether its error queue is not empty, as far as known.
+    #[inline]
+    pub fn follows_errors(&self) -> bool {
+        self.kind() == Kind::Tcp && self.outgoing.load(SeqCst) & FOLLOWED != 0
+    }
+
+    /// A report of a TCP connection shows whether its error queue is empty.
+    pub fn follow_errors(&self, any: bool) {
+        match self.follows_errors() {
+            true if !any => self.outgoing.fetch_and(!FOLLOWED, SeqCst),
+            false if any && self.kind() == Kind::Tcp => self.outgoing.fetch_or(FOLLOWED, SeqCst),
+            _ => 0,
+        };
+    }
+
+    /// A number that changes when an arrival in the error queue of a TCP connection is found.
+    pub fn errors_found(&self) -> u8 {
+        if self.kind() == Kind::Tcp { ((self.outgoing.load(SeqCst) & !FOLLOWED) >> FOUND) as u8 } else { 0 }
+    }
+
+    /// Notes the memory in use after `flow` bytes were received and sent.
+    pub fn note_error_memory(&self, memory: u32, flow: u64) {
+        /// A prime, because the numbers of bytes are often multiples of a power of two.
+        const SUMS: u64 = 251;
+        const MOST: u32 = (1 << FLOW) - 1;
+        let (flow, memory) = ((flow % SUMS) as u32, memory.div_ceil(GRAIN).min(MOST));
+        let noted = |word: u32| {
+            let came = (word >> FLOW) & 0xff == flow && memory > word & MOST;
+            let found = ((word >> FOUND) + u32::from(came)) & 7;
+            Some(word & FOLLOWED | found << FOUND | flow << FLOW | memory)
+        };
+        let _ = self.outgoing.fetch_update(SeqCst, SeqCst, noted);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::file::File;
+
+    #[test]
+    fn memory_that_grows_while_no_bytes_come_or_go_is_an_error_that_came() {
+        let stream = std::net::TcpListener::bind("127.0.0.1:0")
+            .and_then(|listener| std::net::TcpStream::connect(listener.local_addr()?));
+        let stream = stream.expect("a connection");
+        let file = File::create().expect("memory");
+        assert_eq!(file.identify(std::os::fd::AsRawFd::as_raw_fd(&stream)), Kind::Tcp);
+        file.follow_errors(true);
+        file.note_error_memory(832, 10);
+        let found = file.errors_found();
+        file.note_error_memory(832, 10);
+        assert_eq!(file.errors_found(), found);
+        file.note_error_memory(2 * 832, 10);
+        assert_eq!(file.errors_found(), found + 1);
+        file.note_error_memory(832, 10);
+        file.note_error_memory(3 * 832, 12);
+        assert_eq!(file.errors_found(), found + 1, "bytes came");
+        assert!(file.follows_errors());
+        file.follow_errors(false);
+        assert!(!file.follows_errors());
+        assert_eq!(file.errors_found(), found + 1);
+        file.retire();
+    }
+}

@@ -1,0 +1,195 @@
+//! The interest graph around one description: its numbers, its registrations, and how these are told what the witnesses saw.
+
+use libc::c_int;
+
+use super::{FILES, File, Numbers};
+use crate::edge::{Facts, READ_FACTS, UNSETTLED};
+use crate::graph::epitem::Epitem;
+use crate::graph::eventpoll::Eventpoll;
+use crate::graph::waitq::Stays;
+use crate::lock::Guard;
+use crate::sync::atomic::AtomicU32;
+use crate::sync::atomic::Ordering::SeqCst;
+
+/// The part of the interest graph around one description; its registrations are reached through [`FileGuard`].
+#[derive(Debug)]
+pub struct Graph {
+    /// The numbers that name the description. Empty when it is closed.
+    pub numbers: Numbers,
+    /// Who may still sit in `poll` on this description although its registration is gone (D4).
+    pub lingering: Stays,
+}
+
+/// The right to use a description's graph. Letting go of it delivers the facts that came meanwhile.
+#[derive(Debug)]
+pub struct FileGuard {
+    file: &'static File,
+    guard: Option<Guard<'static, Graph>>,
+}
+
+impl FileGuard {
+    /// The registrations on the description.
+    pub fn items(&self) -> impl Iterator<Item = &'static Epitem> + use<> {
+        self.file.items()
+    }
+
+    /// The registration of the number in the instance: the key of T4.
+    pub fn find(&self, ep: &'static Eventpoll, number: c_int) -> Option<&'static Epitem> {
+        self.items().find(|item| item.number() == number && item.is_of(ep))
+    }
+
+    /// Adds a registration, before the others: the kernel wakes the latest first.
+    pub fn link(&mut self, item: &'static Epitem) {
+        item.next.set(self.file.items.get());
+        self.file.items.set(Some(item));
+    }
+
+    /// Takes a registration out. Its own link stays, for those who walk without the lock.
+    pub fn unlink(&mut self, item: &'static Epitem) {
+        match self.items().find(|other| other.next.get().is_some_and(|next| std::ptr::eq(next, item))) {
+            Some(before) => before.next.set(item.next.get()),
+            None => self.file.items.set(item.next.get()),
+        }
+    }
+
+    /// Whether nothing is registered.
+    pub fn is_unwatched(&self) -> bool {
+        self.file.items.get().is_none()
+    }
+}
+
+impl std::ops::Deref for FileGuard {
+    type Target = Graph;
+
+    fn deref(&self) -> &Graph {
+        match &self.guard {
+            Some(guard) => guard,
+            None => unreachable!("the guard is there until drop"),
+        }
+    }
+}
+
+impl std::ops::DerefMut for FileGuard {
+    fn deref_mut(&mut self) -> &mut Graph {
+        match &mut self.guard {
+            Some(guard) => guard,
+            None => unreachable!("the guard is there until drop"),
+        }
+    }
+}
+
+impl Drop for FileGuard {
+    fn drop(&mut self) {
+        self.guard = None;
+        self.file.deliver();
+    }
+}
+
+/// Facts to be told: what they are, when the latest of the calls began, and how many there were, so that facts which come while
+/// others are told are not taken for told.
+#[derive(Clone, Copy)]
+pub(super) struct Told(pub(super) u64);
+
+impl Told {
+    const ONE: u64 = 1 << 16;
+
+    pub(super) fn nothing_since(clock: u32) -> Told {
+        Told(u64::from(clock) << 32)
+    }
+
+    fn facts(self) -> Facts {
+        self.0 as Facts
+    }
+
+    fn at(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+
+    fn and(self, facts: Facts, at: u32) -> Told {
+        // UNSETTLED asks for a look and says nothing of when.
+        let at = if facts != UNSETTLED && is_later(at, self.at()) { at } else { self.at() };
+        let low = (self.0.wrapping_add(Told::ONE) as u32) | u32::from(facts);
+        Told(u64::from(at) << 32 | u64::from(low))
+    }
+
+    fn delivered(self) -> Told {
+        Told(self.0 & !u64::from(Facts::MAX))
+    }
+}
+
+impl File {
+    /// The graph around the description.
+    #[inline]
+    pub fn graph(&'static self) -> FileGuard {
+        FileGuard { file: self, guard: Some(self.graph.lock()) }
+    }
+
+    /// Hands facts, of a call that began at `at`, to every registration. Never waits: if the graph is locked, by another thread or by
+    /// this one when a signal handler is the caller, they are told without the lock, and once more by whoever holds it.
+    pub fn tell(&'static self, facts: Facts, at: u32) {
+        let add = |told| Some(Told(told).and(facts, at).0);
+        let _ = self.undelivered.fetch_update(SeqCst, SeqCst, add);
+        self.deliver();
+    }
+
+    fn deliver(&'static self) {
+        loop {
+            let told = Told(self.undelivered.load(SeqCst));
+            if told.facts() == 0 {
+                return;
+            }
+            let Some(_graph) = self.graph.try_lock() else { return self.tell_past_holder(told) };
+            self.lapse_claim(told);
+            self.items().for_each(|item| item.tell(told.facts(), told.at()));
+            // Not before: this thread may be held up on the way, and then others have to tell.
+            let _ = self.undelivered.compare_exchange(told.0, told.delivered().0, SeqCst, SeqCst);
+        }
+    }
+
+    /// The holder of the graph may be held up, in a signal handler for instance, with a thread asleep that must hear of the facts now.
+    /// If so the list stands still, and this walk reaches all of it. If not it may miss some, or stray into a record that was used
+    /// again, where the facts cost a look; then the holder is about to let go, and tells all of them again.
+    #[cold]
+    fn tell_past_holder(&'static self, told: Told) {
+        self.lapse_claim(told);
+        let here = |item: &&Epitem| item.file().is_some_and(|file| std::ptr::eq(file, self));
+        self.items().take_while(here).for_each(|item| item.tell_unlocked(told.facts(), told.at()));
+    }
+
+    fn lapse_claim(&self, told: Told) {
+        if told.facts() & READ_FACTS != 0 {
+            self.claim.lapse();
+        }
+    }
+
+    fn items(&self) -> impl Iterator<Item = &'static Epitem> + use<> {
+        std::iter::successors(self.items.get(), |item| item.next.get())
+    }
+
+    /// Whether there is more than one registration on it.
+    pub fn has_several_registrations(&self) -> bool {
+        self.items().nth(1).is_some()
+    }
+
+    /// Whether nothing waits to be told, for the models.
+    #[cfg(test)]
+    pub fn has_told_all(&self) -> bool {
+        Told(self.undelivered.load(SeqCst)).facts() == 0
+    }
+
+    /// Delivers what could not be delivered while a fork had the locks.
+    pub fn deliver_all() {
+        FILES.for_each(|file| {
+            file.deliver();
+        });
+    }
+}
+
+fn is_later(at: u32, than: u32) -> bool {
+    at.wrapping_sub(than).cast_signed() > 0
+}
+
+/// Raises a clock reading to a later one. A call that began long ago must not take back what a younger one told.
+pub fn raise(clock: &AtomicU32, at: u32) {
+    let _ = clock.fetch_update(SeqCst, SeqCst, |now| is_later(at, now).then_some(at));
+}

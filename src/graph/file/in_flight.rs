@@ -1,0 +1,304 @@
+//! Calls that are under way on a description, by thread. Not a count: a thread that is cancelled in a call, or leaves it by `siglongjmp`, does not
+//! come back to say so.
+//!
+//! There is one table of them for all descriptions, since there are far fewer threads than descriptions.
+
+use std::cell::Cell;
+
+use crate::sync::atomic::Ordering::SeqCst;
+use crate::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
+use crate::sys;
+
+thread_local! {
+    /// The thread's number; 0 before it was asked for. Without a destructor: it is read in signal handlers and at thread exit.
+    static OWN: Cell<u32> = const { Cell::new(0) };
+}
+
+/// The calling thread's number.
+pub fn own_number() -> u32 {
+    OWN.with(|own| {
+        if own.get() == 0 {
+            own.set(sys::gettid().unsigned_abs());
+            // The kernel knows a thread for a moment after pthread_join() returned, so a mark that a
+            // cancelled call left behind has to go before that.
+            crate::life::process::note_thread_exit();
+        }
+        own.get()
+    })
+}
+
+/// The calling thread ends: the calls that it left by cancellation are over.
+pub fn end_thread() {
+    let me = OWN.with(Cell::get);
+    for place in CALLS.iter().flat_map(|bucket| &bucket.places) {
+        let word = place.load(SeqCst);
+        if me != 0 && word >> 32 == u64::from(me) {
+            let _ = place.compare_exchange(word, 0, SeqCst, SeqCst);
+        }
+    }
+}
+
+/// The table. A call is in the bucket of what it works on or, where that is full, in one behind it.
+static CALLS: [Bucket; Bucket::COUNT] = [const { Bucket::empty() }; Bucket::COUNT];
+/// So many more, without names.
+static MORE: AtomicU32 = AtomicU32::new(0);
+
+#[derive(Debug)]
+struct Bucket {
+    /// The thread in the upper half, and what it works on in the lower; 0 where nobody is.
+    places: [AtomicU64; Bucket::ROOM],
+    /// Somebody who belonged here has gone on to the next one, some time.
+    passed: AtomicBool,
+}
+
+impl Bucket {
+    const ROOM: usize = 4;
+    /// A power of two, at most 2^16.
+    const COUNT: usize = 512;
+
+    const fn empty() -> Bucket {
+        Bucket { places: [const { AtomicU64::new(0) }; Bucket::ROOM], passed: AtomicBool::new(false) }
+    }
+
+    #[inline]
+    fn find(&self, word: u64) -> Option<&AtomicU64> {
+        self.places.iter().find(|place| place.load(SeqCst) == word)
+    }
+
+    #[inline]
+    fn enter(&self, word: u64) -> Option<&AtomicU64> {
+        self.places.iter().find(|place| place.compare_exchange(0, word, SeqCst, SeqCst).is_ok())
+    }
+
+    #[inline]
+    fn has(&self, what: u32) -> bool {
+        self.places.iter().any(|place| place.load(SeqCst) as u32 == what)
+    }
+
+    fn has_other(&self, what: u32, me: u32) -> bool {
+        self.places.iter().any(|place| {
+            let word = place.load(SeqCst);
+            word as u32 == what && word >> 32 != u64::from(me)
+        })
+    }
+
+    /// Threads that have ended were cancelled in their calls.
+    #[cold]
+    #[inline(never)]
+    fn forget_dead(&self) {
+        for place in &self.places {
+            let word = place.load(SeqCst);
+            let thread = (word >> 32) as i32;
+            if ![0, own_number().cast_signed()].contains(&thread) && !sys::is_thread(thread) {
+                let _ = place.compare_exchange(word, 0, SeqCst, SeqCst);
+            }
+        }
+    }
+}
+
+/// Who is in a call of one sort on one description.
+#[derive(Clone, Copy, Debug)]
+pub struct Underway(u32);
+
+impl Underway {
+    /// `what` is a number for the sort and the description, other than 0.
+    pub const fn on(what: u32) -> Underway {
+        Underway(what)
+    }
+
+    #[inline]
+    fn first(self) -> usize {
+        (self.0.wrapping_mul(0x9e37_79b1) >> 16) as usize % Bucket::COUNT
+    }
+
+    fn buckets(self) -> impl Iterator<Item = &'static Bucket> {
+        let first = self.first();
+        (first..first + Bucket::COUNT).map(|at| &CALLS[at % Bucket::COUNT])
+    }
+
+    /// The buckets in which somebody may be.
+    fn reached(self) -> impl Iterator<Item = &'static Bucket> {
+        let mut goes_on = true;
+        self.buckets().take_while(move |bucket| std::mem::replace(&mut goes_on, bucket.passed.load(SeqCst)))
+    }
+
+    /// The calling thread begins. If it is here already, it left that call by force, or is in a signal handler within it.
+    #[inline]
+    pub fn begin(self) -> Mark {
+        let word = u64::from(own_number()) << 32 | u64::from(self.0);
+        let bucket = &CALLS[self.first()];
+        let is_here = bucket.find(word).or_else(|| if bucket.passed.load(SeqCst) { None } else { bucket.enter(word) });
+        Mark { place: is_here.or_else(|| self.begin_beyond(word)), word }
+    }
+
+    /// Where the first bucket is full, or was.
+    #[cold]
+    #[inline(never)]
+    fn begin_beyond(self, word: u64) -> Option<&'static AtomicU64> {
+        let here = self.reached().find_map(|bucket| bucket.find(word));
+        let enter = |bucket: &'static Bucket| {
+            bucket.enter(word).or_else(|| {
+                bucket.forget_dead();
+                let place = bucket.enter(word);
+                if place.is_none() {
+                    bucket.passed.store(true, SeqCst);
+                }
+                place
+            })
+        };
+        let place = here.or_else(|| self.buckets().find_map(enter));
+        if place.is_none() {
+            MORE.fetch_add(1, SeqCst);
+        }
+        place
+    }
+
+    /// Whether another thread is in a call. The calling thread is not, unless it is in a signal handler within one.
+    #[inline]
+    pub fn by_others(self) -> bool {
+        let bucket = &CALLS[self.first()];
+        let may_be = bucket.has(self.0) || bucket.passed.load(SeqCst) || MORE.load(SeqCst) > 0;
+        may_be && self.are_others()
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn are_others(self) -> bool {
+        let me = own_number();
+        let others = |bucket: &Bucket| bucket.has_other(self.0, me);
+        let lasting = |bucket: &Bucket| {
+            others(bucket) && {
+                bucket.forget_dead();
+                others(bucket)
+            }
+        };
+        MORE.load(SeqCst) > 0 || self.reached().any(lasting)
+    }
+
+    /// The description is another's from here on.
+    pub fn reset(self) {
+        for place in self.reached().flat_map(|bucket| &bucket.places) {
+            let word = place.load(SeqCst);
+            if word as u32 == self.0 {
+                let _ = place.compare_exchange(word, 0, SeqCst, SeqCst);
+            }
+        }
+    }
+
+    /// In a forked child: no other thread came along, and the calling one has another number.
+    pub fn reset_all_after_fork() {
+        OWN.with(|own| own.set(0));
+        for bucket in &CALLS {
+            bucket.places.iter().for_each(|place| place.store(0, SeqCst));
+            bucket.passed.store(false, SeqCst);
+        }
+        MORE.store(0, SeqCst);
+    }
+}
+
+/// A call that is under way until this is dropped.
+#[derive(Debug)]
+pub struct Mark {
+    place: Option<&'static AtomicU64>,
+    word: u64,
+}
+
+impl Drop for Mark {
+    fn drop(&mut self) {
+        let _ = match self.place {
+            Some(place) => place.compare_exchange(self.word, 0, SeqCst, SeqCst).is_ok(),
+            None => MORE.fetch_update(SeqCst, SeqCst, |more| more.checked_sub(1)).is_ok(),
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ptr;
+
+    use super::*;
+
+    #[test]
+    fn a_thread_that_ended_in_a_call_is_in_none() {
+        let underway = Underway::on(1);
+        std::thread::scope(|scope| {
+            scope.spawn(|| std::mem::forget(underway.begin()));
+        });
+        // Without the handlers of a process that has been started the kernel has to say it, and has the thread for a moment longer.
+        let is_seen_to_be_over = |_| {
+            std::thread::yield_now();
+            !underway.by_others()
+        };
+        assert!((0..1_000_000).any(is_seen_to_be_over));
+    }
+
+    #[test]
+    fn the_end_of_a_thread_is_the_end_of_its_calls() {
+        let underway = Underway::on(4);
+        let left = |ends: bool| {
+            std::thread::scope(|scope| {
+                scope
+                    .spawn(|| {
+                        std::mem::forget(underway.begin());
+                        if ends {
+                            end_thread();
+                        }
+                        let me = own_number();
+                        CALLS
+                            .iter()
+                            .flat_map(|bucket| &bucket.places)
+                            .any(|place| place.load(SeqCst) >> 32 == u64::from(me))
+                    })
+                    .join()
+                    .ok()
+            })
+        };
+        assert_eq!(left(false), Some(true));
+        assert_eq!(left(true), Some(false));
+    }
+
+    #[test]
+    fn a_thread_in_a_call_is_seen_by_others_until_it_is_done() {
+        let underway = Underway::on(2);
+        let mark = underway.begin();
+        assert!(!underway.by_others());
+        let seen = || std::thread::scope(|scope| scope.spawn(|| underway.by_others()).join().ok());
+        assert_eq!(seen(), Some(true));
+        drop(mark);
+        assert_eq!(seen(), Some(false));
+    }
+
+    #[test]
+    fn a_call_that_was_left_is_none_once_the_thread_begins_another() {
+        let underway = Underway::on(3);
+        std::mem::forget(underway.begin());
+        drop(underway.begin());
+        let seen = std::thread::scope(|scope| scope.spawn(|| underway.by_others()).join().ok());
+        assert_eq!(seen, Some(false));
+    }
+
+    #[test]
+    fn threads_of_one_description_are_told_from_those_of_another_in_its_bucket() {
+        let one = Underway::on(u32::MAX);
+        let is_beside =
+            |other: &Underway| other.buckets().next().map(ptr::from_ref) == one.buckets().next().map(ptr::from_ref);
+        let other = (1..u32::MAX).map(Underway::on).find(is_beside).expect("one of the same bucket");
+        let (begun, done) = (std::sync::Barrier::new(7), std::sync::Barrier::new(7));
+        std::thread::scope(|scope| {
+            for _ in 0..6 {
+                scope.spawn(|| {
+                    let _mark = one.begin();
+                    begun.wait();
+                    done.wait();
+                });
+            }
+            begun.wait();
+            assert!(one.by_others() && !other.by_others());
+            let mark = other.begin();
+            assert!(!other.by_others(), "more than its bucket holds, and still found to be this thread");
+            drop(mark);
+            done.wait();
+        });
+        assert!(!one.by_others());
+    }
+}

@@ -1,0 +1,109 @@
+//! Descriptions with edges by their inode, as far as a call on another description looks for them: a pipe's ends, a unix socket's peer.
+
+use super::identity::known_part;
+use super::{FILES, File, MOST_ENDS};
+use crate::graph::own_table;
+use crate::lock::Lock;
+use crate::pool::AtomicShort;
+use crate::probe::kind::Kind;
+use crate::sync::atomic::AtomicU32;
+use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
+
+/// A power of two.
+const BUCKETS: usize = 1024;
+
+/// The first description of each bucket; the next ones are linked through `File::beside`. Read without a lock: by witnesses.
+static FIRST: [AtomicShort<File>; BUCKETS] = [const { AtomicShort::none() }; BUCKETS];
+/// Held while the chains are changed, and nothing is waited for meanwhile.
+static CHANGES: Lock<()> = Lock::new(());
+/// Odd while the chains are changed. Who walked one meanwhile may have missed something.
+static VERSION: AtomicU32 = AtomicU32::new(0);
+
+fn bucket(inode: u64) -> &'static AtomicShort<File> {
+    &FIRST[inode as usize % BUCKETS]
+}
+
+fn chain(inode: u64) -> impl Iterator<Item = &'static File> {
+    std::iter::successors(bucket(inode).get(), |file| file.beside.get())
+}
+
+impl File {
+    /// Whether others look for descriptions of its kind.
+    fn has_others(&self) -> bool {
+        matches!(self.kind(), Kind::Pipe | Kind::Fifo | Kind::UnixStream | Kind::UnixSeqpacket | Kind::UnixListener)
+    }
+
+    /// Brings the index in line with the description, which has edges now or has none any more.
+    pub(super) fn index(&'static self) {
+        if !self.has_others() && !self.indexed.load(Relaxed) {
+            return;
+        }
+        let _changes = CHANGES.lock();
+        // Another thread may have changed its mind meanwhile, and come first.
+        let wanted = self.has_edges() && self.has_others();
+        if self.indexed.swap(wanted, Relaxed) == wanted {
+            return;
+        }
+        VERSION.fetch_add(1, SeqCst);
+        let (inode, next) = (self.inode(), self.beside.get());
+        if wanted {
+            self.beside.set(bucket(inode).get());
+            bucket(inode).set(Some(self));
+        } else {
+            match chain(inode).find(|file| file.beside.get().is_some_and(|beside| std::ptr::eq(beside, self))) {
+                Some(before) => before.beside.set(next),
+                None => bucket(inode).set(next),
+            }
+        }
+        VERSION.fetch_add(1, SeqCst);
+    }
+
+    /// The descriptions with edges whose inode is this one: a socket, the two ends of a pipe, a FIFO that is open several times. At
+    /// most [`MOST_ENDS`] are found.
+    pub fn of_inode(inode: u64) -> impl Iterator<Item = &'static File> + Clone {
+        let mut found = Found { inode: known_part(inode), files: [None; MOST_ENDS] };
+        if own_table::is_apart() {
+            return found.files.into_iter().flatten();
+        }
+        let before = VERSION.load(SeqCst);
+        chain(inode).take_while(|_| before.is_multiple_of(2)).for_each(|file| found.note(file));
+        if !before.is_multiple_of(2) || VERSION.load(SeqCst) != before {
+            found.files = [None; MOST_ENDS];
+            FILES.for_each(|file| found.note(file));
+        }
+        found.files.into_iter().flatten()
+    }
+}
+
+struct Found {
+    inode: u64,
+    files: [Option<&'static File>; MOST_ENDS],
+}
+
+impl Found {
+    fn note(&mut self, file: &'static File) {
+        if file.has_edges()
+            && file.inode() == self.inode
+            && let Some(place) = self.files.iter_mut().find(|place| place.is_none())
+        {
+            *place = Some(file);
+        }
+    }
+}
+
+/// Whether nobody is at the index.
+pub(super) fn is_at_rest() -> bool {
+    CHANGES.is_free()
+}
+
+/// The lock, for fork: after those of the instances.
+pub fn lock_for_fork() {
+    CHANGES.lock_for_fork();
+}
+
+/// # Safety
+/// As for [`Lock::unlock_after_fork`].
+pub unsafe fn unlock_after_fork() {
+    // SAFETY: the caller answers for it.
+    unsafe { CHANGES.unlock_after_fork() }
+}

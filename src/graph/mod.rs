@@ -1,0 +1,16 @@
+//! The records: descriptor numbers, open file descriptions, registrations, instances, and who points at
+//! whom. Code here wakes threads and never waits for them.
+
+pub mod epitem;
+pub mod epitem_ext;
+pub mod epstate;
+pub mod eventpoll;
+pub mod exclusive;
+pub mod fdtable;
+pub mod file;
+pub mod own_table;
+pub mod pollset;
+pub mod ready;
+pub mod stats;
+pub mod waitq;
+pub mod woken_list;

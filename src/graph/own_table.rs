@@ -1,0 +1,164 @@
+//! Threads with a descriptor table of their own, after `unshare` with CLONE_FILES or `close_range`
+//! with CLOSE_RANGE_UNSHARE in a multithreaded process. Their descriptor numbers do not name the
+//! files in the graph. So their closes and dups change nothing in the graph, their reads and writes
+//! are as invisible as those of another process, and their epoll calls fail with ENOSYS. Not here:
+//! single-threaded processes, for which the kernel does nothing, and children
+//! (`process::is_borrowed`).
+//!
+//! Kernel counterpart: `unshare_files` in kernel/fork.c.
+
+use std::cell::Cell;
+
+use libc::c_int;
+
+use crate::graph::waitq::Sleeper;
+use crate::instance::descriptors;
+use crate::life::process;
+use crate::lock::{self, Lock};
+use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
+use crate::sync::atomic::{AtomicBool, AtomicI32, AtomicU64};
+use crate::sys;
+
+/// Whether there is, or was, such a thread.
+static ANY: AtomicBool = AtomicBool::new(false);
+/// An internal descriptor that the graph's table has and no other: a thread that leaves closes its
+/// copy. So any thread can find out which table it has, without kcmp, which containers refuse.
+static MARKER: AtomicI32 = AtomicI32::new(-1);
+/// The identity of the marker's file, which is never that of another one.
+static MARK: AtomicU64 = AtomicU64::new(0);
+/// Protects the making of the marker.
+static MAKING: Lock<()> = Lock::new(());
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Table {
+    NotAsked,
+    OfTheGraph,
+    Own,
+}
+
+thread_local! {
+    /// It has no destructor, because signal handlers and thread exit read it.
+    static TABLE: Cell<Table> = const { Cell::new(Table::NotAsked) };
+}
+
+/// Whether the calling thread's descriptor numbers are not those of the graph.
+#[inline]
+pub fn is_apart() -> bool {
+    ANY.load(Relaxed) && asks()
+}
+
+#[cold]
+fn asks() -> bool {
+    match TABLE.get() {
+        Table::Own => true,
+        Table::OfTheGraph => false,
+        // A child may have its parent's thread-locals, and closes markers for itself.
+        Table::NotAsked if process::is_another() => has_marker() == Some(false),
+        Table::NotAsked => finds_out(),
+    }
+}
+
+/// A thread shares the table of the thread that started it.
+fn finds_out() -> bool {
+    let has = has_marker();
+    if let Some(has) = has {
+        TABLE.set(if has { Table::OfTheGraph } else { Table::Own });
+    }
+    has == Some(false)
+}
+
+/// Whether the calling thread's table has the marker; `None` if there is none. It may move to
+/// another number meanwhile.
+fn has_marker() -> Option<bool> {
+    loop {
+        let (fd, mark) = (MARKER.load(SeqCst), MARK.load(SeqCst));
+        if fd < 0 {
+            return None;
+        }
+        if mark_of(fd) == Some(mark) {
+            return Some(true);
+        }
+        if (fd, mark) == (MARKER.load(SeqCst), MARK.load(SeqCst)) {
+            return Some(false);
+        }
+    }
+}
+
+/// Device and inode in one number: those of a pipe are short.
+fn mark_of(fd: c_int) -> Option<u64> {
+    sys::fstat(fd).ok().map(|stat| stat.st_dev << 40 ^ stat.st_ino)
+}
+
+/// Makes the marker if there is none. Where no descriptor is free, or in a signal handler amid this
+/// library, there will be none: the threads that the caller starts count as the graph's then.
+fn place_marker() {
+    if lock::interrupted() {
+        return;
+    }
+    let _making = MAKING.lock();
+    if MARKER.load(SeqCst) >= 0 {
+        return;
+    }
+    let Ok([marker, other]) = sys::pipe2(libc::O_CLOEXEC) else { return };
+    let _ = sys::close(other);
+    if let Some(mark) = mark_of(marker) {
+        MARK.store(mark, SeqCst);
+        let _ = descriptors::adopt_internal(marker, &MARKER);
+    } else {
+        let _ = sys::close(marker);
+    }
+}
+
+/// The number of the marker.
+pub fn marker() -> &'static AtomicI32 {
+    &MARKER
+}
+
+/// The lock, for fork: after those of the pools.
+pub fn lock_for_fork() {
+    MAKING.lock_for_fork();
+}
+
+/// # Safety
+/// As for [`Lock::unlock_after_fork`].
+pub unsafe fn unlock_after_fork() {
+    // SAFETY: the caller answers for it.
+    unsafe { MAKING.unlock_after_fork() }
+}
+
+/// Whether nobody makes the marker.
+pub fn is_at_rest() -> bool {
+    MAKING.is_free()
+}
+
+/// Whether there are other threads, with which the calling thread shares its table.
+pub fn has_company() -> bool {
+    !process::is_borrowed() && sys::has_company().unwrap_or_else(process::has_threads)
+}
+
+/// Runs a call that gives the calling thread a table of its own if it shares one.
+pub fn leave<T>(call: impl FnOnce() -> T, succeeded: impl FnOnce(&T) -> bool) -> T {
+    // The thread's resources in the graph are released while its numbers are still those of the
+    // graph.
+    Sleeper::give_up_rings();
+    place_marker();
+    let answer = call();
+    if succeeded(&answer) {
+        TABLE.set(Table::Own);
+        ANY.store(true, SeqCst);
+        descriptors::close_copies_of_internal();
+    }
+    answer
+}
+
+/// In a forked child whose numbers are the graph's: it has one thread, whatever there was in the
+/// parent.
+pub fn begin_anew() {
+    TABLE.set(Table::OfTheGraph);
+    ANY.store(false, SeqCst);
+}
+
+/// unshare(2).
+pub fn unshare(flags: c_int, call: impl FnOnce() -> c_int) -> c_int {
+    if flags & libc::CLONE_FILES != 0 && has_company() { leave(call, |answer| *answer == 0) } else { call() }
+}

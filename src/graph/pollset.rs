@@ -1,0 +1,271 @@
+//! The array that `poll` works on, kept up to date one entry at a time instead of being built for every wait.
+//!
+//! Entry 0 is the wake-up descriptor of whoever polls. The kernel writes `revents` into the array while a thread sleeps in
+//! poll, so nobody touches it then: changes go through the instance's inbox (see `eventpoll/inbox.rs`).
+
+use libc::{c_int, pollfd};
+use nix::errno::Errno;
+
+use crate::account::Silence;
+use crate::events::Bits;
+use crate::graph::epitem::Epitem;
+use crate::graph::epstate::Held;
+use crate::memory;
+use crate::pool::Short;
+use crate::sys;
+
+/// The poll set of one instance.
+#[derive(Debug)]
+pub struct PollSet {
+    entries: Vec<pollfd>,
+    /// The registration of each entry but the first; index `slot - 1`.
+    items: Vec<Short<Epitem>>,
+    /// For how many more polls each entry has to stay silent to be silent for long.
+    patience: Vec<u16>,
+    /// Larger arrays to move to, made while somebody polled (see [`PollSet::reserve_beside`]).
+    beside: (Vec<pollfd>, Vec<Short<Epitem>>, Vec<u16>),
+}
+
+const NOBODY: pollfd = pollfd { fd: -1, events: libc::POLLIN, revents: 0 };
+
+impl PollSet {
+    /// A set without entries.
+    pub const fn new() -> PollSet {
+        PollSet {
+            entries: Vec::new(),
+            items: Vec::new(),
+            patience: Vec::new(),
+            beside: (Vec::new(), Vec::new(), Vec::new()),
+        }
+    }
+
+    /// Makes room for `count` registrations, so that waiting never allocates.
+    pub fn reserve(&mut self, count: usize) -> Result<(), Errno> {
+        if count < self.capacity() {
+            return Ok(());
+        }
+        self.move_beside();
+        let more = (count + 1).saturating_sub(self.entries.len());
+        self.entries.try_reserve(more).map_err(|_| Errno::ENOMEM)?;
+        self.items.try_reserve(more).map_err(|_| Errno::ENOMEM)?;
+        self.patience.try_reserve(more).map_err(|_| Errno::ENOMEM)?;
+        if self.entries.is_empty() {
+            self.entries.push(NOBODY);
+        }
+        Ok(())
+    }
+
+    /// Makes room for `count` registrations while somebody polls: the array at hand must stay where it is, so the room is made
+    /// beside it, and moved to when the poll is over.
+    pub fn reserve_beside(&mut self, count: usize) -> Result<(), Errno> {
+        let at_hand = self.capacity();
+        let (entries, items, patience) = &mut self.beside;
+        let room = at_hand.max(entries.capacity().min(items.capacity()).min(patience.capacity()));
+        if count < room {
+            return Ok(());
+        }
+        let wanted = (count + 1).max(2 * room);
+        entries.try_reserve(wanted).map_err(|_| Errno::ENOMEM)?;
+        items.try_reserve(wanted).map_err(|_| Errno::ENOMEM)?;
+        patience.try_reserve(wanted).map_err(|_| Errno::ENOMEM)
+    }
+
+    /// Leaves the array to a thread that may poll it any time, for good, and goes on with a copy.
+    pub fn part_with_array(&mut self) -> Result<(), Errno> {
+        let mut copy = Vec::new();
+        copy.try_reserve(self.entries.capacity()).map_err(|_| Errno::ENOMEM)?;
+        copy.extend_from_slice(&self.entries);
+        std::mem::forget(std::mem::replace(&mut self.entries, copy));
+        Ok(())
+    }
+
+    /// How many entries fit, the wake-up descriptor's included.
+    fn capacity(&self) -> usize {
+        self.entries.capacity().min(self.items.capacity()).min(self.patience.capacity())
+    }
+
+    fn move_beside(&mut self) {
+        let (entries, items, patience) = &self.beside;
+        if entries.capacity().min(items.capacity()).min(patience.capacity()) <= self.capacity() {
+            return;
+        }
+        let (mut entries, mut items, mut patience) = std::mem::take(&mut self.beside);
+        entries.append(&mut self.entries);
+        items.append(&mut self.items);
+        patience.append(&mut self.patience);
+        (self.entries, self.items, self.patience) = (entries, items, patience);
+    }
+
+    /// Gives back the memory that is not used now: many registrations went. The room stays.
+    pub fn discard_unused(&mut self) {
+        memory::discard(self.entries.spare_capacity_mut());
+        memory::discard(self.items.spare_capacity_mut());
+        memory::discard(self.patience.spare_capacity_mut());
+    }
+
+    /// How many registrations are in the set.
+    pub fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    /// Polls this number for this registration, whether it was in the set or not. False when there is no memory for it.
+    #[inline]
+    pub fn put(&mut self, item: &'static Epitem, held: &Held, fd: c_int, bits: Bits) -> bool {
+        let state = item.at(held);
+        match state.slot.get() as usize {
+            0 => {
+                if self.reserve(self.items.len() + 1).is_err() {
+                    return false;
+                }
+                state.slot.set(self.entries.len() as u32);
+                self.entries.push(pollfd { fd, events: bits.cast_signed(), revents: 0 });
+                // The set points at it until it is removed, also when it was deleted while somebody polled.
+                item.pin();
+                self.items.push(Short::of(item));
+                self.patience.push(state.patience());
+            }
+            slot => {
+                let entry = &mut self.entries[slot];
+                entry.fd = fd;
+                entry.events = bits.cast_signed();
+            }
+        }
+        item.set_asked(bits);
+        true
+    }
+
+    /// Stops polling the registration.
+    pub fn remove(&mut self, item: &'static Epitem, held: &Held) {
+        let slot = item.at(held).slot.replace(0) as usize;
+        item.set_asked(0);
+        if slot == 0 {
+            return;
+        }
+        self.entries.swap_remove(slot);
+        self.items.swap_remove(slot - 1);
+        self.patience.swap_remove(slot - 1);
+        if let Some(moved) = self.items.get(slot - 1) {
+            moved.get().at(held).slot.set(slot as u32);
+        }
+        item.unpin();
+    }
+
+    /// Stops polling the registrations that were deleted while somebody polled.
+    pub fn sweep(&mut self, held: &Held) {
+        let mut index = self.items.len();
+        while index > 0 {
+            index -= 1;
+            let item = self.items[index].get();
+            if !item.at(held).alive.get() {
+                self.remove(item, held);
+            }
+        }
+    }
+
+    /// The whole array, for a poll on behalf of the owner of `wake`.
+    pub fn poll_with(&mut self, wake: c_int) -> &mut [pollfd] {
+        if self.entries.is_empty() {
+            return &mut [];
+        }
+        self.entries[0].fd = wake;
+        &mut self.entries
+    }
+
+    /// The registrations alone, for a look that nobody has to be able to end.
+    pub fn registrations(&mut self) -> &mut [pollfd] {
+        self.entries.get_mut(1..).unwrap_or_default()
+    }
+
+    /// What the last poll said about the wake-up descriptor.
+    pub fn wake_revents(&self) -> Bits {
+        self.entries.first().map_or(0, |entry| entry.revents.cast_unsigned())
+    }
+
+    /// What the last poll said about a registration; nothing if it was not in the set.
+    pub fn revents(&self, item: &'static Epitem, held: &Held) -> Bits {
+        match item.at(held).slot.get() as usize {
+            0 => 0,
+            slot => self.entries[slot].revents.cast_unsigned(),
+        }
+    }
+
+    /// What the last poll was asked about a registration; nothing if it was not in the set.
+    pub fn asked(&self, item: &'static Epitem, held: &Held) -> Bits {
+        match item.at(held).slot.get() as usize {
+            0 => 0,
+            slot => self.entries[slot].events.cast_unsigned(),
+        }
+    }
+
+    /// Polls for one registration, and answers with what it found; nothing if it is not in the set.
+    pub fn look_at(&mut self, item: &'static Epitem, held: &Held) -> Bits {
+        let slot = item.at(held).slot.get() as usize;
+        match self.entries.get_mut(slot) {
+            Some(entry) if slot != 0 => {
+                sys::look(std::slice::from_mut(entry));
+                entry.revents.cast_unsigned()
+            }
+            _ => 0,
+        }
+    }
+
+    /// All registrations in the set with what is asked about them; also while somebody polls, for that is not written to then.
+    pub fn asked_of_all(&self) -> impl Iterator<Item = (&'static Epitem, Bits)> + '_ {
+        let behind_wake = self.entries.iter().skip(1);
+        self.items.iter().zip(behind_wake).map(|(item, entry)| (item.get(), entry.events.cast_unsigned()))
+    }
+
+    /// Forgets what the last poll said.
+    pub fn forget(&mut self) {
+        self.entries.iter_mut().for_each(|entry| entry.revents = 0);
+    }
+
+    /// The first registration behind `slot` that the last poll found something on, with its slot and what was found.
+    #[inline]
+    pub fn next_fired(&self, slot: usize) -> Option<(usize, &'static Epitem, Bits)> {
+        let rest = self.entries.get(slot + 1..).unwrap_or_default();
+        let at = slot + 1 + rest.iter().position(|entry| entry.revents != 0)?;
+        Some((at, self.items[at - 1].get(), self.entries[at].revents.cast_unsigned()))
+    }
+
+    /// The registration at a place, what the last poll was asked about it, and what was found.
+    pub fn entry(&self, slot: usize) -> Option<(&'static Epitem, Bits, Bits)> {
+        let entry = self.entries.get(slot)?;
+        Some((self.items.get(slot - 1)?.get(), entry.events.cast_unsigned(), entry.revents.cast_unsigned()))
+    }
+
+    /// Counts one more poll for the silent entries, and starts anew for those that fired.
+    #[inline]
+    pub fn count_silence(&mut self, held: &Held) -> Silence {
+        let mut silence = Silence::default();
+        let behind_wake = self.entries.get(1..).unwrap_or_default();
+        for ((entry, patience), item) in behind_wake.iter().zip(&mut self.patience).zip(&self.items) {
+            if entry.revents == 0 {
+                *patience = patience.saturating_sub(1);
+                silence.lasting += usize::from(*patience == 0);
+            } else {
+                let state = item.get().at(held);
+                if *patience == 0 {
+                    silence.broken += 1;
+                    state.lose_patience();
+                }
+                *patience = state.patience();
+            }
+        }
+        silence
+    }
+
+    /// The last registration before `end` that was silent for so many polls, with its place, behind which nothing moves when it is removed.
+    pub fn silent_for(&self, polls: u16, end: usize, held: &Held) -> Option<(usize, &'static Epitem)> {
+        let was_silent = |place: &usize| self.patience[*place] + polls <= self.items[*place].get().at(held).patience();
+        (0..end.min(self.items.len())).rev().find(was_silent).map(|place| (place, self.items[place].get()))
+    }
+
+    /// The registrations that may be parked: all, or those that were silent for long. From the end, and of those before `end` only;
+    /// with the place of each, behind which nothing moves when it is removed.
+    pub fn silent(&self, end: usize, all: bool) -> impl Iterator<Item = (usize, &'static Epitem)> + '_ {
+        let end = end.min(self.items.len());
+        let is_silent = move |place: &usize| all || self.patience[*place] == 0;
+        (0..end).rev().filter(is_silent).map(|place| (place, self.items[place].get()))
+    }
+}

@@ -1,0 +1,644 @@
+//! Sleeping threads: how one sleeps in `ppoll`, how another wakes it, and how a closer makes sure that it has let go of a
+//! descriptor (D4). Kernel counterpart: `wait_queue_entry`.
+//!
+//! A futex would neither end in EINTR nor honour a signal mask (W8), so every sleep is a `ppoll` on an eventfd of the thread's
+//! own, with or without an instance's poll set behind it.
+
+use std::cell::Cell;
+use std::num::NonZeroU32;
+
+use libc::c_int;
+use nix::errno::Errno;
+
+use crate::backend::hold::Hold;
+use crate::backend::spares::Spares;
+use crate::backend::switch;
+use crate::graph::eventpoll::Eventpoll;
+use crate::graph::own_table;
+use crate::instance::descriptors;
+use crate::lock;
+
+use crate::backend::watch;
+use crate::graph::stats;
+use crate::pool::{AtomicRef, AtomicShort, Page, Pool, Pooled, Short};
+use crate::sync;
+use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
+use crate::sync::atomic::{AtomicBool, AtomicI32, AtomicU32};
+use crate::sys;
+
+/// The first sleepers need no memory, because a wait is not to fail for want of it.
+static FIRST: Page = Page::empty();
+static SLEEPERS: Pool<Sleeper> = Pool::new();
+
+/// A thread that waits, or a watcher.
+#[derive(Debug)]
+pub struct Sleeper {
+    free: AtomicShort<Sleeper>,
+    /// The eventfd that ends its sleep; -1 before the first.
+    wake: AtomicI32,
+    /// The descriptors of rings that the thread keeps for later.
+    pub spare_rings: Spares,
+    /// The descriptor of a ring that its rings have a request on; -1 before the first of them.
+    pub anchor: AtomicI32,
+    /// How many threads are in a system call on that eventfd, or about to be.
+    wake_users: AtomicU32,
+    /// Spares the second of two kicks.
+    kicks: Bell,
+    /// Odd while the thread is in poll, or about to be.
+    epoch: AtomicU32,
+    /// How many threads wait for the epoch to move.
+    evictors: AtomicU32,
+    /// How often somebody made it leave poll.
+    evictions: AtomicU32,
+    tid: AtomicI32,
+    /// The instance whose wait queue it is in, if any.
+    pub waits_on: AtomicRef<Eventpoll>,
+    /// The thread that waits on the same instance and came before. Protected by the instance's lock.
+    below: AtomicRef<Sleeper>,
+    /// How many of the thread's waits another wait of the thread has overtaken (see [`Sleeper::overtake`]).
+    overtaken: AtomicU32,
+    /// The thread sleeps on an instance's poll set, or is about to, and signals are not blocked up to the sleep itself.
+    unguarded: AtomicBool,
+}
+
+/// A wait was overtaken in this process: signal handlers wait too, or leave waits by `siglongjmp`.
+static EVER_OVERTAKEN: AtomicBool = AtomicBool::new(false);
+
+/// Whether a wait was ever overtaken in this process.
+pub fn ever_overtaken() -> bool {
+    EVER_OVERTAKEN.load(Relaxed)
+}
+
+impl Pooled for Sleeper {
+    const BLANK: Sleeper = Sleeper::new();
+
+    fn pool() -> &'static Pool<Sleeper> {
+        &SLEEPERS
+    }
+
+    fn first_page() -> Option<&'static Page> {
+        Some(&FIRST)
+    }
+
+    fn free_link(&self) -> &AtomicShort<Sleeper> {
+        &self.free
+    }
+}
+
+/// Something that is rung with a system call, which is spared while it rings already. It counts as ringing once that call is done
+/// and not before: whoever rings it may be held up by a signal handler on the way, and others must not rely on him.
+#[derive(Debug)]
+pub struct Bell(AtomicU32);
+
+impl Bell {
+    /// Not ringing.
+    pub const fn new() -> Bell {
+        Bell(AtomicU32::new(0))
+    }
+
+    /// Rings it by `call`, unless it rings; `call` tells whether it succeeded.
+    pub fn ring(&self, call: impl FnOnce() -> bool) {
+        // Odd while it rings. It was silenced in between if the number is another afterwards, perhaps before the call.
+        let silent = self.0.load(SeqCst);
+        if silent & 1 == 0 && call() {
+            let _ = self.0.compare_exchange(silent, silent + 1, SeqCst, Relaxed);
+        }
+    }
+
+    /// It was heard: the next ring is a new one.
+    pub fn silence(&self) {
+        let _ = self.0.fetch_update(SeqCst, SeqCst, |now| Some((now | 1).wrapping_add(1)));
+    }
+}
+
+thread_local! {
+    /// The calling thread's sleeper. Without a destructor: `process.rs` retires it at thread exit.
+    static OWN: Cell<Option<&'static Sleeper>> = const { Cell::new(None) };
+}
+
+impl Sleeper {
+    /// A sleeper without a thread.
+    pub const fn new() -> Sleeper {
+        Sleeper {
+            free: AtomicShort::none(),
+            wake: AtomicI32::new(-1),
+            wake_users: AtomicU32::new(0),
+            spare_rings: Spares::new(),
+            anchor: AtomicI32::new(-1),
+            kicks: Bell::new(),
+            epoch: AtomicU32::new(0),
+            evictors: AtomicU32::new(0),
+            evictions: AtomicU32::new(0),
+            tid: AtomicI32::new(0),
+            waits_on: AtomicRef::none(),
+            below: AtomicRef::none(),
+            overtaken: AtomicU32::new(0),
+            unguarded: AtomicBool::new(false),
+        }
+    }
+
+    /// The sleeper for a wait that begins in this thread now. ENOMEM when there can be none.
+    pub fn begin() -> Result<&'static Sleeper, Errno> {
+        let own = Sleeper::own()?;
+        // Where no number is free the thread waits without: it looks around now and then instead (see `wait.rs`).
+        let _ = own.ensure_wake();
+        Ok(own)
+    }
+
+    /// The calling thread's, made at the first use.
+    fn own() -> Result<&'static Sleeper, Errno> {
+        if let Some(own) = OWN.get() {
+            return Ok(own);
+        }
+        let fresh = SLEEPERS.take()?;
+        fresh.tid.store(sys::gettid(), Relaxed);
+        fresh.unguarded.store(false, Relaxed);
+        OWN.set(Some(fresh));
+        crate::life::process::call_at_thread_exit();
+        Ok(fresh)
+    }
+
+    /// The calling thread's, unless the thread is in a wait, or none can be had.
+    pub fn idle_own() -> Option<&'static Sleeper> {
+        let own = Sleeper::own().ok()?;
+        let _ = own.ensure_wake();
+        Some(own).filter(|own| own.waits_on.get().is_none())
+    }
+
+    /// How many waits of the thread were overtaken so far: a wait takes it down when it joins its instance.
+    pub fn turn(&self) -> u32 {
+        self.overtaken.load(Relaxed)
+    }
+
+    /// Whether the wait that joined in this turn was overtaken since. Then it is out of its instance, and does not pin it any more.
+    pub fn has_left(&self, turn: u32) -> bool {
+        self.turn() != turn
+    }
+
+    /// Signals are not blocked from here to the end of the sleep on the poll set, or that end has come. Under the instance's lock.
+    pub fn set_unguarded(&self, unguarded: bool) {
+        self.unguarded.store(unguarded, Relaxed);
+    }
+
+    /// Another wait of the thread is about to join its instance, and signals are blocked.
+    ///
+    /// A thread that is in a wait already is in a signal handler, or has left that wait by `siglongjmp` or `setcontext`. Nothing tells
+    /// which: stacks lie anywhere. It need not be known, because a wait that a handler interrupted is over on the kernel as well, before the
+    /// handler runs. So the new wait overtakes it: it is taken out of its instance here, and if its frames ever go on they find that
+    /// out (`Sleeper::has_left`) and answer EINTR.
+    ///
+    /// A handler that runs between the last look and the sleep may come back to a `ppoll` of the array that the sleep is on, if
+    /// signals are not blocked there: then that array is left to it for good. This can happen only once in a process: from here on
+    /// signals are blocked in all waits.
+    pub fn overtake(&'static self) -> Result<(), Errno> {
+        if self.waits_on.get().is_none() {
+            return Ok(());
+        }
+        if self.unguarded.load(Relaxed)
+            && let Some(ep) = self.waits_on.get()
+        {
+            ep.lock().set.part_with_array()?;
+        }
+        EVER_OVERTAKEN.store(true, Relaxed);
+        self.abandon();
+        Ok(())
+    }
+
+    /// The calling thread keeps no ring, neither of an instance nor for later.
+    pub fn give_up_rings() {
+        if let Some(own) = OWN.get().filter(|_| !lock::interrupted()) {
+            switch::end_thread(own);
+        }
+    }
+
+    /// The thread ends, perhaps out of the middle of a wait (W10): whatever it held there goes to the next.
+    pub fn retire_own() {
+        if let Some(own) = OWN.get() {
+            own.abandon();
+            switch::end_thread(own);
+            OWN.set(None);
+            SLEEPERS.give_back(own);
+        }
+    }
+
+    /// Whether it is the calling thread's.
+    pub fn is_own(&self) -> bool {
+        OWN.get().is_some_and(|own| std::ptr::eq(own, self))
+    }
+
+    /// Leaves a wait that will not go on.
+    fn abandon(&'static self) {
+        self.overtaken.store(self.turn().wrapping_add(1), Relaxed);
+        self.unguarded.store(false, Relaxed);
+        let epoch = self.epoch.load(SeqCst);
+        if epoch & 1 == 1 {
+            self.leave_poll(epoch);
+        }
+        if let Some(ep) = self.waits_on.get() {
+            ep.desert(self);
+        }
+    }
+
+    /// The wake-up descriptor, made at the first use.
+    pub fn ensure_wake(&self) -> Result<c_int, Errno> {
+        let wake = self.wake.load(Relaxed);
+        if wake >= 0 {
+            return Ok(wake);
+        }
+        let wake = descriptors::adopt_internal(sys::eventfd()?, &self.wake)?;
+        // Kicks that came while there was none are lost; the next one must not think itself the second.
+        self.kicks.silence();
+        Ok(wake)
+    }
+
+    /// The wake-up descriptor. Who is going to sleep on it is in poll by now, or it may have moved.
+    pub fn wake_fd(&self) -> c_int {
+        self.wake.load(SeqCst)
+    }
+
+    /// Whether no kick can reach the thread before something else wakes it: somebody closed its wake-up descriptor by a call that
+    /// was not seen.
+    pub fn is_deaf(&self) -> bool {
+        let wake = self.wake_fd();
+        wake == descriptors::LOST || (wake >= 0 && !sys::is_open(wake))
+    }
+
+    /// Where the wake-up descriptor's number is kept.
+    pub fn wake_owner(&self) -> &AtomicI32 {
+        &self.wake
+    }
+
+    /// Somebody closed the wake-up descriptor without asking: the next wait makes a new one. By now the number may be open again,
+    /// as the program's, so it is not closed.
+    pub fn lose_wake(&self) {
+        descriptors::give_up_internal(&self.wake);
+    }
+
+    /// Wakes the thread, if no earlier kick is under way already.
+    pub fn kick(&self) {
+        self.kicks
+            .ring(|| !own_table::is_apart() && self.use_wake(|wake| sync::write(wake, &1u64.to_ne_bytes()).is_ok()));
+    }
+
+    /// Takes a kick in. The order matters: a kick that comes between the two lines is swallowed, but what it was for was
+    /// done before, and the caller looks at everything after.
+    pub fn heed(&self) {
+        let mut count = [0; 8];
+        let _ = self.use_wake(|wake| sync::read(wake, &mut count));
+        self.kicks.silence();
+    }
+
+    /// A system call on the wake-up descriptor. Its number may be the program's as soon as nobody is in one: see [`Sleeper::let_go_of_wake`].
+    fn use_wake<T>(&self, call: impl FnOnce(c_int) -> T) -> T {
+        self.wake_users.fetch_add(1, SeqCst);
+        let answer = call(self.wake.load(SeqCst));
+        // In a forked child nobody is in there, but perhaps who comes back out of a signal handler.
+        let _ = self.wake_users.fetch_update(SeqCst, Relaxed, |users| users.checked_sub(1));
+        answer
+    }
+
+    /// The wake-up descriptor has another number now, and still the old one: waits until nobody sleeps on that or is about to use it. Not
+    /// under a lock. Who does not answer is held up by a signal handler; half a second is enough to give up on it.
+    pub fn let_go_of_wake(&'static self) {
+        const STEP_NS: u32 = 1_000_000;
+        self.evict();
+        for _ in 0..500 {
+            match self.wake_users.load(SeqCst) {
+                0 => return,
+                users => sync::futex_wait(&self.wake_users, users, Some(STEP_NS)),
+            }
+        }
+    }
+
+    /// Whose sleeper this is.
+    pub fn set_tid(&self, tid: i32) {
+        self.tid.store(tid, Relaxed);
+    }
+
+    /// From here on the thread may be in poll. Answers with its epoch there.
+    pub fn enter_poll(&self) -> u32 {
+        self.epoch.fetch_add(1, SeqCst).wrapping_add(1)
+    }
+
+    /// The thread is out of the poll that it entered in that epoch: no open file is held by it any more. Nothing if another wait of the
+    /// thread has overtaken that one.
+    pub fn leave_poll(&self, entered: u32) {
+        let left = self.epoch.compare_exchange(entered, entered.wrapping_add(1), SeqCst, SeqCst).is_ok();
+        if left && self.evictors.load(SeqCst) != 0 {
+            sync::futex_wake(&self.epoch, i32::MAX);
+        }
+    }
+
+    /// Whether somebody waits for it to leave, or has not noticed yet that it has.
+    pub fn is_waited_for(&self) -> bool {
+        self.evictors.load(Relaxed) != 0
+    }
+
+    /// How often somebody made it leave.
+    pub fn evictions(&self) -> u32 {
+        self.evictions.load(Relaxed)
+    }
+
+    /// If the thread is in poll, or about to be: the stay that has to end before an open file it polls is let go.
+    pub fn lingering(&'static self) -> Option<Lingering> {
+        let epoch = self.epoch.load(SeqCst);
+        (epoch & 1 == 1).then_some(Lingering::InPoll(Stay { sleeper: self, epoch }))
+    }
+
+    fn evict(&'static self) {
+        if let Some(stay) = self.lingering() {
+            stay.evict();
+        }
+    }
+
+    /// Every sleeper there is, for fork.
+    pub fn for_each(visit: impl FnMut(&'static Sleeper)) {
+        SLEEPERS.for_each(visit);
+    }
+
+    /// In a forked child: the only thread is this one, under another number.
+    pub fn reset_all_after_fork() {
+        let forked = OWN.get().map(|own| own.tid.load(Relaxed));
+        SLEEPERS.for_each(|sleeper| sleeper.reset_after_fork(Some(sleeper.tid.load(Relaxed)) == forked));
+        switch::forget_kept();
+    }
+
+    /// In a forked child: the eventfd is the parent's. Nobody is in poll or waits, unless the thread that forked did so in a signal
+    /// handler, out of which the child comes back into the wait.
+    pub fn reset_after_fork(&'static self, came_along: bool) {
+        descriptors::disown_internal(&self.wake);
+        self.spare_rings.owners().for_each(descriptors::disown_internal);
+        descriptors::disown_internal(&self.anchor);
+        self.kicks.silence();
+        self.wake_users.store(0, Relaxed);
+        self.evictors.store(0, Relaxed);
+        if came_along {
+            self.tid.store(sys::gettid(), Relaxed);
+        }
+        if came_along && self.waits_on.get().is_some() {
+            let _ = self.ensure_wake();
+        } else {
+            self.epoch.store(0, Relaxed);
+            self.waits_on.set(None);
+        }
+    }
+
+    /// Whether nobody is at the pools.
+    pub fn pool_at_rest() -> bool {
+        SLEEPERS.is_at_rest(|_| true) && KNOWN.is_at_rest(|_| true)
+    }
+
+    /// The pools' own locks, for fork.
+    pub fn lock_pool_for_fork() {
+        SLEEPERS.lock_for_fork(|_| ());
+        KNOWN.lock_for_fork(|_| ());
+    }
+
+    /// # Safety
+    /// As for [`crate::lock::Lock::unlock_after_fork`].
+    pub unsafe fn unlock_pool_after_fork() {
+        // SAFETY: the caller answers for it.
+        unsafe {
+            KNOWN.unlock_after_fork(|_| ());
+            SLEEPERS.unlock_after_fork(|_| ());
+        }
+    }
+}
+
+/// The threads in a wait on one instance, as a stack that is linked through them: a wait needs no memory.
+#[derive(Debug)]
+pub struct Waiters(Option<&'static Sleeper>);
+
+impl Waiters {
+    /// Nobody.
+    pub const fn new() -> Waiters {
+        Waiters(None)
+    }
+
+    /// The thread that came last.
+    pub fn last(&self) -> Option<&'static Sleeper> {
+        self.0
+    }
+
+    /// Whether nobody waits.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// How many wait.
+    pub fn count(&self) -> usize {
+        self.iter().count()
+    }
+
+    /// How many came after this thread.
+    pub fn newer_than(&self, sleeper: &Sleeper) -> usize {
+        self.iter().take_while(|other| !std::ptr::eq(*other, sleeper)).count()
+    }
+
+    /// Whether this thread waits, and no other.
+    pub fn are_only(&self, sleeper: &Sleeper) -> bool {
+        self.0.is_some_and(|last| std::ptr::eq(last, sleeper) && last.below.get().is_none())
+    }
+
+    /// A thread came.
+    pub fn push(&mut self, sleeper: &'static Sleeper) {
+        sleeper.below.set(self.0);
+        self.0 = Some(sleeper);
+    }
+
+    /// A thread goes.
+    pub fn remove(&mut self, sleeper: &'static Sleeper) {
+        match self.iter().find(|other| other.below.get().is_some_and(|below| std::ptr::eq(below, sleeper))) {
+            Some(above) => above.below.set(sleeper.below.get()),
+            None if self.0.is_some_and(|last| std::ptr::eq(last, sleeper)) => self.0 = sleeper.below.get(),
+            None => {}
+        }
+    }
+
+    /// In a forked child, after the sleepers were reset: those that did not come along are gone. Answers with how many that were.
+    pub fn drop_absent(&mut self) -> usize {
+        let mut count = 0;
+        while let Some(absent) = self.iter().find(|sleeper| sleeper.waits_on.get().is_none()) {
+            self.remove(absent);
+            count += 1;
+        }
+        count
+    }
+
+    /// Has every one of them look around.
+    pub fn kick_all(&self) {
+        self.iter().for_each(Sleeper::kick);
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &'static Sleeper> + use<> {
+        std::iter::successors(self.0, |sleeper| sleeper.below.get())
+    }
+}
+
+/// Who may still sit in `poll` on a description although its registrations are gone: nobody (0), so many of them that everybody in
+/// poll has to leave ([`Stays::MANY`]), or a short reference to those that are known.
+#[derive(Debug)]
+pub struct Stays(u32);
+
+static KNOWN: Pool<Known> = Pool::new();
+
+/// Whoever may still sit there.
+#[derive(Debug)]
+struct Known {
+    free: AtomicShort<Known>,
+    stays: Cell<[Option<Lingering>; 2]>,
+}
+
+// SAFETY: the record is one description's, and used under its lock.
+unsafe impl Sync for Known {}
+
+impl Pooled for Known {
+    const BLANK: Known = Known { free: AtomicShort::none(), stays: Cell::new([None; 2]) };
+
+    fn pool() -> &'static Pool<Known> {
+        &KNOWN
+    }
+
+    fn free_link(&self) -> &AtomicShort<Known> {
+        &self.free
+    }
+}
+
+impl Stays {
+    const MANY: u32 = u32::MAX;
+
+    /// Nobody.
+    pub const NONE: Stays = Stays(0);
+
+    fn known(&self) -> Option<&'static Known> {
+        let bits = NonZeroU32::new(self.0).filter(|_| self.0 != Stays::MANY)?;
+        // SAFETY: nothing else is ever stored.
+        Some(unsafe { Short::from_bits(bits) }.get())
+    }
+
+    /// Notes a stay, and forgets those that are over.
+    pub fn note(&mut self, stay: Option<Lingering>) {
+        let Some(stay) = stay else { return };
+        if self.0 == 0
+            && let Ok(known) = KNOWN.take()
+        {
+            known.stays.set([None; 2]);
+            self.0 = Short::of(known).to_bits().get();
+        }
+        let noted = self.known().is_some_and(|known| {
+            let mut stays = known.stays.get();
+            let free = |place: &Option<Lingering>| place.is_none_or(|known| !known.lasts() || known == stay);
+            let Some(place) = stays.iter().position(free) else { return false };
+            stays[place] = Some(stay);
+            known.stays.set(stays);
+            true
+        });
+        if !noted {
+            self.forget();
+            self.0 = Stays::MANY;
+        }
+    }
+
+    /// Takes over those of another description.
+    pub fn add(&mut self, mut others: Stays) {
+        if others.0 == Stays::MANY {
+            self.forget();
+            self.0 = Stays::MANY;
+        }
+        if let Some(known) = others.known().filter(|_| self.0 != Stays::MANY) {
+            known.stays.get().into_iter().for_each(|stay| self.note(stay));
+        }
+        others.forget();
+    }
+
+    /// Makes them all leave. Not under a lock.
+    pub fn evict(mut self) {
+        if self.0 == Stays::MANY {
+            SLEEPERS.for_each(Sleeper::evict);
+            watch::sleepers().for_each(Sleeper::evict);
+            Hold::evict_all();
+        }
+        if let Some(known) = self.known() {
+            known.stays.get().iter().flatten().for_each(Lingering::evict);
+        }
+        self.forget();
+    }
+
+    fn forget(&mut self) {
+        if let Some(known) = self.known() {
+            KNOWN.give_back(known);
+        }
+        self.0 = 0;
+    }
+}
+
+/// One stay of one thread in `poll`, or of requests in a ring.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Lingering {
+    /// In poll.
+    InPoll(Stay),
+    /// In a ring.
+    InRing(Hold),
+}
+
+impl Lingering {
+    /// The requests of a ring.
+    pub fn in_ring(hold: Hold) -> Lingering {
+        Lingering::InRing(hold)
+    }
+
+    /// Whether it is still there.
+    pub fn lasts(&self) -> bool {
+        match self {
+            Lingering::InPoll(stay) => stay.lasts(),
+            Lingering::InRing(hold) => hold.lasts(),
+        }
+    }
+
+    /// Makes it leave, and waits until it has: then the open file is held by nobody here (D4).
+    pub fn evict(&self) {
+        match self {
+            Lingering::InPoll(stay) => stay.evict(),
+            Lingering::InRing(hold) => hold.evict(),
+        }
+    }
+}
+
+/// One stay of one thread in `poll`.
+#[derive(Clone, Copy, Debug)]
+pub struct Stay {
+    sleeper: &'static Sleeper,
+    epoch: u32,
+}
+
+impl PartialEq for Stay {
+    fn eq(&self, other: &Stay) -> bool {
+        std::ptr::eq(self.sleeper, other.sleeper) && self.epoch == other.epoch
+    }
+}
+
+impl Stay {
+    /// Whether the thread is still in there.
+    fn lasts(&self) -> bool {
+        self.sleeper.epoch.load(SeqCst) == self.epoch
+    }
+
+    /// A thread that does not answer is in a signal handler, outside of poll already; half a second is enough to give up on it.
+    fn evict(&self) {
+        if self.sleeper.tid.load(Relaxed) == sys::gettid() {
+            return;
+        }
+        const STEP_NS: u32 = 10_000_000;
+        for _ in 0..50 {
+            if !self.lasts() || self.sleeper.is_deaf() {
+                return;
+            }
+            stats::EVICTIONS.count();
+            self.sleeper.evictions.fetch_add(1, Relaxed);
+            self.sleeper.evictors.fetch_add(1, SeqCst);
+            self.sleeper.kick();
+            sync::futex_wait(&self.sleeper.epoch, self.epoch, Some(STEP_NS));
+            self.sleeper.evictors.fetch_sub(1, SeqCst);
+        }
+    }
+}

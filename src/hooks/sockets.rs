@@ -1,0 +1,257 @@
+//! Calls that change what a socket is: they wake without data, and the peer, too.
+
+use libc::c_int;
+use nix::errno::Errno;
+
+use super::errors::collected;
+use super::watched;
+use super::writing::note_departures;
+use crate::diagnosis;
+use crate::edge::{CHOKED, DEPARTED, PRESSED, TOOK, TOOK_SHORT, UNSETTLED, WOKEN};
+use crate::events::{ERR, IN, WRITABLE};
+use crate::graph::file::{File, Peer};
+use crate::instance::descriptors;
+use crate::lock;
+use crate::probe::kind::{self, Kind};
+use crate::probe::sample;
+use crate::sys;
+use crate::tcp::{self, TcpState};
+
+/// A connection that begins: a stream socket starts anew.
+#[inline]
+pub fn connecting(fd: c_int, call: impl FnOnce() -> c_int) -> c_int {
+    let Some(file) = watched(fd) else { return call() };
+    let at = file.begin_call();
+    let before = sample::tcp_state(fd);
+    let answer = call();
+    began(file, fd, at, before, answer < 0);
+    answer
+}
+
+/// A write with these flags, which may begin a connection.
+pub(super) fn opening(file: &'static File, fd: c_int, flags: c_int, write: impl FnOnce() -> isize) -> isize {
+    if flags & libc::MSG_FASTOPEN == 0 {
+        return write();
+    }
+    let at = file.begin_call();
+    let before = sample::tcp_state(fd);
+    let written = write();
+    began(file, fd, at, before, written < 0);
+    written
+}
+
+/// A call that may have begun a connection is done: it failed, or not.
+#[cold]
+fn began(file: &'static File, fd: c_int, at: u32, before: Option<TcpState>, failed: bool) {
+    let errno = sys::last_errno();
+    let state = sample::tcp_state(fd);
+    // A TCP connection that is made wakes everybody, and so does one that fails on the way; being told later that it was made
+    // does not.
+    let wakes = if failed {
+        matches!(
+            errno,
+            Errno::EINPROGRESS
+                | Errno::EINTR
+                | Errno::EPIPE
+                | Errno::ECONNABORTED
+                | Errno::ECONNREFUSED
+                | Errno::ECONNRESET
+                | Errno::ETIMEDOUT
+                | Errno::EHOSTUNREACH
+        )
+    } else {
+        // Whatever leaves it closed has disconnected it, which wakes also if it was closed before.
+        state != before || state == Some(tcp::CLOSE)
+    };
+    if state != before {
+        if file.kind() == Kind::TcpListener {
+            file.identify_again(fd);
+        }
+        file.begin_anew(state);
+    }
+    if !failed || errno == Errno::EINPROGRESS {
+        file.set_peer(Peer::Unknown);
+    }
+    // Then nothing happens before the first write.
+    let is_put_off = !failed && state == Some(tcp::SYN_SENT);
+    file.put_off(is_put_off);
+    match file.kind() {
+        Kind::Tcp if wakes && !is_put_off => file.tell(WOKEN, at),
+        _ => file.tell(UNSETTLED, at),
+    }
+}
+
+/// Before a write: whether the connection that was put off until one (TCP_FASTOPEN_CONNECT) has not
+/// begun yet.
+#[cold]
+pub(super) fn is_still_put_off(file: &File, fd: c_int) -> bool {
+    let is_still = sample::tcp_state(fd) == Some(tcp::SYN_SENT);
+    file.put_off(is_still);
+    is_still
+}
+
+/// After that write: the connection is on its way, or made already, which wakes everybody.
+#[cold]
+pub(super) fn has_opened(file: &'static File, fd: c_int, at: u32) {
+    if is_still_put_off(file, fd) {
+        // There is no room until it is made.
+        file.tell(CHOKED, at);
+    } else {
+        file.tell(WOKEN, at);
+    }
+}
+
+/// getsockopt(2): SO_ERROR takes a pending error, TCP_ZEROCOPY_RECEIVE maps what was received.
+#[inline]
+pub fn asking(fd: c_int, level: c_int, name: c_int, call: impl FnOnce() -> c_int) -> c_int {
+    const TCP_ZEROCOPY_RECEIVE: c_int = 35;
+    match (level, name) {
+        (libc::SOL_SOCKET, libc::SO_ERROR) => collecting(fd, call),
+        (libc::IPPROTO_TCP, TCP_ZEROCOPY_RECEIVE) => mapping(fd, call),
+        _ => call(),
+    }
+}
+
+/// Bytes are taken, and it is not known how many.
+#[cold]
+fn mapping(fd: c_int, call: impl FnOnce() -> c_int) -> c_int {
+    let Some(file) = watched(fd) else { return call() };
+    let at = file.begin_call();
+    let taking = file.begin_taking();
+    let answer = call();
+    file.lose_place();
+    drop(taking);
+    if answer == 0 {
+        file.tell(TOOK_SHORT, at);
+    }
+    answer
+}
+
+/// setsockopt(2). The kernel looks again at what is there by another measure, and wakes: with a new
+/// send buffer those who wait for room if there is some, with another low-water mark those who wait
+/// for as much.
+#[inline]
+pub fn setting(fd: c_int, level: c_int, name: c_int, call: impl FnOnce() -> c_int) -> c_int {
+    match watched(fd) {
+        None => call(),
+        Some(file) => setting_watched(file, fd, (level, name), call),
+    }
+}
+
+#[cold]
+fn setting_watched(file: &'static File, fd: c_int, option: (c_int, c_int), call: impl FnOnce() -> c_int) -> c_int {
+    if option == (libc::SOL_SOCKET, libc::SO_RCVLOWAT) && file.kind() == Kind::Tcp {
+        return setting_least(file, fd, call);
+    }
+    if matches!(option, (libc::SOL_SOCKET, libc::SO_SNDBUF | libc::SO_SNDBUFFORCE)) {
+        // Room that came before may be gone with a smaller buffer.
+        note_departures(file, fd);
+    }
+    let at = file.begin_call();
+    let answer = call();
+    if answer != 0 {
+        return answer;
+    }
+    match option {
+        (libc::SOL_SOCKET, libc::SO_SNDBUF | libc::SO_SNDBUFFORCE) | (libc::IPPROTO_TCP, libc::TCP_NOTSENT_LOWAT) => {
+            file.tell(if wakes_for_room(file, fd) { DEPARTED } else { UNSETTLED }, at);
+        }
+        // What is there shows as another level, or is thrown away.
+        (libc::SOL_SOCKET, libc::SO_OOBINLINE)
+        | (libc::IPPROTO_IP, libc::IP_RECVERR)
+        | (libc::IPPROTO_IPV6, libc::IPV6_RECVERR) => file.tell(UNSETTLED, at),
+        _ => {}
+    }
+    answer
+}
+
+/// SO_RCVLOWAT of a TCP connection: it wakes those who wait for data if there is as much, or the
+/// end. What had come before and does not show any more has woken them, as if it had been taken.
+fn setting_least(file: &'static File, fd: c_int, call: impl FnOnce() -> c_int) -> c_int {
+    let at = file.begin_call();
+    let was_readable = sys::level(fd, IN) & IN != 0;
+    let answer = call();
+    if answer == 0 {
+        let is_readable = sys::level(fd, IN) & IN != 0;
+        let hides = if was_readable && !is_readable { TOOK } else { 0 };
+        let wakes = if is_readable && sample::has_stream_data(fd) { PRESSED } else { 0 };
+        file.tell(hides | wakes | UNSETTLED, at);
+    }
+    answer
+}
+
+/// Whether a socket that looks for room finds some: a listener does, for it sends nothing.
+fn wakes_for_room(file: &File, fd: c_int) -> bool {
+    match file.kind() {
+        Kind::TcpListener => true,
+        // A connection that was shut or reset counts as writable, whatever it holds.
+        Kind::Tcp => sample::has_unsent_room(fd),
+        _ => sys::level(fd, WRITABLE) & WRITABLE != 0,
+    }
+}
+
+/// A call that takes a pending error.
+#[inline]
+fn collecting(fd: c_int, call: impl FnOnce() -> c_int) -> c_int {
+    let Some(file) = watched(fd) else { return call() };
+    let at = file.begin_call();
+    let was_there = sys::level(fd, 0) & ERR != 0;
+    let answer = call();
+    if answer == 0 && was_there {
+        file.tell(collected(file, fd), at);
+    }
+    answer
+}
+
+/// shutdown(2): wakes everybody on this side, and on the other side of a unix connection.
+#[inline]
+pub fn shutting_down(fd: c_int, how: c_int, call: impl FnOnce() -> c_int) -> c_int {
+    if !File::any_edges() && descriptors::known(fd).is_none() {
+        return call();
+    }
+    shutting_down_with_edges(fd, how, call)
+}
+
+#[cold]
+fn shutting_down_with_edges(fd: c_int, how: c_int, call: impl FnOnce() -> c_int) -> c_int {
+    let kind = match descriptors::known(fd) {
+        Some(file) => {
+            // Also for registrations that become edge-triggered later.
+            file.note_shut(how);
+            file.identify(fd)
+        }
+        None => kind::identify(fd),
+    };
+    let own = watched(fd).map(|file| (file, file.begin_call()));
+    let paired = matches!(kind, Kind::UnixStream | Kind::UnixSeqpacket) && !lock::interrupted();
+    let inode = if paired { diagnosis::peer(fd).filter(|&inode| inode != 0) } else { None };
+    let peer = inode.and_then(|inode| File::of_inode(inode.into()).next()).map(|file| (file, file.begin_call()));
+    let answer = call();
+    // A socket that is not connected has nothing to shut, and wakes its waiters all the same.
+    if answer == 0 || sys::last_errno() == Errno::ENOTCONN {
+        if let Some((file, at)) = own {
+            if file.kind() == Kind::TcpListener {
+                // It listens no more.
+                file.identify_again(fd);
+            }
+            file.tell(WOKEN, at);
+        }
+        if let Some((file, at)) = peer {
+            file.tell(WOKEN, at);
+        }
+    }
+    answer
+}
+
+/// A socket that becomes a listener.
+#[inline]
+pub fn listening(fd: c_int, call: impl FnOnce() -> c_int) -> c_int {
+    let Some(file) = watched(fd) else { return call() };
+    let at = file.begin_call();
+    let answer = call();
+    if answer == 0 {
+        file.identify_again(fd);
+        file.tell(UNSETTLED, at);
+    }
+    answer
+}

@@ -1,0 +1,197 @@
+//! Calls that give: whether there was room, and whether there had been none before.
+
+use libc::c_int;
+use nix::errno::Errno;
+
+use super::pipes::{filled_beside, relieved_beside, wake_pipe};
+use super::room::{Passage, passing};
+use super::sockets::{has_opened, is_still_put_off, opening};
+use super::{not_for_ours, refused, watched};
+use crate::edge::{CHOKED, COLLECTED, DEPARTED, Facts, GAVE, PEER_FULL, PRESSED, UNSETTLED};
+use crate::events::{HUP, WRITABLE};
+use crate::graph::fdtable;
+use crate::graph::file::File;
+use crate::instance::descriptors;
+use crate::probe::kind::Kind;
+use crate::probe::sample;
+use crate::sys;
+
+/// write(2) and its kin, on `fd` with `offered` bytes. One that a full pipe refuses wakes the readers all the same.
+#[inline(always)] // Called, and not jumped to, an unwatched write costs 7 ns more.
+pub fn writing(fd: c_int, offered: impl FnOnce() -> usize, call: impl FnOnce() -> isize) -> isize {
+    if !fdtable::has(fd) && !File::any_fifo_edges() && !File::any_pipe_edges() {
+        // To be jumped to, as in `reading`.
+        return call();
+    }
+    known_writing(fd, offered, call)
+}
+
+#[inline(never)]
+fn known_writing(fd: c_int, offered: impl FnOnce() -> usize, call: impl FnOnce() -> isize) -> isize {
+    if watched(fd).is_none() && !is_bell(fd) && !File::any_fifo_edges() && !File::any_pipe_edges() {
+        return call();
+    }
+    concerned_writing(fd, offered, call)
+}
+
+/// Whether it is an eventfd that is, or was, registered edge-triggered. Nothing but the call tells of what is added to it.
+#[inline]
+fn is_bell(fd: c_int) -> bool {
+    descriptors::known(fd).is_some_and(|file| file.kind().is_eventfd())
+}
+
+/// Somebody may begin to wait for the edges of an eventfd while the call is in progress, for instance because its instance has a ring
+/// no more.
+#[inline(never)]
+fn concerned_writing(fd: c_int, offered: impl FnOnce() -> usize, call: impl FnOnce() -> isize) -> isize {
+    let unwatched = descriptors::known(fd).filter(|file| file.kind().is_eventfd() && !file.has_edges());
+    let unwatched = unwatched.map(|file| (file, begin_write(file)));
+    relieved_beside(fd);
+    let n = beside(fd, sending(fd, 0, offered, call));
+    if let Some((file, at)) = unwatched
+        && n > 0
+        && file.has_edges()
+    {
+        file.tell(GAVE, at);
+    }
+    n
+}
+
+/// writev(2) and its kin: nothing is a datagram to write(2), but nothing at all to them.
+#[inline]
+pub fn writing_vector(fd: c_int, offered: impl FnOnce() -> usize, call: impl FnOnce() -> isize) -> isize {
+    relieved_beside(fd);
+    beside(fd, passed_write(fd, offered, call, false))
+}
+
+/// A call that sends `offered` bytes (or messages) with these flags; how many they are is asked only if the call is answered.
+#[inline(always)] // As `writing`.
+pub fn sending(fd: c_int, flags: c_int, offered: impl FnOnce() -> usize, call: impl FnOnce() -> isize) -> isize {
+    match watched(fd) {
+        None => call(),
+        Some(file) => witnessed_send(file, fd, flags, offered, call),
+    }
+}
+
+#[inline(never)]
+fn witnessed_send(
+    file: &'static File,
+    fd: c_int,
+    flags: c_int,
+    offered: impl FnOnce() -> usize,
+    call: impl FnOnce() -> isize,
+) -> isize {
+    opening(file, fd, flags, || witnessed_write(file, fd, offered, call, true))
+}
+
+/// What a write does to others than the one it names.
+#[inline]
+fn beside(fd: c_int, n: isize) -> isize {
+    let may_concern = if n > 0 { File::any_fifo_edges() } else { n < 0 && File::any_pipe_edges() };
+    if may_concern {
+        told_beside(fd, n);
+    }
+    n
+}
+
+#[cold]
+fn told_beside(fd: c_int, n: isize) {
+    if n > 0 {
+        filled_beside(fd);
+    } else if sys::last_errno() == Errno::EAGAIN {
+        wake_pipe(fd, File::reads, PRESSED);
+    }
+}
+
+/// `empty` tells whether nothing is a message, too.
+#[inline]
+fn passed_write(fd: c_int, offered: impl FnOnce() -> usize, call: impl FnOnce() -> isize, empty: bool) -> isize {
+    match watched(fd) {
+        None => call(),
+        Some(file) => witnessed_write(file, fd, offered, call, empty),
+    }
+}
+
+/// A write to a description whose edges somebody waits for.
+#[inline(never)]
+fn witnessed_write(
+    file: &'static File,
+    fd: c_int,
+    offered: impl FnOnce() -> usize,
+    call: impl FnOnce() -> isize,
+    empty: bool,
+) -> isize {
+    if file.is_source() {
+        return not_for_ours(file, None);
+    }
+    if file.eventpoll().is_some() {
+        // It is no socket, which only the kernel says, nor can the end of a pipe that is read be written to.
+        return if call() < 0 && sys::last_errno() == Errno::ENOTSOCK { -1 } else { not_for_ours(file, None) };
+    }
+    let at = begin_write(file);
+    let opens = file.is_put_off() && is_still_put_off(file, fd);
+    note_departures(file, fd);
+    let n = passing(Passage::begin(file, fd), call);
+    let offered = if n < 0 { 0 } else { offered() };
+    if n != 0 || offered > 0 || empty {
+        gave(file, fd, at, n, offered);
+    }
+    if opens {
+        has_opened(file, fd, at);
+    }
+    n
+}
+
+/// A write begins. An add to an eventfd that does not pass here is the kernel's, or another process's.
+fn begin_write(file: &File) -> u32 {
+    if file.kind().is_eventfd() {
+        file.begin_add();
+    }
+    file.begin_call()
+}
+
+#[cold]
+pub(super) fn gave(file: &'static File, fd: c_int, at: u32, n: isize, offered: usize) {
+    if let Some(outgoing) = sample::outgoing(file, fd) {
+        file.note_outgoing(outgoing);
+    }
+    if file.holds_back() && !sample::is_held_back(file, fd) {
+        file.note_held_back(false);
+        if n < 0 {
+            // It was thrown away.
+            file.tell(DEPARTED, at);
+        }
+    }
+    match n {
+        ..0 => refused(file, fd, at, CHOKED),
+        // What stopped it was an error, which it kept to itself: several messages at once are counted only.
+        _ if n.unsigned_abs() < offered && file.kind() == Kind::Udp => file.tell(COLLECTED | GAVE, at),
+        // The connection was reset on the way, of which everybody was told.
+        _ if n.unsigned_abs() < offered && file.kind() == Kind::Tcp && sys::level(fd, 0) & HUP != 0 => {
+            file.tell(UNSETTLED, at)
+        }
+        _ if n.unsigned_abs() < offered => choked(file, fd, CHOKED, at),
+        // A pipe may be exactly full now, which no refused write will tell; by the next look it may have room again.
+        _ if file.kind().is_pipe() && sys::level(fd, WRITABLE) & WRITABLE == 0 => choked(file, fd, CHOKED, at),
+        _ => file.tell(GAVE, at),
+    }
+}
+
+/// Before a write: has the peer read since we last looked? Afterwards its queue holds more, or there is no room again, and nobody
+/// could tell.
+#[cold]
+pub(super) fn note_departures(file: &'static File, fd: c_int) {
+    let departed = sample::has_departures(file, fd);
+    let may_have_come = departed || file.is_choked() && file.kind() != Kind::UnixDgram;
+    if departed && file.awaits_peer() || may_have_come && sys::level(fd, WRITABLE) & WRITABLE != 0 {
+        file.set_choked(false);
+        file.tell(DEPARTED, file.begin_call());
+    }
+}
+
+/// A write found no room, or not enough.
+pub(super) fn choked(file: &'static File, fd: c_int, facts: Facts, at: u32) {
+    let by_peer = sample::is_refused_by_peer(file, fd);
+    file.set_choked(file.kind() == Kind::Tcp || file.kind().is_pipe() || by_peer);
+    file.tell(if by_peer { facts | PEER_FULL } else { facts }, at);
+}

@@ -1,0 +1,414 @@
+//! What epoll_ctl(2) does: the checks in the kernel's order (T1), adding, changing and deleting registrations.
+
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+
+use libc::{c_int, stat};
+use nix::errno::Errno;
+
+use crate::backend::{hold, uring, watch};
+use crate::edge::Edge;
+use crate::events::{EDGE, EXCLUSIVE, EXCLUSIVE_COMPANY, IN, NVAL, WRITABLE, levels};
+use crate::graph::epitem::Epitem;
+use crate::graph::epstate::EpState;
+use crate::graph::eventpoll::{self, Eventpoll};
+use crate::graph::exclusive;
+use crate::graph::file::{File, FileGuard};
+use crate::graph::waitq::Lingering;
+use crate::graph::woken_list::Line;
+use crate::instance::descriptors;
+use crate::instance::send_events;
+use crate::lock;
+use crate::nested;
+use crate::options::INTERPOSES;
+use crate::pool::Short;
+use crate::probe::fleeting;
+use crate::probe::kind;
+use crate::probe::sample;
+use crate::sys;
+
+/// The `events` and `data` of a `struct epoll_event`.
+#[derive(Clone, Copy, Debug)]
+pub struct Interest {
+    /// Level bits and the flags EPOLLET, EPOLLONESHOT, EPOLLEXCLUSIVE, EPOLLWAKEUP.
+    pub events: u32,
+    /// The program's 64 bits.
+    pub data: u64,
+}
+
+/// How many registrations there are (T9).
+static REGISTRATIONS: AtomicU64 = AtomicU64::new(0);
+/// How many there may be.
+static LIMIT: AtomicU64 = AtomicU64::new(u64::MAX);
+
+/// Reads how many registrations the system grants a user; any number where it does not say. With the first instance, when a program
+/// has not locked itself in yet.
+pub fn read_limit() {
+    let mut buffer = [0; 32];
+    let text = sys::read_file(b"/proc/sys/fs/epoll/max_user_watches\0", &mut buffer).ok();
+    if let Some(limit) = text.and_then(|text| std::str::from_utf8(text.trim_ascii()).ok()?.parse().ok()) {
+        LIMIT.store(limit, Relaxed);
+    }
+}
+
+/// ENOSPC when there are as many registrations as there may be.
+fn room_for_one_more() -> Result<(), Errno> {
+    if REGISTRATIONS.load(Relaxed) < LIMIT.load(Relaxed) { Ok(()) } else { Err(Errno::ENOSPC) }
+}
+
+/// epoll_ctl(2). `interest` is what `event` pointed to, `None` for EPOLL_CTL_DEL (T2). ENOMEM in a signal handler that interrupted
+/// this library, which would wait for itself.
+pub fn control(epfd: c_int, op: c_int, fd: c_int, interest: Option<Interest>) -> Result<(), Errno> {
+    if lock::interrupted() {
+        return Err(Errno::ENOMEM);
+    }
+    let found = eventpoll::find(epfd);
+    if matches!(found, Err(Errno::EBADF)) {
+        return Err(Errno::EBADF);
+    }
+    let watchable = target(fd, op)?;
+    let stat = watchable?;
+    let ep = found?;
+    if descriptors::known(fd).and_then(File::eventpoll).is_some_and(|inner| std::ptr::eq(inner, *ep)) {
+        return Err(Errno::EINVAL);
+    }
+    let exclusive = interest.is_some_and(|interest| interest.events & EXCLUSIVE != 0);
+    if exclusive && op == libc::EPOLL_CTL_MOD {
+        return Err(Errno::EINVAL);
+    }
+    let made = match (op, interest) {
+        (libc::EPOLL_CTL_ADD, Some(interest)) => add(*ep, fd, stat, interest),
+        (libc::EPOLL_CTL_MOD, Some(interest)) => modify(*ep, fd, interest),
+        (libc::EPOLL_CTL_DEL, _) => delete(*ep, fd),
+        _ => Err(Errno::EINVAL),
+    };
+    made.inspect_err(|_| ep.lock().stats.controls_refused += 1)
+}
+
+/// Whether the target is open (the outer result), and whether it can be polled (the inner one). A number we know is trusted, most
+/// of the time, except when it is to be added: then it may have been closed and used again behind our back.
+fn target(fd: c_int, op: c_int) -> Result<Result<Option<stat>, Errno>, Errno> {
+    let trusted = |file: &'static File| {
+        let is_used = file.eventpoll().is_some() || (op != libc::EPOLL_CTL_ADD && !file.graph().is_unwatched());
+        is_used && file.is_likely_named_by(fd, true)
+    };
+    if descriptors::known(fd).is_some_and(trusted) {
+        return Ok(Ok(None));
+    }
+    if descriptors::is_internal(fd) {
+        return Err(Errno::EBADF);
+    }
+    let stat = sys::fstat(fd)?;
+    let may_be_watched =
+        if descriptors::verify(fd, &stat) || is_known_fleeting(fd) { Ok(()) } else { kind::may_be_watched(fd, &stat) };
+    match may_be_watched {
+        Err(Errno::EBADF) => Err(Errno::EBADF),
+        Ok(()) if eventpoll::adopt(fd, &stat).is_some() => Ok(Ok(None)),
+        answer => Ok(answer.map(|()| Some(stat))),
+    }
+}
+
+/// Whether it is watched, and a look would take what it shows, for which the kernel's own comes later, if at all.
+fn is_known_fleeting(fd: c_int) -> bool {
+    descriptors::known(fd).is_some_and(|file| file.kind().fleeting() != 0 && !file.graph().is_unwatched())
+}
+
+fn add(ep: &'static Eventpoll, fd: c_int, stat: Option<stat>, interest: Interest) -> Result<(), Errno> {
+    let exclusive = interest.events & EXCLUSIVE != 0;
+    let inner = descriptors::known(fd).and_then(File::eventpoll);
+    if exclusive && (inner.is_some() || interest.events & !EXCLUSIVE_COMPANY != 0) {
+        return Err(Errno::EINVAL);
+    }
+    let _links = match inner {
+        Some(inner) => {
+            let links = nested::check(ep, inner)?;
+            if is_registered(ep, fd) {
+                return Err(Errno::EEXIST);
+            }
+            room_for_one_more()?;
+            nested::check_paths_below(ep, inner)?;
+            nested::observe(inner);
+            if interest.events & EDGE != 0 || ep.lock().followed {
+                nested::follow(inner)?;
+            }
+            Some(links)
+        }
+        None if ep.is_exposed() && !is_registered(ep, fd) => {
+            room_for_one_more()?;
+            nested::check_paths(ep, descriptors::file_of(fd)?)?
+        }
+        None => None,
+    };
+    let (file, mut graph) = loop {
+        let file = descriptors::file_of(fd)?;
+        let graph = file.graph();
+        // Another thread may have found out meanwhile that the number was closed behind our back.
+        if graph.numbers.contains(&fd) {
+            break (file, graph);
+        }
+    };
+    if let Some(stat) = stat.filter(|_| !file.is_marked()) {
+        file.mark((stat.st_dev, stat.st_ino));
+    }
+    file.check_anew();
+    if graph.find(ep, fd).is_some() {
+        return Err(Errno::EEXIST);
+    }
+    room_for_one_more()?;
+    if interest.events & EDGE != 0 || stat.is_some_and(|stat| kind::may_be_fleeting(fd, &stat)) {
+        file.identify(fd);
+    }
+    let item = Epitem::create(ep, file, fd, fd).inspect_err(|_| {
+        // What was deleted is free when the lists and its watcher have let go of it.
+        ep.lock().drop_dead();
+        watch::rouse();
+    })?;
+    let mut st = ep.lock();
+    let room = st.reserve().or_else(|_| {
+        uring::make_room(ep, &mut st);
+        st.reserve()
+    });
+    let needs_annex = st.followed || st.ring.is_some();
+    let room = room.and_then(|()| if needs_annex { item.furnish(&st.held, st.followed) } else { Ok(()) });
+    if let Err(errno) = room {
+        drop(st);
+        item.unpin();
+        return Err(errno);
+    }
+    let Some(pin) = ep.pin() else {
+        drop(st);
+        item.unpin();
+        return Err(Errno::EBADF);
+    };
+    pin.into_raw();
+    let st = &mut *st;
+    nested::catch_up(ep, st);
+    let state = item.at(&st.held);
+    state.events.set(interest.events);
+    state.data.set(interest.data);
+    let edge = Edge::anew(file.is_closing());
+    state.edge.set(edge);
+    state.tracked.set(false);
+    state.alive.set(true);
+    state.reported_at.set(file.clock());
+    state.spent.set(false);
+    state.begin_hot();
+    state.slot.set(0);
+    state.index.set(st.interest.len() as u32);
+    state.serial.set(st.made);
+    st.made = st.made.wrapping_add(1);
+    state
+        .newcomer
+        .set(exclusive && file.claim().is_of_another(item) && file.level(fd, levels(interest.events)) & !NVAL != 0);
+    state.ready.set(false);
+    state.uneasy.set(false);
+    st.interest.push(Short::of(item));
+    st.exclusives += usize::from(exclusive);
+    st.edges += usize::from(interest.events & EDGE != 0);
+    if file.kind().fleeting() != 0 {
+        st.fleeting += 1;
+        fleeting::note_first();
+    }
+    if inner.is_some() || file.is_source() {
+        item.pin();
+        st.inner.push(item);
+    }
+    st.stats.controls += 1;
+    graph.link(item);
+    REGISTRATIONS.fetch_add(1, Relaxed);
+    nested::leave_to_ring(ep, st);
+    begin(ep, st, item, file);
+    uring::added(ep, st);
+    Ok(())
+}
+
+fn is_registered(ep: &'static Eventpoll, fd: c_int) -> bool {
+    descriptors::known(fd).is_some_and(|file| file.graph().find(ep, fd).is_some())
+}
+
+/// MOD: the new mask and data hold from here on, what is pending is reported again (T6), a spent one-shot is armed (W5).
+fn modify(ep: &'static Eventpoll, fd: c_int, interest: Interest) -> Result<(), Errno> {
+    let file = descriptors::known(fd).ok_or(Errno::ENOENT)?;
+    if interest.events & EDGE != 0
+        && let Some(inner) = file.eventpoll()
+        && is_registered(ep, fd)
+    {
+        nested::follow_link(inner)?;
+    }
+    let graph = file.graph();
+    let item = graph.find(ep, fd).ok_or(Errno::ENOENT)?;
+    if interest.events & EDGE != 0 {
+        file.identify(fd);
+    }
+    let mut st = ep.lock();
+    let st = &mut *st;
+    let state = item.at(&st.held);
+    if state.events.get() & EXCLUSIVE != 0 {
+        return Err(Errno::EINVAL);
+    }
+    st.stats.controls += 1;
+    nested::catch_up(ep, st);
+    let state = item.at(&st.held);
+    // What woke it until now did so under the old mask.
+    let news = st.followed && !state.spent.get() && nested::is_news(st, item, file);
+    st.note_woken(item, news);
+    let state = item.at(&st.held);
+    st.edges -= usize::from(state.is_edge());
+    st.edges += usize::from(interest.events & EDGE != 0);
+    state.events.set(interest.events);
+    state.data.set(interest.data);
+    let edge = Edge::anew(file.is_closing());
+    state.edge.set(edge);
+    state.spent.set(false);
+    item.take_facts();
+    state.reported_at.set(file.clock());
+    watch::take_back(st, item);
+    st.begin_in_ring(item);
+    nested::leave_to_ring(ep, st);
+    begin(ep, st, item, file);
+    Ok(())
+}
+
+/// A registration begins, or begins anew: what it finds is reported, here and to outer instances (T6).
+fn begin(ep: &'static Eventpoll, st: &mut EpState, item: &'static Epitem, file: &'static File) {
+    if let Some(inner) = file.eventpoll()
+        && nested::is_ready(inner)
+    {
+        st.note_ready(item);
+    }
+    let asked = levels(item.at(&st.held).events.get());
+    if asked & WRITABLE != 0 {
+        file.want_room();
+    }
+    if st.followed {
+        // Those who tell of it have to know before the look.
+        st.track(item, file);
+        st.news |= nested::begin(st, item, file);
+        if std::mem::take(&mut st.news) {
+            nested::tell_outer(ep, st);
+        }
+    }
+    if INTERPOSES && file.kind().is_eventfd() {
+        let mut edge = item.at(&st.held).edge.get();
+        edge.note_calls(sample::calls_that_add(file));
+        item.at(&st.held).edge.set(edge);
+        if file.level(item.via(), IN) & IN != 0 {
+            // What was added before is nobody's whom no witness sees.
+            file.begin_add();
+        }
+    }
+    if file.kind().fleeting() != 0 {
+        // What this look finds, it takes.
+        let level = fleeting::take(file, item.via()).level;
+        item.at(&st.held).reported_at.set(file.clock());
+        if level & asked != 0 && st.ring.is_none() {
+            st.note_ready(item);
+        }
+    }
+    let state = item.at(&st.held);
+    if file.eventpoll().is_none() && (asked & WRITABLE != 0 || file.has_several_registrations()) {
+        // The look of the kernel's own control call at a connection without room has consequences for others, and so has the next one in
+        // a wait if this found something.
+        let level = file.level(item.via(), asked | WRITABLE);
+        send_events::note_lack_of_room(file, level, state.tracked.get());
+        if level & asked != 0 && st.ring.is_none() {
+            st.note_ready(item);
+        }
+    }
+    ep.apply(st, item);
+}
+
+fn delete(ep: &'static Eventpoll, fd: c_int) -> Result<(), Errno> {
+    let file = descriptors::known(fd).ok_or(Errno::ENOENT)?;
+    let mut graph = file.graph();
+    let item = graph.find(ep, fd).ok_or(Errno::ENOENT)?;
+    detach(file, &mut graph, item, End::Deleted);
+    Ok(())
+}
+
+/// How a registration ends.
+#[derive(Clone, Copy, Debug)]
+pub enum End {
+    /// By EPOLL_CTL_DEL.
+    Deleted,
+    /// With its description.
+    Closed,
+    /// The same, and nobody saw it.
+    Vanished,
+    /// With its instance.
+    Cleared,
+}
+
+/// Ends a registration. Once this returns no event of it is reported (T10, D1). Threads that may still be in poll on the
+/// description are left in `graph.lingering`.
+pub fn detach(file: &'static File, graph: &mut FileGuard, item: &'static Epitem, end: End) {
+    let Some(ep) = item.eventpoll() else { return };
+    let mut guard = ep.lock();
+    let st = &mut *guard;
+    st.stats.controls += u64::from(matches!(end, End::Deleted));
+    st.stats.closed += u64::from(matches!(end, End::Closed | End::Vanished));
+    st.stats.vanished += u64::from(matches!(end, End::Vanished));
+    let state = item.at(&st.held);
+    if state.tracked.replace(false) {
+        file.count_edges(false);
+    }
+    let is_told = st.followed && state.alive.get() && !state.spent.get();
+    if is_told && nested::is_news(st, item, file) {
+        nested::tell_outer(ep, st);
+    }
+    Line::leave(item, &st.held);
+    let state = item.at(&st.held);
+    state.alive.set(false);
+    watch::take_back(st, item);
+    graph.lingering.note(watch::lingering(item.at(&st.held).shard()));
+    let state = item.at(&st.held);
+    let index = state.index.get() as usize;
+    st.interest.swap_remove(index);
+    if let Some(moved) = st.interest.get(index) {
+        moved.get().at(&st.held).index.set(index as u32);
+    }
+    graph.unlink(item);
+    REGISTRATIONS.fetch_sub(1, Relaxed);
+    let was_exclusive = item.at(&st.held).is_exclusive();
+    st.exclusives -= usize::from(was_exclusive);
+    st.edges -= usize::from(item.at(&st.held).is_edge());
+    st.fleeting -= usize::from(file.kind().fleeting() != 0);
+    graph.lingering.note(hold::detach(ep, st, item).map(Lingering::in_ring));
+    match st.poller {
+        Some(poller) if item.at(&st.held).slot.get() != 0 => {
+            graph.lingering.note(poller.lingering());
+            ep.notice(item, 0);
+        }
+        Some(_) => {}
+        None => {
+            st.set.remove(item, &st.held);
+            nested::settle(ep, st);
+        }
+    }
+    drop(guard);
+    if was_exclusive {
+        exclusive::release(file, item);
+    }
+    item.unpin();
+    ep.unpin();
+}
+
+/// Ends every registration of an instance.
+pub fn clear(ep: &'static Eventpoll) {
+    loop {
+        let item = {
+            let st = ep.lock();
+            let Some(item) = st.interest.last().map(|item| item.get()) else { break };
+            item.pin();
+            item
+        };
+        if let Some(file) = item.file() {
+            let mut graph = file.graph();
+            if graph.items().any(|other| std::ptr::eq(other, item)) {
+                detach(file, &mut graph, item, End::Cleared);
+            }
+        }
+        item.unpin();
+    }
+    ep.lock().empty();
+}

@@ -1,0 +1,9 @@
+//! One epoll instance: control calls, waits, reports, and closes of what it watches.
+
+pub mod control;
+pub mod descriptors;
+pub mod glance;
+pub mod left;
+pub mod resample;
+pub mod send_events;
+pub mod wait;

@@ -1,0 +1,376 @@
+//! What a level that was reported can hide: arrivals that only a count shows, room that came, a peer that went. Each wait looks behind the
+//! quiet bits of the registrations on the uneasy list, and so does a tick while a thread sleeps. Kernel counterpart: none, for there every
+//! wake-up is told.
+
+use libc::c_int;
+
+use crate::count::{self, Change};
+use crate::diagnosis;
+use crate::edge::{DEPARTED, WOKEN};
+use crate::events::{Bits, HUP, NVAL, READABLE, WRITABLE};
+use crate::graph::epitem::{Epitem, State};
+use crate::graph::epstate::EpState;
+use crate::graph::eventpoll::Eventpoll;
+use crate::graph::file::{File, Peer};
+use crate::instance::left;
+use crate::instance::wait::{LONGEST_RARE_TICK_NS, LONGEST_TICK_NS, TICK_NS};
+use crate::nested;
+use crate::options::INTERPOSES;
+use crate::probe::kind::{Arrivals, Kind};
+use crate::probe::sample;
+use crate::sys;
+
+/// Which of the uneasy registrations are sampled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    All,
+    /// Those that the look which comes next may show are left for `found_by_count`.
+    BeforeLook,
+    /// Those that may be woken, and show nothing of it.
+    WakesAnyMask,
+}
+
+/// Looks behind the quiet bits of the uneasy registrations: has something arrived, or a level fallen, that nobody told us of?
+/// Answers with the longest time after which it has to be asked again, in nanoseconds; `None` for never.
+pub fn sample(st: &mut EpState, extent: Extent) -> Option<u64> {
+    left::look(st);
+    let looks_inside = extent != Extent::WakesAnyMask && sample_inner(st);
+    let longest = sample_listed(st, extent);
+    [longest, looks_inside.then_some(LONGEST_TICK_NS)].into_iter().flatten().min()
+}
+
+/// The same, without a look at the instances inside.
+fn sample_listed(st: &mut EpState, extent: Extent) -> Option<u64> {
+    let mut longest = None;
+    let rare_is_due = st.uneasy.is_empty() || sys::now() >= st.rare_due;
+    let mut index = st.uneasy.len();
+    // The latest first, as the kernel wakes those that wait for the same: signalfds all do.
+    if st.followed {
+        let held = &st.held;
+        sort_by_key(&mut st.uneasy, |item| item.at(held).serial.get());
+    }
+    while index > 0 {
+        index -= 1;
+        let item = st.uneasy[index];
+        let state = item.at(&st.held);
+        let file = item
+            .file()
+            .filter(|file| state.alive.get() && !state.spent.get() && !state.is_parked() && state.is_uneasy(file))
+            // A ring tells of every edge, and where calls are seen nothing is uneasy then.
+            .filter(|_| INTERPOSES || st.ring.is_none());
+        let Some(file) = file else {
+            state.uneasy.set(false);
+            st.uneasy.swap_remove(index);
+            st.note_left(item);
+            item.unpin();
+            continue;
+        };
+        if extent == Extent::WakesAnyMask && !file.kind().wakes_any_mask() {
+            continue;
+        }
+        if overtakes(st, item, file) {
+            st.refresh(item);
+            continue;
+        }
+        if INTERPOSES && sample::is_shared_eventfd(file) {
+            // A count of these is a read of /proc, so it is taken once in a while only, unless it
+            // is known that somebody adds.
+            if file.is_added_to_unseen() {
+                longest = Some(LONGEST_TICK_NS);
+            } else {
+                longest = longest.or(Some(LONGEST_RARE_TICK_NS));
+                if !rare_is_due {
+                    continue;
+                }
+                st.rare_due = sys::now() + TICK_NS;
+            }
+        } else if !is_quiet_signalfd(item.at(&st.held), file) {
+            longest = Some(LONGEST_TICK_NS);
+        }
+        let state = item.at(&st.held);
+        if extent == Extent::BeforeLook && may_show(st, item, file) {
+            continue;
+        }
+        st.stats.samples += 1;
+        let watched = state.heard(file);
+        let closes = state.edge.get().is_closing() || state.announced().is_closing();
+        // Before the count, which then has the state to which the connection may go in between.
+        let is_closed = closes && file.kind() != Kind::Signalfd && !sample::closes_still(item.via());
+        let count = sample::arrivals(file, item.via(), watched);
+        let had = state.edge.get().seen();
+        if file.place().is_some()
+            && count.is_some_and(|count| count::change(had, count, sample::VIEW.taken_signals) == Change::Arrival)
+        {
+            // Or somebody whom we do not see took some.
+            file.lose_place();
+        }
+        let (mut news, mut woken) = (false, false);
+        let is_uncounted = count.is_none() && !file.kind().arrivals().is_private();
+        let is_looked_at = is_uncounted || file.kind().arrivals() == Arrivals::Memory;
+        // Its turn comes when the other one gives up its claim.
+        let is_kept_out = state.is_exclusive() && !state.newcomer.get() && file.claim().is_of_another(item);
+        for memory in state.memories() {
+            let mut edge = memory.get();
+            if let Some(count) = count {
+                edge.counted(count, sample::VIEW);
+                if count::is_loose(file.kind(), count) {
+                    edge.counted_loosely(file.kind(), sys::now());
+                }
+            }
+            if !INTERPOSES && file.kind() != Kind::Attribute {
+                edge.doubted_unseen(file.kind(), sys::now());
+            }
+            if edge.wants_look() || is_looked_at && edge.wants_look_uncounted() {
+                let level = file.level(item.via(), watched) & !NVAL;
+                edge.looked(file.kind(), level);
+                // Out of the poll set as it is, nobody else would find it.
+                news |= state.is_edge() && edge.asked(level).is_none() && edge.fresh(level) != 0 && !is_kept_out;
+            }
+            if is_uncounted {
+                edge.doubted(file.kind(), sys::now());
+            }
+            if file.kind() == Kind::Attribute {
+                edge.doubted_unseen(Kind::Attribute, sys::now());
+            }
+            if is_closed {
+                edge.closed();
+            }
+            woken |= edge.take_woken();
+            memory.set(edge);
+        }
+        st.note_woken(item, woken);
+        if st.followed && item.at(&st.held).announced().asked(watched).is_none() {
+            // Likewise; what was told before is older than this look.
+            st.refresh(item);
+            let woken = nested::take_in(st, item, file, file.level(item.via(), watched) & !NVAL, watched);
+            st.note_woken(item, woken);
+        }
+        if news {
+            st.pressing = true;
+            st.note_ready(item);
+        }
+        departures(file, item);
+        let state = item.at(&st.held);
+        if (state.edge.get().quiet() | state.announced().quiet()) & HUP != 0 {
+            partings(file, item);
+        }
+        st.refresh(item);
+    }
+    longest
+}
+
+/// The same, and takes in what that brought up, in the instances inside above all, and what was told meanwhile. There is to be looked behind that,
+/// too; what goes on coming is left as mail, which ends a sleep.
+pub fn sample_and_absorb(ep: &'static Eventpoll, st: &mut EpState, extent: Extent) -> Option<u64> {
+    const MOST: usize = 4;
+    let mut longest = sample(st, extent);
+    for _ in 0..MOST {
+        if !ep.has_mail() {
+            break;
+        }
+        ep.absorb(st);
+        // The instances inside have been looked at, and what watchers send back of them would be more mail.
+        longest = [longest, sample_listed(st, extent)].into_iter().flatten().min();
+    }
+    longest
+}
+
+/// Whether it is known without a look that all is taken that had arrived at the last report: what is taken in then is whether more was.
+fn overtakes(st: &EpState, item: &Epitem, file: &File) -> bool {
+    let state = item.at(&st.held);
+    let mut edge = state.edge.get();
+    if st.followed || edge.is_closing() || edge.wants_look() {
+        return false;
+    }
+    let count = sample::overtaken(file, edge.seen());
+    if let Some(count) = count {
+        edge.overtaken(count, sample::VIEW);
+        state.edge.set(edge);
+    }
+    count.is_some()
+}
+
+/// Whether all that is to be seen behind a registration are signals which its signalfd does not take: they are no reason to look again.
+fn is_quiet_signalfd(state: &State, file: &File) -> bool {
+    let quiet = state.edge.get().quiet() | state.announced().quiet();
+    file.kind() == Kind::Signalfd && quiet & READABLE == 0
+}
+
+fn may_show(st: &EpState, item: &Epitem, file: &File) -> bool {
+    let state = item.at(&st.held);
+    let is_polled = state.alive.get() && !state.spent.get() && state.slot.get() != 0;
+    is_polled && !st.followed && !file.kind().is_unix_data() && state.edge.get().may_show()
+}
+
+/// After a look: whether something arrived at a registration that it did not show, because it was taken. Then the others of its
+/// levels are asked for.
+pub fn found_by_count(st: &mut EpState) -> bool {
+    let mut found = false;
+    for index in 0..st.uneasy.len() {
+        let item = st.uneasy[index];
+        let state = item.at(&st.held);
+        let Some(file) = item.file().filter(|file| may_show(st, item, file)) else { continue };
+        if state.ready.get() || st.set.revents(item, &st.held) != 0 {
+            continue;
+        }
+        let before = state.edge.get();
+        if !overtakes(st, item, file) {
+            st.stats.samples += 1;
+            if let Some(count) = sample::arrivals(file, item.via(), state.heard(file)) {
+                let mut edge = before;
+                edge.counted(count, sample::VIEW);
+                state.edge.set(edge);
+            }
+        }
+        if item.at(&st.held).edge.get().quiet() != before.quiet() {
+            found = true;
+            st.refresh(item);
+        }
+    }
+    found
+}
+
+/// Sorts in place, in no time what is in order. It is a heapsort because that is small: what `slice` has would be a hundredth of the library.
+fn sort_by_key<T: Copy>(all: &mut [T], key: impl Fn(T) -> u32) {
+    if all.is_sorted_by_key(|&one| key(one)) {
+        return;
+    }
+    // Sinks one until none of the two below it is larger.
+    let sink = |heap: &mut [T], mut at: usize| {
+        loop {
+            let below = 2 * at + 1..heap.len().min(2 * at + 3);
+            let Some(largest) = below.max_by_key(|&one| key(heap[one])) else { return };
+            if key(heap[largest]) <= key(heap[at]) {
+                return;
+            }
+            heap.swap(at, largest);
+            at = largest;
+        }
+    };
+    (0..all.len() / 2).rev().for_each(|at| sink(all, at));
+    for end in (1..all.len()).rev() {
+        all.swap(0, end);
+        sink(&mut all[..end], 0);
+    }
+}
+
+/// Looks at the instances inside this one, so that their descriptors tell the truth, and at what is posted on sources.
+fn sample_inner(st: &mut EpState) -> bool {
+    let held = &st.held;
+    st.inner.retain(|item| {
+        let alive = item.at(held).alive.get();
+        if !alive {
+            item.unpin();
+        }
+        alive
+    });
+    for index in 0..st.inner.len() {
+        let item = st.inner[index];
+        if item.file().is_some_and(File::is_source) {
+            st.refresh(item);
+        }
+    }
+    let held = &st.held;
+    let heard = st.inner.iter().filter(|item| !item.at(held).spent.get());
+    let instances = heard.filter_map(|item| item.file().and_then(File::eventpoll));
+    instances.fold(false, |uneasy, inner| nested::look(inner, true, false).uneasy | uneasy)
+}
+
+/// A registration in a followed instance begins: what waits for a unix socket's peer is noted, of which less is a departure.
+pub fn begin_to_count_outgoing(file: &'static File, item: &Epitem) {
+    departures(file, item);
+    note_outgoing(file, item);
+}
+
+/// What left a unix socket, and made room in it or in a peer that had been full, wakes those who wait for that.
+pub fn departures(file: &'static File, item: &Epitem) {
+    if sample::has_departures(file, item.via())
+        && (file.awaits_peer() || sys::level(item.via(), WRITABLE) & WRITABLE != 0)
+    {
+        file.set_choked(false);
+        file.tell(DEPARTED, file.begin_call());
+    }
+}
+
+/// There is room where there was none, which woke everybody who waits for it. Who sees it tells the others: it may be gone again when they look. `tracked` is
+/// whether he is among those that wait for edges.
+pub fn note_room(file: &'static File, tracked: bool) {
+    if file.is_choked() && !file.kind().is_pipe() && file.take_choked() && file.has_edges_beside(tracked) {
+        file.tell(DEPARTED, file.begin_call());
+    }
+}
+
+/// The close of a unix socket's peer wakes everybody, also when the peer had shut the connection down before, so that the level
+/// was that of a hang-up already.
+pub fn partings(file: &'static File, item: &Epitem) {
+    if !matches!(file.kind(), Kind::UnixStream | Kind::UnixSeqpacket) || file.peer() == Peer::Gone {
+        return;
+    }
+    let before = file.peer();
+    let now = match peer_now(item.via(), before) {
+        Some(now) => now,
+        None if before == Peer::Unknown => Peer::Gone,
+        // It was answered before, and will be again.
+        None => return,
+    };
+    file.set_peer(now);
+    if now == Peer::Gone && before != Peer::Unknown {
+        file.tell(WOKEN, file.begin_call());
+    }
+}
+
+/// Where the peer of a unix socket that is hung up is; none if there is no answer.
+fn peer_now(fd: c_int, before: Peer) -> Option<Peer> {
+    let is_there = || diagnosis::peer(fd).map(|inode| inode != 0);
+    let now = if is_there()? {
+        Peer::There
+    } else if before != Peer::There && diagnosis::awaits_accept(fd)? {
+        Peer::Awaited
+    } else if before != Peer::There && is_there()? {
+        // It was accepted between the two questions.
+        Peer::There
+    } else {
+        Peer::Gone
+    };
+    Some(now)
+}
+
+/// Takes down of an edge-triggered registration that was reported without this, what a report takes down beside its edge.
+pub fn remember(file: &'static File, item: &Epitem, watched: Bits, level: Bits, tracked: bool) {
+    if level & HUP != 0 {
+        partings(file, item);
+    }
+    if watched & WRITABLE != 0 {
+        if level & WRITABLE != 0 {
+            note_room(file, tracked);
+        } else if file.kind() == Kind::Tcp {
+            file.set_choked(true);
+        }
+        note_outgoing(file, item);
+    }
+}
+
+/// Notes what a unix socket's outgoing queue holds, of which less is a departure.
+pub fn note_outgoing(file: &File, item: &Epitem) {
+    if let Some(outgoing) = sample::outgoing(file, item.via()) {
+        file.note_outgoing(outgoing);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_order_they_come_in_they_are_sorted() {
+        for length in 0..50 {
+            for step in 1..length.max(2) {
+                let mut all: Vec<u32> = (0..length).map(|at| at * step % length.max(1) * 7).collect();
+                let mut sorted = all.clone();
+                sorted.sort_unstable();
+                sort_by_key(&mut all, |one| one);
+                assert_eq!(all, sorted);
+            }
+        }
+    }
+}

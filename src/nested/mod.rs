@@ -1,0 +1,708 @@
+//! Epoll descriptors that somebody looks at from outside: inside another instance, or in poll and select (N1 to N3).
+//!
+//! Such an instance is *observed*. While nobody waits on it its registrations are with the watchers, and a byte in its pipe
+//! makes its descriptor readable; so whoever polls the descriptor, in this library or in the kernel, sees what it must.
+
+pub mod poll_select;
+
+use nix::errno::Errno;
+
+use crate::backend::{switch, watch};
+use crate::edge::{Edge, GAVE};
+use crate::events::{Bits, ERR, HUP, IN, NVAL, OUT, RDNORM, WRITABLE, WRNORM, levels};
+use crate::graph::epitem::{Epitem, State};
+use crate::graph::epstate::EpState;
+use crate::graph::eventpoll::Eventpoll;
+use crate::graph::file::File;
+use crate::graph::woken_list::Line;
+use crate::instance::resample::{self, Extent};
+use crate::instance::send_events;
+use crate::life::process;
+use crate::lock::{self, Guard, Lock};
+use crate::options;
+use crate::probe::fleeting;
+use crate::probe::kind::Kind;
+use crate::probe::sample;
+use crate::sys;
+use crate::window::Window;
+
+/// Held while a link between instances is added, so that two threads cannot close a cycle together. Taken before every other
+/// lock. Kernel counterpart: `epnested_mutex`.
+static LINKS: Lock<()> = Lock::new(());
+
+/// How many links a chain of instances may have (the kernel's EP_MAX_NESTS).
+const LONGEST_CHAIN: usize = 4;
+
+/// Whether `inner` may be added to `outer`: ELOOP for a cycle or too long a chain (N3). The guard keeps the answer true.
+pub fn check(outer: &'static Eventpoll, inner: &'static Eventpoll) -> Result<Guard<'static, ()>, Errno> {
+    let links = LINKS.lock();
+    let below = depth_below(inner, outer, 0)?;
+    let above = height_above(outer, 0)?;
+    if below + 1 + above > LONGEST_CHAIN { Err(Errno::ELOOP) } else { Ok(links) }
+}
+
+fn depth_below(ep: &'static Eventpoll, forbidden: &'static Eventpoll, level: usize) -> Result<usize, Errno> {
+    if std::ptr::eq(ep, forbidden) || level > LONGEST_CHAIN {
+        return Err(Errno::ELOOP);
+    }
+    let children = gather(ep.lock().interest.iter().filter_map(|item| item.get().file().and_then(File::eventpoll)))?;
+    children.into_iter().try_fold(0, |deepest, child| Ok(deepest.max(1 + depth_below(child, forbidden, level + 1)?)))
+}
+
+/// How many paths from one file up to an instance that nobody watches may lead through one, two, three and four links between
+/// instances. The kernel's `path_limits`; a file may be in any number of instances that are in no other.
+const PATHS: [usize; LONGEST_CHAIN + 1] = [usize::MAX, 500, 100, 50, 10];
+
+/// A link that is about to be made: from an instance to the one that will watch it.
+type Link = (&'static Eventpoll, &'static Eventpoll);
+
+/// Whether the link leaves no file under `inner` with more paths than there may be: EINVAL otherwise. Under the guard of `check`.
+pub fn check_paths_below(outer: &'static Eventpoll, inner: &'static Eventpoll) -> Result<(), Errno> {
+    count_below(inner, (inner, outer))
+}
+
+fn count_below(ep: &'static Eventpoll, link: Link) -> Result<(), Errno> {
+    let below = gather(ep.lock().interest.iter().filter_map(|item| item.get().file()))?;
+    below.into_iter().try_for_each(|file| match file.eventpoll() {
+        Some(deeper) => count_below(deeper, link),
+        None => count_paths(file, None, Some(link)),
+    })
+}
+
+/// Whether `file` may be added to `ep`, which others watch: EINVAL if it would have too many paths. The guard keeps that true; there
+/// is none if nobody watches the instance.
+pub fn check_paths(ep: &'static Eventpoll, file: &'static File) -> Result<Option<Guard<'static, ()>>, Errno> {
+    if ep.file().is_none_or(|own| own.graph().is_unwatched()) {
+        return Ok(None);
+    }
+    let links = LINKS.lock();
+    count_paths(file, Some(ep), None)?;
+    Ok(Some(links))
+}
+
+fn count_paths(file: &'static File, added_to: Option<&'static Eventpoll>, link: Option<Link>) -> Result<(), Errno> {
+    let watching = gather(file.graph().items().filter_map(|item| item.eventpoll()))?;
+    let mut counts = [0; LONGEST_CHAIN + 1];
+    watching.into_iter().chain(added_to).try_for_each(|ep| count_up(ep, 0, &mut counts, link))
+}
+
+fn count_up(
+    ep: &'static Eventpoll,
+    links: usize,
+    counts: &mut [usize; LONGEST_CHAIN + 1],
+    link: Option<Link>,
+) -> Result<(), Errno> {
+    let (count, limit) = counts.get_mut(links).zip(PATHS.get(links)).ok_or(Errno::EINVAL)?;
+    let outer = match ep.file() {
+        Some(file) => gather(file.graph().items().filter_map(|item| item.eventpoll()))?,
+        None => Vec::new(),
+    };
+    let added = link.filter(|(inner, _)| std::ptr::eq(*inner, ep)).map(|(_, outer)| outer);
+    if outer.is_empty() && added.is_none() {
+        *count += 1;
+        return if *count > *limit { Err(Errno::EINVAL) } else { Ok(()) };
+    }
+    outer.into_iter().chain(added).try_for_each(|outer| count_up(outer, links + 1, counts, link))
+}
+
+fn height_above(ep: &'static Eventpoll, level: usize) -> Result<usize, Errno> {
+    if level > LONGEST_CHAIN {
+        return Err(Errno::ELOOP);
+    }
+    let Some(file) = ep.file() else { return Ok(0) };
+    let parents = gather(file.graph().items().filter_map(|item| item.eventpoll()))?;
+    parents.into_iter().try_fold(0, |highest, parent| Ok(highest.max(1 + height_above(parent, level + 1)?)))
+}
+
+/// Collects what is to be visited when the lock is let go; ENOMEM where a plain collect would end the process.
+fn gather<T>(records: impl Iterator<Item = &'static T>) -> Result<Vec<&'static T>, Errno> {
+    let mut gathered = Vec::new();
+    for record in records {
+        gathered.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+        gathered.push(record);
+    }
+    Ok(gathered)
+}
+
+/// Somebody looks at the level of the instance's descriptor from now on.
+pub fn observe(ep: &'static Eventpoll) {
+    let mut st = ep.lock();
+    st.is_seen = true;
+    expose(ep, &mut st);
+}
+
+/// Where the program's calls are not seen, anybody may look at the descriptor. Nothing else is left of that look than the level, so it is kept
+/// up to date from the beginning, and whenever the instance is polled; only a ring, which is for the one thread that waits, does without.
+pub fn observe_unseen(ep: &'static Eventpoll, st: &mut EpState) {
+    if !options::INTERPOSES {
+        expose(ep, st);
+    }
+}
+
+/// The instance has edge-triggered registrations, which only a ring does justice to where calls are not seen.
+pub fn leave_to_ring(ep: &'static Eventpoll, st: &mut EpState) {
+    if !options::INTERPOSES
+        && st.observed
+        && !st.is_seen
+        && st.edges > 0
+        && st.poller.is_none()
+        && st.prospect.may_come()
+    {
+        calm(ep, st);
+        st.observed = false;
+        ep.expose(false);
+    }
+}
+
+fn expose(ep: &'static Eventpoll, st: &mut EpState) {
+    if !st.observed {
+        st.observed = true;
+        match st.poller {
+            Some(poller) if st.ring.is_some() => poller.kick(),
+            Some(_) => {}
+            None => switch::leave(ep, st),
+        }
+        ep.expose(true);
+        attend(ep, st);
+    }
+}
+
+/// Somebody waits for the edges of the instance from now on, and so for those of the instances in it. Under the guard of `check`.
+pub fn follow(ep: &'static Eventpoll) -> Result<(), Errno> {
+    let inner = {
+        let mut st = ep.lock();
+        let inner = gather(st.inner.iter().filter_map(|item| item.file().and_then(File::eventpoll)))?;
+        let registrations = st.interest.len();
+        st.line.reserve(registrations)?;
+        st.furnish(true)?;
+        begin_to_follow(ep, &mut st);
+        inner
+    };
+    inner.into_iter().try_for_each(follow)
+}
+
+/// The same, of an instance that is in another one already.
+pub fn follow_link(inner: &'static Eventpoll) -> Result<(), Errno> {
+    let _links = LINKS.lock();
+    follow(inner)
+}
+
+fn begin_to_follow(ep: &'static Eventpoll, st: &mut EpState) {
+    if std::mem::replace(&mut st.followed, true) {
+        return;
+    }
+    // Every registration is to be tracked from here on. What there is now is known.
+    if st.poller.is_none() {
+        ep.absorb(st);
+    }
+    st.overdue = true;
+    st.news = false;
+    for index in 0..st.ready.len() {
+        st.stand_in_line(st.ready[index]);
+    }
+    for index in 0..st.interest.len() {
+        let item = st.interest[index].get();
+        if let Some(file) = item.file() {
+            // What is with a watcher is polled for its own levels only.
+            watch::take_back(st, item);
+            st.track(item, file);
+            let was_reported = is_reported(item, item.at(&st.held), file);
+            if begin(st, item, file) && was_reported {
+                Line::leave(item, &st.held);
+            }
+        }
+    }
+    attend(ep, st);
+}
+
+/// Whether a registration was reported and does not stay ready.
+fn is_reported(item: &Epitem, state: &State, file: &'static File) -> bool {
+    let mut edge = state.edge.get();
+    if state.spent.get() || !state.is_edge() || state.ready.get() || edge.quiet() == 0 {
+        return state.spent.get();
+    }
+    let heard = state.heard(file);
+    if let Some(count) = sample::arrivals(file, item.via(), heard) {
+        edge.counted(count, sample::VIEW);
+    }
+    edge.fresh(file.level(item.via(), heard)) == 0
+}
+
+/// What a look at an instance shows.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen {
+    /// A wait on it would report something now (N1).
+    pub ready: bool,
+    /// It has to be looked at again after a while: an edge may hide in it that nobody tells of.
+    pub uneasy: bool,
+    /// The clock of its description then: what is told outside after that is no part of this.
+    pub at: u32,
+}
+
+impl Seen {
+    /// Under the lock of the instance, which is held while outer instances are told, unless it was not to be had.
+    fn of(ep: &'static Eventpoll, ready: bool, uneasy: bool) -> Seen {
+        Seen { ready, uneasy, at: ep.file().map_or(0, File::clock) }
+    }
+}
+
+/// Whether a wait on the instance would report something now, for an outer instance whose lock is held, and who gets to it: as in
+/// the kernel, that goes past those in line that show nothing.
+pub fn is_ready(ep: &'static Eventpoll) -> bool {
+    look(ep, true, true).ready
+}
+
+/// The same, of an instance whose turn it is not.
+fn seems_ready(ep: &'static Eventpoll) -> bool {
+    look(ep, true, false).ready
+}
+
+/// Looks at an instance, for somebody who holds no lock of ours unless he is in a signal handler.
+pub fn look_from_outside(ep: &'static Eventpoll) -> Seen {
+    if lock::interrupted() { peek(ep) } else { look(ep, false, true) }
+}
+
+/// A look in a signal handler that interrupted this library. Any lock may be the interrupted code's, those that end a registration or
+/// park one among them, so nothing is changed but the level of the descriptor, and only upwards. What has no lock to be had shows what
+/// its pipe does.
+fn peek(ep: &'static Eventpoll) -> Seen {
+    let Some(mut st) = ep.lock_while(|| false) else { return Seen::of(ep, true, true) };
+    if !st.readable && st.interest.iter().any(|item| would_be_found(&st, item.get())) {
+        show_readable(ep, &mut st);
+    }
+    Seen::of(ep, st.readable, true)
+}
+
+fn would_be_found(st: &EpState, item: &'static Epitem) -> bool {
+    let Some(asked) = asked_in_a_wait(st, item) else { return false };
+    let Some(file) = item.file() else { return false };
+    let level = match file.eventpoll() {
+        Some(inner) if peek(inner).ready => READABLE_INSTANCE,
+        Some(_) => 0,
+        None => file.level(item.via(), asked) & !NVAL,
+    };
+    level & asked != 0
+}
+
+/// The levels for which a wait would report the registration.
+fn asked_in_a_wait(st: &EpState, item: &Epitem) -> Option<Bits> {
+    let state = item.at(&st.held);
+    let file = item.file().filter(|_| state.alive.get() && !state.spent.get())?;
+    if state.ready.get() { Some(state.watched(file)) } else { st.bits_to_ask(item, file) }
+}
+
+/// Looks at an instance, as far as its first registration that is ready; with `for_edges` at all of them if somebody waits for its
+/// edges. Whoever gets to it (`in_turn`) goes past those in line that show nothing. The lock of an outer instance may be held: while
+/// a fork waits for that one the inner lock may not come.
+pub fn look(ep: &'static Eventpoll, for_edges: bool, in_turn: bool) -> Seen {
+    let taken = ep.lock_while(|| !process::is_forking());
+    let Some(mut st) = taken else { return Seen::of(ep, true, true) };
+    let st = &mut *st;
+    expose(ep, st);
+    if !(st.followed && (for_edges || in_turn)) && is_known_ready(ep, st, in_turn) {
+        return Seen::of(ep, true, false);
+    }
+    attend(ep, st);
+    if watch::look_at_parked(st) {
+        attend(ep, st);
+    }
+    if in_turn {
+        go_past_the_silent(st);
+        if st.lingers && st.ready.is_empty() {
+            calm(ep, st);
+        }
+    }
+    let shown = st.readable && !st.lingers;
+    if in_turn && shown && st.fleeting > 0 && !st.followed {
+        // It was found ready by looks of our own, and this one takes what it shows.
+        send_events::anything(st, false, true);
+    }
+    // What those that wait on it have not taken yet it does not show.
+    let ready = shown || (!st.closed && is_waited_on(st) && would_find_any(st));
+    Seen::of(ep, ready, st.ticks)
+}
+
+/// Whether a wait would find something now, without a touch of what somebody may be asleep on.
+fn would_find_any(st: &EpState) -> bool {
+    const WINDOW: usize = 64;
+    let is_apart = |file: &File| file.eventpoll().is_some() || file.is_source() || file.kind().fleeting() != 0;
+    let is_ours = |item: &Epitem| item.file().is_some_and(is_apart);
+    st.interest.chunks(WINDOW).any(|items| {
+        let mut window = Window::<Bits, WINDOW>::new();
+        for item in items.iter().filter(|item| !is_ours(item.get())) {
+            if let Some(asked) = asked_in_a_wait(st, item.get()) {
+                window.add(asked, item.get().via(), asked);
+            }
+        }
+        let shows = window.look().any(|(asked, found)| found & asked != 0 && found & NVAL == 0);
+        shows || items.iter().any(|item| is_ours(item.get()) && would_be_found(st, item.get()))
+    })
+}
+
+/// Those in line that show nothing leave it, up to the first that shows something (`__ep_eventpoll_poll`).
+fn go_past_the_silent(st: &mut EpState) {
+    while let Some(item) = st.line.first(&st.held) {
+        if would_stop(st, item) {
+            return;
+        }
+        Line::leave(item, &st.held);
+        if item.file().is_some_and(|file| file.eventpoll().is_some()) {
+            send_events::pass(st, item);
+        }
+    }
+}
+
+fn would_stop(st: &EpState, item: &'static Epitem) -> bool {
+    let state = item.at(&st.held);
+    let Some(file) = item.file().filter(|_| state.alive.get() && !state.spent.get()) else { return false };
+    let asked = levels(state.events.get());
+    match file.eventpoll() {
+        Some(inner) => asked & READABLE_INSTANCE != 0 && is_ready(inner),
+        None if file.kind().fleeting() != 0 => fleeting::take(file, item.via()).level & asked != 0,
+        None => file.level(item.via(), asked) & asked != 0,
+    }
+}
+
+/// Whether the instance is observed and nobody waits on it, who would look after it.
+fn is_unattended(st: &EpState) -> bool {
+    st.observed && !st.closed && !is_waited_on(st)
+}
+
+fn is_waited_on(st: &EpState) -> bool {
+    st.poller.is_some() || !st.waiters.is_empty()
+}
+
+/// Whether something on the ready list is ready still: then the descriptor says so, and nothing else needs a look.
+fn is_known_ready(ep: &'static Eventpoll, st: &mut EpState, in_turn: bool) -> bool {
+    let ready = is_unattended(st) && send_events::anything(st, false, in_turn);
+    if ready {
+        show_readable(ep, st);
+    }
+    announce_news(ep, st);
+    ready
+}
+
+/// Keeps the descriptor's level true after one registration has gone.
+pub fn settle(ep: &'static Eventpoll, st: &mut EpState) {
+    if st.readable && !is_known_ready(ep, st, false) {
+        attend(ep, st);
+    }
+}
+
+/// Keeps the descriptor's level true after one registration has come or changed, and looks after that one.
+pub fn attend_to(ep: &'static Eventpoll, st: &mut EpState, item: &'static Epitem) {
+    if !is_unattended(st) {
+        return;
+    }
+    let found = st.set.look_at(item, &st.held);
+    if fleeting::found_on(item, found) {
+        ep.absorb(st);
+    }
+    if found & NVAL != 0 || item.file().is_none_or(|file| file.eventpoll().is_some()) {
+        attend(ep, st);
+        return;
+    }
+    if st.followed && item.at(&st.held).slot.get() != 0 {
+        if found != 0 {
+            note_woken_beside(st, item);
+        }
+        let asked = st.set.asked(item, &st.held);
+        note_news(st, item, asked, found);
+        announce_news(ep, st);
+    }
+    if found != 0 {
+        st.note_ready(item);
+        if send_events::proves_ready(st, item) {
+            show_readable(ep, st);
+            return;
+        }
+    }
+    if item.at(&st.held).ready.get() {
+        // It was, or is no news.
+        attend(ep, st);
+        return;
+    }
+    st.ticks |= item.at(&st.held).uneasy.get();
+    if (st.followed || !st.readable) && is_idle(st, item) {
+        st.ticks |= watch::park(st, std::iter::once(item)) == 0;
+    }
+}
+
+/// Does for an observed instance what a waiting thread would do: looks once, gives the silent registrations to the watchers,
+/// and keeps the descriptor's level true. Does nothing while somebody waits, who does all this. While it is ready nobody need
+/// watch, except for those who wait for its edges: it is so until a look finds that it is not.
+pub fn attend(ep: &'static Eventpoll, st: &mut EpState) {
+    if !is_unattended(st) || (!st.followed && is_known_ready(ep, st, false)) {
+        return;
+    }
+    let stirred = ep.was_stirred();
+    ep.absorb(st);
+    st.ticks = resample::sample_and_absorb(ep, st, Extent::All).is_some();
+    sys::look(st.set.poll_with(-1));
+    if fleeting::found_in_set(st) {
+        ep.absorb(st);
+    }
+    let descriptors = st.set.len();
+    st.stats.polled(descriptors);
+    if st.followed {
+        announce(ep, st);
+    }
+    // Numbers that vanished are the next wait's business.
+    let _ = send_events::collect(st);
+    let any = send_events::anything(st, st.followed, false);
+    send_events::leave_waiting(st);
+    if st.followed || !any {
+        // What no watcher takes has to be looked at by whoever polls the descriptor.
+        st.ticks |= !park_the_rest(st);
+    }
+    if any {
+        show_readable(ep, st);
+    } else {
+        st.readable |= stirred;
+        // Who is left on the ready list, and is not ready, stays there until a look from above finds it so.
+        st.lingers = st.readable && !st.ready.is_empty();
+        if !st.lingers {
+            calm(ep, st);
+        }
+    }
+}
+
+/// Tells the outer instances of what the last poll found and what the witnesses saw: each wake-up of a registration that was not
+/// announced yet is an edge of the epoll descriptor, whatever became of it since (N2).
+pub fn announce(ep: &'static Eventpoll, st: &mut EpState) {
+    let fired = |slot| st.set.entry(slot).filter(|(.., found)| *found != 0).map(|(item, ..)| item);
+    if let Some(item) = (1..=st.set.len()).filter_map(fired).find(|item| wakes_beside(item)) {
+        note_woken_beside(st, item);
+    }
+    // Those that came last first, as the kernel wakes those that wait for the same.
+    for slot in (1..=st.set.len()).rev() {
+        let Some((item, asked, found)) = st.set.entry(slot) else { continue };
+        if found & NVAL == 0 && item.at(&st.held).alive.get() {
+            note_news(st, item, asked, found);
+        }
+    }
+    announce_news(ep, st);
+}
+
+/// What a poll found on a registration may have woken others before it, which do not show it.
+fn note_woken_beside(st: &mut EpState, item: &'static Epitem) {
+    if wakes_beside(item) {
+        st.ticks |= resample::sample(st, Extent::WakesAnyMask).is_some();
+    }
+}
+
+fn wakes_beside(item: &Epitem) -> bool {
+    item.file().is_some_and(|file| file.kind().wakes_any_mask())
+}
+
+/// Takes in what a poll found on a registration.
+fn note_news(st: &mut EpState, item: &'static Epitem, asked: Bits, found: Bits) {
+    if let Some(file) = item.file().filter(|file| file.eventpoll().is_none()) {
+        let woken = take_in(st, item, file, found, asked);
+        st.note_woken(item, woken);
+        let state = item.at(&st.held);
+        if found & !state.watched(file) != 0 {
+            // It is asked for no more, until it is low or comes anew.
+            st.refresh(item);
+        }
+        st.note_unease(item);
+    }
+}
+
+fn announce_news(ep: &'static Eventpoll, st: &mut EpState) {
+    if std::mem::take(&mut st.news) {
+        tell_outer(ep, st);
+    }
+}
+
+/// Takes in what a registration shows, of what was asked. True if that is to be told to the outer instances.
+pub fn take_in(st: &EpState, item: &'static Epitem, file: &'static File, level: Bits, asked: Bits) -> bool {
+    let state = item.at(&st.held);
+    let watched = state.heard(file);
+    // What made room is told with this, and not once more when a report finds out.
+    resample::departures(file, item);
+    if file.kind().is_pipe() {
+        // It may have been filled before anybody was told. Who finds room here is not the only one who waits for it.
+        if asked & watched & !level & (OUT | WRNORM) != 0 {
+            file.set_choked(true);
+        }
+    } else if asked & level & WRITABLE != 0 {
+        resample::note_room(file, state.tracked.get());
+    }
+    if level & ERR != 0 {
+        file.follow_errors(true);
+    }
+    let mut announced = state.announced();
+    let before = announced;
+    let clock = file.clock();
+    let count = || sample::settled_arrivals(file, item.via(), watched);
+    // What a look takes away was told of when it was found.
+    let lasting = !file.kind().fleeting();
+    let news =
+        announced.announce(file.kind(), level & watched & lasting, (asked | ERR | HUP) & lasting, sample::VIEW, count);
+    if announced != before {
+        state.set_announced(announced);
+        // What a look does not tell, a call that began before it may have to tell yet.
+        if news {
+            state.set_announced_at(clock);
+        }
+    }
+    news
+}
+
+/// Whether something woke a registration that was not announced yet, which counts as announced from here on.
+pub fn is_news(st: &mut EpState, item: &'static Epitem, file: &'static File) -> bool {
+    if let Some(inner) = file.eventpoll() {
+        // Which may have to tell of something.
+        seems_ready(inner);
+    }
+    resample::departures(file, item);
+    let state = item.at(&st.held);
+    let mut announced = state.announced();
+    let watched = state.heard(file);
+    announced.digest(file.kind(), watched, item.take_facts(), item.told_after(state.announced_at()));
+    if let Some(count) = sample::arrivals(file, item.via(), watched) {
+        announced.counted(count, sample::VIEW);
+    }
+    state.set_announced(announced);
+    show(st, item, file, watched, false).0
+}
+
+/// A registration is about to begin, or to begin anew: who was woken before that stands before it in line.
+pub fn catch_up(ep: &'static Eventpoll, st: &mut EpState) {
+    if st.followed && st.poller.is_none() {
+        ep.absorb(st);
+        // Of the others none stands in line and shows nothing, unless a witness told of what was taken.
+        st.ticks |= resample::sample(st, Extent::WakesAnyMask).is_some();
+    }
+}
+
+/// A registration begins, or begins anew, in an observed instance: whatever is there now is known. True if the outer instances are to
+/// be told that it is ready, which they are unless it was in line before (T6).
+pub fn begin(st: &mut EpState, item: &'static Epitem, file: &'static File) -> bool {
+    let state = item.at(&st.held);
+    if state.heard(file) & WRITABLE != 0 {
+        resample::begin_to_count_outgoing(file, item);
+    }
+    let mut announced = Edge::anew(file.is_closing()).for_outer();
+    if file.kind() == Kind::Signalfd {
+        // Every signal wakes every signalfd, whether it takes it or not.
+        announced.follow();
+    }
+    if announced.is_closing()
+        && let Some(count) = sample::arrivals(file, item.via(), state.heard(file))
+    {
+        announced.counted(count, sample::VIEW);
+    }
+    state.set_announced(announced);
+    state.set_announced_at(file.clock());
+    let asked_for = levels(state.events.get());
+    let (_, level) = show(st, item, file, state.heard(file), true);
+    let is_new = level & asked_for != 0 && !Line::has(item, &st.held);
+    if is_new {
+        st.stand_in_line(item);
+    }
+    is_new
+}
+
+/// What a poll of an epoll descriptor can show.
+pub const READABLE_INSTANCE: Bits = IN | RDNORM;
+
+fn show(st: &EpState, item: &'static Epitem, file: &'static File, watched: Bits, in_turn: bool) -> (bool, Bits) {
+    if let Some(inner) = file.eventpoll() {
+        let ready = if in_turn { is_ready(inner) } else { seems_ready(inner) };
+        let level = if ready { READABLE_INSTANCE } else { 0 };
+        let state = item.at(&st.held);
+        let mut announced = state.announced();
+        let woken = announced.take_woken();
+        state.set_announced(announced);
+        return (woken, level & watched);
+    }
+    let level = file.level(item.via(), watched) & !NVAL;
+    (take_in(st, item, file, level, watched), level)
+}
+
+/// One more edge of the epoll descriptor. It begins before the descriptor shows it: an outer instance that is woken by that and
+/// reports it must not take this for a second one.
+pub fn tell_outer(ep: &'static Eventpoll, st: &mut EpState) {
+    let at = ep.file().map_or(0, File::begin_call);
+    show_readable(ep, st);
+    if let Some(file) = ep.file() {
+        file.tell(GAVE, at);
+    }
+}
+
+/// Whether a registration can do with a watcher.
+fn is_idle(st: &EpState, item: &'static Epitem) -> bool {
+    let state = item.at(&st.held);
+    let vanished = st.set.revents(item, &st.held) & NVAL != 0;
+    let polled = state.slot.get() != 0 && !state.is_parked();
+    polled && !state.ready.get() && !state.uneasy.get() && !vanished
+}
+
+/// Everything that is neither ready nor uneasy goes to the watchers. False if there are too few of them.
+fn park_the_rest(st: &mut EpState) -> bool {
+    loop {
+        let mut batch: [Option<&'static Epitem>; 64] = [None; 64];
+        let idle = st.set.silent(usize::MAX, true).map(|(_, item)| item).filter(|item| is_idle(st, item));
+        for (place, item) in batch.iter_mut().zip(idle) {
+            *place = Some(item);
+        }
+        let waiting = batch.iter().flatten().count();
+        if watch::park(st, batch.iter().flatten().copied()) < waiting {
+            return false;
+        }
+        if waiting < batch.len() {
+            return true;
+        }
+    }
+}
+
+/// Makes the descriptor readable by a byte of our own: one that `stir` put there may be gone already.
+fn show_readable(ep: &'static Eventpoll, st: &mut EpState) {
+    st.lingers = false;
+    if !st.readable {
+        st.readable = true;
+        ep.show_readable();
+    }
+}
+
+/// Nothing is ready: takes whatever is in the pipe out of it.
+pub fn calm(ep: &'static Eventpoll, st: &mut EpState) {
+    let stirred = ep.was_stirred();
+    if stirred || st.readable {
+        st.readable = false;
+        st.lingers = false;
+        let mut bytes = [0; 256];
+        while sys::read(ep.number(), &mut bytes) == Ok(bytes.len()) {}
+    }
+}
+
+/// In a forked child: a pipe of its own under the same numbers, for the old one is shared with the parent.
+pub fn renew_pipe(ep: &'static Eventpoll) {
+    let Ok([read_end, write_end]) = sys::pipe2(libc::O_NONBLOCK | libc::O_CLOEXEC) else { return };
+    if let Some(file) = ep.file() {
+        crate::instance::descriptors::replace_under_all_numbers(file, read_end);
+        ep.remember_pipe(file, read_end);
+    }
+    let _ = sys::close(read_end);
+    crate::instance::descriptors::disown_internal(ep.signal());
+    let _ = crate::instance::descriptors::adopt_internal(write_end, ep.signal());
+}
+
+/// Whether nobody links instances.
+pub fn links_at_rest() -> bool {
+    LINKS.is_free()
+}
+
+/// The lock on links, for fork.
+pub fn lock_links_for_fork() {
+    LINKS.lock_for_fork();
+}
+
+/// # Safety
+/// As for [`Lock::unlock_after_fork`].
+pub unsafe fn unlock_links_after_fork() {
+    // SAFETY: the caller answers for it.
+    unsafe { LINKS.unlock_after_fork() }
+}

@@ -1,0 +1,128 @@
+//! Levels that a look takes away. Some files show a change to a single poll: the open file
+//! description records what was shown, so the next poll does not find it. The kernel's epoll polls
+//! when it adds, modifies or reports a registration; this library polls more often. A level that
+//! such an additional look finds is kept with the description until the next look that the kernel
+//! would also make, and is a wake-up for its registrations, as it is on Linux. Kernel counterpart:
+//! none.
+
+use libc::c_int;
+
+use crate::edge::WOKEN;
+use crate::events::{Bits, ERR, HUP, IN, NVAL, PRI, RDNORM, READABLE, WRITABLE};
+use crate::graph::epitem::Epitem;
+use crate::graph::epstate::EpState;
+use crate::graph::file::File;
+use crate::instance::descriptors;
+use crate::probe::kind::Kind;
+use crate::sync::atomic::AtomicBool;
+use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
+use crate::sys;
+
+/// All bits that such a file can show. A look has to ask for all of them: the file forgets those
+/// that were not asked for, too.
+const ALL: Bits = READABLE | WRITABLE | PRI;
+
+static EVER: AtomicBool = AtomicBool::new(false);
+
+/// The result of a look that the kernel would make.
+#[derive(Clone, Copy, Debug)]
+pub struct Shown {
+    /// The levels.
+    pub level: Bits,
+    /// Those of them that the next look will not find.
+    pub passing: Bits,
+}
+
+/// Takes in the result of a poll that the kernel's epoll would not have made. True if it was a
+/// wake-up, which the registrations of the description are then told.
+pub fn found(file: &'static File, found: Bits) -> bool {
+    let passes = passing(file, found) != 0;
+    if passes {
+        // The time first: a report that takes what is kept is not to hear of it afterwards.
+        let at = file.begin_call();
+        file.kept().fetch_or(u32::from(whole(found)), SeqCst);
+        file.tell(WOKEN, at);
+    }
+    passes
+}
+
+/// The levels that the next look will not find. A setting that was removed shows EPOLLERR to every
+/// look, and so does a pressure file without a trigger.
+fn passing(file: &File, level: Bits) -> Bits {
+    let lasts = if file.kind() == Kind::Pressure { HUP | NVAL | ERR } else { HUP | NVAL };
+    if level & lasts == 0 { level & file.kind().fleeting() } else { 0 }
+}
+
+/// The same for the last poll over the set of an instance. True if it woke registrations that it
+/// did not find itself.
+pub fn found_in_set(st: &EpState) -> bool {
+    let mut others = false;
+    let mut slot = 0;
+    while st.fleeting > 0
+        && let Some((at, item, bits)) = st.set.next_fired(slot)
+    {
+        slot = at;
+        others |= found_with_others(item, bits);
+    }
+    others
+}
+
+/// The same for one registration.
+pub fn found_on(item: &Epitem, bits: Bits) -> bool {
+    item.file().is_some_and(|file| found(file, bits))
+}
+
+/// The same. True if a file with several registrations had a wake-up, so that they have to be
+/// reported in the order of that wake-up.
+pub fn found_with_others(item: &Epitem, bits: Bits) -> bool {
+    let is_told = found_on(item, bits) || item.has_facts();
+    is_told && item.file().is_some_and(|file| file.kind().fleeting() != 0 && file.has_several_registrations())
+}
+
+/// The program itself polled a descriptor and took the level that it found; this was a wake-up all
+/// the same.
+pub fn found_by_program(fd: c_int, found: Bits) {
+    if let Some(file) = descriptors::known(fd)
+        && found & file.kind().fleeting() != 0
+    {
+        file.tell(WOKEN, file.begin_call());
+    }
+}
+
+/// Whether any such file was ever registered. Until then the program's polls need no check.
+pub fn any_yet() -> bool {
+    EVER.load(Relaxed)
+}
+
+/// Such a file is registered.
+pub fn note_first() {
+    EVER.store(true, Relaxed);
+}
+
+/// A look that the kernel would not make: returns the levels that a look of the kernel would find.
+pub fn peek(file: &'static File, fd: c_int) -> Bits {
+    let level = sys::level(fd, ALL);
+    found(file, level);
+    together(file.kept().load(SeqCst) as Bits, level)
+}
+
+/// A look that the kernel also makes, which takes the levels that it finds. A change that it is the
+/// first to find is a wake-up for the other registrations.
+pub fn take(file: &'static File, fd: c_int) -> Shown {
+    let level = sys::level(fd, ALL) & !NVAL;
+    found(file, level);
+    let level = together(file.kept().swap(0, SeqCst) as Bits, level);
+    Shown { level, passing: passing(file, level) }
+}
+
+/// The bits that are shown with a change; a sleeping poll does not ask for those that are always
+/// set.
+const fn whole(found: Bits) -> Bits {
+    if found & ERR != 0 { IN | RDNORM | ERR | PRI } else { found }
+}
+
+/// The kept levels and the current ones. With a change the files of `/proc/sys` do not show
+/// EPOLLOUT.
+const fn together(kept: Bits, level: Bits) -> Bits {
+    if kept & ERR != 0 && level & (ERR | HUP) == 0 { kept } else { kept | level }
+}

@@ -1,0 +1,268 @@
+//! What an open file description is, as far as its edges differ, and whether epoll takes it at all (T3).
+
+use libc::{c_int, stat};
+use nix::errno::Errno;
+
+use crate::events::{NVAL, READABLE, WRITABLE};
+use crate::probe::sample;
+use crate::sys;
+use crate::tcp::{self, TcpState};
+
+pub use epolyfill_rules::kind::{Arrivals, Kind};
+
+const PROC_SUPER_MAGIC: i64 = 0x9fa0;
+const PID_FS_MAGIC: i64 = 0x5049_4446;
+const CGROUP2_MAGIC: i64 = 0x6367_7270;
+/// Those of kernfs: sysfs, cgroups of either version, resctrl.
+const KERNFS: [i64; 4] = [0x6265_6572, CGROUP2_MAGIC, 0x0027_e0eb, 0x0765_5821];
+/// File systems all of whose regular files have a poll: those of kernfs (sysfs, cgroup, resctrl), debugfs, mqueue, FUSE, and pidfds.
+const POLLABLE_FILESYSTEMS: [i64; 8] =
+    [0x6265_6572, 0x6367_7270, 0x0027_e0eb, 0x0765_5821, 0x6462_6720, MQUEUE_MAGIC, 0x6573_5546, PID_FS_MAGIC];
+const MQUEUE_MAGIC: i64 = 0x1980_0202;
+const PIPEFS_MAGIC: i64 = 0x5049_5045;
+
+/// Whether epoll takes the description: EPERM where the file has no poll of its own (T3), EBADF where the number names a path only.
+pub fn may_be_watched(fd: c_int, stat: &stat) -> Result<(), Errno> {
+    let has_inode = stat.st_mode & libc::S_IFMT != 0;
+    if has_inode && !sys::is_usable(fd) {
+        return Err(Errno::EBADF);
+    }
+    match stat.st_mode & libc::S_IFMT {
+        libc::S_IFDIR | libc::S_IFBLK => Err(Errno::EPERM),
+        libc::S_IFREG => regular_file(fd),
+        0 => without_inode(fd),
+        libc::S_IFCHR if memory_device(stat) || miscellaneous_device(fd, stat) => Err(Errno::EPERM),
+        _ => Ok(()),
+    }
+}
+
+/// The devices of major 1 that have no poll: mem, null, port, zero, full and urandom. `/dev/random` and `/dev/kmsg` have.
+fn memory_device(stat: &stat) -> bool {
+    libc::major(stat.st_rdev) == 1 && matches!(libc::minor(stat.st_rdev), 1..=5 | 7 | 9)
+}
+
+/// The poll of a file that has none: all four at once.
+const NO_POLL: u16 = READABLE & !(libc::EPOLLRDBAND | libc::EPOLLMSG) as u16 | WRITABLE & !libc::EPOLLWRBAND as u16;
+
+fn polls_as_if_without(fd: c_int) -> bool {
+    sys::level(fd, NO_POLL) & NO_POLL == NO_POLL
+}
+
+/// The devices of major 10 that have no poll: kvm, loop-control, userfaultfd and so on, whose minors are partly dynamic. Those that
+/// have one and may show all four bits nevertheless are tun, uinput, tpm, cuse, fuse, vhost, uhid and rfkill.
+fn miscellaneous_device(fd: c_int, stat: &stat) -> bool {
+    libc::major(stat.st_rdev) == 10
+        && !matches!(libc::minor(stat.st_rdev), 200 | 203 | 223 | 224 | 229 | 238 | 239 | 241 | 242)
+        && polls_as_if_without(fd)
+}
+
+/// Of what shares the anonymous inode only rings, seccomp's notifications and bpf maps have a poll that may show all four bits.
+fn without_inode(fd: c_int) -> Result<(), Errno> {
+    let level = sys::level(fd, NO_POLL);
+    if level & NVAL != 0 {
+        return Err(Errno::EBADF);
+    }
+    if level & NO_POLL != NO_POLL {
+        return Ok(());
+    }
+    let mut buffer = [0; 64];
+    match sys::descriptor_link(fd, &mut buffer) {
+        Ok(b"anon_inode:[io_uring]" | b"anon_inode:seccomp notify" | b"anon_inode:bpf-map") => Ok(()),
+        _ => Err(Errno::EPERM),
+    }
+}
+
+/// Only pseudo file systems have regular files that can be polled.
+fn regular_file(fd: c_int) -> Result<(), Errno> {
+    let filesystem = sys::filesystem(fd)?;
+    if POLLABLE_FILESYSTEMS.contains(&filesystem) {
+        return Ok(());
+    }
+    // A process's mounts, trace_pipe and the like have one that shows.
+    if !polls_as_if_without(fd) {
+        return Ok(());
+    }
+    if filesystem != PROC_SUPER_MAGIC {
+        return Err(Errno::EPERM);
+    }
+    // Those of /proc which do are pollable for epoll, but for a process's own; and the network is no process's own.
+    let mut buffer = [0; 64];
+    let link = sys::descriptor_link(fd, &mut buffer)?;
+    let mut names = link.split(|&byte| byte == b'/').skip(2);
+    let of_process = names.next().is_some_and(|name| name.first().is_some_and(u8::is_ascii_digit));
+    let mut names = names.skip_while(|name| *name == b"task" || name.first().is_some_and(u8::is_ascii_digit));
+    if of_process && names.next() != Some(b"net") { Err(Errno::EPERM) } else { Ok(()) }
+}
+
+/// Finds out what the description is.
+pub fn identify(fd: c_int) -> Kind {
+    sys::fstat(fd).map_or(Kind::Other, |stat| of_stat(fd, &stat).0)
+}
+
+/// Finds out what the description is, and of a TCP connection the state, which is found on the way. A few system calls: for
+/// edge-triggered registrations only.
+pub fn of_stat(fd: c_int, stat: &stat) -> (Kind, Option<TcpState>) {
+    let kind = match stat.st_mode & libc::S_IFMT {
+        libc::S_IFSOCK => return socket(fd),
+        libc::S_IFIFO if sys::filesystem(fd) == Ok(PIPEFS_MAGIC) => Kind::Pipe,
+        libc::S_IFIFO => Kind::Fifo,
+        libc::S_IFCHR if is_pty(stat) || sys::ioctl_int(fd, libc::TIOCGPGRP).is_ok() || is_terminal(fd) => Kind::Tty,
+        libc::S_IFREG => regular(fd),
+        0 => anonymous(fd),
+        _ => Kind::Other,
+    };
+    (kind, None)
+}
+
+/// Whether it may be of a kind with fleeting levels, which level-triggered registrations need to know of, too.
+pub fn may_be_fleeting(fd: c_int, stat: &stat) -> bool {
+    match stat.st_mode & libc::S_IFMT {
+        libc::S_IFREG => true,
+        0 => is_perf_event(fd),
+        _ => false,
+    }
+}
+
+fn regular(fd: c_int) -> Kind {
+    match sys::filesystem(fd) {
+        Ok(PID_FS_MAGIC) => Kind::Pidfd,
+        Ok(MQUEUE_MAGIC) => Kind::MessageQueue,
+        Ok(PROC_SUPER_MAGIC) => of_proc(fd),
+        Ok(CGROUP2_MAGIC) if is_named(fd, |name| name.ends_with(b".pressure")) => Kind::Pressure,
+        Ok(filesystem) if KERNFS.contains(&filesystem) => Kind::Attribute,
+        _ => Kind::Other,
+    }
+}
+
+fn is_named(fd: c_int, like: impl FnOnce(&[u8]) -> bool) -> bool {
+    // A name that does not fit is of no process, and deep below what it is recognised by.
+    let mut buffer = [0; 256];
+    sys::descriptor_link(fd, &mut buffer).is_ok_and(like)
+}
+
+/// A file of `/proc`, by its name, wherever that is mounted.
+fn of_proc(fd: c_int) -> Kind {
+    let mut kind = Kind::Other;
+    is_named(fd, |name| {
+        let has = |directory: &[u8]| name.windows(directory.len()).any(|part| part == directory);
+        kind = match name.rsplit(|&byte| byte == b'/').next() {
+            Some(b"mounts" | b"mountinfo" | b"mountstats" | b"swaps") => Kind::Notice,
+            Some(b"mdstat") => Kind::Attribute,
+            Some(b"devices") if has(b"/bus/input/") => Kind::Glimpse,
+            _ if has(b"/pressure/") => Kind::Pressure,
+            _ if has(b"/sys/") => Kind::Notice,
+            _ => Kind::Other,
+        };
+        true
+    });
+    kind
+}
+
+/// PERF_EVENT_IOC_ID, which nothing else answers.
+fn is_perf_event(fd: c_int) -> bool {
+    const ID: u64 = 0x8008_2407;
+    sys::ioctl_word(fd, ID).is_ok()
+}
+
+/// A pseudo-terminal, which answers to nothing once it is hung up.
+fn is_pty(stat: &stat) -> bool {
+    matches!(libc::major(stat.st_rdev), 136..=143) || stat.st_rdev == libc::makedev(5, 2)
+}
+
+fn is_terminal(fd: c_int) -> bool {
+    // TIOCGPTN answers on a pseudo-terminal's master, TIOCOUTQ on every terminal.
+    sys::ioctl_int(fd, libc::TIOCOUTQ).is_ok()
+}
+
+fn socket(fd: c_int) -> (Kind, Option<TcpState>) {
+    let option = |name: c_int| {
+        let mut value: c_int = 0;
+        sys::getsockopt(fd, libc::SOL_SOCKET, name, &mut value).map_or(-1, |_| value)
+    };
+    let protocol = option(libc::SO_PROTOCOL);
+    let is_listener = || option(libc::SO_ACCEPTCONN) == 1;
+    // An MPTCP listener answers for its first subflow.
+    if (protocol == libc::IPPROTO_TCP || protocol == libc::IPPROTO_MPTCP && is_listener())
+        // A raw socket has the same protocol and no such state.
+        && let Some(state) = sample::tcp_state(fd)
+    {
+        return (if state == tcp::LISTEN { Kind::TcpListener } else { Kind::Tcp }, Some(state));
+    }
+    let kind = match (option(libc::SO_DOMAIN), option(libc::SO_TYPE)) {
+        (libc::AF_INET | libc::AF_INET6, libc::SOCK_STREAM) if protocol == libc::IPPROTO_MPTCP => Kind::Mptcp,
+        (libc::AF_INET | libc::AF_INET6, libc::SOCK_DGRAM) if is_udp(protocol) => Kind::Udp,
+        (libc::AF_UNIX, libc::SOCK_STREAM | libc::SOCK_SEQPACKET) if is_listener() => Kind::UnixListener,
+        (libc::AF_UNIX, libc::SOCK_STREAM) => Kind::UnixStream,
+        (libc::AF_UNIX, libc::SOCK_SEQPACKET) => Kind::UnixSeqpacket,
+        (libc::AF_UNIX, libc::SOCK_DGRAM) => Kind::UnixDgram,
+        (libc::AF_NETLINK, _) => Kind::Netlink,
+        _ => Kind::Socket,
+    };
+    (kind, None)
+}
+
+/// Whether datagrams of the protocol are UDP's, of the light kind or not: those of ICMP are not,
+/// nor are SCTP's.
+fn is_udp(protocol: c_int) -> bool {
+    matches!(protocol, libc::IPPROTO_UDP | libc::IPPROTO_UDPLITE)
+}
+
+/// The kinds that live on the anonymous inode. Probed by what only they answer where `/proc` cannot be asked.
+fn anonymous(fd: c_int) -> Kind {
+    let mut buffer = [0; 64];
+    match sys::descriptor_link(fd, &mut buffer) {
+        Ok(b"anon_inode:[eventfd]") if is_semaphore(fd) => Kind::EventfdSemaphore,
+        Ok(b"anon_inode:[eventfd]") => Kind::Eventfd,
+        Ok(b"anon_inode:[timerfd]") => Kind::Timerfd,
+        Ok(b"anon_inode:[signalfd]") => Kind::Signalfd,
+        // Both queue events of a length, and wake with each.
+        Ok(b"anon_inode:inotify" | b"anon_inode:[fanotify]") => Kind::Inotify,
+        Ok(b"anon_inode:[io_uring]") => Kind::IoUring,
+        Ok(b"anon_inode:[userfaultfd]") => Kind::Userfault,
+        Ok(b"anon_inode:[pidfd]") => Kind::Pidfd,
+        Ok(b"anon_inode:[perf_event]") => Kind::Glimpse,
+        Ok(_) => Kind::Other,
+        Err(_) if is_perf_event(fd) => Kind::Glimpse,
+        Err(_) if sys::is_timer(fd) => Kind::Timerfd,
+        Err(_) if sys::ioctl_int(fd, libc::FIONREAD).is_ok() => Kind::Inotify,
+        Err(_) => Kind::Other,
+    }
+}
+
+fn is_semaphore(fd: c_int) -> bool {
+    let mut buffer = [0; 256];
+    sys::descriptor_info(fd, b"eventfd-semaphore:", &mut buffer) == Some(b"1")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn descriptors_are_told_apart() {
+        // SAFETY: plain creation of descriptors; they live until the test process ends.
+        unsafe {
+            let mut pair = [0; 2];
+            assert_eq!(libc::pipe(pair.as_mut_ptr()), 0);
+            assert_eq!(identify(pair[0]), Kind::Pipe);
+            for (kind, expected) in [
+                (libc::SOCK_STREAM, Kind::UnixStream),
+                (libc::SOCK_DGRAM, Kind::UnixDgram),
+                (libc::SOCK_SEQPACKET, Kind::UnixSeqpacket),
+            ] {
+                assert_eq!(libc::socketpair(libc::AF_UNIX, kind, 0, pair.as_mut_ptr()), 0);
+                assert_eq!(identify(pair[0]), expected);
+            }
+            let tcp = libc::socket(libc::AF_INET, libc::SOCK_STREAM, 0);
+            assert_eq!(identify(tcp), Kind::Tcp);
+            assert_eq!(libc::listen(tcp, 1), 0);
+            assert_eq!(identify(tcp), Kind::TcpListener);
+            assert_eq!(identify(libc::socket(libc::AF_INET6, libc::SOCK_DGRAM, 0)), Kind::Udp);
+            assert_eq!(identify(libc::eventfd(0, 0)), Kind::Eventfd);
+            assert_eq!(identify(libc::eventfd(0, libc::EFD_SEMAPHORE)), Kind::EventfdSemaphore);
+            assert_eq!(identify(libc::timerfd_create(libc::CLOCK_MONOTONIC, 0)), Kind::Timerfd);
+            assert_eq!(identify(libc::inotify_init1(0)), Kind::Inotify);
+            assert_eq!(identify(libc::posix_openpt(libc::O_RDWR | libc::O_NOCTTY)), Kind::Tty);
+        }
+    }
+}

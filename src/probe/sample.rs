@@ -1,0 +1,579 @@
+//! Reading the counters behind `edge.rs`: how much ever arrived on a description, and how much waits to leave it.
+
+use libc::c_int;
+use nix::errno::Errno;
+
+use crate::count::{self as counts, BLURRED, TCP, TakenSignals, UNCOUNTED, datagram_count, stream_count};
+use crate::diagnosis;
+use crate::edge::View;
+use crate::events::{Bits, ERR, HUP, IN, PRI, RDHUP, READABLE, WRITABLE};
+use crate::graph::file::{File, Memory};
+use crate::life::process;
+use crate::options;
+use crate::probe::kind::{Arrivals, Kind};
+use crate::sys;
+use crate::tcp::{CLOSE, CLOSE_WAIT, CLOSING, ESTABLISHED, LAST_ACK, SYN_SENT, TcpState, awaits_ack};
+
+/// The signals that the process has read from signalfds.
+static TAKEN_SIGNALS: TakenSignals = TakenSignals::new();
+
+/// How the rules of edges see this process.
+pub const VIEW: View<'static> = View { sees_calls: options::INTERPOSES, taken_signals: &TAKEN_SIGNALS };
+
+/// The head of the kernel's `struct tcp_info`, as far as two counters are needed.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct TcpInfo {
+    state: TcpState,
+    options: [u8; 7],
+    timers: [u32; 4],
+    /// `tcpi_unacked`: on a listening socket, the connections that wait to be accepted.
+    unacked: u32,
+    more: [u32; 19],
+    rates: [u64; 2],
+    bytes_acked: u64,
+    /// `tcpi_bytes_received` (Linux 4.1).
+    bytes_received: u64,
+    segments: [u32; 2],
+    /// `tcpi_notsent_bytes` (Linux 4.6).
+    not_sent: u32,
+    counts: [u32; 21],
+    /// `tcpi_rcv_wnd`: how much the receiver has said that it has room for (Linux 6.2).
+    receive_window: u32,
+}
+
+const _: () = {
+    assert!(std::mem::offset_of!(TcpInfo, unacked) == 24 && std::mem::offset_of!(TcpInfo, bytes_received) == 128);
+    assert!(std::mem::offset_of!(TcpInfo, not_sent) == 144 && std::mem::offset_of!(TcpInfo, receive_window) == 232);
+};
+
+impl TcpInfo {
+    /// Nothing is known. Of what the kernel does not tell, nothing follows.
+    const BLANK: TcpInfo = TcpInfo {
+        state: 0,
+        options: [0; 7],
+        timers: [0; 4],
+        unacked: 0,
+        more: [0; 19],
+        rates: [0; 2],
+        bytes_acked: 0,
+        bytes_received: 0,
+        segments: [0; 2],
+        not_sent: 0,
+        counts: [0; 21],
+        receive_window: u32::MAX,
+    };
+}
+
+/// `SO_MEMINFO`: its first number is the memory of unread datagrams.
+const SO_MEMINFO: c_int = 55;
+
+/// A number that changes with every arrival and with nothing else, where the kind has one; `watched` are the levels that somebody
+/// waits for.
+#[inline]
+pub fn arrivals(file: &'static File, fd: c_int, watched: Bits) -> Option<u64> {
+    match file.kind().arrivals() {
+        Arrivals::Received | Arrivals::Unknown => count(file, fd, watched),
+        _ => {
+            let (count, blurred) = file.while_others_take(|| count(file, fd, watched));
+            count.map(|count| count | if blurred { BLURRED } else { 0 })
+        }
+    }
+}
+
+/// The same, for what comes later to be compared with, as at a report. What a call takes at that moment came before it, and were it missing
+/// here it would be news after it: so the call is waited for.
+pub fn settled_arrivals(file: &'static File, fd: c_int, watched: Bits) -> Option<u64> {
+    let count = arrivals(file, fd, watched);
+    if count.is_some_and(|count| count & BLURRED != 0) {
+        file.await_takers();
+        return arrivals(file, fd, watched);
+    }
+    count
+}
+
+fn count(file: &'static File, fd: c_int, watched: Bits) -> Option<u64> {
+    match file.kind().arrivals() {
+        // The state is part of it, for a change of state wakes everybody, and bytes those who wait for them.
+        Arrivals::Received => tcp_info(fd).map(|info| {
+            let room = watched & WRITABLE != 0 && awaits_ack(info.state) && has_stream_room(fd);
+            let room = u64::from(room) << 4;
+            note_errors(file, fd, &info);
+            // That a connection begins wakes nobody until it is made, or fails.
+            let state = if info.state == SYN_SENT { CLOSE } else { info.state };
+            if watched & IN == 0 {
+                return stream_count(0, (0, file.errors_found()), state) | room;
+            }
+            note_window(file, fd, &info);
+            stream_count(info.bytes_received, findings(file), state) | room
+        }),
+        Arrivals::Backlog => tcp_info(fd).map(|info| file.consumed() + u64::from(info.unacked)),
+        Arrivals::Queued => {
+            let taken = file.consumed();
+            match sys::ioctl_int(fd, libc::FIONREAD) {
+                Ok(queued) => Some(taken + u64::from(queued.max(0).unsigned_abs())),
+                // A terminal that was hung up does not even answer this; nothing comes from it any more.
+                Err(Errno::EIO) => Some(taken),
+                Err(_) => None,
+            }
+        }
+        // Nothing comes to a unix socket that was shut, and what is there goes with the peer.
+        Arrivals::Datagrams if file.kind() == Kind::UnixDgram && file.is_shut(libc::SHUT_RD) => Some(0),
+        Arrivals::Datagrams => {
+            let taken = file.consumed();
+            let queued = file.while_nobody_peeks(|| datagrams(file, fd)).flatten();
+            settle_peeks(file, fd);
+            if file.kind() != Kind::Udp {
+                return queued.map(|queued| taken + queued);
+            }
+            let queued = queued.unwrap_or(UNCOUNTED).min(UNCOUNTED);
+            // With what errors have given back, so that an error that comes counts, and one that is
+            // taken does not.
+            let memory = receive_memory(fd)? + u64::from(file.errors_taken());
+            Some(datagram_count(taken, queued, memory))
+        }
+        Arrivals::Memory => {
+            let taken = file.consumed();
+            let memory = receive_memory(fd)?;
+            if memory == 0 && (taken == 0 || sys::level(fd, READABLE) & READABLE != 0) {
+                // What comes has another place than the socket's queue: a ring in shared memory,
+                // for instance.
+                return None;
+            }
+            let queued = if memory == 0 { 0 } else { UNCOUNTED };
+            let memory = memory + u64::from(file.errors_taken());
+            Some(datagram_count(taken, queued, memory))
+        }
+        Arrivals::Listed => listed(file, fd),
+        Arrivals::Diagnosed => {
+            let taken = file.consumed();
+            diagnosis::waiting_connections(fd).map(|waiting| taken + u64::from(waiting))
+        }
+        Arrivals::Signals => pending_signals(fd),
+        Arrivals::Expirations => {
+            let taken = file.consumed();
+            Some(taken + u64::from(sys::level(fd, IN) & IN != 0))
+        }
+        Arrivals::Witnessed if is_shared_eventfd(file) => {
+            let taken = file.consumed();
+            eventfd_count(fd).map(|count| counts::unmarked(taken.wrapping_add(count)))
+        }
+        Arrivals::Witnessed | Arrivals::Unknown => None,
+    }
+}
+
+fn findings(file: &File) -> (u8, u8) {
+    (file.shortages(), file.errors_found())
+}
+
+/// Looks whether something came to the queue of errors of a TCP connection, if something is in it.
+fn note_errors(file: &File, fd: c_int, info: &TcpInfo) {
+    if file.follows_errors()
+        && let Some(memory) = error_memory(fd)
+    {
+        file.note_error_memory(memory.received, info.bytes_received.wrapping_add(file.consumed()));
+    }
+}
+
+/// Looks whether a segment was dropped for want of memory.
+fn note_window(file: &File, fd: c_int, info: &TcpInfo) {
+    file.note_window((info.receive_window == 0).then_some(info.bytes_received), || stream_memory(fd));
+}
+
+/// The same at a report, of a window that need not be shut yet: what was dropped before is no news after it. Asked for only where much is queued.
+fn note_drops(file: &File, fd: c_int, queued: u64) {
+    const MUCH: u64 = 2048;
+    if queued >= MUCH && !file.has_shut_window() {
+        file.note_memory(stream_memory(fd));
+    }
+}
+
+fn stream_memory(fd: c_int) -> Memory {
+    let [used, limit, .., drops] = socket_memory(fd).unwrap_or_default();
+    Memory { drops, is_short: used > limit }
+}
+
+/// The count at a report of `level`, for which of an established TCP connection less has to be asked: bytes queued, and the place that its readers
+/// have come to. Somebody whom we do not see may have taken some, so it can be too low and then shows an arrival where there is
+/// none; where it would show nothing, since `seen`, the kernel's own count is taken.
+pub fn reported(file: &'static File, fd: c_int, watched: Bits, level: Bits, seen: u64) -> Option<u64> {
+    if level & PRI != 0 {
+        file.note_urgent();
+    }
+    file.follow_errors(level & ERR != 0);
+    let is_open = level & (RDHUP | HUP | ERR | PRI) == 0 && !file.is_closing() && !file.has_shut_window();
+    if !options::INTERPOSES || file.kind() != Kind::Tcp || watched & IN == 0 || !is_open {
+        return settled_arrivals(file, fd, watched);
+    }
+    let (sum, blurred) = file.while_others_take(|| {
+        let place = file.place()?;
+        let queued = queued_bytes(fd)?;
+        note_drops(file, fd, queued);
+        Some(place + queued)
+    });
+    match sum.filter(|_| !blurred).map(|bytes| stream_count(bytes, findings(file), ESTABLISHED)) {
+        Some(count) if count != seen => Some(count),
+        _ => find_place(file, fd, watched),
+    }
+}
+
+/// The kernel's count of a TCP connection, and from it the place that its readers have come to, if nothing came while it was asked for: with what
+/// came the place would be too low, even lower than the beginning.
+fn find_place(file: &'static File, fd: c_int, watched: Bits) -> Option<u64> {
+    file.lose_place();
+    let (found, blurred) =
+        file.while_others_take(|| (file.consumed(), queued_bytes(fd), tcp_info(fd), queued_bytes(fd)));
+    let (consumed, before, info, queued) = found;
+    let info = info?;
+    if info.state != ESTABLISHED {
+        // Somebody whom we do not see has shut it, or its level did not tell.
+        return count(file, fd, watched);
+    }
+    if let Some(queued) = queued.filter(|&queued| before == Some(queued) && queued > 0 && !blurred)
+        && let Some(place) = info.bytes_received.checked_sub(queued)
+    {
+        file.set_place(place, consumed);
+    }
+    note_window(file, fd, &info);
+    note_drops(file, fd, queued.unwrap_or(0));
+    Some(stream_count(info.bytes_received, findings(file), info.state))
+}
+
+/// The count of an established TCP connection, all of whose bytes up to that count were taken, if these include all that there were at the
+/// count `seen`; so this one shows whether what was taken since came since. No system call.
+pub fn overtaken(file: &File, seen: u64) -> Option<u64> {
+    const NO_BYTES: u64 = !(stream_count(u64::MAX, (0, 0), 0) ^ TCP);
+    let none = stream_count(0, findings(file), ESTABLISHED);
+    if file.kind() != Kind::Tcp || seen & NO_BYTES != none {
+        return None;
+    }
+    let count = stream_count(file.place()?, findings(file), ESTABLISHED);
+    (count >= seen).then_some(count)
+}
+
+fn queued_bytes(fd: c_int) -> Option<u64> {
+    sys::ioctl_int(fd, libc::FIONREAD).ok().map(|queued| queued.max(0).unsigned_abs().into())
+}
+/// The memory in use by what a UDP socket received.
+pub fn receive_memory(fd: c_int) -> Option<u64> {
+    socket_memory(fd).map(|[received, ..]| u64::from(received))
+}
+
+/// The memory that a socket's queue of errors can take.
+#[derive(Clone, Copy, Debug)]
+pub struct ErrorMemory {
+    /// That in use by what was received, which errors count among.
+    pub received: u32,
+    /// That of options, which notices about zero-copy writes take.
+    pub optional: u32,
+}
+
+/// The memory in use, of what the queue of errors may have a part in.
+pub fn error_memory(fd: c_int) -> Option<ErrorMemory> {
+    socket_memory(fd).map(|[received, _, _, _, _, _, optional, ..]| ErrorMemory { received, optional })
+}
+
+/// Whether something can be in the socket's queue of errors: it was asked for.
+pub fn queues_errors(fd: c_int) -> bool {
+    const SO_ZEROCOPY: c_int = 60;
+    let options = [
+        (libc::IPPROTO_IP, libc::IP_RECVERR),
+        (libc::IPPROTO_IPV6, libc::IPV6_RECVERR),
+        (libc::SOL_SOCKET, libc::SO_TIMESTAMPING),
+        (libc::SOL_SOCKET, SO_ZEROCOPY),
+    ];
+    options.into_iter().any(|(level, name)| {
+        let mut value: c_int = 0;
+        sys::getsockopt(fd, level, name, &mut value).is_ok() && value != 0
+    })
+}
+
+/// What SO_MEMINFO tells of a socket.
+fn socket_memory(fd: c_int) -> Option<[u32; 9]> {
+    let mut memory = [0; 9];
+    sys::getsockopt(fd, libc::SOL_SOCKET, SO_MEMINFO, &mut memory).ok().map(|_| memory)
+}
+
+/// The memory of what waits to leave a TCP socket.
+#[derive(Clone, Copy, Debug)]
+pub struct SendBuffer {
+    /// How much there may be, but for the last segment.
+    pub limit: u32,
+    /// How much there is.
+    pub queued: u32,
+}
+
+/// The send buffer of a TCP socket.
+pub fn send_buffer(fd: c_int) -> Option<SendBuffer> {
+    socket_memory(fd).map(|[_, _, _, limit, _, queued, ..]| SendBuffer { limit, queued })
+}
+
+/// Whether something that was sent to a UDP socket waits there for more to come.
+pub fn is_held_back(file: &File, fd: c_int) -> bool {
+    file.kind() == Kind::Udp && sys::ioctl_int(fd, libc::TIOCOUTQ).is_ok_and(|waiting| waiting > 0)
+}
+
+/// Whether a TCP connection that is readable has bytes, or the end that the peer sent, and is not
+/// only shut.
+pub fn has_stream_data(fd: c_int) -> bool {
+    // Of one that is closed altogether nothing tells whether its end came, or it was reset.
+    const PEER_CLOSED: [TcpState; 4] = [CLOSE, CLOSE_WAIT, LAST_ACK, CLOSING];
+    queued_bytes(fd).is_some_and(|queued| queued > 0) || tcp_state(fd).is_some_and(|state| PEER_CLOSED.contains(&state))
+}
+
+/// Whether a TCP connection has room for more: what EPOLLOUT says, unless the program shut this side.
+fn has_stream_room(fd: c_int) -> bool {
+    send_buffer(fd).is_some_and(|buffer| buffer.limit.saturating_sub(buffer.queued) >= buffer.queued / 2)
+}
+
+/// The same, and whether little enough of it is unsent (TCP_NOTSENT_LOWAT).
+pub fn has_unsent_room(fd: c_int) -> bool {
+    let mut mark: c_int = 0;
+    let marked = sys::getsockopt(fd, libc::IPPROTO_TCP, libc::TCP_NOTSENT_LOWAT, &mut mark).is_ok() && mark != 0;
+    let unsent = tcp_info(fd).map_or(0, |info| u64::from(info.not_sent));
+    has_stream_room(fd) && (!marked || unsent * 2 < u64::from(mark.cast_unsigned()))
+}
+
+/// Whether states that a TCP connection can still go through wake somebody without a new level.
+pub fn closes_still(fd: c_int) -> bool {
+    match tcp_state(fd) {
+        None | Some(CLOSE | CLOSE_WAIT) => false,
+        Some(state) if awaits_ack(state) => true,
+        // The peer has not closed its side, but the level that would tell is that of our own shutdown.
+        Some(_) => sys::level(fd, RDHUP) & (RDHUP | HUP) != 0,
+    }
+}
+
+/// Where a peek begins unless the program says otherwise.
+const NO_OFFSET: c_int = -1;
+
+fn put_back_peeks(fd: c_int) {
+    let _ = sys::setsockopt(fd, libc::SOL_SOCKET, libc::SO_PEEK_OFF, NO_OFFSET);
+}
+
+/// To be called after a call that took datagrams while they may have been counted: the kernel's step that moves the place where a peek begins
+/// by what was taken can undo what put it back.
+#[inline]
+pub fn settle_peeks(file: &'static File, fd: c_int) {
+    file.settle_peeks(|| put_back_peeks(fd));
+}
+
+/// How many datagrams wait, by peeking at one after the other. Only if the program has no peek offset of its own and no error is
+/// pending, which a peek would take; and not for long queues. The kernel steps over an empty datagram once it was peeked at, so
+/// the description remembers those.
+fn datagrams(file: &'static File, fd: c_int) -> Option<u64> {
+    const MOST: u64 = 512;
+    let level = sys::level(fd, READABLE | RDHUP);
+    if level & READABLE == 0 {
+        return Some(0);
+    } else if level & ERR != 0 {
+        return None;
+    }
+    let mut before: c_int = 0;
+    sys::getsockopt(fd, libc::SOL_SOCKET, libc::SO_PEEK_OFF, &mut before).ok()?;
+    if before != NO_OFFSET && !file.has_moved_peeks() {
+        return None;
+    }
+    file.move_peeks();
+    file.put_back_peeks(|| {
+        let counted = peek_through(file, fd, level & RDHUP != 0, MOST);
+        put_back_peeks(fd);
+        counted
+    })
+}
+
+/// Counts the datagrams, at most so many, of a socket that was shut or not, and leaves the place where a peek begins anywhere.
+fn peek_through(file: &'static File, fd: c_int, is_shut: bool, most: u64) -> Option<u64> {
+    // What memory a UDP queue that seems empty uses is that of real ones.
+    let is_seen = |count: u64| count > 0 || file.kind() != Kind::Udp || receive_memory(fd) == Some(0);
+    let mut offset = 0;
+    let mut count = u64::from(file.empties());
+    loop {
+        if count >= most || sys::setsockopt(fd, libc::SOL_SOCKET, libc::SO_PEEK_OFF, offset).is_err() {
+            break None;
+        }
+        match sys::peek_length(fd) {
+            // At the end of a socket that was shut a peek finds nothing for ever, which looks like an empty datagram.
+            Ok(0) if is_shut => break is_seen(count).then_some(count),
+            Ok(0) => file.saw_empty(),
+            Ok(length) => offset += length as c_int,
+            // An empty one that the program peeked at is not shown again.
+            Err(Errno::EAGAIN) => break is_seen(count).then_some(count),
+            Err(_) => break None,
+        }
+        count += 1;
+    }
+}
+
+/// An eventfd that others may write to where no witness is: another process, or the kernel itself.
+pub fn is_shared_eventfd(file: &File) -> bool {
+    file.kind().is_eventfd() && (process::has_forked() || !options::INTERPOSES || file.is_added_to_unseen())
+}
+
+/// How many calls were seen that can make an eventfd readable: what is left in a semaphore after a
+/// read counts as added.
+pub fn calls_that_add(file: &File) -> u32 {
+    let reads = if file.kind() == Kind::EventfdSemaphore { file.consumed() as u32 } else { 0 };
+    file.adds().wrapping_add(reads)
+}
+
+/// A count that the description itself gives: the completions of a ring, which only grow; the
+/// messages in a queue, where every change wakes; the faults that wait, plus those read.
+fn listed(file: &File, fd: c_int) -> Option<u64> {
+    const BYTES_OF_FAULT: u64 = 32;
+    match file.kind() {
+        Kind::IoUring => descriptor_number(fd, b"CqTail:").map(|completions| TCP | completions),
+        Kind::MessageQueue => sys::queued_messages(fd).map(|messages| TCP | messages),
+        _ => descriptor_number(fd, b"pending:").map(|faults| file.consumed() + BYTES_OF_FAULT * faults),
+    }
+}
+
+/// A decimal number of `/proc/thread-self/fdinfo`.
+fn descriptor_number(fd: c_int, name: &[u8]) -> Option<u64> {
+    let mut buffer = [0; 512];
+    std::str::from_utf8(sys::descriptor_info(fd, name, &mut buffer)?).ok()?.parse().ok()
+}
+
+fn eventfd_count(fd: c_int) -> Option<u64> {
+    let mut buffer = [0; 256];
+    let count = sys::descriptor_info(fd, b"eventfd-count:", &mut buffer)?;
+    u64::from_str_radix(std::str::from_utf8(count).ok()?, 16).ok()
+}
+
+/// A signal was read from a signalfd.
+pub fn note_taken_signal(number: u32) {
+    TAKEN_SIGNALS.note(number);
+}
+
+/// The signals that are pending for this thread or for the process, with the number of those taken: every signal that comes wakes
+/// every signalfd, whatever its mask. Where the descriptor takes real-time signals the number of queued ones and of those taken
+/// is all that counts; it is kept for all processes of the user and so may change for nothing.
+fn pending_signals(fd: c_int) -> Option<u64> {
+    let mut buffer = [0; 4096];
+    let hexadecimal = |text: &[u8]| u64::from_str_radix(std::str::from_utf8(text).ok()?, 16).ok();
+    let taken = TAKEN_SIGNALS.number();
+    let mask = hexadecimal(sys::descriptor_info(fd, b"sigmask:", &mut buffer)?)?;
+    let status = sys::read_file(b"/proc/thread-self/status\0", &mut buffer).ok()?;
+    let field = |name: &[u8]| {
+        status.split(|&byte| byte == b'\n').find_map(|line| line.strip_prefix(name)).map(<[u8]>::trim_ascii)
+    };
+    if mask & counts::REAL_TIME == 0 {
+        let pending = hexadecimal(field(b"SigPnd:")?)? | hexadecimal(field(b"ShdPnd:")?)?;
+        return Some(counts::signal_count(pending, taken));
+    }
+    let text = std::str::from_utf8(field(b"SigQ:")?).ok()?;
+    let queued = text.split('/').next()?.parse::<u64>().ok()?;
+    Some(queued + u64::from(taken))
+}
+
+/// The memory of what a unix socket sent and its peer has not read; it falls when the peer reads (E4). None for what is no unix socket, or if
+/// nobody asked for room, which is all that a read of the peer's wakes for.
+pub fn outgoing(file: &File, fd: c_int) -> Option<u32> {
+    if !file.kind().is_unix_data() || !file.is_room_wanted() {
+        return None;
+    }
+    sys::ioctl_int(fd, libc::TIOCOUTQ).ok().map(|bytes| bytes.max(0).unsigned_abs())
+}
+
+/// Whether a unix socket's outgoing queue holds less than at the last look: the peer read. What it holds now is noted.
+pub fn has_departures(file: &'static File, fd: c_int) -> bool {
+    file.awaits_departures() && outgoing(file, fd).is_some_and(|outgoing| outgoing < file.note_outgoing(outgoing))
+}
+
+/// The state of a TCP connection; none for other descriptors.
+pub fn tcp_state(fd: c_int) -> Option<TcpState> {
+    tcp_info(fd).map(|info| info.state)
+}
+
+/// Whether a unix datagram socket that was refused a write had memory for it, and so was refused by the one that it is connected to.
+pub fn is_refused_by_peer(file: &File, fd: c_int) -> bool {
+    let mut room: c_int = 0;
+    file.kind() == Kind::UnixDgram
+        && sys::getsockopt(fd, libc::SOL_SOCKET, libc::SO_SNDBUF, &mut room).is_ok()
+        && sys::ioctl_int(fd, libc::TIOCOUTQ).is_ok_and(|used| used < room)
+        && diagnosis::peer(fd).is_some_and(|inode| inode != 0)
+}
+
+/// Whether a unix socket has room for more of its own, whatever its peer has, when a buffer is freed. What it uses counts as one more
+/// than is told, and as two more while a buffer is being freed.
+pub fn has_room(fd: c_int) -> bool {
+    let mut room: c_int = 0;
+    let used = sys::ioctl_int(fd, libc::TIOCOUTQ).map_or(0, i64::from);
+    sys::getsockopt(fd, libc::SOL_SOCKET, libc::SO_SNDBUF, &mut room).is_ok() && (used + 2) * 4 <= i64::from(room)
+}
+
+fn tcp_info(fd: c_int) -> Option<TcpInfo> {
+    let mut info = TcpInfo::BLANK;
+    let length = sys::getsockopt(fd, libc::IPPROTO_TCP, libc::TCP_INFO, &mut info).ok()?;
+    (length >= std::mem::offset_of!(TcpInfo, segments)).then_some(info)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream};
+    use std::os::fd::AsRawFd;
+
+    use super::*;
+
+    #[test]
+    fn a_count_that_a_call_ran_into_does_not_leave_the_socket_uncounted() {
+        let (one, other) = std::os::unix::net::UnixDatagram::pair().expect("a pair");
+        let fd = other.as_raw_fd();
+        let file = File::create().expect("memory");
+        assert_eq!(file.identify(fd), Kind::UnixDgram);
+        assert_eq!(one.send(b"some").ok(), Some(4));
+        // What the kernel leaves behind where a call takes while the place is put back.
+        let leave_behind = || sys::setsockopt(fd, libc::SOL_SOCKET, libc::SO_PEEK_OFF, 0).expect("a place");
+        let place = || {
+            let mut place: c_int = 0;
+            sys::getsockopt(fd, libc::SOL_SOCKET, libc::SO_PEEK_OFF, &mut place).map(|_| place)
+        };
+        leave_behind();
+        assert_eq!(count(file, fd, IN), None, "the program has put it there");
+        assert_eq!(place(), Ok(0));
+        put_back_peeks(fd);
+        let (begun, done) = (std::sync::Barrier::new(2), std::sync::Barrier::new(2));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let taking = file.begin_taking();
+                begun.wait();
+                done.wait();
+                leave_behind();
+                drop(taking);
+                settle_peeks(file, fd);
+            });
+            begun.wait();
+            assert_eq!(count(file, fd, IN), Some(1));
+            leave_behind();
+            assert_eq!(count(file, fd, IN), Some(1), "it is not the program that has put it there");
+            done.wait();
+        });
+        assert_eq!(place(), Ok(NO_OFFSET));
+        assert!(!file.has_moved_peeks());
+        file.retire();
+    }
+
+    #[test]
+    fn a_stream_is_overtaken_when_all_that_was_counted_is_taken() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+        let stream = TcpStream::connect(listener.local_addr().expect("its address")).expect("a connection");
+        let file = File::create().expect("memory");
+        assert_eq!(file.identify(stream.as_raw_fd()), Kind::Tcp);
+        assert_eq!(overtaken(file, stream_count(10, (0, 0), ESTABLISHED)), None, "the place is not known");
+        file.consume(3);
+        file.set_place(8, 3);
+        assert_eq!(overtaken(file, stream_count(10, (0, 0), ESTABLISHED)), None, "two bytes are left");
+        file.consume(2);
+        let all = stream_count(10, (0, 0), ESTABLISHED);
+        assert_eq!(overtaken(file, all), Some(all));
+        file.consume(1);
+        assert_eq!(
+            overtaken(file, all).map(|count| counts::change(all, count, &TAKEN_SIGNALS)),
+            Some(counts::Change::Arrival)
+        );
+        assert_eq!(overtaken(file, stream_count(1, (0, 0), 8)), None, "the end counts, too");
+        file.note_urgent();
+        assert_eq!(overtaken(file, all), None);
+        file.retire();
+    }
+}
