@@ -10,7 +10,8 @@
 
 get_filename_component(_epolyfill_prefix "${CMAKE_CURRENT_LIST_DIR}/../../.." ABSOLUTE)
 
-# Not with find_library: that would keep the answer in the cache, where it outlives a change of the prefix, and look elsewhere too.
+# Not with find_library: that would keep the result in the cache, where it outlives a change of the
+# prefix, and search other directories too.
 function(_epolyfill_find result name)
   set(directories lib lib64)
   if(CMAKE_LIBRARY_ARCHITECTURE)
@@ -68,7 +69,8 @@ if(_epolyfill_side AND NOT TARGET epolyfill::side)
     INTERFACE_INCLUDE_DIRECTORIES "${_epolyfill_prefix}/include")
 endif()
 
-# Whole, because names of libc are taken over by being there: the linker takes nothing out of an archive for a `close` that libc has as well.
+# Linked whole, because the linker extracts no archive member for a symbol such as `close`, which
+# libc defines as well.
 if(_epolyfill_static AND NOT TARGET epolyfill::static)
   add_library(epolyfill::static INTERFACE IMPORTED)
   set_target_properties(epolyfill::static PROPERTIES

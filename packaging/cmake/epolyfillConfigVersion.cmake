@@ -1,4 +1,5 @@
-# The version is the one of the header beside; any of the same major version will do, as for the soname.
+# The version is that of the installed header. Any version with the same major number is compatible,
+# as for the soname.
 
 set(PACKAGE_VERSION_COMPATIBLE FALSE)
 set(PACKAGE_VERSION_EXACT FALSE)
