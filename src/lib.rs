@@ -1,8 +1,8 @@
 //! epolyfill: Linux epoll on top of `poll(2)`, as a C-ABI shared library that takes libc's place by
 //! `LD_PRELOAD` or by linking.
 //!
-//! The modules are layers. Code may use its own layer and those below it. How a wait runs through
-//! them, and the order of the locks, is in `docs/architecture.md`.
+//! The modules are layers. Code may use its own layer and those below it, which `tests/layers.rs`
+//! checks. How a wait runs through them, and the order of the locks, is in `docs/architecture.md`.
 //!
 //! | layer, top first | job |
 //! |---|---|

@@ -1,0 +1,265 @@
+//! The layers of `src`: code may use its own layer and those below it.
+//!
+//! The compiler keeps this direction for the crates in `crates/`. Within `src` this test does. It
+//! reads every path that begins with `crate`, `self` or `super`, and every call of a method whose
+//! name is defined in `src` only above the caller. A call through a trait or a function pointer is
+//! how a layer reaches one above it, and is not an arrow.
+//!
+//! `tests/layers.upward` lists the arrows that remain, one `FROM -> TO` a line. A new arrow fails
+//! the test, and so does a line that is no longer needed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use syn::visit::{self, Visit};
+
+/// From the lowest to the highest. A module that is not in one of them is below them all.
+const LAYERS: [&str; 9] = ["graph", "probe", "backend", "instance", "nested", "hooks", "api", "life", "abi"];
+
+/// Methods that the standard library has as well: a call does not show whose it is.
+const ALSO_IN_STD: [&str; 24] = [
+    "add", "as_ptr", "clear", "close", "drop", "end", "fmt", "get", "insert", "is_empty", "iter", "kind", "len",
+    "load", "lock", "next", "pop", "push", "read", "remove", "store", "swap", "take", "write",
+];
+
+type Module = Vec<String>;
+
+fn rank(module: &[String]) -> usize {
+    module.first().and_then(|top| LAYERS.iter().position(|layer| layer == top)).map_or(0, |at| at + 1)
+}
+
+fn files(directory: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+fn is_test(attributes: &[syn::Attribute]) -> bool {
+    attributes.iter().any(|attribute| {
+        attribute.path().is_ident("cfg")
+            && attribute.parse_args::<syn::Path>().is_ok_and(|condition| condition.is_ident("test"))
+    })
+}
+
+/// Every module of the library, with its code.
+fn modules(src: &Path) -> BTreeMap<Module, syn::File> {
+    let mut found = Vec::new();
+    files(src, &mut found);
+    let module = |path: &Path| -> Module {
+        let inside = path.strip_prefix(src).unwrap().with_extension("");
+        let names = inside.iter().map(|part| part.to_str().unwrap().to_owned());
+        names.filter(|name| name != "mod" && name != "lib").collect()
+    };
+    let parse = |path: &Path| {
+        let text = fs::read_to_string(path).unwrap();
+        syn::parse_file(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    };
+    found.iter().map(|path| (module(path), parse(path))).collect()
+}
+
+/// The methods that a file defines.
+#[derive(Default)]
+struct Methods(BTreeSet<String>);
+
+impl<'a> Visit<'a> for Methods {
+    fn visit_item_mod(&mut self, item: &'a syn::ItemMod) {
+        if !is_test(&item.attrs) {
+            visit::visit_item_mod(self, item);
+        }
+    }
+
+    fn visit_signature(&mut self, signature: &'a syn::Signature) {
+        if signature.receiver().is_some() {
+            self.0.insert(signature.ident.to_string());
+        }
+    }
+}
+
+/// What a file refers to: paths from the root of the crate, and methods by name.
+struct References {
+    module: Module,
+    paths: BTreeSet<Module>,
+    methods: BTreeSet<String>,
+}
+
+impl References {
+    fn path(&mut self, segments: &[String]) {
+        let mut at = match segments.first().map(String::as_str) {
+            Some("crate") => Vec::new(),
+            Some("self") => self.module.clone(),
+            Some("super") => self.module[..self.module.len() - 1].to_vec(),
+            _ => return,
+        };
+        for segment in &segments[1..] {
+            if segment == "super" {
+                at.pop();
+            } else {
+                at.push(segment.clone());
+            }
+        }
+        self.paths.insert(at);
+    }
+
+    fn tree(&mut self, tree: &syn::UseTree, before: &mut Vec<String>) {
+        match tree {
+            syn::UseTree::Path(path) => {
+                before.push(path.ident.to_string());
+                self.tree(&path.tree, before);
+                before.pop();
+            }
+            syn::UseTree::Name(name) => {
+                before.push(name.ident.to_string());
+                self.path(before);
+                before.pop();
+            }
+            syn::UseTree::Rename(name) => {
+                before.push(name.ident.to_string());
+                self.path(before);
+                before.pop();
+            }
+            syn::UseTree::Glob(_) => self.path(before),
+            syn::UseTree::Group(group) => {
+                for item in &group.items {
+                    self.tree(item, before);
+                }
+            }
+        }
+    }
+
+    /// The words of a macro's arguments, which are not parsed: paths, and names after a dot.
+    fn tokens(&mut self, tokens: proc_macro2::TokenStream) {
+        let mut path: Vec<String> = Vec::new();
+        let mut before = ' ';
+        for token in tokens {
+            match token {
+                proc_macro2::TokenTree::Ident(ident) => {
+                    if before == '.' {
+                        self.methods.insert(ident.to_string());
+                    }
+                    if before != ':' {
+                        self.path(&std::mem::take(&mut path));
+                    }
+                    path.push(ident.to_string());
+                    before = ' ';
+                }
+                proc_macro2::TokenTree::Punct(punct) => before = punct.as_char(),
+                proc_macro2::TokenTree::Group(group) => {
+                    self.tokens(group.stream());
+                    before = ' ';
+                }
+                proc_macro2::TokenTree::Literal(_) => before = ' ',
+            }
+        }
+        self.path(&path);
+    }
+}
+
+impl<'a> Visit<'a> for References {
+    fn visit_item_mod(&mut self, item: &'a syn::ItemMod) {
+        if !is_test(&item.attrs) {
+            self.module.push(item.ident.to_string());
+            visit::visit_item_mod(self, item);
+            self.module.pop();
+        }
+    }
+
+    fn visit_item_use(&mut self, item: &'a syn::ItemUse) {
+        self.tree(&item.tree, &mut Vec::new());
+    }
+
+    fn visit_path(&mut self, path: &'a syn::Path) {
+        let segments: Vec<_> = path.segments.iter().map(|segment| segment.ident.to_string()).collect();
+        self.path(&segments);
+        visit::visit_path(self, path);
+    }
+
+    fn visit_expr_method_call(&mut self, call: &'a syn::ExprMethodCall) {
+        self.methods.insert(call.method.to_string());
+        visit::visit_expr_method_call(self, call);
+    }
+
+    fn visit_macro(&mut self, item: &'a syn::Macro) {
+        self.tokens(item.tokens.clone());
+    }
+}
+
+/// The module that a path leads into: its longest beginning that is a module.
+fn owner<'m>(modules: &'m BTreeMap<Module, syn::File>, path: &[String]) -> Option<&'m Module> {
+    (1..=path.len()).rev().find_map(|n| modules.get_key_value(&path[..n])).map(|(module, _)| module)
+}
+
+/// Who uses whom, by file.
+fn arrows(modules: &BTreeMap<Module, syn::File>) -> BTreeSet<(Module, Module)> {
+    let mut definers: BTreeMap<String, BTreeSet<&Module>> = BTreeMap::new();
+    for (module, file) in modules {
+        let mut methods = Methods::default();
+        methods.visit_file(file);
+        for method in methods.0 {
+            definers.entry(method).or_default().insert(module);
+        }
+    }
+    let mut arrows = BTreeSet::new();
+    for (module, file) in modules {
+        let mut references = References { module: module.clone(), paths: BTreeSet::new(), methods: BTreeSet::new() };
+        references.visit_file(file);
+        for path in &references.paths {
+            if let Some(owner) = owner(modules, path).filter(|&owner| owner != module) {
+                arrows.insert((module.clone(), owner.clone()));
+            }
+        }
+        for method in references.methods.iter().filter(|method| !ALSO_IN_STD.contains(&method.as_str())) {
+            let Some(definers) = definers.get(method) else { continue };
+            let lowest = *definers.iter().min_by_key(|definer| rank(definer)).unwrap();
+            if !definers.contains(module) && (definers.len() == 1 || rank(lowest) > rank(module)) {
+                arrows.insert((module.clone(), lowest.clone()));
+            }
+        }
+    }
+    arrows
+}
+
+/// How many files the largest circle of imports has.
+fn largest_circle(arrows: &BTreeSet<(Module, Module)>) -> usize {
+    let nodes: BTreeSet<&Module> = arrows.iter().flat_map(|(from, to)| [from, to]).collect();
+    let reach = |start: &Module| {
+        let mut seen = BTreeSet::new();
+        let mut open = vec![start];
+        while let Some(at) = open.pop() {
+            for (_, to) in arrows.range((at.clone(), Vec::new())..).take_while(|(from, _)| from == at) {
+                if seen.insert(to) {
+                    open.push(to);
+                }
+            }
+        }
+        seen
+    };
+    let reached: BTreeMap<&Module, BTreeSet<&Module>> = nodes.iter().map(|&node| (node, reach(node))).collect();
+    let circle = |node: &Module| reached[node].iter().filter(|&&to| reached[to].contains(node)).count();
+    nodes.iter().map(|node| circle(node)).max().unwrap_or(0)
+}
+
+#[test]
+fn code_uses_its_own_layer_and_those_below_it() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let modules = modules(&root.join("src"));
+    let arrows = arrows(&modules);
+    let upward: BTreeSet<String> = arrows
+        .iter()
+        .filter(|(from, to)| !from.is_empty() && rank(from) < rank(to))
+        .map(|(from, to)| format!("{} -> {}", from.join("/"), to.join("/")))
+        .collect();
+    let known = fs::read_to_string(root.join("tests/layers.upward")).unwrap();
+    let known: BTreeSet<String> = known.lines().map(str::to_owned).collect();
+    println!("{} files, {} arrows, {} of them upwards", modules.len(), arrows.len(), upward.len());
+    println!("the largest circle of imports has {} files", largest_circle(&arrows));
+    let new: Vec<_> = upward.difference(&known).collect();
+    assert!(new.is_empty(), "arrows against the direction of the layers:\n{new:#?}");
+    let gone: Vec<_> = known.difference(&upward).collect();
+    assert!(gone.is_empty(), "tests/layers.upward lists arrows that are gone:\n{gone:#?}");
+}
