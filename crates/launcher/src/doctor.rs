@@ -59,7 +59,7 @@ fn kernel_epoll() -> String {
 }
 
 /// Whether the kernel creates a ring with the flags and features that the library needs.
-fn ring() -> Result<(), Errno> {
+pub fn ring() -> Result<(), Errno> {
     /// The size of `struct io_uring_params` in words, and its fields of flags and features.
     const WORDS: usize = 30;
     const FLAGS: usize = 2;

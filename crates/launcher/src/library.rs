@@ -101,8 +101,12 @@ fn locate() -> Result<PathBuf, Failure> {
     let launcher = own_file()?;
     let home = launcher.parent().unwrap_or(Path::new("/"));
     newest_of_build(home).or_else(|| installed(home)).ok_or_else(|| {
-        let sentence = format!("{FILE} is neither in {} nor in ../lib beside it; name it in {OVERRIDE}", name(home));
-        Failure::own(sentence)
+        let way_out = match home.join("deps").is_dir() {
+            // A build directory, after `cargo run`, which builds the launcher alone.
+            true => "`cargo build` makes it".to_owned(),
+            false => format!("name it in {OVERRIDE}"),
+        };
+        Failure::own(format!("{FILE} is neither in {} nor in ../lib beside it; {way_out}", name(home)))
     })
 }
 
@@ -122,8 +126,8 @@ pub fn own_file() -> Result<PathBuf, Failure> {
     })
 }
 
-/// Beside the launcher, or in `deps`, where cargo puts the build for `run` and `test`. After those
-/// the file beside the launcher is that of an earlier `cargo build`, hence the newer of the two.
+/// Beside the launcher, or in `deps`, where cargo puts the build for `test`. After that the file
+/// beside the launcher is that of an earlier `cargo build`, hence the newer of the two.
 fn newest_of_build(home: &Path) -> Option<PathBuf> {
     let modified = |path: &PathBuf| -> Option<SystemTime> {
         let metadata = path.metadata().ok().filter(|found| found.is_file())?;

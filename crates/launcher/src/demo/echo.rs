@@ -1,65 +1,58 @@
-//! An echo server in one thread, edge-triggered as servers are written, and all its clients in another, level-triggered.
+//! The demo's work: an echo server in one thread, edge-triggered as servers are written, and all
+//! its clients in another, level-triggered.
 //!
-//! Unix sockets, because a sandbox without epoll often has no network either. Every client has one message on its way and compares what
-//! comes back, byte by byte.
+//! They are joined by unix sockets, because a sandbox without epoll often has no network either.
+//! Each client has one message on its way and compares what comes back, byte by byte.
 
 use super::Score;
-use super::readiness::{Readiness, Trigger, failed};
+use super::readiness::Readiness;
 use std::io::{ErrorKind, Read, Write};
-use std::os::linux::net::SocketAddrExt;
-use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
+use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 pub const CLIENTS: usize = 100;
 
 const LONGEST: usize = 512;
 
-/// The server's key of the listener; connections have those from 0.
-const LISTENER: usize = usize::MAX;
-
 /// Serves and asks for a while. The events are the messages that were read, at both ends.
-pub fn run<R: Readiness>(length: Duration) -> Result<Score, String> {
-    // An abstract name leaves no file behind, and the process id makes it ours.
-    let address = format!("epolyfill-demo-{}", std::process::id());
-    let address = SocketAddr::from_abstract_name(address).map_err(failed("address"))?;
-    let listener = UnixListener::bind_addr(&address).map_err(failed("bind"))?;
-    listener.set_nonblocking(true).map_err(failed("set_nonblocking"))?;
-
+pub fn run(make: fn() -> Result<Readiness, String>, length: Duration) -> Result<Score, String> {
+    let pairs: Result<Vec<_>, _> = (0..CLIENTS).map(|_| pair()).collect();
+    let (near, far): (Vec<_>, Vec<_>) = pairs.map_err(|error| format!("socketpair: {error}"))?.into_iter().unzip();
     std::thread::scope(|scope| {
-        let server = scope.spawn(|| serve::<R>(&listener));
-        let asked = ask::<R>(&address, length);
+        let server = scope.spawn(move || serve(make()?, far));
+        let asked = ask(make, near, length);
         let served = server.join().map_err(|_| "the server panicked")?;
-        let (bytes_served, asked) = match (served, asked) {
-            (Ok(served), Ok(asked)) => (served, asked),
-            // One failing makes the other fail, and it is not known here which was first.
-            (Err(server), Err(clients)) => {
-                return Err(format!("server: {server}; clients: {clients}"));
-            }
-            (Err(error), Ok(_)) | (Ok(_), Err(error)) => return Err(error),
-        };
-        if bytes_served != asked.bytes {
-            return Err(format!("the server read {bytes_served} bytes of {}", asked.bytes));
+        match (served, asked) {
+            (Ok(served), Ok((asked, score))) if served == asked => Ok(score),
+            (Ok(served), Ok((asked, _))) => Err(format!("the server read {served} bytes of {asked}")),
+            // If one fails so does the other, and it is not known here which was first.
+            (Err(server), Err(clients)) => Err(format!("server: {server}; clients: {clients}")),
+            (Err(error), Ok(_)) | (Ok(_), Err(error)) => Err(error),
         }
-        let (events, time) = (asked.messages * 2, asked.time);
-        Ok(Score { events, time })
     })
 }
 
-/// Runs until every client has come and gone; returns how many bytes it echoed.
-fn serve<R: Readiness>(listener: &UnixListener) -> Result<u64, String> {
-    let mut readiness = R::new()?;
-    readiness.watch(listener, LISTENER, Trigger::Edge)?;
-    let mut connections: Vec<Option<UnixStream>> = Vec::new();
+fn pair() -> std::io::Result<(UnixStream, UnixStream)> {
+    let (near, far) = UnixStream::pair()?;
+    near.set_nonblocking(true)?;
+    far.set_nonblocking(true)?;
+    Ok((near, far))
+}
+
+/// Runs until every client has gone; returns the number of bytes that it echoed.
+fn serve(mut readiness: Readiness, connections: Vec<UnixStream>) -> Result<u64, String> {
+    let mut connections: Vec<_> = connections.into_iter().map(Some).collect();
+    for (key, connection) in connections.iter().flatten().enumerate() {
+        readiness.watch(connection, key, true)?;
+    }
     let (mut ready, mut gone, mut bytes) = (Vec::new(), 0, 0);
     while gone < CLIENTS {
         readiness.wait(&mut ready)?;
         for &key in &ready {
-            if key == LISTENER {
-                accept_all(listener, &mut readiness, &mut connections)?;
-            } else if let Some(connection) = &mut connections[key]
+            if let Some(connection) = &mut connections[key]
                 && !echo_all(connection, &mut bytes)?
             {
-                readiness.forget(connection)?;
+                readiness.forget(key);
                 connections[key] = None;
                 gone += 1;
             }
@@ -68,25 +61,7 @@ fn serve<R: Readiness>(listener: &UnixListener) -> Result<u64, String> {
     Ok(bytes)
 }
 
-fn accept_all<R: Readiness>(
-    listener: &UnixListener,
-    readiness: &mut R,
-    connections: &mut Vec<Option<UnixStream>>,
-) -> Result<(), String> {
-    loop {
-        match listener.accept() {
-            Ok((connection, _)) => {
-                connection.set_nonblocking(true).map_err(failed("set_nonblocking"))?;
-                readiness.watch(&connection, connections.len(), Trigger::Edge)?;
-                connections.push(Some(connection));
-            }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
-            Err(error) => return Err(format!("accept: {error}")),
-        }
-    }
-}
-
-/// Echoes until there is nothing more, as edge-triggered reading demands; false at the end of the stream.
+/// Echoes until there is nothing more, as edge-triggered reading demands; false at the end.
 fn echo_all(connection: &mut UnixStream, bytes: &mut u64) -> Result<bool, String> {
     let mut buffer = [0; 2 * LONGEST];
     loop {
@@ -102,66 +77,56 @@ fn echo_all(connection: &mut UnixStream, bytes: &mut u64) -> Result<bool, String
     }
 }
 
-/// One message on its way fits into any socket buffer, so there is no waiting for room here.
+/// One message fits into any socket buffer, so there is no waiting for room here.
 fn send(stream: &mut UnixStream, message: &[u8]) -> Result<(), String> {
-    match stream.write(message) {
-        Ok(length) if length == message.len() => Ok(()),
-        Ok(length) => Err(format!("wrote {length} bytes of {}", message.len())),
-        Err(error) => Err(format!("write: {error}")),
-    }
-}
-
-struct Asked {
-    messages: u64,
-    bytes: u64,
-    time: Duration,
+    stream.write_all(message).map_err(|error| format!("write: {error}"))
 }
 
 struct Client {
     stream: UnixStream,
     message: Vec<u8>,
-    /// So much of the message has come back.
+    /// How much of the message has come back.
     returned: usize,
     sent: u32,
 }
 
-fn ask<R: Readiness>(address: &SocketAddr, length: Duration) -> Result<Asked, String> {
-    let mut readiness = R::new()?;
-    let mut clients = Vec::with_capacity(CLIENTS);
-    for key in 0..CLIENTS {
-        let stream = UnixStream::connect_addr(address).map_err(failed("connect"))?;
-        stream.set_nonblocking(true).map_err(failed("set_nonblocking"))?;
-        readiness.watch(&stream, key, Trigger::Level)?;
-        clients.push(Client { stream, message: Vec::new(), returned: 0, sent: 0 });
-    }
-    let mut asked = Asked { messages: 0, bytes: 0, time: Duration::ZERO };
+/// Returns the number of bytes that came back, and the score.
+fn ask(
+    make: fn() -> Result<Readiness, String>,
+    streams: Vec<UnixStream>,
+    length: Duration,
+) -> Result<(u64, Score), String> {
+    let mut readiness = make()?;
+    let client = |stream| Client { stream, message: Vec::new(), returned: 0, sent: 0 };
+    let mut clients: Vec<Client> = streams.into_iter().map(client).collect();
     let start = Instant::now();
     for (key, client) in clients.iter_mut().enumerate() {
+        readiness.watch(&client.stream, key, false)?;
         client.ask(key)?;
     }
-    let (mut ready, mut waiting, mut over) = (Vec::new(), CLIENTS, false);
+    let (mut ready, mut waiting, mut bytes) = (Vec::new(), CLIENTS, 0);
+    let mut score = Score { events: 0, time: Duration::ZERO };
     while waiting > 0 {
         readiness.wait(&mut ready)?;
         for &key in &ready {
             let client = &mut clients[key];
             if client.hear(key)? {
-                asked.messages += 1;
-                asked.bytes += client.message.len() as u64;
-                if over {
-                    waiting -= 1;
-                } else {
-                    client.ask(key)?;
+                // A message was read by the server, and its echo by the client.
+                score.events += 2;
+                bytes += client.message.len() as u64;
+                match score.time < length {
+                    true => client.ask(key)?,
+                    false => waiting -= 1,
                 }
             }
         }
-        asked.time = start.elapsed();
-        over = over || asked.time >= length;
+        score.time = start.elapsed();
     }
-    Ok(asked)
+    Ok((bytes, score))
 }
 
 impl Client {
-    /// Sends the next message; each has a length and bytes of its own.
+    /// Sends the next message; each has its own length and bytes.
     fn ask(&mut self, key: usize) -> Result<(), String> {
         self.sent += 1;
         let seed = key as u32 * 7919 + self.sent * 13;
@@ -172,7 +137,7 @@ impl Client {
         send(&mut self.stream, &self.message)
     }
 
-    /// Reads once, as level-triggered reading may, and compares; true when the message is complete.
+    /// Reads once, as level-triggered reading may, and compares; true if the message is complete.
     fn hear(&mut self, key: usize) -> Result<bool, String> {
         let mut buffer = [0; LONGEST];
         let length = match self.stream.read(&mut buffer) {
@@ -183,9 +148,8 @@ impl Client {
             }
             Err(error) => return Err(format!("client {key}: {error}")),
         };
-        let expected = self.message.get(self.returned..self.returned + length);
-        if expected != Some(&buffer[..length]) {
-            return Err(format!("client {key} got other bytes than it sent"));
+        if self.message.get(self.returned..self.returned + length) != Some(&buffer[..length]) {
+            return Err(format!("client {key} received other bytes than it sent"));
         }
         self.returned += length;
         Ok(self.returned == self.message.len())

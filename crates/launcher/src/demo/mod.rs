@@ -1,13 +1,12 @@
-//! `--demo`: the same work on epolyfill with the kernel's epoll refused, on the kernel's epoll, and on plain poll, in short rounds that
-//! take turns, so that what else the machine does hits all three alike.
+//! `--demo`: the same work on epolyfill by each poller, with the kernel's epoll refused, on the
+//! kernel's epoll, and on plain poll, in short rounds that take turns, so that what else the
+//! machine does affects all of them alike.
 //!
-//! The work is done by the launcher's own file started again as an ordinary epoll program (`worker`): on epolyfill by way of the
-//! launcher itself, with the very command line that a user would give.
+//! The work is done by the launcher's own file, started again as an ordinary epoll program
+//! (`worker`): on epolyfill through the launcher, with the command line that a user would give.
 
 mod echo;
 mod readiness;
-mod table;
-mod tokens;
 mod worker;
 
 pub use worker::work;
@@ -16,188 +15,181 @@ use super::failure::Failure;
 use super::launch::{PRELOAD, variable};
 use super::options::Options;
 use super::program::Depth;
-use super::{library, program};
+use super::{doctor, library, program};
 use crate::settings;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-/// The first word of a worker's command line; no option of the launcher, and in no help.
+/// The first word of a worker's command line; not an option, and not in the help.
 pub const WORKER: &str = "--demo-worker";
 
-/// Odd, so that there is a round in the middle. With the length of a round this makes a demo of about eight seconds.
+/// Odd, so that there is a round in the middle. With four rows this makes a demo of eight seconds.
 const ROUNDS: usize = 5;
-const ROUND: Duration = Duration::from_millis(250);
+const ROUND: Duration = Duration::from_millis(400);
 
-/// What the work is. Every answer in it is checked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Workload {
-    Tokens,
-    Echo,
-}
+/// The width of the longest bar.
+const BAR: f64 = 36.0;
 
-/// What tells the work which descriptors are ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Source {
-    Epolyfill,
+    /// The library, by this poller.
+    Epolyfill(&'static str),
     Kernel,
     Poll,
-}
-
-const WORKLOADS: [Workload; 2] = [Workload::Tokens, Workload::Echo];
-const SOURCES: [Source; 3] = [Source::Epolyfill, Source::Kernel, Source::Poll];
-
-impl Workload {
-    const fn word(self) -> &'static str {
-        match self {
-            Self::Tokens => "tokens",
-            Self::Echo => "echo",
-        }
-    }
-
-    fn title(self) -> String {
-        match self {
-            Self::Tokens => format!("tokens through {} pipes", tokens::PIPES),
-            Self::Echo => format!("echo to {} clients", echo::CLIENTS),
-        }
-    }
 }
 
 impl Source {
     const fn word(self) -> &'static str {
         match self {
-            Self::Epolyfill => "epolyfill",
+            Self::Epolyfill(_) => "epolyfill",
             Self::Kernel => "kernel",
             Self::Poll => "poll",
         }
     }
 
-    const fn title(self) -> &'static str {
+    fn title(self) -> String {
         match self {
-            Self::Epolyfill => "epolyfill",
-            Self::Kernel => "kernel epoll",
-            Self::Poll => "plain poll",
+            Self::Epolyfill(poller) => format!("epolyfill, {poller}"),
+            Self::Kernel => "kernel's epoll".to_owned(),
+            Self::Poll => "plain poll".to_owned(),
         }
     }
 }
 
-/// What a worker got done in a round.
+/// What a worker achieved in a round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Score {
     events: u64,
     time: Duration,
 }
 
-/// The scores of one workload from one source, one for each round; none when the system does not have that source.
-type Scores = Vec<Score>;
+impl Score {
+    /// What a worker printed. A round without events or without time is not a score.
+    fn parse(line: &str) -> Option<Self> {
+        let (events, nanos) = line.trim_end().split_once(' ')?;
+        let (events, nanos) = (events.parse().ok()?, nanos.parse().ok()?);
+        (events > 0 && nanos > 0).then_some(Self { events, time: Duration::from_nanos(nanos) })
+    }
 
-/// Runs the demo and prints its table.
+    fn rate(self) -> f64 {
+        self.events as f64 / self.time.as_secs_f64()
+    }
+}
+
+/// A row of the table: the rates of the rounds so far, and none where the system lacks the source.
+type Row = (Source, Vec<f64>);
+
+/// Runs the demo and prints its table, on a terminal after each round.
 pub fn run(options: &Options) -> Result<(), Failure> {
     let worker = library::own_file()?;
-    // One clear line now, rather than the same from the first worker.
+    // A library that cannot be loaded is reported here, and not by the first worker.
     program::judge(&worker, &library::find()?, true, Depth::Reasons)?;
-    let demo = Demo { worker, poller: options.poller.unwrap_or("poll"), on_terminal: std::io::stdout().is_terminal() };
-
-    let outcome = demo.rounds();
-    if outcome.is_err() && demo.on_terminal {
-        // The complaint is to stand in a line of its own.
-        Demo::progress("")?;
-    }
-    outcome
-}
-
-struct Demo {
-    worker: PathBuf,
-    poller: &'static str,
-    on_terminal: bool,
-}
-
-impl Demo {
-    fn rounds(&self) -> Result<(), Failure> {
-        self.line("An event is a token's hop from pipe to pipe, or a message read by server or client.")?;
-        self.line("Every one is checked.")?;
-        let mut scores = WORKLOADS.map(|_| SOURCES.map(|_| Scores::new()));
-        for round in 0..ROUNDS {
-            let title = format!("round {} of {ROUNDS}", round + 1);
-            if !self.on_terminal {
-                self.line(&format!("{title} …"))?;
+    let has_ring = doctor::ring().is_ok();
+    let pollers = options.poller.map_or(vec!["poll", "uring"], |poller| vec![poller]);
+    let sources = pollers.into_iter().map(Source::Epolyfill).chain([Source::Kernel, Source::Poll]);
+    let mut rows: Vec<Row> = sources.map(|source| (source, Vec::new())).collect();
+    super::say(&format!(
+        "An edge-triggered server echoes the messages of {} clients; every byte is compared.\n\n",
+        echo::CLIENTS
+    ))?;
+    let live = std::io::stdout().is_terminal();
+    for round in 0..ROUNDS {
+        for turn in 0..rows.len() {
+            // Each round begins with another row, in case the order matters.
+            let index = (round + turn) % rows.len();
+            let (source, rates) = &mut rows[index];
+            // Without a ring the library would poll, and the row would say otherwise.
+            if *source != Source::Epolyfill("uring") || has_ring {
+                rates.extend(start(&worker, *source)?.map(Score::rate));
             }
-            for (workload, scores) in WORKLOADS.into_iter().zip(&mut scores) {
-                // Every round begins with another source, in case the order matters.
-                for turn in 0..SOURCES.len() {
-                    let index = (round + turn) % SOURCES.len();
-                    let source = SOURCES[index];
-                    if self.on_terminal {
-                        let (workload, source) = (workload.title(), source.title());
-                        Self::progress(&format!("{title}: {workload}, on {source} …"))?;
-                    }
-                    let score = self.start(workload, source)?;
-                    scores[index].extend(score);
-                    if round == 0 && workload == WORKLOADS[0] && source == Source::Epolyfill {
-                        self.line(self.proof())?;
-                    }
-                }
+            if live {
+                draw(&rows, &format!("round {} of {ROUNDS}", round + 1), (round, turn) != (0, 0))?;
             }
         }
-        self.line("")?;
-        let rows: Vec<_> = WORKLOADS.into_iter().zip(scores).collect();
-        self.line(&table::render(&rows))?;
-        self.line(&format!(
-            "\nevents/s and ratio are medians of {ROUNDS} rounds; ratio is epolyfill's events/s to this."
-        ))
     }
+    let note = format!(
+        "Medians of {ROUNDS} rounds. An event is a message read by the server or by a client.\n\
+         For epolyfill the kernel refused epoll (ENOSYS): all of its events come from the library."
+    );
+    draw(&rows, &note, live)
+}
 
-    /// Has a worker do one round. It gives no score when the source is not there.
-    fn start(&self, workload: Workload, source: Source) -> Result<Option<Score>, Failure> {
-        let failed = |why: &str| {
-            let (workload, source) = (workload.title(), source.title());
-            Failure::own(format!("demo: {workload}, on {source}: {why}"))
+/// Draws the table with a line below, over the last one if there was one.
+fn draw(rows: &[Row], below: &str, again: bool) -> Result<(), Failure> {
+    let up = if again { format!("\x1b[{}A\x1b[J", rows.len() + 3) } else { String::new() };
+    super::say(&format!("{up}{}\n{below}\n", table(rows)))
+}
+
+fn table(rows: &[Row]) -> String {
+    let median = |source| rows.iter().find(|row| row.0 == source).and_then(|row| median(&row.1));
+    let kernel = median(Source::Kernel);
+    let best = rows.iter().filter_map(|row| median(row.0)).fold(1.0, f64::max);
+    let mut text = format!("{:18} {:>9}  {:>9}\n", "", "events/s", "of kernel");
+    for (source, _) in rows {
+        let rate = median(*source);
+        let number = rate.map_or(worker::NOT_THERE.to_owned(), |rate| format!("{rate:.0}"));
+        let ratio =
+            rate.zip(kernel).map_or(worker::NOT_THERE.to_owned(), |(rate, kernel)| format!("{:.2}", rate / kernel));
+        let bar = "█".repeat((rate.unwrap_or(0.0) / best * BAR).round() as usize);
+        let line = format!("{:18} {number:>9}  {ratio:>9}  {bar}", source.title());
+        text += &format!("{}\n", line.trim_end());
+    }
+    text
+}
+
+/// A moment in which the machine was busy elsewhere spoils one round, and not the median.
+fn median(rates: &[f64]) -> Option<f64> {
+    let mut rates = rates.to_vec();
+    rates.sort_by(f64::total_cmp);
+    rates.get(rates.len() / 2).copied()
+}
+
+/// Has a worker do one round; no score if the system does not have the source.
+fn start(worker: &PathBuf, source: Source) -> Result<Option<Score>, Failure> {
+    let failed = |why: &str| Failure::own(format!("demo: on {}: {why}", source.title()));
+    let mut command = Command::new(worker);
+    if let Source::Epolyfill(poller) = source {
+        command.args(["--no-kernel-epoll", "--poller", poller, "--"]).arg(worker);
+    } else {
+        match library::without_library(std::env::var_os(PRELOAD).as_deref()) {
+            Some(others) => command.env(PRELOAD, others),
+            None => command.env_remove(PRELOAD),
         };
-        let mut command = self.command(source);
-        command.args([WORKER, workload.word(), source.word()]).arg(ROUND.as_millis().to_string());
-        let output = command.output().map_err(|error| failed(&format!("cannot start: {error}")))?;
-        let said = String::from_utf8_lossy(&output.stdout);
-        if !output.status.success() {
-            let complaint = String::from_utf8_lossy(&output.stderr);
-            let complaint = complaint.lines().last().unwrap_or("no reason given");
-            let complaint = complaint.trim_start_matches("epolyfill: ");
-            return Err(failed(&format!("{}: {complaint}", output.status)));
-        }
-        worker::understand(&said).ok_or_else(|| failed(&format!("its answer is not a score: {}", said.trim())))
+        // If the launcher itself is served, the library would add itself again.
+        command.env(variable(&settings::CHILDREN), "no");
+    }
+    command.args([WORKER, source.word(), &ROUND.as_millis().to_string()]);
+    let output = command.output().map_err(|error| failed(&format!("cannot start: {error}")))?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    if !output.status.success() {
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        let complaint = complaint.lines().last().unwrap_or("no reason given");
+        return Err(failed(&format!("{}: {}", output.status, complaint.trim_start_matches("epolyfill: "))));
+    }
+    match Score::parse(&said) {
+        None if said == worker::NOT_THERE => Ok(None),
+        None => Err(failed(&format!("its answer is not a score: {}", said.trim()))),
+        score => Ok(score),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_spoilt_round_does_not_move_the_table() {
+        let table = table(&[(Source::Epolyfill("poll"), vec![100.0, 10.0, 100.0]), (Source::Kernel, vec![200.0; 3])]);
+        let mut lines = table.lines().skip(1).map(|line| line.split_whitespace().collect::<Vec<_>>());
+        assert_eq!(lines.next().unwrap(), ["epolyfill,", "poll", "100", "0.50", &"█".repeat(18)], "{table}");
+        assert_eq!(lines.next().unwrap(), ["kernel's", "epoll", "200", "1.00", &"█".repeat(36)], "{table}");
     }
 
-    fn command(&self, source: Source) -> Command {
-        let mut command = Command::new(&self.worker);
-        if source == Source::Epolyfill {
-            command.args(["--no-kernel-epoll", "--poller", self.poller, "--"]).arg(&self.worker);
-        } else {
-            let existing = std::env::var_os(PRELOAD);
-            match library::without_library(existing.as_deref()) {
-                Some(others) => command.env(PRELOAD, others),
-                None => command.env_remove(PRELOAD),
-            };
-            // Where the launcher itself is served, the library would bring itself back.
-            command.env(variable(&settings::CHILDREN), "no");
-        }
-        command
-    }
-
-    /// True once a worker on epolyfill has returned: it asked the kernel by a system call of its own, and had to get ENOSYS.
-    fn proof(&self) -> &'static str {
-        match self.poller {
-            "poll" => "For epolyfill the kernel refuses epoll (ENOSYS): its events all come through poll(2).",
-            _ => "For epolyfill the kernel refuses epoll (ENOSYS): its events all come from the library.",
-        }
-    }
-
-    /// A line that the next one takes the place of.
-    fn progress(text: &str) -> Result<(), Failure> {
-        super::say(&format!("\r\x1b[K{text}"))
-    }
-
-    fn line(&self, text: &str) -> Result<(), Failure> {
-        let start = if self.on_terminal { "\r\x1b[K" } else { "" };
-        super::say(&format!("{start}{text}\n"))
+    #[test]
+    fn a_source_that_the_system_lacks_is_not_available() {
+        let table = table(&[(Source::Kernel, vec![]), (Source::Poll, vec![5.0])]);
+        assert_eq!(table.matches("n/a").count(), 3, "{table}");
     }
 }
