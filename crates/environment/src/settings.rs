@@ -39,21 +39,18 @@ pub const COUNTERS: Setting =
 pub const STRICT: Setting =
     setting(c"EPOLYFILL_STRICT", Value::Switch, "Answer bad pointers with EFAULT, at the cost of a system call each.");
 /// io_uring for the program itself.
-pub const IO_URING: Setting = setting(
-    c"EPOLYFILL_IO_URING",
-    Value::Switch,
-    "Let the program's io_uring_setup through syscall() reach the kernel.",
-);
+pub const IO_URING: Setting =
+    setting(c"EPOLYFILL_IO_URING", Value::Switch, "Let io_uring_setup, called through syscall(), reach the kernel.");
 /// Service of children.
 pub const CHILDREN: Setting =
-    setting(c"EPOLYFILL_CHILDREN", Value::Switch, "With no: serve only the program, not its children.");
+    setting(c"EPOLYFILL_CHILDREN", Value::Switch, "If no, serve only the program, not its children.");
 /// No reports of invalid settings.
 pub const QUIET: Setting = setting(c"EPOLYFILL_QUIET", Value::Switch, "Do not report invalid settings.");
 /// The library.
 pub const LIBRARY: Setting = setting(
     c"EPOLYFILL_LIBRARY",
     Value::File,
-    "The library that the launcher loads; by default libepolyfill.so beside the launcher, or in ../lib.",
+    "The library to load; by default libepolyfill.so beside the launcher, or in ../lib.",
 );
 
 /// Every variable.

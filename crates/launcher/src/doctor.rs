@@ -40,7 +40,7 @@ pub fn run() -> Result<(), Failure> {
         let _ = writeln!(text, "{subject:16}  {finding}");
     }
     super::say(&text)?;
-    let unusable = |_| Failure::own("no program can be served here; the line on the library says why");
+    let unusable = |_| Failure::own("no program can be served here; the library line gives the reason");
     library.map(|_| ()).map_err(unusable)
 }
 
@@ -131,7 +131,7 @@ fn socket_diagnosis() -> String {
     };
     match ask() {
         Ok(SOCK_DIAG_BY_FAMILY) => "works".to_owned(),
-        Ok(kind) => format!("answers with a message of another type ({kind})"),
+        Ok(kind) => format!("answers with an unexpected message type ({kind})"),
         Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {
             "is not available for unix sockets (module unix_diag)".to_owned()
         }
@@ -163,7 +163,7 @@ fn seccomp() -> String {
     let answer = unsafe { syscall!(Sysno::seccomp, GET_ACTION_AVAIL, 0, &raw const action) };
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mode = status.lines().find_map(|line| line.strip_prefix("Seccomp:")).map(str::trim);
-    let here = if mode == Some("2") { "; a filter is in force here" } else { "" };
+    let here = if mode == Some("2") { "; this process already runs under a filter" } else { "" };
     match answer.map_err(|errno| Errno::from_raw(errno.into_raw())) {
         Ok(_) => format!("works: --no-kernel-epoll can install its filter{here}"),
         Err(errno) => format!("is refused ({errno:?}), so --no-kernel-epoll cannot work{here}"),
@@ -173,7 +173,7 @@ fn seccomp() -> String {
 fn limit(resource: Resource, unit: &str) -> String {
     let number = |limit: u64| if limit == RLIM_INFINITY { "unlimited".to_owned() } else { limit.to_string() };
     match getrlimit(resource) {
-        Ok((soft, hard)) => format!("{} {unit}, at most {}", number(soft), number(hard)),
+        Ok((soft, hard)) => format!("{} {unit} (hard limit {})", number(soft), number(hard)),
         Err(errno) => format!("cannot be read: {}", reason(errno)),
     }
 }
@@ -181,8 +181,8 @@ fn limit(resource: Resource, unit: &str) -> String {
 fn ptrace_scope() -> String {
     match std::fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope") {
         Ok(scope) => match scope.trim() {
-            "0" => "0: a debugger can attach to processes of its user".to_owned(),
-            "1" => "1: a debugger can attach to its own children only".to_owned(),
+            "0" => "0: a debugger can attach to any process of its user".to_owned(),
+            "1" => "1: a debugger can attach only to its own children".to_owned(),
             "2" => "2: only root can attach a debugger".to_owned(),
             other => format!("{other}: no debugger can attach"),
         },

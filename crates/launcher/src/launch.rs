@@ -122,5 +122,6 @@ fn environment(set: &[(&str, OsString)]) -> Result<Vec<CString>, Failure> {
 
 fn c_string(text: &OsStr) -> Result<CString, Failure> {
     // Words and variables came from C strings; a NUL in one of them cannot be.
-    CString::new(OsString::from(text).into_vec()).map_err(|_| Failure::own(format!("{} has a NUL in it", name(text))))
+    CString::new(OsString::from(text).into_vec())
+        .map_err(|_| Failure::own(format!("{} contains a NUL byte", name(text))))
 }

@@ -68,14 +68,14 @@ pub fn find() -> Result<Library, Failure> {
         None => return Err(failed("is not a shared library".to_owned())),
     };
     if let Some((there, wanted)) = elf.cut_short().map_err(unreadable)? {
-        return Err(failed(format!("is cut short: it has {there} of {wanted} bytes")));
+        return Err(failed(format!("is truncated: it has {there} of {wanted} bytes")));
     }
     let dynamic = Dynamic::read(&elf).map_err(unreadable)?;
     if !dynamic.defined.contains(OURS) {
-        return Err(failed("is not epolyfill's".to_owned()));
+        return Err(failed("is not an epolyfill library".to_owned()));
     }
     if !dynamic.defined.contains(IN_PLACE) {
-        return Err(failed("is the side build, which leaves libc's epoll as it is".to_owned()));
+        return Err(failed("is the side build, which does not replace libc's epoll".to_owned()));
     }
     Ok(Library { path, elf })
 }
@@ -84,7 +84,7 @@ pub fn find() -> Result<Library, Failure> {
 fn way_out() -> String {
     match given() {
         Some(_) => format!("set {OVERRIDE} to a {FILE}, or unset it"),
-        None => format!("install epolyfill again, or name a {FILE} in {OVERRIDE}"),
+        None => format!("reinstall epolyfill, or set {OVERRIDE} to a {FILE}"),
     }
 }
 
@@ -104,9 +104,10 @@ fn locate() -> Result<PathBuf, Failure> {
         let way_out = match home.join("deps").is_dir() {
             // A build directory, after `cargo run`, which builds the launcher alone.
             true => "`cargo build` makes it".to_owned(),
-            false => format!("name it in {OVERRIDE}"),
+            false => format!("set {OVERRIDE} to its path"),
         };
-        Failure::own(format!("{FILE} is neither in {} nor in ../lib beside it; {way_out}", name(home)))
+        let lib = home.parent().unwrap_or(home).join("lib");
+        Failure::own(format!("{FILE} is neither in {} nor in {}; {way_out}", name(home), name(&lib)))
     })
 }
 
@@ -122,7 +123,7 @@ pub fn own_file() -> Result<PathBuf, Failure> {
     let path = std::env::current_exe().or_else(|error| told().ok_or(error));
     path.and_then(|path| path.canonicalize()).map_err(|error| {
         let why = why(&error);
-        Failure::own(format!("the launcher cannot find its own file: {why}; name the library in {OVERRIDE}"))
+        Failure::own(format!("the launcher cannot find its own file: {why}; set {OVERRIDE} to the library"))
     })
 }
 

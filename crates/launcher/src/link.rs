@@ -26,9 +26,9 @@ pub fn without_separators(path: &Path) -> Result<PathBuf, Failure> {
             Err(error) => reason = Some(format!("{}: {}", name(&place), why(&error))),
         }
     }
-    let reason = reason.unwrap_or("there is no directory for it".to_owned());
+    let reason = reason.unwrap_or("there is no suitable directory".to_owned());
     Err(Failure::own(format!(
-        "LD_PRELOAD cannot hold {}, which has a {bad} in it, and a link to it cannot be made ({reason}); move the library",
+        "LD_PRELOAD cannot hold {}, because its path contains a {bad}, and a symbolic link to it cannot be created ({reason}); move the library",
         name(path)
     )))
 }

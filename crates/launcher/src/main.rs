@@ -86,7 +86,7 @@ fn check(options: &Options) -> Result<(), Failure> {
     let served = program::judge(&program, &library, options.no_kernel_epoll, Depth::Whole)?;
     if let Some(command) = wrapper::started(&options.program) {
         let between = |failure: Failure| {
-            let sentence = format!("{}, and starts a program that cannot: {}", served.sentence, failure.sentence);
+            let sentence = format!("{}, but it starts a program that cannot: {}", served.sentence, failure.sentence);
             Failure { sentence, ..failure }
         };
         let started = program::find(command).map_err(between)?;

@@ -143,7 +143,7 @@ pub fn parse(words: Vec<OsString>) -> Result<Options, Failure> {
         }
         if let Some(before) = asked.filter(|before| before.long != row.long) {
             let (one, other) = (before.long, row.long);
-            return Err(Failure::own(format!("--{one} and --{other} exclude each other; give one of them")));
+            return Err(Failure::own(format!("--{one} and --{other} are mutually exclusive; use one of them")));
         }
         (asked, options.wish) = (Some(row), wish);
     }
@@ -156,14 +156,14 @@ fn agree(options: &Options, asked: Option<&Row>) -> Result<(), Failure> {
     match (options.wish, asked) {
         (Wish::Launch | Wish::Check, _) | (_, None) => {
             if options.program.is_empty() {
-                let sentence = format!("no program is given; {USAGE} (--help lists the options)");
+                let sentence = format!("no program given; {USAGE} (--help lists the options)");
                 return Err(Failure::own(sentence));
             }
         }
         (wish, Some(row)) => {
             let long = row.long;
             if let Some(program) = options.program.first() {
-                let sentence = format!("--{long} takes no program; leave out {}", name(program));
+                let sentence = format!("--{long} takes no program; remove {}", name(program));
                 return Err(Failure::own(sentence));
             }
             let other = match options {
@@ -173,7 +173,7 @@ fn agree(options: &Options, asked: Option<&Row>) -> Result<(), Failure> {
                 Options { poller: Some(_), .. } if wish != Wish::Demo => "poller",
                 _ => return Ok(()),
             };
-            return Err(Failure::own(format!("--{other} has no effect on --{long}; leave it out")));
+            return Err(Failure::own(format!("--{other} has no effect with --{long}; remove it")));
         }
     }
     Ok(())
@@ -184,11 +184,11 @@ fn word(row: &Row, argument: Argument, value: &OsStr) -> Result<&'static str, Fa
     let known = argument.words.iter().find(|known| value == **known);
     known.copied().ok_or_else(|| {
         let known = argument.words.join(", ");
-        Failure::own(format!("--{} does not know {}; it takes one of: {known}", row.long, name(value)))
+        Failure::own(format!("--{} does not accept {}; use one of: {known}", row.long, name(value)))
     })
 }
 
-/// lexopt's complaint in the words of the house.
+/// An error of lexopt as a failure.
 fn misuse(error: lexopt::Error) -> Failure {
     use lexopt::Error;
     let what = match error {
@@ -207,10 +207,10 @@ pub fn help() -> String {
     let mut text = format!(
         "{USAGE}\n\
          \n\
-         Runs a program with libepolyfill.so in front of libc, so that its epoll calls are served from user space, on poll(2).\n\
-         The process becomes the program: process id, exit status and signals are the program's own.\n\
+         Runs a program with libepolyfill.so loaded before libc, so that its epoll calls are served in user space, by poll(2).\n\
+         The launcher's process becomes the program, so process id, signals and exit status are the program's own.\n\
          \n\
-         options, which end at the first word that is not one:\n"
+         options (they end at the first argument that is not an option):\n"
     );
     let options: Vec<(String, String)> = TABLE.iter().map(|row| (head(row), sentence(row))).collect();
     columns(&mut text, &options);
@@ -219,12 +219,11 @@ pub fn help() -> String {
         .iter()
         .map(|setting| (setting.name.to_string_lossy().into_owned(), setting.sentence.to_owned()))
         .collect();
-    variables
-        .push(("LD_PRELOAD".to_owned(), "The libraries that it already names are kept behind this one.".to_owned()));
+    variables.push(("LD_PRELOAD".to_owned(), "Libraries that it already lists are loaded after this one.".to_owned()));
     columns(&mut text, &variables);
     text.push_str(
         "\n\
-         exit status: the program's own; 125 if epolyfill fails or refuses, 126 if the program cannot be run, 127 if it is not found.\n",
+         exit status: the program's own; 125 if epolyfill fails or refuses the program, 126 if the program cannot be run, 127 if it is not found.\n",
     );
     text
 }

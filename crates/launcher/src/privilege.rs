@@ -29,7 +29,7 @@ pub fn secure(program: &Path, no_new_privs: bool) -> std::io::Result<Option<&'st
         return Ok(Some("is setgid"));
     }
     if (!setuid && geteuid() != getuid()) || (!setgid && getegid() != getgid()) {
-        return Ok(Some("would run with an effective id other than the real one"));
+        return Ok(Some("would run with an effective user or group id that differs from the real one"));
     }
     // Capabilities of the file: a real root has them anyhow, and no_new_privs takes them away but
     // leaves the start secure.

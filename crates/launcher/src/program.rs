@@ -84,15 +84,15 @@ impl Obstacle {
         match self {
             Self::Directory => Failure::cannot_run(format!("{called} is a directory")),
             Self::Special => Failure::cannot_run(format!("{called} is not executable: it is not a regular file")),
-            Self::Mode => {
-                Failure::cannot_run(format!("{called} is not executable: permission denied; chmod +x grants it"))
-            }
+            Self::Mode => Failure::cannot_run(format!(
+                "{called} is not executable: permission denied; chmod +x makes it executable"
+            )),
             Self::NoExec => Failure::cannot_run(format!(
-                "{called} is not executable: permission denied; its file system is mounted with noexec"
+                "{called} is not executable: permission denied; its file system is mounted noexec"
             )),
             Self::Unreachable(Errno::ENOENT | Errno::ENOTDIR) => Failure::not_found(format!("{called} is not found")),
             Self::Unreachable(Errno::EACCES) => Failure::cannot_run(format!(
-                "{called} cannot be reached: permission denied; this user may not search a directory of its path"
+                "{called} cannot be reached: permission denied; a directory of its path does not grant search permission"
             )),
             Self::Unreachable(errno) => Failure::cannot_run(format!("{called} cannot be reached: {}", reason(errno))),
         }
@@ -160,7 +160,7 @@ pub fn judge(program: &Path, library: &Library, refused: bool, depth: Depth) -> 
             }
         }
     }
-    let sentence = "its interpreters are scripts that name each other; the first line of one has to name a program";
+    let sentence = "its interpreters are scripts that name each other; the first line of one must name a program";
     Err(cannot(Failure::cannot_run(sentence)))
 }
 
@@ -237,33 +237,33 @@ enum Step {
 /// Whether the library can be loaded into an ELF program; the error is the predicate of a sentence.
 fn loads(path: &Path, elf: &Elf, library: &Library) -> Result<(), String> {
     if elf.kind == Kind::Neither {
-        return Err("is not a program, or is damaged; install it again".to_owned());
+        return Err("is damaged, or is not a program; reinstall it".to_owned());
     }
     if elf.machine != library.elf.machine {
         return Err(format!(
-            "is for {}, and the library for {}; use a library for its architecture",
+            "is for {}, but the library is for {}; use a library for the program's architecture",
             elf.machine, library.elf.machine
         ));
     }
     if let Ok(Some((there, wanted))) = elf.cut_short() {
-        return Err(format!("is damaged: it has {there} of {wanted} bytes; install it again"));
+        return Err(format!("is damaged: it has {there} of {wanted} bytes; reinstall it"));
     }
     let canonical = path.canonicalize().unwrap_or(path.to_owned());
     let linker = elf.interpreter.as_deref().unwrap_or(&canonical);
     let linker_name = linker.file_name().unwrap_or_default().as_bytes();
     if linker_name.starts_with(b"ld-musl") && !cfg!(target_env = "musl") {
-        return Err("is linked with musl, and the library with glibc; a build for glibc can be served".to_owned());
+        return Err("is linked with musl, but the library with glibc; a build for glibc can be served".to_owned());
     }
     match &elf.interpreter {
         Some(linker) if !linker.exists() => {
-            Err(format!("asks for the dynamic linker {}, which does not exist; install it", name(linker)))
+            Err(format!("needs the dynamic linker {}, which does not exist; install it", name(linker)))
         }
         Some(_) => Ok(()),
         // `ld.so program`: the dynamic linker looks like a static program, and takes LD_PRELOAD
         // along.
         None if linker_name.starts_with(b"ld-linux") || linker_name.starts_with(b"ld64.so") => Ok(()),
         None => {
-            Err("is statically linked, and loads no libraries; a dynamically linked build can be served".to_owned())
+            Err("is statically linked, so it loads no libraries; a dynamically linked build can be served".to_owned())
         }
     }
 }
@@ -281,7 +281,7 @@ fn readable<T: Default>(read: std::io::Result<T>) -> std::io::Result<T> {
 fn calls(elf: &Elf, dynamic: &Dynamic, depth: Depth) -> Result<Option<String>, String> {
     if past::is_go(elf).unwrap_or(false) {
         return Err(
-            "is a Go program, whose runtime makes its epoll calls past every library, with cgo or without; run it without epolyfill".to_owned()
+            "is a Go program, whose runtime makes its epoll calls by system call instructions, even with cgo, so that no library can intercept them; run it without epolyfill".to_owned()
         );
     }
     let by_libc = dynamic.undefined.iter().any(|symbol| symbol.starts_with(b"epoll_"));
@@ -296,7 +296,7 @@ fn calls(elf: &Elf, dynamic: &Dynamic, depth: Depth) -> Result<Option<String>, S
     let calls = calls.join(", ");
     match past::is_whole(&own) && !by_libc {
         true => Err(format!(
-            "makes its epoll calls ({calls}) by system call instructions of its own, past every library; run it without epolyfill"
+            "makes its epoll calls ({calls}) by system call instructions of its own, which no library can intercept; run it without epolyfill"
         )),
         false => {
             Ok(Some(format!("not for the epoll calls that it makes by system call instructions of its own ({calls})")))

@@ -19,7 +19,7 @@ pub fn refuse_kernel_epoll() -> Result<(), Failure> {
 
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 pub fn refuse_kernel_epoll() -> Result<(), Failure> {
-    let sentence = "--no-kernel-epoll does not know this architecture; run the program without it";
+    let sentence = "--no-kernel-epoll does not support this architecture; run the program without it";
     Err(Failure::own(sentence))
 }
 

@@ -140,16 +140,16 @@ fn a_wrong_command_line_is_refused_in_one_line() {
     assert_refused(
         &words(&["--poller=bogus", "true"]),
         125,
-        "--poller does not know bogus; it takes one of: auto, poll, uring",
+        "--poller does not accept bogus; use one of: auto, poll, uring",
     );
     assert_refused(&words(&[]), 125, "usage: epolyfill");
     assert_refused(&words(&["--check", "--"]), 125, "no program");
     assert_refused(&words(&["--demo", "true"]), 125, "--demo takes no program");
     assert_refused(&words(&["--doctor", "true"]), 125, "--doctor takes no program");
-    assert_refused(&words(&["--demo", "-c"]), 125, "--counters has no effect on --demo");
-    assert_refused(&words(&["--check", "--demo"]), 125, "--check and --demo exclude each other");
-    assert_refused(&words(&["--demo", "--check", "true"]), 125, "--demo and --check exclude each other");
-    assert_refused(&words(&["--completion=csh"]), 125, "it takes one of: bash, fish, zsh");
+    assert_refused(&words(&["--demo", "-c"]), 125, "--counters has no effect with --demo");
+    assert_refused(&words(&["--check", "--demo"]), 125, "--check and --demo are mutually exclusive");
+    assert_refused(&words(&["--demo", "--check", "true"]), 125, "--demo and --check are mutually exclusive");
+    assert_refused(&words(&["--completion=csh"]), 125, "use one of: bash, fish, zsh");
 }
 
 #[test]
@@ -205,20 +205,20 @@ fn a_library_that_is_cut_short_or_not_the_right_one_is_refused_by_name() {
     let cut = room.join("libepolyfill.so");
     // All of it that is mapped comes before what a debugger reads.
     fs::write(&cut, &whole[..100_000]).unwrap();
-    refused(&cut, "is cut short");
+    refused(&cut, "is truncated");
     fs::write(&cut, &whole[..40]).unwrap();
     refused(&cut, "is damaged");
 
     let other = compile(&room, "other.so", "int nothing;", &["-shared", "-fPIC"]);
-    refused(&other, "is not epolyfill's");
+    refused(&other, "is not an epolyfill library");
     let side = compile(&room, "side.so", "int epolyfill_version;", &["-shared", "-fPIC"]);
     refused(&side, "is the side build");
 
-    // Beside the launcher, too, which then says something else of the way out.
+    // Also beside the launcher, which then suggests another remedy.
     let launcher = room.join("epolyfill");
     fs::hard_link(LAUNCHER, &launcher).unwrap();
     let output = run(launcher_at(&launcher).arg("true"));
-    assert_refused(&output, 125, "is damaged, or is not a shared library; install epolyfill again");
+    assert_refused(&output, 125, "is damaged, or is not a shared library; reinstall epolyfill");
 }
 
 #[test]

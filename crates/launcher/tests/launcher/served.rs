@@ -63,14 +63,14 @@ fn a_directory_and_a_file_without_the_right_to_run_are_126() {
         make_mode(&shut, 0o700);
         let ids = ["--reuid=65534", "--regid=65534", "--clear-groups", LAUNCHER, "--"];
         let output = run(std::process::Command::new("setpriv").args(ids).arg(shut.join("file")));
-        assert_refused(&output, 126, "permission denied; this user may not search a directory of its path");
+        assert_refused(&output, 126, "permission denied; a directory of its path does not grant search permission");
         let words = format!(
             "mount -t tmpfs -o noexec none {0} && cp /bin/true {0}/file && exec {LAUNCHER} {0}/file",
             shut.display()
         );
         let output = run(std::process::Command::new("unshare").args(["-m", "sh", "-c", &words]));
         if !stderr(&output).starts_with("unshare") && !stderr(&output).starts_with("mount") {
-            assert_refused(&output, 126, "its file system is mounted with noexec");
+            assert_refused(&output, 126, "its file system is mounted noexec");
         }
     }
     // In PATH too, where something that cannot be run does not end the search.
@@ -135,7 +135,7 @@ fn a_setuid_or_setgid_program_is_refused_unless_the_bits_are_without_effect() {
 fn a_program_of_another_machine_or_libc_is_refused() {
     let room = room("machine");
     let other = doctored_elf(&room, "other", OTHER_MACHINE, "/lib/ld.so");
-    assert_not_served(&other, 125, "the library for");
+    assert_not_served(&other, 125, "but the library is for");
     let musl = doctored_elf(&room, "musl", THIS_MACHINE, "/lib/ld-musl-any.so.1");
     assert_not_served(&musl, 125, "musl");
     let lost = doctored_elf(&room, "lost", THIS_MACHINE, "/no/ld.so");
@@ -260,7 +260,7 @@ fn check_looks_at_what_a_program_in_between_starts() {
     let path = program.to_str().unwrap();
     for words in [&["nohup", path][..], &["env", "A=1", path], &["timeout", "5", path]] {
         let output = run(launcher(["--check"]).args(words));
-        assert_refused(&output, 125, "can be served, and starts a program that cannot");
+        assert_refused(&output, 125, "can be served, but it starts a program that cannot");
         assert!(stderr(&output).contains("statically linked"), "{output:?}");
     }
     let output = run(&mut launcher(["--check", "env", "sh"]));
