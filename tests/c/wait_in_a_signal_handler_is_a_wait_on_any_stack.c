@@ -9,7 +9,7 @@
 #include <ucontext.h>
 
 enum { PLAIN, ALTERNATE, COROUTINE, STACKS };
-enum { ROUNDS = 25, STACK = 1 << 16 };
+enum { ROUNDS = 25, ALL = 2 * STACKS * 2 * ROUNDS, STACK = 1 << 16 };
 
 static int outer, inner, bell[2];
 static volatile int stack, jumps, armed;
@@ -17,6 +17,7 @@ static volatile uint32_t reported;
 static sigjmp_buf out;
 static ucontext_t interrupted, coroutine;
 static char *room;
+static atomic_int done;
 
 static void wait_inside(void)
 {
@@ -86,8 +87,10 @@ static void *try_all(void *where)
         for (stack = PLAIN; stack < STACKS; stack++)
             for (jumps = 0; jumps < 2; jumps++) {
                 OK(sigaltstack(stack == ALTERNATE ? &alternate : &none, NULL));
-                for (int round = 0; round < ROUNDS; round++)
+                for (int round = 0; round < ROUNDS; round++) {
                     interrupt_a_wait();
+                    done++;
+                }
             }
         /* Whoever still pinned the instance would keep its registration alive. */
         close(outer);
@@ -118,5 +121,8 @@ void test(void)
     sigaddset(&alarms, SIGALRM);
     start_thread(&thread, try_all, above);
     PT(pthread_sigmask(SIG_BLOCK, &alarms, NULL));
+    /* The bound is for each round. */
+    for (int i = ALL + 1; i <= 2 * ALL; i++)
+        UNTIL(done >= i);
     join_thread(&thread);
 }
