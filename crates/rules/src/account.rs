@@ -7,7 +7,9 @@
 
 use crate::shards;
 
-/// A poll's share for one descriptor.
+/// The share of one descriptor in a poll that looks and does not sleep, which a busy thread's polls
+/// are. One that sleeps costs more: `rest::SLEEP_NS`. How both were measured stands in
+/// docs/architecture.md, "Parking".
 const POLL_NS: i64 = 50;
 /// What it takes to have a watcher wake the waiting thread, and go back to poll over its whole shard.
 const WAKE_NS: i64 = 75_000;

@@ -4,8 +4,9 @@
 //! with the square of their number. During a pause that is a few times as long as the poll, closes
 //! need not kick the thread.
 
-/// The cost of one descriptor in a poll that sleeps, to enqueue and to dequeue, in nanoseconds.
-const SHARE_NS: u64 = 100;
+/// The share of one descriptor in a poll that sleeps, in nanoseconds: the thread also joins and
+/// leaves its wait queue. One that only looks costs less: `account::POLL_NS`.
+const SLEEP_NS: u64 = 100;
 /// The least cost of making a thread leave, for those that wait for it.
 const SWITCH_NS: u64 = 50_000;
 /// The longest pause, by which an event can be late.
@@ -44,7 +45,7 @@ impl Rest {
         now: impl FnOnce() -> u64,
     ) -> Option<u32> {
         let was_evicted = evictions != core::mem::replace(&mut self.evictions, evictions);
-        let cost = (descriptors as u64 * SHARE_NS).max(if was_evicted { SWITCH_NS } else { 0 });
+        let cost = (descriptors as u64 * SLEEP_NS).max(if was_evicted { SWITCH_NS } else { 0 });
         // A pause that is shorter than a context switch is useless.
         (was_evicted || (in_vain && cost >= SWITCH_NS)).then(|| self.chased(now(), cost)).flatten()
     }
