@@ -15,8 +15,11 @@
 //! | `backend/` | how readiness is learnt: poll, watcher threads, rings |
 //! | `probe/` | what a look at a descriptor shows: kind, level, count |
 //! | `graph/` | the records: numbers, open file descriptions, registrations, instances |
+//!
+//! The two layers below these are crates, so that the compiler keeps them apart: `crates/ground`, system
+//! calls, locks, memory; and `crates/rules`, what an edge is.
 
-// Test builds do not export the hooks (see `symbols/`), and so nobody calls them there.
+// Test builds do not export the hooks (see `abi/symbols/`), and so nobody calls them there.
 #![cfg_attr(any(test, not(feature = "interpose")), allow(dead_code))]
 
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
@@ -25,27 +28,26 @@ compile_error!("epolyfill knows the calling conventions of x86_64 and aarch64 on
 compile_error!("epolyfill stands in front of Linux's epoll");
 
 use epolyfill_environment::{preload, settings};
-use epolyfill_rules::{account, count, edge, events, habit, shards, shortage, tcp};
+use epolyfill_ground::{
+    diagnosis, facts, lock, log, memory, nap, next, options, pool, ring, sanitizer, sync, sys, thread, user, window,
+};
+use epolyfill_rules::{account, count, edge, events, habit, kind, shards, shortage, tcp};
+
+/// Whether libc's names are the library's, so that it sees what the program does with its
+/// descriptors. Otherwise it stands beside the kernel's epoll, and edges are known from what a ring
+/// tells, from levels and from counts only.
+pub(crate) const INTERPOSES: bool = cfg!(feature = "interpose");
+
+#[cfg(not(test))]
+#[global_allocator]
+static MEMORY: memory::Memory = memory::Memory;
 
 pub mod abi;
 mod api;
 mod backend;
-mod diagnosis;
 mod graph;
 mod hooks;
 mod instance;
 mod life;
-mod lock;
-mod log;
-mod memory;
-mod nap;
 mod nested;
-mod next;
-mod options;
-mod pool;
 mod probe;
-mod sync;
-mod sys;
-mod thread;
-mod user;
-mod window;

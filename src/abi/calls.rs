@@ -10,9 +10,9 @@ use crate::instance::control::{self, Interest};
 use crate::instance::descriptors;
 use crate::instance::wait::{self, Timeout};
 use crate::life::process;
-use crate::life::sanitizer;
 use crate::next;
 use crate::options;
+use crate::sanitizer;
 use crate::sys::{self, KERNEL_SIGSET_BYTES, SigMask};
 use crate::user;
 

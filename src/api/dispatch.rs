@@ -208,7 +208,8 @@ fn end(consumer: &mut Consumer, frame: &Frame) {
 
 fn start(ep: &'static Eventpoll) -> Result<(), Errno> {
     let pinned = ep.pin().ok_or(Errno::EBADF)?;
-    thread::start(None, run, ptr::from_ref(ep).cast_mut().cast())?;
+    // SAFETY: an instance is never freed, and `run` takes one.
+    unsafe { thread::start(None, run, ptr::from_ref(ep).cast_mut().cast())? };
     // The thread's.
     pinned.into_raw();
     Ok(())

@@ -54,7 +54,8 @@ impl Poller for ByPoll {
     }
 
     fn sleep(nap: &Nap, _: &'static Eventpoll, bed: Bed, limit: Option<u64>, tick: u64) -> Result<usize, Errno> {
-        let slept = nap.sleep(bed.entries, bed.n, limit, tick);
+        // SAFETY: the set does not move while `poller` is set, and nobody else touches it.
+        let slept = unsafe { nap.sleep(bed.entries, bed.n, limit, tick) };
         bed.me.leave_poll(bed.epoch);
         slept
     }

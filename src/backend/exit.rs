@@ -15,14 +15,14 @@ use libc::c_int;
 use nix::errno::Errno;
 
 use super::request::data_of;
-use super::ring::{Params, Ring};
 use super::uring::Uring;
 use crate::events::PRI;
 use crate::graph::epitem::Epitem;
 use crate::graph::epstate::Held;
 use crate::graph::waitq::Sleeper;
 use crate::instance::descriptors;
-use crate::probe::kind::Kind;
+use crate::kind::Kind;
+use crate::ring::{Params, Ring};
 use crate::sync::atomic::AtomicI32;
 use crate::sync::atomic::Ordering::Relaxed;
 use crate::sys;

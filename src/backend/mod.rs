@@ -19,7 +19,6 @@ pub mod hold;
 pub mod parking;
 pub mod request;
 pub mod rest;
-pub mod ring;
 pub mod ring_cost;
 pub mod spares;
 pub mod switch;

@@ -4,7 +4,7 @@
 use super::watch;
 use crate::graph::epitem::Epitem;
 use crate::graph::epstate::EpState;
-use crate::probe::kind::Kind;
+use crate::kind::Kind;
 
 /// How many are handed over under one lock.
 const WINDOW: usize = 64;

@@ -2,14 +2,14 @@
 
 use std::cell::Cell;
 
-use super::ring::{Completion, FEWEST_COMPLETIONS};
 use super::uring::Uring;
 use crate::edge::Edge;
 use crate::events::{Bits, IN, PRI, levels};
 use crate::graph::epitem::{Epitem, State};
 use crate::graph::epstate::{EpState, Held};
+use crate::kind::Kind;
 use crate::probe::fleeting;
-use crate::probe::kind::Kind;
+use crate::ring::{Completion, FEWEST_COMPLETIONS};
 use crate::sync::atomic::AtomicI32;
 
 /// The user data of the request on the thread's wake-up descriptor; others have a registration's address in it.

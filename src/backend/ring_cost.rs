@@ -3,10 +3,10 @@
 
 use nix::errno::Errno;
 
-use super::ring;
+use crate::facts;
 use crate::graph::waitq::Sleeper;
-use crate::life::process;
 use crate::options::{self, Poller};
+use crate::ring;
 use crate::sync::atomic::AtomicBool;
 use crate::sync::atomic::Ordering::Relaxed;
 
@@ -71,7 +71,7 @@ impl Prospect {
             return false;
         }
         let (all, edges) = (registrations as u64, edges as u64);
-        let risk = if process::has_threads() { RISE } else { 1 };
+        let risk = if facts::has_threads() { RISE } else { 1 };
         self.paid = self.paid.saturating_add(all + edges.min(4) * PRICE_OF_EDGE);
         self.paid > (PRICE + all * PRICE_OF_ONE).saturating_mul(risk * self.raised.max(1))
     }

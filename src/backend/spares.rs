@@ -4,30 +4,28 @@ use std::alloc::Layout;
 use std::cell::Cell;
 use std::mem::ManuallyDrop;
 
-use super::ring::Ring;
 use crate::memory;
+use crate::ring::Ring;
 use crate::sync::atomic::AtomicI32;
 use crate::sync::atomic::Ordering::Relaxed;
 
-impl Ring {
-    /// Keeps a ring without requests for the next use in this thread, the number of its descriptor in `spares`. False if there are
-    /// enough, or the number is lost.
-    pub fn keep(self, fd: &AtomicI32, spares: &Spares) -> bool {
-        let free = spares.0.iter().position(|spare| spare.load(Relaxed) < 0);
-        let Some(place) = free.filter(|_| fd.load(Relaxed) >= 0) else { return false };
-        let Ok(ring) = memory::infallible(Layout::new::<Ring>(), || Box::new(self)) else { return false };
-        spares.0[place].store(fd.swap(-1, Relaxed), Relaxed);
-        KEPT.with(|kept| kept[place].replace(Some(ManuallyDrop::new(ring))).map(ManuallyDrop::into_inner));
-        true
-    }
+/// Keeps a ring without requests for the next use in this thread, the number of its descriptor in `spares`. False if there are
+/// enough, or the number is lost.
+pub fn keep(ring: Ring, fd: &AtomicI32, spares: &Spares) -> bool {
+    let free = spares.0.iter().position(|spare| spare.load(Relaxed) < 0);
+    let Some(place) = free.filter(|_| fd.load(Relaxed) >= 0) else { return false };
+    let Ok(kept_ring) = memory::infallible(Layout::new::<Ring>(), || Box::new(ring)) else { return false };
+    spares.0[place].store(fd.swap(-1, Relaxed), Relaxed);
+    KEPT.with(|kept| kept[place].replace(Some(ManuallyDrop::new(kept_ring))).map(ManuallyDrop::into_inner));
+    true
+}
 
-    /// A ring that this thread kept, if there is one; its number is in `fd` then.
-    pub fn take_kept(spares: &Spares, fd: &AtomicI32) -> Option<Ring> {
-        let place = spares.0.iter().position(|spare| spare.load(Relaxed) >= 0)?;
-        let ring = KEPT.with(|kept| kept[place].take())?;
-        fd.store(spares.0[place].swap(-1, Relaxed), Relaxed);
-        Some(*ManuallyDrop::into_inner(ring))
-    }
+/// A ring that this thread kept, if there is one; its number is in `fd` then.
+pub fn take_kept(spares: &Spares, fd: &AtomicI32) -> Option<Ring> {
+    let place = spares.0.iter().position(|spare| spare.load(Relaxed) >= 0)?;
+    let ring = KEPT.with(|kept| kept[place].take())?;
+    fd.store(spares.0[place].swap(-1, Relaxed), Relaxed);
+    Some(*ManuallyDrop::into_inner(ring))
 }
 
 /// How many rings a thread keeps.

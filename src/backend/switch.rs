@@ -5,11 +5,11 @@ use nix::errno::Errno;
 
 use super::exit::{Exit, FEW};
 use super::hold::end_lap;
-use super::ring::Ring;
 use super::ring_cost::Prospect;
 use super::spares;
 use super::uring::{EVER, Uring, drain, for_each_own, is_fit, look};
 use super::watch;
+use crate::INTERPOSES;
 use crate::edge::Edge;
 use crate::events::{ERR, IN, NVAL};
 use crate::graph::epitem::Epitem;
@@ -19,8 +19,8 @@ use crate::graph::waitq::Sleeper;
 use crate::instance::descriptors;
 use crate::instance::resample::{self, Extent};
 use crate::nested;
-use crate::options::INTERPOSES;
 use crate::probe::sample;
+use crate::ring::Ring;
 use crate::sync::atomic::Ordering::Relaxed;
 use crate::sys;
 
@@ -52,7 +52,7 @@ pub fn is_by_request(ep: &'static Eventpoll, st: &mut EpState, me: &'static Slee
 /// Goes over from poll to a ring.
 pub(super) fn begin(ep: &'static Eventpoll, st: &mut EpState, me: &'static Sleeper) -> Result<(), Errno> {
     let made = (|| {
-        let mut ring = match Ring::take_kept(&me.spare_rings, &ep.ring.fd) {
+        let mut ring = match spares::take_kept(&me.spare_rings, &ep.ring.fd) {
             Some(ring) => ring,
             None => {
                 // Whoever gets a ring before the first wait goes on adding.
@@ -138,7 +138,7 @@ pub fn leave(ep: &'static Eventpoll, st: &mut EpState) {
     drain(st, true);
     if let Some(uring) = st.ring.take() {
         if is_mine && uring.is_clear() {
-            uring.ring.keep(&ep.ring.fd, &uring.owner.spare_rings);
+            spares::keep(uring.ring, &ep.ring.fd, &uring.owner.spare_rings);
         }
         descriptors::disown_internal(&ep.ring.fd);
         st.prospect.give_up(uring.doomed);

@@ -12,16 +12,16 @@ use nix::errno::Errno;
 use super::exit::{Exit, GATE, LINK};
 use super::hold::end_lap;
 use super::request::{WAKE, owner_of};
-use super::ring::Ring;
 use super::switch::begin;
 use crate::events::{Bits, IN, NVAL};
+use crate::facts;
 use crate::graph::epitem::Epitem;
 use crate::graph::epstate::{EpState, Held};
 use crate::graph::eventpoll::Eventpoll;
 use crate::graph::waitq::Sleeper;
-use crate::life::process;
 use crate::options::{self, Poller};
 use crate::probe::fleeting;
+use crate::ring::Ring;
 use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
 use crate::sync::atomic::{AtomicBool, AtomicI32};
 use crate::window::Window;
@@ -107,7 +107,7 @@ pub(super) fn look(ep: &'static Eventpoll, st: &mut EpState, tells: bool) {
 /// Takes in the completions that are there. `tells` is false where an edge is not one for certain.
 pub fn drain(st: &mut EpState, tells: bool) {
     while let Some(uring) = &mut st.ring
-        && let Some(done) = uring.ring.next()
+        && let Some(done) = uring.ring.reap()
     {
         st.stats.completions += 1;
         match done.user_data {
@@ -138,7 +138,7 @@ pub fn added(ep: &'static Eventpoll, st: &mut EpState) {
     // The only thread is the one that will wait.
     if st.ring.is_none()
         && options::poller() == Poller::Uring
-        && !process::has_threads()
+        && !facts::has_threads()
         && st.waiters.is_empty()
         && is_fit(st)
         && let Some(me) = Sleeper::idle_own()

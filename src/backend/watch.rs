@@ -7,6 +7,7 @@ use std::alloc::Layout;
 use libc::{c_void, pollfd};
 use nix::errno::Errno;
 
+use crate::INTERPOSES;
 use crate::backend::rest::{self, Rest};
 use crate::graph::epitem::{Epitem, Home, NO_SHARD, State};
 use crate::graph::epstate::EpState;
@@ -16,7 +17,6 @@ use crate::graph::waitq::{Lingering, Sleeper};
 use crate::instance::wait::{LONGEST_TICK_NS, TICK_NS};
 use crate::lock::{Guard, Lock};
 use crate::memory;
-use crate::options::INTERPOSES;
 use crate::pool::{AtomicRef, Short};
 use crate::probe::fleeting;
 use crate::shards;
@@ -327,7 +327,8 @@ fn start(number: u16, shard: &'static Shard, mail: &mut Mail) -> Result<(), Errn
 fn start_now(number: u16, shard: &'static Shard, mail: &mut Mail) -> Result<(), Errno> {
     shard.sleeper.ensure_wake()?;
     mail.set = Some(Set::new(number)?);
-    thread::start(Some(STACK_BYTES), watch, std::ptr::from_ref(shard).cast_mut().cast())?;
+    // SAFETY: a shard is never freed, and `watch` takes one.
+    unsafe { thread::start(Some(STACK_BYTES), watch, std::ptr::from_ref(shard).cast_mut().cast())? };
     stats::WATCHERS.count();
     mail.starting = true;
     Ok(())

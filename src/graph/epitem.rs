@@ -5,6 +5,7 @@ use std::cell::Cell;
 use libc::c_int;
 use nix::errno::Errno;
 
+use crate::INTERPOSES;
 use crate::backend::request::Request;
 use crate::edge::{self, Edge, Evidence, Facts, Outlook};
 use crate::events::{self, Bits};
@@ -12,9 +13,8 @@ use crate::graph::epitem_ext::{self, Annex, Announcement};
 use crate::graph::epstate::Held;
 use crate::graph::eventpoll::Eventpoll;
 use crate::graph::file::{self, File, Peer};
-use crate::options;
+use crate::kind::Kind;
 use crate::pool::{AtomicShort, Pool, Pooled, Short};
-use crate::probe::kind::Kind;
 use crate::probe::sample;
 use crate::sync::atomic::Ordering::{AcqRel, Relaxed, SeqCst};
 use crate::sync::atomic::{AtomicBool, AtomicI32, AtomicU16, AtomicU32};
@@ -528,7 +528,7 @@ impl State {
         let outlook = Outlook {
             kind: file.kind(),
             watched: self.heard(file),
-            sees_calls: options::INTERPOSES,
+            sees_calls: INTERPOSES,
             departures: file.awaits_departures(),
             full_peer: file.awaits_peer(),
             shared: sample::is_shared_eventfd(file),

@@ -11,6 +11,7 @@ use std::cell::Cell;
 
 use libc::c_int;
 
+use crate::facts;
 use crate::graph::waitq::Sleeper;
 use crate::instance::descriptors;
 use crate::life::process;
@@ -53,7 +54,7 @@ fn asks() -> bool {
         Table::Own => true,
         Table::OfTheGraph => false,
         // A child may have its parent's thread-locals, and closes markers for itself.
-        Table::NotAsked if process::is_another() => has_marker() == Some(false),
+        Table::NotAsked if facts::is_another() => has_marker() == Some(false),
         Table::NotAsked => finds_out(),
     }
 }
@@ -133,7 +134,7 @@ pub fn is_at_rest() -> bool {
 
 /// Whether there are other threads, with which the calling thread shares its table.
 pub fn has_company() -> bool {
-    !process::is_borrowed() && sys::has_company().unwrap_or_else(process::has_threads)
+    !process::is_borrowed() && sys::has_company().unwrap_or_else(facts::has_threads)
 }
 
 /// Runs a call that gives the calling thread a table of its own if it shares one.

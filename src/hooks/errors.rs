@@ -8,7 +8,7 @@ use super::not_for_ours;
 use crate::edge::{COLLECTED, Facts, ROUSED, UNSETTLED};
 use crate::events::ERR;
 use crate::graph::file::File;
-use crate::probe::kind::Kind;
+use crate::kind::Kind;
 use crate::probe::sample::{self, ErrorMemory};
 use crate::sys;
 

@@ -19,7 +19,7 @@ use crate::edge::{CHOKED, DEPARTED, Facts, TOOK, UNSETTLED, WOKEN};
 use crate::events::IN;
 use crate::graph::file::File;
 use crate::instance::descriptors;
-use crate::probe::kind::Kind;
+use crate::kind::Kind;
 use crate::probe::sample;
 use crate::sys;
 

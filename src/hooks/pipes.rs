@@ -13,8 +13,8 @@ use super::{refused, watched};
 use crate::edge::{CHOKED, DRY, Facts, TOOK, WOKEN};
 use crate::events::WRITABLE;
 use crate::graph::file::{File, MOST_ENDS, Taking};
+use crate::kind::Kind;
 use crate::lock;
-use crate::probe::kind::Kind;
 use crate::probe::sample;
 use crate::sys;
 

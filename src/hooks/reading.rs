@@ -9,8 +9,9 @@ use super::{not_for_ours, refused, watched};
 use crate::edge::{DRY, TOOK, TOOK_SHORT, UNSETTLED};
 use crate::graph::file::{File, Taking};
 use crate::instance::descriptors;
+use crate::kind::{Arrivals, Kind};
 use crate::life::process;
-use crate::probe::kind::{self, Arrivals, Kind};
+use crate::probe::kind;
 use crate::probe::sample;
 use crate::sys;
 

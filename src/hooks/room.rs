@@ -7,7 +7,7 @@ use libc::c_int;
 use super::writing::choked;
 use crate::edge::{CHOKED, DEPARTED};
 use crate::graph::file::File;
-use crate::probe::kind::Kind;
+use crate::kind::Kind;
 use crate::probe::sample::{self, SendBuffer};
 use crate::sys;
 

@@ -11,8 +11,9 @@ use crate::edge::{CHOKED, DEPARTED, PRESSED, TOOK, TOOK_SHORT, UNSETTLED, WOKEN}
 use crate::events::{ERR, IN, WRITABLE};
 use crate::graph::file::{File, Peer};
 use crate::instance::descriptors;
+use crate::kind::Kind;
 use crate::lock;
-use crate::probe::kind::{self, Kind};
+use crate::probe::kind;
 use crate::probe::sample;
 use crate::sys;
 use crate::tcp::{self, TcpState};

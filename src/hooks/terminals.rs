@@ -8,7 +8,7 @@ use crate::events::{IN, WRITABLE};
 use crate::graph::fdtable::{self, Entry};
 use crate::graph::file::{File, Taking};
 use crate::instance::descriptors;
-use crate::probe::kind::Kind;
+use crate::kind::Kind;
 use crate::sys;
 
 /// The effect of a control on a terminal.

@@ -12,7 +12,7 @@ use crate::events::{HUP, WRITABLE};
 use crate::graph::fdtable;
 use crate::graph::file::File;
 use crate::instance::descriptors;
-use crate::probe::kind::Kind;
+use crate::kind::Kind;
 use crate::probe::sample;
 use crate::sys;
 

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use libc::{c_int, stat};
 use nix::errno::Errno;
 
+use crate::INTERPOSES;
 use crate::backend::{hold, uring, watch};
 use crate::edge::Edge;
 use crate::events::{EDGE, EXCLUSIVE, EXCLUSIVE_COMPANY, IN, NVAL, WRITABLE, levels};
@@ -20,7 +21,6 @@ use crate::instance::descriptors;
 use crate::instance::send_events;
 use crate::lock;
 use crate::nested;
-use crate::options::INTERPOSES;
 use crate::pool::Short;
 use crate::probe::fleeting;
 use crate::probe::kind;

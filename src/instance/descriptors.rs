@@ -8,6 +8,7 @@ use nix::errno::Errno;
 
 use crate::api::source;
 use crate::backend::watch;
+use crate::facts;
 use crate::graph::eventpoll::Eventpoll;
 use crate::graph::fdtable::{self, Entry};
 use crate::graph::file::{File, FileGuard, Graph};
@@ -55,7 +56,7 @@ pub fn close_copies_of_internal() {
 /// Takes a descriptor for internal use: to a high number if there is one, marked in the table, and its number kept in
 /// `owner`. The descriptor is closed if that fails.
 pub fn adopt_internal(fd: c_int, owner: &AtomicI32) -> Result<c_int, Errno> {
-    let limit = process::descriptor_limit();
+    let limit = facts::descriptor_limit();
     let high = sys::fcntl(fd, libc::F_DUPFD_CLOEXEC, INTERNAL_BASE.min(limit / 4 * 3));
     let number = match high {
         Ok(number) => {

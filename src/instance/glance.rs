@@ -7,7 +7,7 @@ use crate::events::{Bits, IN, NVAL};
 use crate::graph::epitem::Epitem;
 use crate::graph::epstate::EpState;
 use crate::graph::waitq::Sleeper;
-use crate::probe::kind::Kind;
+use crate::kind::Kind;
 use crate::sync;
 use crate::sys;
 use crate::window::Window;

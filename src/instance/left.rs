@@ -7,7 +7,7 @@ use crate::events::{Bits, HUP, NVAL};
 use crate::graph::epitem::Epitem;
 use crate::graph::epstate::EpState;
 use crate::graph::file::{File, Peer};
-use crate::probe::kind::Kind;
+use crate::kind::Kind;
 use crate::sys;
 use crate::window::Window;
 

@@ -4,6 +4,7 @@
 
 use libc::c_int;
 
+use crate::INTERPOSES;
 use crate::count::{self, Change};
 use crate::diagnosis;
 use crate::edge::{DEPARTED, WOKEN};
@@ -14,9 +15,8 @@ use crate::graph::eventpoll::Eventpoll;
 use crate::graph::file::{File, Peer};
 use crate::instance::left;
 use crate::instance::wait::{LONGEST_RARE_TICK_NS, LONGEST_TICK_NS, TICK_NS};
+use crate::kind::{Arrivals, Kind};
 use crate::nested;
-use crate::options::INTERPOSES;
-use crate::probe::kind::{Arrivals, Kind};
 use crate::probe::sample;
 use crate::sys;
 

@@ -4,6 +4,7 @@
 use libc::{c_int, epoll_event};
 use nix::errno::Errno;
 
+use crate::INTERPOSES;
 use crate::backend::uring;
 use crate::edge::{CHOKED, Edge};
 use crate::events::{Bits, EDGE, HUP, IN, NVAL, ONESHOT, WRITABLE, levels};
@@ -14,10 +15,9 @@ use crate::graph::file::{Allowance, File};
 use crate::instance::descriptors;
 use crate::instance::resample;
 use crate::instance::wait::Buffer;
+use crate::kind::Kind;
 use crate::nested;
-use crate::options::INTERPOSES;
 use crate::probe::fleeting::{self, Shown};
-use crate::probe::kind::Kind;
 use crate::probe::sample;
 use crate::sys;
 use crate::user;

@@ -9,13 +9,13 @@ use nix::errno::Errno;
 use crate::backend::rest::{self, Rest};
 use crate::backend::{ByPoll, ByRequest, Poller, parking, switch, watch};
 use crate::events::NVAL;
+use crate::facts;
 use crate::graph::epstate::EpState;
 use crate::graph::eventpoll::{self, Eventpoll};
 use crate::graph::waitq::{self, Sleeper};
 use crate::instance::glance::{self, Patience};
 use crate::instance::resample::{self, Extent};
 use crate::instance::send_events::{self, Vanished};
-use crate::life::process;
 use crate::lock::{self, Guard};
 use crate::nap::Nap;
 use crate::nested;
@@ -39,8 +39,7 @@ pub struct Buffer {
 
 /// The first pause between two looks at registrations behind whose quiet bits an edge could hide.
 pub const TICK_NS: u64 = 1_000_000;
-/// The longest of them.
-pub const LONGEST_TICK_NS: u64 = 50_000_000;
+pub use crate::nap::LONGEST_TICK_NS;
 /// The longest where only eventfds that other processes may write to are unread.
 pub const LONGEST_RARE_TICK_NS: u64 = 1_000_000_000;
 
@@ -348,7 +347,8 @@ impl Wait {
         let mut wake = [pollfd { fd: self.me.wake_fd(), events: libc::POLLIN, revents: 0 }];
         let pause = (wake[0].fd < 0).then_some(LONGEST_TICK_NS);
         let limit = [remaining(self.deadline), pause].into_iter().flatten().min();
-        let slept = self.nap.sleep(wake.as_mut_ptr(), 1, limit, LONGEST_TICK_NS);
+        // SAFETY: the array of one is a local.
+        let slept = unsafe { self.nap.sleep(wake.as_mut_ptr(), 1, limit, LONGEST_TICK_NS) };
         self.me.leave_poll(epoch);
         self.me.heed();
         {
@@ -376,7 +376,7 @@ impl Wait {
         }
         // A look comes first, so that a busy program never pays for that.
         let unsure = st.parked > 0 || longest_tick.is_some() || st.observed || st.left;
-        let careful = unsure || process::has_threads() || waitq::ever_overtaken();
+        let careful = unsure || facts::has_threads() || waitq::ever_overtaken();
         let mut polls = P::polls(st);
         let looks_first = polls && is_first && (unsure || st.habit.looks_first());
         let mut sleeps = self.may_sleep && !looks_first && !st.pressing && !P::is_told(st);

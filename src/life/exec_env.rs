@@ -18,15 +18,14 @@ use std::sync::atomic::Ordering::{Acquire, Release};
 use libc::{c_char, c_int};
 use nix::errno::Errno;
 
+use crate::facts;
 use crate::life::heritage::{self, Heritage, PRELOAD, SETTING, Setting};
-use crate::life::process;
 use crate::preload::{self, Place};
 use crate::settings;
 use crate::sys;
 use crate::user;
 
-/// An environment or an argv, as exec takes it.
-pub type Strings = *const *const c_char;
+pub use crate::next::Strings;
 
 const CHILDREN: &[u8] = b"EPOLYFILL_CHILDREN=";
 
@@ -240,7 +239,7 @@ fn in_room(words: usize, call: InRoom) -> Option<c_int> {
     if words <= SMALL {
         return Some(on_stack::<SMALL>(call));
     }
-    if words <= LARGE && process::is_another() {
+    if words <= LARGE && facts::is_another() {
         return Some(on_stack::<LARGE>(call));
     }
     in_mapping(words * size_of::<usize>(), |pages| call(pages.cast()))

@@ -13,6 +13,7 @@ use std::sync::atomic::Ordering::{Acquire, Release};
 
 use libc::c_void;
 
+use crate::INTERPOSES;
 use crate::life::exec_env::{self, Strings};
 use crate::options;
 use crate::sys;
@@ -86,7 +87,7 @@ static HERITAGE: AtomicPtr<Heritage> = AtomicPtr::new(ptr::null_mut());
 pub fn keep() {
     // SAFETY: no arguments but a number.
     let is_secure = unsafe { libc::getauxval(libc::AT_SECURE) } != 0;
-    if !options::INTERPOSES || is_secure {
+    if !INTERPOSES || is_secure {
         return;
     }
     // SAFETY: at start-up nobody else changes the environment, whose strings end in NUL.

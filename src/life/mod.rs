@@ -3,4 +3,3 @@
 pub mod exec_env;
 pub mod heritage;
 pub mod process;
-pub mod sanitizer;

@@ -4,12 +4,14 @@
 
 use std::cell::Cell;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32};
 
-use libc::{c_char, c_int, c_void};
+use libc::{c_int, c_void};
 
-use crate::backend::{ring, switch, watch};
+use crate::INTERPOSES;
+use crate::backend::{switch, watch};
 use crate::events::NVAL;
+use crate::facts;
 use crate::graph::epitem;
 use crate::graph::eventpoll::Eventpoll;
 use crate::graph::fdtable;
@@ -17,21 +19,21 @@ use crate::graph::file::{File, in_flight, index};
 use crate::graph::own_table;
 use crate::graph::stats;
 use crate::graph::waitq::Sleeper;
+use crate::instance::descriptors;
 use crate::life::heritage;
-use crate::life::sanitizer;
 use crate::lock;
 use crate::memory;
 use crate::nested;
 use crate::next;
-use crate::options;
+use crate::options::{self, Poller};
+use crate::ring;
+use crate::sanitizer;
 use crate::sys;
 use crate::window::Window;
 
 static STARTED: AtomicBool = AtomicBool::new(false);
 /// Somebody is at it: a second thread goes on with what there is, which is enough.
 static STARTING: AtomicBool = AtomicBool::new(false);
-/// The process that the graph belongs to. A vfork child shares our memory but is another process (D5).
-static OWNER: AtomicI32 = AtomicI32::new(0);
 /// A word that is 1 in the process that the graph belongs to and in its vfork children, and 0 in a child that came of a fork
 /// without handlers (an inline clone): the kernel empties its page then. Null where the kernel cannot.
 static MARK: AtomicPtr<AtomicU32> = AtomicPtr::new(std::ptr::null_mut());
@@ -39,15 +41,8 @@ static MARK: AtomicPtr<AtomicU32> = AtomicPtr::new(std::ptr::null_mut());
 static TAKING_OVER: AtomicI32 = AtomicI32::new(0);
 /// A fork is taking the locks.
 static FORKING: AtomicBool = AtomicBool::new(false);
-/// This process has forked, or is a forked child.
-static EVER_FORKED: AtomicBool = AtomicBool::new(false);
-/// The soft limit of descriptors at start-up.
-static LIMIT: AtomicUsize = AtomicUsize::new(1024);
 /// Runs `exit_thread` for threads that waited.
 static KEY: AtomicU32 = AtomicU32::new(u32::MAX);
-/// glibc's `__libc_single_threaded`; null where there is none.
-static SINGLE_THREADED: AtomicPtr<c_char> = AtomicPtr::new(std::ptr::null_mut());
-
 /// How many of the first descriptors are looked at when the process starts.
 const INHERITED: usize = 256;
 /// Which of them were open then: only those can have twins that we were not told of.
@@ -64,24 +59,21 @@ pub fn start() {
     if STARTED.load(Acquire) || STARTING.swap(true, SeqCst) {
         return;
     }
-    OWNER.store(sys::getpid(), Relaxed);
+    facts::own();
+    lock::set_deferred_work(descriptors::settle_interrupted_closes);
     set_mark();
     next::look_up_all();
     sanitizer::look();
-    options::read();
+    options::read(if INTERPOSES { Poller::Poll } else { Poller::Uring });
     heritage::keep();
     note_inherited();
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    facts::read(fdtable::NUMBERS);
     // SAFETY: plain calls of libc with valid pointers; the handlers are functions of this library, which is never unloaded.
     unsafe {
-        if libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) == 0 {
-            LIMIT.store(usize::try_from(limit.rlim_cur).unwrap_or(usize::MAX).min(fdtable::NUMBERS), Relaxed);
-        }
         let mut key = 0;
         if libc::pthread_key_create(&raw mut key, Some(exit_thread)) == 0 {
             KEY.store(key, Relaxed);
         }
-        SINGLE_THREADED.store(libc::dlsym(libc::RTLD_DEFAULT, c"__libc_single_threaded".as_ptr()).cast(), Relaxed);
         libc::pthread_atfork(Some(before_fork), Some(after_fork_in_parent), Some(after_fork_in_child));
         if options::COUNTERS.is_on() {
             libc::atexit(print_counters);
@@ -152,7 +144,7 @@ fn take_over() {
         && Sleeper::pool_at_rest()
         && own_table::is_at_rest();
     if at_rest {
-        EVER_FORKED.store(true, Relaxed);
+        facts::note_fork();
         become_child();
         File::deliver_all();
     }
@@ -165,32 +157,11 @@ extern "C" fn print_counters() {
     stats::print();
 }
 
-/// The soft limit of descriptors.
-pub fn descriptor_limit() -> usize {
-    LIMIT.load(Relaxed)
-}
-
-/// Whether the process has, or had, more than one thread.
-pub fn has_threads() -> bool {
-    // SAFETY: the pointer is null or glibc's variable, which lives as long as the process.
-    unsafe { SINGLE_THREADED.load(Relaxed).as_ref() }.is_none_or(|single| *single == 0)
-}
-
-/// Whether descriptions of this process may be another's, too.
-pub fn has_forked() -> bool {
-    EVER_FORKED.load(Relaxed)
-}
-
-/// Whether the caller is in another process than the one that the graph belongs to; nothing is settled.
-pub fn is_another() -> bool {
-    sys::getpid() != OWNER.load(Relaxed)
-}
-
 /// Whether the caller is a vfork child: it shares our memory, and whatever it closes or duplicates is its own affair. So it is in a thread that
 /// has a descriptor table of its own, and in the children of one.
 pub fn is_borrowed() -> bool {
     settle();
-    is_another() || own_table::is_apart()
+    facts::is_another() || own_table::is_apart()
 }
 
 /// One call asks the kernel which of the first descriptors are open.
@@ -308,7 +279,7 @@ extern "C" fn before_fork() {
 
 extern "C" fn after_fork_in_parent() {
     if FORKS_AMID.take() {
-        EVER_FORKED.store(true, Relaxed);
+        facts::note_fork();
         return;
     }
     // SAFETY: `before_fork` ran in this thread.
@@ -317,7 +288,7 @@ extern "C" fn after_fork_in_parent() {
 }
 
 unsafe fn unlock_all() {
-    EVER_FORKED.store(true, Relaxed);
+    facts::note_fork();
     // SAFETY: the caller ran `before_fork` in this thread.
     unsafe {
         memory::unlock_after_fork();
@@ -347,7 +318,7 @@ extern "C" fn after_fork_in_child() {
         return mark_as_settled();
     }
     own_table::begin_anew();
-    OWNER.store(sys::getpid(), Relaxed);
+    facts::own();
     // What a handler closed meanwhile is for the child to settle, which has neither rings nor other threads.
     let _until_child = lock::Inside::enter();
     // SAFETY: `before_fork` ran in this thread, which is the only one now.
@@ -358,7 +329,7 @@ extern "C" fn after_fork_in_child() {
 
 /// The graph is this process's from here on, and its other threads are no more.
 fn become_child() {
-    OWNER.store(sys::getpid(), Relaxed);
+    facts::own();
     own_table::begin_anew();
     File::reset_all_after_fork();
     watch::reset_after_fork();

@@ -7,6 +7,7 @@ pub mod poll_select;
 
 use nix::errno::Errno;
 
+use crate::INTERPOSES;
 use crate::backend::{switch, watch};
 use crate::edge::{Edge, GAVE};
 use crate::events::{Bits, ERR, HUP, IN, NVAL, OUT, RDNORM, WRITABLE, WRNORM, levels};
@@ -17,11 +18,10 @@ use crate::graph::file::File;
 use crate::graph::woken_list::Line;
 use crate::instance::resample::{self, Extent};
 use crate::instance::send_events;
+use crate::kind::Kind;
 use crate::life::process;
 use crate::lock::{self, Guard, Lock};
-use crate::options;
 use crate::probe::fleeting;
-use crate::probe::kind::Kind;
 use crate::probe::sample;
 use crate::sys;
 use crate::window::Window;
@@ -134,20 +134,14 @@ pub fn observe(ep: &'static Eventpoll) {
 /// Where the program's calls are not seen, anybody may look at the descriptor. Nothing else is left of that look than the level, so it is kept
 /// up to date from the beginning, and whenever the instance is polled; only a ring, which is for the one thread that waits, does without.
 pub fn observe_unseen(ep: &'static Eventpoll, st: &mut EpState) {
-    if !options::INTERPOSES {
+    if !INTERPOSES {
         expose(ep, st);
     }
 }
 
 /// The instance has edge-triggered registrations, which only a ring does justice to where calls are not seen.
 pub fn leave_to_ring(ep: &'static Eventpoll, st: &mut EpState) {
-    if !options::INTERPOSES
-        && st.observed
-        && !st.is_seen
-        && st.edges > 0
-        && st.poller.is_none()
-        && st.prospect.may_come()
-    {
+    if !INTERPOSES && st.observed && !st.is_seen && st.edges > 0 && st.poller.is_none() && st.prospect.may_come() {
         calm(ep, st);
         st.observed = false;
         ep.expose(false);

@@ -13,7 +13,7 @@ use crate::graph::epitem::Epitem;
 use crate::graph::epstate::EpState;
 use crate::graph::file::File;
 use crate::instance::descriptors;
-use crate::probe::kind::Kind;
+use crate::kind::Kind;
 use crate::sync::atomic::AtomicBool;
 use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
 use crate::sys;

@@ -4,11 +4,10 @@ use libc::{c_int, stat};
 use nix::errno::Errno;
 
 use crate::events::{NVAL, READABLE, WRITABLE};
+use crate::kind::Kind;
 use crate::probe::sample;
 use crate::sys;
 use crate::tcp::{self, TcpState};
-
-pub use epolyfill_rules::kind::{Arrivals, Kind};
 
 const PROC_SUPER_MAGIC: i64 = 0x9fa0;
 const PID_FS_MAGIC: i64 = 0x5049_4446;

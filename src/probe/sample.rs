@@ -3,14 +3,14 @@
 use libc::c_int;
 use nix::errno::Errno;
 
+use crate::INTERPOSES;
 use crate::count::{self as counts, BLURRED, TCP, TakenSignals, UNCOUNTED, datagram_count, stream_count};
 use crate::diagnosis;
 use crate::edge::View;
 use crate::events::{Bits, ERR, HUP, IN, PRI, RDHUP, READABLE, WRITABLE};
+use crate::facts;
 use crate::graph::file::{File, Memory};
-use crate::life::process;
-use crate::options;
-use crate::probe::kind::{Arrivals, Kind};
+use crate::kind::{Arrivals, Kind};
 use crate::sys;
 use crate::tcp::{CLOSE, CLOSE_WAIT, CLOSING, ESTABLISHED, LAST_ACK, SYN_SENT, TcpState, awaits_ack};
 
@@ -18,7 +18,7 @@ use crate::tcp::{CLOSE, CLOSE_WAIT, CLOSING, ESTABLISHED, LAST_ACK, SYN_SENT, Tc
 static TAKEN_SIGNALS: TakenSignals = TakenSignals::new();
 
 /// How the rules of edges see this process.
-pub const VIEW: View<'static> = View { sees_calls: options::INTERPOSES, taken_signals: &TAKEN_SIGNALS };
+pub const VIEW: View<'static> = View { sees_calls: INTERPOSES, taken_signals: &TAKEN_SIGNALS };
 
 /// The head of the kernel's `struct tcp_info`, as far as two counters are needed.
 #[repr(C)]
@@ -202,7 +202,7 @@ pub fn reported(file: &'static File, fd: c_int, watched: Bits, level: Bits, seen
     }
     file.follow_errors(level & ERR != 0);
     let is_open = level & (RDHUP | HUP | ERR | PRI) == 0 && !file.is_closing() && !file.has_shut_window();
-    if !options::INTERPOSES || file.kind() != Kind::Tcp || watched & IN == 0 || !is_open {
+    if !INTERPOSES || file.kind() != Kind::Tcp || watched & IN == 0 || !is_open {
         return settled_arrivals(file, fd, watched);
     }
     let (sum, blurred) = file.while_others_take(|| {
@@ -407,7 +407,7 @@ fn peek_through(file: &'static File, fd: c_int, is_shut: bool, most: u64) -> Opt
 
 /// An eventfd that others may write to where no witness is: another process, or the kernel itself.
 pub fn is_shared_eventfd(file: &File) -> bool {
-    file.kind().is_eventfd() && (process::has_forked() || !options::INTERPOSES || file.is_added_to_unseen())
+    file.kind().is_eventfd() && (facts::has_forked() || !INTERPOSES || file.is_added_to_unseen())
 }
 
 /// How many calls were seen that can make an eventfd readable: what is left in a semaphore after a

@@ -12,7 +12,12 @@
 #![allow(dead_code, unused_imports)] // Neither the symbols nor the unit tests of the modules are here.
 
 use epolyfill_environment::{preload, settings};
-use epolyfill_rules::{account, count, edge, events, habit, shards, shortage, tcp};
+use epolyfill_rules::{account, count, edge, events, habit, kind, shards, shortage, tcp};
+
+/// Whether libc's names are the library's, so that it sees what the program does with its
+/// descriptors. Otherwise it stands beside the kernel's epoll, and edges are known from what a ring
+/// tells, from levels and from counts only.
+pub(crate) const INTERPOSES: bool = cfg!(feature = "interpose");
 
 #[path = "../../src/abi"]
 mod abi {
@@ -26,8 +31,10 @@ mod abi {
 mod api;
 #[path = "../../src/backend/mod.rs"]
 mod backend;
-#[path = "../../src/diagnosis.rs"]
+#[path = "../../crates/ground/src/diagnosis.rs"]
 mod diagnosis;
+#[path = "../../crates/ground/src/facts.rs"]
+mod facts;
 #[path = "../../src/graph/mod.rs"]
 mod graph;
 #[path = "../../src/hooks/mod.rs"]
@@ -36,31 +43,35 @@ mod hooks;
 mod instance;
 #[path = "../../src/life/mod.rs"]
 mod life;
-#[path = "../../src/lock.rs"]
+#[path = "../../crates/ground/src/lock.rs"]
 mod lock;
-#[path = "../../src/log.rs"]
+#[path = "../../crates/ground/src/log.rs"]
 mod log;
-#[path = "../../src/memory.rs"]
+#[path = "../../crates/ground/src/memory.rs"]
 mod memory;
-#[path = "../../src/nap.rs"]
+#[path = "../../crates/ground/src/nap.rs"]
 mod nap;
 #[path = "../../src/nested/mod.rs"]
 mod nested;
-#[path = "../../src/next.rs"]
+#[path = "../../crates/ground/src/next.rs"]
 mod next;
-#[path = "../../src/options.rs"]
+#[path = "../../crates/ground/src/options.rs"]
 mod options;
-#[path = "../../src/pool.rs"]
+#[path = "../../crates/ground/src/pool.rs"]
 mod pool;
 #[path = "../../src/probe/mod.rs"]
 mod probe;
-#[path = "../../src/sys.rs"]
+#[path = "../../crates/ground/src/ring.rs"]
+mod ring;
+#[path = "../../crates/ground/src/sanitizer.rs"]
+mod sanitizer;
+#[path = "../../crates/ground/src/sys.rs"]
 mod sys;
-#[path = "../../src/thread.rs"]
+#[path = "../../crates/ground/src/thread.rs"]
 mod thread;
-#[path = "../../src/user.rs"]
+#[path = "../../crates/ground/src/user.rs"]
 mod user;
-#[path = "../../src/window.rs"]
+#[path = "../../crates/ground/src/window.rs"]
 mod window;
 
 mod models;

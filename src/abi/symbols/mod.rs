@@ -10,6 +10,8 @@ mod epoll;
 mod exec;
 mod fork;
 mod polls;
+#[cfg(all(feature = "interpose", not(test)))]
+mod sanitizer;
 mod stdio;
 mod syscall;
 mod transfers;

@@ -4,7 +4,7 @@ use crate::sync::atomic::AtomicU32;
 use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
 
 use super::File;
-use crate::probe::kind::Kind;
+use crate::kind::Kind;
 
 /// So many descriptions of one inode are found.
 pub const MOST_ENDS: usize = 8;

@@ -5,7 +5,7 @@
 //! come or go. Kernel counterpart: `sk_error_queue`.
 
 use super::File;
-use crate::probe::kind::Kind;
+use crate::kind::Kind;
 use crate::sync::atomic::Ordering::SeqCst;
 
 /// The memory of this TCP connection is followed.

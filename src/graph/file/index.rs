@@ -3,9 +3,9 @@
 use super::identity::known_part;
 use super::{FILES, File, MOST_ENDS};
 use crate::graph::own_table;
+use crate::kind::Kind;
 use crate::lock::Lock;
 use crate::pool::AtomicShort;
-use crate::probe::kind::Kind;
 use crate::sync::atomic::AtomicU32;
 use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
 

@@ -67,15 +67,7 @@ pub enum Poller {
     Uring,
 }
 
-/// Whether libc's names are the library's, so that it sees what the program does with its
-/// descriptors. Otherwise it stands beside the kernel's epoll, and edges are known from what a ring
-/// tells, from levels and from counts only.
-pub const INTERPOSES: bool = cfg!(feature = "interpose");
-
-/// Unless somebody wishes otherwise.
-const USUAL: Poller = if INTERPOSES { Poller::Poll } else { Poller::Uring };
-
-static POLLER: AtomicU8 = AtomicU8::new(USUAL as u8);
+static POLLER: AtomicU8 = AtomicU8::new(Poller::Poll as u8);
 
 /// How readiness is to be learnt.
 pub fn poller() -> Poller {
@@ -87,7 +79,6 @@ pub fn poller() -> Poller {
 }
 
 /// Another one, for the models.
-#[cfg(test)]
 pub fn set_poller(poller: Poller) {
     POLLER.store(poller as u8, Relaxed);
 }
@@ -95,8 +86,10 @@ pub fn set_poller(poller: Poller) {
 /// The pollers, in the order of their names in `settings::POLLERS`.
 const POLLERS: [Poller; 3] = [Poller::Auto, Poller::Poll, Poller::Uring];
 
-/// Reads the environment. Once, at start-up, before the program can change it.
-pub fn read() {
+/// Reads the environment, which may name another poller than the `usual` one. Once, at start-up, before the program
+/// can change it.
+pub fn read(usual: Poller) {
+    set_poller(usual);
     for switch in ALL {
         let value = value(switch.setting).and_then(settings::switch);
         switch.on.store(value.unwrap_or(false), Relaxed);

@@ -26,10 +26,6 @@ const LARGEST: usize = PAGE / 2;
 const CLASSES: usize = (LARGEST.trailing_zeros() - SMALLEST.trailing_zeros()) as usize + 1;
 const PAGE: usize = 4096;
 
-#[cfg(not(test))]
-#[global_allocator]
-static MEMORY: Memory = Memory;
-
 /// The allocator.
 #[derive(Debug)]
 pub struct Memory;

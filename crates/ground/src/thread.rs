@@ -7,7 +7,10 @@ use nix::errno::Errno;
 use crate::sys;
 
 /// Starts a thread, with a stack of so many bytes or of the usual size.
-pub fn start(
+///
+/// # Safety
+/// The argument must be one that `run` takes, for as long as the thread lives.
+pub unsafe fn start(
     stack: Option<usize>,
     run: extern "C" fn(*mut c_void) -> *mut c_void,
     argument: *mut c_void,

@@ -55,8 +55,25 @@ impl Drop for Inside {
             left == OWES
         });
         if is_to_settle {
-            crate::instance::descriptors::settle_interrupted_closes();
+            do_deferred_work();
         }
+    }
+}
+
+/// What a thread does that owes something when it lets go of its last lock; null before start-up.
+static DEFERRED: std::sync::atomic::AtomicPtr<()> = std::sync::atomic::AtomicPtr::new(std::ptr::null_mut());
+
+/// Sets what a thread does that owes something when it lets go of its last lock. Once, at start-up.
+pub fn set_deferred_work(work: fn()) {
+    DEFERRED.store(work as *mut (), SeqCst);
+}
+
+#[cold]
+fn do_deferred_work() {
+    let work = DEFERRED.load(Acquire);
+    if !work.is_null() {
+        // SAFETY: the pointer is that of a function of this type.
+        unsafe { std::mem::transmute::<*mut (), fn()>(work)() };
     }
 }
 

@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicU32, AtomicUsize};
 /// Requests that fit the ring until they are handed to the kernel.
 const SUBMISSIONS: u32 = 128;
 /// Completions that fit it, at least and at most. The kernel keeps what does not fit, at a price.
-pub(super) const FEWEST_COMPLETIONS: usize = 1024;
+pub const FEWEST_COMPLETIONS: usize = 1024;
 const MOST_COMPLETIONS: usize = 32 * 1024;
 
 const SETUP_CQSIZE: u32 = 1 << 3;
@@ -391,7 +391,7 @@ impl Ring {
     }
 
     /// The next completion, if there is one.
-    pub fn next(&mut self) -> Option<Completion> {
+    pub fn reap(&mut self) -> Option<Completion> {
         // SAFETY: the ring is mapped.
         let (head, tail) = unsafe { (self.cq_head.as_ref(), self.cq_tail.as_ref()) };
         let at = head.load(Relaxed);

@@ -14,8 +14,10 @@ use libc::{
     msghdr, nfds_t, off_t, pid_t, pollfd, sigset_t, size_t, sockaddr, socklen_t, ssize_t, termios, timespec, timeval,
 };
 
-use crate::life::exec_env::Strings;
 use crate::sys;
+
+/// An environment or an argv, as exec takes it.
+pub type Strings = *const *const c_char;
 
 /// A function that can be called in place of a symbol not looked up yet.
 macro_rules! next {

@@ -1,8 +1,6 @@
-//! Programs that contain the runtime of a sanitizer, with this library in front of it.
+//! What ThreadSanitizer's runtime has to be told, in a program that contains it, with this library in front of it.
 //!
-//! AddressSanitizer refuses to start behind another library unless an option disables that check;
-//! it gets its default options from a function that anybody may define. ThreadSanitizer learns from
-//! its interceptors of `epoll_ctl` and `epoll_wait` that a registration happens before the handling
+//! It learns from its interceptors of `epoll_ctl` and `epoll_wait` that a registration happens before the handling
 //! of its event; this library is in front of those interceptors, and so has to report it itself. If
 //! the runtime comes first, or is linked into the program, none of this is needed, and it does no
 //! harm. An instrumented build of this library reports nothing, since that would hide its own
@@ -12,22 +10,6 @@ use std::sync::atomic::AtomicPtr;
 use std::sync::atomic::Ordering::Relaxed;
 
 use libc::{c_int, c_void};
-
-/// The default options of AddressSanitizer, if the program does not define them; ASAN_OPTIONS
-/// overrides them.
-#[cfg(all(feature = "interpose", not(test)))]
-#[unsafe(no_mangle)]
-pub extern "C" fn __asan_default_options() -> *const libc::c_char {
-    c"verify_asan_link_order=0".as_ptr()
-}
-
-/// The default suppressions of ThreadSanitizer, if the program does not define them: it sees the
-/// library's copies, but not the locks under which they are made.
-#[cfg(all(feature = "interpose", not(test), not(epolyfill_instrumented)))]
-#[unsafe(no_mangle)]
-pub extern "C" fn __tsan_default_suppressions() -> *const libc::c_char {
-    c"race:epolyfill::".as_ptr()
-}
 
 /// ThreadSanitizer's functions; null in a program without it.
 static ACQUIRE: AtomicPtr<c_void> = AtomicPtr::new(std::ptr::null_mut());

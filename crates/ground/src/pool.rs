@@ -130,7 +130,6 @@ impl<T: Pooled> Pool<T> {
     }
 
     /// How many records are in use, for the models: fails if the free list holds one twice.
-    #[cfg(test)]
     pub fn in_use(&self) -> usize {
         let state = self.state.lock();
         let records = self.records().count();

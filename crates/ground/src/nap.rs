@@ -3,14 +3,16 @@
 use libc::pollfd;
 use nix::errno::Errno;
 
-use crate::instance::wait::LONGEST_TICK_NS;
-use crate::life::process;
-use crate::life::sanitizer;
+use crate::facts;
 use crate::next;
+use crate::sanitizer;
 use crate::sync;
 use crate::sync::atomic::AtomicI32;
 use crate::sync::atomic::Ordering::Relaxed;
 use crate::sys::{self, SigMask};
+
+/// The longest of them.
+pub const LONGEST_TICK_NS: u64 = 50_000_000;
 
 /// Sleeping in `ppoll`, with the signal mask that the wait was given.
 #[derive(Debug)]
@@ -32,7 +34,10 @@ impl Nap {
     /// One `ppoll`. EINTR when a signal handler ran. The array must stay where it is meanwhile. Where `ppoll` does not take it for its
     /// length, the sleep is on its first entries, the wake-up descriptor among them, and for no longer than `tick`; the others are
     /// looked at after it.
-    pub fn sleep(&self, entries: *mut pollfd, n: usize, limit: Option<u64>, tick: u64) -> Result<usize, Errno> {
+    ///
+    /// # Safety
+    /// The array must have `n` entries, which nobody else touches meanwhile.
+    pub unsafe fn sleep(&self, entries: *mut pollfd, n: usize, limit: Option<u64>, tick: u64) -> Result<usize, Errno> {
         let mut slept = self.ppoll(entries, n, limit);
         if !slept.is_err_and(sys::is_too_long) {
             return slept;
@@ -55,7 +60,7 @@ impl Nap {
     /// A sleep until the ring has something. EINTR when a signal handler ran. Unlike `ppoll` the system call is no cancellation point, so
     /// the thread is made to be cancelled at any moment meanwhile.
     pub fn sleep_on_ring(&self, fd: &AtomicI32, limit: Option<u64>) -> Result<usize, Errno> {
-        let careful = process::has_threads();
+        let careful = facts::has_threads();
         let before = careful.then(|| next::let_cancel(next::CANCEL_AT_ANY_MOMENT));
         let slept = sync::io_uring_sleep(fd.load(Relaxed), limit, self.mask.or(self.outside));
         if let Some(before) = before {
