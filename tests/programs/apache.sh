@@ -38,7 +38,7 @@ for size in 1 100000 5000000; do
     for _ in 1 2 3; do curl -sSf -m 20 "$url/$size" | cmp -s - "$WORK/html/$size" || fail "the file of $size bytes is damaged"; done
 done
 # wrk prints a line for errors only where there were any.
-load=$(timeout 30 wrk -t 2 -c 100 -d 2 "$url/100000") || fail "wrk: status $?"
+load=$(timeout 60 wrk -t 2 -c 100 -d 2 --timeout 20s "$url/100000") || fail "wrk: status $?"
 ! grep -qE 'Socket errors|Non-2xx' <<<"$load" || fail "wrk met errors: $load"
 requests=$(sed -n 's/^ *\([0-9]*\) requests in.*/\1/p' <<<"$load")
 # One connection a request, so that a process which ends can close none that a request is on.
@@ -49,7 +49,7 @@ generation() { grep -c 'resuming normal operations' "$WORK/error.log"; }
 for restart in 2 3 4; do
     kill -USR1 "${PID[apache]}"
     restarted() { (($(generation) >= restart)); }
-    until_true 10 restarted || fail "apache does not restart"
+    until_true 20 restarted || fail "apache does not restart"
 done
 for client in "${clients[@]}"; do wait "$client" || fail "a request failed in a graceful restart"; done
 check_way apache

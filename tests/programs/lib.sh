@@ -156,14 +156,20 @@ check_way() {
     fi
 }
 
+# A process that has just been executed gets the library in a moment; one that has ended has no mappings.
+has_library_or_ended() {
+    grep -q libepolyfill "/proc/$1/maps" 2>/dev/null || ! grep -q . "/proc/$1/maps" 2>/dev/null
+}
+has_no_library() { ! grep -q libepolyfill "/proc/$1/maps" 2>/dev/null; }
+
 # check_children NAME PID WAY: the processes that PID has started are of the way, too, although it cleared their environment.
 check_children() {
     local name=$1 parent=$2 way=$3 pid count=0
     for pid in $(pgrep -P "$parent"); do
         if [ "$way" = kernel ]; then
-            ! grep -q libepolyfill "/proc/$pid/maps" || fail "$(cat "/proc/$pid/comm") has the library loaded"
+            has_no_library "$pid" || fail "$(ps -o comm= -p "$pid") has the library loaded"
         else
-            grep -q libepolyfill "/proc/$pid/maps" || fail "$(cat "/proc/$pid/comm") does not have the library loaded"
+            until_true 10 has_library_or_ended "$pid" || fail "$(ps -o comm= -p "$pid") does not have the library loaded"
         fi
         count=$((count + 1))
     done
@@ -209,7 +215,7 @@ ended() {
     until_true "$bound" gone "$name" || fail "$name has not ended in $bound s"
     STATUS=0
     wait "$pid" || STATUS=$?
-    until_true 5 group_gone "$pid" || fail "$name left processes behind: $(pgrep -g "$pid" -a | tr '\n' ';')"
+    until_true 15 group_gone "$pid" || fail "$name left processes behind: $(pgrep -g "$pid" -a | tr '\n' ';')"
     unset "PID[$name]"
 }
 

@@ -26,6 +26,8 @@ CONF
 } >"$WORK/test.zone"
 serve named "$WAY" named -g -c "$WORK/named.conf" -n 2
 await named "$port"
+# It accepts connections before it has loaded its zones, and refuses questions until then.
+until_true 20 grep -q ' all zones loaded$' "$WORK/named.out" || fail "named does not load its zone"
 timeout 60 "$PYTHON" "$HERE/dns_client.py" "$port" 400 20000 >"$WORK/client.out" 2>&1 &
 client=$!
 for _ in 1 2 3; do

@@ -13,7 +13,7 @@ await varnish "$port"
 url=http://127.0.0.1:$port/body
 for _ in 1 2 3 4 5; do curl -sSf -m 20 "$url" | cmp -s - "$WORK/body" || fail "the body is damaged"; done
 # Connections that fall idle between their requests, more than there are threads to sit on them.
-load=$(timeout 30 wrk -t 2 -c 400 -d 2 "$url") || fail "wrk: status $?"
+load=$(timeout 60 wrk -t 2 -c 400 -d 2 --timeout 20s "$url") || fail "wrk: status $?"
 ! grep -qE 'Socket errors|Non-2xx' <<<"$load" || fail "wrk met errors: $load"
 requests=$(sed -n 's/^ *\([0-9]*\) requests in.*/\1/p' <<<"$load")
 # A worker adds its counts to the process's when it can take their lock, at the latest when it has been idle for a second.
