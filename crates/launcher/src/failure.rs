@@ -1,7 +1,8 @@
 //! Why the launcher did not become the program: one sentence and an exit code.
 //!
-//! The codes are those of env(1) and nohup(1), so that a script can tell the launcher's failures from its program's: 125 the launcher's
-//! own error or refusal, 126 a program that was found but that the system could not run either, 127 one that was not found.
+//! The codes are those of env(1) and nohup(1), so that a script can tell the launcher's failures
+//! from its program's: 125 the launcher's own error or refusal, 126 a program that was found but
+//! that the system could not run either, 127 one that was not found.
 
 use nix::errno::Errno;
 use std::ffi::OsStr;
@@ -53,7 +54,8 @@ pub fn reason(errno: Errno) -> String {
     }
 }
 
-/// A name as it may stand in a one-line message: as it is, unless something in it would break the line or the terminal.
+/// A name as it may stand in a one-line message: as it is, unless something in it would break the
+/// line or the terminal.
 pub struct Name<'a>(pub &'a OsStr);
 
 impl fmt::Display for Name<'_> {

@@ -42,7 +42,8 @@ use program::Depth;
 use std::ffi::OsString;
 use std::io::Write;
 
-/// What the C start-up calls. The arguments are read from the environment of the process, where std has them too.
+/// What the C start-up calls. The arguments are read from the environment of the process, where std
+/// has them too.
 #[cfg(not(test))]
 #[unsafe(no_mangle)]
 pub extern "C" fn main(_argc: libc::c_int, _argv: *const *const libc::c_char) -> libc::c_int {

@@ -89,6 +89,21 @@ pub struct Options {
     pub program: Vec<OsString>,
 }
 
+impl Options {
+    /// Sets what an option stands for, or returns the wish that it is.
+    fn set(&mut self, effect: Effect, argument: Option<&'static str>) -> Option<Wish> {
+        match effect {
+            Effect::NoKernelEpoll => self.no_kernel_epoll = true,
+            Effect::Counters => self.counters = true,
+            Effect::NoChildren => self.no_children = true,
+            Effect::Poller => self.poller = argument,
+            Effect::Completion => return Some(Wish::Completion(Shell::named(argument.unwrap_or_default()))),
+            Effect::Wish(wish) => return Some(wish),
+        }
+        None
+    }
+}
+
 /// Reads the words after the launcher's own name.
 pub fn parse(words: Vec<OsString>) -> Result<Options, Failure> {
     let mut options = Options {
@@ -116,27 +131,10 @@ pub fn parse(words: Vec<OsString>) -> Result<Options, Failure> {
         };
         let argument =
             row.argument.map(|argument| word(row, argument, &parser.value().map_err(misuse)?)).transpose()?;
-        let wish = match row.effect {
-            Effect::NoKernelEpoll => {
-                options.no_kernel_epoll = true;
-                continue;
-            }
-            Effect::Counters => {
-                options.counters = true;
-                continue;
-            }
-            Effect::NoChildren => {
-                options.no_children = true;
-                continue;
-            }
-            Effect::Poller => {
-                options.poller = argument;
-                continue;
-            }
-            Effect::Completion => Wish::Completion(Shell::named(argument.unwrap_or_default())),
-            Effect::Wish(wish) => wish,
+        let Some(wish) = options.set(row.effect, argument) else {
+            continue;
         };
-        // Help and version hold whatever else is on the line, right or wrong.
+        // Help and version take effect whatever else is on the line, right or wrong.
         if matches!(wish, Wish::Help | Wish::Version) {
             options.wish = wish;
             return Ok(options);

@@ -1,7 +1,9 @@
-//! The seccomp filter of `--no-kernel-epoll`: every epoll call of the kernel fails with ENOSYS, everything else is as ever.
+//! The seccomp filter of `--no-kernel-epoll`: every epoll call of the kernel fails with ENOSYS,
+//! everything else is as ever.
 //!
-//! It is inherited by whatever the program starts. A program of a foreign architecture, which the library cannot serve, gets ENOSYS too:
-//! a kernel without epoll has none for anybody. seccompiler's own program would kill it, hence the prefix.
+//! It is inherited by whatever the program starts. A program of a foreign architecture, which the
+//! library cannot serve, gets ENOSYS too: a kernel without epoll has none for anybody.
+//! seccompiler's own program would kill it, hence the prefix.
 
 use super::failure::Failure;
 
@@ -36,7 +38,8 @@ mod filter {
         pub const NATIVE: TargetArch = TargetArch::x86_64;
         pub const NATIVE_AUDIT: u32 = 0xc000_003e;
 
-        /// x32 programs have the native architecture and their calls this bit; epoll's have the native numbers otherwise.
+        /// x32 programs have the native architecture and their calls this bit; epoll's have the
+        /// native numbers otherwise.
         const X32: c_long = 0x4000_0000;
 
         const EPOLL_CTL_OLD: c_long = 214;
@@ -85,7 +88,8 @@ mod filter {
         Ok(program)
     }
 
-    /// Answers calls of every architecture but the native one, for which it falls through to what follows.
+    /// Answers calls of every architecture but the native one, for which it falls through to what
+    /// follows.
     fn foreign() -> BpfProgram {
         let calls = table::FOREIGN_EPOLL;
         let count = calls.len() as u8;

@@ -1,4 +1,5 @@
-//! The first line of a script, as the kernel reads it, and what env(1) makes of the rest of it. See execve(2).
+//! The first line of a script, as the kernel reads it, and what env(1) makes of the rest of it. See
+//! execve(2).
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;

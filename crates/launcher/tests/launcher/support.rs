@@ -1,7 +1,8 @@
 //! What the launcher's tests share: starting it, telling how it failed, and making programs for it.
 //!
-//! A program is compiled by `cc` or copied by `cp`, never written by this process: a write descriptor that another test's child
-//! inherits for a moment would make the kernel say that the text file is busy.
+//! A program is compiled by `cc` or copied by `cp`, never written by this process: a write
+//! descriptor that another test's child inherits for a moment would make the kernel say that the
+//! text file is busy.
 
 use std::ffi::OsStr;
 use std::fs;
