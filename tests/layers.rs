@@ -18,9 +18,9 @@ use syn::visit::{self, Visit};
 const LAYERS: [&str; 9] = ["graph", "probe", "backend", "instance", "nested", "hooks", "api", "life", "abi"];
 
 /// Methods that the standard library has as well: a call does not show whose it is.
-const ALSO_IN_STD: [&str; 24] = [
+const ALSO_IN_STD: [&str; 25] = [
     "add", "as_ptr", "clear", "close", "drop", "end", "fmt", "get", "insert", "is_empty", "iter", "kind", "len",
-    "load", "lock", "next", "pop", "push", "read", "remove", "store", "swap", "take", "write",
+    "load", "lock", "next", "pop", "push", "read", "remove", "store", "swap", "take", "with", "write",
 ];
 
 type Module = Vec<String>;

@@ -4,10 +4,11 @@
 use libc::{c_int, epoll_event, sigset_t, timespec};
 use nix::errno::Errno;
 
-use crate::graph::eventpoll;
 use crate::graph::fdtable;
+use crate::graph::lookup;
 use crate::instance::control::{self, Interest};
 use crate::instance::descriptors;
+use crate::instance::open;
 use crate::instance::wait::{self, Timeout};
 use crate::life::process;
 use crate::next;
@@ -26,7 +27,7 @@ pub fn answer(result: Result<c_int, Errno>) -> c_int {
 
 /// epoll_create1.
 pub fn create1(flags: c_int) -> c_int {
-    let instance = eventpoll::create(flags);
+    let instance = open::create(flags);
     options::complain();
     answer(instance)
 }
@@ -171,7 +172,7 @@ pub fn about_to_close(fd: c_int) -> bool {
 #[inline(never)]
 fn forgets_number(fd: c_int) -> bool {
     if !process::is_borrowed() {
-        if descriptors::is_internal(fd) {
+        if lookup::is_internal(fd) {
             return false;
         }
         descriptors::forget_from_anywhere(fd);

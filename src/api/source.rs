@@ -12,6 +12,8 @@ use nix::errno::Errno;
 use crate::edge::Facts;
 use crate::events::{Bits, ERR, HUP, IN, NVAL, OUT, PRI, RDHUP, RDNORM, WRNORM};
 use crate::graph::file::File;
+use crate::graph::internal_fd;
+use crate::graph::lookup;
 use crate::instance::descriptors;
 use crate::kind::Kind;
 use crate::life::process;
@@ -44,7 +46,7 @@ fn enter(fd: c_int, flags: c_int) -> Result<(), Errno> {
     if let Ok(stat) = sys::fstat(fd) {
         file.mark((stat.st_dev, stat.st_ino));
     }
-    descriptors::enter(file, fd).inspect_err(|_| file.retire())
+    lookup::enter(file, fd).inspect_err(|_| file.retire())
 }
 
 /// A source while it is looked at or changed: whoever is to close its number waits for the end of that, so the record is the source's all the while.
@@ -62,7 +64,7 @@ impl InUse {
     /// The source behind a descriptor. EBADF for a closed number, EINVAL for anything else.
     fn find(fd: c_int) -> Result<InUse, Errno> {
         process::settle();
-        let source = descriptors::known(fd).filter(|file| file.is_source()).map(|file| InUse::begin(file, fd));
+        let source = lookup::known(fd).filter(|file| file.is_source()).map(|file| InUse::begin(file, fd));
         match source.filter(|source| source.has_its_number() && is_still(source.file, fd)) {
             Some(source) => Ok(source),
             None if sys::is_open(fd) => Err(Errno::EINVAL),
@@ -71,7 +73,7 @@ impl InUse {
     }
 
     fn has_its_number(&self) -> bool {
-        descriptors::known(self.fd).is_some_and(|now| ptr::eq(now, self.file))
+        lookup::known(self.fd).is_some_and(|now| ptr::eq(now, self.file))
     }
 
     /// Makes the descriptor readable, or not, as the level is. Two that are at it at once, or a signal handler and whom it interrupted, come
@@ -168,7 +170,9 @@ pub fn check(fd: c_int) -> Result<(), Errno> {
 /// The number of a source is to be another's: waits until nobody uses it as the source's. Not under a lock.
 pub fn await_users(file: &File) {
     if file.is_source() {
-        descriptors::await_users(file.users());
+        /// A thread that is not done by then is held up by a signal handler.
+        const NAPS: u32 = 100;
+        internal_fd::await_none(file.users(), NAPS);
     }
 }
 

@@ -20,11 +20,9 @@ use crate::events::PRI;
 use crate::graph::epitem::Epitem;
 use crate::graph::epstate::Held;
 use crate::graph::waitq::Sleeper;
-use crate::instance::descriptors;
 use crate::kind::Kind;
 use crate::ring::{Params, Ring};
 use crate::sync::atomic::AtomicI32;
-use crate::sync::atomic::Ordering::Relaxed;
 use crate::sys;
 
 /// The user data of the request that exists while the gate is open.
@@ -48,18 +46,18 @@ pub(super) struct Exit {
 impl Exit {
     /// Links the cancellation of all requests of the ring to the anchor of `own`. This is the first
     /// request of the ring.
-    pub(super) fn prepare(ring: &mut Ring, fd: &AtomicI32, own: &Sleeper) -> Result<Exit, Errno> {
+    pub(super) fn prepare(ring: &mut Ring, fd: &AtomicI32, own: &'static Sleeper) -> Result<Exit, Errno> {
         ring.cancel_at_exit(fd, anchor(own)?, GATE)?;
         Ok(Exit { gate: -1, has_links: false })
     }
 }
 
 /// The ring that the thread's other rings poll, created at the first use.
-fn anchor(own: &Sleeper) -> Result<c_int, Errno> {
-    match own.anchor.load(Relaxed) {
-        number @ 0.. => Ok(number),
-        _ => descriptors::adopt_internal(sys::io_uring_setup(1, &mut Params::default())?, &own.anchor),
+fn anchor(own: &'static Sleeper) -> Result<c_int, Errno> {
+    if own.anchor.is_there() {
+        return Ok(own.anchor.number());
     }
+    own.anchor.adopt(sys::io_uring_setup(1, &mut Params::default())?)
 }
 
 /// Whether somebody may wait for the release of a file of this kind: for a port, a name, a lock or

@@ -6,15 +6,16 @@ use super::uring::{EVER, look};
 use crate::graph::epitem::Epitem;
 use crate::graph::epstate::EpState;
 use crate::graph::eventpoll::Eventpoll;
+use crate::graph::internal_fd::InternalFd;
 use crate::sync;
+use crate::sync::atomic::AtomicU32;
 use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
-use crate::sync::atomic::{AtomicI32, AtomicU32};
 
 /// The numbers that others than the owner need without the instance's lock.
 #[derive(Debug)]
 pub struct Outside {
     /// The ring's descriptor.
-    pub(super) fd: AtomicI32,
+    pub(super) fd: InternalFd,
     /// Counts the times at which every request that was cancelled before had ended.
     laps: AtomicU32,
     /// How many threads wait for the next one.
@@ -24,11 +25,11 @@ pub struct Outside {
 impl Outside {
     /// No ring.
     pub const fn new() -> Outside {
-        Outside { fd: AtomicI32::new(-1), laps: AtomicU32::new(0), closers: AtomicU32::new(0) }
+        Outside { fd: InternalFd::new(), laps: AtomicU32::new(0), closers: AtomicU32::new(0) }
     }
 
-    /// Where the descriptor's number is kept.
-    pub fn fd(&self) -> &AtomicI32 {
+    /// The ring's descriptor.
+    pub fn fd(&self) -> &InternalFd {
         &self.fd
     }
 }
@@ -108,7 +109,7 @@ impl Hold {
     pub fn evict_all() {
         if EVER.load(Relaxed) {
             Eventpoll::for_each(|ep| {
-                if ep.ring.fd.load(Relaxed) != -1 {
+                if ep.ring.fd.number() != -1 {
                     Hold { ep, lap: ep.ring.laps.load(SeqCst) }.evict();
                 }
             });

@@ -4,27 +4,26 @@ use std::alloc::Layout;
 use std::cell::Cell;
 use std::mem::ManuallyDrop;
 
+use crate::graph::internal_fd::InternalFd;
 use crate::memory;
 use crate::ring::Ring;
-use crate::sync::atomic::AtomicI32;
-use crate::sync::atomic::Ordering::Relaxed;
 
 /// Keeps a ring without requests for the next use in this thread, the number of its descriptor in `spares`. False if there are
 /// enough, or the number is lost.
-pub fn keep(ring: Ring, fd: &AtomicI32, spares: &Spares) -> bool {
-    let free = spares.0.iter().position(|spare| spare.load(Relaxed) < 0);
-    let Some(place) = free.filter(|_| fd.load(Relaxed) >= 0) else { return false };
+pub fn keep(ring: Ring, fd: &InternalFd, spares: &'static Spares) -> bool {
+    let free = spares.0.iter().position(|spare| !spare.is_there());
+    let Some(place) = free.filter(|_| fd.is_there()) else { return false };
     let Ok(kept_ring) = memory::infallible(Layout::new::<Ring>(), || Box::new(ring)) else { return false };
-    spares.0[place].store(fd.swap(-1, Relaxed), Relaxed);
+    fd.hand_to(&spares.0[place]);
     KEPT.with(|kept| kept[place].replace(Some(ManuallyDrop::new(kept_ring))).map(ManuallyDrop::into_inner));
     true
 }
 
 /// A ring that this thread kept, if there is one; its number is in `fd` then.
-pub fn take_kept(spares: &Spares, fd: &AtomicI32) -> Option<Ring> {
-    let place = spares.0.iter().position(|spare| spare.load(Relaxed) >= 0)?;
+pub fn take_kept(spares: &Spares, fd: &'static InternalFd) -> Option<Ring> {
+    let place = spares.0.iter().position(InternalFd::is_there)?;
     let ring = KEPT.with(|kept| kept[place].take())?;
-    fd.store(spares.0[place].swap(-1, Relaxed), Relaxed);
+    spares.0[place].hand_to(fd);
     Some(*ManuallyDrop::into_inner(ring))
 }
 
@@ -37,18 +36,18 @@ thread_local! {
     static KEPT: [Cell<Option<ManuallyDrop<Box<Ring>>>>; SPARES] = const { [const { Cell::new(None) }; SPARES] };
 }
 
-/// The numbers of the rings that a thread keeps.
+/// The descriptors of the rings that a thread keeps.
 #[derive(Debug)]
-pub struct Spares([AtomicI32; SPARES]);
+pub struct Spares([InternalFd; SPARES]);
 
 impl Spares {
     /// None.
     pub const fn new() -> Spares {
-        Spares([const { AtomicI32::new(-1) }; SPARES])
+        Spares([const { InternalFd::new() }; SPARES])
     }
 
-    /// Where the numbers are.
-    pub fn owners(&self) -> impl Iterator<Item = &AtomicI32> {
+    /// Where they are.
+    pub fn places(&self) -> impl Iterator<Item = &InternalFd> {
         self.0.iter()
     }
 }

@@ -15,8 +15,8 @@ use crate::events::{ERR, IN, NVAL};
 use crate::graph::epitem::Epitem;
 use crate::graph::epstate::EpState;
 use crate::graph::eventpoll::Eventpoll;
+use crate::graph::internal_fd::InternalFd;
 use crate::graph::waitq::Sleeper;
-use crate::instance::descriptors;
 use crate::instance::resample::{self, Extent};
 use crate::nested;
 use crate::probe::sample;
@@ -58,12 +58,11 @@ pub(super) fn begin(ep: &'static Eventpoll, st: &mut EpState, me: &'static Sleep
                 // Whoever gets a ring before the first wait goes on adding.
                 let room = if st.waiters.is_empty() { EARLY } else { st.interest.len() };
                 let (ring, fd) = Ring::new(room)?;
-                descriptors::adopt_internal(fd, &ep.ring.fd)?;
+                ep.ring.fd.adopt(fd)?;
                 ring
             }
         };
-        let exit =
-            Exit::prepare(&mut ring, &ep.ring.fd, me).inspect_err(|_| descriptors::disown_internal(&ep.ring.fd))?;
+        let exit = Exit::prepare(&mut ring, ep.ring.fd.cell(), me).inspect_err(|_| ep.ring.fd.close())?;
         let mut uring = Uring {
             ring,
             exit,
@@ -79,7 +78,7 @@ pub(super) fn begin(ep: &'static Eventpoll, st: &mut EpState, me: &'static Sleep
         uring
             .reserve(st.interest.len() + 1, &st.held)
             .and_then(|()| st.furnish(st.followed))
-            .inspect_err(|_| descriptors::disown_internal(&ep.ring.fd))?;
+            .inspect_err(|_| ep.ring.fd.close())?;
         Ok(uring)
     })();
     let uring = made.inspect_err(|errno| st.prospect.refuse(*errno))?;
@@ -140,7 +139,7 @@ pub fn leave(ep: &'static Eventpoll, st: &mut EpState) {
         if is_mine && uring.is_clear() {
             spares::keep(uring.ring, &ep.ring.fd, &uring.owner.spare_rings);
         }
-        descriptors::disown_internal(&ep.ring.fd);
+        ep.ring.fd.close();
         st.prospect.give_up(uring.doomed);
         resume_polling(ep, st, uring.asked, uring.due, knows);
     }
@@ -151,7 +150,7 @@ fn take_in(ep: &'static Eventpoll, st: &mut EpState) {
     while let Some(uring) = &mut st.ring
         && uring.ring.has_work()
     {
-        let taken = uring.ring.submit(&ep.ring.fd);
+        let taken = uring.ring.submit(ep.ring.fd.cell());
         drain(st, true);
         if taken.is_err() {
             return;
@@ -165,9 +164,9 @@ fn clear(ep: &'static Eventpoll, st: &mut EpState) {
     for turn in 0..10 {
         let Some(uring) = &mut st.ring else { return };
         if turn == 0 {
-            uring.attempt(|ring| ring.cancel_all(&ep.ring.fd));
+            uring.attempt(|ring| ring.cancel_all(ep.ring.fd.cell()));
         }
-        uring.attempt(|ring| ring.submit(&ep.ring.fd));
+        uring.attempt(|ring| ring.submit(ep.ring.fd.cell()));
         drain(st, true);
         if st.ring.as_ref().is_none_or(Uring::is_clear) {
             return;
@@ -183,8 +182,8 @@ fn clear_most(ep: &'static Eventpoll, st: &mut EpState) {
         && uring.asked.len() > FEW
     {
         let before = uring.asked.len();
-        uring.cancel_some(BATCH, &ep.ring.fd, &st.held);
-        uring.attempt(|ring| ring.submit(&ep.ring.fd));
+        uring.cancel_some(BATCH, ep.ring.fd.cell(), &st.held);
+        uring.attempt(|ring| ring.submit(ep.ring.fd.cell()));
         drain(st, true);
         if st.ring.as_ref().is_some_and(|uring| uring.asked.len() >= before) {
             return;
@@ -268,7 +267,7 @@ pub fn reset_after_fork(ep: &'static Eventpoll, st: &mut EpState) {
     if let Some(uring) = st.ring.take() {
         let knows = uring.leaving && uring.owner.is_own();
         uring.ring.forget();
-        descriptors::disown_internal(&ep.ring.fd);
+        ep.ring.fd.close();
         resume_polling(ep, st, uring.asked, uring.due, knows);
     }
     st.prospect = Prospect::new();
@@ -306,6 +305,6 @@ pub fn go_on_after_fork() {
 pub fn end_thread(own: &Sleeper) {
     for_each_own(leave);
     spares::take_all_kept().for_each(drop);
-    own.spare_rings.owners().for_each(descriptors::disown_internal);
-    descriptors::disown_internal(&own.anchor);
+    own.spare_rings.places().for_each(InternalFd::close);
+    own.anchor.close();
 }

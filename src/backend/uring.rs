@@ -63,7 +63,7 @@ pub(super) fn for_each_own(act: impl Fn(&'static Eventpoll, &mut EpState)) {
         return;
     }
     Eventpoll::for_each(|ep| {
-        if ep.ring.fd.load(Relaxed) != -1 {
+        if ep.ring.fd.number() != -1 {
             let mut st = ep.lock();
             if st.ring.as_ref().is_some_and(|uring| uring.owner.is_own()) {
                 act(ep, &mut st);
@@ -80,7 +80,7 @@ pub fn lap(ep: &'static Eventpoll, st: &mut EpState) {
 
 pub(super) fn look(ep: &'static Eventpoll, st: &mut EpState, tells: bool) {
     let Some(uring) = &mut st.ring else { return };
-    uring.watch_wake(&ep.ring.fd);
+    uring.watch_wake(ep.ring.fd.cell());
     let is_lap = !uring.due.is_empty() || uring.ending != 0 || ep.ring.closers.load(SeqCst) != 0;
     if !is_lap && !uring.ring.has_work() {
         return drain(st, tells);
@@ -88,10 +88,10 @@ pub(super) fn look(ep: &'static Eventpoll, st: &mut EpState, tells: bool) {
     // The kernel needs one turn for a request, and another one for each ring full of completions.
     let turns = 100 + uring.due.len() / 64;
     for _ in 0..turns {
-        st.hand_over(&ep.ring.fd);
+        st.hand_over(ep.ring.fd.cell());
         let Some(uring) = &mut st.ring else { return };
         if uring.ring.has_work() {
-            uring.attempt(|ring| ring.submit(&ep.ring.fd));
+            uring.attempt(|ring| ring.submit(ep.ring.fd.cell()));
         }
         drain(st, tells);
         let Some(uring) = &st.ring else { return };

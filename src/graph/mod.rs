@@ -8,6 +8,8 @@ pub mod eventpoll;
 pub mod exclusive;
 pub mod fdtable;
 pub mod file;
+pub mod internal_fd;
+pub mod lookup;
 pub mod own_table;
 pub mod pollset;
 pub mod ready;

@@ -12,19 +12,19 @@ use std::cell::Cell;
 use libc::c_int;
 
 use crate::facts;
+use crate::graph::internal_fd::{self, InternalFd};
 use crate::graph::waitq::Sleeper;
-use crate::instance::descriptors;
 use crate::life::process;
 use crate::lock::{self, Lock};
 use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
-use crate::sync::atomic::{AtomicBool, AtomicI32, AtomicU64};
+use crate::sync::atomic::{AtomicBool, AtomicU64};
 use crate::sys;
 
 /// Whether there is, or was, such a thread.
 static ANY: AtomicBool = AtomicBool::new(false);
 /// An internal descriptor that the graph's table has and no other: a thread that leaves closes its
 /// copy. So any thread can find out which table it has, without kcmp, which containers refuse.
-static MARKER: AtomicI32 = AtomicI32::new(-1);
+static MARKER: InternalFd = InternalFd::new();
 /// The identity of the marker's file, which is never that of another one.
 static MARK: AtomicU64 = AtomicU64::new(0);
 /// Protects the making of the marker.
@@ -72,14 +72,14 @@ fn finds_out() -> bool {
 /// another number meanwhile.
 fn has_marker() -> Option<bool> {
     loop {
-        let (fd, mark) = (MARKER.load(SeqCst), MARK.load(SeqCst));
+        let (fd, mark) = (MARKER.number(), MARK.load(SeqCst));
         if fd < 0 {
             return None;
         }
         if mark_of(fd) == Some(mark) {
             return Some(true);
         }
-        if (fd, mark) == (MARKER.load(SeqCst), MARK.load(SeqCst)) {
+        if (fd, mark) == (MARKER.number(), MARK.load(SeqCst)) {
             return Some(false);
         }
     }
@@ -97,22 +97,17 @@ fn place_marker() {
         return;
     }
     let _making = MAKING.lock();
-    if MARKER.load(SeqCst) >= 0 {
+    if MARKER.number() >= 0 {
         return;
     }
     let Ok([marker, other]) = sys::pipe2(libc::O_CLOEXEC) else { return };
     let _ = sys::close(other);
     if let Some(mark) = mark_of(marker) {
         MARK.store(mark, SeqCst);
-        let _ = descriptors::adopt_internal(marker, &MARKER);
+        let _ = MARKER.adopt(marker);
     } else {
         let _ = sys::close(marker);
     }
-}
-
-/// The number of the marker.
-pub fn marker() -> &'static AtomicI32 {
-    &MARKER
 }
 
 /// The lock, for fork: after those of the pools.
@@ -147,7 +142,7 @@ pub fn leave<T>(call: impl FnOnce() -> T, succeeded: impl FnOnce(&T) -> bool) ->
     if succeeded(&answer) {
         TABLE.set(Table::Own);
         ANY.store(true, SeqCst);
-        descriptors::close_copies_of_internal();
+        internal_fd::close_copies();
     }
     answer
 }

@@ -14,6 +14,7 @@ pub use crate::abi::capi::stats::epolyfill_stats as Stats;
 use crate::edge::Evidence;
 use crate::graph::epstate::EpState;
 use crate::graph::eventpoll::{self, Eventpoll};
+use crate::instance::open;
 use crate::lock;
 use crate::log::Line;
 use crate::options;
@@ -193,7 +194,7 @@ pub unsafe fn read(epfd: c_int, to: *mut Stats, size: usize) -> Result<c_int, Er
         _ if lock::interrupted() => return Err(Errno::EBUSY),
         -1 => sum(|| true),
         _ => {
-            let ep = eventpoll::find(epfd)?;
+            let ep = open::find(epfd)?;
             let st = ep.lock();
             st.stats().since(st.stats.before)
         }

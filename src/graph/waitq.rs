@@ -14,8 +14,8 @@ use crate::backend::hold::Hold;
 use crate::backend::spares::Spares;
 use crate::backend::switch;
 use crate::graph::eventpoll::Eventpoll;
+use crate::graph::internal_fd::InternalFd;
 use crate::graph::own_table;
-use crate::instance::descriptors;
 use crate::lock;
 
 use crate::backend::watch;
@@ -34,14 +34,12 @@ static SLEEPERS: Pool<Sleeper> = Pool::new();
 #[derive(Debug)]
 pub struct Sleeper {
     free: AtomicShort<Sleeper>,
-    /// The eventfd that ends its sleep; -1 before the first.
-    wake: AtomicI32,
+    /// The eventfd that ends its sleep.
+    wake: InternalFd,
     /// The descriptors of rings that the thread keeps for later.
     pub spare_rings: Spares,
-    /// The descriptor of a ring that its rings have a request on; -1 before the first of them.
-    pub anchor: AtomicI32,
-    /// How many threads are in a system call on that eventfd, or about to be.
-    wake_users: AtomicU32,
+    /// The descriptor of a ring that its rings have a request on.
+    pub anchor: InternalFd,
     /// Spares the second of two kicks.
     kicks: Bell,
     /// Odd while the thread is in poll, or about to be.
@@ -121,10 +119,9 @@ impl Sleeper {
     pub const fn new() -> Sleeper {
         Sleeper {
             free: AtomicShort::none(),
-            wake: AtomicI32::new(-1),
-            wake_users: AtomicU32::new(0),
+            wake: InternalFd::new(),
             spare_rings: Spares::new(),
-            anchor: AtomicI32::new(-1),
+            anchor: InternalFd::new(),
             kicks: Bell::new(),
             epoch: AtomicU32::new(0),
             evictors: AtomicU32::new(0),
@@ -240,12 +237,11 @@ impl Sleeper {
     }
 
     /// The wake-up descriptor, made at the first use.
-    pub fn ensure_wake(&self) -> Result<c_int, Errno> {
-        let wake = self.wake.load(Relaxed);
-        if wake >= 0 {
-            return Ok(wake);
+    pub fn ensure_wake(&'static self) -> Result<c_int, Errno> {
+        if self.wake.is_there() {
+            return Ok(self.wake.number());
         }
-        let wake = descriptors::adopt_internal(sys::eventfd()?, &self.wake)?;
+        let wake = self.wake.adopt(sys::eventfd()?)?;
         // Kicks that came while there was none are lost; the next one must not think itself the second.
         self.kicks.silence();
         Ok(wake)
@@ -253,61 +249,33 @@ impl Sleeper {
 
     /// The wake-up descriptor. Who is going to sleep on it is in poll by now, or it may have moved.
     pub fn wake_fd(&self) -> c_int {
-        self.wake.load(SeqCst)
+        self.wake.number()
     }
 
     /// Whether no kick can reach the thread before something else wakes it: somebody closed its wake-up descriptor by a call that
     /// was not seen.
     pub fn is_deaf(&self) -> bool {
-        let wake = self.wake_fd();
-        wake == descriptors::LOST || (wake >= 0 && !sys::is_open(wake))
-    }
-
-    /// Where the wake-up descriptor's number is kept.
-    pub fn wake_owner(&self) -> &AtomicI32 {
-        &self.wake
+        self.wake.is_lost()
     }
 
     /// Somebody closed the wake-up descriptor without asking: the next wait makes a new one. By now the number may be open again,
     /// as the program's, so it is not closed.
     pub fn lose_wake(&self) {
-        descriptors::give_up_internal(&self.wake);
+        self.wake.give_up();
     }
 
     /// Wakes the thread, if no earlier kick is under way already.
     pub fn kick(&self) {
         self.kicks
-            .ring(|| !own_table::is_apart() && self.use_wake(|wake| sync::write(wake, &1u64.to_ne_bytes()).is_ok()));
+            .ring(|| !own_table::is_apart() && self.wake.with(|wake| sync::write(wake, &1u64.to_ne_bytes()).is_ok()));
     }
 
     /// Takes a kick in. The order matters: a kick that comes between the two lines is swallowed, but what it was for was
     /// done before, and the caller looks at everything after.
     pub fn heed(&self) {
         let mut count = [0; 8];
-        let _ = self.use_wake(|wake| sync::read(wake, &mut count));
+        let _ = self.wake.with(|wake| sync::read(wake, &mut count));
         self.kicks.silence();
-    }
-
-    /// A system call on the wake-up descriptor. Its number may be the program's as soon as nobody is in one: see [`Sleeper::let_go_of_wake`].
-    fn use_wake<T>(&self, call: impl FnOnce(c_int) -> T) -> T {
-        self.wake_users.fetch_add(1, SeqCst);
-        let answer = call(self.wake.load(SeqCst));
-        // In a forked child nobody is in there, but perhaps who comes back out of a signal handler.
-        let _ = self.wake_users.fetch_update(SeqCst, Relaxed, |users| users.checked_sub(1));
-        answer
-    }
-
-    /// The wake-up descriptor has another number now, and still the old one: waits until nobody sleeps on that or is about to use it. Not
-    /// under a lock. Who does not answer is held up by a signal handler; half a second is enough to give up on it.
-    pub fn let_go_of_wake(&'static self) {
-        const STEP_NS: u32 = 1_000_000;
-        self.evict();
-        for _ in 0..500 {
-            match self.wake_users.load(SeqCst) {
-                0 => return,
-                users => sync::futex_wait(&self.wake_users, users, Some(STEP_NS)),
-            }
-        }
     }
 
     /// Whose sleeper this is.
@@ -345,15 +313,16 @@ impl Sleeper {
         (epoch & 1 == 1).then_some(Lingering::InPoll(Stay { sleeper: self, epoch }))
     }
 
-    fn evict(&'static self) {
+    /// Makes it leave poll, if it is there, and waits until it has. Not under a lock.
+    pub fn evict(&'static self) {
         if let Some(stay) = self.lingering() {
             stay.evict();
         }
     }
 
-    /// Every sleeper there is, for fork.
-    pub fn for_each(visit: impl FnMut(&'static Sleeper)) {
-        SLEEPERS.for_each(visit);
+    /// Makes every thread that waits leave poll.
+    pub fn evict_all() {
+        SLEEPERS.for_each(Sleeper::evict);
     }
 
     /// In a forked child: the only thread is this one, under another number.
@@ -366,11 +335,10 @@ impl Sleeper {
     /// In a forked child: the eventfd is the parent's. Nobody is in poll or waits, unless the thread that forked did so in a signal
     /// handler, out of which the child comes back into the wait.
     pub fn reset_after_fork(&'static self, came_along: bool) {
-        descriptors::disown_internal(&self.wake);
-        self.spare_rings.owners().for_each(descriptors::disown_internal);
-        descriptors::disown_internal(&self.anchor);
+        self.wake.close_after_fork();
+        self.spare_rings.places().for_each(InternalFd::close_after_fork);
+        self.anchor.close_after_fork();
         self.kicks.silence();
-        self.wake_users.store(0, Relaxed);
         self.evictors.store(0, Relaxed);
         if came_along {
             self.tid.store(sys::gettid(), Relaxed);
@@ -554,7 +522,7 @@ impl Stays {
     /// Makes them all leave. Not under a lock.
     pub fn evict(mut self) {
         if self.0 == Stays::MANY {
-            SLEEPERS.for_each(Sleeper::evict);
+            Sleeper::evict_all();
             watch::sleepers().for_each(Sleeper::evict);
             Hold::evict_all();
         }

@@ -6,7 +6,7 @@ use libc::{c_int, c_uint};
 
 use crate::edge::UNSETTLED;
 use crate::graph::file::File;
-use crate::instance::descriptors;
+use crate::graph::lookup;
 use crate::sys;
 
 /// The kernel's `struct iocb`, of 64 bytes.
@@ -58,7 +58,7 @@ pub unsafe fn registering(what: c_uint, argument: *const c_int, call: impl FnOnc
 }
 
 fn note(bell: c_int) {
-    if let Some(file) = descriptors::known(bell).filter(|file| file.kind().is_eventfd()) {
+    if let Some(file) = lookup::known(bell).filter(|file| file.kind().is_eventfd()) {
         file.note_unseen_add();
         // A registration that has it unread notes its count; a larger count is then an arrival.
         file.tell(UNSETTLED, file.begin_call());

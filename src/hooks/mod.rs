@@ -18,6 +18,7 @@ use crate::diagnosis;
 use crate::edge::{CHOKED, DEPARTED, Facts, TOOK, UNSETTLED, WOKEN};
 use crate::events::IN;
 use crate::graph::file::File;
+use crate::graph::lookup;
 use crate::instance::descriptors;
 use crate::kind::Kind;
 use crate::probe::sample;
@@ -33,7 +34,7 @@ pub use writing::{sending, writing, writing_vector};
 /// The description under the number, if somebody waits for its edges.
 #[inline]
 fn watched(fd: c_int) -> Option<&'static File> {
-    descriptors::known(fd).filter(|file| {
+    lookup::known(fd).filter(|file| {
         file.has_edges() || file.is_source() || (file.eventpoll().is_some() && descriptors::is_instance(fd))
     })
 }
@@ -85,7 +86,7 @@ pub fn set_flags(fd: c_int, flags: c_int) {
     if flags & libc::O_DIRECT != 0 && sys::fstat(fd).is_ok_and(|stat| stat.st_mode & libc::S_IFMT == libc::S_IFIFO) {
         keeping_packets(flags);
     }
-    if let Some(file) = descriptors::known(fd).filter(|file| file.kind() == Kind::Tcp) {
+    if let Some(file) = lookup::known(fd).filter(|file| file.kind() == Kind::Tcp) {
         file.note_blocking(flags);
     }
 }

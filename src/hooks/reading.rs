@@ -8,6 +8,7 @@ use super::pipes::{may_keep_packets, took_beside};
 use super::{not_for_ours, refused, watched};
 use crate::edge::{DRY, TOOK, TOOK_SHORT, UNSETTLED};
 use crate::graph::file::{File, Taking};
+use crate::graph::lookup;
 use crate::instance::descriptors;
 use crate::kind::{Arrivals, Kind};
 use crate::life::process;
@@ -370,7 +371,7 @@ pub fn accepting(fd: c_int, call: impl FnOnce() -> c_int) -> c_int {
 /// A number that was free until now: if it is known, its close was not seen.
 #[inline]
 fn new_number(fd: c_int) -> c_int {
-    if descriptors::known(fd).is_some() && !process::is_borrowed() {
+    if lookup::known(fd).is_some() && !process::is_borrowed() {
         descriptors::forget_from_anywhere(fd);
     }
     fd

@@ -10,7 +10,7 @@ use crate::diagnosis;
 use crate::edge::{CHOKED, DEPARTED, PRESSED, TOOK, TOOK_SHORT, UNSETTLED, WOKEN};
 use crate::events::{ERR, IN, WRITABLE};
 use crate::graph::file::{File, Peer};
-use crate::instance::descriptors;
+use crate::graph::lookup;
 use crate::kind::Kind;
 use crate::lock;
 use crate::probe::kind;
@@ -207,7 +207,7 @@ fn collecting(fd: c_int, call: impl FnOnce() -> c_int) -> c_int {
 /// shutdown(2): wakes everybody on this side, and on the other side of a unix connection.
 #[inline]
 pub fn shutting_down(fd: c_int, how: c_int, call: impl FnOnce() -> c_int) -> c_int {
-    if !File::any_edges() && descriptors::known(fd).is_none() {
+    if !File::any_edges() && lookup::known(fd).is_none() {
         return call();
     }
     shutting_down_with_edges(fd, how, call)
@@ -215,7 +215,7 @@ pub fn shutting_down(fd: c_int, how: c_int, call: impl FnOnce() -> c_int) -> c_i
 
 #[cold]
 fn shutting_down_with_edges(fd: c_int, how: c_int, call: impl FnOnce() -> c_int) -> c_int {
-    let kind = match descriptors::known(fd) {
+    let kind = match lookup::known(fd) {
         Some(file) => {
             // Also for registrations that become edge-triggered later.
             file.note_shut(how);

@@ -11,7 +11,7 @@ use crate::edge::{CHOKED, COLLECTED, DEPARTED, Facts, GAVE, PEER_FULL, PRESSED, 
 use crate::events::{HUP, WRITABLE};
 use crate::graph::fdtable;
 use crate::graph::file::File;
-use crate::instance::descriptors;
+use crate::graph::lookup;
 use crate::kind::Kind;
 use crate::probe::sample;
 use crate::sys;
@@ -37,14 +37,14 @@ fn known_writing(fd: c_int, offered: impl FnOnce() -> usize, call: impl FnOnce()
 /// Whether it is an eventfd that is, or was, registered edge-triggered. Nothing but the call tells of what is added to it.
 #[inline]
 fn is_bell(fd: c_int) -> bool {
-    descriptors::known(fd).is_some_and(|file| file.kind().is_eventfd())
+    lookup::known(fd).is_some_and(|file| file.kind().is_eventfd())
 }
 
 /// Somebody may begin to wait for the edges of an eventfd while the call is in progress, for instance because its instance has a ring
 /// no more.
 #[inline(never)]
 fn concerned_writing(fd: c_int, offered: impl FnOnce() -> usize, call: impl FnOnce() -> isize) -> isize {
-    let unwatched = descriptors::known(fd).filter(|file| file.kind().is_eventfd() && !file.has_edges());
+    let unwatched = lookup::known(fd).filter(|file| file.kind().is_eventfd() && !file.has_edges());
     let unwatched = unwatched.map(|file| (file, begin_write(file)));
     relieved_beside(fd);
     let n = beside(fd, sending(fd, 0, offered, call));

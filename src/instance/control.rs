@@ -12,12 +12,14 @@ use crate::edge::Edge;
 use crate::events::{EDGE, EXCLUSIVE, EXCLUSIVE_COMPANY, IN, NVAL, WRITABLE, levels};
 use crate::graph::epitem::Epitem;
 use crate::graph::epstate::EpState;
-use crate::graph::eventpoll::{self, Eventpoll};
+use crate::graph::eventpoll::Eventpoll;
 use crate::graph::exclusive;
 use crate::graph::file::{File, FileGuard};
+use crate::graph::lookup;
 use crate::graph::waitq::Lingering;
 use crate::graph::woken_list::Line;
 use crate::instance::descriptors;
+use crate::instance::open;
 use crate::instance::send_events;
 use crate::lock;
 use crate::nested;
@@ -62,14 +64,14 @@ pub fn control(epfd: c_int, op: c_int, fd: c_int, interest: Option<Interest>) ->
     if lock::interrupted() {
         return Err(Errno::ENOMEM);
     }
-    let found = eventpoll::find(epfd);
+    let found = open::find(epfd);
     if matches!(found, Err(Errno::EBADF)) {
         return Err(Errno::EBADF);
     }
     let watchable = target(fd, op)?;
     let stat = watchable?;
     let ep = found?;
-    if descriptors::known(fd).and_then(File::eventpoll).is_some_and(|inner| std::ptr::eq(inner, *ep)) {
+    if lookup::known(fd).and_then(File::eventpoll).is_some_and(|inner| std::ptr::eq(inner, *ep)) {
         return Err(Errno::EINVAL);
     }
     let exclusive = interest.is_some_and(|interest| interest.events & EXCLUSIVE != 0);
@@ -92,10 +94,10 @@ fn target(fd: c_int, op: c_int) -> Result<Result<Option<stat>, Errno>, Errno> {
         let is_used = file.eventpoll().is_some() || (op != libc::EPOLL_CTL_ADD && !file.graph().is_unwatched());
         is_used && file.is_likely_named_by(fd, true)
     };
-    if descriptors::known(fd).is_some_and(trusted) {
+    if lookup::known(fd).is_some_and(trusted) {
         return Ok(Ok(None));
     }
-    if descriptors::is_internal(fd) {
+    if lookup::is_internal(fd) {
         return Err(Errno::EBADF);
     }
     let stat = sys::fstat(fd)?;
@@ -103,19 +105,19 @@ fn target(fd: c_int, op: c_int) -> Result<Result<Option<stat>, Errno>, Errno> {
         if descriptors::verify(fd, &stat) || is_known_fleeting(fd) { Ok(()) } else { kind::may_be_watched(fd, &stat) };
     match may_be_watched {
         Err(Errno::EBADF) => Err(Errno::EBADF),
-        Ok(()) if eventpoll::adopt(fd, &stat).is_some() => Ok(Ok(None)),
+        Ok(()) if open::adopt(fd, &stat).is_some() => Ok(Ok(None)),
         answer => Ok(answer.map(|()| Some(stat))),
     }
 }
 
 /// Whether it is watched, and a look would take what it shows, for which the kernel's own comes later, if at all.
 fn is_known_fleeting(fd: c_int) -> bool {
-    descriptors::known(fd).is_some_and(|file| file.kind().fleeting() != 0 && !file.graph().is_unwatched())
+    lookup::known(fd).is_some_and(|file| file.kind().fleeting() != 0 && !file.graph().is_unwatched())
 }
 
 fn add(ep: &'static Eventpoll, fd: c_int, stat: Option<stat>, interest: Interest) -> Result<(), Errno> {
     let exclusive = interest.events & EXCLUSIVE != 0;
-    let inner = descriptors::known(fd).and_then(File::eventpoll);
+    let inner = lookup::known(fd).and_then(File::eventpoll);
     if exclusive && (inner.is_some() || interest.events & !EXCLUSIVE_COMPANY != 0) {
         return Err(Errno::EINVAL);
     }
@@ -223,12 +225,12 @@ fn add(ep: &'static Eventpoll, fd: c_int, stat: Option<stat>, interest: Interest
 }
 
 fn is_registered(ep: &'static Eventpoll, fd: c_int) -> bool {
-    descriptors::known(fd).is_some_and(|file| file.graph().find(ep, fd).is_some())
+    lookup::known(fd).is_some_and(|file| file.graph().find(ep, fd).is_some())
 }
 
 /// MOD: the new mask and data hold from here on, what is pending is reported again (T6), a spent one-shot is armed (W5).
 fn modify(ep: &'static Eventpoll, fd: c_int, interest: Interest) -> Result<(), Errno> {
-    let file = descriptors::known(fd).ok_or(Errno::ENOENT)?;
+    let file = lookup::known(fd).ok_or(Errno::ENOENT)?;
     if interest.events & EDGE != 0
         && let Some(inner) = file.eventpoll()
         && is_registered(ep, fd)
@@ -319,7 +321,7 @@ fn begin(ep: &'static Eventpoll, st: &mut EpState, item: &'static Epitem, file: 
 }
 
 fn delete(ep: &'static Eventpoll, fd: c_int) -> Result<(), Errno> {
-    let file = descriptors::known(fd).ok_or(Errno::ENOENT)?;
+    let file = lookup::known(fd).ok_or(Errno::ENOENT)?;
     let mut graph = file.graph();
     let item = graph.find(ep, fd).ok_or(Errno::ENOENT)?;
     detach(file, &mut graph, item, End::Deleted);

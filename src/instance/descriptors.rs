@@ -8,37 +8,31 @@ use nix::errno::Errno;
 
 use crate::api::source;
 use crate::backend::watch;
-use crate::facts;
-use crate::graph::eventpoll::Eventpoll;
 use crate::graph::fdtable::{self, Entry};
 use crate::graph::file::{File, FileGuard, Graph};
+use crate::graph::internal_fd;
+use crate::graph::lookup::{enter, enter_first, is_internal, known};
 use crate::graph::own_table;
 use crate::graph::waitq::{Sleeper, Stays};
 use crate::instance::control::{self, End};
 use crate::life::process;
 use crate::lock;
-use crate::sync;
-use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
-use crate::sync::atomic::{AtomicI32, AtomicU32};
 use crate::sys;
 
-/// Internal descriptors live from here on, where the limit allows it: above what most programs use, low enough that the
-/// kernel's table stays small.
-const INTERNAL_BASE: usize = 4096;
-
-/// The description known under the number; none for unwatched and internal ones.
-#[inline]
-pub fn known(fd: c_int) -> Option<&'static File> {
-    match fdtable::get(fd)? {
-        Entry::File(file) if !own_table::is_apart() => Some(file),
-        _ => None,
+/// The program wants this very number (`dup2` onto it): an internal descriptor moves to another. After
+/// that no thread sleeps on the number, or is about to use it.
+pub fn make_way(fd: c_int) {
+    /// A thread that does not answer by then is held up by a signal handler.
+    const NAPS: u32 = 500;
+    if !is_internal(fd) {
+        return;
     }
-}
-
-/// Whether the number is one of ours.
-#[inline]
-pub fn is_internal(fd: c_int) -> bool {
-    matches!(fdtable::get(fd), Some(Entry::Internal)) && !own_table::is_apart()
+    if let Some(owner) = internal_fd::move_from(fd) {
+        Sleeper::evict_all();
+        watch::sleepers().for_each(Sleeper::evict);
+        owner.await_users(NAPS);
+    }
+    fdtable::clear(fd);
 }
 
 /// Whether calls of this thread, in this moment, are followed: they name what the graph does, and its locks can be taken.
@@ -46,104 +40,15 @@ pub fn follows_calls() -> bool {
     !lock::interrupted() && !process::is_borrowed()
 }
 
-/// In a thread that has a table of its own now: what it has copies of is not for it to use.
-pub fn close_copies_of_internal() {
-    for (fd, _) in fdtable::entries(0, u32::MAX).filter(|(_, entry)| matches!(entry, Entry::Internal)) {
-        let _ = sys::close(fd);
+/// In a forked child: `fresh` takes the place of the description, which is the parent's, under all of its numbers. Answers with one of them.
+pub fn replace_under_all_numbers(file: &'static File, fresh: c_int) -> Option<c_int> {
+    let mut replaced = None;
+    for &number in file.graph().numbers.iter() {
+        let flags = sys::fcntl(number, libc::F_GETFD, 0).map_or(0, |flags| flags & libc::FD_CLOEXEC);
+        let answer = sys::dup3(fresh, number, if flags != 0 { libc::O_CLOEXEC } else { 0 });
+        replaced = answer.is_ok().then_some(number).or(replaced);
     }
-}
-
-/// Takes a descriptor for internal use: to a high number if there is one, marked in the table, and its number kept in
-/// `owner`. The descriptor is closed if that fails.
-pub fn adopt_internal(fd: c_int, owner: &AtomicI32) -> Result<c_int, Errno> {
-    let limit = facts::descriptor_limit();
-    let high = sys::fcntl(fd, libc::F_DUPFD_CLOEXEC, INTERNAL_BASE.min(limit / 4 * 3));
-    let number = match high {
-        Ok(number) => {
-            let _ = sys::close(fd);
-            number
-        }
-        Err(_) => fd,
-    };
-    if is_internal(number) {
-        dispossess(number);
-    }
-    if let Err(errno) = fdtable::set(number, Entry::Internal) {
-        let _ = sys::close(number);
-        return Err(if errno == Errno::ENOSPC { Errno::EMFILE } else { errno });
-    }
-    owner.store(number, SeqCst);
-    Ok(number)
-}
-
-/// The number of an internal descriptor that was closed unseen. Unlike -1 it says that its owner may be asleep on it.
-pub const LOST: c_int = -2;
-
-/// A number that was to be an internal descriptor's is free: it was closed by a call that was not seen. Its owner must not take the
-/// next one under this number for its own.
-#[cold]
-fn dispossess(number: c_int) {
-    for_each_owner(|owner| {
-        let _ = owner.compare_exchange(number, LOST, SeqCst, Relaxed);
-    });
-}
-
-/// Wherever the number of an internal descriptor is kept.
-fn for_each_owner(visit: impl Fn(&AtomicI32)) {
-    Sleeper::for_each(|sleeper| {
-        visit(sleeper.wake_owner());
-        sleeper.spare_rings.owners().for_each(&visit);
-        visit(&sleeper.anchor);
-    });
-    watch::sleepers().for_each(|sleeper| visit(sleeper.wake_owner()));
-    Eventpoll::for_each(|ep| {
-        visit(ep.signal());
-        visit(ep.ring.fd());
-    });
-    visit(own_table::marker());
-}
-
-/// Closes the internal descriptor of `owner`, if it has one.
-pub fn disown_internal(owner: &AtomicI32) {
-    let fd = owner.swap(-1, SeqCst);
-    if fd >= 0 && is_internal(fd) {
-        fdtable::clear(fd);
-        let _ = sys::close(fd);
-    }
-}
-
-/// The internal descriptor of `owner` was closed by somebody else.
-pub fn give_up_internal(owner: &AtomicI32) {
-    let fd = owner.swap(-1, SeqCst);
-    if is_internal(fd) {
-        fdtable::clear(fd);
-    }
-}
-
-/// The program wants this very number (dup2 onto it): whoever owns it moves to another. When that is done nobody sleeps on the number, or
-/// is about to write to it.
-pub fn make_way(fd: c_int) {
-    if !is_internal(fd) {
-        return;
-    }
-    let move_over = |owner: &AtomicI32| {
-        if owner.load(Relaxed) == fd
-            && let Ok(number) = sys::fcntl(fd, libc::F_DUPFD_CLOEXEC, fd as usize + 1)
-                .or_else(|_| sys::fcntl(fd, libc::F_DUPFD_CLOEXEC, 0))
-        {
-            if fdtable::set(number, Entry::Internal).is_ok() {
-                owner.store(number, SeqCst);
-            } else {
-                let _ = sys::close(number);
-                owner.store(LOST, SeqCst);
-            }
-        }
-    };
-    for_each_owner(move_over);
-    Sleeper::for_each(Sleeper::let_go_of_wake);
-    watch::sleepers().for_each(Sleeper::let_go_of_wake);
-    Eventpoll::for_each(Eventpoll::await_writers);
-    fdtable::clear(fd);
+    replaced
 }
 
 /// What every call that makes a descriptor of ours begins with; `flags` may be EPOLL_CLOEXEC.
@@ -160,43 +65,6 @@ pub fn begin_creation(flags: c_int) -> Result<(), Errno> {
     }
     process::start();
     process::settle();
-    Ok(())
-}
-
-/// In a forked child: `fresh` takes the place of the description, which is the parent's, under all of its numbers. Answers with one of them.
-pub fn replace_under_all_numbers(file: &'static File, fresh: c_int) -> Option<c_int> {
-    let mut replaced = None;
-    for &number in file.graph().numbers.iter() {
-        let flags = sys::fcntl(number, libc::F_GETFD, 0).map_or(0, |flags| flags & libc::FD_CLOEXEC);
-        let answer = sys::dup3(fresh, number, if flags != 0 { libc::O_CLOEXEC } else { 0 });
-        replaced = answer.is_ok().then_some(number).or(replaced);
-    }
-    replaced
-}
-
-/// Enters a number for a description. ENOSPC beyond the table, ENOMEM without memory.
-pub fn enter(file: &'static File, fd: c_int) -> Result<(), Errno> {
-    enter_if(file, fd, |_| true)
-}
-
-/// The same, if the description is what it is taken for. EBADF otherwise.
-pub fn enter_if(file: &'static File, fd: c_int, is_right: impl FnOnce(&Graph) -> bool) -> Result<(), Errno> {
-    let mut graph = file.graph();
-    if !is_right(&graph) {
-        return Err(Errno::EBADF);
-    }
-    graph.numbers.reserve()?;
-    fdtable::set(fd, Entry::File(file))?;
-    graph.numbers.push(fd);
-    Ok(())
-}
-
-/// The same for a number that is not known. EEXIST if another thread made it known meanwhile.
-fn enter_first(file: &'static File, fd: c_int) -> Result<(), Errno> {
-    let mut graph = file.graph();
-    graph.numbers.reserve()?;
-    fdtable::set_first(fd, file)?;
-    graph.numbers.push(fd);
     Ok(())
 }
 
@@ -283,22 +151,6 @@ pub fn vanished(file: &'static File, fd: c_int) {
 pub fn forget(fd: c_int) {
     if let Some(file) = known(fd) {
         forget_number_of(file, file.graph(), fd, End::Closed);
-    }
-}
-
-/// Waits until nobody is about to use a number that is to be another's, but not for long: it may be a thread that a signal handler holds up, this
-/// one maybe. Not under a lock. Who comes to use it counts himself first, and then looks whether the number is still what he wants.
-pub fn await_users(count: &AtomicU32) {
-    const NAPS: u32 = 100;
-    const NAP_NS: u32 = 1_000_000;
-    for turn in 0..sync::SPINS + NAPS {
-        // Not a mere load: who counts himself after this sees what was done to the number before it.
-        match count.fetch_add(0, SeqCst) {
-            0 => return,
-            _ if turn < sync::SPINS => sync::spin_loop(),
-            // He does not run at present.
-            users => sync::futex_wait(count, users, Some(NAP_NS)),
-        }
     }
 }
 

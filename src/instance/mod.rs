@@ -2,8 +2,10 @@
 
 pub mod control;
 pub mod descriptors;
+pub mod disguise;
 pub mod glance;
 pub mod left;
+pub mod open;
 pub mod resample;
 pub mod send_events;
 pub mod wait;

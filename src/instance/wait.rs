@@ -11,9 +11,10 @@ use crate::backend::{ByPoll, ByRequest, Poller, parking, switch, watch};
 use crate::events::NVAL;
 use crate::facts;
 use crate::graph::epstate::EpState;
-use crate::graph::eventpoll::{self, Eventpoll};
+use crate::graph::eventpoll::Eventpoll;
 use crate::graph::waitq::{self, Sleeper};
 use crate::instance::glance::{self, Patience};
+use crate::instance::open;
 use crate::instance::resample::{self, Extent};
 use crate::instance::send_events::{self, Vanished};
 use crate::lock::{self, Guard};
@@ -45,7 +46,7 @@ pub const LONGEST_RARE_TICK_NS: u64 = 1_000_000_000;
 
 /// The checks of W1, in the kernel's order.
 fn checked(epfd: i32, events: *mut epoll_event, max: i32) -> Result<(&'static Eventpoll, Buffer), Errno> {
-    let found = eventpoll::find(epfd);
+    let found = open::find(epfd);
     if matches!(found, Err(Errno::EBADF)) {
         return Err(Errno::EBADF);
     }

@@ -680,8 +680,8 @@ pub fn renew_pipe(ep: &'static Eventpoll) {
         ep.remember_pipe(file, read_end);
     }
     let _ = sys::close(read_end);
-    crate::instance::descriptors::disown_internal(ep.signal());
-    let _ = crate::instance::descriptors::adopt_internal(write_end, ep.signal());
+    ep.signal().close();
+    let _ = ep.signal().adopt(write_end);
 }
 
 /// Whether nobody links instances.

@@ -5,6 +5,7 @@ use libc::{c_int, fd_set, nfds_t, pollfd, sigset_t, timespec};
 
 use crate::graph::eventpoll::Eventpoll;
 use crate::graph::file::File;
+use crate::graph::lookup;
 use crate::instance::descriptors;
 use crate::instance::wait::{self, Timeout};
 use crate::life::process;
@@ -15,7 +16,7 @@ use crate::sys;
 use crate::user;
 
 fn instance(fd: c_int) -> Option<&'static Eventpoll> {
-    let ep = descriptors::known(fd).and_then(File::eventpoll)?;
+    let ep = lookup::known(fd).and_then(File::eventpoll)?;
     process::settle();
     descriptors::is_instance(fd).then_some(ep)
 }

@@ -12,7 +12,7 @@ use crate::events::{Bits, ERR, HUP, IN, NVAL, PRI, RDNORM, READABLE, WRITABLE};
 use crate::graph::epitem::Epitem;
 use crate::graph::epstate::EpState;
 use crate::graph::file::File;
-use crate::instance::descriptors;
+use crate::graph::lookup;
 use crate::kind::Kind;
 use crate::sync::atomic::AtomicBool;
 use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
@@ -82,7 +82,7 @@ pub fn found_with_others(item: &Epitem, bits: Bits) -> bool {
 /// The program itself polled a descriptor and took the level that it found; this was a wake-up all
 /// the same.
 pub fn found_by_program(fd: c_int, found: Bits) {
-    if let Some(file) = descriptors::known(fd)
+    if let Some(file) = lookup::known(fd)
         && found & file.kind().fleeting() != 0
     {
         file.tell(WOKEN, file.begin_call());

@@ -6,7 +6,7 @@ use libc::epoll_event;
 use nix::errno::Errno;
 
 use crate::abi::calls;
-use crate::graph::eventpoll;
+use crate::instance::open;
 use crate::lock;
 use crate::user;
 
@@ -46,7 +46,7 @@ unsafe fn batch(epfd: c_int, ops: *mut epolyfill_op, n: usize) -> Result<c_int, 
         // In a signal handler, which would wait for what it interrupted.
         return Err(Errno::ENOMEM);
     }
-    let _ep = eventpoll::find(epfd)?;
+    let _ep = open::find(epfd)?;
     let count = c_int::try_from(n).map_err(|_| Errno::EINVAL)?;
     user::check_range(ops, n)?;
     let mut succeeded = 0;

@@ -6,7 +6,7 @@ use libc::epoll_event;
 
 use crate::abi::calls;
 use crate::api::dispatch::{self, Callback};
-use crate::graph::eventpoll;
+use crate::instance::open;
 
 /// A function that is called with `n` events, at least one, which it owns until it returns, and
 /// with the `user` pointer that was registered with it. It must return: leaving it by `longjmp`, by
@@ -40,7 +40,7 @@ pub type epolyfill_callback = Option<unsafe extern "C" fn(events: *const epoll_e
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn epolyfill_set_callback(epfd: c_int, function: epolyfill_callback, user: *mut c_void) -> c_int {
     let callback = function.map(|function| Callback { function, user });
-    calls::answer(eventpoll::find(epfd).and_then(|ep| dispatch::set(*ep, callback)).map(|()| 0))
+    calls::answer(open::find(epfd).and_then(|ep| dispatch::set(*ep, callback)).map(|()| 0))
 }
 
 /// Waits for events in the calling thread and calls the callback of the instance with them, at most
@@ -59,6 +59,6 @@ pub unsafe extern "C" fn epolyfill_set_callback(epfd: c_int, function: epolyfill
 /// `siglongjmp`.
 #[unsafe(no_mangle)]
 pub extern "C" fn epolyfill_dispatch(epfd: c_int, timeout: c_int) -> c_int {
-    let dispatched = eventpoll::find(epfd).and_then(|ep| dispatch::dispatch(*ep, calls::milliseconds(timeout)));
+    let dispatched = open::find(epfd).and_then(|ep| dispatch::dispatch(*ep, calls::milliseconds(timeout)));
     calls::answer(dispatched.map(|n| n as c_int))
 }

@@ -8,7 +8,7 @@ use nix::errno::Errno;
 
 use crate::abi::calls;
 use crate::api::event_array::MOST_EVENTS;
-use crate::graph::eventpoll;
+use crate::instance::open;
 use crate::lock;
 use crate::user;
 
@@ -40,7 +40,7 @@ pub unsafe extern "C" fn epolyfill_wait_view(
     maxevents: c_int,
     timeout: c_int,
 ) -> c_int {
-    let found = if lock::interrupted() { Err(Errno::EINTR) } else { eventpoll::find(epfd) };
+    let found = if lock::interrupted() { Err(Errno::EINTR) } else { open::find(epfd) };
     let array = found.and_then(|ep| {
         if maxevents <= 0 {
             return Err(Errno::EINVAL);

@@ -3,8 +3,8 @@
 use libc::{c_int, c_ulong, off_t, sigset_t, termios};
 
 use super::{export, libc_answer};
-use crate::graph::eventpoll::disguise;
 use crate::hooks;
+use crate::instance::disguise;
 use crate::next;
 use crate::sys;
 

@@ -5,11 +5,12 @@ use nix::errno::Errno;
 
 use super::{export, libc_answer};
 use crate::abi::calls;
-use crate::graph::eventpoll::disguise;
 use crate::graph::fdtable;
+use crate::graph::lookup;
 use crate::graph::own_table;
 use crate::hooks;
 use crate::instance::descriptors;
+use crate::instance::disguise;
 use crate::life::process;
 use crate::lock;
 use crate::next;
@@ -17,7 +18,7 @@ use crate::sys;
 
 /// Before a number is replaced: an internal descriptor moves away, a watched one is forgotten. Only if the call can succeed.
 fn make_room(old: c_int, new: c_int) {
-    if fdtable::has(new) && sys::is_open(old) && !descriptors::is_internal(old) {
+    if fdtable::has(new) && sys::is_open(old) && !lookup::is_internal(old) {
         if !lock::interrupted() {
             descriptors::make_way(new);
         }

@@ -11,8 +11,8 @@ use nix::errno::Errno;
 
 use super::export;
 use crate::edge::{CHOKED, DRY};
-use crate::graph::eventpoll::disguise;
 use crate::hooks;
+use crate::instance::disguise;
 use crate::next;
 use crate::sys;
 

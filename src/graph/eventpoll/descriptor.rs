@@ -1,125 +1,14 @@
-//! The descriptor of an instance: the read end of a pipe, never writable (C4), readable exactly when a byte is in it (N1), and with an
-//! inode of its own, by which the instance is found behind a number that came by a road we do not see.
+//! The descriptor of an instance: the read end of a pipe, never writable (C4), readable exactly when
+//! a byte is in it (N1).
 
 use libc::c_int;
-use nix::errno::Errno;
 
-use super::{EVER, Eventpoll, INSTANCES, Pinned, any_yet};
+use super::Eventpoll;
 use crate::events::ERR;
-use crate::graph::file::File;
+use crate::graph::internal_fd::InternalFd;
 use crate::graph::own_table;
-use crate::instance::control;
-use crate::instance::descriptors;
-use crate::life::process;
-use crate::nested;
 use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
-use crate::sync::atomic::{AtomicBool, AtomicI32, AtomicU64};
 use crate::sys;
-
-/// The device that pipes are on.
-static PIPES: AtomicU64 = AtomicU64::new(0);
-
-/// Whether there ever was an orphan.
-static ANY_ORPHAN: AtomicBool = AtomicBool::new(false);
-
-/// epoll_create1(2): a new instance; `flags` may be EPOLL_CLOEXEC. Answers with its descriptor.
-///
-/// The descriptor is the read end of a pipe: never writable (C4), readable exactly when a byte is in it (N1), and with an inode
-/// of its own.
-pub fn create(flags: c_int) -> Result<c_int, Errno> {
-    descriptors::begin_creation(flags)?;
-    if !EVER.swap(true, Relaxed) {
-        control::read_limit();
-    }
-    if ANY_ORPHAN.load(Relaxed) {
-        Eventpoll::for_each(Eventpoll::reap);
-    }
-    let [epfd, signal] = sys::pipe2(libc::O_NONBLOCK | libc::O_CLOEXEC)?;
-    let made = (|| {
-        if flags & libc::EPOLL_CLOEXEC == 0 {
-            sys::fcntl(epfd, libc::F_SETFD, 0)?;
-        }
-        // A number known here whose descriptor was closed behind our back is free for the new one.
-        descriptors::forget(epfd);
-        let ep = INSTANCES.take()?;
-        let Ok(file) = File::create() else {
-            INSTANCES.give_back(ep);
-            return Err(Errno::ENOMEM);
-        };
-        if let Err(errno) = ep.furnish() {
-            file.retire();
-            INSTANCES.give_back(ep);
-            return Err(errno);
-        }
-        ep.pins.store(1, Relaxed);
-        ep.lock().become_new();
-        ep.file.set(Some(file));
-        ep.number.store(epfd, Relaxed);
-        ep.orphan.store(false, Relaxed);
-        ep.muted.store(false, Relaxed);
-        ep.nonblocking.store(false, Relaxed);
-        ep.params.store(0, Relaxed);
-        ep.remember_pipe(file, epfd);
-        file.set_eventpoll(ep);
-        let entered = descriptors::adopt_internal(signal, &ep.signal).and_then(|_| descriptors::enter(file, epfd));
-        entered.inspect_err(|_| {
-            descriptors::disown_internal(&ep.signal);
-            file.retire();
-            INSTANCES.give_back(ep);
-        })?;
-        let mut st = ep.lock();
-        nested::observe_unseen(ep, &mut st);
-        st.stats.begin_anew();
-        Ok(())
-    })();
-    match made {
-        Ok(()) => Ok(epfd),
-        Err(errno) => {
-            let _ = sys::close(epfd);
-            Err(errno)
-        }
-    }
-}
-
-/// The instance behind a descriptor, pinned. EBADF for a closed number, EINVAL for anything but an instance, ENOSYS in a thread that has a
-/// descriptor table of its own.
-pub fn find(epfd: c_int) -> Result<Pinned, Errno> {
-    process::settle();
-    if own_table::is_apart() {
-        return Err(if sys::is_usable(epfd) { Errno::ENOSYS } else { Errno::EBADF });
-    }
-    if let Some(file) = descriptors::known(epfd)
-        && let Some(ep) = file.eventpoll()
-    {
-        if file.is_likely_named_by(epfd, false) {
-            return ep.pin().ok_or(Errno::EBADF);
-        }
-        // Closed behind our back.
-        descriptors::vanished(file, epfd);
-    }
-    if !sys::is_usable(epfd) {
-        return Err(Errno::EBADF);
-    }
-    let adopted = sys::fstat(epfd).ok().and_then(|stat| adopt(epfd, &stat));
-    adopted.and_then(Eventpoll::pin).ok_or(Errno::EINVAL)
-}
-
-/// The instance whose pipe is open under a number that is not known to name it: it came in a message, out of another process, or by
-/// a system call of the program's own. It is known from here on.
-pub fn adopt(fd: c_int, stat: &libc::stat) -> Option<&'static Eventpoll> {
-    if !any_yet() || stat.st_mode & libc::S_IFMT != libc::S_IFIFO || stat.st_dev != PIPES.load(Relaxed) {
-        return None;
-    }
-    let mut found = None;
-    Eventpoll::for_each(|ep| found = if ep.inode.load(Relaxed) == stat.st_ino { Some(ep) } else { found });
-    let ep = found?;
-    let file = ep.file()?;
-    descriptors::forget(fd);
-    descriptors::enter_if(file, fd, |graph| !graph.numbers.is_empty() || ep.orphan.load(Relaxed)).ok()?;
-    ep.orphan.store(false, Relaxed);
-    ep.set_number(fd);
-    Some(ep)
-}
 
 impl Eventpoll {
     /// A number of its descriptor.
@@ -132,85 +21,18 @@ impl Eventpoll {
         self.number.store(epfd, Relaxed);
     }
 
-    /// Takes down the inode of its pipe.
-    pub fn remember_pipe(&self, file: &'static File, epfd: c_int) {
-        if let Ok(stat) = sys::fstat(epfd) {
-            let identity = (stat.st_dev, stat.st_ino);
-            file.mark(identity);
-            PIPES.store(stat.st_dev, Relaxed);
-            self.inode.store(stat.st_ino, Relaxed);
-        }
-    }
-
-    /// Whether somebody has the descriptor under a number that we do not know, after all that we knew are gone: then the pipe has
-    /// a reader. `last`, which is about to be closed, is none.
-    pub fn has_other_numbers(&self, last: c_int) -> bool {
-        let signal = self.signal.load(Relaxed);
-        let inode = self.inode.load(Relaxed);
-        self.mute();
-        let is_open = sys::fstat(last).is_ok_and(|stat| stat.st_dev == PIPES.load(Relaxed) && stat.st_ino == inode);
-        // The number stays taken, but it is no reader any more.
-        if signal < 0 || (is_open && sys::dup3(signal, last, libc::O_CLOEXEC).is_err()) {
-            return false;
-        }
-        let has_readers = sys::level(signal, 0) & ERR == 0;
-        if has_readers {
-            self.muted.store(false, SeqCst);
-            // What was to be shown meanwhile was not.
-            self.show_readable();
-        }
-        has_readers
-    }
-
     /// Makes the descriptor readable by a byte in its pipe. Not where nobody has it any more: that would raise SIGPIPE, which ends programs,
     /// and where it is blocked wakes every signalfd. False if no byte was put there.
     pub fn show_readable(&self) -> bool {
-        self.signalling.fetch_add(1, SeqCst);
-        let signal = self.signal.load(SeqCst);
-        let shown = !self.muted.load(SeqCst) && !own_table::is_apart() && {
+        self.signal.with(|signal| {
+            let may_write = !self.muted.load(SeqCst) && !own_table::is_apart();
             // The descriptor may have been closed behind our back.
-            sys::level(signal, 0) & ERR == 0 && sys::write(signal, b"!").is_ok()
-        };
-        self.signalling.fetch_sub(1, SeqCst);
-        shown
-    }
-
-    /// Nobody writes to the pipe after this.
-    fn mute(&self) {
-        self.muted.store(true, SeqCst);
-        self.await_writers();
-    }
-
-    /// Waits for who is about to write to the pipe.
-    pub fn await_writers(&self) {
-        descriptors::await_users(&self.signalling);
-    }
-
-    /// No number is known any more, but somebody has the descriptor.
-    pub fn become_orphan(&self) {
-        ANY_ORPHAN.store(true, Relaxed);
-        self.number.store(-1, Relaxed);
-        self.orphan.store(true, Relaxed);
-    }
-
-    /// The end of an orphan that nobody has any more.
-    fn reap(&'static self) {
-        let Some(file) = self.file().filter(|_| self.orphan.load(Relaxed)) else { return };
-        if self.has_other_numbers(-1) {
-            return;
-        }
-        let is_over = {
-            let graph = file.graph();
-            graph.numbers.is_empty() && self.orphan.swap(false, Relaxed)
-        };
-        if is_over {
-            self.close();
-            file.retire();
-        }
+            may_write && sys::level(signal, 0) & ERR == 0 && sys::write(signal, b"!").is_ok()
+        })
     }
 
     /// The write end of its pipe.
-    pub fn signal(&self) -> &AtomicI32 {
+    pub fn signal(&self) -> &InternalFd {
         &self.signal
     }
 }

@@ -3,7 +3,6 @@
 //! Not here: what control calls do (`control.rs`), how a thread waits (`wait.rs`), what is reported (`harvest.rs`).
 
 mod descriptor;
-pub mod disguise;
 mod inbox;
 
 use nix::errno::Errno;
@@ -15,23 +14,21 @@ use crate::backend::switch;
 use crate::graph::epitem::{Epitem, NO_SHARD};
 use crate::graph::epstate::EpState;
 use crate::graph::file::File;
+use crate::graph::internal_fd::InternalFd;
 use crate::graph::waitq::{Bell, Sleeper};
 use crate::instance::control;
-use crate::instance::descriptors;
 use crate::lock::{Guard, Lock};
 use crate::nested;
 use crate::pool::{AtomicRef, AtomicShort, Pool, Pooled};
 use crate::sync::atomic::Ordering::{AcqRel, Relaxed, SeqCst};
 use crate::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64};
 
-pub use descriptor::{adopt, create, find};
-
 use inbox::{Inbox, new_inbox};
 
-static INSTANCES: Pool<Eventpoll> = Pool::new();
+pub static INSTANCES: Pool<Eventpoll> = Pool::new();
 
 /// Whether there ever was an instance: until then poll and select need not look for epoll descriptors.
-static EVER: AtomicBool = AtomicBool::new(false);
+pub static EVER: AtomicBool = AtomicBool::new(false);
 
 /// Whether the program ever created an instance.
 #[inline]
@@ -45,7 +42,7 @@ pub fn any_yet() -> bool {
 pub struct Eventpoll {
     free: AtomicShort<Eventpoll>,
     /// Its descriptor while it is open, every thread inside a call on it, every registration in it.
-    pins: AtomicU32,
+    pub pins: AtomicU32,
     lock: Lock<EpState>,
     /// Registrations that changed, or that witnesses saw something on, while somebody else had the instance.
     /// `#[doc(alias = "ovflist")]`
@@ -65,24 +62,22 @@ pub struct Eventpoll {
     /// The thread that sleeps in poll on the set, for witnesses to kick. Written under the lock.
     blocked: AtomicRef<Sleeper>,
     /// The description of its descriptor.
-    file: AtomicRef<File>,
+    pub file: AtomicRef<File>,
     /// A number of its descriptor.
-    number: AtomicI32,
+    pub number: AtomicI32,
     /// The write end of the pipe whose read end is the descriptor; -1 when there is none.
-    signal: AtomicI32,
-    /// How many are about to write there.
-    signalling: AtomicU32,
+    pub signal: InternalFd,
     /// Nobody is to write there any more: the read end goes.
-    muted: AtomicBool,
+    pub muted: AtomicBool,
     /// The descriptor of its ring, and who waits for it.
     pub ring: Outside,
     /// The inode of the pipe, by which a number is known that came by a road we do not see; 0 when there is none.
-    inode: AtomicU64,
+    pub inode: AtomicU64,
     /// No number is known, but somebody has the descriptor. Written under the lock of the descriptor's graph.
-    orphan: AtomicBool,
+    pub orphan: AtomicBool,
     /// What the program said of it by O_NONBLOCK, and how it is to poll devices (`disguise`). Neither has an effect.
-    nonblocking: AtomicBool,
-    params: AtomicU64,
+    pub nonblocking: AtomicBool,
+    pub params: AtomicU64,
     /// The thread that calls the program's callback.
     pub dispatch: Dispatch,
     /// The arrays of `epolyfill_wait_view`.
@@ -103,8 +98,7 @@ impl Pooled for Eventpoll {
         blocked: AtomicRef::none(),
         file: AtomicRef::none(),
         number: AtomicI32::new(-1),
-        signal: AtomicI32::new(-1),
-        signalling: AtomicU32::new(0),
+        signal: InternalFd::new(),
         muted: AtomicBool::new(false),
         ring: Outside::new(),
         inode: AtomicU64::new(0),
@@ -161,7 +155,7 @@ impl Eventpoll {
     pub fn unpin(&'static self) {
         if self.pins.fetch_sub(1, AcqRel) == 1 {
             self.inode.store(0, Relaxed);
-            descriptors::disown_internal(&self.signal);
+            self.signal.close();
             while let Ok(Some(item)) = self.next_posted() {
                 item.unpin();
             }
@@ -180,7 +174,7 @@ impl Eventpoll {
     }
 
     /// What an instance needs however little it is used for; a wait is not to fail for want of memory.
-    fn furnish(&self) -> Result<(), Errno> {
+    pub fn furnish(&self) -> Result<(), Errno> {
         self.lock().set.reserve(0)?;
         if self.inbox.get().is_none() {
             self.inbox.set(Some(new_inbox()?));
@@ -322,7 +316,7 @@ impl Eventpoll {
         switch::reset_after_fork(self, st);
         abandoned += dispatch::reset_after_fork(self, st);
         self.look_at_all.store(true, SeqCst);
-        self.signalling.store(0, Relaxed);
+        self.signal.forget_users();
         st.readable = false;
         if self.inbox.get().is_some_and(|inbox| !inbox.is_empty()) {
             // A thread that did not come along may have been halfway through a push, for whose end a pop would wait. What is

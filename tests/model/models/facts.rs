@@ -7,7 +7,8 @@ use crate::edge::{CHOKED, DRY, GAVE};
 use crate::graph::epitem::Epitem;
 use crate::graph::eventpoll::{self, Eventpoll};
 use crate::graph::file::File;
-use crate::instance::descriptors;
+use crate::graph::lookup;
+use crate::instance::open;
 use crate::scheduler::{spawn, spawn_interrupted, step};
 use crate::{lock, sys};
 
@@ -15,8 +16,8 @@ use crate::{lock, sys};
 fn registered() -> ([i32; 2], &'static File, &'static Eventpoll, &'static Epitem) {
     let (ep, bell) = (create(), eventfd());
     add(ep, bell, IN | ET, 1);
-    let file = descriptors::known(bell).expect("it is registered");
-    let instance = *eventpoll::find(ep).expect("it is an instance");
+    let file = lookup::known(bell).expect("it is registered");
+    let instance = *open::find(ep).expect("it is an instance");
     let item = file.graph().items().next().expect("it has an item");
     item.take_facts();
     ([bell, ep], file, instance, item)
@@ -61,7 +62,7 @@ pub fn watched_end_is_found_from_the_other() {
     add(ep, from, IN | ET, 1);
     add(ep, to, ET, 2);
     let inode = sys::fstat(from).expect("it is open").st_ino;
-    let [file, other] = [from, to].map(|fd| descriptors::known(fd).expect("it is registered"));
+    let [file, other] = [from, to].map(|fd| lookup::known(fd).expect("it is registered"));
     let others = [(); 2].map(|()| {
         spawn(move || {
             other.count_edges(true);
@@ -89,7 +90,7 @@ pub fn watched_end_is_found_beside_one_that_moves_away() {
     add(ep, from, IN | ET, 1);
     add(ep, to, ET, 2);
     let inode = sys::fstat(from).expect("it is open").st_ino;
-    let file = descriptors::known(from).expect("it is registered");
+    let file = lookup::known(from).expect("it is registered");
     let mover = spawn(move || {
         close(to);
         add(ep, elsewhere, IN | ET, 3);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::program::{close, create, nothing_is_left};
 use crate::graph::eventpoll::{self, Eventpoll};
+use crate::instance::open;
 use crate::lock::{Lock, interrupted};
 use crate::pool::{AtomicShort, Pool, Pooled};
 use crate::scheduler::{spawn, spawn_interrupted, step};
@@ -49,7 +50,7 @@ impl Pooled for Record {
 /// Somebody who has an instance goes through all of them, while a fork takes every lock.
 pub fn records_are_gone_through_while_a_fork_has_the_pool() {
     let ep = create();
-    let instance = *eventpoll::find(ep).expect("it is an instance");
+    let instance = *open::find(ep).expect("it is an instance");
     let holder = spawn(move || {
         let _state = instance.lock();
         Eventpoll::for_each(|_| step());

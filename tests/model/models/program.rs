@@ -8,6 +8,7 @@ use libc::{c_int, epoll_event};
 use crate::graph::{epitem, eventpoll, file};
 use crate::instance::control::{self, Interest};
 use crate::instance::descriptors;
+use crate::instance::open;
 use crate::instance::wait::{self, Timeout};
 use crate::scheduler::{self, step};
 use crate::{hooks, sys};
@@ -19,7 +20,7 @@ pub const ONESHOT: u32 = libc::EPOLLONESHOT as u32;
 pub const EXCLUSIVE: u32 = libc::EPOLLEXCLUSIVE as u32;
 
 pub fn create() -> c_int {
-    eventpoll::create(libc::EPOLL_CLOEXEC).expect("an instance")
+    open::create(libc::EPOLL_CLOEXEC).expect("an instance")
 }
 
 pub fn add(ep: c_int, fd: c_int, events: u32, data: u64) {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::program::*;
+use crate::graph::lookup;
 use crate::graph::waitq::Sleeper;
 use crate::options::{self, Poller};
 use crate::scheduler::{Joinable, sleep_until, spawn, spawn_interrupted, step};
@@ -509,7 +510,7 @@ pub fn number_that_a_handler_closed_is_free() {
 /// A poll found a number closed, and by the time that is looked into it is another description's, perhaps with the same record.
 pub fn late_word_of_a_closed_number_harms_nobody() {
     let (ep, bell) = watched_bell();
-    let file = crate::instance::descriptors::known(bell).expect("it is registered");
+    let file = lookup::known(bell).expect("it is registered");
     let poller = spawn(move || crate::instance::descriptors::vanished(file, bell));
     for round in 2..=3 {
         close(bell);

@@ -1,6 +1,6 @@
 //! The answers of calls other than epoll's on the descriptor of an instance. The descriptor is a
 //! pipe, and a pipe answers and does other things than programs expect of an epoll descriptor. Not
-//! here: `read` and `write` (`witness/`), and calls that a pipe refuses with the same errno.
+//! here: `read` and `write` (`hooks/`), and calls that a pipe refuses with the same errno.
 //!
 //! Kernel counterpart: `eventpoll_fops`, and the defaults of callers for `file_operations` that are
 //! NULL.
@@ -8,7 +8,8 @@
 use libc::c_int;
 use nix::errno::Errno;
 
-use super::Eventpoll;
+use crate::graph::eventpoll::Eventpoll;
+use crate::graph::lookup;
 use crate::instance::descriptors;
 use crate::sync::atomic::Ordering::Relaxed;
 use crate::sys;
@@ -17,7 +18,7 @@ use crate::user;
 /// The instance behind a number that is known to name one.
 #[inline]
 pub fn instance(fd: c_int) -> Option<&'static Eventpoll> {
-    let ep = descriptors::known(fd)?.eventpoll()?;
+    let ep = lookup::known(fd)?.eventpoll()?;
     descriptors::is_instance(fd).then_some(ep)
 }
 
