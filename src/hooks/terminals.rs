@@ -3,7 +3,7 @@
 
 use libc::c_int;
 
-use crate::edge::{DEPARTED, DRY, Facts, GAVE, WOKEN};
+use crate::edge::{DEPARTED, DRY, Facts, GAVE, TOOK_SHORT, WOKEN};
 use crate::events::{IN, WRITABLE};
 use crate::graph::fdtable::{self, Entry};
 use crate::graph::file::{File, Taking};
@@ -83,9 +83,11 @@ impl Flushing {
     fn end(self, at: u32) {
         let left =
             if sys::level(self.fd, IN) & IN == 0 { 0 } else { sys::ioctl_int(self.fd, libc::FIONREAD).unwrap_or(0) };
-        self.file.consume(u64::try_from(self.queued - left).unwrap_or(0));
+        let gone = u64::try_from(self.queued - left).unwrap_or(0);
+        self.file.consume(gone);
         drop(self.taking);
-        self.file.tell(DRY, at);
+        // Input that came since the last report has woken the waiters, whether it is there or not.
+        self.file.tell(if gone > 0 { TOOK_SHORT | DRY } else { DRY }, at);
     }
 }
 

@@ -273,12 +273,13 @@ fn modify(ep: &'static Eventpoll, fd: c_int, interest: Interest) -> Result<(), E
 
 /// A registration begins, or begins anew: what it finds is reported, here and to outer instances (T6).
 fn begin(ep: &'static Eventpoll, st: &mut EpState, item: &'static Epitem, file: &'static File) {
+    let asked = levels(item.at(&st.held).events.get());
     if let Some(inner) = file.eventpoll()
         && nested::is_ready(inner)
+        && asked & nested::READABLE_INSTANCE != 0
     {
         st.note_ready(item);
     }
-    let asked = levels(item.at(&st.held).events.get());
     if asked & WRITABLE != 0 {
         file.want_room();
     }

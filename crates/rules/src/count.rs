@@ -86,6 +86,10 @@ pub fn change(before: u64, now: u64, taken: &TakenSignals) -> Change {
 /// The later of two counts between which nothing came, for what comes next: of datagrams that could not be counted before it may know how many
 /// there were. One that a call ran into is less exact.
 pub fn refined(before: u64, now: u64) -> u64 {
+    if before & now & SIGNALS != 0 {
+        // Signals that were taken without a read of a signalfd come anew.
+        return now;
+    }
     let exact = now & BLURRED == 0 && before & now & UDP != 0 && before >> 42 == now >> 42;
     if exact && before & 0xffff_ffff == now & 0xffff_ffff { now } else { before }
 }

@@ -224,7 +224,7 @@ impl Edge {
             } else {
                 self.look = true;
             }
-            self.closing = matches!(kind, Kind::Tcp);
+            self.closing |= matches!(kind, Kind::Tcp);
             return;
         }
         if facts & ROUSED != 0 {
