@@ -8,7 +8,7 @@ use nix::errno::Errno;
 
 use crate::INTERPOSES;
 use crate::backend::{hold, uring, watch};
-use crate::edge::Edge;
+use crate::edge::{Edge, GAVE};
 use crate::events::{EDGE, EXCLUSIVE, EXCLUSIVE_COMPANY, IN, NVAL, WRITABLE, levels};
 use crate::graph::epitem::Epitem;
 use crate::graph::epstate::EpState;
@@ -257,12 +257,21 @@ fn modify(ep: &'static Eventpoll, fd: c_int, interest: Interest) -> Result<(), E
     let state = item.at(&st.held);
     st.edges -= usize::from(state.is_edge());
     st.edges += usize::from(interest.events & EDGE != 0);
+    let facts = item.take_facts();
+    if facts & GAVE != 0
+        && state.is_woken_by_instance(file)
+        && !state.spent.get()
+        && item.told_after(state.reported_at.get())
+    {
+        // What the old mask listed stays listed until a look finds it not ready.
+        st.note_ready(item);
+    }
+    let state = item.at(&st.held);
     state.events.set(interest.events);
     state.data.set(interest.data);
     let edge = Edge::anew(file.is_closing());
     state.edge.set(edge);
     state.spent.set(false);
-    item.take_facts();
     state.reported_at.set(file.clock());
     watch::take_back(st, item);
     st.begin_in_ring(item);

@@ -302,6 +302,10 @@ pub fn look(ep: &'static Eventpoll, for_edges: bool, in_turn: bool) -> Seen {
     }
     if in_turn {
         go_past_the_silent(st);
+        if !st.followed && !st.inner.is_empty() {
+            // Instances inside that were woken and show nothing have to be woken once more.
+            is_known_ready(ep, st, true);
+        }
         if st.lingers && st.ready.is_empty() {
             calm(ep, st);
         }

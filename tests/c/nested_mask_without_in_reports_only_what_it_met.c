@@ -85,9 +85,48 @@ static void passed_on_the_way(void)
     OK(close(outer)), OK(close(inner)), OK(close(fd[1]));
 }
 
+/* A ready instance that is added without its level in the mask is not looked at by a wait, so what is
+ * ready in it stays so until somebody gets there. */
+static void added_in_vain(void)
+{
+    int outer = new_epoll(), middle = new_epoll(), inner = new_epoll();
+    int in = OK(eventfd(1, EFD_NONBLOCK)), out = OK(eventfd(0, EFD_NONBLOCK));
+    ADD(inner, in, EPOLLIN, 1);
+    ADD(middle, inner, EPOLLRDNORM, 2);
+    ADD(outer, middle, EPOLLOUT, 3);
+    CHECK_EQ(read_all(in), 8);
+    EXPECT_NONE_NOW(outer);
+    ADD(inner, out, EPOLLOUT, 4);
+    EXPECT_ONE(middle, 2, EPOLLRDNORM);
+    OK(close(outer)), OK(close(middle)), OK(close(inner)), OK(close(in)), OK(close(out));
+}
+
+/* An instance that was woken under a mask with EPOLLIN stays on the outer instance's ready list when
+ * the mask loses EPOLLIN, but not if a poll came by while the instance showed nothing, whatever the
+ * poll asked for. */
+static void woken_under_another_mask(bool passed, short asked)
+{
+    int outer = new_epoll(), inner = new_epoll(), fd = OK(eventfd(0, EFD_NONBLOCK));
+    ADD(outer, inner, EPOLLIN | EPOLLET, 1);
+    ADD(inner, fd, EPOLLIN | EPOLLOUT | EPOLLET, 2);
+    EXPECT_ONE(inner, 2, EPOLLOUT);
+    struct pollfd entry = {.fd = outer, .events = asked};
+    if (passed)
+        CHECK_EQ(poll(&entry, 1, 0), 0);
+    MOD(outer, inner, EPOLLRDNORM | EPOLLPRI | EPOLLET, 1);
+    add_one(fd);
+    if (!passed)
+        EXPECT_ONE(outer, 1, EPOLLRDNORM);
+    EXPECT_NONE_NOW(outer);
+    OK(close(outer)), OK(close(inner)), OK(close(fd));
+}
+
 void test(void)
 {
     for (int i = 0; i < 2; i++)
         levels(masks[i]), edges(masks[i]), chains(masks[i]);
     passed_on_the_way();
+    added_in_vain();
+    woken_under_another_mask(false, 0);
+    woken_under_another_mask(true, 0), woken_under_another_mask(true, POLLOUT), woken_under_another_mask(true, POLLIN);
 }
