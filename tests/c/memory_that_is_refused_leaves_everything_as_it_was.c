@@ -3,6 +3,7 @@
 #include "faults.h"
 
 #define N 2400
+#define TOGETHER (20 * 13)
 
 static int ep, outer, pipes[4][2], fds[N], dups[N], instances[N];
 
@@ -29,6 +30,45 @@ static void old_ones_report(void)
             EXPECT_NONE_NOW(outer);
         MOD(ep, pipes[i][0], i % 2 ? EPOLLIN | EPOLLET : EPOLLIN, i);
     }
+}
+
+/* Writes to every 13th descriptor of a range and has each reported once. What was reported is
+ * deleted, or read. Many at a time, since each wait may have to hear from a watcher thread. */
+static void each_reports(int from, int to, bool deleted)
+{
+    static bool seen[N];
+    int due = 0;
+    memset(seen, 0, sizeof seen);
+    for (int i = from; i < to; i += 13, due++)
+        add_one(fds[i]);
+    while (due > 0) {
+        struct events events = wait_events(ep, BOUND_MS);
+        CHECK(events.n > 0);
+        for (int at = 0; at < events.n; at++, due--) {
+            int i = (int)events.at[at].data.u64 - 1000;
+            CHECK(i >= from && i < to && (i - from) % 13 == 0 && !seen[i]);
+            CHECK_EQ(events.at[at].events, EPOLLIN);
+            seen[i] = true;
+            if (deleted)
+                DEL(ep, fds[i]);
+            else
+                CHECK_EQ(read_all(fds[i]), 8);
+        }
+    }
+}
+
+/* Adds what was deleted again, and has each reported at once. */
+static void each_is_added_again(int from, int to)
+{
+    int due = 0;
+    for (int i = from; i < to; i += 13, due++)
+        /* The place of what was deleted may be free a little later only. */
+        UNTIL(!refused(ctl(ep, EPOLL_CTL_ADD, fds[i], EPOLLIN | EPOLLET, 1000 + i)));
+    struct events events = wait_events(ep, BOUND_MS);
+    CHECK_EQ(events.n, due);
+    sort_by_data(&events);
+    for (int at = 0; at < due; at++)
+        CHECK_EQ(events.at[at].data.u64, 1000 + from + 13 * at);
 }
 
 /* Uses memory in every way until there is none, from a set of `first` registrations on. */
@@ -70,13 +110,10 @@ static void exhaust(int first, long mappings)
     /* Neither is what was refused half there, nor is what is there in the way of anything. */
     if (n < N)
         CHECK_ERRNO(epoll_ctl(ep, EPOLL_CTL_DEL, fds[n], NULL), ENOENT);
-    for (int i = 0; i < n; i += 13) {
-        add_one(fds[i]);
-        EXPECT_ONE(ep, 1000 + i, EPOLLIN);
-        DEL(ep, fds[i]);
-        /* The place of what was deleted may be free a little later only. */
-        UNTIL(!refused(ctl(ep, EPOLL_CTL_ADD, fds[i], EPOLLIN | EPOLLET, 1000 + i)));
-        EXPECT_ONE(ep, 1000 + i, EPOLLIN);
+    for (int from = 0; from < n; from += TOGETHER) {
+        int to = from + TOGETHER < n ? from + TOGETHER : n;
+        each_reports(from, to, true);
+        each_is_added_again(from, to);
     }
     for (int i = 0; i < n_dups; i++)
         OK(close(dups[i]));
@@ -85,11 +122,8 @@ static void exhaust(int first, long mappings)
     atomic_store(&mappings_left, 1l << 40);
     for (; n < N; n++)
         ADD(ep, fds[n], EPOLLIN | EPOLLET, 1000 + n);
-    for (int i = 5; i < N; i += 13) {
-        add_one(fds[i]);
-        EXPECT_ONE(ep, 1000 + i, EPOLLIN);
-        CHECK_EQ(read_all(fds[i]), 8);
-    }
+    for (int from = 5; from < N; from += TOGETHER)
+        each_reports(from, from + TOGETHER < N ? from + TOGETHER : N, false);
     old_ones_report();
     for (int i = 0; i < N; i++)
         OK(close(fds[i]));
