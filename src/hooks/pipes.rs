@@ -126,8 +126,10 @@ pub fn moving(from: c_int, to: c_int, asked: usize, takes: bool, call: impl FnOn
             }
         }
     }
+    // A splice of nothing met the end of the source, whatever FIONREAD says of that.
     if let Some(sink) = sink
-        && !(n <= 0 && (ran_dry || of_source || error_of(packet).is_some()))
+        && n != 0
+        && !(n < 0 && (ran_dry || of_source || error_of(packet).is_some()))
     {
         if sample::is_held_back(sink, to) {
             sink.note_held_back(true);
