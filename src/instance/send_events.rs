@@ -292,7 +292,8 @@ fn wanted_beside_poll(st: &mut EpState, item: &'static Epitem) -> Option<Bits> {
     // What is quiet was not asked for, and is high as far as known.
     let unasked = if state.is_edge() { state.edge.get().quiet() & !asked } else { 0 };
     item.set_level(&st.held, polled | unasked);
-    let file = item.file()?;
+    // The number of a registration that has ended can be another file's.
+    let file = item.file().filter(|_| state.alive.get())?;
     let watched = state.watched(file);
     // What is not in the poll set was put here by a look of `sample`.
     let found = polled != 0 || state.slot.get() == 0;
@@ -332,7 +333,8 @@ fn reportable(st: &mut EpState, item: &'static Epitem, in_turn: bool) -> Bits {
     };
     let level = level & state.watched(file);
     let bits = level & levels(state.events.get());
-    let is_exclusive = state.is_exclusive();
+    // A level that the look above has taken is shown to no rival, and a second look would not find it.
+    let is_exclusive = state.is_exclusive() && file.kind().fleeting() == 0;
     if is_exclusive && bits == 0 {
         // Only a level that wakes without being asked for, which is to go quiet below.
         exclusive::release(file, item);
@@ -529,7 +531,8 @@ pub fn proves_ready(st: &mut EpState, item: &'static Epitem) -> bool {
 
 fn look_at(st: &EpState, item: &'static Epitem) {
     let state = item.at(&st.held);
-    if let Some(file) = item.file() {
+    // The number of a registration that has ended can be another file's.
+    if let Some(file) = item.file().filter(|_| state.alive.get()) {
         item.set_level(&st.held, file.level(item.via(), state.watched(file)) & !NVAL);
     }
 }
