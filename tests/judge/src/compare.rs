@@ -59,15 +59,28 @@ pub struct Difference {
     pub ours: u32,
 }
 
+/// How long a registration is reported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lasting {
+    /// As long as its level lasts.
+    Level,
+    /// Once an edge, or as long as a level that the report itself takes away.
+    Edge,
+    /// As long as its level lasts, but some bits in one report only.
+    InPart,
+}
+
+/// The bits that are in one report only where others last.
+const PASSING: u32 = (libc::EPOLLERR | libc::EPOLLPRI) as u32;
+
 fn bits_in(reports: &[Report], data: u64) -> Option<u32> {
     let mut found = reports.iter().filter(|report| report.0 == data).map(|report| report.1).peekable();
     found.peek()?;
     Some(found.fold(0, |all, bits| all | bits))
 }
 
-/// Compares the rounds. `is_level` tells which registrations are reported as long as their level lasts; the others are reported once
-/// an edge. The last round must have had room for everything.
-pub fn compare(rounds: &[Round], is_level: impl Fn(u64) -> bool) -> Vec<Difference> {
+/// Compares the rounds. The last one must have had room for everything.
+pub fn compare(rounds: &[Round], lasting: impl Fn(u64) -> Lasting) -> Vec<Difference> {
     let mut seen: Vec<u64> = Vec::new();
     for round in rounds {
         for &(data, _) in round.kernel.iter().chain(&round.ours) {
@@ -76,10 +89,10 @@ pub fn compare(rounds: &[Round], is_level: impl Fn(u64) -> bool) -> Vec<Differen
             }
         }
     }
-    seen.into_iter().filter_map(|data| compare_one(rounds, data, is_level(data))).collect()
+    seen.into_iter().filter_map(|data| compare_one(rounds, data, lasting(data))).collect()
 }
 
-fn compare_one(rounds: &[Round], data: u64, level: bool) -> Option<Difference> {
+fn compare_one(rounds: &[Round], data: u64, lasting: Lasting) -> Option<Difference> {
     let kernel: Vec<Option<u32>> = rounds.iter().map(|round| bits_in(&round.kernel, data)).collect();
     let ours: Vec<Option<u32>> = rounds.iter().map(|round| bits_in(&round.ours, data)).collect();
     let union = |side: &[Option<u32>]| side.iter().flatten().fold(0, |all, bits| all | bits);
@@ -91,7 +104,7 @@ fn compare_one(rounds: &[Round], data: u64, level: bool) -> Option<Difference> {
         return difference(What::Twice);
     }
     let count = |side: &[Option<u32>]| side.iter().flatten().count();
-    if level {
+    if lasting != Lasting::Edge {
         // The last round says what is true now; what was only in an earlier one may have been true then.
         let last = (kernel.last().copied().flatten(), ours.last().copied().flatten());
         match last {
@@ -99,8 +112,16 @@ fn compare_one(rounds: &[Round], data: u64, level: bool) -> Option<Difference> {
             (None, Some(_)) => return difference(What::Extra),
             (None, None) if count(&kernel) == 0 => return difference(What::Extra),
             (None, None) => return None,
-            (Some(k), Some(o)) => return differing_bits(k, o).and_then(difference),
+            (Some(k), Some(o)) if lasting == Lasting::Level => return differing_bits(k, o).and_then(difference),
+            (Some(_), Some(_)) => {}
         }
+    }
+    if lasting == Lasting::InPart {
+        let passing = |side: &[Option<u32>]| side.iter().flatten().filter(|&bits| bits & PASSING != 0).count();
+        return match passing(&ours) > passing(&kernel) {
+            true => difference(What::Extra),
+            false => differing_bits(kernel_bits, ours_bits).and_then(difference),
+        };
     }
     // What the kernel reported in a round we may have reported in the one before: it came between the two waits of that round.
     let unanswered =
@@ -135,11 +156,11 @@ mod tests {
     }
 
     fn edges(rounds: &[Round]) -> Vec<What> {
-        compare(rounds, |_| false).into_iter().map(|difference| difference.what).collect()
+        compare(rounds, |_| Lasting::Edge).into_iter().map(|difference| difference.what).collect()
     }
 
     fn levels(rounds: &[Round]) -> Vec<What> {
-        compare(rounds, |_| true).into_iter().map(|difference| difference.what).collect()
+        compare(rounds, |_| Lasting::Level).into_iter().map(|difference| difference.what).collect()
     }
 
     #[test]
@@ -156,6 +177,20 @@ mod tests {
         assert_eq!(edges(&[round(&[], &[(1, IN)])]), [What::Extra]);
         assert_eq!(levels(&[round(&[], &[(1, IN)])]), [What::Extra]);
         assert_eq!(edges(&[round(&[(1, IN)], &[(2, IN)])]), [What::Lost, What::Extra]);
+    }
+
+    #[test]
+    fn a_bit_that_a_report_takes_away_is_not_forgotten() {
+        const ERR: u32 = 8;
+        let parts = |rounds: &[Round]| -> Vec<What> {
+            compare(rounds, |_| Lasting::InPart).into_iter().map(|difference| difference.what).collect()
+        };
+        let plain = round(&[(1, IN)], &[(1, IN)]);
+        assert_eq!(parts(&[round(&[(1, IN | ERR)], &[(1, IN)]), plain.clone()]), [What::FewerBits]);
+        assert_eq!(parts(&[round(&[(1, IN | ERR)], &[(1, IN)]), round(&[(1, IN)], &[(1, IN | ERR)])]), []);
+        let twice = [round(&[(1, IN | ERR)], &[(1, IN | ERR)]), round(&[(1, IN)], &[(1, IN | ERR)])];
+        assert_eq!(parts(&twice), [What::Extra]);
+        assert_eq!(parts(&[plain, round(&[(1, IN)], &[])]), [What::Lost]);
     }
 
     #[test]

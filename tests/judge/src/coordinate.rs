@@ -14,7 +14,7 @@ use crate::compare::What;
 use crate::counts::Counts;
 use crate::generate::Profile;
 use crate::kinds::Kind;
-use crate::known::ROWS;
+use crate::known::{Class, ROWS};
 use crate::noise::Noise;
 use crate::op::{self, Op, Verb};
 use crate::options::Options;
@@ -620,10 +620,20 @@ fn report(counts: &Counts, took: Duration, options: &Options, late: bool) -> boo
     }
     println!("\n");
     for (row, count) in counts.with_prefix("row/") {
-        let between = ROWS.iter().any(|one| one.name == row && one.between);
+        let known = ROWS.iter().find(|one| one.name == row);
         let lost = counts.get(&format!("row-lost/{row}"));
-        let lost = if lost > 0 { format!(" ({lost} lost)") } else { String::new() };
-        println!("{count:>10}  {}: {row}{lost}", if between { "one side doing to the other" } else { "listed" });
+        if known.is_some_and(|one| one.between) {
+            let lost = if lost > 0 { format!(" ({lost} lost)") } else { String::new() };
+            println!("{count:>10}  one side doing to the other: {row}{lost}");
+            continue;
+        }
+        let is_news = known.is_none_or(|one| one.class(What::Lost) == Class::News);
+        let class = if is_news { "(a) listed as lost" } else { "(b) without news" };
+        for (number, class) in [(lost, class), (count.saturating_sub(lost), "(c) listed")] {
+            if number > 0 {
+                println!("{number:>10}  {class}: {row}");
+            }
+        }
     }
     let apart = counts.sum("apart/");
     if apart > 0 {
@@ -639,9 +649,12 @@ fn report(counts: &Counts, took: Duration, options: &Options, late: bool) -> boo
         steps as f64 / took.as_secs_f64()
     );
     println!(
-        "lost {}{}, reports too many {extras} ({share:.2} in 10,000; {listed} of them listed), other differences {}, settled late {}",
+        "(a) news lost {}{}, (b) wake-ups without news not reported {}, \
+         (c) reports too many {extras} ({share:.2} in 10,000; {listed} of them listed), \
+         other differences {}, settled late {}",
         sum(What::Lost),
         if known + always > 0 { format!(" and {} of listed kinds", known + always) } else { String::new() },
+        counts.sum("no-news/"),
         unlisted - sum(What::Lost) - sum(What::Extra) - sum(What::Twice),
         counts.get("late")
     );

@@ -14,7 +14,7 @@ use crate::kernel::{self, Answer};
 use crate::kinds::Kind;
 use crate::known::WRITABLE;
 use crate::waits::Wait;
-use crate::world::{Pair, Registration, Side, World};
+use crate::world::{Pair, Side, World};
 
 /// The longest time that threads may take to come to rest.
 const LONGEST_REST: Duration = Duration::from_secs(1);
@@ -389,8 +389,10 @@ impl World<'_> {
             let (_, _, mut levels) = self.wait_once(pair, Wait::LOOK);
             let looked_at: Vec<u64> = levels.kernel.iter().map(|report| report.0).collect();
             for (told, look) in [(&mut told.kernel, &mut levels.kernel), (&mut told.ours, &mut levels.ours)] {
+                // A level that a look takes is told once, to the thread or to this look.
                 let is_level = |&(data, _): &Report| {
-                    self.registrations.iter().rev().find(|one| one.data == data).is_none_or(Registration::is_level)
+                    let one = self.registrations.iter().rev().find(|one| one.data == data);
+                    one.is_none_or(|one| one.is_level() && !self.files[one.file].kind.is_fleeting())
                 };
                 let (levels, edges): (Vec<Report>, _) = std::mem::take(look).into_iter().partition(is_level);
                 *look = levels;

@@ -145,6 +145,10 @@ impl Theme {
             // That the other side read a terminal is an edge nobody sees, and its level changes without a wake-up: listed.
             mask &= !(libc::EPOLLOUT | libc::EPOLLWRNORM | libc::EPOLLWRBAND);
         }
+        if kind == Kind::Mptcp && (is_edge || !self.listed) {
+            // It is reported after each write: listed.
+            mask &= !(libc::EPOLLOUT | libc::EPOLLWRNORM | libc::EPOLLWRBAND);
+        }
         i64::from(mask.cast_unsigned())
     }
 
@@ -258,6 +262,14 @@ impl Theme {
             _ => libc::EPOLL_CTL_ADD,
         };
         let kind = number.map_or(Kind::Epoll, |(_, file)| world.files[file].kind);
+        // Which of several registrations of one description is shown a level that a poll takes is listed.
+        let is_shared = |(_, file)| world.registrations.iter().any(|one| one.alive && one.file == file);
+        let op = match op {
+            libc::EPOLL_CTL_ADD if kind.is_fleeting() && !self.listed && number.is_some_and(is_shared) => {
+                libc::EPOLL_CTL_MOD
+            }
+            op => op,
+        };
         let data = if noise.once_in(80) { 0 } else { self.data() };
         let mask = self.mask(noise, kind, op == libc::EPOLL_CTL_ADD);
         Op::new(Verb::Control, &[pair, i64::from(op), target, mask, data])
@@ -290,6 +302,8 @@ impl Theme {
             Kind::Pty if noise.once_in(8) => Op::new(Verb::ControlTerminal, &[name, noise.below(5) as i64]),
             Kind::Signalfd if noise.below(2) == 0 => Op::new(Verb::Signal, &[name, noise.below(3) as i64]),
             Kind::Inotify if noise.below(2) == 0 => Op::new(Verb::Touch, &[name, noise.below(2) as i64]),
+            Kind::Mounts | Kind::Perf if noise.below(3) > 0 => Op::new(Verb::Change, &[name]),
+            Kind::Mounts | Kind::Perf => Op::new(Verb::Read, &[name, size, noise.pick(&[0, 1])]),
             Kind::Pidfd if noise.once_in(5) => Op::new(Verb::EndChild, &[name]),
             _ if noise.below(2) == 0 => {
                 let how = match kind {
@@ -372,6 +386,8 @@ impl Theme {
         }
         match noise.below(10) {
             0..3 if kind == Kind::Udp && !self.shuts_udp && !self.listed => Op::new(Verb::Shutdown, &[name, 1]),
+            // A read after a shutdown for reading is listed.
+            0..3 if kind == Kind::Mptcp && !self.listed => Op::new(Verb::Shutdown, &[name, 1]),
             0..3 if kind.is_socket() => Op::new(Verb::Shutdown, &[name, noise.below(3) as i64]),
             // Urgent data that a plain read steps over before the next wait is listed as lost.
             3..5 if kind == Kind::Tcp && (self.listed || !edges_await_end(world, name as usize)) => {

@@ -9,7 +9,7 @@ use libc::{c_int, c_long, epoll_event, pollfd, timespec};
 /// # Safety
 /// As for the call itself.
 #[cfg(target_arch = "x86_64")]
-unsafe fn call(number: c_long, a: [usize; 6]) -> isize {
+pub unsafe fn call(number: c_long, a: [usize; 6]) -> isize {
     let answer: isize;
     // SAFETY: the kernel's calling convention; the caller answers for the arguments.
     unsafe {
@@ -25,7 +25,7 @@ unsafe fn call(number: c_long, a: [usize; 6]) -> isize {
 /// # Safety
 /// As for the call itself.
 #[cfg(target_arch = "aarch64")]
-unsafe fn call(number: c_long, a: [usize; 6]) -> isize {
+pub unsafe fn call(number: c_long, a: [usize; 6]) -> isize {
     let answer: isize;
     // SAFETY: the kernel's calling convention; the caller answers for the arguments.
     unsafe {

@@ -27,10 +27,14 @@ pub enum Kind {
     Epoll,
     Mptcp,
     MessageQueue,
+    /// /proc/self/mounts: a change of the mount namespace is shown to one poll of the description.
+    Mounts,
+    /// A perf event that samples page faults: all that it shows is taken by a poll.
+    Perf,
 }
 
 impl Kind {
-    pub const ALL: [Kind; 21] = [
+    pub const ALL: [Kind; 23] = [
         Kind::Pipe,
         Kind::Fifo,
         Kind::Tcp,
@@ -52,6 +56,8 @@ impl Kind {
         Kind::Epoll,
         Kind::Mptcp,
         Kind::MessageQueue,
+        Kind::Mounts,
+        Kind::Perf,
     ];
 
     pub const fn word(self) -> &'static str {
@@ -77,6 +83,8 @@ impl Kind {
             Kind::Epoll => "epoll",
             Kind::Mptcp => "mptcp",
             Kind::MessageQueue => "message-queue",
+            Kind::Mounts => "mounts",
+            Kind::Perf => "perf-event",
         }
     }
 
@@ -95,8 +103,8 @@ impl Kind {
             Kind::Udp | Kind::UnixDgram | Kind::UnixSeqpacket | Kind::Eventfd | Kind::TcpListener => 10,
             Kind::UnixListener | Kind::Semaphore | Kind::Timerfd | Kind::Fifo | Kind::Signalfd => 8,
             Kind::Inotify | Kind::Pty => 4,
-            Kind::MessageQueue => 4,
-            // To be asked for.
+            Kind::MessageQueue | Kind::Mounts | Kind::Perf => 4,
+            // To be asked for. The ends of MPTCP connections differ in ways that no row lists.
             Kind::Netlink | Kind::Mptcp => 0,
             Kind::Pidfd | Kind::Refused => 1,
             Kind::Epoll => 0,
@@ -120,6 +128,11 @@ impl Kind {
 
     pub const fn is_pipe(self) -> bool {
         matches!(self, Kind::Pipe | Kind::Fifo)
+    }
+
+    /// Whether a poll takes what it shows. Each side needs an open file description of its own.
+    pub const fn is_fleeting(self) -> bool {
+        matches!(self, Kind::Mounts | Kind::Perf)
     }
 
     pub const fn is_listener(self) -> bool {

@@ -33,9 +33,9 @@ pub enum Fact {
     Spliced,
     /// One of the descriptions under which a FIFO is open was closed.
     Parted,
-    /// Bytes, the end or a datagram came to a TCP connection or a unix datagram socket.
+    /// Bytes, the end or a datagram came to a TCP connection or a unix datagram socket; or bytes, or a refusal of room, to an MPTCP one.
     Arrived,
-    /// It is an exclusive registration of a FIFO, which has others under another description.
+    /// It is an exclusive registration of a FIFO or a list of mounts, which has others under another description.
     Rivals,
     /// A terminal held as much as it can when something was done to it.
     Crammed,
@@ -45,9 +45,28 @@ pub enum Fact {
     Urgent,
     /// It was said from how many bytes on a TCP connection is readable, at any time.
     LowWater,
+    /// The description of a file whose poll takes the level has other registrations.
+    Sharing,
+    /// It is such a description, in an instance that is inside another or was polled: a look from there polls it, too.
+    SeenFromOutside,
+    /// The kernel reported these bits before, and as far as the judge knows they were high ever since.
+    Repeated,
+    /// The program has shut it for reading, at any time.
+    Shut,
 }
 
-pub const FACTS: usize = 19;
+pub const FACTS: usize = 23;
+
+/// The three classes of differing reports (docs/semantics.md, "Classes of reports").
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// (a) A report that carries news was lost.
+    News,
+    /// (b) A wake-up without news was not reported.
+    NoNews,
+    /// (c) A report too many.
+    Surplus,
+}
 
 /// A difference, and what came before it.
 #[derive(Clone, Copy, Debug)]
@@ -71,6 +90,8 @@ pub struct Row {
     pub between: bool,
     /// Lost in any history, where the others come of what histories do with `--listed` only.
     pub unavoidable: bool,
+    /// Whether a report that is lost would carry news. Other wake-ups are class (b).
+    pub is_news: bool,
     pub matches: fn(&Case) -> bool,
 }
 
@@ -78,12 +99,24 @@ const READABLE: u32 = (libc::EPOLLIN | libc::EPOLLRDNORM | libc::EPOLLRDBAND | l
 /// The levels that tell of room.
 pub const WRITABLE: u32 = (libc::EPOLLOUT | libc::EPOLLWRNORM | libc::EPOLLWRBAND) as u32;
 
+impl Row {
+    /// The class of a difference that this row lists.
+    pub fn class(&self, what: What) -> Class {
+        match what {
+            What::Extra | What::Twice => Class::Surplus,
+            What::Lost if !self.is_news => Class::NoNews,
+            _ => Class::News,
+        }
+    }
+}
+
 /// What edge-triggered registrations are known for.
 pub const ROWS: &[Row] = &[
     Row {
         name: "datagrams: more than 512 unread",
         between: false,
         unavoidable: false,
+        is_news: true,
         matches: |case| {
             matches!(case.kind, Kind::UnixDgram | Kind::Udp) && again(case, READABLE) && case.has(Fact::Uncounted)
         },
@@ -92,6 +125,7 @@ pub const ROWS: &[Row] = &[
         name: "datagrams: an error pending",
         between: false,
         unavoidable: false,
+        is_news: true,
         matches: |case| {
             let levels = READABLE | WRITABLE | (libc::EPOLLRDHUP | libc::EPOLLHUP | libc::EPOLLERR) as u32;
             matches!(case.kind, Kind::UnixDgram | Kind::Udp) && again(case, levels) && case.has(Fact::ErrorPending)
@@ -101,12 +135,14 @@ pub const ROWS: &[Row] = &[
         name: "signalfd: the rest after a readv",
         between: false,
         unavoidable: false,
+        is_news: true,
         matches: |case| case.kind == Kind::Signalfd && again(case, READABLE) && case.has(Fact::Scattered),
     },
     Row {
         name: "pipes: splice, vmsplice or tee took a part",
         between: false,
         unavoidable: false,
+        is_news: true,
         matches: |case| {
             let any = READABLE | WRITABLE | (libc::EPOLLERR | libc::EPOLLHUP) as u32;
             case.kind.is_pipe() && again(case, any) && case.has(Fact::Piece)
@@ -116,30 +152,37 @@ pub const ROWS: &[Row] = &[
         name: "FIFOs: another of several descriptions closed",
         between: false,
         unavoidable: false,
+        is_news: false,
         matches: |case| case.kind == Kind::Fifo && case.edge && case.what == What::Lost && case.has(Fact::Parted),
     },
     Row {
-        name: "FIFOs: exclusive registrations of several descriptions",
+        name: "FIFOs, mounts: exclusive registrations of several descriptions",
         between: false,
         unavoidable: false,
-        matches: |case| case.kind == Kind::Fifo && case.what == What::Extra && case.has(Fact::Rivals),
+        is_news: true,
+        matches: |case| {
+            matches!(case.kind, Kind::Fifo | Kind::Mounts) && case.what == What::Extra && case.has(Fact::Rivals)
+        },
     },
     Row {
         name: "terminals: room that Linux tells nobody of",
         between: false,
         unavoidable: false,
+        is_news: true,
         matches: |case| case.kind == Kind::Pty && case.what == What::Extra && case.bits & WRITABLE != 0,
     },
     Row {
         name: "terminals: the end of a file in a full one",
         between: false,
         unavoidable: false,
+        is_news: true,
         matches: |case| case.kind == Kind::Pty && again(case, READABLE) && case.has(Fact::Crammed),
     },
     Row {
         name: "tcp: room on a connection that is being closed",
         between: false,
         unavoidable: false,
+        is_news: true,
         matches: |case| {
             let ends = WRITABLE | (libc::EPOLLHUP | libc::EPOLLERR) as u32;
             case.kind == Kind::Tcp && again(case, ends) && case.has(Fact::Closing)
@@ -149,6 +192,7 @@ pub const ROWS: &[Row] = &[
         name: "udp: an error beside unread ones, when a datagram was read",
         between: false,
         unavoidable: true,
+        is_news: true,
         matches: |case| {
             let is_error = case.bits & libc::EPOLLERR as u32 != 0;
             case.kind == Kind::Udp && case.edge && case.what == What::Lost && is_error && case.has(Fact::ErrorPending)
@@ -158,12 +202,14 @@ pub const ROWS: &[Row] = &[
         name: "tcp: urgent data that was stepped over",
         between: false,
         unavoidable: false,
+        is_news: true,
         matches: |case| case.kind == Kind::Tcp && again(case, READABLE | WRITABLE) && case.has(Fact::Urgent),
     },
     Row {
         name: "tcp: bytes below the low-water mark",
         between: false,
         unavoidable: false,
+        is_news: true,
         matches: |case| {
             case.kind == Kind::Tcp
                 && again(case, READABLE | WRITABLE | libc::EPOLLHUP as u32)
@@ -174,18 +220,21 @@ pub const ROWS: &[Row] = &[
         name: "unix datagrams: an empty one that was peeked at",
         between: false,
         unavoidable: false,
+        is_news: true,
         matches: |case| case.kind == Kind::UnixDgram && case.edge && case.what == What::Lost && case.has(Fact::Peeked),
     },
     Row {
         name: "udp: an empty datagram that was peeked at",
         between: false,
         unavoidable: false,
+        is_news: true,
         matches: |case| case.kind == Kind::Udp && again(case, READABLE | WRITABLE) && case.has(Fact::EmptyPeeked),
     },
     Row {
         name: "tcp: pages that met no room on their way",
         between: false,
         unavoidable: false,
+        is_news: true,
         matches: |case| {
             let any = READABLE | WRITABLE | (libc::EPOLLRDHUP | libc::EPOLLHUP) as u32;
             case.kind == Kind::Tcp && again(case, any) && case.has(Fact::Spliced)
@@ -195,12 +244,14 @@ pub const ROWS: &[Row] = &[
         name: "udp: a splice that is held back",
         between: false,
         unavoidable: false,
+        is_news: true,
         matches: |case| case.kind == Kind::Udp && again(case, WRITABLE) && case.has(Fact::Spliced),
     },
     Row {
         name: "udp: an empty datagram for a socket that is shut for reading",
         between: false,
         unavoidable: false,
+        is_news: false,
         matches: |case| {
             let either = matches!(case.what, What::Lost | What::Extra);
             case.kind == Kind::Udp && case.edge && either && case.has(Fact::EmptyAtEnd)
@@ -210,6 +261,7 @@ pub const ROWS: &[Row] = &[
         name: "another process read, shut down, or was refused a write",
         between: false,
         unavoidable: false,
+        is_news: true,
         matches: |case| (again(case, READABLE) || case.edge && case.what == What::Lost) && case.has(Fact::Foreign),
     },
     // The library's poll arms SOCK_NOSPACE, and the kernel wakes the other side's epoll, too.
@@ -217,6 +269,7 @@ pub const ROWS: &[Row] = &[
         name: "tcp: room that nobody was refused",
         between: true,
         unavoidable: false,
+        is_news: true,
         matches: |case| {
             // What is reported need not be room: it may be gone again, or asked for by a bit that TCP never shows.
             let woken = case.is_lost_without_arrival() && case.bits & (libc::EPOLLERR | libc::EPOLLHUP) as u32 == 0;
@@ -227,6 +280,7 @@ pub const ROWS: &[Row] = &[
         name: "instances inside: a unix datagram socket whose full peer reads",
         between: false,
         unavoidable: true,
+        is_news: false,
         matches: |case| {
             case.inside && case.kind == Kind::UnixDgram && case.what == What::Lost && case.has(Fact::PeerFull)
         },
@@ -236,6 +290,7 @@ pub const ROWS: &[Row] = &[
         name: "unix datagrams: peeking at a full queue",
         between: true,
         unavoidable: false,
+        is_news: true,
         matches: |case| {
             // Or woken before, it is not woken when the peer reads.
             let woken = case.is_lost_without_arrival() || case.what == What::Extra && case.bits & READABLE == 0;
@@ -246,15 +301,62 @@ pub const ROWS: &[Row] = &[
         name: "instances inside: which of those that show nothing was woken first, at a MOD",
         between: false,
         unavoidable: true,
+        is_news: false,
         matches: |case| {
             let either = matches!(case.what, What::Lost | What::Extra);
             case.kind == Kind::Epoll && case.edge && either && case.has(Fact::Modified)
         },
     },
     Row {
+        name: "a level that a poll takes: which of several registrations of a description is shown it",
+        between: false,
+        unavoidable: false,
+        is_news: true,
+        matches: |case| case.kind.is_fleeting() && case.has(Fact::Sharing),
+    },
+    Row {
+        name: "a level that a poll takes: looks from outside the instance",
+        between: false,
+        unavoidable: true,
+        is_news: true,
+        matches: |case| case.kind.is_fleeting() && case.has(Fact::SeenFromOutside),
+    },
+    Row {
+        name: "mptcp: changes of state and acknowledgements",
+        between: false,
+        unavoidable: true,
+        is_news: false,
+        matches: |case| {
+            let is_same = case.has(Fact::Repeated) && !case.has(Fact::Arrived);
+            case.kind == Kind::Mptcp && case.edge && case.what == What::Lost && is_same
+        },
+    },
+    Row {
+        name: "mptcp: a read after a shutdown",
+        between: false,
+        unavoidable: false,
+        is_news: true,
+        matches: |case| {
+            let any = READABLE | WRITABLE | (libc::EPOLLRDHUP | libc::EPOLLHUP) as u32;
+            case.kind == Kind::Mptcp && again(case, any) && case.has(Fact::Shut)
+        },
+    },
+    Row {
+        name: "tcp: a wake-up with nothing new",
+        between: false,
+        unavoidable: true,
+        is_news: false,
+        matches: |case| {
+            let is_rare = case.bits & (libc::EPOLLERR | libc::EPOLLHUP | libc::EPOLLRDHUP) as u32 != 0;
+            let is_same = case.has(Fact::Repeated) && !case.has(Fact::Arrived) && !case.has(Fact::LowWater);
+            case.kind == Kind::Tcp && case.edge && case.what == What::Lost && is_same && !is_rare
+        },
+    },
+    Row {
         name: "netlink: the rest after a read",
         between: false,
         unavoidable: false,
+        is_news: true,
         matches: |case| case.kind == Kind::Netlink && again(case, READABLE | WRITABLE),
     },
 ];
@@ -321,6 +423,18 @@ mod tests {
                 .row()
                 .is_none()
         );
+    }
+
+    #[test]
+    fn a_wake_up_without_news_is_told_from_a_loss() {
+        let class = |case: Case| case.row().map(|row| ROWS[row].class(case.what));
+        let repeated = case(What::Lost, Kind::Tcp, &[Fact::Repeated]);
+        assert_eq!(class(repeated), Some(Class::NoNews));
+        assert_eq!(class(case(What::Lost, Kind::Tcp, &[Fact::Repeated, Fact::Arrived])), None);
+        assert_eq!(class(Case { bits: IN | libc::EPOLLERR as u32, ..repeated }), None);
+        assert_eq!(class(case(What::Lost, Kind::Udp, &[Fact::Foreign])), Some(Class::News));
+        assert_eq!(class(case(What::Extra, Kind::Udp, &[Fact::EmptyAtEnd])), Some(Class::Surplus));
+        assert_eq!(class(case(What::Lost, Kind::Udp, &[Fact::EmptyAtEnd])), Some(Class::NoNews));
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod compare;
 mod coordinate;
 mod counts;
 mod crew;
+mod fleeting;
 mod generate;
 mod kernel;
 mod kinds;

@@ -91,6 +91,8 @@ verbs! {
     EndChild "end-child" ["desc"];
     /// Something happens to the file an inotify descriptor watches.
     Touch "touch" ["desc", "how"];
+    /// An event for a file whose poll takes what it shows: a mount changes, or a page fault is sampled.
+    Change "change" ["desc"];
     /// getsockopt(SO_ERROR), which collects a pending error.
     TakeError "take-error" ["desc"];
     /// Takes from the queue of errors (MSG_ERRQUEUE), at most so many.

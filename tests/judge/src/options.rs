@@ -36,12 +36,17 @@ Where things are:
 
   -h, --help
 
+Differing reports are of three classes (docs/semantics.md):
+  (a) lost news: the kernel reports something new to the program, and the library does not
+  (b) wake-ups without news that the library does not report: no level rose, and no data came
+  (c) reports too many: the library reports, and the kernel does not
+
 A difference that no row of docs/differences.md lists is done again, with both sides in one process until it shows twice, and four
 times as often with each in a process of its own. One that then never shows is counted as what one side does to the other, not as
 lost or wrong. What sleeping threads found has to show again without them. What cannot be shown again is never taken for that.
 
-Exit status: 0 when nothing was lost or wrong and reports too many were listed ones and fewer than 1 in 10,000; 1 when there was a
-difference; 2 for a command line, a library or a system that will not do.
+Exit status: 0 when no news was lost, except of listed kinds, nothing else was wrong, and reports too many were listed ones and
+fewer than 1 in 10,000; wake-ups without news do not count. 1 when there was such a difference; 2 for a command line, a library or a system that will not do.
 ";
 
 /// What the program is to do.

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use libc::{c_int, epoll_event};
 
 use crate::calls::{self, Outcome, READS, WRITES};
+use crate::fleeting;
 use crate::kernel;
 use crate::kinds::Kind;
 use crate::known::Fact;
@@ -44,7 +45,7 @@ impl World<'_> {
         }
         self.one_arrival = match op.verb {
             Verb::Write => op.args[1] <= 1000 && !matches!(op.args[2], 5 | 6 | 7 | 12),
-            Verb::Control | Verb::StirCrowd | Verb::Signal => true,
+            Verb::Control | Verb::StirCrowd | Verb::Signal | Verb::Change => true,
             Verb::SetTimer => op.args[1] != 3,
             _ => false,
         };
@@ -236,6 +237,7 @@ impl World<'_> {
                 }
             }
             Verb::Touch => self.touch(desc, b),
+            Verb::Change => self.change(desc),
             Verb::TakeError => {
                 self.note_error(desc);
                 let outcome = calls::socket_error(fd);
@@ -251,6 +253,7 @@ impl World<'_> {
     }
 
     fn close(&mut self, desc: Desc, op: Op) {
+        self.close_twin(desc);
         let answer = match op.args[1] {
             1 => calls::close_range(desc.fd),
             2 => calls::close_by_syscall(desc.fd),
@@ -284,6 +287,10 @@ impl World<'_> {
             _ => calls::dup(desc.fd),
         };
         if let Ok(new) = answer {
+            if self.kind(desc).is_fleeting() && fleeting::duplicate_twin(desc.fd, new).is_err() {
+                let _ = calls::close(new);
+                return;
+            }
             self.adopt_twin(name, new, desc.file);
         }
         self.say(|| format!("dup({}) = {answer:?}", desc.fd));
@@ -293,6 +300,10 @@ impl World<'_> {
         let name = op.index(1);
         let Some(over) = self.desc(name) else { return };
         if over.fd == desc.fd {
+            return;
+        }
+        self.close_twin(over);
+        if self.kind(desc).is_fleeting() && fleeting::duplicate_twin(desc.fd, over.fd).is_err() {
             return;
         }
         let answer = if op.args[2] == 1 { calls::dup3(desc.fd, over.fd) } else { calls::dup2(desc.fd, over.fd) };
@@ -338,7 +349,7 @@ impl World<'_> {
             }
             _ => {
                 let desc = self.desc(usize::try_from(target).ok()?)?;
-                Some((desc.fd, desc.fd, Some(desc.file)))
+                Some((self.kernel_number(desc), desc.fd, Some(desc.file)))
             }
         }
     }
@@ -409,6 +420,7 @@ impl World<'_> {
                     owed: 0,
                     reported_last: [false; 2],
                     crossed: false,
+                    shown: 0,
                     room: Room::There,
                     refused: 0,
                     received: (0, 0),
@@ -426,6 +438,7 @@ impl World<'_> {
             (libc::EPOLL_CTL_MOD, Some(at)) => {
                 let registration = &mut self.registrations[at];
                 registration.events = mask;
+                registration.shown = 0;
                 registration.data = data.cast_unsigned();
                 registration.tainted = false;
                 registration.differed = false;
@@ -481,6 +494,11 @@ impl World<'_> {
             {
                 self.refuse_room(desc.file);
             }
+            Kind::Mptcp => {
+                let is_refused = outcome != Ok(n as i64);
+                self.note_news(if is_refused { Some(desc.file) } else { None });
+                self.note_news(self.files[desc.file].peer.filter(|_| outcome.is_ok_and(|sent| sent > 0)));
+            }
             // What is written is acknowledged at the end of the call.
             Kind::Tcp if may_fill && calls::has_other_threads() => self.miss_room(desc.file),
             _ => {}
@@ -491,6 +509,11 @@ impl World<'_> {
         // A datagram that fails wakes when its buffer is freed and by its error: two threads, in either order.
         self.one_arrival &= !(kind == Kind::UnixDgram && outcome.is_err());
         outcome
+    }
+
+    /// Something comes to an MPTCP connection.
+    fn note_news(&mut self, file: Option<usize>) {
+        file.into_iter().for_each(|file| self.note(file, Fact::Arrived));
     }
 
     /// Calls that move pages can make several datagrams of one. What is unread is never underestimated.
@@ -529,6 +552,9 @@ impl World<'_> {
             self.note(desc.file, Fact::Uncounted);
         }
         self.note_error(desc);
+        if kind.is_fleeting() {
+            kernel::read(fleeting::twin(desc.fd), &mut self.buffer[..n]);
+        }
         let tools = self.tools;
         let outcome = tools.read(desc.fd, &mut self.buffer[..n], how);
         if matches!(how, 7 | 8) {
@@ -636,6 +662,20 @@ impl World<'_> {
         self.say(|| format!("open the FIFO of {} again, mode {}: {answer:?}", desc.fd, op.args[2]));
     }
 
+    fn change(&mut self, desc: Desc) {
+        match self.kind(desc) {
+            Kind::Mounts => {
+                let answer = fleeting::change_mounts(self.directory);
+                self.say(|| format!("a mount changes: {answer:?}"));
+            }
+            Kind::Perf => {
+                fleeting::fault([desc.fd, fleeting::twin(desc.fd)]);
+                self.say(|| format!("{} samples a page fault", desc.fd));
+            }
+            _ => {}
+        }
+    }
+
     fn set_timer(&mut self, desc: Desc, how: i64) {
         if self.kind(desc) != Kind::Timerfd {
             return;
@@ -735,6 +775,7 @@ impl World<'_> {
                 owed: 0,
                 reported_last: [false; 2],
                 crossed: false,
+                shown: 0,
                 room: Room::There,
                 refused: 0,
                 received: (0, 0),

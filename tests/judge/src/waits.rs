@@ -6,7 +6,7 @@ use std::time::Duration;
 use libc::{c_int, epoll_event, timespec};
 
 use crate::calls;
-use crate::compare::{self, Difference, Report, Round, What};
+use crate::compare::{self, Difference, Lasting, Report, Round, What};
 use crate::kernel::{self, Answer};
 use crate::kinds::Kind;
 use crate::known::{self, Case, FACTS, Fact, WRITABLE};
@@ -416,8 +416,7 @@ impl World<'_> {
     pub fn compare(&self, rounds: &[Round]) -> Vec<Difference> {
         let registrations = &self.registrations;
         let find = |data: u64| registrations.iter().rev().find(|registration| registration.data == data);
-        let differences =
-            compare::compare(rounds, |data| find(data).is_none_or(|registration| registration.is_level()));
+        let differences = compare::compare(rounds, |data| find(data).map_or(Lasting::Level, |one| self.lasting(one)));
         let counts = |difference: &Difference| {
             find(difference.data).is_none_or(|one| {
                 // What is written to a terminal arrives when a worker of the kernel has the time, maybe between the two waits of the
@@ -455,6 +454,16 @@ impl World<'_> {
         differences.into_iter().filter(counts).collect()
     }
 
+    /// How long reports of a registration go on.
+    fn lasting(&self, one: &Registration) -> Lasting {
+        match self.files[one.file].kind {
+            _ if !one.is_level() => Lasting::Edge,
+            Kind::Mounts if one.events & (libc::EPOLLIN | libc::EPOLLRDNORM) as u32 != 0 => Lasting::InPart,
+            kind if kind.is_fleeting() => Lasting::Edge,
+            _ => Lasting::Level,
+        }
+    }
+
     /// Whether the file is a terminal, or an instance with one inside.
     fn is_terminal(&self, file: usize) -> bool {
         let inside = self.pairs.iter().position(|pair| pair.is_some_and(|pair| pair.file == file));
@@ -464,7 +473,9 @@ impl World<'_> {
 
     /// Whether any of these levels lasts.
     fn is_high(&self, one: &Registration, levels: u32) -> bool {
-        self.number_of(one.file).is_none_or(|fd| kernel::level(fd, levels as i16) & levels as i16 != 0)
+        // A look would take the level.
+        self.files[one.file].kind.is_fleeting()
+            || self.number_of(one.file).is_none_or(|fd| kernel::level(fd, levels as i16) & levels as i16 != 0)
     }
 
     /// Whether a registration may be silent, or speak, because another exclusive one of its description spoke, or did not (X1): sweeps
@@ -503,6 +514,12 @@ impl World<'_> {
         if let Some(one) = registration.filter(|_| kind == Kind::Tcp) {
             facts[Fact::Arrived as usize] = self.received(one.file) != one.received;
         }
+        facts[Fact::Sharing as usize] = registration.is_some_and(|one| self.is_sharing(one));
+        facts[Fact::SeenFromOutside as usize] = registration.is_some_and(|one| self.is_seen_from_outside(one));
+        facts[Fact::Repeated as usize] = registration.is_some_and(|one| {
+            let was_shown = one.shown != 0 && difference.kernel & !one.shown == 0;
+            was_shown && (one.events & WRITABLE == 0 || one.room == Room::There)
+        });
         facts[Fact::Rivals as usize] = registration.is_some_and(|one| self.has_rivals_beside(one));
         let edge = registration.is_some_and(|one| !one.is_level());
         let bits = match difference.what {
@@ -513,12 +530,30 @@ impl World<'_> {
         Case { what: difference.what, kind, edge, inside: false, bits, facts }
     }
 
-    /// Whether there are exclusive registrations of the same FIFO under another description.
+    /// Whether a poll for another registration can take the level that this one is to be shown.
+    fn is_sharing(&self, one: &Registration) -> bool {
+        let same = |other: &&Registration| other.alive && other.file == one.file;
+        self.files[one.file].kind.is_fleeting() && self.registrations.iter().filter(same).count() > 1
+    }
+
+    fn is_seen_from_outside(&self, one: &Registration) -> bool {
+        let outer = self.pair(one.pair).map(|pair| pair.file);
+        let is_inside = || self.registrations.iter().any(|other| other.alive && Some(other.file) == outer);
+        let was_polled = || outer.is_some_and(|file| self.files[file].facts[Fact::SeenFromOutside as usize] > 0);
+        self.files[one.file].kind.is_fleeting() && (is_inside() || was_polled())
+    }
+
+    /// Whether there are exclusive registrations of other descriptions with the same wait queue.
     fn has_rivals_beside(&self, one: &Registration) -> bool {
         let beside = |other: &Registration| other.alive && other.is_exclusive() && other.file != one.file;
-        let is_fifo = self.files[one.file].kind == Kind::Fifo;
-        let queue = if is_fifo && one.is_exclusive() { self.queue_of(one.file) } else { Vec::new() };
-        self.registrations.iter().any(|other| beside(other) && queue.contains(&other.file))
+        let kind = self.files[one.file].kind;
+        // All lists of mounts of a process have one wait queue.
+        let shares_queue = |other: usize| match kind {
+            Kind::Fifo => self.queue_of(one.file).contains(&other),
+            Kind::Mounts => self.files[other].kind == kind,
+            _ => false,
+        };
+        one.is_exclusive() && self.registrations.iter().any(|other| beside(other) && shares_queue(other.file))
     }
 
     /// What has come over a TCP connection so far.
@@ -547,7 +582,8 @@ impl World<'_> {
         let registered = self.registrations.iter().filter(|one| one.alive && one.pair == inside);
         let mut rows = registered.map(|one| {
             // As long as nobody waits inside, what is ready in there stays so.
-            let facts = self.facts_since(since.min(one.reported), one.file);
+            let mut facts = self.facts_since(since.min(one.reported), one.file);
+            facts[Fact::SeenFromOutside as usize] = self.files[one.file].kind.is_fleeting();
             // What is lost is told by what else there is.
             let always = (libc::EPOLLERR | libc::EPOLLHUP) as u32;
             let bits = if what == What::Lost { self.level_of(one) } else { one.events | always };
@@ -559,6 +595,9 @@ impl World<'_> {
     }
 
     fn level_of(&self, one: &Registration) -> u32 {
+        if self.files[one.file].kind.is_fleeting() {
+            return one.events;
+        }
         let desc = self.descs.iter().flatten().find(|desc| desc.file == one.file);
         desc.map_or(0, |desc| u32::from(kernel::level(desc.fd, one.events as i16).cast_unsigned()) & one.events)
     }
@@ -574,6 +613,7 @@ impl World<'_> {
         let is_failed = |fd| crate::kernel::level(fd, 0) & libc::POLLERR != 0;
         facts[Fact::ErrorPending as usize] |= file.kind == Kind::Udp && self.number_of(at).is_some_and(is_failed);
         facts[Fact::EmptyPeeked as usize] = file.got_empty && file.facts[Fact::Peeked as usize] > 0;
+        facts[Fact::Shut as usize] = file.shut_for_reading;
         facts[Fact::EmptyAtEnd as usize] = file.shut_for_reading && file.got_empty;
         let overfull = |one: &Registration| one.alive && one.file == at && one.is_overfull();
         facts[Fact::Brimful as usize] = self.registrations.iter().any(overfull);
@@ -654,6 +694,7 @@ impl World<'_> {
         let Some(registration) = self.registration(data) else { return };
         registration.reported = step;
         registration.reported_last[usize::from(ours)] = true;
+        registration.shown = if ours { registration.shown } else { bits };
         let (file, exclusive) = (registration.file, registration.is_exclusive());
         let overfull = registration.is_overfull();
         if !ours {
@@ -779,6 +820,7 @@ impl World<'_> {
         if self.registrations.iter().any(|one| one.alive && one.contested) || self.has(name, &|one| one.is_apart()) {
             return;
         }
+        self.note(pair.file, Fact::SeenFromOutside);
         let mut seen = (0, 0);
         for us in PATIENCE_US {
             std::thread::sleep(Duration::from_micros(us));

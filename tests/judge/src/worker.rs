@@ -16,6 +16,7 @@ use std::time::Instant;
 
 use crate::calls::{self, Tools};
 use crate::counts::Counts;
+use crate::fleeting;
 use crate::generate::{Profile, Theme};
 use crate::kernel;
 use crate::noise::Noise;
@@ -31,7 +32,9 @@ pub fn run(options: &Options) -> Result<(), String> {
     // How many real-time signals are queued is counted by user: those of other workers are to be another's. Where that is refused
     // they show as unread signals that are reported again, which is listed.
     // SAFETY: there is one thread, and files are this user's as before.
-    let _ = unsafe { libc::unshare(libc::CLONE_NEWUSER) };
+    let _ = unsafe {
+        libc::unshare(libc::CLONE_NEWUSER | libc::CLONE_NEWNS) == 0 || libc::unshare(libc::CLONE_NEWUSER) == 0
+    };
     calls::block_signals(&SIGNALS);
     // SAFETY: ignoring SIGPIPE, and timers that are not rounded up.
     unsafe {
@@ -41,10 +44,12 @@ pub fn run(options: &Options) -> Result<(), String> {
     let directory = std::env::temp_dir().join(format!("epolyfill-judge-{}", std::process::id()));
     std::fs::create_dir_all(&directory).map_err(|error| format!("{}: {error}", directory.display()))?;
     let name = directory.to_str().ok_or("the directory for temporary files has no proper name")?;
+    fleeting::begin(name);
     let outcome = match &options.replay {
         Some(file) => replay(file, name, options),
         None => histories(options, name),
     };
+    fleeting::end(name);
     let _ = std::fs::remove_dir_all(&directory);
     outcome
 }

@@ -6,9 +6,10 @@ use crate::calls::{self, Address, Tools};
 use crate::compare::What;
 use crate::counts::Counts;
 use crate::crew::Crew;
+use crate::fleeting;
 use crate::kernel;
 use crate::kinds::Kind;
-use crate::known::{FACTS, Fact, ROWS, WRITABLE};
+use crate::known::{Class, FACTS, Fact, ROWS, WRITABLE};
 
 /// How many descriptors and instances a history can name.
 pub const DESCS: usize = 32;
@@ -55,6 +56,8 @@ pub struct File {
     pub held_back: bool,
     /// How many datagrams are unread, at most.
     pub datagrams: u32,
+    /// The rings of a perf event, those of our side and of the kernel's.
+    pub rings: [usize; 2],
     /// When each fact was last true.
     pub facts: [u32; FACTS],
 }
@@ -103,6 +106,8 @@ pub struct Registration {
     /// Its TCP connection moved on between the two waits of that time: the side that was asked last may have reported what the other
     /// will report next.
     pub crossed: bool,
+    /// The bits of the kernel's last report since it was registered or modified.
+    pub shown: u32,
     /// If it waits for room on a TCP connection.
     pub room: Room,
     /// The step of the last write that met none.
@@ -174,7 +179,7 @@ pub struct Finding {
 impl Finding {
     /// Whether it is to be seen whether it shows with each side in a process of its own.
     pub fn is_suspect(&self) -> bool {
-        self.row.is_none_or(|row| self.what == What::Lost && ROWS[row].unavoidable)
+        self.row.is_none_or(|row| ROWS[row].class(self.what) == Class::News && ROWS[row].unavoidable)
     }
 }
 
@@ -329,6 +334,7 @@ impl<'a> World<'a> {
             got_empty: false,
             held_back: false,
             datagrams: 0,
+            rings: [0; 2],
             facts: [0; FACTS],
         });
         self.files.len() - 1
@@ -527,8 +533,54 @@ impl<'a> World<'a> {
                 let queue = calls::message_queue(self.new_name(), 1 + (variant & 7))?;
                 self.adopt_one(name, queue, kind)
             }
+            Kind::Mounts => {
+                if !fleeting::has_own_mounts() {
+                    return Err(libc::ENOSYS);
+                }
+                let fd = calls::open("/proc/self/mounts", libc::O_RDONLY)?;
+                self.adopt_with_twin(name, fd, fleeting::open_mounts(), kind)
+            }
+            Kind::Perf => {
+                let fd = fleeting::open_event()?;
+                let said = self.adopt_with_twin(name, fd, fleeting::open_event(), kind)?;
+                let file = self.descs[name].map_or(0, |desc| desc.file);
+                self.files[file].rings = [fd, fleeting::twin(fd)].map(fleeting::map_ring);
+                Ok(said)
+            }
             Kind::Epoll => Err(libc::EINVAL),
         }
+    }
+
+    /// A descriptor of a file whose poll takes what it shows: the kernel's side has an open file description of its own.
+    fn adopt_with_twin(
+        &mut self,
+        name: usize,
+        fd: c_int,
+        other: Result<c_int, i32>,
+        kind: Kind,
+    ) -> Result<String, i32> {
+        if let Err(errno) = other.and_then(|other| fleeting::place_twin(other, fd)) {
+            let _ = calls::close(fd);
+            return Err(errno);
+        }
+        self.adopt_one(name, fd, kind)
+    }
+
+    /// The number under which the kernel's side knows a descriptor.
+    pub fn kernel_number(&self, desc: Desc) -> c_int {
+        if self.kind(desc).is_fleeting() { fleeting::twin(desc.fd) } else { desc.fd }
+    }
+
+    /// Before a descriptor is closed: the kernel's side closes its own, and a mapping does not keep the file.
+    pub fn close_twin(&mut self, desc: Desc) {
+        if !self.kind(desc).is_fleeting() {
+            return;
+        }
+        let file = &mut self.files[desc.file];
+        if file.references == 1 {
+            std::mem::take(&mut file.rings).into_iter().for_each(fleeting::unmap_ring);
+        }
+        kernel::close(fleeting::twin(desc.fd));
     }
 
     fn adopt_one(&mut self, name: usize, fd: c_int, kind: Kind) -> Result<String, i32> {
@@ -631,6 +683,7 @@ impl<'a> World<'a> {
                     // No TIME_WAIT.
                     let _ = calls::reset_on_close(desc.fd);
                 }
+                self.close_twin(desc);
                 let _ = calls::close(desc.fd);
                 self.release(desc.file);
             }
