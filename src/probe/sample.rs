@@ -18,7 +18,7 @@ use crate::tcp::{CLOSE, CLOSE_WAIT, CLOSING, ESTABLISHED, LAST_ACK, SYN_SENT, Tc
 static TAKEN_SIGNALS: TakenSignals = TakenSignals::new();
 
 /// How the rules of edges see this process.
-pub const VIEW: View<'static> = View { sees_calls: INTERPOSES, taken_signals: &TAKEN_SIGNALS };
+pub static VIEW: View<'static> = View { sees_calls: INTERPOSES, taken_signals: &TAKEN_SIGNALS };
 
 /// The head of the kernel's `struct tcp_info`, as far as two counters are needed.
 #[repr(C)]
