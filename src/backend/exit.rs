@@ -21,7 +21,7 @@ use crate::graph::epitem::Epitem;
 use crate::graph::epstate::Held;
 use crate::graph::waitq::Sleeper;
 use crate::kind::Kind;
-use crate::ring::{Params, Ring};
+use crate::ring::{self, Ring};
 use crate::sync::atomic::AtomicI32;
 use crate::sys;
 
@@ -57,7 +57,7 @@ fn anchor(own: &'static Sleeper) -> Result<c_int, Errno> {
     if own.anchor.is_there() {
         return Ok(own.anchor.number());
     }
-    own.anchor.adopt(sys::io_uring_setup(1, &mut Params::default())?)
+    own.anchor.adopt(sys::io_uring_setup(1, &mut ring::no_params())?)
 }
 
 /// Whether somebody may wait for the release of a file of this kind: for a port, a name, a lock or

@@ -1,6 +1,10 @@
 //! What an open file description is, as far as its edges differ, and whether epoll takes it at all (T3).
 
 use libc::{c_int, stat};
+use linux_raw_sys::general::{
+    CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, DEBUGFS_MAGIC, FUSE_SUPER_MAGIC, PID_FS_MAGIC, PIPEFS_MAGIC,
+    PROC_SUPER_MAGIC, RDTGROUP_SUPER_MAGIC, SYSFS_MAGIC,
+};
 use nix::errno::Errno;
 
 use crate::events::{NVAL, READABLE, WRITABLE};
@@ -9,16 +13,12 @@ use crate::probe::sample;
 use crate::sys;
 use crate::tcp::{self, TcpState};
 
-const PROC_SUPER_MAGIC: i64 = 0x9fa0;
-const PID_FS_MAGIC: i64 = 0x5049_4446;
-const CGROUP2_MAGIC: i64 = 0x6367_7270;
+/// That of mqueue, which no header has.
+const MQUEUE_MAGIC: u32 = 0x1980_0202;
 /// Those of kernfs: sysfs, cgroups of either version, resctrl.
-const KERNFS: [i64; 4] = [0x6265_6572, CGROUP2_MAGIC, 0x0027_e0eb, 0x0765_5821];
-/// File systems all of whose regular files have a poll: those of kernfs (sysfs, cgroup, resctrl), debugfs, mqueue, FUSE, and pidfds.
-const POLLABLE_FILESYSTEMS: [i64; 8] =
-    [0x6265_6572, 0x6367_7270, 0x0027_e0eb, 0x0765_5821, 0x6462_6720, MQUEUE_MAGIC, 0x6573_5546, PID_FS_MAGIC];
-const MQUEUE_MAGIC: i64 = 0x1980_0202;
-const PIPEFS_MAGIC: i64 = 0x5049_5045;
+const KERNFS: [u32; 4] = [SYSFS_MAGIC, CGROUP2_SUPER_MAGIC, CGROUP_SUPER_MAGIC, RDTGROUP_SUPER_MAGIC];
+/// The others all of whose regular files have a poll.
+const POLLABLE: [u32; 4] = [DEBUGFS_MAGIC, MQUEUE_MAGIC, FUSE_SUPER_MAGIC, PID_FS_MAGIC];
 
 /// Whether epoll takes the description: EPERM where the file has no poll of its own (T3), EBADF where the number names a path only.
 pub fn may_be_watched(fd: c_int, stat: &stat) -> Result<(), Errno> {
@@ -74,7 +74,7 @@ fn without_inode(fd: c_int) -> Result<(), Errno> {
 /// Only pseudo file systems have regular files that can be polled.
 fn regular_file(fd: c_int) -> Result<(), Errno> {
     let filesystem = sys::filesystem(fd)?;
-    if POLLABLE_FILESYSTEMS.contains(&filesystem) {
+    if KERNFS.contains(&filesystem) || POLLABLE.contains(&filesystem) {
         return Ok(());
     }
     // A process's mounts, trace_pipe and the like have one that shows.
@@ -127,7 +127,7 @@ fn regular(fd: c_int) -> Kind {
         Ok(PID_FS_MAGIC) => Kind::Pidfd,
         Ok(MQUEUE_MAGIC) => Kind::MessageQueue,
         Ok(PROC_SUPER_MAGIC) => of_proc(fd),
-        Ok(CGROUP2_MAGIC) if is_named(fd, |name| name.ends_with(b".pressure")) => Kind::Pressure,
+        Ok(CGROUP2_SUPER_MAGIC) if is_named(fd, |name| name.ends_with(b".pressure")) => Kind::Pressure,
         Ok(filesystem) if KERNFS.contains(&filesystem) => Kind::Attribute,
         _ => Kind::Other,
     }

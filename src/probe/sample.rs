@@ -1,6 +1,7 @@
 //! Reading the counters behind `edge.rs`: how much ever arrived on a description, and how much waits to leave it.
 
 use libc::c_int;
+use linux_raw_sys::net::{SO_MEMINFO, SO_ZEROCOPY, tcp_info};
 use nix::errno::Errno;
 
 use crate::INTERPOSES;
@@ -20,53 +21,12 @@ static TAKEN_SIGNALS: TakenSignals = TakenSignals::new();
 /// How the rules of edges see this process.
 pub static VIEW: View<'static> = View { sees_calls: INTERPOSES, taken_signals: &TAKEN_SIGNALS };
 
-/// The head of the kernel's `struct tcp_info`, as far as two counters are needed.
-#[repr(C)]
-#[derive(Clone, Copy)]
-struct TcpInfo {
-    state: TcpState,
-    options: [u8; 7],
-    timers: [u32; 4],
-    /// `tcpi_unacked`: on a listening socket, the connections that wait to be accepted.
-    unacked: u32,
-    more: [u32; 19],
-    rates: [u64; 2],
-    bytes_acked: u64,
-    /// `tcpi_bytes_received` (Linux 4.1).
-    bytes_received: u64,
-    segments: [u32; 2],
-    /// `tcpi_notsent_bytes` (Linux 4.6).
-    not_sent: u32,
-    counts: [u32; 21],
-    /// `tcpi_rcv_wnd`: how much the receiver has said that it has room for (Linux 6.2).
-    receive_window: u32,
+/// Nothing is known of a connection. Of what the kernel does not tell, nothing follows.
+const fn unknown_tcp_info() -> tcp_info {
+    // SAFETY: numbers only, for which all zeroes is valid.
+    let info: tcp_info = unsafe { std::mem::zeroed() };
+    tcp_info { tcpi_rcv_wnd: u32::MAX, ..info }
 }
-
-const _: () = {
-    assert!(std::mem::offset_of!(TcpInfo, unacked) == 24 && std::mem::offset_of!(TcpInfo, bytes_received) == 128);
-    assert!(std::mem::offset_of!(TcpInfo, not_sent) == 144 && std::mem::offset_of!(TcpInfo, receive_window) == 232);
-};
-
-impl TcpInfo {
-    /// Nothing is known. Of what the kernel does not tell, nothing follows.
-    const BLANK: TcpInfo = TcpInfo {
-        state: 0,
-        options: [0; 7],
-        timers: [0; 4],
-        unacked: 0,
-        more: [0; 19],
-        rates: [0; 2],
-        bytes_acked: 0,
-        bytes_received: 0,
-        segments: [0; 2],
-        not_sent: 0,
-        counts: [0; 21],
-        receive_window: u32::MAX,
-    };
-}
-
-/// `SO_MEMINFO`: its first number is the memory of unread datagrams.
-const SO_MEMINFO: c_int = 55;
 
 /// A number that changes with every arrival and with nothing else, where the kind has one; `watched` are the levels that somebody
 /// waits for.
@@ -95,19 +55,19 @@ pub fn settled_arrivals(file: &'static File, fd: c_int, watched: Bits) -> Option
 fn count(file: &'static File, fd: c_int, watched: Bits) -> Option<u64> {
     match file.kind().arrivals() {
         // The state is part of it, for a change of state wakes everybody, and bytes those who wait for them.
-        Arrivals::Received => tcp_info(fd).map(|info| {
-            let room = watched & WRITABLE != 0 && awaits_ack(info.state) && has_stream_room(fd);
+        Arrivals::Received => read_tcp_info(fd).map(|info| {
+            let room = watched & WRITABLE != 0 && awaits_ack(info.tcpi_state) && has_stream_room(fd);
             let room = u64::from(room) << 4;
             note_errors(file, fd, &info);
             // That a connection begins wakes nobody until it is made, or fails.
-            let state = if info.state == SYN_SENT { CLOSE } else { info.state };
+            let state = if info.tcpi_state == SYN_SENT { CLOSE } else { info.tcpi_state };
             if watched & IN == 0 {
                 return stream_count(0, (0, file.errors_found()), state) | room;
             }
             note_window(file, fd, &info);
-            stream_count(info.bytes_received, findings(file), state) | room
+            stream_count(info.tcpi_bytes_received, findings(file), state) | room
         }),
-        Arrivals::Backlog => tcp_info(fd).map(|info| file.consumed() + u64::from(info.unacked)),
+        Arrivals::Backlog => read_tcp_info(fd).map(|info| file.consumed() + u64::from(info.tcpi_unacked)),
         Arrivals::Queued => {
             let taken = file.consumed();
             match sys::ioctl_int(fd, libc::FIONREAD) {
@@ -167,17 +127,17 @@ fn findings(file: &File) -> (u8, u8) {
 }
 
 /// Looks whether something came to the queue of errors of a TCP connection, if something is in it.
-fn note_errors(file: &File, fd: c_int, info: &TcpInfo) {
+fn note_errors(file: &File, fd: c_int, info: &tcp_info) {
     if file.follows_errors()
         && let Some(memory) = error_memory(fd)
     {
-        file.note_error_memory(memory.received, info.bytes_received.wrapping_add(file.consumed()));
+        file.note_error_memory(memory.received, info.tcpi_bytes_received.wrapping_add(file.consumed()));
     }
 }
 
 /// Looks whether a segment was dropped for want of memory.
-fn note_window(file: &File, fd: c_int, info: &TcpInfo) {
-    file.note_window((info.receive_window == 0).then_some(info.bytes_received), || stream_memory(fd));
+fn note_window(file: &File, fd: c_int, info: &tcp_info) {
+    file.note_window((info.tcpi_rcv_wnd == 0).then_some(info.tcpi_bytes_received), || stream_memory(fd));
 }
 
 /// The same at a report, of a window that need not be shut yet: what was dropped before is no news after it. Asked for only where much is queued.
@@ -222,21 +182,21 @@ pub fn reported(file: &'static File, fd: c_int, watched: Bits, level: Bits, seen
 fn find_place(file: &'static File, fd: c_int, watched: Bits) -> Option<u64> {
     file.lose_place();
     let (found, blurred) =
-        file.while_others_take(|| (file.consumed(), queued_bytes(fd), tcp_info(fd), queued_bytes(fd)));
+        file.while_others_take(|| (file.consumed(), queued_bytes(fd), read_tcp_info(fd), queued_bytes(fd)));
     let (consumed, before, info, queued) = found;
     let info = info?;
-    if info.state != ESTABLISHED {
+    if info.tcpi_state != ESTABLISHED {
         // Somebody whom we do not see has shut it, or its level did not tell.
         return count(file, fd, watched);
     }
     if let Some(queued) = queued.filter(|&queued| before == Some(queued) && queued > 0 && !blurred)
-        && let Some(place) = info.bytes_received.checked_sub(queued)
+        && let Some(place) = info.tcpi_bytes_received.checked_sub(queued)
     {
         file.set_place(place, consumed);
     }
     note_window(file, fd, &info);
     note_drops(file, fd, queued.unwrap_or(0));
-    Some(stream_count(info.bytes_received, findings(file), info.state))
+    Some(stream_count(info.tcpi_bytes_received, findings(file), info.tcpi_state))
 }
 
 /// The count of an established TCP connection, all of whose bytes up to that count were taken, if these include all that there were at the
@@ -275,12 +235,11 @@ pub fn error_memory(fd: c_int) -> Option<ErrorMemory> {
 
 /// Whether something can be in the socket's queue of errors: it was asked for.
 pub fn queues_errors(fd: c_int) -> bool {
-    const SO_ZEROCOPY: c_int = 60;
     let options = [
         (libc::IPPROTO_IP, libc::IP_RECVERR),
         (libc::IPPROTO_IPV6, libc::IPV6_RECVERR),
         (libc::SOL_SOCKET, libc::SO_TIMESTAMPING),
-        (libc::SOL_SOCKET, SO_ZEROCOPY),
+        (libc::SOL_SOCKET, SO_ZEROCOPY as c_int),
     ];
     options.into_iter().any(|(level, name)| {
         let mut value: c_int = 0;
@@ -288,10 +247,10 @@ pub fn queues_errors(fd: c_int) -> bool {
     })
 }
 
-/// What SO_MEMINFO tells of a socket.
+/// What SO_MEMINFO tells of a socket. Its first number is the memory of unread datagrams.
 fn socket_memory(fd: c_int) -> Option<[u32; 9]> {
     let mut memory = [0; 9];
-    sys::getsockopt(fd, libc::SOL_SOCKET, SO_MEMINFO, &mut memory).ok().map(|_| memory)
+    sys::getsockopt(fd, libc::SOL_SOCKET, SO_MEMINFO as c_int, &mut memory).ok().map(|_| memory)
 }
 
 /// The memory of what waits to leave a TCP socket.
@@ -330,7 +289,7 @@ fn has_stream_room(fd: c_int) -> bool {
 pub fn has_unsent_room(fd: c_int) -> bool {
     let mut mark: c_int = 0;
     let marked = sys::getsockopt(fd, libc::IPPROTO_TCP, libc::TCP_NOTSENT_LOWAT, &mut mark).is_ok() && mark != 0;
-    let unsent = tcp_info(fd).map_or(0, |info| u64::from(info.not_sent));
+    let unsent = read_tcp_info(fd).map_or(0, |info| u64::from(info.tcpi_notsent_bytes));
     has_stream_room(fd) && (!marked || unsent * 2 < u64::from(mark.cast_unsigned()))
 }
 
@@ -482,7 +441,7 @@ pub fn has_departures(file: &'static File, fd: c_int) -> bool {
 
 /// The state of a TCP connection; none for other descriptors.
 pub fn tcp_state(fd: c_int) -> Option<TcpState> {
-    tcp_info(fd).map(|info| info.state)
+    read_tcp_info(fd).map(|info| info.tcpi_state)
 }
 
 /// Whether a unix datagram socket that was refused a write had memory for it, and so was refused by the one that it is connected to.
@@ -502,10 +461,10 @@ pub fn has_room(fd: c_int) -> bool {
     sys::getsockopt(fd, libc::SOL_SOCKET, libc::SO_SNDBUF, &mut room).is_ok() && (used + 2) * 4 <= i64::from(room)
 }
 
-fn tcp_info(fd: c_int) -> Option<TcpInfo> {
-    let mut info = TcpInfo::BLANK;
+fn read_tcp_info(fd: c_int) -> Option<tcp_info> {
+    let mut info = unknown_tcp_info();
     let length = sys::getsockopt(fd, libc::IPPROTO_TCP, libc::TCP_INFO, &mut info).ok()?;
-    (length >= std::mem::offset_of!(TcpInfo, segments)).then_some(info)
+    (length >= std::mem::offset_of!(tcp_info, tcpi_segs_out)).then_some(info)
 }
 
 #[cfg(test)]

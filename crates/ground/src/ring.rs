@@ -4,9 +4,17 @@
 //! The ring belongs to the thread that made it (IORING_SETUP_SINGLE_ISSUER), and completions are made only when that thread asks for
 //! them (IORING_SETUP_DEFER_TASKRUN): nothing interrupts the program.
 
+use std::mem::offset_of;
 use std::ptr::NonNull;
 
 use libc::c_int;
+use linux_raw_sys::io_uring::{
+    IORING_ASYNC_CANCEL_ALL, IORING_ASYNC_CANCEL_ANY, IORING_CQE_F_MORE, IORING_FEAT_EXT_ARG, IORING_FEAT_NODROP,
+    IORING_FEAT_SINGLE_MMAP, IORING_OFF_SQ_RING, IORING_OFF_SQES, IORING_POLL_ADD_MULTI, IORING_SETUP_CQSIZE,
+    IORING_SETUP_DEFER_TASKRUN, IORING_SETUP_SINGLE_ISSUER, IORING_SETUP_SUBMIT_ALL, IORING_SETUP_TASKRUN_FLAG,
+    IORING_SQ_CQ_OVERFLOW, IORING_SQ_TASKRUN, io_uring_cqe, io_uring_op, io_uring_params, io_uring_sqe,
+    io_uring_sqe_flags_bit,
+};
 use nix::errno::Errno;
 
 use crate::events::{Bits, IN};
@@ -23,67 +31,21 @@ const SUBMISSIONS: u32 = 128;
 pub const FEWEST_COMPLETIONS: usize = 1024;
 const MOST_COMPLETIONS: usize = 32 * 1024;
 
-const SETUP_CQSIZE: u32 = 1 << 3;
-const SETUP_SUBMIT_ALL: u32 = 1 << 7;
-const SETUP_TASKRUN_FLAG: u32 = 1 << 9;
-const SETUP_SINGLE_ISSUER: u32 = 1 << 12;
-const SETUP_DEFER_TASKRUN: u32 = 1 << 13;
-
-const FEAT_SINGLE_MMAP: u32 = 1 << 0;
-const FEAT_NODROP: u32 = 1 << 1;
-const FEAT_EXT_ARG: u32 = 1 << 8;
-
-const OFFSET_RINGS: usize = 0;
-const OFFSET_SUBMISSIONS: usize = 0x1000_0000;
-
-const OP_POLL_ADD: u8 = 6;
-const OP_ASYNC_CANCEL: u8 = 14;
-const POLL_ADD_MULTI: u32 = 1 << 0;
-const SKIP_SUCCESS: u8 = 1 << 6;
 /// The next request is begun when this one has succeeded, or has come to whatever end.
-const LINKED: u8 = 1 << 2;
-const HARD_LINKED: u8 = 1 << 3;
-const CANCEL_ALL: u32 = 1 << 0;
-const CANCEL_ANY: u32 = 1 << 2;
-
-const SQ_CQ_OVERFLOW: u32 = 1 << 1;
-const SQ_TASKRUN: u32 = 1 << 2;
+const LINKED: u8 = 1 << io_uring_sqe_flags_bit::IOSQE_IO_LINK_BIT as u8;
+const HARD_LINKED: u8 = 1 << io_uring_sqe_flags_bit::IOSQE_IO_HARDLINK_BIT as u8;
+const SKIP_SUCCESS: u8 = 1 << io_uring_sqe_flags_bit::IOSQE_CQE_SKIP_SUCCESS_BIT as u8;
 
 /// The user data of what nobody waits for.
 const NOBODYS: u64 = 0;
 
-/// The kernel's `struct io_uring_params`.
-#[repr(C)]
-#[derive(Debug, Default)]
-pub struct Params {
-    sq_entries: u32,
-    cq_entries: u32,
-    flags: u32,
-    sq_thread_cpu: u32,
-    sq_thread_idle: u32,
-    features: u32,
-    wq_fd: u32,
-    reserved: [u32; 3],
-    sq: Offsets,
-    cq: Offsets,
+/// What a ring is asked for with: nothing yet.
+pub const fn no_params() -> io_uring_params {
+    // SAFETY: numbers only, for which all zeroes is valid.
+    unsafe { std::mem::zeroed() }
 }
 
-/// `struct io_sqring_offsets`, and `struct io_cqring_offsets`, whose fifth and sixth fields are `overflow` and `cqes`.
-#[repr(C)]
-#[derive(Debug, Default)]
-struct Offsets {
-    head: u32,
-    tail: u32,
-    mask: u32,
-    entries: u32,
-    fifth: u32,
-    sixth: u32,
-    seventh: u32,
-    reserved: u32,
-    address: u64,
-}
-
-/// The kernel's `struct io_uring_sqe`.
+/// The kernel's `struct io_uring_sqe`, without its unions.
 #[repr(C)]
 #[derive(Debug, Default)]
 struct Submission {
@@ -103,19 +65,31 @@ struct Submission {
 impl Submission {
     fn poll(number: c_int, mask: Bits) -> Submission {
         let what = if cfg!(target_endian = "big") { u32::from(mask).rotate_left(16) } else { u32::from(mask) };
-        Submission { op: OP_POLL_ADD, fd: number, what, user_data: NOBODYS, ..Default::default() }
+        Submission {
+            op: io_uring_op::IORING_OP_POLL_ADD as u8,
+            fd: number,
+            what,
+            user_data: NOBODYS,
+            ..Default::default()
+        }
     }
 
     fn cancel(user_data: u64) -> Submission {
-        Submission { op: OP_ASYNC_CANCEL, fd: -1, address: user_data, user_data: NOBODYS, ..Default::default() }
+        Submission {
+            op: io_uring_op::IORING_OP_ASYNC_CANCEL as u8,
+            fd: -1,
+            address: user_data,
+            user_data: NOBODYS,
+            ..Default::default()
+        }
     }
 
     fn cancel_all() -> Submission {
-        Submission { what: CANCEL_ANY | CANCEL_ALL, ..Submission::cancel(NOBODYS) }
+        Submission { what: IORING_ASYNC_CANCEL_ANY | IORING_ASYNC_CANCEL_ALL, ..Submission::cancel(NOBODYS) }
     }
 }
 
-/// The kernel's `struct io_uring_cqe`.
+/// The kernel's `struct io_uring_cqe`, as long as it is by default.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct Completion {
@@ -129,12 +103,17 @@ pub struct Completion {
 impl Completion {
     /// Whether no more completions of the request will come.
     pub const fn is_last(&self) -> bool {
-        const MORE: u32 = 1 << 1;
-        self.flags & MORE == 0
+        self.flags & IORING_CQE_F_MORE == 0
     }
 }
 
-const _: () = assert!(size_of::<Params>() == 120 && size_of::<Submission>() == 64 && size_of::<Completion>() == 16);
+const _: () = {
+    assert!(
+        size_of::<Submission>() == size_of::<io_uring_sqe>() && size_of::<Completion>() == size_of::<io_uring_cqe>()
+    );
+    assert!(offset_of!(Submission, length) == offset_of!(io_uring_sqe, len));
+    assert!(offset_of!(Submission, user_data) == offset_of!(io_uring_sqe, user_data));
+};
 
 /// How many rings the process has, those included that threads keep for later.
 static IN_USE: AtomicUsize = AtomicUsize::new(0);
@@ -250,27 +229,25 @@ impl Ring {
     /// leaves the program alone.
     pub fn new(requests: usize) -> Result<(Ring, c_int), Errno> {
         let completions = (2 * requests).clamp(FEWEST_COMPLETIONS, MOST_COMPLETIONS).next_power_of_two();
-        let mut params = Params {
-            cq_entries: completions as u32,
-            flags: SETUP_CQSIZE | SETUP_SUBMIT_ALL | SETUP_TASKRUN_FLAG | SETUP_SINGLE_ISSUER | SETUP_DEFER_TASKRUN,
-            ..Params::default()
-        };
+        let flags = IORING_SETUP_CQSIZE | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_TASKRUN_FLAG;
+        let own = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN;
+        let mut params = io_uring_params { cq_entries: completions as u32, flags: flags | own, ..no_params() };
         let fd = sys::io_uring_setup(SUBMISSIONS, &mut params)?;
         Ring::mapped(fd, &params).map(|ring| (ring, fd)).inspect_err(|_| _ = sys::close(fd))
     }
 
-    fn mapped(fd: c_int, params: &Params) -> Result<Ring, Errno> {
-        const NEEDED: u32 = FEAT_SINGLE_MMAP | FEAT_NODROP | FEAT_EXT_ARG;
+    fn mapped(fd: c_int, params: &io_uring_params) -> Result<Ring, Errno> {
+        const NEEDED: u32 = IORING_FEAT_SINGLE_MMAP | IORING_FEAT_NODROP | IORING_FEAT_EXT_ARG;
         if params.features & NEEDED != NEEDED {
             return Err(Errno::ENOSYS);
         }
-        let (sq, cq) = (&params.sq, &params.cq);
-        let (array, cqes) = (sq.seventh, cq.sixth);
+        let (sq, cq) = (&params.sq_off, &params.cq_off);
+        let (array, cqes) = (sq.array, cq.cqes);
         let end_of_array = array as usize + params.sq_entries as usize * size_of::<u32>();
         let end_of_cqes = cqes as usize + params.cq_entries as usize * size_of::<Completion>();
-        let rings = Mapping::new(fd, end_of_array.max(end_of_cqes), OFFSET_RINGS)?;
+        let rings = Mapping::new(fd, end_of_array.max(end_of_cqes), IORING_OFF_SQ_RING as usize)?;
         let bytes = params.sq_entries as usize * size_of::<Submission>();
-        let submissions = Mapping::new(fd, bytes, OFFSET_SUBMISSIONS)?;
+        let submissions = Mapping::new(fd, bytes, IORING_OFF_SQES as usize)?;
         // Places in the one array are handed over in the order of the other, for good.
         for index in 0..params.sq_entries {
             // SAFETY: the array has an entry for each submission.
@@ -278,7 +255,7 @@ impl Ring {
         }
         Ok(Ring {
             sq_tail: rings.at(sq.tail),
-            sq_flags: rings.at(sq.fifth),
+            sq_flags: rings.at(sq.flags),
             sq_mask: params.sq_entries - 1,
             cq_head: rings.at(cq.head),
             cq_tail: rings.at(cq.tail),
@@ -293,7 +270,7 @@ impl Ring {
 
     /// Asks for a completion at every wake-up of the number's file that meets the mask, and for one now if its level does.
     pub fn poll(&mut self, fd: &AtomicI32, number: c_int, mask: Bits, user_data: u64) -> Result<(), Errno> {
-        self.push(fd, Submission { length: POLL_ADD_MULTI, user_data, ..Submission::poll(number, mask) })
+        self.push(fd, Submission { length: IORING_POLL_ADD_MULTI, user_data, ..Submission::poll(number, mask) })
     }
 
     /// Ends the request with this user data.
@@ -357,7 +334,7 @@ impl Ring {
     pub fn is_behind(&self) -> bool {
         // SAFETY: the ring is mapped.
         let flags = unsafe { self.sq_flags.as_ref() }.load(Acquire);
-        flags & (SQ_TASKRUN | SQ_CQ_OVERFLOW) != 0
+        flags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW) != 0
     }
 
     /// Whether the kernel has something to do for this ring, or the ring has something for the kernel.

@@ -8,6 +8,7 @@ use std::ffi::CStr;
 use std::mem::MaybeUninit;
 
 use libc::{c_int, c_short, pollfd, timespec};
+use linux_raw_sys::io_uring::{IORING_ENTER_EXT_ARG, IORING_ENTER_GETEVENTS, io_uring_params};
 use nix::errno::Errno;
 use syscalls::{Sysno, syscall};
 
@@ -149,12 +150,12 @@ pub fn fstat(fd: c_int) -> Result<libc::stat, Errno> {
 }
 
 /// The magic number of the file system the descriptor lives on.
-pub fn filesystem(fd: c_int) -> Result<i64, Errno> {
+pub fn filesystem(fd: c_int) -> Result<u32, Errno> {
     let mut info = MaybeUninit::<libc::statfs>::uninit();
     // SAFETY: `info` has the kernel's layout.
     unsafe { syscall!(Sysno::fstatfs, fd, info.as_mut_ptr()) }.map_err(errno)?;
     // SAFETY: the call succeeded.
-    Ok(unsafe { info.assume_init() }.f_type)
+    Ok(unsafe { info.assume_init() }.f_type as u32)
 }
 
 /// Where `/proc/thread-self/fd/N` points, as far as it fits the buffer. Not `/proc/self`: that is the
@@ -409,19 +410,16 @@ pub fn keep_from_children(pages: *mut u8, bytes: usize) -> Result<(), Errno> {
     unsafe { syscall!(Sysno::madvise, pages, bytes, libc::MADV_DONTFORK) }.map(drop).map_err(errno)
 }
 
-/// io_uring_setup(2): the descriptor of a new ring. `params` must be the kernel's structure.
-pub fn io_uring_setup<T>(entries: u32, params: &mut T) -> Result<c_int, Errno> {
+/// io_uring_setup(2): the descriptor of a new ring.
+pub fn io_uring_setup(entries: u32, params: &mut io_uring_params) -> Result<c_int, Errno> {
     // SAFETY: the structure is the kernel's, and writable.
     unsafe { syscall!(Sysno::io_uring_setup, entries, std::ptr::from_mut(params)) }.map(|fd| fd as c_int).map_err(errno)
 }
 
-const ENTER_GETEVENTS: u32 = 1 << 0;
-const ENTER_EXT_ARG: u32 = 1 << 3;
-
 /// io_uring_enter(2) that does not sleep: hands `count` requests over, and has the completions made that are due.
 pub fn io_uring_enter(fd: c_int, count: u32) -> Result<usize, Errno> {
     // SAFETY: no memory is passed but the ring's own.
-    unsafe { syscall!(Sysno::io_uring_enter, fd, count, 0, ENTER_GETEVENTS, 0usize, 0usize) }.map_err(errno)
+    unsafe { syscall!(Sysno::io_uring_enter, fd, count, 0, IORING_ENTER_GETEVENTS, 0usize, 0usize) }.map_err(errno)
 }
 
 /// io_uring_enter(2) that sleeps until there is a completion, at most for `limit` nanoseconds, with `mask` as the signal mask.
@@ -441,7 +439,7 @@ pub fn io_uring_sleep(fd: c_int, limit: Option<u64>, mask: Option<SigMask>) -> R
         least_wait: 0,
         limit: limit.as_ref().map_or(0, |limit| std::ptr::from_ref(limit).addr() as u64),
     };
-    let flags = ENTER_GETEVENTS | ENTER_EXT_ARG;
+    let flags = IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG;
     // SAFETY: the structure, and what it points to, outlive the call.
     unsafe { syscall!(Sysno::io_uring_enter, fd, 0, 1, flags, &raw const extra, size_of::<Extra>()) }
         .map(drop)
