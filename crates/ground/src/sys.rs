@@ -534,9 +534,7 @@ pub fn copy_in<T: Copy>(from: *const T) -> Result<T, Errno> {
     let mut value = MaybeUninit::<T>::uninit();
     let local = libc::iovec { iov_base: value.as_mut_ptr().cast(), iov_len: size_of::<T>() };
     let remote = libc::iovec { iov_base: from.cast_mut().cast(), iov_len: size_of::<T>() };
-    // SAFETY: the kernel checks both ranges.
-    let n = unsafe { syscall!(Sysno::process_vm_readv, gettid(), &raw const local, 1, &raw const remote, 1, 0) };
-    match n.map_err(errno)? {
+    match copy_between(Sysno::process_vm_readv, &local, &remote)? {
         // SAFETY: every byte was written.
         n if n == size_of::<T>() => Ok(unsafe { value.assume_init() }),
         _ => Err(Errno::EFAULT),
@@ -556,9 +554,20 @@ pub fn copy_out_bytes(to: *mut u8, bytes: &[u8]) -> Result<(), Errno> {
 fn copy_out_from(to: *mut u8, from: *const u8, size: usize) -> Result<(), Errno> {
     let local = libc::iovec { iov_base: from.cast_mut().cast(), iov_len: size };
     let remote = libc::iovec { iov_base: to.cast(), iov_len: size };
-    // SAFETY: the kernel checks both ranges.
-    let n = unsafe { syscall!(Sysno::process_vm_writev, gettid(), &raw const local, 1, &raw const remote, 1, 0) };
-    if n.map_err(errno)? == size { Ok(()) } else { Err(Errno::EFAULT) }
+    if copy_between(Sysno::process_vm_writev, &local, &remote)? == size { Ok(()) } else { Err(Errno::EFAULT) }
+}
+
+/// process_vm_readv(2), process_vm_writev(2) in this process. By the process id, which valgrind
+/// recognizes, unless the first thread has ended.
+fn copy_between(call: Sysno, local: &libc::iovec, remote: &libc::iovec) -> Result<usize, Errno> {
+    let copy = |id: i32| {
+        // SAFETY: the kernel checks both ranges.
+        unsafe { syscall!(call, id, std::ptr::from_ref(local), 1, std::ptr::from_ref(remote), 1, 0) }.map_err(errno)
+    };
+    match copy(getpid()) {
+        Err(Errno::ESRCH) => copy(gettid()),
+        answer => answer,
+    }
 }
 
 /// Sleeps for so many nanoseconds, or until a signal handler has run. No cancellation point.
