@@ -1,4 +1,4 @@
-//! `src/sync.rs` for model runs: every operation is a step of the scheduler. Outside of a run these are the real operations.
+//! `crates/ground/src/sync.rs` for model runs: every operation is a step of the scheduler. Outside of a run these are the real operations.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
