@@ -80,6 +80,17 @@ impl Theme {
         let weights: Vec<u32> = kinds.iter().map(|kind| kind.weight()).collect();
         let count = 1 + noise.below(3);
         let mut chosen: Vec<Kind> = (0..count).map(|_| kinds[noise.weighted(&weights)]).collect();
+        if profile == Profile::Nested
+            && !options.listed
+            && !noise.once_in(10)
+            && kinds.iter().any(|kind| !kind.is_fleeting() && kind.weight() > 0)
+        {
+            // Looks from outside the instance at a level that a poll takes are listed.
+            chosen.retain(|kind| !kind.is_fleeting());
+            while chosen.is_empty() {
+                chosen.extend(Some(kinds[noise.weighted(&weights)]).filter(|kind| !kind.is_fleeting()));
+            }
+        }
         chosen.sort();
         chosen.dedup();
         let size = |noise: &mut Noise| noise.pick(&SIZES);
