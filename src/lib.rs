@@ -29,7 +29,8 @@ compile_error!("epolyfill stands in front of Linux's epoll");
 
 use epolyfill_environment::{preload, settings};
 use epolyfill_ground::{
-    diagnosis, facts, lock, log, memory, nap, next, options, pool, ring, sanitizer, sync, sys, thread, user, window,
+    diagnosis, facts, fork_mark, lock, log, memory, nap, next, options, pool, ring, sanitizer, sync, sys, thread,
+    thread_exit, user, window,
 };
 use epolyfill_rules::{account, count, edge, events, habit, kind, shards, shortage, tcp};
 

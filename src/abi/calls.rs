@@ -6,11 +6,13 @@ use nix::errno::Errno;
 
 use crate::graph::fdtable;
 use crate::graph::lookup;
+use crate::graph::own_table;
 use crate::instance::control::{self, Interest};
 use crate::instance::descriptors;
 use crate::instance::open;
 use crate::instance::wait::{self, Timeout};
 use crate::life::process;
+use crate::lock;
 use crate::next;
 use crate::options;
 use crate::sanitizer;
@@ -25,8 +27,17 @@ pub fn answer(result: Result<c_int, Errno>) -> c_int {
     })
 }
 
+/// Before a descriptor is made. Not in a signal handler that interrupted the library, which waits
+/// for nothing.
+pub fn start() {
+    if !lock::interrupted() {
+        process::start();
+    }
+}
+
 /// epoll_create1.
 pub fn create1(flags: c_int) -> c_int {
+    start();
     let instance = open::create(flags);
     options::complain();
     answer(instance)
@@ -171,7 +182,7 @@ pub fn about_to_close(fd: c_int) -> bool {
 /// Of a number that has an entry.
 #[inline(never)]
 fn forgets_number(fd: c_int) -> bool {
-    if !process::is_borrowed() {
+    if !own_table::is_borrowed() {
         if lookup::is_internal(fd) {
             return false;
         }

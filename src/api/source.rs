@@ -10,14 +10,11 @@ use libc::c_int;
 use nix::errno::Errno;
 
 use crate::edge::Facts;
-use crate::events::{Bits, ERR, HUP, IN, NVAL, OUT, PRI, RDHUP, RDNORM, WRNORM};
+use crate::events::{Bits, ERR, HUP, IN, OUT, PRI, RDHUP, RDNORM, WRNORM};
+use crate::fork_mark;
 use crate::graph::file::File;
-use crate::graph::internal_fd;
 use crate::graph::lookup;
 use crate::instance::descriptors;
-use crate::kind::Kind;
-use crate::life::process;
-use crate::probe::fleeting;
 use crate::sync;
 use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
 use crate::sys;
@@ -63,7 +60,7 @@ impl InUse {
 
     /// The source behind a descriptor. EBADF for a closed number, EINVAL for anything else.
     fn find(fd: c_int) -> Result<InUse, Errno> {
-        process::settle();
+        fork_mark::settle();
         let source = lookup::known(fd).filter(|file| file.is_source()).map(|file| InUse::begin(file, fd));
         match source.filter(|source| source.has_its_number() && is_still(source.file, fd)) {
             Some(source) => Ok(source),
@@ -167,43 +164,21 @@ pub fn check(fd: c_int) -> Result<(), Errno> {
     InUse::find(fd).map(|_| ())
 }
 
-/// The number of a source is to be another's: waits until nobody uses it as the source's. Not under a lock.
-pub fn await_users(file: &File) {
-    if file.is_source() {
-        /// A thread that is not done by then is held up by a signal handler.
-        const NAPS: u32 = 100;
-        internal_fd::await_none(file.users(), NAPS);
-    }
+/// In a forked child: what the descriptors of sources show is this process's own from here on.
+pub fn renew_all_after_fork() {
+    File::for_each(|file| {
+        if file.is_source() {
+            renew(file);
+        }
+    });
 }
 
-impl File {
-    /// Whether it is a source.
-    #[inline]
-    pub fn is_source(&self) -> bool {
-        self.kind() == Kind::Source
-    }
-
-    /// The levels now, of these and those that nobody has to ask for.
-    #[inline]
-    pub fn level(&'static self, fd: c_int, asked: Bits) -> Bits {
-        match self.kind() {
-            Kind::Source => self.posted() & (asked | ERR | HUP),
-            kind if kind.fleeting() != 0 => fleeting::peek(self, fd) & (asked | ERR | HUP | NVAL),
-            _ => sys::level(fd, asked),
-        }
-    }
-
-    /// In a forked child: what the descriptor shows is this process's own from here on.
-    pub(crate) fn renew_source(&'static self) {
-        if !self.is_source() {
-            return;
-        }
-        self.users().store(0, Relaxed);
-        let Ok(fresh) = sys::eventfd() else { return };
-        let replaced = descriptors::replace_under_all_numbers(self, fresh);
-        let _ = sys::close(fresh);
-        if let Some(number) = replaced.filter(|_| self.posted() & IN != 0) {
-            InUse::begin(self, number).show();
-        }
+fn renew(file: &'static File) {
+    file.users().store(0, Relaxed);
+    let Ok(fresh) = sys::eventfd() else { return };
+    let replaced = descriptors::replace_under_all_numbers(file, fresh);
+    let _ = sys::close(fresh);
+    if let Some(number) = replaced.filter(|_| file.posted() & IN != 0) {
+        InUse::begin(file, number).show();
     }
 }

@@ -6,6 +6,7 @@ use nix::errno::Errno;
 use crate::graph::fdtable::{self, Entry};
 use crate::graph::file::{File, Graph};
 use crate::graph::own_table;
+use crate::lock;
 
 /// The description known under the number; none for unwatched and internal ones.
 #[inline]
@@ -46,4 +47,9 @@ pub fn enter_first(file: &'static File, fd: c_int) -> Result<(), Errno> {
     fdtable::set_first(fd, file)?;
     graph.numbers.push(fd);
     Ok(())
+}
+
+/// Whether calls of this thread, in this moment, are followed: they name what the graph does, and its locks can be taken.
+pub fn follows_calls() -> bool {
+    !lock::interrupted() && !own_table::is_borrowed()
 }

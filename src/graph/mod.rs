@@ -8,6 +8,7 @@ pub mod eventpoll;
 pub mod exclusive;
 pub mod fdtable;
 pub mod file;
+pub mod inherited;
 pub mod internal_fd;
 pub mod lookup;
 pub mod own_table;

@@ -3,7 +3,7 @@
 //! files in the graph. So their closes and dups change nothing in the graph, their reads and writes
 //! are as invisible as those of another process, and their epoll calls fail with ENOSYS. Not here:
 //! single-threaded processes, for which the kernel does nothing, and children
-//! (`process::is_borrowed`).
+//! (`is_borrowed`).
 //!
 //! Kernel counterpart: `unshare_files` in kernel/fork.c.
 
@@ -12,9 +12,9 @@ use std::cell::Cell;
 use libc::c_int;
 
 use crate::facts;
+use crate::fork_mark;
 use crate::graph::internal_fd::{self, InternalFd};
 use crate::graph::waitq::Sleeper;
-use crate::life::process;
 use crate::lock::{self, Lock};
 use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
 use crate::sync::atomic::{AtomicBool, AtomicU64};
@@ -127,9 +127,17 @@ pub fn is_at_rest() -> bool {
     MAKING.is_free()
 }
 
+/// Whether the calling thread's descriptor numbers are not those of the graph, because it is in a vfork
+/// child, which shares the memory of the process, or has a table of its own. What it closes and
+/// duplicates is not followed.
+pub fn is_borrowed() -> bool {
+    fork_mark::settle();
+    facts::is_another() || is_apart()
+}
+
 /// Whether there are other threads, with which the calling thread shares its table.
 pub fn has_company() -> bool {
-    !process::is_borrowed() && sys::has_company().unwrap_or_else(facts::has_threads)
+    !is_borrowed() && sys::has_company().unwrap_or_else(facts::has_threads)
 }
 
 /// Runs a call that gives the calling thread a table of its own if it shares one.

@@ -17,6 +17,7 @@ use crate::graph::eventpoll::Eventpoll;
 use crate::graph::internal_fd::InternalFd;
 use crate::graph::own_table;
 use crate::lock;
+use crate::thread_exit;
 
 use crate::backend::watch;
 use crate::graph::stats;
@@ -151,7 +152,7 @@ impl Sleeper {
         fresh.tid.store(sys::gettid(), Relaxed);
         fresh.unguarded.store(false, Relaxed);
         OWN.set(Some(fresh));
-        crate::life::process::call_at_thread_exit();
+        thread_exit::arm();
         Ok(fresh)
     }
 

@@ -9,9 +9,9 @@ use super::{not_for_ours, refused, watched};
 use crate::edge::{DRY, TOOK, TOOK_SHORT, UNSETTLED};
 use crate::graph::file::{File, Taking};
 use crate::graph::lookup;
+use crate::graph::own_table;
 use crate::instance::descriptors;
 use crate::kind::{Arrivals, Kind};
-use crate::life::process;
 use crate::probe::kind;
 use crate::probe::sample;
 use crate::sys;
@@ -371,7 +371,7 @@ pub fn accepting(fd: c_int, call: impl FnOnce() -> c_int) -> c_int {
 /// A number that was free until now: if it is known, its close was not seen.
 #[inline]
 fn new_number(fd: c_int) -> c_int {
-    if lookup::known(fd).is_some() && !process::is_borrowed() {
+    if lookup::known(fd).is_some() && !own_table::is_borrowed() {
         descriptors::forget_from_anywhere(fd);
     }
     fd

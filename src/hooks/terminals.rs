@@ -7,7 +7,7 @@ use crate::edge::{DEPARTED, DRY, Facts, GAVE, TOOK_SHORT, WOKEN};
 use crate::events::{IN, WRITABLE};
 use crate::graph::fdtable::{self, Entry};
 use crate::graph::file::{File, Taking};
-use crate::instance::descriptors;
+use crate::graph::lookup;
 use crate::kind::Kind;
 use crate::sys;
 
@@ -95,7 +95,7 @@ impl Flushing {
 #[inline]
 pub fn controlling(fd: c_int, request: u64, argument: usize, call: impl FnOnce() -> c_int) -> c_int {
     match Control::of(request, argument) {
-        Some(control) if File::any_edges() && descriptors::follows_calls() => concerned_control(fd, control, call),
+        Some(control) if File::any_edges() && lookup::follows_calls() => concerned_control(fd, control, call),
         _ => call(),
     }
 }
@@ -144,7 +144,7 @@ fn tell_ends(end: End, facts: Facts) {
 /// The mask of an existing signalfd changes: all signalfds of the process are woken.
 pub fn masking_signals(fd: c_int, call: impl FnOnce() -> c_int) -> c_int {
     let answer = call();
-    if fd >= 0 && answer >= 0 && File::any_signal_edges() && descriptors::follows_calls() {
+    if fd >= 0 && answer >= 0 && File::any_signal_edges() && lookup::follows_calls() {
         watched_of(|kind| kind == Kind::Signalfd).for_each(|(_, file)| file.tell(WOKEN, file.begin_call()));
     }
     answer

@@ -6,16 +6,16 @@ use std::cell::Cell;
 use libc::{c_int, stat};
 use nix::errno::Errno;
 
-use crate::api::source;
 use crate::backend::watch;
+use crate::fork_mark;
 use crate::graph::fdtable::{self, Entry};
 use crate::graph::file::{File, FileGuard, Graph};
+use crate::graph::inherited;
 use crate::graph::internal_fd;
 use crate::graph::lookup::{enter, enter_first, is_internal, known};
 use crate::graph::own_table;
 use crate::graph::waitq::{Sleeper, Stays};
 use crate::instance::control::{self, End};
-use crate::life::process;
 use crate::lock;
 use crate::sys;
 
@@ -33,11 +33,6 @@ pub fn make_way(fd: c_int) {
         owner.await_users(NAPS);
     }
     fdtable::clear(fd);
-}
-
-/// Whether calls of this thread, in this moment, are followed: they name what the graph does, and its locks can be taken.
-pub fn follows_calls() -> bool {
-    !lock::interrupted() && !process::is_borrowed()
 }
 
 /// In a forked child: `fresh` takes the place of the description, which is the parent's, under all of its numbers. Answers with one of them.
@@ -63,8 +58,7 @@ pub fn begin_creation(flags: c_int) -> Result<(), Errno> {
     if own_table::is_apart() {
         return Err(Errno::ENOSYS);
     }
-    process::start();
-    process::settle();
+    fork_mark::settle();
     Ok(())
 }
 
@@ -92,7 +86,7 @@ pub fn file_of(fd: c_int) -> Result<&'static File, Errno> {
 
 /// Other numbers that were open when the process started may name the same description.
 fn note_twins(file: &'static File, fd: c_int) -> Result<(), Errno> {
-    process::inherited_twins(fd).try_for_each(|twin| match enter_first(file, twin) {
+    inherited::twins(fd).try_for_each(|twin| match enter_first(file, twin) {
         Err(Errno::EEXIST) => Ok(()),
         entered => entered,
     })
@@ -173,7 +167,7 @@ fn forget_all_but_stays(file: &'static File, mut graph: FileGuard, fd: c_int, en
             ep.set_number(other);
         }
         drop(graph);
-        source::await_users(file);
+        file.await_source_users();
         return Stays::NONE;
     }
     while let Some(item) = graph.items().next() {
@@ -181,7 +175,7 @@ fn forget_all_but_stays(file: &'static File, mut graph: FileGuard, fd: c_int, en
     }
     let lingering = std::mem::replace(&mut graph.lingering, Stays::NONE);
     drop(graph);
-    source::await_users(file);
+    file.await_source_users();
     if let Some(ep) = file.eventpoll() {
         lingering.evict();
         if ep.has_other_numbers(fd) {

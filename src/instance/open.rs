@@ -5,13 +5,13 @@ use libc::c_int;
 use nix::errno::Errno;
 
 use crate::events::ERR;
+use crate::fork_mark;
 use crate::graph::eventpoll::{EVER, Eventpoll, INSTANCES, Pinned, any_yet};
 use crate::graph::file::File;
 use crate::graph::lookup;
 use crate::graph::own_table;
 use crate::instance::control;
 use crate::instance::descriptors;
-use crate::life::process;
 use crate::nested;
 use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
 use crate::sync::atomic::{AtomicBool, AtomicU64};
@@ -85,7 +85,7 @@ pub fn create(flags: c_int) -> Result<c_int, Errno> {
 /// The instance behind a descriptor, pinned. EBADF for a closed number, EINVAL for anything but an instance, ENOSYS in a thread that has a
 /// descriptor table of its own.
 pub fn find(epfd: c_int) -> Result<Pinned, Errno> {
-    process::settle();
+    fork_mark::settle();
     if own_table::is_apart() {
         return Err(if sys::is_usable(epfd) { Errno::ENOSYS } else { Errno::EBADF });
     }

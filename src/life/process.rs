@@ -3,19 +3,21 @@
 //! Start-up is lazy at every entry: other libraries' constructors may create instances before ours runs, which only warms up.
 
 use std::cell::Cell;
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32};
+use std::sync::atomic::Ordering::{Acquire, Release, SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicI32};
 
-use libc::{c_int, c_void};
+use libc::c_void;
 
 use crate::INTERPOSES;
+use crate::api::source;
 use crate::backend::{switch, watch};
-use crate::events::NVAL;
 use crate::facts;
+use crate::fork_mark;
 use crate::graph::epitem;
 use crate::graph::eventpoll::Eventpoll;
 use crate::graph::fdtable;
 use crate::graph::file::{File, in_flight, index};
+use crate::graph::inherited;
 use crate::graph::own_table;
 use crate::graph::stats;
 use crate::graph::waitq::Sleeper;
@@ -29,25 +31,13 @@ use crate::options::{self, Poller};
 use crate::ring;
 use crate::sanitizer;
 use crate::sys;
-use crate::window::Window;
+use crate::thread_exit;
 
 static STARTED: AtomicBool = AtomicBool::new(false);
 /// Somebody is at it: a second thread goes on with what there is, which is enough.
 static STARTING: AtomicBool = AtomicBool::new(false);
-/// A word that is 1 in the process that the graph belongs to and in its vfork children, and 0 in a child that came of a fork
-/// without handlers (an inline clone): the kernel empties its page then. Null where the kernel cannot.
-static MARK: AtomicPtr<AtomicU32> = AtomicPtr::new(std::ptr::null_mut());
 /// The thread that takes over what a fork without handlers left; 0 for none.
 static TAKING_OVER: AtomicI32 = AtomicI32::new(0);
-/// A fork is taking the locks.
-static FORKING: AtomicBool = AtomicBool::new(false);
-/// Runs `exit_thread` for threads that waited.
-static KEY: AtomicU32 = AtomicU32::new(u32::MAX);
-/// How many of the first descriptors are looked at when the process starts.
-const INHERITED: usize = 256;
-/// Which of them were open then: only those can have twins that we were not told of.
-static WAS_OPEN: [AtomicBool; INHERITED] = [const { AtomicBool::new(false) }; INHERITED];
-
 #[cfg(not(test))]
 #[ctor::ctor(unsafe)]
 fn warm_up() {
@@ -61,19 +51,16 @@ pub fn start() {
     }
     facts::own();
     lock::set_deferred_work(descriptors::settle_interrupted_closes);
-    set_mark();
+    fork_mark::set_up(take_over);
+    thread_exit::set_up(exit_thread);
     next::look_up_all();
     sanitizer::look();
     options::read(if INTERPOSES { Poller::Poll } else { Poller::Uring });
     heritage::keep();
-    note_inherited();
+    inherited::note();
     facts::read(fdtable::NUMBERS);
     // SAFETY: plain calls of libc with valid pointers; the handlers are functions of this library, which is never unloaded.
     unsafe {
-        let mut key = 0;
-        if libc::pthread_key_create(&raw mut key, Some(exit_thread)) == 0 {
-            KEY.store(key, Relaxed);
-        }
         libc::pthread_atfork(Some(before_fork), Some(after_fork_in_parent), Some(after_fork_in_child));
         if options::COUNTERS.is_on() {
             libc::atexit(print_counters);
@@ -82,46 +69,14 @@ pub fn start() {
     STARTED.store(true, Release);
 }
 
-fn set_mark() {
-    if let Ok(page) = sys::map(MARK_BYTES) {
-        if sys::wipe_on_fork(page, MARK_BYTES).is_ok() {
-            MARK.store(page.cast(), Release);
-            mark_as_settled();
-        } else {
-            // SAFETY: nobody knows of the page.
-            unsafe { sys::unmap(page, MARK_BYTES) };
-        }
-    }
-}
-
-/// The least that can be mapped.
-const MARK_BYTES: usize = 1;
-
-fn mark() -> Option<&'static AtomicU32> {
-    // SAFETY: null, or a page that is never unmapped.
-    unsafe { MARK.load(Acquire).as_ref() }
-}
-
-fn mark_as_settled() {
-    if let Some(mark) = mark() {
-        mark.store(1, SeqCst);
-    }
-}
-
-/// In a child that came of a fork without handlers: makes the graph its own, as the handlers would have. Everything else is left
-/// alone. Called wherever the graph is entered.
-#[inline]
-pub fn settle() {
-    if mark().is_some_and(|mark| mark.load(Relaxed) == 0) {
-        take_over();
-    }
-}
-
+/// In a child that came of a fork without handlers: makes the graph its own, as the handlers would
+/// have.
+///
 /// If a thread that did not come along held a lock, or this is a signal handler amid the library, the graph cannot be trusted. Then
 /// the child is treated like a vfork child: what it closes and duplicates is not followed.
 #[cold]
 fn take_over() {
-    if lock::interrupted() || FORKING.load(SeqCst) || own_table::is_apart() {
+    if lock::interrupted() || facts::is_forking() || own_table::is_apart() {
         return;
     }
     let me = sys::gettid();
@@ -131,89 +86,23 @@ fn take_over() {
         }
         return;
     }
-    if mark().is_none_or(|mark| mark.load(SeqCst) != 0) {
+    if !fork_mark::is_gone() {
         TAKING_OVER.store(0, SeqCst);
         return;
     }
-    let at_rest = nested::links_at_rest()
-        && memory::is_at_rest()
-        && File::all_at_rest()
-        && Eventpoll::all_at_rest()
-        && watch::all_at_rest()
-        && epitem::pool_at_rest()
-        && Sleeper::pool_at_rest()
-        && own_table::is_at_rest();
+    let at_rest = FORK_ORDER.iter().all(|lock| (lock.is_free)());
     if at_rest {
         facts::note_fork();
         become_child();
         File::deliver_all();
     }
     // Only now: what is called from here on comes back in.
-    mark_as_settled();
+    fork_mark::renew();
     TAKING_OVER.store(0, SeqCst);
 }
 
 extern "C" fn print_counters() {
     stats::print();
-}
-
-/// Whether the caller is a vfork child: it shares our memory, and whatever it closes or duplicates is its own affair. So it is in a thread that
-/// has a descriptor table of its own, and in the children of one.
-pub fn is_borrowed() -> bool {
-    settle();
-    facts::is_another() || own_table::is_apart()
-}
-
-/// One call asks the kernel which of the first descriptors are open.
-fn note_inherited() {
-    let mut window = Window::<_, INHERITED>::new();
-    for (fd, open) in WAS_OPEN.iter().enumerate() {
-        window.add(open, fd as c_int, 0);
-    }
-    for (open, found) in window.look() {
-        open.store(found & NVAL == 0, Relaxed);
-    }
-}
-
-/// Other numbers that named the same description as `fd` when the process started, and still do: standard input and output
-/// are often one terminal.
-pub fn inherited_twins(fd: c_int) -> impl Iterator<Item = c_int> {
-    let inherited = WAS_OPEN.get(fd as usize).is_some_and(|open| open.load(Relaxed));
-    let candidates = if inherited { INHERITED as c_int } else { 0 };
-    (0..candidates).filter(move |&other| other != fd && WAS_OPEN[other as usize].load(Relaxed) && is_twin(fd, other))
-}
-
-fn is_twin(fd: c_int, other: c_int) -> bool {
-    sys::same_description(fd, other).unwrap_or_else(|| match (sys::fstat(fd), sys::fstat(other)) {
-        // The kernel will not say: the same file, inherited together, is taken for the same description.
-        (Ok(a), Ok(b)) => {
-            (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino) && !matches!(a.st_mode & libc::S_IFMT, 0 | libc::S_IFIFO)
-        }
-        _ => false,
-    })
-}
-
-/// Whether a thread is about to fork, and takes the locks one by one.
-pub fn is_forking() -> bool {
-    FORKING.load(SeqCst)
-}
-
-/// Lets the calling thread's sleeper be retired when the thread ends, however it ends.
-pub fn call_at_thread_exit() {
-    let key = KEY.load(Relaxed);
-    if key != u32::MAX {
-        // SAFETY: the key was created at start-up; any value but null makes the destructor run.
-        unsafe { libc::pthread_setspecific(key, (&raw const KEY).cast()) };
-    }
-}
-
-/// As `call_at_thread_exit`, but never allocates, and so does nothing where the program had created too many keys of its own: glibc keeps
-/// the values of the first 32 in the thread itself.
-pub fn note_thread_exit() {
-    const WITHIN_THE_THREAD: u32 = 32;
-    if KEY.load(Relaxed) < WITHIN_THE_THREAD {
-        call_at_thread_exit();
-    }
 }
 
 unsafe extern "C" fn exit_thread(_: *mut c_void) {
@@ -252,10 +141,48 @@ pub fn lending(fork: impl FnOnce() -> isize) -> isize {
     start();
     let child = fork();
     if child == 0 {
-        mark_as_settled();
+        fork_mark::renew();
     }
     child
 }
+
+/// A lock, or all locks of one kind, as a fork handles it.
+struct ForkLock {
+    lock: fn(),
+    /// After `lock` in the same thread, or in its forked child.
+    unlock: unsafe fn(),
+    is_free: fn() -> bool,
+}
+
+/// The order of the locks, which `docs/architecture.md` explains: a fork takes all of them, so that
+/// the child finds everything at rest.
+static FORK_ORDER: [ForkLock; 9] = [
+    ForkLock {
+        lock: nested::lock_links_for_fork,
+        unlock: nested::unlock_links_after_fork,
+        is_free: nested::links_at_rest,
+    },
+    ForkLock { lock: File::lock_all_for_fork, unlock: File::unlock_all_after_fork, is_free: File::all_at_rest },
+    ForkLock {
+        lock: Eventpoll::lock_all_for_fork,
+        unlock: Eventpoll::unlock_all_after_fork,
+        is_free: Eventpoll::all_at_rest,
+    },
+    ForkLock { lock: watch::lock_all_for_fork, unlock: watch::unlock_all_after_fork, is_free: watch::all_at_rest },
+    ForkLock { lock: index::lock_for_fork, unlock: index::unlock_after_fork, is_free: index::is_at_rest },
+    ForkLock {
+        lock: epitem::lock_pool_for_fork,
+        unlock: epitem::unlock_pool_after_fork,
+        is_free: epitem::pool_at_rest,
+    },
+    ForkLock {
+        lock: Sleeper::lock_pool_for_fork,
+        unlock: Sleeper::unlock_pool_after_fork,
+        is_free: Sleeper::pool_at_rest,
+    },
+    ForkLock { lock: own_table::lock_for_fork, unlock: own_table::unlock_after_fork, is_free: own_table::is_at_rest },
+    ForkLock { lock: memory::lock_for_fork, unlock: memory::unlock_after_fork, is_free: memory::is_at_rest },
+];
 
 /// Takes every lock, in their order, so that the child finds everything at rest.
 extern "C" fn before_fork() {
@@ -265,16 +192,12 @@ extern "C" fn before_fork() {
     }
     FORKS_APART.set(own_table::is_apart());
     switch::prepare_fork();
-    nested::lock_links_for_fork();
-    FORKING.store(true, SeqCst);
-    File::lock_all_for_fork();
-    Eventpoll::lock_all_for_fork();
-    watch::lock_all_for_fork();
-    index::lock_for_fork();
-    epitem::lock_pool_for_fork();
-    Sleeper::lock_pool_for_fork();
-    own_table::lock_for_fork();
-    memory::lock_for_fork();
+    for (rank, lock) in FORK_ORDER.iter().enumerate() {
+        (lock.lock)();
+        if rank == 0 {
+            facts::set_forking(true);
+        }
+    }
 }
 
 extern "C" fn after_fork_in_parent() {
@@ -289,18 +212,12 @@ extern "C" fn after_fork_in_parent() {
 
 unsafe fn unlock_all() {
     facts::note_fork();
-    // SAFETY: the caller ran `before_fork` in this thread.
-    unsafe {
-        memory::unlock_after_fork();
-        own_table::unlock_after_fork();
-        Sleeper::unlock_pool_after_fork();
-        epitem::unlock_pool_after_fork();
-        index::unlock_after_fork();
-        watch::unlock_all_after_fork();
-        Eventpoll::unlock_all_after_fork();
-        File::unlock_all_after_fork();
-        FORKING.store(false, SeqCst);
-        nested::unlock_links_after_fork();
+    for (rank, lock) in FORK_ORDER.iter().enumerate().rev() {
+        if rank == 0 {
+            facts::set_forking(false);
+        }
+        // SAFETY: the caller ran `before_fork` in this thread.
+        unsafe { (lock.unlock)() };
     }
     // What witnesses saw while the fork had the locks.
     File::deliver_all();
@@ -315,7 +232,7 @@ extern "C" fn after_fork_in_child() {
         // The graph is of numbers that are not the child's.
         // SAFETY: `before_fork` ran in this thread.
         unsafe { unlock_all() };
-        return mark_as_settled();
+        return fork_mark::renew();
     }
     own_table::begin_anew();
     facts::own();
@@ -324,7 +241,7 @@ extern "C" fn after_fork_in_child() {
     // SAFETY: `before_fork` ran in this thread, which is the only one now.
     unsafe { unlock_all() };
     become_child();
-    mark_as_settled();
+    fork_mark::renew();
 }
 
 /// The graph is this process's from here on, and its other threads are no more.
@@ -332,6 +249,7 @@ fn become_child() {
     facts::own();
     own_table::begin_anew();
     File::reset_all_after_fork();
+    source::renew_all_after_fork();
     watch::reset_after_fork();
     Sleeper::reset_all_after_fork();
     Eventpoll::reset_all_after_fork();

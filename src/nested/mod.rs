@@ -11,6 +11,7 @@ use crate::INTERPOSES;
 use crate::backend::{switch, watch};
 use crate::edge::{Edge, GAVE};
 use crate::events::{Bits, ERR, HUP, IN, NVAL, OUT, RDNORM, WRITABLE, WRNORM, levels};
+use crate::facts;
 use crate::graph::epitem::{Epitem, State};
 use crate::graph::epstate::EpState;
 use crate::graph::eventpoll::Eventpoll;
@@ -19,7 +20,6 @@ use crate::graph::woken_list::Line;
 use crate::instance::resample::{self, Extent};
 use crate::instance::send_events;
 use crate::kind::Kind;
-use crate::life::process;
 use crate::lock::{self, Guard, Lock};
 use crate::probe::fleeting;
 use crate::probe::sample;
@@ -289,7 +289,7 @@ fn asked_in_a_wait(st: &EpState, item: &Epitem) -> Option<Bits> {
 /// edges. Whoever gets to it (`in_turn`) goes past those in line that show nothing. The lock of an outer instance may be held: while
 /// a fork waits for that one the inner lock may not come.
 pub fn look(ep: &'static Eventpoll, for_edges: bool, in_turn: bool) -> Seen {
-    let taken = ep.lock_while(|| !process::is_forking());
+    let taken = ep.lock_while(|| !facts::is_forking());
     let Some(mut st) = taken else { return Seen::of(ep, true, true) };
     let st = &mut *st;
     expose(ep, st);

@@ -3,12 +3,12 @@
 
 use libc::{c_int, fd_set, nfds_t, pollfd, sigset_t, timespec};
 
+use crate::fork_mark;
 use crate::graph::eventpoll::Eventpoll;
 use crate::graph::file::File;
 use crate::graph::lookup;
 use crate::instance::descriptors;
 use crate::instance::wait::{self, Timeout};
-use crate::life::process;
 use crate::nested;
 use crate::next;
 use crate::probe::fleeting;
@@ -17,7 +17,7 @@ use crate::user;
 
 fn instance(fd: c_int) -> Option<&'static Eventpoll> {
     let ep = lookup::known(fd).and_then(File::eventpoll)?;
-    process::settle();
+    fork_mark::settle();
     descriptors::is_instance(fd).then_some(ep)
 }
 

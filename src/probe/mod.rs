@@ -2,4 +2,5 @@
 
 pub mod fleeting;
 pub mod kind;
+pub mod level;
 pub mod sample;

@@ -35,6 +35,8 @@ mod backend;
 mod diagnosis;
 #[path = "../../crates/ground/src/facts.rs"]
 mod facts;
+#[path = "../../crates/ground/src/fork_mark.rs"]
+mod fork_mark;
 #[path = "../../src/graph/mod.rs"]
 mod graph;
 #[path = "../../src/hooks/mod.rs"]
@@ -69,6 +71,8 @@ mod sanitizer;
 mod sys;
 #[path = "../../crates/ground/src/thread.rs"]
 mod thread;
+#[path = "../../crates/ground/src/thread_exit.rs"]
+mod thread_exit;
 #[path = "../../crates/ground/src/user.rs"]
 mod user;
 #[path = "../../crates/ground/src/window.rs"]

@@ -1,6 +1,6 @@
 //! What is known of the process: whether it has threads, whether it has forked, how many descriptors it may have.
 
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicUsize};
 
 use libc::c_char;
@@ -11,6 +11,8 @@ use crate::sys;
 static OWNER: AtomicI32 = AtomicI32::new(0);
 /// This process has forked, or is a forked child.
 static EVER_FORKED: AtomicBool = AtomicBool::new(false);
+/// A thread is about to fork, and takes the locks one by one.
+static FORKING: AtomicBool = AtomicBool::new(false);
 /// The soft limit of descriptors at start-up.
 static LIMIT: AtomicUsize = AtomicUsize::new(1024);
 /// glibc's `__libc_single_threaded`; null where there is none.
@@ -37,6 +39,16 @@ pub fn own() {
 /// The process has forked, or is a forked child.
 pub fn note_fork() {
     EVER_FORKED.store(true, Relaxed);
+}
+
+/// A thread takes the locks one by one, to fork, or has let go of them.
+pub fn set_forking(forking: bool) {
+    FORKING.store(forking, SeqCst);
+}
+
+/// Whether a thread is about to fork, and takes the locks one by one.
+pub fn is_forking() -> bool {
+    FORKING.load(SeqCst)
 }
 
 /// The soft limit of descriptors.

@@ -8,6 +8,7 @@
 //! | `memory`, `pool` | memory of the library's own; records that keep their type when they are used again |
 //! | `thread`, `nap`, `window` | threads of the library; one sleep in `ppoll`; a poll over a few descriptors |
 //! | `ring`, `diagnosis` | a ring of io_uring; the socket diagnosis of netlink |
+//! | `fork_mark`, `thread_exit` | a fork without handlers is noticed; the end of a thread is noticed |
 //! | `options`, `log`, `facts` | settings; lines on standard error; what is known of the process |
 //! | `sanitizer` | what ThreadSanitizer's runtime has to be told |
 //!
@@ -24,6 +25,7 @@ use epolyfill_rules::events;
 
 pub mod diagnosis;
 pub mod facts;
+pub mod fork_mark;
 pub mod lock;
 pub mod log;
 pub mod memory;
@@ -36,5 +38,6 @@ pub mod sanitizer;
 pub mod sync;
 pub mod sys;
 pub mod thread;
+pub mod thread_exit;
 pub mod user;
 pub mod window;

@@ -21,6 +21,7 @@ use crate::api::source;
 /// (also in a signal handler that interrupted this library).
 #[unsafe(no_mangle)]
 pub extern "C" fn epolyfill_source_new(flags: c_int) -> c_int {
+    calls::start();
     calls::answer(source::create(flags))
 }
 

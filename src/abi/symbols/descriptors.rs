@@ -11,7 +11,6 @@ use crate::graph::own_table;
 use crate::hooks;
 use crate::instance::descriptors;
 use crate::instance::disguise;
-use crate::life::process;
 use crate::lock;
 use crate::next;
 use crate::sys;
@@ -27,7 +26,7 @@ fn make_room(old: c_int, new: c_int) {
 }
 
 unsafe fn dup_onto(old: c_int, new: c_int, flags: c_int, call: impl FnOnce() -> c_int) -> c_int {
-    if process::is_borrowed() || old == new || flags & !libc::O_CLOEXEC != 0 {
+    if own_table::is_borrowed() || old == new || flags & !libc::O_CLOEXEC != 0 {
         return call();
     }
     if let Err(errno) = descriptors::expect_duplicate(old, Some(new)) {
@@ -63,7 +62,7 @@ unsafe fn control_descriptor(fd: c_int, command: c_int, argument: usize) -> c_in
 }
 
 fn duplicate(fd: c_int, call: impl FnOnce() -> c_int) -> c_int {
-    if process::is_borrowed() {
+    if own_table::is_borrowed() {
         return call();
     }
     if let Err(errno) = descriptors::expect_duplicate(fd, None) {
@@ -81,7 +80,7 @@ fn duplicate(fd: c_int, call: impl FnOnce() -> c_int) -> c_int {
 
 /// Closes a range around our internal descriptors.
 pub(super) fn close_numbers(first: c_uint, last: c_uint, flags: c_uint) -> Result<(), Errno> {
-    if flags & !libc::CLOSE_RANGE_UNSHARE != 0 || first > last || process::is_borrowed() {
+    if flags & !libc::CLOSE_RANGE_UNSHARE != 0 || first > last || own_table::is_borrowed() {
         return sys::close_range(first, last, flags);
     }
     if flags & libc::CLOSE_RANGE_UNSHARE != 0 && own_table::has_company() {

@@ -4,8 +4,8 @@ use libc::{DIR, FILE, c_char, c_int};
 
 use super::export;
 use crate::graph::fdtable;
+use crate::graph::own_table;
 use crate::instance::descriptors;
-use crate::life::process;
 use crate::next;
 use crate::sys;
 
@@ -18,7 +18,7 @@ unsafe fn forget_stream(stream: *mut FILE) {
 }
 
 fn forget(fd: c_int) {
-    if fdtable::has(fd) && !process::is_borrowed() {
+    if fdtable::has(fd) && !own_table::is_borrowed() {
         descriptors::forget_from_anywhere(fd);
     }
 }

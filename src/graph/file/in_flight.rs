@@ -8,6 +8,7 @@ use std::cell::Cell;
 use crate::sync::atomic::Ordering::SeqCst;
 use crate::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 use crate::sys;
+use crate::thread_exit;
 
 thread_local! {
     /// The thread's number; 0 before it was asked for. Without a destructor: it is read in signal handlers and at thread exit.
@@ -21,7 +22,7 @@ pub fn own_number() -> u32 {
             own.set(sys::gettid().unsigned_abs());
             // The kernel knows a thread for a moment after pthread_join() returned, so a mark that a
             // cancelled call left behind has to go before that.
-            crate::life::process::note_thread_exit();
+            thread_exit::arm_without_memory();
         }
         own.get()
     })

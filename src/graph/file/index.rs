@@ -92,7 +92,7 @@ impl Found {
 }
 
 /// Whether nobody is at the index.
-pub(super) fn is_at_rest() -> bool {
+pub fn is_at_rest() -> bool {
     CHANGES.is_free()
 }
 

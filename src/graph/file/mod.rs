@@ -8,12 +8,13 @@ mod identity;
 pub mod in_flight;
 pub mod index;
 mod numbers;
+pub mod source;
 mod tcp_rmem_drops;
 
 use libc::c_int;
 use nix::errno::Errno;
 
-use crate::events::{Bits, RDHUP};
+use crate::events::RDHUP;
 use crate::graph::epitem::Epitem;
 use crate::graph::eventpoll::Eventpoll;
 use crate::graph::exclusive::Claim;
@@ -328,35 +329,9 @@ impl File {
         self.outgoing.swap(bytes, SeqCst)
     }
 
-    /// Makes the description a readiness source, with nothing posted.
-    pub fn become_source(&self) {
-        self.kind.store(Kind::Source as u8, Relaxed);
-    }
-
-    /// The levels posted on a source.
-    #[inline]
-    pub fn posted(&self) -> Bits {
-        self.outgoing.load(SeqCst) as Bits
-    }
-
-    /// Posts levels on a source; answers with those before.
-    pub fn raise(&self, levels: Bits) -> Bits {
-        self.outgoing.fetch_or(levels.into(), SeqCst) as Bits
-    }
-
-    /// How many look at a source, or change it, at this moment.
-    pub fn users(&self) -> &AtomicU32 {
-        &self.empties
-    }
-
     /// What a look found on a file that shows it once, and nobody was shown since.
     pub fn kept(&self) -> &AtomicU32 {
         &self.empties
-    }
-
-    /// Takes levels off a source; answers with those before.
-    pub fn lower(&self, levels: Bits) -> Bits {
-        self.outgoing.fetch_and(!u32::from(levels), SeqCst) as Bits
     }
 
     /// Whether something written is still unread by the peer, as far as known.
@@ -619,13 +594,15 @@ impl File {
         self.clock.load(SeqCst)
     }
 
+    /// Every description, in use or not.
+    pub fn for_each(visit: impl FnMut(&'static File)) {
+        FILES.for_each(visit);
+    }
+
     /// In a forked child: the calls of other threads did not come along.
     pub fn reset_all_after_fork() {
         Underway::reset_all_after_fork();
-        FILES.for_each(|file| {
-            file.counting.store(0, Relaxed);
-            file.renew_source();
-        });
+        FILES.for_each(|file| file.counting.store(0, Relaxed));
     }
 
     /// Whether no description is locked.

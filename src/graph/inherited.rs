@@ -1,0 +1,44 @@
+//! The descriptors that were open when the process started. Two of them may name one description
+//! without a `dup` that the library saw: standard input and output are often one terminal.
+
+use libc::c_int;
+
+use crate::events::NVAL;
+use crate::sync::atomic::AtomicBool;
+use crate::sync::atomic::Ordering::Relaxed;
+use crate::sys;
+use crate::window::Window;
+
+/// How many of the first descriptors are looked at when the process starts.
+const INHERITED: usize = 256;
+/// Which of them were open then: only those can have twins that we were not told of.
+static WAS_OPEN: [AtomicBool; INHERITED] = [const { AtomicBool::new(false) }; INHERITED];
+
+/// One call asks the kernel which of the first descriptors are open.
+pub fn note() {
+    let mut window = Window::<_, INHERITED>::new();
+    for (fd, open) in WAS_OPEN.iter().enumerate() {
+        window.add(open, fd as c_int, 0);
+    }
+    for (open, found) in window.look() {
+        open.store(found & NVAL == 0, Relaxed);
+    }
+}
+
+/// Other numbers that named the same description as `fd` when the process started, and still do: standard input and output
+/// are often one terminal.
+pub fn twins(fd: c_int) -> impl Iterator<Item = c_int> {
+    let inherited = WAS_OPEN.get(fd as usize).is_some_and(|open| open.load(Relaxed));
+    let candidates = if inherited { INHERITED as c_int } else { 0 };
+    (0..candidates).filter(move |&other| other != fd && WAS_OPEN[other as usize].load(Relaxed) && is_twin(fd, other))
+}
+
+fn is_twin(fd: c_int, other: c_int) -> bool {
+    sys::same_description(fd, other).unwrap_or_else(|| match (sys::fstat(fd), sys::fstat(other)) {
+        // The kernel will not say: the same file, inherited together, is taken for the same description.
+        (Ok(a), Ok(b)) => {
+            (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino) && !matches!(a.st_mode & libc::S_IFMT, 0 | libc::S_IFIFO)
+        }
+        _ => false,
+    })
+}

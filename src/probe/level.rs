@@ -1,0 +1,21 @@
+//! The level of a description: one poll, or what was posted or kept where a poll does not show it.
+
+use libc::c_int;
+
+use crate::events::{Bits, ERR, HUP, NVAL};
+use crate::graph::file::File;
+use crate::kind::Kind;
+use crate::probe::fleeting;
+use crate::sys;
+
+impl File {
+    /// The levels now, of these and those that nobody has to ask for.
+    #[inline]
+    pub fn level(&'static self, fd: c_int, asked: Bits) -> Bits {
+        match self.kind() {
+            Kind::Source => self.posted() & (asked | ERR | HUP),
+            kind if kind.fleeting() != 0 => fleeting::peek(self, fd) & (asked | ERR | HUP | NVAL),
+            _ => sys::level(fd, asked),
+        }
+    }
+}
