@@ -46,7 +46,7 @@ impl Poller for ByRequest {
     fn lie_down(_: &mut EpState, _: &'static Sleeper) {}
 
     fn sleep(nap: &Nap, ep: &'static Eventpoll, (): (), limit: Option<u64>, _: u64) -> Result<usize, Errno> {
-        nap.sleep_on_ring(ep.ring.fd().cell(), limit)
+        nap.sleep_on_ring(ep.ring_fd.cell(), limit)
     }
 
     fn woken(st: &mut EpState, slept: Result<usize, Errno>) -> Result<usize, Errno> {

@@ -4,7 +4,6 @@
 use nix::errno::Errno;
 
 use super::exit::{Exit, FEW};
-use super::hold::end_lap;
 use super::ring_cost::Prospect;
 use super::spares;
 use super::uring::{EVER, Uring, drain, for_each_own, is_fit, look};
@@ -52,17 +51,17 @@ pub fn is_by_request(ep: &'static Eventpoll, st: &mut EpState, me: &'static Slee
 /// Goes over from poll to a ring.
 pub(super) fn begin(ep: &'static Eventpoll, st: &mut EpState, me: &'static Sleeper) -> Result<(), Errno> {
     let made = (|| {
-        let mut ring = match spares::take_kept(&me.spare_rings, &ep.ring.fd) {
+        let mut ring = match spares::take_kept(&me.spare_rings, &ep.ring_fd) {
             Some(ring) => ring,
             None => {
                 // Whoever gets a ring before the first wait goes on adding.
                 let room = if st.waiters.is_empty() { EARLY } else { st.interest.len() };
                 let (ring, fd) = Ring::new(room)?;
-                ep.ring.fd.adopt(fd)?;
+                ep.ring_fd.adopt(fd)?;
                 ring
             }
         };
-        let exit = Exit::prepare(&mut ring, ep.ring.fd.cell(), me).inspect_err(|_| ep.ring.fd.close())?;
+        let exit = Exit::prepare(&mut ring, ep.ring_fd.cell(), me).inspect_err(|_| ep.ring_fd.close())?;
         let mut uring = Uring {
             ring,
             exit,
@@ -78,7 +77,7 @@ pub(super) fn begin(ep: &'static Eventpoll, st: &mut EpState, me: &'static Sleep
         uring
             .reserve(st.interest.len() + 1, &st.held)
             .and_then(|()| st.furnish(st.followed))
-            .inspect_err(|_| ep.ring.fd.close())?;
+            .inspect_err(|_| ep.ring_fd.close())?;
         Ok(uring)
     })();
     let uring = made.inspect_err(|errno| st.prospect.refuse(*errno))?;
@@ -137,9 +136,9 @@ pub fn leave(ep: &'static Eventpoll, st: &mut EpState) {
     drain(st, true);
     if let Some(uring) = st.ring.take() {
         if is_mine && uring.is_clear() {
-            spares::keep(uring.ring, &ep.ring.fd, &uring.owner.spare_rings);
+            spares::keep(uring.ring, &ep.ring_fd, &uring.owner.spare_rings);
         }
-        ep.ring.fd.close();
+        ep.ring_fd.close();
         st.prospect.give_up(uring.doomed);
         resume_polling(ep, st, uring.asked, uring.due, knows);
     }
@@ -150,7 +149,7 @@ fn take_in(ep: &'static Eventpoll, st: &mut EpState) {
     while let Some(uring) = &mut st.ring
         && uring.ring.has_work()
     {
-        let taken = uring.ring.submit(ep.ring.fd.cell());
+        let taken = uring.ring.submit(ep.ring_fd.cell());
         drain(st, true);
         if taken.is_err() {
             return;
@@ -164,9 +163,9 @@ fn clear(ep: &'static Eventpoll, st: &mut EpState) {
     for turn in 0..10 {
         let Some(uring) = &mut st.ring else { return };
         if turn == 0 {
-            uring.attempt(|ring| ring.cancel_all(ep.ring.fd.cell()));
+            uring.attempt(|ring| ring.cancel_all(ep.ring_fd.cell()));
         }
-        uring.attempt(|ring| ring.submit(ep.ring.fd.cell()));
+        uring.attempt(|ring| ring.submit(ep.ring_fd.cell()));
         drain(st, true);
         if st.ring.as_ref().is_none_or(Uring::is_clear) {
             return;
@@ -182,8 +181,8 @@ fn clear_most(ep: &'static Eventpoll, st: &mut EpState) {
         && uring.asked.len() > FEW
     {
         let before = uring.asked.len();
-        uring.cancel_some(BATCH, ep.ring.fd.cell(), &st.held);
-        uring.attempt(|ring| ring.submit(ep.ring.fd.cell()));
+        uring.cancel_some(BATCH, ep.ring_fd.cell(), &st.held);
+        uring.attempt(|ring| ring.submit(ep.ring_fd.cell()));
         drain(st, true);
         if st.ring.as_ref().is_some_and(|uring| uring.asked.len() >= before) {
             return;
@@ -259,7 +258,7 @@ fn resume_polling(
         }
         st.refresh(item);
     }
-    end_lap(ep);
+    ep.ring_laps.advance();
 }
 
 /// In a forked child: the ring is the parent's, and its memory is not here.
@@ -267,7 +266,7 @@ pub fn reset_after_fork(ep: &'static Eventpoll, st: &mut EpState) {
     if let Some(uring) = st.ring.take() {
         let knows = uring.leaving && uring.owner.is_own();
         uring.ring.forget();
-        ep.ring.fd.close();
+        ep.ring_fd.close();
         resume_polling(ep, st, uring.asked, uring.due, knows);
     }
     st.prospect = Prospect::new();

@@ -10,7 +10,6 @@ use libc::c_int;
 use nix::errno::Errno;
 
 use super::exit::{Exit, GATE, LINK};
-use super::hold::end_lap;
 use super::request::{WAKE, owner_of};
 use super::switch::begin;
 use crate::events::{Bits, IN, NVAL};
@@ -22,7 +21,7 @@ use crate::graph::waitq::Sleeper;
 use crate::options::{self, Poller};
 use crate::probe::fleeting;
 use crate::ring::Ring;
-use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
+use crate::sync::atomic::Ordering::Relaxed;
 use crate::sync::atomic::{AtomicBool, AtomicI32};
 use crate::window::Window;
 
@@ -63,7 +62,7 @@ pub(super) fn for_each_own(act: impl Fn(&'static Eventpoll, &mut EpState)) {
         return;
     }
     Eventpoll::for_each(|ep| {
-        if ep.ring.fd.number() != -1 {
+        if ep.ring_fd.number() != -1 {
             let mut st = ep.lock();
             if st.ring.as_ref().is_some_and(|uring| uring.owner.is_own()) {
                 act(ep, &mut st);
@@ -80,18 +79,18 @@ pub fn lap(ep: &'static Eventpoll, st: &mut EpState) {
 
 pub(super) fn look(ep: &'static Eventpoll, st: &mut EpState, tells: bool) {
     let Some(uring) = &mut st.ring else { return };
-    uring.watch_wake(ep.ring.fd.cell());
-    let is_lap = !uring.due.is_empty() || uring.ending != 0 || ep.ring.closers.load(SeqCst) != 0;
+    uring.watch_wake(ep.ring_fd.cell());
+    let is_lap = !uring.due.is_empty() || uring.ending != 0 || ep.ring_laps.is_waited_for();
     if !is_lap && !uring.ring.has_work() {
         return drain(st, tells);
     }
     // The kernel needs one turn for a request, and another one for each ring full of completions.
     let turns = 100 + uring.due.len() / 64;
     for _ in 0..turns {
-        st.hand_over(ep.ring.fd.cell());
+        st.hand_over(ep.ring_fd.cell());
         let Some(uring) = &mut st.ring else { return };
         if uring.ring.has_work() {
-            uring.attempt(|ring| ring.submit(ep.ring.fd.cell()));
+            uring.attempt(|ring| ring.submit(ep.ring_fd.cell()));
         }
         drain(st, tells);
         let Some(uring) = &st.ring else { return };
@@ -100,7 +99,7 @@ pub(super) fn look(ep: &'static Eventpoll, st: &mut EpState, tells: bool) {
         }
     }
     if is_lap {
-        end_lap(ep);
+        ep.ring_laps.advance();
     }
 }
 

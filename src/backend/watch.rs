@@ -12,8 +12,9 @@ use crate::backend::rest::{self, Rest};
 use crate::graph::epitem::{Epitem, Home, NO_SHARD, State};
 use crate::graph::epstate::EpState;
 use crate::graph::eventpoll::Eventpoll;
+use crate::graph::pin::FilePin;
 use crate::graph::stats;
-use crate::graph::waitq::{Lingering, Sleeper};
+use crate::graph::waitq::Sleeper;
 use crate::instance::wait::{LONGEST_TICK_NS, TICK_NS};
 use crate::lock::{Guard, Lock};
 use crate::memory;
@@ -241,7 +242,7 @@ fn asked(st: &EpState, item: &Epitem) -> u16 {
 }
 
 /// Takes a registration back from its watcher, if it is parked. The watcher may go on polling it until it reads the note, which
-/// does no harm but to a close: see [`lingering`].
+/// does no harm but to a close: see [`pin`].
 pub fn take_back(st: &mut EpState, item: &'static Epitem) {
     let state = item.at(&st.held);
     let Home::Parked(number) = state.home() else { return };
@@ -252,10 +253,9 @@ pub fn take_back(st: &mut EpState, item: &'static Epitem) {
     }
 }
 
-/// If the watcher of a shard may be in poll at this moment: the stay that must end before a description it polls is closed
-/// (D4).
-pub fn lingering(number: u16) -> Option<Lingering> {
-    shard(number)?.sleeper.lingering()
+/// The pin of the watcher of a shard on each file that it polls, if it may be in poll at this moment (D4).
+pub fn pin(number: u16) -> Option<FilePin> {
+    shard(number)?.sleeper.pin()
 }
 
 /// How many parked registrations are looked at in one call.

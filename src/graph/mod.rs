@@ -12,6 +12,7 @@ pub mod inherited;
 pub mod internal_fd;
 pub mod lookup;
 pub mod own_table;
+pub mod pin;
 pub mod pollset;
 pub mod ready;
 pub mod stats;

@@ -5,27 +5,24 @@
 //! own, with or without an instance's poll set behind it.
 
 use std::cell::Cell;
-use std::num::NonZeroU32;
 
 use libc::c_int;
 use nix::errno::Errno;
 
-use crate::backend::hold::Hold;
 use crate::backend::spares::Spares;
 use crate::backend::switch;
 use crate::graph::eventpoll::Eventpoll;
 use crate::graph::internal_fd::InternalFd;
 use crate::graph::own_table;
-use crate::lock;
-use crate::thread_exit;
-
-use crate::backend::watch;
+use crate::graph::pin::{self, FileHolder, FilePin, Occupancy, Release};
 use crate::graph::stats;
-use crate::pool::{AtomicRef, AtomicShort, Page, Pool, Pooled, Short};
+use crate::lock;
+use crate::pool::{AtomicRef, AtomicShort, Page, Pool, Pooled};
 use crate::sync;
 use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
 use crate::sync::atomic::{AtomicBool, AtomicI32, AtomicU32};
 use crate::sys;
+use crate::thread_exit;
 
 /// The first sleepers need no memory, because a wait is not to fail for want of it.
 static FIRST: Page = Page::empty();
@@ -43,10 +40,8 @@ pub struct Sleeper {
     pub anchor: InternalFd,
     /// Spares the second of two kicks.
     kicks: Bell,
-    /// Odd while the thread is in poll, or about to be.
-    epoch: AtomicU32,
-    /// How many threads wait for the epoch to move.
-    evictors: AtomicU32,
+    /// The epoch is odd while the thread is in poll, or about to be.
+    occupancy: Occupancy,
     /// How often somebody made it leave poll.
     evictions: AtomicU32,
     tid: AtomicI32,
@@ -124,8 +119,7 @@ impl Sleeper {
             spare_rings: Spares::new(),
             anchor: InternalFd::new(),
             kicks: Bell::new(),
-            epoch: AtomicU32::new(0),
-            evictors: AtomicU32::new(0),
+            occupancy: Occupancy::new(),
             evictions: AtomicU32::new(0),
             tid: AtomicI32::new(0),
             waits_on: AtomicRef::none(),
@@ -228,7 +222,7 @@ impl Sleeper {
     fn abandon(&'static self) {
         self.overtaken.store(self.turn().wrapping_add(1), Relaxed);
         self.unguarded.store(false, Relaxed);
-        let epoch = self.epoch.load(SeqCst);
+        let epoch = self.occupancy.epoch();
         if epoch & 1 == 1 {
             self.leave_poll(epoch);
         }
@@ -284,40 +278,36 @@ impl Sleeper {
         self.tid.store(tid, Relaxed);
     }
 
-    /// From here on the thread may be in poll. Answers with its epoch there.
+    /// The thread may be in poll from here on. Returns the epoch of that.
     pub fn enter_poll(&self) -> u32 {
-        self.epoch.fetch_add(1, SeqCst).wrapping_add(1)
+        self.occupancy.advance()
     }
 
-    /// The thread is out of the poll that it entered in that epoch: no open file is held by it any more. Nothing if another wait of the
+    /// The thread has left the poll that it entered in that epoch, and pins no open file. Does nothing if another wait of the
     /// thread has overtaken that one.
     pub fn leave_poll(&self, entered: u32) {
-        let left = self.epoch.compare_exchange(entered, entered.wrapping_add(1), SeqCst, SeqCst).is_ok();
-        if left && self.evictors.load(SeqCst) != 0 {
-            sync::futex_wake(&self.epoch, i32::MAX);
-        }
+        self.occupancy.end(entered);
     }
 
-    /// Whether somebody waits for it to leave, or has not noticed yet that it has.
+    /// Whether a thread waits for it to leave, or has not noticed yet that it has.
     pub fn is_waited_for(&self) -> bool {
-        self.evictors.load(Relaxed) != 0
+        self.occupancy.is_waited_for()
     }
 
-    /// How often somebody made it leave.
+    /// How often it was made to leave.
     pub fn evictions(&self) -> u32 {
         self.evictions.load(Relaxed)
     }
 
-    /// If the thread is in poll, or about to be: the stay that has to end before an open file it polls is let go.
-    pub fn lingering(&'static self) -> Option<Lingering> {
-        let epoch = self.epoch.load(SeqCst);
-        (epoch & 1 == 1).then_some(Lingering::InPoll(Stay { sleeper: self, epoch }))
+    /// Its pin on each file that it polls, if it is in poll or about to be.
+    pub fn pin(&'static self) -> Option<FilePin> {
+        Some(FilePin::by(self)).filter(|pin| pin.epoch() & 1 == 1)
     }
 
     /// Makes it leave poll, if it is there, and waits until it has. Not under a lock.
     pub fn evict(&'static self) {
-        if let Some(stay) = self.lingering() {
-            stay.evict();
+        if let Some(pin) = self.pin() {
+            pin.wait_unpinned();
         }
     }
 
@@ -340,27 +330,27 @@ impl Sleeper {
         self.spare_rings.places().for_each(InternalFd::close_after_fork);
         self.anchor.close_after_fork();
         self.kicks.silence();
-        self.evictors.store(0, Relaxed);
+        self.occupancy.forget_waiters();
         if came_along {
             self.tid.store(sys::gettid(), Relaxed);
         }
         if came_along && self.waits_on.get().is_some() {
             let _ = self.ensure_wake();
         } else {
-            self.epoch.store(0, Relaxed);
+            self.occupancy.reset();
             self.waits_on.set(None);
         }
     }
 
     /// Whether nobody is at the pools.
     pub fn pool_at_rest() -> bool {
-        SLEEPERS.is_at_rest(|_| true) && KNOWN.is_at_rest(|_| true)
+        SLEEPERS.is_at_rest(|_| true) && pin::pool_at_rest()
     }
 
     /// The pools' own locks, for fork.
     pub fn lock_pool_for_fork() {
         SLEEPERS.lock_for_fork(|_| ());
-        KNOWN.lock_for_fork(|_| ());
+        pin::lock_pool_for_fork();
     }
 
     /// # Safety
@@ -368,10 +358,29 @@ impl Sleeper {
     pub unsafe fn unlock_pool_after_fork() {
         // SAFETY: the caller answers for it.
         unsafe {
-            KNOWN.unlock_after_fork(|_| ());
+            pin::unlock_pool_after_fork();
             SLEEPERS.unlock_after_fork(|_| ());
         }
     }
+}
+
+impl FileHolder for Sleeper {
+    fn occupancy(&self) -> &Occupancy {
+        &self.occupancy
+    }
+
+    fn prod(&'static self, _: u32) -> Release {
+        if self.tid.load(Relaxed) == sys::gettid() || self.is_deaf() {
+            return Release::Done;
+        }
+        stats::EVICTIONS.count();
+        self.evictions.fetch_add(1, Relaxed);
+        self.kick();
+        Release::Expected
+    }
+
+    /// The thread is in a signal handler, outside of poll already.
+    fn overdue(&'static self, _: u32) {}
 }
 
 /// The threads in a wait on one instance, as a stack that is linked through them: a wait needs no memory.
@@ -441,173 +450,5 @@ impl Waiters {
 
     fn iter(&self) -> impl Iterator<Item = &'static Sleeper> + use<> {
         std::iter::successors(self.0, |sleeper| sleeper.below.get())
-    }
-}
-
-/// Who may still sit in `poll` on a description although its registrations are gone: nobody (0), so many of them that everybody in
-/// poll has to leave ([`Stays::MANY`]), or a short reference to those that are known.
-#[derive(Debug)]
-pub struct Stays(u32);
-
-static KNOWN: Pool<Known> = Pool::new();
-
-/// Whoever may still sit there.
-#[derive(Debug)]
-struct Known {
-    free: AtomicShort<Known>,
-    stays: Cell<[Option<Lingering>; 2]>,
-}
-
-// SAFETY: the record is one description's, and used under its lock.
-unsafe impl Sync for Known {}
-
-impl Pooled for Known {
-    const BLANK: Known = Known { free: AtomicShort::none(), stays: Cell::new([None; 2]) };
-
-    fn pool() -> &'static Pool<Known> {
-        &KNOWN
-    }
-
-    fn free_link(&self) -> &AtomicShort<Known> {
-        &self.free
-    }
-}
-
-impl Stays {
-    const MANY: u32 = u32::MAX;
-
-    /// Nobody.
-    pub const NONE: Stays = Stays(0);
-
-    fn known(&self) -> Option<&'static Known> {
-        let bits = NonZeroU32::new(self.0).filter(|_| self.0 != Stays::MANY)?;
-        // SAFETY: nothing else is ever stored.
-        Some(unsafe { Short::from_bits(bits) }.get())
-    }
-
-    /// Notes a stay, and forgets those that are over.
-    pub fn note(&mut self, stay: Option<Lingering>) {
-        let Some(stay) = stay else { return };
-        if self.0 == 0
-            && let Ok(known) = KNOWN.take()
-        {
-            known.stays.set([None; 2]);
-            self.0 = Short::of(known).to_bits().get();
-        }
-        let noted = self.known().is_some_and(|known| {
-            let mut stays = known.stays.get();
-            let free = |place: &Option<Lingering>| place.is_none_or(|known| !known.lasts() || known == stay);
-            let Some(place) = stays.iter().position(free) else { return false };
-            stays[place] = Some(stay);
-            known.stays.set(stays);
-            true
-        });
-        if !noted {
-            self.forget();
-            self.0 = Stays::MANY;
-        }
-    }
-
-    /// Takes over those of another description.
-    pub fn add(&mut self, mut others: Stays) {
-        if others.0 == Stays::MANY {
-            self.forget();
-            self.0 = Stays::MANY;
-        }
-        if let Some(known) = others.known().filter(|_| self.0 != Stays::MANY) {
-            known.stays.get().into_iter().for_each(|stay| self.note(stay));
-        }
-        others.forget();
-    }
-
-    /// Makes them all leave. Not under a lock.
-    pub fn evict(mut self) {
-        if self.0 == Stays::MANY {
-            Sleeper::evict_all();
-            watch::sleepers().for_each(Sleeper::evict);
-            Hold::evict_all();
-        }
-        if let Some(known) = self.known() {
-            known.stays.get().iter().flatten().for_each(Lingering::evict);
-        }
-        self.forget();
-    }
-
-    fn forget(&mut self) {
-        if let Some(known) = self.known() {
-            KNOWN.give_back(known);
-        }
-        self.0 = 0;
-    }
-}
-
-/// One stay of one thread in `poll`, or of requests in a ring.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Lingering {
-    /// In poll.
-    InPoll(Stay),
-    /// In a ring.
-    InRing(Hold),
-}
-
-impl Lingering {
-    /// The requests of a ring.
-    pub fn in_ring(hold: Hold) -> Lingering {
-        Lingering::InRing(hold)
-    }
-
-    /// Whether it is still there.
-    pub fn lasts(&self) -> bool {
-        match self {
-            Lingering::InPoll(stay) => stay.lasts(),
-            Lingering::InRing(hold) => hold.lasts(),
-        }
-    }
-
-    /// Makes it leave, and waits until it has: then the open file is held by nobody here (D4).
-    pub fn evict(&self) {
-        match self {
-            Lingering::InPoll(stay) => stay.evict(),
-            Lingering::InRing(hold) => hold.evict(),
-        }
-    }
-}
-
-/// One stay of one thread in `poll`.
-#[derive(Clone, Copy, Debug)]
-pub struct Stay {
-    sleeper: &'static Sleeper,
-    epoch: u32,
-}
-
-impl PartialEq for Stay {
-    fn eq(&self, other: &Stay) -> bool {
-        std::ptr::eq(self.sleeper, other.sleeper) && self.epoch == other.epoch
-    }
-}
-
-impl Stay {
-    /// Whether the thread is still in there.
-    fn lasts(&self) -> bool {
-        self.sleeper.epoch.load(SeqCst) == self.epoch
-    }
-
-    /// A thread that does not answer is in a signal handler, outside of poll already; half a second is enough to give up on it.
-    fn evict(&self) {
-        if self.sleeper.tid.load(Relaxed) == sys::gettid() {
-            return;
-        }
-        const STEP_NS: u32 = 10_000_000;
-        for _ in 0..50 {
-            if !self.lasts() || self.sleeper.is_deaf() {
-                return;
-            }
-            stats::EVICTIONS.count();
-            self.sleeper.evictions.fetch_add(1, Relaxed);
-            self.sleeper.evictors.fetch_add(1, SeqCst);
-            self.sleeper.kick();
-            sync::futex_wait(&self.sleeper.epoch, self.epoch, Some(STEP_NS));
-            self.sleeper.evictors.fetch_sub(1, SeqCst);
-        }
     }
 }

@@ -16,7 +16,6 @@ use crate::graph::eventpoll::Eventpoll;
 use crate::graph::exclusive;
 use crate::graph::file::{File, FileGuard};
 use crate::graph::lookup;
-use crate::graph::waitq::Lingering;
 use crate::graph::woken_list::Line;
 use crate::instance::descriptors;
 use crate::instance::open;
@@ -352,7 +351,7 @@ pub enum End {
 }
 
 /// Ends a registration. Once this returns no event of it is reported (T10, D1). Threads that may still be in poll on the
-/// description are left in `graph.lingering`.
+/// description have their pins in `graph.pins`.
 pub fn detach(file: &'static File, graph: &mut FileGuard, item: &'static Epitem, end: End) {
     let Some(ep) = item.eventpoll() else { return };
     let mut guard = ep.lock();
@@ -372,7 +371,7 @@ pub fn detach(file: &'static File, graph: &mut FileGuard, item: &'static Epitem,
     let state = item.at(&st.held);
     state.alive.set(false);
     watch::take_back(st, item);
-    graph.lingering.note(watch::lingering(item.at(&st.held).shard()));
+    graph.pins.note(watch::pin(item.at(&st.held).shard()));
     let state = item.at(&st.held);
     let index = state.index.get() as usize;
     st.interest.swap_remove(index);
@@ -385,10 +384,10 @@ pub fn detach(file: &'static File, graph: &mut FileGuard, item: &'static Epitem,
     st.exclusives -= usize::from(was_exclusive);
     st.edges -= usize::from(item.at(&st.held).is_edge());
     st.fleeting -= usize::from(file.kind().fleeting() != 0);
-    graph.lingering.note(hold::detach(ep, st, item).map(Lingering::in_ring));
+    graph.pins.note(hold::detach(ep, st, item));
     match st.poller {
         Some(poller) if item.at(&st.held).slot.get() != 0 => {
-            graph.lingering.note(poller.lingering());
+            graph.pins.note(poller.pin());
             ep.notice(item, 0);
         }
         Some(_) => {}

@@ -6,7 +6,7 @@ use std::cell::Cell;
 use libc::{c_int, stat};
 use nix::errno::Errno;
 
-use crate::backend::watch;
+use crate::backend::{hold, watch};
 use crate::fork_mark;
 use crate::graph::fdtable::{self, Entry};
 use crate::graph::file::{File, FileGuard, Graph};
@@ -14,7 +14,7 @@ use crate::graph::inherited;
 use crate::graph::internal_fd;
 use crate::graph::lookup::{enter, enter_first, is_internal, known};
 use crate::graph::own_table;
-use crate::graph::waitq::{Sleeper, Stays};
+use crate::graph::pin::FilePins;
 use crate::instance::control::{self, End};
 use crate::lock;
 use crate::sys;
@@ -28,8 +28,7 @@ pub fn make_way(fd: c_int) {
         return;
     }
     if let Some(owner) = internal_fd::move_from(fd) {
-        Sleeper::evict_all();
-        watch::sleepers().for_each(Sleeper::evict);
+        hold::evict_threads();
         owner.await_users(NAPS);
     }
     fdtable::clear(fd);
@@ -149,14 +148,14 @@ pub fn forget(fd: c_int) {
 }
 
 fn forget_number_of(file: &'static File, graph: FileGuard, fd: c_int, end: End) {
-    forget_all_but_stays(file, graph, fd, end).evict();
+    forget_all_but_pins(file, graph, fd, end).wait_unpinned(hold::release_all);
 }
 
-/// The same, but for those who may still be in poll on the description: who is to be made to leave before the close.
+/// The same without the wait. Returns the pins on the description, which are to be gone before the close.
 #[must_use]
-fn forget_all_but_stays(file: &'static File, mut graph: FileGuard, fd: c_int, end: End) -> Stays {
+fn forget_all_but_pins(file: &'static File, mut graph: FileGuard, fd: c_int, end: End) -> FilePins {
     if !graph.numbers.contains(&fd) {
-        return Stays::NONE;
+        return FilePins::NONE;
     }
     forget_entry(file, fd);
     graph.numbers.retain(|number| number != fd);
@@ -168,27 +167,27 @@ fn forget_all_but_stays(file: &'static File, mut graph: FileGuard, fd: c_int, en
         }
         drop(graph);
         file.await_source_users();
-        return Stays::NONE;
+        return FilePins::NONE;
     }
     while let Some(item) = graph.items().next() {
         control::detach(file, &mut graph, item, end);
     }
-    let lingering = std::mem::replace(&mut graph.lingering, Stays::NONE);
+    let pins = std::mem::replace(&mut graph.pins, FilePins::NONE);
     drop(graph);
     file.await_source_users();
     if let Some(ep) = file.eventpoll() {
-        lingering.evict();
+        pins.wait_unpinned(hold::release_all);
         if ep.has_other_numbers(fd) {
             let _graph = file.graph();
             ep.become_orphan();
-            return Stays::NONE;
+            return FilePins::NONE;
         }
         ep.close();
         file.retire();
-        return Stays::NONE;
+        return FilePins::NONE;
     }
     file.retire();
-    lingering
+    pins
 }
 
 /// The number names the description no more; it may name another by now.
@@ -263,18 +262,18 @@ pub fn duplicated(old: c_int, new: c_int) -> Result<(), Errno> {
 
 /// Descriptors in a range are about to be closed by one call. Answers with the internal ones among them, which must survive.
 pub fn forget_range(first: u32, last: u32) -> impl Iterator<Item = u32> {
-    let mut lingering = Stays::NONE;
+    let mut pins = FilePins::NONE;
     for (fd, entry) in fdtable::entries(first, last) {
         match entry {
             Entry::File(file) if !lock::interrupted() => {
-                lingering.add(forget_all_but_stays(file, file.graph(), fd, End::Closed));
+                pins.add(forget_all_but_pins(file, file.graph(), fd, End::Closed));
             }
             Entry::File(_) => forget_from_anywhere(fd),
             Entry::Internal => {}
         }
     }
-    // All at once: whoever is in poll on many of them leaves once.
-    lingering.evict();
+    // All at once: a thread that polls many of them leaves poll once.
+    pins.wait_unpinned(hold::release_all);
     fdtable::entries(first, last).filter_map(|(fd, entry)| match entry {
         Entry::Internal => Some(fd.unsigned_abs()),
         Entry::File(_) => None,

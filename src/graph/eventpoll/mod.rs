@@ -9,12 +9,12 @@ use nix::errno::Errno;
 
 use crate::api::dispatch::{self, Dispatch};
 use crate::api::event_array::View;
-use crate::backend::hold::Outside;
 use crate::backend::switch;
 use crate::graph::epitem::{Epitem, NO_SHARD};
 use crate::graph::epstate::EpState;
 use crate::graph::file::File;
 use crate::graph::internal_fd::InternalFd;
+use crate::graph::pin::Occupancy;
 use crate::graph::waitq::{Bell, Sleeper};
 use crate::instance::control;
 use crate::lock::{Guard, Lock};
@@ -69,8 +69,10 @@ pub struct Eventpoll {
     pub signal: InternalFd,
     /// Nobody is to write there any more: the read end goes.
     pub muted: AtomicBool,
-    /// The descriptor of its ring, and who waits for it.
-    pub ring: Outside,
+    /// The descriptor of its ring.
+    pub ring_fd: InternalFd,
+    /// An epoch ends when every request that was cancelled in it has ended.
+    pub ring_laps: Occupancy,
     /// The inode of the pipe, by which a number is known that came by a road we do not see; 0 when there is none.
     pub inode: AtomicU64,
     /// No number is known, but somebody has the descriptor. Written under the lock of the descriptor's graph.
@@ -100,7 +102,8 @@ impl Pooled for Eventpoll {
         number: AtomicI32::new(-1),
         signal: InternalFd::new(),
         muted: AtomicBool::new(false),
-        ring: Outside::new(),
+        ring_fd: InternalFd::new(),
+        ring_laps: Occupancy::new(),
         inode: AtomicU64::new(0),
         orphan: AtomicBool::new(false),
         nonblocking: AtomicBool::new(false),

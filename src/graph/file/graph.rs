@@ -6,7 +6,7 @@ use super::{FILES, File, Numbers};
 use crate::edge::{Facts, READ_FACTS, UNSETTLED};
 use crate::graph::epitem::Epitem;
 use crate::graph::eventpoll::Eventpoll;
-use crate::graph::waitq::Stays;
+use crate::graph::pin::FilePins;
 use crate::lock::Guard;
 use crate::sync::atomic::AtomicU32;
 use crate::sync::atomic::Ordering::SeqCst;
@@ -16,8 +16,8 @@ use crate::sync::atomic::Ordering::SeqCst;
 pub struct Graph {
     /// The numbers that name the description. Empty when it is closed.
     pub numbers: Numbers,
-    /// Who may still sit in `poll` on this description although its registration is gone (D4).
-    pub lingering: Stays,
+    /// Pins on the description by threads and rings from which its registrations are gone (D4).
+    pub pins: FilePins,
 }
 
 /// The right to use a description's graph. Letting go of it delivers the facts that came meanwhile.

@@ -18,7 +18,7 @@ use crate::events::RDHUP;
 use crate::graph::epitem::Epitem;
 use crate::graph::eventpoll::Eventpoll;
 use crate::graph::exclusive::Claim;
-use crate::graph::waitq::Stays;
+use crate::graph::pin::FilePins;
 use crate::kind::Kind;
 use crate::lock::Lock;
 use crate::pool::{AtomicShort, Pool, Pooled, Short};
@@ -146,7 +146,7 @@ impl Pooled for File {
         claim: Claim::new(),
         ep: AtomicShort::none(),
         items: AtomicShort::none(),
-        graph: Lock::new(Graph { numbers: Numbers::NONE, lingering: Stays::NONE }),
+        graph: Lock::new(Graph { numbers: Numbers::NONE, pins: FilePins::NONE }),
     };
 
     fn pool() -> &'static Pool<File> {
