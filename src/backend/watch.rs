@@ -13,6 +13,7 @@ use crate::graph::epitem::{Epitem, Home, NO_SHARD, State};
 use crate::graph::epstate::EpState;
 use crate::graph::eventpoll::Eventpoll;
 use crate::graph::pin::FilePin;
+use crate::graph::ranks;
 use crate::graph::stats;
 use crate::graph::waitq::Sleeper;
 use crate::instance::wait::{LONGEST_TICK_NS, TICK_NS};
@@ -80,7 +81,7 @@ impl Shard {
     const fn new() -> Shard {
         Shard {
             sleeper: Sleeper::new(),
-            mail: Lock::new(Mail { first: None, count: 0, running: false, starting: false, set: None }),
+            mail: Lock::new(ranks::MAIL, Mail { first: None, count: 0, running: false, starting: false, set: None }),
             load: AtomicU32::new(0),
         }
     }

@@ -14,6 +14,7 @@ pub mod lookup;
 pub mod own_table;
 pub mod pin;
 pub mod pollset;
+pub mod ranks;
 pub mod ready;
 pub mod stats;
 pub mod waitq;

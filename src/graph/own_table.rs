@@ -14,6 +14,7 @@ use libc::c_int;
 use crate::facts;
 use crate::fork_mark;
 use crate::graph::internal_fd::{self, InternalFd};
+use crate::graph::ranks;
 use crate::graph::waitq::Sleeper;
 use crate::lock::{self, Lock};
 use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
@@ -28,7 +29,7 @@ static MARKER: InternalFd = InternalFd::new();
 /// The identity of the marker's file, which is never that of another one.
 static MARK: AtomicU64 = AtomicU64::new(0);
 /// Protects the making of the marker.
-static MAKING: Lock<()> = Lock::new(());
+static MAKING: Lock<()> = Lock::new(ranks::MARKER, ());
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Table {

@@ -16,6 +16,7 @@ use crate::graph::epitem::{Epitem, State};
 use crate::graph::epstate::EpState;
 use crate::graph::eventpoll::Eventpoll;
 use crate::graph::file::File;
+use crate::graph::ranks;
 use crate::graph::woken_list::Line;
 use crate::instance::resample::{self, Extent};
 use crate::instance::send_events;
@@ -28,7 +29,7 @@ use crate::window::Window;
 
 /// Held while a link between instances is added, so that two threads cannot close a cycle together. Taken before every other
 /// lock. Kernel counterpart: `epnested_mutex`.
-static LINKS: Lock<()> = Lock::new(());
+static LINKS: Lock<()> = Lock::new(ranks::LINKS, ());
 
 /// How many links a chain of instances may have (the kernel's EP_MAX_NESTS).
 const LONGEST_CHAIN: usize = 4;

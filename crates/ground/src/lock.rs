@@ -77,11 +77,74 @@ fn do_deferred_work() {
     }
 }
 
+/// The place of a lock in the order: a thread that holds one takes none of a lower rank. Debug builds
+/// assert it for every lock that may be waited for. What the ranks are is for those who have the
+/// locks; the highest are the ground's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Rank {
+    order: u8,
+    nests: bool,
+}
+
+impl Rank {
+    /// The free lists of the pools.
+    pub const POOL: Rank = Rank::new(Rank::RANKS as u8 - 2);
+    /// The library's own memory.
+    pub const HEAP: Rank = Rank::new(Rank::RANKS as u8 - 1);
+
+    const RANKS: usize = 8;
+
+    /// A rank below [`Rank::POOL`]; 0 is the lowest.
+    pub const fn new(order: u8) -> Rank {
+        assert!((order as usize) < Rank::RANKS);
+        Rank { order, nests: false }
+    }
+
+    /// A thread may hold several locks of this rank, in an order that they have among themselves.
+    pub const fn nesting(self) -> Rank {
+        Rank { nests: true, ..self }
+    }
+}
+
+#[cfg(debug_assertions)]
+thread_local! {
+    /// How many locks of each rank the thread holds.
+    static RANKS_HELD: Cell<[u8; Rank::RANKS]> = const { Cell::new([0; Rank::RANKS]) };
+}
+
+#[cfg(debug_assertions)]
+impl Rank {
+    /// The thread is about to wait for a lock of this rank.
+    fn assert_is_next(self) {
+        let from = usize::from(self.order) + usize::from(self.nests);
+        let above = &RANKS_HELD.get()[from..];
+        assert!(above.iter().all(|&held| held == 0), "lock of rank {} taken under {above:?}", self.order);
+    }
+
+    fn count(self, change: i8) {
+        let mut held = RANKS_HELD.get();
+        let place = &mut held[usize::from(self.order)];
+        *place = place.wrapping_add_signed(change);
+        RANKS_HELD.set(held);
+    }
+}
+
+#[cfg(not(debug_assertions))]
+impl Rank {
+    #[inline(always)]
+    fn assert_is_next(self) {}
+
+    #[inline(always)]
+    fn count(self, _change: i8) {}
+}
+
 /// A value and the lock that protects it. Taking it and letting go are in the single order of all SeqCst operations: who leaves
 /// something for the holder and finds the lock taken may count on him to see it when he has let go (`File::tell`).
 #[derive(Debug)]
 pub struct Lock<T> {
     word: AtomicU32,
+    #[cfg(debug_assertions)]
+    rank: Rank,
     value: UnsafeCell<T>,
 }
 
@@ -96,18 +159,49 @@ pub struct Guard<'a, T> {
 
 impl<T> Lock<T> {
     /// A free lock.
-    pub const fn new(value: T) -> Self {
-        Lock { word: AtomicU32::new(FREE), value: UnsafeCell::new(value) }
+    #[cfg_attr(not(debug_assertions), expect(unused_variables))]
+    pub const fn new(rank: Rank, value: T) -> Self {
+        Lock {
+            word: AtomicU32::new(FREE),
+            #[cfg(debug_assertions)]
+            rank,
+            value: UnsafeCell::new(value),
+        }
+    }
+
+    #[cfg(debug_assertions)]
+    fn rank(&self) -> Rank {
+        self.rank
+    }
+
+    #[cfg(not(debug_assertions))]
+    #[inline(always)]
+    fn rank(&self) -> Rank {
+        Rank::new(0)
+    }
+
+    /// The calling thread has got it.
+    #[inline]
+    fn taken(&self) -> Guard<'_, T> {
+        self.rank().count(1);
+        Guard { lock: self }
     }
 
     /// Waits for the lock. Sections are short, so it spins a little before it sleeps.
     #[inline]
     pub fn lock(&self) -> Guard<'_, T> {
+        self.rank().assert_is_next();
+        self.lock_out_of_order()
+    }
+
+    /// The same where the order is another, as in a fork.
+    #[inline]
+    fn lock_out_of_order(&self) -> Guard<'_, T> {
         DEPTH.with(|depth| depth.set(depth.get() + 1));
         if self.word.compare_exchange(FREE, HELD, SeqCst, SeqCst).is_err() {
             self.lock_contended();
         }
-        Guard { lock: self }
+        self.taken()
     }
 
     /// Waits for the lock, unless the thread is inside this library already: other frames of it may
@@ -122,7 +216,7 @@ impl<T> Lock<T> {
         if self.word.compare_exchange(FREE, HELD, SeqCst, SeqCst).is_err() {
             self.lock_contended();
         }
-        Some(Guard { lock: self })
+        Some(self.taken())
     }
 
     #[cold]
@@ -142,7 +236,7 @@ impl<T> Lock<T> {
     pub fn try_lock(&self) -> Option<Guard<'_, T>> {
         DEPTH.with(|depth| depth.set(depth.get() + 1));
         if self.word.compare_exchange(FREE, HELD, SeqCst, SeqCst).is_ok() {
-            return Some(Guard { lock: self });
+            return Some(self.taken());
         }
         DEPTH.with(|depth| depth.set(depth.get() - 1));
         None
@@ -160,7 +254,7 @@ impl<T> Lock<T> {
         DEPTH.with(|depth| depth.set(depth.get() + 1));
         while wanted() {
             if self.word.swap(CONTENDED, SeqCst) == FREE {
-                return Some(Guard { lock: self });
+                return Some(self.taken());
             }
             sync::futex_wait(&self.word, CONTENDED, Some(PAUSE_NS));
         }
@@ -175,7 +269,7 @@ impl<T> Lock<T> {
 
     /// Locks without a guard: fork takes every lock before, and lets go of it after, in the parent and in the child.
     pub fn lock_for_fork(&self) {
-        std::mem::forget(self.lock());
+        std::mem::forget(self.lock_out_of_order());
     }
 
     /// The other half of [`Self::lock_for_fork`].
@@ -206,6 +300,7 @@ impl<T> DerefMut for Guard<'_, T> {
 impl<T> Drop for Guard<'_, T> {
     #[inline]
     fn drop(&mut self) {
+        self.lock.rank().count(-1);
         if self.lock.word.swap(FREE, SeqCst) == CONTENDED {
             sync::futex_wake(&self.lock.word, 1);
         }
@@ -219,7 +314,7 @@ mod tests {
 
     #[test]
     fn many_threads_count_without_losing_one() {
-        let lock = Lock::new(0u64);
+        let lock = Lock::new(Rank::new(0), 0u64);
         std::thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| (0..100_000).for_each(|_| *lock.lock() += 1));
@@ -230,7 +325,7 @@ mod tests {
 
     #[test]
     fn a_held_lock_cannot_be_tried_and_marks_the_thread_as_inside() {
-        let lock = Lock::new(());
+        let lock = Lock::new(Rank::new(0), ());
         assert!(!interrupted());
         let guard = lock.lock();
         assert!(interrupted());
@@ -242,7 +337,7 @@ mod tests {
 
     #[test]
     fn thread_inside_is_refused_by_the_lock_that_asks() {
-        let (lock, other) = (Lock::new(()), Lock::new(()));
+        let (lock, other) = (Lock::new(Rank::new(1), ()), Lock::new(Rank::new(0), ()));
         let guard = other.lock();
         assert!(lock.lock_unless_inside().is_none());
         assert!(lock.is_free());
@@ -252,5 +347,25 @@ mod tests {
         assert!(guard.is_some() && interrupted());
         drop(guard);
         assert!(!interrupted() && lock.is_free());
+    }
+
+    #[cfg(debug_assertions)]
+    #[test]
+    #[should_panic(expected = "lock of rank 1 taken under")]
+    fn lock_below_the_highest_that_is_held_is_a_fault() {
+        let (low, high) = (Lock::new(Rank::new(1), ()), Lock::new(Rank::new(2), ()));
+        let _high = high.lock();
+        let _low = low.lock();
+    }
+
+    #[test]
+    fn locks_of_a_rank_that_nests_may_be_held_together() {
+        let rank = Rank::new(1).nesting();
+        let (outer, inner) = (Lock::new(rank, ()), Lock::new(rank, ()));
+        let outer = outer.lock();
+        assert!(inner.try_lock().is_some());
+        let inner = inner.lock();
+        drop(outer);
+        drop(inner);
     }
 }

@@ -14,7 +14,7 @@ use std::ptr;
 
 use nix::errno::Errno;
 
-use crate::lock::Lock;
+use crate::lock::{Lock, Rank};
 use crate::sys;
 
 /// What is taken from the kernel at a time. It costs address space; memory only as far as it is used.
@@ -42,7 +42,8 @@ struct Heap {
 // SAFETY: the pointers are to memory that belongs to nobody else, and are used under the lock.
 unsafe impl Send for Heap {}
 
-static HEAP: Lock<Heap> = Lock::new(Heap { free: [ptr::null_mut(); CLASSES], next: ptr::null_mut(), left: 0 });
+static HEAP: Lock<Heap> =
+    Lock::new(Rank::HEAP, Heap { free: [ptr::null_mut(); CLASSES], next: ptr::null_mut(), left: 0 });
 
 thread_local! {
     /// A block for the next request that it is large enough for, with its layout (see [`infallible`]).

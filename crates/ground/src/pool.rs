@@ -15,7 +15,7 @@ use std::sync::atomic::AtomicPtr as Place;
 
 use nix::errno::Errno;
 
-use crate::lock::{Guard, Lock};
+use crate::lock::{Guard, Lock, Rank};
 use crate::memory;
 use crate::sync::atomic::Ordering::{Acquire, Release, SeqCst};
 use crate::sync::atomic::{AtomicPtr, AtomicU32};
@@ -94,7 +94,7 @@ impl<T: Pooled> Pool<T> {
     /// An empty pool.
     pub const fn new() -> Self {
         Pool {
-            state: Lock::new(State { free: None, room: 0 }),
+            state: Lock::new(Rank::POOL, State { free: None, room: 0 }),
             table: Place::new(ptr::null_mut()),
             first: [const { Place::new(ptr::null_mut()) }; FIRST_PAGES],
             made: AtomicU32::new(0),

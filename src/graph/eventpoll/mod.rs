@@ -15,6 +15,7 @@ use crate::graph::epstate::EpState;
 use crate::graph::file::File;
 use crate::graph::internal_fd::InternalFd;
 use crate::graph::pin::Occupancy;
+use crate::graph::ranks;
 use crate::graph::waitq::{Bell, Sleeper};
 use crate::instance::control;
 use crate::lock::{Guard, Lock};
@@ -90,7 +91,7 @@ impl Pooled for Eventpoll {
     const BLANK: Eventpoll = Eventpoll {
         free: AtomicShort::none(),
         pins: AtomicU32::new(0),
-        lock: Lock::new(EpState::new()),
+        lock: Lock::new(ranks::INSTANCE, EpState::new()),
         inbox: AtomicRef::none(),
         at_inbox: AtomicBool::new(false),
         exposed: AtomicBool::new(false),
@@ -337,9 +338,9 @@ impl Eventpoll {
                 control::clear(self);
             }
         } else {
-            nested::renew_pipe(self);
-            nested::attend(self, st);
             drop(guard);
+            nested::renew_pipe(self);
+            nested::attend(self, &mut self.lock());
         }
         for _ in 0..abandoned {
             self.unpin();

@@ -3,6 +3,7 @@
 use super::identity::known_part;
 use super::{FILES, File, MOST_ENDS};
 use crate::graph::own_table;
+use crate::graph::ranks;
 use crate::kind::Kind;
 use crate::lock::Lock;
 use crate::pool::AtomicShort;
@@ -15,7 +16,7 @@ const BUCKETS: usize = 1024;
 /// The first description of each bucket; the next ones are linked through `File::beside`. Read without a lock: by witnesses.
 static FIRST: [AtomicShort<File>; BUCKETS] = [const { AtomicShort::none() }; BUCKETS];
 /// Held while the chains are changed, and nothing is waited for meanwhile.
-static CHANGES: Lock<()> = Lock::new(());
+static CHANGES: Lock<()> = Lock::new(ranks::INDEX, ());
 /// Odd while the chains are changed. Who walked one meanwhile may have missed something.
 static VERSION: AtomicU32 = AtomicU32::new(0);
 

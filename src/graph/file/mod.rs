@@ -19,6 +19,7 @@ use crate::graph::epitem::Epitem;
 use crate::graph::eventpoll::Eventpoll;
 use crate::graph::exclusive::Claim;
 use crate::graph::pin::FilePins;
+use crate::graph::ranks;
 use crate::kind::Kind;
 use crate::lock::Lock;
 use crate::pool::{AtomicShort, Pool, Pooled, Short};
@@ -146,7 +147,7 @@ impl Pooled for File {
         claim: Claim::new(),
         ep: AtomicShort::none(),
         items: AtomicShort::none(),
-        graph: Lock::new(Graph { numbers: Numbers::NONE, pins: FilePins::NONE }),
+        graph: Lock::new(ranks::GRAPH, Graph { numbers: Numbers::NONE, pins: FilePins::NONE }),
     };
 
     fn pool() -> &'static Pool<File> {
@@ -647,7 +648,8 @@ pub struct Peeking {
     _mark: Mark,
 }
 
-#[cfg(not(test))]
+// In debug builds a lock knows its rank.
+#[cfg(not(any(test, debug_assertions)))]
 const _: () = assert!(size_of::<File>() <= 88, "every registration has one");
 
 /// How many records are in use, for the models.

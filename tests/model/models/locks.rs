@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::program::{close, create, nothing_is_left};
 use crate::graph::eventpoll::{self, Eventpoll};
 use crate::instance::open;
-use crate::lock::{Lock, interrupted};
+use crate::lock::{Lock, Rank, interrupted};
 use crate::pool::{AtomicShort, Pool, Pooled};
 use crate::scheduler::{spawn, spawn_interrupted, step};
 use crate::sync::atomic::AtomicU32;
@@ -13,7 +13,7 @@ use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
 
 /// A counter that loses counts if two threads are inside, and threads that sleep for ever if a wake-up is lost.
 pub fn lock_lets_one_in_and_wakes_the_next() {
-    let lock = Arc::new(Lock::new(0u32));
+    let lock = Arc::new(Lock::new(Rank::new(0), 0u32));
     let count = |lock: &Lock<u32>| {
         let mut guard = lock.lock();
         let before = *guard;
