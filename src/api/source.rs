@@ -140,7 +140,7 @@ pub fn post(fd: c_int, events: u32) -> Result<(), Errno> {
     // Who finds it ready next may have it, whoever of several exclusive registrations had what was there before.
     file.claim().lapse();
     // Not before the levels are there: a report that came first saw them, and is not to be made again.
-    file.tell(levels as Facts, file.begin_call());
+    file.tell(Facts::posted(levels), file.begin_call());
     Ok(())
 }
 

@@ -7,7 +7,7 @@ use nix::errno::Errno;
 
 use crate::INTERPOSES;
 use crate::backend::request::Request;
-use crate::edge::{self, Edge, Evidence, Facts, Outlook};
+use crate::edge::{Edge, Evidence, Facts, Outlook};
 use crate::events::{self, Bits};
 use crate::graph::epitem_ext::{self, Annex, Announcement};
 use crate::graph::epstate::Held;
@@ -288,7 +288,8 @@ impl Epitem {
     /// What the witnesses saw since the last call.
     #[inline]
     pub fn take_facts(&self) -> Facts {
-        if self.facts.load(SeqCst) == 0 { 0 } else { self.facts.swap(0, SeqCst) }
+        let facts = if self.facts.load(SeqCst) == 0 { 0 } else { self.facts.swap(0, SeqCst) };
+        Facts::from_bits_retain(facts)
     }
 
     /// Whether the latest call that told us something began after the description's clock showed `reported`. One that began
@@ -346,16 +347,14 @@ impl Epitem {
     #[inline]
     fn note(&self, facts: Facts, at: u32) -> Option<&'static Eventpoll> {
         let ep = self.ep.get()?;
-        if facts != edge::UNSETTLED {
+        if facts != Facts::RECHECK {
             // That asks for a look and says nothing of when: it must not make what was told before it look younger.
             file::raise(&self.told_at, at);
         }
-        let before = self.facts.fetch_or(facts, SeqCst);
-        if before & facts & edge::COLLECTED != 0 {
-            self.facts.fetch_or(edge::COLLECTED_AGAIN, SeqCst);
-        }
-        if before & edge::CHOKED != 0 && facts & edge::DEPARTED != 0 {
-            self.facts.fetch_or(edge::RELIEVED, SeqCst);
+        let before = Facts::from_bits_retain(self.facts.fetch_or(facts.bits(), SeqCst));
+        let both = before.then(facts);
+        if !both.is_empty() {
+            self.facts.fetch_or(both.bits(), SeqCst);
         }
         Some(ep)
     }
@@ -363,12 +362,11 @@ impl Epitem {
     /// Whether a thread that polls what is asked at present would sleep through what the facts announce.
     pub fn is_deaf_to(&self, facts: Facts) -> bool {
         let asked = self.asked.load(SeqCst);
-        let reading = facts & (edge::READ_FACTS | edge::GAVE | edge::PRESSED) != 0 && asked & events::IN == 0;
+        let reading = facts.intersects(Facts::READS | Facts::WROTE | Facts::WRITER_BLOCKED) && asked & events::IN == 0;
         // What was taken may have come since the last report; then there is room to report, if nothing else.
-        let taking = edge::TOOK | edge::TOOK_SHORT;
-        let writing = facts & (edge::WRITE_FACTS | taking) != 0 && asked & events::OUT == 0;
-        let looks = edge::WOKEN | edge::ROUSED | edge::UNSETTLED | edge::COLLECTED | edge::PEER_FULL | edge::PARTED;
-        reading || writing || facts & looks != 0
+        let taking = Facts::READ_ALL | Facts::SHORT_READ;
+        let writing = facts.intersects(Facts::WRITES | taking) && asked & events::OUT == 0;
+        reading || writing || facts.intersects(Facts::LOOKS)
     }
 }
 

@@ -9,7 +9,7 @@ use crate::api::dispatch::Consumer;
 use crate::backend::ring_cost::Prospect;
 use crate::backend::uring::Uring;
 use crate::backend::watch;
-use crate::edge::{GAVE, WOKEN};
+use crate::edge::Facts;
 use crate::events::{Bits, ERR, HUP, WRITABLE};
 use crate::graph::epitem::{Epitem, State};
 use crate::graph::eventpoll::Eventpoll;
@@ -301,20 +301,20 @@ impl EpState {
             return;
         }
         if state.is_parked() {
-            if facts == 0 {
+            if facts.is_empty() {
                 return;
             }
             watch::take_back(self, item);
         }
         self.track(item, file);
-        if facts & GAVE != 0
+        if facts.contains(Facts::WROTE)
             && item.at(&self.held).is_woken_by_instance(file)
             && item.told_after(item.at(&self.held).reported_at.get())
         {
             // Whether the instance is ready by then is for the look at it to tell.
             self.note_ready(item);
         }
-        if facts & WOKEN != 0 {
+        if facts.contains(Facts::WAKE_ALL) {
             self.note_change(item, file);
         }
         let state = item.at(&self.held);
@@ -353,7 +353,7 @@ impl EpState {
     /// The same beside a ring, which tells the one registration that it found the change for.
     fn hear_of_change(&mut self, item: &'static Epitem, file: &'static File) {
         if file.kind().fleeting() != 0
-            && item.take_facts() & WOKEN != 0
+            && item.take_facts().contains(Facts::WAKE_ALL)
             && item.told_after(item.at(&self.held).reported_at.get())
         {
             self.note_change(item, file);

@@ -4,7 +4,7 @@
 //! from the description, or its level is gone, or the registration is. The others leave the description out of their poll sets
 //! meanwhile.
 
-use crate::edge::UNSETTLED;
+use crate::edge::Facts;
 use crate::graph::epitem::Epitem;
 use crate::graph::file::File;
 use crate::pool::AtomicShort;
@@ -39,6 +39,6 @@ impl Claim {
 /// The registration gives its claim up, if it has it; the others poll the description again.
 pub fn release(file: &'static File, item: &'static Epitem) {
     if file.claim().0.replace(Some(item), None) {
-        file.tell(UNSETTLED, file.begin_call());
+        file.tell(Facts::RECHECK, file.begin_call());
     }
 }

@@ -4,7 +4,7 @@
 
 use libc::{c_int, c_uint};
 
-use crate::edge::UNSETTLED;
+use crate::edge::Facts;
 use crate::graph::file::File;
 use crate::graph::lookup;
 use crate::sys;
@@ -61,6 +61,6 @@ fn note(bell: c_int) {
     if let Some(file) = lookup::known(bell).filter(|file| file.kind().is_eventfd()) {
         file.note_unseen_add();
         // A registration that has it unread notes its count; a larger count is then an arrival.
-        file.tell(UNSETTLED, file.begin_call());
+        file.tell(Facts::RECHECK, file.begin_call());
     }
 }

@@ -5,7 +5,7 @@ use libc::c_int;
 use nix::errno::Errno;
 
 use super::not_for_ours;
-use crate::edge::{COLLECTED, Facts, ROUSED, UNSETTLED};
+use crate::edge::Facts;
 use crate::events::ERR;
 use crate::graph::file::File;
 use crate::kind::Kind;
@@ -31,14 +31,14 @@ pub(super) fn taking_errors(file: &'static File, fd: c_int, call: &mut dyn FnMut
     let n = call();
     if n < 0 {
         if sys::last_errno() == Errno::EAGAIN {
-            file.tell(UNSETTLED, at);
+            file.tell(Facts::RECHECK, at);
         }
         return n;
     }
     if let (Some(before), Some(after)) = (before, sample::error_memory(fd)) {
         note_taken(file, before, after);
     }
-    file.tell(if sys::level(fd, 0) & ERR != 0 { ROUSED } else { COLLECTED }, at);
+    file.tell(if sys::level(fd, 0) & ERR != 0 { Facts::ERRQUEUE_LEFT } else { Facts::SO_ERROR_CLEARED }, at);
     n
 }
 
@@ -56,5 +56,9 @@ fn note_taken(file: &File, before: ErrorMemory, after: ErrorMemory) {
 /// empty EPOLLERR stays.
 pub(super) fn collected(file: &'static File, fd: c_int) -> Facts {
     let may_queue = file.kind().queues_errors() || matches!(file.kind(), Kind::Mptcp | Kind::Other);
-    if may_queue && sys::level(fd, 0) & ERR != 0 && sample::queues_errors(fd) { UNSETTLED } else { COLLECTED }
+    if may_queue && sys::level(fd, 0) & ERR != 0 && sample::queues_errors(fd) {
+        Facts::RECHECK
+    } else {
+        Facts::SO_ERROR_CLEARED
+    }
 }

@@ -15,7 +15,7 @@ use libc::c_int;
 use nix::errno::Errno;
 
 use crate::diagnosis;
-use crate::edge::{CHOKED, DEPARTED, Facts, TOOK, UNSETTLED, WOKEN};
+use crate::edge::Facts;
 use crate::events::IN;
 use crate::graph::file::File;
 use crate::graph::lookup;
@@ -56,19 +56,19 @@ fn not_for_ours(file: &File, refused: Option<&mut dyn FnMut() -> isize>) -> isiz
 fn refused(file: &'static File, fd: c_int, at: u32, low: Facts) {
     match sys::last_errno() {
         // The peer had no room, so this message's buffer was freed, which wakes.
-        Errno::EAGAIN if low == CHOKED && file.kind() == Kind::UnixDgram && sample::has_room(fd) => {
-            file.tell(CHOKED | DEPARTED, at)
+        Errno::EAGAIN if low == Facts::NO_SPACE && file.kind() == Kind::UnixDgram && sample::has_room(fd) => {
+            file.tell(Facts::NO_SPACE | Facts::SPACE_FREED, at)
         }
-        Errno::EAGAIN if low == CHOKED => writing::choked(file, fd, low, at),
+        Errno::EAGAIN if low == Facts::NO_SPACE => writing::choked(file, fd, low, at),
         Errno::EAGAIN => file.tell(low, at),
         Errno::EINTR | Errno::EFAULT | Errno::EINVAL | Errno::EBADF => {}
         // The message had its buffer already, which was freed: there is room, and that wakes.
         Errno::ENOTCONN | Errno::ECONNREFUSED | Errno::ECONNRESET | Errno::EPIPE
-            if low == CHOKED && file.kind() == Kind::UnixDgram =>
+            if low == Facts::NO_SPACE && file.kind() == Kind::UnixDgram =>
         {
             // Where this side is shut it was refused before that, and without room nobody is woken.
             let shut = !sample::has_room(fd) || diagnosis::shut_sides(fd).is_some_and(|sides| sides & 2 != 0);
-            file.tell(if shut { UNSETTLED } else { DEPARTED | UNSETTLED }, at)
+            file.tell(if shut { Facts::RECHECK } else { Facts::SPACE_FREED | Facts::RECHECK }, at)
         }
         Errno::ECONNREFUSED
         | Errno::ECONNRESET
@@ -76,7 +76,7 @@ fn refused(file: &'static File, fd: c_int, at: u32, low: Facts) {
         | Errno::EHOSTUNREACH
         | Errno::ENETUNREACH
         | Errno::EHOSTDOWN => file.tell(errors::collected(file, fd), at),
-        _ => file.tell(UNSETTLED, at),
+        _ => file.tell(Facts::RECHECK, at),
     }
 }
 
@@ -99,7 +99,7 @@ pub fn queueing(fd: c_int, low: Facts, call: impl FnOnce() -> isize) -> isize {
     let at = file.begin_call();
     let n = call();
     if n >= 0 {
-        file.tell(WOKEN, at);
+        file.tell(Facts::WAKE_ALL, at);
     } else if matches!(sys::last_errno(), Errno::EAGAIN | Errno::ETIMEDOUT) {
         file.tell(low, at);
     }
@@ -119,7 +119,7 @@ pub fn setting_timer(fd: c_int, call: impl FnOnce() -> c_int) -> c_int {
     }
     drop(taking);
     if answer == 0 {
-        file.tell(if had_expired { TOOK } else { UNSETTLED }, at);
+        file.tell(if had_expired { Facts::READ_ALL } else { Facts::RECHECK }, at);
     }
     answer
 }

@@ -10,7 +10,7 @@ use super::reading::{Amount, error_of, length_of, next_packet, receiving, took, 
 use super::room::{Passage, passing};
 use super::writing::{choked, gave, note_departures, sending};
 use super::{refused, watched};
-use crate::edge::{CHOKED, DRY, Facts, TOOK, WOKEN};
+use crate::edge::Facts;
 use crate::events::WRITABLE;
 use crate::graph::file::{File, MOST_ENDS, Taking};
 use crate::kind::Kind;
@@ -24,14 +24,16 @@ pub(super) fn took_beside(fd: c_int, bytes: u64, taking: Option<Taking>) {
     let ends = watched_ends(fd).filter(|file| file.reads());
     ends.clone().for_each(|file| file.consume(bytes));
     drop(taking);
-    ends.for_each(|file| file.tell(TOOK, file.begin_call()));
+    ends.for_each(|file| file.tell(Facts::READ_ALL, file.begin_call()));
 }
 
 /// A FIFO is full after a write: those who wait for room under other descriptions did not see it.
 #[cold]
 pub(super) fn filled_beside(fd: c_int) {
     if sys::level(fd, WRITABLE) & WRITABLE == 0 {
-        watched_ends(fd).filter(|file| file.writes()).for_each(|file| choked(file, fd, CHOKED, file.begin_call()));
+        watched_ends(fd)
+            .filter(|file| file.writes())
+            .for_each(|file| choked(file, fd, Facts::NO_SPACE, file.begin_call()));
     }
 }
 
@@ -73,7 +75,7 @@ impl Waking {
 
     /// It is done, and has woken them.
     fn tell(self) {
-        self.0.into_iter().flatten().for_each(|(file, at)| file.tell(WOKEN, at));
+        self.0.into_iter().flatten().for_each(|(file, at)| file.tell(Facts::WAKE_ALL, at));
     }
 }
 
@@ -121,7 +123,7 @@ pub fn moving(from: c_int, to: c_int, asked: usize, takes: bool, call: impl FnOn
             Err(_) => {
                 drop(taking);
                 if ran_dry || of_source {
-                    refused(source, from, begun[0], DRY);
+                    refused(source, from, begun[0], Facts::READ_EAGAIN);
                 }
             }
         }
@@ -220,6 +222,6 @@ pub(super) fn may_keep_packets(file: &File) -> bool {
 /// A pipe gets another size, which wakes its writers.
 pub fn resized_pipe(fd: c_int) {
     if File::any_pipe_edges() {
-        wake_pipe(fd, File::writes, WOKEN);
+        wake_pipe(fd, File::writes, Facts::WAKE_ALL);
     }
 }

@@ -6,7 +6,7 @@ use nix::errno::Errno;
 use super::errors::{takes_errors, taking_errors};
 use super::pipes::{may_keep_packets, took_beside};
 use super::{not_for_ours, refused, watched};
-use crate::edge::{DRY, TOOK, TOOK_SHORT, UNSETTLED};
+use crate::edge::Facts;
 use crate::graph::file::{File, Taking};
 use crate::graph::lookup;
 use crate::graph::own_table;
@@ -61,12 +61,12 @@ fn taking_urgent(file: &'static File, fd: c_int, flags: c_int, call: &mut dyn Fn
         Ok(taken) if file.kind() == Kind::UnixStream && flags & libc::MSG_PEEK == 0 => {
             file.consume(taken);
             drop(taking);
-            file.tell(TOOK | UNSETTLED, at);
+            file.tell(Facts::READ_ALL | Facts::RECHECK, at);
         }
         Ok(_) => drop(taking),
         Err(_) => {
             drop(taking);
-            refused(file, fd, at, UNSETTLED);
+            refused(file, fd, at, Facts::RECHECK);
         }
     }
     n
@@ -268,7 +268,7 @@ fn witnessed_read(
     match u64::try_from(n) {
         Err(_) => {
             drop(taking);
-            refused(file, fd, at, DRY)
+            refused(file, fd, at, Facts::READ_EAGAIN)
         }
         Ok(_) if takes == Takes::Nothing => {}
         Ok(0) if at_end || takes == Takes::Bytes && asked() == 0 => drop(taking),
@@ -347,7 +347,7 @@ pub(super) fn took(file: &'static File, fd: c_int, at: u32, whole: bool, amount:
             drop(taking);
         }
     }
-    file.tell(if whole { TOOK } else { TOOK_SHORT }, at);
+    file.tell(if whole { Facts::READ_ALL } else { Facts::SHORT_READ }, at);
 }
 
 /// An accept-like call.
@@ -359,11 +359,11 @@ pub fn accepting(fd: c_int, call: impl FnOnce() -> c_int) -> c_int {
     let accepted = new_number(call());
     if accepted < 0 {
         drop(taking);
-        refused(file, fd, at, DRY);
+        refused(file, fd, at, Facts::READ_EAGAIN);
     } else {
         file.consume(1);
         drop(taking);
-        file.tell(TOOK, at);
+        file.tell(Facts::READ_ALL, at);
     }
     accepted
 }

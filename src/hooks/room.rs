@@ -5,7 +5,7 @@
 use libc::c_int;
 
 use super::writing::choked;
-use crate::edge::{CHOKED, DEPARTED};
+use crate::edge::Facts;
 use crate::graph::file::File;
 use crate::kind::Kind;
 use crate::probe::sample::{self, SendBuffer};
@@ -61,10 +61,10 @@ impl Passage {
         }
         let Some(after) = sample::send_buffer(self.fd) else { return };
         if went_on(self.before, after, written) {
-            self.file.tell(DEPARTED, self.file.begin_call());
+            self.file.tell(Facts::SPACE_FREED, self.file.begin_call());
         } else {
             // It met none, and the room that comes for it later is an edge.
-            choked(self.file, self.fd, CHOKED, self.file.begin_call());
+            choked(self.file, self.fd, Facts::NO_SPACE, self.file.begin_call());
         }
     }
 }

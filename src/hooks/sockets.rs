@@ -7,7 +7,7 @@ use super::errors::collected;
 use super::watched;
 use super::writing::note_departures;
 use crate::diagnosis;
-use crate::edge::{CHOKED, DEPARTED, PRESSED, TOOK, TOOK_SHORT, UNSETTLED, WOKEN};
+use crate::edge::Facts;
 use crate::events::{ERR, IN, WRITABLE};
 use crate::graph::file::{File, Peer};
 use crate::graph::lookup;
@@ -77,8 +77,8 @@ fn began(file: &'static File, fd: c_int, at: u32, before: Option<TcpState>, fail
     let is_put_off = !failed && state == Some(tcp::SYN_SENT);
     file.put_off(is_put_off);
     match file.kind() {
-        Kind::Tcp if wakes && !is_put_off => file.tell(WOKEN, at),
-        _ => file.tell(UNSETTLED, at),
+        Kind::Tcp if wakes && !is_put_off => file.tell(Facts::WAKE_ALL, at),
+        _ => file.tell(Facts::RECHECK, at),
     }
 }
 
@@ -96,9 +96,9 @@ pub(super) fn is_still_put_off(file: &File, fd: c_int) -> bool {
 pub(super) fn has_opened(file: &'static File, fd: c_int, at: u32) {
     if is_still_put_off(file, fd) {
         // There is no room until it is made.
-        file.tell(CHOKED, at);
+        file.tell(Facts::NO_SPACE, at);
     } else {
-        file.tell(WOKEN, at);
+        file.tell(Facts::WAKE_ALL, at);
     }
 }
 
@@ -123,7 +123,7 @@ fn mapping(fd: c_int, call: impl FnOnce() -> c_int) -> c_int {
     file.lose_place();
     drop(taking);
     if answer == 0 {
-        file.tell(TOOK_SHORT, at);
+        file.tell(Facts::SHORT_READ, at);
     }
     answer
 }
@@ -155,12 +155,12 @@ fn setting_watched(file: &'static File, fd: c_int, option: (c_int, c_int), call:
     }
     match option {
         (libc::SOL_SOCKET, libc::SO_SNDBUF | libc::SO_SNDBUFFORCE) | (libc::IPPROTO_TCP, libc::TCP_NOTSENT_LOWAT) => {
-            file.tell(if wakes_for_room(file, fd) { DEPARTED } else { UNSETTLED }, at);
+            file.tell(if wakes_for_room(file, fd) { Facts::SPACE_FREED } else { Facts::RECHECK }, at);
         }
         // What is there shows as another level, or is thrown away.
         (libc::SOL_SOCKET, libc::SO_OOBINLINE)
         | (libc::IPPROTO_IP, libc::IP_RECVERR)
-        | (libc::IPPROTO_IPV6, libc::IPV6_RECVERR) => file.tell(UNSETTLED, at),
+        | (libc::IPPROTO_IPV6, libc::IPV6_RECVERR) => file.tell(Facts::RECHECK, at),
         _ => {}
     }
     answer
@@ -174,9 +174,9 @@ fn setting_least(file: &'static File, fd: c_int, call: impl FnOnce() -> c_int) -
     let answer = call();
     if answer == 0 {
         let is_readable = sys::level(fd, IN) & IN != 0;
-        let hides = if was_readable && !is_readable { TOOK } else { 0 };
-        let wakes = if is_readable && sample::has_stream_data(fd) { PRESSED } else { 0 };
-        file.tell(hides | wakes | UNSETTLED, at);
+        let hides = if was_readable && !is_readable { Facts::READ_ALL } else { Facts::empty() };
+        let wakes = if is_readable && sample::has_stream_data(fd) { Facts::WRITER_BLOCKED } else { Facts::empty() };
+        file.tell(hides | wakes | Facts::RECHECK, at);
     }
     answer
 }
@@ -235,10 +235,10 @@ fn shutting_down_with_edges(fd: c_int, how: c_int, call: impl FnOnce() -> c_int)
                 // It listens no more.
                 file.identify_again(fd);
             }
-            file.tell(WOKEN, at);
+            file.tell(Facts::WAKE_ALL, at);
         }
         if let Some((file, at)) = peer {
-            file.tell(WOKEN, at);
+            file.tell(Facts::WAKE_ALL, at);
         }
     }
     answer
@@ -252,7 +252,7 @@ pub fn listening(fd: c_int, call: impl FnOnce() -> c_int) -> c_int {
     let answer = call();
     if answer == 0 {
         file.identify_again(fd);
-        file.tell(UNSETTLED, at);
+        file.tell(Facts::RECHECK, at);
     }
     answer
 }

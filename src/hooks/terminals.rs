@@ -3,7 +3,7 @@
 
 use libc::c_int;
 
-use crate::edge::{DEPARTED, DRY, Facts, GAVE, TOOK_SHORT, WOKEN};
+use crate::edge::Facts;
 use crate::events::{IN, WRITABLE};
 use crate::graph::fdtable::{self, Entry};
 use crate::graph::file::{File, Taking};
@@ -87,7 +87,7 @@ impl Flushing {
         self.file.consume(gone);
         drop(self.taking);
         // Input that came since the last report has woken the waiters, whether it is there or not.
-        self.file.tell(if gone > 0 { TOOK_SHORT | DRY } else { DRY }, at);
+        self.file.tell(if gone > 0 { Facts::SHORT_READ | Facts::READ_EAGAIN } else { Facts::READ_EAGAIN }, at);
     }
 }
 
@@ -121,21 +121,22 @@ fn concerned_control(fd: c_int, control: Control, call: impl FnOnce() -> c_int) 
         }
     }
     if answer == 0 {
-        let facts: (Facts, Facts) = match control {
-            Control::Flushes => (DRY, DEPARTED),
-            Control::Sets(_) | Control::Wakes => (WOKEN, 0),
-            Control::Starts if stopped => (DEPARTED, 0),
-            Control::Starts => (0, 0),
-            Control::Sends => (GAVE, 0),
+        let nothing = Facts::empty();
+        let (here, there) = match control {
+            Control::Flushes => (Facts::READ_EAGAIN, Facts::SPACE_FREED),
+            Control::Sets(_) | Control::Wakes => (Facts::WAKE_ALL, nothing),
+            Control::Starts if stopped => (Facts::SPACE_FREED, nothing),
+            Control::Starts => (nothing, nothing),
+            Control::Sends => (Facts::WROTE, nothing),
         };
-        tell_ends(own, facts.0);
-        tell_ends(other, facts.1);
+        tell_ends(own, here);
+        tell_ends(other, there);
     }
     answer
 }
 
 fn tell_ends(end: End, facts: Facts) {
-    if facts != 0 {
+    if !facts.is_empty() {
         let ends = watched_of(|kind| kind == Kind::Tty).filter(|(fd, _)| end_of(*fd) == Some(end));
         ends.for_each(|(_, file)| file.tell(facts, file.begin_call()));
     }
@@ -145,7 +146,7 @@ fn tell_ends(end: End, facts: Facts) {
 pub fn masking_signals(fd: c_int, call: impl FnOnce() -> c_int) -> c_int {
     let answer = call();
     if fd >= 0 && answer >= 0 && File::any_signal_edges() && lookup::follows_calls() {
-        watched_of(|kind| kind == Kind::Signalfd).for_each(|(_, file)| file.tell(WOKEN, file.begin_call()));
+        watched_of(|kind| kind == Kind::Signalfd).for_each(|(_, file)| file.tell(Facts::WAKE_ALL, file.begin_call()));
     }
     answer
 }

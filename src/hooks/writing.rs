@@ -7,7 +7,7 @@ use super::pipes::{filled_beside, relieved_beside, wake_pipe};
 use super::room::{Passage, passing};
 use super::sockets::{has_opened, is_still_put_off, opening};
 use super::{not_for_ours, refused, watched};
-use crate::edge::{CHOKED, COLLECTED, DEPARTED, Facts, GAVE, PEER_FULL, PRESSED, UNSETTLED};
+use crate::edge::Facts;
 use crate::events::{HUP, WRITABLE};
 use crate::graph::fdtable;
 use crate::graph::file::File;
@@ -52,7 +52,7 @@ fn concerned_writing(fd: c_int, offered: impl FnOnce() -> usize, call: impl FnOn
         && n > 0
         && file.has_edges()
     {
-        file.tell(GAVE, at);
+        file.tell(Facts::WROTE, at);
     }
     n
 }
@@ -99,7 +99,7 @@ fn told_beside(fd: c_int, n: isize) {
     if n > 0 {
         filled_beside(fd);
     } else if sys::last_errno() == Errno::EAGAIN {
-        wake_pipe(fd, File::reads, PRESSED);
+        wake_pipe(fd, File::reads, Facts::WRITER_BLOCKED);
     }
 }
 
@@ -159,21 +159,23 @@ pub(super) fn gave(file: &'static File, fd: c_int, at: u32, n: isize, offered: u
         file.note_held_back(false);
         if n < 0 {
             // It was thrown away.
-            file.tell(DEPARTED, at);
+            file.tell(Facts::SPACE_FREED, at);
         }
     }
     match n {
-        ..0 => refused(file, fd, at, CHOKED),
+        ..0 => refused(file, fd, at, Facts::NO_SPACE),
         // What stopped it was an error, which it kept to itself: several messages at once are counted only.
-        _ if n.unsigned_abs() < offered && file.kind() == Kind::Udp => file.tell(COLLECTED | GAVE, at),
+        _ if n.unsigned_abs() < offered && file.kind() == Kind::Udp => {
+            file.tell(Facts::SO_ERROR_CLEARED | Facts::WROTE, at)
+        }
         // The connection was reset on the way, of which everybody was told.
         _ if n.unsigned_abs() < offered && file.kind() == Kind::Tcp && sys::level(fd, 0) & HUP != 0 => {
-            file.tell(UNSETTLED, at)
+            file.tell(Facts::RECHECK, at)
         }
-        _ if n.unsigned_abs() < offered => choked(file, fd, CHOKED, at),
+        _ if n.unsigned_abs() < offered => choked(file, fd, Facts::NO_SPACE, at),
         // A pipe may be exactly full now, which no refused write will tell; by the next look it may have room again.
-        _ if file.kind().is_pipe() && sys::level(fd, WRITABLE) & WRITABLE == 0 => choked(file, fd, CHOKED, at),
-        _ => file.tell(GAVE, at),
+        _ if file.kind().is_pipe() && sys::level(fd, WRITABLE) & WRITABLE == 0 => choked(file, fd, Facts::NO_SPACE, at),
+        _ => file.tell(Facts::WROTE, at),
     }
 }
 
@@ -185,7 +187,7 @@ pub(super) fn note_departures(file: &'static File, fd: c_int) {
     let may_have_come = departed || file.is_choked() && file.kind() != Kind::UnixDgram;
     if departed && file.awaits_peer() || may_have_come && sys::level(fd, WRITABLE) & WRITABLE != 0 {
         file.set_choked(false);
-        file.tell(DEPARTED, file.begin_call());
+        file.tell(Facts::SPACE_FREED, file.begin_call());
     }
 }
 
@@ -193,5 +195,5 @@ pub(super) fn note_departures(file: &'static File, fd: c_int) {
 pub(super) fn choked(file: &'static File, fd: c_int, facts: Facts, at: u32) {
     let by_peer = sample::is_refused_by_peer(file, fd);
     file.set_choked(file.kind() == Kind::Tcp || file.kind().is_pipe() || by_peer);
-    file.tell(if by_peer { facts | PEER_FULL } else { facts }, at);
+    file.tell(if by_peer { facts | Facts::PEER_FULL } else { facts }, at);
 }

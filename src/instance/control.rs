@@ -8,7 +8,7 @@ use nix::errno::Errno;
 
 use crate::INTERPOSES;
 use crate::backend::{hold, uring, watch};
-use crate::edge::{Edge, GAVE};
+use crate::edge::{Edge, Facts};
 use crate::events::{EDGE, EXCLUSIVE, EXCLUSIVE_COMPANY, IN, NVAL, WRITABLE, levels};
 use crate::graph::epitem::Epitem;
 use crate::graph::epstate::EpState;
@@ -257,7 +257,7 @@ fn modify(ep: &'static Eventpoll, fd: c_int, interest: Interest) -> Result<(), E
     st.edges -= usize::from(state.is_edge());
     st.edges += usize::from(interest.events & EDGE != 0);
     let facts = item.take_facts();
-    if facts & GAVE != 0
+    if facts.contains(Facts::WROTE)
         && state.is_woken_by_instance(file)
         && !state.spent.get()
         && item.told_after(state.reported_at.get())
@@ -388,7 +388,7 @@ pub fn detach(file: &'static File, graph: &mut FileGuard, item: &'static Epitem,
     match st.poller {
         Some(poller) if item.at(&st.held).slot.get() != 0 => {
             graph.pins.note(poller.pin());
-            ep.notice(item, 0);
+            ep.notice(item, Facts::empty());
         }
         Some(_) => {}
         None => {

@@ -7,7 +7,7 @@ use libc::c_int;
 use crate::INTERPOSES;
 use crate::count::{self, Change};
 use crate::diagnosis;
-use crate::edge::{DEPARTED, WOKEN};
+use crate::edge::Facts;
 use crate::events::{Bits, HUP, NVAL, READABLE, WRITABLE};
 use crate::graph::epitem::{Epitem, State};
 use crate::graph::epstate::EpState;
@@ -288,7 +288,7 @@ pub fn departures(file: &'static File, item: &Epitem) {
         && (file.awaits_peer() || sys::level(item.via(), WRITABLE) & WRITABLE != 0)
     {
         file.set_choked(false);
-        file.tell(DEPARTED, file.begin_call());
+        file.tell(Facts::SPACE_FREED, file.begin_call());
     }
 }
 
@@ -296,7 +296,7 @@ pub fn departures(file: &'static File, item: &Epitem) {
 /// whether he is among those that wait for edges.
 pub fn note_room(file: &'static File, tracked: bool) {
     if file.is_choked() && !file.kind().is_pipe() && file.take_choked() && file.has_edges_beside(tracked) {
-        file.tell(DEPARTED, file.begin_call());
+        file.tell(Facts::SPACE_FREED, file.begin_call());
     }
 }
 
@@ -315,7 +315,7 @@ pub fn partings(file: &'static File, item: &Epitem) {
     };
     file.set_peer(now);
     if now == Peer::Gone && before != Peer::Unknown {
-        file.tell(WOKEN, file.begin_call());
+        file.tell(Facts::WAKE_ALL, file.begin_call());
     }
 }
 

@@ -6,7 +6,7 @@ use nix::errno::Errno;
 
 use crate::INTERPOSES;
 use crate::backend::uring;
-use crate::edge::{CHOKED, Edge};
+use crate::edge::{Edge, Facts};
 use crate::events::{Bits, EDGE, HUP, IN, NVAL, ONESHOT, WRITABLE, levels};
 use crate::graph::epitem::{Epitem, State};
 use crate::graph::epstate::EpState;
@@ -419,7 +419,7 @@ fn show_fleeting(file: &'static File, item: &Epitem, in_turn: bool) -> Shown {
 /// asked for room or not. `tracked` is whether he is among those that wait for edges.
 pub fn note_lack_of_room(file: &'static File, level: Bits, tracked: bool) {
     if level & WRITABLE == 0 && file.has_edges_beside(tracked) && file.kind() == Kind::Tcp {
-        file.tell(CHOKED, file.begin_call());
+        file.tell(Facts::NO_SPACE, file.begin_call());
     }
 }
 

@@ -9,7 +9,7 @@ use nix::errno::Errno;
 
 use crate::INTERPOSES;
 use crate::backend::{switch, watch};
-use crate::edge::{Edge, GAVE};
+use crate::edge::{Edge, Facts};
 use crate::events::{Bits, ERR, HUP, IN, NVAL, OUT, RDNORM, WRITABLE, WRNORM, levels};
 use crate::facts;
 use crate::graph::epitem::{Epitem, State};
@@ -627,7 +627,7 @@ pub fn tell_outer(ep: &'static Eventpoll, st: &mut EpState) {
     let at = ep.file().map_or(0, File::begin_call);
     show_readable(ep, st);
     if let Some(file) = ep.file() {
-        file.tell(GAVE, at);
+        file.tell(Facts::WROTE, at);
     }
 }
 

@@ -7,7 +7,7 @@
 
 use libc::c_int;
 
-use crate::edge::WOKEN;
+use crate::edge::Facts;
 use crate::events::{Bits, ERR, HUP, IN, NVAL, PRI, RDNORM, READABLE, WRITABLE};
 use crate::graph::epitem::Epitem;
 use crate::graph::epstate::EpState;
@@ -41,7 +41,7 @@ pub fn found(file: &'static File, found: Bits) -> bool {
         // The time first: a report that takes what is kept is not to hear of it afterwards.
         let at = file.begin_call();
         file.kept().fetch_or(u32::from(whole(found)), SeqCst);
-        file.tell(WOKEN, at);
+        file.tell(Facts::WAKE_ALL, at);
     }
     passes
 }
@@ -85,7 +85,7 @@ pub fn found_by_program(fd: c_int, found: Bits) {
     if let Some(file) = lookup::known(fd)
         && found & file.kind().fleeting() != 0
     {
-        file.tell(WOKEN, file.begin_call());
+        file.tell(Facts::WAKE_ALL, file.begin_call());
     }
 }
 

@@ -5,7 +5,7 @@ use nix::errno::Errno;
 
 use super::{controls, descriptors, epoll, exec, export, fork, polls, transfers};
 use crate::abi::calls;
-use crate::edge::{CHOKED, DRY};
+use crate::edge::Facts;
 use crate::graph::own_table;
 use crate::hooks;
 use crate::life::process;
@@ -106,8 +106,8 @@ export! {
                 }
                 libc::SYS_io_submit => hooks::submitting(c as *const _, raw) as c_long,
                 libc::SYS_io_uring_register => hooks::registering(b as c_uint, c as *const _, raw) as c_long,
-                libc::SYS_mq_timedreceive => hooks::queueing(a as c_int, DRY, raw) as c_long,
-                libc::SYS_mq_timedsend => hooks::queueing(a as c_int, CHOKED, raw) as c_long,
+                libc::SYS_mq_timedreceive => hooks::queueing(a as c_int, Facts::READ_EAGAIN, raw) as c_long,
+                libc::SYS_mq_timedsend => hooks::queueing(a as c_int, Facts::NO_SPACE, raw) as c_long,
                 libc::SYS_accept | libc::SYS_accept4 => hooks::accepting(a as c_int, || raw() as c_int).into(),
                 #[cfg(target_arch = "x86_64")]
                 libc::SYS_poll => polls::poll(a as *mut _, b as libc::nfds_t, c as c_int).into(),

@@ -10,7 +10,7 @@ use libc::{eventfd_t, timespec};
 use nix::errno::Errno;
 
 use super::export;
-use crate::edge::{CHOKED, DRY};
+use crate::edge::Facts;
 use crate::hooks;
 use crate::instance::disguise;
 use crate::next;
@@ -364,7 +364,7 @@ export! {
         as libc::mq_timedreceive
     {
         // SAFETY: as for libc's mq_timedreceive.
-        hooks::queueing(queue, DRY, || unsafe { next::mq_timedreceive(queue, buffer, n, priority, limit) })
+        hooks::queueing(queue, Facts::READ_EAGAIN, || unsafe { next::mq_timedreceive(queue, buffer, n, priority, limit) })
     }
 
     /// mq_send(3).
@@ -379,7 +379,7 @@ export! {
     {
         // SAFETY: as for libc's mq_timedsend.
         let call = || unsafe { next::mq_timedsend(queue, message, n, priority, limit) };
-        hooks::queueing(queue, CHOKED, || call() as isize) as c_int
+        hooks::queueing(queue, Facts::NO_SPACE, || call() as isize) as c_int
     }
 
     /// sendmmsg(2).

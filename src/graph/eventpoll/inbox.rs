@@ -6,7 +6,7 @@ use std::alloc::Layout;
 use nix::errno::Errno;
 
 use super::Eventpoll;
-use crate::edge::{Facts, UNSETTLED};
+use crate::edge::Facts;
 use crate::graph::epitem::Epitem;
 use crate::graph::epstate::EpState;
 use crate::graph::file::File;
@@ -63,7 +63,7 @@ impl Eventpoll {
             && let Some(file) = self.file.get()
         {
             // The pipe's number may be another's by now. Who waits on an outer instance hears of it without.
-            file.tell(UNSETTLED, file.begin_call());
+            file.tell(Facts::RECHECK, file.begin_call());
         }
     }
 
@@ -129,7 +129,7 @@ impl Eventpoll {
             // Not before: who finds the mark takes it for a byte that can be taken out.
             self.stirred.store(true, SeqCst);
             if let Some(file) = self.file.get() {
-                file.tell(UNSETTLED, at);
+                file.tell(Facts::RECHECK, at);
             }
             written
         });

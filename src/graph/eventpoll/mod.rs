@@ -10,6 +10,7 @@ use nix::errno::Errno;
 use crate::api::dispatch::{self, Dispatch};
 use crate::api::event_array::View;
 use crate::backend::switch;
+use crate::edge::Facts;
 use crate::graph::epitem::{Epitem, NO_SHARD};
 use crate::graph::epstate::EpState;
 use crate::graph::file::File;
@@ -219,7 +220,7 @@ impl Eventpoll {
             if st.ring.is_some() {
                 st.refresh(item);
             } else {
-                self.notice(item, 0);
+                self.notice(item, Facts::empty());
             }
             poller.kick();
         } else {

@@ -3,7 +3,7 @@
 use libc::c_int;
 
 use super::{FILES, File, Numbers};
-use crate::edge::{Facts, READ_FACTS, UNSETTLED};
+use crate::edge::Facts;
 use crate::graph::epitem::Epitem;
 use crate::graph::eventpoll::Eventpoll;
 use crate::graph::pin::FilePins;
@@ -98,7 +98,7 @@ impl Told {
     }
 
     fn facts(self) -> Facts {
-        self.0 as Facts
+        Facts::from_bits_retain(self.0 as u16)
     }
 
     fn at(self) -> u32 {
@@ -106,14 +106,14 @@ impl Told {
     }
 
     fn and(self, facts: Facts, at: u32) -> Told {
-        // UNSETTLED asks for a look and says nothing of when.
-        let at = if facts != UNSETTLED && is_later(at, self.at()) { at } else { self.at() };
-        let low = (self.0.wrapping_add(Told::ONE) as u32) | u32::from(facts);
+        // Facts::RECHECK asks for a look and says nothing of when.
+        let at = if facts != Facts::RECHECK && is_later(at, self.at()) { at } else { self.at() };
+        let low = (self.0.wrapping_add(Told::ONE) as u32) | u32::from(facts.bits());
         Told(u64::from(at) << 32 | u64::from(low))
     }
 
     fn delivered(self) -> Told {
-        Told(self.0 & !u64::from(Facts::MAX))
+        Told(self.0 & !u64::from(u16::MAX))
     }
 }
 
@@ -135,7 +135,7 @@ impl File {
     fn deliver(&'static self) {
         loop {
             let told = Told(self.undelivered.load(SeqCst));
-            if told.facts() == 0 {
+            if told.facts().is_empty() {
                 return;
             }
             let Some(_graph) = self.graph.try_lock() else { return self.tell_past_holder(told) };
@@ -157,7 +157,7 @@ impl File {
     }
 
     fn lapse_claim(&self, told: Told) {
-        if told.facts() & READ_FACTS != 0 {
+        if told.facts().intersects(Facts::READS) {
             self.claim.lapse();
         }
     }
@@ -174,7 +174,7 @@ impl File {
     /// Whether nothing waits to be told, for the models.
     #[cfg(test)]
     pub fn has_told_all(&self) -> bool {
-        Told(self.undelivered.load(SeqCst)).facts() == 0
+        Told(self.undelivered.load(SeqCst)).facts().is_empty()
     }
 
     /// Delivers what could not be delivered while a fork had the locks.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::program::*;
-use crate::edge::{CHOKED, DRY, GAVE};
+use crate::edge::Facts;
 use crate::graph::epitem::Epitem;
 use crate::graph::eventpoll::{self, Eventpoll};
 use crate::graph::file::File;
@@ -33,12 +33,14 @@ pub fn every_fact_is_told() {
             step();
         }
     });
-    let first =
-        spawn_interrupted(move || file.tell(DRY, file.begin_call()), move || file.tell(GAVE, file.begin_call()));
-    let second = spawn(move || file.tell(CHOKED, file.begin_call()));
+    let first = spawn_interrupted(
+        move || file.tell(Facts::READ_EAGAIN, file.begin_call()),
+        move || file.tell(Facts::WROTE, file.begin_call()),
+    );
+    let second = spawn(move || file.tell(Facts::NO_SPACE, file.begin_call()));
     [holder, first, second].into_iter().for_each(|thread| thread.join());
     assert!(file.has_told_all());
-    assert_eq!(item.take_facts(), DRY | GAVE | CHOKED);
+    assert_eq!(item.take_facts(), Facts::READ_EAGAIN | Facts::WROTE | Facts::NO_SPACE);
     assert!(!lock::interrupted());
     numbers.into_iter().for_each(close);
     nothing_is_left();
@@ -115,12 +117,12 @@ pub fn fact_that_comes_again_is_told_again() {
             looked_before.set(1 - begun.get());
         })
     };
-    let teller = spawn(move || file.tell(GAVE, file.begin_call()));
+    let teller = spawn(move || file.tell(Facts::WROTE, file.begin_call()));
     begun.set(1);
-    file.tell(GAVE, file.begin_call());
+    file.tell(Facts::WROTE, file.begin_call());
     [looker, teller].into_iter().for_each(|thread| thread.join());
     assert!(file.has_told_all());
-    assert!(looked_before.get() == 0 || item.take_facts() == GAVE);
+    assert!(looked_before.get() == 0 || item.take_facts() == Facts::WROTE);
     numbers.into_iter().for_each(close);
     nothing_is_left();
 }

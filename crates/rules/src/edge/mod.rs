@@ -5,57 +5,13 @@
 //! that grew. So an edge-triggered registration is a level-triggered one whose reported bits sleep, and everything here
 //! decides what wakes them (E1 to E6).
 
+mod facts;
+
 use crate::count::{self, Change, TakenSignals};
 use crate::events::{Bits, ERR, HUP, IN, INCOMING, OUT, PRI, RDHUP, RDNORM, READABLE, WRITABLE, WRNORM};
 use crate::kind::{Arrivals, Kind};
 
-/// What a transfer call showed about a description, as bits that add up.
-pub type Facts = u16;
-
-/// A read-like call found nothing: the readable level was low at that moment.
-pub const DRY: Facts = 1;
-/// A read-like call took as much as it asked for.
-pub const TOOK: Facts = 1 << 1;
-/// A read-like call took less than it asked for: a stream was empty, most likely.
-pub const TOOK_SHORT: Facts = 1 << 2;
-/// A write-like call was accepted whole.
-pub const GAVE: Facts = 1 << 3;
-/// A write-like call was refused or cut short: the writable level was low.
-pub const CHOKED: Facts = 1 << 4;
-/// Something happened after which quiet levels may have fallen: a call failed and may have collected a pending error, a socket
-/// was connected.
-pub const UNSETTLED: Facts = 1 << 5;
-/// There is room again: the peer took something out of a unix socket's queue, or of a full pipe, or acknowledged on a TCP connection that had no room.
-pub const DEPARTED: Facts = 1 << 6;
-/// Everybody who waits on the description was woken, whatever for: a shutdown, a connection that begins, a timer that was set.
-pub const WOKEN: Facts = 1 << 7;
-
-/// Those who wait for data were woken, though none came: a write was refused by the full pipe that
-/// is read here, or a low-water mark was set.
-pub const PRESSED: Facts = 1 << 8;
-
-/// A call collected a pending error: the level of errors was low at that moment.
-pub const COLLECTED: Facts = 1 << 9;
-/// So did a second one: the error that it collected came in between.
-pub const COLLECTED_AGAIN: Facts = 1 << 10;
-
-/// Room was made on a description of which it had not been taken in yet that there was none.
-pub const RELIEVED: Facts = 1 << 11;
-
-/// It was a full peer that refused the write: its next read wakes, with room or without, which poll does not show.
-pub const PEER_FULL: Facts = 1 << 12;
-
-/// Everybody who waits was woken, and nothing of what is there has changed: of several errors in a
-/// queue one was taken.
-pub const ROUSED: Facts = 1 << 14;
-
-/// The facts of a source are the events that were posted. This one of them is none of the above.
-pub const PARTED: Facts = RDHUP;
-
-/// Facts about the reading side.
-pub const READ_FACTS: Facts = DRY | TOOK | TOOK_SHORT;
-/// Facts about the writing side.
-pub const WRITE_FACTS: Facts = GAVE | CHOKED | DEPARTED;
+pub use facts::Facts;
 
 /// A count that was not taken, or cannot be.
 const UNSEEN: u64 = u64::MAX;
@@ -208,8 +164,9 @@ impl Edge {
     /// the very one that was reported, and what was taken may have come before it or after.
     pub fn digest(&mut self, kind: Kind, watched: Bits, facts: Facts, news: bool) {
         if matches!(kind, Kind::Source) {
-            if news && facts & watched != 0 {
-                self.wake(facts & watched);
+            let posted = facts.posted_levels() & watched;
+            if news && posted != 0 {
+                self.wake(posted);
             }
             return;
         }
@@ -217,8 +174,8 @@ impl Edge {
             self.digest_change(kind, facts, news);
             return;
         }
-        let facts = if news { facts } else { facts & !GAVE };
-        if facts & WOKEN != 0 {
+        let facts = if news { facts } else { facts.difference(Facts::WROTE) };
+        if facts.contains(Facts::WAKE_ALL) {
             if news {
                 self.wake(!0);
             } else {
@@ -227,23 +184,23 @@ impl Edge {
             self.closing |= matches!(kind, Kind::Tcp);
             return;
         }
-        if facts & ROUSED != 0 {
+        if facts.contains(Facts::ERRQUEUE_LEFT) {
             self.wake(!0);
         }
         let eventfd = kind.is_eventfd();
-        if eventfd && !news && facts & READ_FACTS != 0 {
+        if eventfd && !news && facts.intersects(Facts::READS) {
             // Every writer of this process tells us, so a look settles it.
             self.look = true;
             return;
         }
-        if facts & DRY != 0 {
+        if facts.contains(Facts::READ_EAGAIN) {
             self.wake_reader(kind);
         }
-        if facts & (TOOK | TOOK_SHORT) != 0 {
+        if facts.took() {
             self.check_arrivals(kind, watched, news);
             match kind.arrivals() {
                 // As good as empty: the count will say whether what is there is new.
-                Arrivals::Received | Arrivals::Queued if facts & TOOK_SHORT != 0 => self.was_low(READABLE),
+                Arrivals::Received | Arrivals::Queued if facts.contains(Facts::SHORT_READ) => self.was_low(READABLE),
                 Arrivals::Received | Arrivals::Queued | Arrivals::Backlog => {}
                 Arrivals::Expirations => self.was_low(READABLE),
                 // Should the count be refused, what is left counts as news.
@@ -258,7 +215,7 @@ impl Edge {
                 self.wake(!0);
             }
         }
-        if facts & GAVE != 0 {
+        if facts.contains(Facts::WROTE) {
             match kind {
                 Kind::Eventfd | Kind::EventfdSemaphore if watched & IN != 0 => self.wake(READABLE),
                 // An instance wakes with EPOLLIN and nothing else.
@@ -270,37 +227,40 @@ impl Edge {
             }
         }
         // What makes room in a full pipe wakes those who wait for that once; who has seen the room already knows.
-        let knows = kind.is_pipe() && self.quiet & WRITABLE != 0 && facts & RELIEVED == 0;
+        let knows = kind.is_pipe() && self.quiet & WRITABLE != 0 && !facts.contains(Facts::FREED_AFTER_NO_SPACE);
         // A pipe wakes with these, a socket with WRBAND besides.
         let room = if kind.is_pipe() { OUT | WRNORM } else { WRITABLE };
-        let departed = news && facts & DEPARTED != 0 && watched & room != 0 && !knows;
-        let pressed = facts & PRESSED != 0 && watched & (IN | RDNORM) != 0;
+        let departed = news && facts.contains(Facts::SPACE_FREED) && watched & room != 0 && !knows;
+        let pressed = facts.contains(Facts::WRITER_BLOCKED) && watched & (IN | RDNORM) != 0;
         if departed || pressed {
             self.wake(!0);
         }
         // An eventfd refuses what would overflow it, and has room for less.
-        if facts & CHOKED != 0 && eventfd {
+        if facts.contains(Facts::NO_SPACE) && eventfd {
             self.look = true;
-        } else if facts & CHOKED != 0 {
+        } else if facts.contains(Facts::NO_SPACE) {
             self.was_low(WRITABLE);
         }
-        if facts & COLLECTED != 0 && (self.quiet & ERR == 0 || facts & COLLECTED_AGAIN != 0) && news {
+        if facts.contains(Facts::SO_ERROR_CLEARED)
+            && (self.quiet & ERR == 0 || facts.contains(Facts::SO_ERROR_CLEARED_AGAIN))
+            && news
+        {
             // The error came after the last report, and woke.
             self.wake(!0);
-        } else if facts & COLLECTED != 0 {
+        } else if facts.contains(Facts::SO_ERROR_CLEARED) {
             self.was_low(ERR);
         }
-        if facts & (UNSETTLED | COLLECTED) != 0 {
+        if facts.intersects(Facts::RECHECK | Facts::SO_ERROR_CLEARED) {
             self.look = true;
         }
     }
 
     /// The same of a file that shows changes. What it shows until it is read is low after that.
     fn digest_change(&mut self, kind: Kind, facts: Facts, news: bool) {
-        if news && facts & WOKEN != 0 {
+        if news && facts.contains(Facts::WAKE_ALL) {
             self.wake(!0);
         }
-        if matches!(kind, Kind::Attribute) && facts & (TOOK | TOOK_SHORT) != 0 {
+        if matches!(kind, Kind::Attribute) && facts.took() {
             self.was_low(ERR | PRI);
             (self.doubts, self.due) = (0, 0);
         }
@@ -672,208 +632,4 @@ impl Edge {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::vec::Vec;
-
-    use super::*;
-
-    static TAKEN_SIGNALS: TakenSignals = TakenSignals::new();
-    const VIEW: View<'static> = View { sees_calls: true, taken_signals: &TAKEN_SIGNALS };
-    const WATCHED: Bits = IN | OUT | RDHUP | ERR | HUP;
-
-    #[test]
-    fn a_level_is_reported_once() {
-        let mut edge = Edge::FRESH;
-        assert!(edge.report(Kind::Tcp, IN | OUT, VIEW, || Some(3)));
-        assert_eq!(edge.asked(WATCHED), Some(RDHUP | ERR | HUP));
-        assert!(!edge.report(Kind::Tcp, IN | OUT, VIEW, || Some(3)));
-    }
-
-    #[test]
-    fn a_change_that_shows_once_is_an_edge_and_what_is_always_there_is_not() {
-        let watched = IN | OUT | PRI | ERR | HUP;
-        let mut edge = Edge::FRESH;
-        assert!(edge.report(Kind::Notice, IN | OUT, VIEW, || None));
-        edge.passed(Kind::Notice, 0);
-        assert_eq!(edge.asked(watched), Some(PRI | ERR | HUP));
-        assert!(edge.report(Kind::Notice, IN | PRI | ERR, VIEW, || None));
-        edge.passed(Kind::Notice, PRI | ERR);
-        assert_eq!(edge.asked(watched), Some(PRI | ERR | HUP), "room that the change hid is no news");
-        edge.digest(Kind::Notice, watched, TOOK | DRY, true);
-        edge.digest(Kind::Notice, watched, WOKEN, false);
-        assert!(!edge.report(Kind::Notice, IN | OUT, VIEW, || None));
-        edge.digest(Kind::Notice, watched, WOKEN, true);
-        assert!(edge.report(Kind::Notice, IN | OUT, VIEW, || None), "somebody else was shown the change");
-    }
-
-    #[test]
-    fn a_change_that_shows_until_it_is_read_is_low_after_that() {
-        let mut edge = Edge::FRESH;
-        assert!(edge.report(Kind::Attribute, IN | PRI | ERR, VIEW, || None));
-        edge.digest(Kind::Attribute, IN | PRI | ERR | HUP, TOOK_SHORT, true);
-        assert_eq!(edge.asked(IN | PRI | ERR | HUP), Some(PRI | ERR | HUP));
-        assert!(!edge.report(Kind::Attribute, IN, VIEW, || None));
-    }
-
-    #[test]
-    fn a_growing_count_wakes_the_reader_and_an_equal_one_does_not() {
-        let mut edge = Edge::FRESH;
-        edge.report(Kind::Tcp, IN, VIEW, || Some(3));
-        edge.counted(3, VIEW);
-        assert!(!edge.report(Kind::Tcp, IN, VIEW, || Some(3)));
-        edge.counted(5, VIEW);
-        assert!(edge.report(Kind::Tcp, IN, VIEW, || Some(5)));
-    }
-
-    #[test]
-    fn a_count_that_could_not_be_taken_at_the_report_loses_nothing() {
-        let mut edge = Edge::FRESH;
-        assert!(edge.report(Kind::UnixDgram, IN, VIEW, || None));
-        edge.counted(2, VIEW);
-        assert!(edge.report(Kind::UnixDgram, IN, VIEW, || Some(2)));
-        edge.counted(2, VIEW);
-        assert!(!edge.report(Kind::UnixDgram, IN, VIEW, || Some(2)));
-    }
-
-    #[test]
-    fn what_is_taken_is_told_outside_if_it_could_not_be_counted_when_the_rest_was() {
-        let mut edge = Edge::FRESH.for_outer();
-        assert!(edge.announce(Kind::UnixDgram, IN, WATCHED, VIEW, || None));
-        edge.digest(Kind::UnixDgram, WATCHED, TOOK_SHORT, false);
-        assert!(
-            !edge.announce(Kind::UnixDgram, IN, WATCHED, VIEW, || None),
-            "a call that began before took what was told"
-        );
-        edge.digest(Kind::UnixDgram, WATCHED, TOOK_SHORT | DRY, true);
-        assert!(edge.announce(Kind::UnixDgram, 0, WATCHED, VIEW, || Some(2)));
-        assert!(!edge.announce(Kind::UnixDgram, 0, WATCHED, VIEW, || Some(2)));
-    }
-
-    #[test]
-    fn a_short_read_is_an_edge_only_if_something_arrived() {
-        let mut edge = Edge::FRESH;
-        edge.report(Kind::Tcp, IN, VIEW, || Some(3));
-        edge.digest(Kind::Tcp, WATCHED, TOOK_SHORT, true);
-        assert_eq!(edge.asked(WATCHED).map(|bits| bits & IN), Some(IN));
-        assert!(!edge.report(Kind::Tcp, IN, VIEW, || Some(3)), "the rest of a packet is not news");
-        edge.digest(Kind::Tcp, WATCHED, TOOK_SHORT, true);
-        assert!(edge.report(Kind::Tcp, IN, VIEW, || Some(4)));
-    }
-
-    #[test]
-    fn what_was_taken_to_the_last_byte_is_news_when_it_rises() {
-        let mut edge = Edge::FRESH;
-        edge.report(Kind::Tcp, IN | OUT, VIEW, || Some(3));
-        edge.digest(Kind::Tcp, WATCHED, TOOK, true);
-        edge.overtaken(3, VIEW);
-        assert_eq!(edge.asked(WATCHED).map(|bits| bits & (IN | OUT)), Some(IN));
-        edge.digest(Kind::Tcp, WATCHED, TOOK, true);
-        edge.overtaken(4, VIEW);
-        assert_eq!(edge.asked(WATCHED), Some(WATCHED), "more was taken than was there");
-    }
-
-    #[test]
-    fn what_waits_for_its_turn_was_woken_whatever_becomes_of_it() {
-        let mut edge = Edge::FRESH;
-        edge.report(Kind::Tcp, IN, VIEW, || Some(3));
-        assert!(!edge.waits(IN), "nothing is new");
-        assert!(edge.waits(IN | OUT));
-        assert_eq!(edge.evidence(), Evidence::Level);
-        assert!(edge.report(Kind::Tcp, IN, VIEW, || Some(3)), "the room is gone");
-        edge.digest(Kind::Tcp, WATCHED, TOOK_SHORT, true);
-        assert!(!edge.waits(IN), "what is readable is for the count to say");
-        assert!(!edge.report(Kind::Tcp, IN, VIEW, || Some(3)));
-    }
-
-    #[test]
-    fn a_refused_write_makes_room_news() {
-        let mut edge = Edge::FRESH;
-        edge.report(Kind::Tcp, OUT, VIEW, || None);
-        edge.digest(Kind::Tcp, WATCHED, GAVE, true);
-        assert!(!edge.report(Kind::Tcp, OUT, VIEW, || None), "a write that was accepted is none");
-        edge.digest(Kind::Tcp, WATCHED, CHOKED, true);
-        assert!(edge.report(Kind::Tcp, OUT, VIEW, || None));
-    }
-
-    #[test]
-    fn a_hangup_leaves_the_set_and_comes_back_with_a_new_connection() {
-        let mut edge = Edge::FRESH;
-        assert!(edge.report(Kind::Tcp, IN | HUP, VIEW, || Some(0)));
-        assert_eq!(edge.asked(WATCHED), None);
-        let outlook = |kind| Outlook {
-            kind,
-            watched: WATCHED,
-            sees_calls: true,
-            departures: false,
-            full_peer: false,
-            shared: false,
-            orphan: false,
-        };
-        assert!(edge.is_uneasy(outlook(Kind::Tcp)), "it may go through more states");
-        edge.closed();
-        assert!(!edge.is_uneasy(outlook(Kind::Tcp)));
-        assert!(edge.is_uneasy(outlook(Kind::Fifo)), "another writer may open it");
-        assert!(edge.is_uneasy(outlook(Kind::UnixStream)), "the peer may have shut down only, and close later");
-        assert!(!edge.is_uneasy(Outlook { orphan: true, ..outlook(Kind::UnixStream) }));
-        edge.digest(Kind::Tcp, WATCHED, WOKEN, true);
-        assert_eq!(edge.asked(WATCHED), Some(WATCHED));
-    }
-
-    #[test]
-    fn a_level_seen_low_is_news_when_it_rises() {
-        let mut edge = Edge::FRESH;
-        edge.report(Kind::Tcp, IN | OUT, VIEW, || Some(1));
-        assert!(!edge.report(Kind::Tcp, OUT, VIEW, || None));
-        assert!(edge.report(Kind::Tcp, IN | OUT, VIEW, || Some(2)));
-    }
-
-    #[test]
-    fn the_writer_of_an_unread_eventfd_is_the_edge() {
-        let mut edge = Edge::FRESH;
-        for _ in 0..3 {
-            assert!(edge.report(Kind::Tcp, IN | OUT, VIEW, || None));
-            assert!(!edge.report(Kind::Tcp, IN | OUT, VIEW, || None));
-            edge.digest(Kind::Eventfd, WATCHED, GAVE, true);
-        }
-    }
-
-    #[test]
-    fn what_a_loose_count_may_have_missed_is_reported_late_and_once() {
-        let mut edge = Edge::FRESH;
-        edge.report(Kind::Signalfd, IN, VIEW, || Some(2));
-        edge.counted_loosely(Kind::Signalfd, 1);
-        edge.counted_loosely(Kind::Signalfd, 1 + 2 * LATE_NS);
-        assert_eq!(edge.quiet(), IN, "nothing was taken");
-        edge.digest(Kind::Signalfd, IN, TOOK, true);
-        edge.counted(2, VIEW);
-        edge.counted_loosely(Kind::Signalfd, 5);
-        edge.counted_loosely(Kind::Signalfd, 4 + LATE_NS);
-        assert_eq!(edge.quiet(), IN, "it is not time");
-        edge.counted_loosely(Kind::Signalfd, 5 + LATE_NS);
-        assert!(edge.report(Kind::Signalfd, IN, VIEW, || Some(2)));
-        edge.counted_loosely(Kind::Signalfd, 9 * LATE_NS);
-        assert_eq!(edge.quiet(), IN, "nothing was taken since then");
-    }
-
-    #[test]
-    fn doubts_come_at_once_and_then_ever_later() {
-        let mut edge = Edge::FRESH;
-        let mut now = 1_000_000_000;
-        let mut delays = Vec::new();
-        for _ in 0..5 {
-            assert!(edge.report(Kind::Tcp, IN, VIEW, || None));
-            edge.doubted(Kind::UnixListener, now);
-            delays.push(edge.due - now);
-            now = edge.due;
-        }
-        assert_eq!(delays, [1, 2, 4, 8, 16].map(|n| n * DOUBT_NS));
-    }
-
-    #[test]
-    fn a_write_that_was_reported_before_it_could_tell_is_no_second_edge() {
-        let mut edge = Edge::FRESH;
-        assert!(edge.report(Kind::Tcp, IN, VIEW, || None));
-        edge.digest(Kind::Eventfd, WATCHED, GAVE, false);
-        assert!(!edge.report(Kind::Tcp, IN, VIEW, || None));
-    }
-}
+mod tests;
