@@ -5,10 +5,10 @@
 //! level-triggered ones that are busy have no request, and are in the poll set; when they were silent for a while, or the thread is about to
 //! sleep, they get one again. Edges are left to the ring, which tells them exactly.
 
-use super::request::Request;
 use crate::events::ONESHOT;
 use crate::graph::epitem::{Epitem, State};
 use crate::graph::epstate::EpState;
+use crate::graph::ring_state::Request;
 
 /// So many reports, none of them long after the one before, make a registration busy.
 const REPORTS: u8 = 8;

@@ -15,10 +15,10 @@ use libc::c_int;
 use nix::errno::Errno;
 
 use super::request::data_of;
-use super::uring::Uring;
 use crate::events::PRI;
 use crate::graph::epitem::Epitem;
 use crate::graph::epstate::Held;
+use crate::graph::ring_state::{Exit, Uring};
 use crate::graph::waitq::Sleeper;
 use crate::kind::Kind;
 use crate::ring::{self, Ring};
@@ -34,22 +34,11 @@ pub(super) const FEW: usize = 512;
 
 const _: () = assert!(align_of::<Epitem>() > LINK as usize);
 
-/// The state of a ring for the exit of its thread.
-#[derive(Debug)]
-pub(super) struct Exit {
-    /// The descriptor that the gate polls; -1 while the gate is closed.
-    gate: c_int,
-    /// Whether any registration ever had a link of its own.
-    has_links: bool,
-}
-
-impl Exit {
-    /// Links the cancellation of all requests of the ring to the anchor of `own`. This is the first
-    /// request of the ring.
-    pub(super) fn prepare(ring: &mut Ring, fd: &AtomicI32, own: &'static Sleeper) -> Result<Exit, Errno> {
-        ring.cancel_at_exit(fd, anchor(own)?, GATE)?;
-        Ok(Exit { gate: -1, has_links: false })
-    }
+/// Links the cancellation of all requests of the ring to the anchor of `own`. This is the first
+/// request of the ring.
+pub(super) fn prepare(ring: &mut Ring, fd: &AtomicI32, own: &'static Sleeper) -> Result<Exit, Errno> {
+    ring.cancel_at_exit(fd, anchor(own)?, GATE)?;
+    Ok(Exit { gate: -1, has_links: false })
 }
 
 /// The ring that the thread's other rings poll, created at the first use.

@@ -1,12 +1,10 @@
 //! What the ring is asked of one registration, and what its completions mean.
 
-use std::cell::Cell;
-
-use super::uring::Uring;
 use crate::edge::Edge;
 use crate::events::{Bits, IN, PRI, levels};
 use crate::graph::epitem::{Epitem, State};
 use crate::graph::epstate::{EpState, Held};
+use crate::graph::ring_state::{Request, Uring};
 use crate::kind::Kind;
 use crate::probe::fleeting;
 use crate::ring::{Completion, FEWEST_COMPLETIONS};
@@ -17,57 +15,6 @@ pub(super) const WAKE: u64 = 1;
 /// The low bits of a user data are the address, the high ones the turn of the request.
 const ADDRESS_BITS: u32 = 48;
 const ADDRESSES: u64 = (1 << ADDRESS_BITS) - 1;
-
-/// What an instance's ring was asked of a registration.
-#[derive(Debug)]
-pub struct Request {
-    /// The bits asked for by the request at hand; 0, which is never asked for, if there is none.
-    pub mask: Cell<Bits>,
-    /// It has not ended.
-    pub lives: Cell<bool>,
-    /// How many requests in a row ended by themselves, with their first completion.
-    pub ends: Cell<u8>,
-    /// Tells the completions of the request at hand from those of earlier ones.
-    pub turn: Cell<u16>,
-    /// How many requests have not ended.
-    pub living: Cell<u16>,
-    /// Its place among the registrations with living requests.
-    pub place: Cell<u32>,
-    /// It is to be brought in line with the registration.
-    pub due: Cell<bool>,
-    /// It was asked of another file, whose number was taken for this one's.
-    pub wrong: Cell<bool>,
-    /// How many reports there were in a row, and when the last one was (see `busy`).
-    pub reports: Cell<u8>,
-    pub reported_at: Cell<u8>,
-}
-
-impl Request {
-    /// Nothing was asked; the turn goes on, so that late completions of a record's former life are known as such.
-    pub fn forget(&self) {
-        self.mask.set(0);
-        self.lives.set(false);
-        self.ends.set(0);
-        self.wrong.set(false);
-        self.reports.set(0);
-    }
-
-    /// Nothing was ever asked.
-    pub const fn none() -> Request {
-        Request {
-            mask: Cell::new(0),
-            lives: Cell::new(false),
-            ends: Cell::new(0),
-            turn: Cell::new(0),
-            living: Cell::new(0),
-            place: Cell::new(0),
-            due: Cell::new(false),
-            wrong: Cell::new(false),
-            reports: Cell::new(0),
-            reported_at: Cell::new(0),
-        }
-    }
-}
 
 impl Uring {
     fn end(&mut self, item: &'static Epitem, state: &State, held: &Held) {

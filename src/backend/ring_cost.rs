@@ -4,6 +4,7 @@
 use nix::errno::Errno;
 
 use crate::facts;
+use crate::graph::ring_state::Prospect;
 use crate::graph::waitq::Sleeper;
 use crate::options::{self, Poller};
 use crate::ring;
@@ -26,23 +27,7 @@ const PRICE_OF_EDGE: u64 = 32;
 /// How much dearer a ring is where other threads may come to wait, and the next one than the one that was given up.
 const RISE: u64 = 16;
 
-/// What an instance has paid by polling, and what a ring would cost.
-#[derive(Debug)]
-pub struct Prospect {
-    regular: Option<&'static Sleeper>,
-    paid: u64,
-    /// How often the ring was given up, as a factor; 0 before the first time.
-    raised: u64,
-    /// Never again.
-    spoilt: bool,
-}
-
 impl Prospect {
-    /// Nobody waited yet.
-    pub const fn new() -> Prospect {
-        Prospect { regular: None, paid: 0, raised: 0, spoilt: false }
-    }
-
     /// Whether the instance is to have a ring from the beginning, whether it pays or not.
     pub(super) fn is_promised(&self, me: &'static Sleeper) -> bool {
         options::poller() == Poller::Uring && self.raised == 0 && self.allows(me)

@@ -5,51 +5,33 @@ use std::cell::Cell;
 use std::mem::ManuallyDrop;
 
 use crate::graph::internal_fd::InternalFd;
+use crate::graph::ring_state::{SPARES, Spares};
 use crate::memory;
 use crate::ring::Ring;
 
 /// Keeps a ring without requests for the next use in this thread, the number of its descriptor in `spares`. False if there are
 /// enough, or the number is lost.
 pub fn keep(ring: Ring, fd: &InternalFd, spares: &'static Spares) -> bool {
-    let free = spares.0.iter().position(|spare| !spare.is_there());
+    let free = spares.places().iter().position(|spare| !spare.is_there());
     let Some(place) = free.filter(|_| fd.is_there()) else { return false };
     let Ok(kept_ring) = memory::infallible(Layout::new::<Ring>(), || Box::new(ring)) else { return false };
-    fd.hand_to(&spares.0[place]);
+    fd.hand_to(&spares.places()[place]);
     KEPT.with(|kept| kept[place].replace(Some(ManuallyDrop::new(kept_ring))).map(ManuallyDrop::into_inner));
     true
 }
 
 /// A ring that this thread kept, if there is one; its number is in `fd` then.
 pub fn take_kept(spares: &Spares, fd: &'static InternalFd) -> Option<Ring> {
-    let place = spares.0.iter().position(InternalFd::is_there)?;
+    let place = spares.places().iter().position(InternalFd::is_there)?;
     let ring = KEPT.with(|kept| kept[place].take())?;
-    spares.0[place].hand_to(fd);
+    spares.places()[place].hand_to(fd);
     Some(*ManuallyDrop::into_inner(ring))
 }
-
-/// How many rings a thread keeps.
-const SPARES: usize = 4;
 
 thread_local! {
     /// The rings that the thread keeps. Not in here, where every thread would have the room for them. Without a destructor: they are
     /// used at the end of threads.
     static KEPT: [Cell<Option<ManuallyDrop<Box<Ring>>>>; SPARES] = const { [const { Cell::new(None) }; SPARES] };
-}
-
-/// The descriptors of the rings that a thread keeps.
-#[derive(Debug)]
-pub struct Spares([InternalFd; SPARES]);
-
-impl Spares {
-    /// None.
-    pub const fn new() -> Spares {
-        Spares([const { InternalFd::new() }; SPARES])
-    }
-
-    /// Where they are.
-    pub fn places(&self) -> impl Iterator<Item = &InternalFd> {
-        self.0.iter()
-    }
 }
 
 /// The rings that the calling thread kept.

@@ -3,10 +3,9 @@
 
 use nix::errno::Errno;
 
-use super::exit::{Exit, FEW};
-use super::ring_cost::Prospect;
+use super::exit::{self, FEW};
 use super::spares;
-use super::uring::{EVER, Uring, drain, for_each_own, is_fit, look};
+use super::uring::{EVER, drain, for_each_own, is_fit, look};
 use super::watch;
 use crate::INTERPOSES;
 use crate::edge::Edge;
@@ -15,8 +14,10 @@ use crate::graph::epitem::Epitem;
 use crate::graph::epstate::EpState;
 use crate::graph::eventpoll::Eventpoll;
 use crate::graph::internal_fd::InternalFd;
+use crate::graph::ring_state::{Prospect, Uring};
 use crate::graph::waitq::Sleeper;
 use crate::instance::resample::{self, Extent};
+use crate::lock;
 use crate::nested;
 use crate::probe::sample;
 use crate::ring::Ring;
@@ -61,7 +62,7 @@ pub(super) fn begin(ep: &'static Eventpoll, st: &mut EpState, me: &'static Sleep
                 ring
             }
         };
-        let exit = Exit::prepare(&mut ring, ep.ring_fd.cell(), me).inspect_err(|_| ep.ring_fd.close())?;
+        let exit = exit::prepare(&mut ring, ep.ring_fd.cell(), me).inspect_err(|_| ep.ring_fd.close())?;
         let mut uring = Uring {
             ring,
             exit,
@@ -300,10 +301,17 @@ pub fn go_on_after_fork() {
     });
 }
 
+/// The calling thread keeps no ring, neither of an instance nor for later.
+pub fn give_up_own() {
+    if let Some(own) = Sleeper::current().filter(|_| !lock::interrupted()) {
+        end_thread(own);
+    }
+}
+
 /// The thread ends, and with it its requests.
-pub fn end_thread(own: &Sleeper) {
+pub fn end_thread(own: &'static Sleeper) {
     for_each_own(leave);
     spares::take_all_kept().for_each(drop);
-    own.spare_rings.places().for_each(InternalFd::close);
+    own.spare_rings.places().iter().for_each(InternalFd::close);
     own.anchor.close();
 }

@@ -6,17 +6,17 @@
 //! else lists what is due. Whatever a ring is no good for (several waiting threads, nested and exclusive registrations) sends the
 //! instance back to poll, and nothing is lost on the way (`crossing`).
 
-use libc::c_int;
 use nix::errno::Errno;
 
-use super::exit::{Exit, GATE, LINK};
+use super::exit::{GATE, LINK};
 use super::request::{WAKE, owner_of};
 use super::switch::begin;
 use crate::events::{Bits, IN, NVAL};
 use crate::facts;
 use crate::graph::epitem::Epitem;
-use crate::graph::epstate::{EpState, Held};
+use crate::graph::epstate::EpState;
 use crate::graph::eventpoll::Eventpoll;
+use crate::graph::ring_state::Uring;
 use crate::graph::waitq::Sleeper;
 use crate::options::{self, Poller};
 use crate::probe::fleeting;
@@ -27,30 +27,6 @@ use crate::window::Window;
 
 /// Whether there ever was a ring.
 pub(super) static EVER: AtomicBool = AtomicBool::new(false);
-
-/// What an instance has of its ring.
-#[derive(Debug)]
-pub struct Uring {
-    pub(super) ring: Ring,
-    /// The thread it belongs to.
-    pub(super) owner: &'static Sleeper,
-    /// The registrations with requests that have not ended.
-    pub(super) asked: Vec<&'static Epitem>,
-    /// Those whose requests are not what they should be.
-    pub(super) due: Vec<&'static Epitem>,
-    /// Requests that were cancelled, and whose ends were not seen yet.
-    pub(super) ending: usize,
-    /// The owner's wake-up descriptor, as far as it has a request; -1 for none.
-    pub(super) wake: c_int,
-    /// What ends its requests when the owner exits.
-    pub(super) exit: Exit,
-    /// The next wait gives the ring up.
-    pub(super) doomed: bool,
-    /// When the numbers were last looked at, in milliseconds of the monotonic clock.
-    pub(super) swept_at: u64,
-    /// The edges are to be told apart by witnesses and counts again, in this process or in a child.
-    pub(super) leaving: bool,
-}
 
 /// Whether a ring will do for the instance.
 pub(super) fn is_fit(st: &EpState) -> bool {
@@ -192,38 +168,6 @@ fn asked_anyway(item: &Epitem) -> Bits {
 }
 
 impl Uring {
-    /// Makes room for one of `count` registrations: beside what is listed, because that may be dead ones. Only if there is no memory
-    /// they are searched for.
-    pub fn reserve(&mut self, count: usize, held: &Held) -> Result<(), Errno> {
-        if self.due.len() > 2 * count + 64 {
-            self.tidy(held);
-        }
-        if self.asked.try_reserve(count).is_ok() && self.due.try_reserve(count).is_ok() {
-            return Ok(());
-        }
-        self.tidy(held);
-        let dead = self.asked.iter().filter(|item| !item.at(held).alive.get()).count();
-        let more = |list: &Vec<_>| (count + dead).saturating_sub(list.len());
-        self.asked.try_reserve(more(&self.asked)).map_err(|_| Errno::ENOMEM)?;
-        self.due.try_reserve(more(&self.due)).map_err(|_| Errno::ENOMEM)
-    }
-
-    /// Drops the registrations that ended before they were asked for anything.
-    #[cold]
-    pub(super) fn tidy(&mut self, held: &Held) {
-        self.due.retain(|item| {
-            let state = item.at(held);
-            let matters = state.alive.get() || state.request().is_some_and(|request| request.living.get() != 0);
-            if !matters {
-                if let Some(request) = state.request() {
-                    request.due.set(false);
-                }
-                item.unpin();
-            }
-            matters
-        });
-    }
-
     /// Whether nothing was asked for, or all of it has ended.
     pub(super) fn is_clear(&self) -> bool {
         self.asked.is_empty() && self.wake < 0 && !self.ring.has_work()
@@ -232,11 +176,6 @@ impl Uring {
     /// Whether something has completed that was not taken in yet.
     pub fn has_news(&self) -> bool {
         self.ring.is_behind() || self.ring.has_completions()
-    }
-
-    /// Whether witnesses and counts are needed all the same.
-    pub fn is_leaving(&self) -> bool {
-        self.leaving
     }
 
     /// The wake-up descriptor may have been made anew.

@@ -6,13 +6,13 @@ use libc::c_int;
 use nix::errno::Errno;
 
 use crate::INTERPOSES;
-use crate::backend::request::Request;
 use crate::edge::{Edge, Evidence, Facts, Outlook};
 use crate::events::{self, Bits};
 use crate::graph::epitem_ext::{self, Annex, Announcement};
 use crate::graph::epstate::Held;
 use crate::graph::eventpoll::Eventpoll;
 use crate::graph::file::{self, File, Peer};
+use crate::graph::ring_state::Request;
 use crate::kind::Kind;
 use crate::pool::{AtomicShort, Pool, Pooled, Short};
 use crate::probe::sample;

@@ -4,8 +4,8 @@ use std::cell::Cell;
 
 use nix::errno::Errno;
 
-use crate::backend::request::Request;
 use crate::edge::Edge;
+use crate::graph::ring_state::Request;
 use crate::pool::{AtomicShort, Pool, Pooled, Short};
 
 static ANNEXES: Pool<Annex> = Pool::new();

@@ -6,8 +6,6 @@ use nix::errno::Errno;
 
 use crate::account::Account;
 use crate::api::dispatch::Consumer;
-use crate::backend::ring_cost::Prospect;
-use crate::backend::uring::Uring;
 use crate::backend::watch;
 use crate::edge::Facts;
 use crate::events::{Bits, ERR, HUP, WRITABLE};
@@ -16,6 +14,7 @@ use crate::graph::eventpoll::Eventpoll;
 use crate::graph::file::{Allowance, File};
 use crate::graph::pollset::PollSet;
 use crate::graph::ready::ReadyList;
+use crate::graph::ring_state::{Prospect, Uring};
 use crate::graph::stats::Counted;
 use crate::graph::waitq::{Sleeper, Waiters};
 use crate::graph::woken_list::Line;

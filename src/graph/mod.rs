@@ -16,6 +16,7 @@ pub mod pin;
 pub mod pollset;
 pub mod ranks;
 pub mod ready;
+pub mod ring_state;
 pub mod stats;
 pub mod waitq;
 pub mod woken_list;

@@ -15,7 +15,6 @@ use crate::facts;
 use crate::fork_mark;
 use crate::graph::internal_fd::{self, InternalFd};
 use crate::graph::ranks;
-use crate::graph::waitq::Sleeper;
 use crate::lock::{self, Lock};
 use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
 use crate::sync::atomic::{AtomicBool, AtomicU64};
@@ -141,11 +140,10 @@ pub fn has_company() -> bool {
     !is_borrowed() && sys::has_company().unwrap_or_else(facts::has_threads)
 }
 
-/// Runs a call that gives the calling thread a table of its own if it shares one.
-pub fn leave<T>(call: impl FnOnce() -> T, succeeded: impl FnOnce(&T) -> bool) -> T {
-    // The thread's resources in the graph are released while its numbers are still those of the
-    // graph.
-    Sleeper::give_up_rings();
+/// Runs a call that gives the calling thread a table of its own if it shares one. `release` gives up
+/// the thread's resources in the graph, while its numbers are still those of the graph.
+pub fn leave<T>(release: fn(), call: impl FnOnce() -> T, succeeded: impl FnOnce(&T) -> bool) -> T {
+    release();
     place_marker();
     let answer = call();
     if succeeded(&answer) {
@@ -163,7 +161,7 @@ pub fn begin_anew() {
     ANY.store(false, SeqCst);
 }
 
-/// unshare(2).
-pub fn unshare(flags: c_int, call: impl FnOnce() -> c_int) -> c_int {
-    if flags & libc::CLONE_FILES != 0 && has_company() { leave(call, |answer| *answer == 0) } else { call() }
+/// unshare(2); `release` as for [`leave`].
+pub fn unshare(flags: c_int, release: fn(), call: impl FnOnce() -> c_int) -> c_int {
+    if flags & libc::CLONE_FILES != 0 && has_company() { leave(release, call, |answer| *answer == 0) } else { call() }
 }

@@ -9,14 +9,12 @@ use std::cell::Cell;
 use libc::c_int;
 use nix::errno::Errno;
 
-use crate::backend::spares::Spares;
-use crate::backend::switch;
 use crate::graph::eventpoll::Eventpoll;
 use crate::graph::internal_fd::InternalFd;
 use crate::graph::own_table;
 use crate::graph::pin::{self, FileHolder, FilePin, Occupancy, Release};
+use crate::graph::ring_state::Spares;
 use crate::graph::stats;
-use crate::lock;
 use crate::pool::{AtomicRef, AtomicShort, Page, Pool, Pooled};
 use crate::sync;
 use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
@@ -196,18 +194,16 @@ impl Sleeper {
         Ok(())
     }
 
-    /// The calling thread keeps no ring, neither of an instance nor for later.
-    pub fn give_up_rings() {
-        if let Some(own) = OWN.get().filter(|_| !lock::interrupted()) {
-            switch::end_thread(own);
-        }
+    /// The calling thread's, if it has one.
+    pub fn current() -> Option<&'static Sleeper> {
+        OWN.get()
     }
 
     /// The thread ends, perhaps out of the middle of a wait (W10): whatever it held there goes to the next.
-    pub fn retire_own() {
+    pub fn retire_own(end_rings: fn(&'static Sleeper)) {
         if let Some(own) = OWN.get() {
             own.abandon();
-            switch::end_thread(own);
+            end_rings(own);
             OWN.set(None);
             SLEEPERS.give_back(own);
         }
@@ -320,14 +316,13 @@ impl Sleeper {
     pub fn reset_all_after_fork() {
         let forked = OWN.get().map(|own| own.tid.load(Relaxed));
         SLEEPERS.for_each(|sleeper| sleeper.reset_after_fork(Some(sleeper.tid.load(Relaxed)) == forked));
-        switch::forget_kept();
     }
 
     /// In a forked child: the eventfd is the parent's. Nobody is in poll or waits, unless the thread that forked did so in a signal
     /// handler, out of which the child comes back into the wait.
     pub fn reset_after_fork(&'static self, came_along: bool) {
         self.wake.close_after_fork();
-        self.spare_rings.places().for_each(InternalFd::close_after_fork);
+        self.spare_rings.places().iter().for_each(InternalFd::close_after_fork);
         self.anchor.close_after_fork();
         self.kicks.silence();
         self.occupancy.forget_waiters();

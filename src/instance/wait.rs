@@ -38,9 +38,7 @@ pub struct Buffer {
     pub max: usize,
 }
 
-/// The first pause between two looks at registrations behind whose quiet bits an edge could hide.
-pub const TICK_NS: u64 = 1_000_000;
-pub use crate::nap::LONGEST_TICK_NS;
+pub use crate::nap::{LONGEST_TICK_NS, TICK_NS};
 /// The longest where only eventfds that other processes may write to are unread.
 pub const LONGEST_RARE_TICK_NS: u64 = 1_000_000_000;
 

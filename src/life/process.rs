@@ -106,7 +106,7 @@ extern "C" fn print_counters() {
 }
 
 unsafe extern "C" fn exit_thread(_: *mut c_void) {
-    Sleeper::retire_own();
+    Sleeper::retire_own(switch::end_thread);
     in_flight::end_thread();
 }
 
@@ -252,5 +252,6 @@ fn become_child() {
     source::renew_all_after_fork();
     watch::reset_after_fork();
     Sleeper::reset_all_after_fork();
+    switch::forget_kept();
     Eventpoll::reset_all_after_fork();
 }

@@ -11,7 +11,9 @@ use crate::sync::atomic::AtomicI32;
 use crate::sync::atomic::Ordering::Relaxed;
 use crate::sys::{self, SigMask};
 
-/// The longest of them.
+/// The first pause between two looks at descriptors that a sleep does not cover.
+pub const TICK_NS: u64 = 1_000_000;
+/// The longest of these pauses; each is twice as long as the one before.
 pub const LONGEST_TICK_NS: u64 = 50_000_000;
 
 /// Sleeping in `ppoll`, with the signal mask that the wait was given.

@@ -5,6 +5,7 @@ use nix::errno::Errno;
 
 use super::{export, libc_answer};
 use crate::abi::calls;
+use crate::backend::switch;
 use crate::graph::fdtable;
 use crate::graph::lookup;
 use crate::graph::own_table;
@@ -84,7 +85,7 @@ pub(super) fn close_numbers(first: c_uint, last: c_uint, flags: c_uint) -> Resul
         return sys::close_range(first, last, flags);
     }
     if flags & libc::CLOSE_RANGE_UNSHARE != 0 && own_table::has_company() {
-        return own_table::leave(|| sys::close_range(first, last, flags), Result::is_ok);
+        return own_table::leave(switch::give_up_own, || sys::close_range(first, last, flags), Result::is_ok);
     }
     close_around(first, last, flags)
 }

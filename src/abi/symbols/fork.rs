@@ -3,6 +3,7 @@
 use libc::c_int;
 
 use super::export;
+use crate::backend::switch;
 use crate::graph::own_table;
 use crate::life::process;
 use crate::next;
@@ -50,7 +51,7 @@ export! {
     /// Gives the thread what it shared with others as its own: perhaps its descriptors.
     fn unshare(flags: c_int) -> c_int as libc::unshare {
         // SAFETY: as for libc's unshare.
-        own_table::unshare(flags, || unsafe { next::unshare(flags) })
+        own_table::unshare(flags, switch::give_up_own, || unsafe { next::unshare(flags) })
     }
 
     /// Forks without the program's fork handlers, but not without ours.

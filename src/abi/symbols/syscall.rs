@@ -5,6 +5,7 @@ use nix::errno::Errno;
 
 use super::{controls, descriptors, epoll, exec, export, fork, polls, transfers};
 use crate::abi::calls;
+use crate::backend::switch;
 use crate::edge::Facts;
 use crate::graph::own_table;
 use crate::hooks;
@@ -137,7 +138,7 @@ export! {
                 libc::SYS_signalfd4 => hooks::masking_signals(a as c_int, raw_int).into(),
                 #[cfg(target_arch = "x86_64")]
                 libc::SYS_signalfd => hooks::masking_signals(a as c_int, raw_int).into(),
-                libc::SYS_unshare => own_table::unshare(a as c_int, raw_int).into(),
+                libc::SYS_unshare => own_table::unshare(a as c_int, switch::give_up_own, raw_int).into(),
                 libc::SYS_clone => fork::clone(a, b, raw) as c_long,
                 libc::SYS_clone3 => fork::clone3(a, b, raw) as c_long,
                 #[cfg(target_arch = "x86_64")]

@@ -1,0 +1,176 @@
+//! Data that an instance, a registration and a thread keep for io_uring. Only `backend/` acts on it.
+
+use std::cell::Cell;
+
+use libc::c_int;
+use nix::errno::Errno;
+
+use crate::events::Bits;
+use crate::graph::epitem::Epitem;
+use crate::graph::epstate::Held;
+use crate::graph::internal_fd::InternalFd;
+use crate::graph::waitq::Sleeper;
+use crate::ring::Ring;
+
+/// The ring of an instance.
+#[derive(Debug)]
+pub struct Uring {
+    pub ring: Ring,
+    /// The thread it belongs to.
+    pub owner: &'static Sleeper,
+    /// The registrations with requests that have not ended.
+    pub asked: Vec<&'static Epitem>,
+    /// Those whose requests are not as they should be.
+    pub due: Vec<&'static Epitem>,
+    /// The number of cancelled requests whose ends were not seen yet.
+    pub ending: usize,
+    /// The owner's wake-up descriptor, as far as it has a request; -1 for none.
+    pub wake: c_int,
+    /// The part that ends its requests when the owner exits.
+    pub exit: Exit,
+    /// The next wait gives the ring up.
+    pub doomed: bool,
+    /// The time of the last look at the numbers, in milliseconds of the monotonic clock.
+    pub swept_at: u64,
+    /// The edges are to be told apart by witnesses and counts again, in this process or in a child.
+    pub leaving: bool,
+}
+
+impl Uring {
+    /// Makes room for one of `count` registrations, beside those that are listed, which may be dead.
+    /// Searches for the dead ones only if there is no memory.
+    pub fn reserve(&mut self, count: usize, held: &Held) -> Result<(), Errno> {
+        if self.due.len() > 2 * count + 64 {
+            self.tidy(held);
+        }
+        if self.asked.try_reserve(count).is_ok() && self.due.try_reserve(count).is_ok() {
+            return Ok(());
+        }
+        self.tidy(held);
+        let dead = self.asked.iter().filter(|item| !item.at(held).alive.get()).count();
+        let more = |list: &Vec<_>| (count + dead).saturating_sub(list.len());
+        self.asked.try_reserve(more(&self.asked)).map_err(|_| Errno::ENOMEM)?;
+        self.due.try_reserve(more(&self.due)).map_err(|_| Errno::ENOMEM)
+    }
+
+    /// Drops the registrations that ended before they had a request.
+    #[cold]
+    pub fn tidy(&mut self, held: &Held) {
+        self.due.retain(|item| {
+            let state = item.at(held);
+            let matters = state.alive.get() || state.request().is_some_and(|request| request.living.get() != 0);
+            if !matters {
+                if let Some(request) = state.request() {
+                    request.due.set(false);
+                }
+                item.unpin();
+            }
+            matters
+        });
+    }
+
+    /// Whether witnesses and counts are needed all the same.
+    pub fn is_leaving(&self) -> bool {
+        self.leaving
+    }
+}
+
+/// The state of a ring for the exit of its thread.
+#[derive(Debug)]
+pub struct Exit {
+    /// The descriptor that the gate polls; -1 while the gate is closed.
+    pub gate: c_int,
+    /// Whether any registration ever had a link of its own.
+    pub has_links: bool,
+}
+
+/// The request of a registration in the ring of its instance.
+#[derive(Debug)]
+pub struct Request {
+    /// The bits asked for by the request at hand; 0, which is never asked for, if there is none.
+    pub mask: Cell<Bits>,
+    /// It has not ended.
+    pub lives: Cell<bool>,
+    /// The number of requests in a row that ended by themselves, with their first completion.
+    pub ends: Cell<u8>,
+    /// Tells the completions of the request at hand from those of earlier ones.
+    pub turn: Cell<u16>,
+    /// The number of requests that have not ended.
+    pub living: Cell<u16>,
+    /// Its place among the registrations with living requests.
+    pub place: Cell<u32>,
+    /// It is to be brought in line with the registration.
+    pub due: Cell<bool>,
+    /// It was made for another file, whose number was taken for this one's.
+    pub wrong: Cell<bool>,
+    /// The number of reports in a row, and the time of the last one (see `backend/busy.rs`).
+    pub reports: Cell<u8>,
+    pub reported_at: Cell<u8>,
+}
+
+impl Request {
+    /// There is no request any more. The turn goes on, so that late completions of a record's former
+    /// life are known as such.
+    pub fn forget(&self) {
+        self.mask.set(0);
+        self.lives.set(false);
+        self.ends.set(0);
+        self.wrong.set(false);
+        self.reports.set(0);
+    }
+
+    /// There was never a request.
+    pub const fn none() -> Request {
+        Request {
+            mask: Cell::new(0),
+            lives: Cell::new(false),
+            ends: Cell::new(0),
+            turn: Cell::new(0),
+            living: Cell::new(0),
+            place: Cell::new(0),
+            due: Cell::new(false),
+            wrong: Cell::new(false),
+            reports: Cell::new(0),
+            reported_at: Cell::new(0),
+        }
+    }
+}
+
+/// The cost of polling an instance so far, and the price of a ring (see `backend/ring_cost.rs`).
+#[derive(Debug)]
+pub struct Prospect {
+    /// The thread that waited last, and has waited alone since.
+    pub regular: Option<&'static Sleeper>,
+    /// The cost of its waits.
+    pub paid: u64,
+    /// How often the ring was given up, as a factor; 0 before the first time.
+    pub raised: u64,
+    /// There will be no ring.
+    pub spoilt: bool,
+}
+
+impl Prospect {
+    /// No thread has waited yet.
+    pub const fn new() -> Prospect {
+        Prospect { regular: None, paid: 0, raised: 0, spoilt: false }
+    }
+}
+
+/// The number of rings that a thread keeps for later.
+pub const SPARES: usize = 4;
+
+/// The descriptors of the rings that a thread keeps for later.
+#[derive(Debug)]
+pub struct Spares([InternalFd; SPARES]);
+
+impl Spares {
+    /// None.
+    pub const fn new() -> Spares {
+        Spares([const { InternalFd::new() }; SPARES])
+    }
+
+    /// Their places.
+    pub fn places(&self) -> &[InternalFd; SPARES] {
+        &self.0
+    }
+}
