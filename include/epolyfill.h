@@ -115,7 +115,8 @@ struct epolyfill_stats {
    */
   uint64_t edges_count;
   /*
-   Edges that came while the level was high, shown by a call of this process, such as a second write to an eventfd that nobody reads.
+   Edges that came while the level was high, shown by a call of this process, such as a second
+   write to an eventfd that nobody reads.
    */
   uint64_t edges_call;
   /*

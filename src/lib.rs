@@ -8,12 +8,12 @@
 //! |---|---|
 //! | `abi/` | the names that programs link against: libc's, and those of `epolyfill.h` |
 //! | `life/` | a process from its start to its end: start-up, fork, exec |
-//! | `api/` | callbacks, readiness sources, arrays of events |
+//! | `api/` | callbacks, readiness sources, counters |
 //! | `hooks/` | read, write, accept and their kin: what a transfer shows about its descriptor |
 //! | `nested/` | an epoll descriptor in another instance, in poll and in select |
 //! | `instance/` | one epoll instance: control calls, waits, reports, closes |
 //! | `backend/` | how readiness is learnt: poll, watcher threads, rings |
-//! | `probe/` | what a look at a descriptor shows: kind, level, count |
+//! | `probe/` | what a look at a descriptor shows: level, count |
 //! | `graph/` | the records: numbers, open file descriptions, registrations, instances |
 //!
 //! The two layers below these are crates, so that the compiler keeps them apart: `crates/ground`, system
@@ -29,8 +29,8 @@ compile_error!("epolyfill stands in front of Linux's epoll");
 
 use epolyfill_environment::{preload, settings};
 use epolyfill_ground::{
-    diagnosis, facts, fork_mark, lock, log, memory, nap, next, options, pool, ring, sanitizer, sync, sys, thread,
-    thread_exit, user, window,
+    diagnosis, facts, fork_mark, lock, log, memory, nap, next, options, pool, ring, sanitizer, sync, sys, tcp_info,
+    thread, thread_exit, user, window,
 };
 use epolyfill_rules::{account, count, edge, events, habit, kind, shards, shortage, tcp};
 

@@ -1,5 +1,5 @@
-//! What programs can ask for beyond epoll: callbacks, readiness sources, arrays of events.
+//! The functions beyond epoll: callbacks, readiness sources, counters.
 
 pub mod dispatch;
-pub mod event_array;
 pub mod source;
+pub mod stats;

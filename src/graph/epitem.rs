@@ -15,7 +15,6 @@ use crate::graph::file::{self, File, Peer};
 use crate::graph::ring_state::Request;
 use crate::kind::Kind;
 use crate::pool::{AtomicShort, Pool, Pooled, Short};
-use crate::probe::sample;
 use crate::sync::atomic::Ordering::{AcqRel, Relaxed, SeqCst};
 use crate::sync::atomic::{AtomicBool, AtomicI32, AtomicU16, AtomicU32};
 
@@ -529,7 +528,7 @@ impl State {
             sees_calls: INTERPOSES,
             departures: file.awaits_departures(),
             full_peer: file.awaits_peer(),
-            shared: sample::is_shared_eventfd(file),
+            shared: file.is_shared_eventfd(),
             orphan: file.peer() == Peer::Gone,
         };
         (self.is_edge() && self.edge.get().is_uneasy(outlook))

@@ -5,10 +5,10 @@ use std::cell::Cell;
 use nix::errno::Errno;
 
 use crate::account::Account;
-use crate::api::dispatch::Consumer;
 use crate::backend::watch;
 use crate::edge::Facts;
 use crate::events::{Bits, ERR, HUP, WRITABLE};
+use crate::graph::consumer::Consumer;
 use crate::graph::epitem::{Epitem, State};
 use crate::graph::eventpoll::Eventpoll;
 use crate::graph::file::{Allowance, File};

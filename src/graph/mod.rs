@@ -1,9 +1,11 @@
 //! The records: descriptor numbers, open file descriptions, registrations, instances, and who points at
 //! whom. Code here wakes threads and never waits for them.
 
+pub mod consumer;
 pub mod epitem;
 pub mod epitem_ext;
 pub mod epstate;
+pub mod event_array;
 pub mod eventpoll;
 pub mod exclusive;
 pub mod fdtable;

@@ -1,56 +1,130 @@
-//! Counters: what the library did, in the words of a ready queue. Each instance has its own, which its lock protects, so they are plain
-//! numbers and threads on different instances share nothing. `epolyfill_stats` reads them, and with `EPOLYFILL_COUNTERS=1` the sums are
-//! printed at exit, with what belongs to no instance.
+//! Counters, in the words of a ready queue. Those of an instance are plain numbers under its lock, so
+//! threads on different instances share nothing. Atomic ones are for what belongs to no instance.
+//! `api/stats.rs` reads and prints them.
 
-use std::mem::offset_of;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
-use libc::c_int;
-use nix::errno::Errno;
-
-pub use crate::abi::capi::stats::epolyfill_stats as Stats;
-
 use crate::edge::Evidence;
 use crate::graph::epstate::EpState;
-use crate::graph::eventpoll::{self, Eventpoll};
-use crate::instance::open;
-use crate::lock;
-use crate::log::Line;
 use crate::options;
-use crate::sys;
-use crate::user;
 
-/// The size of the structure's first version: no program has a smaller one.
-const FIRST: usize = offset_of!(Stats, parked) + size_of::<u64>();
-/// The largest that a program may have.
-const LARGEST: usize = 4096;
+pub use epolyfill_stats as Stats;
 
-const _: () = assert!(FIRST == 256, "version 0.2 of the structure never changes");
+/// Counters of an instance since it was made, and its present state. In a healthy event loop few of
+/// the counters grow except those of work done; the comment of each field says what its growth
+/// means.
+///
+/// Later versions of the library add fields at the end, and remove none.
+#[repr(C)]
+#[allow(non_camel_case_types)] // The name is C's.
+#[derive(Clone, Copy, Debug)]
+pub struct epolyfill_stats {
+    /// Control calls that succeeded.
+    pub controls: u64,
+    /// Control calls that failed on this instance (ENOENT, EEXIST and the like): the program's
+    /// record of its registrations is wrong.
+    pub controls_refused: u64,
+    /// Registrations that ended with the last descriptor of their open file, and not by
+    /// EPOLL_CTL_DEL.
+    pub closed: u64,
+    /// Registrations among these whose descriptor was closed, or replaced by another file, by a
+    /// call that the library did not see.
+    pub vanished: u64,
+    /// Waits that began.
+    pub waits: u64,
+    /// Waits that ended without an event, because their time was up. With a timeout of 0 the loop
+    /// polls instead of sleeping.
+    pub timeouts: u64,
+    /// Waits that a signal handler ended (EINTR).
+    pub interrupted: u64,
+    /// Events reported. If it grows as fast as `waits`, and `sleeps` does not grow, a descriptor is
+    /// ready all the time: a level that the program does not clear, such as EPOLLOUT without data
+    /// to write.
+    pub events: u64,
+    /// Edges (EPOLLET) among these events that came after the level had been low: the descriptor
+    /// had been drained, or had no room.
+    pub edges_level: u64,
+    /// Edges that came while the level was high, found because more has arrived in total than at
+    /// the last report: the reported data is not drained.
+    pub edges_count: u64,
+    /// Edges that came while the level was high, shown by a call of this process, such as a second
+    /// write to an eventfd that nobody reads.
+    pub edges_call: u64,
+    /// Reports of unread descriptors that cannot be counted: there may have been an edge, or none.
+    /// These are the spurious ones.
+    pub edges_doubted: u64,
+    /// Edges that the kernel reported through io_uring.
+    pub edges_ring: u64,
+    /// Registrations put on the ready list.
+    pub enqueues: u64,
+    /// Registrations that were on the ready list already when `poll` found them ready: mostly
+    /// level-triggered ones that were reported and are still ready.
+    pub duplicates: u64,
+    /// Registrations that left the ready list unreported: deleted, no longer ready, or without an
+    /// edge. One for each handled level-triggered event is normal.
+    pub stale: u64,
+    /// Calls of `poll` over the poll set, with or without a sleep.
+    pub polls: u64,
+    /// Descriptors in those calls, in total. Divided by `polls` it is the cost of a call.
+    pub scanned: u64,
+    /// Sleeps of waiting threads.
+    pub sleeps: u64,
+    /// Sleeps that ended before the time was up with nothing to report, so that the wait continued.
+    pub empty_wakeups: u64,
+    /// Sleeps that another thread ended: it changed a registration, closed a descriptor, or handed
+    /// the wait over.
+    pub kicks: u64,
+    /// Waits that handed the instance over to another waiting thread, and woke it for that.
+    pub handoffs: u64,
+    /// Counts of arrivals that were taken because a reported edge-triggered registration might hide
+    /// more. If this grows in a wait that sleeps, a descriptor was not drained: until it is, the
+    /// waiting thread wakes some 20 times a second.
+    pub samples: u64,
+    /// Registrations that were given to a watcher thread, because they were silent for long.
+    pub parks: u64,
+    /// Registrations that a watcher found ready, and gave back.
+    pub unparks: u64,
+    /// Times that the instance got a ring of io_uring.
+    pub rings: u64,
+    /// Times that it gave one up, and returned to poll.
+    pub rings_left: u64,
+    /// Completions taken from it.
+    pub completions: u64,
+    /// Now: registrations.
+    pub registrations: u64,
+    /// Now: registrations on the ready list. A level-triggered registration stays there until a
+    /// wait finds it no longer ready.
+    pub ready: u64,
+    /// Now: threads in a wait.
+    pub waiters: u64,
+    /// Now: registrations with a watcher thread.
+    pub parked: u64,
+}
 
-/// How the table and the arithmetic go through the fields.
+/// Arithmetic and the table, field by field.
 macro_rules! fields {
     ($($field:ident $name:literal,)*) => {
         const _: () = assert!([$($name),*].len() * size_of::<u64>() == size_of::<Stats>(), "each field is there once");
 
         impl Stats {
-            /// Nothing done yet.
+            /// All zero.
             pub const fn new() -> Stats {
                 Stats { $($field: 0),* }
             }
 
-            /// What was counted since `before`.
-            fn since(self, before: Stats) -> Stats {
+            /// The difference to an earlier value.
+            pub fn since(self, before: Stats) -> Stats {
                 Stats { $($field: self.$field.wrapping_sub(before.$field)),* }
             }
 
-            /// The sums of both.
-            fn plus(self, other: Stats) -> Stats {
+            /// The sums.
+            pub fn plus(self, other: Stats) -> Stats {
                 Stats { $($field: self.$field.wrapping_add(other.$field)),* }
             }
 
-            /// As bytes for a program.
-            fn bytes(self) -> [u8; size_of::<Stats>()] {
+            /// The bytes of the structure.
+            pub fn bytes(self) -> [u8; size_of::<Stats>()] {
                 let mut bytes = [0; size_of::<Stats>()];
                 let values = [$(self.$field),*];
                 for (place, value) in bytes.as_chunks_mut().0.iter_mut().zip(values) {
@@ -59,7 +133,8 @@ macro_rules! fields {
                 bytes
             }
 
-            fn for_each(&self, mut visit: impl FnMut(&'static str, u64)) {
+            /// The names in the table, with the values.
+            pub fn for_each(&self, mut visit: impl FnMut(&'static str, u64)) {
                 $(visit($name, self.$field);)*
             }
         }
@@ -103,7 +178,7 @@ fields! {
 }
 
 impl Stats {
-    /// An edge is reported, which the ring told of, or else this showed.
+    /// An edge is reported, by a completion of the ring or by this evidence.
     #[inline]
     pub fn edge(&mut self, by_ring: bool, evidence: Evidence) {
         let counter = match evidence {
@@ -116,7 +191,7 @@ impl Stats {
         *counter += 1;
     }
 
-    /// One look by `poll` at so many.
+    /// One `poll` over this number of descriptors.
     #[inline]
     pub fn polled(&mut self, descriptors: usize) {
         self.polls += 1;
@@ -124,8 +199,8 @@ impl Stats {
     }
 }
 
-/// The counters of an instance. Its record goes on counting when it is another instance's, so that nothing is lost of the sums: what it had
-/// shown before is no part of what the new one did.
+/// The counters of an instance. Its record keeps them when another instance gets it, so that the
+/// sums of the process lose nothing; the new instance subtracts the values at its start.
 #[derive(Debug)]
 pub struct Counted {
     now: Stats,
@@ -133,14 +208,19 @@ pub struct Counted {
 }
 
 impl Counted {
-    /// Nothing done yet.
+    /// All zero.
     pub const fn new() -> Counted {
         Counted { now: Stats::new(), before: Stats::new() }
     }
 
-    /// The record is another instance's.
+    /// Another instance gets the record.
     pub fn begin_anew(&mut self) {
         self.before = self.now;
+    }
+
+    /// The values at the start of the instance.
+    pub fn at_start(&self) -> Stats {
+        self.before
     }
 }
 
@@ -159,8 +239,8 @@ impl std::ops::DerefMut for Counted {
 }
 
 impl EpState {
-    /// All that the record ever counted, with what the instance has now.
-    fn stats(&self) -> Stats {
+    /// All that the record ever counted, with the present state of the instance.
+    pub fn stats_now(&self) -> Stats {
         Stats {
             registrations: self.interest.len() as u64,
             ready: self.ready.iter().filter(|item| item.at(&self.held).alive.get()).count() as u64,
@@ -171,50 +251,8 @@ impl EpState {
     }
 }
 
-/// Those of all instances that are, and were. Those that somebody else has, as long as it does not matter to `wanted`, are waited for.
-fn sum(mut wanted: impl FnMut() -> bool) -> Stats {
-    let mut sum = Stats::new();
-    Eventpoll::for_each(|ep| {
-        if let Some(st) = ep.lock_while(&mut wanted) {
-            sum = sum.plus(st.stats());
-        }
-    });
-    sum
-}
-
-/// epolyfill_stats.
-///
-/// # Safety
-/// `to` must be an address at which the program expects `size` bytes to be written.
-pub unsafe fn read(epfd: c_int, to: *mut Stats, size: usize) -> Result<c_int, Errno> {
-    if !(FIRST..=LARGEST).contains(&size) {
-        return Err(Errno::EINVAL);
-    }
-    let stats = match epfd {
-        _ if lock::interrupted() => return Err(Errno::EBUSY),
-        -1 => sum(|| true),
-        _ => {
-            let ep = open::find(epfd)?;
-            let st = ep.lock();
-            st.stats().since(st.stats.before)
-        }
-    };
-    let mut bytes = [0; LARGEST];
-    // SAFETY: the caller answers for the address.
-    unsafe { user::write_bytes(to.cast(), fit(&stats.bytes(), &mut bytes[..size])) }?;
-    Ok(size_of::<Stats>() as c_int)
-}
-
-/// As much as the program knows of what the library knows, and zeros for what only the program knows.
-fn fit<'a>(known: &[u8], wanted: &'a mut [u8]) -> &'a [u8] {
-    let common = known.len().min(wanted.len());
-    wanted[..common].copy_from_slice(&known[..common]);
-    wanted[common..].fill(0);
-    wanted
-}
-
-/// A counter of what belongs to no instance. Counts only while counters are wanted, so that busy threads do not share a cache line for
-/// nothing.
+/// A counter that belongs to no instance. It counts only with `EPOLYFILL_COUNTERS=1`, because busy
+/// threads would share its cache line.
 #[derive(Debug)]
 pub struct Counter {
     name: &'static str,
@@ -222,19 +260,25 @@ pub struct Counter {
 }
 
 impl Counter {
-    /// One more.
+    /// Increments it.
     #[inline]
     pub fn count(&self) {
         if options::COUNTERS.is_on() {
             self.value.fetch_add(1, Relaxed);
         }
     }
+
+    /// Its name in the table, and its value.
+    pub fn read(&self) -> (&'static str, u64) {
+        (self.name, self.value.load(Relaxed))
+    }
 }
 
 macro_rules! counters {
     ($($(#[$doc:meta])* $counter:ident $name:literal;)*) => {
         $($(#[$doc])* pub static $counter: Counter = Counter { name: $name, value: AtomicU64::new(0) };)*
-        static ALL: &[&Counter] = &[$(&$counter),*];
+        /// All of them.
+        pub static COUNTERS: &[&Counter] = &[$(&$counter),*];
     };
 }
 
@@ -247,60 +291,24 @@ counters! {
     WATCHERS "watchers";
 }
 
-/// Prints the table, if it is wanted.
-pub fn print() {
-    // A script starts many programs, and most have no instance to speak of.
-    if !options::COUNTERS.is_on() || !eventpoll::any_yet() {
-        return;
-    }
-    // The process ends, whoever has an instance: in a signal handler that may be the thread itself.
-    let mut patience = if lock::interrupted() { 0 } else { 100 };
-    let sum = sum(|| {
-        patience -= i32::from(patience > 0);
-        patience > 0
-    });
-    sum.for_each(print_line);
-    for counter in ALL {
-        print_line(counter.name, counter.value.load(Relaxed));
-    }
-}
-
-fn print_line(name: &str, value: u64) {
-    let mut line = Line::<80>::new();
-    line.text("epolyfill[")
-        .number(sys::getpid().into())
-        .text("]: ")
-        .text(name)
-        .column(52)
-        .number(value.cast_signed())
-        .text("\n");
-    line.to_stderr();
-}
-
 #[cfg(test)]
 mod tests {
+    use std::mem::offset_of;
+
     use super::*;
 
     #[test]
-    fn a_program_gets_what_it_and_the_library_know_and_zeros_for_the_rest() {
-        let known = [1, 2, 3, 4];
-        assert_eq!(fit(&known, &mut [9; 2]), [1, 2]);
-        assert_eq!(fit(&known, &mut [9; 4]), [1, 2, 3, 4]);
-        assert_eq!(fit(&known, &mut [9; 6]), [1, 2, 3, 4, 0, 0]);
-    }
-
-    #[test]
-    fn a_recycled_record_goes_on_in_the_sums_and_starts_anew_for_its_instance() {
+    fn a_recycled_record_continues_in_the_sums_and_starts_at_zero_for_its_instance() {
         let mut counted = Counted::new();
         counted.waits += 5;
         counted.begin_anew();
         counted.waits += 2;
         assert_eq!(counted.waits, 7);
-        assert_eq!(counted.now.since(counted.before).waits, 2);
+        assert_eq!(counted.now.since(counted.at_start()).waits, 2);
     }
 
     #[test]
-    fn the_bytes_are_the_structure() {
+    fn the_bytes_are_those_of_the_structure() {
         let stats = Stats { controls: 1, parked: 2, ..Stats::new() };
         let bytes = stats.bytes();
         assert_eq!((bytes[0], bytes[offset_of!(Stats, parked)]), (1, 2));

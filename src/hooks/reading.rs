@@ -7,12 +7,12 @@ use super::errors::{takes_errors, taking_errors};
 use super::pipes::{may_keep_packets, took_beside};
 use super::{not_for_ours, refused, watched};
 use crate::edge::Facts;
+use crate::graph::file::kind;
 use crate::graph::file::{File, Taking};
 use crate::graph::lookup;
 use crate::graph::own_table;
 use crate::instance::descriptors;
 use crate::kind::{Arrivals, Kind};
-use crate::probe::kind;
 use crate::probe::sample;
 use crate::sys;
 

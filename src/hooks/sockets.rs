@@ -9,21 +9,22 @@ use super::writing::note_departures;
 use crate::diagnosis;
 use crate::edge::Facts;
 use crate::events::{ERR, IN, WRITABLE};
+use crate::graph::file::kind;
 use crate::graph::file::{File, Peer};
 use crate::graph::lookup;
 use crate::kind::Kind;
 use crate::lock;
-use crate::probe::kind;
 use crate::probe::sample;
 use crate::sys;
 use crate::tcp::{self, TcpState};
+use crate::tcp_info;
 
 /// A connection that begins: a stream socket starts anew.
 #[inline]
 pub fn connecting(fd: c_int, call: impl FnOnce() -> c_int) -> c_int {
     let Some(file) = watched(fd) else { return call() };
     let at = file.begin_call();
-    let before = sample::tcp_state(fd);
+    let before = tcp_info::state(fd);
     let answer = call();
     began(file, fd, at, before, answer < 0);
     answer
@@ -35,7 +36,7 @@ pub(super) fn opening(file: &'static File, fd: c_int, flags: c_int, write: impl 
         return write();
     }
     let at = file.begin_call();
-    let before = sample::tcp_state(fd);
+    let before = tcp_info::state(fd);
     let written = write();
     began(file, fd, at, before, written < 0);
     written
@@ -45,7 +46,7 @@ pub(super) fn opening(file: &'static File, fd: c_int, flags: c_int, write: impl 
 #[cold]
 fn began(file: &'static File, fd: c_int, at: u32, before: Option<TcpState>, failed: bool) {
     let errno = sys::last_errno();
-    let state = sample::tcp_state(fd);
+    let state = tcp_info::state(fd);
     // A TCP connection that is made wakes everybody, and so does one that fails on the way; being told later that it was made
     // does not.
     let wakes = if failed {
@@ -86,7 +87,7 @@ fn began(file: &'static File, fd: c_int, at: u32, before: Option<TcpState>, fail
 /// begun yet.
 #[cold]
 pub(super) fn is_still_put_off(file: &File, fd: c_int) -> bool {
-    let is_still = sample::tcp_state(fd) == Some(tcp::SYN_SENT);
+    let is_still = tcp_info::state(fd) == Some(tcp::SYN_SENT);
     file.put_off(is_still);
     is_still
 }

@@ -14,6 +14,7 @@ use crate::graph::epitem::Epitem;
 use crate::graph::epstate::EpState;
 use crate::graph::eventpoll::Eventpoll;
 use crate::graph::exclusive;
+use crate::graph::file::kind;
 use crate::graph::file::{File, FileGuard};
 use crate::graph::lookup;
 use crate::graph::woken_list::Line;
@@ -24,7 +25,6 @@ use crate::lock;
 use crate::nested;
 use crate::pool::Short;
 use crate::probe::fleeting;
-use crate::probe::kind;
 use crate::probe::sample;
 use crate::sys;
 

@@ -72,7 +72,7 @@ fn sample_listed(st: &mut EpState, extent: Extent) -> Option<u64> {
             st.refresh(item);
             continue;
         }
-        if INTERPOSES && sample::is_shared_eventfd(file) {
+        if INTERPOSES && file.is_shared_eventfd() {
             // A count of these is a read of /proc, so it is taken once in a while only, unless it
             // is known that somebody adds.
             if file.is_added_to_unseen() {

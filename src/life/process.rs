@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicI32};
 use libc::c_void;
 
 use crate::INTERPOSES;
-use crate::api::source;
+use crate::api::{source, stats};
 use crate::backend::{switch, watch};
 use crate::facts;
 use crate::fork_mark;
@@ -19,7 +19,6 @@ use crate::graph::fdtable;
 use crate::graph::file::{File, in_flight, index};
 use crate::graph::inherited;
 use crate::graph::own_table;
-use crate::graph::stats;
 use crate::graph::waitq::Sleeper;
 use crate::instance::descriptors;
 use crate::life::heritage;

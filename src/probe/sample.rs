@@ -1,7 +1,7 @@
 //! Reading the counters behind `edge.rs`: how much ever arrived on a description, and how much waits to leave it.
 
 use libc::c_int;
-use linux_raw_sys::net::{SO_MEMINFO, SO_ZEROCOPY, tcp_info};
+use linux_raw_sys::net::{SO_MEMINFO, SO_ZEROCOPY, tcp_info as TcpInfo};
 use nix::errno::Errno;
 
 use crate::INTERPOSES;
@@ -9,24 +9,17 @@ use crate::count::{self as counts, BLURRED, TCP, TakenSignals, UNCOUNTED, datagr
 use crate::diagnosis;
 use crate::edge::View;
 use crate::events::{Bits, ERR, HUP, IN, PRI, RDHUP, READABLE, WRITABLE};
-use crate::facts;
 use crate::graph::file::{File, Memory};
 use crate::kind::{Arrivals, Kind};
 use crate::sys;
 use crate::tcp::{CLOSE, CLOSE_WAIT, CLOSING, ESTABLISHED, LAST_ACK, SYN_SENT, TcpState, awaits_ack};
+use crate::tcp_info;
 
 /// The signals that the process has read from signalfds.
 static TAKEN_SIGNALS: TakenSignals = TakenSignals::new();
 
 /// How the rules of edges see this process.
 pub static VIEW: View<'static> = View { sees_calls: INTERPOSES, taken_signals: &TAKEN_SIGNALS };
-
-/// Nothing is known of a connection. Of what the kernel does not tell, nothing follows.
-const fn unknown_tcp_info() -> tcp_info {
-    // SAFETY: numbers only, for which all zeroes is valid.
-    let info: tcp_info = unsafe { std::mem::zeroed() };
-    tcp_info { tcpi_rcv_wnd: u32::MAX, ..info }
-}
 
 /// A number that changes with every arrival and with nothing else, where the kind has one; `watched` are the levels that somebody
 /// waits for.
@@ -55,7 +48,7 @@ pub fn settled_arrivals(file: &'static File, fd: c_int, watched: Bits) -> Option
 fn count(file: &'static File, fd: c_int, watched: Bits) -> Option<u64> {
     match file.kind().arrivals() {
         // The state is part of it, for a change of state wakes everybody, and bytes those who wait for them.
-        Arrivals::Received => read_tcp_info(fd).map(|info| {
+        Arrivals::Received => tcp_info::read(fd).map(|info| {
             let room = watched & WRITABLE != 0 && awaits_ack(info.tcpi_state) && has_stream_room(fd);
             let room = u64::from(room) << 4;
             note_errors(file, fd, &info);
@@ -67,7 +60,7 @@ fn count(file: &'static File, fd: c_int, watched: Bits) -> Option<u64> {
             note_window(file, fd, &info);
             stream_count(info.tcpi_bytes_received, findings(file), state) | room
         }),
-        Arrivals::Backlog => read_tcp_info(fd).map(|info| file.consumed() + u64::from(info.tcpi_unacked)),
+        Arrivals::Backlog => tcp_info::read(fd).map(|info| file.consumed() + u64::from(info.tcpi_unacked)),
         Arrivals::Queued => {
             let taken = file.consumed();
             match sys::ioctl_int(fd, libc::FIONREAD) {
@@ -114,7 +107,7 @@ fn count(file: &'static File, fd: c_int, watched: Bits) -> Option<u64> {
             let taken = file.consumed();
             Some(taken + u64::from(sys::level(fd, IN) & IN != 0))
         }
-        Arrivals::Witnessed if is_shared_eventfd(file) => {
+        Arrivals::Witnessed if file.is_shared_eventfd() => {
             let taken = file.consumed();
             eventfd_count(fd).map(|count| counts::unmarked(taken.wrapping_add(count)))
         }
@@ -127,7 +120,7 @@ fn findings(file: &File) -> (u8, u8) {
 }
 
 /// Looks whether something came to the queue of errors of a TCP connection, if something is in it.
-fn note_errors(file: &File, fd: c_int, info: &tcp_info) {
+fn note_errors(file: &File, fd: c_int, info: &TcpInfo) {
     if file.follows_errors()
         && let Some(memory) = error_memory(fd)
     {
@@ -136,7 +129,7 @@ fn note_errors(file: &File, fd: c_int, info: &tcp_info) {
 }
 
 /// Looks whether a segment was dropped for want of memory.
-fn note_window(file: &File, fd: c_int, info: &tcp_info) {
+fn note_window(file: &File, fd: c_int, info: &TcpInfo) {
     file.note_window((info.tcpi_rcv_wnd == 0).then_some(info.tcpi_bytes_received), || stream_memory(fd));
 }
 
@@ -182,7 +175,7 @@ pub fn reported(file: &'static File, fd: c_int, watched: Bits, level: Bits, seen
 fn find_place(file: &'static File, fd: c_int, watched: Bits) -> Option<u64> {
     file.lose_place();
     let (found, blurred) =
-        file.while_others_take(|| (file.consumed(), queued_bytes(fd), read_tcp_info(fd), queued_bytes(fd)));
+        file.while_others_take(|| (file.consumed(), queued_bytes(fd), tcp_info::read(fd), queued_bytes(fd)));
     let (consumed, before, info, queued) = found;
     let info = info?;
     if info.tcpi_state != ESTABLISHED {
@@ -277,7 +270,8 @@ pub fn is_held_back(file: &File, fd: c_int) -> bool {
 pub fn has_stream_data(fd: c_int) -> bool {
     // Of one that is closed altogether nothing tells whether its end came, or it was reset.
     const PEER_CLOSED: [TcpState; 4] = [CLOSE, CLOSE_WAIT, LAST_ACK, CLOSING];
-    queued_bytes(fd).is_some_and(|queued| queued > 0) || tcp_state(fd).is_some_and(|state| PEER_CLOSED.contains(&state))
+    queued_bytes(fd).is_some_and(|queued| queued > 0)
+        || tcp_info::state(fd).is_some_and(|state| PEER_CLOSED.contains(&state))
 }
 
 /// Whether a TCP connection has room for more: what EPOLLOUT says, unless the program shut this side.
@@ -289,13 +283,13 @@ fn has_stream_room(fd: c_int) -> bool {
 pub fn has_unsent_room(fd: c_int) -> bool {
     let mut mark: c_int = 0;
     let marked = sys::getsockopt(fd, libc::IPPROTO_TCP, libc::TCP_NOTSENT_LOWAT, &mut mark).is_ok() && mark != 0;
-    let unsent = read_tcp_info(fd).map_or(0, |info| u64::from(info.tcpi_notsent_bytes));
+    let unsent = tcp_info::read(fd).map_or(0, |info| u64::from(info.tcpi_notsent_bytes));
     has_stream_room(fd) && (!marked || unsent * 2 < u64::from(mark.cast_unsigned()))
 }
 
 /// Whether states that a TCP connection can still go through wake somebody without a new level.
 pub fn closes_still(fd: c_int) -> bool {
-    match tcp_state(fd) {
+    match tcp_info::state(fd) {
         None | Some(CLOSE | CLOSE_WAIT) => false,
         Some(state) if awaits_ack(state) => true,
         // The peer has not closed its side, but the level that would tell is that of our own shutdown.
@@ -362,11 +356,6 @@ fn peek_through(file: &'static File, fd: c_int, is_shut: bool, most: u64) -> Opt
         }
         count += 1;
     }
-}
-
-/// An eventfd that others may write to where no witness is: another process, or the kernel itself.
-pub fn is_shared_eventfd(file: &File) -> bool {
-    file.kind().is_eventfd() && (facts::has_forked() || !INTERPOSES || file.is_added_to_unseen())
 }
 
 /// How many calls were seen that can make an eventfd readable: what is left in a semaphore after a
@@ -439,11 +428,6 @@ pub fn has_departures(file: &'static File, fd: c_int) -> bool {
     file.awaits_departures() && outgoing(file, fd).is_some_and(|outgoing| outgoing < file.note_outgoing(outgoing))
 }
 
-/// The state of a TCP connection; none for other descriptors.
-pub fn tcp_state(fd: c_int) -> Option<TcpState> {
-    read_tcp_info(fd).map(|info| info.tcpi_state)
-}
-
 /// Whether a unix datagram socket that was refused a write had memory for it, and so was refused by the one that it is connected to.
 pub fn is_refused_by_peer(file: &File, fd: c_int) -> bool {
     let mut room: c_int = 0;
@@ -459,12 +443,6 @@ pub fn has_room(fd: c_int) -> bool {
     let mut room: c_int = 0;
     let used = sys::ioctl_int(fd, libc::TIOCOUTQ).map_or(0, i64::from);
     sys::getsockopt(fd, libc::SOL_SOCKET, libc::SO_SNDBUF, &mut room).is_ok() && (used + 2) * 4 <= i64::from(room)
-}
-
-fn read_tcp_info(fd: c_int) -> Option<tcp_info> {
-    let mut info = unknown_tcp_info();
-    let length = sys::getsockopt(fd, libc::IPPROTO_TCP, libc::TCP_INFO, &mut info).ok()?;
-    (length >= std::mem::offset_of!(tcp_info, tcpi_segs_out)).then_some(info)
 }
 
 #[cfg(test)]

@@ -69,6 +69,8 @@ mod ring;
 mod sanitizer;
 #[path = "../../crates/ground/src/sys.rs"]
 mod sys;
+#[path = "../../crates/ground/src/tcp_info.rs"]
+mod tcp_info;
 #[path = "../../crates/ground/src/thread.rs"]
 mod thread;
 #[path = "../../crates/ground/src/thread_exit.rs"]

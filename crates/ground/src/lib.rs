@@ -7,7 +7,7 @@
 //! | `sync`, `lock` | atomics, sleeps and wake-ups, which the models replace; the lock |
 //! | `memory`, `pool` | memory of the library's own; records that keep their type when they are used again |
 //! | `thread`, `nap`, `window` | threads of the library; one sleep in `ppoll`; a poll over a few descriptors |
-//! | `ring`, `diagnosis` | a ring of io_uring; the socket diagnosis of netlink |
+//! | `ring`, `diagnosis`, `tcp_info` | a ring of io_uring; the socket diagnosis of netlink; TCP_INFO |
 //! | `fork_mark`, `thread_exit` | a fork without handlers is noticed; the end of a thread is noticed |
 //! | `options`, `log`, `facts` | settings; lines on standard error; what is known of the process |
 //! | `sanitizer` | what ThreadSanitizer's runtime has to be told |
@@ -37,6 +37,7 @@ pub mod ring;
 pub mod sanitizer;
 pub mod sync;
 pub mod sys;
+pub mod tcp_info;
 pub mod thread;
 pub mod thread_exit;
 pub mod user;

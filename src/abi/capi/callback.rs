@@ -5,7 +5,8 @@ use std::ffi::{c_int, c_void};
 use libc::epoll_event;
 
 use crate::abi::calls;
-use crate::api::dispatch::{self, Callback};
+use crate::api::dispatch;
+use crate::graph::consumer::Callback;
 use crate::instance::open;
 
 /// A function that is called with `n` events, at least one, which it owns until it returns, and

@@ -7,7 +7,7 @@ use libc::epoll_event;
 use nix::errno::Errno;
 
 use crate::abi::calls;
-use crate::api::event_array::MOST_EVENTS;
+use crate::graph::event_array::MOST_EVENTS;
 use crate::instance::open;
 use crate::lock;
 use crate::user;

@@ -7,12 +7,12 @@ mod inbox;
 
 use nix::errno::Errno;
 
-use crate::api::dispatch::{self, Dispatch};
-use crate::api::event_array::View;
 use crate::backend::switch;
 use crate::edge::Facts;
+use crate::graph::consumer::{self, Dispatch};
 use crate::graph::epitem::{Epitem, NO_SHARD};
 use crate::graph::epstate::EpState;
+use crate::graph::event_array::View;
 use crate::graph::file::File;
 use crate::graph::internal_fd::InternalFd;
 use crate::graph::pin::Occupancy;
@@ -258,7 +258,7 @@ impl Eventpoll {
             st.closed = true;
             // The record of the description is another's from here on.
             self.file.set(None);
-            dispatch::close(self, &mut st);
+            consumer::close(self, &mut st);
             !st.waiters.is_empty()
         };
         if !waits {
@@ -319,7 +319,7 @@ impl Eventpoll {
             }
         }
         switch::reset_after_fork(self, st);
-        abandoned += dispatch::reset_after_fork(self, st);
+        abandoned += consumer::reset_after_fork(self, st);
         self.look_at_all.store(true, SeqCst);
         self.signal.forget_users();
         st.readable = false;

@@ -7,6 +7,7 @@ mod graph;
 mod identity;
 pub mod in_flight;
 pub mod index;
+pub mod kind;
 mod numbers;
 pub mod source;
 mod tcp_rmem_drops;
@@ -14,7 +15,9 @@ mod tcp_rmem_drops;
 use libc::c_int;
 use nix::errno::Errno;
 
+use crate::INTERPOSES;
 use crate::events::RDHUP;
+use crate::facts;
 use crate::graph::epitem::Epitem;
 use crate::graph::eventpoll::Eventpoll;
 use crate::graph::exclusive::Claim;
@@ -23,7 +26,6 @@ use crate::graph::ranks;
 use crate::kind::Kind;
 use crate::lock::Lock;
 use crate::pool::{AtomicShort, Pool, Pooled, Short};
-use crate::probe::kind;
 use crate::sync;
 use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
 use crate::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64};
@@ -323,6 +325,11 @@ impl File {
     /// Somebody whom no witness sees adds to the eventfd.
     pub fn note_unseen_add(&self) {
         self.flags.fetch_or(ADDED_UNSEEN, Relaxed);
+    }
+
+    /// Whether somebody may add to the eventfd unseen: another process, or the kernel.
+    pub fn is_shared_eventfd(&self) -> bool {
+        self.kind().is_eventfd() && (facts::has_forked() || !INTERPOSES || self.is_added_to_unseen())
     }
 
     /// Notes what a unix socket's outgoing queue holds, and answers with what it held.

@@ -23,6 +23,8 @@ fn header(root: &Path) -> Result<String, String> {
     let mut written = Vec::new();
     cbindgen::Builder::new()
         .with_src(root.join("src/abi/capi/mod.rs"))
+        // Its structure is a record of the library's own.
+        .with_src(root.join("src/graph/stats.rs"))
         .with_config(config)
         .generate()
         .map_err(|error| format!("src/abi/capi cannot be expressed in C: {error}"))?

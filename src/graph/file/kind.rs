@@ -9,9 +9,9 @@ use nix::errno::Errno;
 
 use crate::events::{NVAL, READABLE, WRITABLE};
 use crate::kind::Kind;
-use crate::probe::sample;
 use crate::sys;
 use crate::tcp::{self, TcpState};
+use crate::tcp_info;
 
 /// That of mqueue, which no header has.
 const MQUEUE_MAGIC: u32 = 0x1980_0202;
@@ -183,7 +183,7 @@ fn socket(fd: c_int) -> (Kind, Option<TcpState>) {
     // An MPTCP listener answers for its first subflow.
     if (protocol == libc::IPPROTO_TCP || protocol == libc::IPPROTO_MPTCP && is_listener())
         // A raw socket has the same protocol and no such state.
-        && let Some(state) = sample::tcp_state(fd)
+        && let Some(state) = tcp_info::state(fd)
     {
         return (if state == tcp::LISTEN { Kind::TcpListener } else { Kind::Tcp }, Some(state));
     }

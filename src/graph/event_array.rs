@@ -1,4 +1,5 @@
-//! Arrays of an instance's own that the program reads events in.
+//! The arrays of an instance that `epolyfill_wait_view` fills and the program reads. Kernel
+//! counterpart: none.
 
 use std::alloc::{Layout, alloc};
 use std::ptr;
@@ -12,8 +13,8 @@ use crate::sync::atomic::{AtomicPtr, AtomicUsize};
 /// How many events an array has room for.
 pub const MOST_EVENTS: usize = 1024;
 
-/// The two arrays of an instance, of which one is the program's while the other is filled. Made at the first use, and kept for whatever
-/// instance has the record next.
+/// The two arrays of an instance: the program reads one while the other is filled. They are
+/// allocated at the first use, and stay with the record for the next instance that gets it.
 #[derive(Debug)]
 pub struct View {
     arrays: [AtomicPtr<epoll_event>; 2],
@@ -21,12 +22,12 @@ pub struct View {
 }
 
 impl View {
-    /// Not used yet.
+    /// Two arrays without memory.
     pub const fn new() -> View {
         View { arrays: [const { AtomicPtr::new(ptr::null_mut()) }; 2], turn: AtomicUsize::new(0) }
     }
 
-    /// The array whose turn it is to be filled, with room for [`MOST_EVENTS`]. ENOMEM when there is no memory for it.
+    /// The array to fill next, with room for [`MOST_EVENTS`]. ENOMEM if it cannot be allocated.
     pub fn next(&self) -> Result<*mut epoll_event, Errno> {
         let array = &self.arrays[self.turn.fetch_add(1, Relaxed) % 2];
         let there = array.load(Acquire);
@@ -39,7 +40,7 @@ impl View {
         if made.is_null() {
             return Err(Errno::ENOMEM);
         }
-        // If another thread was faster, what was made here stays unused.
+        // If another thread was faster, this allocation stays unused.
         Ok(array.compare_exchange(ptr::null_mut(), made, AcqRel, Acquire).map_or_else(|there| there, |_| made))
     }
 }

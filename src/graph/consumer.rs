@@ -1,0 +1,243 @@
+//! The record of an instance's callback, and of the threads that call it (`api/dispatch.rs`).
+//! Kernel counterpart: none.
+
+use std::cell::Cell;
+use std::ffi::{c_int, c_void};
+use std::ptr;
+
+use libc::epoll_event;
+
+use crate::graph::epstate::EpState;
+use crate::graph::eventpoll::Eventpoll;
+use crate::sync;
+use crate::sync::atomic::Ordering::SeqCst;
+use crate::sync::atomic::{AtomicBool, AtomicU32};
+
+/// A function of the program, and its argument.
+#[derive(Clone, Copy, Debug)]
+pub struct Callback {
+    /// The function.
+    pub function: unsafe extern "C" fn(*const epoll_event, c_int, *mut c_void),
+    /// The program's pointer.
+    pub user: *mut c_void,
+}
+
+// SAFETY: the pointer is passed on and never followed here.
+unsafe impl Send for Callback {}
+
+/// The callback of an instance. Protected by the instance's lock.
+#[derive(Debug)]
+pub struct Consumer {
+    callback: Option<Callback>,
+    /// The callback was removed; it goes with the last dispatcher, which first hands over the
+    /// events that it has taken.
+    pub leaves: bool,
+    /// Threads that wait for events to call it with, or are in a call. Each has pinned the instance
+    /// once more than its wait does.
+    pub dispatchers: usize,
+    /// One of them is the instance's own thread, or is about to be.
+    pub has_thread: bool,
+    /// Incremented with each callback, so that the end of a call can see whether it was replaced.
+    generation: u64,
+    /// Running calls of the callback.
+    calls: usize,
+    /// Running calls of earlier callbacks.
+    pub earlier_calls: usize,
+}
+
+impl Consumer {
+    /// No callback.
+    pub const fn none() -> Consumer {
+        Consumer {
+            callback: None,
+            leaves: false,
+            dispatchers: 0,
+            has_thread: false,
+            generation: 0,
+            calls: 0,
+            earlier_calls: 0,
+        }
+    }
+
+    /// The callback, unless it was removed.
+    pub fn current(&self) -> Option<Callback> {
+        self.callback.filter(|_| !self.leaves)
+    }
+
+    /// Sets another callback, for the calls that begin from here on.
+    pub fn replace(&mut self, callback: Callback) {
+        (self.callback, self.leaves) = (Some(callback), false);
+        self.generation += 1;
+        self.earlier_calls += std::mem::take(&mut self.calls);
+    }
+
+    /// Drops the callback. There is no dispatcher.
+    pub fn depart(&mut self) {
+        (self.callback, self.leaves) = (None, false);
+    }
+
+    /// A call begins. Returns its callback, and the generation for [`Self::end_call`].
+    pub fn begin_call(&mut self) -> (Option<Callback>, u64) {
+        self.calls += 1;
+        (self.callback, self.generation)
+    }
+
+    /// A call ends. True if a thread may wait for it.
+    pub fn end_call(&mut self, generation: u64) -> bool {
+        let is_current = generation == self.generation;
+        let calls = if is_current { &mut self.calls } else { &mut self.earlier_calls };
+        *calls = calls.saturating_sub(1);
+        !is_current
+    }
+}
+
+/// The part of it that threads use without the lock.
+#[derive(Debug)]
+pub struct Dispatch {
+    /// The instance's own thread is to end.
+    pub thread_off: AtomicBool,
+    /// All dispatchers are to end.
+    pub all_off: AtomicBool,
+    /// A futex: changes when a dispatcher ends, and at the end of a call that a thread may wait
+    /// for.
+    pub ends: AtomicU32,
+}
+
+impl Dispatch {
+    /// No dispatchers.
+    pub const fn new() -> Dispatch {
+        Dispatch { thread_off: AtomicBool::new(false), all_off: AtomicBool::new(false), ends: AtomicU32::new(0) }
+    }
+
+    /// Wakes the threads that wait for the end of a call or a dispatcher. Not under the lock.
+    pub fn wake_waiters(&self) {
+        self.ends.fetch_add(1, SeqCst);
+        sync::futex_wake(&self.ends, i32::MAX);
+    }
+}
+
+/// This thread as a dispatcher, in a wait or in a call. On its stack.
+#[derive(Debug)]
+pub struct Frame {
+    ep: &'static Eventpoll,
+    /// The thread is the instance's own.
+    pub is_thread: bool,
+    /// It is in a call.
+    pub in_call: Cell<bool>,
+    outer: *const Frame,
+}
+
+thread_local! {
+    static INNERMOST: Cell<*const Frame> = const { Cell::new(ptr::null()) };
+}
+
+impl Frame {
+    /// A dispatcher of the instance in this thread, inside those that the thread already is.
+    pub fn new(ep: &'static Eventpoll, is_thread: bool) -> Frame {
+        Frame { ep, is_thread, in_call: Cell::new(false), outer: INNERMOST.get() }
+    }
+
+    /// The instance.
+    pub fn ep(&self) -> &'static Eventpoll {
+        self.ep
+    }
+
+    /// The dispatcher begins.
+    ///
+    /// # Safety
+    /// The frame must stay where it is until [`Self::leave`].
+    pub unsafe fn enter(&self) {
+        INNERMOST.set(ptr::from_ref(self));
+    }
+
+    /// The dispatcher ends. Under the instance's lock, after which the caller wakes the waiters.
+    pub fn leave(&self, consumer: &mut Consumer) {
+        INNERMOST.set(self.outer);
+        consumer.has_thread &= !self.is_thread;
+        // In a forked child only the dispatchers of its one thread are left.
+        consumer.dispatchers = consumer.dispatchers.saturating_sub(1);
+        if consumer.leaves && consumer.dispatchers == 0 {
+            consumer.depart();
+        }
+    }
+}
+
+/// The thread's frames as a dispatcher of the instance, the innermost first.
+fn frames<'a>(ep: &'static Eventpoll) -> impl Iterator<Item = &'a Frame> {
+    // SAFETY: the frames are on the stack of this thread, further up (`Frame::enter`).
+    let frames = std::iter::successors(unsafe { INNERMOST.get().as_ref() }, |frame| unsafe { frame.outer.as_ref() });
+    frames.filter(move |frame| ptr::eq(frame.ep, ep))
+}
+
+/// How many calls of the instance's callback this thread is in.
+pub fn depth(ep: &'static Eventpoll) -> usize {
+    frames(ep).filter(|frame| frame.in_call.get()).count()
+}
+
+/// Makes all dispatchers end. The callback goes with the last of them.
+pub fn call_off(ep: &'static Eventpoll, st: &mut EpState) {
+    ep.dispatch.thread_off.store(true, SeqCst);
+    ep.dispatch.all_off.store(true, SeqCst);
+    if st.consumer.dispatchers == 0 {
+        st.consumer.depart();
+    }
+    st.waiters.kick_all();
+}
+
+/// The descriptor is closed: removes the callback.
+pub fn close(ep: &'static Eventpoll, st: &mut EpState) {
+    if st.consumer.callback.is_some() {
+        st.consumer.leaves = true;
+        call_off(ep, st);
+    }
+}
+
+/// A forked child has no callback, and no dispatchers but those of the thread that forked, if it
+/// did so in a callback; they end when it returns there. Returns how many pins the other
+/// dispatchers have left behind. Under the lock.
+pub fn reset_after_fork(ep: &'static Eventpoll, st: &mut EpState) -> usize {
+    let here = frames(ep).count();
+    let left = st.consumer.dispatchers.saturating_sub(here);
+    st.consumer = Consumer {
+        leaves: here > 0,
+        dispatchers: here,
+        has_thread: frames(ep).any(|frame| frame.is_thread),
+        generation: st.consumer.generation + 1,
+        earlier_calls: depth(ep),
+        ..Consumer::none()
+    };
+    ep.dispatch.thread_off.store(true, SeqCst);
+    ep.dispatch.all_off.store(true, SeqCst);
+    left
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    unsafe extern "C" fn nothing(_: *const epoll_event, _: c_int, _: *mut c_void) {}
+
+    const CALLBACK: Callback = Callback { function: nothing, user: ptr::null_mut() };
+
+    #[test]
+    fn only_calls_of_a_replaced_callback_are_waited_for() {
+        let mut consumer = Consumer::none();
+        consumer.replace(CALLBACK);
+        let (_, old) = consumer.begin_call();
+        consumer.replace(CALLBACK);
+        let (_, new) = consumer.begin_call();
+        assert_eq!(consumer.earlier_calls, 1);
+        assert!(!consumer.end_call(new));
+        assert!(consumer.end_call(old));
+        assert_eq!(consumer.earlier_calls, 0);
+    }
+
+    #[test]
+    fn a_removed_callback_is_not_current_but_still_called_with_what_was_taken() {
+        let mut consumer = Consumer::none();
+        consumer.replace(CALLBACK);
+        consumer.leaves = true;
+        assert!(consumer.current().is_none());
+        assert!(consumer.begin_call().0.is_some());
+    }
+}
