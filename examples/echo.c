@@ -1,8 +1,9 @@
 /*
  * An edge-triggered echo server, linked with epolyfill.
  *
- * It shows that epoll is used as ever: <sys/epoll.h>, one registration per connection for both directions (EPOLLIN | EPOLLOUT |
- * EPOLLET), and a handler that goes on until read() or write() says EAGAIN. Only epolyfill_version() is not epoll's.
+ * It shows that epoll is used as ever: <sys/epoll.h>, one registration per connection for both
+ * directions (EPOLLIN | EPOLLOUT | EPOLLET), and a handler that goes on until read() or write()
+ * says EAGAIN. Only epolyfill_version() is not epoll's.
  *
  *   cargo build --release
  *   ln -sf libepolyfill.so target/release/libepolyfill.so.0
@@ -39,7 +40,8 @@ static int must(int result, const char *what)
     return result;
 }
 
-/* Copies back what there is, until a call says EAGAIN: the next edge comes after that. False when the connection is over. */
+/* Copies back what there is, until a call says EAGAIN: the next edge comes after that. False when
+ * the connection is over. */
 static bool pump(struct connection *c)
 {
     for (;;) {
@@ -119,7 +121,8 @@ static int listen_on(unsigned short port, struct sockaddr_in *address)
 enum { TOTAL = 8 * 1024 * 1024 };
 static char pattern[TOTAL];
 
-/* Sends until there is no room and only then reads a little, so that both ends are refused and wait for an edge. */
+/* Sends until there is no room and only then reads a little, so that both ends are refused and wait
+ * for an edge. */
 static void *client(void *socket)
 {
     static char back[65536];

@@ -1,10 +1,11 @@
 /*
  * A web server with a coroutine for each connection, linked with epolyfill or run on it.
  *
- * Each connection has a stack of its own and is written as if it were alone: read_some() and write_all() look like blocking calls. Where
- * the kernel says EAGAIN they go to sleep, which is a swapcontext() to the loop; the loop goes back to a connection whose edge was
- * reported. So there are no callbacks, and no state but what is on the stacks. A descriptor is registered once, for both directions
- * (EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET), and never modified.
+ * Each connection has a stack of its own and is written as if it were alone: read_some() and
+ * write_all() look like blocking calls. Where the kernel says EAGAIN they go to sleep, which is a
+ * swapcontext() to the loop; the loop goes back to a connection whose edge was reported. So there
+ * are no callbacks, and no state but what is on the stacks. A descriptor is registered once, for
+ * both directions (EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET), and never modified.
  *
  *   cargo build --release
  *   ln -sf libepolyfill.so target/release/libepolyfill.so.0
@@ -247,7 +248,8 @@ int main(int argc, char **argv)
     start(signals_as_descriptor(), until_interrupted);
     start(listen_on(atoi(argv[1])), serve_all);
 
-    /* When it is told to stop it lets go of those that have gone already, whose edges may come after the signal's. */
+    /* When it is told to stop it lets go of those that have gone already, whose edges may come
+     * after the signal's. */
     bool stopped = false;
     int n = 0;
     while (!stopped || (n > 0 && closed < accepted)) {

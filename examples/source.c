@@ -1,11 +1,13 @@
-/* A readiness source: a queue in memory that an event loop watches beside a descriptor, edge-triggered.
+/* A readiness source: a queue in memory that an event loop watches beside a descriptor,
+ * edge-triggered.
  *
  *   cargo build --release
  *   ln -sf libepolyfill.so target/release/libepolyfill.so.0
  *   gcc -Iinclude examples/source.c -o source -Ltarget/release -lepolyfill -pthread -Wl,-rpath,"$PWD/target/release" && ./source
  *
- * A thread puts numbers into the queue, in bursts, and posts EPOLLIN on the source each time. The loop takes out what is there whenever the
- * source is reported, prints a line for each report, and ends when a timer is reported and all numbers have come. */
+ * A thread puts numbers into the queue, in bursts, and posts EPOLLIN on the source each time. The
+ * loop takes out what is there whenever the source is reported, prints a line for each report, and
+ * ends when a timer is reported and all numbers have come. */
 #include <epolyfill.h>
 #include <pthread.h>
 #include <stdint.h>

@@ -4,8 +4,9 @@
  *   ln -sf libepolyfill.so target/release/libepolyfill.so.0
  *   gcc -Iinclude examples/stats.c -o stats -Ltarget/release -lepolyfill -pthread -Wl,-rpath,"$PWD/target/release" && ./stats
  *
- * Each loop runs for a fifth of a second, in which a message of ten bytes comes every two milliseconds by a pipe. Then the counters of its
- * instance are read, and what is wrong with the loop is told from them alone. */
+ * Each loop runs for a fifth of a second, in which a message of ten bytes comes every two
+ * milliseconds by a pipe. Then the counters of its instance are read, and what is wrong with the
+ * loop is told from them alone. */
 #define _GNU_SOURCE 1
 #include <epolyfill.h>
 #include <fcntl.h>

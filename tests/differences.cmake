@@ -1,5 +1,6 @@
-# The tests that show a listed difference from Linux (docs/differences.md), each with what it prints where it meets it. On the kernel
-# they must pass; in the other ways they must print just this. A difference that goes away fails its test until its row goes, too.
+# The tests that show a listed difference from Linux (docs/differences.md), each with what it prints
+# where it meets it. On the kernel they must pass; in the other ways they must print just this. A
+# difference that goes away fails its test until its row goes, too.
 
 set(differences
   "control_in_a_signal_handler_amid_control_works=failed_with is 12 "
@@ -51,7 +52,8 @@ set(differences_of_uring
   "et_drained_by_another_process_then_refilled_is_reported=epoll: 0 events, not 1 "
   "pipe_of_a_process_that_ends_is_closed_at_once_among_many=is -1 .0x[f]*., not 0 ")
 
-# Those that assert silence which cannot be promised: the count of queued real-time signals is kept for all processes of a user.
+# Those that assert silence which cannot be promised: the count of queued real-time signals is kept
+# for all processes of a user.
 set(kernel_only et_partial_take_is_no_edge_signalfd et_unread_stays_silent_signalfd)
 
 # Those that hand over addresses which only the kernel can check, or watch how it does.

@@ -1,4 +1,5 @@
-# What programs and people meet of the library beside its behaviour: the manual pages, the binary interface, the header.
+# What programs and people meet of the library beside its behaviour: the manual pages, the binary
+# interface, the header.
 
 if("refused" IN_LIST EPOLYFILL_WAYS)
   add_test(NAME interface.man COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/check-man ${EPOLYFILL_LAUNCHER})

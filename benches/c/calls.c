@@ -1,4 +1,5 @@
-/* What read, write and close cost on descriptors that nobody watches: nanoseconds a call, the least of many short series. */
+/* What read, write and close cost on descriptors that nobody watches: nanoseconds a call, the least
+ * of many short series. */
 #include "common.h"
 #include <sys/epoll.h>
 

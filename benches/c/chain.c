@@ -1,6 +1,7 @@
 /*
- * The shape of libevent's own benchmark, through libevent: socket pairs, some of which are written to at once; every read
- * sets off a write to another one, until all writes are used up. libevent registers, waits and calls back.
+ * The shape of libevent's own benchmark, through libevent: socket pairs, some of which are written
+ * to at once; every read sets off a write to another one, until all writes are used up. libevent
+ * registers, waits and calls back.
  */
 #include "common.h"
 #include <event2/event.h>

@@ -1,7 +1,9 @@
 /*
- * What the programs of the benchmarks share: options, the clock, reproducible noise, errors in one sentence.
+ * What the programs of the benchmarks share: options, the clock, reproducible noise, errors in one
+ * sentence.
  *
- * None of them knows of epolyfill: each is an ordinary program that calls epoll or poll, and prints one line of NAME=VALUE.
+ * None of them knows of epolyfill: each is an ordinary program that calls epoll or poll, and prints
+ * one line of NAME=VALUE.
  */
 #ifndef COMMON_H
 #define COMMON_H

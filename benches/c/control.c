@@ -1,5 +1,6 @@
 /*
- * What control calls cost, and waits that report little: nanoseconds for each operation beside registered, idle pipes.
+ * What control calls cost, and waits that report little: nanoseconds for each operation beside
+ * registered, idle pipes.
  *
  *   add-del    one ADD and one DEL of a pipe
  *   mod        one MOD of a registered pipe; with --wait-every K a wait with timeout 0 after each K

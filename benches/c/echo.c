@@ -1,8 +1,9 @@
 /*
  * An echo server over TCP on 127.0.0.1: prints its port, serves until SIGTERM, prints what it did.
  *
- * One thread on one instance (or poll); or several threads, all on one instance, one-shot; or each on an instance of its own
- * with the same listening socket, EPOLLEXCLUSIVE, where a connection stays with the thread that accepted it.
+ * One thread on one instance (or poll); or several threads, all on one instance, one-shot; or each
+ * on an instance of its own with the same listening socket, EPOLLEXCLUSIVE, where a connection
+ * stays with the thread that accepted it.
  */
 #include "loop.h"
 #include <arpa/inet.h>

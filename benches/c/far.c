@@ -1,4 +1,5 @@
-/* Holds the far ends of descriptors that another benchmark watches: far KIND COUNT, with a socket as its standard input. */
+/* Holds the far ends of descriptors that another benchmark watches: far KIND COUNT, with a socket
+ * as its standard input. */
 #include "far.h"
 #include <netinet/in.h>
 #include <sys/eventfd.h>

@@ -1,8 +1,10 @@
 /*
- * Descriptors whose other ends live in a second process, so that one process can watch as many as it may open.
+ * Descriptors whose other ends live in a second process, so that one process can watch as many as
+ * it may open.
  *
- * The second process is the program `far` beside this one. It is started without an environment, so that nothing that was
- * preloaded here is loaded there, and without fork, which would be an event of its own in this process.
+ * The second process is the program `far` beside this one. It is started without an environment, so
+ * that nothing that was preloaded here is loaded there, and without fork, which would be an event
+ * of its own in this process.
  */
 #ifndef FAR_H
 #define FAR_H
@@ -16,7 +18,8 @@
 
 enum { FAR_BATCH = 200 };
 
-/* `kind` is pipe (the read ends come back) or unix (stream sockets). The second process ends with the first: its socket closes. */
+/* `kind` is pipe (the read ends come back) or unix (stream sockets). The second process ends with
+ * the first: its socket closes. */
 static inline void far_ends(const char *kind, size_t count, int *fds)
 {
     char here[PATH_MAX], program[PATH_MAX + 8], number[24];

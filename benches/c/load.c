@@ -1,12 +1,14 @@
 /*
- * Loads a server on 127.0.0.1 over TCP and checks every answer; a process of its own, on the kernel's epoll.
+ * Loads a server on 127.0.0.1 over TCP and checks every answer; a process of its own, on the
+ * kernel's epoll.
  *
- * Each active connection sends a request, waits for the whole answer, and sends the next. --churn opens a connection for each
- * request and closes it after. --mix does what clients of all sorts do, for soaking: small, large and halved requests,
- * connections that end in the middle, at full speed, slowly, and not at all.
+ * Each active connection sends a request, waits for the whole answer, and sends the next. --churn
+ * opens a connection for each request and closes it after. --mix does what clients of all sorts do,
+ * for soaking: small, large and halved requests, connections that end in the middle, at full speed,
+ * slowly, and not at all.
  *
- * When all connections stand it prints "ready" and waits for a line on standard input, so that whoever runs it can look at the
- * server; it prints "measuring" when the warm-up is over.
+ * When all connections stand it prints "ready" and waits for a line on standard input, so that
+ * whoever runs it can look at the server; it prints "measuring" when the warm-up is over.
  */
 #include "common.h"
 #include <arpa/inet.h>

@@ -1,5 +1,6 @@
 /*
- * The smallest event loop that can be epoll or poll: what a program had to write that wants to choose.
+ * The smallest event loop that can be epoll or poll: what a program had to write that wants to
+ * choose.
  *
  * With poll the whole array is handed over in every wait, as in programs before epoll.
  */
@@ -77,7 +78,8 @@ static inline void loop_forget(struct loop *l, int fd)
     l->place[l->set[at].fd] = at;
 }
 
-/* At most `most` events; with poll there must be room for all, as nothing is kept from one call to the next. -1 for a signal. */
+/* At most `most` events; with poll there must be room for all, as nothing is kept from one call to
+ * the next. -1 for a signal. */
 static inline int loop_wait(struct loop *l, struct epoll_event *events, int most, int timeout)
 {
     int n = l->epoll >= 0 ? epoll_wait(l->epoll, events, most, timeout) : poll(l->set, l->count, timeout);

@@ -1,9 +1,11 @@
 /*
- * The pipe test that epoll was presented with in 2002: tokens of one byte travel through pipes, beside idle ones.
+ * The pipe test that epoll was presented with in 2002: tokens of one byte travel through pipes,
+ * beside idle ones.
  *
- * Whoever reads a token writes it into another pipe, the next one (ring) or any (random). One token is taken for each report,
- * of edge-triggered pipes all until EAGAIN; one-shot ones are modified then. With threads all wait on one instance, one-shot.
- * At the end the tokens are collected and counted: none may be missing, none be there twice.
+ * Whoever reads a token writes it into another pipe, the next one (ring) or any (random). One token
+ * is taken for each report, of edge-triggered pipes all until EAGAIN; one-shot ones are modified
+ * then. With threads all wait on one instance, one-shot. At the end the tokens are collected and
+ * counted: none may be missing, none be there twice.
  */
 #include "far.h"
 #include "loop.h"

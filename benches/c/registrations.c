@@ -1,6 +1,6 @@
 /*
- * What a registration takes of this process's memory: what becomes resident when descriptors are added, and after some waits.
- * What the kernel keeps for them is not in it.
+ * What a registration takes of this process's memory: what becomes resident when descriptors are
+ * added, and after some waits. What the kernel keeps for them is not in it.
  */
 #include "far.h"
 #include "loop.h"

@@ -1,4 +1,5 @@
-/* How long a program takes from its start to its end: spawn [--preload FILE] [--program FILE]; the median of many. */
+/* How long a program takes from its start to its end: spawn [--preload FILE] [--program FILE]; the
+ * median of many. */
 #include "common.h"
 #include <spawn.h>
 #include <sys/wait.h>

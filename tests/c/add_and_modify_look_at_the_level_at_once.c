@@ -1,4 +1,5 @@
-/* What is ready when it is added or modified is reported, level or edge, each time it is modified (T6). */
+/* What is ready when it is added or modified is reported, level or edge, each time it is modified
+ * (T6). */
 #include "kinds.h"
 
 void test(void)

@@ -1,4 +1,5 @@
-/* What is added while a thread waits wakes it: ready already, or later, into an empty instance or a full one (T6). */
+/* What is added while a thread waits wakes it: ready already, or later, into an empty instance or a
+ * full one (T6). */
 #include "harness.h"
 
 void test(void)

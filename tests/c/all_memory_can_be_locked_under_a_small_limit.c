@@ -1,5 +1,6 @@
-/* A program without privileges may lock 8 MiB, by default. One that locks everything, now or for the future, has room for that with
- * its epoll, and this works on: instances, hundreds of registrations, duplicates, silence that is looked after elsewhere, a fork. */
+/* A program without privileges may lock 8 MiB, by default. One that locks everything, now or for
+ * the future, has room for that with its epoll, and this works on: instances, hundreds of
+ * registrations, duplicates, silence that is looked after elsewhere, a fork. */
 #include "harness.h"
 
 #include <linux/capability.h>

@@ -1,5 +1,6 @@
-/* Every number that the hard limit lets a process have, up to 20,000, is watched: waits report what is active, all of it and nothing
- * else, in bounded time, also in a second thread, and all of them can be closed at once. */
+/* Every number that the hard limit lets a process have, up to 20,000, is watched: waits report what
+ * is active, all of it and nothing else, in bounded time, also in a second thread, and all of them
+ * can be closed at once. */
 #include "harness.h"
 
 static int ep, n, *fds;

@@ -1,4 +1,5 @@
-/* A file of a cgroup that shows a change until it is read. Skips the test where no cgroup can be made. */
+/* A file of a cgroup that shows a change until it is read. Skips the test where no cgroup can be
+ * made. */
 #ifndef ATTRIBUTE_H
 #define ATTRIBUTE_H
 

@@ -1,4 +1,5 @@
-/* An item that is ready all the time leaves every third wait of one event to each of two others (W3). */
+/* An item that is ready all the time leaves every third wait of one event to each of two others
+ * (W3). */
 #include "harness.h"
 
 void test(void)

@@ -1,5 +1,6 @@
-/* An item that was reported many times in a row is as any other: it wakes who sleeps, changes take effect at once, whoever makes them,
- * and it can fall silent and come back (T6, T10, W4, W5, D4). */
+/* An item that was reported many times in a row is as any other: it wakes who sleeps, changes take
+ * effect at once, whoever makes them, and it can fall silent and come back (T6, T10, W4, W5,
+ * D4). */
 #include "harness.h"
 
 static int ep, busy[2], quiet[2], third[2];

@@ -1,5 +1,6 @@
-/* A thread that finds something in every wait hears of registrations that were silent for long, whether any other thread of the process
- * gets a processor or not: none does here, for a tracer has stopped them (W3, W4). */
+/* A thread that finds something in every wait hears of registrations that were silent for long,
+ * whether any other thread of the process gets a processor or not: none does here, for a tracer has
+ * stopped them (W3, W4). */
 #include "harness.h"
 
 #include <dirent.h>
@@ -8,7 +9,8 @@
 
 #define N 200
 
-/* Stops all threads of the process but its first. Answers with 0, or 77 if that is not allowed here. */
+/* Stops all threads of the process but its first. Answers with 0, or 77 if that is not allowed
+ * here. */
 static int stop_threads(pid_t process)
 {
     char path[64];

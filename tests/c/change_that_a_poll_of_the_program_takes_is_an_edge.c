@@ -1,4 +1,5 @@
-/* A change that the program's own poll is shown is no part of a report, but wakes: by edge what else is there is reported. */
+/* A change that the program's own poll is shown is no part of a report, but wakes: by edge what
+ * else is there is reported. */
 #include <poll.h>
 
 #include "changes.h"

@@ -1,5 +1,5 @@
-/* A change that a file shows to one look only is reported, once, by level and by edge, whatever the mask asks for. Control calls look,
- * too, and take it, unless they fail. */
+/* A change that a file shows to one look only is reported, once, by level and by edge, whatever the
+ * mask asks for. Control calls look, too, and take it, unless they fail. */
 #include "changes.h"
 
 static const uint32_t masks[] = {0, EPOLLIN, EPOLLPRI, EPOLLOUT, EPOLLIN | EPOLLPRI, EPOLLOUT | EPOLLPRI};

@@ -1,5 +1,6 @@
-/* A change that a file shows to one look only is reported to the first of several registrations that is waited for; by edge the others
- * are woken, and report what is there without it. Under a second number of the same file likewise. */
+/* A change that a file shows to one look only is reported to the first of several registrations
+ * that is waited for; by edge the others are woken, and report what is there without it. Under a
+ * second number of the same file likewise. */
 #include "changes.h"
 
 static void try(const struct changing *file, int fd, uint32_t edge)

@@ -1,5 +1,5 @@
-/* A change that a file shows to one look only wakes a thread in a wait, among many idle descriptors as by itself, and one thread only of
- * several, in one instance and in an outer one. */
+/* A change that a file shows to one look only wakes a thread in a wait, among many idle descriptors
+ * as by itself, and one thread only of several, in one instance and in an outer one. */
 #include "changes.h"
 
 enum { CHANGES = 20 };

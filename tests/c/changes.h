@@ -21,7 +21,8 @@ struct changing {
 static const char *const mount_point = "/mnt";
 static bool is_mounted;
 
-/* A mount namespace of its own, or the mounts of others would be seen. Before there is a second thread. */
+/* A mount namespace of its own, or the mounts of others would be seen. Before there is a second
+ * thread. */
 static int open_mounts(void)
 {
     static bool is_private;

@@ -1,4 +1,5 @@
-/* A handler that interrupts control calls and waits may close watched descriptors and dup2 over them (D1, D2, T10). */
+/* A handler that interrupts control calls and waits may close watched descriptors and dup2 over
+ * them (D1, D2, T10). */
 #include "harness.h"
 
 static int watched, spare, replaced, closed;

@@ -1,4 +1,5 @@
-/* When the close of a listener returns its port can be bound again, though a thread waits on it (D4). */
+/* When the close of a listener returns its port can be bound again, though a thread waits on it
+ * (D4). */
 #include "harness.h"
 
 #include <netinet/in.h>

@@ -1,5 +1,6 @@
-/* Several threads wait on an instance whose last number goes by close, dup2, dup3, close_range, closefrom, or a close in a signal
- * handler: they all go on, each gets its event, and what they waited for is reported until the last has left (W11). */
+/* Several threads wait on an instance whose last number goes by close, dup2, dup3, close_range,
+ * closefrom, or a close in a signal handler: they all go on, each gets its event, and what they
+ * waited for is reported until the last has left (W11). */
 #include "harness.h"
 
 #define WAITERS 3

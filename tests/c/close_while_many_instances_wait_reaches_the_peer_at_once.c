@@ -1,4 +1,5 @@
-/* A descriptor that many instances watch, with a thread in a wait on each, is closed: the peer sees it at once (D4). */
+/* A descriptor that many instances watch, with a thread in a wait on each, is closed: the peer sees
+ * it at once (D4). */
 #include "harness.h"
 
 #define INSTANCES 16

@@ -1,4 +1,5 @@
-/* Closing a descriptor that another thread waits for is a close at once: the peer reads end of file (D4). */
+/* Closing a descriptor that another thread waits for is a close at once: the peer reads end of file
+ * (D4). */
 #include "kinds.h"
 
 void test(void)

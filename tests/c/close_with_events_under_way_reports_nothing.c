@@ -1,4 +1,5 @@
-/* Between the arrival and the wait the descriptor is closed: nothing is reported, whatever was ready (D1). */
+/* Between the arrival and the wait the descriptor is closed: nothing is reported, whatever was
+ * ready (D1). */
 #include "kinds.h"
 
 void test(void)

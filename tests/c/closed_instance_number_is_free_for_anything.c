@@ -1,4 +1,5 @@
-/* The number of a closed instance is used for something else, which is no instance, and for a new one, which is empty (C3). */
+/* The number of a closed instance is used for something else, which is no instance, and for a new
+ * one, which is empty (C3). */
 #include "harness.h"
 
 void test(void)

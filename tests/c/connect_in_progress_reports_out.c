@@ -1,4 +1,5 @@
-/* A nonblocking connect() to a listener reports OUT when it is through, added before or after it, level or edge (E4). */
+/* A nonblocking connect() to a listener reports OUT when it is through, added before or after it,
+ * level or edge (E4). */
 #include "harness.h"
 
 #include <netinet/in.h>

@@ -1,4 +1,5 @@
-/* A nonblocking connect() to a port where nobody listens reports ERR and HUP with what was asked for (E3, T5). */
+/* A nonblocking connect() to a port where nobody listens reports ERR and HUP with what was asked
+ * for (E3, T5). */
 #include "harness.h"
 
 #include <netinet/in.h>

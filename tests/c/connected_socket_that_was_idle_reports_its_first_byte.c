@@ -1,4 +1,5 @@
-/* A socket added idle, accepted from a listener in the same wait loop, reports its first byte (E1). */
+/* A socket added idle, accepted from a listener in the same wait loop, reports its first byte
+ * (E1). */
 #include "harness.h"
 
 void test(void)

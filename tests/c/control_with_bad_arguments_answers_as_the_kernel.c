@@ -1,5 +1,5 @@
-/* Every combination of arguments that epoll_ctl() can be given, good and bad, has the kernel's answer, and a call that fails
- * changes nothing (T1, T2, T7). */
+/* Every combination of arguments that epoll_ctl() can be given, good and bad, has the kernel's
+ * answer, and a call that fails changes nothing (T1, T2, T7). */
 #include "oracle.h"
 
 #include <sys/mman.h>
@@ -10,7 +10,8 @@ static int closed, file, null, path, watched, edge, exclusive, once, fresh, twin
 enum { OUTER, EP, DUP, INNER, OTHER, NEPS };
 static int eps[2][NEPS];
 
-/* outer watches ep; ep watches the inner one and four descriptors; the twin is a second number of the watched one. */
+/* outer watches ep; ep watches the inner one and four descriptors; the twin is a second number of
+ * the watched one. */
 static void build(enum side side)
 {
     int *e = eps[side];

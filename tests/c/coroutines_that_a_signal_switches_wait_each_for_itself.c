@@ -1,5 +1,6 @@
-/* A timer's handler switches between coroutines, each of which is in a wait of its own: what one of them waits for is for it to report, and the
- * others go on with EINTR when it is their turn (W8). */
+/* A timer's handler switches between coroutines, each of which is in a wait of its own: what one of
+ * them waits for is for it to report, and the others go on with EINTR when it is their turn
+ * (W8). */
 #include "harness.h"
 
 #include <sys/time.h>

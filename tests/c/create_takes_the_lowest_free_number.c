@@ -1,4 +1,5 @@
-/* An instance is a descriptor like any other: it takes the lowest free number and gives it back (C3). */
+/* An instance is a descriptor like any other: it takes the lowest free number and gives it back
+ * (C3). */
 #include "harness.h"
 
 static int lowest_free(void)

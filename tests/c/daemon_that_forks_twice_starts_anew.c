@@ -1,4 +1,5 @@
-/* A daemon forks twice, closes everything, and goes on with the instance of its grandparent or with a new one (D5). */
+/* A daemon forks twice, closes everything, and goes on with the instance of its grandparent or with
+ * a new one (D5). */
 #include "harness.h"
 
 static int report[2];

@@ -1,4 +1,5 @@
-/* The 64 bits of data mean nothing to epoll: equal ones, zero and all ones come back as they were (T4, W6). */
+/* The 64 bits of data mean nothing to epoll: equal ones, zero and all ones come back as they were
+ * (T4, W6). */
 #include "harness.h"
 
 void test(void)

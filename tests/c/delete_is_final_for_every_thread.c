@@ -1,5 +1,6 @@
-/* When DEL has returned, or the last close, no wait that begins afterwards reports the item, whichever thread waits, though the
- * descriptor was ready all the time and others were being reported (T10, D1). */
+/* When DEL has returned, or the last close, no wait that begins afterwards reports the item,
+ * whichever thread waits, though the descriptor was ready all the time and others were being
+ * reported (T10, D1). */
 #include "harness.h"
 
 #define WAITERS 3

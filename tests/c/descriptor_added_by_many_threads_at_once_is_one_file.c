@@ -1,5 +1,6 @@
-/* Threads that add one descriptor, new to all of them, to an instance each, at the same time: each can change and delete its
- * registration, each hears of what arrives, and a close ends all of them (T4, X1, D1). */
+/* Threads that add one descriptor, new to all of them, to an instance each, at the same time: each
+ * can change and delete its registration, each hears of what arrives, and a close ends all of them
+ * (T4, X1, D1). */
 #include "harness.h"
 
 #include <sched.h>

@@ -1,4 +1,5 @@
-/* An edge-triggered item whose number is closed goes on reporting each arrival through its dup (D2, E1). */
+/* An edge-triggered item whose number is closed goes on reporting each arrival through its dup (D2,
+ * E1). */
 #include "harness.h"
 
 void test(void)

@@ -1,4 +1,5 @@
-/* Both numbers of a dupped instance take control and waits; it lives until the last one is closed (D6). */
+/* Both numbers of a dupped instance take control and waits; it lives until the last one is closed
+ * (D6). */
 #include "harness.h"
 
 void test(void)

@@ -1,5 +1,6 @@
-/* Every operation through every number of an instance, however it was dupped and whichever was closed before, has the result that it
- * has through the first, and none is known by its old number when that names something else (D6). */
+/* Every operation through every number of an instance, however it was dupped and whichever was
+ * closed before, has the result that it has through the first, and none is known by its old number
+ * when that names something else (D6). */
 #include "harness.h"
 
 #include <sys/select.h>

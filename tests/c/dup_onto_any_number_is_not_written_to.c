@@ -1,5 +1,6 @@
-/* The program may put a file of its own under any number, with dup2, also while threads wait, change registrations and write (C3): nothing
- * is ever written to it, or read from it, but by the program, and no wake-up is lost over it. */
+/* The program may put a file of its own under any number, with dup2, also while threads wait,
+ * change registrations and write (C3): nothing is ever written to it, or read from it, but by the
+ * program, and no wake-up is lost over it. */
 #include "harness.h"
 
 #include <dirent.h>

@@ -1,4 +1,5 @@
-/* That the peer acknowledges the end of a TCP connection is an edge also for who registered it after it was shut (E3). */
+/* That the peer acknowledges the end of a TCP connection is an edge also for who registered it
+ * after it was shut (E3). */
 #include "harness.h"
 
 #include <netinet/in.h>

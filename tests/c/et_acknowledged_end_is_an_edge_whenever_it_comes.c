@@ -1,4 +1,5 @@
-/* That the peer acknowledges the end of a TCP connection is an edge, also while a thread that waits is looking at just that (E3). */
+/* That the peer acknowledges the end of a TCP connection is an edge, also while a thread that waits
+ * is looking at just that (E3). */
 #include "harness.h"
 
 #include <netinet/in.h>

@@ -1,5 +1,5 @@
-/* A read with a small buffer takes a whole packet off a pipe that keeps them apart; the next arrival is an edge, and what was cut off is none
- * (E1, E4). */
+/* A read with a small buffer takes a whole packet off a pipe that keeps them apart; the next
+ * arrival is an edge, and what was cut off is none (E1, E4). */
 #include "harness.h"
 
 void test(void)

@@ -1,4 +1,5 @@
-/* A read with a small buffer takes a whole packet off a unix seqpacket socket; the next arrival is an edge (E1, E2). */
+/* A read with a small buffer takes a whole packet off a unix seqpacket socket; the next arrival is
+ * an edge (E1, E2). */
 #include "harness.h"
 
 void test(void)

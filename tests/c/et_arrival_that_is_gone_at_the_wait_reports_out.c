@@ -1,5 +1,5 @@
-/* An arrival wakes a registration for IN and OUT; if it was taken before the wait, the wait reports the OUT that is left (W4). What
- * had been reported before and is taken later is no arrival. */
+/* An arrival wakes a registration for IN and OUT; if it was taken before the wait, the wait reports
+ * the OUT that is left (W4). What had been reported before and is taken later is no arrival. */
 #include "harness.h"
 
 void test(void)

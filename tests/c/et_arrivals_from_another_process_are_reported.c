@@ -1,4 +1,5 @@
-/* Nothing depends on who writes: another process makes the same edges, drained or not, waited for or not (E1, E6). */
+/* Nothing depends on who writes: another process makes the same edges, drained or not, waited for
+ * or not (E1, E6). */
 #include "kinds.h"
 
 static int command[2], answer[2];

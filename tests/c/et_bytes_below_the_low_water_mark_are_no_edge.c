@@ -1,4 +1,5 @@
-/* Bytes of a TCP connection that are fewer than SO_RCVLOWAT asks for wake nobody, taken or not (E1). */
+/* Bytes of a TCP connection that are fewer than SO_RCVLOWAT asks for wake nobody, taken or not
+ * (E1). */
 #include "harness.h"
 
 void test(void)

@@ -1,4 +1,5 @@
-/* A change of a file of a cgroup is reported once, read or not; the next one is an edge all the same. */
+/* A change of a file of a cgroup is reported once, read or not; the next one is an edge all the
+ * same. */
 #include "attribute.h"
 
 void test(void)

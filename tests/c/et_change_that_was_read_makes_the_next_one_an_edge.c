@@ -1,4 +1,5 @@
-/* A file of a cgroup is readable and writable for ever, which is reported once; each change is an edge that shows until it is read. */
+/* A file of a cgroup is readable and writable for ever, which is reported once; each change is an
+ * edge that shows until it is read. */
 #include "attribute.h"
 
 void test(void)

@@ -1,4 +1,5 @@
-/* Closing a unix stream socket is one edge with IN, RDHUP and HUP for its peer, data unread or not (E3). */
+/* Closing a unix stream socket is one edge with IN, RDHUP and HUP for its peer, data unread or not
+ * (E3). */
 #include "harness.h"
 
 void test(void)

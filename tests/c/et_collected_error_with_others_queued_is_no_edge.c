@@ -1,5 +1,6 @@
-/* With IP_RECVERR a refused datagram is an error that any call collects, and one in a queue, which stays: collecting is no edge, taking one of several from the
- * queue is, and so is the next refusal (E3). */
+/* With IP_RECVERR a refused datagram is an error that any call collects, and one in a queue, which
+ * stays: collecting is no edge, taking one of several from the queue is, and so is the next refusal
+ * (E3). */
 #include "harness.h"
 #include <netinet/in.h>
 

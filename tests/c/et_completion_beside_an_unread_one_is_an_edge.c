@@ -1,4 +1,5 @@
-/* That a write without a copy (MSG_ZEROCOPY) is complete is an edge, also while the notice of another one is unread, which takes this one in (E1). */
+/* That a write without a copy (MSG_ZEROCOPY) is complete is an edge, also while the notice of
+ * another one is unread, which takes this one in (E1). */
 #include "harness.h"
 
 #ifndef SO_ZEROCOPY

@@ -1,4 +1,5 @@
-/* A unix socket that is connected stops being hung up, which is no edge; its listener hears of it (E3). */
+/* A unix socket that is connected stops being hung up, which is no edge; its listener hears of it
+ * (E3). */
 #include "harness.h"
 #include <stddef.h>
 #include <sys/un.h>

@@ -1,5 +1,6 @@
-/* With TCP_FASTOPEN_CONNECT, and a cookie, connect() begins nothing: the first write does, and the connection is an edge then, whether the room that there
- * seemed to be was reported before or not (E3). */
+/* With TCP_FASTOPEN_CONNECT, and a cookie, connect() begins nothing: the first write does, and the
+ * connection is an edge then, whether the room that there seemed to be was reported before or not
+ * (E3). */
 #include "harness.h"
 #include <net/if.h>
 #include <netinet/in.h>

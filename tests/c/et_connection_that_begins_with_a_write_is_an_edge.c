@@ -1,5 +1,6 @@
-/* A TCP socket that was reported as not connected, and is then connected by its first write (MSG_FASTOPEN), is an edge: for a wait that comes
- * later, for a thread that sleeps, and for the instance outside (E3). */
+/* A TCP socket that was reported as not connected, and is then connected by its first write
+ * (MSG_FASTOPEN), is an edge: for a wait that comes later, for a thread that sleeps, and for the
+ * instance outside (E3). */
 #include "harness.h"
 #include <netinet/in.h>
 

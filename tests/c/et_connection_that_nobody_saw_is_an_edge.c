@@ -1,5 +1,6 @@
-/* What was reported as hung up can begin anew by a call that goes past libc: a socket that is connected, or listens, and a pipe that is opened again. What comes
- * then is reported, also to a thread that sleeps (E3, E6). */
+/* What was reported as hung up can begin anew by a call that goes past libc: a socket that is
+ * connected, or listens, and a pipe that is opened again. What comes then is reported, also to a
+ * thread that sleeps (E3, E6). */
 #include "harness.h"
 #include <netinet/in.h>
 #include <sys/un.h>

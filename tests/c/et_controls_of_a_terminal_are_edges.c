@@ -1,5 +1,6 @@
-/* Edge-triggered: input that tcflush or TCSAFLUSH throws away was there and is gone, so as much again is an edge; setting the modes wakes those who wait on
- * the slave, throwing input away or letting output go on those who wait for room. By name and by ioctl. */
+/* Edge-triggered: input that tcflush or TCSAFLUSH throws away was there and is gone, so as much
+ * again is an edge; setting the modes wakes those who wait on the slave, throwing input away or
+ * letting output go on those who wait for room. By name and by ioctl. */
 #include "harness.h"
 
 #include <pty.h>

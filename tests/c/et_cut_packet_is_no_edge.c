@@ -1,5 +1,5 @@
-/* Of a pipe that keeps packets apart a read takes one, and what there was no room for is thrown away: no edge while others are unread
- * (E4). */
+/* Of a pipe that keeps packets apart a read takes one, and what there was no room for is thrown
+ * away: no edge while others are unread (E4). */
 #include "harness.h"
 
 void test(void)

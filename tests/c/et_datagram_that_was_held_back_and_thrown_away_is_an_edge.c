@@ -1,5 +1,6 @@
-/* What is spliced into a UDP socket with more to come is held back. The next write adds to it; if it fails, all of it is thrown away, which makes room: an
- * edge. A write that fails with nothing held back is none (E4). */
+/* What is spliced into a UDP socket with more to come is held back. The next write adds to it; if
+ * it fails, all of it is thrown away, which makes room: an edge. A write that fails with nothing
+ * held back is none (E4). */
 #include "harness.h"
 
 #include <netinet/in.h>

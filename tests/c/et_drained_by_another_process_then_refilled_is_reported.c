@@ -1,4 +1,5 @@
-/* Another process that shares the open file takes all of it, and the same amount comes again: an edge (E1, E6). */
+/* Another process that shares the open file takes all of it, and the same amount comes again: an
+ * edge (E1, E6). */
 #include "kinds.h"
 
 static void remotely(void (*act)(struct specimen *), struct specimen *s)

@@ -1,5 +1,6 @@
-/* Whatever comes to the queue of errors beside a socket's data, here a timestamp of what was sent, is an edge, also while older ones are unread. One of several
- * that is taken is an edge, the last one is none; and the next one is an edge, also if no wait came between (E1). */
+/* Whatever comes to the queue of errors beside a socket's data, here a timestamp of what was sent,
+ * is an edge, also while older ones are unread. One of several that is taken is an edge, the last
+ * one is none; and the next one is an edge, also if no wait came between (E1). */
 #include "harness.h"
 #include <linux/net_tstamp.h>
 

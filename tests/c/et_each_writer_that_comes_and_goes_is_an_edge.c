@@ -1,4 +1,5 @@
-/* Each writer that opens a fifo or a terminal, writes and closes is reported, and with it its hang-up (E1, E3). */
+/* Each writer that opens a fifo or a terminal, writes and closes is reported, and with it its
+ * hang-up (E1, E3). */
 #include "harness.h"
 
 static void expect_each_writer(const char *path, int reader)

@@ -1,4 +1,5 @@
-/* An empty datagram is an arrival like any other, beside unread ones, too; taking one of several is none (E1, E2). */
+/* An empty datagram is an arrival like any other, beside unread ones, too; taking one of several is
+ * none (E1, E2). */
 #include "harness.h"
 #include <netinet/in.h>
 

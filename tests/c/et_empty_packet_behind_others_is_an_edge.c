@@ -1,4 +1,5 @@
-/* An empty packet on a unix seqpacket socket is an edge like any other, also while older ones are unread (E1). */
+/* An empty packet on a unix seqpacket socket is an edge like any other, also while older ones are
+ * unread (E1). */
 #include "harness.h"
 
 void test(void)

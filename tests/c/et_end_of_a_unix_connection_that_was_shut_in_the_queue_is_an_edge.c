@@ -1,5 +1,6 @@
-/* A unix connection that was shut before it was accepted is hung up; that it is then accepted is no edge, but that the other end is
- * closed is one, accepted or not, with ERR if it was not, also for a thread that sleeps (E3). */
+/* A unix connection that was shut before it was accepted is hung up; that it is then accepted is no
+ * edge, but that the other end is closed is one, accepted or not, with ERR if it was not, also for
+ * a thread that sleeps (E3). */
 #include "harness.h"
 #include <sys/un.h>
 

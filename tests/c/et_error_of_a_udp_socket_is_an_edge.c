@@ -1,4 +1,5 @@
-/* A datagram nobody takes comes back as an error, which is an edge each time; taking the error takes the level away (E3). */
+/* A datagram nobody takes comes back as an error, which is an edge each time; taking the error
+ * takes the level away (E3). */
 #include "harness.h"
 
 #include <netinet/in.h>

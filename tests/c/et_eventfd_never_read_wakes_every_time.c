@@ -1,4 +1,5 @@
-/* The self-wake of event loops: an eventfd is written by other threads and never read; each write wakes the loop (E1). */
+/* The self-wake of event loops: an eventfd is written by other threads and never read; each write
+ * wakes the loop (E1). */
 #include "harness.h"
 
 #define WAKES 3000

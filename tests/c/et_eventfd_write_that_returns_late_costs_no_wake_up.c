@@ -1,5 +1,5 @@
-/* An add to an eventfd that is never read wakes a thread at once, though another thread is held up in a signal handler in the middle of
- * its own add, and goes on only later (E1, E6). */
+/* An add to an eventfd that is never read wakes a thread at once, though another thread is held up
+ * in a signal handler in the middle of its own add, and goes on only later (E1, E6). */
 #include "harness.h"
 
 #define ROUNDS 300

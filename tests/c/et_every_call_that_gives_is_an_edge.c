@@ -1,4 +1,5 @@
-/* Whatever call wrote the bytes, they are an edge on the other side, though older ones are unread (E1, E6). */
+/* Whatever call wrote the bytes, they are an edge on the other side, though older ones are unread
+ * (E1, E6). */
 #include "harness.h"
 
 #include <sys/sendfile.h>

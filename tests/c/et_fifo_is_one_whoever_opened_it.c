@@ -1,5 +1,6 @@
-/* A FIFO under several descriptions is one: what vmsplice and splice take through another description hides no arrival (E1), and
- * what sendfile fills through another one and a read empties is an OUT edge (E4). */
+/* A FIFO under several descriptions is one: what vmsplice and splice take through another
+ * description hides no arrival (E1), and what sendfile fills through another one and a read empties
+ * is an OUT edge (E4). */
 #include "harness.h"
 #include <sys/mman.h>
 #include <sys/sendfile.h>

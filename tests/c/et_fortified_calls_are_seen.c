@@ -1,4 +1,5 @@
-/* A program compiled with _FORTIFY_SOURCE reads and polls through other names of libc, which drain all the same (E1, N1). */
+/* A program compiled with _FORTIFY_SOURCE reads and polls through other names of libc, which drain
+ * all the same (E1, N1). */
 #undef _FORTIFY_SOURCE
 #define _FORTIFY_SOURCE 2
 #include "harness.h"

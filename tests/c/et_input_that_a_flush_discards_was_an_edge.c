@@ -1,5 +1,5 @@
-/* Edge-triggered: input that comes to a terminal wakes its waiters. If tcflush or TCSAFLUSH discards
- * it before the wait, the wait reports the levels that are left: room, a hang-up. */
+/* Edge-triggered: input that comes to a terminal wakes its waiters. If tcflush or TCSAFLUSH
+ * discards it before the wait, the wait reports the levels that are left: room, a hang-up. */
 #include "harness.h"
 
 #include <pty.h>

@@ -1,4 +1,5 @@
-/* SO_RCVLOWAT wakes those who wait for data if a TCP connection has as much, whatever the mark was before (E1). */
+/* SO_RCVLOWAT wakes those who wait for data if a TCP connection has as much, whatever the mark was
+ * before (E1). */
 #include "harness.h"
 
 static void set(int fd, int mark)

@@ -1,4 +1,5 @@
-/* EPOLLET with no other bit is how a watch is switched off: data is silent, a hang-up is reported once (T5, W4). */
+/* EPOLLET with no other bit is how a watch is switched off: data is silent, a hang-up is reported
+ * once (T5, W4). */
 #include "harness.h"
 
 void test(void)

@@ -1,4 +1,5 @@
-/* sendmmsg counts a message that it cuts short like any: it met no room, and when the peer reads OUT is an edge (E4). */
+/* sendmmsg counts a message that it cuts short like any: it met no room, and when the peer reads
+ * OUT is an edge (E4). */
 #include "harness.h"
 
 #include <sys/uio.h>

@@ -1,4 +1,5 @@
-/* A writer that opens a hung-up fifo wakes its readers; with data unread that is a report (E3). Closing is one, too. */
+/* A writer that opens a hung-up fifo wakes its readers; with data unread that is a report (E3).
+ * Closing is one, too. */
 #include "harness.h"
 
 void test(void)

@@ -1,4 +1,5 @@
-/* A fifo that hung up comes back to life when someone opens it and writes, waited for or not (E1, E3, E6). */
+/* A fifo that hung up comes back to life when someone opens it and writes, waited for or not (E1,
+ * E3, E6). */
 #include "harness.h"
 
 static char dir[] = "/tmp/epolyfill-XXXXXX", path[64];

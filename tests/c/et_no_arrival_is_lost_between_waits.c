@@ -1,4 +1,5 @@
-/* A writer that never stops, a reader that takes only short reads and never sees EAGAIN: the last byte arrives (E6). */
+/* A writer that never stops, a reader that takes only short reads and never sees EAGAIN: the last
+ * byte arrives (E6). */
 #include "harness.h"
 
 #define BYTES 60000

@@ -1,5 +1,5 @@
-/* What a thread found empty before an arrival does not make two of it: one of the threads that wait is told, whatever witnesses
- * there are of the call that made it (W9, E1). */
+/* What a thread found empty before an arrival does not make two of it: one of the threads that wait
+ * is told, whatever witnesses there are of the call that made it (W9, E1). */
 #include "harness.h"
 #include <sys/uio.h>
 

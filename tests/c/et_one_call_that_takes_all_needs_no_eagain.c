@@ -1,4 +1,5 @@
-/* A read that returned less than its buffer drained the item: the next arrival is an edge, with no EAGAIN seen (E1). */
+/* A read that returned less than its buffer drained the item: the next arrival is an edge, with no
+ * EAGAIN seen (E1). */
 #include "kinds.h"
 
 void test(void)

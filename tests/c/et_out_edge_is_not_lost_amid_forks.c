@@ -1,4 +1,5 @@
-/* A full pipe that is emptied wakes its writer each time, also while another thread forks (E4, E6, D5). */
+/* A full pipe that is emptied wakes its writer each time, also while another thread forks (E4, E6,
+ * D5). */
 #include "harness.h"
 
 static atomic_bool over;

@@ -1,4 +1,5 @@
-/* A datagram socket that was reported with an error pending: once that is collected, taking one of several datagrams is no edge (E2). */
+/* A datagram socket that was reported with an error pending: once that is collected, taking one of
+ * several datagrams is no edge (E2). */
 #include "harness.h"
 
 #include <netinet/in.h>

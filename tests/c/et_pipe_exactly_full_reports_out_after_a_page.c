@@ -1,4 +1,5 @@
-/* A pipe that is full without ever having refused a write, and loses a whole page, is an OUT edge (E4). */
+/* A pipe that is full without ever having refused a write, and loses a whole page, is an OUT edge
+ * (E4). */
 #include "harness.h"
 
 void test(void)

@@ -1,4 +1,5 @@
-/* The last writer's close is a HUP edge for the reader, the last reader's an ERR edge for the writer (E3). */
+/* The last writer's close is a HUP edge for the reader, the last reader's an ERR edge for the
+ * writer (E3). */
 #include "harness.h"
 
 void test(void)

@@ -1,10 +1,12 @@
-/* A unix datagram socket whose write its full peer refused is woken when the peer reads, although it has no room of its own yet: what else is
- * high is reported again, and instances outside are told. A read after that is none, until it is refused once more (E4, W4). */
+/* A unix datagram socket whose write its full peer refused is woken when the peer reads, although
+ * it has no room of its own yet: what else is high is reported again, and instances outside are
+ * told. A read after that is none, until it is refused once more (E4, W4). */
 #include "harness.h"
 
 #include <sys/un.h>
 
-/* A read of one of these at a time makes no room in the sender, whose buffer is a quarter of this in use, or more, while the peer is full. */
+/* A read of one of these at a time makes no room in the sender, whose buffer is a quarter of this
+ * in use, or more, while the peer is full. */
 enum { MESSAGE = 4096, BUFFER = 106496 };
 
 static int from, to;

@@ -1,5 +1,5 @@
-/* A thread that was cancelled in a blocking read, or left it by siglongjmp, reads no more: what others take and what comes is told as ever.
- * A peek likewise (W10). */
+/* A thread that was cancelled in a blocking read, or left it by siglongjmp, reads no more: what
+ * others take and what comes is told as ever. A peek likewise (W10). */
 #include "harness.h"
 
 #include <sched.h>
@@ -9,8 +9,9 @@ static int fd[2];
 static sigjmp_buf out;
 static bool ends_late;
 
-/* The kernel closes a thread's own descriptor table after pthread_join() was woken, so many descriptors keep it alive for a while. The
- * call is inline: the table is no business of the library's. */
+/* The kernel closes a thread's own descriptor table after pthread_join() was woken, so many
+ * descriptors keep it alive for a while. The call is inline: the table is no business of the
+ * library's. */
 static void take_a_table_of_its_own(void)
 {
 #ifdef __x86_64__

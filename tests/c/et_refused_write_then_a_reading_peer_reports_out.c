@@ -3,7 +3,8 @@
 
 #include <linux/sockios.h>
 
-/* Whether the peer has acknowledged all that was sent; a late acknowledgement makes room, and so an edge. */
+/* Whether the peer has acknowledged all that was sent; a late acknowledgement makes room, and so an
+ * edge. */
 static bool is_acknowledged(int fd)
 {
     int queued, not_sent;

@@ -1,5 +1,5 @@
-/* While a registration is reported, more comes. That is one more edge at most; when everything has come, and was reported, there is
- * silence (E1). */
+/* While a registration is reported, more comes. That is one more edge at most; when everything has
+ * come, and was reported, there is silence (E1). */
 #include "harness.h"
 
 #include <sched.h>

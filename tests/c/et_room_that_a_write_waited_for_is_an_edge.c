@@ -1,4 +1,5 @@
-/* A write to a TCP socket that waits for room, and goes on, leaves an edge: room has come that there was none of (E4, W4). */
+/* A write to a TCP socket that waits for room, and goes on, leaves an edge: room has come that
+ * there was none of (E4, W4). */
 #include "harness.h"
 
 #include <sys/ioctl.h>

@@ -1,5 +1,6 @@
-/* Room on a TCP connection wakes every instance. If it is gone again when the second one waits, because the first was told of it and the program wrote, the second
- * reports what else is high (E4, W4, X1). */
+/* Room on a TCP connection wakes every instance. If it is gone again when the second one waits,
+ * because the first was told of it and the program wrote, the second reports what else is high (E4,
+ * W4, X1). */
 #include "harness.h"
 
 static int fd[2];
@@ -10,7 +11,8 @@ static void come_to_rest(int ep)
         ;
 }
 
-/* A registration that begins, and one that begins anew while a thread waits for it, find room: there had been room before, which wakes nobody else. */
+/* A registration that begins, and one that begins anew while a thread waits for it, find room:
+ * there had been room before, which wakes nobody else. */
 static void room_that_was_there(void)
 {
     int first = new_epoll(), second = new_epoll();

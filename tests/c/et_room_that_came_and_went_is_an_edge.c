@@ -1,4 +1,5 @@
-/* Room for more is an edge even if the program fills it again before it waits; the report shows what else is high (E4, W4). */
+/* Room for more is an edge even if the program fills it again before it waits; the report shows
+ * what else is high (E4, W4). */
 #include "harness.h"
 
 static bool is_writable(int fd)
@@ -27,7 +28,8 @@ void test(void)
             size_t there = 0;
             for (ssize_t n; (n = read(fd[1], bulk, sizeof bulk)) > 0;)
                 there += n;
-            /* A TCP socket takes a byte before a third of its buffer is free, which is when it wakes its writers. */
+            /* A TCP socket takes a byte before a third of its buffer is free, which is when it
+             * wakes its writers. */
             UNTIL(is_writable(fd[0]));
             CHECK(fill(fd[0]) > 0);
             CHECK(there > 0);

@@ -1,5 +1,6 @@
-/* sendfile and splice move pages into a TCP socket 64 KB at a time. A smaller send buffer is full in the middle, and room that comes then is an edge, also if
- * the rest takes it up: what else is high is reported again (E4, W4). */
+/* sendfile and splice move pages into a TCP socket 64 KB at a time. A smaller send buffer is full
+ * in the middle, and room that comes then is an edge, also if the rest takes it up: what else is
+ * high is reported again (E4, W4). */
 #include "harness.h"
 
 #include <sys/mman.h>

@@ -1,5 +1,5 @@
-/* Room that a wait or a look found, and did not report, is an edge though it is filled before the next one: the report shows what else is
- * high (E4, W4). */
+/* Room that a wait or a look found, and did not report, is an edge though it is filled before the
+ * next one: the report shows what else is high (E4, W4). */
 #include "harness.h"
 
 static int fd[2];

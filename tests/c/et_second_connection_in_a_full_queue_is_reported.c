@@ -1,4 +1,5 @@
-/* Each connection in an accept queue is an edge; accepting one of two is none, emptying is none (E1, E2). */
+/* Each connection in an accept queue is an edge; accepting one of two is none, emptying is none
+ * (E1, E2). */
 #include "harness.h"
 
 void test(void)

@@ -1,5 +1,6 @@
-/* A TCP segment that the receiver has no memory for is dropped, and wakes those who wait for data. So the window is shut; and what is sent into a
- * shut window wakes nobody, whoever drops it (E1). */
+/* A TCP segment that the receiver has no memory for is dropped, and wakes those who wait for data.
+ * So the window is shut; and what is sent into a shut window wakes nobody, whoever drops it
+ * (E1). */
 #include "harness.h"
 
 #include <netinet/in.h>

@@ -1,4 +1,5 @@
-/* The peer's shutdown and its close are edges that show RDHUP and HUP, also on top of unread data (E3). */
+/* The peer's shutdown and its close are edges that show RDHUP and HUP, also on top of unread data
+ * (E3). */
 #include "harness.h"
 
 static void run(int fd[2], bool unread, bool blocked)

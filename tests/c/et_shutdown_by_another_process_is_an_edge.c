@@ -1,4 +1,5 @@
-/* A shutdown is an edge on the socket itself, whoever calls it, and whether a level changes or not (E3). */
+/* A shutdown is an edge on the socket itself, whoever calls it, and whether a level changes or not
+ * (E3). */
 #include "harness.h"
 
 void test(void)

@@ -1,5 +1,5 @@
-/* Each shutdown is an edge on the socket itself, and on the other side of a unix connection, also when no level changes: whoever
- * waits is woken, whatever for (E3). */
+/* Each shutdown is an edge on the socket itself, and on the other side of a unix connection, also
+ * when no level changes: whoever waits is woken, whatever for (E3). */
 #include "harness.h"
 
 #define ALL (EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET)

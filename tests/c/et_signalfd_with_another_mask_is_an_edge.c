@@ -1,5 +1,5 @@
-/* Edge-triggered: a signalfd that is given a mask wakes all signalfds of the process, whose unread signals are reported once more; and what the new mask takes
- * is there. */
+/* Edge-triggered: a signalfd that is given a mask wakes all signalfds of the process, whose unread
+ * signals are reported once more; and what the new mask takes is there. */
 #include "harness.h"
 
 #include <sys/signalfd.h>

@@ -1,5 +1,5 @@
-/* Reading one of several signals from a signalfd is no edge; a signal that comes after it is, even one that had just been read
- * (E1, E2). */
+/* Reading one of several signals from a signalfd is no edge; a signal that comes after it is, even
+ * one that had just been read (E1, E2). */
 #include "harness.h"
 #include <sys/signalfd.h>
 

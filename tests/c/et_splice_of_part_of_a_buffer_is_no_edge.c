@@ -1,4 +1,5 @@
-/* A splice that takes a part of one buffer of a pipe lets no buffer go, so it is no OUT edge of the writing end (E4). */
+/* A splice that takes a part of one buffer of a pipe lets no buffer go, so it is no OUT edge of the
+ * writing end (E4). */
 #include "harness.h"
 
 void test(void)

@@ -1,4 +1,5 @@
-/* A splice that fails with the pending error of its socket has done nothing to the pipe it would have filled, and no edge is one there. */
+/* A splice that fails with the pending error of its socket has done nothing to the pipe it would
+ * have filled, and no edge is one there. */
 #include "harness.h"
 
 void test(void)

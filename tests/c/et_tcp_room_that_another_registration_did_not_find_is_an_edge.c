@@ -1,4 +1,5 @@
-/* Who looks at a TCP socket and finds no room is woken when there is some, and with him every other registration on it (E4). */
+/* Who looks at a TCP socket and finds no room is woken when there is some, and with him every other
+ * registration on it (E4). */
 #include "harness.h"
 
 /* Asked of the memory in use, because a poll would be a look. */
@@ -24,7 +25,8 @@ static void run(uint32_t events, bool early)
     if (early)
         ADD(looking, fd[0], events, 2);
 
-    /* Writes that are taken whole, until there is no room for more and the peer takes no more either. */
+    /* Writes that are taken whole, until there is no room for more and the peer takes no more
+     * either. */
     size_t all = 0, taken = 0;
     for (int still = 0; still < 10; still++) {
         for (; has_room(fd[0]); still = 0, all += 1000)

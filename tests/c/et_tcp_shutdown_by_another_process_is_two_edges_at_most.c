@@ -1,5 +1,5 @@
-/* The end that another process sends on a TCP connection with unread data is an edge, and its acknowledgement, which may take its time,
- * is another. In between there is silence (E1, E3). */
+/* The end that another process sends on a TCP connection with unread data is an edge, and its
+ * acknowledgement, which may take its time, is another. In between there is silence (E1, E3). */
 #include "harness.h"
 
 void test(void)

@@ -1,4 +1,5 @@
-/* timerfd_settime() on an expired timer nobody read takes the level away; each new expiry is an edge (E1, E5). */
+/* timerfd_settime() on an expired timer nobody read takes the level away; each new expiry is an
+ * edge (E1, E5). */
 #include "harness.h"
 
 static void set(int timer, long ns, int flags)

@@ -1,4 +1,5 @@
-/* A timer whose expiration nobody read is an edge again when another process sets it anew (E1). DIFFERS. */
+/* A timer whose expiration nobody read is an edge again when another process sets it anew (E1).
+ * DIFFERS. */
 #include "kinds.h"
 
 void test(void)

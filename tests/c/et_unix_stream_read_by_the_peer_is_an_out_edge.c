@@ -1,4 +1,5 @@
-/* On a unix stream socket every read by the peer is an OUT edge, though it was writable all the time (E4). */
+/* On a unix stream socket every read by the peer is an OUT edge, though it was writable all the
+ * time (E4). */
 #include "harness.h"
 
 void test(void)

@@ -1,5 +1,5 @@
-/* What is unread is reported once, whatever happens beside it, for all kinds where poll() can tell (W4, E6). The others have
- * a file each. */
+/* What is unread is reported once, whatever happens beside it, for all kinds where poll() can tell
+ * (W4, E6). The others have a file each. */
 #include "kinds.h"
 
 void test(void)

@@ -1,4 +1,5 @@
-/* A byte of urgent TCP data is a PRI edge, on top of unread data and for a thread that sleeps (E1, T5). */
+/* A byte of urgent TCP data is a PRI edge, on top of unread data and for a thread that sleeps (E1,
+ * T5). */
 #include "harness.h"
 
 void test(void)

@@ -1,6 +1,8 @@
-/* A write during which the connection is reset, and reported by another thread, is cut short for that and not for want of room: what
- * was reported is no edge again. The report has to come before the write returns, so it is tried often, and on one processor: there the
- * thread that is woken runs when the write is interrupted, and not between the two wake-ups of a reset, which are two edges. */
+/* A write during which the connection is reset, and reported by another thread, is cut short for
+ * that and not for want of room: what was reported is no edge again. The report has to come before
+ * the write returns, so it is tried often, and on one processor: there the thread that is woken
+ * runs when the write is interrupted, and not between the two wake-ups of a reset, which are two
+ * edges. */
 #include <sched.h>
 
 #include "harness.h"
@@ -27,7 +29,8 @@ void test(void)
         start_waiter(&waiter, ep);
         CHECK(send(fd[0], bytes, 65536, MSG_NOSIGNAL) > 0);
         CHECK_EQ(join_waiter(&waiter), 1);
-        /* What was written may have been acknowledged first, and so reported; the reset comes after it. */
+        /* What was written may have been acknowledged first, and so reported; the reset comes after
+         * it. */
         while (!(waiter.at[0].events & EPOLLHUP))
             CHECK_EQ(wait_by(WAIT, ep, waiter.at, 1, BOUND_MS, NULL), 1);
         CHECK_ERRNO(send(fd[0], bytes, 1, MSG_NOSIGNAL), EPIPE);

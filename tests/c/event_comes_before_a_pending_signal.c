@@ -1,4 +1,5 @@
-/* When something is ready the wait reports it, though a signal that its mask unblocks is pending; that is handled too (W8). */
+/* When something is ready the wait reports it, though a signal that its mask unblocks is pending;
+ * that is handled too (W8). */
 #include "harness.h"
 
 static atomic_int handled;

@@ -1,5 +1,6 @@
-/* A program that closes every number by system calls of its own, as some daemons do, in a process with waiting threads and many silent
- * registrations, costs no time afterwards, and can start anew (C3, D1). */
+/* A program that closes every number by system calls of its own, as some daemons do, in a process
+ * with waiting threads and many silent registrations, costs no time afterwards, and can start anew
+ * (C3, D1). */
 #include "harness.h"
 
 #include <dirent.h>
@@ -47,7 +48,8 @@ static void *sleeps(void *arg)
     return NULL;
 }
 
-/* Uses a new instance such that its silent registrations are with whoever looks after those, and a thread waits. */
+/* Uses a new instance such that its silent registrations are with whoever looks after those, and a
+ * thread waits. */
 static void use(struct thread *thread)
 {
     static int ep;

@@ -1,5 +1,6 @@
-/* Four threads, each with an instance of its own that watches one listener exclusively, and a fifth instance that watches
- * it like anybody. Half of the four are edge-triggered and accept until EAGAIN. For the exclusive_*.c tests. */
+/* Four threads, each with an instance of its own that watches one listener exclusively, and a fifth
+ * instance that watches it like anybody. Half of the four are edge-triggered and accept until
+ * EAGAIN. For the exclusive_*.c tests. */
 #include "harness.h"
 
 #define CREW 4

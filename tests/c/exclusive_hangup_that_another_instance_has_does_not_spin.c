@@ -1,4 +1,5 @@
-/* Of two instances that wait exclusively for a socket that is hung up one has the event; a thread that waits on the other sleeps (X1). */
+/* Of two instances that wait exclusively for a socket that is hung up one has the event; a thread
+ * that waits on the other sleeps (X1). */
 #include "harness.h"
 
 #define ALL (EPOLLIN | EPOLLOUT | EPOLLEXCLUSIVE | EPOLLET)

@@ -1,4 +1,5 @@
-/* EPOLLEXCLUSIVE comes only with ADD, only beside a few bits, only on what is no instance; MOD never takes it (T7). */
+/* EPOLLEXCLUSIVE comes only with ADD, only beside a few bits, only on what is no instance; MOD
+ * never takes it (T7). */
 #include "harness.h"
 
 void test(void)

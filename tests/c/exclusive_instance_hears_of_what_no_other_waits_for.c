@@ -1,4 +1,5 @@
-/* While one of two exclusive instances has an arrival at hand, the other hears of room, for which it alone waits (X1). */
+/* While one of two exclusive instances has an arrival at hand, the other hears of room, for which
+ * it alone waits (X1). */
 #include "harness.h"
 
 static int reports(int ep)

@@ -1,4 +1,5 @@
-/* Connections that come all at once to exclusive instances, level or edge, are all accepted (X1, E6). */
+/* Connections that come all at once to exclusive instances, level or edge, are all accepted (X1,
+ * E6). */
 #include "exclusive.h"
 
 void test(void)

@@ -1,5 +1,6 @@
-/* Four exclusive instances in four threads watch one listener beside one that is not exclusive: each connection wakes at
- * least one of the four and always the fifth, and all are accepted (X1, T7). */
+/* Four exclusive instances in four threads watch one listener beside one that is not exclusive:
+ * each connection wakes at least one of the four and always the fifth, and all are accepted (X1,
+ * T7). */
 #include "exclusive.h"
 
 void test(void)
@@ -11,7 +12,8 @@ void test(void)
         struct waiter beside;
         start_waiter(&beside, crew.beside);
 
-        /* Were the connection accepted before the fifth looks, it would rightly have nothing to report (W7). */
+        /* Were the connection accepted before the fifth looks, it would rightly have nothing to
+         * report (W7). */
         atomic_store(&crew.hold, true);
         int client = tcp_client_of(crew.listener);
         CHECK_EQ(join_waiter(&beside), 1);

@@ -1,5 +1,6 @@
-/* An exclusive registration that is added, in one more instance, while its descriptor is ready is reported there like any other (T6),
- * although another instance has reported the event and not taken it; what arrives later wakes one of them again (X1). */
+/* An exclusive registration that is added, in one more instance, while its descriptor is ready is
+ * reported there like any other (T6), although another instance has reported the event and not
+ * taken it; what arrives later wakes one of them again (X1). */
 #include "harness.h"
 
 void test(void)

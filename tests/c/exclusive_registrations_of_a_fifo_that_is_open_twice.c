@@ -1,5 +1,6 @@
-/* Of exclusive registrations of one FIFO one is woken, though it is open through several descriptions: what they wait on is one queue (X1). The
- * thread sleeps, so that the level is looked at for nothing but a wake-up. */
+/* Of exclusive registrations of one FIFO one is woken, though it is open through several
+ * descriptions: what they wait on is one queue (X1). The thread sleeps, so that the level is looked
+ * at for nothing but a wake-up. */
 #include "harness.h"
 
 void test(void)

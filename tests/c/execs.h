@@ -63,7 +63,8 @@ static inline void by_number_at(char **words, char **environment)
 {
     syscall(SYS_execveat, AT_FDCWD, SELF, words, environment, 0);
 }
-/* With so many words that some are on the stack, and with exactly as many as there are registers. */
+/* With so many words that some are on the stack, and with exactly as many as there are
+ * registers. */
 static inline void by_execl_5(char **w, char **environment)
 {
     environ = environment;

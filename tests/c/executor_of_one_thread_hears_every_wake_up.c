@@ -1,6 +1,8 @@
-/* The pattern of an asynchronous executor: one thread waits, an eventfd that is never read wakes it (IN|ET), every descriptor is registered
- * for all bits with EPOLLET, an operation is freed one wait after its DEL, and a ring of io_uring is in the set like any descriptor. Other
- * threads hand over work and write to the descriptors. No wake-up is lost, and nothing freed is reported (E1, T10). */
+/* The pattern of an asynchronous executor: one thread waits, an eventfd that is never read wakes it
+ * (IN|ET), every descriptor is registered for all bits with EPOLLET, an operation is freed one wait
+ * after its DEL, and a ring of io_uring is in the set like any descriptor. Other threads hand over
+ * work and write to the descriptors. No wake-up is lost, and nothing freed is reported (E1,
+ * T10). */
 #include "harness.h"
 
 #include <linux/io_uring.h>

@@ -1,4 +1,5 @@
-/* A call that closes nothing takes nothing away: dup2() onto itself or from a bad number, close_range() for exec (D1). */
+/* A call that closes nothing takes nothing away: dup2() onto itself or from a bad number,
+ * close_range() for exec (D1). */
 #include "harness.h"
 
 void test(void)

@@ -1,5 +1,6 @@
-/* Faults to order: system calls that the kernel refuses from now on, memory that runs out at a chosen mapping. By seccomp, so nothing
- * of the library is changed for it. What is refused stays refused for the process, its threads and its children. */
+/* Faults to order: system calls that the kernel refuses from now on, memory that runs out at a
+ * chosen mapping. By seccomp, so nothing of the library is changed for it. What is refused stays
+ * refused for the process, its threads and its children. */
 #ifndef FAULTS_H
 #define FAULTS_H
 
@@ -148,7 +149,8 @@ static inline void limit_numbers(rlim_t soft)
     OK(setrlimit(RLIMIT_NOFILE, &limit));
 }
 
-/* Takes every free number below `limit`; answers with how many it took. Any of them can be closed to have one back. */
+/* Takes every free number below `limit`; answers with how many it took. Any of them can be closed
+ * to have one back. */
 static inline int take_all_numbers(rlim_t limit, int *taken, int most)
 {
     int n = 0;

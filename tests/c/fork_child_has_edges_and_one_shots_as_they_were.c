@@ -1,5 +1,6 @@
-/* A child of fork() finds edge-triggered and one-shot registrations as they were: what was reported stays silent, what was not is
- * reported, a spent one-shot is spent until it is modified; a child of vfork() that only execs changes nothing (D5, W4, W5). */
+/* A child of fork() finds edge-triggered and one-shot registrations as they were: what was reported
+ * stays silent, what was not is reported, a spent one-shot is spent until it is modified; a child
+ * of vfork() that only execs changes nothing (D5, W4, W5). */
 #include "harness.h"
 
 static int ep, told[2], untold[2], spent[2], armed[2];

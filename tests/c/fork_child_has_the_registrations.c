@@ -1,4 +1,5 @@
-/* A child of fork() has the instance with what was registered: its waits and its parent's both work (D5). */
+/* A child of fork() has the instance with what was registered: its waits and its parent's both work
+ * (D5). */
 #include "harness.h"
 
 void test(void)

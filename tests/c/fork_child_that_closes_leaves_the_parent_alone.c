@@ -1,4 +1,5 @@
-/* A child that closes its copies of everything, by any call, takes nothing from its parent (D5, D1). */
+/* A child that closes its copies of everything, by any call, takes nothing from its parent (D5,
+ * D1). */
 #include "harness.h"
 
 void test(void)

@@ -1,5 +1,6 @@
-/* A signal handler that interrupts a wait forks. Parent and child both come back from it into the wait, which ends with EINTR (W8), and
- * the child has the instance like any other child (D5), for waits of all its threads and for closes. */
+/* A signal handler that interrupts a wait forks. Parent and child both come back from it into the
+ * wait, which ends with EINTR (W8), and the child has the instance like any other child (D5), for
+ * waits of all its threads and for closes. */
 #include "harness.h"
 
 static volatile pid_t child;
@@ -12,7 +13,8 @@ static void on_signal(int signal)
     errno = error;
 }
 
-/* As long as the instance lives its registrations report; a close reaches the peer at once, also while another thread waits (D4). */
+/* As long as the instance lives its registrations report; a close reaches the peer at once, also
+ * while another thread waits (D4). */
 static void works(int ep)
 {
     int fd[2], pair[2];

@@ -1,5 +1,5 @@
-/* A handler that interrupts control calls, waits and closes forks, and a child that does not come back from it ends at once, while one
- * that does goes on with the interrupted call. */
+/* A handler that interrupts control calls, waits and closes forks, and a child that does not come
+ * back from it ends at once, while one that does goes on with the interrupted call. */
 #include "harness.h"
 
 static atomic_int forks, failed;
@@ -32,8 +32,8 @@ static void on_alarm(int signal)
     errno = error;
 }
 
-/* Calls that hold locks of all kinds, as long as `end` says or until this is a child. What the child adds in the middle of an ADD the
- * parent finds added, on the kernel. */
+/* Calls that hold locks of all kinds, as long as `end` says or until this is a child. What the
+ * child adds in the middle of an ADD the parent finds added, on the kernel. */
 static void calls(int ep, int spare, int64_t end)
 {
     while (now_ns() < end && !is_child && !last) {

@@ -1,4 +1,5 @@
-/* A child forked while another thread waits has no such thread and can use the instance; the thread goes on (D5). */
+/* A child forked while another thread waits has no such thread and can use the instance; the thread
+ * goes on (D5). */
 #include "harness.h"
 
 void test(void)

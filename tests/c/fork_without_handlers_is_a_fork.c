@@ -1,7 +1,7 @@
-/* A child that was made by _Fork, by a clone by number or by an inline clone has the instance and its registrations like any other
- * (D5), adds and closes, and leaves the parent's alone; also when other threads of the parent wait, when they are busy with
- * instances at that moment, and when many registrations are silent. An inline clone is tried while the parent has no other
- * threads. */
+/* A child that was made by _Fork, by a clone by number or by an inline clone has the instance and
+ * its registrations like any other (D5), adds and closes, and leaves the parent's alone; also when
+ * other threads of the parent wait, when they are busy with instances at that moment, and when many
+ * registrations are silent. An inline clone is tried while the parent has no other threads. */
 #include "harness.h"
 
 #include <linux/sched.h>
@@ -35,8 +35,8 @@ static pid_t by_inline_clone(void)
 
 static void in_the_child(int waiters)
 {
-    /* The parent's registrations, level- and edge-triggered, by a wait of its own. With a waiter in the parent an event would be
-     * for either. */
+    /* The parent's registrations, level- and edge-triggered, by a wait of its own. With a waiter in
+     * the parent an event would be for either. */
     if (!waiters) {
         struct pollfd p = {.fd = ep, .events = POLLIN};
         CHECK_EQ(poll(&p, 1, 0), 0);

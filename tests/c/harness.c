@@ -143,7 +143,8 @@ static size_t read_proc(pid_t tid, const char *name, char *text, size_t size)
     return n > 0 ? n : 0;
 }
 
-/* The number of times the thread went to sleep, if it sleeps in a wait for descriptors or a read now; else -1. */
+/* The number of times the thread went to sleep, if it sleeps in a wait for descriptors or a read
+ * now; else -1. */
 static long sleeping(pid_t tid)
 {
     char text[4096];

@@ -1,6 +1,7 @@
-/* What every test of behaviour needs: checks that say what they saw, bounded waits, threads that are known to be
- * blocked. A test defines `void test(void)`; main() is in harness.c and first makes sure that the epoll under test is
- * the one that EPOLYFILL_TEST_WAY names. The kinds of descriptor are in kinds.h. */
+/* What every test of behaviour needs: checks that say what they saw, bounded waits, threads that
+ * are known to be blocked. A test defines `void test(void)`; main() is in harness.c and first makes
+ * sure that the epoll under test is the one that EPOLYFILL_TEST_WAY names. The kinds of descriptor
+ * are in kinds.h. */
 #ifndef HARNESS_H
 #define HARNESS_H
 
@@ -97,8 +98,8 @@ void sort_by_data(struct events *events);
 /* Within the bound one wait reports exactly one event: this data, these bits. */
 void expect_one_(const char *file, int line, int ep, uint64_t data, uint32_t bits);
 #define EXPECT_ONE(ep, data, bits) expect_one_(__FILE__, __LINE__, ep, data, bits)
-/* Within the bound events for this data have shown all these bits (and none outside `allowed`), in one report or in
- * several: for what arrives in steps, like the end of a TCP connection. */
+/* Within the bound events for this data have shown all these bits (and none outside `allowed`), in
+ * one report or in several: for what arrives in steps, like the end of a TCP connection. */
 void expect_bits_(const char *file, int line, int ep, uint64_t data, uint32_t bits);
 #define EXPECT_BITS(ep, data, bits) expect_bits_(__FILE__, __LINE__, ep, data, bits)
 /* Silence, now and for a while. */
@@ -117,7 +118,8 @@ struct thread {
 void start_thread(struct thread *thread, void *(*run)(void *), void *arg);
 void *join_thread(struct thread *thread); /* within the bound */
 
-/* Until the thread sleeps in a system call that waits for descriptors, or in a read, and goes on sleeping. */
+/* Until the thread sleeps in a system call that waits for descriptors, or in a read, and goes on
+ * sleeping. */
 void wait_until_blocked(pid_t tid);
 bool wait_until_blocked_or_gone(pid_t tid); /* true if it is blocked */
 
@@ -154,8 +156,9 @@ void pause_ms(int ms);
         }                                                                                                              \
     } while (0)
 
-/* Whether what takes less than `ms` of the system's time did so in one of several attempts: in each it may have been kept waiting for
- * a processor. To be asked after each attempt until it answers; fails when there were enough. */
+/* Whether what takes less than `ms` of the system's time did so in one of several attempts: in each
+ * it may have been kept waiting for a processor. To be asked after each attempt until it answers;
+ * fails when there were enough. */
 bool took_less_(const char *file, int line, int attempt, int64_t since_ns, int ms);
 #define TOOK_LESS(attempt, since_ns, ms) took_less_(__FILE__, __LINE__, attempt, since_ns, ms)
 

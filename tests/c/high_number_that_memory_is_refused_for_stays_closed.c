@@ -1,6 +1,7 @@
-/* A number so high that there is no room for it in any table yet. Where memory for that is refused a duplicate is ENOMEM, and nothing
- * has the number afterwards; so is a registration under it, which is not there afterwards. What was there before goes on
- * reporting, and with memory all of it works. */
+/* A number so high that there is no room for it in any table yet. Where memory for that is refused
+ * a duplicate is ENOMEM, and nothing has the number afterwards; so is a registration under it,
+ * which is not there afterwards. What was there before goes on reporting, and with memory all of it
+ * works. */
 #include "faults.h"
 
 #define NUMBER 17000

@@ -1,4 +1,5 @@
-/* Among two thousand idle items, those that are closed while a thread waits are closed at once for their peers (D4). */
+/* Among two thousand idle items, those that are closed while a thread waits are closed at once for
+ * their peers (D4). */
 #include "harness.h"
 
 #define ITEMS 2000

@@ -1,4 +1,5 @@
-/* Among two thousand idle items, one that becomes active wakes a sleeping thread within 200 ms (W3, W4). */
+/* Among two thousand idle items, one that becomes active wakes a sleeping thread within 200 ms (W3,
+ * W4). */
 #include "harness.h"
 
 #define ITEMS 2000

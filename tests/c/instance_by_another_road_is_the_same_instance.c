@@ -1,5 +1,6 @@
-/* A number of an instance that came in a message, out of the process's own table by pidfd_getfd, or by a system call of its own names
- * that instance: in control, in waits, and inside another one. It lives as long as any number names it (D6). */
+/* A number of an instance that came in a message, out of the process's own table by pidfd_getfd, or
+ * by a system call of its own names that instance: in control, in waits, and inside another one. It
+ * lives as long as any number names it (D6). */
 #include "oracle.h"
 
 static int by_message(int fd)

@@ -1,4 +1,5 @@
-/* EPOLL_CLOEXEC closes the instance in the new program; the old program's items do not trouble it (C2, D1). */
+/* EPOLL_CLOEXEC closes the instance in the new program; the old program's items do not trouble it
+ * (C2, D1). */
 #include "harness.h"
 
 void test(void)

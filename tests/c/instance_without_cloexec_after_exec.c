@@ -1,5 +1,5 @@
-/* Without CLOEXEC the number stays open over exec. The kernel's instance has its items still; ours has lost them and says
- * EINVAL. Either way it can be closed and a new one works (C3). DIFFERS */
+/* Without CLOEXEC the number stays open over exec. The kernel's instance has its items still; ours
+ * has lost them and says EINVAL. Either way it can be closed and a new one works (C3). DIFFERS */
 #include "harness.h"
 
 void test(void)

@@ -1,4 +1,5 @@
-/* Twenty thousand instances, each used and closed, leave no memory and no descriptors behind (C3, D1). */
+/* Twenty thousand instances, each used and closed, leave no memory and no descriptors behind (C3,
+ * D1). */
 #include "harness.h"
 
 void test(void)

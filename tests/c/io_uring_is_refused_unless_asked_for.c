@@ -1,5 +1,5 @@
-/* An event loop that finds io_uring would control epoll behind our back: io_uring_setup() through syscall() is ENOSYS, unless
- * EPOLYFILL_IO_URING=1, which lets the kernel answer. DIFFERS */
+/* An event loop that finds io_uring would control epoll behind our back: io_uring_setup() through
+ * syscall() is ENOSYS, unless EPOLYFILL_IO_URING=1, which lets the kernel answer. DIFFERS */
 #include "harness.h"
 
 /* What the kernel says, asked without libc. */

@@ -1,5 +1,6 @@
-/* With less room than is ready the rest waits for its turn, in order (W3); what has changed when it comes is not reported as it was
- * (W7), and what becomes ready meanwhile has its turn before anything that was reported after it has another. */
+/* With less room than is ready the rest waits for its turn, in order (W3); what has changed when it
+ * comes is not reported as it was (W7), and what becomes ready meanwhile has its turn before
+ * anything that was reported after it has another. */
 #include "harness.h"
 
 enum { PIPES = 6 };

@@ -145,8 +145,9 @@ static void feed_timerfd(struct specimen *s)
     OK(timerfd_settime(s->fd, 0, &soon, NULL));
 }
 
-/* How many real-time signals are pending is known for all processes of a user only (docs/differences.md), so of the tests that run at
- * once one at a time has such a signalfd, and where it can be it is a user of its own: the timers of other tests have signals, too. */
+/* How many real-time signals are pending is known for all processes of a user only
+ * (docs/differences.md), so of the tests that run at once one at a time has such a signalfd, and
+ * where it can be it is a user of its own: the timers of other tests have signals, too. */
 static int signalfds, signals_lock = -1;
 static void begin_signals(void)
 {

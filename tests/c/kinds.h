@@ -1,5 +1,6 @@
-/* One specimen of each kind of descriptor, with the acts that every behaviour is tried by: something arrives, a part is
- * taken, everything is taken. So that a test of behaviour can loop over all kinds. */
+/* One specimen of each kind of descriptor, with the acts that every behaviour is tried by:
+ * something arrives, a part is taken, everything is taken. So that a test of behaviour can loop
+ * over all kinds. */
 #ifndef KINDS_H
 #define KINDS_H
 
@@ -46,7 +47,8 @@ void discard(struct specimen *specimen); /* closes everything */
     for (const struct kind *k = kinds; k->name != NULL; k++)                                                           \
         if ((k->traits & (with)) == (with) && !(k->traits & (without)) && (subject = k->name))
 
-/* Nothing new is reported of what is unread; of an opaque kind a repeated report is not this test's matter. */
+/* Nothing new is reported of what is unread; of an opaque kind a repeated report is not this test's
+ * matter. */
 #define EXPECT_NO_EDGE_NOW(ep, kind)                                                                                   \
     do {                                                                                                               \
         if (!((kind)->traits & OPAQUE))                                                                                \

@@ -1,4 +1,5 @@
-/* The registration goes with the last descriptor, by whichever call that goes; nothing is reported afterwards (D1). */
+/* The registration goes with the last descriptor, by whichever call that goes; nothing is reported
+ * afterwards (D1). */
 #include "harness.h"
 
 static int null;

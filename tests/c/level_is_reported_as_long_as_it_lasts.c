@@ -1,4 +1,5 @@
-/* A level-triggered item is in every wait until the level is gone, and again when it is back (W3). */
+/* A level-triggered item is in every wait until the level is gone, and again when it is back
+ * (W3). */
 #include "kinds.h"
 
 void test(void)

@@ -1,4 +1,5 @@
-/* What became ready and was emptied before the wait is not reported, and does not end the wait early (W7). */
+/* What became ready and was emptied before the wait is not reported, and does not end the wait
+ * early (W7). */
 #include "kinds.h"
 
 void test(void)

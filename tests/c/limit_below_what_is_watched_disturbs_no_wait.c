@@ -1,5 +1,5 @@
-/* RLIMIT_NOFILE lowered below the number of registrations, by the program or from outside, disturbs nothing: epoll needs no number
- * for what it has (C3). */
+/* RLIMIT_NOFILE lowered below the number of registrations, by the program or from outside, disturbs
+ * nothing: epoll needs no number for what it has (C3). */
 #include "faults.h"
 
 #define N 300
@@ -20,12 +20,14 @@ static void *wait_once(void *arg)
     (void)arg;
     struct epoll_event event;
     int n;
-    /* Not by wait_until_blocked: where poll takes no more, a thread cannot sleep without looking up now and then. */
+    /* Not by wait_until_blocked: where poll takes no more, a thread cannot sleep without looking up
+     * now and then. */
     CHECK_EQ(n = epoll_wait(ep, &event, 1, BOUND_MS), 1);
     return (void *)(intptr_t)event.data.u64;
 }
 
-/* Each place, the first as the last, is heard, by a look as by a blocked thread, and then no more. */
+/* Each place, the first as the last, is heard, by a look as by a blocked thread, and then no
+ * more. */
 static void everything_is_heard(void)
 {
     int at[] = {0, N / 2, N - 1};
@@ -54,7 +56,8 @@ static void everything_is_heard(void)
     ADD(ep, fd[7][0], EPOLLIN | EPOLLET, 7);
 }
 
-/* The time that a wait takes: none while there is an event, and all of it, but not in work, while there is none. */
+/* The time that a wait takes: none while there is an event, and all of it, but not in work, while
+ * there is none. */
 static void waits_cost_no_time(void)
 {
     int64_t start = now_ns(), cpu = cpu_ns();
@@ -63,7 +66,8 @@ static void waits_cost_no_time(void)
     CHECK(cpu_ns() - cpu < 100000000);
 }
 
-/* Nobody waits, but somebody has looked at the descriptor: whoever keeps its level true has nothing to do. */
+/* Nobody waits, but somebody has looked at the descriptor: whoever keeps its level true has nothing
+ * to do. */
 static void nobody_is_busy(rlim_t limit, rlim_t before)
 {
     subject = "nobody waits";
@@ -93,7 +97,8 @@ void test(void)
     for (size_t m = 0; m < 2; m++) {
         set_up(modes[m]);
         for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
-            /* The others are silent for so long, the second time, that somebody else may look after them. */
+            /* The others are silent for so long, the second time, that somebody else may look after
+             * them. */
             for (int k = 0; k < (i == 0 ? 0 : 700); k++) {
                 write_bytes(fd[0][1], 1);
                 EXPECT_ONE(ep, 0, EPOLLIN);

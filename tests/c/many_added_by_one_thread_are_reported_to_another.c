@@ -1,5 +1,6 @@
-/* A thread adds many registrations, edge- and level-triggered, some of which are deleted again before anybody waits; another one waits.
- * Each of those that stayed is reported, with what it was added with, and the others are not (T6, W3, W4). */
+/* A thread adds many registrations, edge- and level-triggered, some of which are deleted again
+ * before anybody waits; another one waits. Each of those that stayed is reported, with what it was
+ * added with, and the others are not (T6, W3, W4). */
 #include "harness.h"
 
 #define MANY 200

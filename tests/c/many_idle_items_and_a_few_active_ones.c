@@ -1,4 +1,5 @@
-/* Two thousand items, five of them active: each wait reports exactly the active ones, level and edge (W3, W4). */
+/* Two thousand items, five of them active: each wait reports exactly the active ones, level and
+ * edge (W3, W4). */
 #include "harness.h"
 
 #define ITEMS 2000

@@ -1,4 +1,5 @@
-/* Two thousand items that are ready at once come in turn through a small buffer, each once before any comes again (W3). */
+/* Two thousand items that are ready at once come in turn through a small buffer, each once before
+ * any comes again (W3). */
 #include "harness.h"
 
 #define ITEMS 2000

@@ -1,4 +1,5 @@
-/* What a level-triggered item reports is what poll() says for the same bit, for every bit and kind (T5, T8). */
+/* What a level-triggered item reports is what poll() says for the same bit, for every bit and kind
+ * (T5, T8). */
 #include "kinds.h"
 
 static const uint32_t bits[] = {EPOLLIN,     EPOLLPRI,    EPOLLOUT, EPOLLRDNORM, EPOLLRDBAND,

@@ -1,5 +1,6 @@
-/* When memory runs out, create and control are ENOMEM and have done nothing, and so is dup; what is registered goes on reporting, and
- * when there is memory again all is as before. The memory runs out at the first mapping, at the second, and so on. */
+/* When memory runs out, create and control are ENOMEM and have done nothing, and so is dup; what is
+ * registered goes on reporting, and when there is memory again all is as before. The memory runs
+ * out at the first mapping, at the second, and so on. */
 #include "faults.h"
 
 #define N 2400

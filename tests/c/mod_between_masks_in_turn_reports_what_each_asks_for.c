@@ -1,5 +1,6 @@
-/* A registration that waits for reading and for writing in turn, as one does whose answers are sometimes too long: what the last mask does
- * not ask for is never reported, ends no sleep and costs no time, and what it asks for is (T6, W3). */
+/* A registration that waits for reading and for writing in turn, as one does whose answers are
+ * sometimes too long: what the last mask does not ask for is never reported, ends no sleep and
+ * costs no time, and what it asks for is (T6, W3). */
 #include "harness.h"
 
 static void send_until_full(int fd)

@@ -1,4 +1,5 @@
-/* An always-readable edge-triggered eventfd is a doorbell: each MOD of it wakes the blocked waiter (T6). */
+/* An always-readable edge-triggered eventfd is a doorbell: each MOD of it wakes the blocked waiter
+ * (T6). */
 #include "harness.h"
 
 void test(void)

@@ -1,5 +1,6 @@
-/* Several threads modify, delete and add one item at the same time while others wait on it: each call has an answer that fits some
- * order of the calls, mask and data stay together, and after the last one only what it set is reported (T10). */
+/* Several threads modify, delete and add one item at the same time while others wait on it: each
+ * call has an answer that fits some order of the calls, mask and data stay together, and after the
+ * last one only what it set is reported (T10). */
 #include "harness.h"
 
 #define CHANGERS 3

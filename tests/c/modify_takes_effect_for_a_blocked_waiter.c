@@ -1,4 +1,5 @@
-/* A mask that is modified while a thread waits is the one that counts: woken by what it gained, not by what it lost (T6). */
+/* A mask that is modified while a thread waits is the one that counts: woken by what it gained, not
+ * by what it lost (T6). */
 #include "harness.h"
 
 void test(void)

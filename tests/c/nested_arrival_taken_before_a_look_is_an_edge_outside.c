@@ -1,5 +1,5 @@
-/* What arrived in an inner instance is an edge of the outer one, even if it was taken before anybody looked, when something else is
- * ready in there (N2). */
+/* What arrived in an inner instance is an edge of the outer one, even if it was taken before
+ * anybody looked, when something else is ready in there (N2). */
 #include "harness.h"
 
 void test(void)

@@ -1,5 +1,6 @@
-/* What arrived in an inner instance is an edge of the outer one, even if it was taken at once while another thread polls the inner
- * instance, whenever that looks: also between the call that takes and whatever comes after it (N2). */
+/* What arrived in an inner instance is an edge of the outer one, even if it was taken at once while
+ * another thread polls the inner instance, whenever that looks: also between the call that takes
+ * and whatever comes after it (N2). */
 #include "harness.h"
 
 enum { ROUNDS = 300 };

@@ -1,6 +1,7 @@
-/* An arrival that wakes a registration in an inner instance is an edge of the outer one when something else is ready in there, also
- * when it is level-triggered and the mask has none of the levels that came: a signal and what happens to a file wake without any
- * bit, what comes to a socket wakes those that wait for urgent data (N2). */
+/* An arrival that wakes a registration in an inner instance is an edge of the outer one when
+ * something else is ready in there, also when it is level-triggered and the mask has none of the
+ * levels that came: a signal and what happens to a file wake without any bit, what comes to a
+ * socket wakes those that wait for urgent data (N2). */
 #include "harness.h"
 
 #include <netinet/in.h>

@@ -1,5 +1,6 @@
-/* One to three instances inside each other, every link level- or edge-triggered or one-shot: an arrival at the bottom wakes a thread
- * that sleeps at any height, in a wait, in poll, ppoll, select or pselect; and a second one, on top of the first, likewise (N1, N2). */
+/* One to three instances inside each other, every link level- or edge-triggered or one-shot: an
+ * arrival at the bottom wakes a thread that sleeps at any height, in a wait, in poll, ppoll, select
+ * or pselect; and a second one, on top of the first, likewise (N1, N2). */
 #include "harness.h"
 
 #include <sys/select.h>
@@ -86,7 +87,8 @@ void test(void)
             for (int at = height == 3 ? 1 : 0; at < height; at++) {
                 uint32_t chosen[HEIGHT] = {modes[mix % 3], modes[mix / 3 % 3], modes[mix / 9]};
                 for (enum call_of call = 0; call < CALLS; call++)
-                    /* The other calls than a wait differ by the door only: one of them for each mix. */
+                    /* The other calls than a wait differ by the door only: one of them for each
+                     * mix. */
                     if (call == IN_WAIT || call == IN_POLL + (enum call_of)(mix % 4))
                         run(height, chosen, at, call);
             }

@@ -1,4 +1,5 @@
-/* ADD and MOD inside are edges of the instance's descriptor if the item is ready by its mask and was not before (T6, N2). */
+/* ADD and MOD inside are edges of the instance's descriptor if the item is ready by its mask and
+ * was not before (T6, N2). */
 #include "harness.h"
 
 void test(void)
@@ -12,7 +13,8 @@ void test(void)
     MOD(inner, ready, EPOLLIN, 1);
     EXPECT_NONE_NOW(outer);
 
-    /* What is unread in there matches no bit of the mask; what arrives later wakes it all the same. */
+    /* What is unread in there matches no bit of the mask; what arrives later wakes it all the
+     * same. */
     write_bytes(pair[1], 1);
     ADD(inner, pair[0], EPOLLRDBAND | EPOLLET, 3);
     EXPECT_NONE_NOW(outer);

@@ -1,5 +1,6 @@
-/* A change that a file shows to one look only is reported by an outer instance, once, whose look takes it: the inner one reports what else
- * is there. Nothing is reported without a change, though the file is readable for ever. */
+/* A change that a file shows to one look only is reported by an outer instance, once, whose look
+ * takes it: the inner one reports what else is there. Nothing is reported without a change, though
+ * the file is readable for ever. */
 #include <poll.h>
 
 #include "changes.h"

@@ -1,5 +1,5 @@
-/* The close of a unix socket's peer, which takes along what it has not read and so makes room, is one edge of the instances outside, and a call that collects
- * the reset is none (E3, E4, N2). */
+/* The close of a unix socket's peer, which takes along what it has not read and so makes room, is
+ * one edge of the instances outside, and a call that collects the reset is none (E3, E4, N2). */
 #include "harness.h"
 
 void test(void)

@@ -1,5 +1,6 @@
-/* What happens inside an instance while its descriptor is closed, or after that was closed past libc, sends nobody a signal: whatever
- * tells the outer instance of it (N1), SIGPIPE ends no program and wakes no signalfd. */
+/* What happens inside an instance while its descriptor is closed, or after that was closed past
+ * libc, sends nobody a signal: whatever tells the outer instance of it (N1), SIGPIPE ends no
+ * program and wakes no signalfd. */
 #include "oracle.h"
 
 enum { ROUNDS = 500 };

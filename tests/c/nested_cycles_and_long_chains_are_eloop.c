@@ -1,4 +1,5 @@
-/* A cycle of instances, or the fifth link of a chain of them, is ELOOP; to itself it is EINVAL (N3). */
+/* A cycle of instances, or the fifth link of a chain of them, is ELOOP; to itself it is EINVAL
+ * (N3). */
 #include "harness.h"
 
 void test(void)

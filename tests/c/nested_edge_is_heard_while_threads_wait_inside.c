@@ -1,5 +1,6 @@
-/* What comes in an instance that two threads wait on is an edge of its descriptor for who waits for that, whoever wakes first: level-triggered
- * it is ready inside until it is taken, and nobody takes it here (N1, N2). */
+/* What comes in an instance that two threads wait on is an edge of its descriptor for who waits for
+ * that, whoever wakes first: level-triggered it is ready inside until it is taken, and nobody takes
+ * it here (N1, N2). */
 #include "harness.h"
 
 #define ROUNDS 200

@@ -1,5 +1,6 @@
-/* A timer in an inner instance that expires is an edge of the outer one, though it was read or set anew before anybody looked, if
- * something else is ready in there. To be set is none, and it wakes with EPOLLIN and nothing else (N2). */
+/* A timer in an inner instance that expires is an edge of the outer one, though it was read or set
+ * anew before anybody looked, if something else is ready in there. To be set is none, and it wakes
+ * with EPOLLIN and nothing else (N2). */
 #include "harness.h"
 
 static int outer, inner, ready, timer;

@@ -1,4 +1,5 @@
-/* A thread asleep in the outer wait is woken by an arrival, and by control, in the inner instance (N2, T6). */
+/* A thread asleep in the outer wait is woken by an arrival, and by control, in the inner instance
+ * (N2, T6). */
 #include "harness.h"
 
 void test(void)
@@ -31,8 +32,8 @@ void test(void)
             else
                 MOD(inner, fd[0], EPOLLPRI | inner_edge, 1);
 
-            /* A wait on the inner one drops what is not ready any more: on what it still has linked from before, MOD
-             * makes no edge. */
+            /* A wait on the inner one drops what is not ready any more: on what it still has linked
+             * from before, MOD makes no edge. */
             EXPECT_NONE_NOW(inner);
             EXPECT_NONE_NOW(outer);
         }

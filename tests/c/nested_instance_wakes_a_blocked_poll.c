@@ -1,4 +1,5 @@
-/* A thread that sleeps in poll() or select() on an instance is woken by what becomes ready in it, by ADD and by MOD (N1). */
+/* A thread that sleeps in poll() or select() on an instance is woken by what becomes ready in it,
+ * by ADD and by MOD (N1). */
 #include "harness.h"
 
 #include <sys/select.h>

@@ -13,14 +13,16 @@ void test(void)
         for (int i = 0; i < 3; i++) {
             write_bytes(fd[1], 1);
 
-            /* The outer one: as often as it likes when level, once when edge. It consumes nothing of the inner one. */
+            /* The outer one: as often as it likes when level, once when edge. It consumes nothing
+             * of the inner one. */
             EXPECT_ONE(outer, 2, EPOLLIN);
             if (outer_edge)
                 EXPECT_NONE_NOW(outer);
             else
                 EXPECT_ONE(outer, 2, EPOLLIN);
 
-            /* A second arrival on top is one more event of the inner one, so one more edge of the outer. */
+            /* A second arrival on top is one more event of the inner one, so one more edge of the
+             * outer. */
             write_bytes(fd[1], 1);
             EXPECT_ONE(outer, 2, EPOLLIN);
             EXPECT_ONE(inner, 1, EPOLLIN);

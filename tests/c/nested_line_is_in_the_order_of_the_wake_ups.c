@@ -1,6 +1,7 @@
-/* Registrations stand in line in the order in which they were woken, whatever is added or changed before anybody looks: a look from
- * outside goes past one that shows nothing if it is before the first that is ready, and only then is it an edge of the outer instance
- * when its mask is changed (T6, N2). */
+/* Registrations stand in line in the order in which they were woken, whatever is added or changed
+ * before anybody looks: a look from outside goes past one that shows nothing if it is before the
+ * first that is ready, and only then is it an edge of the outer instance when its mask is changed
+ * (T6, N2). */
 #include "harness.h"
 
 #include <sys/signalfd.h>
@@ -60,7 +61,8 @@ void test(void)
     send_again();
     tear_down(false);
 
-    /* A signal wakes the signalfd that was registered last before the others, whatever was changed since. */
+    /* A signal wakes the signalfd that was registered last before the others, whatever was changed
+     * since. */
     ready = OK(dup(signals));
     for (int first = 0; first < 2; first++) {
         outer = new_epoll(), inner = new_epoll();

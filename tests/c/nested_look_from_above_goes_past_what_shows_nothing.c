@@ -1,6 +1,7 @@
-/* A wait on the outermost of several instances takes off the ready lists inside what was woken and shows nothing by then, however long
- * before that it was woken and whoever else looked meanwhile: so it is news when it is ready after a change of its mask, and without
- * EPOLLIN an instance is not reported when it is ready again (T6, N2). */
+/* A wait on the outermost of several instances takes off the ready lists inside what was woken and
+ * shows nothing by then, however long before that it was woken and whoever else looked meanwhile:
+ * so it is news when it is ready after a change of its mask, and without EPOLLIN an instance is not
+ * reported when it is ready again (T6, N2). */
 #include "harness.h"
 
 #include <sys/signalfd.h>

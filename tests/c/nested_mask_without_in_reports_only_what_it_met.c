@@ -1,5 +1,6 @@
-/* An instance wakes those who watch it with EPOLLIN and nothing else. A registration of one without EPOLLIN is ready if the instance
- * was when it was added or modified, and from then on as long as every look finds the instance ready (T6, W3, N2). */
+/* An instance wakes those who watch it with EPOLLIN and nothing else. A registration of one without
+ * EPOLLIN is ready if the instance was when it was added or modified, and from then on as long as
+ * every look finds the instance ready (T6, W3, N2). */
 #include "harness.h"
 
 static const uint32_t masks[] = {EPOLLRDNORM, EPOLLRDNORM | EPOLLPRI | EPOLLOUT};
@@ -68,7 +69,8 @@ static void chains(uint32_t mask)
     OK(close(outer)), OK(close(middle)), OK(close(inner)), OK(close(fd[0])), OK(close(fd[1]));
 }
 
-/* A look goes past it while it shows nothing, to one behind it that shows something: it has been passed, and needs another wake-up. */
+/* A look goes past it while it shows nothing, to one behind it that shows something: it has been
+ * passed, and needs another wake-up. */
 static void passed_on_the_way(void)
 {
     int outer = new_epoll(), inner = new_epoll(), fd[2];
@@ -85,8 +87,8 @@ static void passed_on_the_way(void)
     OK(close(outer)), OK(close(inner)), OK(close(fd[1]));
 }
 
-/* A ready instance that is added without its level in the mask is not looked at by a wait, so what is
- * ready in it stays so until somebody gets there. */
+/* A ready instance that is added without its level in the mask is not looked at by a wait, so what
+ * is ready in it stays so until somebody gets there. */
 static void added_in_vain(void)
 {
     int outer = new_epoll(), middle = new_epoll(), inner = new_epoll();
@@ -101,9 +103,9 @@ static void added_in_vain(void)
     OK(close(outer)), OK(close(middle)), OK(close(inner)), OK(close(in)), OK(close(out));
 }
 
-/* An instance that was woken under a mask with EPOLLIN stays on the outer instance's ready list when
- * the mask loses EPOLLIN, but not if a poll came by while the instance showed nothing, whatever the
- * poll asked for. */
+/* An instance that was woken under a mask with EPOLLIN stays on the outer instance's ready list
+ * when the mask loses EPOLLIN, but not if a poll came by while the instance showed nothing,
+ * whatever the poll asked for. */
 static void woken_under_another_mask(bool passed, short asked)
 {
     int outer = new_epoll(), inner = new_epoll(), fd = OK(eventfd(0, EFD_NONBLOCK));

@@ -1,5 +1,6 @@
-/* A file can be reached from any number of instances directly, through one inner instance from 500 outer ones, through two from 100,
- * through three from 50 and through four from 10; one more is EINVAL, and adds nothing (N3). */
+/* A file can be reached from any number of instances directly, through one inner instance from 500
+ * outer ones, through two from 100, through three from 50 and through four from 10; one more is
+ * EINVAL, and adds nothing (N3). */
 #include "harness.h"
 
 static const int limits[] = {0, 500, 100, 50, 10};
@@ -47,14 +48,16 @@ void test(void)
         }
         int outer = pile(ep, limits[links], EINVAL);
 
-        /* What is refused to an instance that already is in is EEXIST, and with one path less there is room for another. */
+        /* What is refused to an instance that already is in is EEXIST, and with one path less there
+         * is room for another. */
         int last = outer - 1;
         CHECK_ERRNO(ctl(last, EPOLL_CTL_ADD, ep, EPOLLIN, 1), EEXIST);
         DEL(last, ep);
         ADD(outer, ep, EPOLLIN, 1);
         CHECK_ERRNO(ctl(last, EPOLL_CTL_ADD, ep, EPOLLIN, 1), EINVAL);
 
-        /* Each of them sees the event. Another file at the bottom has as many paths, and is fine. */
+        /* Each of them sees the event. Another file at the bottom has as many paths, and is
+         * fine. */
         EXPECT_ONE(outer, 1, EPOLLIN);
         ADD(bottom, fd[0], EPOLLIN, 2);
         CHECK_ERRNO(ctl(bottom, EPOLL_CTL_ADD, fd[0], EPOLLIN, 2), EEXIST);
@@ -62,7 +65,8 @@ void test(void)
         closefrom(other);
     }
 
-    /* Paths are those of a file, not of an instance: one without files has any number, and gets none then. */
+    /* Paths are those of a file, not of an instance: one without files has any number, and gets
+     * none then. */
     int empty = new_epoll();
     pile(empty, 600, 0);
     CHECK_ERRNO(ctl(empty, EPOLL_CTL_ADD, fd[0], EPOLLIN, 1), EINVAL);

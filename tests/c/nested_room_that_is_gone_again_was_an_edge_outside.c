@@ -1,5 +1,6 @@
-/* Room that was made in a full pipe is an edge of the outer instance, though it was filled again before anybody looked, if something
- * else is ready inside. More in a pipe that had room is none, nor is room for what the registration does not wait for (E4, N2). */
+/* Room that was made in a full pipe is an edge of the outer instance, though it was filled again
+ * before anybody looked, if something else is ready inside. More in a pipe that had room is none,
+ * nor is room for what the registration does not wait for (E4, N2). */
 #include "harness.h"
 
 enum { PAGE = 4096 };

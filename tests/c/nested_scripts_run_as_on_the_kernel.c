@@ -1,11 +1,13 @@
-/* Chains of one to three instances, each link and each leaf level- or edge-triggered or one-shot: a script of arrivals, takes, waits
- * and polls at every height, changes, deletions and additions has the kernel's results, step by step (N1, N2, W4, W5, T6). */
+/* Chains of one to three instances, each link and each leaf level- or edge-triggered or one-shot: a
+ * script of arrivals, takes, waits and polls at every height, changes, deletions and additions has
+ * the kernel's results, step by step (N1, N2, W4, W5, T6). */
 #include "oracle.h"
 
 enum { HEIGHT = 3, LEAVES = 3 };
 static const uint32_t modes[] = {0, EPOLLET, EPOLLONESHOT, EPOLLET | EPOLLONESHOT};
 
-/* Instance 0 is the innermost. Leaf i is in instance i % height; data is the leaf, or 10 + the instance inside. */
+/* Instance 0 is the innermost. Leaf i is in instance i % height; data is the leaf, or 10 + the
+ * instance inside. */
 struct world {
     enum side side;
     int ep[HEIGHT], leaf[LEAVES][2];

@@ -1,5 +1,6 @@
-/* A TCP connection that another process shuts down for reading, in an instance inside others, is reported again for what is unread: looks from outside
- * come before the wait, and take no edge away from it (E3, N2). */
+/* A TCP connection that another process shuts down for reading, in an instance inside others, is
+ * reported again for what is unread: looks from outside come before the wait, and take no edge away
+ * from it (E3, N2). */
 #include "harness.h"
 
 static void look_then_wait(bool beside, bool followed)

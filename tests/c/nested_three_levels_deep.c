@@ -1,4 +1,5 @@
-/* An event goes up through three instances, to a wait, a blocked wait and a poll; draining below empties all (N1, N2). */
+/* An event goes up through three instances, to a wait, a blocked wait and a poll; draining below
+ * empties all (N1, N2). */
 #include "harness.h"
 
 void test(void)

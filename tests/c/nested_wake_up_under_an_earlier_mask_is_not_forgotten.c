@@ -1,5 +1,5 @@
-/* An instance that was woken under a mask with EPOLLIN stays on the outer instance's ready list when
- * its mask loses EPOLLIN, until a look finds it not ready. */
+/* An instance that was woken under a mask with EPOLLIN stays on the outer instance's ready list
+ * when its mask loses EPOLLIN, until a look finds it not ready. */
 #include "harness.h"
 
 void test(void)

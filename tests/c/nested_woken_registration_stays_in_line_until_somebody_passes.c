@@ -1,6 +1,6 @@
-/* A registration that was woken stays on the instance's ready list, though nothing is left of what woke it, until somebody gets to it;
- * who looks at the descriptor gets no further than the first that is ready. As long as it is on the list a change of it is no edge
- * outside (T6, N1, N2). */
+/* A registration that was woken stays on the instance's ready list, though nothing is left of what
+ * woke it, until somebody gets to it; who looks at the descriptor gets no further than the first
+ * that is ready. As long as it is on the list a change of it is no edge outside (T6, N1, N2). */
 #include "harness.h"
 
 static int outer, inner, ready, other;

@@ -1,4 +1,5 @@
-/* A program may close all descriptors that it does not know, as daemons do, and start again (C3, D1). */
+/* A program may close all descriptors that it does not know, as daemons do, and start again (C3,
+ * D1). */
 #include "harness.h"
 
 static void use_a_new_instance(void)

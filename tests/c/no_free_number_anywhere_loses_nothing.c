@@ -1,5 +1,6 @@
-/* With every descriptor number taken: what is registered is added to, changed, deleted, waited for by any thread, and reported, level-
- * and edge-triggered, of every kind, and no wait costs time; epoll needs a number for a new instance only (C3). */
+/* With every descriptor number taken: what is registered is added to, changed, deleted, waited for
+ * by any thread, and reported, level- and edge-triggered, of every kind, and no wait costs time;
+ * epoll needs a number for a new instance only (C3). */
 #include "faults.h"
 
 #include <sys/inotify.h>
@@ -37,7 +38,8 @@ static int client, clients[2];
 static void connect_client(int fd) { (void)fd; OK(connect(client, (void *)&address, sizeof(sa_family_t) + 20)); }
 static void connect_second(int fd) { (void)fd; OK(connect(clients[1], (void *)&address, sizeof(sa_family_t) + 20)); }
 
-/* Unread things that cannot be counted without a number may be reported again, but ever more rarely (docs/differences.md). */
+/* Unread things that cannot be counted without a number may be reported again, but ever more rarely
+ * (docs/differences.md). */
 static void stays_nearly_silent(void)
 {
     int spurious = 0;

@@ -1,4 +1,5 @@
-/* A closed number is used again and added again while the old item reports through a dup: two items (D3). */
+/* A closed number is used again and added again while the old item reports through a dup: two items
+ * (D3). */
 #include "harness.h"
 
 void test(void)

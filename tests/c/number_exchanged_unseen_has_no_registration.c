@@ -1,5 +1,6 @@
-/* A number that was closed by a system call of the program's own, and names another file now, has no registration: nothing is reported
- * of the new file until it is added, and what was registered goes on through a dup that lives (D1, D2, D3). */
+/* A number that was closed by a system call of the program's own, and names another file now, has
+ * no registration: nothing is reported of the new file until it is added, and what was registered
+ * goes on through a dup that lives (D1, D2, D3). */
 #include "oracle.h"
 
 enum kind_of { PIPE, SOCKET, EVENTFD, TIMER, KINDS };

@@ -1,4 +1,5 @@
-/* Of several threads in a wait one event wakes one, the one that came last; the others stay asleep (W9). */
+/* Of several threads in a wait one event wakes one, the one that came last; the others stay asleep
+ * (W9). */
 #include "harness.h"
 
 #define THREADS 4

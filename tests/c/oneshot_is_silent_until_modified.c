@@ -1,4 +1,5 @@
-/* After its report a oneshot item says nothing, whatever arrives, until MOD, which reports what is there (W5). */
+/* After its report a oneshot item says nothing, whatever arrives, until MOD, which reports what is
+ * there (W5). */
 #include "kinds.h"
 
 void test(void)

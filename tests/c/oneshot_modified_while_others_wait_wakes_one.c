@@ -1,4 +1,5 @@
-/* Re-arming a oneshot item with something pending wakes a thread that sleeps in the wait (W5, T6). */
+/* Re-arming a oneshot item with something pending wakes a thread that sleeps in the wait (W5,
+ * T6). */
 #include "harness.h"
 
 void test(void)

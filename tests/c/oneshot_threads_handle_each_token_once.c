@@ -1,4 +1,5 @@
-/* Threads that share an instance of oneshot items: one thread an item at a time, each token handled once (W5, W9, T10). */
+/* Threads that share an instance of oneshot items: one thread an item at a time, each token handled
+ * once (W5, W9, T10). */
 #include "harness.h"
 
 #define ITEMS 16

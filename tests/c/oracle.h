@@ -1,5 +1,6 @@
-/* The kernel's own epoll beside the one under test, called past every library, so that one test can run a script on both and
- * compare. Where the kernel refuses its epoll such a test is skipped. Results are values, or negative errno. */
+/* The kernel's own epoll beside the one under test, called past every library, so that one test can
+ * run a script on both and compare. Where the kernel refuses its epoll such a test is skipped.
+ * Results are values, or negative errno. */
 #ifndef ORACLE_H
 #define ORACLE_H
 

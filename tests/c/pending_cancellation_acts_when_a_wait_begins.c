@@ -1,4 +1,5 @@
-/* A thread that is cancelled before its wait is cancelled by it, though events are ready and the timeout is 0 (W10). */
+/* A thread that is cancelled before its wait is cancelled by it, though events are ready and the
+ * timeout is 0 (W10). */
 #include "harness.h"
 
 static int ep;

@@ -1,5 +1,5 @@
-/* A handler that interrupts control calls and closes polls an epoll descriptor, of the same instance or of another one, and sees
- * what a wait would report (N1). */
+/* A handler that interrupts control calls and closes polls an epoll descriptor, of the same
+ * instance or of another one, and sees what a wait would report (N1). */
 #include "harness.h"
 
 static int polled[3], loud, wrong;

@@ -1,5 +1,5 @@
-/* Where the kernel has no memory for a long poll (ENOMEM), or takes no long ones (EINVAL), a wait goes on as if nothing was (W1 knows
- * neither). */
+/* Where the kernel has no memory for a long poll (ENOMEM), or takes no long ones (EINVAL), a wait
+ * goes on as if nothing was (W1 knows neither). */
 #include "faults.h"
 
 #define N 300

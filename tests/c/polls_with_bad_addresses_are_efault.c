@@ -1,4 +1,5 @@
-/* poll and select whose arrays cannot be read, or not to the end, are EFAULT also when an instance is among what they ask about. */
+/* poll and select whose arrays cannot be read, or not to the end, are EFAULT also when an instance
+ * is among what they ask about. */
 #include "harness.h"
 
 #include <sys/mman.h>

@@ -1,4 +1,5 @@
-/* A spawned child whose file actions close and dup over watched numbers changes nothing here (D5). */
+/* A spawned child whose file actions close and dup over watched numbers changes nothing here
+ * (D5). */
 #include "harness.h"
 
 #include <spawn.h>

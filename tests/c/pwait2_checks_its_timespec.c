@@ -1,4 +1,5 @@
-/* epoll_pwait2() refuses an invalid timespec, takes NULL for ever, and counts in nanoseconds (W1, W2). */
+/* epoll_pwait2() refuses an invalid timespec, takes NULL for ever, and counts in nanoseconds (W1,
+ * W2). */
 #include "harness.h"
 
 void test(void)

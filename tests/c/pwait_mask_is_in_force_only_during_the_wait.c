@@ -1,4 +1,5 @@
-/* A mask that blocks a signal keeps it out of the wait; it is delivered when the wait is over (W8). */
+/* A mask that blocks a signal keeps it out of the wait; it is delivered when the wait is over
+ * (W8). */
 #include "harness.h"
 
 static atomic_int handled;

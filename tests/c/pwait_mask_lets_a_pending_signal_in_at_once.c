@@ -1,4 +1,5 @@
-/* A signal that is blocked and pending, and unblocked only by the mask of the wait, is EINTR at once (W8). */
+/* A signal that is blocked and pending, and unblocked only by the mask of the wait, is EINTR at
+ * once (W8). */
 #include "harness.h"
 
 static atomic_int handled;

@@ -1,4 +1,5 @@
-/* A signal that comes at any moment around the wait, unblocked only by its mask, always ends it (W8). */
+/* A signal that comes at any moment around the wait, unblocked only by its mask, always ends it
+ * (W8). */
 #include "harness.h"
 
 #define ROUNDS 1500

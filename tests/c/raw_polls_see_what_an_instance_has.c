@@ -1,5 +1,5 @@
-/* poll, ppoll, select and pselect6 through syscall() see an instance as a wait would (N1): also the first look that anybody takes at
- * it. What is left of their time is written back. */
+/* poll, ppoll, select and pselect6 through syscall() see an instance as a wait would (N1): also the
+ * first look that anybody takes at it. What is left of their time is written back. */
 #include "harness.h"
 
 #include <sys/select.h>

@@ -1,5 +1,6 @@
-/* While a thread sleeps in a wait and there is no more memory, each registration that another thread adds either is refused with
- * ENOMEM or wakes the sleeper when its descriptor is ready (T6). */
+/* While a thread sleeps in a wait and there is no more memory, each registration that another
+ * thread adds either is refused with ENOMEM or wakes the sleeper when its descriptor is ready
+ * (T6). */
 #include "faults.h"
 
 #define N 4000

@@ -1,5 +1,6 @@
-/* More registrations than /proc/sys/fs/epoll/max_user_watches says are ENOSPC (T9). Where the kernel's own epoll is under test this
- * cannot be tried without changing the machine; here the file is put out of sight by another, for this process alone. */
+/* More registrations than /proc/sys/fs/epoll/max_user_watches says are ENOSPC (T9). Where the
+ * kernel's own epoll is under test this cannot be tried without changing the machine; here the file
+ * is put out of sight by another, for this process alone. */
 #include "harness.h"
 
 #include <sched.h>

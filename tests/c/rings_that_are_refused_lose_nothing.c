@@ -1,5 +1,6 @@
-/* Rings that cannot be had, for want of a number, of memory or of leave, or that the kernel stops to serve: the instance is polled, and
- * nothing is lost on the way. Each case has a process of its own. */
+/* Rings that cannot be had, for want of a number, of memory or of leave, or that the kernel stops
+ * to serve: the instance is polled, and nothing is lost on the way. Each case has a process of its
+ * own. */
 #include "faults.h"
 
 static int ep, bell, level[2], edge[2], pair[2];
@@ -51,7 +52,8 @@ static void all_is_heard(void)
     EXPECT_NONE_NOW(ep);
 }
 
-/* So many numbers are free when the instance is made: some for it, some for the thread, and one for the ring or none. */
+/* So many numbers are free when the instance is made: some for it, some for the thread, and one for
+ * the ring or none. */
 static void few_numbers(int free)
 {
     static int taken[4096];

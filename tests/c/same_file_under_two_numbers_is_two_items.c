@@ -1,4 +1,5 @@
-/* The key is the open file with the number: a dup is an item of its own, with its own data and mask (T4). */
+/* The key is the open file with the number: a dup is an item of its own, with its own data and mask
+ * (T4). */
 #include "harness.h"
 
 void test(void)

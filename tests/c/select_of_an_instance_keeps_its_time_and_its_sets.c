@@ -1,5 +1,5 @@
-/* select() and pselect() on an instance: what makes them look again neither starts their time anew nor changes a set, and a set may
- * be smaller than an fd_set, or larger (N1). */
+/* select() and pselect() on an instance: what makes them look again neither starts their time anew
+ * nor changes a set, and a set may be smaller than an fd_set, or larger (N1). */
 #include "harness.h"
 
 #include <sys/mman.h>

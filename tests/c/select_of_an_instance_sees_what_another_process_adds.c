@@ -1,5 +1,5 @@
-/* poll() and select() that sleep on an instance see an arrival from another process, although older data lies unread there and was
- * reported edge-triggered (N1, E1). */
+/* poll() and select() that sleep on an instance see an arrival from another process, although older
+ * data lies unread there and was reported edge-triggered (N1, E1). */
 #include "harness.h"
 
 #include <sys/select.h>

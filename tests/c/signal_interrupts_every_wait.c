@@ -1,4 +1,5 @@
-/* A handler that ran ends the wait with EINTR, SA_RESTART or not, with or without a timeout, by each call (W8). */
+/* A handler that ran ends the wait with EINTR, SA_RESTART or not, with or without a timeout, by
+ * each call (W8). */
 #include "harness.h"
 
 static atomic_int handled;

@@ -1,4 +1,5 @@
-/* Signals that hit the waiting thread all the time: every wait is EINTR or an event, and each edge is reported (W8, E6). */
+/* Signals that hit the waiting thread all the time: every wait is EINTR or an event, and each edge
+ * is reported (W8, E6). */
 #include "harness.h"
 
 #define EVENTS 2000

@@ -1,4 +1,5 @@
-/* An item that was silent for long, and whose number was closed and used again, reports what arrives through its dup (D2, D3, E6). */
+/* An item that was silent for long, and whose number was closed and used again, reports what
+ * arrives through its dup (D2, D3, E6). */
 #include "harness.h"
 
 #define ITEMS 200

@@ -1,4 +1,5 @@
-/* With maxevents below the number of ready items each gets its turn, in rotation: who was reported goes to the tail (W3). */
+/* With maxevents below the number of ready items each gets its turn, in rotation: who was reported
+ * goes to the tail (W3). */
 #include "harness.h"
 
 void test(void)
@@ -10,7 +11,8 @@ void test(void)
             ADD(ep, fd[i], EPOLLIN, i);
         }
 
-        /* The first round settles the order, all others repeat it; each wait goes on where the last one stopped. */
+        /* The first round settles the order, all others repeat it; each wait goes on where the last
+         * one stopped. */
         unsigned seen = 0;
         for (int place = 0; place < 40; place += max) {
             struct events events = wait_at_most(ep, max, BOUND_MS);

@@ -1,4 +1,5 @@
-/* A program with few descriptors stays single-threaded, however long it waits on them; only a large idle set may cost a thread. */
+/* A program with few descriptors stays single-threaded, however long it waits on them; only a large
+ * idle set may cost a thread. */
 #include "harness.h"
 
 #include <dirent.h>

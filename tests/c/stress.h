@@ -1,5 +1,6 @@
-/* Tests that go on for a while with chance in them: a second or two by default, `--seconds N` by hand, `--seed N` to begin
- * elsewhere. What each thread does comes from its own numbers; what they do together is up to the clock. */
+/* Tests that go on for a while with chance in them: a second or two by default, `--seconds N` by
+ * hand, `--seed N` to begin elsewhere. What each thread does comes from its own numbers; what they
+ * do together is up to the clock. */
 #ifndef STRESS_H
 #define STRESS_H
 

@@ -1,5 +1,6 @@
-/* Threads announce something and write; others wait edge-triggered, and read all, some or nothing of it. No announcement is slept
- * through, on eventfds that nobody reads, on pipes and on sockets (E1, E6, W9). */
+/* Threads announce something and write; others wait edge-triggered, and read all, some or nothing
+ * of it. No announcement is slept through, on eventfds that nobody reads, on pipes and on sockets
+ * (E1, E6, W9). */
 #include "stress.h"
 
 #define SOURCES 6

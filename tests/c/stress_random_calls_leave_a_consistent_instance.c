@@ -1,6 +1,7 @@
-/* Threads add, modify, delete, write, read, duplicate, close and reopen descriptors in shared instances, while others wait: every
- * control call answers as the registrations are, no event has the data of a registration that ended before its wait began, and
- * in the end each instance reports just what is registered and ready (T4, T10, D1, D2, W3). */
+/* Threads add, modify, delete, write, read, duplicate, close and reopen descriptors in shared
+ * instances, while others wait: every control call answers as the registrations are, no event has
+ * the data of a registration that ended before its wait began, and in the end each instance reports
+ * just what is registered and ready (T4, T10, D1, D2, W3). */
 #include "stress.h"
 
 #include <sched.h>
@@ -143,7 +144,8 @@ static void *waits(void *arg)
     }
 }
 
-/* Level-triggered registrations are reported just as poll sees them; nothing else is after what was pending is taken. */
+/* Level-triggered registrations are reported just as poll sees them; nothing else is after what was
+ * pending is taken. */
 static void check_levels(int e)
 {
     bool reported[SLOTS] = {false};

@@ -1,5 +1,6 @@
-/* Threads leave their waits by siglongjmp, by cancellation, or by ending right after one, at random moments. Those that stay still
- * hear of every announcement, and in the end nothing of the others is left (W9, W10). */
+/* Threads leave their waits by siglongjmp, by cancellation, or by ending right after one, at random
+ * moments. Those that stay still hear of every announcement, and in the end nothing of the others
+ * is left (W9, W10). */
 #include "stress.h"
 
 #include <setjmp.h>
@@ -64,7 +65,8 @@ static void *leaves(void *arg)
     return NULL;
 }
 
-/* Waits on an instance of its own, whose other waiter and whose descriptor must be as before each time it was left. */
+/* Waits on an instance of its own, whose other waiter and whose descriptor must be as before each
+ * time it was left. */
 static void *jumps(void *arg)
 {
     struct epoll_event at;

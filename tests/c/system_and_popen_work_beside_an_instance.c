@@ -1,5 +1,5 @@
-/* system() and popen() work while descriptors are watched; the stream of popen() is watched like any, and pclose() ends it
- * (D1, D5). */
+/* system() and popen() work while descriptors are watched; the stream of popen() is watched like
+ * any, and pclose() ends it (D1, D5). */
 #include "harness.h"
 
 void test(void)

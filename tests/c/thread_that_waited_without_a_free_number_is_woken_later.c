@@ -1,4 +1,5 @@
-/* A thread whose first wait found no free descriptor number is woken by another thread's control in a later one (T6, C3). */
+/* A thread whose first wait found no free descriptor number is woken by another thread's control in
+ * a later one (T6, C3). */
 #include "harness.h"
 
 static int ep;

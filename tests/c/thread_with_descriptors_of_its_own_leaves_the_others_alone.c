@@ -1,5 +1,6 @@
-/* A thread that has a descriptor table of its own (unshare, close_range) closes its copies of what the others watch, and puts other files under those
- * numbers: the registrations of the others go on, by name and by number, in that thread and in one that it starts (D1). */
+/* A thread that has a descriptor table of its own (unshare, close_range) closes its copies of what
+ * the others watch, and puts other files under those numbers: the registrations of the others go
+ * on, by name and by number, in that thread and in one that it starts (D1). */
 #include "harness.h"
 
 #include <linux/close_range.h>

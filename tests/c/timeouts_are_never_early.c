@@ -1,4 +1,5 @@
-/* A positive timeout never ends early, in milliseconds or in nanoseconds, with or without idle items (W2). */
+/* A positive timeout never ends early, in milliseconds or in nanoseconds, with or without idle
+ * items (W2). */
 #include "harness.h"
 
 static void time_waits(int ep)

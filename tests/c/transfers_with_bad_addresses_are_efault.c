@@ -1,4 +1,5 @@
-/* A transfer call on a watched descriptor with an address that is nobody's fails with EFAULT, as on any other, and takes nothing. */
+/* A transfer call on a watched descriptor with an address that is nobody's fails with EFAULT, as on
+ * any other, and takes nothing. */
 #include "harness.h"
 #include <sys/uio.h>
 

@@ -1,6 +1,7 @@
-/* Descriptors are closed while they have events under way and a thread is in a wait on them, and their numbers are given out again at once:
- * a wait that begins after the close reports nothing of what was closed, what has the number now is reported as what it is, and the peer
- * hears of the close (D1, D2). */
+/* Descriptors are closed while they have events under way and a thread is in a wait on them, and
+ * their numbers are given out again at once: a wait that begins after the close reports nothing of
+ * what was closed, what has the number now is reported as what it is, and the peer hears of the
+ * close (D1, D2). */
 #include "harness.h"
 
 #define SLOTS 6

@@ -1,5 +1,6 @@
-/* Arrivals that nobody waits for do not add up: however many there are, a registration is on the ready list once, an instance inside another
- * one is, and neither memory nor descriptors grow. The wait that comes at last reports each once (W3, W6, N2, T9). */
+/* Arrivals that nobody waits for do not add up: however many there are, a registration is on the
+ * ready list once, an instance inside another one is, and neither memory nor descriptors grow. The
+ * wait that comes at last reports each once (W3, W6, N2, T9). */
 #include "harness.h"
 
 #define ARRIVALS 60000

@@ -1,5 +1,6 @@
-/* A loop inside a loop: whoever waits outside is woken for what happens inside, and for nothing else, while other threads change what is
- * inside; and of two instances that are added to each other at the same moment one is refused (N1, N2, N3). */
+/* A loop inside a loop: whoever waits outside is woken for what happens inside, and for nothing
+ * else, while other threads change what is inside; and of two instances that are added to each
+ * other at the same moment one is refused (N1, N2, N3). */
 #include "harness.h"
 
 #define BELLS 8
@@ -21,7 +22,8 @@ static void *ring(void *arg)
     return NULL;
 }
 
-/* Beside it another thread adds to the inner instance what is never ready, and takes it out again. */
+/* Beside it another thread adds to the inner instance what is never ready, and takes it out
+ * again. */
 static void *stir(void *arg)
 {
     (void)arg;
@@ -76,7 +78,8 @@ static void loop_in_a_loop(uint32_t inside, uint32_t outside)
     join_thread(&ringer);
     join_thread(&stirrer);
     CHECK_EQ(taken, RINGS);
-    /* A ring that comes between the wait and the taking is told of once more, edge-triggered, and no more often than that. */
+    /* A ring that comes between the wait and the taking is told of once more, edge-triggered, and
+     * no more often than that. */
     CHECK(for_nothing <= RINGS);
     wait_events(outer, 0);
     EXPECT_NONE(outer);

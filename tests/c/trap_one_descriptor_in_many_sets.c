@@ -1,5 +1,6 @@
-/* One descriptor in many instances: each has a mask, data and a memory of its own. What one reports, spends, changes or drops is as it was
- * in the others; a drain is one for all; and a close takes it out of all of them, whatever its number becomes next (T4, E1, W5, D1). */
+/* One descriptor in many instances: each has a mask, data and a memory of its own. What one
+ * reports, spends, changes or drops is as it was in the others; a drain is one for all; and a close
+ * takes it out of all of them, whatever its number becomes next (T4, E1, W5, D1). */
 #include "harness.h"
 
 #define SETS 48
@@ -37,7 +38,8 @@ void test(void)
         expect(round, true, true, true, false);
         expect(round, true, false, false, false);
 
-        /* The next arrival is an edge where edges are asked for, and nothing where a report is spent. */
+        /* The next arrival is an edge where edges are asked for, and nothing where a report is
+         * spent. */
         write_bytes(fd[1], 1);
         expect(round, true, true, false, false);
 
@@ -60,7 +62,8 @@ void test(void)
         write_bytes(fd[1], 3);
         expect(round, true, true, false, false);
 
-        /* Closed, with a level in some and a report due in others; the number is another file's at once, and nobody's registration. */
+        /* Closed, with a level in some and a report due in others; the number is another file's at
+         * once, and nobody's registration. */
         write_bytes(fd[1], 1);
         int other = OK(eventfd(1, 0)), number = fd[0];
         OK(dup2(other, number));

@@ -1,11 +1,13 @@
-/* A one-shot registration whose level stays high when it is spent: poll(2) goes on telling of it, of a hang-up even if it is asked for nothing.
- * It is silent, costs a waiting thread no time, and takes nothing from a level-triggered registration of the same file; MOD reports the level
- * that is there, without any arrival (W3, W5). */
+/* A one-shot registration whose level stays high when it is spent: poll(2) goes on telling of it,
+ * of a hang-up even if it is asked for nothing. It is silent, costs a waiting thread no time, and
+ * takes nothing from a level-triggered registration of the same file; MOD reports the level that is
+ * there, without any arrival (W3, W5). */
 #include "harness.h"
 
 enum { ONCE = 1, LEVEL, OTHER };
 
-/* Nobody is woken, and no time goes by, while `ep` is waited on by a thread that only `bell` wakes. */
+/* Nobody is woken, and no time goes by, while `ep` is waited on by a thread that only `bell`
+ * wakes. */
 static void sleeps_until(int ep, int bell)
 {
     struct waiter waiter;
@@ -57,7 +59,8 @@ static void spent(uint32_t mode)
     OK(close(ep));
 }
 
-/* Of one file, under two numbers: the one that is spent does not silence the other, nor does the other wake it. */
+/* Of one file, under two numbers: the one that is spent does not silence the other, nor does the
+ * other wake it. */
 static void beside_level(void)
 {
     int ep = new_epoll(), fd[2];

@@ -1,4 +1,5 @@
-/* A wait with nothing new to report sleeps, whatever levels its reported edges and spent items still have (W4, W5). */
+/* A wait with nothing new to report sleeps, whatever levels its reported edges and spent items
+ * still have (W4, W5). */
 #include "harness.h"
 
 #include <netinet/in.h>

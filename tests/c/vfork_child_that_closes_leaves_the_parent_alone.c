@@ -1,4 +1,5 @@
-/* A child of vfork() shares our memory: what it closes and dups before exec or _exit changes nothing here (D5). */
+/* A child of vfork() shares our memory: what it closes and dups before exec or _exit changes
+ * nothing here (D5). */
 #include "harness.h"
 
 static int fds[3][2], ep, null;

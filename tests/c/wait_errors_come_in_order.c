@@ -1,9 +1,11 @@
-/* Of several things wrong with one wait the first in the order of W1 is reported, by each of the calls. */
+/* Of several things wrong with one wait the first in the order of W1 is reported, by each of the
+ * calls. */
 #include "harness.h"
 
 void test(void)
 {
-    /* Not on the stack: from there the largest number of events reaches beyond user space, which is EFAULT. */
+    /* Not on the stack: from there the largest number of events reaches beyond user space, which is
+     * EFAULT. */
     static struct epoll_event at[2];
     struct epoll_event *kernel = (struct epoll_event *)0xffff800000000000;
     int ep = new_epoll(), no_epoll = OK(eventfd(0, 0)), unused = 999;

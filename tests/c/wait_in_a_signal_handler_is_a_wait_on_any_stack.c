@@ -1,5 +1,6 @@
-/* A signal handler waits while it interrupts a wait of its thread, on the same instance or another one, on whatever stack: the thread's own, an
- * alternate one above or below it, or that of a coroutine. Its wait reports, and the one that it interrupted is EINTR, or is left by siglongjmp.
+/* A signal handler waits while it interrupts a wait of its thread, on the same instance or another
+ * one, on whatever stack: the thread's own, an alternate one above or below it, or that of a
+ * coroutine. Its wait reports, and the one that it interrupted is EINTR, or is left by siglongjmp.
  * Either way both instances are as before (W8). */
 #include "harness.h"
 
@@ -26,7 +27,8 @@ static void wait_inside(void)
     OK(write(bell[1], "x", 1));
     int n = epoll_wait(inner, &at, 1, -1);
     CHECK_EQ(read(bell[0], &byte, 1), 1);
-    /* In the middle of the library's own work there is no wait (docs/differences.md): at the next signal. */
+    /* In the middle of the library's own work there is no wait (docs/differences.md): at the next
+     * signal. */
     armed = n == -1 && errno == EINTR && !on_the_kernel();
     CHECK(n == 1 || armed);
     reported = at.events;

@@ -1,4 +1,5 @@
-/* A buffer that cannot be written is EFAULT only when there is something to report, which is not lost (W1). */
+/* A buffer that cannot be written is EFAULT only when there is something to report, which is not
+ * lost (W1). */
 #include "harness.h"
 
 #include <sys/mman.h>

@@ -1,5 +1,6 @@
-/* An array that ends in memory which cannot be written, at an event or in the middle of one: what fits is reported, in order, and the
- * rest comes with the next wait; level, edge and one-shot alike, and whatever page it is (W1). */
+/* An array that ends in memory which cannot be written, at an event or in the middle of one: what
+ * fits is reported, in order, and the rest comes with the next wait; level, edge and one-shot
+ * alike, and whatever page it is (W1). */
 #include "harness.h"
 
 #include <sys/mman.h>

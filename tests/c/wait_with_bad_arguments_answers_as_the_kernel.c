@@ -1,5 +1,5 @@
-/* Every combination of arguments that the waits can be given, good and bad, has the kernel's answer, and no event is lost by one
- * that fails (W1, W2). */
+/* Every combination of arguments that the waits can be given, good and bad, has the kernel's
+ * answer, and no event is lost by one that fails (W1, W2). */
 #include "oracle.h"
 
 #include <sys/mman.h>

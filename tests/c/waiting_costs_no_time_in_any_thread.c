@@ -1,4 +1,5 @@
-/* Several threads asleep in waits, with unread edges beside them, cost next to no processor time together (W4, W9). */
+/* Several threads asleep in waits, with unread edges beside them, cost next to no processor time
+ * together (W4, W9). */
 #include "harness.h"
 
 void test(void)

@@ -1,5 +1,6 @@
-/* Registrations that are silent for long are reported although a thread that the library may have started for them runs only after a
- * while, or not at all: threads of others are started late here (W3, W4, D4). */
+/* Registrations that are silent for long are reported although a thread that the library may have
+ * started for them runs only after a while, or not at all: threads of others are started late here
+ * (W3, W4, D4). */
 #include "harness.h"
 
 #include <dlfcn.h>
@@ -23,7 +24,8 @@ static void *late(void *arg)
     return start.run(start.arg);
 }
 
-/* Stands in front of libc's: threads that this test does not start itself wait until they are let go. */
+/* Stands in front of libc's: threads that this test does not start itself wait until they are let
+ * go. */
 int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *arg)
 {
     int (*next)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *) = dlsym(RTLD_NEXT, "pthread_create");
@@ -78,7 +80,8 @@ void test(void)
     }
     everything_is_heard();
 
-    /* What becomes ready during a wait is heard without the thread; what is closed reaches the peer at once. */
+    /* What becomes ready during a wait is heard without the thread; what is closed reaches the peer
+     * at once. */
     struct thread writer;
     start_writer(&writer, 100);
     pause_ms(20);

@@ -1,5 +1,6 @@
-/* A program whose threads are refused (EAGAIN) from now on misses nothing of hundreds of silent registrations, whether it waits, is
- * woken by another thread, polls the instance, or waits on one around it (W3, W4, N1). */
+/* A program whose threads are refused (EAGAIN) from now on misses nothing of hundreds of silent
+ * registrations, whether it waits, is woken by another thread, polls the instance, or waits on one
+ * around it (W3, W4, N1). */
 #include "faults.h"
 
 #define N 200

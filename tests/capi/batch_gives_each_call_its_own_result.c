@@ -1,4 +1,5 @@
-/* A batch of control calls: each has its result, in the order of the array, and one that fails leaves the others alone. */
+/* A batch of control calls: each has its result, in the order of the array, and one that fails
+ * leaves the others alone. */
 #include "capi.h"
 
 #include <sys/mman.h>
@@ -61,7 +62,8 @@ static void sleeper(void)
     OK(close(ep));
 }
 
-/* No call is made whose result has no place: where addresses are checked, the library says so before the first. */
+/* No call is made whose result has no place: where addresses are checked, the library says so
+ * before the first. */
 static void nowhere_for_the_result(void)
 {
     int ep = new_epoll(), bell = OK(eventfd(1, EFD_NONBLOCK));

@@ -1,5 +1,6 @@
-/* A callback can be replaced and removed whatever it and others are doing: amid calls of the next one, while a thread is about to dispatch, after its
- * thread was told to end, in a forked child; and when all that it could be called for is closed, it rests. */
+/* A callback can be replaced and removed whatever it and others are doing: amid calls of the next
+ * one, while a thread is about to dispatch, after its thread was told to end, in a forked child;
+ * and when all that it could be called for is closed, it rests. */
 #include "stats.h"
 
 static int ep, bell[2];
@@ -31,7 +32,8 @@ static void unwatch(int n)
         OK(epolyfill_close(bell[i]));
 }
 
-/* The first one's call lasts until a call of the second runs, and that until the first is known to be replaced. */
+/* The first one's call lasts until a call of the second runs, and that until the first is known to
+ * be replaced. */
 static void first(const struct epoll_event *events, int n, void *user)
 {
     (void)events, (void)n, (void)user;
@@ -91,7 +93,8 @@ static void *dispatch_nothing(void *unused)
     return NULL;
 }
 
-/* The thread that is about to dispatch waits for the instance's own to end, which does not end any more. */
+/* The thread that is about to dispatch waits for the instance's own to end, which does not end any
+ * more. */
 static void dispatch_goes_on_when_the_callback_is_set_anew(void)
 {
     struct thread thread;

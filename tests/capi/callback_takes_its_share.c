@@ -1,4 +1,5 @@
-/* Callbacks: called with what is ready as it is registered, beside waiting threads, until they are replaced, removed, or gone with their instance. */
+/* Callbacks: called with what is ready as it is registered, beside waiting threads, until they are
+ * replaced, removed, or gone with their instance. */
 #include "capi.h"
 
 #include <sched.h>
@@ -80,7 +81,8 @@ static void each_trigger_as_registered(void)
     OK(close(once));
 }
 
-/* Of many reports each goes to the callback or to a wait, and none to both: a one-shot is armed again when its report was seen. */
+/* Of many reports each goes to the callback or to a wait, and none to both: a one-shot is armed
+ * again when its report was seen. */
 static void waits_take_other_events(void)
 {
     struct seen seen = {0};
@@ -103,7 +105,8 @@ static void waits_take_other_events(void)
     OK(close(bell));
 }
 
-/* When a removal returns no call is running, and none comes. The same for a replacement and the callback that was replaced. */
+/* When a removal returns no call is running, and none comes. The same for a replacement and the
+ * callback that was replaced. */
 static void removal_is_final(void)
 {
     int ep = new_epoll(), bell = OK(eventfd(0, EFD_NONBLOCK));
@@ -198,8 +201,9 @@ static void *dispatches(void *arg)
     return arg;
 }
 
-/* Threads that dispatch come back when the callback goes, and what they had taken was handed over: of every edge of many somebody hears,
- * whoever dispatches, and however often the callback is removed and set. */
+/* Threads that dispatch come back when the callback goes, and what they had taken was handed over:
+ * of every edge of many somebody hears, whoever dispatches, and however often the callback is
+ * removed and set. */
 static void no_edge_is_lost_over_removals(void)
 {
     enum { BELLS = 8, ROUNDS = 60 };
@@ -246,7 +250,8 @@ static void no_edge_is_lost_over_removals(void)
     OK(close(seen.ep));
 }
 
-/* When all that is watched is closed, and the instance too, nothing is left: no thread, no number. */
+/* When all that is watched is closed, and the instance too, nothing is left: no thread, no
+ * number. */
 static void nothing_stays(void)
 {
     int before = open_descriptors();

@@ -1,5 +1,5 @@
-/* A queue in memory with a source beside it: threads put in and post, others wait, clear and take out. Everything comes out once, whatever
- * way the source is registered. */
+/* A queue in memory with a source beside it: threads put in and post, others wait, clear and take
+ * out. Everything comes out once, whatever way the source is registered. */
 #include "capi.h"
 
 #define FEEDERS 3

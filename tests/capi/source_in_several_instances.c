@@ -1,4 +1,5 @@
-/* A source in several instances, under several numbers, exclusively, and in instances inside others. */
+/* A source in several instances, under several numbers, exclusively, and in instances inside
+ * others. */
 #include "capi.h"
 
 static int is_readable(int fd)
@@ -109,7 +110,8 @@ static void inside(uint32_t inner_how, uint32_t outer_how)
     OK(close(outer));
 }
 
-/* Seen from outside while a thread waits inside: what is not posted is not there, whatever the descriptor behind it shows. */
+/* Seen from outside while a thread waits inside: what is not posted is not there, whatever the
+ * descriptor behind it shows. */
 static void waited_for_inside(void)
 {
     int inner = new_epoll(), outer = new_epoll(), source = OK(epolyfill_source_new(0));

@@ -1,4 +1,5 @@
-/* A source seen as a descriptor: by poll, by select, by reads and writes, by what duplicates and closes; bad arguments; a forked child. */
+/* A source seen as a descriptor: by poll, by select, by reads and writes, by what duplicates and
+ * closes; bad arguments; a forked child. */
 #include "capi.h"
 
 #include <sys/select.h>

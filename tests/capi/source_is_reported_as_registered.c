@@ -1,4 +1,5 @@
-/* What is posted on a source is reported as of any descriptor: level, edge and one-shot, by mask, until it is cleared. */
+/* What is posted on a source is reported as of any descriptor: level, edge and one-shot, by mask,
+ * until it is cleared. */
 #include "capi.h"
 
 static int ep, source;

@@ -1,4 +1,5 @@
-/* Once a source is closed nothing is done to whatever has its number next: by whom it was closed, seen or not, and however many are posting. */
+/* Once a source is closed nothing is done to whatever has its number next: by whom it was closed,
+ * seen or not, and however many are posting. */
 #include "capi.h"
 #include "oracle.h"
 

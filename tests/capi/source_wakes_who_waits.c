@@ -1,4 +1,5 @@
-/* A post wakes a thread that waits, from another thread and from signal handlers, in this thread and in others, also where much is silent. */
+/* A post wakes a thread that waits, from another thread and from signal handlers, in this thread
+ * and in others, also where much is silent. */
 #include "capi.h"
 
 #define SILENT 300
@@ -79,7 +80,8 @@ void test(void)
         const uint32_t each[] = {EPOLLIN, EPOLLOUT, EPOLLPRI, EPOLLRDHUP, EPOLLHUP, EPOLLERR};
         for (size_t i = 0; i < sizeof each / sizeof *each; i++)
             expect_woken(each[i]);
-        /* A handler in the thread that waits interrupts it, and what it posted is there afterwards. */
+        /* A handler in the thread that waits interrupts it, and what it posted is there
+         * afterwards. */
         struct waiter waiter;
         start_waiter(&waiter, ep);
         PT(pthread_kill(waiter.thread.id, SIGUSR1));

@@ -1,4 +1,5 @@
-/* Edges that the kernel tells of by io_uring are counted as such, and nothing is polled for them. */
+/* Edges that the kernel tells of by io_uring are counted as such, and nothing is polled for
+ * them. */
 #include "stats.h"
 
 void test(void)

@@ -1,4 +1,5 @@
-/* Waits that point at the events: the same events as from any wait, which stay as they are during the next such wait. */
+/* Waits that point at the events: the same events as from any wait, which stay as they are during
+ * the next such wait. */
 #include "capi.h"
 
 #include <semaphore.h>

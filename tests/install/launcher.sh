@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# The launcher finds the library of its own prefix: where it was installed, after a move, through a symbolic link, with the library in the
-# directory of the architecture; and says so where there is none.
+# The launcher finds the library of its own prefix: where it was installed, after a move, through a
+# symbolic link, with the library in the directory of the architecture; and says so where there is
+# none.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 scratch
 

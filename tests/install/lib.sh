@@ -31,7 +31,8 @@ same() {
     }
 }
 
-# The commands of docs/installing.md under a prefix: the lines of its code blocks that begin with a word.
+# The commands of docs/installing.md under a prefix: the lines of its code blocks that begin with a
+# word.
 documented() {
     sed -n '/^## Under a prefix/,/^## /{/^```sh/,/^```$/p}' "$repo/docs/installing.md" | grep "^$1" || fail "docs/installing.md has no command that begins with: $1"
 }

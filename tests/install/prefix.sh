@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# Installs as docs/installing.md says, into a prefix by way of DESTDIR, and looks at what is there: every file, the soname and its links, what
-# pkg-config tells. The other tests use this prefix.
+# Installs as docs/installing.md says, into a prefix by way of DESTDIR, and looks at what is there:
+# every file, the soname and its links, what pkg-config tells. The other tests use this prefix.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 cd "$repo"
 rm -rf "$prefix" "$room/destdir"
 
-# As in docs/installing.md, with another prefix. cargo-c builds anew for each other prefix or destdir, so these are always the same.
+# As in docs/installing.md, with another prefix. cargo-c builds anew for each other prefix or
+# destdir, so these are always the same.
 to_prefix() { sed "s| /usr/local| $prefix|; s|=/usr/local|=$prefix|"; }
 destdir=$room/destdir
 # The second of the two without the optimization that takes a minute.
@@ -49,7 +50,8 @@ same "the soname of the other" "$(readelf -dW "$prefix/lib/libepolyfill-side.so"
 same "its names" "$(nm -D --defined-only "$prefix/lib/libepolyfill-side.so" | awk '{ print $NF }' | sort)" "$(grep '^epolyfill_' tests/symbols.list | sort)"
 cmp include/epolyfill.h "$prefix/include/epolyfill.h"
 
-# One soname, though build.rs and cargo-c each give the linker one; and the same names as the library that the other tests test.
+# One soname, though build.rs and cargo-c each give the linker one; and the same names as the
+# library that the other tests test.
 dynamic=$(readelf -dW "$prefix/lib/libepolyfill.so")
 same "the soname" "$(grep -o 'soname: .*' <<<"$dynamic")" "soname: [libepolyfill.so.$major]"
 grep -q 'FLAGS_1.*NODELETE' <<<"$dynamic" || fail "the library can be unloaded"

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Apache httpd with its event MPM: a listener thread on an epoll descriptor that workers add to and delete from. Files are compared, wrk
-# keeps 100 connections, and three graceful restarts under load fail no request.
+# Apache httpd with its event MPM: a listener thread on an epoll descriptor that workers add to and
+# delete from. Files are compared, wrk keeps 100 connections, and three graceful restarts under load
+# fail no request.
 . "$(dirname "$0")/lib.sh"
 need apache2 curl wrk
 port=$(free_port)

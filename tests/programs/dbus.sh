@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# dbus-daemon: level-triggered, one epoll descriptor for all clients. 50 clients call it at once, each answer is compared, and a signal
-# reaches every listener.
+# dbus-daemon: level-triggered, one epoll descriptor for all clients. 50 clients call it at once,
+# each answer is compared, and a signal reaches every listener.
 . "$(dirname "$0")/lib.sh"
 need dbus-daemon dbus-send dbus-monitor
 cat >"$WORK/bus.conf" <<CONF

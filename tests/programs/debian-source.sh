@@ -1,7 +1,9 @@
-# Source packages of Debian, for the test programs that the binary packages leave out; sourced after lib.sh.
+# Source packages of Debian, for the test programs that the binary packages leave out; sourced after
+# lib.sh.
 
-# debian_source PACKAGE: leaves in SOURCE a directory with its unpacked source, fetched by apt once and kept in the build directory. What apt
-# knows of binaries tells it where sources are; the configuration of the machine stays as it is.
+# debian_source PACKAGE: leaves in SOURCE a directory with its unpacked source, fetched by apt once
+# and kept in the build directory. What apt knows of binaries tells it where sources are; the
+# configuration of the machine stays as it is.
 debian_source() {
     local package=$1 apt=$BUILD/apt
     need apt-get dpkg-source

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# dovecot: a master that clears the environment of everything it starts, and a dozen kinds of processes around it, each
-# with an event loop on level-triggered registrations. Delivery by LMTP, login and fetching by IMAP, IDLE.
+# dovecot: a master that clears the environment of everything it starts, and a dozen kinds of
+# processes around it, each with an event loop on level-triggered registrations. Delivery by LMTP,
+# login and fetching by IMAP, IDLE.
 . "$(dirname "$0")/lib.sh"
 need dovecot
 [ -x /usr/lib/dovecot/lmtp ] || fail "dovecot-lmtpd is not installed (tests/run installs it)"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Erlang: the virtual machine's polling threads (one-shot registrations, epoll descriptors in an epoll descriptor). An echo server with 100
-# clients in one machine; every message is compared.
+# Erlang: the virtual machine's polling threads (one-shot registrations, epoll descriptors in an
+# epoll descriptor). An echo server with 100 clients in one machine; every message is compared.
 . "$(dirname "$0")/lib.sh"
 need erl erlc
 cp "$HERE/echo.erl" "$WORK"

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# The tests that tornado, Twisted, uvloop, gevent and pyzmq publish: asyncio with tornado's servers and clients, Twisted's own epoll reactor, a
-# libuv of uvloop's own in another build than Debian's, gevent's greenlets on libev and on libuv, and libzmq with its threads.
+# The tests that tornado, Twisted, uvloop, gevent and pyzmq publish: asyncio with tornado's servers
+# and clients, Twisted's own epoll reactor, a libuv of uvloop's own in another build than Debian's,
+# gevent's greenlets on libev and on libuv, and libzmq with its threads.
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/suites.sh"
 
@@ -28,9 +29,9 @@ cd "$WORK"
 # They would all do with poll where there is no epoll.
 check_python "$python"
 
-# judge NAME CASES BASE… -- SELECTION…: runs python with BASE and SELECTION, and leaves its output in NAME.out. `CASES FILE`
-# prints from that the cases that failed, each of which BASE runs by itself; REPEATED is their number. INSIDE stands
-# before python's own command line.
+# judge NAME CASES BASE… -- SELECTION…: runs python with BASE and SELECTION, and leaves its output
+# in NAME.out. `CASES FILE` prints from that the cases that failed, each of which BASE runs by
+# itself; REPEATED is their number. INSIDE stands before python's own command line.
 INSIDE=()
 judge() {
     local name=$1 cases=$2 status=0 failed
@@ -67,8 +68,8 @@ enough() {
     say "$1 $(version "$1"): $passed of its own tests pass"
 }
 
-# As `-m tornado.test`, but for a test that is in it twice and gives its server a tenth of a second: on a busy processor it fails on the kernel's
-# epoll too.
+# As `-m tornado.test`, but for a test that is in it twice and gives its server a tenth of a second:
+# on a busy processor it fails on the kernel's epoll too.
 judge tornado python_cases -c '
 from tornado.test.simple_httpclient_test import SimpleHTTPClientTestCase, SimpleHTTPSClientTestCase
 for case in SimpleHTTPClientTestCase, SimpleHTTPSClientTestCase:
@@ -80,7 +81,8 @@ total=$(sed -n 's/^Ran \([0-9]*\) tests.*/\1/p' tornado.out)
 skipped=$(sed -n 's/^\(OK\|FAILED\) (.*skipped=\([0-9]*\)).*/\2/p' tornado.out)
 enough tornado $((${total:-0} - ${skipped:-0})) 1380
 
-# Without its children: some tests compare the whole environment of a child, to which the library would add its entry.
+# Without its children: some tests compare the whole environment of a child, to which the library
+# would add its entry.
 INSIDE=(env EPOLYFILL_CHILDREN=no)
 judge twisted trial_cases -m twisted.trial --reactor=epoll -- twisted.internet twisted.protocols.test
 enough twisted "$(sed -n 's/^\(PASSED\|FAILED\) (.*successes=\([0-9]*\))$/\2/p' twisted.out)" 1950
@@ -90,16 +92,18 @@ INSIDE=()
 mkdir uvloop
 cp -r "$build/source/uvloop/tests" uvloop
 cd uvloop
-# Without capturing: two of the tests redirect what pytest would have redirected. Left out is one that has to send 200 megabytes within a
-# second of connecting, and on a busy processor does not on the kernel's epoll either; and one that compares the whole environment of a child.
+# Without capturing: two of the tests redirect what pytest would have redirected. Left out is one
+# that has to send 200 megabytes within a second of connecting, and on a busy processor does not on
+# the kernel's epoll either; and one that compares the whole environment of a child.
 judge uvloop pytest_cases -m pytest -q -rfE -s -p no:cacheprovider -- -k 'not process_env_2' --deselect tests/test_sockets.py::TestUVSockets::test_socket_cancel_sock_sendall \
     tests/test_{base,fs_event,pipes,process,process_spawning,signals,sockets,udp,unix}.py
 cd ..
 enough uvloop "$(sed -n "s/.*[^0-9]\([0-9][0-9]*\) passed.*/\1/p; s/^\([0-9][0-9]*\) passed.*/\1/p" uvloop.out)" 290
 
-# Left out are core_timer, which holds itself to milliseconds, subprocess, which fails where sh is dash, and threadpool, which is slow. core_stat
-# only on libuv, where it crashes or never ends one time in fifty, on the kernel's epoll too. Many hold themselves to hundredths of a second, which
-# a busy processor does not keep: a group that fails is run once more.
+# Left out are core_timer, which holds itself to milliseconds, subprocess, which fails where sh is
+# dash, and threadpool, which is slow. core_stat only on libuv, where it crashes or never ends one
+# time in fifty, on the kernel's epoll too. Many hold themselves to hundredths of a second, which a
+# busy processor does not keep: a group that fails is run once more.
 gevent() {
     local name=gevent-$1 ran total skipped
     shift
@@ -120,11 +124,12 @@ GEVENT_LOOP=libuv-cffi gevent libuv
 mkdir pyzmq
 cp -r "$build/source/pyzmq/tests" pyzmq
 cd pyzmq
-# Left out are messages of two gigabytes, and a poll that a signal interrupts: it comes back too early now and then, on the kernel's epoll too.
+# Left out are messages of two gigabytes, and a poll that a signal interrupts: it comes back too
+# early now and then, on the kernel's epoll too.
 judge pyzmq pytest_cases -m pytest -q -rfE -p no:cacheprovider -o asyncio_mode=auto -- -k 'not large_send and not retry_poll' \
     tests/test_{asyncio,auth,context,device,future,ioloop,monitor,multipart,pair,poll,proxy_steerable,pubsub,reqrep,retry_eintr,security,socket,zmqstream}.py
-# A subscription and a message reach libzmq's thread by two connections, and the one that came first has to be handled first: poll cannot tell,
-# a ring can.
+# A subscription and a message reach libzmq's thread by two connections, and the one that came first
+# has to be handled first: poll cannot tell, a ring can.
 if has_io_uring; then
     EPOLYFILL_POLLER=uring judge pyzmq-monqueue pytest_cases -m pytest -q -rfE -p no:cacheprovider -- tests/test_monqueue.py
 fi

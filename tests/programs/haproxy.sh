@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# haproxy before nginx: one thread with level-triggered registrations of both directions, several with edge-triggered ones, and file
-# descriptors that move between them; HTTP and plain TCP; health checks; a soft stop under load.
+# haproxy before nginx: one thread with level-triggered registrations of both directions, several
+# with edge-triggered ones, and file descriptors that move between them; HTTP and plain TCP; health
+# checks; a soft stop under load.
 . "$(dirname "$0")/lib.sh"
 need haproxy nginx wrk curl sha256sum
 

@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
-# examples/http.c, a coroutine on a stack of its own for each connection, edge-triggered: wrk with 50 connections, and a client that counts
-# each answer, with and without 1,000 other coroutines that wait; on the kernel's epoll and on each poller. The server has answered what
-# the clients counted, has accepted and closed each of their connections, and no coroutine that waits has been woken.
+# examples/http.c, a coroutine on a stack of its own for each connection, edge-triggered: wrk with
+# 50 connections, and a client that counts each answer, with and without 1,000 other coroutines that
+# wait; on the kernel's epoll and on each poller. The server has answered what the clients counted,
+# has accepted and closed each of their connections, and no coroutine that waits has been woken.
 . "$(dirname "$0")/lib.sh"
 need gcc wrk
 gcc -O2 -Wall -Wextra -Werror "$HERE/../../examples/http.c" -o "$WORK/http"
 
-# 40 connections at once, of which half send their requests one by one and half in pairs; prints how many answers came, byte for byte.
+# 40 connections at once, of which half send their requests one by one and half in pairs; prints how
+# many answers came, byte for byte.
 cat >"$WORK/client.py" <<'PY'
 import socket, sys
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 14\r\n\r\nHello, world!\n"
@@ -48,7 +50,8 @@ round() {
     stop http
     ((STATUS == 0)) || fail "the server ended with status $STATUS"
     line=$(tail -n 1 "$WORK/http.out")
-    # wrk opens one connection more, to see whether somebody is there, and leaves with an answer on its way on each of the others.
+    # wrk opens one connection more, to see whether somebody is there, and leaves with an answer on
+    # its way on each of the others.
     [[ $line =~ ^"accepted 91, closed 91, requests "([0-9]+)", idle that ended 0"$ ]] || fail "the server says: $line"
     served=$((BASH_REMATCH[1] - counted))
     ((counted == 600)) || fail "$counted answers to 600 requests"

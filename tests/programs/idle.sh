@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# A server with nothing to do must sleep: under the library it wakes no more often than on the kernel's epoll, and burns no
-# processor time. Both are watched during the same ten seconds, so that both have the same machine.
+# A server with nothing to do must sleep: under the library it wakes no more often than on the
+# kernel's epoll, and burns no processor time. Both are watched during the same ten seconds, so that
+# both have the same machine.
 . "$(dirname "$0")/lib.sh"
 need nginx redis-server
 

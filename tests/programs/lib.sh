@@ -57,8 +57,8 @@ run() {
     "${PREFIX[@]}" "$@"
 }
 
-# public_library: has the launcher load a copy of the library that every user can read, for servers that give up root
-# before they execute.
+# public_library: has the launcher load a copy of the library that every user can read, for servers
+# that give up root before they execute.
 public_library() {
     [ "$WAY" != kernel ] || return 0
     cp "${EPOLYFILL_LIBRARY:-$(dirname "$EPOLYFILL")/libepolyfill.so}" "$WORK/libepolyfill.so"
@@ -66,9 +66,10 @@ public_library() {
     export EPOLYFILL_LIBRARY=$WORK/libepolyfill.so
 }
 
-# free_port: prints a port of 127.0.0.1 that the system picked and will give to nobody else for a minute. A connection of it
-# is left in TIME_WAIT: the port can still be bound by name with SO_REUSEADDR, as every server here does, but is not
-# handed out as somebody's own end of a connection meanwhile.
+# free_port: prints a port of 127.0.0.1 that the system picked and will give to nobody else for a
+# minute. A connection of it is left in TIME_WAIT: the port can still be bound by name with
+# SO_REUSEADDR, as every server here does, but is not handed out as somebody's own end of a
+# connection meanwhile.
 free_port() {
     "$PYTHON" - <<'PY'
 import socket
@@ -90,9 +91,10 @@ PY
 # watch_log FILE: its tail is printed when the test fails.
 watch_log() { LOGS+=("$1"); }
 
-# serve NAME WAY PROGRAM ARGS…: starts a program in the background, in a process group of its own so that its children can
-# be found and stopped with it. Its output goes to $WORK/NAME.out. What a shell starts in the background has SIGINT and SIGQUIT ignored, and
-# Python then knows no KeyboardInterrupt; the program gets them as in the foreground.
+# serve NAME WAY PROGRAM ARGS…: starts a program in the background, in a process group of its own so
+# that its children can be found and stopped with it. Its output goes to $WORK/NAME.out. What a
+# shell starts in the background has SIGINT and SIGQUIT ignored, and Python then knows no
+# KeyboardInterrupt; the program gets them as in the foreground.
 serve() {
     local name=$1 way=$2
     shift 2
@@ -126,7 +128,8 @@ await() {
     check_way "$1"
 }
 
-# A process that has ended takes its /proc entry with it, so what cannot be read is left out. PostgreSQL's children have groups of their own.
+# A process that has ended takes its /proc entry with it, so what cannot be read is left out.
+# PostgreSQL's children have groups of their own.
 descriptors_of_group() {
     local pid
     for pid in $(pgrep -g "$1" || true) $(pgrep -P "$1" || true); do
@@ -137,7 +140,8 @@ descriptors_of_group() {
 kernels_epolls() { descriptors_of_group "$1" | grep -c 'anon_inode:\[eventpoll\]' || true; }
 has_kernels_epoll() { (($(kernels_epolls "$1") > 0)); }
 
-# check_way NAME: the proof that the test tests what it says. Without it, a library that failed to load would pass.
+# check_way NAME: the proof that the test tests what it says. Without it, a library that failed to
+# load would pass.
 check_way() {
     local name=$1 pid=${PID[$1]} kernel
     kernel=$(kernels_epolls "$pid")
@@ -156,13 +160,15 @@ check_way() {
     fi
 }
 
-# A process that has just been executed gets the library in a moment; one that has ended has no mappings.
+# A process that has just been executed gets the library in a moment; one that has ended has no
+# mappings.
 has_library_or_ended() {
     grep -q libepolyfill "/proc/$1/maps" 2>/dev/null || ! grep -q . "/proc/$1/maps" 2>/dev/null
 }
 has_no_library() { ! grep -q libepolyfill "/proc/$1/maps" 2>/dev/null; }
 
-# check_children NAME PID WAY: the processes that PID has started are of the way, too, although it cleared their environment.
+# check_children NAME PID WAY: the processes that PID has started are of the way, too, although it
+# cleared their environment.
 check_children() {
     local name=$1 parent=$2 way=$3 pid count=0
     for pid in $(pgrep -P "$parent"); do
@@ -176,8 +182,9 @@ check_children() {
     ((count >= 4)) || fail "$name has started $count processes only"
 }
 
-# check_python PYTHON: the same proof for tests that end before anybody can look, or would do with a selector that is not epoll: a program of
-# its own, run as they are, has an epoll descriptor, and it is of the kind that the way says.
+# check_python PYTHON: the same proof for tests that end before anybody can look, or would do with a
+# selector that is not epoll: a program of its own, run as they are, has an epoll descriptor, and it
+# is of the kind that the way says.
 check_python() {
     run "$WAY" "$1" - "$WAY" <<'PY' || fail "$1 does not run on what it should"
 import os, select, selectors, sys
@@ -199,8 +206,8 @@ PY
 gone() { ! kill -0 "${PID[$1]}" 2>/dev/null; }
 group_gone() { ! kill -0 -- "-$1" 2>/dev/null; }
 
-# stop NAME [SIGNAL [SECONDS]]: asks the server to end, and waits. Its status is left in STATUS. A server that does not end
-# in time, or leaves a child behind, fails the test.
+# stop NAME [SIGNAL [SECONDS]]: asks the server to end, and waits. Its status is left in STATUS. A
+# server that does not end in time, or leaves a child behind, fails the test.
 stop() {
     local name=$1 signal=${2:-TERM} bound=${3:-15}
     local pid=${PID[$name]}
@@ -222,9 +229,9 @@ ended() {
 # median NUMBERS…
 median() { printf '%s\n' "$@" | sort -g | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
 
-# compare WHAT COMMAND: runs `COMMAND kernel` and `COMMAND way`, each of which prints one rate, in three pairs, and prints the
-# median of the pairs' ratios. In pairs, because the machine's own speed wanders more than the two differ. The bound catches a
-# collapse; it is no benchmark.
+# compare WHAT COMMAND: runs `COMMAND kernel` and `COMMAND way`, each of which prints one rate, in
+# three pairs, and prints the median of the pairs' ratios. In pairs, because the machine's own speed
+# wanders more than the two differ. The bound catches a collapse; it is no benchmark.
 compare() {
     local what=$1 command=$2 kernel=() way=() ratios=() i ratio
     for i in 1 2 3; do
@@ -265,8 +272,8 @@ clean_up() {
     exit "$status"
 }
 
-# Short, because the path of a unix socket has to fit in 108 bytes; readable for all, because nginx started by root gives its
-# workers to another user.
+# Short, because the path of a unix socket has to fit in 108 bytes; readable for all, because nginx
+# started by root gives its workers to another user.
 WORK=$(mktemp -d "${TMPDIR:-/tmp}/epf.XXXXXX")
 chmod 755 "$WORK"
 trap clean_up EXIT

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# libevent's own tests, from Debian's source package, on Debian's libevent, with epoll as its only backend: level- and edge-triggered, ADD and
-# MOD that correct each other (EEXIST, ENOENT), its changelist, timers by timerfd, signals, bufferevents with threads and TLS.
+# libevent's own tests, from Debian's source package, on Debian's libevent, with epoll as its only
+# backend: level- and edge-triggered, ADD and MOD that correct each other (EEXIST, ENOENT), its
+# changelist, timers by timerfd, signals, bufferevents with threads and TLS.
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/debian-source.sh"
 . "$(dirname "$0")/suites.sh"
@@ -24,8 +25,8 @@ link() {
 link regress "${regress[@]/%/.o}"
 for name in "${small[@]}"; do link "$name" "$name.o"; done
 
-# Left out, because they fail on the kernel's epoll too: what expects of TLS what OpenSSL 3 does not do any more, and a race that the test
-# itself loses half of the time.
+# Left out, because they fail on the kernel's epoll too: what expects of TLS what OpenSSL 3 does not
+# do any more, and a race that the test itself loses half of the time.
 out=(:http/https_incomplete :http/https_incomplete_timeout :http/https_chunk_out
     :ssl/bufferevent_socketpair_dirty_shutdown :ssl/bufferevent_renegotiate_socketpair_dirty_shutdown
     :ssl/bufferevent_socketpair_startopen_dirty_shutdown
@@ -34,8 +35,9 @@ out=(:http/https_incomplete :http/https_incomplete_timeout :http/https_chunk_out
 slow=(http/cancel_by_host_no_ns{,_inactive_server} http/cancel_by_host_inactive_server http/cancel_inactive_server
     http/cancel_by_host_ns_timeout{,_inactive_server})
 
-# start NAME SETTINGS ARGS…: a run of the main program in the background, with SETTINGS (VARIABLE=VALUE, or nothing) in its
-# environment; `finish` waits for all of them and adds up in `count` what passed.
+# start NAME SETTINGS ARGS…: a run of the main program in the background, with SETTINGS
+# (VARIABLE=VALUE, or nothing) in its environment; `finish` waits for all of them and adds up in
+# `count` what passed.
 export EVENT_NOPOLL=1 EVENT_NOSELECT=1
 jobs=()
 count=0

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# lighttpd and aria2, an event loop at each end: a file fetched in 16 pieces at once, 40 small files, and 500 connections of wrk.
+# lighttpd and aria2, an event loop at each end: a file fetched in 16 pieces at once, 40 small
+# files, and 500 connections of wrk.
 . "$(dirname "$0")/lib.sh"
 need lighttpd aria2c wrk sha256sum
 port=$(free_port)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# MariaDB with its thread pool, each group of which waits on an epoll descriptor (one-shot): 40 sessions insert and read at once, the rows
-# are counted and added up, and it stops in order.
+# MariaDB with its thread pool, each group of which waits on an epoll descriptor (one-shot): 40
+# sessions insert and read at once, the rows are counted and added up, and it stops in order.
 . "$(dirname "$0")/lib.sh"
 need mariadbd mariadb mariadb-slap mariadb-install-db
 port=$(free_port)

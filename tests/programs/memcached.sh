@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# memcached: libevent in four threads, to which a fifth hands connections; every value compared, and every command counted by the server.
+# memcached: libevent in four threads, to which a fifth hands connections; every value compared, and
+# every command counted by the server.
 . "$(dirname "$0")/lib.sh"
 need memcached
 port=$(free_port)

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# BIND's named: libuv loops in threads; every answer by UDP and TCP is compared, while it reloads, and it stops in order.
+# BIND's named: libuv loops in threads; every answer by UDP and TCP is compared, while it reloads,
+# and it stops in order.
 . "$(dirname "$0")/lib.sh"
 need named
 port=$(free_port)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# nginx: edge-triggered, one ADD for both directions, never drains to EAGAIN, an exclusive listening socket shared by two
-# workers, an eventfd that is never read (thread pool), fork and signals.
+# nginx: edge-triggered, one ADD for both directions, never drains to EAGAIN, an exclusive listening
+# socket shared by two workers, an eventfd that is never read (thread pool), fork and signals.
 . "$(dirname "$0")/lib.sh"
 need nginx wrk curl sha256sum
 
@@ -75,7 +75,8 @@ check_workers() {
     done
 }
 
-# load CONNECTIONS SECONDS PATH [PORT]: wrk, on the kernel; any answer but 2xx or any socket error fails.
+# load CONNECTIONS SECONDS PATH [PORT]: wrk, on the kernel; any answer but 2xx or any socket error
+# fails.
 load() {
     timeout 60 wrk -t2 -c"$1" -d"$2"s --timeout 20s "http://127.0.0.1:${4:-$port}$3" >"$WORK/wrk.out" 2>&1 ||
         fail "wrk $*: status $?: $(cat "$WORK/wrk.out")"
@@ -160,8 +161,9 @@ wait "$steady" || fail "requests failed while nginx was told to reload: $(tail -
 [ "$WAY" = kernel ] || check_workers nginx
 say "$(cat "$WORK/steady.out") while the workers were replaced three times"
 
-# Another binary under load, twice: the new master is executed with an environment of nginx's making, takes the listening sockets
-# over and has to be served; no request may fail. Only a daemon does that.
+# Another binary under load, twice: the new master is executed with an environment of nginx's
+# making, takes the listening sockets over and has to be served; no request may fail. Only a daemon
+# does that.
 upgrade_port=$(free_port)
 set_up upgrade "$upgrade_port" "$(free_port)" "$digest_port"
 sed -i 's/^daemon off;/daemon on;/' "$WORK/upgrade/nginx.conf"

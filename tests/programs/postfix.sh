@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# postfix: a master that clears the environment, and a process for each step of a mail, all of them event loops. An
-# instance of its own, with its own queue; one that the system may have is left alone.
+# postfix: a master that clears the environment, and a process for each step of a mail, all of them
+# event loops. An instance of its own, with its own queue; one that the system may have is left
+# alone.
 . "$(dirname "$0")/lib.sh"
 if [ "$(id -u)" -ne 0 ]; then
     say "postfix starts for root only: skipped"

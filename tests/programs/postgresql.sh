@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# PostgreSQL: each backend waits on an instance with its socket, its latch (a signalfd) and a pipe that tells of the postmaster's death, in a process
-# that was forked; 40 sessions whose sums are compared, and a shutdown without a trace of a crash.
+# PostgreSQL: each backend waits on an instance with its socket, its latch (a signalfd) and a pipe
+# that tells of the postmaster's death, in a process that was forked; 40 sessions whose sums are
+# compared, and a shutdown without a trace of a crash.
 . "$(dirname "$0")/lib.sh"
 bin=$(find /usr/lib/postgresql -maxdepth 2 -name bin 2>/dev/null | sort -V | tail -n 1)
 [ -x "$bin/initdb" ] && [ -x "$bin/pgbench" ] || fail "PostgreSQL is not installed (tests/run installs it)"

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Python: asyncio (level-triggered; ADD, MOD, DEL at every change of mind; a socketpair to wake itself; vfork for children), and
-# the tests that CPython itself has for epoll and what stands on it.
+# Python: asyncio (level-triggered; ADD, MOD, DEL at every change of mind; a socketpair to wake
+# itself; vfork for children), and the tests that CPython itself has for epoll and what stands on
+# it.
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/suites.sh"
 
@@ -22,8 +23,9 @@ parts=$(run "$WAY" timeout 180 "$PYTHON" "$HERE/asyncio_echo.py" loop 2>"$WORK/l
     fail "the rest of the loop: status $?: $(tail -n 3 "$WORK/loop.err" | tr '\n' ' ')"
 say "asyncio: $parts"
 
-# None is left out: all of them pass on the kernel. Two processes at a time, because most of their time is sleep; by serve and not by
-# the -j of the tests, whose processes would outlive a test that is broken off.
+# None is left out: all of them pass on the kernel. Two processes at a time, because most of their
+# time is sleep; by serve and not by the -j of the tests, whose processes would outlive a test that
+# is broken off.
 [ -f "$("$PYTHON" -c 'import test.support as s; print(s.__file__)')" ] || fail "CPython's tests are not installed"
 cpython() {
     local name=$1

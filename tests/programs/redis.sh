@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# redis: level-triggered ADD, MOD and DEL from one thread, timers by the timeout of the wait, fork for BGSAVE.
+# redis: level-triggered ADD, MOD and DEL from one thread, timers by the timeout of the wait, fork
+# for BGSAVE.
 . "$(dirname "$0")/lib.sh"
 need redis-server redis-benchmark redis-cli
 
@@ -22,7 +23,8 @@ expect_calls() {
     [ "${got:-0}" = "$2" ] || fail "redis served ${got:-0} calls of $1 where the benchmark sent $2"
 }
 
-# benchmark WAY-OF-THE-CLIENT ARGS…: all default commands unless ARGS say otherwise. It exits by itself on an error reply.
+# benchmark WAY-OF-THE-CLIENT ARGS…: all default commands unless ARGS say otherwise. It exits by
+# itself on an error reply.
 benchmark() {
     local way=$1
     shift

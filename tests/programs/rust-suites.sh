@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# The tests that tokio, polling and async-io publish with their crates, unmodified: tokio's I/O driver (edge-triggered, one eventfd that
-# is never read) in every kind of runtime; polling's one-shot, level and edge modes, notifications, timeouts and changes by other
-# threads; async-io's sockets, timers and descriptors of other kinds. (mio's crate comes without its tests.)
+# The tests that tokio, polling and async-io publish with their crates, unmodified: tokio's I/O
+# driver (edge-triggered, one eventfd that is never read) in every kind of runtime; polling's
+# one-shot, level and edge modes, notifications, timeouts and changes by other threads; async-io's
+# sockets, timers and descriptors of other kinds. (mio's crate comes without its tests.)
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/suites.sh"
 need cargo
@@ -10,8 +11,8 @@ build=${CARGO_TARGET_DIR:-$HERE/../../target}/rust-suites
 mkdir -p "$build"
 build=$(cd "$build" && pwd)
 
-# What of tokio has to do with the event loop. Left out are tests for other systems and for unstable features, and those of channels,
-# locks, tasks and in-memory streams.
+# What of tokio has to do with the event loop. Left out are tests for other systems and for unstable
+# features, and those of channels, locks, tasks and in-memory streams.
 tokio_tests=(
     fs_file io_async_fd io_copy_bidirectional io_driver io_driver_drop io_panic
     net_bind_resource net_lookup_host net_panic net_quickack net_unix_pipe no_rt
@@ -28,12 +29,14 @@ tokio_tests=(
 polling_tests=(concurrent_modification io many_connections multiple_pollers notify other_modes precision timeout)
 async_io_tests=(async block_on issue_182 timer)
 
-# The crates' sources are where cargo keeps them; their tests go into a copy of the shells that have what the tests depend on.
+# The crates' sources are where cargo keeps them; their tests go into a copy of the shells that have
+# what the tests depend on.
 cp -rp "$HERE/rust-suites/." "$build"
 cargo_here() { CARGO_TARGET_DIR=$build/target cargo "$@" --locked --manifest-path "$build/Cargo.toml"; }
 cargo_here metadata --format-version 1 >"$WORK/metadata" 2>"$WORK/build.err" ||
     fail "the crates cannot be had: $(tail -n 3 "$WORK/build.err")"
-# crate NAME: a copy of its source, which is also where its tests run: some look at files beside them.
+# crate NAME: a copy of its source, which is also where its tests run: some look at files beside
+# them.
 crate() {
     local from
     from=$("$PYTHON" - "$WORK/metadata" "$1" <<'PY'
@@ -69,12 +72,13 @@ for line in open(sys.argv[1]):
         print(d["manifest_path"].split("/")[-2], d["target"]["name"], d["executable"])
 PY
 
-# A second that it times begins when a thread is started, and is taken down a moment later: on a busy processor too late, on the kernel's
-# epoll as well (27 of 720 runs, 60 at a time).
+# A second that it times begins when a thread is started, and is taken down a moment later: on a
+# busy processor too late, on the kernel's epoll as well (27 of 720 runs, 60 at a time).
 left_out=first_cannot_wake_second
 
-# suite CRATE: one program after the other, each of which runs its tests in threads. Leaves in $WORK/CRATE.passed how many passed, in
-# .failed a line for each case that failed (`PROGRAM CASE`), and in .broken the programs that failed and name none.
+# suite CRATE: one program after the other, each of which runs its tests in threads. Leaves in
+# $WORK/CRATE.passed how many passed, in .failed a line for each case that failed (`PROGRAM CASE`),
+# and in .broken the programs that failed and name none.
 suite() {
     local name=$1 of program path status out
     mkdir -p "$WORK/$name"
@@ -95,7 +99,8 @@ suite() {
     sed -n 's/^test result: .* \([0-9]*\) passed.*/\1/p' "$WORK/$name"/* | awk '{ n += $1 } END { print n + 0 }' >"$WORK/$name.passed"
 }
 one_case() { run "$1" timeout 120 "${2%% *}" --exact "${2#* }"; }
-# settle CRATE TESTS: all of the crate's tests ran, and those that failed do not fail because of the library.
+# settle CRATE TESTS: all of the crate's tests ran, and those that failed do not fail because of the
+# library.
 settle() {
     local name=$1 tests=$2 passed failed
     watch_log "$WORK/$name.log"

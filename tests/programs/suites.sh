@@ -1,10 +1,12 @@
 # Repeats what failed of a suite that somebody else wrote; sourced after lib.sh.
 #
-# Such suites hold themselves to milliseconds that a busy machine does not keep. A case that fails is run again by
-# itself, in turns on the library and on the kernel's epoll, so that both have the same load.
+# Such suites hold themselves to milliseconds that a busy machine does not keep. A case that fails
+# is run again by itself, in turns on the library and on the kernel's epoll, so that both have the
+# same load.
 
-# repeat SUITE RUN CASES…: `RUN WAY CASE` runs one case. A case fails the test if it fails three times of three on the
-# library and passes three times of three on the kernel's epoll. Every repetition is printed.
+# repeat SUITE RUN CASES…: `RUN WAY CASE` runs one case. A case fails the test if it fails three
+# times of three on the library and passes three times of three on the kernel's epoll. Every
+# repetition is printed.
 repeat() {
     local suite=$1 run=$2 case
     shift 2
@@ -33,8 +35,8 @@ python_cases() {
     sed -nE 's/^(FAIL|ERROR): [^ ]+ \(([A-Za-z0-9_.]+)\).*/\2/p' "$@" | sort -u
 }
 
-# cpython_passed NAME CLOSING: CPython's tests that run as the server NAME end, and all pass (then their output has the line
-# `CLOSING OK`), or only those fail that a repetition lets pass.
+# cpython_passed NAME CLOSING: CPython's tests that run as the server NAME end, and all pass (then
+# their output has the line `CLOSING OK`), or only those fail that a repetition lets pass.
 cpython_passed() {
     local cases
     ended "$1" 400

@@ -1,4 +1,5 @@
-/* What rustc's instrumentation calls and gcc's ThreadSanitizer runtime has under other names only. Built without instrumentation. */
+/* What rustc's instrumentation calls and gcc's ThreadSanitizer runtime has under other names only.
+ * Built without instrumentation. */
 #include <string.h>
 
 void *__tsan_memcpy(void *to, const void *from, size_t n) { return memcpy(to, from, n); }

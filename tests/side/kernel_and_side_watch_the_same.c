@@ -1,5 +1,5 @@
-/* The kernel's epoll by libc's names and epolyfill's by its own, in one program, on the same descriptors: both report the same, and neither
- * disturbs the other. */
+/* The kernel's epoll by libc's names and epolyfill's by its own, in one program, on the same
+ * descriptors: both report the same, and neither disturbs the other. */
 #include "harness.h"
 
 #include <epolyfill.h>
@@ -116,7 +116,8 @@ static void one_in_the_other(void)
     OK(close(fd[1]));
 }
 
-/* What a program does unseen loses nothing: filled, emptied, and filled to the same amount again. */
+/* What a program does unseen loses nothing: filled, emptied, and filled to the same amount
+ * again. */
 static void refilled_unseen(void)
 {
     int ep = OK(epolyfill_create1(0)), fd[2];

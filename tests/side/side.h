@@ -1,4 +1,5 @@
-/* Makes a program for epoll one for the library's own names, linked with libepolyfill-side: the tests of tests/c run on it so. */
+/* Makes a program for epoll one for the library's own names, linked with libepolyfill-side: the
+ * tests of tests/c run on it so. */
 #ifndef SIDE_H
 #define SIDE_H
 

@@ -1,5 +1,6 @@
-/* A program whose epoll is called by libevent alone: nothing in here needs epolyfill, and the linker is told to drop what nothing needs. It
- * prints in which file the epoll is that libevent calls, after an event went through it. */
+/* A program whose epoll is called by libevent alone: nothing in here needs epolyfill, and the
+ * linker is told to drop what nothing needs. It prints in which file the epoll is that libevent
+ * calls, after an event went through it. */
 #include <dlfcn.h>
 #include <event2/event.h>
 #include <stdio.h>

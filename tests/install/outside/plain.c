@@ -1,4 +1,5 @@
-/* A program that knows nothing of epolyfill: it waits for a pipe, and prints what its epoll descriptor is. */
+/* A program that knows nothing of epolyfill: it waits for a pipe, and prints what its epoll
+ * descriptor is. */
 #include <stdio.h>
 #include <sys/epoll.h>
 #include <unistd.h>

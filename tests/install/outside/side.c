@@ -1,4 +1,5 @@
-/* A program that uses both: the kernel's epoll by libc's names, and the library's by its own. It prints which file the second is in. */
+/* A program that uses both: the kernel's epoll by libc's names, and the library's by its own. It
+ * prints which file the second is in. */
 #include <dlfcn.h>
 #include <epolyfill.h>
 #include <stdio.h>
