@@ -19,6 +19,7 @@ use crate::graph::file::{File, FileGuard};
 use crate::graph::lookup;
 use crate::graph::woken_list::Line;
 use crate::instance::descriptors;
+use crate::instance::nesting_limits;
 use crate::instance::open;
 use crate::instance::send_events;
 use crate::lock;
@@ -122,12 +123,12 @@ fn add(ep: &'static Eventpoll, fd: c_int, stat: Option<stat>, interest: Interest
     }
     let _links = match inner {
         Some(inner) => {
-            let links = nested::check(ep, inner)?;
+            let links = nesting_limits::check(ep, inner)?;
             if is_registered(ep, fd) {
                 return Err(Errno::EEXIST);
             }
             room_for_one_more()?;
-            nested::check_paths_below(ep, inner)?;
+            nesting_limits::check_paths_below(ep, inner)?;
             nested::observe(inner);
             if interest.events & EDGE != 0 || ep.lock().followed {
                 nested::follow(inner)?;
@@ -136,7 +137,7 @@ fn add(ep: &'static Eventpoll, fd: c_int, stat: Option<stat>, interest: Interest
         }
         None if ep.is_exposed() && !is_registered(ep, fd) => {
             room_for_one_more()?;
-            nested::check_paths(ep, descriptors::file_of(fd)?)?
+            nesting_limits::check_paths(ep, descriptors::file_of(fd)?)?
         }
         None => None,
     };

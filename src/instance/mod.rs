@@ -5,6 +5,7 @@ pub mod descriptors;
 pub mod disguise;
 pub mod glance;
 pub mod left;
+pub mod nesting_limits;
 pub mod open;
 pub mod resample;
 pub mod send_events;

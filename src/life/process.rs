@@ -21,10 +21,10 @@ use crate::graph::inherited;
 use crate::graph::own_table;
 use crate::graph::waitq::Sleeper;
 use crate::instance::descriptors;
+use crate::instance::nesting_limits;
 use crate::life::heritage;
 use crate::lock;
 use crate::memory;
-use crate::nested;
 use crate::next;
 use crate::options::{self, Poller};
 use crate::ring;
@@ -157,9 +157,9 @@ struct ForkLock {
 /// the child finds everything at rest.
 static FORK_ORDER: [ForkLock; 9] = [
     ForkLock {
-        lock: nested::lock_links_for_fork,
-        unlock: nested::unlock_links_after_fork,
-        is_free: nested::links_at_rest,
+        lock: nesting_limits::lock_links_for_fork,
+        unlock: nesting_limits::unlock_links_after_fork,
+        is_free: nesting_limits::links_at_rest,
     },
     ForkLock { lock: File::lock_all_for_fork, unlock: File::unlock_all_after_fork, is_free: File::all_at_rest },
     ForkLock {

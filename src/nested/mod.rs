@@ -16,114 +16,16 @@ use crate::graph::epitem::{Epitem, State};
 use crate::graph::epstate::EpState;
 use crate::graph::eventpoll::Eventpoll;
 use crate::graph::file::File;
-use crate::graph::ranks;
 use crate::graph::woken_list::Line;
+use crate::instance::nesting_limits;
 use crate::instance::resample::{self, Extent};
 use crate::instance::send_events;
 use crate::kind::Kind;
-use crate::lock::{self, Guard, Lock};
+use crate::lock;
 use crate::probe::fleeting;
 use crate::probe::sample;
 use crate::sys;
 use crate::window::Window;
-
-/// Held while a link between instances is added, so that two threads cannot close a cycle together. Taken before every other
-/// lock. Kernel counterpart: `epnested_mutex`.
-static LINKS: Lock<()> = Lock::new(ranks::LINKS, ());
-
-/// How many links a chain of instances may have (the kernel's EP_MAX_NESTS).
-const LONGEST_CHAIN: usize = 4;
-
-/// Whether `inner` may be added to `outer`: ELOOP for a cycle or too long a chain (N3). The guard keeps the answer true.
-pub fn check(outer: &'static Eventpoll, inner: &'static Eventpoll) -> Result<Guard<'static, ()>, Errno> {
-    let links = LINKS.lock();
-    let below = depth_below(inner, outer, 0)?;
-    let above = height_above(outer, 0)?;
-    if below + 1 + above > LONGEST_CHAIN { Err(Errno::ELOOP) } else { Ok(links) }
-}
-
-fn depth_below(ep: &'static Eventpoll, forbidden: &'static Eventpoll, level: usize) -> Result<usize, Errno> {
-    if std::ptr::eq(ep, forbidden) || level > LONGEST_CHAIN {
-        return Err(Errno::ELOOP);
-    }
-    let children = gather(ep.lock().interest.iter().filter_map(|item| item.get().file().and_then(File::eventpoll)))?;
-    children.into_iter().try_fold(0, |deepest, child| Ok(deepest.max(1 + depth_below(child, forbidden, level + 1)?)))
-}
-
-/// How many paths from one file up to an instance that nobody watches may lead through one, two, three and four links between
-/// instances. The kernel's `path_limits`; a file may be in any number of instances that are in no other.
-const PATHS: [usize; LONGEST_CHAIN + 1] = [usize::MAX, 500, 100, 50, 10];
-
-/// A link that is about to be made: from an instance to the one that will watch it.
-type Link = (&'static Eventpoll, &'static Eventpoll);
-
-/// Whether the link leaves no file under `inner` with more paths than there may be: EINVAL otherwise. Under the guard of `check`.
-pub fn check_paths_below(outer: &'static Eventpoll, inner: &'static Eventpoll) -> Result<(), Errno> {
-    count_below(inner, (inner, outer))
-}
-
-fn count_below(ep: &'static Eventpoll, link: Link) -> Result<(), Errno> {
-    let below = gather(ep.lock().interest.iter().filter_map(|item| item.get().file()))?;
-    below.into_iter().try_for_each(|file| match file.eventpoll() {
-        Some(deeper) => count_below(deeper, link),
-        None => count_paths(file, None, Some(link)),
-    })
-}
-
-/// Whether `file` may be added to `ep`, which others watch: EINVAL if it would have too many paths. The guard keeps that true; there
-/// is none if nobody watches the instance.
-pub fn check_paths(ep: &'static Eventpoll, file: &'static File) -> Result<Option<Guard<'static, ()>>, Errno> {
-    if ep.file().is_none_or(|own| own.graph().is_unwatched()) {
-        return Ok(None);
-    }
-    let links = LINKS.lock();
-    count_paths(file, Some(ep), None)?;
-    Ok(Some(links))
-}
-
-fn count_paths(file: &'static File, added_to: Option<&'static Eventpoll>, link: Option<Link>) -> Result<(), Errno> {
-    let watching = gather(file.graph().items().filter_map(|item| item.eventpoll()))?;
-    let mut counts = [0; LONGEST_CHAIN + 1];
-    watching.into_iter().chain(added_to).try_for_each(|ep| count_up(ep, 0, &mut counts, link))
-}
-
-fn count_up(
-    ep: &'static Eventpoll,
-    links: usize,
-    counts: &mut [usize; LONGEST_CHAIN + 1],
-    link: Option<Link>,
-) -> Result<(), Errno> {
-    let (count, limit) = counts.get_mut(links).zip(PATHS.get(links)).ok_or(Errno::EINVAL)?;
-    let outer = match ep.file() {
-        Some(file) => gather(file.graph().items().filter_map(|item| item.eventpoll()))?,
-        None => Vec::new(),
-    };
-    let added = link.filter(|(inner, _)| std::ptr::eq(*inner, ep)).map(|(_, outer)| outer);
-    if outer.is_empty() && added.is_none() {
-        *count += 1;
-        return if *count > *limit { Err(Errno::EINVAL) } else { Ok(()) };
-    }
-    outer.into_iter().chain(added).try_for_each(|outer| count_up(outer, links + 1, counts, link))
-}
-
-fn height_above(ep: &'static Eventpoll, level: usize) -> Result<usize, Errno> {
-    if level > LONGEST_CHAIN {
-        return Err(Errno::ELOOP);
-    }
-    let Some(file) = ep.file() else { return Ok(0) };
-    let parents = gather(file.graph().items().filter_map(|item| item.eventpoll()))?;
-    parents.into_iter().try_fold(0, |highest, parent| Ok(highest.max(1 + height_above(parent, level + 1)?)))
-}
-
-/// Collects what is to be visited when the lock is let go; ENOMEM where a plain collect would end the process.
-fn gather<T>(records: impl Iterator<Item = &'static T>) -> Result<Vec<&'static T>, Errno> {
-    let mut gathered = Vec::new();
-    for record in records {
-        gathered.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
-        gathered.push(record);
-    }
-    Ok(gathered)
-}
 
 /// Somebody looks at the level of the instance's descriptor from now on.
 pub fn observe(ep: &'static Eventpoll) {
@@ -166,7 +68,7 @@ fn expose(ep: &'static Eventpoll, st: &mut EpState) {
 pub fn follow(ep: &'static Eventpoll) -> Result<(), Errno> {
     let inner = {
         let mut st = ep.lock();
-        let inner = gather(st.inner.iter().filter_map(|item| item.file().and_then(File::eventpoll)))?;
+        let inner = nesting_limits::gather(st.inner.iter().filter_map(|item| item.file().and_then(File::eventpoll)))?;
         let registrations = st.interest.len();
         st.line.reserve(registrations)?;
         st.furnish(true)?;
@@ -178,7 +80,7 @@ pub fn follow(ep: &'static Eventpoll) -> Result<(), Errno> {
 
 /// The same, of an instance that is in another one already.
 pub fn follow_link(inner: &'static Eventpoll) -> Result<(), Errno> {
-    let _links = LINKS.lock();
+    let _links = nesting_limits::lock_links();
     follow(inner)
 }
 
@@ -687,21 +589,4 @@ pub fn renew_pipe(ep: &'static Eventpoll) {
     let _ = sys::close(read_end);
     ep.signal().close();
     let _ = ep.signal().adopt(write_end);
-}
-
-/// Whether nobody links instances.
-pub fn links_at_rest() -> bool {
-    LINKS.is_free()
-}
-
-/// The lock on links, for fork.
-pub fn lock_links_for_fork() {
-    LINKS.lock_for_fork();
-}
-
-/// # Safety
-/// As for [`Lock::unlock_after_fork`].
-pub unsafe fn unlock_links_after_fork() {
-    // SAFETY: the caller answers for it.
-    unsafe { LINKS.unlock_after_fork() }
 }
