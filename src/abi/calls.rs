@@ -9,10 +9,10 @@ use crate::graph::lookup;
 use crate::graph::own_table;
 use crate::instance::control::{self, Interest};
 use crate::instance::descriptors;
-use crate::instance::open;
 use crate::instance::wait::{self, Timeout};
 use crate::life::process;
 use crate::lock;
+use crate::nested;
 use crate::next;
 use crate::options;
 use crate::sanitizer;
@@ -38,7 +38,7 @@ pub fn start() {
 /// epoll_create1.
 pub fn create1(flags: c_int) -> c_int {
     start();
-    let instance = open::create(flags);
+    let instance = nested::create(flags);
     options::complain();
     answer(instance)
 }

@@ -176,7 +176,7 @@ pub fn renew_all_after_fork() {
 fn renew(file: &'static File) {
     file.users().store(0, Relaxed);
     let Ok(fresh) = sys::eventfd() else { return };
-    let replaced = descriptors::replace_under_all_numbers(file, fresh);
+    let replaced = file.replace_under_all_numbers(fresh);
     let _ = sys::close(fresh);
     if let Some(number) = replaced.filter(|_| file.posted() & IN != 0) {
         InUse::begin(file, number).show();

@@ -18,7 +18,6 @@ use crate::graph::ring_state::{Prospect, Uring};
 use crate::graph::waitq::Sleeper;
 use crate::instance::resample::{self, Extent};
 use crate::lock;
-use crate::nested;
 use crate::probe::sample;
 use crate::ring::Ring;
 use crate::sync::atomic::Ordering::Relaxed;
@@ -36,13 +35,15 @@ pub fn is_by_request(ep: &'static Eventpoll, st: &mut EpState, me: &'static Slee
         Some(uring) if fit && !uring.doomed && std::ptr::eq(uring.owner, me) => true,
         Some(_) => {
             leave(ep, st);
-            nested::observe_unseen(ep, st);
+            if let Some(outer) = st.outer.link {
+                outer.without_ring(ep, st);
+            }
             false
         }
         None => {
             let pays = fit && st.prospect.pays(st.interest.len(), st.edges, me) && begin(ep, st, me).is_ok();
-            if !pays {
-                nested::observe_unseen(ep, st);
+            if let Some(outer) = st.outer.link.filter(|_| !pays) {
+                outer.without_ring(ep, st);
             }
             pays
         }

@@ -12,6 +12,7 @@ use crate::graph::consumer::Consumer;
 use crate::graph::epitem::{Epitem, State};
 use crate::graph::eventpoll::Eventpoll;
 use crate::graph::file::{Allowance, File};
+use crate::graph::outer::Outer;
 use crate::graph::pollset::PollSet;
 use crate::graph::ready::ReadyList;
 use crate::graph::ring_state::{Prospect, Uring};
@@ -19,7 +20,6 @@ use crate::graph::stats::Counted;
 use crate::graph::waitq::{Sleeper, Waiters};
 use crate::graph::woken_list::Line;
 use crate::habit::Habit;
-use crate::nested;
 use crate::pool::Short;
 use crate::sys;
 
@@ -71,6 +71,8 @@ pub struct EpState {
     pub account: Account,
     /// Whether looks before sleeps pay.
     pub habit: Habit,
+    /// Who watches the descriptor.
+    pub outer: Outer,
     /// Somebody outside may look at the descriptor: it is nested, or was seen in poll or select (N1).
     pub observed: bool,
     /// And it is known who does: not only because nobody would tell.
@@ -137,6 +139,7 @@ impl EpState {
             parked: 0,
             account: Account::new(),
             habit: Habit::new(),
+            outer: Outer::none(),
             observed: false,
             is_seen: false,
             followed: false,
@@ -180,6 +183,7 @@ impl EpState {
     pub fn become_new(&mut self) {
         debug_assert!(self.interest.is_empty() && self.waiters.is_empty() && self.poller.is_none());
         self.closed = false;
+        self.outer = Outer::none();
         self.observed = false;
         self.is_seen = false;
         self.followed = false;
@@ -276,7 +280,11 @@ impl EpState {
                     self.stats.handoffs += 1;
                     next.kick();
                 }
-                None => nested::attend(ep, self),
+                None => {
+                    if let Some(outer) = self.outer.link {
+                        outer.unattended(ep, self);
+                    }
+                }
             }
         }
     }

@@ -13,6 +13,7 @@ pub mod file;
 pub mod inherited;
 pub mod internal_fd;
 pub mod lookup;
+pub mod outer;
 pub mod own_table;
 pub mod pin;
 pub mod pollset;

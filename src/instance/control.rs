@@ -23,7 +23,6 @@ use crate::instance::nesting_limits;
 use crate::instance::open;
 use crate::instance::send_events;
 use crate::lock;
-use crate::nested;
 use crate::pool::Short;
 use crate::probe::fleeting;
 use crate::probe::sample;
@@ -117,22 +116,20 @@ fn is_known_fleeting(fd: c_int) -> bool {
 
 fn add(ep: &'static Eventpoll, fd: c_int, stat: Option<stat>, interest: Interest) -> Result<(), Errno> {
     let exclusive = interest.events & EXCLUSIVE != 0;
-    let inner = lookup::known(fd).and_then(File::eventpoll);
+    let inner = lookup::known(fd).and_then(|file| Some((file, file.eventpoll()?)));
     if exclusive && (inner.is_some() || interest.events & !EXCLUSIVE_COMPANY != 0) {
         return Err(Errno::EINVAL);
     }
     let _links = match inner {
-        Some(inner) => {
+        Some((inner_file, inner)) => {
             let links = nesting_limits::check(ep, inner)?;
             if is_registered(ep, fd) {
                 return Err(Errno::EEXIST);
             }
             room_for_one_more()?;
             nesting_limits::check_paths_below(ep, inner)?;
-            nested::observe(inner);
-            if interest.events & EDGE != 0 || ep.lock().followed {
-                nested::follow(inner)?;
-            }
+            let for_edges = interest.events & EDGE != 0 || ep.lock().followed;
+            inner_file.on_watch(for_edges)?;
             Some(links)
         }
         None if ep.is_exposed() && !is_registered(ep, fd) => {
@@ -184,7 +181,9 @@ fn add(ep: &'static Eventpoll, fd: c_int, stat: Option<stat>, interest: Interest
     };
     pin.into_raw();
     let st = &mut *st;
-    nested::catch_up(ep, st);
+    if let Some(outer) = st.outer.link {
+        outer.before_add(ep, st);
+    }
     let state = item.at(&st.held);
     state.events.set(interest.events);
     state.data.set(interest.data);
@@ -211,14 +210,13 @@ fn add(ep: &'static Eventpoll, fd: c_int, stat: Option<stat>, interest: Interest
         st.fleeting += 1;
         fleeting::note_first();
     }
-    if inner.is_some() || file.is_source() {
+    if file.ops().is_some() {
         item.pin();
         st.inner.push(item);
     }
     st.stats.controls += 1;
     graph.link(item);
     REGISTRATIONS.fetch_add(1, Relaxed);
-    nested::leave_to_ring(ep, st);
     begin(ep, st, item, file);
     uring::added(ep, st);
     Ok(())
@@ -231,11 +229,9 @@ fn is_registered(ep: &'static Eventpoll, fd: c_int) -> bool {
 /// MOD: the new mask and data hold from here on, what is pending is reported again (T6), a spent one-shot is armed (W5).
 fn modify(ep: &'static Eventpoll, fd: c_int, interest: Interest) -> Result<(), Errno> {
     let file = lookup::known(fd).ok_or(Errno::ENOENT)?;
-    if interest.events & EDGE != 0
-        && let Some(inner) = file.eventpoll()
-        && is_registered(ep, fd)
-    {
-        nested::follow_link(inner)?;
+    if interest.events & EDGE != 0 && file.is_instance() && is_registered(ep, fd) {
+        let _links = nesting_limits::lock_links();
+        file.on_watch(true)?;
     }
     let graph = file.graph();
     let item = graph.find(ep, fd).ok_or(Errno::ENOENT)?;
@@ -249,11 +245,9 @@ fn modify(ep: &'static Eventpoll, fd: c_int, interest: Interest) -> Result<(), E
         return Err(Errno::EINVAL);
     }
     st.stats.controls += 1;
-    nested::catch_up(ep, st);
-    let state = item.at(&st.held);
-    // What woke it until now did so under the old mask.
-    let news = st.followed && !state.spent.get() && nested::is_news(st, item, file);
-    st.note_woken(item, news);
+    if let Some(outer) = st.outer.link {
+        outer.before_change(ep, st, item, file);
+    }
     let state = item.at(&st.held);
     st.edges -= usize::from(state.is_edge());
     st.edges += usize::from(interest.events & EDGE != 0);
@@ -275,7 +269,6 @@ fn modify(ep: &'static Eventpoll, fd: c_int, interest: Interest) -> Result<(), E
     state.reported_at.set(file.clock());
     watch::take_back(st, item);
     st.begin_in_ring(item);
-    nested::leave_to_ring(ep, st);
     begin(ep, st, item, file);
     Ok(())
 }
@@ -283,22 +276,16 @@ fn modify(ep: &'static Eventpoll, fd: c_int, interest: Interest) -> Result<(), E
 /// A registration begins, or begins anew: what it finds is reported, here and to outer instances (T6).
 fn begin(ep: &'static Eventpoll, st: &mut EpState, item: &'static Epitem, file: &'static File) {
     let asked = levels(item.at(&st.held).events.get());
-    if let Some(inner) = file.eventpoll()
-        && nested::is_ready(inner)
-        && asked & nested::READABLE_INSTANCE != 0
+    if let Some(ops) = file.ops().filter(|ops| ops.is_instance)
+        && (ops.look)(file, true).level & asked != 0
     {
         st.note_ready(item);
     }
     if asked & WRITABLE != 0 {
         file.want_room();
     }
-    if st.followed {
-        // Those who tell of it have to know before the look.
-        st.track(item, file);
-        st.news |= nested::begin(st, item, file);
-        if std::mem::take(&mut st.news) {
-            nested::tell_outer(ep, st);
-        }
+    if let Some(outer) = st.outer.link {
+        outer.item_began(ep, st, item, file);
     }
     if INTERPOSES && file.kind().is_eventfd() {
         let mut edge = item.at(&st.held).edge.get();
@@ -318,7 +305,7 @@ fn begin(ep: &'static Eventpoll, st: &mut EpState, item: &'static Epitem, file: 
         }
     }
     let state = item.at(&st.held);
-    if file.eventpoll().is_none() && (asked & WRITABLE != 0 || file.has_several_registrations()) {
+    if !file.is_instance() && (asked & WRITABLE != 0 || file.has_several_registrations()) {
         // The look of the kernel's own control call at a connection without room has consequences for others, and so has the next one in
         // a wait if this found something.
         let level = file.level(item.via(), asked | WRITABLE);
@@ -364,9 +351,8 @@ pub fn detach(file: &'static File, graph: &mut FileGuard, item: &'static Epitem,
     if state.tracked.replace(false) {
         file.count_edges(false);
     }
-    let is_told = st.followed && state.alive.get() && !state.spent.get();
-    if is_told && nested::is_news(st, item, file) {
-        nested::tell_outer(ep, st);
+    if let Some(outer) = st.outer.link {
+        outer.before_removal(ep, st, item, file);
     }
     Line::leave(item, &st.held);
     let state = item.at(&st.held);
@@ -394,7 +380,9 @@ pub fn detach(file: &'static File, graph: &mut FileGuard, item: &'static Epitem,
         Some(_) => {}
         None => {
             st.set.remove(item, &st.held);
-            nested::settle(ep, st);
+            if let Some(outer) = st.outer.link {
+                outer.item_removed(ep, st);
+            }
         }
     }
     drop(guard);

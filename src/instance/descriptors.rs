@@ -34,17 +34,6 @@ pub fn make_way(fd: c_int) {
     fdtable::clear(fd);
 }
 
-/// In a forked child: `fresh` takes the place of the description, which is the parent's, under all of its numbers. Answers with one of them.
-pub fn replace_under_all_numbers(file: &'static File, fresh: c_int) -> Option<c_int> {
-    let mut replaced = None;
-    for &number in file.graph().numbers.iter() {
-        let flags = sys::fcntl(number, libc::F_GETFD, 0).map_or(0, |flags| flags & libc::FD_CLOEXEC);
-        let answer = sys::dup3(fresh, number, if flags != 0 { libc::O_CLOEXEC } else { 0 });
-        replaced = answer.is_ok().then_some(number).or(replaced);
-    }
-    replaced
-}
-
 /// What every call that makes a descriptor of ours begins with; `flags` may be EPOLL_CLOEXEC.
 pub fn begin_creation(flags: c_int) -> Result<(), Errno> {
     if flags & !libc::EPOLL_CLOEXEC != 0 {

@@ -6,19 +6,16 @@ use nix::errno::Errno;
 
 use crate::events::ERR;
 use crate::fork_mark;
-use crate::graph::eventpoll::{EVER, Eventpoll, INSTANCES, Pinned, any_yet};
-use crate::graph::file::File;
+use crate::graph::eventpoll::{EVER, Eventpoll, INSTANCES, Pinned, any_yet, descriptor};
+use crate::graph::file::{File, FileOps};
 use crate::graph::lookup;
+use crate::graph::outer::OuterLink;
 use crate::graph::own_table;
 use crate::instance::control;
 use crate::instance::descriptors;
-use crate::nested;
+use crate::sync::atomic::AtomicBool;
 use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
-use crate::sync::atomic::{AtomicBool, AtomicU64};
 use crate::sys;
-
-/// The device that pipes are on.
-static PIPES: AtomicU64 = AtomicU64::new(0);
 
 /// Whether there ever was an orphan.
 static ANY_ORPHAN: AtomicBool = AtomicBool::new(false);
@@ -26,8 +23,8 @@ static ANY_ORPHAN: AtomicBool = AtomicBool::new(false);
 /// epoll_create1(2): a new instance; `flags` may be EPOLL_CLOEXEC. Answers with its descriptor.
 ///
 /// The descriptor is the read end of a pipe: never writable (C4), readable exactly when a byte is in it (N1), and with an inode
-/// of its own.
-pub fn create(flags: c_int) -> Result<c_int, Errno> {
+/// of its own, with the operations `ops`. It reports to `link` from the beginning, if there is one.
+pub fn create(flags: c_int, ops: &'static FileOps, link: Option<&'static dyn OuterLink>) -> Result<c_int, Errno> {
     descriptors::begin_creation(flags)?;
     if !EVER.swap(true, Relaxed) {
         control::read_limit();
@@ -55,6 +52,7 @@ pub fn create(flags: c_int) -> Result<c_int, Errno> {
         ep.pins.store(1, Relaxed);
         ep.lock().become_new();
         ep.file.set(Some(file));
+        ep.ops.set(Some(ops));
         ep.number.store(epfd, Relaxed);
         ep.orphan.store(false, Relaxed);
         ep.muted.store(false, Relaxed);
@@ -69,7 +67,10 @@ pub fn create(flags: c_int) -> Result<c_int, Errno> {
             INSTANCES.give_back(ep);
         })?;
         let mut st = ep.lock();
-        nested::observe_unseen(ep, &mut st);
+        if let Some(outer) = link {
+            st.outer.link = link;
+            outer.without_ring(ep, &mut st);
+        }
         st.stats.begin_anew();
         Ok(())
     })();
@@ -108,7 +109,7 @@ pub fn find(epfd: c_int) -> Result<Pinned, Errno> {
 /// The instance whose pipe is open under a number that is not known to name it: it came in a message, out of another process, or by
 /// a system call of the program's own. It is known from here on.
 pub fn adopt(fd: c_int, stat: &libc::stat) -> Option<&'static Eventpoll> {
-    if !any_yet() || stat.st_mode & libc::S_IFMT != libc::S_IFIFO || stat.st_dev != PIPES.load(Relaxed) {
+    if !any_yet() || stat.st_mode & libc::S_IFMT != libc::S_IFIFO || stat.st_dev != descriptor::device_of_pipes() {
         return None;
     }
     let mut found = None;
@@ -123,23 +124,14 @@ pub fn adopt(fd: c_int, stat: &libc::stat) -> Option<&'static Eventpoll> {
 }
 
 impl Eventpoll {
-    /// Takes down the inode of its pipe.
-    pub fn remember_pipe(&self, file: &'static File, epfd: c_int) {
-        if let Ok(stat) = sys::fstat(epfd) {
-            let identity = (stat.st_dev, stat.st_ino);
-            file.mark(identity);
-            PIPES.store(stat.st_dev, Relaxed);
-            self.inode.store(stat.st_ino, Relaxed);
-        }
-    }
-
     /// Whether somebody has the descriptor under a number that we do not know, after all that we knew are gone: then the pipe has
     /// a reader. `last`, which is about to be closed, is none.
     pub fn has_other_numbers(&self, last: c_int) -> bool {
         let signal = self.signal.number();
         let inode = self.inode.load(Relaxed);
         self.mute();
-        let is_open = sys::fstat(last).is_ok_and(|stat| stat.st_dev == PIPES.load(Relaxed) && stat.st_ino == inode);
+        let is_open =
+            sys::fstat(last).is_ok_and(|stat| stat.st_dev == descriptor::device_of_pipes() && stat.st_ino == inode);
         // The number stays taken, but it is no reader any more.
         if signal < 0 || (is_open && sys::dup3(signal, last, libc::O_CLOEXEC).is_err()) {
             return false;

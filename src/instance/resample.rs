@@ -16,7 +16,6 @@ use crate::graph::file::{File, Peer};
 use crate::instance::left;
 use crate::instance::wait::{LONGEST_RARE_TICK_NS, LONGEST_TICK_NS, TICK_NS};
 use crate::kind::{Arrivals, Kind};
-use crate::nested;
 use crate::probe::sample;
 use crate::sys;
 
@@ -139,11 +138,13 @@ fn sample_listed(st: &mut EpState, extent: Extent) -> Option<u64> {
             memory.set(edge);
         }
         st.note_woken(item, woken);
-        if st.followed && item.at(&st.held).announced().asked(watched).is_none() {
+        if let Some(outer) = st.outer.link
+            && st.followed
+            && item.at(&st.held).announced().asked(watched).is_none()
+        {
             // Likewise; what was told before is older than this look.
             st.refresh(item);
-            let woken = nested::take_in(st, item, file, file.level(item.via(), watched) & !NVAL, watched);
-            st.note_woken(item, woken);
+            outer.level_seen(st, item, file, file.level(item.via(), watched) & !NVAL, watched);
         }
         if news {
             st.pressing = true;
@@ -264,16 +265,17 @@ fn sample_inner(st: &mut EpState) -> bool {
         }
         alive
     });
+    let mut uneasy = false;
     for index in 0..st.inner.len() {
         let item = st.inner[index];
-        if item.file().is_some_and(File::is_source) {
-            st.refresh(item);
+        let Some(file) = item.file() else { continue };
+        match file.ops() {
+            Some(ops) if !ops.is_instance => st.refresh(item),
+            Some(ops) if !item.at(&st.held).spent.get() => uneasy |= (ops.look)(file, false).is_uneasy,
+            _ => {}
         }
     }
-    let held = &st.held;
-    let heard = st.inner.iter().filter(|item| !item.at(held).spent.get());
-    let instances = heard.filter_map(|item| item.file().and_then(File::eventpoll));
-    instances.fold(false, |uneasy, inner| nested::look(inner, true, false).uneasy | uneasy)
+    uneasy
 }
 
 /// A registration in a followed instance begins: what waits for a unix socket's peer is noted, of which less is a departure.

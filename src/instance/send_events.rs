@@ -11,12 +11,11 @@ use crate::events::{Bits, EDGE, HUP, IN, NVAL, ONESHOT, WRITABLE, levels};
 use crate::graph::epitem::{Epitem, State};
 use crate::graph::epstate::EpState;
 use crate::graph::exclusive;
-use crate::graph::file::{Allowance, File};
+use crate::graph::file::{Allowance, File, Look, READABLE_INSTANCE};
 use crate::instance::descriptors;
 use crate::instance::resample;
 use crate::instance::wait::Buffer;
 use crate::kind::Kind;
-use crate::nested;
 use crate::probe::fleeting::{self, Shown};
 use crate::probe::sample;
 use crate::sys;
@@ -110,7 +109,7 @@ fn are_ready<const ROOM: usize>(st: &EpState, waiting: &mut dyn Iterator<Item = 
     for item in waiting.take(most.min(ROOM)) {
         let state = item.at(&st.held);
         let is_live = state.alive.get() && !state.spent.get() && !state.is_parked();
-        let file = item.file().filter(|file| is_live && file.eventpoll().is_none() && shows_at_a_look(file));
+        let file = item.file().filter(|file| is_live && shows_at_a_look(file));
         let Some(file) = file.filter(|_| !state.is_edge() && !state.is_exclusive()) else { return false };
         window.add(item, item.via(), state.watched(file));
     }
@@ -214,7 +213,7 @@ pub fn leave_waiting(st: &mut EpState) {
 
 /// True if other levels are to be asked for now.
 fn leave_one_waiting(item: &Epitem, state: &State, level: Bits) -> bool {
-    let file = item.file().filter(|file| state.is_edge() && file.eventpoll().is_none());
+    let file = item.file().filter(|file| state.is_edge() && !file.is_instance());
     file.is_some_and(|file| {
         let mut edge = state.edge.get();
         let woken = edge.waits(level & state.watched(file));
@@ -282,7 +281,7 @@ fn wanted_in_ring(st: &EpState, item: &Epitem) -> Option<Bits> {
 
 /// Whether a look that is taken before its turn shows what is to be reported.
 fn shows_at_a_look(file: &File) -> bool {
-    !file.is_source() && file.kind().fleeting() == 0
+    file.ops().is_none() && file.kind().fleeting() == 0
 }
 
 /// The levels of the last poll, and what it was not asked.
@@ -313,25 +312,18 @@ fn reportable(st: &mut EpState, item: &'static Epitem, in_turn: bool) -> Bits {
     let state = item.at(&st.held);
     let Some(file) = item.file() else { return 0 };
     let mut passing = None;
-    let (level, seen_at) = match file.eventpoll() {
-        Some(inner) if in_turn || item.level(&st.held) != 0 => {
-            let seen = nested::look(inner, true, in_turn);
-            (if seen.ready { nested::READABLE_INSTANCE } else { 0 }, Some(seen.at))
-        }
-        Some(_) => (0, None),
-        None if file.is_source() => {
-            // The time first: what is posted after it is news after this report.
-            let at = file.clock();
-            (file.posted(), Some(at))
-        }
+    let look = match file.ops() {
+        // Its pipe, which a look that passes by goes by, shows nothing.
+        Some(ops) if ops.is_instance && !in_turn && item.level(&st.held) == 0 => Look::polled(0),
+        Some(ops) => (ops.look)(file, in_turn),
         None if file.kind().fleeting() != 0 => {
             let shown = show_fleeting(file, item, in_turn);
             passing = Some(shown.passing);
-            (shown.level, None)
+            Look::polled(shown.level)
         }
-        None => (item.level(&st.held), None),
+        None => Look::polled(item.level(&st.held)),
     };
-    let level = level & state.watched(file);
+    let level = look.level & state.watched(file);
     let bits = level & levels(state.events.get());
     // A level that the look above has taken is shown to no rival, and a second look would not find it.
     let is_exclusive = state.is_exclusive() && file.kind().fleeting() == 0;
@@ -343,10 +335,10 @@ fn reportable(st: &mut EpState, item: &'static Epitem, in_turn: bool) -> Bits {
         return 0;
     }
     let state = item.at(&st.held);
-    if bits == 0 && file.eventpoll().is_some() {
+    if bits == 0 && file.is_instance() {
         if in_turn {
             // It has to be woken once more.
-            state.edge.set(Edge::told(nested::READABLE_INSTANCE));
+            state.edge.set(Edge::told(READABLE_INSTANCE));
         }
         return 0;
     }
@@ -379,7 +371,7 @@ fn reportable(st: &mut EpState, item: &'static Epitem, in_turn: bool) -> Bits {
         // Who shows nothing may not have been looked at.
         file.set_choked(true);
     }
-    let clock = seen_at.unwrap_or_else(|| file.clock());
+    let clock = look.at.unwrap_or_else(|| file.clock());
     let adds = (INTERPOSES && file.kind().is_eventfd()).then(|| sample::calls_that_add(file));
     if level & IN != 0 && adds.is_some_and(|calls| edge.rose_by_itself(calls)) {
         file.note_unseen_add();
@@ -520,7 +512,7 @@ pub fn anything(st: &mut EpState, all: bool, in_turn: bool) -> bool {
 /// it takes out of that one what shows nothing, and may find the instance ready again.
 fn may_stay(st: &EpState, item: &'static Epitem) -> bool {
     let state = item.at(&st.held);
-    state.alive.get() && !state.spent.get() && item.file().is_some_and(|file| file.eventpoll().is_some())
+    state.alive.get() && !state.spent.get() && item.file().is_some_and(File::is_instance)
 }
 
 /// Whether a registration would be reported by a wait now, after a look of its own.

@@ -19,7 +19,6 @@ use crate::instance::resample::{self, Extent};
 use crate::instance::send_events::{self, Vanished};
 use crate::lock::{self, Guard};
 use crate::nap::Nap;
-use crate::nested;
 use crate::probe::fleeting;
 use crate::sync::atomic::AtomicBool;
 use crate::sync::atomic::Ordering::SeqCst;
@@ -413,8 +412,8 @@ impl Wait {
     fn sleep<P: Poller>(&mut self, mut guard: Locked, plan: Plan) -> Learnt {
         let (ep, me) = (self.ep, self.me);
         let st = &mut *guard;
-        if st.observed {
-            nested::calm(ep, st);
+        if let Some(outer) = st.outer.link {
+            outer.before_sleep(ep, st);
         }
         self.begin_to_count();
         let unsure = (st.overdue || (plan.careful && me.wake_fd() < 0)).then_some(LONGEST_TICK_NS);
@@ -468,8 +467,8 @@ impl Wait {
     fn report(&mut self, mut guard: Locked, plan: Plan, slept: Result<usize, Errno>) -> Round {
         let st = &mut *guard;
         let mut vanished = send_events::collect(st);
-        if st.followed {
-            nested::announce(self.ep, st);
+        if let Some(outer) = st.outer.link {
+            outer.after_poll(self.ep, st);
         }
         let reported = if self.may_take(st) {
             send_events::deliver(st, self.buffer, &mut vanished)?

@@ -3,6 +3,7 @@
 //! Such an instance is *observed*. While nobody waits on it its registrations are with the watchers, and a byte in its pipe
 //! makes its descriptor readable; so whoever polls the descriptor, in this library or in the kernel, sees what it must.
 
+mod link;
 pub mod poll_select;
 
 use nix::errno::Errno;
@@ -10,12 +11,12 @@ use nix::errno::Errno;
 use crate::INTERPOSES;
 use crate::backend::{switch, watch};
 use crate::edge::{Edge, Facts};
-use crate::events::{Bits, ERR, HUP, IN, NVAL, OUT, RDNORM, WRITABLE, WRNORM, levels};
+use crate::events::{Bits, ERR, HUP, NVAL, OUT, WRITABLE, WRNORM, levels};
 use crate::facts;
 use crate::graph::epitem::{Epitem, State};
 use crate::graph::epstate::EpState;
 use crate::graph::eventpoll::Eventpoll;
-use crate::graph::file::File;
+use crate::graph::file::{File, READABLE_INSTANCE};
 use crate::graph::woken_list::Line;
 use crate::instance::nesting_limits;
 use crate::instance::resample::{self, Extent};
@@ -27,8 +28,11 @@ use crate::probe::sample;
 use crate::sys;
 use crate::window::Window;
 
+use link::Link;
+pub use link::create;
+
 /// Somebody looks at the level of the instance's descriptor from now on.
-pub fn observe(ep: &'static Eventpoll) {
+fn observe(ep: &'static Eventpoll) {
     let mut st = ep.lock();
     st.is_seen = true;
     expose(ep, &mut st);
@@ -36,14 +40,14 @@ pub fn observe(ep: &'static Eventpoll) {
 
 /// Where the program's calls are not seen, anybody may look at the descriptor. Nothing else is left of that look than the level, so it is kept
 /// up to date from the beginning, and whenever the instance is polled; only a ring, which is for the one thread that waits, does without.
-pub fn observe_unseen(ep: &'static Eventpoll, st: &mut EpState) {
+fn observe_unseen(ep: &'static Eventpoll, st: &mut EpState) {
     if !INTERPOSES {
         expose(ep, st);
     }
 }
 
 /// The instance has edge-triggered registrations, which only a ring does justice to where calls are not seen.
-pub fn leave_to_ring(ep: &'static Eventpoll, st: &mut EpState) {
+fn leave_to_ring(ep: &'static Eventpoll, st: &mut EpState) {
     if !INTERPOSES && st.observed && !st.is_seen && st.edges > 0 && st.poller.is_none() && st.prospect.may_come() {
         calm(ep, st);
         st.observed = false;
@@ -54,6 +58,7 @@ pub fn leave_to_ring(ep: &'static Eventpoll, st: &mut EpState) {
 fn expose(ep: &'static Eventpoll, st: &mut EpState) {
     if !st.observed {
         st.observed = true;
+        st.outer.link = Some(&Link);
         match st.poller {
             Some(poller) if st.ring.is_some() => poller.kick(),
             Some(_) => {}
@@ -65,7 +70,7 @@ fn expose(ep: &'static Eventpoll, st: &mut EpState) {
 }
 
 /// Somebody waits for the edges of the instance from now on, and so for those of the instances in it. Under the guard of `check`.
-pub fn follow(ep: &'static Eventpoll) -> Result<(), Errno> {
+fn follow(ep: &'static Eventpoll) -> Result<(), Errno> {
     let inner = {
         let mut st = ep.lock();
         let inner = nesting_limits::gather(st.inner.iter().filter_map(|item| item.file().and_then(File::eventpoll)))?;
@@ -76,12 +81,6 @@ pub fn follow(ep: &'static Eventpoll) -> Result<(), Errno> {
         inner
     };
     inner.into_iter().try_for_each(follow)
-}
-
-/// The same, of an instance that is in another one already.
-pub fn follow_link(inner: &'static Eventpoll) -> Result<(), Errno> {
-    let _links = nesting_limits::lock_links();
-    follow(inner)
 }
 
 fn begin_to_follow(ep: &'static Eventpoll, st: &mut EpState) {
@@ -145,7 +144,7 @@ impl Seen {
 
 /// Whether a wait on the instance would report something now, for an outer instance whose lock is held, and who gets to it: as in
 /// the kernel, that goes past those in line that show nothing.
-pub fn is_ready(ep: &'static Eventpoll) -> bool {
+fn is_ready(ep: &'static Eventpoll) -> bool {
     look(ep, true, true).ready
 }
 
@@ -191,7 +190,7 @@ fn asked_in_a_wait(st: &EpState, item: &Epitem) -> Option<Bits> {
 /// Looks at an instance, as far as its first registration that is ready; with `for_edges` at all of them if somebody waits for its
 /// edges. Whoever gets to it (`in_turn`) goes past those in line that show nothing. The lock of an outer instance may be held: while
 /// a fork waits for that one the inner lock may not come.
-pub fn look(ep: &'static Eventpoll, for_edges: bool, in_turn: bool) -> Seen {
+fn look(ep: &'static Eventpoll, for_edges: bool, in_turn: bool) -> Seen {
     let taken = ep.lock_while(|| !facts::is_forking());
     let Some(mut st) = taken else { return Seen::of(ep, true, true) };
     let st = &mut *st;
@@ -284,14 +283,14 @@ fn is_known_ready(ep: &'static Eventpoll, st: &mut EpState, in_turn: bool) -> bo
 }
 
 /// Keeps the descriptor's level true after one registration has gone.
-pub fn settle(ep: &'static Eventpoll, st: &mut EpState) {
+fn settle(ep: &'static Eventpoll, st: &mut EpState) {
     if st.readable && !is_known_ready(ep, st, false) {
         attend(ep, st);
     }
 }
 
 /// Keeps the descriptor's level true after one registration has come or changed, and looks after that one.
-pub fn attend_to(ep: &'static Eventpoll, st: &mut EpState, item: &'static Epitem) {
+fn attend_to(ep: &'static Eventpoll, st: &mut EpState, item: &'static Epitem) {
     if !is_unattended(st) {
         return;
     }
@@ -332,7 +331,7 @@ pub fn attend_to(ep: &'static Eventpoll, st: &mut EpState, item: &'static Epitem
 /// Does for an observed instance what a waiting thread would do: looks once, gives the silent registrations to the watchers,
 /// and keeps the descriptor's level true. Does nothing while somebody waits, who does all this. While it is ready nobody need
 /// watch, except for those who wait for its edges: it is so until a look finds that it is not.
-pub fn attend(ep: &'static Eventpoll, st: &mut EpState) {
+fn attend(ep: &'static Eventpoll, st: &mut EpState) {
     if !is_unattended(st) || (!st.followed && is_known_ready(ep, st, false)) {
         return;
     }
@@ -370,7 +369,7 @@ pub fn attend(ep: &'static Eventpoll, st: &mut EpState) {
 
 /// Tells the outer instances of what the last poll found and what the witnesses saw: each wake-up of a registration that was not
 /// announced yet is an edge of the epoll descriptor, whatever became of it since (N2).
-pub fn announce(ep: &'static Eventpoll, st: &mut EpState) {
+fn announce(ep: &'static Eventpoll, st: &mut EpState) {
     let fired = |slot| st.set.entry(slot).filter(|(.., found)| *found != 0).map(|(item, ..)| item);
     if let Some(item) = (1..=st.set.len()).filter_map(fired).find(|item| wakes_beside(item)) {
         note_woken_beside(st, item);
@@ -417,7 +416,7 @@ fn announce_news(ep: &'static Eventpoll, st: &mut EpState) {
 }
 
 /// Takes in what a registration shows, of what was asked. True if that is to be told to the outer instances.
-pub fn take_in(st: &EpState, item: &'static Epitem, file: &'static File, level: Bits, asked: Bits) -> bool {
+fn take_in(st: &EpState, item: &'static Epitem, file: &'static File, level: Bits, asked: Bits) -> bool {
     let state = item.at(&st.held);
     let watched = state.heard(file);
     // What made room is told with this, and not once more when a report finds out.
@@ -452,7 +451,7 @@ pub fn take_in(st: &EpState, item: &'static Epitem, file: &'static File, level: 
 }
 
 /// Whether something woke a registration that was not announced yet, which counts as announced from here on.
-pub fn is_news(st: &mut EpState, item: &'static Epitem, file: &'static File) -> bool {
+fn is_news(st: &mut EpState, item: &'static Epitem, file: &'static File) -> bool {
     if let Some(inner) = file.eventpoll() {
         // Which may have to tell of something.
         seems_ready(inner);
@@ -470,7 +469,7 @@ pub fn is_news(st: &mut EpState, item: &'static Epitem, file: &'static File) -> 
 }
 
 /// A registration is about to begin, or to begin anew: who was woken before that stands before it in line.
-pub fn catch_up(ep: &'static Eventpoll, st: &mut EpState) {
+fn catch_up(ep: &'static Eventpoll, st: &mut EpState) {
     if st.followed && st.poller.is_none() {
         ep.absorb(st);
         // Of the others none stands in line and shows nothing, unless a witness told of what was taken.
@@ -480,7 +479,7 @@ pub fn catch_up(ep: &'static Eventpoll, st: &mut EpState) {
 
 /// A registration begins, or begins anew, in an observed instance: whatever is there now is known. True if the outer instances are to
 /// be told that it is ready, which they are unless it was in line before (T6).
-pub fn begin(st: &mut EpState, item: &'static Epitem, file: &'static File) -> bool {
+fn begin(st: &mut EpState, item: &'static Epitem, file: &'static File) -> bool {
     let state = item.at(&st.held);
     if state.heard(file) & WRITABLE != 0 {
         resample::begin_to_count_outgoing(file, item);
@@ -506,9 +505,6 @@ pub fn begin(st: &mut EpState, item: &'static Epitem, file: &'static File) -> bo
     is_new
 }
 
-/// What a poll of an epoll descriptor can show.
-pub const READABLE_INSTANCE: Bits = IN | RDNORM;
-
 fn show(st: &EpState, item: &'static Epitem, file: &'static File, watched: Bits, in_turn: bool) -> (bool, Bits) {
     if let Some(inner) = file.eventpoll() {
         let ready = if in_turn { is_ready(inner) } else { seems_ready(inner) };
@@ -525,7 +521,7 @@ fn show(st: &EpState, item: &'static Epitem, file: &'static File, watched: Bits,
 
 /// One more edge of the epoll descriptor. It begins before the descriptor shows it: an outer instance that is woken by that and
 /// reports it must not take this for a second one.
-pub fn tell_outer(ep: &'static Eventpoll, st: &mut EpState) {
+fn tell_outer(ep: &'static Eventpoll, st: &mut EpState) {
     let at = ep.file().map_or(0, File::begin_call);
     show_readable(ep, st);
     if let Some(file) = ep.file() {
@@ -569,7 +565,7 @@ fn show_readable(ep: &'static Eventpoll, st: &mut EpState) {
 }
 
 /// Nothing is ready: takes whatever is in the pipe out of it.
-pub fn calm(ep: &'static Eventpoll, st: &mut EpState) {
+fn calm(ep: &'static Eventpoll, st: &mut EpState) {
     let stirred = ep.was_stirred();
     if stirred || st.readable {
         st.readable = false;
@@ -577,16 +573,4 @@ pub fn calm(ep: &'static Eventpoll, st: &mut EpState) {
         let mut bytes = [0; 256];
         while sys::read(ep.number(), &mut bytes) == Ok(bytes.len()) {}
     }
-}
-
-/// In a forked child: a pipe of its own under the same numbers, for the old one is shared with the parent.
-pub fn renew_pipe(ep: &'static Eventpoll) {
-    let Ok([read_end, write_end]) = sys::pipe2(libc::O_NONBLOCK | libc::O_CLOEXEC) else { return };
-    if let Some(file) = ep.file() {
-        crate::instance::descriptors::replace_under_all_numbers(file, read_end);
-        ep.remember_pipe(file, read_end);
-    }
-    let _ = sys::close(read_end);
-    ep.signal().close();
-    let _ = ep.signal().adopt(write_end);
 }

@@ -2,7 +2,7 @@
 //!
 //! Not here: what control calls do (`control.rs`), how a thread waits (`wait.rs`), what is reported (`harvest.rs`).
 
-mod descriptor;
+pub mod descriptor;
 mod inbox;
 
 use nix::errno::Errno;
@@ -13,14 +13,13 @@ use crate::graph::consumer::{self, Dispatch};
 use crate::graph::epitem::{Epitem, NO_SHARD};
 use crate::graph::epstate::EpState;
 use crate::graph::event_array::View;
-use crate::graph::file::File;
+use crate::graph::file::{File, FileOps};
 use crate::graph::internal_fd::InternalFd;
 use crate::graph::pin::Occupancy;
 use crate::graph::ranks;
 use crate::graph::waitq::{Bell, Sleeper};
 use crate::instance::control;
 use crate::lock::{Guard, Lock};
-use crate::nested;
 use crate::pool::{AtomicRef, AtomicShort, Pool, Pooled};
 use crate::sync::atomic::Ordering::{AcqRel, Relaxed, SeqCst};
 use crate::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64};
@@ -65,6 +64,8 @@ pub struct Eventpoll {
     blocked: AtomicRef<Sleeper>,
     /// The description of its descriptor.
     pub file: AtomicRef<File>,
+    /// The operations of that description.
+    pub ops: AtomicRef<FileOps>,
     /// A number of its descriptor.
     pub number: AtomicI32,
     /// The write end of the pipe whose read end is the descriptor; -1 when there is none.
@@ -101,6 +102,7 @@ impl Pooled for Eventpoll {
         look_at_all: AtomicBool::new(false),
         blocked: AtomicRef::none(),
         file: AtomicRef::none(),
+        ops: AtomicRef::none(),
         number: AtomicI32::new(-1),
         signal: InternalFd::new(),
         muted: AtomicBool::new(false),
@@ -225,7 +227,9 @@ impl Eventpoll {
             poller.kick();
         } else {
             st.refresh(item);
-            nested::attend_to(self, st, item);
+            if let Some(outer) = st.outer.link {
+                outer.item_changed(self, st, item);
+            }
         }
     }
 
@@ -340,8 +344,11 @@ impl Eventpoll {
             }
         } else {
             drop(guard);
-            nested::renew_pipe(self);
-            nested::attend(self, &mut self.lock());
+            self.renew_pipe();
+            let mut st = self.lock();
+            if let Some(outer) = st.outer.link {
+                outer.unattended(self, &mut st);
+            }
         }
         for _ in 0..abandoned {
             self.unpin();

@@ -9,6 +9,7 @@ pub mod in_flight;
 pub mod index;
 pub mod kind;
 mod numbers;
+mod ops;
 pub mod source;
 mod tcp_rmem_drops;
 
@@ -36,6 +37,7 @@ pub use edge_watch_counts::MOST_ENDS;
 pub use graph::{FileGuard, Graph, raise};
 pub use identity::Allowance;
 pub use numbers::Numbers;
+pub use ops::{FileOps, Look, READABLE_INSTANCE};
 pub use tcp_rmem_drops::Memory;
 
 use graph::Told;

@@ -7,7 +7,9 @@ use std::ops::Deref;
 use libc::c_int;
 use nix::errno::Errno;
 
+use super::File;
 use crate::pool::{AtomicShort, Pool, Pooled, Short};
+use crate::sys;
 
 static SEVERAL: Pool<Several> = Pool::new();
 
@@ -30,6 +32,20 @@ impl Pooled for Several {
 
     fn free_link(&self) -> &AtomicShort<Several> {
         &self.free
+    }
+}
+
+impl File {
+    /// In a forked child: `fresh` replaces the description, which is the parent's, under all of its
+    /// numbers. The answer is one of them.
+    pub fn replace_under_all_numbers(&'static self, fresh: c_int) -> Option<c_int> {
+        let mut replaced = None;
+        for &number in self.graph().numbers.iter() {
+            let flags = sys::fcntl(number, libc::F_GETFD, 0).map_or(0, |flags| flags & libc::FD_CLOEXEC);
+            let answer = sys::dup3(fresh, number, if flags != 0 { libc::O_CLOEXEC } else { 0 });
+            replaced = answer.is_ok().then_some(number).or(replaced);
+        }
+        replaced
     }
 }
 

@@ -1,11 +1,21 @@
 //! The record of a readiness source: what is posted on it, and who uses its number (`api/source.rs`).
 
 use super::File;
+use super::ops::{FileOps, Look};
 use crate::events::Bits;
 use crate::graph::internal_fd;
 use crate::kind::Kind;
 use crate::sync::atomic::AtomicU32;
 use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
+
+/// A source as a file.
+pub(super) static SOURCE: FileOps = FileOps { look: look_at_source, on_watch: |_, _| Ok(()), is_instance: false };
+
+fn look_at_source(file: &'static File, _in_turn: bool) -> Look {
+    // The time first: a post after it is news after this look.
+    let at = file.clock();
+    Look { level: file.posted(), at: Some(at), is_uneasy: false }
+}
 
 impl File {
     /// Whether it is a source.

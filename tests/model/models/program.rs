@@ -8,10 +8,9 @@ use libc::{c_int, epoll_event};
 use crate::graph::{epitem, eventpoll, file};
 use crate::instance::control::{self, Interest};
 use crate::instance::descriptors;
-use crate::instance::open;
 use crate::instance::wait::{self, Timeout};
 use crate::scheduler::{self, step};
-use crate::{hooks, sys};
+use crate::{hooks, nested, sys};
 
 pub const IN: u32 = libc::EPOLLIN as u32;
 pub const OUT: u32 = libc::EPOLLOUT as u32;
@@ -20,7 +19,7 @@ pub const ONESHOT: u32 = libc::EPOLLONESHOT as u32;
 pub const EXCLUSIVE: u32 = libc::EPOLLEXCLUSIVE as u32;
 
 pub fn create() -> c_int {
-    open::create(libc::EPOLL_CLOEXEC).expect("an instance")
+    nested::create(libc::EPOLL_CLOEXEC).expect("an instance")
 }
 
 pub fn add(ep: c_int, fd: c_int, events: u32, data: u64) {

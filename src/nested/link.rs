@@ -1,0 +1,103 @@
+//! How the layers below reach this one: the operations of an instance as a file, and the link by
+//! which an observed instance reports to those that watch it.
+
+use libc::c_int;
+use nix::errno::Errno;
+
+use super::{READABLE_INSTANCE, Seen};
+use crate::INTERPOSES;
+use crate::events::Bits;
+use crate::graph::epitem::Epitem;
+use crate::graph::epstate::EpState;
+use crate::graph::eventpoll::Eventpoll;
+use crate::graph::file::{File, FileOps, Look};
+use crate::graph::outer::OuterLink;
+use crate::instance::open;
+
+/// `epoll_create1(2)`: the descriptor of a new instance, which can be watched like any other. Where
+/// the program's calls are not seen, anybody may watch it from the beginning.
+pub fn create(flags: c_int) -> Result<c_int, Errno> {
+    open::create(flags, &INSTANCE, if INTERPOSES { None } else { Some(&Link) })
+}
+
+/// An instance as a file.
+static INSTANCE: FileOps = FileOps { look: look_at_instance, on_watch, is_instance: true };
+
+#[doc(alias = "ep_eventpoll_poll")]
+fn look_at_instance(file: &'static File, in_turn: bool) -> Look {
+    let Some(inner) = file.eventpoll() else { return Look::polled(0) };
+    let Seen { ready, uneasy, at } = super::look(inner, true, in_turn);
+    Look { level: if ready { READABLE_INSTANCE } else { 0 }, at: Some(at), is_uneasy: uneasy }
+}
+
+fn on_watch(file: &'static File, for_edges: bool) -> Result<(), Errno> {
+    let Some(inner) = file.eventpoll() else { return Ok(()) };
+    super::observe(inner);
+    if for_edges { super::follow(inner) } else { Ok(()) }
+}
+
+/// The link of an instance that somebody watches.
+#[derive(Debug)]
+pub(super) struct Link;
+
+impl OuterLink for Link {
+    fn before_add(&self, ep: &'static Eventpoll, st: &mut EpState) {
+        super::catch_up(ep, st);
+    }
+
+    fn before_change(&self, ep: &'static Eventpoll, st: &mut EpState, item: &'static Epitem, file: &'static File) {
+        super::catch_up(ep, st);
+        // What woke it until now did so under the old mask.
+        let woken = st.followed && !item.at(&st.held).spent.get() && super::is_news(st, item, file);
+        st.note_woken(item, woken);
+    }
+
+    fn before_removal(&self, ep: &'static Eventpoll, st: &mut EpState, item: &'static Epitem, file: &'static File) {
+        let state = item.at(&st.held);
+        let is_heard = st.followed && state.alive.get() && !state.spent.get();
+        if is_heard && super::is_news(st, item, file) {
+            super::tell_outer(ep, st);
+        }
+    }
+
+    fn item_began(&self, ep: &'static Eventpoll, st: &mut EpState, item: &'static Epitem, file: &'static File) {
+        super::leave_to_ring(ep, st);
+        if st.followed {
+            // The hooks have to report on it before the look.
+            st.track(item, file);
+            st.news |= super::begin(st, item, file);
+            super::announce_news(ep, st);
+        }
+    }
+
+    fn item_changed(&self, ep: &'static Eventpoll, st: &mut EpState, item: &'static Epitem) {
+        super::attend_to(ep, st, item);
+    }
+
+    fn item_removed(&self, ep: &'static Eventpoll, st: &mut EpState) {
+        super::settle(ep, st);
+    }
+
+    fn level_seen(&self, st: &mut EpState, item: &'static Epitem, file: &'static File, level: Bits, asked: Bits) {
+        let woken = super::take_in(st, item, file, level, asked);
+        st.note_woken(item, woken);
+    }
+
+    fn before_sleep(&self, ep: &'static Eventpoll, st: &mut EpState) {
+        super::calm(ep, st);
+    }
+
+    fn after_poll(&self, ep: &'static Eventpoll, st: &mut EpState) {
+        if st.followed {
+            super::announce(ep, st);
+        }
+    }
+
+    fn without_ring(&self, ep: &'static Eventpoll, st: &mut EpState) {
+        super::observe_unseen(ep, st);
+    }
+
+    fn unattended(&self, ep: &'static Eventpoll, st: &mut EpState) {
+        super::attend(ep, st);
+    }
+}
