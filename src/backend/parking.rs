@@ -21,7 +21,7 @@ pub fn balance(st: &mut EpState) {
     }
     if st.set.len() > PARK_ABOVE && st.account.favours_parking(registrations) {
         park_silent(st);
-    } else if st.parked > 0 && !st.observed && st.account.favours_polling(registrations) {
+    } else if st.parked > 0 && !st.outer.is_observed() && st.account.favours_polling(registrations) {
         watch::take_all_back(st);
     }
 }

@@ -78,7 +78,7 @@ pub(super) fn begin(ep: &'static Eventpoll, st: &mut EpState, me: &'static Sleep
         };
         uring
             .reserve(st.interest.len() + 1, &st.held)
-            .and_then(|()| st.furnish(st.followed))
+            .and_then(|()| st.furnish(st.outer.is_followed()))
             .inspect_err(|_| ep.ring_fd.close())?;
         Ok(uring)
     })();

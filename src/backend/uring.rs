@@ -30,7 +30,7 @@ pub(super) static EVER: AtomicBool = AtomicBool::new(false);
 
 /// Whether a ring will do for the instance.
 pub(super) fn is_fit(st: &EpState) -> bool {
-    !st.observed && st.inner.is_empty() && st.exclusives == 0
+    !st.outer.is_observed() && st.inner.is_empty() && st.exclusives == 0
 }
 
 pub(super) fn for_each_own(act: impl Fn(&'static Eventpoll, &mut EpState)) {

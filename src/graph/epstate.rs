@@ -71,22 +71,8 @@ pub struct EpState {
     pub account: Account,
     /// Whether looks before sleeps pay.
     pub habit: Habit,
-    /// Who watches the descriptor.
+    /// Who looks at the descriptor from outside, and what it shows.
     pub outer: Outer,
-    /// Somebody outside may look at the descriptor: it is nested, or was seen in poll or select (N1).
-    pub observed: bool,
-    /// And it is known who does: not only because nobody would tell.
-    pub is_seen: bool,
-    /// And some of those wait for its edges, so that every wake-up of a registration counts (N2).
-    pub followed: bool,
-    /// The descriptor reads as readable.
-    pub readable: bool,
-    /// But only so that outer instances look, whose look takes somebody off the ready list who is not ready.
-    pub lingers: bool,
-    /// Something woke a registration, and outer instances were not told yet.
-    pub news: bool,
-    /// At the last look there was something to look at again after a while.
-    pub ticks: bool,
     /// Some registration has left the poll set, and is looked at once in a while (see `left.rs`).
     pub left: bool,
     /// When next, in nanoseconds of the monotonic clock.
@@ -139,14 +125,7 @@ impl EpState {
             parked: 0,
             account: Account::new(),
             habit: Habit::new(),
-            outer: Outer::none(),
-            observed: false,
-            is_seen: false,
-            followed: false,
-            readable: false,
-            lingers: false,
-            news: false,
-            ticks: false,
+            outer: Outer::unseen(),
             left: false,
             left_due: 0,
             closed: false,
@@ -183,15 +162,8 @@ impl EpState {
     pub fn become_new(&mut self) {
         debug_assert!(self.interest.is_empty() && self.waiters.is_empty() && self.poller.is_none());
         self.closed = false;
-        self.outer = Outer::none();
-        self.observed = false;
-        self.is_seen = false;
-        self.followed = false;
-        self.readable = false;
-        self.lingers = false;
-        self.news = false;
+        self.outer = Outer::unseen();
         self.overdue = false;
-        self.ticks = false;
         self.left = false;
         self.left_due = 0;
         self.pressing = false;
@@ -220,7 +192,7 @@ impl EpState {
         }
         self.inner.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
         self.lent.try_reserve(count).map_err(|_| Errno::ENOMEM)?;
-        if self.followed {
+        if self.outer.is_followed() {
             self.line.reserve(count)?;
         }
         if let Some(uring) = &mut self.ring {
@@ -325,7 +297,7 @@ impl EpState {
             self.note_change(item, file);
         }
         let state = item.at(&self.held);
-        if self.followed {
+        if self.outer.is_followed() {
             let mut announced = state.announced();
             announced.digest(file.kind(), state.heard(file), facts, item.told_after(state.announced_at()));
             let woken = announced.take_woken();
@@ -385,7 +357,7 @@ impl EpState {
             return if file.is_source() { Some(edge.fresh(watched)) } else { edge.asked(watched) };
         }
         // What only outer instances hear of is an edge to them.
-        let heard = if self.followed { state.heard(file) & !state.announced().quiet() } else { 0 };
+        let heard = if self.outer.is_followed() { state.heard(file) & !state.announced().quiet() } else { 0 };
         Some(watched | heard)
     }
 
@@ -394,7 +366,7 @@ impl EpState {
     pub fn track(&self, item: &'static Epitem, file: &'static File) {
         let state = item.at(&self.held);
         let is_told = self.ring.as_ref().is_some_and(|uring| !uring.is_leaving());
-        let wanted = (state.is_edge() && !is_told) || state.is_exclusive() || self.followed;
+        let wanted = (state.is_edge() && !is_told) || state.is_exclusive() || self.outer.is_followed();
         if wanted != state.tracked.replace(wanted) {
             if wanted {
                 file.identify(item.via());
@@ -434,7 +406,7 @@ impl EpState {
     /// A registration of a followed instance was woken, or was not: outer instances are to be told.
     pub fn note_woken(&mut self, item: &'static Epitem, woken: bool) {
         if woken {
-            self.news = true;
+            self.outer.has_news = true;
             if let Some(file) = item.file().filter(|file| file.is_choked()) {
                 let lacks_room = sys::level(item.via(), WRITABLE) & WRITABLE == 0;
                 if !file.kind().is_pipe() {
@@ -453,7 +425,7 @@ impl EpState {
 
     /// A registration would be on the kernel's ready list from here on.
     pub fn stand_in_line(&mut self, item: &'static Epitem) {
-        if self.followed {
+        if self.outer.is_followed() {
             self.line.join(item, &self.held);
         }
     }

@@ -47,16 +47,64 @@ pub trait OuterLink: Debug + Sync {
     fn unattended(&self, ep: &'static Eventpoll, st: &mut EpState);
 }
 
-/// Who watches the instance's descriptor.
+/// Who looks at an instance's descriptor from outside. Each is more than the one before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Audience {
+    /// Nobody.
+    Nobody,
+    /// Somebody, perhaps: the calls of the program that would show it are not seen.
+    Presumed,
+    /// Somebody who looks at its level: it is in another instance, or was seen in poll or select
+    /// (N1).
+    ForLevels,
+    /// An edge-triggered registration above it as well, so every wake-up of its own registrations
+    /// counts (N2).
+    ForEdges,
+}
+
+/// What the pipe of an instance's descriptor holds, as far as the holder of its lock knows.
+/// `Eventpoll::stir` may put a byte into it without the lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pipe {
+    /// Nothing.
+    Empty,
+    /// A byte, because a wait would report something.
+    Readable,
+    /// A byte, though a wait would report nothing: it makes outer instances look, and their look
+    /// takes off the ready list what is not ready.
+    Lingering,
+}
+
+/// The outside of an instance: who looks at its descriptor, and what that shows.
 #[derive(Debug)]
 pub struct Outer {
-    /// Their interface; none while nobody watches.
+    /// The interface to those who look; none until the first does.
     pub link: Option<&'static dyn OuterLink>,
+    /// Who looks.
+    pub audience: Audience,
+    /// What the descriptor shows.
+    pub pipe: Pipe,
+    /// A registration was woken, and the outer instances do not know of it yet.
+    pub has_news: bool,
+    /// At the last look there was something that needs another look after a while.
+    pub is_uneasy: bool,
 }
 
 impl Outer {
-    /// Nobody.
-    pub const fn none() -> Outer {
-        Outer { link: None }
+    /// Nobody looks.
+    pub const fn unseen() -> Outer {
+        Outer { link: None, audience: Audience::Nobody, pipe: Pipe::Empty, has_news: false, is_uneasy: false }
+    }
+
+    /// Whether somebody may look at the descriptor.
+    #[inline]
+    pub fn is_observed(&self) -> bool {
+        self.audience > Audience::Nobody
+    }
+
+    /// Whether somebody waits for edges of the descriptor.
+    #[inline]
+    pub fn is_followed(&self) -> bool {
+        self.audience == Audience::ForEdges
     }
 }

@@ -128,7 +128,7 @@ fn add(ep: &'static Eventpoll, fd: c_int, stat: Option<stat>, interest: Interest
             }
             room_for_one_more()?;
             nesting_limits::check_paths_below(ep, inner)?;
-            let for_edges = interest.events & EDGE != 0 || ep.lock().followed;
+            let for_edges = interest.events & EDGE != 0 || ep.lock().outer.is_followed();
             inner_file.on_watch(for_edges)?;
             Some(links)
         }
@@ -167,8 +167,8 @@ fn add(ep: &'static Eventpoll, fd: c_int, stat: Option<stat>, interest: Interest
         uring::make_room(ep, &mut st);
         st.reserve()
     });
-    let needs_annex = st.followed || st.ring.is_some();
-    let room = room.and_then(|()| if needs_annex { item.furnish(&st.held, st.followed) } else { Ok(()) });
+    let needs_annex = st.outer.is_followed() || st.ring.is_some();
+    let room = room.and_then(|()| if needs_annex { item.furnish(&st.held, st.outer.is_followed()) } else { Ok(()) });
     if let Err(errno) = room {
         drop(st);
         item.unpin();

@@ -44,7 +44,7 @@ fn sample_listed(st: &mut EpState, extent: Extent) -> Option<u64> {
     let rare_is_due = st.uneasy.is_empty() || sys::now() >= st.rare_due;
     let mut index = st.uneasy.len();
     // The latest first, as the kernel wakes those that wait for the same: signalfds all do.
-    if st.followed {
+    if st.outer.is_followed() {
         let held = &st.held;
         sort_by_key(&mut st.uneasy, |item| item.at(held).serial.get());
     }
@@ -139,7 +139,7 @@ fn sample_listed(st: &mut EpState, extent: Extent) -> Option<u64> {
         }
         st.note_woken(item, woken);
         if let Some(outer) = st.outer.link
-            && st.followed
+            && st.outer.is_followed()
             && item.at(&st.held).announced().asked(watched).is_none()
         {
             // Likewise; what was told before is older than this look.
@@ -180,7 +180,7 @@ pub fn sample_and_absorb(ep: &'static Eventpoll, st: &mut EpState, extent: Exten
 fn overtakes(st: &EpState, item: &Epitem, file: &File) -> bool {
     let state = item.at(&st.held);
     let mut edge = state.edge.get();
-    if st.followed || edge.is_closing() || edge.wants_look() {
+    if st.outer.is_followed() || edge.is_closing() || edge.wants_look() {
         return false;
     }
     let count = sample::overtaken(file, edge.seen());
@@ -200,7 +200,7 @@ fn is_quiet_signalfd(state: &State, file: &File) -> bool {
 fn may_show(st: &EpState, item: &Epitem, file: &File) -> bool {
     let state = item.at(&st.held);
     let is_polled = state.alive.get() && !state.spent.get() && state.slot.get() != 0;
-    is_polled && !st.followed && !file.kind().is_unix_data() && state.edge.get().may_show()
+    is_polled && !st.outer.is_followed() && !file.kind().is_unix_data() && state.edge.get().may_show()
 }
 
 /// After a look: whether something arrived at a registration that it did not show, because it was taken. Then the others of its

@@ -87,7 +87,7 @@ pub fn deliver(st: &mut EpState, buffer: Buffer, vanished: &mut Vanished) -> Res
 /// Reports those that have waited for their turn longest, without a poll of all, if they are as many as there is room for and are ready still:
 /// whatever became ready since the last poll stands behind them. None if they will not do.
 pub fn deliver_waiting(st: &mut EpState, buffer: Buffer, vanished: &mut Vanished) -> Option<Result<usize, Errno>> {
-    let is_plain = st.ring.is_none() && !st.observed && !st.pressing;
+    let is_plain = st.ring.is_none() && !st.outer.is_observed() && !st.pressing;
     if !is_plain || !all_still_ready(st, buffer.max) {
         return None;
     }
@@ -180,7 +180,7 @@ fn report(
         }
         passed = passed.max(item.at(&st.held).turn());
         let stays = reported_as_registered(st, item);
-        if st.followed {
+        if st.outer.is_followed() {
             st.line.reported(item, &st.held, stays);
         }
         match stays {

@@ -365,7 +365,7 @@ impl Wait {
         P::take_in(self.ep, st);
         let extent = if is_first && !P::TELLS_EDGES { Extent::BeforeLook } else { Extent::All };
         let longest_tick = resample::sample_and_absorb(self.ep, st, extent);
-        if is_first && st.observed && st.parked <= parking::PARK_ABOVE {
+        if is_first && st.outer.is_observed() && st.parked <= parking::PARK_ABOVE {
             // Parked because somebody looks at the descriptor, not because they are many: they are in every report. Instances among
             // them have been looked at.
             watch::look_at_parked(st);
@@ -373,7 +373,7 @@ impl Wait {
             watch::look_at_next_parked(st);
         }
         // A look comes first, so that a busy program never pays for that.
-        let unsure = st.parked > 0 || longest_tick.is_some() || st.observed || st.left;
+        let unsure = st.parked > 0 || longest_tick.is_some() || st.outer.is_observed() || st.left;
         let careful = unsure || facts::has_threads() || waitq::ever_overtaken();
         let mut polls = P::polls(st);
         let looks_first = polls && is_first && (unsure || st.habit.looks_first());

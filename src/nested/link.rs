@@ -48,13 +48,13 @@ impl OuterLink for Link {
     fn before_change(&self, ep: &'static Eventpoll, st: &mut EpState, item: &'static Epitem, file: &'static File) {
         super::catch_up(ep, st);
         // What woke it until now did so under the old mask.
-        let woken = st.followed && !item.at(&st.held).spent.get() && super::is_news(st, item, file);
+        let woken = st.outer.is_followed() && !item.at(&st.held).spent.get() && super::is_news(st, item, file);
         st.note_woken(item, woken);
     }
 
     fn before_removal(&self, ep: &'static Eventpoll, st: &mut EpState, item: &'static Epitem, file: &'static File) {
         let state = item.at(&st.held);
-        let is_heard = st.followed && state.alive.get() && !state.spent.get();
+        let is_heard = st.outer.is_followed() && state.alive.get() && !state.spent.get();
         if is_heard && super::is_news(st, item, file) {
             super::tell_outer(ep, st);
         }
@@ -62,10 +62,10 @@ impl OuterLink for Link {
 
     fn item_began(&self, ep: &'static Eventpoll, st: &mut EpState, item: &'static Epitem, file: &'static File) {
         super::leave_to_ring(ep, st);
-        if st.followed {
+        if st.outer.is_followed() {
             // The hooks have to report on it before the look.
             st.track(item, file);
-            st.news |= super::begin(st, item, file);
+            st.outer.has_news |= super::begin(st, item, file);
             super::announce_news(ep, st);
         }
     }
@@ -88,7 +88,7 @@ impl OuterLink for Link {
     }
 
     fn after_poll(&self, ep: &'static Eventpoll, st: &mut EpState) {
-        if st.followed {
+        if st.outer.is_followed() {
             super::announce(ep, st);
         }
     }

@@ -17,6 +17,7 @@ use crate::graph::epitem::{Epitem, State};
 use crate::graph::epstate::EpState;
 use crate::graph::eventpoll::Eventpoll;
 use crate::graph::file::{File, READABLE_INSTANCE};
+use crate::graph::outer::{Audience, Pipe};
 use crate::graph::woken_list::Line;
 use crate::instance::nesting_limits;
 use crate::instance::resample::{self, Extent};
@@ -34,30 +35,36 @@ pub use link::create;
 /// Somebody looks at the level of the instance's descriptor from now on.
 fn observe(ep: &'static Eventpoll) {
     let mut st = ep.lock();
-    st.is_seen = true;
-    expose(ep, &mut st);
+    expose(ep, &mut st, Audience::ForLevels);
 }
 
 /// Where the program's calls are not seen, anybody may look at the descriptor. Nothing else is left of that look than the level, so it is kept
 /// up to date from the beginning, and whenever the instance is polled; only a ring, which is for the one thread that waits, does without.
 fn observe_unseen(ep: &'static Eventpoll, st: &mut EpState) {
     if !INTERPOSES {
-        expose(ep, st);
+        expose(ep, st, Audience::Presumed);
     }
 }
 
 /// The instance has edge-triggered registrations, which only a ring does justice to where calls are not seen.
 fn leave_to_ring(ep: &'static Eventpoll, st: &mut EpState) {
-    if !INTERPOSES && st.observed && !st.is_seen && st.edges > 0 && st.poller.is_none() && st.prospect.may_come() {
+    if !INTERPOSES
+        && st.outer.audience == Audience::Presumed
+        && st.edges > 0
+        && st.poller.is_none()
+        && st.prospect.may_come()
+    {
         calm(ep, st);
-        st.observed = false;
+        st.outer.audience = Audience::Nobody;
         ep.expose(false);
     }
 }
 
-fn expose(ep: &'static Eventpoll, st: &mut EpState) {
-    if !st.observed {
-        st.observed = true;
+/// Somebody looks at the descriptor from now on.
+fn expose(ep: &'static Eventpoll, st: &mut EpState, audience: Audience) {
+    let was_observed = st.outer.is_observed();
+    st.outer.audience = st.outer.audience.max(audience);
+    if !was_observed {
         st.outer.link = Some(&Link);
         match st.poller {
             Some(poller) if st.ring.is_some() => poller.kick(),
@@ -84,15 +91,17 @@ fn follow(ep: &'static Eventpoll) -> Result<(), Errno> {
 }
 
 fn begin_to_follow(ep: &'static Eventpoll, st: &mut EpState) {
-    if std::mem::replace(&mut st.followed, true) {
+    if st.outer.is_followed() {
         return;
     }
+    expose(ep, st, Audience::ForLevels);
+    st.outer.audience = Audience::ForEdges;
     // Every registration is to be tracked from here on. What there is now is known.
     if st.poller.is_none() {
         ep.absorb(st);
     }
     st.overdue = true;
-    st.news = false;
+    st.outer.has_news = false;
     for index in 0..st.ready.len() {
         st.stand_in_line(st.ready[index]);
     }
@@ -163,10 +172,10 @@ pub fn look_from_outside(ep: &'static Eventpoll) -> Seen {
 /// its pipe does.
 fn peek(ep: &'static Eventpoll) -> Seen {
     let Some(mut st) = ep.lock_while(|| false) else { return Seen::of(ep, true, true) };
-    if !st.readable && st.interest.iter().any(|item| would_be_found(&st, item.get())) {
+    if st.outer.pipe == Pipe::Empty && st.interest.iter().any(|item| would_be_found(&st, item.get())) {
         show_readable(ep, &mut st);
     }
-    Seen::of(ep, st.readable, true)
+    Seen::of(ep, st.outer.pipe != Pipe::Empty, true)
 }
 
 fn would_be_found(st: &EpState, item: &'static Epitem) -> bool {
@@ -194,8 +203,8 @@ fn look(ep: &'static Eventpoll, for_edges: bool, in_turn: bool) -> Seen {
     let taken = ep.lock_while(|| !facts::is_forking());
     let Some(mut st) = taken else { return Seen::of(ep, true, true) };
     let st = &mut *st;
-    expose(ep, st);
-    if !(st.followed && (for_edges || in_turn)) && is_known_ready(ep, st, in_turn) {
+    expose(ep, st, Audience::ForLevels);
+    if !(st.outer.is_followed() && (for_edges || in_turn)) && is_known_ready(ep, st, in_turn) {
         return Seen::of(ep, true, false);
     }
     attend(ep, st);
@@ -204,22 +213,22 @@ fn look(ep: &'static Eventpoll, for_edges: bool, in_turn: bool) -> Seen {
     }
     if in_turn {
         go_past_the_silent(st);
-        if !st.followed && !st.inner.is_empty() {
+        if !st.outer.is_followed() && !st.inner.is_empty() {
             // Instances inside that were woken and show nothing have to be woken once more.
             is_known_ready(ep, st, true);
         }
-        if st.lingers && st.ready.is_empty() {
+        if st.outer.pipe == Pipe::Lingering && st.ready.is_empty() {
             calm(ep, st);
         }
     }
-    let shown = st.readable && !st.lingers;
-    if in_turn && shown && st.fleeting > 0 && !st.followed {
+    let shown = st.outer.pipe == Pipe::Readable;
+    if in_turn && shown && st.fleeting > 0 && !st.outer.is_followed() {
         // It was found ready by looks of our own, and this one takes what it shows.
         send_events::anything(st, false, true);
     }
     // What those that wait on it have not taken yet it does not show.
     let ready = shown || (!st.closed && is_waited_on(st) && would_find_any(st));
-    Seen::of(ep, ready, st.ticks)
+    Seen::of(ep, ready, st.outer.is_uneasy)
 }
 
 /// Whether a wait would find something now, without a touch of what somebody may be asleep on.
@@ -265,7 +274,7 @@ fn would_stop(st: &EpState, item: &'static Epitem) -> bool {
 
 /// Whether the instance is observed and nobody waits on it, who would look after it.
 fn is_unattended(st: &EpState) -> bool {
-    st.observed && !st.closed && !is_waited_on(st)
+    st.outer.is_observed() && !st.closed && !is_waited_on(st)
 }
 
 fn is_waited_on(st: &EpState) -> bool {
@@ -284,7 +293,7 @@ fn is_known_ready(ep: &'static Eventpoll, st: &mut EpState, in_turn: bool) -> bo
 
 /// Keeps the descriptor's level true after one registration has gone.
 fn settle(ep: &'static Eventpoll, st: &mut EpState) {
-    if st.readable && !is_known_ready(ep, st, false) {
+    if st.outer.pipe != Pipe::Empty && !is_known_ready(ep, st, false) {
         attend(ep, st);
     }
 }
@@ -302,7 +311,7 @@ fn attend_to(ep: &'static Eventpoll, st: &mut EpState, item: &'static Epitem) {
         attend(ep, st);
         return;
     }
-    if st.followed && item.at(&st.held).slot.get() != 0 {
+    if st.outer.is_followed() && item.at(&st.held).slot.get() != 0 {
         if found != 0 {
             note_woken_beside(st, item);
         }
@@ -322,9 +331,9 @@ fn attend_to(ep: &'static Eventpoll, st: &mut EpState, item: &'static Epitem) {
         attend(ep, st);
         return;
     }
-    st.ticks |= item.at(&st.held).uneasy.get();
-    if (st.followed || !st.readable) && is_idle(st, item) {
-        st.ticks |= watch::park(st, std::iter::once(item)) == 0;
+    st.outer.is_uneasy |= item.at(&st.held).uneasy.get();
+    if (st.outer.is_followed() || st.outer.pipe == Pipe::Empty) && is_idle(st, item) {
+        st.outer.is_uneasy |= watch::park(st, std::iter::once(item)) == 0;
     }
 }
 
@@ -332,36 +341,40 @@ fn attend_to(ep: &'static Eventpoll, st: &mut EpState, item: &'static Epitem) {
 /// and keeps the descriptor's level true. Does nothing while somebody waits, who does all this. While it is ready nobody need
 /// watch, except for those who wait for its edges: it is so until a look finds that it is not.
 fn attend(ep: &'static Eventpoll, st: &mut EpState) {
-    if !is_unattended(st) || (!st.followed && is_known_ready(ep, st, false)) {
+    if !is_unattended(st) || (!st.outer.is_followed() && is_known_ready(ep, st, false)) {
         return;
     }
     let stirred = ep.was_stirred();
     ep.absorb(st);
-    st.ticks = resample::sample_and_absorb(ep, st, Extent::All).is_some();
+    st.outer.is_uneasy = resample::sample_and_absorb(ep, st, Extent::All).is_some();
     sys::look(st.set.poll_with(-1));
     if fleeting::found_in_set(st) {
         ep.absorb(st);
     }
     let descriptors = st.set.len();
     st.stats.polled(descriptors);
-    if st.followed {
+    if st.outer.is_followed() {
         announce(ep, st);
     }
     // Numbers that vanished are the next wait's business.
     let _ = send_events::collect(st);
-    let any = send_events::anything(st, st.followed, false);
+    let any = send_events::anything(st, st.outer.is_followed(), false);
     send_events::leave_waiting(st);
-    if st.followed || !any {
+    if st.outer.is_followed() || !any {
         // What no watcher takes has to be looked at by whoever polls the descriptor.
-        st.ticks |= !park_the_rest(st);
+        st.outer.is_uneasy |= !park_the_rest(st);
     }
     if any {
         show_readable(ep, st);
     } else {
-        st.readable |= stirred;
-        // Who is left on the ready list, and is not ready, stays there until a look from above finds it so.
-        st.lingers = st.readable && !st.ready.is_empty();
-        if !st.lingers {
+        if stirred && st.outer.pipe == Pipe::Empty {
+            st.outer.pipe = Pipe::Readable;
+        }
+        if st.outer.pipe != Pipe::Empty && !st.ready.is_empty() {
+            // An item on the ready list that is not ready stays there until a look from above finds
+            // it so.
+            st.outer.pipe = Pipe::Lingering;
+        } else {
             calm(ep, st);
         }
     }
@@ -387,7 +400,7 @@ fn announce(ep: &'static Eventpoll, st: &mut EpState) {
 /// What a poll found on a registration may have woken others before it, which do not show it.
 fn note_woken_beside(st: &mut EpState, item: &'static Epitem) {
     if wakes_beside(item) {
-        st.ticks |= resample::sample(st, Extent::WakesAnyMask).is_some();
+        st.outer.is_uneasy |= resample::sample(st, Extent::WakesAnyMask).is_some();
     }
 }
 
@@ -410,7 +423,7 @@ fn note_news(st: &mut EpState, item: &'static Epitem, asked: Bits, found: Bits) 
 }
 
 fn announce_news(ep: &'static Eventpoll, st: &mut EpState) {
-    if std::mem::take(&mut st.news) {
+    if std::mem::take(&mut st.outer.has_news) {
         tell_outer(ep, st);
     }
 }
@@ -470,10 +483,10 @@ fn is_news(st: &mut EpState, item: &'static Epitem, file: &'static File) -> bool
 
 /// A registration is about to begin, or to begin anew: who was woken before that stands before it in line.
 fn catch_up(ep: &'static Eventpoll, st: &mut EpState) {
-    if st.followed && st.poller.is_none() {
+    if st.outer.is_followed() && st.poller.is_none() {
         ep.absorb(st);
         // Of the others none stands in line and shows nothing, unless a witness told of what was taken.
-        st.ticks |= resample::sample(st, Extent::WakesAnyMask).is_some();
+        st.outer.is_uneasy |= resample::sample(st, Extent::WakesAnyMask).is_some();
     }
 }
 
@@ -557,9 +570,7 @@ fn park_the_rest(st: &mut EpState) -> bool {
 
 /// Makes the descriptor readable by a byte of our own: one that `stir` put there may be gone already.
 fn show_readable(ep: &'static Eventpoll, st: &mut EpState) {
-    st.lingers = false;
-    if !st.readable {
-        st.readable = true;
+    if std::mem::replace(&mut st.outer.pipe, Pipe::Readable) == Pipe::Empty {
         ep.show_readable();
     }
 }
@@ -567,9 +578,8 @@ fn show_readable(ep: &'static Eventpoll, st: &mut EpState) {
 /// Nothing is ready: takes whatever is in the pipe out of it.
 fn calm(ep: &'static Eventpoll, st: &mut EpState) {
     let stirred = ep.was_stirred();
-    if stirred || st.readable {
-        st.readable = false;
-        st.lingers = false;
+    if stirred || st.outer.pipe != Pipe::Empty {
+        st.outer.pipe = Pipe::Empty;
         let mut bytes = [0; 256];
         while sys::read(ep.number(), &mut bytes) == Ok(bytes.len()) {}
     }

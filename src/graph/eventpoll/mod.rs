@@ -15,6 +15,7 @@ use crate::graph::epstate::EpState;
 use crate::graph::event_array::View;
 use crate::graph::file::{File, FileOps};
 use crate::graph::internal_fd::InternalFd;
+use crate::graph::outer::Pipe;
 use crate::graph::pin::Occupancy;
 use crate::graph::ranks;
 use crate::graph::waitq::{Bell, Sleeper};
@@ -326,7 +327,7 @@ impl Eventpoll {
         abandoned += consumer::reset_after_fork(self, st);
         self.look_at_all.store(true, SeqCst);
         self.signal.forget_users();
-        st.readable = false;
+        st.outer.pipe = Pipe::Empty;
         if self.inbox.get().is_some_and(|inbox| !inbox.is_empty()) {
             // A thread that did not come along may have been halfway through a push, for whose end a pop would wait. What is
             // in there is looked at with all the others, and its records are lost to the child.
