@@ -10,8 +10,8 @@ use crate::graph::epstate::EpState;
 use crate::graph::eventpoll::Eventpoll;
 use crate::graph::file::File;
 
-/// An instance's way up: it calls these, under its lock, at the points where its descriptor may have
-/// to show something else.
+/// An instance's way up: it calls these, under its lock, at the points where its descriptor may
+/// have to show something else.
 pub trait OuterLink: Debug + Sync {
     /// A registration is about to be added.
     fn before_add(&self, ep: &'static Eventpoll, st: &mut EpState);

@@ -56,8 +56,8 @@ fn height_above(ep: &'static Eventpoll, level: usize) -> Result<usize, Errno> {
     parents.into_iter().try_fold(0, |highest, parent| Ok(highest.max(1 + height_above(parent, level + 1)?)))
 }
 
-/// EINVAL if `inner` in `outer` would give a file below `inner` too many paths. The caller holds the
-/// guard of `check`.
+/// EINVAL if `inner` in `outer` would give a file below `inner` too many paths. The caller holds
+/// the guard of `check`.
 pub fn check_paths_below(outer: &'static Eventpoll, inner: &'static Eventpoll) -> Result<(), Errno> {
     count_below(inner, (inner, outer))
 }

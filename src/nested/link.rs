@@ -4,7 +4,7 @@
 use libc::c_int;
 use nix::errno::Errno;
 
-use super::{READABLE_INSTANCE, Seen};
+use super::{announce, attend, audience, look};
 use crate::INTERPOSES;
 use crate::events::Bits;
 use crate::graph::epitem::Epitem;
@@ -25,15 +25,13 @@ static INSTANCE: FileOps = FileOps { look: look_at_instance, on_watch, is_instan
 
 #[doc(alias = "ep_eventpoll_poll")]
 fn look_at_instance(file: &'static File, in_turn: bool) -> Look {
-    let Some(inner) = file.eventpoll() else { return Look::polled(0) };
-    let Seen { ready, uneasy, at } = super::look(inner, true, in_turn);
-    Look { level: if ready { READABLE_INSTANCE } else { 0 }, at: Some(at), is_uneasy: uneasy }
+    file.eventpoll().map_or(Look::polled(0), |inner| look::look(inner, in_turn))
 }
 
 fn on_watch(file: &'static File, for_edges: bool) -> Result<(), Errno> {
     let Some(inner) = file.eventpoll() else { return Ok(()) };
-    super::observe(inner);
-    if for_edges { super::follow(inner) } else { Ok(()) }
+    audience::observe(inner);
+    if for_edges { audience::follow(inner) } else { Ok(()) }
 }
 
 /// The link of an instance that somebody watches.
@@ -42,62 +40,62 @@ pub(super) struct Link;
 
 impl OuterLink for Link {
     fn before_add(&self, ep: &'static Eventpoll, st: &mut EpState) {
-        super::catch_up(ep, st);
+        announce::catch_up(ep, st);
     }
 
     fn before_change(&self, ep: &'static Eventpoll, st: &mut EpState, item: &'static Epitem, file: &'static File) {
-        super::catch_up(ep, st);
+        announce::catch_up(ep, st);
         // What woke it until now did so under the old mask.
-        let woken = st.outer.is_followed() && !item.at(&st.held).spent.get() && super::is_news(st, item, file);
+        let woken = st.outer.is_followed() && !item.at(&st.held).spent.get() && announce::is_news(st, item, file);
         st.note_woken(item, woken);
     }
 
     fn before_removal(&self, ep: &'static Eventpoll, st: &mut EpState, item: &'static Epitem, file: &'static File) {
         let state = item.at(&st.held);
         let is_heard = st.outer.is_followed() && state.alive.get() && !state.spent.get();
-        if is_heard && super::is_news(st, item, file) {
-            super::tell_outer(ep, st);
+        if is_heard && announce::is_news(st, item, file) {
+            announce::wake_outer(ep, st);
         }
     }
 
     fn item_began(&self, ep: &'static Eventpoll, st: &mut EpState, item: &'static Epitem, file: &'static File) {
-        super::leave_to_ring(ep, st);
+        audience::leave_to_ring(ep, st);
         if st.outer.is_followed() {
             // The hooks have to report on it before the look.
             st.track(item, file);
-            st.outer.has_news |= super::begin(st, item, file);
-            super::announce_news(ep, st);
+            st.outer.has_news |= announce::begin(st, item, file);
+            announce::announce_news(ep, st);
         }
     }
 
     fn item_changed(&self, ep: &'static Eventpoll, st: &mut EpState, item: &'static Epitem) {
-        super::attend_to(ep, st, item);
+        attend::attend_to(ep, st, item);
     }
 
     fn item_removed(&self, ep: &'static Eventpoll, st: &mut EpState) {
-        super::settle(ep, st);
+        attend::settle(ep, st);
     }
 
     fn level_seen(&self, st: &mut EpState, item: &'static Epitem, file: &'static File, level: Bits, asked: Bits) {
-        let woken = super::take_in(st, item, file, level, asked);
+        let woken = announce::take_in(st, item, file, level, asked);
         st.note_woken(item, woken);
     }
 
     fn before_sleep(&self, ep: &'static Eventpoll, st: &mut EpState) {
-        super::calm(ep, st);
+        attend::clear_pipe(ep, st);
     }
 
     fn after_poll(&self, ep: &'static Eventpoll, st: &mut EpState) {
         if st.outer.is_followed() {
-            super::announce(ep, st);
+            announce::after_poll(ep, st);
         }
     }
 
     fn without_ring(&self, ep: &'static Eventpoll, st: &mut EpState) {
-        super::observe_unseen(ep, st);
+        audience::observe_unseen(ep, st);
     }
 
     fn unattended(&self, ep: &'static Eventpoll, st: &mut EpState) {
-        super::attend(ep, st);
+        attend::attend(ep, st);
     }
 }

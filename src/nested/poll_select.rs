@@ -3,13 +3,13 @@
 
 use libc::{c_int, fd_set, nfds_t, pollfd, sigset_t, timespec};
 
+use super::look;
 use crate::fork_mark;
 use crate::graph::eventpoll::Eventpoll;
 use crate::graph::file::File;
 use crate::graph::lookup;
 use crate::instance::descriptors;
 use crate::instance::wait::{self, Timeout};
-use crate::nested;
 use crate::next;
 use crate::probe::fleeting;
 use crate::sys;
@@ -97,16 +97,16 @@ struct Readiness(u64);
 impl Readiness {
     /// Looks at one more. True if it has to be looked at again after a while.
     fn look(&mut self, place: usize, ep: &'static Eventpoll) -> bool {
-        let seen = nested::look_from_outside(ep);
-        if place < u64::BITS as usize && seen.ready {
+        let look = look::look_from_outside(ep);
+        if place < u64::BITS as usize && look.level != 0 {
             self.0 |= 1 << place;
         }
-        seen.uneasy
+        look.is_uneasy
     }
 
     /// Whether one is ready after the sleep.
     fn still(&self, place: usize, ep: &'static Eventpoll) -> bool {
-        (place < u64::BITS as usize && self.0 >> place & 1 != 0) || nested::look_from_outside(ep).ready
+        (place < u64::BITS as usize && self.0 >> place & 1 != 0) || look::look_from_outside(ep).level != 0
     }
 }
 

@@ -14,9 +14,11 @@ pub const READABLE_INSTANCE: Bits = IN | RDNORM;
 #[derive(Clone, Copy, Debug)]
 pub struct Look {
     pub level: Bits,
-    /// The file's clock at the look, where the level is of that time; later facts are news after it.
+    /// The file's clock at the look, where the level is of that time; later facts are news after
+    /// it.
     pub at: Option<u32>,
-    /// An edge may hide in the file that no wake-up reports, so it needs another look after a while.
+    /// An edge may hide in the file that no wake-up reports, so it needs another look after a
+    /// while.
     pub is_uneasy: bool,
 }
 

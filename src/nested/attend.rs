@@ -1,0 +1,170 @@
+//! The care for an observed instance while no thread waits on it: its silent registrations are with
+//! the watchers, and its descriptor is readable exactly when a wait would report something.
+
+use super::announce;
+use crate::backend::watch;
+use crate::events::NVAL;
+use crate::graph::epitem::Epitem;
+use crate::graph::epstate::EpState;
+use crate::graph::eventpoll::Eventpoll;
+use crate::graph::outer::Pipe;
+use crate::instance::resample::{self, Extent};
+use crate::instance::send_events;
+use crate::probe::fleeting;
+use crate::sys;
+
+/// Whether the instance is observed and no thread waits on it, which would attend to it.
+fn is_unattended(st: &EpState) -> bool {
+    st.outer.is_observed() && !st.closed && !is_waited_on(st)
+}
+
+/// Whether a thread waits on the instance.
+pub(super) fn is_waited_on(st: &EpState) -> bool {
+    st.poller.is_some() || !st.waiters.is_empty()
+}
+
+/// Whether something on the ready list is still ready: then the descriptor shows it, and nothing
+/// else needs a look.
+pub(super) fn is_known_ready(ep: &'static Eventpoll, st: &mut EpState, in_turn: bool) -> bool {
+    let ready = is_unattended(st) && send_events::anything(st, false, in_turn);
+    if ready {
+        show_readable(ep, st);
+    }
+    announce::announce_news(ep, st);
+    ready
+}
+
+/// Keeps the descriptor's level true after a registration has gone.
+pub(super) fn settle(ep: &'static Eventpoll, st: &mut EpState) {
+    if st.outer.pipe != Pipe::Empty && !is_known_ready(ep, st, false) {
+        attend(ep, st);
+    }
+}
+
+/// Keeps the descriptor's level true after a registration was added or changed, and attends to that
+/// one.
+pub(super) fn attend_to(ep: &'static Eventpoll, st: &mut EpState, item: &'static Epitem) {
+    if !is_unattended(st) {
+        return;
+    }
+    let found = st.set.look_at(item, &st.held);
+    if fleeting::found_on(item, found) {
+        ep.absorb(st);
+    }
+    if found & NVAL != 0 || item.file().is_none_or(|file| file.eventpoll().is_some()) {
+        attend(ep, st);
+        return;
+    }
+    if st.outer.is_followed() && item.at(&st.held).slot.get() != 0 {
+        if found != 0 {
+            announce::note_woken_beside(st, item);
+        }
+        let asked = st.set.asked(item, &st.held);
+        announce::note_news(st, item, asked, found);
+        announce::announce_news(ep, st);
+    }
+    if found != 0 {
+        st.note_ready(item);
+        if send_events::proves_ready(st, item) {
+            show_readable(ep, st);
+            return;
+        }
+    }
+    if item.at(&st.held).ready.get() {
+        // It was ready before, or the level is not news.
+        attend(ep, st);
+        return;
+    }
+    st.outer.is_uneasy |= item.at(&st.held).uneasy.get();
+    if (st.outer.is_followed() || st.outer.pipe == Pipe::Empty) && is_idle(st, item) {
+        st.outer.is_uneasy |= watch::park(st, std::iter::once(item)) == 0;
+    }
+}
+
+/// Does the work of a waiting thread for an observed instance: looks once, gives the silent
+/// registrations to the watchers, and keeps the descriptor's level true. Does nothing while a
+/// thread waits. While the instance is ready no watcher is needed, unless somebody waits for its
+/// edges: it stays ready until a look finds otherwise.
+pub(super) fn attend(ep: &'static Eventpoll, st: &mut EpState) {
+    if !is_unattended(st) || (!st.outer.is_followed() && is_known_ready(ep, st, false)) {
+        return;
+    }
+    let stirred = ep.was_stirred();
+    ep.absorb(st);
+    st.outer.is_uneasy = resample::sample_and_absorb(ep, st, Extent::All).is_some();
+    sys::look(st.set.poll_with(-1));
+    if fleeting::found_in_set(st) {
+        ep.absorb(st);
+    }
+    let descriptors = st.set.len();
+    st.stats.polled(descriptors);
+    if st.outer.is_followed() {
+        announce::after_poll(ep, st);
+    }
+    // The next wait deals with numbers that vanished.
+    let _ = send_events::collect(st);
+    let any = send_events::anything(st, st.outer.is_followed(), false);
+    send_events::leave_waiting(st);
+    if st.outer.is_followed() || !any {
+        // A look at the descriptor has to include what no watcher takes.
+        st.outer.is_uneasy |= !park_the_rest(st);
+    }
+    if any {
+        show_readable(ep, st);
+    } else {
+        if stirred && st.outer.pipe == Pipe::Empty {
+            st.outer.pipe = Pipe::Readable;
+        }
+        if st.outer.pipe != Pipe::Empty && !st.ready.is_empty() {
+            // An item on the ready list that is not ready stays there until a look from above finds
+            // it so.
+            st.outer.pipe = Pipe::Lingering;
+        } else {
+            clear_pipe(ep, st);
+        }
+    }
+}
+
+/// Whether a registration can be with a watcher.
+fn is_idle(st: &EpState, item: &'static Epitem) -> bool {
+    let state = item.at(&st.held);
+    let vanished = st.set.revents(item, &st.held) & NVAL != 0;
+    let polled = state.slot.get() != 0 && !state.is_parked();
+    polled && !state.ready.get() && !state.uneasy.get() && !vanished
+}
+
+/// Gives everything that is neither ready nor uneasy to the watchers. False if these are too few.
+fn park_the_rest(st: &mut EpState) -> bool {
+    loop {
+        let mut batch: [Option<&'static Epitem>; 64] = [None; 64];
+        let idle = st.set.silent(usize::MAX, true).map(|(_, item)| item).filter(|item| is_idle(st, item));
+        for (place, item) in batch.iter_mut().zip(idle) {
+            *place = Some(item);
+        }
+        let waiting = batch.iter().flatten().count();
+        if watch::park(st, batch.iter().flatten().copied()) < waiting {
+            return false;
+        }
+        if waiting < batch.len() {
+            return true;
+        }
+    }
+}
+
+/// Makes the descriptor readable by a byte of the lock holder's own: one that `stir` put into the
+/// pipe may be gone already.
+pub(super) fn show_readable(ep: &'static Eventpoll, st: &mut EpState) {
+    if std::mem::replace(&mut st.outer.pipe, Pipe::Readable) == Pipe::Empty {
+        ep.show_readable();
+    }
+}
+
+/// Nothing is ready: empties the pipe.
+pub(super) fn clear_pipe(ep: &'static Eventpoll, st: &mut EpState) {
+    let stirred = ep.was_stirred();
+    if stirred || st.outer.pipe != Pipe::Empty {
+        st.outer.pipe = Pipe::Empty;
+        let mut bytes = [0; 256];
+        while sys::read(ep.number(), &mut bytes) == Ok(bytes.len()) {}
+    }
+}
