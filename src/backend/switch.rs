@@ -18,6 +18,7 @@ use crate::graph::ring_state::{Prospect, Uring};
 use crate::graph::waitq::Sleeper;
 use crate::instance::resample::{self, Extent};
 use crate::lock;
+use crate::probe::observe::{self, Looker, Polled};
 use crate::probe::sample;
 use crate::ring::Ring;
 use crate::sync::atomic::Ordering::Relaxed;
@@ -210,7 +211,9 @@ fn remember_edges(st: &mut EpState) {
         if state.is_edge() && edge.quiet() != 0 {
             let watched = state.watched(file);
             let level = file.level(item.via(), watched) & !NVAL;
-            resample::remember(file, item, watched, level, state.tracked.get());
+            let tracked = state.tracked.get();
+            let polled = Polled { by: Looker::Ring, high: level, low: watched & !level, tracked };
+            observe::observe(file, item.via(), polled);
             // What that found out is new to others, perhaps, and not here.
             item.take_facts();
             file.follow_errors(level & ERR != 0);

@@ -527,7 +527,7 @@ impl State {
             watched: self.heard(file),
             sees_calls: INTERPOSES,
             departures: file.awaits_departures(),
-            full_peer: file.awaits_peer(),
+            full_peer: file.has_full_peer(),
             shared: file.is_shared_eventfd(),
             orphan: file.peer() == Peer::Gone,
         };

@@ -7,7 +7,7 @@ use nix::errno::Errno;
 use crate::account::Account;
 use crate::backend::watch;
 use crate::edge::Facts;
-use crate::events::{Bits, ERR, HUP, WRITABLE};
+use crate::events::{Bits, ERR, HUP};
 use crate::graph::consumer::Consumer;
 use crate::graph::epitem::{Epitem, State};
 use crate::graph::eventpoll::Eventpoll;
@@ -21,7 +21,6 @@ use crate::graph::waitq::{Sleeper, Waiters};
 use crate::graph::woken_list::Line;
 use crate::habit::Habit;
 use crate::pool::Short;
-use crate::sys;
 
 /// So many deleted registrations may stay on the ready list besides as many as there are.
 const FEW: usize = 64;
@@ -407,17 +406,11 @@ impl EpState {
     pub fn note_woken(&mut self, item: &'static Epitem, woken: bool) {
         if woken {
             self.outer.has_news = true;
-            if let Some(file) = item.file().filter(|file| file.is_choked()) {
-                let lacks_room = sys::level(item.via(), WRITABLE) & WRITABLE == 0;
-                if !file.kind().is_pipe() {
-                    // Room that there is by now has woken it, too.
-                    file.set_choked(lacks_room);
-                } else if lacks_room {
-                    let state = item.at(&self.held);
-                    let mut announced = state.announced();
-                    announced.lacks_room();
-                    state.set_announced(announced);
-                }
+            if item.file().is_some_and(|file| file.space_rechecked(item.via())) {
+                let state = item.at(&self.held);
+                let mut announced = state.announced();
+                announced.lacks_room();
+                state.set_announced(announced);
             }
             self.stand_in_line(item);
         }

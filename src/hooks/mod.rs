@@ -21,6 +21,7 @@ use crate::graph::file::File;
 use crate::graph::lookup;
 use crate::instance::descriptors;
 use crate::kind::Kind;
+use crate::probe::observe;
 use crate::probe::sample;
 use crate::sys;
 
@@ -59,7 +60,7 @@ fn refused(file: &'static File, fd: c_int, at: u32, low: Facts) {
         Errno::EAGAIN if low == Facts::NO_SPACE && file.kind() == Kind::UnixDgram && sample::has_room(fd) => {
             file.tell(Facts::NO_SPACE | Facts::SPACE_FREED, at)
         }
-        Errno::EAGAIN if low == Facts::NO_SPACE => writing::choked(file, fd, low, at),
+        Errno::EAGAIN if low == Facts::NO_SPACE => observe::refused_write(file, fd, at),
         Errno::EAGAIN => file.tell(low, at),
         Errno::EINTR | Errno::EFAULT | Errno::EINVAL | Errno::EBADF => {}
         // The message had its buffer already, which was freed: there is room, and that wakes.

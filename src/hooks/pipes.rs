@@ -8,13 +8,14 @@ use nix::errno::Errno;
 
 use super::reading::{Amount, error_of, length_of, next_packet, receiving, took, unless_failed};
 use super::room::{Passage, passing};
-use super::writing::{choked, gave, note_departures, sending};
+use super::writing::{gave, sending};
 use super::{refused, watched};
 use crate::edge::Facts;
 use crate::events::WRITABLE;
 use crate::graph::file::{File, MOST_ENDS, Taking};
 use crate::kind::Kind;
 use crate::lock;
+use crate::probe::observe;
 use crate::probe::sample;
 use crate::sys;
 
@@ -33,7 +34,7 @@ pub(super) fn filled_beside(fd: c_int) {
     if sys::level(fd, WRITABLE) & WRITABLE == 0 {
         watched_ends(fd)
             .filter(|file| file.writes())
-            .for_each(|file| choked(file, fd, Facts::NO_SPACE, file.begin_call()));
+            .for_each(|file| observe::refused_write(file, fd, file.begin_call()));
     }
 }
 
@@ -48,7 +49,7 @@ pub(super) fn relieved_beside(fd: c_int) {
 
 #[cold]
 fn note_departures_beside(fd: c_int) {
-    watched_ends(fd).filter(|file| file.writes()).for_each(|file| note_departures(file, fd));
+    watched_ends(fd).filter(|file| file.writes()).for_each(|file| observe::before_write(file, fd));
 }
 
 /// Tells the watched ends of a pipe, of which `fd` is one, what a call on either end did to them.
@@ -97,7 +98,7 @@ pub fn moving(from: c_int, to: c_int, asked: usize, takes: bool, call: impl FnOn
     }
     let begun = [source, sink].map(|file| file.map_or(0, File::begin_call));
     if let Some(sink) = sink {
-        note_departures(sink, to);
+        observe::before_write(sink, to);
     }
     relieved_beside(to);
     let (readers, writers) = (Waking::begin(to, File::reads), takes.then(|| Waking::begin(from, File::writes)));

@@ -4,10 +4,10 @@
 
 use libc::c_int;
 
-use super::writing::choked;
 use crate::edge::Facts;
 use crate::graph::file::File;
 use crate::kind::Kind;
+use crate::probe::observe;
 use crate::probe::sample::{self, SendBuffer};
 use crate::sys;
 
@@ -64,7 +64,7 @@ impl Passage {
             self.file.tell(Facts::SPACE_FREED, self.file.begin_call());
         } else {
             // It met none, and the room that comes for it later is an edge.
-            choked(self.file, self.fd, Facts::NO_SPACE, self.file.begin_call());
+            observe::refused_write(self.file, self.fd, self.file.begin_call());
         }
     }
 }

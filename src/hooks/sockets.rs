@@ -5,7 +5,6 @@ use nix::errno::Errno;
 
 use super::errors::collected;
 use super::watched;
-use super::writing::note_departures;
 use crate::diagnosis;
 use crate::edge::Facts;
 use crate::events::{ERR, IN, WRITABLE};
@@ -14,6 +13,7 @@ use crate::graph::file::{File, Peer};
 use crate::graph::lookup;
 use crate::kind::Kind;
 use crate::lock;
+use crate::probe::observe;
 use crate::probe::sample;
 use crate::sys;
 use crate::tcp::{self, TcpState};
@@ -147,7 +147,7 @@ fn setting_watched(file: &'static File, fd: c_int, option: (c_int, c_int), call:
     }
     if matches!(option, (libc::SOL_SOCKET, libc::SO_SNDBUF | libc::SO_SNDBUFFORCE)) {
         // Room that came before may be gone with a smaller buffer.
-        note_departures(file, fd);
+        observe::before_write(file, fd);
     }
     let at = file.begin_call();
     let answer = call();

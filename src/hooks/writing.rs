@@ -13,6 +13,7 @@ use crate::graph::fdtable;
 use crate::graph::file::File;
 use crate::graph::lookup;
 use crate::kind::Kind;
+use crate::probe::observe;
 use crate::probe::sample;
 use crate::sys;
 
@@ -130,7 +131,7 @@ fn witnessed_write(
     }
     let at = begin_write(file);
     let opens = file.is_put_off() && is_still_put_off(file, fd);
-    note_departures(file, fd);
+    observe::before_write(file, fd);
     let n = passing(Passage::begin(file, fd), call);
     let offered = if n < 0 { 0 } else { offered() };
     if n != 0 || offered > 0 || empty {
@@ -152,9 +153,7 @@ fn begin_write(file: &File) -> u32 {
 
 #[cold]
 pub(super) fn gave(file: &'static File, fd: c_int, at: u32, n: isize, offered: usize) {
-    if let Some(outgoing) = sample::outgoing(file, fd) {
-        file.note_outgoing(outgoing);
-    }
+    observe::note_outgoing(file, fd);
     if file.holds_back() && !sample::is_held_back(file, fd) {
         file.note_held_back(false);
         if n < 0 {
@@ -172,28 +171,9 @@ pub(super) fn gave(file: &'static File, fd: c_int, at: u32, n: isize, offered: u
         _ if n.unsigned_abs() < offered && file.kind() == Kind::Tcp && sys::level(fd, 0) & HUP != 0 => {
             file.tell(Facts::RECHECK, at)
         }
-        _ if n.unsigned_abs() < offered => choked(file, fd, Facts::NO_SPACE, at),
+        _ if n.unsigned_abs() < offered => observe::refused_write(file, fd, at),
         // A pipe may be exactly full now, which no refused write will tell; by the next look it may have room again.
-        _ if file.kind().is_pipe() && sys::level(fd, WRITABLE) & WRITABLE == 0 => choked(file, fd, Facts::NO_SPACE, at),
+        _ if file.kind().is_pipe() && sys::level(fd, WRITABLE) & WRITABLE == 0 => observe::refused_write(file, fd, at),
         _ => file.tell(Facts::WROTE, at),
     }
-}
-
-/// Before a write: has the peer read since we last looked? Afterwards its queue holds more, or there is no room again, and nobody
-/// could tell.
-#[cold]
-pub(super) fn note_departures(file: &'static File, fd: c_int) {
-    let departed = sample::has_departures(file, fd);
-    let may_have_come = departed || file.is_choked() && file.kind() != Kind::UnixDgram;
-    if departed && file.awaits_peer() || may_have_come && sys::level(fd, WRITABLE) & WRITABLE != 0 {
-        file.set_choked(false);
-        file.tell(Facts::SPACE_FREED, file.begin_call());
-    }
-}
-
-/// A write found no room, or not enough.
-pub(super) fn choked(file: &'static File, fd: c_int, facts: Facts, at: u32) {
-    let by_peer = sample::is_refused_by_peer(file, fd);
-    file.set_choked(file.kind() == Kind::Tcp || file.kind().is_pipe() || by_peer);
-    file.tell(if by_peer { facts | Facts::PEER_FULL } else { facts }, at);
 }

@@ -21,10 +21,10 @@ use crate::graph::woken_list::Line;
 use crate::instance::descriptors;
 use crate::instance::nesting_limits;
 use crate::instance::open;
-use crate::instance::send_events;
 use crate::lock;
 use crate::pool::Short;
 use crate::probe::fleeting;
+use crate::probe::observe;
 use crate::probe::sample;
 use crate::sys;
 
@@ -309,7 +309,7 @@ fn begin(ep: &'static Eventpoll, st: &mut EpState, item: &'static Epitem, file: 
         // The look of the kernel's own control call at a connection without room has consequences for others, and so has the next one in
         // a wait if this found something.
         let level = file.level(item.via(), asked | WRITABLE);
-        send_events::note_lack_of_room(file, level, state.tracked.get());
+        observe::lacks_space(file, level, state.tracked.get());
         if level & asked != 0 && st.ring.is_none() {
             st.note_ready(item);
         }

@@ -2,20 +2,17 @@
 //! quiet bits of the registrations on the uneasy list, and so does a tick while a thread sleeps. Kernel counterpart: none, for there every
 //! wake-up is told.
 
-use libc::c_int;
-
 use crate::INTERPOSES;
 use crate::count::{self, Change};
-use crate::diagnosis;
-use crate::edge::Facts;
-use crate::events::{Bits, HUP, NVAL, READABLE, WRITABLE};
+use crate::events::{HUP, NVAL, READABLE};
 use crate::graph::epitem::{Epitem, State};
 use crate::graph::epstate::EpState;
 use crate::graph::eventpoll::Eventpoll;
-use crate::graph::file::{File, Peer};
+use crate::graph::file::File;
 use crate::instance::left;
 use crate::instance::wait::{LONGEST_RARE_TICK_NS, LONGEST_TICK_NS, TICK_NS};
 use crate::kind::{Arrivals, Kind};
+use crate::probe::observe::{self, Looker, Polled};
 use crate::probe::sample;
 use crate::sys;
 
@@ -150,11 +147,10 @@ fn sample_listed(st: &mut EpState, extent: Extent) -> Option<u64> {
             st.pressing = true;
             st.note_ready(item);
         }
-        departures(file, item);
         let state = item.at(&st.held);
-        if (state.edge.get().quiet() | state.announced().quiet()) & HUP != 0 {
-            partings(file, item);
-        }
+        let high = (state.edge.get().quiet() | state.announced().quiet()) & HUP;
+        let polled = Polled { by: Looker::Resample, high, low: 0, tracked: state.tracked.get() };
+        observe::observe(file, item.via(), polled);
         st.refresh(item);
     }
     longest
@@ -276,87 +272,6 @@ fn sample_inner(st: &mut EpState) -> bool {
         }
     }
     uneasy
-}
-
-/// A registration in a followed instance begins: what waits for a unix socket's peer is noted, of which less is a departure.
-pub fn begin_to_count_outgoing(file: &'static File, item: &Epitem) {
-    departures(file, item);
-    note_outgoing(file, item);
-}
-
-/// What left a unix socket, and made room in it or in a peer that had been full, wakes those who wait for that.
-pub fn departures(file: &'static File, item: &Epitem) {
-    if sample::has_departures(file, item.via())
-        && (file.awaits_peer() || sys::level(item.via(), WRITABLE) & WRITABLE != 0)
-    {
-        file.set_choked(false);
-        file.tell(Facts::SPACE_FREED, file.begin_call());
-    }
-}
-
-/// There is room where there was none, which woke everybody who waits for it. Who sees it tells the others: it may be gone again when they look. `tracked` is
-/// whether he is among those that wait for edges.
-pub fn note_room(file: &'static File, tracked: bool) {
-    if file.is_choked() && !file.kind().is_pipe() && file.take_choked() && file.has_edges_beside(tracked) {
-        file.tell(Facts::SPACE_FREED, file.begin_call());
-    }
-}
-
-/// The close of a unix socket's peer wakes everybody, also when the peer had shut the connection down before, so that the level
-/// was that of a hang-up already.
-pub fn partings(file: &'static File, item: &Epitem) {
-    if !matches!(file.kind(), Kind::UnixStream | Kind::UnixSeqpacket) || file.peer() == Peer::Gone {
-        return;
-    }
-    let before = file.peer();
-    let now = match peer_now(item.via(), before) {
-        Some(now) => now,
-        None if before == Peer::Unknown => Peer::Gone,
-        // It was answered before, and will be again.
-        None => return,
-    };
-    file.set_peer(now);
-    if now == Peer::Gone && before != Peer::Unknown {
-        file.tell(Facts::WAKE_ALL, file.begin_call());
-    }
-}
-
-/// Where the peer of a unix socket that is hung up is; none if there is no answer.
-fn peer_now(fd: c_int, before: Peer) -> Option<Peer> {
-    let is_there = || diagnosis::peer(fd).map(|inode| inode != 0);
-    let now = if is_there()? {
-        Peer::There
-    } else if before != Peer::There && diagnosis::awaits_accept(fd)? {
-        Peer::Awaited
-    } else if before != Peer::There && is_there()? {
-        // It was accepted between the two questions.
-        Peer::There
-    } else {
-        Peer::Gone
-    };
-    Some(now)
-}
-
-/// Takes down of an edge-triggered registration that was reported without this, what a report takes down beside its edge.
-pub fn remember(file: &'static File, item: &Epitem, watched: Bits, level: Bits, tracked: bool) {
-    if level & HUP != 0 {
-        partings(file, item);
-    }
-    if watched & WRITABLE != 0 {
-        if level & WRITABLE != 0 {
-            note_room(file, tracked);
-        } else if file.kind() == Kind::Tcp {
-            file.set_choked(true);
-        }
-        note_outgoing(file, item);
-    }
-}
-
-/// Notes what a unix socket's outgoing queue holds, of which less is a departure.
-pub fn note_outgoing(file: &File, item: &Epitem) {
-    if let Some(outgoing) = sample::outgoing(file, item.via()) {
-        file.note_outgoing(outgoing);
-    }
 }
 
 #[cfg(test)]

@@ -6,17 +6,17 @@ use nix::errno::Errno;
 
 use crate::INTERPOSES;
 use crate::backend::uring;
-use crate::edge::{Edge, Facts};
-use crate::events::{Bits, EDGE, HUP, IN, NVAL, ONESHOT, WRITABLE, levels};
+use crate::edge::Edge;
+use crate::events::{Bits, EDGE, IN, NVAL, ONESHOT, WRITABLE, levels};
 use crate::graph::epitem::{Epitem, State};
 use crate::graph::epstate::EpState;
 use crate::graph::exclusive;
 use crate::graph::file::{Allowance, File, Look, READABLE_INSTANCE};
 use crate::instance::descriptors;
-use crate::instance::resample;
 use crate::instance::wait::Buffer;
 use crate::kind::Kind;
 use crate::probe::fleeting::{self, Shown};
+use crate::probe::observe::{self, Looker, Polled};
 use crate::probe::sample;
 use crate::sys;
 use crate::user;
@@ -343,7 +343,7 @@ fn reportable(st: &mut EpState, item: &'static Epitem, in_turn: bool) -> Bits {
         return 0;
     }
     if level & WRITABLE == 0 && file.has_edges_beside(state.tracked.get()) && file.kind() == Kind::Tcp {
-        note_lack_of_room(file, sys::level(item.via(), WRITABLE), state.tracked.get());
+        observe::lacks_space(file, sys::level(item.via(), WRITABLE), state.tracked.get());
     }
     if !state.is_edge() {
         return bits;
@@ -355,22 +355,12 @@ fn reportable(st: &mut EpState, item: &'static Epitem, in_turn: bool) -> Bits {
         state.reported_at.set(file.clock());
         return bits;
     }
-    if level & !state.edge.get().quiet() & HUP != 0 {
-        resample::partings(file, item);
-    }
-    if state.watched(file) & WRITABLE != 0 {
-        resample::departures(file, item);
-    }
     let watched = state.watched(file);
     let mut edge = state.edge.get();
-    // What is quiet is taken for high without a look.
-    let is_known = level & WRITABLE == 0 || edge.fresh(level) & WRITABLE != 0;
-    if level & WRITABLE != 0 && is_known {
-        resample::note_room(file, state.tracked.get());
-    } else if bits != 0 && watched & WRITABLE != 0 && file.kind() == Kind::Tcp && is_known {
-        // Who shows nothing may not have been looked at.
-        file.set_choked(true);
-    }
+    // A quiet level is assumed to be high, and a registration that shows nothing may not have been looked at.
+    let low = if bits == 0 { 0 } else { watched & !level };
+    let polled = Polled { by: Looker::Report, high: edge.fresh(level), low, tracked: state.tracked.get() };
+    observe::observe(file, item.via(), polled);
     let clock = look.at.unwrap_or_else(|| file.clock());
     let adds = (INTERPOSES && file.kind().is_eventfd()).then(|| sample::calls_that_add(file));
     if level & IN != 0 && adds.is_some_and(|calls| edge.rose_by_itself(calls)) {
@@ -390,7 +380,7 @@ fn reportable(st: &mut EpState, item: &'static Epitem, in_turn: bool) -> Bits {
         state.reported_at.set(clock);
     }
     if is_edge && watched & WRITABLE != 0 {
-        resample::note_outgoing(file, item);
+        observe::note_outgoing(file, item.via());
     }
     if !is_edge && is_exclusive {
         exclusive::release(file, item);
@@ -405,14 +395,6 @@ fn show_fleeting(file: &'static File, item: &Epitem, in_turn: bool) -> Shown {
     }
     let level = fleeting::peek(file, item.via()) & !NVAL;
     Shown { level, passing: level & file.kind().fleeting() }
-}
-
-/// Who looks at a TCP connection and finds no room is woken when there is some, and with him everybody else who waits on it, whether he
-/// asked for room or not. `tracked` is whether he is among those that wait for edges.
-pub fn note_lack_of_room(file: &'static File, level: Bits, tracked: bool) {
-    if level & WRITABLE == 0 && file.has_edges_beside(tracked) && file.kind() == Kind::Tcp {
-        file.tell(Facts::NO_SPACE, file.begin_call());
-    }
 }
 
 /// Whether the number that a registration is polled by was closed behind our back, and names something else now. Looked up at the

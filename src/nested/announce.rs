@@ -5,7 +5,7 @@
 use super::attend;
 use super::look;
 use crate::edge::{Edge, Facts};
-use crate::events::{Bits, ERR, HUP, NVAL, OUT, WRITABLE, WRNORM, levels};
+use crate::events::{Bits, ERR, HUP, NVAL, WRITABLE, levels};
 use crate::graph::epitem::Epitem;
 use crate::graph::epstate::EpState;
 use crate::graph::eventpoll::Eventpoll;
@@ -13,6 +13,7 @@ use crate::graph::file::{File, READABLE_INSTANCE};
 use crate::graph::woken_list::Line;
 use crate::instance::resample::{self, Extent};
 use crate::kind::Kind;
+use crate::probe::observe::{self, Looker, Polled};
 use crate::probe::sample;
 
 /// Announces what the last poll found and the hooks saw: each wake-up of a registration that was
@@ -69,16 +70,9 @@ pub(super) fn announce_news(ep: &'static Eventpoll, st: &mut EpState) {
 pub(super) fn take_in(st: &EpState, item: &'static Epitem, file: &'static File, level: Bits, asked: Bits) -> bool {
     let state = item.at(&st.held);
     let watched = state.heard(file);
-    // What made room is reported now, and not again when a report finds it.
-    resample::departures(file, item);
-    if file.kind().is_pipe() {
-        // It may have been filled before any report, and others may wait for room as well.
-        if asked & watched & !level & (OUT | WRNORM) != 0 {
-            file.set_choked(true);
-        }
-    } else if asked & level & WRITABLE != 0 {
-        resample::note_room(file, state.tracked.get());
-    }
+    // Space that was freed is reported now, and not again when a report finds it.
+    let (high, low) = (asked & level, asked & watched & !level);
+    observe::observe(file, item.via(), Polled { by: Looker::Outer, high, low, tracked: state.tracked.get() });
     if level & ERR != 0 {
         file.follow_errors(true);
     }
@@ -107,7 +101,7 @@ pub(super) fn is_news(st: &mut EpState, item: &'static Epitem, file: &'static Fi
         // The inner instance may have to announce something first.
         look::seems_ready(inner);
     }
-    resample::departures(file, item);
+    observe::peer_read(file, item.via());
     let state = item.at(&st.held);
     let mut announced = state.announced();
     let watched = state.heard(file);
@@ -134,7 +128,7 @@ pub(super) fn catch_up(ep: &'static Eventpoll, st: &mut EpState) {
 pub(super) fn begin(st: &mut EpState, item: &'static Epitem, file: &'static File) -> bool {
     let state = item.at(&st.held);
     if state.heard(file) & WRITABLE != 0 {
-        resample::begin_to_count_outgoing(file, item);
+        observe::begin_to_count_outgoing(file, item.via());
     }
     let mut announced = Edge::anew(file.is_closing()).for_outer();
     if file.kind() == Kind::Signalfd {

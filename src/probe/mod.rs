@@ -2,4 +2,5 @@
 
 pub mod fleeting;
 pub mod level;
+pub mod observe;
 pub mod sample;

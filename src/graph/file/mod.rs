@@ -10,6 +10,7 @@ pub mod index;
 pub mod kind;
 mod numbers;
 mod ops;
+mod room;
 pub mod source;
 mod tcp_rmem_drops;
 
@@ -38,6 +39,7 @@ pub use graph::{FileGuard, Graph, raise};
 pub use identity::Allowance;
 pub use numbers::Numbers;
 pub use ops::{FileOps, Look, READABLE_INSTANCE};
+pub use room::Finder;
 pub use tcp_rmem_drops::Memory;
 
 use graph::Told;
@@ -75,7 +77,7 @@ pub struct File {
     /// What is known of a unix socket's peer, as [`Peer`]; of a TCP socket, whether its connection
     /// is [`PUT_OFF`].
     peer: AtomicU8,
-    /// [`CHOKED`] and those below it, and which sides of a socket the program shut: a bit for SHUT_RD, another for SHUT_WR.
+    /// [`NO_SPACE`] and those below it, and which sides of a socket the program shut: a bit for SHUT_RD, another for SHUT_WR.
     flags: AtomicU8,
     /// Facts that not every registration was told of yet, see [`Told`].
     undelivered: AtomicU64,
@@ -97,8 +99,8 @@ pub struct File {
 
 /// How far to the left of the kind the access stands.
 const ACCESS: u32 = 6;
-/// There was no room for more when last looked at, or a unix datagram socket's peer had none; once there is, everybody who waits for it is woken.
-const CHOKED: u8 = 1 << 7;
+/// There was no space to write when last heard of, see `room.rs`.
+const NO_SPACE: u8 = 1 << 7;
 /// It is known how far into a TCP stream its readers have come.
 const PLACED: u8 = 1 << 6;
 /// Urgent data has come in it, which readers step over.
@@ -424,26 +426,6 @@ impl File {
         } else {
             self.flags.fetch_and(!flag, Relaxed);
         }
-    }
-
-    /// Whether there was no room when last looked at.
-    pub fn is_choked(&self) -> bool {
-        self.flags.load(Relaxed) & CHOKED != 0
-    }
-
-    /// Whether the peer of a unix datagram socket had no room, so that its next read wakes whether this side has room of its own or not.
-    pub fn awaits_peer(&self) -> bool {
-        self.kind() == Kind::UnixDgram && self.is_choked()
-    }
-
-    /// Notes whether there is room.
-    pub fn set_choked(&self, choked: bool) {
-        self.set_flag(CHOKED, choked);
-    }
-
-    /// Notes that there is room. True if there had been none: for one caller only.
-    pub fn take_choked(&self) -> bool {
-        self.flags.fetch_and(!CHOKED, Relaxed) & CHOKED != 0
     }
 
     /// Whether the program shut this side of the socket: SHUT_RD or SHUT_WR.

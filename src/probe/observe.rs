@@ -1,0 +1,148 @@
+//! The effects of a look at a descriptor on its other waiters. A poll shows that space was freed, that the peer of a
+//! unix socket has read or was closed; each of these woke every waiter, and may not show any more when they look. So
+//! the first to find it reports it to all registrations on the description. Kernel counterpart: the wake-ups of
+//! `sock_def_write_space`, `unix_dgram_peer_wake_me` and `unix_release_sock`.
+
+use libc::c_int;
+
+use crate::diagnosis;
+use crate::edge::Facts;
+use crate::events::{Bits, HUP, OUT, WRITABLE, WRNORM};
+use crate::graph::file::{File, Finder, Peer};
+use crate::kind::Kind;
+use crate::probe::sample;
+use crate::sys;
+
+/// On whose behalf a look was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Looker {
+    /// An edge-triggered report, for which the kernel polls as well.
+    Report,
+    /// A report that a ring made: nothing was noted at the time.
+    Ring,
+    /// Outer instances.
+    Outer,
+    /// The library itself, which looks again behind a level that is high.
+    Resample,
+}
+
+/// The levels that a look found.
+#[derive(Clone, Copy, Debug)]
+pub struct Polled {
+    /// On whose behalf it was made.
+    pub by: Looker,
+    /// The levels that were found high. A level that is assumed to be high still is not among them.
+    pub high: Bits,
+    /// The levels that were found low.
+    pub low: Bits,
+    /// Whether the looker is among the edge-triggered registrations of the description.
+    pub tracked: bool,
+}
+
+/// Takes in a look, and reports to every registration what it shows of wake-ups.
+pub fn observe(file: &'static File, fd: c_int, polled: Polled) {
+    if polled.high & HUP != 0 && polled.by != Looker::Outer {
+        peer_closed(file, fd);
+    }
+    if polled.by != Looker::Ring {
+        peer_read(file, fd);
+    }
+    let finder = if polled.by == Looker::Outer { Finder::Outer } else { Finder::Report };
+    if polled.high & WRITABLE != 0 {
+        file.space_found(polled.tracked);
+    } else if polled.low & (OUT | WRNORM) != 0 {
+        // Neither pipes nor connections ever show WRBAND.
+        file.space_lacking(finder);
+    }
+    if polled.by == Looker::Ring {
+        note_outgoing(file, fd);
+    }
+}
+
+/// A poll of a TCP connection that finds the writable level low sets SOCK_NOSPACE, so that the next
+/// `sk_write_space()` wakes every waiter, whatever its mask. `tracked` is as in [`Polled`].
+#[doc(alias = "SOCK_NOSPACE")]
+pub fn lacks_space(file: &'static File, level: Bits, tracked: bool) {
+    if level & WRITABLE == 0 && file.has_edges_beside(tracked) && file.kind() == Kind::Tcp {
+        file.tell(Facts::NO_SPACE, file.begin_call());
+    }
+}
+
+/// The peer of a unix socket has read, and made space here or in its own queue that had been full: this wakes the
+/// waiters.
+pub fn peer_read(file: &'static File, fd: c_int) {
+    if sample::has_departures(file, fd) && (file.has_full_peer() || is_writable(fd)) {
+        file.space_freed();
+    }
+}
+
+/// Before a write, or before the send buffer shrinks: has space been freed since the last look? Afterwards the
+/// description may be full again, and nobody could say.
+#[cold]
+pub fn before_write(file: &'static File, fd: c_int) {
+    let has_read = sample::has_departures(file, fd);
+    let may_have_space = has_read || file.has_no_space() && !file.has_full_peer();
+    if has_read && file.has_full_peer() || may_have_space && is_writable(fd) {
+        file.space_freed();
+    }
+}
+
+/// A write, of a call that began at `at`, got EAGAIN or was cut short.
+pub fn refused_write(file: &'static File, fd: c_int, at: u32) {
+    let by_peer = sample::is_refused_by_peer(file, fd);
+    file.space_refused(by_peer);
+    file.tell(if by_peer { Facts::NO_SPACE | Facts::PEER_FULL } else { Facts::NO_SPACE }, at);
+}
+
+/// A registration of an observed instance begins: from here on a unix socket's outgoing queue is compared with what it
+/// holds now.
+pub fn begin_to_count_outgoing(file: &'static File, fd: c_int) {
+    peer_read(file, fd);
+    note_outgoing(file, fd);
+}
+
+/// Notes what a unix socket's outgoing queue holds: if it holds less at the next look, the peer has read.
+pub fn note_outgoing(file: &File, fd: c_int) {
+    if let Some(outgoing) = sample::outgoing(file, fd) {
+        file.note_outgoing(outgoing);
+    }
+}
+
+/// The close of a unix socket's peer wakes every waiter, even if the peer had shut the connection down before and the
+/// level was that of a hang-up already.
+fn peer_closed(file: &'static File, fd: c_int) {
+    if !matches!(file.kind(), Kind::UnixStream | Kind::UnixSeqpacket) || file.peer() == Peer::Gone {
+        return;
+    }
+    let before = file.peer();
+    let now = match peer_now(fd, before) {
+        Some(now) => now,
+        None if before == Peer::Unknown => Peer::Gone,
+        // The question was answered before, and will be again.
+        None => return,
+    };
+    file.set_peer(now);
+    if now == Peer::Gone && before != Peer::Unknown {
+        file.tell(Facts::WAKE_ALL, file.begin_call());
+    }
+}
+
+/// The state of the peer of a unix socket that is hung up; none if the kernel does not say.
+fn peer_now(fd: c_int, before: Peer) -> Option<Peer> {
+    let is_there = || diagnosis::peer(fd).map(|inode| inode != 0);
+    let now = if is_there()? {
+        Peer::There
+    } else if before != Peer::There && diagnosis::awaits_accept(fd)? {
+        Peer::Awaited
+    } else if before != Peer::There && is_there()? {
+        // It was accepted between the two questions.
+        Peer::There
+    } else {
+        Peer::Gone
+    };
+    Some(now)
+}
+
+fn is_writable(fd: c_int) -> bool {
+    sys::level(fd, WRITABLE) & WRITABLE != 0
+}
