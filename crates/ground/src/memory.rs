@@ -4,7 +4,7 @@
 //! is locked before or after this library: whoever called `malloc` from here could wait for itself. And a failure is an answer here:
 //! NULL, which every caller turns into ENOMEM.
 //!
-//! Blocks up to [`LARGEST`] bytes have the size of a power of two and are recycled by size; larger ones are mappings of their
+//! Blocks up to `LARGEST` bytes have the size of a power of two and are recycled by size; larger ones are mappings of their
 //! own.
 
 use std::alloc::{GlobalAlloc, Layout};
