@@ -13,17 +13,18 @@ pub const PARK_ABOVE: usize = 64;
 /// Parking wakes a watcher, so it is done for many at a time.
 const PARK_BATCH: usize = 32;
 
-/// Hands registrations that were silent for long to the watchers, or takes all of them back: whatever has been cheaper of late.
-pub fn balance(st: &mut EpState) {
+/// Hands registrations that were silent for long to the watchers, if that has been cheaper of late. True if it has been cheaper to
+/// poll, and all of them are to be taken back.
+pub fn balance(st: &mut EpState) -> bool {
     let registrations = st.interest.len();
     if st.ring.is_some() {
-        return;
+        return false;
     }
     if st.set.len() > PARK_ABOVE && st.account.favours_parking(registrations) {
         park_silent(st);
-    } else if st.parked > 0 && !st.outer.is_observed() && st.account.favours_polling(registrations) {
-        watch::take_all_back(st);
+        return false;
     }
+    st.parked > 0 && !st.outer.is_observed() && st.account.favours_polling(registrations)
 }
 
 fn park_silent(st: &mut EpState) {

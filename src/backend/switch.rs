@@ -1,6 +1,8 @@
 //! The ways from poll to a ring and back, on which no edge is lost and none is invented, and those of rings at a fork and at the end of
 //! a thread.
 
+use std::ptr;
+
 use nix::errno::Errno;
 
 use super::exit::{self, FEW};
@@ -10,14 +12,15 @@ use super::watch;
 use crate::INTERPOSES;
 use crate::edge::Edge;
 use crate::events::{ERR, IN, NVAL};
+use crate::facts;
 use crate::graph::epitem::Epitem;
 use crate::graph::epstate::EpState;
 use crate::graph::eventpoll::Eventpoll;
 use crate::graph::internal_fd::InternalFd;
 use crate::graph::ring_state::{Prospect, Uring};
 use crate::graph::waitq::Sleeper;
-use crate::instance::resample::{self, Extent};
 use crate::lock;
+use crate::options;
 use crate::probe::observe::{self, Looker, Polled};
 use crate::probe::sample;
 use crate::ring::Ring;
@@ -28,31 +31,33 @@ use crate::sys;
 /// more completions fit the ring.
 const EARLY: usize = 4096;
 
-/// Whether readiness of the instance is learnt from a ring in this round of the wait of `me`. Makes the ring if it pays, and gives it
-/// up if it is no good any more. Nobody may be asleep on the instance.
-pub fn is_by_request(ep: &'static Eventpoll, st: &mut EpState, me: &'static Sleeper) -> bool {
-    let fit = is_fit(st) && st.waiters.are_only(me);
-    match &st.ring {
-        Some(uring) if fit && !uring.doomed && std::ptr::eq(uring.owner, me) => true,
-        Some(_) => {
-            leave(ep, st);
-            if let Some(outer) = st.outer.link {
-                outer.without_ring(ep, st);
-            }
-            false
-        }
-        None => {
-            let pays = fit && st.prospect.pays(st.interest.len(), st.edges, me) && begin(ep, st, me).is_ok();
-            if let Some(outer) = st.outer.link.filter(|_| !pays) {
-                outer.without_ring(ep, st);
-            }
-            pays
-        }
-    }
+/// Whether the ring of the instance serves the next round of the wait of `me`; none if there is no
+/// ring.
+pub fn serves(st: &EpState, me: &'static Sleeper) -> Option<bool> {
+    let uring = st.ring.as_ref()?;
+    Some(is_fit_for(st, me) && !uring.doomed && ptr::eq(uring.owner, me))
 }
 
-/// Goes over from poll to a ring.
-pub(super) fn begin(ep: &'static Eventpoll, st: &mut EpState, me: &'static Sleeper) -> Result<(), Errno> {
+/// Whether a ring is to be made for the wait of `me`.
+pub fn pays(st: &mut EpState, me: &'static Sleeper) -> bool {
+    is_fit_for(st, me) && st.prospect.pays(st.interest.len(), st.edges, me)
+}
+
+/// Whether a ring is to be made before the first wait, for a thread that will be the only one.
+pub fn pays_early(st: &EpState) -> Option<&'static Sleeper> {
+    let may_begin = st.ring.is_none() && options::poller() == options::Poller::Uring && !facts::has_threads();
+    if !may_begin || !st.waiters.is_empty() || !is_fit(st) {
+        return None;
+    }
+    Sleeper::idle_own().filter(|me| st.prospect.is_promised(me))
+}
+
+fn is_fit_for(st: &EpState, me: &'static Sleeper) -> bool {
+    is_fit(st) && st.waiters.are_only(me)
+}
+
+/// Makes a ring, which is not used yet.
+pub fn prepare(ep: &'static Eventpoll, st: &mut EpState, me: &'static Sleeper) -> Result<Uring, Errno> {
     let made = (|| {
         let mut ring = match spares::take_kept(&me.spare_rings, &ep.ring_fd) {
             Some(ring) => ring,
@@ -83,12 +88,13 @@ pub(super) fn begin(ep: &'static Eventpoll, st: &mut EpState, me: &'static Sleep
             .inspect_err(|_| ep.ring_fd.close())?;
         Ok(uring)
     })();
-    let uring = made.inspect_err(|errno| st.prospect.refuse(*errno))?;
+    made.inspect_err(|errno| st.prospect.refuse(*errno))
+}
+
+/// Goes over from poll to a ring. Everything that polling can find out is known.
+pub fn enter(ep: &'static Eventpoll, st: &mut EpState, uring: Uring) {
     EVER.store(true, Relaxed);
     st.stats.rings += 1;
-    // What poll would have found out in this round.
-    let _ = resample::sample(st, Extent::All);
-    ep.absorb(st);
     st.ring = Some(uring);
     for index in 0..st.interest.len() {
         let item = st.interest[index].get();
@@ -103,7 +109,6 @@ pub(super) fn begin(ep: &'static Eventpoll, st: &mut EpState, me: &'static Sleep
     for index in 0..st.interest.len() {
         take_over(st, st.interest[index].get());
     }
-    Ok(())
 }
 
 /// Judges for the last time from levels and counts whether there is something that an edge-triggered registration did not report.
@@ -125,10 +130,11 @@ fn take_over(st: &mut EpState, item: &'static Epitem) {
     st.track(item, file);
 }
 
-/// Gives the ring up: the instance is polled from here on. Nobody may be asleep on the instance. Who is not the owner, or is
-/// refused, cannot have the completions made that are due; if there are any, whatever is there counts as news.
-pub fn leave(ep: &'static Eventpoll, st: &mut EpState) {
-    let Some(uring) = &st.ring else { return };
+/// Gives the ring up: the instance is polled from here on, by a set that is made when the next look takes in what is overdue. Nobody
+/// may be asleep on the instance. A thread that is not the owner, or is refused, cannot have the completions made that are due; if
+/// there are any, whatever is there counts as news. False if there is no ring.
+pub fn leave(ep: &'static Eventpoll, st: &mut EpState) -> bool {
+    let Some(uring) = &st.ring else { return false };
     let is_mine = uring.owner.is_own();
     remember_edges(st);
     if is_mine {
@@ -145,6 +151,7 @@ pub fn leave(ep: &'static Eventpoll, st: &mut EpState) {
         st.prospect.give_up(uring.doomed);
         resume_polling(ep, st, uring.asked, uring.due, knows);
     }
+    true
 }
 
 /// Takes in all completions that are due, and asks for nothing.
@@ -261,8 +268,8 @@ fn resume_polling(
         if !knows {
             item.at(&st.held).edge.set(Edge::anew(file.is_closing()));
         }
-        st.refresh(item);
     }
+    st.overdue = true;
     ep.ring_laps.advance();
 }
 
@@ -314,7 +321,7 @@ pub fn give_up_own() {
 
 /// The thread ends, and with it its requests.
 pub fn end_thread(own: &'static Sleeper) {
-    for_each_own(leave);
+    for_each_own(|ep, st| _ = leave(ep, st));
     spares::take_all_kept().for_each(drop);
     own.spare_rings.places().iter().for_each(InternalFd::close);
     own.anchor.close();

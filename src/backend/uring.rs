@@ -10,15 +10,11 @@ use nix::errno::Errno;
 
 use super::exit::{GATE, LINK};
 use super::request::{WAKE, owner_of};
-use super::switch::begin;
 use crate::events::{Bits, IN, NVAL};
-use crate::facts;
 use crate::graph::epitem::Epitem;
 use crate::graph::epstate::EpState;
 use crate::graph::eventpoll::Eventpoll;
 use crate::graph::ring_state::Uring;
-use crate::graph::waitq::Sleeper;
-use crate::options::{self, Poller};
 use crate::probe::fleeting;
 use crate::ring::Ring;
 use crate::sync::atomic::Ordering::Relaxed;
@@ -103,24 +99,12 @@ pub fn drain(st: &mut EpState, tells: bool) {
     }
 }
 
-/// A registration was added: hands what is due over, many at a time, so that the first wait after it has not all of it to do. What was
-/// added and deleted since is never asked for.
-pub fn added(ep: &'static Eventpoll, st: &mut EpState) {
-    const BATCH: usize = 64;
-    if st.poller.is_some() || st.interest.len() < BATCH {
-        return;
-    }
-    // The only thread is the one that will wait.
-    if st.ring.is_none()
-        && options::poller() == Poller::Uring
-        && !facts::has_threads()
-        && st.waiters.is_empty()
-        && is_fit(st)
-        && let Some(me) = Sleeper::idle_own()
-        && st.prospect.is_promised(me)
-    {
-        let _ = begin(ep, st, me);
-    }
+/// From so many registrations on, requests are handed over as they are added.
+pub const BATCH: usize = 64;
+
+/// Hands what is due over, if it is much, so that the next wait has not all of it to do. What was added and deleted since is never
+/// asked for.
+pub fn hand_over_batch(ep: &'static Eventpoll, st: &mut EpState) {
     if let Some(uring) = &mut st.ring
         && uring.due.len() >= BATCH
         && uring.owner.is_own()

@@ -3,6 +3,8 @@
 //! The poll set of a shard belongs to its thread. Others leave notes in the shard's mail, and kick it when they cannot wait.
 
 use std::alloc::Layout;
+use std::ptr;
+use std::sync::atomic::AtomicPtr;
 
 use libc::{c_void, pollfd};
 use nix::errno::Errno;
@@ -22,11 +24,10 @@ use crate::nap::{LONGEST_TICK_NS, TICK_NS};
 use crate::pool::{AtomicRef, Short};
 use crate::probe::fleeting;
 use crate::shards;
-use crate::sync::atomic::Ordering::Relaxed;
+use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
 use crate::sync::atomic::{AtomicU32, AtomicU64};
 use crate::sys;
 use crate::thread;
-use crate::window::Window;
 
 /// How many shards there can be. What does not fit stays with the waiting threads.
 const SHARDS: usize = 512;
@@ -149,7 +150,7 @@ pub fn park(st: &mut EpState, items: impl Iterator<Item = &'static Epitem>) -> u
         if before != NO_SHARD && shard.is_deaf() {
             continue;
         }
-        if kick.is_some_and(|before| !std::ptr::eq(before, shard)) {
+        if kick.is_some_and(|before| !ptr::eq(before, shard)) {
             wake(kick.take());
         }
         let posted = {
@@ -225,20 +226,8 @@ pub fn prepare(registrations: usize) {
     }
 }
 
-/// Takes every registration of an instance back from its watchers.
-pub fn take_all_back(st: &mut EpState) {
-    for index in 0..st.interest.len() {
-        let item = st.interest[index].get();
-        if item.at(&st.held).is_parked() {
-            take_back(st, item);
-            st.refresh(item);
-        }
-    }
-    rouse();
-}
-
 /// The bits to poll for on behalf of a registration.
-fn asked(st: &EpState, item: &Epitem) -> u16 {
+pub fn asked(st: &EpState, item: &Epitem) -> u16 {
     item.file().and_then(|file| st.bits_to_ask(item, file)).unwrap_or(0)
 }
 
@@ -259,58 +248,6 @@ pub fn pin(number: u16) -> Option<FilePin> {
     shard(number)?.sleeper.pin()
 }
 
-/// How many parked registrations are looked at in one call.
-const WINDOW: usize = 64;
-
-/// Looks at the parked registrations of an instance itself, and takes back those that have something. For a caller that will
-/// not wait for the watcher to come around: a wait with timeout 0, a poll on the descriptor. True if there were any.
-pub fn look_at_parked(st: &mut EpState) -> bool {
-    let mut any = false;
-    let mut next = 0;
-    st.account.looked(st.parked);
-    while st.parked > 0 && next < st.interest.len() {
-        any |= look_at_window(st, &mut next, usize::MAX);
-    }
-    any
-}
-
-/// The same for the next few of them, once in a tick of the coarse clock: a wait that finds something every time never looks at all of them, and
-/// their watcher may not get a processor for as long as the program keeps it.
-pub fn look_at_next_parked(st: &mut EpState) {
-    const MOST_PASSED: usize = 512;
-    if st.parked == 0 || st.looked_ms == st.now_ms {
-        return;
-    }
-    st.looked_ms = st.now_ms;
-    let mut next = st.next_parked;
-    if next >= st.interest.len() {
-        next = 0;
-    }
-    look_at_window(st, &mut next, MOST_PASSED);
-    st.next_parked = next;
-}
-
-/// Looks at those among the next registrations that are parked: a window of them at most, and passing so many at most.
-fn look_at_window(st: &mut EpState, next: &mut usize, most: usize) -> bool {
-    let mut window = Window::<_, WINDOW>::new();
-    let end = st.interest.len().min(next.saturating_add(most));
-    while !window.is_full() && *next < end {
-        let item = st.interest[*next].get();
-        *next += 1;
-        if item.at(&st.held).is_parked() {
-            window.add(item, item.via(), asked(st, item));
-        }
-    }
-    let mut any = false;
-    for (item, found) in window.look().filter(|(_, found)| *found != 0) {
-        fleeting::found_on(item, found);
-        take_back(st, item);
-        st.refresh(item);
-        any = true;
-    }
-    any
-}
-
 /// How long to do without a watcher after one could not be started.
 const REFUSED_NS: u64 = 100_000_000;
 /// Until when that is.
@@ -329,7 +266,7 @@ fn start_now(number: u16, shard: &'static Shard, mail: &mut Mail) -> Result<(), 
     shard.sleeper.ensure_wake()?;
     mail.set = Some(Set::new(number)?);
     // SAFETY: a shard is never freed, and `watch` takes one.
-    unsafe { thread::start(Some(STACK_BYTES), watch, std::ptr::from_ref(shard).cast_mut().cast())? };
+    unsafe { thread::start(Some(STACK_BYTES), watch, ptr::from_ref(shard).cast_mut().cast())? };
     stats::WATCHERS.count();
     mail.starting = true;
     Ok(())
@@ -346,7 +283,7 @@ extern "C" fn watch(argument: *mut c_void) -> *mut c_void {
         mail.running = true;
         mail.set.take()
     };
-    let Some(mut set) = taken else { return std::ptr::null_mut() };
+    let Some(mut set) = taken else { return ptr::null_mut() };
     let mut tick = TICK_NS;
     let mut rest = Rest::new(shard.sleeper.evictions());
     loop {
@@ -397,7 +334,7 @@ impl Set {
     fn read_mail(&mut self, shard: &'static Shard) {
         loop {
             let Some(item) = shard.mail.lock().take() else { break };
-            let place = self.items.iter().position(|other| std::ptr::eq(other.get(), item));
+            let place = self.items.iter().position(|other| ptr::eq(other.get(), item));
             let asked = item.eventpoll().and_then(|ep| {
                 let st = ep.lock();
                 let state = item.at(&st.held);
@@ -475,7 +412,7 @@ impl Set {
             fleeting::found_on(item, found.cast_unsigned());
             if let Some(ep) = item.eventpoll() {
                 let mut guard = match held.take() {
-                    Some((other, guard)) if std::ptr::eq(other, ep) => guard,
+                    Some((other, guard)) if ptr::eq(other, ep) => guard,
                     other => {
                         drop(other);
                         let mut guard = ep.lock();
@@ -513,11 +450,32 @@ impl Set {
         st.parked -= 1;
         st.account.handed_back();
         st.stats.unparks += 1;
-        ep.apply(st, item);
+        fired(ep, st, item);
     }
 }
 
-/// In a forked child there are no watchers: what they had is hot again (`Eventpoll::reset_after_fork`), and the shards are empty.
+/// What a watcher does with a registration that fired, as a function of this type; null before
+/// start-up.
+static ON_FIRED: AtomicPtr<()> = AtomicPtr::new(ptr::null_mut());
+
+/// Takes a registration that fired, and is not parked any more, back into its instance, whose lock
+/// is held.
+pub type OnFired = fn(&'static Eventpoll, &mut EpState, &'static Epitem);
+
+/// Sets what a watcher does with a registration that fired. Once, at start-up.
+pub fn set_up(on_fired: OnFired) {
+    ON_FIRED.store(on_fired as *mut (), SeqCst);
+}
+
+fn fired(ep: &'static Eventpoll, st: &mut EpState, item: &'static Epitem) {
+    let on_fired = ON_FIRED.load(SeqCst);
+    if !on_fired.is_null() {
+        // SAFETY: the pointer is that of a function of this type.
+        unsafe { std::mem::transmute::<*mut (), OnFired>(on_fired)(ep, st, item) };
+    }
+}
+
+/// In a forked child there are no watchers: what they had is hot again (`lifecycle::reset_all_after_fork`), and the shards are empty.
 pub fn reset_after_fork() {
     for shard in shards() {
         let mut mail = shard.mail.lock();

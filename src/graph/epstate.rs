@@ -5,8 +5,6 @@ use std::cell::Cell;
 use nix::errno::Errno;
 
 use crate::account::Account;
-use crate::backend::watch;
-use crate::edge::Facts;
 use crate::events::{Bits, ERR, HUP};
 use crate::graph::consumer::Consumer;
 use crate::graph::epitem::{Epitem, State};
@@ -260,92 +258,6 @@ impl EpState {
         }
     }
 
-    /// Brings the poll set in line with a registration: what is asked for it now, after what the witnesses saw.
-    pub fn refresh(&mut self, item: &'static Epitem) {
-        if self.ring.is_some() {
-            if let Some(file) = item.file().filter(|_| item.at(&self.held).alive.get()) {
-                self.track(item, file);
-                self.hear_of_change(item, file);
-            }
-            self.refresh_busy(item);
-            return self.refresh_in_ring(item);
-        }
-        debug_assert!(self.poller.is_none());
-        let facts = item.take_facts();
-        let state = item.at(&self.held);
-        let Some(file) = item.file() else { return };
-        if !state.alive.get() || state.spent.get() {
-            self.set.remove(item, &self.held);
-            return;
-        }
-        if state.is_parked() {
-            if facts.is_empty() {
-                return;
-            }
-            watch::take_back(self, item);
-        }
-        self.track(item, file);
-        if facts.contains(Facts::WROTE)
-            && item.at(&self.held).is_woken_by_instance(file)
-            && item.told_after(item.at(&self.held).reported_at.get())
-        {
-            // Whether the instance is ready by then is for the look at it to tell.
-            self.note_ready(item);
-        }
-        if facts.contains(Facts::WAKE_ALL) {
-            self.note_change(item, file);
-        }
-        let state = item.at(&self.held);
-        if self.outer.is_followed() {
-            let mut announced = state.announced();
-            announced.digest(file.kind(), state.heard(file), facts, item.told_after(state.announced_at()));
-            let woken = announced.take_woken();
-            state.set_announced(announced);
-            self.note_woken(item, woken);
-        }
-        let state = item.at(&self.held);
-        if state.is_edge() {
-            let mut edge = state.edge.get();
-            let news = item.told_after(state.reported_at.get());
-            edge.digest(file.kind(), state.watched(file), facts, news);
-            state.edge.set(edge);
-        }
-        let is_kept_out = state.is_exclusive() && !state.newcomer.get() && file.claim().is_of_another(item);
-        let is_deaf = is_kept_out || state.is_dull(file) && !state.ready.get();
-        match self.bits_to_ask(item, file).filter(|_| !is_deaf) {
-            Some(bits) if file.is_source() => {
-                // No poll finds what is posted.
-                if file.posted() & bits != 0 {
-                    self.pressing = true;
-                    self.note_ready(item);
-                }
-            }
-            Some(bits) => self.overdue |= !self.set.put(item, &self.held, item.via(), bits),
-            None => self.set.remove(item, &self.held),
-        }
-        if item.at(&self.held).tracked.get() {
-            self.note_unease(item);
-        }
-    }
-
-    /// The same beside a ring, which tells the one registration that it found the change for.
-    fn hear_of_change(&mut self, item: &'static Epitem, file: &'static File) {
-        if file.kind().fleeting() != 0
-            && item.take_facts().contains(Facts::WAKE_ALL)
-            && item.told_after(item.at(&self.held).reported_at.get())
-        {
-            self.note_change(item, file);
-        }
-    }
-
-    /// A file with fleeting levels woke those that wait: whoever comes to be reported first is shown what changed.
-    fn note_change(&mut self, item: &'static Epitem, file: &'static File) {
-        if file.kind().fleeting() != 0 && !item.at(&self.held).spent.get() {
-            self.pressing = true;
-            self.note_ready(item);
-        }
-    }
-
     /// The bits to ask poll for; `None` when the registration is not to be polled.
     #[inline]
     pub fn bits_to_ask(&self, item: &Epitem, file: &File) -> Option<Bits> {
@@ -400,20 +312,6 @@ impl EpState {
     pub fn note_left(&mut self, item: &'static Epitem) {
         let state = item.at(&self.held);
         self.left |= state.is_edge() && state.alive.get() && state.edge.get().quiet() & (ERR | HUP) != 0;
-    }
-
-    /// A registration of a followed instance was woken, or was not: outer instances are to be told.
-    pub fn note_woken(&mut self, item: &'static Epitem, woken: bool) {
-        if woken {
-            self.outer.has_news = true;
-            if item.file().is_some_and(|file| file.space_rechecked(item.via())) {
-                let state = item.at(&self.held);
-                let mut announced = state.announced();
-                announced.lacks_room();
-                state.set_announced(announced);
-            }
-            self.stand_in_line(item);
-        }
     }
 
     /// A registration would be on the kernel's ready list from here on.

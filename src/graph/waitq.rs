@@ -47,7 +47,7 @@ pub struct Sleeper {
     pub waits_on: AtomicRef<Eventpoll>,
     /// The thread that waits on the same instance and came before. Protected by the instance's lock.
     below: AtomicRef<Sleeper>,
-    /// How many of the thread's waits another wait of the thread has overtaken (see [`Sleeper::overtake`]).
+    /// How many of the thread's waits another wait of the thread has overtaken (see `instance/lifecycle.rs`).
     overtaken: AtomicU32,
     /// The thread sleeps on an instance's poll set, or is about to, and signals are not blocked up to the sleep itself.
     unguarded: AtomicBool,
@@ -55,6 +55,11 @@ pub struct Sleeper {
 
 /// A wait was overtaken in this process: signal handlers wait too, or leave waits by `siglongjmp`.
 static EVER_OVERTAKEN: AtomicBool = AtomicBool::new(false);
+
+/// A wait is about to be overtaken.
+pub fn note_overtaking() {
+    EVER_OVERTAKEN.store(true, Relaxed);
+}
 
 /// Whether a wait was ever overtaken in this process.
 pub fn ever_overtaken() -> bool {
@@ -170,28 +175,9 @@ impl Sleeper {
         self.unguarded.store(unguarded, Relaxed);
     }
 
-    /// Another wait of the thread is about to join its instance, and signals are blocked.
-    ///
-    /// A thread that is in a wait already is in a signal handler, or has left that wait by `siglongjmp` or `setcontext`. Nothing tells
-    /// which: stacks lie anywhere. It need not be known, because a wait that a handler interrupted is over on the kernel as well, before the
-    /// handler runs. So the new wait overtakes it: it is taken out of its instance here, and if its frames ever go on they find that
-    /// out (`Sleeper::has_left`) and answer EINTR.
-    ///
-    /// A handler that runs between the last look and the sleep may come back to a `ppoll` of the array that the sleep is on, if
-    /// signals are not blocked there: then that array is left to it for good. This can happen only once in a process: from here on
-    /// signals are blocked in all waits.
-    pub fn overtake(&'static self) -> Result<(), Errno> {
-        if self.waits_on.get().is_none() {
-            return Ok(());
-        }
-        if self.unguarded.load(Relaxed)
-            && let Some(ep) = self.waits_on.get()
-        {
-            ep.lock().set.part_with_array()?;
-        }
-        EVER_OVERTAKEN.store(true, Relaxed);
-        self.abandon();
-        Ok(())
+    /// Whether a signal handler can interrupt the thread between its last look and its sleep on the poll set.
+    pub fn is_unguarded(&self) -> bool {
+        self.unguarded.load(Relaxed)
     }
 
     /// The calling thread's, if it has one.
@@ -199,14 +185,10 @@ impl Sleeper {
         OWN.get()
     }
 
-    /// The thread ends, perhaps out of the middle of a wait (W10): whatever it held there goes to the next.
-    pub fn retire_own(end_rings: fn(&'static Sleeper)) {
-        if let Some(own) = OWN.get() {
-            own.abandon();
-            end_rings(own);
-            OWN.set(None);
-            SLEEPERS.give_back(own);
-        }
+    /// The thread ends, and is in no wait.
+    pub fn retire(&'static self) {
+        OWN.set(None);
+        SLEEPERS.give_back(self);
     }
 
     /// Whether it is the calling thread's.
@@ -214,16 +196,13 @@ impl Sleeper {
         OWN.get().is_some_and(|own| std::ptr::eq(own, self))
     }
 
-    /// Leaves a wait that will not go on.
-    fn abandon(&'static self) {
+    /// The thread's wait does not go on. Its frames, if they ever run again, find that out by [`Sleeper::has_left`].
+    pub fn end_turn(&self) {
         self.overtaken.store(self.turn().wrapping_add(1), Relaxed);
         self.unguarded.store(false, Relaxed);
         let epoch = self.occupancy.epoch();
         if epoch & 1 == 1 {
             self.leave_poll(epoch);
-        }
-        if let Some(ep) = self.waits_on.get() {
-            ep.desert(self);
         }
     }
 

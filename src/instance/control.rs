@@ -7,7 +7,7 @@ use libc::{c_int, stat};
 use nix::errno::Errno;
 
 use crate::INTERPOSES;
-use crate::backend::{hold, uring, watch};
+use crate::backend::{hold, switch, uring, watch};
 use crate::edge::{Edge, Facts};
 use crate::events::{EDGE, EXCLUSIVE, EXCLUSIVE_COMPANY, IN, NVAL, WRITABLE, levels};
 use crate::graph::epitem::Epitem;
@@ -21,6 +21,7 @@ use crate::graph::woken_list::Line;
 use crate::instance::descriptors;
 use crate::instance::nesting_limits;
 use crate::instance::open;
+use crate::instance::ring_use;
 use crate::lock;
 use crate::pool::Short;
 use crate::probe::fleeting;
@@ -218,7 +219,7 @@ fn add(ep: &'static Eventpoll, fd: c_int, stat: Option<stat>, interest: Interest
     graph.link(item);
     REGISTRATIONS.fetch_add(1, Relaxed);
     begin(ep, st, item, file);
-    uring::added(ep, st);
+    ring_use::added(ep, st);
     Ok(())
 }
 
@@ -410,5 +411,7 @@ pub fn clear(ep: &'static Eventpoll) {
         }
         item.unpin();
     }
-    ep.lock().empty();
+    let mut st = ep.lock();
+    switch::leave(ep, &mut st);
+    st.empty();
 }

@@ -16,6 +16,7 @@ use crate::graph::lookup::{enter, enter_first, is_internal, known};
 use crate::graph::own_table;
 use crate::graph::pin::FilePins;
 use crate::instance::control::{self, End};
+use crate::instance::lifecycle;
 use crate::lock;
 use crate::sys;
 
@@ -171,7 +172,7 @@ fn forget_all_but_pins(file: &'static File, mut graph: FileGuard, fd: c_int, end
             ep.become_orphan();
             return FilePins::NONE;
         }
-        ep.close();
+        lifecycle::close(ep);
         file.retire();
         return FilePins::NONE;
     }

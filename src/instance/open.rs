@@ -13,6 +13,7 @@ use crate::graph::outer::OuterLink;
 use crate::graph::own_table;
 use crate::instance::control;
 use crate::instance::descriptors;
+use crate::instance::lifecycle;
 use crate::sync::atomic::AtomicBool;
 use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
 use crate::sys;
@@ -171,7 +172,7 @@ impl Eventpoll {
             graph.numbers.is_empty() && self.orphan.swap(false, Relaxed)
         };
         if is_over {
-            self.close();
+            lifecycle::close(self);
             file.retire();
         }
     }

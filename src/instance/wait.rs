@@ -1,21 +1,24 @@
 //! How a thread waits (W1 to W11): the newest one polls, the others sleep behind it, and signals end every sleep.
 //!
 //! Nothing that must be dropped is alive while a thread sleeps here: a cancelled thread unwinds out of `ppoll` through these
-//! frames and those of `nap` and the poller, and what it held in the instance is put right when it exits (`Sleeper::retire_own`).
+//! frames and those of `nap` and the poller, and what it held in the instance is put right when it exits (`lifecycle::end_thread`).
 
 use libc::{epoll_event, pollfd};
 use nix::errno::Errno;
 
 use crate::backend::rest::{self, Rest};
-use crate::backend::{ByPoll, ByRequest, Poller, parking, switch, watch};
+use crate::backend::{ByPoll, ByRequest, Poller, parking};
 use crate::events::NVAL;
 use crate::facts;
 use crate::graph::epstate::EpState;
 use crate::graph::eventpoll::Eventpoll;
 use crate::graph::waitq::{self, Sleeper};
 use crate::instance::glance::{self, Patience};
+use crate::instance::lifecycle;
 use crate::instance::open;
+use crate::instance::parked;
 use crate::instance::resample::{self, Extent};
+use crate::instance::ring_use;
 use crate::instance::send_events::{self, Vanished};
 use crate::lock::{self, Guard};
 use crate::nap::Nap;
@@ -118,7 +121,7 @@ pub unsafe fn wait_on(
         wait.give_up(outcome);
     }
     if wait.is_over {
-        ep.finish_wait(wait.was_last);
+        lifecycle::finish_wait(ep, wait.was_last);
     }
     // The last thing that can matter: a handler may run here, and leave the wait by `siglongjmp`.
     if let Some(outside) = wait.nap.outside {
@@ -239,7 +242,7 @@ impl Wait {
         if lock::interrupted() {
             return Err(Errno::EINTR);
         }
-        self.me.overtake()
+        lifecycle::overtake(self.me)
     }
 
     fn round(&mut self) -> Round {
@@ -268,7 +271,7 @@ impl Wait {
             send_events::give_up_claims(&mut guard);
         }
         self.ep.absorb(&mut guard);
-        if switch::is_by_request(self.ep, &mut guard, self.me) {
+        if ring_use::is_by_ring(self.ep, &mut guard, self.me) {
             self.poll::<ByRequest>(guard)
         } else {
             self.poll::<ByPoll>(guard)
@@ -324,7 +327,7 @@ impl Wait {
     fn stand_behind(&mut self, mut guard: Locked) -> Round {
         let st = &mut *guard;
         if st.poller.is_none() {
-            switch::leave(self.ep, st);
+            ring_use::leave(self.ep, st);
         }
         self.begin_to_count();
         match st.poller {
@@ -368,9 +371,9 @@ impl Wait {
         if is_first && st.outer.is_observed() && st.parked <= parking::PARK_ABOVE {
             // Parked because somebody looks at the descriptor, not because they are many: they are in every report. Instances among
             // them have been looked at.
-            watch::look_at_parked(st);
+            parked::look_at_parked(st);
         } else if is_first && !P::TELLS_EDGES {
-            watch::look_at_next_parked(st);
+            parked::look_at_next_parked(st);
         }
         // A look comes first, so that a busy program never pays for that.
         let unsure = st.parked > 0 || longest_tick.is_some() || st.outer.is_observed() || st.left;
@@ -480,11 +483,13 @@ impl Wait {
             st.habit.looked(reported > 0);
         }
         if reported > 0 {
-            parking::balance(st);
+            if parking::balance(st) {
+                parked::take_all_back(st);
+            }
             return self.finish(guard, reported, vanished);
         }
         // What the watchers have not come around to hand over, a wait that does not sleep must find by itself.
-        if !self.may_sleep && !self.looked_at_parked && watch::look_at_parked(st) {
+        if !self.may_sleep && !self.looked_at_parked && parked::look_at_parked(st) {
             self.looked_at_parked = true;
             return Ok(None);
         }

@@ -21,6 +21,7 @@ use crate::graph::inherited;
 use crate::graph::own_table;
 use crate::graph::waitq::Sleeper;
 use crate::instance::descriptors;
+use crate::instance::lifecycle;
 use crate::instance::nesting_limits;
 use crate::life::heritage;
 use crate::lock;
@@ -52,6 +53,7 @@ pub fn start() {
     lock::set_deferred_work(descriptors::settle_interrupted_closes);
     fork_mark::set_up(take_over);
     thread_exit::set_up(exit_thread);
+    watch::set_up(Eventpoll::apply);
     next::look_up_all();
     sanitizer::look();
     options::read(if INTERPOSES { Poller::Poll } else { Poller::Uring });
@@ -105,7 +107,7 @@ extern "C" fn print_counters() {
 }
 
 unsafe extern "C" fn exit_thread(_: *mut c_void) {
-    Sleeper::retire_own(switch::end_thread);
+    lifecycle::end_thread();
     in_flight::end_thread();
 }
 
@@ -252,5 +254,5 @@ fn become_child() {
     watch::reset_after_fork();
     Sleeper::reset_all_after_fork();
     switch::forget_kept();
-    Eventpoll::reset_all_after_fork();
+    lifecycle::reset_all_after_fork();
 }

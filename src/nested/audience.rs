@@ -6,7 +6,7 @@ use super::announce;
 use super::attend;
 use super::link::Link;
 use crate::INTERPOSES;
-use crate::backend::{switch, watch};
+use crate::backend::watch;
 use crate::graph::epitem::{Epitem, State};
 use crate::graph::epstate::EpState;
 use crate::graph::eventpoll::Eventpoll;
@@ -14,6 +14,7 @@ use crate::graph::file::File;
 use crate::graph::outer::Audience;
 use crate::graph::woken_list::Line;
 use crate::instance::nesting_limits;
+use crate::instance::ring_use;
 use crate::probe::sample;
 
 /// Somebody looks at the level of the instance's descriptor from now on.
@@ -55,7 +56,7 @@ pub(super) fn expose(ep: &'static Eventpoll, st: &mut EpState, audience: Audienc
         match st.poller {
             Some(poller) if st.ring.is_some() => poller.kick(),
             Some(_) => {}
-            None => switch::leave(ep, st),
+            None => ring_use::leave(ep, st),
         }
         ep.expose(true);
         attend::attend(ep, st);

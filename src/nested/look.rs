@@ -3,7 +3,6 @@
 
 use super::attend;
 use super::audience;
-use crate::backend::watch;
 use crate::events::{Bits, NVAL, levels};
 use crate::facts;
 use crate::graph::epitem::Epitem;
@@ -12,6 +11,7 @@ use crate::graph::eventpoll::Eventpoll;
 use crate::graph::file::{File, Look, READABLE_INSTANCE};
 use crate::graph::outer::{Audience, Pipe};
 use crate::graph::woken_list::Line;
+use crate::instance::parked;
 use crate::instance::send_events;
 use crate::lock;
 use crate::probe::fleeting;
@@ -55,7 +55,7 @@ pub(super) fn look(ep: &'static Eventpoll, in_turn: bool) -> Look {
         return shown(ep, true, false);
     }
     attend::attend(ep, st);
-    if watch::look_at_parked(st) {
+    if parked::look_at_parked(st) {
         attend::attend(ep, st);
     }
     if in_turn {

@@ -264,7 +264,7 @@ fn start(run: &Arc<Run>, me: usize, body: Body, handler: Option<Body>) -> std::t
         Run::wait_for_turn(run.lock(), me);
         body();
         interrupt(|_| true);
-        crate::graph::waitq::Sleeper::retire_own(crate::backend::switch::end_thread);
+        crate::instance::lifecycle::end_thread();
         drain();
         CURRENT.set(None);
         run.lock().threads[me].state = State::Over;

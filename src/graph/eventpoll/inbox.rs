@@ -8,7 +8,6 @@ use nix::errno::Errno;
 use super::Eventpoll;
 use crate::edge::Facts;
 use crate::graph::epitem::Epitem;
-use crate::graph::epstate::EpState;
 use crate::graph::file::File;
 use crate::memory;
 use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
@@ -98,7 +97,7 @@ impl Eventpoll {
     }
 
     /// Takes a registration out of the inbox; an error if somebody else is at it.
-    pub(super) fn next_posted(&self) -> Result<Option<&'static Epitem>, ()> {
+    pub fn next_posted(&self) -> Result<Option<&'static Epitem>, ()> {
         let Some(inbox) = self.inbox.get().filter(|inbox| !inbox.is_empty()) else { return Ok(None) };
         if !self.go_to_inbox() {
             return Err(());
@@ -151,27 +150,19 @@ impl Eventpoll {
         self.exposed.load(Relaxed)
     }
 
-    /// Takes in what was left in the inbox. Nobody may be in poll on the set.
-    pub fn absorb(&self, st: &mut EpState) {
-        debug_assert!(st.poller.is_none());
-        let passed_by = loop {
-            match self.next_posted() {
-                Ok(Some(item)) => {
-                    st.refresh(item);
-                    item.unpin();
-                }
-                Ok(None) => break false,
-                Err(()) => break true,
-            }
-        };
-        let overdue = std::mem::take(&mut st.overdue);
-        let look_at_all = self.look_at_all.load(SeqCst) && self.look_at_all.swap(false, SeqCst);
-        if look_at_all || overdue || passed_by {
-            st.set.sweep(&st.held);
-            for index in 0..st.interest.len() {
-                let item = st.interest[index].get();
-                st.refresh(item);
-            }
+    /// Whether every registration is to be looked at, because word of some was lost; this look is the
+    /// one.
+    pub fn take_look_at_all(&self) -> bool {
+        self.look_at_all.load(SeqCst) && self.look_at_all.swap(false, SeqCst)
+    }
+
+    /// In a forked child: a thread that did not come along may have been halfway through a push, for
+    /// whose end a pop would wait. So the content is lost with its records, and every registration is
+    /// looked at.
+    pub fn renew_inbox(&self) {
+        self.look_at_all.store(true, SeqCst);
+        if self.inbox.get().is_some_and(|inbox| !inbox.is_empty()) {
+            self.inbox.set(new_inbox().ok());
         }
     }
 }

@@ -1,28 +1,23 @@
 //! One instance: its registrations, what is known to be ready, and who waits. Kernel counterpart: `struct eventpoll`.
 //!
-//! Not here: what control calls do (`control.rs`), how a thread waits (`wait.rs`), what is reported (`harvest.rs`).
+//! The code of control calls, waits, reports and closes is in `instance/`.
 
 pub mod descriptor;
 mod inbox;
 
 use nix::errno::Errno;
 
-use crate::backend::switch;
-use crate::edge::Facts;
-use crate::graph::consumer::{self, Dispatch};
-use crate::graph::epitem::{Epitem, NO_SHARD};
+use crate::graph::consumer::Dispatch;
 use crate::graph::epstate::EpState;
 use crate::graph::event_array::View;
 use crate::graph::file::{File, FileOps};
 use crate::graph::internal_fd::InternalFd;
-use crate::graph::outer::Pipe;
 use crate::graph::pin::Occupancy;
 use crate::graph::ranks;
 use crate::graph::waitq::{Bell, Sleeper};
-use crate::instance::control;
 use crate::lock::{Guard, Lock};
 use crate::pool::{AtomicRef, AtomicShort, Pool, Pooled};
-use crate::sync::atomic::Ordering::{AcqRel, Relaxed, SeqCst};
+use crate::sync::atomic::Ordering::{AcqRel, Relaxed};
 use crate::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64};
 
 use inbox::{Inbox, new_inbox};
@@ -169,7 +164,7 @@ impl Eventpoll {
             }
             {
                 let mut st = self.lock();
-                switch::leave(self, &mut st);
+                debug_assert!(st.ring.is_none());
                 st.empty();
             }
             self.file.set(None);
@@ -217,61 +212,6 @@ impl Eventpoll {
         self.blocked.set_in_order(sleeper);
     }
 
-    /// Brings a registration that changed into force: at once, or by the poller if it sleeps on the set now.
-    pub fn apply(&'static self, st: &mut EpState, item: &'static Epitem) {
-        if let Some(poller) = st.poller {
-            if st.ring.is_some() {
-                st.refresh(item);
-            } else {
-                self.notice(item, Facts::empty());
-            }
-            poller.kick();
-        } else {
-            st.refresh(item);
-            if let Some(outer) = st.outer.link {
-                outer.item_changed(self, st, item);
-            }
-        }
-    }
-
-    /// A thread's wait does not go on: the thread was cancelled, or begins another wait. Nothing if a signal handler did this just before.
-    pub fn desert(&'static self, sleeper: &'static Sleeper) {
-        let was_last = {
-            let mut st = self.lock();
-            if !sleeper.waits_on.get().is_some_and(|ep| std::ptr::eq(ep, self)) {
-                return;
-            }
-            st.leave(self, sleeper);
-            st.is_to_be_cleared()
-        };
-        self.finish_wait(was_last);
-    }
-
-    /// A wait is over: lets go of the instance, and of its registrations if it was the last and the descriptor was closed
-    /// meanwhile (W11).
-    pub fn finish_wait(&'static self, was_last: bool) {
-        if was_last {
-            control::clear(self);
-        }
-        self.unpin();
-    }
-
-    /// The descriptor is closed: the registrations go, now or with the last wait.
-    pub fn close(&'static self) {
-        let waits = {
-            let mut st = self.lock();
-            st.closed = true;
-            // The record of the description is another's from here on.
-            self.file.set(None);
-            consumer::close(self, &mut st);
-            !st.waiters.is_empty()
-        };
-        if !waits {
-            control::clear(self);
-        }
-        self.unpin();
-    }
-
     /// Whether no instance is locked.
     pub fn all_at_rest() -> bool {
         INSTANCES.is_at_rest(|ep| ep.lock.is_free())
@@ -292,68 +232,6 @@ impl Eventpoll {
     /// Every instance, in use or not.
     pub fn for_each(visit: impl FnMut(&'static Eventpoll)) {
         INSTANCES.for_each(visit);
-    }
-
-    /// In a forked child: no other thread waits, no watcher runs, and the pipe is the parent's, so it gets a new one under the
-    /// same numbers (D5).
-    pub fn reset_all_after_fork() {
-        INSTANCES.for_each(Eventpoll::reset_after_fork);
-    }
-
-    fn reset_after_fork(&'static self) {
-        if self.pins.load(Relaxed) == 0 {
-            return;
-        }
-        let mut guard = self.lock();
-        let st = &mut *guard;
-        let mut abandoned = st.waiters.drop_absent();
-        // Whoever forked in a signal handler may be about to sleep on the set.
-        let is_mine = st.ring.is_none() && st.poller.is_some_and(|poller| poller.waits_on.get().is_some());
-        if !is_mine {
-            st.poller = None;
-            self.set_blocked(None);
-        }
-        for index in 0..st.interest.len() {
-            let item = st.interest[index].get();
-            let state = item.at(&st.held);
-            item.leave_inbox();
-            state.set_shard(NO_SHARD);
-            if state.set_parked(false) {
-                st.parked -= 1;
-                // The watcher that did not come along keeps its pin: the record is lost to the child.
-            }
-        }
-        switch::reset_after_fork(self, st);
-        abandoned += consumer::reset_after_fork(self, st);
-        self.look_at_all.store(true, SeqCst);
-        self.signal.forget_users();
-        st.outer.pipe = Pipe::Empty;
-        if self.inbox.get().is_some_and(|inbox| !inbox.is_empty()) {
-            // A thread that did not come along may have been halfway through a push, for whose end a pop would wait. What is
-            // in there is looked at with all the others, and its records are lost to the child.
-            self.inbox.set(new_inbox().ok());
-        }
-        if !is_mine {
-            self.absorb(st);
-        }
-        if st.closed {
-            // Its descriptor went while threads waited that did not come along.
-            let is_over = st.waiters.is_empty();
-            drop(guard);
-            if is_over {
-                control::clear(self);
-            }
-        } else {
-            drop(guard);
-            self.renew_pipe();
-            let mut st = self.lock();
-            if let Some(outer) = st.outer.link {
-                outer.unattended(self, &mut st);
-            }
-        }
-        for _ in 0..abandoned {
-            self.unpin();
-        }
     }
 }
 

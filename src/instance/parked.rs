@@ -1,0 +1,71 @@
+//! The registrations of an instance that are with watchers, as a thread of the instance sees them:
+//! looks that do not wait for a watcher, and the way back.
+
+use crate::backend::watch;
+use crate::graph::epstate::EpState;
+use crate::probe::fleeting;
+use crate::window::Window;
+
+/// How many parked registrations are looked at in one call.
+const WINDOW: usize = 64;
+
+/// Looks at the parked registrations of an instance itself, and takes back those that have something. For a caller that will
+/// not wait for the watcher to come around: a wait with timeout 0, a poll on the descriptor. True if there were any.
+pub fn look_at_parked(st: &mut EpState) -> bool {
+    let mut any = false;
+    let mut next = 0;
+    st.account.looked(st.parked);
+    while st.parked > 0 && next < st.interest.len() {
+        any |= look_at_window(st, &mut next, usize::MAX);
+    }
+    any
+}
+
+/// The same for the next few of them, once in a tick of the coarse clock: a wait that finds something every time never looks at all of them, and
+/// their watcher may not get a processor for as long as the program keeps it.
+pub fn look_at_next_parked(st: &mut EpState) {
+    const MOST_PASSED: usize = 512;
+    if st.parked == 0 || st.looked_ms == st.now_ms {
+        return;
+    }
+    st.looked_ms = st.now_ms;
+    let mut next = st.next_parked;
+    if next >= st.interest.len() {
+        next = 0;
+    }
+    look_at_window(st, &mut next, MOST_PASSED);
+    st.next_parked = next;
+}
+
+/// Looks at those among the next registrations that are parked: a window of them at most, and passing so many at most.
+fn look_at_window(st: &mut EpState, next: &mut usize, most: usize) -> bool {
+    let mut window = Window::<_, WINDOW>::new();
+    let end = st.interest.len().min(next.saturating_add(most));
+    while !window.is_full() && *next < end {
+        let item = st.interest[*next].get();
+        *next += 1;
+        if item.at(&st.held).is_parked() {
+            window.add(item, item.via(), watch::asked(st, item));
+        }
+    }
+    let mut any = false;
+    for (item, found) in window.look().filter(|(_, found)| *found != 0) {
+        fleeting::found_on(item, found);
+        watch::take_back(st, item);
+        st.refresh(item);
+        any = true;
+    }
+    any
+}
+
+/// Takes every registration of an instance back from its watchers.
+pub fn take_all_back(st: &mut EpState) {
+    for index in 0..st.interest.len() {
+        let item = st.interest[index].get();
+        if item.at(&st.held).is_parked() {
+            watch::take_back(st, item);
+            st.refresh(item);
+        }
+    }
+    watch::rouse();
+}

@@ -1,0 +1,54 @@
+//! When an instance goes over to a ring, and back to poll.
+
+use crate::backend::{switch, uring};
+use crate::graph::epstate::EpState;
+use crate::graph::eventpoll::Eventpoll;
+use crate::graph::waitq::Sleeper;
+use crate::instance::resample::{self, Extent};
+
+/// Whether readiness of the instance is learnt from a ring in this round of the wait of `me`. Makes the ring if it pays, and gives it
+/// up if it is no good any more. Nobody may be asleep on the instance.
+pub fn is_by_ring(ep: &'static Eventpoll, st: &mut EpState, me: &'static Sleeper) -> bool {
+    let serves = switch::serves(st, me);
+    if serves == Some(true) {
+        return true;
+    }
+    if serves.is_some() {
+        leave(ep, st);
+    } else if switch::pays(st, me) && enter(ep, st, me) {
+        return true;
+    }
+    if let Some(outer) = st.outer.link {
+        outer.without_ring(ep, st);
+    }
+    false
+}
+
+/// Goes over to a ring. False if there is none to be had.
+fn enter(ep: &'static Eventpoll, st: &mut EpState, me: &'static Sleeper) -> bool {
+    let Ok(ring) = switch::prepare(ep, st, me) else { return false };
+    // What poll would have found out in this round.
+    let _ = resample::sample(st, Extent::All);
+    ep.absorb(st);
+    switch::enter(ep, st, ring);
+    true
+}
+
+/// Goes back to poll, if there is a ring. Nobody may be asleep on the instance.
+pub fn leave(ep: &'static Eventpoll, st: &mut EpState) {
+    if switch::leave(ep, st) {
+        ep.absorb(st);
+    }
+}
+
+/// A registration was added. When there are many, a thread that will be the only one to wait gets its ring at once, and hands the
+/// requests over as they come, so that the first wait has not all of them to make.
+pub fn added(ep: &'static Eventpoll, st: &mut EpState) {
+    if st.poller.is_some() || st.interest.len() < uring::BATCH {
+        return;
+    }
+    if let Some(me) = switch::pays_early(st) {
+        enter(ep, st, me);
+    }
+    uring::hand_over_batch(ep, st);
+}
