@@ -17,10 +17,13 @@ fn main() {
     let root = here.join("../..").canonicalize().unwrap();
     println!("cargo:rerun-if-changed={}", root.join("src/abi/capi").display());
     println!("cargo:rerun-if-changed={}", root.join("src/abi/symbols/epoll.rs").display());
+    println!("cargo:rerun-if-changed={}", root.join("src/graph/stats.rs").display());
     println!("cargo:rerun-if-changed={}", root.join("include").display());
 
     let declarations = out.join("declarations.rs");
-    let ours = own(&root.join("src/abi/capi")) + &exported(&root.join("src/abi/symbols/epoll.rs"));
+    let ours = records(&root.join("src/graph/stats.rs"))
+        + &own(&root.join("src/abi/capi"))
+        + &exported(&root.join("src/abi/symbols/epoll.rs"));
     fs::write(&declarations, ours).unwrap();
 
     let mut tests = ctest2::TestGenerator::new();
@@ -110,6 +113,22 @@ fn own(directory: &Path) -> String {
     }
     assert!(!functions.is_empty(), "no function found in {}", directory.display());
     format!("{items}extern \"C\" {{\n{functions}}}\n")
+}
+
+/// The public structures of a file that have C's layout.
+fn records(path: &Path) -> String {
+    let file = syn::parse_file(&fs::read_to_string(path).unwrap()).unwrap();
+    let mut records = String::new();
+    for item in file.items {
+        let Item::Struct(mut item) = item else { continue };
+        if is_public(&item.vis) && item.attrs.iter().any(|attribute| attribute.path().is_ident("repr")) {
+            item.attrs.retain(is_layout);
+            item.fields.iter_mut().for_each(|field| field.attrs.clear());
+            records += &line(item);
+        }
+    }
+    assert!(!records.is_empty(), "no structure found in {}", path.display());
+    records
 }
 
 fn is_public(visibility: &Visibility) -> bool {
