@@ -1,12 +1,12 @@
-/* Callbacks: a function is called with the events of an instance, from a thread that epolyfill
- * starts, while the program does something else.
+/* Callbacks: a thread that epolyfill starts calls a function with the events of an instance, while
+ * the program does something else.
  *
  *   cargo build --release
  *   ln -sf libepolyfill.so target/release/libepolyfill.so.0
  *   gcc -Iinclude examples/callback.c -o callback -Ltarget/release -lepolyfill -pthread -Wl,-rpath,"$PWD/target/release" && ./callback
  *
- * A timer expires five times, and a line comes through a pipe; each is printed by the callback.
- * Then the callback is removed, after which none of its calls is running any more. */
+ * A timer expires five times, and a line arrives through a pipe; the callback prints each. Then the
+ * callback is removed; once the removal returns, no call of it is running. */
 #include <epolyfill.h>
 #include <stdint.h>
 #include <stdio.h>

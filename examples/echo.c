@@ -1,15 +1,15 @@
 /*
  * An edge-triggered echo server, linked with epolyfill.
  *
- * It shows that epoll is used as ever: <sys/epoll.h>, one registration per connection for both
- * directions (EPOLLIN | EPOLLOUT | EPOLLET), and a handler that goes on until read() or write()
- * says EAGAIN. Only epolyfill_version() is not epoll's.
+ * It shows that epoll is used as usual: <sys/epoll.h>, one registration per connection for both
+ * directions (EPOLLIN | EPOLLOUT | EPOLLET), and a handler that continues until read() or write()
+ * fails with EAGAIN. Only epolyfill_version() is not epoll's.
  *
  *   cargo build --release
  *   ln -sf libepolyfill.so target/release/libepolyfill.so.0
  *   gcc -O2 -Iinclude examples/echo.c -o echo -Ltarget/release -lepolyfill -pthread -Wl,-rpath,"$PWD/target/release"
  *   ./echo 7777            serves 127.0.0.1:7777 until it is interrupted
- *   ./echo --self-test     sends itself eight megabytes, compares what comes back, and exits
+ *   ./echo --self-test     sends itself eight megabytes, compares the echo, and exits
  */
 #define _GNU_SOURCE 1
 #include <arpa/inet.h>
@@ -25,7 +25,7 @@
 
 struct connection {
     int fd;
-    size_t from, to; /* what is read and not yet written */
+    size_t from, to; /* bytes read but not yet written, from `from` to `to` */
     char bytes[16384];
 };
 
@@ -40,7 +40,7 @@ static int must(int result, const char *what)
     return result;
 }
 
-/* Copies back what there is, until a call says EAGAIN: the next edge comes after that. False when
+/* Echoes data until a call fails with EAGAIN: the next edge comes after that. Returns false when
  * the connection is over. */
 static bool pump(struct connection *c)
 {
@@ -78,7 +78,7 @@ static void accept_all(int epoll, int listener)
     }
 }
 
-/* Serves for ever, or until the one connection of the self-test is over. */
+/* Serves forever, or until the one connection of the self-test is over. */
 static void serve(int listener, bool once)
 {
     int epoll = must(epoll_create1(EPOLL_CLOEXEC), "epoll_create1");
@@ -95,7 +95,7 @@ static void serve(int listener, bool once)
             if (c == NULL) {
                 accept_all(epoll, listener);
             } else if (!pump(c)) {
-                close(c->fd); /* ends the registration too */
+                close(c->fd); /* also ends the registration */
                 free(c);
                 closed++;
             }
@@ -121,8 +121,8 @@ static int listen_on(unsigned short port, struct sockaddr_in *address)
 enum { TOTAL = 8 * 1024 * 1024 };
 static char pattern[TOTAL];
 
-/* Sends until there is no room and only then reads a little, so that both ends are refused and wait
- * for an edge. */
+/* Sends until there is no room, and only then reads a little, so that writes fail with EAGAIN on
+ * both ends, and both wait for an edge. */
 static void *client(void *socket)
 {
     static char back[65536];
@@ -150,11 +150,11 @@ static int self_test(void)
     struct sockaddr_in address;
     pthread_t thread;
     int listener = listen_on(0, &address), other_end = must(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket");
-    int little = 65536; /* connections inherit it */
+    int little = 65536; /* accepted connections inherit it */
     must(setsockopt(listener, SOL_SOCKET, SO_SNDBUF, &little, sizeof little), "setsockopt");
     for (size_t i = 0; i < TOTAL; i++)
         pattern[i] = (char)(i * 2654435761u >> 24);
-    alarm(60); /* a lost edge would otherwise look like patience */
+    alarm(60); /* a lost edge would otherwise hang */
     must(connect(other_end, (struct sockaddr *)&address, sizeof address), "client: connect");
     must(-pthread_create(&thread, NULL, client, &other_end), "pthread_create");
     serve(listener, true);

@@ -2,16 +2,16 @@
  * A web server with a coroutine for each connection, linked with epolyfill or run on it.
  *
  * Each connection has a stack of its own and is written as if it were alone: read_some() and
- * write_all() look like blocking calls. Where the kernel says EAGAIN they go to sleep, which is a
- * swapcontext() to the loop; the loop goes back to a connection whose edge was reported. So there
- * are no callbacks, and no state but what is on the stacks. A descriptor is registered once, for
- * both directions (EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET), and never modified.
+ * write_all() look like blocking calls. When the kernel returns EAGAIN they go to sleep, which is a
+ * swapcontext() to the loop; the loop resumes a connection when its edge is reported. So there are
+ * no callbacks, and all state is on the stacks. A descriptor is registered once, for both
+ * directions (EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET), and never modified.
  *
  *   cargo build --release
  *   ln -sf libepolyfill.so target/release/libepolyfill.so.0
  *   gcc -O2 examples/http.c -o http -Ltarget/release -Wl,--no-as-needed -lepolyfill -Wl,-rpath,"$PWD/target/release"
  *   ./http 8080            serves 127.0.0.1:8080 until it is interrupted, and then prints what it did
- *   ./http 8080 1000       with 1000 more coroutines, each of which waits for a pipe that nobody writes to
+ *   ./http 8080 1000       with 1000 more coroutines, each waiting for a pipe that is never written to
  *   wrk -c 100 -d 2 http://127.0.0.1:8080/
  */
 #define _GNU_SOURCE 1
@@ -41,7 +41,7 @@ struct coroutine {
     void (*run)(int fd);
     int fd;
     bool done;
-    struct coroutine *next; /* among those that are free */
+    struct coroutine *next; /* in the list of free coroutines */
 };
 
 static int instance;
@@ -78,13 +78,13 @@ static void resume(struct coroutine *coroutine)
     }
 }
 
-/* Until the descriptor of this coroutine has an edge. */
+/* Suspends the coroutine until its descriptor has an edge. */
 static void wait_for_edge(void)
 {
     swapcontext(&running->context, &loop);
 }
 
-/* Starts a coroutine that has a descriptor. */
+/* Starts a coroutine that owns a descriptor. */
 static void start(int fd, void (*run)(int fd))
 {
     struct coroutine *coroutine = unused;
@@ -111,7 +111,7 @@ static void start(int fd, void (*run)(int fd))
     must(epoll_ctl(instance, EPOLL_CTL_ADD, fd, &event), "EPOLL_CTL_ADD");
 }
 
-/* --- what looks like blocking calls ------------------------------------------------------------------------------------ */
+/* --- calls that look blocking ------------------------------------------------------------- */
 
 static ssize_t read_some(int fd, void *buffer, size_t size)
 {
@@ -154,7 +154,7 @@ static int accept_one(int listener)
 
 static const char answer[] = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 14\r\n\r\nHello, world!\n";
 
-/* Requests without a body, several on a connection, as they come. */
+/* Serves requests without a body, several on a connection, pipelined or not. */
 static void serve(int fd)
 {
     char request[REQUEST];
@@ -187,7 +187,7 @@ static void serve_all(int listener)
     }
 }
 
-/* A coroutine that does nothing but wait. */
+/* A coroutine that only waits. */
 static void idle(int pipe)
 {
     char byte;
@@ -248,8 +248,8 @@ int main(int argc, char **argv)
     start(signals_as_descriptor(), until_interrupted);
     start(listen_on(atoi(argv[1])), serve_all);
 
-    /* When it is told to stop it lets go of those that have gone already, whose edges may come
-     * after the signal's. */
+    /* On SIGINT the loop also resumes the connections that have already closed, whose edges may
+     * come after the signal's. */
     bool stopped = false;
     int n = 0;
     while (!stopped || (n > 0 && closed < accepted)) {

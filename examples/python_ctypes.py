@@ -1,15 +1,18 @@
 #!/usr/bin/env python3
-"""epolyfill from Python, through ctypes: an instance, control calls, a wait, and a callback that Python code serves.
+"""epolyfill from Python, through ctypes: an instance, control calls, a wait, and a callback that is
+written in Python.
 
-It shows how a language without a binding of its own calls the library: struct epoll_event as Linux has it (packed on x86_64 alone), errno, and
-a function of C's that calls back from a thread which Python did not start. Nothing is to be built but the library:
+It shows how a language without a binding of its own calls the library: struct epoll_event as on
+Linux (packed only on x86_64), errno, and a C function that calls back from a thread which Python
+did not start. Only the library has to be built:
 
   cargo build --release
   python3 examples/python_ctypes.py                       # finds target/release/libepolyfill.so
   python3 examples/python_ctypes.py /usr/local/lib/libepolyfill.so
 
-Each step is printed. Python's own select.epoll stays with libc's names, which a library that is loaded this late does not stand in front of; so
-what Python does with a descriptor is not seen either, and edges are best left to level-triggered registrations here.
+Each step is printed. Python's own select.epoll keeps using libc, because a library that is loaded
+this late does not interpose libc's names. For the same reason the library does not see Python's
+reads and writes, so a program like this one should prefer level-triggered registrations.
 """
 
 import ctypes
@@ -27,7 +30,7 @@ class EpollEvent(ctypes.Structure):
     _fields_ = [("events", c_uint32), ("data", c_uint64)]
 
 
-# What epolyfill.h and <sys/epoll.h> define; the bits themselves are in Python's select.
+# Constants of epolyfill.h and <sys/epoll.h>; the event bits are in Python's select.
 ADD, DEL, MOD = 1, 2, 3
 CLOEXEC = 0o2000000
 Callback = CFUNCTYPE(None, POINTER(EpollEvent), c_int, c_void_p)
@@ -76,7 +79,7 @@ def main():
     print(f"waited: {n} event, data {events[0].data}, EPOLLIN {bool(events[0].events & select.EPOLLIN)}")
     print("read:", os.read(reader, 100).decode())
 
-    # ctypes takes the interpreter's lock for the time of the call, in whatever thread that is.
+    # ctypes acquires the interpreter's lock for the duration of the call, in any thread.
     heard = []
     all_heard = threading.Event()
 
@@ -89,7 +92,7 @@ def main():
             if len("".join(text for _, text in heard)) >= len("onetwothree"):
                 all_heard.set()
 
-    callback = Callback(on_events)  # kept for as long as the library may call it
+    callback = Callback(on_events)  # must live as long as the library may call it
     check(library.epolyfill_set_callback(ep, callback, None), "epolyfill_set_callback")
     for word in ("one", "two", "three"):
         os.write(writer, word.encode())

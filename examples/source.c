@@ -1,13 +1,12 @@
-/* A readiness source: a queue in memory that an event loop watches beside a descriptor,
- * edge-triggered.
+/* A readiness source: an event loop watches a queue in memory beside a descriptor, edge-triggered.
  *
  *   cargo build --release
  *   ln -sf libepolyfill.so target/release/libepolyfill.so.0
  *   gcc -Iinclude examples/source.c -o source -Ltarget/release -lepolyfill -pthread -Wl,-rpath,"$PWD/target/release" && ./source
  *
- * A thread puts numbers into the queue, in bursts, and posts EPOLLIN on the source each time. The
- * loop takes out what is there whenever the source is reported, prints a line for each report, and
- * ends when a timer is reported and all numbers have come. */
+ * A thread puts numbers into the queue, in bursts, and posts EPOLLIN on the source each time. When
+ * the source is reported, the loop empties the queue and prints a line. It ends when a timer has
+ * been reported and all numbers have arrived. */
 #include <epolyfill.h>
 #include <pthread.h>
 #include <stdint.h>
@@ -52,7 +51,8 @@ static void *produce(void *unused)
     return NULL;
 }
 
-/* Clears first: what is put in after that is posted anew, and so reported anew. */
+/* Clears the source first: a number that arrives after that is posted again, and so reported
+ * again. */
 static int take_all(void)
 {
     ok(epolyfill_source_clear(source, EPOLLIN), "epolyfill_source_clear");

@@ -1,12 +1,12 @@
-/* What the counters show of an event loop that misbehaves in three ways, beside one that is well.
+/* How the counters show that an event loop misbehaves, in three ways, beside a healthy one.
  *
  *   cargo build --release
  *   ln -sf libepolyfill.so target/release/libepolyfill.so.0
  *   gcc -Iinclude examples/stats.c -o stats -Ltarget/release -lepolyfill -pthread -Wl,-rpath,"$PWD/target/release" && ./stats
  *
- * Each loop runs for a fifth of a second, in which a message of ten bytes comes every two
- * milliseconds by a pipe. Then the counters of its instance are read, and what is wrong with the
- * loop is told from them alone. */
+ * Each loop runs for a fifth of a second, in which a message of ten bytes arrives through a pipe
+ * every two milliseconds. Then the program reads the counters of its instance, and diagnoses the
+ * loop from them alone. */
 #define _GNU_SOURCE 1
 #include <epolyfill.h>
 #include <fcntl.h>
@@ -19,8 +19,8 @@ enum { MESSAGES = 100, BYTES = 10 };
 
 enum loop {
     WELL,      /* edge-triggered, read until EAGAIN */
-    UNDRAINED, /* edge-triggered, and one byte of each message is left */
-    WRITABLE,  /* EPOLLOUT is asked for, and there is nothing to write */
+    UNDRAINED, /* edge-triggered, but leaves one byte of each message unread */
+    WRITABLE,  /* asks for EPOLLOUT with nothing to write */
     IMPATIENT, /* waits with a timeout of 0 instead of sleeping */
 };
 

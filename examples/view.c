@@ -1,12 +1,12 @@
-/* Zero-copy waits: events are read where the instance keeps them, and last during the next such
- * wait.
+/* Zero-copy waits: the program reads events where the instance stores them, and they stay valid
+ * during the next such wait.
  *
  *   cargo build --release
  *   ln -sf libepolyfill.so target/release/libepolyfill.so.0
  *   gcc -Iinclude examples/view.c -o view -Ltarget/release -lepolyfill -Wl,-rpath,"$PWD/target/release" && ./view
  *
- * Ten eventfds are rung, two at a time; each wait shows the events of one round, which are compared
- * with those of the round before, still there. */
+ * Ten eventfds are written to, two at a time; each wait shows the events of one round, which are
+ * compared with those of the previous round, which are still there. */
 #include <epolyfill.h>
 #include <stdint.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
-/* What read, write and close cost on descriptors that nobody watches: nanoseconds a call, the least
- * of many short series. */
+/* The cost of read, write and close on descriptors that are not watched: nanoseconds per call, the
+ * minimum of many short series. */
 #include "common.h"
 #include <sys/epoll.h>
 

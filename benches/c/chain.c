@@ -1,6 +1,6 @@
 /*
  * The shape of libevent's own benchmark, through libevent: socket pairs, some of which are written
- * to at once; every read sets off a write to another one, until all writes are used up. libevent
+ * to at once; every read triggers a write to another pair, until all writes are used up. libevent
  * registers, waits and calls back.
  */
 #include "common.h"
@@ -52,7 +52,7 @@ static void on_read(evutil_socket_t fd, short what, void *argument)
         event_base_loopbreak(base);
 }
 
-/* One round; the time that it takes without the registering. */
+/* Plays one round; returns its time without the registration. */
 static uint64_t play(long round)
 {
     if (register_again)
@@ -84,7 +84,7 @@ int main(int argc, char **argv)
     base = event_base_new_with_config(config);
     if (base == NULL || strcmp(event_base_get_method(base), with) != 0)
         die("libevent offers no %s", with);
-    /* libevent shows nobody its descriptor; it is among the first. */
+    /* libevent does not expose its descriptor; it is among the first. */
     const char *whose = method == 0 ? "library" : "poll";
     for (int fd = 0; fd < 64 && method == 0; fd++)
         if (strcmp(whose_epoll(fd), "kernel") == 0)

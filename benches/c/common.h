@@ -1,6 +1,6 @@
 /*
- * What the programs of the benchmarks share: options, the clock, reproducible noise, errors in one
- * sentence.
+ * Shared by the programs of the benchmarks: options, the clock, reproducible noise, one-sentence
+ * errors.
  *
  * None of them knows of epolyfill: each is an ordinary program that calls epoll or poll, and prints
  * one line of NAME=VALUE.
@@ -75,7 +75,7 @@ static inline size_t below(uint64_t *state, size_t bound)
     return (size_t)(((unsigned __int128)noise(state) * bound) >> 64);
 }
 
-/* As many descriptors as the system lets us have. */
+/* Raises the limit to as many descriptors as the system allows. */
 static inline void raise_limit(size_t needed)
 {
     struct rlimit limit;
@@ -86,7 +86,7 @@ static inline void raise_limit(size_t needed)
         die("%zu descriptors are needed, and a process may open %zu", needed + 16, (size_t)limit.rlim_max);
 }
 
-/* Whose epoll a descriptor is, as it says itself. For the reader of the result only. */
+/* Which epoll a descriptor belongs to, by its link in /proc. Only for the reader of the result. */
 static inline const char *whose_epoll(int fd)
 {
     char link[64], path[64];

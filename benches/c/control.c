@@ -1,11 +1,11 @@
 /*
- * What control calls cost, and waits that report little: nanoseconds for each operation beside
+ * The cost of control calls, and of waits that report little: nanoseconds per operation beside
  * registered, idle pipes.
  *
  *   add-del    one ADD and one DEL of a pipe
  *   mod        one MOD of a registered pipe; with --wait-every K a wait with timeout 0 after each K
  *   one-ready  a wait that finds one pipe ready among all; also with poll
- *   max-one    a wait with room for one event where --ready pipes are: each must get its turn
+ *   max-one    a wait with room for one event while --ready pipes are ready: each must get its turn
  */
 #include "far.h"
 #include "loop.h"
@@ -52,7 +52,7 @@ static void operate(int which, uint64_t turn)
         must(epoll_ctl(loop->epoll, EPOLL_CTL_ADD, fd, &e), "EPOLL_CTL_ADD");
         must(epoll_ctl(loop->epoll, EPOLL_CTL_DEL, fd, &e), "EPOLL_CTL_DEL");
     } else if (which == 1) {
-        /* Two masks in turn, so that each MOD changes something. */
+        /* Two alternating masks, so that each MOD changes something. */
         e.events = mask | ((turn / (uint64_t)descriptors) % 2 ? 0 : EPOLLPRI);
         must(epoll_ctl(loop->epoll, EPOLL_CTL_MOD, idle[turn % (uint64_t)descriptors], &e), "EPOLL_CTL_MOD");
     } else {
@@ -62,7 +62,7 @@ static void operate(int which, uint64_t turn)
         wait_for(0, 0);
 }
 
-/* For so long, and at least so many. */
+/* Runs for at least `time`, and at least `least` operations. */
 static uint64_t run_for(int which, double time, uint64_t least, uint64_t *operations, uint64_t *cpu)
 {
     uint64_t start = now_ns(), cpu_start = cpu_ns(), end = start + (uint64_t)(time * 1e9), now, done = 0;
@@ -89,7 +89,7 @@ int main(int argc, char **argv)
         die("--descriptors must be at least 1 and at least --ready, and poll does one-ready only");
     raise_limit((size_t)(descriptors + lit) + 2 * SPARE);
 
-    /* Those that are ready stand spread among the idle ones. */
+    /* The ready pipes are spread among the idle ones. */
     idle = memory((size_t)descriptors, sizeof(int));
     turns = memory((size_t)descriptors, sizeof *turns);
     far_ends(kind, (size_t)(descriptors - lit), idle + lit);

@@ -1,9 +1,9 @@
 /*
  * An echo server over TCP on 127.0.0.1: prints its port, serves until SIGTERM, prints what it did.
  *
- * One thread on one instance (or poll); or several threads, all on one instance, one-shot; or each
- * on an instance of its own with the same listening socket, EPOLLEXCLUSIVE, where a connection
- * stays with the thread that accepted it.
+ * It runs one thread on one instance (or poll); or several threads that share one instance,
+ * one-shot; or several threads with an instance each and the same listening socket, EPOLLEXCLUSIVE,
+ * where a connection stays with the thread that accepted it.
  */
 #include "loop.h"
 #include <arpa/inet.h>
@@ -29,7 +29,7 @@ static const struct option options[] = {
 struct connection {
     int fd;
     uint32_t mask;
-    char *kept; /* what is read and could not be written yet, from `from` to `to` */
+    char *kept; /* bytes read but not yet written, from `from` to `to` */
     size_t from, to;
 };
 
@@ -51,7 +51,7 @@ static void on_sigterm(int signal)
         _exit(1);
 }
 
-/* The mask for what the connection waits for now. */
+/* Returns the mask for what the connection now waits for. */
 static uint32_t wanted(const struct connection *c)
 {
     if (mode[0] == 'e')
@@ -70,13 +70,13 @@ static void accept_all(struct worker *w)
         loop_add(w->loop, fd, c->mask, (uint64_t)(uintptr_t)c);
         w->accepted++;
         if (instances[0] == 'e')
-            break; /* others are to have their share */
+            break; /* leaves the other connections their share */
     }
     if (fd < 0 && errno != EAGAIN && errno != ECONNABORTED)
         die("accept4: %s", strerror(errno));
 }
 
-/* Sends all of it, or as much as there is room for; -1 when the connection is over. */
+/* Sends as much as there is room for; returns -1 when the connection is over. */
 static ssize_t give(struct worker *w, struct connection *c, const char *bytes, size_t length)
 {
     ssize_t n = send(c->fd, bytes, length, MSG_NOSIGNAL);
@@ -88,7 +88,7 @@ static ssize_t give(struct worker *w, struct connection *c, const char *bytes, s
     return n;
 }
 
-/* False when the connection is over. */
+/* Returns false when the connection is over. */
 static bool echo(struct worker *w, struct connection *c)
 {
     for (;;) {
@@ -115,7 +115,7 @@ static bool echo(struct worker *w, struct connection *c)
             memcpy(c->kept, w->buffer + sent, c->to);
             return true;
         }
-        /* Level-triggered: what comes meanwhile is reported again. */
+        /* Level-triggered: data that arrives meanwhile is reported again. */
         if (mode[0] != 'e' && n < ROOM)
             return true;
     }

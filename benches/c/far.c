@@ -5,7 +5,7 @@
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
 
-/* A connection over the loopback: the end that was accepted, and the one that connected. */
+/* Makes a TCP connection over the loopback: the accepted end, and the connecting one. */
 static int connection(int ends[2])
 {
     static int listener = -1;
@@ -60,7 +60,7 @@ int main(int argc, char **argv)
             close(near[j]);
         i += batch;
     }
-    /* Until the other process is gone. */
+    /* Returns when the other process is gone. */
     char byte;
     while (read(0, &byte, 1) > 0)
         ;

@@ -3,8 +3,8 @@
  * it may open.
  *
  * The second process is the program `far` beside this one. It is started without an environment, so
- * that nothing that was preloaded here is loaded there, and without fork, which would be an event
- * of its own in this process.
+ * that it does not inherit a preloaded library, and without fork, which would be an event of its
+ * own in this process.
  */
 #ifndef FAR_H
 #define FAR_H

@@ -3,12 +3,12 @@
  * kernel's epoll.
  *
  * Each active connection sends a request, waits for the whole answer, and sends the next. --churn
- * opens a connection for each request and closes it after. --mix does what clients of all sorts do,
- * for soaking: small, large and halved requests, connections that end in the middle, at full speed,
- * slowly, and not at all.
+ * opens a connection for each request and closes it afterwards. --mix imitates clients of all
+ * sorts, for soak tests: small, large and halved requests, connections that end in the middle, at
+ * full speed, slowly, and not at all.
  *
- * When all connections stand it prints "ready" and waits for a line on standard input, so that
- * whoever runs it can look at the server; it prints "measuring" when the warm-up is over.
+ * When all connections are open it prints "ready" and waits for a line on standard input, so that
+ * the caller can look at the server; it prints "measuring" when the warm-up is over.
  */
 #include "common.h"
 #include <arpa/inet.h>
@@ -45,7 +45,7 @@ static const struct option options[] = {
     {"seed", NUMBER, &seed, "of the contents, and of --mix"},
     {NULL, 0, NULL, NULL}};
 
-/* What becomes of a connection after its request. */
+/* What happens to a connection after its request. */
 enum after { KEEP, CLOSE, HALF_CLOSE, ABORT };
 
 struct client {
@@ -60,8 +60,8 @@ struct client {
 
 static int epoll;
 static struct client *clients;
-static size_t *resting, resting_count; /* of --mix: connections without a request */
-static struct client **halved;         /* of --mix: requests that were begun and paused; some may be over */
+static size_t *resting, resting_count; /* --mix: connections without a request */
+static struct client **halved;         /* --mix: paused requests; some may be over */
 static size_t halved_count;
 static char *pattern, *request, *answer;
 static size_t request_length, answer_length;
@@ -93,13 +93,13 @@ static double percentile(double share)
 
 /* --- connections ----------------------------------------------------------------------------------------------------------- */
 
-/* From changing addresses of this machine, or ports would run out. */
+/* Binds to varying loopback addresses, because one address would run out of ports. */
 static int new_connection(bool wait)
 {
     static unsigned turn;
     struct sockaddr_in from = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1 + turn++ % 200)};
     struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    /* Some take answers so slowly that the server has no room for more. */
+    /* Some clients read answers so slowly that the server's send buffer fills up. */
     int little = 4096, on = 1, fd = must(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | (wait ? 0 : SOCK_NONBLOCK), 0), "socket");
     setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
@@ -180,7 +180,7 @@ static void reconnect(struct client *c, bool wait)
     watch(c, EPOLLIN | (wait ? 0 : EPOLLOUT), EPOLL_CTL_ADD);
 }
 
-/* The answer is there, or as much of it as was wanted. */
+/* Called when the answer is complete, or as much of it as was wanted has arrived. */
 static void finish(struct client *c)
 {
     all++;
@@ -253,7 +253,7 @@ static void check_bounds(uint64_t now, size_t count)
                 clients[i].got, bound);
 }
 
-/* Of --mix: two seconds of full speed, two at the rate, half a second of silence. */
+/* --mix: two seconds at full speed, two at the rate, half a second of silence. */
 static void mingle(uint64_t now, uint64_t start, size_t count)
 {
     static double budget;
@@ -369,7 +369,7 @@ int main(int argc, char **argv)
            all, bytes, connects, (double)took / 1e9, (double)took / (double)requests, percentile(0.5), percentile(0.99), percentile(0.999),
            (double)largest_ns / 1000, (double)(cpu_ns() - cpu_from) / (double)took);
     fflush(stdout);
-    /* The server may be looked at before its connections go. */
+    /* Lets the caller look at the server before its connections close. */
     if (read(0, line, sizeof line) < 0)
         return 1;
     return 0;

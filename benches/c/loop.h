@@ -1,8 +1,8 @@
 /*
- * The smallest event loop that can be epoll or poll: what a program had to write that wants to
- * choose.
+ * The smallest event loop that can be epoll or poll: the code that a program needs in order to
+ * offer the choice.
  *
- * With poll the whole array is handed over in every wait, as in programs before epoll.
+ * With poll the whole array is passed in every wait, as in programs before epoll.
  */
 #ifndef LOOP_H
 #define LOOP_H
@@ -17,7 +17,7 @@ struct loop {
     int epoll; /* -1: poll */
     struct pollfd *set;
     uint64_t *data;
-    int *place; /* where in the set a descriptor stands */
+    int *place; /* the index of each descriptor in the set */
     size_t count, room;
 };
 
@@ -66,7 +66,7 @@ static inline void loop_mod(struct loop *l, int fd, uint32_t events, uint64_t da
     }
 }
 
-/* Before `close`, which ends a registration of epoll by itself. */
+/* Call it before `close`, which ends a registration of epoll by itself. */
 static inline void loop_forget(struct loop *l, int fd)
 {
     if (l->epoll >= 0)
@@ -78,8 +78,8 @@ static inline void loop_forget(struct loop *l, int fd)
     l->place[l->set[at].fd] = at;
 }
 
-/* At most `most` events; with poll there must be room for all, as nothing is kept from one call to
- * the next. -1 for a signal. */
+/* Waits for at most `most` events; with poll there must be room for all, because nothing is kept
+ * from one call to the next. Returns -1 for a signal. */
 static inline int loop_wait(struct loop *l, struct epoll_event *events, int most, int timeout)
 {
     int n = l->epoll >= 0 ? epoll_wait(l->epoll, events, most, timeout) : poll(l->set, l->count, timeout);

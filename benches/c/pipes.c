@@ -2,10 +2,10 @@
  * The pipe test that epoll was presented with in 2002: tokens of one byte travel through pipes,
  * beside idle ones.
  *
- * Whoever reads a token writes it into another pipe, the next one (ring) or any (random). One token
- * is taken for each report, of edge-triggered pipes all until EAGAIN; one-shot ones are modified
- * then. With threads all wait on one instance, one-shot. At the end the tokens are collected and
- * counted: none may be missing, none be there twice.
+ * The thread that reads a token writes it into another pipe, the next one (ring) or any (random).
+ * It takes one token per report; from an edge-triggered pipe it takes all, until EAGAIN; a one-shot
+ * pipe is then re-armed with a MOD. With several threads, all wait on one instance, one-shot. At
+ * the end the tokens are collected and counted: none may be missing, and none duplicated.
  */
 #include "far.h"
 #include "loop.h"
@@ -41,7 +41,7 @@ static atomic_int phase;
 static atomic_long collected;
 static uint64_t started, finished, cpu_started, cpu_finished;
 
-/* Of one thread; on cache lines of its own. */
+/* The counters of one thread, on cache lines of their own. */
 struct counts {
     atomic_ulong moved, reports, waits, empty, mods;
     uint64_t state, at_start[5], at_end[5];
@@ -64,7 +64,7 @@ static void snapshot(bool end)
     *(end ? &cpu_finished : &cpu_started) = cpu_ns();
 }
 
-/* The first thread watches the clock, and not in every wait. */
+/* The first thread checks the clock, but not in every wait. */
 static void look_at_clock(struct counts *c)
 {
     static uint64_t until;
@@ -96,7 +96,7 @@ static void handle(struct counts *c, size_t i)
         add(&c->empty, 1);
     else
         must((int)n, "read");
-    /* The end of the news of an edge is an EAGAIN. */
+    /* The reads of an edge-triggered pipe end with EAGAIN. */
     char more;
     if (mode[0] == 'e' && n > 0 && (read(reading[i], &more, 1) != -1 || errno != EAGAIN))
         die("a pipe held more than was sent");
@@ -124,7 +124,7 @@ static void *work(void *mine)
     for (unsigned turn = 0; collected < tokens; turn++) {
         if (c->index == 0 && (turn % 32 == 0 || phase == COLLECTING))
             look_at_clock(c);
-        /* With several threads somebody may sleep when the last token is collected. */
+        /* With several threads, one may be asleep when the last token is collected. */
         int n = loop_wait(loop, events, room, threads > 1 || phase == COLLECTING ? 50 : 5000);
         if (n == 0 && threads == 1 && phase != COLLECTING)
             die("nothing for 5 s while %ld tokens were under way: an event was lost", tokens);
@@ -162,7 +162,7 @@ int main(int argc, char **argv)
         reading[i] = ends[0];
         writing[i] = ends[1];
     }
-    /* Idle and active ones mixed, as in a program that has run for a while. */
+    /* Mixes idle and active pipes, as in a program that has run for a while. */
     for (long i = 0, j = 0; i < active || j < idle;)
         if (j >= idle || (i < active && i * idle <= j * active)) {
             loop_add(loop, reading[i], mask, (uint64_t)i);

@@ -1,6 +1,6 @@
 /*
- * What a registration takes of this process's memory: what becomes resident when descriptors are
- * added, and after some waits. What the kernel keeps for them is not in it.
+ * The memory that a registration takes in this process: the growth of resident memory when
+ * descriptors are added, and after some waits. The kernel's own memory for them is not included.
  */
 #include "far.h"
 #include "loop.h"
@@ -14,7 +14,8 @@ static const struct option options[] = {
     {"edge", SWITCH, &edge, "edge-triggered"},
     {NULL, 0, NULL, NULL}};
 
-/* Private memory that was written to, in bytes. No stdio: its buffer would be counted. */
+/* Returns the private dirty memory in bytes. It does not use stdio, whose buffer would be
+ * counted. */
 static long resident(void)
 {
     char text[4096];
@@ -36,7 +37,7 @@ int main(int argc, char **argv)
     int *fds = memory((size_t)descriptors, sizeof(int));
     far_ends(kind, (size_t)descriptors, fds);
     struct loop *loop = new_loop("epoll");
-    /* What is needed once is no part of a registration. */
+    /* Memory that is needed once does not belong to a registration. */
     int first[2];
     must(pipe2(first, O_CLOEXEC | O_NONBLOCK), "pipe2");
     if (write(first[1], "r", 1) != 1)
@@ -49,7 +50,7 @@ int main(int argc, char **argv)
     for (long i = 0; i < descriptors; i++)
         loop_add(loop, fds[i], EPOLLIN | (edge ? EPOLLET : 0), (uint64_t)i);
     long added = resident();
-    /* Enough for whatever an implementation prepares while it waits. */
+    /* Enough waits for whatever an implementation prepares while it waits. */
     for (int i = 0; i < 2000; i++)
         if (loop_wait(loop, events, 64, 0) != 1)
             die("what is ready is not reported");

@@ -1,4 +1,4 @@
-/* How long a program takes from its start to its end: spawn [--preload FILE] [--program FILE]; the
+/* The time from the start of a program to its end: spawn [--preload FILE] [--program FILE]; the
  * median of many. */
 #include "common.h"
 #include <spawn.h>

@@ -1,1 +1,2 @@
-"""The driver of the benchmarks: sides, servers, workloads, reports. Python's standard library only."""
+"""The driver of the benchmarks: sides, servers, workloads, reports. It needs only Python's standard
+library."""

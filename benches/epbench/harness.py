@@ -1,4 +1,5 @@
-"""Runs programs on the kernel's epoll, on the library, or on plain poll, and looks at their processor time, memory and descriptors."""
+"""Runs programs on the kernel's epoll, on the library, or on plain poll, and measures their
+processor time, memory and descriptors."""
 
 import os
 import resource
@@ -17,7 +18,7 @@ os.environ["PATH"] += ":/usr/sbin:/sbin"
 
 
 class Failure(Exception):
-    """One sentence for the user."""
+    """An error, as one sentence for the user."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ def make_sides(library, pollers):
 
 
 def end_in_order():
-    """However the driver is told to end, the servers it started end first: by the way out of every `with`."""
+    """Turns signals that end the driver into exceptions, so that every `with` stops its servers first."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda number, _: sys.exit(128 + number))
 
@@ -59,7 +60,7 @@ def raise_limit():
 
 
 class Pins:
-    """The server and what is measured run on the last processor, generators on the first; `free` on all."""
+    """Servers and measured programs run on the last processor, generators on the first; `free` on all."""
 
     def __init__(self, on):
         self.on = on and len(CPUS) > 1
@@ -77,7 +78,7 @@ def tail(text):
 
 
 def read_line(text, program):
-    """The line of NAME=VALUE that a program prints last."""
+    """Parses the line of NAME=VALUE that a program prints last."""
     words = text.strip().splitlines()[-1].split() if text.strip() else []
     if not words or words[0] != program:
         raise Failure(f"{program} printed no result, but: {tail(text)}")
@@ -102,7 +103,8 @@ def run(argv, side, pin=None, bound=120):
 
 
 def free_port():
-    """A port that the system gives to nobody else for a minute: a connection of it is left in TIME_WAIT."""
+    """Returns a port that the system assigns to no other socket for a minute, because a connection of
+    it is left in TIME_WAIT."""
     with socket.socket() as s:
         s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         s.bind(("127.0.0.1", 0))
@@ -114,7 +116,7 @@ def free_port():
 
 
 class Server:
-    """A server and its children, in a session of their own; stopped by its number."""
+    """A server and its children, in a session of their own; stopped by its process ID."""
 
     def __init__(self, argv, side, pin=None, port=None):
         self.name, self.side, self.port = Path(argv[0]).name, side, port
@@ -143,7 +145,7 @@ class Server:
             raise Failure(f"{self.side.name}: {self.name} ended with status {self.process.returncode}: {tail(out)}")
 
     def first_line(self):
-        """What the server prints when it is ready."""
+        """Returns the line that the server prints when it is ready."""
         line = self.process.stdout.readline().decode()
         if not line:
             raise Failure(f"{self.side.name}: {self.name} ended before it was ready")
@@ -163,13 +165,13 @@ class Server:
         return self
 
     def check(self):
-        """The server runs on what it was meant to."""
+        """Checks that the server runs on the intended side."""
         maps = Path(f"/proc/{self.pid}/maps").read_text()
         if ("libepolyfill" in maps) != self.side.preloaded:
             raise Failure(f"{self.name} was to run on {self.side.name}, and the library is {'not ' * self.side.preloaded}loaded")
 
     def pids(self):
-        """The server and what it started."""
+        """The server and its descendants."""
         found = [self.pid]
         for pid in filter(str.isdigit, os.listdir("/proc")):
             try:
@@ -190,14 +192,14 @@ class Server:
         return total
 
     def resident(self):
-        """Bytes of private memory that was written to."""
+        """The private dirty memory, in bytes."""
         for line in Path(f"/proc/{self.pid}/smaps_rollup").read_text().splitlines():
             if line.startswith("Private_Dirty:"):
                 return int(line.split()[1]) * 1024
         raise Failure("/proc/PID/smaps_rollup has no Private_Dirty")
 
     def descriptors(self, kind=""):
-        """How many the server has, or how many of a kind."""
+        """The number of the server's descriptors, or of those of one kind."""
         count, directory = 0, f"/proc/{self.pid}/fd"
         for number in os.listdir(directory):
             try:
@@ -207,7 +209,8 @@ class Server:
         return count
 
     def settle(self, sockets, bound=10):
-        """Waits until the server has seen the ends of its connections. One socket may be the library's, which asks the kernel by it."""
+        """Waits until the server has seen the ends of its connections. One socket may be the library's,
+        for socket diagnosis."""
         began = time.monotonic()
         while (left := self.descriptors("socket:") - sockets) > 0:
             waited = time.monotonic() - began
@@ -219,7 +222,8 @@ class Server:
 
 
 class Load:
-    """The load generator: stands when it is made, runs when it is told, and always on the kernel's epoll."""
+    """The load generator, always on the kernel's epoll: connects when it is created, and sends once
+    it is started."""
 
     def __init__(self, argv, kernel, pin=None):
         self.process = subprocess.Popen(
@@ -236,7 +240,7 @@ class Load:
         raise Failure(f"the load ended {when}: {tail(self.process.communicate()[1])}")
 
     def start(self):
-        """Returns when the warm-up is over."""
+        """Starts the load, and returns when the warm-up is over."""
         self.tell("go\n")
         if self.process.stdout.readline() != "measuring\n":
             self.failed("in its warm-up")

@@ -15,7 +15,7 @@ def short(value):
 
 
 def steps(low, high, logarithmic):
-    """Where the marks of an axis are."""
+    """Returns the tick marks of an axis."""
     if logarithmic:
         found = [m * 10.0**e for e in range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1) for m in (1, 2, 5)]
         found = [v for v in found if low <= v * 1.0001 and v <= high * 1.0001]

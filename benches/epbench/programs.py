@@ -1,4 +1,5 @@
-"""Whole programs: each measure starts a server on a side, loads it from the kernel's side, and returns time and processor time a request."""
+"""Whole programs: each measure starts a server on a side, loads it from the kernel's side, and
+returns time and processor time per request."""
 
 import os
 import re
@@ -58,12 +59,12 @@ def wrk(settings, port):
     if re.search("Socket errors|Non-2xx", out):
         raise Failure(f"wrk met errors: {' '.join(out.split())}")
     requests = int(re.search(r"(\d+) requests in", out)[1])
-    # Every answer was whole: 1,024 bytes and a header each.
+    # Every answer was complete: 1,024 bytes and a header each.
     return requests, float(re.search(r"Requests/sec:\s*([\d.]+)", out)[1])
 
 
 def loaded(server, work):
-    """Costs of `work`, which returns how many requests there were, and their rate."""
+    """Returns the costs of `work`, which returns the number of requests, and their rate."""
     before = server.cpu_ns()
     requests, rate = work()
     return {"time": 1e9 / rate, "cpu": (server.cpu_ns() - before) / requests}
@@ -71,7 +72,7 @@ def loaded(server, work):
 
 @contextmanager
 def directory():
-    # Readable for all: nginx gives its workers to another user when root starts it.
+    # Readable for all: when root starts nginx, its workers run as another user.
     with tempfile.TemporaryDirectory() as made:
         os.chmod(made, 0o755)
         yield Path(made)
@@ -115,7 +116,7 @@ def ask(port, words, end):
 
 def measure_redis(settings, side, pipeline):
     port = free_port()
-    # About as many as are served in the time that other programs get.
+    # About as many requests as take the time that other programs get.
     requests = int(settings.served_seconds * (400000 if pipeline > 1 else 40000))
 
     def calls():
@@ -133,7 +134,7 @@ def measure_redis(settings, side, pipeline):
         with Server(argv, side, settings.pins["server"], port) as server:
             server.await_port()
             costs = loaded(server, work)
-            # redis-benchmark sends at most a pipeline of requests for each connection more than it was asked for.
+            # redis-benchmark may exceed the number by one pipeline of requests per connection.
             if not requests <= calls() <= requests + pipeline * settings.connections:
                 raise Failure(f"redis served {calls()} requests of {requests}")
             return costs
@@ -172,7 +173,7 @@ def measure_tokio(settings, side, program=[]):
 
 
 def all(settings):
-    """Those that are installed."""
+    """Returns the workloads whose programs are installed."""
     for name, needs, title, measure in [
         ("redis", ["redis-server", "redis-benchmark"], "redis-benchmark GET", lambda side: measure_redis(settings, side, 1)),
         ("redis-pipelined", ["redis-server", "redis-benchmark"], "redis-benchmark GET, 16 at once", lambda side: measure_redis(settings, side, 16)),

@@ -1,4 +1,4 @@
-"""Table, CSV, plots, and the bars: what the pairs of runs amount to."""
+"""Evaluates the pairs of runs: table, CSV, plots, and the targets."""
 
 import csv
 import math
@@ -8,7 +8,7 @@ from .plot import chart
 
 
 class Results:
-    """Every run: {(workload, series, descriptors, metric): {side: [cost of each round]}}."""
+    """All runs: {(workload, series, descriptors, metric): {side: [cost of each round]}}."""
 
     def __init__(self):
         self.runs, self.workloads = {}, {}
@@ -19,7 +19,7 @@ class Results:
             self.runs.setdefault((workload.name, point.series, point.descriptors, metric), {}).setdefault(side, []).append(cost)
 
     def ratio(self, key, side, to="kernel"):
-        """The median of the ratios of the pairs; None where there is no pair."""
+        """Returns the median of the ratios of the pairs, or None without a pair."""
         sides = self.runs.get(key, {})
         pairs = [a / b for a, b in zip(sides.get(side, []), sides.get(to, [])) if b > 0]
         return median(pairs) if pairs else None
@@ -43,7 +43,7 @@ def number(value):
 
 
 def tables(results):
-    """Markdown: for each workload one line a point and metric."""
+    """Returns Markdown: for each workload one row per point and metric."""
     out, sides = [], results.sides()
     ours = [s for s in sides if s != "kernel"]
     for name, workload in results.workloads.items():
@@ -74,7 +74,7 @@ def write_csv(results, path):
 
 
 def write_plots(results, directory):
-    """Two charts for each workload, series and metric that has more than one size."""
+    """Writes two charts for each workload, series and metric that has more than one size."""
     written = []
     groups = {}
     for key in results.runs:
@@ -95,12 +95,13 @@ def write_plots(results, directory):
     return written
 
 
-def bars(results, by):
-    """Each bar: (what, bound, value, where, met). What was not measured is not there. `by` is time or cpu, for the micro workloads."""
+def targets(results, by):
+    """Returns a list of targets: (what, bound, value, where, met). Targets without a measurement
+    are omitted. `by` is time or cpu, for the micro workloads."""
     out = []
 
     def worst(what, bound, values):
-        """values: [(value, where)]; the largest has to be within the bound."""
+        """`values` is [(value, where)]; the largest must not exceed the bound."""
         values = [(v, w) for v, w in values if v is not None]
         if values:
             value, where = max(values)
@@ -143,8 +144,8 @@ def bars(results, by):
     return out
 
 
-def bar_table(found):
-    out = ["| bar | bound | measured | where it is worst | met |", "|---|---|---|---|---|"]
+def target_table(found):
+    out = ["| target | bound | measured | where it is worst | met |", "|---|---|---|---|---|"]
     for what, bound, value, where, met in found:
         out.append(f"| {what} | {bound} | {number(value)} | {where} | {'yes' if met else 'no'} |")
     return out

@@ -1,4 +1,5 @@
-"""What is measured. A workload has points; a point is measured on one side at a time and returns costs, of which less is better."""
+"""The workloads. A workload has points; a point is measured on one side at a time, and its costs are
+returned. Less is better."""
 
 import os
 import shutil
@@ -14,9 +15,9 @@ from .harness import Failure, Load, Server, read_line, run
 
 @dataclass
 class Settings:
-    """What the command line says."""
+    """Settings from the command line."""
 
-    out: Path  # the programs
+    out: Path  # directory of the programs
     library: Path
     sides: dict
     pins: object
@@ -36,8 +37,8 @@ class Settings:
 class Point:
     series: str
     descriptors: int
-    measure: Callable  # of a side; returns {metric: cost}
-    plain: bool = False  # whether there is a program with poll(2) that does the same
+    measure: Callable  # takes a side; returns {metric: cost}
+    plain: bool = False  # whether the program can also use poll(2)
 
 
 @dataclass
@@ -51,7 +52,7 @@ class Workload:
 
 
 def same(what, got, wanted):
-    # Threads are looked at one after the other, so a few events are counted by one and not by the other.
+    # The counters of the threads are read one after another, so their sums differ by a few events.
     if abs(got - wanted) > 0.005 * wanted:
         raise Failure(f"{what} is {got} and not {wanted}: the sides do not do the same work")
 
@@ -60,13 +61,13 @@ def micro(settings, program, arguments, side, per_event=None, free=False):
     """One run of a program that measures itself."""
     words = [settings.out / program, "--seconds", settings.seconds, *arguments]
     if "--warm-up" not in arguments:
-        # What keeps no memory from one wait to the next has nothing to learn but the processor's caches.
+        # Plain poll keeps no state between waits, so only the processor's caches have to warm up.
         words += ["--warm-up", min(settings.warm_up, 50) if side.name == "plain" else settings.warm_up]
     if side.name == "plain":
         words += ["--with", "poll"]
     line = run(words, side, settings.pins["free" if free else "server"])
     for name, wanted in (per_event or {}).items():
-        # A token was moved once for each time it was read; a MOD was made for each report.
+        # Each read moved one token; each report was followed by one MOD.
         same(f"{program} on {side.name}: {name}", line[name], line[wanted] if isinstance(wanted, str) else wanted)
     return {"time": line["whole_ns" if "--register" in arguments else "ns"], "cpu": line["cpu_ns"]}
 
@@ -78,11 +79,11 @@ def pipes(settings):
             for size in settings.sizes:
                 if active > size:
                     continue
-                # Both ends of a pipe that tokens travel through are here.
+                # Both ends of an active pipe are in this process.
                 in_use = min(size, (settings.room - 500) // 2) if wander else active
                 words = ["--idle", size - in_use, "--active", in_use, "--tokens", active, "--seed", settings.seed, *arguments]
                 if not free:
-                    # Threads that share an instance leave something for each other.
+                    # Threads that share an instance leave events for each other.
                     words += ["--max", settings.events]
                 checks = {"collected": active, **({"mods": "reports"} if "oneshot" in arguments else {})}
                 points.append(Point(f"{active} active", size,
@@ -107,7 +108,7 @@ def chain(settings):
         points = []
         for active in settings.active:
             for size in settings.sizes:
-                size = min(size, (settings.room - 500) // 2)  # both ends are here
+                size = min(size, (settings.room - 500) // 2)  # both ends are in this process
                 if active > size or (points and points[-1].descriptors == size and points[-1].series == f"{active} active"):
                     continue
                 words = ["--pairs", size, "--active", active, "--writes", max(100, active), "--seed", settings.seed, *arguments]
@@ -150,7 +151,7 @@ def served(settings, server_words, active, load_words, side, pins=("server", "ge
 def measured(settings, server, words, active, pin="generator"):
     """One run of the load: its time, and the processor time of the server meanwhile."""
     sockets = server.descriptors("socket:")
-    # As many requests before it as make the warm-up's number of waits, if few are under way at once.
+    # Enough requests first to make the number of waits of the warm-up, if few are in flight at once.
     words = [settings.out / "load", *words, "--active", active, "--seconds", settings.served_seconds, "--warm-up", settings.served_seconds / 10,
              "--warm-up-requests", settings.warm_up * min(active, 10), "--seed", settings.seed]
     with Load(words, settings.sides["kernel"], settings.pins[pin]) as generator:
