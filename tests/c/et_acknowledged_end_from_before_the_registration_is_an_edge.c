@@ -1,5 +1,5 @@
-/* That the peer acknowledges the end of a TCP connection is an edge also for who registered it
- * after it was shut (E3). */
+/* The peer's acknowledgement of the end of a TCP connection is an edge, also for a registration
+ * added after the shutdown (E3). */
 #include "harness.h"
 
 #include <netinet/in.h>
@@ -11,7 +11,7 @@ void test(void)
         int ep = new_epoll(), fd[2];
         CHECK(tries < 1000);
         make_tcp(fd);
-        /* The peer takes its time; if it is too fast, it is tried again. */
+        /* The peer delays its acknowledgement; a round in which it came too early is repeated. */
         OK(setsockopt(fd[1], IPPROTO_TCP, TCP_QUICKACK, &(int){0}, sizeof(int)));
         OK(shutdown(fd[0], SHUT_WR));
         ADD(ep, fd[0], EPOLLOUT | EPOLLET, 1);

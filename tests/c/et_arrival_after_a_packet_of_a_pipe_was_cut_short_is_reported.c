@@ -1,5 +1,5 @@
-/* A read with a small buffer takes a whole packet off a pipe that keeps them apart; the next
- * arrival is an edge, and what was cut off is none (E1, E4). */
+/* A read with a small buffer takes a whole packet from a pipe in packet mode. The next arrival is
+ * an edge; the discarded rest of the packet is not (E1, E4). */
 #include "harness.h"
 
 void test(void)
@@ -15,7 +15,7 @@ void test(void)
         CHECK_EQ(read(fd[0], small, sizeof small), sizeof small);
         EXPECT_NONE_NOW(ep);
 
-        /* What comes is as much as was cut off, or another number of bytes. */
+        /* As many bytes arrive as were discarded, or another number of them. */
         write_bytes(fd[1], 4 + i);
         EXPECT_ONE(ep, 1, EPOLLIN);
         EXPECT_NONE_NOW(ep);

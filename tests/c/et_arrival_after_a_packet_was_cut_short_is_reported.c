@@ -1,4 +1,4 @@
-/* A read with a small buffer takes a whole packet off a unix seqpacket socket; the next arrival is
+/* A read with a small buffer takes a whole packet from a unix seqpacket socket. The next arrival is
  * an edge (E1, E2). */
 #include "harness.h"
 
@@ -13,7 +13,7 @@ void test(void)
         CHECK_EQ(send(fd[1], "0123456789", 10, 0), 10);
         EXPECT_ONE(ep, 1, EPOLLIN);
 
-        /* What comes is as much as was cut off, or another number of bytes. */
+        /* As many bytes arrive as were discarded, or another number of them. */
         CHECK_EQ(read(fd[0], small, sizeof small), sizeof small);
         CHECK_EQ(send(fd[1], "012345678", 4 + i, 0), 4 + i);
         EXPECT_ONE(ep, 1, EPOLLIN);

@@ -1,4 +1,4 @@
-/* A part is taken and something new comes: an edge, though the level never went away (E1, E2). */
+/* An arrival after a partial read is an edge, though the level never fell (E1, E2). */
 #include "kinds.h"
 
 void test(void)

@@ -1,4 +1,5 @@
-/* A UDP socket with an error that nobody takes still reports each datagram (E1, E3, T5). */
+/* A UDP socket with a pending error that is never collected still reports each datagram (E1, E3,
+ * T5). */
 #include "harness.h"
 
 #include <linux/errqueue.h>
@@ -10,7 +11,7 @@ void test(void)
     struct sockaddr_in here, there;
     int fd = udp_socket(&here), peer = udp_socket(&there), ep = new_epoll();
 
-    /* The time at which a datagram was sent comes back in the queue of errors. */
+    /* The timestamp of a sent datagram comes back in the error queue. */
     int flags = SOF_TIMESTAMPING_TX_SOFTWARE | SOF_TIMESTAMPING_SOFTWARE | SOF_TIMESTAMPING_OPT_TSONLY;
     OK(setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPING, &flags, sizeof flags));
     ADD(ep, fd, EPOLLIN | EPOLLET, 1);

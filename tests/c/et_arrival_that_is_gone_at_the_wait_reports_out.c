@@ -1,5 +1,5 @@
-/* An arrival wakes a registration for IN and OUT; if it was taken before the wait, the wait reports
- * the OUT that is left (W4). What had been reported before and is taken later is no arrival. */
+/* An arrival wakes a registration for IN and OUT. If it was read before the wait, the wait reports
+ * the remaining OUT (W4). Reading an arrival that was already reported is not an edge. */
 #include "harness.h"
 
 void test(void)
@@ -38,7 +38,7 @@ void test(void)
             EXPECT_NONE_NOW(ep);
         }
 
-        /* At once, and beside another that is ready. */
+        /* Alone, and beside another ready registration. */
         int other = OK(eventfd(0, EFD_NONBLOCK));
         ADD(ep, other, EPOLLIN, 2);
         for (int ready = 0; ready < 2; ready++) {

@@ -1,5 +1,5 @@
-/* What arrives and is taken at once, before a thread that sleeps in a wait can look, wakes it all
- * the same, and it reports that there is room (E1, W4). */
+/* An arrival that is read at once, before the thread that sleeps in a wait can look, still wakes
+ * the thread, which reports EPOLLOUT (E1, W4). */
 #include "harness.h"
 
 static void take_at_once(const char *name, int fd[2])

@@ -1,5 +1,5 @@
-/* What was taken from one description, however much, is nothing to the next: its arrivals are edges
- * while older ones are unread (E1). */
+/* Bytes that were taken from one open file description do not count for the next one: its arrivals
+ * are edges while older ones are unread (E1). */
 #include "kinds.h"
 
 static void take_the_most_from_an_eventfd(int ep)

@@ -1,5 +1,5 @@
-/* Nothing depends on who writes: another process makes the same edges, drained or not, waited for
- * or not (E1, E6). */
+/* Arrivals from another process are edges like those from this one, after a drain or on top of
+ * unread data, before the wait or during it (E1, E6). */
 #include "kinds.h"
 
 static int command[2], answer[2];
@@ -21,7 +21,7 @@ void test(void)
 {
     FOR_EACH_KIND(kind, 0, 0)
     {
-        /* That one has a file of its own: et_timer_set_by_another_process_fires_again.c. */
+        /* This kind has its own test: et_timer_set_by_another_process_fires_again.c. */
         if (strcmp(kind->name, "timerfd") == 0)
             continue;
         struct specimen s;
@@ -50,7 +50,7 @@ void test(void)
         for (int i = 0; i < 3; i++)
             expect_arrival_to_wake(&s, ep, feed_it_remotely);
 
-        /* Drained each time, and taken as much as comes. */
+        /* Drained each time, and as much arrives as was taken. */
         drain(&s);
         for (int i = 0; i < 3; i++) {
             feed_remotely();

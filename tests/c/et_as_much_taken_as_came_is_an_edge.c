@@ -1,5 +1,5 @@
-/* Between two waits one arrival is taken and an equal one comes: what is there has not changed, but
- * it is an edge (E1). */
+/* Between two waits one arrival is taken and another of the same size comes. The count of unread
+ * bytes is unchanged, but the arrival is an edge (E1). */
 #include "kinds.h"
 
 static void take_and_feed(struct specimen *s)

@@ -1,5 +1,5 @@
-/* Bytes of a TCP connection that are fewer than SO_RCVLOWAT asks for wake nobody, taken or not
- * (E1). */
+/* Fewer bytes on a TCP connection than SO_RCVLOWAT asks for wake no thread, whether they are read
+ * or not (E1). */
 #include "harness.h"
 
 void test(void)

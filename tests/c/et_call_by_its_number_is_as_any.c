@@ -1,5 +1,5 @@
-/* What begins, drains or fills by syscall() is seen as by its name: a connection, a listener,
- * messages, splices, timers (E1, E3, E4). */
+/* A call through syscall() that begins, drains or fills is seen like the call by name: for a
+ * connection, a listener, messages, splices and timers (E1, E3, E4). */
 #include "harness.h"
 #include <netinet/in.h>
 

@@ -1,5 +1,5 @@
-/* A change of a file of a cgroup is reported once, read or not; the next one is an edge all the
- * same. */
+/* A change of a cgroup file is reported once, whether it is read or not; the next change is still
+ * an edge. */
 #include "attribute.h"
 
 void test(void)

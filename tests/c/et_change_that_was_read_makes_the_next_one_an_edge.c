@@ -1,5 +1,5 @@
-/* A file of a cgroup is readable and writable for ever, which is reported once; each change is an
- * edge that shows until it is read. */
+/* A cgroup file is always readable and writable, which is reported once. Each change is an edge,
+ * which shows until the file is read. */
 #include "attribute.h"
 
 void test(void)

@@ -1,5 +1,5 @@
-/* Closing a unix stream socket is one edge with IN, RDHUP and HUP for its peer, data unread or not
- * (E3). */
+/* The close of a unix stream socket is one edge with IN, RDHUP and HUP for its peer, with unread
+ * data or without (E3). */
 #include "harness.h"
 
 void test(void)

@@ -1,5 +1,5 @@
-/* A unix socket whose peer shut both directions is hung up; that the peer then closes is another
- * edge, with ERR if it left data unread, also for a thread that sleeps (E3). */
+/* A unix socket whose peer shut down both directions is hung up. The close of the peer is another
+ * edge, with ERR if the peer left data unread, also for a thread that sleeps (E3). */
 #include "harness.h"
 
 void test(void)

@@ -1,5 +1,5 @@
-/* An error that was taken, by a call that fails with it or by SO_ERROR, makes room for another,
- * which is an edge, too (E3). */
+/* After an error was collected, by a call that fails with it or by SO_ERROR, the next error is an
+ * edge again (E3). */
 #include "harness.h"
 #include <netinet/in.h>
 

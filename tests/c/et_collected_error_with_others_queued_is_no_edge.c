@@ -1,6 +1,6 @@
-/* With IP_RECVERR a refused datagram is an error that any call collects, and one in a queue, which
- * stays: collecting is no edge, taking one of several from the queue is, and so is the next refusal
- * (E3). */
+/* With IP_RECVERR a refused datagram leaves a pending error, which any call collects, and an entry
+ * in the error queue, which stays. Collecting the error is not an edge. Taking one of several
+ * entries from the queue is an edge, and so is the next refusal (E3). */
 #include "harness.h"
 #include <netinet/in.h>
 
@@ -44,7 +44,7 @@ void test(void)
         EXPECT_ONE(ep, 1, EPOLLERR);
         CHECK_EQ(take_error(fd), 1);
     }
-    /* The option's end empties the queue. */
+    /* Switching the option off empties the queue. */
     CHECK_EQ(send(fd, "x", 1, 0), 1);
     EXPECT_ONE(ep, 1, EPOLLERR);
     on = 0;

@@ -1,5 +1,5 @@
-/* That a write without a copy (MSG_ZEROCOPY) is complete is an edge, also while the notice of
- * another one is unread, which takes this one in (E1). */
+/* The completion of a zero-copy write (MSG_ZEROCOPY) is an edge, even if the kernel merges its
+ * notification into an unread one (E1). */
 #include "harness.h"
 
 #ifndef SO_ZEROCOPY

@@ -1,5 +1,5 @@
-/* A unix socket that is connected stops being hung up, which is no edge; its listener hears of it
- * (E3). */
+/* A unix socket that is connected is no longer hung up, which is not an edge; the connection is
+ * reported on its listener (E3). */
 #include "harness.h"
 #include <stddef.h>
 #include <sys/un.h>

@@ -1,5 +1,5 @@
-/* With TCP_FASTOPEN_CONNECT, and a cookie, connect() begins nothing: the first write does, and the
- * connection is an edge then, whether the room that there seemed to be was reported before or not
+/* With TCP_FASTOPEN_CONNECT and a cookie, connect() sends nothing and the first write begins the
+ * connection. The connection is an edge then, whether EPOLLOUT was reported before the write or not
  * (E3). */
 #include "harness.h"
 #include <net/if.h>
@@ -11,7 +11,7 @@
 #define TCP_FASTOPEN_CONNECT 30
 #endif
 
-/* A network of our own, in which such connections are allowed. */
+/* A network namespace of our own, in which such connections are allowed. */
 static void make_network(void)
 {
     struct ifreq loopback = {.ifr_name = "lo"};
@@ -36,7 +36,7 @@ void test(void)
     OK(setsockopt(listener, IPPROTO_TCP, TCP_FASTOPEN, &queue, sizeof queue));
     OK(getsockname(listener, (struct sockaddr *)&to, &size));
     for (int i = 0; i < 9; i++) {
-        /* The first one fetches the cookie. */
+        /* The first connection fetches the cookie. */
         bool waits = i & 1, registered = i & 2, splits = i & 4;
         int ep = new_epoll(), fd = OK(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0));
         OK(setsockopt(fd, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, &on, sizeof on));

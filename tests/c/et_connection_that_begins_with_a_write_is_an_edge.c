@@ -1,6 +1,6 @@
-/* A TCP socket that was reported as not connected, and is then connected by its first write
- * (MSG_FASTOPEN), is an edge: for a wait that comes later, for a thread that sleeps, and for the
- * instance outside (E3). */
+/* A TCP socket that was reported as not connected, and whose first write connects it
+ * (MSG_FASTOPEN), has an edge: for a later wait, for a thread that sleeps, and for an outer
+ * instance (E3). */
 #include "harness.h"
 #include <netinet/in.h>
 
@@ -54,7 +54,7 @@ void test(void)
         long sent = begin(i / 3, fd, &to);
         if (sent < 0 && errno == EOPNOTSUPP)
             exit(77);
-        /* Without a cookie nothing goes with the first segment. */
+        /* Without a cookie the first segment carries no data. */
         CHECK(sent == 1 || errno == EINPROGRESS);
         if (sleeps) {
             CHECK_EQ(join_waiter(&waiter), 1);

@@ -1,5 +1,5 @@
-/* What was reported as hung up can begin anew by a call that goes past libc: a socket that is
- * connected, or listens, and a pipe that is opened again. What comes then is reported, also to a
+/* A file that was reported as hung up can come back to life by a call that bypasses libc: a socket
+ * that connects or listens, and a pipe that is opened again. Later arrivals are reported, also to a
  * thread that sleeps (E3, E6). */
 #include "harness.h"
 #include <netinet/in.h>
@@ -66,7 +66,7 @@ static void unix_stream(void)
     struct sockaddr_un to = {.sun_family = AF_UNIX};
     socklen_t size = sizeof to;
     subject = "unix stream";
-    /* Without a name one is chosen. */
+    /* The kernel chooses a name. */
     OK(bind(listener, (struct sockaddr *)&to, sizeof(sa_family_t)));
     OK(getsockname(listener, (struct sockaddr *)&to, &size));
     OK(listen(listener, 4));

@@ -1,6 +1,6 @@
-/* Edge-triggered: input that tcflush or TCSAFLUSH throws away was there and is gone, so as much
- * again is an edge; setting the modes wakes those who wait on the slave, throwing input away or
- * letting output go on those who wait for room. By name and by ioctl. */
+/* Edge-triggered: input that tcflush or TCSAFLUSH discards was an arrival, so the same amount again
+ * is an edge. Setting the modes wakes the threads that wait on the slave. Discarding input, or
+ * letting output continue, wakes those that wait for EPOLLOUT. By name and by ioctl. */
 #include "harness.h"
 
 #include <pty.h>
@@ -21,7 +21,7 @@ static void expect(uint32_t at_slave, uint32_t at_master)
     struct epoll_event at[2];
     uint32_t got[2] = {0, 0};
     int64_t end = now_ns() + BOUND_MS / 4 * 1000000ll;
-    /* Output reaches the other end by a worker of the kernel's. */
+    /* A kernel worker moves output to the other end. */
     do {
         int n = OK(epoll_wait(ep, at, 2, 1));
         for (int i = 0; i < n; i++)
@@ -31,7 +31,7 @@ static void expect(uint32_t at_slave, uint32_t at_master)
     CHECK_EQ(got[1], at_master);
 }
 
-/* Both ends with this mask, and everything that is there reported. */
+/* Registers both ends with this mask, and consumes the first reports. */
 static void begin(uint32_t mask)
 {
     ep = new_epoll();
@@ -77,7 +77,7 @@ static void input_again(int way)
     else
         OK(syscall(SYS_ioctl, master, TCFLSH, TCIFLUSH));
     CHECK_EQ(level_of(fd) & POLLIN, 0);
-    /* TCSAFLUSH has woken the slave, which shows nothing. */
+    /* TCSAFLUSH has woken the slave, which shows no level. */
     expect(0, 0);
     CHECK_EQ(write(fd == slave ? master : slave, "abcde", 5), 5);
     expect(fd == slave ? EPOLLIN : 0, fd == slave ? 0 : EPOLLIN);

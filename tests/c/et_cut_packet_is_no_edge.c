@@ -1,5 +1,5 @@
-/* Of a pipe that keeps packets apart a read takes one, and what there was no room for is thrown
- * away: no edge while others are unread (E4). */
+/* A read takes one packet from a pipe in packet mode, and discards the rest of a packet that does
+ * not fit its buffer. This is not an edge while other packets are unread (E4). */
 #include "harness.h"
 
 void test(void)

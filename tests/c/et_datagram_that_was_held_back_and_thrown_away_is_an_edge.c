@@ -1,6 +1,6 @@
-/* What is spliced into a UDP socket with more to come is held back. The next write adds to it; if
- * it fails, all of it is thrown away, which makes room: an edge. A write that fails with nothing
- * held back is none (E4). */
+/* Data that is spliced into a UDP socket with SPLICE_F_MORE is held back, and the next write adds
+ * to it. If that write fails, all of it is discarded, which frees space: an edge. A write that
+ * fails with nothing held back is not an edge (E4). */
 #include "harness.h"
 
 #include <netinet/in.h>
@@ -29,7 +29,7 @@ void test(void)
     }
     CHECK_ERRNO(recv(receiver, bytes, sizeof bytes, 0), EAGAIN);
 
-    /* What is sent on is an edge as any. */
+    /* A later datagram that is sent is an edge like any other. */
     write_bytes(pipes[1], SOME);
     CHECK_EQ(splice(pipes[0], NULL, fd, NULL, SOME, SPLICE_F_MORE | SPLICE_F_NONBLOCK), SOME);
     EXPECT_NONE_NOW(ep);

@@ -1,4 +1,5 @@
-/* What was taken until EAGAIN and came again is an edge, the same amount or another (W4, E1). */
+/* An arrival after a drain to EAGAIN is an edge, whether it has the same size as before or another
+ * (W4, E1). */
 #include "kinds.h"
 
 void test(void)
@@ -16,7 +17,7 @@ void test(void)
             EXPECT_NONE_NOW(ep);
         }
 
-        /* Without a wait between the drain and what follows. */
+        /* Without a wait between the drain and the next arrival. */
         for (int i = 0; i < 4; i++) {
             feed(&s);
             EXPECT_ONE(ep, 1, EPOLLIN);

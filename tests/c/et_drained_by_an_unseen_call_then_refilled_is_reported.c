@@ -1,5 +1,5 @@
-/* A drain that goes past libc, by a bare system call, is a drain: the same amount again, as bare,
- * is an edge (E1, E6). */
+/* A drain by a raw system call, which bypasses libc, is a drain: a refill with the same amount, by
+ * a raw call too, is an edge (E1, E6). */
 #include "harness.h"
 
 static long bare(long number, int fd, char *bytes)

@@ -1,5 +1,5 @@
-/* Another process that shares the open file takes all of it, and the same amount comes again: an
- * edge (E1, E6). */
+/* Another process that shares the open file description drains it, and the same amount arrives
+ * again: an edge (E1, E6). */
 #include "kinds.h"
 
 static void remotely(void (*act)(struct specimen *), struct specimen *s)
@@ -17,7 +17,7 @@ void test(void)
     FOR_EACH_KIND(kind, 0, 0)
     {
         if (strcmp(kind->name, "signalfd") == 0)
-            continue; /* its content is that of the process that reads it */
+            continue; /* The content depends on the process that reads it. */
         struct specimen s;
         make(&s, kind);
         int ep = new_epoll();

@@ -1,5 +1,5 @@
-/* A drain inside of libc, by fread() or fgets(), is a drain: the same amount again is an edge (E1,
- * E6). */
+/* A drain inside libc, by fread() or fgets(), is a drain: a refill with the same amount is an edge
+ * (E1, E6). */
 #include "harness.h"
 
 void test(void)

@@ -1,6 +1,6 @@
-/* Whatever comes to the queue of errors beside a socket's data, here a timestamp of what was sent,
- * is an edge, also while older ones are unread. One of several that is taken is an edge, the last
- * one is none; and the next one is an edge, also if no wait came between (E1). */
+/* Each entry that is added to a socket's error queue, here a timestamp of sent data, is an edge,
+ * also while older entries are unread. Taking one of several entries is an edge, taking the last
+ * one is not; the next entry is an edge, even without a wait in between (E1). */
 #include "harness.h"
 #include <linux/net_tstamp.h>
 
@@ -75,7 +75,7 @@ static void edges(bool tcp)
     }
     read_all(fd[0]);
     EXPECT_NONE(ep);
-    /* For a thread that sleeps, and for the instance outside. */
+    /* For a thread that sleeps, and for an outer instance. */
     struct waiter waiter;
     stamp(fd[0]);
     EXPECT_ONE(ep, 1, EPOLLERR);
@@ -99,7 +99,7 @@ static void edges(bool tcp)
     stamp(fd[0]);
     EXPECT_ONE(outer, 2, EPOLLIN);
     EXPECT_ONE(ep, 1, EPOLLERR);
-    /* Level-triggered, as long as one is there; and one-shot. */
+    /* Level-triggered, as long as an entry is queued; and one-shot. */
     MOD(ep, fd[0], EPOLLIN | EPOLLONESHOT, 1);
     EXPECT_ONE(ep, 1, EPOLLERR);
     stamp(fd[0]);

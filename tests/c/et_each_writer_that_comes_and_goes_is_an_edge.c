@@ -1,4 +1,4 @@
-/* Each writer that opens a fifo or a terminal, writes and closes is reported, and with it its
+/* Each writer that opens a fifo or a terminal, writes and closes is reported, together with its
  * hang-up (E1, E3). */
 #include "harness.h"
 

@@ -1,5 +1,5 @@
-/* An empty datagram on a unix socket is an edge, also if it was peeked at before the next wait
- * (E1). */
+/* An empty datagram on a unix socket is an edge, even if the program peeked at it before the next
+ * wait (E1). */
 #include "harness.h"
 
 void test(void)

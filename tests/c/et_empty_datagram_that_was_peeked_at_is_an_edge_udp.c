@@ -1,5 +1,5 @@
-/* An empty datagram on a UDP socket is an edge (E1), though the program peeked at it before it
- * waits, and the kernel shows it to one peek only. */
+/* An empty datagram on a UDP socket is an edge (E1), even if the program peeked at it before the
+ * wait; the kernel shows it to one peek only. */
 #include "harness.h"
 
 #include <netinet/in.h>

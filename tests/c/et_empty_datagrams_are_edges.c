@@ -1,5 +1,5 @@
-/* An empty datagram is an arrival like any other, beside unread ones, too; taking one of several is
- * none (E1, E2). */
+/* An empty datagram is an arrival like any other, also beside unread ones; taking one of several is
+ * not an edge (E1, E2). */
 #include "harness.h"
 #include <netinet/in.h>
 
@@ -33,7 +33,8 @@ void test(void)
         }
         CHECK_EQ(send(fd[1], "", 0, 0), 0);
         EXPECT_ONE(ep, 1, EPOLLIN);
-        /* What is taken into no buffer looks empty, and is not; the empty one stays. */
+        /* A read into a zero-length buffer makes a datagram look empty, though it is not; the empty
+         * one stays queued. */
         CHECK_EQ(recv(fd[0], buffer, sizeof buffer, 0), 0);
         CHECK_EQ(send(fd[1], "abc", 3, 0), 3);
         CHECK_EQ(send(fd[1], "", 0, 0), 0);

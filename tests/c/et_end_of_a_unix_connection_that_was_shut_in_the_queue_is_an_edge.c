@@ -1,6 +1,6 @@
-/* A unix connection that was shut before it was accepted is hung up; that it is then accepted is no
- * edge, but that the other end is closed is one, accepted or not, with ERR if it was not, also for
- * a thread that sleeps (E3). */
+/* A unix connection that was shut down before it was accepted is hung up. Accepting it is not an
+ * edge. The close of the other end is, whether the connection was accepted or not, with ERR if it
+ * was not; also for a thread that sleeps (E3). */
 #include "harness.h"
 #include <sys/un.h>
 
@@ -21,7 +21,7 @@ void test(void)
         struct sockaddr_un address = {.sun_family = AF_UNIX};
         socklen_t size = sizeof address;
         int listener = OK(socket(AF_UNIX, type, 0)), fd = OK(socket(AF_UNIX, type, 0)), other = OK(socket(AF_UNIX, type, 0));
-        /* Without a name one is chosen. */
+        /* The kernel chooses a name. */
         OK(bind(listener, (struct sockaddr *)&address, sizeof(sa_family_t)));
         OK(getsockname(listener, (struct sockaddr *)&address, &size));
         OK(listen(listener, 8));
@@ -31,7 +31,7 @@ void test(void)
         OK(shutdown(fd, SHUT_RDWR));
         EXPECT_ONE(ep, 1, EPOLLRDHUP | EPOLLHUP);
         EXPECT_NONE(ep);
-        OK(close(OK(accept(listener, NULL, NULL)))); /* somebody else's */
+        OK(close(OK(accept(listener, NULL, NULL)))); /* An unrelated connection. */
         EXPECT_NONE(ep);
         struct waiter waiter;
         uint32_t over = EPOLLRDHUP | EPOLLHUP | (accepted ? 0 : EPOLLERR);

@@ -1,12 +1,12 @@
-/* A datagram nobody takes comes back as an error, which is an edge each time; taking the error
- * takes the level away (E3). */
+/* A datagram to a closed port comes back as an error, which is an edge each time; collecting the
+ * error clears the level (E3). */
 #include "harness.h"
 
 #include <netinet/in.h>
 
 void test(void)
 {
-    /* A port that was just given back. */
+    /* A port that was just released. */
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t size = sizeof address;
     int taken = OK(socket(AF_INET, SOCK_DGRAM, 0)), fd = OK(socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0));

@@ -1,4 +1,4 @@
-/* eventfd_read() and eventfd_write() drain and ring an edge-triggered eventfd (E1). */
+/* eventfd_read() drains an edge-triggered eventfd, and eventfd_write() makes an edge (E1). */
 #include "harness.h"
 
 void test(void)

@@ -1,5 +1,5 @@
-/* The first thread of a process ends before the others, which wait on. Another process adds to an
- * eventfd that is unread: each addition is an edge (E1). */
+/* The first thread of a process ends while other threads keep waiting. Another process adds to an
+ * unread eventfd: each addition is an edge (E1). */
 #include "harness.h"
 
 static int ep, bell;
@@ -18,7 +18,7 @@ static void ring_from_elsewhere(void)
 
 static void *goes_on(void *unused)
 {
-    /* That link is of the first thread. */
+    /* /proc/self refers to the first thread. */
     UNTIL(access("/proc/self/fd/0", F_OK) == -1);
     for (int i = 0; i < 3; i++) {
         ring_from_elsewhere();

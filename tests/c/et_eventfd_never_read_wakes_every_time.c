@@ -1,4 +1,4 @@
-/* The self-wake of event loops: an eventfd is written by other threads and never read; each write
+/* An event loop wakes itself by an eventfd that other threads write and no thread reads; each write
  * wakes the loop (E1). */
 #include "harness.h"
 
@@ -12,7 +12,7 @@ static void *ringer(void *arg)
     for (int i = 0; i < WAKES; i++) {
         atomic_store(&rung, i + 1);
         add_one(bell);
-        /* The next ring comes when this one was heard, so none is covered by another. */
+        /* The next write follows the report of this one, so no two writes merge into one edge. */
         int64_t start = now_ns();
         while (atomic_load(&heard) <= i)
             CHECK(now_ns() - start < BOUND_MS * 1000000ll);

@@ -1,4 +1,5 @@
-/* Reading an eventfd makes room: an OUT edge, from empty and from full (E4, E6). */
+/* A read of an eventfd frees space, which is an OUT edge, whether the eventfd is full or not (E4,
+ * E6). */
 #include "harness.h"
 
 void test(void)

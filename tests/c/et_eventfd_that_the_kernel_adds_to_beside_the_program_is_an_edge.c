@@ -1,5 +1,5 @@
-/* An unread eventfd to which the program added first, and the kernel adds then, is an edge for
- * every completion (E1). */
+/* The program adds to an eventfd, which stays unread, and then the kernel does: each completion is
+ * an edge (E1). */
 #include "harness.h"
 
 #include <linux/aio_abi.h>
@@ -23,7 +23,7 @@ void test(void)
                            .aio_flags = IOCB_FLAG_RESFD,
                            .aio_resfd = bell};
     struct iocb *requests = &request;
-    /* What completes before the call returns may look like what was there. */
+    /* A completion before the call returns can look like the earlier value. */
     CHECK_EQ(syscall(SYS_io_submit, context, 1, &requests), 1);
     wait_events(ep, QUIET_MS);
     for (int i = 0; i < 3; i++) {

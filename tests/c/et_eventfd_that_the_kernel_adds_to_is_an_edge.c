@@ -1,6 +1,6 @@
-/* An eventfd to which the kernel adds when asynchronous I/O is done: each completion is an edge,
- * whether what there was is read or not, and so is what the program adds beside (E1). The requests
- * are made by a call that nobody can stand in front of, as libaio makes them. */
+/* The kernel adds to an eventfd when asynchronous I/O completes. Each completion is an edge,
+ * whether the earlier value was read or not, and so is an addition by the program (E1). The
+ * requests are made by a call that cannot be interposed, as libaio makes them. */
 #include "strangers.h"
 
 #include <linux/aio_abi.h>
@@ -21,7 +21,7 @@ static void complete(void)
     CHECK_EQ(by_itself(SYS_io_submit, context, 1, (long)&requests, 0, 0, 0), 1);
 }
 
-/* Never read, each is an edge. */
+/* Never read; each completion is an edge. */
 static void expect_completions(int ep)
 {
     for (int i = 0; i < 3; i++) {
@@ -59,7 +59,7 @@ void test(void)
     join_thread(&thread);
     EXPECT_NONE(ep);
 
-    /* The program adds, too, and once is once. */
+    /* The program adds too, and each addition is reported once. */
     add_one(bell);
     EXPECT_ONE(ep, 1, EPOLLIN);
     EXPECT_NONE(ep);
@@ -67,13 +67,14 @@ void test(void)
     CHECK_EQ(value, 5);
     EXPECT_NONE(ep);
 
-    /* As much again as was read. */
+    /* The same amount as was read. */
     for (int i = 0; i < 5; i++)
         complete();
     EXPECT_ONE(ep, 1, EPOLLIN);
     EXPECT_NONE(ep);
 
-    /* A description that the program has added to, registered elsewhere and changed there. */
+    /* A description that the program has added to, registered in another instance and modified
+     * there. */
     int other = OK(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)), second = new_epoll();
     bell = other;
     ADD(ep, other, EPOLLIN | EPOLLET, 2);

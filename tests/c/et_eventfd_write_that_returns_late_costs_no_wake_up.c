@@ -1,5 +1,6 @@
-/* An add to an eventfd that is never read wakes a thread at once, though another thread is held up
- * in a signal handler in the middle of its own add, and goes on only later (E1, E6). */
+/* An addition to an eventfd that is never read wakes a thread at once, though another thread is
+ * held up in a signal handler in the middle of its own addition, and continues only later (E1, E6).
+ * */
 #include "harness.h"
 
 #define ROUNDS 300
@@ -26,7 +27,7 @@ static void *waits(void *arg)
     return NULL;
 }
 
-/* Adds until it is held up, then no more until the round is over. */
+/* Adds until it is held up, and then stops until the round is over. */
 static void *adds(void *arg)
 {
     (void)arg;

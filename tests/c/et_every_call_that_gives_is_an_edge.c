@@ -1,5 +1,5 @@
-/* Whatever call wrote the bytes, they are an edge on the other side, though older ones are unread
- * (E1, E6). */
+/* Bytes are an edge on the other side, whichever call wrote them, also on top of unread ones (E1,
+ * E6). */
 #include "harness.h"
 
 #include <sys/sendfile.h>

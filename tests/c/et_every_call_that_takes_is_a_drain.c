@@ -1,4 +1,4 @@
-/* Whatever call took the bytes, those that come next are an edge (E1, E6). */
+/* After a drain by any of the calls that read, the next arrival is an edge (E1, E6). */
 #include "harness.h"
 
 #include <sys/sendfile.h>
