@@ -1,6 +1,6 @@
-/* A FIFO under several descriptions is one: what vmsplice and splice take through another
- * description hides no arrival (E1), and what sendfile fills through another one and a read empties
- * is an OUT edge (E4). */
+/* Several open file descriptions of a FIFO share one pipe: vmsplice and splice through another
+ * description hide no arrival (E1), and if sendfile fills the pipe through another description and
+ * a read empties it, that is an OUT edge (E4). */
 #include "harness.h"
 #include <sys/mman.h>
 #include <sys/sendfile.h>
@@ -18,7 +18,7 @@ void test(void)
     make_pipe(out);
     OK(ftruncate(file, sizeof page));
 
-    /* As much is there as before. */
+    /* The pipe holds as many bytes as before. */
     ADD(ep, reader, EPOLLIN | EPOLLET, 1);
     write_bytes(writer, 2 * sizeof page);
     EXPECT_ONE(ep, 1, EPOLLIN);
@@ -33,7 +33,7 @@ void test(void)
     DEL(ep, reader);
     read_all(reader);
 
-    /* There is as much room as before. */
+    /* The pipe has as much free space as before. */
     OK(fcntl(writer, F_SETPIPE_SZ, sizeof page));
     ADD(ep, writer, EPOLLOUT | EPOLLET, 2);
     EXPECT_ONE(ep, 2, EPOLLOUT);

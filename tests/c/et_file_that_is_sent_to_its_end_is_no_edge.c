@@ -1,4 +1,4 @@
-/* sendfile that stops at the end of its file was refused nothing: no edge for room (E4). */
+/* sendfile that stops at the end of its file was not refused anything: no OUT edge (E4). */
 #include "harness.h"
 
 #include <sys/mman.h>

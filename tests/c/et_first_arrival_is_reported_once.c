@@ -1,4 +1,5 @@
-/* An edge-triggered item reports its first arrival once, to a wait before or after it (W4). */
+/* An edge-triggered item reports its first arrival once, whether the wait begins before or after it
+ * (W4). */
 #include "kinds.h"
 
 void test(void)

@@ -1,5 +1,5 @@
-/* A program compiled with _FORTIFY_SOURCE reads and polls through other names of libc, which drain
- * all the same (E1, N1). */
+/* A program compiled with _FORTIFY_SOURCE reads and polls through other names of libc, which the
+ * library sees as well (E1, N1). */
 #undef _FORTIFY_SOURCE
 #define _FORTIFY_SOURCE 2
 #include "harness.h"
@@ -8,7 +8,7 @@ void test(void)
 {
     int ep = new_epoll(), fd[2];
     char bytes[64];
-    volatile size_t many = sizeof bytes; /* not known when it is compiled, so it is checked when it runs */
+    volatile size_t many = sizeof bytes; /* unknown at compile time: checked at run time */
     struct pollfd polls[2];
     volatile nfds_t one = 1;
     struct timespec zero = {0, 0};

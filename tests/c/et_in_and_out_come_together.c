@@ -1,5 +1,5 @@
-/* A report has all bits of the mask that are high at that time, not only the one that woke it
- * (W4). */
+/* A report has all bits of the mask that are high at that time, not only the one that caused the
+ * wake-up (W4). */
 #include "kinds.h"
 
 void test(void)

@@ -1,5 +1,5 @@
-/* Edge-triggered: input that comes to a terminal wakes its waiters. If tcflush or TCSAFLUSH
- * discards it before the wait, the wait reports the levels that are left: room, a hang-up. */
+/* Edge-triggered: input that arrives at a terminal wakes its waiters. If tcflush or TCSAFLUSH
+ * discards it before the wait, the wait reports the levels that remain: OUT, a hang-up. */
 #include "harness.h"
 
 #include <pty.h>
@@ -20,7 +20,7 @@ static void discard(int fd, enum way way)
         OK(tcgetattr(fd, &modes)), OK(tcsetattr(fd, TCSAFLUSH, &modes));
 }
 
-/* A byte that is written to `from` comes to `fd`, and is discarded through `other`, a duplicate. */
+/* A byte written to `from` arrives at `fd`, and is discarded through `other`, a duplicate. */
 static void come_and_go(int from, int fd, int other, enum way way)
 {
     struct pollfd at = {.fd = fd, .events = POLLIN};
@@ -31,7 +31,7 @@ static void come_and_go(int from, int fd, int other, enum way way)
     CHECK_EQ(at.revents & POLLIN, 0);
 }
 
-/* The master echoes what is written to it, also when no slave is open. */
+/* The master echoes its own input, also when no slave is open. */
 static void hung_up_master(uint32_t mask, uint32_t level, enum way way)
 {
     int ep = new_epoll(), master = OK(posix_openpt(O_RDWR | O_NOCTTY | O_NONBLOCK));
@@ -51,7 +51,7 @@ static void hung_up_master(uint32_t mask, uint32_t level, enum way way)
     OK(close(ep)), OK(close(master)), OK(close(other));
 }
 
-/* Either end, the other one open. */
+/* Either end, while the other one is open. */
 static void open_terminal(bool at_master, enum way way)
 {
     int ep = new_epoll(), master, slave;
@@ -75,7 +75,7 @@ static void open_terminal(bool at_master, enum way way)
 void test(void)
 {
     for (enum way way = 0; way < WAYS; way++) {
-        /* At a master, the last one sets the slave's modes and discards the slave's input. */
+        /* On a master, the last call sets the slave's modes and discards the slave's input. */
         if (way != SETATTR) {
             hung_up_master(EPOLLIN, EPOLLHUP, way);
             hung_up_master(EPOLLIN | EPOLLOUT, EPOLLOUT | EPOLLHUP, way);

@@ -1,5 +1,5 @@
-/* A TCP listener that is shut, and then connected, is a connection: each arrival on it is an edge
- * (E1, E3). */
+/* A TCP listener that is shut down and then connected is a connection: each arrival on it is an
+ * edge (E1, E3). */
 #include "harness.h"
 #include <netinet/in.h>
 

@@ -1,5 +1,5 @@
-/* SO_RCVLOWAT wakes those who wait for data if a TCP connection has as much, whatever the mark was
- * before (E1). */
+/* Setting SO_RCVLOWAT on a TCP connection that has that many bytes wakes its readers, whatever the
+ * mark was before (E1). */
 #include "harness.h"
 
 static void set(int fd, int mark)

@@ -1,4 +1,4 @@
-/* EPOLLET with no other bit is how a watch is switched off: data is silent, a hang-up is reported
+/* A mask of EPOLLET alone switches a registration off: data is not reported, a hang-up is reported
  * once (T5, W4). */
 #include "harness.h"
 
@@ -14,7 +14,7 @@ void test(void)
     EXPECT_ONE(ep, 1, EPOLLHUP);
     EXPECT_NONE(ep);
 
-    /* Switched on again it is level-triggered. */
+    /* Switched on again, it is level-triggered. */
     MOD(ep, fd[0], EPOLLIN, 2);
     EXPECT_ONE(ep, 2, EPOLLIN | EPOLLHUP);
     EXPECT_ONE(ep, 2, EPOLLIN | EPOLLHUP);

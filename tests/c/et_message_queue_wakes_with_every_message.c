@@ -1,4 +1,4 @@
-/* A message queue wakes everybody with each message that is put in or taken out, and every level
+/* Each message that is put into a message queue or taken out wakes all its waiters, and every level
  * that is high then is reported (W4). */
 #include "strangers.h"
 
@@ -23,7 +23,7 @@ void test(void)
     CHECK(!take_of_queue(&s));
     EXPECT_NONE(ep);
 
-    /* Full, and room comes. */
+    /* The queue is full, and space is freed. */
     while (mq_send(s.fd, "arrival", ARRIVAL, 0) == 0)
         ;
     CHECK_EQ(errno, EAGAIN);

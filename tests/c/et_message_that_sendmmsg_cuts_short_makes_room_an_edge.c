@@ -1,5 +1,5 @@
-/* sendmmsg counts a message that it cuts short like any: it met no room, and when the peer reads
- * OUT is an edge (E4). */
+/* sendmmsg counts a message that it cuts short as sent. The message met no space, so when the peer
+ * reads, OUT is an edge (E4). */
 #include "harness.h"
 
 #include <sys/uio.h>
@@ -19,7 +19,7 @@ static void run(int writer, int reader)
         size_t all = 1 + messages[1].msg_len, taken = 0;
         CHECK(all < sizeof bytes);
 
-        /* What the call itself set off is over. */
+        /* The edges that the call itself caused are over. */
         while (wait_events(ep, QUIET_MS).n > 0)
             all += fill(writer);
         UNTIL((taken += read_all(reader)) >= all);

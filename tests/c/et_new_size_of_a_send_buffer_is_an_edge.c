@@ -1,6 +1,6 @@
-/* A new size of a socket's send buffer, or another mark up to which a TCP connection counts as
- * having room, wakes those who wait for room if there is some, also a thread that sleeps and the
- * instance outside; those who do not wait for room it leaves alone (E4). */
+/* A new size of a socket's send buffer, or a new TCP_NOTSENT_LOWAT, wakes the threads that wait for
+ * EPOLLOUT if there is space, including a thread that sleeps and an outer instance. It does not
+ * wake waiters for other events (E4). */
 #include "harness.h"
 #include <netinet/in.h>
 #include <netinet/tcp.h>

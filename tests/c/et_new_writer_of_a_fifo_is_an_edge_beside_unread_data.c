@@ -1,5 +1,5 @@
-/* A writer that opens a hung-up fifo wakes its readers; with data unread that is a report (E3).
- * Closing is one, too. */
+/* A writer that opens a hung-up fifo wakes its readers, which is a report if data is unread (E3).
+ * The close of the writer is another edge. */
 #include "harness.h"
 
 void test(void)

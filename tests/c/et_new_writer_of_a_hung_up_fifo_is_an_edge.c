@@ -1,5 +1,5 @@
-/* A fifo that hung up comes back to life when someone opens it and writes, waited for or not (E1,
- * E3, E6). */
+/* A hung-up fifo comes back to life when a writer opens it and writes, whether a thread waits or
+ * not (E1, E3, E6). */
 #include "harness.h"
 
 static char dir[] = "/tmp/epolyfill-XXXXXX", path[64];

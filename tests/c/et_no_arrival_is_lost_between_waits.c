@@ -1,5 +1,5 @@
-/* A writer that never stops, a reader that takes only short reads and never sees EAGAIN: the last
- * byte arrives (E6). */
+/* A writer never stops, and a reader makes only short reads and never sees EAGAIN: the last byte is
+ * reported (E6). */
 #include "harness.h"
 
 #define BYTES 60000
@@ -26,7 +26,7 @@ static void run(int fd[2])
         EXPECT_ONE(ep, 1, EPOLLIN);
         ssize_t n = read(fd[0], buffer, sizeof buffer);
         if (n < 0)
-            CHECK_EQ(errno, EAGAIN); /* the last read took what this edge was for */
+            CHECK_EQ(errno, EAGAIN); /* the last read took the bytes of this edge */
         else
             got += n;
     }

@@ -1,5 +1,5 @@
-/* What a thread found empty before an arrival does not make two of it: one of the threads that wait
- * is told, whatever witnesses there are of the call that made it (W9, E1). */
+/* A read with EAGAIN just before an arrival does not turn the arrival into two edges: exactly one
+ * of the waiting threads reports it, whichever facts the read left (W9, E1). */
 #include "harness.h"
 #include <sys/uio.h>
 
@@ -11,7 +11,7 @@ static void start_two(struct waiter waiters[2], int ep)
         start_waiter(&waiters[i], ep);
 }
 
-/* Exactly one has come back; ends the other's wait. */
+/* Exactly one waiter has returned; ends the wait of the other. */
 static void expect_one_of(struct waiter waiters[2], int stop)
 {
     UNTIL(atomic_load(&waiters[1].done));

@@ -1,5 +1,5 @@
-/* A read that returned less than its buffer drained the item: the next arrival is an edge, with no
- * EAGAIN seen (E1). */
+/* A read that returned less than its buffer drained the item: the next arrival is an edge, without
+ * EAGAIN (E1). */
 #include "kinds.h"
 
 void test(void)
@@ -16,7 +16,7 @@ void test(void)
             take_arrival(&s);
         }
 
-        /* The arrival comes right after the read, before any wait. */
+        /* The arrival follows the read at once, before any wait. */
         for (int i = 0; i < 3; i++) {
             feed(&s);
             struct pollfd p = {.fd = s.fd, .events = POLLIN};

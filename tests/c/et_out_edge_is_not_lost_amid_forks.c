@@ -41,7 +41,7 @@ void test(void)
     ADD(ep, fd[1], EPOLLOUT | EPOLLET, 1);
     ADD(ep, stop, EPOLLIN, 2);
 
-    /* Memory to copy makes a fork take its time. */
+    /* Memory to copy makes each fork slow. */
     size_t size = 100 << 20;
     char *memory = malloc(size);
     CHECK(memory != NULL);

@@ -1,5 +1,5 @@
-/* What a raw or packet socket sends frees its buffer on the way, which is an edge for EPOLLOUT; a
- * netlink socket has no such buffers (E4). */
+/* A datagram that leaves a raw or packet socket frees space in its send buffer, which is an OUT
+ * edge; a netlink socket has no such buffer (E4). */
 #include "strangers.h"
 
 void test(void)

@@ -1,5 +1,5 @@
-/* A packet socket with a ring in shared memory, out of which the program takes packets without any
- * call: those that come later are edges, for as long as they come, and at once (E1, E6). */
+/* A packet socket has a ring in shared memory, from which the program takes packets without any
+ * call. Later packets are edges, at once and as long as they arrive (E1, E6). */
 #include "harness.h"
 
 #include <arpa/inet.h>
@@ -58,7 +58,7 @@ void test(void)
         }
     }
     join_thread(&thread);
-    /* None had to wait until there was no room for more. */
+    /* No packet was dropped because the ring was full. */
     struct tpacket_stats stats;
     socklen_t size = sizeof stats;
     OK(getsockopt(ring, SOL_PACKET, PACKET_STATISTICS, &stats, &size));

@@ -1,4 +1,4 @@
-/* That another process reads a part of what is unread is no edge (E2). */
+/* A partial read by another process is not an edge (E2). */
 #include "harness.h"
 
 void test(void)

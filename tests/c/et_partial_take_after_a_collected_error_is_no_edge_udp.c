@@ -1,5 +1,5 @@
-/* A datagram socket that was reported with an error pending: once that is collected, taking one of
- * several datagrams is no edge (E2). */
+/* A datagram socket was reported with a pending error. After the error was collected, taking one of
+ * several datagrams is not an edge (E2). */
 #include "harness.h"
 
 #include <netinet/in.h>

@@ -1,5 +1,5 @@
-/* Taking a part of what is there is no edge, for all kinds where a counter or the instance itself
- * can tell (E2). The kinds where nothing can tell have a file each. */
+/* A partial read is not an edge, for all kinds where a count of arrivals or the instance itself can
+ * show it (E2). Each of the other kinds has its own test. */
 #include "kinds.h"
 
 void test(void)

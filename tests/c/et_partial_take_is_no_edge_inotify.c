@@ -1,4 +1,4 @@
-/* Reading one of two inotify events is no edge (E2). */
+/* Reading one of two inotify events is not an edge (E2). */
 #include "kinds.h"
 
 void test(void) { partial_take_is_no_edge("inotify"); }

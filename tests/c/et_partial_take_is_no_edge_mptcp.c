@@ -1,4 +1,5 @@
-/* Reading a part of what an MPTCP connection has is no edge, and the end is one (E2). */
+/* A partial read of an MPTCP connection is not an edge, and the end of the connection is one (E2).
+ * */
 #include "strangers.h"
 
 void test(void)

@@ -1,4 +1,4 @@
-/* Reading one of two messages of a netlink socket is no edge (E2). */
+/* Reading one of two messages of a netlink socket is not an edge (E2). */
 #include "strangers.h"
 
 void test(void)

@@ -1,4 +1,4 @@
-/* A periodic timerfd nobody reads is one edge; read, it fires again (E5). */
+/* A periodic timerfd that is not read is one edge; after a read, it is an edge again (E5). */
 #include "harness.h"
 
 void test(void)

@@ -1,5 +1,5 @@
-/* A pipe that is full without ever having refused a write, and loses a whole page, is an OUT edge
- * (E4). */
+/* A pipe that is full but has never refused a write has an OUT edge when a whole page is read (E4).
+ * */
 #include "harness.h"
 
 void test(void)
@@ -15,7 +15,7 @@ void test(void)
             write_bytes(fd[1], sizeof page);
         EXPECT_NONE_NOW(ep);
 
-        /* A part of a page makes no room. */
+        /* A part of a page frees no space. */
         CHECK_EQ(read(fd[0], page, 100), 100);
         EXPECT_NONE(ep);
         CHECK_EQ(read(fd[0], page, sizeof page - 100), sizeof page - 100);

@@ -1,5 +1,5 @@
-/* A pipe that was filled exactly and lost a page again is an OUT edge, also when no wait saw it
- * full (E4). So is a new size. */
+/* A pipe that was filled exactly, and from which a page was then read, has an OUT edge, even if no
+ * wait saw it full (E4). So does a pipe that gets a new size. */
 #include "harness.h"
 
 void test(void)

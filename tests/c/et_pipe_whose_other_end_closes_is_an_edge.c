@@ -1,5 +1,5 @@
-/* The last writer's close is a HUP edge for the reader, the last reader's an ERR edge for the
- * writer (E3). */
+/* The close of the last writer is a HUP edge for the reader, and the close of the last reader is an
+ * ERR edge for the writer (E3). */
 #include "harness.h"
 
 void test(void)

@@ -1,12 +1,12 @@
-/* A unix datagram socket whose write its full peer refused is woken when the peer reads, although
- * it has no room of its own yet: what else is high is reported again, and instances outside are
- * told. A read after that is none, until it is refused once more (E4, W4). */
+/* A unix datagram socket whose full peer refused a write is woken when the peer reads, although the
+ * socket itself has no space yet: its other high levels are reported again, and outer instances get
+ * an edge. A later read is not an edge until the peer refuses another write (E4, W4). */
 #include "harness.h"
 
 #include <sys/un.h>
 
-/* A read of one of these at a time makes no room in the sender, whose buffer is a quarter of this
- * in use, or more, while the peer is full. */
+/* Reading one such message frees too little for EPOLLOUT: at least a quarter of the sender's buffer
+ * is still in use while the peer is full. */
 enum { MESSAGE = 4096, BUFFER = 106496 };
 
 static int from, to;
@@ -39,7 +39,7 @@ static void connect_both(void)
     OK(setsockopt(from, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof buffer));
 }
 
-/* Reads one message after a refusal, and one more. */
+/* Reads one message after a refusal, and another one. */
 static void rounds(int ep, uint64_t data, uint32_t levels)
 {
     for (int round = 0; round < 3; round++) {
@@ -57,7 +57,7 @@ static void alone(uint32_t level)
 {
     int ep = new_epoll();
     connect_both();
-    OK(shutdown(from, SHUT_RD)); /* so that something is high */
+    OK(shutdown(from, SHUT_RD)); /* so that a level is high */
     ADD(ep, from, level | EPOLLOUT | EPOLLET, 1);
     EXPECT_ONE(ep, 1, level | EPOLLOUT);
     size_t queued = send_all();
@@ -70,7 +70,7 @@ static void alone(uint32_t level)
     OK(close(ep)), OK(close(from)), OK(close(to));
 }
 
-/* A thread sleeps meanwhile, which waits for room already. */
+/* A thread sleeps meanwhile, and already waits for EPOLLOUT. */
 static void asleep(void)
 {
     int ep = new_epoll();
@@ -94,7 +94,7 @@ static void asleep(void)
     OK(close(ep)), OK(close(from)), OK(close(to));
 }
 
-/* It was emptied before anybody waited for room. */
+/* The peer was emptied before any thread waited for EPOLLOUT. */
 static void full_no_more(void)
 {
     int ep = new_epoll();
@@ -113,7 +113,7 @@ static void inside(void)
 {
     int outer = new_epoll(), inner = new_epoll();
     connect_both();
-    ADD(inner, OK(eventfd(1, 0)), EPOLLIN, 5); /* so that something is ready */
+    ADD(inner, OK(eventfd(1, 0)), EPOLLIN, 5); /* so that an item is ready */
     ADD(inner, from, EPOLLOUT, 1);
     ADD(outer, inner, EPOLLIN | EPOLLET, 3);
     EXPECT_ONE(outer, 3, EPOLLIN);

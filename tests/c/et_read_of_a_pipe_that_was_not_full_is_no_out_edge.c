@@ -1,4 +1,4 @@
-/* Reading from a pipe that has room anyway is no OUT edge for its writer (E4). */
+/* A read from a pipe that already had space is not an OUT edge for its writer (E4). */
 #include "harness.h"
 
 void test(void)

@@ -1,5 +1,5 @@
-/* A thread that was cancelled in a blocking read, or left it by siglongjmp, reads no more: what
- * others take and what comes is told as ever. A peek likewise (W10). */
+/* A thread that was cancelled in a blocking read, or left it by siglongjmp, no longer counts as
+ * reading: reads by others and arrivals are reported as usual. The same holds for a peek (W10). */
 #include "harness.h"
 
 #include <sched.h>
@@ -9,9 +9,9 @@ static int fd[2];
 static sigjmp_buf out;
 static bool ends_late;
 
-/* The kernel closes a thread's own descriptor table after pthread_join() was woken, so many
- * descriptors keep it alive for a while. The call is inline: the table is no business of the
- * library's. */
+/* The kernel closes a thread's own descriptor table only after pthread_join() was woken, so a large
+ * table keeps the thread alive for a while. The call is inline because the library must not see it.
+ * */
 static void take_a_table_of_its_own(void)
 {
 #ifdef __x86_64__
@@ -59,7 +59,7 @@ static void jump_out_of_a_call(bool peeks)
     OK(timer_delete(timer));
 }
 
-/* Another process takes what there is, and less comes: the fall of the count tells. */
+/* Another process drains the pipe, and fewer bytes arrive: the count fell, which shows the edge. */
 static void run_reads(void (*leave_a_call)(bool peeks))
 {
     char bytes[10] = "0123456789";
@@ -81,7 +81,7 @@ static void run_reads(void (*leave_a_call)(bool peeks))
     OK(close(ep));
 }
 
-/* Datagrams are counted by peeking, which is for one at a time. */
+/* The library counts datagrams by peeking, which only one thread at a time can do. */
 static void run_peeks(void (*leave_a_call)(bool peeks))
 {
     char byte;

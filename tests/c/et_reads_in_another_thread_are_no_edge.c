@@ -1,5 +1,5 @@
-/* A thread that reads a little at a time what another thread was told of wakes nobody who waits for
- * edges (E2), however the reads meet the looks of the one who waits. */
+/* A thread that reads in small pieces, after another thread reported the data, wakes no
+ * edge-triggered waiter (E2), however its reads interleave with the looks of the waiter. */
 #include "harness.h"
 
 #define READS 2000

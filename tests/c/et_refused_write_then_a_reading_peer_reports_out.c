@@ -1,10 +1,10 @@
-/* After a write was refused with EAGAIN the peer reads: OUT is an edge, each time (E4). */
+/* When the peer reads after a write was refused with EAGAIN, OUT is an edge, each time (E4). */
 #include "kinds.h"
 
 #include <linux/sockios.h>
 
-/* Whether the peer has acknowledged all that was sent; a late acknowledgement makes room, and so an
- * edge. */
+/* Whether the peer has acknowledged all that was sent; a late acknowledgement frees space, and so
+ * is an edge. */
 static bool is_acknowledged(int fd)
 {
     int queued, not_sent;
@@ -20,7 +20,8 @@ static void run(int writer, int reader, int writer_flags)
         size_t all = fill(writer), taken = 0;
         CHECK(all > 0);
 
-        /* What filling itself set off is over; nothing comes while the peer does not read. */
+        /* The edges that filling itself caused are over; none comes while the peer does not read.
+         * */
         do {
             all += fill(writer);
             UNTIL(is_acknowledged(writer));

@@ -1,5 +1,5 @@
-/* While a registration is reported, more comes. That is one more edge at most; when everything has
- * come, and was reported, there is silence (E1). */
+/* More data arrives while a registration is being reported. That is at most one more edge; when
+ * everything has arrived and was reported, the item is silent (E1). */
 #include "harness.h"
 
 #include <sched.h>
@@ -31,13 +31,13 @@ void test(void)
     int ep = new_epoll();
     struct thread writer;
     start_thread(&writer, write_to_target, NULL);
-    /* As many as there is time for: where processors are scarce each takes long. */
+    /* As many rounds as time allows: with few processors each takes long. */
     int64_t end = now_ns() + BOUND_MS * 1000000ll;
     for (int round = 0; round < ROUNDS && now_ns() < end; round++) {
         int fd[2], there;
         make_tcp(fd);
         if (round % 2 == 1) {
-            /* Some has come and gone before anybody watches. */
+            /* Some bytes have arrived and been read before the registration exists. */
             write_bytes(fd[1], 100);
             UNTIL(read_all(fd[0]) > 0);
         }
@@ -45,7 +45,7 @@ void test(void)
         atomic_store(&target, fd[1]);
         while (atomic_load(&target) >= 0)
             CHECK(wait_events(ep, 0).n <= 1);
-        /* What is on its way has come. */
+        /* All bytes in flight have arrived. */
         UNTIL((OK(ioctl(fd[0], FIONREAD, &there)), there == BYTES));
         CHECK(wait_events(ep, 0).n <= 1);
         EXPECT_NONE_NOW(ep);

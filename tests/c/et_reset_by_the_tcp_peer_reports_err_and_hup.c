@@ -1,5 +1,5 @@
-/* A TCP reset is an edge with ERR and HUP, idle or with data unread, also after a shutdown was seen
- * (E3). */
+/* A TCP reset is an edge with ERR and HUP, on an idle connection or with unread data, also after a
+ * shutdown was reported (E3). */
 #include "harness.h"
 
 static void reset(int fd)

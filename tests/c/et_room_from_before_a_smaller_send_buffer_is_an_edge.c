@@ -1,5 +1,5 @@
-/* Room that a read of the peer's made is an edge, also if a smaller send buffer takes it away
- * before the next wait: what else is high is reported then (E4). */
+/* Space that a read by the peer freed is an edge, even if a smaller send buffer takes it away
+ * before the next wait: that wait reports the other high levels (E4). */
 #include "harness.h"
 
 void test(void)

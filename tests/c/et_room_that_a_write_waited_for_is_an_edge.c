@@ -1,5 +1,5 @@
-/* A write to a TCP socket that waits for room, and goes on, leaves an edge: room has come that
- * there was none of (E4, W4). */
+/* A write to a TCP socket that blocks until there is space, and then continues, leaves an edge:
+ * space was freed where there was none (E4, W4). */
 #include "harness.h"
 
 #include <sys/ioctl.h>
@@ -28,7 +28,7 @@ static void waiting(enum when when)
     int fd[2], ep = new_epoll();
     make_tcp(fd);
     OK(setsockopt(fd[0], SOL_SOCKET, SO_SNDBUF, &(int){16384}, sizeof(int)));
-    write_bytes(fd[1], 2); /* one of them stays unread */
+    write_bytes(fd[1], 2); /* one byte stays unread */
     if (when != AFTER)
         make_it_wait(fd[0], when);
     ADD(ep, fd[0], EPOLLIN | EPOLLOUT | EPOLLET, 1);
@@ -40,7 +40,7 @@ static void waiting(enum when when)
     CHECK_EQ(read(fd[0], &byte, 1), 1);
     EXPECT_NONE_NOW(ep);
 
-    /* What there is room for waits for none. */
+    /* A write that fits does not wait for space. */
     write_bytes(fd[0], LITTLE);
     EXPECT_NONE_NOW(ep);
 
@@ -58,7 +58,7 @@ static void waiting(enum when when)
     }
     EXPECT_NONE(ep);
 
-    /* One that does not wait any more is as any. */
+    /* After it was made non-blocking, a write behaves as usual. */
     set_nonblocking(fd[0]);
     write_bytes(fd[0], LITTLE);
     EXPECT_NONE(ep);

@@ -1,6 +1,6 @@
-/* Room on a TCP connection wakes every instance. If it is gone again when the second one waits,
- * because the first was told of it and the program wrote, the second reports what else is high (E4,
- * W4, X1). */
+/* Freed space on a TCP connection wakes every instance. If the first instance reports it and the
+ * program fills it before the second one waits, the second reports the other high levels (E4, W4,
+ * X1). */
 #include "harness.h"
 
 static int fd[2];
@@ -11,8 +11,8 @@ static void come_to_rest(int ep)
         ;
 }
 
-/* A registration that begins, and one that begins anew while a thread waits for it, find room:
- * there had been room before, which wakes nobody else. */
+/* A registration that is added, and one that is modified while a thread waits, find space that was
+ * there before; this is not an edge for other instances. */
 static void room_that_was_there(void)
 {
     int first = new_epoll(), second = new_epoll();
@@ -40,7 +40,7 @@ void test(void)
     EXPECT_ONE(second, 2, EPOLLIN | EPOLLOUT);
     for (int round = 0; round < 3; round++) {
         struct pollfd room = {.fd = fd[0], .events = POLLOUT};
-        do { /* under load an acknowledgement can make room late, of which one of them is told */
+        do { /* under load a late acknowledgement can free space, reported once */
             fill(fd[0]);
             come_to_rest(first), come_to_rest(second);
         } while (poll(&room, 1, 0) == 1);

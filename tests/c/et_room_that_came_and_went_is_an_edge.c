@@ -1,5 +1,5 @@
-/* Room for more is an edge even if the program fills it again before it waits; the report shows
- * what else is high (E4, W4). */
+/* Freed space is an edge even if the program fills it again before it waits; the report shows the
+ * other high levels (E4, W4). */
 #include "harness.h"
 
 static bool is_writable(int fd)
@@ -28,12 +28,12 @@ void test(void)
             size_t there = 0;
             for (ssize_t n; (n = read(fd[1], bulk, sizeof bulk)) > 0;)
                 there += n;
-            /* A TCP socket takes a byte before a third of its buffer is free, which is when it
-             * wakes its writers. */
+            /* A TCP socket accepts a byte before a third of its buffer is free, and wakes its
+             * writers only then. */
             UNTIL(is_writable(fd[0]));
             CHECK(fill(fd[0]) > 0);
             CHECK(there > 0);
-            /* TCP may have found room once more by now. */
+            /* TCP may have found more space by now. */
             struct events again = wait_events(ep, BOUND_MS);
             CHECK_EQ(again.n, 1);
             CHECK_EQ(again.at[0].events & ~EPOLLOUT, EPOLLIN);

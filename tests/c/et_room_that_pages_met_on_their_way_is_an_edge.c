@@ -1,6 +1,6 @@
-/* sendfile and splice move pages into a TCP socket 64 KB at a time. A smaller send buffer is full
- * in the middle, and room that comes then is an edge, also if the rest takes it up: what else is
- * high is reported again (E4, W4). */
+/* sendfile and splice move pages into a TCP socket 64 KB at a time. A smaller send buffer becomes
+ * full on the way, and space that is freed then is an edge, even if the rest of the pages uses it
+ * up: the other high levels are reported again (E4, W4). */
 #include "harness.h"
 
 #include <sys/mman.h>
@@ -35,11 +35,11 @@ static void moving(ssize_t (*move)(int, size_t))
     ADD(ep, fd[0], EPOLLIN | EPOLLOUT | EPOLLET, 1);
     EXPECT_ONE(ep, 1, EPOLLIN | EPOLLOUT);
 
-    /* What there is room for meets none on its way. */
+    /* A transfer that fits meets a full buffer nowhere. */
     CHECK_EQ(move(fd[0], LITTLE), LITTLE);
     EXPECT_NONE_NOW(ep);
 
-    /* All of it is moved, through a buffer that was full, or a part. */
+    /* All pages are moved, through a buffer that was full, or a part of them. */
     CHECK(move(fd[0], MUCH) > SOME);
     struct events told = wait_events(ep, BOUND_MS);
     CHECK_EQ(told.n, 1);

@@ -1,5 +1,5 @@
-/* Room that a wait or a look found, and did not report, is an edge though it is filled before the
- * next one: the report shows what else is high (E4, W4). */
+/* Space that a wait or a look found, and did not report, is an edge even if it is filled before the
+ * next wait: the report shows the other high levels (E4, W4). */
 #include "harness.h"
 
 static int fd[2];
@@ -10,14 +10,14 @@ static bool has_levels(int number, short levels)
     return OK(poll(&entry, 1, 0)) == 1 && (entry.revents & levels) == levels;
 }
 
-/* Something unread, no room, and all of that is known. */
+/* Makes a connection with an unread byte and a full buffer, both already reported. */
 static void begin(int ep)
 {
     make_tcp(fd);
     write_bytes(fd[1], 1);
     ADD(ep, fd[0], EPOLLIN | EPOLLOUT | EPOLLET, 1);
     EXPECT_ONE(ep, 1, EPOLLIN | EPOLLOUT);
-    do { /* under load an acknowledgement can make room late */
+    do { /* under load a late acknowledgement can free space */
         fill(fd[0]);
         while (wait_events(ep, QUIET_MS).n > 0)
             ;
@@ -37,7 +37,8 @@ static void expect_edge(int ep)
     CHECK_EQ(again.at[0].events & ~EPOLLOUT, EPOLLIN);
 }
 
-/* It stands behind another, and nobody of this process fills it. */
+/* The registration is behind another one in the ready list, and this process does not fill the
+ * buffer again. */
 static void behind_another(void)
 {
     int ep = new_epoll(), before = OK(eventfd(0, EFD_NONBLOCK));
@@ -57,7 +58,7 @@ static void behind_another(void)
     expect_edge(ep);
 }
 
-/* Somebody looked from outside. */
+/* An outer look found the space. */
 static void inside(void)
 {
     int inner = new_epoll(), outer = new_epoll();

@@ -1,5 +1,5 @@
-/* Each connection in an accept queue is an edge; accepting one of two is none, emptying is none
- * (E1, E2). */
+/* Each connection in an accept queue is an edge; accepting one of two is not, and neither is
+ * emptying the queue (E1, E2). */
 #include "harness.h"
 
 void test(void)
@@ -13,12 +13,12 @@ void test(void)
     OK(accept(listener, NULL, NULL));
     EXPECT_NONE(ep);
 
-    /* One leaves, one comes: as many as before. */
+    /* One connection leaves and one arrives: the queue is as long as before. */
     OK(accept(listener, NULL, NULL));
     tcp_client_of(listener);
     EXPECT_ONE(ep, 1, EPOLLIN);
 
-    /* Emptied to EAGAIN, and a single one that is taken by a single accept. */
+    /* The queue is emptied to EAGAIN, and a single connection is taken by a single accept. */
     OK(accept(listener, NULL, NULL));
     OK(accept(listener, NULL, NULL));
     CHECK_ERRNO(accept(listener, NULL, NULL), EAGAIN);

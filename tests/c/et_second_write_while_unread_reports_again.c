@@ -1,4 +1,4 @@
-/* Each arrival is an edge, also while nobody has taken the older ones (E1). */
+/* Each arrival is an edge, also while older ones are unread (E1). */
 #include "kinds.h"
 
 void test(void)

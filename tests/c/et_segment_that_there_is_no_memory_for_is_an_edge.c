@@ -1,6 +1,6 @@
-/* A TCP segment that the receiver has no memory for is dropped, and wakes those who wait for data.
- * So the window is shut; and what is sent into a shut window wakes nobody, whoever drops it
- * (E1). */
+/* A TCP segment that is dropped because the receiver lacks memory wakes the threads that wait for
+ * data. The window is shut then, and a segment that is sent into a shut window wakes no thread,
+ * whichever side drops it (E1). */
 #include "harness.h"
 
 #include <netinet/in.h>
@@ -58,14 +58,14 @@ void test(void)
     EXPECT_ONE(outer, 3, EPOLLIN);
     EXPECT_ONE(second, 2, EPOLLIN);
 
-    /* It is sent again, after 200 ms and ever longer. */
+    /* TCP retransmits it, after 200 ms and at growing intervals. */
     unsigned before = drops();
     UNTIL(drops() >= before + 2);
     EXPECT_NONE_NOW(first);
     EXPECT_NONE_NOW(outer);
     EXPECT_NONE_NOW(second);
 
-    /* And arrives. */
+    /* It arrives. */
     OK(setsockopt(fd[0], SOL_SOCKET, SO_RCVBUF, &(int){1 << 20}, sizeof(int)));
     static char bytes[2 * SEGMENT];
     CHECK_EQ(read(fd[0], bytes, sizeof bytes), sizeof bytes);
@@ -74,7 +74,7 @@ void test(void)
     CHECK_EQ(queued(), SEGMENT);
     EXPECT_NONE_NOW(first);
 
-    /* A sleeping thread hears of the next one. */
+    /* The next segment wakes a sleeping thread. */
     struct waiter waiter;
     start_waiter(&waiter, first);
     drop_a_segment();

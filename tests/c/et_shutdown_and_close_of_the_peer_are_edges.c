@@ -1,4 +1,4 @@
-/* The peer's shutdown and its close are edges that show RDHUP and HUP, also on top of unread data
+/* The peer's shutdown and its close are edges that report RDHUP and HUP, also on top of unread data
  * (E3). */
 #include "harness.h"
 
@@ -25,7 +25,7 @@ static void run(int fd[2], bool unread, bool blocked)
     }
     EXPECT_NONE(ep);
 
-    /* Our own side is shut too: now it is a hang-up. */
+    /* Our own side is shut down too: now it is a hang-up. */
     OK(shutdown(fd[0], SHUT_WR));
     EXPECT_BITS(ep, 1, end | EPOLLHUP);
     EXPECT_NONE(ep);

@@ -1,5 +1,5 @@
-/* A shutdown is an edge on the socket itself, whoever calls it, and whether a level changes or not
- * (E3). */
+/* A shutdown is an edge on the socket itself, even if another process calls it, and whether a level
+ * changes or not (E3). */
 #include "harness.h"
 
 void test(void)

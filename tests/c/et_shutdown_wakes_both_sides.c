@@ -1,5 +1,5 @@
-/* Each shutdown is an edge on the socket itself, and on the other side of a unix connection, also
- * when no level changes: whoever waits is woken, whatever for (E3). */
+/* Each shutdown is an edge on the socket itself, and on the other side of a unix connection, even
+ * if no level changes: it wakes every waiter, whatever its mask (E3). */
 #include "harness.h"
 
 #define ALL (EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET)
@@ -46,7 +46,7 @@ void test(void)
     OK(shutdown(fd[1], SHUT_WR));
     EXPECT_BITS(ep, 1, over);
     EXPECT_NONE(ep);
-    shutdown(fd[0], SHUT_RD); /* ENOTCONN, and an edge all the same */
+    shutdown(fd[0], SHUT_RD); /* ENOTCONN, but still an edge */
     EXPECT_ONE(ep, 1, over);
     EXPECT_NONE(ep);
 

@@ -1,5 +1,5 @@
-/* Edge-triggered: a signalfd that is given a mask wakes all signalfds of the process, whose unread
- * signals are reported once more; and what the new mask takes is there. */
+/* Edge-triggered: a signalfd that gets a new mask wakes all signalfds of the process, which report
+ * their unread signals again; signals that the new mask accepts are readable. */
 #include "harness.h"
 
 #include <sys/signalfd.h>
@@ -21,7 +21,7 @@ void test(void)
     EXPECT_NONE(ep);
     OK(signalfd(one, &both, 0));
     EXPECT_ONE(ep, 1, EPOLLIN);
-    /* By way of another one, and by number. */
+    /* Through another signalfd, and by number. */
     OK(signalfd(other, &first, 0));
     EXPECT_ONE(ep, 1, EPOLLIN);
     OK(syscall(SYS_signalfd4, other, &both, 8, 0));

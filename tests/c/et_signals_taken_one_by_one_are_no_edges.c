@@ -1,5 +1,5 @@
-/* Reading one of several signals from a signalfd is no edge; a signal that comes after it is, even
- * one that had just been read (E1, E2). */
+/* Reading one of several signals from a signalfd is not an edge; a signal that arrives after it is,
+ * even one that was just read (E1, E2). */
 #include "harness.h"
 #include <sys/signalfd.h>
 
@@ -25,7 +25,7 @@ void test(void)
         OK(kill(getpid(), info.ssi_signo));
         EXPECT_ONE(ep, 1, EPOLLIN);
         EXPECT_NONE(ep);
-        OK(kill(getpid(), info.ssi_signo)); /* pending already: nothing comes */
+        OK(kill(getpid(), info.ssi_signo)); /* pending already: not an arrival */
         EXPECT_NONE(ep);
     }
 }

@@ -1,5 +1,5 @@
-/* Edge-triggered: each time that the slave of a pseudo-terminal is opened and closed again its
- * master hangs up anew. */
+/* Edge-triggered: each time the slave of a pseudo-terminal is opened and closed, its master hangs
+ * up again. */
 #include "harness.h"
 
 void test(void)

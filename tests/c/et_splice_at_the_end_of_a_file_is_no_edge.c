@@ -1,5 +1,5 @@
-/* A splice that finds its source at the end moves nothing, and is no edge of the pipe it was to go
- * into: of a file with a size, and of one of /proc, which has none. */
+/* A splice from the end of a file moves nothing, and is not an edge of its output pipe; for a file
+ * with a size, and for one of /proc, which has none. */
 #include <fcntl.h>
 
 #include "harness.h"

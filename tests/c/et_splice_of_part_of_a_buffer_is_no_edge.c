@@ -1,4 +1,4 @@
-/* A splice that takes a part of one buffer of a pipe lets no buffer go, so it is no OUT edge of the
+/* A splice that takes a part of one pipe buffer releases no buffer, so it is not an OUT edge of the
  * writing end (E4). */
 #include "harness.h"
 

@@ -1,5 +1,5 @@
-/* A splice that fails with the pending error of its socket has done nothing to the pipe it would
- * have filled, and no edge is one there. */
+/* A splice that fails with the pending error of its socket did nothing to its output pipe, and is
+ * not an edge there. */
 #include "harness.h"
 
 void test(void)
@@ -9,7 +9,8 @@ void test(void)
     make_pipe(ends);
     ADD(ep, ends[1], EPOLLOUT | EPOLLET, 1);
     EXPECT_ONE(ep, 1, EPOLLOUT);
-    /* What the other end leaves unread resets the connection, with more to splice than that. */
+    /* The unread byte makes the close of the other end a reset, while ten bytes remain to be
+     * spliced. */
     write_bytes(pair[0], 1);
     write_bytes(pair[1], 10);
     OK(close(pair[1]));

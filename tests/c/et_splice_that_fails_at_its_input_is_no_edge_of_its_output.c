@@ -1,4 +1,4 @@
-/* A splice that collects the error of the socket it would take from does nothing to the pipe. */
+/* A splice that collects the error of its input socket does nothing to the pipe. */
 #include "harness.h"
 
 #include <netinet/in.h>

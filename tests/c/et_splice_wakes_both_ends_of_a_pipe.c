@@ -1,5 +1,5 @@
-/* What is spliced out of a pipe is an OUT edge of its writing end, full or not; what a full pipe
- * refuses is an IN edge of its reading end (E1, E4). */
+/* A splice out of a pipe is an OUT edge of its writing end, whether the pipe was full or not; a
+ * splice that a full pipe refuses is an IN edge of its reading end (E1, E4). */
 #include "harness.h"
 
 void test(void)

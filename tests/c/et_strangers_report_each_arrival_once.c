@@ -1,5 +1,5 @@
-/* Sockets of the rarer families, message queues, rings and the like are as any other: each arrival
- * is an edge, read or not, and nothing else is (E1). */
+/* Sockets of rarer families, message queues, rings and similar files behave like any other: each
+ * arrival is an edge, read or not, and nothing else is (E1). */
 #include "strangers.h"
 
 void test(void)
@@ -27,7 +27,7 @@ void test(void)
             drain_stranger(&s, sort);
         }
 
-        /* Taken without meeting the end. */
+        /* Drained without EAGAIN. */
         for (int i = 0; i < 3; i++) {
             sort->feed(&s);
             EXPECT_ONE(ep, 1, EPOLLIN);

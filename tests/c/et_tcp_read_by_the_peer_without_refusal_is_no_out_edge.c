@@ -1,4 +1,4 @@
-/* A TCP peer that reads from a socket which never refused a write makes no OUT edge (E4). */
+/* A read by the peer of a TCP socket that never refused a write is not an OUT edge (E4). */
 #include "harness.h"
 
 void test(void)

@@ -1,8 +1,8 @@
-/* Who looks at a TCP socket and finds no room is woken when there is some, and with him every other
- * registration on it (E4). */
+/* A poll that finds a TCP socket unwritable sets SOCK_NOSPACE; when space is freed, every
+ * registration on the socket is woken (E4). */
 #include "harness.h"
 
-/* Asked of the memory in use, because a poll would be a look. */
+/* By the memory in use (SO_MEMINFO), because a poll would be a look. */
 static bool has_room(int fd)
 {
     uint32_t memory[9];
@@ -12,7 +12,7 @@ static bool has_room(int fd)
     return limit >= queued && limit - queued >= queued / 2;
 }
 
-/* `early`: it is registered while there is room, and looked at when there is none. */
+/* `early`: the registration is added while there is space, and looked at when there is none. */
 static void run(uint32_t events, bool early)
 {
     int fd[2], silent = new_epoll(), looking = new_epoll(), small = 16384;
@@ -25,8 +25,8 @@ static void run(uint32_t events, bool early)
     if (early)
         ADD(looking, fd[0], events, 2);
 
-    /* Writes that are taken whole, until there is no room for more and the peer takes no more
-     * either. */
+    /* Writes that are accepted whole, until the buffer is full and the peer accepts no more either.
+     * */
     size_t all = 0, taken = 0;
     for (int still = 0; still < 10; still++) {
         for (; has_room(fd[0]); still = 0, all += 1000)

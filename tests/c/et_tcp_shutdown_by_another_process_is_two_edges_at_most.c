@@ -1,12 +1,12 @@
-/* The end that another process sends on a TCP connection with unread data is an edge, and its
- * acknowledgement, which may take its time, is another. In between there is silence (E1, E3). */
+/* A shutdown by another process on a TCP connection with unread data is an edge, and its
+ * acknowledgement, which may come later, is another. There is no edge in between (E1, E3). */
 #include "harness.h"
 
 void test(void)
 {
     int ep = new_epoll(), fd[2], reports = 0;
     make_tcp(fd);
-    /* What the peer has to acknowledge besides, it acknowledges later. */
+    /* After this write the peer delays its other acknowledgements. */
     write_bytes(fd[1], 1);
     ADD(ep, fd[0], EPOLLIN | EPOLLOUT | EPOLLET, 1);
     write_bytes(fd[0], 1);

@@ -1,5 +1,5 @@
-/* timerfd_settime() on an expired timer nobody read takes the level away; each new expiry is an
- * edge (E1, E5). */
+/* timerfd_settime() on an expired, unread timer clears the level; each new expiration is an edge
+ * (E1, E5). */
 #include "harness.h"
 
 static void set(int timer, long ns, int flags)
@@ -18,7 +18,7 @@ void test(void)
         EXPECT_NONE_NOW(ep);
     }
 
-    /* Set by another thread while one sleeps; to an absolute time; and to be longer than before. */
+    /* Set by another thread while one sleeps; with an absolute time; and later than before. */
     for (int i = 0; i < 4; i++) {
         struct waiter waiter;
         start_waiter(&waiter, ep);
@@ -29,7 +29,7 @@ void test(void)
         CHECK_EQ(join_waiter(&waiter), 1);
     }
 
-    /* Stopped: silence. */
+    /* Disarmed: silence. */
     set(timer, 0, 0);
     EXPECT_NONE(ep);
 }

@@ -1,4 +1,4 @@
-/* A timer whose expiration nobody read is an edge again when another process sets it anew (E1).
+/* A timer with an unread expiration is an edge again when another process sets it anew (E1).
  * DIFFERS. */
 #include "kinds.h"
 

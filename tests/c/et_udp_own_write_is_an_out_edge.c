@@ -1,4 +1,4 @@
-/* A UDP datagram that has left its socket makes room there: an OUT edge for the writer (E6). */
+/* A UDP datagram that has left its socket frees space there: an OUT edge for the writer (E6). */
 #include "kinds.h"
 
 void test(void)

@@ -1,5 +1,5 @@
-/* On a unix stream socket every read by the peer is an OUT edge, though it was writable all the
- * time (E4). */
+/* On a unix stream socket every read by the peer is an OUT edge, though the socket was always
+ * writable (E4). */
 #include "harness.h"
 
 void test(void)

@@ -1,5 +1,5 @@
-/* What is unread is reported once, whatever happens beside it, for all kinds where poll() can tell
- * (W4, E6). The others have a file each. */
+/* Unread data is reported once, whatever else happens, for all kinds where poll() can show it (W4,
+ * E6). Each of the other kinds has its own test. */
 #include "kinds.h"
 
 void test(void)

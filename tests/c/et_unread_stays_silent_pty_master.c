@@ -1,4 +1,4 @@
-/* What a terminal's program wrote and nobody reads is reported once (W4). */
+/* Unread output of a terminal is reported once on its master (W4). */
 #include "kinds.h"
 
 void test(void) { unread_stays_silent("pty master"); }

@@ -1,4 +1,4 @@
-/* What was typed at a terminal and nobody reads is reported once (W4). */
+/* Unread input of a terminal is reported once on its slave (W4). */
 #include "kinds.h"
 
 void test(void) { unread_stays_silent("pty slave"); }

@@ -1,4 +1,4 @@
-/* A signal that nobody reads is reported once (W4). */
+/* A signal that is not read is reported once (W4). */
 #include "kinds.h"
 
 void test(void) { unread_stays_silent("signalfd"); }

@@ -1,4 +1,4 @@
-/* A UDP datagram that nobody reads is reported once (W4). */
+/* A UDP datagram that is not read is reported once (W4). */
 #include "kinds.h"
 
 void test(void) { unread_stays_silent("udp"); }

@@ -1,5 +1,5 @@
-/* The urgent byte of a unix stream socket stands in line with the others: its arrival is an edge,
- * that it is taken is none, and as much as was taken is an edge when it comes (E1, E2). */
+/* The urgent byte of a unix stream socket is queued with the other bytes: its arrival is an edge,
+ * taking it is not, and an arrival of the same size as the bytes taken is an edge (E1, E2). */
 #include "harness.h"
 
 static void urgent(int fd, const char *bytes)

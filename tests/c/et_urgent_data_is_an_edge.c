@@ -1,5 +1,5 @@
-/* A byte of urgent TCP data is a PRI edge, on top of unread data and for a thread that sleeps (E1,
- * T5). */
+/* A byte of urgent TCP data is a PRI edge, also on top of unread data and for a thread that sleeps
+ * (E1, T5). */
 #include "harness.h"
 
 void test(void)
@@ -24,7 +24,7 @@ void test(void)
         EXPECT_NONE_NOW(ep);
     }
 
-    /* The next one is an edge, too, while the first is unread. */
+    /* The next urgent byte is an edge too, while the first is unread. */
     for (int i = 0; i < 3; i++) {
         CHECK_EQ(send(fd[1], "!", 1, MSG_OOB), 1);
         EXPECT_ONE(ep, 1, EPOLLPRI);

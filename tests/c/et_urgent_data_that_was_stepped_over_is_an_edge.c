@@ -1,5 +1,5 @@
-/* Urgent data is an edge for everything that is asked for, also if a plain read steps over it
- * before the next wait (E1). */
+/* Urgent data is an edge for every event of the mask, even if a plain read steps over it before the
+ * next wait (E1). */
 #include "harness.h"
 
 void test(void)

@@ -1,4 +1,4 @@
-/* Urgent data that a plain read stepped over does not make an edge of what comes after it (E2). */
+/* Urgent data that a plain read stepped over adds no second edge to the next arrival (E2). */
 #include "harness.h"
 
 void test(void)

@@ -1,8 +1,8 @@
-/* A write during which the connection is reset, and reported by another thread, is cut short for
- * that and not for want of room: what was reported is no edge again. The report has to come before
- * the write returns, so it is tried often, and on one processor: there the thread that is woken
- * runs when the write is interrupted, and not between the two wake-ups of a reset, which are two
- * edges. */
+/* A write during which the connection is reset, and the reset is reported by another thread, is cut
+ * short by the reset and not by a lack of space: the reported levels are not an edge again. The
+ * report must come before the write returns, so the test repeats it often, and on one processor:
+ * there the woken thread runs when the write is interrupted, and not between the two wake-ups of a
+ * reset, which are two edges. */
 #include <sched.h>
 
 #include "harness.h"
@@ -29,7 +29,7 @@ void test(void)
         start_waiter(&waiter, ep);
         CHECK(send(fd[0], bytes, 65536, MSG_NOSIGNAL) > 0);
         CHECK_EQ(join_waiter(&waiter), 1);
-        /* What was written may have been acknowledged first, and so reported; the reset comes after
+        /* The written data may have been acknowledged, and reported, first; the reset comes after
          * it. */
         while (!(waiter.at[0].events & EPOLLHUP))
             CHECK_EQ(wait_by(WAIT, ep, waiter.at, 1, BOUND_MS, NULL), 1);
