@@ -1,9 +1,11 @@
 //! One epoll instance: control calls, waits, reports, and closes of what it watches.
 
+pub mod any_ready;
 pub mod control;
 pub mod descriptors;
 pub mod disguise;
 pub mod glance;
+pub mod item_poll;
 pub mod left;
 pub mod lifecycle;
 pub mod nesting_limits;
@@ -12,5 +14,7 @@ pub mod parked;
 pub mod refresh;
 pub mod resample;
 pub mod ring_use;
+pub mod second_look;
 pub mod send_events;
+pub mod vanished;
 pub mod wait;

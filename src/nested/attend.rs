@@ -8,6 +8,7 @@ use crate::graph::epitem::Epitem;
 use crate::graph::epstate::EpState;
 use crate::graph::eventpoll::Eventpoll;
 use crate::graph::outer::Pipe;
+use crate::instance::any_ready;
 use crate::instance::resample::{self, Extent};
 use crate::instance::send_events;
 use crate::probe::fleeting;
@@ -26,7 +27,7 @@ pub(super) fn is_waited_on(st: &EpState) -> bool {
 /// Whether something on the ready list is still ready: then the descriptor shows it, and nothing
 /// else needs a look.
 pub(super) fn is_known_ready(ep: &'static Eventpoll, st: &mut EpState, in_turn: bool) -> bool {
-    let ready = is_unattended(st) && send_events::anything(st, false, in_turn);
+    let ready = is_unattended(st) && any_ready::anything(st, false, in_turn);
     if ready {
         show_readable(ep, st);
     }
@@ -65,7 +66,7 @@ pub(super) fn attend_to(ep: &'static Eventpoll, st: &mut EpState, item: &'static
     }
     if found != 0 {
         st.note_ready(item);
-        if send_events::proves_ready(st, item) {
+        if any_ready::proves_ready(st, item) {
             show_readable(ep, st);
             return;
         }
@@ -103,7 +104,7 @@ pub(super) fn attend(ep: &'static Eventpoll, st: &mut EpState) {
     }
     // The next wait deals with numbers that vanished.
     let _ = send_events::collect(st);
-    let any = send_events::anything(st, st.outer.is_followed(), false);
+    let any = any_ready::anything(st, st.outer.is_followed(), false);
     send_events::leave_waiting(st);
     if st.outer.is_followed() || !any {
         // A look at the descriptor has to include what no watcher takes.

@@ -11,6 +11,7 @@ use crate::graph::eventpoll::Eventpoll;
 use crate::graph::file::{File, Look, READABLE_INSTANCE};
 use crate::graph::outer::{Audience, Pipe};
 use crate::graph::woken_list::Line;
+use crate::instance::any_ready;
 use crate::instance::parked;
 use crate::instance::send_events;
 use crate::lock;
@@ -71,7 +72,7 @@ pub(super) fn look(ep: &'static Eventpoll, in_turn: bool) -> Look {
     let is_readable = st.outer.pipe == Pipe::Readable;
     if in_turn && is_readable && st.fleeting > 0 && !st.outer.is_followed() {
         // Looks of the library's own found it ready, and this look takes what it shows.
-        send_events::anything(st, false, true);
+        any_ready::anything(st, false, true);
     }
     // The pipe does not show what the waiting threads have yet to take.
     let ready = is_readable || (!st.closed && attend::is_waited_on(st) && would_find_any(st));

@@ -1,0 +1,89 @@
+//! The question whether a wait would report something, for those that look at the descriptor from
+//! outside (N1). Kernel counterpart: `__ep_eventpoll_poll`.
+
+use crate::events::NVAL;
+use crate::graph::epitem::Epitem;
+use crate::graph::epstate::EpState;
+use crate::graph::file::File;
+use crate::instance::item_poll;
+use crate::instance::second_look::look_again;
+use crate::instance::send_events::{leave_one_waiting, refresh_edge, unlist};
+
+/// Whether a wait would report a registration on the ready list now. The first such one is proof; with
+/// `all`, after a poll, the others are looked at as well. Registrations that a wait would not report
+/// leave the list. Nothing is reported, and nothing changes for a later wait, except in instances
+/// inside if this is the turn of this one.
+#[doc(alias = "__ep_eventpoll_poll")]
+pub fn anything(st: &mut EpState, all: bool, in_turn: bool) -> bool {
+    let mut turns = st.ready.len();
+    let mut looked = 0;
+    let mut any = false;
+    let mut passed_over = 0;
+    while turns > 0 && (all || !any) {
+        if all && looked == 0 {
+            looked = look_again(st, turns);
+        }
+        let Some(item) = st.ready.pop_front() else { break };
+        turns -= 1;
+        looked = looked.saturating_sub(1);
+        if !all {
+            look_at(st, item);
+        }
+        if !would_report(st, item, in_turn) {
+            if !in_turn && may_stay(st, item) {
+                st.ready.push_back(item);
+                passed_over += usize::from(!all);
+            } else {
+                unlist(st, item);
+            }
+            continue;
+        }
+        any = true;
+        if all {
+            st.ready.push_back(item);
+        } else {
+            st.ready.push_front(item);
+        }
+    }
+    st.ready.put_before(passed_over);
+    any
+}
+
+/// Whether a registration that would not be reported stays on the ready list all the same. That of
+/// an instance does: in its turn it takes off that instance's list what is not ready, and may find
+/// it ready again.
+fn may_stay(st: &EpState, item: &'static Epitem) -> bool {
+    let state = item.at(&st.held);
+    state.alive.get() && !state.spent.get() && item.file().is_some_and(File::is_instance)
+}
+
+/// Whether a wait would report this registration now, by a look of its own.
+pub fn proves_ready(st: &mut EpState, item: &'static Epitem) -> bool {
+    look_at(st, item);
+    would_report(st, item, false)
+}
+
+fn look_at(st: &EpState, item: &'static Epitem) {
+    let state = item.at(&st.held);
+    // The number of a registration that has ended may name another file.
+    if let Some(file) = item.file().filter(|_| state.alive.get()) {
+        item.set_level(&st.held, file.level(item.via(), state.watched(file)) & !NVAL);
+    }
+}
+
+fn would_report(st: &mut EpState, item: &'static Epitem, in_turn: bool) -> bool {
+    let state = item.at(&st.held);
+    if !state.alive.get() || state.spent.get() || state.is_parked() {
+        return false;
+    }
+    let before = state.memory();
+    let ready = item_poll::reportable(st, item, in_turn) != 0;
+    if ready {
+        let state = item.at(&st.held);
+        state.restore(before);
+        leave_one_waiting(item, state, item.level(&st.held));
+    }
+    // After the memory is restored: facts that came in meanwhile must not be lost with the report.
+    refresh_edge(st, item);
+    ready
+}

@@ -1,0 +1,165 @@
+//! The decision about one registration whose turn has come: the bits that it reports, by its level
+//! (W3, W7), by its claim if it is exclusive (X1), and by its edges (W4, E1 to E6). Kernel
+//! counterpart: `ep_item_poll`, where a wake-up has made that decision before.
+
+use crate::INTERPOSES;
+use crate::edge::Edge;
+use crate::events::{Bits, IN, NVAL, WRITABLE, levels};
+use crate::graph::epitem::{Epitem, State};
+use crate::graph::epstate::EpState;
+use crate::graph::exclusive;
+use crate::graph::file::{File, Look, READABLE_INSTANCE};
+use crate::kind::Kind;
+use crate::probe::fleeting;
+use crate::probe::observe::{self, Looker, Polled};
+use crate::probe::sample;
+use crate::sys;
+
+/// The bits to report of a registration; 0 if its level is gone (W7) or is not an edge. `in_turn` is
+/// false for a look that only passes by: it takes nothing from the file.
+#[doc(alias = "ep_item_poll")]
+#[inline]
+pub fn reportable(st: &mut EpState, item: &'static Epitem, in_turn: bool) -> Bits {
+    let Some(file) = item.file() else { return 0 };
+    let (look, passing) = look(st, item, file, in_turn);
+    let state = item.at(&st.held);
+    let level = look.level & state.watched(file);
+    let bits = level & levels(state.events.get());
+    // A level that the look took is shown to no rival, and would not be found again by `claims`.
+    let is_exclusive = state.is_exclusive() && file.kind().fleeting() == 0;
+    if is_exclusive && !may_report(st, item, file, level, bits) {
+        return 0;
+    }
+    let state = item.at(&st.held);
+    if bits == 0 && file.is_instance() {
+        if in_turn {
+            // It reports again after another wake-up.
+            state.edge.set(Edge::told(READABLE_INSTANCE));
+        }
+        return 0;
+    }
+    if level & WRITABLE == 0 && file.has_edges_beside(state.tracked.get()) && file.kind() == Kind::Tcp {
+        observe::lacks_space(file, sys::level(item.via(), WRITABLE), state.tracked.get());
+    }
+    if !state.is_edge() {
+        return bits;
+    }
+    if st.ring.is_some() {
+        report_completion(state, file, level);
+        return bits;
+    }
+    tell_others(item, state, file, level, bits);
+    let is_edge = is_edge(item, state, file, Look { level, ..look }, passing);
+    if !is_edge && is_exclusive {
+        exclusive::release(file, item);
+    }
+    if is_edge { bits } else { 0 }
+}
+
+/// A look at the file: by its operations, or by the poll that was made for the report. The second
+/// part are the levels that the look has taken away, on files that show a change once.
+#[inline]
+fn look(st: &EpState, item: &Epitem, file: &'static File, in_turn: bool) -> (Look, Option<Bits>) {
+    match file.ops() {
+        // The look that passed by has polled the instance's pipe, which shows nothing.
+        Some(ops) if ops.is_instance && !in_turn && item.level(&st.held) == 0 => (Look::polled(0), None),
+        Some(ops) => ((ops.look)(file, in_turn), None),
+        None if file.kind().fleeting() != 0 => {
+            let (level, passing) = look_at_fleeting(item, file, in_turn);
+            (Look::polled(level), Some(passing))
+        }
+        None => (Look::polled(item.level(&st.held)), None),
+    }
+}
+
+/// Only the look of a registration in its turn takes the change that such a file shows once.
+fn look_at_fleeting(item: &Epitem, file: &'static File, in_turn: bool) -> (Bits, Bits) {
+    if in_turn {
+        let shown = fleeting::take(file, item.via());
+        return (shown.level, shown.passing);
+    }
+    let level = fleeting::peek(file, item.via()) & !NVAL;
+    (level, level & file.kind().fleeting())
+}
+
+/// Whether an exclusive registration may go on to its edge rule with this level (X1).
+fn may_report(st: &mut EpState, item: &'static Epitem, file: &'static File, level: Bits, bits: Bits) -> bool {
+    if bits == 0 {
+        // The level is one that wakes without being asked for; the edge rule makes it quiet.
+        exclusive::release(file, item);
+        return true;
+    }
+    let state = item.at(&st.held);
+    let was_reported = state.is_edge() && state.edge.get().fresh(level) == 0;
+    was_reported || claims(st, item, file, bits)
+}
+
+/// Claims the event for an exclusive registration; false if another instance has it. The level is
+/// read again under the claim, because another instance may have had the event, and drained it,
+/// since the poll.
+fn claims(st: &mut EpState, item: &'static Epitem, file: &'static File, bits: Bits) -> bool {
+    let state = item.at(&st.held);
+    if state.newcomer.get() {
+        let lasts = file.level(item.via(), bits) & bits != 0;
+        state.newcomer.set(lasts && !state.is_edge());
+        if !lasts {
+            st.refresh(item);
+        }
+        return lasts;
+    }
+    if !file.claim().take(item) {
+        st.refresh(item);
+        return false;
+    }
+    let lasts = file.level(item.via(), bits) & bits != 0;
+    if !lasts {
+        exclusive::release(file, item);
+    }
+    lasts
+}
+
+/// The edge of a completion: only the wake-up that it stands for puts a registration on the ready
+/// list.
+fn report_completion(state: &State, file: &File, level: Bits) {
+    state.edge.set(Edge::told(level));
+    // For the facts of calls in progress, which matter again once the ring is gone.
+    state.reported_at.set(file.clock());
+}
+
+/// Reports what this look shows to the other registrations of the file.
+fn tell_others(item: &Epitem, state: &State, file: &'static File, level: Bits, bits: Bits) {
+    // A quiet level is assumed to be high, and a registration that shows nothing may not have been
+    // polled.
+    let low = if bits == 0 { 0 } else { state.watched(file) & !level };
+    let high = state.edge.get().fresh(level);
+    observe::observe(file, item.via(), Polled { by: Looker::Report, high, low, tracked: state.tracked.get() });
+}
+
+/// The edge rule: whether the level is news, in which case it becomes the last one reported.
+fn is_edge(item: &Epitem, state: &State, file: &'static File, look: Look, passing: Option<Bits>) -> bool {
+    let Look { level, at, .. } = look;
+    let watched = state.watched(file);
+    let mut edge = state.edge.get();
+    let clock = at.unwrap_or_else(|| file.clock());
+    let adds = (INTERPOSES && file.kind().is_eventfd()).then(|| sample::calls_that_add(file));
+    if level & IN != 0 && adds.is_some_and(|calls| edge.rose_by_itself(calls)) {
+        file.note_unseen_add();
+    }
+    let seen = edge.seen();
+    let is_edge =
+        edge.report(file.kind(), level, sample::VIEW, || sample::reported(file, item.via(), watched, level, seen));
+    if let Some(calls) = adds.filter(|_| is_edge) {
+        edge.note_calls(calls);
+    }
+    if let Some(gone) = passing {
+        edge.passed(file.kind(), gone);
+    }
+    state.edge.set(edge);
+    if is_edge {
+        state.reported_at.set(clock);
+        if watched & WRITABLE != 0 {
+            observe::note_outgoing(file, item.via());
+        }
+    }
+    is_edge
+}

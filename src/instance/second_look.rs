@@ -1,0 +1,98 @@
+//! The second look of a report: one poll, with a timeout of 0, of the registrations whose turns come
+//! next, for the bits that the first poll did not ask for. An event carries every bit of the mask
+//! that is high at the time of the report (W4). Kernel counterpart: the poll in `ep_send_events`.
+
+use crate::events::{Bits, NVAL, levels};
+use crate::graph::epitem::Epitem;
+use crate::graph::epstate::EpState;
+use crate::graph::file::File;
+use crate::window::Window;
+
+/// The number of registrations in one look, and in a small one, which has smaller arrays to fill.
+const WINDOW: usize = 64;
+const FEW: usize = 8;
+
+/// Reads the levels of the next registrations on the ready list, at most `most`. Returns for how
+/// many.
+pub fn look_again(st: &mut EpState, most: usize) -> usize {
+    if most > FEW { look_through::<WINDOW>(st, most) } else { look_through::<FEW>(st, most) }
+}
+
+fn look_through<const ROOM: usize>(st: &mut EpState, most: usize) -> usize {
+    let mut window = Window::<_, ROOM>::new();
+    let number = most.min(ROOM);
+    for index in 0..number {
+        let item = st.ready[index];
+        let is_polled = st.ring.is_none() || item.at(&st.held).slot.get() != 0;
+        let wanted = if is_polled { wanted_after_poll(st, item) } else { wanted_after_completion(st, item) };
+        if let Some(watched) = wanted {
+            window.add(item, item.via(), watched);
+        }
+    }
+    for (item, found) in window.look() {
+        item.set_level(&st.held, found & !NVAL);
+    }
+    number
+}
+
+/// A completion stands for a wake-up and has no level, so all bits are wanted.
+fn wanted_after_completion(st: &EpState, item: &Epitem) -> Option<Bits> {
+    let state = item.at(&st.held);
+    item.set_level(&st.held, 0);
+    let file = item.file().filter(|file| state.alive.get() && !state.spent.get() && shows_at_a_look(file));
+    file.map(|file| state.watched(file))
+}
+
+/// Whether a poll before its turn shows the level that a registration would report.
+fn shows_at_a_look(file: &File) -> bool {
+    file.ops().is_none() && file.kind().fleeting() == 0
+}
+
+/// Takes the levels of the last poll. The bits to ask for are all of them, if that poll left some
+/// out.
+fn wanted_after_poll(st: &mut EpState, item: &'static Epitem) -> Option<Bits> {
+    let state = item.at(&st.held);
+    let (polled, asked) = (st.set.revents(item, &st.held), st.set.asked(item, &st.held));
+    // A quiet level is not asked for, and counts as high.
+    let unasked = if state.is_edge() { state.edge.get().quiet() & !asked } else { 0 };
+    item.set_level(&st.held, polled | unasked);
+    // The number of a registration that has ended may name another file.
+    let file = item.file().filter(|_| state.alive.get())?;
+    let watched = state.watched(file);
+    // One without a place in the poll set was listed by `resample`.
+    let found = polled != 0 || state.slot.get() == 0;
+    // Facts from before the report must not be news after it: they are taken in first, and the
+    // levels are read after that.
+    let was_told = found && state.is_edge() && item.has_facts();
+    // Quiet bits, and those that the mask has got since the poll.
+    let left_out = asked & watched != watched;
+    if was_told {
+        st.refresh(item);
+    }
+    (found && (was_told || left_out) && shows_at_a_look(file)).then_some(watched)
+}
+
+/// Whether `number` level-triggered registrations have waited for their turn, and all of them are
+/// still ready.
+pub fn all_still_ready(st: &EpState, number: usize) -> bool {
+    let Some(mut waiting) = st.ready.waiting(number) else { return false };
+    let look = if number > FEW { are_ready::<WINDOW> } else { are_ready::<FEW> };
+    (0..number).step_by(if number > FEW { WINDOW } else { FEW }).all(|done| look(st, &mut waiting, number - done))
+}
+
+/// The same for as many as fit an array.
+fn are_ready<const ROOM: usize>(st: &EpState, waiting: &mut dyn Iterator<Item = &'static Epitem>, most: usize) -> bool {
+    let mut window = Window::<_, ROOM>::new();
+    for item in waiting.take(most.min(ROOM)) {
+        let state = item.at(&st.held);
+        let is_live = state.alive.get() && !state.spent.get() && !state.is_parked();
+        let file = item.file().filter(|file| is_live && shows_at_a_look(file));
+        let Some(file) = file.filter(|_| !state.is_edge() && !state.is_exclusive()) else { return false };
+        window.add(item, item.via(), state.watched(file));
+    }
+    window.look().all(|(item, found)| {
+        let level = found & !NVAL;
+        item.set_level(&st.held, level);
+        level & levels(item.at(&st.held).events.get()) != 0
+    })
+}
