@@ -1,5 +1,6 @@
-//! Asks the kernel's socket diagnosis (sock_diag(7)) about unix sockets: how many connections wait on a listener, who the peer is,
-//! and whether it is still to be accepted. Nothing else tells.
+//! Asks the kernel's socket diagnosis (sock_diag(7)) about unix sockets: how many connections wait
+//! on a listener, which socket is the peer, and whether a connection is still to be accepted. No
+//! other interface of the kernel reports these.
 
 use libc::c_int;
 
@@ -16,10 +17,11 @@ const UNIX_DIAG_RQLEN: u16 = 4;
 const UNIX_DIAG_SHUTDOWN: u16 = 6;
 /// The state of a listener, as a bit.
 const LISTENING: u32 = 1 << 10;
-/// `struct nlmsghdr` and `struct unix_diag_msg`, both sixteen bytes; attributes follow.
+/// Two structures of sixteen bytes each, `struct nlmsghdr` and `struct unix_diag_msg`; the
+/// attributes follow.
 const ATTRIBUTES_AT: usize = 32;
 
-/// `struct nlmsghdr` with `struct unix_diag_req` behind it.
+/// `struct nlmsghdr`, followed by `struct unix_diag_req`.
 #[repr(C)]
 struct Request {
     length: u32,
@@ -36,12 +38,14 @@ struct Request {
     cookie: [u32; 2],
 }
 
-/// The connections that wait to be accepted; `None` where the kernel has no such diagnosis, or refuses it.
+/// The number of connections that wait to be accepted; `None` if the kernel lacks the diagnosis, or
+/// refuses it.
 pub fn waiting_connections(fd: c_int) -> Option<u32> {
     ask(fd, UDIAG_SHOW_RQLEN, |answer| number(answer, UNIX_DIAG_RQLEN))?
 }
 
-/// The inode of a unix socket's peer, 0 if it has none or its peer is closed or was not accepted yet; `None` as above.
+/// The inode of a unix socket's peer; 0 if it has none, or if the peer is closed or not yet
+/// accepted; `None` as above.
 pub fn peer(fd: c_int) -> Option<u32> {
     ask(fd, UDIAG_SHOW_PEER, |answer| number(answer, UNIX_DIAG_PEER).unwrap_or(0))
 }
@@ -51,15 +55,17 @@ pub fn shut_sides(fd: c_int) -> Option<u8> {
     ask(fd, 0, |answer| attribute(answer, UNIX_DIAG_SHUTDOWN)?.first().copied())?
 }
 
-/// Whether a unix socket's connection waits to be accepted; `None` as above. Only the listeners know, and are asked all at once.
+/// Whether a unix socket's connection waits to be accepted; `None` as above. Only the listeners
+/// know, so one request asks about all of them.
 pub fn awaits_accept(fd: c_int) -> Option<bool> {
     let inode = inode(fd)?;
     let request = Request::new((libc::NLM_F_REQUEST | libc::NLM_F_DUMP) as u16, LISTENING, 0, UDIAG_SHOW_ICONS);
     converse(&request, |netlink| {
-        // The kernel's pieces are no longer than this, unless it is asked with a longer buffer.
+        // The kernel's messages are at most this long, unless the buffer is longer.
         let mut answer = [0; 8192];
         loop {
-            // Nothing is no answer: another thread has closed all numbers, and the program opened something else under this one.
+            // An empty message is not an answer: another thread has closed all descriptors, and the
+            // program has opened something else under this number.
             let n = sys::receive(netlink, &mut answer).ok().filter(|&n| n > 0)?;
             let mut rest = &answer[..n];
             while !rest.is_empty() {
@@ -77,7 +83,7 @@ pub fn awaits_accept(fd: c_int) -> Option<bool> {
     })
 }
 
-/// Asks about one socket, and lets `find` read the answer.
+/// Asks about one socket, and passes the answer to `find`.
 fn ask<T>(fd: c_int, show: u32, find: impl FnOnce(&[u8]) -> T) -> Option<T> {
     let request = Request::new(libc::NLM_F_REQUEST as u16, u32::MAX, inode(fd)?, show);
     converse(&request, |netlink| {
@@ -88,7 +94,7 @@ fn ask<T>(fd: c_int, show: u32, find: impl FnOnce(&[u8]) -> T) -> Option<T> {
     })
 }
 
-/// Puts a question, and lets `hear` read the answer from the socket.
+/// Sends a request, and lets `hear` read the answer from the socket.
 fn converse<T>(request: &Request, hear: impl FnOnce(c_int) -> Option<T>) -> Option<T> {
     let netlink = sys::netlink(NETLINK_SOCK_DIAG).ok()?;
     let asked = sys::write(netlink, request.as_bytes()).ok();
@@ -172,7 +178,7 @@ mod tests {
         drop(accepted);
         std::fs::remove_file(&path).expect("remove");
         drop(clients);
-        // A kernel without the diagnosis answers neither question.
+        // A kernel without the diagnosis supports neither request.
         assert!(matches!((before, after), (Some(0), Some(3)) | (None, None)), "{before:?} {after:?}");
         assert_eq!((waited, waits), (after.map(|_| true), after.map(|_| false)));
     }

@@ -1,4 +1,5 @@
-//! What is known of the process: whether it has threads, whether it has forked, how many descriptors it may have.
+//! Facts about the process: whether it has threads, whether it has forked, how many descriptors it
+//! may have.
 
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicUsize};
@@ -7,18 +8,19 @@ use libc::c_char;
 
 use crate::sys;
 
-/// The process that the library's records belong to. A vfork child shares our memory but is another process (D5).
+/// The process that owns the library's records. A vfork child shares its memory but is another
+/// process (D5).
 static OWNER: AtomicI32 = AtomicI32::new(0);
 /// This process has forked, or is a forked child.
 static EVER_FORKED: AtomicBool = AtomicBool::new(false);
-/// A thread is about to fork, and takes the locks one by one.
+/// A thread is about to fork, and takes the locks one after the other.
 static FORKING: AtomicBool = AtomicBool::new(false);
 /// The soft limit of descriptors at start-up.
 static LIMIT: AtomicUsize = AtomicUsize::new(1024);
-/// glibc's `__libc_single_threaded`; null where there is none.
+/// glibc's `__libc_single_threaded`; null if libc has none.
 static SINGLE_THREADED: AtomicPtr<c_char> = AtomicPtr::new(std::ptr::null_mut());
 
-/// Reads the limit of descriptors, of which no more than `most` count, and looks for glibc's variable. Once, at
+/// Reads the limit of descriptors, capped at `most`, and looks up glibc's variable. Called once, at
 /// start-up: dlsym may allocate.
 pub fn read(most: usize) {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
@@ -31,22 +33,22 @@ pub fn read(most: usize) {
     }
 }
 
-/// The records belong to the calling process from here on.
+/// Makes the calling process the owner of the records.
 pub fn own() {
     OWNER.store(sys::getpid(), Relaxed);
 }
 
-/// The process has forked, or is a forked child.
+/// Notes that the process has forked, or is a forked child.
 pub fn note_fork() {
     EVER_FORKED.store(true, Relaxed);
 }
 
-/// A thread takes the locks one by one, to fork, or has let go of them.
+/// Notes that a thread takes the locks one after the other in order to fork, or has released them.
 pub fn set_forking(forking: bool) {
     FORKING.store(forking, SeqCst);
 }
 
-/// Whether a thread is about to fork, and takes the locks one by one.
+/// Whether a thread is about to fork, and takes the locks one after the other.
 pub fn is_forking() -> bool {
     FORKING.load(SeqCst)
 }
@@ -62,12 +64,12 @@ pub fn has_threads() -> bool {
     unsafe { SINGLE_THREADED.load(Relaxed).as_ref() }.is_none_or(|single| *single == 0)
 }
 
-/// Whether descriptions of this process may be another's, too.
+/// Whether open file descriptions of this process may also be open in another one.
 pub fn has_forked() -> bool {
     EVER_FORKED.load(Relaxed)
 }
 
-/// Whether the caller is in another process than the one that the records belong to; nothing is settled.
+/// Whether the calling process is not the owner of the records. The answer changes nothing.
 pub fn is_another() -> bool {
     sys::getpid() != OWNER.load(Relaxed)
 }

@@ -1,7 +1,7 @@
-//! How a forked child is known that came of a fork without handlers, an inline `clone`.
+//! Recognizes a child of a fork without handlers, such as an inline `clone`.
 //!
-//! A word that is 1 in the process that the records belong to and in its vfork children, and 0 in
-//! such a child, because the kernel empties its page there (MADV_WIPEONFORK).
+//! The mark is a word that is 1 in the process that owns the records and in its vfork children. In
+//! such a child it is 0, because the kernel clears its page there (MADV_WIPEONFORK).
 
 use std::ptr;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
@@ -9,16 +9,16 @@ use std::sync::atomic::{AtomicPtr, AtomicU32};
 
 use crate::sys;
 
-/// Null before start-up, and where the kernel cannot empty pages.
+/// Null before start-up, and if the kernel lacks MADV_WIPEONFORK.
 static MARK: AtomicPtr<AtomicU32> = AtomicPtr::new(ptr::null_mut());
-/// Makes the records such a child's own; null before start-up.
+/// The function that makes such a child the owner of the records; null before start-up.
 static TAKE_OVER: AtomicPtr<()> = AtomicPtr::new(ptr::null_mut());
 
-/// The least that can be mapped.
+/// The smallest mapping.
 const BYTES: usize = 1;
 
-/// Sets the mark; `take_over` runs in a child that is without it, before it does anything else.
-/// Once, at start-up.
+/// Sets the mark; `take_over` runs in a child without it, before the child does anything else.
+/// Called once, at start-up.
 pub fn set_up(take_over: fn()) {
     TAKE_OVER.store(take_over as *mut (), SeqCst);
     if let Ok(page) = sys::map(BYTES) {
@@ -26,7 +26,7 @@ pub fn set_up(take_over: fn()) {
             MARK.store(page.cast(), Release);
             renew();
         } else {
-            // SAFETY: nobody knows of the page.
+            // SAFETY: nothing refers to the page.
             unsafe { sys::unmap(page, BYTES) };
         }
     }
@@ -37,7 +37,7 @@ fn mark() -> Option<&'static AtomicU32> {
     unsafe { MARK.load(Acquire).as_ref() }
 }
 
-/// The records are the calling process's own from here on.
+/// Sets the mark again, in a process that now owns the records.
 pub fn renew() {
     if let Some(mark) = mark() {
         mark.store(1, SeqCst);
@@ -49,8 +49,8 @@ pub fn is_gone() -> bool {
     mark().is_some_and(|mark| mark.load(SeqCst) == 0)
 }
 
-/// In a child without the mark: makes the records its own, as the handlers of fork would have.
-/// Everything else is left alone. Called wherever the records are entered.
+/// Makes a child without the mark the owner of the records, as the handlers of fork would have
+/// done. In any other process it does nothing. Called at every entry to the records.
 #[inline]
 pub fn settle() {
     if mark().is_some_and(|mark| mark.load(Relaxed) == 0) {

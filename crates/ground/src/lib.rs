@@ -1,20 +1,21 @@
-//! The ground of epolyfill: system calls, locks, memory and threads. It knows nothing of epoll.
+//! The base of epolyfill: system calls, locks, memory and threads. It knows nothing of epoll.
 //!
 //! | module | job |
 //! |---|---|
 //! | `sys`, `next` | raw system calls; the next definitions of the symbols that the library exports |
 //! | `user` | copies from and to the program's memory |
 //! | `sync`, `lock` | atomics, sleeps and wake-ups, which the models replace; the lock |
-//! | `memory`, `pool` | memory of the library's own; records that keep their type when they are used again |
+//! | `memory`, `pool` | the library's own allocator; type-stable records |
 //! | `thread`, `nap`, `window` | threads of the library; one sleep in `ppoll`; a poll over a few descriptors |
 //! | `ring`, `diagnosis`, `tcp_info` | a ring of io_uring; the socket diagnosis of netlink; TCP_INFO |
-//! | `fork_mark`, `thread_exit` | a fork without handlers is noticed; the end of a thread is noticed |
-//! | `options`, `log`, `facts` | settings; lines on standard error; what is known of the process |
-//! | `sanitizer` | what ThreadSanitizer's runtime has to be told |
+//! | `fork_mark`, `thread_exit` | detection of a fork without handlers; of the end of a thread |
+//! | `options`, `log`, `facts` | settings; lines on standard error; facts about the process |
+//! | `sanitizer` | reports to ThreadSanitizer's runtime |
 //!
-//! Nothing here is exported from the library, and nothing calls a function of libc that the library exports.
+//! Nothing here is exported from the library, and nothing calls a libc function that the library
+//! exports.
 
-// A `Default` that nobody asks for.
+// A `Default` that no code uses.
 #![allow(clippy::new_without_default)]
 
 #[cfg(not(target_os = "linux"))]

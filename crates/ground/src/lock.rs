@@ -1,8 +1,8 @@
 //! A small futex lock that knows when its holder was interrupted by a signal handler.
 //!
-//! std's mutex ends in libc's `syscall`, which is ours, and cannot be reset in a forked child; parking_lot brings
-//! thread-locals with destructors. Sections under these locks are short and never sleep (see the locking section of
-//! `lib.rs`).
+//! std's mutex ends in libc's `syscall`, which this library exports, and cannot be reset in a
+//! forked child; parking_lot has thread-locals with destructors. Sections under these locks are
+//! short and never sleep (see the locking section of `lib.rs`).
 
 use std::cell::{Cell, UnsafeCell};
 use std::ops::{Deref, DerefMut};
@@ -16,30 +16,33 @@ const HELD: u32 = 1;
 const CONTENDED: u32 = 2;
 
 thread_local! {
-    /// How many of our locks the thread holds. A hook that finds it above zero runs in a signal handler that interrupted
-    /// this library, and must take no lock; [`OWES`] is beside. No destructor: it is read in signal handlers and at thread exit.
+    /// The number of the library's locks that the thread holds; [`OWES`] is in the same word. A
+    /// hook that finds it above zero runs in a signal handler that interrupted the library, and
+    /// must take no lock. It has no destructor: it is read in signal handlers and at thread exit.
     static DEPTH: Cell<u32> = const { Cell::new(0) };
 }
 
-/// There is something to settle when the thread lets go of its last lock. In the same word, which is looked at then anyway.
+/// Deferred work is due when the thread releases its last lock. A bit of the same word, which is
+/// read at that point anyway.
 const OWES: u32 = 1 << 31;
 
-/// There will be something to settle, see `descriptors::settle_interrupted_closes`.
+/// Makes deferred work due, see `descriptors::settle_interrupted_closes`.
 pub fn owe_settlement() {
     DEPTH.with(|depth| depth.set(depth.get() | OWES));
 }
 
-/// Whether the calling thread is inside this library already, which can only be so in a signal handler.
+/// Whether the calling thread is inside this library already, which is possible only in a signal
+/// handler.
 pub fn interrupted() -> bool {
     DEPTH.with(Cell::get) & !OWES > 0
 }
 
-/// As if a lock were held: what signal handlers close meanwhile is settled when this goes, or later.
+/// Counts as a held lock: closes in signal handlers are settled when it is dropped, or later.
 #[derive(Debug)]
 pub struct Inside(());
 
 impl Inside {
-    /// From here on.
+    /// Enters the library.
     pub fn enter() -> Inside {
         DEPTH.with(|depth| depth.set(depth.get() + 1));
         Inside(())
@@ -60,10 +63,10 @@ impl Drop for Inside {
     }
 }
 
-/// What a thread does that owes something when it lets go of its last lock; null before start-up.
+/// The deferred work of a thread that releases its last lock; null before start-up.
 static DEFERRED: std::sync::atomic::AtomicPtr<()> = std::sync::atomic::AtomicPtr::new(std::ptr::null_mut());
 
-/// Sets what a thread does that owes something when it lets go of its last lock. Once, at start-up.
+/// Sets the deferred work of a thread that releases its last lock. Called once, at start-up.
 pub fn set_deferred_work(work: fn()) {
     DEFERRED.store(work as *mut (), SeqCst);
 }
@@ -77,9 +80,9 @@ fn do_deferred_work() {
     }
 }
 
-/// The place of a lock in the order: a thread that holds one takes none of a lower rank. Debug builds
-/// assert it for every lock that may be waited for. What the ranks are is for those who have the
-/// locks; the highest are the ground's own.
+/// The place of a lock in the order: a thread that holds one takes none of a lower rank. Debug
+/// builds assert it whenever a thread may wait for a lock. The modules that have the locks define
+/// the ranks; this crate defines only the highest, its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Rank {
     order: u8,
@@ -89,7 +92,7 @@ pub struct Rank {
 impl Rank {
     /// The free lists of the pools.
     pub const POOL: Rank = Rank::new(Rank::RANKS as u8 - 2);
-    /// The library's own memory.
+    /// The library's own allocator.
     pub const HEAP: Rank = Rank::new(Rank::RANKS as u8 - 1);
 
     const RANKS: usize = 8;
@@ -100,7 +103,7 @@ impl Rank {
         Rank { order, nests: false }
     }
 
-    /// A thread may hold several locks of this rank, in an order that they have among themselves.
+    /// Lets a thread hold several locks of this rank, which have an order of their own.
     pub const fn nesting(self) -> Rank {
         Rank { nests: true, ..self }
     }
@@ -114,7 +117,7 @@ thread_local! {
 
 #[cfg(debug_assertions)]
 impl Rank {
-    /// The thread is about to wait for a lock of this rank.
+    /// Asserts the order before the thread waits for a lock of this rank.
     fn assert_is_next(self) {
         let from = usize::from(self.order) + usize::from(self.nests);
         let above = &RANKS_HELD.get()[from..];
@@ -138,8 +141,9 @@ impl Rank {
     fn count(self, _change: i8) {}
 }
 
-/// A value and the lock that protects it. Taking it and letting go are in the single order of all SeqCst operations: who leaves
-/// something for the holder and finds the lock taken may count on him to see it when he has let go (`File::tell`).
+/// A value and the lock that protects it. Acquiring and releasing are SeqCst operations: a thread
+/// that leaves something for the holder, and finds the lock taken, can rely on the holder to see it
+/// after the release (`File::tell`).
 #[derive(Debug)]
 pub struct Lock<T> {
     word: AtomicU32,
@@ -151,7 +155,7 @@ pub struct Lock<T> {
 // SAFETY: the value is reached only through a guard, of which there is one at a time.
 unsafe impl<T: Send> Sync for Lock<T> {}
 
-/// The right to use the value, until dropped.
+/// The right to use the value, until it is dropped.
 #[derive(Debug)]
 pub struct Guard<'a, T> {
     lock: &'a Lock<T>,
@@ -180,7 +184,7 @@ impl<T> Lock<T> {
         Rank::new(0)
     }
 
-    /// The calling thread has got it.
+    /// Makes the guard: the calling thread has acquired the lock.
     #[inline]
     fn taken(&self) -> Guard<'_, T> {
         self.rank().count(1);
@@ -194,7 +198,7 @@ impl<T> Lock<T> {
         self.lock_out_of_order()
     }
 
-    /// The same where the order is another, as in a fork.
+    /// Waits for the lock without the check of its rank, for a different order, as in a fork.
     #[inline]
     fn lock_out_of_order(&self) -> Guard<'_, T> {
         DEPTH.with(|depth| depth.set(depth.get() + 1));
@@ -204,8 +208,9 @@ impl<T> Lock<T> {
         self.taken()
     }
 
-    /// Waits for the lock, unless the thread is inside this library already: other frames of it may
-    /// hold the lock, and go on only after these. Handlers that run from here on find it inside.
+    /// Waits for the lock, unless the thread is inside this library already: other frames of the
+    /// thread may hold the lock, and continue only after these. Signal handlers that run after this
+    /// call see the thread inside.
     #[inline]
     pub fn lock_unless_inside(&self) -> Option<Guard<'_, T>> {
         let inside = Inside::enter();
@@ -232,7 +237,7 @@ impl<T> Lock<T> {
         }
     }
 
-    /// Takes the lock if nobody has it.
+    /// Takes the lock if it is free.
     pub fn try_lock(&self) -> Option<Guard<'_, T>> {
         DEPTH.with(|depth| depth.set(depth.get() + 1));
         if self.word.compare_exchange(FREE, HELD, SeqCst, SeqCst).is_ok() {
@@ -242,7 +247,7 @@ impl<T> Lock<T> {
         None
     }
 
-    /// Waits for the lock as long as `wanted` says so, which is asked again every millisecond.
+    /// Waits for the lock as long as `wanted` returns true, which is called every millisecond.
     pub fn lock_while(&self, mut wanted: impl FnMut() -> bool) -> Option<Guard<'_, T>> {
         const PAUSE_NS: u32 = 1_000_000;
         for _ in 0..sync::SPINS {
@@ -262,17 +267,18 @@ impl<T> Lock<T> {
         None
     }
 
-    /// Whether nobody has the lock.
+    /// Whether the lock is free.
     pub fn is_free(&self) -> bool {
         self.word.load(Acquire) == FREE
     }
 
-    /// Locks without a guard: fork takes every lock before, and lets go of it after, in the parent and in the child.
+    /// Locks without a guard: a fork takes every lock before the call, and releases it afterwards
+    /// in the parent and in the child.
     pub fn lock_for_fork(&self) {
         std::mem::forget(self.lock_out_of_order());
     }
 
-    /// The other half of [`Self::lock_for_fork`].
+    /// Unlocks what [`Self::lock_for_fork`] locked.
     ///
     /// # Safety
     /// The calling thread must have called `lock_for_fork` and not unlocked since.
@@ -285,14 +291,14 @@ impl<T> Deref for Guard<'_, T> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        // SAFETY: the guard is proof that this thread holds the lock.
+        // SAFETY: the guard proves that this thread holds the lock.
         unsafe { &*self.lock.value.get() }
     }
 }
 
 impl<T> DerefMut for Guard<'_, T> {
     fn deref_mut(&mut self) -> &mut T {
-        // SAFETY: the guard is proof that this thread holds the lock, and it is borrowed exclusively.
+        // SAFETY: the guard proves that this thread holds the lock, and it is borrowed exclusively.
         unsafe { &mut *self.lock.value.get() }
     }
 }

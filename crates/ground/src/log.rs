@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::sys;
 
-/// A line of at most `N` bytes; what does not fit is cut off.
+/// A line of at most `N` bytes; the rest is cut off.
 #[derive(Clone, Copy)]
 pub struct Line<const N: usize> {
     bytes: [u8; N],
@@ -58,7 +58,7 @@ impl<const N: usize> Line<N> {
         &self.bytes[..self.length]
     }
 
-    /// Writes the line to standard error, in one system call where the descriptor takes it.
+    /// Writes the line to standard error, in one system call, if the descriptor accepts it.
     pub fn to_stderr(self) {
         let _ = sys::write(libc::STDERR_FILENO, self.as_bytes());
     }

@@ -1,11 +1,13 @@
-//! The library's own memory: taken from the kernel by mmap, never from the program's allocator.
+//! The library's own memory, which comes from the kernel by mmap and never from the program's
+//! allocator.
 //!
-//! The hooks run inside programs' allocators (jemalloc reads and closes files under its locks) and around fork, where an allocator
-//! is locked before or after this library: whoever called `malloc` from here could wait for itself. And a failure is an answer here:
-//! NULL, which every caller turns into ENOMEM.
+//! The hooks run inside programs' allocators (jemalloc reads and closes files under its locks) and
+//! around fork, where an allocator is locked before or after this library: a thread that called
+//! `malloc` from here could wait for itself. Besides, a failed allocation is an ordinary result
+//! here: NULL, which every caller turns into ENOMEM.
 //!
-//! Blocks up to `LARGEST` bytes have the size of a power of two and are recycled by size; larger ones are mappings of their
-//! own.
+//! Blocks of up to `LARGEST` bytes have the size of a power of two and are recycled by size; larger
+//! ones are mappings of their own.
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::cell::Cell;
@@ -17,11 +19,13 @@ use nix::errno::Errno;
 use crate::lock::{Lock, Rank};
 use crate::sys;
 
-/// What is taken from the kernel at a time. It costs address space; memory only as far as it is used.
+/// The bytes that are taken from the kernel at a time. They cost address space, and memory only as
+/// far as they are used.
 const CHUNK: usize = 256 * 1024;
 /// The smallest block, with room for the free list's link.
 const SMALLEST: usize = 16;
-/// The largest block that is recycled by size: a mapping grows without a copy, and what was never used of it takes no memory.
+/// The largest block that is recycled by size. A mapping grows without a copy, and its unused part
+/// takes no memory.
 const LARGEST: usize = PAGE / 2;
 const CLASSES: usize = (LARGEST.trailing_zeros() - SMALLEST.trailing_zeros()) as usize + 1;
 const PAGE: usize = 4096;
@@ -32,25 +36,26 @@ pub struct Memory;
 
 #[derive(Debug)]
 struct Heap {
-    /// The free blocks of each size, each pointing at the next.
+    /// The free blocks of each size, each of which points to the next.
     free: [*mut u8; CLASSES],
-    /// The rest of the chunk at hand.
+    /// The rest of the current chunk.
     next: *mut u8,
     left: usize,
 }
 
-// SAFETY: the pointers are to memory that belongs to nobody else, and are used under the lock.
+// SAFETY: the pointers are to memory that is used nowhere else, and only under the lock.
 unsafe impl Send for Heap {}
 
 static HEAP: Lock<Heap> =
     Lock::new(Rank::HEAP, Heap { free: [ptr::null_mut(); CLASSES], next: ptr::null_mut(), left: 0 });
 
 thread_local! {
-    /// A block for the next request that it is large enough for, with its layout (see [`infallible`]).
+    /// A block for the next request for which it is large enough, with its layout (see
+    /// [`infallible`]).
     static SET_ASIDE: Cell<(*mut u8, Layout)> = const { Cell::new((ptr::null_mut(), Layout::new::<u8>())) };
 }
 
-/// The free list for a layout, if it is not a mapping of its own.
+/// The free list for a layout; `None` if a block of that layout is a mapping of its own.
 fn class(layout: Layout) -> Option<usize> {
     let size = layout.size().max(layout.align()).max(SMALLEST);
     (size <= LARGEST).then(|| (size.next_power_of_two().trailing_zeros() - SMALLEST.trailing_zeros()) as usize)
@@ -73,7 +78,8 @@ impl Heap {
         self.free[class] = block;
     }
 
-    /// Cuts from the chunk at hand, or from a new one. What is left of the old one is lost: less than was asked for.
+    /// Cuts a block from the current chunk, or from a new one. The rest of the old chunk, which is
+    /// smaller than the block, is lost.
     fn carve(&mut self, size: usize, align: usize) -> *mut u8 {
         let mut skip = self.next.align_offset(align);
         if self.left < skip + size {
@@ -89,18 +95,18 @@ impl Heap {
     }
 }
 
-/// Gives the pages of unused memory back to the kernel, until they are used again.
+/// Gives the pages of unused memory back to the kernel; they can be used again.
 pub fn discard<T>(unused: &mut [MaybeUninit<T>]) {
     let range = unused.as_mut_ptr_range();
     let skip = range.start.addr().next_multiple_of(PAGE) - range.start.addr();
     let bytes = size_of_val(unused).saturating_sub(skip) & !(PAGE - 1);
     if bytes > 0 {
-        // SAFETY: the pages are within the slice, in which nothing is.
+        // SAFETY: the pages are within the slice, which contains no values.
         unsafe { sys::discard(range.start.cast::<u8>().add(skip), bytes) };
     }
 }
 
-/// Memory that is never given back, and not rounded up to a power of two. NULL when there is none.
+/// Memory that is never freed, and not rounded up to a power of two. NULL if there is none.
 pub fn forever(layout: Layout) -> *mut u8 {
     if layout.size() > CHUNK / 8 || layout.align() > PAGE {
         return sys::map(layout.size()).unwrap_or(ptr::null_mut());
@@ -108,7 +114,8 @@ pub fn forever(layout: Layout) -> *mut u8 {
     HEAP.lock().carve(layout.size(), layout.align())
 }
 
-/// Calls what allocates once and would end the process if that failed: the memory is set aside before. ENOMEM when there is none.
+/// Calls a function that allocates once and would end the process if that failed, with the memory
+/// set aside beforehand. ENOMEM if there is none.
 pub fn infallible<T>(layout: Layout, make: impl FnOnce() -> T) -> Result<T, Errno> {
     // SAFETY: the layout is not empty.
     let block = unsafe { Memory.alloc(layout) };
@@ -119,13 +126,14 @@ pub fn infallible<T>(layout: Layout, make: impl FnOnce() -> T) -> Result<T, Errn
     let made = make();
     let (rest, layout) = SET_ASIDE.replace((ptr::null_mut(), Layout::new::<u8>()));
     if !rest.is_null() {
-        // SAFETY: it was allocated above with this layout, and nobody asked for it.
+        // SAFETY: it was allocated above with this layout, and was not used.
         unsafe { Memory.dealloc(rest, layout) };
     }
     Ok(made)
 }
 
-// SAFETY: blocks are of the size and alignment asked for, disjoint, and live until they are given back; nothing unwinds.
+// SAFETY: blocks have the size and alignment requested, are disjoint, and live until they are
+// freed; nothing unwinds.
 unsafe impl GlobalAlloc for Memory {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let (aside, its_layout) = SET_ASIDE.get();
@@ -151,7 +159,7 @@ unsafe impl GlobalAlloc for Memory {
     }
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        // SAFETY: the caller sees to it that the size is a valid one for this alignment.
+        // SAFETY: the caller guarantees that the size is valid for this alignment.
         let wanted = unsafe { Layout::from_size_align_unchecked(size, layout.align()) };
         match (class(layout), class(wanted)) {
             (Some(before), Some(after)) if before == after => block,
@@ -161,8 +169,8 @@ unsafe impl GlobalAlloc for Memory {
                 // SAFETY: the size is not zero.
                 let moved = unsafe { self.alloc(wanted) };
                 if !moved.is_null() {
-                    // SAFETY: both blocks have room for the smaller of the two sizes, and they are disjoint; the old one
-                    // is the caller's to give back.
+                    // SAFETY: both blocks have room for the smaller of the two sizes, and they are
+                    // disjoint; the caller gives up the old one.
                     unsafe {
                         ptr::copy_nonoverlapping(block, moved, layout.size().min(size));
                         self.dealloc(block, layout);
@@ -174,12 +182,12 @@ unsafe impl GlobalAlloc for Memory {
     }
 }
 
-/// Whether nobody is at the heap.
+/// Whether the allocator's lock is free.
 pub fn is_at_rest() -> bool {
     HEAP.is_free()
 }
 
-/// The heap's lock, for fork: the last of all.
+/// Takes the allocator's lock for fork, after all others.
 pub fn lock_for_fork() {
     HEAP.lock_for_fork();
 }
@@ -196,7 +204,7 @@ mod tests {
     use super::*;
 
     fn fill(block: *mut u8, size: usize, byte: u8) {
-        // SAFETY: the tests fill what they were given.
+        // SAFETY: the tests fill blocks that they have allocated.
         unsafe { block.write_bytes(byte, size) };
     }
 
@@ -249,7 +257,7 @@ mod tests {
                 scope.spawn(move || {
                     for round in 0..20_000 {
                         let layout = Layout::from_size_align(16 << (round % 8), 8).expect("layout");
-                        // SAFETY: allocated, used and given back with one layout.
+                        // SAFETY: the block is allocated, used and freed with one layout.
                         unsafe {
                             let block = Memory.alloc(layout);
                             fill(block, layout.size(), thread);

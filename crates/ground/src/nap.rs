@@ -1,4 +1,4 @@
-//! One sleep of a waiting thread: in `ppoll`, or on a ring, with the signal mask that the wait was given (W8).
+//! One sleep of a waiting thread, in `ppoll` or on a ring, with the signal mask of the wait (W8).
 
 use libc::pollfd;
 use nix::errno::Errno;
@@ -13,32 +13,32 @@ use crate::sys::{self, SigMask};
 
 /// The first pause between two looks at descriptors that a sleep does not cover.
 pub const TICK_NS: u64 = 1_000_000;
-/// The longest of these pauses; each is twice as long as the one before.
+/// The longest of these pauses; each is twice as long as the previous one.
 pub const LONGEST_TICK_NS: u64 = 50_000_000;
 
-/// Sleeping in `ppoll`, with the signal mask that the wait was given.
+/// A sleep in `ppoll`, with the signal mask of the wait.
 #[derive(Debug)]
 pub struct Nap {
     /// The mask of epoll_pwait.
     pub mask: Option<SigMask>,
-    /// The mask outside, once all signals are blocked but in the sleep itself.
+    /// The mask outside of the sleep, once all signals are blocked there.
     pub outside: Option<SigMask>,
 }
 
 impl Nap {
-    /// Blocks every signal from here to the end of the wait, sleeps excepted.
+    /// Blocks all signals from here to the end of the wait, except while the thread sleeps.
     pub fn prepare(&mut self) {
         if self.outside.is_none() {
             self.outside = Some(sys::swap_signal_mask(sys::ALL_SIGNALS));
         }
     }
 
-    /// One `ppoll`. EINTR when a signal handler ran. The array must stay where it is meanwhile. Where `ppoll` does not take it for its
-    /// length, the sleep is on its first entries, the wake-up descriptor among them, and for no longer than `tick`; the others are
-    /// looked at after it.
+    /// Calls `ppoll` once. EINTR if a signal handler ran. The array must not move meanwhile. If
+    /// `ppoll` refuses the array for its length, the thread sleeps on its first entries, the
+    /// wake-up descriptor among them, and no longer than `tick`; then it looks at the others.
     ///
     /// # Safety
-    /// The array must have `n` entries, which nobody else touches meanwhile.
+    /// The array must have `n` entries, which no other thread accesses meanwhile.
     pub unsafe fn sleep(&self, entries: *mut pollfd, n: usize, limit: Option<u64>, tick: u64) -> Result<usize, Errno> {
         let mut slept = self.ppoll(entries, n, limit);
         if !slept.is_err_and(sys::is_too_long) {
@@ -59,8 +59,9 @@ impl Nap {
         Ok(slept + sys::look(unsafe { std::slice::from_raw_parts_mut(entries.add(piece), n - piece) }))
     }
 
-    /// A sleep until the ring has something. EINTR when a signal handler ran. Unlike `ppoll` the system call is no cancellation point, so
-    /// the thread is made to be cancelled at any moment meanwhile.
+    /// Sleeps until the ring has completions. EINTR if a signal handler ran. Unlike `ppoll`, the
+    /// system call is not a cancellation point, so the thread can be cancelled at any moment
+    /// meanwhile.
     pub fn sleep_on_ring(&self, fd: &AtomicI32, limit: Option<u64>) -> Result<usize, Errno> {
         let careful = facts::has_threads();
         let before = careful.then(|| next::let_cancel(next::CANCEL_AT_ANY_MOMENT));
@@ -79,7 +80,8 @@ impl Nap {
         let limit = limit.map(sys::timespec_of);
         let limit = limit.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
         let mask = self.mask.or(self.outside).map(|mask| {
-            // SAFETY: all zeroes is a valid, empty set, of which the first eight bytes are the kernel's.
+            // SAFETY: all zeroes is a valid, empty set, of which the first eight bytes are the
+            // kernel's.
             let mut set: libc::sigset_t = unsafe { std::mem::zeroed() };
             // SAFETY: the set is at least eight bytes long.
             unsafe { (&raw mut set).cast::<SigMask>().write_unaligned(mask) };
@@ -87,8 +89,9 @@ impl Nap {
         });
         let mask = mask.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
         sanitizer::takes(entries.cast());
-        // SAFETY: `entries` is valid for `n` entries and nobody touches it while `poller` is set (or it is the caller's own);
-        // the other pointers are to locals. The thread may be cancelled in here: no local of these frames needs dropping.
+        // SAFETY: `entries` is valid for `n` entries, and no other thread accesses it while
+        // `poller` is set (or it is the caller's own); the other pointers are to locals. The thread
+        // may be cancelled in here: no local of these frames needs dropping.
         let answer = unsafe { sync::ppoll(entries, n as libc::nfds_t, limit, mask) };
         let slept = if answer < 0 { Err(sys::last_errno()) } else { Ok(answer as usize) };
         sanitizer::lets_go(entries.cast());

@@ -1,8 +1,10 @@
-//! The next definition of the symbols that we stand in front of: libc's, or that of another preloaded library.
+//! The next definition of each symbol that the library exports: libc's, or that of another
+//! preloaded library.
 //!
-//! Called where it matters who answers: cancellation points, stdio, other interposers. Until start-up has looked them up, and
-//! where a libc lacks one, a raw system call stands in, because constructors of other libraries and memory allocators call
-//! these names before us, when looking anything up would allocate.
+//! The library calls these where it matters who serves the call: cancellation points, stdio, other
+//! interposers. A raw system call takes the place of each symbol until start-up has looked it up,
+//! and for good if libc lacks it: constructors of other libraries and memory allocators call these
+//! names before start-up, when a look-up would allocate.
 
 use std::ffi::CStr;
 use std::sync::atomic::AtomicPtr;
@@ -19,7 +21,7 @@ use crate::sys;
 /// An environment or an argv, as exec takes it.
 pub type Strings = *const *const c_char;
 
-/// A function that can be called in place of a symbol not looked up yet.
+/// Defines a function that can be called even before its symbol has been looked up.
 macro_rules! next {
     ($(fn $name:ident($($arg:ident: $type:ty),*) -> $ret:ty = $number:ident [$($word:expr),*];)*) => {
         $(
@@ -30,7 +32,8 @@ macro_rules! next {
             #[inline]
             #[allow(non_snake_case)] // libc's own name.
             pub unsafe fn $name($($arg: $type),*) -> $ret {
-                // SAFETY: the pointer is the stand-in's or the one that `look_up` found under this very name.
+                // SAFETY: the pointer is that of the stand-in, or the one that `look_up` found
+                // under this name.
                 unsafe {
                     let next: unsafe extern "C" fn($($type),*) -> $ret =
                         std::mem::transmute::<*mut c_void, _>(table::$name.load(Relaxed));
@@ -39,7 +42,7 @@ macro_rules! next {
             }
         )*
 
-        /// What each name stands for at present.
+        /// The current target of each name.
         #[allow(non_upper_case_globals)] // One static per symbol, under the symbol's own name.
         mod table {
             use super::*;
@@ -58,7 +61,7 @@ macro_rules! next {
             )*
         }
 
-        /// Looks every symbol up. Once, at start-up: dlsym may allocate.
+        /// Looks up every symbol. Called once, at start-up: dlsym may allocate.
         pub fn look_up_all() {
             $(
                 if let Some(found) = look_up(concat!(stringify!($name), "\0")) {
@@ -70,18 +73,19 @@ macro_rules! next {
     };
 }
 
-/// A cancellation point: a thread that was cancelled ends here.
+/// A cancellation point: a thread that was cancelled ends in this call.
 #[inline]
 pub fn testcancel() {
     unsafe extern "C" {
-        // Declared without unwinding, which it does: no frame between here and the program owns anything.
+        // Declared as if it did not unwind, which it does: no frame from here to the program owns
+        // anything.
         fn pthread_testcancel();
     }
     // SAFETY: no arguments.
     unsafe { pthread_testcancel() }
 }
 
-/// Lets the thread be cancelled, or not; answers with what was before.
+/// Enables or disables cancellation of the thread; returns the previous state.
 pub fn let_be_cancelled(enabled: bool) -> bool {
     unsafe extern "C" {
         // As above.
@@ -96,7 +100,8 @@ pub fn let_be_cancelled(enabled: bool) -> bool {
 /// libc's PTHREAD_CANCEL_ASYNCHRONOUS.
 pub const CANCEL_AT_ANY_MOMENT: c_int = 1;
 
-/// Lets the thread be cancelled at cancellation points only, or at any moment; answers with what was before.
+/// Lets the thread be cancelled at cancellation points only, or at any moment; returns the previous
+/// type.
 #[inline]
 pub fn let_cancel(kind: c_int) -> c_int {
     unsafe extern "C" {
@@ -104,17 +109,18 @@ pub fn let_cancel(kind: c_int) -> c_int {
         fn pthread_setcanceltype(kind: c_int, before: *mut c_int) -> c_int;
     }
     let mut before = 0;
-    // SAFETY: the kinds are libc's, or what it gave.
+    // SAFETY: the kind is one of libc's, or one that this call returned.
     unsafe { pthread_setcanceltype(kind, &raw mut before) };
     before
 }
 
-/// What pselect6 takes in place of a mask: none here, for a call this early has no mask to swap.
+/// The mask argument of pselect6: none, because a call this early has no mask to swap.
 fn kernel_mask(_mask: *const sigset_t) -> usize {
     0
 }
 
-/// Ends a fortified program whose buffer is smaller than what it asks for, as libc does.
+/// Ends a fortified program whose buffer is smaller than the number of bytes that it requests, as
+/// libc does.
 pub fn chk_fail() -> ! {
     unsafe extern "C" {
         fn __chk_fail() -> !;
@@ -125,7 +131,7 @@ pub fn chk_fail() -> ! {
 
 fn look_up(name: &str) -> Option<*mut c_void> {
     let name = CStr::from_bytes_with_nul(name.as_bytes()).ok()?;
-    // SAFETY: the name ends in NUL; RTLD_NEXT searches behind this library.
+    // SAFETY: the name ends in NUL; RTLD_NEXT starts the search after this library.
     let found = unsafe { libc::dlsym(libc::RTLD_NEXT, name.as_ptr()) };
     (!found.is_null()).then_some(found)
 }
@@ -190,7 +196,8 @@ next! {
         = SYS_pselect6 [n, r, w, e, limit, kernel_mask(mask)];
 }
 
-/// Functions of libc that no system call can stand in for. Who calls them before start-up looks them up, where dlsym may allocate.
+/// Defines functions of libc that have no system call as a stand-in. A call before start-up looks
+/// the symbol up, at a time when dlsym may allocate.
 macro_rules! next_of_libc {
     ($(fn $name:ident($($arg:ident: $type:ty),*) -> $ret:ty, else $otherwise:expr;)*) => {
         $(
@@ -204,7 +211,7 @@ macro_rules! next_of_libc {
                     let Some(found) = look_up(concat!(stringify!($name), "\0")) else { return $otherwise };
                     next.store(found, Relaxed);
                 }
-                // SAFETY: the pointer was found under this very name.
+                // SAFETY: the pointer was found under this name.
                 unsafe {
                     let next: unsafe extern "C" fn($($type),*) -> $ret =
                         std::mem::transmute::<*mut c_void, _>(next.load(Relaxed));
@@ -213,14 +220,15 @@ macro_rules! next_of_libc {
             }
         )*
 
-        /// What was found; null before that.
+        /// The addresses found; null before that.
         #[allow(non_upper_case_globals)] // One static per symbol, under the symbol's own name.
         mod table_of_libc {
             use super::*;
             $(pub static $name: AtomicPtr<c_void> = AtomicPtr::new(std::ptr::null_mut());)*
         }
 
-        /// Looks these up, too: some of them are called in vfork children and signal handlers.
+        /// Looks these up at start-up too: some of them are called in vfork children and signal
+        /// handlers.
         fn look_up_all_of_libc() {
             $(
                 if let Some(found) = look_up(concat!(stringify!($name), "\0")) {

@@ -1,4 +1,5 @@
-//! Settings from the environment, as the library takes them (`epolyfill_environment::settings` has the table).
+//! Settings from the environment, as the library reads them (`epolyfill_environment::settings` has
+//! the table).
 
 use std::ffi::CStr;
 use std::fmt::Write;
@@ -11,7 +12,7 @@ use crate::log::Line;
 use crate::settings::{self, Setting};
 use crate::sys;
 
-/// A variable that is yes or no; off unless it is set.
+/// A variable that is yes or no; it is off unless it is set.
 #[derive(Debug)]
 pub struct Switch {
     setting: &'static Setting,
@@ -30,46 +31,46 @@ impl Switch {
     }
 }
 
-/// Prints the counters on standard error when the process exits.
+/// Prints the counters to standard error when the process exits.
 pub static COUNTERS: Switch = Switch::new(&settings::COUNTERS);
 
-/// Lets `io_uring_setup` through `syscall()` reach the kernel. Otherwise it answers ENOSYS, so that
-/// event loops which would send their epoll control through a ring come to us.
+/// Lets `io_uring_setup` through `syscall()` reach the kernel. Otherwise it fails with ENOSYS, so
+/// that event loops that would make their epoll control calls through a ring call the library.
 pub static IO_URING: Switch = Switch::new(&settings::IO_URING);
 
 /// Lets the kernel copy to and from the program's structures, so that a bad address is EFAULT and
 /// not a fault.
 pub static STRICT: Switch = Switch::new(&settings::STRICT);
 
-/// Keeps complaints about settings back. The launcher sets it when it has made them.
+/// Suppresses complaints about settings. The launcher sets it when it has made them.
 pub static QUIET: Switch = Switch::new(&settings::QUIET);
 
-/// Every switch there is.
+/// All switches.
 pub static ALL: [&Switch; 4] = [&COUNTERS, &IO_URING, &STRICT, &QUIET];
 
-/// What the process executes is served as well.
+/// Whether the library also serves the programs that the process executes.
 static CHILDREN: AtomicBool = AtomicBool::new(true);
 
-/// Whether what the process executes is served as well.
+/// Whether the library also serves the programs that the process executes.
 pub fn serves_children() -> bool {
     CHILDREN.load(Relaxed)
 }
 
-/// How readiness is learnt.
+/// How the library learns readiness.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Poller {
-    /// By a ring where it pays and the kernel has one, by poll elsewhere.
+    /// By a ring where it pays and the kernel has one, otherwise by poll.
     Auto,
     /// By poll.
     Poll,
-    /// By a ring wherever one will do.
+    /// By a ring wherever one is possible.
     Uring,
 }
 
 static POLLER: AtomicU8 = AtomicU8::new(Poller::Poll as u8);
 
-/// How readiness is to be learnt.
+/// The poller in use.
 pub fn poller() -> Poller {
     match POLLER.load(Relaxed) {
         0 => Poller::Auto,
@@ -78,7 +79,7 @@ pub fn poller() -> Poller {
     }
 }
 
-/// Another one, for the models.
+/// Sets another poller, for the models.
 pub fn set_poller(poller: Poller) {
     POLLER.store(poller as u8, Relaxed);
 }
@@ -86,8 +87,8 @@ pub fn set_poller(poller: Poller) {
 /// The pollers, in the order of their names in `settings::POLLERS`.
 const POLLERS: [Poller; 3] = [Poller::Auto, Poller::Poll, Poller::Uring];
 
-/// Reads the environment, which may name another poller than the `usual` one. Once, at start-up, before the program
-/// can change it.
+/// Reads the environment, which may name another poller than the `usual` one. Called once, at
+/// start-up, before the program can change it.
 pub fn read(usual: Poller) {
     set_poller(usual);
     for switch in ALL {
@@ -104,19 +105,19 @@ pub fn read(usual: Poller) {
     }
 }
 
-/// What a variable is set to.
+/// The value of a variable.
 fn value(setting: &Setting) -> Option<&'static [u8]> {
-    // SAFETY: the name ends in NUL; at start-up nobody else changes the environment.
+    // SAFETY: the name ends in NUL; at start-up no other thread changes the environment.
     let value = unsafe { libc::getenv(setting.name.as_ptr()) };
     // SAFETY: a value that getenv found is NUL-terminated.
     (!value.is_null()).then(|| unsafe { CStr::from_ptr(value) }.to_bytes())
 }
 
-/// Complaints about the environment: a page that forked children share, so that one process makes
-/// them for all. Null where there are none.
+/// Complaints about the environment, in a page that forked children share, so that one process
+/// makes them for all. Null if there are none.
 static COMPLAINTS: AtomicPtr<Complaints> = AtomicPtr::new(std::ptr::null_mut());
 
-/// The longest text of complaints; what is more is cut off.
+/// The longest text of complaints; the rest is cut off.
 const MOST_TEXT: usize = 2048;
 
 #[derive(Debug)]
@@ -125,7 +126,7 @@ struct Complaints {
     text: Line<MOST_TEXT>,
 }
 
-/// Notes what is wrong with the environment, for the first process that makes an instance.
+/// Notes the errors in the environment, for the first process that makes an instance.
 fn note_complaints() {
     unsafe extern "C" {
         static environ: *const *const c_char;
@@ -133,11 +134,11 @@ fn note_complaints() {
     let mut text = Line::new();
     // SAFETY: a word that libc set before this library started.
     let mut entry = unsafe { environ };
-    // SAFETY: at start-up nobody else changes the environment, which ends in a null pointer.
+    // SAFETY: at start-up no other thread changes the environment, which ends in a null pointer.
     while !entry.is_null() && !unsafe { *entry }.is_null() {
         // SAFETY: entries end in NUL.
         if let Some(complaint) = settings::complaint(unsafe { CStr::from_ptr(*entry) }.to_bytes()) {
-            // What does not fit is cut off.
+            // Text that does not fit is cut off.
             let _ = writeln!(text, "epolyfill: {complaint}");
         }
         // SAFETY: the null pointer that ends the array was not reached.
@@ -149,13 +150,13 @@ fn note_complaints() {
     // Without memory there are no complaints.
     if let Ok(page) = sys::map_for_children(size_of::<Complaints>()) {
         let page = page.cast::<Complaints>();
-        // SAFETY: the page is large enough and nobody else's.
+        // SAFETY: the page is large enough, and nothing else uses it.
         unsafe { page.write(Complaints { made: AtomicU32::new(0), text }) };
         COMPLAINTS.store(page, Release);
     }
 }
 
-/// Makes the complaints, if there are any and no process of this family has made them. Called where
+/// Makes the complaints, if there are any and no process of this family has made them. Called when
 /// an instance is made.
 pub fn complain() {
     // SAFETY: null, or a page that is never unmapped.

@@ -1,10 +1,12 @@
-//! Memory whose type never changes: records are recycled, never given back.
+//! Type-stable memory: records are recycled, and never freed.
 //!
-//! A witness in one thread may hold a record that another thread retires at that moment. Because a record stays a record of
-//! its type for ever, the worst it can do is leave a hint on the wrong one, which costs a look; nothing freed is touched
-//! (T10), no reference count has to be kept by readers, and `&'static` is the honest lifetime.
+//! A hook in one thread may hold a record that another thread retires at that moment. Because a
+//! record keeps its type for ever, the worst outcome is a hint left on the wrong record, which
+//! costs a look. No thread touches freed memory (T10), readers need no reference count, and
+//! `&'static` is the honest lifetime.
 //!
-//! Records are made a page at a time, and each page has a number. So four bytes are enough to refer to one from another ([`Short`]).
+//! Records are made a page at a time, and each page has a number. So four bytes suffice to refer to
+//! a record from another one ([`Short`]).
 
 use std::alloc::Layout;
 use std::cell::UnsafeCell;
@@ -20,11 +22,11 @@ use crate::memory;
 use crate::sync::atomic::Ordering::{Acquire, Release, SeqCst};
 use crate::sync::atomic::{AtomicPtr, AtomicU32};
 
-/// The bytes of a page, which begins with its number.
+/// The size of a page, which begins with its number.
 const PAGE: usize = 4096;
-/// How many pages a pool can have.
+/// The most pages of a pool.
 const PAGES: usize = 1 << 18;
-/// How many of them the table in the pool itself has room for.
+/// The number of pages for which the table in the pool itself has room.
 const FIRST_PAGES: usize = 32;
 
 /// A record that a pool can keep on its free list.
@@ -32,15 +34,15 @@ pub trait Pooled: Sized + Sync + 'static {
     /// A blank record.
     const BLANK: Self;
 
-    /// The pool that all records of the type are of.
+    /// The pool of all records of this type.
     fn pool() -> &'static Pool<Self>;
 
-    /// A page that needs no memory, for records that must be there when there is none.
+    /// A page that needs no allocation, for records that must exist even when there is no memory.
     fn first_page() -> Option<&'static Page> {
         None
     }
 
-    /// Where the free list threads through the record; used by the pool alone while the record is free.
+    /// The record's link in the free list; only the pool uses it, while the record is free.
     fn free_link(&self) -> &AtomicShort<Self>;
 }
 
@@ -49,42 +51,43 @@ pub trait Pooled: Sized + Sync + 'static {
 #[repr(C, align(4096))]
 pub struct Page(UnsafeCell<[u8; PAGE]>);
 
-// SAFETY: a pool uses it, under its lock until the records in it are made.
+// SAFETY: only a pool uses it, and under its lock until the records in it are made.
 unsafe impl Sync for Page {}
 
 impl Page {
-    /// An empty one.
+    /// An empty page.
     pub const fn empty() -> Page {
         Page(UnsafeCell::new([0; PAGE]))
     }
 }
 
-/// The free records of one type, and every record there is.
+/// The free records of one type, and all records ever made.
 #[derive(Debug)]
 pub struct Pool<T: Pooled> {
     /// The free list.
     state: Lock<State<T>>,
-    /// Where the pages are: an array, or null as long as there are none. A full one is replaced by one of twice the length and
-    /// never given back, since somebody may be reading it. Not of `sync`: a number comes from somebody who had the record.
+    /// The table of pages: an array, or null as long as there are no pages. A full array is
+    /// replaced by one of twice the length and never freed, since another thread may be reading it.
+    /// Not from `sync`: a thread that has a page's number got it from a thread that had the record.
     table: Place<Place<u8>>,
-    /// The array for the first few pages, which needs no memory.
+    /// The table for the first few pages, which needs no allocation.
     first: [Place<u8>; FIRST_PAGES],
-    /// How many there are. Changed under the lock, and read without: whoever goes through all records may hold the lock of one, for
-    /// which a fork that has this lock waits.
+    /// The number of pages. It is changed under the lock, and read without: a thread that walks all
+    /// records may hold the lock of one, for which a fork that has this lock waits.
     made: AtomicU32,
 }
 
 #[derive(Debug)]
 struct State<T: Pooled> {
     free: Option<Short<T>>,
-    /// How many pages the table has room for.
+    /// The number of pages for which the table has room.
     room: usize,
 }
 
 impl<T: Pooled> Pool<T> {
-    /// What comes before the first record of a page.
+    /// The bytes before the first record of a page.
     const HEADER: usize = if align_of::<T>() > 8 { align_of::<T>() } else { 8 };
-    /// How many records a page has.
+    /// The number of records of a page.
     const EACH: usize = {
         let fit = (PAGE - Self::HEADER) / size_of::<T>();
         assert!(fit > 0, "a record is smaller than a page");
@@ -101,7 +104,7 @@ impl<T: Pooled> Pool<T> {
         }
     }
 
-    /// A record nobody uses: blank, or as its last user left it. ENOMEM when there is no memory.
+    /// Takes an unused record: blank, or as its last user left it. ENOMEM if there is no memory.
     pub fn take(&'static self) -> Result<&'static T, Errno> {
         let mut state = self.state.lock();
         if state.free.is_none() {
@@ -112,24 +115,25 @@ impl<T: Pooled> Pool<T> {
         Ok(record)
     }
 
-    /// Takes a record back.
+    /// Puts a record back.
     pub fn give_back(&self, record: &'static T) {
         let mut state = self.state.lock();
         record.free_link().set_short(state.free);
         state.free = Some(Short::of(record));
     }
 
-    /// Every record ever made, in use or free. Without the lock.
+    /// Visits every record ever made, in use or free, without the lock.
     pub fn for_each(&self, visit: impl FnMut(&'static T)) {
         self.records().for_each(visit);
     }
 
-    /// Whether nobody is at the pool, nor at any record.
+    /// Whether the pool's lock is free, and each record at rest.
     pub fn is_at_rest(&self, each: impl FnMut(&'static T) -> bool) -> bool {
         self.state.is_free() && self.records().all(each)
     }
 
-    /// How many records are in use, for the models: fails if the free list holds one twice.
+    /// The number of records in use, for the models; panics if the free list contains a record
+    /// twice.
     pub fn in_use(&self) -> usize {
         let state = self.state.lock();
         let records = self.records().count();
@@ -139,13 +143,13 @@ impl<T: Pooled> Pool<T> {
         records - free
     }
 
-    /// Locks the pool, and lets `each` lock every record there is: nothing changes until the fork is done.
+    /// Locks the pool, and lets `each` lock every record: nothing changes until the fork is done.
     pub fn lock_for_fork(&self, each: impl FnMut(&'static T)) {
         self.state.lock_for_fork();
         self.for_each(each);
     }
 
-    /// The other half of [`Self::lock_for_fork`], in the parent and in the child.
+    /// Unlocks what [`Self::lock_for_fork`] locked, in the parent and in the child.
     ///
     /// # Safety
     /// As for [`Lock::unlock_after_fork`].
@@ -164,7 +168,7 @@ impl<T: Pooled> Pool<T> {
         (0..Self::EACH).map(move |slot| Short::new(page, Self::HEADER + slot * size_of::<T>()))
     }
 
-    /// One more page of blank records.
+    /// Adds a page of blank records.
     #[cold]
     #[inline(never)]
     fn grow(&'static self, state: &mut Guard<'_, State<T>>) -> Result<(), Errno> {
@@ -180,7 +184,8 @@ impl<T: Pooled> Pool<T> {
             return Err(Errno::ENOMEM);
         }
         page.expose_provenance();
-        // SAFETY: the page is aligned, nobody else's, and never freed; its number and the records fit.
+        // SAFETY: the page is aligned, used by this pool alone, and never freed; its number and the
+        // records fit.
         unsafe {
             page.cast::<u32>().write(number);
             (0..Self::EACH).for_each(|slot| page.add(Self::HEADER).cast::<T>().add(slot).write(T::BLANK));
@@ -195,7 +200,7 @@ impl<T: Pooled> Pool<T> {
         Ok(())
     }
 
-    /// Makes the next table in place of a full one. Answers with its room.
+    /// Replaces a full table by the next one. Returns the number of pages for which that has room.
     fn widen(&'static self, full: usize) -> Result<usize, Errno> {
         if full == 0 {
             self.table.store(self.first.as_ptr().cast_mut(), Release);
@@ -232,9 +237,9 @@ impl<T> Clone for Short<T> {
 
 impl<T> Copy for Short<T> {}
 
-/// The number of the page, and below it where in the page the record is.
+/// The number of the page, followed by the record's offset in the page.
 impl<T: Pooled> Short<T> {
-    /// The short reference to a record, which is one of the type's pool.
+    /// The short reference to a record, which must be from the type's pool.
     #[inline]
     pub fn of(record: &'static T) -> Short<T> {
         let address = ptr::from_ref(record).addr();
@@ -247,7 +252,8 @@ impl<T: Pooled> Short<T> {
     #[inline]
     pub fn get(self) -> &'static T {
         let place = self.0.get() as usize;
-        // SAFETY: there is a page of this number, and in it a record. Every table since it was made has it.
+        // SAFETY: the page of this number exists, and contains the record. Every table since the
+        // page was made has it.
         unsafe {
             let table = T::pool().table.load(std::sync::atomic::Ordering::Acquire);
             let page = (*table.add(place / PAGE)).load(std::sync::atomic::Ordering::Relaxed);
@@ -257,20 +263,20 @@ impl<T: Pooled> Short<T> {
 
     #[inline]
     fn new(page: u32, offset: usize) -> Short<T> {
-        // SAFETY: no record is at the very beginning of a page.
+        // SAFETY: the beginning of a page is its number and not a record.
         Short(unsafe { NonZeroU32::new_unchecked((page * PAGE as u32) | offset as u32) }, PhantomData)
     }
 
-    /// As a number: not 0, and below 2^30.
+    /// The reference as a number, which is not 0, and below 2^30.
     #[inline]
     pub fn to_bits(self) -> NonZeroU32 {
         self.0
     }
 
-    /// What [`Self::to_bits`] was asked of.
+    /// The reference that [`Self::to_bits`] converted.
     ///
     /// # Safety
-    /// The number must come from there, of the same type.
+    /// The number must come from `to_bits`, called on a reference of the same type.
     #[inline]
     pub unsafe fn from_bits(bits: NonZeroU32) -> Short<T> {
         Short(bits, PhantomData)
@@ -282,12 +288,12 @@ impl<T: Pooled> Short<T> {
 pub struct AtomicShort<T: 'static>(AtomicU32, PhantomData<&'static T>);
 
 impl<T: Pooled> AtomicShort<T> {
-    /// None.
+    /// Makes a reference to nothing.
     pub const fn none() -> Self {
         AtomicShort(AtomicU32::new(0), PhantomData)
     }
 
-    /// The reference now.
+    /// Loads the reference.
     #[inline]
     pub fn get(&self) -> Option<&'static T> {
         self.short().map(Short::get)
@@ -299,20 +305,20 @@ impl<T: Pooled> AtomicShort<T> {
         self.set_short(value.map(Short::of));
     }
 
-    /// The reference now, as it is.
+    /// Loads the reference in its short form.
     #[inline]
     pub fn short(&self) -> Option<Short<T>> {
-        // SAFETY: nothing but short references to this type is ever stored.
+        // SAFETY: only short references to this type are ever stored.
         NonZeroU32::new(self.0.load(Acquire)).map(|bits| unsafe { Short::from_bits(bits) })
     }
 
-    /// Stores a reference as it is.
+    /// Stores a reference in its short form.
     #[inline]
     pub fn set_short(&self, value: Option<Short<T>>) {
         self.0.store(Self::bits(value), Release);
     }
 
-    /// Puts `new` in place of `old`, if it is still there.
+    /// Replaces `old` by `new`; false if another reference is stored.
     pub fn replace(&self, old: Option<&'static T>, new: Option<&'static T>) -> bool {
         let [old, new] = [old, new].map(|value| Self::bits(value.map(Short::of)));
         self.0.compare_exchange(old, new, SeqCst, Acquire).is_ok()
@@ -328,12 +334,12 @@ impl<T: Pooled> AtomicShort<T> {
 pub struct AtomicRef<T: 'static>(AtomicPtr<T>);
 
 impl<T> AtomicRef<T> {
-    /// None.
+    /// Makes a reference to nothing.
     pub const fn none() -> Self {
         AtomicRef(AtomicPtr::new(ptr::null_mut()))
     }
 
-    /// The reference now.
+    /// Loads the reference.
     #[inline]
     pub fn get(&self) -> Option<&'static T> {
         // SAFETY: only null and addresses of `&'static T` are ever stored.
@@ -346,19 +352,19 @@ impl<T> AtomicRef<T> {
         self.0.store(Self::address(value), Release);
     }
 
-    /// Stores a reference in the single order of all such operations: for a flag that one side raises before it looks at
-    /// the other side's.
+    /// Stores a reference with SeqCst order, for a flag that one side sets before it checks the
+    /// other side's.
     pub fn set_in_order(&self, value: Option<&'static T>) {
         self.0.store(Self::address(value), SeqCst);
     }
 
-    /// Loads in the single order of all such operations.
+    /// Loads the reference with SeqCst order.
     pub fn get_in_order(&self) -> Option<&'static T> {
         // SAFETY: as in `get`.
         unsafe { self.0.load(SeqCst).as_ref() }
     }
 
-    /// Puts `new` in place of `old`, if it is still there.
+    /// Replaces `old` by `new`; false if another reference is stored.
     pub fn replace(&self, old: Option<&'static T>, new: Option<&'static T>) -> bool {
         self.0.compare_exchange(Self::address(old), Self::address(new), SeqCst, Acquire).is_ok()
     }
@@ -372,7 +378,7 @@ impl<T> AtomicRef<T> {
 mod tests {
     use super::*;
 
-    /// Some 60 fit into a page.
+    /// About 60 fit into a page.
     struct Record {
         free: AtomicShort<Record>,
         before: AtomicShort<Record>,

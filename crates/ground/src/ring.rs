@@ -1,8 +1,9 @@
-//! A ring of io_uring(7), as much of it as polling needs: requests go in by one array that is shared with the kernel, completions
-//! come out by another.
+//! A ring of io_uring(7), reduced to the parts that polling needs: requests go in through one array
+//! that is shared with the kernel, completions come out through another.
 //!
-//! The ring belongs to the thread that made it (IORING_SETUP_SINGLE_ISSUER), and completions are made only when that thread asks for
-//! them (IORING_SETUP_DEFER_TASKRUN): nothing interrupts the program.
+//! The ring belongs to the thread that made it (IORING_SETUP_SINGLE_ISSUER), and completions are
+//! made only when that thread asks for them (IORING_SETUP_DEFER_TASKRUN), so nothing interrupts the
+//! program.
 
 use std::mem::offset_of;
 use std::ptr::NonNull;
@@ -25,21 +26,22 @@ use crate::sys;
 use std::sync::atomic::Ordering::{Acquire, Release};
 use std::sync::atomic::{AtomicU32, AtomicUsize};
 
-/// Requests that fit the ring until they are handed to the kernel.
+/// The number of requests that fit into the ring before they are submitted to the kernel.
 const SUBMISSIONS: u32 = 128;
-/// Completions that fit it, at least and at most. The kernel keeps what does not fit, at a price.
+/// The number of completions that fit into the ring, at least and at most. The kernel keeps the
+/// others, at a price.
 pub const FEWEST_COMPLETIONS: usize = 1024;
 const MOST_COMPLETIONS: usize = 32 * 1024;
 
-/// The next request is begun when this one has succeeded, or has come to whatever end.
+/// The next request starts when this one has succeeded, or has ended in any way.
 const LINKED: u8 = 1 << io_uring_sqe_flags_bit::IOSQE_IO_LINK_BIT as u8;
 const HARD_LINKED: u8 = 1 << io_uring_sqe_flags_bit::IOSQE_IO_HARDLINK_BIT as u8;
 const SKIP_SUCCESS: u8 = 1 << io_uring_sqe_flags_bit::IOSQE_CQE_SKIP_SUCCESS_BIT as u8;
 
-/// The user data of what nobody waits for.
+/// The user data of requests whose completion is ignored.
 const NOBODYS: u64 = 0;
 
-/// What a ring is asked for with: nothing yet.
+/// Empty parameters for io_uring_setup(2).
 pub const fn no_params() -> io_uring_params {
     // SAFETY: numbers only, for which all zeroes is valid.
     unsafe { std::mem::zeroed() }
@@ -89,11 +91,11 @@ impl Submission {
     }
 }
 
-/// The kernel's `struct io_uring_cqe`, as long as it is by default.
+/// The kernel's `struct io_uring_cqe`, in its default size.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct Completion {
-    /// What the request was made with.
+    /// The user data of the request.
     pub user_data: u64,
     /// The events found, or a negative errno.
     pub result: i32,
@@ -101,7 +103,7 @@ pub struct Completion {
 }
 
 impl Completion {
-    /// Whether no more completions of the request will come.
+    /// Whether the request makes no more completions.
     pub const fn is_last(&self) -> bool {
         self.flags & IORING_CQE_F_MORE == 0
     }
@@ -115,7 +117,7 @@ const _: () = {
     assert!(offset_of!(Submission, user_data) == offset_of!(io_uring_sqe, user_data));
 };
 
-/// How many rings the process has, those included that threads keep for later.
+/// The number of rings in the process, including those that threads keep for later.
 static IN_USE: AtomicUsize = AtomicUsize::new(0);
 
 /// The number of rings in the process.
@@ -123,7 +125,7 @@ pub fn in_use() -> usize {
     IN_USE.load(Relaxed)
 }
 
-/// One of them.
+/// Counts one ring of the process.
 #[derive(Debug)]
 struct Counted;
 
@@ -140,7 +142,7 @@ impl Drop for Counted {
     }
 }
 
-/// A ring. Its descriptor's number is kept by the instance, because it can move.
+/// A ring. The instance keeps its descriptor's number, because that can change.
 #[derive(Debug)]
 pub struct Ring {
     _rings: Mapping,
@@ -152,12 +154,12 @@ pub struct Ring {
     cq_tail: NonNull<AtomicU32>,
     cq_mask: u32,
     cqes: NonNull<Completion>,
-    /// Requests in the ring that the kernel was not given yet.
+    /// The number of requests in the ring that have not been submitted.
     queued: u32,
     _counted: Counted,
 }
 
-// SAFETY: the memory is reached only through the ring, whoever has it.
+// SAFETY: the memory is reached only through the ring, whichever thread has it.
 unsafe impl Send for Ring {}
 
 #[derive(Debug)]
@@ -170,7 +172,7 @@ impl Mapping {
     fn new(fd: c_int, bytes: usize, offset: usize) -> Result<Mapping, Errno> {
         let pages = sys::map_shared(fd, bytes, offset)?;
         let mapping = Mapping { pages: NonNull::new(pages).ok_or(Errno::ENOMEM)?, bytes };
-        // The ring is not the child's.
+        // The ring does not belong to a forked child.
         sys::keep_from_children(pages, bytes)?;
         mapping.note();
         Ok(mapping)
@@ -195,19 +197,20 @@ impl Mapping {
         self.pages.addr().get()
     }
 
-    /// What is at an offset that the kernel gave.
+    /// A pointer to the field at an offset that the kernel returned.
     fn at<T>(&self, offset: u32) -> NonNull<T> {
         debug_assert!(offset as usize + size_of::<T>() <= self.bytes);
-        // SAFETY: the kernel's offsets are within the mapping, and aligned for what is there.
+        // SAFETY: the kernel's offsets are within the mapping, and aligned for their fields.
         unsafe { self.pages.add(offset as usize).cast() }
     }
 }
 
-/// Where the first so many mappings are.
+/// The addresses of the first 256 mappings.
 static MAPPED: [(AtomicUsize, AtomicUsize); 256] = [const { (AtomicUsize::new(0), AtomicUsize::new(0)) }; 256];
 
-/// In a child that comes back into code that a signal handler interrupted, maybe amid a lap: gives it empty rings to end it with, in
-/// the places of the parent's. What it asks of the kernel is refused, for the ring is another thread's.
+/// Replaces the rings of the parent by empty ones, in a child that returns into code that a signal
+/// handler interrupted, possibly in the middle of a lap, so that this code can end it. The kernel
+/// refuses its requests, because the ring belongs to another thread.
 pub fn stand_in() {
     for (address, bytes) in MAPPED.iter().map(|(address, bytes)| (address.load(Relaxed), bytes.load(Relaxed))) {
         if bytes != 0 {
@@ -219,14 +222,14 @@ pub fn stand_in() {
 impl Drop for Mapping {
     fn drop(&mut self) {
         self.strike_out();
-        // SAFETY: nobody but the ring that goes knows of the pages.
+        // SAFETY: only the ring that is dropped refers to the pages.
         unsafe { sys::unmap(self.pages.as_ptr(), self.bytes) }
     }
 }
 
 impl Ring {
-    /// A ring of the calling thread for about so many requests, and its descriptor. An error where the kernel has none, or none that
-    /// leaves the program alone.
+    /// Makes a ring of the calling thread for about `requests` requests; returns it and its
+    /// descriptor. An error if the kernel has none, or none that leaves the program undisturbed.
     pub fn new(requests: usize) -> Result<(Ring, c_int), Errno> {
         let completions = (2 * requests).clamp(FEWEST_COMPLETIONS, MOST_COMPLETIONS).next_power_of_two();
         let flags = IORING_SETUP_CQSIZE | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_TASKRUN_FLAG;
@@ -248,7 +251,7 @@ impl Ring {
         let rings = Mapping::new(fd, end_of_array.max(end_of_cqes), IORING_OFF_SQ_RING as usize)?;
         let bytes = params.sq_entries as usize * size_of::<Submission>();
         let submissions = Mapping::new(fd, bytes, IORING_OFF_SQES as usize)?;
-        // Places in the one array are handed over in the order of the other, for good.
+        // Entries of one array are submitted in the order of the other, for good.
         for index in 0..params.sq_entries {
             // SAFETY: the array has an entry for each submission.
             unsafe { rings.at::<u32>(array).add(index as usize).write(index) };
@@ -268,28 +271,30 @@ impl Ring {
         })
     }
 
-    /// Asks for a completion at every wake-up of the number's file that meets the mask, and for one now if its level does.
+    /// Requests a completion at every wake-up of the file that meets the mask, and one now if the
+    /// level does.
     pub fn poll(&mut self, fd: &AtomicI32, number: c_int, mask: Bits, user_data: u64) -> Result<(), Errno> {
         self.push(fd, Submission { length: IORING_POLL_ADD_MULTI, user_data, ..Submission::poll(number, mask) })
     }
 
-    /// Ends the request with this user data.
+    /// Cancels the request with this user data.
     pub fn cancel(&mut self, fd: &AtomicI32, user_data: u64) -> Result<(), Errno> {
         self.push(fd, Submission { flags: SKIP_SUCCESS, ..Submission::cancel(user_data) })
     }
 
-    /// Ends every request.
+    /// Cancels every request.
     pub fn cancel_all(&mut self, fd: &AtomicI32) -> Result<(), Errno> {
         self.push(fd, Submission::cancel_all())
     }
 
-    /// Asks for a completion when the number's file has one of these levels, once.
+    /// Requests one completion, when the file has one of these levels.
     pub fn poll_once(&mut self, fd: &AtomicI32, number: c_int, mask: Bits, user_data: u64) -> Result<(), Errno> {
         self.push(fd, Submission { user_data, ..Submission::poll(number, mask) })
     }
 
-    /// Has every request ended when the thread exits, or the ring goes, if the one with the user data `gate` is there then. `anchor` is another
-    /// ring, in which nothing ever completes.
+    /// Makes the kernel cancel every request when the thread exits, or when the ring is closed, if
+    /// the request with the user data `gate` still exists then. `anchor` is another ring, in which
+    /// nothing ever completes.
     pub fn cancel_at_exit(&mut self, fd: &AtomicI32, anchor: c_int, gate: u64) -> Result<(), Errno> {
         self.make_room(fd, 3)?;
         self.push(fd, Submission { flags: HARD_LINKED, ..Submission::poll(anchor, IN) })?;
@@ -297,7 +302,8 @@ impl Ring {
         self.push(fd, Submission::cancel_all())
     }
 
-    /// Has the request with the user data `which` ended when the thread exits, or `user_data` is cancelled.
+    /// Makes the kernel cancel the request with the user data `which` when the thread exits, or
+    /// when `user_data` is cancelled.
     pub fn cancel_one_at_exit(
         &mut self,
         fd: &AtomicI32,
@@ -310,7 +316,7 @@ impl Ring {
         self.push(fd, Submission::cancel(which))
     }
 
-    /// Makes room for requests that are linked: the kernel has to be given them together.
+    /// Makes room for linked requests, which must be submitted together.
     fn make_room(&mut self, fd: &AtomicI32, requests: u32) -> Result<(), Errno> {
         if self.queued + requests > self.sq_mask + 1 {
             self.submit(fd)?;
@@ -323,26 +329,26 @@ impl Ring {
         // SAFETY: the ring is mapped.
         let tail = unsafe { self.sq_tail.as_ref() };
         let at = tail.load(Relaxed);
-        // SAFETY: the index is masked, and the kernel has taken what was there before.
+        // SAFETY: the index is masked, and the kernel has consumed the previous entry there.
         unsafe { self.submissions.at::<Submission>(0).add((at & self.sq_mask) as usize).write(submission) };
         tail.store(at.wrapping_add(1), Release);
         self.queued += 1;
         Ok(())
     }
 
-    /// Whether there are completions that the kernel did not make yet.
+    /// Whether there are completions that the kernel has not made yet.
     pub fn is_behind(&self) -> bool {
         // SAFETY: the ring is mapped.
         let flags = unsafe { self.sq_flags.as_ref() }.load(Acquire);
         flags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW) != 0
     }
 
-    /// Whether the kernel has something to do for this ring, or the ring has something for the kernel.
+    /// Whether the kernel has work for this ring, or the ring has requests for the kernel.
     pub fn has_work(&self) -> bool {
         self.queued > 0 || self.is_behind()
     }
 
-    /// Hands the requests to the kernel, and has it make the completions that are due. Never sleeps.
+    /// Submits the requests, and lets the kernel make the completions that are due. Never sleeps.
     pub fn submit(&mut self, fd: &AtomicI32) -> Result<(), Errno> {
         loop {
             match sys::io_uring_enter(fd.load(Relaxed), self.queued) {
@@ -352,7 +358,8 @@ impl Ring {
                         return Ok(());
                     }
                 }
-                // Completions have to be taken out before more can be made: the caller does, and comes back.
+                // Completions must be reaped before more can be made: the caller does so, and calls
+                // again.
                 Err(Errno::EBUSY | Errno::EAGAIN) => return Ok(()),
                 Err(Errno::EINTR) => {}
                 Err(errno) => return Err(errno),
@@ -360,19 +367,19 @@ impl Ring {
         }
     }
 
-    /// Whether there are completions to take out.
+    /// Whether there are completions to reap.
     pub fn has_completions(&self) -> bool {
         // SAFETY: the ring is mapped.
         let (head, tail) = unsafe { (self.cq_head.as_ref(), self.cq_tail.as_ref()) };
         head.load(Relaxed) != tail.load(Acquire)
     }
 
-    /// The next completion, if there is one.
+    /// Takes the next completion, if there is one.
     pub fn reap(&mut self) -> Option<Completion> {
         // SAFETY: the ring is mapped.
         let (head, tail) = unsafe { (self.cq_head.as_ref(), self.cq_tail.as_ref()) };
         let at = head.load(Relaxed);
-        // More than there can be is nothing, too: see `stand_in`.
+        // More completions than possible also means none: see `stand_in`.
         if tail.load(Acquire).wrapping_sub(at).wrapping_sub(1) > self.cq_mask {
             return None;
         }
@@ -382,7 +389,7 @@ impl Ring {
         Some(completion)
     }
 
-    /// Lets go of the memory without giving it back: in a forked child, where it is not mapped.
+    /// Drops the ring without unmapping its memory: in a forked child, where it is not mapped.
     pub fn forget(self) {
         self._rings.strike_out();
         self.submissions.strike_out();

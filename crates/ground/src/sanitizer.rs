@@ -1,10 +1,11 @@
-//! What ThreadSanitizer's runtime has to be told, in a program that contains it, with this library in front of it.
+//! Reports to ThreadSanitizer's runtime, in a program that contains it and has this library in
+//! front of it.
 //!
-//! It learns from its interceptors of `epoll_ctl` and `epoll_wait` that a registration happens before the handling
-//! of its event; this library is in front of those interceptors, and so has to report it itself. If
-//! the runtime comes first, or is linked into the program, none of this is needed, and it does no
-//! harm. An instrumented build of this library reports nothing, since that would hide its own
-//! races.
+//! The runtime learns from its interceptors of `epoll_ctl` and `epoll_wait` that a registration
+//! happens before the handling of its event. This library is in front of those interceptors, and so
+//! has to report it itself. If the runtime comes first, or is linked into the program, none of this
+//! is needed, and it does no harm. An instrumented build of this library reports nothing, since
+//! that would hide its own races.
 
 use std::sync::atomic::AtomicPtr;
 use std::sync::atomic::Ordering::Relaxed;
@@ -20,7 +21,7 @@ static RELEASE: AtomicPtr<c_void> = AtomicPtr::new(std::ptr::null_mut());
 const ADDRESSES: usize = 256;
 static INSTANCES: [u8; ADDRESSES] = [0; ADDRESSES];
 
-/// Looks for the runtime, once, at start-up: dlsym may allocate.
+/// Looks the runtime up. Called once, at start-up: dlsym may allocate.
 pub fn look() {
     if cfg!(epolyfill_instrumented) || cfg!(test) {
         return;
@@ -31,26 +32,27 @@ pub fn look() {
     }
 }
 
-/// Everything that the thread did so far happens before the handling of an event of this instance.
+/// Reports that everything the thread has done so far happens before the handling of an event of
+/// this instance.
 #[inline]
 pub fn registers(epfd: c_int) {
     tell(&RELEASE, stand_in(epfd));
 }
 
-/// Events of this instance were reported to the thread.
+/// Reports that the thread received events of this instance.
 #[inline]
 pub fn reported(epfd: c_int) {
     tell(&ACQUIRE, stand_in(epfd));
 }
 
-/// The thread is about to poll an array of the library that another thread may have polled. The
-/// runtime sees the call, but not the lock that passed the array to this thread.
+/// Reports that the thread is about to poll an array of the library that another thread may have
+/// polled. The runtime sees the call, but not the lock that passed the array to this thread.
 #[inline]
 pub fn takes(array: *const c_void) {
     tell(&ACQUIRE, array);
 }
 
-/// The thread has polled the array.
+/// Reports that the thread has polled the array.
 #[inline]
 pub fn lets_go(array: *const c_void) {
     tell(&RELEASE, array);

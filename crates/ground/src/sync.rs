@@ -1,7 +1,8 @@
-//! Where threads meet: the atomics, sleeps and wake-ups by which the modules of this library synchronize.
+//! The atomics, sleeps and wake-ups by which the modules of this library synchronize threads.
 //!
-//! Here these are core's and the kernel's own. `tests/model` compiles the same modules with another `sync`, whose every operation
-//! is a point at which a scheduler may let another thread go on, and so finds interleavings that the clock would not.
+//! Here these are core's and the kernel's own. `tests/model` compiles the same modules with another
+//! `sync`. Each of its operations is a point at which a scheduler may let another thread continue,
+//! so it finds interleavings that real time would not produce.
 
 pub use crate::next::ppoll;
 pub use crate::sys::{futex_wait, futex_wake, io_uring_sleep, nap, read, write};
@@ -11,5 +12,5 @@ pub use crossbeam_queue::ArrayQueue;
 pub use core::hint::spin_loop;
 pub use core::sync::atomic;
 
-/// How often a lock that is taken is looked at before the thread sleeps.
+/// The number of looks at a taken lock before the thread sleeps.
 pub const SPINS: u32 = 100;

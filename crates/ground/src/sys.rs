@@ -1,8 +1,8 @@
-//! The way out to the kernel: raw system calls, and nothing else.
+//! Raw system calls.
 //!
-//! Not here: libc. Most of the names this library needs from libc it exports itself, so a call through libc (or through
-//! std and nix, which end there) would come back in. Where cancellation matters the next definition of a symbol is called
-//! instead, which is `next.rs`.
+//! This module does not call libc. The library exports most of the libc names that it needs itself,
+//! so a call through libc (or through std and nix, which end there) would come back into the
+//! library. Where cancellation matters, `next.rs` calls the next definition of a symbol instead.
 
 use std::ffi::CStr;
 use std::mem::MaybeUninit;
@@ -14,14 +14,15 @@ use syscalls::{Sysno, syscall};
 
 use crate::next;
 
-/// The kernel's signal set is eight bytes long whatever size libc gives `sigset_t`.
+/// The size of the kernel's signal set, whatever size libc gives `sigset_t`.
 pub const KERNEL_SIGSET_BYTES: usize = 8;
 
 /// A signal mask as the kernel takes it.
 pub type SigMask = u64;
 
-/// Every signal but those that a thread raises by what it does, such as a fault on the program's own buffer, and the two that
-/// libc keeps for itself: a cancelled thread, and a change of user ids in all threads, wait for theirs to be handled.
+/// Every signal except those that a thread raises by its own actions, such as a fault on the
+/// program's buffer, and the two that libc reserves: a cancelled thread, and a change of user ids
+/// in all threads, wait until theirs are handled.
 pub const ALL_SIGNALS: SigMask = {
     let kept = [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP, libc::SIGSYS, 32, 33];
     let mut mask = SigMask::MAX;
@@ -49,7 +50,7 @@ pub fn last_errno() -> Errno {
     Errno::from_raw(unsafe { *libc::__errno_location() })
 }
 
-/// Turns a raw result of the kernel (negative errno on failure) into what libc would return.
+/// Turns a raw result of the kernel (a negative errno on failure) into the return value of libc.
 pub fn libc_result(raw: usize) -> isize {
     let value = raw.cast_signed();
     if (-4095..0).contains(&value) {
@@ -59,10 +60,10 @@ pub fn libc_result(raw: usize) -> isize {
     value
 }
 
-/// Any system call, answered as libc's `syscall` would answer it.
+/// Makes any system call; returns what libc's `syscall` would return.
 ///
 /// # Safety
-/// The arguments must be what the call `number` demands.
+/// The arguments must be valid for the call `number`.
 pub unsafe fn any(number: i64, a: [usize; 6]) -> isize {
     // SAFETY: the caller answers for the arguments.
     libc_result(unsafe { syscalls::raw::syscall6(number as usize, a[0], a[1], a[2], a[3], a[4], a[5]) })
@@ -80,7 +81,7 @@ pub fn close_range(first: u32, last: u32, flags: u32) -> Result<(), Errno> {
     unsafe { syscall!(Sysno::close_range, first, last, flags) }.map(drop).map_err(errno)
 }
 
-/// Whether this process may read the file of that name, by its real ids.
+/// Whether this process may read the file at that path, by its real ids.
 pub fn is_readable(path: &CStr) -> bool {
     // SAFETY: the path ends in NUL.
     #[cfg(target_arch = "x86_64")]
@@ -108,8 +109,8 @@ pub fn is_open(fd: c_int) -> bool {
     fcntl(fd, libc::F_GETFD, 0).is_ok()
 }
 
-/// Whether the number is an open descriptor that names a file, and not merely its path: to most calls one opened with O_PATH is
-/// as good as closed.
+/// Whether the number is an open descriptor that refers to a file, and not only to its path: for
+/// most calls, a descriptor that was opened with O_PATH is as good as closed.
 pub fn is_usable(fd: c_int) -> bool {
     fcntl(fd, libc::F_GETFL, 0).is_ok_and(|flags| flags & libc::O_PATH == 0)
 }
@@ -149,7 +150,7 @@ pub fn fstat(fd: c_int) -> Result<libc::stat, Errno> {
     Ok(unsafe { stat.assume_init() })
 }
 
-/// The magic number of the file system the descriptor lives on.
+/// The magic number of the file system that the file is on.
 pub fn filesystem(fd: c_int) -> Result<u32, Errno> {
     let mut info = MaybeUninit::<libc::statfs>::uninit();
     // SAFETY: `info` has the kernel's layout.
@@ -158,8 +159,8 @@ pub fn filesystem(fd: c_int) -> Result<u32, Errno> {
     Ok(unsafe { info.assume_init() }.f_type as u32)
 }
 
-/// Where `/proc/thread-self/fd/N` points, as far as it fits the buffer. Not `/proc/self`: that is the
-/// first thread, which may have ended, or have a descriptor table of its own.
+/// The target of the link `/proc/thread-self/fd/N`, as far as it fits into the buffer. `/proc/self`
+/// is the first thread, which may have ended, or have a descriptor table of its own.
 pub fn descriptor_link(fd: c_int, buffer: &mut [u8]) -> Result<&[u8], Errno> {
     let mut path = crate::log::Line::<40>::new();
     path.text("/proc/thread-self/fd/").number(i64::from(fd)).text("\0");
@@ -171,7 +172,7 @@ pub fn descriptor_link(fd: c_int, buffer: &mut [u8]) -> Result<&[u8], Errno> {
     Ok(&buffer[..n])
 }
 
-/// Reads a small file (one of `/proc`) into the buffer. The path must end in NUL.
+/// Reads a small file (of `/proc`) into the buffer. The path must end in NUL.
 pub fn read_file<'a>(path: &[u8], buffer: &'a mut [u8]) -> Result<&'a [u8], Errno> {
     debug_assert!(path.ends_with(b"\0"));
     // SAFETY: the path ends in NUL.
@@ -182,7 +183,7 @@ pub fn read_file<'a>(path: &[u8], buffer: &'a mut [u8]) -> Result<&'a [u8], Errn
     Ok(&buffer[..got?])
 }
 
-/// A field of `/proc/thread-self/fdinfo/N`, by its name with the colon.
+/// A field of `/proc/thread-self/fdinfo/N`; `name` includes the colon.
 pub fn descriptor_info<'a>(fd: c_int, name: &[u8], buffer: &'a mut [u8]) -> Option<&'a [u8]> {
     let mut path = crate::log::Line::<40>::new();
     path.text("/proc/thread-self/fdinfo/").number(i64::from(fd)).text("\0");
@@ -190,7 +191,7 @@ pub fn descriptor_info<'a>(fd: c_int, name: &[u8], buffer: &'a mut [u8]) -> Opti
     text.split(|&byte| byte == b'\n').find_map(|line| line.strip_prefix(name)).map(<[u8]>::trim_ascii)
 }
 
-/// An ioctl(2) that answers with one int, such as FIONREAD.
+/// An ioctl(2) that returns one int, such as FIONREAD.
 pub fn ioctl_int(fd: c_int, request: u64) -> Result<c_int, Errno> {
     let mut value: c_int = 0;
     // SAFETY: `value` is the int these requests write.
@@ -198,7 +199,7 @@ pub fn ioctl_int(fd: c_int, request: u64) -> Result<c_int, Errno> {
     Ok(value)
 }
 
-/// The same of one that writes 64 bits.
+/// An ioctl(2) that returns 64 bits.
 pub fn ioctl_word(fd: c_int, request: u64) -> Result<u64, Errno> {
     let mut value: u64 = 0;
     // SAFETY: `value` is the word these requests write.
@@ -206,7 +207,7 @@ pub fn ioctl_word(fd: c_int, request: u64) -> Result<u64, Errno> {
     Ok(value)
 }
 
-/// getsockopt(2) into `value`; answers with the length the kernel wrote.
+/// getsockopt(2) into `value`; returns the length that the kernel wrote.
 pub fn getsockopt<T: Copy>(fd: c_int, level: c_int, name: c_int, value: &mut T) -> Result<usize, Errno> {
     let mut length = size_of::<T>() as libc::socklen_t;
     // SAFETY: `value` is writable for `length` bytes and `T` is plain data.
@@ -223,21 +224,21 @@ pub fn setsockopt(fd: c_int, level: c_int, name: c_int, value: c_int) -> Result<
         .map_err(errno)
 }
 
-/// The length of the next datagram, which stays where it is. EAGAIN when there is none.
+/// The length of the next datagram, which stays in the queue. EAGAIN if there is none.
 pub fn peek_length(fd: c_int) -> Result<usize, Errno> {
     let flags = libc::MSG_PEEK | libc::MSG_TRUNC | libc::MSG_DONTWAIT;
-    // SAFETY: nothing is written to a buffer of no bytes.
+    // SAFETY: nothing is written to an empty buffer.
     unsafe { syscall!(Sysno::recvfrom, fd, 0usize, 0usize, flags, 0usize, 0usize) }.map_err(errno)
 }
 
-/// recv(2) of what is there; an error where nothing is, or what the number names is no socket.
+/// recv(2) without waiting; an error if nothing is there, or if the descriptor is not a socket.
 pub fn receive(fd: c_int, bytes: &mut [u8]) -> Result<usize, Errno> {
     // SAFETY: the slice is valid and writable for its length.
     unsafe { syscall!(Sysno::recvfrom, fd, bytes.as_mut_ptr(), bytes.len(), libc::MSG_DONTWAIT, 0usize, 0usize) }
         .map_err(errno)
 }
 
-/// A netlink socket of one protocol.
+/// Makes a netlink socket of a protocol.
 pub fn netlink(protocol: c_int) -> Result<c_int, Errno> {
     // SAFETY: no memory is passed.
     unsafe {
@@ -247,14 +248,14 @@ pub fn netlink(protocol: c_int) -> Result<c_int, Errno> {
     .map_err(errno)
 }
 
-/// Whether the descriptor is a timer: timerfd_gettime(2) answers for nothing else.
+/// Whether the descriptor is a timerfd: timerfd_gettime(2) fails for everything else.
 pub fn is_timer(fd: c_int) -> bool {
     let mut value = MaybeUninit::<libc::itimerspec>::uninit();
     // SAFETY: the kernel writes one itimerspec.
     unsafe { syscall!(Sysno::timerfd_gettime, fd, value.as_mut_ptr()) }.is_ok()
 }
 
-/// How many messages are in a queue of mq_open(3).
+/// The number of messages in a queue of mq_open(3).
 pub fn queued_messages(fd: c_int) -> Option<u64> {
     let mut attributes = MaybeUninit::<libc::mq_attr>::uninit();
     // SAFETY: the kernel writes one mq_attr, and reads none.
@@ -263,7 +264,8 @@ pub fn queued_messages(fd: c_int) -> Option<u64> {
     u64::try_from(unsafe { attributes.assume_init() }.mq_curmsgs).ok()
 }
 
-/// A look at levels that never sleeps: poll with timeout 0, tried again when a signal handler came in between.
+/// Looks at levels and never sleeps: poll with timeout 0, repeated if a signal handler interrupted
+/// it.
 pub fn look(set: &mut [pollfd]) -> usize {
     loop {
         match poll_at_once(set) {
@@ -278,7 +280,7 @@ pub fn look(set: &mut [pollfd]) -> usize {
     }
 }
 
-/// poll(2) with timeout 0, which is faster than ppoll(2) where there is such a call.
+/// poll(2) with timeout 0, which is faster than ppoll(2) on architectures that have both.
 #[cfg(any(target_arch = "x86_64", target_arch = "x86", target_arch = "arm"))]
 fn poll_at_once(set: &mut [pollfd]) -> Result<usize, syscalls::Errno> {
     // SAFETY: the slice is valid for its length.
@@ -292,8 +294,8 @@ fn poll_at_once(set: &mut [pollfd]) -> Result<usize, syscalls::Errno> {
     unsafe { syscall!(Sysno::ppoll, set.as_mut_ptr(), set.len(), &raw mut left, 0usize, KERNEL_SIGSET_BYTES) }
 }
 
-/// Whether poll refused an array for its length: it takes no more entries than RLIMIT_NOFILE allows, which may be less than what is
-/// open, and needs memory for long ones.
+/// Whether poll refused an array for its length: it takes no more entries than RLIMIT_NOFILE
+/// allows, which may be fewer than there are open descriptors, and needs memory for long arrays.
 pub fn is_too_long(e: Errno) -> bool {
     matches!(e, Errno::EINVAL | Errno::ENOMEM)
 }
@@ -304,12 +306,13 @@ fn look_in_pieces(set: &mut [pollfd]) -> usize {
     if limit == 0 || set.len() < 2 {
         return look_by_select(set);
     }
-    // Smaller than what was refused, for the limit may have been raised meanwhile, and lowered again.
+    // Smaller than the array that was refused, because the limit may have been raised meanwhile,
+    // and lowered again.
     set.chunks_mut(limit.min(set.len() / 2)).map(look).sum()
 }
 
-/// Where poll takes no entry at all, select still answers, but with less: an end or an error shows as what it lets a program
-/// read or write.
+/// Looks by select, for a limit at which poll takes no entry at all. select reports less: a hang-up
+/// or an error shows only as readable or writable.
 fn look_by_select(set: &mut [pollfd]) -> usize {
     use crate::events::{NVAL, PRI, READABLE, WRITABLE};
     for entry in set.iter_mut() {
@@ -330,7 +333,7 @@ fn look_by_select(set: &mut [pollfd]) -> usize {
         }
         let mut zero = timespec { tv_sec: 0, tv_nsec: 0 };
         let [r, w, e] = [0, 1, 2].map(|kind| bits[kind * words..].as_ptr());
-        // SAFETY: each set has room for every number below the count given.
+        // SAFETY: each set has room for every number below the given count.
         let answer = unsafe { syscall!(Sysno::pselect6, highest + 1, r, w, e, &raw mut zero, 0usize) };
         if answer.is_ok() {
             for entry in set.iter_mut().filter(|entry| entry.fd >= 0 && entry.revents == 0) {
@@ -344,7 +347,7 @@ fn look_by_select(set: &mut [pollfd]) -> usize {
     set.iter().filter(|entry| entry.revents != 0).count()
 }
 
-/// The soft limit of descriptors, which may change at any time, also from outside.
+/// The soft limit of descriptors, which may change at any time, even from another process.
 pub fn descriptor_limit() -> usize {
     let mut limit = libc::rlimit64 { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: the kernel writes one limit; nothing is set.
@@ -352,7 +355,7 @@ pub fn descriptor_limit() -> usize {
     if answer.is_err() { 1024 } else { usize::try_from(limit.rlim_cur).unwrap_or(usize::MAX) }
 }
 
-/// The level of one descriptor, of the bits asked (POLLERR, POLLHUP and POLLNVAL besides).
+/// The level of one descriptor: the requested bits, and POLLERR, POLLHUP and POLLNVAL.
 pub fn level(fd: c_int, bits: u16) -> u16 {
     let mut one = [pollfd { fd, events: bits.cast_signed(), revents: 0 as c_short }];
     look(&mut one);
@@ -363,11 +366,11 @@ pub fn level(fd: c_int, bits: u16) -> u16 {
 pub fn ppoll_raw(set: &mut [pollfd], limit: Option<u64>) -> Result<usize, Errno> {
     let mut limit = limit.map(timespec_of);
     let limit = limit.as_mut().map_or(std::ptr::null_mut(), std::ptr::from_mut);
-    // SAFETY: the slice is valid for its length, and the kernel may write what is left of the time.
+    // SAFETY: the slice is valid for its length, and the kernel may write the remaining time.
     unsafe { syscall!(Sysno::ppoll, set.as_mut_ptr(), set.len(), limit, 0usize, KERNEL_SIGSET_BYTES) }.map_err(errno)
 }
 
-/// Fresh zero pages. ENOMEM when the kernel has none, whatever it says.
+/// Maps fresh pages of zeroes. ENOMEM on any failure, whatever the kernel's errno.
 pub fn map(bytes: usize) -> Result<*mut u8, Errno> {
     let access = libc::PROT_READ | libc::PROT_WRITE;
     let kind = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
@@ -377,7 +380,7 @@ pub fn map(bytes: usize) -> Result<*mut u8, Errno> {
         .map_err(|_| Errno::ENOMEM)
 }
 
-/// Pages that forked children share.
+/// Maps pages that forked children share.
 pub fn map_for_children(bytes: usize) -> Result<*mut u8, Errno> {
     let access = libc::PROT_READ | libc::PROT_WRITE;
     let kind = libc::MAP_SHARED | libc::MAP_ANONYMOUS;
@@ -387,7 +390,7 @@ pub fn map_for_children(bytes: usize) -> Result<*mut u8, Errno> {
         .map_err(errno)
 }
 
-/// Pages that are shared with the kernel through a descriptor.
+/// Maps pages that are shared with the kernel through a descriptor.
 pub fn map_shared(fd: c_int, bytes: usize, offset: usize) -> Result<*mut u8, Errno> {
     let access = libc::PROT_READ | libc::PROT_WRITE;
     // SAFETY: a new mapping touches no other.
@@ -396,7 +399,7 @@ pub fn map_shared(fd: c_int, bytes: usize, offset: usize) -> Result<*mut u8, Err
         .map_err(errno)
 }
 
-/// Pages of zeroes where nothing is mapped.
+/// Maps pages of zeroes at an address where nothing is mapped.
 pub fn map_at(address: usize, bytes: usize) -> Result<(), Errno> {
     let access = libc::PROT_READ | libc::PROT_WRITE;
     let kind = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED_NOREPLACE;
@@ -406,24 +409,25 @@ pub fn map_at(address: usize, bytes: usize) -> Result<(), Errno> {
 
 /// Leaves these pages out of every forked child.
 pub fn keep_from_children(pages: *mut u8, bytes: usize) -> Result<(), Errno> {
-    // SAFETY: the pages are ours.
+    // SAFETY: the pages are the library's own.
     unsafe { syscall!(Sysno::madvise, pages, bytes, libc::MADV_DONTFORK) }.map(drop).map_err(errno)
 }
 
-/// io_uring_setup(2): the descriptor of a new ring.
+/// io_uring_setup(2); returns the descriptor of a new ring.
 pub fn io_uring_setup(entries: u32, params: &mut io_uring_params) -> Result<c_int, Errno> {
     // SAFETY: the structure is the kernel's, and writable.
     unsafe { syscall!(Sysno::io_uring_setup, entries, std::ptr::from_mut(params)) }.map(|fd| fd as c_int).map_err(errno)
 }
 
-/// io_uring_enter(2) that does not sleep: hands `count` requests over, and has the completions made that are due.
+/// io_uring_enter(2) without sleeping: submits `count` requests, and makes the completions that are
+/// due.
 pub fn io_uring_enter(fd: c_int, count: u32) -> Result<usize, Errno> {
-    // SAFETY: no memory is passed but the ring's own.
+    // SAFETY: no memory is passed except the ring's own.
     unsafe { syscall!(Sysno::io_uring_enter, fd, count, 0, IORING_ENTER_GETEVENTS, 0usize, 0usize) }.map_err(errno)
 }
 
-/// io_uring_enter(2) that sleeps until there is a completion, at most for `limit` nanoseconds, with `mask` as the signal mask.
-/// ETIME when the time is over, EINTR when a signal handler ran.
+/// io_uring_enter(2) that sleeps until there is a completion, for at most `limit` nanoseconds, with
+/// `mask` as the signal mask. ETIME when the time is over, EINTR if a signal handler ran.
 pub fn io_uring_sleep(fd: c_int, limit: Option<u64>, mask: Option<SigMask>) -> Result<(), Errno> {
     #[repr(C)]
     struct Extra {
@@ -440,41 +444,42 @@ pub fn io_uring_sleep(fd: c_int, limit: Option<u64>, mask: Option<SigMask>) -> R
         limit: limit.as_ref().map_or(0, |limit| std::ptr::from_ref(limit).addr() as u64),
     };
     let flags = IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG;
-    // SAFETY: the structure, and what it points to, outlive the call.
+    // SAFETY: the structure, and the memory that it points to, outlive the call.
     unsafe { syscall!(Sysno::io_uring_enter, fd, 0, 1, flags, &raw const extra, size_of::<Extra>()) }
         .map(drop)
         .map_err(errno)
 }
 
-/// Makes the kernel hand these pages to every forked child as zeroes; a vfork child, which shares all memory, finds them as they
-/// are. ENOSYS or EINVAL where the kernel cannot (Linux 4.14).
+/// Makes the kernel clear these pages in every forked child; a vfork child, which shares all
+/// memory, finds them unchanged. ENOSYS or EINVAL if the kernel cannot (before Linux 4.14).
 pub fn wipe_on_fork(pages: *mut u8, bytes: usize) -> Result<(), Errno> {
-    // SAFETY: the pages are ours.
+    // SAFETY: the pages are the library's own.
     unsafe { syscall!(Sysno::madvise, pages, bytes, libc::MADV_WIPEONFORK) }.map(drop).map_err(errno)
 }
 
-/// Empties pages: the kernel takes the memory back, and gives zeros when they are used again.
+/// Empties pages: the kernel takes the memory back, and provides zeroes when they are used again.
 ///
 /// # Safety
-/// What is in the pages must be of no use to anybody.
+/// The contents of the pages must not be needed any more.
 pub unsafe fn discard(pages: *mut u8, bytes: usize) {
     // SAFETY: the caller answers for it.
     let _ = unsafe { syscall!(Sysno::madvise, pages, bytes, libc::MADV_DONTNEED) };
 }
 
-/// Gives pages of [`map`] back.
+/// Unmaps pages of [`map`].
 ///
 /// # Safety
-/// Nobody may use the pages any more.
+/// Nothing may use the pages any more.
 pub unsafe fn unmap(pages: *mut u8, bytes: usize) {
     // SAFETY: the caller answers for it.
     let _ = unsafe { syscall!(Sysno::munmap, pages, bytes) };
 }
 
-/// Pages of [`map`] with another size, and perhaps elsewhere. ENOMEM, with the pages as they were, when the kernel has none.
+/// Gives pages of [`map`] another size, and possibly another address. ENOMEM, with the pages
+/// unchanged, if the kernel has no memory.
 ///
 /// # Safety
-/// Nobody else may use the pages.
+/// Nothing else may use the pages.
 pub unsafe fn remap(pages: *mut u8, bytes: usize, wanted: usize) -> Result<*mut u8, Errno> {
     // SAFETY: the caller answers for it.
     unsafe { syscall!(Sysno::mremap, pages, bytes, wanted, libc::MREMAP_MAYMOVE) }
@@ -482,17 +487,18 @@ pub unsafe fn remap(pages: *mut u8, bytes: usize, wanted: usize) -> Result<*mut 
         .map_err(|_| Errno::ENOMEM)
 }
 
-/// Replaces the calling thread's signal mask and answers with the old one.
+/// Replaces the calling thread's signal mask and returns the old one.
 pub fn swap_signal_mask(mask: SigMask) -> SigMask {
     let mut old: SigMask = 0;
-    // SAFETY: both sets are eight bytes, as the size given says. The call cannot fail with these arguments.
+    // SAFETY: both sets are eight bytes, as the size given says. The call cannot fail with these
+    // arguments.
     let _ = unsafe {
         syscall!(Sysno::rt_sigprocmask, libc::SIG_SETMASK, &raw const mask, &raw mut old, KERNEL_SIGSET_BYTES)
     };
     old
 }
 
-/// getpid(2), not what libc or we remember.
+/// getpid(2), and not a value that libc or the library has cached.
 pub fn getpid() -> i32 {
     // SAFETY: no arguments.
     unsafe { syscall!(Sysno::getpid) }.unwrap_or(0) as i32
@@ -504,15 +510,16 @@ pub fn gettid() -> i32 {
     unsafe { syscall!(Sysno::gettid) }.unwrap_or(0) as i32
 }
 
-/// Whether a thread of this process has this number.
+/// Whether this process has a thread with this id.
 pub fn is_thread(tid: i32) -> bool {
-    // SAFETY: signal 0 is none.
+    // SAFETY: signal 0 is never delivered.
     let answer = unsafe { syscall!(Sysno::tgkill, getpid(), tid, 0) };
     !answer.is_err_and(|errno| errno.into_raw() == libc::ESRCH)
 }
 
-/// Whether there are other threads; `None` where the kernel will not say. An unshare of what only a process of one thread may unshare, which
-/// changes nothing there.
+/// Whether the process has other threads; `None` if the kernel refuses the call. It tries to
+/// unshare something that only a process with a single thread may unshare, which changes nothing
+/// there.
 pub fn has_company() -> Option<bool> {
     // SAFETY: no memory is passed.
     match unsafe { syscall!(Sysno::unshare, libc::CLONE_THREAD) } {
@@ -521,7 +528,8 @@ pub fn has_company() -> Option<bool> {
     }
 }
 
-/// kcmp(2): whether two numbers of the calling thread name one open file description; `None` where the kernel will not say.
+/// kcmp(2): whether two descriptors of the calling thread refer to one open file description;
+/// `None` if the kernel refuses the call.
 pub fn same_description(a: c_int, b: c_int) -> Option<bool> {
     const KCMP_FILE: c_int = 0;
     let tid = gettid();
@@ -529,7 +537,7 @@ pub fn same_description(a: c_int, b: c_int) -> Option<bool> {
     unsafe { syscall!(Sysno::kcmp, tid, tid, KCMP_FILE, a, b) }.ok().map(|order| order == 0)
 }
 
-/// Lets the kernel copy a structure in: EFAULT where it is not readable.
+/// Lets the kernel copy a structure in: EFAULT if it is not readable.
 pub fn copy_in<T: Copy>(from: *const T) -> Result<T, Errno> {
     let mut value = MaybeUninit::<T>::uninit();
     let local = libc::iovec { iov_base: value.as_mut_ptr().cast(), iov_len: size_of::<T>() };
@@ -541,12 +549,12 @@ pub fn copy_in<T: Copy>(from: *const T) -> Result<T, Errno> {
     }
 }
 
-/// Lets the kernel copy a structure out: EFAULT where it is not writable.
+/// Lets the kernel copy a structure out: EFAULT if it is not writable.
 pub fn copy_out<T: Copy>(to: *mut T, value: &T) -> Result<(), Errno> {
     copy_out_from(to.cast(), std::ptr::from_ref(value).cast(), size_of::<T>())
 }
 
-/// The same of bytes.
+/// Lets the kernel copy bytes out.
 pub fn copy_out_bytes(to: *mut u8, bytes: &[u8]) -> Result<(), Errno> {
     copy_out_from(to, bytes.as_ptr(), bytes.len())
 }
@@ -557,8 +565,8 @@ fn copy_out_from(to: *mut u8, from: *const u8, size: usize) -> Result<(), Errno>
     if copy_between(Sysno::process_vm_writev, &local, &remote)? == size { Ok(()) } else { Err(Errno::EFAULT) }
 }
 
-/// process_vm_readv(2), process_vm_writev(2) in this process. By the process id, which valgrind
-/// recognizes, unless the first thread has ended.
+/// process_vm_readv(2) or process_vm_writev(2) within this process. They take the process id, which
+/// valgrind recognizes, unless the first thread has ended.
 fn copy_between(call: Sysno, local: &libc::iovec, remote: &libc::iovec) -> Result<usize, Errno> {
     let copy = |id: i32| {
         // SAFETY: the kernel checks both ranges.
@@ -570,13 +578,13 @@ fn copy_between(call: Sysno, local: &libc::iovec, remote: &libc::iovec) -> Resul
     }
 }
 
-/// Sleeps for so many nanoseconds, or until a signal handler has run. No cancellation point.
+/// Sleeps for `nanoseconds`, or until a signal handler has run. Not a cancellation point.
 pub fn nap(nanoseconds: u32) {
-    // By a call that is made anyway: a program may have a filter for others.
+    // By a call that the library makes anyway: a program may have a filter for others.
     futex_wait(&std::sync::atomic::AtomicU32::new(0), 0, Some(nanoseconds));
 }
 
-/// Sleeps while `word` has the value `expected`, at most for `nanoseconds`.
+/// Sleeps while `word` has the value `expected`, for at most `nanoseconds`.
 pub fn futex_wait(word: &std::sync::atomic::AtomicU32, expected: u32, nanoseconds: Option<u32>) {
     let limit = nanoseconds.map(|n| timespec { tv_sec: 0, tv_nsec: i64::from(n) });
     let limit: *const timespec = limit.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
@@ -593,13 +601,13 @@ pub fn futex_wake(word: &std::sync::atomic::AtomicU32, count: i32) {
         unsafe { syscall!(Sysno::futex, word.as_ptr(), libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG, count, 0, 0, 0) };
 }
 
-/// A span of nanoseconds as the kernel takes it.
+/// A duration in nanoseconds as a timespec.
 pub fn timespec_of(ns: u64) -> timespec {
     timespec { tv_sec: (ns / 1_000_000_000).cast_signed(), tv_nsec: (ns % 1_000_000_000).cast_signed() }
 }
 
-/// Nanoseconds of the monotonic clock, as the sleeps of this library count them: what fakes the time in front of it has converted the program's
-/// already.
+/// Nanoseconds of the monotonic clock, as the library's sleeps count them: an interposer that fakes
+/// the time has already converted the program's times.
 pub fn now() -> u64 {
     let mut time = timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `time` is writable; the next clock_gettime usually needs no system call.
@@ -607,7 +615,8 @@ pub fn now() -> u64 {
     time.tv_sec.cast_unsigned() * 1_000_000_000 + time.tv_nsec.cast_unsigned()
 }
 
-/// Milliseconds of the monotonic clock as of its last tick, which is a few milliseconds old and costs next to nothing.
+/// Milliseconds of the monotonic clock at its last tick, which is a few milliseconds old and costs
+/// next to nothing.
 pub fn coarse_ms() -> u64 {
     let mut time = timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: as in `now`.
@@ -615,7 +624,7 @@ pub fn coarse_ms() -> u64 {
     time.tv_sec.cast_unsigned() * 1000 + time.tv_nsec.cast_unsigned() / 1_000_000
 }
 
-// The rules have the bits of epoll without libc.
+// The rules define epoll's bits without libc.
 const _: () = {
     use crate::events;
     let pairs = [

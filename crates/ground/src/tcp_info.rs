@@ -5,7 +5,7 @@ use linux_raw_sys::net::tcp_info;
 
 use crate::sys;
 
-/// The values of a kernel that reports none of them. The receive window is one that is not shut.
+/// The values for a kernel that reports none of them: the receive window is not shut.
 const fn unknown() -> tcp_info {
     // SAFETY: numbers only, for which all zeroes is valid.
     let info: tcp_info = unsafe { std::mem::zeroed() };

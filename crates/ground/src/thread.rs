@@ -1,4 +1,5 @@
-//! Threads of the library's own: detached, with every signal blocked, and with names that say whose they are.
+//! Threads of the library's own: detached, with every signal blocked, and with names that show
+//! their purpose.
 
 use std::ffi::{CStr, c_void};
 
@@ -6,10 +7,10 @@ use nix::errno::Errno;
 
 use crate::sys;
 
-/// Starts a thread, with a stack of so many bytes or of the usual size.
+/// Starts a thread, with a stack of the given size or of the usual one.
 ///
 /// # Safety
-/// The argument must be one that `run` takes, for as long as the thread lives.
+/// The argument must be valid for `run`, for as long as the thread lives.
 pub unsafe fn start(
     stack: Option<usize>,
     run: extern "C" fn(*mut c_void) -> *mut c_void,
@@ -17,7 +18,8 @@ pub unsafe fn start(
 ) -> Result<(), Errno> {
     let before = sys::swap_signal_mask(sys::ALL_SIGNALS);
     let mut thread: libc::pthread_t = 0;
-    // SAFETY: the attributes are initialised, used and destroyed here; the caller answers for the argument.
+    // SAFETY: the attributes are initialised, used and destroyed here; the caller answers for the
+    // argument.
     let failed = unsafe {
         let mut attributes: libc::pthread_attr_t = std::mem::zeroed();
         libc::pthread_attr_init(&raw mut attributes);

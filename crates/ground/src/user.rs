@@ -1,23 +1,23 @@
-//! The program's memory: addresses that cannot be its own are EFAULT, the others are trusted, unless `EPOLYFILL_STRICT=1` lets the
-//! kernel do every copy.
+//! The program's memory. Addresses that cannot be the program's are EFAULT; others are trusted,
+//! unless `EPOLYFILL_STRICT=1` lets the kernel make every copy.
 
 use nix::errno::Errno;
 
 use crate::options;
 use crate::sys;
 
-/// Below this nothing is mapped, and from the end on everything is the kernel's: what `access_ok` goes by, which on x86_64 keeps
-/// the last page for itself.
+/// Nothing is mapped below this address, and everything from the end on is the kernel's. This is
+/// the limit of `access_ok`, which on x86_64 also excludes the last page.
 const START: usize = 1 << 16;
 const END: usize = if cfg!(target_arch = "x86_64") { (1 << 47) - 4096 } else { 1 << 48 };
 
-/// EFAULT where the kernel's own range check would say so, before anything is copied (W1).
+/// EFAULT if the kernel's own range check would fail, before anything is copied (W1).
 pub fn check_range<T>(address: *const T, count: usize) -> Result<(), Errno> {
     let end = count.checked_mul(size_of::<T>()).and_then(|bytes| address.addr().checked_add(bytes));
     if end.is_some_and(|end| end <= END) { Ok(()) } else { Err(Errno::EFAULT) }
 }
 
-/// Whether the kernel is asked about every address.
+/// Whether the kernel checks every address.
 pub fn is_checked() -> bool {
     options::STRICT.is_on()
 }
@@ -25,7 +25,7 @@ pub fn is_checked() -> bool {
 /// Copies a structure in.
 ///
 /// # Safety
-/// The address must be readable, or one that cannot be the program's, or the library strict.
+/// The address must be readable, or cannot be the program's, or the library is strict.
 pub unsafe fn read<T: Copy>(from: *const T) -> Result<T, Errno> {
     if from.addr() < START || from.addr() >= END {
         return Err(Errno::EFAULT);
@@ -37,7 +37,8 @@ pub unsafe fn read<T: Copy>(from: *const T) -> Result<T, Errno> {
     Ok(unsafe { from.read_unaligned() })
 }
 
-/// Copies bytes out where speed is no matter: the kernel is asked about the address, if it answers.
+/// Copies bytes out where speed does not matter: the kernel checks the address, if it permits the
+/// call.
 ///
 /// # Safety
 /// The address must be one at which the program expects the bytes.
@@ -59,7 +60,7 @@ pub unsafe fn write_bytes(to: *mut u8, bytes: &[u8]) -> Result<(), Errno> {
 /// Copies a structure out.
 ///
 /// # Safety
-/// As for [`read`], with writable for readable.
+/// As for [`read`], except that the address must be writable.
 pub unsafe fn write<T: Copy>(to: *mut T, value: T) -> Result<(), Errno> {
     if to.addr() < START || to.addr() >= END {
         return Err(Errno::EFAULT);

@@ -1,11 +1,11 @@
-//! A look at the levels of a few descriptors at once.
+//! One look at the levels of a few descriptors.
 
 use libc::{c_int, pollfd};
 
 use crate::events::Bits;
 use crate::sys;
 
-/// Descriptors that are looked at together, each on behalf of a `T`; at most `ROOM` of them.
+/// Descriptors for one look, each on behalf of a `T`; at most `ROOM` of them.
 #[derive(Debug)]
 pub struct Window<T, const ROOM: usize> {
     set: [pollfd; ROOM],
@@ -14,29 +14,30 @@ pub struct Window<T, const ROOM: usize> {
 }
 
 impl<T: Copy, const ROOM: usize> Window<T, ROOM> {
-    /// Nobody is to be looked at.
+    /// Makes an empty window.
     pub const fn new() -> Window<T, ROOM> {
         Window { set: [pollfd { fd: -1, events: 0, revents: 0 }; ROOM], whom: [None; ROOM], number: 0 }
     }
 
-    /// Whether there is no room for another.
+    /// Whether there is no room for another descriptor.
     pub const fn is_full(&self) -> bool {
         self.number == ROOM
     }
 
-    /// Whether nobody is to be looked at.
+    /// Whether there are no descriptors.
     pub const fn is_empty(&self) -> bool {
         self.number == 0
     }
 
-    /// One more. There must be room.
+    /// Adds a descriptor. There must be room.
     pub fn add(&mut self, whom: T, fd: c_int, asked: Bits) {
         self.set[self.number] = pollfd { fd, events: asked.cast_signed(), revents: 0 };
         self.whom[self.number] = Some(whom);
         self.number += 1;
     }
 
-    /// What each of them shows, POLLNVAL among it, in the order in which they came. No system call if there are none.
+    /// The level of each descriptor, which may be POLLNVAL, in the order in which they were added.
+    /// Makes no system call if there are none.
     pub fn look(mut self) -> impl Iterator<Item = (T, Bits)> {
         if self.number > 0 {
             sys::look(&mut self.set[..self.number]);
