@@ -1,5 +1,5 @@
-/* What is ready when it is added or modified is reported, level or edge, each time it is modified
- * (T6). */
+/* A descriptor that is ready when it is added or modified is reported, level or edge, each time it
+ * is modified (T6). */
 #include "kinds.h"
 
 void test(void)
@@ -18,7 +18,7 @@ void test(void)
         EXPECT_ONE(ep, 1, EPOLLIN);
         EXPECT_NO_EDGE_NOW(ep, kind);
 
-        /* Unread, modified: with the same mask, with other data, to level and back. */
+        /* Unread and modified: with the same mask, with other data, to level and back. */
         for (int i = 0; i < 3; i++) {
             MOD(ep, s.fd, EPOLLIN | EPOLLET, 1);
             EXPECT_ONE(ep, 1, EPOLLIN);
@@ -31,14 +31,14 @@ void test(void)
         EXPECT_ONE(ep, 3, EPOLLIN);
         EXPECT_NO_EDGE_NOW(ep, kind);
 
-        /* A mask that does not match what is there drops it; DEL and ADD report it again. */
+        /* A mask that does not match the level drops the event; DEL and ADD report it again. */
         MOD(ep, s.fd, EPOLLPRI | EPOLLET, 4);
         EXPECT_NONE_NOW(ep);
         DEL(ep, s.fd);
         ADD(ep, s.fd, EPOLLIN | EPOLLET, 5);
         EXPECT_ONE(ep, 5, EPOLLIN);
 
-        /* Drained: modifying reports nothing. */
+        /* Drained: a MOD reports nothing. */
         drain(&s);
         MOD(ep, s.fd, EPOLLIN | EPOLLET, 6);
         EXPECT_NONE_NOW(ep);

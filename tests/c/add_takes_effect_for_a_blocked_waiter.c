@@ -1,5 +1,5 @@
-/* What is added while a thread waits wakes it: ready already, or later, into an empty instance or a
- * full one (T6). */
+/* A descriptor that is added while a thread waits wakes it, whether it is ready already or later,
+ * in an empty instance or a full one (T6). */
 #include "harness.h"
 
 void test(void)

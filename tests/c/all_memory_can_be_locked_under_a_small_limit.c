@@ -1,6 +1,6 @@
-/* A program without privileges may lock 8 MiB, by default. One that locks everything, now or for
- * the future, has room for that with its epoll, and this works on: instances, hundreds of
- * registrations, duplicates, silence that is looked after elsewhere, a fork. */
+/* An unprivileged program may lock 8 MiB by default. A program that locks everything, now or in the
+ * future, fits into that with its epoll, and keeps working: instances, hundreds of registrations,
+ * duplicates, parked registrations, a fork. */
 #include "harness.h"
 
 #include <linux/capability.h>

@@ -1,13 +1,13 @@
-/* Every number that the hard limit lets a process have, up to 20,000, is watched: waits report what
- * is active, all of it and nothing else, in bounded time, also in a second thread, and all of them
- * can be closed at once. */
+/* A process watches as many descriptors as the hard limit allows, up to 20,000: waits report
+ * exactly the active ones, in bounded time, also in a second thread, and all of them can be closed
+ * at once. */
 #include "harness.h"
 
 static int ep, n, *fds;
 
 static struct epoll_event events[32768];
 
-/* Exactly these, once each. */
+/* The wait reports exactly these, once each. */
 static void expect_set(const int *at, int count)
 {
     static char seen[32768];
@@ -88,7 +88,7 @@ void test(void)
     limit.rlim_cur = most;
     OK(setrlimit(RLIMIT_NOFILE, &limit));
     fds = calloc(most, sizeof *fds);
-    /* All but a few, which the second thread and the instance need on any system. */
+    /* All but a few numbers, which the second thread and the instance need on any system. */
     while ((fds[n] = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) >= 0)
         n++;
     CHECK_EQ(errno, EMFILE);

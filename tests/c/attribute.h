@@ -1,5 +1,5 @@
-/* A file of a cgroup that shows a change until it is read. Skips the test where no cgroup can be
- * made. */
+/* A file of a cgroup that shows a change until it is read. The test is skipped where a cgroup
+ * cannot be made. */
 #ifndef ATTRIBUTE_H
 #define ATTRIBUTE_H
 
@@ -38,7 +38,7 @@ static inline struct attribute open_attribute(void)
     return it;
 }
 
-/* The kernel tells of changes every 10 ms at most. */
+/* The kernel reports changes at most every 10 ms. */
 static inline void change_attribute(struct attribute *it)
 {
     it->is_frozen = !it->is_frozen;

@@ -1,5 +1,5 @@
-/* A thread that sleeps in any of the waits can be cancelled; its clean-up runs and the instance
- * goes on working (W10). */
+/* A thread that sleeps in any of the waits can be cancelled; its clean-up handlers run, and the
+ * instance keeps working (W10). */
 #include "harness.h"
 
 static int ep;

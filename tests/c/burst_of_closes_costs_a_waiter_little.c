@@ -1,6 +1,6 @@
-/* Thousands of descriptors are closed at once, by each road, and registered by another thread,
- * while a thread waits for all of them: the whole takes a time that grows with their * number, and
- * not with its square. */
+/* While a thread waits for thousands of descriptors, they are closed at once, by every kind of
+ * close, and another thread registers new ones: the time grows linearly with their number, not with
+ * its square. */
 #include "harness.h"
 
 enum { MOST = 8000, BOUND_CPU_MS = 1500 };

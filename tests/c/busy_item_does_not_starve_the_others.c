@@ -1,5 +1,5 @@
-/* An item that is ready all the time leaves every third wait of one event to each of two others
- * (W3). */
+/* Beside an item that is always ready, waits for one event report each of two others every third
+ * time (W3). */
 #include "harness.h"
 
 void test(void)

@@ -1,6 +1,6 @@
-/* An item that was reported many times in a row is as any other: it wakes who sleeps, changes take
- * effect at once, whoever makes them, and it can fall silent and come back (T6, T10, W4, W5,
- * D4). */
+/* An item that was reported many times in a row behaves like any other: it wakes sleeping threads,
+ * changes take effect at once in whichever thread they are made, and it can fall silent and become
+ * busy again (T6, T10, W4, W5, D4). */
 #include "harness.h"
 
 static int ep, busy[2], quiet[2], third[2];
@@ -37,7 +37,7 @@ static void end(void)
     }
 }
 
-/* What another thread does once this one sleeps in its wait. */
+/* Runs the action once the waiting thread sleeps. */
 static void *act(void *what)
 {
     wait_until_blocked(waiting);
@@ -45,7 +45,7 @@ static void *act(void *what)
     return NULL;
 }
 
-/* The event that comes of it, in this thread, which made the item busy. */
+/* Expects the event that follows from the action, in this thread, which made the item busy. */
 static void expect_after(void (*what)(void), uint64_t data, uint32_t events)
 {
     struct thread actor;

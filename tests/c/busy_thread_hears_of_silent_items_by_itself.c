@@ -1,6 +1,5 @@
-/* A thread that finds something in every wait hears of registrations that were silent for long,
- * whether any other thread of the process gets a processor or not: none does here, for a tracer has
- * stopped them (W3, W4). */
+/* A thread that finds an event in every wait also reports long-silent registrations, without
+ * depending on any other thread of the process: here a tracer has stopped all others (W3, W4). */
 #include "harness.h"
 
 #include <dirent.h>
@@ -9,7 +8,7 @@
 
 #define N 200
 
-/* Stops all threads of the process but its first. Answers with 0, or 77 if that is not allowed
+/* Stops all threads of the process except its first. Returns 0, or 77 if that is not permitted
  * here. */
 static int stop_threads(pid_t process)
 {
@@ -35,14 +34,14 @@ void test(void)
         make_pipe(fd[i]);
         ADD(ep, fd[i][0], i % 2 ? EPOLLIN : EPOLLIN | EPOLLET, i);
     }
-    /* Something is always ready, and all else silent for long. */
+    /* One item is always ready, and all others have long been silent. */
     ADD(ep, busy, EPOLLIN, N);
     for (int i = 0; i < 5000; i++)
         EXPECT_ONE(ep, N, EPOLLIN);
 
     OK(pipe2(go, 0));
     OK(pipe2(done, 0));
-    /* EINVAL where nobody restricts that. */
+    /* Fails with EINVAL where ptrace is unrestricted. */
     prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY);
     pid_t process = getpid(), child = OK(fork());
     char byte = 0;
@@ -50,7 +49,7 @@ void test(void)
         byte = stop_threads(process);
         OK(close(go[1]));
         OK(write(done[1], &byte, 1));
-        /* Until the other end is closed. */
+        /* Returns when the other end is closed. */
         OK(read(go[0], &byte, 1));
         _exit(0);
     }

@@ -1,4 +1,4 @@
-/* Files that show a change to one look only: their poll method forgets it with that. */
+/* Files that show a change to one look only: their poll method clears it. */
 #ifndef CHANGES_H
 #define CHANGES_H
 
@@ -12,17 +12,17 @@
 
 struct changing {
     const char *name;
-    uint32_t always; /* what it shows at any time */
-    uint32_t shown;  /* what it shows with a change */
-    int (*open)(void); /* -1 where there is no such file, or no right to change it */
+    uint32_t always; /* the level at any time */
+    uint32_t shown;  /* the level after a change */
+    int (*open)(void); /* -1 where the file does not exist, or may not be changed */
     void (*change)(void);
 };
 
 static const char *const mount_point = "/mnt";
 static bool is_mounted;
 
-/* A mount namespace of its own, or the mounts of others would be seen. Before there is a second
- * thread. */
+/* Opens a mount namespace of its own, because the mounts of other processes would show. It must be
+ * called while the process has one thread. */
 static int open_mounts(void)
 {
     static bool is_private;
@@ -43,7 +43,7 @@ static inline void change_mounts(void)
     is_mounted = !is_mounted;
 }
 
-/* Whoever changes it is heard of in every namespace, so one test at a time has it. */
+/* A change of the setting is seen in every namespace, so a lock keeps it to one test at a time. */
 static int open_setting(void)
 {
     static int held = -1;
@@ -62,7 +62,8 @@ static inline void change_setting(void)
     OK(setdomainname("epolyfill", 9));
 }
 
-/* The latest one of them is fed. Only by the thread that opened it. */
+/* The event that was opened last, which is the one to feed. Only the thread that opened it may do
+ * so. */
 static int page_faults;
 
 static int open_page_faults(void)
@@ -98,7 +99,7 @@ static const struct changing changing[] = {
     {"perf event", 0, EPOLLIN, open_page_faults, fault_on_a_page},
 };
 
-/* Every file of that sort which there is here, opened. Skips the test if there is none. */
+/* Opens each of these files that exists. Skips the test if none does. */
 #define FOR_EACH_CHANGING(file, fd)                                                                                    \
     for (int left_ = 3, fd; left_ > 0 || is_skipped(); left_--)                                                        \
         for (const struct changing *file = &changing[3 - left_];                                                       \
@@ -113,7 +114,7 @@ static inline bool is_skipped(void)
     return false;
 }
 
-/* What is reported with this mask. */
+/* Returns the bits of the level that are reported with this mask. */
 static inline uint32_t reported(uint32_t mask, uint32_t level)
 {
     return level & (mask | EPOLLERR | EPOLLHUP);

@@ -1,6 +1,6 @@
 /* Four threads, each with an instance of its own that watches one listener exclusively, and a fifth
- * instance that watches it like anybody. Half of the four are edge-triggered and accept until
- * EAGAIN. For the exclusive_*.c tests. */
+ * instance that watches it without EPOLLEXCLUSIVE. Two of the four are edge-triggered and accept
+ * until EAGAIN. For the exclusive_*.c tests. */
 #include "harness.h"
 
 #define CREW 4
@@ -9,7 +9,7 @@
 struct crew {
     int listener, stop, beside;
     atomic_int wakes, accepted;
-    atomic_bool hold; /* who is woken does not accept yet */
+    atomic_bool hold; /* a woken thread does not accept yet */
     struct thread threads[CREW];
 };
 

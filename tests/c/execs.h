@@ -1,6 +1,6 @@
-/* Every call that executes a program, for tests that execute themselves. Each is called in a
- * child, with the words and the environment of the program, and does not return: a call that
- * starts another process ends with its status. */
+/* Every call that executes a program, for tests that execute themselves. Each is called in a child,
+ * with the arguments and the environment of the program, and does not return: a call that starts
+ * another process exits with that process's status. */
 #ifndef EXECS_H
 #define EXECS_H
 
@@ -11,13 +11,13 @@
 
 extern char **environ;
 
-/* This program, by a path that means the same in whatever it is run under. */
+/* The path of this program, valid under whatever the test runs in. */
 static char self[4096];
 __attribute__((constructor)) static void find_self(void) { OK(readlink("/proc/self/exe", self, sizeof self - 1)); }
 #define SELF self
 
 static inline bool is_served(void) { return dlsym(RTLD_DEFAULT, "epolyfill_version") != NULL; }
-/* The library came in by LD_PRELOAD, so that it is to be passed on. */
+/* Whether LD_PRELOAD loaded the library, which must then be passed on. */
 static inline bool is_preloaded(void)
 {
     const char *preload = getenv("LD_PRELOAD");
@@ -63,8 +63,7 @@ static inline void by_number_at(char **words, char **environment)
 {
     syscall(SYS_execveat, AT_FDCWD, SELF, words, environment, 0);
 }
-/* With so many words that some are on the stack, and with exactly as many as there are
- * registers. */
+/* With so many arguments that some are on the stack, and with as many as there are registers. */
 static inline void by_execl_5(char **w, char **environment)
 {
     environ = environment;
@@ -118,7 +117,7 @@ static inline void by_posix_spawnp(char **words, char **environment)
     CHECK_EQ(waitpid(child, &status, 0), child);
     end_as(status);
 }
-/* The words in single quotes; a quote in a word is not provided for. */
+/* Returns a shell command with the words in single quotes. A word must not contain a quote. */
 static inline char *line_of(char **words)
 {
     char *line;

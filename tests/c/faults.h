@@ -1,6 +1,6 @@
-/* Faults to order: system calls that the kernel refuses from now on, memory that runs out at a
- * chosen mapping. By seccomp, so nothing of the library is changed for it. What is refused stays
- * refused for the process, its threads and its children. */
+/* Faults on demand: system calls that the kernel refuses from now on, and memory that runs out at a
+ * chosen mapping. They use seccomp, so the library is tested unchanged. A refusal lasts for the
+ * life of the process, its threads and its children. */
 #ifndef FAULTS_H
 #define FAULTS_H
 
@@ -22,7 +22,7 @@ static inline void install_filter(struct sock_filter *filter, unsigned short len
     OK(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0));
 }
 
-/* The call fails with this errno. */
+/* Makes the call fail with this errno. */
 static inline void refuse_call(int number, int error)
 {
     struct sock_filter filter[] = {
@@ -34,7 +34,7 @@ static inline void refuse_call(int number, int error)
     install_filter(filter, sizeof filter / sizeof *filter);
 }
 
-/* The call fails if its argument (the low half, counted from 0) is greater than `most`. */
+/* Makes the call fail if its argument (the low half, counted from 0) is greater than `most`. */
 static inline void refuse_call_above(int number, int argument, uint32_t most, int error)
 {
     struct sock_filter filter[] = {
@@ -48,7 +48,7 @@ static inline void refuse_call_above(int number, int argument, uint32_t most, in
     install_filter(filter, sizeof filter / sizeof *filter);
 }
 
-/* No thread can be started (EAGAIN); processes can. */
+/* Makes the start of threads fail with EAGAIN, but not of processes. */
 static inline void refuse_threads(void)
 {
     refuse_call(SYS_clone3, ENOSYS);
@@ -65,8 +65,9 @@ static inline void refuse_threads(void)
 
 /* --- memory -------------------------------------------------------------------------------------------------------
  *
- * Every mapping traps into a handler, which lets `mappings_left` of them through. What the handler maps itself carries a mark in
- * the offset, which means nothing for memory without a file, or for a file in the address, which is a mere hint. */
+ * Every mapping traps into a handler, which lets `mappings_left` of them through. The handler's own
+ * mappings carry a mark: in the offset, which is meaningless without a file, or, for a file, in the
+ * address, which is only a hint. */
 
 #define MARK 0x5eed0000u
 static _Atomic long mappings_left = 1l << 40;
@@ -108,7 +109,7 @@ static inline void on_mapping(int number, siginfo_t *info, void *context)
         else if (info->si_syscall == SYS_mmap)
             result = raw_call(SYS_mmap, a[0], a[1], a[2], a[3], a[4], MARK);
         else
-            /* mremap: its fifth argument, the new address, is not used without MREMAP_FIXED. */
+            /* The fifth argument of mremap, the new address, is unused without MREMAP_FIXED. */
             result = raw_call(SYS_mremap, a[0], a[1], a[2], a[3], MARK, MARK);
     } else {
         atomic_fetch_add(&mappings_refused, 1);
@@ -120,7 +121,7 @@ static inline void on_mapping(int number, siginfo_t *info, void *context)
 #endif
 }
 
-/* From here on `mappings_left` says how many anonymous mappings there will be. */
+/* From here on, `mappings_left` anonymous mappings succeed. */
 static inline void trap_mappings(void)
 {
     struct sigaction action = {.sa_sigaction = on_mapping, .sa_flags = SA_SIGINFO | SA_RESTART};
@@ -149,8 +150,8 @@ static inline void limit_numbers(rlim_t soft)
     OK(setrlimit(RLIMIT_NOFILE, &limit));
 }
 
-/* Takes every free number below `limit`; answers with how many it took. Any of them can be closed
- * to have one back. */
+/* Takes every free number below `limit` and returns how many it took. The caller can close any of
+ * them to free one. */
 static inline int take_all_numbers(rlim_t limit, int *taken, int most)
 {
     int n = 0;

@@ -1,7 +1,7 @@
-/* What every test of behaviour needs: checks that say what they saw, bounded waits, threads that
- * are known to be blocked. A test defines `void test(void)`; main() is in harness.c and first makes
- * sure that the epoll under test is the one that EPOLYFILL_TEST_WAY names. The kinds of descriptor
- * are in kinds.h. */
+/* The common part of the tests of behaviour: checks that print the values they saw, bounded waits,
+ * threads that are known to be blocked. A test defines `void test(void)`; main() is in harness.c
+ * and first checks that the epoll under test is the one that EPOLYFILL_TEST_WAY names. The kinds of
+ * descriptor are in kinds.h. */
 #ifndef HARNESS_H
 #define HARNESS_H
 
@@ -28,18 +28,18 @@
 #include <time.h>
 #include <unistd.h>
 
-#define BOUND_MS 8000 /* what must come has come by then */
-#define QUIET_MS 50   /* how long silence is listened to */
+#define BOUND_MS 8000 /* within this time an expected event arrives */
+#define QUIET_MS 50   /* for this time nothing may be reported */
 
 void test(void);
 extern char **test_argv; /* for tests that exec themselves */
 
-/* The way this test runs in. Only for what docs/differences.md lists. */
+/* Whether the test runs on the kernel's epoll. Use it only for what docs/differences.md lists. */
 bool on_the_kernel(void);
 bool with_a_ring(void);
 
 _Noreturn void die(const char *file, int line, const char *format, ...) __attribute__((format(printf, 3, 4)));
-extern const char *subject; /* what a table-driven test is at, named in messages */
+extern const char *subject; /* the current case of a table-driven test, named in messages */
 
 #define CHECK(cond)                                                                                                    \
     do {                                                                                                               \
@@ -95,14 +95,14 @@ struct events wait_events_(const char *file, int line, int ep, int max, int time
 #define wait_at_most(ep, max, timeout_ms) wait_events_(__FILE__, __LINE__, ep, max, timeout_ms)
 void sort_by_data(struct events *events);
 
-/* Within the bound one wait reports exactly one event: this data, these bits. */
+/* One wait reports exactly one event within the bound, with this data and these bits. */
 void expect_one_(const char *file, int line, int ep, uint64_t data, uint32_t bits);
 #define EXPECT_ONE(ep, data, bits) expect_one_(__FILE__, __LINE__, ep, data, bits)
-/* Within the bound events for this data have shown all these bits (and none outside `allowed`), in
- * one report or in several: for what arrives in steps, like the end of a TCP connection. */
+/* Events with this data report all these bits (and none outside `allowed`) within the bound, in one
+ * report or in several: for changes in steps, like the end of a TCP connection. */
 void expect_bits_(const char *file, int line, int ep, uint64_t data, uint32_t bits);
 #define EXPECT_BITS(ep, data, bits) expect_bits_(__FILE__, __LINE__, ep, data, bits)
-/* Silence, now and for a while. */
+/* Nothing is reported, now and for a while. */
 void expect_none_(const char *file, int line, int ep, int timeout_ms);
 #define EXPECT_NONE(ep) expect_none_(__FILE__, __LINE__, ep, QUIET_MS)
 #define EXPECT_NONE_NOW(ep) expect_none_(__FILE__, __LINE__, ep, 0)
@@ -118,8 +118,8 @@ struct thread {
 void start_thread(struct thread *thread, void *(*run)(void *), void *arg);
 void *join_thread(struct thread *thread); /* within the bound */
 
-/* Until the thread sleeps in a system call that waits for descriptors, or in a read, and goes on
- * sleeping. */
+/* Waits until the thread sleeps in a system call that waits for descriptors, or in a read, and
+ * stays asleep. */
 void wait_until_blocked(pid_t tid);
 bool wait_until_blocked_or_gone(pid_t tid); /* true if it is blocked */
 
@@ -135,17 +135,17 @@ struct waiter {
     struct epoll_event at[64];
 };
 int wait_by(enum call call, int ep, struct epoll_event *at, int max, int timeout_ms, const sigset_t *mask);
-void start_waiter(struct waiter *waiter, int ep); /* infinite epoll_wait, returns when it is blocked */
+void start_waiter(struct waiter *waiter, int ep); /* infinite wait; returns once it is blocked */
 void start_waiter_by(struct waiter *waiter, enum call call, int ep, int timeout_ms, const sigset_t *mask);
-bool start_waiter_or_not(struct waiter *waiter, int ep); /* may also return at once: true if it is blocked */
-int join_waiter(struct waiter *waiter); /* its result, within the bound */
+bool start_waiter_or_not(struct waiter *waiter, int ep); /* true if blocked, false if it returned */
+int join_waiter(struct waiter *waiter); /* returns its result, within the bound */
 
 /* --- time, processes, bytes -------------------------------------------------------------------------------------- */
 
 int64_t now_ns(void);
 int64_t cpu_ns(void); /* of the whole process */
 void pause_ms(int ms);
-/* Repeats a cheap look until it holds; fails after the bound. */
+/* Repeats a cheap check until it holds; fails after the bound. */
 #define UNTIL(cond)                                                                                                    \
     do {                                                                                                               \
         int64_t until_ = now_ns() + BOUND_MS * 1000000ll;                                                              \
@@ -156,9 +156,9 @@ void pause_ms(int ms);
         }                                                                                                              \
     } while (0)
 
-/* Whether what takes less than `ms` of the system's time did so in one of several attempts: in each
- * it may have been kept waiting for a processor. To be asked after each attempt until it answers;
- * fails when there were enough. */
+/* Whether an operation that takes less than `ms` did so in one of several attempts; in each it may
+ * have been delayed by a busy processor. The test calls it after each attempt until it returns
+ * true; it fails after the last attempt. */
 bool took_less_(const char *file, int line, int attempt, int64_t since_ns, int ms);
 #define TOOK_LESS(attempt, since_ns, ms) took_less_(__FILE__, __LINE__, attempt, since_ns, ms)
 
@@ -168,18 +168,19 @@ int open_descriptors(void);
 void raise_descriptor_limit(void);
 
 void set_nonblocking(int fd);
-void write_bytes(int fd, size_t n); /* all of them, fails the test otherwise */
+void write_bytes(int fd, size_t n); /* all of them, or the test fails */
 size_t read_all(int fd);            /* until EAGAIN or end of file; nonblocking descriptors only */
 size_t fill(int fd);                /* until EAGAIN */
-void expect_eof_at_once(int fd);    /* a read gives end of file within 200 ms */
+void expect_eof_at_once(int fd);    /* a read returns end of file within 200 ms */
 
 void make_pipe(int fd[2]); /* both ends nonblocking */
 void make_pair(int type, int fd[2]);
 void make_tcp(int fd[2]);
 int tcp_listener(void);
-bool end_is_acknowledged(int tcp); /* after a shutdown for writing: which the peer does in its own time, and is an edge */
+/* After a shutdown for writing. The peer acknowledges it in its own time, and that is an edge. */
+bool end_is_acknowledged(int tcp);
 struct sockaddr_in;
-int udp_socket(struct sockaddr_in *address); /* nonblocking, bound to a port of 127.0.0.1, which it tells */
+int udp_socket(struct sockaddr_in *address); /* nonblocking; returns its port of 127.0.0.1 */
 void make_udp(int fd[2]);                    /* connected to each other */
 int tcp_client_of(int listener); /* blocking connect, nonblocking afterwards */
 void add_one(int eventfd);

@@ -1,6 +1,6 @@
-/* The kernel's own epoll beside the one under test, called past every library, so that one test can
- * run a script on both and compare. Where the kernel refuses its epoll such a test is skipped.
- * Results are values, or negative errno. */
+/* The kernel's own epoll beside the one under test, through system calls that bypass every library,
+ * so that a test can run a script on both and compare. Where the kernel refuses its epoll, such a
+ * test is skipped. Functions return values, or negative errno. */
 #ifndef ORACLE_H
 #define ORACLE_H
 
@@ -33,10 +33,11 @@ static inline long bare(long number, long a, long b, long c, long d, long e, lon
 
 enum side { KERNEL, TESTED };
 
-/* libc's way of failing as the kernel's. */
+/* Converts libc's form of an error to the kernel's. */
 static inline long plain(long result) { return result == -1 ? -errno : result; }
 
-/* The same system call on either side: past the library, or through libc's door. */
+/* Makes the same system call on either side: by an instruction of its own, or through libc's
+ * syscall(). */
 static inline long call_on(enum side side, long number, long a, long b, long c, long d, long e, long f)
 {
     return side == KERNEL ? bare(number, a, b, c, d, e, f) : plain(syscall(number, a, b, c, d, e, f));

@@ -1,6 +1,6 @@
-/* Specimens of what few programs wait for: sockets of other families than the usual, and
- * descriptors that are neither sockets nor pipes. One that cannot be made here, for want of a right
- * or of the kernel's, is passed over. */
+/* Specimens of descriptors that few programs wait for: sockets of uncommon families, and
+ * descriptors that are neither sockets nor pipes. A specimen that cannot be made here, for lack of
+ * privileges or of kernel support, is skipped. */
 #ifndef STRANGERS_H
 #define STRANGERS_H
 
@@ -30,8 +30,8 @@
 #define ARRIVAL 8 /* bytes of one arrival */
 
 struct stranger {
-    int fd;     /* the watched one, nonblocking; -1 if there is none here */
-    int feeder; /* what feeds it, or -1 */
+    int fd;     /* the watched descriptor, nonblocking; -1 if it cannot be made */
+    int feeder; /* the descriptor that feeds it, or -1 */
     struct sockaddr_in address;
     char *memory;
     struct io_uring_params ring;
@@ -42,7 +42,7 @@ struct stranger {
 struct sort {
     const char *name;
     void (*make)(struct stranger *);
-    void (*feed)(struct stranger *); /* something new arrives */
+    void (*feed)(struct stranger *); /* makes data arrive */
     bool (*take)(struct stranger *); /* takes one arrival; false if there was none */
 };
 
@@ -55,7 +55,8 @@ static inline bool take_by_read(struct stranger *s)
     return n > 0;
 }
 
-/* Every netlink family has an error for a message of no known type, which is an arrival. */
+/* Every netlink family returns an error for a message of an unknown type, and that is an
+ * arrival. */
 static inline void make_netlink(struct stranger *s) { s->fd = s->feeder = socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK, NETLINK_ROUTE); }
 static inline void feed_netlink(struct stranger *s)
 {
@@ -77,7 +78,7 @@ static inline void make_datagrams(struct stranger *s, int type, int protocol)
 }
 static inline void make_udplite(struct stranger *s) { make_datagrams(s, SOCK_DGRAM, IPPROTO_UDPLITE); }
 
-/* An address of its own, and a protocol that nobody uses: 253 is for experiments. */
+/* It has an address of its own, and protocol 253, which is reserved for experiments. */
 static inline void make_raw(struct stranger *s)
 {
     make_datagrams(s, SOCK_RAW, 253);
@@ -90,8 +91,8 @@ static inline void make_raw(struct stranger *s)
     OK(connect(s->feeder, (struct sockaddr *)&s->address, sizeof s->address));
 }
 
-/* The loopback device shows a packet of a protocol that nobody else uses once as it goes, and once
- * as it comes. */
+/* The loopback device shows each packet twice, outgoing and incoming. The protocol number is unique
+ * to the test. */
 static inline void make_packet(struct stranger *s)
 {
     int protocol = htons(0x8000 | (getpid() & 0x7fff));
@@ -157,7 +158,8 @@ static inline bool take_of_queue(struct stranger *s)
     return mq_receive(s->fd, buffer, sizeof buffer, NULL) >= 0;
 }
 
-/* By inline system calls: the library lets no program have a ring that asks by a name for one. */
+/* The call uses an instruction of its own, because the library refuses io_uring to libc's
+ * syscall(). */
 static inline long by_itself(long number, long a, long b, long c, long d, long e, long f)
 {
 #ifdef __x86_64__
@@ -208,7 +210,7 @@ static inline void make_fanotify(struct stranger *s)
     s->feeder = OK(open(s->path, O_RDONLY | O_DIRECTORY));
     OK(fanotify_mark(s->fd, FAN_MARK_ADD, FAN_MODIFY | FAN_EVENT_ON_CHILD, AT_FDCWD, s->path));
 }
-/* A file of its own each time: events of one file become one. */
+/* Each event has a file of its own, because the kernel merges events of one file. */
 static inline void feed_fanotify(struct stranger *s)
 {
     char name[16];
@@ -238,7 +240,7 @@ static const struct sort sorts[] = {
     {"fanotify", make_fanotify, feed_fanotify, take_of_fanotify},
 };
 
-/* Makes one; false if it cannot be had here. */
+/* Makes a specimen; returns false if that is impossible here. */
 static inline bool make_stranger(struct stranger *s, const struct sort *sort)
 {
     *s = (struct stranger){.fd = -1, .feeder = -1};

@@ -1,6 +1,6 @@
-/* Tests that go on for a while with chance in them: a second or two by default, `--seconds N` by
- * hand, `--seed N` to begin elsewhere. What each thread does comes from its own numbers; what they
- * do together is up to the clock. */
+/* Randomized tests that run for a while: a second or two by default, `--seconds N` by hand, `--seed
+ * N` for another start. The actions of each thread follow from its seed; how they interleave
+ * depends on the scheduler. */
 #ifndef STRESS_H
 #define STRESS_H
 

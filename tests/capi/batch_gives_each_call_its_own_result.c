@@ -1,5 +1,5 @@
-/* A batch of control calls: each has its result, in the order of the array, and one that fails
- * leaves the others alone. */
+/* A batch of control calls stores a result for each call, in the order of the array, and a call
+ * that fails does not affect the others. */
 #include "capi.h"
 
 #include <sys/mman.h>
@@ -40,7 +40,7 @@ static void results(void)
     OK(close(fd[1]));
 }
 
-/* What a batch adds wakes a thread that sleeps. */
+/* A registration added by a batch wakes a sleeping thread. */
 static void sleeper(void)
 {
     int ep = new_epoll();
@@ -62,8 +62,8 @@ static void sleeper(void)
     OK(close(ep));
 }
 
-/* No call is made whose result has no place: where addresses are checked, the library says so
- * before the first. */
+/* A call whose result cannot be stored is not made: where addresses are checked, the batch fails
+ * with EFAULT before the first call. */
 static void nowhere_for_the_result(void)
 {
     int ep = new_epoll(), bell = OK(eventfd(1, EFD_NONBLOCK));
@@ -72,7 +72,7 @@ static void nowhere_for_the_result(void)
     OK(mprotect(ops, 4096, PROT_READ));
     CHECK_ERRNO(epolyfill_ctl_batch(ep, ops, 1), EFAULT);
     EXPECT_NONE_NOW(ep);
-    /* The first of two has one. */
+    /* Only the first of the two elements is writable. */
     struct epolyfill_op *last = (void *)((char *)ops + 8192 - sizeof *ops);
     OK(munmap(ops, 4096));
     *last = (struct epolyfill_op){.op = EPOLL_CTL_ADD, .fd = bell, .event = {.events = EPOLLIN}, .error = 99};

@@ -1,6 +1,6 @@
-/* A callback can be replaced and removed whatever it and others are doing: amid calls of the next
- * one, while a thread is about to dispatch, after its thread was told to end, in a forked child;
- * and when all that it could be called for is closed, it rests. */
+/* A callback can be replaced and removed at any time: during calls of the next one, while a thread
+ * is about to dispatch, after the library's thread was told to end, in a forked child. Its thread
+ * stays asleep when all watched descriptors are closed. */
 #include "stats.h"
 
 static int ep, bell[2];
@@ -32,8 +32,8 @@ static void unwatch(int n)
         OK(epolyfill_close(bell[i]));
 }
 
-/* The first one's call lasts until a call of the second runs, and that until the first is known to
- * be replaced. */
+/* The call of the first callback lasts until the second one is called, whose call lasts until the
+ * replacement is done. */
 static void first(const struct epoll_event *events, int n, void *user)
 {
     (void)events, (void)n, (void)user;
@@ -93,8 +93,8 @@ static void *dispatch_nothing(void *unused)
     return NULL;
 }
 
-/* The thread that is about to dispatch waits for the instance's own to end, which does not end any
- * more. */
+/* The thread in epolyfill_dispatch waits for the library's thread to end, which a new callback
+ * keeps alive. */
 static void dispatch_goes_on_when_the_callback_is_set_anew(void)
 {
     struct thread thread;
@@ -140,7 +140,7 @@ static void a_child_is_rid_of_it(void)
         int before = open_descriptors();
         for (int i = 0; i < N; i++)
             OK(epolyfill_close(own[i]));
-        /* Its own and the other end of its pipe. */
+        /* The read end and the write end of its pipe. */
         CHECK_EQ(before - open_descriptors(), 2 * N);
         _exit(0);
     }
@@ -150,7 +150,7 @@ static void a_child_is_rid_of_it(void)
     unwatch(1);
 }
 
-/* Its thread sleeps on nothing but what would end it. */
+/* The library's thread sleeps until it is told to end. */
 static void it_rests_when_all_is_closed(void)
 {
     watch(1);

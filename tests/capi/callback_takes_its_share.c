@@ -1,5 +1,5 @@
-/* Callbacks: called with what is ready as it is registered, beside waiting threads, until they are
- * replaced, removed, or gone with their instance. */
+/* A callback is called for each event according to its registration, beside waiting threads, until
+ * it is replaced or removed, or its instance is closed. */
 #include "capi.h"
 
 #include <sched.h>
@@ -8,10 +8,10 @@ struct seen {
     int ep;
     atomic_int calls, events, inside, most_inside;
     atomic_uint_fast64_t last;
-    int bell;       /* read on each call, if not 0 */
-    int pause;      /* how long a call takes, in ms */
+    int bell;       /* read on each call if not 0 */
+    int pause;      /* duration of a call in ms */
     bool removes;   /* the callback removes itself */
-    bool closes;    /* and this one its instance */
+    bool closes;    /* the callback closes its instance */
     _Atomic pthread_t thread;
 };
 
@@ -63,7 +63,7 @@ static void each_trigger_as_registered(void)
     CHECK_EQ(seen.last, 3);
     DEL(ep, edge);
     DEL(ep, once);
-    /* Level-triggered: again, as long as there is something. */
+    /* Level-triggered: it is called again while data is left. */
     OK(epolyfill_set_callback(ep, NULL, NULL));
     struct seen other = {.bell = level};
     for (int i = 0; i < 5; i++)
@@ -81,8 +81,8 @@ static void each_trigger_as_registered(void)
     OK(close(once));
 }
 
-/* Of many reports each goes to the callback or to a wait, and none to both: a one-shot is armed
- * again when its report was seen. */
+/* Each of many reports goes either to the callback or to a wait, never to both: a one-shot
+ * registration is re-armed when its report has been seen. */
 static void waits_take_other_events(void)
 {
     struct seen seen = {0};
@@ -105,8 +105,8 @@ static void waits_take_other_events(void)
     OK(close(bell));
 }
 
-/* When a removal returns no call is running, and none comes. The same for a replacement and the
- * callback that was replaced. */
+/* When a removal returns, no call of the callback is running, and none follows. The same holds for
+ * a replaced callback. */
 static void removal_is_final(void)
 {
     int ep = new_epoll(), bell = OK(eventfd(0, EFD_NONBLOCK));
@@ -172,11 +172,11 @@ static void own_threads(void)
     CHECK_ERRNO(epolyfill_dispatch(bell, 0), EINVAL);
     CHECK_ERRNO(epolyfill_set_callback(bell, note, &seen), EINVAL);
     CHECK_ERRNO(epolyfill_set_callback(-1, note, &seen), EBADF);
-    /* Set anew it has a thread again. */
+    /* A new callback gets a thread again. */
     OK(epolyfill_set_callback(ep, note, &seen));
     add_one(bell);
     UNTIL(seen.calls == 2);
-    /* A child has the registrations and no callback. */
+    /* A forked child has the registrations, but not the callback. */
     pid_t child = OK(fork());
     if (child == 0) {
         CHECK_ERRNO(epolyfill_dispatch(ep, 0), EINVAL);
@@ -201,9 +201,9 @@ static void *dispatches(void *arg)
     return arg;
 }
 
-/* Threads that dispatch come back when the callback goes, and what they had taken was handed over:
- * of every edge of many somebody hears, whoever dispatches, and however often the callback is
- * removed and set. */
+/* When the callback is removed, dispatching threads return, and the events they had taken have been
+ * handed over: every edge is reported, whichever thread dispatches, and however often the callback
+ * is removed and set. */
 static void no_edge_is_lost_over_removals(void)
 {
     enum { BELLS = 8, ROUNDS = 60 };
@@ -250,8 +250,7 @@ static void no_edge_is_lost_over_removals(void)
     OK(close(seen.ep));
 }
 
-/* When all that is watched is closed, and the instance too, nothing is left: no thread, no
- * number. */
+/* When all watched descriptors and the instance are closed, no thread and no descriptor is left. */
 static void nothing_stays(void)
 {
     int before = open_descriptors();

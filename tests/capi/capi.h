@@ -1,4 +1,4 @@
-/* For the tests of what epolyfill.h has beside epoll. */
+/* For the tests of the functions that epolyfill.h has beyond epoll. */
 #ifndef CAPI_H
 #define CAPI_H
 

@@ -1,5 +1,5 @@
-/* The calls under the library's own names do what those of epoll(7) do, with the same errors; and
- * an instance made by one set of names serves the other. */
+/* The calls under the library's own names behave as those of epoll(7), with the same errors; an
+ * instance made through either set of names works with the other. */
 #include "capi.h"
 
 static void events_come_by_every_wait(void)

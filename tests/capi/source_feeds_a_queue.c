@@ -1,5 +1,5 @@
-/* A queue in memory with a source beside it: threads put in and post, others wait, clear and take
- * out. Everything comes out once, whatever way the source is registered. */
+/* A queue in memory with a source beside it: some threads insert elements and post, others wait,
+ * clear and remove. Every element comes out once, however the source is registered. */
 #include "capi.h"
 
 #define FEEDERS 3
@@ -29,7 +29,7 @@ static void *drain(void *unused)
         for (int i = 0; i < n; i++) {
             if (at[i].data.fd == stop)
                 return NULL;
-            /* Before the queue is emptied, or what comes in between is forgotten. */
+            /* Clear before emptying the queue, or posts made in between are lost. */
             OK(epolyfill_source_clear(source, EPOLLIN));
             atomic_fetch_add(&taken, atomic_exchange(&queued, 0));
             if (how & EPOLLONESHOT)

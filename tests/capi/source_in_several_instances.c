@@ -1,5 +1,5 @@
-/* A source in several instances, under several numbers, exclusively, and in instances inside
- * others. */
+/* A source works in several instances, under several numbers, exclusively, and in nested
+ * instances. */
 #include "capi.h"
 
 static int is_readable(int fd)
@@ -23,7 +23,7 @@ static void in_many(void)
     EXPECT_ONE(ep[1], 1, EPOLLIN);
     EXPECT_NONE_NOW(ep[1]);
     EXPECT_ONE(ep[2], 2, EPOLLIN);
-    /* The number goes, the source stays. */
+    /* The number is closed, but the source lives on. */
     OK(close(source));
     OK(epolyfill_source_post(twin, EPOLLIN));
     EXPECT_ONE(ep[1], 1, EPOLLIN);
@@ -35,7 +35,8 @@ static void in_many(void)
     }
 }
 
-/* Of exclusive registrations one reports a post; the next post is for whoever is free. */
+/* One of several exclusive registrations reports a post; the next post goes to one whose thread is
+ * free. */
 static void exclusively(uint32_t event)
 {
     enum { N = 3 };
@@ -88,7 +89,7 @@ static void inside(uint32_t inner_how, uint32_t outer_how)
     } else {
         EXPECT_ONE(outer, 2, EPOLLIN);
     }
-    /* What is not asked for inside is nothing outside. */
+    /* A bit that the inner mask lacks is not reported outside. */
     OK(epolyfill_source_post(source, EPOLLOUT));
     if (outer_how)
         EXPECT_NONE_NOW(outer);
@@ -110,8 +111,8 @@ static void inside(uint32_t inner_how, uint32_t outer_how)
     OK(close(outer));
 }
 
-/* Seen from outside while a thread waits inside: what is not posted is not there, whatever the
- * descriptor behind it shows. */
+/* While a thread waits inside, a look from outside shows only posted bits, whatever the level of
+ * the descriptor behind the source. */
 static void waited_for_inside(void)
 {
     int inner = new_epoll(), outer = new_epoll(), source = OK(epolyfill_source_new(0));

@@ -1,5 +1,5 @@
-/* A source seen as a descriptor: by poll, by select, by reads and writes, by what duplicates and
- * closes; bad arguments; a forked child. */
+/* A source behaves as a descriptor under poll, select, reads, writes, and the calls that duplicate
+ * and close; bad arguments; a forked child. */
 #include "capi.h"
 
 #include <sys/select.h>
@@ -61,7 +61,7 @@ static void bad_arguments(void)
     EXPECT_NONE_NOW(ep);
     CHECK_ERRNO(epolyfill_source_post(source, EPOLLIN), EBADF);
     CHECK_ERRNO(epolyfill_source_close(source), EBADF);
-    /* The number is anybody's. */
+    /* The number is free for any file. */
     CHECK_EQ(OK(eventfd(1, 0)), source);
     CHECK_ERRNO(epolyfill_source_post(source, EPOLLIN), EINVAL);
     EXPECT_NONE_NOW(ep);
@@ -70,7 +70,7 @@ static void bad_arguments(void)
     OK(close(source));
     OK(close(other));
     OK(close(ep));
-    /* One descriptor less than none. */
+    /* RLIMIT_NOFILE allows no further descriptor. */
     struct rlimit limit, none;
     OK(getrlimit(RLIMIT_NOFILE, &limit));
     none = limit;

@@ -1,5 +1,5 @@
-/* What is posted on a source is reported as of any descriptor: level, edge and one-shot, by mask,
- * until it is cleared. */
+/* A bit posted on a source is reported like that of any descriptor: level, edge and one-shot,
+ * according to the mask, until it is cleared. */
 #include "capi.h"
 
 static int ep, source;
@@ -20,7 +20,7 @@ static void level(void)
     EXPECT_ONE(ep, 1, EPOLLOUT);
     clear(EPOLLOUT);
     EXPECT_NONE(ep);
-    /* After many waits for nothing, too, which teach a wait to sleep without a look. */
+    /* The same after many empty waits, which make a wait sleep without a look first. */
     struct epoll_event none;
     for (int i = 0; i < 40; i++)
         CHECK_EQ(epoll_wait(ep, &none, 1, 1), 0);
@@ -28,11 +28,11 @@ static void level(void)
     for (int i = 0; i < 5; i++)
         EXPECT_ONE(ep, 1, EPOLLIN);
     clear(EPOLLIN);
-    /* What came and went before anybody looked is no event. */
+    /* A bit that is cleared before any look is not reported. */
     post(EPOLLIN);
     clear(EPOLLIN);
     EXPECT_NONE(ep);
-    /* Not asked for, and asked for by nobody. */
+    /* Bits that are not in the mask; then bits that are reported unasked. */
     post(EPOLLPRI | EPOLLRDHUP);
     EXPECT_NONE(ep);
     post(EPOLLERR | EPOLLHUP);
@@ -43,7 +43,7 @@ static void level(void)
     clear(EPOLLPRI | EPOLLRDHUP | EPOLLERR | EPOLLHUP | EPOLLIN);
     CHECK_EQ(epolyfill_source_events(source), 0);
     EXPECT_NONE_NOW(ep);
-    /* Both names of data and room. */
+    /* EPOLLRDNORM and EPOLLWRNORM, the other names of readable and writable. */
     MOD(ep, source, EPOLLRDNORM | EPOLLWRNORM, 3);
     post(EPOLLIN | EPOLLOUT);
     EXPECT_ONE(ep, 3, EPOLLRDNORM | EPOLLWRNORM);
@@ -57,7 +57,7 @@ static void level(void)
 static void edge(void)
 {
     ADD(ep, source, EPOLLIN | EPOLLET, 4);
-    EXPECT_ONE(ep, 4, EPOLLIN); /* was posted before */
+    EXPECT_ONE(ep, 4, EPOLLIN); /* posted before the ADD */
     EXPECT_NONE(ep);
     post(EPOLLIN);
     EXPECT_ONE(ep, 4, EPOLLIN);
@@ -67,13 +67,13 @@ static void edge(void)
         post(EPOLLIN);
     EXPECT_ONE(ep, 4, EPOLLIN);
     EXPECT_NONE_NOW(ep);
-    /* One of something else is none, though the level is high. */
+    /* A post of a bit outside the mask is not an edge, although the level is high. */
     post(EPOLLOUT);
     EXPECT_NONE_NOW(ep);
     MOD(ep, source, EPOLLIN | EPOLLOUT | EPOLLET, 5);
     EXPECT_ONE(ep, 5, EPOLLIN | EPOLLOUT);
     EXPECT_NONE_NOW(ep);
-    /* One of several brings all that is there. */
+    /* A post of one bit reports all bits of the mask that are high. */
     post(EPOLLOUT);
     EXPECT_ONE(ep, 5, EPOLLIN | EPOLLOUT);
     EXPECT_NONE_NOW(ep);
@@ -85,12 +85,12 @@ static void edge(void)
     post(EPOLLHUP);
     EXPECT_ONE(ep, 5, EPOLLHUP);
     EXPECT_NONE_NOW(ep);
-    /* A hang-up does not hide what comes after it. */
+    /* A hang-up does not hide later posts. */
     post(EPOLLIN);
     EXPECT_ONE(ep, 5, EPOLLIN | EPOLLHUP);
     post(EPOLLHUP);
     EXPECT_ONE(ep, 5, EPOLLIN | EPOLLHUP);
-    /* Posted, and gone by the time of the wait. */
+    /* The bit is cleared before the wait. */
     post(EPOLLIN);
     clear(EPOLLIN | EPOLLHUP);
     EXPECT_NONE_NOW(ep);
@@ -121,7 +121,7 @@ static void one_shot(void)
     }
 }
 
-/* Beside descriptors that are polled, each in its turn. */
+/* Sources and polled descriptors are reported in turn. */
 static void beside_others(void)
 {
     int bell[3], far = OK(epolyfill_source_new(0));

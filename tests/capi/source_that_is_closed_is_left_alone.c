@@ -1,5 +1,5 @@
-/* Once a source is closed nothing is done to whatever has its number next: by whom it was closed,
- * seen or not, and however many are posting. */
+/* Once a source is closed, the library does not touch the next file under its number: whichever
+ * call closed it, seen by the library or not, and however many threads are posting. */
 #include "capi.h"
 #include "oracle.h"
 
@@ -37,7 +37,7 @@ static void by_a_thread_while_others_post(void)
         CHECK_EQ(pair[0], source);
         sched_yield();
         CHECK_ERRNO(recv(pair[1], &byte, 1, 0), EAGAIN);
-        /* As little is taken from it. */
+        /* Nor is anything read from it. */
         CHECK_EQ(write(pair[1], "", 1), 1);
         sched_yield();
         CHECK_EQ(recv(pair[0], &byte, 1, 0), 1);
@@ -51,7 +51,7 @@ static void by_a_thread_while_others_post(void)
     OK(epolyfill_source_close(source));
 }
 
-/* Where every close is to be seen the kernel is asked every 10 ms only. */
+/* Where the library sees every close, it asks the kernel only every 10 ms. */
 static void expect_no_source(int fd, int error)
 {
     if (everything_is_seen)

@@ -1,5 +1,5 @@
-/* A post wakes a thread that waits, from another thread and from signal handlers, in this thread
- * and in others, also where much is silent. */
+/* A post wakes a waiting thread, from another thread and from signal handlers in the same thread
+ * and in others, and also among many silent registrations. */
 #include "capi.h"
 
 #define SILENT 300
@@ -34,7 +34,7 @@ static void *hand_over(void *unused)
     return NULL;
 }
 
-/* One side posts, the other clears and answers: nothing is lost on the way. */
+/* One side posts, the other clears and answers: no post is lost. */
 static int there, back;
 static void *answer(void *unused)
 {
@@ -80,8 +80,8 @@ void test(void)
         const uint32_t each[] = {EPOLLIN, EPOLLOUT, EPOLLPRI, EPOLLRDHUP, EPOLLHUP, EPOLLERR};
         for (size_t i = 0; i < sizeof each / sizeof *each; i++)
             expect_woken(each[i]);
-        /* A handler in the thread that waits interrupts it, and what it posted is there
-         * afterwards. */
+        /* A handler in the waiting thread interrupts the wait, and the bits that it posted are
+         * reported afterwards. */
         struct waiter waiter;
         start_waiter(&waiter, ep);
         PT(pthread_kill(waiter.thread.id, SIGUSR1));
@@ -89,7 +89,7 @@ void test(void)
         CHECK_EQ(waiter.error, EINTR);
         EXPECT_ONE(ep, 1, EPOLLIN);
         OK(epolyfill_source_clear(source, EPOLLIN));
-        /* One in another thread wakes it. */
+        /* A handler in another thread wakes it. */
         start_waiter(&waiter, ep);
         struct thread other;
         start_thread(&other, hand_over, NULL);
@@ -99,7 +99,7 @@ void test(void)
         OK(epolyfill_source_clear(source, EPOLLRDHUP));
         to_and_fro(EPOLLET);
         to_and_fro(0);
-        /* Once more among many that are silent. */
+        /* The second round has many silent registrations. */
         for (int i = 0; i < SILENT && round == 0; i++) {
             make_pipe(silent[i]);
             ADD(ep, silent[i][0], EPOLLIN, 100 + i);

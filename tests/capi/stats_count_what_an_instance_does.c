@@ -1,4 +1,4 @@
-/* Each counter of epolyfill_stats is moved by what it says it counts, and by how much. */
+/* Each counter of epolyfill_stats counts the operations that it documents, and nothing else. */
 #include "oracle.h"
 #include "stats.h"
 #include <signal.h>
@@ -10,7 +10,7 @@ static void an_instance_starts_at_nothing(void)
         int ep = new_epoll(), bell = OK(eventfd(1, 0));
         struct epolyfill_stats stats = stats_of(ep);
         CHECK(memcmp(&stats, &nothing, sizeof stats) == 0);
-        /* The record is used again for the next one. */
+        /* The next registration reuses the record. */
         ADD(ep, bell, EPOLLIN, 0);
         CHECK_EQ(wait_events(ep, 0).n, 1);
         CHECK_EQ(stats_of(ep).events, 1);
@@ -114,7 +114,7 @@ static void a_level_that_lasts(void)
     OK(close(ep));
 }
 
-/* level, count, call, doubted */
+/* Checks the counters of edges, by evidence. None of the edges is doubtful or from a ring. */
 static void check_edges(int ep, uint64_t level, uint64_t count, uint64_t call)
 {
     struct epolyfill_stats stats = stats_of(ep);
@@ -165,7 +165,7 @@ static void edges_by_how_they_were_found(void)
         CHECK_EQ(wait_events(ep, BOUND_MS).n, 1);
     }
     check_edges(ep, 2, 2, 4);
-    /* A level-triggered event is no edge. */
+    /* A level-triggered event is not an edge. */
     MOD(ep, tcp[0], EPOLLIN, 1);
     CHECK_EQ(wait_events(ep, BOUND_MS).n, 1);
     CHECK_EQ(stats_of(ep).events, 9);
@@ -226,21 +226,21 @@ static void threads_that_wake_each_other(void)
     struct waiter first = {0}, second = {0};
     start_waiter(&first, ep);
     start_waiter(&second, ep);
-    /* The first one was woken, to let the second one poll, and sleeps behind it. */
+    /* The first waiter was woken to let the second one poll, and now sleeps behind it. */
     wait_until_blocked(first.thread.tid);
     struct epolyfill_stats before = stats_of(ep);
     CHECK_EQ(before.waiters, 2);
     CHECK_EQ(before.waits, 2);
     CHECK_EQ(before.handoffs, 0);
 
-    /* A registration that is silent. */
+    /* A registration that is not ready. */
     ADD(ep, bell, EPOLLIN, 2);
     UNTIL(GREW(empty_wakeups) == 1);
     CHECK_EQ(GREW(kicks), 1);
     CHECK_EQ(GREW(handoffs), 0);
     CHECK_EQ(GREW(events), 0);
 
-    /* One event for each of two. */
+    /* Two events, one for each waiter. */
     add_one(bell);
     write_bytes(fd[1], 1);
     CHECK(join_waiter(&first) > 0);

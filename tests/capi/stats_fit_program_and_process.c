@@ -1,5 +1,6 @@
-/* epolyfill_stats fills as much as the program has room for and refuses what it cannot answer; -1
- * is the whole process, instances that are closed included; a forked child starts with a copy. */
+/* epolyfill_stats fills as much as the program has room for, and fails on sizes and descriptors
+ * that it does not know; -1 means the whole process, closed instances included; a forked child
+ * starts with a copy. */
 #include "stats.h"
 #include <signal.h>
 #include <sys/mman.h>

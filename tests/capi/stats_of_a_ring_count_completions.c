@@ -1,5 +1,4 @@
-/* Edges that the kernel tells of by io_uring are counted as such, and nothing is polled for
- * them. */
+/* Edges that the kernel reports through io_uring are counted as such, and do not cost a poll. */
 #include "stats.h"
 
 void test(void)
@@ -13,7 +12,7 @@ void test(void)
     ADD(ep, fd[0], EPOLLIN | EPOLLET, 0);
     CHECK_EQ(wait_events(ep, 0).n, 0);
     if (stats_of(ep).rings == 0)
-        exit(77); /* the kernel has none for us */
+        exit(77); /* the kernel refuses a ring */
     struct epolyfill_stats before = stats_of(ep);
     for (int i = 0; i < 5; i++) {
         write_bytes(fd[1], 1);
@@ -31,7 +30,7 @@ void test(void)
     CHECK_EQ(GREW(sleeps), 1);
     CHECK_EQ(GREW(empty_wakeups), 0);
 
-    /* Nested it is polled. */
+    /* A nested instance is polled. */
     int outer = new_epoll();
     ADD(outer, ep, EPOLLIN, 0);
     CHECK_EQ(wait_events(ep, 0).n, 0);

@@ -1,5 +1,5 @@
-/* Waits that point at the events: the same events as from any wait, which stay as they are during
- * the next such wait. */
+/* A wait for a view points at the events: the same events as from any wait, which stay unchanged
+ * during the next such wait. */
 #include "capi.h"
 
 #include <semaphore.h>
@@ -7,7 +7,7 @@
 #define ROUNDS 3000
 #define MOST 20
 
-/* One thread waits for views, and another goes through the events of the one before meanwhile. */
+/* One thread waits for views, while another reads the events of the previous one. */
 static const struct epoll_event *handed;
 static sem_t is_handed, is_taken;
 static uint64_t seen;
@@ -85,13 +85,13 @@ void test(void)
     CHECK_EQ(third->data.u64, 2);
     CHECK_EQ(second->data.u64, data);
 
-    /* What another wait takes meanwhile is not seen twice. */
+    /* An event that another wait has taken is not shown again. */
     add_one(bell[2]);
     EXPECT_ONE(ep, 2, EPOLLIN);
     CHECK_EQ(epolyfill_wait_view(ep, &first, 8, 0), 0);
     CHECK_EQ(third->data.u64, 2);
 
-    /* Errors take nothing. */
+    /* A call that fails does not consume events. */
     add_one(bell[0]);
     CHECK_ERRNO(epolyfill_wait_view(ep, NULL, 8, 0), EFAULT);
     CHECK_ERRNO(epolyfill_wait_view(ep, &first, 0, 0), EINVAL);

@@ -1,5 +1,5 @@
-/* The kernel's epoll by libc's names and epolyfill's by its own, in one program, on the same
- * descriptors: both report the same, and neither disturbs the other. */
+/* The kernel's epoll under libc's names and epolyfill's under its own, in one program and on the
+ * same descriptors, report the same and do not disturb each other. */
 #include "harness.h"
 
 #include <epolyfill.h>
@@ -20,7 +20,7 @@ static void add(struct both ep, int fd, uint32_t events)
     OK(epolyfill_ctl(ep.ours, EPOLL_CTL_ADD, fd, &event));
 }
 
-/* One wait on each side: `n` events, the same ones. */
+/* One wait on each side reports `n` events, the same ones. */
 static void expect_both(struct both ep, int n)
 {
     struct epoll_event kernel[8] = {{0}}, ours[8] = {{0}};
@@ -71,7 +71,8 @@ static void levels(uint32_t flags)
     OK(epolyfill_close(ep.ours));
 }
 
-/* Each is in the other: the one by its descriptor's own level, which the kernel looks at unseen. */
+/* Each instance is in the other; the kernel looks at epolyfill's through the level of its
+ * descriptor. */
 static void one_in_the_other(void)
 {
     struct both ep = make();
@@ -116,8 +117,8 @@ static void one_in_the_other(void)
     OK(close(fd[1]));
 }
 
-/* What a program does unseen loses nothing: filled, emptied, and filled to the same amount
- * again. */
+/* Reads that the library does not see lose no edge: the pipe is filled, emptied, and filled to the
+ * same amount again. */
 static void refilled_unseen(void)
 {
     int ep = OK(epolyfill_create1(0)), fd[2];

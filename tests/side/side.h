@@ -1,5 +1,5 @@
-/* Makes a program for epoll one for the library's own names, linked with libepolyfill-side: the
- * tests of tests/c run on it so. */
+/* Turns a program that uses epoll into one that uses the library's own names, linked with
+ * libepolyfill-side: so the tests of tests/c run on it. */
 #ifndef SIDE_H
 #define SIDE_H
 
