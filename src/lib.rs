@@ -29,8 +29,8 @@ compile_error!("epolyfill stands in front of Linux's epoll");
 
 use epolyfill_environment::{preload, settings};
 use epolyfill_ground::{
-    diagnosis, facts, fork_mark, lock, log, memory, nap, next, options, pool, ring, sanitizer, sync, sys, tcp_info,
-    thread, thread_exit, user, window,
+    diagnosis, facts, fork_mark, lock, log, memory, nap, next, options, pool, pooled, ring, sanitizer, sync, sys,
+    tcp_info, thread, thread_exit, user, window,
 };
 use epolyfill_rules::{account, count, edge, events, habit, kind, shards, shortage, tcp};
 

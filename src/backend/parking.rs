@@ -5,9 +5,8 @@ use super::watch;
 use crate::graph::epitem::Epitem;
 use crate::graph::epstate::EpState;
 use crate::kind::Kind;
+use crate::window::WINDOW;
 
-/// How many are handed over under one lock.
-const WINDOW: usize = 64;
 /// Sets up to this size are polled as they are, without a second thread in the program.
 pub const PARK_ABOVE: usize = 64;
 /// Parking wakes a watcher, so it is done for many at a time.

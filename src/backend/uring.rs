@@ -19,7 +19,7 @@ use crate::probe::fleeting;
 use crate::ring::Ring;
 use crate::sync::atomic::Ordering::Relaxed;
 use crate::sync::atomic::{AtomicBool, AtomicI32};
-use crate::window::Window;
+use crate::window::{WINDOW, Window};
 
 /// Whether there ever was a ring.
 pub(super) static EVER: AtomicBool = AtomicBool::new(false);
@@ -127,7 +127,6 @@ pub fn make_room(ep: &'static Eventpoll, st: &mut EpState) {
 /// all of them.
 pub fn sweep(st: &mut EpState, mut closed: impl FnMut(&'static Epitem)) {
     const PAUSE_MS: u64 = 1000;
-    const WINDOW: usize = 64;
     let Some(uring) = &mut st.ring else { return };
     let now = st.now_ms;
     if now.saturating_sub(uring.swept_at) < PAUSE_MS {

@@ -18,7 +18,7 @@ use crate::graph::pin::FilePin;
 use crate::graph::ranks;
 use crate::graph::stats;
 use crate::graph::waitq::Sleeper;
-use crate::lock::{Guard, Lock};
+use crate::lock::{ForkLock, Guard, Lock};
 use crate::memory;
 use crate::nap::{LONGEST_TICK_NS, TICK_NS};
 use crate::pool::{AtomicRef, Short};
@@ -371,20 +371,13 @@ impl Set {
     /// then; and so does one that has more entries than the kernel lets it poll (`tick` is its pause).
     fn poll(&mut self, tick: &mut u64) {
         let longest = (self.entries[0].fd < 0).then_some(LONGEST_TICK_NS);
-        let mut slept = sys::ppoll_raw(&mut self.entries, longest);
+        let slept = sys::ppoll_raw(&mut self.entries, longest);
         if !slept.is_err_and(sys::is_too_long) {
             *tick = TICK_NS;
             return;
         }
-        let mut piece = sys::descriptor_limit().min(self.entries.len());
-        loop {
-            slept = sys::ppoll_raw(&mut self.entries[..piece], Some(*tick));
-            if piece == 0 || !slept.is_err_and(sys::is_too_long) {
-                break;
-            }
-            piece /= 2;
-        }
-        *tick = if sys::look(&mut self.entries) == 0 { (*tick * 2).min(LONGEST_TICK_NS) } else { TICK_NS };
+        let found = sys::ppoll_in_pieces(&mut self.entries, |piece| sys::ppoll_raw(piece, Some(*tick)));
+        *tick = if found == Ok(0) { (*tick * 2).min(LONGEST_TICK_NS) } else { TICK_NS };
     }
 
     fn remove(&mut self, place: usize) {
@@ -493,21 +486,21 @@ pub fn reset_after_fork() {
     }
 }
 
-/// Whether no shard is locked.
-pub fn all_at_rest() -> bool {
-    shards().all(|shard| shard.mail.is_free())
-}
+/// The mail of every shard.
+#[derive(Debug)]
+pub struct AllMail;
 
-/// Every lock of every shard, for fork.
-pub fn lock_all_for_fork() {
-    shards().for_each(|shard| shard.mail.lock_for_fork());
-}
+impl ForkLock for AllMail {
+    fn lock_for_fork(&self) {
+        shards().for_each(|shard| shard.mail.lock_for_fork());
+    }
 
-/// # Safety
-/// As for [`Lock::unlock_after_fork`].
-pub unsafe fn unlock_all_after_fork() {
-    for shard in shards() {
+    unsafe fn unlock_after_fork(&self) {
         // SAFETY: the caller answers for it.
-        unsafe { shard.mail.unlock_after_fork() }
+        shards().for_each(|shard| unsafe { shard.mail.unlock_after_fork() });
+    }
+
+    fn is_free(&self) -> bool {
+        shards().all(|shard| shard.mail.is_free())
     }
 }

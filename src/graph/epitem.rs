@@ -14,11 +14,12 @@ use crate::graph::eventpoll::Eventpoll;
 use crate::graph::file::{self, File, Peer};
 use crate::graph::ring_state::Request;
 use crate::kind::Kind;
-use crate::pool::{AtomicShort, Pool, Pooled, Short};
+use crate::pool::{AtomicShort, Pool, Short};
+use crate::pooled;
 use crate::sync::atomic::Ordering::{AcqRel, Relaxed, SeqCst};
 use crate::sync::atomic::{AtomicBool, AtomicI32, AtomicU16, AtomicU32};
 
-static ITEMS: Pool<Epitem> = Pool::new();
+pub static ITEMS: Pool<Epitem> = Pool::new();
 
 /// Where the descriptor of a registration is polled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,8 +128,11 @@ impl Events {
 // SAFETY: the cells are reached only through `Epitem::at`, whose argument proves that the instance's lock is held.
 unsafe impl Sync for State {}
 
-impl Pooled for Epitem {
-    const BLANK: Epitem = Epitem {
+pooled!(
+    ITEMS,
+    Epitem,
+    next_note,
+    Epitem {
         pins: AtomicU32::new(0),
         queued: AtomicBool::new(false),
         facts: AtomicU16::new(0),
@@ -159,16 +163,8 @@ impl Pooled for Epitem {
             reported_at: Cell::new(0),
             annex: Cell::new(None),
         },
-    };
-
-    fn pool() -> &'static Pool<Epitem> {
-        &ITEMS
     }
-
-    fn free_link(&self) -> &AtomicShort<Epitem> {
-        &self.next_note
-    }
-}
+);
 
 impl Epitem {
     /// A registration of `number`, held once, not yet part of any graph.
@@ -548,27 +544,6 @@ impl State {
     pub fn heard(&self, file: &File) -> Bits {
         let bits = events::levels(self.events.get());
         bits | file.kind().wakes_with(bits)
-    }
-}
-
-/// Whether nobody is at the pools.
-pub fn pool_at_rest() -> bool {
-    ITEMS.is_at_rest(|_| true) && epitem_ext::pools_at_rest()
-}
-
-/// The pools' own locks, for fork.
-pub fn lock_pool_for_fork() {
-    ITEMS.lock_for_fork(|_| ());
-    epitem_ext::lock_pools_for_fork();
-}
-
-/// # Safety
-/// As for [`crate::lock::Lock::unlock_after_fork`].
-pub unsafe fn unlock_pool_after_fork() {
-    // SAFETY: the caller answers for it.
-    unsafe {
-        epitem_ext::unlock_pools_after_fork();
-        ITEMS.unlock_after_fork(|_| ());
     }
 }
 

@@ -6,10 +6,11 @@ use nix::errno::Errno;
 
 use crate::edge::Edge;
 use crate::graph::ring_state::Request;
-use crate::pool::{AtomicShort, Pool, Pooled, Short};
+use crate::pool::{AtomicShort, Pool, Short};
+use crate::pooled;
 
-static ANNEXES: Pool<Annex> = Pool::new();
-static ANNOUNCEMENTS: Pool<Announcement> = Pool::new();
+pub static ANNEXES: Pool<Annex> = Pool::new();
+pub static ANNOUNCEMENTS: Pool<Announcement> = Pool::new();
 
 /// What there is to know of a registration whose instance has a ring, or is followed.
 #[derive(Debug)]
@@ -36,30 +37,18 @@ pub struct Announcement {
 /// Of a registration that nothing was announced of.
 pub const UNTOLD: Edge = Edge::FRESH.for_outer();
 
-impl Pooled for Annex {
-    const BLANK: Annex = Annex { free: AtomicShort::none(), announcement: Cell::new(None), request: Request::none() };
-
-    fn pool() -> &'static Pool<Annex> {
-        &ANNEXES
-    }
-
-    fn free_link(&self) -> &AtomicShort<Annex> {
-        &self.free
-    }
-}
-
-impl Pooled for Announcement {
-    const BLANK: Announcement =
-        Announcement { free: AtomicShort::none(), edge: Cell::new(UNTOLD), at: Cell::new(0), turn: Cell::new(0) };
-
-    fn pool() -> &'static Pool<Announcement> {
-        &ANNOUNCEMENTS
-    }
-
-    fn free_link(&self) -> &AtomicShort<Announcement> {
-        &self.free
-    }
-}
+pooled!(
+    ANNEXES,
+    Annex,
+    free,
+    Annex { free: AtomicShort::none(), announcement: Cell::new(None), request: Request::none() }
+);
+pooled!(
+    ANNOUNCEMENTS,
+    Announcement,
+    free,
+    Announcement { free: AtomicShort::none(), edge: Cell::new(UNTOLD), at: Cell::new(0), turn: Cell::new(0) }
+);
 
 // SAFETY: it is reached through its registration's `State` only, under the lock of the instance.
 unsafe impl Sync for Annex {}
@@ -99,26 +88,5 @@ impl Annex {
             self.announcement.set(Some(Short::of(announcement)));
         }
         Ok(())
-    }
-}
-
-/// Whether nobody is at the pools.
-pub fn pools_at_rest() -> bool {
-    ANNEXES.is_at_rest(|_| true) && ANNOUNCEMENTS.is_at_rest(|_| true)
-}
-
-/// The pools' own locks, for fork.
-pub fn lock_pools_for_fork() {
-    ANNEXES.lock_for_fork(|_| ());
-    ANNOUNCEMENTS.lock_for_fork(|_| ());
-}
-
-/// # Safety
-/// As for [`crate::lock::Lock::unlock_after_fork`].
-pub unsafe fn unlock_pools_after_fork() {
-    // SAFETY: the caller answers for it.
-    unsafe {
-        ANNOUNCEMENTS.unlock_after_fork(|_| ());
-        ANNEXES.unlock_after_fork(|_| ());
     }
 }

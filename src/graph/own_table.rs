@@ -28,7 +28,7 @@ static MARKER: InternalFd = InternalFd::new();
 /// The identity of the marker's file, which is never that of another one.
 static MARK: AtomicU64 = AtomicU64::new(0);
 /// Protects the making of the marker.
-static MAKING: Lock<()> = Lock::new(ranks::MARKER, ());
+pub static MAKING: Lock<()> = Lock::new(ranks::MARKER, ());
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Table {
@@ -108,23 +108,6 @@ fn place_marker() {
     } else {
         let _ = sys::close(marker);
     }
-}
-
-/// The lock, for fork: after those of the pools.
-pub fn lock_for_fork() {
-    MAKING.lock_for_fork();
-}
-
-/// # Safety
-/// As for [`Lock::unlock_after_fork`].
-pub unsafe fn unlock_after_fork() {
-    // SAFETY: the caller answers for it.
-    unsafe { MAKING.unlock_after_fork() }
-}
-
-/// Whether nobody makes the marker.
-pub fn is_at_rest() -> bool {
-    MAKING.is_free()
 }
 
 /// Whether the calling thread's descriptor numbers are not those of the graph, because it is in a vfork

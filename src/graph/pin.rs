@@ -7,7 +7,8 @@ use std::fmt::Debug;
 use std::num::NonZeroU32;
 use std::ptr;
 
-use crate::pool::{AtomicShort, Pool, Pooled, Short};
+use crate::pool::{AtomicShort, Pool, Short};
+use crate::pooled;
 use crate::sync;
 use crate::sync::atomic::AtomicU32;
 use crate::sync::atomic::Ordering::SeqCst;
@@ -153,11 +154,11 @@ impl FilePin {
 #[derive(Debug)]
 pub struct FilePins(u32);
 
-static RECORDS: Pool<Record> = Pool::new();
+pub static RECORDS: Pool<Record> = Pool::new();
 
 /// A few pins.
 #[derive(Debug)]
-struct Record {
+pub struct Record {
     free: AtomicShort<Record>,
     pins: Cell<[Option<FilePin>; 2]>,
 }
@@ -165,17 +166,7 @@ struct Record {
 // SAFETY: the record is one description's, and used under its lock.
 unsafe impl Sync for Record {}
 
-impl Pooled for Record {
-    const BLANK: Record = Record { free: AtomicShort::none(), pins: Cell::new([None; 2]) };
-
-    fn pool() -> &'static Pool<Record> {
-        &RECORDS
-    }
-
-    fn free_link(&self) -> &AtomicShort<Record> {
-        &self.free
-    }
-}
+pooled!(RECORDS, Record, free, Record { free: AtomicShort::none(), pins: Cell::new([None; 2]) });
 
 impl FilePins {
     const MANY: u32 = u32::MAX;
@@ -245,21 +236,4 @@ impl FilePins {
         }
         self.0 = 0;
     }
-}
-
-/// Whether no thread is at the pool.
-pub fn pool_at_rest() -> bool {
-    RECORDS.is_at_rest(|_| true)
-}
-
-/// The pool's own lock, for fork.
-pub fn lock_pool_for_fork() {
-    RECORDS.lock_for_fork(|_| ());
-}
-
-/// # Safety
-/// As for [`crate::lock::Lock::unlock_after_fork`].
-pub unsafe fn unlock_pool_after_fork() {
-    // SAFETY: the caller answers for it.
-    unsafe { RECORDS.unlock_after_fork(|_| ()) }
 }

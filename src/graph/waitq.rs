@@ -12,10 +12,11 @@ use nix::errno::Errno;
 use crate::graph::eventpoll::Eventpoll;
 use crate::graph::internal_fd::InternalFd;
 use crate::graph::own_table;
-use crate::graph::pin::{self, FileHolder, FilePin, Occupancy, Release};
+use crate::graph::pin::{FileHolder, FilePin, Occupancy, Release};
 use crate::graph::ring_state::Spares;
 use crate::graph::stats;
-use crate::pool::{AtomicRef, AtomicShort, Page, Pool, Pooled};
+use crate::pool::{AtomicRef, AtomicShort, Page, Pool};
+use crate::pooled;
 use crate::sync;
 use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
 use crate::sync::atomic::{AtomicBool, AtomicI32, AtomicU32};
@@ -24,7 +25,7 @@ use crate::thread_exit;
 
 /// The first sleepers need no memory, because a wait is not to fail for want of it.
 static FIRST: Page = Page::empty();
-static SLEEPERS: Pool<Sleeper> = Pool::new();
+pub static SLEEPERS: Pool<Sleeper> = Pool::new();
 
 /// A thread that waits, or a watcher.
 #[derive(Debug)]
@@ -66,21 +67,7 @@ pub fn ever_overtaken() -> bool {
     EVER_OVERTAKEN.load(Relaxed)
 }
 
-impl Pooled for Sleeper {
-    const BLANK: Sleeper = Sleeper::new();
-
-    fn pool() -> &'static Pool<Sleeper> {
-        &SLEEPERS
-    }
-
-    fn first_page() -> Option<&'static Page> {
-        Some(&FIRST)
-    }
-
-    fn free_link(&self) -> &AtomicShort<Sleeper> {
-        &self.free
-    }
-}
+pooled!(SLEEPERS, Sleeper, free, Sleeper::new(), first_page = FIRST);
 
 /// Something that is rung with a system call, which is spared while it rings already. It counts as ringing once that call is done
 /// and not before: whoever rings it may be held up by a signal handler on the way, and others must not rely on him.
@@ -313,27 +300,6 @@ impl Sleeper {
         } else {
             self.occupancy.reset();
             self.waits_on.set(None);
-        }
-    }
-
-    /// Whether nobody is at the pools.
-    pub fn pool_at_rest() -> bool {
-        SLEEPERS.is_at_rest(|_| true) && pin::pool_at_rest()
-    }
-
-    /// The pools' own locks, for fork.
-    pub fn lock_pool_for_fork() {
-        SLEEPERS.lock_for_fork(|_| ());
-        pin::lock_pool_for_fork();
-    }
-
-    /// # Safety
-    /// As for [`crate::lock::Lock::unlock_after_fork`].
-    pub unsafe fn unlock_pool_after_fork() {
-        // SAFETY: the caller answers for it.
-        unsafe {
-            pin::unlock_pool_after_fork();
-            SLEEPERS.unlock_after_fork(|_| ());
         }
     }
 }

@@ -10,10 +10,8 @@ use crate::graph::waitq::Sleeper;
 use crate::kind::Kind;
 use crate::sync;
 use crate::sys;
-use crate::window::Window;
+use crate::window::{WINDOW, Window};
 
-/// The number of descriptors in one look.
-const WINDOW: usize = 64;
 /// The first and the longest nap; each is twice as long as the one before.
 const FIRST_NS: u32 = 20_000;
 const LONGEST_NS: u32 = 1_000_000;

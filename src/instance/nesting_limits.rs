@@ -12,7 +12,7 @@ use crate::lock::{Guard, Lock};
 /// Held while a link between instances is added, so that two threads cannot close a cycle together.
 /// Taken before every other lock.
 #[doc(alias = "epnested_mutex")]
-static LINKS: Lock<()> = Lock::new(ranks::LINKS, ());
+pub static LINKS: Lock<()> = Lock::new(ranks::LINKS, ());
 
 /// The most links in a chain of instances.
 #[doc(alias = "EP_MAX_NESTS")]
@@ -120,21 +120,4 @@ pub fn gather<T>(records: impl Iterator<Item = &'static T>) -> Result<Vec<&'stat
         gathered.push(record);
     }
     Ok(gathered)
-}
-
-/// Whether nobody links instances.
-pub fn links_at_rest() -> bool {
-    LINKS.is_free()
-}
-
-/// The lock on links, for fork.
-pub fn lock_links_for_fork() {
-    LINKS.lock_for_fork();
-}
-
-/// # Safety
-/// As for [`Lock::unlock_after_fork`].
-pub unsafe fn unlock_links_after_fork() {
-    // SAFETY: the caller answers for it.
-    unsafe { LINKS.unlock_after_fork() }
 }

@@ -4,10 +4,7 @@
 use crate::backend::watch;
 use crate::graph::epstate::EpState;
 use crate::probe::fleeting;
-use crate::window::Window;
-
-/// How many parked registrations are looked at in one call.
-const WINDOW: usize = 64;
+use crate::window::{WINDOW, Window};
 
 /// Looks at the parked registrations of an instance itself, and takes back those that have something. For a caller that will
 /// not wait for the watcher to come around: a wait with timeout 0, a poll on the descriptor. True if there were any.

@@ -43,7 +43,7 @@ fn sample_listed(st: &mut EpState, extent: Extent) -> Option<u64> {
     // The latest first, as the kernel wakes those that wait for the same: signalfds all do.
     if st.outer.is_followed() {
         let held = &st.held;
-        sort_by_key(&mut st.uneasy, |item| item.at(held).serial.get());
+        st.uneasy.sort_unstable_by_key(|item| item.at(held).serial.get());
     }
     while index > 0 {
         index -= 1;
@@ -227,30 +227,6 @@ pub fn found_by_count(st: &mut EpState) -> bool {
     found
 }
 
-/// Sorts in place, in no time what is in order. It is a heapsort because that is small: what `slice` has would be a hundredth of the library.
-fn sort_by_key<T: Copy>(all: &mut [T], key: impl Fn(T) -> u32) {
-    if all.is_sorted_by_key(|&one| key(one)) {
-        return;
-    }
-    // Sinks one until none of the two below it is larger.
-    let sink = |heap: &mut [T], mut at: usize| {
-        loop {
-            let below = 2 * at + 1..heap.len().min(2 * at + 3);
-            let Some(largest) = below.max_by_key(|&one| key(heap[one])) else { return };
-            if key(heap[largest]) <= key(heap[at]) {
-                return;
-            }
-            heap.swap(at, largest);
-            at = largest;
-        }
-    };
-    (0..all.len() / 2).rev().for_each(|at| sink(all, at));
-    for end in (1..all.len()).rev() {
-        all.swap(0, end);
-        sink(&mut all[..end], 0);
-    }
-}
-
 /// Looks at the instances inside this one, so that their descriptors tell the truth, and at what is posted on sources.
 fn sample_inner(st: &mut EpState) -> bool {
     let held = &st.held;
@@ -272,22 +248,4 @@ fn sample_inner(st: &mut EpState) -> bool {
         }
     }
     uneasy
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn whatever_order_they_come_in_they_are_sorted() {
-        for length in 0..50 {
-            for step in 1..length.max(2) {
-                let mut all: Vec<u32> = (0..length).map(|at| at * step % length.max(1) * 7).collect();
-                let mut sorted = all.clone();
-                sorted.sort_unstable();
-                sort_by_key(&mut all, |one| one);
-                assert_eq!(all, sorted);
-            }
-        }
-    }
 }

@@ -6,10 +6,9 @@ use crate::events::{Bits, NVAL, levels};
 use crate::graph::epitem::Epitem;
 use crate::graph::epstate::EpState;
 use crate::graph::file::File;
-use crate::window::Window;
+use crate::window::{WINDOW, Window};
 
-/// The number of registrations in one look, and in a small one, which has smaller arrays to fill.
-const WINDOW: usize = 64;
+/// The number of registrations in a small look, which has smaller arrays to fill.
 const FEW: usize = 8;
 
 /// Reads the levels of the next registrations on the ready list, at most `most`. Returns for how

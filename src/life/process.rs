@@ -14,17 +14,19 @@ use crate::backend::{switch, watch};
 use crate::facts;
 use crate::fork_mark;
 use crate::graph::epitem;
-use crate::graph::eventpoll::Eventpoll;
+use crate::graph::epitem_ext;
+use crate::graph::eventpoll::{self, Eventpoll};
 use crate::graph::fdtable;
-use crate::graph::file::{File, in_flight, index};
+use crate::graph::file::{self, File, in_flight, index};
 use crate::graph::inherited;
 use crate::graph::own_table;
-use crate::graph::waitq::Sleeper;
+use crate::graph::pin;
+use crate::graph::waitq::{self, Sleeper};
 use crate::instance::descriptors;
 use crate::instance::lifecycle;
 use crate::instance::nesting_limits;
 use crate::life::heritage;
-use crate::lock;
+use crate::lock::{self, ForkLock};
 use crate::memory;
 use crate::next;
 use crate::options::{self, Poller};
@@ -91,7 +93,7 @@ fn take_over() {
         TAKING_OVER.store(0, SeqCst);
         return;
     }
-    let at_rest = FORK_ORDER.iter().all(|lock| (lock.is_free)());
+    let at_rest = FORK_ORDER.iter().all(|lock| lock.is_free());
     if at_rest {
         facts::note_fork();
         become_child();
@@ -147,42 +149,23 @@ pub fn lending(fork: impl FnOnce() -> isize) -> isize {
     child
 }
 
-/// A lock, or all locks of one kind, as a fork handles it.
-struct ForkLock {
-    lock: fn(),
-    /// After `lock` in the same thread, or in its forked child.
-    unlock: unsafe fn(),
-    is_free: fn() -> bool,
-}
-
 /// The order of the locks, which `docs/architecture.md` explains: a fork takes all of them, so that
-/// the child finds everything at rest.
-static FORK_ORDER: [ForkLock; 9] = [
-    ForkLock {
-        lock: nesting_limits::lock_links_for_fork,
-        unlock: nesting_limits::unlock_links_after_fork,
-        is_free: nesting_limits::links_at_rest,
-    },
-    ForkLock { lock: File::lock_all_for_fork, unlock: File::unlock_all_after_fork, is_free: File::all_at_rest },
-    ForkLock {
-        lock: Eventpoll::lock_all_for_fork,
-        unlock: Eventpoll::unlock_all_after_fork,
-        is_free: Eventpoll::all_at_rest,
-    },
-    ForkLock { lock: watch::lock_all_for_fork, unlock: watch::unlock_all_after_fork, is_free: watch::all_at_rest },
-    ForkLock { lock: index::lock_for_fork, unlock: index::unlock_after_fork, is_free: index::is_at_rest },
-    ForkLock {
-        lock: epitem::lock_pool_for_fork,
-        unlock: epitem::unlock_pool_after_fork,
-        is_free: epitem::pool_at_rest,
-    },
-    ForkLock {
-        lock: Sleeper::lock_pool_for_fork,
-        unlock: Sleeper::unlock_pool_after_fork,
-        is_free: Sleeper::pool_at_rest,
-    },
-    ForkLock { lock: own_table::lock_for_fork, unlock: own_table::unlock_after_fork, is_free: own_table::is_at_rest },
-    ForkLock { lock: memory::lock_for_fork, unlock: memory::unlock_after_fork, is_free: memory::is_at_rest },
+/// the child finds everything at rest. The pools of descriptions and of instances come with the locks
+/// of their records.
+static FORK_ORDER: [&dyn ForkLock; 13] = [
+    &nesting_limits::LINKS,
+    &file::FILES,
+    &file::SEVERAL,
+    &eventpoll::INSTANCES,
+    &watch::AllMail,
+    &index::CHANGES,
+    &epitem::ITEMS,
+    &epitem_ext::ANNEXES,
+    &epitem_ext::ANNOUNCEMENTS,
+    &waitq::SLEEPERS,
+    &pin::RECORDS,
+    &own_table::MAKING,
+    &memory::HEAP,
 ];
 
 /// Takes every lock, in their order, so that the child finds everything at rest.
@@ -194,7 +177,7 @@ extern "C" fn before_fork() {
     FORKS_APART.set(own_table::is_apart());
     switch::prepare_fork();
     for (rank, lock) in FORK_ORDER.iter().enumerate() {
-        (lock.lock)();
+        lock.lock_for_fork();
         if rank == 0 {
             facts::set_forking(true);
         }
@@ -218,7 +201,7 @@ unsafe fn unlock_all() {
             facts::set_forking(false);
         }
         // SAFETY: the caller ran `before_fork` in this thread.
-        unsafe { (lock.unlock)() };
+        unsafe { lock.unlock_after_fork() };
     }
     // What witnesses saw while the fork had the locks.
     File::deliver_all();

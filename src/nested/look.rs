@@ -16,7 +16,7 @@ use crate::instance::parked;
 use crate::instance::send_events;
 use crate::lock;
 use crate::probe::fleeting;
-use crate::window::Window;
+use crate::window::{WINDOW, Window};
 
 /// The result of a look at an instance. Its lock is held while outer instances are informed, so the
 /// clock is that of the look, unless the lock was not to be had.
@@ -111,7 +111,6 @@ fn asked_in_a_wait(st: &EpState, item: &Epitem) -> Option<Bits> {
 /// Whether a wait would find something now, without a touch of the set that a thread may be asleep
 /// on.
 fn would_find_any(st: &EpState) -> bool {
-    const WINDOW: usize = 64;
     let is_apart = |file: &File| file.eventpoll().is_some() || file.is_source() || file.kind().fleeting() != 0;
     let is_ours = |item: &Epitem| item.file().is_some_and(is_apart);
     st.interest.chunks(WINDOW).any(|items| {

@@ -266,24 +266,35 @@ impl<T> Lock<T> {
         DEPTH.with(|depth| depth.set(depth.get() - 1));
         None
     }
+}
 
-    /// Whether the lock is free.
-    pub fn is_free(&self) -> bool {
-        self.word.load(Acquire) == FREE
-    }
+/// A lock, or all locks of one kind, as a fork handles it.
+pub trait ForkLock: Sync {
+    /// Locks without a guard, before the fork.
+    fn lock_for_fork(&self);
 
-    /// Locks without a guard: a fork takes every lock before the call, and releases it afterwards
-    /// in the parent and in the child.
-    pub fn lock_for_fork(&self) {
+    /// Releases the lock after the fork, in the parent and in the child.
+    ///
+    /// # Safety
+    /// The calling thread, or the one that forked it, must have called `lock_for_fork` and not
+    /// unlocked since.
+    unsafe fn unlock_after_fork(&self);
+
+    /// Whether no thread has the lock.
+    fn is_free(&self) -> bool;
+}
+
+impl<T: Send> ForkLock for Lock<T> {
+    fn lock_for_fork(&self) {
         std::mem::forget(self.lock_out_of_order());
     }
 
-    /// Unlocks what [`Self::lock_for_fork`] locked.
-    ///
-    /// # Safety
-    /// The calling thread must have called `lock_for_fork` and not unlocked since.
-    pub unsafe fn unlock_after_fork(&self) {
+    unsafe fn unlock_after_fork(&self) {
         drop(Guard { lock: self });
+    }
+
+    fn is_free(&self) -> bool {
+        self.word.load(Acquire) == FREE
     }
 }
 

@@ -34,8 +34,9 @@ const PAGE: usize = 4096;
 #[derive(Debug)]
 pub struct Memory;
 
+/// The free blocks, and the rest of the last chunk.
 #[derive(Debug)]
-struct Heap {
+pub struct Heap {
     /// The free blocks of each size, each of which points to the next.
     free: [*mut u8; CLASSES],
     /// The rest of the current chunk.
@@ -46,7 +47,8 @@ struct Heap {
 // SAFETY: the pointers are to memory that is used nowhere else, and only under the lock.
 unsafe impl Send for Heap {}
 
-static HEAP: Lock<Heap> =
+/// The heap. A fork takes its lock last of all.
+pub static HEAP: Lock<Heap> =
     Lock::new(Rank::HEAP, Heap { free: [ptr::null_mut(); CLASSES], next: ptr::null_mut(), left: 0 });
 
 thread_local! {
@@ -180,23 +182,6 @@ unsafe impl GlobalAlloc for Memory {
             }
         }
     }
-}
-
-/// Whether the allocator's lock is free.
-pub fn is_at_rest() -> bool {
-    HEAP.is_free()
-}
-
-/// Takes the allocator's lock for fork, after all others.
-pub fn lock_for_fork() {
-    HEAP.lock_for_fork();
-}
-
-/// # Safety
-/// As for [`Lock::unlock_after_fork`].
-pub unsafe fn unlock_after_fork() {
-    // SAFETY: the caller answers for it.
-    unsafe { HEAP.unlock_after_fork() }
 }
 
 #[cfg(test)]

@@ -40,23 +40,15 @@ impl Nap {
     /// # Safety
     /// The array must have `n` entries, which no other thread accesses meanwhile.
     pub unsafe fn sleep(&self, entries: *mut pollfd, n: usize, limit: Option<u64>, tick: u64) -> Result<usize, Errno> {
-        let mut slept = self.ppoll(entries, n, limit);
+        let slept = self.ppoll(entries, n, limit);
         if !slept.is_err_and(sys::is_too_long) {
             return slept;
         }
         let tick = tick.min(LONGEST_TICK_NS);
         let limit = Some(limit.map_or(tick, |limit| limit.min(tick)));
-        let mut piece = sys::descriptor_limit().min(n);
-        loop {
-            slept = self.ppoll(entries, piece, limit);
-            if piece == 0 || !slept.is_err_and(sys::is_too_long) {
-                break;
-            }
-            piece /= 2;
-        }
-        let slept = slept?;
-        // SAFETY: as in `ppoll`.
-        Ok(slept + sys::look(unsafe { std::slice::from_raw_parts_mut(entries.add(piece), n - piece) }))
+        // SAFETY: the caller answers for the array.
+        let entries = unsafe { std::slice::from_raw_parts_mut(entries, n) };
+        sys::ppoll_in_pieces(entries, |piece| self.ppoll(piece.as_mut_ptr(), piece.len(), limit))
     }
 
     /// Sleeps until the ring has completions. EINTR if a signal handler ran. Unlike `ppoll`, the

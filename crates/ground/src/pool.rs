@@ -17,7 +17,7 @@ use std::sync::atomic::AtomicPtr as Place;
 
 use nix::errno::Errno;
 
-use crate::lock::{Guard, Lock, Rank};
+use crate::lock::{ForkLock, Guard, Lock, Rank};
 use crate::memory;
 use crate::sync::atomic::Ordering::{Acquire, Release, SeqCst};
 use crate::sync::atomic::{AtomicPtr, AtomicU32};
@@ -37,6 +37,11 @@ pub trait Pooled: Sized + Sync + 'static {
     /// The pool of all records of this type.
     fn pool() -> &'static Pool<Self>;
 
+    /// The record's own lock, which a fork takes together with the pool.
+    fn lock(&self) -> Option<&dyn ForkLock> {
+        None
+    }
+
     /// A page that needs no allocation, for records that must exist even when there is no memory.
     fn first_page() -> Option<&'static Page> {
         None
@@ -44,6 +49,36 @@ pub trait Pooled: Sized + Sync + 'static {
 
     /// The record's link in the free list; only the pool uses it, while the record is free.
     fn free_link(&self) -> &AtomicShort<Self>;
+}
+
+/// `pooled!(POOL, Type, link, blank)` makes a type's records those of a pool, whose free list threads
+/// through the field `link`. What may follow: `lock = field`, `first_page = PAGE`.
+#[macro_export]
+macro_rules! pooled {
+    (
+        $pool:ident, $record:ident, $link:ident, $blank:expr
+        $(, lock = $lock:ident)? $(, first_page = $page:ident)?
+    ) => {
+        impl $crate::pool::Pooled for $record {
+            const BLANK: $record = $blank;
+
+            fn pool() -> &'static $crate::pool::Pool<$record> {
+                &$pool
+            }
+
+            $(fn lock(&self) -> Option<&dyn $crate::lock::ForkLock> {
+                Some(&self.$lock)
+            })?
+
+            $(fn first_page() -> Option<&'static $crate::pool::Page> {
+                Some(&$page)
+            })?
+
+            fn free_link(&self) -> &$crate::pool::AtomicShort<$record> {
+                &self.$link
+            }
+        }
+    };
 }
 
 /// Memory for the records of one page.
@@ -127,11 +162,6 @@ impl<T: Pooled> Pool<T> {
         self.records().for_each(visit);
     }
 
-    /// Whether the pool's lock is free, and each record at rest.
-    pub fn is_at_rest(&self, each: impl FnMut(&'static T) -> bool) -> bool {
-        self.state.is_free() && self.records().all(each)
-    }
-
     /// The number of records in use, for the models; panics if the free list contains a record
     /// twice.
     pub fn in_use(&self) -> usize {
@@ -141,22 +171,6 @@ impl<T: Pooled> Pool<T> {
             std::iter::successors(state.free, |record| record.get().free_link().short()).take(records + 1).count();
         assert!(free <= records, "the free list runs in a circle");
         records - free
-    }
-
-    /// Locks the pool, and lets `each` lock every record: nothing changes until the fork is done.
-    pub fn lock_for_fork(&self, each: impl FnMut(&'static T)) {
-        self.state.lock_for_fork();
-        self.for_each(each);
-    }
-
-    /// Unlocks what [`Self::lock_for_fork`] locked, in the parent and in the child.
-    ///
-    /// # Safety
-    /// As for [`Lock::unlock_after_fork`].
-    pub unsafe fn unlock_after_fork(&self, each: impl FnMut(&'static T)) {
-        self.for_each(each);
-        // SAFETY: the caller answers for it.
-        unsafe { self.state.unlock_after_fork() }
     }
 
     fn records(&self) -> impl Iterator<Item = &'static T> {
@@ -222,6 +236,25 @@ impl<T: Pooled> Pool<T> {
         }
         self.table.store(wider, Release);
         Ok(room)
+    }
+}
+
+/// The pool, and every record's own lock: nothing changes until the fork is done.
+impl<T: Pooled> ForkLock for Pool<T> {
+    fn lock_for_fork(&self) {
+        self.state.lock_for_fork();
+        self.records().filter_map(T::lock).for_each(ForkLock::lock_for_fork);
+    }
+
+    unsafe fn unlock_after_fork(&self) {
+        // SAFETY: the caller answers for it.
+        self.records().filter_map(T::lock).for_each(|lock| unsafe { lock.unlock_after_fork() });
+        // SAFETY: as above.
+        unsafe { self.state.unlock_after_fork() }
+    }
+
+    fn is_free(&self) -> bool {
+        self.state.is_free() && self.records().filter_map(T::lock).all(ForkLock::is_free)
     }
 }
 
@@ -388,22 +421,12 @@ mod tests {
 
     static POOL: Pool<Record> = Pool::new();
 
-    impl Pooled for Record {
-        const BLANK: Record = Record {
-            free: AtomicShort::none(),
-            before: AtomicShort::none(),
-            number: AtomicU32::new(0),
-            _filler: [0; 13],
-        };
-
-        fn pool() -> &'static Pool<Record> {
-            &POOL
-        }
-
-        fn free_link(&self) -> &AtomicShort<Record> {
-            &self.free
-        }
-    }
+    pooled!(
+        POOL,
+        Record,
+        free,
+        Record { free: AtomicShort::none(), before: AtomicShort::none(), number: AtomicU32::new(0), _filler: [0; 13] }
+    );
 
     #[test]
     fn records_are_found_while_the_table_of_pages_grows() {

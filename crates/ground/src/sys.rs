@@ -268,10 +268,13 @@ pub fn queued_messages(fd: c_int) -> Option<u64> {
 /// it.
 pub fn look(set: &mut [pollfd]) -> usize {
     loop {
-        match poll_at_once(set) {
+        let mut answer = poll_at_once(set);
+        if answer.is_err_and(is_too_long) {
+            answer = ppoll_in_pieces(set, poll_at_once);
+        }
+        match answer {
             Ok(n) => return n,
-            Err(e) if e == syscalls::Errno::EINTR => {}
-            Err(e) if is_too_long(errno(e)) => return look_in_pieces(set),
+            Err(Errno::EINTR) => {}
             Err(_) => {
                 set.iter_mut().for_each(|entry| entry.revents = 0);
                 return 0;
@@ -282,16 +285,14 @@ pub fn look(set: &mut [pollfd]) -> usize {
 
 /// poll(2) with timeout 0, which is faster than ppoll(2) on architectures that have both.
 #[cfg(any(target_arch = "x86_64", target_arch = "x86", target_arch = "arm"))]
-fn poll_at_once(set: &mut [pollfd]) -> Result<usize, syscalls::Errno> {
+fn poll_at_once(set: &mut [pollfd]) -> Result<usize, Errno> {
     // SAFETY: the slice is valid for its length.
-    unsafe { syscall!(Sysno::poll, set.as_mut_ptr(), set.len(), 0) }
+    unsafe { syscall!(Sysno::poll, set.as_mut_ptr(), set.len(), 0) }.map_err(errno)
 }
 
 #[cfg(not(any(target_arch = "x86_64", target_arch = "x86", target_arch = "arm")))]
-fn poll_at_once(set: &mut [pollfd]) -> Result<usize, syscalls::Errno> {
-    let mut left = timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: the slice is valid for its length; no mask is passed.
-    unsafe { syscall!(Sysno::ppoll, set.as_mut_ptr(), set.len(), &raw mut left, 0usize, KERNEL_SIGSET_BYTES) }
+fn poll_at_once(set: &mut [pollfd]) -> Result<usize, Errno> {
+    ppoll_raw(set, Some(0))
 }
 
 /// Whether poll refused an array for its length: it takes no more entries than RLIMIT_NOFILE
@@ -300,15 +301,22 @@ pub fn is_too_long(e: Errno) -> bool {
     matches!(e, Errno::EINVAL | Errno::ENOMEM)
 }
 
+/// poll(2) of an array that was refused for its length: `poll` on as many of the first entries as it
+/// takes, then a look at the others.
 #[cold]
-fn look_in_pieces(set: &mut [pollfd]) -> usize {
-    let limit = descriptor_limit();
-    if limit == 0 || set.len() < 2 {
-        return look_by_select(set);
-    }
-    // Smaller than the array that was refused, because the limit may have been raised meanwhile,
-    // and lowered again.
-    set.chunks_mut(limit.min(set.len() / 2)).map(look).sum()
+pub fn ppoll_in_pieces(
+    set: &mut [pollfd],
+    mut poll: impl FnMut(&mut [pollfd]) -> Result<usize, Errno>,
+) -> Result<usize, Errno> {
+    let mut piece = descriptor_limit().min(set.len());
+    let found = loop {
+        match poll(&mut set[..piece]) {
+            Err(e) if piece > 0 && is_too_long(e) => piece /= 2,
+            answer => break answer?,
+        }
+    };
+    let others = &mut set[piece..];
+    Ok(found + if piece > 0 { others.chunks_mut(piece).map(look).sum() } else { look_by_select(others) })
 }
 
 /// Looks by select, for a limit at which poll takes no entry at all. select reports less: a hang-up

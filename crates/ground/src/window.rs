@@ -5,6 +5,9 @@ use libc::{c_int, pollfd};
 use crate::events::Bits;
 use crate::sys;
 
+/// The usual number of descriptors in one look: more would not make the call per descriptor cheaper.
+pub const WINDOW: usize = 64;
+
 /// Descriptors for one look, each on behalf of a `T`; at most `ROOM` of them.
 #[derive(Debug)]
 pub struct Window<T, const ROOM: usize> {

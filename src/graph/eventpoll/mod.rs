@@ -16,7 +16,8 @@ use crate::graph::pin::Occupancy;
 use crate::graph::ranks;
 use crate::graph::waitq::{Bell, Sleeper};
 use crate::lock::{Guard, Lock};
-use crate::pool::{AtomicRef, AtomicShort, Pool, Pooled};
+use crate::pool::{AtomicRef, AtomicShort, Pool};
+use crate::pooled;
 use crate::sync::atomic::Ordering::{AcqRel, Relaxed};
 use crate::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64};
 
@@ -85,8 +86,11 @@ pub struct Eventpoll {
     pub view: View,
 }
 
-impl Pooled for Eventpoll {
-    const BLANK: Eventpoll = Eventpoll {
+pooled!(
+    INSTANCES,
+    Eventpoll,
+    free,
+    Eventpoll {
         free: AtomicShort::none(),
         pins: AtomicU32::new(0),
         lock: Lock::new(ranks::INSTANCE, EpState::new()),
@@ -110,16 +114,9 @@ impl Pooled for Eventpoll {
         params: AtomicU64::new(0),
         dispatch: Dispatch::new(),
         view: View::new(),
-    };
-
-    fn pool() -> &'static Pool<Eventpoll> {
-        &INSTANCES
-    }
-
-    fn free_link(&self) -> &AtomicShort<Eventpoll> {
-        &self.free
-    }
-}
+    },
+    lock = lock
+);
 
 /// An instance that cannot go away while this lives.
 #[derive(Debug)]
@@ -210,23 +207,6 @@ impl Eventpoll {
     /// Marks the thread that goes to sleep on the set, for witnesses; `None` when it is back. Under the lock.
     pub fn set_blocked(&self, sleeper: Option<&'static Sleeper>) {
         self.blocked.set_in_order(sleeper);
-    }
-
-    /// Whether no instance is locked.
-    pub fn all_at_rest() -> bool {
-        INSTANCES.is_at_rest(|ep| ep.lock.is_free())
-    }
-
-    /// Every lock of every instance, for fork.
-    pub fn lock_all_for_fork() {
-        INSTANCES.lock_for_fork(|ep| ep.lock.lock_for_fork());
-    }
-
-    /// # Safety
-    /// As for [`Lock::unlock_after_fork`].
-    pub unsafe fn unlock_all_after_fork() {
-        // SAFETY: the caller answers for it.
-        unsafe { INSTANCES.unlock_after_fork(|ep| ep.lock.unlock_after_fork()) }
     }
 
     /// Every instance, in use or not.

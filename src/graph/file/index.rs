@@ -16,7 +16,7 @@ const BUCKETS: usize = 1024;
 /// The first description of each bucket; the next ones are linked through `File::beside`. Read without a lock: by witnesses.
 static FIRST: [AtomicShort<File>; BUCKETS] = [const { AtomicShort::none() }; BUCKETS];
 /// Held while the chains are changed, and nothing is waited for meanwhile.
-static CHANGES: Lock<()> = Lock::new(ranks::INDEX, ());
+pub static CHANGES: Lock<()> = Lock::new(ranks::INDEX, ());
 /// Odd while the chains are changed. Who walked one meanwhile may have missed something.
 static VERSION: AtomicU32 = AtomicU32::new(0);
 
@@ -90,21 +90,4 @@ impl Found {
             *place = Some(file);
         }
     }
-}
-
-/// Whether nobody is at the index.
-pub fn is_at_rest() -> bool {
-    CHANGES.is_free()
-}
-
-/// The lock, for fork: after those of the instances.
-pub fn lock_for_fork() {
-    CHANGES.lock_for_fork();
-}
-
-/// # Safety
-/// As for [`Lock::unlock_after_fork`].
-pub unsafe fn unlock_after_fork() {
-    // SAFETY: the caller answers for it.
-    unsafe { CHANGES.unlock_after_fork() }
 }

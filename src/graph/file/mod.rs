@@ -27,7 +27,8 @@ use crate::graph::pin::FilePins;
 use crate::graph::ranks;
 use crate::kind::Kind;
 use crate::lock::Lock;
-use crate::pool::{AtomicShort, Pool, Pooled, Short};
+use crate::pool::{AtomicShort, Pool, Short};
+use crate::pooled;
 use crate::sync;
 use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
 use crate::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64};
@@ -37,7 +38,7 @@ use crate::tcp::{self, TcpState};
 pub use edge_watch_counts::MOST_ENDS;
 pub use graph::{FileGuard, Graph, raise};
 pub use identity::Allowance;
-pub use numbers::Numbers;
+pub use numbers::{Numbers, SEVERAL};
 pub use ops::{FileOps, Look, READABLE_INSTANCE};
 pub use room::Finder;
 pub use tcp_rmem_drops::Memory;
@@ -45,7 +46,7 @@ pub use tcp_rmem_drops::Memory;
 use graph::Told;
 use in_flight::{Mark, Underway};
 
-static FILES: Pool<File> = Pool::new();
+pub static FILES: Pool<File> = Pool::new();
 
 /// One open file description.
 #[derive(Debug)]
@@ -132,8 +133,11 @@ pub enum Peer {
     Gone,
 }
 
-impl Pooled for File {
-    const BLANK: File = File {
+pooled!(
+    FILES,
+    File,
+    beside,
+    File {
         beside: AtomicShort::none(),
         indexed: AtomicBool::new(false),
         kind: AtomicU8::new(0),
@@ -154,16 +158,9 @@ impl Pooled for File {
         ep: AtomicShort::none(),
         items: AtomicShort::none(),
         graph: Lock::new(ranks::GRAPH, Graph { numbers: Numbers::NONE, pins: FilePins::NONE }),
-    };
-
-    fn pool() -> &'static Pool<File> {
-        &FILES
-    }
-
-    fn free_link(&self) -> &AtomicShort<File> {
-        &self.beside
-    }
-}
+    },
+    lock = graph
+);
 
 impl File {
     /// A description without numbers or registrations.
@@ -595,27 +592,6 @@ impl File {
     pub fn reset_all_after_fork() {
         Underway::reset_all_after_fork();
         FILES.for_each(|file| file.counting.store(0, Relaxed));
-    }
-
-    /// Whether no description is locked.
-    pub fn all_at_rest() -> bool {
-        FILES.is_at_rest(|file| file.graph.is_free()) && index::is_at_rest() && numbers::pool_at_rest()
-    }
-
-    /// Every lock of every description, for fork.
-    pub fn lock_all_for_fork() {
-        FILES.lock_for_fork(|file| file.graph.lock_for_fork());
-        numbers::lock_pool_for_fork();
-    }
-
-    /// # Safety
-    /// As for [`Lock::unlock_after_fork`].
-    pub unsafe fn unlock_all_after_fork() {
-        // SAFETY: the caller answers for it.
-        unsafe {
-            numbers::unlock_pool_after_fork();
-            FILES.unlock_after_fork(|file| file.graph.unlock_after_fork());
-        }
     }
 }
 

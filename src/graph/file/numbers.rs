@@ -8,14 +8,15 @@ use libc::c_int;
 use nix::errno::Errno;
 
 use super::File;
-use crate::pool::{AtomicShort, Pool, Pooled, Short};
+use crate::pool::{AtomicShort, Pool, Short};
+use crate::pooled;
 use crate::sys;
 
-static SEVERAL: Pool<Several> = Pool::new();
+pub static SEVERAL: Pool<Several> = Pool::new();
 
 /// The numbers of a description that has, or had, more than one.
 #[derive(Debug)]
-struct Several {
+pub struct Several {
     free: AtomicShort<Several>,
     numbers: UnsafeCell<Vec<c_int>>,
 }
@@ -23,17 +24,7 @@ struct Several {
 // SAFETY: the record is one list's, and borrowed with it.
 unsafe impl Sync for Several {}
 
-impl Pooled for Several {
-    const BLANK: Several = Several { free: AtomicShort::none(), numbers: UnsafeCell::new(Vec::new()) };
-
-    fn pool() -> &'static Pool<Several> {
-        &SEVERAL
-    }
-
-    fn free_link(&self) -> &AtomicShort<Several> {
-        &self.free
-    }
-}
+pooled!(SEVERAL, Several, free, Several { free: AtomicShort::none(), numbers: UnsafeCell::new(Vec::new()) });
 
 impl File {
     /// In a forked child: `fresh` replaces the description, which is the parent's, under all of its
@@ -122,23 +113,6 @@ impl Deref for Numbers {
             None => std::slice::from_ref(&self.0),
         }
     }
-}
-
-/// Whether nobody is at the pool.
-pub(super) fn pool_at_rest() -> bool {
-    SEVERAL.is_at_rest(|_| true)
-}
-
-/// The pool's own lock, for fork.
-pub(super) fn lock_pool_for_fork() {
-    SEVERAL.lock_for_fork(|_| ());
-}
-
-/// # Safety
-/// As for [`crate::lock::Lock::unlock_after_fork`].
-pub(super) unsafe fn unlock_pool_after_fork() {
-    // SAFETY: the caller answers for it.
-    unsafe { SEVERAL.unlock_after_fork(|_| ()) }
 }
 
 #[cfg(test)]

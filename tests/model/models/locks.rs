@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use super::program::{close, create, nothing_is_left};
-use crate::graph::eventpoll::{self, Eventpoll};
+use crate::graph::eventpoll::{self, Eventpoll, INSTANCES};
 use crate::instance::open;
-use crate::lock::{Lock, Rank, interrupted};
-use crate::pool::{AtomicShort, Pool, Pooled};
+use crate::lock::{ForkLock, Lock, Rank, interrupted};
+use crate::pool::{AtomicShort, Pool};
+use crate::pooled;
 use crate::scheduler::{spawn, spawn_interrupted, step};
 use crate::sync::atomic::AtomicU32;
 use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
@@ -35,17 +36,7 @@ struct Record {
     user: AtomicU32,
 }
 
-impl Pooled for Record {
-    const BLANK: Record = Record { free: AtomicShort::none(), user: AtomicU32::new(0) };
-
-    fn pool() -> &'static Pool<Record> {
-        &POOL
-    }
-
-    fn free_link(&self) -> &AtomicShort<Record> {
-        &self.free
-    }
-}
+pooled!(POOL, Record, free, Record { free: AtomicShort::none(), user: AtomicU32::new(0) });
 
 /// Somebody who has an instance goes through all of them, while a fork takes every lock.
 pub fn records_are_gone_through_while_a_fork_has_the_pool() {
@@ -55,9 +46,9 @@ pub fn records_are_gone_through_while_a_fork_has_the_pool() {
         let _state = instance.lock();
         Eventpoll::for_each(|_| step());
     });
-    Eventpoll::lock_all_for_fork();
+    INSTANCES.lock_for_fork();
     // SAFETY: they were locked by this thread.
-    unsafe { Eventpoll::unlock_all_after_fork() };
+    unsafe { INSTANCES.unlock_after_fork() };
     holder.join();
     close(ep);
     nothing_is_left();
