@@ -1,5 +1,5 @@
-/* read, write and close may be called in a signal handler that interrupted malloc: on watched
- * descriptors, with threads in a wait on them, they allocate and free nothing. */
+/* In a signal handler that interrupted malloc, read, write and close allocate and free nothing: on
+ * watched descriptors, while threads wait for them. */
 #include "harness.h"
 
 static _Thread_local bool in_handler;
@@ -68,8 +68,8 @@ void test(void)
     }
     for (int i = 0; i < MANY; i++)
         ADD(ep[0], idle[i][0], EPOLLIN, 3);
-    /* Idle for long: what looks after such descriptors in another thread must not need memory
-     * either when they go. */
+    /* Long idle: when parked descriptors are closed, the watcher threads must not allocate
+     * either. */
     for (int i = 0; i < 2000; i++) {
         add_one(bell);
         CHECK_EQ(wait_events(ep[0], BOUND_MS).n, 1);

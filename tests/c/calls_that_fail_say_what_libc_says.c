@@ -1,4 +1,4 @@
-/* The calls that are looked at on their way give back the results and errors of libc (D1). */
+/* The interposed calls return the results and errors of libc (D1). */
 #include "harness.h"
 
 void test(void)

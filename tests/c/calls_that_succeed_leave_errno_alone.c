@@ -1,4 +1,4 @@
-/* No call of epoll, and none that is looked at on its way, touches errno when it succeeds (C3). */
+/* Neither the calls of epoll nor the interposed calls change errno when they succeed (C3). */
 #include "harness.h"
 
 #include <sys/uio.h>

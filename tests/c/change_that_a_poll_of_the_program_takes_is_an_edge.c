@@ -1,5 +1,5 @@
-/* A change that the program's own poll is shown is no part of a report, but wakes: by edge what
- * else is there is reported. */
+/* A change that the program's own poll has consumed is not reported, but its wake-up is an edge: an
+ * edge-triggered registration reports the other bits that are high. */
 #include <poll.h>
 
 #include "changes.h"

@@ -1,5 +1,5 @@
-/* A change that a file shows to one look only is reported, once, by level and by edge, whatever the
- * mask asks for. Control calls look, too, and take it, unless they fail. */
+/* A change that a file shows to one look only is reported exactly once, by level and by edge,
+ * whatever the mask. A control call also looks and consumes it, unless the call fails. */
 #include "changes.h"
 
 static const uint32_t masks[] = {0, EPOLLIN, EPOLLPRI, EPOLLOUT, EPOLLIN | EPOLLPRI, EPOLLOUT | EPOLLPRI};
@@ -14,7 +14,7 @@ static void try(const struct changing *file, int fd, uint32_t mask)
 {
     int ep = new_epoll();
 
-    /* What changed before is taken by the look of ADD. */
+    /* The look of ADD consumes an earlier change. */
     file->change();
     ADD(ep, fd, mask, 7);
     expect_as_registered(ep, mask, file->always);
@@ -28,12 +28,12 @@ static void try(const struct changing *file, int fd, uint32_t mask)
         expect_one_or_none(ep, 7, mask & EPOLLET ? 0 : reported(mask, file->always));
     }
 
-    /* So does that of MOD. */
+    /* So does the look of MOD. */
     file->change();
     MOD(ep, fd, mask, 7);
     expect_as_registered(ep, mask, file->always);
 
-    /* A one-shot hears of none until it is armed again, and of none from before that. */
+    /* A spent one-shot reports no change until it is re-armed, and then none from before that. */
     file->change();
     MOD(ep, fd, mask | EPOLLONESHOT, 7);
     if (reported(mask, file->always) != 0)

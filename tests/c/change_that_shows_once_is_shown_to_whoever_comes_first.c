@@ -1,6 +1,6 @@
 /* A change that a file shows to one look only is reported to the first of several registrations
- * that is waited for; by edge the others are woken, and report what is there without it. Under a
- * second number of the same file likewise. */
+ * that is waited for; edge-triggered ones among the others are woken, and report the other bits
+ * that are high. The same holds under a second number of the file. */
 #include "changes.h"
 
 static void try(const struct changing *file, int fd, uint32_t edge)
@@ -26,7 +26,7 @@ static void try(const struct changing *file, int fd, uint32_t edge)
     OK(close(one));
     OK(close(other));
 
-    /* The latest registration is woken first. */
+    /* The registration added last is woken first. */
     ADD(both, fd, EPOLLIN | EPOLLPRI | EPOLLET, 1);
     ADD(both, second, EPOLLIN | EPOLLPRI | EPOLLET, 2);
     CHECK_EQ(wait_events(both, 0).n, reported(EPOLLIN, file->always) ? 2 : 0);

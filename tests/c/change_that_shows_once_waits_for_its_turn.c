@@ -1,5 +1,5 @@
-/* A change that a file shows to one look only is not lost where more is ready than the array
- * takes. */
+/* A change that a file shows to one look only is not lost when more items are ready than the array
+ * has room for. */
 #include "changes.h"
 
 static void try(const struct changing *file, int fd, uint32_t mask, int others)

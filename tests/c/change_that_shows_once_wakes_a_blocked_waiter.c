@@ -1,5 +1,5 @@
-/* A change that a file shows to one look only wakes a thread in a wait, among many idle descriptors
- * as by itself, and one thread only of several, in one instance and in an outer one. */
+/* A change that a file shows to one look only wakes a waiting thread, alone and among many idle
+ * descriptors, in an instance and in an outer one; of several waiting threads it wakes one. */
 #include "changes.h"
 
 enum { CHANGES = 20 };
@@ -56,7 +56,7 @@ void test(void)
     FOR_EACH_CHANGING(file, fd)
     {
         if (!(file->shown & EPOLLPRI))
-            continue; /* others than the thread that waits change it */
+            continue; /* threads other than the waiter change it */
         for (int edge = 0; edge < 2; edge++) {
             try(file, fd, EPOLLPRI | (edge ? EPOLLET : 0), 0);
             try(file, fd, EPOLLPRI | (edge ? EPOLLET : 0), 200);

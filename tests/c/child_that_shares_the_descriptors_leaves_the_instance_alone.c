@@ -1,5 +1,5 @@
-/* A child that has memory of its own and the parent's descriptors (CLONE_FILES), and reads, writes,
- * opens and closes: the parent's instance is what it was, and sees what comes of it. */
+/* A child with memory of its own and the parent's descriptors (CLONE_FILES) reads, writes, opens
+ * and closes: the parent's instance is unaffected, and reports the data that the child wrote. */
 #include "harness.h"
 
 #include <linux/sched.h>

@@ -1,6 +1,6 @@
-/* A child that shares the memory but not the descriptors (clone with CLONE_VM, with CLONE_VFORK or
- * without), and closes and duplicates what the parent watches, changes nothing for the parent
- * (D5). */
+/* A child that shares the memory but not the descriptors (clone with CLONE_VM, with or without
+ * CLONE_VFORK), and closes and duplicates descriptors that the parent watches, changes nothing for
+ * the parent (D5). */
 #include "harness.h"
 
 #include <sched.h>

@@ -1,5 +1,5 @@
-/* A close by a thread that never waits is a close at once, whatever the thread that waits is doing
- * (D4); with a ring some milliseconds later. */
+/* A close by a thread that never waits reaches the peer at once, whatever the thread that waits is
+ * doing (D4); with a ring it takes some milliseconds. */
 #include "harness.h"
 
 static int fd[2];

@@ -1,5 +1,6 @@
-/* However a descriptor that is waited for goes, and whoever waits, by epoll_wait, poll() of the
- * instance or an outer instance: the peer reads end of file when the call has returned (D4, D1). */
+/* However a watched descriptor is closed, and whether threads wait in epoll_wait, in poll() on the
+ * instance or in an outer instance, the peer reads end of file when the call has returned (D4,
+ * D1). */
 #include "harness.h"
 
 static int null;

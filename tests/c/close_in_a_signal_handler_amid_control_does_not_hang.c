@@ -1,5 +1,5 @@
-/* A handler that interrupts control calls and waits may close watched descriptors and dup2 over
- * them (D1, D2, T10). */
+/* A signal handler that interrupts control calls and waits may close watched descriptors and dup2
+ * over them (D1, D2, T10). */
 #include "harness.h"
 
 static int watched, spare, replaced, closed;
@@ -40,7 +40,7 @@ void test(void)
     OK(sigaction(SIGALRM, &action, NULL));
     OK(timer_create(CLOCK_MONOTONIC, &how, &timer));
     OK(timer_settime(timer, 0, &often, NULL));
-    /* A busy system lets few come in that time. */
+    /* On a busy system few signals arrive in that time. */
     for (int64_t end = now_ns() + 1500000000; now_ns() < end || atomic_load(&handled) <= 50;) {
         if (atomic_load(&victim) == -1) {
             int event = OK(eventfd(1, 0));
@@ -55,7 +55,7 @@ void test(void)
     if (atomic_load(&victim) != -1)
         OK(close(atomic_load(&victim)));
 
-    /* What lost its last descriptor is gone, the rest is as it was. */
+    /* Items without a descriptor are gone, the others are unchanged. */
     EXPECT_NONE_NOW(ep);
     write_bytes(fd[1], 1);
     write_bytes(other[1], 1);

@@ -1,5 +1,5 @@
-/* When the close of a listener returns its port can be bound again, though a thread waits on it
- * (D4). */
+/* When the close of a listener has returned, its port can be bound again, although a thread waits
+ * for the listener (D4). */
 #include "harness.h"
 
 #include <netinet/in.h>

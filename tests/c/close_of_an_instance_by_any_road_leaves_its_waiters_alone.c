@@ -1,6 +1,6 @@
-/* Several threads wait on an instance whose last number goes by close, dup2, dup3, close_range,
- * closefrom, or a close in a signal handler: they all go on, each gets its event, and what they
- * waited for is reported until the last has left (W11). */
+/* Several threads wait on an instance whose last number is closed by close, dup2, dup3,
+ * close_range, closefrom, or a close in a signal handler: all keep waiting, each gets its event,
+ * and the registrations are reported until the last thread has left (W11). */
 #include "harness.h"
 
 #define WAITERS 3
@@ -68,7 +68,7 @@ void test(void)
                 if (!atomic_load(&waiters[i].done))
                     wait_until_blocked(waiters[i].thread.tid);
 
-            /* One event at a time, each for one of them. */
+            /* One event at a time, each for one of the threads. */
             unsigned seen = 0;
             for (int i = 0; i < WAITERS; i++) {
                 add_one(fd[i]);
@@ -81,7 +81,7 @@ void test(void)
             }
             CHECK_EQ(seen, (1u << WAITERS) - 1);
 
-            /* The number is free for anything. */
+            /* The number is free for any file. */
             if (road == DUP2 || road == DUP3)
                 OK(close(ep));
             for (int i = 0; i < WAITERS; i++)

@@ -1,4 +1,4 @@
-/* A thread goes on waiting on an instance that another thread closed, and gets its event (W11). */
+/* A thread keeps waiting on an instance that another thread closed, and gets its event (W11). */
 #include "harness.h"
 
 void test(void)

@@ -1,5 +1,5 @@
-/* Items are fed and closed while a thread waits all the time: no event of a closed one starts after
- * its close (D1, T10). */
+/* Items are fed and closed while a thread waits all the time: no wait that begins after a close
+ * reports the closed item (D1, T10). */
 #include "harness.h"
 
 #define ROUNDS 4000

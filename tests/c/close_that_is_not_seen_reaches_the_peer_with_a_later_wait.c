@@ -1,5 +1,5 @@
 /* A close by a system call that the library does not see reaches the peer, at the latest with a
- * wait a while later (D4). */
+ * wait some time later (D4). */
 #include "oracle.h"
 
 static bool is_closed(int ep, int peer)

@@ -1,5 +1,5 @@
-/* A descriptor that many instances watch, with a thread in a wait on each, is closed: the peer sees
- * it at once (D4). */
+/* A descriptor that many instances watch, with a thread waiting on each, is closed: the peer sees
+ * the end at once (D4). */
 #include "harness.h"
 
 #define INSTANCES 16

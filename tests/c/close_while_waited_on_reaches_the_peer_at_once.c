@@ -1,5 +1,5 @@
-/* Closing a descriptor that another thread waits for is a close at once: the peer reads end of file
- * (D4). */
+/* A close of a descriptor that another thread waits for takes effect at once: the peer reads end of
+ * file (D4). */
 #include "kinds.h"
 
 void test(void)
@@ -12,7 +12,7 @@ void test(void)
             subject = names[i];
             int ep = new_epoll(), other = OK(eventfd(0, 0));
 
-            /* The end that the peer's read depends on is the one that is watched. */
+            /* The watched end is the one that the peer's read depends on. */
             uint32_t masks[] = {EPOLLIN, EPOLLIN | EPOLLET, 0, EPOLLONESHOT, EPOLLIN | EPOLLRDHUP | EPOLLET, EPOLLPRI};
             ADD(ep, s.feeder, masks[mode], 1);
             ADD(ep, other, EPOLLIN, 2);
@@ -22,7 +22,7 @@ void test(void)
             expect_eof_at_once(s.fd);
             s.feeder = -1;
 
-            /* The waiter saw nothing of it. */
+            /* The waiter did not wake up. */
             wait_until_blocked(waiter.thread.tid);
             add_one(other);
             CHECK_EQ(join_waiter(&waiter), 1);

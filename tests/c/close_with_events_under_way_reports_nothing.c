@@ -1,5 +1,5 @@
-/* Between the arrival and the wait the descriptor is closed: nothing is reported, whatever was
- * ready (D1). */
+/* A descriptor that is closed between the arrival and the wait is not reported, whatever was ready
+ * (D1). */
 #include "kinds.h"
 
 void test(void)
@@ -13,7 +13,7 @@ void test(void)
             int ep = new_epoll();
             ADD(ep, s.fd, modes[i], 1);
             feed(&s);
-            int keep = OK(eventfd(0, 0)); /* so that what discard() closes is open */
+            int keep = OK(eventfd(0, 0)); /* gives discard() an open descriptor to close */
             struct pollfd p = {.fd = s.fd, .events = POLLIN};
             CHECK_EQ(poll(&p, 1, BOUND_MS), 1);
             if (s.extra >= 0 || strcmp(kind->name, "signalfd") == 0)

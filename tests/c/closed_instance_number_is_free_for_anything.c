@@ -1,5 +1,5 @@
-/* The number of a closed instance is used for something else, which is no instance, and for a new
- * one, which is empty (C3). */
+/* The number of a closed instance can be reused for another file, which is not an instance, and for
+ * a new instance, which is empty (C3). */
 #include "harness.h"
 
 void test(void)

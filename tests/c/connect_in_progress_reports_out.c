@@ -1,5 +1,5 @@
-/* A nonblocking connect() to a listener reports OUT when it is through, added before or after it,
- * level or edge (E4). */
+/* A nonblocking connect() to a listener reports OUT when it completes, whether the socket is added
+ * before or after, level or edge (E4). */
 #include "harness.h"
 
 #include <netinet/in.h>
@@ -38,7 +38,7 @@ void test(void)
         OK(getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size));
         CHECK_EQ(error, 0);
 
-        /* It is a connection like any other. */
+        /* The socket is now a connection like any other. */
         MOD(ep, fd, EPOLLIN | EPOLLET, 2);
         int peer = OK(accept(listener, NULL, NULL));
         write_bytes(peer, 1);

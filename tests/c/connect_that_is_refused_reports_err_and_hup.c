@@ -1,5 +1,5 @@
-/* A nonblocking connect() to a port where nobody listens reports ERR and HUP with what was asked
- * for (E3, T5). */
+/* A nonblocking connect() to a port without a listener reports ERR and HUP beside the bits of the
+ * mask (E3, T5). */
 #include "harness.h"
 
 #include <netinet/in.h>
@@ -29,7 +29,7 @@ void test(void)
         if (edge)
             EXPECT_NONE(ep);
 
-        /* The error is taken, the hang-up stays. */
+        /* SO_ERROR clears the error; the hang-up stays. */
         int error;
         size = sizeof error;
         OK(getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size));

@@ -1,5 +1,5 @@
-/* A socket added idle, accepted from a listener in the same wait loop, reports its first byte
- * (E1). */
+/* A socket that is accepted from a listener in the same wait loop, and added while idle, reports
+ * its first byte (E1). */
 #include "harness.h"
 
 void test(void)

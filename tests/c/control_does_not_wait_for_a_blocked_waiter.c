@@ -1,5 +1,5 @@
 /* ADD, MOD and DEL return while other threads sleep in waits on the same instance, thousands of
- * times a second (T6, T10). */
+ * times per second (T6, T10). */
 #include "harness.h"
 
 void test(void)

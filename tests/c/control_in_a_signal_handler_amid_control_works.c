@@ -1,4 +1,4 @@
-/* epoll_ctl works in a signal handler, also where it interrupted epoll_ctl on the same instance. */
+/* epoll_ctl works in a signal handler, even one that interrupted epoll_ctl on the same instance. */
 #include "harness.h"
 
 #include <sys/time.h>

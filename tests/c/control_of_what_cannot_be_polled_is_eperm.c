@@ -1,4 +1,4 @@
-/* Files, directories and devices without a poll of their own are EPERM for every operation (T3). */
+/* Files, directories and devices without a poll method fail with EPERM for every operation (T3). */
 #include "harness.h"
 
 #include <sys/mman.h>
@@ -18,7 +18,7 @@ void test(void)
         OK(close(fd));
     }
 
-    /* A file of a program's own, and one in memory. */
+    /* A temporary file of the program, and one in memory. */
     FILE *file = tmpfile();
     CHECK(file != NULL);
     CHECK_ERRNO(ctl(ep, EPOLL_CTL_ADD, fileno(file), EPOLLIN, 0), EPERM);

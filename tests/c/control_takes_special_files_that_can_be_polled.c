@@ -1,5 +1,5 @@
-/* /dev/random, terminals and the files of /proc that have a poll are fine, though some are regular
- * files (T3). */
+/* /dev/random, terminals and the files of /proc with a poll method can be added, although some are
+ * regular files (T3). */
 #include "harness.h"
 
 #include <pty.h>

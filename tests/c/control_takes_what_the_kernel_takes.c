@@ -1,4 +1,5 @@
-/* Whatever can be opened on a machine: every operation has the kernel's answer (T3). */
+/* For every kind of file that can be opened on a machine, each operation returns what the kernel's
+ * does (T3). */
 #include "oracle.h"
 
 #include <dirent.h>
@@ -16,18 +17,19 @@
 
 static int kernel_ep, tested_ep, compared;
 
-/* A descriptor, which is closed afterwards; -1 where this machine has no such thing. */
+/* Compares the operations on a descriptor, and closes it; -1 if this machine does not have the
+ * file. */
 static void compare(const char *what, int fd)
 {
     if (fd < 0)
         return;
     subject = what;
-    /* Bad operations, then in an order in which some succeed. */
+    /* Bad operations first, then an order in which some operations succeed. */
     int ops[] = {0, EPOLL_CTL_DEL, EPOLL_CTL_MOD, 9, EPOLL_CTL_ADD, EPOLL_CTL_ADD, EPOLL_CTL_MOD, 9, EPOLL_CTL_DEL, EPOLL_CTL_DEL};
     for (size_t i = 0; i < sizeof ops / sizeof *ops; i++)
         CHECK_EQ(set_on(TESTED, tested_ep, ops[i], fd, EPOLLIN, 1), set_on(KERNEL, kernel_ep, ops[i], fd, EPOLLIN, 1));
 
-    /* Edge-triggered, whatever it is: both report, or both do not. */
+    /* Edge-triggered, whatever the file: both sides report the same, or neither reports. */
     if (set_on(KERNEL, kernel_ep, EPOLL_CTL_ADD, fd, EPOLLIN | EPOLLOUT | EPOLLET, 1) == 0) {
         struct epoll_event at[2][2];
         CHECK_EQ(set_on(TESTED, tested_ep, EPOLL_CTL_ADD, fd, EPOLLIN | EPOLLOUT | EPOLLET, 1), 0);
@@ -71,7 +73,7 @@ static void compare_files(void)
     for (size_t i = 0; i < sizeof written / sizeof *written; i++)
         compare_path(written[i], O_RDWR);
 
-    /* By its path alone nothing can be watched, not even what has no name. */
+    /* An O_PATH descriptor cannot be watched, even one of a file without a name. */
     int fd[2], kinds[4] = {OK(eventfd(0, 0)), OK(socket(AF_UNIX, SOCK_STREAM, 0)), 0, tested_ep};
     make_pipe(fd);
     kinds[2] = fd[0];
@@ -126,7 +128,7 @@ void test(void)
     compare("fscontext", bare(SYS_fsopen, (long)"tmpfs", 0, 0, 0, 0, 0));
     compare("another epoll", create_on(KERNEL));
 
-    /* io_uring, which libc has no name for, and which the library's own door refuses. */
+    /* io_uring has no function in libc, and the library refuses it to libc's syscall(). */
     struct io_uring_params ring = {0};
     compare("io_uring", bare(SYS_io_uring_setup, 4, (long)&ring, 0, 0, 0, 0));
     struct perf_event_attr perf = {.type = PERF_TYPE_SOFTWARE, .size = sizeof perf, .config = PERF_COUNT_SW_TASK_CLOCK, .disabled = 1};

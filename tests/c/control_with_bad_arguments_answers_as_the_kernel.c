@@ -1,17 +1,17 @@
-/* Every combination of arguments that epoll_ctl() can be given, good and bad, has the kernel's
- * answer, and a call that fails changes nothing (T1, T2, T7). */
+/* For every combination of arguments, good and bad, epoll_ctl() returns what the kernel's does, and
+ * a call that fails changes nothing (T1, T2, T7). */
 #include "oracle.h"
 
 #include <sys/mman.h>
 
-/* What both sides share: these numbers mean the same to them. */
+/* Descriptors that both sides share, under the same numbers. */
 static int closed, file, null, path, watched, edge, exclusive, once, fresh, twin;
 
 enum { OUTER, EP, DUP, INNER, OTHER, NEPS };
 static int eps[2][NEPS];
 
-/* outer watches ep; ep watches the inner one and four descriptors; the twin is a second number of
- * the watched one. */
+/* The outer instance watches ep; ep watches the inner one and four descriptors; twin is a second
+ * number of the watched descriptor. */
 static void build(enum side side)
 {
     int *e = eps[side];
@@ -29,7 +29,7 @@ static void build(enum side side)
 
 static int by_value(const void *a, const void *b) { return memcmp(a, b, sizeof(struct epoll_event)); }
 
-/* What a program can see of an instance: what a wait reports, and which numbers are taken. */
+/* The visible state of an instance: the report of a wait, and which numbers are registered. */
 static void look(enum side side, int ep, struct epoll_event at[8], long answers[16])
 {
     memset(at, 0, 8 * sizeof *at);

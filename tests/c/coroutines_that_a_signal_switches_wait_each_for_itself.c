@@ -1,5 +1,5 @@
-/* A timer's handler switches between coroutines, each of which is in a wait of its own: what one of
- * them waits for is for it to report, and the others go on with EINTR when it is their turn
+/* A timer's signal handler switches between coroutines, each in a wait of its own: each wait
+ * reports its own events, and the waits that were switched away from return EINTR when they resume
  * (W8). */
 #include "harness.h"
 
@@ -41,13 +41,13 @@ static void run(int mine)
         CHECK(n > 0 || (n == -1 && errno == EINTR));
         for (int i = 0; i < n; i++) {
             uint64_t count;
-            /* Another one may have been in time for it. */
+            /* Another coroutine may have read it first. */
             CHECK(read(bell[at[i].data.u64], &count, sizeof count) == sizeof count || errno == EAGAIN);
         }
         turns[mine]++;
         is_over |= mine == 0 && turns[0] >= TURNS && turns[1] >= TURNS && turns[2] >= TURNS;
     }
-    /* The others come out of the calls that they were switched away from. */
+    /* The others return from the calls in which they were switched away. */
     ended++;
     OK(setcontext(ended == COROUTINES ? &home : &context[(mine + 1) % COROUTINES]));
 }
@@ -57,7 +57,7 @@ void test(void)
     struct sigaction action = {.sa_handler = on_signal};
     struct itimerval often = {{0, 1000}, {0, 1000}}, never = {{0, 0}, {0, 0}};
     volatile int was_here = 0;
-    /* The mask of a context is set before its registers are: no handler may run in between. */
+    /* setcontext sets the signal mask before the registers: no handler may run in between. */
     set_blocked(SIG_BLOCK);
     ep = new_epoll();
     for (int i = 0; i < COROUTINES; i++) {

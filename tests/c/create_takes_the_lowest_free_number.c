@@ -1,5 +1,5 @@
-/* An instance is a descriptor like any other: it takes the lowest free number and gives it back
- * (C3). */
+/* An instance is a descriptor like any other: it takes the lowest free number and frees it when it
+ * is closed (C3). */
 #include "harness.h"
 
 static int lowest_free(void)
@@ -16,7 +16,7 @@ void test(void)
     CHECK_EQ(a, lowest);
     CHECK_EQ(lowest_free(), lowest + 1);
 
-    /* Waiting and adding takes no number either. */
+    /* A wait or an ADD does not take a number. */
     int event = OK(eventfd(1, 0));
     CHECK_EQ(event, lowest + 1);
     ADD(a, event, EPOLLIN, 1);

@@ -1,4 +1,5 @@
-/* When RLIMIT_NOFILE is used up a new instance is EMFILE, and an old one goes on working (C3). */
+/* When RLIMIT_NOFILE is used up, creating an instance fails with EMFILE, and an existing one keeps
+ * working (C3). */
 #include "harness.h"
 
 void test(void)

@@ -1,5 +1,5 @@
-/* A daemon forks twice, closes everything, and goes on with the instance of its grandparent or with
- * a new one (D5). */
+/* A daemon that forks twice and closes everything keeps working with its grandparent's instance or
+ * with a new one (D5). */
 #include "harness.h"
 
 static int report[2];

@@ -1,4 +1,4 @@
-/* The 64 bits of data mean nothing to epoll: equal ones, zero and all ones come back as they were
+/* The 64 bits of data mean nothing to epoll: equal values, zero and all ones are returned unchanged
  * (T4, W6). */
 #include "harness.h"
 

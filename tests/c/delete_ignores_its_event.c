@@ -1,4 +1,4 @@
-/* DEL looks at no event: NULL, an address that faults, any content (T2). */
+/* DEL ignores its event: NULL, an address that faults, any content (T2). */
 #include "harness.h"
 
 void test(void)

@@ -1,6 +1,5 @@
-/* When DEL has returned, or the last close, no wait that begins afterwards reports the item,
- * whichever thread waits, though the descriptor was ready all the time and others were being
- * reported (T10, D1). */
+/* After DEL, or the last close, has returned, no new wait reports the item, in any thread, although
+ * the descriptor was ready all the time and other items were being reported (T10, D1). */
 #include "harness.h"
 
 #define WAITERS 3

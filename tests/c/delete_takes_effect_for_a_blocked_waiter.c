@@ -1,4 +1,4 @@
-/* What is deleted while a thread waits does not wake it any more; what stays does (T10). */
+/* An item that is deleted while a thread waits no longer wakes it; the remaining items do (T10). */
 #include "harness.h"
 
 void test(void)

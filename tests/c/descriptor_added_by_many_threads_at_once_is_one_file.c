@@ -1,5 +1,5 @@
-/* Threads that add one descriptor, new to all of them, to an instance each, at the same time: each
- * can change and delete its registration, each hears of what arrives, and a close ends all of them
+/* Several threads add one new descriptor to an instance each, at the same time: each can modify and
+ * delete its registration, each instance reports an arrival, and a close ends all registrations
  * (T4, X1, D1). */
 #include "harness.h"
 
@@ -12,7 +12,7 @@ static int eps[THREADS], fd[2];
 static atomic_int begun, added;
 static atomic_bool over;
 
-/* They look for the beginning without sleep, to be as close to each other as they can. */
+/* The threads spin until a round begins, so that their calls overlap as closely as possible. */
 static void *adder(void *arg)
 {
     int me = (intptr_t)arg;
@@ -35,7 +35,7 @@ void test(void)
         eps[i] = new_epoll();
         start_thread(&threads[i], adder, (void *)(intptr_t)i);
     }
-    /* As many as there is time for: where processors are scarce each takes long. */
+    /* As many rounds as there is time for: with few processors each takes long. */
     int64_t end = now_ns() + BOUND_MS * 1000000ll;
     for (int round = 1; round <= ROUNDS && now_ns() < end; round++) {
         make_pipe(fd);

@@ -1,5 +1,5 @@
-/* While a child holds the open file, the item reports in the parent that closed it; it goes with
- * the child (D1, D2, D5). */
+/* While a child holds the open file description, the parent that closed the descriptor still gets
+ * reports of the item; when the child ends, the item is gone (D1, D2, D5). */
 #include "harness.h"
 
 void test(void)

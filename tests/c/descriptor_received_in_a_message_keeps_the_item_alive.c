@@ -1,5 +1,5 @@
-/* A descriptor passed through a socket is one more of the same open file, in flight as well as
- * received (D1, D2). */
+/* A descriptor passed through a socket refers to the same open file description and keeps its item
+ * alive, in flight as well as received (D1, D2). */
 #include "harness.h"
 
 static void send_descriptor(int socket, int fd)

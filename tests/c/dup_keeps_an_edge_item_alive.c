@@ -1,4 +1,4 @@
-/* An edge-triggered item whose number is closed goes on reporting each arrival through its dup (D2,
+/* An edge-triggered item whose number is closed keeps reporting each arrival through its dup (D2,
  * E1). */
 #include "harness.h"
 

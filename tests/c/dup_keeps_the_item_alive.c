@@ -1,4 +1,5 @@
-/* While a dup lives the item reports; neither the closed number nor the dup can name it (D2). */
+/* An item reports as long as a dup is open; neither the closed number nor the dup can name it
+ * (D2). */
 #include "harness.h"
 
 static int by_dup(int fd) { return dup(fd); }
@@ -35,7 +36,7 @@ void test(void)
             write_bytes(fd[1], 1);
             EXPECT_ONE(ep, 1, EPOLLIN);
 
-            /* The last descriptor goes. */
+            /* The last descriptor is closed. */
             OK(close(twin));
             EXPECT_NONE(ep);
             OK(close(fd[1]));

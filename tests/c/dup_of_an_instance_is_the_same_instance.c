@@ -1,5 +1,5 @@
-/* Both numbers of a dupped instance take control and waits; it lives until the last one is closed
- * (D6). */
+/* Both numbers of a duplicated instance work in control calls and waits; it lives until the last
+ * one is closed (D6). */
 #include "harness.h"
 
 void test(void)
@@ -8,7 +8,7 @@ void test(void)
     int twins[] = {dup(ep), dup2(ep, 300), dup3(ep, 301, O_CLOEXEC), fcntl(ep, F_DUPFD_CLOEXEC, 302)};
     ADD(ep, fd, EPOLLIN | EPOLLET, 1);
     for (int i = 0; i < 4; i++) {
-        /* A registration made through one number is known by the other. */
+        /* A registration made through one number exists through the other. */
         CHECK_ERRNO(ctl(twins[i], EPOLL_CTL_ADD, fd, EPOLLIN, 1), EEXIST);
         MOD(twins[i], fd, EPOLLIN | EPOLLET, 1);
         add_one(fd);
@@ -16,7 +16,7 @@ void test(void)
         EXPECT_NONE_NOW(i % 2 ? twins[i] : ep);
     }
 
-    /* The first number goes, a thread that waits on a twin is woken as ever. */
+    /* The first number is closed; a thread that waits on the other is still woken. */
     OK(close(ep));
     struct waiter waiter;
     start_waiter(&waiter, twins[1]);

@@ -1,6 +1,6 @@
-/* Every operation through every number of an instance, however it was dupped and whichever was
- * closed before, has the result that it has through the first, and none is known by its old number
- * when that names something else (D6). */
+/* Every operation has the same result through every number of an instance, however it was
+ * duplicated and whichever number was closed before; a number that now names another file no longer
+ * names the instance (D6). */
 #include "harness.h"
 
 #include <sys/select.h>
@@ -55,7 +55,7 @@ void test(void)
                 CHECK_ERRNO(ctl(ep[i], EPOLL_CTL_ADD, ep[j], EPOLLIN, 1), EINVAL);
         }
 
-        /* All but one go, in turn by close and by another file in their place. */
+        /* All but one are closed, in turn by close and by dup2 of another file. */
         for (int i = 0; i < NUMBERS; i++) {
             if (i == survivor)
                 continue;
@@ -68,7 +68,7 @@ void test(void)
             CHECK_ERRNO(epoll_wait(ep[i], &at, 1, 0), i % 2 ? EBADF : EINVAL);
             CHECK_ERRNO(ctl(ep[i], EPOLL_CTL_ADD, outer, EPOLLIN, 1), i % 2 ? EBADF : EINVAL);
         }
-        /* Onto itself. */
+        /* Dup onto itself. */
         CHECK_EQ(dup2(ep[survivor], ep[survivor]), ep[survivor]);
         CHECK_ERRNO(dup3(ep[survivor], ep[survivor], 0), EINVAL);
         use(ep[survivor], outer, fd, 200);

@@ -1,6 +1,6 @@
-/* The program may put a file of its own under any number, with dup2, also while threads wait,
- * change registrations and write (C3): nothing is ever written to it, or read from it, but by the
- * program, and no wake-up is lost over it. */
+/* The program may dup2 a file of its own onto any number, even while threads wait, change
+ * registrations and write (C3): only the program itself writes to the file or reads from it, and no
+ * wake-up is lost. */
 #include "harness.h"
 
 #include <dirent.h>
@@ -13,7 +13,7 @@ static int ep, bell, stop;
 static atomic_bool over;
 static atomic_uint rung, heard;
 
-/* Sleeps again and again; each change that the other threads make has to reach it. */
+/* Sleeps repeatedly; each change by the other threads must wake it. */
 static void *waits(void *arg)
 {
     struct epoll_event event;
@@ -38,7 +38,7 @@ static void *rings(void *arg)
     return arg;
 }
 
-/* Puts the file under every high number that is in use. */
+/* Dups the file onto every high number in use. */
 static int cover_all(int file)
 {
     int covered = 0;

@@ -1,9 +1,9 @@
-/* ERR and HUP are in every mask; other bits only when asked for (T5). */
+/* ERR and HUP belong to every mask; other bits are reported only if the mask has them (T5). */
 #include "harness.h"
 
 void test(void)
 {
-    /* An empty mask, on both ends of a pipe that loses the other. */
+    /* An empty mask, on each end of a pipe whose other end is closed. */
     for (int end = 0; end < 2; end++) {
         int ep = new_epoll(), fd[2];
         make_pipe(fd);

@@ -1,5 +1,5 @@
-/* When something is ready the wait reports it, though a signal that its mask unblocks is pending;
- * that is handled too (W8). */
+/* If an item is ready, the wait reports it although a signal that its mask unblocks is pending; the
+ * signal's handler runs, too (W8). */
 #include "harness.h"
 
 static atomic_int handled;
@@ -23,7 +23,7 @@ void test(void)
     ADD(ep, fd, EPOLLIN, 1);
     OK(raise(SIGUSR1));
 
-    /* The signal stays pending, for a report is a success. */
+    /* The signal stays pending, because a report is a success. */
     CHECK_EQ(epoll_pwait(ep, &at, 1, -1, &open), 1);
     DEL(ep, fd);
     if (handled == 0)

@@ -1,6 +1,6 @@
 /* A program that closes every number by system calls of its own, as some daemons do, in a process
- * with waiting threads and many silent registrations, costs no time afterwards, and can start anew
- * (C3, D1). */
+ * with waiting threads and many silent registrations, uses no processor time afterwards, and can
+ * start anew (C3, D1). */
 #include "harness.h"
 
 #include <dirent.h>
@@ -27,7 +27,7 @@ static void one_by_one(void)
         own_call(SYS_close, fd, 0, 0);
 }
 
-/* As many programs do it, through libc. */
+/* Through libc, as many programs do it. */
 static void by_their_list(void)
 {
     DIR *list = opendir("/proc/self/fd");
@@ -48,8 +48,7 @@ static void *sleeps(void *arg)
     return NULL;
 }
 
-/* Uses a new instance such that its silent registrations are with whoever looks after those, and a
- * thread waits. */
+/* Uses a new instance until its silent registrations are parked, and a thread waits on it. */
 static void use(struct thread *thread)
 {
     static int ep;
@@ -83,7 +82,7 @@ void test(void)
         if (child == 0) {
             struct thread threads[3];
             for (int k = 0; k < 3; k++) {
-                /* So that a number is not what it was before. */
+                /* Shifts the numbers, so that they differ from those of the previous round. */
                 for (int shift = 0; shift < k; shift++)
                     add_one(OK(eventfd(0, 0)));
                 use(&threads[k]);

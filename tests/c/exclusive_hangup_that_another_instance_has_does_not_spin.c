@@ -1,4 +1,4 @@
-/* Of two instances that wait exclusively for a socket that is hung up one has the event; a thread
+/* If two instances wait exclusively for a socket that is hung up, one gets the event, and a thread
  * that waits on the other sleeps (X1). */
 #include "harness.h"
 

@@ -1,5 +1,5 @@
-/* EPOLLEXCLUSIVE comes only with ADD, only beside a few bits, only on what is no instance; MOD
- * never takes it (T7). */
+/* EPOLLEXCLUSIVE is valid only with ADD, beside a few other bits, and not for an instance as the
+ * target; MOD never accepts it (T7). */
 #include "harness.h"
 
 void test(void)
@@ -19,7 +19,8 @@ void test(void)
         DEL(ep, fd);
     }
 
-    /* MOD to it is EINVAL, registered or not, before ENOENT; so is any MOD of such an item. */
+    /* A MOD with it is EINVAL, registered or not, before ENOENT; so is any MOD of an exclusive
+     * item. */
     ADD(ep, fd, EPOLLIN, 0);
     CHECK_ERRNO(ctl(ep, EPOLL_CTL_MOD, fd, EPOLLEXCLUSIVE | EPOLLIN, 0), EINVAL);
     CHECK_ERRNO(ctl(ep, EPOLL_CTL_MOD, other, EPOLLEXCLUSIVE | EPOLLIN, 0), EINVAL);
@@ -28,7 +29,7 @@ void test(void)
     CHECK_ERRNO(ctl(ep, EPOLL_CTL_MOD, fd, EPOLLIN, 0), EINVAL);
     CHECK_ERRNO(ctl(ep, EPOLL_CTL_ADD, fd, EPOLLIN, 0), EEXIST);
 
-    /* It reports what it was added for. */
+    /* The item reports the bits that it was added for. */
     add_one(fd);
     EXPECT_ONE(ep, 3, EPOLLIN);
     DEL(ep, fd);

@@ -1,5 +1,5 @@
-/* While one of two exclusive instances has an arrival at hand, the other hears of room, for which
- * it alone waits (X1). */
+/* While one of two exclusive instances has an unread arrival, the other, which alone waits for
+ * EPOLLOUT, reports room (X1). */
 #include "harness.h"
 
 static int reports(int ep)
@@ -16,7 +16,7 @@ void test(void)
     ADD(reader, fd[0], EPOLLIN | EPOLLET | EPOLLEXCLUSIVE, 1);
     write_bytes(fd[0], 1);
     write_bytes(fd[1], 1);
-    /* Who has the arrival at hand afterwards is the reader, as far as anybody. */
+    /* Makes the reader the instance that reported the arrival last. */
     int heard = 0;
     for (int i = 0; i < 4 && !heard; i++) {
         reports(both);

@@ -1,5 +1,4 @@
-/* Connections that come all at once to exclusive instances, level or edge, are all accepted (X1,
- * E6). */
+/* A burst of connections to exclusive instances, level or edge, is accepted completely (X1, E6). */
 #include "exclusive.h"
 
 void test(void)

@@ -12,8 +12,8 @@ void test(void)
         struct waiter beside;
         start_waiter(&beside, crew.beside);
 
-        /* Were the connection accepted before the fifth looks, it would rightly have nothing to
-         * report (W7). */
+        /* If the connection were accepted before the fifth instance looks, that would rightly
+         * report nothing (W7). */
         atomic_store(&crew.hold, true);
         int client = tcp_client_of(crew.listener);
         CHECK_EQ(join_waiter(&beside), 1);

@@ -1,6 +1,6 @@
-/* An exclusive registration that is added, in one more instance, while its descriptor is ready is
+/* An exclusive registration that is added in one more instance while its descriptor is ready is
  * reported there like any other (T6), although another instance has reported the event and not
- * taken it; what arrives later wakes one of them again (X1). */
+ * consumed it; a later arrival wakes one of them again (X1). */
 #include "harness.h"
 
 void test(void)
@@ -13,7 +13,7 @@ void test(void)
         ADD(second, fd, EPOLLIN | EPOLLEXCLUSIVE | modes[m], 2);
         EXPECT_ONE(second, 2, EPOLLIN);
 
-        /* Level-triggered as long as it lasts, edge-triggered once. */
+        /* Level-triggered, it is reported while the level is high; edge-triggered, once. */
         if (modes[m])
             EXPECT_NONE_NOW(second);
         else
@@ -24,7 +24,7 @@ void test(void)
         EXPECT_NONE_NOW(first);
         EXPECT_NONE_NOW(second);
 
-        /* Added while nothing was there: at least one of the three gets the next one. */
+        /* Added while nothing was ready: at least one of the three gets the next event. */
         ADD(third, fd, EPOLLIN | EPOLLEXCLUSIVE, 3);
         EXPECT_NONE_NOW(third);
         add_one(fd);

@@ -1,5 +1,5 @@
 /* An exclusive registration reports a change that a file shows to one look only: alone, and with
- * rivals, of which the first that is waited for reports it. */
+ * rivals, where the first that is waited for reports it. */
 #include "changes.h"
 
 static void try(const struct changing *file, int fd, uint32_t edge)

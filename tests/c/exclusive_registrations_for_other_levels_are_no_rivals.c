@@ -1,5 +1,5 @@
-/* Of two exclusive registrations of one socket one waits for what comes and the other for room:
- * what the first has not taken keeps nothing from the second (X1). */
+/* If one of two exclusive registrations of a socket waits for data and the other for room, data
+ * that the first has not read does not keep events from the second (X1). */
 #include "harness.h"
 
 void test(void)

@@ -1,6 +1,6 @@
-/* Of exclusive registrations of one FIFO one is woken, though it is open through several
- * descriptions: what they wait on is one queue (X1). The thread sleeps, so that the level is looked
- * at for nothing but a wake-up. */
+/* Of the exclusive registrations of a FIFO one is woken, even if it is open through several
+ * descriptions, because they share one wait queue (X1). The thread sleeps, so that only a wake-up
+ * makes it look at the level. */
 #include "harness.h"
 
 void test(void)

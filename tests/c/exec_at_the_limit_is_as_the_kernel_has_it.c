@@ -1,9 +1,9 @@
-/* The largest environment that the kernel takes is taken, one byte more is E2BIG, and so are a
- * string that is longer than any may be, and more entries than fit. The limit is found by system
- * calls that go past libc. */
+/* The largest environment that the kernel accepts is accepted; one byte more is E2BIG, and so are a
+ * string above the limit, and more entries than fit. The test finds the limit with system calls
+ * that bypass libc. */
 #include "execs.h"
 
-#define PIECE 100000 /* a string may have 128 KiB at most */
+#define PIECE 100000 /* a string has 128 KiB at most */
 
 static char *words[] = {"true", NULL};
 
@@ -41,7 +41,7 @@ static const struct {
 } ways[] = {{"execve", by_execve_},   {"execv", by_execv_},       {"execl", by_execl_}, {"execle", by_execle_},
             {"execvpe", by_execvpe_}, {"SYS_execve", by_number_}, {"posix_spawn", by_spawn_}};
 
-/* An environment of so many bytes, in one block. */
+/* Returns an environment of this many bytes, in one block. */
 static char **of_bytes(size_t bytes)
 {
     size_t n = bytes / PIECE + 1;
@@ -98,7 +98,7 @@ static size_t most_bytes(void)
 
 static void many_entries(void)
 {
-    /* Each takes its two bytes and a pointer. */
+    /* Each entry takes its two bytes and a pointer. */
     static char entry[] = "A";
     size_t n = 1 << 16;
     char **environment = calloc(n + 1, sizeof *environment);
@@ -132,7 +132,7 @@ static void many_entries(void)
 
 void test(void)
 {
-    /* What the kernel takes is a quarter of the stack that there may be. */
+    /* The kernel accepts a quarter of the stack limit. */
     struct rlimit limit;
     OK(getrlimit(RLIMIT_STACK, &limit));
     limit.rlim_cur = 1 << 20;

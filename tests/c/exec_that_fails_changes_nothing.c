@@ -1,6 +1,6 @@
-/* A call that cannot execute its program answers with the kernel's errno, leaves the environment
- * alone and takes no memory, however often it is made and however large the environment is; nor
- * does a vfork child that executes leave any memory with its parent. */
+/* A call that cannot execute its program fails with the kernel's errno, leaves the environment
+ * unchanged and leaks no memory, however often it is made and however large the environment is; nor
+ * does a vfork child that executes leak memory in its parent. */
 #include "execs.h"
 
 static long mappings(void)

@@ -1,9 +1,9 @@
-/* A program that is executed has the environment that was passed, entry by entry. The library adds
- * what brings it in (LD_PRELOAD, EPOLYFILL_*) and nothing else: the program's own entries of
- * LD_PRELOAD and settings stay, and nothing is there twice. */
+/* An executed program has the environment that was passed, entry by entry. The library adds only
+ * its own entries (LD_PRELOAD, EPOLYFILL_*): the program's own entries of LD_PRELOAD and settings
+ * stay, and nothing is there twice. */
 #include "execs.h"
 
-/* The program writes its environment to a descriptor, each entry with its NUL. */
+/* Runs in the program: writes its environment to a descriptor, each entry with its NUL. */
 static void in_the_program(void)
 {
     FILE *out = fdopen(atoi(test_argv[2]), "w");
@@ -18,7 +18,7 @@ static char *seen, **entries;
 static int count;
 static bool served;
 
-/* Executes itself with this environment, and takes down what it had. */
+/* Executes itself with this environment, and records the one that the program has. */
 static void execute(const struct exec *exec, char **environment)
 {
     char number[12], *words[] = {test_argv[0], "look", number, "3", "4", "5", "6", "7", "8", "9", "10", "11", NULL};
@@ -64,10 +64,10 @@ static int times(const char *begin)
     return n;
 }
 
-static char *library; /* its entry of LD_PRELOAD */
+static char *library; /* the library's entry of LD_PRELOAD */
 static char preload[4096 + 32], libm[] = "LD_PRELOAD=libm.so.6", both[4096 + 64];
 
-/* The entries that were passed come first, in their order; the library's are behind them. */
+/* The entries that were passed come first, in their order, then the library's. */
 static void expect(const struct exec *exec, char **passed, char **expected)
 {
     subject = exec->name;
@@ -105,7 +105,7 @@ static void keeps(const struct exec *exec)
     expect_once(exec, (char *[]){both, NULL}, (char *[]){both, NULL});
     expect_once(exec, (char *[]){"LD_PRELOAD=", NULL}, (char *[]){library ? preload : "LD_PRELOAD=", NULL});
     expect_once(exec, (char *[]){way, "A=1", NULL}, (char *[]){way, "A=1", NULL});
-    /* The last one is that which the dynamic linker goes by. */
+    /* The dynamic linker uses the last entry. */
     expect(exec, (char *[]){libm, libm, NULL}, (char *[]){libm, both, NULL});
     forget();
 }

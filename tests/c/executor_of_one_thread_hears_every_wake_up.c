@@ -1,7 +1,7 @@
 /* The pattern of an asynchronous executor: one thread waits, an eventfd that is never read wakes it
  * (IN|ET), every descriptor is registered for all bits with EPOLLET, an operation is freed one wait
- * after its DEL, and a ring of io_uring is in the set like any descriptor. Other threads hand over
- * work and write to the descriptors. No wake-up is lost, and nothing freed is reported (E1,
+ * after its DEL, and a ring of io_uring is watched like any descriptor. Other threads queue tasks
+ * and write to the descriptors. No wake-up is lost, and no freed operation is reported (E1,
  * T10). */
 #include "harness.h"
 
@@ -11,7 +11,7 @@
 enum { PEERS = 6, MESSAGES = 3000, SUBMISSIONS = 500, READD_EVERY = 7 };
 #define ALL (EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLERR | EPOLLHUP | EPOLLRDHUP | EPOLLET)
 
-/* Freed operations keep their memory here, so that a late report is seen for what it is. */
+/* Freed operations stay allocated here, so that a late report is detected. */
 struct operation {
     int fd, peer;
     bool is_ring, is_freed;
@@ -37,7 +37,8 @@ static struct operation *add_operation(int fd, int peer, bool is_ring)
 
 static int ends[PEERS][2];
 
-/* Messages of one byte, each of which the executor answers, and a task for each seventh. */
+/* Sends messages of one byte, each of which the executor answers, and queues a task for each
+ * seventh. */
 static void *peer_main(void *arg)
 {
     int peer = (intptr_t)arg;
@@ -68,7 +69,7 @@ static struct {
 
 static unsigned *word(unsigned offset) { return (unsigned *)(ring.memory + offset); }
 
-/* False where the system gives no ring. */
+/* Returns false where the system refuses a ring. */
 static bool make_ring(void)
 {
     ring.fd = syscall(SYS_io_uring_setup, 8, &ring.params);
@@ -82,7 +83,7 @@ static bool make_ring(void)
     return true;
 }
 
-/* A timeout of 50 us, which completes when the executor sleeps. */
+/* Submits a timeout of 50 us, which completes while the executor sleeps. */
 static void submit(void)
 {
     static struct __kernel_timespec soon = {.tv_nsec = 50000};
@@ -112,7 +113,7 @@ static void remove_operation(struct operation *op)
     freed_now = op;
 }
 
-/* What was deleted before the last wait can be reported no more. */
+/* An item that was deleted before the last wait can no longer be reported. */
 static void free_operations(void)
 {
     while (freed_now != NULL) {
@@ -133,7 +134,7 @@ static void answer(struct operation *op)
         taken++;
     }
     CHECK_EQ(errno, EAGAIN);
-    /* A task of the executor gives the descriptor up, and another one takes it. */
+    /* One task of the executor releases the descriptor, and another one takes it over. */
     if (taken > 0 && (byte & 15) == 3) {
         remove_operation(op);
         add_operation(op->fd, op->peer, false);
@@ -142,7 +143,7 @@ static void answer(struct operation *op)
 
 void test(void)
 {
-    /* Beside the library a ring has to be asked for before the program starts. */
+    /* With the library, a program must request io_uring before it starts. */
     if (!on_the_kernel() && getenv("EPOLYFILL_IO_URING") == NULL) {
         OK(setenv("EPOLYFILL_IO_URING", "1", 1));
         execl("/proc/self/exe", test_argv[0], (char *)NULL);
@@ -167,7 +168,7 @@ void test(void)
     while (atomic_load(&peers_done) < PEERS || ring.completed < ring_target) {
         struct epoll_event events[4];
         int n = epoll_wait(ep, events, 4, BOUND_MS);
-        /* A completion that comes to a thread in a wait can end it so on Linux. */
+        /* On Linux, a completion for a thread in a wait can make the wait fail with EINTR. */
         if (n == -1 && errno == EINTR)
             continue;
         CHECK(n >= 0);

@@ -28,7 +28,7 @@ struct kind {
     unsigned traits;
     void (*make)(struct specimen *);
     void (*feed)(struct specimen *);           /* makes data arrive at fd */
-    void (*take)(struct specimen *, bool all); /* one call: a whole arrival, or the least possible */
+    void (*take)(struct specimen *, bool all); /* one call: a whole arrival, or the minimum */
     void (*drain)(struct specimen *);          /* until EAGAIN */
 };
 
