@@ -4,7 +4,7 @@ use std::env;
 use std::path::Path;
 
 fn main() {
-    // It depends on no other file. `side` builds with the same one.
+    // The script depends on no other file. `side` builds with the same script.
     let own = if Path::new("build.rs").exists() { "build.rs" } else { "../build.rs" };
     println!("cargo::rerun-if-changed={own}");
     let major = env::var("CARGO_PKG_VERSION_MAJOR").unwrap_or_default();

@@ -1,5 +1,6 @@
-//! The epoll calls as C programs make them: addresses and times are taken in, errors go into errno. What libc's names (`symbols/epoll`) and
-//! the library's own (`capi/calls`) have in common.
+//! The epoll calls as C programs make them: addresses and times are converted, and errors go into
+//! errno. This is the common part of libc's names (`symbols/epoll`) and the library's own
+//! (`capi/calls`).
 
 use libc::{c_int, epoll_event, sigset_t, timespec};
 use nix::errno::Errno;
@@ -19,7 +20,7 @@ use crate::sanitizer;
 use crate::sys::{self, KERNEL_SIGSET_BYTES, SigMask};
 use crate::user;
 
-/// -1 and errno for an error; errno stays as it was otherwise.
+/// Returns -1 and sets errno for an error; otherwise errno stays as it was.
 pub fn answer(result: Result<c_int, Errno>) -> c_int {
     result.unwrap_or_else(|errno| {
         sys::set_errno(errno);
@@ -27,15 +28,15 @@ pub fn answer(result: Result<c_int, Errno>) -> c_int {
     })
 }
 
-/// Before a descriptor is made. Not in a signal handler that interrupted the library, which waits
-/// for nothing.
+/// Makes the library ready before a descriptor is made. Does nothing in a signal handler that
+/// interrupted the library, where no call may wait.
 pub fn start() {
     if !lock::interrupted() {
         process::start();
     }
 }
 
-/// epoll_create1.
+/// epoll_create1(2).
 pub fn create1(flags: c_int) -> c_int {
     start();
     let instance = nested::create(flags);
@@ -43,7 +44,7 @@ pub fn create1(flags: c_int) -> c_int {
     answer(instance)
 }
 
-/// epoll_ctl.
+/// epoll_ctl(2).
 ///
 /// # Safety
 /// As for libc's epoll_ctl.
@@ -52,7 +53,7 @@ pub unsafe fn ctl(epfd: c_int, op: c_int, fd: c_int, event: *const epoll_event) 
     answer(unsafe { control_one(epfd, op, fd, event) }.map(|()| 0))
 }
 
-/// The same, with its errno as the answer.
+/// epoll_ctl(2), which returns its errno.
 ///
 /// # Safety
 /// As for libc's epoll_ctl.
@@ -62,7 +63,7 @@ pub unsafe fn control_one(epfd: c_int, op: c_int, fd: c_int, event: *const epoll
     control::control(epfd, op, fd, unsafe { interest(op, event) }?)
 }
 
-/// epoll_wait.
+/// epoll_wait(2).
 ///
 /// # Safety
 /// As for libc's epoll_wait.
@@ -71,7 +72,8 @@ pub unsafe fn wait(epfd: c_int, events: *mut epoll_event, max: c_int, timeout: c
     unsafe { wait_until(epfd, events, max, milliseconds(timeout), None) }
 }
 
-/// The `event` of epoll_ctl; EFAULT for NULL and for addresses outside user space (T1). DEL ignores it (T2).
+/// The `event` of epoll_ctl; EFAULT for NULL and for addresses outside user space (T1). DEL ignores
+/// it (T2).
 ///
 /// # Safety
 /// `event` must be NULL, outside user space, or readable.
@@ -84,12 +86,12 @@ unsafe fn interest(op: c_int, event: *const epoll_event) -> Result<Option<Intere
     Ok(Some(Interest { events: event.events, data: event.u64 }))
 }
 
-/// Milliseconds; negative waits for ever (W2).
+/// A time-out in milliseconds; a negative one never expires (W2).
 pub fn milliseconds(timeout: c_int) -> Timeout {
     u64::try_from(timeout).ok().map(|ms| ms * 1_000_000)
 }
 
-/// A timespec; NULL waits for ever, nonsense is EINVAL (W2).
+/// A time-out as a timespec; NULL never expires, an invalid one is EINVAL (W2).
 unsafe fn time(limit: *const timespec) -> Result<Timeout, Errno> {
     if limit.is_null() {
         return Ok(None);
@@ -119,7 +121,8 @@ unsafe fn wait_until(
     answer(reported.map(|n| n as c_int))
 }
 
-/// The first eight bytes of libc's set, which are the kernel's. EINVAL for another size, EFAULT where it cannot be the program's.
+/// The first eight bytes of libc's set, which are the kernel's. EINVAL for another size, EFAULT if
+/// the address cannot be the program's.
 unsafe fn mask_of(mask: *const sigset_t, bytes: usize) -> Result<Option<SigMask>, Errno> {
     if mask.is_null() {
         return Ok(None);
@@ -131,7 +134,7 @@ unsafe fn mask_of(mask: *const sigset_t, bytes: usize) -> Result<Option<SigMask>
     unsafe { user::read(mask.cast::<SigMask>()) }.map(Some)
 }
 
-/// epoll_pwait as the system call, which is told the size of the mask.
+/// epoll_pwait as the system call, which takes the size of the mask.
 ///
 /// # Safety
 /// As for epoll_pwait.
@@ -152,7 +155,7 @@ pub unsafe fn pwait(
     }
 }
 
-/// epoll_pwait2 as the system call. The time is looked at before the mask.
+/// epoll_pwait2 as the system call. The time is checked before the mask.
 ///
 /// # Safety
 /// As for epoll_pwait2.
@@ -173,13 +176,14 @@ pub unsafe fn pwait2(
     }
 }
 
-/// A number is about to be closed. False if the program has no such descriptor: it is one of ours.
+/// Prepares for the close of a number. False if the program has no such descriptor, because it is
+/// an internal one.
 #[inline(always)]
 pub fn about_to_close(fd: c_int) -> bool {
     !fdtable::has(fd) || forgets_number(fd)
 }
 
-/// Of a number that has an entry.
+/// Does the same for a number that has an entry in the table.
 #[inline(never)]
 fn forgets_number(fd: c_int) -> bool {
     if !own_table::is_borrowed() {
@@ -191,11 +195,12 @@ fn forgets_number(fd: c_int) -> bool {
     true
 }
 
-/// close.
+/// close(2).
 ///
 /// # Safety
 /// As for libc's close.
-#[inline(always)] // As `hooks::writing`: called, and not jumped to, a close of an unknown number costs more.
+// As in `hooks::writing`: a call in place of a jump would make closes of unknown numbers slower.
+#[inline(always)]
 pub unsafe fn close(fd: c_int) -> c_int {
     if !about_to_close(fd) {
         return answer(Err(Errno::EBADF));

@@ -79,7 +79,7 @@ unsafe fn rest(string: *const c_char, from: usize) -> Result<&'static [u8], Errn
         // SAFETY: the caller answers for the string, and it has not ended.
         if unsafe { user::read(start.wrapping_add(length)) }? == 0 {
             // SAFETY: each byte has just been read. The string is used until the call is over, as
-            // the kernel would.
+            // the kernel would do.
             return Ok(unsafe { std::slice::from_raw_parts(start, length) });
         }
     }
@@ -168,7 +168,7 @@ impl Lack {
     /// # Safety
     /// `room` has as many words as `words` says, and the program's array is as it was.
     unsafe fn write(&self, room: *mut *const c_char) {
-        // SAFETY: the caller answers for the room, and for the array that was gone through.
+        // SAFETY: the caller answers for the room, and for the array, which was read before.
         unsafe {
             let mut end = room.add(self.count);
             if self.count > 0 {
@@ -216,7 +216,7 @@ pub unsafe fn pass_on(environment: Strings, call: &dyn Fn(Strings) -> c_int, is_
     // SAFETY: the caller answers for the environment.
     let Some(lack) = (unsafe { lack(environment) }) else { return call(environment) };
     let answer = in_room(lack.words(), &|room| {
-        // SAFETY: the room is as large as was asked.
+        // SAFETY: the room is as large as requested.
         unsafe { lack.write(room.cast()) };
         call(room.cast_const().cast())
     });
@@ -260,7 +260,7 @@ fn in_mapping<R>(bytes: usize, call: impl FnOnce(*mut u8) -> R) -> Option<R> {
     HANDED_ON.load(Acquire);
     let answer = call(pages);
     HANDED_ON.fetch_add(1, Release);
-    // SAFETY: the call is over, and nobody else knows of the pages.
+    // SAFETY: the call is over, and nothing else refers to the pages.
     unsafe { sys::unmap(pages, bytes) };
     Some(answer)
 }

@@ -85,12 +85,12 @@ static HERITAGE: AtomicPtr<Heritage> = AtomicPtr::new(ptr::null_mut());
 /// Records the inheritance. Called once, at start-up, before the program can change its
 /// environment.
 pub fn keep() {
-    // SAFETY: no arguments but a number.
+    // SAFETY: the only argument is a number.
     let is_secure = unsafe { libc::getauxval(libc::AT_SECURE) } != 0;
     if !INTERPOSES || is_secure {
         return;
     }
-    // SAFETY: at start-up nobody else changes the environment, whose strings end in NUL.
+    // SAFETY: at start-up no other thread changes the environment, whose strings end in NUL.
     let (entry, settings) = unsafe { (libc::getenv(c"LD_PRELOAD".as_ptr()), settings_of(exec_env::own())) };
     if entry.is_null() {
         return;
@@ -164,7 +164,7 @@ fn absolute(path: &[u8]) -> Option<Vec<u8>> {
 /// Copies of the EPOLYFILL_* variables; `None` if there is no memory.
 ///
 /// # Safety
-/// The strings end in NUL, their array in NULL, and nobody changes them meanwhile.
+/// The strings end in NUL, their array in NULL, and no thread changes them meanwhile.
 unsafe fn settings_of(environment: Strings) -> Option<Vec<Setting>> {
     let mut settings = Vec::new();
     let mut next = environment;
@@ -189,10 +189,10 @@ unsafe fn settings_of(environment: Strings) -> Option<Vec<Setting>> {
 /// Removes the library from the environment of this process, so that children do not inherit it.
 ///
 /// # Safety
-/// At start-up, when nobody else uses the environment.
+/// Must be called at start-up, when nothing else uses the environment.
 unsafe fn leave_children_alone(file: &[u8]) {
     let (mut from, mut to) = (exec_env::own().cast_mut(), exec_env::own().cast_mut());
-    // SAFETY: the array ends in NULL and its strings in NUL; what is written stays within it.
+    // SAFETY: the array ends in NULL and its strings in NUL; the writes stay within it.
     unsafe {
         while !from.is_null() && !(*from).is_null() {
             let entry = CStr::from_ptr(*from).to_bytes();
@@ -247,8 +247,8 @@ fn base(path: &[u8]) -> &[u8] {
     path.rsplit(|byte| *byte == b'/').next().unwrap_or(path)
 }
 
-/// Whether an entry of LD_PRELOAD is this library, or another copy of it: two copies would each
-/// believe that they are the epoll.
+/// Whether an entry of LD_PRELOAD is this library, or another copy of it: two copies would each act
+/// as the epoll of the process.
 fn names(entry: &[u8], file: &[u8]) -> bool {
     let name = base(entry);
     let is_version = |rest: &[u8]| rest.is_empty() || rest[0] == b'.';

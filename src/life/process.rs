@@ -1,6 +1,7 @@
 //! Start-up, fork, thread exit and process exit.
 //!
-//! Start-up is lazy at every entry: other libraries' constructors may create instances before ours runs, which only warms up.
+//! Start-up is lazy at every entry: constructors of other libraries may create instances before the
+//! library's own constructor runs, which only warms it up.
 
 use std::cell::Cell;
 use std::sync::atomic::Ordering::{Acquire, Release, SeqCst};
@@ -36,9 +37,9 @@ use crate::sys;
 use crate::thread_exit;
 
 static STARTED: AtomicBool = AtomicBool::new(false);
-/// Somebody is at it: a second thread goes on with what there is, which is enough.
+/// A thread is in `start`. A second thread continues with what is ready by then, which suffices.
 static STARTING: AtomicBool = AtomicBool::new(false);
-/// The thread that takes over what a fork without handlers left; 0 for none.
+/// The thread that takes over after a fork without handlers; 0 for none.
 static TAKING_OVER: AtomicI32 = AtomicI32::new(0);
 #[cfg(not(test))]
 #[ctor::ctor(unsafe)]
@@ -62,7 +63,8 @@ pub fn start() {
     heritage::keep();
     inherited::note();
     facts::read(fdtable::NUMBERS);
-    // SAFETY: plain calls of libc with valid pointers; the handlers are functions of this library, which is never unloaded.
+    // SAFETY: plain calls of libc with valid pointers; the handlers are functions of this library,
+    // which is never unloaded.
     unsafe {
         libc::pthread_atfork(Some(before_fork), Some(after_fork_in_parent), Some(after_fork_in_child));
         if options::COUNTERS.is_on() {
@@ -72,11 +74,12 @@ pub fn start() {
     STARTED.store(true, Release);
 }
 
-/// In a child that came of a fork without handlers: makes the graph its own, as the handlers would
-/// have.
+/// Makes the graph that of the calling process, in a child of a fork without handlers, as the
+/// handlers would have done.
 ///
-/// If a thread that did not come along held a lock, or this is a signal handler amid the library, the graph cannot be trusted. Then
-/// the child is treated like a vfork child: what it closes and duplicates is not followed.
+/// The graph cannot be trusted if a thread that does not exist in the child held a lock, or if this
+/// is a signal handler that interrupted the library. Then the child is treated like a vfork child:
+/// its closes and dups are not followed.
 #[cold]
 fn take_over() {
     if lock::interrupted() || facts::is_forking() || own_table::is_apart() {
@@ -99,7 +102,7 @@ fn take_over() {
         become_child();
         File::deliver_all();
     }
-    // Only now: what is called from here on comes back in.
+    // Not earlier: the functions called above call this one again.
     fork_mark::renew();
     TAKING_OVER.store(0, SeqCst);
 }
@@ -114,15 +117,17 @@ unsafe extern "C" fn exit_thread(_: *mut c_void) {
 }
 
 thread_local! {
-    /// A signal handler that interrupted this library forks: the locks may be the interrupted code's, and stay as they are. The child is
-    /// then like one of a fork without handlers.
+    /// A signal handler that interrupted this library forks: the interrupted code may hold the
+    /// locks, which stay as they are. The child is then like that of a fork without handlers.
     static FORKS_AMID: Cell<bool> = const { Cell::new(false) };
-    /// The thread that forks has a descriptor table of its own. Asked before: the child is not of the graph's process.
+    /// The thread that forks has a descriptor table of its own. Read before the fork, because the
+    /// child is not the process of the graph.
     static FORKS_APART: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs a call that forks without libc's handlers (`_Fork`, a clone by number), and with it what the handlers do. The call answers 0 in
-/// the child. As safe in a signal handler as the call is: see `FORKS_AMID`.
+/// Runs a call that forks without libc's handlers (`_Fork`, a clone by number), and the work of the
+/// handlers with it. The call returns 0 in the child. It is as safe in a signal handler as the call
+/// is: see `FORKS_AMID`.
 pub fn forking(fork: impl FnOnce() -> isize) -> isize {
     start();
     let errno = sys::last_errno();
@@ -139,7 +144,8 @@ pub fn forking(fork: impl FnOnce() -> isize) -> isize {
     child
 }
 
-/// Runs a call after which the child, where it answers 0, is to be taken for a vfork child, whatever it shares.
+/// Runs a call after which the child, in which it returns 0, is treated like a vfork child,
+/// whatever it shares.
 pub fn lending(fork: impl FnOnce() -> isize) -> isize {
     start();
     let child = fork();
@@ -203,7 +209,7 @@ unsafe fn unlock_all() {
         // SAFETY: the caller ran `before_fork` in this thread.
         unsafe { lock.unlock_after_fork() };
     }
-    // What witnesses saw while the fork had the locks.
+    // Facts that hooks recorded while the fork had the locks.
     File::deliver_all();
 }
 
@@ -213,14 +219,15 @@ extern "C" fn after_fork_in_child() {
         return;
     }
     if FORKS_APART.get() {
-        // The graph is of numbers that are not the child's.
+        // The graph has the numbers of another descriptor table than the child's.
         // SAFETY: `before_fork` ran in this thread.
         unsafe { unlock_all() };
         return fork_mark::renew();
     }
     own_table::begin_anew();
     facts::own();
-    // What a handler closed meanwhile is for the child to settle, which has neither rings nor other threads.
+    // Closes in a signal handler meanwhile are settled in the child, which has neither rings nor
+    // other threads.
     let _until_child = lock::Inside::enter();
     // SAFETY: `before_fork` ran in this thread, which is the only one now.
     unsafe { unlock_all() };
@@ -228,7 +235,7 @@ extern "C" fn after_fork_in_child() {
     fork_mark::renew();
 }
 
-/// The graph is this process's from here on, and its other threads are no more.
+/// Makes the graph that of this process, whose other threads no longer exist.
 fn become_child() {
     facts::own();
     own_table::begin_anew();

@@ -1,4 +1,4 @@
-//! Calls that control or position a descriptor, and the answers of an epoll descriptor to them.
+//! Calls that control or position a descriptor, and their results for an epoll descriptor.
 
 use libc::{c_int, c_ulong, off_t, sigset_t, termios};
 
@@ -8,10 +8,10 @@ use crate::instance::disguise;
 use crate::next;
 use crate::sys;
 
-/// An ioctl; `call` is the call itself.
+/// ioctl; `call` makes the actual call.
 ///
 /// # Safety
-/// The argument must be what the request demands.
+/// The argument must be valid for the request.
 pub(super) unsafe fn any_ioctl(fd: c_int, request: u64, argument: usize, call: impl FnOnce() -> c_int) -> c_int {
     if let Some(ep) = disguise::instance(fd) {
         // SAFETY: the caller answers for the argument.
@@ -22,7 +22,7 @@ pub(super) unsafe fn any_ioctl(fd: c_int, request: u64, argument: usize, call: i
     hooks::controlling(fd, request, argument, call)
 }
 
-/// lseek; `call` is the call itself.
+/// lseek; `call` makes the actual call.
 pub(super) fn any_seek(fd: c_int, whence: c_int, call: impl FnOnce() -> off_t) -> off_t {
     if disguise::instance(fd).is_none() {
         return call();

@@ -16,7 +16,8 @@ use crate::lock;
 use crate::next;
 use crate::sys;
 
-/// Before a number is replaced: an internal descriptor moves away, a watched one is forgotten. Only if the call can succeed.
+/// Prepares for the replacement of a number: an internal descriptor moves away, a watched one is
+/// forgotten. Only if the call can succeed.
 fn make_room(old: c_int, new: c_int) {
     if fdtable::has(new) && sys::is_open(old) && !lookup::is_internal(old) {
         if !lock::interrupted() {
@@ -36,7 +37,7 @@ unsafe fn dup_onto(old: c_int, new: c_int, flags: c_int, call: impl FnOnce() -> 
     make_room(old, new);
     let answer = call();
     if answer >= 0 {
-        // There is room for it.
+        // This cannot fail: its memory was reserved above.
         let _ = descriptors::duplicated(old, answer);
     }
     answer
@@ -79,7 +80,7 @@ fn duplicate(fd: c_int, call: impl FnOnce() -> c_int) -> c_int {
     answer
 }
 
-/// Closes a range around our internal descriptors.
+/// Closes a range of numbers, except the library's internal descriptors.
 pub(super) fn close_numbers(first: c_uint, last: c_uint, flags: c_uint) -> Result<(), Errno> {
     if flags & !libc::CLOSE_RANGE_UNSHARE != 0 || first > last || own_table::is_borrowed() {
         return sys::close_range(first, last, flags);
@@ -103,7 +104,8 @@ fn close_around(first: c_uint, last: c_uint, flags: c_uint) -> Result<(), Errno>
 }
 
 export! {
-    /// Closes a descriptor; its registrations go with the last one of its description.
+    /// Closes a descriptor; its registrations end with the last descriptor of the open file
+    /// description.
     fn close(fd: c_int) -> c_int as libc::close {
         // SAFETY: as for libc's close.
         unsafe { calls::close(fd) }
@@ -121,10 +123,10 @@ export! {
         duplicate(fd, || unsafe { next::dup(fd) })
     }
 
-    /// Duplicates a descriptor onto a number, closing what was there.
+    /// Duplicates a descriptor onto a number, and closes the descriptor that was there.
     fn dup2(old: c_int, new: c_int) -> c_int as libc::dup2 {
         if old == new {
-            // SAFETY: as for libc's dup2, which answers with the number if it is open.
+            // SAFETY: as for libc's dup2, which returns the number if it is open.
             return if unsafe { next::fcntl64(old, libc::F_GETFD, 0) } < 0 { -1 } else { new };
         }
         // SAFETY: as for libc's dup2.
@@ -143,8 +145,8 @@ export! {
         unsafe { dup_onto(old, new, flags, || next::dup3(old, new, flags)) }
     }
 
-    /// Duplicates with F_DUPFD and F_DUPFD_CLOEXEC. Variadic in C; on the supported architectures an argument that is there
-    /// arrives where this third one does.
+    /// Duplicates with F_DUPFD and F_DUPFD_CLOEXEC. It is variadic in C; on the supported
+    /// architectures the optional argument is passed where this third parameter is.
     fn fcntl(fd: c_int, command: c_int, argument: usize) -> c_int {
         // SAFETY: as for libc's fcntl.
         unsafe { control_descriptor(fd, command, argument) }
@@ -162,7 +164,7 @@ export! {
         unsafe { control_descriptor(fd, command, argument) }
     }
 
-    /// Makes a pipe, in which packets may be kept apart.
+    /// Makes a pipe, possibly one that keeps packets apart.
     fn pipe2(ends: *mut c_int, flags: c_int) -> c_int as libc::pipe2 {
         hooks::keeping_packets(flags);
         // SAFETY: as for libc's pipe2.
@@ -174,7 +176,7 @@ export! {
         libc_answer(close_numbers(first, last, flags.cast_unsigned()).map(|()| 0))
     }
 
-    /// Closes the descriptors from `first` on. Reports nothing, as in libc.
+    /// Closes the descriptors from `first` on. Returns nothing, as in libc.
     fn closefrom(first: c_int) -> () {
         let _ = close_numbers(first.max(0).cast_unsigned(), c_uint::MAX, 0);
     }

@@ -8,7 +8,8 @@ use crate::abi::calls;
 use crate::sys::KERNEL_SIGSET_BYTES;
 
 export! {
-    /// Creates an instance. `size` must be positive and is otherwise ignored. EINVAL, EMFILE, ENFILE, ENOMEM.
+    /// Creates an instance. `size` must be positive and is otherwise ignored. EINVAL, EMFILE,
+    /// ENFILE, ENOMEM.
     fn epoll_create(size: c_int) -> c_int as libc::epoll_create {
         if size <= 0 {
             return calls::answer(Err(Errno::EINVAL));
@@ -21,19 +22,21 @@ export! {
         calls::create1(flags)
     }
 
-    /// Adds, changes or deletes a registration. EBADF, EEXIST, EFAULT, EINVAL, ELOOP, ENOENT, ENOMEM, ENOSPC, EPERM.
+    /// Adds, changes or deletes a registration. EBADF, EEXIST, EFAULT, EINVAL, ELOOP, ENOENT,
+    /// ENOMEM, ENOSPC, EPERM.
     fn epoll_ctl(epfd: c_int, op: c_int, fd: c_int, event: *mut epoll_event) -> c_int as libc::epoll_ctl {
         // SAFETY: as for libc's epoll_ctl.
         unsafe { calls::ctl(epfd, op, fd, event) }
     }
 
-    /// Waits for events, at most `timeout` milliseconds; negative waits for ever. EBADF, EFAULT, EINTR, EINVAL.
+    /// Waits for events, for at most `timeout` milliseconds, or without limit if it is negative.
+    /// EBADF, EFAULT, EINTR, EINVAL.
     fn epoll_wait(epfd: c_int, events: *mut epoll_event, max: c_int, timeout: c_int) -> c_int as libc::epoll_wait {
         // SAFETY: as for libc's epoll_wait.
         unsafe { calls::wait(epfd, events, max, timeout) }
     }
 
-    /// Waits for events with `mask` as the signal mask meanwhile; NULL changes none.
+    /// Waits for events with `mask` as the signal mask meanwhile; NULL leaves the mask as it is.
     fn epoll_pwait(epfd: c_int, events: *mut epoll_event, max: c_int, timeout: c_int, mask: *const sigset_t) -> c_int
         as libc::epoll_pwait
     {
@@ -41,7 +44,8 @@ export! {
         unsafe { calls::pwait(epfd, events, max, timeout, mask, KERNEL_SIGSET_BYTES) }
     }
 
-    /// Waits for events, at most as long as `limit` says; NULL waits for ever. EINVAL for an invalid time.
+    /// Waits for events, for at most `limit`, or without limit if it is NULL. EINVAL for an invalid
+    /// time.
     fn epoll_pwait2(epfd: c_int, events: *mut epoll_event, max: c_int, limit: *const timespec, mask: *const sigset_t) -> c_int {
         // SAFETY: as for libc's epoll_pwait2.
         unsafe { calls::pwait2(epfd, events, max, limit, mask, KERNEL_SIGSET_BYTES) }

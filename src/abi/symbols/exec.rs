@@ -16,7 +16,7 @@ use crate::life::exec_env::{self, Strings, pass_on};
 use crate::next;
 use crate::sys;
 
-/// Whether a call of the exec family answered E2BIG.
+/// Whether a call of the exec family failed with E2BIG.
 fn exec_is_too_big(answer: c_int) -> bool {
     answer < 0 && sys::last_errno() == nix::errno::Errno::E2BIG
 }
@@ -26,7 +26,7 @@ fn spawn_is_too_big(answer: c_int) -> bool {
     answer == libc::E2BIG
 }
 
-/// execve by number; `call` makes the system call with the environment that it is given.
+/// execve by number; `call` makes the system call with the environment that is passed to it.
 ///
 /// # Safety
 /// As for execve.
@@ -38,8 +38,8 @@ pub unsafe fn by_number(environment: usize, call: impl Fn(usize) -> isize) -> is
 /// execv and execl.
 unsafe extern "C" fn with_words(path: *const c_char, words: Strings) -> c_int {
     let own = exec_env::own();
-    // SAFETY: as for libc's execv. What needs no other environment is left to the function of that
-    // name.
+    // SAFETY: as for libc's execv. If no other environment is needed, the call is left to the
+    // function of that name.
     unsafe {
         let call = |passed| if passed == own { next::execv(path, words) } else { next::execve(path, words, passed) };
         pass_on(own, &call, exec_is_too_big)
@@ -80,11 +80,11 @@ macro_rules! variadic {
             #[cfg_attr(all(feature = "interpose", not(test)), unsafe(no_mangle))]
             #[unsafe(naked)]
             // SAFETY (x86_64): the words are in rsi, rdx, rcx, r8 and r9, and then on the stack
-            // from rsp + 8 on. The return address is taken away from between, which makes room for
-            // r9, and is kept below the array; the five slots and it are 48 bytes, so the stack is
-            // aligned for the call. Afterwards it goes back to where it was: a shadow stack finds
-            // it there. Callers expect none of these registers, nor the slots of their arguments,
-            // to be kept.
+            // from rsp + 8 on. The return address between them is removed, which makes room for r9,
+            // and is kept below the array; with the five slots that is 48 bytes, so the stack is
+            // aligned for the call. Afterwards the return address goes back to its place, where a
+            // shadow stack expects it. Callers expect neither these registers nor the slots of
+            // their arguments to be preserved.
             #[cfg(target_arch = "x86_64")]
             pub unsafe extern "C" fn $name(path: *const c_char, word: *const c_char) -> c_int {
                 naked_asm!(
@@ -118,7 +118,7 @@ macro_rules! variadic {
             #[cfg_attr(all(feature = "interpose", not(test)), unsafe(no_mangle))]
             #[unsafe(naked)]
             // SAFETY (aarch64): the words are in x1 to x7, and then on the stack from sp on. The
-            // registers are put down in the 56 bytes below; the frame is aligned, and has the
+            // registers are stored in the 56 bytes below; the frame is aligned, and has the
             // caller's frame pointer and return address at its lower end.
             #[cfg(target_arch = "aarch64")]
             pub unsafe extern "C" fn $name(path: *const c_char, word: *const c_char) -> c_int {

@@ -1,4 +1,4 @@
-//! The ways to fork at which libc runs no handlers, and to part with what was shared.
+//! Forks for which libc runs no handlers, and calls that end the sharing of descriptors.
 
 use libc::c_int;
 
@@ -9,14 +9,15 @@ use crate::life::process;
 use crate::next;
 use crate::user;
 
-/// The first bytes of what clone3 takes, up to the stack.
+/// The size of clone3's argument up to the stack.
 const CLONE3_LEAST: usize = 64;
-/// Which of its words are the flags and the stack.
+/// The indices of the flags and the stack among its words.
 const CLONE3_FLAGS: usize = 0;
 const CLONE3_STACK: usize = 5;
 
-/// A clone is a fork if it has memory of its own, and comes back on the caller's stack. One that shares the descriptors closes and duplicates
-/// the parent's, so the graph is the parent's as well.
+/// Makes a clone call. It is a fork if the child has memory of its own, and returns on the caller's
+/// stack. A child that shares the descriptors closes and duplicates the parent's, so the graph is
+/// the parent's too.
 fn cloning(flags: u64, stack: u64, call: impl FnOnce() -> isize) -> isize {
     if flags & libc::CLONE_VM as u64 != 0 || stack != 0 {
         call()
@@ -27,12 +28,12 @@ fn cloning(flags: u64, stack: u64, call: impl FnOnce() -> isize) -> isize {
     }
 }
 
-/// A clone by number; `call` is the system call itself.
+/// clone by number; `call` makes the system call.
 pub fn clone(flags: usize, stack: usize, call: impl FnOnce() -> isize) -> isize {
     cloning(flags as u64, stack as u64, call)
 }
 
-/// A clone3 by number.
+/// clone3 by number.
 ///
 /// # Safety
 /// As for clone3.
@@ -48,13 +49,13 @@ pub unsafe fn clone3(arguments: usize, bytes: usize, call: impl FnOnce() -> isiz
 }
 
 export! {
-    /// Gives the thread what it shared with others as its own: perhaps its descriptors.
+    /// Gives the thread its own copy of what it shared with others, which may be its descriptors.
     fn unshare(flags: c_int) -> c_int as libc::unshare {
         // SAFETY: as for libc's unshare.
         own_table::unshare(flags, switch::give_up_own, || unsafe { next::unshare(flags) })
     }
 
-    /// Forks without the program's fork handlers, but not without ours.
+    /// Forks without the program's fork handlers, but with the library's.
     fn _Fork() -> c_int {
         // SAFETY: as for libc's _Fork.
         process::forking(|| unsafe { next::_Fork() } as isize) as c_int

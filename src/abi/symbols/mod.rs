@@ -1,8 +1,9 @@
-//! What the dynamic linker binds: the names of libc that we stand in front of. No logic here: convert, call, set errno.
+//! The names of libc that the library exports. There is no logic here: each symbol converts, calls,
+//! and sets errno.
 //!
-//! Without the feature `interpose` none of them is exported: the library stands beside libc's epoll then, and sees no call of the program's.
-//! Each export is pinned to libc's prototype. Test builds export none of them, or they would stand in front of the test
-//! program's own libc.
+//! Without the feature `interpose` none of them is exported: then the library is used beside libc's
+//! epoll, and sees no call of the program. Each export is pinned to libc's prototype. Test builds
+//! export none of them, because they would replace the test program's own libc.
 
 mod controls;
 mod descriptors;
@@ -16,7 +17,8 @@ mod stdio;
 mod syscall;
 mod transfers;
 
-/// Exports functions under libc's names; with `as libc::name` the prototype must be that of the libc crate.
+/// Exports functions under libc's names; with `as libc::name` the prototype must be that of the
+/// libc crate.
 macro_rules! export {
     (@prototype $name:ident) => { $name };
     (@prototype $name:ident $pin:path) => { $pin };

@@ -1,4 +1,4 @@
-//! poll and select, which may be asked about epoll descriptors.
+//! poll and select, whose sets may contain epoll descriptors.
 
 use libc::{c_int, fd_set, nfds_t, pollfd, sigset_t, size_t, timespec, timeval};
 
@@ -23,10 +23,10 @@ unsafe fn poll_any(set: *mut pollfd, n: nfds_t, timeout: c_int) -> c_int {
     }
 }
 
-/// A poll of the program's is done, and found so many.
+/// Follows up a poll of the program, which found `found` descriptors.
 ///
 /// # Safety
-/// If it found any, `set` must be the one that the kernel has just written.
+/// If it found any, `set` must be the array that the kernel has just written.
 unsafe fn polled(set: *const pollfd, n: nfds_t, found: c_int) -> c_int {
     if found > 0 && fleeting::any_yet() {
         // SAFETY: the caller answers for it.
@@ -48,12 +48,13 @@ unsafe fn ppoll_any(set: *mut pollfd, n: nfds_t, limit: *const timespec, mask: *
     }
 }
 
-/// What is left of `timeout` since `begin`, in nanoseconds.
+/// The rest of `timeout` since `begin`, in nanoseconds.
 fn left(timeout: u64, begin: u64) -> u64 {
     timeout.saturating_sub(sys::now().saturating_sub(begin))
 }
 
-/// The time of select, which may have more microseconds than a second; nonsense is the kernel's to judge.
+/// The time of select, which may have more microseconds than a second; `None` leaves an invalid one
+/// to the kernel.
 unsafe fn time_of(limit: *const timeval) -> Option<Timeout> {
     if limit.is_null() {
         return Some(None);
@@ -64,8 +65,8 @@ unsafe fn time_of(limit: *const timeval) -> Option<Timeout> {
     Some(Some(seconds.saturating_mul(1_000_000_000).saturating_add(rest.saturating_mul(1000))))
 }
 
-/// select, as libc and as the system call; `otherwise` where no epoll descriptor is asked about. What is left of the time is
-/// written back, as the kernel does.
+/// select, as libc's function and as the system call; it calls `otherwise` if the sets contain no
+/// epoll descriptor. The remaining time is written back, as the kernel does.
 ///
 /// # Safety
 /// As for select.
@@ -87,7 +88,7 @@ pub(super) unsafe fn select_any(
                 if let Some(timeout) = timeout {
                     let micros = left(timeout, begin) / 1000;
                     let rest = timeval { tv_sec: (micros / 1_000_000) as _, tv_usec: (micros % 1_000_000) as _ };
-                    // A time that cannot be written to is left as it is.
+                    // If the time cannot be written, it is left as it is.
                     let _ = user::write(limit, rest);
                 }
                 found
@@ -97,7 +98,8 @@ pub(super) unsafe fn select_any(
     }
 }
 
-/// pselect as libc has it, which leaves the time alone, and with `tells` as the system call, which does not.
+/// pselect, as libc's function, which leaves the time alone, and with `tells` as the system call,
+/// which writes the remaining time back.
 ///
 /// # Safety
 /// As for pselect.
@@ -128,7 +130,7 @@ pub(super) unsafe fn pselect_any(
     }
 }
 
-/// ppoll as the system call, which writes back what is left of the time.
+/// ppoll as the system call, which writes back the remaining time.
 ///
 /// # Safety
 /// As for ppoll.
@@ -158,7 +160,8 @@ pub(super) unsafe fn ppoll_raw(
 
 unsafe fn tell_left(timeout: Timeout, begin: u64, limit: *mut timespec) {
     if let Some(timeout) = timeout {
-        // SAFETY: the caller answers for the address. A time that cannot be written to is left as it is.
+        // SAFETY: the caller answers for the address. If the time cannot be written, it is left as
+        // it is.
         let _ = unsafe { user::write(limit, sys::timespec_of(left(timeout, begin))) };
     }
 }
@@ -204,7 +207,7 @@ export! {
         }
     }
 
-    /// select(2), which leaves in `limit` what is left of the time.
+    /// select(2), which leaves the remaining time in `limit`.
     fn select(n: c_int, r: *mut fd_set, w: *mut fd_set, e: *mut fd_set, limit: *mut timeval) -> c_int as libc::select {
         // SAFETY: as for libc's select.
         unsafe { select_any(n, [r, w, e], limit, || next::select(n, r, w, e, limit)) }

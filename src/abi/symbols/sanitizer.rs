@@ -1,7 +1,8 @@
-//! Defaults of the runtimes of AddressSanitizer and ThreadSanitizer, for a program that contains one, with this library in front of it.
+//! Defaults of the runtimes of AddressSanitizer and ThreadSanitizer, for a program that contains
+//! one and has this library in front of it.
 //!
 //! AddressSanitizer refuses to start behind another library unless an option disables that check;
-//! it gets its default options from a function that anybody may define.
+//! it gets its default options from a function that any library may define.
 
 /// The default options of AddressSanitizer, if the program does not define them; ASAN_OPTIONS
 /// overrides them.

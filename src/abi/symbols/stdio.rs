@@ -11,7 +11,8 @@ use crate::sys;
 
 unsafe fn forget_stream(stream: *mut FILE) {
     let errno = sys::last_errno();
-    // SAFETY: the caller passes an open stream. One without a descriptor answers -1 and EBADF.
+    // SAFETY: the caller passes an open stream. fileno returns -1 and EBADF for one without a
+    // descriptor.
     let fd = unsafe { libc::fileno(stream) };
     sys::set_errno(errno);
     forget(fd);
@@ -33,7 +34,7 @@ export! {
         }
     }
 
-    /// Closes a stream to a process.
+    /// Closes a stream made by popen.
     fn pclose(stream: *mut FILE) -> c_int as libc::pclose {
         // SAFETY: as for libc's pclose.
         unsafe {

@@ -1,4 +1,5 @@
-//! `syscall()`: programs that pass libc's names by, but not its door. libuv closes that way, systemd waits that way.
+//! `syscall()`, for programs that call by number and not by libc's names. libuv closes in this way,
+//! and systemd waits.
 
 use libc::{c_int, c_long, c_uint, epoll_event, fd_set, mmsghdr, sigset_t, timespec, timeval};
 use nix::errno::Errno;
@@ -14,7 +15,8 @@ use crate::options;
 use crate::sys;
 use crate::user;
 
-/// The mask of pselect6, whose sixth argument is the address of the mask's address and size; `None` for what the kernel refuses.
+/// The mask of pselect6, whose sixth argument is the address of the mask's address and size; `None`
+/// if the kernel would refuse it.
 unsafe fn sixth_of_pselect(argument: usize) -> Option<*const sigset_t> {
     if argument == 0 {
         return Some(std::ptr::null());
@@ -25,13 +27,14 @@ unsafe fn sixth_of_pselect(argument: usize) -> Option<*const sigset_t> {
 }
 
 export! {
-    /// Any system call by number. Variadic in C; on the supported architectures the arguments that are there arrive where
-    /// these do. The calls that the interest graph must know of go to their hooks. `io_uring_setup` answers ENOSYS unless
-    /// `EPOLYFILL_IO_URING=1`, because epoll control inside a ring would pass us by.
+    /// Makes any system call by number. It is variadic in C; on the supported architectures the
+    /// arguments are passed where these parameters are. Calls that the interest graph must see go
+    /// to their hooks. `io_uring_setup` fails with ENOSYS unless `EPOLYFILL_IO_URING=1`, because
+    /// epoll control inside a ring would bypass the library.
     fn syscall(number: c_long, a: usize, b: usize, c: usize, d: usize, e: usize, f: usize) -> c_long {
-        // What the graph must see of a transfer or a close is seen here, and the call itself goes to the kernel: another
-        // preloaded library may have come here from its own `write`.
-        // SAFETY: as for libc's syscall: the arguments are what the call demands.
+        // The hook sees a transfer or a close here, and the call itself goes to the kernel: another
+        // preloaded library may have called this from its own `write`.
+        // SAFETY: as for libc's syscall: the arguments are valid for the call.
         let raw = || unsafe { sys::any(number, [a, b, c, d, e, f]) };
         let raw_int = || raw() as c_int;
         // SAFETY: as above.

@@ -1,4 +1,4 @@
-//! The calls that move data: each passes its witness on the way.
+//! The calls that move data, each through its hook.
 
 use std::cell::Cell;
 
@@ -20,31 +20,32 @@ pub(super) unsafe fn total(iov: *const iovec, n: usize) -> usize {
     if iov.is_null() || n > libc::UIO_MAXIOV as usize {
         return 0;
     }
-    // SAFETY: the call before succeeded or was refused with this very array, which is readable then; see `reading`.
+    // SAFETY: the kernel has accepted or refused this array before, so it is readable; see
+    // `reading`.
     unsafe { std::slice::from_raw_parts(iov, n) }.iter().map(|part| part.iov_len).sum()
 }
 
-/// What a message has room for, or holds. Only looked at after a call that took the same message.
+/// The room in a message, or its size. Only read after a call that took the same message.
 pub(super) unsafe fn message_total(message: *const msghdr) -> usize {
     // SAFETY: the caller answers for the message.
     unsafe { message.as_ref().map_or(0, |message| total(message.msg_iov, message.msg_iovlen)) }
 }
 
-/// The bytes of the first `n` messages, and how many of these are empty.
+/// The bytes of the first `n` messages, and the number of empty ones among them.
 unsafe fn messages_total(messages: *const mmsghdr, n: u64) -> (u64, u64) {
-    // SAFETY: the kernel filled in that many.
+    // SAFETY: the kernel filled in this many.
     let messages = unsafe { std::slice::from_raw_parts(messages, n as usize) };
     let bytes = messages.iter().map(|message| u64::from(message.msg_len)).sum();
     let is_empty = |message: &&mmsghdr| message.msg_len == 0 && message.msg_hdr.msg_flags & libc::MSG_TRUNC == 0;
     (bytes, messages.iter().filter(is_empty).count() as u64)
 }
 
-/// Whether the last of `n` messages was sent in part.
+/// Whether the last of `n` messages was sent only in part.
 unsafe fn is_cut_short(messages: *const mmsghdr, n: c_int) -> bool {
     let Some(last) = usize::try_from(n).ok().and_then(|n| n.checked_sub(1)) else { return false };
-    // SAFETY: the caller answers for so many messages.
+    // SAFETY: the caller answers for `n` messages.
     let last = unsafe { &*messages.add(last) };
-    // SAFETY: the call was answered with this message.
+    // SAFETY: the call took this message.
     (last.msg_len as usize) < unsafe { message_total(&raw const last.msg_hdr) }
 }
 
@@ -53,7 +54,7 @@ fn refused(errno: Errno) -> ssize_t {
     -1
 }
 
-/// splice; the two that are true say that there is an offset, and `call` is the call itself.
+/// splice; `in_at` and `out_at` are true if there is an offset, and `call` makes the actual call.
 pub(super) fn splice_any(
     input: c_int,
     in_at: bool,
@@ -69,7 +70,7 @@ pub(super) fn splice_any(
     }
 }
 
-/// tee; `call` is the call itself.
+/// tee; `call` makes the actual call.
 pub(super) fn tee_any(input: c_int, out: c_int, n: usize, flags: c_uint, call: impl FnOnce() -> isize) -> ssize_t {
     match disguise::moving([input, out], [false; 2], n, flags) {
         Some(errno) => refused(errno),
@@ -77,10 +78,10 @@ pub(super) fn tee_any(input: c_int, out: c_int, n: usize, flags: c_uint, call: i
     }
 }
 
-/// vmsplice; `call` is the call itself.
+/// vmsplice; `call` makes the actual call.
 ///
 /// # Safety
-/// The pieces must be as libc's vmsplice demands.
+/// The pieces must be valid for libc's vmsplice.
 pub(super) unsafe fn vmsplice_any(
     fd: c_int,
     iov: *const iovec,
@@ -95,21 +96,22 @@ pub(super) unsafe fn vmsplice_any(
     }
 }
 
-/// libc aborts a program whose buffer is smaller than what it asks for.
+/// Aborts a program whose buffer is smaller than the number of bytes that it requests, as libc
+/// does.
 fn check_room(asked: size_t, room: size_t) {
     if asked > room {
         next::chk_fail()
     }
 }
 
-// Into each symbol, so that it can jump to the call.
+// Inlined into each symbol, so that it can jump to the call.
 #[inline(always)]
 unsafe fn read_any(fd: c_int, buffer: *mut c_void, n: size_t) -> ssize_t {
     // SAFETY: as for libc's read.
     unsafe { hooks::reading(fd, buffer, n, move || next::read(fd, buffer, n)) }
 }
 
-// Into each symbol, so that it can jump to the call.
+// Inlined into each symbol, so that it can jump to the call.
 #[inline(always)]
 unsafe fn write_any(fd: c_int, buffer: *const c_void, n: size_t) -> ssize_t {
     // SAFETY: as for libc's write.
@@ -141,7 +143,7 @@ unsafe fn send_to(
     hooks::sending(fd, flags, move || n, call)
 }
 
-/// Several messages at once, sent by `call`.
+/// Sends several messages by `call`.
 ///
 /// # Safety
 /// As for libc's sendmmsg.
@@ -157,13 +159,13 @@ pub(super) unsafe fn send_messages(
         sent.set(call());
         sent.get() as isize
     };
-    // What was left of the last message counts as one more.
-    // SAFETY: the call filled in as many messages as it answers.
+    // The unsent rest of the last message counts as one more message.
+    // SAFETY: the call filled in as many messages as it returned.
     let offered = || n as usize + usize::from(unsafe { is_cut_short(messages, sent.get()) });
     hooks::sending(fd, flags, offered, call) as c_int
 }
 
-/// Several messages at once, received by `call`.
+/// Receives several messages by `call`.
 ///
 /// # Safety
 /// As for libc's recvmmsg.
@@ -174,7 +176,7 @@ pub(super) unsafe fn receive_messages(
     flags: c_int,
     call: impl FnMut() -> isize,
 ) -> c_int {
-    // SAFETY: the call filled in as many messages as it answers.
+    // SAFETY: the call filled in as many messages as it returned.
     hooks::reading_messages(fd, flags, n as usize, call, |got| unsafe { messages_total(messages, got) }) as c_int
 }
 
@@ -206,10 +208,10 @@ export! {
         unsafe { hooks::reading_vector(fd, iov, n as usize, || next::readv(fd, iov, n)) }
     }
 
-    /// preadv2(2), which reads from a stream where the offset is -1.
+    /// preadv2(2), which reads from a stream if the offset is -1.
     fn preadv2(fd: c_int, iov: *const iovec, n: c_int, at: off_t, flags: c_int) -> ssize_t as libc::preadv2 {
         if at != -1 {
-            // Of what can be waited for nothing has a place to read at.
+            // Files that can be waited for have no offset to read at.
             // SAFETY: as for libc's preadv2.
             return unsafe { next::preadv2(fd, iov, n, at, flags) };
         }
@@ -307,7 +309,7 @@ export! {
         hooks::writing_vector(fd, || unsafe { total(iov, n as usize) }, || unsafe { next::writev(fd, iov, n) })
     }
 
-    /// pwritev2(2), which writes to a stream where the offset is -1.
+    /// pwritev2(2), which writes to a stream if the offset is -1.
     fn pwritev2(fd: c_int, iov: *const iovec, n: c_int, at: off_t, flags: c_int) -> ssize_t as libc::pwritev2 {
         if at != -1 {
             // As for preadv2.
@@ -388,7 +390,8 @@ export! {
         unsafe { send_messages(fd, messages, n, flags, || next::sendmmsg(fd, messages, n, flags)) }
     }
 
-    /// sendfile(2). Short means no room; that the file ended cannot be told from here, and costs a spurious report.
+    /// sendfile(2). A short result counts as a lack of space; the end of the input file looks the
+    /// same from here, and costs a spurious report.
     fn sendfile(out: c_int, input: c_int, at: *mut off_t, n: size_t) -> ssize_t as libc::sendfile {
         // SAFETY: as for libc's sendfile; off_t has 64 bits on the supported architectures.
         hooks::sending_file(out, n, || unsafe { next::sendfile64(out, input, at, n) })
@@ -441,13 +444,13 @@ export! {
         hooks::listening(fd, || unsafe { next::listen(fd, backlog) })
     }
 
-    /// getsockopt(2), which takes a pending error with SO_ERROR.
+    /// getsockopt(2), which clears a pending error with SO_ERROR.
     fn getsockopt(fd: c_int, level: c_int, name: c_int, value: *mut c_void, length: *mut socklen_t) -> c_int as libc::getsockopt {
         // SAFETY: as for libc's getsockopt.
         hooks::asking(fd, level, name, || unsafe { next::getsockopt(fd, level, name, value, length) })
     }
 
-    /// setsockopt(2), which wakes with some options.
+    /// setsockopt(2), some of whose options wake waiters.
     fn setsockopt(fd: c_int, level: c_int, name: c_int, value: *const c_void, length: socklen_t) -> c_int as libc::setsockopt {
         // SAFETY: as for libc's setsockopt.
         hooks::setting(fd, level, name, || unsafe { next::setsockopt(fd, level, name, value, length) })
