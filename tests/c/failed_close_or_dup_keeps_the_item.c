@@ -1,5 +1,5 @@
-/* A call that closes nothing takes nothing away: dup2() onto itself or from a bad number,
- * close_range() for exec (D1). */
+/* A call that closes nothing removes nothing: dup2() onto the same number or from a bad one,
+ * close_range() with CLOSE_RANGE_CLOEXEC (D1). */
 #include "harness.h"
 
 void test(void)

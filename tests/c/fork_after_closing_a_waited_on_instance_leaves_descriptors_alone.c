@@ -1,5 +1,5 @@
-/* A child forked after an instance was closed under its waiter has its other descriptors as they
- * were, and its other instances (D5, W11). */
+/* A child that is forked after an instance was closed under its waiter keeps its other descriptors
+ * and its other instances as they were (D5, W11). */
 #include "harness.h"
 
 void test(void)

@@ -1,5 +1,5 @@
-/* The first thread gets a descriptor table of its own (unshare). Another one forks: the child has
- * the descriptors of that thread, and its epoll, and so have the threads that the child starts
+/* The first thread gets a descriptor table of its own (unshare). Another thread forks: the child
+ * has the descriptors and the instances of that thread, and so do the threads that the child starts
  * (D5). */
 #include "harness.h"
 

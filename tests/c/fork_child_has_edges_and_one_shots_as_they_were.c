@@ -1,6 +1,6 @@
-/* A child of fork() finds edge-triggered and one-shot registrations as they were: what was reported
- * stays silent, what was not is reported, a spent one-shot is spent until it is modified; a child
- * of vfork() that only execs changes nothing (D5, W4, W5). */
+/* A child of fork() finds edge-triggered and one-shot registrations as they were: reported edges
+ * stay silent, unreported ones are reported, and a spent one-shot registration stays spent until it
+ * is modified. A child of vfork() that only execs changes nothing (D5, W4, W5). */
 #include "harness.h"
 
 static int ep, told[2], untold[2], spent[2], armed[2];
@@ -14,7 +14,7 @@ static void look(void)
     CHECK_EQ(events.at[1].data.u64, 4);
     EXPECT_NONE_NOW(ep);
 
-    /* More arrives; the one-shots are both spent now. */
+    /* More data arrives; both one-shot registrations are spent now. */
     write_bytes(told[1], 1);
     write_bytes(spent[1], 1);
     write_bytes(armed[1], 1);
@@ -63,7 +63,7 @@ void test(void)
     expect_exit_0(child);
     look();
 
-    /* A grandchild, by way of a child that did nothing but fork. */
+    /* A grandchild, by way of a child that only forked. */
     set_up();
     child = OK(fork());
     if (child == 0) {

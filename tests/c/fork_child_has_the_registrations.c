@@ -1,5 +1,5 @@
-/* A child of fork() has the instance with what was registered: its waits and its parent's both work
- * (D5). */
+/* A child of fork() has the instance and its registrations: waits work in the child and in the
+ * parent (D5). */
 #include "harness.h"
 
 void test(void)
@@ -15,7 +15,7 @@ void test(void)
         EXPECT_ONE(ep, 1, EPOLLIN);
         EXPECT_ONE(ep, 1, EPOLLIN);
 
-        /* What the child adds for itself works too. */
+        /* Registrations that the child adds itself work too. */
         int own = OK(eventfd(0, 0));
         ADD(ep, own, EPOLLIN, 2);
         add_one(own);
@@ -23,7 +23,7 @@ void test(void)
         CHECK_EQ(events.n, 2);
         DEL(ep, own);
 
-        /* Blocked, woken by a thread of its own. */
+        /* Blocked, and woken by a thread of the child's own. */
         CHECK_EQ(read_all(fd[0]), 1);
         struct waiter waiter;
         start_waiter(&waiter, ep);

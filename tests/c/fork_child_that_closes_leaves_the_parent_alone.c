@@ -1,5 +1,5 @@
-/* A child that closes its copies of everything, by any call, takes nothing from its parent (D5,
- * D1). */
+/* A child that closes its copies of all descriptors, by any call, removes nothing from its parent
+ * (D5, D1). */
 #include "harness.h"
 
 void test(void)
@@ -28,7 +28,7 @@ void test(void)
         CHECK_ERRNO(ctl(ep, EPOLL_CTL_ADD, fd[0], EPOLLIN, 1), EEXIST);
     }
 
-    /* The parent's own close counts. */
+    /* The parent's own close does remove the item. */
     OK(close(fd[0]));
     EXPECT_NONE(ep);
 }

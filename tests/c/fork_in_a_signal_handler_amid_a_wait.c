@@ -1,6 +1,6 @@
-/* A signal handler that interrupts a wait forks. Parent and child both come back from it into the
- * wait, which ends with EINTR (W8), and the child has the instance like any other child (D5), for
- * waits of all its threads and for closes. */
+/* A signal handler that interrupts a wait forks. In the parent and in the child the handler returns
+ * into the wait, which ends with EINTR (W8). The child has the instance like any other child (D5),
+ * for waits of all its threads and for closes. */
 #include "harness.h"
 
 static volatile pid_t child;
@@ -13,7 +13,7 @@ static void on_signal(int signal)
     errno = error;
 }
 
-/* As long as the instance lives its registrations report; a close reaches the peer at once, also
+/* As long as the instance lives, its registrations report; a close reaches the peer at once, also
  * while another thread waits (D4). */
 static void works(int ep)
 {
@@ -56,7 +56,7 @@ static void *ring_when_blocked(void *arg)
     return NULL;
 }
 
-/* The wait is in this thread: it alone is in the child. */
+/* This thread waits, so it is the only thread of the child. */
 static void try(int registered)
 {
     int ep = new_epoll(), fd[2];
@@ -78,7 +78,7 @@ static void try(int registered)
         works(ep);
         OK(close(ep));
         CHECK_ERRNO(epoll_wait(ep, &event, 1, 0), EBADF);
-        /* The records that became free are good for another one. */
+        /* The freed records can be used for another instance. */
         ep = new_epoll();
         works(ep);
         OK(close(ep));

@@ -1,5 +1,5 @@
-/* A handler that interrupts control calls, waits and closes forks, and a child that does not come
- * back from it ends at once, while one that does goes on with the interrupted call. */
+/* A handler that interrupts control calls, waits and closes forks. A child that does not return
+ * from the handler ends at once; one that returns continues the interrupted call. */
 #include "harness.h"
 
 static atomic_int forks, failed;
@@ -32,8 +32,8 @@ static void on_alarm(int signal)
     errno = error;
 }
 
-/* Calls that hold locks of all kinds, as long as `end` says or until this is a child. What the
- * child adds in the middle of an ADD the parent finds added, on the kernel. */
+/* Makes calls that take locks of all kinds, until `end` or until this is a child. On the kernel, an
+ * item that the child adds in the middle of an ADD is in the parent's instance too. */
 static void calls(int ep, int spare, int64_t end)
 {
     while (now_ns() < end && !is_child && !last) {
@@ -64,7 +64,7 @@ void test(void)
     OK(timer_create(CLOCK_MONOTONIC, &how, &timer));
 
     run(timer, 500);
-    /* A busy system lets few of them be in that time. */
+    /* On a busy system there are few forks in that time. */
     do
         calls(ep, spare, now_ns() + 500000000);
     while (atomic_load(&forks) <= 20);

@@ -1,5 +1,5 @@
-/* A child forked while another thread waits has no such thread and can use the instance; the thread
- * goes on (D5). */
+/* A child that is forked while another thread waits does not have that thread and can use the
+ * instance; the thread keeps waiting (D5). */
 #include "harness.h"
 
 void test(void)

@@ -1,7 +1,8 @@
 /* A child that was made by _Fork, by a clone by number or by an inline clone has the instance and
- * its registrations like any other (D5), adds and closes, and leaves the parent's alone; also when
- * other threads of the parent wait, when they are busy with instances at that moment, and when many
- * registrations are silent. An inline clone is tried while the parent has no other threads. */
+ * its registrations like any other (D5). It adds and closes without changing the parent's instance;
+ * also when other threads of the parent wait, when they are busy with instances at that moment, and
+ * when many registrations are silent. The inline clone is made while the parent has no other
+ * threads. */
 #include "harness.h"
 
 #include <linux/sched.h>
@@ -35,8 +36,8 @@ static pid_t by_inline_clone(void)
 
 static void in_the_child(int waiters)
 {
-    /* The parent's registrations, level- and edge-triggered, by a wait of its own. With a waiter in
-     * the parent an event would be for either. */
+    /* The parent's registrations, level- and edge-triggered, in a wait of the child's. If the
+     * parent had a waiter too, either of them could get an event. */
     if (!waiters) {
         struct pollfd p = {.fd = ep, .events = POLLIN};
         CHECK_EQ(poll(&p, 1, 0), 0);
@@ -47,7 +48,7 @@ static void in_the_child(int waiters)
         }
         EXPECT_NONE_NOW(ep);
     }
-    /* Its own. */
+    /* The child's own instance. */
     int own = new_epoll(), mine[2];
     make_pipe(mine);
     ADD(own, mine[0], EPOLLIN | EPOLLET, 7);
@@ -56,7 +57,7 @@ static void in_the_child(int waiters)
     write_bytes(mine[1], 1);
     CHECK_EQ(join_waiter(&waiter), 1);
     CHECK_EQ(waiter.at[0].data.u64, 7);
-    /* What it closes has gone, and the number can be used again. */
+    /* A closed descriptor has no registration, and its number can be used again. */
     OK(close(mine[0]));
     write(mine[1], "", 1);
     CHECK_EQ(OK(eventfd(1, 0)), mine[0]);
@@ -119,7 +120,7 @@ static void try(pid_t (*make)(void), int waiters, int silent)
 
 static atomic_int busy;
 
-/* Is inside the library, or the kernel's epoll, for most of its time. */
+/* Spends most of its time inside the library, or the kernel's epoll. */
 static void *keep_busy(void *unused)
 {
     (void)unused;

@@ -1,5 +1,5 @@
 /* Several threads fork at the same time while others wait, add, read and close: no child and no
- * parent hangs, and each child has what was registered (D5). */
+ * parent hangs, and each child has the registrations (D5). */
 #include "harness.h"
 
 static atomic_bool over;

@@ -1,5 +1,5 @@
-/* A half-closed socket whose mask does not ask for IN costs no time, waited for or not, in an
- * instance that poll has seen (T5, N1). */
+/* A half-closed socket whose mask does not ask for IN costs no processor time, whether a thread
+ * waits or not, in an instance that poll() was called on (T5, N1). */
 #include "harness.h"
 
 static void expect_no_cost(uint32_t mask, bool full)

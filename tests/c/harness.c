@@ -42,7 +42,7 @@ void die(const char *file, int line, const char *format, ...)
     _exit(1);
 }
 
-/* --- control and wait ------------------------------------------------------------------------------------------ */
+/* --- control and wait ------------------------------------------------------------------------- */
 
 int new_epoll(void) { return OK(epoll_create1(EPOLL_CLOEXEC)); }
 
@@ -100,7 +100,7 @@ void expect_none_(const char *file, int line, int ep, int timeout_ms)
             (long)got.at[0].data.u64);
 }
 
-/* --- threads ---------------------------------------------------------------------------------------------------- */
+/* --- threads ---------------------------------------------------------------------------------- */
 
 static void *thread_main(void *arg)
 {
@@ -143,8 +143,8 @@ static size_t read_proc(pid_t tid, const char *name, char *text, size_t size)
     return n > 0 ? n : 0;
 }
 
-/* The number of times the thread went to sleep, if it sleeps in a wait for descriptors or a read
- * now; else -1. */
+/* The number of times the thread went to sleep, if it now sleeps in a wait for descriptors or in a
+ * read; else -1. */
 static long sleeping(pid_t tid)
 {
     char text[4096];
@@ -256,7 +256,7 @@ int join_waiter(struct waiter *waiter)
     return waiter->result;
 }
 
-/* --- time, processes, bytes -------------------------------------------------------------------------------------- */
+/* --- time, processes, bytes ------------------------------------------------------------------- */
 
 static int64_t clock_ns(clockid_t clock)
 {
@@ -340,7 +340,7 @@ size_t read_all(int fd)
         if (n == 0)
             return all;
         if (n < 0) {
-            CHECK(errno == EAGAIN || errno == EIO /* a pty whose other side is closed */);
+            CHECK(errno == EAGAIN || errno == EIO /* a pty whose other end is closed */);
             return all;
         }
         all += n;

@@ -1,7 +1,7 @@
-/* A number so high that there is no room for it in any table yet. Where memory for that is refused
- * a duplicate is ENOMEM, and nothing has the number afterwards; so is a registration under it,
- * which is not there afterwards. What was there before goes on reporting, and with memory all of it
- * works. */
+/* A number so high that no table has an entry for it yet. If the memory for one is refused, a dup
+ * onto the number is ENOMEM and leaves the number closed; so is a registration under it, which
+ * leaves nothing registered. Earlier registrations keep reporting, and when there is memory again
+ * all calls work. */
 #include "faults.h"
 
 #define NUMBER 17000
@@ -31,7 +31,7 @@ static int duplicate_above(int number)
     return fcntl(watched[0], F_DUPFD_CLOEXEC, number);
 }
 
-/* A number that the library hears of by the registration only. */
+/* A number that the library first sees in the registration. */
 static int register_under(int number)
 {
     CHECK_EQ(raw_call(SYS_dup3, watched[0], number, 0, 0, 0, 0), number);

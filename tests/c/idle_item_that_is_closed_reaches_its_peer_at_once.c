@@ -1,5 +1,5 @@
-/* Among two thousand idle items, those that are closed while a thread waits are closed at once for
- * their peers (D4). */
+/* Of two thousand idle items some are closed while a thread waits: their peers see the close at
+ * once (D4). */
 #include "harness.h"
 
 #define ITEMS 2000

@@ -14,7 +14,7 @@ void test(void)
         ADD(ep, fd[i][0], EPOLLIN | (i % 2 ? EPOLLET : 0), i);
     }
 
-    /* A few are active for a while, so that the others are long idle. */
+    /* Some items are active for a while, so that the others have been idle for long. */
     for (int i = 0; i < 100; i++) {
         int n = 10 + i % 5;
         write_bytes(fd[n][1], 1);

@@ -1,5 +1,5 @@
-/* A wait without end returns events or an error, never 0, though another thread takes what woke it
- * (W2, W7). */
+/* A wait without a timeout returns events or an error, never 0, even if another thread takes the
+ * event that woke it (W2, W7). */
 #include "harness.h"
 
 #define ROUNDS 20000

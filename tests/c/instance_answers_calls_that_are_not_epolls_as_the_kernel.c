@@ -1,6 +1,6 @@
-/* What calls that are no epoll calls answer on an epoll descriptor, and on a duplicate of it:
- * moving data, calls for sockets and terminals, seeking, mapping, flags. None of them changes what
- * a wait reports (C4). */
+/* Calls other than epoll's on an epoll descriptor, and on a duplicate of it, return the kernel's
+ * results: data transfers, calls for sockets and terminals, seeking, mapping, flags. None of them
+ * changes the reports of a wait (C4). */
 #include "harness.h"
 
 #include <sys/mman.h>

@@ -1,6 +1,6 @@
-/* A number of an instance that came in a message, out of the process's own table by pidfd_getfd, or
- * by a system call of its own names that instance: in control, in waits, and inside another one. It
- * lives as long as any number names it (D6). */
+/* A number of an instance that was received in a message, taken from the process's own table by
+ * pidfd_getfd, or made by a raw system call refers to that instance: in control calls, in waits,
+ * and inside another instance. The instance lives as long as any number refers to it (D6). */
 #include "oracle.h"
 
 static int by_message(int fd)
@@ -51,7 +51,7 @@ static void run(int (*road)(int), int order)
     if (twin < 0)
         return;
 
-    /* The first use of the number: a wait, a control call, as the target of one. */
+    /* The first use of the number: in a wait, in a control call, or as the target of one. */
     write_bytes(fd[1], 1);
     switch (order % 3) {
     case 0:
@@ -73,13 +73,13 @@ static void run(int (*road)(int), int order)
         EXPECT_NONE_NOW(outer);
     }
 
-    /* The first number goes, by a close that can be seen or not. */
+    /* The first number is closed, by a call that the library sees or one that it does not. */
     ADD(twin, other[0], EPOLLIN, 2);
     if (order < 3)
         OK(close(ep));
     else {
         CHECK_EQ(bare(SYS_close, ep, 0, 0, 0, 0, 0), 0);
-        /* The library compares numbers now and then, not at each call. */
+        /* The library compares numbers periodically, not at each call. */
         pause_ms(50);
         struct epoll_event at;
         CHECK_ERRNO(epoll_wait(ep, &at, 1, 0), EBADF);
@@ -108,7 +108,7 @@ static void run(int (*road)(int), int order)
     }
 }
 
-/* The last known number is closed before the other one was ever used. */
+/* The last known number is closed before the other one is used for the first time. */
 static void run_unused(int (*road)(int))
 {
     int ep = new_epoll(), fd = OK(eventfd(1, EFD_NONBLOCK));
@@ -143,7 +143,7 @@ void test(void)
                 run(roads[i].road, order);
             run_unused(roads[i].road);
         }
-        /* Nothing of an instance stays behind. */
+        /* Nothing of an instance remains. */
         subject = "";
         OK(close(new_epoll()));
         if (round == 0)

@@ -1,4 +1,4 @@
-/* read() and write() on an instance are EINVAL, whether something is ready or not (C4). */
+/* read() and write() on an instance are EINVAL, whether an item is ready or not (C4). */
 #include "harness.h"
 
 #include <sys/uio.h>

@@ -1,5 +1,5 @@
-/* EPOLL_CLOEXEC closes the instance in the new program; the old program's items do not trouble it
- * (C2, D1). */
+/* EPOLL_CLOEXEC closes the instance in the new program, which is not affected by the items of the
+ * old one (C2, D1). */
 #include "harness.h"
 
 void test(void)

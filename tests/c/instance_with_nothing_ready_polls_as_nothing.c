@@ -11,7 +11,7 @@ void test(void)
     ADD(ep, event, EPOLLIN, 1);
     CHECK_EQ(poll(&p, 1, 0), 0);
 
-    /* Nothing is registered any more, though the descriptor is ready. */
+    /* The descriptor is ready, but no longer registered. */
     DEL(ep, event);
     add_one(event);
     CHECK_EQ(poll(&p, 1, 0), 0);

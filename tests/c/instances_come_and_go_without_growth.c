@@ -1,5 +1,4 @@
-/* Twenty thousand instances, each used and closed, leave no memory and no descriptors behind (C3,
- * D1). */
+/* Twenty thousand instances, each used and closed, leak no memory and no descriptors (C3, D1). */
 #include "harness.h"
 
 void test(void)

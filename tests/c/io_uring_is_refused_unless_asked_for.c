@@ -1,8 +1,8 @@
-/* An event loop that finds io_uring would control epoll behind our back: io_uring_setup() through
- * syscall() is ENOSYS, unless EPOLYFILL_IO_URING=1, which lets the kernel answer. DIFFERS */
+/* An event loop that finds io_uring would control epoll past the library: io_uring_setup() through
+ * syscall() is ENOSYS, unless EPOLYFILL_IO_URING=1 lets the call reach the kernel. DIFFERS */
 #include "harness.h"
 
-/* What the kernel says, asked without libc. */
+/* The kernel's result, by a system call without libc. */
 static long kernel_answer(void)
 {
     long result;

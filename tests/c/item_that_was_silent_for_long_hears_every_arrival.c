@@ -1,5 +1,5 @@
-/* However long items were silent beside a busy one, each arrival is reported: a first one, one on
- * an eventfd that is never read, one that comes while a thread sleeps (E1, E6). */
+/* Each arrival on an item that was silent for long beside a busy one is reported: a first one, one
+ * on an eventfd that is never read, one that comes while a thread sleeps (E1, E6). */
 #include "harness.h"
 
 #define ITEMS 300

@@ -1,6 +1,7 @@
-/* With less room than is ready the rest waits for its turn, in order (W3); what has changed when it
- * comes is not reported as it was (W7), and what becomes ready meanwhile has its turn before
- * anything that was reported after it has another. */
+/* If more items are ready than the buffer holds, the rest are reported later, in order (W3). An
+ * item whose state has changed by then is not reported as it was (W7). An item that becomes ready
+ * meanwhile is reported before any item that was reported after it became ready is reported again.
+ * */
 #include "harness.h"
 
 enum { PIPES = 6 };
@@ -36,12 +37,12 @@ void test(void)
     for (int i = 1; i <= 4; i++)
         OK(write(fd[i][1], "x", 1));
 
-    /* All four are on the list, in this order; the fifth comes after the first had its turn. */
+    /* All four are on the list, in this order; the fifth is added after the first was reported. */
     EXPECT_NEXT(ep, 1);
     OK(write(fd[5][1], "x", 1));
     EXPECT_NEXT(ep, 2, 3, 4, 1, 5, 2, 3, 4, 1, 5);
 
-    /* One whose level fell, one that is gone, and one that asks for something else. */
+    /* An item whose level fell, a deleted one, and one with another mask. */
     OK(read(fd[3][0], &byte, 1));
     EXPECT_NEXT(ep, 2, 4, 1, 5, 2);
     DEL(ep, fd[4][0]);
@@ -57,7 +58,7 @@ void test(void)
     expect_two(ep, 2, 5);
     expect_two(ep, 1, 6);
 
-    /* A one-shot and an edge among them are reported once. */
+    /* A one-shot and an edge-triggered item among them are reported once. */
     MOD(ep, fd[1][0], EPOLLIN | EPOLLONESHOT, 1);
     MOD(ep, fd[2][0], EPOLLIN | EPOLLET, 2);
     EXPECT_NEXT(ep, 2, 5, 1, 6, 5, 6);

@@ -33,7 +33,7 @@ static void make_dir(struct specimen *s)
     CHECK(mkdtemp(s->dir) != NULL);
 }
 
-/* --- pipes and sockets ------------------------------------------------------------------------------------------- */
+/* --- pipes and sockets ------------------------------------------------------------------------ */
 
 static void take_ends(struct specimen *s, int fd[2])
 {
@@ -78,7 +78,7 @@ static void make_udp_kind(struct specimen *s)
     take_ends(s, fd);
 }
 
-/* --- listeners --------------------------------------------------------------------------------------------------- */
+/* --- listeners -------------------------------------------------------------------------------- */
 
 static void hold(struct specimen *s, int fd)
 {
@@ -89,7 +89,7 @@ static void make_tcp_listener(struct specimen *s) { s->fd = tcp_listener(); }
 static void feed_tcp_listener(struct specimen *s) { hold(s, tcp_client_of(s->fd)); }
 static void make_unix_listener(struct specimen *s)
 {
-    /* An address of the family alone is an autobind: an abstract name that nobody else has. */
+    /* bind() with only an address family is an autobind: the socket gets a unique abstract name. */
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     s->fd = OK(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
     OK(bind(s->fd, (struct sockaddr *)&address, sizeof(sa_family_t)));
@@ -117,7 +117,7 @@ static void drain_connections(struct specimen *s)
     CHECK_EQ(errno, EAGAIN);
 }
 
-/* --- counters, timers, signals, files ----------------------------------------------------------------------------- */
+/* --- counters, timers, signals, files --------------------------------------------------------- */
 
 static void take_u64(struct specimen *s, bool all)
 {
@@ -145,9 +145,9 @@ static void feed_timerfd(struct specimen *s)
     OK(timerfd_settime(s->fd, 0, &soon, NULL));
 }
 
-/* How many real-time signals are pending is known for all processes of a user only
- * (docs/differences.md), so of the tests that run at once one at a time has such a signalfd, and
- * where it can be it is a user of its own: the timers of other tests have signals, too. */
+/* The count of pending real-time signals exists only per user, for all its processes
+ * (docs/differences.md). So only one test at a time has such a signalfd, and where possible it runs
+ * as a user of its own: the timers of other tests send signals too. */
 static int signalfds, signals_lock = -1;
 static void begin_signals(void)
 {
@@ -156,7 +156,7 @@ static void begin_signals(void)
     char path[64];
     snprintf(path, sizeof path, "/tmp/epolyfill-tests-%d.lock", (int)getuid());
     int fd = OK(open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-    /* Out of the way of tests that go by the lowest free number. */
+    /* A high number, for tests that rely on the lowest free number. */
     signals_lock = OK(fcntl(fd, F_DUPFD_CLOEXEC, 900));
     OK(close(fd));
     OK(flock(signals_lock, LOCK_EX));
@@ -193,7 +193,7 @@ static void make_inotify(struct specimen *s)
 }
 static void feed_inotify(struct specimen *s)
 {
-    /* A new name each time: equal events next to each other become one. */
+    /* A new name each time: inotify merges equal consecutive events. */
     char path[64];
     snprintf(path, sizeof path, "%s/%04d", s->dir, s->serial++);
     OK(close(OK(creat(path, 0600))));
@@ -206,7 +206,7 @@ static void take_inotify(struct specimen *s, bool all)
     CHECK_EQ(read(s->fd, buffer, all ? (ssize_t)sizeof buffer : one), one);
 }
 
-/* --- terminals, instances ----------------------------------------------------------------------------------------- */
+/* --- terminals, instances --------------------------------------------------------------------- */
 
 static void make_pty(int fd[2])
 {
@@ -332,13 +332,13 @@ void unread_stays_silent(const char *kind_name)
         EXPECT_ONE(ep, 1, EPOLLIN);
         EXPECT_NONE_NOW(ep);
 
-        /* Not even when something else happens, and a wait costs no processor time. */
+        /* Not even when another item becomes ready, and a wait costs no processor time. */
         add_one(busy);
         EXPECT_ONE(ep, 2, EPOLLIN);
         uint64_t value;
         CHECK_EQ(read(busy, &value, sizeof value), 8);
         int64_t least = INT64_MAX;
-        for (int try = 0; try < 4 && least >= 30000000; try++) { /* the system's own accounting is coarse under load */
+        for (int try = 0; try < 4 && least >= 30000000; try++) { /* CPU time is coarse under load */
             int64_t before = cpu_ns();
             CHECK_EQ(wait_events(ep, 100).n, 0);
             int64_t used = cpu_ns() - before;
@@ -364,11 +364,11 @@ void partial_take_is_no_edge(const char *kind_name)
         EXPECT_ONE(ep, 1, EPOLLIN);
     }
 
-    /* One of them is taken: the level stays, nothing new has come. */
+    /* One of them is taken: the level stays high, and nothing new has arrived. */
     take_part(&s);
     EXPECT_NONE(ep);
 
-    /* The silence was no deafness. */
+    /* The item still reports. */
     feed(&s);
     EXPECT_ONE(ep, 1, EPOLLIN);
     OK(close(ep));

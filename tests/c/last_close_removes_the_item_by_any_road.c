@@ -1,5 +1,5 @@
-/* The registration goes with the last descriptor, by whichever call that goes; nothing is reported
- * afterwards (D1). */
+/* The registration is removed with the last descriptor, whichever call closes it; nothing is
+ * reported afterwards (D1). */
 #include "harness.h"
 
 static int null;
@@ -53,7 +53,7 @@ void test(void)
             int ep = new_epoll(), fd[2], other = OK(eventfd(1, 0));
             make_pipe(fd);
 
-            /* High up, so that closefrom() leaves the rest of the test alone. */
+            /* A high number, so that closefrom() closes nothing else of the test. */
             int high = OK(fcntl(fd[0], F_DUPFD, 400));
             OK(close(fd[0]));
             if (roads[i].stream)
@@ -64,7 +64,7 @@ void test(void)
             CHECK_EQ(wait_events(ep, BOUND_MS).n, 2);
             MOD(ep, high, modes[mode], 1);
 
-            /* Something is ready, and the descriptor goes. */
+            /* The item is ready when its descriptor is closed. */
             roads[i].go(high);
             EXPECT_ONE(ep, 2, EPOLLIN);
             EXPECT_ONE(ep, 2, EPOLLIN);
@@ -72,11 +72,11 @@ void test(void)
             CHECK_EQ(poll(&p, 1, 0), 1);
             CHECK_EQ(p.revents, POLLERR);
 
-            /* The number, if it names anything, names something that is not registered. */
+            /* The number is closed, or refers to a file that is not registered. */
             int now = fcntl(high, F_GETFD) >= 0 ? EPERM : EBADF;
             CHECK_ERRNO(epoll_ctl(ep, EPOLL_CTL_DEL, high, NULL), now);
 
-            /* It can be had again, for a new item. */
+            /* The number can be used again, for a new item. */
             int fresh = OK(eventfd(1, 0));
             OK(dup2(fresh, high));
             OK(close(fresh));

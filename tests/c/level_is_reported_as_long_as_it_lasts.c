@@ -1,4 +1,4 @@
-/* A level-triggered item is in every wait until the level is gone, and again when it is back
+/* A level-triggered item is reported by every wait until the level falls, and again when it is back
  * (W3). */
 #include "kinds.h"
 

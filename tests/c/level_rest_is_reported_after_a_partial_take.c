@@ -1,4 +1,4 @@
-/* A level-triggered item of which a part was taken goes on being reported (W3). */
+/* A level-triggered item is still reported after a partial read (W3). */
 #include "kinds.h"
 
 void test(void)

@@ -1,5 +1,5 @@
-/* What became ready and was emptied before the wait is not reported, and does not end the wait
- * early (W7). */
+/* An item that became ready and was emptied before the wait is not reported, and does not end the
+ * wait early (W7). */
 #include "kinds.h"
 
 void test(void)
@@ -24,7 +24,7 @@ void test(void)
             EXPECT_NONE(ep);
             CHECK(now_ns() - start >= QUIET_MS * 1000000ll);
 
-            /* It is armed still, a oneshot too. */
+            /* The item is still armed, even a one-shot one. */
             feed(&s);
             EXPECT_ONE(ep, 1, EPOLLIN);
             OK(close(ep));

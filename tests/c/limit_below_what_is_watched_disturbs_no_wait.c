@@ -1,5 +1,5 @@
-/* RLIMIT_NOFILE lowered below the number of registrations, by the program or from outside, disturbs
- * nothing: epoll needs no number for what it has (C3). */
+/* RLIMIT_NOFILE can fall below the number of registrations, by a call of the program or from
+ * outside, without any effect: epoll needs no number for existing registrations (C3). */
 #include "faults.h"
 
 #define N 300
@@ -20,14 +20,14 @@ static void *wait_once(void *arg)
     (void)arg;
     struct epoll_event event;
     int n;
-    /* Not by wait_until_blocked: where poll takes no more, a thread cannot sleep without looking up
-     * now and then. */
+    /* wait_until_blocked does not work here: where poll() accepts no more entries, a thread wakes
+     * up now and then to look at the rest. */
     CHECK_EQ(n = epoll_wait(ep, &event, 1, BOUND_MS), 1);
     return (void *)(intptr_t)event.data.u64;
 }
 
-/* Each place, the first as the last, is heard, by a look as by a blocked thread, and then no
- * more. */
+/* Arrivals at each position, first, middle and last, are reported to a look and to a blocked
+ * thread, and only once. */
 static void everything_is_heard(void)
 {
     int at[] = {0, N / 2, N - 1};
@@ -45,7 +45,7 @@ static void everything_is_heard(void)
         CHECK_EQ(read_all(fd[at[i]][0]), 1);
     }
     EXPECT_NONE(ep);
-    /* What is closed goes without a report, and control works. */
+    /* A deleted item is not reported, and control works. */
     DEL(ep, fd[7][0]);
     write_bytes(fd[7][1], 1);
     EXPECT_NONE_NOW(ep);
@@ -56,8 +56,7 @@ static void everything_is_heard(void)
     ADD(ep, fd[7][0], EPOLLIN | EPOLLET, 7);
 }
 
-/* The time that a wait takes: none while there is an event, and all of it, but not in work, while
- * there is none. */
+/* A wait without events lasts for its whole timeout and uses no processor time. */
 static void waits_cost_no_time(void)
 {
     int64_t start = now_ns(), cpu = cpu_ns();
@@ -66,8 +65,7 @@ static void waits_cost_no_time(void)
     CHECK(cpu_ns() - cpu < 100000000);
 }
 
-/* Nobody waits, but somebody has looked at the descriptor: whoever keeps its level true has nothing
- * to do. */
+/* No thread waits, but the descriptor was polled: keeping its level up to date costs no time. */
 static void nobody_is_busy(rlim_t limit, rlim_t before)
 {
     subject = "nobody waits";
@@ -97,8 +95,8 @@ void test(void)
     for (size_t m = 0; m < 2; m++) {
         set_up(modes[m]);
         for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
-            /* The others are silent for so long, the second time, that somebody else may look after
-             * them. */
+            /* In all rounds but the first the other items are silent for so long that a watcher
+             * thread may take them. */
             for (int k = 0; k < (i == 0 ? 0 : 700); k++) {
                 write_bytes(fd[0][1], 1);
                 EXPECT_ONE(ep, 0, EPOLLIN);

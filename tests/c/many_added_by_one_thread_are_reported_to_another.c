@@ -1,6 +1,6 @@
-/* A thread adds many registrations, edge- and level-triggered, some of which are deleted again
- * before anybody waits; another one waits. Each of those that stayed is reported, with what it was
- * added with, and the others are not (T6, W3, W4). */
+/* One thread adds many registrations, edge- and level-triggered, and deletes some of them before
+ * another thread waits. Each remaining one is reported, with the data that it was added with, and
+ * the others are not (T6, W3, W4). */
 #include "harness.h"
 
 #define MANY 200

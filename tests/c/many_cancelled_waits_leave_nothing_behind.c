@@ -1,5 +1,5 @@
 /* Two thousand threads, each cancelled in or near its wait, leak nothing and leave the instance
- * whole (W10). */
+ * intact (W10). */
 #include "harness.h"
 
 static int ep;

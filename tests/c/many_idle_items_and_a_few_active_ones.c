@@ -37,7 +37,7 @@ void test(void)
             EXPECT_NONE_NOW(ep);
         }
 
-        /* The active ones change all the time. */
+        /* Each time another item is the active one. */
         for (int i = 0; i < ITEMS; i += 7) {
             write_bytes(fd[i][1], 1);
             EXPECT_ONE(ep, i, EPOLLIN);

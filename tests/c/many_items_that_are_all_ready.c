@@ -1,5 +1,5 @@
-/* Two thousand items that are ready at once come in turn through a small buffer, each once before
- * any comes again (W3). */
+/* Two thousand items that are ready at once are reported in turn through a small buffer, each once
+ * before any is reported again (W3). */
 #include "harness.h"
 
 #define ITEMS 2000
@@ -24,7 +24,7 @@ void test(void)
         }
     }
 
-    /* All in one, edges once. */
+    /* All in one wait, edges once. */
     static struct epoll_event at[ITEMS + 1];
     for (int i = 0; i < ITEMS; i++)
         MOD(ep, fd[i], EPOLLIN | EPOLLET, i);

@@ -1,5 +1,5 @@
-/* What a level-triggered item reports is what poll() says for the same bit, for every bit and kind
- * (T5, T8). */
+/* A level-triggered item reports what poll() reports for the same bit, for every bit and kind (T5,
+ * T8). */
 #include "kinds.h"
 
 static const uint32_t bits[] = {EPOLLIN,     EPOLLPRI,    EPOLLOUT, EPOLLRDNORM, EPOLLRDBAND,
@@ -27,7 +27,7 @@ void test(void)
         make(&s, kind);
         int ep = new_epoll();
 
-        /* WAKEUP is accepted and means nothing; so are bits that mean nothing. */
+        /* EPOLLWAKEUP is accepted and has no effect; so are undefined bits. */
         ADD(ep, s.fd, EPOLLWAKEUP, 0);
         compare(ep, s.fd);
         feed(&s);

@@ -1,5 +1,5 @@
-/* When memory runs out, create and control are ENOMEM and have done nothing, and so is dup; what is
- * registered goes on reporting, and when there is memory again all is as before. The memory runs
+/* When memory runs out, create, control and dup are ENOMEM and have no effect. Existing
+ * registrations keep reporting, and when there is memory again all is as before. The memory runs
  * out at the first mapping, at the second, and so on. */
 #include "faults.h"
 
@@ -33,8 +33,8 @@ static void old_ones_report(void)
     }
 }
 
-/* Writes to every 13th descriptor of a range and has each reported once. What was reported is
- * deleted, or read. Many at a time, since each wait may have to hear from a watcher thread. */
+/* Writes to every 13th descriptor of a range and expects one report for each, then deletes or reads
+ * it. Many at a time, since each wait may have to hear from a watcher thread. */
 static void each_reports(int from, int to, bool deleted)
 {
     static bool seen[N];
@@ -58,12 +58,12 @@ static void each_reports(int from, int to, bool deleted)
     }
 }
 
-/* Adds what was deleted again, and has each reported at once. */
+/* Adds the deleted ones again, and expects a report for each at once. */
 static void each_is_added_again(int from, int to)
 {
     int due = 0;
     for (int i = from; i < to; i += 13, due++)
-        /* The place of what was deleted may be free a little later only. */
+        /* The record of a deleted registration may be freed a little later. */
         UNTIL(!refused(ctl(ep, EPOLL_CTL_ADD, fds[i], EPOLLIN | EPOLLET, 1000 + i)));
     struct events events = wait_events(ep, BOUND_MS);
     CHECK_EQ(events.n, due);
@@ -108,7 +108,7 @@ static void exhaust(int first, long mappings)
             break;
     }
     old_ones_report();
-    /* Neither is what was refused half there, nor is what is there in the way of anything. */
+    /* A refused registration does not half exist, and existing ones are in nothing's way. */
     if (n < N)
         CHECK_ERRNO(epoll_ctl(ep, EPOLL_CTL_DEL, fds[n], NULL), ENOENT);
     for (int from = 0; from < n; from += TOGETHER) {

@@ -1,6 +1,6 @@
-/* A registration that waits for reading and for writing in turn, as one does whose answers are
- * sometimes too long: what the last mask does not ask for is never reported, ends no sleep and
- * costs no time, and what it asks for is (T6, W3). */
+/* A registration waits for reading and for writing in turn, like that of a server whose answers are
+ * sometimes too long. An event that the last mask does not ask for is never reported, ends no sleep
+ * and costs no time; one that it asks for is reported (T6, W3). */
 #include "harness.h"
 
 static void send_until_full(int fd)
@@ -41,7 +41,7 @@ void test(void)
         EXPECT_ONE(ep, 4, EPOLLIN);
         take_all(fd[0]);
 
-        /* Room that comes is nothing to a thread that waits for bytes. */
+        /* Freed space does not wake a thread that waits for bytes. */
         struct waiter waiter;
         start_waiter(&waiter, ep);
         int64_t before = cpu_ns();

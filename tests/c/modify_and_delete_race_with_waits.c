@@ -1,5 +1,5 @@
-/* While threads wait, one item is modified, deleted and added all the time: no event has data from
- * before the last call that had returned when its wait began (T10). */
+/* While threads wait, another one modifies, deletes and adds one item all the time: no event has
+ * data from before the last call that had returned when its wait began (T10). */
 #include "harness.h"
 
 #define THREADS 3

@@ -1,6 +1,6 @@
-/* Several threads modify, delete and add one item at the same time while others wait on it: each
- * call has an answer that fits some order of the calls, mask and data stay together, and after the
- * last one only what it set is reported (T10). */
+/* Several threads modify, delete and add one item at the same time while others wait on it: the
+ * result of each call fits some order of the calls, mask and data stay together, and after the last
+ * call only its mask and data are reported (T10). */
 #include "harness.h"
 
 #define CHANGERS 3
@@ -10,7 +10,7 @@
 static int ep, fd, stop;
 static atomic_long modified, deleted, added;
 
-/* Data says which mask came with it. */
+/* The data determine the mask. */
 static uint32_t mask_of(uint64_t data)
 {
     static const uint32_t masks[] = {EPOLLIN, EPOLLOUT, EPOLLIN | EPOLLOUT, EPOLLIN | EPOLLET, EPOLLOUT | EPOLLONESHOT};

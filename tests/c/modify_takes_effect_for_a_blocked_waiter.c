@@ -1,5 +1,5 @@
-/* A mask that is modified while a thread waits is the one that counts: woken by what it gained, not
- * by what it lost (T6). */
+/* A mask that is modified while a thread waits takes effect at once: a new bit wakes the thread, a
+ * removed one does not (T6). */
 #include "harness.h"
 
 void test(void)
@@ -9,7 +9,7 @@ void test(void)
         int ep = new_epoll(), fd[2];
         make_pair(SOCK_STREAM, fd);
 
-        /* Gained: it is writable all the time. */
+        /* Added: the item is always writable. */
         ADD(ep, fd[0], EPOLLIN | mode, 1);
         struct waiter waiter;
         start_waiter(&waiter, ep);
@@ -18,7 +18,7 @@ void test(void)
         CHECK_EQ(waiter.at[0].data.u64, 2);
         CHECK_EQ(waiter.at[0].events, EPOLLOUT);
 
-        /* Lost: what comes in is of no interest any more. */
+        /* Removed: an arrival is not reported any more. */
         MOD(ep, fd[0], EPOLLIN | mode, 3);
         start_waiter(&waiter, ep);
         MOD(ep, fd[0], EPOLLPRI | mode, 4);
@@ -26,7 +26,7 @@ void test(void)
         pause_ms(20);
         wait_until_blocked(waiter.thread.tid);
 
-        /* And of interest again, with other data. */
+        /* Added again, with other data. */
         MOD(ep, fd[0], EPOLLIN | mode, 5);
         CHECK_EQ(join_waiter(&waiter), 1);
         CHECK_EQ(waiter.at[0].data.u64, 5);
