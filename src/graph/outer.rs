@@ -70,8 +70,8 @@ pub enum Pipe {
     Empty,
     /// A byte, because a wait would report something.
     Readable,
-    /// A byte, though a wait would report nothing: it makes outer instances look, and their look
-    /// takes off the ready list what is not ready.
+    /// A byte, though nothing is known to be ready: it makes others look. Their look takes off the
+    /// ready list what is not ready, and takes in what hooks reported.
     Lingering,
 }
 

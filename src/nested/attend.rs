@@ -7,6 +7,7 @@ use crate::events::NVAL;
 use crate::graph::epitem::Epitem;
 use crate::graph::epstate::EpState;
 use crate::graph::eventpoll::Eventpoll;
+use crate::graph::file::File;
 use crate::graph::outer::Pipe;
 use crate::instance::any_ready;
 use crate::instance::resample::{self, Extent};
@@ -52,7 +53,7 @@ pub(super) fn attend_to(ep: &'static Eventpoll, st: &mut EpState, item: &'static
     if fleeting::found_on(item, found) {
         ep.absorb(st);
     }
-    if found & NVAL != 0 || item.file().is_none_or(|file| file.eventpoll().is_some()) {
+    if found & NVAL != 0 || item.file().is_none_or(File::is_instance) {
         attend(ep, st);
         return;
     }
@@ -160,12 +161,17 @@ pub(super) fn show_readable(ep: &'static Eventpoll, st: &mut EpState) {
     }
 }
 
-/// Nothing is ready: empties the pipe.
+/// Nothing is ready: empties the pipe. If a hook has left word since the inbox was emptied, its byte
+/// may be gone as well, and another one makes those who poll the descriptor look again.
 pub(super) fn clear_pipe(ep: &'static Eventpoll, st: &mut EpState) {
     let stirred = ep.was_stirred();
     if stirred || st.outer.pipe != Pipe::Empty {
         st.outer.pipe = Pipe::Empty;
         let mut bytes = [0; 256];
         while sys::read(ep.number(), &mut bytes) == Ok(bytes.len()) {}
+        if ep.has_mail() && is_unattended(st) {
+            show_readable(ep, st);
+            st.outer.pipe = Pipe::Lingering;
+        }
     }
 }

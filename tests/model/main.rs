@@ -71,8 +71,6 @@ mod sanitizer;
 mod sys;
 #[path = "../../crates/ground/src/tcp_info.rs"]
 mod tcp_info;
-#[path = "../../crates/ground/src/thread.rs"]
-mod thread;
 #[path = "../../crates/ground/src/thread_exit.rs"]
 mod thread_exit;
 #[path = "../../crates/ground/src/user.rs"]
@@ -83,6 +81,7 @@ mod window;
 mod models;
 mod scheduler;
 mod sync;
+mod thread;
 
 use options::Poller;
 use scheduler::Explorer;

@@ -2,6 +2,7 @@
 
 mod facts;
 mod locks;
+mod nested;
 mod program;
 mod rings;
 mod sources;
@@ -46,6 +47,11 @@ pub const ALL: &[(&str, fn())] = &[
     ("queue_beside_a_source_is_emptied", sources::queue_beside_a_source_is_emptied),
     ("descriptor_shows_what_is_posted", sources::descriptor_shows_what_is_posted),
     ("post_and_close_meet", sources::post_and_close_meet),
+    ("level_outside_outlives_a_control_call", nested::level_outside_outlives_a_control_call),
+    ("edge_outside_outlives_a_control_call", nested::edge_outside_outlives_a_control_call),
+    ("level_outside_outlives_a_look", nested::level_outside_outlives_a_look),
+    ("edge_beside_a_wait_inside_is_reported_or_shown", nested::edge_beside_a_wait_inside_is_reported_or_shown),
+    ("edges_inside_are_edges_outside", nested::edges_inside_are_edges_outside),
 ];
 
 /// Those that are run with a ring wherever one will do. Where the kernel has none they are run by poll once more.
