@@ -23,7 +23,7 @@ pub(super) fn takes_errors(file: &File, flags: c_int) -> bool {
 /// once more.
 #[cold]
 pub(super) fn taking_errors(file: &'static File, fd: c_int, call: &mut dyn FnMut() -> isize) -> isize {
-    if file.eventpoll().is_some() || file.is_source() {
+    if file.ops().is_some() {
         return not_for_ours(file, Some(call));
     }
     let at = file.begin_call();

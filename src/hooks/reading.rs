@@ -50,7 +50,7 @@ pub fn receiving(fd: c_int, flags: c_int, asked: impl Fn() -> usize, mut call: i
 /// and beside that of a TCP connection's.
 #[cold]
 fn taking_urgent(file: &'static File, fd: c_int, flags: c_int, call: &mut dyn FnMut() -> isize) -> isize {
-    if file.eventpoll().is_some() || file.is_source() {
+    if file.ops().is_some() {
         return not_for_ours(file, Some(call));
     }
     let at = file.begin_call();
@@ -248,7 +248,7 @@ fn witnessed_read(
     call: &mut dyn FnMut() -> isize,
     amount: &dyn Fn(u64) -> Amount,
 ) -> isize {
-    if file.eventpoll().is_some() || file.is_source() {
+    if file.ops().is_some() {
         return not_for_ours(file, (takes != Takes::Bytes).then_some(call));
     }
     let at = file.begin_call();

@@ -5,7 +5,6 @@
 use crate::events::{Bits, NVAL, levels};
 use crate::graph::epitem::Epitem;
 use crate::graph::epstate::EpState;
-use crate::graph::file::File;
 use crate::window::{WINDOW, Window};
 
 /// The number of registrations in a small look, which has smaller arrays to fill.
@@ -38,13 +37,8 @@ fn look_through<const ROOM: usize>(st: &mut EpState, most: usize) -> usize {
 fn wanted_after_completion(st: &EpState, item: &Epitem) -> Option<Bits> {
     let state = item.at(&st.held);
     item.set_level(&st.held, 0);
-    let file = item.file().filter(|file| state.alive.get() && !state.spent.get() && shows_at_a_look(file));
+    let file = item.file().filter(|file| state.alive.get() && !state.spent.get() && file.is_polled());
     file.map(|file| state.watched(file))
-}
-
-/// Whether a poll before its turn shows the level that a registration would report.
-fn shows_at_a_look(file: &File) -> bool {
-    file.ops().is_none() && file.kind().fleeting() == 0
 }
 
 /// Takes the levels of the last poll. The bits to ask for are all of them, if that poll left some
@@ -68,7 +62,7 @@ fn wanted_after_poll(st: &mut EpState, item: &'static Epitem) -> Option<Bits> {
     if was_told {
         st.refresh(item);
     }
-    (found && (was_told || left_out) && shows_at_a_look(file)).then_some(watched)
+    (found && (was_told || left_out) && file.is_polled()).then_some(watched)
 }
 
 /// Whether `number` level-triggered registrations have waited for their turn, and all of them are
@@ -85,7 +79,7 @@ fn are_ready<const ROOM: usize>(st: &EpState, waiting: &mut dyn Iterator<Item = 
     for item in waiting.take(most.min(ROOM)) {
         let state = item.at(&st.held);
         let is_live = state.alive.get() && !state.spent.get() && !state.is_parked();
-        let file = item.file().filter(|file| is_live && shows_at_a_look(file));
+        let file = item.file().filter(|file| is_live && file.is_polled());
         let Some(file) = file.filter(|_| !state.is_edge() && !state.is_exclusive()) else { return false };
         window.add(item, item.via(), state.watched(file));
     }

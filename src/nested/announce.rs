@@ -46,7 +46,7 @@ fn wakes_beside(item: &Epitem) -> bool {
 
 /// Records what a poll found on a registration.
 pub(super) fn note_news(st: &mut EpState, item: &'static Epitem, asked: Bits, found: Bits) {
-    if let Some(file) = item.file().filter(|file| file.eventpoll().is_none()) {
+    if let Some(file) = item.file().filter(|file| !file.is_instance()) {
         let woken = take_in(st, item, file, found, asked);
         st.note_woken(item, woken);
         let state = item.at(&st.held);

@@ -111,8 +111,7 @@ fn asked_in_a_wait(st: &EpState, item: &Epitem) -> Option<Bits> {
 /// Whether a wait would find something now, without a touch of the set that a thread may be asleep
 /// on.
 fn would_find_any(st: &EpState) -> bool {
-    let is_apart = |file: &File| file.eventpoll().is_some() || file.is_source() || file.kind().fleeting() != 0;
-    let is_ours = |item: &Epitem| item.file().is_some_and(is_apart);
+    let is_ours = |item: &Epitem| item.file().is_some_and(|file| !file.is_polled());
     st.interest.chunks(WINDOW).any(|items| {
         let mut window = Window::<Bits, WINDOW>::new();
         for item in items.iter().filter(|item| !is_ours(item.get())) {
@@ -134,7 +133,7 @@ fn pass_silent_items(st: &mut EpState) {
             return;
         }
         Line::leave(item, &st.held);
-        if item.file().is_some_and(|file| file.eventpoll().is_some()) {
+        if item.file().is_some_and(File::is_instance) {
             send_events::pass(st, item);
         }
     }

@@ -61,6 +61,13 @@ impl File {
         self.ops().is_some_and(|ops| ops.is_instance)
     }
 
+    /// Whether a poll(2) of many descriptors shows the level that a report needs. It does not show
+    /// that of a source or an instance, and takes from a file with fleeting levels what it shows.
+    #[inline]
+    pub fn is_polled(&self) -> bool {
+        self.ops().is_none() && self.kind().fleeting() == 0
+    }
+
     /// An instance is about to watch the file, for edges if `for_edges`.
     pub fn on_watch(&'static self, for_edges: bool) -> Result<(), Errno> {
         self.ops().map_or(Ok(()), |ops| (ops.on_watch)(self, for_edges))
