@@ -12,7 +12,7 @@ use nix::errno::Errno;
 use crate::edge::Facts;
 use crate::events::{Bits, ERR, HUP, IN, OUT, PRI, RDHUP, RDNORM, WRNORM};
 use crate::fork_mark;
-use crate::graph::file::File;
+use crate::graph::file::{File, Source};
 use crate::graph::lookup;
 use crate::instance::descriptors;
 use crate::sync;
@@ -49,19 +49,22 @@ fn enter(fd: c_int, flags: c_int) -> Result<(), Errno> {
 /// A source while it is looked at or changed: whoever is to close its number waits for the end of that, so the record is the source's all the while.
 struct InUse {
     file: &'static File,
+    source: Source<'static>,
     fd: c_int,
 }
 
 impl InUse {
-    fn begin(file: &'static File, fd: c_int) -> InUse {
-        file.users().fetch_add(1, SeqCst);
-        InUse { file, fd }
+    /// None if the file is not a source.
+    fn begin(file: &'static File, fd: c_int) -> Option<InUse> {
+        let source = file.source()?;
+        source.users().fetch_add(1, SeqCst);
+        Some(InUse { file, source, fd })
     }
 
     /// The source behind a descriptor. EBADF for a closed number, EINVAL for anything else.
     fn find(fd: c_int) -> Result<InUse, Errno> {
         fork_mark::settle();
-        let source = lookup::known(fd).filter(|file| file.is_source()).map(|file| InUse::begin(file, fd));
+        let source = lookup::known(fd).and_then(|file| InUse::begin(file, fd));
         match source.filter(|source| source.has_its_number() && is_still(source.file, fd)) {
             Some(source) => Ok(source),
             None if sys::is_open(fd) => Err(Errno::EINVAL),
@@ -77,13 +80,13 @@ impl InUse {
     /// to the same end: each goes on until what it did is right. Once the number is no longer the source's it is left alone.
     fn show(&self) {
         while self.has_its_number() {
-            let is_readable = self.file.posted() & IN;
+            let is_readable = self.source.posted() & IN;
             if is_readable != 0 {
                 let _ = sys::write(self.fd, &1_u64.to_ne_bytes());
             } else {
                 let _ = sys::read(self.fd, &mut [0; 8]);
             }
-            if self.file.posted() & IN == is_readable {
+            if self.source.posted() & IN == is_readable {
                 break;
             }
         }
@@ -93,10 +96,10 @@ impl InUse {
 impl Drop for InUse {
     fn drop(&mut self) {
         // In a forked child nobody is in here, but perhaps who comes back out of a signal handler.
-        let _ = self.file.users().fetch_update(SeqCst, Relaxed, |users| users.checked_sub(1));
+        let _ = self.source.users().fetch_update(SeqCst, Relaxed, |users| users.checked_sub(1));
         // Who waits for that has taken the number away first.
         if !self.has_its_number() {
-            sync::futex_wake(self.file.users(), i32::MAX);
+            sync::futex_wake(self.source.users(), i32::MAX);
         }
     }
 }
@@ -134,7 +137,7 @@ pub fn post(fd: c_int, events: u32) -> Result<(), Errno> {
     let levels = levels_of(events)?;
     let source = InUse::find(fd)?;
     let file = source.file;
-    if levels & !file.raise(levels) & IN != 0 {
+    if levels & !source.source.raise(levels) & IN != 0 {
         source.show();
     }
     // Who finds it ready next may have it, whoever of several exclusive registrations had what was there before.
@@ -148,7 +151,7 @@ pub fn post(fd: c_int, events: u32) -> Result<(), Errno> {
 pub fn clear(fd: c_int, events: u32) -> Result<(), Errno> {
     let levels = levels_of(events)?;
     let source = InUse::find(fd)?;
-    if source.file.lower(levels) & levels & IN != 0 {
+    if source.source.lower(levels) & levels & IN != 0 {
         source.show();
     }
     Ok(())
@@ -156,7 +159,7 @@ pub fn clear(fd: c_int, events: u32) -> Result<(), Errno> {
 
 /// What is posted.
 pub fn posted(fd: c_int) -> Result<u32, Errno> {
-    Ok(u32::from(InUse::find(fd)?.file.posted()) & POSTABLE)
+    Ok(u32::from(InUse::find(fd)?.source.posted()) & POSTABLE)
 }
 
 /// Whether the descriptor is a source: EBADF or EINVAL if not.
@@ -167,18 +170,19 @@ pub fn check(fd: c_int) -> Result<(), Errno> {
 /// In a forked child: what the descriptors of sources show is this process's own from here on.
 pub fn renew_all_after_fork() {
     File::for_each(|file| {
-        if file.is_source() {
-            renew(file);
+        if let Some(source) = file.source() {
+            renew(file, source);
         }
     });
 }
 
-fn renew(file: &'static File) {
-    file.users().store(0, Relaxed);
+fn renew(file: &'static File, source: Source<'static>) {
+    source.users().store(0, Relaxed);
     let Ok(fresh) = sys::eventfd() else { return };
     let replaced = file.replace_under_all_numbers(fresh);
     let _ = sys::close(fresh);
-    if let Some(number) = replaced.filter(|_| file.posted() & IN != 0) {
-        InUse::begin(file, number).show();
+    let shown = replaced.filter(|_| source.posted() & IN != 0);
+    if let Some(in_use) = shown.and_then(|number| InUse::begin(file, number)) {
+        in_use.show();
     }
 }

@@ -223,10 +223,12 @@ fn remember_edges(st: &mut EpState) {
             observe::observe(file, item.via(), polled);
             // What that found out is new to others, perhaps, and not here.
             item.take_facts();
-            file.follow_errors(level & ERR != 0);
-            if file.kind().is_eventfd() && level & IN != 0 && file.adds() == 0 {
+            if let Some(tcp) = file.tcp() {
+                tcp.follow_errors(level & ERR != 0);
+            }
+            if let Some(eventfd) = file.eventfd().filter(|eventfd| level & IN != 0 && eventfd.adds() == 0) {
                 // No call of this process has ever added to it.
-                file.note_unseen_add();
+                eventfd.note_unseen_add();
             }
             edge.resume(file.kind(), level, sample::VIEW, || sample::settled_arrivals(file, item.via(), watched));
             if INTERPOSES && file.kind().is_eventfd() {

@@ -11,7 +11,7 @@ use crate::events::{self, Bits};
 use crate::graph::epitem_ext::{self, Annex, Announcement};
 use crate::graph::epstate::Held;
 use crate::graph::eventpoll::Eventpoll;
-use crate::graph::file::{self, File, Peer};
+use crate::graph::file::{self, File, Peer, Unix};
 use crate::graph::ring_state::Request;
 use crate::kind::Kind;
 use crate::pool::{AtomicShort, Pool, Short};
@@ -518,14 +518,15 @@ impl State {
     /// Whether the registration has quiet bits that have to be looked behind (see `Edge::is_uneasy`).
     #[inline]
     pub fn is_uneasy(&self, file: &File) -> bool {
+        let unix = file.unix();
         let outlook = Outlook {
             kind: file.kind(),
             watched: self.heard(file),
             sees_calls: INTERPOSES,
-            departures: file.awaits_departures(),
+            departures: unix.is_some_and(Unix::awaits_reads),
             full_peer: file.has_full_peer(),
             shared: file.is_shared_eventfd(),
-            orphan: file.peer() == Peer::Gone,
+            orphan: unix.is_some_and(|unix| unix.peer() == Peer::Gone),
         };
         (self.is_edge() && self.edge.get().is_uneasy(outlook))
             || self.announcement().is_some_and(|announcement| announcement.edge.get().is_uneasy(outlook))

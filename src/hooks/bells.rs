@@ -58,8 +58,10 @@ pub unsafe fn registering(what: c_uint, argument: *const c_int, call: impl FnOnc
 }
 
 fn note(bell: c_int) {
-    if let Some(file) = lookup::known(bell).filter(|file| file.kind().is_eventfd()) {
-        file.note_unseen_add();
+    if let Some(file) = lookup::known(bell)
+        && let Some(eventfd) = file.eventfd()
+    {
+        eventfd.note_unseen_add();
         // A registration that has it unread notes its count; a larger count is then an arrival.
         file.tell(Facts::RECHECK, file.begin_call());
     }

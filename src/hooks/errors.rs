@@ -45,10 +45,11 @@ pub(super) fn taking_errors(file: &'static File, fd: c_int, call: &mut dyn FnMut
 /// The memory of the taken entry is free again. Notifications of zero-copy writes are charged to
 /// other memory.
 fn note_taken(file: &File, before: ErrorMemory, after: ErrorMemory) {
+    let Some(counted) = file.by_memory() else { return };
     if after.received < before.received {
-        file.take_errors(Some(before.received - after.received));
+        counted.take_errors(Some(before.received - after.received));
     } else if after.optional >= before.optional {
-        file.take_errors(None);
+        counted.take_errors(None);
     }
 }
 

@@ -87,8 +87,8 @@ pub fn set_flags(fd: c_int, flags: c_int) {
     if flags & libc::O_DIRECT != 0 && sys::fstat(fd).is_ok_and(|stat| stat.st_mode & libc::S_IFMT == libc::S_IFIFO) {
         keeping_packets(flags);
     }
-    if let Some(file) = lookup::known(fd).filter(|file| file.kind() == Kind::Tcp) {
-        file.note_blocking(flags);
+    if let Some(tcp) = lookup::known(fd).and_then(File::tcp) {
+        tcp.note_status_flags(flags);
     }
 }
 

@@ -12,7 +12,7 @@ use super::writing::{gave, sending};
 use super::{refused, watched};
 use crate::edge::Facts;
 use crate::events::WRITABLE;
-use crate::graph::file::{File, MOST_ENDS, Taking};
+use crate::graph::file::{File, MOST_ENDS, Taking, Tcp};
 use crate::kind::Kind;
 use crate::lock;
 use crate::probe::observe;
@@ -134,8 +134,8 @@ pub fn moving(from: c_int, to: c_int, asked: usize, takes: bool, call: impl FnOn
         && n != 0
         && !(n < 0 && (ran_dry || of_source || error_of(packet).is_some()))
     {
-        if sample::is_held_back(sink, to) {
-            sink.note_held_back(true);
+        if let Some(udp) = sink.udp().filter(|_| sample::is_corked(sink, to)) {
+            udp.note_corked(true);
         } else {
             let stuck = matches!(sink.kind(), Kind::Pipe | Kind::Fifo | Kind::Tcp)
                 && short
@@ -190,12 +190,14 @@ pub fn sending_file(out: c_int, n: usize, call: impl FnOnce() -> isize) -> isize
     let waking = Waking::begin(out, File::reads);
     relieved_beside(out);
     // One that waits for room is looked at as any write that does.
-    let passage = watched(out).filter(|file| !file.waits_for_room()).and_then(|file| Passage::of_pages(file, out, n));
+    let passage = watched(out)
+        .filter(|file| !file.tcp().is_some_and(Tcp::blocks))
+        .and_then(|file| Passage::of_pages(file, out, n));
     let sent = passing(passage, || sending(out, 0, || n, call));
     if sent > 0 {
         waking.tell();
-        if let Some(file) = watched(out).filter(|file| sample::is_held_back(file, out)) {
-            file.note_held_back(true);
+        if let Some(udp) = watched(out).filter(|file| sample::is_corked(file, out)).and_then(File::udp) {
+            udp.note_corked(true);
         }
         if File::any_fifo_edges() {
             filled_beside(out);

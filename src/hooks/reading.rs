@@ -54,7 +54,9 @@ fn taking_urgent(file: &'static File, fd: c_int, flags: c_int, call: &mut dyn Fn
         return not_for_ours(file, Some(call));
     }
     let at = file.begin_call();
-    file.note_urgent();
+    if let Some(tcp) = file.tcp() {
+        tcp.note_urgent();
+    }
     let taking = file.begin_taking();
     let n = call();
     match u64::try_from(n) {
@@ -258,8 +260,7 @@ fn witnessed_read(
     let taking = (takes != Takes::Nothing).then(|| file.begin_taking());
     // A datagram that is taken into no buffer looks empty.
     let filled = takes == Takes::Message
-        && matches!(file.kind(), Kind::Udp | Kind::UnixDgram)
-        && file.empties() > 0
+        && file.datagrams().is_some_and(|datagrams| datagrams.empties() > 0)
         && sys::ioctl_int(fd, libc::FIONREAD).is_ok_and(|length| length > 0);
     let n = {
         let _peeking = (takes == Takes::Nothing).then(|| file.peek());
@@ -339,7 +340,9 @@ pub(super) fn took(file: &'static File, fd: c_int, at: u32, whole: bool, amount:
                 Arrivals::Memory => file.consume(amount.messages),
                 Arrivals::Datagrams => {
                     file.consume(amount.messages);
-                    file.took_empty(amount.empty);
+                    if let Some(datagrams) = file.datagrams() {
+                        datagrams.took_empty(amount.empty);
+                    }
                 }
                 _ => {}
             }

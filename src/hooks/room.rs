@@ -5,7 +5,7 @@
 use libc::c_int;
 
 use crate::edge::Facts;
-use crate::graph::file::File;
+use crate::graph::file::{File, Tcp};
 use crate::kind::Kind;
 use crate::probe::observe;
 use crate::probe::sample::{self, SendBuffer};
@@ -27,14 +27,15 @@ impl Passage {
     /// None where a write does not wait for room.
     #[inline]
     pub fn begin(file: &'static File, fd: c_int) -> Option<Passage> {
-        if file.waits_for_room() { Passage::of_waiting(file, fd) } else { None }
+        if file.tcp().is_some_and(Tcp::blocks) { Passage::of_waiting(file, fd) } else { None }
     }
 
     #[cold]
     fn of_waiting(file: &'static File, fd: c_int) -> Option<Passage> {
         // It may have been told otherwise by an ioctl.
-        file.note_blocking(sys::fcntl(fd, libc::F_GETFL, 0).unwrap_or(0));
-        if file.waits_for_room() { Passage::look(file, fd, |_| true) } else { None }
+        let tcp = file.tcp()?;
+        tcp.note_status_flags(sys::fcntl(fd, libc::F_GETFL, 0).unwrap_or(0));
+        if tcp.blocks() { Passage::look(file, fd, |_| true) } else { None }
     }
 
     /// None where so many bytes of pages wake nobody on their way.

@@ -69,18 +69,20 @@ fn began(file: &'static File, fd: c_int, at: u32, before: Option<TcpState>, fail
         if file.kind() == Kind::TcpListener {
             file.identify_again(fd);
         }
-        file.begin_anew(state);
+        if let Some(tcp) = file.tcp() {
+            tcp.begin_anew(state);
+        }
     }
-    if !failed || errno == Errno::EINPROGRESS {
-        file.set_peer(Peer::Unknown);
+    if let Some(unix) = file.unix().filter(|_| !failed || errno == Errno::EINPROGRESS) {
+        unix.set_peer(Peer::Unknown);
     }
     // Then nothing happens before the first write.
     let is_put_off = !failed && state == Some(tcp::SYN_SENT);
-    file.put_off(is_put_off);
-    match file.kind() {
-        Kind::Tcp if wakes && !is_put_off => file.tell(Facts::WAKE_ALL, at),
-        _ => file.tell(Facts::RECHECK, at),
-    }
+    let wakes_all = file.tcp().is_some_and(|tcp| {
+        tcp.put_off(is_put_off);
+        wakes && !is_put_off
+    });
+    file.tell(if wakes_all { Facts::WAKE_ALL } else { Facts::RECHECK }, at);
 }
 
 /// Before a write: whether the connection that was put off until one (TCP_FASTOPEN_CONNECT) has not
@@ -88,7 +90,9 @@ fn began(file: &'static File, fd: c_int, at: u32, before: Option<TcpState>, fail
 #[cold]
 pub(super) fn is_still_put_off(file: &File, fd: c_int) -> bool {
     let is_still = tcp_info::state(fd) == Some(tcp::SYN_SENT);
-    file.put_off(is_still);
+    if let Some(tcp) = file.tcp() {
+        tcp.put_off(is_still);
+    }
     is_still
 }
 
@@ -121,7 +125,9 @@ fn mapping(fd: c_int, call: impl FnOnce() -> c_int) -> c_int {
     let at = file.begin_call();
     let taking = file.begin_taking();
     let answer = call();
-    file.lose_place();
+    if let Some(tcp) = file.tcp() {
+        tcp.lose_place();
+    }
     drop(taking);
     if answer == 0 {
         file.tell(Facts::SHORT_READ, at);

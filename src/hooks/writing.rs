@@ -10,7 +10,7 @@ use super::{not_for_ours, refused, watched};
 use crate::edge::Facts;
 use crate::events::{HUP, WRITABLE};
 use crate::graph::fdtable;
-use crate::graph::file::File;
+use crate::graph::file::{File, Tcp};
 use crate::graph::lookup;
 use crate::kind::Kind;
 use crate::probe::observe;
@@ -130,7 +130,7 @@ fn witnessed_write(
         return if call() < 0 && sys::last_errno() == Errno::ENOTSOCK { -1 } else { not_for_ours(file, None) };
     }
     let at = begin_write(file);
-    let opens = file.is_put_off() && is_still_put_off(file, fd);
+    let opens = file.tcp().is_some_and(Tcp::is_put_off) && is_still_put_off(file, fd);
     observe::before_write(file, fd);
     let n = passing(Passage::begin(file, fd), call);
     let offered = if n < 0 { 0 } else { offered() };
@@ -145,8 +145,8 @@ fn witnessed_write(
 
 /// A write begins. An add to an eventfd that does not pass here is the kernel's, or another process's.
 fn begin_write(file: &File) -> u32 {
-    if file.kind().is_eventfd() {
-        file.begin_add();
+    if let Some(eventfd) = file.eventfd() {
+        eventfd.begin_add();
     }
     file.begin_call()
 }
@@ -154,8 +154,8 @@ fn begin_write(file: &File) -> u32 {
 #[cold]
 pub(super) fn gave(file: &'static File, fd: c_int, at: u32, n: isize, offered: usize) {
     observe::note_outgoing(file, fd);
-    if file.holds_back() && !sample::is_held_back(file, fd) {
-        file.note_held_back(false);
+    if let Some(udp) = file.udp().filter(|udp| udp.is_corked() && !sample::is_corked(file, fd)) {
+        udp.note_corked(false);
         if n < 0 {
             // It was thrown away.
             file.tell(Facts::SPACE_FREED, at);

@@ -288,13 +288,13 @@ fn begin(ep: &'static Eventpoll, st: &mut EpState, item: &'static Epitem, file: 
     if let Some(outer) = st.outer.link {
         outer.item_began(ep, st, item, file);
     }
-    if INTERPOSES && file.kind().is_eventfd() {
+    if let Some(eventfd) = file.eventfd().filter(|_| INTERPOSES) {
         let mut edge = item.at(&st.held).edge.get();
         edge.note_calls(sample::calls_that_add(file));
         item.at(&st.held).edge.set(edge);
         if file.level(item.via(), IN) & IN != 0 {
             // What was added before is nobody's whom no witness sees.
-            file.begin_add();
+            eventfd.begin_add();
         }
     }
     if file.kind().fleeting() != 0 {

@@ -141,9 +141,13 @@ fn is_edge(item: &Epitem, state: &State, file: &'static File, look: Look, passin
     let watched = state.watched(file);
     let mut edge = state.edge.get();
     let clock = at.unwrap_or_else(|| file.clock());
-    let adds = (INTERPOSES && file.kind().is_eventfd()).then(|| sample::calls_that_add(file));
-    if level & IN != 0 && adds.is_some_and(|calls| edge.rose_by_itself(calls)) {
-        file.note_unseen_add();
+    let eventfd = file.eventfd().filter(|_| INTERPOSES);
+    let adds = eventfd.map(|_| sample::calls_that_add(file));
+    if let Some(eventfd) = eventfd
+        && level & IN != 0
+        && adds.is_some_and(|calls| edge.rose_by_itself(calls))
+    {
+        eventfd.note_unseen_add();
     }
     let seen = edge.seen();
     let is_edge =

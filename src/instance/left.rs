@@ -81,5 +81,7 @@ fn begin_anew(file: &File, item: &Epitem) {
         Kind::Tcp | Kind::UnixStream | Kind::UnixSeqpacket => file.identify_again(item.via()),
         _ => {}
     }
-    file.set_peer(Peer::Unknown);
+    if let Some(unix) = file.unix() {
+        unix.set_peer(Peer::Unknown);
+    }
 }

@@ -65,7 +65,7 @@ impl EpState {
         match self.bits_to_ask(item, file).filter(|_| !is_deaf) {
             Some(bits) if file.is_source() => {
                 // No poll finds what is posted.
-                if file.posted() & bits != 0 {
+                if file.source().is_some_and(|source| source.posted() & bits != 0) {
                     self.pressing = true;
                     self.note_ready(item);
                 }

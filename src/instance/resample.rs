@@ -8,7 +8,7 @@ use crate::events::{HUP, NVAL, READABLE};
 use crate::graph::epitem::{Epitem, State};
 use crate::graph::epstate::EpState;
 use crate::graph::eventpoll::Eventpoll;
-use crate::graph::file::File;
+use crate::graph::file::{Eventfd, File};
 use crate::instance::left;
 use crate::instance::wait::{LONGEST_RARE_TICK_NS, LONGEST_TICK_NS, TICK_NS};
 use crate::kind::{Arrivals, Kind};
@@ -71,7 +71,7 @@ fn sample_listed(st: &mut EpState, extent: Extent) -> Option<u64> {
         if INTERPOSES && file.is_shared_eventfd() {
             // A count of these is a read of /proc, so it is taken once in a while only, unless it
             // is known that somebody adds.
-            if file.is_added_to_unseen() {
+            if file.eventfd().is_some_and(Eventfd::is_added_to_unseen) {
                 longest = Some(LONGEST_TICK_NS);
             } else {
                 longest = longest.or(Some(LONGEST_RARE_TICK_NS));
@@ -94,11 +94,11 @@ fn sample_listed(st: &mut EpState, extent: Extent) -> Option<u64> {
         let is_closed = closes && file.kind() != Kind::Signalfd && !sample::closes_still(item.via());
         let count = sample::arrivals(file, item.via(), watched);
         let had = state.edge.get().seen();
-        if file.place().is_some()
+        if let Some(tcp) = file.tcp().filter(|tcp| tcp.place().is_some())
             && count.is_some_and(|count| count::change(had, count, sample::VIEW.taken_signals) == Change::Arrival)
         {
             // Or somebody whom we do not see took some.
-            file.lose_place();
+            tcp.lose_place();
         }
         let (mut news, mut woken) = (false, false);
         let is_uncounted = count.is_none() && !file.kind().arrivals().is_private();

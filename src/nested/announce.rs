@@ -73,8 +73,8 @@ pub(super) fn take_in(st: &EpState, item: &'static Epitem, file: &'static File, 
     // Space that was freed is reported now, and not again when a report finds it.
     let (high, low) = (asked & level, asked & watched & !level);
     observe::observe(file, item.via(), Polled { by: Looker::Outer, high, low, tracked: state.tracked.get() });
-    if level & ERR != 0 {
-        file.follow_errors(true);
+    if let Some(tcp) = file.tcp().filter(|_| level & ERR != 0) {
+        tcp.follow_errors(true);
     }
     let mut announced = state.announced();
     let before = announced;

@@ -11,11 +11,11 @@ use crate::edge::Facts;
 use crate::events::{Bits, ERR, HUP, IN, NVAL, PRI, RDNORM, READABLE, WRITABLE};
 use crate::graph::epitem::Epitem;
 use crate::graph::epstate::EpState;
-use crate::graph::file::File;
+use crate::graph::file::{File, Fleeting};
 use crate::graph::lookup;
 use crate::kind::Kind;
 use crate::sync::atomic::AtomicBool;
-use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
+use crate::sync::atomic::Ordering::Relaxed;
 use crate::sys;
 
 /// All bits that such a file can show. A look has to ask for all of them: the file forgets those
@@ -40,7 +40,9 @@ pub fn found(file: &'static File, found: Bits) -> bool {
     if passes {
         // The time first: a report that takes what is kept is not to hear of it afterwards.
         let at = file.begin_call();
-        file.kept().fetch_or(u32::from(whole(found)), SeqCst);
+        if let Some(fleeting) = file.fleeting() {
+            fleeting.keep(whole(found));
+        }
         file.tell(Facts::WAKE_ALL, at);
     }
     passes
@@ -103,7 +105,7 @@ pub fn note_first() {
 pub fn peek(file: &'static File, fd: c_int) -> Bits {
     let level = sys::level(fd, ALL);
     found(file, level);
-    together(file.kept().load(SeqCst) as Bits, level)
+    together(file.fleeting().map_or(0, Fleeting::kept), level)
 }
 
 /// A look that the kernel also makes, which takes the levels that it finds. A change that it is the
@@ -111,7 +113,7 @@ pub fn peek(file: &'static File, fd: c_int) -> Bits {
 pub fn take(file: &'static File, fd: c_int) -> Shown {
     let level = sys::level(fd, ALL) & !NVAL;
     found(file, level);
-    let level = together(file.kept().swap(0, SeqCst) as Bits, level);
+    let level = together(file.fleeting().map_or(0, Fleeting::take_kept), level);
     Shown { level, passing: passing(file, level) }
 }
 

@@ -3,7 +3,7 @@
 use libc::c_int;
 
 use crate::events::{Bits, ERR, HUP, NVAL};
-use crate::graph::file::File;
+use crate::graph::file::{File, Source};
 use crate::kind::Kind;
 use crate::probe::fleeting;
 use crate::sys;
@@ -13,7 +13,7 @@ impl File {
     #[inline]
     pub fn level(&'static self, fd: c_int, asked: Bits) -> Bits {
         match self.kind() {
-            Kind::Source => self.posted() & (asked | ERR | HUP),
+            Kind::Source => self.source().map_or(0, Source::posted) & (asked | ERR | HUP),
             kind if kind.fleeting() != 0 => fleeting::peek(self, fd) & (asked | ERR | HUP | NVAL),
             _ => sys::level(fd, asked),
         }

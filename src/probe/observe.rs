@@ -103,25 +103,28 @@ pub fn begin_to_count_outgoing(file: &'static File, fd: c_int) {
 
 /// Notes what a unix socket's outgoing queue holds: if it holds less at the next look, the peer has read.
 pub fn note_outgoing(file: &File, fd: c_int) {
-    if let Some(outgoing) = sample::outgoing(file, fd) {
-        file.note_outgoing(outgoing);
+    if let Some(unix) = file.unix()
+        && let Some(outgoing) = sample::outgoing(file, fd)
+    {
+        unix.note_outgoing(outgoing);
     }
 }
 
 /// The close of a unix socket's peer wakes every waiter, even if the peer had shut the connection down before and the
 /// level was that of a hang-up already.
 fn peer_closed(file: &'static File, fd: c_int) {
-    if !matches!(file.kind(), Kind::UnixStream | Kind::UnixSeqpacket) || file.peer() == Peer::Gone {
+    let Some(unix) = file.unix().filter(|_| file.kind() != Kind::UnixDgram) else { return };
+    let before = unix.peer();
+    if before == Peer::Gone {
         return;
     }
-    let before = file.peer();
     let now = match peer_now(fd, before) {
         Some(now) => now,
         None if before == Peer::Unknown => Peer::Gone,
         // The question was answered before, and will be again.
         None => return,
     };
-    file.set_peer(now);
+    unix.set_peer(now);
     if now == Peer::Gone && before != Peer::Unknown {
         file.tell(Facts::WAKE_ALL, file.begin_call());
     }

@@ -9,7 +9,7 @@ use crate::count::{self as counts, BLURRED, TCP, TakenSignals, UNCOUNTED, datagr
 use crate::diagnosis;
 use crate::edge::View;
 use crate::events::{Bits, ERR, HUP, IN, PRI, RDHUP, READABLE, WRITABLE};
-use crate::graph::file::{File, Memory};
+use crate::graph::file::{ByMemory, Datagrams, Eventfd, File, Memory, Tcp};
 use crate::kind::{Arrivals, Kind};
 use crate::sys;
 use crate::tcp::{CLOSE, CLOSE_WAIT, CLOSING, ESTABLISHED, LAST_ACK, SYN_SENT, TcpState, awaits_ack};
@@ -55,7 +55,7 @@ fn count(file: &'static File, fd: c_int, watched: Bits) -> Option<u64> {
             // That a connection begins wakes nobody until it is made, or fails.
             let state = if info.tcpi_state == SYN_SENT { CLOSE } else { info.tcpi_state };
             if watched & IN == 0 {
-                return stream_count(0, (0, file.errors_found()), state) | room;
+                return stream_count(0, (0, file.tcp().map_or(0, Tcp::errors_found)), state) | room;
             }
             note_window(file, fd, &info);
             stream_count(info.tcpi_bytes_received, findings(file), state) | room
@@ -82,7 +82,7 @@ fn count(file: &'static File, fd: c_int, watched: Bits) -> Option<u64> {
             let queued = queued.unwrap_or(UNCOUNTED).min(UNCOUNTED);
             // With what errors have given back, so that an error that comes counts, and one that is
             // taken does not.
-            let memory = receive_memory(fd)? + u64::from(file.errors_taken());
+            let memory = receive_memory(fd)? + u64::from(file.by_memory().map_or(0, ByMemory::errors_taken));
             Some(datagram_count(taken, queued, memory))
         }
         Arrivals::Memory => {
@@ -94,7 +94,7 @@ fn count(file: &'static File, fd: c_int, watched: Bits) -> Option<u64> {
                 return None;
             }
             let queued = if memory == 0 { 0 } else { UNCOUNTED };
-            let memory = memory + u64::from(file.errors_taken());
+            let memory = memory + u64::from(file.by_memory().map_or(0, ByMemory::errors_taken));
             Some(datagram_count(taken, queued, memory))
         }
         Arrivals::Listed => listed(file, fd),
@@ -116,28 +116,30 @@ fn count(file: &'static File, fd: c_int, watched: Bits) -> Option<u64> {
 }
 
 fn findings(file: &File) -> (u8, u8) {
-    (file.shortages(), file.errors_found())
+    file.tcp().map_or((0, 0), |tcp| (tcp.shortages(), tcp.errors_found()))
 }
 
 /// Looks whether something came to the queue of errors of a TCP connection, if something is in it.
 fn note_errors(file: &File, fd: c_int, info: &TcpInfo) {
-    if file.follows_errors()
+    if let Some(tcp) = file.tcp().filter(|tcp| tcp.follows_errors())
         && let Some(memory) = error_memory(fd)
     {
-        file.note_error_memory(memory.received, info.tcpi_bytes_received.wrapping_add(file.consumed()));
+        tcp.note_error_memory(memory.received, info.tcpi_bytes_received.wrapping_add(file.consumed()));
     }
 }
 
 /// Looks whether a segment was dropped for want of memory.
 fn note_window(file: &File, fd: c_int, info: &TcpInfo) {
-    file.note_window((info.tcpi_rcv_wnd == 0).then_some(info.tcpi_bytes_received), || stream_memory(fd));
+    if let Some(tcp) = file.tcp() {
+        tcp.note_window((info.tcpi_rcv_wnd == 0).then_some(info.tcpi_bytes_received), || stream_memory(fd));
+    }
 }
 
 /// The same at a report, of a window that need not be shut yet: what was dropped before is no news after it. Asked for only where much is queued.
 fn note_drops(file: &File, fd: c_int, queued: u64) {
     const MUCH: u64 = 2048;
-    if queued >= MUCH && !file.has_shut_window() {
-        file.note_memory(stream_memory(fd));
+    if let Some(tcp) = file.tcp().filter(|tcp| queued >= MUCH && !tcp.has_shut_window()) {
+        tcp.note_memory(stream_memory(fd));
     }
 }
 
@@ -150,16 +152,17 @@ fn stream_memory(fd: c_int) -> Memory {
 /// have come to. Somebody whom we do not see may have taken some, so it can be too low and then shows an arrival where there is
 /// none; where it would show nothing, since `seen`, the kernel's own count is taken.
 pub fn reported(file: &'static File, fd: c_int, watched: Bits, level: Bits, seen: u64) -> Option<u64> {
+    let Some(tcp) = file.tcp() else { return settled_arrivals(file, fd, watched) };
     if level & PRI != 0 {
-        file.note_urgent();
+        tcp.note_urgent();
     }
-    file.follow_errors(level & ERR != 0);
-    let is_open = level & (RDHUP | HUP | ERR | PRI) == 0 && !file.is_closing() && !file.has_shut_window();
-    if !INTERPOSES || file.kind() != Kind::Tcp || watched & IN == 0 || !is_open {
+    tcp.follow_errors(level & ERR != 0);
+    let is_open = level & (RDHUP | HUP | ERR | PRI) == 0 && !file.is_closing() && !tcp.has_shut_window();
+    if !INTERPOSES || watched & IN == 0 || !is_open {
         return settled_arrivals(file, fd, watched);
     }
     let (sum, blurred) = file.while_others_take(|| {
-        let place = file.place()?;
+        let place = tcp.place()?;
         let queued = queued_bytes(fd)?;
         note_drops(file, fd, queued);
         Some(place + queued)
@@ -173,7 +176,8 @@ pub fn reported(file: &'static File, fd: c_int, watched: Bits, level: Bits, seen
 /// The kernel's count of a TCP connection, and from it the place that its readers have come to, if nothing came while it was asked for: with what
 /// came the place would be too low, even lower than the beginning.
 fn find_place(file: &'static File, fd: c_int, watched: Bits) -> Option<u64> {
-    file.lose_place();
+    let tcp = file.tcp()?;
+    tcp.lose_place();
     let (found, blurred) =
         file.while_others_take(|| (file.consumed(), queued_bytes(fd), tcp_info::read(fd), queued_bytes(fd)));
     let (consumed, before, info, queued) = found;
@@ -185,7 +189,7 @@ fn find_place(file: &'static File, fd: c_int, watched: Bits) -> Option<u64> {
     if let Some(queued) = queued.filter(|&queued| before == Some(queued) && queued > 0 && !blurred)
         && let Some(place) = info.tcpi_bytes_received.checked_sub(queued)
     {
-        file.set_place(place, consumed);
+        tcp.set_place(place, consumed);
     }
     note_window(file, fd, &info);
     note_drops(file, fd, queued.unwrap_or(0));
@@ -196,11 +200,12 @@ fn find_place(file: &'static File, fd: c_int, watched: Bits) -> Option<u64> {
 /// count `seen`; so this one shows whether what was taken since came since. No system call.
 pub fn overtaken(file: &File, seen: u64) -> Option<u64> {
     const NO_BYTES: u64 = !(stream_count(u64::MAX, (0, 0), 0) ^ TCP);
+    let tcp = file.tcp()?;
     let none = stream_count(0, findings(file), ESTABLISHED);
-    if file.kind() != Kind::Tcp || seen & NO_BYTES != none {
+    if seen & NO_BYTES != none {
         return None;
     }
-    let count = stream_count(file.place()?, findings(file), ESTABLISHED);
+    let count = stream_count(tcp.place()?, findings(file), ESTABLISHED);
     (count >= seen).then_some(count)
 }
 
@@ -261,7 +266,7 @@ pub fn send_buffer(fd: c_int) -> Option<SendBuffer> {
 }
 
 /// Whether something that was sent to a UDP socket waits there for more to come.
-pub fn is_held_back(file: &File, fd: c_int) -> bool {
+pub fn is_corked(file: &File, fd: c_int) -> bool {
     file.kind() == Kind::Udp && sys::ioctl_int(fd, libc::TIOCOUTQ).is_ok_and(|waiting| waiting > 0)
 }
 
@@ -340,7 +345,7 @@ fn peek_through(file: &'static File, fd: c_int, is_shut: bool, most: u64) -> Opt
     // What memory a UDP queue that seems empty uses is that of real ones.
     let is_seen = |count: u64| count > 0 || file.kind() != Kind::Udp || receive_memory(fd) == Some(0);
     let mut offset = 0;
-    let mut count = u64::from(file.empties());
+    let mut count = u64::from(file.datagrams().map_or(0, Datagrams::empties));
     loop {
         if count >= most || sys::setsockopt(fd, libc::SOL_SOCKET, libc::SO_PEEK_OFF, offset).is_err() {
             break None;
@@ -348,7 +353,11 @@ fn peek_through(file: &'static File, fd: c_int, is_shut: bool, most: u64) -> Opt
         match sys::peek_length(fd) {
             // At the end of a socket that was shut a peek finds nothing for ever, which looks like an empty datagram.
             Ok(0) if is_shut => break is_seen(count).then_some(count),
-            Ok(0) => file.saw_empty(),
+            Ok(0) => {
+                if let Some(datagrams) = file.datagrams() {
+                    datagrams.saw_empty();
+                }
+            }
             Ok(length) => offset += length as c_int,
             // An empty one that the program peeked at is not shown again.
             Err(Errno::EAGAIN) => break is_seen(count).then_some(count),
@@ -362,7 +371,7 @@ fn peek_through(file: &'static File, fd: c_int, is_shut: bool, most: u64) -> Opt
 /// read counts as added.
 pub fn calls_that_add(file: &File) -> u32 {
     let reads = if file.kind() == Kind::EventfdSemaphore { file.consumed() as u32 } else { 0 };
-    file.adds().wrapping_add(reads)
+    file.eventfd().map_or(0, Eventfd::adds).wrapping_add(reads)
 }
 
 /// A count that the description itself gives: the completions of a ring, which only grow; the
@@ -425,7 +434,9 @@ pub fn outgoing(file: &File, fd: c_int) -> Option<u32> {
 
 /// Whether a unix socket's outgoing queue holds less than at the last look: the peer read. What it holds now is noted.
 pub fn has_departures(file: &'static File, fd: c_int) -> bool {
-    file.awaits_departures() && outgoing(file, fd).is_some_and(|outgoing| outgoing < file.note_outgoing(outgoing))
+    file.unix()
+        .filter(|unix| unix.awaits_reads())
+        .is_some_and(|unix| outgoing(file, fd).is_some_and(|outgoing| outgoing < unix.note_outgoing(outgoing)))
 }
 
 /// Whether a unix datagram socket that was refused a write had memory for it, and so was refused by the one that it is connected to.
@@ -498,7 +509,8 @@ mod tests {
         assert_eq!(file.identify(stream.as_raw_fd()), Kind::Tcp);
         assert_eq!(overtaken(file, stream_count(10, (0, 0), ESTABLISHED)), None, "the place is not known");
         file.consume(3);
-        file.set_place(8, 3);
+        let tcp = file.tcp().expect("it is one");
+        tcp.set_place(8, 3);
         assert_eq!(overtaken(file, stream_count(10, (0, 0), ESTABLISHED)), None, "two bytes are left");
         file.consume(2);
         let all = stream_count(10, (0, 0), ESTABLISHED);
@@ -509,7 +521,7 @@ mod tests {
             Some(counts::Change::Arrival)
         );
         assert_eq!(overtaken(file, stream_count(1, (0, 0), 8)), None, "the end counts, too");
-        file.note_urgent();
+        tcp.note_urgent();
         assert_eq!(overtaken(file, all), None);
         file.retire();
     }

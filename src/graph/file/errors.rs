@@ -4,7 +4,7 @@
 //! together with datagrams; for TCP connections an entry shows as memory that grows while no bytes
 //! come or go. Kernel counterpart: `sk_error_queue`.
 
-use super::File;
+use super::{File, Tcp};
 use crate::kind::Kind;
 use crate::sync::atomic::Ordering::SeqCst;
 
@@ -17,43 +17,54 @@ const FLOW: u32 = 20;
 /// Buffers take multiples of this.
 const GRAIN: u32 = 64;
 
+/// The file of a socket that is counted by memory. The word `state` is the memory of all entries
+/// that were taken from its error queue.
+#[derive(Clone, Copy, Debug)]
+pub struct ByMemory<'a>(&'a File);
+
 impl File {
-    /// Of a socket that is counted by memory: the memory of all that was taken from its error
-    /// queue.
-    pub fn errors_taken(&self) -> u32 {
-        if matches!(self.kind(), Kind::Udp | Kind::Socket) { self.outgoing.load(SeqCst) } else { 0 }
+    /// The file as a socket that is counted by memory, if it is one.
+    pub fn by_memory(&self) -> Option<ByMemory<'_>> {
+        matches!(self.kind(), Kind::Udp | Kind::Socket).then_some(ByMemory(self))
+    }
+}
+
+impl ByMemory<'_> {
+    /// The memory of all entries that were taken from the error queue.
+    pub fn errors_taken(self) -> u32 {
+        self.0.state.load(SeqCst)
     }
 
     /// An entry with this memory was taken from the error queue. `None` if the memory is unknown,
     /// because something else arrived meanwhile.
-    pub fn take_errors(&self, memory: Option<u32>) {
-        if matches!(self.kind(), Kind::Udp | Kind::Socket) {
-            self.outgoing.fetch_add(memory.unwrap_or(1), SeqCst);
-        }
+    pub fn take_errors(self, memory: Option<u32>) {
+        self.0.state.fetch_add(memory.unwrap_or(1), SeqCst);
     }
+}
 
-    /// Of a TCP connection: whether its error queue is not empty, as far as known.
+impl Tcp<'_> {
+    /// Whether the error queue is not empty, as far as known.
     #[inline]
-    pub fn follows_errors(&self) -> bool {
-        self.kind() == Kind::Tcp && self.outgoing.load(SeqCst) & FOLLOWED != 0
+    pub fn follows_errors(self) -> bool {
+        self.0.state.load(SeqCst) & FOLLOWED != 0
     }
 
-    /// A report of a TCP connection shows whether its error queue is empty.
-    pub fn follow_errors(&self, any: bool) {
+    /// A report shows whether the error queue is empty.
+    pub fn follow_errors(self, any: bool) {
         match self.follows_errors() {
-            true if !any => self.outgoing.fetch_and(!FOLLOWED, SeqCst),
-            false if any && self.kind() == Kind::Tcp => self.outgoing.fetch_or(FOLLOWED, SeqCst),
+            true if !any => self.0.state.fetch_and(!FOLLOWED, SeqCst),
+            false if any => self.0.state.fetch_or(FOLLOWED, SeqCst),
             _ => 0,
         };
     }
 
-    /// A number that changes when an arrival in the error queue of a TCP connection is found.
-    pub fn errors_found(&self) -> u8 {
-        if self.kind() == Kind::Tcp { ((self.outgoing.load(SeqCst) & !FOLLOWED) >> FOUND) as u8 } else { 0 }
+    /// A number that changes when an arrival in the error queue is found.
+    pub fn errors_found(self) -> u8 {
+        ((self.0.state.load(SeqCst) & !FOLLOWED) >> FOUND) as u8
     }
 
     /// Notes the memory in use after `flow` bytes were received and sent.
-    pub fn note_error_memory(&self, memory: u32, flow: u64) {
+    pub fn note_error_memory(self, memory: u32, flow: u64) {
         /// A prime, because the numbers of bytes are often multiples of a power of two.
         const SUMS: u64 = 251;
         const MOST: u32 = (1 << FLOW) - 1;
@@ -63,7 +74,7 @@ impl File {
             let found = ((word >> FOUND) + u32::from(came)) & 7;
             Some(word & FOLLOWED | found << FOUND | flow << FLOW | memory)
         };
-        let _ = self.outgoing.fetch_update(SeqCst, SeqCst, noted);
+        let _ = self.0.state.fetch_update(SeqCst, SeqCst, noted);
     }
 }
 
@@ -79,20 +90,21 @@ mod tests {
         let stream = stream.expect("a connection");
         let file = File::create().expect("memory");
         assert_eq!(file.identify(std::os::fd::AsRawFd::as_raw_fd(&stream)), Kind::Tcp);
-        file.follow_errors(true);
-        file.note_error_memory(832, 10);
-        let found = file.errors_found();
-        file.note_error_memory(832, 10);
-        assert_eq!(file.errors_found(), found);
-        file.note_error_memory(2 * 832, 10);
-        assert_eq!(file.errors_found(), found + 1);
-        file.note_error_memory(832, 10);
-        file.note_error_memory(3 * 832, 12);
-        assert_eq!(file.errors_found(), found + 1, "bytes came");
-        assert!(file.follows_errors());
-        file.follow_errors(false);
-        assert!(!file.follows_errors());
-        assert_eq!(file.errors_found(), found + 1);
+        let tcp = file.tcp().expect("it is one");
+        tcp.follow_errors(true);
+        tcp.note_error_memory(832, 10);
+        let found = tcp.errors_found();
+        tcp.note_error_memory(832, 10);
+        assert_eq!(tcp.errors_found(), found);
+        tcp.note_error_memory(2 * 832, 10);
+        assert_eq!(tcp.errors_found(), found + 1);
+        tcp.note_error_memory(832, 10);
+        tcp.note_error_memory(3 * 832, 12);
+        assert_eq!(tcp.errors_found(), found + 1, "bytes came");
+        assert!(tcp.follows_errors());
+        tcp.follow_errors(false);
+        assert!(!tcp.follows_errors());
+        assert_eq!(tcp.errors_found(), found + 1);
         file.retire();
     }
 }

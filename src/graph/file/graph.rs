@@ -1,4 +1,5 @@
-//! The interest graph around one description: its numbers, its registrations, and how these are told what the witnesses saw.
+//! The interest graph around one description: its numbers, its registrations, and how these are
+//! told what the witnesses saw.
 
 use libc::c_int;
 
@@ -11,7 +12,8 @@ use crate::lock::Guard;
 use crate::sync::atomic::AtomicU32;
 use crate::sync::atomic::Ordering::SeqCst;
 
-/// The part of the interest graph around one description; its registrations are reached through [`FileGuard`].
+/// The part of the interest graph around one description; its registrations are reached through
+/// [`FileGuard`].
 #[derive(Debug)]
 pub struct Graph {
     /// The numbers that name the description. Empty when it is closed.
@@ -85,8 +87,8 @@ impl Drop for FileGuard {
     }
 }
 
-/// Facts to be told: what they are, when the latest of the calls began, and how many there were, so that facts which come while
-/// others are told are not taken for told.
+/// Facts to be told: what they are, when the latest of the calls began, and how many there were, so
+/// that facts which come while others are told are not taken for told.
 #[derive(Clone, Copy)]
 pub(super) struct Told(pub(super) u64);
 
@@ -124,8 +126,9 @@ impl File {
         FileGuard { file: self, guard: Some(self.graph.lock()) }
     }
 
-    /// Hands facts, of a call that began at `at`, to every registration. Never waits: if the graph is locked, by another thread or by
-    /// this one when a signal handler is the caller, they are told without the lock, and once more by whoever holds it.
+    /// Hands facts, of a call that began at `at`, to every registration. Never waits: if the graph
+    /// is locked, by another thread or by this one when a signal handler is the caller, they are
+    /// told without the lock, and once more by whoever holds it.
     pub fn tell(&'static self, facts: Facts, at: u32) {
         let add = |told| Some(Told(told).and(facts, at).0);
         let _ = self.undelivered.fetch_update(SeqCst, SeqCst, add);
@@ -146,9 +149,10 @@ impl File {
         }
     }
 
-    /// The holder of the graph may be held up, in a signal handler for instance, with a thread asleep that must hear of the facts now.
-    /// If so the list stands still, and this walk reaches all of it. If not it may miss some, or stray into a record that was used
-    /// again, where the facts cost a look; then the holder is about to let go, and tells all of them again.
+    /// The holder of the graph may be held up, in a signal handler for instance, with a thread
+    /// asleep that must hear of the facts now. If so the list stands still, and this walk reaches
+    /// all of it. If not it may miss some, or stray into a record that was used again, where the
+    /// facts cost a look; then the holder is about to let go, and tells all of them again.
     #[cold]
     fn tell_past_holder(&'static self, told: Told) {
         self.lapse_claim(told);
@@ -189,7 +193,8 @@ fn is_later(at: u32, than: u32) -> bool {
     at.wrapping_sub(than).cast_signed() > 0
 }
 
-/// Raises a clock reading to a later one. A call that began long ago must not take back what a younger one told.
+/// Raises a clock reading to a later one. A call that began long ago must not take back what a
+/// younger one told.
 pub fn raise(clock: &AtomicU32, at: u32) {
     let _ = clock.fetch_update(SeqCst, SeqCst, |now| is_later(at, now).then_some(at));
 }

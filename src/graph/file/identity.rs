@@ -1,4 +1,5 @@
-//! Whether a number still names the description that it named: it may have been closed and used again behind our back.
+//! Whether a number still names the description that it named: it may have been closed and used
+//! again behind our back.
 
 use libc::c_int;
 use nix::errno::Errno;
@@ -13,8 +14,8 @@ pub type Identity = (u64, u64);
 /// How long a comparison holds.
 const CHECK_MS: u64 = 10;
 
-/// How many comparisons the reports of an instance make between two ticks of the coarse clock: enough for each of those that are
-/// reported, where they are not many.
+/// How many comparisons the reports of an instance make between two ticks of the coarse clock:
+/// enough for each of those that are reported, where they are not many.
 #[derive(Debug)]
 pub struct Allowance {
     tick: u64,
@@ -90,8 +91,8 @@ impl File {
         self.is_named_by(fd)
     }
 
-    /// The same as [`Self::is_named_by`], asked now and then only, for it is a system call; with `once_used` not before the first
-    /// use after `mark`.
+    /// The same as [`Self::is_named_by`], asked now and then only, for it is a system call; with
+    /// `once_used` not before the first use after `mark`.
     pub fn is_likely_named_by(&self, fd: c_int, once_used: bool) -> bool {
         if once_used && self.checked_at.load(Relaxed) == 0 {
             return true;
@@ -100,13 +101,15 @@ impl File {
         self.was_checked(now) || self.check_at(fd, now)
     }
 
-    /// The same for a report, at this time, as often as the instance is allowed to ask; the first is always asked for.
+    /// The same for a report, at this time, as often as the instance is allowed to ask; the first
+    /// is always asked for.
     pub fn is_still_named_by(&self, fd: c_int, now: u64, allowance: &mut Allowance) -> bool {
         let is_first = self.checked_at.load(Relaxed) == 0;
         (!is_first && (self.was_checked(now) || !allowance.take(now))) || self.check_at(fd, now)
     }
 
-    /// Whether the number still names the description, as far as device and inode tell, and where all share one inode the kind.
+    /// Whether the number still names the description, as far as device and inode tell, and where
+    /// all share one inode the kind.
     pub fn is_named_by(&self, fd: c_int) -> bool {
         loop {
             let mark = self.mark.load(Relaxed);
@@ -118,15 +121,16 @@ impl File {
                 // Where the question is not allowed the answer is not no.
                 Err(errno) => errno != Errno::EBADF,
             };
-            // A signal handler may have forked after the question: then this is the child, whose instances have pipes of their own.
+            // A signal handler may have forked after the question: then this is the child, whose
+            // instances have pipes of their own.
             if is_named || self.mark.load(Relaxed) == mark {
                 return is_named;
             }
         }
     }
 
-    /// Whether the number can be the description's, whose device and inode it has: what shares the anonymous inode has to have one
-    /// name. It is taken down at the first comparison.
+    /// Whether the number can be the description's, whose device and inode it has: what shares the
+    /// anonymous inode has to have one name. It is taken down at the first comparison.
     pub fn is_of_kind(&self, fd: c_int, stat: &libc::stat) -> bool {
         if stat.st_mode & libc::S_IFMT != 0 {
             return true;

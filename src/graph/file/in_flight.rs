@@ -1,7 +1,8 @@
-//! Calls that are under way on a description, by thread. Not a count: a thread that is cancelled in a call, or leaves it by `siglongjmp`, does not
-//! come back to say so.
+//! Calls that are under way on a description, by thread. Not a count: a thread that is cancelled in
+//! a call, or leaves it by `siglongjmp`, does not come back to say so.
 //!
-//! There is one table of them for all descriptions, since there are far fewer threads than descriptions.
+//! There is one table of them for all descriptions, since there are far fewer threads than
+//! descriptions.
 
 use std::cell::Cell;
 
@@ -11,7 +12,8 @@ use crate::sys;
 use crate::thread_exit;
 
 thread_local! {
-    /// The thread's number; 0 before it was asked for. Without a destructor: it is read in signal handlers and at thread exit.
+    /// The thread's number; 0 before it was asked for. Without a destructor: it is read in signal
+    /// handlers and at thread exit.
     static OWN: Cell<u32> = const { Cell::new(0) };
 }
 
@@ -20,8 +22,8 @@ pub fn own_number() -> u32 {
     OWN.with(|own| {
         if own.get() == 0 {
             own.set(sys::gettid().unsigned_abs());
-            // The kernel knows a thread for a moment after pthread_join() returned, so a mark that a
-            // cancelled call left behind has to go before that.
+            // The kernel knows a thread for a moment after pthread_join() returned, so a mark that
+            // a cancelled call left behind has to go before that.
             thread_exit::arm_without_memory();
         }
         own.get()
@@ -123,7 +125,8 @@ impl Underway {
         self.buckets().take_while(move |bucket| std::mem::replace(&mut goes_on, bucket.passed.load(SeqCst)))
     }
 
-    /// The calling thread begins. If it is here already, it left that call by force, or is in a signal handler within it.
+    /// The calling thread begins. If it is here already, it left that call by force, or is in a
+    /// signal handler within it.
     #[inline]
     pub fn begin(self) -> Mark {
         let word = u64::from(own_number()) << 32 | u64::from(self.0);
@@ -154,7 +157,8 @@ impl Underway {
         place
     }
 
-    /// Whether another thread is in a call. The calling thread is not, unless it is in a signal handler within one.
+    /// Whether another thread is in a call. The calling thread is not, unless it is in a signal
+    /// handler within one.
     #[inline]
     pub fn by_others(self) -> bool {
         let bucket = &CALLS[self.first()];
@@ -225,7 +229,8 @@ mod tests {
         std::thread::scope(|scope| {
             scope.spawn(|| std::mem::forget(underway.begin()));
         });
-        // Without the handlers of a process that has been started the kernel has to say it, and has the thread for a moment longer.
+        // Without the handlers of a process that has been started the kernel has to say it, and has
+        // the thread for a moment longer.
         let is_seen_to_be_over = |_| {
             std::thread::yield_now();
             !underway.by_others()

@@ -1,4 +1,5 @@
-//! Descriptions with edges by their inode, as far as a call on another description looks for them: a pipe's ends, a unix socket's peer.
+//! Descriptions with edges by their inode, as far as a call on another description looks for them:
+//! a pipe's ends, a unix socket's peer.
 
 use super::identity::known_part;
 use super::{FILES, File, MOST_ENDS};
@@ -13,7 +14,8 @@ use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
 /// A power of two.
 const BUCKETS: usize = 1024;
 
-/// The first description of each bucket; the next ones are linked through `File::beside`. Read without a lock: by witnesses.
+/// The first description of each bucket; the next ones are linked through `File::beside`. Read
+/// without a lock: by witnesses.
 static FIRST: [AtomicShort<File>; BUCKETS] = [const { AtomicShort::none() }; BUCKETS];
 /// Held while the chains are changed, and nothing is waited for meanwhile.
 pub static CHANGES: Lock<()> = Lock::new(ranks::INDEX, ());
@@ -59,8 +61,8 @@ impl File {
         VERSION.fetch_add(1, SeqCst);
     }
 
-    /// The descriptions with edges whose inode is this one: a socket, the two ends of a pipe, a FIFO that is open several times. At
-    /// most [`MOST_ENDS`] are found.
+    /// The descriptions with edges whose inode is this one: a socket, the two ends of a pipe, a
+    /// FIFO that is open several times. At most [`MOST_ENDS`] are found.
     pub fn of_inode(inode: u64) -> impl Iterator<Item = &'static File> + Clone {
         let mut found = Found { inode: known_part(inode), files: [None; MOST_ENDS] };
         if own_table::is_apart() {

@@ -1,4 +1,5 @@
-//! What an open file description is, as far as its edges differ, and whether epoll takes it at all (T3).
+//! What an open file description is, as far as its edges differ, and whether epoll takes it at all
+//! (T3).
 
 use libc::{c_int, stat};
 use linux_raw_sys::general::{
@@ -20,7 +21,8 @@ const KERNFS: [u32; 4] = [SYSFS_MAGIC, CGROUP2_SUPER_MAGIC, CGROUP_SUPER_MAGIC, 
 /// The others all of whose regular files have a poll.
 const POLLABLE: [u32; 4] = [DEBUGFS_MAGIC, MQUEUE_MAGIC, FUSE_SUPER_MAGIC, PID_FS_MAGIC];
 
-/// Whether epoll takes the description: EPERM where the file has no poll of its own (T3), EBADF where the number names a path only.
+/// Whether epoll takes the description: EPERM where the file has no poll of its own (T3), EBADF
+/// where the number names a path only.
 pub fn may_be_watched(fd: c_int, stat: &stat) -> Result<(), Errno> {
     let has_inode = stat.st_mode & libc::S_IFMT != 0;
     if has_inode && !sys::is_usable(fd) {
@@ -35,7 +37,8 @@ pub fn may_be_watched(fd: c_int, stat: &stat) -> Result<(), Errno> {
     }
 }
 
-/// The devices of major 1 that have no poll: mem, null, port, zero, full and urandom. `/dev/random` and `/dev/kmsg` have.
+/// The devices of major 1 that have no poll: mem, null, port, zero, full and urandom. `/dev/random`
+/// and `/dev/kmsg` have.
 fn memory_device(stat: &stat) -> bool {
     libc::major(stat.st_rdev) == 1 && matches!(libc::minor(stat.st_rdev), 1..=5 | 7 | 9)
 }
@@ -47,15 +50,17 @@ fn polls_as_if_without(fd: c_int) -> bool {
     sys::level(fd, NO_POLL) & NO_POLL == NO_POLL
 }
 
-/// The devices of major 10 that have no poll: kvm, loop-control, userfaultfd and so on, whose minors are partly dynamic. Those that
-/// have one and may show all four bits nevertheless are tun, uinput, tpm, cuse, fuse, vhost, uhid and rfkill.
+/// The devices of major 10 that have no poll: kvm, loop-control, userfaultfd and so on, whose
+/// minors are partly dynamic. Those that have one and may show all four bits nevertheless are tun,
+/// uinput, tpm, cuse, fuse, vhost, uhid and rfkill.
 fn miscellaneous_device(fd: c_int, stat: &stat) -> bool {
     libc::major(stat.st_rdev) == 10
         && !matches!(libc::minor(stat.st_rdev), 200 | 203 | 223 | 224 | 229 | 238 | 239 | 241 | 242)
         && polls_as_if_without(fd)
 }
 
-/// Of what shares the anonymous inode only rings, seccomp's notifications and bpf maps have a poll that may show all four bits.
+/// Of what shares the anonymous inode only rings, seccomp's notifications and bpf maps have a poll
+/// that may show all four bits.
 fn without_inode(fd: c_int) -> Result<(), Errno> {
     let level = sys::level(fd, NO_POLL);
     if level & NVAL != 0 {
@@ -84,7 +89,8 @@ fn regular_file(fd: c_int) -> Result<(), Errno> {
     if filesystem != PROC_SUPER_MAGIC {
         return Err(Errno::EPERM);
     }
-    // Those of /proc which do are pollable for epoll, but for a process's own; and the network is no process's own.
+    // Those of /proc which do are pollable for epoll, but for a process's own; and the network is
+    // no process's own.
     let mut buffer = [0; 64];
     let link = sys::descriptor_link(fd, &mut buffer)?;
     let mut names = link.split(|&byte| byte == b'/').skip(2);
@@ -98,8 +104,8 @@ pub fn identify(fd: c_int) -> Kind {
     sys::fstat(fd).map_or(Kind::Other, |stat| of_stat(fd, &stat).0)
 }
 
-/// Finds out what the description is, and of a TCP connection the state, which is found on the way. A few system calls: for
-/// edge-triggered registrations only.
+/// Finds out what the description is, and of a TCP connection the state, which is found on the way.
+/// A few system calls: for edge-triggered registrations only.
 pub fn of_stat(fd: c_int, stat: &stat) -> (Kind, Option<TcpState>) {
     let kind = match stat.st_mode & libc::S_IFMT {
         libc::S_IFSOCK => return socket(fd),
@@ -113,7 +119,8 @@ pub fn of_stat(fd: c_int, stat: &stat) -> (Kind, Option<TcpState>) {
     (kind, None)
 }
 
-/// Whether it may be of a kind with fleeting levels, which level-triggered registrations need to know of, too.
+/// Whether it may be of a kind with fleeting levels, which level-triggered registrations need to
+/// know of, too.
 pub fn may_be_fleeting(fd: c_int, stat: &stat) -> bool {
     match stat.st_mode & libc::S_IFMT {
         libc::S_IFREG => true,
@@ -206,7 +213,8 @@ fn is_udp(protocol: c_int) -> bool {
     matches!(protocol, libc::IPPROTO_UDP | libc::IPPROTO_UDPLITE)
 }
 
-/// The kinds that live on the anonymous inode. Probed by what only they answer where `/proc` cannot be asked.
+/// The kinds that live on the anonymous inode. Probed by what only they answer where `/proc` cannot
+/// be asked.
 fn anonymous(fd: c_int) -> Kind {
     let mut buffer = [0; 64];
     match sys::descriptor_link(fd, &mut buffer) {

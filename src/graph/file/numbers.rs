@@ -40,7 +40,8 @@ impl File {
     }
 }
 
-/// A list of numbers: the only one, [`Numbers::NOBODY`], or what is below that, negated, is a short reference to more.
+/// A list of numbers: the only one, [`Numbers::NOBODY`], or what is below that, negated, is a short
+/// reference to more.
 #[derive(Debug)]
 pub struct Numbers(c_int);
 

@@ -1,18 +1,22 @@
-//! Space to write: whether a write or a poll has met a full buffer, so that the kernel wakes the waiters once there is
-//! space again. Kernel counterpart: SOCK_NOSPACE (`sk_write_space`), and the full ring of a pipe.
+//! Space to write: whether a write or a poll has met a full buffer, so that the kernel wakes the
+//! waiters once there is space again. Kernel counterpart: SOCK_NOSPACE (`sk_write_space`), and the
+//! full ring of a pipe.
 //!
-//! | event | kinds | state afterwards | reports |
-//! |---|---|---|---|
-//! | a write got EAGAIN or was cut short: [`File::space_refused`] | TCP, pipes; unix datagrams, if the peer's queue refused them | no space | |
-//! | | the others | space | |
-//! | a report found EPOLLOUT low: [`File::space_lacking`] | TCP (`tcp_poll` sets SOCK_NOSPACE) | no space | |
-//! | a look for outer instances found it low | pipes | no space | |
-//! | a look found EPOLLOUT high: [`File::space_found`] | all but pipes | space | SPACE_FREED, if there had been none |
-//! | the peer read, or a write is about to begin and EPOLLOUT is high: [`File::space_freed`] | all | space | SPACE_FREED |
-//! | every waiter was woken: [`File::space_rechecked`] | all but pipes | as EPOLLOUT is | |
+//! The state changes with these events:
 //!
-//! A pipe stays without space until the next write: a look that finds some is not the wake-up of the other waiters. The
-//! looks that lead to these events are in `probe/observe.rs`.
+//! - A write gets EAGAIN or is cut short ([`File::space_refused`]). TCP and pipes: no space. Unix
+//!   datagrams: no space if the peer's full queue refused them. Others: space.
+//! - A report finds EPOLLOUT low ([`File::space_lacking`]). TCP: no space, as `tcp_poll` sets
+//!   SOCK_NOSPACE. Others: no change.
+//! - A look for outer instances finds EPOLLOUT low. Pipes: no space. Others: no change.
+//! - A look finds EPOLLOUT high ([`File::space_found`]). Pipes: no change. Others: space, and if
+//!   there had been none, SPACE_FREED is reported.
+//! - The peer reads, or a write is about to begin and EPOLLOUT is high ([`File::space_freed`]): space,
+//!   and SPACE_FREED is reported.
+//! - Every waiter is woken ([`File::space_rechecked`]). Pipes: no change. Others: as EPOLLOUT is.
+//!
+//! A pipe stays without space until the next write: a look that finds some is not the wake-up of
+//! the other waiters. The looks that lead to these events are in `probe/observe.rs`.
 
 use libc::c_int;
 
@@ -39,8 +43,8 @@ impl File {
         self.flags.load(Relaxed) & NO_SPACE != 0
     }
 
-    /// Whether the full queue of a unix datagram socket's peer refused a write: the peer's next read then wakes this
-    /// end, whether or not this end has space of its own.
+    /// Whether the full queue of a unix datagram socket's peer refused a write: the peer's next
+    /// read then wakes this end, whether or not this end has space of its own.
     pub fn has_full_peer(&self) -> bool {
         self.kind() == Kind::UnixDgram && self.has_no_space()
     }
@@ -61,9 +65,9 @@ impl File {
         }
     }
 
-    /// A poll found the writable level high. If there had been no space, whatever freed some woke every waiter, which
-    /// the first to find it reports: the space may be gone when the others look. `tracked` says whether the finder is
-    /// among the edge-triggered registrations.
+    /// A poll found the writable level high. If there had been no space, whatever freed some woke
+    /// every waiter, which the first to find it reports: the space may be gone when the others
+    /// look. `tracked` says whether the finder is among the edge-triggered registrations.
     pub fn space_found(&'static self, tracked: bool) {
         if self.has_no_space() && !self.kind().is_pipe() && self.take_no_space() && self.has_edges_beside(tracked) {
             self.tell(Facts::SPACE_FREED, self.begin_call());
@@ -76,7 +80,8 @@ impl File {
         self.tell(Facts::SPACE_FREED, self.begin_call());
     }
 
-    /// Every waiter was woken, and space that was freed by now has woken them, too. True if a pipe is still full.
+    /// Every waiter was woken, and space that was freed by now has woken them, too. True if a pipe
+    /// is still full.
     pub fn space_rechecked(&self, fd: c_int) -> bool {
         if !self.has_no_space() {
             return false;
@@ -101,7 +106,7 @@ mod tests {
 
     fn of(kind: Kind) -> &'static File {
         let file = File::create().expect("memory");
-        file.kind.store(kind as u8, Relaxed);
+        file.kind.set(kind);
         file
     }
 

@@ -1,4 +1,5 @@
-//! The record of a readiness source: what is posted on it, and who uses its number (`api/source.rs`).
+//! The record of a readiness source: what is posted on it, and who uses its number
+//! (`api/source.rs`).
 
 use super::File;
 use super::ops::{FileOps, Look};
@@ -6,7 +7,7 @@ use crate::events::Bits;
 use crate::graph::internal_fd;
 use crate::kind::Kind;
 use crate::sync::atomic::AtomicU32;
-use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
+use crate::sync::atomic::Ordering::SeqCst;
 
 /// A source as a file.
 pub(super) static SOURCE: FileOps = FileOps { look: look_at_source, on_watch: |_, _| Ok(()), is_instance: false };
@@ -14,7 +15,7 @@ pub(super) static SOURCE: FileOps = FileOps { look: look_at_source, on_watch: |_
 fn look_at_source(file: &'static File, _in_turn: bool) -> Look {
     // The time first: a post after it is news after this look.
     let at = file.clock();
-    Look { level: file.posted(), at: Some(at), is_uneasy: false }
+    Look { level: Source(file).posted(), at: Some(at), is_uneasy: false }
 }
 
 impl File {
@@ -26,28 +27,13 @@ impl File {
 
     /// Makes the description a readiness source, with nothing posted.
     pub fn become_source(&self) {
-        self.kind.store(Kind::Source as u8, Relaxed);
+        self.kind.set(Kind::Source);
     }
 
-    /// The levels posted on a source.
+    /// The file as a source, if it is one.
     #[inline]
-    pub fn posted(&self) -> Bits {
-        self.outgoing.load(SeqCst) as Bits
-    }
-
-    /// Posts levels on a source; answers with those before.
-    pub fn raise(&self, levels: Bits) -> Bits {
-        self.outgoing.fetch_or(levels.into(), SeqCst) as Bits
-    }
-
-    /// How many look at a source, or change it, at this moment.
-    pub fn users(&self) -> &AtomicU32 {
-        &self.empties
-    }
-
-    /// Takes levels off a source; answers with those before.
-    pub fn lower(&self, levels: Bits) -> Bits {
-        self.outgoing.fetch_and(!u32::from(levels), SeqCst) as Bits
+    pub fn source(&self) -> Option<Source<'_>> {
+        self.is_source().then_some(Source(self))
     }
 
     /// The number of a source is to be another's: waits until nobody uses it as the source's. Not
@@ -55,8 +41,36 @@ impl File {
     pub fn await_source_users(&self) {
         /// A thread that is not done by then is held up by a signal handler.
         const NAPS: u32 = 100;
-        if self.is_source() {
-            internal_fd::await_none(self.users(), NAPS);
+        if let Some(source) = self.source() {
+            internal_fd::await_none(source.users(), NAPS);
         }
+    }
+}
+
+/// The file of a source. The word `state` is the levels that are posted, `tally` the number of
+/// calls that use it at this moment.
+#[derive(Clone, Copy, Debug)]
+pub struct Source<'a>(&'a File);
+
+impl<'a> Source<'a> {
+    /// The levels that are posted.
+    #[inline]
+    pub fn posted(self) -> Bits {
+        self.0.state.load(SeqCst) as Bits
+    }
+
+    /// Posts levels; returns those before.
+    pub fn raise(self, levels: Bits) -> Bits {
+        self.0.state.fetch_or(levels.into(), SeqCst) as Bits
+    }
+
+    /// Takes levels off; returns those before.
+    pub fn lower(self, levels: Bits) -> Bits {
+        self.0.state.fetch_and(!u32::from(levels), SeqCst) as Bits
+    }
+
+    /// How many calls look at it, or change it, at this moment.
+    pub fn users(self) -> &'a AtomicU32 {
+        &self.0.tally
     }
 }

@@ -1,0 +1,89 @@
+//! What a TCP connection needs of its file: how far its readers have come, whether it has begun, and
+//! whether its writes block. Its error queue is in `errors.rs`, its dropped segments are in
+//! `tcp_rmem_drops.rs`. Kernel counterpart: `struct tcp_sock`.
+
+use libc::c_int;
+
+use super::{BLOCKS, File, PLACED, SHUT, URGENT};
+use crate::kind::Kind;
+use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
+use crate::tcp::{self, TcpState};
+
+/// In place of a `Peer`: the connection begins with the first write (TCP_FASTOPEN_CONNECT), or has
+/// begun and is not established yet.
+const PUT_OFF: u8 = 4;
+
+/// The file of a TCP connection. The word `state` is that of its error queue, `tally` that of its
+/// dropped segments, `peer` whether it is put off.
+#[derive(Clone, Copy, Debug)]
+pub struct Tcp<'a>(pub(super) &'a File);
+
+impl File {
+    /// The file as a TCP connection, if it is one.
+    #[inline]
+    pub fn tcp(&self) -> Option<Tcp<'_>> {
+        (self.kind() == Kind::Tcp).then_some(Tcp(self))
+    }
+
+    /// What was taken of a stream may not have been counted, or will not be.
+    pub(super) fn lose_place(&self) {
+        self.flags.fetch_and(!PLACED, SeqCst);
+    }
+}
+
+impl Tcp<'_> {
+    /// How many bytes of the stream were taken since its beginning; none if that is not known. Too
+    /// few, if another process took some.
+    pub fn place(self) -> Option<u64> {
+        (self.0.flags.load(SeqCst) & (PLACED | URGENT) == PLACED).then(|| self.0.consumed())
+    }
+
+    /// When read-like calls of this process had taken `consumed` bytes, the readers of the stream
+    /// had come to `place`.
+    pub fn set_place(self, place: u64, consumed: u64) {
+        if self.0.flags.fetch_or(PLACED, SeqCst) & PLACED == 0 {
+            self.0.consume(place.wrapping_sub(consumed));
+        }
+    }
+
+    /// Urgent data came in the stream: from here on its place is not known.
+    pub fn note_urgent(self) {
+        self.0.flags.fetch_or(URGENT, SeqCst);
+    }
+
+    /// Bytes of the stream may have been taken without being counted, or will be.
+    pub fn lose_place(self) {
+        self.0.lose_place();
+    }
+
+    /// Whether the connection begins with the first write, as far as known.
+    #[inline]
+    pub fn is_put_off(self) -> bool {
+        self.0.peer.load(Relaxed) == PUT_OFF
+    }
+
+    /// Notes whether it does.
+    pub fn put_off(self, is_put_off: bool) {
+        self.0.peer.store(if is_put_off { PUT_OFF } else { 0 }, Relaxed);
+    }
+
+    /// A call that connects or disconnects led to this state: the shutdowns of an earlier
+    /// connection are over, and its bytes do not count.
+    pub fn begin_anew(self, state: Option<TcpState>) {
+        self.lose_place();
+        if matches!(state, Some(tcp::CLOSE | tcp::SYN_SENT | tcp::ESTABLISHED)) {
+            self.0.flags.fetch_and(!SHUT, Relaxed);
+        }
+    }
+
+    /// Whether a write blocks where there is no space, as far as known.
+    #[inline]
+    pub fn blocks(self) -> bool {
+        self.0.flags.load(Relaxed) & BLOCKS != 0
+    }
+
+    /// Notes the status flags (F_SETFL) of the description.
+    pub fn note_status_flags(self, flags: c_int) {
+        self.0.set_flag(BLOCKS, flags & libc::O_NONBLOCK == 0);
+    }
+}
