@@ -116,7 +116,7 @@ static int listen_on(unsigned short port, struct sockaddr_in *address)
     return fd;
 }
 
-/* --- the self-test: a thread at the other end of one connection ------------------------------------------------------------- */
+/* --- the self-test: a thread at the other end of one connection ------------------------------- */
 
 enum { TOTAL = 8 * 1024 * 1024 };
 static char pattern[TOTAL];

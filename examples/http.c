@@ -11,7 +11,7 @@
  *   ln -sf libepolyfill.so target/release/libepolyfill.so.0
  *   gcc -O2 examples/http.c -o http -Ltarget/release -Wl,--no-as-needed -lepolyfill -Wl,-rpath,"$PWD/target/release"
  *   ./http 8080            serves 127.0.0.1:8080 until it is interrupted, and then prints what it did
- *   ./http 8080 1000       with 1000 more coroutines, each waiting for a pipe that is never written to
+ *   ./http 8080 1000       with 1000 more coroutines, each waiting for a pipe that stays silent
  *   wrk -c 100 -d 2 http://127.0.0.1:8080/
  */
 #define _GNU_SOURCE 1
@@ -58,7 +58,7 @@ static int must(int result, const char *what)
     return result;
 }
 
-/* --- coroutines ------------------------------------------------------------------------------------------------------- */
+/* --- coroutines ------------------------------------------------------------------------------- */
 
 static void begin(void)
 {
@@ -150,7 +150,7 @@ static int accept_one(int listener)
     return fd;
 }
 
-/* --- the server -------------------------------------------------------------------------------------------------------- */
+/* --- the server ------------------------------------------------------------------------------- */
 
 static const char answer[] = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 14\r\n\r\nHello, world!\n";
 

@@ -96,7 +96,7 @@ static inline const char *whose_epoll(int fd)
     return strcmp(link, "anon_inode:[eventpoll]") == 0 ? "kernel" : "library";
 }
 
-/* --- options: --name value, or --name alone for a switch ----------------------------------------------------------------- */
+/* --- options: --name value, or --name alone for a switch -------------------------------------- */
 
 struct option {
     const char *name;

@@ -53,7 +53,7 @@ struct client {
     uint32_t mask;
     enum after after;
     bool busy, connecting, shut;
-    size_t length, sent, got, offset; /* the request is `length` bytes of the pattern from `offset` on */
+    size_t length, sent, got, offset; /* the request: `length` bytes of the pattern from `offset` */
     size_t stop_at;                   /* a halved request pauses here */
     uint64_t started, resume;
 };
@@ -68,7 +68,7 @@ static size_t request_length, answer_length;
 static uint64_t state, all, requests, bytes, connects, largest_ns;
 static bool measuring;
 
-/* --- latencies: 32 classes for each power of two --------------------------------------------------------------------------- */
+/* --- latencies: 32 classes for each power of two ---------------------------------------------- */
 
 enum { FINE = 32 };
 static uint64_t histogram[64 * FINE];
@@ -91,7 +91,7 @@ static double percentile(double share)
     return 0;
 }
 
-/* --- connections ----------------------------------------------------------------------------------------------------------- */
+/* --- connections ------------------------------------------------------------------------------ */
 
 /* Binds to varying loopback addresses, because one address would run out of ports. */
 static int new_connection(bool wait)

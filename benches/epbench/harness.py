@@ -48,7 +48,7 @@ def make_sides(library, pollers):
 
 
 def end_in_order():
-    """Turns signals that end the driver into exceptions, so that every `with` stops its servers first."""
+    """Turns ending signals into exceptions, so that every `with` stops its servers first."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda number, _: sys.exit(128 + number))
 
@@ -60,7 +60,8 @@ def raise_limit():
 
 
 class Pins:
-    """Servers and measured programs run on the last processor, generators on the first; `free` on all."""
+    """Servers and measured programs run on the last processor, generators on the first;
+    `free` programs on all."""
 
     def __init__(self, on):
         self.on = on and len(CPUS) > 1
@@ -103,8 +104,8 @@ def run(argv, side, pin=None, bound=120):
 
 
 def free_port():
-    """Returns a port that the system assigns to no other socket for a minute, because a connection of
-    it is left in TIME_WAIT."""
+    """Returns a port that the system assigns to no other socket for a minute, because a connection
+    of it is left in TIME_WAIT."""
     with socket.socket() as s:
         s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         s.bind(("127.0.0.1", 0))
@@ -209,8 +210,8 @@ class Server:
         return count
 
     def settle(self, sockets, bound=10):
-        """Waits until the server has seen the ends of its connections. One socket may be the library's,
-        for socket diagnosis."""
+        """Waits until the server has seen the ends of its connections. One socket may be the
+        library's, for socket diagnosis."""
         began = time.monotonic()
         while (left := self.descriptors("socket:") - sockets) > 0:
             waited = time.monotonic() - began

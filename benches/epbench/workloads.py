@@ -1,5 +1,5 @@
-"""The workloads. A workload has points; a point is measured on one side at a time, and its costs are
-returned. Less is better."""
+"""The workloads. A workload has points; a point is measured on one side at a time, and its
+measure returns costs. Less is better."""
 
 import os
 import shutil
@@ -151,7 +151,7 @@ def served(settings, server_words, active, load_words, side, pins=("server", "ge
 def measured(settings, server, words, active, pin="generator"):
     """One run of the load: its time, and the processor time of the server meanwhile."""
     sockets = server.descriptors("socket:")
-    # Enough requests first to make the number of waits of the warm-up, if few are in flight at once.
+    # Enough requests to make the waits of the warm-up, if few are in flight at once.
     words = [settings.out / "load", *words, "--active", active, "--seconds", settings.served_seconds, "--warm-up", settings.served_seconds / 10,
              "--warm-up-requests", settings.warm_up * min(active, 10), "--seed", settings.seed]
     with Load(words, settings.sides["kernel"], settings.pins[pin]) as generator:

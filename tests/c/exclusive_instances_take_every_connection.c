@@ -12,7 +12,7 @@ void test(void)
         struct waiter beside;
         start_waiter(&beside, crew.beside);
 
-        /* If the connection were accepted before the fifth instance looks, that would rightly
+        /* If the connection were accepted before the fifth instance looks, the fifth would rightly
          * report nothing (W7). */
         atomic_store(&crew.hold, true);
         int client = tcp_client_of(crew.listener);

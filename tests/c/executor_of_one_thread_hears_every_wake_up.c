@@ -33,7 +33,7 @@ static struct operation *add_operation(int fd, int peer, bool is_ring)
     return op;
 }
 
-/* --- the other threads ------------------------------------------------------------------------------------------- */
+/* --- the other threads ------------------------------------------------------------------------ */
 
 static int ends[PEERS][2];
 
@@ -57,7 +57,7 @@ static void *peer_main(void *arg)
     return NULL;
 }
 
-/* --- the ring ---------------------------------------------------------------------------------------------------- */
+/* --- the ring --------------------------------------------------------------------------------- */
 
 static struct {
     int fd;
@@ -102,7 +102,7 @@ static void take_completions(void)
     __atomic_store_n(word(ring.params.cq_off.head), tail, __ATOMIC_RELEASE);
 }
 
-/* --- the executor ------------------------------------------------------------------------------------------------ */
+/* --- the executor ----------------------------------------------------------------------------- */
 
 static struct operation *graveyard, *freed_now;
 

@@ -63,7 +63,7 @@ static inline void refuse_threads(void)
     install_filter(filter, sizeof filter / sizeof *filter);
 }
 
-/* --- memory -------------------------------------------------------------------------------------------------------
+/* --- memory --------------------------------------------------------------------------------------
  *
  * Every mapping traps into a handler, which lets `mappings_left` of them through. The handler's own
  * mappings carry a mark: in the offset, which is meaningless without a file, or, for a file, in the
@@ -140,7 +140,7 @@ static inline void trap_mappings(void)
     install_filter(filter, sizeof filter / sizeof *filter);
 }
 
-/* --- numbers ------------------------------------------------------------------------------------------------------- */
+/* --- numbers ---------------------------------------------------------------------------------- */
 
 static inline void limit_numbers(rlim_t soft)
 {

@@ -34,7 +34,7 @@
 void test(void);
 extern char **test_argv; /* for tests that exec themselves */
 
-/* Whether the test runs on the kernel's epoll. Use it only for what docs/differences.md lists. */
+/* Whether the test runs on the kernel's epoll. Use it only for differences that docs/differences.md lists. */
 bool on_the_kernel(void);
 bool with_a_ring(void);
 
@@ -77,7 +77,7 @@ extern const char *subject; /* the current case of a table-driven test, named in
 /* A pthread call that must not fail. */
 #define PT(call) CHECK_EQ(call, 0)
 
-/* --- control and wait ------------------------------------------------------------------------------------------ */
+/* --- control and wait ------------------------------------------------------------------------- */
 
 int new_epoll(void);
 int ctl(int ep, int op, int fd, uint32_t events, uint64_t data);
@@ -107,7 +107,7 @@ void expect_none_(const char *file, int line, int ep, int timeout_ms);
 #define EXPECT_NONE(ep) expect_none_(__FILE__, __LINE__, ep, QUIET_MS)
 #define EXPECT_NONE_NOW(ep) expect_none_(__FILE__, __LINE__, ep, 0)
 
-/* --- threads ---------------------------------------------------------------------------------------------------- */
+/* --- threads ---------------------------------------------------------------------------------- */
 
 struct thread {
     pthread_t id;
@@ -140,7 +140,7 @@ void start_waiter_by(struct waiter *waiter, enum call call, int ep, int timeout_
 bool start_waiter_or_not(struct waiter *waiter, int ep); /* true if blocked, false if it returned */
 int join_waiter(struct waiter *waiter); /* returns its result, within the bound */
 
-/* --- time, processes, bytes -------------------------------------------------------------------------------------- */
+/* --- time, processes, bytes ------------------------------------------------------------------- */
 
 int64_t now_ns(void);
 int64_t cpu_ns(void); /* of the whole process */
