@@ -34,7 +34,8 @@
 void test(void);
 extern char **test_argv; /* for tests that exec themselves */
 
-/* Whether the test runs on the kernel's epoll. Use it only for differences that docs/differences.md lists. */
+/* Whether the test runs on the kernel's epoll. Use it only for differences that
+ * docs/differences.md lists. */
 bool on_the_kernel(void);
 bool with_a_ring(void);
 
