@@ -45,7 +45,7 @@ pub fn run() -> Result<(), Failure> {
 }
 
 fn kernel_epoll() -> String {
-    // SAFETY: the call takes no pointer, and the descriptor that it makes is nobody else's.
+    // SAFETY: the call takes no pointer, and the descriptor that it makes is used nowhere else.
     let answer = unsafe {
         syscall!(Sysno::epoll_create1, 0).map(|fd| {
             let _ = syscall!(Sysno::close, fd);
@@ -71,8 +71,7 @@ pub fn ring() -> Result<(), Errno> {
 
     let mut params = [0u32; WORDS];
     params[FLAGS] = WANTED;
-    // SAFETY: the structure is as long as the kernel's, and the descriptor that is made is nobody
-    // else's.
+    // SAFETY: the structure is as long as the kernel's, and the descriptor is used nowhere else.
     let made = unsafe { syscall!(Sysno::io_uring_setup, 8, params.as_mut_ptr()) };
     let fd = made.map_err(|errno| Errno::from_raw(errno.into_raw()))?;
     // SAFETY: as above.

@@ -42,16 +42,16 @@ use program::Depth;
 use std::ffi::OsString;
 use std::io::Write;
 
-/// What the C start-up calls. The arguments are read from the environment of the process, where std
-/// has them too.
+/// The entry point for the C start-up code. The arguments are read from the environment of the
+/// process, as std does.
 #[cfg(not(test))]
 #[unsafe(no_mangle)]
 pub extern "C" fn main(_argc: libc::c_int, _argv: *const *const libc::c_char) -> libc::c_int {
     std::process::exit(run(std::env::args_os().skip(1).collect()))
 }
 
-/// Does what the command line asks and returns the exit code; when that is to become a program, it
-/// returns only on failure.
+/// Carries out the command line and returns the exit code; if it starts a program, it returns only
+/// on failure.
 fn run(words: Vec<OsString>) -> i32 {
     match obey(words) {
         Ok(()) => 0,

@@ -11,7 +11,7 @@ use lexopt::{Arg, Parser};
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write;
 
-/// What the options of one row do.
+/// The effect of an option.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Effect {
     Wish(Wish),
@@ -22,7 +22,7 @@ enum Effect {
     Completion,
 }
 
-/// The one thing that a command line asks for.
+/// The one purpose of a command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wish {
     Launch,
@@ -44,7 +44,7 @@ pub struct Row {
     effect: Effect,
 }
 
-/// What follows an option: its name in the help, and the words that it may be.
+/// The argument of an option: its name in the help, and the words that it accepts.
 #[derive(Clone, Copy, Debug)]
 pub struct Argument {
     name: &'static str,
@@ -77,7 +77,7 @@ pub const TABLE: &[Row] = &[
 
 const USAGE: &str = "usage: epolyfill [options] [--] program args…";
 
-/// A command line, understood.
+/// A parsed command line.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Options {
     pub wish: Wish,
@@ -90,7 +90,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// Sets what an option stands for, or returns the wish that it is.
+    /// Applies the effect of an option, or returns its wish.
     fn set(&mut self, effect: Effect, argument: Option<&'static str>) -> Option<Wish> {
         match effect {
             Effect::NoKernelEpoll => self.no_kernel_epoll = true,
@@ -149,7 +149,7 @@ pub fn parse(words: Vec<OsString>) -> Result<Options, Failure> {
     Ok(options)
 }
 
-/// Whether the parts of a command line go together. `asked` is the row of its wish.
+/// Checks that the parts of a command line go together. `asked` is the row of its wish.
 fn agree(options: &Options, asked: Option<&Row>) -> Result<(), Failure> {
     match (options.wish, asked) {
         (Wish::Launch | Wish::Check, _) | (_, None) => {
@@ -177,7 +177,7 @@ fn agree(options: &Options, asked: Option<&Row>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The argument of an option, which has to be one of its words.
+/// The argument of an option, which must be one of its words.
 fn word(row: &Row, argument: Argument, value: &OsStr) -> Result<&'static str, Failure> {
     let known = argument.words.iter().find(|known| value == **known);
     known.copied().ok_or_else(|| {

@@ -1,9 +1,9 @@
-//! Which file a command name means, and whether the library can serve what would come of running
-//! it.
+//! The file that a command name means, and whether the library can serve the program that results
+//! from running it.
 //!
-//! A program that cannot load the library is refused and not run without it: it would go on with
-//! the kernel's epoll and nobody would notice. A script is judged by its interpreter, and by what
-//! env(1) starts for it.
+//! A program that cannot load the library is refused, and not run without it: it would continue
+//! with the kernel's epoll, unnoticed. A script is judged by its interpreter, and by the program
+//! that env(1) starts for it.
 
 use super::dynamic::Dynamic;
 use super::elf::{Elf, Kind};
@@ -20,16 +20,16 @@ use std::io::ErrorKind;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-/// Where execvp(3) looks when there is no PATH.
+/// The path that execvp(3) searches if there is no PATH.
 const DEFAULT_PATH: &str = "/bin:/usr/bin";
 
-/// What execvp(3) makes of a file that the kernel does not know.
+/// The interpreter that execvp(3) uses for a file that the kernel does not recognize.
 const SHELL: &str = "/bin/sh";
 
-/// As many interpreters as the kernel follows before it says ELOOP.
+/// The number of interpreters that the kernel follows before it fails with ELOOP.
 const DEEPEST: usize = 5;
 
-/// A file to be run, and what a message calls it: "it", or "its interpreter …".
+/// A file to be run, and its name in a message: "it", or "its interpreter …".
 struct Subject {
     path: PathBuf,
     called: String,
@@ -64,7 +64,7 @@ pub fn find(command: &OsStr) -> Result<PathBuf, Failure> {
     })
 }
 
-/// Why the system does not let this user run a file.
+/// The reason why the system does not let this user run a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Obstacle {
     /// It is a directory.
@@ -121,7 +121,7 @@ fn runnable(path: &Path) -> Result<(), Obstacle> {
 /// A program that can be served.
 #[derive(Debug)]
 pub struct Served {
-    /// Says so.
+    /// The sentence that reports it.
     pub sentence: String,
     /// It is linked with AddressSanitizer, which checks that its runtime comes first.
     pub checks_order: bool,
@@ -129,7 +129,7 @@ pub struct Served {
     pub first: Option<OsString>,
 }
 
-/// How closely a program is looked at.
+/// How closely a program is examined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Depth {
     /// For reasons to refuse it.

@@ -1,13 +1,13 @@
-//! The seccomp filter of `--no-kernel-epoll`: every epoll call of the kernel fails with ENOSYS,
-//! everything else is as ever.
+//! The seccomp filter of `--no-kernel-epoll`: every epoll call of the kernel fails with ENOSYS, and
+//! all other calls are unaffected.
 //!
-//! It is inherited by whatever the program starts. A program of a foreign architecture, which the
-//! library cannot serve, gets ENOSYS too: a kernel without epoll has none for anybody.
-//! seccompiler's own program would kill it, hence the prefix.
+//! All programs that the program starts inherit it. A program of a foreign architecture, which the
+//! library cannot serve, gets ENOSYS too: a kernel without epoll has none for foreign programs
+//! either. seccompiler's own program would kill it, hence the prefix.
 
 use super::failure::Failure;
 
-/// Puts the filter in place, for this process and all that come of it. There is no way back.
+/// Installs the filter for this process and its descendants. It cannot be removed.
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 pub fn refuse_kernel_epoll() -> Result<(), Failure> {
     let failed = |error: &dyn std::fmt::Display| {
@@ -88,8 +88,8 @@ mod filter {
         Ok(program)
     }
 
-    /// Answers calls of every architecture but the native one, for which it falls through to what
-    /// follows.
+    /// Handles the calls of every architecture except the native one, whose calls fall through to
+    /// the instructions that follow.
     fn foreign() -> BpfProgram {
         let calls = table::FOREIGN_EPOLL;
         let count = calls.len() as u8;
@@ -99,7 +99,7 @@ mod filter {
             jump_if(table::FOREIGN_AUDIT, 0, count + 1),
             load(NUMBER),
         ];
-        // Each jumps over the ones behind it and over the "allow".
+        // Each jumps over those after it and over the "allow".
         let jumps = calls.iter().zip((1..=count).rev());
         prefix.extend(jumps.map(|(call, over)| jump_if(*call, over, 0)));
         prefix.push(answer(libc::SECCOMP_RET_ALLOW));
@@ -127,7 +127,8 @@ mod filter {
     mod tests {
         use super::*;
 
-        /// Runs a filter on a call, as the kernel does; the few instructions that are in ours.
+        /// Runs a filter on a call, as the kernel does; supports only the instructions of this
+        /// filter.
         fn verdict(program: &[sock_filter], architecture: u32, number: u32) -> u32 {
             let (mut at, mut accumulator) = (0, 0);
             loop {

@@ -1,4 +1,4 @@
-//! The first line of a script, as the kernel reads it, and what env(1) makes of the rest of it. See
+//! The first line of a script, as the kernel reads it, and the command that env(1) makes of it. See
 //! execve(2).
 
 use std::ffi::{OsStr, OsString};
@@ -8,10 +8,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-/// As much of a file as the kernel looks at to tell what it is (BINPRM_BUF_SIZE).
+/// The number of bytes by which the kernel recognizes a file (BINPRM_BUF_SIZE).
 const LOOK: usize = 256;
 
-/// What the beginning of a file that is no ELF file says.
+/// The beginning of a file that is not an ELF file.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Beginning {
     /// `#!`, an interpreter, and the rest of the line as one word.
@@ -46,21 +46,21 @@ fn understand(bytes: &[u8]) -> Beginning {
             return Beginning::Interpreter(OsStr::from_bytes(interpreter).into(), argument);
         }
     }
-    // The shells' own test for a file that is not theirs to run: a NUL in its first line.
+    // The shells' own test for a file that they refuse to run: a NUL in its first line.
     if line.contains(&0) { Beginning::Unknown } else { Beginning::Text }
 }
 
-/// What `#!/usr/bin/env …` starts.
+/// The effect of `#!/usr/bin/env …`.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Env {
     Starts(OsString),
-    /// It takes LD_PRELOAD out of the environment first.
+    /// It removes LD_PRELOAD from the environment first.
     DropsPreload,
-    /// Options that are not understood here, or no program.
+    /// Unknown options, or no program.
     Unclear,
 }
 
-/// Reads the argument that the kernel hands to env: one word, which only `-S` splits.
+/// Reads the argument that the kernel passes to env: one word, which only `-S` splits.
 pub fn env(argument: &OsStr) -> Env {
     let bytes = argument.as_bytes();
     let split = bytes.strip_prefix(b"-S").or_else(|| bytes.strip_prefix(b"--split-string="));

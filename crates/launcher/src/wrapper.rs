@@ -1,6 +1,6 @@
 //! Programs that only start another one, such as nohup, so that `--check` can check that one. Only
-//! their plain command lines are understood; nothing else that a program starts is known in
-//! advance.
+//! their plain command lines are understood; the other programs that a program starts are not known
+//! in advance.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;

@@ -16,7 +16,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use support::*;
 
-// What the program is given
+// The program's environment
 
 #[test]
 fn the_exit_status_is_the_programs_own() {
@@ -203,7 +203,7 @@ fn a_library_that_is_cut_short_or_not_the_right_one_is_refused_by_name() {
     };
     let whole = fs::read(library()).unwrap();
     let cut = room.join("libepolyfill.so");
-    // All of it that is mapped comes before what a debugger reads.
+    // The mapped part comes before the sections for debuggers.
     fs::write(&cut, &whole[..100_000]).unwrap();
     refused(&cut, "is truncated");
     fs::write(&cut, &whole[..40]).unwrap();
@@ -271,11 +271,11 @@ fn a_path_that_ld_preload_cannot_hold_is_given_a_link() {
         assert!(!link.contains([' ', '$']) && !link.contains(':'), "{link}");
         let link = Path::new(link.trim_end());
         assert_eq!(fs::read_link(link).unwrap(), file);
-        // It is used again by the next launch, and is in LD_PRELOAD once.
+        // The next launch uses it again, and it is in LD_PRELOAD once.
         let mut command = launcher([LAUNCHER, "printenv", "LD_PRELOAD"]);
         let output = run(command.env("EPOLYFILL_LIBRARY", &file));
         assert_eq!(stdout(&output).trim_end(), link.to_str().unwrap());
-        // A link that leads elsewhere is put right.
+        // A link with another target is replaced.
         fs::remove_file(link).unwrap();
         symlink("/nonexistent", link).unwrap();
         assert_eq!(stderr(&run(launcher(["true"]).env("EPOLYFILL_LIBRARY", &file))), "");
@@ -304,11 +304,12 @@ fn wrong_settings_are_reported_once_with_their_values() {
     for words in expected {
         assert!(stderr(&output).contains(words), "{words:?} is not in: {}", stderr(&output));
     }
-    // What an option overrides is not worth a word.
+    // A setting that an option overrides is not reported.
     let output = run(launcher(["--poller=poll", "true"]).env("EPOLYFILL_POLLER", "bogus"));
     assert_eq!(stderr(&output), "");
 
-    // Without the launcher: where an instance is made, and by one process of those that fork.
+    // Without the launcher the report comes when an instance is made, and from one process of a
+    // family.
     let forks = "#include <sys/epoll.h>\n#include <sys/wait.h>\n#include <unistd.h>\n\
         int main(int n, char **v) { if (n > 1) return 0; for (n = 0; n < 4; n++) if (!fork()) return epoll_create1(0) < 0;\n\
         while (wait(0) > 0); return 0; }";
@@ -331,7 +332,7 @@ fn switches_know_more_than_one_word() {
     assert!(!["0", "no", "FALSE", "off", ""].into_iter().any(counters));
 }
 
-// What the launcher prints
+// The launcher's output
 
 #[test]
 fn the_doctor_has_a_line_for_each_thing() {
@@ -416,7 +417,7 @@ fn no_kernel_epoll_makes_the_kernels_own_call_fail_with_enosys() {
 
     let filtered = run(launcher(["--no-kernel-epoll"]).arg(&program));
     assert_code(&filtered, libc::ENOSYS);
-    // What the program starts is under the filter too.
+    // Programs that the program starts are under the filter too.
     let mut command = launcher(["--no-kernel-epoll", "sh", "-c", "\"$0\"; exit $?"]);
     assert_code(&run(command.arg(&program)), libc::ENOSYS);
 }

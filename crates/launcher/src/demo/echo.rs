@@ -14,7 +14,8 @@ pub const CLIENTS: usize = 100;
 
 const LONGEST: usize = 512;
 
-/// Serves and asks for a while. The events are the messages that were read, at both ends.
+/// Runs the server and its clients for a while. The events are the messages that were read, at both
+/// ends.
 pub fn run(make: fn() -> Result<Readiness, String>, length: Duration) -> Result<Score, String> {
     let pairs: Result<Vec<_>, _> = (0..CLIENTS).map(|_| pair()).collect();
     let (near, far): (Vec<_>, Vec<_>) = pairs.map_err(|error| format!("socketpair: {error}"))?.into_iter().unzip();
@@ -25,7 +26,7 @@ pub fn run(make: fn() -> Result<Readiness, String>, length: Duration) -> Result<
         match (served, asked) {
             (Ok(served), Ok((asked, score))) if served == asked => Ok(score),
             (Ok(served), Ok((asked, _))) => Err(format!("the server read {served} bytes of {asked}")),
-            // If one fails so does the other, and it is not known here which was first.
+            // If one fails, so does the other, and it is not known here which failed first.
             (Err(server), Err(clients)) => Err(format!("server: {server}; clients: {clients}")),
             (Err(error), Ok(_)) | (Ok(_), Err(error)) => Err(error),
         }
@@ -77,7 +78,7 @@ fn echo_all(connection: &mut UnixStream, bytes: &mut u64) -> Result<bool, String
     }
 }
 
-/// One message fits into any socket buffer, so there is no waiting for room here.
+/// Sends a message. It fits into any socket buffer, so this never waits for space.
 fn send(stream: &mut UnixStream, message: &[u8]) -> Result<(), String> {
     stream.write_all(message).map_err(|error| format!("write: {error}"))
 }
@@ -85,7 +86,7 @@ fn send(stream: &mut UnixStream, message: &[u8]) -> Result<(), String> {
 struct Client {
     stream: UnixStream,
     message: Vec<u8>,
-    /// How much of the message has come back.
+    /// The number of bytes of the message that have come back.
     returned: usize,
     sent: u32,
 }

@@ -1,6 +1,6 @@
 //! `--demo`: the same work on epolyfill by each poller, with the kernel's epoll refused, on the
-//! kernel's epoll, and on plain poll, in short rounds that take turns, so that what else the
-//! machine does affects all of them alike.
+//! kernel's epoll, and on plain poll, in short rounds that take turns, so that other load on the
+//! machine affects all of them alike.
 //!
 //! The work is done by the launcher's own file, started again as an ordinary epoll program
 //! (`worker`): on epolyfill through the launcher, with the command line that a user would give.
@@ -25,7 +25,7 @@ use std::time::Duration;
 /// The first word of a worker's command line; not an option, and not in the help.
 pub const WORKER: &str = "--demo-worker";
 
-/// Odd, so that there is a round in the middle. With four rows this makes a demo of eight seconds.
+/// Odd, so that the median is a round. With four rows this makes a demo of eight seconds.
 const ROUNDS: usize = 5;
 const ROUND: Duration = Duration::from_millis(400);
 
@@ -58,7 +58,7 @@ impl Source {
     }
 }
 
-/// What a worker achieved in a round.
+/// The result of a worker in a round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Score {
     events: u64,
@@ -66,7 +66,7 @@ struct Score {
 }
 
 impl Score {
-    /// What a worker printed. A round without events or without time is not a score.
+    /// Parses the output of a worker. A round without events or without time is not a score.
     fn parse(line: &str) -> Option<Self> {
         let (events, nanos) = line.trim_end().split_once(' ')?;
         let (events, nanos) = (events.parse().ok()?, nanos.parse().ok()?);
@@ -78,7 +78,7 @@ impl Score {
     }
 }
 
-/// A row of the table: the rates of the rounds so far, and none where the system lacks the source.
+/// A row of the table: the rates of the rounds so far, empty if the system lacks the source.
 type Row = (Source, Vec<f64>);
 
 /// Runs the demo and prints its table, on a terminal after each round.
@@ -139,14 +139,14 @@ fn table(rows: &[Row]) -> String {
     text
 }
 
-/// A moment in which the machine was busy elsewhere spoils one round, and not the median.
+/// The median: a moment in which the machine was busy elsewhere spoils only one round.
 fn median(rates: &[f64]) -> Option<f64> {
     let mut rates = rates.to_vec();
     rates.sort_by(f64::total_cmp);
     rates.get(rates.len() / 2).copied()
 }
 
-/// Has a worker do one round; no score if the system does not have the source.
+/// Lets a worker do one round; no score if the system does not have the source.
 fn start(worker: &PathBuf, source: Source) -> Result<Option<Score>, Failure> {
     let failed = |why: &str| Failure::own(format!("demo: on {}: {why}", source.title()));
     let mut command = Command::new(worker);

@@ -1,12 +1,12 @@
-//! Programs that carry a sanitizer's runtime, or run beside libfaketime: they start, they are
-//! served, and what they find is what they find on the kernel's epoll.
+//! Programs that contain a sanitizer's runtime, or run beside libfaketime: they start, are served,
+//! and get the same results as on the kernel's epoll.
 
 use super::support::*;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// A thread gets the address of something through epoll that another thread has just written, as
-/// event loops do. It says whether it is served. With an argument it starts that command.
+/// A thread receives through epoll the address of data that another thread has just written, as in
+/// event loops. The program prints whether it is served. With an argument it starts that command.
 const PROGRAM: &str = r#"
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -62,13 +62,13 @@ const char *__asan_default_options(void) { return "detect_leaks=1"; }
 #endif
 "#;
 
-/// A directory, and the program in it; nothing where the compiler has no such sanitizer.
+/// A directory, and the program in it; `None` if the compiler lacks the sanitizer.
 fn sanitized(test: &str, compiler: &str, flags: &[&str]) -> Option<(PathBuf, PathBuf)> {
     let room = room(&format!("{test}-{compiler}{}", flags.concat().replace(['/', ' '], "_")));
     let mut all = vec!["-g", "-pthread"];
     all.extend(flags);
     let program = compile_with(compiler, &room, "program", PROGRAM, &all)?;
-    // Not where the runtime itself cannot run: what else is on this machine may not suit it.
+    // `None` also if the runtime itself does not run on this machine.
     Command::new(&program).env_remove("LD_PRELOAD").output().unwrap().status.success().then_some((room, program))
 }
 
@@ -87,7 +87,7 @@ const SANITIZERS: [(&str, &[&str]); 7] = [
     ("gcc", &["-fsanitize=leak"]),
     ("gcc", &["-fsanitize=undefined"]),
     ("clang", &["-fsanitize=address"]),
-    // This one reports what the library copies under its locks (docs/differences.md).
+    // Its runtime reports the library's copies under its locks (docs/differences.md).
     ("clang", &["-fsanitize=thread", "-DFEW_THREADS"]),
 ];
 
@@ -97,10 +97,10 @@ fn a_program_with_a_sanitizer_is_served_and_so_is_what_it_starts() {
         let Some((room, program)) = sanitized("served", compiler, flags) else { continue };
         let plugin = compile(&room, "plugin.so", "int plugin;", &["-shared", "-fPIC"]);
         assert_code(&run(launcher(["--check"]).arg(&program)), 0);
-        // A child that the runtime must not get into: bash leaks, and dies of ThreadSanitizer.
+        // A child that must not load the runtime: bash leaks, and dies under ThreadSanitizer.
         assert_served(&["--"], &program, &["bash -c 'exit 0'", plugin.to_str().unwrap()]);
         assert_served(&["--no-kernel-epoll"], &program, &[]);
-        // Started by a program that the launcher sees, which it does not see.
+        // The launcher sees only sh, and not the program that sh starts.
         if !flags.contains(&"-DOWN_OPTIONS") {
             assert_served(&["sh", "-c", "\"$0\"; exit $?"], &program, &[]);
         }
@@ -132,7 +132,7 @@ fn a_preloaded_runtime_stays_in_front() {
     assert_eq!(stdout(&output), expected);
 }
 
-/// How many seconds of the program's clock each call of one second takes.
+/// A program that prints how many seconds of its clock each call of one second takes.
 const SECONDS: &str = r#"
 #define _GNU_SOURCE
 #include <poll.h>
@@ -186,14 +186,14 @@ fn time_outs_are_those_of_libfaketimes_clock() {
         stdout(&output)
     };
     let native = taken(&mut Command::new(&program));
-    // Linked with the program.
+    // The program is linked with it.
     let directory = faketime.parent().unwrap().display().to_string();
     let flags = [format!("-L{directory}"), format!("-Wl,-rpath,{directory}")];
     let linked = [&flags[0], &flags[1], "-Wl,--no-as-needed", "-l:libfaketimeMT.so.1"];
     let linked = compile(&room("faketime-linked"), "program", SECONDS, &linked);
     let output = run(launcher(["--"]).arg(linked).env("FAKETIME", "+0 x10"));
     assert_eq!(stdout(&output), native, "{output:?}");
-    // Started by programs that put it behind the library, or have it alone.
+    // Other programs start it, with libfaketime behind the library or alone in LD_PRELOAD.
     let mut between = launcher(["--", "env"]);
     between.arg(format!("LD_PRELOAD={}:{}", library().display(), faketime.display())).arg("FAKETIME=+0 x10");
     let output = run(between.arg(&program));

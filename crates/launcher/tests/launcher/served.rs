@@ -1,4 +1,4 @@
-//! Which programs the launcher serves and which it refuses, with `--check` as without.
+//! Which programs the launcher serves and which it refuses, with and without `--check`.
 
 use super::support::*;
 use std::ffi::OsStr;
@@ -54,7 +54,7 @@ fn a_directory_and_a_file_without_the_right_to_run_are_126() {
     make_mode(&file, 0o644);
     assert_not_served(&file, 126, "not executable");
     assert_not_served(&room, 126, "is a directory");
-    // Nor what may not be reached, nor what lies where nothing may be executed.
+    // A file that cannot be reached, and one on a file system mounted noexec.
     // SAFETY: the call has no argument and cannot fail.
     if unsafe { libc::getuid() } == 0 {
         let shut = room.join("shut");
@@ -73,7 +73,7 @@ fn a_directory_and_a_file_without_the_right_to_run_are_126() {
             assert_refused(&output, 126, "its file system is mounted noexec");
         }
     }
-    // In PATH too, where something that cannot be run does not end the search.
+    // The same in PATH, where a file that cannot be run does not end the search.
     let in_path = |path: &OsStr| run(launcher(["file"]).env("PATH", path));
     assert_refused(&in_path(room.as_os_str()), 126, "not executable");
     let second = room.join("second");
@@ -101,13 +101,13 @@ fn a_setuid_or_setgid_program_is_refused_unless_the_bits_are_without_effect() {
     let source = "#include <sys/auxv.h>\nint main(void) { return getauxval(AT_SECURE) != 0; }";
     let program = compile(&room, "program", source, &[]);
 
-    // Of one's own ids they change nothing, and the start is an ordinary one.
+    // The bits of the user's own ids change nothing, and the start is an ordinary one.
     make_mode(&program, 0o4755);
     assert_code(&run(launcher(["--"]).arg(&program)), 0);
 
     // SAFETY: the call has no argument and cannot fail.
     if unsafe { libc::getuid() } != 0 {
-        // Only root can give files away; one that the system has must do.
+        // Only root can give files away, so this takes a setuid program of the system.
         let given = ["/usr/bin/passwd", "/usr/bin/su", "/bin/su", "/usr/bin/mount"];
         let setuid = |path: &&Path| path.metadata().is_ok_and(|m| m.permissions().mode() & 0o4000 != 0);
         let program = given.map(Path::new).into_iter().find(setuid);
@@ -126,7 +126,7 @@ fn a_setuid_or_setgid_program_is_refused_unless_the_bits_are_without_effect() {
         assert!(stdout(&check).contains(&said), "{check:?}");
         assert_code(&run(launcher(["--no-kernel-epoll"]).arg(&program)), 0);
     }
-    // Without the group's right to execute the bit means something else.
+    // The setgid bit means something else if the group may not execute the file.
     make_mode(&program, 0o2745);
     assert_code(&run(launcher(["--"]).arg(&program)), 0);
 }
@@ -156,7 +156,7 @@ fn a_damaged_program_is_refused() {
     let whole = fs::read(&program).unwrap();
     fs::write(&program, &whole[..100]).unwrap();
     assert_not_served(&program, 125, "damaged");
-    // However little of it there is, what begins like an ELF file is not a script.
+    // A file that begins like an ELF file is not a script, however short it is.
     for short in [4, 15, 40] {
         fs::write(&program, &whole[..short]).unwrap();
         assert_not_served(&program, 125, "damaged");
@@ -194,7 +194,7 @@ fn a_script_is_judged_by_its_interpreter() {
 #[test]
 fn a_go_program_is_refused_for_it_goes_past_libc() {
     let room = room("go");
-    // What Go's linker leaves in a program that is linked dynamically, with cgo and without.
+    // The section that Go's linker adds to a dynamically linked program, with cgo and without.
     let source = "__attribute__((section(\".go.buildinfo\"))) char info[] = \"\\xff Go buildinf:\";\n\
         int main(void) { return info[0] == 0; }";
     let program = compile(&room, "program", source, &[]);
@@ -244,7 +244,7 @@ fn a_program_that_makes_its_epoll_calls_by_instructions_of_its_own_is_refused() 
             125,
             "epoll_create1, epoll_ctl, epoll_pwait) by system call instructions of its own",
         );
-        // It may have both sorts of calls.
+        // A program may have both kinds of calls.
         let program = compile(&room, "mixed", RAW, &[level, "-DMIXED"]);
         let check = run(launcher(["--check"]).arg(&program));
         assert_code(&check, 0);
@@ -266,13 +266,13 @@ fn check_looks_at_what_a_program_in_between_starts() {
     let output = run(&mut launcher(["--check", "env", "sh"]));
     assert_code(&output, 0);
     assert!(stdout(&output).contains("sh can be served, started by"), "{output:?}");
-    // What a shell makes of its words is not known.
+    // The commands of a shell's command line are not known.
     assert_code(&run(&mut launcher(["--check", "sh", "-c", path])), 0);
 }
 
-// What it starts
+// Programs that the program starts
 
-/// Prints whether the library is there, by a child that is given this environment.
+/// A child with an empty environment, which prints whether the library is loaded.
 const CHILD: &str = "env -i sh -c 'grep -c libepolyfill /proc/self/maps'";
 
 #[test]
@@ -287,7 +287,7 @@ fn what_the_program_starts_is_served_whatever_its_environment() {
     assert!(served(&["--no-children", "--", "grep", "-c", "libepolyfill", "/proc/self/maps"]));
     assert!(!served(&["--no-children", "--", "sh", "-c", CHILD]));
     assert!(!served(&["--no-children", "--", "sh", "-c", plain]));
-    // A single child of a served program.
+    // A setting that excludes a single child of a served program.
     assert!(!served(&["--", "env", "-u", "LD_PRELOAD", "EPOLYFILL_CHILDREN=no", "sh", "-c", plain]));
 }
 

@@ -1,8 +1,9 @@
-//! What the launcher's tests share: starting it, telling how it failed, and making programs for it.
+//! Common functions of the launcher's tests: they start it, check its failures, and make programs
+//! for it.
 //!
-//! A program is compiled by `cc` or copied by `cp`, never written by this process: a write
-//! descriptor that another test's child inherits for a moment would make the kernel say that the
-//! text file is busy.
+//! A program is compiled by `cc` or copied by `cp`, and never written by this process: another
+//! test's child may inherit the write descriptor for a moment, and then the kernel fails with
+//! ETXTBSY.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -13,7 +14,7 @@ use std::process::{Command, Output, Stdio};
 
 pub const LAUNCHER: &str = env!("CARGO_BIN_EXE_epolyfill");
 
-/// The launcher, in an environment that says nothing to it.
+/// The launcher, in an environment without settings for it.
 pub fn launcher_at(path: &Path) -> Command {
     let mut command = Command::new(path);
     let says_something =
@@ -44,7 +45,7 @@ pub fn assert_code(output: &Output, code: i32) {
     assert_eq!(output.status.code(), Some(code), "{output:?}");
 }
 
-/// A failure is an exit code and one line on stderr that has the words in it; nothing has run.
+/// Asserts a failure: an exit code, one line on stderr that contains the words, and no program run.
 #[track_caller]
 pub fn assert_refused(output: &Output, code: i32, words: &str) {
     assert_code(output, code);
@@ -55,7 +56,7 @@ pub fn assert_refused(output: &Output, code: i32, words: &str) {
     assert_eq!(stdout(output), "");
 }
 
-/// Refused with `--check` as without.
+/// Asserts that a program is refused, with and without `--check`.
 #[track_caller]
 pub fn assert_not_served(program: &Path, code: i32, words: &str) {
     assert_refused(&run(launcher(["--check"]).arg(program)), code, words);
@@ -77,7 +78,7 @@ pub fn compile(room: &Path, name: &str, source: &str, flags: &[&str]) -> PathBuf
     compile_with("cc", room, name, source, flags).expect("cc compiles")
 }
 
-/// The same with another compiler; nothing where that is missing, or what the flags ask for.
+/// Compiles with another compiler; `None` if that is missing, or does not support the flags.
 pub fn compile_with(compiler: &str, room: &Path, name: &str, source: &str, flags: &[&str]) -> Option<PathBuf> {
     let (text, program) = (room.join("source.c"), room.join(name));
     fs::write(&text, source).unwrap();
@@ -85,7 +86,7 @@ pub fn compile_with(compiler: &str, room: &Path, name: &str, source: &str, flags
     status.is_ok_and(|status| status.success()).then_some(program)
 }
 
-/// What a launch prints on stderr.
+/// The launch's output on stderr.
 pub fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
