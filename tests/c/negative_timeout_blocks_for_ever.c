@@ -1,4 +1,4 @@
-/* Any negative timeout waits without end, not only -1 (W2). */
+/* Every negative timeout waits without limit, not only -1 (W2). */
 #include "harness.h"
 
 void test(void)

@@ -1,6 +1,6 @@
-/* An instance that had nothing ready when it was added to another one, though something was unread
- * in there that meets no bit of the mask: what arrives behind it is an edge outside as soon as
- * something else is ready in there (N2). */
+/* An instance has nothing ready when it is added to another one, though one of its items has unread
+ * data that meets no bit of its mask. A later arrival on that item is an edge outside as soon as
+ * another item inside is ready (N2). */
 #include "harness.h"
 
 #include <netinet/in.h>

@@ -1,5 +1,5 @@
-/* What arrived in an inner instance is an edge of the outer one, even if it was taken before
- * anybody looked, when something else is ready in there (N2). */
+/* An arrival in an inner instance is an edge of the outer one, even if it was read before any look,
+ * if another item is ready inside (N2). */
 #include "harness.h"
 
 void test(void)
@@ -27,7 +27,7 @@ void test(void)
         EXPECT_NONE_NOW(outer);
     }
 
-    /* The number that it is polled by may be closed in between, too. */
+    /* The number by which it is polled may also be closed in between. */
     int pair[2], twin;
     make_tcp(pair);
     twin = OK(dup(pair[0]));

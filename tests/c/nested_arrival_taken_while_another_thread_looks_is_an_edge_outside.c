@@ -1,6 +1,6 @@
-/* What arrived in an inner instance is an edge of the outer one, even if it was taken at once while
- * another thread polls the inner instance, whenever that looks: also between the call that takes
- * and whatever comes after it (N2). */
+/* An arrival in an inner instance is an edge of the outer one, even if it is read at once while
+ * another thread polls the inner instance, whatever the time of that look: also between the call
+ * that reads and the next call (N2). */
 #include "harness.h"
 
 enum { ROUNDS = 300 };
@@ -40,7 +40,7 @@ static void taken_at_once(const char *what, int source, int sink, void (*arrive)
     over = false;
     start_thread(&thread, look, NULL);
     for (int i = 0; i < ROUNDS; i++) {
-        /* One that is told of, and one that comes behind it. */
+        /* An arrival that is reported, and another one behind it. */
         char bytes[16];
         arrive(source);
         if (i % 2 == 1) {

@@ -1,7 +1,7 @@
-/* An arrival that wakes a registration in an inner instance is an edge of the outer one when
- * something else is ready in there, also when it is level-triggered and the mask has none of the
- * levels that came: a signal and what happens to a file wake without any bit, what comes to a
- * socket wakes those that wait for urgent data (N2). */
+/* An arrival that wakes a registration in an inner instance is an edge of the outer one if another
+ * item is ready inside, even if the registration is level-triggered and its mask has none of the
+ * new levels. A signal or an event of a file wakes without a key; an arrival at a socket also wakes
+ * registrations for urgent data (N2). */
 #include "harness.h"
 
 #include <netinet/in.h>
@@ -54,7 +54,7 @@ static void signals(uint32_t mask)
     OK(raise(SIGUSR1));
     CHECK_EQ(read(fd, taken, sizeof *taken), sizeof *taken);
     expect_edge(true);
-    /* One that it does not take. */
+    /* A signal that its mask does not have. */
     OK(raise(SIGHUP));
     expect_edge(true);
     OK(raise(SIGUSR1));

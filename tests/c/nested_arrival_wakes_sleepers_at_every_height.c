@@ -1,6 +1,6 @@
 /* One to three instances inside each other, every link level- or edge-triggered or one-shot: an
  * arrival at the bottom wakes a thread that sleeps at any height, in a wait, in poll, ppoll, select
- * or pselect; and a second one, on top of the first, likewise (N1, N2). */
+ * or pselect; so does a second one on top of the first (N1, N2). */
 #include "harness.h"
 
 #include <sys/select.h>
@@ -66,7 +66,8 @@ static void run(int height, const uint32_t modes[HEIGHT], int at, enum call_of c
         if (call == IN_WAIT)
             CHECK_EQ(s.data, at);
 
-        /* A second one, on top, only where the first was reported on the edge and to a wait. */
+        /* A second arrival, on top of the first, only where the first was reported as an edge and
+         * to a wait. */
         if (call != IN_WAIT || modes[at] != EPOLLET)
             break;
         for (int i = 0; i < at; i++)
@@ -87,8 +88,8 @@ void test(void)
             for (int at = height == 3 ? 1 : 0; at < height; at++) {
                 uint32_t chosen[HEIGHT] = {modes[mix % 3], modes[mix / 3 % 3], modes[mix / 9]};
                 for (enum call_of call = 0; call < CALLS; call++)
-                    /* The other calls than a wait differ by the door only: one of them for each
-                     * mix. */
+                    /* The other calls differ from a wait only in their entry point, so one of them
+                     * is enough for each mix. */
                     if (call == IN_WAIT || call == IN_POLL + (enum call_of)(mix % 4))
                         run(height, chosen, at, call);
             }

@@ -13,8 +13,7 @@ void test(void)
     MOD(inner, ready, EPOLLIN, 1);
     EXPECT_NONE_NOW(outer);
 
-    /* What is unread in there matches no bit of the mask; what arrives later wakes it all the
-     * same. */
+    /* The unread data inside matches no bit of the mask; a later arrival still wakes the item. */
     write_bytes(pair[1], 1);
     ADD(inner, pair[0], EPOLLRDBAND | EPOLLET, 3);
     EXPECT_NONE_NOW(outer);
@@ -29,7 +28,7 @@ void test(void)
     MOD(inner, pair[0], EPOLLIN, 3);
     EXPECT_NONE_NOW(outer);
 
-    /* An arrival is none the less one for the deletion after it. */
+    /* An arrival is an edge even if the item is deleted after it. */
     write_bytes(pair[1], 1);
     DEL(inner, pair[0]);
     EXPECT_ONE(outer, 2, EPOLLIN);

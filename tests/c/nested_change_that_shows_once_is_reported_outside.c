@@ -1,6 +1,6 @@
-/* A change that a file shows to one look only is reported by an outer instance, once, whose look
- * takes it: the inner one reports what else is there. Nothing is reported without a change, though
- * the file is readable for ever. */
+/* A change that a file shows to only one look is reported once by an outer instance, whose look
+ * consumes it; the inner instance reports its other levels. Without a change nothing is reported,
+ * though the file is always readable. */
 #include <poll.h>
 
 #include "changes.h"
@@ -28,7 +28,7 @@ static void try(const struct changing *file, int fd, uint32_t mask, uint32_t out
         EXPECT_NONE_NOW(inner);
         EXPECT_NONE_NOW(outer);
 
-        /* By one inside. */
+        /* By a wait inside. */
         file->change();
         EXPECT_ONE(inner, 1, shown);
         EXPECT_NONE_NOW(inner);

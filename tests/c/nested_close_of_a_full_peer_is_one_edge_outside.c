@@ -1,5 +1,5 @@
-/* The close of a unix socket's peer, which takes along what it has not read and so makes room, is
- * one edge of the instances outside, and a call that collects the reset is none (E3, E4, N2). */
+/* The close of a unix socket's peer discards its unread data and so frees space. It is one edge of
+ * the outer instances, and a call that collects the reset is not an edge (E3, E4, N2). */
 #include "harness.h"
 
 void test(void)
@@ -12,7 +12,7 @@ void test(void)
         ADD(outer, inner, EPOLLIN | EPOLLET, 1);
         ADD(inner, fd[0], EPOLLOUT | EPOLLET, 2);
         fill(fd[0]);
-        ADD(inner, always, EPOLLIN, 3); /* so that something is ready in it */
+        ADD(inner, always, EPOLLIN, 3); /* so that an item is ready inside */
         EXPECT_ONE(outer, 1, EPOLLIN);
         OK(close(fd[1]));
         struct events inside = wait_events(inner, 0);

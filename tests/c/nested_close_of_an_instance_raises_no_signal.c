@@ -1,6 +1,6 @@
-/* What happens inside an instance while its descriptor is closed, or after that was closed past
- * libc, sends nobody a signal: whatever tells the outer instance of it (N1), SIGPIPE ends no
- * program and wakes no signalfd. */
+/* Events inside an instance while its descriptor is closed, or after it was closed past libc, raise
+ * no signal, however the outer instance learns of them (N1): SIGPIPE ends no program and wakes no
+ * signalfd. */
 #include "oracle.h"
 
 enum { ROUNDS = 500 };

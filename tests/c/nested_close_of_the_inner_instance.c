@@ -1,5 +1,5 @@
-/* Closing an inner instance removes it from the outer one; closing the outer one leaves the inner
- * alone (D1, N2). */
+/* Closing an inner instance removes it from the outer one; closing the outer one does not change
+ * the inner one (D1, N2). */
 #include "harness.h"
 
 void test(void)

@@ -1,6 +1,6 @@
-/* What comes in an instance that two threads wait on is an edge of its descriptor for who waits for
- * that, whoever wakes first: level-triggered it is ready inside until it is taken, and nobody takes
- * it here (N1, N2). */
+/* An arrival in an instance that two threads wait on is an edge of its descriptor for an outer
+ * waiter, whichever thread wakes up first: a level-triggered item is ready inside until it is read,
+ * and no thread reads it here (N1, N2). */
 #include "harness.h"
 
 #define ROUNDS 200

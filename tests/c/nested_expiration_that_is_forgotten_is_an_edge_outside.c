@@ -1,6 +1,6 @@
-/* A timer in an inner instance that expires is an edge of the outer one, though it was read or set
- * anew before anybody looked, if something else is ready in there. To be set is none, and it wakes
- * with EPOLLIN and nothing else (N2). */
+/* The expiration of a timer in an inner instance is an edge of the outer one, even if the timer was
+ * read or set again before any look, if another item is ready inside. Setting a timer is not an
+ * edge, and a timer's key is EPOLLIN alone (N2). */
 #include "harness.h"
 
 static int outer, inner, ready, timer;

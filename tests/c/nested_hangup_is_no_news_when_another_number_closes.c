@@ -1,5 +1,5 @@
-/* A hang-up inside that was told of is no edge of the outer instance again when one of several
- * numbers of the description is closed, be it the last (D1, D2, N2). */
+/* A hang-up inside that was reported is not another edge of the outer instance when one of several
+ * numbers of the open file description is closed, even the last one (D1, D2, N2). */
 #include "harness.h"
 
 void test(void)

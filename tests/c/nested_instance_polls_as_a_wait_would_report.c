@@ -1,5 +1,5 @@
-/* An instance is readable exactly while a wait on it would report something, to poll, ppoll, select
- * and pselect (N1). */
+/* An instance is readable to poll, ppoll, select and pselect exactly while a wait on it would
+ * report an event (N1). */
 #include "harness.h"
 
 #include <sys/select.h>

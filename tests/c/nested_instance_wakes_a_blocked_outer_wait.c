@@ -1,4 +1,4 @@
-/* A thread asleep in the outer wait is woken by an arrival, and by control, in the inner instance
+/* An arrival or a control call in the inner instance wakes a thread that sleeps in the outer wait
  * (N2, T6). */
 #include "harness.h"
 
@@ -32,8 +32,8 @@ void test(void)
             else
                 MOD(inner, fd[0], EPOLLPRI | inner_edge, 1);
 
-            /* A wait on the inner one drops what is not ready any more: on what it still has linked
-             * from before, MOD makes no edge. */
+            /* A wait on the inner instance drops items that are not ready any more; MOD is not an
+             * edge for an item that is still on its ready list. */
             EXPECT_NONE_NOW(inner);
             EXPECT_NONE_NOW(outer);
         }

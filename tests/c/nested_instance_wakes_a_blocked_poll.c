@@ -1,5 +1,5 @@
-/* A thread that sleeps in poll() or select() on an instance is woken by what becomes ready in it,
- * by ADD and by MOD (N1). */
+/* A thread that sleeps in poll() or select() on an instance wakes up when an item becomes ready in
+ * it, by ADD and by MOD too (N1). */
 #include "harness.h"
 
 #include <sys/select.h>

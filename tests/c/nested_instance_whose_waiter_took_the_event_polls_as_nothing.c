@@ -1,4 +1,4 @@
-/* Where a waiter took an event and the level is gone, poll on the instance finds nothing and an
+/* If a waiter took an event and the level is gone, poll() on the instance finds nothing and an
  * outer wait sleeps (N1, N2). */
 #include "harness.h"
 

@@ -1,4 +1,4 @@
-/* Outer level or edge, inner level or edge: each instance keeps its own list (N2). */
+/* Outer level or edge, inner level or edge: each instance keeps its own ready list (N2). */
 #include "harness.h"
 
 void test(void)
@@ -13,21 +13,22 @@ void test(void)
         for (int i = 0; i < 3; i++) {
             write_bytes(fd[1], 1);
 
-            /* The outer one: as often as it likes when level, once when edge. It consumes nothing
-             * of the inner one. */
+            /* The outer instance reports in every wait if level-triggered, once if edge-triggered.
+             * It consumes nothing of the inner one. */
             EXPECT_ONE(outer, 2, EPOLLIN);
             if (outer_edge)
                 EXPECT_NONE_NOW(outer);
             else
                 EXPECT_ONE(outer, 2, EPOLLIN);
 
-            /* A second arrival on top is one more event of the inner one, so one more edge of the
-             * outer. */
+            /* A second arrival on top of the first is another event of the inner instance, so
+             * another edge of the outer one. */
             write_bytes(fd[1], 1);
             EXPECT_ONE(outer, 2, EPOLLIN);
             EXPECT_ONE(inner, 1, EPOLLIN);
 
-            /* Reported and undrained: the inner one is ready still when it is level. */
+            /* Reported and undrained: the inner instance is still ready if it is level-triggered.
+             * */
             if (inner_edge) {
                 EXPECT_NONE_NOW(inner);
                 EXPECT_NONE_NOW(outer);

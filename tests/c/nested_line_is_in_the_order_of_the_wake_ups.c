@@ -1,7 +1,6 @@
-/* Registrations stand in line in the order in which they were woken, whatever is added or changed
- * before anybody looks: a look from outside goes past one that shows nothing if it is before the
- * first that is ready, and only then is it an edge of the outer instance when its mask is changed
- * (T6, N2). */
+/* Registrations are on the ready list in the order of their wake-ups, whatever is added or modified
+ * before a look. An outer look passes a registration that shows nothing if it is before the first
+ * ready one, and only then is a change of its mask an edge of the outer instance (T6, N2). */
 #include "harness.h"
 
 #include <sys/signalfd.h>
@@ -61,7 +60,7 @@ void test(void)
     send_again();
     tear_down(false);
 
-    /* A signal wakes the signalfd that was registered last before the others, whatever was changed
+    /* A signal wakes the signalfd that was registered last before the others, whatever was modified
      * since. */
     ready = OK(dup(signals));
     for (int first = 0; first < 2; first++) {

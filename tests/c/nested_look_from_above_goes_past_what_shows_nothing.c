@@ -1,7 +1,7 @@
-/* A wait on the outermost of several instances takes off the ready lists inside what was woken and
- * shows nothing by then, however long before that it was woken and whoever else looked meanwhile:
- * so it is news when it is ready after a change of its mask, and without EPOLLIN an instance is not
- * reported when it is ready again (T6, N2). */
+/* A wait on the outermost of several instances removes from the inner ready lists each item that
+ * was woken and shows nothing, however long ago it was woken and whatever other looks there were.
+ * So it is an edge if the item is ready after a change of its mask; and an instance registered
+ * without EPOLLIN is not reported when it is ready again (T6, N2). */
 #include "harness.h"
 
 #include <sys/signalfd.h>
@@ -22,7 +22,7 @@ static void signals(useconds_t pause)
     usleep(pause);
     EXPECT_NONE_NOW(outer);
     ADD(inner, second, EPOLLOUT, 2);
-    /* Wakes the second one first. */
+    /* Wakes the second item first. */
     OK(raise(SIGUSR1));
     usleep(pause);
     EXPECT_ONE(outer, 3, EPOLLIN);
@@ -56,7 +56,7 @@ void test(void)
     sigemptyset(&set);
     sigaddset(&set, SIGUSR1);
     PT(pthread_sigmask(SIG_BLOCK, &set, NULL));
-    /* As long as it takes a thread that was woken to look, more or less. */
+    /* About as long as a woken thread takes to look. */
     for (useconds_t pause = 0; pause < 1000; pause += 50)
         signals(pause);
     without_in(EPOLLIN, true), without_in(EPOLLIN, false);

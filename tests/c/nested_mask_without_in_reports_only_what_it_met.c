@@ -1,5 +1,5 @@
-/* An instance wakes those who watch it with EPOLLIN and nothing else. A registration of one without
- * EPOLLIN is ready if the instance was when it was added or modified, and from then on as long as
+/* An instance wakes its watchers with the key EPOLLIN alone. A registration of one without EPOLLIN
+ * is ready if the instance was ready when it was added or modified, and stays ready as long as
  * every look finds the instance ready (T6, W3, N2). */
 #include "harness.h"
 
@@ -52,7 +52,7 @@ static void edges(uint32_t mask)
     OK(close(outer)), OK(close(inner)), OK(close(fd[0])), OK(close(fd[1])), OK(close(out));
 }
 
-/* The chain ends at such a link. */
+/* The outermost link is such a registration. */
 static void chains(uint32_t mask)
 {
     int outer = new_epoll(), middle = new_epoll(), inner = new_epoll(), fd[2];
@@ -69,8 +69,8 @@ static void chains(uint32_t mask)
     OK(close(outer)), OK(close(middle)), OK(close(inner)), OK(close(fd[0])), OK(close(fd[1]));
 }
 
-/* A look goes past it while it shows nothing, to one behind it that shows something: it has been
- * passed, and needs another wake-up. */
+/* A look passes it while it shows nothing, and reaches a ready one behind it: the passed
+ * registration needs another wake-up. */
 static void passed_on_the_way(void)
 {
     int outer = new_epoll(), inner = new_epoll(), fd[2];
@@ -87,8 +87,8 @@ static void passed_on_the_way(void)
     OK(close(outer)), OK(close(inner)), OK(close(fd[1]));
 }
 
-/* A ready instance that is added without its level in the mask is not looked at by a wait, so what
- * is ready in it stays so until somebody gets there. */
+/* A wait does not look at a ready instance that was added without its level in the mask, so its
+ * ready items stay on its list until a look reaches them. */
 static void added_in_vain(void)
 {
     int outer = new_epoll(), middle = new_epoll(), inner = new_epoll();
@@ -104,8 +104,8 @@ static void added_in_vain(void)
 }
 
 /* An instance that was woken under a mask with EPOLLIN stays on the outer instance's ready list
- * when the mask loses EPOLLIN, but not if a poll came by while the instance showed nothing,
- * whatever the poll asked for. */
+ * when its mask loses EPOLLIN, unless a poll, whatever it asks for, passed it while it showed
+ * nothing. */
 static void woken_under_another_mask(bool passed, short asked)
 {
     int outer = new_epoll(), inner = new_epoll(), fd = OK(eventfd(0, EFD_NONBLOCK));

@@ -1,11 +1,11 @@
 /* A file can be reached from any number of instances directly, through one inner instance from 500
- * outer ones, through two from 100, through three from 50 and through four from 10; one more is
- * EINVAL, and adds nothing (N3). */
+ * outer ones, through two from 100, through three from 50 and through four from 10. One more path
+ * is EINVAL, and adds nothing (N3). */
 #include "harness.h"
 
 static const int limits[] = {0, 500, 100, 50, 10};
 
-/* Adds instances on top of `ep` until it is refused; the last one is returned. */
+/* Adds instances on top of `ep` until one is refused; returns the last one. */
 static int pile(int ep, int most, int error)
 {
     int outer;
@@ -28,7 +28,7 @@ void test(void)
     int fd[2];
     make_pipe(fd);
 
-    /* Directly, in as many as one likes. */
+    /* Directly, without a limit. */
     for (int i = 0; i < 1100; i++) {
         int ep = new_epoll();
         ADD(ep, fd[0], EPOLLIN, 1);
@@ -48,16 +48,15 @@ void test(void)
         }
         int outer = pile(ep, limits[links], EINVAL);
 
-        /* What is refused to an instance that already is in is EEXIST, and with one path less there
-         * is room for another. */
+        /* An instance that is already registered is EEXIST, and with one path less another one can
+         * be added. */
         int last = outer - 1;
         CHECK_ERRNO(ctl(last, EPOLL_CTL_ADD, ep, EPOLLIN, 1), EEXIST);
         DEL(last, ep);
         ADD(outer, ep, EPOLLIN, 1);
         CHECK_ERRNO(ctl(last, EPOLL_CTL_ADD, ep, EPOLLIN, 1), EINVAL);
 
-        /* Each of them sees the event. Another file at the bottom has as many paths, and is
-         * fine. */
+        /* Each of them reports the event. Another file at the bottom has paths of its own. */
         EXPECT_ONE(outer, 1, EPOLLIN);
         ADD(bottom, fd[0], EPOLLIN, 2);
         CHECK_ERRNO(ctl(bottom, EPOLL_CTL_ADD, fd[0], EPOLLIN, 2), EEXIST);
@@ -65,15 +64,15 @@ void test(void)
         closefrom(other);
     }
 
-    /* Paths are those of a file, not of an instance: one without files has any number, and gets
-     * none then. */
+    /* Paths are counted for a file, not for an instance: an instance without files can have any
+     * number, and a file cannot be added to it then. */
     int empty = new_epoll();
     pile(empty, 600, 0);
     CHECK_ERRNO(ctl(empty, EPOLL_CTL_ADD, fd[0], EPOLLIN, 1), EINVAL);
     CHECK_ERRNO(epoll_ctl(empty, EPOLL_CTL_DEL, fd[0], NULL), ENOENT);
     closefrom(empty);
 
-    /* Two inner instances share the limit of the file that is in both. */
+    /* Two inner instances share the limit of a file that is in both. */
     int a = new_epoll(), b = new_epoll(), shared = OK(eventfd(0, 0));
     ADD(a, shared, EPOLLIN, 1);
     ADD(b, shared, EPOLLIN, 1);

@@ -1,6 +1,6 @@
-/* Room that was made in a full pipe is an edge of the outer instance, though it was filled again
- * before anybody looked, if something else is ready inside. More in a pipe that had room is none,
- * nor is room for what the registration does not wait for (E4, N2). */
+/* Space that is freed in a full pipe is an edge of the outer instance, even if it is filled before
+ * any look, if another item is ready inside. More space in a pipe that had some is not an edge, nor
+ * is space for a registration without EPOLLOUT (E4, N2). */
 #include "harness.h"
 
 enum { PAGE = 4096 };
@@ -57,7 +57,7 @@ static void pipe_of(uint32_t mask, bool edge)
     (void)wait_events(outer, 0);
 }
 
-/* The one that is registered is not the one that is written to. */
+/* The registered description is not the one that is written to. */
 static void fifo(void)
 {
     char name[] = "/tmp/epolyfill-fifo-XXXXXX";

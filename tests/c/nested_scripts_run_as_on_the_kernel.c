@@ -1,13 +1,13 @@
 /* Chains of one to three instances, each link and each leaf level- or edge-triggered or one-shot: a
- * script of arrivals, takes, waits and polls at every height, changes, deletions and additions has
- * the kernel's results, step by step (N1, N2, W4, W5, T6). */
+ * script of arrivals, reads, waits and polls at every height, modifications, deletions and
+ * additions has the kernel's results, step by step (N1, N2, W4, W5, T6). */
 #include "oracle.h"
 
 enum { HEIGHT = 3, LEAVES = 3 };
 static const uint32_t modes[] = {0, EPOLLET, EPOLLONESHOT, EPOLLET | EPOLLONESHOT};
 
-/* Instance 0 is the innermost. Leaf i is in instance i % height; data is the leaf, or 10 + the
- * instance inside. */
+/* Instance 0 is the innermost. Leaf i is in instance i % height; an item's data is its leaf, or 10
+ * + the inner instance. */
 struct world {
     enum side side;
     int ep[HEIGHT], leaf[LEAVES][2];
@@ -62,7 +62,7 @@ static int look(struct world *w, int instance)
     return p.revents;
 }
 
-/* One step; its results are appended to `result`. */
+/* Runs one step and appends its results to `result`. */
 static void step(struct world *w, unsigned act, unsigned where, uint32_t mode, char *result)
 {
     uint64_t eight[8] = {1, 1, 1, 1, 1, 1, 1, 1};
@@ -145,7 +145,7 @@ static struct script script(unsigned number)
     return s;
 }
 
-/* Whether both sides give the same; if not, the history ends with where they part. */
+/* Whether both sides give the same results; if not, the history ends where they differ. */
 static bool same(const struct script *s)
 {
     worlds[KERNEL].side = KERNEL, worlds[TESTED].side = TESTED;
@@ -173,7 +173,7 @@ static bool same(const struct script *s)
     return equal;
 }
 
-/* Leaves out every step without which the sides still part. */
+/* Removes every step without which the sides still differ. */
 static void shorten(struct script *s)
 {
     for (int i = s->n - 1; i >= 0; i--) {

@@ -1,6 +1,6 @@
-/* A TCP connection that another process shuts down for reading, in an instance inside others, is
- * reported again for what is unread: looks from outside come before the wait, and take no edge away
- * from it (E3, N2). */
+/* A TCP connection with unread data, in an instance inside others, is reported again when another
+ * process shuts it down for reading: outer looks come before the wait, and do not consume its edge
+ * (E3, N2). */
 #include "harness.h"
 
 static void look_then_wait(bool beside, bool followed)

@@ -1,6 +1,5 @@
 /* A signal wakes every signalfd of an inner instance, whether its mask has the signal or not, also
- * after the signalfd got another mask. It is an edge outside when something else is ready
- * inside. */
+ * after the signalfd got another mask. It is an edge outside if another item is ready inside. */
 #include "harness.h"
 
 #include <sys/signalfd.h>

@@ -1,5 +1,5 @@
-/* An event goes up through three instances, to a wait, a blocked wait and a poll; draining below
- * empties all (N1, N2). */
+/* An event passes up through three instances, to a wait, a blocked wait and a poll; a drain at the
+ * bottom empties all of them (N1, N2). */
 #include "harness.h"
 
 void test(void)

@@ -1,5 +1,5 @@
-/* An instance whose edge item is never drained becomes readable again with each arrival, also for
- * one that sleeps (N1, E1). */
+/* An instance whose edge-triggered item is never drained becomes readable again with each arrival,
+ * also for a thread that sleeps (N1, E1). */
 #include "harness.h"
 
 static int ep;

@@ -1,6 +1,6 @@
-/* A registration that was woken stays on the instance's ready list, though nothing is left of what
- * woke it, until somebody gets to it; who looks at the descriptor gets no further than the first
- * that is ready. As long as it is on the list a change of it is no edge outside (T6, N1, N2). */
+/* A registration that was woken stays on its instance's ready list, even if its level is gone,
+ * until a look reaches it; a look at the descriptor stops at the first ready registration. As long
+ * as it is on the list, a change of its mask is not an edge outside (T6, N1, N2). */
 #include "harness.h"
 
 static int outer, inner, ready, other;
@@ -42,7 +42,7 @@ static void behind_one_that_is_ready(void)
     MOD(inner, other, EPOLLOUT, 2);
     EXPECT_NONE_NOW(outer);
 
-    /* It is no more ready; a wait on the instance passes everybody. */
+    /* It is not ready any more; a wait on the instance passes every registration. */
     MOD(inner, other, EPOLLIN, 2);
     EXPECT_ONE(inner, 1, EPOLLOUT);
     MOD(inner, other, EPOLLOUT, 2);
@@ -61,7 +61,7 @@ static void before_one_that_is_ready(void)
     end();
 }
 
-/* A wait on the outer instance that has not been woken looks at nothing inside. */
+/* A wait on the outer instance that was not woken looks at nothing inside. */
 static void while_nobody_looks(void)
 {
     begin();

@@ -1,5 +1,5 @@
-/* An instance that follows one which was closed, with an item deleted while a thread waited, sleeps
- * in its waits: nothing of the old one wakes it (W2, W11, T10). */
+/* An instance is closed, with an item deleted while a thread waited. The next instance sleeps in
+ * its waits: nothing of the old one wakes it (W2, W11, T10). */
 #include "harness.h"
 
 void test(void)

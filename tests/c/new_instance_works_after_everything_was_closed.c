@@ -1,5 +1,5 @@
-/* A program may close all descriptors that it does not know, as daemons do, and start again (C3,
- * D1). */
+/* A program may close all descriptors that it does not know, as daemons do, and create a new
+ * instance (C3, D1). */
 #include "harness.h"
 
 static void use_a_new_instance(void)
@@ -37,7 +37,7 @@ void test(void)
 {
     void (*ways[])(void) = {close_each, close_each_raw, close_from, close_a_range, close_a_range_raw};
     for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
-        /* In a child, and twice, so that the closed things are those of an instance in use. */
+        /* In a child, and twice, so that the closed descriptors belong to an instance in use. */
         pid_t child = OK(fork());
         if (child == 0) {
             for (int twice = 0; twice < 2; twice++) {

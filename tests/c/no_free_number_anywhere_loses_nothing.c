@@ -1,6 +1,6 @@
-/* With every descriptor number taken: what is registered is added to, changed, deleted, waited for
- * by any thread, and reported, level- and edge-triggered, of every kind, and no wait costs time;
- * epoll needs a number for a new instance only (C3). */
+/* With every descriptor number in use, existing registrations of every kind, level- and
+ * edge-triggered, are woken, modified, deleted, waited for by any thread, and reported, and no wait
+ * costs processor time. epoll needs a number only for a new instance (C3). */
 #include "faults.h"
 
 #include <sys/inotify.h>
@@ -18,7 +18,7 @@ static void *waits(void *arg)
     return (void *)(intptr_t)event.data.u64;
 }
 
-/* One wake-up of a thread that waits, by what the function does. */
+/* Wakes a waiting thread once, by what the function does. */
 static void wakes(void (*act)(int), int fd, uint64_t data)
 {
     struct thread thread;
@@ -38,7 +38,7 @@ static int client, clients[2];
 static void connect_client(int fd) { (void)fd; OK(connect(client, (void *)&address, sizeof(sa_family_t) + 20)); }
 static void connect_second(int fd) { (void)fd; OK(connect(clients[1], (void *)&address, sizeof(sa_family_t) + 20)); }
 
-/* Unread things that cannot be counted without a number may be reported again, but ever more rarely
+/* Unread data that cannot be counted without a number may be reported again, at growing intervals
  * (docs/differences.md). */
 static void stays_nearly_silent(void)
 {
@@ -75,7 +75,7 @@ void test(void)
     CHECK_ERRNO(epoll_create1(0), EMFILE);
 
     ADD(ep, level[0], EPOLLIN, 1);
-    /* With nothing that anybody would have to look at again. */
+    /* With no item that the library must look at again. */
     wakes(add_ready, ready[0], 50);
     DEL(ep, ready[0]);
     ADD(ep, ready[0], 0, 51);
@@ -115,7 +115,7 @@ void test(void)
     stays_nearly_silent();
     DEL(ep, listener);
 
-    /* What is closed reaches the peer although a thread waits on it. */
+    /* A close reaches the peer although a thread waits on the item. */
     struct thread thread;
     start_thread(&thread, waits, &ep);
     pause_ms(5);
@@ -128,7 +128,7 @@ void test(void)
     CHECK_EQ((intptr_t)join_thread(&thread), 7);
 
     CHECK_EQ(read_all(level[0]), 1);
-    /* Numbers that are free again are the program's. */
+    /* The program can use the free numbers again. */
     OK(close(again));
     for (int i = 0; i < n_taken; i++)
         OK(close(taken[i]));

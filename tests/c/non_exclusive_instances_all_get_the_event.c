@@ -1,5 +1,5 @@
-/* One arrival on a descriptor that several instances watch is reported by each, whatever its mode
- * (X1). */
+/* One arrival on a descriptor that several instances watch is reported by each of them, in every
+ * mode (X1). */
 #include "harness.h"
 
 void test(void)

@@ -1,5 +1,5 @@
-/* A closed number is used again and added again while the old item reports through a dup: two items
- * (D3). */
+/* A closed number is used and registered again while the old item reports through a dup: there are
+ * two items (D3). */
 #include "harness.h"
 
 void test(void)
@@ -27,12 +27,12 @@ void test(void)
     CHECK_EQ(events.at[0].data.u64, 1);
     CHECK_EQ(events.at[1].data.u64, 2);
 
-    /* MOD and DEL by number mean the new one. */
+    /* MOD and DEL by number apply to the new one. */
     MOD(ep, number, EPOLLIN, 3);
     DEL(ep, number);
     EXPECT_ONE(ep, 1, EPOLLIN);
 
-    /* The old file comes back to its number, and so its item has its name again. */
+    /* The old file gets its number back, and so its item can be named again. */
     OK(dup2(twin, number));
     MOD(ep, number, EPOLLIN, 4);
     EXPECT_ONE(ep, 4, EPOLLIN);

@@ -1,12 +1,12 @@
-/* A number that was closed by a system call of the program's own, and names another file now, has
- * no registration: nothing is reported of the new file until it is added, and what was registered
- * goes on through a dup that lives (D1, D2, D3). */
+/* A number that was closed by a raw system call, and now refers to another file, has no
+ * registration: nothing is reported of the new file until it is added, and the old item still
+ * reports through its dup (D1, D2, D3). */
 #include "oracle.h"
 
 enum kind_of { PIPE, SOCKET, EVENTFD, TIMER, KINDS };
 static const char *const names[] = {"pipe", "socket", "eventfd", "timer"};
 
-/* A descriptor that is readable. */
+/* Returns a descriptor that is readable. */
 static int readable(enum kind_of kind)
 {
     int fd[2];
@@ -41,13 +41,13 @@ static void run(enum kind_of before, enum kind_of after, uint32_t mode, bool rep
     ADD(ep, fd, EPOLLIN | mode, 1);
     if (reported) {
         EXPECT_ONE(ep, 1, EPOLLIN);
-        /* The library compares numbers now and then, not at each report. */
+        /* The library compares numbers periodically, not at each report. */
         pause_ms(50);
     }
     CHECK_EQ(bare(SYS_dup3, other, fd, O_CLOEXEC, 0, 0, 0), fd);
 
     if (has_twin) {
-        /* What is reported is the old file. */
+        /* The report is of the old file. */
         if (!(mode & EPOLLET) || !reported)
             EXPECT_ONE(ep, 1, EPOLLIN);
         uint64_t value;
@@ -67,7 +67,7 @@ static void run(enum kind_of before, enum kind_of after, uint32_t mode, bool rep
     OK(close(ep));
 }
 
-/* An instance's number likewise. */
+/* The same for the number of an instance. */
 static void run_instance(enum kind_of after)
 {
     subject = names[after];
@@ -94,10 +94,10 @@ void test(void)
     for (enum kind_of before = PIPE; before < KINDS; before++)
         for (enum kind_of after = PIPE; after < KINDS; after++)
             for (int way = 0; way < 8; way++) {
-                /* Nothing tells one of these from another of its kind. */
+                /* Files of these kinds cannot be told from others of their kind. */
                 if (before == after && before >= EVENTFD)
                     continue;
-                /* And nothing was taken down of what it is before the first report. */
+                /* Also, their identity is not recorded before the first report. */
                 if (before >= EVENTFD && after >= EVENTFD && !(way & 2))
                     continue;
                 run(before, after, way & 1 ? EPOLLET : 0, way & 2, way & 4);

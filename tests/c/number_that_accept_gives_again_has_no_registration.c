@@ -1,5 +1,5 @@
-/* A connection that was closed by a system call of the program's own, and whose number accept()
- * gives to the next one at once, reports nothing of it (D1, D3). */
+/* A connection that was closed by a raw system call, and whose number accept() returns for the next
+ * connection at once, reports nothing of it (D1, D3). */
 #include "oracle.h"
 
 void test(void)

@@ -1,4 +1,4 @@
-/* An edge wakes one thread, and none of the others even for a moment returns (W9). */
+/* An edge wakes one thread, and no other thread returns from its wait even for a moment (W9). */
 #include "harness.h"
 
 #define THREADS 4

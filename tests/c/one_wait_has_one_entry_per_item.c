@@ -1,4 +1,4 @@
-/* Many wakeups of one item between two waits are one entry, which has all its bits (W4, W6). */
+/* Many wake-ups of one item between two waits are one entry, which has all its bits (W4, W6). */
 #include "harness.h"
 
 void test(void)

@@ -1,4 +1,4 @@
-/* A spent oneshot item does not even report ERR or HUP; MOD reports them (W5). */
+/* A spent one-shot item does not even report ERR or HUP; MOD reports them (W5). */
 #include "harness.h"
 
 void test(void)
@@ -13,7 +13,7 @@ void test(void)
         write_bytes(pair[1], 1);
         CHECK_EQ(wait_events(ep, BOUND_MS).n, 2);
 
-        /* Spent; now both other ends go. */
+        /* Spent; now both other ends close. */
         OK(close(pair[1]));
         OK(close(pipes[0]));
         EXPECT_NONE(ep);

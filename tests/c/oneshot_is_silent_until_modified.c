@@ -1,5 +1,5 @@
-/* After its report a oneshot item says nothing, whatever arrives, until MOD, which reports what is
- * there (W5). */
+/* After its report a one-shot item is silent, whatever arrives, until MOD, which reports the
+ * current levels (W5). */
 #include "kinds.h"
 
 void test(void)
@@ -18,19 +18,19 @@ void test(void)
             feed(&s);
             EXPECT_NONE(ep);
 
-            /* What is pending is reported by MOD, with the new data, once. */
+            /* MOD reports the pending data, with its new user data, once. */
             MOD(ep, s.fd, modes[i], 2);
             EXPECT_ONE(ep, 2, EPOLLIN);
             EXPECT_NONE_NOW(ep);
 
-            /* Drained while it was off: MOD reports nothing, the next arrival is reported. */
+            /* Drained while it was spent: MOD reports nothing, the next arrival is reported. */
             drain(&s);
             MOD(ep, s.fd, modes[i], 3);
             EXPECT_NONE_NOW(ep);
             feed(&s);
             EXPECT_ONE(ep, 3, EPOLLIN);
 
-            /* It is registered still. */
+            /* It is still registered. */
             CHECK_ERRNO(ctl(ep, EPOLL_CTL_ADD, s.fd, EPOLLIN, 0), EEXIST);
             OK(close(ep));
             discard(&s);

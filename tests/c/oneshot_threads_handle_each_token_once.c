@@ -1,5 +1,5 @@
-/* Threads that share an instance of oneshot items: one thread an item at a time, each token handled
- * once (W5, W9, T10). */
+/* Threads share an instance of one-shot items: one thread at a time has an item, and each token is
+ * handled once (W5, W9, T10). */
 #include "harness.h"
 
 #define ITEMS 16

@@ -1,6 +1,6 @@
-/* A signal that is sent to one thread shows in a signalfd in that thread alone: whoever looks for
- * it in another one misses it. Among many descriptors that are silent for long the signalfd is
- * waited for like any other. */
+/* A signal that is sent to one thread makes a signalfd readable in that thread alone; a look from
+ * another thread misses it. A signalfd among many long-silent descriptors is reported like any
+ * other. */
 #include "harness.h"
 
 #include <sys/signalfd.h>

@@ -1,5 +1,5 @@
-/* A thread that is cancelled before its wait is cancelled by it, though events are ready and the
- * timeout is 0 (W10). */
+/* A thread with a pending cancellation is cancelled when its wait begins, even if events are ready
+ * and the timeout is 0 (W10). */
 #include "harness.h"
 
 static int ep;
@@ -11,7 +11,7 @@ static void *cancels_itself(void *arg)
     PT(pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state));
     PT(pthread_cancel(pthread_self()));
 
-    /* While it is disabled nothing happens. */
+    /* While cancellation is disabled nothing happens. */
     CHECK_EQ(wait_by((uintptr_t)arg, ep, at, 4, 0, NULL), 1);
     PT(pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, &state));
     wait_by((uintptr_t)arg, ep, at, 4, 0, NULL);

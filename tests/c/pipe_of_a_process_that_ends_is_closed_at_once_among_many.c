@@ -1,5 +1,5 @@
-/* Once a process that watched its end of a pipe among many descriptors has been waited for, the
- * other end sees it closed (D4). */
+/* A process watches its end of a pipe among many descriptors. Once it has been waited for, the
+ * other end sees the close (D4). */
 #include "harness.h"
 
 #include <sys/prctl.h>

@@ -1,5 +1,5 @@
 /* A handler that interrupts control calls and closes polls an epoll descriptor, of the same
- * instance or of another one, and sees what a wait would report (N1). */
+ * instance or of another one, and gets the levels that a wait would report (N1). */
 #include "harness.h"
 
 static int polled[3], loud, wrong;
@@ -11,7 +11,7 @@ static void on_alarm(int signal)
     int error = errno;
     struct pollfd p[3] = {{polled[0], POLLIN, 0}, {polled[1], POLLIN, 0}, {polled[2], POLLIN, 0}};
     poll(p, 3, 0);
-    /* The second has something always, the third never. */
+    /* The second instance always has a ready item, the third never. */
     wrong += !(p[1].revents & POLLIN) || p[2].revents;
     handled++;
     errno = error;
@@ -39,7 +39,7 @@ void test(void)
     OK(sigaction(SIGALRM, &action, NULL));
     OK(timer_create(CLOCK_MONOTONIC, &how, &timer));
     OK(timer_settime(timer, 0, &often, NULL));
-    /* A busy system lets few come in that time. */
+    /* On a busy system few signals arrive in that time. */
     for (int64_t end = now_ns() + 1500000000; now_ns() < end || handled <= 100;) {
         int event = OK(eventfd(1, 0));
         ADD(ep, event, EPOLLIN, 5);

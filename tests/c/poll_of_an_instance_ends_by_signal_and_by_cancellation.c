@@ -1,5 +1,5 @@
-/* poll() and select() of an instance are interrupted by a handler, can be cancelled, and swap the
- * mask of ppoll and pselect as they do with any descriptor (N1, W8, W10). */
+/* A handler interrupts poll() and select() of an instance, cancellation ends them, and ppoll and
+ * pselect swap the signal mask, as with any descriptor (N1, W8, W10). */
 #include "harness.h"
 
 #include <sys/select.h>

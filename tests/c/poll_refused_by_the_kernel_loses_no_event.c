@@ -1,5 +1,5 @@
-/* Where the kernel has no memory for a long poll (ENOMEM), or takes no long ones (EINVAL), a wait
- * goes on as if nothing was (W1 knows neither). */
+/* If the kernel has no memory for a long poll (ENOMEM), or refuses long ones (EINVAL), a wait
+ * continues without an error (W1 has neither). */
 #include "faults.h"
 
 #define N 300

@@ -1,5 +1,5 @@
-/* poll and select whose arrays cannot be read, or not to the end, are EFAULT also when an instance
- * is among what they ask about. */
+/* poll and select with an array that cannot be read, or not to its end, are EFAULT even if the
+ * array contains an instance. */
 #include "harness.h"
 
 #include <sys/mman.h>
@@ -31,7 +31,7 @@ void test(void)
     CHECK_ERRNO(syscall(SYS_ppoll, bad[2], 1, bad[2], NULL, 8), EFAULT);
 
     CHECK(ep < 64);
-    OK(dup2(fd, 100)); /* select reads no further than the descriptor table goes, which begins with 64 numbers */
+    OK(dup2(fd, 100)); /* select reads no further than the descriptor table, at first 64 numbers */
     fd_set *set = (fd_set *)(pages + 4096 - 8), *hole = (fd_set *)(pages + 4096);
     *(uint64_t *)set = 1ull << ep;
     CHECK_ERRNO(select(65, set, NULL, NULL, &none), EFAULT);

@@ -1,5 +1,5 @@
-/* A spawned child whose file actions close and dup over watched numbers changes nothing here
- * (D5). */
+/* A spawned child whose file actions close watched numbers, and dup over them, changes nothing in
+ * its parent (D5). */
 #include "harness.h"
 
 #include <spawn.h>

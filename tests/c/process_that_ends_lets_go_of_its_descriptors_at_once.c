@@ -1,6 +1,6 @@
-/* Once a process that watched a descriptor has been waited for, nothing of the descriptor is left:
- * its port, its name and its lock are free, and its other end sees it * closed. Whether it watched
- * few or many, and whether it ended by itself or was killed (D4). */
+/* A process that watched a descriptor has been waited for. Nothing of the descriptor is left: its
+ * port, its name and its lock are free, and its other end sees it closed, whether the process
+ * watched few or many, and whether it exited or was killed (D4). */
 #include "harness.h"
 
 #include <netinet/in.h>
@@ -18,7 +18,7 @@ static char fifo[64], slave[64];
 static int other_end; /* in the parent */
 static int both[2];
 
-/* What is made before there is a child, in the child, and what has to hold when it is gone. */
+/* Set-up before the child exists, set-up in the child, and a check after its end. */
 struct subject {
     const char *name;
     bool among_many; /* or only among few */
@@ -171,7 +171,7 @@ static const struct subject subjects[] = {
     {NULL, false, NULL, NULL, NULL},
 };
 
-/* Watches, waits, says so by `ready`, and ends or is killed. */
+/* Watches, waits, signals that by `ready`, and exits or is killed. */
 _Noreturn static void watch_and_end(const struct subject *kind, int others, int ready, bool is_killed)
 {
     struct epoll_event events[4];

@@ -1,11 +1,11 @@
-/* A program that is executed with an empty environment has epoll, whichever call executes it, with
- * its words as they were given: in a child, in a vfork child, in a thread, and in a signal handler
+/* A program that is executed with an empty environment has epoll, whichever call executes it, and
+ * gets its arguments unchanged: in a child, in a vfork child, in a thread, and in a signal handler
  * on a stack of its own. */
 #include "execs.h"
 
 #define WORDS 12
 
-/* Words after the first: whether there is the library, and numbers. */
+/* The arguments after the first: whether the library is present, and numbers. */
 static void in_the_program(void)
 {
     int n = 1, ep = new_epoll(), fd = OK(eventfd(1, 0));
@@ -93,8 +93,8 @@ void test(void)
         exec = &execs[i];
         subject = exec->name;
         in_a_child();
-        /* Also where there is no array at all, which Linux takes for an empty one. (libc's fexecve
-         * does not.) */
+        /* Also without an array (NULL), which Linux takes for an empty one. (libc's fexecve does
+         * not.) */
         if (!exec->is_a_line && exec->call != by_fexecve) {
             passed = NULL;
             in_a_child();

@@ -1,5 +1,6 @@
-/* Threads that start programs at the same time, each with an environment of its own, while another
- * one changes that of the process: each program has the one that it was given, and epoll. */
+/* Threads start programs at the same time, each with an environment of its own, while another
+ * thread changes that of the process: each program has the environment that it was given, and
+ * epoll. */
 #include "execs.h"
 
 #define THREADS 4

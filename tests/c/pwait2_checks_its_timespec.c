@@ -1,5 +1,5 @@
-/* epoll_pwait2() refuses an invalid timespec, takes NULL for ever, and counts in nanoseconds (W1,
- * W2). */
+/* epoll_pwait2() refuses an invalid timespec, waits without limit for NULL, and counts in
+ * nanoseconds (W1, W2). */
 #include "harness.h"
 
 void test(void)
@@ -14,12 +14,12 @@ void test(void)
     }
     CHECK_ERRNO(syscall(SYS_epoll_pwait2, ep, &at, 1, (void *)0x10, NULL, 8), EFAULT);
 
-    /* Zero does not block, one nanosecond hardly. */
+    /* Zero does not block, one nanosecond hardly does. */
     struct timespec zero = {0, 0}, least = {0, 1}, longest = {INT64_MAX, 999999999};
     CHECK_EQ(epoll_pwait2(ep, &at, 1, &zero, NULL), 0);
     CHECK_EQ(epoll_pwait2(ep, &at, 1, &least, NULL), 0);
 
-    /* NULL is for ever. */
+    /* NULL waits without limit. */
     struct waiter waiter;
     start_waiter_by(&waiter, PWAIT2, ep, -1, NULL);
     add_one(fd);

@@ -1,4 +1,4 @@
-/* A signal that is blocked and pending, and unblocked only by the mask of the wait, is EINTR at
+/* A blocked, pending signal that only the mask of the wait unblocks ends the wait with EINTR at
  * once (W8). */
 #include "harness.h"
 
@@ -26,7 +26,7 @@ void test(void)
         OK(raise(SIGUSR1));
         CHECK_EQ(handled, i - 1);
 
-        /* Without a mask it stays pending, and so it does with a mask that blocks it. */
+        /* It stays pending without a mask, and with a mask that blocks it. */
         CHECK_EQ(wait_by(call, ep, &at, 1, 1, NULL), 0);
         CHECK_EQ(wait_by(call, ep, &at, 1, 1, &blocked), 0);
         CHECK_EQ(handled, i - 1);

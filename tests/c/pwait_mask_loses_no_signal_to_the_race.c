@@ -1,5 +1,5 @@
-/* A signal that comes at any moment around the wait, unblocked only by its mask, always ends it
- * (W8). */
+/* A signal that only the mask of the wait unblocks always ends the wait, at whatever moment it
+ * arrives (W8). */
 #include "harness.h"
 
 #define ROUNDS 1500
