@@ -1,4 +1,4 @@
-/* syscall() and libc's names work on the same instances, either way round (C2, T1, W1). */
+/* syscall() and libc's names work on the same instances, in both directions (C2, T1, W1). */
 #include "harness.h"
 
 void test(void)
@@ -48,7 +48,7 @@ void test(void)
     CHECK_ERRNO(syscall(SYS_epoll_wait, ep, at, 0, 0), EINVAL);
     CHECK_ERRNO(syscall(SYS_epoll_pwait, ep, at, 4, 0, &none, 7), EINVAL);
 
-    /* Calls that are not ours come through with all six arguments. */
+    /* Calls that the library does not serve pass through with all six arguments. */
     CHECK_EQ(syscall(SYS_getpid), getpid());
     void *page = (void *)syscall(SYS_mmap, NULL, 4096, 3, 0x22, -1, 0);
     CHECK(page != (void *)-1);

@@ -1,5 +1,5 @@
-/* poll, ppoll, select and pselect6 through syscall() see an instance as a wait would (N1): also the
- * first look that anybody takes at it. What is left of their time is written back. */
+/* poll, ppoll, select and pselect6 through syscall() see an instance as a wait would (N1), even in
+ * the first look at it. The remaining timeout is written back. */
 #include "harness.h"
 
 #include <sys/select.h>
@@ -7,7 +7,7 @@
 enum { POLL, PPOLL, SELECT, PSELECT, CALLS };
 static const char *const names[] = {"poll", "ppoll", "select", "pselect6"};
 
-/* 1 if the instance is readable, 0 if the time went by; what is left of it in *left_ms. */
+/* Returns 1 if the instance is readable, 0 if the timeout expired; *left_ms is the time left. */
 static int look(int call, int ep, int timeout_ms, long *left_ms)
 {
     struct pollfd p = {.fd = ep, .events = POLLIN | POLLOUT};
@@ -72,7 +72,7 @@ void test(void)
         if (call != POLL)
             CHECK(left > 1000 && left <= 2000);
 
-        /* Nothing, for as long as it was told; what was reported edge-triggered is nothing. */
+        /* Nothing for the whole timeout; an edge that was reported is not a level. */
         MOD(ep, fd, EPOLLIN | EPOLLET, 1);
         EXPECT_ONE(ep, 1, EPOLLIN);
         int64_t begin = now_ns();
@@ -81,7 +81,7 @@ void test(void)
         if (call != POLL)
             CHECK_EQ(left, 0);
 
-        /* It wakes the sleeper. */
+        /* An arrival wakes the sleeper. */
         struct thread thread;
         start_thread(&thread, feed, &fd);
         CHECK_EQ(look(call, ep, BOUND_MS, &left), 1);
@@ -93,7 +93,7 @@ void test(void)
         OK(close(ep));
     }
 
-    /* What the kernel refuses is refused. */
+    /* Calls that the kernel refuses are refused. */
     subject = "";
     int ep = new_epoll();
     struct pollfd p = {.fd = ep, .events = POLLIN};

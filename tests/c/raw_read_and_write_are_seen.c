@@ -1,5 +1,5 @@
-/* read, write and their like through syscall() drain and feed an edge-triggered item as libc's
- * names do (E1). */
+/* read, write and similar calls through syscall() drain and feed an edge-triggered item as libc's
+ * functions do (E1). */
 #include "harness.h"
 
 void test(void)

@@ -1,5 +1,5 @@
-/* Items are reported in the order in which they became ready, level and edge, in one wait or in
- * several (W3). */
+/* Items are reported in the order in which they became ready, level- and edge-triggered, in one
+ * wait or in several (W3). */
 #include "harness.h"
 
 void test(void)

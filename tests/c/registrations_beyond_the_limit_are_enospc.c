@@ -1,6 +1,6 @@
-/* More registrations than /proc/sys/fs/epoll/max_user_watches says are ENOSPC (T9). Where the
- * kernel's own epoll is under test this cannot be tried without changing the machine; here the file
- * is put out of sight by another, for this process alone. */
+/* More registrations than /proc/sys/fs/epoll/max_user_watches permits are ENOSPC (T9). On the
+ * kernel's own epoll this could only be tested by changing the machine's setting; here a mount
+ * hides the file behind another, for this process alone. */
 #include "harness.h"
 
 #include <sched.h>
@@ -31,7 +31,7 @@ void test(void)
     for (int i = 0; i < LIMIT; i++)
         ADD(i % 2 ? ep : other, fd[i], EPOLLIN, i);
 
-    /* In any instance, also a nested one; what is wrong besides comes first. */
+    /* In any instance, also a nested one; other errors take precedence. */
     CHECK_ERRNO(ctl(ep, EPOLL_CTL_ADD, fd[LIMIT], EPOLLIN, 9), ENOSPC);
     CHECK_ERRNO(ctl(inner, EPOLL_CTL_ADD, fd[LIMIT], EPOLLIN, 9), ENOSPC);
     CHECK_ERRNO(ctl(ep, EPOLL_CTL_ADD, inner, EPOLLIN, 9), ENOSPC);
@@ -40,7 +40,7 @@ void test(void)
     CHECK_ERRNO(ctl(ep, EPOLL_CTL_MOD, fd[LIMIT], EPOLLIN, 9), ENOENT);
     CHECK_EQ(wait_events(ep, 0).n, 2);
 
-    /* Room is made by deletion, by closing what is registered, and by closing the instance. */
+    /* Deletion, closing a registered descriptor, and closing the instance make room. */
     DEL(ep, fd[1]);
     ADD(ep, fd[LIMIT], EPOLLIN, 9);
     CHECK_ERRNO(ctl(ep, EPOLL_CTL_ADD, fd[1], EPOLLIN, 9), ENOSPC);

@@ -1,5 +1,5 @@
-/* Two hundred thousand registrations that come and go without a wait leave no memory and no
- * descriptors behind (T9). */
+/* Two hundred thousand registrations that come and go without a wait leak no memory and no
+ * descriptors (T9). */
 #include "harness.h"
 
 #define ROUNDS 200000

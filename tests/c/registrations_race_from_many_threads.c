@@ -1,5 +1,5 @@
 /* Threads add, modify, delete and close their own descriptors in one instance while others wait;
- * the counts are right (T10). */
+ * the number of events is right (T10). */
 #include "harness.h"
 
 #define THREADS 4

@@ -1,5 +1,5 @@
-/* Registrations come and go by the hundred beside a few that stay: what the kernel has to keep for
- * these does not grow. */
+/* Registrations come and go by the hundred beside a few that stay: the kernel's resources for these
+ * do not grow. */
 #include "harness.h"
 
 #include <dirent.h>
@@ -8,7 +8,7 @@
 #define MANY 600
 #define STAY 10
 
-/* The requests of all rings, of which the kernel's epoll has none. */
+/* The requests of all rings; the kernel's epoll has none. */
 static int requests(void)
 {
     DIR *all = opendir("/proc/self/fdinfo");
@@ -28,7 +28,7 @@ static int requests(void)
     return count;
 }
 
-/* In several waits, each of which takes a part of what is to be done. */
+/* In several waits, each of which does a part of the work. */
 static void settle(int ep)
 {
     for (int i = 0; i < 5; i++)

@@ -1,6 +1,6 @@
-/* Rings that cannot be had, for want of a number, of memory or of leave, or that the kernel stops
- * to serve: the instance is polled, and nothing is lost on the way. Each case has a process of its
- * own. */
+/* A ring cannot be made, for lack of a number, of memory or of permission, or the kernel stops
+ * serving it: the instance is polled, and no event is lost in the switch. Each case runs in a
+ * process of its own. */
 #include "faults.h"
 
 static int ep, bell, level[2], edge[2], pair[2];
@@ -21,7 +21,8 @@ static void register_them(void)
     ADD(ep, pair[0], EPOLLIN, 4);
 }
 
-/* While the other thread sleeps, or before: whether it does cannot be asked without a number. */
+/* While the other thread sleeps, or before: the test cannot find out without a descriptor number.
+ * */
 static void *adds(void *arg)
 {
     pause_ms(5);
@@ -29,7 +30,7 @@ static void *adds(void *arg)
     return arg;
 }
 
-/* Arrivals before a wait and during it, on what is unread and what is not. */
+/* Arrivals before a wait and during it, on drained items and on top of unread data. */
 static void all_is_heard(void)
 {
     for (int i = 0; i < 3; i++) {
@@ -46,14 +47,14 @@ static void all_is_heard(void)
         EXPECT_ONE(ep, 1, EPOLLIN);
         join_thread(&thread);
     }
-    /* A ring that is not served any more is ended by the kernel, in a moment. */
+    /* The kernel ends a ring that is no longer served after a moment. */
     OK(close(pair[0]));
     UNTIL(send(pair[1], "", 1, MSG_NOSIGNAL) == -1 && errno == EPIPE);
     EXPECT_NONE_NOW(ep);
 }
 
-/* So many numbers are free when the instance is made: some for it, some for the thread, and one for
- * the ring or none. */
+/* The number of free descriptor numbers when the instance is made: some for it, some for the
+ * thread, and one for the ring or none. */
 static void few_numbers(int free)
 {
     static int taken[4096];
@@ -76,7 +77,7 @@ static void few_mappings(int mappings)
     ep = new_epoll();
     register_them();
     struct thread thread;
-    /* What threads need is there. */
+    /* Allocates the memory that threads need. */
     start_thread(&thread, adds, NULL);
     UNTIL(wait_events(ep, 1).n == 1);
     join_thread(&thread);
@@ -102,7 +103,7 @@ static void no_setup(int error)
     all_is_heard();
 }
 
-/* The program locks itself in when the ring is there, and edges are under way. */
+/* The program installs a seccomp filter when the ring exists and edges are in flight. */
 static void no_more_enter(int error)
 {
     make_targets();

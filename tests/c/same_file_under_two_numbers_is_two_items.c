@@ -1,5 +1,5 @@
-/* The key is the open file with the number: a dup is an item of its own, with its own data and mask
- * (T4). */
+/* The key of an item is the open file description with the number: a dup is an item of its own,
+ * with its own data and mask (T4). */
 #include "harness.h"
 
 void test(void)
@@ -23,7 +23,8 @@ void test(void)
         CHECK_EQ(events.at[i].data.u64, i);
     CHECK_EQ(events.at[5].data.u64, 100);
 
-    /* The level items report again, the edge item not; DEL of one leaves the others. */
+    /* The level-triggered items report again, the edge-triggered one does not; DEL of one leaves
+     * the others. */
     CHECK_EQ(wait_events(ep, 0).n, 5);
     DEL(ep, fd[0]);
     DEL(ep, dups[1]);

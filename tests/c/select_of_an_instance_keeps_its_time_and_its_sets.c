@@ -1,5 +1,5 @@
-/* select() and pselect() on an instance: what makes them look again neither starts their time anew
- * nor changes a set, and a set may be smaller than an fd_set, or larger (N1). */
+/* select() and pselect() on an instance may look several times, which neither restarts their
+ * timeout nor changes a set; a set may be smaller than an fd_set, or larger (N1). */
 #include "harness.h"
 
 #include <sys/mman.h>
@@ -7,7 +7,7 @@
 
 static atomic_bool over;
 
-/* Arrivals that are gone when they are looked for. */
+/* Makes arrivals that are gone before the look. */
 static void *stir(void *arg)
 {
     int *fd = arg;
@@ -54,7 +54,7 @@ void test(void)
         atomic_store(&over, true);
         join_thread(&thread);
 
-        /* The other descriptor's bit is there after any number of looks. */
+        /* The other descriptor's bit remains after any number of looks. */
         fd_set r;
         FD_ZERO(&r);
         FD_SET(ep, &r), FD_SET(other[0], &r);

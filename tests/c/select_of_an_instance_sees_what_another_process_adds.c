@@ -1,5 +1,5 @@
 /* poll() and select() that sleep on an instance see an arrival from another process, although older
- * data lies unread there and was reported edge-triggered (N1, E1). */
+ * data is unread and was reported edge-triggered (N1, E1). */
 #include "harness.h"
 
 #include <sys/select.h>
@@ -43,7 +43,7 @@ void test(void)
         EXPECT_ONE(ep, 1, EPOLLIN);
         pid_t child = OK(fork());
         if (child == 0) {
-            /* The sleep has begun by now, most likely; an arrival before it is to be seen, too. */
+            /* The sleep has probably begun by now; an earlier arrival must be seen too. */
             pause_ms(QUIET_MS);
             write_bytes(fd[1], 1);
             _exit(0);

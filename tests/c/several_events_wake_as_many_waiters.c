@@ -1,4 +1,4 @@
-/* Threads that take one event each: so many events, so many threads, each event taken once (W9). */
+/* Threads take one event each: n events wake n threads, and each event is taken once (W9). */
 #include "harness.h"
 
 #define THREADS 4

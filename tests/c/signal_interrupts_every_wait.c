@@ -1,5 +1,5 @@
-/* A handler that ran ends the wait with EINTR, SA_RESTART or not, with or without a timeout, by
- * each call (W8). */
+/* A handler that ran ends the wait with EINTR, with or without SA_RESTART and a timeout, in each of
+ * the calls (W8). */
 #include "harness.h"
 
 static atomic_int handled;
@@ -26,7 +26,7 @@ void test(void)
             }
     }
 
-    /* The oldest of several waiters on one instance is interrupted, not another. */
+    /* The signal interrupts the oldest of several waiters on one instance, and no other. */
     struct waiter old, new;
     start_waiter(&old, ep);
     start_waiter(&new, ep);

@@ -1,4 +1,4 @@
-/* A signal that is ignored, by choice or by default, ends no wait (W8). */
+/* A signal that is ignored, explicitly or by default, ends no wait (W8). */
 #include "harness.h"
 
 void test(void)

@@ -1,5 +1,5 @@
-/* An item that was silent for long, and whose number was closed and used again, reports what
- * arrives through its dup (D2, D3, E6). */
+/* An item that was silent for long, and whose number was closed and reused, reports arrivals
+ * through its dup (D2, D3, E6). */
 #include "harness.h"
 
 #define ITEMS 200
@@ -22,7 +22,7 @@ void test(void)
         CHECK_EQ(reused[0], fd[i][0]);
         EXPECT_NONE_NOW(ep);
 
-        /* Another silent item has its turn in between. */
+        /* Another silent item becomes ready in between. */
         write_bytes(fd[i + 1][1], 1);
         EXPECT_ONE(ep, i + 1, EPOLLIN);
         CHECK_EQ(read_all(fd[i + 1][0]), 1);

@@ -1,5 +1,5 @@
-/* With maxevents below the number of ready items each gets its turn, in rotation: who was reported
- * goes to the tail (W3). */
+/* With maxevents below the number of ready items each is reported in rotation: a reported item
+ * moves to the tail (W3). */
 #include "harness.h"
 
 void test(void)
@@ -11,8 +11,8 @@ void test(void)
             ADD(ep, fd[i], EPOLLIN, i);
         }
 
-        /* The first round settles the order, all others repeat it; each wait goes on where the last
-         * one stopped. */
+        /* The first round determines the order, and all others repeat it; each wait continues after
+         * the last item of the one before. */
         unsigned seen = 0;
         for (int place = 0; place < 40; place += max) {
             struct events events = wait_at_most(ep, max, BOUND_MS);

@@ -1,6 +1,6 @@
-/* Threads announce something and write; others wait edge-triggered, and read all, some or nothing
- * of it. No announcement is slept through, on eventfds that nobody reads, on pipes and on sockets
- * (E1, E6, W9). */
+/* Threads make announcements and write; others wait edge-triggered, and read all, some or none of
+ * it. No announcement is missed by a sleeping thread, on eventfds that are never read, on pipes and
+ * on sockets (E1, E6, W9). */
 #include "stress.h"
 
 #define SOURCES 6

@@ -1,7 +1,7 @@
 /* Threads add, modify, delete, write, read, duplicate, close and reopen descriptors in shared
- * instances, while others wait: every control call answers as the registrations are, no event has
- * the data of a registration that ended before its wait began, and in the end each instance reports
- * just what is registered and ready (T4, T10, D1, D2, W3). */
+ * instances, while others wait: the result of every control call fits the registrations, no event
+ * has the data of a registration that ended before its wait began, and in the end each instance
+ * reports exactly the registered and ready items (T4, T10, D1, D2, W3). */
 #include "stress.h"
 
 #include <sched.h>
@@ -16,7 +16,7 @@ static struct slot {
     int fd, peer;
     uint32_t mask[INSTANCES]; /* 0: not registered */
     uint32_t generation[INSTANCES];
-    atomic_uint floor[INSTANCES]; /* no event with a lesser generation after this was raised */
+    atomic_uint floor[INSTANCES]; /* raised to a generation: no later wait reports a lesser one */
 } slots[SLOTS];
 static int64_t end;
 
@@ -34,7 +34,7 @@ static void open_slot(struct slot *slot, uint64_t *state)
         break;
     default:
         fd[0] = OK(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
-        fd[1] = OK(fcntl(fd[0], F_DUPFD_CLOEXEC, 0)); /* names the same file, and keeps its registrations */
+        fd[1] = OK(fcntl(fd[0], F_DUPFD_CLOEXEC, 0)); /* the same file: keeps the registrations */
     }
     slot->fd = fd[0];
     slot->peer = fd[1];
@@ -95,7 +95,7 @@ static void *works(void *arg)
         PT(pthread_mutex_lock(&slot->lock));
         switch (chance(&state, 8)) {
         case 0:
-            /* An eventfd is closed by both its numbers. */
+            /* An eventfd is closed by closing both its numbers. */
             OK(close(slot->fd));
             OK(close(slot->peer));
             end_all(slot);
@@ -144,8 +144,8 @@ static void *waits(void *arg)
     }
 }
 
-/* Level-triggered registrations are reported just as poll sees them; nothing else is after what was
- * pending is taken. */
+/* Level-triggered registrations are reported exactly as poll sees them, and nothing else is
+ * reported after the pending events were taken. */
 static void check_levels(int e)
 {
     bool reported[SLOTS] = {false};

@@ -1,7 +1,7 @@
-/* Handlers at a high rate in every thread, while these control, wait, write, close and fork. A
- * handler announces and writes to an eventfd and a pipe, and closes and duplicates descriptors.
- * Nothing hangs, no announcement is slept through, and what handlers closed is gone (E6, D1,
- * W8). */
+/* Handlers run at a high rate in every thread, while the threads make control calls, wait, write,
+ * close and fork. A handler makes announcements, writes to an eventfd and a pipe, and closes and
+ * duplicates descriptors. Nothing hangs, no announcement is missed, and descriptors that handlers
+ * closed are gone (E6, D1, W8). */
 #include "stress.h"
 
 #include <sys/time.h>

@@ -1,6 +1,6 @@
 /* Threads leave their waits by siglongjmp, by cancellation, or by ending right after one, at random
- * moments. Those that stay still hear of every announcement, and in the end nothing of the others
- * is left (W9, W10). */
+ * moments. The remaining threads still get every announcement, and in the end no state of the
+ * others is left (W9, W10). */
 #include "stress.h"
 
 #include <setjmp.h>
@@ -48,7 +48,7 @@ static void *waits_once(void *arg)
     return NULL;
 }
 
-/* Cancelled in the wait, or over by itself: then the report was its own. */
+/* Either cancelled in the wait, or finished before that: then the report was its own. */
 static void *leaves(void *arg)
 {
     uint64_t state = stress_seed((uintptr_t)arg);
@@ -65,8 +65,8 @@ static void *leaves(void *arg)
     return NULL;
 }
 
-/* Waits on an instance of its own, whose other waiter and whose descriptor must be as before each
- * time it was left. */
+/* Waits on an instance of its own, and checks after each forced exit that the other waiter and the
+ * descriptor are as before. */
 static void *jumps(void *arg)
 {
     struct epoll_event at;
@@ -99,7 +99,7 @@ static void *announces(void *arg)
     while (now_ns() < end) {
         long mine = atomic_fetch_add(&announced, 1) + 1;
         add_one(bell);
-        /* A thread may be torn away with a report in its hands: then the next write is heard. */
+        /* A thread may be cancelled after it took a report: then the next write is reported. */
         int64_t start = now_ns(), again = start + 2000000;
         for (; atomic_load(&heard) < mine; sched_yield()) {
             if (now_ns() > again) {

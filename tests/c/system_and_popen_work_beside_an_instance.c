@@ -1,5 +1,5 @@
-/* system() and popen() work while descriptors are watched; the stream of popen() is watched like
- * any, and pclose() ends it (D1, D5). */
+/* system() and popen() work while descriptors are watched; the stream of popen() can be watched
+ * like any other, and pclose() ends its registration (D1, D5). */
 #include "harness.h"
 
 void test(void)
@@ -23,7 +23,7 @@ void test(void)
         CHECK(strcmp(line, "heard\n") == 0);
         EXPECT_BITS(ep, 2, EPOLLHUP);
 
-        /* pclose() takes the descriptor inside of libc. */
+        /* pclose() closes the descriptor inside libc. */
         CHECK_EQ(pclose(stream), 0);
         EXPECT_NONE_NOW(ep);
         write_bytes(fd[1], 1);

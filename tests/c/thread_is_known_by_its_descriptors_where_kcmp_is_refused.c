@@ -1,7 +1,7 @@
-/* One thread gets a descriptor table of its own (unshare), the first thread of the process or
- * another one, where the kernel refuses kcmp, as containers do. The others wait, register and close
- * as ever, those that were running and those that they start. The threads that it starts leave the
- * registrations alone. */
+/* One thread, the first one of the process or another, gets a descriptor table of its own
+ * (unshare), where the kernel refuses kcmp, as in containers. The other threads, old ones and those
+ * that they start, wait, register and close as usual. Threads that it starts do not change the
+ * registrations. */
 #include "faults.h"
 
 #include <sched.h>

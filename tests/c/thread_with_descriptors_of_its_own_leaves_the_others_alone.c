@@ -1,6 +1,7 @@
-/* A thread that has a descriptor table of its own (unshare, close_range) closes its copies of what
- * the others watch, and puts other files under those numbers: the registrations of the others go
- * on, by name and by number, in that thread and in one that it starts (D1). */
+/* A thread with a descriptor table of its own (unshare, close_range) closes its copies of
+ * descriptors that other threads watch, and opens other files under those numbers. The
+ * registrations of the others remain, whether it calls by name or by number, in that thread and in
+ * one that it starts (D1). */
 #include "harness.h"
 
 #include <linux/close_range.h>
@@ -28,7 +29,7 @@ static void exchange(void)
     for (int i = 0; i < 2; i++)
         CHECK_EQ(dup2(other, ends[i]), ends[i]);
     close(other);
-    /* It is neither readable, nor do its transfers say anything of the pipe. */
+    /* The file is not readable, and transfers on it are not taken for transfers on the pipe. */
     uint64_t one = 1;
     OK(write(ends[1], &one, sizeof one));
     OK(read(ends[0], &one, sizeof one));
@@ -53,7 +54,7 @@ static void *parts(void *arg)
     exchange();
     start_thread(&second, shares, NULL);
     join_thread(&second);
-    /* A child of such a thread has its descriptors. */
+    /* A child of such a thread has the thread's descriptors. */
     pid_t child = OK(fork());
     if (child == 0)
         _exit(fcntl(ends[0], F_GETFD) == -1 && fcntl(kept, F_GETFD) == -1 ? 0 : 1);
@@ -90,7 +91,7 @@ void test(void)
         }
         add_one(kept);
         EXPECT_ONE(ep, 2, EPOLLIN);
-        /* The others close and use numbers as ever. */
+        /* The other threads close and use numbers as before. */
         close(kept);
         int again = OK(eventfd(0, EFD_NONBLOCK));
         CHECK_EQ(again, kept);
@@ -103,7 +104,7 @@ void test(void)
         close(ends[1]);
         close(ep);
     }
-    /* A process of one thread has nobody to part from. */
+    /* A process of one thread shares its table with no other thread. */
     pid_t child = OK(fork());
     if (child == 0) {
         int own = new_epoll(), bell = OK(eventfd(1, 0));

@@ -7,7 +7,7 @@ void test(void)
     struct epoll_event at;
     ADD(ep, fd, EPOLLIN, 1);
 
-    /* Were each to sleep for a millisecond, ten thousand would take ten seconds. */
+    /* If each slept for a millisecond, ten thousand would take ten seconds. */
     int64_t start = now_ns();
     for (int i = 0; i < 3334; i++)
         for (enum call call = WAIT; call <= PWAIT2; call++)

@@ -36,7 +36,7 @@ void test(void)
     ADD(ep, fd[0], EPOLLIN | EPOLLET, 1);
     time_waits(ep);
 
-    /* With an unread edge, which is of no interest any more. */
+    /* With an unread edge that the mask no longer asks for. */
     write_bytes(fd[1], 1);
     EXPECT_ONE(ep, 1, EPOLLIN);
     time_waits(ep);

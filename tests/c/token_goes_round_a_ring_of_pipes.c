@@ -1,5 +1,5 @@
-/* A byte is handed round a ring of edge-triggered pipes, each hop one edge, with one thread and
- * with three (W4, W9, E6). */
+/* A byte travels round a ring of edge-triggered pipes, each hop one edge, with one thread and with
+ * three (W4, W9, E6). */
 #include "harness.h"
 
 #define PIPES 64

@@ -1,12 +1,12 @@
-/* A transfer call on a watched descriptor with an address that is nobody's fails with EFAULT, as on
- * any other, and takes nothing. */
+/* A transfer call on a watched descriptor with an unmapped address fails with EFAULT, as on any
+ * other descriptor, and takes nothing. */
 #include "harness.h"
 #include <sys/uio.h>
 
 void test(void)
 {
     int fd[2], ep = new_epoll();
-    void *volatile address = (void *)8; /* the compiler is not to know */
+    void *volatile address = (void *)8; /* hidden from the compiler */
     struct iovec *nowhere = address, bad = {address, 16};
     struct msghdr message = {.msg_iov = nowhere, .msg_iovlen = 2};
     make_pair(SOCK_STREAM, fd);
@@ -24,7 +24,7 @@ void test(void)
     CHECK_ERRNO(write(fd[0], address, 4), EFAULT);
     CHECK_ERRNO(sendmsg(fd[0], &message, 0), EFAULT);
     CHECK_ERRNO(sendmsg(fd[0], (struct msghdr *)address, 0), EFAULT);
-    while (wait_events(ep, QUIET_MS).n > 0) /* a write that fails while it copies frees its buffer, which is an edge */
+    while (wait_events(ep, QUIET_MS).n > 0) /* a write that fails midway frees its buffer */
         ;
     CHECK_EQ(read_all(fd[0]), 5);
     EXPECT_NONE_NOW(ep);

@@ -1,7 +1,7 @@
-/* Descriptors are closed while they have events under way and a thread is in a wait on them, and
- * their numbers are given out again at once: a wait that begins after the close reports nothing of
- * what was closed, what has the number now is reported as what it is, and the peer hears of the
- * close (D1, D2). */
+/* Descriptors are closed while they have events pending and a thread waits on them, and their
+ * numbers are reused at once. A wait that begins after the close reports nothing of the closed
+ * files, a new file under the number is reported as itself, and the peer sees the close (D1, D2).
+ * */
 #include "harness.h"
 
 #define SLOTS 6
@@ -23,11 +23,11 @@ static void *wait_on(void *arg)
         for (int i = 0; i < n; i++) {
             uint64_t generation = at[i].data.u64 / 100, slot = at[i].data.u64 % 100;
             if (slot == 99)
-                continue; /* the bell at the end */
+                continue; /* the eventfd that ends the test */
             CHECK(generation > gone);
             CHECK(slot < SLOTS);
             CHECK_EQ(at[i].events & ~(uint32_t)(EPOLLIN | EPOLLHUP), 0);
-            /* Never back: the other thread may have been slow since its wait. */
+            /* Never backwards: the other thread may have been slow since its wait. */
             for (uint64_t before = atomic_load(&seen[slot]); before < generation;)
                 if (atomic_compare_exchange_weak(&seen[slot], &before, generation))
                     break;
@@ -56,7 +56,7 @@ void test(void)
             if (i % 2 == 0)
                 write_bytes(fd[i][1], 1);
         }
-        /* Every third time the reports have come, and otherwise they are under way. */
+        /* Every third time the reports have arrived, otherwise they are in flight. */
         if (generation % 3 == 0)
             for (int i = 0; i < SLOTS; i++)
                 UNTIL(atomic_load(&seen[i]) == generation);
@@ -64,7 +64,7 @@ void test(void)
             OK(close(fd[i][0]));
         atomic_store(&closed, generation);
         for (int i = 0; i < SLOTS; i++) {
-            /* Not always at once: the kernel, too, holds a file while it looks at it for a wait. */
+            /* Not always at once: the kernel, too, pins a file while a wait looks at it. */
             struct pollfd peer = {.fd = fd[i][1], .events = 0};
             CHECK_EQ(poll(&peer, 1, BOUND_MS), 1);
             CHECK_EQ(peer.revents, POLLERR);

@@ -1,6 +1,6 @@
-/* Arrivals that nobody waits for do not add up: however many there are, a registration is on the
- * ready list once, an instance inside another one is, and neither memory nor descriptors grow. The
- * wait that comes at last reports each once (W3, W6, N2, T9). */
+/* Arrivals without a wait do not accumulate: however many there are, a registration is on the ready
+ * list once, and so is a nested instance, and neither memory nor descriptors grow. The wait that
+ * comes at last reports each once (W3, W6, N2, T9). */
 #include "harness.h"
 
 #define ARRIVALS 60000
@@ -26,7 +26,7 @@ void test(void)
         add_one(level);
         add_one(once);
         write_bytes(fd[1], 1);
-        if (i % 3 == 0) { /* there and gone again: stale by the time of the wait, and an edge each time */
+        if (i % 3 == 0) { /* there and gone again: stale at the wait, and an edge each time */
             char byte;
             CHECK_EQ(read(fd[0], &byte, 1), 1);
         } else if (i % 3 == 1) {
@@ -63,6 +63,6 @@ void test(void)
         CHECK_EQ(events.at[i].events, EPOLLIN);
     }
     OK(timerfd_settime(timer, 0, &never, NULL));
-    CHECK(wait_events(ep, 0).n <= 2); /* the level, and perhaps one more expiration */
+    CHECK(wait_events(ep, 0).n <= 2); /* the level, and perhaps another expiration */
     CHECK(wait_events(ep, 0).n <= 1);
 }

@@ -1,6 +1,6 @@
-/* A loop inside a loop: whoever waits outside is woken for what happens inside, and for nothing
- * else, while other threads change what is inside; and of two instances that are added to each
- * other at the same moment one is refused (N1, N2, N3). */
+/* An event loop inside another one: events inside wake an outer waiter, and nothing else does,
+ * while other threads change the registrations inside; and if two instances are added to each other
+ * at the same moment, one of the calls is refused (N1, N2, N3). */
 #include "harness.h"
 
 #define BELLS 8
@@ -22,7 +22,7 @@ static void *ring(void *arg)
     return NULL;
 }
 
-/* Beside it another thread adds to the inner instance what is never ready, and takes it out
+/* Meanwhile another thread adds an item that is never ready to the inner instance, and deletes it
  * again. */
 static void *stir(void *arg)
 {
@@ -35,7 +35,7 @@ static void *stir(void *arg)
     return NULL;
 }
 
-/* Takes all there is inside, and tells how much that was. */
+/* Reads everything inside, and returns how much that was. */
 static uint64_t take(void)
 {
     uint64_t taken = 0;
@@ -78,8 +78,7 @@ static void loop_in_a_loop(uint32_t inside, uint32_t outside)
     join_thread(&ringer);
     join_thread(&stirrer);
     CHECK_EQ(taken, RINGS);
-    /* A ring that comes between the wait and the taking is told of once more, edge-triggered, and
-     * no more often than that. */
+    /* A write between the wait and the reads is reported again, edge-triggered, but only once. */
     CHECK(for_nothing <= RINGS);
     wait_events(outer, 0);
     EXPECT_NONE(outer);

@@ -1,6 +1,7 @@
-/* One descriptor in many instances: each has a mask, data and a memory of its own. What one
- * reports, spends, changes or drops is as it was in the others; a drain is one for all; and a close
- * takes it out of all of them, whatever its number becomes next (T4, E1, W5, D1). */
+/* One descriptor in many instances: each has a mask, data and an edge memory of its own. A report,
+ * a spent one-shot, a modification or a deletion in one instance does not change the others; a
+ * drain counts for all of them; and a close removes the descriptor from all of them, whatever its
+ * number refers to next (T4, E1, W5, D1). */
 #include "harness.h"
 
 #define SETS 48
@@ -12,7 +13,7 @@ static int set[SETS];
 static enum mode mode(int i) { return (enum mode)(i % 4); }
 static uint64_t data(int i, int round) { return (uint64_t)round * 1000 + (uint64_t)i; }
 
-/* Each instance reports just this. */
+/* Expects exactly this report from each instance. */
 static void expect(int round, bool level, bool edge, bool once, bool room)
 {
     for (int i = 0; i < SETS; i++) {
@@ -38,12 +39,12 @@ void test(void)
         expect(round, true, true, true, false);
         expect(round, true, false, false, false);
 
-        /* The next arrival is an edge where edges are asked for, and nothing where a report is
-         * spent. */
+        /* The next arrival is an edge for edge-triggered registrations, and nothing for a spent
+         * one-shot. */
         write_bytes(fd[1], 1);
         expect(round, true, true, false, false);
 
-        /* Two of them change: one is armed again, one is gone. */
+        /* Two registrations change: one is re-armed, one is deleted. */
         MOD(set[ONCE], fd[0], masks[ONCE], data(ONCE, round));
         EXPECT_ONE(set[ONCE], data(ONCE, round), EPOLLIN);
         EXPECT_NONE_NOW(set[ONCE + 4]);
@@ -56,14 +57,14 @@ void test(void)
         EXPECT_NONE_NOW(set[EDGE + 4]);
         ADD(set[LEVEL], fd[0], masks[LEVEL], data(LEVEL, round));
 
-        /* One drain is one for all; as much as there was is an arrival in each. */
+        /* One drain counts for all; an arrival of the same size is an edge in each. */
         CHECK_EQ(read_all(fd[0]), 3);
         expect(round, false, false, false, false);
         write_bytes(fd[1], 3);
         expect(round, true, true, false, false);
 
-        /* Closed, with a level in some and a report due in others; the number is another file's at
-         * once, and nobody's registration. */
+        /* Closed, with a level in some instances and a pending report in others; the number refers
+         * to another file at once, which is not registered. */
         write_bytes(fd[1], 1);
         int other = OK(eventfd(1, 0)), number = fd[0];
         OK(dup2(other, number));

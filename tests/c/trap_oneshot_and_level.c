@@ -1,13 +1,13 @@
-/* A one-shot registration whose level stays high when it is spent: poll(2) goes on telling of it,
- * of a hang-up even if it is asked for nothing. It is silent, costs a waiting thread no time, and
- * takes nothing from a level-triggered registration of the same file; MOD reports the level that is
- * there, without any arrival (W3, W5). */
+/* The level of a one-shot registration stays high after its report, and poll(2) keeps reporting it,
+ * a hang-up even with an empty mask. The registration is silent, costs a waiting thread no
+ * processor time, and takes nothing from a level-triggered registration of the same file; MOD
+ * reports the current level, without any arrival (W3, W5). */
 #include "harness.h"
 
 enum { ONCE = 1, LEVEL, OTHER };
 
-/* Nobody is woken, and no time goes by, while `ep` is waited on by a thread that only `bell`
- * wakes. */
+/* Checks that no thread wakes up, and that no processor time is used, while a thread that only
+ * `bell` wakes waits on `ep`. */
 static void sleeps_until(int ep, int bell)
 {
     struct waiter waiter;
@@ -23,7 +23,7 @@ static void sleeps_until(int ep, int bell)
     OK(read(bell, &count, sizeof count));
 }
 
-/* What is watched stays readable, and at last hangs up. */
+/* The watched descriptor stays readable, and finally hangs up. */
 static void spent(uint32_t mode)
 {
     int ep = new_epoll(), fd[2], bell = OK(eventfd(0, EFD_NONBLOCK));
@@ -34,21 +34,21 @@ static void spent(uint32_t mode)
     EXPECT_ONE(ep, ONCE, EPOLLIN);
     sleeps_until(ep, bell);
 
-    /* Armed again it is reported at once, by the level alone; and again, and every time once. */
+    /* Re-armed, it is reported at once, by the level alone; and again, once each time. */
     for (int i = 0; i < 3; i++) {
         MOD(ep, fd[0], mode, ONCE);
         EXPECT_ONE(ep, ONCE, EPOLLIN);
         EXPECT_NONE_NOW(ep);
     }
 
-    /* The same for a thread that sleeps already. */
+    /* The same for a sleeping thread. */
     struct waiter waiter;
     start_waiter(&waiter, ep);
     MOD(ep, fd[0], mode, ONCE);
     CHECK_EQ(join_waiter(&waiter), 1);
     CHECK_EQ(waiter.at[0].data.u64, ONCE);
 
-    /* The hang-up, which cannot be asked away. */
+    /* A hang-up, which no mask can exclude. */
     OK(close(fd[1]));
     sleeps_until(ep, bell);
     MOD(ep, fd[0], mode, ONCE);
@@ -59,8 +59,8 @@ static void spent(uint32_t mode)
     OK(close(ep));
 }
 
-/* Of one file, under two numbers: the one that is spent does not silence the other, nor does the
- * other wake it. */
+/* One file under two numbers: the spent registration does not silence the other one, and the other
+ * one does not re-arm it. */
 static void beside_level(void)
 {
     int ep = new_epoll(), fd[2];
@@ -77,7 +77,7 @@ static void beside_level(void)
     CHECK_EQ(wait_events(ep, 0).n, 2);
     EXPECT_ONE(ep, LEVEL, EPOLLIN);
 
-    /* Made level-triggered it is in every wait, and made one-shot again in one. */
+    /* Made level-triggered, it is in every wait; made one-shot again, in one. */
     MOD(ep, fd[0], EPOLLIN, ONCE);
     for (int i = 0; i < 3; i++)
         CHECK_EQ(wait_events(ep, 0).n, 2);

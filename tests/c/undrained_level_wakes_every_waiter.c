@@ -1,4 +1,4 @@
-/* A level that nobody takes away wakes one waiter after the other, until none is left (W9, W3). */
+/* A level that stays high wakes one waiter after the other, until none is left (W9, W3). */
 #include "harness.h"
 
 #define THREADS 4

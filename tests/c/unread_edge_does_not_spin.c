@@ -1,5 +1,5 @@
-/* A wait with nothing new to report sleeps, whatever levels its reported edges and spent items
- * still have (W4, W5). */
+/* A wait with nothing new to report sleeps, even if the levels of reported edges and spent one-shot
+ * items are still high (W4, W5). */
 #include "harness.h"
 
 #include <netinet/in.h>

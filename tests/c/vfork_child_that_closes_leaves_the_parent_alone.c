@@ -1,5 +1,5 @@
-/* A child of vfork() shares our memory: what it closes and dups before exec or _exit changes
- * nothing here (D5). */
+/* A child of vfork() shares the parent's memory: its close and dup calls before exec or _exit
+ * change nothing in the parent (D5). */
 #include "harness.h"
 
 static int fds[3][2], ep, null;
@@ -45,7 +45,7 @@ void test(void)
         }
     }
 
-    /* Our own close counts, and the instance is whole. */
+    /* The parent's own close takes effect, and the instance is intact. */
     OK(close(fds[0][0]));
     DEL(ep, fds[1][0]);
     write_bytes(fds[1][1], 1);

@@ -1,10 +1,9 @@
-/* Of several things wrong with one wait the first in the order of W1 is reported, by each of the
- * calls. */
+/* If a wait has several errors, each of the calls reports the first in the order of W1. */
 #include "harness.h"
 
 void test(void)
 {
-    /* Not on the stack: from there the largest number of events reaches beyond user space, which is
+    /* Static: from the stack, the largest number of events would reach beyond user space, which is
      * EFAULT. */
     static struct epoll_event at[2];
     struct epoll_event *kernel = (struct epoll_event *)0xffff800000000000;
@@ -25,10 +24,10 @@ void test(void)
         CHECK_ERRNO(wait_by(call, ep, kernel, 1, 0, NULL), EFAULT);
         CHECK_ERRNO(wait_by(call, no_epoll, kernel, 1, 0, NULL), EFAULT);
 
-        /* Then a descriptor that is no instance. */
+        /* Then a descriptor that is not an instance. */
         CHECK_ERRNO(wait_by(call, no_epoll, at, 1, 0, NULL), EINVAL);
 
-        /* The largest number is fine, NULL too while there is nothing to report. */
+        /* The largest number is valid, and so is NULL while there is nothing to report. */
         CHECK_EQ(wait_by(call, ep, at, 0x7fffffff / 12, 0, NULL), 0);
         CHECK_EQ(wait_by(call, ep, NULL, 1, 0, NULL), 0);
         CHECK_EQ(wait_by(call, ep, NULL, 1, 1, NULL), 0);

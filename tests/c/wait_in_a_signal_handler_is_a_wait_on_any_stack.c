@@ -1,7 +1,7 @@
 /* A signal handler waits while it interrupts a wait of its thread, on the same instance or another
- * one, on whatever stack: the thread's own, an alternate one above or below it, or that of a
- * coroutine. Its wait reports, and the one that it interrupted is EINTR, or is left by siglongjmp.
- * Either way both instances are as before (W8). */
+ * one, on any stack: the thread's own, an alternate one above or below it, or a coroutine's. Its
+ * wait reports, and the interrupted one is EINTR, or is left by siglongjmp. Either way both
+ * instances are as before (W8). */
 #include "harness.h"
 
 #include <setjmp.h>
@@ -27,8 +27,8 @@ static void wait_inside(void)
     OK(write(bell[1], "x", 1));
     int n = epoll_wait(inner, &at, 1, -1);
     CHECK_EQ(read(bell[0], &byte, 1), 1);
-    /* In the middle of the library's own work there is no wait (docs/differences.md): at the next
-     * signal. */
+    /* A handler that interrupts the library's own work cannot wait (docs/differences.md): it waits
+     * at the next signal. */
     armed = n == -1 && errno == EINTR && !on_the_kernel();
     CHECK(n == 1 || armed);
     reported = at.events;
@@ -94,7 +94,7 @@ static void *try_all(void *where)
                     done++;
                 }
             }
-        /* Whoever still pinned the instance would keep its registration alive. */
+        /* A leftover pin on the instance would keep its registration alive. */
         close(outer);
         if (!same)
             close(inner);
@@ -117,7 +117,7 @@ void test(void)
     char *below = mmap(NULL, STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     CHECK(room != MAP_FAILED && below != MAP_FAILED);
     try_all(below);
-    /* The stack of a thread lies below the stack of the first one. */
+    /* A thread's stack lies below the stack of the first thread. */
     char above[STACK];
     sigemptyset(&alarms);
     sigaddset(&alarms, SIGALRM);

@@ -1,6 +1,6 @@
-/* An array that ends in memory which cannot be written, at an event or in the middle of one: what
- * fits is reported, in order, and the rest comes with the next wait; level, edge and one-shot
- * alike, and whatever page it is (W1). */
+/* An array ends in memory that cannot be written, between two events or in the middle of one. The
+ * events that fit are reported, in order, and the rest in the next wait; level-triggered,
+ * edge-triggered and one-shot ones alike, and for any kind of page (W1). */
 #include "harness.h"
 
 #include <sys/mman.h>
@@ -22,7 +22,7 @@ static void run(uint32_t mode, int fit, int odd, int protection)
     OK(mprotect(pages + 4096, 4096, protection));
     struct epoll_event *at = (struct epoll_event *)(pages + 4096 - fit * sizeof *at - odd);
 
-    /* Each once, in as many waits as it takes. */
+    /* Each is reported once, in as many waits as necessary. */
     unsigned seen = 0;
     for (int round = 0; round < ITEMS; round++) {
         if (fit == 0) {

@@ -1,5 +1,5 @@
-/* The only event is for the thread that came last, also if the time of an older wait is up at that
- * moment (W9). */
+/* The only event goes to the thread that came last, even if the timeout of an older wait expires at
+ * that moment (W9). */
 #include "harness.h"
 
 enum { ROUNDS = 60, LIMIT_MS = 20 };

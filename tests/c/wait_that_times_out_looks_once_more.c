@@ -1,5 +1,5 @@
-/* Ten threads wait with a time limit, and shortly before it is over there is an event for each:
- * every one of them gets one, also those that are behind others in * the queue (W2, W9). */
+/* Ten threads wait with a timeout, and shortly before it expires there is an event for each: every
+ * thread gets one, also those that are behind others in the queue (W2, W9). */
 #include "harness.h"
 
 enum { THREADS = 10, ROUNDS = 150, LIMIT_MS = 8 };

@@ -1,10 +1,10 @@
-/* Every combination of arguments that the waits can be given, good and bad, has the kernel's
- * answer, and no event is lost by one that fails (W1, W2). */
+/* Every combination of valid and invalid arguments of a wait has the kernel's result, and a wait
+ * that fails loses no event (W1, W2). */
 #include "oracle.h"
 
 #include <sys/mman.h>
 
-/* What epoll_pwait and epoll_pwait2 are given as a mask, and its size. */
+/* The mask and its size for epoll_pwait and epoll_pwait2. */
 struct mask {
     const void *address;
     size_t size;

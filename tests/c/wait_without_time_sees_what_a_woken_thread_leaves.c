@@ -1,5 +1,5 @@
 /* A thread sleeps in a wait with room for one event. When two descriptors are written to, a wait
- * without time finds one of them, whether the sleeper has run by then or * not (W2). */
+ * with timeout 0 finds one of them, whether the sleeper has run by then or not (W2). */
 #include "harness.h"
 
 enum { ROUNDS = 200 };

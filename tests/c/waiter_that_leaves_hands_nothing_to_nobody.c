@@ -1,5 +1,5 @@
-/* A thread whose wait times out, is interrupted or cancelled leaves the others able to get every
- * later event (W9, W10). */
+/* A wait that times out, is interrupted or is cancelled takes no later event from the other waiters
+ * (W9, W10). */
 #include "harness.h"
 
 static void on_signal(int signal) { (void)signal; }

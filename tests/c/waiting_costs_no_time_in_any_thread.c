@@ -1,4 +1,4 @@
-/* Several threads asleep in waits, with unread edges beside them, cost next to no processor time
+/* Several threads that sleep in waits, with unread edges beside them, use next to no processor time
  * together (W4, W9). */
 #include "harness.h"
 

@@ -1,5 +1,5 @@
-/* Registrations that are silent for long are reported although a thread that the library may have
- * started for them runs only after a while, or not at all: threads of others are started late here
+/* Long-silent registrations are reported although a thread that the library may have started for
+ * them runs only after a while, or not at all: here threads that the test did not start are delayed
  * (W3, W4, D4). */
 #include "harness.h"
 
@@ -24,8 +24,8 @@ static void *late(void *arg)
     return start.run(start.arg);
 }
 
-/* Stands in front of libc's: threads that this test does not start itself wait until they are let
- * go. */
+/* Interposes libc's function: threads that the test did not start itself wait until it releases
+ * them. */
 int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *arg)
 {
     int (*next)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *) = dlsym(RTLD_NEXT, "pthread_create");
@@ -50,7 +50,7 @@ static void start_writer(struct thread *thread, int i)
     atomic_store(&ours, false);
 }
 
-/* Ready when the wait begins, and becoming ready while it lasts. */
+/* Items that are ready when the wait begins, and items that become ready during it. */
 static void everything_is_heard(void)
 {
     for (int i = 0; i < N; i += 13) {
@@ -80,8 +80,8 @@ void test(void)
     }
     everything_is_heard();
 
-    /* What becomes ready during a wait is heard without the thread; what is closed reaches the peer
-     * at once. */
+    /* An item that becomes ready during a wait is reported without the thread; a close reaches the
+     * peer at once. */
     struct thread writer;
     start_writer(&writer, 100);
     pause_ms(20);

@@ -1,13 +1,13 @@
-/* A program whose threads are refused (EAGAIN) from now on misses nothing of hundreds of silent
- * registrations, whether it waits, is woken by another thread, polls the instance, or waits on one
- * around it (W3, W4, N1). */
+/* A program whose new threads are refused (EAGAIN) from now on misses nothing of hundreds of silent
+ * registrations, whether it waits, is woken by another thread, polls the instance, or waits on an
+ * outer one (W3, W4, N1). */
 #include "faults.h"
 
 #define N 200
 
 static int ep, outer, fd[N][2], busy[2];
 
-/* Wakes up for the busy one so often that whatever is silent would be handed to somebody else. */
+/* Wakes up for the busy item so often that silent ones would move to a watcher thread. */
 static void fall_silent(void)
 {
     for (int i = 0; i < 2000; i++) {
@@ -54,7 +54,7 @@ void test(void)
     }
     EXPECT_NONE(ep);
 
-    /* Looked at from outside. */
+    /* A look from outside. */
     ADD(outer, ep, EPOLLIN, 1);
     for (int i = 0; i < N; i += 19) {
         atomic_store(&at, i);
@@ -79,7 +79,7 @@ void test(void)
         EXPECT_ONE(ep, i, EPOLLIN);
         CHECK_EQ(read_all(fd[i][0]), 1);
     }
-    /* And it costs no time to go without them. */
+    /* Doing without watchers costs no processor time. */
     int64_t cpu = cpu_ns();
     atomic_store(&at, -2);
     join_thread(&writer);
