@@ -10,15 +10,11 @@ use crate::graph::eventpoll::Eventpoll;
 use crate::graph::file::File;
 
 impl EpState {
-    /// Brings the poll set in line with a registration: what is asked for it now, after what the witnesses saw.
+    /// Brings the poll set in line with a registration: takes in the facts that hooks reported, and
+    /// asks poll for what can be news after them.
     pub fn refresh(&mut self, item: &'static Epitem) {
         if self.ring.is_some() {
-            if let Some(file) = item.file().filter(|_| item.at(&self.held).alive.get()) {
-                self.track(item, file);
-                self.hear_of_change(item, file);
-            }
-            self.refresh_busy(item);
-            return self.refresh_in_ring(item);
+            return self.refresh_beside_ring(item);
         }
         debug_assert!(self.poller.is_none());
         let facts = item.take_facts();
@@ -35,18 +31,57 @@ impl EpState {
             watch::take_back(self, item);
         }
         self.track(item, file);
-        if facts.contains(Facts::WROTE)
-            && item.at(&self.held).is_woken_by_instance(file)
-            && item.told_after(item.at(&self.held).reported_at.get())
+        self.take_wakeups(item, file, facts);
+        self.digest(item, file, facts);
+        self.ask_poll(item, file);
+        if item.at(&self.held).tracked.get() {
+            self.note_unease(item);
+        }
+    }
+
+    /// With a ring a completion reports every wake-up, except of a file that shows a change once: the
+    /// one registration that a look found the change for is informed by a fact.
+    fn refresh_beside_ring(&mut self, item: &'static Epitem) {
+        if let Some(file) = item.file().filter(|_| item.at(&self.held).alive.get()) {
+            self.track(item, file);
+            if file.kind().fleeting() != 0
+                && item.take_facts().contains(Facts::WAKE_ALL)
+                && item.told_after(item.at(&self.held).reported_at.get())
+            {
+                self.note_change(item, file);
+            }
+        }
+        self.refresh_busy(item);
+        self.refresh_in_ring(item);
+    }
+
+    /// Facts that put a registration on the ready list, as the kernel's wake-up does, whatever its
+    /// level is by now.
+    fn take_wakeups(&mut self, item: &'static Epitem, file: &'static File, facts: Facts) {
+        let state = item.at(&self.held);
+        if facts.contains(Facts::WROTE) && state.is_woken_by_instance(file) && item.told_after(state.reported_at.get())
         {
-            // Whether the instance is ready by then is for the look at it to tell.
             self.note_ready(item);
         }
         if facts.contains(Facts::WAKE_ALL) {
             self.note_change(item, file);
         }
-        let state = item.at(&self.held);
+    }
+
+    /// A file that shows a change once has changed: whichever registration has its turn first
+    /// reports it.
+    fn note_change(&mut self, item: &'static Epitem, file: &'static File) {
+        if file.kind().fleeting() != 0 && !item.at(&self.held).spent.get() {
+            self.pressing = true;
+            self.note_ready(item);
+        }
+    }
+
+    /// The memories of edges take in the facts.
+    #[inline]
+    fn digest(&mut self, item: &'static Epitem, file: &'static File, facts: Facts) {
         if self.outer.is_followed() {
+            let state = item.at(&self.held);
             let mut announced = state.announced();
             announced.digest(file.kind(), state.heard(file), facts, item.told_after(state.announced_at()));
             let woken = announced.take_woken();
@@ -60,11 +95,17 @@ impl EpState {
             edge.digest(file.kind(), state.watched(file), facts, news);
             state.edge.set(edge);
         }
+    }
+
+    /// Polls for the bits that can be news. The posted level of a source is compared with them here,
+    /// because no poll finds it.
+    #[inline]
+    fn ask_poll(&mut self, item: &'static Epitem, file: &'static File) {
+        let state = item.at(&self.held);
         let is_kept_out = state.is_exclusive() && !state.newcomer.get() && file.claim().is_of_another(item);
         let is_deaf = is_kept_out || state.is_dull(file) && !state.ready.get();
         match self.bits_to_ask(item, file).filter(|_| !is_deaf) {
             Some(bits) if file.is_source() => {
-                // No poll finds what is posted.
                 if file.source().is_some_and(|source| source.posted() & bits != 0) {
                     self.pressing = true;
                     self.note_ready(item);
@@ -73,30 +114,9 @@ impl EpState {
             Some(bits) => self.overdue |= !self.set.put(item, &self.held, item.via(), bits),
             None => self.set.remove(item, &self.held),
         }
-        if item.at(&self.held).tracked.get() {
-            self.note_unease(item);
-        }
     }
 
-    /// The same beside a ring, which tells the one registration that it found the change for.
-    fn hear_of_change(&mut self, item: &'static Epitem, file: &'static File) {
-        if file.kind().fleeting() != 0
-            && item.take_facts().contains(Facts::WAKE_ALL)
-            && item.told_after(item.at(&self.held).reported_at.get())
-        {
-            self.note_change(item, file);
-        }
-    }
-
-    /// A file with fleeting levels woke those that wait: whoever comes to be reported first is shown what changed.
-    fn note_change(&mut self, item: &'static Epitem, file: &'static File) {
-        if file.kind().fleeting() != 0 && !item.at(&self.held).spent.get() {
-            self.pressing = true;
-            self.note_ready(item);
-        }
-    }
-
-    /// A registration of a followed instance was woken, or was not: outer instances are to be told.
+    /// A registration of a followed instance was woken, if `woken`: outer instances are informed.
     pub fn note_woken(&mut self, item: &'static Epitem, woken: bool) {
         if woken {
             self.outer.has_news = true;
@@ -112,7 +132,8 @@ impl EpState {
 }
 
 impl Eventpoll {
-    /// Brings a registration that changed into force: at once, or by the poller if it sleeps on the set now.
+    /// Brings a changed registration into force: at once, or by the poller if it sleeps on the set
+    /// now.
     pub fn apply(&'static self, st: &mut EpState, item: &'static Epitem) {
         if let Some(poller) = st.poller {
             if st.ring.is_some() {
@@ -129,7 +150,7 @@ impl Eventpoll {
         }
     }
 
-    /// Takes in what was left in the inbox. Nobody may be in poll on the set.
+    /// Takes in the inbox. No thread may be in poll on the set.
     pub fn absorb(&self, st: &mut EpState) {
         debug_assert!(st.poller.is_none());
         let passed_by = loop {

@@ -1,10 +1,12 @@
-//! What a level that was reported can hide: arrivals that only a count shows, room that came, a peer that went. Each wait looks behind the
-//! quiet bits of the registrations on the uneasy list, and so does a tick while a thread sleeps. Kernel counterpart: none, for there every
-//! wake-up is told.
+//! Looks behind reported levels for edges that poll(2) cannot show: an arrival that only a count
+//! shows, freed space, a peer that closed. Each wait samples the registrations on the resample list,
+//! and so does a tick while a thread sleeps. Kernel counterpart: none, for there every wake-up is a
+//! call of `ep_poll_callback`.
 
 use crate::INTERPOSES;
 use crate::count::{self, Change};
-use crate::events::{HUP, NVAL, READABLE};
+use crate::edge::Edge;
+use crate::events::{Bits, HUP, NVAL, READABLE};
 use crate::graph::epitem::{Epitem, State};
 use crate::graph::epstate::EpState;
 use crate::graph::eventpoll::Eventpoll;
@@ -16,18 +18,19 @@ use crate::probe::observe::{self, Looker, Polled};
 use crate::probe::sample;
 use crate::sys;
 
-/// Which of the uneasy registrations are sampled.
+/// The registrations on the list that are sampled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Extent {
+    /// All of them.
     All,
-    /// Those that the look which comes next may show are left for `found_by_count`.
+    /// Not those that the next poll may show; [`found_by_count`] samples them after it.
     BeforeLook,
-    /// Those that may be woken, and show nothing of it.
+    /// Those of files whose wake-ups meet any mask, so that their levels need not show them.
     WakesAnyMask,
 }
 
-/// Looks behind the quiet bits of the uneasy registrations: has something arrived, or a level fallen, that nobody told us of?
-/// Answers with the longest time after which it has to be asked again, in nanoseconds; `None` for never.
+/// Samples the registrations on the list, and the instances inside. Returns the longest time, in
+/// nanoseconds, until the next sample is due; `None` if none is needed.
 pub fn sample(st: &mut EpState, extent: Extent) -> Option<u64> {
     left::look(st);
     let looks_inside = extent != Extent::WakesAnyMask && sample_inner(st);
@@ -35,129 +38,194 @@ pub fn sample(st: &mut EpState, extent: Extent) -> Option<u64> {
     [longest, looks_inside.then_some(LONGEST_TICK_NS)].into_iter().flatten().min()
 }
 
-/// The same, without a look at the instances inside.
+/// The same, without the instances inside.
 fn sample_listed(st: &mut EpState, extent: Extent) -> Option<u64> {
-    let mut longest = None;
-    let rare_is_due = st.uneasy.is_empty() || sys::now() >= st.rare_due;
-    let mut index = st.uneasy.len();
-    // The latest first, as the kernel wakes those that wait for the same: signalfds all do.
+    let is_due = st.uneasy.is_empty() || sys::now() >= st.rare_due;
+    let mut pace = Pace { longest: None, is_due };
     if st.outer.is_followed() {
+        // From the end: the kernel wakes the latest first of those that one arrival wakes, as a
+        // signal wakes every signalfd.
         let held = &st.held;
         st.uneasy.sort_unstable_by_key(|item| item.at(held).serial.get());
     }
+    let mut index = st.uneasy.len();
     while index > 0 {
         index -= 1;
         let item = st.uneasy[index];
-        let state = item.at(&st.held);
-        let file = item
-            .file()
-            .filter(|file| state.alive.get() && !state.spent.get() && !state.is_parked() && state.is_uneasy(file))
-            // A ring tells of every edge, and where calls are seen nothing is uneasy then.
-            .filter(|_| INTERPOSES || st.ring.is_none());
-        let Some(file) = file else {
-            state.uneasy.set(false);
-            st.uneasy.swap_remove(index);
-            st.note_left(item);
-            item.unpin();
-            continue;
-        };
-        if extent == Extent::WakesAnyMask && !file.kind().wakes_any_mask() {
-            continue;
+        match file_to_sample(st, item) {
+            Some(file) => sample_one(st, item, file, extent, &mut pace),
+            None => drop_from_list(st, index),
         }
-        if overtakes(st, item, file) {
-            st.refresh(item);
-            continue;
-        }
+    }
+    pace.longest
+}
+
+/// How soon the next sample is due.
+struct Pace {
+    longest: Option<u64>,
+    /// The counts that cost most are due now.
+    is_due: bool,
+}
+
+impl Pace {
+    /// Whether a registration is sampled this time. The count of an eventfd that another process may
+    /// write to is a read of `/proc`: unless one is known to do so, it is taken once in a while.
+    fn admits(&mut self, st: &mut EpState, item: &Epitem, file: &File) -> bool {
         if INTERPOSES && file.is_shared_eventfd() {
-            // A count of these is a read of /proc, so it is taken once in a while only, unless it
-            // is known that somebody adds.
             if file.eventfd().is_some_and(Eventfd::is_added_to_unseen) {
-                longest = Some(LONGEST_TICK_NS);
-            } else {
-                longest = longest.or(Some(LONGEST_RARE_TICK_NS));
-                if !rare_is_due {
-                    continue;
-                }
+                self.longest = Some(LONGEST_TICK_NS);
+                return true;
+            }
+            self.longest = self.longest.or(Some(LONGEST_RARE_TICK_NS));
+            if self.is_due {
                 st.rare_due = sys::now() + TICK_NS;
             }
-        } else if !is_quiet_signalfd(item.at(&st.held), file) {
-            longest = Some(LONGEST_TICK_NS);
+            return self.is_due;
         }
-        let state = item.at(&st.held);
-        if extent == Extent::BeforeLook && may_show(st, item, file) {
-            continue;
+        if !is_quiet_signalfd(item.at(&st.held), file) {
+            self.longest = Some(LONGEST_TICK_NS);
         }
-        st.stats.samples += 1;
-        let watched = state.heard(file);
+        true
+    }
+}
+
+/// The file of a registration that belongs on the list.
+fn file_to_sample(st: &EpState, item: &Epitem) -> Option<&'static File> {
+    let state = item.at(&st.held);
+    item.file()
+        .filter(|file| state.alive.get() && !state.spent.get() && !state.is_parked() && state.is_uneasy(file))
+        // A ring reports every edge; where calls are seen, nothing is listed beside one.
+        .filter(|_| INTERPOSES || st.ring.is_none())
+}
+
+fn drop_from_list(st: &mut EpState, index: usize) {
+    let item = st.uneasy.swap_remove(index);
+    item.at(&st.held).uneasy.set(false);
+    st.note_left(item);
+    item.unpin();
+}
+
+fn sample_one(st: &mut EpState, item: &'static Epitem, file: &'static File, extent: Extent, pace: &mut Pace) {
+    if extent == Extent::WakesAnyMask && !file.kind().wakes_any_mask() {
+        return;
+    }
+    if overtakes(st, item, file) {
+        st.refresh(item);
+        return;
+    }
+    if !pace.admits(st, item, file) || extent == Extent::BeforeLook && may_show(st, item, file) {
+        return;
+    }
+    st.stats.samples += 1;
+    let watched = item.at(&st.held).heard(file);
+    let sample = Sample::take(item, item.at(&st.held), file, watched);
+    let found = compare(item, item.at(&st.held), file, watched, sample);
+    st.note_woken(item, found.is_woken);
+    look_for_outer(st, item, file, watched);
+    if found.is_news {
+        st.pressing = true;
+        st.note_ready(item);
+    }
+    let state = item.at(&st.held);
+    let high = (state.edge.get().quiet() | state.announced().quiet()) & HUP;
+    let polled = Polled { by: Looker::Resample, high, low: 0, tracked: state.tracked.get() };
+    observe::observe(file, item.via(), polled);
+    st.refresh(item);
+}
+
+/// One sample of a registration.
+#[derive(Clone, Copy)]
+struct Sample {
+    /// The count of arrivals, if there is one.
+    count: Option<u64>,
+    /// A TCP connection that was closing cannot change its state any more.
+    is_closed: bool,
+}
+
+impl Sample {
+    fn take(item: &Epitem, state: &State, file: &'static File, watched: Bits) -> Sample {
         let closes = state.edge.get().is_closing() || state.announced().is_closing();
-        // Before the count, which then has the state to which the connection may go in between.
+        // Before the count, which then has the state that the connection may enter in between.
         let is_closed = closes && file.kind() != Kind::Signalfd && !sample::closes_still(item.via());
         let count = sample::arrivals(file, item.via(), watched);
         let had = state.edge.get().seen();
+        let is_arrival = |count| count::change(had, count, sample::VIEW.taken_signals) == Change::Arrival;
         if let Some(tcp) = file.tcp().filter(|tcp| tcp.place().is_some())
-            && count.is_some_and(|count| count::change(had, count, sample::VIEW.taken_signals) == Change::Arrival)
+            && count.is_some_and(is_arrival)
         {
-            // Or somebody whom we do not see took some.
+            // Or a reader whose calls are not seen has taken some.
             tcp.lose_place();
         }
-        let (mut news, mut woken) = (false, false);
-        let is_uncounted = count.is_none() && !file.kind().arrivals().is_private();
-        let is_looked_at = is_uncounted || file.kind().arrivals() == Arrivals::Memory;
-        // Its turn comes when the other one gives up its claim.
-        let is_kept_out = state.is_exclusive() && !state.newcomer.get() && file.claim().is_of_another(item);
-        for memory in state.memories() {
-            let mut edge = memory.get();
-            if let Some(count) = count {
-                edge.counted(count, sample::VIEW);
-                if count::is_loose(file.kind(), count) {
-                    edge.counted_loosely(file.kind(), sys::now());
-                }
-            }
-            if !INTERPOSES && file.kind() != Kind::Attribute {
-                edge.doubted_unseen(file.kind(), sys::now());
-            }
-            if edge.wants_look() || is_looked_at && edge.wants_look_uncounted() {
-                let level = file.level(item.via(), watched) & !NVAL;
-                edge.looked(file.kind(), level);
-                // Out of the poll set as it is, nobody else would find it.
-                news |= state.is_edge() && edge.asked(level).is_none() && edge.fresh(level) != 0 && !is_kept_out;
-            }
-            if is_uncounted {
-                edge.doubted(file.kind(), sys::now());
-            }
-            if file.kind() == Kind::Attribute {
-                edge.doubted_unseen(Kind::Attribute, sys::now());
-            }
-            if is_closed {
-                edge.closed();
-            }
-            woken |= edge.take_woken();
-            memory.set(edge);
-        }
-        st.note_woken(item, woken);
-        if let Some(outer) = st.outer.link
-            && st.outer.is_followed()
-            && item.at(&st.held).announced().asked(watched).is_none()
-        {
-            // Likewise; what was told before is older than this look.
-            st.refresh(item);
-            outer.level_seen(st, item, file, file.level(item.via(), watched) & !NVAL, watched);
-        }
-        if news {
-            st.pressing = true;
-            st.note_ready(item);
-        }
-        let state = item.at(&st.held);
-        let high = (state.edge.get().quiet() | state.announced().quiet()) & HUP;
-        let polled = Polled { by: Looker::Resample, high, low: 0, tracked: state.tracked.get() };
-        observe::observe(file, item.via(), polled);
-        st.refresh(item);
+        Sample { count, is_closed }
     }
-    longest
 }
 
-/// The same, and takes in what that brought up, in the instances inside above all, and what was told meanwhile. There is to be looked behind that,
-/// too; what goes on coming is left as mail, which ends a sleep.
+/// The result of a comparison with the last report.
+struct Found {
+    /// A level rose that is in no poll set, so only this look finds it.
+    is_news: bool,
+    /// A wake-up that outer instances have to be informed of.
+    is_woken: bool,
+}
+
+/// Compares a sample with each of the registration's memories of edges.
+fn compare(item: &Epitem, state: &State, file: &'static File, watched: Bits, sample: Sample) -> Found {
+    let mut found = Found { is_news: false, is_woken: false };
+    let is_uncounted = sample.count.is_none() && !file.kind().arrivals().is_private();
+    let is_looked_at = is_uncounted || file.kind().arrivals() == Arrivals::Memory;
+    // Its turn comes when the other instance gives up its claim (X1).
+    let is_kept_out = state.is_exclusive() && !state.newcomer.get() && file.claim().is_of_another(item);
+    for memory in state.memories() {
+        let mut edge = memory.get();
+        take_count(&mut edge, file, sample.count);
+        if edge.wants_look() || is_looked_at && edge.wants_look_uncounted() {
+            let level = file.level(item.via(), watched) & !NVAL;
+            edge.looked(file.kind(), level);
+            let is_unpolled = state.is_edge() && edge.asked(level).is_none();
+            found.is_news |= is_unpolled && edge.fresh(level) != 0 && !is_kept_out;
+        }
+        if is_uncounted {
+            edge.doubted(file.kind(), sys::now());
+        }
+        if file.kind() == Kind::Attribute {
+            edge.doubted_unseen(Kind::Attribute, sys::now());
+        }
+        if sample.is_closed {
+            edge.closed();
+        }
+        found.is_woken |= edge.take_woken();
+        memory.set(edge);
+    }
+    found
+}
+
+fn take_count(edge: &mut Edge, file: &File, count: Option<u64>) {
+    if let Some(count) = count {
+        edge.counted(count, sample::VIEW);
+        if count::is_loose(file.kind(), count) {
+            edge.counted_loosely(file.kind(), sys::now());
+        }
+    }
+    if !INTERPOSES && file.kind() != Kind::Attribute {
+        edge.doubted_unseen(file.kind(), sys::now());
+    }
+}
+
+/// A followed instance looks at the level of a registration that no poll would find.
+fn look_for_outer(st: &mut EpState, item: &'static Epitem, file: &'static File, watched: Bits) {
+    if let Some(outer) = st.outer.link
+        && st.outer.is_followed()
+        && item.at(&st.held).announced().asked(watched).is_none()
+    {
+        // The facts are older than this look.
+        st.refresh(item);
+        outer.level_seen(st, item, file, file.level(item.via(), watched) & !NVAL, watched);
+    }
+}
+
+/// Samples, and takes in what the samples found, above all in the instances inside, and what hooks
+/// reported meanwhile; that is sampled in turn. If it does not end, the rest stays in the inbox,
+/// which ends a sleep.
 pub fn sample_and_absorb(ep: &'static Eventpoll, st: &mut EpState, extent: Extent) -> Option<u64> {
     const MOST: usize = 4;
     let mut longest = sample(st, extent);
@@ -166,13 +234,14 @@ pub fn sample_and_absorb(ep: &'static Eventpoll, st: &mut EpState, extent: Exten
             break;
         }
         ep.absorb(st);
-        // The instances inside have been looked at, and what watchers send back of them would be more mail.
+        // Not the instances inside again: what watchers report of them would be more mail.
         longest = [longest, sample_listed(st, extent)].into_iter().flatten().min();
     }
     longest
 }
 
-/// Whether it is known without a look that all is taken that had arrived at the last report: what is taken in then is whether more was.
+/// Whether the readers of a TCP stream are known, without a system call, to have taken all that had
+/// arrived at the last report. Whether more has arrived is then taken in as well.
 fn overtakes(st: &EpState, item: &Epitem, file: &File) -> bool {
     let state = item.at(&st.held);
     let mut edge = state.edge.get();
@@ -187,20 +256,21 @@ fn overtakes(st: &EpState, item: &Epitem, file: &File) -> bool {
     count.is_some()
 }
 
-/// Whether all that is to be seen behind a registration are signals which its signalfd does not take: they are no reason to look again.
+/// Whether a signalfd could report only signals that are not in its mask, which need no tick.
 fn is_quiet_signalfd(state: &State, file: &File) -> bool {
     let quiet = state.edge.get().quiet() | state.announced().quiet();
     file.kind() == Kind::Signalfd && quiet & READABLE == 0
 }
 
+/// Whether the next poll may show what a sample would.
 fn may_show(st: &EpState, item: &Epitem, file: &File) -> bool {
     let state = item.at(&st.held);
     let is_polled = state.alive.get() && !state.spent.get() && state.slot.get() != 0;
     is_polled && !st.outer.is_followed() && !file.kind().is_unix_data() && state.edge.get().may_show()
 }
 
-/// After a look: whether something arrived at a registration that it did not show, because it was taken. Then the others of its
-/// levels are asked for.
+/// After a poll: samples the registrations that it might have shown and did not. True if something
+/// arrived at one of them, and was taken: the other levels of its mask are to be polled, too.
 pub fn found_by_count(st: &mut EpState) -> bool {
     let mut found = false;
     for index in 0..st.uneasy.len() {
@@ -227,7 +297,8 @@ pub fn found_by_count(st: &mut EpState) -> bool {
     found
 }
 
-/// Looks at the instances inside this one, so that their descriptors tell the truth, and at what is posted on sources.
+/// Looks at the instances inside this one, so that their descriptors show their present level, and
+/// at the posted levels of sources. True if one of the instances needs another look after a while.
 fn sample_inner(st: &mut EpState) -> bool {
     let held = &st.held;
     st.inner.retain(|item| {
