@@ -13,10 +13,10 @@ use std::path::{Path, PathBuf};
 
 use syn::visit::{self, Visit};
 
-/// From the lowest to the highest. A module that is not in one of them is below them all.
+/// The layers from the lowest to the highest. A module outside of them is below them all.
 const LAYERS: [&str; 9] = ["graph", "probe", "backend", "instance", "nested", "hooks", "api", "life", "abi"];
 
-/// Methods that the standard library has as well: a call does not show whose it is.
+/// Methods that the standard library has too: a call does not show which one it means.
 const ALSO_IN_STD: [&str; 25] = [
     "add", "as_ptr", "clear", "close", "drop", "end", "fmt", "get", "insert", "is_empty", "iter", "kind", "len",
     "load", "lock", "next", "pop", "push", "read", "remove", "store", "swap", "take", "with", "write",
@@ -80,7 +80,7 @@ impl<'a> Visit<'a> for Methods {
     }
 }
 
-/// What a file refers to: paths from the root of the crate, and methods by name.
+/// The references of a file: paths from the root of the crate, and methods by name.
 struct References {
     module: Module,
     paths: BTreeSet<Module>,
@@ -131,7 +131,8 @@ impl References {
         }
     }
 
-    /// The words of a macro's arguments, which are not parsed: paths, and names after a dot.
+    /// Collects the words of a macro's arguments, which are not parsed: paths, and names after a
+    /// dot.
     fn tokens(&mut self, tokens: proc_macro2::TokenStream) {
         let mut path: Vec<String> = Vec::new();
         let mut before = ' ';
@@ -188,12 +189,12 @@ impl<'a> Visit<'a> for References {
     }
 }
 
-/// The module that a path leads into: its longest beginning that is a module.
+/// The module that a path leads into: the longest prefix of the path that is a module.
 fn owner<'m>(modules: &'m BTreeMap<Module, syn::File>, path: &[String]) -> Option<&'m Module> {
     (1..=path.len()).rev().find_map(|n| modules.get_key_value(&path[..n])).map(|(module, _)| module)
 }
 
-/// Who uses whom, by file. The `crates` are below all of them.
+/// Which file uses which. The `crates` are below all layers.
 fn arrows(modules: &BTreeMap<Module, syn::File>, crates: &BTreeMap<Module, syn::File>) -> BTreeSet<(Module, Module)> {
     let mut definers: BTreeMap<String, BTreeSet<&Module>> = BTreeMap::new();
     for (module, file) in modules.iter().chain(crates) {
@@ -226,7 +227,7 @@ fn arrows(modules: &BTreeMap<Module, syn::File>, crates: &BTreeMap<Module, syn::
     arrows
 }
 
-/// How many files the largest circle of imports has.
+/// The number of files in the largest circle of imports.
 fn largest_circle(arrows: &BTreeSet<(Module, Module)>) -> usize {
     let nodes: BTreeSet<&Module> = arrows.iter().flat_map(|(from, to)| [from, to]).collect();
     let reach = |start: &Module| {

@@ -1,8 +1,10 @@
-//! The modules where threads meet, run by a scheduler that decides at each step which thread goes on (`scheduler.rs`).
+//! The modules through which threads synchronize, run by a scheduler that decides at each step
+//! which thread continues (`scheduler.rs`).
 //!
-//! These are the library's own files, compiled with another `sync`. All of the library is here but the exported symbols, and
-//! descriptors are real ones: only sleeping is modelled. A model is a function in `models/`; it fails when an assertion does, when
-//! every thread sleeps, or when the run does not end.
+//! These are the library's own files, compiled with another `sync`. The whole library is here
+//! except the exported symbols, and descriptors are real ones: only sleeping is modelled. A model
+//! is a function in `models/`. It fails if an assertion fails, if every thread sleeps, or if the
+//! run does not end.
 //!
 //!     cargo test --test model                              every model
 //!     cargo test --test model -- NAME                      those with NAME in their name
@@ -14,9 +16,9 @@
 use epolyfill_environment::{preload, settings};
 use epolyfill_rules::{account, count, edge, events, habit, kind, shards, shortage, tcp};
 
-/// Whether libc's names are the library's, so that it sees what the program does with its
-/// descriptors. Otherwise it stands beside the kernel's epoll, and edges are known from what a ring
-/// tells, from levels and from counts only.
+/// Whether the library has libc's names, so that it sees the program's calls on its descriptors.
+/// Otherwise it is used beside the kernel's epoll, and derives edges only from the completions of a
+/// ring, from levels and from counts.
 pub(crate) const INTERPOSES: bool = cfg!(feature = "interpose");
 
 #[path = "../../src/abi"]
@@ -86,14 +88,15 @@ mod thread;
 use options::Poller;
 use scheduler::Explorer;
 
-/// Runs of each model of each kind, unless the environment says otherwise.
+/// The number of runs of each model of each kind, unless the environment sets another.
 const RUNS: usize = 1_000;
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
 
-/// Explores until there is nothing more or the runs are used up. Answers with the runs, the longest of them, and whether these were all.
+/// Explores until there are no more runs, or the limit is reached. Returns the number of runs, the
+/// length of the longest, and whether these were all.
 fn explore(mut explorer: Explorer, runs: usize, body: fn()) -> (usize, usize, bool) {
     let (mut done, mut longest) = (0, 0);
     while done < runs {
@@ -108,7 +111,7 @@ fn explore(mut explorer: Explorer, runs: usize, body: fn()) -> (usize, usize, bo
 }
 
 fn main() {
-    // Whatever fails ends the process: a run that broke off leaves locks taken.
+    // Any failure ends the process, because an aborted run leaves locks taken.
     let before = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
         before(info);

@@ -1,23 +1,26 @@
-//! A scheduler for model runs: of all threads of a run one goes at a time, and at every operation of `sync` the scheduler decides
-//! which. So a run is determined by its decisions, and can be repeated.
+//! A scheduler for model runs. One thread of a run executes at a time, and at every operation of
+//! `sync` the scheduler decides which. So a run is determined by its decisions, and can be
+//! repeated.
 //!
-//! Why not loom or shuttle: loom's atomics cannot be in statics, where this library has its pools, and loom takes SeqCst for
-//! AcqRel; shuttle's threads share one set of thread-locals, know no delayed stores, and cannot be interrupted by a signal handler.
+//! Neither loom nor shuttle is suitable. loom's atomics cannot be in statics, where this library
+//! has its pools, and loom treats SeqCst as AcqRel. shuttle's threads share one set of
+//! thread-locals, have no delayed stores, and cannot be interrupted by a signal handler.
 //!
-//! Decisions are explored in two ways. *Systematic*: every run with at most so many preemptions, which finds most errors with two.
-//! *Random*: preemptions anywhere, from a seed. In both a store that is not sequentially consistent may become visible late (as it
-//! sits in a store buffer), and a thread may be interrupted by its signal handler anywhere, where it has one.
+//! Decisions are explored in two ways. *Systematic*: every run up to a number of preemptions; two
+//! find most errors. *Random*: preemptions anywhere, from a seed. In both, a store that is not
+//! sequentially consistent may become visible late (as it would in a store buffer), and a thread
+//! that has a signal handler may be interrupted by it anywhere.
 
 use std::cell::RefCell;
 use std::panic::Location;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-/// No run of a model that ends takes so many steps.
+/// More steps than any run that ends.
 const MOST_STEPS: usize = 100_000;
-/// How much of a failed run is printed.
+/// The number of steps of a failed run that are printed.
 const SHOWN: usize = 120;
 
-/// How decisions are made.
+/// The way in which decisions are made.
 #[derive(Debug)]
 pub enum Explorer {
     Systematic { made: Vec<(usize, usize)>, at: usize, preemptions: usize, left: usize },
@@ -34,7 +37,8 @@ impl Explorer {
         Explorer::Random { seed, state, one_in: [2, 5, 12, 30][(seed % 4) as usize] }
     }
 
-    /// One of `n` ways on. The first is as if nothing happened; the others are preemptions if it `costs`.
+    /// Chooses one of `n` alternatives. The first one changes nothing; the others are preemptions
+    /// if it `costs`.
     fn choose(&mut self, n: usize, costs: bool) -> usize {
         if n < 2 {
             return 0;
@@ -65,8 +69,8 @@ impl Explorer {
         }
     }
 
-    /// Whether a store is to become visible late. In random runs that is as likely as not, for it matters only with a preemption
-    /// right after.
+    /// Whether a store becomes visible late. In random runs the probability is one half, because it
+    /// matters only with a preemption right after the store.
     fn delays(&mut self) -> bool {
         match self {
             Explorer::Systematic { .. } => self.choose(2, true) == 1,
@@ -74,7 +78,7 @@ impl Explorer {
         }
     }
 
-    /// The next run, if there is another.
+    /// The explorer of the next run, if there is one.
     pub fn advance(self) -> Option<Explorer> {
         match self {
             Explorer::Systematic { mut made, preemptions, at, .. } => {
@@ -96,7 +100,7 @@ enum State {
     Ready,
     Asleep(Condition, &'static Location<'static>),
     Joins(usize),
-    /// Until nobody else can.
+    /// Continues only when no other thread can.
     Last,
     Over,
 }
@@ -116,7 +120,7 @@ struct Inner {
 /// One run.
 pub struct Run(Mutex<Inner>);
 
-/// A store that others do not see yet.
+/// A store that is not yet visible to other threads.
 struct Late {
     address: usize,
     bits: u64,
@@ -138,8 +142,8 @@ fn current() -> Option<(Arc<Run>, usize)> {
     of_run(|current| (Arc::clone(&current.run), current.me))
 }
 
-/// Does something with the calling thread, if it is of a run. One that has ended, and whose
-/// destructors run after its variables are gone, is not.
+/// Calls `with` for the calling thread, if it belongs to a run. A thread that has ended, and whose
+/// destructors run after its variables are gone, does not.
 fn of_run<R>(with: impl FnOnce(&mut Current) -> R) -> Option<R> {
     CURRENT.try_with(|current| current.borrow_mut().as_mut().map(with)).ok().flatten()
 }
@@ -156,13 +160,13 @@ impl Inner {
         }
     }
 
-    /// Whether a store of `me` is to become visible late, where there is anybody to notice.
+    /// Whether a store of `me` becomes visible late, if another thread could notice.
     fn delays(&mut self, me: usize) -> bool {
         let alone = |(number, thread): (usize, &Thread)| number == me || matches!(thread.state, State::Over);
         !self.threads.iter().enumerate().all(alone) && self.explorer.delays()
     }
 
-    /// Who goes on: `me` may, if it is among them.
+    /// The thread that continues; `me` may, if it can.
     fn next(&mut self, me: usize, yields: bool) -> Option<usize> {
         let n = self.threads.len();
         let mut able: Vec<usize> =
@@ -172,7 +176,8 @@ impl Inner {
         }
         let may_stay = able.first() == Some(&me);
         if yields && may_stay && able.len() > 1 {
-            // Whoever spins lets the others go first; that is no decision, or there would be no end of runs.
+            // A thread that spins lets the others go first. This is not a decision, or the runs
+            // would have no end.
             able.rotate_left(1);
             return Some(able[0]);
         }
@@ -222,7 +227,8 @@ impl Run {
         inner.threads[me].state = State::Ready;
     }
 
-    /// Says what happened, and ends the process: what the run left behind is of no use to another.
+    /// Prints the failure, and ends the process: another run could not use the state that this one
+    /// left.
     pub fn fail(&self, why: &str) -> ! {
         let inner = self.lock();
         eprintln!("{why}");
@@ -246,7 +252,8 @@ impl Run {
     }
 }
 
-/// Runs `body`, and the threads that it spawns, as the explorer decides. Answers with the explorer and the number of steps.
+/// Runs `body`, and the threads that it spawns, as the explorer decides. Returns the explorer and
+/// the number of steps.
 pub fn run(explorer: Explorer, body: fn()) -> (Explorer, usize) {
     let first = Thread { state: State::Ready, turn: Arc::new(Condvar::new()) };
     let run = Arc::new(Run(Mutex::new(Inner { threads: vec![first], running: 0, explorer, steps: Vec::new() })));
@@ -304,7 +311,7 @@ fn spawn_any(body: Body, handler: Option<Body>) -> Joinable {
 }
 
 impl Joinable {
-    /// Waits for the thread's end.
+    /// Waits until the thread has ended.
     #[track_caller]
     pub fn join(self) {
         let (run, me) = current().expect("a thread of a run");
@@ -317,7 +324,7 @@ impl Joinable {
     }
 }
 
-/// A point at which another thread may go on, or the thread's signal handler run.
+/// A point at which another thread may continue, or the thread's signal handler may run.
 #[track_caller]
 pub fn step() {
     let Some((run, me)) = current() else { return };
@@ -325,7 +332,7 @@ pub fn step() {
     interrupt(|run| run.lock().explorer.choose(2, true) == 1);
 }
 
-/// The thread waits for others without sleeping.
+/// Lets other threads continue, for a thread that waits without sleeping.
 #[track_caller]
 pub fn spin_loop() {
     if let Some((run, me)) = current() {
@@ -333,7 +340,7 @@ pub fn spin_loop() {
     }
 }
 
-/// Sleeps until no other thread can go on.
+/// Sleeps until no other thread can continue.
 #[track_caller]
 pub fn let_others_go() {
     let Some((run, me)) = current() else { return };
@@ -342,7 +349,7 @@ pub fn let_others_go() {
     run.switch(me, false, Location::caller());
 }
 
-/// Runs the thread's signal handler, if it has not run yet and `now` says so.
+/// Runs the thread's signal handler, if it has not run yet and `now` returns true.
 fn interrupt(now: impl FnOnce(&Run) -> bool) {
     let waits = CURRENT.with_borrow(|current| {
         current.as_ref().filter(|current| current.handler.is_some()).map(|current| Arc::clone(&current.run))
@@ -357,7 +364,8 @@ fn interrupt(now: impl FnOnce(&Run) -> bool) {
     }
 }
 
-/// Sleeps until the condition holds. Others have to make it hold: a time limit would hide a lost wake-up.
+/// Sleeps until the condition holds. Other threads must make it hold: a time limit would hide a
+/// lost wake-up.
 #[track_caller]
 pub fn sleep_until(condition: impl FnMut() -> bool + Send + 'static) {
     let Some((run, me)) = current() else { panic!("only a thread of a run sleeps") };
@@ -366,12 +374,12 @@ pub fn sleep_until(condition: impl FnMut() -> bool + Send + 'static) {
     run.switch(me, false, Location::caller());
 }
 
-/// Whether the calling thread is of a run.
+/// Whether the calling thread belongs to a run.
 pub fn is_modelled() -> bool {
     current().is_some()
 }
 
-/// What the calling thread stored at the address and others do not see yet.
+/// The calling thread's last store to the address, if it is not yet visible to other threads.
 pub fn own_late_store(address: usize) -> Option<u64> {
     of_run(|current| {
         let mut late = current.late.iter().rev();
@@ -379,7 +387,8 @@ pub fn own_late_store(address: usize) -> Option<u64> {
     })?
 }
 
-/// Whether a store is to become visible late; then `commit` will be called for it. Those to one address stay in order.
+/// Whether a store becomes visible late; then `commit` will be called for it. Stores to one address
+/// stay in order.
 pub fn stores_late(address: usize, bits: u64, commit: unsafe fn(usize, u64)) -> bool {
     let Some((run, me)) = current() else { return false };
     let late = own_late_store(address).is_some() || run.lock().delays(me);
@@ -393,7 +402,7 @@ pub fn stores_late(address: usize, bits: u64, commit: unsafe fn(usize, u64)) -> 
     late
 }
 
-/// Everything that the calling thread stored becomes visible.
+/// Makes all stores of the calling thread visible.
 pub fn drain() {
     let late = of_run(|current| std::mem::take(&mut current.late));
     for store in late.into_iter().flatten() {
@@ -402,7 +411,7 @@ pub fn drain() {
     }
 }
 
-/// What led to a panic of the calling thread, if it is of a run.
+/// Prints the steps that led to a panic of the calling thread, if it belongs to a run.
 pub fn fail_current() {
     if let Some((run, _)) = CURRENT
         .try_with(|current| current.try_borrow().ok()?.as_ref().map(|c| (Arc::clone(&c.run), c.me)))

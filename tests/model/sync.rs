@@ -1,4 +1,5 @@
-//! `crates/ground/src/sync.rs` for model runs: every operation is a step of the scheduler. Outside of a run these are the real operations.
+//! `crates/ground/src/sync.rs` for model runs: every operation is a step of the scheduler. Outside
+//! of a run these are the real operations.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
@@ -11,10 +12,10 @@ use crate::sys;
 
 pub use crate::scheduler::spin_loop;
 
-/// A lock that is taken is looked at once before the thread sleeps.
+/// The number of looks at a taken lock before the thread sleeps.
 pub const SPINS: u32 = 1;
 
-/// The threads that sleep on a futex: numbered in the order of their coming, with the address.
+/// The threads that sleep on a futex: a number in the order of their arrival, and the address.
 static SLEEPERS: Mutex<BTreeSet<(u64, usize)>> = Mutex::new(BTreeSet::new());
 static COMERS: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
 
@@ -22,7 +23,7 @@ fn sleepers() -> std::sync::MutexGuard<'static, BTreeSet<(u64, usize)>> {
     SLEEPERS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// futex(2). A limit is not kept: it would hide that nobody wakes the sleeper.
+/// futex(2). The limit is ignored, because it would hide a missing wake-up.
 #[track_caller]
 pub fn futex_wait(word: &atomic::AtomicU32, expected: u32, _limit: Option<u32>) {
     step();
@@ -35,13 +36,13 @@ pub fn futex_wait(word: &atomic::AtomicU32, expected: u32, _limit: Option<u32>) 
     scheduler::sleep_until(move || !sleepers().contains(&me));
 }
 
-/// Whoever it is for can go on meanwhile.
+/// A sleep, during which the other threads can continue.
 #[track_caller]
 pub fn nap(_nanoseconds: u32) {
     scheduler::spin_loop();
 }
 
-/// futex(2). Wakes who came first.
+/// futex(2). Wakes the threads that have slept longest.
 #[track_caller]
 pub fn futex_wake(word: &atomic::AtomicU32, count: i32) {
     step();
@@ -53,7 +54,7 @@ pub fn futex_wake(word: &atomic::AtomicU32, count: i32) {
     }
 }
 
-/// ppoll(2), on the real descriptors, without its time limit if it is one that sleeps.
+/// ppoll(2), on the real descriptors; a call that sleeps has no time limit.
 ///
 /// # Safety
 /// As for ppoll.
@@ -68,7 +69,7 @@ pub unsafe fn ppoll(set: *mut pollfd, n: nfds_t, limit: *const timespec, mask: *
     let address = set.addr();
     let look = move || {
         let set = std::ptr::with_exposed_provenance_mut::<pollfd>(address);
-        // SAFETY: the array is the sleeper's until it wakes up.
+        // SAFETY: the array belongs to the sleeper until it wakes up.
         sys::look(unsafe { std::slice::from_raw_parts_mut(set, n as usize) })
     };
     let _ = set.expose_provenance();
@@ -88,7 +89,8 @@ pub unsafe fn ppoll(set: *mut pollfd, n: nfds_t, limit: *const timespec, mask: *
     look() as c_int
 }
 
-/// io_uring_enter(2) in a thread that sleeps until its ring has something. Rings are the kernel's own, like all descriptors.
+/// io_uring_enter(2) of a thread that sleeps until its ring has completions. Rings are the kernel's
+/// own, like all descriptors.
 #[track_caller]
 pub fn io_uring_sleep(fd: c_int, limit: Option<u64>, mask: Option<sys::SigMask>) -> Result<(), Errno> {
     if !scheduler::is_modelled() {
@@ -100,11 +102,11 @@ pub fn io_uring_sleep(fd: c_int, limit: Option<u64>, mask: Option<sys::SigMask>)
     if !has_something() {
         scheduler::sleep_until(has_something);
     }
-    // Makes the completions that are due, as a sleep that ends does.
+    // Makes the completions that are due, as at the end of a real sleep.
     sys::io_uring_enter(fd, 0).map(drop)
 }
 
-/// The queue, of which nothing is expected but that one thread at a time is at it.
+/// The queue, which requires only that one thread at a time uses it.
 #[derive(Debug)]
 pub struct ArrayQueue<T> {
     queue: crossbeam_queue::ArrayQueue<T>,
@@ -142,7 +144,7 @@ impl<T> ArrayQueue<T> {
     }
 }
 
-/// The descriptors that threads sleep on at present.
+/// The descriptors on which threads sleep in poll.
 static POLLED: Mutex<Vec<c_int>> = Mutex::new(Vec::new());
 
 fn polled() -> std::sync::MutexGuard<'static, Vec<c_int>> {
@@ -195,7 +197,7 @@ pub mod atomic {
                     (&raw const *self).addr()
                 }
 
-                /// What other threads see, without a step.
+                /// The value that other threads see, without a step.
                 pub fn value(&self) -> $value {
                     self.0.load(SeqCst)
                 }
@@ -210,7 +212,8 @@ pub mod atomic {
                 pub fn store(&self, value: $value, order: Ordering) {
                     unsafe fn commit$(<$generic>)?(address: usize, bits: u64) {
                         let inner = std::ptr::with_exposed_provenance::<$inner>(address);
-                        // SAFETY: the address was exposed by `store`; atomics of a model live as long as its run.
+                        // SAFETY: the address was exposed by `store`; atomics of a model live as
+                        // long as its run.
                         unsafe { (*inner).store($from_bits(bits), SeqCst) }
                     }
                     step();
@@ -226,7 +229,8 @@ pub mod atomic {
                     self.0.store(value, SeqCst);
                 }
 
-                /// Before an operation that reads and writes: it sees the newest value, and may publish what came before.
+                /// Precedes an operation that reads and writes: it sees the newest value, and may
+                /// publish the stores before it.
                 #[track_caller]
                 fn modify(&self, order: Ordering) -> &$inner {
                     step();

@@ -1,4 +1,4 @@
-//! What witnesses tell, without anybody who waits.
+//! Facts that hooks report, without a waiting thread.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::instance::open;
 use crate::scheduler::{spawn, spawn_interrupted, step};
 use crate::{lock, sys};
 
-/// An instance with an edge-triggered eventfd in it: both numbers, and the library's records of them.
+/// An instance with an edge-triggered eventfd in it: their numbers, and the library's records.
 fn registered() -> ([i32; 2], &'static File, &'static Eventpoll, &'static Epitem) {
     let (ep, bell) = (create(), eventfd());
     add(ep, bell, IN | ET, 1);
@@ -23,8 +23,9 @@ fn registered() -> ([i32; 2], &'static File, &'static Eventpoll, &'static Epitem
     ([bell, ep], file, instance, item)
 }
 
-/// Three witnesses, one of whom is interrupted to tell something more, and somebody who has the graph now and then: in the end
-/// the registration was told of everything, and nothing waits to be told.
+/// Three hooks report facts, one of them in a signal handler that interrupts another, while a
+/// fourth thread takes the graph's lock now and then. In the end the registration has all facts,
+/// and none is left to deliver.
 pub fn every_fact_is_told() {
     let (numbers, file, _, item) = registered();
     let holder = spawn(move || {
@@ -46,7 +47,8 @@ pub fn every_fact_is_told() {
     nothing_is_left();
 }
 
-/// Two threads register one number, of which nothing was known, in an instance each: it names one description, with both.
+/// Two threads register an unknown number, each in an instance of its own: the number names one
+/// description, with both registrations.
 pub fn number_made_known_by_two_is_one_description() {
     let bell = eventfd();
     let instances = [create(), create()];
@@ -57,7 +59,8 @@ pub fn number_made_known_by_two_is_one_description() {
     nothing_is_left();
 }
 
-/// The watched end of a pipe is found from the other end, whatever comes and goes beside it in the index.
+/// The watched end of a pipe is found from the other end, whatever is added and removed beside it
+/// in the index.
 pub fn watched_end_is_found_from_the_other() {
     let [from, to] = pipe();
     let ep = create();
@@ -85,7 +88,8 @@ pub fn watched_end_is_found_from_the_other() {
     nothing_is_left();
 }
 
-/// The watched end of a pipe is found from the other end, also by who walks past a record that moves from this chain to another one.
+/// The watched end of a pipe is found from the other end, even by a thread that walks past a record
+/// that moves from this chain to another one.
 pub fn watched_end_is_found_beside_one_that_moves_away() {
     let [[from, to], [elsewhere, far]] = [pipe(), pipe()];
     let ep = create();
@@ -106,7 +110,8 @@ pub fn watched_end_is_found_beside_one_that_moves_away() {
     nothing_is_left();
 }
 
-/// A fact that comes while the same fact is told is told again, for the registration may have been looked at in between.
+/// A fact that occurs while the same fact is delivered is delivered again, because a thread may
+/// have looked at the registration in between.
 pub fn fact_that_comes_again_is_told_again() {
     let (numbers, file, _, item) = registered();
     let (begun, looked_before) = (Arc::new(Count::default()), Arc::new(Count::default()));

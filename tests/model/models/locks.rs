@@ -12,7 +12,8 @@ use crate::scheduler::{spawn, spawn_interrupted, step};
 use crate::sync::atomic::AtomicU32;
 use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
 
-/// A counter that loses counts if two threads are inside, and threads that sleep for ever if a wake-up is lost.
+/// A counter that loses counts if two threads hold the lock, and threads that sleep for ever if a
+/// wake-up is lost.
 pub fn lock_lets_one_in_and_wakes_the_next() {
     let lock = Arc::new(Lock::new(Rank::new(0), 0u32));
     let count = |lock: &Lock<u32>| {
@@ -38,7 +39,7 @@ struct Record {
 
 pooled!(POOL, Record, free, Record { free: AtomicShort::none(), user: AtomicU32::new(0) });
 
-/// Somebody who has an instance goes through all of them, while a fork takes every lock.
+/// A thread that holds an instance's lock walks all instances, while a fork takes every lock.
 pub fn records_are_gone_through_while_a_fork_has_the_pool() {
     let ep = create();
     let instance = *open::find(ep).expect("it is an instance");
@@ -54,7 +55,7 @@ pub fn records_are_gone_through_while_a_fork_has_the_pool() {
     nothing_is_left();
 }
 
-/// Two threads never have one record at once.
+/// A record is never in use by two threads at once.
 pub fn pool_gives_each_record_to_one() {
     let threads = [1, 2, 3].map(|me| {
         spawn(move || {

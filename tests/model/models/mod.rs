@@ -1,4 +1,4 @@
-//! The models. Each is one run's worth of threads; the scheduler calls it again and again.
+//! The models. Each is the threads of one run; the scheduler calls it again and again.
 
 mod facts;
 mod locks;
@@ -54,7 +54,8 @@ pub const ALL: &[(&str, fn())] = &[
     ("edges_inside_are_edges_outside", nested::edges_inside_are_edges_outside),
 ];
 
-/// Those that are run with a ring wherever one will do. Where the kernel has none they are run by poll once more.
+/// The models that also run with a ring wherever one is possible. If the kernel has no rings, they
+/// run by poll once more.
 pub const IN_RINGS: &[(&str, fn())] = &[
     ("ring_adds_to_two_eventfds_are_both_heard", waits::adds_to_two_eventfds_are_both_heard),
     ("ring_each_add_to_an_unread_eventfd_is_an_edge", waits::each_add_to_an_unread_eventfd_is_an_edge),

@@ -1,4 +1,4 @@
-//! An instance that somebody looks at from outside, while no thread waits on it.
+//! An instance whose descriptor is polled from outside, while no thread waits on it.
 
 use libc::c_int;
 
@@ -7,12 +7,12 @@ use crate::events;
 use crate::scheduler::spawn;
 use crate::sys;
 
-/// Whether poll(2) shows the descriptor readable, to a process that knows nothing of the library.
+/// Whether poll(2) shows the descriptor readable, as to a process without the library.
 fn shows(fd: c_int) -> bool {
     sys::level(fd, events::IN) & events::IN != 0
 }
 
-/// An instance in another one, and in it an unread eventfd whose edge was reported.
+/// An instance in another one, with an unread eventfd in it whose edge was reported.
 fn nested(outer_events: u32) -> [c_int; 3] {
     let (outer, inner, bell) = (create(), create(), eventfd());
     add(inner, bell, IN | ET, 1);
@@ -25,8 +25,8 @@ fn nested(outer_events: u32) -> [c_int; 3] {
     [bell, inner, outer]
 }
 
-/// A hook reports an edge while a control call attends to the instance: in the end the descriptor is
-/// readable, and the outer instance reports it.
+/// A hook reports an edge while a control call attends to the instance: in the end the descriptor
+/// is readable, and the outer instance reports it.
 fn edge_beside_a_control_call(outer_events: u32) {
     let [bell, inner, outer] = nested(outer_events);
     let other = eventfd();
@@ -49,7 +49,8 @@ pub fn edge_outside_outlives_a_control_call() {
     edge_beside_a_control_call(IN | ET);
 }
 
-/// The same beside a look from above, which empties the pipe if it finds nothing.
+/// The same while the outer instance looks at the inner one, which empties the pipe if it finds
+/// nothing.
 pub fn level_outside_outlives_a_look() {
     let [bell, inner, outer] = nested(IN);
     let adder = spawn(move || ring(bell));
@@ -62,7 +63,8 @@ pub fn level_outside_outlives_a_look() {
     nothing_is_left();
 }
 
-/// The same beside a wait inside, which reports the edge or leaves the descriptor readable.
+/// The same during a wait on the inner instance, which reports the edge or leaves the descriptor
+/// readable.
 pub fn edge_beside_a_wait_inside_is_reported_or_shown() {
     let [bell, inner, outer] = nested(IN);
     let adder = spawn(move || ring(bell));
@@ -74,14 +76,14 @@ pub fn edge_beside_a_wait_inside_is_reported_or_shown() {
         reported = ready(inner);
     }
     assert_eq!(reported, [1]);
-    // A byte may be left of an edge that was reported, until somebody looks.
+    // A byte of a reported edge may stay in the pipe until the next look.
     assert_eq!(ready(outer), []);
     assert!(!shows(inner));
     [bell, inner, outer].into_iter().for_each(close);
     nothing_is_left();
 }
 
-/// Two hooks report an edge each: the outer instance hears of both, whenever it is waited for.
+/// Two hooks report an edge each: the outer instance reports both, whenever a thread waits on it.
 pub fn edges_inside_are_edges_outside() {
     let [bell, inner, outer] = nested(IN | ET);
     let adders = [(); 2].map(|()| spawn(move || ring(bell)));

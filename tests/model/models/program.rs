@@ -1,4 +1,4 @@
-//! What the program under the library does: calls as the exported symbols make them, and descriptors.
+//! The program above the library: calls as the exported symbols make them, and descriptors.
 
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::SeqCst;
@@ -49,7 +49,7 @@ pub fn wait_for_one(ep: c_int) -> u64 {
     got[0]
 }
 
-/// What is ready now.
+/// The data of the ready items.
 pub fn ready(ep: c_int) -> Vec<u64> {
     events(ep, 8, Some(0))
 }
@@ -58,7 +58,7 @@ pub fn eventfd() -> c_int {
     sys::eventfd().expect("an eventfd")
 }
 
-/// A nonblocking pipe: the end to read, and the end to write.
+/// A nonblocking pipe: the read end, and the write end.
 pub fn pipe() -> [c_int; 2] {
     sys::pipe2(libc::O_NONBLOCK | libc::O_CLOEXEC).expect("a pipe")
 }
@@ -99,7 +99,7 @@ pub fn read_one(fd: c_int) -> isize {
     read::<1>(fd)
 }
 
-/// Reads with room for more than there is.
+/// Reads with room for more than is there.
 pub fn read_short(fd: c_int) -> isize {
     read::<8>(fd)
 }
@@ -130,12 +130,12 @@ pub fn close(fd: c_int) {
     sys::close(fd).expect("close");
 }
 
-/// At the end of a model, when everything is closed: no record is in use any more.
+/// Ends a model, when everything is closed: checks that no record is in use.
 pub fn nothing_is_left() {
     assert_eq!((epitem::in_use(), file::in_use(), eventpoll::in_use()), (0, 0, 0), "registrations, files, instances");
 }
 
-/// A counter that is no step, for what the model itself wants to know.
+/// A counter for the model itself, whose operations are not steps.
 #[derive(Debug, Default)]
 pub struct Count(AtomicU32);
 

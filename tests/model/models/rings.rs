@@ -1,4 +1,5 @@
-//! Rings: what others do while a thread sleeps on one, and how an instance comes from a ring back to poll.
+//! Rings: the actions of other threads while one sleeps on a ring, and the return of an instance
+//! from a ring to poll.
 
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use crate::instance::descriptors;
 use crate::scheduler::{Joinable, let_others_go, spawn, step};
 use crate::sys;
 
-/// Adds to an eventfd that nobody reads, in another thread, and counts them before.
+/// A thread that adds to an unread eventfd, and counts each add before it makes it.
 fn ringer(bell: i32, adds: u32, told: &Arc<Count>) -> Joinable {
     let told = Arc::clone(told);
     spawn(move || {
@@ -22,7 +23,8 @@ fn ringer(bell: i32, adds: u32, told: &Arc<Count>) -> Joinable {
     })
 }
 
-/// When a close goes on to the kernel no ring holds the file (D4): the end of a pipe that was in one is closed for its writers.
+/// When a close reaches the kernel, no ring holds the file (D4): a pipe whose read end was in a
+/// ring fails with EPIPE for its writers.
 pub fn close_finds_no_request_in_the_ring() {
     let (ep, [from, to], stop) = (create(), pipe(), eventfd());
     add(ep, from, IN, 1);
@@ -36,7 +38,8 @@ pub fn close_finds_no_request_in_the_ring() {
     end([to, stop, ep]);
 }
 
-/// The ring's thread ends after its wait, while another thread adds: what it did not hear of itself is heard after it.
+/// The ring's thread ends after its wait, while another thread adds: adds that it did not report
+/// are reported after its end.
 pub fn edges_outlive_the_thread_of_the_ring() {
     let (ep, bell) = watched_bell();
     let (told, heard) = (Arc::new(Count::default()), Arc::new(Count::default()));
@@ -56,7 +59,8 @@ pub fn edges_outlive_the_thread_of_the_ring() {
     end([bell, ep]);
 }
 
-/// The ring's thread takes down what a forked child has to know, and goes on, while another one adds.
+/// The ring's thread records the state that a forked child needs, and continues, while another
+/// thread adds.
 pub fn edges_are_heard_amid_a_fork() {
     let (ep, bell) = watched_bell();
     report_once(ep, bell);
@@ -70,8 +74,8 @@ pub fn edges_are_heard_amid_a_fork() {
     end([bell, ep]);
 }
 
-/// A thread that sleeps on the ring is woken by what is added, changed and armed again in another thread, whose descriptors are
-/// closed and used again on the way.
+/// A thread that sleeps on the ring is woken by registrations that another thread adds, modifies
+/// and re-arms, and whose descriptors are closed and reused meanwhile.
 pub fn registrations_come_and_go_under_a_sleeper() {
     let (ep, stop) = (create(), eventfd());
     add(ep, stop, IN, 0);

@@ -1,4 +1,4 @@
-//! Threads that post on sources, and those that wait, clear and close meanwhile.
+//! Threads that post on sources, and threads that wait, clear and close meanwhile.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ fn clear(fd: i32) {
     source::clear(fd, IN).expect(WORKS);
 }
 
-/// Two threads post what is posted already: a waiter sleeps through neither.
+/// Two threads post a level that is posted already: both posts wake the waiter.
 pub fn posts_of_two_threads_are_both_heard() {
     let (ep, fd) = watched_source(IN | ET);
     post(fd);
@@ -42,7 +42,8 @@ pub fn posts_of_two_threads_are_both_heard() {
     end([fd, ep]);
 }
 
-/// A post is one report, whatever the waiter is doing: not two, because the level was seen before it was told of.
+/// A post is reported once, whatever the waiter is doing, even if the waiter sees the level before
+/// the fact is delivered.
 pub fn post_is_one_report() {
     let (ep, fd) = watched_source(IN | OUT | ET);
     source::post(fd, OUT).expect(WORKS);
@@ -61,7 +62,8 @@ pub fn post_is_heard_while_a_handler_posts_amid_control() {
     is_heard_amid_control(ep, fd, post);
 }
 
-/// A queue of two: who is told clears, and takes what is there. Nothing stays in it.
+/// A queue of two items beside a source: the waiter clears the source and takes the items, and none
+/// stays in the queue.
 pub fn queue_beside_a_source_is_emptied() {
     for events in [IN, IN | ET] {
         let (ep, fd) = watched_source(events);
@@ -86,7 +88,7 @@ pub fn queue_beside_a_source_is_emptied() {
     }
 }
 
-/// Two threads post and clear at once: the descriptor shows what is posted in the end.
+/// Two threads post and clear at once: in the end the descriptor shows the posted level.
 pub fn descriptor_shows_what_is_posted() {
     let (ep, fd) = watched_source(IN);
     let poster = spawn(move || post(fd));
@@ -97,7 +99,7 @@ pub fn descriptor_shows_what_is_posted() {
     end([fd, ep]);
 }
 
-/// A source is closed while it is posted on: nothing is left of it, and nothing is reported.
+/// A source is closed during a post: nothing of it is left, and nothing is reported.
 pub fn post_and_close_meet() {
     let (ep, fd) = watched_source(IN | ET);
     let poster = spawn(move || {

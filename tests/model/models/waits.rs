@@ -1,4 +1,4 @@
-//! Waiting threads, and those that write, control and close meanwhile.
+//! Waiting threads, and threads that write, control and close meanwhile.
 
 use std::sync::Arc;
 
@@ -9,12 +9,12 @@ use crate::options::{self, Poller};
 use crate::scheduler::{Joinable, sleep_until, spawn, spawn_interrupted, step};
 use crate::sync;
 
-/// Waits for all of them.
+/// Waits for the end of all threads.
 pub fn join_all<const N: usize>(threads: [Joinable; N]) {
     threads.into_iter().for_each(Joinable::join);
 }
 
-/// A thread that sleeps until something happened, and two that make it happen and kick: it sees both.
+/// A thread sleeps until two others have each counted and kicked: it sees both.
 pub fn kick_is_never_lost() {
     let happened = Arc::new(Count::default());
     let sleeper = Sleeper::begin().expect("a sleeper");
@@ -41,7 +41,7 @@ pub fn watched_bell() -> (i32, i32) {
     (ep, bell)
 }
 
-/// Waits until all that was told is heard: each report counts for what was told before it.
+/// Waits until all adds are reported; each report counts for the adds before it.
 pub fn hear(ep: i32, told: &Count, all: u32) {
     let mut heard = 0;
     while heard < all {
@@ -50,19 +50,19 @@ pub fn hear(ep: i32, told: &Count, all: u32) {
     }
 }
 
-/// The end of a model: everything is closed, and nothing is left of it.
+/// Ends a model: closes everything, and checks that nothing is left.
 pub fn end(descriptors: impl IntoIterator<Item = i32>) {
     descriptors.into_iter().for_each(close);
     nothing_is_left();
 }
 
-/// From here on the level is high and was reported: only a witness can tell of a further edge.
+/// Leaves the level high and reported, so that only a hook can report another edge.
 pub fn report_once(ep: i32, bell: i32) {
     ring(bell);
     wait_for_one(ep);
 }
 
-/// An edge-triggered eventfd that nobody reads: every add wakes the waiter, whatever it is about to do.
+/// Every add to an unread edge-triggered eventfd wakes the waiter, whatever the waiter is doing.
 pub fn each_add_to_an_unread_eventfd_is_an_edge() {
     let (ep, bell) = watched_bell();
     report_once(ep, bell);
@@ -81,7 +81,7 @@ pub fn each_add_to_an_unread_eventfd_is_an_edge() {
     end([bell, ep]);
 }
 
-/// Two threads add to one unread eventfd: a waiter sleeps through neither.
+/// Two threads add to one unread eventfd: both adds wake the waiter.
 pub fn adds_of_two_threads_are_both_heard() {
     let (ep, bell) = watched_bell();
     report_once(ep, bell);
@@ -98,14 +98,15 @@ pub fn adds_of_two_threads_are_both_heard() {
     end([bell, ep]);
 }
 
-/// The same while the thread that is held up controls the instance.
+/// The same if the interrupted thread is in a control call on the instance.
 pub fn add_is_heard_while_a_handler_adds_amid_control() {
     let (ep, bell) = watched_bell();
     report_once(ep, bell);
     is_heard_amid_control(ep, bell, ring);
 }
 
-/// A signal handler tells of `fd`, which is registered edge-triggered, while its thread controls the instance.
+/// A signal handler that interrupts a control call makes an event on `fd`, which is registered
+/// edge-triggered, and it is reported.
 pub fn is_heard_amid_control(ep: i32, fd: i32, tell: fn(i32)) {
     let other = eventfd();
     let told = Arc::new(Count::default());
@@ -128,7 +129,8 @@ pub fn is_heard_amid_control(ep: i32, fd: i32, tell: fn(i32)) {
     end([fd, other, ep]);
 }
 
-/// A signal handler closes what is registered while its thread controls and writes: afterwards it is gone from everywhere.
+/// A signal handler that interrupts control calls and a write closes a registered descriptor:
+/// afterwards nothing of the registration is left.
 pub fn handler_that_closes_amid_control_leaves_nothing() {
     let (ep, bell, other) = (create(), eventfd(), eventfd());
     add(ep, bell, IN | ET, 1);
@@ -147,7 +149,7 @@ pub fn handler_that_closes_amid_control_leaves_nothing() {
     end([other, ep]);
 }
 
-/// Two waiters and two edges: each waiter gets one, whoever of them polls.
+/// Two waiters and two edges: each waiter gets one, whichever of them polls.
 pub fn two_edges_wake_two_waiters() {
     let (ep, bells) = (create(), [eventfd(), eventfd()]);
     bells.iter().for_each(|&bell| add(ep, bell, IN | ET, bell as u64));
@@ -158,7 +160,8 @@ pub fn two_edges_wake_two_waiters() {
     });
     bells.into_iter().for_each(ring);
     join_all(waiters);
-    // Where the second waiter took the instance from the first one's ring, whatever is there may be reported once more.
+    // If the second waiter took the instance over from the first one's ring, ready items may be
+    // reported once more.
     assert!(options::poller() == Poller::Uring || ready(ep).is_empty());
     end(bells.into_iter().chain([ep]));
 }
@@ -177,9 +180,9 @@ pub fn one_edge_is_one_report() {
     ring(bell);
     let seen = Arc::clone(&reports);
     sleep_until(move || seen.get() > 0);
-    // Everything that runs by itself has run by now; whoever sleeps, sleeps.
+    // By now every thread that can run has run, and the others sleep.
     crate::scheduler::let_others_go();
-    // As above, the second waiter may take the instance from the first one's ring.
+    // As above, the second waiter may take the instance over from the first one's ring.
     assert!(reports.get() == 1 || options::poller() == Poller::Uring);
     ring(bell);
     join_all(waiters);
@@ -187,13 +190,14 @@ pub fn one_edge_is_one_report() {
     end([bell, ep]);
 }
 
-/// What arrives on a socket and is taken at once by another thread is one report, of room if of nothing else: neither lost to a wait that was looking
-/// behind what is unread, nor news once more because the report ran into the read.
+/// An arrival on a socket that another thread reads at once is one report, if only of EPOLLOUT. It
+/// is not lost to a wait that is checking for arrivals behind unread data, and it is not reported
+/// again because the report ran into the read.
 pub fn what_is_taken_at_once_is_one_report() {
     take_at_once(libc::SOCK_STREAM);
 }
 
-/// The same of packets, which are counted by peeking at them.
+/// The same for packets, which are counted by peeking at them.
 pub fn packet_that_is_taken_at_once_is_one_report() {
     take_at_once(libc::SOCK_SEQPACKET);
 }
@@ -214,7 +218,8 @@ fn take_at_once(kind: i32) {
     end([near, far, ep]);
 }
 
-/// What becomes ready by ADD, by MOD, or by a one-shot that is armed again, wakes a thread that waits already.
+/// A descriptor that becomes ready by ADD, by MOD, or by re-arming a one-shot wakes a thread that
+/// is already waiting.
 pub fn control_wakes_a_waiter() {
     let (ep, bell) = (create(), eventfd());
     let waiter = spawn(move || {
@@ -241,7 +246,7 @@ pub fn control_wakes_a_waiter() {
     end([bell, ep]);
 }
 
-/// When a DEL has returned no event of it is reported (T10).
+/// After a DEL has returned, no event of the registration is reported (T10).
 pub fn nothing_is_reported_after_a_deletion() {
     let (ep, bell) = (create(), eventfd());
     ring(bell);
@@ -263,7 +268,8 @@ pub fn nothing_is_reported_after_a_deletion() {
     end([bell, ep]);
 }
 
-/// When a close goes on to the kernel no thread is in poll on the descriptor any more (D4), though it had waited.
+/// When a close reaches the kernel, no thread is in poll on the descriptor (D4), even if one was
+/// before.
 pub fn close_finds_nobody_in_poll() {
     let (ep, [from, to], stop) = (create(), pipe(), eventfd());
     add(ep, from, IN, 1);
@@ -279,7 +285,7 @@ pub fn close_finds_nobody_in_poll() {
     end([to, stop, ep]);
 }
 
-/// Two closes at once, and a number that is used again at once.
+/// Two threads close at once, and their numbers are reused at once.
 pub fn closes_and_new_registrations_meet() {
     let (ep, stop) = (create(), eventfd());
     add(ep, stop, IN, 0);
@@ -302,7 +308,8 @@ pub fn closes_and_new_registrations_meet() {
     end([stop, ep]);
 }
 
-/// Tokens in a pipe that two instances watch exclusively: both are taken, whichever instance claims what.
+/// Two instances watch a pipe with two tokens exclusively: both tokens are taken, whichever
+/// instance reports.
 pub fn exclusive_instances_take_every_token() {
     let [from, to] = pipe();
     let (stop, taken) = (eventfd(), Arc::new(Count::default()));
@@ -329,11 +336,11 @@ pub fn exclusive_instances_take_every_token() {
     end([from, to, stop].into_iter().chain(instances));
 }
 
-/// A witness tells while the description it tells of is closed, and its records are used again.
+/// A hook reports a fact of a description while it is closed, and its records are reused.
 pub fn witness_and_close_meet() {
     let (ep, bell) = watched_bell();
     let writer = spawn(move || {
-        // The number may be closed, or another's, by the time of the call.
+        // The number may be closed, or another file's, by the time of the call.
         write(bell, &1u64.to_ne_bytes());
     });
     close(bell);
@@ -345,7 +352,8 @@ pub fn witness_and_close_meet() {
     end([next, ep]);
 }
 
-/// The instance is closed while a thread waits on it, which another wakes (W11).
+/// The instance is closed while a thread waits on it; another thread can still wake the waiter
+/// (W11).
 pub fn close_of_the_instance_leaves_its_waiter_alone() {
     let (ep, bell) = (create(), eventfd());
     add(ep, bell, IN, 1);
@@ -355,7 +363,7 @@ pub fn close_of_the_instance_leaves_its_waiter_alone() {
         spawn(move || {
             waiting.set(1);
             let mut event = libc::epoll_event { events: 0, u64: 0 };
-            // SAFETY: there is room for one. The close may have come first.
+            // SAFETY: there is room for one event. The close may have come first.
             let _ = unsafe { crate::instance::wait::wait(ep, &raw mut event, 1, None, None) };
         })
     };
@@ -365,8 +373,8 @@ pub fn close_of_the_instance_leaves_its_waiter_alone() {
     end([bell]);
 }
 
-/// A thread that adds is held up in a signal handler, anywhere in the library. Another one's add wakes the waiter all the same,
-/// which goes by nothing that the first has yet to do.
+/// A thread is held up in a signal handler during an add, anywhere in the library. Another thread's
+/// add wakes the waiter all the same, without anything that the first thread has yet to do.
 pub fn add_is_heard_while_another_thread_is_held_up() {
     let (ep, bell) = watched_bell();
     report_once(ep, bell);
@@ -390,13 +398,14 @@ pub fn add_is_heard_while_another_thread_is_held_up() {
     end([bell, ep]);
 }
 
-/// A handler that does not return before the waiter has heard what was told.
+/// A handler that does not return before the waiter has reported the other add.
 fn hold_up_until(told: &Arc<Count>, heard: &Arc<Count>) {
     let (_told, heard) = (Arc::clone(told), Arc::clone(heard));
     sleep_until(move || heard.get() > 0);
 }
 
-/// A thread that sleeps on a registration does not report it once a DEL has returned, though poll goes on about it (T10).
+/// A thread that sleeps on a registration does not report it after a DEL has returned, even if poll
+/// still does (T10).
 pub fn sleeper_does_not_report_what_was_deleted() {
     let (ep, bell, stop) = (create(), eventfd(), eventfd());
     add(ep, bell, IN, 1);
@@ -410,7 +419,7 @@ pub fn sleeper_does_not_report_what_was_deleted() {
     end([bell, stop, ep]);
 }
 
-/// Of two threads that wait the one that came last is woken first (W9), whichever of them got to poll.
+/// The thread that came last of two waiting threads is woken first (W9), whichever of them polls.
 pub fn newest_waiter_is_woken_first() {
     let (ep, bell) = watched_bell();
     let woken = Arc::new(Count::default());
@@ -433,8 +442,8 @@ pub fn newest_waiter_is_woken_first() {
     end([bell, ep]);
 }
 
-/// Two instances watch a pipe exclusively, and each has a waiter. One token is one report; the other instance reports it only when the
-/// first is done with it without having taken it.
+/// Two instances watch a pipe exclusively, and each has a waiter. One token is one report; the
+/// other instance reports it only when the first has given it up without having taken it.
 pub fn claim_is_of_one_and_passes_on() {
     let [from, to] = pipe();
     let instances = [create(), create()];
@@ -458,7 +467,7 @@ pub fn claim_is_of_one_and_passes_on() {
     end([from, to].into_iter().chain(instances));
 }
 
-/// Two threads add to an unread eventfd each, so that they are at the inbox of one instance together.
+/// Two threads add to an unread eventfd each, so that they use the inbox of one instance together.
 pub fn adds_to_two_eventfds_are_both_heard() {
     let (ep, bells) = (create(), [eventfd(), eventfd()]);
     for bell in bells {
@@ -478,7 +487,8 @@ pub fn adds_to_two_eventfds_are_both_heard() {
     end(bells.into_iter().chain([ep]));
 }
 
-/// The number that a handler closed while its thread controls and writes is another thread's at once, and registered anew.
+/// A number that a signal handler closed, during a control call of its thread, can be opened and
+/// registered by another thread at once.
 pub fn number_that_a_handler_closed_is_free() {
     let (ep, bell, other) = (create(), eventfd(), eventfd());
     add(ep, bell, IN | ET, 1);
@@ -507,7 +517,8 @@ pub fn number_that_a_handler_closed_is_free() {
     end([next, other, ep]);
 }
 
-/// A poll found a number closed, and by the time that is looked into it is another description's, perhaps with the same record.
+/// A poll reports POLLNVAL for a number that by then is another description's, perhaps with the
+/// same record: nothing is harmed.
 pub fn late_word_of_a_closed_number_harms_nobody() {
     let (ep, bell) = watched_bell();
     let file = lookup::known(bell).expect("it is registered");
