@@ -38,11 +38,11 @@ url=http://127.0.0.1:$port
 for size in 1 100000 5000000; do
     for _ in 1 2 3; do curl -sSf -m 20 "$url/$size" | cmp -s - "$WORK/html/$size" || fail "the file of $size bytes is damaged"; done
 done
-# wrk prints a line for errors only where there were any.
+# wrk prints an error line only if there were errors.
 load=$(timeout 60 wrk -t 2 -c 100 -d 2 --timeout 20s "$url/100000") || fail "wrk: status $?"
 ! grep -qE 'Socket errors|Non-2xx' <<<"$load" || fail "wrk met errors: $load"
 requests=$(sed -n 's/^ *\([0-9]*\) requests in.*/\1/p' <<<"$load")
-# One connection a request, so that a process which ends can close none that a request is on.
+# One request per connection, so that a process that ends cannot close a connection with a request.
 asks() { for ((i = 0; i < 60; i++)); do curl -sSf -m 20 "$url/100000" | cmp -s - "$WORK/html/100000" || return 1; done; }
 clients=()
 for _ in 1 2 3 4; do asks & clients+=($!); done

@@ -90,7 +90,7 @@ async def converse(port, i):
         assert got == message, f"connection {i}: {size} bytes came back wrong"
         total += size
     if i % 4 == 0:
-        # Gone without a word, and with bytes on their way both ways.
+        # Aborted, with bytes in flight in both directions.
         writer.write(b"x" * 50_000)
         sock = writer.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -179,7 +179,7 @@ async def pipes_by_readers_and_writers(loop):
     os.close(r)
     assert got == data
 
-    # The same number again and again: what was registered under it before must not speak.
+    # The same number again and again: earlier registrations of it must not report.
     for _ in range(200):
         r, w = os.pipe()
         heard = loop.create_future()

@@ -8,8 +8,8 @@ serve page kernel "$PYTHON" "$HERE/chromium_page.py"
 printed() { [ -s "$WORK/page.out" ] || ! alive page; }
 until_true 20 printed || fail "the page is not served"
 port=$(head -n 1 "$WORK/page.out")
-# Its sandbox wants a user of its own or unprivileged namespaces; the page is ours. Nothing else is
-# to go to the network.
+# Its sandbox requires a user of its own or unprivileged namespaces; the page is ours. Chromium must
+# not access the network otherwise.
 serve chromium "$WAY" chromium --headless --no-sandbox --disable-gpu --disable-dev-shm-usage --no-first-run --disable-background-networking \
     --disable-component-update --disable-sync --disable-extensions --user-data-dir="$WORK/profile" "http://127.0.0.1:$port/"
 reported() { grep -q compared "$WORK/page.out" || ! alive chromium; }

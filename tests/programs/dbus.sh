@@ -26,7 +26,7 @@ for ((i = 0; i < 10; i++)); do
     dbus-monitor --session --profile "type='signal',interface='test.Signals'" >"$WORK/heard.$i" 2>/dev/null &
     listeners+=($!)
 done
-# Each prints two signals of the bus's own when it has subscribed.
+# Each prints two signals of the bus itself when it has subscribed.
 subscribed() {
     local i
     for ((i = 0; i < 10; i++)); do (($(grep -c "^sig" "$WORK/heard.$i" || true) >= 2)) || return 1; done

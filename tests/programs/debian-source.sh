@@ -1,9 +1,8 @@
-# Source packages of Debian, for the test programs that the binary packages leave out; sourced after
-# lib.sh.
+# Source packages of Debian, for test programs that the binary packages lack; sourced after lib.sh.
 
 # debian_source PACKAGE: leaves in SOURCE a directory with its unpacked source, fetched by apt once
-# and kept in the build directory. What apt knows of binaries tells it where sources are; the
-# configuration of the machine stays as it is.
+# and kept in the build directory. The archives come from apt's configured binary sources; the
+# configuration of the machine is not changed.
 debian_source() {
     local package=$1 apt=$BUILD/apt
     need apt-get dpkg-source
@@ -11,7 +10,7 @@ debian_source() {
     [ ! -f "$SOURCE/.whole" ] || return 0
     rm -rf "$SOURCE" "$apt"
     mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial"
-    # The release itself first: what is in several archives comes from the first.
+    # The release itself first: a package that is in several archives comes from the first.
     archives() {
         apt-get "$@" indextargets --format 'deb-src [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $(REPO_URI) $(RELEASE) main' \
             'Created-By: Packages' 'Origin: Debian' | sort -u -k 4
@@ -28,12 +27,12 @@ debian_source() {
     timeout 180 apt-get "${private[@]}" update >>"$apt/out" 2>&1 || fail "apt cannot read the list of source packages"
     (cd "$apt" && timeout 180 apt-get "${private[@]}" source --download-only "$package" >>"$apt/out" 2>&1) ||
         fail "apt does not bring the source of $package"
-    # With Debian's changes, of which some are to the tests.
+    # With Debian's patches, some of which change the tests.
     dpkg-source --no-check -x "$apt"/*.dsc "$SOURCE" >>"$apt/out" 2>&1 || fail "the source of $package does not unpack"
     touch "$SOURCE/.whole"
 }
 
-# compile OBJECTS-DIRECTORY FLAGS… -- FILES…: what is there already is not compiled again.
+# compile OBJECTS-DIRECTORY FLAGS… -- FILES…: skips files that are compiled already.
 compile() {
     local out=$1 flags=() file
     shift

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# dovecot: a master that clears the environment of everything it starts, and a dozen kinds of
+# dovecot: a master that clears the environment of everything that it starts, and a dozen kinds of
 # processes around it, each with an event loop on level-triggered registrations. Delivery by LMTP,
 # login and fetching by IMAP, IDLE.
 . "$(dirname "$0")/lib.sh"
@@ -9,7 +9,7 @@ public_library
 
 DELIVERIES=150
 
-# Root has to give the mails to somebody else; anybody else can run all of it alone.
+# Root must deliver the mails to another user; any other user can run all of it alone.
 if [ "$(id -u)" -eq 0 ]; then
     internal=dovecot login=dovenull owner=nobody
 else

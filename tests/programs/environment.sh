@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Programs that start others with an environment of their own making. Each starts a probe, which
-# waits for an event and says whose epoll reported it.
+# Programs that start others with an environment that they build. Each starts a probe, which waits
+# for an event and prints whose epoll reported it.
 . "$(dirname "$0")/lib.sh"
 need env setpriv bash perl start-stop-daemon script
 public_library

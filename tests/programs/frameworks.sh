@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The tests that tornado, Twisted, uvloop, gevent and pyzmq publish: asyncio with tornado's servers
-# and clients, Twisted's own epoll reactor, a libuv of uvloop's own in another build than Debian's,
-# gevent's greenlets on libev and on libuv, and libzmq with its threads.
+# and clients, Twisted's own epoll reactor, uvloop's own build of libuv, gevent's greenlets on libev
+# and on libuv, and libzmq with its threads.
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/suites.sh"
 
@@ -9,7 +9,7 @@ build=${CARGO_TARGET_DIR:-$HERE/../../target}/frameworks
 mkdir -p "$build"
 build=$(cd "$build" && pwd)
 python=$build/venv/bin/python
-# source_of PACKAGE: the tests that are in its source only.
+# source_of PACKAGE: fetches tests that are only in its source.
 source_of() {
     mkdir "$build/source/$1" &&
         timeout 300 "$python" -m pip -q download --no-deps --no-binary "$1" -d "$build/source" "$1==$(version "$1")" &&
@@ -26,12 +26,12 @@ if ! cmp -s "$HERE/frameworks.txt" "$build/installed"; then
     cp "$HERE/frameworks.txt" "$build/installed"
 fi
 cd "$WORK"
-# They would all do with poll where there is no epoll.
+# All of them would fall back to poll without epoll.
 check_python "$python"
 
 # judge NAME CASES BASE… -- SELECTION…: runs python with BASE and SELECTION, and leaves its output
-# in NAME.out. `CASES FILE` prints from that the cases that failed, each of which BASE runs by
-# itself; REPEATED is their number. INSIDE stands before python's own command line.
+# in NAME.out. `CASES FILE` prints the failed cases from that output, each of which BASE runs by
+# itself; REPEATED is their number. INSIDE is a prefix of python's command line.
 INSIDE=()
 judge() {
     local name=$1 cases=$2 status=0 failed
@@ -51,13 +51,13 @@ judge() {
     REPEATED=${#failed[@]}
 }
 one_case() { run "$1" timeout 240 "${INSIDE[@]}" "$python" "${BASE[@]}" "$2"; }
-# Skipped ones are listed as well, each sort under a heading of its own.
+# Skipped tests are listed as well, each kind under a heading of its own.
 trial_cases() {
     awk '/^\[/ { listed = /^\[(FAIL|ERROR)\]/ } listed && /^twisted(\.[A-Za-z0-9_]+)+\.test_[A-Za-z0-9_]+$/' "$1" | sort -u
 }
 pytest_cases() { sed -nE 's/^(FAILED|ERROR) (tests[^ ]+).*/\2/p' "$1" | sort -u; }
 gevent_cases() { sed -nE 's/\x1b\[[0-9;]*m//g; s/^[-!| ]*- .*(test__[a-z_]+\.py).*/\1/p' "$1" | sort -u; }
-# has_io_uring: whether the system gives a ring to who asks (io_uring_setup is 425 everywhere).
+# has_io_uring: whether the system permits a ring (io_uring_setup is 425 everywhere).
 has_io_uring() {
     "$PYTHON" -c 'import ctypes, sys; sys.exit(ctypes.CDLL(None).syscall(425, 1, ctypes.create_string_buffer(120)) < 0)'
 }
@@ -68,8 +68,8 @@ enough() {
     say "$1 $(version "$1"): $passed of its own tests pass"
 }
 
-# As `-m tornado.test`, but for a test that is in it twice and gives its server a tenth of a second:
-# on a busy processor it fails on the kernel's epoll too.
+# Like `-m tornado.test`, except for one test, which is in it twice and gives its server a tenth of
+# a second: on a busy processor it fails on the kernel's epoll too.
 judge tornado python_cases -c '
 from tornado.test.simple_httpclient_test import SimpleHTTPClientTestCase, SimpleHTTPSClientTestCase
 for case in SimpleHTTPClientTestCase, SimpleHTTPSClientTestCase:
@@ -81,8 +81,8 @@ total=$(sed -n 's/^Ran \([0-9]*\) tests.*/\1/p' tornado.out)
 skipped=$(sed -n 's/^\(OK\|FAILED\) (.*skipped=\([0-9]*\)).*/\2/p' tornado.out)
 enough tornado $((${total:-0} - ${skipped:-0})) 1380
 
-# Without its children: some tests compare the whole environment of a child, to which the library
-# would add its entry.
+# Without the tests of children: some of them compare the whole environment of a child, to which the
+# library would add its entry.
 INSIDE=(env EPOLYFILL_CHILDREN=no)
 judge twisted trial_cases -m twisted.trial --reactor=epoll -- twisted.internet twisted.protocols.test
 enough twisted "$(sed -n 's/^\(PASSED\|FAILED\) (.*successes=\([0-9]*\))$/\2/p' twisted.out)" 1950
@@ -92,18 +92,18 @@ INSIDE=()
 mkdir uvloop
 cp -r "$build/source/uvloop/tests" uvloop
 cd uvloop
-# Without capturing: two of the tests redirect what pytest would have redirected. Left out is one
-# that has to send 200 megabytes within a second of connecting, and on a busy processor does not on
-# the kernel's epoll either; and one that compares the whole environment of a child.
+# Without capturing: two of the tests redirect what pytest would have redirected. Left out are a
+# test that must send 200 megabytes within a second of connecting, which fails on a busy processor
+# on the kernel's epoll too, and one that compares the whole environment of a child.
 judge uvloop pytest_cases -m pytest -q -rfE -s -p no:cacheprovider -- -k 'not process_env_2' --deselect tests/test_sockets.py::TestUVSockets::test_socket_cancel_sock_sendall \
     tests/test_{base,fs_event,pipes,process,process_spawning,signals,sockets,udp,unix}.py
 cd ..
 enough uvloop "$(sed -n "s/.*[^0-9]\([0-9][0-9]*\) passed.*/\1/p; s/^\([0-9][0-9]*\) passed.*/\1/p" uvloop.out)" 290
 
-# Left out are core_timer, which holds itself to milliseconds, subprocess, which fails where sh is
-# dash, and threadpool, which is slow. core_stat only on libuv, where it crashes or never ends one
-# time in fifty, on the kernel's epoll too. Many hold themselves to hundredths of a second, which a
-# busy processor does not keep: a group that fails is run once more.
+# Left out are core_timer, which asserts milliseconds, subprocess, which fails if sh is dash, and
+# threadpool, which is slow. core_stat only on libuv, where it crashes or never ends one time in
+# fifty, on the kernel's epoll too. Many tests assert hundredths of a second, which a busy processor
+# does not keep: a group that fails is run once more.
 gevent() {
     local name=gevent-$1 ran total skipped
     shift
@@ -124,12 +124,12 @@ GEVENT_LOOP=libuv-cffi gevent libuv
 mkdir pyzmq
 cp -r "$build/source/pyzmq/tests" pyzmq
 cd pyzmq
-# Left out are messages of two gigabytes, and a poll that a signal interrupts: it comes back too
-# early now and then, on the kernel's epoll too.
+# Left out are messages of two gigabytes, and a poll that a signal interrupts, which sometimes
+# returns too early, on the kernel's epoll too.
 judge pyzmq pytest_cases -m pytest -q -rfE -p no:cacheprovider -o asyncio_mode=auto -- -k 'not large_send and not retry_poll' \
     tests/test_{asyncio,auth,context,device,future,ioloop,monitor,multipart,pair,poll,proxy_steerable,pubsub,reqrep,retry_eintr,security,socket,zmqstream}.py
-# A subscription and a message reach libzmq's thread by two connections, and the one that came first
-# has to be handled first: poll cannot tell, a ring can.
+# A subscription and a message reach libzmq's thread by two connections, and the first to arrive
+# must be handled first: poll does not report that order, a ring does.
 if has_io_uring; then
     EPOLYFILL_POLLER=uring judge pyzmq-monqueue pytest_cases -m pytest -q -rfE -p no:cacheprovider -- tests/test_monqueue.py
 fi

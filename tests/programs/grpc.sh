@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# gRPC's C core by its Python package: pollers that hand one epoll descriptor to each other, woken
-# by an eventfd. 40 clients, unary calls and streams in both directions; every message is compared.
+# gRPC's C core by its Python package: pollers that hand one epoll descriptor to each other, and are
+# woken by an eventfd. 40 clients, unary calls and streams in both directions; every message is
+# compared.
 . "$(dirname "$0")/lib.sh"
 build=${CARGO_TARGET_DIR:-$HERE/../../target}/grpc
 python=$build/bin/python

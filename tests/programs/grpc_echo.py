@@ -33,7 +33,7 @@ def message(number, k):
 
 
 def one(port, number):
-    # Else all clients of a process share one connection.
+    # Otherwise all clients of a process share one connection.
     with grpc.insecure_channel(f"127.0.0.1:{port}", [("grpc.use_local_subchannel_pool", 1)]) as channel:
         call, stream = channel.unary_unary("/Echo/Call"), channel.stream_stream("/Echo/Stream")
         for k in range(20):
@@ -48,6 +48,6 @@ def client(port):
         print(sum(pool.map(lambda number: one(port, number), range(40))), "messages compared")
 
 
-# Before there are threads, which inherit it.
+# Before any threads exist, because they inherit it.
 signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
 main()

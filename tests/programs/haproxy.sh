@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# haproxy before nginx: one thread with level-triggered registrations of both directions, several
-# with edge-triggered ones, and file descriptors that move between them; HTTP and plain TCP; health
-# checks; a soft stop under load.
+# haproxy in front of nginx: one thread with level-triggered registrations of both directions,
+# several with edge-triggered ones, and file descriptors that move between them; HTTP and plain TCP;
+# health checks; a soft stop under load.
 . "$(dirname "$0")/lib.sh"
 need haproxy nginx wrk curl sha256sum
 
@@ -51,14 +51,14 @@ listen tcp
     server nginx 127.0.0.1:$backend_port
 CONF
 
-# The server behind is nginx on the kernel: what is tested here is haproxy.
+# The backend is nginx on the kernel's epoll: the tested program is haproxy.
 serve nginx kernel nginx -p "$WORK" -c "$WORK/nginx.conf" -e "$WORK/error.log"
 await nginx "$backend_port"
 serve haproxy "$WAY" haproxy -db -f "$WORK/haproxy.cfg"
 await haproxy "$port"
 await haproxy "$tcp_port"
 
-# What haproxy says of itself, by its socket.
+# haproxy's own statistics, from its socket.
 ask() {
     "$PYTHON" - "$WORK/admin" "$1" <<'PY'
 import socket, sys
@@ -72,7 +72,7 @@ PY
 }
 grep -q 'will use epoll' <(haproxy -vv) || fail "this haproxy does not use epoll"
 
-# download PORT FILE COUNT: COUNT parallel curls must all bring FILE.
+# download PORT FILE COUNT: COUNT parallel curls, each of which must get FILE.
 download() {
     local i out=$WORK/out
     rm -rf "$out"
@@ -105,7 +105,7 @@ ask 'show stat' >"$WORK/stat"
 awk -F, '$1 == "web" && $2 == "nginx" { seen = 1; bad = $14 + $15 + $16; up = $18 ~ /^UP/; downs = $23 }
     END { exit !(seen && up && !bad && !downs) }' "$WORK/stat" || fail "haproxy counted errors: $(grep '^web,nginx' "$WORK/stat")"
 
-# A soft stop lets those that are there finish.
+# A soft stop lets current connections finish.
 timeout 30 curl -s --limit-rate 3M -o "$WORK/slow" "http://127.0.0.1:$port/5M" &
 slow=$!
 begun() { [ -s "$WORK/slow" ]; }

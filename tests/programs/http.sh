@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
 # examples/http.c, a coroutine on a stack of its own for each connection, edge-triggered: wrk with
-# 50 connections, and a client that counts each answer, with and without 1,000 other coroutines that
-# wait; on the kernel's epoll and on each poller. The server has answered what the clients counted,
-# has accepted and closed each of their connections, and no coroutine that waits has been woken.
+# 50 connections, and a client that counts each answer, with and without 1,000 other waiting
+# coroutines; on the kernel's epoll and with each poller. The server must have sent the answers that
+# the clients counted, and accepted and closed each of their connections, and no waiting coroutine
+# may have been woken.
 . "$(dirname "$0")/lib.sh"
 need gcc wrk
 gcc -O2 -Wall -Wextra -Werror "$HERE/../../examples/http.c" -o "$WORK/http"
 
-# 40 connections at once, of which half send their requests one by one and half in pairs; prints how
-# many answers came, byte for byte.
+# 40 connections at once; half of them send their requests one by one and half in pairs. Prints the
+# number of correct answers.
 cat >"$WORK/client.py" <<'PY'
 import socket, sys
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 14\r\n\r\nHello, world!\n"
@@ -17,7 +18,7 @@ peers = [socket.create_connection(("127.0.0.1", int(sys.argv[1])), timeout=20) f
 count = 0
 for _ in range(10):
     for index, peer in enumerate(peers):
-        # The second of two comes in pieces.
+        # The second request of a pair is sent in pieces.
         peer.sendall(ASK if index % 2 else ASK + ASK[:9])
     for index, peer in enumerate(peers):
         if index % 2 == 0:
@@ -40,7 +41,7 @@ round() {
     port=$(free_port)
     : >"$WORK/http.out"
     serve http "$1" "$WORK/http" "$port" "$2"
-    # Not with a connection, which would be counted.
+    # Not by a connection, which would be counted.
     until_true 20 grep -q listening "$WORK/http.out" || fail "the server does not start"
     check_way http
     counted=$("$PYTHON" "$WORK/client.py" "$port") || fail "the client"
@@ -50,8 +51,8 @@ round() {
     stop http
     ((STATUS == 0)) || fail "the server ended with status $STATUS"
     line=$(tail -n 1 "$WORK/http.out")
-    # wrk opens one connection more, to see whether somebody is there, and leaves with an answer on
-    # its way on each of the others.
+    # wrk opens one extra connection, to check that the server is up, and leaves with an answer in
+    # flight on each of the others.
     [[ $line =~ ^"accepted 91, closed 91, requests "([0-9]+)", idle that ended 0"$ ]] || fail "the server says: $line"
     served=$((BASH_REMATCH[1] - counted))
     ((counted == 600)) || fail "$counted answers to 600 requests"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# A server with nothing to do must sleep: under the library it wakes no more often than on the
-# kernel's epoll, and burns no processor time. Both are watched during the same ten seconds, so that
-# both have the same machine.
+# A server with nothing to do must sleep: under the library it wakes up no more often than on the
+# kernel's epoll, and uses no processor time. Both are watched during the same ten seconds, under
+# the same load of the machine.
 . "$(dirname "$0")/lib.sh"
 need nginx redis-server
 
@@ -23,7 +23,7 @@ http {
     uwsgi_temp_path $dir/tmp/uwsgi;
     scgi_temp_path $dir/tmp/scgi;
     root $dir/html;
-    # Longer than the test: the end of a connection that was held too long would be a wake-up.
+    # Longer than the test: closing an idle connection would be a wake-up.
     keepalive_timeout 600s;
     server { listen 127.0.0.1:$port; }
 }

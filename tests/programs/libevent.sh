@@ -25,19 +25,19 @@ link() {
 link regress "${regress[@]/%/.o}"
 for name in "${small[@]}"; do link "$name" "$name.o"; done
 
-# Left out, because they fail on the kernel's epoll too: what expects of TLS what OpenSSL 3 does not
-# do any more, and a race that the test itself loses half of the time.
+# Left out, because they fail on the kernel's epoll too: tests that expect behaviour of TLS that
+# OpenSSL 3 no longer has, and a test whose own race fails half of the time.
 out=(:http/https_incomplete :http/https_incomplete_timeout :http/https_chunk_out
     :ssl/bufferevent_socketpair_dirty_shutdown :ssl/bufferevent_renegotiate_socketpair_dirty_shutdown
     :ssl/bufferevent_socketpair_startopen_dirty_shutdown
     :dns/getaddrinfo_cancel_stress)
-# Six to thirteen seconds each, of sleep.
+# Each of these sleeps for six to thirteen seconds.
 slow=(http/cancel_by_host_no_ns{,_inactive_server} http/cancel_by_host_inactive_server http/cancel_inactive_server
     http/cancel_by_host_ns_timeout{,_inactive_server})
 
 # start NAME SETTINGS ARGS…: a run of the main program in the background, with SETTINGS
-# (VARIABLE=VALUE, or nothing) in its environment; `finish` waits for all of them and adds up in
-# `count` what passed.
+# (VARIABLE=VALUE, or nothing) in its environment; `finish` waits for all of them and adds up the
+# passed tests in `count`.
 export EVENT_NOPOLL=1 EVENT_NOSELECT=1
 jobs=()
 count=0
@@ -69,7 +69,7 @@ finish
 main=$count
 ((main >= 300)) || fail "only $main of libevent's tests passed"
 
-# Once more with changes saved up until the wait, and with a timerfd for the time.
+# Once more with changes deferred to the wait, and with a timerfd for timeouts.
 count=0
 start changelist EVENT_EPOLL_USE_CHANGELIST=yes main/.. et/.. signal/.. bufferevent/.. listener/..
 start timerfd EVENT_PRECISE_TIMER=1 main/.. et/.. thread/..

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # libuv's own tests, from Debian's source package, on Debian's libuv: level-triggered,
-# edge-triggered for its wake-up descriptor, closes by syscall(SYS_close), fork, threads, signals by
-# a pipe, processes that pass descriptors to each other.
+# edge-triggered for its wake-up descriptor, closes by syscall(SYS_close), fork, threads, signals
+# through a pipe, processes that pass descriptors to each other.
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/debian-source.sh"
 . "$(dirname "$0")/suites.sh"
@@ -14,13 +14,13 @@ compile "$BUILD/objects" -D_GNU_SOURCE -Iinclude -Isrc -Itest -- \
     test/test-*.c test/run-tests.c test/runner.c test/runner-unix.c test/echo-server.c test/blackhole-server.c
 gcc "$BUILD"/objects/*.o -o "$program" -luv -lpthread -ldl 2>"$WORK/gcc.out" || fail "the tests do not link: $(tail -n 3 "$WORK/gcc.out")"
 
-# Fail on the kernel's epoll as well: the first as root, whom no file's mode keeps from writing; the
-# others connect to addresses outside, and fail where the network refuses them instead of leaving
-# the question open.
+# These fail on the kernel's epoll as well: the first one as root, whose writes no file mode
+# prevents; the others connect to outside addresses, and fail if the network refuses them instead of
+# dropping the packets.
 excused='fs_copyfile|tcp_connect_timeout|tcp_close_while_connecting'
 
-# As Debian builds it: no questions to a name server, twice the time. Root is told off unless it
-# insists.
+# As Debian builds it: no DNS queries, twice the timeouts. The tests refuse to run as root without
+# the setting.
 watch_log "$WORK/out"
 status=0
 # suite WAY [CASE]

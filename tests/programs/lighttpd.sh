@@ -19,7 +19,7 @@ CONF
 serve lighttpd "$WAY" lighttpd -D -f "$WORK/lighttpd.conf"
 await lighttpd "$port"
 
-# aria2 on the kernel's epoll, and on the one that is tested.
+# aria2 on the kernel's epoll, and on the tested one.
 for way in kernel "$WAY"; do
     rm -rf "$WORK/out"
     mkdir "$WORK/out"

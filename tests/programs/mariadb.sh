@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # MariaDB with its thread pool, each group of which waits on an epoll descriptor (one-shot): 40
-# sessions insert and read at once, the rows are counted and added up, and it stops in order.
+# sessions insert and read at once, the rows are counted and added up, and it shuts down cleanly.
 . "$(dirname "$0")/lib.sh"
 need mariadbd mariadb mariadb-slap mariadb-install-db
 port=$(free_port)
@@ -16,7 +16,7 @@ sql -e 'create database d; create table d.t (a int auto_increment primary key, b
 timeout 120 mariadb-slap --no-defaults -u root -h 127.0.0.1 -P "$port" --create-schema=d --no-drop --concurrency=40 --number-of-queries=8000 \
     --delimiter=';' --query='insert into t (b) values (7); select sum(b) from t where a <= 100' >"$WORK/slap.out" 2>&1 ||
     fail "mariadb-slap: $(tail -n 2 "$WORK/slap.out")"
-# A session for each query.
+# One session for each query.
 for ((i = 0; i < 40; i++)); do sql d -e 'insert into t (b) values (7)'; done
 read -r rows sum < <(sql d -e 'select count(*), sum(b) from t')
 ((rows > 40 && sum == 7 * rows)) || fail "$rows rows add up to $sum"

@@ -41,7 +41,7 @@ async def connection(port, number, rounds, all_there):
         store = b"set %s 0 0 %d\r\n%s\r\n" % (key, len(value), value)
         there = b"VALUE %s 0 %d\r\n%s\r\nEND\r\n" % (key, len(value), value)
         if i % 3 == 0:
-            # Half a command, and the rest of it once the server has gone back to its wait.
+            # Half a command, and the rest of it after the server has returned to its wait.
             cut = rng.randrange(1, len(store))
             writer.write(store[:cut])
             await writer.drain()

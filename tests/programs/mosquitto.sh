@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# mosquitto: one thread, level-triggered, MOD for every socket that has no room; each of 40
-# subscribers gets each message of four publishers, once and in order, while some of them come late.
+# mosquitto: one thread, level-triggered, MOD for every socket whose buffer is full; each of 40
+# subscribers gets each message of four publishers, once and in order, and some of them connect
+# late.
 . "$(dirname "$0")/lib.sh"
 need mosquitto mosquitto_pub mosquitto_sub
 each=500
@@ -19,8 +20,8 @@ subscriber() {
     shift
     timeout 60 mosquitto_sub -p "$port" -h 127.0.0.1 -i "subscriber-$number" -c -q 1 -t 'topic/#' "$@"
 }
-# Each leaves a subscription that lasts, so that nothing depends on who is there when a message
-# comes.
+# Each leaves a persistent subscription, so the result does not depend on which subscribers are
+# connected when a message arrives.
 for ((i = 0; i < 40; i++)); do subscriber "$i" -E || fail "subscriber $i cannot subscribe"; done
 
 waits=()

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # BIND's named: libuv loops in threads; every answer by UDP and TCP is compared, while it reloads,
-# and it stops in order.
+# and it shuts down cleanly.
 . "$(dirname "$0")/lib.sh"
 need named
 port=$(free_port)
@@ -27,7 +27,7 @@ CONF
 } >"$WORK/test.zone"
 serve named "$WAY" named -g -c "$WORK/named.conf" -n 2
 await named "$port"
-# It accepts connections before it has loaded its zones, and refuses questions until then.
+# It accepts connections before it has loaded its zones, and refuses queries until then.
 until_true 20 grep -q ' all zones loaded$' "$WORK/named.out" || fail "named does not load its zone"
 timeout 60 "$PYTHON" "$HERE/dns_client.py" "$port" 400 20000 >"$WORK/client.out" 2>&1 &
 client=$!

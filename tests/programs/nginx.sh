@@ -11,7 +11,7 @@ set_up() {
     ln -f "$WORK"/files/* "$dir/html/files/"
     cat >"$dir/nginx.conf" <<CONF
 worker_processes 2;
-# A shutdown waits for no client longer than this.
+# A shutdown waits at most this long for clients.
 worker_shutdown_timeout 30s;
 daemon off;
 pid $dir/nginx.pid;
@@ -39,7 +39,7 @@ http {
             proxy_http_version 1.1;
             proxy_set_header Connection "";
         }
-        # Request bodies, passed on as they come in.
+        # Request bodies, passed on as they arrive.
         location /digest {
             client_max_body_size 16m;
             proxy_request_buffering off;
@@ -89,7 +89,7 @@ load() {
 
 digest_of() { sha256sum "$1" | cut -d' ' -f1; }
 
-# download PATH FILE COUNT: COUNT parallel curls of PATH must all bring FILE.
+# download PATH FILE COUNT: COUNT parallel curls of PATH, each of which must get FILE.
 download() {
     local path=$1 file=$2 count=$3 i out=$WORK/out
     rm -rf "$out"
@@ -143,7 +143,7 @@ load 500 2 /proxied/100k
 say "wrk with 64 and 500 connections: no error (1 kB at $small/s)"
 until_true 20 "$PYTHON" "$HERE/nginx_client.py" once "$port" "$WORK/files" || fail "nginx does not answer after the load"
 
-# New configuration under load: no request may fail, and the old workers have to go.
+# A new configuration under load: no request may fail, and the old workers must end.
 timeout 60 "$PYTHON" "$HERE/nginx_client.py" steady "$port" "$WORK/files" 5 >"$WORK/steady.out" 2>&1 &
 steady=$!
 for _ in 1 2 3; do
@@ -161,17 +161,17 @@ wait "$steady" || fail "requests failed while nginx was told to reload: $(tail -
 [ "$WAY" = kernel ] || check_workers nginx
 say "$(cat "$WORK/steady.out") while the workers were replaced three times"
 
-# Another binary under load, twice: the new master is executed with an environment of nginx's
-# making, takes the listening sockets over and has to be served; no request may fail. Only a daemon
-# does that.
+# A new binary under load, twice: the new master is executed with an environment that nginx builds,
+# takes over the listening sockets and must be served; no request may fail. nginx supports this only
+# as a daemon.
 upgrade_port=$(free_port)
 set_up upgrade "$upgrade_port" "$(free_port)" "$digest_port"
 sed -i 's/^daemon off;/daemon on;/' "$WORK/upgrade/nginx.conf"
-# By its whole path, which is what it executes again.
+# By its full path, which nginx executes again.
 run "$WAY" "$(command -v nginx)" -p "$WORK/upgrade" -c "$WORK/upgrade/nginx.conf" -e "$WORK/upgrade/error.log"
 master() { cat "$WORK/upgrade/nginx.pid" 2>/dev/null; }
 until_true 10 master >"$WORK/first" || fail "upgrade has not started"
-# The group of the first master is that of all.
+# All masters are in the process group of the first one.
 PID[upgrade]=$(tail -n 1 "$WORK/first")
 STARTED_AS[upgrade]=$WAY
 await upgrade "$upgrade_port"
@@ -214,7 +214,7 @@ for connections in 64 500; do
     compare "1 kB, $connections connections" pair
 done
 
-# A graceful end lets a download finish.
+# A graceful shutdown lets a download finish.
 (timeout 60 curl --silent --show-error --fail "http://127.0.0.1:$port/slow" -o "$WORK/slow.out" 2>&1) &
 slow=$!
 started() { [ -s "$WORK/slow.out" ]; }

@@ -132,12 +132,12 @@ def requests_in_pieces_and_in_heaps():
                 if byte == ord("\n"):
                     time.sleep(0.005)
             expect(response(f), "1k", "a request that came byte by byte")
-            # Many in one write; the answers of the later ones wait behind the first.
+            # Many requests in one write; the later answers wait behind the first.
             s.sendall(request("/files/100k") + request("/files/1k") * 40 + request("/proxied/1k"))
             expect(response(f), "100k", "the first of many requests")
             for _ in range(41):
                 expect(response(f), "1k", "one of many requests")
-            # Half now, half after the answer of another.
+            # Half of it now, half after the answer to another request.
             whole = request("/threads/100k")
             s.sendall(request("/files/1k") + whole[:9])
             expect(response(f), "1k", "a whole request before half a one")
@@ -148,8 +148,8 @@ def requests_in_pieces_and_in_heaps():
 
 
 def a_client_that_shuts_its_sending_side_gets_its_answer():
-    # A small one only: when nginx has to wait for room, or for an upstream, it takes the shut side for the end of all interest
-    # (seen on the kernel: the rest of a large file does not come).
+    # Only a small one: when nginx must wait for space, or for an upstream, it takes a half-closed
+    # client for one that has gone (seen on the kernel: the rest of a large file is not sent).
     for _ in range(50):
         with connect() as s, s.makefile("rb") as f:
             s.sendall(request("/files/1k"))
@@ -232,14 +232,14 @@ def bodies_pass_through_to_the_upstream():
                 assert answer.decode() == hashlib.sha256(body).hexdigest(), f"a body of {size} bytes came out wrong"
 
     together(16, work)
-    # An upstream that hangs up is noticed at once, not by a timeout.
+    # The hang-up of an upstream is noticed at once, not by a timeout.
     start = time.monotonic()
     for _ in range(10):
         with connect() as s, s.makefile("rb") as f:
             s.sendall(request("/digest/drop", method="POST", extra="Content-Length: 10\r\n") + b"x" * 10)
             assert response(f)[0] == 502, "no 502"
     assert time.monotonic() - start < BOUND, "an upstream that hung up was noticed late"
-    # nginx tries an upstream again only after ten seconds; the next steps do not use it.
+    # nginx retries an upstream only after ten seconds; the next steps do not use it.
     upstream.shutdown()
     upstream.server_close()
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# node: libuv in another build than Debian's, its wait never to return 0 without a timeout;
-# keep-alive connections, children by fork and exec, timers, inotify. Debian's, and a newer one,
-# which PyPI carries: Debian's npm would bring four hundred packages with it.
+# node: libuv in another build than Debian's, whose wait must never return 0 without a timeout;
+# keep-alive connections, children by fork and exec, timers, inotify. Debian's node, and a newer one
+# from PyPI: Debian's npm would install four hundred packages.
 . "$(dirname "$0")/lib.sh"
 need node
 

@@ -1,5 +1,6 @@
-// A server and 50 keep-alive clients in one process, every body compared; children beside them, whose output is compared; timers, none of
-// which may be early or out of order; a directory that is watched.
+// A server and 50 keep-alive clients in one process, every body compared; children at the same
+// time, whose output is compared; timers, which must be neither early nor out of order; a watched
+// directory.
 const fs = require('fs');
 const http = require('http');
 const os = require('os');
@@ -45,7 +46,7 @@ function child(i) {
             error || out !== `${i}\n` ? reject(error || new Error('a child said something else')) : resolve()));
 }
 
-// Of equal length they end in the order in which they were set.
+// Timers of equal length end in the order in which they were set.
 function timers() {
     const last = new Map();
     let over = 0;
@@ -65,7 +66,7 @@ function timers() {
     });
 }
 
-// inotify: each file that is made is told of by its name.
+// inotify: each created file is reported by its name.
 async function watching() {
     const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'watch'));
     const missing = new Set(Array.from({ length: FILES }, (_, i) => `file${i}`));

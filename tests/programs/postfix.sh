@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # postfix: a master that clears the environment, and a process for each step of a mail, all of them
-# event loops. An instance of its own, with its own queue; one that the system may have is left
-# alone.
+# event loops. The test runs an instance of its own, with its own queue, and does not touch the
+# system's.
 . "$(dirname "$0")/lib.sh"
 if [ "$(id -u)" -ne 0 ]; then
     say "postfix starts for root only: skipped"
@@ -70,7 +70,7 @@ CONF
 start() {
     serve "$1" "$2" postfix -c "$WORK/$1/etc" start-fg
     await "$1" "$3"
-    # It leaves the script's group, and has to be found should the test fail.
+    # The master leaves the script's process group, and must be found if the test fails.
     PID[$1-master]=$(master_of "$1")
 }
 
@@ -84,7 +84,7 @@ session() {
     timeout 100 "$PYTHON" "$HERE/mail_client.py" deliver smtp "$port" "$MAILS" || fail "$name does not take the mails"
     timeout 100 "$PYTHON" "$HERE/mail_client.py" maildir "$WORK/$name/mail/box" "$MAILS" || fail "$name does not deliver"
     check_children "$name" "$(master_of "$name")" "$way"
-    # The script that was started waits for the master.
+    # The started script waits for the master.
     kill "$(master_of "$name")"
     ended "$name" 15
     unset "PID[$name-master]"

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # PostgreSQL: each backend waits on an instance with its socket, its latch (a signalfd) and a pipe
-# that tells of the postmaster's death, in a process that was forked; 40 sessions whose sums are
-# compared, and a shutdown without a trace of a crash.
+# that reports the postmaster's death, in a forked process; 40 sessions whose sums are compared, and
+# a shutdown without a trace of a crash.
 . "$(dirname "$0")/lib.sh"
 bin=$(find /usr/lib/postgresql -maxdepth 2 -name bin 2>/dev/null | sort -V | tail -n 1)
 [ -x "$bin/initdb" ] && [ -x "$bin/pgbench" ] || fail "PostgreSQL is not installed (tests/run installs it)"
 PATH=$bin:$PATH
 
-# It refuses to run as root.
+# PostgreSQL refuses to run as root.
 as=()
 if [ "$(id -u)" = 0 ]; then
     as=(setpriv --reuid postgres --regid postgres --clear-groups)
@@ -32,19 +32,19 @@ bench -i -s 2
 bench -n -c 40 -j 2 -T 4
 transactions=$(done_in_bench)
 grep -q '^number of failed transactions: 0 ' "$WORK/bench.out" || fail "transactions failed: $(cat "$WORK/bench.out")"
-# Each has left a line, and the sums agree: what was told to be done was done, once.
+# Each has left a line, and the sums agree: every transaction was done once.
 [ "$(sql -c 'select count(*) from pgbench_history')" = "$transactions" ] || fail "not every transaction left its line"
 sums=$(sql -c 'select (select sum(abalance) from pgbench_accounts) = (select sum(delta) from pgbench_history)
     and (select sum(tbalance) from pgbench_tellers) = (select sum(delta) from pgbench_history)
     and (select sum(bbalance) from pgbench_branches) = (select sum(delta) from pgbench_history)')
 [ "$sums" = t ] || fail "the sums do not agree"
-# A session for each transaction.
+# One session for each transaction.
 bench -n -C -S -c 4 -T 2
 connected=$(done_in_bench)
 
 
 check_way postgres
-# A child that died would have taken all of them down, and would be in the log.
+# The death of one child would have ended all of them, and would be in the log.
 stop postgres INT 20
 ((STATUS == 0)) || fail "postgres ended with status $STATUS"
 ! grep -E 'PANIC|FATAL|terminated by signal|was not properly shut down' "$WORK/postgres.out" || fail "postgres reported a failure of its own"

@@ -5,10 +5,10 @@
 #   ctest -R program.redis    one of them
 #   ctest -L program-uring    those that run a second time, with EPOLYFILL_POLLER=uring
 #
-# Those that measure, or load both processors, run alone. The others spend their time asleep or in
-# one thread, and take one of the two processors that ctest deals out; the two runs of a program
-# share what they build, and so take turns. Each bounds its own steps, so the bound here is only for
-# a test that is itself broken. It is well above what the test takes: in seconds, on two processors,
+# Tests that measure, or load both processors, run alone. The others spend their time asleep or in
+# one thread, and take one of the two processors that ctest assigns; the two runs of a program share
+# build results, and so take turns. Each test limits its own steps, so the timeout here only catches
+# a test that is itself broken. It is well above the test's duration: in seconds, on two processors,
 # frameworks 250, python 115, rust-suites 90 (30 once built), nginx 60, cpython 50, libevent 45,
 # libuv 40, java 40, redis 35, and the others between 2 and 15.
 
@@ -32,7 +32,7 @@ foreach(program redis:400 nginx:400 python:900 tokio:600 idle:200
   set_tests_properties(program.${name} PROPERTIES
     TIMEOUT ${bound} RUN_SERIAL ${alone} RESOURCE_LOCK ${name} LABELS program SKIP_RETURN_CODE 77
     ENVIRONMENT "EPOLYFILL=${EPOLYFILL_LAUNCHER};EPOLYFILL_WAY=${program_way}")
-  # Those that take less than a minute once more with a ring wherever one will do.
+  # Those that take less than a minute run once more with a ring wherever possible.
   if(name MATCHES "^(redis|nginx|tokio|node|java|memcached|haproxy|postgresql|mosquitto|lighttpd|dovecot|postfix|libevent|libuv|apache|named|dbus|grpc)$" AND "uring" IN_LIST EPOLYFILL_WAYS)
     add_test(NAME program-uring.${name} COMMAND ${CMAKE_CURRENT_LIST_DIR}/${name}.sh)
     set_tests_properties(program-uring.${name} PROPERTIES
@@ -41,9 +41,9 @@ foreach(program redis:400 nginx:400 python:900 tokio:600 idle:200
   endif()
 endforeach()
 
-# Two minutes of the benchmarks' mixed load on 5,000 connections, under each poller: nothing late,
-# nothing wrong, nothing that grows. How much processor time it takes is for a quiet machine to say
-# (benches/soak --ci), so here it only must not be out of all proportion.
+# Two minutes of the benchmarks' mixed load on 5,000 connections, with each poller: no event late,
+# no wrong answer, no growth. Its processor time is measured on a quiet machine (benches/soak --ci);
+# here it only must not be out of all proportion.
 if("refused" IN_LIST EPOLYFILL_WAYS)
   add_test(NAME program.soak COMMAND ${repo}/benches/soak --ci --bound 60 --cpu 60 --growth 8
     --library ${EPOLYFILL_LIBRARY} --programs ${CMAKE_CURRENT_BINARY_DIR}/benches)

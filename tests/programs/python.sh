@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
-# Python: asyncio (level-triggered; ADD, MOD, DEL at every change of mind; a socketpair to wake
-# itself; vfork for children), and the tests that CPython itself has for epoll and what stands on
-# it.
+# Python: asyncio (level-triggered; ADD, MOD, DEL at every change of interest; a socketpair to wake
+# itself; vfork for children), and CPython's own tests of epoll and of the modules that use it.
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/suites.sh"
 
@@ -23,9 +22,9 @@ parts=$(run "$WAY" timeout 180 "$PYTHON" "$HERE/asyncio_echo.py" loop 2>"$WORK/l
     fail "the rest of the loop: status $?: $(tail -n 3 "$WORK/loop.err" | tr '\n' ' ')"
 say "asyncio: $parts"
 
-# None is left out: all of them pass on the kernel. Two processes at a time, because most of their
-# time is sleep; by serve and not by the -j of the tests, whose processes would outlive a test that
-# is broken off.
+# All tests, since all of them pass on the kernel. Two processes at a time, because most of their
+# time is sleep; by serve and not by the -j of the tests, whose processes would outlive an
+# interrupted test.
 [ -f "$("$PYTHON" -c 'import test.support as s; print(s.__file__)')" ] || fail "CPython's tests are not installed"
 cpython() {
     local name=$1
@@ -33,7 +32,7 @@ cpython() {
     mkdir "$WORK/$name"
     serve "$name" "$WAY" env TMPDIR="$WORK/$name" "$PYTHON" -m test --timeout 300 "$@"
 }
-# Alone, because it holds itself to ten milliseconds.
+# Alone, because it asserts an accuracy of ten milliseconds.
 cpython epoll test_epoll
 cpython_passed epoll "1 test"
 cpython asyncio test_asyncio

@@ -23,14 +23,14 @@ expect_calls() {
     [ "${got:-0}" = "$2" ] || fail "redis served ${got:-0} calls of $1 where the benchmark sent $2"
 }
 
-# benchmark WAY-OF-THE-CLIENT ARGS…: all default commands unless ARGS say otherwise. It exits by
-# itself on an error reply.
+# benchmark WAY-OF-THE-CLIENT ARGS…: all default commands unless ARGS select others. redis-benchmark
+# exits by itself on an error reply.
 benchmark() {
     local way=$1
     shift
     run "$way" timeout 120 redis-benchmark -h 127.0.0.1 -p "$port" -c 50 --csv "$@" >"$WORK/bench.csv" 2>"$WORK/bench.err" ||
         fail "redis-benchmark $*: status $?: $(tail -n 3 "$WORK/bench.err" "$WORK/bench.csv" | tr '\n' ' ')"
-    # Every line is a command and its rate: none missing, none zero.
+    # Every line is a command and its rate: none may be missing, none zero.
     awk -F'"' 'NR > 1 { n++; if ($4 + 0 <= 0) bad = 1 } END { exit bad || n < 1 }' "$WORK/bench.csv" ||
         fail "redis-benchmark $* printed no rate for some command"
 }
@@ -46,14 +46,14 @@ benchmark kernel -n 20000 -P 16
 for one in set get incr rpush lpop rpop sadd hset spop zadd zpopmin mset; do expect_calls "$one" 35000; done
 for two in ping lpush; do expect_calls "$two" 70000; done
 expect_calls lrange 140000
-# The benchmark is an epoll program too.
+# The benchmark uses epoll too.
 benchmark "$WAY" -n 15000 -t set,get
 expect_calls get 50000
 say "benchmark: 35000 calls of each default command from 50 connections, all answered"
 
 timeout 120 "$PYTHON" "$HERE/redis_client.py" "$port" || fail "the client found wrong answers"
 
-# What the forked child wrote is what the parent had: another redis loads it.
+# The forked child wrote the parent's data: another redis loads it.
 copy_port=$(free_port)
 mkdir -p "$WORK/copy"
 cp "$WORK/redis/dump.rdb" "$WORK/copy/dump.rdb"

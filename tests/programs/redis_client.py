@@ -151,7 +151,7 @@ def values_come_back_as_they_were():
             for size in sizes:
                 value = mine.randbytes(size)
                 request = encode("SET", f"value:{i}:{size}", value)
-                # In pieces, so that the server meets requests that are not complete yet.
+                # In pieces, so that the server sees incomplete requests.
                 at = 0
                 while at < len(request):
                     step = mine.choice((1, 3, 100, 5000, 65536, 400_000))
@@ -172,7 +172,8 @@ def a_client_that_does_not_read_holds_up_nobody():
         quick.call("SET", "big", value)
         asked = 32
         slow.sock.sendall(encode("GET", "big") * asked)
-        # 32 MB do not fit in the socket: the server has to wait for room (OUT), and to go on with others meanwhile.
+        # 32 MB do not fit in the socket: the server must wait for space (OUT), and serve other
+        # clients meanwhile.
         for _ in range(200):
             equal(quick.call("PING"), b"PONG", "PING beside a client that does not read")
         for i in range(asked):
@@ -213,7 +214,7 @@ def blocked_clients_wake_one_by_one():
             until("the client blocks", lambda n=i: int(c.info("clients", "blocked_clients")) == n + 1)
         for i, b in enumerate(blocked):
             equal(c.call("RPUSH", "queue", f"job {i}"), 1, "RPUSH")
-            # Who has waited longest is served first.
+            # The client that has waited longest is served first.
             equal(b.reply(), [b"queue", b"job %d" % i], "BLPOP")
         for b in blocked:
             b.sock.setblocking(False)
@@ -224,7 +225,7 @@ def blocked_clients_wake_one_by_one():
             b.close()
         equal(c.call("LLEN", "queue"), 0, "LLEN")
 
-    # All at once, in threads, with nobody waiting between.
+    # All at once, in threads, without waiting in between.
     got = []
 
     def work(i):
@@ -249,7 +250,7 @@ def timers_fire_in_time():
             took = time.monotonic() - start
             # redis rounds to milliseconds; late is the machine's affair, within reason.
             assert wait - 0.002 <= took < wait + 3, f"BLPOP with a timeout of {wait} s took {took:.3f} s"
-        # Nobody asks for the key: only redis's own timer can remove it.
+        # No client asks for the key: only redis's own timer can remove it.
         before = c.call("DBSIZE")
         c.call("SET", "short", "lived", "PX", 100)
         until("the key expires", lambda: c.call("DBSIZE") == before)
@@ -262,7 +263,7 @@ def requests_cut_off_are_dropped():
         c = Client()
         c.sock.sendall(request[: 1 + (i * 17) % (len(request) - 1)])
         c.reset() if i % 2 else c.close()
-    # A reply in the making when the client goes, and one that had to wait for room.
+    # A reply that is being made when the client leaves, and one that had to wait for space.
     for i in range(10):
         c = Client()
         c.sock.sendall(encode("GET", "big") * 8)

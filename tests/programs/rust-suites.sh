@@ -11,8 +11,8 @@ build=${CARGO_TARGET_DIR:-$HERE/../../target}/rust-suites
 mkdir -p "$build"
 build=$(cd "$build" && pwd)
 
-# What of tokio has to do with the event loop. Left out are tests for other systems and for unstable
-# features, and those of channels, locks, tasks and in-memory streams.
+# The tests of tokio that involve the event loop. Left out are tests for other systems and for
+# unstable features, and those of channels, locks, tasks and in-memory streams.
 tokio_tests=(
     fs_file io_async_fd io_copy_bidirectional io_driver io_driver_drop io_panic
     net_bind_resource net_lookup_host net_panic net_quickack net_unix_pipe no_rt
@@ -29,14 +29,13 @@ tokio_tests=(
 polling_tests=(concurrent_modification io many_connections multiple_pollers notify other_modes precision timeout)
 async_io_tests=(async block_on issue_182 timer)
 
-# The crates' sources are where cargo keeps them; their tests go into a copy of the shells that have
-# what the tests depend on.
+# The crates' sources are in cargo's registry; their tests go into a copy of the shell packages,
+# which have the tests' dependencies.
 cp -rp "$HERE/rust-suites/." "$build"
 cargo_here() { CARGO_TARGET_DIR=$build/target cargo "$@" --locked --manifest-path "$build/Cargo.toml"; }
 cargo_here metadata --format-version 1 >"$WORK/metadata" 2>"$WORK/build.err" ||
     fail "the crates cannot be had: $(tail -n 3 "$WORK/build.err")"
-# crate NAME: a copy of its source, which is also where its tests run: some look at files beside
-# them.
+# crate NAME: makes a copy of its source, in which its tests also run: some read files next to them.
 crate() {
     local from
     from=$("$PYTHON" - "$WORK/metadata" "$1" <<'PY'
@@ -72,13 +71,13 @@ for line in open(sys.argv[1]):
         print(d["manifest_path"].split("/")[-2], d["target"]["name"], d["executable"])
 PY
 
-# A second that it times begins when a thread is started, and is taken down a moment later: on a
-# busy processor too late, on the kernel's epoll as well (27 of 720 runs, 60 at a time).
+# It times a second that begins before a thread is started, but reads the clock a moment later: too
+# late on a busy processor, on the kernel's epoll as well (27 of 720 runs, 60 at a time).
 left_out=first_cannot_wake_second
 
-# suite CRATE: one program after the other, each of which runs its tests in threads. Leaves in
-# $WORK/CRATE.passed how many passed, in .failed a line for each case that failed (`PROGRAM CASE`),
-# and in .broken the programs that failed and name none.
+# suite CRATE: runs one program after the other, each of which runs its tests in threads. Leaves in
+# $WORK/CRATE.passed the number of passed tests, in .failed a line for each failed case (`PROGRAM
+# CASE`), and in .broken the programs that failed without naming a case.
 suite() {
     local name=$1 of program path status out
     mkdir -p "$WORK/$name"
@@ -99,7 +98,7 @@ suite() {
     sed -n 's/^test result: .* \([0-9]*\) passed.*/\1/p' "$WORK/$name"/* | awk '{ n += $1 } END { print n + 0 }' >"$WORK/$name.passed"
 }
 one_case() { run "$1" timeout 120 "${2%% *}" --exact "${2#* }"; }
-# settle CRATE TESTS: all of the crate's tests ran, and those that failed do not fail because of the
+# settle CRATE TESTS: all of the crate's tests ran, and the failed ones do not fail because of the
 # library.
 settle() {
     local name=$1 tests=$2 passed failed
@@ -114,7 +113,7 @@ settle() {
 }
 version() { sed -n "s/^$1 = .*\"=\([0-9.]*\)\".*/\1/p" "$HERE/rust-suites/$1/Cargo.toml"; }
 
-# These two spend their time asleep, in turns with each other.
+# These two spend their time asleep, so they run at the same time.
 suite async-io &
 other=$!
 suite polling

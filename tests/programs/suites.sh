@@ -1,7 +1,7 @@
-# Repeats what failed of a suite that somebody else wrote; sourced after lib.sh.
+# Repeats the failed cases of a third-party test suite; sourced after lib.sh.
 #
-# Such suites hold themselves to milliseconds that a busy machine does not keep. A case that fails
-# is run again by itself, in turns on the library and on the kernel's epoll, so that both have the
+# Such suites assert delays in milliseconds, which a busy machine does not keep. A failed case is
+# run again by itself, alternately on the library and on the kernel's epoll, so that both have the
 # same load.
 
 # repeat SUITE RUN CASES…: `RUN WAY CASE` runs one case. A case fails the test if it fails three
@@ -23,20 +23,20 @@ repeat_case() {
         "$run" "$WAY" "$case" >"$WORK/repeated.out" 2>&1 </dev/null || status=$?
         "$run" kernel "$case" >"$WORK/reference.out" 2>&1 </dev/null || reference=$?
         say "$suite: $case failed, and again alone: status $status, on the kernel's epoll $reference"
-        # No later round can make the case fail the test.
+        # The case can no longer fail the test.
         ((status != 0 && reference == 0)) || return 0
     done
     watch_log "$WORK/repeated.out"
     fail "$suite: $case fails three times of three, and passes three times of three on the kernel's epoll"
 }
 
-# python_cases FILE…: the cases that unittest reports as failed, by their full names.
+# python_cases FILE…: the failed cases that unittest prints, by their full names.
 python_cases() {
     sed -nE 's/^(FAIL|ERROR): [^ ]+ \(([A-Za-z0-9_.]+)\).*/\2/p' "$@" | sort -u
 }
 
-# cpython_passed NAME CLOSING: CPython's tests that run as the server NAME end, and all pass (then
-# their output has the line `CLOSING OK`), or only those fail that a repetition lets pass.
+# cpython_passed NAME CLOSING: the CPython tests that run as the server NAME end, and either all of
+# them pass (then their output has the line `CLOSING OK`), or a repetition excuses the failed ones.
 cpython_passed() {
     local cases
     ended "$1" 400

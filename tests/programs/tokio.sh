@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# tokio: edge-triggered, a short read taken for the last, an eventfd that is never read, four
-# threads on one instance, ADD from threads that do not wait.
+# tokio: edge-triggered, a short read taken as the last, an eventfd that is never read, four threads
+# on one instance, ADD from threads that do not wait.
 . "$(dirname "$0")/lib.sh"
 need cargo
 

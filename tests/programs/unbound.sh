@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# unbound: two threads on libevent; every answer by UDP and TCP is compared, and it stops in order.
+# unbound: two threads on libevent; every answer by UDP and TCP is compared, and it shuts down
+# cleanly.
 . "$(dirname "$0")/lib.sh"
 need unbound
 port=$(free_port)

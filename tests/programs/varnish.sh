@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Varnish: threads that hand idle sessions to a waiter on epoll, before a backend of its own. Every
-# body is compared by wrk's counts and curl; what was fetched once comes from the cache.
+# Varnish: threads that hand idle sessions to a waiter on epoll, in front of a backend of its own.
+# Bodies are checked by wrk's counts and by curl; a fetched body is served from the cache.
 . "$(dirname "$0")/lib.sh"
 need varnishd varnishstat curl wrk
 port=$(free_port)
@@ -12,12 +12,12 @@ serve varnish "$WAY" varnishd -F -n "$WORK/v" -j none -a "127.0.0.1:$port" -b "1
 await varnish "$port"
 url=http://127.0.0.1:$port/body
 for _ in 1 2 3 4 5; do curl -sSf -m 20 "$url" | cmp -s - "$WORK/body" || fail "the body is damaged"; done
-# Connections that fall idle between their requests, more than there are threads to sit on them.
+# Connections that become idle between their requests, more than there are worker threads.
 load=$(timeout 60 wrk -t 2 -c 400 -d 2 --timeout 20s "$url") || fail "wrk: status $?"
 ! grep -qE 'Socket errors|Non-2xx' <<<"$load" || fail "wrk met errors: $load"
 requests=$(sed -n 's/^ *\([0-9]*\) requests in.*/\1/p' <<<"$load")
-# A worker adds its counts to the process's when it can take their lock, at the latest when it has
-# been idle for a second.
+# A worker adds its counts to the process's when it can take their lock, at the latest after a
+# second of idleness.
 hits() { varnishstat -n "$WORK/v" -1 -f MAIN.cache_hit | awk '{ print $2 }'; }
 all_are_hits() { (($(hits) >= requests)); }
 until_true 20 all_are_hits || fail "$(hits) hits for $requests requests"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Xvfb: the X server's loop, level-triggered with one registration for each client. 40 clients at
-# once set, read back and compare a property of their own.
+# once set a property of their own, read it back and compare.
 . "$(dirname "$0")/lib.sh"
 need Xvfb xprop
 serve xvfb "$WAY" Xvfb -displayfd 1 -screen 0 640x480x24 -nolisten tcp -noreset

@@ -1,4 +1,4 @@
-// What the programs here share: the first thing that goes wrong in any thread ends the process and its verdict.
+// Shared by the programs here: the first error in any thread ends the process and its verdict.
 import java.util.concurrent.Callable;
 
 final class Check {

@@ -1,6 +1,7 @@
-// java.nio's selectors from many threads: echo with changes of interest under a storm of wake-ups, keys cancelled and channels closed while
-// another thread selects, interest changed from outside, times, datagrams, rings of pipes, and asynchronous channels, which are
-// one-shot registrations. Every byte and every count is compared.
+// java.nio's selectors from many threads: echo with changes of interest under a storm of wake-ups,
+// keys cancelled and channels closed while another thread selects, interest changed from outside,
+// timeouts, datagrams, rings of pipes, and asynchronous channels, which are one-shot registrations.
+// Every byte and every count is compared.
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.nio.ByteBuffer;
@@ -47,7 +48,8 @@ public final class Selectors {
         void run() throws Exception {
             Random random = new Random(7);
             while (!over.get()) {
-                // All three ways to select; a timeout that is long enough to be a hang where a wake-up is lost.
+                // All three ways to select; the timeout is so long that a lost wake-up shows as a
+                // hang.
                 switch (random.nextInt(4)) {
                     case 0 -> selector.selectNow();
                     case 1 -> selector.select(90_000);
@@ -169,7 +171,8 @@ public final class Selectors {
                 it.configureBlocking(false);
                 int n = accepted.getAndIncrement();
                 Loop loop = servers.get(n % servers.size());
-                // Half of them from here, while that thread selects: it hears of them only when it is woken.
+                // This thread registers half of them while that one selects, which learns of them
+                // only by a wake-up.
                 if (n % 8 < 4) {
                     it.register(loop.selector, SelectionKey.OP_READ, new Echo());
                     loop.selector.wakeup();
@@ -202,7 +205,7 @@ public final class Selectors {
             loop.tell(() -> {
                 SocketChannel channel = SocketChannel.open();
                 channel.configureBlocking(false);
-                // It may be there at once, and is reported as it would be later.
+                // The byte may be there already; it is reported the same as a later one.
                 channel.register(loop.selector, SelectionKey.OP_CONNECT, new Client(id, done, bytes));
                 if (channel.connect(listener.getLocalAddress())) {
                     ((Client) channel.keyFor(loop.selector).attachment()).next();
@@ -253,7 +256,8 @@ public final class Selectors {
                         } catch (java.nio.channels.ClosedChannelException e) {
                             return;
                         }
-                        // Nothing: a second look at the same byte. The end: its thread closes both ends.
+                        // With the byte: nothing, it is a second look at it. At the end: its thread
+                        // closes both ends.
                         if (count <= 0) return;
                         Check.that(count == 1 && one.get(0) == expected, "a pipe has the byte of another");
                         reported.incrementAndGet();
@@ -267,11 +271,12 @@ public final class Selectors {
                     switch (random.nextInt(3)) {
                         case 0 -> pipe.source().close();
                         case 1 -> {
-                            // While another thread selects a cancelled key is still known until the next selection.
+                            // While another thread selects, a cancelled key is still known until
+                            // the next selection.
                             key.cancel();
                             loop.selector.wakeup();
                             Check.until("a cancelled key stays", () -> !pipe.source().isRegistered());
-                            // The same channel again, in another selector: once more one report.
+                            // The same channel again, in another selector: one report there too.
                             CountDownLatch again = new CountDownLatch(1);
                             Loop other = loops.get(random.nextInt(loops.size()));
                             pipe.source().register(other.selector, SelectionKey.OP_READ, (Ready) it -> {
@@ -350,7 +355,7 @@ public final class Selectors {
             for (int timeout : new int[] {1, 5, 20, 60, 150}) {
                 long start = System.nanoTime();
                 Check.that(selector.select(timeout) == 0, "something is ready");
-                // A millisecond less, for what the clock of the virtual machine rounds.
+                // A millisecond less, for the rounding of the virtual machine's clock.
                 Check.that(milliseconds(start) >= timeout - 1, "select(" + timeout + ") ended after " + milliseconds(start));
             }
             Check.that(selector.selectNow() == 0, "something is ready now");
@@ -361,7 +366,7 @@ public final class Selectors {
             start = System.nanoTime();
             Check.that(selector.select(30) == 0 && milliseconds(start) >= 29, "two wake-ups counted as two");
 
-            // Woken, interrupted, and given a byte, each while it sleeps for good.
+            // Woken, interrupted, and sent a byte, each during a sleep without a timeout.
             int ends = 0;
             for (int i = 0; i < 300; i++) {
                 int how = i % 3;
@@ -573,7 +578,7 @@ public final class Selectors {
 
     public static void main(String[] arguments) throws Exception {
         Thread.setDefaultUncaughtExceptionHandler((thread, why) -> Check.fail(thread.getName(), why));
-        // Stays open to the end, for whoever looks at the process's descriptors.
+        // Stays open to the end, for checks of the process's descriptors.
         Selector witness = Selector.open();
         System.out.println("started");
         String said = String.join("; ", echo(), churn(), interest(), times(), datagrams(), rings(), asynchronous());

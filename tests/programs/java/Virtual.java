@@ -1,5 +1,6 @@
-// A thousand virtual threads that echo to a thousand others over blocking sockets. Compiled for Java 17, which has none: they are
-// started by reflection, on a newer runtime. Each that would block is a one-shot registration of its poller.
+// A thousand virtual threads that echo to a thousand others over blocking sockets. Compiled for
+// Java 17, which has none: they are started by reflection, on a newer runtime. Each thread that
+// would block is a one-shot registration of its poller.
 import java.io.DataInputStream;
 import java.io.DataOutputStream;
 import java.io.InputStream;
@@ -63,7 +64,8 @@ public final class Virtual {
                     DataOutputStream out = new DataOutputStream(socket.getOutputStream());
                     Random sizes = new Random(id);
                     if (id % 10 == 0) {
-                        // A read that gives up in time, and the same registration's descriptor again afterwards.
+                        // A read that times out, and the same descriptor registered again
+                        // afterwards.
                         socket.setSoTimeout(5);
                         try {
                             in.read();
@@ -77,7 +79,7 @@ public final class Virtual {
                         byte[] message = new byte[1 + sizes.nextInt(round == 5 ? 60_000 : 3_000)];
                         for (int k = 0; k < message.length; k++) message[k] = Check.at(id, round + k);
                         byte[] back = new byte[message.length];
-                        // Larger ones are written by another thread while this one reads.
+                        // Larger messages are written by another thread while this one reads.
                         CountDownLatch wrote = new CountDownLatch(1);
                         Check.Body write = () -> {
                             out.write(message);
@@ -99,7 +101,7 @@ public final class Virtual {
         Check.that(served.await(60, TimeUnit.SECONDS), served.getCount() + " servers have not seen the end");
         Check.that(timeouts.get() == THREADS / 10, timeouts + " timeouts");
 
-        // A socket that is closed under a thread that reads it ends the read.
+        // Closing a socket while a thread reads from it ends the read.
         final int closed = 50;
         CountDownLatch ended = new CountDownLatch(closed);
         for (int i = 0; i < closed; i++) {

@@ -1,1 +1,1 @@
-// The packages are here for their tests.
+// The packages exist only for their tests.

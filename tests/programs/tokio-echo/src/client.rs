@@ -1,4 +1,4 @@
-//! The client: a thousand connections at once, and every byte that comes back compared.
+//! The client: a thousand connections at once, and every byte that comes back is compared.
 
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -33,7 +33,7 @@ where
     Ok(reader.unsplit(writer))
 }
 
-/// Runs all the tasks, and returns what each brought.
+/// Runs all the tasks, and returns their results.
 async fn all<T: Send + 'static>(mut tasks: JoinSet<Outcome<T>>) -> Outcome<Vec<T>> {
     let mut values = Vec::new();
     while let Some(done) = tasks.join_next().await {
@@ -91,7 +91,7 @@ async fn tcp(tcp: &str, udp: &str) -> Outcome {
         streams = a_round(streams, round).await?;
     }
 
-    // Idle: nothing may come, and afterwards everything still works.
+    // Idle: nothing may arrive, and afterwards everything still works.
     let mut tasks = JoinSet::new();
     for mut stream in streams {
         tasks.spawn(async move {
@@ -103,7 +103,7 @@ async fn tcp(tcp: &str, udp: &str) -> Outcome {
         });
     }
     streams = all(tasks).await?;
-    // A few of many first: these are the ones that must be found among the idle.
+    // A few of many first: the wait must find these among the idle ones.
     for n in 0..50 {
         let stream = streams.swap_remove(n * 17);
         let stream = converse(stream, message(n)).await?;
@@ -111,7 +111,8 @@ async fn tcp(tcp: &str, udp: &str) -> Outcome {
     }
     streams = a_round(streams, ROUNDS).await?;
 
-    // Every kind of end: half a close and the rest read, a reset with data on its way, and none in particular.
+    // Every kind of end: half a close with the rest read, a reset with data in flight, and a plain
+    // close.
     let mut tasks = JoinSet::new();
     for (i, mut stream) in streams.into_iter().enumerate() {
         tasks.spawn(async move {
@@ -171,7 +172,8 @@ async fn udp(address: &str) -> Outcome {
             let socket = bounded("udp bind", UdpSocket::bind("127.0.0.1:0")).await?;
             bounded("udp connect", socket.connect(address)).await?;
             let mut buffer = vec![0; 65_536];
-            // One on its way at a time: a datagram may be dropped when a buffer is full, and then there is no answer.
+            // One datagram in flight at a time: a full buffer may drop one, which then gets no
+            // answer.
             for n in 0..40 {
                 let mut noise = Noise::new(i * 100 + n);
                 let length = 20 + noise.upto(2000);
@@ -241,7 +243,8 @@ async fn children() -> Outcome {
 pub async fn run(tcp_port: &str, udp_port: &str, path: &str) -> Outcome {
     let (tcp_address, udp_address) = (format!("127.0.0.1:{tcp_port}"), format!("127.0.0.1:{udp_port}"));
     let start = Instant::now();
-    // The count of connections is looked at in the first, so it is alone; the others go together, for the mixture.
+    // The first one checks the count of connections, so it runs alone; the others run together, for
+    // the mixture.
     tcp(&tcp_address, &udp_address).await?;
     let (a, b, c, d) = tokio::join!(unix(path), udp(&udp_address), timers(), children());
     a?;

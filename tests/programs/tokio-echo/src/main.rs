@@ -1,7 +1,8 @@
 //! A tokio server that echoes over TCP, UDP and a unix stream, and the client that checks it.
 //!
-//! tokio registers every socket once, edge-triggered, for both directions, takes a short read or write for the end of what is
-//! there, and wakes its loop by an eventfd that it never reads. Four worker threads take turns at the one wait.
+//! tokio registers every socket once, edge-triggered, for both directions, takes a short read or
+//! write as the end of the data or of the space, and wakes its loop by an eventfd that it never
+//! reads. Four worker threads take turns in the one wait.
 //!
 //! `tokio-echo server SOCKET` prints the TCP and the UDP port, and ends with status 0 on SIGTERM.
 //! `tokio-echo client TCP UDP SOCKET` ends with status 0 when every answer was right.
@@ -12,12 +13,12 @@ mod server;
 use std::future::Future;
 use std::time::Duration;
 
-/// What any single step may take. A lost edge is a wait for ever; a slow machine is not.
+/// The longest time for any single step. A lost edge never arrives; a slow machine is not an error.
 pub const BOUND: Duration = Duration::from_secs(20);
 
 pub type Outcome<T = ()> = Result<T, String>;
 
-/// Waits for `step`, but not for ever, and says what failed.
+/// Waits for `step`, up to the bound, and reports the step that failed.
 pub async fn bounded<T, E: std::fmt::Display>(what: &str, step: impl Future<Output = Result<T, E>>) -> Outcome<T> {
     match tokio::time::timeout(BOUND, step).await {
         Ok(Ok(value)) => Ok(value),
@@ -26,7 +27,7 @@ pub async fn bounded<T, E: std::fmt::Display>(what: &str, step: impl Future<Outp
     }
 }
 
-/// Reproducible noise (xorshift64*); a crate for this would be the larger evil.
+/// Reproducible noise (xorshift64*); not worth a crate.
 pub struct Noise(u64);
 
 impl Noise {

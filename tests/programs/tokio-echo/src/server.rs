@@ -1,4 +1,4 @@
-//! The server: echoes, and tells how many connections it holds.
+//! The server: echoes, and reports how many connections it holds.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -30,7 +30,7 @@ impl Drop for Held {
 async fn echo(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
     let _held = Held::new();
     let mut buffer = vec![0; 16 * 1024];
-    // An error is a client that has gone, which some of them do on purpose.
+    // An error means that the client has gone, which some of them do on purpose.
     while let Ok(length @ 1..) = stream.read(&mut buffer).await {
         if stream.write_all(&buffer[..length]).await.is_err() {
             return;
@@ -76,7 +76,8 @@ pub async fn run(path: &str) -> Outcome {
             _ = end.recv() => break,
         }
     }
-    // An interval makes up for what it missed: too few means that it stood still, too many that it fires early.
+    // An interval makes up for missed ticks: too few mean that it stood still, too many that it
+    // fires early.
     let due = started.elapsed().as_millis() / 100 + 1;
     if ticks + 20 < due || ticks > due {
         return Err(format!("{ticks} ticks of the timer where {due} were due"));
