@@ -1,6 +1,6 @@
-# The tests that show a listed difference from Linux (docs/differences.md), each with what it prints
-# where it meets it. On the kernel they must pass; in the other ways they must print just this. A
-# difference that goes away fails its test until its row goes, too.
+# The tests that show a listed difference from Linux (docs/differences.md), each with the output
+# that shows it. On the kernel they must pass; in the other ways they must print exactly this. When
+# a difference disappears, its test fails until its row is removed too.
 
 set(differences
   "control_in_a_signal_handler_amid_control_works=failed_with is 12 "
@@ -28,7 +28,7 @@ set(differences
   "nested_wake_up_under_an_earlier_mask_is_not_forgotten=: 0 events, not 1 "
   "ready_items_come_in_the_order_they_became_ready=is 0 .0., not order")
 
-# Those that poll has and a ring has not, or not where it serves.
+# Differences of poll that a ring does not have, or not where it is used.
 string(JOIN "|" poll_only
   et_completion_beside_an_unread_one_is_an_edge
   et_bytes_below_the_low_water_mark_are_no_edge
@@ -52,11 +52,11 @@ set(differences_of_uring
   "et_drained_by_another_process_then_refilled_is_reported=epoll: 0 events, not 1 "
   "pipe_of_a_process_that_ends_is_closed_at_once_among_many=is -1 .0x[f]*., not 0 ")
 
-# Those that assert silence which cannot be promised: the count of queued real-time signals is kept
-# for all processes of a user.
+# Tests that assert silence which cannot be guaranteed: the kernel counts queued real-time signals
+# per user, for all its processes.
 set(kernel_only et_partial_take_is_no_edge_signalfd et_unread_stays_silent_signalfd)
 
-# Those that hand over addresses which only the kernel can check, or watch how it does.
+# Tests that pass addresses which only the kernel can check, or that observe how it checks them.
 set(strict
   control_errors_come_in_order
   control_with_bad_arguments_answers_as_the_kernel

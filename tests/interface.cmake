@@ -1,5 +1,5 @@
-# What programs and people meet of the library beside its behaviour: the manual pages, the binary
-# interface, the header.
+# The interfaces of the library apart from its behaviour: the manual pages, the binary interface,
+# the header.
 
 if("refused" IN_LIST EPOLYFILL_WAYS)
   add_test(NAME interface.man COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/check-man ${EPOLYFILL_LAUNCHER})
@@ -12,7 +12,7 @@ if("linked" IN_LIST EPOLYFILL_WAYS)
     LABELS interface TIMEOUT 300 ENVIRONMENT "EPOLYFILL_LIBRARY=${EPOLYFILL_LIBRARY}")
 endif()
 
-# As in tests/programs/lib.sh, whatever other Pythons are there.
+# As in tests/programs/lib.sh, whichever other Pythons are installed.
 set(EPOLYFILL_PYTHON /usr/bin/python3.11 CACHE FILEPATH "the Python that runs what is written in it")
 if("linked" IN_LIST EPOLYFILL_WAYS)
   add_test(NAME interface.abi COMMAND ${EPOLYFILL_PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/abi/check --library ${EPOLYFILL_LIBRARY})

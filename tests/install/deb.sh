@@ -1,20 +1,20 @@
 #!/usr/bin/env bash
-# The Debian packages, made by debian/rules, in a root of nothing but Debian's essential packages:
-# lintian finds no error; they are installed by dpkg, which refuses if a dependency is missing
-# there; a program that knows nothing of epolyfill runs on it by the launcher, and by
-# /etc/ld.so.preload with an empty environment; projects of others are built against it and run; and
-# when all is purged the root is as before, file by file.
+# The Debian packages, made by debian/rules, in a root with only Debian's essential packages:
+# lintian finds no error; dpkg installs them, and refuses if a dependency is missing; a program
+# without any knowledge of epolyfill runs on it by the launcher, and by /etc/ld.so.preload with an
+# empty environment; third-party projects are built against it and run; and after a purge the root
+# is as before, file by file.
 #
-# The root is mmdebstrap's, of the release that this system is, and kept for the next run. The
-# programs are built by this system's compilers with the packages' files. It takes root, for dpkg
-# and chroot: others skip it.
+# The root is made by mmdebstrap, of this system's release, and kept for the next run. The programs
+# are built by this system's compilers with the packages' files. dpkg and chroot require root: other
+# users skip the test.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 scratch
 
 cd "$repo"
 export CARGO_TERM_COLOR=never
 dh_clean
-# As tests/run builds it, or it would be built again.
+# As tests/run builds it, to avoid another build.
 PACKAGES_DIR=$scratch SIDE_TARGET_DIR=$CARGO_TARGET_DIR/side \
     SIDE_FLAGS='--config profile.release.lto=false --config profile.release.codegen-units=16' \
     debian/rules binary >"$scratch/log" 2>&1 || { tail -n 30 "$scratch/log" >&2; fail "debian/rules binary"; }
@@ -37,15 +37,15 @@ root=$scratch/root
 mkdir "$root"
 tar -C "$root" -xf "$base"
 
-# in_root COMMAND...: in the root, with namespaces of its own, so that /proc is that root's and
-# nothing that it starts outlives it.
+# in_root COMMAND...: runs in the root, with namespaces of its own, so that /proc belongs to that
+# root and no process outlives the command.
 in_root() {
     unshare --mount --pid --fork --kill-child -- sh -c 'mount -t proc proc "$0/proc" && exec chroot "$0" "$@"' "$root" \
         env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 "$@"
 }
 
-# Every file of the root, but for logs and dpkg's own backup and statistics: names, modes, owners,
-# where links lead, and contents.
+# Every file of the root, except logs and dpkg's own backup and statistics: names, modes, owners,
+# link targets, and contents.
 picture() (
     cd "$root"
     looked_at=(-xdev ! -path './proc/*' ! -path './var/log/*' ! -path './var/lib/dpkg/*-old' ! -path ./var/cache/ldconfig/aux-cache)
@@ -94,8 +94,8 @@ same "without the launcher" "$(in_root /test/plain)" "anon_inode:[eventpoll]"
 [[ $(in_root epolyfill --no-kernel-epoll -- /test/plain) == pipe:* ]] || fail "the launcher does not serve a program"
 in_root epolyfill --check /test/plain
 
-# As docs/packaging.md has it for containers: every program of the root, whatever environment it
-# has.
+# As docs/packaging.md describes for containers: every program of the root, whatever its
+# environment.
 echo "/usr/lib/$triplet/libepolyfill.so.$major" >"$root/etc/ld.so.preload"
 [[ $(in_root env -i /test/plain) == pipe:* ]] || fail "/etc/ld.so.preload does not serve a program without an environment"
 [[ $(in_root setpriv --reuid=65534 --regid=65534 --clear-groups --no-new-privs env -i /test/plain) == pipe:* ]] ||
@@ -103,8 +103,8 @@ echo "/usr/lib/$triplet/libepolyfill.so.$major" >"$root/etc/ld.so.preload"
 rm "$root/etc/ld.so.preload"
 same "without the file" "$(in_root env -i /test/plain)" "anon_inode:[eventpoll]"
 
-# Projects of others, by pkg-config and by CMake, with the files of the package and the compilers of
-# this system.
+# Third-party projects, by pkg-config and by CMake, with the files of the package and the compilers
+# of this system.
 pkg() {
     PKG_CONFIG_ALLOW_SYSTEM_CFLAGS=1 PKG_CONFIG_ALLOW_SYSTEM_LIBS=1 PKG_CONFIG_SYSROOT_DIR=$root \
         PKG_CONFIG_LIBDIR=$root/usr/lib/$triplet/pkgconfig pkg-config "$@"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The launcher finds the library of its own prefix: where it was installed, after a move, through a
-# symbolic link, with the library in the directory of the architecture; and says so where there is
-# none.
+# symbolic link, and with the library in the architecture's directory. Without a library it reports
+# an error.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 scratch
 
@@ -20,7 +20,7 @@ check "$scratch/moved/bin/epolyfill" "$scratch/moved/lib/libepolyfill.so"
 ln -s "$prefix/bin/epolyfill" "$scratch/link"
 check "$scratch/link" "$prefix/lib/libepolyfill.so"
 
-# Where cargo-c puts the library on Debian unless told otherwise.
+# Where cargo-c puts the library on Debian by default.
 triplet=$(gcc -print-multiarch)
 mkdir "$scratch/moved/lib/$triplet"
 mv "$scratch"/moved/lib/libepolyfill* "$scratch/moved/lib/$triplet"
@@ -31,7 +31,7 @@ code=0
 said=$("$scratch/moved/bin/epolyfill" -- true 2>&1) || code=$?
 [ "$code" = 125 ] && [[ $said == *"is neither in"* ]] || fail "without a library: status $code, $said"
 
-# A program that is linked with the library is not served by two of them.
+# A program that is linked with the library must not have two of them.
 PKG_CONFIG_LIBDIR=$prefix/lib/pkgconfig make --no-print-directory -s -C "$here/outside/make" OUT="$scratch" c
 [ "$("$prefix/bin/epolyfill" --no-kernel-epoll -- "$scratch/c")" ] || fail "a linked program does not run under the launcher"
 check_twice=$("$prefix/bin/epolyfill" -- sh -c "LD_DEBUG=files '$scratch/c' 2>&1" | grep -c 'calling init: .*libepolyfill')

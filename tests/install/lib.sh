@@ -10,7 +10,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 repo=$(cd "$here/../.." && pwd)
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$repo/target}
 room=${EPOLYFILL_ROOM:-$CARGO_TARGET_DIR/install-tests}
-# It is not a setting of the library's, which would say so.
+# This is not a setting of the library, which would report it.
 export -n EPOLYFILL_ROOM
 mkdir -p "$room"
 prefix=$room/prefix
@@ -23,7 +23,7 @@ fail() {
     exit 1
 }
 
-# same WHAT LEFT RIGHT: two lists are the same, or what differs is shown.
+# same WHAT LEFT RIGHT: the two lists are equal, or the difference is shown.
 same() {
     [ "$2" = "$3" ] || {
         diff <(echo "$3") <(echo "$2") >&2 || true
@@ -32,12 +32,12 @@ same() {
 }
 
 # The commands of docs/installing.md under a prefix: the lines of its code blocks that begin with a
-# word.
+# given word.
 documented() {
     sed -n '/^## Under a prefix/,/^## /{/^```sh/,/^```$/p}' "$repo/docs/installing.md" | grep "^$1" || fail "docs/installing.md has no command that begins with: $1"
 }
 
-# served PROGRAM FILE: the program runs, and its epoll is in the file.
+# served PROGRAM FILE: the program runs, and its epoll functions are in the file.
 served() {
     local said
     said=$("$1") || fail "$1 failed"
@@ -45,13 +45,13 @@ served() {
     echo "ok: $1: $said"
 }
 
-# completions PREFIX ZSH: where the completions of the launcher's options are under a prefix.
+# completions PREFIX ZSH: the paths of the completions of the launcher's options under a prefix.
 completions() {
     printf '%s\n' "$1/share/bash-completion/completions/epolyfill" "$1/share/zsh/$2/_epolyfill" \
         "$1/share/fish/vendor_completions.d/epolyfill.fish"
 }
 
-# A directory of its own, removed at the end.
+# A directory for this test, removed at the end.
 scratch() {
     scratch=$(mktemp -d "$room/scratch.XXXXXX")
     trap 'rm -rf "$scratch"' EXIT

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# outside.sh make|cmake|meson: a project of somebody else's that is built against the installed
-# prefix, and against the same prefix moved to another place. What it builds runs on the library of
-# that place, and of no other.
+# outside.sh make|cmake|meson: builds a third-party project against the installed prefix, and
+# against the same prefix moved to another place. The programs run on the library of that place, and
+# no other.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 scratch
 build=$1
@@ -28,8 +28,8 @@ with_meson() {
 
 for place in "$prefix" "$moved"; do
     if [ "$place" = "$moved" ]; then
-        # pkg-config is told that the file's own place counts, as it does by default on other
-        # systems.
+        # Makes pkg-config derive the prefix from the file's own place, which is the default on
+        # other systems.
         printf '#!/bin/sh\nexec %s --define-prefix "$@"\n' "$(command -v pkg-config)" >"$scratch/pkg-config"
         chmod 755 "$scratch/pkg-config"
         PATH=$scratch:$PATH
@@ -43,8 +43,8 @@ for place in "$prefix" "$moved"; do
     done
     served "$out/side" "$place/lib/libepolyfill-side.so.$version"
     if [ "$build" = cmake ]; then
-        # The static library: no file of ours at run time, and libc's own names are ours for
-        # everything in the process.
+        # The static library: no file of ours at run time, and libc's own names are ours throughout
+        # the process.
         for program in c-static cxx-static; do
             ! readelf -dW "$out/$program" | grep -q epolyfill || fail "$program asks for the shared library"
             same "names of libc that $program does not take over" "$(comm -23 <(grep -v '^#\|^epolyfill_\|^__[at]san_' "$repo/tests/symbols.list" | sort) \

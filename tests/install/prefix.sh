@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# Installs as docs/installing.md says, into a prefix by way of DESTDIR, and looks at what is there:
-# every file, the soname and its links, what pkg-config tells. The other tests use this prefix.
+# Installs as docs/installing.md says, into a prefix by way of DESTDIR, and checks the result: every
+# file, the soname and its links, the output of pkg-config. The other tests use this prefix.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 cd "$repo"
 rm -rf "$prefix" "$room/destdir"
 
-# As in docs/installing.md, with another prefix. cargo-c builds anew for each other prefix or
-# destdir, so these are always the same.
+# As in docs/installing.md, with another prefix. cargo-c rebuilds for each new prefix or destdir, so
+# these are always the same.
 to_prefix() { sed "s| /usr/local| $prefix|; s|=/usr/local|=$prefix|"; }
 destdir=$room/destdir
-# The second of the two without the optimization that takes a minute.
+# The second of the two is built without the optimization that takes a minute.
 while read -r command; do
     case $command in *epolyfill-side*) command="CARGO_PROFILE_RELEASE_LTO=false CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 $command" ;; esac
     eval "${command%%#*} --destdir=$destdir"
@@ -50,15 +50,15 @@ same "the soname of the other" "$(readelf -dW "$prefix/lib/libepolyfill-side.so"
 same "its names" "$(nm -D --defined-only "$prefix/lib/libepolyfill-side.so" | awk '{ print $NF }' | sort)" "$(grep '^epolyfill_' tests/symbols.list | sort)"
 cmp include/epolyfill.h "$prefix/include/epolyfill.h"
 
-# One soname, though build.rs and cargo-c each give the linker one; and the same names as the
-# library that the other tests test.
+# One soname, though build.rs and cargo-c each pass the linker one; and the same names as in the
+# library under test elsewhere.
 dynamic=$(readelf -dW "$prefix/lib/libepolyfill.so")
 same "the soname" "$(grep -o 'soname: .*' <<<"$dynamic")" "soname: [libepolyfill.so.$major]"
 grep -q 'FLAGS_1.*NODELETE' <<<"$dynamic" || fail "the library can be unloaded"
 same "the exported names" "$(nm -D --defined-only "$prefix/lib/libepolyfill.so" | awk '{ print $NF }' | sort)" \
     "$(grep -v '^#' tests/symbols.list | sort)"
 
-# pkg PACKAGE ARGUMENT...: what pkg-config says, with paths as they are.
+# pkg PACKAGE ARGUMENT...: the output of pkg-config, with resolved paths.
 pkg() {
     PKG_CONFIG_LIBDIR=$prefix/lib/pkgconfig pkg-config "${@:2}" "$1" | tr ' ' '\n' | while read -r word; do
         case $word in
@@ -74,7 +74,7 @@ for package in epolyfill epolyfill-side; do
         same "pkg-config's ${variable%%=*}" "$(pkg $package --variable="${variable%%=*}")" "$prefix${variable#*=}"
     done
 done
-# Not dropped where only another library needs it.
+# Not dropped if only another library needs it.
 same "pkg-config's flags" "$(pkg epolyfill --cflags --libs)" \
     "-I$prefix/include -L$prefix/lib -Wl,--push-state,--no-as-needed -lepolyfill -Wl,--pop-state"
 same "pkg-config's flags of the other" "$(pkg epolyfill-side --cflags --libs)" "-I$prefix/include -L$prefix/lib -lepolyfill-side"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The command of docs/installing.md to uninstall leaves nothing of ours in a prefix, and everything
-# of others.
+# The uninstall command of docs/installing.md removes all files of ours from a prefix, and no
+# others.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 scratch
 

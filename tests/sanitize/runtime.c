@@ -1,5 +1,5 @@
-/* What rustc's instrumentation calls and gcc's ThreadSanitizer runtime has under other names only.
- * Built without instrumentation. */
+/* Functions that rustc's instrumentation calls and that gcc's ThreadSanitizer runtime has only
+ * under other names. Built without instrumentation. */
 #include <string.h>
 
 void *__tsan_memcpy(void *to, const void *from, size_t n) { return memcpy(to, from, n); }

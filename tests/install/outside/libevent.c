@@ -1,6 +1,6 @@
-/* A program whose epoll is called by libevent alone: nothing in here needs epolyfill, and the
- * linker is told to drop what nothing needs. It prints in which file the epoll is that libevent
- * calls, after an event went through it. */
+/* A program whose epoll functions are called by libevent alone: the program itself does not need
+ * epolyfill, and the linker is told to drop unneeded libraries. It prints the file with the epoll
+ * functions that libevent calls, after an event passed through them. */
 #include <dlfcn.h>
 #include <event2/event.h>
 #include <stdio.h>
@@ -42,7 +42,7 @@ int main(void)
     event = event_new(base, ends[0], EV_READ, on_byte, base);
     if (!event || event_add(event, &bound) != 0 || event_base_dispatch(base) != 0 || !event_base_got_break(base) || !is_served())
         return 1;
-    /* By name: an address of epoll_wait in this program would be a need. */
+    /* By name: using the address of epoll_wait would make the program need the library. */
     void *wait = dlsym(RTLD_DEFAULT, "epoll_wait");
     if (!wait || dladdr(wait, &info) == 0)
         return 1;

@@ -1,5 +1,5 @@
-/* A program that knows nothing of epolyfill: it waits for a pipe, and prints what its epoll
- * descriptor is. */
+/* A program without any knowledge of epolyfill: it waits for a pipe, and prints the link of its
+ * epoll descriptor. */
 #include <stdio.h>
 #include <sys/epoll.h>
 #include <unistd.h>

@@ -1,5 +1,5 @@
-/* A program of somebody else's, in C: epoll by the names of <sys/epoll.h> and by epolyfill's own,
- * with a callback and without. */
+/* A third-party program in C: epoll by the names of <sys/epoll.h> and by epolyfill's own, with a
+ * callback and without. */
 #include "program.h"
 
 #include <semaphore.h>

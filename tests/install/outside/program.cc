@@ -1,4 +1,5 @@
-// The same in C++: the instance is made by epoll's own name, a thread waits on it, and the callback is a lambda.
+// The same in C++: the instance is made by epoll's own name, a thread waits on it, and the callback
+// is a lambda.
 #include "program.h"
 
 #include <array>

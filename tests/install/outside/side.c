@@ -1,5 +1,5 @@
 /* A program that uses both: the kernel's epoll by libc's names, and the library's by its own. It
- * prints which file the second is in. */
+ * prints the file with the library's functions. */
 #include <dlfcn.h>
 #include <epolyfill.h>
 #include <stdio.h>
