@@ -1,7 +1,7 @@
 # Shared by the tests of the installation. Each takes from the environment what CMake set:
 #
-#   EPOLYFILL_ROOM       a directory of these tests, emptied by nobody else
-#   CARGO_TARGET_DIR     where cargo builds, and where tests/install/tools puts cargo-c
+#   EPOLYFILL_ROOM       a directory that only these tests empty
+#   CARGO_TARGET_DIR     where cargo builds, and tests/install/tools puts cargo-c
 set -euo pipefail
 export LC_ALL=C
 unset LD_PRELOAD LD_LIBRARY_PATH PKG_CONFIG_PATH PKG_CONFIG_LIBDIR PKG_CONFIG_SYSROOT_DIR CMAKE_PREFIX_PATH EPOLYFILL_LIBRARY

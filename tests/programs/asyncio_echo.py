@@ -1,8 +1,8 @@
 """An asyncio program that echoes, and one that checks the echo.
 
-asyncio_echo.py server              prints its TCP port; ends on SIGTERM with status 0 if no connection is left over
+asyncio_echo.py server              prints its TCP port; status 0 on SIGTERM if no connection is left
 asyncio_echo.py client PORT COUNT   COUNT connections with random messages of up to 256 kB
-asyncio_echo.py loop                what else an event loop does: children, signals, pipes, threads, timers, datagrams
+asyncio_echo.py loop                the rest: children, signals, pipes, threads, timers, datagrams
 """
 
 import asyncio
@@ -271,7 +271,7 @@ async def datagrams(loop):
 
 
 async def an_epoll_within_the_loop(loop):
-    """An epoll descriptor is itself something that can be waited for."""
+    """A loop can wait for an epoll descriptor."""
     inner = select.epoll()
     a, b = socket.socketpair()
     inner.register(a, select.EPOLLIN)

@@ -1,4 +1,5 @@
-"""A page that fetches 60 files at once, 3 times, and reports how many it got as they were sent. Prints its port, and then the report."""
+"""A page that fetches 60 files at once, 3 times, and reports how many arrived intact. Prints its
+port, and then the report."""
 
 import hashlib
 import http.server

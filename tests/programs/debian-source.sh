@@ -20,13 +20,13 @@ debian_source() {
         timeout 180 apt-get -q -o Dir::State::lists="$apt/lists" -o Dir::Cache="$apt/cache" update >"$apt/out" 2>&1 || true
         archives -o Dir::State::lists="$apt/lists" >"$apt/sources.list"
     fi
-    [ -s "$apt/sources.list" ] || fail "apt knows no archive of Debian, which the source of $package has to come from"
+    [ -s "$apt/sources.list" ] || fail "apt has no Debian archive with the source of $package"
     local private=(-q -o Dir::Etc::sourcelist="$apt/sources.list" -o Dir::Etc::sourceparts=/dev/null -o Dir::State::lists="$apt/lists"
         -o Dir::Cache="$apt/cache" -o APT::Sandbox::User=)
     watch_log "$apt/out"
     timeout 180 apt-get "${private[@]}" update >>"$apt/out" 2>&1 || fail "apt cannot read the list of source packages"
     (cd "$apt" && timeout 180 apt-get "${private[@]}" source --download-only "$package" >>"$apt/out" 2>&1) ||
-        fail "apt does not bring the source of $package"
+        fail "apt cannot fetch the source of $package"
     # With Debian's patches, some of which change the tests.
     dpkg-source --no-check -x "$apt"/*.dsc "$SOURCE" >>"$apt/out" 2>&1 || fail "the source of $package does not unpack"
     touch "$SOURCE/.whole"

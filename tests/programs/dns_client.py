@@ -1,5 +1,6 @@
-"""A client of a name server: dns_client.py PORT NAMES QUERIES. Asks for the address of host0 … hostNAMES-1.test. in random order, QUERIES
-times by UDP with 64 under way, and each name once by TCP over 20 connections with four questions in one piece. Every answer is compared."""
+"""A client of a name server: dns_client.py PORT NAMES QUERIES. Queries the addresses of host0 …
+hostNAMES-1.test. in random order, QUERIES times by UDP with 64 in flight, and each name once by TCP
+over 20 connections with four queries in one write. Every answer is compared."""
 
 import random
 import selectors

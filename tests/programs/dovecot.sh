@@ -83,7 +83,7 @@ session() {
     check_children "$name" "${PID[$name]}" "$way"
     stop "$name"
     ((STATUS == 0)) || fail "$name ended with status $STATUS"
-    ! grep -E 'Fatal|Panic|Error' "$WORK/$name/log" || fail "$name has complained"
+    ! grep -E 'Fatal|Panic|Error' "$WORK/$name/log" || fail "$name logged errors"
     say "$name: $DELIVERIES mails delivered, fetched eight times, and one more in IDLE"
 }
 

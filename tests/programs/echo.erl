@@ -1,4 +1,5 @@
-%% An echo server and its clients: main([Clients, Messages]). Prints how many messages came back as they were sent, and stays for a look.
+%% An echo server and its clients: main([Clients, Messages]). Prints how many messages came back
+%% intact, and stays for inspection.
 -module(echo).
 -export([main/1]).
 
@@ -20,7 +21,7 @@ accept(Listener) ->
     Pid ! go,
     accept(Listener).
 
-%% One message at a time is delivered, as is usual: the socket's registration is one-shot.
+%% Delivers one message at a time, as is usual: the socket's registration is one-shot.
 serve(Socket) ->
     ok = inet:setopts(Socket, [{active, once}]),
     receive

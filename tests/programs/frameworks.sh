@@ -22,7 +22,7 @@ if ! cmp -s "$HERE/frameworks.txt" "$build/installed"; then
     {
         "$PYTHON" -m venv "$build/venv" && timeout 300 "$python" -m pip -q install -r "$HERE/frameworks.txt" &&
             source_of uvloop && source_of pyzmq
-    } >"$WORK/pip.out" 2>&1 || fail "the packages cannot be had: $(tail -n 3 "$WORK/pip.out")"
+    } >"$WORK/pip.out" 2>&1 || fail "the packages cannot be installed: $(tail -n 3 "$WORK/pip.out")"
     cp "$HERE/frameworks.txt" "$build/installed"
 fi
 cd "$WORK"

@@ -9,7 +9,7 @@ version=1.85.3
 if [ "$(cat "$build/version" 2>/dev/null)" != "$version" ]; then
     rm -rf "$build"
     { "$PYTHON" -m venv "$build" && timeout 300 "$python" -m pip -q install "grpcio==$version"; } >"$WORK/pip.out" 2>&1 ||
-        fail "the package cannot be had: $(tail -n 3 "$WORK/pip.out")"
+        fail "the package cannot be installed: $(tail -n 3 "$WORK/pip.out")"
     echo "$version" >"$build/version"
 fi
 serve server "$WAY" "$python" "$HERE/grpc_echo.py" server

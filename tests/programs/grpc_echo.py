@@ -1,4 +1,5 @@
-"""gRPC over its own event engine: a server and 40 clients, unary calls and streams in both directions; every message is compared.
+"""gRPC over its own event engine: a server and 40 clients, unary calls and streams in both
+directions; every message is compared.
 grpc_echo.py server, or client PORT."""
 
 import concurrent.futures

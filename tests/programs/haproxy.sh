@@ -83,7 +83,7 @@ download() {
     timeout 60 curl --silent --show-error --fail --parallel --parallel-immediate --parallel-max "$3" \
         --config "$WORK/curl.conf" 2>"$WORK/curl.err" || fail "curl of $2: status $?: $(tail -n 3 "$WORK/curl.err")"
     [ "$(sha256sum "$out"/* "$WORK/html/$2" | cut -d' ' -f1 | uniq -c | awk '{ print $1 }')" = $(($3 + 1)) ] ||
-        fail "a file that came through haproxy is not the file that is there"
+        fail "a file downloaded through haproxy is damaged"
 }
 for at in "$port" "$tcp_port"; do
     download "$at" 1k 60
@@ -113,7 +113,7 @@ until_true 10 begun || fail "the slow download does not begin"
 check_way haproxy
 stop haproxy USR1 20
 ((STATUS == 0)) || fail "haproxy ended with status $STATUS"
-wait "$slow" || fail "the download that was under way at the soft stop was cut off"
-cmp -s "$WORK/slow" "$WORK/html/5M" || fail "what came during the soft stop is not the file that is there"
+wait "$slow" || fail "the soft stop cut off a running download"
+cmp -s "$WORK/slow" "$WORK/html/5M" || fail "the file downloaded during the soft stop is damaged"
 say "downloads by HTTP and TCP compared, 500 connections, health checks, a soft stop"
 stop nginx QUIT

@@ -1,9 +1,10 @@
-"""Counts how often idle servers wake, and what processor time they take.
+"""Counts how often idle servers wake up, and measures their processor time.
 
-idle_count.py KIND:ROLE:PORT:GROUP…   KIND nginx or redis, ROLE test or kernel, GROUP the process group of the server
+idle_count.py KIND:ROLE:PORT:GROUP…   KIND nginx or redis, ROLE test or kernel,
+                                      GROUP the process group of the server
 
-Counted are the context switches of all threads of all processes of the group: a thread that sleeps makes none. This needs no right
-to trace, so it works in a container.
+It counts the context switches of all threads of all processes of the group: a thread that sleeps
+makes none. This needs no permission to trace, so it works in a container.
 """
 
 import os

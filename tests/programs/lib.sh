@@ -1,10 +1,10 @@
 # Shared by the program tests, which source it.
 #
-# A test runs a real program three possible ways, and the test is the same in all of them:
-#   refused   under the launcher, every epoll call of the kernel refused (what is to be proved; the default)
+# A test runs a real program in one of three ways, and the test is the same in all of them:
+#   refused   under the launcher, every epoll call of the kernel refused (the default)
 #   preload   under the launcher, the kernel's epoll within reach
-#   kernel    without the launcher (shows that the test itself is right: what fails here is a wrong test)
-# EPOLYFILL_WAY chooses, EPOLYFILL names the launcher.
+#   kernel    without the launcher (a test that fails here is itself wrong)
+# EPOLYFILL_WAY chooses the way, EPOLYFILL names the launcher.
 
 set -Eeuo pipefail
 
@@ -149,11 +149,11 @@ check_way() {
     case ${STARTED_AS[$name]} in
     kernel)
         # A server may accept connections before it has an epoll descriptor.
-        ((kernel > 0)) || until_true 10 has_kernels_epoll "$pid" || fail "$name has no epoll descriptor of the kernel's, so it shows nothing"
+        ((kernel > 0)) || until_true 10 has_kernels_epoll "$pid" || fail "$name has no epoll descriptor of the kernel, so the test shows nothing"
         ;;
     *)
         grep -q libepolyfill "/proc/$pid/maps" || fail "$name does not have the library loaded"
-        ((kernel == 0)) || fail "$name has $kernel epoll descriptors of the kernel's"
+        ((kernel == 0)) || fail "$name has $kernel epoll descriptors of the kernel"
         ;;
     esac
     if [ "${STARTED_AS[$name]}" = refused ]; then
@@ -180,14 +180,14 @@ check_children() {
         fi
         count=$((count + 1))
     done
-    ((count >= 4)) || fail "$name has started $count processes only"
+    ((count >= 4)) || fail "$name has started only $count processes"
 }
 
 # check_python PYTHON: the same proof for tests that end too early to be checked, or would work with
 # another selector than epoll: a program of its own, run as they are, has an epoll descriptor of the
 # kind that the way requires.
 check_python() {
-    run "$WAY" "$1" - "$WAY" <<'PY' || fail "$1 does not run on what it should"
+    run "$WAY" "$1" - "$WAY" <<'PY' || fail "$1 does not run on the expected epoll"
 import os, select, selectors, sys
 way = sys.argv[1]
 epoll = select.epoll()

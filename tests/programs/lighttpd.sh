@@ -27,7 +27,7 @@ for way in kernel "$WAY"; do
     fetch -x 16 -s 16 -k 1M --min-split-size=1M "http://127.0.0.1:$port/large"
     seq -f "http://127.0.0.1:$port/%g" 0 39 >"$WORK/list"
     fetch -j 20 -i "$WORK/list"
-    (cd "$WORK/out" && sha256sum --quiet -c "$WORK/sums") || fail "a file that came is not the file that is there"
+    (cd "$WORK/out" && sha256sum --quiet -c "$WORK/sums") || fail "a downloaded file is damaged"
 done
 timeout 60 wrk -t2 -c500 -d2s --timeout 20s "http://127.0.0.1:$port/20" >"$WORK/wrk.out" 2>&1 || fail "wrk: $(cat "$WORK/wrk.out")"
 ! grep -E 'Socket errors|Non-2xx' "$WORK/wrk.out" || fail "wrk: errors"

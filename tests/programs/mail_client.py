@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Mail, for the tests of dovecot and postfix. Every message has an id and a body that follows from it.
+"""Mail, for the tests of dovecot and postfix. Every message has an id, which determines its body.
 
-  mail_client.py deliver lmtp|smtp PORT COUNT    over eight connections, each message with its answer
-  mail_client.py fetch PORT LMTP_PORT COUNT      by IMAP: every message is there once, and as it was sent; a session in
-                                                 IDLE hears of one more, which is delivered by LMTP
-  mail_client.py maildir DIRECTORY COUNT         every message is in the directory once, and as it was sent
+  mail_client.py deliver lmtp|smtp PORT COUNT    over eight connections, with a reply to each message
+  mail_client.py fetch PORT LMTP_PORT COUNT      by IMAP: every message is there once, and intact;
+                                                 a session in IDLE is notified of another one,
+                                                 which is delivered by LMTP
+  mail_client.py maildir DIRECTORY COUNT         every message is in the directory once, and intact
 """
 
 import hashlib
@@ -92,7 +93,7 @@ def fetch(port, count):
 
 
 def idle(port, deliver_one):
-    """What imaplib cannot do yet."""
+    """Commands that imaplib does not support yet."""
     imap = session(port)
     imap.send(b"x IDLE\r\n")
     assert imap.readline().startswith(b"+"), "no IDLE"

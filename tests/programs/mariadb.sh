@@ -20,7 +20,7 @@ timeout 120 mariadb-slap --no-defaults -u root -h 127.0.0.1 -P "$port" --create-
 for ((i = 0; i < 40; i++)); do sql d -e 'insert into t (b) values (7)'; done
 read -r rows sum < <(sql d -e 'select count(*), sum(b) from t')
 ((rows > 40 && sum == 7 * rows)) || fail "$rows rows add up to $sum"
-[ "$rows" = "$(sql d -e 'select count(distinct a) from t')" ] || fail "a row is there twice"
+[ "$rows" = "$(sql d -e 'select count(distinct a) from t')" ] || fail "a row exists twice"
 check_way mariadb
 stop mariadb TERM 30
 ((STATUS == 0)) || fail "mariadbd ended with status $STATUS"

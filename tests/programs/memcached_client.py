@@ -1,6 +1,6 @@
 """Loads a memcached and compares every answer: memcached_client.py PORT CONNECTIONS.
 
-The client runs on the kernel: it is memcached that is looked at.
+The client runs on the kernel's epoll: the tested program is memcached.
 """
 
 import asyncio
@@ -27,7 +27,8 @@ async def stats(port):
 
 
 async def connection(port, number, rounds, all_there):
-    """A value set and got, several at once in one write, one that is not there, one longer than any buffer, a counter."""
+    """Sets and gets a value, several in one write, a missing one, one longer than any buffer, and a
+    counter."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 20)
     all_there[0] -= 1
     if all_there[0] == 0:

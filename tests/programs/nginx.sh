@@ -60,7 +60,7 @@ CONF
 start() {
     serve "$1" "$2" nginx -p "$WORK/$1" -c "$WORK/$1/nginx.conf" -e "$WORK/$1/error.log"
     await "$1" "$3"
-    until_true 10 workers_are "$1" 2 || fail "$1 has not two workers"
+    until_true 10 workers_are "$1" 2 || fail "$1 does not have two workers"
     check_way "$1"
     [ "$2" = kernel ] || check_workers "$1"
 }
@@ -99,9 +99,9 @@ download() {
     done >"$WORK/curl.conf"
     timeout 60 curl --silent --show-error --fail --parallel --parallel-immediate --parallel-max "$count" \
         --config "$WORK/curl.conf" 2>"$WORK/curl.err" || fail "curl of $path: status $?: $(tail -n 3 "$WORK/curl.err")"
-    [ "$(find "$out" -type f | wc -l)" -eq "$count" ] || fail "curl of $path brought fewer than $count files"
+    [ "$(find "$out" -type f | wc -l)" -eq "$count" ] || fail "curl of $path downloaded fewer than $count files"
     [ "$(sha256sum "$out"/* | cut -d' ' -f1 | sort -u)" = "$(digest_of "$WORK/files/$file")" ] ||
-        fail "a file that came from $path is not the file that is there"
+        fail "a file downloaded from $path is damaged"
 }
 
 mkdir "$WORK/files"
@@ -141,7 +141,7 @@ load 64 2 /threads/100k
 load 64 2 /proxied/1k
 load 500 2 /proxied/100k
 say "wrk with 64 and 500 connections: no error (1 kB at $small/s)"
-until_true 20 "$PYTHON" "$HERE/nginx_client.py" once "$port" "$WORK/files" || fail "nginx does not answer after the load"
+until_true 20 "$PYTHON" "$HERE/nginx_client.py" once "$port" "$WORK/files" || fail "nginx does not respond after the load"
 
 # A new configuration under load: no request may fail, and the old workers must end.
 timeout 60 "$PYTHON" "$HERE/nginx_client.py" steady "$port" "$WORK/files" 5 >"$WORK/steady.out" 2>&1 &
@@ -157,7 +157,7 @@ for _ in 1 2 3; do
     }
     until_true 20 replaced || fail "the workers $before have not been replaced after SIGHUP: $(worker_pids nginx | tr '\n' ' ')"
 done
-wait "$steady" || fail "requests failed while nginx was told to reload: $(tail -n 3 "$WORK/steady.out")"
+wait "$steady" || fail "requests failed while nginx reloaded: $(tail -n 3 "$WORK/steady.out")"
 [ "$WAY" = kernel ] || check_workers nginx
 say "$(cat "$WORK/steady.out") while the workers were replaced three times"
 
@@ -197,7 +197,7 @@ for _ in 1 2; do
     until_true 20 old_gone || fail "the old binary does not end"
 done
 wait "$steady" || fail "requests failed while nginx was upgraded: $(tail -n 3 "$WORK/upgrade.out")"
-say "$(cat "$WORK/upgrade.out") while the binary was exchanged twice"
+say "$(cat "$WORK/upgrade.out") while the binary was replaced twice"
 kill -QUIT "$(master)"
 until_true 20 group_gone "${PID[upgrade]}" || fail "the upgraded nginx does not end"
 unset "PID[upgrade]"
@@ -221,10 +221,10 @@ started() { [ -s "$WORK/slow.out" ]; }
 until_true 10 started || fail "the slow download does not start"
 stop nginx QUIT 30
 ((STATUS == 0)) || fail "nginx ended with status $STATUS on SIGQUIT"
-wait "$slow" || fail "the download under way was cut off by SIGQUIT"
-[ "$(digest_of "$WORK/slow.out")" = "$(digest_of "$WORK/files/5M")" ] || fail "the download under way came out wrong"
+wait "$slow" || fail "SIGQUIT cut off a running download"
+[ "$(digest_of "$WORK/slow.out")" = "$(digest_of "$WORK/files/5M")" ] || fail "the running download is damaged"
 ! connects "$port" || fail "the port is still open after nginx has ended"
 stop kernel
 ((STATUS == 0)) || fail "nginx ended with status $STATUS on SIGTERM"
 
-! grep -hE '\[(alert|crit|emerg)\]' "$WORK"/{nginx,upgrade,kernel}/error.log || fail "nginx has complained"
+! grep -hE '\[(alert|crit|emerg)\]' "$WORK"/{nginx,upgrade,kernel}/error.log || fail "nginx logged errors"

@@ -1,7 +1,7 @@
 """Checks an nginx server's answers over plain blocking sockets.
 
 nginx_client.py answers PORT FILES DIGEST-PORT   clients that are slow, cut off, piecemeal, old; bodies both ways
-nginx_client.py steady PORT FILES SECONDS        new connections all the time; none may fail
+nginx_client.py steady PORT FILES SECONDS        new connections continuously; none may fail
 nginx_client.py once PORT FILES                  one request
 """
 
@@ -73,7 +73,7 @@ def together(count, work):
     def body(i):
         try:
             work(i)
-        except BaseException as e:  # noqa: BLE001: carried over to the caller
+        except BaseException as e:  # noqa: BLE001: re-raised in the caller
             failures.append(e)
 
     threads = [threading.Thread(target=body, args=(i,), daemon=True) for i in range(count)]
@@ -88,7 +88,7 @@ def together(count, work):
 
 
 def slow_readers_get_everything():
-    """A client that pauses makes nginx wait for room: the edge of OUT, again and again."""
+    """A client that pauses makes nginx wait for space: OUT edges, again and again."""
 
     def work(i):
         path = ("/files/5M", "/threads/5M", "/proxied/5M")[i % 3]
@@ -174,7 +174,7 @@ def clients_that_go_in_the_middle_leave_no_trace():
 
 
 class Digest(http.server.BaseHTTPRequestHandler):
-    """The upstream of /digest: answers a body with its digest, or misbehaves as its path says."""
+    """The upstream of /digest: returns the digest of a body, or misbehaves as its path says."""
 
     protocol_version = "HTTP/1.1"
 
@@ -267,7 +267,8 @@ def one_request():
 
 
 def steady(seconds):
-    """Every request on a connection of its own, and the end said beforehand, so that a reload has no right to cut any off."""
+    """Every request on a connection of its own, with the close announced, so that a reload must not
+    cut any off."""
     end = time.monotonic() + seconds
     counts = [0] * 8
 

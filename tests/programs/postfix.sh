@@ -88,7 +88,7 @@ session() {
     kill "$(master_of "$name")"
     ended "$name" 15
     unset "PID[$name-master]"
-    ! grep -E 'fatal|panic|error:|warning: process' "$WORK/$name/log" || fail "$name has complained"
+    ! grep -E 'fatal|panic|error:|warning: process' "$WORK/$name/log" || fail "$name logged errors"
     say "$name: $MAILS mails taken and delivered"
 }
 

@@ -33,7 +33,7 @@ bench -n -c 40 -j 2 -T 4
 transactions=$(done_in_bench)
 grep -q '^number of failed transactions: 0 ' "$WORK/bench.out" || fail "transactions failed: $(cat "$WORK/bench.out")"
 # Each has left a line, and the sums agree: every transaction was done once.
-[ "$(sql -c 'select count(*) from pgbench_history')" = "$transactions" ] || fail "not every transaction left its line"
+[ "$(sql -c 'select count(*) from pgbench_history')" = "$transactions" ] || fail "not every transaction is in the history"
 sums=$(sql -c 'select (select sum(abalance) from pgbench_accounts) = (select sum(delta) from pgbench_history)
     and (select sum(tbalance) from pgbench_tellers) = (select sum(delta) from pgbench_history)
     and (select sum(bbalance) from pgbench_branches) = (select sum(delta) from pgbench_history)')
@@ -48,5 +48,5 @@ check_way postgres
 stop postgres INT 20
 ((STATUS == 0)) || fail "postgres ended with status $STATUS"
 ! grep -E 'PANIC|FATAL|terminated by signal|was not properly shut down' "$WORK/postgres.out" || fail "postgres reported a failure of its own"
-grep -q 'database system is shut down' "$WORK/postgres.out" || fail "postgres did not shut down in order"
-say "$transactions transactions in 40 sessions, each with its line; $connected sessions of one query; in order to the end"
+grep -q 'database system is shut down' "$WORK/postgres.out" || fail "postgres did not shut down cleanly"
+say "$transactions transactions in 40 sessions, each with its line; $connected sessions of one query; a clean shutdown"

@@ -20,7 +20,7 @@ calls() { cli info commandstats | sed -n "s/^cmdstat_$1:calls=\([0-9]*\),.*/\1/p
 expect_calls() {
     local got
     got=$(calls "$1")
-    [ "${got:-0}" = "$2" ] || fail "redis served ${got:-0} calls of $1 where the benchmark sent $2"
+    [ "${got:-0}" = "$2" ] || fail "redis served ${got:-0} calls of $1, but the benchmark sent $2"
 }
 
 # benchmark WAY-OF-THE-CLIENT ARGS…: all default commands unless ARGS select others. redis-benchmark

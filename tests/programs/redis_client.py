@@ -1,6 +1,7 @@
-"""Checks a redis server's answers over plain blocking sockets: no epoll on this side, so what goes wrong went wrong there.
+"""Checks a redis server's answers over plain blocking sockets: this side uses no epoll, so
+any error is the server's.
 
-redis_client.py PORT          all checks; leaves data behind and has it saved
+redis_client.py PORT          all checks; leaves data behind and makes the server save it
 redis_client.py PORT loaded   the saved data is there
 """
 
@@ -93,13 +94,13 @@ def until(what, condition):
 
 
 def together(count, work):
-    """Runs work(0) … work(count - 1) in threads, and raises what the first of them raised."""
+    """Runs work(0) … work(count - 1) in threads, and raises the first exception."""
     failures = []
 
     def body(i):
         try:
             work(i)
-        except BaseException as e:  # noqa: BLE001: carried over to the caller
+        except BaseException as e:  # noqa: BLE001: re-raised in the caller
             failures.append(e)
 
     threads = [threading.Thread(target=body, args=(i,), daemon=True) for i in range(count)]

@@ -34,7 +34,7 @@ async_io_tests=(async block_on issue_182 timer)
 cp -rp "$HERE/rust-suites/." "$build"
 cargo_here() { CARGO_TARGET_DIR=$build/target cargo "$@" --locked --manifest-path "$build/Cargo.toml"; }
 cargo_here metadata --format-version 1 >"$WORK/metadata" 2>"$WORK/build.err" ||
-    fail "the crates cannot be had: $(tail -n 3 "$WORK/build.err")"
+    fail "the crates cannot be fetched: $(tail -n 3 "$WORK/build.err")"
 # crate NAME: makes a copy of its source, in which its tests also run: some read files next to them.
 crate() {
     local from
@@ -103,7 +103,7 @@ one_case() { run "$1" timeout 120 "${2%% *}" --exact "${2#* }"; }
 settle() {
     local name=$1 tests=$2 passed failed
     watch_log "$WORK/$name.log"
-    [ ! -s "$WORK/$name.broken" ] || fail "$name's tests ended badly: $(tr '\n' ' ' <"$WORK/$name.broken")"
+    [ ! -s "$WORK/$name.broken" ] || fail "$name's tests failed without naming a case: $(tr '\n' ' ' <"$WORK/$name.broken")"
     passed=$(cat "$WORK/$name.passed")
     mapfile -t failed <"$WORK/$name.failed"
     ((passed + ${#failed[@]} == tests)) || fail "$name: $((passed + ${#failed[@]})) tests ran, not $tests"

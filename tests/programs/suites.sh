@@ -10,7 +10,7 @@
 repeat() {
     local suite=$1 run=$2 case
     shift 2
-    (($# > 0)) || fail "$suite ended badly, and names no case that failed"
+    (($# > 0)) || fail "$suite failed without naming a case"
     (($# <= 20)) || fail "$suite: $# cases failed, among them ${*:1:8}"
     for case; do repeat_case "$suite" "$run" "$case"; done
 }

@@ -1,8 +1,8 @@
-/* What the programs here have in common, in C and in C++: how they show on whose epoll they run.
+/* Shared by the programs here, in C and in C++: shows whose epoll they run on.
  *
- * The answer is in three facts: the version that the library tells is the header's; the epoll
- * descriptor is a pipe, where the kernel's would be anon_inode:[eventpoll]; and the file that
- * epoll_create1 is in is printed, for the script to compare with what it installed. */
+ * Three facts show it: the version that the library returns is the header's; the epoll descriptor
+ * is a pipe, where the kernel's would be anon_inode:[eventpoll]; and the program prints the file
+ * that epoll_create1 is in, for the script to compare with the installed one. */
 #ifndef PROGRAM_H
 #define PROGRAM_H
 

@@ -51,7 +51,10 @@ final class Check {
         }
     }
 
-    /** The byte at a position of a stream: told apart from its neighbours, and from those of other streams. */
+    /**
+     * The byte at a position of a stream: differs from its neighbours, and from those of other
+     * streams.
+     */
     static byte at(int stream, long position) {
         return (byte) (position * 31 + (position >>> 8) * 7 + stream * 17);
     }

@@ -34,7 +34,7 @@ public final class Selectors {
         void ready(SelectionKey key) throws Exception;
     }
 
-    /** A thread that selects, and gives each key to what is attached to it. */
+    /** A thread that selects, and passes each key to its attachment. */
     static final class Loop implements AutoCloseable {
         final Selector selector = Selector.open();
         final AtomicBoolean over = new AtomicBoolean();
@@ -83,7 +83,7 @@ public final class Selectors {
     static final int CONNECTIONS = 240;
     static final int MESSAGES = 30;
 
-    /** Gives back what it gets; asks for OP_WRITE only while something is left, and for OP_READ only while nothing is. */
+    /** Echoes; asks for OP_WRITE while it has bytes to send, and for OP_READ while it has none. */
     static final class Echo implements Ready {
         final ByteBuffer buffer = ByteBuffer.allocateDirect(16 << 10);
 
@@ -104,7 +104,7 @@ public final class Selectors {
         }
     }
 
-    /** Writes its messages one after the other, of changing sizes, and compares what comes back. */
+    /** Writes messages of various sizes one after the other, and compares the echoes. */
     static final class Client implements Ready {
         final int id;
         final Random sizes;
@@ -231,7 +231,10 @@ public final class Selectors {
         return CONNECTIONS + " connections, " + CONNECTIONS * MESSAGES + " messages, " + bytes + " bytes";
     }
 
-    /** Keys are cancelled, and channels closed, by threads that do not select; each was reported before, and none is after. */
+    /**
+     * Threads that do not select cancel keys and close channels; each was reported before, and none
+     * is after.
+     */
     static String churn() throws Exception {
         final int threads = 3, rounds = 700;
         List<Loop> loops = new ArrayList<>();
@@ -259,7 +262,7 @@ public final class Selectors {
                         // With the byte: nothing, it is a second look at it. At the end: its thread
                         // closes both ends.
                         if (count <= 0) return;
-                        Check.that(count == 1 && one.get(0) == expected, "a pipe has the byte of another");
+                        Check.that(count == 1 && one.get(0) == expected, "a pipe has the byte of another one");
                         reported.incrementAndGet();
                         seen.countDown();
                     });
@@ -309,7 +312,10 @@ public final class Selectors {
         return reported + " pipes cancelled or closed under a selecting thread";
     }
 
-    /** Another thread gives and takes OP_READ; without it nothing is reported, with it once for each byte. */
+    /**
+     * Another thread sets and clears OP_READ; without it nothing is reported, with it each byte is
+     * reported once.
+     */
     static String interest() throws Exception {
         final int rounds = 2000;
         try (Loop loop = new Loop("interested")) {
@@ -400,7 +406,7 @@ public final class Selectors {
         }
     }
 
-    /** Datagrams there and back; one on its way for each, so that none is dropped. */
+    /** Datagrams in both directions; each client has one in flight, so that none is dropped. */
     static String datagrams() throws Exception {
         final int clients = 60, rounds = 60;
         try (Loop server = new Loop("datagram server"); Loop loop = new Loop("datagram clients")) {
@@ -454,7 +460,7 @@ public final class Selectors {
         return clients * rounds + " datagrams";
     }
 
-    /** A token goes round through pipes, each of which is read by one of three threads. */
+    /** A token goes round a ring of pipes; one of three threads reads each. */
     static String rings() throws Exception {
         final int pipes = 200, tokens = 20, hops = 20_000;
         List<Loop> loops = new ArrayList<>();
@@ -491,7 +497,7 @@ public final class Selectors {
         return hopped + " hops through pipes";
     }
 
-    /** Asynchronous channels: a group of threads in one epoll, every registration one-shot. */
+    /** Asynchronous channels: a group of threads on one instance, every registration one-shot. */
     static String asynchronous() throws Exception {
         final int connections = 100, rounds = 40, size = 3000;
         AsynchronousChannelGroup group = AsynchronousChannelGroup.withFixedThreadPool(4, Executors.defaultThreadFactory());

@@ -69,7 +69,7 @@ public final class Virtual {
                         socket.setSoTimeout(5);
                         try {
                             in.read();
-                            Check.fail("a byte that nobody wrote", null);
+                            Check.fail("a byte that was never written", null);
                         } catch (SocketTimeoutException e) {
                             timeouts.incrementAndGet();
                         }
@@ -112,7 +112,7 @@ public final class Virtual {
                 reading.countDown();
                 try {
                     client.getInputStream().read();
-                    Check.fail("a byte that nobody wrote", null);
+                    Check.fail("a byte that was never written", null);
                 } catch (java.net.SocketException e) {
                     ended.countDown();
                 }
