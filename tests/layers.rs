@@ -80,14 +80,22 @@ impl<'a> Visit<'a> for Methods {
     }
 }
 
-/// The references of a file: paths from the root of the crate, and methods by name.
+/// The references of a file: paths from the root of the crate, methods and fields by name.
+#[derive(Default)]
 struct References {
     module: Module,
     paths: BTreeSet<Module>,
     methods: BTreeSet<String>,
+    fields: BTreeSet<String>,
 }
 
 impl References {
+    fn of(module: &Module, file: &syn::File) -> References {
+        let mut references = References { module: module.clone(), ..References::default() };
+        references.visit_file(file);
+        references
+    }
+
     fn path(&mut self, segments: &[String]) {
         let mut at = match segments.first().map(String::as_str) {
             Some("crate") => Vec::new(),
@@ -184,6 +192,13 @@ impl<'a> Visit<'a> for References {
         visit::visit_expr_method_call(self, call);
     }
 
+    fn visit_expr_field(&mut self, field: &'a syn::ExprField) {
+        if let syn::Member::Named(name) = &field.member {
+            self.fields.insert(name.to_string());
+        }
+        visit::visit_expr_field(self, field);
+    }
+
     fn visit_macro(&mut self, item: &'a syn::Macro) {
         self.tokens(item.tokens.clone());
     }
@@ -206,8 +221,7 @@ fn arrows(modules: &BTreeMap<Module, syn::File>, crates: &BTreeMap<Module, syn::
     }
     let mut arrows = BTreeSet::new();
     for (module, file) in modules {
-        let mut references = References { module: module.clone(), paths: BTreeSet::new(), methods: BTreeSet::new() };
-        references.visit_file(file);
+        let references = References::of(module, file);
         for path in &references.paths {
             if let Some(owner) = owner(modules, path).filter(|&owner| owner != module) {
                 arrows.insert((module.clone(), owner.clone()));
@@ -261,4 +275,15 @@ fn code_uses_its_own_layer_and_those_below_it() {
     println!("{} files, {} arrows", modules.len(), arrows.len());
     println!("the largest circle of imports has {} files", largest_circle(&arrows));
     assert!(upward.is_empty(), "arrows against the direction of the layers:\n{upward:#?}");
+}
+
+/// The layers above the backends use the operations in `backend/mod.rs`, which work for both.
+#[test]
+fn no_layer_above_the_backends_looks_at_the_ring_of_an_instance() {
+    let modules = modules(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
+    let backend = rank(&["backend".to_owned()]);
+    let above = modules.iter().filter(|(module, _)| rank(module) > backend);
+    let looking = above.filter(|(module, file)| References::of(module, file).fields.contains("ring"));
+    let looking: Vec<String> = looking.map(|(module, _)| module.join("/")).collect();
+    assert!(looking.is_empty(), "{looking:?}");
 }

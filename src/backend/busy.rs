@@ -22,7 +22,7 @@ const MOST: usize = 256;
 impl EpState {
     /// A registration was reported, and the ring is there: if it is busy it is polled from here on.
     #[inline]
-    pub fn note_busy(&mut self, item: &'static Epitem) {
+    pub(super) fn note_busy(&mut self, item: &'static Epitem) {
         let state = item.at(&self.held);
         if state.slot.get() == 0
             && may_be_polled(state)
@@ -48,7 +48,7 @@ impl EpState {
     }
 
     /// One that is polled beside the ring changed: its mask, or whether it may be.
-    pub fn refresh_busy(&mut self, item: &'static Epitem) {
+    pub(super) fn refresh_busy(&mut self, item: &'static Epitem) {
         let state = item.at(&self.held);
         if state.slot.get() == 0 {
             return;
@@ -61,7 +61,7 @@ impl EpState {
     }
 
     /// After a poll: those that were silent in the last ones are the ring's again.
-    pub fn calm_silent(&mut self) {
+    pub(super) fn calm_silent(&mut self) {
         let mut end = usize::MAX;
         while let Some((place, item)) = self.set.silent_for(PATIENCE, end, &self.held) {
             end = place;

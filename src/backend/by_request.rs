@@ -3,6 +3,8 @@
 use nix::errno::Errno;
 
 use super::{Poller, uring};
+use crate::edge::Facts;
+use crate::graph::epitem::Epitem;
 use crate::graph::epstate::EpState;
 use crate::graph::eventpoll::Eventpoll;
 use crate::graph::waitq::Sleeper;
@@ -61,5 +63,24 @@ impl Poller for ByRequest {
                 Ok(0)
             }
         }
+    }
+}
+
+impl EpState {
+    /// Brings the ring in line with a registration that changed. A completion reports every wake-up,
+    /// except of a file that shows a change once: the one registration that a look found the change
+    /// for is informed by a fact.
+    pub(super) fn changed_in_ring(&mut self, item: &'static Epitem) {
+        if let Some(file) = item.file().filter(|_| item.at(&self.held).alive.get()) {
+            self.track(item, file);
+            if file.kind().fleeting() != 0
+                && item.take_facts().contains(Facts::WAKE_ALL)
+                && item.told_after(item.at(&self.held).reported_at.get())
+            {
+                self.note_change(item, file);
+            }
+        }
+        self.refresh_busy(item);
+        self.refresh_in_ring(item);
     }
 }

@@ -1,5 +1,7 @@
 //! What the ring is asked of one registration, and what its completions mean.
 
+use libc::c_int;
+
 use crate::edge::Edge;
 use crate::events::{Bits, IN, PRI, levels};
 use crate::graph::epitem::{Epitem, State};
@@ -161,18 +163,17 @@ impl EpState {
     }
 
     /// Brings a registration that changed in line with the ring.
-    pub fn refresh_in_ring(&mut self, item: &'static Epitem) {
+    pub(super) fn refresh_in_ring(&mut self, item: &'static Epitem) {
         if !is_asked(item.at(&self.held)) {
             self.list_due(item);
         }
     }
 
-    /// The registration is polled by another number from now on. What was asked of the file lasts, unless the old number did not name
-    /// it any more when it was asked.
-    pub fn redirect_in_ring(&mut self, item: &'static Epitem, was_right: bool) {
-        let state = item.at(&self.held);
-        if !was_right {
-            if let Some(request) = state.request() {
+    /// The registration is polled by another number than `gone` from now on. What was asked of the file lasts, unless the old number
+    /// did not name it any more when it was asked.
+    pub(super) fn redirect_in_ring(&mut self, item: &'static Epitem, gone: c_int) {
+        if self.ring.is_some() && !item.file().is_some_and(|file| file.is_named_by(gone)) {
+            if let Some(request) = item.at(&self.held).request() {
                 request.wrong.set(true);
             }
             self.list_due(item);
@@ -181,7 +182,7 @@ impl EpState {
 
     /// A registration begins anew: it reports what it finds, whatever the ring said before (T6). Where its request is made anew that
     /// comes by itself.
-    pub fn begin_in_ring(&mut self, item: &'static Epitem) {
+    pub(super) fn begin_in_ring(&mut self, item: &'static Epitem) {
         if self.ring.is_some() {
             let state = item.at(&self.held);
             if let Some(request) = state.request() {

@@ -203,6 +203,12 @@ impl EpState {
         self.interest.iter().try_for_each(|item| item.get().furnish(&self.held, followed))
     }
 
+    /// Makes sure that a registration which is about to be added has an extension, if it needs one. ENOMEM when there is no memory.
+    pub fn furnish_new(&self, item: &'static Epitem) -> Result<(), Errno> {
+        let is_followed = self.outer.is_followed();
+        if is_followed || self.ring.is_some() { item.furnish(&self.held, is_followed) } else { Ok(()) }
+    }
+
     /// Takes deleted registrations off the lists, all at once instead of each when its turn comes.
     #[cold]
     pub fn drop_dead(&mut self) {
@@ -255,6 +261,15 @@ impl EpState {
                     }
                 }
             }
+        }
+    }
+
+    /// A file that shows a change once has changed: whichever registration has its turn first
+    /// reports it.
+    pub fn note_change(&mut self, item: &'static Epitem, file: &'static File) {
+        if file.kind().fleeting() != 0 && !item.at(&self.held).spent.get() {
+            self.pressing = true;
+            self.note_ready(item);
         }
     }
 

@@ -7,7 +7,7 @@ use libc::{c_int, stat};
 use nix::errno::Errno;
 
 use crate::INTERPOSES;
-use crate::backend::{hold, switch, uring, watch};
+use crate::backend::{switch, uring, watch};
 use crate::edge::{Edge, Facts};
 use crate::events::{EDGE, EXCLUSIVE, EXCLUSIVE_COMPANY, IN, NVAL, WRITABLE, levels};
 use crate::graph::epitem::Epitem;
@@ -168,8 +168,7 @@ fn add(ep: &'static Eventpoll, fd: c_int, stat: Option<stat>, interest: Interest
         uring::make_room(ep, &mut st);
         st.reserve()
     });
-    let needs_annex = st.outer.is_followed() || st.ring.is_some();
-    let room = room.and_then(|()| if needs_annex { item.furnish(&st.held, st.outer.is_followed()) } else { Ok(()) });
+    let room = room.and_then(|()| st.furnish_new(item));
     if let Err(errno) = room {
         drop(st);
         item.unpin();
@@ -268,8 +267,7 @@ fn modify(ep: &'static Eventpoll, fd: c_int, interest: Interest) -> Result<(), E
     state.edge.set(edge);
     state.spent.set(false);
     state.reported_at.set(file.clock());
-    watch::take_back(st, item);
-    st.begin_in_ring(item);
+    st.item_began_anew(item);
     begin(ep, st, item, file);
     Ok(())
 }
@@ -301,8 +299,8 @@ fn begin(ep: &'static Eventpoll, st: &mut EpState, item: &'static Epitem, file: 
         // What this look finds, it takes.
         let level = fleeting::take(file, item.via()).level;
         item.at(&st.held).reported_at.set(file.clock());
-        if level & asked != 0 && st.ring.is_none() {
-            st.note_ready(item);
+        if level & asked != 0 {
+            st.item_found(item);
         }
     }
     let state = item.at(&st.held);
@@ -311,8 +309,8 @@ fn begin(ep: &'static Eventpoll, st: &mut EpState, item: &'static Epitem, file: 
         // a wait if this found something.
         let level = file.level(item.via(), asked | WRITABLE);
         observe::lacks_space(file, level, state.tracked.get());
-        if level & asked != 0 && st.ring.is_none() {
-            st.note_ready(item);
+        if level & asked != 0 {
+            st.item_found(item);
         }
     }
     ep.apply(st, item);
@@ -358,9 +356,6 @@ pub fn detach(file: &'static File, graph: &mut FileGuard, item: &'static Epitem,
     Line::leave(item, &st.held);
     let state = item.at(&st.held);
     state.alive.set(false);
-    watch::take_back(st, item);
-    graph.pins.note(watch::pin(item.at(&st.held).shard()));
-    let state = item.at(&st.held);
     let index = state.index.get() as usize;
     st.interest.swap_remove(index);
     if let Some(moved) = st.interest.get(index) {
@@ -372,19 +367,11 @@ pub fn detach(file: &'static File, graph: &mut FileGuard, item: &'static Epitem,
     st.exclusives -= usize::from(was_exclusive);
     st.edges -= usize::from(item.at(&st.held).is_edge());
     st.fleeting -= usize::from(file.kind().fleeting() != 0);
-    graph.pins.note(hold::detach(ep, st, item));
-    match st.poller {
-        Some(poller) if item.at(&st.held).slot.get() != 0 => {
-            graph.pins.note(poller.pin());
-            ep.notice(item, Facts::empty());
-        }
-        Some(_) => {}
-        None => {
-            st.set.remove(item, &st.held);
-            if let Some(outer) = st.outer.link {
-                outer.item_removed(ep, st);
-            }
-        }
+    st.item_removed(ep, item, &mut graph.pins);
+    if st.poller.is_none()
+        && let Some(outer) = st.outer.link
+    {
+        outer.item_removed(ep, st);
     }
     drop(guard);
     if was_exclusive {

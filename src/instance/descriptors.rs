@@ -6,7 +6,7 @@ use std::cell::Cell;
 use libc::{c_int, stat};
 use nix::errno::Errno;
 
-use crate::backend::{hold, watch};
+use crate::backend::hold;
 use crate::fork_mark;
 use crate::graph::fdtable::{self, Entry};
 use crate::graph::file::{File, FileGuard, Graph};
@@ -207,10 +207,7 @@ fn poll_by(graph: &FileGuard, gone: c_int, other: c_int) {
         item.set_via(other);
         if let Some(ep) = item.eventpoll() {
             let mut st = ep.lock();
-            if st.ring.is_some() {
-                st.redirect_in_ring(item, item.file().is_some_and(|file| file.is_named_by(gone)));
-            }
-            watch::take_back(&mut st, item);
+            st.item_redirected(item, gone);
             ep.apply(&mut st, item);
         }
     }

@@ -64,8 +64,8 @@ impl Patience {
 /// The cause that is about to wake `poller`, which sleeps in poll or in its ring, if `others`
 /// threads are served first.
 pub fn due(st: &EpState, poller: &Sleeper, others: usize) -> Due {
-    let is_ready = match &st.ring {
-        Some(uring) => others == 0 && (uring.has_news() || !st.ready.is_empty()),
+    let is_ready = match st.has_found() {
+        Some(found) => others == 0 && (found || !st.ready.is_empty()),
         None => is_more_ready(st, others),
     };
     let wake = poller.wake_fd();

@@ -44,7 +44,7 @@ pub fn reportable(st: &mut EpState, item: &'static Epitem, in_turn: bool) -> Bit
     if !state.is_edge() {
         return bits;
     }
-    if st.ring.is_some() {
+    if st.tells_edges() {
         report_completion(state, file, level);
         return bits;
     }

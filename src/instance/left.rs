@@ -19,7 +19,7 @@ const TOGETHER: usize = 64;
 /// Looks at the registrations that have left, if it is time, and takes back those whose hang-up is
 /// over.
 pub fn look(st: &mut EpState) {
-    if !st.left || st.ring.is_some() || sys::now() < st.left_due {
+    if !st.left || st.tells_edges() || sys::now() < st.left_due {
         return;
     }
     st.left = false;

@@ -103,7 +103,7 @@ fn reset_after_fork(ep: &'static Eventpoll) {
     let st = &mut *guard;
     let mut abandoned = st.waiters.drop_absent();
     // Whoever forked in a signal handler may be about to sleep on the set.
-    let is_mine = st.ring.is_none() && st.poller.is_some_and(|poller| poller.waits_on.get().is_some());
+    let is_mine = st.is_set_slept_on() && st.poller.is_some_and(|poller| poller.waits_on.get().is_some());
     if !is_mine {
         st.poller = None;
         ep.set_blocked(None);

@@ -13,8 +13,8 @@ impl EpState {
     /// Brings the poll set in line with a registration: takes in the facts that hooks reported, and
     /// asks poll for what can be news after them.
     pub fn refresh(&mut self, item: &'static Epitem) {
-        if self.ring.is_some() {
-            return self.refresh_beside_ring(item);
+        if self.item_changed(item) {
+            return;
         }
         debug_assert!(self.poller.is_none());
         let facts = item.take_facts();
@@ -39,22 +39,6 @@ impl EpState {
         }
     }
 
-    /// With a ring a completion reports every wake-up, except of a file that shows a change once: the
-    /// one registration that a look found the change for is informed by a fact.
-    fn refresh_beside_ring(&mut self, item: &'static Epitem) {
-        if let Some(file) = item.file().filter(|_| item.at(&self.held).alive.get()) {
-            self.track(item, file);
-            if file.kind().fleeting() != 0
-                && item.take_facts().contains(Facts::WAKE_ALL)
-                && item.told_after(item.at(&self.held).reported_at.get())
-            {
-                self.note_change(item, file);
-            }
-        }
-        self.refresh_busy(item);
-        self.refresh_in_ring(item);
-    }
-
     /// Facts that put a registration on the ready list, as the kernel's wake-up does, whatever its
     /// level is by now.
     fn take_wakeups(&mut self, item: &'static Epitem, file: &'static File, facts: Facts) {
@@ -65,15 +49,6 @@ impl EpState {
         }
         if facts.contains(Facts::WAKE_ALL) {
             self.note_change(item, file);
-        }
-    }
-
-    /// A file that shows a change once has changed: whichever registration has its turn first
-    /// reports it.
-    fn note_change(&mut self, item: &'static Epitem, file: &'static File) {
-        if file.kind().fleeting() != 0 && !item.at(&self.held).spent.get() {
-            self.pressing = true;
-            self.note_ready(item);
         }
     }
 
@@ -136,10 +111,10 @@ impl Eventpoll {
     /// now.
     pub fn apply(&'static self, st: &mut EpState, item: &'static Epitem) {
         if let Some(poller) = st.poller {
-            if st.ring.is_some() {
-                st.refresh(item);
-            } else {
+            if st.is_set_slept_on() {
                 self.notice(item, Facts::empty());
+            } else {
+                st.refresh(item);
             }
             poller.kick();
         } else {

@@ -21,8 +21,7 @@ fn look_through<const ROOM: usize>(st: &mut EpState, most: usize) -> usize {
     let number = most.min(ROOM);
     for index in 0..number {
         let item = st.ready[index];
-        let is_polled = st.ring.is_none() || item.at(&st.held).slot.get() != 0;
-        let wanted = if is_polled { wanted_after_poll(st, item) } else { wanted_after_completion(st, item) };
+        let wanted = if st.is_polled(item) { wanted_after_poll(st, item) } else { wanted_after_completion(st, item) };
         if let Some(watched) = wanted {
             window.add(item, item.via(), watched);
         }

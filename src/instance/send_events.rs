@@ -36,10 +36,7 @@ pub fn collect(st: &mut EpState) -> Vanished {
     }
     st.ready.end_poll(poll);
     let silence = st.set.count_silence(&st.held);
-    match &st.ring {
-        None => st.account.polled(st.interest.len(), st.parked, silence),
-        Some(_) => st.calm_silent(),
-    }
+    st.poll_taken_in(silence);
     vanished
 }
 
@@ -55,7 +52,7 @@ pub fn deliver(st: &mut EpState, buffer: Buffer, vanished: &mut Vanished) -> Res
 /// that became ready since the last poll are behind them on the list. `None` unless they fill the
 /// array, and are all level-triggered and still ready.
 pub fn deliver_waiting(st: &mut EpState, buffer: Buffer, vanished: &mut Vanished) -> Option<Result<usize, Errno>> {
-    let is_plain = st.ring.is_none() && !st.outer.is_observed() && !st.pressing;
+    let is_plain = !st.tells_edges() && !st.outer.is_observed() && !st.pressing;
     if !is_plain || !second_look::all_still_ready(st, buffer.max) {
         return None;
     }
@@ -148,12 +145,11 @@ fn undo(st: &mut EpState, item: &'static Epitem, before: Memory) {
 fn end_turn(st: &mut EpState, item: &'static Epitem, before: Memory, polled: bool) {
     st.stats.events += 1;
     if item.at(&st.held).is_edge() {
-        st.stats.edge(st.ring.is_some(), before.evidence());
+        let is_told = st.tells_edges();
+        st.stats.edge(is_told, before.evidence());
     }
     refresh_edge(st, item);
-    if st.ring.is_some() {
-        st.note_busy(item);
-    }
+    st.item_reported(item);
     let stays = stays_listed(st, item);
     if st.outer.is_followed() {
         st.line.reported(item, &st.held, stays);
@@ -196,7 +192,7 @@ pub fn give_up_claims(st: &mut EpState) {
 /// The registrations that the last poll found, and that have not had their turn, wait for it; their
 /// quiet levels are re-armed from here on.
 pub fn leave_waiting(st: &mut EpState) {
-    if st.edges == 0 || st.ring.is_some() {
+    if st.edges == 0 || st.tells_edges() {
         return;
     }
     for index in 0..st.ready.len() {
@@ -222,7 +218,7 @@ pub fn leave_one_waiting(item: &Epitem, state: &State, level: Bits) -> bool {
 /// After its report an edge-triggered registration is polled for other bits. Facts that came in
 /// meanwhile are taken in with that.
 pub fn refresh_edge(st: &mut EpState, item: &'static Epitem) {
-    if item.at(&st.held).is_edge() && st.ring.is_none() {
+    if item.at(&st.held).is_edge() && !st.tells_edges() {
         st.refresh(item);
     }
 }

@@ -53,10 +53,10 @@ pub(super) fn expose(ep: &'static Eventpoll, st: &mut EpState, audience: Audienc
     st.outer.audience = st.outer.audience.max(audience);
     if !was_observed {
         st.outer.link = Some(&Link);
-        match st.poller {
-            Some(poller) if st.ring.is_some() => poller.kick(),
-            Some(_) => {}
-            None => ring_use::leave(ep, st),
+        if st.poller.is_some() {
+            st.kick_from_ring();
+        } else {
+            ring_use::leave(ep, st);
         }
         ep.expose(true);
         attend::attend(ep, st);
