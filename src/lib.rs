@@ -32,7 +32,7 @@ use epolyfill_ground::{
     diagnosis, facts, fork_mark, lock, log, memory, nap, next, options, pool, pooled, ring, sanitizer, sync, sys,
     tcp_info, thread, thread_exit, user, window,
 };
-use epolyfill_rules::{account, count, edge, events, habit, kind, shards, shortage, tcp};
+use epolyfill_rules::{account, count, edge, events, habit, kind, shards, tcp};
 
 /// Whether libc's names are the library's, so that it sees what the program does with its
 /// descriptors. Otherwise it stands beside the kernel's epoll, and edges are known from what a ring

@@ -9,7 +9,7 @@ use crate::count::{self as counts, BLURRED, TCP, TakenSignals, UNCOUNTED, datagr
 use crate::diagnosis;
 use crate::edge::View;
 use crate::events::{Bits, ERR, HUP, IN, PRI, RDHUP, READABLE, WRITABLE};
-use crate::graph::file::{ByMemory, Datagrams, Eventfd, File, Memory, Tcp};
+use crate::graph::file::{ByMemory, Datagrams, Eventfd, File, Tcp};
 use crate::kind::{Arrivals, Kind};
 use crate::sys;
 use crate::tcp::{CLOSE, CLOSE_WAIT, CLOSING, ESTABLISHED, LAST_ACK, SYN_SENT, TcpState, awaits_ack};
@@ -55,10 +55,9 @@ fn count(file: &'static File, fd: c_int, watched: Bits) -> Option<u64> {
             // That a connection begins wakes nobody until it is made, or fails.
             let state = if info.tcpi_state == SYN_SENT { CLOSE } else { info.tcpi_state };
             if watched & IN == 0 {
-                return stream_count(0, (0, file.tcp().map_or(0, Tcp::errors_found)), state) | room;
+                return stream_count(0, errors_found(file), state) | room;
             }
-            note_window(file, fd, &info);
-            stream_count(info.tcpi_bytes_received, findings(file), state) | room
+            stream_count(info.tcpi_bytes_received, errors_found(file), state) | room
         }),
         Arrivals::Backlog => tcp_info::read(fd).map(|info| file.consumed() + u64::from(info.tcpi_unacked)),
         Arrivals::Queued => {
@@ -115,8 +114,8 @@ fn count(file: &'static File, fd: c_int, watched: Bits) -> Option<u64> {
     }
 }
 
-fn findings(file: &File) -> (u8, u8) {
-    file.tcp().map_or((0, 0), |tcp| (tcp.shortages(), tcp.errors_found()))
+fn errors_found(file: &File) -> u8 {
+    file.tcp().map_or(0, Tcp::errors_found)
 }
 
 /// Looks whether something came to the queue of errors of a TCP connection, if something is in it.
@@ -128,26 +127,6 @@ fn note_errors(file: &File, fd: c_int, info: &TcpInfo) {
     }
 }
 
-/// Looks whether a segment was dropped for want of memory.
-fn note_window(file: &File, fd: c_int, info: &TcpInfo) {
-    if let Some(tcp) = file.tcp() {
-        tcp.note_window((info.tcpi_rcv_wnd == 0).then_some(info.tcpi_bytes_received), || stream_memory(fd));
-    }
-}
-
-/// The same at a report, of a window that need not be shut yet: what was dropped before is no news after it. Asked for only where much is queued.
-fn note_drops(file: &File, fd: c_int, queued: u64) {
-    const MUCH: u64 = 2048;
-    if let Some(tcp) = file.tcp().filter(|tcp| queued >= MUCH && !tcp.has_shut_window()) {
-        tcp.note_memory(stream_memory(fd));
-    }
-}
-
-fn stream_memory(fd: c_int) -> Memory {
-    let [used, limit, .., drops] = socket_memory(fd).unwrap_or_default();
-    Memory { drops, is_short: used > limit }
-}
-
 /// The count at a report of `level`, for which of an established TCP connection less has to be asked: bytes queued, and the place that its readers
 /// have come to. Somebody whom we do not see may have taken some, so it can be too low and then shows an arrival where there is
 /// none; where it would show nothing, since `seen`, the kernel's own count is taken.
@@ -157,17 +136,16 @@ pub fn reported(file: &'static File, fd: c_int, watched: Bits, level: Bits, seen
         tcp.note_urgent();
     }
     tcp.follow_errors(level & ERR != 0);
-    let is_open = level & (RDHUP | HUP | ERR | PRI) == 0 && !file.is_closing() && !tcp.has_shut_window();
+    let is_open = level & (RDHUP | HUP | ERR | PRI) == 0 && !file.is_closing();
     if !INTERPOSES || watched & IN == 0 || !is_open {
         return settled_arrivals(file, fd, watched);
     }
     let (sum, blurred) = file.while_others_take(|| {
         let place = tcp.place()?;
         let queued = queued_bytes(fd)?;
-        note_drops(file, fd, queued);
         Some(place + queued)
     });
-    match sum.filter(|_| !blurred).map(|bytes| stream_count(bytes, findings(file), ESTABLISHED)) {
+    match sum.filter(|_| !blurred).map(|bytes| stream_count(bytes, errors_found(file), ESTABLISHED)) {
         Some(count) if count != seen => Some(count),
         _ => find_place(file, fd, watched),
     }
@@ -191,21 +169,19 @@ fn find_place(file: &'static File, fd: c_int, watched: Bits) -> Option<u64> {
     {
         tcp.set_place(place, consumed);
     }
-    note_window(file, fd, &info);
-    note_drops(file, fd, queued.unwrap_or(0));
-    Some(stream_count(info.tcpi_bytes_received, findings(file), info.tcpi_state))
+    Some(stream_count(info.tcpi_bytes_received, errors_found(file), info.tcpi_state))
 }
 
 /// The count of an established TCP connection, all of whose bytes up to that count were taken, if these include all that there were at the
 /// count `seen`; so this one shows whether what was taken since came since. No system call.
 pub fn overtaken(file: &File, seen: u64) -> Option<u64> {
-    const NO_BYTES: u64 = !(stream_count(u64::MAX, (0, 0), 0) ^ TCP);
+    const NO_BYTES: u64 = !(stream_count(u64::MAX, 0, 0) ^ TCP);
     let tcp = file.tcp()?;
-    let none = stream_count(0, findings(file), ESTABLISHED);
+    let none = stream_count(0, errors_found(file), ESTABLISHED);
     if seen & NO_BYTES != none {
         return None;
     }
-    let count = stream_count(tcp.place()?, findings(file), ESTABLISHED);
+    let count = stream_count(tcp.place()?, errors_found(file), ESTABLISHED);
     (count >= seen).then_some(count)
 }
 
@@ -507,20 +483,20 @@ mod tests {
         let stream = TcpStream::connect(listener.local_addr().expect("its address")).expect("a connection");
         let file = File::create().expect("memory");
         assert_eq!(file.identify(stream.as_raw_fd()), Kind::Tcp);
-        assert_eq!(overtaken(file, stream_count(10, (0, 0), ESTABLISHED)), None, "the place is not known");
+        assert_eq!(overtaken(file, stream_count(10, 0, ESTABLISHED)), None, "the place is not known");
         file.consume(3);
         let tcp = file.tcp().expect("it is one");
         tcp.set_place(8, 3);
-        assert_eq!(overtaken(file, stream_count(10, (0, 0), ESTABLISHED)), None, "two bytes are left");
+        assert_eq!(overtaken(file, stream_count(10, 0, ESTABLISHED)), None, "two bytes are left");
         file.consume(2);
-        let all = stream_count(10, (0, 0), ESTABLISHED);
+        let all = stream_count(10, 0, ESTABLISHED);
         assert_eq!(overtaken(file, all), Some(all));
         file.consume(1);
         assert_eq!(
             overtaken(file, all).map(|count| counts::change(all, count, &TAKEN_SIGNALS)),
             Some(counts::Change::Arrival)
         );
-        assert_eq!(overtaken(file, stream_count(1, (0, 0), 8)), None, "the end counts, too");
+        assert_eq!(overtaken(file, stream_count(1, 0, 8)), None, "the end counts, too");
         tcp.note_urgent();
         assert_eq!(overtaken(file, all), None);
         file.retire();

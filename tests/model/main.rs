@@ -14,7 +14,7 @@
 #![allow(dead_code, unused_imports)] // Neither the symbols nor the unit tests of the modules are here.
 
 use epolyfill_environment::{preload, settings};
-use epolyfill_rules::{account, count, edge, events, habit, kind, shards, shortage, tcp};
+use epolyfill_rules::{account, count, edge, events, habit, kind, shards, tcp};
 
 /// Whether the library has libc's names, so that it sees the program's calls on its descriptors.
 /// Otherwise it is used beside the kernel's epoll, and derives edges only from the completions of a

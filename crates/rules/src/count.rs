@@ -9,16 +9,13 @@ use core::sync::atomic::{AtomicU8, AtomicU32};
 use crate::kind::Kind;
 use crate::tcp::TcpState;
 
-/// Marks the bytes and the state of a TCP connection, and how often there was no memory for more
-/// bytes, and other numbers of which every change is an arrival.
+/// Marks the bytes and the state of a TCP connection, and other numbers of which every change is an
+/// arrival.
 pub const TCP: u64 = 1 << 60;
 
-/// A count of a TCP connection. `found` is how often memory was found to be missing, and something to have come to the queue of
-/// errors.
-pub const fn stream_count(bytes: u64, found: (u8, u8), state: TcpState) -> u64 {
-    const SHORTAGES: u32 = u64::BITS - 12;
-    let (shortages, errors) = (found.0 as u64, found.1 as u64 & 7);
-    TCP | shortages << SHORTAGES | (bytes << 8) & ((1 << SHORTAGES) - 1) | errors << 5 | state as u64
+/// A count of a TCP connection. `errors` is the number of arrivals found in its error queue.
+pub const fn stream_count(bytes: u64, errors: u8, state: TcpState) -> u64 {
+    TCP | (bytes << 8) & (TCP - 1) | (errors as u64 & 7) << 5 | state as u64
 }
 
 /// Marks a count of UDP datagrams: behind it stand how many were taken, how many are queued, and the memory in use.

@@ -5,7 +5,6 @@
 //! | `events`, `kind`, `tcp` | the bits of epoll; kinds of open file descriptions; states of TCP |
 //! | `count` | what two counts of arrivals show |
 //! | `edge` | which change of level is an edge |
-//! | `shortage` | which TCP segment was dropped for want of memory |
 //! | `habit`, `rest` | whether a wait looks before it sleeps; when a thread stays out of poll for a while |
 //! | `account`, `shards` | whether watcher threads pay, and how many there must be |
 //!
@@ -25,5 +24,4 @@ pub mod habit;
 pub mod kind;
 pub mod rest;
 pub mod shards;
-pub mod shortage;
 pub mod tcp;

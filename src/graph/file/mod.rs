@@ -18,7 +18,6 @@ mod peeks;
 mod room;
 pub mod source;
 mod tcp;
-mod tcp_rmem_drops;
 mod unix;
 
 use libc::c_int;
@@ -52,7 +51,6 @@ pub use ops::{FileOps, Look, READABLE_INSTANCE};
 pub use room::Finder;
 pub use source::Source;
 pub use tcp::Tcp;
-pub use tcp_rmem_drops::Memory;
 pub use unix::{Peer, Unix};
 
 use graph::Told;

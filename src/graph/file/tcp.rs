@@ -1,6 +1,5 @@
 //! What a TCP connection needs of its file: how far its readers have come, whether it has begun, and
-//! whether its writes block. Its error queue is in `errors.rs`, its dropped segments are in
-//! `tcp_rmem_drops.rs`. Kernel counterpart: `struct tcp_sock`.
+//! whether its writes block. Its error queue is in `errors.rs`. Kernel counterpart: `struct tcp_sock`.
 
 use libc::c_int;
 
@@ -13,8 +12,8 @@ use crate::tcp::{self, TcpState};
 /// begun and is not established yet.
 const PUT_OFF: u8 = 4;
 
-/// The file of a TCP connection. The word `state` is that of its error queue, `tally` that of its
-/// dropped segments, `peer` whether it is put off.
+/// The file of a TCP connection. The word `state` is that of its error queue, `peer` whether it is
+/// put off.
 #[derive(Clone, Copy, Debug)]
 pub struct Tcp<'a>(pub(super) &'a File);
 
