@@ -1,6 +1,6 @@
 /* An addition to an eventfd that is never read wakes a thread at once, though another thread is
- * held up in a signal handler in the middle of its own addition, and continues only later (E1, E6).
- * */
+ * held up in a signal handler in the middle of its own addition, and continues only later (E1,
+ * E6). */
 #include "harness.h"
 
 #define ROUNDS 300

@@ -1,6 +1,6 @@
 /* The edges of one registration are neither lost nor repeated while exclusive ones are added to the
- * instance and deleted: a unix socket's hang-up and the close of its peer are one edge each (E3).
- * */
+ * instance and deleted: a unix socket's hang-up and the close of its peer are one edge each
+ * (E3). */
 #include "harness.h"
 
 void test(void)

@@ -1,5 +1,5 @@
-/* A partial read of an MPTCP connection is not an edge, and the end of the connection is one (E2).
- * */
+/* A partial read of an MPTCP connection is not an edge, and the end of the connection is one
+ * (E2). */
 #include "strangers.h"
 
 void test(void)

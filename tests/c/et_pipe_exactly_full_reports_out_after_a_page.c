@@ -1,5 +1,5 @@
-/* A pipe that is full but has never refused a write has an OUT edge when a whole page is read (E4).
- * */
+/* A pipe that is full but has never refused a write has an OUT edge when a whole page is read
+ * (E4). */
 #include "harness.h"
 
 void test(void)

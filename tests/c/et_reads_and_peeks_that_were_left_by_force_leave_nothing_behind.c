@@ -10,8 +10,8 @@ static sigjmp_buf out;
 static bool ends_late;
 
 /* The kernel closes a thread's own descriptor table only after pthread_join() was woken, so a large
- * table keeps the thread alive for a while. The call is inline because the library must not see it.
- * */
+ * table keeps the thread alive for a while. The call is inline because the library must not see
+ * it. */
 static void take_a_table_of_its_own(void)
 {
 #ifdef __x86_64__

@@ -20,8 +20,8 @@ static void run(int writer, int reader, int writer_flags)
         size_t all = fill(writer), taken = 0;
         CHECK(all > 0);
 
-        /* The edges that filling itself caused are over; none comes while the peer does not read.
-         * */
+        /* The edges that filling itself caused are over; none comes while the peer does not
+         * read. */
         do {
             all += fill(writer);
             UNTIL(is_acknowledged(writer));

@@ -25,8 +25,8 @@ static void run(uint32_t events, bool early)
     if (early)
         ADD(looking, fd[0], events, 2);
 
-    /* Writes that are accepted whole, until the buffer is full and the peer accepts no more either.
-     * */
+    /* Writes that are accepted whole, until the buffer is full and the peer accepts no more
+     * either. */
     size_t all = 0, taken = 0;
     for (int still = 0; still < 10; still++) {
         for (; has_room(fd[0]); still = 0, all += 1000)

@@ -1,6 +1,6 @@
 /* Without CLOEXEC the number stays open over exec. The kernel's instance keeps its items; ours has
- * lost them and returns EINVAL. Either way it can be closed, and a new instance works (C3). DIFFERS
- * */
+ * lost them and returns EINVAL. Either way it can be closed, and a new instance works (C3).
+ * DIFFERS */
 #include "harness.h"
 
 void test(void)

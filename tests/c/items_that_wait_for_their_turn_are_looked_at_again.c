@@ -1,7 +1,7 @@
 /* If more items are ready than the buffer holds, the rest are reported later, in order (W3). An
  * item whose state has changed by then is not reported as it was (W7). An item that becomes ready
- * meanwhile is reported before any item that was reported after it became ready is reported again.
- * */
+ * meanwhile is reported before any item that was reported after it became ready is reported
+ * again. */
 #include "harness.h"
 
 enum { PIPES = 6 };

@@ -34,7 +34,7 @@ static void old_ones_report(void)
 }
 
 /* Writes to every 13th descriptor of a range and expects one report for each, then deletes or reads
- * it. Many at a time, since each wait may have to hear from a watcher thread. */
+ * it. Many at a time, since each wait may depend on a watcher thread. */
 static void each_reports(int from, int to, bool deleted)
 {
     static bool seen[N];
@@ -108,7 +108,7 @@ static void exhaust(int first, long mappings)
             break;
     }
     old_ones_report();
-    /* A refused registration does not half exist, and existing ones are in nothing's way. */
+    /* A refused registration does not half exist, and the existing ones obstruct nothing. */
     if (n < N)
         CHECK_ERRNO(epoll_ctl(ep, EPOLL_CTL_DEL, fds[n], NULL), ENOENT);
     for (int from = 0; from < n; from += TOGETHER) {

@@ -1,6 +1,6 @@
 /* An arrival that wakes a registration in an inner instance is an edge of the outer one if another
  * item is ready inside, even if the registration is level-triggered and its mask has none of the
- * new levels. A signal or an event of a file wakes without a key; an arrival at a socket also wakes
+ * new levels. A signal or an inotify event wakes without a key; an arrival at a socket also wakes
  * registrations for urgent data (N2). */
 #include "harness.h"
 

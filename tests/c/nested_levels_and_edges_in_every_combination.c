@@ -27,8 +27,8 @@ void test(void)
             EXPECT_ONE(outer, 2, EPOLLIN);
             EXPECT_ONE(inner, 1, EPOLLIN);
 
-            /* Reported and undrained: the inner instance is still ready if it is level-triggered.
-             * */
+            /* Reported and undrained: the inner instance is still ready if it is
+             * level-triggered. */
             if (inner_edge) {
                 EXPECT_NONE_NOW(inner);
                 EXPECT_NONE_NOW(outer);

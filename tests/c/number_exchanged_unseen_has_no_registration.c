@@ -94,7 +94,7 @@ void test(void)
     for (enum kind_of before = PIPE; before < KINDS; before++)
         for (enum kind_of after = PIPE; after < KINDS; after++)
             for (int way = 0; way < 8; way++) {
-                /* Files of these kinds cannot be told from others of their kind. */
+                /* Files of these kinds cannot be distinguished from others of their kind. */
                 if (before == after && before >= EVENTFD)
                     continue;
                 /* Also, their identity is not recorded before the first report. */

@@ -43,8 +43,8 @@ void test(void)
             refused = ctl(ep, EPOLL_CTL_ADD, fds[n], n % 2 ? EPOLLIN : EPOLLIN | EPOLLET, n) != 0;
             CHECK(!refused || (errno == ENOMEM && !on_the_kernel()));
             if (refused || n % 100 == 0) {
-                /* All added registrations are reported, including the last one before the refusal.
-                 * */
+                /* All added registrations are reported, including the last one before the
+                 * refusal. */
                 int last = refused ? n - 1 : n, before = atomic_load(&heard);
                 for (int i = last; i >= 0 && i > last - 5; i--)
                     add_one(fds[i]);

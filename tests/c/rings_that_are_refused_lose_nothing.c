@@ -21,8 +21,8 @@ static void register_them(void)
     ADD(ep, pair[0], EPOLLIN, 4);
 }
 
-/* While the other thread sleeps, or before: the test cannot find out without a descriptor number.
- * */
+/* While the other thread sleeps, or before: the test cannot find out without a descriptor
+ * number. */
 static void *adds(void *arg)
 {
     pause_ms(5);

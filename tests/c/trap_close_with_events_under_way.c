@@ -1,7 +1,7 @@
 /* Descriptors are closed while they have events pending and a thread waits on them, and their
  * numbers are reused at once. A wait that begins after the close reports nothing of the closed
- * files, a new file under the number is reported as itself, and the peer sees the close (D1, D2).
- * */
+ * files, a new file under the number is reported as itself, and the peer sees the close (D1,
+ * D2). */
 #include "harness.h"
 
 #define SLOTS 6

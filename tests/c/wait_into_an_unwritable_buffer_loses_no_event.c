@@ -29,8 +29,8 @@ void test(void)
     EXPECT_ONE(ep, 3, EPOLLIN);
     DEL(ep, level);
 
-    /* The buffer ends in the middle: the events that fit are reported, the rest in the next wait.
-     * */
+    /* The buffer ends in the middle: the events that fit are reported, the rest in the next
+     * wait. */
     char *pages = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     CHECK(pages != MAP_FAILED);
     OK(mprotect(pages + 4096, 4096, PROT_NONE));
