@@ -1,4 +1,4 @@
-//! The calls of libc that histories make, by libc's names: the library under judgement stands in front of them.
+//! The calls of libc that histories make, by libc's names: the library under test interposes them.
 
 use std::ffi::CString;
 use std::ptr::{null, null_mut};
@@ -7,7 +7,7 @@ use libc::{c_int, c_void, epoll_event, iovec, itimerspec, mmsghdr, msghdr, socka
 
 use crate::kernel::{self, Answer};
 
-/// What a call answered, or errno.
+/// The result of a call, or errno.
 pub type Outcome = Result<i64, i32>;
 
 pub fn errno() -> i32 {
@@ -86,21 +86,21 @@ pub fn epoll_ctl(epfd: c_int, op: c_int, fd: c_int, event: Option<&mut epoll_eve
 /// # Safety
 /// `events` must have room for `max` events, or be an address that the kernel refuses.
 pub unsafe fn epoll_wait(epfd: c_int, events: *mut epoll_event, max: c_int, timeout: c_int) -> Answer {
-    // SAFETY: the caller answers for it.
+    // SAFETY: guaranteed by the caller.
     answer(unsafe { libc::epoll_wait(epfd, events, max, timeout) })
 }
 
 /// # Safety
 /// As for [`epoll_wait`].
 pub unsafe fn epoll_pwait(epfd: c_int, events: *mut epoll_event, max: c_int, timeout: c_int) -> Answer {
-    // SAFETY: the caller answers for it; the mask is NULL.
+    // SAFETY: guaranteed by the caller; the mask is NULL.
     answer(unsafe { libc::epoll_pwait(epfd, events, max, timeout, null()) })
 }
 
 /// # Safety
 /// As for [`epoll_wait`].
 pub unsafe fn epoll_pwait2(epfd: c_int, events: *mut epoll_event, max: c_int, limit: &timespec) -> Answer {
-    // SAFETY: the caller answers for it; the mask is NULL.
+    // SAFETY: guaranteed by the caller; the mask is NULL.
     answer(unsafe { libc::epoll_pwait2(epfd, events, max, limit, null()) })
 }
 
@@ -152,13 +152,14 @@ pub fn watch_file(inotify: c_int, path: &str, mask: u32) -> Answer {
 }
 
 pub fn terminal_of(master: c_int) -> Answer {
-    // SAFETY: TIOCGPTPEER takes flags and answers with a descriptor.
+    // SAFETY: TIOCGPTPEER takes flags and returns a descriptor.
     answer(unsafe {
         libc::ioctl(master, libc::TIOCGPTPEER, libc::O_RDWR | libc::O_NOCTTY | libc::O_NONBLOCK | libc::O_CLOEXEC)
     })
 }
 
-/// Throws the input of a terminal away, sets its modes as they are, or does both; stops its output, or lets it go on.
+/// Discards the input of a terminal, sets its modes to their present values, or does both; stops or
+/// restarts its output.
 pub fn control_terminal(fd: c_int, how: i64) -> Answer {
     // SAFETY: zeroes are a valid termios, which the first call fills in.
     answer(unsafe {
@@ -174,7 +175,7 @@ pub fn control_terminal(fd: c_int, how: i64) -> Answer {
     })
 }
 
-/// Makes a terminal pass bytes as they are.
+/// Makes a terminal pass bytes unchanged.
 pub fn make_raw(fd: c_int) {
     // SAFETY: zeroes are a valid termios, which the first call fills in.
     unsafe {
@@ -186,10 +187,10 @@ pub fn make_raw(fd: c_int) {
     }
 }
 
-/// A signalfd for these signals, or a mask of them for one that exists.
+/// Makes a signalfd for these signals, or sets the mask of an existing one.
 pub fn signalfd(fd: c_int, signals: &[c_int]) -> Answer {
     let set = signal_set(signals);
-    // SAFETY: the set is whole.
+    // SAFETY: the set is initialized.
     answer(unsafe { libc::signalfd(fd, &raw const set, libc::SFD_NONBLOCK | libc::SFD_CLOEXEC) })
 }
 
@@ -208,15 +209,15 @@ fn signal_set(signals: &[c_int]) -> libc::sigset_t {
 /// Blocks the signals in this thread.
 pub fn block_signals(signals: &[c_int]) {
     let set = signal_set(signals);
-    // SAFETY: the set is whole.
+    // SAFETY: the set is initialized.
     unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, null_mut()) };
 }
 
-/// Takes the signals that are pending.
+/// Consumes the pending ones of these signals.
 pub fn take_signals(signals: &[c_int]) {
     let set = signal_set(signals);
     let now = timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: the set and the time are whole, and nobody asks for the information.
+    // SAFETY: the set and the time are initialized, and the information is not requested.
     while unsafe { libc::sigtimedwait(&raw const set, null_mut(), &raw const now) } > 0 {}
 }
 
@@ -224,7 +225,7 @@ pub fn take_signals(signals: &[c_int]) {
 pub fn set_timer(fd: c_int, first: i64, period: i64) -> Answer {
     let time = |ns: i64| timespec { tv_sec: ns / 1_000_000_000, tv_nsec: ns % 1_000_000_000 };
     let new = itimerspec { it_interval: time(period), it_value: time(first) };
-    // SAFETY: the time is whole; nobody asks for the old one.
+    // SAFETY: the time is initialized; the old one is not requested.
     answer(unsafe { libc::timerfd_settime(fd, 0, &raw const new, null_mut()) })
 }
 
@@ -234,7 +235,7 @@ pub fn set_option(fd: c_int, level: c_int, name: c_int, value: c_int) -> Answer 
     answer(unsafe { libc::setsockopt(fd, level, name, (&raw const value).cast(), length) })
 }
 
-/// The next close resets the connection.
+/// Makes the next close reset the connection.
 pub fn reset_on_close(fd: c_int) -> Answer {
     let linger = libc::linger { l_onoff: 1, l_linger: 0 };
     let length = size_of::<libc::linger>() as libc::socklen_t;
@@ -245,14 +246,14 @@ pub fn reset_on_close(fd: c_int) -> Answer {
 const SEND_BUFFER: usize = 3;
 const QUEUED: usize = 5;
 
-/// Whether a TCP socket has no room, found out without asking for its level, which would arm its wakeup.
+/// Whether a TCP socket has no room, without a look at its level, which would set SOCK_NOSPACE.
 pub fn is_brimful(fd: c_int) -> bool {
     memory_of(fd).is_some_and(|memory| is_full(memory[SEND_BUFFER], memory[QUEUED]))
 }
 
-/// Whether a TCP socket may have no room for a moment while so many bytes are written.
+/// Whether a TCP socket may have no room for a moment during a write of `n` bytes.
 pub fn may_fill(fd: c_int, n: usize) -> bool {
-    // What each piece of a page takes beside its bytes.
+    // The overhead of each piece of a page.
     const HEAD: usize = 1024;
     let taken = n + (n / 4096 + 1) * HEAD;
     memory_of(fd).is_some_and(|memory| is_full(memory[SEND_BUFFER], memory[QUEUED].saturating_add(taken as u32)))
@@ -262,13 +263,14 @@ fn is_full(limit: u32, queued: u32) -> bool {
     limit.saturating_sub(queued) < queued >> 1
 }
 
-/// Whether the process has threads besides this one.
+/// Whether the process has other threads than this one.
 pub fn has_other_threads() -> bool {
     const ALONE: u64 = 3;
     std::fs::metadata("/proc/self/task").is_ok_and(|tasks| std::os::unix::fs::MetadataExt::nlink(&tasks) > ALONE)
 }
 
-/// How far a TCP connection has come: its state, what was acknowledged of what it sent, and what it received.
+/// The progress of a TCP connection: its state, the bytes that it sent and that were acknowledged,
+/// and the bytes that it received.
 pub type Progress = (u8, u64, u64);
 
 pub fn progress(fd: c_int) -> Option<Progress> {
@@ -283,7 +285,7 @@ pub fn progress(fd: c_int) -> Option<Progress> {
     (asked == 0).then_some((info[0], number(ACKNOWLEDGED)?, number(RECEIVED)?))
 }
 
-/// What SO_MEMINFO tells of a socket.
+/// The values of SO_MEMINFO.
 fn memory_of(fd: c_int) -> Option<[u32; 9]> {
     const SO_MEMINFO: c_int = 55;
     let mut memory = [0u32; 9];
@@ -304,7 +306,7 @@ pub const OPTIONS: [(&str, c_int, c_int); 6] = [
     ("TCP_NOTSENT_LOWAT", libc::IPPROTO_TCP, libc::TCP_NOTSENT_LOWAT),
 ];
 
-/// Takes the next one from the queue of errors.
+/// Takes the next entry from the error queue.
 pub fn take_error(fd: c_int) -> Outcome {
     let (mut data, mut control) = ([0u8; 512], [0u64; 64]);
     let mut part = [iovec { iov_base: data.as_mut_ptr().cast(), iov_len: data.len() }];
@@ -369,7 +371,7 @@ pub fn connect(fd: c_int, to: Address) -> Answer {
     to.with(|address, length| answer(unsafe { libc::connect(fd, address, length) }))
 }
 
-/// A connection that begins with a byte, sent by one of three calls.
+/// Connects by a write of one byte, made by one of three calls.
 pub fn connect_by_write(fd: c_int, to: Address, how: i64) -> Outcome {
     let flags = libc::MSG_FASTOPEN | libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
     let mut byte = b"x".to_owned();
@@ -406,7 +408,7 @@ pub fn port_of(fd: c_int) -> Result<u16, i32> {
 }
 
 pub fn accept(fd: c_int) -> Answer {
-    // SAFETY: nobody asks for the address.
+    // SAFETY: the address is not requested.
     answer(unsafe { libc::accept4(fd, null_mut(), null_mut(), libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC) })
 }
 
@@ -426,7 +428,7 @@ fn message(parts: &mut [iovec]) -> msghdr {
     message
 }
 
-/// How a step writes. The numbers are those of its `how`.
+/// The ways in which a step writes. The indices are the numbers of its `how`.
 pub const WRITES: [&str; 13] = [
     "write",
     "writev",
@@ -443,7 +445,7 @@ pub const WRITES: [&str; 13] = [
     "tee",
 ];
 
-/// How a step reads.
+/// The ways in which a step reads.
 pub const READS: [&str; 12] = [
     "read",
     "readv",
@@ -459,7 +461,8 @@ pub const READS: [&str; 12] = [
     "syscall",
 ];
 
-/// The judge's own descriptors, which nobody watches: a file and a pipe for the calls that move data between two.
+/// The judge's own descriptors, which are not watched: a file and a pipe for the calls that move
+/// data between two.
 #[derive(Debug)]
 pub struct Tools {
     file: c_int,
@@ -475,13 +478,13 @@ impl Tools {
         while kernel::read(self.pipe[0], buffer) > 0 {}
     }
 
-    /// Writes `buffer` to `fd` in one of the ways of [`WRITES`], sendmmsg twice; for an eventfd it is the number to add. Answers with
-    /// bytes.
+    /// Writes `buffer` to `fd` in one of the ways of [`WRITES`], or twice the buffer by sendmmsg;
+    /// for an eventfd it is the number to add. Returns a number of bytes.
     pub fn write(&self, fd: c_int, buffer: &mut [u8], how: i64) -> Outcome {
         let (at, n) = (buffer.as_mut_ptr(), buffer.len());
         let quiet = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
         let mut halves = parts(at, n);
-        // SAFETY: everything handed over points into the buffer, whose length is told, or at locals.
+        // SAFETY: all pointers are to locals, or into the buffer, whose length is passed.
         outcome(unsafe {
             match how {
                 1 => libc::writev(fd, halves.as_ptr(), 2),
@@ -494,7 +497,7 @@ impl Tools {
                         mmsghdr { msg_hdr: message(&mut halves), msg_len: 0 },
                         mmsghdr { msg_hdr: message(&mut again), msg_len: 0 },
                     ];
-                    // The last of them may have been cut short: what counts is bytes.
+                    // The last message may have been cut short, so the result is a number of bytes.
                     match libc::sendmmsg(fd, messages.as_mut_ptr(), 2, quiet) {
                         sent @ 0.. => messages[..sent as usize].iter().map(|message| message.msg_len as isize).sum(),
                         failed => failed as isize,
@@ -532,7 +535,7 @@ impl Tools {
     pub fn read(&self, fd: c_int, buffer: &mut [u8], how: i64) -> Outcome {
         let (at, n) = (buffer.as_mut_ptr(), buffer.len());
         let mut halves = parts(at, n);
-        // SAFETY: everything handed over points into the buffer, whose length is told, or at locals.
+        // SAFETY: all pointers are to locals, or into the buffer, whose length is passed.
         outcome(unsafe {
             match how {
                 1 => libc::readv(fd, halves.as_ptr(), 2),
@@ -569,10 +572,10 @@ impl Tools {
     }
 }
 
-/// The longest message of a queue.
+/// The longest message in a queue.
 pub const MESSAGE_BYTES: usize = 64;
 
-/// A message queue for so many messages, without a name.
+/// Makes a message queue with room for `room` messages, and removes its name.
 pub fn message_queue(name: u32, room: i64) -> Answer {
     let path = CString::new(format!("/judge-{}-{name}", std::process::id())).map_err(|_| libc::EINVAL)?;
     let flags = libc::O_RDWR | libc::O_CREAT | libc::O_EXCL | libc::O_NONBLOCK | libc::O_CLOEXEC;
@@ -598,7 +601,7 @@ pub fn receive_message(queue: c_int) -> Outcome {
     outcome(unsafe { libc::mq_receive(queue, message.as_mut_ptr().cast(), message.len(), null_mut()) }).map(|_| 1)
 }
 
-/// Asks netlink for nothing, and for an acknowledgement of that, which arrives at once.
+/// Sends netlink an empty request for an acknowledgement, which arrives at once.
 pub fn ask_netlink(fd: c_int) -> Outcome {
     const NOTHING: u16 = 1;
     const REQUEST_AND_ACKNOWLEDGE: u16 = 5;
@@ -638,11 +641,12 @@ pub fn tee(from: c_int, to: c_int, n: usize) -> Outcome {
     outcome(unsafe { libc::tee(from, to, n, libc::SPLICE_F_NONBLOCK) })
 }
 
-/// A child that sleeps until it is killed, and its pidfd. It has the same table of descriptors, so it keeps none alive.
+/// A child that sleeps until it is killed, and its pidfd. It shares the descriptor table, so it
+/// keeps no descriptor open.
 pub fn sleeping_child() -> Result<(c_int, c_int), i32> {
     let mut pidfd: c_int = -1;
     let flags = libc::CLONE_FILES | libc::CLONE_PIDFD | libc::SIGCHLD;
-    // SAFETY: without CLONE_VM the child has memory of its own and only sleeps there.
+    // SAFETY: without CLONE_VM the child has its own memory, and only sleeps.
     let pid = unsafe { libc::syscall(libc::SYS_clone, flags, 0, &raw mut pidfd, 0, 0) };
     if pid == 0 {
         loop {
@@ -653,9 +657,10 @@ pub fn sleeping_child() -> Result<(c_int, c_int), i32> {
     if pid < 0 { Err(errno()) } else { Ok((pid as c_int, pidfd)) }
 }
 
-/// Ends a child, and waits until it has ended and until it is gone. Its end is one event, its going another: `between` comes between.
+/// Kills a child, waits until it has ended, and reaps it. Its end and its removal are an event
+/// each; `between` runs between them.
 pub fn kill_child(pid: c_int, between: impl FnOnce()) {
-    // SAFETY: a child of ours, which nobody has waited for yet; zeroes are a valid siginfo.
+    // SAFETY: a child of this process that has not been reaped; zeroes are a valid siginfo.
     unsafe {
         libc::kill(pid, libc::SIGKILL);
         let mut info = std::mem::zeroed();
@@ -666,9 +671,9 @@ pub fn kill_child(pid: c_int, between: impl FnOnce()) {
     unsafe { libc::waitpid(pid, null_mut(), libc::__WALL) };
 }
 
-/// Runs `work` in a forked child and waits for its end. Answers as it does.
+/// Runs `work` in a forked child and waits for its end. Returns the result of `work`.
 pub fn in_child(work: impl FnOnce() -> bool) -> bool {
-    // SAFETY: the child only makes system calls and leaves.
+    // SAFETY: the child only makes system calls and exits.
     unsafe {
         let pid = libc::fork();
         if pid == 0 {
@@ -679,7 +684,7 @@ pub fn in_child(work: impl FnOnce() -> bool) -> bool {
     }
 }
 
-/// The end of the symbolic link /proc/self/fd/N.
+/// The target of the symbolic link /proc/self/fd/N.
 pub fn link_of(fd: c_int) -> String {
     std::fs::read_link(format!("/proc/self/fd/{fd}")).map(|path| path.display().to_string()).unwrap_or_default()
 }

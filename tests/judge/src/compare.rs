@@ -1,34 +1,35 @@
-//! What two sides reported, and where they differ. Pure, without a descriptor.
+//! The reports of both sides, and their differences. Pure functions, without a descriptor.
 //!
-//! One judgement looks at several rounds: a wait on either side each. The first is the wait of the history; the others come only when
-//! it was cut short by its `maxevents`, or when the sides differ, since what a softirq brings may fall between the two waits of a round.
+//! One judgement considers several rounds, each of which is a wait on either side. The first is the
+//! wait of the history. The others follow only if the first was cut short by its `maxevents`, or if
+//! the sides differ, since an event that a softirq makes may fall between the two waits of a round.
 
 /// A registration's data and the bits reported.
 pub type Report = (u64, u32);
 
-/// What both sides reported in one round, in their order.
+/// The reports of both sides in one round, in their order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Round {
     pub kernel: Vec<Report>,
     pub ours: Vec<Report>,
 }
 
-/// How the two sides differ about one registration.
+/// The difference between the two sides about one registration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum What {
-    /// The kernel reported, we did not.
+    /// The kernel reported, the library did not.
     Lost,
-    /// We reported, the kernel did not.
+    /// The library reported, the kernel did not.
     Extra,
-    /// We reported twice in one wait (W6).
+    /// The library reported twice in one wait (W6).
     Twice,
-    /// We reported only some of the bits.
+    /// The library reported only some of the bits.
     FewerBits,
-    /// We reported more bits.
+    /// The library reported more bits.
     MoreBits,
-    /// Neither contains the other.
+    /// Each side reported bits that the other did not.
     OtherBits,
-    /// Another answer or errno.
+    /// Another result or errno.
     Answer,
 }
 
@@ -54,7 +55,7 @@ impl What {
 pub struct Difference {
     pub what: What,
     pub data: u64,
-    /// All bits that each side reported over the rounds.
+    /// All bits that each side reported in all rounds.
     pub kernel: u32,
     pub ours: u32,
 }
@@ -62,15 +63,15 @@ pub struct Difference {
 /// How long a registration is reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lasting {
-    /// As long as its level lasts.
+    /// While its level is high.
     Level,
-    /// Once an edge, or as long as a level that the report itself takes away.
+    /// Once per edge, or once if the report itself takes the level.
     Edge,
-    /// As long as its level lasts, but some bits in one report only.
+    /// While its level is high, but some bits in one report only.
     InPart,
 }
 
-/// The bits that are in one report only where others last.
+/// The bits that are in one report only, where the others last.
 const PASSING: u32 = (libc::EPOLLERR | libc::EPOLLPRI) as u32;
 
 fn bits_in(reports: &[Report], data: u64) -> Option<u32> {
@@ -79,7 +80,7 @@ fn bits_in(reports: &[Report], data: u64) -> Option<u32> {
     Some(found.fold(0, |all, bits| all | bits))
 }
 
-/// Compares the rounds. The last one must have had room for everything.
+/// Compares the rounds. The last wait must have had room for all events.
 pub fn compare(rounds: &[Round], lasting: impl Fn(u64) -> Lasting) -> Vec<Difference> {
     let mut seen: Vec<u64> = Vec::new();
     for round in rounds {
@@ -105,7 +106,8 @@ fn compare_one(rounds: &[Round], data: u64, lasting: Lasting) -> Option<Differen
     }
     let count = |side: &[Option<u32>]| side.iter().flatten().count();
     if lasting != Lasting::Edge {
-        // The last round says what is true now; what was only in an earlier one may have been true then.
+        // The last round shows the present level; a report in an earlier round only may have been
+        // right then.
         let last = (kernel.last().copied().flatten(), ours.last().copied().flatten());
         match last {
             (Some(_), None) => return difference(What::Lost),
@@ -123,7 +125,8 @@ fn compare_one(rounds: &[Round], data: u64, lasting: Lasting) -> Option<Differen
             false => differing_bits(kernel_bits, ours_bits).and_then(difference),
         };
     }
-    // What the kernel reported in a round we may have reported in the one before: it came between the two waits of that round.
+    // The library may have reported in the previous round what the kernel reports in this one: it
+    // came between the two waits of that round.
     let unanswered =
         |round: usize| kernel[round].is_some() && ours[round.saturating_sub(1)..].iter().all(Option::is_none);
     if (0..rounds.len()).any(unanswered) {
@@ -214,7 +217,8 @@ mod tests {
     fn what_came_between_two_waits_is_no_difference() {
         assert_eq!(edges(&[round(&[], &[(1, IN)]), round(&[(1, IN)], &[])]), []);
         assert_eq!(edges(&[round(&[(1, IN)], &[]), round(&[], &[(1, IN)])]), []);
-        // Two arrivals, the second between our waits: one report of ours answers both of the kernel's.
+        // Two arrivals, the second between the library's waits: one of its reports matches both of
+        // the kernel's.
         assert_eq!(edges(&[round(&[(1, IN)], &[(1, IN)]), round(&[(1, IN)], &[])]), []);
     }
 

@@ -1,4 +1,4 @@
-//! The coordinator: starts workers, adds up what they count, shrinks what they find, prints the table.
+//! The coordinator: starts workers, adds up their counts, shrinks their findings, prints the table.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -20,47 +20,50 @@ use crate::op::{self, Op, Verb};
 use crate::options::Options;
 use crate::shrink;
 
-/// Histories that one process does before the next takes over: what the library remembers does not pile up.
+/// The number of histories of one process, so that the library's memory of the past does not pile
+/// up.
 const HISTORIES: u64 = 150;
-/// A worker that says nothing for so long hangs.
+/// A worker without output for this long hangs.
 const SILENCE: Duration = Duration::from_secs(30);
-/// After so long a difference is printed as short as it is by then.
+/// After this time a difference is printed as short as it is by then.
 const LONGEST_SHRINKING: Duration = Duration::from_secs(20);
-/// The same for one that shows only in a process that did other histories before, which take their time.
+/// The same for a difference that shows only in a process with other histories before it, which
+/// take time.
 const LONGEST_WITH_PAST: Duration = Duration::from_secs(120);
-/// How often a candidate is tried before it is said not to show the difference.
+/// The number of attempts after which a candidate counts as not showing the difference.
 const TRIES: usize = 3;
-/// How often a history is done with both sides in one process to see its difference `SHOWINGS` times.
+/// The number of attempts to see a difference `SHOWINGS` times with both sides in one process.
 const MOST_TOGETHER: usize = 40;
 const SHOWINGS: usize = 2;
-/// For each of those it is done so often with each side in a process of its own: one that showed in two of N attempts is missed by
-/// `APART` times N with a chance of e^(-2 * APART).
+/// For each of those, the number of runs with each side in a process of its own: a difference that
+/// showed in two of N attempts is missed in `APART` times N runs with a probability of e^(-2 *
+/// APART).
 const APART: usize = 4;
-/// A history of more steps is not printed.
+/// A history with more steps is not printed.
 const MOST_PRINTED: usize = 500;
-/// After so many differences of the library no more are looked into: something is badly wrong.
+/// After this many differences of the library, no more are examined: something is badly wrong.
 const ENOUGH: usize = 100;
 
 /// A difference with the history that led to it.
 #[derive(Clone, Debug)]
 struct Found {
-    /// What and kind, or how the worker ended.
+    /// What differs and the kind of file, or how the worker ended.
     sign: String,
     profile: Profile,
-    /// The data of the registration that it is about.
+    /// The data of the registration concerned.
     data: Option<u64>,
     /// The row of `known` that lists it.
     row: Option<usize>,
     text: String,
-    /// The histories that the process had done before.
+    /// The earlier histories of the process.
     before: Vec<Op>,
     ops: Vec<Op>,
-    /// How they went.
+    /// The log of the steps.
     seen: Vec<String>,
     seed: String,
 }
 
-/// What a worker's line says of a difference.
+/// A worker's line about a difference.
 #[derive(Debug)]
 struct Told {
     sign: String,
@@ -70,7 +73,7 @@ struct Told {
 }
 
 impl Told {
-    /// Of a line, but for its first word.
+    /// Parses a line without its first word.
     fn parse(line: &str) -> Told {
         let mut parts = line.splitn(5, ' ');
         Told {
@@ -82,7 +85,7 @@ impl Told {
     }
 }
 
-/// True when nothing differed but for listed things.
+/// Returns true if all differences are listed ones.
 pub fn run(options: Options) -> Result<bool, String> {
     let library = find_library(&options)?;
     let stage = Stage { program: std::env::current_exe().map_err(|error| error.to_string())?, library, options };
@@ -127,7 +130,8 @@ fn profile_in(text: &str) -> Profile {
     named.and_then(Profile::parse).unwrap_or(Profile::Plain)
 }
 
-/// The library to judge: the one that is named, or that of the build which this program belongs to.
+/// The library to judge: the one that the options name, or that of the build to which this program
+/// belongs.
 fn find_library(options: &Options) -> Result<PathBuf, String> {
     const FILE: &str = "libepolyfill.so";
     let found = match &options.library {
@@ -148,21 +152,21 @@ fn find_library(options: &Options) -> Result<PathBuf, String> {
     found.canonicalize().map_err(|error| format!("{}: {error}", found.display()))
 }
 
-/// What a run works with.
+/// The settings of a run.
 struct Stage {
     program: PathBuf,
     library: PathBuf,
     options: Options,
 }
 
-/// What a replay showed.
+/// The results of a replay.
 #[derive(Debug, Default)]
 struct Seen {
     signs: Vec<String>,
     steps: String,
-    /// The data that the differences are about.
+    /// The data of the registrations that differ.
     about: Vec<(String, u64)>,
-    /// What one side alone reported of each registration, by step and data.
+    /// The reports of the one side that ran, by step and data.
     alone: BTreeSet<(u32, u64, String)>,
 }
 
@@ -208,7 +212,7 @@ impl Stage {
                             return;
                         }
                         match self.one_worker(seed, next.fetch_add(1, SeqCst), steps, counts, &tell, deadline) {
-                            // What it was spared is for the next.
+                            // The next worker gets the steps that this one was not given.
                             Ok(spared) => *left.lock().expect("no panic") += spared,
                             Err(error) => {
                                 *broken.lock().expect("no panic") = Some(error);
@@ -256,7 +260,7 @@ impl Stage {
         Ok(report(&counts, begun.elapsed(), options, late))
     }
 
-    /// One worker's life. Answers with how many of the steps it was not given.
+    /// Runs one worker to its end. Returns the number of steps that it was not given.
     fn one_worker(
         &self,
         seed: u64,
@@ -281,7 +285,7 @@ impl Stage {
             .collect();
         let profile = options.profiles[noise.weighted(&weights)];
         let kinds: Vec<&str> = options.kinds.iter().map(|kind| kind.word()).collect();
-        // Forks are dear.
+        // Forks are expensive.
         let given = if profile == Profile::Forking { steps.min(9000) } else { steps };
         let left = deadline
             .map_or(f64::MAX, |deadline| deadline.saturating_duration_since(Instant::now()).as_secs_f64() / 60.0);
@@ -352,12 +356,13 @@ impl Stage {
         Ok(steps - given)
     }
 
-    /// Does a history in a process of its own.
+    /// Runs a history in a process of its own.
     fn perform(&self, file: &Path, verbose: bool) -> Result<Seen, String> {
         self.perform_on(file, verbose, "both")
     }
 
-    /// Does a history with each side in a process of its own, and prints the steps in which they differ.
+    /// Runs a history with each side in a process of its own, and prints the steps in which they
+    /// differ.
     fn perform_apart(&self, file: &Path) -> Result<bool, String> {
         let (kernel, ours) = (self.perform_on(file, true, "kernel")?, self.perform_on(file, true, "ours")?);
         println!("kernel:\n{}\nours:\n{}", kernel.steps, ours.steps);
@@ -367,9 +372,10 @@ impl Stage {
         Ok(differing.is_empty())
     }
 
-    /// Whether a difference is what one side does to the other: it shows with both in one process, and never with each in one of its
-    /// own, however often as that must be tried. One that cannot be shown again is not. What sleeping threads found must show without
-    /// them, in waits of one thread.
+    /// Whether a difference is an effect of one side on the other: it shows with both in one
+    /// process, and never with each in a process of its own, in as many runs as that takes. A
+    /// difference that cannot be shown again is not one. One that sleeping threads found must show
+    /// without them, in waits of one thread.
     fn is_between(&self, found: &Found) -> bool {
         let mut ops = found.ops.clone();
         if ops.iter().any(|op| op.verb == Verb::Sleepers) {
@@ -393,7 +399,7 @@ impl Stage {
                     .alone
                     .into_iter()
                     .filter(|(step, of, _)| *step == last && found.data.is_none_or(|data| data == *of));
-                // Where no registration is named, one of several has to report, and any may be it.
+                // If no registration is named, one of several must report, and any of them may.
                 let mut reports: Vec<String> = at_last.map(|(_, _, report)| report).collect();
                 reports.sort();
                 seen.signs.is_empty().then_some(reports)
@@ -458,7 +464,7 @@ impl Stage {
         }
     }
 
-    /// True if what was left of the history shows that one side does it to the other.
+    /// Returns true if the shrunk history shows that one side has an effect on the other.
     fn shrink_and_print(&self, found: Found, shown: &mut BTreeSet<String>) -> bool {
         let scratch = self.options.out.join(format!("candidate-{}", std::process::id()));
         let begun = Instant::now();
@@ -473,7 +479,7 @@ impl Stage {
         let mut whole = found.ops.clone();
         let mut reproduces = shows(&whole);
         if !reproduces && !found.before.is_empty() {
-            // It may come of what the library remembers of histories that are over.
+            // It may be caused by the library's memory of earlier histories.
             longest.set(LONGEST_WITH_PAST);
             let all = [&found.before[..], &found.ops].concat();
             reproduces = shows(&all);
@@ -527,7 +533,8 @@ impl Stage {
     }
 }
 
-/// What two processes with one side each reported differently, a registration in a step a line.
+/// The reports in which two processes with one side each differ, one line for each registration and
+/// step.
 fn differing_apart(kernel: &Seen, ours: &Seen) -> String {
     let mut lines = String::new();
     for (step, data, _) in kernel.alone.symmetric_difference(&ours.alone) {
@@ -547,7 +554,7 @@ fn differing_apart(kernel: &Seen, ours: &Seen) -> String {
     lines
 }
 
-/// Ends a worker that hangs.
+/// Kills a worker that hangs.
 struct Watchdog {
     heard: Arc<Mutex<Instant>>,
     barked: Arc<AtomicBool>,
@@ -563,7 +570,8 @@ impl Watchdog {
             while is_done.recv_timeout(Duration::from_millis(200)) == Err(mpsc::RecvTimeoutError::Timeout) {
                 if heard.lock().is_ok_and(|heard| heard.elapsed() > SILENCE) {
                     barked.store(true, SeqCst);
-                    // SAFETY: the worker's own process id; it is waited for only after this thread was told to stop.
+                    // SAFETY: the worker's own process id; it is reaped only after this thread was
+                    // told to stop.
                     unsafe { libc::kill(pid.cast_signed(), libc::SIGKILL) };
                     return;
                 }
@@ -589,7 +597,7 @@ impl Drop for Watchdog {
     }
 }
 
-/// Prints the table; true when everything is as it should be.
+/// Prints the table; returns true if there are no unlisted differences.
 fn report(counts: &Counts, took: Duration, options: &Options, late: bool) -> bool {
     let columns = [What::Lost, What::Extra, What::FewerBits, What::MoreBits, What::OtherBits, What::Answer];
     println!();

@@ -1,4 +1,4 @@
-//! What is counted, by names: workers add up and send lines, the coordinator adds the lines up.
+//! Counters by name: workers add up and send lines, the coordinator adds the lines up.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -11,7 +11,7 @@ use crate::known::{Class, ROWS};
 #[derive(Clone, Debug, Default)]
 pub struct Counts {
     named: BTreeMap<String, u64>,
-    /// The kernel's reports by kind, which are counted too often to look for a name each time.
+    /// The kernel's reports by kind, which are too frequent for a look-up by name.
     reports: [u64; Kind::ALL.len()],
 }
 
@@ -25,16 +25,16 @@ impl Counts {
         }
     }
 
-    /// The kernel reported a registration of this kind.
+    /// Counts a report of the kernel for this kind.
     pub fn report(&mut self, kind: Kind) {
         self.reports[kind as usize] += 1;
     }
 
-    /// The sides differed.
+    /// Counts a difference between the sides.
     pub fn difference(&mut self, what: What, kind: Kind, row: Option<usize>) {
         match row {
             Some(row) => {
-                // Not the library's: one side does it to the other.
+                // Not a difference of the library: one side has an effect on the other.
                 let group = match what {
                     _ if ROWS[row].between => "between",
                     What::Lost if ROWS[row].class(what) == Class::NoNews => "no-news",
@@ -52,14 +52,15 @@ impl Counts {
         }
     }
 
-    /// One that was counted under a name is counted under another.
+    /// Moves one count from one name to another.
     pub fn move_one(&mut self, from: &str, to: &str) {
         if self.take_one(from) {
             self.add(to, 1);
         }
     }
 
-    /// One that was counted as lost in a way that a row lists is what one side does to the other.
+    /// Reclassifies a difference that was counted as lost, in a way that a row lists, as an effect
+    /// of one side on the other.
     pub fn clear_of(&mut self, row: &str, kind: &str) {
         self.move_one(&format!("always-lost/{kind}"), &format!("apart/{kind}"));
         self.take_one(&format!("row/{row}"));
@@ -75,13 +76,13 @@ impl Counts {
         self.named.get(name).copied().unwrap_or(0)
     }
 
-    /// What begins with `prefix`, by name.
+    /// The counters whose names begin with `prefix`.
     pub fn with_prefix(&self, prefix: &str) -> impl Iterator<Item = (&str, u64)> {
         let from = self.named.range(prefix.to_owned()..).take_while(move |(name, _)| name.starts_with(prefix));
         from.map(move |(name, &count)| (&name[prefix.len()..], count))
     }
 
-    /// What begins with `prefix`, added up.
+    /// The sum of the counters whose names begin with `prefix`.
     pub fn sum(&self, prefix: &str) -> u64 {
         self.named
             .range(prefix.to_owned()..)
@@ -104,7 +105,7 @@ impl Counts {
         lines
     }
 
-    /// Takes in one such line.
+    /// Adds one of these lines.
     pub fn take_line(&mut self, line: &str) -> bool {
         let mut parts = line.splitn(3, ' ');
         match (parts.next(), parts.next().map(str::parse::<u64>), parts.next()) {

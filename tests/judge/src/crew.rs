@@ -1,5 +1,6 @@
-//! Threads that sleep in a wait, as many on either side, while a history goes on. After each step everything is let come to rest, and
-//! then the same registrations must have been reported on both sides.
+//! Threads that sleep in a wait, the same number on either side, while a history continues. After
+//! each step the judge waits until all have come to rest; then the same registrations must have
+//! been reported on both sides.
 
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,18 +17,18 @@ use crate::known::WRITABLE;
 use crate::waits::Wait;
 use crate::world::{Pair, Side, World};
 
-/// The longest time that threads may take to come to rest.
+/// The longest time in which threads may come to rest.
 const LONGEST_REST: Duration = Duration::from_secs(1);
-/// What is done, in microseconds, while the sides differ.
+/// The pauses before each further look, in microseconds, while the sides differ.
 const PATIENCE_US: [u64; 7] = [0, 50, 200, 1000, 5000, 20_000, 60_000];
 /// The signal that ends a sleep.
 const CALL: c_int = 45;
-/// The calls in which a thread sleeps on either side.
+/// The calls in which threads sleep on either side.
 const SLEEPS: [i64; 2] = [libc::SYS_epoll_pwait, libc::SYS_ppoll];
-/// How many events a sleeping thread has room for, at most.
+/// The most events for which a sleeping thread has room.
 const ROOM: usize = 64;
 
-/// What a sleeping thread shares with the history.
+/// The data that a sleeping thread shares with the history.
 #[derive(Debug, Default)]
 struct Shared {
     tid: AtomicI32,
@@ -39,7 +40,7 @@ struct Shared {
 struct Sleeper {
     thread: JoinHandle<()>,
     shared: Arc<Shared>,
-    /// Its result was looked at.
+    /// Its result has been examined.
     judged: bool,
 }
 
@@ -47,17 +48,18 @@ struct Sleeper {
 #[derive(Debug)]
 pub struct Crew {
     pub pair: usize,
-    /// What they reported so far, when they have so little room that who gets what depends on the order. Judged at the end.
+    /// Their reports so far, if they have so little room that the order decides which thread gets
+    /// which. Judged at the end.
     collected: Option<Round>,
     kernel: Vec<Sleeper>,
     ours: Vec<Sleeper>,
-    /// How often they were judged: once when they went to sleep, then after each step.
+    /// The number of judgements: one when they went to sleep, then one after each step.
     steps: u32,
 }
 
 extern "C" fn called(_: c_int) {}
 
-/// The signal ends a sleep and does nothing else.
+/// Installs a handler that does nothing, so that the signal only ends a sleep.
 fn prepare_signal() {
     // SAFETY: zeroes are a valid action; the handler does nothing.
     unsafe {
@@ -72,7 +74,7 @@ fn sleeper(on_kernel: bool, fd: c_int, max: usize) -> Option<Sleeper> {
     let own = shared.clone();
     let body = move || {
         let mut events = [epoll_event { events: 0, u64: 0 }; ROOM];
-        // SAFETY: asks for the thread's own number.
+        // SAFETY: returns the thread's own number.
         own.tid.store(unsafe { libc::gettid() }, SeqCst);
         let max = max.clamp(1, events.len()) as c_int;
         let at = events.as_mut_ptr();
@@ -111,9 +113,10 @@ impl Sleeper {
         if tid == 0 {
             return false;
         }
-        // The number of the call that it sleeps in, or "running".
+        // The number of the call in which it sleeps, or "running".
         let call = task_file(tid, "syscall").and_then(|text| text.split(' ').next()?.parse().ok());
-        // Who was woken, and whose processor has not heard of it yet, still seems to be in there, but sleeps no more.
+        // A thread that was woken, but whose processor has not yet noticed, still seems to be in
+        // the call, but does not sleep any more.
         let sleeps = || task_file(tid, "stat").is_some_and(|text| text.contains(") S "));
         call.is_some_and(|number| SLEEPS.contains(&number)) && sleeps() || self.is_done()
     }
@@ -127,7 +130,7 @@ impl Sleeper {
     }
 
     fn call(&self) {
-        // SAFETY: a thread of ours, which is joined only later.
+        // SAFETY: a thread of this process, which is joined only later.
         unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), self.shared.tid.load(SeqCst), CALL) };
     }
 }
@@ -137,12 +140,12 @@ impl Crew {
         self.kernel.iter().chain(&self.ours)
     }
 
-    /// Whether one side has no thread left that sleeps.
+    /// Whether one side has no sleeping threads left.
     fn is_exhausted(&self) -> bool {
         [&self.kernel, &self.ours].into_iter().any(|side| side.iter().all(|sleeper| sleeper.judged))
     }
 
-    /// Waits until all threads have returned or sleep, and nobody has woken anybody meanwhile.
+    /// Waits until all threads have returned or sleep, and none was woken meanwhile.
     fn rest(&self) -> bool {
         let begun = Instant::now();
         let mut passes = 0;
@@ -164,14 +167,14 @@ impl World<'_> {
     /// Puts `count` threads to sleep on either side, one after the other.
     pub fn put_to_sleep(&mut self, name: usize, count: usize, max: usize) {
         self.call_back();
-        // The signal that calls them back would be an edge of every signalfd.
+        // The signal that ends their sleep would be an edge of every signalfd.
         let signals = self.registrations.iter().any(|one| one.alive && self.files[one.file].kind == Kind::Signalfd);
         if signals || self.side != Side::Both {
             return;
         }
         let Some(Pair { kernel, ours, .. }) = self.pair(name) else { return };
         prepare_signal();
-        // What is ready now is no matter of theirs.
+        // Items that are ready now are not for these threads.
         self.judge_wait(name, Wait::LOOK);
         let mut crew = Crew {
             pair: name,
@@ -191,7 +194,7 @@ impl World<'_> {
         self.judge_crew();
     }
 
-    /// After a step: what did the sleeping threads report?
+    /// Judges the reports of the sleeping threads after a step.
     pub fn judge_crew(&mut self) {
         let Some(mut crew) = self.crew.take() else { return };
         let mut sides = [(); 2].map(|()| Vec::<(usize, Answer, Vec<Report>)>::new());
@@ -212,7 +215,7 @@ impl World<'_> {
                 }
             }
             round = Round { kernel: union(&sides[0]), ours: union(&sides[1]) };
-            // Where no thread is left to be woken, what is not reported yet is still to be had.
+            // If no thread is left to wake, the remaining items are fetched here.
             if let (true, None, Some(pair)) = (crew.is_exhausted(), &crew.collected, self.pair(crew.pair)) {
                 let (_, _, more) = self.wait_once(pair, Wait::LOOK);
                 rest.kernel.extend(more.kernel);
@@ -221,7 +224,7 @@ impl World<'_> {
                 round = Round { kernel: all(&round.kernel, &rest.kernel), ours: all(&round.ours, &rest.ours) };
             }
             if crew.collected.is_some() {
-                // What is late on our side, an arrival on unread data, is waited for.
+                // The library may report an arrival on unread data late, and gets the time for it.
                 if sides[0].len() <= sides[1].len() {
                     break;
                 }
@@ -260,7 +263,8 @@ impl World<'_> {
             for &(data, _) in round.kernel.iter().filter(|(_, bits)| bits & WRITABLE != 0) {
                 self.found_room_in_passing(data);
             }
-            // Once each side has told something else, the next step would meet them with something else to tell.
+            // Once the sides have reported different items, the next step finds them with different
+            // items to report.
             let mut same = round.kernel.len() == round.ours.len();
             same &= round.kernel.iter().all(|report| round.ours.contains(report));
             collected.kernel.extend(round.kernel);
@@ -276,7 +280,8 @@ impl World<'_> {
                 side.iter().flat_map(|one| &one.2).chain(more).filter(|report| report.0 == one.data).count()
             };
             let (theirs, ours) = (told(&sides[0], &rest.kernel), told(&sides[1], &rest.ours));
-            // Of several calls the first woke our thread, maybe, and the last the kernel's, which has nothing left to report.
+            // If a step makes several calls, the first may have woken the library's thread, and the
+            // last the kernel's, which has nothing left to report.
             let earlier = usize::from(self.in_passing && theirs > 0 && ours > 0);
             one.owed = (one.owed + theirs + earlier).saturating_sub(ours);
         }
@@ -293,14 +298,16 @@ impl World<'_> {
                 .registration(round.kernel[0].0)
                 .map(|one| one.file)
                 .map_or(Kind::Epoll, |file| self.files[file].kind);
-            // What arrives here may wake more than once: with an acknowledgement or an error, in pieces, in its own time.
+            // An arrival on these may wake more than once: with an acknowledgement or an error, in
+            // pieces, or delayed.
             let once = !matches!(kind, Kind::Tcp | Kind::Udp | Kind::Pty);
             if once && (theirs.len() != ours.len() || (theirs.len() == 1 && theirs != ours && crew.steps <= 1)) {
                 let text = format!("threads that returned: kernel's {theirs:?}, ours {ours:?}");
                 self.find_answer(kind, text);
             }
         }
-        // Who was woken for nothing, which does not show, sleeps on before the others.
+        // A thread that had a spurious wake-up, which does not show, is then first in the wait
+        // queue.
         crew.steps += 1;
         let exhausted = crew.is_exhausted();
         self.crew = Some(crew);
@@ -317,7 +324,8 @@ impl World<'_> {
         rest: &Round,
     ) -> Vec<Difference> {
         let mut differences = self.compare(std::slice::from_ref(round));
-        // An edge is reported to one thread. Of several in a row the second may find the first one's thread still there, or gone.
+        // An edge is reported to one thread. For several in a row, the second edge may come before
+        // or after the first one's thread has left.
         for &(data, bits) in &round.ours {
             let count = |side: &[(usize, Answer, Vec<Report>)], rest: &[Report]| {
                 side.iter().flat_map(|one| &one.2).chain(rest).filter(|report| report.0 == data).count()
@@ -327,7 +335,7 @@ impl World<'_> {
                 && !one.is_level()
                 && !one.tainted
                 && !one.contested
-                // It delivers in pieces, each of which may find a thread asleep.
+                // A terminal delivers in pieces, each of which may wake a sleeping thread.
                 && self.files[one.file].kind != Kind::Pty
                 && count(&sides[1], &rest.ours) > count(&sides[0], &rest.kernel) + one.owed
                 && !differences.iter().any(|one| one.data == data)
@@ -338,12 +346,12 @@ impl World<'_> {
         differences
     }
 
-    /// Lets the sleeping threads come to rest.
+    /// Waits until the sleeping threads have come to rest.
     pub fn crew_rests(&self) {
         self.crew.as_ref().into_iter().for_each(|crew| _ = crew.rest());
     }
 
-    /// Ends what is left of the sleeps, by a signal each: EINTR (W8).
+    /// Ends the remaining sleeps, by a signal each: EINTR (W8).
     pub fn call_back(&mut self) {
         self.judge_crew();
         self.end_crew();
@@ -365,11 +373,12 @@ impl World<'_> {
                     }
                 }
                 if !sleeper.is_done() {
-                    // It cannot be joined; the coordinator is told, and the process goes on without it.
+                    // It cannot be joined; the coordinator gets a report, and the process continues
+                    // without it.
                     wrong[side] += 1;
                     continue;
                 }
-                // Something may have come before the signal did.
+                // An event may have come before the signal.
                 match sleeper.take() {
                     Some((Ok(_), reports)) if side == 0 => told.kernel.extend(reports),
                     Some((Ok(_), reports)) => told.ours.extend(reports),
@@ -384,12 +393,13 @@ impl World<'_> {
         }
         self.say(|| format!("the threads on instance {name} are called back"));
         if let Some(pair) = self.pair(name).filter(|_| orderless || told != Round::default()) {
-            // Of several levels each side is free to have told another first; what lasts is judged by the last look. And one edge may be
-            // told to a thread on one side, and together with the next one to this look on the other.
+            // Of several levels each side may have reported another one first; levels that last are
+            // judged by the last look. And one edge may be reported to a thread on one side, and
+            // together with the next one to this look on the other.
             let (_, _, mut levels) = self.wait_once(pair, Wait::LOOK);
             let looked_at: Vec<u64> = levels.kernel.iter().map(|report| report.0).collect();
             for (told, look) in [(&mut told.kernel, &mut levels.kernel), (&mut told.ours, &mut levels.ours)] {
-                // A level that a look takes is told once, to the thread or to this look.
+                // A level that a look takes is reported once, to the thread or to this look.
                 let is_level = |&(data, _): &Report| {
                     let one = self.registrations.iter().rev().find(|one| one.data == data);
                     one.is_none_or(|one| one.is_level() && !self.files[one.file].kind.is_fleeting())
@@ -411,7 +421,7 @@ impl World<'_> {
     }
 }
 
-/// What all of them reported, each registration once.
+/// The reports of all threads, each registration once.
 fn union(side: &[(usize, Answer, Vec<Report>)]) -> Vec<Report> {
     once_each(side.iter().flat_map(|one| one.2.iter().copied()))
 }

@@ -1,6 +1,7 @@
 //! Files whose poll takes the level that it shows. A look of one side would hide the level from the
-//! other, so each side has an open file description of its own: ours has the number that the
-//! history knows, the kernel's the number `TWIN` above it, which the library never sees.
+//! other, so each side has an open file description of its own. The library's side has the number
+//! that the history knows, and the kernel's has the number `TWIN` above it, which the library never
+//! sees.
 
 use std::ffi::CString;
 use std::ptr::null;
@@ -10,13 +11,13 @@ use libc::{c_char, c_int};
 
 use crate::kernel::{self, Answer};
 
-/// From the number of our side to that of the kernel's.
+/// The distance from a number of the library's side to that of the kernel's.
 const TWIN: c_int = 640;
-/// A ring of a perf event: its header and one page of samples.
+/// The size of a perf event's ring: its header and one page of samples.
 const RING: usize = 2 * PAGE;
 const PAGE: usize = 4096;
 
-/// Of linux/perf_event.h.
+/// From linux/perf_event.h.
 const PERF_TYPE_SOFTWARE: u32 = 1;
 const PERF_COUNT_SW_PAGE_FAULTS: u64 = 2;
 const PERF_SAMPLE_IP: u64 = 1;
@@ -44,7 +45,7 @@ struct Attributes {
 }
 
 static OWN_MOUNTS: AtomicBool = AtomicBool::new(false);
-/// The page that is touched, and how often a mount was changed.
+/// The page that causes faults, and the number of changes of a mount.
 static TOUCHED: AtomicUsize = AtomicUsize::new(0);
 static CHANGES: AtomicUsize = AtomicUsize::new(0);
 
@@ -60,11 +61,12 @@ fn mount(source: *const c_char, at: *const c_char, kind: *const c_char, flags: l
     }
 }
 
-/// Prepares for both kinds, in a process that has a mount namespace of its own. Where it has none no history opens a list of mounts.
+/// Prepares for both kinds, in a process with a mount namespace of its own. If it has none, no
+/// history opens a list of mounts.
 pub fn begin(directory: &str) {
     let _ = std::fs::create_dir(format!("{directory}/mounted"));
     let Some(at) = mount_point(directory) else { return };
-    // What others mount is not to show here.
+    // Mounts of other processes must not show here.
     let private = mount(null(), c"/".as_ptr(), null(), libc::MS_REC | libc::MS_PRIVATE);
     let mounted = private.and_then(|_| mount(c"none".as_ptr(), at.as_ptr(), c"tmpfs".as_ptr(), 0));
     OWN_MOUNTS.store(mounted.is_ok(), Relaxed);
@@ -95,24 +97,24 @@ pub fn has_own_mounts() -> bool {
     OWN_MOUNTS.load(Relaxed)
 }
 
-/// The number under which the kernel's side knows what our side knows as `fd`.
+/// The kernel side's number for the library side's `fd`.
 pub const fn twin(fd: c_int) -> c_int {
     fd + TWIN
 }
 
-/// Gives `other`, which is closed, the number that belongs to `fd`.
+/// Moves `other` to the number that belongs to `fd`.
 pub fn place_twin(other: c_int, fd: c_int) -> Answer {
     let placed = duplicate(other, twin(fd));
     kernel::close(other);
     placed
 }
 
-/// `fd` was duplicated as `new`: so is its twin.
+/// Duplicates the twin of `fd`, after `fd` was duplicated as `new`.
 pub fn duplicate_twin(fd: c_int, new: c_int) -> Answer {
     duplicate(twin(fd), twin(new))
 }
 
-/// Duplicates onto a number that is free.
+/// Duplicates onto a free number.
 fn duplicate(fd: c_int, onto: c_int) -> Answer {
     let arguments = [fd as usize, libc::F_DUPFD_CLOEXEC as usize, onto as usize, 0, 0, 0];
     // SAFETY: no pointers.
@@ -128,7 +130,7 @@ fn answer(value: isize) -> Answer {
     if value < 0 { Err(-value as i32) } else { Ok(value as i32) }
 }
 
-/// The list of mounts of this process, opened by a system call of the judge's own.
+/// Opens the list of mounts of this process, by a system call of the judge's own.
 pub fn open_mounts() -> Answer {
     let path = c"/proc/self/mounts".as_ptr().addr();
     let arguments = [libc::AT_FDCWD as usize, path, (libc::O_RDONLY | libc::O_CLOEXEC) as usize, 0, 0, 0];
@@ -136,14 +138,14 @@ pub fn open_mounts() -> Answer {
     answer(unsafe { kernel::call(libc::SYS_openat, arguments) })
 }
 
-/// Changes the flags of a mount, which every list of mounts shows once.
+/// Changes the flags of a mount. Every list of mounts shows this once.
 pub fn change_mounts(directory: &str) -> Answer {
     let at = mount_point(directory).filter(|_| has_own_mounts()).ok_or(libc::ENOSYS)?;
     let flag = if CHANGES.fetch_add(1, Relaxed).is_multiple_of(2) { libc::MS_NOSUID } else { 0 };
     mount(null(), at.as_ptr(), null(), libc::MS_REMOUNT | libc::MS_BIND | flag)
 }
 
-/// A perf event that samples each page fault of this thread while it is enabled.
+/// Opens a perf event that samples each page fault of this thread while it is enabled.
 pub fn open_event() -> Answer {
     let attributes = Attributes {
         kind: PERF_TYPE_SOFTWARE,
@@ -162,7 +164,8 @@ pub fn open_event() -> Answer {
     answer(unsafe { kernel::call(libc::SYS_perf_event_open, [at, 0, usize::MAX, usize::MAX, PERF_FLAG_FD_CLOEXEC, 0]) })
 }
 
-/// Maps the ring of a perf event, without which it reports nothing. A ring that cannot be written is never full.
+/// Maps the ring of a perf event, without which it reports nothing. A ring that is mapped read-only
+/// is never full.
 pub fn map_ring(fd: c_int) -> usize {
     // SAFETY: a new mapping.
     let ring = unsafe { libc::mmap(std::ptr::null_mut(), RING, libc::PROT_READ, libc::MAP_SHARED, fd, 0) };
@@ -171,12 +174,12 @@ pub fn map_ring(fd: c_int) -> usize {
 
 pub fn unmap_ring(ring: usize) {
     if ring != 0 {
-        // SAFETY: a mapping that was made by `map_ring` and that nobody reads.
+        // SAFETY: a mapping of `map_ring`, which is never read.
         unsafe { libc::munmap(std::ptr::with_exposed_provenance_mut(ring), RING) };
     }
 }
 
-/// One page fault that both events sample.
+/// Causes one page fault, which both events sample.
 pub fn fault(events: [c_int; 2]) {
     let page = TOUCHED.load(Relaxed);
     if page == 0 {
@@ -188,7 +191,7 @@ pub fn fault(events: [c_int; 2]) {
             unsafe { kernel::call(libc::SYS_ioctl, [fd as usize, request, 0, 0, 0, 0]) };
         }
     };
-    // SAFETY: the page is the judge's own, and nothing in it is needed.
+    // SAFETY: the page is the judge's own, and its contents are not needed.
     unsafe { kernel::call(libc::SYS_madvise, [page, PAGE, libc::MADV_DONTNEED as usize, 0, 0, 0]) };
     control(PERF_EVENT_IOC_ENABLE);
     // SAFETY: as above.

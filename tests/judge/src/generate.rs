@@ -1,4 +1,5 @@
-//! The next step of a random history. It looks at the world, so that most steps do something; some are nonsense on purpose.
+//! Chooses the next step of a random history. It uses the state of the world, so that most steps do
+//! something; some are invalid on purpose.
 
 use crate::kernel;
 use crate::kinds::Kind;
@@ -7,8 +8,8 @@ use crate::op::{Op, Verb};
 use crate::options::Options;
 use crate::world::{DESCS, NONSENSE, PAIR_TARGETS, PAIRS, World};
 
-/// What the histories of one worker process may do. Some things change the library for the rest of the process: it has forked, it
-/// has threads, its instances are observed.
+/// What the histories of one worker process may do. Some steps change the library for the rest of
+/// the process: it has forked, it has threads, its instances are observed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Profile {
     Plain,
@@ -34,7 +35,7 @@ impl Profile {
     }
 }
 
-/// What one history is about.
+/// The subject of one history.
 #[derive(Clone, Debug)]
 pub struct Theme {
     kinds: Vec<Kind>,
@@ -44,16 +45,17 @@ pub struct Theme {
     crowded: bool,
     /// Instances compete for exclusive registrations.
     exclusive: bool,
-    /// How often of eight times a registration is edge-triggered.
+    /// How many of eight registrations are edge-triggered.
     edges: u64,
     /// Fixed sizes make equal amounts likely.
     sizes: [i64; 3],
     next_data: i64,
     /// The most threads that sleep on one instance.
     threads: usize,
-    /// Whether to do what is listed as lost.
+    /// Whether to make steps whose lost reports are listed.
     listed: bool,
-    /// UDP sockets are shut for reading; else they get empty datagrams. Both together are listed as lost.
+    /// UDP sockets are shut for reading; otherwise they get empty datagrams. Both together are
+    /// listed as lost.
     shuts_udp: bool,
 }
 
@@ -85,7 +87,7 @@ impl Theme {
             && !noise.once_in(10)
             && kinds.iter().any(|kind| !kind.is_fleeting() && kind.weight() > 0)
         {
-            // Looks from outside the instance at a level that a poll takes are listed.
+            // Looks from outside the instance at a level that a poll takes are listed differences.
             chosen.retain(|kind| !kind.is_fleeting());
             while chosen.is_empty() {
                 chosen.extend(Some(kinds[noise.weighted(&weights)]).filter(|kind| !kind.is_fleeting()));
@@ -153,17 +155,18 @@ impl Theme {
         }
         let is_edge = mask & libc::EPOLLET != 0 || self.profile == Profile::Nested;
         if kind == Kind::Pty && (is_edge || !self.listed && !noise.once_in(10)) {
-            // That the other side read a terminal is an edge nobody sees, and its level changes without a wake-up: listed.
+            // A read on the other side of a terminal is an edge that the library cannot see, and
+            // its level changes without a wake-up: listed.
             mask &= !(libc::EPOLLOUT | libc::EPOLLWRNORM | libc::EPOLLWRBAND);
         }
         if kind == Kind::Mptcp && (is_edge || !self.listed) {
-            // It is reported after each write: listed.
+            // The library reports it after each write: listed.
             mask &= !(libc::EPOLLOUT | libc::EPOLLWRNORM | libc::EPOLLWRBAND);
         }
         i64::from(mask.cast_unsigned())
     }
 
-    /// The next step.
+    /// Returns the next step.
     pub fn next(&mut self, noise: &mut Noise, world: &World<'_>) -> Op {
         let pairs = world.pairs.iter().flatten().count();
         let descs: Vec<usize> = (0..DESCS).filter(|&name| world.descs[name].is_some()).collect();
@@ -246,7 +249,7 @@ impl Theme {
         let second = Theme::free(noise, world, first);
         let mut variant = noise.below(8) as i64;
         if kind == Kind::Pipe && !self.listed && !noise.once_in(4) {
-            // Packets that are cut short are listed.
+            // Truncated packets are listed.
             variant &= !2;
         }
         Op::new(Verb::Open, &[first, second, kind as i64, variant])
@@ -260,7 +263,7 @@ impl Theme {
             2..12 if self.profile == Profile::Nested => PAIR_TARGETS + self.pair(noise, world),
             _ => noise.pick(descs) as i64,
         };
-        // What is registered is mostly modified or deleted, what is not is mostly added.
+        // A registered target is mostly modified or deleted, another one is mostly added.
         let number = usize::try_from(target).ok().and_then(|name| world.desc(name)).map(|desc| (desc.fd, desc.file));
         let is_registered = world
             .registrations
@@ -273,7 +276,8 @@ impl Theme {
             _ => libc::EPOLL_CTL_ADD,
         };
         let kind = number.map_or(Kind::Epoll, |(_, file)| world.files[file].kind);
-        // Which of several registrations of one description is shown a level that a poll takes is listed.
+        // If a description has several registrations, it is listed which of them is shown a level
+        // that a poll takes.
         let is_shared = |(_, file)| world.registrations.iter().any(|one| one.alive && one.file == file);
         let op = match op {
             libc::EPOLL_CTL_ADD if kind.is_fleeting() && !self.listed && number.is_some_and(is_shared) => {
@@ -319,7 +323,7 @@ impl Theme {
             _ if noise.below(2) == 0 => {
                 let how = match kind {
                     _ if noise.below(2) == 0 => 0,
-                    // A splice that met no room is listed as lost.
+                    // A splice that finds no room is listed as lost.
                     Kind::Tcp if !self.listed => noise.pick(&[0, 1, 2, 3, 4, 5, 6, 9, 11]),
                     _ if kind.is_socket() => noise.pick(&[0, 1, 2, 3, 4, 5, 6, 7, 9, 11]),
                     _ if kind.is_pipe() => noise.pick(&[0, 1, 6, 7, 8, 9, 11, 12]),
@@ -347,7 +351,7 @@ impl Theme {
                 let how = match kind {
                     _ if noise.below(2) == 0 => 0,
                     _ if kind.is_socket() => noise.pick(&[0, 1, 2, 3, 4, 5, 6, 9, 11]),
-                    // What takes a part of a buffer leads to listed differences.
+                    // Reads of a part of a buffer lead to listed differences.
                     _ if kind.is_pipe() && !self.listed && !noise.once_in(6) => noise.pick(&[0, 1, 6, 11]),
                     _ if kind.is_pipe() => noise.pick(&[0, 1, 6, 7, 8, 11]),
                     Kind::Eventfd | Kind::Semaphore => noise.pick(&[0, 10, 1, 11]),
@@ -386,7 +390,7 @@ impl Theme {
         let kind = world.files[world.descs[name].map_or(0, |desc| desc.file)].kind;
         let (name, mut size) = (name as i64, self.size(noise));
         if kind.is_pipe() && !self.listed && !noise.once_in(4) {
-            // What takes a part of a buffer leads to listed differences.
+            // Reads of a part of a buffer lead to listed differences.
             size = 65536;
         }
         let other = noise.pick(descs) as i64;
@@ -409,9 +413,9 @@ impl Theme {
                 Op::new(Verb::ConnectAgain, &[name, listener])
             }
             6 if kind.is_socket() => Op::new(Verb::TakeError, &[name]),
-            // An empty datagram that was peeked at is listed as lost.
+            // A peek at an empty datagram is listed as lost.
             7 | 8 if kind.is_socket() && (self.listed || kind != Kind::UnixDgram) => Op::new(Verb::Peek, &[name, size]),
-            // That one of several descriptions of a FIFO closes is listed as lost.
+            // The close of one of several descriptions of a FIFO is listed as lost.
             0..3 if kind == Kind::Fifo && self.listed => {
                 Op::new(Verb::OpenAgain, &[name, Theme::free(noise, world, -1), noise.below(3) as i64])
             }
@@ -421,7 +425,7 @@ impl Theme {
         }
     }
 
-    /// What only sockets do.
+    /// Steps for sockets only.
     fn of_socket(&self, noise: &mut Noise, world: &World<'_>, (name, kind): (i64, Kind), other: i64) -> Option<Op> {
         let [buffer, receives, queues, stamps, least, unsent] = [0, 1, 2, 3, 4, 5];
         let set = |option: i64, value: i64| Op::new(Verb::SetOption, &[name, option, value]);
@@ -437,7 +441,7 @@ impl Theme {
             Kind::Tcp => match noise.below(8) {
                 0 => set(buffer, noise.pick(&[10_000, 30_000, 200_000])),
                 1 => set(unsent, noise.pick(&[1, 10_000, 1_000_000])),
-                // What comes below the mark leads to listed differences.
+                // Arrivals below the low-water mark lead to listed differences.
                 2 if self.listed || noise.once_in(30) => set(least, noise.pick(&[1, 1, 2, 100])),
                 2 => set(receives, 50_000),
                 3 => set(receives, noise.pick(&[10_000, 200_000])),
@@ -463,9 +467,10 @@ impl Theme {
             Kind::Udp => noise.pick(&[0, 0, 3]),
             _ => 3,
         };
-        // What another process does on the very description that is watched is listed as lost, where it leaves no trace.
+        // Actions of another process on the watched description itself are listed as lost if they
+        // leave no trace.
         let awaits = if what == 2 { edges_await_end } else { edges_await };
-        // Nor is a write that it is refused by a pipe.
+        // So is its write that a full pipe refuses.
         let is_refused = what == 0 && kind.is_pipe() && is_full(world, name) && edges_await_end(world, name);
         let what = if !self.listed && (awaits(world, name) || is_refused) { 3 } else { what };
         Some(Op::new(Verb::Child, &[name as i64, what, self.size(noise).max(1)]))
@@ -477,7 +482,7 @@ fn edges_await(world: &World, name: usize) -> bool {
     edges_await_file(world, world.descs[name].map(|desc| desc.file))
 }
 
-/// Whether it or its peer is, or may be.
+/// Whether this file or its peer is registered edge-triggered, or may be.
 fn edges_await_end(world: &World, name: usize) -> bool {
     let peer = world.descs[name].and_then(|desc| world.files[desc.file].peer);
     edges_await(world, name) || peer.is_none() || edges_await_file(world, peer)

@@ -1,10 +1,10 @@
-//! The kernel's epoll, by system calls of our own: no symbol stands between, so the library under judgement does not see them.
+//! The kernel's epoll, by inline system calls, which the library under test does not see.
 
 use std::arch::asm;
 
 use libc::{c_int, c_long, epoll_event, pollfd, timespec};
 
-/// A system call. Answers as the kernel does: a negative number is an error.
+/// Makes a system call. Returns the kernel's result: a negative number is an error.
 ///
 /// # Safety
 /// As for the call itself.
@@ -20,7 +20,7 @@ pub unsafe fn call(number: c_long, a: [usize; 6]) -> isize {
     answer
 }
 
-/// A system call. Answers as the kernel does: a negative number is an error.
+/// Makes a system call. Returns the kernel's result: a negative number is an error.
 ///
 /// # Safety
 /// As for the call itself.
@@ -35,7 +35,7 @@ pub unsafe fn call(number: c_long, a: [usize; 6]) -> isize {
     answer
 }
 
-/// The answer of a call, or its errno.
+/// The result of a call, or its errno.
 pub type Answer = Result<i32, i32>;
 
 fn answer(value: isize) -> Answer {
@@ -53,7 +53,7 @@ pub fn epoll_ctl(epfd: c_int, op: c_int, fd: c_int, event: Option<&mut epoll_eve
     answer(unsafe { call(libc::SYS_epoll_ctl, [epfd as usize, op as usize, fd as usize, event, 0, 0]) })
 }
 
-/// `events` and `max` are told apart, because nonsense is to be judged, too.
+/// `events` and `max` are separate arguments, because invalid ones are judged too.
 ///
 /// # Safety
 /// `events` must have room for `max` events, or be an address that the kernel refuses.
@@ -70,7 +70,7 @@ pub unsafe fn epoll_pwait2(epfd: c_int, events: *mut epoll_event, max: c_int, li
     answer(unsafe { call(libc::SYS_epoll_pwait2, [epfd as usize, events.addr(), max as usize, limit, 0, 8]) })
 }
 
-/// The levels of one descriptor, asked without sleeping.
+/// The levels of one descriptor, without sleeping.
 pub fn level(fd: c_int, events: i16) -> i16 {
     let mut entry = pollfd { fd, events, revents: 0 };
     let now = timespec { tv_sec: 0, tv_nsec: 0 };
@@ -80,7 +80,7 @@ pub fn level(fd: c_int, events: i16) -> i16 {
     entry.revents
 }
 
-/// Closes a descriptor that is the judge's own.
+/// Closes a descriptor of the judge's own.
 pub fn close(fd: c_int) {
     // SAFETY: no pointers.
     unsafe { call(libc::SYS_close, [fd as usize, 0, 0, 0, 0, 0]) };
@@ -92,7 +92,7 @@ pub fn read(fd: c_int, buffer: &mut [u8]) -> isize {
     unsafe { call(libc::SYS_read, [fd as usize, buffer.as_mut_ptr().addr(), buffer.len(), 0, 0, 0]) }
 }
 
-/// Writes to a descriptor of the judge's own, or behind the library's back.
+/// Writes to a descriptor of the judge's own, or to another one unseen by the library.
 pub fn write(fd: c_int, buffer: &[u8]) -> isize {
     // SAFETY: the buffer is as long as it says.
     unsafe { call(libc::SYS_write, [fd as usize, buffer.as_ptr().addr(), buffer.len(), 0, 0, 0]) }

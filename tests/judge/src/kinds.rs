@@ -1,6 +1,6 @@
-//! Kinds of descriptors, as histories name them and tables count them.
+//! Kinds of descriptors, by the names that histories and tables use.
 
-/// What `open` opens, and what a descriptor is.
+/// The kind of a descriptor, which `open` opens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Kind {
@@ -21,15 +21,15 @@ pub enum Kind {
     Inotify,
     Pty,
     Netlink,
-    /// What epoll refuses: regular files, directories, /dev/null.
+    /// Files that epoll refuses: regular files, directories, /dev/null.
     Refused,
     /// Instances themselves.
     Epoll,
     Mptcp,
     MessageQueue,
-    /// /proc/self/mounts: a change of the mount namespace is shown to one poll of the description.
+    /// /proc/self/mounts: one poll of the description shows a change of the mount namespace.
     Mounts,
-    /// A perf event that samples page faults: all that it shows is taken by a poll.
+    /// A perf event that samples page faults: a poll takes all levels that it shows.
     Perf,
 }
 
@@ -96,7 +96,8 @@ impl Kind {
         Kind::ALL.get(usize::try_from(number).ok()?).copied()
     }
 
-    /// How often a history takes it: what is dear to open comes less often.
+    /// The weight with which a history chooses it: kinds that are expensive to open are less
+    /// frequent.
     pub const fn weight(self) -> u32 {
         match self {
             Kind::Pipe | Kind::UnixStream | Kind::Tcp => 16,
@@ -104,7 +105,7 @@ impl Kind {
             Kind::UnixListener | Kind::Semaphore | Kind::Timerfd | Kind::Fifo | Kind::Signalfd => 8,
             Kind::Inotify | Kind::Pty => 4,
             Kind::MessageQueue | Kind::Mounts | Kind::Perf => 4,
-            // To be asked for. The ends of MPTCP connections differ in ways that no row lists.
+            // Only on request. The ends of MPTCP connections differ in ways that no row lists.
             Kind::Netlink | Kind::Mptcp => 0,
             Kind::Pidfd | Kind::Refused => 1,
             Kind::Epoll => 0,
@@ -130,7 +131,8 @@ impl Kind {
         matches!(self, Kind::Pipe | Kind::Fifo)
     }
 
-    /// Whether a poll takes what it shows. Each side needs an open file description of its own.
+    /// Whether a poll takes the level that it shows. Each side needs an open file description of
+    /// its own.
     pub const fn is_fleeting(self) -> bool {
         matches!(self, Kind::Mounts | Kind::Perf)
     }

@@ -1,57 +1,65 @@
-//! The known differences: those rows of docs/differences.md that a history can meet, each with what it looks like.
+//! The known differences: the rows of docs/differences.md that a history can meet, and how to
+//! recognize each.
 
 use crate::compare::What;
 use crate::kinds::Kind;
 
-/// What happened to a description, as far as a known difference depends on it.
+/// An event on a description on which a known difference depends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Fact {
     /// More datagrams were unread than the library counts.
     Uncounted,
-    /// An error was pending beside them when something was read or written.
+    /// An error was pending beside the datagrams during a read or a write.
     ErrorPending,
     /// A signalfd was read with readv.
     Scattered,
-    /// Since the last report there was no room on a TCP connection, and nobody met that whom the kernel wakes (see `Room`).
+    /// Since the last report a TCP connection had no room, and no caller that would set the
+    /// kernel's SOCK_NOSPACE met that (see `Room`).
     Brimful,
-    /// splice, vmsplice or tee took some of what a pipe held, and left some.
+    /// splice, vmsplice or tee took a part of a pipe's contents.
     Piece,
     /// The program has shut down its direction of a TCP connection, at any time.
     Closing,
     /// An empty unix datagram may have been peeked at.
     Peeked,
-    /// Another process, which shares the description, read what is not counted for good, shut down, or was refused a write by a pipe.
+    /// Another process, which shares the description, read from a file whose arrivals are not
+    /// counted for good, shut it down, or was refused a write by a pipe.
     Foreign,
-    /// The unix datagram socket that gets what is written here holds as many as it may.
+    /// The queue of the unix datagram socket that receives these writes is full.
     PeerFull,
-    /// A UDP socket that was shut for reading has got an empty datagram, at any time.
+    /// A UDP socket that was shut for reading has received an empty datagram, at any time.
     EmptyAtEnd,
-    /// A datagram socket was peeked at and has got an empty datagram, at any time.
+    /// A datagram socket was peeked at and has received an empty datagram, at any time.
     EmptyPeeked,
-    /// Something was spliced, or sent as a file, into a TCP or UDP socket, or sent on a UDP socket into which something was spliced before.
+    /// A splice or sendfile into a TCP or UDP socket, or a datagram sent on a UDP socket after a
+    /// splice into it.
     Spliced,
-    /// One of the descriptions under which a FIFO is open was closed.
+    /// One of several descriptions of an open FIFO was closed.
     Parted,
-    /// Bytes, the end or a datagram came to a TCP connection or a unix datagram socket; or bytes, or a refusal of room, to an MPTCP one.
+    /// Bytes, the end or a datagram arrived at a TCP connection or a unix datagram socket; or bytes
+    /// arrived, or a write was refused, at an MPTCP connection.
     Arrived,
-    /// It is an exclusive registration of a FIFO or a list of mounts, which has others under another description.
+    /// An exclusive registration of a FIFO or a list of mounts that has others under another
+    /// description.
     Rivals,
-    /// A terminal held as much as it can when something was done to it.
+    /// A terminal was full during an action on it.
     Crammed,
-    /// A registration of the instance, which has others, was modified.
+    /// A registration of an instance with several registrations was modified.
     Modified,
-    /// Urgent data was sent to a TCP connection, at any time.
+    /// Urgent data was sent on a TCP connection, at any time.
     Urgent,
-    /// It was said from how many bytes on a TCP connection is readable, at any time.
+    /// SO_RCVLOWAT was set on a TCP connection, at any time.
     LowWater,
     /// The description of a file whose poll takes the level has other registrations.
     Sharing,
-    /// It is such a description, in an instance that is inside another or was polled: a look from there polls it, too.
+    /// Such a description is in an instance that is inside another or was polled: a look from there
+    /// polls the description too.
     SeenFromOutside,
-    /// The kernel reported these bits before, and as far as the judge knows they were high ever since.
+    /// The kernel reported these bits before, and as far as the judge knows they have been high
+    /// ever since.
     Repeated,
-    /// The program has shut it for reading, at any time.
+    /// The program has shut it down for reading, at any time.
     Shut,
 }
 
@@ -64,21 +72,21 @@ pub enum Class {
     News,
     /// (b) A wake-up without news was not reported.
     NoNews,
-    /// (c) A report too many.
+    /// (c) A surplus report.
     Surplus,
 }
 
-/// A difference, and what came before it.
+/// A difference, and the events before it.
 #[derive(Clone, Copy, Debug)]
 pub struct Case {
     pub what: What,
     pub kind: Kind,
     pub edge: bool,
-    /// The registration is one of an instance inside, which nobody waits on.
+    /// The registration is in an inner instance, on which no thread waits.
     pub inside: bool,
     /// The bits that only one side reported.
     pub bits: u32,
-    /// What happened since the registration's last report.
+    /// The events since the registration's last report.
     pub facts: [bool; FACTS],
 }
 
@@ -86,17 +94,18 @@ pub struct Case {
 #[derive(Clone, Copy, Debug)]
 pub struct Row {
     pub name: &'static str,
-    /// No difference of the library: one side does something to the other, and with each in a process of its own both are silent.
+    /// Not a difference of the library: one side has an effect on the other, and with each in a
+    /// process of its own neither reports.
     pub between: bool,
-    /// Lost in any history, where the others come of what histories do with `--listed` only.
+    /// Lost in any history; other rows are met only by the steps of `--listed`.
     pub unavoidable: bool,
-    /// Whether a report that is lost would carry news. Other wake-ups are class (b).
+    /// Whether a lost report would carry news. Other wake-ups are class (b).
     pub is_news: bool,
     pub matches: fn(&Case) -> bool,
 }
 
 const READABLE: u32 = (libc::EPOLLIN | libc::EPOLLRDNORM | libc::EPOLLRDBAND | libc::EPOLLMSG) as u32;
-/// The levels that tell of room.
+/// The levels that show room.
 pub const WRITABLE: u32 = (libc::EPOLLOUT | libc::EPOLLWRNORM | libc::EPOLLWRBAND) as u32;
 
 impl Row {
@@ -110,7 +119,7 @@ impl Row {
     }
 }
 
-/// What edge-triggered registrations are known for.
+/// The known differences of edge-triggered registrations.
 pub const ROWS: &[Row] = &[
     Row {
         name: "datagrams: more than 512 unread",
@@ -264,14 +273,15 @@ pub const ROWS: &[Row] = &[
         is_news: true,
         matches: |case| (again(case, READABLE) || case.edge && case.what == What::Lost) && case.has(Fact::Foreign),
     },
-    // The library's poll arms SOCK_NOSPACE, and the kernel wakes the other side's epoll, too.
+    // The library's poll sets SOCK_NOSPACE, and the kernel then wakes the other side's epoll too.
     Row {
         name: "tcp: room that nobody was refused",
         between: true,
         unavoidable: false,
         is_news: true,
         matches: |case| {
-            // What is reported need not be room: it may be gone again, or asked for by a bit that TCP never shows.
+            // The reported bits need not be room: it may be gone again, or requested by a bit that
+            // TCP never shows.
             let woken = case.is_lost_without_arrival() && case.bits & (libc::EPOLLERR | libc::EPOLLHUP) as u32 == 0;
             case.kind == Kind::Tcp && case.edge && woken && case.has(Fact::Brimful)
         },
@@ -285,14 +295,15 @@ pub const ROWS: &[Row] = &[
             case.inside && case.kind == Kind::UnixDgram && case.what == What::Lost && case.has(Fact::PeerFull)
         },
     },
-    // Likewise: to count datagrams it peeks, and a peek wakes those that wait to send.
+    // The same effect: to count datagrams the library peeks, and a peek wakes the threads that wait
+    // to send.
     Row {
         name: "unix datagrams: peeking at a full queue",
         between: true,
         unavoidable: false,
         is_news: true,
         matches: |case| {
-            // Or woken before, it is not woken when the peer reads.
+            // Or the kernel's epoll was woken before, and is not woken when the peer reads.
             let woken = case.is_lost_without_arrival() || case.what == What::Extra && case.bits & READABLE == 0;
             case.kind == Kind::UnixDgram && case.edge && woken && case.has(Fact::PeerFull)
         },
@@ -361,7 +372,7 @@ pub const ROWS: &[Row] = &[
     },
 ];
 
-/// A report too many for no other reason than these levels.
+/// Whether it is a surplus report of these levels only.
 fn again(case: &Case, levels: u32) -> bool {
     case.edge && case.what == What::Extra && case.bits & levels != 0
 }
@@ -371,7 +382,7 @@ impl Case {
         self.facts[fact as usize]
     }
 
-    /// Whether nothing is lost that came: what there is to read was reported before.
+    /// Whether no arrival is lost: everything that can be read was reported before.
     fn is_lost_without_arrival(&self) -> bool {
         self.what == What::Lost && (self.bits & READABLE == 0 || !self.has(Fact::Arrived))
     }

@@ -1,10 +1,11 @@
-//! The judge: the kernel's epoll and epolyfill's, on the same descriptors in the same process, in random histories; every answer is
-//! compared.
+//! The judge: the kernel's epoll and epolyfill's, on the same descriptors in the same process, in
+//! random histories; all results are compared.
 //!
-//! The coordinator starts worker processes with the library preloaded. A worker makes up histories step by step (`generate`), does
-//! each step on the same descriptors for both sides (`steps`, `world`), the kernel's epoll by system calls of its own (`kernel`),
-//! waits on either side, and compares (`waits`, `compare`). What differs is told from what is known to differ (`known`), made as short
-//! as it can be (`shrink`) and printed.
+//! The coordinator starts worker processes with the library preloaded. A worker makes up histories
+//! step by step (`generate`), makes each step on the same descriptors for both sides (`steps`,
+//! `world`), the kernel's epoll by system calls of its own (`kernel`), waits on either side, and
+//! compares (`waits`, `compare`). Differences are separated from the known ones (`known`), made as
+//! short as possible (`shrink`) and printed.
 
 mod calls;
 mod compare;

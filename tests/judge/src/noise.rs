@@ -25,12 +25,12 @@ impl Noise {
         self.below(n) == 0
     }
 
-    /// One of them.
+    /// Chooses one of the values.
     pub fn pick<T: Copy>(&mut self, from: &[T]) -> T {
         from[self.below(from.len() as u64) as usize]
     }
 
-    /// An index, each as likely as its weight says.
+    /// Chooses an index, each with the probability that its weight gives it.
     pub fn weighted(&mut self, weights: &[u32]) -> usize {
         let mut left = self.below(weights.iter().map(|&weight| u64::from(weight)).sum::<u64>().max(1));
         for (index, &weight) in weights.iter().enumerate() {

@@ -1,16 +1,17 @@
 //! One step of a history, and a whole history as text.
 //!
-//! A step is a verb and numbers. Descriptors and instances go by names of their own (`desc=3`, `pair=0`), not by their numbers, and a
-//! step that names what does not exist is left out: so any part of a history is a history, which is what shrinking needs.
+//! A step is a verb and numbers. Descriptors and instances have names of their own (`desc=3`,
+//! `pair=0`), which are not their numbers, and a step that names something that does not exist is
+//! left out. So any part of a history is a history, as shrinking needs.
 
 use std::fmt;
 
-/// The most arguments a verb has.
+/// The most arguments of a verb.
 pub const ARGS: usize = 6;
 
 macro_rules! verbs {
     ($($(#[$meta:meta])* $verb:ident $word:literal [$($arg:literal),*];)*) => {
-        /// What a step does.
+        /// The action of a step.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum Verb { $($(#[$meta])* $verb),* }
 
@@ -30,7 +31,7 @@ macro_rules! verbs {
 }
 
 verbs! {
-    /// An instance on either side.
+    /// Makes an instance on either side.
     Instance "instance" ["pair", "flags"];
     /// Closes an instance on either side.
     EndInstance "end-instance" ["pair"];
@@ -43,15 +44,16 @@ verbs! {
     Dup "dup" ["desc", "new", "how"];
     /// Duplicates `desc` onto the number of `over`.
     DupOver "dup-over" ["desc", "over", "how"];
-    /// epoll_ctl on either side. Targets of 100 and more are instances, of 200 and more are nonsense.
+    /// epoll_ctl on either side. Targets from 100 on are instances, targets from 200 on are
+    /// invalid.
     Control "ctl" ["pair", "op", "target", "mask", "data"];
-    /// A wait on either side, as long as `ns` nanoseconds.
+    /// Waits on either side, for `ns` nanoseconds.
     Wait "wait" ["pair", "max", "ns", "call", "order"];
-    /// A wait with arguments that are wrong in one of several ways.
+    /// Waits with arguments that are invalid in one of several ways.
     BadWait "bad-wait" ["pair", "how"];
-    /// As many waits for one event as there are events: each gets its turn.
+    /// Makes as many waits for one event as there are events: each gets its turn.
     Rotate "rotate" ["pair"];
-    /// A wait on every instance.
+    /// Waits on every instance.
     Sweep "sweep" [];
     /// poll on the instance's descriptor.
     Poll "poll" ["pair", "events"];
@@ -61,58 +63,60 @@ verbs! {
     Read "read" ["desc", "size", "how"];
     /// Reads until EAGAIN or the end.
     Drain "drain" ["desc", "size", "how"];
-    /// Looks without taking (MSG_PEEK).
+    /// Peeks (MSG_PEEK).
     Peek "peek" ["desc", "size"];
     /// splice from one to the other.
     Splice "splice" ["desc", "to", "size"];
     Tee "tee" ["desc", "to", "size"];
-    /// Urgent data.
+    /// Sends urgent data.
     SendUrgent "send-urgent" ["desc"];
     ReadUrgent "read-urgent" ["desc"];
     Shutdown "shutdown" ["desc", "how"];
     Connect "connect" ["listener", "new", "variant"];
-    /// connect of a socket that exists already, to a listener or to where nobody listens (`listener` -1).
+    /// Connects an existing socket, to a listener or to an address without one (`listener` -1).
     ConnectAgain "connect-again" ["desc", "listener"];
-    /// A connection that begins with a write (MSG_FASTOPEN), as `connect-again` does.
+    /// Connects by a write (MSG_FASTOPEN), to the same addresses as `connect-again`.
     ConnectByWrite "connect-by-write" ["desc", "listener", "how"];
-    /// connect to no address, which ends a connection and lets another one begin.
+    /// Connects to no address, which ends a connection and permits another one.
     Disconnect "disconnect" ["desc"];
     Accept "accept" ["listener", "new"];
     /// Opens a FIFO again that another descriptor has open.
     OpenAgain "open-again" ["desc", "new", "mode"];
     SetTimer "set-timer" ["desc", "how"];
-    /// A signalfd gets the mask of these signals.
+    /// Gives a signalfd the mask of these signals.
     Mask "mask" ["desc", "variant"];
     /// tcflush, tcsetattr or tcflow.
     ControlTerminal "control-terminal" ["desc", "how"];
-    /// A signal for a signalfd.
+    /// Sends a signal for a signalfd.
     Signal "signal" ["desc", "which"];
-    /// The child behind a pidfd ends.
+    /// Ends the child behind a pidfd.
     EndChild "end-child" ["desc"];
-    /// Something happens to the file an inotify descriptor watches.
+    /// Changes the file that an inotify descriptor watches.
     Touch "touch" ["desc", "how"];
-    /// An event for a file whose poll takes what it shows: a mount changes, or a page fault is sampled.
+    /// Makes an event on a file whose poll takes its level: a mount changes, or a page fault is
+    /// sampled.
     Change "change" ["desc"];
-    /// getsockopt(SO_ERROR), which collects a pending error.
+    /// getsockopt(SO_ERROR), which takes a pending error.
     TakeError "take-error" ["desc"];
-    /// Takes from the queue of errors (MSG_ERRQUEUE), at most so many.
+    /// Takes entries from the error queue (MSG_ERRQUEUE), at most `count`.
     TakeErrors "take-errors" ["desc", "count"];
     /// setsockopt of one of several options.
     SetOption "set-option" ["desc", "option", "value"];
     PipeSize "pipe-size" ["desc", "size"];
-    /// A forked child does something with a descriptor and exits.
+    /// Lets a forked child act on a descriptor and exit.
     Child "child" ["desc", "what", "size"];
-    /// Silent eventfds join the instance.
+    /// Adds silent eventfds to the instance.
     Crowd "crowd" ["pair", "count"];
-    /// One of them is written.
+    /// Writes to one of them.
     StirCrowd "stir-crowd" ["index"];
-    /// Threads sleep in a wait on both sides while the next steps are done.
+    /// Makes threads sleep in a wait on both sides during the next steps.
     Sleepers "sleepers" ["pair", "count", "max"];
-    /// They are judged and called back.
+    /// Judges these threads and ends their sleep.
     Settle "settle" [];
-    /// Nothing, for so many microseconds.
+    /// Sleeps for `us` microseconds.
     Pause "pause" ["us"];
-    /// Everything ends, and another history begins in the same process: the library has a past.
+    /// Closes everything, and begins another history in the same process, in which the library has
+    /// a past.
     Anew "anew" [];
 }
 
@@ -130,7 +134,7 @@ impl Op {
         Op { verb, args }
     }
 
-    /// An argument as an index; -1 and the like are far out of reach.
+    /// An argument as an index; negative ones are far out of range.
     pub fn index(&self, at: usize) -> usize {
         usize::try_from(self.args[at]).unwrap_or(usize::MAX)
     }
@@ -168,7 +172,7 @@ impl fmt::Display for Op {
     }
 }
 
-/// A history as text: a step a line; lines that begin with `#` and empty ones are for people.
+/// Parses a history: one step per line; empty lines and lines that begin with `#` are comments.
 pub fn parse_history(text: &str) -> Result<Vec<Op>, String> {
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
     lines.map(Op::parse).collect()

@@ -49,7 +49,7 @@ Exit status: 0 when no news was lost, except of listed kinds, nothing else was w
 fewer than 1 in 10,000; wake-ups without news do not count. 1 when there was such a difference; 2 for a command line, a library or a system that will not do.
 ";
 
-/// What the program is to do.
+/// The settings of the program.
 #[derive(Clone, Debug)]
 pub struct Options {
     pub steps: u64,
@@ -68,15 +68,15 @@ pub struct Options {
     pub verbose: bool,
     pub library: Option<PathBuf>,
     pub out: PathBuf,
-    /// Internal: whose epoll a worker asks.
+    /// Internal: which epoll a worker tests.
     pub side: Side,
-    /// Internal: only the last step waits for what is late.
+    /// Internal: only the last step waits for late reports.
     pub brisk: bool,
-    /// Internal: this process does histories and reports to another.
+    /// Internal: this process runs histories and reports to another.
     pub worker: bool,
 }
 
-/// What the command line asks for; `None` for help.
+/// Parses the command line; `None` for help.
 pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Option<Options>, String> {
     parse_all(args).map_err(|error| error.to_string())
 }

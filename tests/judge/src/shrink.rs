@@ -1,9 +1,9 @@
-//! Makes a history as short as it can be: leaves out steps (delta debugging), then makes numbers simpler. Pure: whether a history
-//! still shows its difference is for the caller to say.
+//! Makes a history as short as possible: leaves out steps (delta debugging), then makes numbers
+//! simpler. Pure functions: the caller decides whether a history still shows its difference.
 
 use crate::op::{Op, Verb};
 
-/// The shortest history found for which `shows` is true. The given one must be.
+/// The shortest history found for which `shows` returns true. It must do so for the given one.
 pub fn shrink(mut ops: Vec<Op>, mut shows: impl FnMut(&[Op]) -> bool) -> Vec<Op> {
     loop {
         let before = ops.clone();
@@ -21,7 +21,7 @@ fn drop_steps(mut ops: Vec<Op>, shows: &mut impl FnMut(&[Op]) -> bool) -> Vec<Op
     loop {
         let mut end = ops.len();
         let mut dropped = false;
-        // From the end, since what comes late can be left out without leaving out what made it possible.
+        // From the end, since a late step can be left out without the steps that made it possible.
         while end > 0 {
             let start = end.saturating_sub(piece);
             let rest: Vec<Op> = ops[..start].iter().chain(&ops[end..]).copied().collect();
@@ -58,7 +58,7 @@ fn simplify(mut ops: Vec<Op>, shows: &mut impl FnMut(&[Op]) -> bool) -> Vec<Op> 
     ops
 }
 
-/// What may stand instead of a number, the simplest first.
+/// The simpler values for a number, the simplest first.
 fn simpler(verb: Verb, name: &str, value: i64) -> Vec<i64> {
     let candidates: Vec<i64> = match name {
         "mask" | "events" => (0..32).filter(|bit| value >> bit & 1 != 0).map(|bit| value & !(1 << bit)).collect(),
@@ -86,7 +86,8 @@ mod tests {
     fn only_what_matters_is_left() {
         let mut ops: Vec<Op> = (0..100).map(|n| write(n % 7, 100 + n)).collect();
         ops.insert(40, Op::new(Verb::Drain, &[3, 500, 2]));
-        // The difference needs a drain of 3 with a write to 5 somewhere before and one to 2 somewhere behind.
+        // The difference needs a drain of 3, with a write to 5 somewhere before it and one to 2
+        // somewhere after it.
         let shows = |ops: &[Op]| {
             let drain = ops.iter().position(|op| op.verb == Verb::Drain && op.args[0] == 3);
             drain.is_some_and(|at| {

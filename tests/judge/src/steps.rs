@@ -1,4 +1,4 @@
-//! What each step of a history does.
+//! The actions of the steps of a history.
 
 use std::time::{Duration, Instant};
 
@@ -15,9 +15,9 @@ use crate::world::{
     DESCS, Desc, File, NONSENSE, PAIR_TARGETS, Pair, Registration, Room, SIGNALS, Side, World, signals_of,
 };
 
-/// So many datagrams the library counts.
+/// The number of datagrams that the library counts.
 pub const COUNTED: u32 = 512;
-/// The most that one step writes or reads in a loop.
+/// The most iterations of a loop of writes or reads in one step.
 const LONGEST_LOOP: usize = 200;
 
 fn said(outcome: Outcome) -> String {
@@ -31,7 +31,7 @@ fn said(outcome: Outcome) -> String {
 const TERMINAL_CALLS: [&str; 5] = ["tcflush", "tcsetattr", "tcsetattr TCSAFLUSH", "tcflow off", "tcflow on"];
 
 impl World<'_> {
-    /// Does one step. One that names what is not there is left out.
+    /// Makes one step. A step that names something that does not exist is left out.
     pub fn perform(&mut self, op: Op) {
         self.step += 1;
         let waits = matches!(
@@ -59,7 +59,7 @@ impl World<'_> {
             && match op.verb {
                 Verb::Fill | Verb::Drain => true,
                 Verb::Write | Verb::Read => matches!(op.args[2], 5..=7 | 12),
-                // Opened, and then written.
+                // It is opened, and then written.
                 Verb::Touch => op.args[1] & 1 != 0,
                 _ => false,
             };
@@ -132,7 +132,7 @@ impl World<'_> {
         }
     }
 
-    /// A step that works on a descriptor.
+    /// Makes a step on a descriptor.
     fn perform_on(&mut self, desc: Desc, op: Op) {
         let fd = desc.fd;
         let [_, b, c, ..] = op.args;
@@ -261,7 +261,8 @@ impl World<'_> {
             _ => calls::close(desc.fd),
         };
         if answer.is_err() {
-            // Not a way for this descriptor. The number would be open, too, if a thread of the library had it for a moment.
+            // This descriptor cannot be closed in that way. Its number would also be open if a
+            // thread of the library had it for a moment.
             let _ = calls::close(desc.fd);
         }
         self.descs[op.index(0)] = None;
@@ -315,7 +316,8 @@ impl World<'_> {
         self.say(|| format!("dup2({}, {}) = {answer:?}", desc.fd, over.fd));
     }
 
-    /// The exclusive registrations of a description, or of any, are not those of the last sweep.
+    /// Notes that the exclusive registrations of a description, or of any, have changed since the
+    /// last sweep.
     fn exclusive_changed(&mut self, file: Option<usize>) {
         let registrations = &self.registrations;
         let affected: Vec<usize> = registrations
@@ -328,7 +330,7 @@ impl World<'_> {
         }
     }
 
-    /// Where there are several exclusive registrations of a description they compete.
+    /// Several exclusive registrations of a description compete.
     fn note_contest(&mut self, file: usize) {
         if self.exclusive_on(file) > 1 {
             let all = self.registrations.iter_mut();
@@ -336,7 +338,7 @@ impl World<'_> {
         }
     }
 
-    /// What a target's number is on either side, and its description.
+    /// The target's number on either side, and its description.
     fn target(&self, target: i64) -> Option<(c_int, c_int, Option<usize>)> {
         match target {
             NONSENSE.. => {
@@ -358,7 +360,7 @@ impl World<'_> {
         let (mut name, operation, mask, data) = (op.index(0), op.args[1] as c_int, op.args[3] as u32, op.args[4]);
         let pair = match self.pair(name) {
             Some(pair) => pair,
-            // On what is no instance.
+            // A control call on a descriptor that is not an instance.
             None if name >= PAIR_TARGETS as usize => {
                 let plain = self.desc(name - PAIR_TARGETS as usize).map_or(-1, |desc| desc.fd);
                 name = usize::MAX;
@@ -396,7 +398,7 @@ impl World<'_> {
         if kernel != our {
             let kind = file.map_or(Kind::Refused, |file| self.files[file].kind);
             self.differing_answer(&format!("epoll_ctl {operation} of {our_fd}, {}", bits(mask)), kind, kernel, our);
-            // Both sides as if it had not been asked.
+            // Both sides return to the state before the call.
             if operation == libc::EPOLL_CTL_ADD {
                 let _ = kernel.map(|_| kernel::epoll_ctl(pair.kernel, libc::EPOLL_CTL_DEL, kernel_fd, None));
                 let _ = our.map(|_| calls::epoll_ctl(pair.ours, libc::EPOLL_CTL_DEL, our_fd, None));
@@ -464,7 +466,7 @@ impl World<'_> {
         let kind = self.kind(desc);
         let tools = self.tools;
         if matches!(kind, Kind::Eventfd | Kind::Semaphore) {
-            // The size is the number to add; nearly the greatest fills it.
+            // The size is the number to add; almost the greatest one fills the counter.
             let add = if size > 60_000 { u64::MAX - 1 } else { size as u64 };
             return tools.write(desc.fd, &mut add.to_ne_bytes(), how);
         }
@@ -478,7 +480,7 @@ impl World<'_> {
         let may_fill = kind == Kind::Tcp && calls::may_fill(desc.fd, n);
         let outcome = tools.write(desc.fd, &mut self.buffer[..n], how);
         if how == 8 {
-            // On a reading end vmsplice takes.
+            // On a read end vmsplice reads.
             self.note_piece(desc, outcome);
         }
         if matches!(kind, Kind::Tcp | Kind::Udp) && matches!(how, 6 | 7) || self.files[desc.file].held_back {
@@ -499,24 +501,26 @@ impl World<'_> {
                 self.note_news(if is_refused { Some(desc.file) } else { None });
                 self.note_news(self.files[desc.file].peer.filter(|_| outcome.is_ok_and(|sent| sent > 0)));
             }
-            // What is written is acknowledged at the end of the call.
+            // The written bytes are acknowledged at the end of the call.
             Kind::Tcp if may_fill && calls::has_other_threads() => self.miss_room(desc.file),
             _ => {}
         }
         if kind == Kind::Tcp {
             self.look_for_room(false);
         }
-        // A datagram that fails wakes when its buffer is freed and by its error: two threads, in either order.
+        // A datagram that fails wakes twice, when its buffer is freed and by its error: two
+        // threads, in either order.
         self.one_arrival &= !(kind == Kind::UnixDgram && outcome.is_err());
         outcome
     }
 
-    /// Something comes to an MPTCP connection.
+    /// Notes an arrival at an MPTCP connection.
     fn note_news(&mut self, file: Option<usize>) {
         file.into_iter().for_each(|file| self.note(file, Fact::Arrived));
     }
 
-    /// Calls that move pages can make several datagrams of one. What is unread is never underestimated.
+    /// Counts sent datagrams. Calls that move pages can turn one into several, and the count of
+    /// unread ones must not be too low.
     fn sent_datagrams(&mut self, desc: Desc, n: usize, how: i64) {
         let step = self.step;
         if let Some(peer) = self.files[desc.file].peer {
@@ -567,28 +571,30 @@ impl World<'_> {
             self.await_expiration(desc);
         }
         if kind == Kind::Tcp {
-            // The peer sends on, in other pieces, which take more memory.
+            // The peer continues to send, in other pieces, which take more memory.
             self.look_for_room(false);
         }
         outcome
     }
 
-    /// Something was spliced into a socket, or follows what was. On a UDP socket it may be held back for more to come (MSG_MORE) until
-    /// something else is sent, or cannot be.
+    /// Notes a splice into a socket, or a write after one. A UDP socket may hold it back for more
+    /// data (MSG_MORE) until the next datagram is sent, or fails.
     fn note_splice(&mut self, desc: Desc, outcome: Outcome) {
         let before = std::mem::replace(&mut self.files[desc.file].held_back, false);
         self.note(desc.file, Fact::Spliced);
         self.files[desc.file].held_back = self.kind(desc) == Kind::Udp && !before && outcome.is_ok();
     }
 
-    /// An error that is pending on a socket of datagrams, or a hang-up, goes beside the count of what is unread.
+    /// Notes an error that is pending on a datagram socket, or a hang-up: these are beside the
+    /// count of unread datagrams.
     fn note_error(&mut self, desc: Desc) {
         if matches!(self.kind(desc), Kind::Udp | Kind::UnixDgram) && kernel::level(desc.fd, 0) != 0 {
             self.note(desc.file, Fact::ErrorPending);
         }
     }
 
-    /// Something was moved out of a pipe without a copy. What is left may be the rest of a buffer that was there before.
+    /// Notes a transfer out of a pipe without a copy. The remaining bytes may be the rest of an
+    /// earlier buffer.
     fn note_piece(&mut self, desc: Desc, outcome: Outcome) {
         let took = outcome.is_ok_and(|n| n > 0);
         if took && self.kind(desc).is_pipe() && kernel::level(desc.fd, libc::POLLIN) & libc::POLLIN != 0 {
@@ -696,7 +702,7 @@ impl World<'_> {
         self.say(|| format!("timerfd_settime({}, {first} ns, then {period} ns) = {answer:?}", desc.fd));
     }
 
-    /// A timer of the history either has expired or will not expire soon.
+    /// Waits until a timer of the history has expired, unless it will not expire soon.
     fn await_expiration(&mut self, desc: Desc) {
         let begun = Instant::now();
         while kernel::level(desc.fd, libc::POLLIN) == 0 && begun.elapsed() < Duration::from_millis(5) {
@@ -720,8 +726,8 @@ impl World<'_> {
         });
     }
 
-    /// What a child does with its copy of the descriptor. When it has read everybody looks at once: what is emptied and filled again
-    /// between two looks is a listed difference.
+    /// Lets a child act on its copy of the descriptor. After its reads all instances are looked at
+    /// at once: a file that is emptied and filled again between two looks is a listed difference.
     fn child(&mut self, desc: Desc, op: Op) {
         let (what, n) = (op.args[1], op.index(2).min(self.buffer.len()));
         let buffer = &mut self.buffer[..n];
@@ -729,7 +735,7 @@ impl World<'_> {
             1 => kernel::read(desc.fd, buffer) > 0,
             2 => calls::shutdown(desc.fd, libc::SHUT_WR).is_ok(),
             3 => calls::close(desc.fd).is_err(),
-            // One that is refused wakes the readers of a pipe.
+            // A refused write wakes the readers of a pipe.
             _ => kernel::write(desc.fd, buffer) < 0,
         });
         let kind = self.kind(desc);
@@ -748,7 +754,7 @@ impl World<'_> {
         }
     }
 
-    /// Silent eventfds, every second one edge-triggered.
+    /// Adds silent eventfds, every second one edge-triggered.
     fn gather_crowd(&mut self, name: usize, count: usize) {
         let Some(pair) = self.pair(name) else { return };
         for _ in 0..count.min(400 - self.crowd.len().min(400)) {

@@ -1,5 +1,6 @@
-//! Terminals deliver late: what is written to one end arrives at the other when a worker of the kernel has the time. A step that may
-//! set one off waits until it has done its work, or that could fall between the two waits of a round.
+//! Terminals deliver late: bytes written to one end arrive at the other when a worker of the kernel
+//! has the time. A step that may cause a delivery waits for its end, because it could otherwise
+//! fall between the two waits of a round.
 
 use std::time::{Duration, Instant};
 
@@ -11,13 +12,13 @@ use crate::known::Fact;
 use crate::op::{Op, Verb};
 use crate::world::{Desc, World};
 
-/// The longest time that a delivery is waited for: there is none if the other end has no room.
+/// The longest wait for a delivery: there is none if the other end has no room.
 const LONGEST: Duration = Duration::from_millis(1);
-/// Nothing was delivered for so long: that was all.
+/// The time without a delivery after which it counts as complete.
 const REST: Duration = Duration::from_micros(100);
-/// An end that holds so much may hold up what was written to it, until somebody reads.
+/// An end with this many bytes may hold up writes to it until they are read.
 const NEARLY_FULL: c_int = 3000;
-/// As much as an end can hold.
+/// The capacity of an end.
 const FULL: c_int = 4096;
 
 /// The two ends of a terminal before a step.
@@ -30,7 +31,7 @@ pub struct Delivery {
 }
 
 impl World<'_> {
-    /// What the step may set off, if it works on a terminal.
+    /// The delivery that the step may cause, if it works on a terminal.
     pub fn delivery(&mut self, op: Op) -> Option<Delivery> {
         let (at, expected) = match op.verb {
             Verb::Write | Verb::Fill => (0, true),
@@ -48,13 +49,13 @@ impl World<'_> {
         Some(Delivery { ends, queued, expected: expected || queued.iter().any(|&bytes| bytes > NEARLY_FULL) })
     }
 
-    /// Waits until what the step has set off is done.
+    /// Waits until the delivery that the step caused is complete.
     pub fn await_delivery(&self, delivery: Delivery) {
         let Delivery { ends, mut queued, expected } = delivery;
         let ends = ends.map(|end| end.filter(|end| self.descs.iter().flatten().any(|other| other.fd == end.fd)));
         let (begun, mut changed_at) = (Instant::now(), None);
         loop {
-            // A look at an end that has nothing waits for the delivery itself.
+            // A look at an empty end itself waits for the delivery.
             ends.iter().flatten().for_each(|end| _ = kernel::level(end.fd, libc::POLLIN));
             let now = ends.map(self::queued);
             if now != queued {

@@ -1,4 +1,4 @@
-//! Waits on either side, and the judgement on what they reported.
+//! Waits on either side, and the judgement of their reports.
 
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
@@ -12,15 +12,17 @@ use crate::kinds::Kind;
 use crate::known::{self, Case, FACTS, Fact, WRITABLE};
 use crate::world::{Alone, Exclusive, Finding, Movement, Pair, Registration, Room, Side, World};
 
-/// Room for everything that a history can have registered in one instance.
+/// Room for all registrations that a history can make in one instance.
 pub const EVERYTHING: usize = 512;
 
-/// What is done before each further look, in microseconds, while the sides differ. What is late on one of them shows up.
+/// The pauses before each further look, in microseconds, while the sides differ. They let late
+/// events show up.
 const PATIENCE_US: [u64; 9] = [0, 0, 50, 200, 500, 1000, 3000, 10_000, 30_000];
-/// Reports too many do not go away; so many looks are enough to see whether the kernel's was late.
+/// The number of looks for surplus reports, which do not go away: enough to see whether the
+/// kernel's was late.
 const PATIENCE_FOR_EXTRAS: usize = 6;
 
-/// How many unlisted differences this process has found.
+/// The number of unlisted differences that this process has found.
 static FOUND: AtomicU32 = AtomicU32::new(0);
 
 /// One wait's arguments.
@@ -117,7 +119,7 @@ pub fn bits(mask: u32) -> String {
 }
 
 impl World<'_> {
-    /// One wait on either side.
+    /// Makes one wait on either side.
     pub fn wait_once(&mut self, pair: Pair, wait: Wait) -> (Answer, Answer, Round) {
         let (mut theirs, mut ours) = (Events::new(), Events::new());
         self.look_for_room(true);
@@ -132,7 +134,7 @@ impl World<'_> {
         let after = self.connections();
         let moved = |one: &(u64, Movement)| (!before.contains(one)).then_some(one.0);
         self.crossing.extend(after.iter().filter_map(moved));
-        // Or between this round and the one before.
+        // Or between this round and the previous one.
         let last = std::mem::replace(&mut self.last_round, after);
         let moved = |(data, now): &(u64, Movement)| {
             last.iter().any(|(of, before)| of == data && before != now).then_some(*data)
@@ -154,9 +156,10 @@ impl World<'_> {
         (kernel, our, round)
     }
 
-    /// The kernel takes room on a TCP connection away by itself when it splits what is to be sent, and on a terminal when it delivers. If
-    /// the side that was asked first found room, and there is none after both were asked, the other was asked too late to find it.
-    /// And so it was if its wait had no room left in which to say so.
+    /// Removes reports of room that the kernel takes away by itself, on a TCP connection when it
+    /// splits the data to be sent, and on a terminal when it delivers. If the side that waited
+    /// first found room, and there is none after both waits, the other side waited too late to find
+    /// it. The same holds if the other side's wait had no space left for the event.
     fn forget_fleeting_room(&mut self, round: &mut Round, wait: Wait) {
         let (first, second) =
             if wait.ours_first { (&mut round.ours, &mut round.kernel) } else { (&mut round.kernel, &mut round.ours) };
@@ -174,7 +177,7 @@ impl World<'_> {
             let one = self.registrations.iter().rev().find(|one| one.data == *data);
             let Some(one) = one.filter(|one| room != 0 && self.is_out_of_room(one, room)) else { return true };
             *bits &= !room;
-            // It was the edge; whatever else there is was reported with it.
+            // It was the edge; all other bits were reported with it.
             let gone = other.is_none() && (!one.is_level() || *bits == 0);
             if gone && one.events & libc::EPOLLONESHOT as u32 != 0 {
                 told_once.push(*data);
@@ -182,13 +185,14 @@ impl World<'_> {
             !gone
         });
         for data in told_once {
-            // Spent on that side only.
+            // It is spent on that side only.
             self.registration(data).into_iter().for_each(|one| one.tainted = true);
         }
     }
 
-    /// Takes down where TCP connections have got full without a refusal, by asking nobody who would be woken for it.
-    /// The kernel looks at what arrived in waits only: `waits` tells of one that is to come.
+    /// Notes which TCP connections have become full without a refused write, without a call that
+    /// would set SOCK_NOSPACE. The kernel looks at arrivals only in waits: `waits` says that one
+    /// follows.
     pub fn look_for_room(&mut self, waits: bool) {
         let slept_on = self.crew.is_some();
         for at in 0..self.registrations.len() {
@@ -198,8 +202,9 @@ impl World<'_> {
             }
             let Some(fd) = self.number_of(file).filter(|_| self.files[file].kind == Kind::Tcp) else { continue };
             let now = match (room, calls::is_brimful(fd), calls::progress(fd)) {
-                // A sleeping thread looks at once. If there is room again by then, the kernel may have been told of it because it found
-                // none itself, or because our thread's poll did.
+                // A sleeping thread looks at once. If there is room again by then, the kernel may
+                // have been woken because its own look found none, or because the poll of the
+                // library's thread did.
                 (Room::Gone(then), true, Some((_, _, now)))
                     if then != now && (waits || slept_on) && self.hears_arrivals(file) =>
                 {
@@ -213,13 +218,13 @@ impl World<'_> {
         }
     }
 
-    /// Whether what arrives makes the kernel look at the file.
+    /// Whether an arrival makes the kernel look at the file.
     fn hears_arrivals(&self, file: usize) -> bool {
         const ARRIVAL: u32 = (libc::EPOLLIN | libc::EPOLLPRI | libc::EPOLLRDNORM | libc::EPOLLRDBAND) as u32;
         self.registrations.iter().any(|one| one.alive && one.file == file && one.events & ARRIVAL != 0)
     }
 
-    /// Takes down whose doing it would be that the kernel hears of room.
+    /// Sets by which side's look the kernel is woken for room.
     pub fn set_room(&mut self, at: usize, now: Room) {
         let one = &mut self.registrations[at];
         let before = std::mem::replace(&mut one.room, now);
@@ -229,7 +234,7 @@ impl World<'_> {
         }
     }
 
-    /// All registrations of a TCP connection hear of its room from here on.
+    /// Notes that from here on the kernel wakes all registrations of a TCP connection for room.
     pub fn refuse_room(&mut self, file: usize) {
         for at in 0..self.registrations.len() {
             if self.registrations[at].alive && self.registrations[at].file == file {
@@ -239,7 +244,7 @@ impl World<'_> {
         }
     }
 
-    /// A TCP connection may have had no room for a moment.
+    /// Notes that a TCP connection may have had no room for a moment.
     pub fn miss_room(&mut self, file: usize) {
         for at in 0..self.registrations.len() {
             let Registration { alive, file: of, room, .. } = self.registrations[at];
@@ -249,7 +254,7 @@ impl World<'_> {
         }
     }
 
-    /// A thread that slept has got a report of room from the kernel, in a step of several calls.
+    /// Notes that the kernel has reported room to a sleeping thread, in a step of several calls.
     pub fn found_room_in_passing(&mut self, data: u64) {
         let found = |one: &Registration| one.data == data && one.room == Room::Refused && one.refused < self.step;
         if let Some(at) = self.registrations.iter().rposition(found) {
@@ -258,20 +263,20 @@ impl World<'_> {
         }
     }
 
-    /// The kernel has reported the registration with this data.
+    /// Notes that the kernel has reported the registration with this data.
     pub fn looked_for_room_of(&mut self, data: u64) {
         if let Some(at) = self.registrations.iter().rposition(|one| one.data == data) {
             self.looked_for_room(at);
         }
     }
 
-    /// The kernel has looked at the levels of a registration.
+    /// Notes that the kernel has looked at the levels of a registration.
     pub fn looked_for_room(&mut self, at: usize) {
         let file = self.registrations[at].file;
         if self.files[file].kind != Kind::Tcp {
             return;
         }
-        // A look wakes all that wait on the connection.
+        // A look that finds no room lets the kernel wake all waiters of the connection later.
         if self.number_of(file).is_some_and(calls::is_brimful) {
             self.refuse_room(file);
         } else {
@@ -279,8 +284,9 @@ impl World<'_> {
         }
     }
 
-    /// Whether a connection or a terminal has none of the room that these levels tell of. A connection is asked for its level only if it
-    /// seems to have none, because being asked without room it wakes those who wait for some.
+    /// Whether a connection or a terminal lacks the room that these levels report. A connection's
+    /// level is read only if it seems to have no room, because a poll without room sets
+    /// SOCK_NOSPACE and wakes its waiters later.
     fn is_out_of_room(&self, one: &Registration, levels: u32) -> bool {
         match self.files[one.file].kind {
             Kind::Tcp => self.number_of(one.file).is_some_and(calls::is_brimful) && !self.is_high(one, levels),
@@ -289,8 +295,9 @@ impl World<'_> {
         }
     }
 
-    /// How far the TCP connections that are waited for have come, themselves or in an instance, each with the data of its registration.
-    /// Acknowledgements come when the kernel has the time, also between two waits.
+    /// The progress of the watched TCP connections, themselves or in an instance, each with the
+    /// data of its registration. Acknowledgements arrive when the kernel has the time, even between
+    /// two waits.
     fn connections(&self) -> Vec<(u64, Movement)> {
         let waited = self.registrations.iter().filter(|one| one.alive && !one.is_level());
         let tcp = waited.map(|one| {
@@ -315,7 +322,8 @@ impl World<'_> {
         self.pairs.iter().position(|pair| pair.is_some_and(|pair| pair.file == file))
     }
 
-    /// What one side alone reports until it is silent; before `brisk_until` what a single wait reports.
+    /// Waits on the one side of this process until it reports nothing more; before `brisk_until`
+    /// only once.
     fn wait_alone(&mut self, pair: Pair, wait: Wait) {
         let mut all: Vec<(Report, u32)> = Vec::new();
         let brisk = self.step < self.brisk_until;
@@ -363,7 +371,7 @@ impl World<'_> {
         format!("[{}]", each.collect::<Vec<_>>().join(", "))
     }
 
-    /// A wait on either side, and a judgement.
+    /// Waits on either side, and judges the reports.
     pub fn judge_wait(&mut self, name: usize, wait: Wait) {
         let Some(pair) = self.pair(name) else { return };
         if self.side != Side::Both {
@@ -389,7 +397,7 @@ impl World<'_> {
     pub fn judge(&mut self, name: usize, pair: Pair, mut rounds: Vec<Round>) {
         let mut differences = self.compare(&rounds);
         let before = differences.len();
-        // Where everything differs there is no point in waiting long for each.
+        // If there are many differences, a long wait for each has no point.
         let patience = if FOUND.load(Relaxed) < 30 { &PATIENCE_US[..] } else { &PATIENCE_US[..4] };
         for (look, &us) in patience.iter().enumerate() {
             let grave = |difference: &Difference| difference.what != What::Extra;
@@ -419,8 +427,10 @@ impl World<'_> {
         let differences = compare::compare(rounds, |data| find(data).map_or(Lasting::Level, |one| self.lasting(one)));
         let counts = |difference: &Difference| {
             find(difference.data).is_none_or(|one| {
-                // What is written to a terminal arrives when a worker of the kernel has the time, maybe between the two waits of the
-                // step before: then the other side had it already. So it is with acknowledgements, whose arrival shows.
+                // Bytes written to a terminal arrive when a worker of the kernel has the time,
+                // perhaps between the two waits of the previous step: then the other side has
+                // already reported them. The same holds for acknowledgements, whose arrival the
+                // judge can see.
                 let [by_kernel, by_us] = one.reported_last;
                 let early = match difference.what {
                     What::Lost => by_us,
@@ -429,24 +439,27 @@ impl World<'_> {
                 };
                 let is_terminal = self.is_terminal(one.file);
                 let early = early && (one.crossed || is_terminal);
-                // What came between the two waits of a round may be told with what was there, or in the next.
+                // An arrival between the two waits of a round may be reported with the earlier
+                // ones, or in the next round.
                 let apart =
                     difference.what == What::Extra && difference.kernel != 0 && self.crossing.contains(&one.data);
                 let bits = matches!(difference.what, What::FewerBits | What::MoreBits | What::OtherBits);
-                // So may the room of a terminal have come and gone between the two waits of a round.
+                // The room of a terminal may also have come and gone between the two waits of a
+                // round.
                 let fleeting = self.in_passing || self.files[one.file].kind == Kind::Pty;
                 let gone = fleeting && !self.is_high(one, difference.kernel | difference.ours);
-                // What a terminal delivers in pieces may make one report more on one side.
+                // A terminal's delivery in pieces may make one report more on one side.
                 let pieces = is_terminal
                     && matches!(difference.what, What::Lost | What::Extra)
                     && difference.kernel == difference.ours;
-                // What fires once carries what there was when its turn came, which may be another on either side.
+                // A one-shot reports the bits that are high at its turn, which may differ between
+                // the sides.
                 let moved = self.crossing.contains(&one.data) || self.moved_between.contains(&one.data);
                 let turns = moved && one.events & libc::EPOLLONESHOT as u32 != 0;
                 let passed = gone || pieces || bits && (self.in_passing || turns);
                 let late = difference.what == What::Extra && one.owed > 0;
                 let excused = self.is_excused(one, difference.what) || !bits && self.has_contest_inside(one.file);
-                // What differs inside may be ready on one side only.
+                // A registration inside that differs may be ready on one side only.
                 let tainted = one.tainted || self.has_inside(one.file, &|one| one.is_apart());
                 !tainted && !excused && !early && !apart && !late && !passed
             })
@@ -454,7 +467,7 @@ impl World<'_> {
         differences.into_iter().filter(counts).collect()
     }
 
-    /// How long reports of a registration go on.
+    /// How long reports of a registration continue.
     fn lasting(&self, one: &Registration) -> Lasting {
         match self.files[one.file].kind {
             _ if !one.is_level() => Lasting::Edge,
@@ -464,7 +477,7 @@ impl World<'_> {
         }
     }
 
-    /// Whether the file is a terminal, or an instance with one inside.
+    /// Whether the file is a terminal, or an instance with one in it.
     fn is_terminal(&self, file: usize) -> bool {
         let inside = self.pairs.iter().position(|pair| pair.is_some_and(|pair| pair.file == file));
         self.files[file].kind == Kind::Pty
@@ -478,23 +491,27 @@ impl World<'_> {
             || self.number_of(one.file).is_none_or(|fd| kernel::level(fd, levels as i16) & levels as i16 != 0)
     }
 
-    /// Whether a registration may be silent, or speak, because another exclusive one of its description spoke, or did not (X1): sweeps
-    /// judge them all together. Who is alone again must at least report its level.
+    /// Whether a registration may be silent, or report, because another exclusive one of its
+    /// description reported, or did not (X1): sweeps judge them all together. If it is the only one
+    /// again, it must at least report its level.
     fn is_excused(&self, one: &Registration, what: What) -> bool {
         one.contested && (self.exclusive_on(one.file) > 1 || what != What::Lost || !one.is_level())
     }
 
-    /// Whether the file is an instance whose readiness may hang on who of several exclusive registrations spoke.
+    /// Whether the file is an instance whose readiness may depend on which of several exclusive
+    /// registrations reported.
     fn has_contest_inside(&self, file: usize) -> bool {
         self.has_inside(file, &|one| one.contested)
     }
 
-    /// Whether the file is an instance with such a registration in it, or in one inside.
+    /// Whether the file is an instance with such a registration in it, directly or in an inner
+    /// instance.
     fn has_inside(&self, file: usize, is_such: &dyn Fn(&Registration) -> bool) -> bool {
         self.inside(file).is_some_and(|inside| self.has(inside, is_such))
     }
 
-    /// Whether there is such a registration in the instance of this name, or in one inside.
+    /// Whether the instance of this name has such a registration in it, directly or in an inner
+    /// instance.
     fn has(&self, name: usize, is_such: &dyn Fn(&Registration) -> bool) -> bool {
         let mut registered = self.registrations.iter().filter(|one| one.alive && one.pair == name);
         registered.any(|one| is_such(one) || self.has_inside(one.file, is_such))
@@ -509,7 +526,8 @@ impl World<'_> {
         let registration = self.registrations.iter().rev().find(|one| one.data == difference.data);
         let kind = registration.map_or(Kind::Epoll, |one| self.files[one.file].kind);
         let mut facts = registration.map_or([false; FACTS], |one| self.facts_since(one.reported, one.file));
-        // Who was told of room that is gone again has looked, and is told of what comes next, too.
+        // A side that was woken for room that is gone again has looked, so it is woken for the next
+        // room too.
         facts[Fact::Brimful as usize] = registration.is_some_and(|one| one.is_overfull() || one.differed);
         if let Some(one) = registration.filter(|_| kind == Kind::Tcp) {
             facts[Fact::Arrived as usize] = self.received(one.file) != one.received;
@@ -530,7 +548,7 @@ impl World<'_> {
         Case { what: difference.what, kind, edge, inside: false, bits, facts }
     }
 
-    /// Whether a poll for another registration can take the level that this one is to be shown.
+    /// Whether a poll for another registration can take the level that this one should report.
     fn is_sharing(&self, one: &Registration) -> bool {
         let same = |other: &&Registration| other.alive && other.file == one.file;
         self.files[one.file].kind.is_fleeting() && self.registrations.iter().filter(same).count() > 1
@@ -556,20 +574,21 @@ impl World<'_> {
         one.is_exclusive() && self.registrations.iter().any(|other| beside(other) && shares_queue(other.file))
     }
 
-    /// What has come over a TCP connection so far.
+    /// The state of a TCP connection, and the bytes that it has received.
     fn received(&self, file: usize) -> (u8, u64) {
         let fd = self.number_of(file).filter(|_| self.files[file].kind == Kind::Tcp);
         let (state, _, bytes) = fd.and_then(calls::progress).unwrap_or_default();
         (state, bytes)
     }
 
-    /// A registration knows from here on of what has come.
+    /// Records what the registration's connection has received so far.
     pub fn take_down_received(&mut self, at: usize) {
         self.registrations[at].received = self.received(self.registrations[at].file);
     }
 
-    /// The row that lists a difference. What an instance shows is what is registered inside does, each wake-up of which is an edge to
-    /// it: so the rows of edges hold there, too.
+    /// The row that lists a difference. An instance shows the readiness of the registrations in it,
+    /// and each wake-up of one of these is an edge of the instance, so the rows of edges apply
+    /// there too.
     fn row(&self, difference: &Difference) -> Option<usize> {
         let one = self.registrations.iter().rev().find(|one| one.data == difference.data);
         self.case(difference)
@@ -581,14 +600,14 @@ impl World<'_> {
         let inside = self.inside(file)?;
         let registered = self.registrations.iter().filter(|one| one.alive && one.pair == inside);
         let mut rows = registered.map(|one| {
-            // As long as nobody waits inside, what is ready in there stays so.
+            // While no thread waits on the inner instance, its ready items stay ready.
             let mut facts = self.facts_since(since.min(one.reported), one.file);
             facts[Fact::SeenFromOutside as usize] = self.files[one.file].kind.is_fleeting();
-            // What is lost is told by what else there is.
+            // A lost report is recognized by the other levels.
             let always = (libc::EPOLLERR | libc::EPOLLHUP) as u32;
             let bits = if what == What::Lost { self.level_of(one) } else { one.events | always };
             let case = Case { what, kind: self.files[one.file].kind, edge: true, inside: true, bits, facts };
-            // Nobody reports it, so when something came last is not known.
+            // The inner item is not reported, so the time of its last arrival is unknown.
             case.row().filter(|&row| !known::ROWS[row].between).or_else(|| self.row_inside(what, one.file, since))
         });
         rows.find_map(|row| row)
@@ -620,7 +639,7 @@ impl World<'_> {
         facts
     }
 
-    /// Counts, notes findings, and brings the memory of what was reported up to date.
+    /// Counts, notes findings, and updates the memory of reports.
     pub fn conclude(&mut self, name: Option<usize>, rounds: &[Round], differences: Vec<Difference>) {
         for difference in &differences {
             let case = self.case(difference);
@@ -638,7 +657,7 @@ impl World<'_> {
                 None => format!("data {:#x}, which nobody registered", difference.data),
             };
             self.find(case, Some(difference.data), row, text);
-            // A one-shot that one side alone has reported is spent on that side only.
+            // A one-shot that only one side has reported is spent on that side only.
             if let Some(registration) = self.registration(difference.data) {
                 registration.tainted |= row.is_none() || registration.events & libc::EPOLLONESHOT as u32 != 0;
                 registration.differed = true;
@@ -667,7 +686,8 @@ impl World<'_> {
         }
     }
 
-    /// A one-shot that reported on one side alone because of a contest is spent on that side only, also when the contest is over.
+    /// Marks one-shots that only one side has reported because of a contest: they are spent on that
+    /// side only, even after the contest.
     fn taint_one_shots(&mut self, rounds: &[Round]) {
         for at in 0..self.registrations.len() {
             let Registration { contested, events, data, file, .. } = self.registrations[at];
@@ -680,7 +700,8 @@ impl World<'_> {
         }
     }
 
-    /// Who is alone again, and was reported by both sides at once, is judged like any other.
+    /// Ends the contest of a registration that is the only one again and was reported by both sides
+    /// in one round: it is judged like any other.
     fn end_contests(&mut self, rounds: &[Round]) {
         for at in 0..self.registrations.len() {
             let Registration { contested, data, file, .. } = self.registrations[at];
@@ -705,7 +726,7 @@ impl World<'_> {
             {
                 self.take_down_received(at);
             }
-            // What sleeping threads reported was looked at when they did.
+            // Reports of sleeping threads were handled when they were made.
             if !self.in_passing {
                 self.looked_for_room_of(data);
             } else if self.crew.is_some() && bits & WRITABLE != 0 {
@@ -718,7 +739,7 @@ impl World<'_> {
             if ours {
                 entry.ours = true;
             } else {
-                // Outside a sweep the level may be gone before the others had their look.
+                // Outside a sweep the level may be gone before the others look.
                 entry.kernel |= if sweeping { bits } else { 0 };
                 entry.overfull |= overfull;
             }
@@ -733,7 +754,8 @@ impl World<'_> {
         &mut self.exclusive[at]
     }
 
-    /// A wait on every instance; then of each description's exclusive registrations at least one must have reported (X1).
+    /// Waits on every instance; then at least one of each description's exclusive registrations
+    /// must have reported (X1).
     pub fn sweep(&mut self) {
         self.sweeping = true;
         for name in 0..self.pairs.len() {
@@ -764,15 +786,16 @@ impl World<'_> {
                 self.find(case, None, case.row(), text);
             }
         }
-        // What a terminal delivered between the two waits of this sweep the kernel's side has yet to report.
+        // The kernel's side has yet to report a terminal's delivery between the two waits of this
+        // sweep.
         let files = &self.files;
         self.exclusive.retain(|one| one.ours && one.kernel == 0 && files[one.file].kind == Kind::Pty);
         self.sweeping = false;
         self.swept = self.step;
     }
 
-    /// Waits for one event at a time, as often as there are events: each must have had its turn (W3). What is late may spoil a
-    /// round, so only what goes on in several is a difference.
+    /// Waits for one event at a time, as often as there are events: each must have had its turn
+    /// (W3). A late event may spoil a round, so only a difference in several rounds counts.
     pub fn rotate(&mut self, name: usize) {
         let Some(pair) = self.pair(name) else { return };
         self.judge_wait(name, Wait::LOOK);
@@ -782,13 +805,15 @@ impl World<'_> {
         for us in PATIENCE_US {
             let (_, _, all) = self.wait_once(pair, Wait::LOOK);
             let mut turns = Round::default();
-            // Exclusive ones come and go with the claims of others, and take a turn each time.
+            // Exclusive registrations come and go with the claims of others, and take a turn each
+            // time.
             let contested =
                 self.registrations.iter().filter(|one| one.alive && one.pair == name && one.contested).count();
             for _ in 0..all.kernel.len().max(all.ours.len()) + contested {
                 let (_, _, one) = self.wait_once(pair, Wait { max: 1, ..Wait::LOOK });
                 turns.kernel.extend(one.kernel);
-                // A second turn is as good as the first; what counts is that nobody is passed over.
+                // A second turn counts as the first one; the test is that no registration is passed
+                // over.
                 let is_fresh = |one: &Report| turns.ours.iter().all(|turn| turn.0 != one.0);
                 let fresh = one.ours.into_iter().filter(is_fresh).collect::<Vec<_>>();
                 turns.ours.extend(fresh);
@@ -816,7 +841,7 @@ impl World<'_> {
             self.alone.push(Alone { step: self.step, data: u64::MAX, text: format!("poll {bits:#x}") });
             return;
         }
-        // What competes for exclusive registrations is judged by sweeps.
+        // Exclusive registrations that compete are judged by sweeps.
         if self.registrations.iter().any(|one| one.alive && one.contested) || self.has(name, &|one| one.is_apart()) {
             return;
         }
@@ -841,7 +866,7 @@ impl World<'_> {
         }
     }
 
-    /// A wait whose arguments are wrong.
+    /// Makes a wait with invalid arguments.
     pub fn bad_wait(&mut self, name: usize, how: i64) {
         self.bad_wait_again(name, how, 3);
     }
@@ -873,7 +898,8 @@ impl World<'_> {
             return self.bad_wait_again(name, how, patience - 1);
         }
         if answers.0 != answers.1 {
-            // Without room for events the answer tells whether there are any, which a proper wait tells better.
+            // Without room for events the result shows whether there are any, which a valid wait
+            // shows better.
             let found = self.findings.len();
             let mut apart = false;
             if let Some(pair) = self.pair(name) {

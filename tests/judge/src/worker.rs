@@ -1,13 +1,15 @@
-//! The process that does histories, with the library preloaded, and tells the coordinator by lines on standard output:
+//! The process that runs histories, with the library preloaded, and reports to the coordinator by
+//! lines on standard output:
 //!
 //! - `at SEED`: a history begins;
-//! - `count N NAME`: more to add to a counter;
-//! - `finding WHAT KIND DATA TEXT`: a difference that no row lists, with the registration's data or `-`;
+//! - `count N NAME`: a number to add to a counter;
+//! - `finding WHAT KIND DATA TEXT`: a difference that no row lists, with the registration's data or
+//!   `-`;
 //! - `step TEXT`: a step of a replay, for people;
-//! - `alone STEP DATA TEXT`: what one side alone reported of a registration;
-//! - `before`, `op OP` …: the histories that the process did until then, if it finds a difference;
+//! - `alone STEP DATA TEXT`: a report of a registration by one side alone;
+//! - `before`, `op OP` …: the earlier histories of the process, if it finds a difference;
 //! - `history`, `op OP` …, `end`: the steps that led to the last of these differences;
-//! - `seen TEXT`: one of them as it went when the difference was found, which it may do once and never again.
+//! - `seen TEXT`: the log of a step when the difference was found, which may never occur again.
 
 use std::fmt::Write as _;
 use std::io::{self, Write};
@@ -24,19 +26,20 @@ use crate::op::{self, Op, Verb};
 use crate::options::Options;
 use crate::world::{Alone, Finding, SIGNALS, World};
 
-/// How many unlisted differences a worker sends with their histories.
+/// The number of unlisted differences that a worker sends with their histories.
 const MOST_SENT: usize = 16;
 
 pub fn run(options: &Options) -> Result<(), String> {
     check_sides()?;
-    // How many real-time signals are queued is counted by user: those of other workers are to be another's. Where that is refused
-    // they show as unread signals that are reported again, which is listed.
-    // SAFETY: there is one thread, and files are this user's as before.
+    // The kernel counts queued real-time signals by user, so this separates them from those of
+    // other workers. If it refuses, they show as unread signals that are reported again, which is
+    // listed.
+    // SAFETY: there is one thread, and files belong to this user as before.
     let _ = unsafe {
         libc::unshare(libc::CLONE_NEWUSER | libc::CLONE_NEWNS) == 0 || libc::unshare(libc::CLONE_NEWUSER) == 0
     };
     calls::block_signals(&SIGNALS);
-    // SAFETY: ignoring SIGPIPE, and timers that are not rounded up.
+    // SAFETY: the calls ignore SIGPIPE, and set timers that are not rounded up.
     unsafe {
         libc::signal(libc::SIGPIPE, libc::SIG_IGN);
         libc::prctl(libc::PR_SET_TIMERSLACK, 1);
@@ -54,7 +57,7 @@ pub fn run(options: &Options) -> Result<(), String> {
     outcome
 }
 
-/// Makes sure that libc's names lead to the library, and our own calls past it.
+/// Checks that libc's names lead to the library, and the judge's own calls past it.
 fn check_sides() -> Result<(), String> {
     let ours = calls::epoll_create1(0).map_err(|errno| format!("epoll_create1: errno {errno}"))?;
     let theirs = kernel::epoll_create1(0).map_err(|errno| format!("the kernel's epoll_create1: errno {errno}"))?;
@@ -81,7 +84,8 @@ fn histories(options: &Options, directory: &str) -> Result<(), String> {
     let mut counts = Counts::default();
     let (mut names, mut left, mut sent) = (0, options.steps, 0);
     let mut past: Vec<Op> = Vec::new();
-    // Keeps the library's view of the process the same in all histories: it has threads from the first on, or never.
+    // Keeps the library's view of the process the same in all histories: it has threads from the
+    // first one on, or never.
     if profile == Profile::Threads {
         std::thread::spawn(|| ()).join().map_err(|_| "no thread".to_owned())?;
     }

@@ -1,4 +1,4 @@
-//! What a history works on: descriptors, instances on either side, and what is registered where.
+//! The objects of a history: descriptors, instances on either side, and registrations.
 
 use libc::c_int;
 
@@ -11,15 +11,15 @@ use crate::kernel;
 use crate::kinds::Kind;
 use crate::known::{Class, FACTS, Fact, ROWS, WRITABLE};
 
-/// How many descriptors and instances a history can name.
+/// The number of names for descriptors, and for instances.
 pub const DESCS: usize = 32;
 pub const PAIRS: usize = 5;
 
-/// Targets of `ctl` from here on are instances, and from `NONSENSE` on numbers that are wrong.
+/// Targets of `ctl` from here on are instances, and from `NONSENSE` on invalid numbers.
 pub const PAIR_TARGETS: i64 = 100;
 pub const NONSENSE: i64 = 200;
 
-/// The signals that histories send themselves.
+/// The signals that histories send to themselves.
 pub const SIGNALS: [c_int; 3] = [libc::SIGUSR1, libc::SIGUSR2, libc::SIGHUP];
 
 /// A descriptor of the history.
@@ -34,35 +34,36 @@ pub struct Desc {
 pub struct File {
     pub kind: Kind,
     pub references: u32,
-    /// Where others find it: a listener's address, a FIFO's path, a child's process id.
+    /// The address by which others find it: a listener's address, a FIFO's path, a child's process
+    /// id.
     pub address: Option<Address>,
     pub path: Option<String>,
     pub child: Option<c_int>,
     /// A timer that expires again after each read.
     pub periodic: bool,
-    /// Who gets what is written here.
+    /// The description that receives the writes.
     pub peer: Option<usize>,
     /// The program has shut down its direction.
     pub closing: bool,
     /// Urgent data was sent to it.
     pub got_urgent: bool,
-    /// It was said from how many bytes on it is readable.
+    /// SO_RCVLOWAT was set.
     pub low_water: bool,
     /// The program has shut it for reading.
     pub shut_for_reading: bool,
-    /// A datagram that came was empty.
+    /// An empty datagram arrived.
     pub got_empty: bool,
-    /// What was spliced into a UDP socket may be held back.
+    /// A UDP socket may hold back spliced data.
     pub held_back: bool,
-    /// How many datagrams are unread, at most.
+    /// The number of unread datagrams, at most.
     pub datagrams: u32,
-    /// The rings of a perf event, those of our side and of the kernel's.
+    /// The rings of a perf event, of the library's side and of the kernel's.
     pub rings: [usize; 2],
-    /// When each fact was last true.
+    /// The step in which each fact was last true.
     pub facts: [u32; FACTS],
 }
 
-/// Whose epoll a process asks: both, or one alone when the two shall not disturb each other.
+/// The sides that a process tests: both, or only one, so that they cannot affect each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
     Both,
@@ -70,7 +71,7 @@ pub enum Side {
     Ours,
 }
 
-/// What one side alone reported of a registration in a step.
+/// A report of a registration in a step, by one side alone.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Alone {
     pub step: u32,
@@ -86,11 +87,11 @@ pub struct Pair {
     pub file: usize,
 }
 
-/// A registration, known by its data, which no other one ever has.
+/// A registration, identified by its data, which no other one ever has.
 #[derive(Clone, Debug)]
 pub struct Registration {
     pub pair: usize,
-    /// The target's number; that of our side for an instance.
+    /// The target's number; for an instance, that of the library's side.
     pub number: c_int,
     pub file: usize,
     pub events: u32,
@@ -98,28 +99,31 @@ pub struct Registration {
     pub alive: bool,
     /// The step of the last report.
     pub reported: u32,
-    /// So many reports of edges sleeping threads got from the kernel and not from us, since a wait last looked at everything: what
-    /// arrives on unread data comes late to a thread that sleeps.
+    /// The number of reports of edges that sleeping threads got from the kernel and not from the
+    /// library since the last complete wait: an arrival on unread data reaches a sleeping thread
+    /// late.
     pub owed: usize,
-    /// Whether the kernel, and whether we reported it in the last wait on its instance.
+    /// Whether the kernel and the library reported it in the last wait on its instance.
     pub reported_last: [bool; 2],
-    /// Its TCP connection moved on between the two waits of that time: the side that was asked last may have reported what the other
-    /// will report next.
+    /// Its TCP connection made progress between the two waits of that time: the second side may
+    /// have reported an event that the first one reports next.
     pub crossed: bool,
     /// The bits of the kernel's last report since it was registered or modified.
     pub shown: u32,
-    /// If it waits for room on a TCP connection.
+    /// The state of the room that it waits for on a TCP connection.
     pub room: Room,
-    /// The step of the last write that met none.
+    /// The step of the last write that found no room.
     pub refused: u32,
-    /// What had come over its TCP connection at the last report, or when it was registered: the state and the bytes.
+    /// The state of its TCP connection and the received bytes, at the last report or at the
+    /// registration.
     pub received: (u8, u64),
-    /// The sides differed about it; nothing more is said of it until it is modified.
+    /// The sides differed about it; nothing more is reported of it until it is modified.
     pub tainted: bool,
-    /// They differed about it as listed, since both last reported it at once: one side may have yet to show what the other has shown.
+    /// They differed about it as listed, since both last reported it in one round: one side may
+    /// still have to report what the other has reported.
     pub differed: bool,
-    /// It has competed with other exclusive registrations of its description since both sides last reported it at once: each side is
-    /// free to have told another one (X1).
+    /// It has competed with other exclusive registrations of its description since both sides last
+    /// reported it in one round: each side may have chosen another one (X1).
     pub contested: bool,
 }
 
@@ -128,17 +132,18 @@ impl Registration {
         self.events & (libc::EPOLLET | libc::EPOLLONESHOT) as u32 == 0
     }
 
-    /// Whether it is edge-triggered, or fires once, and waits for room.
+    /// Whether it is edge-triggered or a one-shot, and waits for room.
     pub const fn awaits_room(&self) -> bool {
         self.events & WRITABLE != 0 && !self.is_level()
     }
 
-    /// Whether there was no room since the last report, and nobody met that whom the kernel wakes.
+    /// Whether there was no room since the last report, and no caller that would set the kernel's
+    /// SOCK_NOSPACE met that.
     pub const fn is_overfull(&self) -> bool {
         matches!(self.room, Room::Gone(_) | Room::Back)
     }
 
-    /// Whether one side may have yet to show what the other has shown.
+    /// Whether one side may still have to report what the other has reported.
     pub const fn is_apart(&self) -> bool {
         self.tainted || self.differed || self.crossed
     }
@@ -148,18 +153,20 @@ impl Registration {
     }
 }
 
-/// Whose doing it is that the kernel's epoll hears of room on a TCP connection. It is woken if a write, or its own look at the levels, met
-/// no room before. So it is after any `poll`, too, such as the library makes: then one side does something to the other.
+/// Which side causes the wake-up of the kernel's epoll for room on a TCP connection. The kernel
+/// wakes it if a write, or its own look at the levels, found no room before (SOCK_NOSPACE). A `poll`
+/// such as the library's has the same effect: then one side has an effect on the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Room {
-    /// There was some at the last report or control call, and whenever it was looked at since.
+    /// There was room at the last report or control call, and at every look since.
     There,
-    /// There was none since, and nobody was refused any. What had arrived then, in bytes: with what arrives the kernel looks again.
+    /// There was none since, and no write was refused. The bytes that had arrived by then: after a
+    /// new arrival the kernel looks again.
     Gone(u64),
-    /// And then there was some again, of which the kernel was told if it was asked in between. Or so it may have been within a call, while
-    /// a thread of the library looked.
+    /// After that there was room again, for which the kernel was woken if a poll came in between.
+    /// Or this may have happened within a call, while a thread of the library looked.
     Back,
-    /// Somebody whom the kernel wakes met none.
+    /// A caller that sets SOCK_NOSPACE found none.
     Refused,
 }
 
@@ -169,7 +176,7 @@ pub struct Finding {
     pub step: u32,
     pub what: What,
     pub kind: Kind,
-    /// The registration's, if it is about one.
+    /// The registration's data, if it is about one.
     pub data: Option<u64>,
     /// The row of `known` that lists it.
     pub row: Option<usize>,
@@ -177,16 +184,16 @@ pub struct Finding {
 }
 
 impl Finding {
-    /// Whether it is to be seen whether it shows with each side in a process of its own.
+    /// Whether the difference must be tried with each side in a process of its own.
     pub fn is_suspect(&self) -> bool {
         self.row.is_none_or(|row| ROWS[row].class(self.what) == Class::News && ROWS[row].unavoidable)
     }
 }
 
-/// How far each TCP connection behind a registration has come.
+/// The progress of each TCP connection behind a registration.
 pub type Movement = Vec<Option<calls::Progress>>;
 
-/// Everything a history works on.
+/// The state of a history.
 #[derive(Debug)]
 pub struct World<'a> {
     pub descs: [Option<Desc>; DESCS],
@@ -199,32 +206,35 @@ pub struct World<'a> {
     pub counts: &'a mut Counts,
     pub tools: &'a Tools,
     pub buffer: Vec<u8>,
-    /// What exclusive registrations of a description reported: the kernel's during a sweep, ours since the last one; and whether they
-    /// changed.
+    /// The reports of the exclusive registrations of a description: the kernel's during a sweep,
+    /// the library's since the last one; and whether the registrations changed.
     pub exclusive: Vec<Exclusive>,
     /// Whether this is a sweep, and the step of the last one.
     pub sweeping: bool,
     pub swept: u32,
-    /// The steps as people read them, if anybody wants to.
+    /// The steps in readable form, if they are to be shown.
     pub log: Option<Vec<(u32, String)>>,
-    /// Names for sockets and files that no other history of this process has.
+    /// Names for sockets and files that no other history of this process uses.
     pub names: u32,
     pub directory: &'a str,
     /// Threads that sleep in a wait.
     pub crew: Option<Crew>,
-    /// The step makes one event at most, so that it is clear how many threads it wakes.
+    /// The step makes at most one event, so the number of threads that it wakes is known.
     pub one_arrival: bool,
-    /// Several calls were made while threads slept: what was high in between may have been reported or not.
+    /// Several calls were made while threads slept: levels that were high in between may have been
+    /// reported or not.
     pub in_passing: bool,
-    /// The registrations whose TCP connections moved on between the two waits of a round in this step.
+    /// The registrations whose TCP connections made progress between the two waits of a round in
+    /// this step.
     pub crossing: Vec<u64>,
-    /// Those whose connections moved on between two rounds of this judgement, and how far they were at the end of the last one.
+    /// Those whose connections made progress between two rounds of this judgement, and their state
+    /// at the end of the last one.
     pub moved_between: Vec<u64>,
     pub last_round: Vec<(u64, Movement)>,
     pub side: Side,
-    /// What one side alone reported, each registration by itself.
+    /// The reports of one side alone, one for each registration.
     pub alone: Vec<Alone>,
-    /// Waits before this step are done once, as fast as when both sides are asked.
+    /// Waits before this step are made once, as fast as with both sides.
     pub brisk_until: u32,
 }
 
@@ -235,7 +245,7 @@ pub struct Exclusive {
     pub kernel: u32,
     pub ours: bool,
     pub changed: bool,
-    /// There had been no room, and nobody was refused any, when the kernel reported one of them.
+    /// The kernel reported one of them after a lack of room in which no write was refused.
     pub overfull: bool,
 }
 
@@ -270,7 +280,7 @@ impl<'a> World<'a> {
         }
     }
 
-    /// Notes what happened, for people.
+    /// Notes a step in readable form.
     pub fn say(&mut self, text: impl FnOnce() -> String) {
         if let Some(log) = &mut self.log {
             log.push((self.step, format!("{:4}. {}", self.step, text())));
@@ -285,7 +295,8 @@ impl<'a> World<'a> {
         self.pairs.get(name).copied().flatten()
     }
 
-    /// A number that names the description now: a registration's may have been closed, and name another.
+    /// A number that refers to the description now: a registration's number may have been closed,
+    /// and refer to another.
     pub fn number_of(&self, file: usize) -> Option<c_int> {
         self.descs.iter().flatten().chain(&self.crowd).find(|desc| desc.file == file).map(|desc| desc.fd)
     }
@@ -298,7 +309,7 @@ impl<'a> World<'a> {
         self.files[file].facts[fact as usize] = self.step;
     }
 
-    /// Everything that has the same queue as this pipe or FIFO, or this alone.
+    /// All descriptions with the same queue as this pipe or FIFO, or this one alone.
     pub fn queue_of(&self, file: usize) -> Vec<usize> {
         let File { kind, peer, path, .. } = &self.files[file];
         let same = |other: &usize| match kind {
@@ -309,7 +320,7 @@ impl<'a> World<'a> {
         (0..self.files.len()).filter(|other| *other == file || same(other)).collect()
     }
 
-    /// Notes it of everything that has the same queue.
+    /// Notes a fact for all descriptions with the same queue.
     pub fn note_queue(&mut self, file: usize, fact: Fact) {
         self.queue_of(file).into_iter().for_each(|other| self.note(other, fact));
     }
@@ -340,7 +351,7 @@ impl<'a> World<'a> {
         self.files.len() - 1
     }
 
-    /// A descriptor that was just opened gets its name.
+    /// Gives a name to a descriptor that was just opened.
     pub fn adopt(&mut self, name: usize, fd: c_int, kind: Kind) -> usize {
         let file = self.new_file(kind);
         self.descs[name] = Some(Desc { fd, file });
@@ -352,7 +363,7 @@ impl<'a> World<'a> {
         self.descs[name] = Some(Desc { fd, file });
     }
 
-    /// One descriptor fewer of a description; its registrations go with the last one.
+    /// Removes a descriptor of a description; its registrations end with the last one.
     pub fn release(&mut self, file: usize) {
         self.files[file].references -= 1;
         if self.files[file].references > 0 {
@@ -385,7 +396,7 @@ impl<'a> World<'a> {
         if name >= PAIRS || self.pairs[name].is_some() {
             return Err(libc::EEXIST);
         }
-        // The side that is not asked has a placeholder, so that the numbers of descriptors are the same.
+        // The side that is not tested has a placeholder, so that descriptor numbers are the same.
         let placeholder = || calls::eventfd(0, 0);
         let kernel = if self.side == Side::Ours { placeholder() } else { kernel::epoll_create1(flags) };
         let ours = if self.side == Side::Kernel { placeholder() } else { calls::epoll_create1(flags) };
@@ -409,7 +420,7 @@ impl<'a> World<'a> {
         }
     }
 
-    /// Opens what the kind says under one name or two.
+    /// Opens a file of this kind under one name, or a pair under two.
     pub fn open(&mut self, name: usize, other: usize, kind: Kind, variant: i64) -> Result<String, i32> {
         if !self.is_free(name) || !self.is_free(other) || name == other {
             return Err(libc::EEXIST);
@@ -551,7 +562,8 @@ impl<'a> World<'a> {
         }
     }
 
-    /// A descriptor of a file whose poll takes what it shows: the kernel's side has an open file description of its own.
+    /// Names a descriptor of a file whose poll takes its level: the kernel's side has an open file
+    /// description of its own.
     fn adopt_with_twin(
         &mut self,
         name: usize,
@@ -566,12 +578,13 @@ impl<'a> World<'a> {
         self.adopt_one(name, fd, kind)
     }
 
-    /// The number under which the kernel's side knows a descriptor.
+    /// The kernel side's number of a descriptor.
     pub fn kernel_number(&self, desc: Desc) -> c_int {
         if self.kind(desc).is_fleeting() { fleeting::twin(desc.fd) } else { desc.fd }
     }
 
-    /// Before a descriptor is closed: the kernel's side closes its own, and a mapping does not keep the file.
+    /// Precedes the close of a descriptor: closes that of the kernel's side, and the mapping, which
+    /// would keep the file open.
     pub fn close_twin(&mut self, desc: Desc) {
         if !self.kind(desc).is_fleeting() {
             return;
@@ -595,7 +608,7 @@ impl<'a> World<'a> {
         Ok(format!("{} and {}", fds[0], fds[1]))
     }
 
-    /// Each gets an address of its own, or the ports would run out.
+    /// Returns a new address for each, because the ports would run out.
     fn new_host(&mut self) -> u32 {
         let name = self.new_name().wrapping_mul(0x9e37_79b1) >> 8;
         0x7f00_0000 | name.max(2) & 0x00ff_fffe
@@ -617,7 +630,7 @@ impl<'a> World<'a> {
             _ => libc::SOCK_DGRAM,
         };
         if kind == libc::SOCK_DGRAM && variant & 2 != 0 {
-            // The second sends to the first, which is connected to nobody.
+            // The second sends to the first, which is not connected.
             let address = Address::Unix(self.new_name());
             let fds = [calls::socket(libc::AF_UNIX, kind, 0)?, calls::socket(libc::AF_UNIX, kind, 0)?];
             calls::bind(fds[0], address)?;
@@ -644,7 +657,7 @@ impl<'a> World<'a> {
         Ok(format!("{fd} and {writer}"))
     }
 
-    /// A client of the listener.
+    /// Connects a client to the listener.
     pub fn connect(&mut self, listener: Desc, name: usize) -> Result<String, i32> {
         if !self.is_free(name) {
             return Err(libc::EEXIST);
@@ -674,7 +687,7 @@ impl<'a> World<'a> {
         self.adopt_one(name, fd, kind)
     }
 
-    /// Closes everything, and leaves nothing behind for the next history.
+    /// Closes everything, and leaves nothing for the next history.
     pub fn end(&mut self) {
         self.call_back();
         for name in 0..DESCS {
@@ -700,7 +713,8 @@ impl<'a> World<'a> {
         }
     }
 
-    /// Closes everything, as at the end of a history; the next one names what it opens.
+    /// Closes everything, as at the end of a history; the next one names the descriptors that it
+    /// opens.
     pub fn begin_anew(&mut self) {
         self.end();
         self.files.clear();
