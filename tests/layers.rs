@@ -46,7 +46,7 @@ fn is_test(attributes: &[syn::Attribute]) -> bool {
     })
 }
 
-/// Every module of the library, with its code.
+/// Every module of the library but those of its unit tests, with its code.
 fn modules(src: &Path) -> BTreeMap<Module, syn::File> {
     let mut found = Vec::new();
     files(src, &mut found);
@@ -59,7 +59,20 @@ fn modules(src: &Path) -> BTreeMap<Module, syn::File> {
         let text = fs::read_to_string(path).unwrap();
         syn::parse_file(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
     };
-    found.iter().map(|path| (module(path), parse(path))).collect()
+    let mut modules: BTreeMap<Module, syn::File> = found.iter().map(|path| (module(path), parse(path))).collect();
+    let tests: Vec<Module> = modules.iter().flat_map(|(module, file)| test_files(module, file)).collect();
+    modules.retain(|module, _| !tests.contains(module));
+    modules
+}
+
+/// The modules of unit tests that have a file of their own.
+fn test_files<'a>(module: &'a Module, file: &'a syn::File) -> impl Iterator<Item = Module> + 'a {
+    file.items.iter().filter_map(|item| match item {
+        syn::Item::Mod(inner) if inner.content.is_none() && is_test(&inner.attrs) => {
+            Some(module.iter().cloned().chain([inner.ident.to_string()]).collect())
+        }
+        _ => None,
+    })
 }
 
 /// The methods that a file defines.

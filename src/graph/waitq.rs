@@ -392,3 +392,80 @@ impl Waiters {
         std::iter::successors(self.0, |sleeper| sleeper.below.get())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Runs `test` with the sleepers of this thread and of two others, which stay alive for it.
+    fn with_three(test: impl FnOnce([&'static Sleeper; 3])) {
+        let done = std::sync::Barrier::new(3);
+        std::thread::scope(|scope| {
+            let (mine, sleepers) = std::sync::mpsc::channel();
+            for _ in 0..2 {
+                let mine = mine.clone();
+                let done = &done;
+                scope.spawn(move || {
+                    mine.send(Sleeper::begin().expect("memory")).expect("a receiver");
+                    done.wait();
+                });
+            }
+            let other = || sleepers.recv().expect("a sleeper");
+            test([Sleeper::begin().expect("memory"), other(), other()]);
+            done.wait();
+        });
+    }
+
+    #[test]
+    fn the_newest_waiter_is_the_last() {
+        // W9: it polls.
+        with_three(|[a, b, c]| {
+            let mut waiters = Waiters::new();
+            [a, b, c].into_iter().for_each(|sleeper| waiters.push(sleeper));
+            assert!(waiters.last().is_some_and(|last| std::ptr::eq(last, c)));
+            assert_eq!([a, b, c].map(|sleeper| waiters.newer_than(sleeper)), [2, 1, 0]);
+        });
+    }
+
+    #[test]
+    fn a_waiter_leaves_from_any_place() {
+        with_three(|[a, b, c]| {
+            for (gone, left) in [(a, [b, c]), (b, [a, c]), (c, [a, b])] {
+                let mut waiters = Waiters::new();
+                [a, b, c].into_iter().for_each(|sleeper| waiters.push(sleeper));
+                waiters.remove(gone);
+                assert_eq!(waiters.count(), 2);
+                assert_eq!(left.map(|sleeper| waiters.newer_than(sleeper)), [1, 0]);
+            }
+        });
+    }
+
+    #[test]
+    fn a_waiter_that_is_gone_is_not_removed_again() {
+        with_three(|[a, b, _]| {
+            let mut waiters = Waiters::new();
+            waiters.push(a);
+            waiters.remove(b);
+            assert!(waiters.are_only(a));
+            waiters.remove(a);
+            waiters.remove(a);
+            assert!(waiters.is_empty());
+        });
+    }
+
+    #[test]
+    fn a_second_kick_before_the_first_is_heeded_writes_nothing() {
+        let sleeper = Sleeper::begin().expect("memory");
+        let wake = sleeper.ensure_wake().expect("a descriptor");
+        let count = || {
+            let mut count = [0; 8];
+            sys::read(wake, &mut count).map(|_| u64::from_ne_bytes(count))
+        };
+        sleeper.kick();
+        sleeper.kick();
+        assert_eq!(count(), Ok(1));
+        sleeper.heed();
+        sleeper.kick();
+        assert_eq!(count(), Ok(1));
+    }
+}

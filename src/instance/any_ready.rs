@@ -87,3 +87,33 @@ fn would_report(st: &mut EpState, item: &'static Epitem, in_turn: bool) -> bool 
     refresh_edge(st, item);
     ready
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::instance::testing::{ET, Epoll, IN, clear, post, source};
+
+    #[test]
+    fn a_look_from_outside_leaves_the_event_to_the_next_wait() {
+        // N1, N2: readable exactly while a wait would report something, which the look does not
+        // consume.
+        let (ep, a) = (Epoll::new(), source());
+        ep.add(&a, IN | ET);
+        post(&a, IN);
+        ep.learn();
+        assert!(anything(&mut ep.lock(), false, false));
+        assert_eq!(ep.report(1), [(IN, a.0)]);
+        assert!(!anything(&mut ep.lock(), false, false));
+    }
+
+    #[test]
+    fn a_registration_that_is_not_ready_leaves_the_list_at_a_look() {
+        let (ep, a) = (Epoll::new(), source());
+        ep.add(&a, IN);
+        post(&a, IN);
+        ep.learn();
+        clear(&a, IN);
+        assert!(!anything(&mut ep.lock(), false, false));
+        assert!(ep.lock().ready.is_empty());
+    }
+}

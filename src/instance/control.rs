@@ -402,3 +402,98 @@ pub fn clear(ep: &'static Eventpoll) {
     switch::leave(ep, &mut st);
     st.empty();
 }
+
+#[cfg(test)]
+mod tests {
+    use libc::{EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD};
+
+    use super::*;
+    use crate::instance::testing::{self, ET, Epoll, Fd, IN, OUT, pipe, post, source};
+
+    const ONE_EVENT: Option<Interest> = Some(Interest { events: IN, data: 0 });
+
+    fn regular_file() -> Fd {
+        // SAFETY: a path of a literal.
+        Fd(unsafe { libc::open(c"/proc/self/exe".as_ptr(), libc::O_RDONLY) })
+    }
+
+    #[test]
+    fn a_closed_descriptor_is_refused_before_one_that_is_not_an_instance() {
+        // T1.
+        let a = source();
+        assert_eq!(control(-1, EPOLL_CTL_ADD, a.0, ONE_EVENT), Err(Errno::EBADF));
+        assert_eq!(control(a.0, EPOLL_CTL_ADD, -1, ONE_EVENT), Err(Errno::EBADF));
+        assert_eq!(control(a.0, EPOLL_CTL_ADD, regular_file().0, ONE_EVENT), Err(Errno::EPERM));
+        assert_eq!(control(a.0, EPOLL_CTL_ADD, a.0, ONE_EVENT), Err(Errno::EINVAL));
+    }
+
+    #[test]
+    fn a_file_without_a_poll_is_refused() {
+        // T3.
+        assert_eq!(Epoll::new().control(EPOLL_CTL_ADD, &regular_file(), IN), Err(Errno::EPERM));
+    }
+
+    #[test]
+    fn a_registration_is_added_once_and_deleted_once() {
+        // T1, T4.
+        let (ep, a) = (Epoll::new(), source());
+        assert_eq!(ep.control(EPOLL_CTL_MOD, &a, IN), Err(Errno::ENOENT));
+        ep.add(&a, IN);
+        assert_eq!(ep.control(EPOLL_CTL_ADD, &a, IN), Err(Errno::EEXIST));
+        assert_eq!(ep.control(EPOLL_CTL_DEL, &a, 0), Ok(()));
+        assert_eq!(ep.control(EPOLL_CTL_DEL, &a, 0), Err(Errno::ENOENT));
+    }
+
+    #[test]
+    fn an_exclusive_registration_is_never_modified_and_takes_few_flags() {
+        // T7.
+        let (ep, a) = (Epoll::new(), source());
+        let exclusive = testing::EXCLUSIVE;
+        assert_eq!(ep.control(EPOLL_CTL_ADD, &a, IN | exclusive | testing::ONESHOT), Err(Errno::EINVAL));
+        ep.add(&a, IN | exclusive);
+        assert_eq!(ep.control(EPOLL_CTL_MOD, &a, IN), Err(Errno::EINVAL));
+        assert_eq!(ep.control(EPOLL_CTL_MOD, &a, IN | exclusive), Err(Errno::EINVAL));
+    }
+
+    #[test]
+    fn a_level_that_is_high_when_it_is_added_is_reported() {
+        // T6.
+        let (ep, a) = (Epoll::new(), source());
+        post(&a, IN);
+        ep.add(&a, IN | ET);
+        assert_eq!(ep.wait(), [(IN, a.0)]);
+    }
+
+    #[test]
+    fn a_modified_edge_is_reported_again() {
+        // T6: MOD looks at the level at once.
+        let (ep, [end, other]) = (Epoll::new(), pipe());
+        ep.add(&end, IN | ET);
+        sys::write(other.0, b"a").expect("a pipe with room");
+        assert_eq!(ep.wait(), [(IN, end.0)]);
+        ep.modify(&end, IN | ET);
+        assert_eq!(ep.wait(), [(IN, end.0)]);
+    }
+
+    #[test]
+    fn a_listed_registration_is_not_reported_after_it_was_deleted() {
+        // T10.
+        let (ep, a) = (Epoll::new(), source());
+        ep.add(&a, IN);
+        post(&a, IN);
+        ep.learn();
+        ep.control(EPOLL_CTL_DEL, &a, 0).expect("a registration");
+        assert_eq!(ep.report(1), []);
+    }
+
+    #[test]
+    fn an_event_has_the_data_and_the_mask_of_the_last_call() {
+        // T10.
+        let (ep, a) = (Epoll::new(), source());
+        ep.add(&a, IN);
+        post(&a, IN | OUT);
+        ep.learn();
+        ep.modify(&a, OUT);
+        assert_eq!(ep.wait(), [(OUT, a.0)]);
+    }
+}

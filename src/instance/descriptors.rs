@@ -305,3 +305,70 @@ pub fn settle_interrupted_closes() {
         }
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::instance::testing::{ET, Epoll, Fd, IN, pipe};
+
+    /// A second number of a description, as the dup hook enters it.
+    fn duplicate(fd: &Fd) -> Fd {
+        let other = Fd(sys::fcntl(fd.0, libc::F_DUPFD, 0).expect("a free number"));
+        assert_eq!(duplicated(fd.0, other.0), Ok(()));
+        other
+    }
+
+    #[test]
+    fn a_registration_ends_with_the_last_number_of_its_file() {
+        // D1.
+        let (ep, [end, _other]) = (Epoll::new(), pipe());
+        ep.add(&end, IN);
+        drop(end);
+        assert_eq!(ep.lock().interest.len(), 0);
+        assert_eq!(ep.stats().closed, 1);
+    }
+
+    #[test]
+    fn a_registration_outlives_its_number_while_a_duplicate_is_open() {
+        // D2: it reports with the data it was given.
+        let (ep, [end, other]) = (Epoll::new(), pipe());
+        ep.add(&end, IN);
+        let number = end.0;
+        let second = duplicate(&end);
+        drop(end);
+        sys::write(other.0, b"a").expect("a pipe with room");
+        assert_eq!(ep.wait(), [(IN, number)]);
+        drop(second);
+        assert_eq!(ep.lock().interest.len(), 0);
+    }
+
+    #[test]
+    fn two_numbers_of_a_file_are_two_registrations() {
+        // T4.
+        let (ep, [end, other]) = (Epoll::new(), pipe());
+        let second = duplicate(&end);
+        ep.add(&end, IN | ET);
+        ep.add(&second, IN | ET);
+        sys::write(other.0, b"a").expect("a pipe with room");
+        assert_eq!(ep.wait().len(), 2);
+    }
+
+    #[test]
+    fn a_number_that_names_another_file_unseen_loses_its_registration() {
+        let (ep, [end, _other], [another, tail]) = (Epoll::new(), pipe(), pipe());
+        ep.add(&end, IN);
+        sys::write(tail.0, b"a").expect("a pipe with room");
+        sys::dup3(another.0, end.0, 0).expect("an open number");
+        assert_eq!(ep.wait(), []);
+        assert_eq!(ep.lock().interest.len(), 0);
+        assert_eq!(ep.stats().vanished, 1);
+    }
+
+    #[test]
+    fn an_internal_descriptor_survives_a_close_of_a_range() {
+        let ep = Epoll::new();
+        let signal = ep.ep.signal.with(|fd| fd);
+        let internal: Vec<u32> = forget_range(signal.unsigned_abs(), signal.unsigned_abs()).collect();
+        assert_eq!(internal, [signal.unsigned_abs()]);
+    }
+}

@@ -167,3 +167,36 @@ fn is_edge(item: &Epitem, state: &State, file: &'static File, look: Look, passin
     }
     is_edge
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::instance::send_events;
+    use crate::instance::testing::{EXCLUSIVE, Epoll, IN, post, source};
+
+    #[test]
+    fn one_of_two_exclusive_instances_reports_an_event() {
+        // X1.
+        let (one, other, a) = (Epoll::new(), Epoll::new(), source());
+        one.add(&a, IN | EXCLUSIVE);
+        other.add(&a, IN | EXCLUSIVE);
+        post(&a, IN);
+        one.learn();
+        other.learn();
+        assert_eq!(one.report(1), [(IN, a.0)]);
+        assert_eq!(other.report(1), []);
+    }
+
+    #[test]
+    fn an_event_is_left_to_other_instances_by_a_wait_that_has_not_taken_it() {
+        // X1: over time all instances get their share.
+        let (one, other, a) = (Epoll::new(), Epoll::new(), source());
+        one.add(&a, IN | EXCLUSIVE | crate::instance::testing::ET);
+        other.add(&a, IN | EXCLUSIVE);
+        post(&a, IN);
+        one.learn();
+        assert_eq!(one.report(1), [(IN, a.0)]);
+        assert_eq!(other.wait(), []);
+        send_events::give_up_claims(&mut one.lock());
+        assert_eq!(other.wait(), [(IN, a.0)]);
+    }
+}

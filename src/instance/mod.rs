@@ -16,5 +16,7 @@ pub mod resample;
 pub mod ring_use;
 pub mod second_look;
 pub mod send_events;
+#[cfg(test)]
+pub mod testing;
 pub mod vanished;
 pub mod wait;

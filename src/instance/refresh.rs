@@ -148,3 +148,74 @@ impl Eventpoll {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::instance::testing::{ET, EXCLUSIVE, Epoll, Fd, IN, ONESHOT, pipe, post, source};
+    use crate::sys;
+
+    /// The bits that the next poll asks for; 0 outside the poll set.
+    fn asked(ep: &Epoll, fd: &Fd) -> u16 {
+        let item = ep.item(fd);
+        let st = ep.lock();
+        st.set.asked(item, &st.held)
+    }
+
+    #[test]
+    fn a_reported_edge_is_not_polled_for_until_a_read_finds_nothing() {
+        // W4: a level that stays high is not an edge again.
+        let (ep, [end, other]) = (Epoll::new(), pipe());
+        ep.add(&end, IN | ET);
+        sys::write(other.0, b"a").expect("a pipe with room");
+        assert_eq!(ep.wait(), [(IN, end.0)]);
+        assert_eq!(asked(&ep, &end) & IN as u16, 0);
+        end.file().tell(Facts::READ_EAGAIN, end.file().begin_call());
+        ep.ep.absorb(&mut ep.lock());
+        assert_eq!(asked(&ep, &end) & IN as u16, IN as u16);
+    }
+
+    #[test]
+    fn a_spent_one_shot_is_not_polled() {
+        // W5: not even for EPOLLERR and EPOLLHUP.
+        let (ep, [end, other]) = (Epoll::new(), pipe());
+        ep.add(&end, IN | ONESHOT);
+        sys::write(other.0, b"a").expect("a pipe with room");
+        assert_eq!(ep.wait(), [(IN, end.0)]);
+        let item = ep.item(&end);
+        assert_eq!(item.at(&ep.lock().held).slot.get(), 0);
+    }
+
+    #[test]
+    fn a_deleted_registration_is_not_polled() {
+        // T10.
+        let (ep, [end, _other]) = (Epoll::new(), pipe());
+        ep.add(&end, IN);
+        assert_eq!(ep.lock().set.len(), 1);
+        ep.control(libc::EPOLL_CTL_DEL, &end, 0).expect("a registration");
+        assert_eq!(ep.lock().set.len(), 0);
+    }
+
+    #[test]
+    fn a_claim_of_another_instance_keeps_an_exclusive_registration_out_of_the_poll() {
+        // X1.
+        let (one, other, [end, tail]) = (Epoll::new(), Epoll::new(), pipe());
+        one.add(&end, IN | EXCLUSIVE);
+        other.add(&end, IN | EXCLUSIVE);
+        sys::write(tail.0, b"a").expect("a pipe with room");
+        assert_eq!(one.wait(), [(IN, end.0)]);
+        let item = other.item(&end);
+        other.lock().refresh(item);
+        assert_eq!(other.lock().set.len(), 0);
+    }
+
+    #[test]
+    fn a_posted_level_is_found_without_a_poll() {
+        let (ep, a) = (Epoll::new(), source());
+        ep.add(&a, IN);
+        post(&a, IN);
+        ep.ep.absorb(&mut ep.lock());
+        assert_eq!(ep.lock().ready.len(), 1);
+        assert_eq!(ep.lock().set.len(), 0);
+    }
+}

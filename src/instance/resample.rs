@@ -320,3 +320,59 @@ fn sample_inner(st: &mut EpState) -> bool {
     }
     uneasy
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::instance::testing::{ET, Epoll, Fd, IN, pipe};
+
+    /// A pipe with one unread byte that was reported, edge-triggered.
+    fn reported() -> (Epoll, [Fd; 2]) {
+        let (ep, [end, other]) = (Epoll::new(), pipe());
+        ep.add(&end, IN | ET);
+        sys::write(other.0, b"a").expect("a pipe with room");
+        assert_eq!(ep.wait(), [(IN, end.0)]);
+        (ep, [end, other])
+    }
+
+    #[test]
+    fn an_unseen_arrival_behind_a_reported_level_is_found_by_its_count() {
+        // E1, where no hook sees the write: as from another process.
+        let (ep, [end, other]) = reported();
+        assert_eq!(ep.wait(), []);
+        sys::write(other.0, b"b").expect("a pipe with room");
+        assert_eq!(ep.wait(), [(IN, end.0)]);
+    }
+
+    #[test]
+    fn a_part_that_is_taken_is_not_an_edge() {
+        // E2, where a hook has seen the read.
+        let (ep, [end, other]) = reported();
+        sys::write(other.0, b"bc").expect("a pipe with room");
+        assert_eq!(ep.wait(), [(IN, end.0)]);
+        sys::read(end.0, &mut [0; 1]).expect("three bytes");
+        end.file().consume(1);
+        assert_eq!(ep.wait(), []);
+    }
+
+    #[test]
+    fn a_registration_is_listed_while_its_reported_level_may_hide_an_arrival() {
+        let (ep, [end, _other]) = reported();
+        assert_eq!(sample(&mut ep.lock(), Extent::All), Some(LONGEST_TICK_NS));
+        sys::read(end.0, &mut [0; 1]).expect("a byte");
+        end.file().consume(1);
+        end.file().tell(crate::edge::Facts::READ_EAGAIN, end.file().begin_call());
+        ep.ep.absorb(&mut ep.lock());
+        assert_eq!(sample(&mut ep.lock(), Extent::All), None);
+        assert!(ep.lock().uneasy.is_empty());
+    }
+
+    #[test]
+    fn a_level_triggered_registration_needs_no_sample() {
+        let (ep, [end, other]) = (Epoll::new(), pipe());
+        ep.add(&end, IN);
+        sys::write(other.0, b"a").expect("a pipe with room");
+        assert_eq!(ep.wait(), [(IN, end.0)]);
+        assert_eq!(sample(&mut ep.lock(), Extent::All), None);
+    }
+}

@@ -240,3 +240,96 @@ pub fn pass(st: &mut EpState, item: &'static Epitem) {
         unlist(st, item);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::instance::testing::{ET, Epoll, IN, ONESHOT, OUT, clear, post, source};
+
+    #[test]
+    fn ready_registrations_take_turns_in_the_order_in_which_they_became_ready() {
+        // W3: a reported level-triggered item goes to the tail.
+        let ep = Epoll::new();
+        let [a, b, c] = [source(), source(), source()];
+        for source in [&a, &b, &c] {
+            ep.add(source, IN);
+        }
+        for source in [&b, &a, &c] {
+            post(source, IN);
+        }
+        ep.learn();
+        assert_eq!(ep.report(2), [(IN, b.0), (IN, a.0)]);
+        assert_eq!(ep.report(2), [(IN, c.0), (IN, b.0)]);
+    }
+
+    #[test]
+    fn an_edge_is_reported_once() {
+        // W4: once per wake-up of the file, not per level.
+        let (ep, a) = (Epoll::new(), source());
+        ep.add(&a, IN | ET);
+        post(&a, IN);
+        assert_eq!(ep.wait(), [(IN, a.0)]);
+        assert_eq!(ep.wait(), []);
+    }
+
+    #[test]
+    fn an_arrival_is_an_edge_while_an_older_one_is_unread() {
+        // E1.
+        let (ep, a) = (Epoll::new(), source());
+        ep.add(&a, IN | ET);
+        post(&a, IN);
+        assert_eq!(ep.wait(), [(IN, a.0)]);
+        post(&a, IN);
+        assert_eq!(ep.wait(), [(IN, a.0)]);
+    }
+
+    #[test]
+    fn an_event_has_every_bit_of_the_mask_that_is_high() {
+        // W4: not only the bit that woke it.
+        let (ep, a) = (Epoll::new(), source());
+        ep.add(&a, IN | OUT | ET);
+        post(&a, OUT);
+        assert_eq!(ep.wait(), [(OUT, a.0)]);
+        post(&a, IN);
+        assert_eq!(ep.wait(), [(IN | OUT, a.0)]);
+    }
+
+    #[test]
+    fn a_one_shot_is_reported_once_until_it_is_modified() {
+        // W5.
+        let (ep, a) = (Epoll::new(), source());
+        ep.add(&a, IN | ONESHOT);
+        post(&a, IN);
+        assert_eq!(ep.wait(), [(IN, a.0)]);
+        post(&a, IN);
+        assert_eq!(ep.wait(), []);
+        ep.modify(&a, IN | ONESHOT);
+        assert_eq!(ep.wait(), [(IN, a.0)]);
+    }
+
+    #[test]
+    fn a_level_that_is_gone_by_its_turn_is_dropped() {
+        // W7.
+        let (ep, a) = (Epoll::new(), source());
+        ep.add(&a, IN);
+        post(&a, IN);
+        ep.learn();
+        assert_eq!(ep.lock().ready.len(), 1);
+        clear(&a, IN);
+        assert_eq!(ep.report(1), []);
+        assert!(ep.lock().ready.is_empty());
+        assert_eq!(ep.stats().stale, 1);
+    }
+
+    #[test]
+    fn an_event_that_cannot_be_written_is_not_lost() {
+        // W1: EFAULT, and the next wait reports it.
+        let (ep, a) = (Epoll::new(), source());
+        ep.add(&a, IN | ET);
+        post(&a, IN);
+        ep.learn();
+        let nowhere = Buffer { events: std::ptr::null_mut(), max: 1 };
+        assert_eq!(ep.report_to(nowhere), Err(Errno::EFAULT));
+        assert_eq!(ep.report(1), [(IN, a.0)]);
+    }
+}

@@ -12,5 +12,7 @@ mod audience;
 mod link;
 mod look;
 pub mod poll_select;
+#[cfg(test)]
+mod tests;
 
 pub use link::create;
