@@ -156,8 +156,8 @@ pub fn lending(fork: impl FnOnce() -> isize) -> isize {
 }
 
 /// The order of the locks, which `docs/architecture.md` explains: a fork takes all of them, so that
-/// the child finds everything at rest. The pools of descriptions and of instances come with the locks
-/// of their records.
+/// the child finds everything at rest. The pools of descriptions and of instances are taken with
+/// the locks of their records.
 static FORK_ORDER: [&dyn ForkLock; 13] = [
     &nesting_limits::LINKS,
     &file::FILES,

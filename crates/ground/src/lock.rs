@@ -2,7 +2,7 @@
 //!
 //! std's mutex ends in libc's `syscall`, which this library exports, and cannot be reset in a
 //! forked child; parking_lot has thread-locals with destructors. Sections under these locks are
-//! short and never sleep (see the locking section of `lib.rs`).
+//! short and never sleep (see "Locks" in `docs/architecture.md`).
 
 use std::cell::{Cell, UnsafeCell};
 use std::ops::{Deref, DerefMut};
@@ -268,7 +268,7 @@ impl<T> Lock<T> {
     }
 }
 
-/// A lock, or all locks of one kind, as a fork handles it.
+/// A lock, or all locks of one kind, for a fork.
 pub trait ForkLock: Sync {
     /// Locks without a guard, before the fork.
     fn lock_for_fork(&self);
@@ -280,7 +280,7 @@ pub trait ForkLock: Sync {
     /// unlocked since.
     unsafe fn unlock_after_fork(&self);
 
-    /// Whether no thread has the lock.
+    /// Whether the lock is free.
     fn is_free(&self) -> bool;
 }
 

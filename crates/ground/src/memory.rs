@@ -47,7 +47,7 @@ pub struct Heap {
 // SAFETY: the pointers are to memory that is used nowhere else, and only under the lock.
 unsafe impl Send for Heap {}
 
-/// The heap. A fork takes its lock last of all.
+/// The allocator's state. A fork takes its lock last of all.
 pub static HEAP: Lock<Heap> =
     Lock::new(Rank::HEAP, Heap { free: [ptr::null_mut(); CLASSES], next: ptr::null_mut(), left: 0 });
 

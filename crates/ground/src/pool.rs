@@ -51,8 +51,8 @@ pub trait Pooled: Sized + Sync + 'static {
     fn free_link(&self) -> &AtomicShort<Self>;
 }
 
-/// `pooled!(POOL, Type, link, blank)` makes a type's records those of a pool, whose free list threads
-/// through the field `link`. What may follow: `lock = field`, `first_page = PAGE`.
+/// `pooled!(POOL, Type, link, blank)` puts a type's records into a pool, whose free list uses the
+/// field `link`. Optional arguments: `lock = field`, `first_page = PAGE`.
 #[macro_export]
 macro_rules! pooled {
     (
@@ -239,7 +239,7 @@ impl<T: Pooled> Pool<T> {
     }
 }
 
-/// The pool, and every record's own lock: nothing changes until the fork is done.
+/// A fork locks the pool, and every record's own lock: nothing changes until the fork is done.
 impl<T: Pooled> ForkLock for Pool<T> {
     fn lock_for_fork(&self) {
         self.state.lock_for_fork();
