@@ -1,4 +1,5 @@
-//! Calls on pipes that reach further than the descriptor they name: to the other end, and to other descriptions of a FIFO.
+//! Calls on pipes that reach further than the descriptor they name: to the other end, and to other
+//! descriptions of a FIFO.
 
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
@@ -6,7 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use libc::c_int;
 use nix::errno::Errno;
 
-use super::reading::{Amount, error_of, length_of, next_packet, receiving, took, unless_failed};
+use super::reading::{Amount, Packet, error_of, length_of, next_packet, receiving, took, unless_failed};
 use super::room::{Passage, passing};
 use super::writing::{gave, sending};
 use super::{refused, watched};
@@ -19,7 +20,8 @@ use crate::probe::observe;
 use crate::probe::sample;
 use crate::sys;
 
-/// Bytes were taken from a FIFO, which may be open under several descriptions: all of them count what is taken.
+/// Bytes were taken from a FIFO, which may be open under several descriptions: all of them count
+/// what is taken.
 #[cold]
 pub(super) fn took_beside(fd: c_int, bytes: u64, taking: Option<Taking>) {
     let ends = watched_ends(fd).filter(|file| file.reads());
@@ -38,8 +40,8 @@ pub(super) fn filled_beside(fd: c_int) {
     }
 }
 
-/// Before a write to what may be a FIFO: room that was made in it since it was full may be gone afterwards, and those who wait for room
-/// under other descriptions not have seen it.
+/// Before a write to what may be a FIFO: room that was made in it since it was full may be gone
+/// afterwards, and those who wait for room under other descriptions not have seen it.
 #[inline]
 pub(super) fn relieved_beside(fd: c_int) {
     if File::any_fifo_edges() {
@@ -80,81 +82,154 @@ impl Waking {
     }
 }
 
-/// The watched ends of a pipe, of which `fd` is one; none in a handler that interrupted this library, for they are found under a
-/// lock.
+/// The watched ends of a pipe, of which `fd` is one; none in a handler that interrupted this
+/// library, for they are found under a lock.
 fn watched_ends(fd: c_int) -> impl Iterator<Item = &'static File> + Clone {
     let stat = if lock::interrupted() { None } else { sys::fstat(fd).ok() };
     let pipe = stat.filter(|stat| stat.st_mode & libc::S_IFMT == libc::S_IFIFO);
     pipe.into_iter().flat_map(|stat| File::of_inode(stat.st_ino))
 }
 
-/// A call that moves data between two descriptors. If it stopped short the input tells whether it was for want of data or of
-/// room.
+/// The reason why a call that moves data between two descriptors ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stop {
+    /// It moved as much as it was asked to.
+    Done,
+    /// The source was empty or failed.
+    Source,
+    /// The sink was full or failed.
+    Sink,
+}
+
+/// A call in progress that moves data between two descriptors.
+struct Transfer {
+    from: c_int,
+    to: c_int,
+    /// The descriptions whose edges somebody waits for, with the clock at the beginning of the
+    /// call.
+    source: Option<(&'static File, u32)>,
+    sink: Option<(&'static File, u32)>,
+    asked: usize,
+    /// Whether the call takes what it moves: tee(2) does not.
+    takes: bool,
+    taking: Option<Taking>,
+    packet: Packet,
+    readers: Waking,
+    writers: Option<Waking>,
+}
+
+impl Transfer {
+    fn begin(
+        (from, source): (c_int, Option<&'static File>),
+        (to, sink): (c_int, Option<&'static File>),
+        asked: usize,
+        takes: bool,
+    ) -> Transfer {
+        let begin = |file: &'static File| (file, file.begin_call());
+        let (source, sink) = (source.map(begin), sink.map(begin));
+        if let Some((sink, _)) = sink {
+            observe::before_write(sink, to);
+        }
+        relieved_beside(to);
+        let readers = Waking::begin(to, File::reads);
+        let writers = takes.then(|| Waking::begin(from, File::writes));
+        let taken_from = source.filter(|_| takes).map(|(file, _)| file);
+        let taking = taken_from.map(File::begin_taking);
+        let packet = taken_from.and_then(|source| next_packet(source, from));
+        Transfer { from, to, source, sink, asked, takes, taking, packet, readers, writers }
+    }
+
+    /// Why the call ended that returned `n`.
+    fn stop(&self, n: isize) -> Stop {
+        if n >= 0 && n.unsigned_abs() >= self.asked {
+            Stop::Done
+        } else if self.is_error_of_source(n) || sys::ioctl_int(self.from, libc::FIONREAD) == Ok(0) {
+            Stop::Source
+        } else {
+            Stop::Sink
+        }
+    }
+
+    /// Whether the call returned an error of the source. An error is that of a socket, of which
+    /// there is one at most; the error of a pipe that is written to is EPIPE.
+    fn is_error_of_source(&self, n: isize) -> bool {
+        let errno = sys::last_errno();
+        if n >= 0 || errno == Errno::EAGAIN {
+            return false;
+        }
+        let is_pipe = |(file, _): (&File, u32)| file.kind().is_pipe();
+        self.source.is_some_and(|source| !is_pipe(source)) || self.sink.is_some_and(is_pipe) && errno != Errno::EPIPE
+    }
+
+    /// The call returned `n`.
+    fn end(mut self, n: isize) {
+        let stop = self.stop(n);
+        if self.takes {
+            self.end_take(n, stop);
+        }
+        self.end_write(n, stop);
+        // A splice wakes the writers of the pipe that it empties, whether or not that was full, and
+        // the readers of the pipe that it fills.
+        if n > 0 {
+            self.readers.tell();
+            if File::any_fifo_edges() {
+                filled_beside(self.to);
+            }
+            if let Some(writers) = self.writers {
+                writers.tell();
+            }
+        }
+    }
+
+    /// Reports what the source showed.
+    fn end_take(&mut self, n: isize, stop: Stop) {
+        let taking = self.taking.take();
+        match (self.source, u64::try_from(n)) {
+            (Some((source, at)), Ok(n)) => {
+                let amount = Amount::of_one(n.max(length_of(self.packet)));
+                took(source, self.from, at, stop == Stop::Done, amount, taking);
+            }
+            (Some((source, at)), Err(_)) => {
+                drop(taking);
+                if stop == Stop::Source {
+                    refused(source, self.from, at, Facts::READ_EAGAIN);
+                }
+            }
+            (None, Ok(1..)) if File::any_fifo_edges() => took_beside(self.from, n.unsigned_abs() as u64, None),
+            (None, _) => {}
+        }
+    }
+
+    /// Reports what the sink showed. A splice of nothing met the end of the source, whatever
+    /// FIONREAD returns there.
+    fn end_write(&self, n: isize, stop: Stop) {
+        let Some((sink, at)) = self.sink else { return };
+        if n == 0 || n < 0 && (stop == Stop::Source || error_of(self.packet).is_some()) {
+            return;
+        }
+        if let Some(udp) = sink.udp().filter(|_| sample::is_corked(sink, self.to)) {
+            return udp.note_corked(true);
+        }
+        let may_fill = matches!(sink.kind(), Kind::Pipe | Kind::Fifo | Kind::Tcp);
+        let is_short = stop != Stop::Done && n > 0;
+        let is_full = may_fill && is_short && sys::level(self.to, WRITABLE) & WRITABLE == 0;
+        // A pipe takes less than it was offered for other reasons, too.
+        let is_all = (stop == Stop::Source || sink.kind().is_pipe() && n > 0) && !is_full;
+        gave(sink, self.to, at, n, if is_all { n.unsigned_abs() } else { self.asked });
+    }
+}
+
+/// A call that moves data between two descriptors.
 #[inline]
 pub fn moving(from: c_int, to: c_int, asked: usize, takes: bool, call: impl FnOnce() -> isize) -> isize {
     let (source, sink) = (watched(from), watched(to));
     if asked == 0 || (source.is_none() && sink.is_none() && !File::any_pipe_edges()) {
         return call();
     }
-    let begun = [source, sink].map(|file| file.map_or(0, File::begin_call));
-    if let Some(sink) = sink {
-        observe::before_write(sink, to);
-    }
-    relieved_beside(to);
-    let (readers, writers) = (Waking::begin(to, File::reads), takes.then(|| Waking::begin(from, File::writes)));
-    let taken_from = source.filter(|_| takes);
-    let taking = taken_from.map(File::begin_taking);
-    let packet = taken_from.and_then(|source| next_packet(source, from));
+    let transfer = Transfer::begin((from, source), (to, sink), asked, takes);
     let passage = sink.and_then(|sink| Passage::of_pages(sink, to, asked));
-    let n = passing(passage, || unless_failed(packet, call));
-    let failed = n < 0 && sys::last_errno() != Errno::EAGAIN;
-    let is_pipe = |file: &File| file.kind().is_pipe();
-    // An error is the socket's, of which there is one at most; what a pipe has for output is EPIPE.
-    let of_source = failed
-        && (source.is_some_and(|file| !is_pipe(file))
-            || sink.is_some_and(is_pipe) && sys::last_errno() != Errno::EPIPE);
-    let short = n < 0 || n.unsigned_abs() < asked;
-    let ran_dry = short && sys::ioctl_int(from, libc::FIONREAD) == Ok(0);
-    if takes && source.is_none() && n > 0 && File::any_fifo_edges() {
-        took_beside(from, n.unsigned_abs() as u64, None);
-    }
-    if let Some(source) = taken_from {
-        match u64::try_from(n) {
-            Ok(n) => took(source, from, begun[0], !short, Amount::of_one(n.max(length_of(packet))), taking),
-            Err(_) => {
-                drop(taking);
-                if ran_dry || of_source {
-                    refused(source, from, begun[0], Facts::READ_EAGAIN);
-                }
-            }
-        }
-    }
-    // A splice of nothing met the end of the source, whatever FIONREAD says of that.
-    if let Some(sink) = sink
-        && n != 0
-        && !(n < 0 && (ran_dry || of_source || error_of(packet).is_some()))
-    {
-        if let Some(udp) = sink.udp().filter(|_| sample::is_corked(sink, to)) {
-            udp.note_corked(true);
-        } else {
-            let stuck = matches!(sink.kind(), Kind::Pipe | Kind::Fifo | Kind::Tcp)
-                && short
-                && n > 0
-                && sys::level(to, WRITABLE) & WRITABLE == 0;
-            let dry = ran_dry || sink.kind().is_pipe() && n > 0;
-            gave(sink, to, begun[1], n, if dry && !stuck { n.unsigned_abs() } else { asked });
-        }
-    }
-    // What is spliced out of a pipe wakes its writers, full or not, and what is spliced into one its readers.
-    if n > 0 {
-        readers.tell();
-        if File::any_fifo_edges() {
-            filled_beside(to);
-        }
-        if let Some(writers) = writers {
-            writers.tell();
-        }
-    }
+    let n = passing(passage, || unless_failed(transfer.packet, call));
+    transfer.end(n);
     n
 }
 
@@ -217,7 +292,8 @@ pub fn keeping_packets(flags: c_int) {
     }
 }
 
-/// Whether packets may be kept apart in it: what is read of one into too small a buffer is all that is left of it.
+/// Whether packets may be kept apart in it: what is read of one into too small a buffer is all that
+/// is left of it.
 pub(super) fn may_keep_packets(file: &File) -> bool {
     file.kind() == Kind::UnixSeqpacket || file.kind().is_pipe() && ANY_PACKETS.load(Relaxed)
 }

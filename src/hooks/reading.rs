@@ -289,7 +289,7 @@ fn witnessed_read(
 }
 
 /// What a peek at the next packet showed: its length.
-type Packet = Option<Result<usize, Errno>>;
+pub(super) type Packet = Option<Result<usize, Errno>>;
 
 /// The length of the packet that is about to be taken: what the buffer has no room for is thrown away, and counts all the same.
 #[inline]

@@ -1,12 +1,13 @@
-//! The effects of transfer calls on an open file description, as the hooks report them: bits that accumulate until
-//! the instance takes them in (`Edge::digest`).
+//! The effects of transfer calls on an open file description, as the hooks report them: bits that
+//! accumulate until the instance takes them in (`Edge::digest`).
 
 use bitflags::bitflags;
 
 use crate::events::{Bits, RDHUP};
 
 bitflags! {
-    /// The effects of calls on a description. Facts add up; where the order of two matters, a third bit records it.
+    /// The effects of calls on a description. Facts add up; where the order of two matters, a third
+    /// bit records it.
     ///
     /// The facts of a readiness source are the levels that were posted, see [`Facts::posted`].
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,17 +22,17 @@ bitflags! {
         const WROTE = 1 << 3;
         /// A write-like call failed with EAGAIN or was cut short: the writable level was low.
         const NO_SPACE = 1 << 4;
-        /// A quiet level may have fallen: a call failed and may have cleared a pending error, or a socket was
-        /// connected.
+        /// A quiet level may have fallen: a call failed and may have cleared a pending error, or a
+        /// socket was connected.
         const RECHECK = 1 << 5;
-        /// Space was freed: the peer read from a unix socket or from a full pipe, or a TCP peer acknowledged data
-        /// while SOCK_NOSPACE was set.
+        /// Space was freed: the peer read from a unix socket or from a full pipe, or a TCP peer
+        /// acknowledged data while SOCK_NOSPACE was set.
         const SPACE_FREED = 1 << 6;
-        /// The kernel woke every waiter of the description, whatever its mask: a shutdown, a connect, a timer that
-        /// was set.
+        /// The kernel woke every waiter of the description, whatever its mask: a shutdown, a
+        /// connect, a timer that was set.
         const WAKE_ALL = 1 << 7;
-        /// The waiters for input were woken although nothing arrived: the full pipe that is read here refused a
-        /// write, or SO_RCVLOWAT was set.
+        /// The waiters for input were woken although nothing arrived: the full pipe that is read
+        /// here refused a write, or SO_RCVLOWAT was set.
         const WRITER_BLOCKED = 1 << 8;
         /// A call cleared a pending error: the EPOLLERR level was low at that moment.
         const SO_ERROR_CLEARED = 1 << 9;
@@ -39,12 +40,14 @@ bitflags! {
         const SO_ERROR_CLEARED_AGAIN = 1 << 10;
         /// SPACE_FREED was reported after a NO_SPACE that the instance had not taken in yet.
         const FREED_AFTER_NO_SPACE = 1 << 11;
-        /// The peer's full queue refused the write: the peer's next read wakes this end, whether or not that makes
-        /// space, and poll does not show it.
+        /// The peer's full queue refused the write: the peer's next read wakes this end, whether or
+        /// not that makes space, and poll does not show it.
         const PEER_FULL = 1 << 12;
-        /// EPOLLRDHUP was posted on a source. Of the levels of a source, this one is not the bit of another fact.
+        /// EPOLLRDHUP was posted on a source. Of the levels of a source, this one is not the bit of
+        /// another fact.
         const POSTED_RDHUP = RDHUP;
-        /// One of several entries was taken from an error queue: the kernel woke every waiter, and the level stays.
+        /// One of several entries was taken from an error queue: the kernel woke every waiter, and
+        /// the level stays.
         const ERRQUEUE_LEFT = 1 << 14;
 
         /// Facts about the reading side.

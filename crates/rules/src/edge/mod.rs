@@ -5,13 +5,19 @@
 //! that grew. So an edge-triggered registration is a level-triggered one whose reported bits sleep, and everything here
 //! decides what wakes them (E1 to E6).
 
+mod digest;
+mod doubt;
 mod facts;
 
+use bitflags::bitflags;
+
 use crate::count::{self, Change, TakenSignals};
-use crate::events::{Bits, ERR, HUP, IN, INCOMING, OUT, PRI, RDHUP, RDNORM, READABLE, WRITABLE, WRNORM};
+use crate::events::{Bits, ERR, HUP, IN, INCOMING, PRI, RDHUP, RDNORM, READABLE, WRITABLE};
 use crate::kind::{Arrivals, Kind};
 
 pub use facts::Facts;
+
+use doubt::{TAKEN, doubtful};
 
 /// A count that was not taken, or cannot be.
 const UNSEEN: u64 = u64::MAX;
@@ -19,19 +25,6 @@ const UNSEEN: u64 = u64::MAX;
 const MISSED: u64 = u64::MAX - 1;
 /// Nothing was there to count: whatever is taken later has arrived since. Counts are below it.
 const NOTHING: u64 = u64::MAX - 2;
-
-/// The first delay before an unexplained level is reported again, in nanoseconds; it doubles each time.
-const DOUBT_NS: u64 = 1_000_000;
-/// After so many doublings, about a second, the delay stays.
-const LAST_DOUBT: u8 = 10;
-/// Of what nothing counts the delay stays at 4 ms for so many reports, which is most of a second:
-/// the program may have taken everything without a call, and what is there now is new.
-const STEADY_DOUBT: u8 = 2;
-const STEADY_DOUBTS: u8 = 200;
-/// In place of the number of doublings: something was taken since the last report.
-const TAKEN: u8 = u8::MAX;
-/// How long after that an arrival may go unnoticed that a loose count did not show, in nanoseconds.
-const LATE_NS: u64 = 200_000_000;
 
 /// What showed an edge, or will have shown the next one if there is one: for who counts them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +42,8 @@ pub enum Evidence {
 /// What a rule has to know of the process.
 #[derive(Clone, Copy, Debug)]
 pub struct View<'a> {
-    /// The program's own calls are seen. Otherwise edges are known from what a ring tells, from levels and from counts only.
+    /// The program's own calls are seen. Otherwise edges are known from what a ring tells, from
+    /// levels and from counts only.
     pub sees_calls: bool,
     /// The signals that the process has read from signalfds.
     pub taken_signals: &'a TakenSignals,
@@ -74,229 +68,130 @@ pub struct Outlook {
     pub orphan: bool,
 }
 
+bitflags! {
+    /// What is known of a registration besides its quiet levels. The width leaves no padding in
+    /// `Edge`, which is copied often.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    struct Flags: u32 {
+        /// A call wrote or took: the quiet levels may have fallen, and are worth one look.
+        const RECHECK_LEVEL = 1;
+        /// A call took something that may have arrived since the last report: the count is worth
+        /// one look.
+        const RECHECK_COUNT = 1 << 1;
+        /// Every change of the count wakes, whatever it does to the levels: a TCP connection is
+        /// being closed, and goes through states, or signals arrive that the signalfd of an inner
+        /// instance does not take.
+        const EVERY_CHANGE = 1 << 2;
+        /// The memory is kept for outer instances, for which every wake-up counts, whether or not a
+        /// level is left.
+        const FOR_OUTER = 1 << 3;
+        /// The registration was woken, and the outer instances have not been told.
+        const OUTER_WOKEN = 1 << 4;
+    }
+}
+
 /// The memory of one edge-triggered registration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Edge {
     /// Levels reported, and high as far as we know.
     quiet: Bits,
-    /// Somebody wrote or took: the quiet levels are worth one look, for they may have fallen.
-    look: bool,
-    /// Something was taken: the count is worth one look, for what was taken may have arrived since the last report.
-    check: bool,
-    /// Every change of the count wakes, whatever it does to the levels: a TCP connection is being closed, which goes through states, or
-    /// signals come that a signalfd of an inner instance does not take.
-    closing: bool,
-    /// It is kept for outer instances, for whom every wake-up counts, whether any level is left of it or not: whether it was woken, and they
-    /// were not told yet.
-    outer: Option<bool>,
+    flags: Flags,
     /// What woke the bits that are awake.
     evidence: Evidence,
     /// How often an unexplained level was reported again.
     doubts: u8,
     /// The count of arrivals at the last report.
     seen: u64,
-    /// When an unexplained level is due to be reported again, in nanoseconds of the monotonic clock.
+    /// When an unexplained level is due to be reported again, in nanoseconds of the monotonic
+    /// clock.
     due: u64,
-}
-
-/// The levels behind which an edge can hide where the program's calls are not seen. What arrives on a TCP connection is counted whoever takes
-/// it, and what comes from this library is known.
-const fn doubtful(kind: Kind) -> Bits {
-    match kind {
-        Kind::Epoll | Kind::Source | Kind::Notice | Kind::Pressure | Kind::Glimpse => 0,
-        Kind::Attribute => ERR | PRI,
-        Kind::Tcp => WRITABLE,
-        _ => READABLE | WRITABLE,
-    }
 }
 
 impl Edge {
     /// Nothing reported yet.
-    pub const FRESH: Edge = Edge {
-        quiet: 0,
-        look: false,
-        check: false,
-        closing: false,
-        outer: None,
-        evidence: Evidence::Level,
-        doubts: 0,
-        seen: UNSEEN,
-        due: 0,
-    };
+    pub const FRESH: Edge =
+        Edge { quiet: 0, flags: Flags::empty(), evidence: Evidence::Level, doubts: 0, seen: UNSEEN, due: 0 };
 
     /// The same, kept for outer instances.
+    #[inline]
     pub const fn for_outer(self) -> Edge {
-        Edge { outer: Some(false), ..self }
+        Edge { flags: self.flags.difference(Flags::OUTER_WOKEN).union(Flags::FOR_OUTER), ..self }
     }
 
     /// Whether it is kept for outer instances.
+    #[inline]
     const fn tells(&self) -> bool {
-        self.outer.is_some()
+        self.flags.contains(Flags::FOR_OUTER)
     }
 
     /// What shows that the next report is of an edge.
+    #[inline]
     pub const fn evidence(&self) -> Evidence {
         self.evidence
     }
 
-    /// Nothing reported yet, on a connection whose end was sent (`shut`): its acknowledgement may still be to come.
+    /// Nothing reported yet, on a connection whose end was sent (`shut`): its acknowledgement may
+    /// still be to come.
+    #[inline]
     pub const fn anew(shut: bool) -> Edge {
-        Edge { closing: shut, ..Edge::FRESH }
+        Edge { flags: if shut { Flags::EVERY_CHANGE } else { Flags::empty() }, ..Edge::FRESH }
     }
 
     /// The count of arrivals at the last report, or a number that is no count.
+    #[inline]
     pub const fn seen(&self) -> u64 {
         self.seen
     }
 
     /// The bits that sleep.
+    #[inline]
     pub const fn quiet(&self) -> Bits {
         self.quiet
     }
 
-    /// The bits to ask poll for; `None` when the descriptor must leave the set, because poll reports a hang-up or an error
-    /// whether it is asked or not.
+    /// The bits to ask poll for; `None` when the descriptor must leave the set, because poll
+    /// reports a hang-up or an error whether it is asked or not.
+    #[inline]
     pub const fn asked(&self, watched: Bits) -> Option<Bits> {
         if self.quiet & (ERR | HUP) != 0 { None } else { Some(watched & !self.quiet) }
     }
 
-    /// Takes in what the witnesses saw. `news` is false when the calls began before the last report: then the write may be
-    /// the very one that was reported, and what was taken may have come before it or after.
-    pub fn digest(&mut self, kind: Kind, watched: Bits, facts: Facts, news: bool) {
-        if matches!(kind, Kind::Source) {
-            let posted = facts.posted_levels() & watched;
-            if news && posted != 0 {
-                self.wake(posted);
-            }
-            return;
-        }
-        if kind.shows_changes() {
-            self.digest_change(kind, facts, news);
-            return;
-        }
-        let facts = if news { facts } else { facts.difference(Facts::WROTE) };
-        if facts.contains(Facts::WAKE_ALL) {
-            if news {
-                self.wake(!0);
-            } else {
-                self.look = true;
-            }
-            self.closing |= matches!(kind, Kind::Tcp);
-            return;
-        }
-        if facts.contains(Facts::ERRQUEUE_LEFT) {
-            self.wake(!0);
-        }
-        let eventfd = kind.is_eventfd();
-        if eventfd && !news && facts.intersects(Facts::READS) {
-            // Every writer of this process tells us, so a look settles it.
-            self.look = true;
-            return;
-        }
-        if facts.contains(Facts::READ_EAGAIN) {
-            self.wake_reader(kind);
-        }
-        if facts.took() {
-            self.check_arrivals(kind, watched, news);
-            match kind.arrivals() {
-                // As good as empty: the count will say whether what is there is new.
-                Arrivals::Received | Arrivals::Queued if facts.contains(Facts::SHORT_READ) => self.was_low(READABLE),
-                Arrivals::Received | Arrivals::Queued | Arrivals::Backlog => {}
-                Arrivals::Expirations => self.was_low(READABLE),
-                // Should the count be refused, what is left counts as news.
-                Arrivals::Datagrams | Arrivals::Diagnosed | Arrivals::Memory | Arrivals::Listed => {
-                    (self.doubts, self.due) = (0, 0);
-                }
-                Arrivals::Signals => (self.doubts, self.due) = (TAKEN, 0),
-                Arrivals::Witnessed if matches!(kind, Kind::EventfdSemaphore) => self.look = true,
-                Arrivals::Witnessed | Arrivals::Unknown => self.wake_reader(kind),
-            }
-            if eventfd && watched & OUT != 0 {
-                self.wake(!0);
-            }
-        }
-        if facts.contains(Facts::WROTE) {
-            match kind {
-                Kind::Eventfd | Kind::EventfdSemaphore if watched & IN != 0 => self.wake(READABLE),
-                // An instance wakes with EPOLLIN and nothing else.
-                Kind::Epoll if watched & IN != 0 => self.wake(READABLE),
-                // A datagram on its way out frees its buffer, as MPTCP does when it is
-                // acknowledged; a terminal takes what it is given.
-                Kind::Udp | Kind::Socket | Kind::Mptcp | Kind::Tty if watched & WRITABLE != 0 => self.wake(!0),
-                _ => {}
-            }
-        }
-        // What makes room in a full pipe wakes those who wait for that once; who has seen the room already knows.
-        let knows = kind.is_pipe() && self.quiet & WRITABLE != 0 && !facts.contains(Facts::FREED_AFTER_NO_SPACE);
-        // A pipe wakes with these, a socket with WRBAND besides.
-        let room = if kind.is_pipe() { OUT | WRNORM } else { WRITABLE };
-        let departed = news && facts.contains(Facts::SPACE_FREED) && watched & room != 0 && !knows;
-        let pressed = facts.contains(Facts::WRITER_BLOCKED) && watched & (IN | RDNORM) != 0;
-        if departed || pressed {
-            self.wake(!0);
-        }
-        // An eventfd refuses what would overflow it, and has room for less.
-        if facts.contains(Facts::NO_SPACE) && eventfd {
-            self.look = true;
-        } else if facts.contains(Facts::NO_SPACE) {
-            self.was_low(WRITABLE);
-        }
-        if facts.contains(Facts::SO_ERROR_CLEARED)
-            && (self.quiet & ERR == 0 || facts.contains(Facts::SO_ERROR_CLEARED_AGAIN))
-            && news
-        {
-            // The error came after the last report, and woke.
-            self.wake(!0);
-        } else if facts.contains(Facts::SO_ERROR_CLEARED) {
-            self.was_low(ERR);
-        }
-        if facts.intersects(Facts::RECHECK | Facts::SO_ERROR_CLEARED) {
-            self.look = true;
-        }
-    }
-
-    /// The same of a file that shows changes. What it shows until it is read is low after that.
-    fn digest_change(&mut self, kind: Kind, facts: Facts, news: bool) {
-        if news && facts.contains(Facts::WAKE_ALL) {
-            self.wake(!0);
-        }
-        if matches!(kind, Kind::Attribute) && facts.took() {
-            self.was_low(ERR | PRI);
-            (self.doubts, self.due) = (0, 0);
-        }
-    }
-
-    /// After a look at fleeting levels of which these are gone with it. The other levels wake nobody, even where a change hides them for a moment.
+    /// After a look at fleeting levels of which these are gone with it. The other levels wake
+    /// nobody, even where a change hides them for a moment.
     pub const fn passed(&mut self, kind: Kind, gone: Bits) {
         let steady = (READABLE | WRITABLE) & !kind.fleeting();
         self.quiet = (self.quiet | steady) & !gone;
     }
 
     /// A wake-up that needed no witness, or the report of one, left just this: what was reported.
+    #[inline]
     pub const fn told(level: Bits) -> Edge {
         Edge { quiet: level, ..Edge::FRESH }
     }
 
-    /// From here on wake-ups are concluded from levels and counts again. `level` is now, and nothing woke since the last report.
+    /// From here on wake-ups are concluded from levels and counts again. `level` is now, and
+    /// nothing woke since the last report.
     pub fn resume(&mut self, kind: Kind, level: Bits, view: View, count: impl FnOnce() -> Option<u64>) {
         let quiet = self.quiet & level;
         *self = Edge::FRESH;
         self.report(kind, quiet, view, count);
     }
 
-    /// The registration was woken: every level that is high is news, for a report carries them all (W4). Outer instances are told once
-    /// for all of them, and what arrives after what was counted is told besides.
-    /// If it was none of those `heard` that slept, the level had been low.
+    /// The registration was woken: every level that is high is news, for a report carries them all
+    /// (W4). Outer instances are told once for all of them, and what arrives after what was counted
+    /// is told besides. If it was none of those `heard` that slept, the level had been low.
     fn wake(&mut self, heard: Bits) {
-        let Edge { closing, doubts, due, .. } = *self;
+        let Edge { doubts, due, .. } = *self;
+        let mut flags = self.flags & (Flags::EVERY_CHANGE | Flags::FOR_OUTER);
+        flags.set(Flags::OUTER_WOKEN, self.tells());
         let evidence = if self.quiet & heard == 0 { self.evidence } else { Evidence::Call };
-        let outer = self.outer.map(|_| true);
         let seen = if self.tells() { self.seen } else { UNSEEN };
-        *self = Edge { closing, outer, evidence, doubts, due, seen, ..Edge::FRESH };
+        *self = Edge { flags, evidence, doubts, due, seen, ..Edge::FRESH };
     }
 
-    /// A level waits for its turn to be reported. Should it be gone by then, it woke the registration all the same, and the levels that
-    /// slept are reported. What was readable and is taken by then is counted. True if others had slept.
+    /// A level waits for its turn to be reported. Should it be gone by then, it woke the
+    /// registration all the same, and the levels that slept are reported. What was readable and is
+    /// taken by then is counted. True if others had slept.
     pub fn waits(&mut self, level: Bits) -> bool {
         let fresh = self.fresh(level);
         let woken = fresh & !READABLE != 0 && self.quiet != 0;
@@ -312,8 +207,8 @@ impl Edge {
         self.evidence = Evidence::Level;
     }
 
-    /// Something was taken. If it arrived since the last report the registration was woken then, and other levels that are high
-    /// are to be reported even though nothing is left to read.
+    /// Something was taken. If it arrived since the last report the registration was woken then,
+    /// and other levels that are high are to be reported even though nothing is left to read.
     fn check_arrivals(&mut self, kind: Kind, watched: Bits, news: bool) {
         let others = self.tells() || self.quiet & !READABLE != 0;
         if !others || watched & kind.arrives_with() == 0 || !kind.arrivals().is_cumulative() {
@@ -321,14 +216,16 @@ impl Edge {
         }
         match self.seen {
             NOTHING if news => self.wake(!0),
-            // There was no count when outer instances were told last, so nobody can say that it is what they were told of.
+            // There was no count when outer instances were told last, so nobody can say that it is
+            // what they were told of.
             MISSED if news && self.tells() => self.wake(!0),
             NOTHING | MISSED | UNSEEN => {}
-            _ => self.check = true,
+            _ => self.flags.insert(Flags::RECHECK_COUNT),
         }
     }
 
-    /// The reading side is news again. Counts that fall as the program reads say nothing about before and after.
+    /// The reading side is news again. Counts that fall as the program reads say nothing about
+    /// before and after.
     fn wake_reader(&mut self, kind: Kind) {
         self.was_low(READABLE);
         if !kind.arrivals().is_cumulative() {
@@ -338,19 +235,22 @@ impl Edge {
     }
 
     /// The bits in `level` that are not known to have been reported.
+    #[inline]
     pub const fn fresh(&self, level: Bits) -> Bits {
         level & !self.quiet
     }
 
-    /// Whether `level`, all of the registration's bits as they are now, is an edge to report. `count` is asked for the
-    /// arrivals where the readable level is high, or the connection is being closed. Afterwards the state is as after a report, or
-    /// as after a look.
+    /// Whether `level`, all of the registration's bits as they are now, is an edge to report.
+    /// `count` is asked for the arrivals where the readable level is high, or the connection is
+    /// being closed. Afterwards the state is as after a report, or as after a look.
     pub fn report(&mut self, kind: Kind, level: Bits, view: View, count: impl FnOnce() -> Option<u64>) -> bool {
         let fresh = self.fresh(level);
-        self.closing |= matches!(kind, Kind::Tcp) && fresh & (HUP | RDHUP) != 0;
+        if matches!(kind, Kind::Tcp) && fresh & (HUP | RDHUP) != 0 {
+            self.follow();
+        }
         // An instance's descriptor may look readable for a moment, but it tells of every edge.
         self.quiet &= if matches!(kind, Kind::Epoll) { !0 } else { level };
-        self.look = false;
+        self.flags.remove(Flags::RECHECK_LEVEL);
         self.evidence = Evidence::Level;
         if !view.sees_calls && level & doubtful(kind) == 0 {
             (self.doubts, self.due) = (0, 0);
@@ -358,15 +258,19 @@ impl Edge {
         if fresh == 0 {
             return false;
         }
-        // Of datagrams one that is missing now is to be had later: an error was pending, or somebody peeked.
+        // Of datagrams one that is missing now is to be had later: an error was pending, or
+        // somebody peeked.
         let queued = level & INCOMING != 0 || level & ERR != 0 && kind.queues_errors();
         let missing = match kind.arrivals() {
             _ if !queued => NOTHING,
             Arrivals::Datagrams => MISSED,
             _ => UNSEEN,
         };
-        let count =
-            if !queued && !self.closing && !self.counts_always(kind) { NOTHING } else { count().unwrap_or(missing) };
+        let count = if !queued && !self.is_closing() && !self.counts_always(kind) {
+            NOTHING
+        } else {
+            count().unwrap_or(missing)
+        };
         let nothing_arrived = count < NOTHING
             && self.seen < NOTHING
             && matches!(count::change(self.seen, count, view.taken_signals), Change::Nothing);
@@ -374,7 +278,7 @@ impl Edge {
             self.quiet |= fresh;
             return false;
         }
-        self.check = false;
+        self.flags.remove(Flags::RECHECK_COUNT);
         self.seen = if count < NOTHING { count::plain(count) } else { count };
         self.quiet = level;
         if self.doubts == TAKEN {
@@ -385,18 +289,20 @@ impl Edge {
 
     /// Whether an eventfd that is readable rose without any of the calls that add to it: there were
     /// `calls` at the last report, and no more since. Only where these are seen.
+    #[inline]
     pub fn rose_by_itself(&self, calls: u32) -> bool {
         self.quiet & IN == 0 && self.due == u64::from(calls)
     }
 
-    /// An eventfd is reported after so many calls. Only where these are seen: there it has no doubts, and so no
-    /// use for the time of the next one.
+    /// An eventfd is reported after so many calls. Only where these are seen: there it has no
+    /// doubts, and so no use for the time of the next one.
+    #[inline]
     pub fn note_calls(&mut self, calls: u32) {
         self.due = calls.into();
     }
 
-    /// Whether the registration has quiet bits behind which an edge could hide that nobody tells us of. Such a
-    /// registration is sampled whenever somebody waits.
+    /// Whether the registration has quiet bits behind which an edge could hide that nobody tells us
+    /// of. Such a registration is sampled whenever somebody waits.
     #[inline]
     pub fn is_uneasy(&self, outlook: Outlook) -> bool {
         let Outlook { kind, watched, sees_calls, departures, full_peer, shared, orphan } = outlook;
@@ -404,7 +310,7 @@ impl Edge {
         if matches!(kind, Kind::Source) {
             return false;
         }
-        if self.closing {
+        if self.is_closing() {
             return true;
         }
         let is_over = !kind.is_unix_data() || (orphan && !departures);
@@ -421,24 +327,31 @@ impl Edge {
             || quiet & (ERR | HUP | PRI) != 0
             || (departures && quiet & WRITABLE != 0)
             || (departures && full_peer && (quiet != 0 || self.tells()))
-            || self.look
-            || self.check
+            || self.flags.contains(Flags::RECHECK_LEVEL)
+            || self.flags.contains(Flags::RECHECK_COUNT)
     }
 
     /// Whether a look at the levels is needed to go on sleeping, rather than a count alone.
+    #[inline]
     pub const fn wants_look(&self) -> bool {
-        self.look || self.quiet & (ERR | HUP | PRI) != 0
+        self.flags.contains(Flags::RECHECK_LEVEL) || self.quiet & (ERR | HUP | PRI) != 0
     }
 
     /// The same, where no count shows what is there: it may be taken without a call.
+    #[inline]
     pub const fn wants_look_uncounted(&self) -> bool {
         self.wants_look() || self.quiet & READABLE != 0
     }
 
-    /// Whether a count is all that it wants, and one to be taken only if the next look does not show it: what arrives shows, unless it
-    /// was taken, and a report brings all the levels that are high.
+    /// Whether a count is all that it wants, and one to be taken only if the next look does not
+    /// show it: what arrives shows, unless it was taken, and a report brings all the levels that
+    /// are high.
+    #[inline]
     pub const fn may_show(&self) -> bool {
-        self.check && !self.closing && !self.wants_look() && self.quiet & READABLE == 0
+        self.flags.contains(Flags::RECHECK_COUNT)
+            && !self.is_closing()
+            && !self.wants_look()
+            && self.quiet & READABLE == 0
     }
 
     /// What was hung up has begun anew, which wakes everybody.
@@ -462,16 +375,17 @@ impl Edge {
         if matches!(kind, Kind::Attribute) && level & ERR == 0 {
             (self.doubts, self.due) = (0, 0);
         }
-        self.look = false;
+        self.flags.remove(Flags::RECHECK_LEVEL);
     }
 
     /// There is no room at present: when there is, that is news.
+    #[inline]
     pub const fn lacks_room(&mut self) {
         self.quiet &= !WRITABLE;
     }
 
-    /// As [`Self::report`], for outer instances: whether there is something to tell them, given that only the bits `known` of the
-    /// level were looked at.
+    /// As [`Self::report`], for outer instances: whether there is something to tell them, given
+    /// that only the bits `known` of the level were looked at.
     pub fn announce(
         &mut self,
         kind: Kind,
@@ -480,15 +394,15 @@ impl Edge {
         view: View,
         count: impl Fn() -> Option<u64>,
     ) -> bool {
-        if self.check
+        if self.flags.contains(Flags::RECHECK_COUNT)
             && let Some(count) = count()
         {
             // What was taken may have come since it was told last, which shows no more.
             self.counted(count, view);
         }
-        let look = self.look && self.quiet & !known != 0;
+        let recheck = self.flags.contains(Flags::RECHECK_LEVEL) && self.quiet & !known != 0;
         let news = self.report(kind, level & known | self.quiet & !known, view, &count);
-        self.look = look;
+        self.flags.set(Flags::RECHECK_LEVEL, recheck);
         if self.seen >= MISSED && known & (IN | RDNORM) != 0 && self.quiet & INCOMING == 0 && self.counts_always(kind) {
             self.seen = count().map_or(NOTHING, count::plain);
         }
@@ -499,26 +413,31 @@ impl Edge {
         self.take_woken() || news
     }
 
-    /// Whether what is there is counted even if that is nothing. Of what comes and is taken between two looks outer instances are to be told,
-    /// and a call that takes may tell of it long after a look: only a count says whether what it took had been told.
+    /// Whether what is there is counted even if that is nothing. Of what comes and is taken between
+    /// two looks outer instances are to be told, and a call that takes may tell of it long after a
+    /// look: only a count says whether what it took had been told.
     const fn counts_always(&self, kind: Kind) -> bool {
         self.tells() && kind.arrivals().is_cumulative()
     }
 
     /// Whether it was woken since it was asked last. Room that there is now is told with it.
+    #[inline]
     pub const fn take_woken(&mut self) -> bool {
-        let woken = matches!(self.outer, Some(true));
+        let woken = self.flags.contains(Flags::OUTER_WOKEN);
         if woken {
             self.quiet |= WRITABLE;
-            self.outer = Some(false);
+            self.flags = self.flags.difference(Flags::OUTER_WOKEN);
         }
         woken
     }
 
-    /// Takes in a count of arrivals. One that grew is an arrival, which wakes the registration whether anything of it is left or
-    /// not; one that fell means that somebody reads behind our back, and what is there now may be new.
+    /// Takes in a count of arrivals. One that grew is an arrival, which wakes the registration
+    /// whether anything of it is left or not; one that fell means that somebody reads behind our
+    /// back, and what is there now may be new.
     pub fn counted(&mut self, count: u64, view: View) {
-        if self.seen < NOTHING && (self.closing || self.check || self.quiet & (INCOMING | ERR) != 0) {
+        if self.seen < NOTHING
+            && (self.is_closing() || self.flags.contains(Flags::RECHECK_COUNT) || self.quiet & (INCOMING | ERR) != 0)
+        {
             match count::change(self.seen, count, view.taken_signals) {
                 Change::Arrival => {
                     self.wake(!0);
@@ -540,94 +459,36 @@ impl Edge {
         } else if self.seen == UNSEEN && self.quiet & INCOMING != 0 {
             // There was nothing to count by at the report: from here on there is.
             self.seen = count::plain(count);
-        } else if self.tells() && self.closing {
+        } else if self.tells() && self.is_closing() {
             // No level need be left of what is closed, and the next state wakes all the same.
             self.seen = count::plain(count);
         }
-        self.check = false;
+        self.flags.remove(Flags::RECHECK_COUNT);
     }
 
-    /// Takes in a count up to which everything was taken, and which is no lower than that at the last report: the level was low in between.
+    /// Takes in a count up to which everything was taken, and which is no lower than that at the
+    /// last report: the level was low in between.
     pub fn overtaken(&mut self, count: u64, view: View) {
         self.counted(count, view);
         self.was_low(READABLE);
     }
 
     /// Whether the states of a TCP connection are followed.
+    #[inline]
     pub const fn is_closing(&self) -> bool {
-        self.closing
+        self.flags.contains(Flags::EVERY_CHANGE)
     }
 
     /// The states that the connection goes through from here on wake, or any signal.
+    #[inline]
     pub const fn follow(&mut self) {
-        self.closing = true;
+        self.flags = self.flags.union(Flags::EVERY_CHANGE);
     }
 
     /// The states that the connection can still go through wake nobody.
+    #[inline]
     pub const fn closed(&mut self) {
-        self.closing = false;
-    }
-
-    /// Where the program's calls are not seen: whatever they took may have come again since, and no count shows it. The same where a change shows
-    /// until it is read: the next one shows in nothing.
-    pub fn doubted_unseen(&mut self, kind: Kind, now: u64) {
-        let bits = self.quiet & doubtful(kind);
-        if bits != 0 && self.due == 0 {
-            // Who was told just now is about to take it.
-            self.due = now + DOUBT_NS;
-        } else if bits != 0 && now >= self.due {
-            self.doubt(kind, bits, now);
-        }
-    }
-
-    fn doubt(&mut self, kind: Kind, bits: Bits, now: u64) {
-        self.quiet &= !bits;
-        self.evidence = Evidence::Doubt;
-        self.seen = UNSEEN;
-        self.due = now + (DOUBT_NS << self.doublings(kind).min(LAST_DOUBT));
-        // `TAKEN` is no number of them.
-        self.doubts = self.doubts.saturating_add(1).min(TAKEN - 1);
-    }
-
-    /// How often the delay has doubled.
-    const fn doublings(&self, kind: Kind) -> u8 {
-        match kind.arrivals() {
-            Arrivals::Unknown | Arrivals::Memory if self.doubts <= STEADY_DOUBTS => {
-                if self.doubts < STEADY_DOUBT {
-                    self.doubts
-                } else {
-                    STEADY_DOUBT
-                }
-            }
-            Arrivals::Unknown | Arrivals::Memory => self.doubts - STEADY_DOUBTS + STEADY_DOUBT,
-            _ => self.doubts,
-        }
-    }
-
-    /// After a count that others' doings change as well, and which so may not show an arrival: if something was taken and more is there, that is
-    /// reported after a while, once.
-    pub fn counted_loosely(&mut self, kind: Kind, now: u64) {
-        if self.doubts != TAKEN || self.quiet & READABLE == 0 {
-            return;
-        }
-        if self.due == 0 {
-            self.due = now + LATE_NS;
-        } else if now >= self.due {
-            self.doubts = 0;
-            self.doubt(kind, READABLE, now);
-        }
-    }
-
-    /// For kinds without a count: an unread level is reported again, at once the first time and then ever later. Spurious,
-    /// where the kernel would stay silent, but no arrival is lost.
-    pub fn doubted(&mut self, kind: Kind, now: u64) {
-        self.check = false;
-        if self.doubts == TAKEN {
-            self.doubts = 0;
-        }
-        if self.quiet & READABLE != 0 && now >= self.due {
-            self.doubt(kind, READABLE, now);
-        }
+        self.flags = self.flags.difference(Flags::EVERY_CHANGE);
     }
 }
 

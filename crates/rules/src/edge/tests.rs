@@ -2,7 +2,9 @@
 
 use std::vec::Vec;
 
+use super::doubt::{DOUBT_NS, LATE_NS};
 use super::*;
+use crate::events::OUT;
 
 static TAKEN_SIGNALS: TakenSignals = TakenSignals::new();
 const VIEW: View<'static> = View { sees_calls: true, taken_signals: &TAKEN_SIGNALS };

@@ -1,0 +1,143 @@
+//! What each fact re-arms: the hooks report what calls met, and a registration takes that in here.
+
+use super::{Edge, Facts, Flags, TAKEN};
+use crate::events::{Bits, ERR, IN, OUT, PRI, RDNORM, READABLE, WRITABLE, WRNORM};
+use crate::kind::{Arrivals, Kind};
+
+impl Edge {
+    /// Takes in facts. `news` is false when the calls began before the last report: then a write
+    /// may be the very one that was reported, and what was taken may have come before it or after.
+    pub fn digest(&mut self, kind: Kind, watched: Bits, facts: Facts, news: bool) {
+        if matches!(kind, Kind::Source) {
+            return self.digest_posted(facts.posted_levels() & watched, news);
+        }
+        if kind.shows_changes() {
+            return self.digest_change(kind, facts, news);
+        }
+        if facts.contains(Facts::WAKE_ALL) {
+            return self.digest_wake_all(kind, news);
+        }
+        if facts.contains(Facts::ERRQUEUE_LEFT) {
+            self.wake(!0);
+        }
+        if kind.is_eventfd() && !news && facts.intersects(Facts::READS) {
+            // Every writer of this process reports, so a look settles it.
+            self.flags.insert(Flags::RECHECK_LEVEL);
+            return;
+        }
+        if facts.contains(Facts::READ_EAGAIN) {
+            self.wake_reader(kind);
+        }
+        if facts.took() {
+            self.digest_take(kind, watched, facts, news);
+        }
+        if facts.contains(Facts::WROTE) && news {
+            self.digest_write(kind, watched);
+        }
+        self.digest_space(kind, watched, facts, news);
+        self.digest_errors(facts, news);
+        if facts.intersects(Facts::RECHECK | Facts::SO_ERROR_CLEARED) {
+            self.flags.insert(Flags::RECHECK_LEVEL);
+        }
+    }
+
+    /// Levels were posted on a source.
+    fn digest_posted(&mut self, posted: Bits, news: bool) {
+        if news && posted != 0 {
+            self.wake(posted);
+        }
+    }
+
+    /// The facts of a file that shows changes. A read clears the levels that last until it.
+    fn digest_change(&mut self, kind: Kind, facts: Facts, news: bool) {
+        if news && facts.contains(Facts::WAKE_ALL) {
+            self.wake(!0);
+        }
+        if matches!(kind, Kind::Attribute) && facts.took() {
+            self.was_low(ERR | PRI);
+            (self.doubts, self.due) = (0, 0);
+        }
+    }
+
+    /// Every waiter was woken.
+    fn digest_wake_all(&mut self, kind: Kind, news: bool) {
+        if news {
+            self.wake(!0);
+        } else {
+            self.flags.insert(Flags::RECHECK_LEVEL);
+        }
+        if matches!(kind, Kind::Tcp) {
+            self.follow();
+        }
+    }
+
+    /// A call took something.
+    fn digest_take(&mut self, kind: Kind, watched: Bits, facts: Facts, news: bool) {
+        self.check_arrivals(kind, watched, news);
+        match kind.arrivals() {
+            // As good as empty: the count will say whether what is there is new.
+            Arrivals::Received | Arrivals::Queued if facts.contains(Facts::SHORT_READ) => self.was_low(READABLE),
+            Arrivals::Received | Arrivals::Queued | Arrivals::Backlog => {}
+            Arrivals::Expirations => self.was_low(READABLE),
+            // If the kernel refuses the count, what is left counts as news.
+            Arrivals::Datagrams | Arrivals::Diagnosed | Arrivals::Memory | Arrivals::Listed => {
+                (self.doubts, self.due) = (0, 0);
+            }
+            Arrivals::Signals => (self.doubts, self.due) = (TAKEN, 0),
+            Arrivals::Witnessed if matches!(kind, Kind::EventfdSemaphore) => self.flags.insert(Flags::RECHECK_LEVEL),
+            Arrivals::Witnessed | Arrivals::Unknown => self.wake_reader(kind),
+        }
+        if kind.is_eventfd() && watched & OUT != 0 {
+            self.wake(!0);
+        }
+    }
+
+    /// A write was accepted whole after the last report.
+    fn digest_write(&mut self, kind: Kind, watched: Bits) {
+        match kind {
+            Kind::Eventfd | Kind::EventfdSemaphore if watched & IN != 0 => self.wake(READABLE),
+            // An instance wakes with EPOLLIN and nothing else.
+            Kind::Epoll if watched & IN != 0 => self.wake(READABLE),
+            // A datagram on its way out frees its buffer, as MPTCP does when it is acknowledged; a
+            // terminal takes what it is given.
+            Kind::Udp | Kind::Socket | Kind::Mptcp | Kind::Tty if watched & WRITABLE != 0 => self.wake(!0),
+            _ => {}
+        }
+    }
+
+    /// Space was freed, or there was none.
+    fn digest_space(&mut self, kind: Kind, watched: Bits, facts: Facts, news: bool) {
+        // Space that a read makes in a full pipe wakes once; a registration that was shown the
+        // space was woken.
+        let knows = kind.is_pipe() && self.quiet & WRITABLE != 0 && !facts.contains(Facts::FREED_AFTER_NO_SPACE);
+        // The key of a pipe's wake-up has these bits, that of a socket has WRBAND besides.
+        let space = if kind.is_pipe() { OUT | WRNORM } else { WRITABLE };
+        let freed = news && facts.contains(Facts::SPACE_FREED) && watched & space != 0 && !knows;
+        let blocked = facts.contains(Facts::WRITER_BLOCKED) && watched & (IN | RDNORM) != 0;
+        if freed || blocked {
+            self.wake(!0);
+        }
+        if facts.contains(Facts::NO_SPACE) {
+            if kind.is_eventfd() {
+                // An eventfd refuses a value that would overflow it, and has space for a smaller
+                // one.
+                self.flags.insert(Flags::RECHECK_LEVEL);
+            } else {
+                self.was_low(WRITABLE);
+            }
+        }
+    }
+
+    /// A pending error was cleared.
+    fn digest_errors(&mut self, facts: Facts, news: bool) {
+        if !facts.contains(Facts::SO_ERROR_CLEARED) {
+            return;
+        }
+        if news && (self.quiet & ERR == 0 || facts.contains(Facts::SO_ERROR_CLEARED_AGAIN)) {
+            // The error came after the last report, and woke.
+            self.wake(!0);
+        } else {
+            self.was_low(ERR);
+        }
+    }
+}
