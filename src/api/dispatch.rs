@@ -30,7 +30,7 @@ pub fn set(ep: &'static Eventpoll, callback: Option<Callback>) -> Result<(), Err
     }
     {
         let mut guard = ep.lock();
-        let consumer = &mut guard.consumer;
+        let consumer = &mut guard.queue.consumer;
         if let Some(callback) = callback {
             if !consumer.has_thread {
                 start(ep)?;
@@ -56,10 +56,10 @@ fn settle(ep: &'static Eventpoll, is_done: impl Fn(&Consumer) -> bool) {
         let ends = ep.dispatch.ends.load(SeqCst);
         {
             let st = ep.lock();
-            if is_done(&st.consumer) {
+            if is_done(&st.queue.consumer) {
                 return;
             }
-            st.waiters.kick_all();
+            st.queue.waiters.kick_all();
         }
         sync::futex_wait(&ep.dispatch.ends, ends, Some(STEP_NS));
     }
@@ -92,7 +92,7 @@ extern "C" fn run(argument: *mut c_void) -> *mut c_void {
             if ep.dispatch.thread_off.load(SeqCst) {
                 // Under the lock of the check: a callback that is set in between relies on this
                 // thread.
-                frame.leave(&mut guard.consumer);
+                frame.leave(&mut guard.queue.consumer);
                 break;
             }
         }
@@ -131,7 +131,7 @@ fn call(frame: &Frame, events: &[epoll_event]) {
     let (callback, generation) = {
         let mut guard = ep.lock();
         frame.in_call.set(true);
-        guard.consumer.begin_call()
+        guard.queue.consumer.begin_call()
     };
     if let Some(Callback { function, user }) = callback {
         // SAFETY: the program vouched for it in `epolyfill_set_callback`.
@@ -140,7 +140,7 @@ fn call(frame: &Frame, events: &[epoll_event]) {
     let is_awaited = {
         let mut guard = ep.lock();
         frame.in_call.set(false);
-        guard.consumer.end_call(generation)
+        guard.queue.consumer.end_call(generation)
     };
     if is_awaited {
         ep.dispatch.wake_waiters();
@@ -161,7 +161,7 @@ pub fn dispatch(ep: &'static Eventpoll, timeout: Timeout) -> Result<usize, Errno
         Ok(()) => {
             settle(ep, |consumer| !consumer.has_thread || !ep.dispatch.thread_off.load(SeqCst));
             let dispatched = wait_and_call(ep, timeout, &ep.dispatch.all_off, &frame);
-            frame.leave(&mut ep.lock().consumer);
+            frame.leave(&mut ep.lock().queue.consumer);
             ep.dispatch.wake_waiters();
             dispatched
         }
@@ -178,7 +178,7 @@ pub fn dispatch(ep: &'static Eventpoll, timeout: Timeout) -> Result<usize, Errno
 /// callback.
 fn begin(frame: &Frame) -> Result<(), Errno> {
     let mut guard = frame.ep().lock();
-    let consumer = &mut guard.consumer;
+    let consumer = &mut guard.queue.consumer;
     if consumer.current().is_none() {
         return Err(Errno::EINVAL);
     }

@@ -39,9 +39,9 @@ impl EpState {
 
     #[cold]
     fn poll_beside(&mut self, item: &'static Epitem) {
-        let Some(file) = item.file().filter(|_| self.set.len() < MOST) else { return };
+        let Some(file) = item.file().filter(|_| self.backend.set.len() < MOST) else { return };
         if let Some(bits) = self.bits_to_ask(item, file)
-            && self.set.put(item, &self.held, item.via(), bits)
+            && self.backend.set.put(item, &self.held, item.via(), bits)
         {
             self.list_due(item);
         }
@@ -53,9 +53,9 @@ impl EpState {
         if state.slot.get() == 0 {
             return;
         }
-        debug_assert!(self.poller.is_none());
+        debug_assert!(self.queue.poller.is_none());
         match item.file().filter(|_| may_be_polled(state)).and_then(|file| self.bits_to_ask(item, file)) {
-            Some(bits) => _ = self.set.put(item, &self.held, item.via(), bits),
+            Some(bits) => _ = self.backend.set.put(item, &self.held, item.via(), bits),
             None => self.calm(item),
         }
     }
@@ -63,7 +63,7 @@ impl EpState {
     /// After a poll: those that were silent in the last ones are the ring's again.
     pub(super) fn calm_silent(&mut self) {
         let mut end = usize::MAX;
-        while let Some((place, item)) = self.set.silent_for(PATIENCE, end, &self.held) {
+        while let Some((place, item)) = self.backend.set.silent_for(PATIENCE, end, &self.held) {
             end = place;
             self.calm(item);
         }
@@ -71,13 +71,13 @@ impl EpState {
 
     /// Before a sleep: all are the ring's.
     pub fn calm_all(&mut self) {
-        while let Some((_, item)) = self.set.silent_for(0, usize::MAX, &self.held) {
+        while let Some((_, item)) = self.backend.set.silent_for(0, usize::MAX, &self.held) {
             self.calm(item);
         }
     }
 
     fn calm(&mut self, item: &'static Epitem) {
-        self.set.remove(item, &self.held);
+        self.backend.set.remove(item, &self.held);
         if let Some(request) = item.at(&self.held).request() {
             request.reports.set(0);
         }

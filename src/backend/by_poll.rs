@@ -44,12 +44,12 @@ impl Poller for ByPoll {
     }
 
     fn look(st: &mut EpState, me: &'static Sleeper) -> usize {
-        sys::look(st.set.poll_with(me.wake_fd()))
+        sys::look(st.backend.set.poll_with(me.wake_fd()))
     }
 
     fn lie_down(st: &mut EpState, me: &'static Sleeper) -> Bed {
         let epoch = me.enter_poll();
-        let set = st.set.poll_with(me.wake_fd());
+        let set = st.backend.set.poll_with(me.wake_fd());
         Bed { me, epoch, entries: set.as_mut_ptr(), n: set.len() }
     }
 

@@ -25,11 +25,11 @@ impl Poller for ByRequest {
     }
 
     fn is_told(st: &EpState) -> bool {
-        !st.ready.is_empty()
+        !st.ready.list.is_empty()
     }
 
     fn polls(st: &EpState) -> bool {
-        st.set.len() > 0
+        st.backend.set.len() > 0
     }
 
     fn may_sleep(ep: &'static Eventpoll, st: &mut EpState) -> bool {
@@ -38,11 +38,11 @@ impl Poller for ByRequest {
             st.calm_all();
             uring::lap(ep, st);
         }
-        st.ready.is_empty()
+        st.ready.list.is_empty()
     }
 
     fn look(st: &mut EpState, _: &'static Sleeper) -> usize {
-        sys::look(st.set.registrations())
+        sys::look(st.backend.set.registrations())
     }
 
     fn lie_down(_: &mut EpState, _: &'static Sleeper) {}
@@ -57,7 +57,7 @@ impl Poller for ByRequest {
             Ok(_) | Err(Errno::EINTR) => slept,
             Err(_) => {
                 // The ring is no more, which is no failure of the wait.
-                if let Some(uring) = &mut st.ring {
+                if let Some(uring) = &mut st.backend.ring {
                     uring.doomed = true;
                 }
                 Ok(0)

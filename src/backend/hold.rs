@@ -21,7 +21,7 @@ impl FileHolder for Eventpoll {
     fn prod(&'static self, lap: u32) -> Release {
         let mut st = self.lock();
         let st = &mut *st;
-        match &st.ring {
+        match &st.backend.ring {
             _ if self.ring_laps.epoch() != lap => return Release::Done,
             None => return Release::Done,
             Some(uring) if uring.owner.is_own() => {
@@ -30,7 +30,7 @@ impl FileHolder for Eventpoll {
             }
             Some(_) => {}
         }
-        match st.poller {
+        match st.queue.poller {
             Some(poller) => {
                 poller.kick();
                 Release::Expected
@@ -44,11 +44,11 @@ impl FileHolder for Eventpoll {
     fn overdue(&'static self, lap: u32) {
         let mut st = self.lock();
         let st = &mut *st;
-        if let Some(uring) = &mut st.ring
+        if let Some(uring) = &mut st.backend.ring
             && self.ring_laps.epoch() == lap
         {
             uring.doomed = true;
-            if st.poller.is_none() {
+            if st.queue.poller.is_none() {
                 // The kernel ends the requests of a closed ring itself, in a moment.
                 leave(self, st);
             }
@@ -58,7 +58,7 @@ impl FileHolder for Eventpoll {
 
 /// A registration ended: the pin that its requests have on its file.
 pub fn detach(ep: &'static Eventpoll, st: &mut EpState, item: &'static Epitem) -> Option<FilePin> {
-    st.ring.as_ref()?;
+    st.backend.ring.as_ref()?;
     if item.at(&st.held).request().is_none_or(|request| request.living.get() == 0) {
         return None;
     }

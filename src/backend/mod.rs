@@ -72,32 +72,32 @@ impl EpState {
     /// levels and counts have to tell edges apart (see [`Poller::TELLS_EDGES`]).
     #[inline]
     pub fn tells_edges(&self) -> bool {
-        self.ring.is_some()
+        self.backend.ring.is_some()
     }
 
     /// Whether the poller sleeps on the poll set, which nobody may change.
     #[inline]
     pub fn is_set_slept_on(&self) -> bool {
-        self.poller.is_some() && self.ring.is_none()
+        self.queue.poller.is_some() && self.backend.ring.is_none()
     }
 
     /// Whether the last poll shows the level of a registration.
     #[inline]
     pub fn is_polled(&self, item: &Epitem) -> bool {
-        self.ring.is_none() || item.at(&self.held).slot.get() != 0
+        self.backend.ring.is_none() || item.at(&self.held).slot.get() != 0
     }
 
     /// Whether the backend has found something that was not taken in yet; none if only a poll shows
     /// that.
     pub fn has_found(&self) -> Option<bool> {
-        self.ring.as_ref().map(Uring::has_news)
+        self.backend.ring.as_ref().map(Uring::has_news)
     }
 
     /// A registration has changed, or a hook saw something on it. False if the poll set is to be
     /// brought in line with it.
     #[inline]
     pub fn item_changed(&mut self, item: &'static Epitem) -> bool {
-        let is_followed = self.ring.is_some();
+        let is_followed = self.backend.ring.is_some();
         if is_followed {
             self.changed_in_ring(item);
         }
@@ -123,20 +123,20 @@ impl EpState {
         watch::take_back(self, item);
         pins.note(watch::pin(item.at(&self.held).shard()));
         pins.note(hold::detach(ep, self, item));
-        match self.poller {
+        match self.queue.poller {
             Some(poller) if item.at(&self.held).slot.get() != 0 => {
                 pins.note(poller.pin());
                 ep.notice(item, Facts::empty());
             }
             Some(_) => {}
-            None => self.set.remove(item, &self.held),
+            None => self.backend.set.remove(item, &self.held),
         }
     }
 
     /// A look out of a wait found a level that a registration asks for. A completion puts it on the
     /// ready list, where there is a ring.
     pub fn item_found(&mut self, item: &'static Epitem) {
-        if self.ring.is_none() {
+        if self.backend.ring.is_none() {
             self.note_ready(item);
         }
     }
@@ -144,22 +144,22 @@ impl EpState {
     /// A registration was reported.
     #[inline]
     pub fn item_reported(&mut self, item: &'static Epitem) {
-        if self.ring.is_some() {
+        if self.backend.ring.is_some() {
             self.note_busy(item);
         }
     }
 
     /// A poll was taken in, with so many silent registrations.
     pub fn poll_taken_in(&mut self, silence: Silence) {
-        match &self.ring {
-            None => self.account.polled(self.interest.len(), self.parked, silence),
+        match &self.backend.ring {
+            None => self.backend.account.polled(self.items.interest.len(), self.backend.parked, silence),
             Some(_) => self.calm_silent(),
         }
     }
 
     /// The instance can have no ring any more, which the poller that sleeps on one is to find out.
     pub fn kick_from_ring(&self) {
-        if let Some(poller) = self.poller.filter(|_| self.ring.is_some()) {
+        if let Some(poller) = self.queue.poller.filter(|_| self.backend.ring.is_some()) {
             poller.kick();
         }
     }

@@ -15,28 +15,28 @@ const PARK_BATCH: usize = 32;
 /// Hands registrations that were silent for long to the watchers, if that has been cheaper of late. True if it has been cheaper to
 /// poll, and all of them are to be taken back.
 pub fn balance(st: &mut EpState) -> bool {
-    let registrations = st.interest.len();
-    if st.ring.is_some() {
+    let registrations = st.items.interest.len();
+    if st.backend.ring.is_some() {
         return false;
     }
-    if st.set.len() > PARK_ABOVE && st.account.favours_parking(registrations) {
+    if st.backend.set.len() > PARK_ABOVE && st.backend.account.favours_parking(registrations) {
         park_silent(st);
         return false;
     }
-    st.parked > 0 && !st.outer.is_observed() && st.account.favours_polling(registrations)
+    st.backend.parked > 0 && !st.outer.is_observed() && st.backend.account.favours_polling(registrations)
 }
 
 fn park_silent(st: &mut EpState) {
-    let waiting = st.set.silent(usize::MAX, false).filter(|(_, item)| may_park(st, item)).count();
+    let waiting = st.backend.set.silent(usize::MAX, false).filter(|(_, item)| may_park(st, item)).count();
     if waiting < PARK_BATCH {
-        st.account.spend(st.interest.len());
+        st.backend.account.spend(st.items.interest.len());
         return;
     }
     watch::prepare(waiting);
     let mut end = usize::MAX;
     loop {
         let mut batch: [Option<&'static Epitem>; WINDOW] = [None; WINDOW];
-        let silent = st.set.silent(end, false).filter(|(_, item)| may_park(st, item));
+        let silent = st.backend.set.silent(end, false).filter(|(_, item)| may_park(st, item));
         let mut found = 0;
         for (place, (at, item)) in batch.iter_mut().zip(silent) {
             *place = Some(item);
@@ -47,7 +47,7 @@ fn park_silent(st: &mut EpState) {
             break;
         }
     }
-    st.set.discard_unused();
+    st.backend.set.discard_unused();
 }
 
 /// Exclusive registrations, nested instances and uneasy ones are looked after where they are waited for, and so are signalfds: what is

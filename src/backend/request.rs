@@ -87,7 +87,7 @@ pub(super) fn data_of(item: &'static Epitem, turn: u16) -> u64 {
 impl EpState {
     /// The request of a registration is not what it should be, or may not be.
     pub fn list_due(&mut self, item: &'static Epitem) {
-        if let Some(uring) = &mut self.ring
+        if let Some(uring) = &mut self.backend.ring
             && item.at(&self.held).request().is_some_and(|request| !request.due.replace(true))
         {
             item.pin();
@@ -98,7 +98,7 @@ impl EpState {
     /// Brings the requests of the registrations that are due in line with them, of so many at most that their completions fit the ring.
     pub(super) fn hand_over(&mut self, fd: &AtomicI32) {
         const MOST: usize = FEWEST_COMPLETIONS / 2;
-        let Some(uring) = &mut self.ring else { return };
+        let Some(uring) = &mut self.backend.ring else { return };
         uring.mind_gate(fd, &self.held);
         let mut due = std::mem::take(&mut uring.due);
         for item in due.drain(..due.len().min(MOST)) {
@@ -125,7 +125,7 @@ impl EpState {
             let ends = if done.is_last() { request.ends.get().saturating_add(1) } else { 0 };
             request.ends.set(ends);
         }
-        if let Some(uring) = &mut self.ring
+        if let Some(uring) = &mut self.backend.ring
             && done.is_last()
         {
             if is_current {
@@ -140,7 +140,7 @@ impl EpState {
         // Of several registrations each is woken, the latest first.
         let is_told = found.is_ok_and(|found| state.alive.get() && fleeting::found_with_others(item, found));
         if is_current && state.alive.get() {
-            if let (Err(_), Some(uring)) = (found, &mut self.ring) {
+            if let (Err(_), Some(uring)) = (found, &mut self.backend.ring) {
                 uring.doomed = true;
             }
             let is_met = found.is_ok_and(|found| found & levels(state.events.get()) != 0);
@@ -172,7 +172,7 @@ impl EpState {
     /// The registration is polled by another number than `gone` from now on. What was asked of the file lasts, unless the old number
     /// did not name it any more when it was asked.
     pub(super) fn redirect_in_ring(&mut self, item: &'static Epitem, gone: c_int) {
-        if self.ring.is_some() && !item.file().is_some_and(|file| file.is_named_by(gone)) {
+        if self.backend.ring.is_some() && !item.file().is_some_and(|file| file.is_named_by(gone)) {
             if let Some(request) = item.at(&self.held).request() {
                 request.wrong.set(true);
             }
@@ -183,7 +183,7 @@ impl EpState {
     /// A registration begins anew: it reports what it finds, whatever the ring said before (T6). Where its request is made anew that
     /// comes by itself.
     pub(super) fn begin_in_ring(&mut self, item: &'static Epitem) {
-        if self.ring.is_some() {
+        if self.backend.ring.is_some() {
             let state = item.at(&self.held);
             if let Some(request) = state.request() {
                 request.ends.set(0);

@@ -34,26 +34,26 @@ const EARLY: usize = 4096;
 /// Whether the ring of the instance serves the next round of the wait of `me`; none if there is no
 /// ring.
 pub fn serves(st: &EpState, me: &'static Sleeper) -> Option<bool> {
-    let uring = st.ring.as_ref()?;
+    let uring = st.backend.ring.as_ref()?;
     Some(is_fit_for(st, me) && !uring.doomed && ptr::eq(uring.owner, me))
 }
 
 /// Whether a ring is to be made for the wait of `me`.
 pub fn pays(st: &mut EpState, me: &'static Sleeper) -> bool {
-    is_fit_for(st, me) && st.prospect.pays(st.interest.len(), st.edges, me)
+    is_fit_for(st, me) && st.backend.prospect.pays(st.items.interest.len(), st.items.edges, me)
 }
 
 /// Whether a ring is to be made before the first wait, for a thread that will be the only one.
 pub fn pays_early(st: &EpState) -> Option<&'static Sleeper> {
-    let may_begin = st.ring.is_none() && options::poller() == options::Poller::Uring && !facts::has_threads();
-    if !may_begin || !st.waiters.is_empty() || !is_fit(st) {
+    let may_begin = st.backend.ring.is_none() && options::poller() == options::Poller::Uring && !facts::has_threads();
+    if !may_begin || !st.queue.waiters.is_empty() || !is_fit(st) {
         return None;
     }
-    Sleeper::idle_own().filter(|me| st.prospect.is_promised(me))
+    Sleeper::idle_own().filter(|me| st.backend.prospect.is_promised(me))
 }
 
 fn is_fit_for(st: &EpState, me: &'static Sleeper) -> bool {
-    is_fit(st) && st.waiters.are_only(me)
+    is_fit(st) && st.queue.waiters.are_only(me)
 }
 
 /// Makes a ring, which is not used yet.
@@ -63,7 +63,7 @@ pub fn prepare(ep: &'static Eventpoll, st: &mut EpState, me: &'static Sleeper) -
             Some(ring) => ring,
             None => {
                 // Whoever gets a ring before the first wait goes on adding.
-                let room = if st.waiters.is_empty() { EARLY } else { st.interest.len() };
+                let room = if st.queue.waiters.is_empty() { EARLY } else { st.items.interest.len() };
                 let (ring, fd) = Ring::new(room)?;
                 ep.ring_fd.adopt(fd)?;
                 ring
@@ -83,31 +83,31 @@ pub fn prepare(ep: &'static Eventpoll, st: &mut EpState, me: &'static Sleeper) -
             leaving: false,
         };
         uring
-            .reserve(st.interest.len() + 1, &st.held)
+            .reserve(st.items.interest.len() + 1, &st.held)
             .and_then(|()| st.furnish(st.outer.is_followed()))
             .inspect_err(|_| ep.ring_fd.close())?;
         Ok(uring)
     })();
-    made.inspect_err(|errno| st.prospect.refuse(*errno))
+    made.inspect_err(|errno| st.backend.prospect.refuse(*errno))
 }
 
 /// Goes over from poll to a ring. Everything that polling can find out is known.
 pub fn enter(ep: &'static Eventpoll, st: &mut EpState, uring: Uring) {
     EVER.store(true, Relaxed);
     st.stats.rings += 1;
-    st.ring = Some(uring);
-    for index in 0..st.interest.len() {
-        let item = st.interest[index].get();
+    st.backend.ring = Some(uring);
+    for index in 0..st.items.interest.len() {
+        let item = st.items.interest[index].get();
         watch::take_back(st, item);
-        st.set.remove(item, &st.held);
+        st.backend.set.remove(item, &st.held);
         st.list_due(item);
     }
-    st.set.forget();
-    st.set.discard_unused();
+    st.backend.set.forget();
+    st.backend.set.discard_unused();
     // What the requests find at once was reported already, perhaps.
     look(ep, st, false);
-    for index in 0..st.interest.len() {
-        take_over(st, st.interest[index].get());
+    for index in 0..st.items.interest.len() {
+        take_over(st, st.items.interest[index].get());
     }
 }
 
@@ -134,21 +134,21 @@ fn take_over(st: &mut EpState, item: &'static Epitem) {
 /// may be asleep on the instance. A thread that is not the owner, or is refused, cannot have the completions made that are due; if
 /// there are any, whatever is there counts as news. False if there is no ring.
 pub fn leave(ep: &'static Eventpoll, st: &mut EpState) -> bool {
-    let Some(uring) = &st.ring else { return false };
+    let Some(uring) = &st.backend.ring else { return false };
     let is_mine = uring.owner.is_own();
     remember_edges(st);
     if is_mine {
         take_in(ep, st);
         clear(ep, st);
     }
-    let knows = st.ring.as_ref().is_some_and(|uring| !uring.ring.has_work());
+    let knows = st.backend.ring.as_ref().is_some_and(|uring| !uring.ring.has_work());
     drain(st, true);
-    if let Some(uring) = st.ring.take() {
+    if let Some(uring) = st.backend.ring.take() {
         if is_mine && uring.is_clear() {
             spares::keep(uring.ring, &ep.ring_fd, &uring.owner.spare_rings);
         }
         ep.ring_fd.close();
-        st.prospect.give_up(uring.doomed);
+        st.backend.prospect.give_up(uring.doomed);
         resume_polling(ep, st, uring.asked, uring.due, knows);
     }
     true
@@ -156,7 +156,7 @@ pub fn leave(ep: &'static Eventpoll, st: &mut EpState) -> bool {
 
 /// Takes in all completions that are due, and asks for nothing.
 fn take_in(ep: &'static Eventpoll, st: &mut EpState) {
-    while let Some(uring) = &mut st.ring
+    while let Some(uring) = &mut st.backend.ring
         && uring.ring.has_work()
     {
         let taken = uring.ring.submit(ep.ring_fd.cell());
@@ -171,13 +171,13 @@ fn take_in(ep: &'static Eventpoll, st: &mut EpState) {
 fn clear(ep: &'static Eventpoll, st: &mut EpState) {
     clear_most(ep, st);
     for turn in 0..10 {
-        let Some(uring) = &mut st.ring else { return };
+        let Some(uring) = &mut st.backend.ring else { return };
         if turn == 0 {
             uring.attempt(|ring| ring.cancel_all(ep.ring_fd.cell()));
         }
         uring.attempt(|ring| ring.submit(ep.ring_fd.cell()));
         drain(st, true);
-        if st.ring.as_ref().is_none_or(Uring::is_clear) {
+        if st.backend.ring.as_ref().is_none_or(Uring::is_clear) {
             return;
         }
     }
@@ -187,14 +187,14 @@ fn clear(ep: &'static Eventpoll, st: &mut EpState) {
 /// their number.
 fn clear_most(ep: &'static Eventpoll, st: &mut EpState) {
     const BATCH: usize = 64;
-    while let Some(uring) = &mut st.ring
+    while let Some(uring) = &mut st.backend.ring
         && uring.asked.len() > FEW
     {
         let before = uring.asked.len();
         uring.cancel_some(BATCH, ep.ring_fd.cell(), &st.held);
         uring.attempt(|ring| ring.submit(ep.ring_fd.cell()));
         drain(st, true);
-        if st.ring.as_ref().is_some_and(|uring| uring.asked.len() >= before) {
+        if st.backend.ring.as_ref().is_some_and(|uring| uring.asked.len() >= before) {
             return;
         }
     }
@@ -203,11 +203,11 @@ fn clear_most(ep: &'static Eventpoll, st: &mut EpState) {
 /// Takes down what is needed to tell by levels and counts what is news, before the last completions are taken in: what comes in
 /// between is in both or in one.
 fn remember_edges(st: &mut EpState) {
-    if let Some(uring) = &mut st.ring {
+    if let Some(uring) = &mut st.backend.ring {
         uring.leaving = true;
     }
-    for index in 0..st.interest.len() {
-        let item = st.interest[index].get();
+    for index in 0..st.items.interest.len() {
+        let item = st.items.interest[index].get();
         let state = item.at(&st.held);
         let Some(file) = item.file() else { continue };
         st.track(item, file);
@@ -261,8 +261,8 @@ fn resume_polling(
         }
         item.unpin();
     }
-    for index in 0..st.interest.len() {
-        let item = st.interest[index].get();
+    for index in 0..st.items.interest.len() {
+        let item = st.items.interest[index].get();
         if let Some(request) = item.at(&st.held).request() {
             request.forget();
         }
@@ -271,19 +271,19 @@ fn resume_polling(
             item.at(&st.held).edge.set(Edge::anew(file.is_closing()));
         }
     }
-    st.overdue = true;
+    st.recheck.overdue = true;
     ep.ring_laps.advance();
 }
 
 /// In a forked child: the ring is the parent's, and its memory is not here.
 pub fn reset_after_fork(ep: &'static Eventpoll, st: &mut EpState) {
-    if let Some(uring) = st.ring.take() {
+    if let Some(uring) = st.backend.ring.take() {
         let knows = uring.leaving && uring.owner.is_own();
         uring.ring.forget();
         ep.ring_fd.close();
         resume_polling(ep, st, uring.asked, uring.due, knows);
     }
-    st.prospect = Prospect::new();
+    st.backend.prospect = Prospect::new();
 }
 
 /// In a forked child: the rings that the thread kept are the parent's.
@@ -302,11 +302,11 @@ pub fn prepare_fork() {
 /// In the parent after a fork.
 pub fn go_on_after_fork() {
     for_each_own(|_, st| {
-        if let Some(uring) = &mut st.ring {
+        if let Some(uring) = &mut st.backend.ring {
             uring.leaving = false;
         }
-        for index in 0..st.interest.len() {
-            let item = st.interest[index].get();
+        for index in 0..st.items.interest.len() {
+            let item = st.items.interest[index].get();
             if let Some(file) = item.file() {
                 st.track(item, file);
             }

@@ -26,7 +26,7 @@ pub(super) static EVER: AtomicBool = AtomicBool::new(false);
 
 /// Whether a ring will do for the instance.
 pub(super) fn is_fit(st: &EpState) -> bool {
-    !st.outer.is_observed() && st.inner.is_empty() && st.exclusives == 0
+    !st.outer.is_observed() && st.items.inner.is_empty() && st.items.exclusives == 0
 }
 
 pub(super) fn for_each_own(act: impl Fn(&'static Eventpoll, &mut EpState)) {
@@ -36,7 +36,7 @@ pub(super) fn for_each_own(act: impl Fn(&'static Eventpoll, &mut EpState)) {
     Eventpoll::for_each(|ep| {
         if ep.ring_fd.number() != -1 {
             let mut st = ep.lock();
-            if st.ring.as_ref().is_some_and(|uring| uring.owner.is_own()) {
+            if st.backend.ring.as_ref().is_some_and(|uring| uring.owner.is_own()) {
                 act(ep, &mut st);
             }
         }
@@ -50,7 +50,7 @@ pub fn lap(ep: &'static Eventpoll, st: &mut EpState) {
 }
 
 pub(super) fn look(ep: &'static Eventpoll, st: &mut EpState, tells: bool) {
-    let Some(uring) = &mut st.ring else { return };
+    let Some(uring) = &mut st.backend.ring else { return };
     uring.watch_wake(ep.ring_fd.cell());
     let is_lap = !uring.due.is_empty() || uring.ending != 0 || ep.ring_laps.is_waited_for();
     if !is_lap && !uring.ring.has_work() {
@@ -60,12 +60,12 @@ pub(super) fn look(ep: &'static Eventpoll, st: &mut EpState, tells: bool) {
     let turns = 100 + uring.due.len() / 64;
     for _ in 0..turns {
         st.hand_over(ep.ring_fd.cell());
-        let Some(uring) = &mut st.ring else { return };
+        let Some(uring) = &mut st.backend.ring else { return };
         if uring.ring.has_work() {
             uring.attempt(|ring| ring.submit(ep.ring_fd.cell()));
         }
         drain(st, tells);
-        let Some(uring) = &st.ring else { return };
+        let Some(uring) = &st.backend.ring else { return };
         if uring.doomed || (uring.due.is_empty() && uring.ending == 0 && !uring.ring.has_work()) {
             break;
         }
@@ -77,7 +77,7 @@ pub(super) fn look(ep: &'static Eventpoll, st: &mut EpState, tells: bool) {
 
 /// Takes in the completions that are there. `tells` is false where an edge is not one for certain.
 pub fn drain(st: &mut EpState, tells: bool) {
-    while let Some(uring) = &mut st.ring
+    while let Some(uring) = &mut st.backend.ring
         && let Some(done) = uring.ring.reap()
     {
         st.stats.completions += 1;
@@ -105,7 +105,7 @@ pub const BATCH: usize = 64;
 /// Hands what is due over, if it is much, so that the next wait has not all of it to do. What was added and deleted since is never
 /// asked for.
 pub fn hand_over_batch(ep: &'static Eventpoll, st: &mut EpState) {
-    if let Some(uring) = &mut st.ring
+    if let Some(uring) = &mut st.backend.ring
         && uring.due.len() >= BATCH
         && uring.owner.is_own()
     {
@@ -118,7 +118,7 @@ pub fn hand_over_batch(ep: &'static Eventpoll, st: &mut EpState) {
 
 /// Ends what requests of deleted registrations there are, if the caller can: where memory is short that makes room.
 pub fn make_room(ep: &'static Eventpoll, st: &mut EpState) {
-    if st.ring.as_ref().is_some_and(|uring| uring.owner.is_own()) {
+    if st.backend.ring.as_ref().is_some_and(|uring| uring.owner.is_own()) {
         lap(ep, st);
     }
 }
@@ -127,13 +127,13 @@ pub fn make_room(ep: &'static Eventpoll, st: &mut EpState) {
 /// all of them.
 pub fn sweep(st: &mut EpState, mut closed: impl FnMut(&'static Epitem)) {
     const PAUSE_MS: u64 = 1000;
-    let Some(uring) = &mut st.ring else { return };
+    let Some(uring) = &mut st.backend.ring else { return };
     let now = st.now_ms;
     if now.saturating_sub(uring.swept_at) < PAUSE_MS {
         return;
     }
     uring.swept_at = now;
-    for items in st.interest.chunks(WINDOW) {
+    for items in st.items.interest.chunks(WINDOW) {
         let mut window = Window::<_, WINDOW>::new();
         items.iter().for_each(|item| window.add(item.get(), item.get().via(), asked_anyway(item.get())));
         for (item, found) in window.look() {

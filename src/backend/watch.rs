@@ -169,12 +169,12 @@ pub fn park(st: &mut EpState, items: impl Iterator<Item = &'static Epitem>) -> u
             break;
         }
         // The watcher takes the instance's lock before it believes the note, so the order is no matter.
-        st.set.remove(item, &st.held);
+        st.backend.set.remove(item, &st.held);
         item.at(&st.held).set_parked(true);
         item.at(&st.held).set_shard(number);
         // The bits that the watcher asks for, as the instance would.
         item.set_asked(asked(st, item));
-        st.parked += 1;
+        st.backend.parked += 1;
         shard.load.fetch_add(1, Relaxed);
         st.stats.parks += 1;
         parked += 1;
@@ -237,7 +237,7 @@ pub fn take_back(st: &mut EpState, item: &'static Epitem) {
     let state = item.at(&st.held);
     let Home::Parked(number) = state.home() else { return };
     state.set_parked(false);
-    st.parked -= 1;
+    st.backend.parked -= 1;
     if let Some(shard) = shard(number) {
         shard.mail.lock().post(item);
     }
@@ -409,7 +409,7 @@ impl Set {
                     other => {
                         drop(other);
                         let mut guard = ep.lock();
-                        guard.account.woken();
+                        guard.backend.account.woken();
                         guard
                     }
                 };
@@ -440,8 +440,8 @@ impl Set {
         }
         state.set_parked(false);
         state.lose_patience();
-        st.parked -= 1;
-        st.account.handed_back();
+        st.backend.parked -= 1;
+        st.backend.account.handed_back();
         st.stats.unparks += 1;
         fired(ep, st, item);
     }

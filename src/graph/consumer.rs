@@ -178,16 +178,16 @@ pub fn depth(ep: &'static Eventpoll) -> usize {
 pub fn call_off(ep: &'static Eventpoll, st: &mut EpState) {
     ep.dispatch.thread_off.store(true, SeqCst);
     ep.dispatch.all_off.store(true, SeqCst);
-    if st.consumer.dispatchers == 0 {
-        st.consumer.depart();
+    if st.queue.consumer.dispatchers == 0 {
+        st.queue.consumer.depart();
     }
-    st.waiters.kick_all();
+    st.queue.waiters.kick_all();
 }
 
 /// The descriptor is closed: removes the callback.
 pub fn close(ep: &'static Eventpoll, st: &mut EpState) {
-    if st.consumer.callback.is_some() {
-        st.consumer.leaves = true;
+    if st.queue.consumer.callback.is_some() {
+        st.queue.consumer.leaves = true;
         call_off(ep, st);
     }
 }
@@ -197,12 +197,12 @@ pub fn close(ep: &'static Eventpoll, st: &mut EpState) {
 /// dispatchers have left behind. Under the lock.
 pub fn reset_after_fork(ep: &'static Eventpoll, st: &mut EpState) -> usize {
     let here = frames(ep).count();
-    let left = st.consumer.dispatchers.saturating_sub(here);
-    st.consumer = Consumer {
+    let left = st.queue.consumer.dispatchers.saturating_sub(here);
+    st.queue.consumer = Consumer {
         leaves: here > 0,
         dispatchers: here,
         has_thread: frames(ep).any(|frame| frame.is_thread),
-        generation: st.consumer.generation + 1,
+        generation: st.queue.consumer.generation + 1,
         earlier_calls: depth(ep),
         ..Consumer::none()
     };

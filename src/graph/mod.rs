@@ -15,6 +15,7 @@ pub mod internal_fd;
 pub mod lookup;
 pub mod outer;
 pub mod own_table;
+pub mod parts;
 pub mod pin;
 pub mod pollset;
 pub mod ranks;

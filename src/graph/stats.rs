@@ -242,10 +242,10 @@ impl EpState {
     /// All that the record ever counted, with the present state of the instance.
     pub fn stats_now(&self) -> Stats {
         Stats {
-            registrations: self.interest.len() as u64,
-            ready: self.ready.iter().filter(|item| item.at(&self.held).alive.get()).count() as u64,
-            waiters: self.waiters.count() as u64,
-            parked: self.parked as u64,
+            registrations: self.items.interest.len() as u64,
+            ready: self.ready.list.iter().filter(|item| item.at(&self.held).alive.get()).count() as u64,
+            waiters: self.queue.waiters.count() as u64,
+            parked: self.backend.parked as u64,
             ..*self.stats
         }
     }

@@ -15,7 +15,7 @@ use crate::instance::send_events::{leave_one_waiting, refresh_edge, unlist};
 /// inside if this is the turn of this one.
 #[doc(alias = "__ep_eventpoll_poll")]
 pub fn anything(st: &mut EpState, all: bool, in_turn: bool) -> bool {
-    let mut turns = st.ready.len();
+    let mut turns = st.ready.list.len();
     let mut looked = 0;
     let mut any = false;
     let mut passed_over = 0;
@@ -23,7 +23,7 @@ pub fn anything(st: &mut EpState, all: bool, in_turn: bool) -> bool {
         if all && looked == 0 {
             looked = look_again(st, turns);
         }
-        let Some(item) = st.ready.pop_front() else { break };
+        let Some(item) = st.ready.list.pop_front() else { break };
         turns -= 1;
         looked = looked.saturating_sub(1);
         if !all {
@@ -31,7 +31,7 @@ pub fn anything(st: &mut EpState, all: bool, in_turn: bool) -> bool {
         }
         if !would_report(st, item, in_turn) {
             if !in_turn && may_stay(st, item) {
-                st.ready.push_back(item);
+                st.ready.list.push_back(item);
                 passed_over += usize::from(!all);
             } else {
                 unlist(st, item);
@@ -40,12 +40,12 @@ pub fn anything(st: &mut EpState, all: bool, in_turn: bool) -> bool {
         }
         any = true;
         if all {
-            st.ready.push_back(item);
+            st.ready.list.push_back(item);
         } else {
-            st.ready.push_front(item);
+            st.ready.list.push_front(item);
         }
     }
-    st.ready.put_before(passed_over);
+    st.ready.list.put_before(passed_over);
     any
 }
 
@@ -114,6 +114,6 @@ mod tests {
         ep.learn();
         clear(&a, IN);
         assert!(!anything(&mut ep.lock(), false, false));
-        assert!(ep.lock().ready.is_empty());
+        assert!(ep.lock().ready.list.is_empty());
     }
 }

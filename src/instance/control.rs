@@ -195,24 +195,24 @@ fn add(ep: &'static Eventpoll, fd: c_int, stat: Option<stat>, interest: Interest
     state.spent.set(false);
     state.begin_hot();
     state.slot.set(0);
-    state.index.set(st.interest.len() as u32);
-    state.serial.set(st.made);
-    st.made = st.made.wrapping_add(1);
+    state.index.set(st.items.interest.len() as u32);
+    state.serial.set(st.items.made);
+    st.items.made = st.items.made.wrapping_add(1);
     state
         .newcomer
         .set(exclusive && file.claim().is_of_another(item) && file.level(fd, levels(interest.events)) & !NVAL != 0);
     state.ready.set(false);
     state.uneasy.set(false);
-    st.interest.push(Short::of(item));
-    st.exclusives += usize::from(exclusive);
-    st.edges += usize::from(interest.events & EDGE != 0);
+    st.items.interest.push(Short::of(item));
+    st.items.exclusives += usize::from(exclusive);
+    st.items.edges += usize::from(interest.events & EDGE != 0);
     if file.kind().fleeting() != 0 {
-        st.fleeting += 1;
+        st.items.fleeting += 1;
         fleeting::note_first();
     }
     if file.ops().is_some() {
         item.pin();
-        st.inner.push(item);
+        st.items.inner.push(item);
     }
     st.stats.controls += 1;
     graph.link(item);
@@ -249,8 +249,8 @@ fn modify(ep: &'static Eventpoll, fd: c_int, interest: Interest) -> Result<(), E
         outer.before_change(ep, st, item, file);
     }
     let state = item.at(&st.held);
-    st.edges -= usize::from(state.is_edge());
-    st.edges += usize::from(interest.events & EDGE != 0);
+    st.items.edges -= usize::from(state.is_edge());
+    st.items.edges += usize::from(interest.events & EDGE != 0);
     let facts = item.take_facts();
     if facts.contains(Facts::WROTE)
         && state.is_woken_by_instance(file)
@@ -357,18 +357,18 @@ pub fn detach(file: &'static File, graph: &mut FileGuard, item: &'static Epitem,
     let state = item.at(&st.held);
     state.alive.set(false);
     let index = state.index.get() as usize;
-    st.interest.swap_remove(index);
-    if let Some(moved) = st.interest.get(index) {
+    st.items.interest.swap_remove(index);
+    if let Some(moved) = st.items.interest.get(index) {
         moved.get().at(&st.held).index.set(index as u32);
     }
     graph.unlink(item);
     REGISTRATIONS.fetch_sub(1, Relaxed);
     let was_exclusive = item.at(&st.held).is_exclusive();
-    st.exclusives -= usize::from(was_exclusive);
-    st.edges -= usize::from(item.at(&st.held).is_edge());
-    st.fleeting -= usize::from(file.kind().fleeting() != 0);
+    st.items.exclusives -= usize::from(was_exclusive);
+    st.items.edges -= usize::from(item.at(&st.held).is_edge());
+    st.items.fleeting -= usize::from(file.kind().fleeting() != 0);
     st.item_removed(ep, item, &mut graph.pins);
-    if st.poller.is_none()
+    if st.queue.poller.is_none()
         && let Some(outer) = st.outer.link
     {
         outer.item_removed(ep, st);
@@ -386,7 +386,7 @@ pub fn clear(ep: &'static Eventpoll) {
     loop {
         let item = {
             let st = ep.lock();
-            let Some(item) = st.interest.last().map(|item| item.get()) else { break };
+            let Some(item) = st.items.interest.last().map(|item| item.get()) else { break };
             item.pin();
             item
         };

@@ -324,7 +324,7 @@ mod tests {
         let (ep, [end, _other]) = (Epoll::new(), pipe());
         ep.add(&end, IN);
         drop(end);
-        assert_eq!(ep.lock().interest.len(), 0);
+        assert_eq!(ep.lock().items.interest.len(), 0);
         assert_eq!(ep.stats().closed, 1);
     }
 
@@ -339,7 +339,7 @@ mod tests {
         sys::write(other.0, b"a").expect("a pipe with room");
         assert_eq!(ep.wait(), [(IN, number)]);
         drop(second);
-        assert_eq!(ep.lock().interest.len(), 0);
+        assert_eq!(ep.lock().items.interest.len(), 0);
     }
 
     #[test]
@@ -360,7 +360,7 @@ mod tests {
         sys::write(tail.0, b"a").expect("a pipe with room");
         sys::dup3(another.0, end.0, 0).expect("an open number");
         assert_eq!(ep.wait(), []);
-        assert_eq!(ep.lock().interest.len(), 0);
+        assert_eq!(ep.lock().items.interest.len(), 0);
         assert_eq!(ep.stats().vanished, 1);
     }
 

@@ -65,7 +65,7 @@ impl Patience {
 /// threads are served first.
 pub fn due(st: &EpState, poller: &Sleeper, others: usize) -> Due {
     let is_ready = match st.has_found() {
-        Some(found) => others == 0 && (found || !st.ready.is_empty()),
+        Some(found) => others == 0 && (found || !st.ready.list.is_empty()),
         None => is_more_ready(st, others),
     };
     let wake = poller.wake_fd();
@@ -78,10 +78,10 @@ pub fn due(st: &EpState, poller: &Sleeper, others: usize) -> Due {
 
 /// Whether a poll finds more than `number` registrations, including those that are with watchers.
 fn is_more_ready(st: &EpState, number: usize) -> bool {
-    let parked = st.interest.iter().filter(|_| st.parked > 0).map(|item| item.get());
+    let parked = st.items.interest.iter().filter(|_| st.backend.parked > 0).map(|item| item.get());
     let parked = parked.filter(|item| item.at(&st.held).is_parked());
     let parked = parked.filter_map(|item| Some((item, st.bits_to_ask(item, item.file()?)?)));
-    let mut all = st.set.asked_of_all().chain(parked).filter(|(item, _)| may_be_looked_at(item));
+    let mut all = st.backend.set.asked_of_all().chain(parked).filter(|(item, _)| may_be_looked_at(item));
     let mut found = 0;
     loop {
         let mut window = Window::<_, WINDOW>::new();
@@ -109,9 +109,9 @@ fn may_be_looked_at(item: &Epitem) -> bool {
 pub fn has_found_more(st: &EpState, number: usize) -> bool {
     let shows = |item: &&'static Epitem| {
         let state = item.at(&st.held);
-        let polled: Bits = st.set.revents(item, &st.held);
+        let polled: Bits = st.backend.set.revents(item, &st.held);
         let is_known = state.slot.get() != 0;
         state.alive.get() && !state.spent.get() && (!is_known || polled & !NVAL != 0)
     };
-    st.ready.iter().filter(shows).nth(number).is_some()
+    st.ready.list.iter().filter(shows).nth(number).is_some()
 }

@@ -19,16 +19,16 @@ const TOGETHER: usize = 64;
 /// Looks at the registrations that have left, if it is time, and takes back those whose hang-up is
 /// over.
 pub fn look(st: &mut EpState) {
-    if !st.left || st.tells_edges() || sys::now() < st.left_due {
+    if !st.recheck.left || st.tells_edges() || sys::now() < st.recheck.left_due {
         return;
     }
-    st.left = false;
+    st.recheck.left = false;
     let mut begin = 0;
-    while begin < st.interest.len() {
+    while begin < st.items.interest.len() {
         let mut window = Window::<_, TOGETHER>::new();
         let mut at = begin;
-        while at < st.interest.len() && !window.is_full() {
-            let item = st.interest[at].get();
+        while at < st.items.interest.len() && !window.is_full() {
+            let item = st.items.interest[at].get();
             if let Some(watched) = watched_if_left(st, item) {
                 window.add(item, item.via(), watched);
             }
@@ -36,13 +36,13 @@ pub fn look(st: &mut EpState) {
         }
         begin = at;
         for (item, found) in window.look() {
-            st.left = true;
+            st.recheck.left = true;
             if found & NVAL == 0 {
                 take_in(st, item, found);
             }
         }
     }
-    st.left_due = sys::now() + PAUSE_NS;
+    st.recheck.left_due = sys::now() + PAUSE_NS;
 }
 
 /// The bits to ask of a registration that has left; none if it has not.

@@ -27,7 +27,7 @@ use crate::sync::atomic::Ordering::Relaxed;
 pub fn overtake(me: &'static Sleeper) -> Result<(), Errno> {
     let Some(ep) = me.waits_on.get() else { return Ok(()) };
     if me.is_unguarded() {
-        ep.lock().set.part_with_array()?;
+        ep.lock().backend.set.part_with_array()?;
     }
     waitq::note_overtaking();
     abandon(me);
@@ -81,7 +81,7 @@ pub fn close(ep: &'static Eventpoll) {
         // The record of the description is another's from here on.
         ep.file.set(None);
         consumer::close(ep, &mut st);
-        !st.waiters.is_empty()
+        !st.queue.waiters.is_empty()
     };
     if !waits {
         control::clear(ep);
@@ -101,20 +101,20 @@ fn reset_after_fork(ep: &'static Eventpoll) {
     }
     let mut guard = ep.lock();
     let st = &mut *guard;
-    let mut abandoned = st.waiters.drop_absent();
+    let mut abandoned = st.queue.waiters.drop_absent();
     // Whoever forked in a signal handler may be about to sleep on the set.
-    let is_mine = st.is_set_slept_on() && st.poller.is_some_and(|poller| poller.waits_on.get().is_some());
+    let is_mine = st.is_set_slept_on() && st.queue.poller.is_some_and(|poller| poller.waits_on.get().is_some());
     if !is_mine {
-        st.poller = None;
+        st.queue.poller = None;
         ep.set_blocked(None);
     }
-    for index in 0..st.interest.len() {
-        let item = st.interest[index].get();
+    for index in 0..st.items.interest.len() {
+        let item = st.items.interest[index].get();
         let state = item.at(&st.held);
         item.leave_inbox();
         state.set_shard(NO_SHARD);
         if state.set_parked(false) {
-            st.parked -= 1;
+            st.backend.parked -= 1;
             // The watcher that did not come along keeps its pin: the record is lost to the child.
         }
     }
@@ -128,7 +128,7 @@ fn reset_after_fork(ep: &'static Eventpoll) {
     }
     if st.closed {
         // Its descriptor went while threads waited that did not come along.
-        let is_over = st.waiters.is_empty();
+        let is_over = st.queue.waiters.is_empty();
         drop(guard);
         if is_over {
             control::clear(ep);

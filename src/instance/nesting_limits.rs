@@ -44,7 +44,8 @@ fn depth_below(ep: &'static Eventpoll, forbidden: &'static Eventpoll, level: usi
     if std::ptr::eq(ep, forbidden) || level > LONGEST_CHAIN {
         return Err(Errno::ELOOP);
     }
-    let children = gather(ep.lock().interest.iter().filter_map(|item| item.get().file().and_then(File::eventpoll)))?;
+    let children =
+        gather(ep.lock().items.interest.iter().filter_map(|item| item.get().file().and_then(File::eventpoll)))?;
     children.into_iter().try_fold(0, |deepest, child| Ok(deepest.max(1 + depth_below(child, forbidden, level + 1)?)))
 }
 
@@ -63,7 +64,7 @@ pub fn check_paths_below(outer: &'static Eventpoll, inner: &'static Eventpoll) -
 }
 
 fn count_below(ep: &'static Eventpoll, link: Link) -> Result<(), Errno> {
-    let below = gather(ep.lock().interest.iter().filter_map(|item| item.get().file()))?;
+    let below = gather(ep.lock().items.interest.iter().filter_map(|item| item.get().file()))?;
     below.into_iter().try_for_each(|file| match file.eventpoll() {
         Some(deeper) => count_below(deeper, link),
         None => count_paths(file, None, Some(link)),

@@ -11,8 +11,8 @@ use crate::window::{WINDOW, Window};
 pub fn look_at_parked(st: &mut EpState) -> bool {
     let mut any = false;
     let mut next = 0;
-    st.account.looked(st.parked);
-    while st.parked > 0 && next < st.interest.len() {
+    st.backend.account.looked(st.backend.parked);
+    while st.backend.parked > 0 && next < st.items.interest.len() {
         any |= look_at_window(st, &mut next, usize::MAX);
     }
     any
@@ -22,24 +22,24 @@ pub fn look_at_parked(st: &mut EpState) -> bool {
 /// their watcher may not get a processor for as long as the program keeps it.
 pub fn look_at_next_parked(st: &mut EpState) {
     const MOST_PASSED: usize = 512;
-    if st.parked == 0 || st.looked_ms == st.now_ms {
+    if st.backend.parked == 0 || st.backend.looked_ms == st.now_ms {
         return;
     }
-    st.looked_ms = st.now_ms;
-    let mut next = st.next_parked;
-    if next >= st.interest.len() {
+    st.backend.looked_ms = st.now_ms;
+    let mut next = st.backend.next_parked;
+    if next >= st.items.interest.len() {
         next = 0;
     }
     look_at_window(st, &mut next, MOST_PASSED);
-    st.next_parked = next;
+    st.backend.next_parked = next;
 }
 
 /// Looks at those among the next registrations that are parked: a window of them at most, and passing so many at most.
 fn look_at_window(st: &mut EpState, next: &mut usize, most: usize) -> bool {
     let mut window = Window::<_, WINDOW>::new();
-    let end = st.interest.len().min(next.saturating_add(most));
+    let end = st.items.interest.len().min(next.saturating_add(most));
     while !window.is_full() && *next < end {
-        let item = st.interest[*next].get();
+        let item = st.items.interest[*next].get();
         *next += 1;
         if item.at(&st.held).is_parked() {
             window.add(item, item.via(), watch::asked(st, item));
@@ -57,8 +57,8 @@ fn look_at_window(st: &mut EpState, next: &mut usize, most: usize) -> bool {
 
 /// Takes every registration of an instance back from its watchers.
 pub fn take_all_back(st: &mut EpState) {
-    for index in 0..st.interest.len() {
-        let item = st.interest[index].get();
+    for index in 0..st.items.interest.len() {
+        let item = st.items.interest[index].get();
         if item.at(&st.held).is_parked() {
             watch::take_back(st, item);
             st.refresh(item);

@@ -16,12 +16,12 @@ impl EpState {
         if self.item_changed(item) {
             return;
         }
-        debug_assert!(self.poller.is_none());
+        debug_assert!(self.queue.poller.is_none());
         let facts = item.take_facts();
         let state = item.at(&self.held);
         let Some(file) = item.file() else { return };
         if !state.alive.get() || state.spent.get() {
-            self.set.remove(item, &self.held);
+            self.backend.set.remove(item, &self.held);
             return;
         }
         if state.is_parked() {
@@ -82,12 +82,12 @@ impl EpState {
         match self.bits_to_ask(item, file).filter(|_| !is_deaf) {
             Some(bits) if file.is_source() => {
                 if file.source().is_some_and(|source| source.posted() & bits != 0) {
-                    self.pressing = true;
+                    self.ready.pressing = true;
                     self.note_ready(item);
                 }
             }
-            Some(bits) => self.overdue |= !self.set.put(item, &self.held, item.via(), bits),
-            None => self.set.remove(item, &self.held),
+            Some(bits) => self.recheck.overdue |= !self.backend.set.put(item, &self.held, item.via(), bits),
+            None => self.backend.set.remove(item, &self.held),
         }
     }
 
@@ -110,7 +110,7 @@ impl Eventpoll {
     /// Brings a changed registration into force: at once, or by the poller if it sleeps on the set
     /// now.
     pub fn apply(&'static self, st: &mut EpState, item: &'static Epitem) {
-        if let Some(poller) = st.poller {
+        if let Some(poller) = st.queue.poller {
             if st.is_set_slept_on() {
                 self.notice(item, Facts::empty());
             } else {
@@ -127,7 +127,7 @@ impl Eventpoll {
 
     /// Takes in the inbox. No thread may be in poll on the set.
     pub fn absorb(&self, st: &mut EpState) {
-        debug_assert!(st.poller.is_none());
+        debug_assert!(st.queue.poller.is_none());
         let passed_by = loop {
             match self.next_posted() {
                 Ok(Some(item)) => {
@@ -138,11 +138,11 @@ impl Eventpoll {
                 Err(()) => break true,
             }
         };
-        let overdue = std::mem::take(&mut st.overdue);
+        let overdue = std::mem::take(&mut st.recheck.overdue);
         if self.take_look_at_all() || overdue || passed_by {
-            st.set.sweep(&st.held);
-            for index in 0..st.interest.len() {
-                let item = st.interest[index].get();
+            st.backend.set.sweep(&st.held);
+            for index in 0..st.items.interest.len() {
+                let item = st.items.interest[index].get();
                 st.refresh(item);
             }
         }
@@ -159,7 +159,7 @@ mod tests {
     fn asked(ep: &Epoll, fd: &Fd) -> u16 {
         let item = ep.item(fd);
         let st = ep.lock();
-        st.set.asked(item, &st.held)
+        st.backend.set.asked(item, &st.held)
     }
 
     #[test]
@@ -191,9 +191,9 @@ mod tests {
         // T10.
         let (ep, [end, _other]) = (Epoll::new(), pipe());
         ep.add(&end, IN);
-        assert_eq!(ep.lock().set.len(), 1);
+        assert_eq!(ep.lock().backend.set.len(), 1);
         ep.control(libc::EPOLL_CTL_DEL, &end, 0).expect("a registration");
-        assert_eq!(ep.lock().set.len(), 0);
+        assert_eq!(ep.lock().backend.set.len(), 0);
     }
 
     #[test]
@@ -206,7 +206,7 @@ mod tests {
         assert_eq!(one.wait(), [(IN, end.0)]);
         let item = other.item(&end);
         other.lock().refresh(item);
-        assert_eq!(other.lock().set.len(), 0);
+        assert_eq!(other.lock().backend.set.len(), 0);
     }
 
     #[test]
@@ -215,7 +215,7 @@ mod tests {
         ep.add(&a, IN);
         post(&a, IN);
         ep.ep.absorb(&mut ep.lock());
-        assert_eq!(ep.lock().ready.len(), 1);
-        assert_eq!(ep.lock().set.len(), 0);
+        assert_eq!(ep.lock().ready.list.len(), 1);
+        assert_eq!(ep.lock().backend.set.len(), 0);
     }
 }

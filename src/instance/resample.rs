@@ -40,18 +40,18 @@ pub fn sample(st: &mut EpState, extent: Extent) -> Option<u64> {
 
 /// The same, without the instances inside.
 fn sample_listed(st: &mut EpState, extent: Extent) -> Option<u64> {
-    let is_due = st.uneasy.is_empty() || sys::now() >= st.rare_due;
+    let is_due = st.recheck.uneasy.is_empty() || sys::now() >= st.recheck.rare_due;
     let mut pace = Pace { longest: None, is_due };
     if st.outer.is_followed() {
         // From the end: the kernel wakes the latest first of those that one arrival wakes, as a
         // signal wakes every signalfd.
         let held = &st.held;
-        st.uneasy.sort_unstable_by_key(|item| item.at(held).serial.get());
+        st.recheck.uneasy.sort_unstable_by_key(|item| item.at(held).serial.get());
     }
-    let mut index = st.uneasy.len();
+    let mut index = st.recheck.uneasy.len();
     while index > 0 {
         index -= 1;
-        let item = st.uneasy[index];
+        let item = st.recheck.uneasy[index];
         match file_to_sample(st, item) {
             Some(file) => sample_one(st, item, file, extent, &mut pace),
             None => drop_from_list(st, index),
@@ -78,7 +78,7 @@ impl Pace {
             }
             self.longest = self.longest.or(Some(LONGEST_RARE_TICK_NS));
             if self.is_due {
-                st.rare_due = sys::now() + TICK_NS;
+                st.recheck.rare_due = sys::now() + TICK_NS;
             }
             return self.is_due;
         }
@@ -99,7 +99,7 @@ fn file_to_sample(st: &EpState, item: &Epitem) -> Option<&'static File> {
 }
 
 fn drop_from_list(st: &mut EpState, index: usize) {
-    let item = st.uneasy.swap_remove(index);
+    let item = st.recheck.uneasy.swap_remove(index);
     item.at(&st.held).uneasy.set(false);
     st.note_left(item);
     item.unpin();
@@ -123,7 +123,7 @@ fn sample_one(st: &mut EpState, item: &'static Epitem, file: &'static File, exte
     st.note_woken(item, found.is_woken);
     look_for_outer(st, item, file, watched);
     if found.is_news {
-        st.pressing = true;
+        st.ready.pressing = true;
         st.note_ready(item);
     }
     let state = item.at(&st.held);
@@ -273,11 +273,11 @@ fn may_show(st: &EpState, item: &Epitem, file: &File) -> bool {
 /// arrived at one of them, and was taken: the other levels of its mask are to be polled, too.
 pub fn found_by_count(st: &mut EpState) -> bool {
     let mut found = false;
-    for index in 0..st.uneasy.len() {
-        let item = st.uneasy[index];
+    for index in 0..st.recheck.uneasy.len() {
+        let item = st.recheck.uneasy[index];
         let state = item.at(&st.held);
         let Some(file) = item.file().filter(|file| may_show(st, item, file)) else { continue };
-        if state.ready.get() || st.set.revents(item, &st.held) != 0 {
+        if state.ready.get() || st.backend.set.revents(item, &st.held) != 0 {
             continue;
         }
         let before = state.edge.get();
@@ -301,7 +301,7 @@ pub fn found_by_count(st: &mut EpState) -> bool {
 /// at the posted levels of sources. True if one of the instances needs another look after a while.
 fn sample_inner(st: &mut EpState) -> bool {
     let held = &st.held;
-    st.inner.retain(|item| {
+    st.items.inner.retain(|item| {
         let alive = item.at(held).alive.get();
         if !alive {
             item.unpin();
@@ -309,8 +309,8 @@ fn sample_inner(st: &mut EpState) -> bool {
         alive
     });
     let mut uneasy = false;
-    for index in 0..st.inner.len() {
-        let item = st.inner[index];
+    for index in 0..st.items.inner.len() {
+        let item = st.items.inner[index];
         let Some(file) = item.file() else { continue };
         match file.ops() {
             Some(ops) if !ops.is_instance => st.refresh(item),
@@ -364,7 +364,7 @@ mod tests {
         end.file().tell(crate::edge::Facts::READ_EAGAIN, end.file().begin_call());
         ep.ep.absorb(&mut ep.lock());
         assert_eq!(sample(&mut ep.lock(), Extent::All), None);
-        assert!(ep.lock().uneasy.is_empty());
+        assert!(ep.lock().recheck.uneasy.is_empty());
     }
 
     #[test]

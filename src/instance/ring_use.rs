@@ -44,7 +44,7 @@ pub fn leave(ep: &'static Eventpoll, st: &mut EpState) {
 /// A registration was added. When there are many, a thread that will be the only one to wait gets its ring at once, and hands the
 /// requests over as they come, so that the first wait has not all of them to make.
 pub fn added(ep: &'static Eventpoll, st: &mut EpState) {
-    if st.poller.is_some() || st.interest.len() < uring::BATCH {
+    if st.queue.poller.is_some() || st.items.interest.len() < uring::BATCH {
         return;
     }
     if let Some(me) = switch::pays_early(st) {

@@ -20,7 +20,7 @@ fn look_through<const ROOM: usize>(st: &mut EpState, most: usize) -> usize {
     let mut window = Window::<_, ROOM>::new();
     let number = most.min(ROOM);
     for index in 0..number {
-        let item = st.ready[index];
+        let item = st.ready.list[index];
         let wanted = if st.is_polled(item) { wanted_after_poll(st, item) } else { wanted_after_completion(st, item) };
         if let Some(watched) = wanted {
             window.add(item, item.via(), watched);
@@ -44,7 +44,7 @@ fn wanted_after_completion(st: &EpState, item: &Epitem) -> Option<Bits> {
 /// out.
 fn wanted_after_poll(st: &mut EpState, item: &'static Epitem) -> Option<Bits> {
     let state = item.at(&st.held);
-    let (polled, asked) = (st.set.revents(item, &st.held), st.set.asked(item, &st.held));
+    let (polled, asked) = (st.backend.set.revents(item, &st.held), st.backend.set.asked(item, &st.held));
     // A quiet level is not asked for, and counts as high.
     let unasked = if state.is_edge() { state.edge.get().quiet() & !asked } else { 0 };
     item.set_level(&st.held, polled | unasked);
@@ -67,7 +67,7 @@ fn wanted_after_poll(st: &mut EpState, item: &'static Epitem) -> Option<Bits> {
 /// Whether `number` level-triggered registrations have waited for their turn, and all of them are
 /// still ready.
 pub fn all_still_ready(st: &EpState, number: usize) -> bool {
-    let Some(mut waiting) = st.ready.waiting(number) else { return false };
+    let Some(mut waiting) = st.ready.list.waiting(number) else { return false };
     let look = if number > FEW { are_ready::<WINDOW> } else { are_ready::<FEW> };
     (0..number).step_by(if number > FEW { WINDOW } else { FEW }).all(|done| look(st, &mut waiting, number - done))
 }

@@ -22,9 +22,9 @@ pub fn collect(st: &mut EpState) -> Vanished {
     let mut vanished = Vanished::none();
     st.now_ms = sys::coarse_ms();
     uring::sweep(st, |item| vanished.note(item));
-    let poll = st.ready.begin_poll();
+    let poll = st.ready.list.begin_poll();
     let mut slot = 0;
-    while let Some((at, item, bits)) = st.set.next_fired(slot) {
+    while let Some((at, item, bits)) = st.backend.set.next_fired(slot) {
         slot = at;
         if bits & NVAL != 0 {
             if item.at(&st.held).alive.get() {
@@ -34,8 +34,8 @@ pub fn collect(st: &mut EpState) -> Vanished {
         }
         st.note_ready(item);
     }
-    st.ready.end_poll(poll);
-    let silence = st.set.count_silence(&st.held);
+    st.ready.list.end_poll(poll);
+    let silence = st.backend.set.count_silence(&st.held);
     st.poll_taken_in(silence);
     vanished
 }
@@ -44,15 +44,15 @@ pub fn collect(st: &mut EpState) -> Vanished {
 /// is an event and the array cannot be written; nothing is lost then (W1).
 #[doc(alias = "ep_send_events")]
 pub fn deliver(st: &mut EpState, buffer: Buffer, vanished: &mut Vanished) -> Result<usize, Errno> {
-    st.pressing = false;
-    report(st, buffer, st.ready.len(), 0, vanished)
+    st.ready.pressing = false;
+    report(st, buffer, st.ready.list.len(), 0, vanished)
 }
 
 /// Reports the registrations that have waited for their turn longest, without a poll of all: those
 /// that became ready since the last poll are behind them on the list. `None` unless they fill the
 /// array, and are all level-triggered and still ready.
 pub fn deliver_waiting(st: &mut EpState, buffer: Buffer, vanished: &mut Vanished) -> Option<Result<usize, Errno>> {
-    let is_plain = !st.tells_edges() && !st.outer.is_observed() && !st.pressing;
+    let is_plain = !st.tells_edges() && !st.outer.is_observed() && !st.ready.pressing;
     if !is_plain || !second_look::all_still_ready(st, buffer.max) {
         return None;
     }
@@ -73,12 +73,12 @@ fn report(
     let polled = looked == 0;
     let mut reported = 0;
     let mut passed = 0;
-    let in_line = st.line.last_turn();
+    let in_line = st.ready.line.last_turn();
     while turns > 0 && reported < buffer.max {
         if looked == 0 {
             looked = look_again(st, turns.min(buffer.max - reported));
         }
-        let Some(item) = st.ready.pop_front() else { break };
+        let Some(item) = st.ready.list.pop_front() else { break };
         turns -= 1;
         looked -= 1;
         let before = item.at(&st.held).memory();
@@ -93,7 +93,7 @@ fn report(
         // SAFETY: `reported < max`, and the caller of the wait vouches for an array of `max` events.
         if let Err(errno) = unsafe { user::write(buffer.events.add(reported), event) } {
             undo(st, item, before);
-            st.ready.push_front(item);
+            st.ready.list.push_front(item);
             if polled {
                 leave_waiting(st);
             }
@@ -103,7 +103,7 @@ fn report(
         passed = passed.max(item.at(&st.held).turn());
         end_turn(st, item, before, polled);
     }
-    st.line.pass(if reported < buffer.max { in_line } else { passed }, &st.held);
+    st.ready.line.pass(if reported < buffer.max { in_line } else { passed }, &st.held);
     if polled && turns > 0 {
         leave_waiting(st);
     }
@@ -152,11 +152,11 @@ fn end_turn(st: &mut EpState, item: &'static Epitem, before: Memory, polled: boo
     st.item_reported(item);
     let stays = stays_listed(st, item);
     if st.outer.is_followed() {
-        st.line.reported(item, &st.held, stays);
+        st.ready.line.reported(item, &st.held, stays);
     }
     match stays {
-        true if polled => st.ready.push_back(item),
-        true => st.ready.push_again(item),
+        true if polled => st.ready.list.push_back(item),
+        true => st.ready.list.push_again(item),
         false => unlist(st, item),
     }
 }
@@ -167,13 +167,13 @@ fn stays_listed(st: &mut EpState, item: &'static Epitem) -> bool {
     let state = item.at(&st.held);
     let events = state.events.get();
     let stays = events & (EDGE | ONESHOT) == 0;
-    if !stays && state.is_exclusive() && st.lent.len() < st.lent.capacity() {
+    if !stays && state.is_exclusive() && st.items.lent.len() < st.items.lent.capacity() {
         item.pin();
-        st.lent.push(item);
+        st.items.lent.push(item);
     }
     if events & ONESHOT != 0 {
         state.spent.set(true);
-        st.set.remove(item, &st.held);
+        st.backend.set.remove(item, &st.held);
     }
     stays
 }
@@ -181,7 +181,7 @@ fn stays_listed(st: &mut EpState, item: &'static Epitem) -> bool {
 /// The next wait after a report of exclusive registrations that do not stay listed: what it has not
 /// taken is left to other instances (X1).
 pub fn give_up_claims(st: &mut EpState) {
-    while let Some(item) = st.lent.pop() {
+    while let Some(item) = st.items.lent.pop() {
         if let Some(file) = item.file() {
             exclusive::release(file, item);
         }
@@ -192,12 +192,12 @@ pub fn give_up_claims(st: &mut EpState) {
 /// The registrations that the last poll found, and that have not had their turn, wait for it; their
 /// quiet levels are re-armed from here on.
 pub fn leave_waiting(st: &mut EpState) {
-    if st.edges == 0 || st.tells_edges() {
+    if st.items.edges == 0 || st.tells_edges() {
         return;
     }
-    for index in 0..st.ready.len() {
-        let item = st.ready[index];
-        let found = st.set.revents(item, &st.held) & !NVAL;
+    for index in 0..st.ready.list.len() {
+        let item = st.ready.list[index];
+        let found = st.backend.set.revents(item, &st.held) & !NVAL;
         if found != 0 && leave_one_waiting(item, item.at(&st.held), found) {
             st.refresh(item);
         }
@@ -228,7 +228,7 @@ pub fn unlist(st: &mut EpState, item: &'static Epitem) {
     let state = item.at(&st.held);
     state.ready.set(false);
     if item.file().is_some_and(|file| state.is_dull(file)) {
-        st.set.remove(item, &st.held);
+        st.backend.set.remove(item, &st.held);
     }
     item.unpin();
 }
@@ -236,7 +236,7 @@ pub fn unlist(st: &mut EpState, item: &'static Epitem) {
 /// Takes a registration off the ready list before its turn.
 pub fn pass(st: &mut EpState, item: &'static Epitem) {
     if item.at(&st.held).ready.get() {
-        st.ready.retain(|other| !std::ptr::eq(*other, item));
+        st.ready.list.retain(|other| !std::ptr::eq(*other, item));
         unlist(st, item);
     }
 }
@@ -314,10 +314,10 @@ mod tests {
         ep.add(&a, IN);
         post(&a, IN);
         ep.learn();
-        assert_eq!(ep.lock().ready.len(), 1);
+        assert_eq!(ep.lock().ready.list.len(), 1);
         clear(&a, IN);
         assert_eq!(ep.report(1), []);
-        assert!(ep.lock().ready.is_empty());
+        assert!(ep.lock().ready.list.is_empty());
         assert_eq!(ep.stats().stale, 1);
     }
 

@@ -261,11 +261,11 @@ impl Wait {
             self.turn = self.me.turn();
             self.stage = Stage::First;
         }
-        if guard.poller.is_some() && !self.may_sleep {
+        if guard.queue.poller.is_some() && !self.may_sleep {
             return self.look_past(guard);
         }
         // When its time is up a thread looks once more, whichever place it has in the queue.
-        if guard.poller.is_some() || (self.may_sleep && !self.is_newest(&guard)) {
+        if guard.queue.poller.is_some() || (self.may_sleep && !self.is_newest(&guard)) {
             return self.stand_behind(guard);
         }
         if self.stage == Stage::First {
@@ -302,14 +302,14 @@ impl Wait {
     }
 
     fn is_newest(&self, st: &EpState) -> bool {
-        st.waiters.last().is_some_and(|last| std::ptr::eq(last, self.me))
+        st.queue.waiters.last().is_some_and(|last| std::ptr::eq(last, self.me))
     }
 
     /// The time is up, and another thread is in poll. If that one is about to find something, and something is left for this one, it waits
     /// for its turn to look.
     fn look_past(&mut self, guard: Locked) -> Round {
-        let others = guard.waiters.newer_than(self.me);
-        let due = guard.poller.map_or(glance::Due::Nothing, |poller| glance::due(&guard, poller, others));
+        let others = guard.queue.waiters.newer_than(self.me);
+        let due = guard.queue.poller.map_or(glance::Due::Nothing, |poller| glance::due(&guard, poller, others));
         drop(guard);
         if !self.patience.lasts(due) {
             return Ok(Some(0));
@@ -320,21 +320,21 @@ impl Wait {
 
     /// Whether the thread may take what the last poll found: those that came later are to be served first, as the kernel has woken them first.
     fn may_take(&self, st: &EpState) -> bool {
-        let newer = st.waiters.newer_than(self.me);
+        let newer = st.queue.waiters.newer_than(self.me);
         newer == 0 || glance::has_found_more(st, newer)
     }
 
     /// A newer thread polls, or is to: this one sleeps until it is kicked.
     fn stand_behind(&mut self, mut guard: Locked) -> Round {
         let st = &mut *guard;
-        if st.poller.is_none() {
+        if st.queue.poller.is_none() {
             ring_use::leave(self.ep, st);
         }
         self.begin_to_count();
-        match st.poller {
+        match st.queue.poller {
             Some(poller) if self.is_newest(st) => poller.kick(),
             None => {
-                if let Some(newest) = st.waiters.last() {
+                if let Some(newest) = st.queue.waiters.last() {
                     newest.kick();
                 }
             }
@@ -369,7 +369,7 @@ impl Wait {
         P::take_in(self.ep, st);
         let extent = if is_first && !P::TELLS_EDGES { Extent::BeforeLook } else { Extent::All };
         let longest_tick = resample::sample_and_absorb(self.ep, st, extent);
-        if is_first && st.outer.is_observed() && st.parked <= parking::PARK_ABOVE {
+        if is_first && st.outer.is_observed() && st.backend.parked <= parking::PARK_ABOVE {
             // Parked because somebody looks at the descriptor, not because they are many: they are in every report. Instances among
             // them have been looked at.
             parked::look_at_parked(st);
@@ -377,11 +377,11 @@ impl Wait {
             parked::look_at_next_parked(st);
         }
         // A look comes first, so that a busy program never pays for that.
-        let unsure = st.parked > 0 || longest_tick.is_some() || st.outer.is_observed() || st.left;
+        let unsure = st.backend.parked > 0 || longest_tick.is_some() || st.outer.is_observed() || st.recheck.left;
         let careful = unsure || facts::has_threads() || waitq::ever_overtaken();
         let mut polls = P::polls(st);
-        let looks_first = polls && is_first && (unsure || st.habit.looks_first());
-        let mut sleeps = self.may_sleep && !looks_first && !st.pressing && !P::is_told(st);
+        let looks_first = polls && is_first && (unsure || st.queue.habit.looks_first());
+        let mut sleeps = self.may_sleep && !looks_first && !st.ready.pressing && !P::is_told(st);
         if sleeps {
             sleeps = P::may_sleep(self.ep, st);
             polls = P::SLEEPS_IN_POLL;
@@ -401,11 +401,11 @@ impl Wait {
             Ok(0)
         };
         if plan.polls {
-            let descriptors = guard.set.len();
+            let descriptors = guard.backend.set.len();
             guard.stats.polled(descriptors);
         }
         if slept.is_err() {
-            guard.set.forget();
+            guard.backend.set.forget();
         } else if plan.polls && fleeting::found_in_set(&guard) {
             self.ep.absorb(&mut guard);
         }
@@ -420,16 +420,16 @@ impl Wait {
             outer.before_sleep(ep, st);
         }
         self.begin_to_count();
-        let unsure = (st.overdue || (plan.careful && me.wake_fd() < 0)).then_some(LONGEST_TICK_NS);
+        let unsure = (st.recheck.overdue || (plan.careful && me.wake_fd() < 0)).then_some(LONGEST_TICK_NS);
         let pause = [plan.longest_tick, unsure].into_iter().flatten().min().map(|longest| self.tick.min(longest));
-        let left = st.left.then_some(LONGEST_RARE_TICK_NS);
+        let left = st.recheck.left.then_some(LONGEST_RARE_TICK_NS);
         let time = remaining(self.deadline);
         let limit = [time, pause, left].into_iter().flatten().min();
         self.sleeps_to_the_end = time.is_some() && limit == time;
-        st.poller = Some(me);
+        st.queue.poller = Some(me);
         ep.set_blocked(Some(me));
         if ep.has_mail() {
-            st.poller = None;
+            st.queue.poller = None;
             ep.set_blocked(None);
             return Ok(None);
         }
@@ -445,7 +445,7 @@ impl Wait {
         let slept = P::sleep(&self.nap, ep, bed, limit, self.tick);
         let mut guard = self.lock()?;
         me.set_unguarded(false);
-        guard.poller = None;
+        guard.queue.poller = None;
         ep.set_blocked(None);
         guard.stats.sleeps += 1;
         self.tick = (self.tick * 2).min(LONGEST_RARE_TICK_NS);
@@ -454,7 +454,7 @@ impl Wait {
 
     /// Takes in kicks; a wake-up descriptor that was closed behind our back is replaced.
     fn hear_kicks(&self, st: &mut EpState) {
-        match st.set.wake_revents() {
+        match st.backend.set.wake_revents() {
             0 => {}
             bits if bits & NVAL != 0 => {
                 self.me.lose_wake();
@@ -481,7 +481,7 @@ impl Wait {
             0
         };
         if plan.looks_first && self.may_sleep {
-            st.habit.looked(reported > 0);
+            st.queue.habit.looked(reported > 0);
         }
         if reported > 0 {
             if parking::balance(st) {
@@ -501,7 +501,7 @@ impl Wait {
         if plan.sleeps && slept.is_ok() && !time_is_up {
             st.stats.empty_wakeups += 1;
             if plan.polls {
-                self.pause = rest::after(&mut self.rest, self.me, st.set.len(), slept != Ok(0));
+                self.pause = rest::after(&mut self.rest, self.me, st.backend.set.len(), slept != Ok(0));
             }
         }
         drop(guard);

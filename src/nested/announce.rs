@@ -19,13 +19,13 @@ use crate::probe::sample;
 /// Announces what the last poll found and the hooks saw: each wake-up of a registration that was
 /// not announced yet is an edge of the epoll descriptor, whatever became of it since (N2).
 pub(super) fn after_poll(ep: &'static Eventpoll, st: &mut EpState) {
-    let fired = |slot| st.set.entry(slot).filter(|(.., found)| *found != 0).map(|(item, ..)| item);
-    if let Some(item) = (1..=st.set.len()).filter_map(fired).find(|item| wakes_beside(item)) {
+    let fired = |slot| st.backend.set.entry(slot).filter(|(.., found)| *found != 0).map(|(item, ..)| item);
+    if let Some(item) = (1..=st.backend.set.len()).filter_map(fired).find(|item| wakes_beside(item)) {
         note_woken_beside(st, item);
     }
     // The latest first, as the kernel wakes the waiters of one event.
-    for slot in (1..=st.set.len()).rev() {
-        let Some((item, asked, found)) = st.set.entry(slot) else { continue };
+    for slot in (1..=st.backend.set.len()).rev() {
+        let Some((item, asked, found)) = st.backend.set.entry(slot) else { continue };
         if found & NVAL == 0 && item.at(&st.held).alive.get() {
             note_news(st, item, asked, found);
         }
@@ -116,7 +116,7 @@ pub(super) fn is_news(st: &mut EpState, item: &'static Epitem, file: &'static Fi
 /// A registration is about to begin, or to begin anew: those that were woken before it precede it
 /// on the list.
 pub(super) fn catch_up(ep: &'static Eventpoll, st: &mut EpState) {
-    if st.outer.is_followed() && st.poller.is_none() {
+    if st.outer.is_followed() && st.queue.poller.is_none() {
         ep.absorb(st);
         // Of the others none is on the list and shows nothing, unless a hook saw its input taken.
         st.outer.is_uneasy |= resample::sample(st, Extent::WakesAnyMask).is_some();

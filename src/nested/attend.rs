@@ -22,7 +22,7 @@ fn is_unattended(st: &EpState) -> bool {
 
 /// Whether a thread waits on the instance.
 pub(super) fn is_waited_on(st: &EpState) -> bool {
-    st.poller.is_some() || !st.waiters.is_empty()
+    st.queue.poller.is_some() || !st.queue.waiters.is_empty()
 }
 
 /// Whether something on the ready list is still ready: then the descriptor shows it, and nothing
@@ -49,7 +49,7 @@ pub(super) fn attend_to(ep: &'static Eventpoll, st: &mut EpState, item: &'static
     if !is_unattended(st) {
         return;
     }
-    let found = st.set.look_at(item, &st.held);
+    let found = st.backend.set.look_at(item, &st.held);
     if fleeting::found_on(item, found) {
         ep.absorb(st);
     }
@@ -61,7 +61,7 @@ pub(super) fn attend_to(ep: &'static Eventpoll, st: &mut EpState, item: &'static
         if found != 0 {
             announce::note_woken_beside(st, item);
         }
-        let asked = st.set.asked(item, &st.held);
+        let asked = st.backend.set.asked(item, &st.held);
         announce::note_news(st, item, asked, found);
         announce::announce_news(ep, st);
     }
@@ -94,11 +94,11 @@ pub(super) fn attend(ep: &'static Eventpoll, st: &mut EpState) {
     let stirred = ep.was_stirred();
     ep.absorb(st);
     st.outer.is_uneasy = resample::sample_and_absorb(ep, st, Extent::All).is_some();
-    sys::look(st.set.poll_with(-1));
+    sys::look(st.backend.set.poll_with(-1));
     if fleeting::found_in_set(st) {
         ep.absorb(st);
     }
-    let descriptors = st.set.len();
+    let descriptors = st.backend.set.len();
     st.stats.polled(descriptors);
     if st.outer.is_followed() {
         announce::after_poll(ep, st);
@@ -117,7 +117,7 @@ pub(super) fn attend(ep: &'static Eventpoll, st: &mut EpState) {
         if stirred && st.outer.pipe == Pipe::Empty {
             st.outer.pipe = Pipe::Readable;
         }
-        if st.outer.pipe != Pipe::Empty && !st.ready.is_empty() {
+        if st.outer.pipe != Pipe::Empty && !st.ready.list.is_empty() {
             // An item on the ready list that is not ready stays there until a look from above finds
             // it so.
             st.outer.pipe = Pipe::Lingering;
@@ -130,7 +130,7 @@ pub(super) fn attend(ep: &'static Eventpoll, st: &mut EpState) {
 /// Whether a registration can be with a watcher.
 fn is_idle(st: &EpState, item: &'static Epitem) -> bool {
     let state = item.at(&st.held);
-    let vanished = st.set.revents(item, &st.held) & NVAL != 0;
+    let vanished = st.backend.set.revents(item, &st.held) & NVAL != 0;
     let polled = state.slot.get() != 0 && !state.is_parked();
     polled && !state.ready.get() && !state.uneasy.get() && !vanished
 }
@@ -139,7 +139,7 @@ fn is_idle(st: &EpState, item: &'static Epitem) -> bool {
 fn park_the_rest(st: &mut EpState) -> bool {
     loop {
         let mut batch: [Option<&'static Epitem>; 64] = [None; 64];
-        let idle = st.set.silent(usize::MAX, true).map(|(_, item)| item).filter(|item| is_idle(st, item));
+        let idle = st.backend.set.silent(usize::MAX, true).map(|(_, item)| item).filter(|item| is_idle(st, item));
         for (place, item) in batch.iter_mut().zip(idle) {
             *place = Some(item);
         }

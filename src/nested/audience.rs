@@ -37,9 +37,9 @@ pub(super) fn observe_unseen(ep: &'static Eventpoll, st: &mut EpState) {
 pub(super) fn leave_to_ring(ep: &'static Eventpoll, st: &mut EpState) {
     if !INTERPOSES
         && st.outer.audience == Audience::Presumed
-        && st.edges > 0
-        && st.poller.is_none()
-        && st.prospect.may_come()
+        && st.items.edges > 0
+        && st.queue.poller.is_none()
+        && st.backend.prospect.may_come()
     {
         attend::clear_pipe(ep, st);
         st.outer.audience = Audience::Nobody;
@@ -53,7 +53,7 @@ pub(super) fn expose(ep: &'static Eventpoll, st: &mut EpState, audience: Audienc
     st.outer.audience = st.outer.audience.max(audience);
     if !was_observed {
         st.outer.link = Some(&Link);
-        if st.poller.is_some() {
+        if st.queue.poller.is_some() {
             st.kick_from_ring();
         } else {
             ring_use::leave(ep, st);
@@ -68,9 +68,10 @@ pub(super) fn expose(ep: &'static Eventpoll, st: &mut EpState, audience: Audienc
 pub(super) fn follow(ep: &'static Eventpoll) -> Result<(), Errno> {
     let inner = {
         let mut st = ep.lock();
-        let inner = nesting_limits::gather(st.inner.iter().filter_map(|item| item.file().and_then(File::eventpoll)))?;
-        let registrations = st.interest.len();
-        st.line.reserve(registrations)?;
+        let inner =
+            nesting_limits::gather(st.items.inner.iter().filter_map(|item| item.file().and_then(File::eventpoll)))?;
+        let registrations = st.items.interest.len();
+        st.ready.line.reserve(registrations)?;
         st.furnish(true)?;
         begin_to_follow(ep, &mut st);
         inner
@@ -85,16 +86,16 @@ fn begin_to_follow(ep: &'static Eventpoll, st: &mut EpState) {
     expose(ep, st, Audience::ForLevels);
     st.outer.audience = Audience::ForEdges;
     // The hooks report on every registration from here on. What is there now is known.
-    if st.poller.is_none() {
+    if st.queue.poller.is_none() {
         ep.absorb(st);
     }
-    st.overdue = true;
+    st.recheck.overdue = true;
     st.outer.has_news = false;
-    for index in 0..st.ready.len() {
-        st.stand_in_line(st.ready[index]);
+    for index in 0..st.ready.list.len() {
+        st.stand_in_line(st.ready.list[index]);
     }
-    for index in 0..st.interest.len() {
-        let item = st.interest[index].get();
+    for index in 0..st.items.interest.len() {
+        let item = st.items.interest[index].get();
         if let Some(file) = item.file() {
             // A watcher polls for the registration's own levels only.
             watch::take_back(st, item);

@@ -61,16 +61,16 @@ pub(super) fn look(ep: &'static Eventpoll, in_turn: bool) -> Look {
     }
     if in_turn {
         pass_silent_items(st);
-        if !st.outer.is_followed() && !st.inner.is_empty() {
+        if !st.outer.is_followed() && !st.items.inner.is_empty() {
             // An instance inside that was woken and shows nothing needs another wake-up.
             attend::is_known_ready(ep, st, true);
         }
-        if st.outer.pipe == Pipe::Lingering && st.ready.is_empty() {
+        if st.outer.pipe == Pipe::Lingering && st.ready.list.is_empty() {
             attend::clear_pipe(ep, st);
         }
     }
     let is_readable = st.outer.pipe == Pipe::Readable;
-    if in_turn && is_readable && st.fleeting > 0 && !st.outer.is_followed() {
+    if in_turn && is_readable && st.items.fleeting > 0 && !st.outer.is_followed() {
         // Looks of the library's own found it ready, and this look takes what it shows.
         any_ready::anything(st, false, true);
     }
@@ -84,7 +84,7 @@ pub(super) fn look(ep: &'static Eventpoll, in_turn: bool) -> Look {
 /// the descriptor, and that only upwards. An instance whose lock is taken shows what its pipe does.
 fn peek(ep: &'static Eventpoll) -> Look {
     let Some(mut st) = ep.lock_while(|| false) else { return shown(ep, true, true) };
-    if st.outer.pipe == Pipe::Empty && st.interest.iter().any(|item| would_be_found(&st, item.get())) {
+    if st.outer.pipe == Pipe::Empty && st.items.interest.iter().any(|item| would_be_found(&st, item.get())) {
         attend::show_readable(ep, &mut st);
     }
     shown(ep, st.outer.pipe != Pipe::Empty, true)
@@ -112,7 +112,7 @@ fn asked_in_a_wait(st: &EpState, item: &Epitem) -> Option<Bits> {
 /// on.
 fn would_find_any(st: &EpState) -> bool {
     let is_ours = |item: &Epitem| item.file().is_some_and(|file| !file.is_polled());
-    st.interest.chunks(WINDOW).any(|items| {
+    st.items.interest.chunks(WINDOW).any(|items| {
         let mut window = Window::<Bits, WINDOW>::new();
         for item in items.iter().filter(|item| !is_ours(item.get())) {
             if let Some(asked) = asked_in_a_wait(st, item.get()) {
@@ -128,7 +128,7 @@ fn would_find_any(st: &EpState) -> bool {
 /// something.
 #[doc(alias = "__ep_eventpoll_poll")]
 fn pass_silent_items(st: &mut EpState) {
-    while let Some(item) = st.line.first(&st.held) {
+    while let Some(item) = st.ready.line.first(&st.held) {
         if would_stop(st, item) {
             return;
         }

@@ -56,5 +56,5 @@ fn a_registration_on_an_instance_ends_with_it() {
     // D1.
     let (outer, inner, _a) = chain(IN, IN);
     drop(inner);
-    assert_eq!(outer.lock().interest.len(), 0);
+    assert_eq!(outer.lock().items.interest.len(), 0);
 }

@@ -60,8 +60,8 @@ fn passing(file: &File, level: Bits) -> Bits {
 pub fn found_in_set(st: &EpState) -> bool {
     let mut others = false;
     let mut slot = 0;
-    while st.fleeting > 0
-        && let Some((at, item, bits)) = st.set.next_fired(slot)
+    while st.items.fleeting > 0
+        && let Some((at, item, bits)) = st.backend.set.next_fired(slot)
     {
         slot = at;
         others |= found_with_others(item, bits);

@@ -161,7 +161,7 @@ impl Eventpoll {
             }
             {
                 let mut st = self.lock();
-                debug_assert!(st.ring.is_none());
+                debug_assert!(st.backend.ring.is_none());
                 st.empty();
             }
             self.file.set(None);
@@ -175,7 +175,7 @@ impl Eventpoll {
 
     /// What an instance needs however little it is used for; a wait is not to fail for want of memory.
     pub fn furnish(&self) -> Result<(), Errno> {
-        self.lock().set.reserve(0)?;
+        self.lock().backend.set.reserve(0)?;
         if self.inbox.get().is_none() {
             self.inbox.set(Some(new_inbox()?));
         }

@@ -1,0 +1,147 @@
+//! The parts of the data under an instance's lock (`epstate.rs`), each with one job.
+
+use crate::account::Account;
+use crate::graph::consumer::Consumer;
+use crate::graph::epitem::Epitem;
+use crate::graph::pollset::PollSet;
+use crate::graph::ready::ReadyList;
+use crate::graph::ring_state::{Prospect, Uring};
+use crate::graph::waitq::{Sleeper, Waiters};
+use crate::graph::woken_list::Line;
+use crate::habit::Habit;
+use crate::pool::Short;
+
+/// The registrations.
+#[derive(Debug)]
+pub struct Items {
+    /// All of them.
+    #[doc(alias = "rbr")]
+    pub interest: Vec<Short<Epitem>>,
+    /// The number that there ever were.
+    pub made: u32,
+    /// Those on other instances, and those on sources.
+    pub inner: Vec<&'static Epitem>,
+    /// Those that reported an event which exclusive registrations of other instances were kept from,
+    /// and will not report it again. The next wait on the instance gives the event up.
+    pub lent: Vec<&'static Epitem>,
+    /// The number of exclusive ones.
+    pub exclusives: usize,
+    /// The number of edge-triggered ones.
+    pub edges: usize,
+    /// The number of those on files with fleeting levels.
+    pub fleeting: usize,
+}
+
+impl Items {
+    /// None.
+    pub const fn new() -> Items {
+        Items {
+            interest: Vec::new(),
+            made: 0,
+            inner: Vec::new(),
+            lent: Vec::new(),
+            exclusives: 0,
+            edges: 0,
+            fleeting: 0,
+        }
+    }
+}
+
+/// The registrations that a wait may report.
+#[derive(Debug)]
+pub struct Ready {
+    /// In the order in which they became ready (W3). One that is not ready any more is dropped in
+    /// its turn, which saves a search.
+    pub list: ReadyList,
+    /// Those that would be on the kernel's ready list, if the instance is followed.
+    pub line: Line,
+    /// A registration is ready that is not in the poll set, so a poll would not find it.
+    pub pressing: bool,
+}
+
+impl Ready {
+    /// None.
+    pub const fn new() -> Ready {
+        Ready { list: ReadyList::new(), line: Line::new(), pressing: false }
+    }
+}
+
+/// The threads that wait.
+#[derive(Debug)]
+pub struct Queue {
+    /// The threads in a wait. The last came last, and is the one that polls (W9).
+    #[doc(alias = "wq")]
+    pub waiters: Waiters,
+    /// The thread in poll on the set, or asleep on the ring.
+    pub poller: Option<&'static Sleeper>,
+    /// The callback.
+    pub consumer: Consumer,
+    /// Whether looks before sleeps pay.
+    pub habit: Habit,
+}
+
+impl Queue {
+    /// No thread waits.
+    pub const fn new() -> Queue {
+        Queue { waiters: Waiters::new(), poller: None, consumer: Consumer::none(), habit: Habit::new() }
+    }
+}
+
+/// How readiness is learnt: by a poll set and watchers, or by a ring. Only `backend/` asks which.
+#[derive(Debug)]
+pub struct Backend {
+    /// The array for poll. Not to be touched while a thread polls it.
+    pub set: PollSet,
+    /// The ring that replaces the set, if there is one.
+    pub ring: Option<Uring>,
+    /// Whether there is to be one.
+    pub prospect: Prospect,
+    /// The number of registrations that are with watchers.
+    pub parked: usize,
+    /// Whether parking pays.
+    pub account: Account,
+    /// When a wait that need not look at parked registrations last looked at a few all the same, in
+    /// milliseconds of the coarse clock.
+    pub looked_ms: u64,
+    /// Its place among all registrations.
+    pub next_parked: usize,
+}
+
+impl Backend {
+    /// An empty poll set.
+    pub const fn new() -> Backend {
+        Backend {
+            set: PollSet::new(),
+            ring: None,
+            prospect: Prospect::new(),
+            parked: 0,
+            account: Account::new(),
+            looked_ms: 0,
+            next_parked: 0,
+        }
+    }
+}
+
+/// The registrations that need another look although nothing reports them.
+#[derive(Debug)]
+pub struct Recheck {
+    /// Those behind whose quiet bits an edge could hide (see `Edge::is_uneasy`).
+    pub uneasy: Vec<&'static Epitem>,
+    /// When eventfds that other processes may write to are next worth a look, in nanoseconds of the
+    /// monotonic clock.
+    pub rare_due: u64,
+    /// A registration has left the poll set, and is looked at once in a while (see `left.rs`).
+    pub left: bool,
+    /// The time of the next such look, in nanoseconds of the monotonic clock.
+    pub left_due: u64,
+    /// The next look takes in every registration: there was no memory to poll one, all are to be
+    /// tracked, or a ring was left.
+    pub overdue: bool,
+}
+
+impl Recheck {
+    /// None.
+    pub const fn new() -> Recheck {
+        Recheck { uneasy: Vec::new(), rare_due: 0, left: false, left_due: 0, overdue: false }
+    }
+}
