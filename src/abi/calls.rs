@@ -8,8 +8,8 @@ use nix::errno::Errno;
 use crate::graph::fdtable;
 use crate::graph::lookup;
 use crate::graph::own_table;
+use crate::instance::close;
 use crate::instance::control::{self, Interest};
-use crate::instance::descriptors;
 use crate::instance::wait::{self, Timeout};
 use crate::life::process;
 use crate::lock;
@@ -190,7 +190,7 @@ fn forgets_number(fd: c_int) -> bool {
         if lookup::is_internal(fd) {
             return false;
         }
-        descriptors::forget_from_anywhere(fd);
+        close::forget_from_anywhere(fd);
     }
     true
 }

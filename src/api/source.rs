@@ -14,7 +14,8 @@ use crate::events::{Bits, ERR, HUP, IN, OUT, PRI, RDHUP, RDNORM, WRNORM};
 use crate::fork_mark;
 use crate::graph::file::{File, Source};
 use crate::graph::lookup;
-use crate::instance::descriptors;
+use crate::instance::close;
+use crate::instance::open;
 use crate::sync;
 use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
 use crate::sys;
@@ -24,7 +25,7 @@ const POSTABLE: u32 = (IN | PRI | OUT | ERR | HUP | RDHUP) as u32;
 
 /// A new source, with nothing posted. `flags` may be EPOLL_CLOEXEC. Answers with its descriptor.
 pub fn create(flags: c_int) -> Result<c_int, Errno> {
-    descriptors::begin_creation(flags)?;
+    open::begin_creation(flags)?;
     let fd = sys::eventfd()?;
     enter(fd, flags).inspect_err(|_| {
         let _ = sys::close(fd);
@@ -37,7 +38,7 @@ fn enter(fd: c_int, flags: c_int) -> Result<(), Errno> {
         sys::fcntl(fd, libc::F_SETFD, 0)?;
     }
     // A number known here whose descriptor was closed behind our back is free for the new one.
-    descriptors::forget(fd);
+    close::forget(fd);
     let file = File::create()?;
     file.become_source();
     if let Ok(stat) = sys::fstat(fd) {

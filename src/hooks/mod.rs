@@ -19,7 +19,7 @@ use crate::edge::Facts;
 use crate::events::IN;
 use crate::graph::file::File;
 use crate::graph::lookup;
-use crate::instance::descriptors;
+use crate::instance::naming;
 use crate::kind::Kind;
 use crate::probe::observe;
 use crate::probe::sample;
@@ -35,9 +35,8 @@ pub use writing::{sending, writing, writing_vector};
 /// The description under the number, if somebody waits for its edges.
 #[inline]
 fn watched(fd: c_int) -> Option<&'static File> {
-    lookup::known(fd).filter(|file| {
-        file.has_edges() || file.is_source() || (file.eventpoll().is_some() && descriptors::is_instance(fd))
-    })
+    lookup::known(fd)
+        .filter(|file| file.has_edges() || file.is_source() || (file.eventpoll().is_some() && naming::is_instance(fd)))
 }
 
 /// An epoll descriptor can be neither read nor written (C4), nor can a source, whatever stands behind it here. `refused` is a call for sockets,

@@ -11,7 +11,7 @@ use crate::graph::file::kind;
 use crate::graph::file::{File, Taking};
 use crate::graph::lookup;
 use crate::graph::own_table;
-use crate::instance::descriptors;
+use crate::instance::close;
 use crate::kind::{Arrivals, Kind};
 use crate::probe::sample;
 use crate::sys;
@@ -375,7 +375,7 @@ pub fn accepting(fd: c_int, call: impl FnOnce() -> c_int) -> c_int {
 #[inline]
 fn new_number(fd: c_int) -> c_int {
     if lookup::known(fd).is_some() && !own_table::is_borrowed() {
-        descriptors::forget_from_anywhere(fd);
+        close::forget_from_anywhere(fd);
     }
     fd
 }

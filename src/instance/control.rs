@@ -18,7 +18,7 @@ use crate::graph::file::kind;
 use crate::graph::file::{File, FileGuard};
 use crate::graph::lookup;
 use crate::graph::woken_list::Line;
-use crate::instance::descriptors;
+use crate::instance::naming;
 use crate::instance::nesting_limits;
 use crate::instance::open;
 use crate::instance::ring_use;
@@ -102,7 +102,7 @@ fn target(fd: c_int, op: c_int) -> Result<Result<Option<stat>, Errno>, Errno> {
     }
     let stat = sys::fstat(fd)?;
     let may_be_watched =
-        if descriptors::verify(fd, &stat) || is_known_fleeting(fd) { Ok(()) } else { kind::may_be_watched(fd, &stat) };
+        if naming::verify(fd, &stat) || is_known_fleeting(fd) { Ok(()) } else { kind::may_be_watched(fd, &stat) };
     match may_be_watched {
         Err(Errno::EBADF) => Err(Errno::EBADF),
         Ok(()) if open::adopt(fd, &stat).is_some() => Ok(Ok(None)),
@@ -135,12 +135,12 @@ fn add(ep: &'static Eventpoll, fd: c_int, stat: Option<stat>, interest: Interest
         }
         None if ep.is_exposed() && !is_registered(ep, fd) => {
             room_for_one_more()?;
-            nesting_limits::check_paths(ep, descriptors::file_of(fd)?)?
+            nesting_limits::check_paths(ep, naming::file_of(fd)?)?
         }
         None => None,
     };
     let (file, mut graph) = loop {
-        let file = descriptors::file_of(fd)?;
+        let file = naming::file_of(fd)?;
         let graph = file.graph();
         // Another thread may have found out meanwhile that the number was closed behind our back.
         if graph.numbers.contains(&fd) {

@@ -10,7 +10,7 @@ use nix::errno::Errno;
 
 use crate::graph::eventpoll::Eventpoll;
 use crate::graph::lookup;
-use crate::instance::descriptors;
+use crate::instance::naming;
 use crate::sync::atomic::Ordering::Relaxed;
 use crate::sys;
 use crate::user;
@@ -19,7 +19,7 @@ use crate::user;
 #[inline]
 pub fn instance(fd: c_int) -> Option<&'static Eventpoll> {
     let ep = lookup::known(fd)?.eventpoll()?;
-    descriptors::is_instance(fd).then_some(ep)
+    naming::is_instance(fd).then_some(ep)
 }
 
 /// The valid flags of splice, tee and vmsplice.

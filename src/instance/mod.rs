@@ -1,13 +1,15 @@
 //! One epoll instance: control calls, waits, reports, and closes of what it watches.
 
 pub mod any_ready;
+pub mod close;
 pub mod control;
-pub mod descriptors;
 pub mod disguise;
+pub mod dup;
 pub mod glance;
 pub mod item_poll;
 pub mod left;
 pub mod lifecycle;
+pub mod naming;
 pub mod nesting_limits;
 pub mod open;
 pub mod parked;

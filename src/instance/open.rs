@@ -11,9 +11,10 @@ use crate::graph::file::{File, FileOps};
 use crate::graph::lookup;
 use crate::graph::outer::OuterLink;
 use crate::graph::own_table;
+use crate::instance::close;
 use crate::instance::control;
-use crate::instance::descriptors;
 use crate::instance::lifecycle;
+use crate::lock;
 use crate::sync::atomic::AtomicBool;
 use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
 use crate::sys;
@@ -26,7 +27,7 @@ static ANY_ORPHAN: AtomicBool = AtomicBool::new(false);
 /// The descriptor is the read end of a pipe: never writable (C4), readable exactly when a byte is in it (N1), and with an inode
 /// of its own, with the operations `ops`. It reports to `link` from the beginning, if there is one.
 pub fn create(flags: c_int, ops: &'static FileOps, link: Option<&'static dyn OuterLink>) -> Result<c_int, Errno> {
-    descriptors::begin_creation(flags)?;
+    begin_creation(flags)?;
     if !EVER.swap(true, Relaxed) {
         control::read_limit();
     }
@@ -39,7 +40,7 @@ pub fn create(flags: c_int, ops: &'static FileOps, link: Option<&'static dyn Out
             sys::fcntl(epfd, libc::F_SETFD, 0)?;
         }
         // A number known here whose descriptor was closed behind our back is free for the new one.
-        descriptors::forget(epfd);
+        close::forget(epfd);
         let ep = INSTANCES.take()?;
         let Ok(file) = File::create() else {
             INSTANCES.give_back(ep);
@@ -84,6 +85,22 @@ pub fn create(flags: c_int, ops: &'static FileOps, link: Option<&'static dyn Out
     }
 }
 
+/// The beginning of every call that makes an instance or a source. `flags` may be EPOLL_CLOEXEC.
+pub fn begin_creation(flags: c_int) -> Result<(), Errno> {
+    if flags & !libc::EPOLL_CLOEXEC != 0 {
+        return Err(Errno::EINVAL);
+    }
+    if lock::interrupted() {
+        // A signal handler cannot wait for the code that it interrupted.
+        return Err(Errno::ENOMEM);
+    }
+    if own_table::is_apart() {
+        return Err(Errno::ENOSYS);
+    }
+    fork_mark::settle();
+    Ok(())
+}
+
 /// The instance behind a descriptor, pinned. EBADF for a closed number, EINVAL for anything but an instance, ENOSYS in a thread that has a
 /// descriptor table of its own.
 pub fn find(epfd: c_int) -> Result<Pinned, Errno> {
@@ -98,7 +115,7 @@ pub fn find(epfd: c_int) -> Result<Pinned, Errno> {
             return ep.pin().ok_or(Errno::EBADF);
         }
         // Closed behind our back.
-        descriptors::vanished(file, epfd);
+        close::vanished(file, epfd);
     }
     if !sys::is_usable(epfd) {
         return Err(Errno::EBADF);
@@ -117,7 +134,7 @@ pub fn adopt(fd: c_int, stat: &libc::stat) -> Option<&'static Eventpoll> {
     Eventpoll::for_each(|ep| found = if ep.inode.load(Relaxed) == stat.st_ino { Some(ep) } else { found });
     let ep = found?;
     let file = ep.file()?;
-    descriptors::forget(fd);
+    close::forget(fd);
     lookup::enter_if(file, fd, |graph| !graph.numbers.is_empty() || ep.orphan.load(Relaxed)).ok()?;
     ep.orphan.store(false, Relaxed);
     ep.set_number(fd);

@@ -13,8 +13,8 @@ use crate::graph::file::File;
 use crate::graph::lookup;
 use crate::graph::stats::Stats;
 use crate::graph::waitq::Sleeper;
+use crate::instance::close;
 use crate::instance::control::{self, Interest};
-use crate::instance::descriptors;
 use crate::instance::open;
 use crate::instance::resample::{self, Extent};
 use crate::instance::send_events;
@@ -35,7 +35,7 @@ pub struct Fd(pub c_int);
 
 impl Drop for Fd {
     fn drop(&mut self) {
-        descriptors::forget(self.0);
+        close::forget(self.0);
         let _ = sys::close(self.0);
     }
 }

@@ -5,7 +5,7 @@ use libc::c_int;
 
 use crate::graph::epitem::Epitem;
 use crate::graph::file::File;
-use crate::instance::descriptors;
+use crate::instance::close;
 
 /// Descriptors found by one report. Those that do not fit are found by the next.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ impl Vanished {
     /// Ends their registrations. Not under a lock.
     pub fn forget(self) {
         for (file, fd) in self.0.into_iter().flatten() {
-            descriptors::vanished(file, fd);
+            close::vanished(file, fd);
         }
     }
 }

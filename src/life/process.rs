@@ -23,7 +23,7 @@ use crate::graph::inherited;
 use crate::graph::own_table;
 use crate::graph::pin;
 use crate::graph::waitq::{self, Sleeper};
-use crate::instance::descriptors;
+use crate::instance::close;
 use crate::instance::lifecycle;
 use crate::instance::nesting_limits;
 use crate::life::heritage;
@@ -53,7 +53,7 @@ pub fn start() {
         return;
     }
     facts::own();
-    lock::set_deferred_work(descriptors::settle_interrupted_closes);
+    lock::set_deferred_work(close::settle_interrupted_closes);
     fork_mark::set_up(take_over);
     thread_exit::set_up(exit_thread);
     watch::set_up(Eventpoll::apply);

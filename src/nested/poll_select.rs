@@ -8,7 +8,7 @@ use crate::fork_mark;
 use crate::graph::eventpoll::Eventpoll;
 use crate::graph::file::File;
 use crate::graph::lookup;
-use crate::instance::descriptors;
+use crate::instance::naming;
 use crate::instance::wait::{self, Timeout};
 use crate::next;
 use crate::probe::fleeting;
@@ -18,7 +18,7 @@ use crate::user;
 fn instance(fd: c_int) -> Option<&'static Eventpoll> {
     let ep = lookup::known(fd).and_then(File::eventpoll)?;
     fork_mark::settle();
-    descriptors::is_instance(fd).then_some(ep)
+    naming::is_instance(fd).then_some(ep)
 }
 
 /// A timeout as `Some(nanoseconds)`, `Some(None)` for none; `None` for nonsense, which the kernel is to judge.

@@ -10,8 +10,9 @@ use crate::graph::fdtable;
 use crate::graph::lookup;
 use crate::graph::own_table;
 use crate::hooks;
-use crate::instance::descriptors;
+use crate::instance::close;
 use crate::instance::disguise;
+use crate::instance::dup;
 use crate::lock;
 use crate::next;
 use crate::sys;
@@ -21,9 +22,9 @@ use crate::sys;
 fn make_room(old: c_int, new: c_int) {
     if fdtable::has(new) && sys::is_open(old) && !lookup::is_internal(old) {
         if !lock::interrupted() {
-            descriptors::make_way(new);
+            dup::make_way(new);
         }
-        descriptors::forget_from_anywhere(new);
+        close::forget_from_anywhere(new);
     }
 }
 
@@ -31,14 +32,14 @@ unsafe fn dup_onto(old: c_int, new: c_int, flags: c_int, call: impl FnOnce() -> 
     if own_table::is_borrowed() || old == new || flags & !libc::O_CLOEXEC != 0 {
         return call();
     }
-    if let Err(errno) = descriptors::expect_duplicate(old, Some(new)) {
+    if let Err(errno) = dup::expect_duplicate(old, Some(new)) {
         return libc_answer(Err(errno));
     }
     make_room(old, new);
     let answer = call();
     if answer >= 0 {
         // This cannot fail: its memory was reserved above.
-        let _ = descriptors::duplicated(old, answer);
+        let _ = dup::duplicated(old, answer);
     }
     answer
 }
@@ -67,12 +68,12 @@ fn duplicate(fd: c_int, call: impl FnOnce() -> c_int) -> c_int {
     if own_table::is_borrowed() {
         return call();
     }
-    if let Err(errno) = descriptors::expect_duplicate(fd, None) {
+    if let Err(errno) = dup::expect_duplicate(fd, None) {
         return libc_answer(Err(errno));
     }
     let answer = call();
     if answer >= 0
-        && let Err(errno) = descriptors::duplicated(fd, answer)
+        && let Err(errno) = dup::duplicated(fd, answer)
     {
         let _ = sys::close(answer);
         return libc_answer(Err(errno));
@@ -93,7 +94,7 @@ pub(super) fn close_numbers(first: c_uint, last: c_uint, flags: c_uint) -> Resul
 
 fn close_around(first: c_uint, last: c_uint, flags: c_uint) -> Result<(), Errno> {
     let (mut from, mut flags) = (first, flags);
-    for internal in descriptors::forget_range(first, last) {
+    for internal in close::forget_range(first, last) {
         if internal > from {
             sys::close_range(from, internal - 1, flags)?;
             flags = 0;

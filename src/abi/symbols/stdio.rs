@@ -5,7 +5,7 @@ use libc::{DIR, FILE, c_char, c_int};
 use super::export;
 use crate::graph::fdtable;
 use crate::graph::own_table;
-use crate::instance::descriptors;
+use crate::instance::close;
 use crate::next;
 use crate::sys;
 
@@ -20,7 +20,7 @@ unsafe fn forget_stream(stream: *mut FILE) {
 
 fn forget(fd: c_int) {
     if fdtable::has(fd) && !own_table::is_borrowed() {
-        descriptors::forget_from_anywhere(fd);
+        close::forget_from_anywhere(fd);
     }
 }
 

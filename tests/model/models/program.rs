@@ -6,8 +6,8 @@ use std::sync::atomic::Ordering::SeqCst;
 use libc::{c_int, epoll_event};
 
 use crate::graph::{epitem, eventpoll, file};
+use crate::instance::close;
 use crate::instance::control::{self, Interest};
-use crate::instance::descriptors;
 use crate::instance::wait::{self, Timeout};
 use crate::scheduler::{self, step};
 use crate::{hooks, nested, sys};
@@ -124,7 +124,7 @@ pub fn ring(bell: c_int) {
 }
 
 pub fn close(fd: c_int) {
-    descriptors::forget_from_anywhere(fd);
+    close::forget_from_anywhere(fd);
     step();
     scheduler::drain();
     sys::close(fd).expect("close");

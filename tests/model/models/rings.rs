@@ -8,7 +8,7 @@ use nix::errno::Errno;
 use super::program::*;
 use super::waits::{end, hear, report_once, watched_bell};
 use crate::backend::switch;
-use crate::instance::descriptors;
+use crate::instance::close;
 use crate::scheduler::{Joinable, let_others_go, spawn, step};
 use crate::sys;
 
@@ -30,7 +30,7 @@ pub fn close_finds_no_request_in_the_ring() {
     add(ep, from, IN, 1);
     add(ep, stop, IN, 2);
     let waiter = spawn(move || assert_eq!(wait_for_one(ep), 2));
-    descriptors::forget_from_anywhere(from);
+    close::forget_from_anywhere(from);
     sys::close(from).expect("close");
     assert_eq!(sys::write(to, b"t"), Err(Errno::EPIPE));
     ring(stop);

@@ -277,7 +277,7 @@ pub fn close_finds_nobody_in_poll() {
     let waiter = spawn(move || {
         assert_eq!(wait_for_one(ep), 2);
     });
-    crate::instance::descriptors::forget_from_anywhere(from);
+    crate::instance::close::forget_from_anywhere(from);
     assert!(!sync::is_polled(from));
     crate::sys::close(from).expect("close");
     ring(stop);
@@ -522,7 +522,7 @@ pub fn number_that_a_handler_closed_is_free() {
 pub fn late_word_of_a_closed_number_harms_nobody() {
     let (ep, bell) = watched_bell();
     let file = lookup::known(bell).expect("it is registered");
-    let poller = spawn(move || crate::instance::descriptors::vanished(file, bell));
+    let poller = spawn(move || crate::instance::close::vanished(file, bell));
     for round in 2..=3 {
         close(bell);
         let next = eventfd();

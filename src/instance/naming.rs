@@ -1,0 +1,78 @@
+//! Which open file a number names: looked up, made known, and checked, because a number may be
+//! closed and used again by a call that no hook sees. Kernel counterpart: `fdget`, whose answer is
+//! always true.
+
+use libc::{c_int, stat};
+use nix::errno::Errno;
+
+use crate::graph::file::File;
+use crate::graph::inherited;
+use crate::graph::lookup::{enter_first, is_internal, known};
+use crate::instance::close;
+use crate::lock;
+use crate::sys;
+
+/// The description of an open number, made known if it is not.
+#[doc(alias = "fdget")]
+pub fn file_of(fd: c_int) -> Result<&'static File, Errno> {
+    loop {
+        if let Some(file) = known(fd) {
+            return Ok(file);
+        }
+        let file = File::create()?;
+        match enter_first(file, fd) {
+            Ok(()) => return note_twins(file, fd).map(|()| file),
+            Err(errno) => {
+                file.retire();
+                if is_internal(fd) {
+                    return Err(Errno::EBADF);
+                }
+                if errno != Errno::EEXIST {
+                    return Err(errno);
+                }
+            }
+        }
+    }
+}
+
+/// Other numbers that were open when the process started may name the same description.
+fn note_twins(file: &'static File, fd: c_int) -> Result<(), Errno> {
+    inherited::twins(fd).try_for_each(|twin| match enter_first(file, twin) {
+        Err(Errno::EEXIST) => Ok(()),
+        entered => entered,
+    })
+}
+
+/// Compares the file that is open under a number with the known one, and forgets the number if it
+/// was closed and used again unseen. Remembers the identity at the first time. True if the number
+/// names the same socket or pipe as when it was registered.
+pub fn verify(fd: c_int, stat: &stat) -> bool {
+    let Some(file) = known(fd) else { return false };
+    let identity = (stat.st_dev, stat.st_ino);
+    let graph = file.graph();
+    if !file.is_marked() {
+        file.mark(identity);
+        return false;
+    }
+    if !file.is_marked_as(identity) || !(graph.is_unwatched() || file.is_of_kind(fd, stat)) {
+        drop(graph);
+        if let Some(file) = known(fd) {
+            close::forget_unseen(file, file.graph(), fd);
+        }
+        return false;
+    }
+    matches!(stat.st_mode & libc::S_IFMT, libc::S_IFSOCK | libc::S_IFIFO)
+}
+
+/// Whether a number that was an instance's still is. It is forgotten if it was closed unseen and
+/// names another file now.
+#[cold]
+pub fn is_instance(fd: c_int) -> bool {
+    if lock::interrupted() {
+        return true;
+    }
+    if let Ok(stat) = sys::fstat(fd) {
+        verify(fd, &stat);
+    }
+    known(fd).is_some_and(|file| file.eventpoll().is_some())
+}
