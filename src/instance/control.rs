@@ -21,7 +21,9 @@ use crate::graph::woken_list::Line;
 use crate::instance::naming;
 use crate::instance::nesting_limits;
 use crate::instance::open;
+use crate::instance::resample::{self, Extent};
 use crate::instance::ring_use;
+use crate::instance::send_events;
 use crate::lock;
 use crate::pool::Short;
 use crate::probe::fleeting;
@@ -278,6 +280,9 @@ fn begin(ep: &'static Eventpoll, st: &mut EpState, item: &'static Epitem, file: 
     if let Some(ops) = file.ops().filter(|ops| ops.is_instance)
         && (ops.look)(file, true).level & asked != 0
     {
+        if item.at(&st.held).is_dull(file) {
+            list_what_is_ready(ep, st);
+        }
         st.note_ready(item);
     }
     if asked & WRITABLE != 0 {
@@ -314,6 +319,27 @@ fn begin(ep: &'static Eventpoll, st: &mut EpState, item: &'static Epitem, file: 
         }
     }
     ep.apply(st, item);
+}
+
+/// Lists what is ready now, ahead of a registration that a look may take off the list for good. In
+/// the kernel each wake-up has listed its own. A followed instance has a list of those.
+fn list_what_is_ready(ep: &'static Eventpoll, st: &mut EpState) {
+    if st.queue.poller.is_some() || st.outer.is_followed() {
+        return;
+    }
+    // The next wait would leave the ring, which serves no instance with others inside.
+    switch::leave(ep, st);
+    ep.absorb(st);
+    resample::sample_and_absorb(ep, st, Extent::All);
+    sys::look(st.backend.set.poll_with(-1));
+    if fleeting::found_in_set(st) {
+        ep.absorb(st);
+    }
+    let descriptors = st.backend.set.len();
+    st.stats.polled(descriptors);
+    // The next wait deals with numbers that vanished.
+    let _ = send_events::collect(st);
+    send_events::leave_waiting(st);
 }
 
 fn delete(ep: &'static Eventpoll, fd: c_int) -> Result<(), Errno> {

@@ -123,12 +123,35 @@ static void woken_under_another_mask(bool passed, short asked)
     OK(close(outer)), OK(close(inner)), OK(close(fd));
 }
 
+/* What was ready before it precedes it on the list, so a look that ends there does not pass it. */
+static void listed_behind_what_was_ready(uint32_t edge)
+{
+    int outermost = new_epoll(), outer = new_epoll(), inner = new_epoll(), fd[2];
+    int event = OK(eventfd(0, EFD_NONBLOCK));
+    make_pipe(fd);
+    ADD(outer, fd[0], EPOLLIN | edge, 1);
+    ADD(inner, event, EPOLLIN | EPOLLET, 2);
+    write_bytes(fd[1], 1);
+    EXPECT_ONE(outer, 1, EPOLLIN);
+    write_bytes(fd[1], 1);
+    add_one(event);
+    ADD(outer, inner, EPOLLRDNORM, 3);
+    ADD(outermost, outer, EPOLLIN, 4);
+    EXPECT_ONE(inner, 2, EPOLLIN);
+    EXPECT_ONE(outermost, 4, EPOLLIN);
+    add_one(event);
+    struct epoll_event events[4];
+    CHECK_EQ(epoll_wait(outer, events, 4, 0), 2);
+    OK(close(outermost)), OK(close(outer)), OK(close(inner)), OK(close(fd[0])), OK(close(fd[1])), OK(close(event));
+}
+
 void test(void)
 {
     for (int i = 0; i < 2; i++)
         levels(masks[i]), edges(masks[i]), chains(masks[i]);
     passed_on_the_way();
     added_in_vain();
+    listed_behind_what_was_ready(0), listed_behind_what_was_ready(EPOLLET);
     woken_under_another_mask(false, 0);
     woken_under_another_mask(true, 0), woken_under_another_mask(true, POLLOUT), woken_under_another_mask(true, POLLIN);
 }
