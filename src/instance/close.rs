@@ -11,8 +11,8 @@ use crate::graph::fdtable::{self, Entry};
 use crate::graph::file::{File, FileGuard, Graph};
 use crate::graph::lookup::known;
 use crate::graph::pin::FilePins;
-use crate::instance::control::{self, End};
 use crate::instance::lifecycle;
+use crate::instance::remove::{self, End};
 use crate::lock;
 use crate::sys;
 
@@ -55,7 +55,7 @@ fn forget_all_but_pins(file: &'static File, mut graph: FileGuard, fd: c_int, end
         return FilePins::NONE;
     }
     while let Some(item) = graph.items().next() {
-        control::detach(file, &mut graph, item, end);
+        remove::detach(file, &mut graph, item, end);
     }
     let pins = std::mem::replace(&mut graph.pins, FilePins::NONE);
     drop(graph);
@@ -122,7 +122,7 @@ pub fn vanished(file: &'static File, fd: c_int) {
     }
     // The number names another description, so these registrations cannot be polled by it.
     while let Some(item) = graph.items().find(|item| item.via() == fd) {
-        control::detach(file, &mut graph, item, End::Vanished);
+        remove::detach(file, &mut graph, item, End::Vanished);
     }
 }
 

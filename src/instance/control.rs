@@ -1,31 +1,26 @@
 //! What epoll_ctl(2) does: the checks in the kernel's order (T1), adding, changing and deleting registrations.
 
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering::Relaxed;
-
 use libc::{c_int, stat};
 use nix::errno::Errno;
 
 use crate::INTERPOSES;
-use crate::backend::{switch, uring, watch};
+use crate::backend::switch;
 use crate::edge::{Edge, Facts};
-use crate::events::{EDGE, EXCLUSIVE, EXCLUSIVE_COMPANY, IN, NVAL, WRITABLE, levels};
+use crate::events::{EDGE, EXCLUSIVE, IN, WRITABLE, levels};
 use crate::graph::epitem::Epitem;
 use crate::graph::epstate::EpState;
 use crate::graph::eventpoll::Eventpoll;
-use crate::graph::exclusive;
+use crate::graph::file::File;
 use crate::graph::file::kind;
-use crate::graph::file::{File, FileGuard};
 use crate::graph::lookup;
-use crate::graph::woken_list::Line;
+use crate::instance::insert;
 use crate::instance::naming;
 use crate::instance::nesting_limits;
 use crate::instance::open;
+use crate::instance::remove::{self, End};
 use crate::instance::resample::{self, Extent};
-use crate::instance::ring_use;
 use crate::instance::send_events;
 use crate::lock;
-use crate::pool::Short;
 use crate::probe::fleeting;
 use crate::probe::observe;
 use crate::probe::sample;
@@ -38,26 +33,6 @@ pub struct Interest {
     pub events: u32,
     /// The program's 64 bits.
     pub data: u64,
-}
-
-/// How many registrations there are (T9).
-static REGISTRATIONS: AtomicU64 = AtomicU64::new(0);
-/// How many there may be.
-static LIMIT: AtomicU64 = AtomicU64::new(u64::MAX);
-
-/// Reads how many registrations the system grants a user; any number where it does not say. With the first instance, when a program
-/// has not locked itself in yet.
-pub fn read_limit() {
-    let mut buffer = [0; 32];
-    let text = sys::read_file(b"/proc/sys/fs/epoll/max_user_watches\0", &mut buffer).ok();
-    if let Some(limit) = text.and_then(|text| std::str::from_utf8(text.trim_ascii()).ok()?.parse().ok()) {
-        LIMIT.store(limit, Relaxed);
-    }
-}
-
-/// ENOSPC when there are as many registrations as there may be.
-fn room_for_one_more() -> Result<(), Errno> {
-    if REGISTRATIONS.load(Relaxed) < LIMIT.load(Relaxed) { Ok(()) } else { Err(Errno::ENOSPC) }
 }
 
 /// epoll_ctl(2). `interest` is what `event` pointed to, `None` for EPOLL_CTL_DEL (T2). ENOMEM in a signal handler that interrupted
@@ -81,7 +56,7 @@ pub fn control(epfd: c_int, op: c_int, fd: c_int, interest: Option<Interest>) ->
         return Err(Errno::EINVAL);
     }
     let made = match (op, interest) {
-        (libc::EPOLL_CTL_ADD, Some(interest)) => add(*ep, fd, stat, interest),
+        (libc::EPOLL_CTL_ADD, Some(interest)) => insert::add(*ep, fd, stat, interest),
         (libc::EPOLL_CTL_MOD, Some(interest)) => modify(*ep, fd, interest),
         (libc::EPOLL_CTL_DEL, _) => delete(*ep, fd),
         _ => Err(Errno::EINVAL),
@@ -117,118 +92,14 @@ fn is_known_fleeting(fd: c_int) -> bool {
     lookup::known(fd).is_some_and(|file| file.kind().fleeting() != 0 && !file.graph().is_unwatched())
 }
 
-fn add(ep: &'static Eventpoll, fd: c_int, stat: Option<stat>, interest: Interest) -> Result<(), Errno> {
-    let exclusive = interest.events & EXCLUSIVE != 0;
-    let inner = lookup::known(fd).and_then(|file| Some((file, file.eventpoll()?)));
-    if exclusive && (inner.is_some() || interest.events & !EXCLUSIVE_COMPANY != 0) {
-        return Err(Errno::EINVAL);
-    }
-    let _links = match inner {
-        Some((inner_file, inner)) => {
-            let links = nesting_limits::check(ep, inner)?;
-            if is_registered(ep, fd) {
-                return Err(Errno::EEXIST);
-            }
-            room_for_one_more()?;
-            nesting_limits::check_paths_below(ep, inner)?;
-            let for_edges = interest.events & EDGE != 0 || ep.lock().outer.is_followed();
-            inner_file.on_watch(for_edges)?;
-            Some(links)
-        }
-        None if ep.is_exposed() && !is_registered(ep, fd) => {
-            room_for_one_more()?;
-            nesting_limits::check_paths(ep, naming::file_of(fd)?)?
-        }
-        None => None,
-    };
-    let (file, mut graph) = loop {
-        let file = naming::file_of(fd)?;
-        let graph = file.graph();
-        // Another thread may have found out meanwhile that the number was closed behind our back.
-        if graph.numbers.contains(&fd) {
-            break (file, graph);
-        }
-    };
-    if let Some(stat) = stat.filter(|_| !file.is_marked()) {
-        file.mark((stat.st_dev, stat.st_ino));
-    }
-    file.check_anew();
-    if graph.find(ep, fd).is_some() {
-        return Err(Errno::EEXIST);
-    }
-    room_for_one_more()?;
-    if interest.events & EDGE != 0 || stat.is_some_and(|stat| kind::may_be_fleeting(fd, &stat)) {
-        file.identify(fd);
-    }
-    let item = Epitem::create(ep, file, fd, fd).inspect_err(|_| {
-        // What was deleted is free when the lists and its watcher have let go of it.
-        ep.lock().drop_dead();
-        watch::rouse();
-    })?;
-    let mut st = ep.lock();
-    let room = st.reserve().or_else(|_| {
-        uring::make_room(ep, &mut st);
-        st.reserve()
-    });
-    let room = room.and_then(|()| st.furnish_new(item));
-    if let Err(errno) = room {
-        drop(st);
-        item.unpin();
-        return Err(errno);
-    }
-    let Some(pin) = ep.pin() else {
-        drop(st);
-        item.unpin();
-        return Err(Errno::EBADF);
-    };
-    pin.into_raw();
-    let st = &mut *st;
-    if let Some(outer) = st.outer.link {
-        outer.before_add(ep, st);
-    }
-    let state = item.at(&st.held);
-    state.events.set(interest.events);
-    state.data.set(interest.data);
-    let edge = Edge::anew(file.is_closing());
-    state.edge.set(edge);
-    state.tracked.set(false);
-    state.alive.set(true);
-    state.reported_at.set(file.clock());
-    state.spent.set(false);
-    state.begin_hot();
-    state.slot.set(0);
-    state.index.set(st.items.interest.len() as u32);
-    state.serial.set(st.items.made);
-    st.items.made = st.items.made.wrapping_add(1);
-    state
-        .newcomer
-        .set(exclusive && file.claim().is_of_another(item) && file.level(fd, levels(interest.events)) & !NVAL != 0);
-    state.ready.set(false);
-    state.uneasy.set(false);
-    st.items.interest.push(Short::of(item));
-    st.items.exclusives += usize::from(exclusive);
-    st.items.edges += usize::from(interest.events & EDGE != 0);
-    if file.kind().fleeting() != 0 {
-        st.items.fleeting += 1;
-        fleeting::note_first();
-    }
-    if file.ops().is_some() {
-        item.pin();
-        st.items.inner.push(item);
-    }
-    st.stats.controls += 1;
-    graph.link(item);
-    REGISTRATIONS.fetch_add(1, Relaxed);
-    begin(ep, st, item, file);
-    ring_use::added(ep, st);
-    Ok(())
-}
-
-fn is_registered(ep: &'static Eventpoll, fd: c_int) -> bool {
+/// Whether the number is registered in this instance.
+pub fn is_registered(ep: &'static Eventpoll, fd: c_int) -> bool {
     lookup::known(fd).is_some_and(|file| file.graph().find(ep, fd).is_some())
 }
 
-/// MOD: the new mask and data hold from here on, what is pending is reported again (T6), a spent one-shot is armed (W5).
+/// EPOLL_CTL_MOD: sets the mask and the data, reports a pending level again (T6), and arms a spent
+/// one-shot (W5).
+#[doc(alias = "ep_modify")]
 fn modify(ep: &'static Eventpoll, fd: c_int, interest: Interest) -> Result<(), Errno> {
     let file = lookup::known(fd).ok_or(Errno::ENOENT)?;
     if interest.events & EDGE != 0 && file.is_instance() && is_registered(ep, fd) {
@@ -275,7 +146,7 @@ fn modify(ep: &'static Eventpoll, fd: c_int, interest: Interest) -> Result<(), E
 }
 
 /// A registration begins, or begins anew: what it finds is reported, here and to outer instances (T6).
-fn begin(ep: &'static Eventpoll, st: &mut EpState, item: &'static Epitem, file: &'static File) {
+pub fn begin(ep: &'static Eventpoll, st: &mut EpState, item: &'static Epitem, file: &'static File) {
     let asked = levels(item.at(&st.held).events.get());
     if let Some(ops) = file.ops().filter(|ops| ops.is_instance)
         && (ops.look)(file, true).level & asked != 0
@@ -346,87 +217,8 @@ fn delete(ep: &'static Eventpoll, fd: c_int) -> Result<(), Errno> {
     let file = lookup::known(fd).ok_or(Errno::ENOENT)?;
     let mut graph = file.graph();
     let item = graph.find(ep, fd).ok_or(Errno::ENOENT)?;
-    detach(file, &mut graph, item, End::Deleted);
+    remove::detach(file, &mut graph, item, End::Deleted);
     Ok(())
-}
-
-/// How a registration ends.
-#[derive(Clone, Copy, Debug)]
-pub enum End {
-    /// By EPOLL_CTL_DEL.
-    Deleted,
-    /// With its description.
-    Closed,
-    /// The same, and nobody saw it.
-    Vanished,
-    /// With its instance.
-    Cleared,
-}
-
-/// Ends a registration. Once this returns no event of it is reported (T10, D1). Threads that may still be in poll on the
-/// description have their pins in `graph.pins`.
-pub fn detach(file: &'static File, graph: &mut FileGuard, item: &'static Epitem, end: End) {
-    let Some(ep) = item.eventpoll() else { return };
-    let mut guard = ep.lock();
-    let st = &mut *guard;
-    st.stats.controls += u64::from(matches!(end, End::Deleted));
-    st.stats.closed += u64::from(matches!(end, End::Closed | End::Vanished));
-    st.stats.vanished += u64::from(matches!(end, End::Vanished));
-    let state = item.at(&st.held);
-    if state.tracked.replace(false) {
-        file.count_edges(false);
-    }
-    if let Some(outer) = st.outer.link {
-        outer.before_removal(ep, st, item, file);
-    }
-    Line::leave(item, &st.held);
-    let state = item.at(&st.held);
-    state.alive.set(false);
-    let index = state.index.get() as usize;
-    st.items.interest.swap_remove(index);
-    if let Some(moved) = st.items.interest.get(index) {
-        moved.get().at(&st.held).index.set(index as u32);
-    }
-    graph.unlink(item);
-    REGISTRATIONS.fetch_sub(1, Relaxed);
-    let was_exclusive = item.at(&st.held).is_exclusive();
-    st.items.exclusives -= usize::from(was_exclusive);
-    st.items.edges -= usize::from(item.at(&st.held).is_edge());
-    st.items.fleeting -= usize::from(file.kind().fleeting() != 0);
-    st.item_removed(ep, item, &mut graph.pins);
-    if st.queue.poller.is_none()
-        && let Some(outer) = st.outer.link
-    {
-        outer.item_removed(ep, st);
-    }
-    drop(guard);
-    if was_exclusive {
-        exclusive::release(file, item);
-    }
-    item.unpin();
-    ep.unpin();
-}
-
-/// Ends every registration of an instance.
-pub fn clear(ep: &'static Eventpoll) {
-    loop {
-        let item = {
-            let st = ep.lock();
-            let Some(item) = st.items.interest.last().map(|item| item.get()) else { break };
-            item.pin();
-            item
-        };
-        if let Some(file) = item.file() {
-            let mut graph = file.graph();
-            if graph.items().any(|other| std::ptr::eq(other, item)) {
-                detach(file, &mut graph, item, End::Cleared);
-            }
-        }
-        item.unpin();
-    }
-    let mut st = ep.lock();
-    switch::leave(ep, &mut st);
-    st.empty();
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use crate::graph::epitem::NO_SHARD;
 use crate::graph::eventpoll::Eventpoll;
 use crate::graph::outer::Pipe;
 use crate::graph::waitq::{self, Sleeper};
-use crate::instance::control;
+use crate::instance::remove;
 use crate::sync::atomic::Ordering::Relaxed;
 
 /// Another wait of the thread is about to join its instance, and signals are blocked.
@@ -68,7 +68,7 @@ fn desert(ep: &'static Eventpoll, sleeper: &'static Sleeper) {
 /// meanwhile (W11).
 pub fn finish_wait(ep: &'static Eventpoll, was_last: bool) {
     if was_last {
-        control::clear(ep);
+        remove::clear(ep);
     }
     ep.unpin();
 }
@@ -84,7 +84,7 @@ pub fn close(ep: &'static Eventpoll) {
         !st.queue.waiters.is_empty()
     };
     if !waits {
-        control::clear(ep);
+        remove::clear(ep);
     }
     ep.unpin();
 }
@@ -131,7 +131,7 @@ fn reset_after_fork(ep: &'static Eventpoll) {
         let is_over = st.queue.waiters.is_empty();
         drop(guard);
         if is_over {
-            control::clear(ep);
+            remove::clear(ep);
         }
     } else {
         drop(guard);

@@ -12,8 +12,8 @@ use crate::graph::lookup;
 use crate::graph::outer::OuterLink;
 use crate::graph::own_table;
 use crate::instance::close;
-use crate::instance::control;
 use crate::instance::lifecycle;
+use crate::instance::registration_limit;
 use crate::lock;
 use crate::sync::atomic::AtomicBool;
 use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
@@ -29,7 +29,7 @@ static ANY_ORPHAN: AtomicBool = AtomicBool::new(false);
 pub fn create(flags: c_int, ops: &'static FileOps, link: Option<&'static dyn OuterLink>) -> Result<c_int, Errno> {
     begin_creation(flags)?;
     if !EVER.swap(true, Relaxed) {
-        control::read_limit();
+        registration_limit::read();
     }
     if ANY_ORPHAN.load(Relaxed) {
         Eventpoll::for_each(Eventpoll::reap);
