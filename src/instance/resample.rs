@@ -4,7 +4,7 @@
 //! call of `ep_poll_callback`.
 
 use crate::INTERPOSES;
-use crate::count::{self, Change};
+use crate::count::Count;
 use crate::edge::Edge;
 use crate::events::{Bits, HUP, NVAL, READABLE};
 use crate::graph::epitem::{Epitem, State};
@@ -137,7 +137,7 @@ fn sample_one(st: &mut EpState, item: &'static Epitem, file: &'static File, exte
 #[derive(Clone, Copy)]
 struct Sample {
     /// The count of arrivals, if there is one.
-    count: Option<u64>,
+    count: Option<Count>,
     /// A TCP connection that was closing cannot change its state any more.
     is_closed: bool,
 }
@@ -149,7 +149,7 @@ impl Sample {
         let is_closed = closes && file.kind() != Kind::Signalfd && !sample::closes_still(item.via());
         let count = sample::arrivals(file, item.via(), watched);
         let had = state.edge.get().seen();
-        let is_arrival = |count| count::change(had, count, sample::VIEW.taken_signals) == Change::Arrival;
+        let is_arrival = |count| had.shows_arrival(count, sample::VIEW.taken_signals);
         if let Some(tcp) = file.tcp().filter(|tcp| tcp.place().is_some())
             && count.is_some_and(is_arrival)
         {
@@ -199,10 +199,10 @@ fn compare(item: &Epitem, state: &State, file: &'static File, watched: Bits, sam
     found
 }
 
-fn take_count(edge: &mut Edge, file: &File, count: Option<u64>) {
+fn take_count(edge: &mut Edge, file: &File, count: Option<Count>) {
     if let Some(count) = count {
         edge.counted(count, sample::VIEW);
-        if count::is_loose(file.kind(), count) {
+        if count.is_loose(file.kind()) {
             edge.counted_loosely(file.kind(), sys::now());
         }
     }

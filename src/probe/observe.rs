@@ -68,16 +68,16 @@ pub fn lacks_space(file: &'static File, level: Bits, tracked: bool) {
     }
 }
 
-/// The peer of a unix socket has read, and made space here or in its own queue that had been full: this wakes the
-/// waiters.
+/// The peer of a unix socket has read, and made space here or in its own queue that had been full:
+/// this wakes the waiters.
 pub fn peer_read(file: &'static File, fd: c_int) {
     if sample::has_departures(file, fd) && (file.has_full_peer() || is_writable(fd)) {
         file.space_freed();
     }
 }
 
-/// Before a write, or before the send buffer shrinks: has space been freed since the last look? Afterwards the
-/// description may be full again, and nobody could say.
+/// Before a write, or before the send buffer shrinks: has space been freed since the last look?
+/// Afterwards the description may be full again, and nobody could say.
 #[cold]
 pub fn before_write(file: &'static File, fd: c_int) {
     let has_read = sample::has_departures(file, fd);
@@ -94,14 +94,15 @@ pub fn refused_write(file: &'static File, fd: c_int, at: u32) {
     file.tell(if by_peer { Facts::NO_SPACE | Facts::PEER_FULL } else { Facts::NO_SPACE }, at);
 }
 
-/// A registration of an observed instance begins: from here on a unix socket's outgoing queue is compared with what it
-/// holds now.
+/// A registration of an observed instance begins: from here on a unix socket's outgoing queue is
+/// compared with what it holds now.
 pub fn begin_to_count_outgoing(file: &'static File, fd: c_int) {
     peer_read(file, fd);
     note_outgoing(file, fd);
 }
 
-/// Notes what a unix socket's outgoing queue holds: if it holds less at the next look, the peer has read.
+/// Notes what a unix socket's outgoing queue holds: if it holds less at the next look, the peer has
+/// read.
 pub fn note_outgoing(file: &File, fd: c_int) {
     if let Some(unix) = file.unix()
         && let Some(outgoing) = sample::outgoing(file, fd)
@@ -110,8 +111,8 @@ pub fn note_outgoing(file: &File, fd: c_int) {
     }
 }
 
-/// The close of a unix socket's peer wakes every waiter, even if the peer had shut the connection down before and the
-/// level was that of a hang-up already.
+/// The close of a unix socket's peer wakes every waiter, even if the peer had shut the connection
+/// down before and the level was that of a hang-up already.
 fn peer_closed(file: &'static File, fd: c_int) {
     let Some(unix) = file.unix().filter(|_| file.kind() != Kind::UnixDgram) else { return };
     let before = unix.peer();

@@ -1,11 +1,12 @@
-//! Reading the counters behind `edge.rs`: how much ever arrived on a description, and how much waits to leave it.
+//! Reading the counters behind `edge.rs`: how much ever arrived on a description, and how much
+//! waits to leave it.
 
 use libc::c_int;
 use linux_raw_sys::net::{SO_MEMINFO, SO_ZEROCOPY, tcp_info as TcpInfo};
 use nix::errno::Errno;
 
 use crate::INTERPOSES;
-use crate::count::{self as counts, BLURRED, TCP, TakenSignals, UNCOUNTED, datagram_count, stream_count};
+use crate::count::{self as counts, Count, Seen, TakenSignals};
 use crate::diagnosis;
 use crate::edge::View;
 use crate::events::{Bits, ERR, HUP, IN, PRI, RDHUP, READABLE, WRITABLE};
@@ -21,68 +22,71 @@ static TAKEN_SIGNALS: TakenSignals = TakenSignals::new();
 /// How the rules of edges see this process.
 pub static VIEW: View<'static> = View { sees_calls: INTERPOSES, taken_signals: &TAKEN_SIGNALS };
 
-/// A number that changes with every arrival and with nothing else, where the kind has one; `watched` are the levels that somebody
-/// waits for.
+/// A number that changes with every arrival and with nothing else, where the kind has one;
+/// `watched` are the levels that somebody waits for.
 #[inline]
-pub fn arrivals(file: &'static File, fd: c_int, watched: Bits) -> Option<u64> {
+pub fn arrivals(file: &'static File, fd: c_int, watched: Bits) -> Option<Count> {
     match file.kind().arrivals() {
         Arrivals::Received | Arrivals::Unknown => count(file, fd, watched),
         _ => {
             let (count, blurred) = file.while_others_take(|| count(file, fd, watched));
-            count.map(|count| count | if blurred { BLURRED } else { 0 })
+            count.map(|count| count.blurred(blurred))
         }
     }
 }
 
-/// The same, for what comes later to be compared with, as at a report. What a call takes at that moment came before it, and were it missing
-/// here it would be news after it: so the call is waited for.
-pub fn settled_arrivals(file: &'static File, fd: c_int, watched: Bits) -> Option<u64> {
+/// The same, for what comes later to be compared with, as at a report. What a call takes at that
+/// moment came before it, and were it missing here it would be news after it: so the call is waited
+/// for.
+pub fn settled_arrivals(file: &'static File, fd: c_int, watched: Bits) -> Option<Count> {
     let count = arrivals(file, fd, watched);
-    if count.is_some_and(|count| count & BLURRED != 0) {
+    if count.is_some_and(Count::is_blurred) {
         file.await_takers();
         return arrivals(file, fd, watched);
     }
     count
 }
 
-fn count(file: &'static File, fd: c_int, watched: Bits) -> Option<u64> {
+fn count(file: &'static File, fd: c_int, watched: Bits) -> Option<Count> {
     match file.kind().arrivals() {
-        // The state is part of it, for a change of state wakes everybody, and bytes those who wait for them.
+        // The state is part of it, for a change of state wakes everybody, and bytes those who wait
+        // for them.
         Arrivals::Received => tcp_info::read(fd).map(|info| {
             let room = watched & WRITABLE != 0 && awaits_ack(info.tcpi_state) && has_stream_room(fd);
-            let room = u64::from(room) << 4;
             note_errors(file, fd, &info);
             // That a connection begins wakes nobody until it is made, or fails.
             let state = if info.tcpi_state == SYN_SENT { CLOSE } else { info.tcpi_state };
             if watched & IN == 0 {
-                return stream_count(0, errors_found(file), state) | room;
+                return Count::stream(0, errors_found(file), state).with_space(room);
             }
-            stream_count(info.tcpi_bytes_received, errors_found(file), state) | room
+            Count::stream(info.tcpi_bytes_received, errors_found(file), state).with_space(room)
         }),
-        Arrivals::Backlog => tcp_info::read(fd).map(|info| file.consumed() + u64::from(info.tcpi_unacked)),
+        Arrivals::Backlog => {
+            tcp_info::read(fd).map(|info| Count::total(file.consumed() + u64::from(info.tcpi_unacked)))
+        }
         Arrivals::Queued => {
             let taken = file.consumed();
             match sys::ioctl_int(fd, libc::FIONREAD) {
-                Ok(queued) => Some(taken + u64::from(queued.max(0).unsigned_abs())),
-                // A terminal that was hung up does not even answer this; nothing comes from it any more.
-                Err(Errno::EIO) => Some(taken),
+                Ok(queued) => Some(Count::total(taken + u64::from(queued.max(0).unsigned_abs()))),
+                // A terminal that was hung up does not even answer this; nothing comes from it any
+                // more.
+                Err(Errno::EIO) => Some(Count::total(taken)),
                 Err(_) => None,
             }
         }
         // Nothing comes to a unix socket that was shut, and what is there goes with the peer.
-        Arrivals::Datagrams if file.kind() == Kind::UnixDgram && file.is_shut(libc::SHUT_RD) => Some(0),
+        Arrivals::Datagrams if file.kind() == Kind::UnixDgram && file.is_shut(libc::SHUT_RD) => Some(Count::total(0)),
         Arrivals::Datagrams => {
             let taken = file.consumed();
             let queued = file.while_nobody_peeks(|| datagrams(file, fd)).flatten();
             settle_peeks(file, fd);
             if file.kind() != Kind::Udp {
-                return queued.map(|queued| taken + queued);
+                return queued.map(|queued| Count::total(taken + queued));
             }
-            let queued = queued.unwrap_or(UNCOUNTED).min(UNCOUNTED);
             // With what errors have given back, so that an error that comes counts, and one that is
             // taken does not.
             let memory = receive_memory(fd)? + u64::from(file.by_memory().map_or(0, ByMemory::errors_taken));
-            Some(datagram_count(taken, queued, memory))
+            Some(Count::datagrams(taken, queued, memory))
         }
         Arrivals::Memory => {
             let taken = file.consumed();
@@ -92,23 +96,23 @@ fn count(file: &'static File, fd: c_int, watched: Bits) -> Option<u64> {
                 // for instance.
                 return None;
             }
-            let queued = if memory == 0 { 0 } else { UNCOUNTED };
+            let queued = (memory == 0).then_some(0);
             let memory = memory + u64::from(file.by_memory().map_or(0, ByMemory::errors_taken));
-            Some(datagram_count(taken, queued, memory))
+            Some(Count::datagrams(taken, queued, memory))
         }
         Arrivals::Listed => listed(file, fd),
         Arrivals::Diagnosed => {
             let taken = file.consumed();
-            diagnosis::waiting_connections(fd).map(|waiting| taken + u64::from(waiting))
+            diagnosis::waiting_connections(fd).map(|waiting| Count::total(taken + u64::from(waiting)))
         }
         Arrivals::Signals => pending_signals(fd),
         Arrivals::Expirations => {
             let taken = file.consumed();
-            Some(taken + u64::from(sys::level(fd, IN) & IN != 0))
+            Some(Count::total(taken + u64::from(sys::level(fd, IN) & IN != 0)))
         }
         Arrivals::Witnessed if file.is_shared_eventfd() => {
             let taken = file.consumed();
-            eventfd_count(fd).map(|count| counts::unmarked(taken.wrapping_add(count)))
+            eventfd_count(fd).map(|count| Count::total(taken.wrapping_add(count)))
         }
         Arrivals::Witnessed | Arrivals::Unknown => None,
     }
@@ -127,10 +131,11 @@ fn note_errors(file: &File, fd: c_int, info: &TcpInfo) {
     }
 }
 
-/// The count at a report of `level`, for which of an established TCP connection less has to be asked: bytes queued, and the place that its readers
-/// have come to. Somebody whom we do not see may have taken some, so it can be too low and then shows an arrival where there is
-/// none; where it would show nothing, since `seen`, the kernel's own count is taken.
-pub fn reported(file: &'static File, fd: c_int, watched: Bits, level: Bits, seen: u64) -> Option<u64> {
+/// The count at a report of `level`, for which of an established TCP connection less has to be
+/// asked: bytes queued, and the place that its readers have come to. Somebody whom we do not see
+/// may have taken some, so it can be too low and then shows an arrival where there is none; where
+/// it would show nothing, since `seen`, the kernel's own count is taken.
+pub fn reported(file: &'static File, fd: c_int, watched: Bits, level: Bits, seen: Seen) -> Option<Count> {
     let Some(tcp) = file.tcp() else { return settled_arrivals(file, fd, watched) };
     if level & PRI != 0 {
         tcp.note_urgent();
@@ -145,15 +150,16 @@ pub fn reported(file: &'static File, fd: c_int, watched: Bits, level: Bits, seen
         let queued = queued_bytes(fd)?;
         Some(place + queued)
     });
-    match sum.filter(|_| !blurred).map(|bytes| stream_count(bytes, errors_found(file), ESTABLISHED)) {
-        Some(count) if count != seen => Some(count),
+    match sum.filter(|_| !blurred).map(|bytes| Count::stream(bytes, errors_found(file), ESTABLISHED)) {
+        Some(count) if Seen::Count(count) != seen => Some(count),
         _ => find_place(file, fd, watched),
     }
 }
 
-/// The kernel's count of a TCP connection, and from it the place that its readers have come to, if nothing came while it was asked for: with what
-/// came the place would be too low, even lower than the beginning.
-fn find_place(file: &'static File, fd: c_int, watched: Bits) -> Option<u64> {
+/// The kernel's count of a TCP connection, and from it the place that its readers have come to, if
+/// nothing came while it was asked for: with what came the place would be too low, even lower than
+/// the beginning.
+fn find_place(file: &'static File, fd: c_int, watched: Bits) -> Option<Count> {
     let tcp = file.tcp()?;
     tcp.lose_place();
     let (found, blurred) =
@@ -169,20 +175,19 @@ fn find_place(file: &'static File, fd: c_int, watched: Bits) -> Option<u64> {
     {
         tcp.set_place(place, consumed);
     }
-    Some(stream_count(info.tcpi_bytes_received, errors_found(file), info.tcpi_state))
+    Some(Count::stream(info.tcpi_bytes_received, errors_found(file), info.tcpi_state))
 }
 
-/// The count of an established TCP connection, all of whose bytes up to that count were taken, if these include all that there were at the
-/// count `seen`; so this one shows whether what was taken since came since. No system call.
-pub fn overtaken(file: &File, seen: u64) -> Option<u64> {
-    const NO_BYTES: u64 = !(stream_count(u64::MAX, 0, 0) ^ TCP);
-    let tcp = file.tcp()?;
-    let none = stream_count(0, errors_found(file), ESTABLISHED);
-    if seen & NO_BYTES != none {
+/// The count of an established TCP connection, all of whose bytes up to that count were taken, if
+/// these include all that there were at the count `seen`; so this one shows whether what was taken
+/// since came since. No system call.
+pub fn overtaken(file: &File, seen: Seen) -> Option<Count> {
+    let (tcp, Seen::Count(seen)) = (file.tcp()?, seen) else { return None };
+    if seen.without_bytes() != Count::stream(0, errors_found(file), ESTABLISHED) {
         return None;
     }
-    let count = stream_count(tcp.place()?, errors_found(file), ESTABLISHED);
-    (count >= seen).then_some(count)
+    let count = Count::stream(tcp.place()?, errors_found(file), ESTABLISHED);
+    count.has_reached(seen).then_some(count)
 }
 
 fn queued_bytes(fd: c_int) -> Option<u64> {
@@ -255,7 +260,8 @@ pub fn has_stream_data(fd: c_int) -> bool {
         || tcp_info::state(fd).is_some_and(|state| PEER_CLOSED.contains(&state))
 }
 
-/// Whether a TCP connection has room for more: what EPOLLOUT says, unless the program shut this side.
+/// Whether a TCP connection has room for more: what EPOLLOUT says, unless the program shut this
+/// side.
 fn has_stream_room(fd: c_int) -> bool {
     send_buffer(fd).is_some_and(|buffer| buffer.limit.saturating_sub(buffer.queued) >= buffer.queued / 2)
 }
@@ -273,7 +279,8 @@ pub fn closes_still(fd: c_int) -> bool {
     match tcp_info::state(fd) {
         None | Some(CLOSE | CLOSE_WAIT) => false,
         Some(state) if awaits_ack(state) => true,
-        // The peer has not closed its side, but the level that would tell is that of our own shutdown.
+        // The peer has not closed its side, but the level that would tell is that of our own
+        // shutdown.
         Some(_) => sys::level(fd, RDHUP) & (RDHUP | HUP) != 0,
     }
 }
@@ -285,16 +292,16 @@ fn put_back_peeks(fd: c_int) {
     let _ = sys::setsockopt(fd, libc::SOL_SOCKET, libc::SO_PEEK_OFF, NO_OFFSET);
 }
 
-/// To be called after a call that took datagrams while they may have been counted: the kernel's step that moves the place where a peek begins
-/// by what was taken can undo what put it back.
+/// To be called after a call that took datagrams while they may have been counted: the kernel's
+/// step that moves the place where a peek begins by what was taken can undo what put it back.
 #[inline]
 pub fn settle_peeks(file: &'static File, fd: c_int) {
     file.settle_peeks(|| put_back_peeks(fd));
 }
 
-/// How many datagrams wait, by peeking at one after the other. Only if the program has no peek offset of its own and no error is
-/// pending, which a peek would take; and not for long queues. The kernel steps over an empty datagram once it was peeked at, so
-/// the description remembers those.
+/// How many datagrams wait, by peeking at one after the other. Only if the program has no peek
+/// offset of its own and no error is pending, which a peek would take; and not for long queues. The
+/// kernel steps over an empty datagram once it was peeked at, so the description remembers those.
 fn datagrams(file: &'static File, fd: c_int) -> Option<u64> {
     const MOST: u64 = 512;
     let level = sys::level(fd, READABLE | RDHUP);
@@ -316,7 +323,8 @@ fn datagrams(file: &'static File, fd: c_int) -> Option<u64> {
     })
 }
 
-/// Counts the datagrams, at most so many, of a socket that was shut or not, and leaves the place where a peek begins anywhere.
+/// Counts the datagrams, at most so many, of a socket that was shut or not, and leaves the place
+/// where a peek begins anywhere.
 fn peek_through(file: &'static File, fd: c_int, is_shut: bool, most: u64) -> Option<u64> {
     // What memory a UDP queue that seems empty uses is that of real ones.
     let is_seen = |count: u64| count > 0 || file.kind() != Kind::Udp || receive_memory(fd) == Some(0);
@@ -327,7 +335,8 @@ fn peek_through(file: &'static File, fd: c_int, is_shut: bool, most: u64) -> Opt
             break None;
         }
         match sys::peek_length(fd) {
-            // At the end of a socket that was shut a peek finds nothing for ever, which looks like an empty datagram.
+            // At the end of a socket that was shut a peek finds nothing for ever, which looks like
+            // an empty datagram.
             Ok(0) if is_shut => break is_seen(count).then_some(count),
             Ok(0) => {
                 if let Some(datagrams) = file.datagrams() {
@@ -352,12 +361,12 @@ pub fn calls_that_add(file: &File) -> u32 {
 
 /// A count that the description itself gives: the completions of a ring, which only grow; the
 /// messages in a queue, where every change wakes; the faults that wait, plus those read.
-fn listed(file: &File, fd: c_int) -> Option<u64> {
+fn listed(file: &File, fd: c_int) -> Option<Count> {
     const BYTES_OF_FAULT: u64 = 32;
     match file.kind() {
-        Kind::IoUring => descriptor_number(fd, b"CqTail:").map(|completions| TCP | completions),
-        Kind::MessageQueue => sys::queued_messages(fd).map(|messages| TCP | messages),
-        _ => descriptor_number(fd, b"pending:").map(|faults| file.consumed() + BYTES_OF_FAULT * faults),
+        Kind::IoUring => descriptor_number(fd, b"CqTail:").map(Count::version),
+        Kind::MessageQueue => sys::queued_messages(fd).map(Count::version),
+        _ => descriptor_number(fd, b"pending:").map(|faults| Count::total(file.consumed() + BYTES_OF_FAULT * faults)),
     }
 }
 
@@ -378,10 +387,11 @@ pub fn note_taken_signal(number: u32) {
     TAKEN_SIGNALS.note(number);
 }
 
-/// The signals that are pending for this thread or for the process, with the number of those taken: every signal that comes wakes
-/// every signalfd, whatever its mask. Where the descriptor takes real-time signals the number of queued ones and of those taken
-/// is all that counts; it is kept for all processes of the user and so may change for nothing.
-fn pending_signals(fd: c_int) -> Option<u64> {
+/// The signals that are pending for this thread or for the process, with the number of those taken:
+/// every signal that comes wakes every signalfd, whatever its mask. Where the descriptor takes
+/// real-time signals the number of queued ones and of those taken is all that counts; it is kept
+/// for all processes of the user and so may change for nothing.
+fn pending_signals(fd: c_int) -> Option<Count> {
     let mut buffer = [0; 4096];
     let hexadecimal = |text: &[u8]| u64::from_str_radix(std::str::from_utf8(text).ok()?, 16).ok();
     let taken = TAKEN_SIGNALS.number();
@@ -392,15 +402,16 @@ fn pending_signals(fd: c_int) -> Option<u64> {
     };
     if mask & counts::REAL_TIME == 0 {
         let pending = hexadecimal(field(b"SigPnd:")?)? | hexadecimal(field(b"ShdPnd:")?)?;
-        return Some(counts::signal_count(pending, taken));
+        return Some(Count::signals(pending, taken));
     }
     let text = std::str::from_utf8(field(b"SigQ:")?).ok()?;
     let queued = text.split('/').next()?.parse::<u64>().ok()?;
-    Some(queued + u64::from(taken))
+    Some(Count::total(queued + u64::from(taken)))
 }
 
-/// The memory of what a unix socket sent and its peer has not read; it falls when the peer reads (E4). None for what is no unix socket, or if
-/// nobody asked for room, which is all that a read of the peer's wakes for.
+/// The memory of what a unix socket sent and its peer has not read; it falls when the peer reads
+/// (E4). None for what is no unix socket, or if nobody asked for room, which is all that a read of
+/// the peer's wakes for.
 pub fn outgoing(file: &File, fd: c_int) -> Option<u32> {
     if !file.kind().is_unix_data() || !file.is_room_wanted() {
         return None;
@@ -408,14 +419,16 @@ pub fn outgoing(file: &File, fd: c_int) -> Option<u32> {
     sys::ioctl_int(fd, libc::TIOCOUTQ).ok().map(|bytes| bytes.max(0).unsigned_abs())
 }
 
-/// Whether a unix socket's outgoing queue holds less than at the last look: the peer read. What it holds now is noted.
+/// Whether a unix socket's outgoing queue holds less than at the last look: the peer read. What it
+/// holds now is noted.
 pub fn has_departures(file: &'static File, fd: c_int) -> bool {
     file.unix()
         .filter(|unix| unix.awaits_reads())
         .is_some_and(|unix| outgoing(file, fd).is_some_and(|outgoing| outgoing < unix.note_outgoing(outgoing)))
 }
 
-/// Whether a unix datagram socket that was refused a write had memory for it, and so was refused by the one that it is connected to.
+/// Whether a unix datagram socket that was refused a write had memory for it, and so was refused by
+/// the one that it is connected to.
 pub fn is_refused_by_peer(file: &File, fd: c_int) -> bool {
     let mut room: c_int = 0;
     file.kind() == Kind::UnixDgram
@@ -424,8 +437,9 @@ pub fn is_refused_by_peer(file: &File, fd: c_int) -> bool {
         && diagnosis::peer(fd).is_some_and(|inode| inode != 0)
 }
 
-/// Whether a unix socket has room for more of its own, whatever its peer has, when a buffer is freed. What it uses counts as one more
-/// than is told, and as two more while a buffer is being freed.
+/// Whether a unix socket has room for more of its own, whatever its peer has, when a buffer is
+/// freed. What it uses counts as one more than is told, and as two more while a buffer is being
+/// freed.
 pub fn has_room(fd: c_int) -> bool {
     let mut room: c_int = 0;
     let used = sys::ioctl_int(fd, libc::TIOCOUTQ).map_or(0, i64::from);
@@ -467,9 +481,9 @@ mod tests {
                 settle_peeks(file, fd);
             });
             begun.wait();
-            assert_eq!(count(file, fd, IN), Some(1));
+            assert_eq!(count(file, fd, IN), Some(Count::total(1)));
             leave_behind();
-            assert_eq!(count(file, fd, IN), Some(1), "it is not the program that has put it there");
+            assert_eq!(count(file, fd, IN), Some(Count::total(1)), "it is not the program that has put it there");
             done.wait();
         });
         assert_eq!(place(), Ok(NO_OFFSET));
@@ -483,22 +497,22 @@ mod tests {
         let stream = TcpStream::connect(listener.local_addr().expect("its address")).expect("a connection");
         let file = File::create().expect("memory");
         assert_eq!(file.identify(stream.as_raw_fd()), Kind::Tcp);
-        assert_eq!(overtaken(file, stream_count(10, 0, ESTABLISHED)), None, "the place is not known");
+        assert_eq!(overtaken(file, Seen::Count(Count::stream(10, 0, ESTABLISHED))), None, "the place is not known");
         file.consume(3);
         let tcp = file.tcp().expect("it is one");
         tcp.set_place(8, 3);
-        assert_eq!(overtaken(file, stream_count(10, 0, ESTABLISHED)), None, "two bytes are left");
+        assert_eq!(overtaken(file, Seen::Count(Count::stream(10, 0, ESTABLISHED))), None, "two bytes are left");
         file.consume(2);
-        let all = stream_count(10, 0, ESTABLISHED);
-        assert_eq!(overtaken(file, all), Some(all));
+        let all = Count::stream(10, 0, ESTABLISHED);
+        assert_eq!(overtaken(file, Seen::Count(all)), Some(all));
         file.consume(1);
         assert_eq!(
-            overtaken(file, all).map(|count| counts::change(all, count, &TAKEN_SIGNALS)),
+            overtaken(file, Seen::Count(all)).map(|count| counts::change(all, count, &TAKEN_SIGNALS)),
             Some(counts::Change::Arrival)
         );
-        assert_eq!(overtaken(file, stream_count(1, 0, 8)), None, "the end counts, too");
+        assert_eq!(overtaken(file, Seen::Count(Count::stream(1, 0, 8))), None, "the end counts, too");
         tcp.note_urgent();
-        assert_eq!(overtaken(file, all), None);
+        assert_eq!(overtaken(file, Seen::Count(all)), None);
         file.retire();
     }
 }

@@ -1,7 +1,8 @@
 //! Levels that stay high while nothing shows whether more arrived: they are reported again after a
 //! delay, which grows.
 
-use super::{Edge, Evidence, Flags, UNSEEN};
+use super::{Edge, Evidence, Flags};
+use crate::count::PackedSeen;
 use crate::events::{Bits, ERR, PRI, READABLE, WRITABLE};
 use crate::kind::{Arrivals, Kind};
 
@@ -47,7 +48,7 @@ impl Edge {
     fn doubt(&mut self, kind: Kind, bits: Bits, now: u64) {
         self.quiet &= !bits;
         self.evidence = Evidence::Doubt;
-        self.seen = UNSEEN;
+        self.seen = PackedSeen::NEVER;
         self.due = now + (DOUBT_NS << self.doublings(kind).min(LAST_DOUBT));
         // `TAKEN` is no number of them.
         self.doubts = self.doubts.saturating_add(1).min(TAKEN - 1);

@@ -11,20 +11,13 @@ mod facts;
 
 use bitflags::bitflags;
 
-use crate::count::{self, Change, TakenSignals};
+use crate::count::{self, Change, Count, PackedSeen, Seen, TakenSignals};
 use crate::events::{Bits, ERR, HUP, IN, INCOMING, PRI, RDHUP, RDNORM, READABLE, WRITABLE};
 use crate::kind::{Arrivals, Kind};
 
 pub use facts::Facts;
 
 use doubt::{TAKEN, doubtful};
-
-/// A count that was not taken, or cannot be.
-const UNSEEN: u64 = u64::MAX;
-/// A count of datagrams that was asked for at a report, and could not be taken.
-const MISSED: u64 = u64::MAX - 1;
-/// Nothing was there to count: whatever is taken later has arrived since. Counts are below it.
-const NOTHING: u64 = u64::MAX - 2;
 
 /// What showed an edge, or will have shown the next one if there is one: for who counts them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,7 +94,7 @@ pub struct Edge {
     /// How often an unexplained level was reported again.
     doubts: u8,
     /// The count of arrivals at the last report.
-    seen: u64,
+    seen: PackedSeen,
     /// When an unexplained level is due to be reported again, in nanoseconds of the monotonic
     /// clock.
     due: u64,
@@ -110,7 +103,7 @@ pub struct Edge {
 impl Edge {
     /// Nothing reported yet.
     pub const FRESH: Edge =
-        Edge { quiet: 0, flags: Flags::empty(), evidence: Evidence::Level, doubts: 0, seen: UNSEEN, due: 0 };
+        Edge { quiet: 0, flags: Flags::empty(), evidence: Evidence::Level, doubts: 0, seen: PackedSeen::NEVER, due: 0 };
 
     /// The same, kept for outer instances.
     #[inline]
@@ -137,10 +130,10 @@ impl Edge {
         Edge { flags: if shut { Flags::EVERY_CHANGE } else { Flags::empty() }, ..Edge::FRESH }
     }
 
-    /// The count of arrivals at the last report, or a number that is no count.
+    /// The count of arrivals at the last report.
     #[inline]
-    pub const fn seen(&self) -> u64 {
-        self.seen
+    pub const fn seen(&self) -> Seen {
+        self.seen.get()
     }
 
     /// The bits that sleep.
@@ -171,7 +164,7 @@ impl Edge {
 
     /// From here on wake-ups are concluded from levels and counts again. `level` is now, and
     /// nothing woke since the last report.
-    pub fn resume(&mut self, kind: Kind, level: Bits, view: View, count: impl FnOnce() -> Option<u64>) {
+    pub fn resume(&mut self, kind: Kind, level: Bits, view: View, count: impl FnOnce() -> Option<Count>) {
         let quiet = self.quiet & level;
         *self = Edge::FRESH;
         self.report(kind, quiet, view, count);
@@ -185,7 +178,7 @@ impl Edge {
         let mut flags = self.flags & (Flags::EVERY_CHANGE | Flags::FOR_OUTER);
         flags.set(Flags::OUTER_WOKEN, self.tells());
         let evidence = if self.quiet & heard == 0 { self.evidence } else { Evidence::Call };
-        let seen = if self.tells() { self.seen } else { UNSEEN };
+        let seen = if self.tells() { self.seen } else { PackedSeen::NEVER };
         *self = Edge { flags, evidence, doubts, due, seen, ..Edge::FRESH };
     }
 
@@ -214,13 +207,13 @@ impl Edge {
         if !others || watched & kind.arrives_with() == 0 || !kind.arrivals().is_cumulative() {
             return;
         }
-        match self.seen {
-            NOTHING if news => self.wake(!0),
+        match self.seen() {
+            Seen::Empty if news => self.wake(!0),
             // There was no count when outer instances were told last, so nobody can say that it is
             // what they were told of.
-            MISSED if news && self.tells() => self.wake(!0),
-            NOTHING | MISSED | UNSEEN => {}
-            _ => self.flags.insert(Flags::RECHECK_COUNT),
+            Seen::Missed if news && self.tells() => self.wake(!0),
+            Seen::Empty | Seen::Missed | Seen::Never => {}
+            Seen::Count(_) => self.flags.insert(Flags::RECHECK_COUNT),
         }
     }
 
@@ -229,7 +222,7 @@ impl Edge {
     fn wake_reader(&mut self, kind: Kind) {
         self.was_low(READABLE);
         if !kind.arrivals().is_cumulative() {
-            self.seen = UNSEEN;
+            self.seen = PackedSeen::NEVER;
         }
         self.doubts = 0;
     }
@@ -243,7 +236,7 @@ impl Edge {
     /// Whether `level`, all of the registration's bits as they are now, is an edge to report.
     /// `count` is asked for the arrivals where the readable level is high, or the connection is
     /// being closed. Afterwards the state is as after a report, or as after a look.
-    pub fn report(&mut self, kind: Kind, level: Bits, view: View, count: impl FnOnce() -> Option<u64>) -> bool {
+    pub fn report(&mut self, kind: Kind, level: Bits, view: View, count: impl FnOnce() -> Option<Count>) -> bool {
         let fresh = self.fresh(level);
         if matches!(kind, Kind::Tcp) && fresh & (HUP | RDHUP) != 0 {
             self.follow();
@@ -261,25 +254,24 @@ impl Edge {
         // Of datagrams one that is missing now is to be had later: an error was pending, or
         // somebody peeked.
         let queued = level & INCOMING != 0 || level & ERR != 0 && kind.queues_errors();
-        let missing = match kind.arrivals() {
-            _ if !queued => NOTHING,
-            Arrivals::Datagrams => MISSED,
-            _ => UNSEEN,
-        };
-        let count = if !queued && !self.is_closing() && !self.counts_always(kind) {
-            NOTHING
-        } else {
-            count().unwrap_or(missing)
-        };
-        let nothing_arrived = count < NOTHING
-            && self.seen < NOTHING
-            && matches!(count::change(self.seen, count, view.taken_signals), Change::Nothing);
+        let is_counted = queued || self.is_closing() || self.counts_always(kind);
+        let count = if is_counted { count() } else { None };
+        let nothing_arrived = count.is_some_and(|count| {
+            let Seen::Count(before) = self.seen() else { return false };
+            matches!(count::change(before, count, view.taken_signals), Change::Nothing)
+        });
         if fresh & !READABLE == 0 && nothing_arrived {
             self.quiet |= fresh;
             return false;
         }
         self.flags.remove(Flags::RECHECK_COUNT);
-        self.seen = if count < NOTHING { count::plain(count) } else { count };
+        self.seen = match count {
+            Some(count) => PackedSeen::of(count),
+            None if !queued => PackedSeen::EMPTY,
+            // One that is missing now is to be had later: an error was pending, or somebody peeked.
+            None if kind.arrivals() == Arrivals::Datagrams => PackedSeen::MISSED,
+            None => PackedSeen::NEVER,
+        };
         self.quiet = level;
         if self.doubts == TAKEN {
             (self.doubts, self.due) = (0, 0);
@@ -392,7 +384,7 @@ impl Edge {
         level: Bits,
         known: Bits,
         view: View,
-        count: impl Fn() -> Option<u64>,
+        count: impl Fn() -> Option<Count>,
     ) -> bool {
         if self.flags.contains(Flags::RECHECK_COUNT)
             && let Some(count) = count()
@@ -403,8 +395,9 @@ impl Edge {
         let recheck = self.flags.contains(Flags::RECHECK_LEVEL) && self.quiet & !known != 0;
         let news = self.report(kind, level & known | self.quiet & !known, view, &count);
         self.flags.set(Flags::RECHECK_LEVEL, recheck);
-        if self.seen >= MISSED && known & (IN | RDNORM) != 0 && self.quiet & INCOMING == 0 && self.counts_always(kind) {
-            self.seen = count().map_or(NOTHING, count::plain);
+        let is_unknown = matches!(self.seen(), Seen::Never | Seen::Missed);
+        if is_unknown && known & (IN | RDNORM) != 0 && self.quiet & INCOMING == 0 && self.counts_always(kind) {
+            self.seen = count().map_or(PackedSeen::EMPTY, PackedSeen::of);
         }
         if news {
             // Told with the rest, though not looked at.
@@ -434,41 +427,47 @@ impl Edge {
     /// Takes in a count of arrivals. One that grew is an arrival, which wakes the registration
     /// whether anything of it is left or not; one that fell means that somebody reads behind our
     /// back, and what is there now may be new.
-    pub fn counted(&mut self, count: u64, view: View) {
-        if self.seen < NOTHING
-            && (self.is_closing() || self.flags.contains(Flags::RECHECK_COUNT) || self.quiet & (INCOMING | ERR) != 0)
-        {
-            match count::change(self.seen, count, view.taken_signals) {
-                Change::Arrival => {
-                    self.wake(!0);
-                    self.evidence = Evidence::Count;
-                    if self.tells() {
-                        self.seen = count::plain(count);
-                    }
-                }
-                Change::Loss => {
-                    (self.quiet, self.seen) = (self.quiet & !INCOMING, UNSEEN);
-                    self.evidence = Evidence::Count;
-                }
-                Change::Nothing => self.seen = count::refined(self.seen, count),
+    pub fn counted(&mut self, count: Count, view: View) {
+        let is_high = self.quiet & INCOMING != 0;
+        let may_change =
+            self.is_closing() || self.flags.contains(Flags::RECHECK_COUNT) || self.quiet & (INCOMING | ERR) != 0;
+        match self.seen() {
+            Seen::Count(before) if may_change => self.count_changed(before, count, view),
+            Seen::Missed if is_high => {
+                // There was no count at the report, and what came since is in this one.
+                self.quiet &= !INCOMING;
+                self.evidence = Evidence::Count;
             }
-        } else if self.seen == MISSED && self.quiet & INCOMING != 0 {
-            // There was no count at the report, and what came since is in this one.
-            self.quiet &= !INCOMING;
-            self.evidence = Evidence::Count;
-        } else if self.seen == UNSEEN && self.quiet & INCOMING != 0 {
             // There was nothing to count by at the report: from here on there is.
-            self.seen = count::plain(count);
-        } else if self.tells() && self.is_closing() {
+            Seen::Never if is_high => self.seen = PackedSeen::of(count),
             // No level need be left of what is closed, and the next state wakes all the same.
-            self.seen = count::plain(count);
+            _ if self.tells() && self.is_closing() => self.seen = PackedSeen::of(count),
+            _ => {}
         }
         self.flags.remove(Flags::RECHECK_COUNT);
     }
 
+    /// There was a count before.
+    fn count_changed(&mut self, before: Count, count: Count, view: View) {
+        match count::change(before, count, view.taken_signals) {
+            Change::Arrival => {
+                self.wake(!0);
+                self.evidence = Evidence::Count;
+                if self.tells() {
+                    self.seen = PackedSeen::of(count);
+                }
+            }
+            Change::Loss => {
+                (self.quiet, self.seen) = (self.quiet & !INCOMING, PackedSeen::NEVER);
+                self.evidence = Evidence::Count;
+            }
+            Change::Nothing => self.seen = PackedSeen::of(count::refined(before, count)),
+        }
+    }
+
     /// Takes in a count up to which everything was taken, and which is no lower than that at the
     /// last report: the level was low in between.
-    pub fn overtaken(&mut self, count: u64, view: View) {
+    pub fn overtaken(&mut self, count: Count, view: View) {
         self.counted(count, view);
         self.was_low(READABLE);
     }

@@ -13,9 +13,9 @@ const WATCHED: Bits = IN | OUT | RDHUP | ERR | HUP;
 #[test]
 fn a_level_is_reported_once() {
     let mut edge = Edge::FRESH;
-    assert!(edge.report(Kind::Tcp, IN | OUT, VIEW, || Some(3)));
+    assert!(edge.report(Kind::Tcp, IN | OUT, VIEW, || Some(Count::total(3))));
     assert_eq!(edge.asked(WATCHED), Some(RDHUP | ERR | HUP));
-    assert!(!edge.report(Kind::Tcp, IN | OUT, VIEW, || Some(3)));
+    assert!(!edge.report(Kind::Tcp, IN | OUT, VIEW, || Some(Count::total(3))));
 }
 
 #[test]
@@ -47,21 +47,21 @@ fn a_change_that_shows_until_it_is_read_is_low_after_that() {
 #[test]
 fn a_growing_count_wakes_the_reader_and_an_equal_one_does_not() {
     let mut edge = Edge::FRESH;
-    edge.report(Kind::Tcp, IN, VIEW, || Some(3));
-    edge.counted(3, VIEW);
-    assert!(!edge.report(Kind::Tcp, IN, VIEW, || Some(3)));
-    edge.counted(5, VIEW);
-    assert!(edge.report(Kind::Tcp, IN, VIEW, || Some(5)));
+    edge.report(Kind::Tcp, IN, VIEW, || Some(Count::total(3)));
+    edge.counted(Count::total(3), VIEW);
+    assert!(!edge.report(Kind::Tcp, IN, VIEW, || Some(Count::total(3))));
+    edge.counted(Count::total(5), VIEW);
+    assert!(edge.report(Kind::Tcp, IN, VIEW, || Some(Count::total(5))));
 }
 
 #[test]
 fn a_count_that_could_not_be_taken_at_the_report_loses_nothing() {
     let mut edge = Edge::FRESH;
     assert!(edge.report(Kind::UnixDgram, IN, VIEW, || None));
-    edge.counted(2, VIEW);
-    assert!(edge.report(Kind::UnixDgram, IN, VIEW, || Some(2)));
-    edge.counted(2, VIEW);
-    assert!(!edge.report(Kind::UnixDgram, IN, VIEW, || Some(2)));
+    edge.counted(Count::total(2), VIEW);
+    assert!(edge.report(Kind::UnixDgram, IN, VIEW, || Some(Count::total(2))));
+    edge.counted(Count::total(2), VIEW);
+    assert!(!edge.report(Kind::UnixDgram, IN, VIEW, || Some(Count::total(2))));
 }
 
 #[test]
@@ -71,44 +71,44 @@ fn what_is_taken_is_told_outside_if_it_could_not_be_counted_when_the_rest_was() 
     edge.digest(Kind::UnixDgram, WATCHED, Facts::SHORT_READ, false);
     assert!(!edge.announce(Kind::UnixDgram, IN, WATCHED, VIEW, || None), "a call that began before took what was told");
     edge.digest(Kind::UnixDgram, WATCHED, Facts::SHORT_READ | Facts::READ_EAGAIN, true);
-    assert!(edge.announce(Kind::UnixDgram, 0, WATCHED, VIEW, || Some(2)));
-    assert!(!edge.announce(Kind::UnixDgram, 0, WATCHED, VIEW, || Some(2)));
+    assert!(edge.announce(Kind::UnixDgram, 0, WATCHED, VIEW, || Some(Count::total(2))));
+    assert!(!edge.announce(Kind::UnixDgram, 0, WATCHED, VIEW, || Some(Count::total(2))));
 }
 
 #[test]
 fn a_short_read_is_an_edge_only_if_something_arrived() {
     let mut edge = Edge::FRESH;
-    edge.report(Kind::Tcp, IN, VIEW, || Some(3));
+    edge.report(Kind::Tcp, IN, VIEW, || Some(Count::total(3)));
     edge.digest(Kind::Tcp, WATCHED, Facts::SHORT_READ, true);
     assert_eq!(edge.asked(WATCHED).map(|bits| bits & IN), Some(IN));
-    assert!(!edge.report(Kind::Tcp, IN, VIEW, || Some(3)), "the rest of a packet is not news");
+    assert!(!edge.report(Kind::Tcp, IN, VIEW, || Some(Count::total(3))), "the rest of a packet is not news");
     edge.digest(Kind::Tcp, WATCHED, Facts::SHORT_READ, true);
-    assert!(edge.report(Kind::Tcp, IN, VIEW, || Some(4)));
+    assert!(edge.report(Kind::Tcp, IN, VIEW, || Some(Count::total(4))));
 }
 
 #[test]
 fn what_was_taken_to_the_last_byte_is_news_when_it_rises() {
     let mut edge = Edge::FRESH;
-    edge.report(Kind::Tcp, IN | OUT, VIEW, || Some(3));
+    edge.report(Kind::Tcp, IN | OUT, VIEW, || Some(Count::total(3)));
     edge.digest(Kind::Tcp, WATCHED, Facts::READ_ALL, true);
-    edge.overtaken(3, VIEW);
+    edge.overtaken(Count::total(3), VIEW);
     assert_eq!(edge.asked(WATCHED).map(|bits| bits & (IN | OUT)), Some(IN));
     edge.digest(Kind::Tcp, WATCHED, Facts::READ_ALL, true);
-    edge.overtaken(4, VIEW);
+    edge.overtaken(Count::total(4), VIEW);
     assert_eq!(edge.asked(WATCHED), Some(WATCHED), "more was taken than was there");
 }
 
 #[test]
 fn what_waits_for_its_turn_was_woken_whatever_becomes_of_it() {
     let mut edge = Edge::FRESH;
-    edge.report(Kind::Tcp, IN, VIEW, || Some(3));
+    edge.report(Kind::Tcp, IN, VIEW, || Some(Count::total(3)));
     assert!(!edge.waits(IN), "nothing is new");
     assert!(edge.waits(IN | OUT));
     assert_eq!(edge.evidence(), Evidence::Level);
-    assert!(edge.report(Kind::Tcp, IN, VIEW, || Some(3)), "the room is gone");
+    assert!(edge.report(Kind::Tcp, IN, VIEW, || Some(Count::total(3))), "the room is gone");
     edge.digest(Kind::Tcp, WATCHED, Facts::SHORT_READ, true);
     assert!(!edge.waits(IN), "what is readable is for the count to say");
-    assert!(!edge.report(Kind::Tcp, IN, VIEW, || Some(3)));
+    assert!(!edge.report(Kind::Tcp, IN, VIEW, || Some(Count::total(3))));
 }
 
 #[test]
@@ -124,7 +124,7 @@ fn a_refused_write_makes_room_news() {
 #[test]
 fn a_hangup_leaves_the_set_and_comes_back_with_a_new_connection() {
     let mut edge = Edge::FRESH;
-    assert!(edge.report(Kind::Tcp, IN | HUP, VIEW, || Some(0)));
+    assert!(edge.report(Kind::Tcp, IN | HUP, VIEW, || Some(Count::total(0))));
     assert_eq!(edge.asked(WATCHED), None);
     let outlook = |kind| Outlook {
         kind,
@@ -148,9 +148,9 @@ fn a_hangup_leaves_the_set_and_comes_back_with_a_new_connection() {
 #[test]
 fn a_level_seen_low_is_news_when_it_rises() {
     let mut edge = Edge::FRESH;
-    edge.report(Kind::Tcp, IN | OUT, VIEW, || Some(1));
+    edge.report(Kind::Tcp, IN | OUT, VIEW, || Some(Count::total(1)));
     assert!(!edge.report(Kind::Tcp, OUT, VIEW, || None));
-    assert!(edge.report(Kind::Tcp, IN | OUT, VIEW, || Some(2)));
+    assert!(edge.report(Kind::Tcp, IN | OUT, VIEW, || Some(Count::total(2))));
 }
 
 #[test]
@@ -166,17 +166,17 @@ fn the_writer_of_an_unread_eventfd_is_the_edge() {
 #[test]
 fn what_a_loose_count_may_have_missed_is_reported_late_and_once() {
     let mut edge = Edge::FRESH;
-    edge.report(Kind::Signalfd, IN, VIEW, || Some(2));
+    edge.report(Kind::Signalfd, IN, VIEW, || Some(Count::total(2)));
     edge.counted_loosely(Kind::Signalfd, 1);
     edge.counted_loosely(Kind::Signalfd, 1 + 2 * LATE_NS);
     assert_eq!(edge.quiet(), IN, "nothing was taken");
     edge.digest(Kind::Signalfd, IN, Facts::READ_ALL, true);
-    edge.counted(2, VIEW);
+    edge.counted(Count::total(2), VIEW);
     edge.counted_loosely(Kind::Signalfd, 5);
     edge.counted_loosely(Kind::Signalfd, 4 + LATE_NS);
     assert_eq!(edge.quiet(), IN, "it is not time");
     edge.counted_loosely(Kind::Signalfd, 5 + LATE_NS);
-    assert!(edge.report(Kind::Signalfd, IN, VIEW, || Some(2)));
+    assert!(edge.report(Kind::Signalfd, IN, VIEW, || Some(Count::total(2))));
     edge.counted_loosely(Kind::Signalfd, 9 * LATE_NS);
     assert_eq!(edge.quiet(), IN, "nothing was taken since then");
 }
