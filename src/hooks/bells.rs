@@ -57,6 +57,7 @@ pub unsafe fn registering(what: c_uint, argument: *const c_int, call: impl FnOnc
     answer
 }
 
+#[doc(alias = "eventfd_signal")]
 fn note(bell: c_int) {
     if let Some(file) = lookup::known(bell)
         && let Some(eventfd) = file.eventfd()

@@ -1,4 +1,5 @@
-//! What transfer calls show about the descriptions they work on. The calls themselves are the next definition's.
+//! The effects of transfer calls on the descriptions they work on. The calls themselves are made by
+//! the next definition of the symbol.
 //!
 //! On a description without edge-triggered registrations each of these is one load, and the call.
 
@@ -32,15 +33,15 @@ pub use sockets::{asking, connecting, listening, setting, shutting_down};
 pub use terminals::{controlling, masking_signals};
 pub use writing::{sending, writing, writing_vector};
 
-/// The description under the number, if somebody waits for its edges.
+/// The description under the number, if it has edge-triggered registrations.
 #[inline]
 fn watched(fd: c_int) -> Option<&'static File> {
     lookup::known(fd)
         .filter(|file| file.has_edges() || file.is_source() || (file.eventpoll().is_some() && naming::is_instance(fd)))
 }
 
-/// An epoll descriptor can be neither read nor written (C4), nor can a source, whatever stands behind it here. `refused` is a call for sockets,
-/// of which neither is one.
+/// An epoll descriptor can be neither read nor written (C4), nor can a source, whatever stands
+/// behind it here. `refused` is a call for sockets, of which neither is one.
 #[cold]
 fn not_for_ours(file: &File, refused: Option<&mut dyn FnMut() -> isize>) -> isize {
     match refused {
@@ -66,7 +67,8 @@ fn refused(file: &'static File, fd: c_int, at: u32, low: Facts) {
         Errno::ENOTCONN | Errno::ECONNREFUSED | Errno::ECONNRESET | Errno::EPIPE
             if low == Facts::NO_SPACE && file.kind() == Kind::UnixDgram =>
         {
-            // Where this side is shut it was refused before that, and without room nobody is woken.
+            // If this side is shut, the write was refused earlier, and without space the kernel
+            // wakes no waiter.
             let shut = !sample::has_room(fd) || diagnosis::shut_sides(fd).is_some_and(|sides| sides & 2 != 0);
             file.tell(if shut { Facts::RECHECK } else { Facts::SPACE_FREED | Facts::RECHECK }, at)
         }
@@ -91,8 +93,8 @@ pub fn set_flags(fd: c_int, flags: c_int) {
     }
 }
 
-/// A call that puts a message into a queue of mq_open(3), or takes one out. Either wakes everybody
-/// who waits there; one that fails may have met a low level.
+/// A call that puts a message into a queue of mq_open(3), or takes one out. Either wakes every
+/// waiter; a call that fails may have met a low level.
 #[inline]
 pub fn queueing(fd: c_int, low: Facts, call: impl FnOnce() -> isize) -> isize {
     let Some(file) = watched(fd) else { return call() };

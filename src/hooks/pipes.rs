@@ -30,7 +30,7 @@ pub(super) fn took_beside(fd: c_int, bytes: u64, taking: Option<Taking>) {
     ends.for_each(|file| file.tell(Facts::READ_ALL, file.begin_call()));
 }
 
-/// A FIFO is full after a write: those who wait for room under other descriptions did not see it.
+/// A FIFO is full after a write, which the waiters under other descriptions did not see.
 #[cold]
 pub(super) fn filled_beside(fd: c_int) {
     if sys::level(fd, WRITABLE) & WRITABLE == 0 {
@@ -40,8 +40,8 @@ pub(super) fn filled_beside(fd: c_int) {
     }
 }
 
-/// Before a write to what may be a FIFO: room that was made in it since it was full may be gone
-/// afterwards, and those who wait for room under other descriptions not have seen it.
+/// Before a write to what may be a FIFO: space that was freed since it was full may be gone
+/// afterwards, before the waiters under other descriptions have seen it.
 #[inline]
 pub(super) fn relieved_beside(fd: c_int) {
     if File::any_fifo_edges() {
@@ -54,7 +54,8 @@ fn note_departures_beside(fd: c_int) {
     watched_ends(fd).filter(|file| file.writes()).for_each(|file| observe::before_write(file, fd));
 }
 
-/// Tells the watched ends of a pipe, of which `fd` is one, what a call on either end did to them.
+/// Reports the effects of a call on either end of a pipe to its watched ends; `fd` is one of the
+/// ends.
 #[cold]
 pub(super) fn wake_pipe(fd: c_int, ends: fn(&File) -> bool, facts: Facts) {
     watched_ends(fd).filter(|file| ends(file)).for_each(|file| file.tell(facts, file.begin_call()));
@@ -64,7 +65,8 @@ pub(super) fn wake_pipe(fd: c_int, ends: fn(&File) -> bool, facts: Facts) {
 struct Waking([Option<(&'static File, u32)>; MOST_ENDS]);
 
 impl Waking {
-    /// Of the pipe of which `fd` is an end; nobody if nobody waits for edges of pipes.
+    /// The watched ends of the pipe of which `fd` is an end; none if no pipe has edge-triggered
+    /// registrations.
     #[inline]
     fn begin(fd: c_int, ends: fn(&File) -> bool) -> Waking {
         if File::any_pipe_edges() { Waking::begin_at_pipe(fd, ends) } else { Waking([None; MOST_ENDS]) }
@@ -105,8 +107,7 @@ enum Stop {
 struct Transfer {
     from: c_int,
     to: c_int,
-    /// The descriptions whose edges somebody waits for, with the clock at the beginning of the
-    /// call.
+    /// The descriptions with edge-triggered registrations, and their clocks when the call began.
     source: Option<(&'static File, u32)>,
     sink: Option<(&'static File, u32)>,
     asked: usize,
@@ -256,7 +257,7 @@ pub fn splicing_memory(fd: c_int, asked: impl Fn() -> usize, mut call: impl FnMu
     n
 }
 
-/// sendfile(2) of `n` bytes. What it puts into a pipe wakes the readers as a splice does.
+/// sendfile(2) of `n` bytes. Data that it moves into a pipe wakes the readers, as a splice does.
 #[inline]
 pub fn sending_file(out: c_int, n: usize, call: impl FnOnce() -> isize) -> isize {
     if n == 0 {

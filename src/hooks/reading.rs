@@ -1,4 +1,4 @@
-//! Calls that take: what was there, how much of it, and whose it was to take.
+//! Calls that read or accept: how much they took, and from which descriptions.
 
 use libc::{c_int, c_void, iovec};
 use nix::errno::Errno;
@@ -16,12 +16,12 @@ use crate::kind::{Arrivals, Kind};
 use crate::probe::sample;
 use crate::sys;
 
-/// What a read-like call does to what it shows.
+/// The effect of a read-like call on the data that it returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Takes {
     /// It only peeks.
     Nothing,
-    /// What it was asked for, as read(2) does: of nothing it takes nothing.
+    /// It takes bytes, as read(2) does: a read of nothing takes nothing.
     Bytes,
     /// A message, as recv(2) does, even if it was asked for no bytes.
     Message,
@@ -81,8 +81,9 @@ fn taking_urgent(file: &'static File, fd: c_int, flags: c_int, call: &mut dyn Fn
 #[inline(always)] // As `writing`: called, and not jumped to, an unwatched read costs more.
 pub unsafe fn reading(fd: c_int, buffer: *mut c_void, n: usize, mut call: impl FnMut() -> isize) -> isize {
     if watched(fd).is_none() && !File::any_fifo_edges() && !File::any_signal_edges() {
-        // Nothing is left to do after the call, so that it can be jumped to: a return that follows a system call is predicted wrongly,
-        // which costs more than all the rest. Who begins to wait for edges during the call finds what it took to be gone.
+        // Nothing is left to do after the call, so that it can be jumped to: a return that follows
+        // a system call is predicted wrongly, which costs more than all the rest. A registration
+        // that begins during the call does not find what the call took.
         return call();
     }
     // SAFETY: the caller answers for the buffer.
@@ -105,7 +106,8 @@ pub unsafe fn reading_vector(fd: c_int, iov: *const iovec, n: usize, mut call: i
     let Some(file) = watched(fd) else {
         let answer = call();
         if is_wanted_beside(answer) {
-            // SAFETY: the call was answered, so the array is readable; the caller answers for the buffers.
+            // SAFETY: the call was answered, so the array is readable; the caller answers for the
+            // buffers.
             unsafe { read_unwatched(fd, std::slice::from_raw_parts(iov, n), answer.cast_unsigned()) };
         }
         return answer;
@@ -114,13 +116,13 @@ pub unsafe fn reading_vector(fd: c_int, iov: *const iovec, n: usize, mut call: i
     unsafe { witnessed_vector(file, fd, iov, n, &mut call) }
 }
 
-/// Whether a read from something nobody watches may concern others.
+/// Whether a read from an unwatched descriptor may concern other descriptions.
 #[inline]
 fn is_wanted_beside(answer: isize) -> bool {
     answer > 0 && (File::any_fifo_edges() || File::any_signal_edges())
 }
 
-/// A read from a description whose edges somebody waits for.
+/// A read from a description with edge-triggered registrations.
 ///
 /// # Safety
 /// As for [`reading_vector`].
@@ -143,14 +145,14 @@ unsafe fn witnessed_vector(
             unsafe { note_signals(buffers(), bytes as usize) };
             Amount::of_one(bytes)
         }
-        // What is taken from a counter is not bytes.
+        // A counter does not hold bytes.
         Kind::Eventfd | Kind::EventfdSemaphore if bytes > 0 => {
             let mut value = [0; 8];
             // SAFETY: the caller answers for the buffers, of which that much was filled.
             unsafe { bytes_of(buffers()) }.zip(&mut value).for_each(|(byte, place)| *place = byte);
             Amount::of_one(u64::from_ne_bytes(value))
         }
-        // What there was no room for is gone, too.
+        // Bytes for which the buffer had no room are gone, too.
         _ if before > 0 && bytes as usize >= asked() => Amount::of_one(bytes.max(before.saturating_sub(queued()))),
         _ => Amount::of_one(bytes),
     };
@@ -169,8 +171,8 @@ unsafe fn bytes_of(buffers: &[iovec]) -> impl Iterator<Item = u8> {
     })
 }
 
-/// A read from something nobody watches. If that is a FIFO, others may watch it under another description; if it is a signalfd, it
-/// took signals for which others wait.
+/// A read from an unwatched descriptor. If that is a FIFO, others may watch it under another
+/// description; if it is a signalfd, it took signals for which others wait.
 #[cold]
 unsafe fn read_unwatched(fd: c_int, buffers: &[iovec], bytes: usize) {
     if File::any_fifo_edges() {
@@ -197,8 +199,8 @@ unsafe fn note_signals(buffers: &[iovec], bytes: usize) {
     }
 }
 
-/// A read-like call for several messages at once; `lengths` tells how many bytes the answered number of
-/// messages holds, and how many of them are empty.
+/// A read-like call for several messages at once; `lengths` tells how many bytes the answered
+/// number of messages holds, and how many of them are empty.
 #[inline]
 pub fn reading_messages(
     fd: c_int,
@@ -219,12 +221,13 @@ pub fn reading_messages(
     witnessed_read(file, fd, Takes::message(flags), &|| asked, &mut call, &amount)
 }
 
-/// The bytes of the packets in a queue: those that are cut short are longer than what they leave in the buffers.
+/// The bytes of the packets in a queue: those that are cut short are longer than what they leave in
+/// the buffers.
 fn queued_packets(file: &File, fd: c_int) -> u64 {
     if may_keep_packets(file) { sys::ioctl_int(fd, libc::FIONREAD).map_or(0, |bytes| bytes.max(0) as u64) } else { 0 }
 }
 
-/// What a read-like call took.
+/// The amount that a read-like call took.
 #[derive(Debug)]
 pub(super) struct Amount {
     bytes: u64,
@@ -288,10 +291,11 @@ fn witnessed_read(
     n
 }
 
-/// What a peek at the next packet showed: its length.
+/// The result of a peek at the next packet: its length.
 pub(super) type Packet = Option<Result<usize, Errno>>;
 
-/// The length of the packet that is about to be taken: what the buffer has no room for is thrown away, and counts all the same.
+/// The length of the packet that is about to be taken: the kernel discards bytes for which the
+/// buffer has no room, and they count all the same.
 #[inline]
 pub(super) fn next_packet(file: &'static File, fd: c_int) -> Packet {
     let _until_peeked = if file.kind() == Kind::UnixSeqpacket { file.try_peek() } else { None }?;
@@ -346,7 +350,7 @@ pub(super) fn took(file: &'static File, fd: c_int, at: u32, whole: bool, amount:
                 }
                 _ => {}
             }
-            // Before anybody is told, who will count at once.
+            // Before the report: its recipients count at once.
             drop(taking);
         }
     }

@@ -1,6 +1,8 @@
-//! Room that a write to a TCP socket meets on its way: there was none, the peer acknowledged some, and the write went on. That wakes those who wait for room,
-//! whether the rest of the write takes it up or not. It is so with a write that waits, and with pages, moved by sendfile(2) or splice(2): these the kernel hands
-//! over 64 KB at a time, and goes on with the rest if the send buffer is full in the middle.
+//! Room that a write to a TCP socket meets on its way: there was none, the peer acknowledged some,
+//! and the write went on. That wakes the waiters for space, whether or not the rest of the write
+//! uses it up. It is so with a write that waits, and with pages, moved by sendfile(2) or splice(2):
+//! these the kernel hands over 64 KB at a time, and goes on with the rest if the send buffer is
+//! full in the middle.
 
 use libc::c_int;
 
@@ -32,13 +34,13 @@ impl Passage {
 
     #[cold]
     fn of_waiting(file: &'static File, fd: c_int) -> Option<Passage> {
-        // It may have been told otherwise by an ioctl.
+        // FIONBIO may have changed it.
         let tcp = file.tcp()?;
         tcp.note_status_flags(sys::fcntl(fd, libc::F_GETFL, 0).unwrap_or(0));
         if tcp.blocks() { Passage::look(file, fd, |_| true) } else { None }
     }
 
-    /// None where so many bytes of pages wake nobody on their way.
+    /// None if moving so many bytes of pages wakes no waiter on the way.
     #[inline]
     pub fn of_pages(file: &'static File, fd: c_int, asked: usize) -> Option<Passage> {
         if file.kind() != Kind::Tcp || asked < FEW {
@@ -70,7 +72,7 @@ impl Passage {
     }
 }
 
-/// Does the write, and tells of what it met on its way.
+/// Makes the write, and reports the space that it met on its way.
 #[inline]
 pub(super) fn passing(passage: Option<Passage>, write: impl FnOnce() -> isize) -> isize {
     let written = write();
@@ -84,8 +86,9 @@ fn room(buffer: SendBuffer) -> i64 {
     i64::from(buffer.limit) - i64::from(buffer.queued)
 }
 
-/// Whether so much of what a full buffer held was acknowledged during the write that those who wait for room were woken: a third of it. Where the buffer is small,
-/// what is queued counts for so much more than its bytes that whatever was acknowledged may have been enough.
+/// Whether enough of a full buffer was acknowledged during the write to wake the waiters for space:
+/// a third of it. Where the buffer is small, what is queued counts for so much more than its bytes
+/// that whatever was acknowledged may have been enough.
 fn went_on(before: SendBuffer, after: SendBuffer, written: i64) -> bool {
     const ENOUGH: i64 = 8;
     let acknowledged = written + i64::from(before.queued) - i64::from(after.queued);

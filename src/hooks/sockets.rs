@@ -1,4 +1,5 @@
-//! Calls that change what a socket is: they wake without data, and the peer, too.
+//! Calls that change the state of a socket: they wake its waiters without data, and those of the
+//! peer.
 
 use libc::c_int;
 use nix::errno::Errno;
@@ -47,8 +48,8 @@ pub(super) fn opening(file: &'static File, fd: c_int, flags: c_int, write: impl 
 fn began(file: &'static File, fd: c_int, at: u32, before: Option<TcpState>, failed: bool) {
     let errno = sys::last_errno();
     let state = tcp_info::state(fd);
-    // A TCP connection that is made wakes everybody, and so does one that fails on the way; being told later that it was made
-    // does not.
+    // A TCP connection that is established wakes every waiter, and so does one that fails on the
+    // way; a later call that returns its success does not.
     let wakes = if failed {
         matches!(
             errno,
@@ -62,7 +63,8 @@ fn began(file: &'static File, fd: c_int, at: u32, before: Option<TcpState>, fail
                 | Errno::EHOSTUNREACH
         )
     } else {
-        // Whatever leaves it closed has disconnected it, which wakes also if it was closed before.
+        // A call that leaves it closed has disconnected it, which wakes even if it was closed
+        // before.
         state != before || state == Some(tcp::CLOSE)
     };
     if state != before {
@@ -96,7 +98,7 @@ pub(super) fn is_still_put_off(file: &File, fd: c_int) -> bool {
     is_still
 }
 
-/// After that write: the connection is on its way, or made already, which wakes everybody.
+/// After that write: the connection has begun, or is established already, which wakes every waiter.
 #[cold]
 pub(super) fn has_opened(file: &'static File, fd: c_int, at: u32) {
     if is_still_put_off(file, fd) {
@@ -107,7 +109,7 @@ pub(super) fn has_opened(file: &'static File, fd: c_int, at: u32) {
     }
 }
 
-/// getsockopt(2): SO_ERROR takes a pending error, TCP_ZEROCOPY_RECEIVE maps what was received.
+/// getsockopt(2): SO_ERROR clears a pending error, TCP_ZEROCOPY_RECEIVE maps received data.
 #[inline]
 pub fn asking(fd: c_int, level: c_int, name: c_int, call: impl FnOnce() -> c_int) -> c_int {
     const TCP_ZEROCOPY_RECEIVE: c_int = 35;
@@ -135,9 +137,9 @@ fn mapping(fd: c_int, call: impl FnOnce() -> c_int) -> c_int {
     answer
 }
 
-/// setsockopt(2). The kernel looks again at what is there by another measure, and wakes: with a new
-/// send buffer those who wait for room if there is some, with another low-water mark those who wait
-/// for as much.
+/// setsockopt(2). The kernel compares its queues with the new limit, and wakes: after a new send
+/// buffer size the waiters for space, if there is some; after a new low-water mark the waiters for
+/// data, if there is enough.
 #[inline]
 pub fn setting(fd: c_int, level: c_int, name: c_int, call: impl FnOnce() -> c_int) -> c_int {
     match watched(fd) {
@@ -164,7 +166,7 @@ fn setting_watched(file: &'static File, fd: c_int, option: (c_int, c_int), call:
         (libc::SOL_SOCKET, libc::SO_SNDBUF | libc::SO_SNDBUFFORCE) | (libc::IPPROTO_TCP, libc::TCP_NOTSENT_LOWAT) => {
             file.tell(if wakes_for_room(file, fd) { Facts::SPACE_FREED } else { Facts::RECHECK }, at);
         }
-        // What is there shows as another level, or is thrown away.
+        // Queued data shows as another level, or is discarded.
         (libc::SOL_SOCKET, libc::SO_OOBINLINE)
         | (libc::IPPROTO_IP, libc::IP_RECVERR)
         | (libc::IPPROTO_IPV6, libc::IPV6_RECVERR) => file.tell(Facts::RECHECK, at),
@@ -173,8 +175,8 @@ fn setting_watched(file: &'static File, fd: c_int, option: (c_int, c_int), call:
     answer
 }
 
-/// SO_RCVLOWAT of a TCP connection: it wakes those who wait for data if there is as much, or the
-/// end. What had come before and does not show any more has woken them, as if it had been taken.
+/// SO_RCVLOWAT of a TCP connection: it wakes the waiters for data if enough is queued, or the end.
+/// Data that arrived before and no longer shows has woken them, as if it had been taken.
 fn setting_least(file: &'static File, fd: c_int, call: impl FnOnce() -> c_int) -> c_int {
     let at = file.begin_call();
     let was_readable = sys::level(fd, IN) & IN != 0;
@@ -192,7 +194,7 @@ fn setting_least(file: &'static File, fd: c_int, call: impl FnOnce() -> c_int) -
 fn wakes_for_room(file: &File, fd: c_int) -> bool {
     match file.kind() {
         Kind::TcpListener => true,
-        // A connection that was shut or reset counts as writable, whatever it holds.
+        // A connection that was shut down or reset is writable, however much is queued.
         Kind::Tcp => sample::has_unsent_room(fd),
         _ => sys::level(fd, WRITABLE) & WRITABLE != 0,
     }
@@ -211,7 +213,7 @@ fn collecting(fd: c_int, call: impl FnOnce() -> c_int) -> c_int {
     answer
 }
 
-/// shutdown(2): wakes everybody on this side, and on the other side of a unix connection.
+/// shutdown(2): wakes every waiter on this side, and on the other side of a unix connection.
 #[inline]
 pub fn shutting_down(fd: c_int, how: c_int, call: impl FnOnce() -> c_int) -> c_int {
     if !File::any_edges() && lookup::known(fd).is_none() {

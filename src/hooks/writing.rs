@@ -17,7 +17,8 @@ use crate::probe::observe;
 use crate::probe::sample;
 use crate::sys;
 
-/// write(2) and its kin, on `fd` with `offered` bytes. One that a full pipe refuses wakes the readers all the same.
+/// write(2) and its kin, on `fd` with `offered` bytes. One that a full pipe refuses wakes the
+/// readers all the same.
 #[inline(always)] // Called, and not jumped to, an unwatched write costs 7 ns more.
 pub fn writing(fd: c_int, offered: impl FnOnce() -> usize, call: impl FnOnce() -> isize) -> isize {
     if !fdtable::has(fd) && !File::any_fifo_edges() && !File::any_pipe_edges() {
@@ -35,14 +36,15 @@ fn known_writing(fd: c_int, offered: impl FnOnce() -> usize, call: impl FnOnce()
     concerned_writing(fd, offered, call)
 }
 
-/// Whether it is an eventfd that is, or was, registered edge-triggered. Nothing but the call tells of what is added to it.
+/// Whether it is an eventfd that is, or was, registered edge-triggered. Only the call shows that
+/// something is added to it.
 #[inline]
 fn is_bell(fd: c_int) -> bool {
     lookup::known(fd).is_some_and(|file| file.kind().is_eventfd())
 }
 
-/// Somebody may begin to wait for the edges of an eventfd while the call is in progress, for instance because its instance has a ring
-/// no more.
+/// Somebody may begin to wait for the edges of an eventfd while the call is in progress, for
+/// instance because its instance has a ring no more.
 #[inline(never)]
 fn concerned_writing(fd: c_int, offered: impl FnOnce() -> usize, call: impl FnOnce() -> isize) -> isize {
     let unwatched = lookup::known(fd).filter(|file| file.kind().is_eventfd() && !file.has_edges());
@@ -65,7 +67,8 @@ pub fn writing_vector(fd: c_int, offered: impl FnOnce() -> usize, call: impl FnO
     beside(fd, passed_write(fd, offered, call, false))
 }
 
-/// A call that sends `offered` bytes (or messages) with these flags; how many they are is asked only if the call is answered.
+/// A call that sends `offered` bytes (or messages) with these flags; how many they are is asked
+/// only if the call is answered.
 #[inline(always)] // As `writing`.
 pub fn sending(fd: c_int, flags: c_int, offered: impl FnOnce() -> usize, call: impl FnOnce() -> isize) -> isize {
     match watched(fd) {
@@ -85,7 +88,7 @@ fn witnessed_send(
     opening(file, fd, flags, || witnessed_write(file, fd, offered, call, true))
 }
 
-/// What a write does to others than the one it names.
+/// The effects of a write on descriptions other than its own.
 #[inline]
 fn beside(fd: c_int, n: isize) -> isize {
     let may_concern = if n > 0 { File::any_fifo_edges() } else { n < 0 && File::any_pipe_edges() };
@@ -104,7 +107,7 @@ fn told_beside(fd: c_int, n: isize) {
     }
 }
 
-/// `empty` tells whether nothing is a message, too.
+/// `empty` is true if a write of nothing is a message.
 #[inline]
 fn passed_write(fd: c_int, offered: impl FnOnce() -> usize, call: impl FnOnce() -> isize, empty: bool) -> isize {
     match watched(fd) {
@@ -113,7 +116,7 @@ fn passed_write(fd: c_int, offered: impl FnOnce() -> usize, call: impl FnOnce() 
     }
 }
 
-/// A write to a description whose edges somebody waits for.
+/// A write to a description with edge-triggered registrations.
 #[inline(never)]
 fn witnessed_write(
     file: &'static File,
@@ -126,7 +129,8 @@ fn witnessed_write(
         return not_for_ours(file, None);
     }
     if file.eventpoll().is_some() {
-        // It is no socket, which only the kernel says, nor can the end of a pipe that is read be written to.
+        // It is no socket, which only the kernel says, nor can the end of a pipe that is read be
+        // written to.
         return if call() < 0 && sys::last_errno() == Errno::ENOTSOCK { -1 } else { not_for_ours(file, None) };
     }
     let at = begin_write(file);
@@ -143,7 +147,8 @@ fn witnessed_write(
     n
 }
 
-/// A write begins. An add to an eventfd that does not pass here is the kernel's, or another process's.
+/// A write begins. An add to an eventfd that does not pass here is the kernel's, or another
+/// process's.
 fn begin_write(file: &File) -> u32 {
     if let Some(eventfd) = file.eventfd() {
         eventfd.begin_add();
@@ -163,16 +168,18 @@ pub(super) fn gave(file: &'static File, fd: c_int, at: u32, n: isize, offered: u
     }
     match n {
         ..0 => refused(file, fd, at, Facts::NO_SPACE),
-        // What stopped it was an error, which it kept to itself: several messages at once are counted only.
+        // An error stopped it, which the call did not return: sendmmsg(2) returns a number of
+        // messages.
         _ if n.unsigned_abs() < offered && file.kind() == Kind::Udp => {
             file.tell(Facts::SO_ERROR_CLEARED | Facts::WROTE, at)
         }
-        // The connection was reset on the way, of which everybody was told.
+        // The connection was reset on the way, which woke every waiter.
         _ if n.unsigned_abs() < offered && file.kind() == Kind::Tcp && sys::level(fd, 0) & HUP != 0 => {
             file.tell(Facts::RECHECK, at)
         }
         _ if n.unsigned_abs() < offered => observe::refused_write(file, fd, at),
-        // A pipe may be exactly full now, which no refused write will tell; by the next look it may have room again.
+        // A pipe may be exactly full now, which no refused write will tell; by the next look it may
+        // have room again.
         _ if file.kind().is_pipe() && sys::level(fd, WRITABLE) & WRITABLE == 0 => observe::refused_write(file, fd, at),
         _ => file.tell(Facts::WROTE, at),
     }

@@ -1,9 +1,11 @@
-//! Whether parking pays for an instance: what it would save, against what it would cost, over the last polls.
+//! Whether parking pays for an instance: what it would save, against what it would cost, over the
+//! last polls.
 //!
-//! All that is parked costs a wake-up when it fires; all that is not costs its share of every poll. Which of the two is dearer
-//! depends on what fires, and both are counted at any time, whether there is anything parked or not: a registration that was
-//! silent for long and fires in the instance's own poll would have been a wake-up. So the load is known before anything is spent
-//! on it.
+//! All that is parked costs a wake-up when it fires; all that is not costs its share of every poll.
+//! Which of the two is dearer depends on what fires, and both are counted at any time, whether
+//! there is anything parked or not: a registration that was silent for long and fires in the
+//! instance's own poll would have been a wake-up. So the load is known before anything is spent on
+//! it.
 
 use crate::shards;
 
@@ -11,7 +13,8 @@ use crate::shards;
 /// are. One that sleeps costs more: `rest::SLEEP_NS`. How both were measured stands in
 /// docs/architecture.md, "Parking".
 const POLL_NS: i64 = 50;
-/// What it takes to have a watcher wake the waiting thread, and go back to poll over its whole shard.
+/// What it takes to have a watcher wake the waiting thread, and go back to poll over its whole
+/// shard.
 const WAKE_NS: i64 = 75_000;
 /// What each registration adds to that.
 const HAND_BACK_NS: i64 = 1_000;
@@ -39,8 +42,9 @@ impl Account {
         Account { balance: 0 }
     }
 
-    /// One more poll: of `registrations` some are `parked`, and of the others some were silent for long. What lies far back counts no
-    /// more: the balance stays within what it takes to move everything and back.
+    /// One more poll: of `registrations` some are `parked`, and of the others some were silent for
+    /// long. What lies far back counts no more: the balance stays within what it takes to move
+    /// everything and back.
     pub fn polled(&mut self, registrations: usize, parked: usize, silence: Silence) {
         let spared = (parked + silence.lasting) as i64 * POLL_NS;
         let wake_ups = silence.broken.min(shards::shards_for(silence.lasting).max(1));
@@ -91,7 +95,8 @@ mod tests {
 
     const COUNT: usize = 4000;
 
-    /// How many polls until parking is favoured, if it is within 10,000; each breaks the silence of so many.
+    /// How many polls until parking is favoured, if it is within 10,000; each breaks the silence of
+    /// so many.
     fn polls_until_parked(account: &mut Account, broken: usize) -> Option<usize> {
         (1..10_000).find(|_| {
             account.polled(COUNT, 0, Silence { lasting: COUNT - broken, broken });

@@ -1,4 +1,5 @@
-//! The bits of epoll and of poll, which are the same bits on Linux, and the groups the edges care about.
+//! The bits of epoll and of poll, which are the same bits on Linux, and the groups the edges care
+//! about.
 
 /// Level bits, as `poll` takes and gives them.
 pub type Bits = u16;

@@ -1,8 +1,9 @@
 //! Whether a wait looks before it sleeps.
 
-/// Whether to look before sleeping. A poll that may sleep enters the wait queue of every descriptor on its way, which costs
-/// several times what a mere look does; so a busy program is better off with a look first, and an idle one without. Looks that
-/// found nothing are left out for the next waits, ever more of them.
+/// Whether to look before sleeping. A poll that may sleep enters the wait queue of every descriptor
+/// on its way, which costs several times what a mere look does; so a busy program is better off
+/// with a look first, and an idle one without. Looks that found nothing are left out for the next
+/// waits, ever more of them.
 #[derive(Debug)]
 pub struct Habit {
     skip: u8,

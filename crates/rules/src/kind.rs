@@ -56,11 +56,14 @@ pub enum Kind {
     MessageQueue,
     /// userfaultfd(2).
     Userfault,
-    /// A file of sysfs, or of a cgroup, and `/proc/mdstat`: a change shows with EPOLLPRI until it is read.
+    /// A file of sysfs, or of a cgroup, and `/proc/mdstat`: a change shows with EPOLLPRI until it
+    /// is read.
     Attribute,
-    /// A setting of `/proc/sys`, a process's mounts, `/proc/swaps`: a change shows with EPOLLERR and EPOLLPRI, to one look only.
+    /// A setting of `/proc/sys`, a process's mounts, `/proc/swaps`: a change shows with EPOLLERR
+    /// and EPOLLPRI, to one look only.
     Notice,
-    /// A pressure file of `/proc`, or of a cgroup: what its trigger found shows with EPOLLPRI, to one look only.
+    /// A pressure file of `/proc`, or of a cgroup: what its trigger found shows with EPOLLPRI, to
+    /// one look only.
     Pressure,
     /// A perf event, and `/proc/bus/input/devices`: what comes is readable to one look only.
     Glimpse,
@@ -68,7 +71,8 @@ pub enum Kind {
     Other,
 }
 
-/// Where the number of arrivals on a description can be read off, for "was there one since I looked" (E1).
+/// Where the number of arrivals on a description can be read off, for "was there one since I
+/// looked" (E1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arrivals {
     /// The kernel counts bytes received, whoever reads them.
@@ -79,11 +83,13 @@ pub enum Arrivals {
     Backlog,
     /// Datagrams queued now, counted by peeking at each, plus those the witnesses saw taken.
     Datagrams,
-    /// Connections that wait on a unix listener, as the kernel's socket diagnosis tells, plus those accepted.
+    /// Connections that wait on a unix listener, as the kernel's socket diagnosis tells, plus those
+    /// accepted.
     Diagnosed,
     /// The signals that are pending, plus those taken.
     Signals,
-    /// Whether an expiration is unread, plus those the witnesses saw taken, or forgotten when the timer was set anew.
+    /// Whether an expiration is unread, plus those the witnesses saw taken, or forgotten when the
+    /// timer was set anew.
     Expirations,
     /// The memory of what is queued, which shows an arrival as long as nothing is taken.
     Memory,
@@ -188,9 +194,10 @@ impl Kind {
         matches!(self, Kind::UnixStream | Kind::UnixSeqpacket | Kind::UnixDgram)
     }
 
-    /// The bits besides `registered` that wake a registration of those. On a connection the peer's shutdown wakes every one,
-    /// whatever its mask; on a socket what arrives wakes those that wait for urgent data, too. A signal and what happens
-    /// to a file wake without any bit, and so every one.
+    /// The bits besides `registered` that wake a registration of those. On a connection the peer's
+    /// shutdown wakes every one, whatever its mask; on a socket what arrives wakes those that wait
+    /// for urgent data, too. A signal and what happens to a file wake without any bit, and so every
+    /// one.
     pub const fn wakes_with(self, registered: Bits) -> Bits {
         // Every registration, those that wait for what comes, and those that wait for room.
         let (always, incoming, writable) = match self {
@@ -208,7 +215,8 @@ impl Kind {
         always | incoming | writable
     }
 
-    /// Whether what arrives wakes every registration, so that one may be woken whose mask has none of what came.
+    /// Whether what arrives wakes every registration, so that one may be woken whose mask has none
+    /// of what came.
     pub const fn wakes_any_mask(self) -> bool {
         self.wakes_with(0) & IN != 0
     }
@@ -218,7 +226,8 @@ impl Kind {
         if matches!(self, Kind::Timerfd) { IN } else { IN | RDNORM }
     }
 
-    /// Whether a hang-up is the end: nothing can become ready after it on this description, unless it is connected anew.
+    /// Whether a hang-up is the end: nothing can become ready after it on this description, unless
+    /// it is connected anew.
     pub const fn hangup_is_final(self) -> bool {
         matches!(self, Kind::Pipe | Kind::Tcp | Kind::UnixStream | Kind::UnixSeqpacket | Kind::Pidfd)
     }

@@ -8,7 +8,7 @@
 //! | `habit`, `rest` | whether a wait looks before it sleeps; when a thread stays out of poll for a while |
 //! | `account`, `shards` | whether watcher threads pay, and how many there must be |
 //!
-//! What a rule needs to know of the process is handed to it.
+//! Facts about the process are passed as arguments.
 
 #![no_std]
 #![forbid(unsafe_code)]

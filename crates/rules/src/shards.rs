@@ -1,7 +1,8 @@
 //! Watcher threads: how many there must be, and how many registrations each of them takes.
 
-/// How many registrations a shard takes. With each wake-up its watcher goes back to poll over all of them, so they are few; where
-/// there are very many registrations the number of threads counts for more. With the wake-up descriptor the array fills a block.
+/// How many registrations a shard takes. With each wake-up its watcher goes back to poll over all
+/// of them, so they are few; where there are very many registrations the number of threads counts
+/// for more. With the wake-up descriptor the array fills a block.
 const SMALL_SHARD: usize = 127;
 const LARGE_SHARD: usize = 1023;
 /// How many of the shards are small, those that are filled first.

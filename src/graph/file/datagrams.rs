@@ -1,5 +1,5 @@
-//! What a datagram socket needs of its file: the empty datagrams that a count has stepped over, and
-//! corked data.
+//! The file of a datagram socket: the empty datagrams that a count has stepped over, and corked
+//! data.
 
 use super::{CORKED, File};
 use crate::kind::{Arrivals, Kind};

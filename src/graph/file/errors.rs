@@ -59,6 +59,7 @@ impl Tcp<'_> {
     }
 
     /// A number that changes when an arrival in the error queue is found.
+    #[doc(alias = "sk_error_queue")]
     pub fn errors_found(self) -> u8 {
         ((self.0.state.load(SeqCst) & !FOLLOWED) >> FOUND) as u8
     }

@@ -1,4 +1,4 @@
-//! What an eventfd needs of its file: who adds to it. Kernel counterpart: `struct eventfd_ctx`.
+//! The file of an eventfd: which calls add to it. Kernel counterpart: `struct eventfd_ctx`.
 
 use super::{ADDED_UNSEEN, File};
 use crate::INTERPOSES;
@@ -6,6 +6,7 @@ use crate::facts;
 use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
 
 /// The file of an eventfd. The word `tally` is the number of calls that added to it, or may have.
+#[doc(alias = "eventfd_ctx")]
 #[derive(Clone, Copy, Debug)]
 pub struct Eventfd<'a>(&'a File);
 

@@ -1,4 +1,4 @@
-//! What a file that shows a change to a single poll needs of its record (`probe/fleeting.rs`).
+//! The record of a file that shows a change to a single poll (`probe/fleeting.rs`).
 
 use super::File;
 use crate::events::Bits;

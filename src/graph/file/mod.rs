@@ -1,5 +1,5 @@
 //! An open file description, as far as this process knows it: its numbers, the registrations on it,
-//! and what the witnesses counted. Kernel counterpart: `struct file` with its `f_ep` list.
+//! and the counts of the hooks. Kernel counterpart: `struct file` with its `f_ep` list.
 
 mod datagrams;
 mod edge_watch_counts;
@@ -60,6 +60,7 @@ use kind_cell::KindCell;
 pub static FILES: Pool<File> = Pool::new();
 
 /// One open file description.
+#[doc(alias = "struct file")]
 #[derive(Debug)]
 pub struct File {
     /// The next description in the index; while the record is free, the next free one.
@@ -186,7 +187,7 @@ impl File {
         FILES.give_back(self);
     }
 
-    /// What the description is.
+    /// The kind of the description.
     #[inline]
     pub fn kind(&self) -> Kind {
         self.kind.get()

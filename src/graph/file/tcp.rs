@@ -1,5 +1,5 @@
-//! What a TCP connection needs of its file: how far its readers have come, whether it has begun, and
-//! whether its writes block. Its error queue is in `errors.rs`. Kernel counterpart: `struct tcp_sock`.
+//! The file of a TCP connection: how far its readers have come, whether it has begun, and whether
+//! its writes block. Its error queue is in `errors.rs`. Kernel counterpart: `struct tcp_sock`.
 
 use libc::c_int;
 
@@ -14,6 +14,7 @@ const PUT_OFF: u8 = 4;
 
 /// The file of a TCP connection. The word `state` is that of its error queue, `peer` whether it is
 /// put off.
+#[doc(alias = "tcp_sock")]
 #[derive(Clone, Copy, Debug)]
 pub struct Tcp<'a>(pub(super) &'a File);
 

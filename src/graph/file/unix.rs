@@ -1,5 +1,5 @@
-//! What a unix socket needs of its file: its peer, and how much the peer has left unread. Kernel
-//! counterpart: `struct unix_sock`.
+//! The file of a unix socket: its peer, and how much the peer has left unread. Kernel counterpart:
+//! `struct unix_sock`.
 
 use super::File;
 use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
@@ -20,6 +20,7 @@ pub enum Peer {
 
 /// The file of a unix socket that sends data. The word `state` is the memory of its outgoing queue,
 /// `peer` a [`Peer`].
+#[doc(alias = "unix_sock")]
 #[derive(Clone, Copy, Debug)]
 pub struct Unix<'a>(&'a File);
 

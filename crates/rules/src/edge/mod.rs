@@ -1,9 +1,10 @@
 //! Which change of level is an edge: pure state and functions, without a descriptor.
 //!
-//! `poll` tells levels. After a level was reported edge-triggered it is *quiet*: left out of the poll set until there is
-//! evidence of a new edge. Evidence is that the level was seen low, a fact that a witness reports, or a count of arrivals
-//! that grew. So an edge-triggered registration is a level-triggered one whose reported bits sleep, and everything here
-//! decides what wakes them (E1 to E6).
+//! `poll` reports levels. A level that was reported edge-triggered is *quiet*: it stays out of the
+//! poll set until there is evidence of a new edge. Evidence is that the level was found low, a fact
+//! that a hook reports, or a count of arrivals that grew. So an edge-triggered registration is a
+//! level-triggered one whose reported bits sleep; this module decides when they wake (E1 to E6).
+//! Kernel counterpart: the re-arm of an EPOLLET item in `ep_poll_callback`.
 
 mod digest;
 mod doubt;
@@ -19,7 +20,7 @@ pub use facts::Facts;
 
 use doubt::{TAKEN, doubtful};
 
-/// What showed an edge, or will have shown the next one if there is one: for who counts them.
+/// The evidence of an edge, or of the next one if there is one; for the statistics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Evidence {
     /// The level had been low.
@@ -28,24 +29,24 @@ pub enum Evidence {
     Count,
     /// A call of this process, while the level was high.
     Call,
-    /// Nothing: the level is high, and what arrives there cannot be counted.
+    /// None: the level is high, and its arrivals cannot be counted.
     Doubt,
 }
 
-/// What a rule has to know of the process.
+/// The facts about the process that a rule needs.
 #[derive(Clone, Copy, Debug)]
 pub struct View<'a> {
-    /// The program's own calls are seen. Otherwise edges are known from what a ring tells, from
-    /// levels and from counts only.
+    /// Hooks see the program's own calls. Otherwise edges are known from completions of a ring,
+    /// from levels and from counts only.
     pub sees_calls: bool,
     /// The signals that the process has read from signalfds.
     pub taken_signals: &'a TakenSignals,
 }
 
-/// What an edge-triggered registration has to know of its description.
+/// The facts about a description that an edge-triggered registration needs.
 #[derive(Clone, Copy, Debug)]
 pub struct Outlook {
-    /// What the description is.
+    /// The kind of the description.
     pub kind: Kind,
     /// The level bits that matter to the registration.
     pub watched: Bits,
@@ -55,7 +56,7 @@ pub struct Outlook {
     pub departures: bool,
     /// It wakes when it does, whether there is room then or not.
     pub full_peer: bool,
-    /// Other processes may be at it, where nobody would tell.
+    /// Other processes may use it, which no hook sees.
     pub shared: bool,
     /// The peer of a unix socket is gone for good, not only shut down.
     pub orphan: bool,
@@ -89,7 +90,7 @@ pub struct Edge {
     /// Levels reported, and high as far as we know.
     quiet: Bits,
     flags: Flags,
-    /// What woke the bits that are awake.
+    /// The evidence that woke the bits that are awake.
     evidence: Evidence,
     /// How often an unexplained level was reported again.
     doubts: u8,
@@ -117,7 +118,7 @@ impl Edge {
         self.flags.contains(Flags::FOR_OUTER)
     }
 
-    /// What shows that the next report is of an edge.
+    /// The evidence that the next report is of an edge.
     #[inline]
     pub const fn evidence(&self) -> Evidence {
         self.evidence
@@ -156,7 +157,7 @@ impl Edge {
         self.quiet = (self.quiet | steady) & !gone;
     }
 
-    /// A wake-up that needed no witness, or the report of one, left just this: what was reported.
+    /// The memory after a report by a ring: just the reported level.
     #[inline]
     pub const fn told(level: Bits) -> Edge {
         Edge { quiet: level, ..Edge::FRESH }
@@ -171,8 +172,8 @@ impl Edge {
     }
 
     /// The registration was woken: every level that is high is news, for a report carries them all
-    /// (W4). Outer instances are told once for all of them, and what arrives after what was counted
-    /// is told besides. If it was none of those `heard` that slept, the level had been low.
+    /// (W4). Outer instances are woken once for all of them, and again for arrivals after the
+    /// count. If none of the bits `heard` were asleep, the level had been low.
     fn wake(&mut self, heard: Bits) {
         let Edge { doubts, due, .. } = *self;
         let mut flags = self.flags & (Flags::EVERY_CHANGE | Flags::FOR_OUTER);
@@ -209,8 +210,8 @@ impl Edge {
         }
         match self.seen() {
             Seen::Empty if news => self.wake(!0),
-            // There was no count when outer instances were told last, so nobody can say that it is
-            // what they were told of.
+            // There was no count when outer instances were last woken, so this arrival may be a
+            // later one.
             Seen::Missed if news && self.tells() => self.wake(!0),
             Seen::Empty | Seen::Missed | Seen::Never => {}
             Seen::Count(_) => self.flags.insert(Flags::RECHECK_COUNT),
@@ -241,7 +242,8 @@ impl Edge {
         if matches!(kind, Kind::Tcp) && fresh & (HUP | RDHUP) != 0 {
             self.follow();
         }
-        // An instance's descriptor may look readable for a moment, but it tells of every edge.
+        // An instance's descriptor may look readable for a moment, but every edge of it is
+        // reported.
         self.quiet &= if matches!(kind, Kind::Epoll) { !0 } else { level };
         self.flags.remove(Flags::RECHECK_LEVEL);
         self.evidence = Evidence::Level;
@@ -251,8 +253,8 @@ impl Edge {
         if fresh == 0 {
             return false;
         }
-        // Of datagrams one that is missing now is to be had later: an error was pending, or
-        // somebody peeked.
+        // Of datagrams one that is missing now is to be had later: an error was pending, or a peek
+        // was in progress.
         let queued = level & INCOMING != 0 || level & ERR != 0 && kind.queues_errors();
         let is_counted = queued || self.is_closing() || self.counts_always(kind);
         let count = if is_counted { count() } else { None };
@@ -268,7 +270,8 @@ impl Edge {
         self.seen = match count {
             Some(count) => PackedSeen::of(count),
             None if !queued => PackedSeen::EMPTY,
-            // One that is missing now is to be had later: an error was pending, or somebody peeked.
+            // One that is missing now is to be had later: an error was pending, or a peek was in
+            // progress.
             None if kind.arrivals() == Arrivals::Datagrams => PackedSeen::MISSED,
             None => PackedSeen::NEVER,
         };
@@ -293,8 +296,8 @@ impl Edge {
         self.due = calls.into();
     }
 
-    /// Whether the registration has quiet bits behind which an edge could hide that nobody tells us
-    /// of. Such a registration is sampled whenever somebody waits.
+    /// Whether the registration has quiet bits behind which an edge could hide that no hook
+    /// reports. Such a registration is sampled at every wait.
     #[inline]
     pub fn is_uneasy(&self, outlook: Outlook) -> bool {
         let Outlook { kind, watched, sees_calls, departures, full_peer, shared, orphan } = outlook;
@@ -346,19 +349,19 @@ impl Edge {
             && self.quiet & READABLE == 0
     }
 
-    /// What was hung up has begun anew, which wakes everybody.
+    /// A connection that was hung up has begun anew, which wakes every waiter.
     pub fn begun_anew(&mut self) {
         self.wake(!0);
     }
 
     /// Takes in a look at the quiet levels: one that has fallen is awake again. A FIFO's hang-up
-    /// falls when a writer opens it, which wakes everybody.
+    /// falls when a writer opens it, which wakes every waiter.
     pub fn looked(&mut self, kind: Kind, level: Bits) {
         if self.quiet & !level & HUP != 0 && matches!(kind, Kind::Fifo) {
             self.wake(!0);
         }
         if self.quiet & !level & READABLE != 0 && self.doubts != TAKEN {
-            // Whatever comes next is new, and so may be what comes after it.
+            // The next arrival is an edge, and the one after it may be, too.
             (self.doubts, self.due) = (0, 0);
         }
         if !matches!(kind, Kind::Epoll) {
@@ -413,7 +416,7 @@ impl Edge {
         self.tells() && kind.arrivals().is_cumulative()
     }
 
-    /// Whether it was woken since it was asked last. Room that there is now is told with it.
+    /// Whether it was woken since it was asked last. Space that there is now is reported with it.
     #[inline]
     pub const fn take_woken(&mut self) -> bool {
         let woken = self.flags.contains(Flags::OUTER_WOKEN);
@@ -425,8 +428,8 @@ impl Edge {
     }
 
     /// Takes in a count of arrivals. One that grew is an arrival, which wakes the registration
-    /// whether anything of it is left or not; one that fell means that somebody reads behind our
-    /// back, and what is there now may be new.
+    /// whether anything of it is left or not; one that fell means that a process reads which no
+    /// hook sees, and the current data may be new.
     pub fn counted(&mut self, count: Count, view: View) {
         let is_high = self.quiet & INCOMING != 0;
         let may_change =
@@ -440,7 +443,7 @@ impl Edge {
             }
             // There was nothing to count by at the report: from here on there is.
             Seen::Never if is_high => self.seen = PackedSeen::of(count),
-            // No level need be left of what is closed, and the next state wakes all the same.
+            // A closed connection need not show a level, and its next state wakes all the same.
             _ if self.tells() && self.is_closing() => self.seen = PackedSeen::of(count),
             _ => {}
         }
@@ -484,7 +487,7 @@ impl Edge {
         self.flags = self.flags.union(Flags::EVERY_CHANGE);
     }
 
-    /// The states that the connection can still go through wake nobody.
+    /// The states that the connection can still go through wake no waiter.
     #[inline]
     pub const fn closed(&mut self) {
         self.flags = self.flags.difference(Flags::EVERY_CHANGE);
