@@ -7,7 +7,6 @@ mod bells;
 mod errors;
 mod pipes;
 mod reading;
-mod room;
 mod sockets;
 mod terminals;
 mod writing;

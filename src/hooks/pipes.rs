@@ -8,16 +8,14 @@ use libc::c_int;
 use nix::errno::Errno;
 
 use super::reading::{Amount, Packet, error_of, length_of, next_packet, receiving, took, unless_failed};
-use super::room::{Passage, passing};
 use super::writing::{gave, sending};
 use super::{refused, watched};
 use crate::edge::Facts;
 use crate::events::WRITABLE;
-use crate::graph::file::{File, MOST_ENDS, Taking, Tcp};
+use crate::graph::file::{File, MOST_ENDS, Taking};
 use crate::kind::Kind;
 use crate::lock;
 use crate::probe::observe;
-use crate::probe::sample;
 use crate::sys;
 
 /// Bytes were taken from a FIFO, which may be open under several descriptions: all of them count
@@ -208,9 +206,6 @@ impl Transfer {
         if n == 0 || n < 0 && (stop == Stop::Source || error_of(self.packet).is_some()) {
             return;
         }
-        if let Some(udp) = sink.udp().filter(|_| sample::is_corked(sink, self.to)) {
-            return udp.note_corked(true);
-        }
         let may_fill = matches!(sink.kind(), Kind::Pipe | Kind::Fifo | Kind::Tcp);
         let is_short = stop != Stop::Done && n > 0;
         let is_full = may_fill && is_short && sys::level(self.to, WRITABLE) & WRITABLE == 0;
@@ -228,8 +223,7 @@ pub fn moving(from: c_int, to: c_int, asked: usize, takes: bool, call: impl FnOn
         return call();
     }
     let transfer = Transfer::begin((from, source), (to, sink), asked, takes);
-    let passage = sink.and_then(|sink| Passage::of_pages(sink, to, asked));
-    let n = passing(passage, || unless_failed(transfer.packet, call));
+    let n = unless_failed(transfer.packet, call);
     transfer.end(n);
     n
 }
@@ -265,16 +259,9 @@ pub fn sending_file(out: c_int, n: usize, call: impl FnOnce() -> isize) -> isize
     }
     let waking = Waking::begin(out, File::reads);
     relieved_beside(out);
-    // One that waits for room is looked at as any write that does.
-    let passage = watched(out)
-        .filter(|file| !file.tcp().is_some_and(Tcp::blocks))
-        .and_then(|file| Passage::of_pages(file, out, n));
-    let sent = passing(passage, || sending(out, 0, || n, call));
+    let sent = sending(out, 0, || n, call);
     if sent > 0 {
         waking.tell();
-        if let Some(udp) = watched(out).filter(|file| sample::is_corked(file, out)).and_then(File::udp) {
-            udp.note_corked(true);
-        }
         if File::any_fifo_edges() {
             filled_beside(out);
         }

@@ -4,7 +4,6 @@ use libc::c_int;
 use nix::errno::Errno;
 
 use super::pipes::{filled_beside, relieved_beside, wake_pipe};
-use super::room::{Passage, passing};
 use super::sockets::{has_opened, is_still_put_off, opening};
 use super::{not_for_ours, refused, watched};
 use crate::edge::Facts;
@@ -136,7 +135,7 @@ fn witnessed_write(
     let at = begin_write(file);
     let opens = file.tcp().is_some_and(Tcp::is_put_off) && is_still_put_off(file, fd);
     observe::before_write(file, fd);
-    let n = passing(Passage::begin(file, fd), call);
+    let n = call();
     let offered = if n < 0 { 0 } else { offered() };
     if n != 0 || offered > 0 || empty {
         gave(file, fd, at, n, offered);
@@ -159,13 +158,6 @@ fn begin_write(file: &File) -> u32 {
 #[cold]
 pub(super) fn gave(file: &'static File, fd: c_int, at: u32, n: isize, offered: usize) {
     observe::note_outgoing(file, fd);
-    if let Some(udp) = file.udp().filter(|udp| udp.is_corked() && !sample::is_corked(file, fd)) {
-        udp.note_corked(false);
-        if n < 0 {
-            // It was thrown away.
-            file.tell(Facts::SPACE_FREED, at);
-        }
-    }
     match n {
         ..0 => refused(file, fd, at, Facts::NO_SPACE),
         // An error stopped it, which the call did not return: sendmmsg(2) returns a number of
@@ -181,6 +173,10 @@ pub(super) fn gave(file: &'static File, fd: c_int, at: u32, n: isize, offered: u
         // A pipe may be exactly full now, which no refused write will tell; by the next look it may
         // have room again.
         _ if file.kind().is_pipe() && sys::level(fd, WRITABLE) & WRITABLE == 0 => observe::refused_write(file, fd, at),
+        // A write that blocked until there was space, and left none, has met SOCK_NOSPACE.
+        _ if n > 0 && file.tcp().is_some_and(Tcp::blocks) && !sample::has_stream_room(fd) => {
+            observe::refused_write(file, fd, at)
+        }
         _ => file.tell(Facts::WROTE, at),
     }
 }

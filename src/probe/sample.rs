@@ -232,25 +232,6 @@ fn socket_memory(fd: c_int) -> Option<[u32; 9]> {
     sys::getsockopt(fd, libc::SOL_SOCKET, SO_MEMINFO as c_int, &mut memory).ok().map(|_| memory)
 }
 
-/// The memory of what waits to leave a TCP socket.
-#[derive(Clone, Copy, Debug)]
-pub struct SendBuffer {
-    /// How much there may be, but for the last segment.
-    pub limit: u32,
-    /// How much there is.
-    pub queued: u32,
-}
-
-/// The send buffer of a TCP socket.
-pub fn send_buffer(fd: c_int) -> Option<SendBuffer> {
-    socket_memory(fd).map(|[_, _, _, limit, _, queued, ..]| SendBuffer { limit, queued })
-}
-
-/// Whether something that was sent to a UDP socket waits there for more to come.
-pub fn is_corked(file: &File, fd: c_int) -> bool {
-    file.kind() == Kind::Udp && sys::ioctl_int(fd, libc::TIOCOUTQ).is_ok_and(|waiting| waiting > 0)
-}
-
 /// Whether a TCP connection that is readable has bytes, or the end that the peer sent, and is not
 /// only shut.
 pub fn has_stream_data(fd: c_int) -> bool {
@@ -262,8 +243,8 @@ pub fn has_stream_data(fd: c_int) -> bool {
 
 /// Whether a TCP connection has room for more: what EPOLLOUT says, unless the program shut this
 /// side.
-fn has_stream_room(fd: c_int) -> bool {
-    send_buffer(fd).is_some_and(|buffer| buffer.limit.saturating_sub(buffer.queued) >= buffer.queued / 2)
+pub fn has_stream_room(fd: c_int) -> bool {
+    socket_memory(fd).is_some_and(|[_, _, _, limit, _, queued, ..]| limit.saturating_sub(queued) >= queued / 2)
 }
 
 /// The same, and whether little enough of it is unsent (TCP_NOTSENT_LOWAT).

@@ -125,8 +125,6 @@ const MOVED: u8 = 1 << 4;
 const ROOM_WANTED: u8 = 1 << 3;
 /// Of a TCP connection: a write blocks where there is no space, as far as known.
 const BLOCKS: u8 = 1 << 2;
-/// Of a UDP socket: data that was spliced into it is corked.
-const CORKED: u8 = BLOCKS;
 /// The program shut down a side of the socket: a bit for SHUT_RD, and another for SHUT_WR.
 const SHUT: u8 = 3;
 

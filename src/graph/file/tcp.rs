@@ -75,7 +75,6 @@ impl Tcp<'_> {
             self.0.flags.fetch_and(!SHUT, Relaxed);
         }
     }
-
     /// Whether a write blocks where there is no space, as far as known.
     #[inline]
     pub fn blocks(self) -> bool {

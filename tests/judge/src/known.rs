@@ -240,16 +240,6 @@ pub const ROWS: &[Row] = &[
         matches: |case| case.kind == Kind::Udp && again(case, READABLE | WRITABLE) && case.has(Fact::EmptyPeeked),
     },
     Row {
-        name: "tcp: pages that met no room on their way",
-        between: false,
-        unavoidable: false,
-        is_news: true,
-        matches: |case| {
-            let any = READABLE | WRITABLE | (libc::EPOLLRDHUP | libc::EPOLLHUP) as u32;
-            case.kind == Kind::Tcp && again(case, any) && case.has(Fact::Spliced)
-        },
-    },
-    Row {
         name: "udp: a splice that is held back",
         between: false,
         unavoidable: false,
@@ -415,7 +405,7 @@ mod tests {
         assert!(case(What::Extra, Kind::Pipe, &[Fact::Piece]).row().is_some());
         assert!(case(What::Extra, Kind::Pty, &[Fact::Crammed]).row().is_some());
         assert!(case(What::Lost, Kind::Pty, &[Fact::Crammed]).row().is_none());
-        assert!(case(What::Extra, Kind::Tcp, &[Fact::Spliced]).row().is_some());
+        assert!(case(What::Extra, Kind::Tcp, &[Fact::Spliced]).row().is_none());
         assert!(case(What::Lost, Kind::Tcp, &[Fact::Spliced]).row().is_none());
         assert!(case(What::Extra, Kind::Fifo, &[]).row().is_none());
         assert!(case(What::Extra, Kind::Tcp, &[Fact::Uncounted]).row().is_none());
