@@ -128,6 +128,7 @@ impl Eventpoll {
     /// Takes in the inbox. No thread may be in poll on the set.
     pub fn absorb(&self, st: &mut EpState) {
         debug_assert!(st.queue.poller.is_none());
+        self.note_look();
         let passed_by = loop {
             match self.next_posted() {
                 Ok(Some(item)) => {

@@ -35,10 +35,18 @@ pub(super) fn new_inbox() -> Result<&'static Inbox, Errno> {
 }
 
 impl Eventpoll {
-    /// Whether the poller must look around before it sleeps. Who is at the inbox now will see that it is about to.
+    /// Whether the poller must look around before it sleeps. A thread that is at the inbox will see
+    /// that the poller is about to sleep. But a signal handler may hold it up there, so posts that
+    /// other threads have completed since the last look are mail in any case.
     pub fn has_mail(&self) -> bool {
         let posted = self.inbox.get().is_some_and(|inbox| !inbox.is_empty());
-        self.look_at_all.load(SeqCst) || (posted && !self.at_inbox.load(SeqCst))
+        self.look_at_all.load(SeqCst)
+            || (posted && (!self.at_inbox.load(SeqCst) || self.posts.load(Relaxed) != self.posts_seen.load(Relaxed)))
+    }
+
+    /// A look begins that takes in everything that was posted by now.
+    pub fn note_look(&self) {
+        self.posts_seen.store(self.posts.load(SeqCst), Relaxed);
     }
 
     /// Leaves word that a registration is to be looked at, and wakes the poller if it would sleep through it. Never waits, so it may
@@ -92,6 +100,7 @@ impl Eventpoll {
                 false
             }
         };
+        self.posts.store(self.posts.load(Relaxed).wrapping_add(1), Relaxed);
         self.at_inbox.store(false, SeqCst);
         posted
     }

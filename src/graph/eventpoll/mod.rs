@@ -49,6 +49,10 @@ pub struct Eventpoll {
     /// signal handler holds up there, nor a handler on the thread that it interrupted: a queue that has a push halfway through makes
     /// those who pop wait for it.
     at_inbox: AtomicBool,
+    /// How many posts were completed. Written by the thread that is at the inbox.
+    posts: AtomicU32,
+    /// How many of them the last look had before it. Written under the lock.
+    posts_seen: AtomicU32,
     /// Somebody outside may look at the descriptor: as `EpState::observed`, for those who have no lock.
     exposed: AtomicBool,
     /// A byte may have been put into the pipe so that whoever polls it looks here.
@@ -96,6 +100,8 @@ pooled!(
         lock: Lock::new(ranks::INSTANCE, EpState::new()),
         inbox: AtomicRef::none(),
         at_inbox: AtomicBool::new(false),
+        posts: AtomicU32::new(0),
+        posts_seen: AtomicU32::new(0),
         exposed: AtomicBool::new(false),
         stirred: AtomicBool::new(false),
         stir: Bell::new(),
