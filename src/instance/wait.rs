@@ -1,29 +1,28 @@
-//! How a thread waits (W1 to W11): the newest one polls, the others sleep behind it, and signals end every sleep.
+//! The wait of a thread (W1 to W11): the newest one polls, the others sleep behind it, and signals end
+//! every sleep. Kernel counterpart: `ep_poll`.
 //!
-//! Nothing that must be dropped is alive while a thread sleeps here: a cancelled thread unwinds out of `ppoll` through these
-//! frames and those of `nap` and the poller, and what it held in the instance is put right when it exits (`lifecycle::end_thread`).
+//! No value that must be dropped is alive while a thread sleeps here: a cancelled thread unwinds out of
+//! `ppoll` through these frames, and those of `nap` and the poller. Its place in the instance is
+//! cleared when it exits (`lifecycle::end_thread`).
+
+mod poll_round;
 
 use libc::{epoll_event, pollfd};
 use nix::errno::Errno;
 
 use crate::backend::rest::{self, Rest};
-use crate::backend::{ByPoll, ByRequest, Poller, parking};
-use crate::events::NVAL;
-use crate::facts;
+use crate::backend::{ByPoll, ByRequest};
 use crate::graph::epstate::EpState;
 use crate::graph::eventpoll::Eventpoll;
 use crate::graph::waitq::{self, Sleeper};
 use crate::instance::glance::{self, Patience};
 use crate::instance::lifecycle;
 use crate::instance::open;
-use crate::instance::parked;
-use crate::instance::resample::{self, Extent};
 use crate::instance::ring_use;
 use crate::instance::send_events;
 use crate::instance::vanished::Vanished;
 use crate::lock::{self, Guard};
 use crate::nap::Nap;
-use crate::probe::fleeting;
 use crate::sync::atomic::AtomicBool;
 use crate::sync::atomic::Ordering::SeqCst;
 use crate::sys::{self, SigMask};
@@ -32,17 +31,17 @@ use crate::user;
 /// The longest time to wait, in nanoseconds; `None` waits for ever.
 pub type Timeout = Option<u64>;
 
-/// Where the events go.
+/// The array for the events.
 #[derive(Clone, Copy, Debug)]
 pub struct Buffer {
     /// The caller's array.
     pub events: *mut epoll_event,
-    /// How many events fit; at least 1.
+    /// The number of events that fit; at least 1.
     pub max: usize,
 }
 
 pub use crate::nap::{LONGEST_TICK_NS, TICK_NS};
-/// The longest where only eventfds that other processes may write to are unread.
+/// The longest tick while only eventfds that other processes may write to are unread.
 pub const LONGEST_RARE_TICK_NS: u64 = 1_000_000_000;
 
 /// The checks of W1, in the kernel's order.
@@ -57,7 +56,7 @@ fn checked(epfd: i32, events: *mut epoll_event, max: i32) -> Result<(&'static Ev
     Ok((found?.into_raw(), Buffer { events, max }))
 }
 
-/// epoll_pwait2(2), of which the other waits are special cases.
+/// epoll_pwait2(2), which includes the other waits.
 ///
 /// # Safety
 /// `events` must be NULL, outside user space, or writable for `max` events.
@@ -69,7 +68,7 @@ pub unsafe fn wait(
     mask: Option<SigMask>,
 ) -> Result<usize, Errno> {
     if lock::interrupted() {
-        // In a signal handler, which would wait for what it interrupted.
+        // A signal handler cannot wait for the code that it interrupted.
         return Err(Errno::EINTR);
     }
     let (ep, buffer) = checked(epfd, events, max)?;
@@ -77,7 +76,8 @@ pub unsafe fn wait(
     unsafe { wait_on(ep, buffer, timeout, mask, None) }
 }
 
-/// The same on an instance that is pinned for it, until somebody sets `called_off` and kicks the thread: then nothing is reported.
+/// The same on an instance that is pinned for it. When another thread sets `called_off` and kicks this
+/// one, the wait ends and reports nothing.
 ///
 /// # Safety
 /// As for [`wait`].
@@ -124,14 +124,14 @@ pub unsafe fn wait_on(
     if wait.is_over {
         lifecycle::finish_wait(ep, wait.was_last);
     }
-    // The last thing that can matter: a handler may run here, and leave the wait by `siglongjmp`.
+    // Last of all: a handler may run here, and leave the wait by `siglongjmp`.
     if let Some(outside) = wait.nap.outside {
         sys::swap_signal_mask(outside);
     }
     outcome
 }
 
-/// How far a wait has come.
+/// The progress of a wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     /// Not on the wait queue yet.
@@ -151,23 +151,24 @@ struct Wait {
     turn: u32,
     buffer: Buffer,
     timeout: Timeout,
-    /// From the first look on that found nothing: a wait that finds something at once does not ask for the time.
+    /// Set by the first look that finds nothing: a wait that finds something at once does not read the
+    /// clock.
     deadline: Option<u64>,
     may_sleep: bool,
-    /// The last sleep as the poller was to last until the time is up.
+    /// The limit of the last sleep as the poller was the end of the time.
     sleeps_to_the_end: bool,
-    /// The longest sleep while an edge could hide, in nanoseconds; it doubles.
+    /// The longest sleep while an edge may be hidden, in nanoseconds; it doubles.
     tick: u64,
     stage: Stage,
     looked_at_parked: bool,
-    /// With a thread that polls, when the time is up.
+    /// For the thread that polls, when the time is up.
     patience: Patience,
-    /// When it is chased out of poll.
+    /// For pauses when closes evict it from poll.
     rest: Rest,
-    /// How long it stays away from poll before the next round, in nanoseconds.
+    /// The pause before the next round, in nanoseconds.
     pause: Option<u32>,
     nap: Nap,
-    /// Nothing is wanted any more.
+    /// Set when the wait is to end without events.
     called_off: Option<&'static AtomicBool>,
     /// The thread is off the wait queue.
     is_over: bool,
@@ -175,29 +176,10 @@ struct Wait {
     was_last: bool,
 }
 
-/// What the newest thread does in a round to learn readiness.
-#[derive(Clone, Copy, Debug)]
-struct Plan {
-    /// There is a poll, of all registrations or of those that are busy.
-    polls: bool,
-    /// No round came before.
-    is_first: bool,
-    /// A kick can end the sleep, so signals must not slip in between two of them (W8): they are blocked but in the sleep itself.
-    careful: bool,
-    /// It looks, though it may sleep.
-    looks_first: bool,
-    sleeps: bool,
-    /// The longest time without a look behind quiet bits.
-    longest_tick: Option<u64>,
-}
-
-/// What a round came to.
+/// The number of events when the wait is over; `None` for another round.
 type Round = Result<Option<usize>, Errno>;
 
 type Locked = Guard<'static, EpState>;
-
-/// How a sleep or a look ended, and the lock; None, and the lock let go of, if mail came. EINTR if the wait was overtaken meanwhile.
-type Learnt = Result<Option<(Locked, Result<usize, Errno>)>, Errno>;
 
 impl Wait {
     /// Looks, reports or sleeps, until there is something to return.
@@ -222,21 +204,23 @@ impl Wait {
         self.called_off.is_some_and(|called_off| called_off.load(SeqCst))
     }
 
-    /// A signal handler that interrupted this wait waited itself: this one is over, as it is on the kernel once a handler runs. The instance is
-    /// not pinned any more, and may be another by now.
+    /// Whether a signal handler that interrupted this wait has waited itself: this one is over, as it is
+    /// in the kernel once a handler runs. The instance is not pinned any more, and may be another.
     fn is_overtaken(&self) -> bool {
         self.stage != Stage::New && self.me.has_left(self.turn)
     }
 
-    /// Locks the instance, if the wait is still on its queue. EINTR as well if a signal handler has switched to these frames from
-    /// others that hold a lock: those go on only after the wait, which is left as if by `siglongjmp`.
+    /// Locks the instance, if the wait is still on its queue. EINTR if not, and if a signal handler has
+    /// switched to these frames from others that hold a lock: those continue only after the wait,
+    /// which is left as if by `siglongjmp`.
     fn lock(&self) -> Result<Locked, Errno> {
         let guard = self.ep.lock_unless_inside().ok_or(Errno::EINTR)?;
         if self.is_overtaken() { Err(Errno::EINTR) } else { Ok(guard) }
     }
 
-    /// Overtakes the wait that the thread is in. From the first time on signals are blocked in all waits from here to their end, for a
-    /// handler may leave these frames in the middle and come back to others, which need the locks.
+    /// Overtakes the wait that the thread is in. From the first time on, all waits block signals from
+    /// here to their end, because a handler may leave these frames and return to others, which need
+    /// the locks.
     #[cold]
     fn overtake(&mut self) -> Result<(), Errno> {
         self.nap.prepare();
@@ -253,7 +237,7 @@ impl Wait {
         let mut guard = self.lock()?;
         if self.stage == Stage::New {
             if self.me.waits_on.get().is_some() {
-                // A signal handler that ran since has begun a wait.
+                // A signal handler has begun a wait since.
                 return Ok(None);
             }
             guard.join(self.ep, self.me)?;
@@ -264,7 +248,7 @@ impl Wait {
         if guard.queue.poller.is_some() && !self.may_sleep {
             return self.look_past(guard);
         }
-        // When its time is up a thread looks once more, whichever place it has in the queue.
+        // When its time is up, a thread looks once more, whatever its place in the queue (W2).
         if guard.queue.poller.is_some() || (self.may_sleep && !self.is_newest(&guard)) {
             return self.stand_behind(guard);
         }
@@ -279,34 +263,12 @@ impl Wait {
         }
     }
 
-    /// The part of a round in which the newest thread learns readiness, and reports it.
-    fn poll<P: Poller>(&mut self, mut guard: Locked) -> Round {
-        let plan = self.prepare::<P>(&mut guard);
-        self.stage = Stage::Later;
-        if plan.is_first && self.is_newest(&guard) {
-            let mut vanished = Vanished::none();
-            if let Some(reported) = send_events::deliver_waiting(&mut guard, self.buffer, &mut vanished) {
-                return self.finish(guard, reported?, vanished);
-            }
-        }
-        let Some((mut guard, slept)) = self.learn::<P>(guard, plan)? else {
-            // However much there is to take in, the time that may pass does.
-            self.may_sleep = !is_over(self.deadline);
-            return Ok(None);
-        };
-        self.hear_kicks(&mut guard);
-        if plan.is_first && !P::TELLS_EDGES && resample::found_by_count(&mut guard) {
-            return Ok(None);
-        }
-        self.report(guard, plan, slept)
-    }
-
     fn is_newest(&self, st: &EpState) -> bool {
         st.queue.waiters.last().is_some_and(|last| std::ptr::eq(last, self.me))
     }
 
-    /// The time is up, and another thread is in poll. If that one is about to find something, and something is left for this one, it waits
-    /// for its turn to look.
+    /// The time is up, and another thread is in poll. If that thread is about to find more events than
+    /// it takes, this one waits for its turn to look.
     fn look_past(&mut self, guard: Locked) -> Round {
         let others = guard.queue.waiters.newer_than(self.me);
         let due = guard.queue.poller.map_or(glance::Due::Nothing, |poller| glance::due(&guard, poller, others));
@@ -318,13 +280,7 @@ impl Wait {
         Ok(None)
     }
 
-    /// Whether the thread may take what the last poll found: those that came later are to be served first, as the kernel has woken them first.
-    fn may_take(&self, st: &EpState) -> bool {
-        let newer = st.queue.waiters.newer_than(self.me);
-        newer == 0 || glance::has_found_more(st, newer)
-    }
-
-    /// A newer thread polls, or is to: this one sleeps until it is kicked.
+    /// A newer thread polls, or is about to: this one sleeps until it is kicked.
     fn stand_behind(&mut self, mut guard: Locked) -> Round {
         let st = &mut *guard;
         if st.queue.poller.is_none() {
@@ -363,158 +319,7 @@ impl Wait {
         Ok(None)
     }
 
-    /// Looks behind quiet bits, and decides whether to look or to sleep.
-    fn prepare<P: Poller>(&mut self, st: &mut EpState) -> Plan {
-        let is_first = self.stage == Stage::First;
-        P::take_in(self.ep, st);
-        let extent = if is_first && !P::TELLS_EDGES { Extent::BeforeLook } else { Extent::All };
-        let longest_tick = resample::sample_and_absorb(self.ep, st, extent);
-        if is_first && st.outer.is_observed() && st.backend.parked <= parking::PARK_ABOVE {
-            // Parked because somebody looks at the descriptor, not because they are many: they are in every report. Instances among
-            // them have been looked at.
-            parked::look_at_parked(st);
-        } else if is_first && !P::TELLS_EDGES {
-            parked::look_at_next_parked(st);
-        }
-        // A look comes first, so that a busy program never pays for that.
-        let unsure = st.backend.parked > 0 || longest_tick.is_some() || st.outer.is_observed() || st.recheck.left;
-        let careful = unsure || facts::has_threads() || waitq::ever_overtaken();
-        let mut polls = P::polls(st);
-        let looks_first = polls && is_first && (unsure || st.queue.habit.looks_first());
-        let mut sleeps = self.may_sleep && !looks_first && !st.ready.pressing && !P::is_told(st);
-        if sleeps {
-            sleeps = P::may_sleep(self.ep, st);
-            polls = P::SLEEPS_IN_POLL;
-        }
-        Plan { polls, is_first, careful, looks_first, sleeps, longest_tick }
-    }
-
-    /// Learns readiness: sleeps until there is some, or looks. None, and the lock let go of, if mail came.
-    fn learn<P: Poller>(&mut self, mut guard: Locked, plan: Plan) -> Learnt {
-        let slept = if plan.sleeps {
-            let Some((woken, slept)) = self.sleep::<P>(guard, plan)? else { return Ok(None) };
-            guard = woken;
-            P::woken(&mut guard, slept)
-        } else if plan.polls {
-            Ok(P::look(&mut guard, self.me))
-        } else {
-            Ok(0)
-        };
-        if plan.polls {
-            let descriptors = guard.backend.set.len();
-            guard.stats.polled(descriptors);
-        }
-        if slept.is_err() {
-            guard.backend.set.forget();
-        } else if plan.polls && fleeting::found_in_set(&guard) {
-            self.ep.absorb(&mut guard);
-        }
-        Ok(Some((guard, slept)))
-    }
-
-    /// Sleeps as the poller, without the lock.
-    fn sleep<P: Poller>(&mut self, mut guard: Locked, plan: Plan) -> Learnt {
-        let (ep, me) = (self.ep, self.me);
-        let st = &mut *guard;
-        if let Some(outer) = st.outer.link {
-            outer.before_sleep(ep, st);
-        }
-        self.begin_to_count();
-        let unsure = (st.recheck.overdue || (plan.careful && me.wake_fd() < 0)).then_some(LONGEST_TICK_NS);
-        let pause = [plan.longest_tick, unsure].into_iter().flatten().min().map(|longest| self.tick.min(longest));
-        let left = st.recheck.left.then_some(LONGEST_RARE_TICK_NS);
-        let time = remaining(self.deadline);
-        let limit = [time, pause, left].into_iter().flatten().min();
-        self.sleeps_to_the_end = time.is_some() && limit == time;
-        st.queue.poller = Some(me);
-        ep.set_blocked(Some(me));
-        if ep.has_mail() {
-            st.queue.poller = None;
-            ep.set_blocked(None);
-            return Ok(None);
-        }
-        let bed = P::lie_down(st, me);
-        me.set_unguarded(P::SLEEPS_IN_POLL && !plan.careful);
-        drop(guard);
-        if plan.careful {
-            self.nap.prepare();
-            if self.is_overtaken() {
-                return Err(Errno::EINTR);
-            }
-        }
-        let slept = P::sleep(&self.nap, ep, bed, limit, self.tick);
-        let mut guard = self.lock()?;
-        me.set_unguarded(false);
-        guard.queue.poller = None;
-        ep.set_blocked(None);
-        guard.stats.sleeps += 1;
-        self.tick = (self.tick * 2).min(LONGEST_RARE_TICK_NS);
-        Ok(Some((guard, slept)))
-    }
-
-    /// Takes in kicks; a wake-up descriptor that was closed behind our back is replaced.
-    fn hear_kicks(&self, st: &mut EpState) {
-        match st.backend.set.wake_revents() {
-            0 => {}
-            bits if bits & NVAL != 0 => {
-                self.me.lose_wake();
-                let _ = self.me.ensure_wake();
-            }
-            _ => {
-                st.stats.kicks += 1;
-                self.me.heed();
-            }
-        }
-    }
-
-    /// Reports what was found, and decides whether that was all.
-    fn report(&mut self, mut guard: Locked, plan: Plan, slept: Result<usize, Errno>) -> Round {
-        let st = &mut *guard;
-        let mut vanished = send_events::collect(st);
-        if let Some(outer) = st.outer.link {
-            outer.after_poll(self.ep, st);
-        }
-        let reported = if self.may_take(st) {
-            send_events::deliver(st, self.buffer, &mut vanished)?
-        } else {
-            send_events::leave_waiting(st);
-            0
-        };
-        if plan.looks_first && self.may_sleep {
-            st.queue.habit.looked(reported > 0);
-        }
-        if reported > 0 {
-            if parking::balance(st) {
-                parked::take_all_back(st);
-            }
-            return self.finish(guard, reported, vanished);
-        }
-        // What the watchers have not come around to hand over, a wait that does not sleep must find by itself.
-        if !self.may_sleep && !self.looked_at_parked && parked::look_at_parked(st) {
-            self.looked_at_parked = true;
-            return Ok(None);
-        }
-        self.begin_to_count();
-        // A sleep that ended early is no look after the time limit, however late it is by now.
-        let looked_at_end = plan.sleeps && self.sleeps_to_the_end && slept == Ok(0);
-        let time_is_up = !self.may_sleep || (looked_at_end && is_over(self.deadline));
-        if plan.sleeps && slept.is_ok() && !time_is_up {
-            st.stats.empty_wakeups += 1;
-            if plan.polls {
-                self.pause = rest::after(&mut self.rest, self.me, st.backend.set.len(), slept != Ok(0));
-            }
-        }
-        drop(guard);
-        vanished.forget();
-        slept?;
-        if time_is_up {
-            return Ok(Some(0));
-        }
-        self.may_sleep = !is_over(self.deadline);
-        Ok(None)
-    }
-
-    /// So many events are in the caller's array.
+    /// This number of events is in the caller's array.
     fn finish(&mut self, mut guard: Locked, reported: usize, vanished: Vanished) -> Round {
         self.leave(&mut guard);
         drop(guard);
@@ -522,7 +327,7 @@ impl Wait {
         Ok(Some(reported))
     }
 
-    /// The time that may pass begins now, if it has not.
+    /// The time begins to pass, if it has not.
     fn begin_to_count(&mut self) {
         self.deadline = self.deadline.or_else(|| deadline_of(self.timeout));
     }
@@ -537,7 +342,7 @@ impl Wait {
         }
     }
 
-    /// Takes the thread off the wait queue, under the lock that it has anyway.
+    /// Takes the thread off the wait queue, under the lock that it holds anyway.
     fn leave(&mut self, st: &mut EpState) {
         st.leave(self.ep, self.me);
         self.is_over = true;
