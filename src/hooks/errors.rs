@@ -53,8 +53,8 @@ fn note_taken(file: &File, before: ErrorMemory, after: ErrorMemory) {
     }
 }
 
-/// The fact that is told by a call that collected a pending error. While the error queue is not
-/// empty EPOLLERR stays.
+/// The fact that a call reports which cleared a pending error. While the error queue is not empty
+/// EPOLLERR stays.
 pub(super) fn collected(file: &'static File, fd: c_int) -> Facts {
     let may_queue = file.kind().queues_errors() || matches!(file.kind(), Kind::Mptcp | Kind::Other);
     if may_queue && sys::level(fd, 0) & ERR != 0 && sample::queues_errors(fd) {

@@ -42,8 +42,8 @@ fn is_bell(fd: c_int) -> bool {
     lookup::known(fd).is_some_and(|file| file.kind().is_eventfd())
 }
 
-/// Somebody may begin to wait for the edges of an eventfd while the call is in progress, for
-/// instance because its instance has a ring no more.
+/// An edge-triggered registration of the eventfd may begin during the call, for instance because
+/// its instance has given up its ring.
 #[inline(never)]
 fn concerned_writing(fd: c_int, offered: impl FnOnce() -> usize, call: impl FnOnce() -> isize) -> isize {
     let unwatched = lookup::known(fd).filter(|file| file.kind().is_eventfd() && !file.has_edges());
@@ -170,7 +170,7 @@ pub(super) fn gave(file: &'static File, fd: c_int, at: u32, n: isize, offered: u
             file.tell(Facts::RECHECK, at)
         }
         _ if n.unsigned_abs() < offered => observe::refused_write(file, fd, at),
-        // A pipe may be exactly full now, which no refused write will tell; by the next look it may
+        // A pipe may be exactly full now, which no refused write will show; by the next look it may
         // have room again.
         _ if file.kind().is_pipe() && sys::level(fd, WRITABLE) & WRITABLE == 0 => observe::refused_write(file, fd, at),
         // A write that blocked until there was space, and left none, has met SOCK_NOSPACE.

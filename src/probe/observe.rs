@@ -1,7 +1,8 @@
-//! The effects of a look at a descriptor on its other waiters. A poll shows that space was freed, that the peer of a
-//! unix socket has read or was closed; each of these woke every waiter, and may not show any more when they look. So
-//! the first to find it reports it to all registrations on the description. Kernel counterpart: the wake-ups of
-//! `sock_def_write_space`, `unix_dgram_peer_wake_me` and `unix_release_sock`.
+//! The effects of a look at a descriptor on its other waiters. A poll shows that space was freed,
+//! that the peer of a unix socket has read or was closed; each of these woke every waiter, and may
+//! not show any more when they look. So the first to find it reports it to all registrations on the
+//! description. Kernel counterpart: the wake-ups of `sock_def_write_space`,
+//! `unix_dgram_peer_wake_me` and `unix_release_sock`.
 
 use libc::c_int;
 

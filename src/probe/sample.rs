@@ -23,7 +23,7 @@ static TAKEN_SIGNALS: TakenSignals = TakenSignals::new();
 pub static VIEW: View<'static> = View { sees_calls: INTERPOSES, taken_signals: &TAKEN_SIGNALS };
 
 /// A number that changes with every arrival and with nothing else, where the kind has one;
-/// `watched` are the levels that somebody waits for.
+/// `watched` are the levels for which a registration waits.
 #[inline]
 pub fn arrivals(file: &'static File, fd: c_int, watched: Bits) -> Option<Count> {
     match file.kind().arrivals() {
@@ -49,12 +49,12 @@ pub fn settled_arrivals(file: &'static File, fd: c_int, watched: Bits) -> Option
 
 fn count(file: &'static File, fd: c_int, watched: Bits) -> Option<Count> {
     match file.kind().arrivals() {
-        // The state is part of it, for a change of state wakes everybody, and bytes those who wait
-        // for them.
+        // It includes the state, because a change of state wakes every waiter; bytes wake the
+        // waiters for data.
         Arrivals::Received => tcp_info::read(fd).map(|info| {
             let room = watched & WRITABLE != 0 && awaits_ack(info.tcpi_state) && has_stream_room(fd);
             note_errors(file, fd, &info);
-            // That a connection begins wakes nobody until it is made, or fails.
+            // A connection that begins wakes no waiter until it is established or fails.
             let state = if info.tcpi_state == SYN_SENT { CLOSE } else { info.tcpi_state };
             if watched & IN == 0 {
                 return Count::stream(0, errors_found(file), state).with_space(room);
@@ -74,7 +74,8 @@ fn count(file: &'static File, fd: c_int, watched: Bits) -> Option<Count> {
                 Err(_) => None,
             }
         }
-        // Nothing comes to a unix socket that was shut, and what is there goes with the peer.
+        // No data reaches a unix socket that was shut down, and queued data is discarded with the
+        // peer.
         Arrivals::Datagrams if file.kind() == Kind::UnixDgram && file.is_shut(libc::SHUT_RD) => Some(Count::total(0)),
         Arrivals::Datagrams => {
             let taken = file.consumed();
@@ -167,7 +168,7 @@ fn find_place(file: &'static File, fd: c_int, watched: Bits) -> Option<Count> {
     let (consumed, before, info, queued) = found;
     let info = info?;
     if info.tcpi_state != ESTABLISHED {
-        // Somebody whom we do not see has shut it, or its level did not tell.
+        // Another process has shut it down, or the level did not show it.
         return count(file, fd, watched);
     }
     if let Some(queued) = queued.filter(|&queued| before == Some(queued) && queued > 0 && !blurred)
@@ -193,7 +194,7 @@ pub fn overtaken(file: &File, seen: Seen) -> Option<Count> {
 fn queued_bytes(fd: c_int) -> Option<u64> {
     sys::ioctl_int(fd, libc::FIONREAD).ok().map(|queued| queued.max(0).unsigned_abs().into())
 }
-/// The memory in use by what a UDP socket received.
+/// The memory in use by received data of a UDP socket.
 pub fn receive_memory(fd: c_int) -> Option<u64> {
     socket_memory(fd).map(|[received, ..]| u64::from(received))
 }
@@ -201,13 +202,13 @@ pub fn receive_memory(fd: c_int) -> Option<u64> {
 /// The memory that a socket's queue of errors can take.
 #[derive(Clone, Copy, Debug)]
 pub struct ErrorMemory {
-    /// That in use by what was received, which errors count among.
+    /// The memory of received data, which includes errors.
     pub received: u32,
     /// That of options, which notices about zero-copy writes take.
     pub optional: u32,
 }
 
-/// The memory in use, of what the queue of errors may have a part in.
+/// The kinds of memory in use that may include the error queue.
 pub fn error_memory(fd: c_int) -> Option<ErrorMemory> {
     socket_memory(fd).map(|[received, _, _, _, _, _, optional, ..]| ErrorMemory { received, optional })
 }
@@ -226,7 +227,7 @@ pub fn queues_errors(fd: c_int) -> bool {
     })
 }
 
-/// What SO_MEMINFO tells of a socket. Its first number is the memory of unread datagrams.
+/// The numbers of SO_MEMINFO. The first is the memory of unread datagrams.
 fn socket_memory(fd: c_int) -> Option<[u32; 9]> {
     let mut memory = [0; 9];
     sys::getsockopt(fd, libc::SOL_SOCKET, SO_MEMINFO as c_int, &mut memory).ok().map(|_| memory)
@@ -235,13 +236,13 @@ fn socket_memory(fd: c_int) -> Option<[u32; 9]> {
 /// Whether a TCP connection that is readable has bytes, or the end that the peer sent, and is not
 /// only shut.
 pub fn has_stream_data(fd: c_int) -> bool {
-    // Of one that is closed altogether nothing tells whether its end came, or it was reset.
+    // A connection that is closed altogether does not show whether it was shut down or reset.
     const PEER_CLOSED: [TcpState; 4] = [CLOSE, CLOSE_WAIT, LAST_ACK, CLOSING];
     queued_bytes(fd).is_some_and(|queued| queued > 0)
         || tcp_info::state(fd).is_some_and(|state| PEER_CLOSED.contains(&state))
 }
 
-/// Whether a TCP connection has room for more: what EPOLLOUT says, unless the program shut this
+/// Whether a TCP connection has space: the level of EPOLLOUT, unless the program shut down this
 /// side.
 pub fn has_stream_room(fd: c_int) -> bool {
     socket_memory(fd).is_some_and(|[_, _, _, limit, _, queued, ..]| limit.saturating_sub(queued) >= queued / 2)
@@ -255,12 +256,12 @@ pub fn has_unsent_room(fd: c_int) -> bool {
     has_stream_room(fd) && (!marked || unsent * 2 < u64::from(mark.cast_unsigned()))
 }
 
-/// Whether states that a TCP connection can still go through wake somebody without a new level.
+/// Whether states that a TCP connection can still go through wake waiters without a new level.
 pub fn closes_still(fd: c_int) -> bool {
     match tcp_info::state(fd) {
         None | Some(CLOSE | CLOSE_WAIT) => false,
         Some(state) if awaits_ack(state) => true,
-        // The peer has not closed its side, but the level that would tell is that of our own
+        // The peer has not closed its side, but the level that would show it is that of our own
         // shutdown.
         Some(_) => sys::level(fd, RDHUP) & (RDHUP | HUP) != 0,
     }
@@ -307,7 +308,7 @@ fn datagrams(file: &'static File, fd: c_int) -> Option<u64> {
 /// Counts the datagrams, at most so many, of a socket that was shut or not, and leaves the place
 /// where a peek begins anywhere.
 fn peek_through(file: &'static File, fd: c_int, is_shut: bool, most: u64) -> Option<u64> {
-    // What memory a UDP queue that seems empty uses is that of real ones.
+    // A UDP queue that seems empty but uses memory holds datagrams.
     let is_seen = |count: u64| count > 0 || file.kind() != Kind::Udp || receive_memory(fd) == Some(0);
     let mut offset = 0;
     let mut count = u64::from(file.datagrams().map_or(0, Datagrams::empties));
@@ -390,9 +391,9 @@ fn pending_signals(fd: c_int) -> Option<Count> {
     Some(Count::total(queued + u64::from(taken)))
 }
 
-/// The memory of what a unix socket sent and its peer has not read; it falls when the peer reads
-/// (E4). None for what is no unix socket, or if nobody asked for room, which is all that a read of
-/// the peer's wakes for.
+/// The memory of data that a unix socket sent and its peer has not read; it falls when the peer
+/// reads (E4). None for other files, or if no registration asked for space: a read of the peer
+/// wakes for nothing else.
 pub fn outgoing(file: &File, fd: c_int) -> Option<u32> {
     if !file.kind().is_unix_data() || !file.is_room_wanted() {
         return None;
@@ -400,8 +401,8 @@ pub fn outgoing(file: &File, fd: c_int) -> Option<u32> {
     sys::ioctl_int(fd, libc::TIOCOUTQ).ok().map(|bytes| bytes.max(0).unsigned_abs())
 }
 
-/// Whether a unix socket's outgoing queue holds less than at the last look: the peer read. What it
-/// holds now is noted.
+/// Whether a unix socket's outgoing queue holds less than at the last look: the peer read. The new
+/// amount is noted.
 pub fn has_departures(file: &'static File, fd: c_int) -> bool {
     file.unix()
         .filter(|unix| unix.awaits_reads())
@@ -441,7 +442,7 @@ mod tests {
         let file = File::create().expect("memory");
         assert_eq!(file.identify(fd), Kind::UnixDgram);
         assert_eq!(one.send(b"some").ok(), Some(4));
-        // What the kernel leaves behind where a call takes while the place is put back.
+        // The offset that the kernel leaves if a call takes while the offset is put back.
         let leave_behind = || sys::setsockopt(fd, libc::SOL_SOCKET, libc::SO_PEEK_OFF, 0).expect("a place");
         let place = || {
             let mut place: c_int = 0;

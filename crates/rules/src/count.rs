@@ -147,7 +147,7 @@ impl PackedSeen {
 /// No datagram takes less memory.
 const LEAST_DATAGRAM: i32 = 512;
 
-/// What two counts show.
+/// The difference between two counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
     /// Nothing came.
@@ -158,7 +158,7 @@ pub enum Change {
     Loss,
 }
 
-/// What happened between two counts of one description. A loss may be what a call that ran into the
+/// The change between two counts of one description. A loss may be what a call that ran into the
 /// second count is about to account for.
 pub fn change(before: Count, now: Count, taken: &TakenSignals) -> Change {
     match exact_change(before.0, now.plain().0, taken) {

@@ -75,11 +75,11 @@ pub enum Kind {
 /// looked" (E1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arrivals {
-    /// The kernel counts bytes received, whoever reads them.
+    /// The kernel counts bytes received, whichever process reads them.
     Received,
-    /// Bytes queued now, plus those the witnesses saw taken.
+    /// Bytes queued now, plus those that the hooks saw taken.
     Queued,
-    /// Connections waiting now, plus those the witnesses saw accepted.
+    /// Connections waiting now, plus those that the hooks saw accepted.
     Backlog,
     /// Datagrams queued now, counted by peeking at each, plus those the witnesses saw taken.
     Datagrams,

@@ -18,7 +18,7 @@ impl File {
 }
 
 impl Datagrams<'_> {
-    /// Empty datagrams that a count has seen and nobody has taken yet.
+    /// Empty datagrams that a count has seen and that are still queued.
     pub fn empties(self) -> u32 {
         self.0.tally.load(SeqCst)
     }

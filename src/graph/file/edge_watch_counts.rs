@@ -1,4 +1,5 @@
-//! Which descriptions somebody waits for edges of: what a transfer call asks first.
+//! Counters of the descriptions with edge-triggered registrations: the first question of a transfer
+//! call.
 
 use crate::sync::atomic::AtomicU32;
 use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
@@ -9,7 +10,7 @@ use crate::kind::Kind;
 /// So many descriptions of one inode are found.
 pub const MOST_ENDS: usize = 8;
 
-/// How many descriptions have somebody who waits for their edges.
+/// How many descriptions have edge-triggered registrations.
 static WITH_EDGES: AtomicU32 = AtomicU32::new(0);
 /// How many of these are pipes.
 static PIPES_WITH_EDGES: AtomicU32 = AtomicU32::new(0);
@@ -19,7 +20,7 @@ static FIFOS_WITH_EDGES: AtomicU32 = AtomicU32::new(0);
 static SIGNALFDS_WITH_EDGES: AtomicU32 = AtomicU32::new(0);
 
 impl File {
-    /// Whether a witness has anybody to tell.
+    /// Whether a hook has a registration to report to.
     #[inline]
     pub fn has_edges(&self) -> bool {
         self.edges.load(Relaxed) != 0
@@ -39,7 +40,7 @@ impl File {
         };
         if change(&self.edges) == 0 {
             change(&WITH_EDGES);
-            // Reads are witnessed from here on, or are not any more.
+            // From here on hooks see reads, or do not any more.
             self.lose_place();
             match self.kind() {
                 Kind::Pipe => _ = change(&PIPES_WITH_EDGES),

@@ -1,5 +1,5 @@
-//! The interest graph around one description: its numbers, its registrations, and how these are
-//! told what the witnesses saw.
+//! The interest graph around one description: its numbers, its registrations, and how facts of the
+//! hooks reach these.
 
 use libc::c_int;
 
@@ -46,7 +46,7 @@ impl FileGuard {
         self.file.items.set(Some(item));
     }
 
-    /// Takes a registration out. Its own link stays, for those who walk without the lock.
+    /// Takes a registration out. Its own link stays, for walks without the lock.
     pub fn unlink(&mut self, item: &'static Epitem) {
         match self.items().find(|other| other.next.get().is_some_and(|next| std::ptr::eq(next, item))) {
             Some(before) => before.next.set(item.next.get()),
@@ -87,8 +87,8 @@ impl Drop for FileGuard {
     }
 }
 
-/// Facts to be told: what they are, when the latest of the calls began, and how many there were, so
-/// that facts which come while others are told are not taken for told.
+/// Facts to be delivered, the beginning of the latest call, and the number of calls, so that facts
+/// which come during a delivery are not taken for delivered.
 #[derive(Clone, Copy)]
 pub(super) struct Told(pub(super) u64);
 
@@ -144,7 +144,8 @@ impl File {
             let Some(_graph) = self.graph.try_lock() else { return self.tell_past_holder(told) };
             self.lapse_claim(told);
             self.items().for_each(|item| item.tell(told.facts(), told.at()));
-            // Not before: this thread may be held up on the way, and then others have to tell.
+            // Not before: this thread may be held up on the way, and another one then has to
+            // deliver.
             let _ = self.undelivered.compare_exchange(told.0, told.delivered().0, SeqCst, SeqCst);
         }
     }
@@ -175,7 +176,7 @@ impl File {
         self.items().nth(1).is_some()
     }
 
-    /// Whether nothing waits to be told, for the models.
+    /// Whether all facts were delivered, for the models.
     #[cfg(test)]
     pub fn has_told_all(&self) -> bool {
         Told(self.undelivered.load(SeqCst)).facts().is_empty()
@@ -193,8 +194,8 @@ fn is_later(at: u32, than: u32) -> bool {
     at.wrapping_sub(than).cast_signed() > 0
 }
 
-/// Raises a clock reading to a later one. A call that began long ago must not take back what a
-/// younger one told.
+/// Raises a clock reading to a later one. A call that began long ago must not revoke the report of
+/// a later one.
 pub fn raise(clock: &AtomicU32, at: u32) {
     let _ = clock.fetch_update(SeqCst, SeqCst, |now| is_later(at, now).then_some(at));
 }

@@ -43,7 +43,7 @@ impl Allowance {
 /// How many bits of an inode stand in a mark as they are.
 const INODE_BITS: u32 = 40;
 
-/// As much of an inode as a mark tells.
+/// The bits of an inode that a mark holds.
 pub(super) fn known_part(inode: u64) -> u64 {
     inode & ((1 << INODE_BITS) - 1)
 }

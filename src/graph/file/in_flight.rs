@@ -41,16 +41,16 @@ pub fn end_thread() {
     }
 }
 
-/// The table. A call is in the bucket of what it works on or, where that is full, in one behind it.
+/// The table. A call is in the bucket of its description or, if that is full, in a later one.
 static CALLS: [Bucket; Bucket::COUNT] = [const { Bucket::empty() }; Bucket::COUNT];
 /// So many more, without names.
 static MORE: AtomicU32 = AtomicU32::new(0);
 
 #[derive(Debug)]
 struct Bucket {
-    /// The thread in the upper half, and what it works on in the lower; 0 where nobody is.
+    /// The thread in the upper half and the description in the lower; 0 if the place is free.
     places: [AtomicU64; Bucket::ROOM],
-    /// Somebody who belonged here has gone on to the next one, some time.
+    /// Overflow bit: an entry hashed here was once placed in a later bucket.
     passed: AtomicBool,
 }
 
@@ -99,7 +99,7 @@ impl Bucket {
     }
 }
 
-/// Who is in a call of one sort on one description.
+/// The threads in a call of one sort on one description.
 #[derive(Clone, Copy, Debug)]
 pub struct Underway(u32);
 
@@ -119,7 +119,7 @@ impl Underway {
         (first..first + Bucket::COUNT).map(|at| &CALLS[at % Bucket::COUNT])
     }
 
-    /// The buckets in which somebody may be.
+    /// The buckets that may hold an entry.
     fn reached(self) -> impl Iterator<Item = &'static Bucket> {
         let mut goes_on = true;
         self.buckets().take_while(move |bucket| std::mem::replace(&mut goes_on, bucket.passed.load(SeqCst)))

@@ -19,7 +19,7 @@ const BUCKETS: usize = 1024;
 static FIRST: [AtomicShort<File>; BUCKETS] = [const { AtomicShort::none() }; BUCKETS];
 /// Held while the chains are changed, and nothing is waited for meanwhile.
 pub static CHANGES: Lock<()> = Lock::new(ranks::INDEX, ());
-/// Odd while the chains are changed. Who walked one meanwhile may have missed something.
+/// A sequence count: odd while the chains are changed. A walk meanwhile may have missed an entry.
 static VERSION: AtomicU32 = AtomicU32::new(0);
 
 fn bucket(inode: u64) -> &'static AtomicShort<File> {

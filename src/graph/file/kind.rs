@@ -1,4 +1,4 @@
-//! What an open file description is, as far as its edges differ, and whether epoll takes it at all
+//! The kind of an open file description, as far as its edges differ, and whether epoll accepts it
 //! (T3).
 
 use libc::{c_int, stat};
@@ -99,13 +99,13 @@ fn regular_file(fd: c_int) -> Result<(), Errno> {
     if of_process && names.next() != Some(b"net") { Err(Errno::EPERM) } else { Ok(()) }
 }
 
-/// Finds out what the description is.
+/// Finds the kind of the description.
 pub fn identify(fd: c_int) -> Kind {
     sys::fstat(fd).map_or(Kind::Other, |stat| of_stat(fd, &stat).0)
 }
 
-/// Finds out what the description is, and of a TCP connection the state, which is found on the way.
-/// A few system calls: for edge-triggered registrations only.
+/// Finds the kind of the description, and on the way the state of a TCP connection. A few system
+/// calls: for edge-triggered registrations only.
 pub fn of_stat(fd: c_int, stat: &stat) -> (Kind, Option<TcpState>) {
     let kind = match stat.st_mode & libc::S_IFMT {
         libc::S_IFSOCK => return socket(fd),

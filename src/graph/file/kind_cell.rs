@@ -1,4 +1,4 @@
-//! What an open file description is and, of a pipe, how it was opened: both in one byte.
+//! The kind of an open file description and the access mode of a pipe, in one byte.
 
 use libc::c_int;
 

@@ -69,12 +69,12 @@ pub struct File {
     indexed: AtomicBool,
     /// What it is.
     kind: KindCell,
-    /// Edge-triggered registrations: while there are none the witnesses have nobody to tell.
+    /// Edge-triggered registrations: while there are none, the hooks have no facts to report.
     edges: AtomicU32,
-    /// Bytes, or connections, that read-like calls of this process took. Only counted while
-    /// somebody needs it. Of a TCP connection whose place is known, all that were ever taken.
+    /// Bytes, or connections, that read-like calls of this process took. Only counted while a
+    /// registration needs it. Of a TCP connection whose place is known, all that were ever taken.
     consumed: AtomicU64,
-    /// Counts the transfer calls that began: orders what they tell against the reports (see
+    /// Counts the transfer calls that began: orders their facts and the reports (see
     /// `Epitem::tell`).
     clock: AtomicU32,
     /// How many calls that take have ended.
@@ -89,13 +89,12 @@ pub struct File {
     peer: AtomicU8,
     /// [`NO_SPACE`] and the bits below it.
     flags: AtomicU8,
-    /// Facts that not every registration was told of yet, see [`Told`].
+    /// Facts that did not reach every registration yet, see [`Told`].
     undelivered: AtomicU64,
     /// Device and inode in one number; 0 while they are not known. The two ends of a pipe have the
     /// same.
     mark: AtomicU64,
-    /// A sum over what `/proc` calls it, where it has no inode of its own; 0 while that is not
-    /// known.
+    /// A checksum of its name in `/proc`, if it has no inode of its own; 0 while that is not known.
     name: AtomicU32,
     /// When a number was last compared with it, in milliseconds of the monotonic clock, as far as
     /// they fit; 0 if it was not.
@@ -163,7 +162,7 @@ impl File {
         let file = FILES.take()?;
         file.kind.set(Kind::Unidentified);
         file.edges.store(0, Relaxed);
-        // What an eventfd counted leaves no room for more.
+        // The count of an earlier eventfd leaves no room for more.
         file.consumed.store(0, Relaxed);
         file.taking().reset();
         file.peeking().reset();
@@ -179,7 +178,7 @@ impl File {
         Ok(file)
     }
 
-    /// Gives the record back. Nobody may find it in the table any more.
+    /// Gives the record back. The table must not lead to it any more.
     pub fn retire(&'static self) {
         self.ep.set(None);
         FILES.give_back(self);
@@ -257,7 +256,7 @@ impl File {
         &self.claim
     }
 
-    /// What read-like calls took so far.
+    /// The amount that read-like calls took so far.
     pub fn consumed(&self) -> u64 {
         self.consumed.load(SeqCst)
     }
@@ -267,12 +266,12 @@ impl File {
         self.consumed.fetch_add(amount, SeqCst);
     }
 
-    /// Whether anybody may wait for room.
+    /// Whether a registration may wait for space.
     pub fn is_room_wanted(&self) -> bool {
         self.flags.load(Relaxed) & ROOM_WANTED != 0
     }
 
-    /// Somebody waits for room from here on.
+    /// A registration waits for space from here on.
     pub fn want_room(&self) {
         self.flags.fetch_or(ROOM_WANTED, Relaxed);
     }
@@ -301,13 +300,13 @@ impl File {
         self.flags.fetch_or(sides, Relaxed);
     }
 
-    /// Who is in a call that takes and has not said how much.
+    /// The threads in a call that takes and has not reported how much.
     fn taking(&'static self) -> Underway {
         Underway::on(2 * Short::of(self).to_bits().get())
     }
 
-    /// A call that takes begins. Until it has said how much it took, what is queued and what was
-    /// taken do not add up.
+    /// A call that takes begins. Until it has reported how much, the amounts queued and taken do
+    /// not add up.
     #[inline]
     pub fn begin_taking(&'static self) -> Taking {
         Taking { file: self, _mark: self.taking().begin() }

@@ -14,7 +14,7 @@ pub struct Peeking {
 }
 
 impl File {
-    /// Who is in a peeking call.
+    /// The threads in a peeking call.
     pub(super) fn peeking(&'static self) -> Underway {
         Underway::on(2 * Short::of(self).to_bits().get() + 1)
     }
@@ -34,7 +34,7 @@ impl File {
         }
     }
 
-    /// The same, for a call that cannot wait; `None` while somebody counts.
+    /// The same, for a call that cannot wait; `None` during a count.
     pub fn try_peek(&'static self) -> Option<Peeking> {
         let mark = self.peeking().begin();
         (self.counting.load(SeqCst) == 0).then_some(Peeking { _mark: mark })

@@ -11,8 +11,8 @@
 //! - A look for outer instances finds EPOLLOUT low. Pipes: no space. Others: no change.
 //! - A look finds EPOLLOUT high ([`File::space_found`]). Pipes: no change. Others: space, and if
 //!   there had been none, SPACE_FREED is reported.
-//! - The peer reads, or a write is about to begin and EPOLLOUT is high ([`File::space_freed`]): space,
-//!   and SPACE_FREED is reported.
+//! - The peer reads, or a write is about to begin and EPOLLOUT is high ([`File::space_freed`]):
+//!   space, and SPACE_FREED is reported.
 //! - Every waiter is woken ([`File::space_rechecked`]). Pipes: no change. Others: as EPOLLOUT is.
 //!
 //! A pipe stays without space until the next write: a look that finds some is not the wake-up of
@@ -27,7 +27,7 @@ use crate::kind::Kind;
 use crate::sync::atomic::Ordering::Relaxed;
 use crate::sys;
 
-/// Who finds that a description cannot be written to.
+/// On whose behalf a look found no space to write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Finder {
     /// A poll for a report, which the kernel makes as well.

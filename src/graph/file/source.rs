@@ -36,7 +36,7 @@ impl File {
         self.is_source().then_some(Source(self))
     }
 
-    /// The number of a source is to be another's: waits until nobody uses it as the source's. Not
+    /// The number of a source is to be another's: waits until no call uses it as the source's. Not
     /// under a lock.
     pub fn await_source_users(&self) {
         /// A thread that is not done by then is held up by a signal handler.
