@@ -1,8 +1,11 @@
-//! Readiness sources: descriptors whose level the program itself sets, in memory.
+//! Readiness sources: descriptors whose level the program sets, in memory. Kernel counterpart: a
+//! file of a driver, which sets its level and calls `wake_up_poll`.
 //!
-//! A source is never polled. What is posted is a level of the description; each post is a wake-up, of which the registrations are told as of
-//! what a witness saw (`edge.rs`), and before each sleep a wait compares what it would report with what is posted
-//! (`EpState::refresh`). The descriptor itself is an eventfd that reads as readable while EPOLLIN is posted, for whoever polls it without us.
+//! No poll finds the level of a source. A post raises levels of the description and is a wake-up:
+//! the registrations get the posted events as facts, as from a hook. Before each sleep a wait
+//! compares the posted levels with those that it would report (`EpState::refresh`). The descriptor
+//! is an eventfd, which is readable while EPOLLIN is posted, for programs that poll it without this
+//! library.
 
 use std::ptr;
 
@@ -20,10 +23,10 @@ use crate::sync;
 use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
 use crate::sys;
 
-/// What can be posted.
+/// The events that can be posted.
 const POSTABLE: u32 = (IN | PRI | OUT | ERR | HUP | RDHUP) as u32;
 
-/// A new source, with nothing posted. `flags` may be EPOLL_CLOEXEC. Answers with its descriptor.
+/// Creates a source with nothing posted. `flags` may be EPOLL_CLOEXEC. Returns its descriptor.
 pub fn create(flags: c_int) -> Result<c_int, Errno> {
     open::begin_creation(flags)?;
     let fd = sys::eventfd()?;
@@ -37,7 +40,7 @@ fn enter(fd: c_int, flags: c_int) -> Result<(), Errno> {
     if flags & libc::EPOLL_CLOEXEC == 0 {
         sys::fcntl(fd, libc::F_SETFD, 0)?;
     }
-    // A number known here whose descriptor was closed behind our back is free for the new one.
+    // A number that is known here although it was free was closed unseen.
     close::forget(fd);
     let file = File::create()?;
     file.become_source();
@@ -47,7 +50,8 @@ fn enter(fd: c_int, flags: c_int) -> Result<(), Errno> {
     lookup::enter(file, fd).inspect_err(|_| file.retire())
 }
 
-/// A source while it is looked at or changed: whoever is to close its number waits for the end of that, so the record is the source's all the while.
+/// A user of a source. A thread that closes its number waits until there is none, so the record is
+/// the source's all the while.
 struct InUse {
     file: &'static File,
     source: Source<'static>,
@@ -55,7 +59,7 @@ struct InUse {
 }
 
 impl InUse {
-    /// None if the file is not a source.
+    /// `None` if the file is not a source.
     fn begin(file: &'static File, fd: c_int) -> Option<InUse> {
         let source = file.source()?;
         source.users().fetch_add(1, SeqCst);
@@ -77,8 +81,10 @@ impl InUse {
         lookup::known(self.fd).is_some_and(|now| ptr::eq(now, self.file))
     }
 
-    /// Makes the descriptor readable, or not, as the level is. Two that are at it at once, or a signal handler and whom it interrupted, come
-    /// to the same end: each goes on until what it did is right. Once the number is no longer the source's it is left alone.
+    /// Makes the descriptor readable if EPOLLIN is posted, and unreadable if not. Two threads that
+    /// do so at once, or a signal handler and the code that it interrupted, come to the same
+    /// result, because each repeats it until it is right. A number that is not the source's any
+    /// more is left alone.
     fn show(&self) {
         while self.has_its_number() {
             let is_readable = self.source.posted() & IN;
@@ -96,33 +102,36 @@ impl InUse {
 
 impl Drop for InUse {
     fn drop(&mut self) {
-        // In a forked child nobody is in here, but perhaps who comes back out of a signal handler.
+        // A forked child has no users, except code that a signal handler returns to.
         let _ = self.source.users().fetch_update(SeqCst, Relaxed, |users| users.checked_sub(1));
-        // Who waits for that has taken the number away first.
+        // A thread that waits for the users has removed the number first.
         if !self.has_its_number() {
             sync::futex_wake(self.source.users(), i32::MAX);
         }
     }
 }
 
-/// Whether a number that was a source's still is: it may have been closed behind our back, and what is open under it now is not to be written to.
-/// Without libc's names any close is one behind our back, so the kernel is asked each time. A name takes longer, and is asked for now and then.
+/// Whether a number that was a source's still is. It may have been closed unseen, and the file that
+/// is open under it now must not be written to. Without the interposed names every close is unseen,
+/// so the kernel is asked each time; the name of the file, which takes longer to read, is compared
+/// once in a while.
 fn is_still(file: &File, fd: c_int) -> bool {
     let is_open = cfg!(feature = "interpose")
         || match sys::fstat(fd) {
             Ok(stat) => file.is_marked_as((stat.st_dev, stat.st_ino)),
-            // Where the question is not allowed the answer is not no.
+            // A refused fstat (seccomp) does not mean that the number is closed.
             Err(errno) => errno != Errno::EBADF,
         };
     let is_named = is_open && file.is_likely_named_by(fd, false);
     if !is_named {
-        // No is no answer that holds for a while.
+        // A negative result must not be cached.
         file.check_anew();
     }
     is_named
 }
 
-/// The levels that events stand for: data and room have two names each. EINVAL for none, and for what cannot be posted.
+/// The levels of events: EPOLLIN and EPOLLOUT have two names each. EINVAL for 0, and for events
+/// that cannot be posted.
 fn levels_of(events: u32) -> Result<Bits, Errno> {
     if events == 0 || events & !POSTABLE != 0 {
         return Err(Errno::EINVAL);
@@ -133,7 +142,8 @@ fn levels_of(events: u32) -> Result<Bits, Errno> {
     Ok(events | data | room)
 }
 
-/// Raises levels, and wakes those who wait for one of them. Never waits, so it may be called in signal handlers.
+/// Raises levels, and wakes the threads that wait for one of them. It never waits, so a signal
+/// handler may call it.
 pub fn post(fd: c_int, events: u32) -> Result<(), Errno> {
     let levels = levels_of(events)?;
     let source = InUse::find(fd)?;
@@ -141,14 +151,16 @@ pub fn post(fd: c_int, events: u32) -> Result<(), Errno> {
     if levels & !source.source.raise(levels) & IN != 0 {
         source.show();
     }
-    // Who finds it ready next may have it, whoever of several exclusive registrations had what was there before.
+    // Whichever exclusive registration finds it ready next may report it, whoever had the earlier
+    // event.
     file.claim().lapse();
-    // Not before the levels are there: a report that came first saw them, and is not to be made again.
+    // After the levels are raised: a report that comes between has shown them, and must not be
+    // repeated.
     file.tell(Facts::posted(levels), file.begin_call());
     Ok(())
 }
 
-/// Lowers levels. As safe as `post`.
+/// Lowers levels. A signal handler may call it.
 pub fn clear(fd: c_int, events: u32) -> Result<(), Errno> {
     let levels = levels_of(events)?;
     let source = InUse::find(fd)?;
@@ -158,7 +170,7 @@ pub fn clear(fd: c_int, events: u32) -> Result<(), Errno> {
     Ok(())
 }
 
-/// What is posted.
+/// The posted events.
 pub fn posted(fd: c_int) -> Result<u32, Errno> {
     Ok(u32::from(InUse::find(fd)?.source.posted()) & POSTABLE)
 }
@@ -168,7 +180,7 @@ pub fn check(fd: c_int) -> Result<(), Errno> {
     InUse::find(fd).map(|_| ())
 }
 
-/// In a forked child: what the descriptors of sources show is this process's own from here on.
+/// In a forked child the sources get descriptors of their own.
 pub fn renew_all_after_fork() {
     File::for_each(|file| {
         if let Some(source) = file.source() {

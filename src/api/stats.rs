@@ -1,4 +1,5 @@
-//! Reads the counters (`graph/stats.rs`), and prints their sums at exit with `EPOLYFILL_COUNTERS=1`.
+//! Reads the counters (`graph/stats.rs`), and prints their sums at exit with
+//! `EPOLYFILL_COUNTERS=1`.
 
 use std::mem::offset_of;
 

@@ -1,6 +1,6 @@
-//! Counters, in the words of a ready queue. Those of an instance are plain numbers under its lock, so
-//! threads on different instances share nothing. Atomic ones are for what belongs to no instance.
-//! `api/stats.rs` reads and prints them.
+//! Counters, in the words of a ready queue. Those of an instance are plain numbers under its lock,
+//! so threads on different instances share nothing. Atomic ones are for what belongs to no
+//! instance. `api/stats.rs` reads and prints them.
 
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;

@@ -399,20 +399,21 @@ mod tests {
 
     /// Runs `test` with the sleepers of this thread and of two others, which stay alive for it.
     fn with_three(test: impl FnOnce([&'static Sleeper; 3])) {
-        let done = std::sync::Barrier::new(3);
+        use std::sync::mpsc::channel;
         std::thread::scope(|scope| {
-            let (mine, sleepers) = std::sync::mpsc::channel();
-            for _ in 0..2 {
+            let (mine, sleepers) = channel();
+            let other = || {
                 let mine = mine.clone();
-                let done = &done;
+                // Dropped with the test, whether it passes or not.
+                let (alive, end) = channel::<()>();
                 scope.spawn(move || {
                     mine.send(Sleeper::begin().expect("memory")).expect("a receiver");
-                    done.wait();
+                    let _ = end.recv();
                 });
-            }
-            let other = || sleepers.recv().expect("a sleeper");
-            test([Sleeper::begin().expect("memory"), other(), other()]);
-            done.wait();
+                (sleepers.recv().expect("a sleeper"), alive)
+            };
+            let ((b, _b_is_alive), (c, _c_is_alive)) = (other(), other());
+            test([Sleeper::begin().expect("memory"), b, c]);
         });
     }
 

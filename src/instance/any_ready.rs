@@ -9,10 +9,10 @@ use crate::instance::item_poll;
 use crate::instance::second_look::look_again;
 use crate::instance::send_events::{leave_one_waiting, refresh_edge, unlist};
 
-/// Whether a wait would report a registration on the ready list now. The first such one is proof; with
-/// `all`, after a poll, the others are looked at as well. Registrations that a wait would not report
-/// leave the list. Nothing is reported, and nothing changes for a later wait, except in instances
-/// inside if this is the turn of this one.
+/// Whether a wait would report a registration on the ready list now. The first such one is proof;
+/// with `all`, after a poll, the others are looked at as well. Registrations that a wait would not
+/// report leave the list. Nothing is reported, and nothing changes for a later wait, except in
+/// instances inside if this is the turn of this one.
 #[doc(alias = "__ep_eventpoll_poll")]
 pub fn anything(st: &mut EpState, all: bool, in_turn: bool) -> bool {
     let mut turns = st.ready.list.len();

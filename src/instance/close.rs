@@ -16,9 +16,9 @@ use crate::instance::remove::{self, End};
 use crate::lock;
 use crate::sys;
 
-/// A number is about to be closed. If it is the last of its description, its registrations have ended
-/// (D1), and every thread that polled it has left poll, when this returns; so the close is one for
-/// the peer, too (D4).
+/// A number is about to be closed. If it is the last of its description, its registrations have
+/// ended (D1), and every thread that polled it has left poll, when this returns; so the close is
+/// one for the peer, too (D4).
 #[doc(alias = "eventpoll_release")]
 pub fn forget(fd: c_int) {
     if let Some(file) = known(fd) {
@@ -109,9 +109,9 @@ fn poll_by(graph: &FileGuard, gone: c_int, other: c_int) {
     }
 }
 
-/// A number was found closed, or naming another file, although no hook saw the close. By now it may be
-/// open again and known as another description; or the record may be that of another description,
-/// even under the same number. So all of that is decided under the lock.
+/// A number was found closed, or naming another file, although no hook saw the close. By now it may
+/// be open again and known as another description; or the record may be that of another
+/// description, even under the same number. So all of that is decided under the lock.
 pub fn vanished(file: &'static File, fd: c_int) {
     let mut graph = file.graph();
     if known(fd).is_some_and(|now| std::ptr::eq(now, file)) {
@@ -147,8 +147,8 @@ pub fn forget_range(first: u32, last: u32) -> impl Iterator<Item = u32> {
     })
 }
 
-/// The number of closes that a signal handler which interrupted this library may leave for later. The
-/// registrations of others end when their numbers are polled next.
+/// The number of closes that a signal handler which interrupted this library may leave for later.
+/// The registrations of others end when their numbers are polled next.
 const INTERRUPTED: usize = 16;
 
 /// A number, and the description that it named.
@@ -159,9 +159,9 @@ thread_local! {
     static CLOSED_IN_HANDLER: [Cell<Closed>; INTERRUPTED] = const { [const { Cell::new(None) }; INTERRUPTED] };
 }
 
-/// The close hook: as [`forget`]. In a signal handler that interrupted this library, the description
-/// is settled when the interrupted code releases its last lock. The number is free at once, because
-/// another thread may get it before that.
+/// The close hook: as [`forget`]. In a signal handler that interrupted this library, the
+/// description is settled when the interrupted code releases its last lock. The number is free at
+/// once, because another thread may get it before that.
 pub fn forget_from_anywhere(fd: c_int) {
     if !lock::interrupted() {
         return forget(fd);

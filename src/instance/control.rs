@@ -1,4 +1,5 @@
-//! What epoll_ctl(2) does: the checks in the kernel's order (T1), adding, changing and deleting registrations.
+//! Control calls: the checks in the kernel's order (T1), and the change of a registration. Kernel
+//! counterpart: `do_epoll_ctl`, `ep_modify`.
 
 use libc::{c_int, stat};
 use nix::errno::Errno;
@@ -35,8 +36,9 @@ pub struct Interest {
     pub data: u64,
 }
 
-/// epoll_ctl(2). `interest` is what `event` pointed to, `None` for EPOLL_CTL_DEL (T2). ENOMEM in a signal handler that interrupted
-/// this library, which would wait for itself.
+/// epoll_ctl(2). `interest` is the contents of `event`, `None` for EPOLL_CTL_DEL (T2). ENOMEM in a
+/// signal handler that interrupted this library, because it cannot wait for the code that it
+/// interrupted.
 pub fn control(epfd: c_int, op: c_int, fd: c_int, interest: Option<Interest>) -> Result<(), Errno> {
     if lock::interrupted() {
         return Err(Errno::ENOMEM);
@@ -64,8 +66,9 @@ pub fn control(epfd: c_int, op: c_int, fd: c_int, interest: Option<Interest>) ->
     made.inspect_err(|_| ep.lock().stats.controls_refused += 1)
 }
 
-/// Whether the target is open (the outer result), and whether it can be polled (the inner one). A number we know is trusted, most
-/// of the time, except when it is to be added: then it may have been closed and used again behind our back.
+/// Whether the target is open (the outer result), and whether it can be polled (the inner one). A
+/// known number is trusted most of the time, except in an ADD: it may have been closed and used
+/// again unseen.
 fn target(fd: c_int, op: c_int) -> Result<Result<Option<stat>, Errno>, Errno> {
     let trusted = |file: &'static File| {
         let is_used = file.eventpoll().is_some() || (op != libc::EPOLL_CTL_ADD && !file.graph().is_unwatched());
@@ -87,7 +90,8 @@ fn target(fd: c_int, op: c_int) -> Result<Result<Option<stat>, Errno>, Errno> {
     }
 }
 
-/// Whether it is watched, and a look would take what it shows, for which the kernel's own comes later, if at all.
+/// Whether the file is watched and shows a change once: a look here would take a change that the
+/// kernel's own look, if there is one, would find later.
 fn is_known_fleeting(fd: c_int) -> bool {
     lookup::known(fd).is_some_and(|file| file.kind().fleeting() != 0 && !file.graph().is_unwatched())
 }
@@ -130,7 +134,8 @@ fn modify(ep: &'static Eventpoll, fd: c_int, interest: Interest) -> Result<(), E
         && !state.spent.get()
         && item.told_after(state.reported_at.get())
     {
-        // What the old mask listed stays listed until a look finds it not ready.
+        // A registration that the old mask put on the list stays there until a look finds it not
+        // ready.
         st.note_ready(item);
     }
     let state = item.at(&st.held);
@@ -145,7 +150,8 @@ fn modify(ep: &'static Eventpoll, fd: c_int, interest: Interest) -> Result<(), E
     Ok(())
 }
 
-/// A registration begins, or begins anew: what it finds is reported, here and to outer instances (T6).
+/// A registration begins, or begins again with another mask: a level that is high is reported, here
+/// and to outer instances (T6).
 pub fn begin(ep: &'static Eventpoll, st: &mut EpState, item: &'static Epitem, file: &'static File) {
     let asked = levels(item.at(&st.held).events.get());
     if let Some(ops) = file.ops().filter(|ops| ops.is_instance)
@@ -167,12 +173,12 @@ pub fn begin(ep: &'static Eventpoll, st: &mut EpState, item: &'static Epitem, fi
         edge.note_calls(sample::calls_that_add(file));
         item.at(&st.held).edge.set(edge);
         if file.level(item.via(), IN) & IN != 0 {
-            // What was added before is nobody's whom no witness sees.
+            // An earlier value is not evidence of a writer that no hook sees.
             eventfd.begin_add();
         }
     }
     if file.kind().fleeting() != 0 {
-        // What this look finds, it takes.
+        // The kernel looks here as well, so this look takes the change.
         let level = fleeting::take(file, item.via()).level;
         item.at(&st.held).reported_at.set(file.clock());
         if level & asked != 0 {
@@ -181,8 +187,8 @@ pub fn begin(ep: &'static Eventpoll, st: &mut EpState, item: &'static Epitem, fi
     }
     let state = item.at(&st.held);
     if !file.is_instance() && (asked & WRITABLE != 0 || file.has_several_registrations()) {
-        // The look of the kernel's own control call at a connection without room has consequences for others, and so has the next one in
-        // a wait if this found something.
+        // The kernel's control call polls, too: a poll of a connection without space sets
+        // SOCK_NOSPACE, and if it finds a level, so does the poll of the next wait.
         let level = file.level(item.via(), asked | WRITABLE);
         observe::lacks_space(file, level, state.tracked.get());
         if level & asked != 0 {
@@ -231,7 +237,7 @@ mod tests {
     const ONE_EVENT: Option<Interest> = Some(Interest { events: IN, data: 0 });
 
     fn regular_file() -> Fd {
-        // SAFETY: a path of a literal.
+        // SAFETY: the path is a literal.
         Fd(unsafe { libc::open(c"/proc/self/exe".as_ptr(), libc::O_RDONLY) })
     }
 

@@ -13,8 +13,8 @@ use crate::instance::naming::file_of;
 use crate::lock;
 use crate::sys;
 
-/// The program asks for this very number, by dup2: an internal descriptor under it moves to another.
-/// When this returns, no thread sleeps on the number, or is about to use it.
+/// The program asks for this very number, by dup2: an internal descriptor under it moves to
+/// another. When this returns, no thread sleeps on the number, or is about to use it.
 pub fn make_way(fd: c_int) {
     /// A thread that has not answered by then is held up by a signal handler.
     const NAPS: u32 = 500;
@@ -48,8 +48,8 @@ pub fn expect_duplicate(old: c_int, new: Option<c_int>) -> Result<(), Errno> {
     }
 }
 
-/// After the call: `new` names the same description as `old`. Its earlier description must have been
-/// forgotten. ENOMEM if the number cannot be entered.
+/// After the call: `new` names the same description as `old`. Its earlier description must have
+/// been forgotten. ENOMEM if the number cannot be entered.
 pub fn duplicated(old: c_int, new: c_int) -> Result<(), Errno> {
     if old == new || is_internal(old) || lock::interrupted() {
         return Ok(());

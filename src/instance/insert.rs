@@ -21,8 +21,8 @@ use crate::lock::Guard;
 use crate::pool::Short;
 use crate::probe::fleeting;
 
-/// EPOLL_CTL_ADD. The target was found to be one that can be watched; `stat` is its inode, if that was
-/// read.
+/// EPOLL_CTL_ADD. The target was found to be one that can be watched; `stat` is its inode, if that
+/// was read.
 #[doc(alias = "ep_insert")]
 pub fn add(ep: &'static Eventpoll, fd: c_int, stat: Option<stat>, interest: Interest) -> Result<(), Errno> {
     let is_exclusive = interest.events & EXCLUSIVE != 0;
@@ -68,8 +68,8 @@ pub fn add(ep: &'static Eventpoll, fd: c_int, stat: Option<stat>, interest: Inte
     Ok(())
 }
 
-/// The checks of instances in instances (N3), and what the target has to know about this one. Returns
-/// the lock of the links, which the caller holds until the link is made.
+/// The checks of instances in instances (N3), and what the target has to know about this one.
+/// Returns the lock of the links, which the caller holds until the link is made.
 fn check_nesting(ep: &'static Eventpoll, fd: c_int, interest: Interest) -> Result<Option<Guard<'static, ()>>, Errno> {
     match lookup::known(fd).and_then(|file| Some((file, file.eventpoll()?))) {
         Some((inner_file, inner)) => {

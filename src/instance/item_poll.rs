@@ -15,8 +15,8 @@ use crate::probe::observe::{self, Looker, Polled};
 use crate::probe::sample;
 use crate::sys;
 
-/// The bits to report of a registration; 0 if its level is gone (W7) or is not an edge. `in_turn` is
-/// false for a look that only passes by: it takes nothing from the file.
+/// The bits to report of a registration; 0 if its level is gone (W7) or is not an edge. `in_turn`
+/// is false for a look that only passes by: it takes nothing from the file.
 #[doc(alias = "ep_item_poll")]
 #[inline]
 pub fn reportable(st: &mut EpState, item: &'static Epitem, in_turn: bool) -> Bits {

@@ -1,5 +1,6 @@
-//! How a wait, a thread, an instance and a forked child begin anew or end: who leaves the wait queue,
-//! and when the registrations go. Kernel counterpart: `ep_eventpoll_release()`.
+//! The end of a wait, a thread and an instance, and the beginning of a forked child: when a thread
+//! leaves the wait queue, and when the registrations of an instance end. Kernel counterpart:
+//! `ep_eventpoll_release`.
 
 use std::ptr;
 
@@ -16,14 +17,15 @@ use crate::sync::atomic::Ordering::Relaxed;
 
 /// Another wait of the thread is about to join its instance, and signals are blocked.
 ///
-/// A thread that is in a wait already is in a signal handler, or has left that wait by `siglongjmp` or `setcontext`. Nothing tells
-/// which: stacks lie anywhere. It need not be known, because a wait that a handler interrupted is over on the kernel as well, before the
-/// handler runs. So the new wait overtakes it: it is taken out of its instance here, and if its frames ever go on they find that
-/// out (`Sleeper::has_left`) and answer EINTR.
+/// A thread that is already in a wait is in a signal handler, or has left that wait by `siglongjmp`
+/// or `setcontext`. It cannot be known which, because stacks may be anywhere, and need not be: a
+/// wait that a handler interrupts is over in the kernel as well, before the handler runs. So the
+/// new wait overtakes the old one, which is removed from its instance here; if its frames ever
+/// continue, they find that (`Sleeper::has_left`) and return EINTR.
 ///
-/// A handler that runs between the last look and the sleep may come back to a `ppoll` of the array that the sleep is on, if
-/// signals are not blocked there: then that array is left to it for good. This can happen only once in a process: from here on
-/// signals are blocked in all waits.
+/// A handler that runs between the last look and the sleep may return to a `ppoll` of the array
+/// that the sleep is on, unless signals are blocked there; that array is then abandoned to it. This
+/// happens at most once in a process, because all waits block signals from here on.
 pub fn overtake(me: &'static Sleeper) -> Result<(), Errno> {
     let Some(ep) = me.waits_on.get() else { return Ok(()) };
     if me.is_unguarded() {
@@ -34,7 +36,8 @@ pub fn overtake(me: &'static Sleeper) -> Result<(), Errno> {
     Ok(())
 }
 
-/// The calling thread ends, perhaps out of the middle of a wait (W10): whatever it held there goes to the next.
+/// The calling thread ends, perhaps by a cancellation in a wait (W10): the next thread gets its
+/// place.
 pub fn end_thread() {
     if let Some(own) = Sleeper::current() {
         abandon(own);
@@ -43,7 +46,7 @@ pub fn end_thread() {
     }
 }
 
-/// Leaves a wait that will not go on.
+/// Leaves a wait that does not continue.
 fn abandon(sleeper: &'static Sleeper) {
     sleeper.end_turn();
     if let Some(ep) = sleeper.waits_on.get() {
@@ -51,7 +54,8 @@ fn abandon(sleeper: &'static Sleeper) {
     }
 }
 
-/// A thread's wait does not go on: the thread was cancelled, or begins another wait. Nothing if a signal handler did this just before.
+/// A thread's wait does not continue: the thread was cancelled, or begins another wait. Does
+/// nothing if a signal handler has done this just before.
 fn desert(ep: &'static Eventpoll, sleeper: &'static Sleeper) {
     let was_last = {
         let mut st = ep.lock();
@@ -64,8 +68,8 @@ fn desert(ep: &'static Eventpoll, sleeper: &'static Sleeper) {
     finish_wait(ep, was_last);
 }
 
-/// A wait is over: lets go of the instance, and of its registrations if it was the last and the descriptor was closed
-/// meanwhile (W11).
+/// A wait is over: unpins the instance, and ends its registrations if this was the last wait and
+/// the descriptor was closed meanwhile (W11).
 pub fn finish_wait(ep: &'static Eventpoll, was_last: bool) {
     if was_last {
         remove::clear(ep);
@@ -73,12 +77,12 @@ pub fn finish_wait(ep: &'static Eventpoll, was_last: bool) {
     ep.unpin();
 }
 
-/// The descriptor is closed: the registrations go, now or with the last wait.
+/// The descriptor is closed: the registrations end, now or with the last wait (W11).
 pub fn close(ep: &'static Eventpoll) {
     let waits = {
         let mut st = ep.lock();
         st.closed = true;
-        // The record of the description is another's from here on.
+        // The record of the description may be another's from here on.
         ep.file.set(None);
         consumer::close(ep, &mut st);
         !st.queue.waiters.is_empty()
@@ -89,8 +93,8 @@ pub fn close(ep: &'static Eventpoll) {
     ep.unpin();
 }
 
-/// In a forked child: no other thread waits, no watcher runs, and the pipe is the parent's, so it gets a new one under the
-/// same numbers (D5).
+/// In a forked child no other thread waits and no watcher runs. The pipe is the parent's, so the
+/// instance gets a new one under the same numbers (D5).
 pub fn reset_all_after_fork() {
     Eventpoll::for_each(reset_after_fork);
 }
@@ -102,7 +106,7 @@ fn reset_after_fork(ep: &'static Eventpoll) {
     let mut guard = ep.lock();
     let st = &mut *guard;
     let mut abandoned = st.queue.waiters.drop_absent();
-    // Whoever forked in a signal handler may be about to sleep on the set.
+    // A thread that forked in a signal handler may be about to sleep on the set.
     let is_mine = st.is_set_slept_on() && st.queue.poller.is_some_and(|poller| poller.waits_on.get().is_some());
     if !is_mine {
         st.queue.poller = None;
@@ -115,7 +119,7 @@ fn reset_after_fork(ep: &'static Eventpoll) {
         state.set_shard(NO_SHARD);
         if state.set_parked(false) {
             st.backend.parked -= 1;
-            // The watcher that did not come along keeps its pin: the record is lost to the child.
+            // The watcher that does not exist here keeps its pin: the child loses the record.
         }
     }
     switch::reset_after_fork(ep, st);
@@ -127,7 +131,7 @@ fn reset_after_fork(ep: &'static Eventpoll) {
         ep.absorb(st);
     }
     if st.closed {
-        // Its descriptor went while threads waited that did not come along.
+        // Its descriptor was closed while threads waited that do not exist here.
         let is_over = st.queue.waiters.is_empty();
         drop(guard);
         if is_over {

@@ -1,5 +1,6 @@
-//! The descriptor of an instance: the read end of a pipe, never writable (C4), readable exactly when a byte is in it (N1), and with an
-//! inode of its own, by which the instance is found behind a number that came by a road we do not see.
+//! The descriptor of an instance: the read end of a pipe, which is never writable (C4), is readable
+//! exactly when a byte is in it (N1), and has an inode of its own. The inode identifies the
+//! instance behind a number that no hook has seen. Kernel counterpart: `do_epoll_create`.
 
 use libc::c_int;
 use nix::errno::Errno;
@@ -19,13 +20,13 @@ use crate::sync::atomic::AtomicBool;
 use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
 use crate::sys;
 
-/// Whether there ever was an orphan.
+/// Whether there was ever an orphan, an instance without a known number.
 static ANY_ORPHAN: AtomicBool = AtomicBool::new(false);
 
-/// epoll_create1(2): a new instance; `flags` may be EPOLL_CLOEXEC. Answers with its descriptor.
+/// epoll_create1(2). `flags` may be EPOLL_CLOEXEC. Returns the descriptor.
 ///
-/// The descriptor is the read end of a pipe: never writable (C4), readable exactly when a byte is in it (N1), and with an inode
-/// of its own, with the operations `ops`. It reports to `link` from the beginning, if there is one.
+/// The instance has the operations `ops`, and reports to `link` from the beginning, if there is
+/// one.
 pub fn create(flags: c_int, ops: &'static FileOps, link: Option<&'static dyn OuterLink>) -> Result<c_int, Errno> {
     begin_creation(flags)?;
     if !EVER.swap(true, Relaxed) {
@@ -39,7 +40,7 @@ pub fn create(flags: c_int, ops: &'static FileOps, link: Option<&'static dyn Out
         if flags & libc::EPOLL_CLOEXEC == 0 {
             sys::fcntl(epfd, libc::F_SETFD, 0)?;
         }
-        // A number known here whose descriptor was closed behind our back is free for the new one.
+        // A number that is known here although it was free was closed unseen.
         close::forget(epfd);
         let ep = INSTANCES.take()?;
         let Ok(file) = File::create() else {
@@ -101,8 +102,8 @@ pub fn begin_creation(flags: c_int) -> Result<(), Errno> {
     Ok(())
 }
 
-/// The instance behind a descriptor, pinned. EBADF for a closed number, EINVAL for anything but an instance, ENOSYS in a thread that has a
-/// descriptor table of its own.
+/// The instance behind a descriptor, pinned. EBADF for a closed number, EINVAL for another file,
+/// ENOSYS in a thread that has a descriptor table of its own.
 pub fn find(epfd: c_int) -> Result<Pinned, Errno> {
     fork_mark::settle();
     if own_table::is_apart() {
@@ -114,7 +115,7 @@ pub fn find(epfd: c_int) -> Result<Pinned, Errno> {
         if file.is_likely_named_by(epfd, false) {
             return ep.pin().ok_or(Errno::EBADF);
         }
-        // Closed behind our back.
+        // Closed unseen.
         close::vanished(file, epfd);
     }
     if !sys::is_usable(epfd) {
@@ -124,8 +125,8 @@ pub fn find(epfd: c_int) -> Result<Pinned, Errno> {
     adopted.and_then(Eventpoll::pin).ok_or(Errno::EINVAL)
 }
 
-/// The instance whose pipe is open under a number that is not known to name it: it came in a message, out of another process, or by
-/// a system call of the program's own. It is known from here on.
+/// The instance whose pipe is open under an unknown number, which was received in a message, taken
+/// from another process, or made by an inline system call. The number is known from here on.
 pub fn adopt(fd: c_int, stat: &libc::stat) -> Option<&'static Eventpoll> {
     if !any_yet() || stat.st_mode & libc::S_IFMT != libc::S_IFIFO || stat.st_dev != descriptor::device_of_pipes() {
         return None;
@@ -142,43 +143,43 @@ pub fn adopt(fd: c_int, stat: &libc::stat) -> Option<&'static Eventpoll> {
 }
 
 impl Eventpoll {
-    /// Whether somebody has the descriptor under a number that we do not know, after all that we knew are gone: then the pipe has
-    /// a reader. `last`, which is about to be closed, is none.
+    /// Whether the descriptor is open under a number that is not known, when all known numbers are
+    /// gone: then the pipe has a reader. `last`, which is about to be closed, does not count.
     pub fn has_other_numbers(&self, last: c_int) -> bool {
         let signal = self.signal.number();
         let inode = self.inode.load(Relaxed);
         self.mute();
         let is_open =
             sys::fstat(last).is_ok_and(|stat| stat.st_dev == descriptor::device_of_pipes() && stat.st_ino == inode);
-        // The number stays taken, but it is no reader any more.
+        // The number stays open, but is not a reader any more.
         if signal < 0 || (is_open && sys::dup3(signal, last, libc::O_CLOEXEC).is_err()) {
             return false;
         }
         let has_readers = sys::level(signal, 0) & ERR == 0;
         if has_readers {
             self.muted.store(false, SeqCst);
-            // What was to be shown meanwhile was not.
+            // The descriptor has not shown the level meanwhile.
             self.show_readable();
         }
         has_readers
     }
 
-    /// Nobody writes to the pipe after this.
+    /// No thread writes to the pipe after this.
     fn mute(&self) {
-        /// A writer that is not done by then is held up by a signal handler.
+        /// A writer that has not finished by then is held up by a signal handler.
         const NAPS: u32 = 100;
         self.muted.store(true, SeqCst);
         self.signal.await_users(NAPS);
     }
 
-    /// No number is known any more, but somebody has the descriptor.
+    /// The last known number is gone, and the descriptor is still open somewhere.
     pub fn become_orphan(&self) {
         ANY_ORPHAN.store(true, Relaxed);
         self.number.store(-1, Relaxed);
         self.orphan.store(true, Relaxed);
     }
 
-    /// The end of an orphan that nobody has any more.
+    /// The end of an orphan whose descriptor is closed everywhere.
     fn reap(&'static self) {
         let Some(file) = self.file().filter(|_| self.orphan.load(Relaxed)) else { return };
         if self.has_other_numbers(-1) {

@@ -6,8 +6,9 @@ use crate::graph::epstate::EpState;
 use crate::probe::fleeting;
 use crate::window::{WINDOW, Window};
 
-/// Looks at the parked registrations of an instance itself, and takes back those that have something. For a caller that will
-/// not wait for the watcher to come around: a wait with timeout 0, a poll on the descriptor. True if there were any.
+/// Looks at the parked registrations of an instance, and takes back those that are ready, for a
+/// caller that must not wait for the watcher: a wait with timeout 0, a poll on the descriptor. True
+/// if there were any.
 pub fn look_at_parked(st: &mut EpState) -> bool {
     let mut any = false;
     let mut next = 0;
@@ -18,8 +19,9 @@ pub fn look_at_parked(st: &mut EpState) -> bool {
     any
 }
 
-/// The same for the next few of them, once in a tick of the coarse clock: a wait that finds something every time never looks at all of them, and
-/// their watcher may not get a processor for as long as the program keeps it.
+/// The same for the next few of them, once in a tick of the coarse clock. A wait that always finds
+/// something would never look at all of them, and their watcher may not get a processor while the
+/// program uses it.
 pub fn look_at_next_parked(st: &mut EpState) {
     const MOST_PASSED: usize = 512;
     if st.backend.parked == 0 || st.backend.looked_ms == st.now_ms {
@@ -34,7 +36,8 @@ pub fn look_at_next_parked(st: &mut EpState) {
     st.backend.next_parked = next;
 }
 
-/// Looks at those among the next registrations that are parked: a window of them at most, and passing so many at most.
+/// Looks at the parked ones among the next registrations: at most a window of them, and past at
+/// most this many.
 fn look_at_window(st: &mut EpState, next: &mut usize, most: usize) -> bool {
     let mut window = Window::<_, WINDOW>::new();
     let end = st.items.interest.len().min(next.saturating_add(most));

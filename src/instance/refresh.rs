@@ -72,8 +72,8 @@ impl EpState {
         }
     }
 
-    /// Polls for the bits that can be news. The posted level of a source is compared with them here,
-    /// because no poll finds it.
+    /// Polls for the bits that can be news. The posted level of a source is compared with them
+    /// here, because no poll finds it.
     #[inline]
     fn ask_poll(&mut self, item: &'static Epitem, file: &'static File) {
         let state = item.at(&self.held);

@@ -1,5 +1,5 @@
-//! The number of registrations, and its limit (T9). Kernel counterpart: `epoll_watches` of a user, and
-//! `max_user_watches`.
+//! The number of registrations, and its limit (T9). Kernel counterpart: `epoll_watches` of a user,
+//! and `max_user_watches`.
 
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;

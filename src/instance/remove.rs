@@ -21,8 +21,8 @@ pub enum End {
     Cleared,
 }
 
-/// Removes a registration. When this returns, none of its events will be reported (T10, D1). Threads
-/// that may still be in poll on the description have their pins in `graph.pins`.
+/// Removes a registration. When this returns, none of its events will be reported (T10, D1).
+/// Threads that may still be in poll on the description have their pins in `graph.pins`.
 #[doc(alias = "ep_remove")]
 pub fn detach(file: &'static File, graph: &mut FileGuard, item: &'static Epitem, end: End) {
     let Some(ep) = item.eventpoll() else { return };

@@ -1,7 +1,7 @@
 //! Looks behind reported levels for edges that poll(2) cannot show: an arrival that only a count
-//! shows, freed space, a peer that closed. Each wait samples the registrations on the resample list,
-//! and so does a tick while a thread sleeps. Kernel counterpart: none, for there every wake-up is a
-//! call of `ep_poll_callback`.
+//! shows, freed space, a peer that closed. Each wait samples the registrations on the resample
+//! list, and so does a tick while a thread sleeps. Kernel counterpart: none, for there every
+//! wake-up is a call of `ep_poll_callback`.
 
 use crate::INTERPOSES;
 use crate::count::Count;
@@ -68,8 +68,9 @@ struct Pace {
 }
 
 impl Pace {
-    /// Whether a registration is sampled this time. The count of an eventfd that another process may
-    /// write to is a read of `/proc`: unless one is known to do so, it is taken once in a while.
+    /// Whether a registration is sampled this time. The count of an eventfd that another process
+    /// may write to is a read of `/proc`: unless one is known to do so, it is taken once in a
+    /// while.
     fn admits(&mut self, st: &mut EpState, item: &Epitem, file: &File) -> bool {
         if INTERPOSES && file.is_shared_eventfd() {
             if file.eventfd().is_some_and(Eventfd::is_added_to_unseen) {

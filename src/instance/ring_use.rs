@@ -6,8 +6,8 @@ use crate::graph::eventpoll::Eventpoll;
 use crate::graph::waitq::Sleeper;
 use crate::instance::resample::{self, Extent};
 
-/// Whether readiness of the instance is learnt from a ring in this round of the wait of `me`. Makes the ring if it pays, and gives it
-/// up if it is no good any more. Nobody may be asleep on the instance.
+/// Whether the instance uses a ring in this round of the wait of `me`. Makes the ring if it pays,
+/// and gives it up if it cannot be used any more. No thread may sleep on the instance.
 pub fn is_by_ring(ep: &'static Eventpoll, st: &mut EpState, me: &'static Sleeper) -> bool {
     let serves = switch::serves(st, me);
     if serves == Some(true) {
@@ -24,25 +24,26 @@ pub fn is_by_ring(ep: &'static Eventpoll, st: &mut EpState, me: &'static Sleeper
     false
 }
 
-/// Goes over to a ring. False if there is none to be had.
+/// Switches to a ring. False if there cannot be one.
 fn enter(ep: &'static Eventpoll, st: &mut EpState, me: &'static Sleeper) -> bool {
     let Ok(ring) = switch::prepare(ep, st, me) else { return false };
-    // What poll would have found out in this round.
+    // The poll of this round would have found it.
     let _ = resample::sample(st, Extent::All);
     ep.absorb(st);
     switch::enter(ep, st, ring);
     true
 }
 
-/// Goes back to poll, if there is a ring. Nobody may be asleep on the instance.
+/// Switches back to poll, if there is a ring. No thread may sleep on the instance.
 pub fn leave(ep: &'static Eventpoll, st: &mut EpState) {
     if switch::leave(ep, st) {
         ep.absorb(st);
     }
 }
 
-/// A registration was added. When there are many, a thread that will be the only one to wait gets its ring at once, and hands the
-/// requests over as they come, so that the first wait has not all of them to make.
+/// A registration was added. If there are many, a thread that will be the only one to wait gets its
+/// ring at once, and submits the requests as they come, so that the first wait does not have to
+/// submit all of them.
 pub fn added(ep: &'static Eventpoll, st: &mut EpState) {
     if st.queue.poller.is_some() || st.items.interest.len() < uring::BATCH {
         return;

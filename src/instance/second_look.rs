@@ -1,6 +1,7 @@
-//! The second look of a report: one poll, with a timeout of 0, of the registrations whose turns come
-//! next, for the bits that the first poll did not ask for. An event carries every bit of the mask
-//! that is high at the time of the report (W4). Kernel counterpart: the poll in `ep_send_events`.
+//! The second look of a report: one poll, with a timeout of 0, of the registrations whose turns
+//! come next, for the bits that the first poll did not ask for. An event carries every bit of the
+//! mask that is high at the time of the report (W4). Kernel counterpart: the poll in
+//! `ep_send_events`.
 
 use crate::events::{Bits, NVAL, levels};
 use crate::graph::epitem::Epitem;

@@ -40,8 +40,8 @@ pub fn collect(st: &mut EpState) -> Vanished {
     vanished
 }
 
-/// Reports the ready registrations, oldest first (W3). Returns the number of events. EFAULT if there
-/// is an event and the array cannot be written; nothing is lost then (W1).
+/// Reports the ready registrations, oldest first (W3). Returns the number of events. EFAULT if
+/// there is an event and the array cannot be written; nothing is lost then (W1).
 #[doc(alias = "ep_send_events")]
 pub fn deliver(st: &mut EpState, buffer: Buffer, vanished: &mut Vanished) -> Result<usize, Errno> {
     st.ready.pressing = false;
@@ -90,7 +90,8 @@ fn report(
             continue;
         }
         let event = epoll_event { events: u32::from(bits), u64: item.at(&st.held).data.get() };
-        // SAFETY: `reported < max`, and the caller of the wait vouches for an array of `max` events.
+        // SAFETY: `reported < max`, and the caller of the wait vouches for an array of `max`
+        // events.
         if let Err(errno) = unsafe { user::write(buffer.events.add(reported), event) } {
             undo(st, item, before);
             st.ready.list.push_front(item);
@@ -128,8 +129,8 @@ fn event_bits(st: &mut EpState, item: &'static Epitem, before: Memory, vanished:
     bits
 }
 
-/// Whether the number that a registration is polled by was closed unseen and names another file now.
-/// That takes a system call, so it is checked at the first report, and then once in a while.
+/// Whether the number that a registration is polled by was closed unseen and names another file
+/// now. That takes a system call, so it is checked at the first report, and then once in a while.
 fn is_exchanged(item: &Epitem, now_ms: u64, comparisons: &mut Allowance) -> bool {
     item.file().is_some_and(|file| !file.is_still_named_by(item.via(), now_ms, comparisons))
 }
@@ -140,7 +141,8 @@ fn undo(st: &mut EpState, item: &'static Epitem, before: Memory) {
     st.refresh(item);
 }
 
-/// The event of a registration is in the array: it goes to the tail of the ready list, or leaves it.
+/// The event of a registration is in the array: it goes to the tail of the ready list, or leaves
+/// it.
 #[inline]
 fn end_turn(st: &mut EpState, item: &'static Epitem, before: Memory, polled: bool) {
     st.stats.events += 1;
@@ -270,6 +272,18 @@ mod tests {
         post(&a, IN);
         assert_eq!(ep.wait(), [(IN, a.0)]);
         assert_eq!(ep.wait(), []);
+    }
+
+    #[test]
+    fn a_listed_registration_without_an_edge_is_dropped() {
+        // E2: a look that finds the same level again is not a wake-up.
+        let (ep, a) = (Epoll::new(), source());
+        ep.add(&a, IN | ET);
+        post(&a, IN);
+        assert_eq!(ep.wait(), [(IN, a.0)]);
+        let item = ep.item(&a);
+        ep.lock().note_ready(item);
+        assert_eq!(ep.report(1), []);
     }
 
     #[test]

@@ -1,9 +1,9 @@
-//! The wait of a thread (W1 to W11): the newest one polls, the others sleep behind it, and signals end
-//! every sleep. Kernel counterpart: `ep_poll`.
+//! The wait of a thread (W1 to W11): the newest one polls, the others sleep behind it, and signals
+//! end every sleep. Kernel counterpart: `ep_poll`.
 //!
-//! No value that must be dropped is alive while a thread sleeps here: a cancelled thread unwinds out of
-//! `ppoll` through these frames, and those of `nap` and the poller. Its place in the instance is
-//! cleared when it exits (`lifecycle::end_thread`).
+//! No value that must be dropped is alive while a thread sleeps here: a cancelled thread unwinds
+//! out of `ppoll` through these frames, and those of `nap` and the poller. Its place in the
+//! instance is cleared when it exits (`lifecycle::end_thread`).
 
 mod poll_round;
 
@@ -76,8 +76,8 @@ pub unsafe fn wait(
     unsafe { wait_on(ep, buffer, timeout, mask, None) }
 }
 
-/// The same on an instance that is pinned for it. When another thread sets `called_off` and kicks this
-/// one, the wait ends and reports nothing.
+/// The same on an instance that is pinned for it. When another thread sets `called_off` and kicks
+/// this one, the wait ends and reports nothing.
 ///
 /// # Safety
 /// As for [`wait`].
@@ -151,8 +151,8 @@ struct Wait {
     turn: u32,
     buffer: Buffer,
     timeout: Timeout,
-    /// Set by the first look that finds nothing: a wait that finds something at once does not read the
-    /// clock.
+    /// Set by the first look that finds nothing: a wait that finds something at once does not read
+    /// the clock.
     deadline: Option<u64>,
     may_sleep: bool,
     /// The limit of the last sleep as the poller was the end of the time.
@@ -204,23 +204,24 @@ impl Wait {
         self.called_off.is_some_and(|called_off| called_off.load(SeqCst))
     }
 
-    /// Whether a signal handler that interrupted this wait has waited itself: this one is over, as it is
-    /// in the kernel once a handler runs. The instance is not pinned any more, and may be another.
+    /// Whether a signal handler that interrupted this wait has waited itself: this one is over, as
+    /// it is in the kernel once a handler runs. The instance is not pinned any more, and may be
+    /// another.
     fn is_overtaken(&self) -> bool {
         self.stage != Stage::New && self.me.has_left(self.turn)
     }
 
-    /// Locks the instance, if the wait is still on its queue. EINTR if not, and if a signal handler has
-    /// switched to these frames from others that hold a lock: those continue only after the wait,
-    /// which is left as if by `siglongjmp`.
+    /// Locks the instance, if the wait is still on its queue. EINTR if not, and if a signal handler
+    /// has switched to these frames from others that hold a lock: those continue only after the
+    /// wait, which is left as if by `siglongjmp`.
     fn lock(&self) -> Result<Locked, Errno> {
         let guard = self.ep.lock_unless_inside().ok_or(Errno::EINTR)?;
         if self.is_overtaken() { Err(Errno::EINTR) } else { Ok(guard) }
     }
 
-    /// Overtakes the wait that the thread is in. From the first time on, all waits block signals from
-    /// here to their end, because a handler may leave these frames and return to others, which need
-    /// the locks.
+    /// Overtakes the wait that the thread is in. From the first time on, all waits block signals
+    /// from here to their end, because a handler may leave these frames and return to others, which
+    /// need the locks.
     #[cold]
     fn overtake(&mut self) -> Result<(), Errno> {
         self.nap.prepare();
@@ -267,8 +268,8 @@ impl Wait {
         st.queue.waiters.last().is_some_and(|last| std::ptr::eq(last, self.me))
     }
 
-    /// The time is up, and another thread is in poll. If that thread is about to find more events than
-    /// it takes, this one waits for its turn to look.
+    /// The time is up, and another thread is in poll. If that thread is about to find more events
+    /// than it takes, this one waits for its turn to look.
     fn look_past(&mut self, guard: Locked) -> Round {
         let others = guard.queue.waiters.newer_than(self.me);
         let due = guard.queue.poller.map_or(glance::Due::Nothing, |poller| glance::due(&guard, poller, others));

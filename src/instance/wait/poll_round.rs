@@ -1,5 +1,5 @@
-//! One round of the thread that polls: it decides whether to look or to sleep, learns readiness, and
-//! reports. Kernel counterpart: the loop of `ep_poll`.
+//! One round of the thread that polls: it decides whether to look or to sleep, learns readiness,
+//! and reports. Kernel counterpart: the loop of `ep_poll`.
 
 use nix::errno::Errno;
 
@@ -33,8 +33,8 @@ struct Plan {
     longest_tick: Option<u64>,
 }
 
-/// The lock, and the result of a sleep or a look. `None`, without the lock, if the inbox got mail; EINTR
-/// if the wait was overtaken.
+/// The lock, and the result of a sleep or a look. `None`, without the lock, if the inbox got mail;
+/// EINTR if the wait was overtaken.
 type Learnt = Result<Option<(Locked, Result<usize, Errno>)>, Errno>;
 
 impl Wait {
@@ -75,8 +75,8 @@ impl Wait {
         let extent = if is_first && !P::TELLS_EDGES { Extent::BeforeLook } else { Extent::All };
         let longest_tick = resample::sample_and_absorb(self.ep, st, extent);
         if is_first && st.outer.is_observed() && st.backend.parked <= parking::PARK_ABOVE {
-            // They are parked because somebody looks at the descriptor, not because they are many, so
-            // each report includes them. The samples have looked at the instances among them.
+            // They are parked because somebody looks at the descriptor, not because they are many,
+            // so each report includes them. The samples have looked at the instances among them.
             parked::look_at_parked(st);
         } else if is_first && !P::TELLS_EDGES {
             parked::look_at_next_parked(st);
