@@ -49,58 +49,16 @@ pub fn settled_arrivals(file: &'static File, fd: c_int, watched: Bits) -> Option
 
 fn count(file: &'static File, fd: c_int, watched: Bits) -> Option<Count> {
     match file.kind().arrivals() {
-        // It includes the state, because a change of state wakes every waiter; bytes wake the
-        // waiters for data.
-        Arrivals::Received => tcp_info::read(fd).map(|info| {
-            let room = watched & WRITABLE != 0 && awaits_ack(info.tcpi_state) && has_stream_room(fd);
-            note_errors(file, fd, &info);
-            // A connection that begins wakes no waiter until it is established or fails.
-            let state = if info.tcpi_state == SYN_SENT { CLOSE } else { info.tcpi_state };
-            if watched & IN == 0 {
-                return Count::stream(0, errors_found(file), state).with_space(room);
-            }
-            Count::stream(info.tcpi_bytes_received, errors_found(file), state).with_space(room)
-        }),
+        Arrivals::Received => bytes_and_state(file, fd, watched),
         Arrivals::Backlog => {
             tcp_info::read(fd).map(|info| Count::total(file.consumed() + u64::from(info.tcpi_unacked)))
         }
-        Arrivals::Queued => {
-            let taken = file.consumed();
-            match sys::ioctl_int(fd, libc::FIONREAD) {
-                Ok(queued) => Some(Count::total(taken + u64::from(queued.max(0).unsigned_abs()))),
-                // A terminal that was hung up does not even answer this; nothing comes from it any
-                // more.
-                Err(Errno::EIO) => Some(Count::total(taken)),
-                Err(_) => None,
-            }
-        }
+        Arrivals::Queued => bytes(file, fd),
         // No data reaches a unix socket that was shut down, and queued data is discarded with the
         // peer.
         Arrivals::Datagrams if file.kind() == Kind::UnixDgram && file.is_shut(libc::SHUT_RD) => Some(Count::total(0)),
-        Arrivals::Datagrams => {
-            let taken = file.consumed();
-            let queued = file.while_nobody_peeks(|| datagrams(file, fd)).flatten();
-            settle_peeks(file, fd);
-            if file.kind() != Kind::Udp {
-                return queued.map(|queued| Count::total(taken + queued));
-            }
-            // With what errors have given back, so that an error that comes counts, and one that is
-            // taken does not.
-            let memory = receive_memory(fd)? + u64::from(file.by_memory().map_or(0, ByMemory::errors_taken));
-            Some(Count::datagrams(taken, queued, memory))
-        }
-        Arrivals::Memory => {
-            let taken = file.consumed();
-            let memory = receive_memory(fd)?;
-            if memory == 0 && (taken == 0 || sys::level(fd, READABLE) & READABLE != 0) {
-                // What comes has another place than the socket's queue: a ring in shared memory,
-                // for instance.
-                return None;
-            }
-            let queued = (memory == 0).then_some(0);
-            let memory = memory + u64::from(file.by_memory().map_or(0, ByMemory::errors_taken));
-            Some(Count::datagrams(taken, queued, memory))
-        }
+        Arrivals::Datagrams => datagrams_and_memory(file, fd),
+        Arrivals::Memory => memory_and_errors(file, fd),
         Arrivals::Listed => listed(file, fd),
         Arrivals::Diagnosed => {
             let taken = file.consumed();
@@ -117,6 +75,56 @@ fn count(file: &'static File, fd: c_int, watched: Bits) -> Option<Count> {
         }
         Arrivals::Witnessed | Arrivals::Unknown => None,
     }
+}
+
+/// The bytes that a TCP connection received, and its state, because a change of state wakes every
+/// waiter; bytes wake the waiters for data.
+fn bytes_and_state(file: &File, fd: c_int, watched: Bits) -> Option<Count> {
+    let info = tcp_info::read(fd)?;
+    let has_space = watched & WRITABLE != 0 && awaits_ack(info.tcpi_state) && has_stream_room(fd);
+    note_errors(file, fd, &info);
+    // A connection that begins wakes no waiter until it is established or fails.
+    let state = if info.tcpi_state == SYN_SENT { CLOSE } else { info.tcpi_state };
+    let bytes = if watched & IN == 0 { 0 } else { info.tcpi_bytes_received };
+    Some(Count::stream(bytes, errors_found(file), state).with_space(has_space))
+}
+
+/// The bytes that are queued, and those that were taken.
+fn bytes(file: &File, fd: c_int) -> Option<Count> {
+    let taken = file.consumed();
+    match sys::ioctl_int(fd, libc::FIONREAD) {
+        Ok(queued) => Some(Count::total(taken + u64::from(queued.max(0).unsigned_abs()))),
+        // A terminal that was hung up does not even return this; nothing comes from it any more.
+        Err(Errno::EIO) => Some(Count::total(taken)),
+        Err(_) => None,
+    }
+}
+
+/// The datagrams that are queued, and those that were taken; of a UDP socket the memory, too.
+fn datagrams_and_memory(file: &'static File, fd: c_int) -> Option<Count> {
+    let taken = file.consumed();
+    let queued = file.while_nobody_peeks(|| datagrams(file, fd)).flatten();
+    settle_peeks(file, fd);
+    if file.kind() != Kind::Udp {
+        return queued.map(|queued| Count::total(taken + queued));
+    }
+    // With the memory that taken errors have given back, so that an error that comes counts, and
+    // one that is taken does not.
+    let memory = receive_memory(fd)? + u64::from(file.by_memory().map_or(0, ByMemory::errors_taken));
+    Some(Count::datagrams(taken, queued, memory))
+}
+
+/// The memory of a socket whose messages cannot be counted.
+fn memory_and_errors(file: &File, fd: c_int) -> Option<Count> {
+    let taken = file.consumed();
+    let memory = receive_memory(fd)?;
+    if memory == 0 && (taken == 0 || sys::level(fd, READABLE) & READABLE != 0) {
+        // Arrivals are kept outside the socket's queue: in a ring in shared memory, for instance.
+        return None;
+    }
+    let queued = (memory == 0).then_some(0);
+    let memory = memory + u64::from(file.by_memory().map_or(0, ByMemory::errors_taken));
+    Some(Count::datagrams(taken, queued, memory))
 }
 
 fn errors_found(file: &File) -> u8 {
