@@ -16,10 +16,10 @@
 //! | `probe/` | what a look at a descriptor shows: level, count |
 //! | `graph/` | the records: numbers, open file descriptions, registrations, instances |
 //!
-//! The two layers below these are crates, so that the compiler keeps them apart: `crates/ground`, system
-//! calls, locks, memory; and `crates/rules`, what an edge is.
+//! The two layers below these are crates, so that the compiler keeps them apart: `crates/ground`,
+//! system calls, locks, memory; and `crates/rules`, what an edge is.
 
-// Test builds do not export the hooks (see `abi/symbols/`), and so nobody calls them there.
+// Test builds do not export the hooks (see `abi/symbols/`), so nothing calls them there.
 #![cfg_attr(any(test, not(feature = "interpose")), allow(dead_code))]
 
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
@@ -34,9 +34,9 @@ use epolyfill_ground::{
 };
 use epolyfill_rules::{account, count, edge, events, habit, kind, shards, tcp};
 
-/// Whether libc's names are the library's, so that it sees what the program does with its
-/// descriptors. Otherwise it stands beside the kernel's epoll, and edges are known from what a ring
-/// tells, from levels and from counts only.
+/// Whether the library interposes libc's functions, so that it sees the calls that the program
+/// makes on its descriptors. If not, it exists beside the kernel's epoll, and learns of edges only
+/// from the completions of a ring, from levels and from counts.
 pub(crate) const INTERPOSES: bool = cfg!(feature = "interpose");
 
 #[cfg(not(test))]

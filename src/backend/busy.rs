@@ -1,26 +1,32 @@
-//! Which registrations of an instance with a ring are polled all the same: those that are reported again and again.
+//! Registrations that are polled although the instance has a ring, because they are reported again
+//! and again.
 //!
-//! A request costs its share of every wake-up, in the call that wakes, and a call to the ring to collect it; and then the level is looked at
-//! by `poll`. Where a registration is ready in every other wait that look alone is cheaper, and the kernel's epoll not faster. So
-//! level-triggered ones that are busy have no request, and are in the poll set; when they were silent for a while, or the thread is about to
-//! sleep, they get one again. Edges are left to the ring, which tells them exactly.
+//! A request adds its share to every wake-up, in the call that wakes, and takes a call to the ring
+//! to collect the completion; then `poll` looks at the level anyway. If a registration is ready in
+//! every other wait, that look alone is cheaper, and the kernel's epoll is not faster. So busy
+//! level-triggered registrations have no request and are in the poll set. When they have been
+//! silent for a while, or the thread is about to sleep, they get a request again. Edge-triggered
+//! registrations always have a request, because the ring reports edges exactly.
 
 use crate::events::ONESHOT;
 use crate::graph::epitem::{Epitem, State};
 use crate::graph::epstate::EpState;
 use crate::graph::ring_state::Request;
 
-/// So many reports, none of them long after the one before, make a registration busy.
+/// The number of reports in quick succession that makes a registration busy.
 const REPORTS: u8 = 8;
-/// Long after is more than so many waits: what a request costs an event is what some eight looks cost.
+/// The most waits between two reports in quick succession. For each event, a request costs about as
+/// much as eight looks.
 const SPAN: u8 = 3;
-/// After so many silent polls it is busy no more.
+/// The number of silent polls after which a registration is no longer busy.
 const PATIENCE: u16 = 8;
-/// The most that are polled: beyond that a poll costs more than the requests of those that would be silent in it.
+/// The most registrations that are polled. Beyond that, a poll costs more than the requests of the
+/// registrations that it finds silent.
 const MOST: usize = 256;
 
 impl EpState {
-    /// A registration was reported, and the ring is there: if it is busy it is polled from here on.
+    /// Records a report of a registration of an instance with a ring. A busy registration is polled
+    /// from here on.
     #[inline]
     pub(super) fn note_busy(&mut self, item: &'static Epitem) {
         let state = item.at(&self.held);
@@ -32,7 +38,8 @@ impl EpState {
         }
     }
 
-    /// The time that reports are measured by: waits, of which each that slept breaks a row.
+    /// The time by which reports are measured: the number of waits. A wait that slept counts for
+    /// more, and ends a succession.
     fn pace(&self) -> u8 {
         (self.stats.waits + u64::from(SPAN) * self.stats.sleeps) as u8
     }
@@ -47,7 +54,8 @@ impl EpState {
         }
     }
 
-    /// One that is polled beside the ring changed: its mask, or whether it may be.
+    /// Handles a change of a registration that is polled beside the ring: of its mask, or of
+    /// whether it may be polled.
     pub(super) fn refresh_busy(&mut self, item: &'static Epitem) {
         let state = item.at(&self.held);
         if state.slot.get() == 0 {
@@ -60,7 +68,7 @@ impl EpState {
         }
     }
 
-    /// After a poll: those that were silent in the last ones are the ring's again.
+    /// After a poll, returns the registrations that were silent in the last ones to the ring.
     pub(super) fn calm_silent(&mut self) {
         let mut end = usize::MAX;
         while let Some((place, item)) = self.backend.set.silent_for(PATIENCE, end, &self.held) {
@@ -69,7 +77,7 @@ impl EpState {
         }
     }
 
-    /// Before a sleep: all are the ring's.
+    /// Before a sleep, returns all registrations to the ring.
     pub fn calm_all(&mut self) {
         while let Some((_, item)) = self.backend.set.silent_for(0, usize::MAX, &self.held) {
             self.calm(item);
@@ -85,7 +93,7 @@ impl EpState {
     }
 }
 
-/// Another report: whether there were enough of them in a row.
+/// Counts another report. True if there were enough of them in quick succession.
 fn is_busy(request: &Request, now: u8) -> bool {
     let in_a_row = now.wrapping_sub(request.reported_at.replace(now)) <= SPAN;
     let reports = if in_a_row { request.reports.get().saturating_add(1) } else { 1 };
@@ -93,7 +101,8 @@ fn is_busy(request: &Request, now: u8) -> bool {
     reports >= REPORTS
 }
 
-/// Edges are the ring's to tell, and one-shots are asked for anew each time.
+/// Whether a registration may be polled beside the ring. Edges are left to the ring, and one-shots
+/// are re-armed each time.
 fn may_be_polled(state: &State) -> bool {
     let one_at_a_time = state.is_edge() || state.is_exclusive() || state.events.get() & ONESHOT != 0;
     state.alive.get() && !state.spent.get() && !one_at_a_time

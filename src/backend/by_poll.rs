@@ -1,5 +1,5 @@
-//! Readiness by `poll` over all registrations of an instance (`pollset.rs`) but those that were silent for long, which are with watcher
-//! threads (`watch`).
+//! Readiness by `poll` over the registrations of an instance (`pollset.rs`), except those that have
+//! been silent for long, which are with watcher threads (`watch`).
 
 use libc::pollfd;
 use nix::errno::Errno;
@@ -11,11 +11,11 @@ use crate::graph::waitq::Sleeper;
 use crate::nap::Nap;
 use crate::sys;
 
-/// The poller that works everywhere.
+/// The backend that works everywhere.
 #[derive(Debug)]
 pub struct ByPoll;
 
-/// The set, which stays where it is while the thread sleeps on it.
+/// The poll set, which does not move while the thread sleeps on it.
 #[derive(Clone, Copy, Debug)]
 pub struct Bed {
     me: &'static Sleeper,
@@ -54,7 +54,7 @@ impl Poller for ByPoll {
     }
 
     fn sleep(nap: &Nap, _: &'static Eventpoll, bed: Bed, limit: Option<u64>, tick: u64) -> Result<usize, Errno> {
-        // SAFETY: the set does not move while `poller` is set, and nobody else touches it.
+        // SAFETY: the set does not move while `poller` is set, and no other thread touches it.
         let slept = unsafe { nap.sleep(bed.entries, bed.n, limit, tick) };
         bed.me.leave_poll(bed.epoch);
         slept

@@ -1,4 +1,5 @@
-//! Readiness by requests in a ring (`uring`), and by `poll` of those registrations that are busy (`busy`), which are the ring's again before a sleep.
+//! Readiness by requests in a ring (`uring`), and by `poll` for busy registrations (`busy`), which
+//! return to the ring before a sleep.
 
 use nix::errno::Errno;
 
@@ -11,7 +12,7 @@ use crate::graph::waitq::Sleeper;
 use crate::nap::Nap;
 use crate::sys;
 
-/// The poller for one thread, where the kernel has rings.
+/// The backend for a single waiting thread, where the kernel has rings.
 #[derive(Debug)]
 pub struct ByRequest;
 
@@ -34,7 +35,7 @@ impl Poller for ByRequest {
 
     fn may_sleep(ep: &'static Eventpoll, st: &mut EpState) -> bool {
         if Self::polls(st) {
-            // The sleep is in the ring, which may have found something by then.
+            // The thread sleeps on the ring, which may have found something by then.
             st.calm_all();
             uring::lap(ep, st);
         }
@@ -56,7 +57,7 @@ impl Poller for ByRequest {
         match slept {
             Ok(_) | Err(Errno::EINTR) => slept,
             Err(_) => {
-                // The ring is no more, which is no failure of the wait.
+                // The ring has failed, but the wait has not.
                 if let Some(uring) = &mut st.backend.ring {
                     uring.doomed = true;
                 }
@@ -67,9 +68,9 @@ impl Poller for ByRequest {
 }
 
 impl EpState {
-    /// Brings the ring in line with a registration that changed. A completion reports every wake-up,
-    /// except of a file that shows a change once: the one registration that a look found the change
-    /// for is informed by a fact.
+    /// Updates the ring after a change of a registration. A completion reports every wake-up,
+    /// except for a file that shows a change only once: there, a fact informs the one registration
+    /// for which a look found the change.
     pub(super) fn changed_in_ring(&mut self, item: &'static Epitem) {
         if let Some(file) = item.file().filter(|_| item.at(&self.held).alive.get()) {
             self.track(item, file);

@@ -6,10 +6,10 @@
 //! thread, before it closes its descriptors, cancels requests that poll another ring, and then runs
 //! the requests that are linked to them. So each ring has a poll request on a second ring of the
 //! thread, its *anchor*, which never completes. Linked to that request are a poll of the *gate* and
-//! the cancellation of all other requests. This takes a time that grows with the square of their
-//! number. So when they are many the gate is closed, and a file for whose release somebody may wait
-//! gets a link of its own. From the first of those links on the gate stays closed, because to cancel
-//! a link would cancel the request that it is for.
+//! the cancellation of all other requests. The time that this takes grows with the square of their
+//! number. So when there are many requests the gate is closed, and each file whose release a
+//! program may wait for gets a link of its own. After the first of those links the gate stays
+//! closed, because cancelling a link would cancel its request.
 
 use libc::c_int;
 use nix::errno::Errno;
@@ -49,15 +49,16 @@ fn anchor(own: &'static Sleeper) -> Result<c_int, Errno> {
     own.anchor.adopt(sys::io_uring_setup(1, &mut ring::no_params())?)
 }
 
-/// Whether somebody may wait for the release of a file of this kind: for a port, a name, a lock or
-/// a terminal. The other end of a connection or of a pipe only sees the end some milliseconds late.
+/// Whether a program may wait for the release of a file of this kind: for a port, a name, a lock or
+/// a terminal. For a connection or a pipe, the other end merely sees the end some milliseconds
+/// late.
 const fn is_awaited(kind: Kind) -> bool {
     use Kind::{Eventfd, EventfdSemaphore, Inotify, Pidfd, Pipe, Signalfd, Tcp, Timerfd, UnixSeqpacket, UnixStream};
     let is_private = matches!(kind, Eventfd | EventfdSemaphore | Inotify | Pidfd | Signalfd | Timerfd);
     !is_private && !matches!(kind, Pipe | Tcp | UnixSeqpacket | UnixStream)
 }
 
-/// Whether somebody may wait for the release of a registration's description. Most files that are
+/// Whether a program may wait for the release of a registration's description. Most files that are
 /// private to a process share one inode, and need not be identified.
 fn needs_link(item: &Epitem) -> bool {
     let has_inode = || sys::fstat(item.via()).is_ok_and(|stat| stat.st_mode & libc::S_IFMT != 0);
@@ -80,7 +81,7 @@ impl Uring {
             self.attempt(|ring| ring.cancel(fd, GATE));
         }
         if gate >= 0 {
-            // EPOLLPRI never occurs there.
+            // EPOLLPRI never occurs on this descriptor.
             self.attempt(|ring| ring.poll_once(fd, gate, PRI, GATE));
         } else {
             for place in 0..self.asked.len() {
@@ -93,8 +94,8 @@ impl Uring {
         self.exit.gate = gate;
     }
 
-    /// A request was submitted. If the gate is closed it gets a link of its own, if its kind needs
-    /// one.
+    /// Gives a submitted request a link of its own if the gate is closed and the kind of its file
+    /// needs one.
     pub(super) fn link_if_many(&mut self, fd: &AtomicI32, item: &'static Epitem, turn: u16) {
         if self.exit.gate < 0 && (self.exit.has_links || self.asked.len() > FEW / 2) {
             self.link(fd, item, turn);
@@ -111,7 +112,7 @@ impl Uring {
         }
     }
 
-    /// A request was cancelled, so its link, if any, is cancelled as well.
+    /// Cancels the link of a cancelled request, if it has one.
     pub(super) fn unlink(&mut self, fd: &AtomicI32, item: &'static Epitem, turn: u16) {
         if self.exit.has_links && needs_link(item) {
             self.attempt(|ring| ring.cancel(fd, data_of(item, turn) | LINK));

@@ -11,8 +11,8 @@ use crate::graph::pin::{FileHolder, FilePin, Occupancy, Release};
 use crate::graph::waitq::Sleeper;
 use crate::sync::atomic::Ordering::Relaxed;
 
-/// An instance pins files by the requests in its ring. Every request that was cancelled before a lap
-/// has ended when the lap is over.
+/// An instance pins files by the requests in its ring. Every request that was cancelled before a
+/// lap has ended when the lap is over.
 impl FileHolder for Eventpoll {
     fn occupancy(&self) -> &Occupancy {
         &self.ring_laps
@@ -39,8 +39,9 @@ impl FileHolder for Eventpoll {
         }
     }
 
-    /// The owner is busy elsewhere, and may be waiting for this very thread. So the ring goes, the
-    /// file a moment later, and there will be no ring that could be late again.
+    /// The owner is busy elsewhere, and may be waiting for this very thread. So the ring is given
+    /// up and the file is released a moment later. The instance gets no other ring that could be
+    /// late again.
     fn overdue(&'static self, lap: u32) {
         let mut st = self.lock();
         let st = &mut *st;
@@ -56,7 +57,7 @@ impl FileHolder for Eventpoll {
     }
 }
 
-/// A registration ended: the pin that its requests have on its file.
+/// Returns the pin that the requests of a registration that ended have on its file.
 pub fn detach(ep: &'static Eventpoll, st: &mut EpState, item: &'static Epitem) -> Option<FilePin> {
     st.backend.ring.as_ref()?;
     if item.at(&st.held).request().is_none_or(|request| request.living.get() == 0) {
@@ -66,14 +67,14 @@ pub fn detach(ep: &'static Eventpoll, st: &mut EpState, item: &'static Epitem) -
     Some(FilePin::by(ep))
 }
 
-/// Makes every thread leave poll, and waits until they have. Not under a lock.
+/// Makes every thread leave poll, and waits until they have. The caller holds no lock.
 pub fn evict_threads() {
     Sleeper::evict_all();
     watch::sleepers().for_each(Sleeper::evict);
 }
 
-/// Makes every thread and every ring release the files of registrations that ended. Not under a
-/// lock.
+/// Makes every thread and every ring release the files of registrations that ended. The caller
+/// holds no lock.
 pub fn release_all() {
     evict_threads();
     if EVER.load(Relaxed) {

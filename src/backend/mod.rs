@@ -1,5 +1,6 @@
-//! How readiness is learnt: by `poll`, or by requests that stay with the kernel. An instance has one of these two pollers at a time, and
-//! goes from one to the other while it runs (`crossing`), losing nothing.
+//! How the library learns of readiness: by `poll`, or by requests that stay with the kernel. An
+//! instance has one of these two backends at a time, and can switch from one to the other while it
+//! runs without losing an event (`switch`).
 
 use libc::c_int;
 use nix::errno::Errno;
@@ -31,51 +32,57 @@ pub mod switch;
 pub mod uring;
 pub mod watch;
 
-/// What a round of a wait leaves to the poller. All of it is the newest waiting thread's, under the lock of the instance unless it says otherwise.
+/// The part of a wait's round that depends on the backend. All of it runs in the newest waiting
+/// thread, under the instance's lock unless stated otherwise.
 pub trait Poller {
-    /// Whether what it finds on an edge-triggered registration is an edge. If not, levels and counts have to tell them apart.
+    /// Whether a find on an edge-triggered registration is an edge. If not, levels and counts have
+    /// to distinguish edges.
     const TELLS_EDGES: bool;
-    /// Whether a sleep is a poll of everything, too.
+    /// Whether a sleep also polls everything.
     const SLEEPS_IN_POLL: bool;
-    /// What a thread sleeps on. A thread may be cancelled asleep, so nothing in it is to be dropped.
+    /// The object that a thread sleeps on. A sleeping thread can be cancelled, so nothing in it may
+    /// need dropping.
     type Bed: Copy;
 
-    /// Brings what is asked for in line with the registrations, and takes in what is known already. Never sleeps.
+    /// Updates the requests after changes of the registrations, and takes in everything that is
+    /// already known. Never sleeps.
     fn take_in(ep: &'static Eventpoll, st: &mut EpState);
 
-    /// Whether what was taken in is to be reported before any sleep.
+    /// Whether the events that were taken in must be reported before any sleep.
     fn is_told(st: &EpState) -> bool;
 
     /// Whether there is anything to poll.
     fn polls(st: &EpState) -> bool;
 
-    /// The thread is about to sleep: false if something turned up.
+    /// Prepares the thread for a sleep. False if an event turned up.
     fn may_sleep(ep: &'static Eventpoll, st: &mut EpState) -> bool;
 
-    /// Polls, and answers with how many descriptors showed something.
+    /// Polls, and returns how many descriptors showed something.
     fn look(st: &mut EpState, me: &'static Sleeper) -> usize;
 
-    /// What the thread sleeps on next. Nobody else touches it, and who closes one of the descriptors knows that it may be in use.
+    /// Returns the object that the thread sleeps on next. No other thread touches it, and a thread
+    /// that closes one of the descriptors knows that it may be in use.
     fn lie_down(st: &mut EpState, me: &'static Sleeper) -> Self::Bed;
 
-    /// Sleeps, without the lock, until something is ready or a kick came (how many), the limit in nanoseconds is over (0), or a signal handler ran
-    /// (EINTR). A poll that is too long for `poll` is in pieces, and looks at all of them every `tick`.
+    /// Sleeps without the lock. Returns the number of ready descriptors after an event or a kick, 0
+    /// at the end of the limit (in nanoseconds), and EINTR after a signal handler ran. A set that
+    /// is too long for `poll` is polled in pieces, all of them every `tick`.
     fn sleep(nap: &Nap, ep: &'static Eventpoll, bed: Self::Bed, limit: Option<u64>, tick: u64) -> Result<usize, Errno>;
 
-    /// The sleep is over, and ended so: takes in what ended it.
+    /// Takes in the event that ended the sleep, whose result is `slept`.
     fn woken(st: &mut EpState, slept: Result<usize, Errno>) -> Result<usize, Errno>;
 }
 
-/// The backend in force, for the layers above: these are the only places that ask which it is.
+/// The backend in force, for the layers above: only these functions ask which one it is.
 impl EpState {
     /// Whether the backend reports wake-ups, so that each entry of the ready list is one. Otherwise
-    /// levels and counts have to tell edges apart (see [`Poller::TELLS_EDGES`]).
+    /// levels and counts have to distinguish edges (see [`Poller::TELLS_EDGES`]).
     #[inline]
     pub fn tells_edges(&self) -> bool {
         self.backend.ring.is_some()
     }
 
-    /// Whether the poller sleeps on the poll set, which nobody may change.
+    /// Whether the poller sleeps on the poll set, which no thread may change then.
     #[inline]
     pub fn is_set_slept_on(&self) -> bool {
         self.queue.poller.is_some() && self.backend.ring.is_none()
@@ -87,14 +94,14 @@ impl EpState {
         self.backend.ring.is_none() || item.at(&self.held).slot.get() != 0
     }
 
-    /// Whether the backend has found something that was not taken in yet; none if only a poll shows
-    /// that.
+    /// Whether the backend has found something that was not taken in yet; `None` if only a poll
+    /// shows that.
     pub fn has_found(&self) -> Option<bool> {
         self.backend.ring.as_ref().map(Uring::has_news)
     }
 
-    /// A registration has changed, or a hook saw something on it. False if the poll set is to be
-    /// brought in line with it.
+    /// Records that a registration has changed, or that a hook reported something on it. False if
+    /// the caller has to update the poll set.
     #[inline]
     pub fn item_changed(&mut self, item: &'static Epitem) -> bool {
         let is_followed = self.backend.ring.is_some();
@@ -104,21 +111,21 @@ impl EpState {
         is_followed
     }
 
-    /// A registration begins anew with another mask: it reports what it finds, whatever the backend
-    /// found before (T6).
+    /// Handles a registration that begins anew with another mask: it reports what it finds,
+    /// whatever the backend found before (T6).
     pub fn item_began_anew(&mut self, item: &'static Epitem) {
         watch::take_back(self, item);
         self.begin_in_ring(item);
     }
 
-    /// A registration is polled by another number than `gone` from now on.
+    /// From now on a registration is polled by another number than `gone`.
     pub fn item_redirected(&mut self, item: &'static Epitem, gone: c_int) {
         self.redirect_in_ring(item, gone);
         watch::take_back(self, item);
     }
 
-    /// A registration has ended. Notes the pins of threads and rings that may still have its file
-    /// (D4).
+    /// Handles the end of a registration. Notes the pins of threads and rings that may still hold
+    /// its file (D4).
     pub fn item_removed(&mut self, ep: &'static Eventpoll, item: &'static Epitem, pins: &mut FilePins) {
         watch::take_back(self, item);
         pins.note(watch::pin(item.at(&self.held).shard()));
@@ -133,15 +140,15 @@ impl EpState {
         }
     }
 
-    /// A look out of a wait found a level that a registration asks for. A completion puts it on the
-    /// ready list, where there is a ring.
+    /// Handles a level that a look outside a wait found and the registration asks for. If there is
+    /// a ring, a completion puts the registration on the ready list.
     pub fn item_found(&mut self, item: &'static Epitem) {
         if self.backend.ring.is_none() {
             self.note_ready(item);
         }
     }
 
-    /// A registration was reported.
+    /// Records a report of a registration.
     #[inline]
     pub fn item_reported(&mut self, item: &'static Epitem) {
         if self.backend.ring.is_some() {
@@ -149,7 +156,7 @@ impl EpState {
         }
     }
 
-    /// A poll was taken in, with so many silent registrations.
+    /// Records the result of a poll that was taken in; `silence` has the silent registrations.
     pub fn poll_taken_in(&mut self, silence: Silence) {
         match &self.backend.ring {
             None => self.backend.account.polled(self.items.interest.len(), self.backend.parked, silence),
@@ -157,7 +164,7 @@ impl EpState {
         }
     }
 
-    /// The instance can have no ring any more, which the poller that sleeps on one is to find out.
+    /// The instance can no longer have a ring: kicks the poller that sleeps on one.
     pub fn kick_from_ring(&self) {
         if let Some(poller) = self.queue.poller.filter(|_| self.backend.ring.is_some()) {
             poller.kick();

@@ -1,5 +1,5 @@
-//! Who is parked: registrations that were silent for long are handed to watcher threads, or all of them taken back, whatever has been cheaper
-//! of late (see `account`).
+//! Parking: registrations that have been silent for long are handed to watcher threads, or all of
+//! them are taken back, depending on which has been cheaper of late (see `account`).
 
 use super::watch;
 use crate::graph::epitem::Epitem;
@@ -12,8 +12,8 @@ pub const PARK_ABOVE: usize = 64;
 /// Parking wakes a watcher, so it is done for many at a time.
 const PARK_BATCH: usize = 32;
 
-/// Hands registrations that were silent for long to the watchers, if that has been cheaper of late. True if it has been cheaper to
-/// poll, and all of them are to be taken back.
+/// Hands registrations that have been silent for long to the watchers, if that has been cheaper of
+/// late. True if polling has been cheaper, and the caller must take all of them back.
 pub fn balance(st: &mut EpState) -> bool {
     let registrations = st.items.interest.len();
     if st.backend.ring.is_some() {
@@ -50,8 +50,10 @@ fn park_silent(st: &mut EpState) {
     st.backend.set.discard_unused();
 }
 
-/// Exclusive registrations, nested instances and uneasy ones are looked after where they are waited for, and so are signalfds: what is
-/// sent to one thread no other thread sees in them. What shows once is best seen by who reports it.
+/// Whether a registration may be parked. Exclusive registrations, nested instances and
+/// registrations on the resample list stay with the waiting thread. So do signalfds, because
+/// another thread does not see the signals that were sent to one thread, and files that show a
+/// change only once, because the thread that reports the change should see it.
 fn may_park(st: &EpState, item: &Epitem) -> bool {
     let state = item.at(&st.held);
     let kind = item.file().map_or(Kind::Other, |file| file.identify(item.via()));

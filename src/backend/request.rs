@@ -1,4 +1,4 @@
-//! What the ring is asked of one registration, and what its completions mean.
+//! The request of a registration in the ring, and the meaning of its completions.
 
 use libc::c_int;
 
@@ -12,9 +12,10 @@ use crate::probe::fleeting;
 use crate::ring::{Completion, FEWEST_COMPLETIONS};
 use crate::sync::atomic::AtomicI32;
 
-/// The user data of the request on the thread's wake-up descriptor; others have a registration's address in it.
+/// The user data of the request on the thread's wake-up descriptor. The user data of other requests
+/// contains a registration's address.
 pub(super) const WAKE: u64 = 1;
-/// The low bits of a user data are the address, the high ones the turn of the request.
+/// The low bits of the user data are the address, the high ones the turn of the request.
 const ADDRESS_BITS: u32 = 48;
 const ADDRESSES: u64 = (1 << ADDRESS_BITS) - 1;
 
@@ -33,7 +34,7 @@ impl Uring {
         }
     }
 
-    /// Cancels the requests of the last so many registrations that have one.
+    /// Cancels the requests of the last `most` registrations that have one.
     pub(super) fn cancel_some(&mut self, most: usize, fd: &AtomicI32, held: &Held) {
         for place in self.asked.len().saturating_sub(most)..self.asked.len() {
             let item = self.asked[place];
@@ -71,9 +72,9 @@ impl Uring {
     }
 }
 
-/// The registration and the turn that a completion is of.
+/// Returns the registration and the turn to which a completion belongs.
 pub(super) fn owner_of(done: &Completion) -> (&'static Epitem, u16) {
-    // SAFETY: the address of a registration, which lives as long as the request.
+    // SAFETY: the address is that of a registration, which lives as long as the request.
     let item = unsafe { &*std::ptr::with_exposed_provenance((done.user_data & ADDRESSES) as usize) };
     (item, (done.user_data >> ADDRESS_BITS) as u16)
 }
@@ -85,7 +86,7 @@ pub(super) fn data_of(item: &'static Epitem, turn: u16) -> u64 {
 }
 
 impl EpState {
-    /// The request of a registration is not what it should be, or may not be.
+    /// Lists a registration whose request is, or may be, out of date.
     pub fn list_due(&mut self, item: &'static Epitem) {
         if let Some(uring) = &mut self.backend.ring
             && item.at(&self.held).request().is_some_and(|request| !request.due.replace(true))
@@ -95,7 +96,8 @@ impl EpState {
         }
     }
 
-    /// Brings the requests of the registrations that are due in line with them, of so many at most that their completions fit the ring.
+    /// Updates the requests of the registrations that are due, up to as many as have room for their
+    /// completions in the ring.
     pub(super) fn hand_over(&mut self, fd: &AtomicI32) {
         const MOST: usize = FEWEST_COMPLETIONS / 2;
         let Some(uring) = &mut self.backend.ring else { return };
@@ -107,7 +109,7 @@ impl EpState {
             request.due.set(false);
             let is_wrong = request.wrong.take();
             if is_wrong || !is_asked(state) {
-                // Masks that take turns are asked for together.
+                // Masks that alternate are requested together.
                 let kept = if is_wrong || needs_exactly(state) { 0 } else { request.mask.get() };
                 uring.ask(fd, item, state, wanted(state) | kept);
             }
@@ -116,7 +118,7 @@ impl EpState {
         uring.due = due;
     }
 
-    /// A registration's request completed, perhaps one that was cancelled since.
+    /// Handles a completion of a registration's request, which may have been cancelled since.
     pub(super) fn completed(&mut self, item: &'static Epitem, turn: u16, done: Completion, tells: bool) {
         let state = item.at(&self.held);
         let Some(request) = state.request() else { return };
@@ -162,15 +164,15 @@ impl EpState {
         }
     }
 
-    /// Brings a registration that changed in line with the ring.
+    /// Updates the ring after a change of a registration.
     pub(super) fn refresh_in_ring(&mut self, item: &'static Epitem) {
         if !is_asked(item.at(&self.held)) {
             self.list_due(item);
         }
     }
 
-    /// The registration is polled by another number than `gone` from now on. What was asked of the file lasts, unless the old number
-    /// did not name it any more when it was asked.
+    /// From now on the registration is polled by another number than `gone`. Its request on the
+    /// file stays, unless the old number no longer named the file when the request was made.
     pub(super) fn redirect_in_ring(&mut self, item: &'static Epitem, gone: c_int) {
         if self.backend.ring.is_some() && !item.file().is_some_and(|file| file.is_named_by(gone)) {
             if let Some(request) = item.at(&self.held).request() {
@@ -180,8 +182,8 @@ impl EpState {
         }
     }
 
-    /// A registration begins anew: it reports what it finds, whatever the ring said before (T6). Where its request is made anew that
-    /// comes by itself.
+    /// Handles a registration that begins anew: it reports what it finds, whatever the ring
+    /// reported before (T6). If its request is made anew, that happens by itself.
     pub(super) fn begin_in_ring(&mut self, item: &'static Epitem) {
         if self.backend.ring.is_some() {
             let state = item.at(&self.held);
@@ -195,8 +197,9 @@ impl EpState {
     }
 }
 
-/// Whether the ring was asked for what it should be asked for. A request ends by itself where the ring is full of completions, and where
-/// the file has nothing to wake anybody by, like a terminal that was hung up: there it is pointless to ask again and again.
+/// Whether the request is as it should be. A request ends by itself if the ring is full of
+/// completions, and if the file has no wait queue that could wake it up, as with a terminal that
+/// was hung up. In the latter case it is pointless to make it again and again.
 fn is_asked(state: &State) -> bool {
     const POINTLESS: u8 = 3;
     let Some(Request { mask, lives, ends, .. }) = state.request() else { return false };
@@ -205,32 +208,34 @@ fn is_asked(state: &State) -> bool {
     covers && (lives.get() || mask == 0 || ends.get() >= POINTLESS)
 }
 
-/// Whether a request for more would not do: a completion is an edge, and where nothing is waited for nothing must be held. The level of
-/// others is looked at, so a request that asks for more than the mask does no harm until it completes in vain.
+/// Whether the request must not ask for more than the mask. A completion is an edge; and a
+/// registration that waits for nothing must not hold its file. For other registrations the level is
+/// looked at, so a request for more bits does no harm until it completes in vain.
 fn needs_exactly(state: &State) -> bool {
     !state.alive.get() || state.is_edge() || is_polled(state)
 }
 
-/// Whether it is in the poll set, and needs no request.
+/// Whether a registration is in the poll set, and needs no request.
 fn is_polled(state: &State) -> bool {
     state.slot.get() != 0
 }
 
-/// What the kernel is asked to watch for. io_uring takes no wake-up for one that has EPOLLPRI alone; those of sockets have EPOLLIN
-/// beside it, always.
+/// Returns the bits that the kernel watches for. io_uring misses wake-ups for a request with
+/// EPOLLPRI alone. The wake-ups of sockets always have EPOLLIN beside it.
 fn asked_for(item: &Epitem, mask: Bits) -> Bits {
-    // What a completion takes away, it has to tell.
+    // The completion must report the levels that it takes away.
     let mask = mask | item.file().map_or(0, |file| file.kind().fleeting());
     let is_socket = || item.file().is_some_and(|file| file.identify(item.via()).may_be_socket());
     if mask & PRI != 0 && mask & IN == 0 && is_socket() { mask | IN } else { mask }
 }
 
-/// Whether wake-ups would be missed: the one for a change of a terminal's state has EPOLLPRI and nothing else.
+/// Whether wake-ups would be missed: a change of a terminal's state wakes with EPOLLPRI alone.
 fn is_beyond(item: &Epitem, mask: Bits) -> bool {
     mask & PRI != 0 && item.file().is_some_and(|file| file.identify(item.via()) == Kind::Tty)
 }
 
-/// The bits that the ring should be asked for; a spent one-shot may keep its request, whose completions mean nothing.
+/// The bits that the request should have. A spent one-shot may keep its request, whose completions
+/// mean nothing.
 fn wanted(state: &State) -> Bits {
     match () {
         () if !state.alive.get() || is_polled(state) => 0,

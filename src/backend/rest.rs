@@ -6,12 +6,14 @@ use crate::sys;
 
 pub use epolyfill_rules::rest::Rest;
 
-/// The thread was in poll on `descriptors` descriptors. Returns the length of its pause, or none.
+/// Records that the thread was in poll on `descriptors` descriptors. Returns the length of its
+/// pause, if there is one.
 pub fn after(rest: &mut Rest, me: &Sleeper, descriptors: usize, in_vain: bool) -> Option<u32> {
     rest.after(me.evictions(), descriptors, in_vain, sys::now)
 }
 
-/// Sleeps for `pause`, after those that wait for the thread to leave have run. Not under a lock.
+/// Sleeps for `pause`, after the threads that wait for this one to leave poll have run. The caller
+/// holds no lock.
 pub fn rest(me: &Sleeper, pause: u32) {
     const STEP_NS: u32 = 200_000;
     const STEPS: u32 = 100;

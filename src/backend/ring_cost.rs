@@ -1,5 +1,5 @@
-//! Whether a ring is worth making for an instance: rent or buy. Every wait is charged what a poll costs more than a ring, and the ring is
-//! made when that adds up to the price of a ring.
+//! Whether a ring pays for an instance: a ski-rental problem. Each wait is charged the extra cost
+//! of a poll over a ring, and the ring is made when the sum reaches the price of a ring.
 
 use nix::errno::Errno;
 
@@ -11,29 +11,33 @@ use crate::ring;
 use crate::sync::atomic::AtomicBool;
 use crate::sync::atomic::Ordering::Relaxed;
 
-/// The kernel has no rings for us: not asked again.
+/// The kernel refused the library a ring, so it is not asked again.
 static REFUSED: AtomicBool = AtomicBool::new(false);
 
-/// Smaller instances are polled faster than a ring is asked, unless they have edge-triggered registrations.
+/// Smaller instances are polled faster than a ring is submitted to, unless they have edge-triggered
+/// registrations.
 const FEWEST: usize = 12;
-/// Counting what arrives costs more than a ring from so many edge-triggered ones on.
+/// From this number of edge-triggered registrations on, counting arrivals costs more than a ring.
 const FEWEST_EDGES: usize = 2;
-/// A ring takes a descriptor and some ten pages: beyond so many in the process, instances are polled.
+/// A ring takes a descriptor and some ten pages. Beyond this number of rings in the process,
+/// instances are polled.
 const MOST_RINGS: usize = 128;
-/// What a ring costs, in descriptors polled: the ring itself, a registration, and an edge that has to be told apart by counting.
+/// The price of a ring, in polled descriptors: for the ring itself, for a registration, and for an
+/// edge that has to be distinguished by counting.
 const PRICE: u64 = 4096;
 const PRICE_OF_ONE: u64 = 16;
 const PRICE_OF_EDGE: u64 = 32;
-/// How much dearer a ring is where other threads may come to wait, and the next one than the one that was given up.
+/// The factor by which a ring is dearer if other threads may come to wait; and the next ring, after
+/// one was given up.
 const RISE: u64 = 16;
 
 impl Prospect {
-    /// Whether the instance is to have a ring from the beginning, whether it pays or not.
+    /// Whether the instance gets a ring from the beginning, whether it pays or not.
     pub(super) fn is_promised(&self, me: &'static Sleeper) -> bool {
         options::poller() == Poller::Uring && self.raised == 0 && self.allows(me)
     }
 
-    /// Whether there may be a ring yet, and it is wanted wherever it will do.
+    /// Whether the instance may still get a ring, and rings are wanted wherever possible.
     pub fn may_come(&self) -> bool {
         !self.spoilt && self.raised == 0 && !REFUSED.load(Relaxed) && options::poller() == Poller::Uring
     }
@@ -43,8 +47,9 @@ impl Prospect {
         is_possible && options::poller() != Poller::Poll && me.wake_fd() >= 0 && me.is_own()
     }
 
-    /// Whether a ring is to be made for this wait of this thread, on an instance with so many registrations, of which some are
-    /// edge-triggered. The thread has to have waited alone for as long as it takes to pay for the ring.
+    /// Whether to make a ring for this wait of this thread, given the numbers of registrations and
+    /// of edge-triggered ones. The thread must have waited alone for as long as it takes to pay for
+    /// the ring.
     pub(super) fn pays(&mut self, registrations: usize, edges: usize, me: &'static Sleeper) -> bool {
         if !self.allows(me) || self.is_promised(me) {
             return self.is_promised(me);
@@ -61,7 +66,7 @@ impl Prospect {
         self.paid > (PRICE + all * PRICE_OF_ONE).saturating_mul(risk * self.raised.max(1))
     }
 
-    /// A ring could not be made: where the kernel has none, nobody asks again.
+    /// Records that a ring could not be made. If the kernel has no rings, it is not asked again.
     pub(super) fn refuse(&mut self, errno: Errno) {
         self.spoilt = true;
         if !matches!(errno, Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM) {
@@ -69,7 +74,8 @@ impl Prospect {
         }
     }
 
-    /// The ring was given up. One that failed is not made again; another one is when polling has cost a multiple of what it had.
+    /// Records that the ring was given up. A ring that failed is not made again; another one is
+    /// made when polling has cost a multiple of what it cost before.
     pub(super) fn give_up(&mut self, failed: bool) {
         self.spoilt |= failed;
         self.raised = (self.raised.max(1) * RISE).min(1 << 32);

@@ -1,4 +1,5 @@
-//! Rings that a thread keeps for later. To close one sends its thread a notice, which ends some system calls with EINTR.
+//! Rings that a thread keeps for later use. Closing a ring sends its thread a notification, which
+//! ends some system calls with EINTR.
 
 use std::alloc::Layout;
 use std::cell::Cell;
@@ -9,8 +10,8 @@ use crate::graph::ring_state::{SPARES, Spares};
 use crate::memory;
 use crate::ring::Ring;
 
-/// Keeps a ring without requests for the next use in this thread, the number of its descriptor in `spares`. False if there are
-/// enough, or the number is lost.
+/// Keeps a ring without requests for the next use in this thread, and its descriptor's number in
+/// `spares`. False if there are enough, or if the number is lost.
 pub fn keep(ring: Ring, fd: &InternalFd, spares: &'static Spares) -> bool {
     let free = spares.places().iter().position(|spare| !spare.is_there());
     let Some(place) = free.filter(|_| fd.is_there()) else { return false };
@@ -20,7 +21,7 @@ pub fn keep(ring: Ring, fd: &InternalFd, spares: &'static Spares) -> bool {
     true
 }
 
-/// A ring that this thread kept, if there is one; its number is in `fd` then.
+/// Returns a ring that this thread kept, if there is one. Its descriptor's number moves to `fd`.
 pub fn take_kept(spares: &Spares, fd: &'static InternalFd) -> Option<Ring> {
     let place = spares.places().iter().position(InternalFd::is_there)?;
     let ring = KEPT.with(|kept| kept[place].take())?;
@@ -29,12 +30,12 @@ pub fn take_kept(spares: &Spares, fd: &'static InternalFd) -> Option<Ring> {
 }
 
 thread_local! {
-    /// The rings that the thread keeps. Not in here, where every thread would have the room for them. Without a destructor: they are
-    /// used at the end of threads.
+    /// The rings that the thread keeps. They are boxed, because otherwise every thread would have
+    /// the space for them. They have no destructor, because they are used while threads end.
     static KEPT: [Cell<Option<ManuallyDrop<Box<Ring>>>>; SPARES] = const { [const { Cell::new(None) }; SPARES] };
 }
 
-/// The rings that the calling thread kept.
+/// Takes the rings that the calling thread kept.
 pub fn take_all_kept() -> impl Iterator<Item = Ring> {
     (0..SPARES).filter_map(|place| KEPT.with(|kept| kept[place].take()).map(|ring| *ManuallyDrop::into_inner(ring)))
 }

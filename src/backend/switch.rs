@@ -1,5 +1,5 @@
-//! The ways from poll to a ring and back, on which no edge is lost and none is invented, and those of rings at a fork and at the end of
-//! a thread.
+//! The switches from poll to a ring and back, on which no edge is lost and none is invented; and
+//! the handling of rings at a fork and at the end of a thread.
 
 use std::ptr;
 
@@ -27,23 +27,25 @@ use crate::ring::Ring;
 use crate::sync::atomic::Ordering::Relaxed;
 use crate::sys;
 
-/// For how many registrations an early ring is made. The kernel finds a request to cancel in a table that is the larger, up to 256 places, the
-/// more completions fit the ring.
+/// The number of registrations for which an early ring is made. The kernel looks up a request to
+/// cancel in a hash table, which grows, up to 256 buckets, with the number of completions that fit
+/// into the ring.
 const EARLY: usize = 4096;
 
-/// Whether the ring of the instance serves the next round of the wait of `me`; none if there is no
-/// ring.
+/// Whether the ring of the instance serves the next round of the wait of `me`; `None` if there is
+/// no ring.
 pub fn serves(st: &EpState, me: &'static Sleeper) -> Option<bool> {
     let uring = st.backend.ring.as_ref()?;
     Some(is_fit_for(st, me) && !uring.doomed && ptr::eq(uring.owner, me))
 }
 
-/// Whether a ring is to be made for the wait of `me`.
+/// Whether to make a ring for the wait of `me`.
 pub fn pays(st: &mut EpState, me: &'static Sleeper) -> bool {
     is_fit_for(st, me) && st.backend.prospect.pays(st.items.interest.len(), st.items.edges, me)
 }
 
-/// Whether a ring is to be made before the first wait, for a thread that will be the only one.
+/// Returns the thread for which to make a ring before the first wait, if there is one: a thread
+/// that will be the only waiter.
 pub fn pays_early(st: &EpState) -> Option<&'static Sleeper> {
     let may_begin = st.backend.ring.is_none() && options::poller() == options::Poller::Uring && !facts::has_threads();
     if !may_begin || !st.queue.waiters.is_empty() || !is_fit(st) {
@@ -56,13 +58,14 @@ fn is_fit_for(st: &EpState, me: &'static Sleeper) -> bool {
     is_fit(st) && st.queue.waiters.are_only(me)
 }
 
-/// Makes a ring, which is not used yet.
+/// Makes a ring, which is not in use yet.
 pub fn prepare(ep: &'static Eventpoll, st: &mut EpState, me: &'static Sleeper) -> Result<Uring, Errno> {
     let made = (|| {
         let mut ring = match spares::take_kept(&me.spare_rings, &ep.ring_fd) {
             Some(ring) => ring,
             None => {
-                // Whoever gets a ring before the first wait goes on adding.
+                // A program for which the ring is made before the first wait will add more
+                // registrations.
                 let room = if st.queue.waiters.is_empty() { EARLY } else { st.items.interest.len() };
                 let (ring, fd) = Ring::new(room)?;
                 ep.ring_fd.adopt(fd)?;
@@ -91,7 +94,7 @@ pub fn prepare(ep: &'static Eventpoll, st: &mut EpState, me: &'static Sleeper) -
     made.inspect_err(|errno| st.backend.prospect.refuse(*errno))
 }
 
-/// Goes over from poll to a ring. Everything that polling can find out is known.
+/// Switches from poll to a ring. The caller has taken in everything that polling can find out.
 pub fn enter(ep: &'static Eventpoll, st: &mut EpState, uring: Uring) {
     EVER.store(true, Relaxed);
     st.stats.rings += 1;
@@ -104,14 +107,15 @@ pub fn enter(ep: &'static Eventpoll, st: &mut EpState, uring: Uring) {
     }
     st.backend.set.forget();
     st.backend.set.discard_unused();
-    // What the requests find at once was reported already, perhaps.
+    // The levels that the requests find at once may have been reported already.
     look(ep, st, false);
     for index in 0..st.items.interest.len() {
         take_over(st, st.items.interest[index].get());
     }
 }
 
-/// Judges for the last time from levels and counts whether there is something that an edge-triggered registration did not report.
+/// Decides for the last time by levels and counts whether an edge-triggered registration has an
+/// event that it did not report.
 fn take_over(st: &mut EpState, item: &'static Epitem) {
     let state = item.at(&st.held);
     let Some(file) = item.file() else { return };
@@ -130,9 +134,10 @@ fn take_over(st: &mut EpState, item: &'static Epitem) {
     st.track(item, file);
 }
 
-/// Gives the ring up: the instance is polled from here on, by a set that is made when the next look takes in what is overdue. Nobody
-/// may be asleep on the instance. A thread that is not the owner, or is refused, cannot have the completions made that are due; if
-/// there are any, whatever is there counts as news. False if there is no ring.
+/// Gives up the ring: the instance is polled from here on, with a set that is built when the next
+/// look takes in overdue changes. No thread may be asleep on the instance. A thread that is not the
+/// owner, or whose submission fails, cannot fetch the completions that are due; if there are any,
+/// every level counts as news. False if there is no ring.
 pub fn leave(ep: &'static Eventpoll, st: &mut EpState) -> bool {
     let Some(uring) = &st.backend.ring else { return false };
     let is_mine = uring.owner.is_own();
@@ -154,7 +159,7 @@ pub fn leave(ep: &'static Eventpoll, st: &mut EpState) -> bool {
     true
 }
 
-/// Takes in all completions that are due, and asks for nothing.
+/// Takes in all completions that are due, without making requests.
 fn take_in(ep: &'static Eventpoll, st: &mut EpState) {
     while let Some(uring) = &mut st.backend.ring
         && uring.ring.has_work()
@@ -167,7 +172,7 @@ fn take_in(ep: &'static Eventpoll, st: &mut EpState) {
     }
 }
 
-/// Ends all requests, so that the kernel lets go of the files at once.
+/// Ends all requests, so that the kernel releases the files at once.
 fn clear(ep: &'static Eventpoll, st: &mut EpState) {
     clear_most(ep, st);
     for turn in 0..10 {
@@ -183,8 +188,8 @@ fn clear(ep: &'static Eventpoll, st: &mut EpState) {
     }
 }
 
-/// Ends all requests but a few one by one, where they are many: to end all by one request takes the kernel a time that grows with the square of
-/// their number.
+/// If there are many requests, ends all but a few of them one by one: the time that the kernel
+/// takes to end all by one request grows with the square of their number.
 fn clear_most(ep: &'static Eventpoll, st: &mut EpState) {
     const BATCH: usize = 64;
     while let Some(uring) = &mut st.backend.ring
@@ -200,8 +205,8 @@ fn clear_most(ep: &'static Eventpoll, st: &mut EpState) {
     }
 }
 
-/// Takes down what is needed to tell by levels and counts what is news, before the last completions are taken in: what comes in
-/// between is in both or in one.
+/// Records, before the last completions are taken in, the state from which levels and counts can
+/// distinguish news. An event that arrives in between shows in both or in one of the two.
 fn remember_edges(st: &mut EpState) {
     if let Some(uring) = &mut st.backend.ring {
         uring.leaving = true;
@@ -211,8 +216,9 @@ fn remember_edges(st: &mut EpState) {
         let state = item.at(&st.held);
         let Some(file) = item.file() else { continue };
         st.track(item, file);
-        // What others were told of so far the ring has told, too. Not so the calls in progress: this is no report, after which the
-        // program would see what was done before they began.
+        // The ring has reported everything that other registrations were informed of so far. Facts
+        // of calls in progress still count: this is not a report, after which the program would see
+        // the effect of calls that began before it.
         item.take_facts();
         let mut edge = state.edge.get();
         if state.is_edge() && edge.quiet() != 0 {
@@ -221,7 +227,8 @@ fn remember_edges(st: &mut EpState) {
             let tracked = state.tracked.get();
             let polled = Polled { by: Looker::Ring, high: level, low: watched & !level, tracked };
             observe::observe(file, item.via(), polled);
-            // What that found out is new to others, perhaps, and not here.
+            // This look may have shown something that is new to other registrations, but not to
+            // this one.
             item.take_facts();
             if let Some(tcp) = file.tcp() {
                 tcp.follow_errors(level & ERR != 0);
@@ -239,8 +246,8 @@ fn remember_edges(st: &mut EpState) {
     }
 }
 
-/// Goes back to poll, without the ring. `knows` says that all edges were remembered, and every wake-up since then was taken in; otherwise
-/// whatever is there counts as news.
+/// Goes back to poll, without the ring. `knows` is true if all edges were recorded and every
+/// wake-up since then was taken in; otherwise every level counts as news.
 fn resume_polling(
     ep: &'static Eventpoll,
     st: &mut EpState,
@@ -275,7 +282,7 @@ fn resume_polling(
     ep.ring_laps.advance();
 }
 
-/// In a forked child: the ring is the parent's, and its memory is not here.
+/// In a forked child, drops the ring: it belongs to the parent, and its memory is not mapped here.
 pub fn reset_after_fork(ep: &'static Eventpoll, st: &mut EpState) {
     if let Some(uring) = st.backend.ring.take() {
         let knows = uring.leaving && uring.owner.is_own();
@@ -286,12 +293,12 @@ pub fn reset_after_fork(ep: &'static Eventpoll, st: &mut EpState) {
     st.backend.prospect = Prospect::new();
 }
 
-/// In a forked child: the rings that the thread kept are the parent's.
+/// In a forked child, forgets the rings that the thread kept: they belong to the parent.
 pub fn forget_kept() {
     spares::take_all_kept().for_each(Ring::forget);
 }
 
-/// Before a fork: takes in what the child has to know, for it cannot ask the ring.
+/// Before a fork, takes in everything that the child has to know, because it cannot ask the ring.
 pub fn prepare_fork() {
     for_each_own(|ep, st| {
         remember_edges(st);
@@ -299,7 +306,7 @@ pub fn prepare_fork() {
     });
 }
 
-/// In the parent after a fork.
+/// Continues in the parent after a fork.
 pub fn go_on_after_fork() {
     for_each_own(|_, st| {
         if let Some(uring) = &mut st.backend.ring {
@@ -314,14 +321,14 @@ pub fn go_on_after_fork() {
     });
 }
 
-/// The calling thread keeps no ring, neither of an instance nor for later.
+/// Gives up all rings of the calling thread: those of instances, and those kept for later.
 pub fn give_up_own() {
     if let Some(own) = Sleeper::current().filter(|_| !lock::interrupted()) {
         end_thread(own);
     }
 }
 
-/// The thread ends, and with it its requests.
+/// Ends the requests of a thread that ends.
 pub fn end_thread(own: &'static Sleeper) {
     for_each_own(|ep, st| _ = leave(ep, st));
     spares::take_all_kept().for_each(drop);

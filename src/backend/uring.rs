@@ -1,10 +1,12 @@
-//! Readiness by io_uring's multishot poll: a request for each registration stays with the kernel, hangs on the same wait queues as the
-//! kernel's epoll would, and completes at every wake-up that meets its mask. So an edge is a completion; no witness is needed, nor a
-//! count. What is reported is the level at that time, as ever (W4).
+//! Readiness by io_uring's multishot poll. The request of a registration stays with the kernel, is
+//! on the same wait queues as the kernel's epoll would be, and completes at every wake-up that
+//! meets its mask. So a completion is an edge, and neither hooks nor counts are needed. As always,
+//! the report has the level at the time of the report (W4).
 //!
-//! An instance has a ring while one thread keeps waiting on it; only that thread can hand requests over and take completions. Everybody
-//! else lists what is due. Whatever a ring is no good for (several waiting threads, nested and exclusive registrations) sends the
-//! instance back to poll, and nothing is lost on the way (`crossing`).
+//! An instance has a ring while a single thread keeps waiting on it. Only that thread can submit
+//! requests and take completions; other threads list the registrations that are due. Cases that a
+//! ring cannot serve (several waiting threads, nested and exclusive registrations) switch the
+//! instance back to poll, and no event is lost on the way (`switch`).
 
 use nix::errno::Errno;
 
@@ -21,10 +23,10 @@ use crate::sync::atomic::Ordering::Relaxed;
 use crate::sync::atomic::{AtomicBool, AtomicI32};
 use crate::window::{WINDOW, Window};
 
-/// Whether there ever was a ring.
+/// Whether the process has ever had a ring.
 pub(super) static EVER: AtomicBool = AtomicBool::new(false);
 
-/// Whether a ring will do for the instance.
+/// Whether a ring can serve the instance.
 pub(super) fn is_fit(st: &EpState) -> bool {
     !st.outer.is_observed() && st.items.inner.is_empty() && st.items.exclusives == 0
 }
@@ -43,8 +45,9 @@ pub(super) fn for_each_own(act: impl Fn(&'static Eventpoll, &mut EpState)) {
     });
 }
 
-/// Brings the requests in line with the registrations, and takes in the completions that are due. Never sleeps; makes no system call
-/// if there is nothing to do, and is no lap if nothing had to end. Only in the owner.
+/// Updates the requests, and takes in the completions that are due. Never sleeps. Makes no system
+/// call if there is nothing to do, and is not a lap if no request had to end. Only the owner may
+/// call it.
 pub fn lap(ep: &'static Eventpoll, st: &mut EpState) {
     look(ep, st, true);
 }
@@ -75,7 +78,7 @@ pub(super) fn look(ep: &'static Eventpoll, st: &mut EpState, tells: bool) {
     }
 }
 
-/// Takes in the completions that are there. `tells` is false where an edge is not one for certain.
+/// Takes in the completions that are in the ring. `tells` is false if an edge may not be a new one.
 pub fn drain(st: &mut EpState, tells: bool) {
     while let Some(uring) = &mut st.backend.ring
         && let Some(done) = uring.ring.reap()
@@ -99,11 +102,11 @@ pub fn drain(st: &mut EpState, tells: bool) {
     }
 }
 
-/// From so many registrations on, requests are handed over as they are added.
+/// From this number of registrations on, requests are submitted as the registrations are added.
 pub const BATCH: usize = 64;
 
-/// Hands what is due over, if it is much, so that the next wait has not all of it to do. What was added and deleted since is never
-/// asked for.
+/// Submits the requests that are due, if there are many, so that the next wait does not have to
+/// submit all of them. A registration that was added and deleted since is never requested.
 pub fn hand_over_batch(ep: &'static Eventpoll, st: &mut EpState) {
     if let Some(uring) = &mut st.backend.ring
         && uring.due.len() >= BATCH
@@ -116,15 +119,16 @@ pub fn hand_over_batch(ep: &'static Eventpoll, st: &mut EpState) {
     }
 }
 
-/// Ends what requests of deleted registrations there are, if the caller can: where memory is short that makes room.
+/// Ends the requests of deleted registrations, if the caller owns the ring. This makes room when
+/// memory is short.
 pub fn make_room(ep: &'static Eventpoll, st: &mut EpState) {
     if st.backend.ring.as_ref().is_some_and(|uring| uring.owner.is_own()) {
         lap(ep, st);
     }
 }
 
-/// Finds the numbers that were closed behind our back: a request holds the file, and says nothing. Now and then only, for it is a look at
-/// all of them.
+/// Finds numbers that were closed by calls that the library did not see: a request holds the file
+/// and does not report the close. Runs only now and then, because it looks at all registrations.
 pub fn sweep(st: &mut EpState, mut closed: impl FnMut(&'static Epitem)) {
     const PAUSE_MS: u64 = 1000;
     let Some(uring) = &mut st.backend.ring else { return };
@@ -145,23 +149,24 @@ pub fn sweep(st: &mut EpState, mut closed: impl FnMut(&'static Epitem)) {
     }
 }
 
-/// What is to be asked for by whoever wants to know nothing: a look at it takes it away.
+/// The bits to ask for in a look that wants no levels: a look takes these levels away, whether it
+/// asks for them or not.
 fn asked_anyway(item: &Epitem) -> Bits {
     item.file().map_or(0, |file| file.kind().fleeting())
 }
 
 impl Uring {
-    /// Whether nothing was asked for, or all of it has ended.
+    /// Whether there were no requests, or all of them have ended.
     pub(super) fn is_clear(&self) -> bool {
         self.asked.is_empty() && self.wake < 0 && !self.ring.has_work()
     }
 
-    /// Whether something has completed that was not taken in yet.
+    /// Whether there is a completion that was not taken in yet.
     pub fn has_news(&self) -> bool {
         self.ring.is_behind() || self.ring.has_completions()
     }
 
-    /// The wake-up descriptor may have been made anew.
+    /// Updates the request on the wake-up descriptor, which may have been made anew.
     fn watch_wake(&mut self, fd: &AtomicI32) {
         let wake = self.owner.wake_fd();
         if self.wake != wake {
@@ -175,7 +180,7 @@ impl Uring {
         }
     }
 
-    /// A ring that fails is given up at the next wait.
+    /// Runs `act`. If the ring fails, the next wait gives it up.
     pub(super) fn attempt(&mut self, act: impl FnOnce(&mut Ring) -> Result<(), Errno>) {
         self.doomed |= act(&mut self.ring).is_err();
     }

@@ -1,6 +1,8 @@
-//! Watcher threads: each polls a shard of parked registrations, and hands those that fire back to their instance.
+//! Watcher threads. Each of them polls a shard of parked registrations, and returns those that fire
+//! to their instance.
 //!
-//! The poll set of a shard belongs to its thread. Others leave notes in the shard's mail, and kick it when they cannot wait.
+//! The poll set of a shard belongs to its thread. Other threads leave notes in the shard's mail,
+//! and kick the watcher if they cannot wait.
 
 use std::alloc::Layout;
 use std::ptr;
@@ -29,38 +31,41 @@ use crate::sync::atomic::{AtomicU32, AtomicU64};
 use crate::sys;
 use crate::thread;
 
-/// How many shards there can be. What does not fit stays with the waiting threads.
+/// The most shards. Registrations that do not fit stay with the waiting threads.
 const SHARDS: usize = 512;
-/// A watcher needs little: its set is on the heap.
+/// A watcher needs little stack, because its set is on the heap.
 const STACK_BYTES: usize = 64 * 1024;
 
-/// The shards, each made when those before it are full and kept for ever. Most programs need none.
+/// The shards. Each is made when those before it are full, and is never freed. Most programs need
+/// none.
 static POOL: [AtomicRef<Shard>; SHARDS] = [const { AtomicRef::none() }; SHARDS];
 
-/// What one watcher thread polls.
+/// The registrations that one watcher thread polls.
 #[derive(Debug)]
 struct Shard {
     sleeper: Sleeper,
     mail: Lock<Mail>,
-    /// Registrations here, notes of arrival included.
+    /// The number of registrations in the shard, including those that are only in a note.
     load: AtomicU32,
 }
 
 #[derive(Debug)]
 struct Mail {
-    /// Registrations that came, or left, or changed, linked through `Epitem::next_note`. Each is pinned by its note.
+    /// Registrations that were added, removed or changed, linked through `Epitem::next_note`. Each
+    /// is pinned by its note.
     first: Option<&'static Epitem>,
     count: u32,
-    /// Its thread reads it.
+    /// Whether the thread reads the mail.
     running: bool,
-    /// Its thread was made, and has not run yet: it may be long before it does, so nothing is given to it.
+    /// Whether the thread was created and has not run yet. It may take long to run, so it gets no
+    /// registrations until then.
     starting: bool,
     /// The arrays for a thread that is being started.
     set: Option<Set>,
 }
 
 impl Mail {
-    /// Leaves a note. It takes no memory, so that no news is lost for want of it.
+    /// Leaves a note. It allocates nothing, so no note is lost for lack of memory.
     fn post(&mut self, item: &'static Epitem) {
         if item.enter_mail(self.first) {
             item.pin();
@@ -69,7 +74,7 @@ impl Mail {
         }
     }
 
-    /// The note on top, which pins its registration still.
+    /// Takes the note on top. The caller unpins its registration.
     fn take(&mut self) -> Option<&'static Epitem> {
         let item = self.first?;
         self.first = item.leave_mail();
@@ -87,31 +92,32 @@ impl Shard {
         }
     }
 
-    /// One that nobody knows of yet; none where there is no memory.
+    /// Makes a shard that is not in the table yet; `None` without memory.
     fn create() -> Option<&'static Shard> {
         let shard = memory::forever(Layout::new::<Shard>()).cast::<Shard>();
         if shard.is_null() {
             return None;
         }
-        // SAFETY: the memory is large enough and aligned, nobody else's, and never freed.
+        // SAFETY: the memory is large enough and aligned, belongs to no other code, and is never
+        // freed.
         unsafe {
             shard.write(Shard::new());
             Some(&*shard)
         }
     }
 
-    /// How many more registrations it takes, if this is its number.
+    /// How many more registrations the shard takes, if `number` is its number.
     fn room(&self, number: u16) -> usize {
         shards::size(number).saturating_sub(self.load.load(Relaxed) as usize)
     }
 
-    /// Whether its thread sleeps and can be told nothing.
+    /// Whether the thread sleeps and no kick can reach it.
     fn is_deaf(&self) -> bool {
         self.sleeper.is_deaf()
     }
 }
 
-/// The shards that were made, which are the first ones.
+/// The shards that were made, which are the first ones of the table.
 fn shards() -> impl Iterator<Item = &'static Shard> {
     POOL.iter().map_while(AtomicRef::get)
 }
@@ -120,25 +126,26 @@ fn shard(number: u16) -> Option<&'static Shard> {
     POOL.get(number as usize)?.get()
 }
 
-/// The sleepers of the watchers that ever ran.
+/// The sleepers of all watchers that ever ran.
 pub fn sleepers() -> impl Iterator<Item = &'static Sleeper> {
     shards().map(|shard| &shard.sleeper).filter(|sleeper| sleeper.wake_fd() >= 0)
 }
 
-/// Makes the watchers read their mail, and let go of what was taken back.
+/// Makes the watchers read their mail and release the registrations that were taken back.
 #[cold]
 pub fn rouse() {
     sleepers().for_each(Sleeper::kick);
 }
 
-/// Parks registrations of one instance, whose lock is held, and answers with how many. Those for which there is no thread or
-/// no memory stay where they are.
+/// Parks registrations of one instance, whose lock is held. Returns how many it parked. Those for
+/// which there is no thread or no memory stay in place.
 pub fn park(st: &mut EpState, items: impl Iterator<Item = &'static Epitem>) -> usize {
     let mut parked = 0;
     let mut kick: Option<&'static Shard> = None;
     let mut roomy: Option<(u16, &'static Shard)> = None;
     for item in items {
-        // One that another watcher may still have in its set goes there again, or a close would not know of both.
+        // A registration that may still be in another watcher's set goes there again, because a
+        // close would not know of two watchers.
         let before = item.at(&st.held).shard();
         let place = if before != NO_SHARD {
             shard(before).map(|shard| (before, shard))
@@ -158,7 +165,8 @@ pub fn park(st: &mut EpState, items: impl Iterator<Item = &'static Epitem>) -> u
             if !mail.running && !mail.starting {
                 let _ = start(number, shard, &mut mail);
             }
-            // Where nobody tells who polls an instance's descriptor, nobody would look at what no watcher has.
+            // Without hooks the library does not see polls of an instance's descriptor, so no
+            // thread would look at registrations that are not with a watcher.
             let takes = mail.running || (mail.starting && !INTERPOSES);
             if takes {
                 mail.post(item);
@@ -168,11 +176,12 @@ pub fn park(st: &mut EpState, items: impl Iterator<Item = &'static Epitem>) -> u
         if !posted {
             break;
         }
-        // The watcher takes the instance's lock before it believes the note, so the order is no matter.
+        // The order does not matter: the watcher takes the instance's lock before it acts on the
+        // note.
         st.backend.set.remove(item, &st.held);
         item.at(&st.held).set_parked(true);
         item.at(&st.held).set_shard(number);
-        // The bits that the watcher asks for, as the instance would.
+        // The bits that the watcher asks for, which are those that the instance would ask for.
         item.set_asked(asked(st, item));
         st.backend.parked += 1;
         shard.load.fetch_add(1, Relaxed);
@@ -193,7 +202,7 @@ fn wake(shard: Option<&'static Shard>) {
 fn shard_with_room() -> Option<(u16, &'static Shard)> {
     for (number, place) in (0..).zip(&POOL) {
         if place.get().is_none() {
-            // If another thread made it meanwhile, that one stays.
+            // If another thread made the shard meanwhile, that one stays.
             place.replace(None, Shard::create());
         }
         let shard = place.get()?;
@@ -204,13 +213,14 @@ fn shard_with_room() -> Option<(u16, &'static Shard)> {
     None
 }
 
-/// Starts the threads for so many more registrations, so that all of these can be given away together once they run.
+/// Starts the threads for `registrations` more registrations, so that all of them can be parked
+/// together once the threads run.
 pub fn prepare(registrations: usize) {
     let mut room = 0;
     for number in 0..SHARDS as u16 {
         let place = &POOL[number as usize];
         if place.get().is_none() {
-            // If another thread made it meanwhile, that one stays.
+            // If another thread made the shard meanwhile, that one stays.
             place.replace(None, Shard::create());
         }
         let Some(shard) = place.get() else { return };
@@ -231,8 +241,8 @@ pub fn asked(st: &EpState, item: &Epitem) -> u16 {
     item.file().and_then(|file| st.bits_to_ask(item, file)).unwrap_or(0)
 }
 
-/// Takes a registration back from its watcher, if it is parked. The watcher may go on polling it until it reads the note, which
-/// does no harm but to a close: see [`pin`].
+/// Takes a registration back from its watcher, if it is parked. The watcher may go on polling it
+/// until it reads the note, which matters only for a close (see [`pin`]).
 pub fn take_back(st: &mut EpState, item: &'static Epitem) {
     let state = item.at(&st.held);
     let Home::Parked(number) = state.home() else { return };
@@ -243,17 +253,19 @@ pub fn take_back(st: &mut EpState, item: &'static Epitem) {
     }
 }
 
-/// The pin of the watcher of a shard on each file that it polls, if it may be in poll at this moment (D4).
+/// Returns the pin of the watcher of a shard on each file that it polls, if it may be in poll at
+/// this moment (D4).
 pub fn pin(number: u16) -> Option<FilePin> {
     shard(number)?.sleeper.pin()
 }
 
-/// How long to do without a watcher after one could not be started.
+/// The time after a failed start of a watcher during which no other start is tried.
 const REFUSED_NS: u64 = 100_000_000;
-/// Until when that is.
+/// The end of that time.
 static REFUSED_UNTIL: AtomicU64 = AtomicU64::new(0);
 
-/// Starts a shard's thread, unless one was refused just now: it costs much to try, and waits try often.
+/// Starts a shard's thread, unless a start failed just now: an attempt is expensive, and waits make
+/// attempts often.
 fn start(number: u16, shard: &'static Shard, mail: &mut Mail) -> Result<(), Errno> {
     if sys::now() < REFUSED_UNTIL.load(Relaxed) {
         return Err(Errno::EAGAIN);
@@ -265,7 +277,7 @@ fn start(number: u16, shard: &'static Shard, mail: &mut Mail) -> Result<(), Errn
 fn start_now(number: u16, shard: &'static Shard, mail: &mut Mail) -> Result<(), Errno> {
     shard.sleeper.ensure_wake()?;
     mail.set = Some(Set::new(number)?);
-    // SAFETY: a shard is never freed, and `watch` takes one.
+    // SAFETY: a shard is never freed, and `watch` takes a pointer to one.
     unsafe { thread::start(Some(STACK_BYTES), watch, ptr::from_ref(shard).cast_mut().cast())? };
     stats::WATCHERS.count();
     mail.starting = true;
@@ -289,9 +301,10 @@ extern "C" fn watch(argument: *mut c_void) -> *mut c_void {
     loop {
         set.read_mail(shard);
         let epoch = shard.sleeper.enter_poll();
-        // Tried again each time: a number may be free by now.
+        // Tried again in each round, because a number may be free by now.
         set.entries[0].fd = shard.sleeper.ensure_wake().unwrap_or(-1);
-        // A closer posts its note first and then looks whether this thread is in poll; so the note is looked for again here.
+        // A closing thread first posts its note and then checks whether this thread is in poll, so
+        // this thread checks for notes once more here.
         if shard.mail.lock().first.is_none() {
             set.poll(&mut tick);
             stats::WATCHER_POLLS.count();
@@ -321,7 +334,7 @@ struct Set {
 }
 
 impl Set {
-    /// A set with room for all that a shard may be given.
+    /// Makes a set with room for all registrations that the shard may get.
     fn new(number: u16) -> Result<Set, Errno> {
         let mut set = Set { number, entries: Vec::new(), items: Vec::new() };
         set.entries.try_reserve_exact(shards::size(number) + 1).map_err(|_| Errno::ENOMEM)?;
@@ -330,7 +343,7 @@ impl Set {
         Ok(set)
     }
 
-    /// Believes the notes only as far as the registrations themselves say the same.
+    /// Reads the notes, and acts on each only as far as the registration itself confirms it.
     fn read_mail(&mut self, shard: &'static Shard) {
         loop {
             let Some(item) = shard.mail.lock().take() else { break };
@@ -349,7 +362,7 @@ impl Set {
                     self.entries[place + 1] = pollfd { fd: item.via(), events: bits.cast_signed(), revents: 0 };
                 }
                 (Some(place), None) => self.remove(place),
-                // Threads that park at the same time may fill a shard beyond its size.
+                // Threads that park at the same time can fill a shard beyond its size.
                 (None, Some(_)) if self.items.len() == shards::size(self.number) => {
                     if let Some(ep) = item.eventpoll() {
                         self.hand_back(ep, &mut ep.lock(), item);
@@ -367,8 +380,9 @@ impl Set {
         self.count_load(shard);
     }
 
-    /// Sleeps until something happens. A thread without a wake-up descriptor, because no number was free, looks around now and
-    /// then; and so does one that has more entries than the kernel lets it poll (`tick` is its pause).
+    /// Sleeps until something happens. A thread that has no wake-up descriptor, because no number
+    /// was free, wakes up now and then to look around. So does a thread with more entries than the
+    /// kernel lets it poll (`tick` is its pause).
     fn poll(&mut self, tick: &mut u64) {
         let longest = (self.entries[0].fd < 0).then_some(LONGEST_TICK_NS);
         let slept = sys::ppoll_raw(&mut self.entries, longest);
@@ -385,13 +399,15 @@ impl Set {
         self.items.swap_remove(place).get().unpin();
     }
 
-    /// What is here, and what is on its way here.
+    /// Counts the registrations that are here, and those that are on their way here.
     fn count_load(&self, shard: &'static Shard) {
         let mail = shard.mail.lock();
         shard.load.store(self.items.len() as u32 + mail.count, Relaxed);
     }
 
-    /// What fired is its instance's again: all of one instance under one lock, or who waits there would wake up to wait for it.
+    /// Returns registrations that fired to their instances. All those of one instance are returned
+    /// under one acquisition of its lock, because otherwise the waiting thread would wake up only
+    /// to wait for the lock.
     fn hand_back_fired(&mut self, shard: &'static Shard) {
         let mut place = self.items.len();
         let mut held: Option<(&'static Eventpoll, Guard<'_, EpState>)> = None;
@@ -422,8 +438,9 @@ impl Set {
         self.count_load(shard);
     }
 
-    /// This thread is not in poll, and will not poll the registration again; unless there is one more note about it, which would
-    /// be missed if the next one went to another watcher. Notes are left under the instance's lock, which is held here.
+    /// Records that this thread is not in poll and will not poll the registration again. Not so if
+    /// there is another note about it, which would be missed if the registration went to another
+    /// watcher next. Notes are left under the instance's lock, which is held here.
     fn let_go(&self, item: &Epitem, state: &State) {
         if state.shard() == self.number && !item.is_noted() {
             state.set_shard(NO_SHARD);
@@ -432,7 +449,7 @@ impl Set {
 
     fn hand_back(&self, ep: &'static Eventpoll, st: &mut EpState, item: &'static Epitem) {
         let state = item.at(&st.held);
-        // Before it is let go of, for the home goes by the shard.
+        // Read before the registration is released, because its home depends on the shard.
         let is_at_home = state.alive.get() && state.home() == Home::Parked(self.number);
         self.let_go(item, state);
         if !is_at_home {
@@ -447,15 +464,15 @@ impl Set {
     }
 }
 
-/// What a watcher does with a registration that fired, as a function of this type; null before
+/// The function (an `OnFired`) that a watcher calls with a registration that fired; null before
 /// start-up.
 static ON_FIRED: AtomicPtr<()> = AtomicPtr::new(ptr::null_mut());
 
-/// Takes a registration that fired, and is not parked any more, back into its instance, whose lock
-/// is held.
+/// Takes a registration that fired, and is no longer parked, back into its instance, whose lock is
+/// held.
 pub type OnFired = fn(&'static Eventpoll, &mut EpState, &'static Epitem);
 
-/// Sets what a watcher does with a registration that fired. Once, at start-up.
+/// Sets the function that a watcher calls with a registration that fired. Called once, at start-up.
 pub fn set_up(on_fired: OnFired) {
     ON_FIRED.store(on_fired as *mut (), SeqCst);
 }
@@ -468,7 +485,8 @@ fn fired(ep: &'static Eventpoll, st: &mut EpState, item: &'static Epitem) {
     }
 }
 
-/// In a forked child there are no watchers: what they had is hot again (`lifecycle::reset_all_after_fork`), and the shards are empty.
+/// In a forked child there are no watchers: their registrations are polled by the instance again
+/// (`lifecycle::reset_all_after_fork`), and the shards are empty.
 pub fn reset_after_fork() {
     for shard in shards() {
         let mut mail = shard.mail.lock();
@@ -496,7 +514,7 @@ impl ForkLock for AllMail {
     }
 
     unsafe fn unlock_after_fork(&self) {
-        // SAFETY: the caller answers for it.
+        // SAFETY: the caller guarantees it.
         shards().for_each(|shard| unsafe { shard.mail.unlock_after_fork() });
     }
 
