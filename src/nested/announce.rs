@@ -16,14 +16,15 @@ use crate::kind::Kind;
 use crate::probe::observe::{self, Looker, Polled};
 use crate::probe::sample;
 
-/// Announces what the last poll found and the hooks saw: each wake-up of a registration that was
-/// not announced yet is an edge of the epoll descriptor, whatever became of it since (N2).
+/// Announces the finds of the last poll and the facts from hooks: each wake-up of a registration
+/// that was not announced yet is an edge of the epoll descriptor, even if its cause is gone by now
+/// (N2).
 pub(super) fn after_poll(ep: &'static Eventpoll, st: &mut EpState) {
     let fired = |slot| st.backend.set.entry(slot).filter(|(.., found)| *found != 0).map(|(item, ..)| item);
     if let Some(item) = (1..=st.backend.set.len()).filter_map(fired).find(|item| wakes_beside(item)) {
         note_woken_beside(st, item);
     }
-    // The latest first, as the kernel wakes the waiters of one event.
+    // The latest first, which is the order in which the kernel wakes the waiters of one event.
     for slot in (1..=st.backend.set.len()).rev() {
         let Some((item, asked, found)) = st.backend.set.entry(slot) else { continue };
         if found & NVAL == 0 && item.at(&st.held).alive.get() {
@@ -33,7 +34,8 @@ pub(super) fn after_poll(ep: &'static Eventpoll, st: &mut EpState) {
     announce_news(ep, st);
 }
 
-/// What a poll found on a registration may have woken others before it, which do not show it.
+/// Handles a find of a poll on a registration: the same wake-up may have woken other registrations
+/// before it, and a poll does not show that.
 pub(super) fn note_woken_beside(st: &mut EpState, item: &'static Epitem) {
     if wakes_beside(item) {
         st.outer.is_uneasy |= resample::sample(st, Extent::WakesAnyMask).is_some();
@@ -44,21 +46,21 @@ fn wakes_beside(item: &Epitem) -> bool {
     item.file().is_some_and(|file| file.kind().wakes_any_mask())
 }
 
-/// Records what a poll found on a registration.
+/// Records the result of a poll of a registration.
 pub(super) fn note_news(st: &mut EpState, item: &'static Epitem, asked: Bits, found: Bits) {
     if let Some(file) = item.file().filter(|file| !file.is_instance()) {
         let woken = take_in(st, item, file, found, asked);
         st.note_woken(item, woken);
         let state = item.at(&st.held);
         if found & !state.watched(file) != 0 {
-            // The poll set leaves it out until it is low or comes anew.
+            // The poll set leaves the level out until it has been low or is set anew.
             st.refresh(item);
         }
         st.note_unease(item);
     }
 }
 
-/// Wakes the outer instances if a registration was woken since they were last.
+/// Wakes the outer instances if a registration was woken since they were last woken.
 pub(super) fn announce_news(ep: &'static Eventpoll, st: &mut EpState) {
     if std::mem::take(&mut st.outer.has_news) {
         wake_outer(ep, st);
@@ -80,7 +82,7 @@ pub(super) fn take_in(st: &EpState, item: &'static Epitem, file: &'static File, 
     let before = announced;
     let clock = file.clock();
     let count = || sample::settled_arrivals(file, item.via(), watched);
-    // A level that a look takes was announced when it was found.
+    // A level that a look takes away was announced when it was found.
     let lasting = !file.kind().fleeting();
     let news =
         announced.announce(file.kind(), level & watched & lasting, (asked | ERR | HUP) & lasting, sample::VIEW, count);
@@ -94,8 +96,8 @@ pub(super) fn take_in(st: &EpState, item: &'static Epitem, file: &'static File, 
     news
 }
 
-/// Whether a registration was woken and that was not announced yet; it counts as announced from
-/// here on.
+/// Whether a registration was woken and the wake-up was not announced yet. It counts as announced
+/// from here on.
 pub(super) fn is_news(st: &mut EpState, item: &'static Epitem, file: &'static File) -> bool {
     if let Some(inner) = file.eventpoll() {
         // The inner instance may have to announce something first.
@@ -113,18 +115,19 @@ pub(super) fn is_news(st: &mut EpState, item: &'static Epitem, file: &'static Fi
     show(st, item, file, watched, false).0
 }
 
-/// A registration is about to begin, or to begin anew: those that were woken before it precede it
-/// on the list.
+/// Prepares the list for a registration that begins, or begins anew: registrations that were woken
+/// before it precede it.
 pub(super) fn catch_up(ep: &'static Eventpoll, st: &mut EpState) {
     if st.outer.is_followed() && st.queue.poller.is_none() {
         ep.absorb(st);
-        // Of the others none is on the list and shows nothing, unless a hook saw its input taken.
+        // A registration that is not on the list shows nothing, unless a hook saw its input taken.
         st.outer.is_uneasy |= resample::sample(st, Extent::WakesAnyMask).is_some();
     }
 }
 
-/// A registration of a followed instance begins, or begins anew: what is there now is known. True
-/// if the outer instances are to be woken because it is ready and was not on the list (T6).
+/// Handles a registration of a followed instance that begins, or begins anew: its present level is
+/// not news. True if the outer instances must be woken because it is ready and was not on the list
+/// (T6).
 pub(super) fn begin(st: &mut EpState, item: &'static Epitem, file: &'static File) -> bool {
     let state = item.at(&st.held);
     if state.heard(file) & WRITABLE != 0 {
@@ -132,7 +135,7 @@ pub(super) fn begin(st: &mut EpState, item: &'static Epitem, file: &'static File
     }
     let mut announced = Edge::anew(file.is_closing()).for_outer();
     if file.kind() == Kind::Signalfd {
-        // Every signal wakes every signalfd, whether it takes it or not.
+        // Every signal wakes every signalfd, even one that does not take it.
         announced.follow();
     }
     if announced.is_closing()
@@ -151,8 +154,8 @@ pub(super) fn begin(st: &mut EpState, item: &'static Epitem, file: &'static File
     is_new
 }
 
-/// The level of a registration among the watched bits, and whether the outer instances have to be
-/// woken for it.
+/// Returns whether the outer instances have to be woken for a registration, and its level among the
+/// watched bits.
 fn show(st: &EpState, item: &'static Epitem, file: &'static File, watched: Bits, in_turn: bool) -> (bool, Bits) {
     if let Some(inner) = file.eventpoll() {
         let ready = if in_turn { look::is_ready(inner) } else { look::seems_ready(inner) };
@@ -167,8 +170,8 @@ fn show(st: &EpState, item: &'static Epitem, file: &'static File, watched: Bits,
     (take_in(st, item, file, level, watched), level)
 }
 
-/// One more edge of the epoll descriptor. Its time precedes the level: an outer instance that is
-/// woken by the level, and reports it, must not take this for a second edge.
+/// Makes one more edge of the epoll descriptor. Its time precedes the level: an outer instance that
+/// is woken by the level, and reports it, must not take this edge for a second one.
 pub(super) fn wake_outer(ep: &'static Eventpoll, st: &mut EpState) {
     let at = ep.file().map_or(0, File::begin_call);
     attend::show_readable(ep, st);

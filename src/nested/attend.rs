@@ -1,5 +1,5 @@
-//! The care for an observed instance while no thread waits on it: its silent registrations are with
-//! the watchers, and its descriptor is readable exactly when a wait would report something.
+//! Care for an observed instance while no thread waits on it: its silent registrations are with the
+//! watchers, and its descriptor is readable exactly when a wait would report something.
 
 use super::announce;
 use crate::backend::watch;
@@ -15,7 +15,7 @@ use crate::instance::send_events;
 use crate::probe::fleeting;
 use crate::sys;
 
-/// Whether the instance is observed and no thread waits on it, which would attend to it.
+/// Whether the instance is observed and has no waiting thread, which would attend to it.
 fn is_unattended(st: &EpState) -> bool {
     st.outer.is_observed() && !st.closed && !is_waited_on(st)
 }
@@ -25,7 +25,7 @@ pub(super) fn is_waited_on(st: &EpState) -> bool {
     st.queue.poller.is_some() || !st.queue.waiters.is_empty()
 }
 
-/// Whether something on the ready list is still ready: then the descriptor shows it, and nothing
+/// Whether an item on the ready list is still ready. If so, the descriptor shows it, and nothing
 /// else needs a look.
 pub(super) fn is_known_ready(ep: &'static Eventpoll, st: &mut EpState, in_turn: bool) -> bool {
     let ready = is_unattended(st) && any_ready::anything(st, false, in_turn);
@@ -36,15 +36,14 @@ pub(super) fn is_known_ready(ep: &'static Eventpoll, st: &mut EpState, in_turn: 
     ready
 }
 
-/// Keeps the descriptor's level true after a registration has gone.
+/// Updates the descriptor's level after a registration was removed.
 pub(super) fn settle(ep: &'static Eventpoll, st: &mut EpState) {
     if st.outer.pipe != Pipe::Empty && !is_known_ready(ep, st, false) {
         attend(ep, st);
     }
 }
 
-/// Keeps the descriptor's level true after a registration was added or changed, and attends to that
-/// one.
+/// Attends to a registration that was added or changed, and updates the descriptor's level.
 pub(super) fn attend_to(ep: &'static Eventpoll, st: &mut EpState, item: &'static Epitem) {
     if !is_unattended(st) {
         return;
@@ -83,10 +82,10 @@ pub(super) fn attend_to(ep: &'static Eventpoll, st: &mut EpState, item: &'static
     }
 }
 
-/// Does the work of a waiting thread for an observed instance: looks once, gives the silent
-/// registrations to the watchers, and keeps the descriptor's level true. Does nothing while a
-/// thread waits. While the instance is ready no watcher is needed, unless somebody waits for its
-/// edges: it stays ready until a look finds otherwise.
+/// Does the work of a waiting thread for an observed instance: looks once, hands the silent
+/// registrations to the watchers, and updates the descriptor's level. Does nothing while a thread
+/// waits. While the instance is ready it needs no watcher, unless it is followed: it stays ready
+/// until a look finds that it is not.
 pub(super) fn attend(ep: &'static Eventpoll, st: &mut EpState) {
     if !is_unattended(st) || (!st.outer.is_followed() && is_known_ready(ep, st, false)) {
         return;
@@ -103,12 +102,12 @@ pub(super) fn attend(ep: &'static Eventpoll, st: &mut EpState) {
     if st.outer.is_followed() {
         announce::after_poll(ep, st);
     }
-    // The next wait deals with numbers that vanished.
+    // The next wait handles numbers that vanished.
     let _ = send_events::collect(st);
     let any = any_ready::anything(st, st.outer.is_followed(), false);
     send_events::leave_waiting(st);
     if st.outer.is_followed() || !any {
-        // A look at the descriptor has to include what no watcher takes.
+        // A look at the descriptor has to include the registrations that no watcher takes.
         st.outer.is_uneasy |= !park_the_rest(st);
     }
     if any {
@@ -119,7 +118,7 @@ pub(super) fn attend(ep: &'static Eventpoll, st: &mut EpState) {
         }
         if st.outer.pipe != Pipe::Empty && !st.ready.list.is_empty() {
             // An item on the ready list that is not ready stays there until a look from above finds
-            // it so.
+            // that it is not.
             st.outer.pipe = Pipe::Lingering;
         } else {
             clear_pipe(ep, st);
@@ -127,7 +126,7 @@ pub(super) fn attend(ep: &'static Eventpoll, st: &mut EpState) {
     }
 }
 
-/// Whether a registration can be with a watcher.
+/// Whether a registration can be handed to a watcher.
 fn is_idle(st: &EpState, item: &'static Epitem) -> bool {
     let state = item.at(&st.held);
     let vanished = st.backend.set.revents(item, &st.held) & NVAL != 0;
@@ -135,7 +134,8 @@ fn is_idle(st: &EpState, item: &'static Epitem) -> bool {
     polled && !state.ready.get() && !state.uneasy.get() && !vanished
 }
 
-/// Gives everything that is neither ready nor uneasy to the watchers. False if these are too few.
+/// Hands the registrations that are neither ready nor on the resample list to the watchers. False
+/// if there are not enough watchers.
 fn park_the_rest(st: &mut EpState) -> bool {
     loop {
         let mut batch: [Option<&'static Epitem>; 64] = [None; 64];
@@ -153,16 +153,17 @@ fn park_the_rest(st: &mut EpState) -> bool {
     }
 }
 
-/// Makes the descriptor readable by a byte of the lock holder's own: one that `stir` put into the
-/// pipe may be gone already.
+/// Makes the descriptor readable by a byte that the lock holder writes itself: the byte that `stir`
+/// put into the pipe may be gone already.
 pub(super) fn show_readable(ep: &'static Eventpoll, st: &mut EpState) {
     if std::mem::replace(&mut st.outer.pipe, Pipe::Readable) == Pipe::Empty {
         ep.show_readable();
     }
 }
 
-/// Nothing is ready: empties the pipe. If a hook has left word since the inbox was emptied, its byte
-/// may be gone as well, and another one makes those who poll the descriptor look again.
+/// Empties the pipe, because nothing is ready. If a hook has put an item into the inbox since it
+/// was emptied, the hook's byte may be gone as well. Another byte then makes the threads that poll
+/// the descriptor look again.
 pub(super) fn clear_pipe(ep: &'static Eventpoll, st: &mut EpState) {
     let stirred = ep.was_stirred();
     if stirred || st.outer.pipe != Pipe::Empty {

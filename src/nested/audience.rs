@@ -1,4 +1,4 @@
-//! Who looks at an instance's descriptor: when an instance becomes observed, and when followed.
+//! The watchers of an instance's descriptor: when an instance becomes observed, and when followed.
 
 use nix::errno::Errno;
 
@@ -17,23 +17,25 @@ use crate::instance::nesting_limits;
 use crate::instance::ring_use;
 use crate::probe::sample;
 
-/// Somebody looks at the level of the instance's descriptor from now on.
+/// Makes the instance observed: from now on the level of its descriptor is looked at.
 pub(super) fn observe(ep: &'static Eventpoll) {
     let mut st = ep.lock();
     expose(ep, &mut st, Audience::ForLevels);
 }
 
-/// The instance has no ring. Where the program's calls are not seen, anybody may look at its
-/// descriptor, and of an instance that is polled the level is kept true from the beginning. A ring
-/// is the waiting thread's own, so an instance with a ring does without.
+/// Handles an instance without a ring. If the library does not see the program's calls, any thread
+/// may look at the descriptor, so the level of an instance that is polled is kept up to date from
+/// the beginning. A ring belongs to the waiting thread, so an instance with a ring does without
+/// this.
 pub(super) fn observe_unseen(ep: &'static Eventpoll, st: &mut EpState) {
     if !INTERPOSES {
         expose(ep, st, Audience::Presumed);
     }
 }
 
-/// The instance has edge-triggered registrations. Where calls are not seen, only a ring reports
-/// those right, and nobody but its waiting thread is presumed to look.
+/// Handles an instance with edge-triggered registrations. If the library does not see the program's
+/// calls, only a ring reports those correctly, and only its waiting thread is presumed to look at
+/// the descriptor.
 pub(super) fn leave_to_ring(ep: &'static Eventpoll, st: &mut EpState) {
     if !INTERPOSES
         && st.outer.audience == Audience::Presumed
@@ -47,7 +49,7 @@ pub(super) fn leave_to_ring(ep: &'static Eventpoll, st: &mut EpState) {
     }
 }
 
-/// Somebody looks at the descriptor from now on.
+/// Makes the instance observed, by this kind of audience.
 pub(super) fn expose(ep: &'static Eventpoll, st: &mut EpState, audience: Audience) {
     let was_observed = st.outer.is_observed();
     st.outer.audience = st.outer.audience.max(audience);
@@ -63,8 +65,8 @@ pub(super) fn expose(ep: &'static Eventpoll, st: &mut EpState, audience: Audienc
     }
 }
 
-/// Somebody waits for the edges of the instance from now on, and therefore for those of the
-/// instances in it. The caller keeps the links between instances as they are.
+/// Makes the instance followed, because an edge-triggered registration watches it, and therefore
+/// also the instances in it. The caller keeps the links between instances as they are.
 pub(super) fn follow(ep: &'static Eventpoll) -> Result<(), Errno> {
     let inner = {
         let mut st = ep.lock();
@@ -85,7 +87,7 @@ fn begin_to_follow(ep: &'static Eventpoll, st: &mut EpState) {
     }
     expose(ep, st, Audience::ForLevels);
     st.outer.audience = Audience::ForEdges;
-    // The hooks report on every registration from here on. What is there now is known.
+    // The hooks report on every registration from here on. The present state is not news.
     if st.queue.poller.is_none() {
         ep.absorb(st);
     }
@@ -97,7 +99,7 @@ fn begin_to_follow(ep: &'static Eventpoll, st: &mut EpState) {
     for index in 0..st.items.interest.len() {
         let item = st.items.interest[index].get();
         if let Some(file) = item.file() {
-            // A watcher polls for the registration's own levels only.
+            // A watcher polls for the levels of the registration itself only.
             watch::take_back(st, item);
             st.track(item, file);
             let was_reported = is_reported(item, item.at(&st.held), file);

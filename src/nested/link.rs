@@ -1,5 +1,5 @@
-//! How the layers below reach this one: the operations of an instance as a file, and the link by
-//! which an observed instance reports to those that watch it.
+//! The connection of the lower layers to this one: the operations of an instance as a file, and the
+//! link by which an observed instance reports to its watchers.
 
 use libc::c_int;
 use nix::errno::Errno;
@@ -14,13 +14,14 @@ use crate::graph::file::{File, FileOps, Look};
 use crate::graph::outer::OuterLink;
 use crate::instance::open;
 
-/// `epoll_create1(2)`: the descriptor of a new instance, which can be watched like any other. Where
-/// the program's calls are not seen, anybody may watch it from the beginning.
+/// `epoll_create1(2)`: returns the descriptor of a new instance, which can be watched like any
+/// other. If the library does not see the program's calls, any thread may watch it from the
+/// beginning.
 pub fn create(flags: c_int) -> Result<c_int, Errno> {
     open::create(flags, &INSTANCE, if INTERPOSES { None } else { Some(&Link) })
 }
 
-/// An instance as a file.
+/// The operations of an instance as a file.
 static INSTANCE: FileOps = FileOps { look: look_at_instance, on_watch, is_instance: true };
 
 #[doc(alias = "ep_eventpoll_poll")]
@@ -34,7 +35,7 @@ fn on_watch(file: &'static File, for_edges: bool) -> Result<(), Errno> {
     if for_edges { audience::follow(inner) } else { Ok(()) }
 }
 
-/// The link of an instance that somebody watches.
+/// The link of an observed instance.
 #[derive(Debug)]
 pub(super) struct Link;
 
@@ -45,7 +46,7 @@ impl OuterLink for Link {
 
     fn before_change(&self, ep: &'static Eventpoll, st: &mut EpState, item: &'static Epitem, file: &'static File) {
         announce::catch_up(ep, st);
-        // What woke it until now did so under the old mask.
+        // The wake-ups until now took place under the old mask.
         let woken = st.outer.is_followed() && !item.at(&st.held).spent.get() && announce::is_news(st, item, file);
         st.note_woken(item, woken);
     }
@@ -61,7 +62,7 @@ impl OuterLink for Link {
     fn item_began(&self, ep: &'static Eventpoll, st: &mut EpState, item: &'static Epitem, file: &'static File) {
         audience::leave_to_ring(ep, st);
         if st.outer.is_followed() {
-            // The hooks have to report on it before the look.
+            // The hooks have to report on the registration before the look.
             st.track(item, file);
             st.outer.has_news |= announce::begin(st, item, file);
             announce::announce_news(ep, st);

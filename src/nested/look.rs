@@ -18,35 +18,35 @@ use crate::lock;
 use crate::probe::fleeting;
 use crate::window::{WINDOW, Window};
 
-/// The result of a look at an instance. Its lock is held while outer instances are informed, so the
-/// clock is that of the look, unless the lock was not to be had.
+/// The result of a look at an instance. The instance's lock is held while outer instances are
+/// informed, so the clock is that of the look, unless the lock could not be taken.
 fn shown(ep: &'static Eventpoll, ready: bool, is_uneasy: bool) -> Look {
     let level = if ready { READABLE_INSTANCE } else { 0 };
     Look { level, at: Some(ep.file().map_or(0, File::clock)), is_uneasy }
 }
 
-/// Whether a wait on the instance would report something now, for a look whose turn it is: as in
-/// the kernel, it removes the items at the front of the list that show nothing. The lock of an
-/// outer instance is held.
+/// Whether a wait on the instance would report something now. The look is in its turn: as in the
+/// kernel, it removes the items at the front of the list that show nothing. The lock of an outer
+/// instance is held.
 pub(super) fn is_ready(ep: &'static Eventpoll) -> bool {
     look(ep, true).level != 0
 }
 
-/// The same for a look that passes by.
+/// Like `is_ready`, but out of turn: removes nothing.
 pub(super) fn seems_ready(ep: &'static Eventpoll) -> bool {
     look(ep, false).level != 0
 }
 
-/// Looks at an instance for a thread that holds no lock of the library, unless it is in a signal
-/// handler.
+/// Looks at an instance for a thread that holds none of the library's locks, unless it is in a
+/// signal handler.
 pub fn look_from_outside(ep: &'static Eventpoll) -> Look {
     if lock::interrupted() { peek(ep) } else { look(ep, true) }
 }
 
-/// Looks at an instance: at all registrations if somebody waits for its edges, and otherwise as far
-/// as the first that is ready. A look in its turn (`in_turn`) removes the items at the front of the
-/// list that show nothing. The lock of an outer instance may be held: if a fork waits for that one,
-/// the inner lock may not come.
+/// Looks at an instance: at all registrations if it is followed, otherwise up to the first that is
+/// ready. A look in its turn (`in_turn`) removes the items at the front of the list that show
+/// nothing. The lock of an outer instance may be held: if a fork waits for that lock, this look
+/// gives up on the inner one.
 pub(super) fn look(ep: &'static Eventpoll, in_turn: bool) -> Look {
     let taken = ep.lock_while(|| !facts::is_forking());
     let Some(mut st) = taken else { return shown(ep, true, true) };
@@ -62,7 +62,7 @@ pub(super) fn look(ep: &'static Eventpoll, in_turn: bool) -> Look {
     if in_turn {
         pass_silent_items(st);
         if !st.outer.is_followed() && !st.items.inner.is_empty() {
-            // An instance inside that was woken and shows nothing needs another wake-up.
+            // An inner instance that was woken and shows nothing needs another wake-up.
             attend::is_known_ready(ep, st, true);
         }
         if st.outer.pipe == Pipe::Lingering && st.ready.list.is_empty() {
@@ -71,17 +71,19 @@ pub(super) fn look(ep: &'static Eventpoll, in_turn: bool) -> Look {
     }
     let is_readable = st.outer.pipe == Pipe::Readable;
     if in_turn && is_readable && st.items.fleeting > 0 && !st.outer.is_followed() {
-        // Looks of the library's own found it ready, and this look takes what it shows.
+        // Looks by the library itself found it ready. This look takes the levels that a look takes
+        // away.
         any_ready::anything(st, false, true);
     }
-    // The pipe does not show what the waiting threads have yet to take.
+    // The pipe does not show the items that the waiting threads have yet to take.
     let ready = is_readable || (!st.closed && attend::is_waited_on(st) && would_find_any(st));
     shown(ep, ready, st.outer.is_uneasy)
 }
 
-/// A look in a signal handler that interrupted the library. The interrupted code may hold any lock,
-/// including those that end or park a registration, so the look changes nothing but the level of
-/// the descriptor, and that only upwards. An instance whose lock is taken shows what its pipe does.
+/// Looks at an instance in a signal handler that interrupted the library. The interrupted code may
+/// hold any lock, including those under which a registration ends or is parked. So the look changes
+/// nothing, except that it may raise the level of the descriptor. An instance whose lock is taken
+/// shows the level of its pipe.
 fn peek(ep: &'static Eventpoll) -> Look {
     let Some(mut st) = ep.lock_while(|| false) else { return shown(ep, true, true) };
     if st.outer.pipe == Pipe::Empty && st.items.interest.iter().any(|item| would_be_found(&st, item.get())) {
@@ -108,8 +110,8 @@ fn asked_in_a_wait(st: &EpState, item: &Epitem) -> Option<Bits> {
     if state.ready.get() { Some(state.watched(file)) } else { st.bits_to_ask(item, file) }
 }
 
-/// Whether a wait would find something now, without a touch of the set that a thread may be asleep
-/// on.
+/// Whether a wait would find something now. Does not touch the poll set, on which a thread may be
+/// asleep.
 fn would_find_any(st: &EpState) -> bool {
     let is_ours = |item: &Epitem| item.file().is_some_and(|file| !file.is_polled());
     st.items.interest.chunks(WINDOW).any(|items| {
@@ -139,7 +141,7 @@ fn pass_silent_items(st: &mut EpState) {
     }
 }
 
-/// Whether a registration shows something, so that a look ends at it.
+/// Whether a registration shows something, so that a look stops at it.
 fn would_stop(st: &EpState, item: &'static Epitem) -> bool {
     let state = item.at(&st.held);
     let Some(file) = item.file().filter(|_| state.alive.get() && !state.spent.get()) else { return false };

@@ -1,10 +1,10 @@
-//! Epoll descriptors that somebody looks at from outside: inside another instance, or in poll and
-//! select (N1 to N3).
+//! Epoll descriptors that are watched from outside: by another instance, or by poll and select (N1
+//! to N3).
 //!
 //! Such an instance is *observed*. While no thread waits on it, its registrations are with the
-//! watchers, and a byte in its pipe makes its descriptor readable; so anybody who polls the
-//! descriptor, in this library or in the kernel, sees the right level. It is also *followed* if an
-//! edge-triggered registration is above it.
+//! watchers, and a byte in its pipe makes its descriptor readable. So any thread that polls the
+//! descriptor, through this library or directly, sees the right level. The instance is also
+//! *followed* if an edge-triggered registration is above it.
 
 mod announce;
 mod attend;

@@ -1,5 +1,5 @@
-//! poll and select that are asked about epoll descriptors: the instance is observed from then on, and an answer that says
-//! "readable" is checked, because what made it so may be gone by now (N1).
+//! poll and select on epoll descriptors. The instance is observed from then on, and a result that
+//! says "readable" is checked, because the item that made it readable may no longer be ready (N1).
 
 use libc::{c_int, fd_set, nfds_t, pollfd, sigset_t, timespec};
 
@@ -21,7 +21,8 @@ fn instance(fd: c_int) -> Option<&'static Eventpoll> {
     naming::is_instance(fd).then_some(ep)
 }
 
-/// A timeout as `Some(nanoseconds)`, `Some(None)` for none; `None` for nonsense, which the kernel is to judge.
+/// Converts a timeout to `Some(nanoseconds)`, or `Some(None)` if there is none. `None` for an
+/// invalid one, which the kernel will reject.
 ///
 /// # Safety
 /// As for [`user::read`], or NULL.
@@ -29,13 +30,13 @@ pub unsafe fn nanoseconds(limit: *const timespec) -> Option<Timeout> {
     if limit.is_null() {
         return Some(None);
     }
-    // SAFETY: the caller answers for the address.
+    // SAFETY: the caller vouches for the address.
     let limit = unsafe { user::read(limit) }.ok()?;
     let (seconds, rest) = (u64::try_from(limit.tv_sec).ok()?, u64::try_from(limit.tv_nsec).ok()?);
     (rest < 1_000_000_000).then(|| Some(seconds.saturating_mul(1_000_000_000).saturating_add(rest)))
 }
 
-/// Whether the set asks about an epoll descriptor.
+/// Whether the set contains an epoll descriptor.
 ///
 /// # Safety
 /// `set` must be readable for `n` entries, or as [`user::read`] allows.
@@ -47,13 +48,13 @@ pub unsafe fn in_poll_set(set: *const pollfd, n: nfds_t) -> bool {
         return false;
     }
     if !user::is_checked() {
-        // SAFETY: the caller answers for the array.
+        // SAFETY: the caller vouches for the array.
         return unsafe { std::slice::from_raw_parts(set, n) }.iter().any(asks);
     }
     let mut at = 0;
     let mut any = false;
     while at < n {
-        // SAFETY: within the array, for whose readability the kernel is asked.
+        // SAFETY: within the array, which the kernel checks for readability.
         let (entries, more) = unsafe {
             if at + CHUNK <= n {
                 (user::read(set.add(at).cast::<[pollfd; CHUNK]>()).map(|chunk| chunk.iter().any(asks)), CHUNK)
@@ -68,12 +69,13 @@ pub unsafe fn in_poll_set(set: *const pollfd, n: nfds_t) -> bool {
     any
 }
 
-/// What a poll of the program's found may have been shown to it alone. `n` entries of the set were written by the kernel just now.
+/// Informs registrations of the changes that a poll of the program took away, because such a file
+/// shows a change once. The kernel has just written the `n` entries of the set.
 ///
 /// # Safety
 /// `set` must be readable for `n` entries.
 pub unsafe fn tell_shown(set: *const pollfd, n: nfds_t) {
-    // SAFETY: the caller answers for the array.
+    // SAFETY: the caller vouches for the array.
     for entry in unsafe { std::slice::from_raw_parts(set, n as usize) } {
         if entry.revents != 0 {
             fleeting::found_by_program(entry.fd, entry.revents.cast_unsigned());
@@ -81,21 +83,22 @@ pub unsafe fn tell_shown(set: *const pollfd, n: nfds_t) {
     }
 }
 
-/// How long a look at epoll descriptors may sleep: to the end, and where one of them has to be looked at again after a while,
-/// no longer than the next pause.
+/// The time that a look at epoll descriptors may still sleep: until the deadline, or until the next
+/// pause ends if one of them has to be looked at again after a while.
 #[derive(Debug)]
 struct Patience {
     deadline: Timeout,
     tick: u64,
 }
 
-/// Which of the epoll descriptors of a call were ready before its sleep, by order or number, as far as these fit. Those are not looked at again: the
-/// look may have taken what it found (see `fleeting.rs`), and the kernel makes one.
+/// The epoll descriptors of a call that were ready before its sleep, by order or by number, up to
+/// the number that fits. Those are not looked at again: a look may have taken the level away that
+/// it found (see `fleeting.rs`), and the kernel makes a single look.
 #[derive(Debug, Default)]
 struct Readiness(u64);
 
 impl Readiness {
-    /// Looks at one more. True if it has to be looked at again after a while.
+    /// Looks at one more descriptor. True if it has to be looked at again after a while.
     fn look(&mut self, place: usize, ep: &'static Eventpoll) -> bool {
         let look = look::look_from_outside(ep);
         if place < u64::BITS as usize && look.level != 0 {
@@ -104,7 +107,7 @@ impl Readiness {
         look.is_uneasy
     }
 
-    /// Whether one is ready after the sleep.
+    /// Whether a descriptor is ready after the sleep.
     fn still(&self, place: usize, ep: &'static Eventpoll) -> bool {
         (place < u64::BITS as usize && self.0 >> place & 1 != 0) || look::look_from_outside(ep).level != 0
     }
@@ -114,7 +117,7 @@ impl Readiness {
 #[derive(Debug)]
 struct Turn {
     limit: Option<timespec>,
-    /// Nothing found at the end of it does not mean that the time is over.
+    /// If the sleep finds nothing, the time of the call is not over.
     only_pauses: bool,
     is_last: bool,
 }
@@ -150,7 +153,7 @@ pub unsafe fn poll(set: *mut pollfd, n: nfds_t, timeout: Timeout, mask: *const s
     const READABLE: i16 = libc::POLLIN | libc::POLLRDNORM;
     let mut patience = Patience::new(timeout);
     loop {
-        // SAFETY: the caller answers for the array. The borrow ends before the sleep.
+        // SAFETY: the caller vouches for the array. The borrow ends before the sleep.
         let entries = unsafe { std::slice::from_raw_parts(set, n as usize) };
         let instances = entries.iter().filter_map(|entry| instance(entry.fd));
         let mut ready = Readiness::default();
@@ -162,7 +165,7 @@ pub unsafe fn poll(set: *mut pollfd, n: nfds_t, timeout: Timeout, mask: *const s
         if found < 0 || (found == 0 && !turn.only_pauses) {
             return found;
         }
-        // SAFETY: the caller answers for the array.
+        // SAFETY: the caller vouches for the array.
         let entries = unsafe { std::slice::from_raw_parts_mut(set, n as usize) };
         let instances = entries.iter_mut().filter_map(|entry| instance(entry.fd).map(|ep| (entry, ep)));
         for (order, (entry, ep)) in instances.enumerate() {
@@ -177,12 +180,14 @@ pub unsafe fn poll(set: *mut pollfd, n: nfds_t, timeout: Timeout, mask: *const s
     }
 }
 
-/// The numbers that a select on epoll descriptors may ask about; one with more is left to the kernel as it is.
+/// The highest count of numbers in a select that is checked for epoll descriptors. A larger select
+/// is passed to the kernel unchanged.
 const SELECTABLE: usize = 8192;
 type Word = u64;
 const WORD_BITS: usize = Word::BITS as usize;
 
-/// The three sets of a select. Each is as many whole words as its first `n` bits take, which may be less than an `fd_set`, or more.
+/// The three sets of a select. Each consists of the whole words that contain its first `n` bits,
+/// which may be less or more than an `fd_set`.
 #[derive(Clone, Copy, Debug)]
 pub struct Sets {
     sets: [*mut fd_set; 3],
@@ -190,7 +195,7 @@ pub struct Sets {
 }
 
 impl Sets {
-    /// The sets of a call, if the first of them asks about an epoll descriptor.
+    /// Returns the sets of a call, if the first of them contains an epoll descriptor.
     ///
     /// # Safety
     /// Each set must be NULL, or readable for `n` bits, or as [`user::read`] allows.
@@ -200,14 +205,14 @@ impl Sets {
         if sets.sets[0].is_null() || sets.sets.iter().any(|set| !set.is_null() && !sets.is_readable(*set)) {
             return None;
         }
-        // SAFETY: the caller answers for the set.
+        // SAFETY: the caller vouches for the set.
         unsafe { sets.instances() }.next().is_some().then_some(sets)
     }
 
     fn is_readable(&self, set: *const fd_set) -> bool {
         let set = set.cast::<Word>();
         user::check_range(set, self.words).is_ok()
-            // SAFETY: within the set, for whose readability the kernel is asked.
+            // SAFETY: within the set, which the kernel checks for readability.
             && (!user::is_checked() || (0..self.words).all(|word| unsafe { user::read(set.add(word)) }.is_ok()))
     }
 
@@ -215,7 +220,7 @@ impl Sets {
     unsafe fn instances(&self) -> impl Iterator<Item = (c_int, &'static Eventpoll)> {
         let set = self.sets[0].cast::<Word>();
         (0..self.words)
-            // SAFETY: the caller answers for the set.
+            // SAFETY: the caller vouches for the set.
             .map(move |word| (word, unsafe { set.add(word).read_unaligned() }))
             .filter(|(_, bits)| *bits != 0)
             .flat_map(|(word, bits)| {
@@ -226,7 +231,7 @@ impl Sets {
 
     unsafe fn take_out(&self, fd: c_int) {
         let (word, bit) = (fd as usize / WORD_BITS, fd as usize % WORD_BITS);
-        // SAFETY: the caller answers for the set, which has the number.
+        // SAFETY: the caller vouches for the set, which contains the number.
         unsafe {
             let word = self.sets[0].cast::<Word>().add(word);
             word.write_unaligned(word.read_unaligned() & !(1 << bit));
@@ -235,7 +240,7 @@ impl Sets {
 
     unsafe fn copy(&self, to: &mut [[Word; SELECTABLE / WORD_BITS]; 3]) {
         for (set, copy) in self.sets.iter().zip(to).filter(|(set, _)| !set.is_null()) {
-            // SAFETY: the caller answers for the set.
+            // SAFETY: the caller vouches for the set.
             unsafe {
                 set.cast::<u8>().copy_to_nonoverlapping(copy.as_mut_ptr().cast(), self.words * size_of::<Word>())
             };
@@ -244,7 +249,7 @@ impl Sets {
 
     unsafe fn restore(&self, from: &[[Word; SELECTABLE / WORD_BITS]; 3]) {
         for (set, copy) in self.sets.iter().zip(from).filter(|(set, _)| !set.is_null()) {
-            // SAFETY: the caller answers for the set.
+            // SAFETY: the caller vouches for the set.
             unsafe { set.cast::<u8>().copy_from_nonoverlapping(copy.as_ptr().cast(), self.words * size_of::<Word>()) };
         }
     }
@@ -257,7 +262,7 @@ impl Sets {
 pub unsafe fn select(n: c_int, sets: Sets, timeout: Timeout, mask: *const sigset_t) -> c_int {
     let [readable, writable, exceptional] = sets.sets;
     let mut before = [[0; SELECTABLE / WORD_BITS]; 3];
-    // SAFETY: the caller answers for the sets, here and below.
+    // SAFETY: the caller vouches for the sets, here and below.
     unsafe { sets.copy(&mut before) };
     let mut patience = Patience::new(timeout);
     loop {
