@@ -29,13 +29,13 @@ unsafe impl Send for Callback {}
 #[derive(Debug)]
 pub struct Consumer {
     callback: Option<Callback>,
-    /// The callback was removed; it goes with the last dispatcher, which first hands over the
-    /// events that it has taken.
+    /// Whether the callback was removed. It goes with the last dispatcher, which first hands over
+    /// the events that it has taken.
     pub leaves: bool,
-    /// Threads that wait for events to call it with, or are in a call. Each has pinned the instance
-    /// once more than its wait does.
+    /// The number of threads that wait for events to call it with, or are in a call. Each has one
+    /// more pin on the instance than that of its wait.
     pub dispatchers: usize,
-    /// One of them is the instance's own thread, or is about to be.
+    /// Whether one of them is the instance's own thread, or is about to be.
     pub has_thread: bool,
     /// Incremented with each callback, so that the end of a call can see whether it was replaced.
     generation: u64,
@@ -59,7 +59,7 @@ impl Consumer {
         }
     }
 
-    /// The callback, unless it was removed.
+    /// Returns the callback, unless it was removed.
     pub fn current(&self) -> Option<Callback> {
         self.callback.filter(|_| !self.leaves)
     }
@@ -71,18 +71,18 @@ impl Consumer {
         self.earlier_calls += std::mem::take(&mut self.calls);
     }
 
-    /// Drops the callback. There is no dispatcher.
+    /// Drops the callback. There must be no dispatcher.
     pub fn depart(&mut self) {
         (self.callback, self.leaves) = (None, false);
     }
 
-    /// A call begins. Returns its callback, and the generation for [`Self::end_call`].
+    /// Begins a call. Returns the callback, and the generation for [`Self::end_call`].
     pub fn begin_call(&mut self) -> (Option<Callback>, u64) {
         self.calls += 1;
         (self.callback, self.generation)
     }
 
-    /// A call ends. True if a thread may wait for it.
+    /// Ends a call. True if a thread may wait for that.
     pub fn end_call(&mut self, generation: u64) -> bool {
         let is_current = generation == self.generation;
         let calls = if is_current { &mut self.calls } else { &mut self.earlier_calls };
@@ -91,12 +91,12 @@ impl Consumer {
     }
 }
 
-/// The part of it that threads use without the lock.
+/// The fields of the dispatch that threads use without the lock.
 #[derive(Debug)]
 pub struct Dispatch {
-    /// The instance's own thread is to end.
+    /// Whether the instance's own thread must end.
     pub thread_off: AtomicBool,
-    /// All dispatchers are to end.
+    /// Whether all dispatchers must end.
     pub all_off: AtomicBool,
     /// A futex: changes when a dispatcher ends, and at the end of a call that a thread may wait
     /// for.
@@ -109,20 +109,21 @@ impl Dispatch {
         Dispatch { thread_off: AtomicBool::new(false), all_off: AtomicBool::new(false), ends: AtomicU32::new(0) }
     }
 
-    /// Wakes the threads that wait for the end of a call or a dispatcher. Not under the lock.
+    /// Wakes the threads that wait for the end of a call or a dispatcher. The caller does not hold
+    /// the lock.
     pub fn wake_waiters(&self) {
         self.ends.fetch_add(1, SeqCst);
         sync::futex_wake(&self.ends, i32::MAX);
     }
 }
 
-/// This thread as a dispatcher, in a wait or in a call. On its stack.
+/// A dispatcher of the calling thread, in a wait or in a call. It is on the thread's stack.
 #[derive(Debug)]
 pub struct Frame {
     ep: &'static Eventpoll,
-    /// The thread is the instance's own.
+    /// Whether the thread is the instance's own.
     pub is_thread: bool,
-    /// It is in a call.
+    /// Whether it is in a call.
     pub in_call: Cell<bool>,
     outer: *const Frame,
 }
@@ -132,7 +133,7 @@ thread_local! {
 }
 
 impl Frame {
-    /// A dispatcher of the instance in this thread, inside those that the thread already is.
+    /// Makes a dispatcher of the instance in this thread, inside those that the thread already is.
     pub fn new(ep: &'static Eventpoll, is_thread: bool) -> Frame {
         Frame { ep, is_thread, in_call: Cell::new(false), outer: INNERMOST.get() }
     }
@@ -142,7 +143,7 @@ impl Frame {
         self.ep
     }
 
-    /// The dispatcher begins.
+    /// Begins the dispatcher.
     ///
     /// # Safety
     /// The frame must stay where it is until [`Self::leave`].
@@ -150,7 +151,8 @@ impl Frame {
         INNERMOST.set(ptr::from_ref(self));
     }
 
-    /// The dispatcher ends. Under the instance's lock, after which the caller wakes the waiters.
+    /// Ends the dispatcher. The instance's lock is held; after releasing it, the caller wakes the
+    /// waiters.
     pub fn leave(&self, consumer: &mut Consumer) {
         INNERMOST.set(self.outer);
         consumer.has_thread &= !self.is_thread;
@@ -169,7 +171,7 @@ fn frames<'a>(ep: &'static Eventpoll) -> impl Iterator<Item = &'a Frame> {
     frames.filter(move |frame| ptr::eq(frame.ep, ep))
 }
 
-/// How many calls of the instance's callback this thread is in.
+/// The number of calls of the instance's callback that this thread is in.
 pub fn depth(ep: &'static Eventpoll) -> usize {
     frames(ep).filter(|frame| frame.in_call.get()).count()
 }
@@ -184,7 +186,7 @@ pub fn call_off(ep: &'static Eventpoll, st: &mut EpState) {
     st.queue.waiters.kick_all();
 }
 
-/// The descriptor is closed: removes the callback.
+/// Removes the callback when the descriptor is closed.
 pub fn close(ep: &'static Eventpoll, st: &mut EpState) {
     if st.queue.consumer.callback.is_some() {
         st.queue.consumer.leaves = true;
@@ -192,9 +194,9 @@ pub fn close(ep: &'static Eventpoll, st: &mut EpState) {
     }
 }
 
-/// A forked child has no callback, and no dispatchers but those of the thread that forked, if it
-/// did so in a callback; they end when it returns there. Returns how many pins the other
-/// dispatchers have left behind. Under the lock.
+/// In a forked child, drops the callback, and all dispatchers except those of a thread that forked
+/// inside a callback; these end when it returns there. Returns the number of pins that the other
+/// dispatchers have left. The lock is held.
 pub fn reset_after_fork(ep: &'static Eventpoll, st: &mut EpState) -> usize {
     let here = frames(ep).count();
     let left = st.queue.consumer.dispatchers.saturating_sub(here);

@@ -10,7 +10,7 @@ use nix::errno::Errno;
 use crate::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 use crate::sync::atomic::{AtomicPtr, AtomicUsize};
 
-/// How many events an array has room for.
+/// The most events that fit into an array.
 pub const MOST_EVENTS: usize = 1024;
 
 /// The two arrays of an instance: the program reads one while the other is filled. They are

@@ -1,25 +1,27 @@
-//! EPOLLEXCLUSIVE (X1): of the instances that watch one description exclusively, one reports an event and the others sleep on.
+//! EPOLLEXCLUSIVE (X1): of the instances that watch one description exclusively, one reports an
+//! event and the others sleep on.
 //!
-//! All of them poll the description. The first that finds it ready claims it, and keeps the claim until somebody took something
-//! from the description, or its level is gone, or the registration is. The others leave the description out of their poll sets
-//! meanwhile.
+//! All of them poll the description. The first that finds it ready claims it. It keeps the claim
+//! until a call takes something from the description, its level is gone, or the registration is
+//! gone. Meanwhile the others leave the description out of their poll sets.
 
 use crate::edge::Facts;
 use crate::graph::epitem::Epitem;
 use crate::graph::file::File;
 use crate::pool::AtomicShort;
 
-/// Which exclusive registration reports the event at hand.
+/// The exclusive registration that reports the present event.
 #[derive(Debug)]
 pub struct Claim(AtomicShort<Epitem>);
 
 impl Claim {
-    /// Nobody's.
+    /// A free claim.
     pub const fn new() -> Claim {
         Claim(AtomicShort::none())
     }
 
-    /// Whether a registration of another instance has it that waits for the same.
+    /// Whether the claim belongs to a registration of another instance that waits for the same
+    /// levels.
     pub fn is_of_another(&self, item: &Epitem) -> bool {
         let instance = |item: &Epitem| item.eventpoll().map(std::ptr::from_ref);
         self.0.get().is_some_and(|owner| instance(owner) != instance(item) && owner.is_rival_of(item))
@@ -30,13 +32,15 @@ impl Claim {
         self.0.replace(None, Some(item)) || !self.is_of_another(item)
     }
 
-    /// Somebody took something: whoever finds the description ready next may have it.
+    /// Frees the claim, because a call took something: the next registration that finds the
+    /// description ready may have it.
     pub fn lapse(&self) {
         self.0.set(None);
     }
 }
 
-/// The registration gives its claim up, if it has it; the others poll the description again.
+/// Releases the registration's claim, if it has it. The other registrations poll the description
+/// again.
 pub fn release(file: &'static File, item: &'static Epitem) {
     if file.claim().0.replace(Some(item), None) {
         file.tell(Facts::RECHECK, file.begin_call());

@@ -1,9 +1,10 @@
 //! The table from descriptor number to open file description. Kernel counterpart: `files_struct`.
 //!
-//! Looking up an unwatched number is one load, without lock, allocation or thread-local, from any thread, signal handler or
-//! vfork child: the numbers that most programs use are in a flat array. Higher ones are in chunks that are mapped when
-//! the first of their numbers gets an entry, and stay; so a program that locks its memory pays for what it uses.
-//! Numbers beyond the table cannot be watched (`docs/differences.md`).
+//! The lookup of an unwatched number is one load, without a lock, an allocation or a thread-local
+//! variable, from any thread, signal handler or vfork child: the numbers that most programs use are
+//! in a flat array. Higher numbers are in chunks, each of which is mapped when it gets its first
+//! entry and is never unmapped. So a program that locks its memory pays only for the chunks that it
+//! uses. Numbers beyond the table cannot be watched (`docs/differences.md`).
 
 use std::num::NonZeroU32;
 use std::ptr;
@@ -20,41 +21,44 @@ use crate::sys;
 
 /// One more than the highest number that can be watched.
 pub const NUMBERS: usize = 1 << 20;
-/// How many numbers a chunk has.
+/// The count of numbers in a chunk.
 const EACH: usize = 1 << 14;
 
-/// What stands under each number of a chunk: 0 for nothing, [`INTERNAL`], or a short reference.
+/// The entries of a chunk: 0 for none, [`INTERNAL`], or a short reference.
 type Chunk = [AtomicU32; EACH];
 
 /// The numbers below [`EACH`].
 static NEAR: Chunk = [const { AtomicU32::new(0) }; EACH];
 
-/// All others, by chunk; null where no number has had an entry, and for the near ones. Not of `sync`: a chunk is empty when it is
-/// made, and never replaced.
+/// The chunks of all other numbers; null for a chunk that has never had an entry, and for that of
+/// the near numbers. Not an atomic of `sync`: a chunk is empty when it is made, and is never
+/// replaced.
 static FAR: [AtomicPtr<Chunk>; NUMBERS / EACH] = [const { AtomicPtr::new(ptr::null_mut()) }; NUMBERS / EACH];
 
-/// Stands for every internal descriptor.
+/// The entry of every internal descriptor.
 const INTERNAL: u32 = u32::MAX;
 
-/// The highest number that ever had an entry, so that a walk over a range of descriptors stays short.
+/// The highest number that ever had an entry, so that a walk over a range of descriptors stays
+/// short.
 static HIGHEST: AtomicI32 = AtomicI32::new(-1);
 
-/// What a number stands for.
+/// The entry of a number.
 #[derive(Clone, Copy, Debug)]
 pub enum Entry {
-    /// A descriptor of this library's own.
+    /// A descriptor that belongs to the library.
     Internal,
     /// A description.
     File(&'static File),
 }
 
-/// The number as an index: a negative one is beyond the table.
+/// The number as an index. A negative one is beyond the table.
 #[inline(always)]
 fn index(fd: c_int) -> usize {
     fd.cast_unsigned() as usize
 }
 
-/// What stands under the number, as it is stored. Without a call, for which `read` and `write` would have to save registers.
+/// The entry of a number, as it is stored. Inlined, because a call would make `read` and `write`
+/// save registers.
 #[inline(always)]
 fn word(fd: c_int) -> u32 {
     match NEAR.get(index(fd)) {
@@ -66,12 +70,12 @@ fn word(fd: c_int) -> u32 {
     }
 }
 
-/// Keeps the compiler from making the usual way jump.
+/// Makes the compiler lay out the common path without a jump.
 #[cold]
 #[inline]
 fn rarely() {}
 
-/// The place of a number that is not near; none where nothing has ever stood.
+/// The place of a number that is not near; `None` if its chunk has never had an entry.
 #[inline(always)]
 fn far_place(fd: c_int) -> Option<&'static AtomicU32> {
     let number = index(fd);
@@ -80,12 +84,13 @@ fn far_place(fd: c_int) -> Option<&'static AtomicU32> {
     chunk.map(|chunk| &chunk[number % EACH])
 }
 
-/// The place of a number; none where nothing has ever stood.
+/// The place of a number; `None` if its chunk has never had an entry.
 fn place(fd: c_int) -> Option<&'static AtomicU32> {
     NEAR.get(index(fd)).or_else(|| far_place(fd))
 }
 
-/// The place of a number, made if there is none. ENOSPC beyond the table, ENOMEM without memory.
+/// Returns the place of a number, and maps its chunk if necessary. ENOSPC beyond the table, ENOMEM
+/// without memory.
 fn make_place(fd: c_int) -> Result<&'static AtomicU32, Errno> {
     if let Some(place) = place(fd) {
         return Ok(place);
@@ -93,13 +98,13 @@ fn make_place(fd: c_int) -> Result<&'static AtomicU32, Errno> {
     let far = FAR.get(index(fd) / EACH).ok_or(Errno::ENOSPC)?;
     let chunk = sys::map(size_of::<Chunk>())?;
     if far.compare_exchange(ptr::null_mut(), chunk.cast(), SeqCst, SeqCst).is_err() {
-        // SAFETY: another thread was faster, and nobody knows of this one.
+        // SAFETY: another thread was faster, and no thread has a pointer to this chunk.
         unsafe { sys::unmap(chunk, size_of::<Chunk>()) };
     }
     place(fd).ok_or(Errno::ENOSPC)
 }
 
-/// What stands under the number, if anything.
+/// Returns the entry of a number, if it has one.
 #[inline]
 pub fn get(fd: c_int) -> Option<Entry> {
     let bits = NonZeroU32::new(word(fd))?;
@@ -110,7 +115,7 @@ pub fn get(fd: c_int) -> Option<Entry> {
     })
 }
 
-/// Whether anything stands under the number.
+/// Whether the number has an entry.
 #[inline]
 pub fn has(fd: c_int) -> bool {
     word(fd) != 0
@@ -123,26 +128,27 @@ fn bits(entry: Entry) -> u32 {
     }
 }
 
-/// Makes sure that an entry can be made under the number. ENOSPC beyond the table, ENOMEM without memory.
+/// Makes sure that the number can get an entry. ENOSPC beyond the table, ENOMEM without memory.
 pub fn expect(fd: c_int) -> Result<(), Errno> {
     make_place(fd).map(drop)
 }
 
-/// Enters something under a number. Fails as [`expect`] does.
+/// Sets the entry of a number. Fails as [`expect`] does.
 pub fn set(fd: c_int, entry: Entry) -> Result<(), Errno> {
     make_place(fd)?.store(bits(entry), Release);
     HIGHEST.fetch_max(fd, Relaxed);
     Ok(())
 }
 
-/// Takes the entry of a number away.
+/// Removes the entry of a number.
 pub fn clear(fd: c_int) {
     if let Some(place) = place(fd) {
         place.store(0, Release);
     }
 }
 
-/// Enters a description under a number that has no entry. EEXIST if it has one; fails as [`expect`] does besides.
+/// Sets the entry of a number that has none. EEXIST if it has one; otherwise fails as [`expect`]
+/// does.
 pub fn set_first(fd: c_int, file: &'static File) -> Result<(), Errno> {
     let entered = make_place(fd)?.compare_exchange(0, bits(Entry::File(file)), SeqCst, Acquire);
     HIGHEST.fetch_max(fd, Relaxed);
@@ -163,7 +169,7 @@ mod tests {
     fn the_table_is_sparse_up_to_its_last_number() {
         let file = crate::graph::file::File::create().expect("memory");
         let stands = |fd| matches!(get(fd), Some(Entry::File(found)) if std::ptr::eq(found, file));
-        // In a chunk of their own, and none of them in that of another test.
+        // In different chunks, none of which another test uses.
         for number in [NUMBERS - 1, NUMBERS - EACH, 3 * EACH - 1] {
             let number = number as c_int;
             assert!(get(number).is_none() && !has(number));

@@ -9,12 +9,13 @@ use crate::sync::atomic::Ordering::Relaxed;
 use crate::sys;
 use crate::window::Window;
 
-/// How many of the first descriptors are looked at when the process starts.
+/// The number of descriptors that are looked at when the process starts.
 const INHERITED: usize = 256;
-/// Which of them were open then: only those can have twins that we were not told of.
+/// Whether each of them was open then. Only such a number can name the same description as another
+/// one without the library's knowledge.
 static WAS_OPEN: [AtomicBool; INHERITED] = [const { AtomicBool::new(false) }; INHERITED];
 
-/// One call asks the kernel which of the first descriptors are open.
+/// Asks the kernel, in one call, which of the first descriptors are open.
 pub fn note() {
     let mut window = Window::<_, INHERITED>::new();
     for (fd, open) in WAS_OPEN.iter().enumerate() {
@@ -25,8 +26,7 @@ pub fn note() {
     }
 }
 
-/// Other numbers that named the same description as `fd` when the process started, and still do: standard input and output
-/// are often one terminal.
+/// Other numbers that named the same description as `fd` when the process started, and still do.
 pub fn twins(fd: c_int) -> impl Iterator<Item = c_int> {
     let inherited = WAS_OPEN.get(fd as usize).is_some_and(|open| open.load(Relaxed));
     let candidates = if inherited { INHERITED as c_int } else { 0 };
@@ -35,7 +35,8 @@ pub fn twins(fd: c_int) -> impl Iterator<Item = c_int> {
 
 fn is_twin(fd: c_int, other: c_int) -> bool {
     sys::same_description(fd, other).unwrap_or_else(|| match (sys::fstat(fd), sys::fstat(other)) {
-        // The kernel will not say: the same file, inherited together, is taken for the same description.
+        // The kernel does not tell: two numbers of one file, inherited together, are taken for the
+        // same description.
         (Ok(a), Ok(b)) => {
             (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino) && !matches!(a.st_mode & libc::S_IFMT, 0 | libc::S_IFIFO)
         }

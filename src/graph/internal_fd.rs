@@ -1,10 +1,10 @@
-//! Descriptors of this library's own: what wakes a thread, the write end of an instance's pipe, a
-//! ring. The program can neither see nor close them, and when it wants one of their numbers
-//! (`dup2` onto it) the descriptor moves to another.
+//! Descriptors that belong to the library: the wake-up descriptor of a thread, the write end of an
+//! instance's pipe, a ring. The program can neither see nor close them, and when it claims one of
+//! their numbers (`dup2` onto it) the descriptor moves to another number.
 //!
-//! The number is kept in one place, an [`InternalFd`] of a record that is never freed. All of them
-//! are in one list, so code that finds an internal descriptor under a number finds its owner
-//! without knowing what it is for.
+//! The number is kept in one place, an [`InternalFd`] of a record that is never freed. All of these
+//! are in one list, so code that finds an internal descriptor under a number can find its owner
+//! without knowing its purpose.
 
 use std::ptr;
 use std::sync::atomic::AtomicPtr;
@@ -36,7 +36,7 @@ static LAST: AtomicPtr<InternalFd> = AtomicPtr::new(ptr::null_mut());
 #[derive(Debug)]
 pub struct InternalFd {
     number: AtomicI32,
-    /// How many threads are in a system call on it, or about to be.
+    /// The number of threads that are in a system call on it, or about to be.
     users: AtomicU32,
     is_listed: AtomicBool,
     /// The one that was listed before.
@@ -54,8 +54,8 @@ impl InternalFd {
         }
     }
 
-    /// The number; negative if there is none. A thread that is going to sleep on it is in poll by
-    /// now, or the descriptor may move.
+    /// The number; negative if there is none. A thread that is going to sleep on the descriptor
+    /// must be in poll by now; otherwise the descriptor may have moved.
     pub fn number(&self) -> c_int {
         self.number.load(SeqCst)
     }
@@ -65,19 +65,20 @@ impl InternalFd {
         self.number.load(Relaxed) >= 0
     }
 
-    /// Whether the descriptor was closed by a call that was not seen, or given up after one.
+    /// Whether the descriptor was closed by a call that the library did not see, or was given up
+    /// after one.
     pub fn is_lost(&self) -> bool {
         let number = self.number();
         number == LOST || (number >= 0 && !sys::is_open(number))
     }
 
-    /// Where the number is kept, for calls that are made by the owner only.
+    /// The cell that contains the number, for calls that only the owner makes.
     pub fn cell(&self) -> &AtomicI32 {
         &self.number
     }
 
-    /// Takes a descriptor in: to a high number if there is one, marked in the table. It is closed if
-    /// that fails.
+    /// Takes over a descriptor: moves it to a high number if one is free, and marks it in the
+    /// table. Closes it on failure.
     pub fn adopt(&'static self, fd: c_int) -> Result<c_int, Errno> {
         let limit = facts::descriptor_limit();
         let high = sys::fcntl(fd, libc::F_DUPFD_CLOEXEC, BASE.min(limit / 4 * 3));
@@ -100,7 +101,7 @@ impl InternalFd {
         Ok(number)
     }
 
-    /// The descriptor changes its place: it is another record's from here on.
+    /// Moves the descriptor to another record.
     pub fn hand_to(&self, other: &'static InternalFd) {
         other.list();
         other.number.store(self.number.swap(NONE, Relaxed), Relaxed);
@@ -115,8 +116,8 @@ impl InternalFd {
         }
     }
 
-    /// The descriptor was closed by somebody else. By now its number may be open again, as the
-    /// program's, so it is not closed.
+    /// Forgets the descriptor, which was closed by a call that the library did not see. By now the
+    /// program may have opened the number again, so it is not closed.
     pub fn give_up(&self) {
         let fd = self.number.swap(NONE, SeqCst);
         if is_internal(fd) {
@@ -124,35 +125,37 @@ impl InternalFd {
         }
     }
 
-    /// In a forked child: the descriptor is the parent's, and no other thread uses it.
+    /// In a forked child, closes the descriptor, which is the parent's and which no other thread
+    /// uses.
     pub fn close_after_fork(&self) {
         self.close();
         self.forget_users();
     }
 
-    /// In a forked child: the threads that used it are not here.
+    /// In a forked child, forgets the threads that used the descriptor, which are not in the child.
     pub fn forget_users(&self) {
         self.users.store(0, Relaxed);
     }
 
-    /// A system call on the descriptor by any thread. The number may be the program's as soon as no
-    /// thread is in one, see [`InternalFd::await_users`].
+    /// Makes a system call on the descriptor, from any thread. The program can get the number when
+    /// no thread is in such a call, see [`InternalFd::await_users`].
     pub fn with<T>(&self, call: impl FnOnce(c_int) -> T) -> T {
         self.users.fetch_add(1, SeqCst);
         let answer = call(self.number());
-        // In a forked child the count was reset, and this may be a thread's return out of a handler.
+        // In a forked child the count was reset, and this may be the return of a thread from a
+        // handler.
         let _ = self.users.fetch_update(SeqCst, Relaxed, |users| users.checked_sub(1));
         answer
     }
 
-    /// Waits until no thread is about to use the number that the descriptor had before. At most
-    /// `naps` milliseconds, because it may be a thread that a signal handler holds up, this one
-    /// maybe. Not under a lock. A thread counts itself before it loads the number.
+    /// Waits until no thread is about to use the number that the descriptor had before, but at most
+    /// `naps` milliseconds: a signal handler may hold up such a thread, possibly this one. The
+    /// caller holds no lock. A thread counts itself before it loads the number.
     pub fn await_users(&self, naps: u32) {
         await_none(&self.users, naps);
     }
 
-    /// The program wants the number: the descriptor goes to another.
+    /// Moves the descriptor to another number, because the program claims this one.
     fn move_away(&self, fd: c_int) {
         if let Ok(number) =
             sys::fcntl(fd, libc::F_DUPFD_CLOEXEC, fd as usize + 1).or_else(|_| sys::fcntl(fd, libc::F_DUPFD_CLOEXEC, 0))
@@ -166,7 +169,7 @@ impl InternalFd {
         }
     }
 
-    /// From the first descriptor on the place is in the list, for good.
+    /// Puts the place into the list when it gets its first descriptor. It stays there.
     fn list(&'static self) {
         if self.is_listed.swap(true, Relaxed) {
             return;
@@ -192,8 +195,9 @@ fn all() -> impl Iterator<Item = &'static InternalFd> {
     std::iter::successors(at(&LAST), move |place| at(&place.before))
 }
 
-/// A number that was to be an internal descriptor's is free: it was closed by a call that was not
-/// seen. Its owner must not take the next one under this number for its own.
+/// Marks an owner as having lost its descriptor: the number is free, so the descriptor was closed
+/// by a call that the library did not see. The owner must not take the next descriptor with this
+/// number for its own.
 #[cold]
 fn dispossess(number: c_int) {
     for place in all() {
@@ -201,15 +205,16 @@ fn dispossess(number: c_int) {
     }
 }
 
-/// The program wants this very number: its owner moves to another. Answers with the owner, in which
-/// threads may still use the old number.
+/// Moves the internal descriptor to another number, because the program claims this one. Returns
+/// the owner, in which threads may still use the old number.
 pub fn move_from(fd: c_int) -> Option<&'static InternalFd> {
     let owner = all().find(|place| place.number.load(Relaxed) == fd)?;
     owner.move_away(fd);
     Some(owner)
 }
 
-/// In a thread that has a descriptor table of its own now: its copies are not for it to use.
+/// In a thread that has its own descriptor table by now, closes the copies of internal descriptors,
+/// which it must not use.
 pub fn close_copies() {
     let internal = |entry: &(c_int, Entry)| matches!(entry.1, Entry::Internal);
     for (fd, _) in fdtable::entries(0, u32::MAX).filter(internal) {
@@ -217,17 +222,16 @@ pub fn close_copies() {
     }
 }
 
-/// Waits until nobody is counted: as long as it takes to spin a little, then for at most `naps`
-/// milliseconds.
+/// Waits until the count is 0: spins a little, then sleeps for at most `naps` milliseconds.
 pub fn await_none(count: &AtomicU32, naps: u32) {
     const NAP_NS: u32 = 1_000_000;
     for turn in 0..sync::SPINS + naps {
-        // Not a mere load: a thread that counts itself after this sees what was done to the number
-        // before it.
+        // Not a plain load: a thread that counts itself after this sees the earlier change to the
+        // number.
         match count.fetch_add(0, SeqCst) {
             0 => return,
             _ if turn < sync::SPINS => sync::spin_loop(),
-            // It does not run at present.
+            // That thread is not running at present.
             users => sync::futex_wait(count, users, Some(NAP_NS)),
         }
     }

@@ -1,4 +1,4 @@
-//! What a number names in the calling thread, and how a number is entered for a description.
+//! Lookups of a number in the calling thread, and the entry of a number for a description.
 
 use libc::c_int;
 use nix::errno::Errno;
@@ -8,7 +8,7 @@ use crate::graph::file::{File, Graph};
 use crate::graph::own_table;
 use crate::lock;
 
-/// The description known under the number; none for unwatched and internal ones.
+/// Returns the description with this number; `None` for unwatched and internal numbers.
 #[inline]
 pub fn known(fd: c_int) -> Option<&'static File> {
     match fdtable::get(fd)? {
@@ -17,7 +17,7 @@ pub fn known(fd: c_int) -> Option<&'static File> {
     }
 }
 
-/// Whether the number is one of ours.
+/// Whether the number is that of an internal descriptor.
 #[inline]
 pub fn is_internal(fd: c_int) -> bool {
     matches!(fdtable::get(fd), Some(Entry::Internal)) && !own_table::is_apart()
@@ -28,7 +28,7 @@ pub fn enter(file: &'static File, fd: c_int) -> Result<(), Errno> {
     enter_if(file, fd, |_| true)
 }
 
-/// The same, if the description is what it is taken for. EBADF otherwise.
+/// Like `enter`, if the description is the right one. EBADF otherwise.
 pub fn enter_if(file: &'static File, fd: c_int, is_right: impl FnOnce(&Graph) -> bool) -> Result<(), Errno> {
     let mut graph = file.graph();
     if !is_right(&graph) {
@@ -40,7 +40,7 @@ pub fn enter_if(file: &'static File, fd: c_int, is_right: impl FnOnce(&Graph) ->
     Ok(())
 }
 
-/// The same for a number that is not known. EEXIST if another thread made it known meanwhile.
+/// Like `enter`, for a number that has no entry. EEXIST if another thread has entered it meanwhile.
 pub fn enter_first(file: &'static File, fd: c_int) -> Result<(), Errno> {
     let mut graph = file.graph();
     graph.numbers.reserve()?;
@@ -49,7 +49,8 @@ pub fn enter_first(file: &'static File, fd: c_int) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Whether calls of this thread, in this moment, are followed: they name what the graph does, and its locks can be taken.
+/// Whether the library follows calls of this thread at this moment: their numbers are those of the
+/// graph, and the graph's locks can be taken.
 pub fn follows_calls() -> bool {
     !lock::interrupted() && !own_table::is_borrowed()
 }

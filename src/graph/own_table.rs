@@ -1,8 +1,8 @@
 //! Threads with a descriptor table of their own, after `unshare` with CLONE_FILES or `close_range`
 //! with CLOSE_RANGE_UNSHARE in a multithreaded process. Their descriptor numbers do not name the
 //! files in the graph. So their closes and dups change nothing in the graph, their reads and writes
-//! are as invisible as those of another process, and their epoll calls fail with ENOSYS. Not here:
-//! single-threaded processes, for which the kernel does nothing, and children
+//! are as invisible as those of another process, and their epoll calls fail with ENOSYS. This does
+//! not apply to single-threaded processes, where the kernel has nothing to unshare, nor to children
 //! (`is_borrowed`).
 //!
 //! Kernel counterpart: `unshare_files` in kernel/fork.c.
@@ -22,12 +22,12 @@ use crate::sys;
 
 /// Whether there is, or was, such a thread.
 static ANY: AtomicBool = AtomicBool::new(false);
-/// An internal descriptor that the graph's table has and no other: a thread that leaves closes its
-/// copy. So any thread can find out which table it has, without kcmp, which containers refuse.
+/// An internal descriptor that only the graph's table has: a thread that leaves closes its copy. So
+/// any thread can find out which table it has, without kcmp, which containers refuse.
 static MARKER: InternalFd = InternalFd::new();
-/// The identity of the marker's file, which is never that of another one.
+/// The identity of the marker's file, which no other file ever has.
 static MARK: AtomicU64 = AtomicU64::new(0);
-/// Protects the making of the marker.
+/// Serializes the creation of the marker.
 pub static MAKING: Lock<()> = Lock::new(ranks::MARKER, ());
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,7 +59,7 @@ fn asks() -> bool {
     }
 }
 
-/// A thread shares the table of the thread that started it.
+/// Finds out which table the thread has. A thread shares the table of the thread that started it.
 fn finds_out() -> bool {
     let has = has_marker();
     if let Some(has) = has {
@@ -68,7 +68,7 @@ fn finds_out() -> bool {
     has == Some(false)
 }
 
-/// Whether the calling thread's table has the marker; `None` if there is none. It may move to
+/// Whether the calling thread's table has the marker; `None` if there is no marker. It may move to
 /// another number meanwhile.
 fn has_marker() -> Option<bool> {
     loop {
@@ -85,13 +85,14 @@ fn has_marker() -> Option<bool> {
     }
 }
 
-/// Device and inode in one number: those of a pipe are short.
+/// Combines device and inode in one number. Those of a pipe are short.
 fn mark_of(fd: c_int) -> Option<u64> {
     sys::fstat(fd).ok().map(|stat| stat.st_dev << 40 ^ stat.st_ino)
 }
 
-/// Makes the marker if there is none. Where no descriptor is free, or in a signal handler amid this
-/// library, there will be none: the threads that the caller starts count as the graph's then.
+/// Makes the marker if there is none. If no descriptor is free, or in a signal handler that
+/// interrupted the library, there will be no marker, and the threads that the caller starts count
+/// as the graph's.
 fn place_marker() {
     if lock::interrupted() {
         return;
@@ -110,9 +111,9 @@ fn place_marker() {
     }
 }
 
-/// Whether the calling thread's descriptor numbers are not those of the graph, because it is in a vfork
-/// child, which shares the memory of the process, or has a table of its own. What it closes and
-/// duplicates is not followed.
+/// Whether the calling thread's descriptor numbers are not those of the graph, because it is in a
+/// vfork child, which shares the memory of the process, or has a table of its own. Its closes and
+/// dups are not followed.
 pub fn is_borrowed() -> bool {
     fork_mark::settle();
     facts::is_another() || is_apart()
@@ -123,8 +124,8 @@ pub fn has_company() -> bool {
     !is_borrowed() && sys::has_company().unwrap_or_else(facts::has_threads)
 }
 
-/// Runs a call that gives the calling thread a table of its own if it shares one. `release` gives up
-/// the thread's resources in the graph, while its numbers are still those of the graph.
+/// Runs a call that gives the calling thread a table of its own if it shares one. `release` gives
+/// up the thread's resources in the graph, while its numbers are still those of the graph.
 pub fn leave<T>(release: fn(), call: impl FnOnce() -> T, succeeded: impl FnOnce(&T) -> bool) -> T {
     release();
     place_marker();
@@ -137,8 +138,8 @@ pub fn leave<T>(release: fn(), call: impl FnOnce() -> T, succeeded: impl FnOnce(
     answer
 }
 
-/// In a forked child whose numbers are the graph's: it has one thread, whatever there was in the
-/// parent.
+/// In a forked child whose numbers are the graph's, resets the state: the child has one thread,
+/// however many the parent has.
 pub fn begin_anew() {
     TABLE.set(Table::OfTheGraph);
     ANY.store(false, SeqCst);

@@ -1,5 +1,5 @@
-//! The ready list: the registrations that may be reported, in the order in which they became ready (W3), each once. Kernel
-//! counterpart: the `rdllist` of `struct eventpoll`.
+//! The ready list: the registrations that may be reported, in the order in which they became ready
+//! (W3), each at most once. Kernel counterpart: the `rdllist` of `struct eventpoll`.
 
 use std::collections::{TryReserveError, VecDeque};
 use std::ops::Index;
@@ -11,14 +11,15 @@ use crate::graph::epitem::Epitem;
 #[doc(alias = "rdllist")]
 pub struct ReadyList {
     items: VecDeque<&'static Epitem>,
-    /// How many at the head were there when everything was polled the last time, and have not had their turn since. Whatever became ready
-    /// after that stands behind them.
+    /// The number of items at the head that were there at the last poll of everything, and have not
+    /// had their turn since. Items that became ready after that poll are behind them.
     waiting: usize,
-    /// How many at the end have been reported since then, by waits that did not poll everything.
+    /// The number of items at the end that were reported since that poll, by waits that did not
+    /// poll everything.
     again: usize,
 }
 
-/// What was on the list before a poll was taken in.
+/// The state of the list before a poll was taken in.
 #[derive(Debug)]
 pub struct Polled {
     before: usize,
@@ -26,81 +27,83 @@ pub struct Polled {
 }
 
 impl ReadyList {
-    /// Nobody is ready.
+    /// An empty list.
     pub const fn new() -> ReadyList {
         ReadyList { items: VecDeque::new(), waiting: 0, again: 0 }
     }
 
-    /// How many are on the list.
+    /// The number of items on the list.
     pub fn len(&self) -> usize {
         self.items.len()
     }
 
-    /// Whether nobody is on it.
+    /// Whether the list is empty.
     pub fn is_empty(&self) -> bool {
         self.items.is_empty()
     }
 
-    /// Those on it, the oldest first.
+    /// The items, the oldest first.
     pub fn iter(&self) -> impl Iterator<Item = &'static Epitem> + '_ {
         self.items.iter().copied()
     }
 
-    /// Makes room for so many more.
+    /// Makes room for `more` items.
     pub fn try_reserve(&mut self, more: usize) -> Result<(), TryReserveError> {
         self.items.try_reserve(more)
     }
 
-    /// Puts one at the end. There must be room.
+    /// Puts an item at the end. There must be room.
     pub fn push_back(&mut self, item: &'static Epitem) {
         self.again = 0;
         self.items.push_back(item);
     }
 
-    /// Puts one at the end that was reported without a poll of everything.
+    /// Puts an item at the end that was reported without a poll of everything.
     pub fn push_again(&mut self, item: &'static Epitem) {
         self.again += 1;
         self.items.push_back(item);
     }
 
-    /// Puts one back whose turn it was.
+    /// Puts an item back whose turn it was.
     pub fn push_front(&mut self, item: &'static Epitem) {
         self.items.push_front(item);
         self.waiting += 1;
     }
 
-    /// The one whose turn it is.
+    /// Takes the item whose turn it is.
     pub fn pop_front(&mut self) -> Option<&'static Epitem> {
         self.waiting = self.waiting.saturating_sub(1);
         self.again = self.again.min(self.items.len().saturating_sub(1));
         self.items.pop_front()
     }
 
-    /// So many that were put at the end, because those behind them were looked at, are before them again.
+    /// Moves the last `number` items to the front. They were put at the end only to look at the
+    /// items behind them.
     pub fn put_before(&mut self, number: usize) {
         self.items.rotate_right(number);
         self.waiting += number;
     }
 
-    /// Keeps those that meet the condition.
+    /// Keeps the items that meet the condition.
     pub fn retain(&mut self, condition: impl FnMut(&&'static Epitem) -> bool) {
         (self.waiting, self.again) = (0, 0);
         self.items.retain(condition);
     }
 
-    /// Takes all of them off.
+    /// Takes all items off the list.
     pub fn drain(&mut self) -> impl Iterator<Item = &'static Epitem> + '_ {
         (self.waiting, self.again) = (0, 0);
         self.items.drain(..)
     }
 
-    /// Everything was polled, and what is ready is to be put on the list.
+    /// Begins to take in a poll of everything, after which the ready items are put on the list.
     pub fn begin_poll(&mut self) -> Polled {
         Polled { before: self.items.len(), again: self.again }
     }
 
-    /// What is ready is on the list. Who became so since everything was polled the last time did while others were reported again, and has
-    /// a turn before them.
+    /// Ends taking in a poll: the ready items are on the list. Items that became ready since the
+    /// last poll of everything did so while others were reported again, and have a turn before
+    /// those.
     pub fn end_poll(&mut self, poll: Polled) {
         if poll.again > 0 && self.items.len() > poll.before {
             let behind = poll.before.saturating_sub(poll.again);
@@ -110,8 +113,8 @@ impl ReadyList {
         self.waiting = self.items.len();
     }
 
-    /// Those that have waited for their turn since everything was polled the last time, if they are as many as that: then nobody who became ready
-    /// since can have a turn before them.
+    /// Returns the first `number` items if all of them have waited for their turn since the last
+    /// poll of everything: then no item that became ready since can have a turn before them.
     pub fn waiting(&self, number: usize) -> Option<impl Iterator<Item = &'static Epitem> + '_> {
         (number <= self.waiting).then(|| self.iter().take(number))
     }
@@ -151,7 +154,7 @@ mod tests {
         let mut ready = ReadyList::new();
         ready.try_reserve(5).expect("memory");
         poll(&mut ready, &all[..3]);
-        // By the wait that polled.
+        // Reported by the wait that polled.
         let first = ready.pop_front().expect("one");
         ready.push_back(first);
         for _ in 0..2 {

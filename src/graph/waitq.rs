@@ -1,8 +1,10 @@
-//! Sleeping threads: how one sleeps in `ppoll`, how another wakes it, and how a closer makes sure that it has let go of a
-//! descriptor (D4). Kernel counterpart: `wait_queue_entry`.
+//! Sleeping threads: how a thread sleeps in `ppoll`, how another one wakes it up, and how a closing
+//! thread makes sure that a sleeper has released a descriptor (D4). Kernel counterpart:
+//! `wait_queue_entry`.
 //!
-//! A futex would neither end in EINTR nor honour a signal mask (W8), so every sleep is a `ppoll` on an eventfd of the thread's
-//! own, with or without an instance's poll set behind it.
+//! A sleep on a futex would not end in EINTR and would not apply a signal mask (W8). So every sleep
+//! is a `ppoll` on an eventfd that belongs to the thread, with or without an instance's poll set
+//! behind it.
 
 use std::cell::Cell;
 
@@ -23,7 +25,7 @@ use crate::sync::atomic::{AtomicBool, AtomicI32, AtomicU32};
 use crate::sys;
 use crate::thread_exit;
 
-/// The first sleepers need no memory, because a wait is not to fail for want of it.
+/// The first sleepers are static, because a wait must not fail for lack of memory.
 static FIRST: Page = Page::empty();
 pub static SLEEPERS: Pool<Sleeper> = Pool::new();
 
@@ -35,29 +37,32 @@ pub struct Sleeper {
     wake: InternalFd,
     /// The descriptors of rings that the thread keeps for later.
     pub spare_rings: Spares,
-    /// The descriptor of a ring that its rings have a request on.
+    /// The descriptor of the anchor: a ring that the thread's other rings have a request on.
     pub anchor: InternalFd,
-    /// Spares the second of two kicks.
+    /// Avoids a second system call for two kicks in succession.
     kicks: Bell,
     /// The epoch is odd while the thread is in poll, or about to be.
     occupancy: Occupancy,
-    /// How often somebody made it leave poll.
+    /// The number of times that another thread made it leave poll.
     evictions: AtomicU32,
     tid: AtomicI32,
-    /// The instance whose wait queue it is in, if any.
+    /// The instance on whose wait queue it is, if any.
     pub waits_on: AtomicRef<Eventpoll>,
-    /// The thread that waits on the same instance and came before. Protected by the instance's lock.
+    /// The next older waiter on the same instance. Protected by the instance's lock.
     below: AtomicRef<Sleeper>,
-    /// How many of the thread's waits another wait of the thread has overtaken (see `instance/lifecycle.rs`).
+    /// The number of the thread's waits that another wait of the thread has overtaken (see
+    /// `instance/lifecycle.rs`).
     overtaken: AtomicU32,
-    /// The thread sleeps on an instance's poll set, or is about to, and signals are not blocked up to the sleep itself.
+    /// Whether the thread sleeps on an instance's poll set, or is about to, and signals are not
+    /// blocked up to the sleep itself.
     unguarded: AtomicBool,
 }
 
-/// A wait was overtaken in this process: signal handlers wait too, or leave waits by `siglongjmp`.
+/// Whether a wait was overtaken in this process: signal handlers wait too, or leave waits by
+/// `siglongjmp`.
 static EVER_OVERTAKEN: AtomicBool = AtomicBool::new(false);
 
-/// A wait is about to be overtaken.
+/// Records that a wait is about to be overtaken.
 pub fn note_overtaking() {
     EVER_OVERTAKEN.store(true, Relaxed);
 }
@@ -69,34 +74,36 @@ pub fn ever_overtaken() -> bool {
 
 pooled!(SLEEPERS, Sleeper, free, Sleeper::new(), first_page = FIRST);
 
-/// Something that is rung with a system call, which is spared while it rings already. It counts as ringing once that call is done
-/// and not before: whoever rings it may be held up by a signal handler on the way, and others must not rely on him.
+/// A wake-up by a system call, which is skipped while an earlier one is pending. It counts as
+/// pending after that call is done, not before: a signal handler may hold up the ringing thread on
+/// the way, and other threads must not rely on it.
 #[derive(Debug)]
 pub struct Bell(AtomicU32);
 
 impl Bell {
-    /// Not ringing.
+    /// A bell that is not ringing.
     pub const fn new() -> Bell {
         Bell(AtomicU32::new(0))
     }
 
-    /// Rings it by `call`, unless it rings; `call` tells whether it succeeded.
+    /// Rings the bell by `call`, unless it is ringing already. `call` returns whether it succeeded.
     pub fn ring(&self, call: impl FnOnce() -> bool) {
-        // Odd while it rings. It was silenced in between if the number is another afterwards, perhaps before the call.
+        // Odd while the bell rings. If the number has changed afterwards, the bell was silenced in
+        // between, perhaps before the call.
         let silent = self.0.load(SeqCst);
         if silent & 1 == 0 && call() {
             let _ = self.0.compare_exchange(silent, silent + 1, SeqCst, Relaxed);
         }
     }
 
-    /// It was heard: the next ring is a new one.
+    /// Silences the bell, which was heard. The next ring is a new one.
     pub fn silence(&self) {
         let _ = self.0.fetch_update(SeqCst, SeqCst, |now| Some((now | 1).wrapping_add(1)));
     }
 }
 
 thread_local! {
-    /// The calling thread's sleeper. Without a destructor: `process.rs` retires it at thread exit.
+    /// The calling thread's sleeper. It has no destructor: `process.rs` retires it at thread exit.
     static OWN: Cell<Option<&'static Sleeper>> = const { Cell::new(None) };
 }
 
@@ -119,15 +126,16 @@ impl Sleeper {
         }
     }
 
-    /// The sleeper for a wait that begins in this thread now. ENOMEM when there can be none.
+    /// Returns the sleeper for a wait that begins in this thread. ENOMEM if there can be none.
     pub fn begin() -> Result<&'static Sleeper, Errno> {
         let own = Sleeper::own()?;
-        // Where no number is free the thread waits without: it looks around now and then instead (see `wait.rs`).
+        // Without a free number the thread has no eventfd, and looks around now and then instead
+        // (see `wait.rs`).
         let _ = own.ensure_wake();
         Ok(own)
     }
 
-    /// The calling thread's, made at the first use.
+    /// Returns the calling thread's sleeper, which is made at the first use.
     fn own() -> Result<&'static Sleeper, Errno> {
         if let Some(own) = OWN.get() {
             return Ok(own);
@@ -140,50 +148,56 @@ impl Sleeper {
         Ok(fresh)
     }
 
-    /// The calling thread's, unless the thread is in a wait, or none can be had.
+    /// Returns the calling thread's sleeper; `None` if the thread is in a wait or there can be no
+    /// sleeper.
     pub fn idle_own() -> Option<&'static Sleeper> {
         let own = Sleeper::own().ok()?;
         let _ = own.ensure_wake();
         Some(own).filter(|own| own.waits_on.get().is_none())
     }
 
-    /// How many waits of the thread were overtaken so far: a wait takes it down when it joins its instance.
+    /// The number of the thread's waits that were overtaken so far. A wait records it when it joins
+    /// its instance.
     pub fn turn(&self) -> u32 {
         self.overtaken.load(Relaxed)
     }
 
-    /// Whether the wait that joined in this turn was overtaken since. Then it is out of its instance, and does not pin it any more.
+    /// Whether the wait that joined in this turn was overtaken since. Such a wait has left its
+    /// instance and no longer pins it.
     pub fn has_left(&self, turn: u32) -> bool {
         self.turn() != turn
     }
 
-    /// Signals are not blocked from here to the end of the sleep on the poll set, or that end has come. Under the instance's lock.
+    /// Records whether signals are unblocked between here and the end of the sleep on the poll set.
+    /// The instance's lock is held.
     pub fn set_unguarded(&self, unguarded: bool) {
         self.unguarded.store(unguarded, Relaxed);
     }
 
-    /// Whether a signal handler can interrupt the thread between its last look and its sleep on the poll set.
+    /// Whether a signal handler can interrupt the thread between its last look and its sleep on the
+    /// poll set.
     pub fn is_unguarded(&self) -> bool {
         self.unguarded.load(Relaxed)
     }
 
-    /// The calling thread's, if it has one.
+    /// Returns the calling thread's sleeper, if it has one.
     pub fn current() -> Option<&'static Sleeper> {
         OWN.get()
     }
 
-    /// The thread ends, and is in no wait.
+    /// Retires the sleeper of a thread that ends and is in no wait.
     pub fn retire(&'static self) {
         OWN.set(None);
         SLEEPERS.give_back(self);
     }
 
-    /// Whether it is the calling thread's.
+    /// Whether this is the calling thread's sleeper.
     pub fn is_own(&self) -> bool {
         OWN.get().is_some_and(|own| std::ptr::eq(own, self))
     }
 
-    /// The thread's wait does not go on. Its frames, if they ever run again, find that out by [`Sleeper::has_left`].
+    /// Ends the thread's wait. If its frames ever run again, they find that out by
+    /// [`Sleeper::has_left`].
     pub fn end_turn(&self) {
         self.overtaken.store(self.turn().wrapping_add(1), Relaxed);
         self.unguarded.store(false, Relaxed);
@@ -193,80 +207,84 @@ impl Sleeper {
         }
     }
 
-    /// The wake-up descriptor, made at the first use.
+    /// Returns the wake-up descriptor, which is made at the first use.
     pub fn ensure_wake(&'static self) -> Result<c_int, Errno> {
         if self.wake.is_there() {
             return Ok(self.wake.number());
         }
         let wake = self.wake.adopt(sys::eventfd()?)?;
-        // Kicks that came while there was none are lost; the next one must not think itself the second.
+        // Kicks that came while there was no descriptor are lost, and the next kick must not be
+        // skipped because of them.
         self.kicks.silence();
         Ok(wake)
     }
 
-    /// The wake-up descriptor. Who is going to sleep on it is in poll by now, or it may have moved.
+    /// The wake-up descriptor. A thread that is going to sleep on it must be in poll by now;
+    /// otherwise the descriptor may have moved.
     pub fn wake_fd(&self) -> c_int {
         self.wake.number()
     }
 
-    /// Whether no kick can reach the thread before something else wakes it: somebody closed its wake-up descriptor by a call that
-    /// was not seen.
+    /// Whether no kick can reach the thread before something else wakes it up, because its wake-up
+    /// descriptor was closed by a call that the library did not see.
     pub fn is_deaf(&self) -> bool {
         self.wake.is_lost()
     }
 
-    /// Somebody closed the wake-up descriptor without asking: the next wait makes a new one. By now the number may be open again,
-    /// as the program's, so it is not closed.
+    /// Gives up the wake-up descriptor, which was closed by a call that the library did not see.
+    /// The next wait makes a new one. By now the program may have opened the number again, so it is
+    /// not closed.
     pub fn lose_wake(&self) {
         self.wake.give_up();
     }
 
-    /// Wakes the thread, if no earlier kick is under way already.
+    /// Wakes the thread, unless an earlier kick is pending.
     pub fn kick(&self) {
         self.kicks
             .ring(|| !own_table::is_apart() && self.wake.with(|wake| sync::write(wake, &1u64.to_ne_bytes()).is_ok()));
     }
 
-    /// Takes a kick in. The order matters: a kick that comes between the two lines is swallowed, but what it was for was
-    /// done before, and the caller looks at everything after.
+    /// Takes in a kick. The order matters: a kick between the two lines is lost, but its cause
+    /// precedes it, and the caller looks at everything afterwards.
     pub fn heed(&self) {
         let mut count = [0; 8];
         let _ = self.wake.with(|wake| sync::read(wake, &mut count));
         self.kicks.silence();
     }
 
-    /// Whose sleeper this is.
+    /// Records the thread to which the sleeper belongs.
     pub fn set_tid(&self, tid: i32) {
         self.tid.store(tid, Relaxed);
     }
 
-    /// The thread may be in poll from here on. Returns the epoch of that.
+    /// Begins an epoch in which the thread may be in poll, and returns it.
     pub fn enter_poll(&self) -> u32 {
         self.occupancy.advance()
     }
 
-    /// The thread has left the poll that it entered in that epoch, and pins no open file. Does nothing if another wait of the
-    /// thread has overtaken that one.
+    /// Ends the epoch: the thread has left the poll that it entered in it, and pins no open file.
+    /// Does nothing if another wait of the thread has overtaken that one.
     pub fn leave_poll(&self, entered: u32) {
         self.occupancy.end(entered);
     }
 
-    /// Whether a thread waits for it to leave, or has not noticed yet that it has.
+    /// Whether another thread waits for this one to leave, or has not yet noticed that it has left.
     pub fn is_waited_for(&self) -> bool {
         self.occupancy.is_waited_for()
     }
 
-    /// How often it was made to leave.
+    /// The number of times that another thread made it leave poll.
     pub fn evictions(&self) -> u32 {
         self.evictions.load(Relaxed)
     }
 
-    /// Its pin on each file that it polls, if it is in poll or about to be.
+    /// Returns the thread's pin on each file that it polls, if it is in poll or about to be.
     pub fn pin(&'static self) -> Option<FilePin> {
         Some(FilePin::by(self)).filter(|pin| pin.epoch() & 1 == 1)
     }
 
-    /// Makes it leave poll, if it is there, and waits until it has. Not under a lock.
+    /// Makes the thread leave poll, if it is there, and waits until it has. The caller holds no
+    /// lock.
     pub fn evict(&'static self) {
         if let Some(pin) = self.pin() {
             pin.wait_unpinned();
@@ -278,14 +296,15 @@ impl Sleeper {
         SLEEPERS.for_each(Sleeper::evict);
     }
 
-    /// In a forked child: the only thread is this one, under another number.
+    /// In a forked child, resets all sleepers. The only thread is this one, under another number.
     pub fn reset_all_after_fork() {
         let forked = OWN.get().map(|own| own.tid.load(Relaxed));
         SLEEPERS.for_each(|sleeper| sleeper.reset_after_fork(Some(sleeper.tid.load(Relaxed)) == forked));
     }
 
-    /// In a forked child: the eventfd is the parent's. Nobody is in poll or waits, unless the thread that forked did so in a signal
-    /// handler, out of which the child comes back into the wait.
+    /// In a forked child, resets the sleeper, whose eventfd is the parent's. No thread is in poll
+    /// or waits, with one exception: a fork in a signal handler that interrupted a wait, to which
+    /// the child returns.
     pub fn reset_after_fork(&'static self, came_along: bool) {
         self.wake.close_after_fork();
         self.spare_rings.places().iter().for_each(InternalFd::close_after_fork);
@@ -319,16 +338,17 @@ impl FileHolder for Sleeper {
         Release::Expected
     }
 
-    /// The thread is in a signal handler, outside of poll already.
+    /// The thread is in a signal handler, and outside of poll already.
     fn overdue(&'static self, _: u32) {}
 }
 
-/// The threads in a wait on one instance, as a stack that is linked through them: a wait needs no memory.
+/// The threads in a wait on one instance, as a stack that is linked through its members, so a wait
+/// allocates nothing.
 #[derive(Debug)]
 pub struct Waiters(Option<&'static Sleeper>);
 
 impl Waiters {
-    /// Nobody.
+    /// No waiters.
     pub const fn new() -> Waiters {
         Waiters(None)
     }
@@ -338,33 +358,33 @@ impl Waiters {
         self.0
     }
 
-    /// Whether nobody waits.
+    /// Whether no thread waits.
     pub fn is_empty(&self) -> bool {
         self.0.is_none()
     }
 
-    /// How many wait.
+    /// The number of waiting threads.
     pub fn count(&self) -> usize {
         self.iter().count()
     }
 
-    /// How many came after this thread.
+    /// The number of threads that came after this one.
     pub fn newer_than(&self, sleeper: &Sleeper) -> usize {
         self.iter().take_while(|other| !std::ptr::eq(*other, sleeper)).count()
     }
 
-    /// Whether this thread waits, and no other.
+    /// Whether this thread is the only waiter.
     pub fn are_only(&self, sleeper: &Sleeper) -> bool {
         self.0.is_some_and(|last| std::ptr::eq(last, sleeper) && last.below.get().is_none())
     }
 
-    /// A thread came.
+    /// Adds a thread, as the newest.
     pub fn push(&mut self, sleeper: &'static Sleeper) {
         sleeper.below.set(self.0);
         self.0 = Some(sleeper);
     }
 
-    /// A thread goes.
+    /// Removes a thread.
     pub fn remove(&mut self, sleeper: &'static Sleeper) {
         match self.iter().find(|other| other.below.get().is_some_and(|below| std::ptr::eq(below, sleeper))) {
             Some(above) => above.below.set(sleeper.below.get()),
@@ -373,7 +393,8 @@ impl Waiters {
         }
     }
 
-    /// In a forked child, after the sleepers were reset: those that did not come along are gone. Answers with how many that were.
+    /// In a forked child, after the sleepers were reset, removes the threads that do not exist in
+    /// the child. Returns how many those were.
     pub fn drop_absent(&mut self) -> usize {
         let mut count = 0;
         while let Some(absent) = self.iter().find(|sleeper| sleeper.waits_on.get().is_none()) {
@@ -383,7 +404,7 @@ impl Waiters {
         count
     }
 
-    /// Has every one of them look around.
+    /// Makes every waiter look around.
     pub fn kick_all(&self) {
         self.iter().for_each(Sleeper::kick);
     }
@@ -419,7 +440,7 @@ mod tests {
 
     #[test]
     fn the_newest_waiter_is_the_last() {
-        // W9: it polls.
+        // W9: the newest one polls.
         with_three(|[a, b, c]| {
             let mut waiters = Waiters::new();
             [a, b, c].into_iter().for_each(|sleeper| waiters.push(sleeper));
