@@ -1,4 +1,5 @@
-//! One registration: what a program asked of one number in one instance. Kernel counterpart: `struct epitem`.
+//! One registration: the events that a program wants for one number in one instance. Kernel
+//! counterpart: `struct epitem`.
 
 use std::cell::Cell;
 
@@ -21,95 +22,103 @@ use crate::sync::atomic::{AtomicBool, AtomicI32, AtomicU16, AtomicU32};
 
 pub static ITEMS: Pool<Epitem> = Pool::new();
 
-/// Where the descriptor of a registration is polled.
+/// The thread that polls the descriptor of a registration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Home {
-    /// By whoever waits on the instance.
+    /// The thread that waits on the instance.
     Hot,
-    /// By the watcher thread of this shard.
+    /// The watcher thread of this shard.
     Parked(u16),
 }
 
-/// Not in any watcher's set.
+/// In no watcher's set.
 pub const NO_SHARD: u16 = PARKED - 1;
 const PARKED: u16 = 1 << 10;
 const SURPRISES: u32 = 11;
 
-/// After how many silent polls a registration that was never active may be parked: it has cost three times by then what parking costs, so that
-/// no load costs much more than if nothing ever were.
+/// The number of silent polls after which a registration that was never active may be parked. By
+/// then its polls have cost three times the price of parking, so no load costs much more than it
+/// would without parking.
 const FIRST_PATIENCE: u16 = 64;
-/// The longest: by then a registration has cost in polls what a wake-up costs. It doubles up to here each time that parking
-/// would have been, or was, in vain.
+/// The largest number. By then the polls of a registration have cost as much as a wake-up. The
+/// number doubles up to this value each time that parking was, or would have been, in vain.
 const LONGEST_PATIENCE: u16 = 1024;
 
-/// One registration. Every byte of it counts as often as there are registrations, so what few of them need is in an [`Annex`].
+/// One registration. There are many of them, so rarely used fields are in an extension ([`Annex`]).
 #[derive(Debug)]
 pub struct Epitem {
-    /// Who still points here: the interest set, the inbox, the ready list, the uneasy list, a watcher. The record is free at
-    /// zero; its fields keep their type for ever (see `pool.rs`).
+    /// The number of references: from the interest set, the inbox, the ready list, the resample
+    /// list, a watcher. The record is free at 0. Its memory is type-stable (see `pool.rs`).
     pins: AtomicU32,
-    /// In the instance's inbox. Changed by whoever is at the inbox.
+    /// Whether it is in the instance's inbox. Changed by the thread that is at the inbox.
     queued: AtomicBool,
-    /// What the witnesses saw since the instance last looked.
+    /// The facts from hooks since the instance last looked.
     facts: AtomicU16,
-    /// When the latest call that told us something began, on the description's clock.
+    /// The begin of the latest call that reported a fact, on the description's clock.
     told_at: AtomicU32,
-    /// The bits poll is asked for at present; read by witnesses without a lock, to see whether a sleeper must be kicked.
+    /// The bits that poll is currently asked for. Hooks read them without a lock, to determine
+    /// whether they must kick a sleeper.
     asked: AtomicU16,
-    /// The levels of the second look, valid within one harvest. Protected by the instance's lock.
+    /// The levels of the second look, valid within one report. Protected by the instance's lock.
     level: AtomicU16,
-    /// The number under which the program registered it: with `file`, its key.
+    /// The number under which the program registered it; with `file`, its key.
     number: AtomicI32,
-    /// A number that names the description now (D2: the registered one may be closed while a dup lives).
+    /// A number that names the description now (D2: the registered one may be closed while a dup is
+    /// open).
     via: AtomicI32,
     ep: AtomicShort<Eventpoll>,
     file: AtomicShort<File>,
     /// The next registration on the same description. Protected by the description's lock.
     pub next: AtomicShort<Epitem>,
-    /// A note in a watcher's mail is about it, and the next one. Protected by the mail's lock: all notes about one registration
-    /// go to the watcher that may have it in its set. While the record is free, the next free one.
+    /// Whether a note in a watcher's mail is about it, and the registration of the next note.
+    /// Protected by the mail's lock: all notes about one registration go to the watcher that may
+    /// have it in its set. While the record is free, the next free one.
     noted: AtomicBool,
     next_note: AtomicShort<Epitem>,
     state: State,
 }
 
-/// What the instance's lock protects.
+/// The data that the instance's lock protects.
 #[derive(Debug)]
 pub struct State {
-    /// The events as registered, EPOLLET and the like included.
+    /// The events as registered, including EPOLLET and the other flags.
     pub events: Events,
     /// The program's 64 bits.
     pub data: Cell<u64>,
-    /// The memory of edges, if edge-triggered.
+    /// The memory of edges, if it is edge-triggered.
     pub edge: Cell<Edge>,
-    /// The witnesses know that somebody waits for edges here.
+    /// Whether the hooks know that edges of it are waited for.
     pub tracked: Cell<bool>,
     /// False once deleted.
     pub alive: Cell<bool>,
-    /// A one-shot that has fired and was not armed again (W5).
+    /// Whether it is a one-shot that has fired and was not re-armed (W5).
     pub spent: Cell<bool>,
-    /// The shard whose watcher may still have it in its set, though its home may be elsewhere by now, or [`NO_SHARD`]; whether that
-    /// is its home, [`PARKED`]; and above [`SURPRISES`] how often it fired after it had been silent for long.
+    /// Three fields. The shard whose watcher may still have it in its set, even if it is polled
+    /// elsewhere by now, or [`NO_SHARD`]. Whether that watcher is its home: [`PARKED`]. From bit
+    /// [`SURPRISES`] on, the number of times that it fired after it had been silent for long.
     parking: Cell<u16>,
-    /// Its place in the instance's poll set; 0 when it is not in.
+    /// Its place in the instance's poll set; 0 if it is not in the set.
     pub slot: Cell<u32>,
     /// Its place in the instance's interest set.
     pub index: Cell<u32>,
-    /// How many registrations of the instance were made before it: the kernel wakes the latest first.
+    /// The number of registrations that were made in the instance before it. The kernel wakes the
+    /// latest first.
     pub serial: Cell<u32>,
-    /// On the ready list.
+    /// Whether it is on the ready list.
     pub ready: Cell<bool>,
-    /// On the uneasy list.
+    /// Whether it is on the resample list.
     pub uneasy: Cell<bool>,
-    /// Exclusive, and added while another instance had the event: it reports what it found there regardless (T6).
+    /// Whether it is exclusive and was added while another instance had the event. It reports the
+    /// level that it finds then regardless (T6).
     pub newcomer: Cell<bool>,
-    /// What the description's clock showed at the last report.
+    /// The description's clock at the last report.
     pub reported_at: Cell<u32>,
-    /// What else there is to know of it, where there is any need for that.
+    /// The extension, if it has one.
     annex: Cell<Option<Short<Annex>>>,
 }
 
-/// Events that the instance's lock protects, and others read without: those of an exclusive registration never change.
+/// Events that the instance's lock protects. They can be read without it, because those of an
+/// exclusive registration never change.
 #[derive(Debug)]
 pub struct Events(AtomicU32);
 
@@ -119,13 +128,14 @@ impl Events {
         self.0.load(Relaxed)
     }
 
-    /// Other events. Under the lock.
+    /// Sets other events. The lock is held.
     pub fn set(&self, events: u32) {
         self.0.store(events, Relaxed);
     }
 }
 
-// SAFETY: the cells are reached only through `Epitem::at`, whose argument proves that the instance's lock is held.
+// SAFETY: the cells are reached only through `Epitem::at`, whose argument proves that the
+// instance's lock is held.
 unsafe impl Sync for State {}
 
 pooled!(
@@ -167,7 +177,7 @@ pooled!(
 );
 
 impl Epitem {
-    /// A registration of `number`, held once, not yet part of any graph.
+    /// Makes a registration of `number`, with one pin, in no graph yet.
     pub fn create(
         ep: &'static Eventpoll,
         file: &'static File,
@@ -188,7 +198,8 @@ impl Epitem {
         Ok(item)
     }
 
-    /// What the lock of the item's instance protects; `_held` is the proof that the caller has it.
+    /// The data that the lock of the item's instance protects; `_held` proves that the caller holds
+    /// it.
     #[inline]
     pub fn at<'a>(&'a self, _held: &'a Held) -> &'a State {
         &self.state
@@ -199,18 +210,18 @@ impl Epitem {
         self.level.load(Relaxed)
     }
 
-    /// Takes down the levels of the second look.
+    /// Records the levels of the second look.
     pub fn set_level(&self, _held: &Held, level: Bits) {
         self.level.store(level, Relaxed);
     }
 
-    /// One more place points here.
+    /// Adds a reference.
     #[inline]
     pub fn pin(&self) {
         self.pins.fetch_add(1, Relaxed);
     }
 
-    /// One place less. The last one gives the record back.
+    /// Removes a reference. The last one returns the record to the pool.
     #[inline]
     pub fn unpin(&'static self) {
         if self.pins.fetch_sub(1, AcqRel) == 1 {
@@ -222,7 +233,8 @@ impl Epitem {
         }
     }
 
-    /// Makes sure that there is an annex, and in it room for what is announced if the instance is `followed`. ENOMEM when there is no memory.
+    /// Makes sure that there is an extension and, if the instance is `followed`, its second part.
+    /// ENOMEM without memory.
     pub fn furnish(&self, held: &Held, followed: bool) -> Result<(), Errno> {
         let state = self.at(held);
         if state.annex.get().is_none() {
@@ -241,7 +253,7 @@ impl Epitem {
         self.via.load(Relaxed)
     }
 
-    /// Polls by another number from now on.
+    /// Polls another number from now on.
     pub fn set_via(&self, fd: c_int) {
         self.via.store(fd, Relaxed);
     }
@@ -251,7 +263,7 @@ impl Epitem {
         self.ep.get().is_some_and(|own| std::ptr::eq(own, ep))
     }
 
-    /// Its instance; none once the record is free.
+    /// Its instance; `None` if the record is free.
     #[inline]
     pub fn eventpoll(&self) -> Option<&'static Eventpoll> {
         self.ep.get()
@@ -263,32 +275,34 @@ impl Epitem {
         self.file.get()
     }
 
-    /// Whether two exclusive registrations wait for some of the same levels, or for none but hang-ups and errors.
+    /// Whether two exclusive registrations wait for some of the same levels, or both for hang-ups
+    /// and errors only.
     pub fn is_rival_of(&self, other: &Epitem) -> bool {
         let rivalry = |item: &Epitem| events::levels(item.state.events.get()) & (events::READABLE | events::WRITABLE);
         let (own, others) = (rivalry(self), rivalry(other));
         own & others != 0 || own == others
     }
 
-    /// Remembers what poll is asked.
+    /// Records the bits that poll is asked for.
     pub fn set_asked(&self, bits: Bits) {
         self.asked.store(bits, SeqCst);
     }
 
-    /// Whether the witnesses saw something since the last call of [`Self::take_facts`].
+    /// Whether hooks reported facts since the last call of [`Self::take_facts`].
     pub fn has_facts(&self) -> bool {
         self.facts.load(SeqCst) != 0
     }
 
-    /// What the witnesses saw since the last call.
+    /// Takes the facts from hooks since the last call.
     #[inline]
     pub fn take_facts(&self) -> Facts {
         let facts = if self.facts.load(SeqCst) == 0 { 0 } else { self.facts.swap(0, SeqCst) };
         Facts::from_bits_retain(facts)
     }
 
-    /// Whether the latest call that told us something began after the description's clock showed `reported`. One that began
-    /// before may have been what was reported: its write woke the poller before it could tell.
+    /// Whether the latest call that reported a fact began after the description's clock showed
+    /// `reported`. A call that began earlier may be the one that was reported: its write woke the
+    /// poller before it could report its fact.
     #[inline]
     pub fn told_after(&self, reported: u32) -> bool {
         self.told_at.load(SeqCst).wrapping_sub(reported).cast_signed() > 0
@@ -299,12 +313,12 @@ impl Epitem {
         !self.queued.swap(true, SeqCst)
     }
 
-    /// Marks the item as out of the inbox. Facts that come from here on queue it again.
+    /// Marks the item as out of the inbox. Later facts queue it again.
     pub fn leave_inbox(&self) {
         self.queued.swap(false, SeqCst);
     }
 
-    /// Goes to the head of a watcher's mail, before `first`. False if it is there already.
+    /// Puts it at the head of a watcher's mail, before `first`. False if it is there already.
     pub fn enter_mail(&self, first: Option<&'static Epitem>) -> bool {
         if self.noted.swap(true, Relaxed) {
             return false;
@@ -318,13 +332,14 @@ impl Epitem {
         self.noted.load(Relaxed)
     }
 
-    /// Leaves the mail's head; answers with what comes next.
+    /// Takes it off the head of the mail, and returns the next one.
     pub fn leave_mail(&self) -> Option<&'static Epitem> {
         self.noted.store(false, Relaxed);
         self.next_note.get()
     }
 
-    /// A witness saw something. Its description's lock is held, so the item is alive; the instance's lock is not.
+    /// Records facts from a hook that holds the description's lock, so the item is alive. The
+    /// instance's lock is not held.
     #[inline]
     pub fn tell(&'static self, facts: Facts, at: u32) {
         if let Some(ep) = self.note(facts, at) {
@@ -332,7 +347,8 @@ impl Epitem {
         }
     }
 
-    /// The same by a witness without the lock: the record may be free, or another's, at any moment.
+    /// Like `tell`, from a hook without the lock: the record may be free, or in use for another
+    /// registration, at any moment.
     pub fn tell_unlocked(&'static self, facts: Facts, at: u32) {
         if let Some(ep) = self.note(facts, at) {
             ep.notice_unlocked(self, facts);
@@ -343,7 +359,8 @@ impl Epitem {
     fn note(&self, facts: Facts, at: u32) -> Option<&'static Eventpoll> {
         let ep = self.ep.get()?;
         if facts != Facts::RECHECK {
-            // That asks for a look and says nothing of when: it must not make what was told before it look younger.
+            // RECHECK asks for a look and carries no time. It must not make earlier facts look
+            // younger.
             file::raise(&self.told_at, at);
         }
         let before = Facts::from_bits_retain(self.facts.fetch_or(facts.bits(), SeqCst));
@@ -354,18 +371,20 @@ impl Epitem {
         Some(ep)
     }
 
-    /// Whether a thread that polls what is asked at present would sleep through what the facts announce.
+    /// Whether a thread that polls for the current bits would sleep through the events that the
+    /// facts announce.
     pub fn is_deaf_to(&self, facts: Facts) -> bool {
         let asked = self.asked.load(SeqCst);
         let reading = facts.intersects(Facts::READS | Facts::WROTE | Facts::WRITER_BLOCKED) && asked & events::IN == 0;
-        // What was taken may have come since the last report; then there is room to report, if nothing else.
+        // The data that was taken may have arrived since the last report. In that case there is at
+        // least room to report.
         let taking = Facts::READ_ALL | Facts::SHORT_READ;
         let writing = facts.intersects(Facts::WRITES | taking) && asked & events::OUT == 0;
         reading || writing || facts.intersects(Facts::LOOKS)
     }
 }
 
-/// What a report changes in the memory of a registration: to be put back where it was none after all.
+/// The memory that a report changes, for undoing a report that did not take place.
 #[derive(Clone, Copy, Debug)]
 pub struct Memory {
     edge: Edge,
@@ -374,31 +393,31 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// What showed the edge that was reported then.
+    /// The evidence of the edge that was reported.
     pub fn evidence(&self) -> Evidence {
         self.edge.evidence()
     }
 }
 
 impl State {
-    /// The memory before a report.
+    /// The memory, to be saved before a report.
     pub fn memory(&self) -> Memory {
         Memory { edge: self.edge.get(), newcomer: self.newcomer.get(), reported_at: self.reported_at.get() }
     }
 
-    /// As if there had been no report.
+    /// Restores the memory, as if there had been no report.
     pub fn restore(&self, before: Memory) {
         self.edge.set(before.edge);
         self.newcomer.set(before.newcomer);
         self.reported_at.set(before.reported_at);
     }
 
-    /// Where it is polled.
+    /// Its home.
     pub fn home(&self) -> Home {
         if self.is_parked() { Home::Parked(self.shard()) } else { Home::Hot }
     }
 
-    /// In no watcher's set, and never silent for long.
+    /// Resets it: in no watcher's set, and without a history of silence.
     pub fn begin_hot(&self) {
         self.parking.set(NO_SHARD);
     }
@@ -408,19 +427,19 @@ impl State {
         self.parking.get() & PARKED != 0
     }
 
-    /// Its home is with the watcher of its shard from here on, or not; answers with what it was.
+    /// Records whether its home is with the watcher of its shard, and returns the previous value.
     pub fn set_parked(&self, parked: bool) -> bool {
         let before = self.parking.get();
         self.parking.set(if parked { before | PARKED } else { before & !PARKED });
         before & PARKED != 0
     }
 
-    /// The shard whose watcher may still have it in its set, [`NO_SHARD`] if none.
+    /// The shard whose watcher may still have it in its set; [`NO_SHARD`] if there is none.
     pub fn shard(&self) -> u16 {
         self.parking.get() & NO_SHARD
     }
 
-    /// It may be in the set of this shard's watcher from here on.
+    /// Records the shard whose watcher may have it in its set from here on.
     pub fn set_shard(&self, shard: u16) {
         self.parking.set((self.parking.get() & !NO_SHARD) | shard);
     }
@@ -435,48 +454,48 @@ impl State {
         self.annex().and_then(Annex::announcement)
     }
 
-    /// What was announced to outer instances.
+    /// The memory of announcements to outer instances.
     pub fn announced(&self) -> Edge {
         self.announcement().map_or(epitem_ext::UNTOLD, |announcement| announcement.edge.get())
     }
 
-    /// Remembers what was announced, if anybody is to be told.
+    /// Records the memory of announcements, if the instance is followed.
     pub fn set_announced(&self, edge: Edge) {
         if let Some(announcement) = self.announcement() {
             announcement.edge.set(edge);
         }
     }
 
-    /// What the description's clock showed at the last announcement.
+    /// The description's clock at the last announcement.
     pub fn announced_at(&self) -> u32 {
         self.announcement().map_or(0, |announcement| announcement.at.get())
     }
 
-    /// An announcement is made.
+    /// Records the clock of an announcement.
     pub fn set_announced_at(&self, clock: u32) {
         if let Some(announcement) = self.announcement() {
             announcement.at.set(clock);
         }
     }
 
-    /// The memories of edges: its own, and that of what was announced.
+    /// The memories of edges: its own, and that of announcements.
     pub fn memories(&self) -> impl Iterator<Item = &Cell<Edge>> {
         std::iter::once(&self.edge).chain(self.announcement().map(|announcement| &announcement.edge))
     }
 
-    /// Its turn in the instance's line; 0 when it is not in it.
+    /// Its turn on the copy of the kernel's ready list (`woken_list.rs`); 0 if it is not on it.
     pub fn turn(&self) -> u32 {
         self.announcement().map_or(0, |announcement| announcement.turn.get())
     }
 
-    /// It has another turn, or none.
+    /// Sets its turn, or 0 for none.
     pub fn set_turn(&self, turn: u32) {
         if let Some(announcement) = self.announcement() {
             announcement.turn.set(turn);
         }
     }
 
-    /// What the instance's ring was asked of it, if it has one.
+    /// Its request in the instance's ring, if it has an extension.
     pub fn request(&self) -> Option<&'static Request> {
         self.annex().map(|annex| &annex.request)
     }
@@ -487,25 +506,26 @@ impl State {
         self.events.get() & events::EDGE != 0
     }
 
-    /// Whether the registration is of an instance, whose wake-ups carry EPOLLIN, without asking for that: it is ready if the instance is
-    /// ready when it is added or changed, and from then on until it is found not to be.
+    /// Whether the registration is on an instance and does not ask for EPOLLIN, which the wake-ups
+    /// of an instance carry. It is ready if the instance is ready when it is added or changed, and
+    /// from then on until a look finds that it is not.
     pub fn is_dull(&self, file: &File) -> bool {
         file.kind() == Kind::Epoll && self.events.get() & u32::from(events::IN) == 0
     }
 
-    /// Whether the registration is of an instance, and woken by its wake-ups.
+    /// Whether the registration is on an instance, and woken by the instance's wake-ups.
     pub fn is_woken_by_instance(&self, file: &File) -> bool {
         file.kind() == Kind::Epoll && self.events.get() & u32::from(events::IN) != 0
     }
 
-    /// It fired after it had been silent for long.
+    /// Counts that it fired after it had been silent for long.
     pub fn lose_patience(&self) {
         if self.patience() < LONGEST_PATIENCE {
             self.parking.set(self.parking.get() + (1 << SURPRISES));
         }
     }
 
-    /// After how many silent polls it is silent for long.
+    /// The number of silent polls after which it counts as silent for long.
     pub fn patience(&self) -> u16 {
         FIRST_PATIENCE << (self.parking.get() >> SURPRISES)
     }
@@ -515,7 +535,7 @@ impl State {
         self.events.get() & events::EXCLUSIVE != 0
     }
 
-    /// Whether the registration has quiet bits that have to be looked behind (see `Edge::is_uneasy`).
+    /// Whether the registration has quiet bits that can hide an edge (see `Edge::is_uneasy`).
     #[inline]
     pub fn is_uneasy(&self, file: &File) -> bool {
         let unix = file.unix();
@@ -532,15 +552,15 @@ impl State {
             || self.announcement().is_some_and(|announcement| announcement.edge.get().is_uneasy(outlook))
     }
 
-    /// The level bits that matter to a report: those registered, and for edges, and where a look takes them away, those that wake whoever
-    /// registered the others (E3).
+    /// The level bits that matter to a report: the registered ones, and for edges, and on files
+    /// with levels that a look takes away, the bits with which the same wake-up comes (E3).
     #[inline]
     pub fn watched(&self, file: &File) -> Bits {
         if self.is_edge() || file.kind().fleeting() != 0 { self.heard(file) } else { events::levels(self.events.get()) }
     }
 
-    /// The level bits that matter to outer instances: those registered and all that wake it besides, for they are told of every
-    /// wake-up (N2).
+    /// The level bits that matter to outer instances: the registered ones, and all others that wake
+    /// it, because outer instances are informed of every wake-up (N2).
     #[inline]
     pub fn heard(&self, file: &File) -> Bits {
         let bits = events::levels(self.events.get());
@@ -551,7 +571,7 @@ impl State {
 #[cfg(not(test))]
 const _: () = assert!(size_of::<Epitem>() <= 104, "there are as many as there are registrations");
 
-/// How many records are in use, for the models.
+/// The number of records in use, for the models.
 #[cfg(test)]
 pub fn in_use() -> usize {
     ITEMS.in_use()

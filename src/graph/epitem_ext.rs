@@ -1,4 +1,5 @@
-//! What few registrations need, beside their records: what the ring of their instance was asked of them, and what outer instances were told.
+//! Extensions of registrations, for fields that few of them need: the request in the ring of the
+//! instance, and the state of announcements to outer instances.
 
 use std::cell::Cell;
 
@@ -12,29 +13,30 @@ use crate::pooled;
 pub static ANNEXES: Pool<Annex> = Pool::new();
 pub static ANNOUNCEMENTS: Pool<Announcement> = Pool::new();
 
-/// What there is to know of a registration whose instance has a ring, or is followed.
+/// The extension of a registration whose instance has a ring, or is followed.
 #[derive(Debug)]
 pub struct Annex {
     free: AtomicShort<Annex>,
     announcement: Cell<Option<Short<Announcement>>>,
-    /// What the instance's ring was asked of it.
+    /// The request in the instance's ring.
     pub request: Request,
 }
 
-/// What there is to know of one whose instance is followed.
+/// The second part, of a registration whose instance is followed.
 #[derive(Debug)]
 pub struct Announcement {
     free: AtomicShort<Announcement>,
-    /// What of it was announced to outer instances: there every arrival is an edge of the epoll descriptor, whatever the
-    /// registration is triggered by (N2).
+    /// The memory of announcements to outer instances: there every arrival is an edge of the epoll
+    /// descriptor, whether the registration is edge-triggered or not (N2).
     pub edge: Cell<Edge>,
-    /// What the description's clock showed at the last announcement.
+    /// The description's clock at the last announcement.
     pub at: Cell<u32>,
-    /// The turn in which it joined its instance's line (see `line.rs`); 0 when it is not in it.
+    /// The turn in which it joined the copy of the kernel's ready list (see `woken_list.rs`); 0 if
+    /// it is not on it.
     pub turn: Cell<u32>,
 }
 
-/// Of a registration that nothing was announced of.
+/// The memory before the first announcement.
 pub const UNTOLD: Edge = Edge::FRESH.for_outer();
 
 pooled!(
@@ -50,21 +52,21 @@ pooled!(
     Announcement { free: AtomicShort::none(), edge: Cell::new(UNTOLD), at: Cell::new(0), turn: Cell::new(0) }
 );
 
-// SAFETY: it is reached through its registration's `State` only, under the lock of the instance.
+// SAFETY: it is reached only through its registration's `State`, under the lock of the instance.
 unsafe impl Sync for Annex {}
 
-// SAFETY: it is reached through its `Annex` only.
+// SAFETY: it is reached only through its `Annex`.
 unsafe impl Sync for Announcement {}
 
 impl Annex {
-    /// An annex of a registration that no ring was asked anything of. ENOMEM when there is no memory.
+    /// Makes an extension without a request. ENOMEM without memory.
     pub fn create() -> Result<&'static Annex, Errno> {
         let annex = ANNEXES.take()?;
         annex.request.forget();
         Ok(annex)
     }
 
-    /// Gives the record back.
+    /// Returns the record to the pool.
     pub fn retire(&'static self) {
         if let Some(announcement) = self.announcement.take() {
             ANNOUNCEMENTS.give_back(announcement.get());
@@ -72,13 +74,13 @@ impl Annex {
         ANNEXES.give_back(self);
     }
 
-    /// What was announced, if anybody is to be told.
+    /// The part for a followed instance, if there is one.
     #[inline]
     pub fn announcement(&self) -> Option<&'static Announcement> {
         self.announcement.get().map(Short::get)
     }
 
-    /// Makes sure that there is room for what is announced. ENOMEM when there is no memory.
+    /// Makes sure that there is a part for a followed instance. ENOMEM without memory.
     pub fn furnish(&self) -> Result<(), Errno> {
         if self.announcement.get().is_none() {
             let announcement = ANNOUNCEMENTS.take()?;

@@ -1,4 +1,4 @@
-//! What an instance's lock protects, and how one registration is brought in line with it.
+//! The data under an instance's lock, and its updates after a change of one registration.
 
 use std::cell::Cell;
 
@@ -17,33 +17,35 @@ use crate::graph::stats::Counted;
 use crate::graph::waitq::Sleeper;
 use crate::habit::Habit;
 
-/// So many deleted registrations may stay on the ready list besides as many as there are.
+/// The number of deleted registrations that may stay on the ready list, in addition to as many as
+/// there are live ones.
 const FEW: usize = 64;
 
-/// What the instance's lock protects.
+/// The data that the instance's lock protects.
 #[derive(Debug)]
 pub struct EpState {
-    /// Proof that the lock is held, to be borrowed beside the other fields.
+    /// Proof that the lock is held, which can be borrowed beside the other fields.
     pub held: Held,
     /// The registrations.
     pub items: Items,
-    /// Those that may be reported.
+    /// The registrations that may be reported.
     pub ready: Ready,
     /// The threads that wait.
     pub queue: Queue,
-    /// How readiness is learnt.
+    /// The backend: the sources of readiness.
     pub backend: Backend,
-    /// What needs another look.
+    /// The registrations that need another look.
     pub recheck: Recheck,
-    /// Who looks at the descriptor from outside, and what it shows.
+    /// The watchers of the descriptor, and the state that it shows.
     pub outer: Outer,
-    /// The descriptor is closed; what is left ends with the last wait (W11).
+    /// Whether the descriptor is closed; the rest ends with the last wait (W11).
     pub closed: bool,
-    /// When the last poll was taken in, in milliseconds of the coarse clock.
+    /// The time when the last poll was taken in, in milliseconds of the coarse clock.
     pub now_ms: u64,
-    /// How often reports may still ask whether a number names what it did.
+    /// The number of times that reports may still check whether a number names the same file as
+    /// before.
     pub comparisons: Allowance,
-    /// What it did.
+    /// The instance's counters.
     pub stats: Counted,
 }
 
@@ -52,7 +54,7 @@ pub struct EpState {
 pub struct Held(());
 
 impl EpState {
-    /// Nothing registered, nobody waiting.
+    /// An instance without registrations and waiters.
     pub const fn new() -> EpState {
         EpState {
             held: Held(()),
@@ -69,7 +71,7 @@ impl EpState {
         }
     }
 
-    /// Lets go of every registration that is still pointed at, none of which is alive.
+    /// Drops every registration that is still referenced, none of which is alive.
     pub fn empty(&mut self) {
         for item in self.ready.list.drain() {
             item.at(&self.held).ready.set(false);
@@ -87,7 +89,7 @@ impl EpState {
         }
     }
 
-    /// A recycled instance starts without a past.
+    /// Resets the state of a recycled instance.
     pub fn become_new(&mut self) {
         debug_assert!(self.items.interest.is_empty() && self.queue.waiters.is_empty() && self.queue.poller.is_none());
         self.closed = false;
@@ -105,15 +107,17 @@ impl EpState {
         self.stats.begin_anew();
     }
 
-    /// Makes room for one more registration everywhere, so that nothing later can fail for want of memory.
+    /// Makes room for one more registration in all places, so that nothing can fail later for lack
+    /// of memory.
     pub fn reserve(&mut self) -> Result<(), Errno> {
         let count = self.items.interest.len() + 1;
         self.items.interest.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
         if self.ready.list.len() > 2 * count + FEW {
-            // They pile up where nobody waits.
+            // Deleted registrations pile up while no thread waits.
             self.drop_dead();
         }
-        // Beside what is on the lists, because that may be dead registrations; only if there is no memory they are searched for.
+        // The room is in addition to the items on the lists, which may be dead. Dead items are
+        // searched for only if memory is short.
         if self.ready.list.try_reserve(count).is_err() || self.recheck.uneasy.try_reserve(count).is_err() {
             self.drop_dead();
             self.ready.list.try_reserve(count.saturating_sub(self.ready.list.len())).map_err(|_| Errno::ENOMEM)?;
@@ -137,18 +141,20 @@ impl EpState {
         }
     }
 
-    /// Makes sure that every registration has an annex, as one of a followed instance if this is to be one. ENOMEM when there is no memory.
+    /// Makes sure that every registration has an extension, with the part for a followed instance
+    /// if `followed`. ENOMEM without memory.
     pub fn furnish(&self, followed: bool) -> Result<(), Errno> {
         self.items.interest.iter().try_for_each(|item| item.get().furnish(&self.held, followed))
     }
 
-    /// Makes sure that a registration which is about to be added has an extension, if it needs one. ENOMEM when there is no memory.
+    /// Makes sure that a registration which is about to be added has an extension, if it needs one.
+    /// ENOMEM without memory.
     pub fn furnish_new(&self, item: &'static Epitem) -> Result<(), Errno> {
         let is_followed = self.outer.is_followed();
         if is_followed || self.backend.ring.is_some() { item.furnish(&self.held, is_followed) } else { Ok(()) }
     }
 
-    /// Takes deleted registrations off the lists, all at once instead of each when its turn comes.
+    /// Takes all deleted registrations off the lists at once, instead of each when its turn comes.
     #[cold]
     pub fn drop_dead(&mut self) {
         let held = &self.held;
@@ -164,8 +170,8 @@ impl EpState {
         self.recheck.uneasy.retain(|item| lives(item, |state| &state.uneasy));
     }
 
-    /// Puts a thread on the wait queue. EBADF if the descriptor was closed since it was looked up: the registrations may be gone
-    /// by now, and nothing would ever end the wait.
+    /// Puts a thread on the wait queue. EBADF if the descriptor was closed since it was looked up:
+    /// the registrations may be gone by now, and nothing would ever end the wait.
     pub fn join(&mut self, ep: &'static Eventpoll, sleeper: &'static Sleeper) -> Result<(), Errno> {
         if self.closed {
             return Err(Errno::EBADF);
@@ -180,7 +186,7 @@ impl EpState {
         self.closed && self.queue.waiters.is_empty()
     }
 
-    /// Takes a thread out of the wait queue, and lets the next one poll.
+    /// Takes a thread off the wait queue, and lets the next one poll.
     pub fn leave(&mut self, ep: &'static Eventpoll, sleeper: &'static Sleeper) {
         sleeper.waits_on.set(None);
         self.queue.waiters.remove(sleeper);
@@ -203,8 +209,8 @@ impl EpState {
         }
     }
 
-    /// A file that shows a change once has changed: whichever registration has its turn first
-    /// reports it.
+    /// Records a change of a file that shows a change only once: the registration that has its turn
+    /// first reports it.
     pub fn note_change(&mut self, item: &'static Epitem, file: &'static File) {
         if file.kind().fleeting() != 0 && !item.at(&self.held).spent.get() {
             self.ready.pressing = true;
@@ -212,7 +218,7 @@ impl EpState {
         }
     }
 
-    /// The bits to ask poll for; `None` when the registration is not to be polled.
+    /// The bits to poll for; `None` if the registration must not be polled.
     #[inline]
     pub fn bits_to_ask(&self, item: &Epitem, file: &File) -> Option<Bits> {
         let state = item.at(&self.held);
@@ -221,12 +227,12 @@ impl EpState {
             let edge = state.edge.get();
             return if file.is_source() { Some(edge.fresh(watched)) } else { edge.asked(watched) };
         }
-        // What only outer instances hear of is an edge to them.
+        // A wake-up that only outer instances are informed of is an edge to them.
         let heard = if self.outer.is_followed() { state.heard(file) & !state.announced().quiet() } else { 0 };
         Some(watched | heard)
     }
 
-    /// Lets the witnesses know whether somebody waits for edges of this registration.
+    /// Informs the hooks whether edges of this registration are waited for.
     #[inline]
     pub fn track(&self, item: &'static Epitem, file: &'static File) {
         let state = item.at(&self.held);
@@ -247,7 +253,7 @@ impl EpState {
         }
     }
 
-    /// Puts a registration on the uneasy list if it belongs there.
+    /// Puts a registration on the resample list if it belongs there.
     #[inline]
     pub fn note_unease(&mut self, item: &'static Epitem) {
         let state = item.at(&self.held);
@@ -261,14 +267,14 @@ impl EpState {
         }
     }
 
-    /// Takes down that a registration which is not uneasy may have left the poll set.
+    /// Records that a registration which is not on the resample list may have left the poll set.
     #[inline]
     pub fn note_left(&mut self, item: &'static Epitem) {
         let state = item.at(&self.held);
         self.recheck.left |= state.is_edge() && state.alive.get() && state.edge.get().quiet() & (ERR | HUP) != 0;
     }
 
-    /// A registration would be on the kernel's ready list from here on.
+    /// Puts a registration on the copy of the kernel's ready list, if the instance is followed.
     pub fn stand_in_line(&mut self, item: &'static Epitem) {
         if self.outer.is_followed() {
             self.ready.line.join(item, &self.held);

@@ -1,5 +1,5 @@
-//! The records: descriptor numbers, open file descriptions, registrations, instances, and who points at
-//! whom. Code here wakes threads and never waits for them.
+//! The records: descriptor numbers, open file descriptions, registrations, instances, and the
+//! pointers between them. Code here wakes threads and never waits for them.
 
 pub mod consumer;
 pub mod epitem;

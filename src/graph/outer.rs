@@ -1,6 +1,6 @@
-//! What an instance reports about itself to those that watch its descriptor: other instances, and
-//! callers of poll and select. Kernel counterpart: the callbacks on the wait queue of an epoll file
-//! (`ep_poll_safewake`).
+//! The interface by which an instance reports to the watchers of its descriptor: other instances,
+//! and callers of poll and select. Kernel counterpart: the callbacks on the wait queue of an epoll
+//! file (`ep_poll_safewake`).
 
 use std::fmt::Debug;
 
@@ -10,8 +10,8 @@ use crate::graph::epstate::EpState;
 use crate::graph::eventpoll::Eventpoll;
 use crate::graph::file::File;
 
-/// An instance's way up: it calls these, under its lock, at the points where its descriptor may
-/// have to show something else.
+/// The upward callbacks of an instance. It calls them, under its lock, at the points where the
+/// level of its descriptor may change.
 pub trait OuterLink: Debug + Sync {
     /// A registration is about to be added.
     fn before_add(&self, ep: &'static Eventpoll, st: &mut EpState);
@@ -25,7 +25,7 @@ pub trait OuterLink: Debug + Sync {
     /// A registration has begun, or has begun anew with another mask.
     fn item_began(&self, ep: &'static Eventpoll, st: &mut EpState, item: &'static Epitem, file: &'static File);
 
-    /// The poll set is in line with a registration that has changed. No thread polls.
+    /// The poll set was updated for a registration that has changed. No thread polls.
     fn item_changed(&self, ep: &'static Eventpoll, st: &mut EpState, item: &'static Epitem);
 
     /// A registration is gone. No thread polls.
@@ -47,22 +47,22 @@ pub trait OuterLink: Debug + Sync {
     fn unattended(&self, ep: &'static Eventpoll, st: &mut EpState);
 }
 
-/// Who looks at an instance's descriptor from outside. Each is more than the one before.
+/// The watchers of an instance's descriptor. Each kind includes the ones before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Audience {
-    /// Nobody.
+    /// No watcher.
     Nobody,
-    /// Somebody, perhaps: the calls of the program that would show it are not seen.
+    /// Possibly a watcher: the library does not see the calls of the program that would show it.
     Presumed,
-    /// Somebody who looks at its level: it is in another instance, or was seen in poll or select
+    /// A watcher of the level: the descriptor is in another instance, or was seen in poll or select
     /// (N1).
     ForLevels,
-    /// An edge-triggered registration above it as well, so every wake-up of its own registrations
-    /// counts (N2).
+    /// An edge-triggered registration above the instance as well, so every wake-up of its own
+    /// registrations counts (N2).
     ForEdges,
 }
 
-/// What the pipe of an instance's descriptor holds, as far as the holder of its lock knows.
+/// The content of the pipe of an instance's descriptor, as far as the holder of its lock knows.
 /// `Eventpoll::stir` may put a byte into it without the lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pipe {
@@ -70,39 +70,39 @@ pub enum Pipe {
     Empty,
     /// A byte, because a wait would report something.
     Readable,
-    /// A byte, though nothing is known to be ready: it makes others look. Their look takes off the
-    /// ready list what is not ready, and takes in what hooks reported.
+    /// A byte, although nothing is known to be ready: it makes the watchers look. Their look takes
+    /// items that are not ready off the ready list, and takes in the facts from hooks.
     Lingering,
 }
 
-/// The outside of an instance: who looks at its descriptor, and what that shows.
+/// The outside of an instance: the watchers of its descriptor, and the state that it shows to them.
 #[derive(Debug)]
 pub struct Outer {
-    /// The interface to those who look; none until the first does.
+    /// The callbacks to the watchers; `None` until there is a watcher.
     pub link: Option<&'static dyn OuterLink>,
-    /// Who looks.
+    /// The watchers.
     pub audience: Audience,
-    /// What the descriptor shows.
+    /// The state that the descriptor shows.
     pub pipe: Pipe,
-    /// A registration was woken, and the outer instances do not know of it yet.
+    /// Whether a registration was woken and the outer instances do not know of it yet.
     pub has_news: bool,
-    /// At the last look there was something that needs another look after a while.
+    /// Whether the last look found a registration that needs another look after a while.
     pub is_uneasy: bool,
 }
 
 impl Outer {
-    /// Nobody looks.
+    /// An instance without watchers.
     pub const fn unseen() -> Outer {
         Outer { link: None, audience: Audience::Nobody, pipe: Pipe::Empty, has_news: false, is_uneasy: false }
     }
 
-    /// Whether somebody may look at the descriptor.
+    /// Whether the descriptor may be watched.
     #[inline]
     pub fn is_observed(&self) -> bool {
         self.audience > Audience::Nobody
     }
 
-    /// Whether somebody waits for edges of the descriptor.
+    /// Whether an edge-triggered registration is above the instance.
     #[inline]
     pub fn is_followed(&self) -> bool {
         self.audience == Audience::ForEdges

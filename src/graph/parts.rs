@@ -1,4 +1,4 @@
-//! The parts of the data under an instance's lock (`epstate.rs`), each with one job.
+//! The parts of the data under an instance's lock (`epstate.rs`), each with one purpose.
 
 use crate::account::Account;
 use crate::graph::consumer::Consumer;
@@ -17,23 +17,24 @@ pub struct Items {
     /// All of them.
     #[doc(alias = "rbr")]
     pub interest: Vec<Short<Epitem>>,
-    /// The number that there ever were.
+    /// The number of registrations that were ever made.
     pub made: u32,
-    /// Those on other instances, and those on sources.
+    /// Those on other instances and on sources.
     pub inner: Vec<&'static Epitem>,
-    /// Those that reported an event which exclusive registrations of other instances were kept from,
-    /// and will not report it again. The next wait on the instance gives the event up.
+    /// Those that reported an event, which exclusive registrations of other instances therefore
+    /// left to them, and that will not report it again. The next wait on the instance gives the
+    /// event up.
     pub lent: Vec<&'static Epitem>,
     /// The number of exclusive ones.
     pub exclusives: usize,
     /// The number of edge-triggered ones.
     pub edges: usize,
-    /// The number of those on files with fleeting levels.
+    /// The number of those on files with levels that a look takes away.
     pub fleeting: usize,
 }
 
 impl Items {
-    /// None.
+    /// No registrations.
     pub const fn new() -> Items {
         Items {
             interest: Vec::new(),
@@ -50,26 +51,27 @@ impl Items {
 /// The registrations that a wait may report.
 #[derive(Debug)]
 pub struct Ready {
-    /// In the order in which they became ready (W3). One that is not ready any more is dropped in
-    /// its turn, which saves a search.
+    /// The ready list, in the order in which the registrations became ready (W3). A registration
+    /// that is no longer ready is dropped in its turn, which saves a search.
     pub list: ReadyList,
-    /// Those that would be on the kernel's ready list, if the instance is followed.
+    /// The copy of the kernel's ready list, if the instance is followed.
     pub line: Line,
-    /// A registration is ready that is not in the poll set, so a poll would not find it.
+    /// Whether a registration is ready that is not in the poll set, so that a poll would not find
+    /// it.
     pub pressing: bool,
 }
 
 impl Ready {
-    /// None.
+    /// Empty lists.
     pub const fn new() -> Ready {
         Ready { list: ReadyList::new(), line: Line::new(), pressing: false }
     }
 }
 
-/// The threads that wait.
+/// The waiting threads.
 #[derive(Debug)]
 pub struct Queue {
-    /// The threads in a wait. The last came last, and is the one that polls (W9).
+    /// The threads in a wait. The last one is the newest, and polls (W9).
     #[doc(alias = "wq")]
     pub waiters: Waiters,
     /// The thread in poll on the set, or asleep on the ring.
@@ -87,23 +89,24 @@ impl Queue {
     }
 }
 
-/// How readiness is learnt: by a poll set and watchers, or by a ring. Only `backend/` asks which.
+/// The sources of readiness: a poll set and watchers, or a ring. Only `backend/` distinguishes
+/// them.
 #[derive(Debug)]
 pub struct Backend {
-    /// The array for poll. Not to be touched while a thread polls it.
+    /// The array for poll. It must not be touched while a thread polls it.
     pub set: PollSet,
     /// The ring that replaces the set, if there is one.
     pub ring: Option<Uring>,
-    /// Whether there is to be one.
+    /// Whether a ring is to be made.
     pub prospect: Prospect,
     /// The number of registrations that are with watchers.
     pub parked: usize,
     /// Whether parking pays.
     pub account: Account,
-    /// When a wait that need not look at parked registrations last looked at a few all the same, in
-    /// milliseconds of the coarse clock.
+    /// The time when a wait last looked at a few parked registrations without need, in milliseconds
+    /// of the coarse clock.
     pub looked_ms: u64,
-    /// Its place among all registrations.
+    /// The place of the next such look among all registrations.
     pub next_parked: usize,
 }
 
@@ -122,25 +125,26 @@ impl Backend {
     }
 }
 
-/// The registrations that need another look although nothing reports them.
+/// The registrations that need another look although no poll reports them.
 #[derive(Debug)]
 pub struct Recheck {
-    /// Those behind whose quiet bits an edge could hide (see `Edge::is_uneasy`).
+    /// The resample list: registrations whose quiet bits can hide an edge (see `Edge::is_uneasy`).
     pub uneasy: Vec<&'static Epitem>,
-    /// When eventfds that other processes may write to are next worth a look, in nanoseconds of the
-    /// monotonic clock.
+    /// The time of the next look at eventfds that other processes may write to, in nanoseconds of
+    /// the monotonic clock.
     pub rare_due: u64,
-    /// A registration has left the poll set, and is looked at once in a while (see `left.rs`).
+    /// Whether a registration has left the poll set, and must be looked at once in a while (see
+    /// `left.rs`).
     pub left: bool,
     /// The time of the next such look, in nanoseconds of the monotonic clock.
     pub left_due: u64,
-    /// The next look takes in every registration: there was no memory to poll one, all are to be
-    /// tracked, or a ring was left.
+    /// Whether the next look must take in every registration: there was no memory to poll one, all
+    /// must be tracked, or a ring was given up.
     pub overdue: bool,
 }
 
 impl Recheck {
-    /// None.
+    /// No registrations.
     pub const fn new() -> Recheck {
         Recheck { uneasy: Vec::new(), rare_due: 0, left: false, left_due: 0, overdue: false }
     }

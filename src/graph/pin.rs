@@ -26,7 +26,7 @@ pub struct Occupancy {
 }
 
 impl Occupancy {
-    /// The first epoch, which nobody waits for.
+    /// The first epoch, without waiting threads.
     pub const fn new() -> Occupancy {
         Occupancy { epoch: AtomicU32::new(0), waiters: AtomicU32::new(0) }
     }
@@ -43,7 +43,7 @@ impl Occupancy {
         epoch
     }
 
-    /// Ends `epoch`, unless it is over.
+    /// Ends `epoch`, unless it has ended already.
     pub fn end(&self, epoch: u32) {
         if self.epoch.compare_exchange(epoch, epoch.wrapping_add(1), SeqCst, SeqCst).is_ok() {
             self.wake();
@@ -61,12 +61,12 @@ impl Occupancy {
         self.waiters.load(SeqCst) != 0
     }
 
-    /// In a forked child: the threads that waited are not here.
+    /// In a forked child, forgets the threads that waited, which are not in the child.
     pub fn forget_waiters(&self) {
         self.waiters.store(0, SeqCst);
     }
 
-    /// In a forked child: the holder is not here.
+    /// In a forked child, forgets the holder, which is not in the child.
     pub fn reset(&self) {
         self.epoch.store(0, SeqCst);
     }
@@ -88,15 +88,15 @@ pub trait FileHolder: Debug + Sync {
     /// Its epochs.
     fn occupancy(&self) -> &Occupancy;
 
-    /// Makes it release the files that it has pinned since `epoch`. Called again in each step of the
-    /// wait, and not under a lock.
+    /// Makes the holder release the files that it has pinned since `epoch`. Called again in each
+    /// step of the wait. The caller holds no lock.
     fn prod(&'static self, epoch: u32) -> Release;
 
-    /// Nobody waits any longer, and the holder has not released its files.
+    /// Handles a holder that has not released its files although the wait is over.
     fn overdue(&'static self, epoch: u32);
 }
 
-/// A holder may still have the file, until its epoch ends.
+/// A holder that may still have the file, until its epoch ends.
 #[derive(Clone, Copy, Debug)]
 pub struct FilePin {
     of: &'static dyn FileHolder,
@@ -125,14 +125,15 @@ impl FilePin {
         self.of.occupancy().epoch() == self.epoch
     }
 
-    /// Makes the holder release the file, and waits until it has. Not under a lock.
+    /// Makes the holder release the file, and waits until it has. The caller holds no lock.
     pub fn wait_unpinned(&self) {
         let occupancy = self.of.occupancy();
         for _ in 0..STEPS {
             if !self.lasts() {
                 return;
             }
-            // Before the holder is asked: it ends an epoch only if somebody waits for that.
+            // Counted before the holder is woken, because it ends an epoch only if a thread waits
+            // for that.
             occupancy.waiters.fetch_add(1, SeqCst);
             let release = self.of.prod(self.epoch);
             if release != Release::Done {
@@ -163,7 +164,7 @@ pub struct Record {
     pins: Cell<[Option<FilePin>; 2]>,
 }
 
-// SAFETY: the record is one description's, and used under its lock.
+// SAFETY: the record belongs to one description, and is used under its lock.
 unsafe impl Sync for Record {}
 
 pooled!(RECORDS, Record, free, Record { free: AtomicShort::none(), pins: Cell::new([None; 2]) });
@@ -180,7 +181,7 @@ impl FilePins {
         Some(unsafe { Short::from_bits(bits) }.get())
     }
 
-    /// Adds a pin, in the place of one that is gone.
+    /// Adds a pin, in the place of one that has ended.
     pub fn note(&mut self, pin: Option<FilePin>) {
         let Some(pin) = pin else { return };
         if self.0 == 0
@@ -213,8 +214,8 @@ impl FilePins {
         others.forget();
     }
 
-    /// Waits until no pin is left; `release_all` makes every holder release its files. Not under a
-    /// lock.
+    /// Waits until no pin is left; `release_all` makes every holder release its files. The caller
+    /// holds no lock.
     pub fn wait_unpinned(mut self, release_all: impl FnOnce()) {
         if self.0 == FilePins::MANY {
             release_all();

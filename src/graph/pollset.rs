@@ -1,7 +1,9 @@
-//! The array that `poll` works on, kept up to date one entry at a time instead of being built for every wait.
+//! The array for `poll`, which is updated one entry at a time instead of being built for every
+//! wait.
 //!
-//! Entry 0 is the wake-up descriptor of whoever polls. The kernel writes `revents` into the array while a thread sleeps in
-//! poll, so nobody touches it then: changes go through the instance's inbox (see `eventpoll/inbox.rs`).
+//! Entry 0 is the wake-up descriptor of the polling thread. The kernel writes `revents` into the
+//! array while a thread sleeps in poll, so no other thread touches it then: changes go through the
+//! instance's inbox (see `eventpoll/inbox.rs`).
 
 use libc::{c_int, pollfd};
 use nix::errno::Errno;
@@ -18,11 +20,11 @@ use crate::sys;
 #[derive(Debug)]
 pub struct PollSet {
     entries: Vec<pollfd>,
-    /// The registration of each entry but the first; index `slot - 1`.
+    /// The registration of each entry except the first; index `slot - 1`.
     items: Vec<Short<Epitem>>,
-    /// For how many more polls each entry has to stay silent to be silent for long.
+    /// The number of further silent polls after which each entry counts as silent for long.
     patience: Vec<u16>,
-    /// Larger arrays to move to, made while somebody polled (see [`PollSet::reserve_beside`]).
+    /// Larger arrays to move to, allocated while a thread polled (see [`PollSet::reserve_beside`]).
     beside: (Vec<pollfd>, Vec<Short<Epitem>>, Vec<u16>),
 }
 
@@ -39,7 +41,7 @@ impl PollSet {
         }
     }
 
-    /// Makes room for `count` registrations, so that waiting never allocates.
+    /// Makes room for `count` registrations, so that a wait never allocates.
     pub fn reserve(&mut self, count: usize) -> Result<(), Errno> {
         if count < self.capacity() {
             return Ok(());
@@ -55,8 +57,8 @@ impl PollSet {
         Ok(())
     }
 
-    /// Makes room for `count` registrations while somebody polls: the array at hand must stay where it is, so the room is made
-    /// beside it, and moved to when the poll is over.
+    /// Makes room for `count` registrations while a thread polls: the current arrays must not move,
+    /// so the room is allocated beside them, and they move there when the poll is over.
     pub fn reserve_beside(&mut self, count: usize) -> Result<(), Errno> {
         let at_hand = self.capacity();
         let (entries, items, patience) = &mut self.beside;
@@ -70,7 +72,8 @@ impl PollSet {
         patience.try_reserve(wanted).map_err(|_| Errno::ENOMEM)
     }
 
-    /// Leaves the array to a thread that may poll it any time, for good, and goes on with a copy.
+    /// Leaves the array for good to a thread that may poll it at any time, and continues with a
+    /// copy.
     pub fn part_with_array(&mut self) -> Result<(), Errno> {
         let mut copy = Vec::new();
         copy.try_reserve(self.entries.capacity()).map_err(|_| Errno::ENOMEM)?;
@@ -79,7 +82,7 @@ impl PollSet {
         Ok(())
     }
 
-    /// How many entries fit, the wake-up descriptor's included.
+    /// The number of entries that fit, including that of the wake-up descriptor.
     fn capacity(&self) -> usize {
         self.entries.capacity().min(self.items.capacity()).min(self.patience.capacity())
     }
@@ -96,19 +99,21 @@ impl PollSet {
         (self.entries, self.items, self.patience) = (entries, items, patience);
     }
 
-    /// Gives back the memory that is not used now: many registrations went. The room stays.
+    /// Gives unused memory back to the kernel after many registrations have left. The capacity
+    /// stays.
     pub fn discard_unused(&mut self) {
         memory::discard(self.entries.spare_capacity_mut());
         memory::discard(self.items.spare_capacity_mut());
         memory::discard(self.patience.spare_capacity_mut());
     }
 
-    /// How many registrations are in the set.
+    /// The number of registrations in the set.
     pub fn len(&self) -> usize {
         self.items.len()
     }
 
-    /// Polls this number for this registration, whether it was in the set or not. False when there is no memory for it.
+    /// Polls this number for this registration, whether it was in the set or not. False without
+    /// memory.
     #[inline]
     pub fn put(&mut self, item: &'static Epitem, held: &Held, fd: c_int, bits: Bits) -> bool {
         let state = item.at(held);
@@ -119,7 +124,8 @@ impl PollSet {
                 }
                 state.slot.set(self.entries.len() as u32);
                 self.entries.push(pollfd { fd, events: bits.cast_signed(), revents: 0 });
-                // The set points at it until it is removed, also when it was deleted while somebody polled.
+                // The set refers to it until it is removed, even if it is deleted while a thread
+                // polls.
                 item.pin();
                 self.items.push(Short::of(item));
                 self.patience.push(state.patience());
@@ -150,7 +156,7 @@ impl PollSet {
         item.unpin();
     }
 
-    /// Stops polling the registrations that were deleted while somebody polled.
+    /// Stops polling the registrations that were deleted while a thread polled.
     pub fn sweep(&mut self, held: &Held) {
         let mut index = self.items.len();
         while index > 0 {
@@ -162,7 +168,7 @@ impl PollSet {
         }
     }
 
-    /// The whole array, for a poll on behalf of the owner of `wake`.
+    /// The whole array, for a poll that the wake-up descriptor `wake` can end.
     pub fn poll_with(&mut self, wake: c_int) -> &mut [pollfd] {
         if self.entries.is_empty() {
             return &mut [];
@@ -171,17 +177,17 @@ impl PollSet {
         &mut self.entries
     }
 
-    /// The registrations alone, for a look that nobody has to be able to end.
+    /// The registrations alone, for a look that needs no wake-up.
     pub fn registrations(&mut self) -> &mut [pollfd] {
         self.entries.get_mut(1..).unwrap_or_default()
     }
 
-    /// What the last poll said about the wake-up descriptor.
+    /// The result of the last poll for the wake-up descriptor.
     pub fn wake_revents(&self) -> Bits {
         self.entries.first().map_or(0, |entry| entry.revents.cast_unsigned())
     }
 
-    /// What the last poll said about a registration; nothing if it was not in the set.
+    /// The result of the last poll for a registration; 0 if it was not in the set.
     pub fn revents(&self, item: &'static Epitem, held: &Held) -> Bits {
         match item.at(held).slot.get() as usize {
             0 => 0,
@@ -189,7 +195,7 @@ impl PollSet {
         }
     }
 
-    /// What the last poll was asked about a registration; nothing if it was not in the set.
+    /// The bits that the last poll asked for on a registration; 0 if it was not in the set.
     pub fn asked(&self, item: &'static Epitem, held: &Held) -> Bits {
         match item.at(held).slot.get() as usize {
             0 => 0,
@@ -197,7 +203,7 @@ impl PollSet {
         }
     }
 
-    /// Polls for one registration, and answers with what it found; nothing if it is not in the set.
+    /// Polls one registration, and returns the result; 0 if it is not in the set.
     pub fn look_at(&mut self, item: &'static Epitem, held: &Held) -> Bits {
         let slot = item.at(held).slot.get() as usize;
         match self.entries.get_mut(slot) {
@@ -209,18 +215,20 @@ impl PollSet {
         }
     }
 
-    /// All registrations in the set with what is asked about them; also while somebody polls, for that is not written to then.
+    /// All registrations in the set, with the bits that are asked for. Valid while a thread polls,
+    /// because those bits are not written then.
     pub fn asked_of_all(&self) -> impl Iterator<Item = (&'static Epitem, Bits)> + '_ {
         let behind_wake = self.entries.iter().skip(1);
         self.items.iter().zip(behind_wake).map(|(item, entry)| (item.get(), entry.events.cast_unsigned()))
     }
 
-    /// Forgets what the last poll said.
+    /// Clears the results of the last poll.
     pub fn forget(&mut self) {
         self.entries.iter_mut().for_each(|entry| entry.revents = 0);
     }
 
-    /// The first registration behind `slot` that the last poll found something on, with its slot and what was found.
+    /// The first registration after `slot` on which the last poll found something, with its slot
+    /// and the result.
     #[inline]
     pub fn next_fired(&self, slot: usize) -> Option<(usize, &'static Epitem, Bits)> {
         let rest = self.entries.get(slot + 1..).unwrap_or_default();
@@ -228,13 +236,13 @@ impl PollSet {
         Some((at, self.items[at - 1].get(), self.entries[at].revents.cast_unsigned()))
     }
 
-    /// The registration at a place, what the last poll was asked about it, and what was found.
+    /// The registration at a slot, the bits that the last poll asked for, and the result.
     pub fn entry(&self, slot: usize) -> Option<(&'static Epitem, Bits, Bits)> {
         let entry = self.entries.get(slot)?;
         Some((self.items.get(slot - 1)?.get(), entry.events.cast_unsigned(), entry.revents.cast_unsigned()))
     }
 
-    /// Counts one more poll for the silent entries, and starts anew for those that fired.
+    /// Counts one more poll for the silent entries, and restarts the count for those that fired.
     #[inline]
     pub fn count_silence(&mut self, held: &Held) -> Silence {
         let mut silence = Silence::default();
@@ -255,14 +263,15 @@ impl PollSet {
         silence
     }
 
-    /// The last registration before `end` that was silent for so many polls, with its place, behind which nothing moves when it is removed.
+    /// The last registration before `end` that was silent for `polls` polls, with its place. Its
+    /// removal moves nothing before that place.
     pub fn silent_for(&self, polls: u16, end: usize, held: &Held) -> Option<(usize, &'static Epitem)> {
         let was_silent = |place: &usize| self.patience[*place] + polls <= self.items[*place].get().at(held).patience();
         (0..end.min(self.items.len())).rev().find(was_silent).map(|place| (place, self.items[place].get()))
     }
 
-    /// The registrations that may be parked: all, or those that were silent for long. From the end, and of those before `end` only;
-    /// with the place of each, behind which nothing moves when it is removed.
+    /// The registrations before `end` that may be parked, from the end: all, or those that have
+    /// been silent for long. With the place of each; its removal moves nothing before that place.
     pub fn silent(&self, end: usize, all: bool) -> impl Iterator<Item = (usize, &'static Epitem)> + '_ {
         let end = end.min(self.items.len());
         let is_silent = move |place: &usize| all || self.patience[*place] == 0;

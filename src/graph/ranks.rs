@@ -1,5 +1,6 @@
-//! The ranks of the locks, from the first to be taken to the last. `docs/architecture.md` says why
-//! each exists, `FORK_ORDER` in `life/process.rs` is the same order as a fork takes them.
+//! The ranks of the locks, in the order in which threads acquire them. `docs/architecture.md`
+//! explains each lock. `FORK_ORDER` in `life/process.rs` is the order in which a fork takes them,
+//! which is the same.
 
 use crate::lock::Rank;
 
@@ -7,9 +8,10 @@ use crate::lock::Rank;
 pub const LINKS: Rank = Rank::new(0);
 /// The numbers and the registrations of one description.
 pub const GRAPH: Rank = Rank::new(1);
-/// What a wait works on. An outer instance's may be held when an inner one's is taken.
+/// The state of an instance. The lock of an inner instance may be taken while that of an outer one
+/// is held.
 pub const INSTANCE: Rank = Rank::new(2).nesting();
-/// What other threads leave to a watcher.
+/// The notes that other threads leave for a watcher.
 pub const MAIL: Rank = Rank::new(3);
 /// The index of descriptions by inode.
 pub const INDEX: Rank = Rank::new(4);

@@ -1,4 +1,5 @@
-//! Data that an instance, a registration and a thread keep for io_uring. Only `backend/` acts on it.
+//! Data that an instance, a registration and a thread keep for io_uring. Only `backend/` acts on
+//! it.
 
 use std::cell::Cell;
 
@@ -16,29 +17,29 @@ use crate::ring::Ring;
 #[derive(Debug)]
 pub struct Uring {
     pub ring: Ring,
-    /// The thread it belongs to.
+    /// The thread that owns it.
     pub owner: &'static Sleeper,
     /// The registrations with requests that have not ended.
     pub asked: Vec<&'static Epitem>,
-    /// Those whose requests are not as they should be.
+    /// Those whose requests are out of date.
     pub due: Vec<&'static Epitem>,
-    /// The number of cancelled requests whose ends were not seen yet.
+    /// The number of cancelled requests whose end was not seen yet.
     pub ending: usize,
-    /// The owner's wake-up descriptor, as far as it has a request; -1 for none.
+    /// The owner's wake-up descriptor that has a request; -1 for none.
     pub wake: c_int,
-    /// The part that ends its requests when the owner exits.
+    /// The state for the exit of the owner, which ends the requests.
     pub exit: Exit,
-    /// The next wait gives the ring up.
+    /// Whether the next wait must give up the ring.
     pub doomed: bool,
-    /// The time of the last look at the numbers, in milliseconds of the monotonic clock.
+    /// The time of the last check for closed numbers, in milliseconds of the monotonic clock.
     pub swept_at: u64,
-    /// The edges are to be told apart by witnesses and counts again, in this process or in a child.
+    /// Whether hooks and counts must distinguish edges again, in this process or in a child.
     pub leaving: bool,
 }
 
 impl Uring {
-    /// Makes room for one of `count` registrations, beside those that are listed, which may be dead.
-    /// Searches for the dead ones only if there is no memory.
+    /// Makes room for one of `count` registrations, in addition to the listed ones, some of which
+    /// may be dead. Searches for dead ones only if memory is short.
     pub fn reserve(&mut self, count: usize, held: &Held) -> Result<(), Errno> {
         if self.due.len() > 2 * count + 64 {
             self.tidy(held);
@@ -69,13 +70,13 @@ impl Uring {
         });
     }
 
-    /// Whether witnesses and counts are needed all the same.
+    /// Whether hooks and counts are needed although there is a ring.
     pub fn is_leaving(&self) -> bool {
         self.leaving
     }
 }
 
-/// The state of a ring for the exit of its thread.
+/// The state of a ring that concerns the exit of its thread.
 #[derive(Debug)]
 pub struct Exit {
     /// The descriptor that the gate polls; -1 while the gate is closed.
@@ -87,30 +88,31 @@ pub struct Exit {
 /// The request of a registration in the ring of its instance.
 #[derive(Debug)]
 pub struct Request {
-    /// The bits asked for by the request at hand; 0, which is never asked for, if there is none.
+    /// The bits of the current request; 0 if there is none, because no request asks for no bits.
     pub mask: Cell<Bits>,
-    /// It has not ended.
+    /// Whether the current request has not ended.
     pub lives: Cell<bool>,
-    /// The number of requests in a row that ended by themselves, with their first completion.
+    /// The number of consecutive requests that ended by themselves with their first completion.
     pub ends: Cell<u8>,
-    /// Tells the completions of the request at hand from those of earlier ones.
+    /// Distinguishes the completions of the current request from those of earlier ones.
     pub turn: Cell<u16>,
-    /// The number of requests that have not ended.
+    /// The number of requests that have not ended, including cancelled ones.
     pub living: Cell<u16>,
     /// Its place among the registrations with living requests.
     pub place: Cell<u32>,
-    /// It is to be brought in line with the registration.
+    /// Whether the request is listed as due for an update.
     pub due: Cell<bool>,
-    /// It was made for another file, whose number was taken for this one's.
+    /// Whether the request was made for another file, whose number was taken for that of this one.
     pub wrong: Cell<bool>,
-    /// The number of reports in a row, and the time of the last one (see `backend/busy.rs`).
+    /// The number of reports in quick succession, and the time of the last one (see
+    /// `backend/busy.rs`).
     pub reports: Cell<u8>,
     pub reported_at: Cell<u8>,
 }
 
 impl Request {
-    /// There is no request any more. The turn goes on, so that late completions of a record's former
-    /// life are known as such.
+    /// Resets the request. The turn continues, so that late completions for the record's former use
+    /// are recognized.
     pub fn forget(&self) {
         self.mask.set(0);
         self.lives.set(false);
@@ -119,7 +121,7 @@ impl Request {
         self.reports.set(0);
     }
 
-    /// There was never a request.
+    /// A registration that has never had a request.
     pub const fn none() -> Request {
         Request {
             mask: Cell::new(0),
@@ -139,18 +141,18 @@ impl Request {
 /// The cost of polling an instance so far, and the price of a ring (see `backend/ring_cost.rs`).
 #[derive(Debug)]
 pub struct Prospect {
-    /// The thread that waited last, and has waited alone since.
+    /// The thread that waited last, and has been the only waiter since.
     pub regular: Option<&'static Sleeper>,
     /// The cost of its waits.
     pub paid: u64,
-    /// How often the ring was given up, as a factor; 0 before the first time.
+    /// The factor by which giving up rings has raised the price; 0 before the first time.
     pub raised: u64,
-    /// There will be no ring.
+    /// Whether there will never be a ring.
     pub spoilt: bool,
 }
 
 impl Prospect {
-    /// No thread has waited yet.
+    /// An instance on which no thread has waited yet.
     pub const fn new() -> Prospect {
         Prospect { regular: None, paid: 0, raised: 0, spoilt: false }
     }
@@ -164,12 +166,12 @@ pub const SPARES: usize = 4;
 pub struct Spares([InternalFd; SPARES]);
 
 impl Spares {
-    /// None.
+    /// No rings.
     pub const fn new() -> Spares {
         Spares([const { InternalFd::new() }; SPARES])
     }
 
-    /// Their places.
+    /// The places of the descriptors.
     pub fn places(&self) -> &[InternalFd; SPARES] {
         &self.0
     }

@@ -81,9 +81,9 @@ pub struct epolyfill_stats {
     /// more. If this grows in a wait that sleeps, a descriptor was not drained: until it is, the
     /// waiting thread wakes some 20 times a second.
     pub samples: u64,
-    /// Registrations that were given to a watcher thread, because they were silent for long.
+    /// Registrations that were handed to a watcher thread, because they had been silent for long.
     pub parks: u64,
-    /// Registrations that a watcher found ready, and gave back.
+    /// Registrations that a watcher found ready, and handed back.
     pub unparks: u64,
     /// Times that the instance got a ring of io_uring.
     pub rings: u64,
@@ -178,7 +178,7 @@ fields! {
 }
 
 impl Stats {
-    /// An edge is reported, by a completion of the ring or by this evidence.
+    /// Counts an edge that is reported, because of a completion of the ring or of this evidence.
     #[inline]
     pub fn edge(&mut self, by_ring: bool, evidence: Evidence) {
         let counter = match evidence {
@@ -191,7 +191,7 @@ impl Stats {
         *counter += 1;
     }
 
-    /// One `poll` over this number of descriptors.
+    /// Counts one `poll` over this number of descriptors.
     #[inline]
     pub fn polled(&mut self, descriptors: usize) {
         self.polls += 1;
@@ -199,8 +199,8 @@ impl Stats {
     }
 }
 
-/// The counters of an instance. Its record keeps them when another instance gets it, so that the
-/// sums of the process lose nothing; the new instance subtracts the values at its start.
+/// The counters of an instance. The record keeps them when another instance gets it, so that the
+/// sums over the process lose nothing. The new instance subtracts the values at its start.
 #[derive(Debug)]
 pub struct Counted {
     now: Stats,
@@ -213,7 +213,7 @@ impl Counted {
         Counted { now: Stats::new(), before: Stats::new() }
     }
 
-    /// Another instance gets the record.
+    /// Handles the reuse of the record for another instance.
     pub fn begin_anew(&mut self) {
         self.before = self.now;
     }
@@ -239,7 +239,7 @@ impl std::ops::DerefMut for Counted {
 }
 
 impl EpState {
-    /// All that the record ever counted, with the present state of the instance.
+    /// All values that the record has counted so far, with the present state of the instance.
     pub fn stats_now(&self) -> Stats {
         Stats {
             registrations: self.items.interest.len() as u64,

@@ -1,7 +1,9 @@
-//! Who would be on the kernel's ready list of an instance, as far as outer instances can tell: a registration that was woken stays in
-//! line, whether any level is left of it or not, until somebody gets to it and finds none.
+//! A copy of the kernel's ready list of an instance, as far as outer instances can see it. A
+//! registration that was woken stays on it, whether its level lasts or not, until a look reaches it
+//! and finds no level.
 //!
-//! Not what is to be reported, which is `EpState::ready`. Kept for followed instances only.
+//! It does not determine the reports, as `EpState::ready` does. It exists for followed instances
+//! only.
 
 use std::collections::VecDeque;
 
@@ -10,32 +12,33 @@ use nix::errno::Errno;
 use crate::graph::epitem::Epitem;
 use crate::graph::epstate::Held;
 
-/// The line. `#[doc(alias = "rdllist")]`
+/// The list. `#[doc(alias = "rdllist")]`
 #[derive(Debug)]
 pub struct Line {
-    /// The registrations with the turns in which they joined. Who left, or joined again behind, has another turn by now.
+    /// The registrations, with the turns in which they joined. A registration that left, or joined
+    /// again at the end, has another turn by now.
     places: VecDeque<(&'static Epitem, u32)>,
-    /// The turn of whoever joined last.
+    /// The turn of the registration that joined last.
     turn: u32,
 }
 
 impl Line {
-    /// Nobody.
+    /// An empty list.
     pub const fn new() -> Line {
         Line { places: VecDeque::new(), turn: 0 }
     }
 
-    /// Makes room for `count` registrations, and as many places that were left.
+    /// Makes room for `count` registrations, and as many stale places.
     pub fn reserve(&mut self, count: usize) -> Result<(), Errno> {
         self.places.try_reserve((2 * count).saturating_sub(self.places.len())).map_err(|_| Errno::ENOMEM)
     }
 
-    /// Whether a registration is in line.
+    /// Whether a registration is on the list.
     pub fn has(item: &Epitem, held: &Held) -> bool {
         item.at(held).turn() != 0
     }
 
-    /// A registration goes to the end of the line, unless it is in it.
+    /// Puts a registration at the end of the list, unless it is on the list.
     pub fn join(&mut self, item: &'static Epitem, held: &Held) {
         if Line::has(item, held) {
             return;
@@ -52,12 +55,12 @@ impl Line {
         self.places.push_back((item, self.turn));
     }
 
-    /// A registration leaves the line. Its place is taken out when somebody gets there.
+    /// Takes a registration off the list. The stale place is removed when a look reaches it.
     pub fn leave(item: &Epitem, held: &Held) {
         item.at(held).set_turn(0);
     }
 
-    /// A registration was reported, and stays in line if it is level-triggered: at its end.
+    /// Handles the report of a registration. A level-triggered one stays, at the end of the list.
     pub fn reported(&mut self, item: &'static Epitem, held: &Held, stays: bool) {
         Line::leave(item, held);
         if stays {
@@ -65,7 +68,7 @@ impl Line {
         }
     }
 
-    /// The first in line.
+    /// The first registration on the list.
     pub fn first(&mut self, held: &Held) -> Option<&'static Epitem> {
         while let Some(&(item, turn)) = self.places.front() {
             if item.at(held).turn() == turn {
@@ -77,12 +80,13 @@ impl Line {
         None
     }
 
-    /// The turn of whoever joined last.
+    /// The turn of the registration that joined last.
     pub fn last_turn(&self) -> u32 {
         self.turn
     }
 
-    /// Everybody who joined up to this turn was gone past, and leaves.
+    /// Takes all registrations off the list that joined up to this turn, because a look has passed
+    /// them.
     pub fn pass(&mut self, turn: u32, held: &Held) {
         while let Some(item) = self.first(held).filter(|item| item.at(held).turn() <= turn) {
             Line::leave(item, held);
@@ -99,7 +103,7 @@ impl Line {
         });
     }
 
-    /// Lets go of everybody.
+    /// Empties the list.
     pub fn clear(&mut self, held: &Held) {
         for (item, _) in self.places.drain(..) {
             Line::leave(item, held);

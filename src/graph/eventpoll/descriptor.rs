@@ -1,5 +1,5 @@
-//! The descriptor of an instance: the read end of a pipe, never writable (C4), readable exactly when
-//! a byte is in it (N1).
+//! The descriptor of an instance: the read end of a pipe, never writable (C4), and readable exactly
+//! when a byte is in the pipe (N1).
 
 use libc::{c_int, dev_t};
 
@@ -14,7 +14,7 @@ use crate::sys;
 /// The device that pipes are on.
 static PIPES: AtomicU64 = AtomicU64::new(0);
 
-/// The device that pipes are on, once there was an instance.
+/// The device that pipes are on, once an instance has existed.
 pub fn device_of_pipes() -> dev_t {
     PIPES.load(Relaxed)
 }
@@ -29,7 +29,7 @@ impl Eventpoll {
         }
     }
 
-    /// In a forked child: a pipe of its own under the same numbers, because the old one is shared
+    /// In a forked child, makes a new pipe under the same numbers, because the old one is shared
     /// with the parent.
     pub fn renew_pipe(&'static self) {
         let Ok([read_end, write_end]) = sys::pipe2(libc::O_NONBLOCK | libc::O_CLOEXEC) else { return };
@@ -47,17 +47,18 @@ impl Eventpoll {
         self.number.load(Relaxed)
     }
 
-    /// Its descriptor is known by another number from now on.
+    /// Records another number of its descriptor.
     pub fn set_number(&self, epfd: c_int) {
         self.number.store(epfd, Relaxed);
     }
 
-    /// Makes the descriptor readable by a byte in its pipe. Not where nobody has it any more: that would raise SIGPIPE, which ends programs,
-    /// and where it is blocked wakes every signalfd. False if no byte was put there.
+    /// Makes the descriptor readable by a byte in its pipe. Writes nothing if the read end is
+    /// closed everywhere: that would raise SIGPIPE, which ends programs, and which, if it is
+    /// blocked, wakes every signalfd. False if no byte was written.
     pub fn show_readable(&self) -> bool {
         self.signal.with(|signal| {
             let may_write = !self.muted.load(SeqCst) && !own_table::is_apart();
-            // The descriptor may have been closed behind our back.
+            // The descriptor may have been closed by a call that the library did not see.
             may_write && sys::level(signal, 0) & ERR == 0 && sys::write(signal, b"!").is_ok()
         })
     }

@@ -1,5 +1,6 @@
-//! The inbox of an instance: how those who do not have it, witnesses above all, leave word that a registration is to be looked at.
-//! Nobody waits here, so word can be left in a signal handler.
+//! The inbox of an instance: code that does not hold the instance's lock, mainly hooks, posts
+//! registrations there that must be looked at. A post never waits, so it can be made in a signal
+//! handler.
 
 use std::alloc::Layout;
 
@@ -13,21 +14,22 @@ use crate::memory;
 use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
 use crate::sync::{self, ArrayQueue};
 
-/// How many registrations fit the inbox; beyond that the instance looks at all of its registrations instead.
+/// The number of registrations that fit into the inbox. If there are more, the instance looks at
+/// all of its registrations.
 const INBOX: usize = 256;
 
 pub(super) type Inbox = ArrayQueue<&'static Epitem>;
 
-/// An inbox, which is never given back.
+/// Makes an inbox, which is never freed.
 pub(super) fn new_inbox() -> Result<&'static Inbox, Errno> {
-    // The queue's slots: a stamp and a pointer each.
+    // The queue's slots, each a stamp and a pointer.
     let slots = Layout::new::<[[usize; 2]; INBOX]>();
     let queue = memory::infallible(slots, || ArrayQueue::new(INBOX))?;
     let place = memory::forever(Layout::new::<Inbox>()).cast::<Inbox>();
     if place.is_null() {
         return Err(Errno::ENOMEM);
     }
-    // SAFETY: the place is large enough, aligned, nobody else's, and never freed.
+    // SAFETY: the place is large enough, aligned, unused by other code, and never freed.
     Ok(unsafe {
         place.write(queue);
         &*place
@@ -44,13 +46,14 @@ impl Eventpoll {
             || (posted && (!self.at_inbox.load(SeqCst) || self.posts.load(Relaxed) != self.posts_seen.load(Relaxed)))
     }
 
-    /// A look begins that takes in everything that was posted by now.
+    /// Begins a look that takes in everything that was posted by now.
     pub fn note_look(&self) {
         self.posts_seen.store(self.posts.load(SeqCst), Relaxed);
     }
 
-    /// Leaves word that a registration is to be looked at, and wakes the poller if it would sleep through it. Never waits, so it may
-    /// be called in signal handlers. The lock of the registration's description is held, or that of the instance.
+    /// Posts a registration that must be looked at, and wakes the poller if it would sleep through
+    /// the facts. Never waits, so signal handlers may call it. The caller holds the lock of the
+    /// registration's description or of the instance.
     #[inline]
     pub fn notice(&'static self, item: &'static Epitem, facts: Facts) {
         if !self.post(item) {
@@ -61,7 +64,7 @@ impl Eventpoll {
         }
     }
 
-    /// The same without any lock: neither the registration nor the instance need be in use any more.
+    /// Like `notice`, without any lock: the registration and the instance may no longer be in use.
     #[cold]
     pub fn notice_unlocked(&'static self, item: &'static Epitem, facts: Facts) {
         self.look_at_all.store(true, SeqCst);
@@ -69,13 +72,14 @@ impl Eventpoll {
             && self.exposed.load(Relaxed)
             && let Some(file) = self.file.get()
         {
-            // The pipe's number may be another's by now. Who waits on an outer instance hears of it without.
+            // The pipe's number may belong to another file by now. A wait on an outer instance
+            // learns of the fact without the pipe.
             file.tell(Facts::RECHECK, file.begin_call());
         }
     }
 
-    /// Wakes the thread that sleeps on the set if it is deaf to the facts; false if there is none. Asked only when word is left: what
-    /// it polls may have changed since.
+    /// Wakes the thread that sleeps on the set if it would not notice the facts. False if no thread
+    /// sleeps. Checked only after the post, because the poll set may change until then.
     #[inline]
     fn rouse(&self, item: &Epitem, facts: Facts) -> bool {
         let Some(sleeper) = self.blocked.get_in_order() else { return false };
@@ -85,7 +89,7 @@ impl Eventpoll {
         true
     }
 
-    /// Puts a registration into the inbox, if it is not there; false if it could not.
+    /// Puts a registration into the inbox, if it is not in it. False on failure.
     #[inline]
     fn post(&self, item: &'static Epitem) -> bool {
         let Some(inbox) = self.inbox.get() else { return false };
@@ -105,7 +109,7 @@ impl Eventpoll {
         posted
     }
 
-    /// Takes a registration out of the inbox; an error if somebody else is at it.
+    /// Takes a registration out of the inbox. An error if another thread is at the inbox.
     pub fn next_posted(&self) -> Result<Option<&'static Epitem>, ()> {
         let Some(inbox) = self.inbox.get().filter(|inbox| !inbox.is_empty()) else { return Ok(None) };
         if !self.go_to_inbox() {
@@ -129,12 +133,14 @@ impl Eventpoll {
         })
     }
 
-    /// Nobody waits here, but somebody may poll the descriptor, or an outer instance wait on it: makes them look.
+    /// Makes the watchers of the descriptor look, since no thread waits on the instance: a thread
+    /// may poll the descriptor, or wait on an outer instance.
     fn stir(&'static self) {
         self.stir.ring(|| {
             let at = self.file.get().map_or(0, File::begin_call);
             let written = self.show_readable();
-            // Not before: who finds the mark takes it for a byte that can be taken out.
+            // Set after the write: a thread that finds the flag set assumes a byte in the pipe that
+            // it can take out.
             self.stirred.store(true, SeqCst);
             if let Some(file) = self.file.get() {
                 file.tell(Facts::RECHECK, at);
@@ -143,31 +149,32 @@ impl Eventpoll {
         });
     }
 
-    /// Whether `stir` put a byte into the pipe, which may still be there; it counts as looked at from here on.
+    /// Whether `stir` put a byte into the pipe, which may still be there. The byte counts as
+    /// handled from here on.
     pub fn was_stirred(&self) -> bool {
         self.stir.silence();
         self.stirred.swap(false, SeqCst)
     }
 
-    /// The descriptor may be looked at from outside, or no more.
+    /// Records whether the descriptor may be looked at from outside.
     pub fn expose(&self, exposed: bool) {
         self.exposed.store(exposed, Relaxed);
     }
 
-    /// Whether somebody may look at the descriptor from outside.
+    /// Whether the descriptor may be looked at from outside.
     pub fn is_exposed(&self) -> bool {
         self.exposed.load(Relaxed)
     }
 
-    /// Whether every registration is to be looked at, because word of some was lost; this look is the
-    /// one.
+    /// Whether every registration must be looked at, because a post was lost. The caller makes that
+    /// look.
     pub fn take_look_at_all(&self) -> bool {
         self.look_at_all.load(SeqCst) && self.look_at_all.swap(false, SeqCst)
     }
 
-    /// In a forked child: a thread that did not come along may have been halfway through a push, for
-    /// whose end a pop would wait. So the content is lost with its records, and every registration is
-    /// looked at.
+    /// In a forked child, replaces an inbox that is not empty: a thread that is not in the child
+    /// may have been in the middle of a push, and a pop would wait for its end. The content is
+    /// leaked with its records, and every registration is looked at.
     pub fn renew_inbox(&self) {
         self.look_at_all.store(true, SeqCst);
         if self.inbox.get().is_some_and(|inbox| !inbox.is_empty()) {

@@ -1,4 +1,5 @@
-//! One instance: its registrations, what is known to be ready, and who waits. Kernel counterpart: `struct eventpoll`.
+//! One instance: its registrations, its ready list, its wait queue. Kernel counterpart: `struct
+//! eventpoll`.
 //!
 //! The code of control calls, waits, reports and closes is in `instance/`.
 
@@ -25,10 +26,11 @@ use inbox::{Inbox, new_inbox};
 
 pub static INSTANCES: Pool<Eventpoll> = Pool::new();
 
-/// Whether there ever was an instance: until then poll and select need not look for epoll descriptors.
+/// Whether an instance has ever existed. Until then poll and select need not look for epoll
+/// descriptors.
 pub static EVER: AtomicBool = AtomicBool::new(false);
 
-/// Whether the program ever created an instance.
+/// Whether the program has ever created an instance.
 #[inline]
 pub fn any_yet() -> bool {
     EVER.load(Relaxed)
@@ -39,29 +41,33 @@ pub fn any_yet() -> bool {
 #[repr(align(64))]
 pub struct Eventpoll {
     free: AtomicShort<Eventpoll>,
-    /// Its descriptor while it is open, every thread inside a call on it, every registration in it.
+    /// One pin for its descriptor while it is open, one for each thread in a call on it, one for
+    /// each registration in it.
     pub pins: AtomicU32,
     lock: Lock<EpState>,
-    /// Registrations that changed, or that witnesses saw something on, while somebody else had the instance.
-    /// `#[doc(alias = "ovflist")]`
+    /// Registrations that changed, or on which hooks reported a fact, while another thread held the
+    /// instance. `#[doc(alias = "ovflist")]`
     inbox: AtomicRef<Inbox>,
-    /// Somebody is at the inbox. Who finds it taken for more than a moment goes without, so that nobody depends on a thread that a
-    /// signal handler holds up there, nor a handler on the thread that it interrupted: a queue that has a push halfway through makes
-    /// those who pop wait for it.
+    /// Whether a thread is at the inbox. A thread that finds it occupied for more than a moment
+    /// goes on without it. So no thread depends on one that a signal handler holds up there, and no
+    /// handler depends on the thread that it interrupted: a pop waits for the end of a push that is
+    /// in progress.
     at_inbox: AtomicBool,
-    /// How many posts were completed. Written by the thread that is at the inbox.
+    /// The number of completed posts. Written by the thread that is at the inbox.
     posts: AtomicU32,
-    /// How many of them the last look had before it. Written under the lock.
+    /// The number of posts that preceded the last look. Written under the lock.
     posts_seen: AtomicU32,
-    /// Somebody outside may look at the descriptor: as `EpState::observed`, for those who have no lock.
+    /// Whether the descriptor may be looked at from outside: `Outer::is_observed`, for threads
+    /// without the lock.
     exposed: AtomicBool,
-    /// A byte may have been put into the pipe so that whoever polls it looks here.
+    /// Whether a byte may have been put into the pipe to make watchers look.
     stirred: AtomicBool,
-    /// Spares the second of two such bytes.
+    /// Avoids a second such byte in succession.
     stir: Bell,
-    /// The inbox overflowed, or could not be used: look at every registration.
+    /// Whether the inbox overflowed or could not be used, so that every registration must be looked
+    /// at.
     look_at_all: AtomicBool,
-    /// The thread that sleeps in poll on the set, for witnesses to kick. Written under the lock.
+    /// The thread that sleeps in poll on the set, for hooks to kick. Written under the lock.
     blocked: AtomicRef<Sleeper>,
     /// The description of its descriptor.
     pub file: AtomicRef<File>,
@@ -69,19 +75,22 @@ pub struct Eventpoll {
     pub ops: AtomicRef<FileOps>,
     /// A number of its descriptor.
     pub number: AtomicI32,
-    /// The write end of the pipe whose read end is the descriptor; -1 when there is none.
+    /// The write end of the pipe whose read end is the descriptor; -1 if there is none.
     pub signal: InternalFd,
-    /// Nobody is to write there any more: the read end goes.
+    /// Whether writes must stop, because the read end is about to be closed.
     pub muted: AtomicBool,
     /// The descriptor of its ring.
     pub ring_fd: InternalFd,
     /// An epoch ends when every request that was cancelled in it has ended.
     pub ring_laps: Occupancy,
-    /// The inode of the pipe, by which a number is known that came by a road we do not see; 0 when there is none.
+    /// The inode of the pipe, which identifies a number that came from a call that the library did
+    /// not see; 0 if there is none.
     pub inode: AtomicU64,
-    /// No number is known, but somebody has the descriptor. Written under the lock of the descriptor's graph.
+    /// Whether no number is known although a descriptor exists. Written under the lock of the
+    /// descriptor's graph.
     pub orphan: AtomicBool,
-    /// What the program said of it by O_NONBLOCK, and how it is to poll devices (`disguise`). Neither has an effect.
+    /// The program's settings: O_NONBLOCK, and how it wants devices to be polled (`disguise`).
+    /// Neither has an effect.
     pub nonblocking: AtomicBool,
     pub params: AtomicU64,
     /// The thread that calls the program's callback.
@@ -124,7 +133,7 @@ pooled!(
     lock = lock
 );
 
-/// An instance that cannot go away while this lives.
+/// A reference that keeps an instance in existence.
 #[derive(Debug)]
 pub struct Pinned(&'static Eventpoll);
 
@@ -143,7 +152,8 @@ impl Drop for Pinned {
 }
 
 impl Pinned {
-    /// Gives up the guard, not the pin: for a wait, which must own nothing that needs dropping while it sleeps.
+    /// Gives up the guard but keeps the pin: for a wait, which must not own anything that needs
+    /// dropping while it sleeps.
     pub fn into_raw(self) -> &'static Eventpoll {
         let ep = self.0;
         std::mem::forget(self);
@@ -152,12 +162,12 @@ impl Pinned {
 }
 
 impl Eventpoll {
-    /// One more user, unless the instance is gone.
+    /// Adds a pin, unless the instance is gone.
     pub fn pin(&'static self) -> Option<Pinned> {
         self.pins.fetch_update(AcqRel, Relaxed, |pins| (pins > 0).then_some(pins + 1)).ok().map(|_| Pinned(self))
     }
 
-    /// One user less; the last one gives the record back.
+    /// Removes a pin. The last one returns the record to the pool.
     pub fn unpin(&'static self) {
         if self.pins.fetch_sub(1, AcqRel) == 1 {
             self.inode.store(0, Relaxed);
@@ -179,7 +189,8 @@ impl Eventpoll {
         }
     }
 
-    /// What an instance needs however little it is used for; a wait is not to fail for want of memory.
+    /// Allocates the parts that every instance needs, because a wait must not fail for lack of
+    /// memory.
     pub fn furnish(&self) -> Result<(), Errno> {
         self.lock().backend.set.reserve(0)?;
         if self.inbox.get().is_none() {
@@ -188,19 +199,19 @@ impl Eventpoll {
         Ok(())
     }
 
-    /// The instance's state.
+    /// Locks the instance's state.
     #[inline]
     pub fn lock(&self) -> Guard<'_, EpState> {
         self.lock.lock()
     }
 
-    /// The instance's state, unless the thread is inside this library already.
+    /// Locks the instance's state, unless the thread is inside the library already.
     #[inline]
     pub fn lock_unless_inside(&self) -> Option<Guard<'_, EpState>> {
         self.lock.lock_unless_inside()
     }
 
-    /// The instance's state, as long as `wanted` says that it is worth waiting for.
+    /// Locks the instance's state; gives up as soon as `wanted` returns false.
     pub fn lock_while(&self, wanted: impl FnMut() -> bool) -> Option<Guard<'_, EpState>> {
         self.lock.lock_while(wanted)
     }
@@ -210,18 +221,19 @@ impl Eventpoll {
         self.file.get()
     }
 
-    /// Marks the thread that goes to sleep on the set, for witnesses; `None` when it is back. Under the lock.
+    /// Records the thread that goes to sleep on the set, for hooks to kick; `None` when it has
+    /// returned. The lock is held.
     pub fn set_blocked(&self, sleeper: Option<&'static Sleeper>) {
         self.blocked.set_in_order(sleeper);
     }
 
-    /// Every instance, in use or not.
+    /// Visits every instance record, in use or not.
     pub fn for_each(visit: impl FnMut(&'static Eventpoll)) {
         INSTANCES.for_each(visit);
     }
 }
 
-/// How many records are in use, for the models.
+/// The number of records in use, for the models.
 #[cfg(test)]
 pub fn in_use() -> usize {
     INSTANCES.in_use()
