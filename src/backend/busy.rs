@@ -68,7 +68,7 @@ impl EpState {
         }
     }
 
-    /// After a poll, returns the registrations that were silent in the last ones to the ring.
+    /// After a poll, hands the registrations that were silent in the last ones back to the ring.
     pub(super) fn calm_silent(&mut self) {
         let mut end = usize::MAX;
         while let Some((place, item)) = self.backend.set.silent_for(PATIENCE, end, &self.held) {
@@ -77,7 +77,7 @@ impl EpState {
         }
     }
 
-    /// Before a sleep, returns all registrations to the ring.
+    /// Before a sleep, hands all registrations back to the ring.
     pub fn calm_all(&mut self) {
         while let Some((_, item)) = self.backend.set.silent_for(0, usize::MAX, &self.held) {
             self.calm(item);

@@ -1,5 +1,5 @@
-//! Watcher threads. Each of them polls a shard of parked registrations, and returns those that fire
-//! to their instance.
+//! Watcher threads. Each of them polls a shard of parked registrations, and hands those that fire
+//! back to their instances.
 //!
 //! The poll set of a shard belongs to its thread. Other threads leave notes in the shard's mail,
 //! and kick the watcher if they cannot wait.
@@ -405,7 +405,7 @@ impl Set {
         shard.load.store(self.items.len() as u32 + mail.count, Relaxed);
     }
 
-    /// Returns registrations that fired to their instances. All those of one instance are returned
+    /// Hands registrations that fired back to their instances. All those of one instance go back
     /// under one acquisition of its lock, because otherwise the waiting thread would wake up only
     /// to wait for the lock.
     fn hand_back_fired(&mut self, shard: &'static Shard) {
@@ -438,9 +438,9 @@ impl Set {
         self.count_load(shard);
     }
 
-    /// Records that this thread is not in poll and will not poll the registration again. Not so if
-    /// there is another note about it, which would be missed if the registration went to another
-    /// watcher next. Notes are left under the instance's lock, which is held here.
+    /// Records that this thread is not in poll and will not poll the registration again. Does
+    /// nothing if there is another note about it, which would be missed if the registration went to
+    /// another watcher next. Notes are left under the instance's lock, which is held here.
     fn let_go(&self, item: &Epitem, state: &State) {
         if state.shard() == self.number && !item.is_noted() {
             state.set_shard(NO_SHARD);

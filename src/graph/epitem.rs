@@ -54,7 +54,7 @@ pub struct Epitem {
     queued: AtomicBool,
     /// The facts from hooks since the instance last looked.
     facts: AtomicU16,
-    /// The begin of the latest call that reported a fact, on the description's clock.
+    /// The time at which the latest call that reported a fact began, on the description's clock.
     told_at: AtomicU32,
     /// The bits that poll is currently asked for. Hooks read them without a lock, to determine
     /// whether they must kick a sleeper.
@@ -109,7 +109,7 @@ pub struct State {
     /// Whether it is on the resample list.
     pub uneasy: Cell<bool>,
     /// Whether it is exclusive and was added while another instance had the event. It reports the
-    /// level that it finds then regardless (T6).
+    /// level that it found then regardless (T6).
     pub newcomer: Cell<bool>,
     /// The description's clock at the last report.
     pub reported_at: Cell<u32>,
@@ -384,7 +384,7 @@ impl Epitem {
     }
 }
 
-/// The memory that a report changes, for undoing a report that did not take place.
+/// The memory that a report changes, saved to undo a report that does not take place after all.
 #[derive(Clone, Copy, Debug)]
 pub struct Memory {
     edge: Edge,

@@ -36,7 +36,7 @@ pub struct EpState {
     pub backend: Backend,
     /// The registrations that need another look.
     pub recheck: Recheck,
-    /// The watchers of the descriptor, and the state that it shows.
+    /// The observers of the descriptor, and the state that it shows.
     pub outer: Outer,
     /// Whether the descriptor is closed; the rest ends with the last wait (W11).
     pub closed: bool,

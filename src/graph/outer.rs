@@ -1,4 +1,4 @@
-//! The interface by which an instance reports to the watchers of its descriptor: other instances,
+//! The interface by which an instance reports to the observers of its descriptor: other instances,
 //! and callers of poll and select. Kernel counterpart: the callbacks on the wait queue of an epoll
 //! file (`ep_poll_safewake`).
 
@@ -47,15 +47,15 @@ pub trait OuterLink: Debug + Sync {
     fn unattended(&self, ep: &'static Eventpoll, st: &mut EpState);
 }
 
-/// The watchers of an instance's descriptor. Each kind includes the ones before it.
+/// The observers of an instance's descriptor. Each kind includes the ones before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Audience {
-    /// No watcher.
+    /// No observer.
     Nobody,
-    /// Possibly a watcher: the library does not see the calls of the program that would show it.
+    /// Possibly an observer: the library does not see the calls of the program that would show it.
     Presumed,
-    /// A watcher of the level: the descriptor is in another instance, or was seen in poll or select
-    /// (N1).
+    /// An observer of the level: the descriptor is in another instance, or was seen in poll or
+    /// select (N1).
     ForLevels,
     /// An edge-triggered registration above the instance as well, so every wake-up of its own
     /// registrations counts (N2).
@@ -70,17 +70,18 @@ pub enum Pipe {
     Empty,
     /// A byte, because a wait would report something.
     Readable,
-    /// A byte, although nothing is known to be ready: it makes the watchers look. Their look takes
+    /// A byte, although nothing is known to be ready: it makes the observers look. Their look takes
     /// items that are not ready off the ready list, and takes in the facts from hooks.
     Lingering,
 }
 
-/// The outside of an instance: the watchers of its descriptor, and the state that it shows to them.
+/// The outside of an instance: the observers of its descriptor, and the state that it shows to
+/// them.
 #[derive(Debug)]
 pub struct Outer {
-    /// The callbacks to the watchers; `None` until there is a watcher.
+    /// The callbacks to the observers; `None` until there is an observer.
     pub link: Option<&'static dyn OuterLink>,
-    /// The watchers.
+    /// The observers.
     pub audience: Audience,
     /// The state that the descriptor shows.
     pub pipe: Pipe,
@@ -91,7 +92,7 @@ pub struct Outer {
 }
 
 impl Outer {
-    /// An instance without watchers.
+    /// An instance without observers.
     pub const fn unseen() -> Outer {
         Outer { link: None, audience: Audience::Nobody, pipe: Pipe::Empty, has_news: false, is_uneasy: false }
     }

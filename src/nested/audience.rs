@@ -1,4 +1,4 @@
-//! The watchers of an instance's descriptor: when an instance becomes observed, and when followed.
+//! The observers of an instance's descriptor: when an instance becomes observed, and when followed.
 
 use nix::errno::Errno;
 

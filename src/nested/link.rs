@@ -1,5 +1,5 @@
 //! The connection of the lower layers to this one: the operations of an instance as a file, and the
-//! link by which an observed instance reports to its watchers.
+//! link by which an observed instance reports to its observers.
 
 use libc::c_int;
 use nix::errno::Errno;

@@ -71,8 +71,8 @@ pub(super) fn look(ep: &'static Eventpoll, in_turn: bool) -> Look {
     }
     let is_readable = st.outer.pipe == Pipe::Readable;
     if in_turn && is_readable && st.items.fleeting > 0 && !st.outer.is_followed() {
-        // Looks by the library itself found it ready. This look takes the levels that a look takes
-        // away.
+        // Additional looks by the library found it ready. This look takes the levels that a look
+        // takes away.
         any_ready::anything(st, false, true);
     }
     // The pipe does not show the items that the waiting threads have yet to take.

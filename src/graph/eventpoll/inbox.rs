@@ -133,7 +133,7 @@ impl Eventpoll {
         })
     }
 
-    /// Makes the watchers of the descriptor look, since no thread waits on the instance: a thread
+    /// Makes the observers of the descriptor look, since no thread waits on the instance: a thread
     /// may poll the descriptor, or wait on an outer instance.
     fn stir(&'static self) {
         self.stir.ring(|| {

@@ -60,7 +60,7 @@ pub struct Eventpoll {
     /// Whether the descriptor may be looked at from outside: `Outer::is_observed`, for threads
     /// without the lock.
     exposed: AtomicBool,
-    /// Whether a byte may have been put into the pipe to make watchers look.
+    /// Whether a byte may have been put into the pipe to make observers look.
     stirred: AtomicBool,
     /// Avoids a second such byte in succession.
     stir: Bell,
