@@ -290,6 +290,7 @@ pub fn reset_after_fork(ep: &'static Eventpoll, st: &mut EpState) {
         ep.ring_fd.close();
         resume_polling(ep, st, uring.asked, uring.due, knows);
     }
+    ep.ring_laps.forget_waiters();
     st.backend.prospect = Prospect::new();
 }
 

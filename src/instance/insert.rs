@@ -104,8 +104,12 @@ fn locked_file_of(fd: c_int) -> Result<(&'static File, FileGuard), Errno> {
 }
 
 /// Everything that can fail: the places of one more registration, its extension, and its pin on the
-/// instance. ENOMEM, or EBADF if the instance was closed in between.
+/// instance. ENOMEM, or EBADF if the instance was closed in between: its registrations are gone by
+/// now, or go with its last wait, and nothing would remove one that comes later.
 fn reserve(ep: &'static Eventpoll, st: &mut EpState, item: &'static Epitem) -> Result<(), Errno> {
+    if st.closed {
+        return Err(Errno::EBADF);
+    }
     st.reserve().or_else(|_| {
         uring::make_room(ep, st);
         st.reserve()
@@ -151,5 +155,22 @@ fn list(st: &mut EpState, item: &'static Epitem, file: &'static File) {
     if file.ops().is_some() {
         item.pin();
         st.items.inner.push(item);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::instance::testing::{Epoll, IN, source};
+
+    #[test]
+    fn a_registration_is_refused_by_an_instance_that_was_closed_since_it_was_looked_up() {
+        // Another thread closes the descriptor while the call has the instance.
+        let (ep, a) = (Epoll::new(), source());
+        let pinned = ep.ep.pin().expect("an open instance");
+        drop(ep);
+        assert_eq!(add(*pinned, a.0, None, Interest { events: IN, data: 0 }), Err(Errno::EBADF));
+        assert!(a.file().graph().is_unwatched());
+        assert_eq!(pinned.lock().items.interest.len(), 0);
     }
 }

@@ -26,7 +26,7 @@ thread_local! {
 /// read at that point anyway.
 const OWES: u32 = 1 << 31;
 
-/// Makes deferred work due, see `descriptors::settle_interrupted_closes`.
+/// Makes deferred work due, see [`set_deferred_work`].
 pub fn owe_settlement() {
     DEPTH.with(|depth| depth.set(depth.get() | OWES));
 }
