@@ -29,8 +29,8 @@ compile_error!("epolyfill stands in front of Linux's epoll");
 
 use epolyfill_environment::{preload, settings};
 use epolyfill_ground::{
-    diagnosis, facts, fork_mark, lock, log, memory, nap, next, options, pool, pooled, ring, sanitizer, sync, sys,
-    tcp_info, thread, thread_exit, user, window,
+    facts, fork_mark, heap, io_uring, lock, log, options, poll_batch, pool, pooled, real, sanitizer, sleep, sock_diag,
+    sync, sys, tcp_info, thread, thread_exit, uaccess,
 };
 use epolyfill_rules::{account, count, edge, events, habit, kind, shards, tcp};
 
@@ -41,7 +41,7 @@ pub(crate) const INTERPOSES: bool = cfg!(feature = "interpose");
 
 #[cfg(not(test))]
 #[global_allocator]
-static MEMORY: memory::Memory = memory::Memory;
+static MEMORY: heap::Memory = heap::Memory;
 
 pub mod abi;
 mod api;

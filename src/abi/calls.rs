@@ -14,11 +14,11 @@ use crate::instance::wait::{self, Timeout};
 use crate::life::process;
 use crate::lock;
 use crate::nested;
-use crate::next;
 use crate::options;
+use crate::real;
 use crate::sanitizer;
 use crate::sys::{self, KERNEL_SIGSET_BYTES, SigMask};
-use crate::user;
+use crate::uaccess;
 
 /// Returns -1 and sets errno for an error; otherwise errno stays as it was.
 pub fn answer(result: Result<c_int, Errno>) -> c_int {
@@ -82,7 +82,7 @@ unsafe fn interest(op: c_int, event: *const epoll_event) -> Result<Option<Intere
         return Ok(None);
     }
     // SAFETY: the caller answers for the address.
-    let event = unsafe { user::read(event) }?;
+    let event = unsafe { uaccess::read(event) }?;
     Ok(Some(Interest { events: event.events, data: event.u64 }))
 }
 
@@ -97,7 +97,7 @@ unsafe fn time(limit: *const timespec) -> Result<Timeout, Errno> {
         return Ok(None);
     }
     // SAFETY: the caller answers for the address.
-    let limit = unsafe { user::read(limit) }?;
+    let limit = unsafe { uaccess::read(limit) }?;
     let seconds = u64::try_from(limit.tv_sec).map_err(|_| Errno::EINVAL)?;
     let nanoseconds = u64::try_from(limit.tv_nsec).ok().filter(|&ns| ns < 1_000_000_000).ok_or(Errno::EINVAL)?;
     Ok(Some(seconds.saturating_mul(1_000_000_000).saturating_add(nanoseconds)))
@@ -112,7 +112,7 @@ unsafe fn wait_until(
     timeout: Timeout,
     mask: Option<SigMask>,
 ) -> c_int {
-    next::testcancel();
+    real::testcancel();
     // SAFETY: the caller answers for `events`.
     let reported = unsafe { wait::wait(epfd, events, max, timeout, mask) };
     if reported.is_ok_and(|n| n > 0) {
@@ -131,7 +131,7 @@ unsafe fn mask_of(mask: *const sigset_t, bytes: usize) -> Result<Option<SigMask>
         return Err(Errno::EINVAL);
     }
     // SAFETY: the caller answers for the address.
-    unsafe { user::read(mask.cast::<SigMask>()) }.map(Some)
+    unsafe { uaccess::read(mask.cast::<SigMask>()) }.map(Some)
 }
 
 /// epoll_pwait as the system call, which takes the size of the mask.
@@ -206,5 +206,5 @@ pub unsafe fn close(fd: c_int) -> c_int {
         return answer(Err(Errno::EBADF));
     }
     // SAFETY: as for libc's close.
-    unsafe { next::close(fd) }
+    unsafe { real::close(fd) }
 }

@@ -12,7 +12,7 @@ use crate::graph::consumer::{self, Callback, Consumer, Frame};
 use crate::graph::eventpoll::Eventpoll;
 use crate::instance::wait::{self, Buffer, Timeout};
 use crate::lock;
-use crate::next;
+use crate::real;
 use crate::sync;
 use crate::sync::atomic::AtomicBool;
 use crate::sync::atomic::Ordering::SeqCst;
@@ -81,7 +81,7 @@ extern "C" fn run(argument: *mut c_void) -> *mut c_void {
     thread::set_name(c"epolyfill-call");
     // A thread that removes the callback waits for this one, so pthread_cancel in the callback must
     // not end it.
-    next::let_be_cancelled(false);
+    real::let_be_cancelled(false);
     let frame = Frame::new(ep, true);
     // SAFETY: the frame is a local of this function, which leaves it below.
     unsafe { frame.enter() };
@@ -155,7 +155,7 @@ pub fn dispatch(ep: &'static Eventpoll, timeout: Timeout) -> Result<usize, Errno
         return Err(Errno::EINTR);
     }
     // A thread that removes the callback waits for this one to return.
-    let before = next::let_be_cancelled(false);
+    let before = real::let_be_cancelled(false);
     let frame = Frame::new(ep, false);
     let dispatched = match begin(&frame) {
         Ok(()) => {
@@ -167,7 +167,7 @@ pub fn dispatch(ep: &'static Eventpoll, timeout: Timeout) -> Result<usize, Errno
         }
         Err(errno) => Err(errno),
     };
-    next::let_be_cancelled(before);
+    real::let_be_cancelled(before);
     match dispatched {
         Ok(0) if ep.dispatch.all_off.load(SeqCst) => Err(Errno::ECANCELED),
         other => other,

@@ -13,7 +13,7 @@ use crate::lock;
 use crate::log::Line;
 use crate::options;
 use crate::sys;
-use crate::user;
+use crate::uaccess;
 
 /// The size of the structure's first version: no program has a smaller one.
 const FIRST: usize = offset_of!(Stats, parked) + size_of::<u64>();
@@ -52,7 +52,7 @@ pub unsafe fn read(epfd: c_int, to: *mut Stats, size: usize) -> Result<c_int, Er
     };
     let mut bytes = [0; LARGEST];
     // SAFETY: the caller answers for the address.
-    unsafe { user::write_bytes(to.cast(), fit(&stats.bytes(), &mut bytes[..size])) }?;
+    unsafe { uaccess::write_bytes(to.cast(), fit(&stats.bytes(), &mut bytes[..size])) }?;
     Ok(size_of::<Stats>() as c_int)
 }
 

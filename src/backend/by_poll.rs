@@ -8,7 +8,7 @@ use super::Poller;
 use crate::graph::epstate::EpState;
 use crate::graph::eventpoll::Eventpoll;
 use crate::graph::waitq::Sleeper;
-use crate::nap::Nap;
+use crate::sleep::Sleep;
 use crate::sys;
 
 /// The backend that works everywhere.
@@ -53,7 +53,7 @@ impl Poller for ByPoll {
         Bed { me, epoch, entries: set.as_mut_ptr(), n: set.len() }
     }
 
-    fn sleep(nap: &Nap, _: &'static Eventpoll, bed: Bed, limit: Option<u64>, tick: u64) -> Result<usize, Errno> {
+    fn sleep(nap: &Sleep, _: &'static Eventpoll, bed: Bed, limit: Option<u64>, tick: u64) -> Result<usize, Errno> {
         // SAFETY: the set does not move while `poller` is set, and no other thread touches it.
         let slept = unsafe { nap.sleep(bed.entries, bed.n, limit, tick) };
         bed.me.leave_poll(bed.epoch);

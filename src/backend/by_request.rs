@@ -9,7 +9,7 @@ use crate::graph::epitem::Epitem;
 use crate::graph::epstate::EpState;
 use crate::graph::eventpoll::Eventpoll;
 use crate::graph::waitq::Sleeper;
-use crate::nap::Nap;
+use crate::sleep::Sleep;
 use crate::sys;
 
 /// The backend for a single waiting thread, where the kernel has rings.
@@ -48,7 +48,7 @@ impl Poller for ByRequest {
 
     fn lie_down(_: &mut EpState, _: &'static Sleeper) {}
 
-    fn sleep(nap: &Nap, ep: &'static Eventpoll, (): (), limit: Option<u64>, _: u64) -> Result<usize, Errno> {
+    fn sleep(nap: &Sleep, ep: &'static Eventpoll, (): (), limit: Option<u64>, _: u64) -> Result<usize, Errno> {
         nap.sleep_on_ring(ep.ring_fd.cell(), limit)
     }
 

@@ -20,8 +20,8 @@ use crate::graph::epitem::Epitem;
 use crate::graph::epstate::Held;
 use crate::graph::ring_state::{Exit, Uring};
 use crate::graph::waitq::Sleeper;
+use crate::io_uring::{self, Ring};
 use crate::kind::Kind;
-use crate::ring::{self, Ring};
 use crate::sync::atomic::AtomicI32;
 use crate::sys;
 
@@ -46,7 +46,7 @@ fn anchor(own: &'static Sleeper) -> Result<c_int, Errno> {
     if own.anchor.is_there() {
         return Ok(own.anchor.number());
     }
-    own.anchor.adopt(sys::io_uring_setup(1, &mut ring::no_params())?)
+    own.anchor.adopt(sys::io_uring_setup(1, &mut io_uring::no_params())?)
 }
 
 /// Whether a program may wait for the release of a file of this kind: for a port, a name, a lock or

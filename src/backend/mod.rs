@@ -13,7 +13,7 @@ use crate::graph::eventpoll::Eventpoll;
 use crate::graph::pin::FilePins;
 use crate::graph::ring_state::Uring;
 use crate::graph::waitq::Sleeper;
-use crate::nap::Nap;
+use crate::sleep::Sleep;
 
 pub use by_poll::ByPoll;
 pub use by_request::ByRequest;
@@ -67,7 +67,13 @@ pub trait Poller {
     /// Sleeps without the lock. Returns the number of ready descriptors after an event or a kick, 0
     /// at the end of the limit (in nanoseconds), and EINTR after a signal handler ran. A set that
     /// is too long for `poll` is polled in pieces, all of them every `tick`.
-    fn sleep(nap: &Nap, ep: &'static Eventpoll, bed: Self::Bed, limit: Option<u64>, tick: u64) -> Result<usize, Errno>;
+    fn sleep(
+        nap: &Sleep,
+        ep: &'static Eventpoll,
+        bed: Self::Bed,
+        limit: Option<u64>,
+        tick: u64,
+    ) -> Result<usize, Errno>;
 
     /// Takes in the event that ended the sleep, whose result is `slept`.
     fn woken(st: &mut EpState, slept: Result<usize, Errno>) -> Result<usize, Errno>;

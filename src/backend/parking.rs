@@ -5,7 +5,7 @@ use super::watch;
 use crate::graph::epitem::Epitem;
 use crate::graph::epstate::EpState;
 use crate::kind::Kind;
-use crate::window::WINDOW;
+use crate::poll_batch::WINDOW;
 
 /// Sets up to this size are polled as they are, without a second thread in the program.
 pub const PARK_ABOVE: usize = 64;
@@ -58,7 +58,7 @@ fn may_park(st: &EpState, item: &Epitem) -> bool {
     let state = item.at(&st.held);
     let kind = item.file().map_or(Kind::Other, |file| file.identify(item.via()));
     !state.is_exclusive()
-        && !state.uneasy.get()
+        && !state.to_resample.get()
         && !matches!(kind, Kind::Epoll | Kind::Signalfd)
         && kind.fleeting() == 0
 }

@@ -7,9 +7,9 @@ use crate::events::{Bits, IN, PRI, levels};
 use crate::graph::epitem::{Epitem, State};
 use crate::graph::epstate::{EpState, Held};
 use crate::graph::ring_state::{Request, Uring};
+use crate::io_uring::{Completion, FEWEST_COMPLETIONS};
 use crate::kind::Kind;
 use crate::probe::fleeting;
-use crate::ring::{Completion, FEWEST_COMPLETIONS};
 use crate::sync::atomic::AtomicI32;
 
 /// The user data of the request on the thread's wake-up descriptor. The user data of other requests

@@ -4,10 +4,10 @@
 use nix::errno::Errno;
 
 use crate::facts;
-use crate::graph::ring_state::Prospect;
+use crate::graph::ring_state::RingCost;
 use crate::graph::waitq::Sleeper;
+use crate::io_uring;
 use crate::options::{self, Poller};
-use crate::ring;
 use crate::sync::atomic::AtomicBool;
 use crate::sync::atomic::Ordering::Relaxed;
 
@@ -31,7 +31,7 @@ const PRICE_OF_EDGE: u64 = 32;
 /// one was given up.
 const RISE: u64 = 16;
 
-impl Prospect {
+impl RingCost {
     /// Whether the instance gets a ring from the beginning, whether it pays or not.
     pub(super) fn is_promised(&self, me: &'static Sleeper) -> bool {
         options::poller() == Poller::Uring && self.raised == 0 && self.allows(me)
@@ -43,7 +43,7 @@ impl Prospect {
     }
 
     fn allows(&self, me: &'static Sleeper) -> bool {
-        let is_possible = !self.spoilt && !REFUSED.load(Relaxed) && ring::in_use() < MOST_RINGS;
+        let is_possible = !self.spoilt && !REFUSED.load(Relaxed) && io_uring::in_use() < MOST_RINGS;
         is_possible && options::poller() != Poller::Poll && me.wake_fd() >= 0 && me.is_own()
     }
 
@@ -89,11 +89,11 @@ mod tests {
 
     #[test]
     fn a_ring_that_was_given_up_is_dearer_each_time() {
-        let mut prospect = Prospect::new();
-        prospect.give_up(false);
-        let first = prospect.raised;
-        prospect.give_up(false);
-        assert!(prospect.raised > first && first > 1);
-        assert!(!prospect.spoilt);
+        let mut ring_cost = RingCost::new();
+        ring_cost.give_up(false);
+        let first = ring_cost.raised;
+        ring_cost.give_up(false);
+        assert!(ring_cost.raised > first && first > 1);
+        assert!(!ring_cost.spoilt);
     }
 }

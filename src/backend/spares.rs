@@ -7,15 +7,15 @@ use std::mem::ManuallyDrop;
 
 use crate::graph::internal_fd::InternalFd;
 use crate::graph::ring_state::{SPARES, Spares};
-use crate::memory;
-use crate::ring::Ring;
+use crate::heap;
+use crate::io_uring::Ring;
 
 /// Keeps a ring without requests for the next use in this thread, and its descriptor's number in
 /// `spares`. False if there are enough, or if the number is lost.
 pub fn keep(ring: Ring, fd: &InternalFd, spares: &'static Spares) -> bool {
     let free = spares.places().iter().position(|spare| !spare.is_there());
     let Some(place) = free.filter(|_| fd.is_there()) else { return false };
-    let Ok(kept_ring) = memory::infallible(Layout::new::<Ring>(), || Box::new(ring)) else { return false };
+    let Ok(kept_ring) = heap::infallible(Layout::new::<Ring>(), || Box::new(ring)) else { return false };
     fd.hand_to(&spares.places()[place]);
     KEPT.with(|kept| kept[place].replace(Some(ManuallyDrop::new(kept_ring))).map(ManuallyDrop::into_inner));
     true

@@ -17,13 +17,13 @@ use crate::graph::epitem::Epitem;
 use crate::graph::epstate::EpState;
 use crate::graph::eventpoll::Eventpoll;
 use crate::graph::internal_fd::InternalFd;
-use crate::graph::ring_state::{Prospect, Uring};
+use crate::graph::ring_state::{RingCost, Uring};
 use crate::graph::waitq::Sleeper;
+use crate::io_uring::Ring;
 use crate::lock;
 use crate::options;
 use crate::probe::observe::{self, Looker, Polled};
 use crate::probe::sample;
-use crate::ring::Ring;
 use crate::sync::atomic::Ordering::Relaxed;
 use crate::sys;
 
@@ -41,7 +41,7 @@ pub fn serves(st: &EpState, me: &'static Sleeper) -> Option<bool> {
 
 /// Whether to make a ring for the wait of `me`.
 pub fn pays(st: &mut EpState, me: &'static Sleeper) -> bool {
-    is_fit_for(st, me) && st.backend.prospect.pays(st.items.interest.len(), st.items.edges, me)
+    is_fit_for(st, me) && st.backend.ring_cost.pays(st.items.interest.len(), st.items.edges, me)
 }
 
 /// Returns the thread for which to make a ring before the first wait, if there is one: a thread
@@ -51,7 +51,7 @@ pub fn pays_early(st: &EpState) -> Option<&'static Sleeper> {
     if !may_begin || !st.queue.waiters.is_empty() || !is_fit(st) {
         return None;
     }
-    Sleeper::idle_own().filter(|me| st.backend.prospect.is_promised(me))
+    Sleeper::idle_own().filter(|me| st.backend.ring_cost.is_promised(me))
 }
 
 fn is_fit_for(st: &EpState, me: &'static Sleeper) -> bool {
@@ -91,7 +91,7 @@ pub fn prepare(ep: &'static Eventpoll, st: &mut EpState, me: &'static Sleeper) -
             .inspect_err(|_| ep.ring_fd.close())?;
         Ok(uring)
     })();
-    made.inspect_err(|errno| st.backend.prospect.refuse(*errno))
+    made.inspect_err(|errno| st.backend.ring_cost.refuse(*errno))
 }
 
 /// Switches from poll to a ring. The caller has taken in everything that polling can find out.
@@ -153,7 +153,7 @@ pub fn leave(ep: &'static Eventpoll, st: &mut EpState) -> bool {
             spares::keep(uring.ring, &ep.ring_fd, &uring.owner.spare_rings);
         }
         ep.ring_fd.close();
-        st.backend.prospect.give_up(uring.doomed);
+        st.backend.ring_cost.give_up(uring.doomed);
         resume_polling(ep, st, uring.asked, uring.due, knows);
     }
     true
@@ -291,7 +291,7 @@ pub fn reset_after_fork(ep: &'static Eventpoll, st: &mut EpState) {
         resume_polling(ep, st, uring.asked, uring.due, knows);
     }
     ep.ring_laps.forget_waiters();
-    st.backend.prospect = Prospect::new();
+    st.backend.ring_cost = RingCost::new();
 }
 
 /// In a forked child, forgets the rings that the thread kept: they belong to the parent.

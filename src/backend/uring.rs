@@ -17,11 +17,11 @@ use crate::graph::epitem::Epitem;
 use crate::graph::epstate::EpState;
 use crate::graph::eventpoll::Eventpoll;
 use crate::graph::ring_state::Uring;
+use crate::io_uring::Ring;
+use crate::poll_batch::{PollBatch, WINDOW};
 use crate::probe::fleeting;
-use crate::ring::Ring;
 use crate::sync::atomic::Ordering::Relaxed;
 use crate::sync::atomic::{AtomicBool, AtomicI32};
-use crate::window::{WINDOW, Window};
 
 /// Whether the process has ever had a ring.
 pub(super) static EVER: AtomicBool = AtomicBool::new(false);
@@ -138,7 +138,7 @@ pub fn sweep(st: &mut EpState, mut closed: impl FnMut(&'static Epitem)) {
     }
     uring.swept_at = now;
     for items in st.items.interest.chunks(WINDOW) {
-        let mut window = Window::<_, WINDOW>::new();
+        let mut window = PollBatch::<_, WINDOW>::new();
         items.iter().for_each(|item| window.add(item.get(), item.get().via(), asked_anyway(item.get())));
         for (item, found) in window.look() {
             fleeting::found_on(item, found);

@@ -20,12 +20,12 @@ use crate::graph::pin::FilePin;
 use crate::graph::ranks;
 use crate::graph::stats;
 use crate::graph::waitq::Sleeper;
+use crate::heap;
 use crate::lock::{ForkLock, Guard, Lock};
-use crate::memory;
-use crate::nap::{LONGEST_TICK_NS, TICK_NS};
 use crate::pool::{AtomicRef, Short};
 use crate::probe::fleeting;
 use crate::shards;
+use crate::sleep::{LONGEST_TICK_NS, TICK_NS};
 use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
 use crate::sync::atomic::{AtomicU32, AtomicU64};
 use crate::sys;
@@ -94,7 +94,7 @@ impl Shard {
 
     /// Makes a shard that is not in the table yet; `None` without memory.
     fn create() -> Option<&'static Shard> {
-        let shard = memory::forever(Layout::new::<Shard>()).cast::<Shard>();
+        let shard = heap::forever(Layout::new::<Shard>()).cast::<Shard>();
         if shard.is_null() {
             return None;
         }
@@ -133,7 +133,7 @@ pub fn sleepers() -> impl Iterator<Item = &'static Sleeper> {
 
 /// Makes the watchers read their mail and release the registrations that were taken back.
 #[cold]
-pub fn rouse() {
+pub fn wake_poller() {
     sleepers().for_each(Sleeper::kick);
 }
 

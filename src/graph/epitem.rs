@@ -9,7 +9,7 @@ use nix::errno::Errno;
 use crate::INTERPOSES;
 use crate::edge::{Edge, Evidence, Facts, Outlook};
 use crate::events::{self, Bits};
-use crate::graph::epitem_ext::{self, Annex, Announcement};
+use crate::graph::epitem_ext::{self, Announcement, EpitemExt};
 use crate::graph::epstate::Held;
 use crate::graph::eventpoll::Eventpoll;
 use crate::graph::file::{self, File, Peer, Unix};
@@ -44,7 +44,7 @@ const FIRST_PATIENCE: u16 = 64;
 /// number doubles up to this value each time that parking was, or would have been, in vain.
 const LONGEST_PATIENCE: u16 = 1024;
 
-/// One registration. There are many of them, so rarely used fields are in an extension ([`Annex`]).
+/// One registration. There are many of them, so rarely used fields are in an extension ([`EpitemExt`]).
 #[derive(Debug)]
 pub struct Epitem {
     /// The number of references: from the interest set, the inbox, the ready list, the resample
@@ -107,14 +107,14 @@ pub struct State {
     /// Whether it is on the ready list.
     pub ready: Cell<bool>,
     /// Whether it is on the resample list.
-    pub uneasy: Cell<bool>,
+    pub to_resample: Cell<bool>,
     /// Whether it is exclusive and was added while another instance had the event. It reports the
     /// level that it found then regardless (T6).
     pub newcomer: Cell<bool>,
     /// The description's clock at the last report.
     pub reported_at: Cell<u32>,
     /// The extension, if it has one.
-    annex: Cell<Option<Short<Annex>>>,
+    ext: Cell<Option<Short<EpitemExt>>>,
 }
 
 /// Events that the instance's lock protects. They can be read without it, because those of an
@@ -168,10 +168,10 @@ pooled!(
             index: Cell::new(0),
             serial: Cell::new(0),
             ready: Cell::new(false),
-            uneasy: Cell::new(false),
+            to_resample: Cell::new(false),
             newcomer: Cell::new(false),
             reported_at: Cell::new(0),
-            annex: Cell::new(None),
+            ext: Cell::new(None),
         },
     }
 );
@@ -226,8 +226,8 @@ impl Epitem {
     pub fn unpin(&'static self) {
         if self.pins.fetch_sub(1, AcqRel) == 1 {
             self.ep.set(None);
-            if let Some(annex) = self.state.annex.take() {
-                annex.get().retire();
+            if let Some(ext) = self.state.ext.take() {
+                ext.get().retire();
             }
             ITEMS.give_back(self);
         }
@@ -237,10 +237,10 @@ impl Epitem {
     /// ENOMEM without memory.
     pub fn furnish(&self, held: &Held, followed: bool) -> Result<(), Errno> {
         let state = self.at(held);
-        if state.annex.get().is_none() {
-            state.annex.set(Some(Short::of(Annex::create()?)));
+        if state.ext.get().is_none() {
+            state.ext.set(Some(Short::of(EpitemExt::create()?)));
         }
-        state.annex().filter(|_| followed).map_or(Ok(()), Annex::furnish)
+        state.ext().filter(|_| followed).map_or(Ok(()), EpitemExt::furnish)
     }
 
     /// The registered number.
@@ -445,13 +445,13 @@ impl State {
     }
 
     #[inline]
-    fn annex(&self) -> Option<&'static Annex> {
-        self.annex.get().map(Short::get)
+    fn ext(&self) -> Option<&'static EpitemExt> {
+        self.ext.get().map(Short::get)
     }
 
     #[inline]
     fn announcement(&self) -> Option<&'static Announcement> {
-        self.annex().and_then(Annex::announcement)
+        self.ext().and_then(EpitemExt::announcement)
     }
 
     /// The memory of announcements to outer instances.
@@ -497,7 +497,7 @@ impl State {
 
     /// Its request in the instance's ring, if it has an extension.
     pub fn request(&self) -> Option<&'static Request> {
-        self.annex().map(|annex| &annex.request)
+        self.ext().map(|ext| &ext.request)
     }
 
     /// Whether the registration is edge-triggered.
@@ -535,9 +535,9 @@ impl State {
         self.events.get() & events::EXCLUSIVE != 0
     }
 
-    /// Whether the registration has quiet bits that can hide an edge (see `Edge::is_uneasy`).
+    /// Whether the registration has quiet bits that can hide an edge (see `Edge::needs_resample`).
     #[inline]
-    pub fn is_uneasy(&self, file: &File) -> bool {
+    pub fn needs_resample(&self, file: &File) -> bool {
         let unix = file.unix();
         let outlook = Outlook {
             kind: file.kind(),
@@ -548,8 +548,8 @@ impl State {
             shared: file.is_shared_eventfd(),
             orphan: unix.is_some_and(|unix| unix.peer() == Peer::Gone),
         };
-        (self.is_edge() && self.edge.get().is_uneasy(outlook))
-            || self.announcement().is_some_and(|announcement| announcement.edge.get().is_uneasy(outlook))
+        (self.is_edge() && self.edge.get().needs_resample(outlook))
+            || self.announcement().is_some_and(|announcement| announcement.edge.get().needs_resample(outlook))
     }
 
     /// The level bits that matter to a report: the registered ones, and for edges, and on files

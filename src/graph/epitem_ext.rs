@@ -10,13 +10,13 @@ use crate::graph::ring_state::Request;
 use crate::pool::{AtomicShort, Pool, Short};
 use crate::pooled;
 
-pub static ANNEXES: Pool<Annex> = Pool::new();
+pub static ANNEXES: Pool<EpitemExt> = Pool::new();
 pub static ANNOUNCEMENTS: Pool<Announcement> = Pool::new();
 
 /// The extension of a registration whose instance has a ring, or is followed.
 #[derive(Debug)]
-pub struct Annex {
-    free: AtomicShort<Annex>,
+pub struct EpitemExt {
+    free: AtomicShort<EpitemExt>,
     announcement: Cell<Option<Short<Announcement>>>,
     /// The request in the instance's ring.
     pub request: Request,
@@ -41,9 +41,9 @@ pub const UNTOLD: Edge = Edge::FRESH.for_outer();
 
 pooled!(
     ANNEXES,
-    Annex,
+    EpitemExt,
     free,
-    Annex { free: AtomicShort::none(), announcement: Cell::new(None), request: Request::none() }
+    EpitemExt { free: AtomicShort::none(), announcement: Cell::new(None), request: Request::none() }
 );
 pooled!(
     ANNOUNCEMENTS,
@@ -53,17 +53,17 @@ pooled!(
 );
 
 // SAFETY: it is reached only through its registration's `State`, under the lock of the instance.
-unsafe impl Sync for Annex {}
+unsafe impl Sync for EpitemExt {}
 
-// SAFETY: it is reached only through its `Annex`.
+// SAFETY: it is reached only through its `EpitemExt`.
 unsafe impl Sync for Announcement {}
 
-impl Annex {
+impl EpitemExt {
     /// Makes an extension without a request. ENOMEM without memory.
-    pub fn create() -> Result<&'static Annex, Errno> {
-        let annex = ANNEXES.take()?;
-        annex.request.forget();
-        Ok(annex)
+    pub fn create() -> Result<&'static EpitemExt, Errno> {
+        let ext = ANNEXES.take()?;
+        ext.request.forget();
+        Ok(ext)
     }
 
     /// Returns the record to the pool.

@@ -12,7 +12,7 @@ use crate::graph::eventpoll::Eventpoll;
 use crate::graph::file::{Allowance, File};
 use crate::graph::outer::Outer;
 use crate::graph::parts::{Backend, Items, Queue, Ready, Recheck};
-use crate::graph::ring_state::Prospect;
+use crate::graph::ring_state::RingCost;
 use crate::graph::stats::Counted;
 use crate::graph::waitq::Sleeper;
 use crate::habit::Habit;
@@ -77,8 +77,8 @@ impl EpState {
             item.at(&self.held).ready.set(false);
             item.unpin();
         }
-        for item in self.recheck.uneasy.drain(..) {
-            item.at(&self.held).uneasy.set(false);
+        for item in self.recheck.to_resample.drain(..) {
+            item.at(&self.held).to_resample.set(false);
             item.unpin();
         }
         self.ready.line.clear(&self.held);
@@ -101,7 +101,7 @@ impl EpState {
         self.recheck.rare_due = 0;
         self.items.made = 0;
         self.queue.habit = Habit::new();
-        self.backend.prospect = Prospect::new();
+        self.backend.ring_cost = RingCost::new();
         self.backend.account = Account::new();
         self.queue.consumer = Consumer::none();
         self.stats.begin_anew();
@@ -118,12 +118,12 @@ impl EpState {
         }
         // The room is in addition to the items on the lists, which may be dead. Dead items are
         // searched for only if memory is short.
-        if self.ready.list.try_reserve(count).is_err() || self.recheck.uneasy.try_reserve(count).is_err() {
+        if self.ready.list.try_reserve(count).is_err() || self.recheck.to_resample.try_reserve(count).is_err() {
             self.drop_dead();
             self.ready.list.try_reserve(count.saturating_sub(self.ready.list.len())).map_err(|_| Errno::ENOMEM)?;
             self.recheck
-                .uneasy
-                .try_reserve(count.saturating_sub(self.recheck.uneasy.len()))
+                .to_resample
+                .try_reserve(count.saturating_sub(self.recheck.to_resample.len()))
                 .map_err(|_| Errno::ENOMEM)?;
         }
         self.items.inner.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
@@ -167,7 +167,7 @@ impl EpState {
             state.alive.get()
         };
         self.ready.list.retain(|item| lives(item, |state| &state.ready));
-        self.recheck.uneasy.retain(|item| lives(item, |state| &state.uneasy));
+        self.recheck.to_resample.retain(|item| lives(item, |state| &state.to_resample));
     }
 
     /// Puts a thread on the wait queue. EBADF if the descriptor was closed since it was looked up:
@@ -255,14 +255,14 @@ impl EpState {
 
     /// Puts a registration on the resample list if it belongs there.
     #[inline]
-    pub fn note_unease(&mut self, item: &'static Epitem) {
+    pub fn note_resample(&mut self, item: &'static Epitem) {
         let state = item.at(&self.held);
         let Some(file) = item.file() else { return };
-        if !state.uneasy.get() && state.is_uneasy(file) {
-            state.uneasy.set(true);
+        if !state.to_resample.get() && state.needs_resample(file) {
+            state.to_resample.set(true);
             item.pin();
-            self.recheck.uneasy.push(item);
-        } else if !state.uneasy.get() {
+            self.recheck.to_resample.push(item);
+        } else if !state.to_resample.get() {
             self.note_left(item);
         }
     }

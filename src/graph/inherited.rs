@@ -4,10 +4,10 @@
 use libc::c_int;
 
 use crate::events::NVAL;
+use crate::poll_batch::PollBatch;
 use crate::sync::atomic::AtomicBool;
 use crate::sync::atomic::Ordering::Relaxed;
 use crate::sys;
-use crate::window::Window;
 
 /// The number of descriptors that are looked at when the process starts.
 const INHERITED: usize = 256;
@@ -17,7 +17,7 @@ static WAS_OPEN: [AtomicBool; INHERITED] = [const { AtomicBool::new(false) }; IN
 
 /// Asks the kernel, in one call, which of the first descriptors are open.
 pub fn note() {
-    let mut window = Window::<_, INHERITED>::new();
+    let mut window = PollBatch::<_, INHERITED>::new();
     for (fd, open) in WAS_OPEN.iter().enumerate() {
         window.add(open, fd as c_int, 0);
     }

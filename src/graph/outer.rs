@@ -88,13 +88,13 @@ pub struct Outer {
     /// Whether a registration was woken and the outer instances do not know of it yet.
     pub has_news: bool,
     /// Whether the last look found a registration that needs another look after a while.
-    pub is_uneasy: bool,
+    pub needs_resample: bool,
 }
 
 impl Outer {
     /// An instance without observers.
     pub const fn unseen() -> Outer {
-        Outer { link: None, audience: Audience::Nobody, pipe: Pipe::Empty, has_news: false, is_uneasy: false }
+        Outer { link: None, audience: Audience::Nobody, pipe: Pipe::Empty, has_news: false, needs_resample: false }
     }
 
     /// Whether the descriptor may be watched.

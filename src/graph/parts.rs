@@ -5,7 +5,7 @@ use crate::graph::consumer::Consumer;
 use crate::graph::epitem::Epitem;
 use crate::graph::pollset::PollSet;
 use crate::graph::ready::ReadyList;
-use crate::graph::ring_state::{Prospect, Uring};
+use crate::graph::ring_state::{RingCost, Uring};
 use crate::graph::waitq::{Sleeper, Waiters};
 use crate::graph::woken_list::Line;
 use crate::habit::Habit;
@@ -98,7 +98,7 @@ pub struct Backend {
     /// The ring that replaces the set, if there is one.
     pub ring: Option<Uring>,
     /// Whether a ring is to be made.
-    pub prospect: Prospect,
+    pub ring_cost: RingCost,
     /// The number of registrations that are with watchers.
     pub parked: usize,
     /// Whether parking pays.
@@ -116,7 +116,7 @@ impl Backend {
         Backend {
             set: PollSet::new(),
             ring: None,
-            prospect: Prospect::new(),
+            ring_cost: RingCost::new(),
             parked: 0,
             account: Account::new(),
             looked_ms: 0,
@@ -128,8 +128,8 @@ impl Backend {
 /// The registrations that need another look although no poll reports them.
 #[derive(Debug)]
 pub struct Recheck {
-    /// The resample list: registrations whose quiet bits can hide an edge (see `Edge::is_uneasy`).
-    pub uneasy: Vec<&'static Epitem>,
+    /// The resample list: registrations whose quiet bits can hide an edge (see `Edge::needs_resample`).
+    pub to_resample: Vec<&'static Epitem>,
     /// The time of the next look at eventfds that other processes may write to, in nanoseconds of
     /// the monotonic clock.
     pub rare_due: u64,
@@ -146,6 +146,6 @@ pub struct Recheck {
 impl Recheck {
     /// No registrations.
     pub const fn new() -> Recheck {
-        Recheck { uneasy: Vec::new(), rare_due: 0, left: false, left_due: 0, overdue: false }
+        Recheck { to_resample: Vec::new(), rare_due: 0, left: false, left_due: 0, overdue: false }
     }
 }

@@ -12,7 +12,7 @@ use crate::account::Silence;
 use crate::events::Bits;
 use crate::graph::epitem::Epitem;
 use crate::graph::epstate::Held;
-use crate::memory;
+use crate::heap;
 use crate::pool::Short;
 use crate::sys;
 
@@ -102,9 +102,9 @@ impl PollSet {
     /// Gives unused memory back to the kernel after many registrations have left. The capacity
     /// stays.
     pub fn discard_unused(&mut self) {
-        memory::discard(self.entries.spare_capacity_mut());
-        memory::discard(self.items.spare_capacity_mut());
-        memory::discard(self.patience.spare_capacity_mut());
+        heap::discard(self.entries.spare_capacity_mut());
+        heap::discard(self.items.spare_capacity_mut());
+        heap::discard(self.patience.spare_capacity_mut());
     }
 
     /// The number of registrations in the set.

@@ -11,7 +11,7 @@ use crate::graph::epitem::Epitem;
 use crate::graph::epstate::Held;
 use crate::graph::internal_fd::InternalFd;
 use crate::graph::waitq::Sleeper;
-use crate::ring::Ring;
+use crate::io_uring::Ring;
 
 /// The ring of an instance.
 #[derive(Debug)]
@@ -140,7 +140,7 @@ impl Request {
 
 /// The cost of polling an instance so far, and the price of a ring (see `backend/ring_cost.rs`).
 #[derive(Debug)]
-pub struct Prospect {
+pub struct RingCost {
     /// The thread that waited last, and has been the only waiter since.
     pub regular: Option<&'static Sleeper>,
     /// The cost of its waits.
@@ -151,10 +151,10 @@ pub struct Prospect {
     pub spoilt: bool,
 }
 
-impl Prospect {
+impl RingCost {
     /// An instance on which no thread has waited yet.
-    pub const fn new() -> Prospect {
-        Prospect { regular: None, paid: 0, raised: 0, spoilt: false }
+    pub const fn new() -> RingCost {
+        RingCost { regular: None, paid: 0, raised: 0, spoilt: false }
     }
 }
 

@@ -14,7 +14,6 @@ mod writing;
 use libc::c_int;
 use nix::errno::Errno;
 
-use crate::diagnosis;
 use crate::edge::Facts;
 use crate::events::IN;
 use crate::graph::file::File;
@@ -23,6 +22,7 @@ use crate::instance::naming;
 use crate::kind::Kind;
 use crate::probe::observe;
 use crate::probe::sample;
+use crate::sock_diag;
 use crate::sys;
 
 pub use bells::{registering, submitting};
@@ -68,7 +68,7 @@ fn refused(file: &'static File, fd: c_int, at: u32, low: Facts) {
         {
             // If this side is shut, the write was refused earlier, and without space the kernel
             // wakes no waiter.
-            let shut = !sample::has_room(fd) || diagnosis::shut_sides(fd).is_some_and(|sides| sides & 2 != 0);
+            let shut = !sample::has_room(fd) || sock_diag::shut_sides(fd).is_some_and(|sides| sides & 2 != 0);
             file.tell(if shut { Facts::RECHECK } else { Facts::SPACE_FREED | Facts::RECHECK }, at)
         }
         Errno::ECONNREFUSED

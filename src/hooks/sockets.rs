@@ -6,7 +6,6 @@ use nix::errno::Errno;
 
 use super::errors::collected;
 use super::watched;
-use crate::diagnosis;
 use crate::edge::Facts;
 use crate::events::{ERR, IN, WRITABLE};
 use crate::graph::file::kind;
@@ -16,6 +15,7 @@ use crate::kind::Kind;
 use crate::lock;
 use crate::probe::observe;
 use crate::probe::sample;
+use crate::sock_diag;
 use crate::sys;
 use crate::tcp::{self, TcpState};
 use crate::tcp_info;
@@ -234,7 +234,7 @@ fn shutting_down_with_edges(fd: c_int, how: c_int, call: impl FnOnce() -> c_int)
     };
     let own = watched(fd).map(|file| (file, file.begin_call()));
     let paired = matches!(kind, Kind::UnixStream | Kind::UnixSeqpacket) && !lock::interrupted();
-    let inode = if paired { diagnosis::peer(fd).filter(|&inode| inode != 0) } else { None };
+    let inode = if paired { sock_diag::peer(fd).filter(|&inode| inode != 0) } else { None };
     let peer = inode.and_then(|inode| File::of_inode(inode.into()).next()).map(|file| (file, file.begin_call()));
     let answer = call();
     // A socket that is not connected has nothing to shut, and wakes its waiters all the same.

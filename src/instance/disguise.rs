@@ -13,7 +13,7 @@ use crate::graph::lookup;
 use crate::instance::naming;
 use crate::sync::atomic::Ordering::Relaxed;
 use crate::sys;
-use crate::user;
+use crate::uaccess;
 
 /// The instance behind a number that is known to name one.
 #[inline]
@@ -116,7 +116,7 @@ pub unsafe fn ioctl(ep: &Eventpoll, request: u64, argument: usize) -> Option<Res
     match request & 0xffff_ffff {
         libc::FIONBIO => {
             // SAFETY: the caller answers for the argument.
-            let nonblocking = unsafe { user::read(argument as *const c_int) };
+            let nonblocking = unsafe { uaccess::read(argument as *const c_int) };
             Some(nonblocking.map(|nonblocking| {
                 ep.nonblocking.store(nonblocking != 0, Relaxed);
                 0
@@ -125,13 +125,13 @@ pub unsafe fn ioctl(ep: &Eventpoll, request: u64, argument: usize) -> Option<Res
         libc::FIOCLEX | libc::FIONCLEX | libc::FIOASYNC | libc::FIOQSIZE | FIGETBSZ => None,
         EPIOCSPARAMS => {
             // SAFETY: as above.
-            Some(unsafe { user::read(argument.cast_const()) }.and_then(|params| set_params(ep, params)))
+            Some(unsafe { uaccess::read(argument.cast_const()) }.and_then(|params| set_params(ep, params)))
         }
         EPIOCGPARAMS => {
             let [usecs, rest] = [0, 32].map(|shift| (ep.params.load(Relaxed) >> shift) as u32);
             let params = Params { usecs, budget: rest as u16, prefers: (rest >> 16) as u8, pad: 0 };
             // SAFETY: as above.
-            Some(unsafe { user::write(argument, params) }.map(|()| 0))
+            Some(unsafe { uaccess::write(argument, params) }.map(|()| 0))
         }
         _ => Some(Err(Errno::EINVAL)),
     }

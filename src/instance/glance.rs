@@ -8,9 +8,9 @@ use crate::graph::epitem::Epitem;
 use crate::graph::epstate::EpState;
 use crate::graph::waitq::Sleeper;
 use crate::kind::Kind;
+use crate::poll_batch::{PollBatch, WINDOW};
 use crate::sync;
 use crate::sys;
-use crate::window::{WINDOW, Window};
 
 /// The first and the longest nap; each is twice as long as the one before.
 const FIRST_NS: u32 = 20_000;
@@ -84,7 +84,7 @@ fn is_more_ready(st: &EpState, number: usize) -> bool {
     let mut all = st.backend.set.asked_of_all().chain(parked).filter(|(item, _)| may_be_looked_at(item));
     let mut found = 0;
     loop {
-        let mut window = Window::<_, WINDOW>::new();
+        let mut window = PollBatch::<_, WINDOW>::new();
         for (item, bits) in all.by_ref().take(WINDOW) {
             window.add((), item.via(), bits);
         }

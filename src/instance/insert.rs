@@ -46,7 +46,7 @@ pub fn add(ep: &'static Eventpoll, fd: c_int, stat: Option<stat>, interest: Inte
     let item = Epitem::create(ep, file, fd, fd).inspect_err(|_| {
         // Deleted records become free when the lists and their watcher release them.
         ep.lock().drop_dead();
-        watch::rouse();
+        watch::wake_poller();
     })?;
     let mut st = ep.lock();
     if let Err(errno) = reserve(ep, &mut st, item) {
@@ -139,7 +139,7 @@ fn initialize(st: &mut EpState, item: &'static Epitem, file: &'static File, inte
     st.items.made = st.items.made.wrapping_add(1);
     state.newcomer.set(is_exclusive && file.claim().is_of_another(item) && level() != 0);
     state.ready.set(false);
-    state.uneasy.set(false);
+    state.to_resample.set(false);
 }
 
 /// Puts a registration into the interest list, and counts it.

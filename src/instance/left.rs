@@ -8,8 +8,8 @@ use crate::graph::epitem::Epitem;
 use crate::graph::epstate::EpState;
 use crate::graph::file::{File, Peer};
 use crate::kind::Kind;
+use crate::poll_batch::PollBatch;
 use crate::sys;
-use crate::window::Window;
 
 /// The shortest time between two looks, in nanoseconds.
 const PAUSE_NS: u64 = 100_000_000;
@@ -25,7 +25,7 @@ pub fn look(st: &mut EpState) {
     st.recheck.left = false;
     let mut begin = 0;
     while begin < st.items.interest.len() {
-        let mut window = Window::<_, TOGETHER>::new();
+        let mut window = PollBatch::<_, TOGETHER>::new();
         let mut at = begin;
         while at < st.items.interest.len() && !window.is_full() {
             let item = st.items.interest[at].get();
@@ -49,7 +49,8 @@ pub fn look(st: &mut EpState) {
 fn watched_if_left(st: &EpState, item: &Epitem) -> Option<Bits> {
     let state = item.at(&st.held);
     let is_live = state.alive.get() && !state.spent.get() && !state.is_parked();
-    let file = item.file().filter(|file| is_live && state.is_edge() && !state.uneasy.get() && !file.is_source())?;
+    let file =
+        item.file().filter(|file| is_live && state.is_edge() && !state.to_resample.get() && !file.is_source())?;
     let watched = state.watched(file);
     state.edge.get().asked(watched).is_none().then_some(watched)
 }

@@ -3,8 +3,8 @@
 
 use crate::backend::watch;
 use crate::graph::epstate::EpState;
+use crate::poll_batch::{PollBatch, WINDOW};
 use crate::probe::fleeting;
-use crate::window::{WINDOW, Window};
 
 /// Looks at the parked registrations of an instance, and takes back those that are ready, for a
 /// caller that must not wait for the watcher: a wait with timeout 0, a poll on the descriptor. True
@@ -39,7 +39,7 @@ pub fn look_at_next_parked(st: &mut EpState) {
 /// Looks at the parked ones among the next registrations: at most a window of them, and past at
 /// most this many.
 fn look_at_window(st: &mut EpState, next: &mut usize, most: usize) -> bool {
-    let mut window = Window::<_, WINDOW>::new();
+    let mut window = PollBatch::<_, WINDOW>::new();
     let end = st.items.interest.len().min(next.saturating_add(most));
     while !window.is_full() && *next < end {
         let item = st.items.interest[*next].get();
@@ -67,5 +67,5 @@ pub fn take_all_back(st: &mut EpState) {
             st.refresh(item);
         }
     }
-    watch::rouse();
+    watch::wake_poller();
 }

@@ -35,7 +35,7 @@ impl EpState {
         self.digest(item, file, facts);
         self.ask_poll(item, file);
         if item.at(&self.held).tracked.get() {
-            self.note_unease(item);
+            self.note_resample(item);
         }
     }
 

@@ -40,18 +40,18 @@ pub fn sample(st: &mut EpState, extent: Extent) -> Option<u64> {
 
 /// The same, without the instances inside.
 fn sample_listed(st: &mut EpState, extent: Extent) -> Option<u64> {
-    let is_due = st.recheck.uneasy.is_empty() || sys::now() >= st.recheck.rare_due;
+    let is_due = st.recheck.to_resample.is_empty() || sys::now() >= st.recheck.rare_due;
     let mut pace = Pace { longest: None, is_due };
     if st.outer.is_followed() {
         // From the end: the kernel wakes the latest first of those that one arrival wakes, as a
         // signal wakes every signalfd.
         let held = &st.held;
-        st.recheck.uneasy.sort_unstable_by_key(|item| item.at(held).serial.get());
+        st.recheck.to_resample.sort_unstable_by_key(|item| item.at(held).serial.get());
     }
-    let mut index = st.recheck.uneasy.len();
+    let mut index = st.recheck.to_resample.len();
     while index > 0 {
         index -= 1;
-        let item = st.recheck.uneasy[index];
+        let item = st.recheck.to_resample[index];
         match file_to_sample(st, item) {
             Some(file) => sample_one(st, item, file, extent, &mut pace),
             None => drop_from_list(st, index),
@@ -94,14 +94,14 @@ impl Pace {
 fn file_to_sample(st: &EpState, item: &Epitem) -> Option<&'static File> {
     let state = item.at(&st.held);
     item.file()
-        .filter(|file| state.alive.get() && !state.spent.get() && !state.is_parked() && state.is_uneasy(file))
+        .filter(|file| state.alive.get() && !state.spent.get() && !state.is_parked() && state.needs_resample(file))
         // A ring reports every edge; where calls are seen, nothing is listed beside one.
         .filter(|_| INTERPOSES || !st.tells_edges())
 }
 
 fn drop_from_list(st: &mut EpState, index: usize) {
-    let item = st.recheck.uneasy.swap_remove(index);
-    item.at(&st.held).uneasy.set(false);
+    let item = st.recheck.to_resample.swap_remove(index);
+    item.at(&st.held).to_resample.set(false);
     st.note_left(item);
     item.unpin();
 }
@@ -274,8 +274,8 @@ fn may_show(st: &EpState, item: &Epitem, file: &File) -> bool {
 /// arrived at one of them, and was taken: the other levels of its mask are to be polled, too.
 pub fn found_by_count(st: &mut EpState) -> bool {
     let mut found = false;
-    for index in 0..st.recheck.uneasy.len() {
-        let item = st.recheck.uneasy[index];
+    for index in 0..st.recheck.to_resample.len() {
+        let item = st.recheck.to_resample[index];
         let state = item.at(&st.held);
         let Some(file) = item.file().filter(|file| may_show(st, item, file)) else { continue };
         if state.ready.get() || st.backend.set.revents(item, &st.held) != 0 {
@@ -309,17 +309,17 @@ fn sample_inner(st: &mut EpState) -> bool {
         }
         alive
     });
-    let mut uneasy = false;
+    let mut to_resample = false;
     for index in 0..st.items.inner.len() {
         let item = st.items.inner[index];
         let Some(file) = item.file() else { continue };
         match file.ops() {
             Some(ops) if !ops.is_instance => st.refresh(item),
-            Some(ops) if !item.at(&st.held).spent.get() => uneasy |= (ops.look)(file, false).is_uneasy,
+            Some(ops) if !item.at(&st.held).spent.get() => to_resample |= (ops.look)(file, false).needs_resample,
             _ => {}
         }
     }
-    uneasy
+    to_resample
 }
 
 #[cfg(test)]
@@ -365,7 +365,7 @@ mod tests {
         end.file().tell(crate::edge::Facts::READ_EAGAIN, end.file().begin_call());
         ep.ep.absorb(&mut ep.lock());
         assert_eq!(sample(&mut ep.lock(), Extent::All), None);
-        assert!(ep.lock().recheck.uneasy.is_empty());
+        assert!(ep.lock().recheck.to_resample.is_empty());
     }
 
     #[test]

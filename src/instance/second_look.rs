@@ -6,7 +6,7 @@
 use crate::events::{Bits, NVAL, levels};
 use crate::graph::epitem::Epitem;
 use crate::graph::epstate::EpState;
-use crate::window::{WINDOW, Window};
+use crate::poll_batch::{PollBatch, WINDOW};
 
 /// The number of registrations in a small look, which has smaller arrays to fill.
 const FEW: usize = 8;
@@ -18,7 +18,7 @@ pub fn look_again(st: &mut EpState, most: usize) -> usize {
 }
 
 fn look_through<const ROOM: usize>(st: &mut EpState, most: usize) -> usize {
-    let mut window = Window::<_, ROOM>::new();
+    let mut window = PollBatch::<_, ROOM>::new();
     let number = most.min(ROOM);
     for index in 0..number {
         let item = st.ready.list[index];
@@ -75,7 +75,7 @@ pub fn all_still_ready(st: &EpState, number: usize) -> bool {
 
 /// The same for as many as fit an array.
 fn are_ready<const ROOM: usize>(st: &EpState, waiting: &mut dyn Iterator<Item = &'static Epitem>, most: usize) -> bool {
-    let mut window = Window::<_, ROOM>::new();
+    let mut window = PollBatch::<_, ROOM>::new();
     for item in waiting.take(most.min(ROOM)) {
         let state = item.at(&st.held);
         let is_live = state.alive.get() && !state.spent.get() && !state.is_parked();

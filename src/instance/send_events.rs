@@ -15,7 +15,7 @@ use crate::instance::second_look::{self, look_again};
 use crate::instance::vanished::Vanished;
 use crate::instance::wait::Buffer;
 use crate::sys;
-use crate::user;
+use crate::uaccess;
 
 /// Puts the registrations that the last poll found on the ready list.
 pub fn collect(st: &mut EpState) -> Vanished {
@@ -92,7 +92,7 @@ fn report(
         let event = epoll_event { events: u32::from(bits), u64: item.at(&st.held).data.get() };
         // SAFETY: `reported < max`, and the caller of the wait vouches for an array of `max`
         // events.
-        if let Err(errno) = unsafe { user::write(buffer.events.add(reported), event) } {
+        if let Err(errno) = unsafe { uaccess::write(buffer.events.add(reported), event) } {
             undo(st, item, before);
             st.ready.list.push_front(item);
             if polled {

@@ -22,11 +22,11 @@ use crate::instance::ring_use;
 use crate::instance::send_events;
 use crate::instance::vanished::Vanished;
 use crate::lock::{self, Guard};
-use crate::nap::Nap;
+use crate::sleep::Sleep;
 use crate::sync::atomic::AtomicBool;
 use crate::sync::atomic::Ordering::SeqCst;
 use crate::sys::{self, SigMask};
-use crate::user;
+use crate::uaccess;
 
 /// The longest time to wait, in nanoseconds; `None` waits for ever.
 pub type Timeout = Option<u64>;
@@ -40,7 +40,7 @@ pub struct Buffer {
     pub max: usize,
 }
 
-pub use crate::nap::{LONGEST_TICK_NS, TICK_NS};
+pub use crate::sleep::{LONGEST_TICK_NS, TICK_NS};
 /// The longest tick while only eventfds that other processes may write to are unread.
 pub const LONGEST_RARE_TICK_NS: u64 = 1_000_000_000;
 
@@ -52,7 +52,7 @@ fn checked(epfd: i32, events: *mut epoll_event, max: i32) -> Result<(&'static Ev
     }
     let max = usize::try_from(max).ok().filter(|&max| max > 0 && max <= i32::MAX as usize / size_of::<epoll_event>());
     let max = max.ok_or(Errno::EINVAL)?;
-    user::check_range(events, max)?;
+    uaccess::check_range(events, max)?;
     Ok((found?.into_raw(), Buffer { events, max }))
 }
 
@@ -110,7 +110,7 @@ pub unsafe fn wait_on(
         patience: Patience::new(),
         rest: Rest::new(me.evictions()),
         pause: None,
-        nap: Nap { mask, outside: None },
+        nap: Sleep { mask, outside: None },
         called_off,
         is_over: false,
         was_last: false,
@@ -167,7 +167,7 @@ struct Wait {
     rest: Rest,
     /// The pause before the next round, in nanoseconds.
     pause: Option<u32>,
-    nap: Nap,
+    nap: Sleep,
     /// Set when the wait is to end without events.
     called_off: Option<&'static AtomicBool>,
     /// The thread is off the wait queue.

@@ -23,9 +23,9 @@ use crate::life::heritage::{self, Heritage, PRELOAD, SETTING, Setting};
 use crate::preload::{self, Place};
 use crate::settings;
 use crate::sys;
-use crate::user;
+use crate::uaccess;
 
-pub use crate::next::Strings;
+pub use crate::real::Strings;
 
 const CHILDREN: &[u8] = b"EPOLYFILL_CHILDREN=";
 
@@ -60,24 +60,24 @@ struct Lack {
     settings: u32,
 }
 
-/// Whether a string of the program begins like this. EFAULT as in [`user::read`].
+/// Whether a string of the program begins like this. EFAULT as in [`uaccess::read`].
 unsafe fn begins(string: *const c_char, with: &[u8]) -> Result<bool, Errno> {
     for (at, byte) in with.iter().enumerate() {
         // SAFETY: the caller answers for the string, and it has not ended.
-        if unsafe { user::read(string.cast::<u8>().wrapping_add(at)) }? != *byte {
+        if unsafe { uaccess::read(string.cast::<u8>().wrapping_add(at)) }? != *byte {
             return Ok(false);
         }
     }
     Ok(true)
 }
 
-/// The rest of a string of the program. EFAULT as in [`user::read`]; E2BIG if it is longer than the
+/// The rest of a string of the program. EFAULT as in [`uaccess::read`]; E2BIG if it is longer than the
 /// kernel takes.
 unsafe fn rest(string: *const c_char, from: usize) -> Result<&'static [u8], Errno> {
     let start = string.cast::<u8>().wrapping_add(from);
     for length in 0..LONGEST {
         // SAFETY: the caller answers for the string, and it has not ended.
-        if unsafe { user::read(start.wrapping_add(length)) }? == 0 {
+        if unsafe { uaccess::read(start.wrapping_add(length)) }? == 0 {
             // SAFETY: each byte has just been read. The string is used until the call is over, as
             // the kernel would do.
             return Ok(unsafe { std::slice::from_raw_parts(start, length) });
@@ -109,7 +109,7 @@ impl Lack {
         }
         loop {
             // SAFETY: the caller answers for the array, which has not ended.
-            let string = unsafe { user::read(environment.wrapping_add(lack.count)) }?;
+            let string = unsafe { uaccess::read(environment.wrapping_add(lack.count)) }?;
             if string.is_null() {
                 break;
             }

@@ -23,15 +23,15 @@ use crate::graph::inherited;
 use crate::graph::own_table;
 use crate::graph::pin;
 use crate::graph::waitq::{self, Sleeper};
+use crate::heap;
 use crate::instance::close;
 use crate::instance::lifecycle;
 use crate::instance::nesting_limits;
+use crate::io_uring;
 use crate::life::heritage;
 use crate::lock::{self, ForkLock};
-use crate::memory;
-use crate::next;
 use crate::options::{self, Poller};
-use crate::ring;
+use crate::real;
 use crate::sanitizer;
 use crate::sys;
 use crate::thread_exit;
@@ -57,7 +57,7 @@ pub fn start() {
     fork_mark::set_up(take_over);
     thread_exit::set_up(exit_thread);
     watch::set_up(Eventpoll::apply);
-    next::look_up_all();
+    real::look_up_all();
     sanitizer::look();
     options::read(if INTERPOSES { Poller::Poll } else { Poller::Uring });
     heritage::keep();
@@ -171,7 +171,7 @@ static FORK_ORDER: [&dyn ForkLock; 13] = [
     &waitq::SLEEPERS,
     &pin::RECORDS,
     &own_table::MAKING,
-    &memory::HEAP,
+    &heap::HEAP,
 ];
 
 /// Takes every lock, in their order, so that the child finds everything at rest.
@@ -215,7 +215,7 @@ unsafe fn unlock_all() {
 
 extern "C" fn after_fork_in_child() {
     if FORKS_AMID.take() {
-        ring::stand_in();
+        io_uring::stand_in();
         return;
     }
     if FORKS_APART.get() {

@@ -38,7 +38,7 @@ pub(super) fn after_poll(ep: &'static Eventpoll, st: &mut EpState) {
 /// before it, and a poll does not show that.
 pub(super) fn note_woken_beside(st: &mut EpState, item: &'static Epitem) {
     if wakes_beside(item) {
-        st.outer.is_uneasy |= resample::sample(st, Extent::WakesAnyMask).is_some();
+        st.outer.needs_resample |= resample::sample(st, Extent::WakesAnyMask).is_some();
     }
 }
 
@@ -56,7 +56,7 @@ pub(super) fn note_news(st: &mut EpState, item: &'static Epitem, asked: Bits, fo
             // The poll set leaves the level out until it has been low or is set anew.
             st.refresh(item);
         }
-        st.note_unease(item);
+        st.note_resample(item);
     }
 }
 
@@ -121,7 +121,7 @@ pub(super) fn catch_up(ep: &'static Eventpoll, st: &mut EpState) {
     if st.outer.is_followed() && st.queue.poller.is_none() {
         ep.absorb(st);
         // A registration that is not on the list shows nothing, unless a hook saw its input taken.
-        st.outer.is_uneasy |= resample::sample(st, Extent::WakesAnyMask).is_some();
+        st.outer.needs_resample |= resample::sample(st, Extent::WakesAnyMask).is_some();
     }
 }
 

@@ -76,9 +76,9 @@ pub(super) fn attend_to(ep: &'static Eventpoll, st: &mut EpState, item: &'static
         attend(ep, st);
         return;
     }
-    st.outer.is_uneasy |= item.at(&st.held).uneasy.get();
+    st.outer.needs_resample |= item.at(&st.held).to_resample.get();
     if (st.outer.is_followed() || st.outer.pipe == Pipe::Empty) && is_idle(st, item) {
-        st.outer.is_uneasy |= watch::park(st, std::iter::once(item)) == 0;
+        st.outer.needs_resample |= watch::park(st, std::iter::once(item)) == 0;
     }
 }
 
@@ -90,9 +90,9 @@ pub(super) fn attend(ep: &'static Eventpoll, st: &mut EpState) {
     if !is_unattended(st) || (!st.outer.is_followed() && is_known_ready(ep, st, false)) {
         return;
     }
-    let stirred = ep.was_stirred();
+    let outer_woken = ep.take_outer_wake();
     ep.absorb(st);
-    st.outer.is_uneasy = resample::sample_and_absorb(ep, st, Extent::All).is_some();
+    st.outer.needs_resample = resample::sample_and_absorb(ep, st, Extent::All).is_some();
     sys::look(st.backend.set.poll_with(-1));
     if fleeting::found_in_set(st) {
         ep.absorb(st);
@@ -108,12 +108,12 @@ pub(super) fn attend(ep: &'static Eventpoll, st: &mut EpState) {
     send_events::leave_waiting(st);
     if st.outer.is_followed() || !any {
         // A look at the descriptor has to include the registrations that no watcher takes.
-        st.outer.is_uneasy |= !park_the_rest(st);
+        st.outer.needs_resample |= !park_the_rest(st);
     }
     if any {
         show_readable(ep, st);
     } else {
-        if stirred && st.outer.pipe == Pipe::Empty {
+        if outer_woken && st.outer.pipe == Pipe::Empty {
             st.outer.pipe = Pipe::Readable;
         }
         if st.outer.pipe != Pipe::Empty && !st.ready.list.is_empty() {
@@ -131,7 +131,7 @@ fn is_idle(st: &EpState, item: &'static Epitem) -> bool {
     let state = item.at(&st.held);
     let vanished = st.backend.set.revents(item, &st.held) & NVAL != 0;
     let polled = state.slot.get() != 0 && !state.is_parked();
-    polled && !state.ready.get() && !state.uneasy.get() && !vanished
+    polled && !state.ready.get() && !state.to_resample.get() && !vanished
 }
 
 /// Hands the registrations that are neither ready nor on the resample list to the watchers. False
@@ -165,8 +165,8 @@ pub(super) fn show_readable(ep: &'static Eventpoll, st: &mut EpState) {
 /// was emptied, the hook's byte may be gone as well. Another byte then makes the threads that poll
 /// the descriptor look again.
 pub(super) fn clear_pipe(ep: &'static Eventpoll, st: &mut EpState) {
-    let stirred = ep.was_stirred();
-    if stirred || st.outer.pipe != Pipe::Empty {
+    let outer_woken = ep.take_outer_wake();
+    if outer_woken || st.outer.pipe != Pipe::Empty {
         st.outer.pipe = Pipe::Empty;
         let mut bytes = [0; 256];
         while sys::read(ep.number(), &mut bytes) == Ok(bytes.len()) {}

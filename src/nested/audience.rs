@@ -41,7 +41,7 @@ pub(super) fn leave_to_ring(ep: &'static Eventpoll, st: &mut EpState) {
         && st.outer.audience == Audience::Presumed
         && st.items.edges > 0
         && st.queue.poller.is_none()
-        && st.backend.prospect.may_come()
+        && st.backend.ring_cost.may_come()
     {
         attend::clear_pipe(ep, st);
         st.outer.audience = Audience::Nobody;

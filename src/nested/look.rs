@@ -15,14 +15,14 @@ use crate::instance::any_ready;
 use crate::instance::parked;
 use crate::instance::send_events;
 use crate::lock;
+use crate::poll_batch::{PollBatch, WINDOW};
 use crate::probe::fleeting;
-use crate::window::{WINDOW, Window};
 
 /// The result of a look at an instance. The instance's lock is held while outer instances are
 /// informed, so the clock is that of the look, unless the lock could not be taken.
-fn shown(ep: &'static Eventpoll, ready: bool, is_uneasy: bool) -> Look {
+fn shown(ep: &'static Eventpoll, ready: bool, needs_resample: bool) -> Look {
     let level = if ready { READABLE_INSTANCE } else { 0 };
-    Look { level, at: Some(ep.file().map_or(0, File::clock)), is_uneasy }
+    Look { level, at: Some(ep.file().map_or(0, File::clock)), needs_resample }
 }
 
 /// Whether a wait on the instance would report something now. The look is in its turn: as in the
@@ -77,7 +77,7 @@ pub(super) fn look(ep: &'static Eventpoll, in_turn: bool) -> Look {
     }
     // The pipe does not show the items that the waiting threads have yet to take.
     let ready = is_readable || (!st.closed && attend::is_waited_on(st) && would_find_any(st));
-    shown(ep, ready, st.outer.is_uneasy)
+    shown(ep, ready, st.outer.needs_resample)
 }
 
 /// Looks at an instance in a signal handler that interrupted the library. The interrupted code may
@@ -115,7 +115,7 @@ fn asked_in_a_wait(st: &EpState, item: &Epitem) -> Option<Bits> {
 fn would_find_any(st: &EpState) -> bool {
     let is_ours = |item: &Epitem| item.file().is_some_and(|file| !file.is_polled());
     st.items.interest.chunks(WINDOW).any(|items| {
-        let mut window = Window::<Bits, WINDOW>::new();
+        let mut window = PollBatch::<Bits, WINDOW>::new();
         for item in items.iter().filter(|item| !is_ours(item.get())) {
             if let Some(asked) = asked_in_a_wait(st, item.get()) {
                 window.add(asked, item.get().via(), asked);

@@ -10,10 +10,10 @@ use crate::graph::file::File;
 use crate::graph::lookup;
 use crate::instance::naming;
 use crate::instance::wait::{self, Timeout};
-use crate::next;
 use crate::probe::fleeting;
+use crate::real;
 use crate::sys;
-use crate::user;
+use crate::uaccess;
 
 fn instance(fd: c_int) -> Option<&'static Eventpoll> {
     let ep = lookup::known(fd).and_then(File::eventpoll)?;
@@ -25,13 +25,13 @@ fn instance(fd: c_int) -> Option<&'static Eventpoll> {
 /// invalid one, which the kernel will reject.
 ///
 /// # Safety
-/// As for [`user::read`], or NULL.
+/// As for [`uaccess::read`], or NULL.
 pub unsafe fn nanoseconds(limit: *const timespec) -> Option<Timeout> {
     if limit.is_null() {
         return Some(None);
     }
     // SAFETY: the caller vouches for the address.
-    let limit = unsafe { user::read(limit) }.ok()?;
+    let limit = unsafe { uaccess::read(limit) }.ok()?;
     let (seconds, rest) = (u64::try_from(limit.tv_sec).ok()?, u64::try_from(limit.tv_nsec).ok()?);
     (rest < 1_000_000_000).then(|| Some(seconds.saturating_mul(1_000_000_000).saturating_add(rest)))
 }
@@ -39,15 +39,15 @@ pub unsafe fn nanoseconds(limit: *const timespec) -> Option<Timeout> {
 /// Whether the set contains an epoll descriptor.
 ///
 /// # Safety
-/// `set` must be readable for `n` entries, or as [`user::read`] allows.
+/// `set` must be readable for `n` entries, or as [`uaccess::read`] allows.
 pub unsafe fn in_poll_set(set: *const pollfd, n: nfds_t) -> bool {
     const CHUNK: usize = 16;
     let asks = |entry: &pollfd| entry.fd >= 0 && instance(entry.fd).is_some();
     let Ok(n) = usize::try_from(n) else { return false };
-    if set.is_null() || user::check_range(set, n).is_err() {
+    if set.is_null() || uaccess::check_range(set, n).is_err() {
         return false;
     }
-    if !user::is_checked() {
+    if !uaccess::is_checked() {
         // SAFETY: the caller vouches for the array.
         return unsafe { std::slice::from_raw_parts(set, n) }.iter().any(asks);
     }
@@ -57,9 +57,9 @@ pub unsafe fn in_poll_set(set: *const pollfd, n: nfds_t) -> bool {
         // SAFETY: within the array, which the kernel checks for readability.
         let (entries, more) = unsafe {
             if at + CHUNK <= n {
-                (user::read(set.add(at).cast::<[pollfd; CHUNK]>()).map(|chunk| chunk.iter().any(asks)), CHUNK)
+                (uaccess::read(set.add(at).cast::<[pollfd; CHUNK]>()).map(|chunk| chunk.iter().any(asks)), CHUNK)
             } else {
-                (user::read(set.add(at)).map(|entry| asks(&entry)), 1)
+                (uaccess::read(set.add(at)).map(|entry| asks(&entry)), 1)
             }
         };
         let Ok(asks) = entries else { return false };
@@ -104,7 +104,7 @@ impl Readiness {
         if place < u64::BITS as usize && look.level != 0 {
             self.0 |= 1 << place;
         }
-        look.is_uneasy
+        look.needs_resample
     }
 
     /// Whether a descriptor is ready after the sleep.
@@ -127,9 +127,9 @@ impl Patience {
         Patience { deadline: timeout.map(|ns| sys::now().saturating_add(ns)), tick: wait::TICK_NS }
     }
 
-    fn turn(&mut self, uneasy: bool) -> Turn {
+    fn turn(&mut self, to_resample: bool) -> Turn {
         let left = self.deadline.map(|deadline| deadline.saturating_sub(sys::now()));
-        let pause = uneasy.then_some(self.tick);
+        let pause = to_resample.then_some(self.tick);
         self.tick = (self.tick * 2).min(wait::LONGEST_TICK_NS);
         Turn {
             limit: [left, pause].into_iter().flatten().min().map(sys::timespec_of),
@@ -158,10 +158,10 @@ pub unsafe fn poll(set: *mut pollfd, n: nfds_t, timeout: Timeout, mask: *const s
         let instances = entries.iter().filter_map(|entry| instance(entry.fd));
         let mut ready = Readiness::default();
         let looked = instances.enumerate();
-        let uneasy = looked.fold(false, |uneasy, (order, ep)| ready.look(order, ep) | uneasy);
-        let turn = patience.turn(uneasy);
+        let to_resample = looked.fold(false, |to_resample, (order, ep)| ready.look(order, ep) | to_resample);
+        let turn = patience.turn(to_resample);
         // SAFETY: as for ppoll.
-        let mut found = unsafe { next::ppoll(set, n, turn.limit(), mask) };
+        let mut found = unsafe { real::ppoll(set, n, turn.limit(), mask) };
         if found < 0 || (found == 0 && !turn.only_pauses) {
             return found;
         }
@@ -198,7 +198,7 @@ impl Sets {
     /// Returns the sets of a call, if the first of them contains an epoll descriptor.
     ///
     /// # Safety
-    /// Each set must be NULL, or readable for `n` bits, or as [`user::read`] allows.
+    /// Each set must be NULL, or readable for `n` bits, or as [`uaccess::read`] allows.
     pub unsafe fn with_instances(n: c_int, sets: [*mut fd_set; 3]) -> Option<Sets> {
         let words = usize::try_from(n).ok().filter(|&n| n <= SELECTABLE)?.div_ceil(WORD_BITS);
         let sets = Sets { sets, words };
@@ -211,9 +211,9 @@ impl Sets {
 
     fn is_readable(&self, set: *const fd_set) -> bool {
         let set = set.cast::<Word>();
-        user::check_range(set, self.words).is_ok()
+        uaccess::check_range(set, self.words).is_ok()
             // SAFETY: within the set, which the kernel checks for readability.
-            && (!user::is_checked() || (0..self.words).all(|word| unsafe { user::read(set.add(word)) }.is_ok()))
+            && (!uaccess::is_checked() || (0..self.words).all(|word| unsafe { uaccess::read(set.add(word)) }.is_ok()))
     }
 
     /// The epoll descriptors in the first set.
@@ -269,10 +269,10 @@ pub unsafe fn select(n: c_int, sets: Sets, timeout: Timeout, mask: *const sigset
         // SAFETY: as above.
         let instances = unsafe { sets.instances() };
         let mut ready = Readiness::default();
-        let uneasy = instances.fold(false, |uneasy, (fd, ep)| ready.look(fd as usize, ep) | uneasy);
-        let turn = patience.turn(uneasy);
+        let to_resample = instances.fold(false, |to_resample, (fd, ep)| ready.look(fd as usize, ep) | to_resample);
+        let turn = patience.turn(to_resample);
         // SAFETY: as for pselect.
-        let mut found = unsafe { next::pselect(n, readable, writable, exceptional, turn.limit(), mask) };
+        let mut found = unsafe { real::pselect(n, readable, writable, exceptional, turn.limit(), mask) };
         if found < 0 || (found == 0 && !turn.only_pauses) {
             return found;
         }

@@ -6,12 +6,12 @@
 
 use libc::c_int;
 
-use crate::diagnosis;
 use crate::edge::Facts;
 use crate::events::{Bits, HUP, OUT, WRITABLE, WRNORM};
 use crate::graph::file::{File, Finder, Peer};
 use crate::kind::Kind;
 use crate::probe::sample;
+use crate::sock_diag;
 use crate::sys;
 
 /// On whose behalf a look was made.
@@ -134,10 +134,10 @@ fn peer_closed(file: &'static File, fd: c_int) {
 
 /// The state of the peer of a unix socket that is hung up; none if the kernel does not say.
 fn peer_now(fd: c_int, before: Peer) -> Option<Peer> {
-    let is_there = || diagnosis::peer(fd).map(|inode| inode != 0);
+    let is_there = || sock_diag::peer(fd).map(|inode| inode != 0);
     let now = if is_there()? {
         Peer::There
-    } else if before != Peer::There && diagnosis::awaits_accept(fd)? {
+    } else if before != Peer::There && sock_diag::awaits_accept(fd)? {
         Peer::Awaited
     } else if before != Peer::There && is_there()? {
         // It was accepted between the two questions.

@@ -7,11 +7,11 @@ use nix::errno::Errno;
 
 use crate::INTERPOSES;
 use crate::count::{self as counts, Count, Seen, TakenSignals};
-use crate::diagnosis;
 use crate::edge::View;
 use crate::events::{Bits, ERR, HUP, IN, PRI, RDHUP, READABLE, WRITABLE};
 use crate::graph::file::{ByMemory, Datagrams, Eventfd, File, Tcp};
 use crate::kind::{Arrivals, Kind};
+use crate::sock_diag;
 use crate::sys;
 use crate::tcp::{CLOSE, CLOSE_WAIT, CLOSING, ESTABLISHED, LAST_ACK, SYN_SENT, TcpState, awaits_ack};
 use crate::tcp_info;
@@ -62,7 +62,7 @@ fn count(file: &'static File, fd: c_int, watched: Bits) -> Option<Count> {
         Arrivals::Listed => listed(file, fd),
         Arrivals::Diagnosed => {
             let taken = file.consumed();
-            diagnosis::waiting_connections(fd).map(|waiting| Count::total(taken + u64::from(waiting)))
+            sock_diag::waiting_connections(fd).map(|waiting| Count::total(taken + u64::from(waiting)))
         }
         Arrivals::Signals => pending_signals(fd),
         Arrivals::Expirations => {
@@ -424,7 +424,7 @@ pub fn is_refused_by_peer(file: &File, fd: c_int) -> bool {
     file.kind() == Kind::UnixDgram
         && sys::getsockopt(fd, libc::SOL_SOCKET, libc::SO_SNDBUF, &mut room).is_ok()
         && sys::ioctl_int(fd, libc::TIOCOUTQ).is_ok_and(|used| used < room)
-        && diagnosis::peer(fd).is_some_and(|inode| inode != 0)
+        && sock_diag::peer(fd).is_some_and(|inode| inode != 0)
 }
 
 /// Whether a unix socket has room for more of its own, whatever its peer has, when a buffer is

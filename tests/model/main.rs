@@ -33,52 +33,52 @@ mod abi {
 mod api;
 #[path = "../../src/backend/mod.rs"]
 mod backend;
-#[path = "../../crates/ground/src/diagnosis.rs"]
-mod diagnosis;
 #[path = "../../crates/ground/src/facts.rs"]
 mod facts;
 #[path = "../../crates/ground/src/fork_mark.rs"]
 mod fork_mark;
 #[path = "../../src/graph/mod.rs"]
 mod graph;
+#[path = "../../crates/ground/src/heap.rs"]
+mod heap;
 #[path = "../../src/hooks/mod.rs"]
 mod hooks;
 #[path = "../../src/instance/mod.rs"]
 mod instance;
+#[path = "../../crates/ground/src/io_uring.rs"]
+mod io_uring;
 #[path = "../../src/life/mod.rs"]
 mod life;
 #[path = "../../crates/ground/src/lock.rs"]
 mod lock;
 #[path = "../../crates/ground/src/log.rs"]
 mod log;
-#[path = "../../crates/ground/src/memory.rs"]
-mod memory;
-#[path = "../../crates/ground/src/nap.rs"]
-mod nap;
 #[path = "../../src/nested/mod.rs"]
 mod nested;
-#[path = "../../crates/ground/src/next.rs"]
-mod next;
 #[path = "../../crates/ground/src/options.rs"]
 mod options;
+#[path = "../../crates/ground/src/poll_batch.rs"]
+mod poll_batch;
 #[path = "../../crates/ground/src/pool.rs"]
 mod pool;
 #[path = "../../src/probe/mod.rs"]
 mod probe;
-#[path = "../../crates/ground/src/ring.rs"]
-mod ring;
+#[path = "../../crates/ground/src/real.rs"]
+mod real;
 #[path = "../../crates/ground/src/sanitizer.rs"]
 mod sanitizer;
+#[path = "../../crates/ground/src/sleep.rs"]
+mod sleep;
+#[path = "../../crates/ground/src/sock_diag.rs"]
+mod sock_diag;
 #[path = "../../crates/ground/src/sys.rs"]
 mod sys;
 #[path = "../../crates/ground/src/tcp_info.rs"]
 mod tcp_info;
 #[path = "../../crates/ground/src/thread_exit.rs"]
 mod thread_exit;
-#[path = "../../crates/ground/src/user.rs"]
-mod user;
-#[path = "../../crates/ground/src/window.rs"]
-mod window;
+#[path = "../../crates/ground/src/uaccess.rs"]
+mod uaccess;
 
 mod models;
 mod scheduler;

@@ -62,7 +62,7 @@ pub fn futex_wake(word: &atomic::AtomicU32, count: i32) {
 pub unsafe fn ppoll(set: *mut pollfd, n: nfds_t, limit: *const timespec, mask: *const sigset_t) -> c_int {
     if !scheduler::is_modelled() {
         // SAFETY: the caller answers for the arguments.
-        return unsafe { crate::next::ppoll(set, n, limit, mask) };
+        return unsafe { crate::real::ppoll(set, n, limit, mask) };
     }
     step();
     drain();

@@ -17,8 +17,8 @@ use std::sync::atomic::AtomicPtr as Place;
 
 use nix::errno::Errno;
 
+use crate::heap;
 use crate::lock::{ForkLock, Guard, Lock, Rank};
-use crate::memory;
 use crate::sync::atomic::Ordering::{Acquire, Release, SeqCst};
 use crate::sync::atomic::{AtomicPtr, AtomicU32};
 
@@ -192,7 +192,7 @@ impl<T: Pooled> Pool<T> {
         }
         let page = match T::first_page() {
             Some(first) if number == 0 => first.0.get().cast::<u8>(),
-            _ => memory::forever(Layout::new::<Page>()),
+            _ => heap::forever(Layout::new::<Page>()),
         };
         if page.is_null() {
             return Err(Errno::ENOMEM);
@@ -222,7 +222,7 @@ impl<T: Pooled> Pool<T> {
         }
         let room = full * 2;
         let layout = Layout::array::<Place<u8>>(room).map_err(|_| Errno::ENOMEM)?;
-        let wider = if room <= PAGES { memory::forever(layout).cast::<Place<u8>>() } else { ptr::null_mut() };
+        let wider = if room <= PAGES { heap::forever(layout).cast::<Place<u8>>() } else { ptr::null_mut() };
         if wider.is_null() {
             return Err(Errno::ENOMEM);
         }

@@ -4,7 +4,7 @@
 //! `sync`. Each of its operations is a point at which a scheduler may let another thread continue,
 //! so it finds interleavings that real time would not produce.
 
-pub use crate::next::ppoll;
+pub use crate::real::ppoll;
 pub use crate::sys::{futex_wait, futex_wake, io_uring_sleep, nap, read, write};
 
 pub use crossbeam_queue::ArrayQueue;

@@ -12,7 +12,7 @@ use linux_raw_sys::io_uring::{IORING_ENTER_EXT_ARG, IORING_ENTER_GETEVENTS, io_u
 use nix::errno::Errno;
 use syscalls::{Sysno, syscall};
 
-use crate::next;
+use crate::real;
 
 /// The size of the kernel's signal set, whatever size libc gives `sigset_t`.
 pub const KERNEL_SIGSET_BYTES: usize = 8;
@@ -619,7 +619,7 @@ pub fn timespec_of(ns: u64) -> timespec {
 pub fn now() -> u64 {
     let mut time = timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `time` is writable; the next clock_gettime usually needs no system call.
-    unsafe { next::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) };
+    unsafe { real::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) };
     time.tv_sec.cast_unsigned() * 1_000_000_000 + time.tv_nsec.cast_unsigned()
 }
 
@@ -628,7 +628,7 @@ pub fn now() -> u64 {
 pub fn coarse_ms() -> u64 {
     let mut time = timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: as in `now`.
-    unsafe { next::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, &raw mut time) };
+    unsafe { real::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, &raw mut time) };
     time.tv_sec.cast_unsigned() * 1000 + time.tv_nsec.cast_unsigned() / 1_000_000
 }
 

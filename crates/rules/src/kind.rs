@@ -81,14 +81,14 @@ pub enum Arrivals {
     Queued,
     /// Connections waiting now, plus those that the hooks saw accepted.
     Backlog,
-    /// Datagrams queued now, counted by peeking at each, plus those the witnesses saw taken.
+    /// Datagrams queued now, counted by peeking at each, plus those the hooks saw taken.
     Datagrams,
     /// Connections that wait on a unix listener, as the kernel's socket diagnosis tells, plus those
     /// accepted.
     Diagnosed,
     /// The signals that are pending, plus those taken.
     Signals,
-    /// Whether an expiration is unread, plus those the witnesses saw taken, or forgotten when the
+    /// Whether an expiration is unread, plus those the hooks saw taken, or forgotten when the
     /// timer was set anew.
     Expirations,
     /// The memory of what is queued, which shows an arrival as long as nothing is taken.

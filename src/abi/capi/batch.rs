@@ -8,7 +8,7 @@ use nix::errno::Errno;
 use crate::abi::calls;
 use crate::instance::open;
 use crate::lock;
-use crate::user;
+use crate::uaccess;
 
 /// One control call of a batch.
 #[repr(C)]
@@ -48,7 +48,7 @@ unsafe fn batch(epfd: c_int, ops: *mut epolyfill_op, n: usize) -> Result<c_int, 
     }
     let _ep = open::find(epfd)?;
     let count = c_int::try_from(n).map_err(|_| Errno::EINVAL)?;
-    user::check_range(ops, n)?;
+    uaccess::check_range(ops, n)?;
     let mut succeeded = 0;
     for index in 0..count as usize {
         // SAFETY: the caller answers for so many entries.
@@ -56,7 +56,7 @@ unsafe fn batch(epfd: c_int, ops: *mut epolyfill_op, n: usize) -> Result<c_int, 
             let entry = ops.add(index);
             let error = &raw mut (*entry).error;
             // No call is made whose result could not be given.
-            let op = match user::read(entry).and_then(|op| user::write(error, op.error).map(|()| op)) {
+            let op = match uaccess::read(entry).and_then(|op| uaccess::write(error, op.error).map(|()| op)) {
                 Ok(op) => op,
                 Err(errno) if index == 0 => return Err(errno),
                 Err(_) => break,
@@ -65,7 +65,7 @@ unsafe fn batch(epfd: c_int, ops: *mut epolyfill_op, n: usize) -> Result<c_int, 
         };
         succeeded += c_int::from(made.is_ok());
         // SAFETY: the caller answers for the entry.
-        unsafe { user::write(error, made.map_or_else(|errno| errno as c_int, |()| 0)) }?;
+        unsafe { uaccess::write(error, made.map_or_else(|errno| errno as c_int, |()| 0)) }?;
     }
     Ok(succeeded)
 }

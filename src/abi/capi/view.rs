@@ -10,7 +10,7 @@ use crate::abi::calls;
 use crate::graph::event_array::MOST_EVENTS;
 use crate::instance::open;
 use crate::lock;
-use crate::user;
+use crate::uaccess;
 
 /// The largest number of events that `epolyfill_wait_view` reports.
 pub const EPOLYFILL_VIEW_MAX: c_int = 1024;
@@ -46,10 +46,10 @@ pub unsafe extern "C" fn epolyfill_wait_view(
             return Err(Errno::EINVAL);
         }
         // SAFETY: the caller answers for the address.
-        unsafe { user::write(events, ptr::null()) }?;
+        unsafe { uaccess::write(events, ptr::null()) }?;
         let array = ep.view.next()?;
         // SAFETY: as above.
-        unsafe { user::write(events, array.cast_const()) }?;
+        unsafe { uaccess::write(events, array.cast_const()) }?;
         Ok(array)
     });
     match array {

@@ -5,7 +5,7 @@ use libc::{c_int, c_ulong, off_t, sigset_t, termios};
 use super::{export, libc_answer};
 use crate::hooks;
 use crate::instance::disguise;
-use crate::next;
+use crate::real;
 use crate::sys;
 
 /// ioctl; `call` makes the actual call.
@@ -38,13 +38,13 @@ export! {
     /// passed where this third parameter is.
     fn ioctl(fd: c_int, request: c_ulong, argument: usize) -> c_int {
         // SAFETY: as for libc's ioctl.
-        unsafe { any_ioctl(fd, request, argument, || next::ioctl(fd, request, argument)) }
+        unsafe { any_ioctl(fd, request, argument, || real::ioctl(fd, request, argument)) }
     }
 
     /// lseek(2).
     fn lseek(fd: c_int, offset: off_t, whence: c_int) -> off_t as libc::lseek {
         // SAFETY: as for libc's lseek.
-        any_seek(fd, whence, || unsafe { next::lseek(fd, offset, whence) })
+        any_seek(fd, whence, || unsafe { real::lseek(fd, offset, whence) })
     }
 
     /// lseek in programs built for large files.
@@ -68,7 +68,7 @@ export! {
     /// tcsetattr(3), which wakes the terminal's waiters.
     fn tcsetattr(fd: c_int, when: c_int, modes: *const termios) -> c_int as libc::tcsetattr {
         // SAFETY: as for libc's tcsetattr.
-        let call = || unsafe { next::tcsetattr(fd, when, modes) };
+        let call = || unsafe { real::tcsetattr(fd, when, modes) };
         let request = libc::TCSETS + u64::from(when.unsigned_abs());
         if (libc::TCSANOW..=libc::TCSAFLUSH).contains(&when) { hooks::controlling(fd, request, 0, call) } else { call() }
     }
@@ -76,6 +76,6 @@ export! {
     /// signalfd(2), which may change the mask of an existing signalfd.
     fn signalfd(fd: c_int, mask: *const sigset_t, flags: c_int) -> c_int as libc::signalfd {
         // SAFETY: as for libc's signalfd.
-        hooks::masking_signals(fd, || unsafe { next::signalfd(fd, mask, flags) })
+        hooks::masking_signals(fd, || unsafe { real::signalfd(fd, mask, flags) })
     }
 }

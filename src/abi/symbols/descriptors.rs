@@ -14,7 +14,7 @@ use crate::instance::close;
 use crate::instance::disguise;
 use crate::instance::dup;
 use crate::lock;
-use crate::next;
+use crate::real;
 use crate::sys;
 
 /// Prepares for the replacement of a number: an internal descriptor moves away, a watched one is
@@ -46,7 +46,7 @@ unsafe fn dup_onto(old: c_int, new: c_int, flags: c_int, call: impl FnOnce() -> 
 
 unsafe fn control_descriptor(fd: c_int, command: c_int, argument: usize) -> c_int {
     // SAFETY: as for libc's fcntl.
-    let call = || unsafe { next::fcntl64(fd, command, argument) };
+    let call = || unsafe { real::fcntl64(fd, command, argument) };
     if matches!(command, libc::F_DUPFD | libc::F_DUPFD_CLOEXEC) {
         return duplicate(fd, call);
     }
@@ -121,17 +121,17 @@ export! {
     /// Duplicates a descriptor.
     fn dup(fd: c_int) -> c_int as libc::dup {
         // SAFETY: as for libc's dup.
-        duplicate(fd, || unsafe { next::dup(fd) })
+        duplicate(fd, || unsafe { real::dup(fd) })
     }
 
     /// Duplicates a descriptor onto a number, and closes the descriptor that was there.
     fn dup2(old: c_int, new: c_int) -> c_int as libc::dup2 {
         if old == new {
             // SAFETY: as for libc's dup2, which returns the number if it is open.
-            return if unsafe { next::fcntl64(old, libc::F_GETFD, 0) } < 0 { -1 } else { new };
+            return if unsafe { real::fcntl64(old, libc::F_GETFD, 0) } < 0 { -1 } else { new };
         }
         // SAFETY: as for libc's dup2.
-        unsafe { dup_onto(old, new, 0, || next::dup2(old, new)) }
+        unsafe { dup_onto(old, new, 0, || real::dup2(old, new)) }
     }
 
     /// libc's other name of dup2.
@@ -143,7 +143,7 @@ export! {
     /// Duplicates a descriptor onto another number, with flags.
     fn dup3(old: c_int, new: c_int, flags: c_int) -> c_int as libc::dup3 {
         // SAFETY: as for libc's dup3.
-        unsafe { dup_onto(old, new, flags, || next::dup3(old, new, flags)) }
+        unsafe { dup_onto(old, new, flags, || real::dup3(old, new, flags)) }
     }
 
     /// Duplicates with F_DUPFD and F_DUPFD_CLOEXEC. It is variadic in C; on the supported
@@ -169,7 +169,7 @@ export! {
     fn pipe2(ends: *mut c_int, flags: c_int) -> c_int as libc::pipe2 {
         hooks::keeping_packets(flags);
         // SAFETY: as for libc's pipe2.
-        unsafe { next::pipe2(ends, flags) }
+        unsafe { real::pipe2(ends, flags) }
     }
 
     /// Closes the descriptors from `first` to `last`.

@@ -13,7 +13,7 @@ use libc::{FILE, c_char, c_int, c_void, pid_t};
 
 use super::export;
 use crate::life::exec_env::{self, Strings, pass_on};
-use crate::next;
+use crate::real;
 use crate::sys;
 
 /// Whether a call of the exec family failed with E2BIG.
@@ -41,7 +41,7 @@ unsafe extern "C" fn with_words(path: *const c_char, words: Strings) -> c_int {
     // SAFETY: as for libc's execv. If no other environment is needed, the call is left to the
     // function of that name.
     unsafe {
-        let call = |passed| if passed == own { next::execv(path, words) } else { next::execve(path, words, passed) };
+        let call = |passed| if passed == own { real::execv(path, words) } else { real::execve(path, words, passed) };
         pass_on(own, &call, exec_is_too_big)
     }
 }
@@ -51,7 +51,7 @@ unsafe extern "C" fn with_words_by_search(file: *const c_char, words: Strings) -
     let own = exec_env::own();
     // SAFETY: as for libc's execvp.
     unsafe {
-        let call = |passed| if passed == own { next::execvp(file, words) } else { next::execvpe(file, words, passed) };
+        let call = |passed| if passed == own { real::execvp(file, words) } else { real::execvpe(file, words, passed) };
         pass_on(own, &call, exec_is_too_big)
     }
 }
@@ -161,7 +161,7 @@ export! {
     /// Executes a program.
     fn execve(path: *const c_char, words: Strings, environment: Strings) -> c_int as libc::execve {
         // SAFETY: as for libc's execve.
-        unsafe { pass_on(environment, &|passed| next::execve(path, words, passed), exec_is_too_big) }
+        unsafe { pass_on(environment, &|passed| real::execve(path, words, passed), exec_is_too_big) }
     }
 
     /// Executes a program with the environment of this process.
@@ -179,23 +179,23 @@ export! {
     /// Searches PATH for a program and executes it with another environment.
     fn execvpe(file: *const c_char, words: Strings, environment: Strings) -> c_int as libc::execvpe {
         // SAFETY: as for libc's execvpe.
-        unsafe { pass_on(environment, &|passed| next::execvpe(file, words, passed), exec_is_too_big) }
+        unsafe { pass_on(environment, &|passed| real::execvpe(file, words, passed), exec_is_too_big) }
     }
 
     /// Executes an open file. A NULL environment is EINVAL, as in libc.
     fn fexecve(fd: c_int, words: Strings, environment: Strings) -> c_int as libc::fexecve {
         if environment.is_null() {
             // SAFETY: as for libc's fexecve.
-            return unsafe { next::fexecve(fd, words, environment) };
+            return unsafe { real::fexecve(fd, words, environment) };
         }
         // SAFETY: as for libc's fexecve.
-        unsafe { pass_on(environment, &|passed| next::fexecve(fd, words, passed), exec_is_too_big) }
+        unsafe { pass_on(environment, &|passed| real::fexecve(fd, words, passed), exec_is_too_big) }
     }
 
     /// Executes a program in a directory, or an open file.
     fn execveat(fd: c_int, path: *const c_char, words: Strings, environment: Strings, flags: c_int) -> c_int {
         // SAFETY: as for libc's execveat.
-        unsafe { pass_on(environment, &|passed| next::execveat(fd, path, words, passed, flags), exec_is_too_big) }
+        unsafe { pass_on(environment, &|passed| real::execveat(fd, path, words, passed, flags), exec_is_too_big) }
     }
 
     /// Starts a program. Returns an errno.
@@ -209,7 +209,7 @@ export! {
     ) -> c_int {
         let call = |passed| {
             // SAFETY: as for libc's posix_spawn.
-            unsafe { next::posix_spawn(pid, path, actions, attributes, words, passed) }
+            unsafe { real::posix_spawn(pid, path, actions, attributes, words, passed) }
         };
         // SAFETY: as above.
         unsafe { pass_on(environment, &call, spawn_is_too_big) }
@@ -226,7 +226,7 @@ export! {
     ) -> c_int {
         let call = |passed| {
             // SAFETY: as for libc's posix_spawnp.
-            unsafe { next::posix_spawnp(pid, file, actions, attributes, words, passed) }
+            unsafe { real::posix_spawnp(pid, file, actions, attributes, words, passed) }
         };
         // SAFETY: as above.
         unsafe { pass_on(environment, &call, spawn_is_too_big) }
@@ -236,12 +236,12 @@ export! {
     fn system(command: *const c_char) -> c_int as libc::system {
         // SAFETY: as for libc's system. No frame from here to the program owns anything, should the
         // thread be cancelled.
-        unsafe { exec_env::with_shell_line(command, |line| next::system(line)) }
+        unsafe { exec_env::with_shell_line(command, |line| real::system(line)) }
     }
 
     /// Starts the shell with a command line, and a stream to it or from it.
     fn popen(command: *const c_char, mode: *const c_char) -> *mut FILE as libc::popen {
         // SAFETY: as for libc's popen.
-        unsafe { exec_env::with_shell_line(command, |line| next::popen(line, mode)) }
+        unsafe { exec_env::with_shell_line(command, |line| real::popen(line, mode)) }
     }
 }

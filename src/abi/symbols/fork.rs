@@ -6,8 +6,8 @@ use super::export;
 use crate::backend::switch;
 use crate::graph::own_table;
 use crate::life::process;
-use crate::next;
-use crate::user;
+use crate::real;
+use crate::uaccess;
 
 /// The size of clone3's argument up to the stack.
 const CLONE3_LEAST: usize = 64;
@@ -42,7 +42,7 @@ pub unsafe fn clone3(arguments: usize, bytes: usize, call: impl FnOnce() -> isiz
         return call();
     }
     // SAFETY: the caller answers for the address.
-    match unsafe { user::read(arguments as *const [u64; CLONE3_LEAST / 8]) } {
+    match unsafe { uaccess::read(arguments as *const [u64; CLONE3_LEAST / 8]) } {
         Ok(words) => cloning(words[CLONE3_FLAGS], words[CLONE3_STACK], call),
         Err(_) => call(),
     }
@@ -52,12 +52,12 @@ export! {
     /// Gives the thread its own copy of what it shared with others, which may be its descriptors.
     fn unshare(flags: c_int) -> c_int as libc::unshare {
         // SAFETY: as for libc's unshare.
-        own_table::unshare(flags, switch::give_up_own, || unsafe { next::unshare(flags) })
+        own_table::unshare(flags, switch::give_up_own, || unsafe { real::unshare(flags) })
     }
 
     /// Forks without the program's fork handlers, but with the library's.
     fn _Fork() -> c_int {
         // SAFETY: as for libc's _Fork.
-        process::forking(|| unsafe { next::_Fork() } as isize) as c_int
+        process::forking(|| unsafe { real::_Fork() } as isize) as c_int
     }
 }

@@ -6,16 +6,16 @@ use super::export;
 use crate::graph::eventpoll;
 use crate::instance::wait::Timeout;
 use crate::nested::poll_select::{self, Sets};
-use crate::next;
 use crate::probe::fleeting;
+use crate::real;
 use crate::sys;
-use crate::user;
+use crate::uaccess;
 
 unsafe fn poll_any(set: *mut pollfd, n: nfds_t, timeout: c_int) -> c_int {
     // SAFETY: as for libc's poll.
     unsafe {
         let found = if !eventpoll::any_yet() || !poll_select::in_poll_set(set, n) {
-            next::poll(set, n, timeout)
+            real::poll(set, n, timeout)
         } else {
             poll_select::poll(set, n, u64::try_from(timeout).ok().map(|ms| ms * 1_000_000), std::ptr::null())
         };
@@ -42,7 +42,7 @@ unsafe fn ppoll_any(set: *mut pollfd, n: nfds_t, limit: *const timespec, mask: *
             Some(timeout) if eventpoll::any_yet() && poll_select::in_poll_set(set, n) => {
                 poll_select::poll(set, n, timeout, mask)
             }
-            _ => next::ppoll(set, n, limit, mask),
+            _ => real::ppoll(set, n, limit, mask),
         };
         polled(set, n, found)
     }
@@ -60,7 +60,7 @@ unsafe fn time_of(limit: *const timeval) -> Option<Timeout> {
         return Some(None);
     }
     // SAFETY: the caller answers for the address.
-    let limit = unsafe { user::read(limit) }.ok()?;
+    let limit = unsafe { uaccess::read(limit) }.ok()?;
     let (seconds, rest) = (u64::try_from(limit.tv_sec).ok()?, u64::try_from(limit.tv_usec).ok()?);
     Some(Some(seconds.saturating_mul(1_000_000_000).saturating_add(rest.saturating_mul(1000))))
 }
@@ -89,7 +89,7 @@ pub(super) unsafe fn select_any(
                     let micros = left(timeout, begin) / 1000;
                     let rest = timeval { tv_sec: (micros / 1_000_000) as _, tv_usec: (micros % 1_000_000) as _ };
                     // If the time cannot be written, it is left as it is.
-                    let _ = user::write(limit, rest);
+                    let _ = uaccess::write(limit, rest);
                 }
                 found
             }
@@ -162,7 +162,7 @@ unsafe fn tell_left(timeout: Timeout, begin: u64, limit: *mut timespec) {
     if let Some(timeout) = timeout {
         // SAFETY: the caller answers for the address. If the time cannot be written, it is left as
         // it is.
-        let _ = unsafe { user::write(limit, sys::timespec_of(left(timeout, begin))) };
+        let _ = unsafe { uaccess::write(limit, sys::timespec_of(left(timeout, begin))) };
     }
 }
 
@@ -184,7 +184,7 @@ export! {
         // SAFETY: as for libc's poll.
         unsafe {
             if room / size_of::<pollfd>() < n as usize {
-                next::chk_fail();
+                real::chk_fail();
             }
             poll_any(set, n, timeout)
         }
@@ -201,7 +201,7 @@ export! {
         // SAFETY: as for libc's ppoll.
         unsafe {
             if room / size_of::<pollfd>() < n as usize {
-                next::chk_fail();
+                real::chk_fail();
             }
             ppoll_any(set, n, limit, mask)
         }
@@ -210,7 +210,7 @@ export! {
     /// select(2), which leaves the remaining time in `limit`.
     fn select(n: c_int, r: *mut fd_set, w: *mut fd_set, e: *mut fd_set, limit: *mut timeval) -> c_int as libc::select {
         // SAFETY: as for libc's select.
-        unsafe { select_any(n, [r, w, e], limit, || next::select(n, r, w, e, limit)) }
+        unsafe { select_any(n, [r, w, e], limit, || real::select(n, r, w, e, limit)) }
     }
 
     /// libc's other name of select.
@@ -230,7 +230,7 @@ export! {
     ) -> c_int as libc::pselect {
         // SAFETY: as for libc's pselect.
         unsafe {
-            pselect_any(n, [r, w, e], limit.cast_mut(), mask, false, || next::pselect(n, r, w, e, limit, mask))
+            pselect_any(n, [r, w, e], limit.cast_mut(), mask, false, || real::pselect(n, r, w, e, limit, mask))
         }
     }
 }

@@ -6,7 +6,7 @@ use super::export;
 use crate::graph::fdtable;
 use crate::graph::own_table;
 use crate::instance::close;
-use crate::next;
+use crate::real;
 use crate::sys;
 
 unsafe fn forget_stream(stream: *mut FILE) {
@@ -30,7 +30,7 @@ export! {
         // SAFETY: as for libc's fclose.
         unsafe {
             forget_stream(stream);
-            next::fclose(stream)
+            real::fclose(stream)
         }
     }
 
@@ -39,7 +39,7 @@ export! {
         // SAFETY: as for libc's pclose.
         unsafe {
             forget_stream(stream);
-            next::pclose(stream)
+            real::pclose(stream)
         }
     }
 
@@ -48,7 +48,7 @@ export! {
         // SAFETY: as for libc's closedir.
         unsafe {
             forget(libc::dirfd(directory));
-            next::closedir(directory)
+            real::closedir(directory)
         }
     }
 
@@ -57,7 +57,7 @@ export! {
         // SAFETY: as for libc's freopen, which is freopen64 where off_t has 64 bits.
         unsafe {
             forget_stream(stream);
-            next::freopen64(path, mode, stream)
+            real::freopen64(path, mode, stream)
         }
     }
 

@@ -13,7 +13,7 @@ use crate::hooks;
 use crate::life::process;
 use crate::options;
 use crate::sys;
-use crate::user;
+use crate::uaccess;
 
 /// The mask of pselect6, whose sixth argument is the address of the mask's address and size; `None`
 /// if the kernel would refuse it.
@@ -22,7 +22,7 @@ unsafe fn sixth_of_pselect(argument: usize) -> Option<*const sigset_t> {
         return Some(std::ptr::null());
     }
     // SAFETY: the caller answers for the address.
-    let [mask, bytes] = unsafe { user::read(argument as *const [usize; 2]) }.ok()?;
+    let [mask, bytes] = unsafe { uaccess::read(argument as *const [usize; 2]) }.ok()?;
     (mask == 0 || bytes == sys::KERNEL_SIGSET_BYTES).then_some(mask as *const sigset_t)
 }
 

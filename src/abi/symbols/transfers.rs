@@ -13,7 +13,7 @@ use super::export;
 use crate::edge::Facts;
 use crate::hooks;
 use crate::instance::disguise;
-use crate::next;
+use crate::real;
 use crate::sys;
 
 pub(super) unsafe fn total(iov: *const iovec, n: usize) -> usize {
@@ -100,7 +100,7 @@ pub(super) unsafe fn vmsplice_any(
 /// does.
 fn check_room(asked: size_t, room: size_t) {
     if asked > room {
-        next::chk_fail()
+        real::chk_fail()
     }
 }
 
@@ -108,14 +108,14 @@ fn check_room(asked: size_t, room: size_t) {
 #[inline(always)]
 unsafe fn read_any(fd: c_int, buffer: *mut c_void, n: size_t) -> ssize_t {
     // SAFETY: as for libc's read.
-    unsafe { hooks::reading(fd, buffer, n, move || next::read(fd, buffer, n)) }
+    unsafe { hooks::reading(fd, buffer, n, move || real::read(fd, buffer, n)) }
 }
 
 // Inlined into each symbol, so that it can jump to the call.
 #[inline(always)]
 unsafe fn write_any(fd: c_int, buffer: *const c_void, n: size_t) -> ssize_t {
     // SAFETY: as for libc's write.
-    hooks::writing(fd, move || n, move || unsafe { next::write(fd, buffer, n) })
+    hooks::writing(fd, move || n, move || unsafe { real::write(fd, buffer, n) })
 }
 
 unsafe fn receive(
@@ -127,7 +127,7 @@ unsafe fn receive(
     length: *mut socklen_t,
 ) -> ssize_t {
     // SAFETY: as for libc's recvfrom.
-    hooks::receiving(fd, flags, move || n, move || unsafe { next::recvfrom(fd, buffer, n, flags, from, length) })
+    hooks::receiving(fd, flags, move || n, move || unsafe { real::recvfrom(fd, buffer, n, flags, from, length) })
 }
 
 unsafe fn send_to(
@@ -139,7 +139,7 @@ unsafe fn send_to(
     length: socklen_t,
 ) -> ssize_t {
     // SAFETY: as for libc's sendto.
-    let call = move || unsafe { next::sendto(fd, buffer, n, flags, to, length) };
+    let call = move || unsafe { real::sendto(fd, buffer, n, flags, to, length) };
     hooks::sending(fd, flags, move || n, call)
 }
 
@@ -205,7 +205,7 @@ export! {
     /// readv(2).
     fn readv(fd: c_int, iov: *const iovec, n: c_int) -> ssize_t as libc::readv {
         // SAFETY: as for libc's readv.
-        unsafe { hooks::reading_vector(fd, iov, n as usize, || next::readv(fd, iov, n)) }
+        unsafe { hooks::reading_vector(fd, iov, n as usize, || real::readv(fd, iov, n)) }
     }
 
     /// preadv2(2), which reads from a stream if the offset is -1.
@@ -213,10 +213,10 @@ export! {
         if at != -1 {
             // Files that can be waited for have no offset to read at.
             // SAFETY: as for libc's preadv2.
-            return unsafe { next::preadv2(fd, iov, n, at, flags) };
+            return unsafe { real::preadv2(fd, iov, n, at, flags) };
         }
         // SAFETY: as above.
-        unsafe { hooks::reading_vector(fd, iov, n as usize, || next::preadv2(fd, iov, n, at, flags)) }
+        unsafe { hooks::reading_vector(fd, iov, n as usize, || real::preadv2(fd, iov, n, at, flags)) }
     }
 
     /// preadv2 in programs built for large files.
@@ -269,26 +269,26 @@ export! {
     fn recvmsg(fd: c_int, message: *mut msghdr, flags: c_int) -> ssize_t as libc::recvmsg {
         // SAFETY: as for libc's recvmsg.
         hooks::receiving(fd, flags, || unsafe { message_total(message) }, || unsafe {
-            next::recvmsg(fd, message, flags)
+            real::recvmsg(fd, message, flags)
         })
     }
 
     /// recvmmsg(2).
     fn recvmmsg(fd: c_int, messages: *mut mmsghdr, n: c_uint, flags: c_int, limit: *mut timespec) -> c_int as libc::recvmmsg {
         // SAFETY: as for libc's recvmmsg.
-        unsafe { receive_messages(fd, messages, n, flags, || next::recvmmsg(fd, messages, n, flags, limit) as isize) }
+        unsafe { receive_messages(fd, messages, n, flags, || real::recvmmsg(fd, messages, n, flags, limit) as isize) }
     }
 
     /// accept(2).
     fn accept(fd: c_int, from: *mut sockaddr, length: *mut socklen_t) -> c_int as libc::accept {
         // SAFETY: as for libc's accept.
-        hooks::accepting(fd, || unsafe { next::accept(fd, from, length) })
+        hooks::accepting(fd, || unsafe { real::accept(fd, from, length) })
     }
 
     /// accept4(2).
     fn accept4(fd: c_int, from: *mut sockaddr, length: *mut socklen_t, flags: c_int) -> c_int as libc::accept4 {
         // SAFETY: as for libc's accept4.
-        hooks::accepting(fd, || unsafe { next::accept4(fd, from, length, flags) })
+        hooks::accepting(fd, || unsafe { real::accept4(fd, from, length, flags) })
     }
 
     /// write(2).
@@ -306,7 +306,7 @@ export! {
     /// writev(2).
     fn writev(fd: c_int, iov: *const iovec, n: c_int) -> ssize_t as libc::writev {
         // SAFETY: as for libc's writev.
-        hooks::writing_vector(fd, || unsafe { total(iov, n as usize) }, || unsafe { next::writev(fd, iov, n) })
+        hooks::writing_vector(fd, || unsafe { total(iov, n as usize) }, || unsafe { real::writev(fd, iov, n) })
     }
 
     /// pwritev2(2), which writes to a stream if the offset is -1.
@@ -314,11 +314,11 @@ export! {
         if at != -1 {
             // As for preadv2.
             // SAFETY: as for libc's pwritev2.
-            return unsafe { next::pwritev2(fd, iov, n, at, flags) };
+            return unsafe { real::pwritev2(fd, iov, n, at, flags) };
         }
         // SAFETY: as above.
         hooks::writing_vector(fd, || unsafe { total(iov, n as usize) }, || unsafe {
-            next::pwritev2(fd, iov, n, at, flags)
+            real::pwritev2(fd, iov, n, at, flags)
         })
     }
 
@@ -351,7 +351,7 @@ export! {
     /// sendmsg(2).
     fn sendmsg(fd: c_int, message: *const msghdr, flags: c_int) -> ssize_t as libc::sendmsg {
         // SAFETY: as for libc's sendmsg.
-        let (offered, call) = (|| unsafe { message_total(message) }, || unsafe { next::sendmsg(fd, message, flags) });
+        let (offered, call) = (|| unsafe { message_total(message) }, || unsafe { real::sendmsg(fd, message, flags) });
         hooks::sending(fd, flags, offered, call)
     }
 
@@ -366,7 +366,7 @@ export! {
         as libc::mq_timedreceive
     {
         // SAFETY: as for libc's mq_timedreceive.
-        hooks::queueing(queue, Facts::READ_EAGAIN, || unsafe { next::mq_timedreceive(queue, buffer, n, priority, limit) })
+        hooks::queueing(queue, Facts::READ_EAGAIN, || unsafe { real::mq_timedreceive(queue, buffer, n, priority, limit) })
     }
 
     /// mq_send(3).
@@ -380,21 +380,21 @@ export! {
         as libc::mq_timedsend
     {
         // SAFETY: as for libc's mq_timedsend.
-        let call = || unsafe { next::mq_timedsend(queue, message, n, priority, limit) };
+        let call = || unsafe { real::mq_timedsend(queue, message, n, priority, limit) };
         hooks::queueing(queue, Facts::NO_SPACE, || call() as isize) as c_int
     }
 
     /// sendmmsg(2).
     fn sendmmsg(fd: c_int, messages: *mut mmsghdr, n: c_uint, flags: c_int) -> c_int as libc::sendmmsg {
         // SAFETY: as for libc's sendmmsg.
-        unsafe { send_messages(fd, messages, n, flags, || next::sendmmsg(fd, messages, n, flags)) }
+        unsafe { send_messages(fd, messages, n, flags, || real::sendmmsg(fd, messages, n, flags)) }
     }
 
     /// sendfile(2). A short result counts as a lack of space; the end of the input file looks the
     /// same from here, and costs a spurious report.
     fn sendfile(out: c_int, input: c_int, at: *mut off_t, n: size_t) -> ssize_t as libc::sendfile {
         // SAFETY: as for libc's sendfile; off_t has 64 bits on the supported architectures.
-        hooks::sending_file(out, n, || unsafe { next::sendfile64(out, input, at, n) })
+        hooks::sending_file(out, n, || unsafe { real::sendfile64(out, input, at, n) })
     }
 
     /// sendfile in programs built for large files.
@@ -409,7 +409,7 @@ export! {
     {
         let call = || {
             // SAFETY: as for libc's splice.
-            unsafe { next::splice(input, in_at, out, out_at, n, flags) }
+            unsafe { real::splice(input, in_at, out, out_at, n, flags) }
         };
         splice_any(input, !in_at.is_null(), out, !out_at.is_null(), n, flags, call)
     }
@@ -417,19 +417,19 @@ export! {
     /// tee(2), which takes nothing from its input.
     fn tee(input: c_int, out: c_int, n: size_t, flags: c_uint) -> ssize_t as libc::tee {
         // SAFETY: as for libc's tee.
-        tee_any(input, out, n, flags, || unsafe { next::tee(input, out, n, flags) })
+        tee_any(input, out, n, flags, || unsafe { real::tee(input, out, n, flags) })
     }
 
     /// vmsplice(2), into a pipe or out of it.
     fn vmsplice(fd: c_int, iov: *const iovec, n: size_t, flags: c_uint) -> ssize_t as libc::vmsplice {
         // SAFETY: as for libc's vmsplice.
-        unsafe { vmsplice_any(fd, iov, n, flags, || next::vmsplice(fd, iov, n, flags)) }
+        unsafe { vmsplice_any(fd, iov, n, flags, || real::vmsplice(fd, iov, n, flags)) }
     }
 
     /// connect(2).
     fn connect(fd: c_int, to: *const sockaddr, length: socklen_t) -> c_int as libc::connect {
         // SAFETY: as for libc's connect.
-        hooks::connecting(fd, || unsafe { next::connect(fd, to, length) })
+        hooks::connecting(fd, || unsafe { real::connect(fd, to, length) })
     }
 
     /// libc's other name of connect.
@@ -441,25 +441,25 @@ export! {
     /// listen(2).
     fn listen(fd: c_int, backlog: c_int) -> c_int as libc::listen {
         // SAFETY: as for libc's listen.
-        hooks::listening(fd, || unsafe { next::listen(fd, backlog) })
+        hooks::listening(fd, || unsafe { real::listen(fd, backlog) })
     }
 
     /// getsockopt(2), which clears a pending error with SO_ERROR.
     fn getsockopt(fd: c_int, level: c_int, name: c_int, value: *mut c_void, length: *mut socklen_t) -> c_int as libc::getsockopt {
         // SAFETY: as for libc's getsockopt.
-        hooks::asking(fd, level, name, || unsafe { next::getsockopt(fd, level, name, value, length) })
+        hooks::asking(fd, level, name, || unsafe { real::getsockopt(fd, level, name, value, length) })
     }
 
     /// setsockopt(2), some of whose options wake waiters.
     fn setsockopt(fd: c_int, level: c_int, name: c_int, value: *const c_void, length: socklen_t) -> c_int as libc::setsockopt {
         // SAFETY: as for libc's setsockopt.
-        hooks::setting(fd, level, name, || unsafe { next::setsockopt(fd, level, name, value, length) })
+        hooks::setting(fd, level, name, || unsafe { real::setsockopt(fd, level, name, value, length) })
     }
 
     /// shutdown(2).
     fn shutdown(fd: c_int, how: c_int) -> c_int as libc::shutdown {
         // SAFETY: as for libc's shutdown.
-        hooks::shutting_down(fd, how, || unsafe { next::shutdown(fd, how) })
+        hooks::shutting_down(fd, how, || unsafe { real::shutdown(fd, how) })
     }
 
     /// timerfd_settime(2).
@@ -467,7 +467,7 @@ export! {
         as libc::timerfd_settime
     {
         // SAFETY: as for libc's timerfd_settime.
-        hooks::setting_timer(fd, || unsafe { next::timerfd_settime(fd, flags, new, old) })
+        hooks::setting_timer(fd, || unsafe { real::timerfd_settime(fd, flags, new, old) })
     }
 
     /// Reads an eventfd's counter; libc does it without calling `read` by its name.

@@ -10,7 +10,7 @@ use super::Eventpoll;
 use crate::edge::Facts;
 use crate::graph::epitem::Epitem;
 use crate::graph::file::File;
-use crate::memory;
+use crate::heap;
 use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
 use crate::sync::{self, ArrayQueue};
 
@@ -24,8 +24,8 @@ pub(super) type Inbox = ArrayQueue<&'static Epitem>;
 pub(super) fn new_inbox() -> Result<&'static Inbox, Errno> {
     // The queue's slots, each a stamp and a pointer.
     let slots = Layout::new::<[[usize; 2]; INBOX]>();
-    let queue = memory::infallible(slots, || ArrayQueue::new(INBOX))?;
-    let place = memory::forever(Layout::new::<Inbox>()).cast::<Inbox>();
+    let queue = heap::infallible(slots, || ArrayQueue::new(INBOX))?;
+    let place = heap::forever(Layout::new::<Inbox>()).cast::<Inbox>();
     if place.is_null() {
         return Err(Errno::ENOMEM);
     }
@@ -59,7 +59,7 @@ impl Eventpoll {
         if !self.post(item) {
             self.look_at_all.store(true, SeqCst);
         }
-        if !self.rouse(item, facts) && self.exposed.load(Relaxed) {
+        if !self.wake_poller(item, facts) && self.exposed.load(Relaxed) {
             self.stir();
         }
     }
@@ -68,7 +68,7 @@ impl Eventpoll {
     #[cold]
     pub fn notice_unlocked(&'static self, item: &'static Epitem, facts: Facts) {
         self.look_at_all.store(true, SeqCst);
-        if !self.rouse(item, facts)
+        if !self.wake_poller(item, facts)
             && self.exposed.load(Relaxed)
             && let Some(file) = self.file.get()
         {
@@ -81,7 +81,7 @@ impl Eventpoll {
     /// Wakes the thread that sleeps on the set if it would not notice the facts. False if no thread
     /// sleeps. Checked only after the post, because the poll set may change until then.
     #[inline]
-    fn rouse(&self, item: &Epitem, facts: Facts) -> bool {
+    fn wake_poller(&self, item: &Epitem, facts: Facts) -> bool {
         let Some(sleeper) = self.blocked.get_in_order() else { return false };
         if item.is_deaf_to(facts) {
             sleeper.kick();
@@ -141,7 +141,7 @@ impl Eventpoll {
             let written = self.show_readable();
             // Set after the write: a thread that finds the flag set assumes a byte in the pipe that
             // it can take out.
-            self.stirred.store(true, SeqCst);
+            self.outer_woken.store(true, SeqCst);
             if let Some(file) = self.file.get() {
                 file.tell(Facts::RECHECK, at);
             }
@@ -151,9 +151,9 @@ impl Eventpoll {
 
     /// Whether `stir` put a byte into the pipe, which may still be there. The byte counts as
     /// handled from here on.
-    pub fn was_stirred(&self) -> bool {
+    pub fn take_outer_wake(&self) -> bool {
         self.stir.silence();
-        self.stirred.swap(false, SeqCst)
+        self.outer_woken.swap(false, SeqCst)
     }
 
     /// Records whether the descriptor may be looked at from outside.

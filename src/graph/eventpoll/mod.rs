@@ -61,7 +61,7 @@ pub struct Eventpoll {
     /// without the lock.
     exposed: AtomicBool,
     /// Whether a byte may have been put into the pipe to make observers look.
-    stirred: AtomicBool,
+    outer_woken: AtomicBool,
     /// Avoids a second such byte in succession.
     stir: Bell,
     /// Whether the inbox overflowed or could not be used, so that every registration must be looked
@@ -112,7 +112,7 @@ pooled!(
         posts: AtomicU32::new(0),
         posts_seen: AtomicU32::new(0),
         exposed: AtomicBool::new(false),
-        stirred: AtomicBool::new(false),
+        outer_woken: AtomicBool::new(false),
         stir: Bell::new(),
         look_at_all: AtomicBool::new(false),
         blocked: AtomicRef::none(),
@@ -182,7 +182,7 @@ impl Eventpoll {
             }
             self.file.set(None);
             self.look_at_all.store(false, Relaxed);
-            self.stirred.store(false, Relaxed);
+            self.outer_woken.store(false, Relaxed);
             self.stir.silence();
             self.expose(false);
             INSTANCES.give_back(self);

@@ -101,12 +101,12 @@ impl Bucket {
 
 /// The threads in a call of one sort on one description.
 #[derive(Clone, Copy, Debug)]
-pub struct Underway(u32);
+pub struct InFlight(u32);
 
-impl Underway {
+impl InFlight {
     /// `what` is a number for the sort and the description, other than 0.
-    pub const fn on(what: u32) -> Underway {
-        Underway(what)
+    pub const fn on(what: u32) -> InFlight {
+        InFlight(what)
     }
 
     #[inline]
@@ -225,27 +225,27 @@ mod tests {
 
     #[test]
     fn a_thread_that_ended_in_a_call_is_in_none() {
-        let underway = Underway::on(1);
+        let in_flight = InFlight::on(1);
         std::thread::scope(|scope| {
-            scope.spawn(|| std::mem::forget(underway.begin()));
+            scope.spawn(|| std::mem::forget(in_flight.begin()));
         });
         // Without the handlers of a process that has been started the kernel has to say it, and has
         // the thread for a moment longer.
         let is_seen_to_be_over = |_| {
             std::thread::yield_now();
-            !underway.by_others()
+            !in_flight.by_others()
         };
         assert!((0..1_000_000).any(is_seen_to_be_over));
     }
 
     #[test]
     fn the_end_of_a_thread_is_the_end_of_its_calls() {
-        let underway = Underway::on(4);
+        let in_flight = InFlight::on(4);
         let left = |ends: bool| {
             std::thread::scope(|scope| {
                 scope
                     .spawn(|| {
-                        std::mem::forget(underway.begin());
+                        std::mem::forget(in_flight.begin());
                         if ends {
                             end_thread();
                         }
@@ -265,10 +265,10 @@ mod tests {
 
     #[test]
     fn a_thread_in_a_call_is_seen_by_others_until_it_is_done() {
-        let underway = Underway::on(2);
-        let mark = underway.begin();
-        assert!(!underway.by_others());
-        let seen = || std::thread::scope(|scope| scope.spawn(|| underway.by_others()).join().ok());
+        let in_flight = InFlight::on(2);
+        let mark = in_flight.begin();
+        assert!(!in_flight.by_others());
+        let seen = || std::thread::scope(|scope| scope.spawn(|| in_flight.by_others()).join().ok());
         assert_eq!(seen(), Some(true));
         drop(mark);
         assert_eq!(seen(), Some(false));
@@ -276,19 +276,19 @@ mod tests {
 
     #[test]
     fn a_call_that_was_left_is_none_once_the_thread_begins_another() {
-        let underway = Underway::on(3);
-        std::mem::forget(underway.begin());
-        drop(underway.begin());
-        let seen = std::thread::scope(|scope| scope.spawn(|| underway.by_others()).join().ok());
+        let in_flight = InFlight::on(3);
+        std::mem::forget(in_flight.begin());
+        drop(in_flight.begin());
+        let seen = std::thread::scope(|scope| scope.spawn(|| in_flight.by_others()).join().ok());
         assert_eq!(seen, Some(false));
     }
 
     #[test]
     fn threads_of_one_description_are_told_from_those_of_another_in_its_bucket() {
-        let one = Underway::on(u32::MAX);
+        let one = InFlight::on(u32::MAX);
         let is_beside =
-            |other: &Underway| other.buckets().next().map(ptr::from_ref) == one.buckets().next().map(ptr::from_ref);
-        let other = (1..u32::MAX).map(Underway::on).find(is_beside).expect("one of the same bucket");
+            |other: &InFlight| other.buckets().next().map(ptr::from_ref) == one.buckets().next().map(ptr::from_ref);
+        let other = (1..u32::MAX).map(InFlight::on).find(is_beside).expect("one of the same bucket");
         let (begun, done) = (std::sync::Barrier::new(7), std::sync::Barrier::new(7));
         std::thread::scope(|scope| {
             for _ in 0..6 {

@@ -15,7 +15,7 @@ use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
 const BUCKETS: usize = 1024;
 
 /// The first description of each bucket; the next ones are linked through `File::beside`. Read
-/// without a lock: by witnesses.
+/// without a lock: by hooks.
 static FIRST: [AtomicShort<File>; BUCKETS] = [const { AtomicShort::none() }; BUCKETS];
 /// Held while the chains are changed, and nothing is waited for meanwhile.
 pub static CHANGES: Lock<()> = Lock::new(ranks::INDEX, ());

@@ -54,7 +54,7 @@ pub use tcp::Tcp;
 pub use unix::{Peer, Unix};
 
 use graph::Told;
-use in_flight::{Mark, Underway};
+use in_flight::{InFlight, Mark};
 use kind_cell::KindCell;
 
 pub static FILES: Pool<File> = Pool::new();
@@ -103,7 +103,7 @@ pub struct File {
     claim: Claim,
     /// The instance, if this is an epoll descriptor.
     ep: AtomicShort<Eventpoll>,
-    /// The registrations, linked through `Epitem::next`. Changed under the graph's lock; a witness
+    /// The registrations, linked through `Epitem::next`. Changed under the graph's lock; a hook
     /// that finds it taken walks them without.
     items: AtomicShort<Epitem>,
     graph: Lock<Graph>,
@@ -301,8 +301,8 @@ impl File {
     }
 
     /// The threads in a call that takes and has not reported how much.
-    fn taking(&'static self) -> Underway {
-        Underway::on(2 * Short::of(self).to_bits().get())
+    fn taking(&'static self) -> InFlight {
+        InFlight::on(2 * Short::of(self).to_bits().get())
     }
 
     /// A call that takes begins. Until it has reported how much, the amounts queued and taken do
@@ -358,7 +358,7 @@ impl File {
 
     /// In a forked child: the calls of other threads did not come along.
     pub fn reset_all_after_fork() {
-        Underway::reset_all_after_fork();
+        InFlight::reset_all_after_fork();
         FILES.for_each(|file| file.counting.store(0, Relaxed));
     }
 }

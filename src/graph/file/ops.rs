@@ -19,13 +19,13 @@ pub struct Look {
     pub at: Option<u32>,
     /// An edge may hide in the file that no wake-up reports, so it needs another look after a
     /// while.
-    pub is_uneasy: bool,
+    pub needs_resample: bool,
 }
 
 impl Look {
     /// A level that poll(2) showed.
     pub const fn polled(level: Bits) -> Look {
-        Look { level, at: None, is_uneasy: false }
+        Look { level, at: None, needs_resample: false }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Peeks, and counts of datagrams, which move the place where a peek begins (SO_PEEK_OFF): a count
 //! and a peek exclude each other, and the place is put back after a count.
 
-use super::in_flight::{self, Mark, Underway};
+use super::in_flight::{self, InFlight, Mark};
 use super::{File, MOVED};
 use crate::pool::Short;
 use crate::sync;
@@ -15,8 +15,8 @@ pub struct Peeking {
 
 impl File {
     /// The threads in a peeking call.
-    pub(super) fn peeking(&'static self) -> Underway {
-        Underway::on(2 * Short::of(self).to_bits().get() + 1)
+    pub(super) fn peeking(&'static self) -> InFlight {
+        InFlight::on(2 * Short::of(self).to_bits().get() + 1)
     }
 
     /// A call that peeks begins. It waits for a count in progress, which takes a microsecond; not

@@ -15,7 +15,7 @@ pub(super) static SOURCE: FileOps = FileOps { look: look_at_source, on_watch: |_
 fn look_at_source(file: &'static File, _in_turn: bool) -> Look {
     // The time first: a post after it is news after this look.
     let at = file.clock();
-    Look { level: Source(file).posted(), at: Some(at), is_uneasy: false }
+    Look { level: Source(file).posted(), at: Some(at), needs_resample: false }
 }
 
 impl File {

@@ -337,7 +337,7 @@ pub fn exclusive_instances_take_every_token() {
 }
 
 /// A hook reports a fact of a description while it is closed, and its records are reused.
-pub fn witness_and_close_meet() {
+pub fn hook_and_close_meet() {
     let (ep, bell) = watched_bell();
     let writer = spawn(move || {
         // The number may be closed, or another file's, by the time of the call.

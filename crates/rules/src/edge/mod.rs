@@ -299,7 +299,7 @@ impl Edge {
     /// Whether the registration has quiet bits behind which an edge could hide that no hook
     /// reports. Such a registration is sampled at every wait.
     #[inline]
-    pub fn is_uneasy(&self, outlook: Outlook) -> bool {
+    pub fn needs_resample(&self, outlook: Outlook) -> bool {
         let Outlook { kind, watched, sees_calls, departures, full_peer, shared, orphan } = outlook;
         let quiet = self.quiet & watched;
         if matches!(kind, Kind::Source) {

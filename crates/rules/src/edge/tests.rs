@@ -135,12 +135,12 @@ fn a_hangup_leaves_the_set_and_comes_back_with_a_new_connection() {
         shared: false,
         orphan: false,
     };
-    assert!(edge.is_uneasy(outlook(Kind::Tcp)), "it may go through more states");
+    assert!(edge.needs_resample(outlook(Kind::Tcp)), "it may go through more states");
     edge.closed();
-    assert!(!edge.is_uneasy(outlook(Kind::Tcp)));
-    assert!(edge.is_uneasy(outlook(Kind::Fifo)), "another writer may open it");
-    assert!(edge.is_uneasy(outlook(Kind::UnixStream)), "the peer may have shut down only, and close later");
-    assert!(!edge.is_uneasy(Outlook { orphan: true, ..outlook(Kind::UnixStream) }));
+    assert!(!edge.needs_resample(outlook(Kind::Tcp)));
+    assert!(edge.needs_resample(outlook(Kind::Fifo)), "another writer may open it");
+    assert!(edge.needs_resample(outlook(Kind::UnixStream)), "the peer may have shut down only, and close later");
+    assert!(!edge.needs_resample(Outlook { orphan: true, ..outlook(Kind::UnixStream) }));
     edge.digest(Kind::Tcp, WATCHED, Facts::WAKE_ALL, true);
     assert_eq!(edge.asked(WATCHED), Some(WATCHED));
 }

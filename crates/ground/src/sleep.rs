@@ -4,7 +4,7 @@ use libc::pollfd;
 use nix::errno::Errno;
 
 use crate::facts;
-use crate::next;
+use crate::real;
 use crate::sanitizer;
 use crate::sync;
 use crate::sync::atomic::AtomicI32;
@@ -18,14 +18,14 @@ pub const LONGEST_TICK_NS: u64 = 50_000_000;
 
 /// A sleep in `ppoll`, with the signal mask of the wait.
 #[derive(Debug)]
-pub struct Nap {
+pub struct Sleep {
     /// The mask of epoll_pwait.
     pub mask: Option<SigMask>,
     /// The mask outside of the sleep, once all signals are blocked there.
     pub outside: Option<SigMask>,
 }
 
-impl Nap {
+impl Sleep {
     /// Blocks all signals from here to the end of the wait, except while the thread sleeps.
     pub fn prepare(&mut self) {
         if self.outside.is_none() {
@@ -56,10 +56,10 @@ impl Nap {
     /// meanwhile.
     pub fn sleep_on_ring(&self, fd: &AtomicI32, limit: Option<u64>) -> Result<usize, Errno> {
         let careful = facts::has_threads();
-        let before = careful.then(|| next::let_cancel(next::CANCEL_AT_ANY_MOMENT));
+        let before = careful.then(|| real::let_cancel(real::CANCEL_AT_ANY_MOMENT));
         let slept = sync::io_uring_sleep(fd.load(Relaxed), limit, self.mask.or(self.outside));
         if let Some(before) = before {
-            next::let_cancel(before);
+            real::let_cancel(before);
         }
         match slept {
             Ok(()) => Ok(1),

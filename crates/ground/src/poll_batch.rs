@@ -10,16 +10,16 @@ pub const WINDOW: usize = 64;
 
 /// Descriptors for one look, each on behalf of a `T`; at most `ROOM` of them.
 #[derive(Debug)]
-pub struct Window<T, const ROOM: usize> {
+pub struct PollBatch<T, const ROOM: usize> {
     set: [pollfd; ROOM],
     whom: [Option<T>; ROOM],
     number: usize,
 }
 
-impl<T: Copy, const ROOM: usize> Window<T, ROOM> {
+impl<T: Copy, const ROOM: usize> PollBatch<T, ROOM> {
     /// Makes an empty window.
-    pub const fn new() -> Window<T, ROOM> {
-        Window { set: [pollfd { fd: -1, events: 0, revents: 0 }; ROOM], whom: [None; ROOM], number: 0 }
+    pub const fn new() -> PollBatch<T, ROOM> {
+        PollBatch { set: [pollfd { fd: -1, events: 0, revents: 0 }; ROOM], whom: [None; ROOM], number: 0 }
     }
 
     /// Whether there is no room for another descriptor.
