@@ -2,7 +2,7 @@
 //! end every sleep. Kernel counterpart: `ep_poll`.
 //!
 //! No value that must be dropped is alive while a thread sleeps here: a cancelled thread unwinds
-//! out of `ppoll` through these frames, and those of `nap` and the poller. Its place in the
+//! out of `ppoll` through these frames, and those of `sleep` and the poller. Its place in the
 //! instance is cleared when it exits (`lifecycle::end_thread`).
 
 mod poll_round;

@@ -2,12 +2,12 @@
 //!
 //! | module | job |
 //! |---|---|
-//! | `sys`, `next` | raw system calls; the next definitions of the symbols that the library exports |
-//! | `user` | copies from and to the program's memory |
+//! | `sys`, `real` | raw system calls; the next definitions of the symbols that the library exports |
+//! | `uaccess` | copies from and to the program's memory |
 //! | `sync`, `lock` | atomics, sleeps and wake-ups, which the models replace; the lock |
-//! | `memory`, `pool` | the library's own allocator; type-stable records |
-//! | `thread`, `nap`, `window` | threads of the library; one sleep in `ppoll`; a poll over a few descriptors |
-//! | `ring`, `diagnosis`, `tcp_info` | a ring of io_uring; the socket diagnosis of netlink; TCP_INFO |
+//! | `heap`, `pool` | the library's own allocator; type-stable records |
+//! | `thread`, `sleep`, `poll_batch` | threads of the library; one sleep in `ppoll`; a poll over a few descriptors |
+//! | `io_uring`, `sock_diag`, `tcp_info` | a ring of io_uring; the socket diagnosis of netlink; TCP_INFO |
 //! | `fork_mark`, `thread_exit` | detection of a fork without handlers; of the end of a thread |
 //! | `options`, `log`, `facts` | settings; lines on standard error; facts about the process |
 //! | `sanitizer` | reports to ThreadSanitizer's runtime |
