@@ -10,7 +10,7 @@ use crate::graph::ring_state::Request;
 use crate::pool::{AtomicShort, Pool, Short};
 use crate::pooled;
 
-pub static ANNEXES: Pool<EpitemExt> = Pool::new();
+pub static EXTS: Pool<EpitemExt> = Pool::new();
 pub static ANNOUNCEMENTS: Pool<Announcement> = Pool::new();
 
 /// The extension of a registration whose instance has a ring, or is followed.
@@ -40,7 +40,7 @@ pub struct Announcement {
 pub const UNTOLD: Edge = Edge::FRESH.for_outer();
 
 pooled!(
-    ANNEXES,
+    EXTS,
     EpitemExt,
     free,
     EpitemExt { free: AtomicShort::none(), announcement: Cell::new(None), request: Request::none() }
@@ -61,7 +61,7 @@ unsafe impl Sync for Announcement {}
 impl EpitemExt {
     /// Makes an extension without a request. ENOMEM without memory.
     pub fn create() -> Result<&'static EpitemExt, Errno> {
-        let ext = ANNEXES.take()?;
+        let ext = EXTS.take()?;
         ext.request.forget();
         Ok(ext)
     }
@@ -71,7 +71,7 @@ impl EpitemExt {
         if let Some(announcement) = self.announcement.take() {
             ANNOUNCEMENTS.give_back(announcement.get());
         }
-        ANNEXES.give_back(self);
+        EXTS.give_back(self);
     }
 
     /// The part for a followed instance, if there is one.

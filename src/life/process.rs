@@ -166,7 +166,7 @@ static FORK_ORDER: [&dyn ForkLock; 13] = [
     &watch::AllMail,
     &index::CHANGES,
     &epitem::ITEMS,
-    &epitem_ext::ANNEXES,
+    &epitem_ext::EXTS,
     &epitem_ext::ANNOUNCEMENTS,
     &waitq::SLEEPERS,
     &pin::RECORDS,
