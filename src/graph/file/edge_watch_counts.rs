@@ -1,5 +1,5 @@
-//! Counters of the descriptions with edge-triggered registrations: the first question of a transfer
-//! call.
+//! Counters of the descriptions with edge-triggered registrations, which a transfer call checks
+//! first.
 
 use crate::sync::atomic::AtomicU32;
 use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
@@ -7,16 +7,16 @@ use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
 use super::File;
 use crate::kind::Kind;
 
-/// So many descriptions of one inode are found.
+/// The most descriptions of one inode that are found.
 pub const MOST_ENDS: usize = 8;
 
-/// How many descriptions have edge-triggered registrations.
+/// The number of descriptions with edge-triggered registrations.
 static WITH_EDGES: AtomicU32 = AtomicU32::new(0);
-/// How many of these are pipes.
+/// The number of pipes among them.
 static PIPES_WITH_EDGES: AtomicU32 = AtomicU32::new(0);
-/// How many of these are FIFOs.
+/// The number of FIFOs among them.
 static FIFOS_WITH_EDGES: AtomicU32 = AtomicU32::new(0);
-/// How many of these are signalfds.
+/// The number of signalfds among them.
 static SIGNALFDS_WITH_EDGES: AtomicU32 = AtomicU32::new(0);
 
 impl File {
@@ -26,7 +26,7 @@ impl File {
         self.edges.load(Relaxed) != 0
     }
 
-    /// Whether anybody waits for its edges but this registration.
+    /// Whether a registration other than this one waits for edges of the description.
     #[inline]
     pub fn has_edges_beside(&self, tracked: bool) -> bool {
         self.edges.load(Relaxed) > u32::from(tracked)
@@ -40,7 +40,7 @@ impl File {
         };
         if change(&self.edges) == 0 {
             change(&WITH_EDGES);
-            // From here on hooks see reads, or do not any more.
+            // From here on hooks see reads, or no longer see them.
             self.lose_place();
             match self.kind() {
                 Kind::Pipe => _ = change(&PIPES_WITH_EDGES),
@@ -55,25 +55,25 @@ impl File {
         }
     }
 
-    /// Whether anybody waits for the edges of a pipe.
+    /// Whether a registration waits for edges of a pipe.
     #[inline]
     pub fn any_pipe_edges() -> bool {
         PIPES_WITH_EDGES.load(Relaxed) != 0
     }
 
-    /// Whether anybody waits for the edges of a FIFO.
+    /// Whether a registration waits for edges of a FIFO.
     #[inline]
     pub fn any_fifo_edges() -> bool {
         FIFOS_WITH_EDGES.load(Relaxed) != 0
     }
 
-    /// Whether anybody waits for the edges of a signalfd.
+    /// Whether a registration waits for edges of a signalfd.
     #[inline]
     pub fn any_signal_edges() -> bool {
         SIGNALFDS_WITH_EDGES.load(Relaxed) != 0
     }
 
-    /// Whether anybody waits for edges, on any description.
+    /// Whether a registration waits for edges of any description.
     #[inline]
     pub fn any_edges() -> bool {
         WITH_EDGES.load(Relaxed) != 0

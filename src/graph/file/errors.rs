@@ -8,16 +8,16 @@ use super::{File, Tcp};
 use crate::kind::Kind;
 use crate::sync::atomic::Ordering::SeqCst;
 
-/// The memory of this TCP connection is followed.
+/// Set if the memory of this TCP connection is followed.
 const FOLLOWED: u32 = 1 << 31;
-/// Below it: the number of arrivals found in the queue; the sum of bytes received and sent, modulo
-/// a prime; the memory in use.
+/// The bits below it: the number of arrivals found in the queue; the sum of the bytes received and
+/// sent, modulo a prime; the memory in use.
 const FOUND: u32 = 28;
 const FLOW: u32 = 20;
-/// Buffers take multiples of this.
+/// The sizes of buffers are multiples of this.
 const GRAIN: u32 = 64;
 
-/// The file of a socket that is counted by memory. The word `state` is the memory of all entries
+/// The view of a socket that is counted by memory. The word `state` is the memory of all entries
 /// that were taken from its error queue.
 #[derive(Clone, Copy, Debug)]
 pub struct ByMemory<'a>(&'a File);
@@ -35,8 +35,8 @@ impl ByMemory<'_> {
         self.0.state.load(SeqCst)
     }
 
-    /// An entry with this memory was taken from the error queue. `None` if the memory is unknown,
-    /// because something else arrived meanwhile.
+    /// Records that an entry with this memory was taken from the error queue. `None` if the memory
+    /// is unknown, because something else arrived meanwhile.
     pub fn take_errors(self, memory: Option<u32>) {
         self.0.state.fetch_add(memory.unwrap_or(1), SeqCst);
     }
@@ -49,7 +49,7 @@ impl Tcp<'_> {
         self.0.state.load(SeqCst) & FOLLOWED != 0
     }
 
-    /// A report shows whether the error queue is empty.
+    /// Records whether the error queue is not empty, as a report shows it.
     pub fn follow_errors(self, any: bool) {
         match self.follows_errors() {
             true if !any => self.0.state.fetch_and(!FOLLOWED, SeqCst),
@@ -58,15 +58,15 @@ impl Tcp<'_> {
         };
     }
 
-    /// A number that changes when an arrival in the error queue is found.
+    /// A number that changes whenever an arrival in the error queue is found.
     #[doc(alias = "sk_error_queue")]
     pub fn errors_found(self) -> u8 {
         ((self.0.state.load(SeqCst) & !FOLLOWED) >> FOUND) as u8
     }
 
-    /// Notes the memory in use after `flow` bytes were received and sent.
+    /// Records the memory in use after `flow` bytes were received and sent.
     pub fn note_error_memory(self, memory: u32, flow: u64) {
-        /// A prime, because the numbers of bytes are often multiples of a power of two.
+        /// A prime, because byte counts are often multiples of a power of two.
         const SUMS: u64 = 251;
         const MOST: u32 = (1 << FLOW) - 1;
         let (flow, memory) = ((flow % SUMS) as u32, memory.div_ceil(GRAIN).min(MOST));

@@ -1,11 +1,11 @@
-//! The file of an eventfd: which calls add to it. Kernel counterpart: `struct eventfd_ctx`.
+//! The file of an eventfd: the calls that add to it. Kernel counterpart: `struct eventfd_ctx`.
 
 use super::{ADDED_UNSEEN, File};
 use crate::INTERPOSES;
 use crate::facts;
 use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
 
-/// The file of an eventfd. The word `tally` is the number of calls that added to it, or may have.
+/// The view of an eventfd. The word `tally` is the number of calls that added to it, or may have.
 #[doc(alias = "eventfd_ctx")]
 #[derive(Clone, Copy, Debug)]
 pub struct Eventfd<'a>(&'a File);
@@ -25,22 +25,22 @@ impl File {
 }
 
 impl Eventfd<'_> {
-    /// How many calls were seen that add to it, or may have.
+    /// The number of calls that were seen to add to it, or may have.
     pub fn adds(self) -> u32 {
         self.0.tally.load(SeqCst)
     }
 
-    /// A call begins that adds to it.
+    /// Records that a call begins that adds to it.
     pub fn begin_add(self) {
         self.0.tally.fetch_add(1, SeqCst);
     }
 
-    /// Whether something was found to have been added without a call that a hook sees.
+    /// Whether it was found that something adds to it without a call that a hook sees.
     pub fn is_added_to_unseen(self) -> bool {
         self.0.flags.load(Relaxed) & ADDED_UNSEEN != 0
     }
 
-    /// Something adds to it without a call that a hook sees.
+    /// Records that something adds to it without a call that a hook sees.
     pub fn note_unseen_add(self) {
         self.0.flags.fetch_or(ADDED_UNSEEN, Relaxed);
     }

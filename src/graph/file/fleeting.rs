@@ -4,13 +4,13 @@ use super::File;
 use crate::events::Bits;
 use crate::sync::atomic::Ordering::SeqCst;
 
-/// The file of a kind with fleeting levels. The word `tally` is the levels that a look took and
-/// that were not reported since.
+/// The view of a file with levels that a look takes away. The word `tally` contains the levels that
+/// a look took and that were not reported since.
 #[derive(Clone, Copy, Debug)]
 pub struct Fleeting<'a>(&'a File);
 
 impl File {
-    /// The file as one with fleeting levels, if it is one.
+    /// The file as one with levels that a look takes away, if it is one.
     #[inline]
     pub fn fleeting(&self) -> Option<Fleeting<'_>> {
         (self.kind().fleeting() != 0).then_some(Fleeting(self))

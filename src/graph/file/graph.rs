@@ -1,5 +1,5 @@
-//! The interest graph around one description: its numbers, its registrations, and how facts of the
-//! hooks reach these.
+//! The interest graph around one description: its numbers, its registrations, and the delivery of
+//! facts from hooks to these.
 
 use libc::c_int;
 
@@ -12,17 +12,17 @@ use crate::lock::Guard;
 use crate::sync::atomic::AtomicU32;
 use crate::sync::atomic::Ordering::SeqCst;
 
-/// The part of the interest graph around one description; its registrations are reached through
+/// The part of the interest graph around one description. Its registrations are reached through
 /// [`FileGuard`].
 #[derive(Debug)]
 pub struct Graph {
     /// The numbers that name the description. Empty when it is closed.
     pub numbers: Numbers,
-    /// Pins on the description by threads and rings from which its registrations are gone (D4).
+    /// The pins of threads and rings on the description for registrations that have ended (D4).
     pub pins: FilePins,
 }
 
-/// The right to use a description's graph. Letting go of it delivers the facts that came meanwhile.
+/// The lock on a description's graph. Its release delivers the facts that came meanwhile.
 #[derive(Debug)]
 pub struct FileGuard {
     file: &'static File,
@@ -35,7 +35,7 @@ impl FileGuard {
         self.file.items()
     }
 
-    /// The registration of the number in the instance: the key of T4.
+    /// Finds the registration of a number in an instance: the key of T4.
     pub fn find(&self, ep: &'static Eventpoll, number: c_int) -> Option<&'static Epitem> {
         self.items().find(|item| item.number() == number && item.is_of(ep))
     }
@@ -46,7 +46,7 @@ impl FileGuard {
         self.file.items.set(Some(item));
     }
 
-    /// Takes a registration out. Its own link stays, for walks without the lock.
+    /// Removes a registration. Its own link stays, for walks without the lock.
     pub fn unlink(&mut self, item: &'static Epitem) {
         match self.items().find(|other| other.next.get().is_some_and(|next| std::ptr::eq(next, item))) {
             Some(before) => before.next.set(item.next.get()),
@@ -54,7 +54,7 @@ impl FileGuard {
         }
     }
 
-    /// Whether nothing is registered.
+    /// Whether the description has no registrations.
     pub fn is_unwatched(&self) -> bool {
         self.file.items.get().is_none()
     }
@@ -87,8 +87,8 @@ impl Drop for FileGuard {
     }
 }
 
-/// Facts to be delivered, the beginning of the latest call, and the number of calls, so that facts
-/// which come during a delivery are not taken for delivered.
+/// The facts to be delivered, the beginning of the latest call, and the number of calls, so that
+/// facts which come during a delivery are not taken for delivered.
 #[derive(Clone, Copy)]
 pub(super) struct Told(pub(super) u64);
 
@@ -108,7 +108,7 @@ impl Told {
     }
 
     fn and(self, facts: Facts, at: u32) -> Told {
-        // Facts::RECHECK asks for a look and says nothing of when.
+        // Facts::RECHECK asks for a look and carries no time.
         let at = if facts != Facts::RECHECK && is_later(at, self.at()) { at } else { self.at() };
         let low = (self.0.wrapping_add(Told::ONE) as u32) | u32::from(facts.bits());
         Told(u64::from(at) << 32 | u64::from(low))
@@ -120,15 +120,15 @@ impl Told {
 }
 
 impl File {
-    /// The graph around the description.
+    /// Locks the graph around the description.
     #[inline]
     pub fn graph(&'static self) -> FileGuard {
         FileGuard { file: self, guard: Some(self.graph.lock()) }
     }
 
-    /// Hands facts, of a call that began at `at`, to every registration. Never waits: if the graph
-    /// is locked, by another thread or by this one when a signal handler is the caller, they are
-    /// told without the lock, and once more by whoever holds it.
+    /// Reports facts of a call that began at `at` to every registration. Never waits. If the graph
+    /// is locked, by another thread or by this one when a signal handler is the caller, the facts
+    /// are reported without the lock, and once more by the lock's holder.
     pub fn tell(&'static self, facts: Facts, at: u32) {
         let add = |told| Some(Told(told).and(facts, at).0);
         let _ = self.undelivered.fetch_update(SeqCst, SeqCst, add);
@@ -144,16 +144,17 @@ impl File {
             let Some(_graph) = self.graph.try_lock() else { return self.tell_past_holder(told) };
             self.lapse_claim(told);
             self.items().for_each(|item| item.tell(told.facts(), told.at()));
-            // Not before: this thread may be held up on the way, and another one then has to
-            // deliver.
+            // Cleared only after the delivery: this thread may be held up on the way, and then
+            // another one has to deliver.
             let _ = self.undelivered.compare_exchange(told.0, told.delivered().0, SeqCst, SeqCst);
         }
     }
 
-    /// The holder of the graph may be held up, in a signal handler for instance, with a thread
-    /// asleep that must hear of the facts now. If so the list stands still, and this walk reaches
-    /// all of it. If not it may miss some, or stray into a record that was used again, where the
-    /// facts cost a look; then the holder is about to let go, and tells all of them again.
+    /// Reports facts without the lock. The holder of the graph may be held up, for instance in a
+    /// signal handler, while a thread is asleep that must learn of the facts now. In that case the
+    /// list does not change, and this walk reaches all of it. Otherwise the walk may miss some
+    /// registrations, or follow a link into a recycled record, where the facts cost a look. But
+    /// then the holder is about to release the lock, and reports all facts again.
     #[cold]
     fn tell_past_holder(&'static self, told: Told) {
         self.lapse_claim(told);
@@ -171,7 +172,7 @@ impl File {
         std::iter::successors(self.items.get(), |item| item.next.get())
     }
 
-    /// Whether there is more than one registration on it.
+    /// Whether the description has more than one registration.
     pub fn has_several_registrations(&self) -> bool {
         self.items().nth(1).is_some()
     }
@@ -182,7 +183,7 @@ impl File {
         Told(self.undelivered.load(SeqCst)).facts().is_empty()
     }
 
-    /// Delivers what could not be delivered while a fork had the locks.
+    /// Delivers the facts that could not be delivered while a fork had the locks.
     pub fn deliver_all() {
         FILES.for_each(|file| {
             file.deliver();
@@ -194,8 +195,8 @@ fn is_later(at: u32, than: u32) -> bool {
     at.wrapping_sub(than).cast_signed() > 0
 }
 
-/// Raises a clock reading to a later one. A call that began long ago must not revoke the report of
-/// a later one.
+/// Advances a clock reading to a later one. A call that began long ago must not revoke the report
+/// of a later one.
 pub fn raise(clock: &AtomicU32, at: u32) {
     let _ = clock.fetch_update(SeqCst, SeqCst, |now| is_later(at, now).then_some(at));
 }

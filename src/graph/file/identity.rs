@@ -1,5 +1,5 @@
-//! Whether a number still names the description that it named: it may have been closed and used
-//! again behind our back.
+//! Checks whether a number still names the description that it named. It may have been closed and
+//! used again by calls that the library did not see.
 
 use libc::c_int;
 use nix::errno::Errno;
@@ -11,11 +11,11 @@ use crate::sys;
 /// Device and inode.
 pub type Identity = (u64, u64);
 
-/// How long a comparison holds.
+/// The time for which a comparison is valid.
 const CHECK_MS: u64 = 10;
 
-/// How many comparisons the reports of an instance make between two ticks of the coarse clock:
-/// enough for each of those that are reported, where they are not many.
+/// The number of comparisons that the reports of an instance make between two ticks of the coarse
+/// clock: enough for every reported registration, unless there are many.
 #[derive(Debug)]
 pub struct Allowance {
     tick: u64,
@@ -25,7 +25,7 @@ pub struct Allowance {
 impl Allowance {
     const EACH_TICK: u8 = 16;
 
-    /// Nothing was asked yet.
+    /// An allowance of which nothing is used.
     pub const fn new() -> Allowance {
         Allowance { tick: 0, left: Allowance::EACH_TICK }
     }
@@ -40,28 +40,29 @@ impl Allowance {
     }
 }
 
-/// How many bits of an inode stand in a mark as they are.
+/// The number of bits of an inode that a mark contains unchanged.
 const INODE_BITS: u32 = 40;
 
-/// The bits of an inode that a mark holds.
+/// The bits of an inode that a mark contains.
 pub(super) fn known_part(inode: u64) -> u64 {
     inode & ((1 << INODE_BITS) - 1)
 }
 
-/// Both in one number: a device's is short, and so is the inode of whatever has no name.
+/// Combines both in one number. Device numbers are short, and so are the inodes of files without a
+/// name.
 fn mark_of((device, inode): Identity) -> u64 {
     let device = device ^ device >> (64 - INODE_BITS);
     (device << INODE_BITS ^ inode).max(1)
 }
 
 impl File {
-    /// Takes down device and inode. The next use of a number is compared with them.
+    /// Records device and inode. The next use of a number is compared with them.
     pub fn mark(&self, identity: Identity) {
         self.check_anew();
         self.mark.store(mark_of(identity), Relaxed);
     }
 
-    /// The next use of a number is compared with what it named.
+    /// Makes the next use of a number compare it with the recorded device and inode.
     pub fn check_anew(&self) {
         self.checked_at.store(0, Relaxed);
     }
@@ -71,17 +72,17 @@ impl File {
         self.mark.load(Relaxed) != 0
     }
 
-    /// Whether device and inode are these, as far as they are known.
+    /// Whether device and inode are these, or are unknown.
     pub fn is_marked_as(&self, identity: Identity) -> bool {
         [0, mark_of(identity)].contains(&self.mark.load(Relaxed))
     }
 
-    /// As much of the inode as is known.
+    /// The known part of the inode.
     pub(super) fn inode(&self) -> u64 {
         known_part(self.mark.load(Relaxed))
     }
 
-    /// Whether it was compared a moment ago.
+    /// Whether a number was compared a moment ago.
     fn was_checked(&self, now: u64) -> bool {
         u64::from((now as u32).wrapping_sub(self.checked_at.load(Relaxed))) < CHECK_MS
     }
@@ -91,8 +92,8 @@ impl File {
         self.is_named_by(fd)
     }
 
-    /// The same as [`Self::is_named_by`], asked now and then only, for it is a system call; with
-    /// `once_used` not before the first use after `mark`.
+    /// Like [`Self::is_named_by`], but makes its system call only now and then; with `once_used`,
+    /// not before the first use after `mark`.
     pub fn is_likely_named_by(&self, fd: c_int, once_used: bool) -> bool {
         if once_used && self.checked_at.load(Relaxed) == 0 {
             return true;
@@ -101,15 +102,15 @@ impl File {
         self.was_checked(now) || self.check_at(fd, now)
     }
 
-    /// The same for a report, at this time, as often as the instance is allowed to ask; the first
-    /// is always asked for.
+    /// Like `is_likely_named_by` for a report at the time `now`: compares the number as often as
+    /// the instance's allowance permits, and always the first time.
     pub fn is_still_named_by(&self, fd: c_int, now: u64, allowance: &mut Allowance) -> bool {
         let is_first = self.checked_at.load(Relaxed) == 0;
         (!is_first && (self.was_checked(now) || !allowance.take(now))) || self.check_at(fd, now)
     }
 
-    /// Whether the number still names the description, as far as device and inode tell, and where
-    /// all share one inode the kind.
+    /// Whether the number still names the description, as far as device and inode show, and the
+    /// kind if all such files share one inode.
     pub fn is_named_by(&self, fd: c_int) -> bool {
         loop {
             let mark = self.mark.load(Relaxed);
@@ -118,10 +119,10 @@ impl File {
             }
             let is_named = match sys::fstat(fd) {
                 Ok(stat) => mark == mark_of((stat.st_dev, stat.st_ino)) && self.is_of_kind(fd, &stat),
-                // Where the question is not allowed the answer is not no.
+                // A call that is not permitted proves nothing.
                 Err(errno) => errno != Errno::EBADF,
             };
-            // A signal handler may have forked after the question: then this is the child, whose
+            // A signal handler may have forked after the call. Then this is the child, whose
             // instances have pipes of their own.
             if is_named || self.mark.load(Relaxed) == mark {
                 return is_named;
@@ -129,8 +130,9 @@ impl File {
         }
     }
 
-    /// Whether the number can be the description's, whose device and inode it has: what shares the
-    /// anonymous inode has to have one name. It is taken down at the first comparison.
+    /// Whether the number can name this description, given that device and inode match: files that
+    /// share the anonymous inode must also have the same name. The name is recorded at the first
+    /// comparison.
     pub fn is_of_kind(&self, fd: c_int, stat: &libc::stat) -> bool {
         if stat.st_mode & libc::S_IFMT != 0 {
             return true;

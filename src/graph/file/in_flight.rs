@@ -1,8 +1,7 @@
-//! Calls that are under way on a description, by thread. Not a count: a thread that is cancelled in
-//! a call, or leaves it by `siglongjmp`, does not come back to say so.
+//! Calls in flight on a description, by thread. A count would not do: a thread that is cancelled in
+//! a call, or leaves it by `siglongjmp`, does not come back to report that.
 //!
-//! There is one table of them for all descriptions, since there are far fewer threads than
-//! descriptions.
+//! There is one table for all descriptions, because there are far fewer threads than descriptions.
 
 use std::cell::Cell;
 
@@ -12,25 +11,25 @@ use crate::sys;
 use crate::thread_exit;
 
 thread_local! {
-    /// The thread's number; 0 before it was asked for. Without a destructor: it is read in signal
-    /// handlers and at thread exit.
+    /// The thread's number; 0 before the first query. It has no destructor, because signal handlers
+    /// and thread exit read it.
     static OWN: Cell<u32> = const { Cell::new(0) };
 }
 
-/// The calling thread's number.
+/// Returns the calling thread's number.
 pub fn own_number() -> u32 {
     OWN.with(|own| {
         if own.get() == 0 {
             own.set(sys::gettid().unsigned_abs());
-            // The kernel knows a thread for a moment after pthread_join() returned, so a mark that
-            // a cancelled call left behind has to go before that.
+            // The kernel knows a thread for a moment after pthread_join() has returned, so a mark
+            // left behind by a cancelled call has to be removed before that.
             thread_exit::arm_without_memory();
         }
         own.get()
     })
 }
 
-/// The calling thread ends: the calls that it left by cancellation are over.
+/// Ends the calls of the calling thread that it left by cancellation.
 pub fn end_thread() {
     let me = OWN.with(Cell::get);
     for place in CALLS.iter().flat_map(|bucket| &bucket.places) {
@@ -43,7 +42,7 @@ pub fn end_thread() {
 
 /// The table. A call is in the bucket of its description or, if that is full, in a later one.
 static CALLS: [Bucket; Bucket::COUNT] = [const { Bucket::empty() }; Bucket::COUNT];
-/// So many more, without names.
+/// The number of calls that did not fit into the table, and have no names.
 static MORE: AtomicU32 = AtomicU32::new(0);
 
 #[derive(Debug)]
@@ -85,7 +84,7 @@ impl Bucket {
         })
     }
 
-    /// Threads that have ended were cancelled in their calls.
+    /// Removes the entries of threads that have ended: they were cancelled in their calls.
     #[cold]
     #[inline(never)]
     fn forget_dead(&self) {
@@ -104,7 +103,7 @@ impl Bucket {
 pub struct InFlight(u32);
 
 impl InFlight {
-    /// `what` is a number for the sort and the description, other than 0.
+    /// `what` is a nonzero number for the sort and the description.
     pub const fn on(what: u32) -> InFlight {
         InFlight(what)
     }
@@ -125,8 +124,8 @@ impl InFlight {
         self.buckets().take_while(move |bucket| std::mem::replace(&mut goes_on, bucket.passed.load(SeqCst)))
     }
 
-    /// The calling thread begins. If it is here already, it left that call by force, or is in a
-    /// signal handler within it.
+    /// Begins a call of the calling thread. If the thread is in the table already, it left that
+    /// call by force, or is in a signal handler that interrupted it.
     #[inline]
     pub fn begin(self) -> Mark {
         let word = u64::from(own_number()) << 32 | u64::from(self.0);
@@ -135,7 +134,7 @@ impl InFlight {
         Mark { place: is_here.or_else(|| self.begin_beyond(word)), word }
     }
 
-    /// Where the first bucket is full, or was.
+    /// Begins a call whose first bucket is full, or was.
     #[cold]
     #[inline(never)]
     fn begin_beyond(self, word: u64) -> Option<&'static AtomicU64> {
@@ -157,8 +156,8 @@ impl InFlight {
         place
     }
 
-    /// Whether another thread is in a call. The calling thread is not, unless it is in a signal
-    /// handler within one.
+    /// Whether another thread is in a call. The calling thread does not count, unless it is in a
+    /// signal handler that interrupted a call.
     #[inline]
     pub fn by_others(self) -> bool {
         let bucket = &CALLS[self.first()];
@@ -180,7 +179,7 @@ impl InFlight {
         MORE.load(SeqCst) > 0 || self.reached().any(lasting)
     }
 
-    /// The description is another's from here on.
+    /// Removes the entries, because the record will be used for another description.
     pub fn reset(self) {
         for place in self.reached().flat_map(|bucket| &bucket.places) {
             let word = place.load(SeqCst);
@@ -190,7 +189,8 @@ impl InFlight {
         }
     }
 
-    /// In a forked child: no other thread came along, and the calling one has another number.
+    /// In a forked child, empties the table: no other thread exists there, and the calling thread
+    /// has another number.
     pub fn reset_all_after_fork() {
         OWN.with(|own| own.set(0));
         for bucket in &CALLS {
@@ -201,7 +201,7 @@ impl InFlight {
     }
 }
 
-/// A call that is under way until this is dropped.
+/// A call that is in flight until this is dropped.
 #[derive(Debug)]
 pub struct Mark {
     place: Option<&'static AtomicU64>,
@@ -229,8 +229,8 @@ mod tests {
         std::thread::scope(|scope| {
             scope.spawn(|| std::mem::forget(in_flight.begin()));
         });
-        // Without the handlers of a process that has been started the kernel has to say it, and has
-        // the thread for a moment longer.
+        // Without the handlers of a started process only the kernel shows that the thread has
+        // ended, and it knows the thread for a moment longer.
         let is_seen_to_be_over = |_| {
             std::thread::yield_now();
             !in_flight.by_others()

@@ -1,5 +1,5 @@
-//! Descriptions with edges by their inode, as far as a call on another description looks for them:
-//! a pipe's ends, a unix socket's peer.
+//! An index by inode of the descriptions with edges, for calls on another description that affect
+//! them: the ends of a pipe, the peer of a unix socket.
 
 use super::identity::known_part;
 use super::{FILES, File, MOST_ENDS};
@@ -17,9 +17,10 @@ const BUCKETS: usize = 1024;
 /// The first description of each bucket; the next ones are linked through `File::beside`. Read
 /// without a lock: by hooks.
 static FIRST: [AtomicShort<File>; BUCKETS] = [const { AtomicShort::none() }; BUCKETS];
-/// Held while the chains are changed, and nothing is waited for meanwhile.
+/// Held while the chains are changed, and never across a wait.
 pub static CHANGES: Lock<()> = Lock::new(ranks::INDEX, ());
-/// A sequence count: odd while the chains are changed. A walk meanwhile may have missed an entry.
+/// A sequence count: odd while the chains are changed. A walk at that time may have missed an
+/// entry.
 static VERSION: AtomicU32 = AtomicU32::new(0);
 
 fn bucket(inode: u64) -> &'static AtomicShort<File> {
@@ -31,18 +32,18 @@ fn chain(inode: u64) -> impl Iterator<Item = &'static File> {
 }
 
 impl File {
-    /// Whether others look for descriptions of its kind.
+    /// Whether calls on other descriptions look for those of its kind.
     fn has_others(&self) -> bool {
         matches!(self.kind(), Kind::Pipe | Kind::Fifo | Kind::UnixStream | Kind::UnixSeqpacket | Kind::UnixListener)
     }
 
-    /// Brings the index in line with the description, which has edges now or has none any more.
+    /// Updates the index for the description, which has edges now or no longer has any.
     pub(super) fn index(&'static self) {
         if !self.has_others() && !self.indexed.load(Relaxed) {
             return;
         }
         let _changes = CHANGES.lock();
-        // Another thread may have changed its mind meanwhile, and come first.
+        // Another thread may have changed this meanwhile, and taken the lock first.
         let wanted = self.has_edges() && self.has_others();
         if self.indexed.swap(wanted, Relaxed) == wanted {
             return;
@@ -61,8 +62,8 @@ impl File {
         VERSION.fetch_add(1, SeqCst);
     }
 
-    /// The descriptions with edges whose inode is this one: a socket, the two ends of a pipe, a
-    /// FIFO that is open several times. At most [`MOST_ENDS`] are found.
+    /// The descriptions with edges that have this inode: a socket, the two ends of a pipe, a FIFO
+    /// that is open several times. Finds at most [`MOST_ENDS`].
     pub fn of_inode(inode: u64) -> impl Iterator<Item = &'static File> + Clone {
         let mut found = Found { inode: known_part(inode), files: [None; MOST_ENDS] };
         if own_table::is_apart() {

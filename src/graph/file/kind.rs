@@ -1,4 +1,4 @@
-//! The kind of an open file description, as far as its edges differ, and whether epoll accepts it
+//! The kind of an open file description, which determines its edges, and whether epoll accepts it
 //! (T3).
 
 use libc::{c_int, stat};
@@ -14,15 +14,15 @@ use crate::sys;
 use crate::tcp::{self, TcpState};
 use crate::tcp_info;
 
-/// That of mqueue, which no header has.
+/// The magic number of mqueue, which no header has.
 const MQUEUE_MAGIC: u32 = 0x1980_0202;
-/// Those of kernfs: sysfs, cgroups of either version, resctrl.
+/// The magic numbers of kernfs: sysfs, cgroups of either version, resctrl.
 const KERNFS: [u32; 4] = [SYSFS_MAGIC, CGROUP2_SUPER_MAGIC, CGROUP_SUPER_MAGIC, RDTGROUP_SUPER_MAGIC];
-/// The others all of whose regular files have a poll.
+/// The other file systems on which all regular files have a poll method.
 const POLLABLE: [u32; 4] = [DEBUGFS_MAGIC, MQUEUE_MAGIC, FUSE_SUPER_MAGIC, PID_FS_MAGIC];
 
-/// Whether epoll takes the description: EPERM where the file has no poll of its own (T3), EBADF
-/// where the number names a path only.
+/// Whether epoll accepts the description: EPERM if the file has no poll method (T3), EBADF if the
+/// number only names a path (O_PATH).
 pub fn may_be_watched(fd: c_int, stat: &stat) -> Result<(), Errno> {
     let has_inode = stat.st_mode & libc::S_IFMT != 0;
     if has_inode && !sys::is_usable(fd) {
@@ -37,30 +37,30 @@ pub fn may_be_watched(fd: c_int, stat: &stat) -> Result<(), Errno> {
     }
 }
 
-/// The devices of major 1 that have no poll: mem, null, port, zero, full and urandom. `/dev/random`
-/// and `/dev/kmsg` have.
+/// Whether the device is one of those of major 1 without a poll method: mem, null, port, zero, full
+/// and urandom. `/dev/random` and `/dev/kmsg` have one.
 fn memory_device(stat: &stat) -> bool {
     libc::major(stat.st_rdev) == 1 && matches!(libc::minor(stat.st_rdev), 1..=5 | 7 | 9)
 }
 
-/// The poll of a file that has none: all four at once.
+/// The level of a file without a poll method: all four bits at once.
 const NO_POLL: u16 = READABLE & !(libc::EPOLLRDBAND | libc::EPOLLMSG) as u16 | WRITABLE & !libc::EPOLLWRBAND as u16;
 
 fn polls_as_if_without(fd: c_int) -> bool {
     sys::level(fd, NO_POLL) & NO_POLL == NO_POLL
 }
 
-/// The devices of major 10 that have no poll: kvm, loop-control, userfaultfd and so on, whose
-/// minors are partly dynamic. Those that have one and may show all four bits nevertheless are tun,
-/// uinput, tpm, cuse, fuse, vhost, uhid and rfkill.
+/// Whether the device is one of those of major 10 without a poll method: kvm, loop-control,
+/// userfaultfd and so on, whose minors are partly dynamic. tun, uinput, tpm, cuse, fuse, vhost,
+/// uhid and rfkill have one, which may nevertheless show all four bits.
 fn miscellaneous_device(fd: c_int, stat: &stat) -> bool {
     libc::major(stat.st_rdev) == 10
         && !matches!(libc::minor(stat.st_rdev), 200 | 203 | 223 | 224 | 229 | 238 | 239 | 241 | 242)
         && polls_as_if_without(fd)
 }
 
-/// Of what shares the anonymous inode only rings, seccomp's notifications and bpf maps have a poll
-/// that may show all four bits.
+/// Checks a file on the anonymous inode. Of those, only rings, seccomp notifications and bpf maps
+/// have a poll method that may show all four bits.
 fn without_inode(fd: c_int) -> Result<(), Errno> {
     let level = sys::level(fd, NO_POLL);
     if level & NVAL != 0 {
@@ -76,21 +76,21 @@ fn without_inode(fd: c_int) -> Result<(), Errno> {
     }
 }
 
-/// Only pseudo file systems have regular files that can be polled.
+/// Checks a regular file. Only pseudo file systems have regular files that can be polled.
 fn regular_file(fd: c_int) -> Result<(), Errno> {
     let filesystem = sys::filesystem(fd)?;
     if KERNFS.contains(&filesystem) || POLLABLE.contains(&filesystem) {
         return Ok(());
     }
-    // A process's mounts, trace_pipe and the like have one that shows.
+    // A process's mounts, trace_pipe and similar files have a poll method that shows other bits.
     if !polls_as_if_without(fd) {
         return Ok(());
     }
     if filesystem != PROC_SUPER_MAGIC {
         return Err(Errno::EPERM);
     }
-    // Those of /proc which do are pollable for epoll, but for a process's own; and the network is
-    // no process's own.
+    // epoll accepts those files of /proc that show all four bits, except those of a process. Those
+    // of the network do not count as a process's.
     let mut buffer = [0; 64];
     let link = sys::descriptor_link(fd, &mut buffer)?;
     let mut names = link.split(|&byte| byte == b'/').skip(2);
@@ -104,8 +104,8 @@ pub fn identify(fd: c_int) -> Kind {
     sys::fstat(fd).map_or(Kind::Other, |stat| of_stat(fd, &stat).0)
 }
 
-/// Finds the kind of the description, and on the way the state of a TCP connection. A few system
-/// calls: for edge-triggered registrations only.
+/// Finds the kind of the description, and the state of a TCP connection with it. Takes a few system
+/// calls, so it is used for edge-triggered registrations only.
 pub fn of_stat(fd: c_int, stat: &stat) -> (Kind, Option<TcpState>) {
     let kind = match stat.st_mode & libc::S_IFMT {
         libc::S_IFSOCK => return socket(fd),
@@ -119,8 +119,8 @@ pub fn of_stat(fd: c_int, stat: &stat) -> (Kind, Option<TcpState>) {
     (kind, None)
 }
 
-/// Whether it may be of a kind with fleeting levels, which level-triggered registrations need to
-/// know of, too.
+/// Whether the description may be of a kind with levels that a look takes away, which matters for
+/// level-triggered registrations too.
 pub fn may_be_fleeting(fd: c_int, stat: &stat) -> bool {
     match stat.st_mode & libc::S_IFMT {
         libc::S_IFREG => true,
@@ -141,12 +141,13 @@ fn regular(fd: c_int) -> Kind {
 }
 
 fn is_named(fd: c_int, like: impl FnOnce(&[u8]) -> bool) -> bool {
-    // A name that does not fit is of no process, and deep below what it is recognised by.
+    // A name that does not fit is not that of a process file, and the directory that identifies it
+    // is near its beginning.
     let mut buffer = [0; 256];
     sys::descriptor_link(fd, &mut buffer).is_ok_and(like)
 }
 
-/// A file of `/proc`, by its name, wherever that is mounted.
+/// Finds the kind of a file of `/proc` by its name, wherever `/proc` is mounted.
 fn of_proc(fd: c_int) -> Kind {
     let mut kind = Kind::Other;
     is_named(fd, |name| {
@@ -164,19 +165,19 @@ fn of_proc(fd: c_int) -> Kind {
     kind
 }
 
-/// PERF_EVENT_IOC_ID, which nothing else answers.
+/// Whether the file answers PERF_EVENT_IOC_ID, as only perf events do.
 fn is_perf_event(fd: c_int) -> bool {
     const ID: u64 = 0x8008_2407;
     sys::ioctl_word(fd, ID).is_ok()
 }
 
-/// A pseudo-terminal, which answers to nothing once it is hung up.
+/// Whether the file is a pseudo-terminal, which rejects every ioctl once it is hung up.
 fn is_pty(stat: &stat) -> bool {
     matches!(libc::major(stat.st_rdev), 136..=143) || stat.st_rdev == libc::makedev(5, 2)
 }
 
 fn is_terminal(fd: c_int) -> bool {
-    // TIOCGPTN answers on a pseudo-terminal's master, TIOCOUTQ on every terminal.
+    // A pseudo-terminal's master supports TIOCGPTN, and every terminal supports TIOCOUTQ.
     sys::ioctl_int(fd, libc::TIOCOUTQ).is_ok()
 }
 
@@ -187,9 +188,9 @@ fn socket(fd: c_int) -> (Kind, Option<TcpState>) {
     };
     let protocol = option(libc::SO_PROTOCOL);
     let is_listener = || option(libc::SO_ACCEPTCONN) == 1;
-    // An MPTCP listener answers for its first subflow.
+    // An MPTCP listener returns the state of its first subflow.
     if (protocol == libc::IPPROTO_TCP || protocol == libc::IPPROTO_MPTCP && is_listener())
-        // A raw socket has the same protocol and no such state.
+        // A raw socket can have the same protocol, but has no such state.
         && let Some(state) = tcp_info::state(fd)
     {
         return (if state == tcp::LISTEN { Kind::TcpListener } else { Kind::Tcp }, Some(state));
@@ -207,14 +208,13 @@ fn socket(fd: c_int) -> (Kind, Option<TcpState>) {
     (kind, None)
 }
 
-/// Whether datagrams of the protocol are UDP's, of the light kind or not: those of ICMP are not,
-/// nor are SCTP's.
+/// Whether datagrams of the protocol are UDP or UDP-Lite, and not ICMP or SCTP.
 fn is_udp(protocol: c_int) -> bool {
     matches!(protocol, libc::IPPROTO_UDP | libc::IPPROTO_UDPLITE)
 }
 
-/// The kinds that live on the anonymous inode. Probed by what only they answer where `/proc` cannot
-/// be asked.
+/// Finds the kind of a file on the anonymous inode. If `/proc` is not available, probes for
+/// operations that only one kind supports.
 fn anonymous(fd: c_int) -> Kind {
     let mut buffer = [0; 64];
     match sys::descriptor_link(fd, &mut buffer) {
@@ -222,7 +222,7 @@ fn anonymous(fd: c_int) -> Kind {
         Ok(b"anon_inode:[eventfd]") => Kind::Eventfd,
         Ok(b"anon_inode:[timerfd]") => Kind::Timerfd,
         Ok(b"anon_inode:[signalfd]") => Kind::Signalfd,
-        // Both queue events of a length, and wake with each.
+        // Both have queues of events with a length, and wake up at each event.
         Ok(b"anon_inode:inotify" | b"anon_inode:[fanotify]") => Kind::Inotify,
         Ok(b"anon_inode:[io_uring]") => Kind::IoUring,
         Ok(b"anon_inode:[userfaultfd]") => Kind::Userfault,

@@ -6,10 +6,10 @@ use crate::kind::Kind;
 use crate::sync::atomic::AtomicU8;
 use crate::sync::atomic::Ordering::Relaxed;
 
-/// How far to the left of the kind the access mode stands.
+/// The bit position of the access mode, above the kind.
 const ACCESS: u32 = 6;
 
-/// A kind, and an access mode beside it: O_RDONLY, which is 0, until it is set.
+/// A kind with an access mode, which is O_RDONLY (0) until it is set.
 #[derive(Debug)]
 pub(super) struct KindCell(AtomicU8);
 

@@ -67,39 +67,41 @@ pub struct File {
     beside: AtomicShort<File>,
     /// Whether it is in the index.
     indexed: AtomicBool,
-    /// What it is.
+    /// Its kind, and the access mode of a pipe.
     kind: KindCell,
-    /// Edge-triggered registrations: while there are none, the hooks have no facts to report.
+    /// The number of edge-triggered registrations. While it is 0, the hooks have no facts to
+    /// report.
     edges: AtomicU32,
-    /// Bytes, or connections, that read-like calls of this process took. Only counted while a
-    /// registration needs it. Of a TCP connection whose place is known, all that were ever taken.
+    /// The bytes, or connections, that read-like calls of this process took. Counted only while a
+    /// registration needs it. For a TCP connection whose place is known, all that were ever taken.
     consumed: AtomicU64,
-    /// Counts the transfer calls that began: orders their facts and the reports (see
+    /// The number of transfer calls that began, which orders their facts and the reports (see
     /// `Epitem::tell`).
     clock: AtomicU32,
-    /// How many calls that take have ended.
+    /// The number of calls that took data and have ended.
     taken: AtomicU32,
-    /// We count datagrams, which moves the place where a peek begins.
+    /// The thread that counts datagrams, which moves the offset of peeks; 0 if no thread does.
     counting: AtomicU32,
-    /// A word of the kind's own, see the view of the kind: [`Tcp`], [`Unix`], [`Source`] and so on.
+    /// A word whose meaning depends on the kind, see the view of the kind: [`Tcp`], [`Unix`],
+    /// [`Source`] and so on.
     state: AtomicU32,
-    /// Another.
+    /// Another such word.
     tally: AtomicU32,
-    /// A byte of the kind's own.
+    /// A byte whose meaning depends on the kind.
     peer: AtomicU8,
     /// [`NO_SPACE`] and the bits below it.
     flags: AtomicU8,
-    /// Facts that did not reach every registration yet, see [`Told`].
+    /// Facts that have not reached every registration yet, see [`Told`].
     undelivered: AtomicU64,
-    /// Device and inode in one number; 0 while they are not known. The two ends of a pipe have the
+    /// Device and inode in one number; 0 while they are unknown. The two ends of a pipe have the
     /// same.
     mark: AtomicU64,
-    /// A checksum of its name in `/proc`, if it has no inode of its own; 0 while that is not known.
+    /// A checksum of its name in `/proc`, if it has no inode of its own; 0 while that is unknown.
     name: AtomicU32,
-    /// When a number was last compared with it, in milliseconds of the monotonic clock, as far as
-    /// they fit; 0 if it was not.
+    /// The time when a number was last compared with it, in milliseconds of the monotonic clock,
+    /// truncated; 0 if there was no comparison.
     checked_at: AtomicU32,
-    /// Which exclusive registration has the event at hand.
+    /// The exclusive registration that reports the present event.
     claim: Claim,
     /// The instance, if this is an epoll descriptor.
     ep: AtomicShort<Eventpoll>,
@@ -109,20 +111,19 @@ pub struct File {
     graph: Lock<Graph>,
 }
 
-/// There was no space to write when last heard of, see `room.rs`.
+/// There was no space to write when the state was last seen, see `room.rs`.
 const NO_SPACE: u8 = 1 << 7;
-/// It is known how far into a TCP stream its readers have come.
+/// The position that the readers of a TCP stream have reached is known.
 const PLACED: u8 = 1 << 6;
-/// Urgent data has come in it, which readers step over.
+/// Urgent data has come, which readers step over.
 const URGENT: u8 = 1 << 5;
-/// Of an eventfd: something adds to it without a call that a hook sees.
+/// For an eventfd: something adds to it without a call that a hook sees.
 const ADDED_UNSEEN: u8 = URGENT;
-/// A count of datagrams has moved the place where a peek begins, and it may not be back where it
-/// was.
+/// A count of datagrams has moved the offset of peeks, and may not have restored it.
 const MOVED: u8 = 1 << 4;
-/// There was a registration for room in it.
+/// There has been a registration for the writable level.
 const ROOM_WANTED: u8 = 1 << 3;
-/// Of a TCP connection: a write blocks where there is no space, as far as known.
+/// For a TCP connection: a write blocks if there is no space, as far as known.
 const BLOCKS: u8 = 1 << 2;
 /// The program shut down a side of the socket: a bit for SHUT_RD, and another for SHUT_WR.
 const SHUT: u8 = 3;
@@ -162,7 +163,7 @@ impl File {
         let file = FILES.take()?;
         file.kind.set(Kind::Unidentified);
         file.edges.store(0, Relaxed);
-        // The count of an earlier eventfd leaves no room for more.
+        // The count of an earlier eventfd leaves no room for another one.
         file.consumed.store(0, Relaxed);
         file.taking().reset();
         file.peeking().reset();
@@ -178,7 +179,7 @@ impl File {
         Ok(file)
     }
 
-    /// Gives the record back. The table must not lead to it any more.
+    /// Returns the record to the pool. The table must no longer refer to it.
     pub fn retire(&'static self) {
         self.ep.set(None);
         FILES.give_back(self);
@@ -216,7 +217,7 @@ impl File {
         self.kind()
     }
 
-    /// The description became something else: a socket that listens or connects.
+    /// Identifies the description again: it has become a socket that listens or connects.
     pub fn identify_again(&self, fd: c_int) {
         self.peer.store(0, Relaxed);
         self.lose_place();
@@ -229,12 +230,12 @@ impl File {
         }
     }
 
-    /// Whether a pipe's end can be read.
+    /// Whether this end of a pipe can be read.
     pub fn reads(&self) -> bool {
         self.kind.access() != libc::O_WRONLY
     }
 
-    /// Whether a pipe's end can be written.
+    /// Whether this end of a pipe can be written.
     pub fn writes(&self) -> bool {
         self.kind.access() != libc::O_RDONLY
     }
@@ -245,23 +246,23 @@ impl File {
         self.ep.get()
     }
 
-    /// Makes the description an epoll descriptor's.
+    /// Makes the description that of an epoll descriptor.
     pub fn set_eventpoll(&self, ep: &'static Eventpoll) {
         self.kind.set(Kind::Epoll);
         self.ep.set(Some(ep));
     }
 
-    /// Which exclusive registration has the event at hand.
+    /// The exclusive registration that reports the present event.
     pub fn claim(&self) -> &Claim {
         &self.claim
     }
 
-    /// The amount that read-like calls took so far.
+    /// The amount that read-like calls have taken so far.
     pub fn consumed(&self) -> u64 {
         self.consumed.load(SeqCst)
     }
 
-    /// A read-like call took something.
+    /// Records that a read-like call took something.
     pub fn consume(&self, amount: u64) {
         self.consumed.fetch_add(amount, SeqCst);
     }
@@ -271,7 +272,7 @@ impl File {
         self.flags.load(Relaxed) & ROOM_WANTED != 0
     }
 
-    /// A registration waits for space from here on.
+    /// Records that a registration waits for space from here on.
     pub fn want_room(&self) {
         self.flags.fetch_or(ROOM_WANTED, Relaxed);
     }
@@ -284,37 +285,37 @@ impl File {
         }
     }
 
-    /// Whether the program shut this side of the socket: SHUT_RD or SHUT_WR.
+    /// Whether the program shut down this side of the socket: SHUT_RD or SHUT_WR.
     pub fn is_shut(&self, side: c_int) -> bool {
         self.flags.load(Relaxed) & (1 << side) != 0
     }
 
-    /// Whether the program shut its side of a connection that goes through states because of it.
+    /// Whether the program shut down its side of a connection whose state changes because of that.
     pub fn is_closing(&self) -> bool {
         self.kind() == Kind::Tcp && self.is_shut(libc::SHUT_WR)
     }
 
-    /// The program shut a side of the socket, or both.
+    /// Records that the program shut down a side of the socket, or both.
     pub fn note_shut(&self, how: c_int) {
         let sides = if how == libc::SHUT_RDWR { 3 } else { 1 << how };
         self.flags.fetch_or(sides, Relaxed);
     }
 
-    /// The threads in a call that takes and has not reported how much.
+    /// The threads in a call that takes data and has not reported the amount.
     fn taking(&'static self) -> InFlight {
         InFlight::on(2 * Short::of(self).to_bits().get())
     }
 
-    /// A call that takes begins. Until it has reported how much, the amounts queued and taken do
-    /// not add up.
+    /// Begins a call that takes data. Until it has reported the amount, the amounts queued and
+    /// taken do not add up.
     #[inline]
     pub fn begin_taking(&'static self) -> Taking {
         Taking { file: self, _mark: self.taking().begin() }
     }
 
-    /// Runs `count`, which looks at what is queued and at what was taken. The answer's second part
-    /// tells whether a call was taking something meanwhile: its bytes may be missing from the sum,
-    /// and never count twice.
+    /// Runs `count`, which reads the queued amount and the taken amount. The second part of the
+    /// result is true if a call was taking data meanwhile: its bytes may be missing from the sum,
+    /// but are never in it twice.
     #[inline]
     pub fn while_others_take<T>(&'static self, count: impl FnOnce() -> T) -> (T, bool) {
         let (others, before) = (self.taking().by_others(), self.taken.load(SeqCst));
@@ -322,8 +323,8 @@ impl File {
         (counted, others || self.taking().by_others() || before != self.taken.load(SeqCst))
     }
 
-    /// Waits for calls that take something to say how much, if that is a matter of microseconds:
-    /// not for one that sleeps.
+    /// Waits until the calls that take data have reported the amount, if that is a matter of
+    /// microseconds: does not wait for a call that sleeps.
     #[cold]
     pub fn await_takers(&'static self) {
         const NAP_NS: u32 = 50_000;
@@ -334,19 +335,19 @@ impl File {
             if turn < sync::SPINS {
                 sync::spin_loop();
             } else {
-                // Its thread may have to wait for this one's processor.
+                // The thread of the call may need this thread's processor.
                 sync::nap(NAP_NS);
             }
         }
     }
 
-    /// A transfer call begins: its place in the order of things.
+    /// Begins a transfer call. Returns its time on the description's clock.
     #[inline]
     pub fn begin_call(&self) -> u32 {
         self.clock.fetch_add(1, SeqCst).wrapping_add(1)
     }
 
-    /// The place of a report in the order of things.
+    /// The present time on the description's clock, for a report.
     pub fn clock(&self) -> u32 {
         self.clock.load(SeqCst)
     }
@@ -356,19 +357,18 @@ impl File {
         FILES.for_each(visit);
     }
 
-    /// In a forked child: the calls of other threads did not come along.
+    /// In a forked child, forgets the calls of other threads, which are not in the child.
     pub fn reset_all_after_fork() {
         InFlight::reset_all_after_fork();
         FILES.for_each(|file| file.counting.store(0, Relaxed));
     }
 }
 
-/// A call in progress that takes.
+/// A call in progress that takes data.
 #[derive(Debug)]
 pub struct Taking {
     file: &'static File,
-    /// Goes last: between two looks at who is in a call, one that has ended shows in the number of
-    /// these.
+    /// Dropped last: if a call ends between two looks at the threads in a call, `taken` shows it.
     _mark: Mark,
 }
 
@@ -378,11 +378,11 @@ impl Drop for Taking {
     }
 }
 
-// In debug builds a lock knows its rank.
+// In debug builds a lock has a field for its rank.
 #[cfg(not(any(test, debug_assertions)))]
 const _: () = assert!(size_of::<File>() <= 88, "every registration has one");
 
-/// How many records are in use, for the models.
+/// The number of records in use, for the models.
 #[cfg(test)]
 pub fn in_use() -> usize {
     FILES.in_use()

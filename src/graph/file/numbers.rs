@@ -1,4 +1,4 @@
-//! The numbers that name a description: one, nearly always, which takes no memory beside.
+//! The numbers that name a description. Nearly always there is one, which takes no extra memory.
 
 use std::cell::UnsafeCell;
 use std::num::NonZeroU32;
@@ -21,14 +21,14 @@ pub struct Several {
     numbers: UnsafeCell<Vec<c_int>>,
 }
 
-// SAFETY: the record is one list's, and borrowed with it.
+// SAFETY: the record belongs to one list, and is borrowed with it.
 unsafe impl Sync for Several {}
 
 pooled!(SEVERAL, Several, free, Several { free: AtomicShort::none(), numbers: UnsafeCell::new(Vec::new()) });
 
 impl File {
-    /// In a forked child: `fresh` replaces the description, which is the parent's, under all of its
-    /// numbers. The answer is one of them.
+    /// In a forked child, replaces the description, which is the parent's, by `fresh` under all of
+    /// its numbers. Returns one of them.
     pub fn replace_under_all_numbers(&'static self, fresh: c_int) -> Option<c_int> {
         let mut replaced = None;
         for &number in self.graph().numbers.iter() {
@@ -40,8 +40,8 @@ impl File {
     }
 }
 
-/// A list of numbers: the only one, [`Numbers::NOBODY`], or what is below that, negated, is a short
-/// reference to more.
+/// A list of numbers: the only number, [`Numbers::NOBODY`], or, if the value is below that, a
+/// negated short reference to more numbers.
 #[derive(Debug)]
 pub struct Numbers(c_int);
 
@@ -58,15 +58,15 @@ impl Numbers {
     }
 
     fn list(&mut self) -> Option<&mut Vec<c_int>> {
-        // SAFETY: the record is this list's alone, which is borrowed exclusively.
+        // SAFETY: the record belongs to this list alone, which is borrowed exclusively.
         self.several().map(|several| unsafe { &mut *several.numbers.get() })
     }
 
-    /// Makes room for one more. ENOMEM when there is none.
+    /// Makes room for one more number. ENOMEM without memory.
     pub fn reserve(&mut self) -> Result<(), Errno> {
         if self.0 >= 0 {
             let several = SEVERAL.take()?;
-            // SAFETY: the record is nobody else's.
+            // SAFETY: no other list has the record.
             let list = unsafe { &mut *several.numbers.get() };
             list.clear();
             if list.try_reserve(2).is_err() {
@@ -79,7 +79,7 @@ impl Numbers {
         self.list().map_or(Ok(()), |list| list.try_reserve(1).map_err(|_| Errno::ENOMEM))
     }
 
-    /// One more, for which there is room.
+    /// Adds a number, for which there is room.
     pub fn push(&mut self, number: c_int) {
         match self.list() {
             Some(list) => list.push(number),
@@ -87,7 +87,7 @@ impl Numbers {
         }
     }
 
-    /// Keeps those that are wanted.
+    /// Keeps the numbers that are wanted.
     pub fn retain(&mut self, mut wanted: impl FnMut(c_int) -> bool) {
         if let Some(list) = self.list() {
             list.retain(|number| wanted(*number));
@@ -108,7 +108,7 @@ impl Deref for Numbers {
 
     fn deref(&self) -> &[c_int] {
         match self.several() {
-            // SAFETY: the record is this list's alone, which is borrowed.
+            // SAFETY: the record belongs to this list alone, which is borrowed.
             Some(several) => unsafe { &*several.numbers.get() },
             None if self.0 == Numbers::NOBODY => &[],
             None => std::slice::from_ref(&self.0),

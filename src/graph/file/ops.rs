@@ -1,4 +1,4 @@
-//! The operations of files whose level poll(2) of their descriptor does not show: instances and
+//! The operations of files whose level is not that of poll(2) on their descriptor: instances and
 //! sources. Kernel counterpart: `struct file_operations`, whose `poll` an epoll item calls.
 
 use nix::errno::Errno;
@@ -7,18 +7,17 @@ use super::{File, source};
 use crate::events::{Bits, IN, RDNORM};
 use crate::kind::Kind;
 
-/// The level of an instance that a wait would report something of.
+/// The level of an instance on which a wait would report something.
 pub const READABLE_INSTANCE: Bits = IN | RDNORM;
 
 /// The result of one look at a file.
 #[derive(Clone, Copy, Debug)]
 pub struct Look {
     pub level: Bits,
-    /// The file's clock at the look, where the level is of that time; later facts are news after
-    /// it.
+    /// The file's clock at the look, if the level is of that time. Later facts are news after it.
     pub at: Option<u32>,
-    /// An edge may hide in the file that no wake-up reports, so it needs another look after a
-    /// while.
+    /// Whether the file can hide an edge that no wake-up reports, so that it needs another look
+    /// after a while.
     pub needs_resample: bool,
 }
 
@@ -33,19 +32,20 @@ impl Look {
 #[doc(alias = "file_operations")]
 #[derive(Debug)]
 pub struct FileOps {
-    /// Looks at the level. In the turn of its registration (`true`) a look may take what it shows;
-    /// a look that passes by (`false`) must leave it. The lock of a watching instance may be held.
+    /// Looks at the level. A look in the turn of its registration (`true`) may take away the level
+    /// that it shows; a look out of turn (`false`) must leave it. The lock of a watching instance
+    /// may be held.
     #[doc(alias = "poll")]
     pub look: fn(&'static File, bool) -> Look,
-    /// An instance is about to watch the file, for edges or for levels only. The caller keeps the
-    /// links between instances as they are.
+    /// Called when an instance is about to watch the file, for edges or for levels only. The caller
+    /// keeps the links between instances as they are.
     pub on_watch: fn(&'static File, bool) -> Result<(), Errno>,
-    /// The file has registrations of its own, which a look goes on to.
+    /// Whether the file has registrations of its own, which a look continues to.
     pub is_instance: bool,
 }
 
 impl File {
-    /// The file's operations; none if poll(2) shows its level.
+    /// The file's operations; `None` if poll(2) shows its level.
     #[inline]
     pub fn ops(&self) -> Option<&'static FileOps> {
         match self.kind() {
@@ -62,13 +62,14 @@ impl File {
     }
 
     /// Whether a poll(2) of many descriptors shows the level that a report needs. It does not show
-    /// that of a source or an instance, and takes from a file with fleeting levels what it shows.
+    /// the level of a source or an instance, and it takes away the levels of some files
+    /// (`fleeting.rs`).
     #[inline]
     pub fn is_polled(&self) -> bool {
         self.ops().is_none() && self.kind().fleeting() == 0
     }
 
-    /// An instance is about to watch the file, for edges if `for_edges`.
+    /// Prepares the file for an instance that is about to watch it, for edges if `for_edges`.
     pub fn on_watch(&'static self, for_edges: bool) -> Result<(), Errno> {
         self.ops().map_or(Ok(()), |ops| (ops.on_watch)(self, for_edges))
     }

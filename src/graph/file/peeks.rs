@@ -1,5 +1,5 @@
-//! Peeks, and counts of datagrams, which move the place where a peek begins (SO_PEEK_OFF): a count
-//! and a peek exclude each other, and the place is put back after a count.
+//! Peeks, and counts of datagrams. A count moves the offset of peeks (SO_PEEK_OFF), so a count and
+//! a peek exclude each other, and the offset is restored after a count.
 
 use super::in_flight::{self, InFlight, Mark};
 use super::{File, MOVED};
@@ -19,8 +19,8 @@ impl File {
         InFlight::on(2 * Short::of(self).to_bits().get() + 1)
     }
 
-    /// A call that peeks begins. It waits for a count in progress, which takes a microsecond; not
-    /// for one of its own thread, which a signal handler interrupted.
+    /// Begins a call that peeks. It waits for a count in progress, which takes a microsecond, but
+    /// not for one of its own thread that a signal handler interrupted.
     pub fn peek(&'static self) -> Peeking {
         let mut turns = 0;
         loop {
@@ -34,15 +34,15 @@ impl File {
         }
     }
 
-    /// The same, for a call that cannot wait; `None` during a count.
+    /// Like `peek`, for a call that cannot wait; `None` during a count.
     pub fn try_peek(&'static self) -> Option<Peeking> {
         let mark = self.peeking().begin();
         (self.counting.load(SeqCst) == 0).then_some(Peeking { _mark: mark })
     }
 
-    /// Runs `count` while nobody peeks; `None` if somebody does. Another count it waits for, also
-    /// if its thread has to wait for a processor; but not for ever, because a signal handler may
-    /// hold it up, and not for one that was interrupted in this thread.
+    /// Runs `count` while no thread peeks; `None` if a thread does. Waits for another count, even
+    /// if its thread has to wait for a processor. But it does not wait for ever, because a signal
+    /// handler may hold up that thread, nor for a count that was interrupted in this thread.
     pub fn while_nobody_peeks<T>(&'static self, count: impl FnOnce() -> T) -> Option<T> {
         const PATIENCE: u32 = sync::SPINS + 1000;
         let me = in_flight::own_number();
@@ -58,21 +58,22 @@ impl File {
         counted
     }
 
-    /// The place where a peek begins is about to be moved.
+    /// Records that the offset of peeks is about to be moved.
     pub fn move_peeks(&self) {
         self.flags.fetch_or(MOVED, SeqCst);
     }
 
-    /// Whether the place where a peek begins was moved by a count, and may not be back: then it is
-    /// not the program that has it where it is.
+    /// Whether a count moved the offset of peeks and may not have restored it. In that case its
+    /// value is not the program's.
     #[inline]
     pub fn has_moved_peeks(&self) -> bool {
         self.flags.load(SeqCst) & MOVED != 0
     }
 
-    /// Runs `put_back`, which puts the place where a peek begins back, while this thread counts and
-    /// nobody peeks. A call that takes moves the place by what it took, and the kernel reads and
-    /// writes it in two steps; so it is back only if there was no such call meanwhile.
+    /// Runs `put_back`, which restores the offset of peeks, while this thread counts and no thread
+    /// peeks. A call that takes data moves the offset by the amount taken, and the kernel reads and
+    /// writes it in two steps. So the offset counts as restored only if there was no such call
+    /// meanwhile.
     pub fn put_back_peeks<T>(&'static self, put_back: impl FnOnce() -> T) -> T {
         let (answer, ran_into) = self.while_others_take(put_back);
         if !ran_into {
@@ -81,9 +82,10 @@ impl File {
         answer
     }
 
-    /// After a count, or a call that took: if one ran into the other, the place where a peek begins
-    /// is put back once more, by whoever is done last. Never waits: who counts, or takes, comes
-    /// here after that; and what a peek is in the way of is left to the next of them.
+    /// Called after a count, and after a call that took data. If the two overlapped, the last one
+    /// to finish restores the offset of peeks once more. Never waits: every count, and every call
+    /// that takes data, comes here at its end, and if a peek prevents the restoration, the next of
+    /// them does it.
     #[inline]
     pub fn settle_peeks(&'static self, put_back: impl Fn()) {
         while self.has_moved_peeks() && !self.taking().by_others() {
@@ -101,7 +103,7 @@ impl File {
         }
     }
 
-    /// One turn of waiting for a count of another thread.
+    /// Waits one turn for a count of another thread.
     fn await_count(&self, thread: u32, turns: &mut u32) {
         const PAUSE_NS: u32 = 100_000;
         *turns = turns.saturating_add(1);

@@ -27,17 +27,17 @@ use crate::kind::Kind;
 use crate::sync::atomic::Ordering::Relaxed;
 use crate::sys;
 
-/// On whose behalf a look found no space to write.
+/// The purpose of a look that found no space to write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Finder {
-    /// A poll for a report, which the kernel makes as well.
+    /// A poll for a report, which the kernel would make as well.
     Report,
-    /// A look on behalf of outer instances, which the kernel need not make.
+    /// A look on behalf of outer instances, which the kernel may not make.
     Outer,
 }
 
 impl File {
-    /// Whether there was no space when last heard of.
+    /// Whether there was no space when the state was last seen.
     #[doc(alias = "SOCK_NOSPACE")]
     pub fn has_no_space(&self) -> bool {
         self.flags.load(Relaxed) & NO_SPACE != 0
@@ -65,9 +65,10 @@ impl File {
         }
     }
 
-    /// A poll found the writable level high. If there had been no space, whatever freed some woke
-    /// every waiter, which the first to find it reports: the space may be gone when the others
-    /// look. `tracked` says whether the finder is among the edge-triggered registrations.
+    /// Handles a poll that found the writable level high. If there was no space before, the event
+    /// that freed it woke every waiter. The first look to find it reports that, because the space
+    /// may be gone when the others look. `tracked` is true if the finder is one of the
+    /// edge-triggered registrations.
     pub fn space_found(&'static self, tracked: bool) {
         if self.has_no_space() && !self.kind().is_pipe() && self.take_no_space() && self.has_edges_beside(tracked) {
             self.tell(Facts::SPACE_FREED, self.begin_call());
@@ -80,8 +81,8 @@ impl File {
         self.tell(Facts::SPACE_FREED, self.begin_call());
     }
 
-    /// Every waiter was woken, and space that was freed by now has woken them, too. True if a pipe
-    /// is still full.
+    /// Handles a wake-up of every waiter, which covers space that was freed before it. True if a
+    /// pipe is still full.
     pub fn space_rechecked(&self, fd: c_int) -> bool {
         if !self.has_no_space() {
             return false;

@@ -1,4 +1,4 @@
-//! The record of a readiness source: what is posted on it, and who uses its number
+//! The record of a readiness source: the levels posted on it, and the calls that use its number
 //! (`api/source.rs`).
 
 use super::File;
@@ -9,11 +9,11 @@ use crate::kind::Kind;
 use crate::sync::atomic::AtomicU32;
 use crate::sync::atomic::Ordering::SeqCst;
 
-/// A source as a file.
+/// The operations of a source as a file.
 pub(super) static SOURCE: FileOps = FileOps { look: look_at_source, on_watch: |_, _| Ok(()), is_instance: false };
 
 fn look_at_source(file: &'static File, _in_turn: bool) -> Look {
-    // The time first: a post after it is news after this look.
+    // The time is read first: a post after it is news after this look.
     let at = file.clock();
     Look { level: Source(file).posted(), at: Some(at), needs_resample: false }
 }
@@ -36,10 +36,10 @@ impl File {
         self.is_source().then_some(Source(self))
     }
 
-    /// The number of a source is to be another's: waits until no call uses it as the source's. Not
-    /// under a lock.
+    /// Waits until no call uses the number of a source, which is about to become another file's.
+    /// The caller holds no lock.
     pub fn await_source_users(&self) {
-        /// A thread that is not done by then is held up by a signal handler.
+        /// If a thread takes longer than this, a signal handler holds it up.
         const NAPS: u32 = 100;
         if let Some(source) = self.source() {
             internal_fd::await_none(source.users(), NAPS);
@@ -47,29 +47,29 @@ impl File {
     }
 }
 
-/// The file of a source. The word `state` is the levels that are posted, `tally` the number of
-/// calls that use it at this moment.
+/// The view of a source. The word `state` contains the posted levels, `tally` the number of calls
+/// that use it at this moment.
 #[derive(Clone, Copy, Debug)]
 pub struct Source<'a>(&'a File);
 
 impl<'a> Source<'a> {
-    /// The levels that are posted.
+    /// The posted levels.
     #[inline]
     pub fn posted(self) -> Bits {
         self.0.state.load(SeqCst) as Bits
     }
 
-    /// Posts levels; returns those before.
+    /// Posts levels, and returns the previous ones.
     pub fn raise(self, levels: Bits) -> Bits {
         self.0.state.fetch_or(levels.into(), SeqCst) as Bits
     }
 
-    /// Takes levels off; returns those before.
+    /// Takes levels off, and returns the previous ones.
     pub fn lower(self, levels: Bits) -> Bits {
         self.0.state.fetch_and(!u32::from(levels), SeqCst) as Bits
     }
 
-    /// How many calls look at it, or change it, at this moment.
+    /// The number of calls that look at it, or change it, at this moment.
     pub fn users(self) -> &'a AtomicU32 {
         &self.0.tally
     }

@@ -1,5 +1,6 @@
-//! The file of a TCP connection: how far its readers have come, whether it has begun, and whether
-//! its writes block. Its error queue is in `errors.rs`. Kernel counterpart: `struct tcp_sock`.
+//! The file of a TCP connection: the position of its readers in the stream, whether it has begun,
+//! and whether its writes block. Its error queue is in `errors.rs`. Kernel counterpart: `struct
+//! tcp_sock`.
 
 use libc::c_int;
 
@@ -8,11 +9,11 @@ use crate::kind::Kind;
 use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
 use crate::tcp::{self, TcpState};
 
-/// In place of a `Peer`: the connection begins with the first write (TCP_FASTOPEN_CONNECT), or has
-/// begun and is not established yet.
+/// A value in place of a `Peer`: the connection begins with the first write (TCP_FASTOPEN_CONNECT),
+/// or has begun and is not established yet.
 const PUT_OFF: u8 = 4;
 
-/// The file of a TCP connection. The word `state` is that of its error queue, `peer` whether it is
+/// The view of a TCP connection. The word `state` is that of its error queue, `peer` whether it is
 /// put off.
 #[doc(alias = "tcp_sock")]
 #[derive(Clone, Copy, Debug)]
@@ -25,33 +26,35 @@ impl File {
         (self.kind() == Kind::Tcp).then_some(Tcp(self))
     }
 
-    /// What was taken of a stream may not have been counted, or will not be.
+    /// Forgets the position in the stream, because bytes were or will be taken without being
+    /// counted.
     pub(super) fn lose_place(&self) {
         self.flags.fetch_and(!PLACED, SeqCst);
     }
 }
 
 impl Tcp<'_> {
-    /// How many bytes of the stream were taken since its beginning; none if that is not known. Too
-    /// few, if another process took some.
+    /// The number of bytes that were taken from the stream since its beginning; `None` if that is
+    /// unknown. Too low if another process took some.
     pub fn place(self) -> Option<u64> {
         (self.0.flags.load(SeqCst) & (PLACED | URGENT) == PLACED).then(|| self.0.consumed())
     }
 
-    /// When read-like calls of this process had taken `consumed` bytes, the readers of the stream
-    /// had come to `place`.
+    /// Records the readers' position in the stream at the time when read-like calls of this process
+    /// had taken `consumed` bytes.
     pub fn set_place(self, place: u64, consumed: u64) {
         if self.0.flags.fetch_or(PLACED, SeqCst) & PLACED == 0 {
             self.0.consume(place.wrapping_sub(consumed));
         }
     }
 
-    /// Urgent data came in the stream: from here on its place is not known.
+    /// Records that urgent data came: from here on the position in the stream is unknown.
     pub fn note_urgent(self) {
         self.0.flags.fetch_or(URGENT, SeqCst);
     }
 
-    /// Bytes of the stream may have been taken without being counted, or will be.
+    /// Forgets the position in the stream, because bytes were or will be taken without being
+    /// counted.
     pub fn lose_place(self) {
         self.0.lose_place();
     }
@@ -62,26 +65,26 @@ impl Tcp<'_> {
         self.0.peer.load(Relaxed) == PUT_OFF
     }
 
-    /// Notes whether it does.
+    /// Records whether the connection begins with the first write.
     pub fn put_off(self, is_put_off: bool) {
         self.0.peer.store(if is_put_off { PUT_OFF } else { 0 }, Relaxed);
     }
 
-    /// A call that connects or disconnects led to this state: the shutdowns of an earlier
-    /// connection are over, and its bytes do not count.
+    /// Handles a call that connects or disconnects, and led to this state: the shutdowns of an
+    /// earlier connection are over, and its bytes do not count.
     pub fn begin_anew(self, state: Option<TcpState>) {
         self.lose_place();
         if matches!(state, Some(tcp::CLOSE | tcp::SYN_SENT | tcp::ESTABLISHED)) {
             self.0.flags.fetch_and(!SHUT, Relaxed);
         }
     }
-    /// Whether a write blocks where there is no space, as far as known.
+    /// Whether a write blocks if there is no space, as far as known.
     #[inline]
     pub fn blocks(self) -> bool {
         self.0.flags.load(Relaxed) & BLOCKS != 0
     }
 
-    /// Notes the status flags (F_SETFL) of the description.
+    /// Records the status flags (F_SETFL) of the description.
     pub fn note_status_flags(self, flags: c_int) {
         self.0.set_flag(BLOCKS, flags & libc::O_NONBLOCK == 0);
     }

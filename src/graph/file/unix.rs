@@ -1,5 +1,5 @@
-//! The file of a unix socket: its peer, and how much the peer has left unread. Kernel counterpart:
-//! `struct unix_sock`.
+//! The file of a unix socket: its peer, and the amount that the peer has left unread. Kernel
+//! counterpart: `struct unix_sock`.
 
 use super::File;
 use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
@@ -8,17 +8,17 @@ use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Peer {
-    /// Not asked yet.
+    /// Not looked up yet.
     Unknown,
-    /// The connection waited to be accepted when last asked.
+    /// The connection was waiting to be accepted at the last look-up.
     Awaited,
-    /// It was there when last asked, if only shut down.
+    /// The peer existed at the last look-up, even if it had shut down.
     There,
-    /// It was closed.
+    /// The peer was closed.
     Gone,
 }
 
-/// The file of a unix socket that sends data. The word `state` is the memory of its outgoing queue,
+/// The view of a unix socket that sends data. The word `state` is the memory of its outgoing queue,
 /// `peer` a [`Peer`].
 #[doc(alias = "unix_sock")]
 #[derive(Clone, Copy, Debug)]
@@ -33,12 +33,12 @@ impl File {
 }
 
 impl Unix<'_> {
-    /// Notes the memory of the outgoing queue, and returns what was noted before.
+    /// Records the memory of the outgoing queue, and returns the previous record.
     pub fn note_outgoing(self, memory: u32) -> u32 {
         self.0.state.swap(memory, SeqCst)
     }
 
-    /// Whether the peer has left something unread, as far as known.
+    /// Whether the peer has left data unread, as far as known.
     #[inline]
     pub fn awaits_reads(self) -> bool {
         self.0.state.load(Relaxed) != 0
@@ -54,7 +54,7 @@ impl Unix<'_> {
         }
     }
 
-    /// Notes the state of the peer.
+    /// Records the state of the peer.
     pub fn set_peer(self, peer: Peer) {
         self.0.peer.store(peer as u8, Relaxed);
     }
