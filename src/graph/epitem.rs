@@ -44,7 +44,8 @@ const FIRST_PATIENCE: u16 = 64;
 /// number doubles up to this value each time that parking was, or would have been, in vain.
 const LONGEST_PATIENCE: u16 = 1024;
 
-/// One registration. There are many of them, so rarely used fields are in an extension ([`EpitemExt`]).
+/// One registration. There are many of them, so rarely used fields are in an extension
+/// ([`EpitemExt`]).
 #[derive(Debug)]
 pub struct Epitem {
     /// The number of references: from the interest set, the inbox, the ready list, the resample

@@ -43,7 +43,7 @@ pub trait OuterLink: Debug + Sync {
     /// The instance is polled, and has no ring.
     fn without_ring(&self, ep: &'static Eventpoll, st: &mut EpState);
 
-    /// No thread is in a wait any more.
+    /// No thread is in a wait any longer.
     fn unattended(&self, ep: &'static Eventpoll, st: &mut EpState);
 }
 

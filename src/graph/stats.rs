@@ -49,7 +49,7 @@ pub struct epolyfill_stats {
     /// the last report: the reported data is not drained.
     pub edges_count: u64,
     /// Edges that came while the level was high, shown by a call of this process, such as a second
-    /// write to an eventfd that nobody reads.
+    /// write to an eventfd that is not read.
     pub edges_call: u64,
     /// Reports of unread descriptors that cannot be counted: there may have been an edge, or none.
     /// These are the spurious ones.

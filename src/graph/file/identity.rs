@@ -25,7 +25,7 @@ pub struct Allowance {
 impl Allowance {
     const EACH_TICK: u8 = 16;
 
-    /// An allowance of which nothing is used.
+    /// An unused allowance.
     pub const fn new() -> Allowance {
         Allowance { tick: 0, left: Allowance::EACH_TICK }
     }

@@ -14,8 +14,8 @@ use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
 /// A power of two.
 const BUCKETS: usize = 1024;
 
-/// The first description of each bucket; the next ones are linked through `File::beside`. Read
-/// without a lock: by hooks.
+/// The first description of each bucket. The others are linked through `File::beside`. Hooks read
+/// it without a lock.
 static FIRST: [AtomicShort<File>; BUCKETS] = [const { AtomicShort::none() }; BUCKETS];
 /// Held while the chains are changed, and never across a wait.
 pub static CHANGES: Lock<()> = Lock::new(ranks::INDEX, ());

@@ -105,8 +105,8 @@ pub struct File {
     claim: Claim,
     /// The instance, if this is an epoll descriptor.
     ep: AtomicShort<Eventpoll>,
-    /// The registrations, linked through `Epitem::next`. Changed under the graph's lock; a hook
-    /// that finds it taken walks them without.
+    /// The registrations, linked through `Epitem::next`. Changed under the graph's lock. A hook
+    /// that finds the lock taken walks them without it.
     items: AtomicShort<Epitem>,
     graph: Lock<Graph>,
 }
