@@ -1,50 +1,47 @@
-//! Whether parking pays for an instance: what it would save, against what it would cost, over the
-//! last polls.
+//! Whether parking pays for an instance: the savings of the last polls against the costs.
 //!
-//! All that is parked costs a wake-up when it fires; all that is not costs its share of every poll.
-//! Which of the two is dearer depends on what fires, and both are counted at any time, whether
-//! there is anything parked or not: a registration that was silent for long and fires in the
-//! instance's own poll would have been a wake-up. So the load is known before anything is spent on
-//! it.
+//! A parked registration costs a wake-up when it fires. Any other costs its share of every poll.
+//! Which of the two is dearer depends on the load. Both are counted at all times, even while
+//! nothing is parked: a long-silent registration that fires in the instance's own poll would have
+//! been a wake-up. So the load is known before anything is spent on parking.
 
 use crate::shards;
 
-/// The share of one descriptor in a poll that looks and does not sleep, which a busy thread's polls
-/// are. One that sleeps costs more: `rest::SLEEP_NS`. How both were measured stands in
-/// docs/architecture.md, "Parking".
+/// The cost of one descriptor in a poll that does not sleep, which is what a busy thread makes. A
+/// poll that sleeps costs more: `rest::SLEEP_NS`. docs/architecture.md, "Parking", describes how
+/// both were measured.
 const POLL_NS: i64 = 50;
-/// What it takes to have a watcher wake the waiting thread, and go back to poll over its whole
-/// shard.
+/// The cost of a watcher that wakes the waiting thread and returns to poll its whole shard.
 const WAKE_NS: i64 = 75_000;
-/// What each registration adds to that.
+/// The cost of each registration that the watcher hands back then.
 const HAND_BACK_NS: i64 = 1_000;
-/// What it takes to give one registration to a watcher, or to take it back.
+/// The cost of moving one registration to a watcher, or back.
 const MOVE_NS: i64 = 1_000;
 
-/// What parking has saved, less what it has cost, in nanoseconds.
+/// The savings of parking less its costs, in nanoseconds.
 #[derive(Debug, Default)]
 pub struct Account {
     balance: i64,
 }
 
-/// What a poll showed of the registrations that were silent for long.
+/// The long-silent registrations of a poll.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Silence {
-    /// How many still are.
+    /// The number that stayed silent.
     pub lasting: usize,
-    /// How many fired.
+    /// The number that fired.
     pub broken: usize,
 }
 
 impl Account {
-    /// Nothing known yet.
+    /// An empty account.
     pub const fn new() -> Account {
         Account { balance: 0 }
     }
 
-    /// One more poll: of `registrations` some are `parked`, and of the others some were silent for
-    /// long. What lies far back counts no more: the balance stays within what it takes to move
-    /// everything and back.
+    /// Books one poll. Of `registrations`, some are `parked`, and some of the others were long
+    /// silent. The balance is capped at the cost of moving everything there and back, so that old
+    /// polls stop counting.
     pub fn polled(&mut self, registrations: usize, parked: usize, silence: Silence) {
         let spared = (parked + silence.lasting) as i64 * POLL_NS;
         let wake_ups = silence.broken.min(shards::shards_for(silence.lasting).max(1));
@@ -54,32 +51,33 @@ impl Account {
         self.balance = self.balance.max(-most);
     }
 
-    /// A watcher woke up for the instance.
+    /// Books a watcher's wake-up for the instance.
     pub fn woken(&mut self) {
         self.balance -= WAKE_NS;
     }
 
-    /// And handed one registration back.
+    /// Books one registration that a watcher handed back.
     pub fn handed_back(&mut self) {
         self.balance -= HAND_BACK_NS;
     }
 
-    /// The parked ones were polled by the waiting thread: that was spared for nothing.
+    /// Books a poll of the parked registrations by the waiting thread, which cancels what they
+    /// saved.
     pub fn looked(&mut self, parked: usize) {
         self.balance -= parked as i64 * POLL_NS;
     }
 
-    /// Whether parking has paid for the way there.
+    /// Whether the savings cover the cost of moving the registrations to watchers.
     pub fn favours_parking(&self, registrations: usize) -> bool {
         self.balance >= Account::price(registrations) / 2
     }
 
-    /// There was nothing to park: not worth another look until it has paid once more.
+    /// Books that there was nothing to park. The next attempt has to wait for new savings.
     pub fn spend(&mut self, registrations: usize) {
         self.balance = self.balance.min(Account::price(registrations) / 4);
     }
 
-    /// Whether being parked has cost more than the way there and back.
+    /// Whether parking has lost more than moving the registrations there and back costs.
     pub fn favours_polling(&self, registrations: usize) -> bool {
         self.balance <= -Account::price(registrations)
     }
@@ -95,8 +93,8 @@ mod tests {
 
     const COUNT: usize = 4000;
 
-    /// How many polls until parking is favoured, if it is within 10,000; each breaks the silence of
-    /// so many.
+    /// The number of polls until parking is favoured, if that takes fewer than 10,000. In each poll
+    /// `broken` silent registrations fire.
     fn polls_until_parked(account: &mut Account, broken: usize) -> Option<usize> {
         (1..10_000).find(|_| {
             account.polled(COUNT, 0, Silence { lasting: COUNT - broken, broken });
@@ -112,7 +110,7 @@ mod tests {
     #[test]
     fn who_takes_turns_is_never_parked() {
         assert_eq!(polls_until_parked(&mut Account::new(), 4), None);
-        // One of 4,000 in a poll is cheaper by a watcher.
+        // One of 4,000 per poll is cheaper on a watcher.
         assert!(polls_until_parked(&mut Account::new(), 1).is_some());
     }
 

@@ -1,9 +1,9 @@
-//! Whether a wait looks before it sleeps.
+//! Whether a wait polls without sleeping first.
 
-/// Whether to look before sleeping. A poll that may sleep enters the wait queue of every descriptor
-/// on its way, which costs several times what a mere look does; so a busy program is better off
-/// with a look first, and an idle one without. Looks that found nothing are left out for the next
-/// waits, ever more of them.
+/// Decides whether a wait looks before it sleeps, that is, polls with a timeout of zero. A poll
+/// that may sleep enters the wait queue of every descriptor, which costs several times as much as a
+/// look. So a look first pays for a busy program, and not for an idle one. After a look that finds
+/// nothing the next waits skip theirs, each time for longer.
 #[derive(Debug)]
 pub struct Habit {
     skip: u8,
@@ -11,7 +11,7 @@ pub struct Habit {
 }
 
 impl Habit {
-    /// Looks the first time.
+    /// A habit whose first wait looks.
     pub const fn new() -> Habit {
         Habit { skip: 0, next_skip: 1 }
     }
@@ -22,7 +22,7 @@ impl Habit {
         self.skip == 0
     }
 
-    /// A wait looked first, and found something or not.
+    /// Records the result of a look.
     pub fn looked(&mut self, found: bool) {
         self.next_skip = if found { 1 } else { (self.next_skip * 2).min(16) };
         self.skip = if found { 0 } else { self.next_skip };
@@ -39,7 +39,7 @@ impl Default for Habit {
 mod tests {
     use super::*;
 
-    /// How many waits sleep at once before the next one looks first.
+    /// The number of waits that sleep at once before the next one that looks first.
     fn waits_without(habit: &mut Habit) -> usize {
         (0..).take_while(|_| !habit.looks_first()).count()
     }

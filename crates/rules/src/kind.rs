@@ -1,24 +1,24 @@
-//! Kinds of open file descriptions, as far as their edges differ: one table.
+//! Kinds of open file descriptions: one table of the differences between their edges.
 
 use crate::events::{Bits, ERR, IN, INCOMING, OUT, PRI, RDHUP, RDNORM, WRITABLE};
 
-/// Kinds of open file descriptions with their own rules of arrival.
+/// The kind of an open file description. Each kind has its own rules of arrival.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Kind {
-    /// Not looked at yet: only edge-triggered registrations need to know.
+    /// Not determined yet. Only edge-triggered registrations need the kind.
     Unidentified,
-    /// One of our own instances.
+    /// An instance of this library.
     Epoll,
     /// Either end of an anonymous pipe.
     Pipe,
-    /// A named pipe, whose other side may come back after a hang-up.
+    /// A named pipe. It can be opened again at the other end after a hang-up.
     Fifo,
-    /// TCP, connected or on the way.
+    /// A TCP socket, connected or connecting.
     Tcp,
-    /// TCP, listening.
+    /// A listening TCP socket.
     TcpListener,
-    /// UDP, v4 or v6.
+    /// A UDP socket, v4 or v6.
     Udp,
     /// A unix stream socket.
     UnixStream,
@@ -26,7 +26,7 @@ pub enum Kind {
     UnixSeqpacket,
     /// A unix datagram socket.
     UnixDgram,
-    /// A unix stream or sequenced-packet socket, listening.
+    /// A listening unix stream or sequenced-packet socket.
     UnixListener,
     /// eventfd(2).
     Eventfd,
@@ -40,74 +40,74 @@ pub enum Kind {
     Inotify,
     /// pidfd_open(2).
     Pidfd,
-    /// A terminal or pseudo-terminal, either side.
+    /// A terminal, or either side of a pseudo-terminal.
     Tty,
-    /// One of our own readiness sources.
+    /// A readiness source of this library.
     Source,
-    /// A connection of MPTCP.
+    /// An MPTCP connection.
     Mptcp,
     /// A netlink socket.
     Netlink,
     /// A socket of any other family or protocol: packet, raw and so on.
     Socket,
-    /// A ring of io_uring(7), of the program's.
+    /// An io_uring(7) instance of the program.
     IoUring,
-    /// A message queue of mq_open(3).
+    /// A message queue from mq_open(3).
     MessageQueue,
     /// userfaultfd(2).
     Userfault,
-    /// A file of sysfs, or of a cgroup, and `/proc/mdstat`: a change shows with EPOLLPRI until it
-    /// is read.
+    /// A file of sysfs or of a cgroup, or `/proc/mdstat`. A change raises EPOLLPRI until it is
+    /// read.
     Attribute,
-    /// A setting of `/proc/sys`, a process's mounts, `/proc/swaps`: a change shows with EPOLLERR
-    /// and EPOLLPRI, to one look only.
+    /// A setting in `/proc/sys`, the mounts of a process, or `/proc/swaps`. A change raises
+    /// EPOLLERR and EPOLLPRI for a single poll.
     Notice,
-    /// A pressure file of `/proc`, or of a cgroup: what its trigger found shows with EPOLLPRI, to
-    /// one look only.
+    /// A pressure file in `/proc` or of a cgroup. A trigger that fires raises EPOLLPRI for a single
+    /// poll.
     Pressure,
-    /// A perf event, and `/proc/bus/input/devices`: what comes is readable to one look only.
+    /// A perf event, or `/proc/bus/input/devices`. An arrival is readable for a single poll.
     Glimpse,
     /// Anything else that can be polled.
     Other,
 }
 
-/// Where the number of arrivals on a description can be read off, for "was there one since I
-/// looked" (E1).
+/// The source of the count of arrivals on a description. The count shows whether there was an
+/// arrival since the last look (E1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arrivals {
-    /// The kernel counts bytes received, whichever process reads them.
+    /// The kernel's count of bytes received, whichever process reads them.
     Received,
     /// Bytes queued now, plus those that the hooks saw taken.
     Queued,
     /// Connections waiting now, plus those that the hooks saw accepted.
     Backlog,
-    /// Datagrams queued now, counted by peeking at each, plus those the hooks saw taken.
+    /// Datagrams queued now, counted by peeking at each, plus those that the hooks saw taken.
     Datagrams,
-    /// Connections that wait on a unix listener, as the kernel's socket diagnosis tells, plus those
+    /// Connections that wait on a unix listener, from the kernel's socket diagnosis, plus those
     /// accepted.
     Diagnosed,
-    /// The signals that are pending, plus those taken.
+    /// Pending signals, plus those taken.
     Signals,
-    /// Whether an expiration is unread, plus those the hooks saw taken, or forgotten when the
-    /// timer was set anew.
+    /// The unread expiration, if there is one, plus those that the hooks saw taken, and those that
+    /// setting the timer again discarded.
     Expirations,
-    /// The memory of what is queued, which shows an arrival as long as nothing is taken.
+    /// The memory of the queued data, which shows an arrival as long as no data is taken.
     Memory,
-    /// How often there was something, as `/proc` tells of the descriptor, or a call of its own.
+    /// A count from the descriptor's entry in `/proc`, or from a call that only this kind has.
     Listed,
-    /// Nothing counts, but a program's own calls are the only way to another edge.
+    /// No count, but only calls of the program can cause another edge.
     Witnessed,
-    /// Nothing counts, and anybody may add to it.
+    /// No count, and any process can cause another edge.
     Unknown,
 }
 
 impl Arrivals {
-    /// Whether the count only grows, however much the program takes.
+    /// Whether the count never falls, however much the program takes.
     pub const fn is_cumulative(self) -> bool {
         !matches!(self, Arrivals::Witnessed | Arrivals::Unknown)
     }
 
-    /// Whether calls of this process are the only way to another edge while a level is unread.
+    /// Whether only calls of this process can cause another edge while a level is unread.
     pub const fn is_private(self) -> bool {
         matches!(self, Arrivals::Witnessed | Arrivals::Expirations)
     }
@@ -128,7 +128,7 @@ impl Kind {
             Kind::TcpListener => Arrivals::Backlog,
             Kind::Timerfd => Arrivals::Expirations,
             Kind::Epoll | Kind::Eventfd | Kind::EventfdSemaphore | Kind::Pidfd | Kind::Source => Arrivals::Witnessed,
-            // Changes are no arrivals, and the other levels stay as they are.
+            // A change is not an arrival, and the other levels never change.
             Kind::Attribute | Kind::Notice | Kind::Pressure | Kind::Glimpse => Arrivals::Witnessed,
             Kind::Udp | Kind::UnixDgram => Arrivals::Datagrams,
             Kind::UnixListener => Arrivals::Diagnosed,
@@ -139,7 +139,7 @@ impl Kind {
         }
     }
 
-    /// Whether it is a socket, or something that is not known.
+    /// Whether it is, or may be, a socket.
     pub const fn may_be_socket(self) -> bool {
         use Kind::{
             Mptcp, Netlink, Other, Socket, Tcp, TcpListener, Udp, UnixDgram, UnixListener, UnixSeqpacket, UnixStream,
@@ -159,12 +159,12 @@ impl Kind {
         )
     }
 
-    /// Whether it has a queue of errors beside its data, of which what comes to it is counted.
+    /// Whether it has an error queue whose arrivals are counted.
     pub const fn queues_errors(self) -> bool {
         matches!(self, Kind::Tcp | Kind::Udp | Kind::Socket)
     }
 
-    /// The levels that a look takes away (see `fleeting.rs`).
+    /// The levels that a single poll clears (see `fleeting.rs`).
     pub const fn fleeting(self) -> Bits {
         match self {
             Kind::Notice => ERR | PRI,
@@ -174,32 +174,32 @@ impl Kind {
         }
     }
 
-    /// Whether a change shows in levels that come beside those that are always there.
+    /// Whether a change raises levels in addition to those that are always set.
     pub const fn shows_changes(self) -> bool {
         matches!(self, Kind::Attribute | Kind::Notice | Kind::Pressure | Kind::Glimpse)
     }
 
-    /// A pipe, with a name or without.
+    /// Whether it is a pipe, named or anonymous.
     pub const fn is_pipe(self) -> bool {
         matches!(self, Kind::Pipe | Kind::Fifo)
     }
 
-    /// An eventfd, of either mode.
+    /// Whether it is an eventfd, of either mode.
     pub const fn is_eventfd(self) -> bool {
         matches!(self, Kind::Eventfd | Kind::EventfdSemaphore)
     }
 
-    /// A unix socket that carries data: its queue towards the peer shows when the peer reads.
+    /// Whether it is a unix socket that carries data. Its outgoing queue shows when the peer reads.
     pub const fn is_unix_data(self) -> bool {
         matches!(self, Kind::UnixStream | Kind::UnixSeqpacket | Kind::UnixDgram)
     }
 
-    /// The bits besides `registered` that wake a registration of those. On a connection the peer's
-    /// shutdown wakes every one, whatever its mask; on a socket what arrives wakes those that wait
-    /// for urgent data, too. A signal and what happens to a file wake without any bit, and so every
-    /// one.
+    /// The bits outside `registered` that wake a registration with that mask. On a connection the
+    /// peer's shutdown wakes every registration, whatever its mask. On a socket arriving data
+    /// also wakes a registration for urgent data. The wake-ups of signalfd and inotify carry no
+    /// key, so they wake every registration.
     pub const fn wakes_with(self, registered: Bits) -> Bits {
-        // Every registration, those that wait for what comes, and those that wait for room.
+        // For every registration, for those that wait for input, and for those that wait for space.
         let (always, incoming, writable) = match self {
             Kind::Tcp => (RDHUP, IN | PRI, OUT),
             Kind::Mptcp | Kind::UnixStream | Kind::UnixSeqpacket => (RDHUP, IN, OUT),
@@ -215,24 +215,23 @@ impl Kind {
         always | incoming | writable
     }
 
-    /// Whether what arrives wakes every registration, so that one may be woken whose mask has none
-    /// of what came.
+    /// Whether an arrival wakes every registration, even one whose mask has none of its bits.
     pub const fn wakes_any_mask(self) -> bool {
         self.wakes_with(0) & IN != 0
     }
 
-    /// The bits that an arrival wakes with, as far as any registration can wait for them.
+    /// The bits of the wake-up for an arrival, as far as a registration can wait for them.
     pub const fn arrives_with(self) -> Bits {
         if matches!(self, Kind::Timerfd) { IN } else { IN | RDNORM }
     }
 
-    /// Whether a hang-up is the end: nothing can become ready after it on this description, unless
-    /// it is connected anew.
+    /// Whether a hang-up is final: nothing becomes ready on the description after it, unless the
+    /// program connects it again.
     pub const fn hangup_is_final(self) -> bool {
         matches!(self, Kind::Pipe | Kind::Tcp | Kind::UnixStream | Kind::UnixSeqpacket | Kind::Pidfd)
     }
 
-    /// The kind behind its number.
+    /// Converts from the number of a kind. Unknown numbers are `Other`.
     pub const fn from_u8(value: u8) -> Kind {
         const ALL: [Kind; 30] = [
             Kind::Unidentified,
