@@ -116,7 +116,7 @@ struct epolyfill_stats {
   uint64_t edges_count;
   /*
    Edges that came while the level was high, shown by a call of this process, such as a second
-   write to an eventfd that nobody reads.
+   write to an eventfd that is not read.
    */
   uint64_t edges_call;
   /*
@@ -174,11 +174,11 @@ struct epolyfill_stats {
    */
   uint64_t samples;
   /*
-   Registrations that were given to a watcher thread, because they were silent for long.
+   Registrations that were handed to a watcher thread, because they had been silent for long.
    */
   uint64_t parks;
   /*
-   Registrations that a watcher found ready, and gave back.
+   Registrations that a watcher found ready, and handed back.
    */
   uint64_t unparks;
   /*
