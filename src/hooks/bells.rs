@@ -1,6 +1,6 @@
-//! Calls after which the kernel itself adds to an eventfd. Only calls made by `syscall()` are seen.
-//! Those of libaio, which are inline, show as an eventfd that rises by itself
-//! (`Edge::rose_by_itself`). Kernel counterpart: `eventfd_signal`.
+//! Hooks of the calls after which the kernel itself adds to an eventfd. The library sees only calls
+//! made by `syscall()`. Those of libaio are inline, and show as an eventfd that rises without a
+//! call (`Edge::rose_by_itself`). Kernel counterpart: `eventfd_signal`.
 
 use libc::{c_int, c_uint};
 
@@ -23,8 +23,8 @@ const _: () = assert!(size_of::<Request>() == 64);
 /// io_submit(2). Each request may name an eventfd to which its completion adds.
 ///
 /// # Safety
-/// The array must be as io_submit demands. Only the requests that the call accepted are read, by
-/// the kernel: one that is done already may have been freed by another thread.
+/// The array must be as io_submit demands. Only the requests that the call accepted are read, and
+/// the kernel copies them: another thread may have freed one that is complete.
 pub unsafe fn submitting(requests: *const *const Request, call: impl FnOnce() -> isize) -> isize {
     const HAS_BELL: u32 = 1;
     let taken = call();
@@ -47,7 +47,7 @@ pub unsafe fn submitting(requests: *const *const Request, call: impl FnOnce() ->
 /// The argument must be as io_uring_register demands. It is read only if the call succeeded.
 pub unsafe fn registering(what: c_uint, argument: *const c_int, call: impl FnOnce() -> isize) -> isize {
     const BELLS: [c_uint; 2] = [4, 7];
-    /// The ring is named by its place among the registered ones.
+    /// The ring is named by its index among the registered rings.
     const BY_PLACE: c_uint = 1 << 31;
     let answer = call();
     if answer == 0 && BELLS.contains(&(what & !BY_PLACE)) {
@@ -63,7 +63,8 @@ fn note(bell: c_int) {
         && let Some(eventfd) = file.eventfd()
     {
         eventfd.note_unseen_add();
-        // A registration that has it unread notes its count; a larger count is then an arrival.
+        // A registration whose level was reported notes the count; a larger count is then an
+        // arrival.
         file.tell(Facts::RECHECK, file.begin_call());
     }
 }

@@ -1,5 +1,5 @@
-//! Calls that take from a socket's error queue (MSG_ERRQUEUE), and calls that take a pending error
-//! while the queue may hold more.
+//! Hooks of the calls that take from a socket's error queue (MSG_ERRQUEUE), and of the calls that
+//! take a pending error while the queue may hold more.
 
 use libc::c_int;
 use nix::errno::Errno;
@@ -19,8 +19,8 @@ pub(super) fn takes_errors(file: &File, flags: c_int) -> bool {
     flags & libc::MSG_ERRQUEUE != 0 && !file.kind().is_unix_data()
 }
 
-/// A call that takes from the error queue. If entries are left in it, the kernel wakes all waiters
-/// once more.
+/// Makes a call that takes from the error queue. If entries are left in it, the kernel wakes all
+/// waiters once more.
 #[cold]
 pub(super) fn taking_errors(file: &'static File, fd: c_int, call: &mut dyn FnMut() -> isize) -> isize {
     if file.ops().is_some() {
@@ -42,8 +42,8 @@ pub(super) fn taking_errors(file: &'static File, fd: c_int, call: &mut dyn FnMut
     n
 }
 
-/// The memory of the taken entry is free again. Notifications of zero-copy writes are charged to
-/// other memory.
+/// Notes that the memory of the taken entry is free again. Notifications of zero-copy writes are
+/// charged to other memory.
 fn note_taken(file: &File, before: ErrorMemory, after: ErrorMemory) {
     let Some(counted) = file.by_memory() else { return };
     if after.received < before.received {
@@ -53,8 +53,8 @@ fn note_taken(file: &File, before: ErrorMemory, after: ErrorMemory) {
     }
 }
 
-/// The fact that a call reports which cleared a pending error. While the error queue is not empty
-/// EPOLLERR stays.
+/// The fact to report after a call cleared a pending error. EPOLLERR stays while the error queue is
+/// not empty.
 pub(super) fn collected(file: &'static File, fd: c_int) -> Facts {
     let may_queue = file.kind().queues_errors() || matches!(file.kind(), Kind::Mptcp | Kind::Other);
     if may_queue && sys::level(fd, 0) & ERR != 0 && sample::queues_errors(fd) {

@@ -1,7 +1,7 @@
-//! The effects of transfer calls on the descriptions they work on. The calls themselves are made by
-//! the next definition of the symbol.
+//! The effects of transfer calls on their open file descriptions. The next definition of the symbol
+//! makes the call itself.
 //!
-//! On a description without edge-triggered registrations each of these is one load, and the call.
+//! On a description without edge-triggered registrations each hook costs one load beyond the call.
 
 mod bells;
 mod errors;
@@ -39,8 +39,8 @@ fn watched(fd: c_int) -> Option<&'static File> {
         .filter(|file| file.has_edges() || file.is_source() || (file.eventpoll().is_some() && naming::is_instance(fd)))
 }
 
-/// An epoll descriptor can be neither read nor written (C4), nor can a source, whatever stands
-/// behind it here. `refused` is a call for sockets, of which neither is one.
+/// Refuses a call on an epoll descriptor or a source. Neither can be read or written (C4), although
+/// the pipe or eventfd behind it can. `refused` is a call for sockets, which fails on the pipe.
 #[cold]
 fn not_for_ours(file: &File, refused: Option<&mut dyn FnMut() -> isize>) -> isize {
     match refused {
@@ -52,21 +52,24 @@ fn not_for_ours(file: &File, refused: Option<&mut dyn FnMut() -> isize>) -> isiz
     }
 }
 
-/// A call that failed: it met a low level, or collected an error, or nothing worth telling.
+/// Reports the effects of a call that failed. It met a low level, or it cleared a pending error, or
+/// it had no effect.
 fn refused(file: &'static File, fd: c_int, at: u32, low: Facts) {
     match sys::last_errno() {
-        // The peer had no room, so this message's buffer was freed, which wakes.
+        // The peer's queue was full, so the kernel freed the buffer of this message, which wakes
+        // the waiters.
         Errno::EAGAIN if low == Facts::NO_SPACE && file.kind() == Kind::UnixDgram && sample::has_room(fd) => {
             file.tell(Facts::NO_SPACE | Facts::SPACE_FREED, at)
         }
         Errno::EAGAIN if low == Facts::NO_SPACE => observe::refused_write(file, fd, at),
         Errno::EAGAIN => file.tell(low, at),
         Errno::EINTR | Errno::EFAULT | Errno::EINVAL | Errno::EBADF => {}
-        // The message had its buffer already, which was freed: there is room, and that wakes.
+        // The kernel had allocated the buffer of the message, and freed it: there is space, and the
+        // waiters are woken.
         Errno::ENOTCONN | Errno::ECONNREFUSED | Errno::ECONNRESET | Errno::EPIPE
             if low == Facts::NO_SPACE && file.kind() == Kind::UnixDgram =>
         {
-            // If this side is shut, the write was refused earlier, and without space the kernel
+            // If this side is shut down, the kernel refused the write before that. Without space it
             // wakes no waiter.
             let shut = !sample::has_room(fd) || sock_diag::shut_sides(fd).is_some_and(|sides| sides & 2 != 0);
             file.tell(if shut { Facts::RECHECK } else { Facts::SPACE_FREED | Facts::RECHECK }, at)
@@ -81,7 +84,7 @@ fn refused(file: &'static File, fd: c_int, at: u32, low: Facts) {
     }
 }
 
-/// A description gets these flags.
+/// Notes that a description gets these flags.
 #[inline]
 pub fn set_flags(fd: c_int, flags: c_int) {
     if flags & libc::O_DIRECT != 0 && sys::fstat(fd).is_ok_and(|stat| stat.st_mode & libc::S_IFMT == libc::S_IFIFO) {
@@ -92,8 +95,8 @@ pub fn set_flags(fd: c_int, flags: c_int) {
     }
 }
 
-/// A call that puts a message into a queue of mq_open(3), or takes one out. Either wakes every
-/// waiter; a call that fails may have met a low level.
+/// Makes a call that adds a message to a queue from mq_open(3), or takes one from it. Either wakes
+/// every waiter. A call that fails may have met a low level.
 #[inline]
 pub fn queueing(fd: c_int, low: Facts, call: impl FnOnce() -> isize) -> isize {
     let Some(file) = watched(fd) else { return call() };
@@ -107,7 +110,7 @@ pub fn queueing(fd: c_int, low: Facts, call: impl FnOnce() -> isize) -> isize {
     n
 }
 
-/// A timer that is set: an unread expiration is gone, as if it had been taken.
+/// Makes a call that sets a timer. It discards an unread expiration, as if a read had taken it.
 #[inline]
 pub fn setting_timer(fd: c_int, call: impl FnOnce() -> c_int) -> c_int {
     let Some(file) = watched(fd) else { return call() };

@@ -1,5 +1,5 @@
-//! Calls on pipes that reach further than the descriptor they name: to the other end, and to other
-//! descriptions of a FIFO.
+//! Hooks of the calls on pipes that affect more than the descriptor they name: the other end, and
+//! other descriptions of a FIFO.
 
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
@@ -18,8 +18,8 @@ use crate::lock;
 use crate::probe::observe;
 use crate::sys;
 
-/// Bytes were taken from a FIFO, which may be open under several descriptions: all of them count
-/// what is taken.
+/// Reports that a call took bytes from a FIFO. The FIFO may be open under several descriptions, and
+/// all of them count the bytes as taken.
 #[cold]
 pub(super) fn took_beside(fd: c_int, bytes: u64, taking: Option<Taking>) {
     let ends = watched_ends(fd).filter(|file| file.reads());
@@ -28,7 +28,8 @@ pub(super) fn took_beside(fd: c_int, bytes: u64, taking: Option<Taking>) {
     ends.for_each(|file| file.tell(Facts::READ_ALL, file.begin_call()));
 }
 
-/// A FIFO is full after a write, which the waiters under other descriptions did not see.
+/// Reports a FIFO that is full after a write. The waiters under other descriptions did not see the
+/// write.
 #[cold]
 pub(super) fn filled_beside(fd: c_int) {
     if sys::level(fd, WRITABLE) & WRITABLE == 0 {
@@ -38,8 +39,8 @@ pub(super) fn filled_beside(fd: c_int) {
     }
 }
 
-/// Before a write to what may be a FIFO: space that was freed since it was full may be gone
-/// afterwards, before the waiters under other descriptions have seen it.
+/// Prepares a write to a pipe that may be a FIFO. If space was freed since the FIFO was full, the
+/// write may fill it again before the waiters under other descriptions have seen the space.
 #[inline]
 pub(super) fn relieved_beside(fd: c_int) {
     if File::any_fifo_edges() {
@@ -59,12 +60,12 @@ pub(super) fn wake_pipe(fd: c_int, ends: fn(&File) -> bool, facts: Facts) {
     watched_ends(fd).filter(|file| ends(file)).for_each(|file| file.tell(facts, file.begin_call()));
 }
 
-/// A call that wakes watched ends of a pipe and is yet to begin.
+/// The watched ends of a pipe that a call in progress wakes.
 struct Waking([Option<(&'static File, u32)>; MOST_ENDS]);
 
 impl Waking {
-    /// The watched ends of the pipe of which `fd` is an end; none if no pipe has edge-triggered
-    /// registrations.
+    /// Finds the watched ends of the pipe that `fd` is an end of. There are none if no pipe has
+    /// edge-triggered registrations.
     #[inline]
     fn begin(fd: c_int, ends: fn(&File) -> bool) -> Waking {
         if File::any_pipe_edges() { Waking::begin_at_pipe(fd, ends) } else { Waking([None; MOST_ENDS]) }
@@ -76,14 +77,14 @@ impl Waking {
         Waking([(); MOST_ENDS].map(|()| found.next()))
     }
 
-    /// It is done, and has woken them.
+    /// Reports that the call has woken them.
     fn tell(self) {
         self.0.into_iter().flatten().for_each(|(file, at)| file.tell(Facts::WAKE_ALL, at));
     }
 }
 
-/// The watched ends of a pipe, of which `fd` is one; none in a handler that interrupted this
-/// library, for they are found under a lock.
+/// The watched ends of the pipe that `fd` is an end of. There are none in a signal handler that
+/// interrupted this library, because the search takes a lock.
 fn watched_ends(fd: c_int) -> impl Iterator<Item = &'static File> + Clone {
     let stat = if lock::interrupted() { None } else { sys::fstat(fd).ok() };
     let pipe = stat.filter(|stat| stat.st_mode & libc::S_IFMT == libc::S_IFIFO);
@@ -138,7 +139,7 @@ impl Transfer {
         Transfer { from, to, source, sink, asked, takes, taking, packet, readers, writers }
     }
 
-    /// Why the call ended that returned `n`.
+    /// The reason why the call, which returned `n`, ended.
     fn stop(&self, n: isize) -> Stop {
         if n >= 0 && n.unsigned_abs() >= self.asked {
             Stop::Done
@@ -149,8 +150,8 @@ impl Transfer {
         }
     }
 
-    /// Whether the call returned an error of the source. An error is that of a socket, of which
-    /// there is one at most; the error of a pipe that is written to is EPIPE.
+    /// Whether the call returned an error of the source. At most one of the two files is a socket,
+    /// and the error comes from it. Only EPIPE is the error of a pipe that is the sink.
     fn is_error_of_source(&self, n: isize) -> bool {
         let errno = sys::last_errno();
         if n >= 0 || errno == Errno::EAGAIN {
@@ -160,15 +161,15 @@ impl Transfer {
         self.source.is_some_and(|source| !is_pipe(source)) || self.sink.is_some_and(is_pipe) && errno != Errno::EPIPE
     }
 
-    /// The call returned `n`.
+    /// Reports the effects of the call, which returned `n`.
     fn end(mut self, n: isize) {
         let stop = self.stop(n);
         if self.takes {
             self.end_take(n, stop);
         }
         self.end_write(n, stop);
-        // A splice wakes the writers of the pipe that it empties, whether or not that was full, and
-        // the readers of the pipe that it fills.
+        // A splice wakes the writers of the pipe that it takes from, whether or not that was full,
+        // and the readers of the pipe that it adds to.
         if n > 0 {
             self.readers.tell();
             if File::any_fifo_edges() {
@@ -180,7 +181,7 @@ impl Transfer {
         }
     }
 
-    /// Reports what the source showed.
+    /// Reports the effects on the source.
     fn end_take(&mut self, n: isize, stop: Stop) {
         let taking = self.taking.take();
         match (self.source, u64::try_from(n)) {
@@ -199,8 +200,8 @@ impl Transfer {
         }
     }
 
-    /// Reports what the sink showed. A splice of nothing met the end of the source, whatever
-    /// FIONREAD returns there.
+    /// Reports the effects on the sink. A splice that returned 0 met the end of the source,
+    /// whatever FIONREAD returns there.
     fn end_write(&self, n: isize, stop: Stop) {
         let Some((sink, at)) = self.sink else { return };
         if n == 0 || n < 0 && (stop == Stop::Source || error_of(self.packet).is_some()) {
@@ -215,7 +216,7 @@ impl Transfer {
     }
 }
 
-/// A call that moves data between two descriptors.
+/// Makes a call that moves data between two descriptors.
 #[inline]
 pub fn moving(from: c_int, to: c_int, asked: usize, takes: bool, call: impl FnOnce() -> isize) -> isize {
     let (source, sink) = (watched(from), watched(to));
@@ -228,7 +229,7 @@ pub fn moving(from: c_int, to: c_int, asked: usize, takes: bool, call: impl FnOn
     n
 }
 
-/// A call that fills a pipe, or empties it, as its end is.
+/// Makes a vmsplice(2) call, which adds to a pipe or takes from it, depending on the end.
 #[inline]
 pub fn splicing_memory(fd: c_int, asked: impl Fn() -> usize, mut call: impl FnMut() -> isize) -> isize {
     if watched(fd).is_none() && !File::any_pipe_edges() {
@@ -251,7 +252,8 @@ pub fn splicing_memory(fd: c_int, asked: impl Fn() -> usize, mut call: impl FnMu
     n
 }
 
-/// sendfile(2) of `n` bytes. Data that it moves into a pipe wakes the readers, as a splice does.
+/// Makes a sendfile(2) call of `n` bytes. Data that it moves into a pipe wakes the readers, as a
+/// splice does.
 #[inline]
 pub fn sending_file(out: c_int, n: usize, call: impl FnOnce() -> isize) -> isize {
     if n == 0 {
@@ -269,10 +271,10 @@ pub fn sending_file(out: c_int, n: usize, call: impl FnOnce() -> isize) -> isize
     sent
 }
 
-/// Some pipe may keep packets apart. Which one does not show at the end where they are read.
+/// Whether any pipe may be in packet mode (O_DIRECT). The read end does not show which one is.
 static ANY_PACKETS: AtomicBool = AtomicBool::new(false);
 
-/// A pipe is made with these flags, or an end of it gets them.
+/// Notes that a pipe is made with these flags, or that an end of it gets them.
 #[inline]
 pub fn keeping_packets(flags: c_int) {
     if flags & libc::O_DIRECT != 0 {
@@ -280,13 +282,13 @@ pub fn keeping_packets(flags: c_int) {
     }
 }
 
-/// Whether packets may be kept apart in it: what is read of one into too small a buffer is all that
-/// is left of it.
+/// Whether the file may hold separate packets. A read into a buffer that is too small discards the
+/// rest of the packet.
 pub(super) fn may_keep_packets(file: &File) -> bool {
     file.kind() == Kind::UnixSeqpacket || file.kind().is_pipe() && ANY_PACKETS.load(Relaxed)
 }
 
-/// A pipe gets another size, which wakes its writers.
+/// Reports that a pipe was resized, which wakes its writers.
 pub fn resized_pipe(fd: c_int) {
     if File::any_pipe_edges() {
         wake_pipe(fd, File::writes, Facts::WAKE_ALL);

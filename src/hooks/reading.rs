@@ -1,4 +1,5 @@
-//! Calls that read or accept: how much they took, and from which descriptions.
+//! Hooks of the calls that read or accept. They report the amount taken, and the descriptions that
+//! it was taken from.
 
 use libc::{c_int, c_void, iovec};
 use nix::errno::Errno;
@@ -19,23 +20,23 @@ use crate::sys;
 /// The effect of a read-like call on the data that it returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Takes {
-    /// It only peeks.
+    /// The call only peeks.
     Nothing,
-    /// It takes bytes, as read(2) does: a read of nothing takes nothing.
+    /// The call takes bytes, as read(2) does. A read of 0 bytes takes nothing.
     Bytes,
-    /// A message, as recv(2) does, even if it was asked for no bytes.
+    /// The call takes a message, as recv(2) does, even with a buffer of 0 bytes.
     Message,
 }
 
 impl Takes {
-    /// A message, unless the call only peeks.
+    /// `Message`, unless `flags` make the call a peek.
     fn message(flags: c_int) -> Takes {
         if flags & libc::MSG_PEEK != 0 { Takes::Nothing } else { Takes::Message }
     }
 }
 
-/// A receiving call on `fd` with these flags, that asks for `asked` bytes.
-#[inline(always)] // Likewise.
+/// Makes a receiving call on `fd` with these flags. It asks for `asked` bytes.
+#[inline(always)] // As `reading`.
 pub fn receiving(fd: c_int, flags: c_int, asked: impl Fn() -> usize, mut call: impl FnMut() -> isize) -> isize {
     let Some(file) = watched(fd) else { return call() };
     if takes_errors(file, flags) {
@@ -46,8 +47,8 @@ pub fn receiving(fd: c_int, flags: c_int, asked: impl Fn() -> usize, mut call: i
     witnessed_read(file, fd, Takes::message(flags), &asked, &mut call, &Amount::of_one)
 }
 
-/// A call that takes urgent data, or peeks at it: that stands in the line of a unix socket's bytes,
-/// and beside that of a TCP connection's.
+/// Makes a call that takes urgent data or peeks at it. Urgent data is in the queue of a unix
+/// socket, and outside the queue of a TCP connection.
 #[cold]
 fn taking_urgent(file: &'static File, fd: c_int, flags: c_int, call: &mut dyn FnMut() -> isize) -> isize {
     if file.ops().is_some() {
@@ -74,30 +75,30 @@ fn taking_urgent(file: &'static File, fd: c_int, flags: c_int, call: &mut dyn Fn
     n
 }
 
-/// read(2) and its kin into one buffer of `n` bytes.
+/// Makes a call like read(2) into one buffer of `n` bytes.
 ///
 /// # Safety
-/// The call must fill the buffer with as many bytes as it answers.
-#[inline(always)] // As `writing`: called, and not jumped to, an unwatched read costs more.
+/// The call must fill the buffer with as many bytes as it returns.
+#[inline(always)] // As `writing`: an unwatched read is slower without the tail call.
 pub unsafe fn reading(fd: c_int, buffer: *mut c_void, n: usize, mut call: impl FnMut() -> isize) -> isize {
     if watched(fd).is_none() && !File::any_fifo_edges() && !File::any_signal_edges() {
-        // Nothing is left to do after the call, so that it can be jumped to: a return that follows
-        // a system call is predicted wrongly, which costs more than all the rest. A registration
-        // that begins during the call does not find what the call took.
+        // Nothing is left to do after the call, so it can be a tail call. The return after a system
+        // call is mispredicted, which costs more than all the rest. A registration that begins
+        // during the call does not count the data that the call took.
         return call();
     }
-    // SAFETY: the caller answers for the buffer.
+    // SAFETY: the caller vouches for the buffer.
     unsafe { concerned_reading(fd, buffer, n, call) }
 }
 
 #[inline(never)]
 unsafe fn concerned_reading(fd: c_int, buffer: *mut c_void, n: usize, call: impl FnMut() -> isize) -> isize {
     let buffer = iovec { iov_base: buffer, iov_len: n };
-    // SAFETY: the caller answers for the buffer.
+    // SAFETY: the caller vouches for the buffer.
     unsafe { reading_vector(fd, &raw const buffer, 1, call) }
 }
 
-/// readv(2) and its kin, into several buffers.
+/// Makes a call like readv(2), into several buffers.
 ///
 /// # Safety
 /// The call must fill the buffers with as many bytes as it returns. They are read only if it returns
@@ -107,23 +108,23 @@ pub unsafe fn reading_vector(fd: c_int, iov: *const iovec, n: usize, mut call: i
     let Some(file) = watched(fd) else {
         let answer = call();
         if is_wanted_beside(answer) {
-            // SAFETY: the call was answered, so the array is readable; the caller answers for the
+            // SAFETY: the call succeeded, so the array is readable; the caller vouches for the
             // buffers.
             unsafe { read_unwatched(fd, std::slice::from_raw_parts(iov, n), answer.cast_unsigned()) };
         }
         return answer;
     };
-    // SAFETY: the caller answers for the buffers.
+    // SAFETY: the caller vouches for the buffers.
     unsafe { witnessed_vector(file, fd, iov, n, &mut call) }
 }
 
-/// Whether a read from an unwatched descriptor may concern other descriptions.
+/// Whether a read from an unwatched descriptor may affect other descriptions.
 #[inline]
 fn is_wanted_beside(answer: isize) -> bool {
     answer > 0 && (File::any_fifo_edges() || File::any_signal_edges())
 }
 
-/// A read from a description with edge-triggered registrations.
+/// Makes a read from a description with edge-triggered registrations.
 ///
 /// # Safety
 /// As for [`reading_vector`].
@@ -135,45 +136,45 @@ unsafe fn witnessed_vector(
     n: usize,
     call: &mut dyn FnMut() -> isize,
 ) -> isize {
-    // SAFETY: the call was answered, so the array is readable.
+    // SAFETY: the call succeeded, so the array is readable.
     let buffers = || unsafe { std::slice::from_raw_parts(iov, n) };
     let asked = || if iov.is_null() { 0 } else { buffers().iter().map(|buffer| buffer.iov_len).sum() };
     let queued = || if file.kind().is_pipe() { queued_packets(file, fd) } else { 0 };
     let before = queued();
     let amount = |bytes: u64| match file.kind() {
         Kind::Signalfd if bytes > 0 => {
-            // SAFETY: the caller answers for the buffers.
+            // SAFETY: the caller vouches for the buffers.
             unsafe { note_signals(buffers(), bytes as usize) };
             Amount::of_one(bytes)
         }
-        // A counter does not hold bytes.
+        // A read takes the value of the counter, not bytes.
         Kind::Eventfd | Kind::EventfdSemaphore if bytes > 0 => {
             let mut value = [0; 8];
-            // SAFETY: the caller answers for the buffers, of which that much was filled.
+            // SAFETY: the caller vouches for the buffers, and the call filled that many bytes.
             unsafe { bytes_of(buffers()) }.zip(&mut value).for_each(|(byte, place)| *place = byte);
             Amount::of_one(u64::from_ne_bytes(value))
         }
-        // Bytes for which the buffer had no room are gone, too.
+        // The kernel also discarded the bytes that did not fit into the buffer.
         _ if before > 0 && bytes as usize >= asked() => Amount::of_one(bytes.max(before.saturating_sub(queued()))),
         _ => Amount::of_one(bytes),
     };
     witnessed_read(file, fd, Takes::Bytes, &asked, call, &amount)
 }
 
-/// The bytes of several buffers, one after the other.
+/// The bytes of several buffers, in order.
 ///
 /// # Safety
-/// As many of them as are asked for must be readable.
+/// As many bytes as the caller takes must be readable.
 unsafe fn bytes_of(buffers: &[iovec]) -> impl Iterator<Item = u8> {
     buffers.iter().flat_map(|buffer| {
         let base = buffer.iov_base.cast::<u8>();
-        // SAFETY: the caller answers for the buffers.
+        // SAFETY: the caller vouches for the buffers.
         (0..buffer.iov_len).map(move |at| unsafe { base.add(at).read() })
     })
 }
 
-/// A read from an unwatched descriptor. If that is a FIFO, others may watch it under another
-/// description; if it is a signalfd, it took signals for which others wait.
+/// Reports a read from an unwatched descriptor. A FIFO may be watched under another description,
+/// and the signals that a signalfd took may be those that another signalfd waits for.
 #[cold]
 unsafe fn read_unwatched(fd: c_int, buffers: &[iovec], bytes: usize) {
     if File::any_fifo_edges() {
@@ -181,18 +182,18 @@ unsafe fn read_unwatched(fd: c_int, buffers: &[iovec], bytes: usize) {
     }
     let whole = bytes.is_multiple_of(size_of::<libc::signalfd_siginfo>());
     if whole && File::any_signal_edges() && kind::identify(fd) == Kind::Signalfd {
-        // SAFETY: the caller answers for the buffers.
+        // SAFETY: the caller vouches for the buffers.
         unsafe { note_signals(buffers, bytes) };
     }
 }
 
-/// Notes the signals of which a signalfd put `bytes` into the buffers.
+/// Notes the signals in the `bytes` that a signalfd put into the buffers.
 unsafe fn note_signals(buffers: &[iovec], bytes: usize) {
     const RECORD: usize = size_of::<libc::signalfd_siginfo>();
-    // SAFETY: the caller answers for the buffers.
+    // SAFETY: the caller vouches for the buffers.
     let mut content = unsafe { bytes_of(buffers) };
     for _ in 0..bytes / RECORD {
-        // `ssi_signo` comes first in each record.
+        // `ssi_signo` is the first field of a record.
         let mut number = [0; 4];
         number.fill_with(|| content.next().unwrap_or(0));
         sample::note_taken_signal(u32::from_ne_bytes(number));
@@ -200,8 +201,8 @@ unsafe fn note_signals(buffers: &[iovec], bytes: usize) {
     }
 }
 
-/// A read-like call for several messages at once; `lengths` tells how many bytes the answered
-/// number of messages holds, and how many of them are empty.
+/// Makes a read-like call for several messages at once. `lengths` takes the number of messages that
+/// the call returned, and returns their bytes, and how many of them are empty.
 #[inline]
 pub fn reading_messages(
     fd: c_int,
@@ -222,8 +223,7 @@ pub fn reading_messages(
     witnessed_read(file, fd, Takes::message(flags), &|| asked, &mut call, &amount)
 }
 
-/// The bytes of the packets in a queue: those that are cut short are longer than what they leave in
-/// the buffers.
+/// The bytes of the packets in a queue. A truncated packet is longer than its part in the buffers.
 fn queued_packets(file: &File, fd: c_int) -> u64 {
     if may_keep_packets(file) { sys::ioctl_int(fd, libc::FIONREAD).map_or(0, |bytes| bytes.max(0) as u64) } else { 0 }
 }
@@ -233,7 +233,7 @@ fn queued_packets(file: &File, fd: c_int) -> u64 {
 pub(super) struct Amount {
     bytes: u64,
     messages: u64,
-    /// How many of the messages are empty.
+    /// The number of empty messages.
     empty: u64,
 }
 
@@ -244,7 +244,7 @@ impl Amount {
     }
 }
 
-/// One body for all of them, however they are called and counted.
+/// The common body of the hooks that read.
 #[inline(never)]
 fn witnessed_read(
     file: &'static File,
@@ -259,10 +259,10 @@ fn witnessed_read(
     }
     let at = file.begin_call();
     let packet = if takes == Takes::Nothing { None } else { next_packet(file, fd) };
-    // Nothing is a datagram, or the end of a socket that was shut.
+    // A result of 0 is a datagram, or the end of a socket that was shut down.
     let at_end = file.kind() == Kind::Udp && file.is_shut(libc::SHUT_RD) && sample::receive_memory(fd) == Some(0);
     let taking = (takes != Takes::Nothing).then(|| file.begin_taking());
-    // A datagram that is taken into no buffer looks empty.
+    // A datagram read into a buffer of 0 bytes looks empty.
     let filled = takes == Takes::Message
         && file.datagrams().is_some_and(|datagrams| datagrams.empties() > 0)
         && sys::ioctl_int(fd, libc::FIONREAD).is_ok_and(|length| length > 0);
@@ -295,8 +295,8 @@ fn witnessed_read(
 /// The result of a peek at the next packet: its length.
 pub(super) type Packet = Option<Result<usize, Errno>>;
 
-/// The length of the packet that is about to be taken: the kernel discards bytes for which the
-/// buffer has no room, and they count all the same.
+/// The length of the packet that the call is about to take. The kernel discards bytes that do not
+/// fit into the buffer, but they count as taken.
 #[inline]
 pub(super) fn next_packet(file: &'static File, fd: c_int) -> Packet {
     let _until_peeked = if file.kind() == Kind::UnixSeqpacket { file.try_peek() } else { None }?;
@@ -308,7 +308,7 @@ pub(super) fn error_of(packet: Packet) -> Option<Errno> {
     packet.and_then(Result::err).filter(|&errno| errno != Errno::EAGAIN)
 }
 
-/// Calls, unless the peek took a pending error, which is the answer then.
+/// Makes the call, unless the peek took a pending error: then it fails with that error.
 pub(super) fn unless_failed(packet: Packet, call: impl FnOnce() -> isize) -> isize {
     match error_of(packet) {
         Some(errno) => {
@@ -319,7 +319,7 @@ pub(super) fn unless_failed(packet: Packet, call: impl FnOnce() -> isize) -> isi
     }
 }
 
-/// The bytes that went with the packet.
+/// The bytes that the packet took from the queue.
 pub(super) fn length_of(packet: Packet) -> u64 {
     packet.and_then(Result::ok).unwrap_or(0) as u64
 }
@@ -331,7 +331,7 @@ pub(super) fn took(file: &'static File, fd: c_int, at: u32, whole: bool, amount:
         && (matches!(arrivals, Arrivals::Received | Arrivals::Queued)
             || file.kind() == Kind::UnixDgram && file.is_shut(libc::SHUT_RD))
     {
-        // The end of a stream stays readable.
+        // The end of a stream stays readable after a read.
         return;
     }
     match arrivals {
@@ -351,14 +351,14 @@ pub(super) fn took(file: &'static File, fd: c_int, at: u32, whole: bool, amount:
                 }
                 _ => {}
             }
-            // Before the report: its recipients count at once.
+            // Before the report, because its recipients count at once.
             drop(taking);
         }
     }
     file.tell(if whole { Facts::READ_ALL } else { Facts::SHORT_READ }, at);
 }
 
-/// An accept-like call.
+/// Makes an accept-like call.
 #[inline]
 pub fn accepting(fd: c_int, call: impl FnOnce() -> c_int) -> c_int {
     let Some(file) = watched(fd) else { return new_number(call()) };
@@ -376,7 +376,7 @@ pub fn accepting(fd: c_int, call: impl FnOnce() -> c_int) -> c_int {
     accepted
 }
 
-/// A number that was free until now: if it is known, its close was not seen.
+/// Takes a number that the kernel has just assigned. If the number is known, no hook saw its close.
 #[inline]
 fn new_number(fd: c_int) -> c_int {
     if lookup::known(fd).is_some() && !own_table::is_borrowed() {

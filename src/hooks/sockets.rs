@@ -1,5 +1,5 @@
-//! Calls that change the state of a socket: they wake its waiters without data, and those of the
-//! peer.
+//! Hooks of the calls that change the state of a socket. They wake its waiters without data, and
+//! those of the peer.
 
 use libc::c_int;
 use nix::errno::Errno;
@@ -20,7 +20,7 @@ use crate::sys;
 use crate::tcp::{self, TcpState};
 use crate::tcp_info;
 
-/// A connection that begins: a stream socket starts anew.
+/// Makes a connect-like call. A stream socket starts a new connection.
 #[inline]
 pub fn connecting(fd: c_int, call: impl FnOnce() -> c_int) -> c_int {
     let Some(file) = watched(fd) else { return call() };
@@ -31,7 +31,7 @@ pub fn connecting(fd: c_int, call: impl FnOnce() -> c_int) -> c_int {
     answer
 }
 
-/// A write with these flags, which may begin a connection.
+/// Makes a write with these flags, which may begin a connection.
 pub(super) fn opening(file: &'static File, fd: c_int, flags: c_int, write: impl FnOnce() -> isize) -> isize {
     if flags & libc::MSG_FASTOPEN == 0 {
         return write();
@@ -43,13 +43,14 @@ pub(super) fn opening(file: &'static File, fd: c_int, flags: c_int, write: impl 
     written
 }
 
-/// A call that may have begun a connection is done: it failed, or not.
+/// Reports the effects of a call that may have begun a connection. `failed` is true if it returned
+/// an error.
 #[cold]
 fn began(file: &'static File, fd: c_int, at: u32, before: Option<TcpState>, failed: bool) {
     let errno = sys::last_errno();
     let state = tcp_info::state(fd);
-    // A TCP connection that is established wakes every waiter, and so does one that fails on the
-    // way; a later call that returns its success does not.
+    // A TCP connection wakes every waiter when it is established, and when it fails before that. A
+    // later call that only returns the success wakes no waiter.
     let wakes = if failed {
         matches!(
             errno,
@@ -63,8 +64,8 @@ fn began(file: &'static File, fd: c_int, at: u32, before: Option<TcpState>, fail
                 | Errno::EHOSTUNREACH
         )
     } else {
-        // A call that leaves it closed has disconnected it, which wakes even if it was closed
-        // before.
+        // A call that leaves the socket closed has disconnected it, which wakes the waiters even if
+        // the socket was closed before.
         state != before || state == Some(tcp::CLOSE)
     };
     if state != before {
@@ -78,7 +79,7 @@ fn began(file: &'static File, fd: c_int, at: u32, before: Option<TcpState>, fail
     if let Some(unix) = file.unix().filter(|_| !failed || errno == Errno::EINPROGRESS) {
         unix.set_peer(Peer::Unknown);
     }
-    // Then nothing happens before the first write.
+    // Such a connection does not begin before the first write (TCP_FASTOPEN_CONNECT).
     let is_put_off = !failed && state == Some(tcp::SYN_SENT);
     let wakes_all = file.tcp().is_some_and(|tcp| {
         tcp.put_off(is_put_off);
@@ -87,8 +88,8 @@ fn began(file: &'static File, fd: c_int, at: u32, before: Option<TcpState>, fail
     file.tell(if wakes_all { Facts::WAKE_ALL } else { Facts::RECHECK }, at);
 }
 
-/// Before a write: whether the connection that was put off until one (TCP_FASTOPEN_CONNECT) has not
-/// begun yet.
+/// Whether a connection that was put off until the first write (TCP_FASTOPEN_CONNECT) has not begun
+/// yet. Called before a write.
 #[cold]
 pub(super) fn is_still_put_off(file: &File, fd: c_int) -> bool {
     let is_still = tcp_info::state(fd) == Some(tcp::SYN_SENT);
@@ -98,18 +99,20 @@ pub(super) fn is_still_put_off(file: &File, fd: c_int) -> bool {
     is_still
 }
 
-/// After that write: the connection has begun, or is established already, which wakes every waiter.
+/// Reports after that write that the connection has begun, or is established already, which wakes
+/// every waiter.
 #[cold]
 pub(super) fn has_opened(file: &'static File, fd: c_int, at: u32) {
     if is_still_put_off(file, fd) {
-        // There is no room until it is made.
+        // There is no space until the connection is established.
         file.tell(Facts::NO_SPACE, at);
     } else {
         file.tell(Facts::WAKE_ALL, at);
     }
 }
 
-/// getsockopt(2): SO_ERROR clears a pending error, TCP_ZEROCOPY_RECEIVE maps received data.
+/// Makes a getsockopt(2) call. SO_ERROR clears a pending error; TCP_ZEROCOPY_RECEIVE maps received
+/// data.
 #[inline]
 pub fn asking(fd: c_int, level: c_int, name: c_int, call: impl FnOnce() -> c_int) -> c_int {
     const TCP_ZEROCOPY_RECEIVE: c_int = 35;
@@ -120,7 +123,7 @@ pub fn asking(fd: c_int, level: c_int, name: c_int, call: impl FnOnce() -> c_int
     }
 }
 
-/// Bytes are taken, and it is not known how many.
+/// Makes a call that takes an unknown number of bytes.
 #[cold]
 fn mapping(fd: c_int, call: impl FnOnce() -> c_int) -> c_int {
     let Some(file) = watched(fd) else { return call() };
@@ -137,9 +140,9 @@ fn mapping(fd: c_int, call: impl FnOnce() -> c_int) -> c_int {
     answer
 }
 
-/// setsockopt(2). The kernel compares its queues with the new limit, and wakes: after a new send
-/// buffer size the waiters for space, if there is some; after a new low-water mark the waiters for
-/// data, if there is enough.
+/// Makes a setsockopt(2) call. The kernel compares its queues with a new limit. A new size of the
+/// send buffer wakes the waiters for space, if there is some. A new low-water mark wakes the
+/// waiters for data, if there is enough.
 #[inline]
 pub fn setting(fd: c_int, level: c_int, name: c_int, call: impl FnOnce() -> c_int) -> c_int {
     match watched(fd) {
@@ -154,7 +157,7 @@ fn setting_watched(file: &'static File, fd: c_int, option: (c_int, c_int), call:
         return setting_least(file, fd, call);
     }
     if matches!(option, (libc::SOL_SOCKET, libc::SO_SNDBUF | libc::SO_SNDBUFFORCE)) {
-        // Room that came before may be gone with a smaller buffer.
+        // Space that was freed before may be gone with a smaller buffer.
         observe::before_write(file, fd);
     }
     let at = file.begin_call();
@@ -166,7 +169,7 @@ fn setting_watched(file: &'static File, fd: c_int, option: (c_int, c_int), call:
         (libc::SOL_SOCKET, libc::SO_SNDBUF | libc::SO_SNDBUFFORCE) | (libc::IPPROTO_TCP, libc::TCP_NOTSENT_LOWAT) => {
             file.tell(if wakes_for_room(file, fd) { Facts::SPACE_FREED } else { Facts::RECHECK }, at);
         }
-        // Queued data shows as another level, or is discarded.
+        // Queued data raises another level, or is discarded.
         (libc::SOL_SOCKET, libc::SO_OOBINLINE)
         | (libc::IPPROTO_IP, libc::IP_RECVERR)
         | (libc::IPPROTO_IPV6, libc::IPV6_RECVERR) => file.tell(Facts::RECHECK, at),
@@ -175,8 +178,9 @@ fn setting_watched(file: &'static File, fd: c_int, option: (c_int, c_int), call:
     answer
 }
 
-/// SO_RCVLOWAT of a TCP connection: it wakes the waiters for data if enough is queued, or the end.
-/// Data that arrived before and no longer shows has woken them, as if it had been taken.
+/// Sets SO_RCVLOWAT of a TCP connection. The kernel wakes the waiters for data if enough data, or
+/// the end, is queued. Data that arrived before and no longer shows has woken them, as if it had
+/// been taken.
 fn setting_least(file: &'static File, fd: c_int, call: impl FnOnce() -> c_int) -> c_int {
     let at = file.begin_call();
     let was_readable = sys::level(fd, IN) & IN != 0;
@@ -190,7 +194,7 @@ fn setting_least(file: &'static File, fd: c_int, call: impl FnOnce() -> c_int) -
     answer
 }
 
-/// Whether a socket that looks for room finds some: a listener does, for it sends nothing.
+/// Whether a check for space succeeds. On a listener it does, because a listener sends nothing.
 fn wakes_for_room(file: &File, fd: c_int) -> bool {
     match file.kind() {
         Kind::TcpListener => true,
@@ -200,7 +204,7 @@ fn wakes_for_room(file: &File, fd: c_int) -> bool {
     }
 }
 
-/// A call that takes a pending error.
+/// Makes a call that takes a pending error.
 #[inline]
 fn collecting(fd: c_int, call: impl FnOnce() -> c_int) -> c_int {
     let Some(file) = watched(fd) else { return call() };
@@ -213,7 +217,8 @@ fn collecting(fd: c_int, call: impl FnOnce() -> c_int) -> c_int {
     answer
 }
 
-/// shutdown(2): wakes every waiter on this side, and on the other side of a unix connection.
+/// Makes a shutdown(2) call. It wakes every waiter on this side, and on the other side of a unix
+/// connection.
 #[inline]
 pub fn shutting_down(fd: c_int, how: c_int, call: impl FnOnce() -> c_int) -> c_int {
     if !File::any_edges() && lookup::known(fd).is_none() {
@@ -237,11 +242,11 @@ fn shutting_down_with_edges(fd: c_int, how: c_int, call: impl FnOnce() -> c_int)
     let inode = if paired { sock_diag::peer(fd).filter(|&inode| inode != 0) } else { None };
     let peer = inode.and_then(|inode| File::of_inode(inode.into()).next()).map(|file| (file, file.begin_call()));
     let answer = call();
-    // A socket that is not connected has nothing to shut, and wakes its waiters all the same.
+    // On a socket that is not connected the call fails, and wakes the waiters nevertheless.
     if answer == 0 || sys::last_errno() == Errno::ENOTCONN {
         if let Some((file, at)) = own {
             if file.kind() == Kind::TcpListener {
-                // It listens no more.
+                // The socket does not listen any more.
                 file.identify_again(fd);
             }
             file.tell(Facts::WAKE_ALL, at);
@@ -253,7 +258,7 @@ fn shutting_down_with_edges(fd: c_int, how: c_int, call: impl FnOnce() -> c_int)
     answer
 }
 
-/// A socket that becomes a listener.
+/// Makes a listen(2) call.
 #[inline]
 pub fn listening(fd: c_int, call: impl FnOnce() -> c_int) -> c_int {
     let Some(file) = watched(fd) else { return call() };

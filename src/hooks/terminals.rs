@@ -1,5 +1,5 @@
-//! Terminal controls, which discard input or wake the waiters at either end of a pseudo-terminal;
-//! and changes of a signalfd's mask, which wake all signalfds of the process.
+//! Hooks of the terminal controls, which discard input or wake the waiters at either end of a
+//! pseudo-terminal, and of changes of a signalfd's mask, which wake all signalfds of the process.
 
 use libc::c_int;
 
@@ -14,10 +14,10 @@ use crate::sys;
 /// The effect of a control on a terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Control {
-    /// Discards its input, which makes room at the other end.
+    /// Discards its input, which makes space at the other end.
     Flushes,
-    /// Sets the modes of the slave, whichever end is asked, and wakes all waiters there. True if it
-    /// also discards the slave's input.
+    /// Sets the modes of the slave, whichever end the call names, and wakes all waiters there. True
+    /// if it also discards the slave's input.
     Sets(bool),
     /// Wakes all waiters there.
     Wakes,
@@ -27,8 +27,8 @@ enum Control {
     Sends,
 }
 
-/// The requests that set modes. The two numbers after each also wait for the output; the second
-/// also discards the input.
+/// The requests that set modes. The two requests that follow each in number also wait for the
+/// output; the second also discards the input.
 const SETS: [u64; 3] = [libc::TCSETS, libc::TCSETA, 0x402c_542b];
 
 impl Control {
@@ -86,12 +86,13 @@ impl Flushing {
         let gone = u64::try_from(self.queued - left).unwrap_or(0);
         self.file.consume(gone);
         drop(self.taking);
-        // Input that came since the last report has woken the waiters, whether it is there or not.
+        // Input that came since the last report has woken the waiters, whether it is still there or
+        // not.
         self.file.tell(if gone > 0 { Facts::SHORT_READ | Facts::READ_EAGAIN } else { Facts::READ_EAGAIN }, at);
     }
 }
 
-/// An ioctl on a descriptor that may be a terminal.
+/// Makes an ioctl(2) call on a descriptor that may be a terminal.
 #[inline]
 pub fn controlling(fd: c_int, request: u64, argument: usize, call: impl FnOnce() -> c_int) -> c_int {
     match Control::of(request, argument) {
@@ -142,7 +143,7 @@ fn tell_ends(end: End, facts: Facts) {
     }
 }
 
-/// The mask of an existing signalfd changes: all signalfds of the process are woken.
+/// Makes a call that changes the mask of a signalfd, which wakes all signalfds of the process.
 pub fn masking_signals(fd: c_int, call: impl FnOnce() -> c_int) -> c_int {
     let answer = call();
     if fd >= 0 && answer >= 0 && File::any_signal_edges() && lookup::follows_calls() {

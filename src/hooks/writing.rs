@@ -1,4 +1,5 @@
-//! Calls that give: whether there was room, and whether there had been none before.
+//! Hooks of the calls that write. They report whether there was space, and whether there had been
+//! none before.
 
 use libc::c_int;
 use nix::errno::Errno;
@@ -16,12 +17,12 @@ use crate::probe::observe;
 use crate::probe::sample;
 use crate::sys;
 
-/// write(2) and its kin, on `fd` with `offered` bytes. One that a full pipe refuses wakes the
-/// readers all the same.
-#[inline(always)] // Called, and not jumped to, an unwatched write costs 7 ns more.
+/// Makes a call like write(2) on `fd` with `offered` bytes. A write that a full pipe refuses also
+/// wakes the readers.
+#[inline(always)] // Without the tail call an unwatched write costs 7 ns more.
 pub fn writing(fd: c_int, offered: impl FnOnce() -> usize, call: impl FnOnce() -> isize) -> isize {
     if !fdtable::has(fd) && !File::any_fifo_edges() && !File::any_pipe_edges() {
-        // To be jumped to, as in `reading`.
+        // A tail call, as in `reading`.
         return call();
     }
     known_writing(fd, offered, call)
@@ -35,15 +36,15 @@ fn known_writing(fd: c_int, offered: impl FnOnce() -> usize, call: impl FnOnce()
     concerned_writing(fd, offered, call)
 }
 
-/// Whether it is an eventfd that is, or was, registered edge-triggered. Only the call shows that
-/// something is added to it.
+/// Whether it is an eventfd that is, or was, registered edge-triggered. Only the call shows that it
+/// adds to the counter.
 #[inline]
 fn is_bell(fd: c_int) -> bool {
     lookup::known(fd).is_some_and(|file| file.kind().is_eventfd())
 }
 
-/// An edge-triggered registration of the eventfd may begin during the call, for instance because
-/// its instance has given up its ring.
+/// Makes a write that may affect other descriptions, or an eventfd. An edge-triggered registration
+/// of the eventfd may begin during the call, for instance when its instance leaves its ring.
 #[inline(never)]
 fn concerned_writing(fd: c_int, offered: impl FnOnce() -> usize, call: impl FnOnce() -> isize) -> isize {
     let unwatched = lookup::known(fd).filter(|file| file.kind().is_eventfd() && !file.has_edges());
@@ -59,15 +60,16 @@ fn concerned_writing(fd: c_int, offered: impl FnOnce() -> usize, call: impl FnOn
     n
 }
 
-/// writev(2) and its kin: nothing is a datagram to write(2), but nothing at all to them.
+/// Makes a call like writev(2). An empty write(2) sends an empty datagram; an empty writev(2) does
+/// nothing.
 #[inline]
 pub fn writing_vector(fd: c_int, offered: impl FnOnce() -> usize, call: impl FnOnce() -> isize) -> isize {
     relieved_beside(fd);
     beside(fd, passed_write(fd, offered, call, false))
 }
 
-/// A call that sends `offered` bytes (or messages) with these flags; how many they are is asked
-/// only if the call is answered.
+/// Makes a call that sends `offered` bytes (or messages) with these flags. `offered` is called only
+/// if the call succeeds.
 #[inline(always)] // As `writing`.
 pub fn sending(fd: c_int, flags: c_int, offered: impl FnOnce() -> usize, call: impl FnOnce() -> isize) -> isize {
     match watched(fd) {
@@ -87,7 +89,7 @@ fn witnessed_send(
     opening(file, fd, flags, || witnessed_write(file, fd, offered, call, true))
 }
 
-/// The effects of a write on descriptions other than its own.
+/// Reports the effects of a write on descriptions other than its own.
 #[inline]
 fn beside(fd: c_int, n: isize) -> isize {
     let may_concern = if n > 0 { File::any_fifo_edges() } else { n < 0 && File::any_pipe_edges() };
@@ -106,7 +108,7 @@ fn told_beside(fd: c_int, n: isize) {
     }
 }
 
-/// `empty` is true if a write of nothing is a message.
+/// Makes a write. `empty` is true if a write of 0 bytes is a message.
 #[inline]
 fn passed_write(fd: c_int, offered: impl FnOnce() -> usize, call: impl FnOnce() -> isize, empty: bool) -> isize {
     match watched(fd) {
@@ -115,7 +117,7 @@ fn passed_write(fd: c_int, offered: impl FnOnce() -> usize, call: impl FnOnce() 
     }
 }
 
-/// A write to a description with edge-triggered registrations.
+/// Makes a write to a description with edge-triggered registrations.
 #[inline(never)]
 fn witnessed_write(
     file: &'static File,
@@ -128,8 +130,8 @@ fn witnessed_write(
         return not_for_ours(file, None);
     }
     if file.eventpoll().is_some() {
-        // It is no socket, which only the kernel says, nor can the end of a pipe that is read be
-        // written to.
+        // A call for sockets fails with ENOTSOCK, as on an epoll descriptor. Any other call fails
+        // because the read end of a pipe cannot be written.
         return if call() < 0 && sys::last_errno() == Errno::ENOTSOCK { -1 } else { not_for_ours(file, None) };
     }
     let at = begin_write(file);
@@ -146,8 +148,8 @@ fn witnessed_write(
     n
 }
 
-/// A write begins. An add to an eventfd that does not pass here is the kernel's, or another
-/// process's.
+/// Notes that a write begins. An add to an eventfd that does not pass here comes from the kernel or
+/// from another process.
 fn begin_write(file: &File) -> u32 {
     if let Some(eventfd) = file.eventfd() {
         eventfd.begin_add();
@@ -160,20 +162,20 @@ pub(super) fn gave(file: &'static File, fd: c_int, at: u32, n: isize, offered: u
     observe::note_outgoing(file, fd);
     match n {
         ..0 => refused(file, fd, at, Facts::NO_SPACE),
-        // An error stopped it, which the call did not return: sendmmsg(2) returns a number of
-        // messages.
+        // An error stopped the call, which did not return it: sendmmsg(2) returns the number of
+        // messages sent before.
         _ if n.unsigned_abs() < offered && file.kind() == Kind::Udp => {
             file.tell(Facts::SO_ERROR_CLEARED | Facts::WROTE, at)
         }
-        // The connection was reset on the way, which woke every waiter.
+        // The connection was reset during the call, which woke every waiter.
         _ if n.unsigned_abs() < offered && file.kind() == Kind::Tcp && sys::level(fd, 0) & HUP != 0 => {
             file.tell(Facts::RECHECK, at)
         }
         _ if n.unsigned_abs() < offered => observe::refused_write(file, fd, at),
-        // A pipe may be exactly full now, which no refused write will show; by the next look it may
-        // have room again.
+        // A pipe may be exactly full now. No refused write will show that, and the pipe may have
+        // space again by the next look.
         _ if file.kind().is_pipe() && sys::level(fd, WRITABLE) & WRITABLE == 0 => observe::refused_write(file, fd, at),
-        // A write that blocked until there was space, and left none, has met SOCK_NOSPACE.
+        // A write that blocked until there was space, and left none, has set SOCK_NOSPACE.
         _ if n > 0 && file.tcp().is_some_and(Tcp::blocks) && !sample::has_stream_room(fd) => {
             observe::refused_write(file, fd, at)
         }
