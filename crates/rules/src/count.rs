@@ -1,4 +1,4 @@
-//! Counts of arrivals on a description, and what two of them show.
+//! Counts of arrivals on a description, and the difference between two.
 
 use core::sync::atomic::Ordering::SeqCst;
 use core::sync::atomic::{AtomicU8, AtomicU32};
@@ -6,22 +6,22 @@ use core::sync::atomic::{AtomicU8, AtomicU32};
 use crate::kind::Kind;
 use crate::tcp::TcpState;
 
-/// A count of arrivals, packed into a word: most are plain sums, and the top bits mark those that
-/// are compared in another way.
+/// A count of arrivals, packed into a word. Most counts are plain sums; the top bits mark those
+/// that are compared in another way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Count(u64);
 
-/// Marks a count of which every change is an arrival: the bytes and the state of a TCP connection,
-/// above all.
+/// Marks a count whose every change is an arrival, above all the bytes and the state of a TCP
+/// connection.
 const VERSION: u64 = 1 << 60;
 /// Marks a count of datagrams.
 const DATAGRAMS: u64 = 1 << 61;
-/// Marks the set of pending signals, with the number of those taken so far.
+/// Marks the set of pending signals, with the number of signals taken so far.
 const SIGNALS: u64 = 1 << 62;
-/// Marks a count that a call of this process ran into: what the call took may be missing.
+/// Marks a count that a call of this process overlapped: data that the call took may be missing.
 const BLURRED: u64 = 1 << 63;
 
-/// Too many datagrams are queued, or they cannot be peeked at.
+/// The number of queued datagrams if there are too many, or if they cannot be peeked at.
 const UNCOUNTED: u64 = 0x3ff;
 /// The bytes of a TCP connection.
 const BYTES: u64 = (VERSION - 1) & !0xff;
@@ -32,7 +32,7 @@ impl Count {
         Count(sum & !(SIGNALS | DATAGRAMS | BLURRED))
     }
 
-    /// A number of which every change is an arrival.
+    /// A number whose every change is an arrival.
     pub const fn version(number: u64) -> Count {
         Count(VERSION | number)
     }
@@ -42,7 +42,7 @@ impl Count {
         Count(VERSION | (bytes << 8) & BYTES | (errors as u64 & 7) << 5 | state as u64)
     }
 
-    /// The same of a connection that has space, or has none, while its state goes on changing.
+    /// The same, with a bit for space, for a connection whose state is still to change.
     #[must_use]
     pub const fn with_space(self, has_space: bool) -> Count {
         Count(self.0 | (has_space as u64) << 4)
@@ -60,36 +60,36 @@ impl Count {
         self.0 >= before.0
     }
 
-    /// A count of datagrams: how many were taken, how many are queued, if that could be counted,
-    /// and the memory in use.
+    /// A count of datagrams: the number taken, the number queued if it could be counted, and the
+    /// memory in use.
     pub fn datagrams(taken: u64, queued: Option<u64>, memory: u64) -> Count {
         let queued = queued.unwrap_or(UNCOUNTED).min(UNCOUNTED);
         Count(DATAGRAMS | ((taken & 0x3_ffff) << 42) | (queued << 32) | (memory & 0xffff_ffff))
     }
 
-    /// A count of pending signals: their set, and how many were taken.
+    /// A count of signals: the set of pending ones, and the number taken.
     pub const fn signals(pending: u64, taken: u32) -> Count {
         Count(SIGNALS | (pending & !REAL_TIME) << 31 | (taken & NUMBERS as u32) as u64)
     }
 
-    /// The same, and whether a call of this process ran into it.
+    /// The same, marked if a call of this process overlapped it.
     #[must_use]
     pub const fn blurred(self, is_blurred: bool) -> Count {
         Count(self.0 | if is_blurred { BLURRED } else { 0 })
     }
 
-    /// Whether a call of this process ran into the count.
+    /// Whether a call of this process overlapped the count.
     pub const fn is_blurred(self) -> bool {
         self.0 & BLURRED != 0
     }
 
-    /// The same, as if no call had run into it.
+    /// The same without the mark of an overlapping call.
     #[must_use]
     pub const fn plain(self) -> Count {
         Count(self.0 & !BLURRED)
     }
 
-    /// Whether the count is changed by other processes, so that an arrival need not show.
+    /// Whether other processes change the count, so that it may not show an arrival.
     pub fn is_loose(self, kind: Kind) -> bool {
         kind == Kind::Signalfd && self.0 & SIGNALS == 0
     }
@@ -98,19 +98,19 @@ impl Count {
 /// The count of arrivals at the last report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Seen {
-    /// It was not taken, or cannot be.
+    /// No count was taken, or none can be.
     Never,
-    /// It was asked for, and could not be taken.
+    /// A count was attempted and failed.
     Missed,
-    /// Nothing was there to count: whatever is taken later has arrived since.
+    /// There was nothing to count: data that is taken later has arrived since.
     Empty,
-    /// This many.
+    /// The count.
     Count(Count),
 }
 
 impl Seen {
-    /// Whether something has arrived by the later count `now`: that cannot be ruled out without a
-    /// count before.
+    /// Whether there was an arrival by the later count `now`. Without an earlier count it cannot be
+    /// ruled out.
     pub fn shows_arrival(self, now: Count, taken: &TakenSignals) -> bool {
         match self {
             Seen::Count(before) => matches!(change(before, now, taken), Change::Arrival),
@@ -144,22 +144,22 @@ impl PackedSeen {
     }
 }
 
-/// No datagram takes less memory.
+/// The least memory that a datagram takes.
 const LEAST_DATAGRAM: i32 = 512;
 
 /// The difference between two counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// Nothing came.
+    /// There was no arrival.
     Nothing,
-    /// Something came.
+    /// There was an arrival.
     Arrival,
-    /// Something was taken by a process that no hook sees.
+    /// A process that no hook sees has taken something.
     Loss,
 }
 
-/// The change between two counts of one description. A loss may be what a call that ran into the
-/// second count is about to account for.
+/// The change between two counts of one description. If a call overlapped the second count, an
+/// apparent loss may be the data that the call takes, so it is no change.
 pub fn change(before: Count, now: Count, taken: &TakenSignals) -> Change {
     match exact_change(before.0, now.plain().0, taken) {
         Change::Loss if now.is_blurred() => Change::Nothing,
@@ -167,13 +167,13 @@ pub fn change(before: Count, now: Count, taken: &TakenSignals) -> Change {
     }
 }
 
-/// The better of two counts between which nothing came, to compare the next one with. Of datagrams
-/// that could not be counted before, the later one may know how many there were; one that a call
-/// ran into is less exact.
+/// The better of two counts without an arrival in between, to compare the next one with. The later
+/// one may have the number of datagrams that could not be counted before. A count that a call
+/// overlapped is less exact.
 pub fn refined(before: Count, now: Count) -> Count {
     let both = before.0 & now.0;
     if both & SIGNALS != 0 {
-        // Signals that were taken without a read of a signalfd come anew.
+        // A signal that was taken without a read of a signalfd is an arrival when it comes again.
         return now;
     }
     let exact = !now.is_blurred() && both & DATAGRAMS != 0 && before.0 >> 42 == now.0 >> 42;
@@ -196,8 +196,8 @@ fn exact_change(before: u64, now: u64, signals: &TakenSignals) -> Change {
             }
             taken_since + queued_now > queued
         } else {
-            // Of an unknown number one was taken, and nothing is left: nothing need have come, but
-            // an error that takes up what that gave back.
+            // If the number was unknown, one was taken and none is left, there need not have been
+            // an arrival, unless an error has used the memory that was given back.
             queued != UNCOUNTED || queued_now > 0 || taken_since > 1 || more_memory > -LEAST_DATAGRAM
         }
     } else if before & now & VERSION != 0 {
@@ -210,16 +210,16 @@ fn exact_change(before: u64, now: u64, signals: &TakenSignals) -> Change {
     if arrived { Change::Arrival } else { Change::Nothing }
 }
 
-/// Real-time signals, of which several of one number can be pending.
+/// Real-time signals. Several of one number can be pending.
 pub const REAL_TIME: u64 = !0 << 31;
 
-/// The bits of the number of signals taken, and of each set of pending ones.
+/// The bits of the number of signals taken, and those of the set of pending signals.
 const NUMBERS: u64 = (1 << 31) - 1;
 
-/// How many of the signals that were taken are remembered.
+/// The number of taken signals that are remembered.
 const REMEMBERED: usize = 64;
 
-/// The signals that were last read from signalfds, and how many there were in all. One for the
+/// The signals that were last read from signalfds, and their number. There is one such record in a
 /// process, because all its signalfds take from the same signals.
 #[derive(Debug)]
 pub struct TakenSignals {
@@ -228,24 +228,24 @@ pub struct TakenSignals {
 }
 
 impl TakenSignals {
-    /// None was taken yet.
+    /// A record with no signal.
     pub const fn new() -> TakenSignals {
         TakenSignals { last: [const { AtomicU8::new(0) }; REMEMBERED], number: AtomicU32::new(0) }
     }
 
-    /// A signal was read from a signalfd.
+    /// Records a signal that was read from a signalfd.
     pub fn note(&self, signal: u32) {
         let at = self.number.fetch_add(1, SeqCst) as usize % REMEMBERED;
         self.last[at].store(u8::try_from(signal).unwrap_or(0), SeqCst);
     }
 
-    /// How many were taken, as counts have it.
+    /// The number of signals taken, modulo the width of the field in a count.
     pub fn number(&self) -> u32 {
         self.number.load(SeqCst) & NUMBERS as u32
     }
 
-    /// Whether a signal came between two counts: one is pending, or was taken, that was not pending
-    /// before or taken since.
+    /// Whether a signal arrived between two counts. A signal that was taken in between, or is
+    /// pending now, has arrived unless it was pending before and was not taken since.
     fn shows_arrival(&self, before: u64, now: u64) -> bool {
         let split = |count: u64| ((count >> 31) & NUMBERS, count & NUMBERS);
         let ((mut pending, taken), (pending_now, taken_now)) = (split(before), split(now));

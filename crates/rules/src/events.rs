@@ -1,7 +1,7 @@
-//! The bits of epoll and of poll, which are the same bits on Linux, and the groups the edges care
-//! about.
+//! The bits of epoll and poll, which are the same on Linux, and the groups that the rules of edges
+//! use.
 
-/// Level bits, as `poll` takes and gives them.
+/// Level bits, as `poll` takes and returns them.
 pub type Bits = u16;
 
 /// EPOLLIN.
@@ -29,13 +29,13 @@ pub const MSG: Bits = 1 << 10;
 /// EPOLLRDHUP.
 pub const RDHUP: Bits = 1 << 13;
 
-/// Everything that says "there is something to read".
+/// The bits for input.
 pub const READABLE: Bits = IN | RDNORM | RDBAND | MSG;
-/// What an arrival on a socket wakes: urgent data is waited for with the rest.
+/// The bits of the waiters that an arrival on a socket wakes. Those for urgent data are among them.
 pub const INCOMING: Bits = IN | RDNORM | RDBAND | PRI;
-/// Everything that says "there is room to write".
+/// The bits for space.
 pub const WRITABLE: Bits = OUT | WRNORM | WRBAND;
-/// The bits that are levels; the others of a registration say how to report.
+/// The bits that are levels. The other bits of a registration select how it reports.
 pub const LEVELS: u32 = (READABLE | WRITABLE | PRI | ERR | HUP | RDHUP) as u32;
 
 /// EPOLLEXCLUSIVE.
@@ -47,7 +47,7 @@ pub const ONESHOT: u32 = 1 << 30;
 /// EPOLLET.
 pub const EDGE: u32 = 1 << 31;
 
-/// What may stand beside EPOLLEXCLUSIVE (T7).
+/// The bits that are valid with EPOLLEXCLUSIVE (T7).
 pub const EXCLUSIVE_COMPANY: u32 = (IN | OUT | ERR | HUP) as u32 | WAKEUP | EDGE | EXCLUSIVE;
 
 /// The level bits of a registration. EPOLLERR and EPOLLHUP are always in it (T5).

@@ -1,12 +1,12 @@
-//! The rules of epolyfill that need nothing of the system: no descriptor, no lock, no allocation.
+//! The rules of epolyfill as pure functions: no descriptor, no lock, no allocation.
 //!
-//! | module | what it decides |
+//! | module | content |
 //! |---|---|
 //! | `events`, `kind`, `tcp` | the bits of epoll; kinds of open file descriptions; states of TCP |
-//! | `count` | what two counts of arrivals show |
+//! | `count` | counts of arrivals, and the difference between two |
 //! | `edge` | which change of level is an edge |
-//! | `habit`, `rest` | whether a wait looks before it sleeps; when a thread stays out of poll for a while |
-//! | `account`, `shards` | whether watcher threads pay, and how many there must be |
+//! | `habit`, `rest` | whether a wait looks before it sleeps; pauses out of poll |
+//! | `account`, `shards` | whether watcher threads pay, and how many there are |
 //!
 //! Facts about the process are passed as arguments.
 

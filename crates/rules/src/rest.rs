@@ -1,15 +1,14 @@
-//! A pause out of poll, for a thread that is made to leave poll again and again: by closes, each of
-//! which waits until the thread has left (D4), or by kicks without news. A poll over many
-//! descriptors takes long, and a burst of as many closes would repeat it for each: work that grows
-//! with the square of their number. During a pause that is a few times as long as the poll, closes
-//! need not kick the thread.
+//! A pause out of poll, for a thread that is made to leave poll again and again. The cause is
+//! closes, each of which waits until the thread has left (D4), or kicks without news. A poll over
+//! many descriptors takes long, and a burst of as many closes would repeat it for each: the cost is
+//! quadratic. During a pause a few times as long as the poll, closes need not kick the thread.
 
-/// The share of one descriptor in a poll that sleeps, in nanoseconds: the thread also joins and
-/// leaves its wait queue. One that only looks costs less: `account::POLL_NS`.
+/// The cost of one descriptor in a poll that sleeps, in nanoseconds: the thread also joins and
+/// leaves its wait queue. A poll that does not sleep costs less: `account::POLL_NS`.
 const SLEEP_NS: u64 = 100;
-/// The least cost of making a thread leave, for those that wait for it.
+/// The least cost of making a thread leave, to the threads that wait for it.
 const SWITCH_NS: u64 = 50_000;
-/// The longest pause, by which an event can be late.
+/// The longest pause. An event can be late by as much.
 const LONGEST_NS: u64 = 5_000_000;
 /// The longest pause, as a multiple of the poll's cost.
 const MOST: u64 = 4;
@@ -29,14 +28,15 @@ pub struct Rest {
 }
 
 impl Rest {
-    /// For a thread that was not in poll yet, and was made to leave so many times before.
+    /// The state of a thread that was not in poll yet, and was made to leave `evictions` times
+    /// before.
     pub const fn new(evictions: u32) -> Rest {
         Rest { evictions, at: 0, pause: 0 }
     }
 
-    /// The thread was in poll on `descriptors` descriptors, and was made to leave `evictions` times
-    /// so far. Returns the length of its pause in nanoseconds, or none. `now` is asked for the
-    /// monotonic time if that matters.
+    /// Records that the thread was in poll on `descriptors` descriptors, and was made to leave
+    /// `evictions` times so far. Returns the length of its pause in nanoseconds, if it is to pause.
+    /// `now` returns the monotonic time, and is called only if it matters.
     pub fn after(
         &mut self,
         evictions: u32,

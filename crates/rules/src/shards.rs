@@ -1,19 +1,19 @@
-//! Watcher threads: how many there must be, and how many registrations each of them takes.
+//! The number of watcher threads, and the number of registrations that each of them takes.
 
-/// How many registrations a shard takes. With each wake-up its watcher goes back to poll over all
-/// of them, so they are few; where there are very many registrations the number of threads counts
-/// for more. With the wake-up descriptor the array fills a block.
+/// The size of the first shards, in registrations. After each wake-up the watcher polls its whole
+/// shard again, so shards are small. With very many registrations the number of threads matters
+/// more. Together with the wake-up descriptor the array fills an allocator block.
 const SMALL_SHARD: usize = 127;
 const LARGE_SHARD: usize = 1023;
-/// How many of the shards are small, those that are filled first.
+/// The number of small shards. They are filled first.
 const SMALL_SHARDS: u16 = 32;
 
-/// How many registrations a shard takes.
+/// The number of registrations that a shard takes.
 pub const fn size(number: u16) -> usize {
     if number < SMALL_SHARDS { SMALL_SHARD } else { LARGE_SHARD }
 }
 
-/// How many shards there must be for so many registrations.
+/// The number of shards that this many registrations need.
 pub fn shards_for(registrations: usize) -> usize {
     let small = registrations.div_ceil(SMALL_SHARD).min(SMALL_SHARDS as usize);
     small + registrations.saturating_sub(small * SMALL_SHARD).div_ceil(LARGE_SHARD)

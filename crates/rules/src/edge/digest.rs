@@ -1,12 +1,13 @@
-//! What each fact re-arms: the hooks report what calls met, and a registration takes that in here.
+//! The levels that each fact re-arms. Hooks report the effects of calls as facts, and a
+//! registration takes them in here.
 
 use super::{Edge, Facts, Flags, TAKEN};
 use crate::events::{Bits, ERR, IN, OUT, PRI, RDNORM, READABLE, WRITABLE, WRNORM};
 use crate::kind::{Arrivals, Kind};
 
 impl Edge {
-    /// Takes in facts. `news` is false when the calls began before the last report: then a write
-    /// may be the very one that was reported, and what was taken may have come before it or after.
+    /// Takes in facts. `news` is false if the calls began before the last report: then that report
+    /// may have included a write, and data that was taken may have arrived before it or after.
     pub fn digest(&mut self, kind: Kind, watched: Bits, facts: Facts, news: bool) {
         if matches!(kind, Kind::Source) {
             return self.digest_posted(facts.posted_levels() & watched, news);
@@ -21,7 +22,7 @@ impl Edge {
             self.wake(!0);
         }
         if kind.is_eventfd() && !news && facts.intersects(Facts::READS) {
-            // Every writer of this process reports, so a look settles it.
+            // Every writer of this process reports, so one look decides.
             self.flags.insert(Flags::RECHECK_LEVEL);
             return;
         }
@@ -41,14 +42,15 @@ impl Edge {
         }
     }
 
-    /// Levels were posted on a source.
+    /// Takes in the levels posted on a source.
     fn digest_posted(&mut self, posted: Bits, news: bool) {
         if news && posted != 0 {
             self.wake(posted);
         }
     }
 
-    /// The facts of a file that shows changes. A read clears the levels that last until it.
+    /// Takes in the facts of a file that shows changes. A read clears the levels that last until
+    /// then.
     fn digest_change(&mut self, kind: Kind, facts: Facts, news: bool) {
         if news && facts.contains(Facts::WAKE_ALL) {
             self.wake(!0);
@@ -59,7 +61,7 @@ impl Edge {
         }
     }
 
-    /// Every waiter was woken.
+    /// Takes in a wake-up of every waiter.
     fn digest_wake_all(&mut self, kind: Kind, news: bool) {
         if news {
             self.wake(!0);
@@ -71,15 +73,15 @@ impl Edge {
         }
     }
 
-    /// A call took something.
+    /// Takes in a call that took something.
     fn digest_take(&mut self, kind: Kind, watched: Bits, facts: Facts, news: bool) {
         self.check_arrivals(kind, watched, news);
         match kind.arrivals() {
-            // As good as empty: the count will say whether what is there is new.
+            // Treated as empty: the count will show whether the data in it is new.
             Arrivals::Received | Arrivals::Queued if facts.contains(Facts::SHORT_READ) => self.was_low(READABLE),
             Arrivals::Received | Arrivals::Queued | Arrivals::Backlog => {}
             Arrivals::Expirations => self.was_low(READABLE),
-            // If the kernel refuses the count, what is left counts as news.
+            // If the count fails, the rest counts as news.
             Arrivals::Datagrams | Arrivals::Diagnosed | Arrivals::Memory | Arrivals::Listed => {
                 (self.doubts, self.due) = (0, 0);
             }
@@ -92,25 +94,25 @@ impl Edge {
         }
     }
 
-    /// A write was accepted whole after the last report.
+    /// Takes in a write that was accepted whole after the last report.
     fn digest_write(&mut self, kind: Kind, watched: Bits) {
         match kind {
             Kind::Eventfd | Kind::EventfdSemaphore if watched & IN != 0 => self.wake(READABLE),
             // An instance wakes with EPOLLIN and nothing else.
             Kind::Epoll if watched & IN != 0 => self.wake(READABLE),
-            // A datagram on its way out frees its buffer, as MPTCP does when it is acknowledged; a
-            // terminal takes what it is given.
+            // A datagram that is sent frees its buffer, and so does MPTCP data that is
+            // acknowledged. A terminal consumes its output.
             Kind::Udp | Kind::Socket | Kind::Mptcp | Kind::Tty if watched & WRITABLE != 0 => self.wake(!0),
             _ => {}
         }
     }
 
-    /// Space was freed, or there was none.
+    /// Takes in that space was freed, or that there was none.
     fn digest_space(&mut self, kind: Kind, watched: Bits, facts: Facts, news: bool) {
-        // Space that a read makes in a full pipe wakes once; a registration that was shown the
-        // space was woken.
+        // Space that a read makes in a full pipe wakes once. A registration that reported the space
+        // had that wake-up.
         let knows = kind.is_pipe() && self.quiet & WRITABLE != 0 && !facts.contains(Facts::FREED_AFTER_NO_SPACE);
-        // The key of a pipe's wake-up has these bits, that of a socket has WRBAND besides.
+        // The key of a pipe's wake-up has these bits; that of a socket also has WRBAND.
         let space = if kind.is_pipe() { OUT | WRNORM } else { WRITABLE };
         let freed = news && facts.contains(Facts::SPACE_FREED) && watched & space != 0 && !knows;
         let blocked = facts.contains(Facts::WRITER_BLOCKED) && watched & (IN | RDNORM) != 0;
@@ -128,13 +130,13 @@ impl Edge {
         }
     }
 
-    /// A pending error was cleared.
+    /// Takes in that a pending error was cleared.
     fn digest_errors(&mut self, facts: Facts, news: bool) {
         if !facts.contains(Facts::SO_ERROR_CLEARED) {
             return;
         }
         if news && (self.quiet & ERR == 0 || facts.contains(Facts::SO_ERROR_CLEARED_AGAIN)) {
-            // The error came after the last report, and woke.
+            // The error came after the last report, and woke the registration.
             self.wake(!0);
         } else {
             self.was_low(ERR);

@@ -36,7 +36,7 @@ bitflags! {
         const WRITER_BLOCKED = 1 << 8;
         /// A call cleared a pending error: the EPOLLERR level was low at that moment.
         const SO_ERROR_CLEARED = 1 << 9;
-        /// A second call did so: the error that it cleared came after the first call.
+        /// A second call cleared a pending error, which came after the first call.
         const SO_ERROR_CLEARED_AGAIN = 1 << 10;
         /// SPACE_FREED was reported after a NO_SPACE that the instance had not taken in yet.
         const FREED_AFTER_NO_SPACE = 1 << 11;
@@ -52,7 +52,7 @@ bitflags! {
 
         /// Facts about the reading side.
         const READS = Self::READ_EAGAIN.bits() | Self::READ_ALL.bits() | Self::SHORT_READ.bits();
-        /// Facts after which the levels are read whatever poll is asked for at present.
+        /// Facts after which all levels are read, whichever bits poll is asked for at present.
         const LOOKS = Self::WAKE_ALL.bits()
             | Self::ERRQUEUE_LEFT.bits()
             | Self::RECHECK.bits()
@@ -65,7 +65,7 @@ bitflags! {
 }
 
 impl Facts {
-    /// Levels were posted on a readiness source.
+    /// The facts for levels posted on a readiness source.
     pub const fn posted(levels: Bits) -> Facts {
         Facts::from_bits_retain(levels)
     }
@@ -75,7 +75,7 @@ impl Facts {
         self.bits()
     }
 
-    /// What `facts` add when they come after these: the bits that record an order.
+    /// The bits that record the order, if `facts` come after these.
     #[inline]
     #[must_use]
     pub const fn then(self, facts: Facts) -> Facts {

@@ -1,9 +1,10 @@
-//! Which change of level is an edge: pure state and functions, without a descriptor.
+//! The rules for which change of level is an edge: pure state and functions, without a descriptor.
 //!
 //! `poll` reports levels. A level that was reported edge-triggered is *quiet*: it stays out of the
-//! poll set until there is evidence of a new edge. Evidence is that the level was found low, a fact
+//! poll set until there is evidence of a new edge. Evidence is a level that was found low, a fact
 //! that a hook reports, or a count of arrivals that grew. So an edge-triggered registration is a
-//! level-triggered one whose reported bits sleep; this module decides when they wake (E1 to E6).
+//! level-triggered one whose reported bits are quiet; this module decides when they are re-armed
+//! (E1 to E6).
 //! Kernel counterpart: the re-arm of an EPOLLET item in `ep_poll_callback`.
 
 mod digest;
@@ -20,7 +21,7 @@ pub use facts::Facts;
 
 use doubt::{TAKEN, doubtful};
 
-/// The evidence of an edge, or of the next one if there is one; for the statistics.
+/// The evidence of an edge, or of the next one if there is one. It is for the statistics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Evidence {
     /// The level had been low.
@@ -50,36 +51,35 @@ pub struct Outlook {
     pub kind: Kind,
     /// The level bits that matter to the registration.
     pub watched: Bits,
-    /// The program's own calls are seen.
+    /// Hooks see the program's own calls.
     pub sees_calls: bool,
-    /// A unix socket's peer has something to read, and will make room when it does.
+    /// A unix socket's peer has unread data, and makes space when it reads.
     pub departures: bool,
-    /// It wakes when it does, whether there is room then or not.
+    /// The peer's next read wakes this end, whether or not it makes space.
     pub full_peer: bool,
-    /// Other processes may use it, which no hook sees.
+    /// Other processes may use the description, which no hook sees.
     pub shared: bool,
     /// The peer of a unix socket is gone for good, not only shut down.
     pub orphan: bool,
 }
 
 bitflags! {
-    /// What is known of a registration besides its quiet levels. The width leaves no padding in
-    /// `Edge`, which is copied often.
+    /// The flags of an [`Edge`]. The width leaves no padding in it, because it is copied often.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     struct Flags: u32 {
-        /// A call wrote or took: the quiet levels may have fallen, and are worth one look.
+        /// A call wrote or took something: the quiet levels may have fallen, and need one look.
         const RECHECK_LEVEL = 1;
-        /// A call took something that may have arrived since the last report: the count is worth
-        /// one look.
+        /// A call took something that may have arrived since the last report: the count needs one
+        /// look.
         const RECHECK_COUNT = 1 << 1;
-        /// Every change of the count wakes, whatever it does to the levels: a TCP connection is
-        /// being closed, and goes through states, or signals arrive that the signalfd of an inner
+        /// Every change of the count is a wake-up, whatever it does to the levels: a TCP connection
+        /// is being closed and changes its state, or signals arrive that the signalfd of an inner
         /// instance does not take.
         const EVERY_CHANGE = 1 << 2;
         /// The memory is kept for outer instances, for which every wake-up counts, whether or not a
         /// level is left.
         const FOR_OUTER = 1 << 3;
-        /// The registration was woken, and the outer instances have not been told.
+        /// The registration was woken, and that was not reported to the outer instances yet.
         const OUTER_WOKEN = 1 << 4;
     }
 }
@@ -87,22 +87,22 @@ bitflags! {
 /// The memory of one edge-triggered registration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Edge {
-    /// Levels reported, and high as far as we know.
+    /// The levels that were reported, and are high as far as is known.
     quiet: Bits,
     flags: Flags,
-    /// The evidence that woke the bits that are awake.
+    /// The evidence that re-armed the bits that are not quiet.
     evidence: Evidence,
-    /// How often an unexplained level was reported again.
+    /// The number of times that an unexplained level was reported again.
     doubts: u8,
     /// The count of arrivals at the last report.
     seen: PackedSeen,
-    /// When an unexplained level is due to be reported again, in nanoseconds of the monotonic
+    /// The time when an unexplained level is to be reported again, in nanoseconds of the monotonic
     /// clock.
     due: u64,
 }
 
 impl Edge {
-    /// Nothing reported yet.
+    /// The memory before the first report.
     pub const FRESH: Edge =
         Edge { quiet: 0, flags: Flags::empty(), evidence: Evidence::Level, doubts: 0, seen: PackedSeen::NEVER, due: 0 };
 
@@ -124,8 +124,8 @@ impl Edge {
         self.evidence
     }
 
-    /// Nothing reported yet, on a connection whose end was sent (`shut`): its acknowledgement may
-    /// still be to come.
+    /// The memory before the first report. If this side of the connection was shut down (`shut`),
+    /// the acknowledgement of the FIN may still be to come.
     #[inline]
     pub const fn anew(shut: bool) -> Edge {
         Edge { flags: if shut { Flags::EVERY_CHANGE } else { Flags::empty() }, ..Edge::FRESH }
@@ -137,21 +137,21 @@ impl Edge {
         self.seen.get()
     }
 
-    /// The bits that sleep.
+    /// The quiet bits.
     #[inline]
     pub const fn quiet(&self) -> Bits {
         self.quiet
     }
 
-    /// The bits to ask poll for; `None` when the descriptor must leave the set, because poll
-    /// reports a hang-up or an error whether it is asked or not.
+    /// The bits to ask poll for. `None` if the descriptor must leave the set, because poll always
+    /// reports a hang-up or an error.
     #[inline]
     pub const fn asked(&self, watched: Bits) -> Option<Bits> {
         if self.quiet & (ERR | HUP) != 0 { None } else { Some(watched & !self.quiet) }
     }
 
-    /// After a look at fleeting levels of which these are gone with it. The other levels wake
-    /// nobody, even where a change hides them for a moment.
+    /// Takes in a look that cleared the levels `gone`. The other levels are not edges, even if a
+    /// change hid them for a moment.
     pub const fn passed(&mut self, kind: Kind, gone: Bits) {
         let steady = (READABLE | WRITABLE) & !kind.fleeting();
         self.quiet = (self.quiet | steady) & !gone;
@@ -163,17 +163,17 @@ impl Edge {
         Edge { quiet: level, ..Edge::FRESH }
     }
 
-    /// From here on wake-ups are concluded from levels and counts again. `level` is now, and
-    /// nothing woke since the last report.
+    /// Goes back to concluding wake-ups from levels and counts. `level` is the current level, and
+    /// there was no wake-up since the last report.
     pub fn resume(&mut self, kind: Kind, level: Bits, view: View, count: impl FnOnce() -> Option<Count>) {
         let quiet = self.quiet & level;
         *self = Edge::FRESH;
         self.report(kind, quiet, view, count);
     }
 
-    /// The registration was woken: every level that is high is news, for a report carries them all
-    /// (W4). Outer instances are woken once for all of them, and again for arrivals after the
-    /// count. If none of the bits `heard` were asleep, the level had been low.
+    /// Wakes the registration: every level that is high is news, because a report carries all of
+    /// them (W4). Outer instances are woken once for all of them, and again for arrivals after the
+    /// count. If none of the bits `heard` was quiet, the level had been low.
     fn wake(&mut self, heard: Bits) {
         let Edge { doubts, due, .. } = *self;
         let mut flags = self.flags & (Flags::EVERY_CHANGE | Flags::FOR_OUTER);
@@ -183,9 +183,9 @@ impl Edge {
         *self = Edge { flags, evidence, doubts, due, seen, ..Edge::FRESH };
     }
 
-    /// A level waits for its turn to be reported. Should it be gone by then, it woke the
-    /// registration all the same, and the levels that slept are reported. What was readable and is
-    /// taken by then is counted. True if others had slept.
+    /// Takes in a level that waits for its turn to be reported. Even if it is gone by then, it woke
+    /// the registration, so the quiet levels are reported. Data that is taken by then is counted.
+    /// True if there were quiet levels.
     pub fn waits(&mut self, level: Bits) -> bool {
         let fresh = self.fresh(level);
         let woken = fresh & !READABLE != 0 && self.quiet != 0;
@@ -195,14 +195,15 @@ impl Edge {
         woken
     }
 
-    /// These levels were low, whatever they are now.
+    /// Takes in that these levels were low, whatever they are now.
     const fn was_low(&mut self, bits: Bits) {
         self.quiet &= !bits;
         self.evidence = Evidence::Level;
     }
 
-    /// Something was taken. If it arrived since the last report the registration was woken then,
-    /// and other levels that are high are to be reported even though nothing is left to read.
+    /// Takes in that something was taken. If it arrived since the last report, it woke the
+    /// registration, and the other levels that are high must be reported even if nothing is left to
+    /// read.
     fn check_arrivals(&mut self, kind: Kind, watched: Bits, news: bool) {
         let others = self.tells() || self.quiet & !READABLE != 0;
         if !others || watched & kind.arrives_with() == 0 || !kind.arrivals().is_cumulative() {
@@ -218,8 +219,8 @@ impl Edge {
         }
     }
 
-    /// The reading side is news again. Counts that fall as the program reads say nothing about
-    /// before and after.
+    /// Re-arms the readable level. A count that falls as the program reads is discarded, because it
+    /// cannot be compared with a later one.
     fn wake_reader(&mut self, kind: Kind) {
         self.was_low(READABLE);
         if !kind.arrivals().is_cumulative() {
@@ -234,9 +235,9 @@ impl Edge {
         level & !self.quiet
     }
 
-    /// Whether `level`, all of the registration's bits as they are now, is an edge to report.
-    /// `count` is asked for the arrivals where the readable level is high, or the connection is
-    /// being closed. Afterwards the state is as after a report, or as after a look.
+    /// Whether `level`, the current state of all the registration's bits, is an edge to report.
+    /// `count` is called for the arrivals if the readable level is high, or if the connection is
+    /// being closed. Afterwards the memory is as after a report, or as after a look.
     pub fn report(&mut self, kind: Kind, level: Bits, view: View, count: impl FnOnce() -> Option<Count>) -> bool {
         let fresh = self.fresh(level);
         if matches!(kind, Kind::Tcp) && fresh & (HUP | RDHUP) != 0 {
@@ -253,8 +254,6 @@ impl Edge {
         if fresh == 0 {
             return false;
         }
-        // Of datagrams one that is missing now is to be had later: an error was pending, or a peek
-        // was in progress.
         let queued = level & INCOMING != 0 || level & ERR != 0 && kind.queues_errors();
         let is_counted = queued || self.is_closing() || self.counts_always(kind);
         let count = if is_counted { count() } else { None };
@@ -270,7 +269,7 @@ impl Edge {
         self.seen = match count {
             Some(count) => PackedSeen::of(count),
             None if !queued => PackedSeen::EMPTY,
-            // One that is missing now is to be had later: an error was pending, or a peek was in
+            // A later count of datagrams may succeed: an error was pending, or a peek was in
             // progress.
             None if kind.arrivals() == Arrivals::Datagrams => PackedSeen::MISSED,
             None => PackedSeen::NEVER,
@@ -282,22 +281,22 @@ impl Edge {
         true
     }
 
-    /// Whether an eventfd that is readable rose without any of the calls that add to it: there were
-    /// `calls` at the last report, and no more since. Only where these are seen.
+    /// Whether a readable eventfd rose without a call that adds to it: there were `calls` such
+    /// calls at the last report, and none since. Only for eventfds whose calls are seen.
     #[inline]
     pub fn rose_by_itself(&self, calls: u32) -> bool {
         self.quiet & IN == 0 && self.due == u64::from(calls)
     }
 
-    /// An eventfd is reported after so many calls. Only where these are seen: there it has no
-    /// doubts, and so no use for the time of the next one.
+    /// Records the number of calls at the report of an eventfd, in the field `due`. Only for
+    /// eventfds whose calls are seen: they are never in doubt, so they do not use the time.
     #[inline]
     pub fn note_calls(&mut self, calls: u32) {
         self.due = calls.into();
     }
 
-    /// Whether the registration has quiet bits behind which an edge could hide that no hook
-    /// reports. Such a registration is sampled at every wait.
+    /// Whether the registration has quiet bits that could hide an edge that no hook reports. Such a
+    /// registration is sampled at every wait.
     #[inline]
     pub fn needs_resample(&self, outlook: Outlook) -> bool {
         let Outlook { kind, watched, sees_calls, departures, full_peer, shared, orphan } = outlook;
@@ -326,21 +325,21 @@ impl Edge {
             || self.flags.contains(Flags::RECHECK_COUNT)
     }
 
-    /// Whether a look at the levels is needed to go on sleeping, rather than a count alone.
+    /// Whether the registration needs a look at its levels, and not only a count, to stay quiet.
     #[inline]
     pub const fn wants_look(&self) -> bool {
         self.flags.contains(Flags::RECHECK_LEVEL) || self.quiet & (ERR | HUP | PRI) != 0
     }
 
-    /// The same, where no count shows what is there: it may be taken without a call.
+    /// The same for kinds without a count, whose data may be taken without a call.
     #[inline]
     pub const fn wants_look_uncounted(&self) -> bool {
         self.wants_look() || self.quiet & READABLE != 0
     }
 
-    /// Whether a count is all that it wants, and one to be taken only if the next look does not
-    /// show it: what arrives shows, unless it was taken, and a report brings all the levels that
-    /// are high.
+    /// Whether the registration needs only a count, and only if the next look shows nothing. An
+    /// arrival shows in that look unless it was taken, and a report carries all the levels that are
+    /// high.
     #[inline]
     pub const fn may_show(&self) -> bool {
         self.flags.contains(Flags::RECHECK_COUNT)
@@ -349,13 +348,13 @@ impl Edge {
             && self.quiet & READABLE == 0
     }
 
-    /// A connection that was hung up has begun anew, which wakes every waiter.
+    /// Takes in that a connection that was hung up was connected again, which wakes every waiter.
     pub fn begun_anew(&mut self) {
         self.wake(!0);
     }
 
-    /// Takes in a look at the quiet levels: one that has fallen is awake again. A FIFO's hang-up
-    /// falls when a writer opens it, which wakes every waiter.
+    /// Takes in a look at the quiet levels: one that has fallen is re-armed. A FIFO's hang-up falls
+    /// when a writer opens it, which wakes every waiter.
     pub fn looked(&mut self, kind: Kind, level: Bits) {
         if self.quiet & !level & HUP != 0 && matches!(kind, Kind::Fifo) {
             self.wake(!0);
@@ -373,14 +372,14 @@ impl Edge {
         self.flags.remove(Flags::RECHECK_LEVEL);
     }
 
-    /// There is no room at present: when there is, that is news.
+    /// Takes in that there is no space at present: the next space is news.
     #[inline]
     pub const fn lacks_room(&mut self) {
         self.quiet &= !WRITABLE;
     }
 
-    /// As [`Self::report`], for outer instances: whether there is something to tell them, given
-    /// that only the bits `known` of the level were looked at.
+    /// As [`Self::report`], for outer instances: whether there is something to report to them. Only
+    /// the bits `known` of the level were looked at.
     pub fn announce(
         &mut self,
         kind: Kind,
@@ -392,7 +391,7 @@ impl Edge {
         if self.flags.contains(Flags::RECHECK_COUNT)
             && let Some(count) = count()
         {
-            // What was taken may have come since it was told last, which shows no more.
+            // Data that was taken may have arrived since the last report, which no level shows now.
             self.counted(count, view);
         }
         let recheck = self.flags.contains(Flags::RECHECK_LEVEL) && self.quiet & !known != 0;
@@ -403,20 +402,21 @@ impl Edge {
             self.seen = count().map_or(PackedSeen::EMPTY, PackedSeen::of);
         }
         if news {
-            // Told with the rest, though not looked at.
+            // Reported with the rest, although it was not looked at.
             self.quiet |= WRITABLE & !known;
         }
         self.take_woken() || news
     }
 
-    /// Whether what is there is counted even if that is nothing. Of what comes and is taken between
-    /// two looks outer instances are to be told, and a call that takes may tell of it long after a
-    /// look: only a count says whether what it took had been told.
+    /// Whether the queued data is counted even if there is none. Data that arrives and is taken
+    /// between two looks must be reported to outer instances. The call that took it may report long
+    /// after a look, and only a count shows whether its data had been reported before.
     const fn counts_always(&self, kind: Kind) -> bool {
         self.tells() && kind.arrivals().is_cumulative()
     }
 
-    /// Whether it was woken since it was asked last. Space that there is now is reported with it.
+    /// Whether the registration was woken since the last call. Space that there is now is reported
+    /// with the wake-up.
     #[inline]
     pub const fn take_woken(&mut self) -> bool {
         let woken = self.flags.contains(Flags::OUTER_WOKEN);
@@ -427,9 +427,9 @@ impl Edge {
         woken
     }
 
-    /// Takes in a count of arrivals. One that grew is an arrival, which wakes the registration
-    /// whether anything of it is left or not; one that fell means that a process reads which no
-    /// hook sees, and the current data may be new.
+    /// Takes in a count of arrivals. A count that grew is an arrival, which wakes the registration
+    /// whether or not any of it is left. A count that fell means that a process whose calls are not
+    /// seen has read, and the current data may be new.
     pub fn counted(&mut self, count: Count, view: View) {
         let is_high = self.quiet & INCOMING != 0;
         let may_change =
@@ -437,20 +437,20 @@ impl Edge {
         match self.seen() {
             Seen::Count(before) if may_change => self.count_changed(before, count, view),
             Seen::Missed if is_high => {
-                // There was no count at the report, and what came since is in this one.
+                // There was no count at the report, and this one may include later arrivals.
                 self.quiet &= !INCOMING;
                 self.evidence = Evidence::Count;
             }
-            // There was nothing to count by at the report: from here on there is.
+            // No count could be taken at the report. Later ones are compared with this one.
             Seen::Never if is_high => self.seen = PackedSeen::of(count),
-            // A closed connection need not show a level, and its next state wakes all the same.
+            // A closing connection may show no level, but its next state is still a wake-up.
             _ if self.tells() && self.is_closing() => self.seen = PackedSeen::of(count),
             _ => {}
         }
         self.flags.remove(Flags::RECHECK_COUNT);
     }
 
-    /// There was a count before.
+    /// Takes in a count when there is an earlier one.
     fn count_changed(&mut self, before: Count, count: Count, view: View) {
         match count::change(before, count, view.taken_signals) {
             Change::Arrival => {
@@ -468,26 +468,26 @@ impl Edge {
         }
     }
 
-    /// Takes in a count up to which everything was taken, and which is no lower than that at the
+    /// Takes in a count when everything up to it was taken, and it is at least the count of the
     /// last report: the level was low in between.
     pub fn overtaken(&mut self, count: Count, view: View) {
         self.counted(count, view);
         self.was_low(READABLE);
     }
 
-    /// Whether the states of a TCP connection are followed.
+    /// Whether every change of the count is a wake-up.
     #[inline]
     pub const fn is_closing(&self) -> bool {
         self.flags.contains(Flags::EVERY_CHANGE)
     }
 
-    /// The states that the connection goes through from here on wake, or any signal.
+    /// From here on every change of the connection's state, or every signal, is a wake-up.
     #[inline]
     pub const fn follow(&mut self) {
         self.flags = self.flags.union(Flags::EVERY_CHANGE);
     }
 
-    /// The states that the connection can still go through wake no waiter.
+    /// From here on changes of the connection's state wake no waiter.
     #[inline]
     pub const fn closed(&mut self) {
         self.flags = self.flags.difference(Flags::EVERY_CHANGE);
