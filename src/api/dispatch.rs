@@ -1,6 +1,6 @@
-//! Callbacks: a function of the program that is called with an instance's events. It is one more
-//! waiter, so the rules for several waiting threads hold for it (W9): an event goes to one of them,
-//! and the one that took it keeps it. Kernel counterpart: none.
+//! Callbacks: functions of the program that are called with an instance's events. A callback is one
+//! more waiter, so the rules for several waiting threads apply (W9): an event goes to one of them,
+//! and stays with the one that took it. Kernel counterpart: none.
 
 use std::ffi::{c_int, c_void};
 use std::ptr;
@@ -18,11 +18,11 @@ use crate::sync::atomic::AtomicBool;
 use crate::sync::atomic::Ordering::SeqCst;
 use crate::thread;
 
-/// The largest number of events that a callback is called with.
+/// The most events in one call of a callback.
 pub const BATCH: usize = 64;
 
 /// Sets the callback of an instance, or removes it. When this returns, no call of the earlier
-/// callback is running, unless the caller is inside one: then it waits for nothing.
+/// callback is running. A caller inside a callback does not wait for that.
 pub fn set(ep: &'static Eventpoll, callback: Option<Callback>) -> Result<(), Errno> {
     if lock::interrupted() {
         // A signal handler cannot wait for the code that it interrupted.
@@ -44,12 +44,12 @@ pub fn set(ep: &'static Eventpoll, callback: Option<Callback>) -> Result<(), Err
             consumer::call_off(ep, &mut guard);
         }
     }
-    // Not for calls of the new callback, which may follow each other without a pause.
+    // Does not wait for calls of the new callback, which may follow each other without a pause.
     settle(ep, |consumer| consumer.earlier_calls == 0 && (callback.is_some() || !consumer.leaves));
     Ok(())
 }
 
-/// Waits for `is_done`, except in a call, which would wait for itself.
+/// Waits for `is_done`, except inside a callback, which would wait for itself.
 fn settle(ep: &'static Eventpoll, is_done: impl Fn(&Consumer) -> bool) {
     const STEP_NS: u32 = 10_000_000;
     while consumer::depth(ep) == 0 {
@@ -69,7 +69,7 @@ fn start(ep: &'static Eventpoll) -> Result<(), Errno> {
     let pinned = ep.pin().ok_or(Errno::EBADF)?;
     // SAFETY: an instance is never freed, and `run` takes one.
     unsafe { thread::start(None, run, ptr::from_ref(ep).cast_mut().cast())? };
-    // The pin is the thread's.
+    // The pin now belongs to the thread.
     pinned.into_raw();
     Ok(())
 }
@@ -90,14 +90,14 @@ extern "C" fn run(argument: *mut c_void) -> *mut c_void {
         {
             let mut guard = ep.lock();
             if ep.dispatch.thread_off.load(SeqCst) {
-                // Under the lock of the check: a callback that is set in between relies on this
-                // thread.
+                // Under the same lock as the check: a callback that is set in between relies on
+                // this thread.
                 frame.leave(&mut guard.queue.consumer);
                 break;
             }
         }
         if waited.is_err_and(|errno| errno != Errno::EINTR) {
-            // No memory for the wait; there may be some later.
+            // There is no memory for the wait. There may be some later.
             const PAUSE_NS: u32 = 10_000_000;
             sync::futex_wait(&ep.dispatch.ends, ep.dispatch.ends.load(SeqCst), Some(PAUSE_NS));
         }
@@ -107,7 +107,7 @@ extern "C" fn run(argument: *mut c_void) -> *mut c_void {
     ptr::null_mut()
 }
 
-/// One wait, and a call with its events.
+/// Waits once, and calls the callback with the events.
 fn wait_and_call(
     ep: &'static Eventpoll,
     timeout: Timeout,
@@ -117,7 +117,7 @@ fn wait_and_call(
     let mut events = [const { epoll_event { events: 0, u64: 0 } }; BATCH];
     let buffer = Buffer { events: events.as_mut_ptr(), max: BATCH };
     let pinned = ep.pin().ok_or(Errno::EBADF)?;
-    // SAFETY: the array has so much room.
+    // SAFETY: the array has room for `BATCH` events.
     let n = unsafe { wait::wait_on(pinned.into_raw(), buffer, timeout, None, Some(called_off)) }?;
     if n > 0 {
         call(frame, &events[..n]);
@@ -147,9 +147,9 @@ fn call(frame: &Frame, events: &[epoll_event]) {
     }
 }
 
-/// One wait in the calling thread, whose events go to the callback. The first such call ends the
-/// instance's own thread, until a callback is set again. EINVAL without a callback, ECANCELED if it
-/// is removed during the wait.
+/// Waits once in the calling thread, and calls the callback with the events. The first such call
+/// ends the instance's own thread, until a callback is set again. EINVAL without a callback;
+/// ECANCELED if it is removed during the wait.
 pub fn dispatch(ep: &'static Eventpoll, timeout: Timeout) -> Result<usize, Errno> {
     if lock::interrupted() {
         return Err(Errno::EINTR);
@@ -174,7 +174,7 @@ pub fn dispatch(ep: &'static Eventpoll, timeout: Timeout) -> Result<usize, Errno
     }
 }
 
-/// This thread becomes a dispatcher, and tells the instance's own to end. EINVAL without a
+/// Makes this thread a dispatcher, and makes the instance's own thread end. EINVAL without a
 /// callback.
 fn begin(frame: &Frame) -> Result<(), Errno> {
     let mut guard = frame.ep().lock();

@@ -1,10 +1,10 @@
-//! Readiness sources: descriptors whose level the program sets, in memory. Kernel counterpart: a
-//! file of a driver, which sets its level and calls `wake_up_poll`.
+//! Readiness sources: descriptors whose level the program sets, in memory. Kernel counterpart: the
+//! file of a driver that sets its level and calls `wake_up_poll`.
 //!
 //! No poll finds the level of a source. A post raises levels of the description and is a wake-up:
 //! the registrations get the posted events as facts, as from a hook. Before each sleep a wait
 //! compares the posted levels with those that it would report (`EpState::refresh`). The descriptor
-//! is an eventfd, which is readable while EPOLLIN is posted, for programs that poll it without this
+//! is an eventfd that is readable while EPOLLIN is posted, for programs that poll it without this
 //! library.
 
 use std::ptr;
@@ -40,7 +40,7 @@ fn enter(fd: c_int, flags: c_int) -> Result<(), Errno> {
     if flags & libc::EPOLL_CLOEXEC == 0 {
         sys::fcntl(fd, libc::F_SETFD, 0)?;
     }
-    // A number that is known here although it was free was closed unseen.
+    // The number was free, so if it is known here, no hook saw its close.
     close::forget(fd);
     let file = File::create()?;
     file.become_source();
@@ -50,8 +50,8 @@ fn enter(fd: c_int, flags: c_int) -> Result<(), Errno> {
     lookup::enter(file, fd).inspect_err(|_| file.retire())
 }
 
-/// A user of a source. A thread that closes its number waits until there is none, so the record is
-/// the source's all the while.
+/// A call that uses a source. A thread that closes the source's number waits until there is no such
+/// call, so the record is not recycled during one.
 struct InUse {
     file: &'static File,
     source: Source<'static>,
@@ -82,9 +82,9 @@ impl InUse {
     }
 
     /// Makes the descriptor readable if EPOLLIN is posted, and unreadable if not. Two threads that
-    /// do so at once, or a signal handler and the code that it interrupted, come to the same
-    /// result, because each repeats it until it is right. A number that is not the source's any
-    /// more is left alone.
+    /// do this at once, or a signal handler and the code that it interrupted, reach the same
+    /// result, because each repeats it until it is right. A number that is no longer the source's
+    /// is left alone.
     fn show(&self) {
         while self.has_its_number() {
             let is_readable = self.source.posted() & IN;
@@ -102,7 +102,7 @@ impl InUse {
 
 impl Drop for InUse {
     fn drop(&mut self) {
-        // A forked child has no users, except code that a signal handler returns to.
+        // A forked child has no users, unless a signal handler returns to one.
         let _ = self.source.users().fetch_update(SeqCst, Relaxed, |users| users.checked_sub(1));
         // A thread that waits for the users has removed the number first.
         if !self.has_its_number() {
@@ -111,10 +111,10 @@ impl Drop for InUse {
     }
 }
 
-/// Whether a number that was a source's still is. It may have been closed unseen, and the file that
-/// is open under it now must not be written to. Without the interposed names every close is unseen,
-/// so the kernel is asked each time; the name of the file, which takes longer to read, is compared
-/// once in a while.
+/// Whether a number still names its source. It may have been closed unseen, and the file that is
+/// open under it now must not be written to. Without the interposed names every close is unseen, so
+/// each call checks with fstat. The name of the file, which takes longer to read, is compared once
+/// in a while.
 fn is_still(file: &File, fd: c_int) -> bool {
     let is_open = cfg!(feature = "interpose")
         || match sys::fstat(fd) {
@@ -130,8 +130,8 @@ fn is_still(file: &File, fd: c_int) -> bool {
     is_named
 }
 
-/// The levels of events: EPOLLIN and EPOLLOUT have two names each. EINVAL for 0, and for events
-/// that cannot be posted.
+/// The levels of events: EPOLLIN and EPOLLOUT are two bits each. EINVAL for 0, and for events that
+/// cannot be posted.
 fn levels_of(events: u32) -> Result<Bits, Errno> {
     if events == 0 || events & !POSTABLE != 0 {
         return Err(Errno::EINVAL);
@@ -151,11 +151,9 @@ pub fn post(fd: c_int, events: u32) -> Result<(), Errno> {
     if levels & !source.source.raise(levels) & IN != 0 {
         source.show();
     }
-    // Whichever exclusive registration finds it ready next may report it, whoever had the earlier
-    // event.
+    // Any exclusive registration may report the event, whichever one reported the last.
     file.claim().lapse();
-    // After the levels are raised: a report that comes between has shown them, and must not be
-    // repeated.
+    // After the levels are raised: a report in between has shown them, and must not be repeated.
     file.tell(Facts::posted(levels), file.begin_call());
     Ok(())
 }
@@ -175,12 +173,12 @@ pub fn posted(fd: c_int) -> Result<u32, Errno> {
     Ok(u32::from(InUse::find(fd)?.source.posted()) & POSTABLE)
 }
 
-/// Whether the descriptor is a source: EBADF or EINVAL if not.
+/// Returns EBADF or EINVAL if the descriptor is not a source.
 pub fn check(fd: c_int) -> Result<(), Errno> {
     InUse::find(fd).map(|_| ())
 }
 
-/// In a forked child the sources get descriptors of their own.
+/// Gives the sources new descriptors in a forked child.
 pub fn renew_all_after_fork() {
     File::for_each(|file| {
         if let Some(source) = file.source() {

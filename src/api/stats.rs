@@ -15,14 +15,14 @@ use crate::options;
 use crate::sys;
 use crate::uaccess;
 
-/// The size of the structure's first version: no program has a smaller one.
+/// The size of the first version of the structure, which is the smallest.
 const FIRST: usize = offset_of!(Stats, parked) + size_of::<u64>();
 /// The largest size that a program may pass.
 const LARGEST: usize = 4096;
 
 const _: () = assert!(FIRST == 256, "version 0.2 of the structure never changes");
 
-/// The sums over all records, waiting for a lock as long as `may_wait` is true.
+/// The sums over all records. Waits for a lock as long as `may_wait` returns true.
 fn sum(mut may_wait: impl FnMut() -> bool) -> Stats {
     let mut sum = Stats::new();
     Eventpoll::for_each(|ep| {
@@ -33,7 +33,7 @@ fn sum(mut may_wait: impl FnMut() -> bool) -> Stats {
     sum
 }
 
-/// epolyfill_stats.
+/// Implements `epolyfill_stats`.
 ///
 /// # Safety
 /// `to` must be an address at which the program expects `size` bytes to be written.
@@ -51,7 +51,7 @@ pub unsafe fn read(epfd: c_int, to: *mut Stats, size: usize) -> Result<c_int, Er
         }
     };
     let mut bytes = [0; LARGEST];
-    // SAFETY: the caller answers for the address.
+    // SAFETY: the caller vouches for the address.
     unsafe { uaccess::write_bytes(to.cast(), fit(&stats.bytes(), &mut bytes[..size])) }?;
     Ok(size_of::<Stats>() as c_int)
 }
@@ -65,13 +65,13 @@ fn fit<'a>(known: &[u8], wanted: &'a mut [u8]) -> &'a [u8] {
     wanted
 }
 
-/// Prints the table, if it is wanted.
+/// Prints the table if the option is set.
 pub fn print() {
     // A script starts many programs, most of which have no instance.
     if !options::COUNTERS.is_on() || !eventpoll::any_yet() {
         return;
     }
-    // The process ends, whoever holds a lock: in a signal handler that may be this thread itself.
+    // The process must end even if a lock is held. In a signal handler this thread may hold it.
     let mut patience = if lock::interrupted() { 0 } else { 100 };
     let sum = sum(|| {
         patience -= i32::from(patience > 0);

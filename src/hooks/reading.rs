@@ -101,8 +101,8 @@ unsafe fn concerned_reading(fd: c_int, buffer: *mut c_void, n: usize, call: impl
 /// Makes a call like readv(2), into several buffers.
 ///
 /// # Safety
-/// The call must fill the buffers with as many bytes as it returns. They are read only if it returns
-/// more than 0.
+/// The call must fill the buffers with as many bytes as it returns. They are read only if it
+/// returns more than 0.
 #[inline]
 pub unsafe fn reading_vector(fd: c_int, iov: *const iovec, n: usize, mut call: impl FnMut() -> isize) -> isize {
     let Some(file) = watched(fd) else {

@@ -1,4 +1,4 @@
-//! The level of a description: one poll, or what was posted or kept where a poll does not show it.
+//! The level of a description: one poll, or the posted or kept level where a poll does not show it.
 
 use libc::c_int;
 
@@ -9,7 +9,7 @@ use crate::probe::fleeting;
 use crate::sys;
 
 impl File {
-    /// The levels now, of these and those that nobody has to ask for.
+    /// The current levels: those of `asked`, and those that poll reports unasked.
     #[inline]
     pub fn level(&'static self, fd: c_int, asked: Bits) -> Bits {
         match self.kind() {

@@ -1,4 +1,4 @@
-//! What a look at a descriptor shows: its level, and how much has arrived.
+//! The results of a look at a descriptor: its level, and the count of its arrivals.
 
 pub mod fleeting;
 pub mod level;

@@ -1,7 +1,7 @@
-//! The effects of a look at a descriptor on its other waiters. A poll shows that space was freed,
-//! that the peer of a unix socket has read or was closed; each of these woke every waiter, and may
-//! not show any more when they look. So the first to find it reports it to all registrations on the
-//! description. Kernel counterpart: the wake-ups of `sock_def_write_space`,
+//! Wake-ups that a look at a descriptor finds. A poll shows that space was freed, or that the peer
+//! of a unix socket has read or was closed. Each of these woke every waiter, but may not show any
+//! more when the next one looks. So the first look that finds it reports it to all registrations on
+//! the description. Kernel counterpart: the wake-ups of `sock_def_write_space`,
 //! `unix_dgram_peer_wake_me` and `unix_release_sock`.
 
 use libc::c_int;
@@ -14,25 +14,26 @@ use crate::probe::sample;
 use crate::sock_diag;
 use crate::sys;
 
-/// On whose behalf a look was made.
+/// The cause of a look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Looker {
     /// An edge-triggered report, for which the kernel polls as well.
     Report,
-    /// A report that a ring made: nothing was noted at the time.
+    /// A report by a ring, which noted nothing at the time.
     Ring,
     /// Outer instances.
     Outer,
-    /// The library itself, which looks again behind a level that is high.
+    /// The library's own sample of a level that is high.
     Resample,
 }
 
 /// The levels that a look found.
 #[derive(Clone, Copy, Debug)]
 pub struct Polled {
-    /// On whose behalf it was made.
+    /// The cause of the look.
     pub by: Looker,
-    /// The levels that were found high. A level that is assumed to be high still is not among them.
+    /// The levels that were found high. A level that is only assumed to be still high is not among
+    /// them.
     pub high: Bits,
     /// The levels that were found low.
     pub low: Bits,
@@ -40,7 +41,7 @@ pub struct Polled {
     pub tracked: bool,
 }
 
-/// Takes in a look, and reports to every registration what it shows of wake-ups.
+/// Takes in a look, and reports the wake-ups that it shows to every registration.
 pub fn observe(file: &'static File, fd: c_int, polled: Polled) {
     if polled.high & HUP != 0 && polled.by != Looker::Outer {
         peer_closed(file, fd);
@@ -69,16 +70,16 @@ pub fn lacks_space(file: &'static File, level: Bits, tracked: bool) {
     }
 }
 
-/// The peer of a unix socket has read, and made space here or in its own queue that had been full:
-/// this wakes the waiters.
+/// Reports a wake-up if the peer of a unix socket has read, and so made space here, or in its own
+/// queue that had been full.
 pub fn peer_read(file: &'static File, fd: c_int) {
     if sample::has_departures(file, fd) && (file.has_full_peer() || is_writable(fd)) {
         file.space_freed();
     }
 }
 
-/// Before a write, or before the send buffer shrinks: has space been freed since the last look?
-/// Afterwards the description may be full again, and nobody could say.
+/// Reports space that was freed since the last look. Called before a write, or before the send
+/// buffer shrinks: afterwards the description may be full again, and the space would not show.
 #[cold]
 pub fn before_write(file: &'static File, fd: c_int) {
     let has_read = sample::has_departures(file, fd);
@@ -88,22 +89,22 @@ pub fn before_write(file: &'static File, fd: c_int) {
     }
 }
 
-/// A write, of a call that began at `at`, got EAGAIN or was cut short.
+/// Reports that a write got EAGAIN or was cut short. `at` is the clock when the call began.
 pub fn refused_write(file: &'static File, fd: c_int, at: u32) {
     let by_peer = sample::is_refused_by_peer(file, fd);
     file.space_refused(by_peer);
     file.tell(if by_peer { Facts::NO_SPACE | Facts::PEER_FULL } else { Facts::NO_SPACE }, at);
 }
 
-/// A registration of an observed instance begins: from here on a unix socket's outgoing queue is
-/// compared with what it holds now.
+/// Begins to compare a unix socket's outgoing queue with its current contents, when a registration
+/// of an observed instance begins.
 pub fn begin_to_count_outgoing(file: &'static File, fd: c_int) {
     peer_read(file, fd);
     note_outgoing(file, fd);
 }
 
-/// Notes what a unix socket's outgoing queue holds: if it holds less at the next look, the peer has
-/// read.
+/// Notes the amount of data in a unix socket's outgoing queue. If there is less at the next look,
+/// the peer has read.
 pub fn note_outgoing(file: &File, fd: c_int) {
     if let Some(unix) = file.unix()
         && let Some(outgoing) = sample::outgoing(file, fd)
@@ -112,8 +113,8 @@ pub fn note_outgoing(file: &File, fd: c_int) {
     }
 }
 
-/// The close of a unix socket's peer wakes every waiter, even if the peer had shut the connection
-/// down before and the level was that of a hang-up already.
+/// Reports the close of a unix socket's peer. It wakes every waiter, even if the peer had shut the
+/// connection down before, so that EPOLLHUP was set already.
 fn peer_closed(file: &'static File, fd: c_int) {
     let Some(unix) = file.unix().filter(|_| file.kind() != Kind::UnixDgram) else { return };
     let before = unix.peer();
@@ -123,7 +124,7 @@ fn peer_closed(file: &'static File, fd: c_int) {
     let now = match peer_now(fd, before) {
         Some(now) => now,
         None if before == Peer::Unknown => Peer::Gone,
-        // The question was answered before, and will be again.
+        // The kernel has reported the state before, and will again.
         None => return,
     };
     unix.set_peer(now);
@@ -132,7 +133,7 @@ fn peer_closed(file: &'static File, fd: c_int) {
     }
 }
 
-/// The state of the peer of a unix socket that is hung up; none if the kernel does not say.
+/// The state of the peer of a unix socket that is hung up; `None` if the kernel does not report it.
 fn peer_now(fd: c_int, before: Peer) -> Option<Peer> {
     let is_there = || sock_diag::peer(fd).map(|inode| inode != 0);
     let now = if is_there()? {
@@ -140,7 +141,7 @@ fn peer_now(fd: c_int, before: Peer) -> Option<Peer> {
     } else if before != Peer::There && sock_diag::awaits_accept(fd)? {
         Peer::Awaited
     } else if before != Peer::There && is_there()? {
-        // It was accepted between the two questions.
+        // The peer was accepted between the two queries.
         Peer::There
     } else {
         Peer::Gone

@@ -1,5 +1,5 @@
-//! Reading the counters behind `edge.rs`: how much ever arrived on a description, and how much
-//! waits to leave it.
+//! Reads the counts for the rules of edges: all arrivals on a description so far, and the data
+//! that is waiting to be sent.
 
 use libc::c_int;
 use linux_raw_sys::net::{SO_MEMINFO, SO_ZEROCOPY, tcp_info as TcpInfo};
@@ -19,11 +19,11 @@ use crate::tcp_info;
 /// The signals that the process has read from signalfds.
 static TAKEN_SIGNALS: TakenSignals = TakenSignals::new();
 
-/// How the rules of edges see this process.
+/// The facts about this process for the rules of edges.
 pub static VIEW: View<'static> = View { sees_calls: INTERPOSES, taken_signals: &TAKEN_SIGNALS };
 
-/// A number that changes with every arrival and with nothing else, where the kind has one;
-/// `watched` are the levels for which a registration waits.
+/// A number that changes with every arrival and with nothing else, if the kind has one. `watched`
+/// are the levels that a registration waits for.
 #[inline]
 pub fn arrivals(file: &'static File, fd: c_int, watched: Bits) -> Option<Count> {
     match file.kind().arrivals() {
@@ -35,9 +35,9 @@ pub fn arrivals(file: &'static File, fd: c_int, watched: Bits) -> Option<Count> 
     }
 }
 
-/// The same, for what comes later to be compared with, as at a report. What a call takes at that
-/// moment came before it, and were it missing here it would be news after it: so the call is waited
-/// for.
+/// As [`arrivals`], for later counts to be compared with, as at a report. Data that a call takes at
+/// that moment arrived before. If it were missing from this count, it would be news in the next, so
+/// this function waits for the call.
 pub fn settled_arrivals(file: &'static File, fd: c_int, watched: Bits) -> Option<Count> {
     let count = arrivals(file, fd, watched);
     if count.is_some_and(Count::is_blurred) {
@@ -77,30 +77,30 @@ fn count(file: &'static File, fd: c_int, watched: Bits) -> Option<Count> {
     }
 }
 
-/// The bytes that a TCP connection received, and its state, because a change of state wakes every
-/// waiter; bytes wake the waiters for data.
+/// The bytes that a TCP connection received, and its state. A change of state wakes every waiter;
+/// bytes wake the waiters for data.
 fn bytes_and_state(file: &File, fd: c_int, watched: Bits) -> Option<Count> {
     let info = tcp_info::read(fd)?;
     let has_space = watched & WRITABLE != 0 && awaits_ack(info.tcpi_state) && has_stream_room(fd);
     note_errors(file, fd, &info);
-    // A connection that begins wakes no waiter until it is established or fails.
+    // A connection in progress wakes no waiter until it is established or fails.
     let state = if info.tcpi_state == SYN_SENT { CLOSE } else { info.tcpi_state };
     let bytes = if watched & IN == 0 { 0 } else { info.tcpi_bytes_received };
     Some(Count::stream(bytes, errors_found(file), state).with_space(has_space))
 }
 
-/// The bytes that are queued, and those that were taken.
+/// The bytes that are queued, plus those that were taken.
 fn bytes(file: &File, fd: c_int) -> Option<Count> {
     let taken = file.consumed();
     match sys::ioctl_int(fd, libc::FIONREAD) {
         Ok(queued) => Some(Count::total(taken + u64::from(queued.max(0).unsigned_abs()))),
-        // A terminal that was hung up does not even return this; nothing comes from it any more.
+        // A terminal that was hung up fails even this call, and has no more input.
         Err(Errno::EIO) => Some(Count::total(taken)),
         Err(_) => None,
     }
 }
 
-/// The datagrams that are queued, and those that were taken; of a UDP socket the memory, too.
+/// The datagrams that are queued, and those that were taken. For a UDP socket also the memory.
 fn datagrams_and_memory(file: &'static File, fd: c_int) -> Option<Count> {
     let taken = file.consumed();
     let queued = file.while_nobody_peeks(|| datagrams(file, fd)).flatten();
@@ -108,8 +108,8 @@ fn datagrams_and_memory(file: &'static File, fd: c_int) -> Option<Count> {
     if file.kind() != Kind::Udp {
         return queued.map(|queued| Count::total(taken + queued));
     }
-    // With the memory that taken errors have given back, so that an error that comes counts, and
-    // one that is taken does not.
+    // Includes the memory that taken errors have given back, so that an error that arrives changes
+    // the count, and one that is taken does not.
     let memory = receive_memory(fd)? + u64::from(file.by_memory().map_or(0, ByMemory::errors_taken));
     Some(Count::datagrams(taken, queued, memory))
 }
@@ -119,7 +119,7 @@ fn memory_and_errors(file: &File, fd: c_int) -> Option<Count> {
     let taken = file.consumed();
     let memory = receive_memory(fd)?;
     if memory == 0 && (taken == 0 || sys::level(fd, READABLE) & READABLE != 0) {
-        // Arrivals are kept outside the socket's queue: in a ring in shared memory, for instance.
+        // Arrivals go outside the socket's queue, for instance to a ring in shared memory.
         return None;
     }
     let queued = (memory == 0).then_some(0);
@@ -131,7 +131,7 @@ fn errors_found(file: &File) -> u8 {
     file.tcp().map_or(0, Tcp::errors_found)
 }
 
-/// Looks whether something came to the queue of errors of a TCP connection, if something is in it.
+/// Checks for arrivals in the error queue of a TCP connection, if it has entries.
 fn note_errors(file: &File, fd: c_int, info: &TcpInfo) {
     if let Some(tcp) = file.tcp().filter(|tcp| tcp.follows_errors())
         && let Some(memory) = error_memory(fd)
@@ -140,10 +140,10 @@ fn note_errors(file: &File, fd: c_int, info: &TcpInfo) {
     }
 }
 
-/// The count at a report of `level`, for which of an established TCP connection less has to be
-/// asked: bytes queued, and the place that its readers have come to. Somebody whom we do not see
-/// may have taken some, so it can be too low and then shows an arrival where there is none; where
-/// it would show nothing, since `seen`, the kernel's own count is taken.
+/// The count at a report of `level`. For an established TCP connection it is cheaper: the bytes
+/// queued, plus the position of its readers in the stream. A process whose calls are not seen may
+/// have taken some, so the sum can be too low, and then shows an arrival where there is none. If it
+/// shows no change since `seen`, the kernel's own count is read.
 pub fn reported(file: &'static File, fd: c_int, watched: Bits, level: Bits, seen: Seen) -> Option<Count> {
     let Some(tcp) = file.tcp() else { return settled_arrivals(file, fd, watched) };
     if level & PRI != 0 {
@@ -165,8 +165,8 @@ pub fn reported(file: &'static File, fd: c_int, watched: Bits, level: Bits, seen
     }
 }
 
-/// The kernel's count of a TCP connection, and from it the place that its readers have come to, if
-/// nothing came while it was asked for: with what came the place would be too low, even lower than
+/// The kernel's count of a TCP connection. It also gives the position of the readers in the stream
+/// if nothing arrived during the calls; an arrival would make the position too low, even lower than
 /// the beginning.
 fn find_place(file: &'static File, fd: c_int, watched: Bits) -> Option<Count> {
     let tcp = file.tcp()?;
@@ -187,9 +187,9 @@ fn find_place(file: &'static File, fd: c_int, watched: Bits) -> Option<Count> {
     Some(Count::stream(info.tcpi_bytes_received, errors_found(file), info.tcpi_state))
 }
 
-/// The count of an established TCP connection, all of whose bytes up to that count were taken, if
-/// these include all that there were at the count `seen`; so this one shows whether what was taken
-/// since came since. No system call.
+/// The number of bytes that the readers of an established TCP connection have taken, as a count. It
+/// is returned only if it has reached the count `seen`, so that it shows whether bytes that were
+/// taken since have also arrived since. No system call.
 pub fn overtaken(file: &File, seen: Seen) -> Option<Count> {
     let (tcp, Seen::Count(seen)) = (file.tcp()?, seen) else { return None };
     if seen.without_bytes() != Count::stream(0, errors_found(file), ESTABLISHED) {
@@ -207,21 +207,21 @@ pub fn receive_memory(fd: c_int) -> Option<u64> {
     socket_memory(fd).map(|[received, ..]| u64::from(received))
 }
 
-/// The memory that a socket's queue of errors can take.
+/// The memory in use that may belong to a socket's error queue.
 #[derive(Clone, Copy, Debug)]
 pub struct ErrorMemory {
-    /// The memory of received data, which includes errors.
+    /// The receive memory, which includes errors.
     pub received: u32,
-    /// That of options, which notices about zero-copy writes take.
+    /// The option memory, which notifications of zero-copy writes use.
     pub optional: u32,
 }
 
-/// The kinds of memory in use that may include the error queue.
+/// Reads the memory in use that may belong to the error queue.
 pub fn error_memory(fd: c_int) -> Option<ErrorMemory> {
     socket_memory(fd).map(|[received, _, _, _, _, _, optional, ..]| ErrorMemory { received, optional })
 }
 
-/// Whether something can be in the socket's queue of errors: it was asked for.
+/// Whether the socket's error queue can have entries, because an option enables it.
 pub fn queues_errors(fd: c_int) -> bool {
     let options = [
         (libc::IPPROTO_IP, libc::IP_RECVERR),
@@ -235,16 +235,16 @@ pub fn queues_errors(fd: c_int) -> bool {
     })
 }
 
-/// The numbers of SO_MEMINFO. The first is the memory of unread datagrams.
+/// The fields of SO_MEMINFO. The first is the memory of unread datagrams.
 fn socket_memory(fd: c_int) -> Option<[u32; 9]> {
     let mut memory = [0; 9];
     sys::getsockopt(fd, libc::SOL_SOCKET, SO_MEMINFO as c_int, &mut memory).ok().map(|_| memory)
 }
 
-/// Whether a TCP connection that is readable has bytes, or the end that the peer sent, and is not
-/// only shut.
+/// Whether a readable TCP connection has bytes, or the peer's FIN, and is not merely shut down on
+/// this side.
 pub fn has_stream_data(fd: c_int) -> bool {
-    // A connection that is closed altogether does not show whether it was shut down or reset.
+    // The state CLOSE does not show whether the connection was shut down or reset.
     const PEER_CLOSED: [TcpState; 4] = [CLOSE, CLOSE_WAIT, LAST_ACK, CLOSING];
     queued_bytes(fd).is_some_and(|queued| queued > 0)
         || tcp_info::state(fd).is_some_and(|state| PEER_CLOSED.contains(&state))
@@ -256,7 +256,8 @@ pub fn has_stream_room(fd: c_int) -> bool {
     socket_memory(fd).is_some_and(|[_, _, _, limit, _, queued, ..]| limit.saturating_sub(queued) >= queued / 2)
 }
 
-/// The same, and whether little enough of it is unsent (TCP_NOTSENT_LOWAT).
+/// As [`has_stream_room`], and whether the unsent data is below half of TCP_NOTSENT_LOWAT, if that
+/// is set.
 pub fn has_unsent_room(fd: c_int) -> bool {
     let mut mark: c_int = 0;
     let marked = sys::getsockopt(fd, libc::IPPROTO_TCP, libc::TCP_NOTSENT_LOWAT, &mut mark).is_ok() && mark != 0;
@@ -264,34 +265,34 @@ pub fn has_unsent_room(fd: c_int) -> bool {
     has_stream_room(fd) && (!marked || unsent * 2 < u64::from(mark.cast_unsigned()))
 }
 
-/// Whether states that a TCP connection can still go through wake waiters without a new level.
+/// Whether a TCP connection can still change to states that wake waiters without a new level.
 pub fn closes_still(fd: c_int) -> bool {
     match tcp_info::state(fd) {
         None | Some(CLOSE | CLOSE_WAIT) => false,
         Some(state) if awaits_ack(state) => true,
-        // The peer has not closed its side, but the level that would show it is that of our own
-        // shutdown.
+        // The peer has not closed its side, but the shutdown on this side has already raised the
+        // level that would show it.
         Some(_) => sys::level(fd, RDHUP) & (RDHUP | HUP) != 0,
     }
 }
 
-/// Where a peek begins unless the program says otherwise.
+/// The default peek offset.
 const NO_OFFSET: c_int = -1;
 
 fn put_back_peeks(fd: c_int) {
     let _ = sys::setsockopt(fd, libc::SOL_SOCKET, libc::SO_PEEK_OFF, NO_OFFSET);
 }
 
-/// To be called after a call that took datagrams while they may have been counted: the kernel's
-/// step that moves the place where a peek begins by what was taken can undo what put it back.
+/// Restores the peek offset after a call that took datagrams while they may have been counted. The
+/// kernel moves the offset back by the amount taken, which can overwrite the restored value.
 #[inline]
 pub fn settle_peeks(file: &'static File, fd: c_int) {
     file.settle_peeks(|| put_back_peeks(fd));
 }
 
-/// How many datagrams wait, by peeking at one after the other. Only if the program has no peek
-/// offset of its own and no error is pending, which a peek would take; and not for long queues. The
-/// kernel steps over an empty datagram once it was peeked at, so the description remembers those.
+/// Counts the queued datagrams by peeking at each in turn. `None` if the program uses a peek offset
+/// itself, if an error is pending, which a peek would take, or if the queue is long. The kernel
+/// steps over an empty datagram once it was peeked at, so the description remembers those.
 fn datagrams(file: &'static File, fd: c_int) -> Option<u64> {
     const MOST: u64 = 512;
     let level = sys::level(fd, READABLE | RDHUP);
@@ -313,8 +314,8 @@ fn datagrams(file: &'static File, fd: c_int) -> Option<u64> {
     })
 }
 
-/// Counts the datagrams, at most so many, of a socket that was shut or not, and leaves the place
-/// where a peek begins anywhere.
+/// Counts the datagrams of a socket, at most `most`. `is_shut` is true if it was shut down. Leaves
+/// the peek offset at an arbitrary value.
 fn peek_through(file: &'static File, fd: c_int, is_shut: bool, most: u64) -> Option<u64> {
     // A UDP queue that seems empty but uses memory holds datagrams.
     let is_seen = |count: u64| count > 0 || file.kind() != Kind::Udp || receive_memory(fd) == Some(0);
@@ -325,8 +326,8 @@ fn peek_through(file: &'static File, fd: c_int, is_shut: bool, most: u64) -> Opt
             break None;
         }
         match sys::peek_length(fd) {
-            // At the end of a socket that was shut a peek finds nothing for ever, which looks like
-            // an empty datagram.
+            // At the end of a socket that was shut down each peek returns 0, which looks like an
+            // empty datagram.
             Ok(0) if is_shut => break is_seen(count).then_some(count),
             Ok(0) => {
                 if let Some(datagrams) = file.datagrams() {
@@ -334,7 +335,7 @@ fn peek_through(file: &'static File, fd: c_int, is_shut: bool, most: u64) -> Opt
                 }
             }
             Ok(length) => offset += length as c_int,
-            // An empty one that the program peeked at is not shown again.
+            // An empty datagram that the program peeked at does not show again.
             Err(Errno::EAGAIN) => break is_seen(count).then_some(count),
             Err(_) => break None,
         }
@@ -342,15 +343,15 @@ fn peek_through(file: &'static File, fd: c_int, is_shut: bool, most: u64) -> Opt
     }
 }
 
-/// How many calls were seen that can make an eventfd readable: what is left in a semaphore after a
-/// read counts as added.
+/// The number of calls seen that can make an eventfd readable. The rest in a semaphore after a read
+/// counts as added.
 pub fn calls_that_add(file: &File) -> u32 {
     let reads = if file.kind() == Kind::EventfdSemaphore { file.consumed() as u32 } else { 0 };
     file.eventfd().map_or(0, Eventfd::adds).wrapping_add(reads)
 }
 
-/// A count that the description itself gives: the completions of a ring, which only grow; the
-/// messages in a queue, where every change wakes; the faults that wait, plus those read.
+/// A count that the description itself reports: the completions of an io_uring instance, which only
+/// grow; the messages in a queue, where every change wakes; or the pending faults, plus those read.
 fn listed(file: &File, fd: c_int) -> Option<Count> {
     const BYTES_OF_FAULT: u64 = 32;
     match file.kind() {
@@ -360,7 +361,7 @@ fn listed(file: &File, fd: c_int) -> Option<Count> {
     }
 }
 
-/// A decimal number of `/proc/thread-self/fdinfo`.
+/// A decimal number in `/proc/thread-self/fdinfo`.
 fn descriptor_number(fd: c_int, name: &[u8]) -> Option<u64> {
     let mut buffer = [0; 512];
     std::str::from_utf8(sys::descriptor_info(fd, name, &mut buffer)?).ok()?.parse().ok()
@@ -372,15 +373,15 @@ fn eventfd_count(fd: c_int) -> Option<u64> {
     u64::from_str_radix(std::str::from_utf8(count).ok()?, 16).ok()
 }
 
-/// A signal was read from a signalfd.
+/// Notes a signal that was read from a signalfd.
 pub fn note_taken_signal(number: u32) {
     TAKEN_SIGNALS.note(number);
 }
 
-/// The signals that are pending for this thread or for the process, with the number of those taken:
-/// every signal that comes wakes every signalfd, whatever its mask. Where the descriptor takes
-/// real-time signals the number of queued ones and of those taken is all that counts; it is kept
-/// for all processes of the user and so may change for nothing.
+/// The signals that are pending for this thread or for the process, with the number of signals
+/// taken. Every signal wakes every signalfd, whatever its mask. If the mask has real-time signals,
+/// only the sum of queued and taken signals is used. The kernel keeps the number of queued signals
+/// per user, so it may change without an arrival here.
 fn pending_signals(fd: c_int) -> Option<Count> {
     let mut buffer = [0; 4096];
     let hexadecimal = |text: &[u8]| u64::from_str_radix(std::str::from_utf8(text).ok()?, 16).ok();
@@ -399,9 +400,9 @@ fn pending_signals(fd: c_int) -> Option<Count> {
     Some(Count::total(queued + u64::from(taken)))
 }
 
-/// The memory of data that a unix socket sent and its peer has not read; it falls when the peer
-/// reads (E4). None for other files, or if no registration asked for space: a read of the peer
-/// wakes for nothing else.
+/// The memory of data that a unix socket sent and its peer has not read. It falls when the peer
+/// reads (E4). `None` for other files, or if no registration asked for space: the peer's read wakes
+/// no other waiter.
 pub fn outgoing(file: &File, fd: c_int) -> Option<u32> {
     if !file.kind().is_unix_data() || !file.is_room_wanted() {
         return None;
@@ -409,16 +410,16 @@ pub fn outgoing(file: &File, fd: c_int) -> Option<u32> {
     sys::ioctl_int(fd, libc::TIOCOUTQ).ok().map(|bytes| bytes.max(0).unsigned_abs())
 }
 
-/// Whether a unix socket's outgoing queue holds less than at the last look: the peer read. The new
-/// amount is noted.
+/// Whether a unix socket's outgoing queue holds less than at the last look, because the peer has
+/// read. Notes the new amount.
 pub fn has_departures(file: &'static File, fd: c_int) -> bool {
     file.unix()
         .filter(|unix| unix.awaits_reads())
         .is_some_and(|unix| outgoing(file, fd).is_some_and(|outgoing| outgoing < unix.note_outgoing(outgoing)))
 }
 
-/// Whether a unix datagram socket that was refused a write had memory for it, and so was refused by
-/// the one that it is connected to.
+/// Whether the full queue of the peer refused a write to a unix datagram socket: the socket itself
+/// has memory left.
 pub fn is_refused_by_peer(file: &File, fd: c_int) -> bool {
     let mut room: c_int = 0;
     file.kind() == Kind::UnixDgram
@@ -427,8 +428,8 @@ pub fn is_refused_by_peer(file: &File, fd: c_int) -> bool {
         && sock_diag::peer(fd).is_some_and(|inode| inode != 0)
 }
 
-/// Whether a unix socket has room for more of its own, whatever its peer has, when a buffer is
-/// freed. What it uses counts as one more than is told, and as two more while a buffer is being
+/// Whether a unix socket has space in its own send buffer when a buffer is freed, whatever its peer
+/// has. The memory in use is one more than TIOCOUTQ reports, and two more while a buffer is being
 /// freed.
 pub fn has_room(fd: c_int) -> bool {
     let mut room: c_int = 0;
