@@ -16,6 +16,7 @@ use crate::instance::close;
 use crate::instance::lifecycle;
 use crate::instance::registration_limit;
 use crate::lock;
+use crate::sync;
 use crate::sync::atomic::AtomicBool;
 use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
 use crate::sys;
@@ -122,18 +123,53 @@ pub fn find(epfd: c_int) -> Result<Pinned, Errno> {
         return Err(Errno::EBADF);
     }
     let adopted = sys::fstat(epfd).ok().and_then(|stat| adopt(epfd, &stat));
-    adopted.and_then(Eventpoll::pin).ok_or(Errno::EINVAL)
+    adopted.and_then(Eventpoll::pin).ok_or_else(|| refusal(epfd))
+}
+
+/// The errno for an open number that is not known as an instance's: EINVAL. A thread that closes an
+/// instance forgets the number first, so if the number looks like that of a close in progress, the
+/// close comes first, and the errno is EBADF.
+#[cold]
+fn refusal(fd: c_int) -> Errno {
+    /// Longer than a close takes, unless a signal handler holds it up.
+    const NAPS: u32 = 100;
+    const NAP_NS: u32 = 1_000_000;
+    for _ in 0..NAPS {
+        if !is_left_by_instance(fd) {
+            break;
+        }
+        sync::nap(NAP_NS);
+    }
+    if sys::is_usable(fd) { Errno::EINVAL } else { Errno::EBADF }
+}
+
+/// Whether a close in progress may have left the number: it has the pipe of an instance, or the end
+/// that [`Eventpoll::has_other_numbers`] puts in its place.
+fn is_left_by_instance(fd: c_int) -> bool {
+    let Ok(stat) = sys::fstat(fd) else { return false };
+    let is_write_end = || sys::fcntl(fd, libc::F_GETFL, 0).is_ok_and(|flags| flags & libc::O_ACCMODE == libc::O_WRONLY);
+    let has_no_reader = || sys::level(fd, 0) & ERR != 0;
+    may_be_instance(&stat) && (with_pipe(&stat).is_some() || (is_write_end() && has_no_reader()))
+}
+
+fn may_be_instance(stat: &libc::stat) -> bool {
+    any_yet() && stat.st_mode & libc::S_IFMT == libc::S_IFIFO && stat.st_dev == descriptor::device_of_pipes()
+}
+
+/// The instance that has this pipe.
+fn with_pipe(stat: &libc::stat) -> Option<&'static Eventpoll> {
+    let mut found = None;
+    Eventpoll::for_each(|ep| found = if ep.inode.load(Relaxed) == stat.st_ino { Some(ep) } else { found });
+    found
 }
 
 /// The instance whose pipe is open under an unknown number, which was received in a message, taken
 /// from another process, or made by an inline system call. The number is known from here on.
 pub fn adopt(fd: c_int, stat: &libc::stat) -> Option<&'static Eventpoll> {
-    if !any_yet() || stat.st_mode & libc::S_IFMT != libc::S_IFIFO || stat.st_dev != descriptor::device_of_pipes() {
+    if !may_be_instance(stat) {
         return None;
     }
-    let mut found = None;
-    Eventpoll::for_each(|ep| found = if ep.inode.load(Relaxed) == stat.st_ino { Some(ep) } else { found });
-    let ep = found?;
+    let ep = with_pipe(stat)?;
     let file = ep.file()?;
     close::forget(fd);
     lookup::enter_if(file, fd, |graph| !graph.numbers.is_empty() || ep.orphan.load(Relaxed)).ok()?;
@@ -146,6 +182,9 @@ impl Eventpoll {
     /// Whether the descriptor is open under a number that is not known, when all known numbers are
     /// gone: then the pipe has a reader. `last`, which is about to be closed, does not count.
     pub fn has_other_numbers(&self, last: c_int) -> bool {
+        /// Longer than a system call takes that does not sleep.
+        const NAPS: u32 = 8;
+        const NAP_NS: u32 = 50_000;
         let signal = self.signal.number();
         let inode = self.inode.load(Relaxed);
         self.mute();
@@ -155,7 +194,14 @@ impl Eventpoll {
         if signal < 0 || (is_open && sys::dup3(signal, last, libc::O_CLOEXEC).is_err()) {
             return false;
         }
-        let has_readers = sys::level(signal, 0) & ERR == 0;
+        // A thread that is in a system call on the old number still has the reader, for a moment.
+        let turns = if is_open { NAPS } else { 0 };
+        let has_readers = (0..=turns).all(|turn| {
+            if turn > 0 {
+                sync::nap(NAP_NS);
+            }
+            sys::level(signal, 0) & ERR == 0
+        });
         if has_readers {
             self.muted.store(false, SeqCst);
             // The descriptor has not shown the level meanwhile.
