@@ -1,5 +1,5 @@
-//! The question whether a wait would report something, for those that look at the descriptor from
-//! outside (N1). Kernel counterpart: `__ep_eventpoll_poll`.
+//! Whether a wait would report something, for the level of the epoll descriptor (N1). Kernel
+//! counterpart: `__ep_eventpoll_poll`.
 
 use crate::events::NVAL;
 use crate::graph::epitem::Epitem;
@@ -9,10 +9,10 @@ use crate::instance::item_poll;
 use crate::instance::second_look::look_again;
 use crate::instance::send_events::{leave_one_waiting, refresh_edge, unlist};
 
-/// Whether a wait would report a registration on the ready list now. The first such one is proof;
-/// with `all`, after a poll, the others are looked at as well. Registrations that a wait would not
-/// report leave the list. Nothing is reported, and nothing changes for a later wait, except in
-/// instances inside if this is the turn of this one.
+/// Whether a wait would report a registration on the ready list now. The search ends at the first
+/// one; with `all`, after a poll, it looks at the others as well. Registrations that a wait would
+/// not report leave the list. Nothing is reported, and nothing changes for a later wait, except in
+/// inner instances if this is the turn of this one.
 #[doc(alias = "__ep_eventpoll_poll")]
 pub fn anything(st: &mut EpState, all: bool, in_turn: bool) -> bool {
     let mut turns = st.ready.list.len();
@@ -49,9 +49,9 @@ pub fn anything(st: &mut EpState, all: bool, in_turn: bool) -> bool {
     any
 }
 
-/// Whether a registration that would not be reported stays on the ready list all the same. That of
-/// an instance does: in its turn it takes off that instance's list what is not ready, and may find
-/// it ready again.
+/// Whether a registration stays on the ready list although it would not be reported. The
+/// registration of an inner instance does: its turn removes from that instance's list the items
+/// that are not ready, and may find it ready again.
 fn may_stay(st: &EpState, item: &'static Epitem) -> bool {
     let state = item.at(&st.held);
     state.alive.get() && !state.spent.get() && item.file().is_some_and(File::is_instance)

@@ -1,6 +1,6 @@
-//! A number that is about to be closed. With the last number of a description its registrations end
-//! (D1), and every thread and ring that holds the file releases it before the close proceeds (D4).
-//! Kernel counterpart: `eventpoll_release`, called by `__fput`.
+//! Closes of descriptors. With the last number of a description its registrations end (D1), and
+//! every thread and ring that holds the file releases it before the close proceeds (D4). Kernel
+//! counterpart: `eventpoll_release`, called by `__fput`.
 
 use std::cell::Cell;
 
@@ -16,9 +16,9 @@ use crate::instance::remove::{self, End};
 use crate::lock;
 use crate::sys;
 
-/// A number is about to be closed. If it is the last of its description, its registrations have
-/// ended (D1), and every thread that polled it has left poll, when this returns; so the close is
-/// one for the peer, too (D4).
+/// Forgets a number that is about to be closed. If it is the last of its description, then on
+/// return its registrations have ended (D1), and every thread that polled it has left poll, so the
+/// peer sees the close at once (D4).
 #[doc(alias = "eventpoll_release")]
 pub fn forget(fd: c_int) {
     if let Some(file) = known(fd) {
@@ -26,7 +26,7 @@ pub fn forget(fd: c_int) {
     }
 }
 
-/// The number was closed, or names another file now, and no hook saw it.
+/// Forgets a number that was closed, or names another file now, although no hook saw the close.
 pub fn forget_unseen(file: &'static File, graph: FileGuard, fd: c_int) {
     forget_number_of(file, graph, fd, End::Vanished);
 }
@@ -35,8 +35,8 @@ fn forget_number_of(file: &'static File, graph: FileGuard, fd: c_int, end: End) 
     forget_all_but_pins(file, graph, fd, end).wait_unpinned(hold::release_all);
 }
 
-/// The same without the wait. Returns the pins on the description, which must be gone before the
-/// close.
+/// As [`forget`], without the wait. Returns the pins on the description, which must be gone before
+/// the close.
 #[must_use]
 fn forget_all_but_pins(file: &'static File, mut graph: FileGuard, fd: c_int, end: End) -> FilePins {
     if !graph.numbers.contains(&fd) {
@@ -75,14 +75,15 @@ fn forget_all_but_pins(file: &'static File, mut graph: FileGuard, fd: c_int, end
     pins
 }
 
-/// The number does not name the description any more; it may name another by now.
+/// Removes the entry of a number that no longer names the description. It may name another one by
+/// now.
 fn forget_entry(file: &'static File, fd: c_int) {
     if known(fd).is_some_and(|now| std::ptr::eq(now, file)) {
         fdtable::clear(fd);
     }
 }
 
-/// Numbers that were closed unseen do not keep a description alive.
+/// Drops numbers that were closed unseen, so that they do not keep a description alive.
 fn drop_strangers(file: &'static File, graph: &mut Graph) {
     if !file.is_marked() {
         return;
@@ -96,7 +97,7 @@ fn drop_strangers(file: &'static File, graph: &mut Graph) {
     });
 }
 
-/// The registrations that were polled by the closed number are polled by another one of the same
+/// Makes the registrations that were polled by the closed number use another number of the same
 /// description (D2).
 fn poll_by(graph: &FileGuard, gone: c_int, other: c_int) {
     for item in graph.items().filter(|item| item.via() == gone) {
@@ -109,9 +110,9 @@ fn poll_by(graph: &FileGuard, gone: c_int, other: c_int) {
     }
 }
 
-/// A number was found closed, or naming another file, although no hook saw the close. By now it may
-/// be open again and known as another description; or the record may be that of another
-/// description, even under the same number. So all of that is decided under the lock.
+/// Handles a number that was found closed, or naming another file, although no hook saw the close.
+/// By now it may be open again and known as another description; or the record may be that of
+/// another description, even under the same number. So all of that is decided under the lock.
 pub fn vanished(file: &'static File, fd: c_int) {
     let mut graph = file.graph();
     if known(fd).is_some_and(|now| std::ptr::eq(now, file)) {
@@ -126,8 +127,8 @@ pub fn vanished(file: &'static File, fd: c_int) {
     }
 }
 
-/// The descriptors in a range are about to be closed by one call. Returns the internal ones among
-/// them, which must survive.
+/// Forgets the descriptors in a range that one call is about to close. Returns the internal ones
+/// among them, which must survive.
 pub fn forget_range(first: u32, last: u32) -> impl Iterator<Item = u32> {
     let mut pins = FilePins::NONE;
     for (fd, entry) in fdtable::entries(first, last) {
@@ -147,8 +148,8 @@ pub fn forget_range(first: u32, last: u32) -> impl Iterator<Item = u32> {
     })
 }
 
-/// The number of closes that a signal handler which interrupted this library may leave for later.
-/// The registrations of others end when their numbers are polled next.
+/// The number of closes that a signal handler which interrupted this library can defer. The
+/// registrations of any further ones end when their numbers are polled next.
 const INTERRUPTED: usize = 16;
 
 /// A number, and the description that it named.
@@ -159,9 +160,9 @@ thread_local! {
     static CLOSED_IN_HANDLER: [Cell<Closed>; INTERRUPTED] = const { [const { Cell::new(None) }; INTERRUPTED] };
 }
 
-/// The close hook: as [`forget`]. In a signal handler that interrupted this library, the
-/// description is settled when the interrupted code releases its last lock. The number is free at
-/// once, because another thread may get it before that.
+/// The close hook: as [`forget`]. In a signal handler that interrupted this library, the work on
+/// the description is deferred until the interrupted code releases its last lock. The number is
+/// forgotten at once, because another thread may get it before that.
 pub fn forget_from_anywhere(fd: c_int) {
     if !lock::interrupted() {
         return forget(fd);
@@ -176,7 +177,7 @@ pub fn forget_from_anywhere(fd: c_int) {
     });
 }
 
-/// The thread has released its last lock, and a signal handler has left closes.
+/// Performs the closes that a signal handler deferred, when the thread has released its last lock.
 #[cold]
 #[inline(never)]
 pub fn settle_interrupted_closes() {
@@ -212,7 +213,7 @@ mod tests {
 
     #[test]
     fn a_registration_outlives_its_number_while_a_duplicate_is_open() {
-        // D2: it reports with the data it was given.
+        // D2: the registration reports its own data.
         let (ep, [end, other]) = (Epoll::new(), pipe());
         ep.add(&end, IN);
         let number = end.0;

@@ -90,8 +90,8 @@ fn target(fd: c_int, op: c_int) -> Result<Result<Option<stat>, Errno>, Errno> {
     }
 }
 
-/// Whether the file is watched and shows a change once: a look here would take a change that the
-/// kernel's own look, if there is one, would find later.
+/// Whether the file is watched and shows a change only once. A look here would take the change from
+/// a later look that the kernel makes.
 fn is_known_fleeting(fd: c_int) -> bool {
     lookup::known(fd).is_some_and(|file| file.kind().fleeting() != 0 && !file.graph().is_unwatched())
 }
@@ -150,7 +150,7 @@ fn modify(ep: &'static Eventpoll, fd: c_int, interest: Interest) -> Result<(), E
     Ok(())
 }
 
-/// A registration begins, or begins again with another mask: a level that is high is reported, here
+/// Starts a registration, or restarts it with another mask. A level that is high is reported, here
 /// and to outer instances (T6).
 pub fn begin(ep: &'static Eventpoll, st: &mut EpState, item: &'static Epitem, file: &'static File) {
     let asked = levels(item.at(&st.held).events.get());
@@ -187,8 +187,8 @@ pub fn begin(ep: &'static Eventpoll, st: &mut EpState, item: &'static Epitem, fi
     }
     let state = item.at(&st.held);
     if !file.is_instance() && (asked & WRITABLE != 0 || file.has_several_registrations()) {
-        // The kernel's control call polls, too: a poll of a connection without space sets
-        // SOCK_NOSPACE, and if it finds a level, so does the poll of the next wait.
+        // The kernel's control call also polls. A poll of a connection without space sets
+        // SOCK_NOSPACE; if it finds a level, so does the poll of the next wait.
         let level = file.level(item.via(), asked | WRITABLE);
         observe::lacks_space(file, level, state.tracked.get());
         if level & asked != 0 {
@@ -198,13 +198,14 @@ pub fn begin(ep: &'static Eventpoll, st: &mut EpState, item: &'static Epitem, fi
     ep.apply(st, item);
 }
 
-/// Lists what is ready now, ahead of a registration that a look may take off the list for good. In
-/// the kernel each wake-up has listed its own. A followed instance has a list of those.
+/// Puts the registrations that are ready now on the ready list, ahead of one that a look may remove
+/// for good. In the kernel each wake-up has put its own there. A followed instance keeps a list of
+/// those.
 fn list_what_is_ready(ep: &'static Eventpoll, st: &mut EpState) {
     if st.queue.poller.is_some() || st.outer.is_followed() {
         return;
     }
-    // The next wait would leave the ring, which serves no instance with others inside.
+    // The next wait would leave the ring, because a ring cannot serve an instance with inner ones.
     switch::leave(ep, st);
     ep.absorb(st);
     resample::sample_and_absorb(ep, st, Extent::All);

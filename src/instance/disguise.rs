@@ -1,6 +1,6 @@
-//! The answers of calls other than epoll's on the descriptor of an instance. The descriptor is a
-//! pipe, and a pipe answers and does other things than programs expect of an epoll descriptor. Not
-//! here: `read` and `write` (`hooks/`), and calls that a pipe refuses with the same errno.
+//! The results of calls other than epoll's on the descriptor of an instance. The descriptor is a
+//! pipe, and a pipe behaves differently from an epoll descriptor. Not here: `read` and `write`
+//! (`hooks/`), and calls that a pipe refuses with the same errno.
 //!
 //! Kernel counterpart: `eventpoll_fops`, and the defaults of callers for `file_operations` that are
 //! NULL.
@@ -32,8 +32,8 @@ pub fn splicing_memory(fd: c_int, pieces: usize, flags: u32) -> Option<Errno> {
     (pieces > 0).then_some(if flags & !FLAGS == 0 { Errno::EBADF } else { Errno::EINVAL })
 }
 
-/// The errno of a splice or tee if one of the two descriptors is an instance's; `offsets` says
-/// which of them have an offset. None if the call is to be made: neither is an instance's, the
+/// The errno of a splice or tee if one of the two descriptors is an instance's. `offsets` says
+/// which of them have an offset. `None` if the call is to be made: neither is an instance's, the
 /// length is 0, or the flags are invalid.
 #[inline]
 pub fn moving(ends: [c_int; 2], offsets: [bool; 2], n: usize, flags: u32) -> Option<Errno> {
@@ -68,7 +68,7 @@ fn refuse_to_move(ends: [c_int; 2], offsets: [bool; 2], n: usize, flags: u32) ->
     Some(found)
 }
 
-/// fcntl on an instance: the answer, or none if the pipe answers.
+/// fcntl on an instance: its result, or `None` if the call is to be made on the pipe.
 pub fn control(ep: &Eventpoll, fd: c_int, command: c_int, argument: usize) -> Option<Result<c_int, Errno>> {
     match command {
         libc::F_GETFL => Some(sys::fcntl(fd, libc::F_GETFL, 0).map(|flags| {
@@ -107,7 +107,7 @@ const FIGETBSZ: u64 = 2;
 const EPIOCSPARAMS: u64 = 0x4008_8a01;
 const EPIOCGPARAMS: u64 = 0x8008_8a02;
 
-/// ioctl on an instance: the answer, or none if the pipe answers.
+/// ioctl on an instance: its result, or `None` if the call is to be made on the pipe.
 ///
 /// # Safety
 /// The argument must be what the request demands.
@@ -115,7 +115,7 @@ pub unsafe fn ioctl(ep: &Eventpoll, request: u64, argument: usize) -> Option<Res
     let argument = argument as *mut Params;
     match request & 0xffff_ffff {
         libc::FIONBIO => {
-            // SAFETY: the caller answers for the argument.
+            // SAFETY: the caller vouches for the argument.
             let nonblocking = unsafe { uaccess::read(argument as *const c_int) };
             Some(nonblocking.map(|nonblocking| {
                 ep.nonblocking.store(nonblocking != 0, Relaxed);
@@ -146,7 +146,7 @@ fn set_params(ep: &Eventpoll, params: Params) -> Result<c_int, Errno> {
     Ok(0)
 }
 
-/// lseek on an instance: its position is 0, wherever it is set to.
+/// lseek on an instance. The position is always 0.
 pub fn seek(whence: c_int) -> Result<i64, Errno> {
     if (libc::SEEK_SET..=libc::SEEK_HOLE).contains(&whence) { Ok(0) } else { Err(Errno::EINVAL) }
 }

@@ -1,5 +1,5 @@
-//! A number that becomes a duplicate of another (dup, dup2, dup3, F_DUPFD): the duplicate names the
-//! same description (D2, D6).
+//! Duplicates of descriptors (dup, dup2, dup3, F_DUPFD): the duplicate names the same description
+//! (D2, D6).
 
 use libc::c_int;
 use nix::errno::Errno;
@@ -13,8 +13,8 @@ use crate::instance::naming::file_of;
 use crate::lock;
 use crate::sys;
 
-/// The program asks for this very number, by dup2: an internal descriptor under it moves to
-/// another. When this returns, no thread sleeps on the number, or is about to use it.
+/// Frees the number that a dup2 asks for: an internal descriptor under it moves to another number.
+/// When this returns, no thread sleeps on the number, or is about to use it.
 pub fn make_way(fd: c_int) {
     /// A thread that has not answered by then is held up by a signal handler.
     const NAPS: u32 = 500;
@@ -28,9 +28,9 @@ pub fn make_way(fd: c_int) {
     fdtable::clear(fd);
 }
 
-/// Before the call: makes sure that a duplicate of `old` can be entered. ENOMEM if it cannot. `new`
-/// is the number of the duplicate, if it is known yet; if not, the table may still have no memory
-/// for it in [`duplicated`].
+/// Makes sure, before the call, that a duplicate of `old` can be entered. ENOMEM if it cannot.
+/// `new` is the number of the duplicate, if it is known yet; if not, [`duplicated`] may still find
+/// no memory for it in the table.
 pub fn expect_duplicate(old: c_int, new: Option<c_int>) -> Result<(), Errno> {
     if is_internal(old) || lock::interrupted() || (known(old).is_none() && !sys::is_open(old)) {
         return Ok(());
@@ -48,13 +48,13 @@ pub fn expect_duplicate(old: c_int, new: Option<c_int>) -> Result<(), Errno> {
     }
 }
 
-/// After the call: `new` names the same description as `old`. Its earlier description must have
-/// been forgotten. ENOMEM if the number cannot be entered.
+/// Enters, after the call, `new` as a number of the description of `old`. Its earlier description
+/// must have been forgotten. ENOMEM if the number cannot be entered.
 pub fn duplicated(old: c_int, new: c_int) -> Result<(), Errno> {
     if old == new || is_internal(old) || lock::interrupted() {
         return Ok(());
     }
-    // The number was free, so a description that it still has here was closed unseen.
+    // The number was free, so if it still has a description here, its close was not seen.
     close::forget(new);
     match file_of(old).and_then(|file| enter(file, new)) {
         Err(Errno::ENOMEM) => Err(Errno::ENOMEM),

@@ -15,7 +15,7 @@ use crate::sys;
 /// The first and the longest nap; each is twice as long as the one before.
 const FIRST_NS: u32 = 20_000;
 const LONGEST_NS: u32 = 1_000_000;
-/// The longest wait for a thread that has something to take: it may be in a signal handler.
+/// The longest wait for a thread that has events to take: it may be in a signal handler.
 const PATIENCE_NS: u32 = 500_000_000;
 /// The longest wait for a thread that was kicked, perhaps for nothing.
 const PATIENCE_WITH_KICKS_NS: u32 = 5_000_000;
@@ -39,7 +39,7 @@ pub struct Patience {
 }
 
 impl Patience {
-    /// No time was spent waiting yet.
+    /// The state before the first nap.
     pub const fn new() -> Patience {
         Patience { napped: 0, nap: FIRST_NS }
     }
@@ -98,8 +98,8 @@ fn is_more_ready(st: &EpState, number: usize) -> bool {
     }
 }
 
-/// On files without a known kind, and on those that show a change once, an event may show to a
-/// single look only, so they are left out.
+/// Whether a look at the file takes nothing from it. A file of unknown kind, or one that shows a
+/// change once, may show an event to a single look only.
 fn may_be_looked_at(item: &Epitem) -> bool {
     let shows = |kind: Kind| kind != Kind::Other && kind.fleeting() == 0;
     item.file().is_some_and(|file| !file.is_source() && shows(file.identify(item.via())))

@@ -21,8 +21,8 @@ use crate::lock::Guard;
 use crate::pool::Short;
 use crate::probe::fleeting;
 
-/// EPOLL_CTL_ADD. The target was found to be one that can be watched; `stat` is its inode, if that
-/// was read.
+/// EPOLL_CTL_ADD. The caller has checked that the target can be watched. `stat` is its inode, if
+/// that was read.
 #[doc(alias = "ep_insert")]
 pub fn add(ep: &'static Eventpoll, fd: c_int, stat: Option<stat>, interest: Interest) -> Result<(), Errno> {
     let is_exclusive = interest.events & EXCLUSIVE != 0;
@@ -68,8 +68,8 @@ pub fn add(ep: &'static Eventpoll, fd: c_int, stat: Option<stat>, interest: Inte
     Ok(())
 }
 
-/// The checks of instances in instances (N3), and what the target has to know about this one.
-/// Returns the lock of the links, which the caller holds until the link is made.
+/// Checks instances in instances (N3), and tells the target about this one. Returns the lock of the
+/// links, which the caller holds until the link is made.
 fn check_nesting(ep: &'static Eventpoll, fd: c_int, interest: Interest) -> Result<Option<Guard<'static, ()>>, Errno> {
     match lookup::known(fd).and_then(|file| Some((file, file.eventpoll()?))) {
         Some((inner_file, inner)) => {
@@ -103,9 +103,10 @@ fn locked_file_of(fd: c_int) -> Result<(&'static File, FileGuard), Errno> {
     }
 }
 
-/// Everything that can fail: the places of one more registration, its extension, and its pin on the
-/// instance. ENOMEM, or EBADF if the instance was closed in between: its registrations are gone by
-/// now, or go with its last wait, and nothing would remove one that comes later.
+/// Reserves everything whose allocation can fail: the places of one more registration, its
+/// extension, and its pin on the instance. ENOMEM, or EBADF if the instance was closed in between:
+/// its registrations are gone by now, or go with its last wait, and nothing would remove a later
+/// one.
 fn reserve(ep: &'static Eventpoll, st: &mut EpState, item: &'static Epitem) -> Result<(), Errno> {
     if st.closed {
         return Err(Errno::EBADF);
@@ -119,7 +120,7 @@ fn reserve(ep: &'static Eventpoll, st: &mut EpState, item: &'static Epitem) -> R
     Ok(())
 }
 
-/// The state of a registration that begins.
+/// Sets the state of a registration that begins.
 fn initialize(st: &mut EpState, item: &'static Epitem, file: &'static File, interest: Interest) {
     let state = item.at(&st.held);
     let level = || file.level(item.via(), levels(interest.events)) & !NVAL;

@@ -16,7 +16,7 @@ use crate::probe::sample;
 use crate::sys;
 
 /// The bits to report of a registration; 0 if its level is gone (W7) or is not an edge. `in_turn`
-/// is false for a look that only passes by: it takes nothing from the file.
+/// is false for a look outside its turn, which takes nothing from the file.
 #[doc(alias = "ep_item_poll")]
 #[inline]
 pub fn reportable(st: &mut EpState, item: &'static Epitem, in_turn: bool) -> Bits {
@@ -25,7 +25,8 @@ pub fn reportable(st: &mut EpState, item: &'static Epitem, in_turn: bool) -> Bit
     let state = item.at(&st.held);
     let level = look.level & state.watched(file);
     let bits = level & levels(state.events.get());
-    // A level that the look took is shown to no rival, and would not be found again by `claims`.
+    // A level that the look took is not shown to other instances, and `claims` would not find it
+    // again.
     let is_exclusive = state.is_exclusive() && file.kind().fleeting() == 0;
     if is_exclusive && !may_report(st, item, file, level, bits) {
         return 0;
@@ -33,7 +34,7 @@ pub fn reportable(st: &mut EpState, item: &'static Epitem, in_turn: bool) -> Bit
     let state = item.at(&st.held);
     if bits == 0 && file.is_instance() {
         if in_turn {
-            // It reports again after another wake-up.
+            // The registration reports again after the next wake-up.
             state.edge.set(Edge::told(READABLE_INSTANCE));
         }
         return 0;
@@ -56,12 +57,12 @@ pub fn reportable(st: &mut EpState, item: &'static Epitem, in_turn: bool) -> Bit
     if is_edge { bits } else { 0 }
 }
 
-/// A look at the file: by its operations, or by the poll that was made for the report. The second
-/// part are the levels that the look has taken away, on files that show a change once.
+/// Looks at the file: by its operations, or by the poll that was made for the report. The second
+/// part is the levels that the look has cleared, on files that show a change once.
 #[inline]
 fn look(st: &EpState, item: &Epitem, file: &'static File, in_turn: bool) -> (Look, Option<Bits>) {
     match file.ops() {
-        // The look that passed by has polled the instance's pipe, which shows nothing.
+        // The look outside the turn has polled the instance's pipe, and the level is low.
         Some(ops) if ops.is_instance && !in_turn && item.level(&st.held) == 0 => (Look::polled(0), None),
         Some(ops) => ((ops.look)(file, in_turn), None),
         None if file.kind().fleeting() != 0 => {
@@ -72,7 +73,8 @@ fn look(st: &EpState, item: &Epitem, file: &'static File, in_turn: bool) -> (Loo
     }
 }
 
-/// Only the look of a registration in its turn takes the change that such a file shows once.
+/// Looks at a file that shows a change once. Only the look of a registration in its turn takes the
+/// change.
 fn look_at_fleeting(item: &Epitem, file: &'static File, in_turn: bool) -> (Bits, Bits) {
     if in_turn {
         let shown = fleeting::take(file, item.via());
@@ -85,7 +87,7 @@ fn look_at_fleeting(item: &Epitem, file: &'static File, in_turn: bool) -> (Bits,
 /// Whether an exclusive registration may go on to its edge rule with this level (X1).
 fn may_report(st: &mut EpState, item: &'static Epitem, file: &'static File, level: Bits, bits: Bits) -> bool {
     if bits == 0 {
-        // The level is one that wakes without being asked for; the edge rule makes it quiet.
+        // The level was not asked for; the edge rule makes it quiet.
         exclusive::release(file, item);
         return true;
     }
@@ -95,8 +97,8 @@ fn may_report(st: &mut EpState, item: &'static Epitem, file: &'static File, leve
 }
 
 /// Claims the event for an exclusive registration; false if another instance has it. The level is
-/// read again under the claim, because another instance may have had the event, and drained it,
-/// since the poll.
+/// read again under the claim, because another instance may have reported the event since the poll,
+/// and the program may have consumed it.
 fn claims(st: &mut EpState, item: &'static Epitem, file: &'static File, bits: Bits) -> bool {
     let state = item.at(&st.held);
     if state.newcomer.get() {
@@ -118,11 +120,11 @@ fn claims(st: &mut EpState, item: &'static Epitem, file: &'static File, bits: Bi
     lasts
 }
 
-/// The edge of a completion: only the wake-up that it stands for puts a registration on the ready
-/// list.
+/// Records the report of a completion as an edge. The completion stands for a wake-up, and nothing
+/// else puts the registration on the ready list.
 fn report_completion(state: &State, file: &File, level: Bits) {
     state.edge.set(Edge::told(level));
-    // For the facts of calls in progress, which matter again once the ring is gone.
+    // For the facts of calls in progress, which matter again after the instance leaves the ring.
     state.reported_at.set(file.clock());
 }
 

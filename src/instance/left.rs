@@ -16,8 +16,8 @@ const PAUSE_NS: u64 = 100_000_000;
 /// The number of registrations in one look.
 const TOGETHER: usize = 64;
 
-/// Looks at the registrations that have left, if it is time, and takes back those whose hang-up is
-/// over.
+/// Looks at the registrations that have left the poll set, if it is time, and takes back those
+/// whose hang-up is over.
 pub fn look(st: &mut EpState) {
     if !st.recheck.left || st.tells_edges() || sys::now() < st.recheck.left_due {
         return;
@@ -45,7 +45,7 @@ pub fn look(st: &mut EpState) {
     st.recheck.left_due = sys::now() + PAUSE_NS;
 }
 
-/// The bits to ask of a registration that has left; none if it has not.
+/// The bits to ask for, if a registration has left the poll set; `None` if it has not.
 fn watched_if_left(st: &EpState, item: &Epitem) -> Option<Bits> {
     let state = item.at(&st.held);
     let is_live = state.alive.get() && !state.spent.get() && !state.is_parked();

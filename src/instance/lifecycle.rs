@@ -1,5 +1,5 @@
-//! The end of a wait, a thread and an instance, and the beginning of a forked child: when a thread
-//! leaves the wait queue, and when the registrations of an instance end. Kernel counterpart:
+//! The end of a wait, of a thread and of an instance, and the start of a forked child: when a
+//! thread leaves the wait queue, and when the registrations of an instance end. Kernel counterpart:
 //! `ep_eventpoll_release`.
 
 use std::ptr;
@@ -15,13 +15,14 @@ use crate::graph::waitq::{self, Sleeper};
 use crate::instance::remove;
 use crate::sync::atomic::Ordering::Relaxed;
 
-/// Another wait of the thread is about to join its instance, and signals are blocked.
+/// Ends an earlier wait of the thread, when another one is about to join its instance. Signals are
+/// blocked.
 ///
 /// A thread that is already in a wait is in a signal handler, or has left that wait by `siglongjmp`
-/// or `setcontext`. It cannot be known which, because stacks may be anywhere, and need not be: a
-/// wait that a handler interrupts is over in the kernel as well, before the handler runs. So the
-/// new wait overtakes the old one, which is removed from its instance here; if its frames ever
-/// continue, they find that (`Sleeper::has_left`) and return EINTR.
+/// or `setcontext`. The library cannot know which, because stacks may be anywhere. It need not
+/// know: a wait that a handler interrupts is over in the kernel as well, before the handler runs.
+/// So the new wait overtakes the old one, which is removed from its instance here. If the frames of
+/// the old wait continue, they find that (`Sleeper::has_left`) and return EINTR.
 ///
 /// A handler that runs between the last look and the sleep may return to a `ppoll` of the array
 /// that the sleep is on, unless signals are blocked there; that array is then abandoned to it. This
@@ -36,8 +37,8 @@ pub fn overtake(me: &'static Sleeper) -> Result<(), Errno> {
     Ok(())
 }
 
-/// The calling thread ends, perhaps by a cancellation in a wait (W10): the next thread gets its
-/// place.
+/// Handles the end of the calling thread, perhaps by a cancellation in a wait (W10): the next
+/// thread gets its place.
 pub fn end_thread() {
     if let Some(own) = Sleeper::current() {
         abandon(own);
@@ -46,7 +47,7 @@ pub fn end_thread() {
     }
 }
 
-/// Leaves a wait that does not continue.
+/// Leaves a wait that will not continue.
 fn abandon(sleeper: &'static Sleeper) {
     sleeper.end_turn();
     if let Some(ep) = sleeper.waits_on.get() {
@@ -54,8 +55,8 @@ fn abandon(sleeper: &'static Sleeper) {
     }
 }
 
-/// A thread's wait does not continue: the thread was cancelled, or begins another wait. Does
-/// nothing if a signal handler has done this just before.
+/// Takes a thread off the wait queue because its wait will not continue: the thread was cancelled,
+/// or begins another wait. Does nothing if a signal handler has done this just before.
 fn desert(ep: &'static Eventpoll, sleeper: &'static Sleeper) {
     let was_last = {
         let mut st = ep.lock();
@@ -68,7 +69,7 @@ fn desert(ep: &'static Eventpoll, sleeper: &'static Sleeper) {
     finish_wait(ep, was_last);
 }
 
-/// A wait is over: unpins the instance, and ends its registrations if this was the last wait and
+/// Finishes a wait: unpins the instance, and ends its registrations if this was the last wait and
 /// the descriptor was closed meanwhile (W11).
 pub fn finish_wait(ep: &'static Eventpoll, was_last: bool) {
     if was_last {
@@ -77,12 +78,13 @@ pub fn finish_wait(ep: &'static Eventpoll, was_last: bool) {
     ep.unpin();
 }
 
-/// The descriptor is closed: the registrations end, now or with the last wait (W11).
+/// Ends an instance whose descriptor is closed. Its registrations end now, or with the last wait
+/// (W11).
 pub fn close(ep: &'static Eventpoll) {
     let waits = {
         let mut st = ep.lock();
         st.closed = true;
-        // The record of the description may be another's from here on.
+        // The record of the description may be recycled from here on.
         ep.file.set(None);
         consumer::close(ep, &mut st);
         !st.queue.waiters.is_empty()
@@ -93,8 +95,8 @@ pub fn close(ep: &'static Eventpoll) {
     ep.unpin();
 }
 
-/// In a forked child no other thread waits and no watcher runs. The pipe is the parent's, so the
-/// instance gets a new one under the same numbers (D5).
+/// Resets all instances in a forked child, where no other thread waits and no watcher runs. The
+/// pipe is the parent's, so each instance gets a new one under the same numbers (D5).
 pub fn reset_all_after_fork() {
     Eventpoll::for_each(reset_after_fork);
 }
@@ -119,7 +121,7 @@ fn reset_after_fork(ep: &'static Eventpoll) {
         state.set_shard(NO_SHARD);
         if state.set_parked(false) {
             st.backend.parked -= 1;
-            // The watcher that does not exist here keeps its pin: the child loses the record.
+            // The watcher does not exist here, and its pin remains: the child loses the record.
         }
     }
     switch::reset_after_fork(ep, st);
@@ -131,7 +133,7 @@ fn reset_after_fork(ep: &'static Eventpoll) {
         ep.absorb(st);
     }
     if st.closed {
-        // Its descriptor was closed while threads waited that do not exist here.
+        // The descriptor was closed during the waits of threads that do not exist here.
         let is_over = st.queue.waiters.is_empty();
         drop(guard);
         if is_over {

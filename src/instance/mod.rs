@@ -1,4 +1,4 @@
-//! One epoll instance: control calls, waits, reports, and closes of what it watches.
+//! One epoll instance: control calls, waits, reports, and closes of the files that it watches.
 
 pub mod any_ready;
 pub mod close;

@@ -1,6 +1,5 @@
-//! Which open file a number names: looked up, made known, and checked, because a number may be
-//! closed and used again by a call that no hook sees. Kernel counterpart: `fdget`, whose answer is
-//! always true.
+//! Finds the open file that a number names. A number may be closed and reused by a call that no
+//! hook sees, so the result is checked. Kernel counterpart: `fdget`, which needs no check.
 
 use libc::{c_int, stat};
 use nix::errno::Errno;
@@ -12,7 +11,7 @@ use crate::instance::close;
 use crate::lock;
 use crate::sys;
 
-/// The description of an open number, made known if it is not.
+/// The description of an open number. Enters it if it is not known.
 #[doc(alias = "fdget")]
 pub fn file_of(fd: c_int) -> Result<&'static File, Errno> {
     loop {
@@ -35,7 +34,7 @@ pub fn file_of(fd: c_int) -> Result<&'static File, Errno> {
     }
 }
 
-/// Other numbers that were open when the process started may name the same description.
+/// Enters the other numbers of the description that were open when the process started.
 fn note_twins(file: &'static File, fd: c_int) -> Result<(), Errno> {
     inherited::twins(fd).try_for_each(|twin| match enter_first(file, twin) {
         Err(Errno::EEXIST) => Ok(()),
@@ -44,8 +43,8 @@ fn note_twins(file: &'static File, fd: c_int) -> Result<(), Errno> {
 }
 
 /// Compares the file that is open under a number with the known one, and forgets the number if it
-/// was closed and used again unseen. Remembers the identity at the first time. True if the number
-/// names the same socket or pipe as when it was registered.
+/// was closed and reused unseen. Stores the identity at the first call. True if the number names
+/// the same socket or pipe as when it was registered.
 pub fn verify(fd: c_int, stat: &stat) -> bool {
     let Some(file) = known(fd) else { return false };
     let identity = (stat.st_dev, stat.st_ino);
@@ -64,8 +63,8 @@ pub fn verify(fd: c_int, stat: &stat) -> bool {
     matches!(stat.st_mode & libc::S_IFMT, libc::S_IFSOCK | libc::S_IFIFO)
 }
 
-/// Whether a number that was an instance's still is. It is forgotten if it was closed unseen and
-/// names another file now.
+/// Whether a number still names its instance. It is forgotten if it was closed unseen and names
+/// another file now.
 #[cold]
 pub fn is_instance(fd: c_int) -> bool {
     if lock::interrupted() {

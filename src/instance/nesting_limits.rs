@@ -1,6 +1,5 @@
-//! How deeply instances may nest, and over how many paths a wake-up may spread: no cycle, at most
-//! five instances in a chain, and a limit on the paths from one file (N3). Kernel counterparts:
-//! `ep_loop_check` and `reverse_path_check`.
+//! The limits of nesting: no cycle, at most five instances in a chain, and a limit on the paths
+//! from one file (N3). Kernel counterparts: `ep_loop_check` and `reverse_path_check`.
 
 use nix::errno::Errno;
 
@@ -18,8 +17,8 @@ pub static LINKS: Lock<()> = Lock::new(ranks::LINKS, ());
 #[doc(alias = "EP_MAX_NESTS")]
 const LONGEST_CHAIN: usize = 4;
 
-/// The most paths from one file up to an instance that nobody watches, by the number of links
-/// between instances on the path. A file may be in any number of instances that are in no other.
+/// The most paths from one file up to an unwatched instance, by the number of links between
+/// instances on the path. A file may be in any number of instances that are in no other.
 #[doc(alias = "path_limits")]
 const PATHS: [usize; LONGEST_CHAIN + 1] = [usize::MAX, 500, 100, 50, 10];
 
@@ -31,8 +30,8 @@ pub fn lock_links() -> Guard<'static, ()> {
     LINKS.lock()
 }
 
-/// ELOOP if `inner` in `outer` would close a cycle, or make too long a chain. The guard keeps the
-/// answer true.
+/// ELOOP if `inner` in `outer` would close a cycle, or make too long a chain. The result holds as
+/// long as the guard.
 pub fn check(outer: &'static Eventpoll, inner: &'static Eventpoll) -> Result<Guard<'static, ()>, Errno> {
     let links = lock_links();
     let below = depth_below(inner, outer, 0)?;
@@ -71,8 +70,8 @@ fn count_below(ep: &'static Eventpoll, link: Link) -> Result<(), Errno> {
     })
 }
 
-/// EINVAL if `file` in `ep` would have too many paths. The guard keeps the answer true; an instance
-/// that nobody watches needs none.
+/// EINVAL if `file` in `ep` would have too many paths. The result holds as long as the guard; an
+/// unwatched instance needs none.
 pub fn check_paths(ep: &'static Eventpoll, file: &'static File) -> Result<Option<Guard<'static, ()>>, Errno> {
     if ep.file().is_none_or(|own| own.graph().is_unwatched()) {
         return Ok(None);
@@ -112,8 +111,8 @@ fn watchers_of(ep: &'static Eventpoll) -> Result<Vec<&'static Eventpoll>, Errno>
     }
 }
 
-/// Collects records that are to be visited after their lock is released. ENOMEM where a plain
-/// `collect` would end the process.
+/// Collects records that are to be visited after their lock is released. ENOMEM where `collect`
+/// would abort the process.
 pub fn gather<T>(records: impl Iterator<Item = &'static T>) -> Result<Vec<&'static T>, Errno> {
     let mut gathered = Vec::new();
     for record in records {

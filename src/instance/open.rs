@@ -21,13 +21,12 @@ use crate::sync::atomic::AtomicBool;
 use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
 use crate::sys;
 
-/// Whether there was ever an orphan, an instance without a known number.
+/// Whether there has been an orphan, an instance without a known number.
 static ANY_ORPHAN: AtomicBool = AtomicBool::new(false);
 
 /// epoll_create1(2). `flags` may be EPOLL_CLOEXEC. Returns the descriptor.
 ///
-/// The instance has the operations `ops`, and reports to `link` from the beginning, if there is
-/// one.
+/// The instance has the operations `ops`. It reports to `link` from the beginning, if there is one.
 pub fn create(flags: c_int, ops: &'static FileOps, link: Option<&'static dyn OuterLink>) -> Result<c_int, Errno> {
     begin_creation(flags)?;
     if !EVER.swap(true, Relaxed) {
@@ -41,7 +40,7 @@ pub fn create(flags: c_int, ops: &'static FileOps, link: Option<&'static dyn Out
         if flags & libc::EPOLL_CLOEXEC == 0 {
             sys::fcntl(epfd, libc::F_SETFD, 0)?;
         }
-        // A number that is known here although it was free was closed unseen.
+        // The number was free, so if it is known here, no hook saw its close.
         close::forget(epfd);
         let ep = INSTANCES.take()?;
         let Ok(file) = File::create() else {
@@ -87,7 +86,8 @@ pub fn create(flags: c_int, ops: &'static FileOps, link: Option<&'static dyn Out
     }
 }
 
-/// The beginning of every call that makes an instance or a source. `flags` may be EPOLL_CLOEXEC.
+/// The common start of every call that creates an instance or a source. `flags` may be
+/// EPOLL_CLOEXEC.
 pub fn begin_creation(flags: c_int) -> Result<(), Errno> {
     if flags & !libc::EPOLL_CLOEXEC != 0 {
         return Err(Errno::EINVAL);
@@ -116,7 +116,7 @@ pub fn find(epfd: c_int) -> Result<Pinned, Errno> {
         if file.is_likely_named_by(epfd, false) {
             return ep.pin().ok_or(Errno::EBADF);
         }
-        // Closed unseen.
+        // The number was closed unseen.
         close::vanished(file, epfd);
     }
     if !sys::is_usable(epfd) {
@@ -163,8 +163,8 @@ fn with_pipe(stat: &libc::stat) -> Option<&'static Eventpoll> {
     found
 }
 
-/// The instance whose pipe is open under an unknown number, which was received in a message, taken
-/// from another process, or made by an inline system call. The number is known from here on.
+/// The instance whose pipe is open under an unknown number. The number was received in a message,
+/// taken from another process, or made by an inline system call. It is known from here on.
 pub fn adopt(fd: c_int, stat: &libc::stat) -> Option<&'static Eventpoll> {
     if !may_be_instance(stat) {
         return None;
@@ -179,8 +179,8 @@ pub fn adopt(fd: c_int, stat: &libc::stat) -> Option<&'static Eventpoll> {
 }
 
 impl Eventpoll {
-    /// Whether the descriptor is open under a number that is not known, when all known numbers are
-    /// gone: then the pipe has a reader. `last`, which is about to be closed, does not count.
+    /// Whether the descriptor is open under an unknown number when all known numbers are gone: then
+    /// the pipe has a reader. `last`, which is about to be closed, does not count.
     pub fn has_other_numbers(&self, last: c_int) -> bool {
         /// Longer than a system call takes that does not sleep.
         const NAPS: u32 = 8;
@@ -204,13 +204,13 @@ impl Eventpoll {
         });
         if has_readers {
             self.muted.store(false, SeqCst);
-            // The descriptor has not shown the level meanwhile.
+            // The descriptor did not show the level meanwhile.
             self.show_readable();
         }
         has_readers
     }
 
-    /// No thread writes to the pipe after this.
+    /// Makes sure that no thread writes to the pipe from here on.
     fn mute(&self) {
         /// A writer that has not finished by then is held up by a signal handler.
         const NAPS: u32 = 100;
@@ -218,14 +218,15 @@ impl Eventpoll {
         self.signal.await_users(NAPS);
     }
 
-    /// The last known number is gone, and the descriptor is still open somewhere.
+    /// Makes the instance an orphan: its last known number is gone, and the descriptor is still
+    /// open under another.
     pub fn become_orphan(&self) {
         ANY_ORPHAN.store(true, Relaxed);
         self.number.store(-1, Relaxed);
         self.orphan.store(true, Relaxed);
     }
 
-    /// The end of an orphan whose descriptor is closed everywhere.
+    /// Ends an orphan whose descriptor is closed everywhere.
     fn reap(&'static self) {
         let Some(file) = self.file().filter(|_| self.orphan.load(Relaxed)) else { return };
         if self.has_other_numbers(-1) {

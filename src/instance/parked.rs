@@ -1,5 +1,5 @@
-//! The registrations of an instance that are with watchers, as a thread of the instance sees them:
-//! looks that do not wait for a watcher, and the way back.
+//! Operations on the registrations of an instance that are with watchers: looks that do not wait
+//! for a watcher, and taking registrations back.
 
 use crate::backend::watch;
 use crate::graph::epstate::EpState;
@@ -19,9 +19,9 @@ pub fn look_at_parked(st: &mut EpState) -> bool {
     any
 }
 
-/// The same for the next few of them, once in a tick of the coarse clock. A wait that always finds
-/// something would never look at all of them, and their watcher may not get a processor while the
-/// program uses it.
+/// As [`look_at_parked`], for the next few of them, once per tick of the coarse clock. A wait that
+/// always finds something would never look at all of them, and their watcher may not get a
+/// processor while the program uses it.
 pub fn look_at_next_parked(st: &mut EpState) {
     const MOST_PASSED: usize = 512;
     if st.backend.parked == 0 || st.backend.looked_ms == st.now_ms {
@@ -36,8 +36,8 @@ pub fn look_at_next_parked(st: &mut EpState) {
     st.backend.next_parked = next;
 }
 
-/// Looks at the parked ones among the next registrations: at most a window of them, and past at
-/// most this many.
+/// Looks at the parked registrations among the next `most` of the interest list, at most a window
+/// of them.
 fn look_at_window(st: &mut EpState, next: &mut usize, most: usize) -> bool {
     let mut window = PollBatch::<_, WINDOW>::new();
     let end = st.items.interest.len().min(next.saturating_add(most));
