@@ -1,6 +1,6 @@
 //! Brings an instance in line with a registration that changed: facts from hooks are digested, and
-//! the poll set, or the ring, asks for what can be news. Kernel counterpart: none, for there each
-//! wake-up runs `ep_poll_callback`.
+//! the poll set, or the ring, asks for the bits that can be news. Kernel counterpart: none, because
+//! there each wake-up runs `ep_poll_callback`.
 
 use crate::backend::watch;
 use crate::edge::Facts;
@@ -11,7 +11,7 @@ use crate::graph::file::File;
 
 impl EpState {
     /// Brings the poll set in line with a registration: takes in the facts that hooks reported, and
-    /// asks poll for what can be news after them.
+    /// asks poll for the bits that can be news after them.
     pub fn refresh(&mut self, item: &'static Epitem) {
         if self.item_changed(item) {
             return;
@@ -39,8 +39,8 @@ impl EpState {
         }
     }
 
-    /// Facts that put a registration on the ready list, as the kernel's wake-up does, whatever its
-    /// level is by now.
+    /// Takes in the facts that put a registration on the ready list, as the kernel's wake-up does,
+    /// whatever its level is by now.
     fn take_wakeups(&mut self, item: &'static Epitem, file: &'static File, facts: Facts) {
         let state = item.at(&self.held);
         if facts.contains(Facts::WROTE) && state.is_woken_by_instance(file) && item.told_after(state.reported_at.get())
@@ -52,7 +52,7 @@ impl EpState {
         }
     }
 
-    /// The memories of edges take in the facts.
+    /// Takes the facts into the memories of edges.
     #[inline]
     fn digest(&mut self, item: &'static Epitem, file: &'static File, facts: Facts) {
         if self.outer.is_followed() {
@@ -91,7 +91,8 @@ impl EpState {
         }
     }
 
-    /// A registration of a followed instance was woken, if `woken`: outer instances are informed.
+    /// Reports to the outer instances that a registration of a followed instance was woken, if
+    /// `woken` is true.
     pub fn note_woken(&mut self, item: &'static Epitem, woken: bool) {
         if woken {
             self.outer.has_news = true;
@@ -107,8 +108,7 @@ impl EpState {
 }
 
 impl Eventpoll {
-    /// Brings a changed registration into force: at once, or by the poller if it sleeps on the set
-    /// now.
+    /// Applies a changed registration: at once, or through the poller if it sleeps on the set now.
     pub fn apply(&'static self, st: &mut EpState, item: &'static Epitem) {
         if let Some(poller) = st.queue.poller {
             if st.is_set_slept_on() {

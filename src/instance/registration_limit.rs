@@ -13,8 +13,8 @@ use crate::sys;
 static REGISTRATIONS: AtomicU64 = AtomicU64::new(0);
 static LIMIT: AtomicU64 = AtomicU64::new(u64::MAX);
 
-/// Reads the system's limit for a user; there is none if it cannot be read. At the first instance,
-/// when a program has not locked itself in yet.
+/// Reads the system's limit for a user; there is none if it cannot be read. Called at the first
+/// instance, before the program enters a sandbox.
 pub fn read() {
     let mut buffer = [0; 32];
     let text = sys::read_file(b"/proc/sys/fs/epoll/max_user_watches\0", &mut buffer).ok();
@@ -23,17 +23,17 @@ pub fn read() {
     }
 }
 
-/// ENOSPC at the limit.
+/// Returns ENOSPC at the limit.
 pub fn check() -> Result<(), Errno> {
     if REGISTRATIONS.load(Relaxed) < LIMIT.load(Relaxed) { Ok(()) } else { Err(Errno::ENOSPC) }
 }
 
-/// A registration was added.
+/// Counts an added registration.
 pub fn count() {
     REGISTRATIONS.fetch_add(1, Relaxed);
 }
 
-/// A registration was removed.
+/// Counts a removed registration.
 pub fn uncount() {
     REGISTRATIONS.fetch_sub(1, Relaxed);
 }

@@ -15,7 +15,7 @@ pub enum End {
     Deleted,
     /// The close of its description.
     Closed,
-    /// The same, which no hook saw.
+    /// The close of its description, which no hook saw.
     Vanished,
     /// The close of its instance.
     Cleared,

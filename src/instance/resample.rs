@@ -1,7 +1,7 @@
-//! Looks behind reported levels for edges that poll(2) cannot show: an arrival that only a count
-//! shows, freed space, a peer that closed. Each wait samples the registrations on the resample
-//! list, and so does a tick while a thread sleeps. Kernel counterpart: none, for there every
-//! wake-up is a call of `ep_poll_callback`.
+//! Finds edges that poll(2) cannot show because the level is still high: an arrival that only a
+//! count shows, freed space, a peer that closed. Each wait samples the registrations on the
+//! resample list, and so does a tick while a thread sleeps. Kernel counterpart: none, because there
+//! every wake-up calls `ep_poll_callback`.
 
 use crate::INTERPOSES;
 use crate::count::Count;
@@ -23,13 +23,13 @@ use crate::sys;
 pub enum Extent {
     /// All of them.
     All,
-    /// Not those that the next poll may show; [`found_by_count`] samples them after it.
+    /// All except those that the next poll may show; [`found_by_count`] samples them after it.
     BeforeLook,
-    /// Those of files whose wake-ups meet any mask, so that their levels need not show them.
+    /// Those of files whose wake-ups match any mask, so that their levels may not show them.
     WakesAnyMask,
 }
 
-/// Samples the registrations on the list, and the instances inside. Returns the longest time, in
+/// Samples the registrations on the list, and the inner instances. Returns the longest time, in
 /// nanoseconds, until the next sample is due; `None` if none is needed.
 pub fn sample(st: &mut EpState, extent: Extent) -> Option<u64> {
     left::look(st);
@@ -38,13 +38,13 @@ pub fn sample(st: &mut EpState, extent: Extent) -> Option<u64> {
     [longest, looks_inside.then_some(LONGEST_TICK_NS)].into_iter().flatten().min()
 }
 
-/// The same, without the instances inside.
+/// As [`sample`], without the inner instances.
 fn sample_listed(st: &mut EpState, extent: Extent) -> Option<u64> {
     let is_due = st.recheck.to_resample.is_empty() || sys::now() >= st.recheck.rare_due;
     let mut pace = Pace { longest: None, is_due };
     if st.outer.is_followed() {
-        // From the end: the kernel wakes the latest first of those that one arrival wakes, as a
-        // signal wakes every signalfd.
+        // From the end: if one arrival wakes several registrations, as a signal wakes every
+        // signalfd, the kernel wakes the latest first.
         let held = &st.held;
         st.recheck.to_resample.sort_unstable_by_key(|item| item.at(held).serial.get());
     }
@@ -60,17 +60,17 @@ fn sample_listed(st: &mut EpState, extent: Extent) -> Option<u64> {
     pace.longest
 }
 
-/// How soon the next sample is due.
+/// The time until the next sample.
 struct Pace {
     longest: Option<u64>,
-    /// The counts that cost most are due now.
+    /// Whether the most expensive counts are due now.
     is_due: bool,
 }
 
 impl Pace {
     /// Whether a registration is sampled this time. The count of an eventfd that another process
-    /// may write to is a read of `/proc`: unless one is known to do so, it is taken once in a
-    /// while.
+    /// may write to takes a read of `/proc`. Unless another process is known to write to it, the
+    /// count is taken once in a while.
     fn admits(&mut self, st: &mut EpState, item: &Epitem, file: &File) -> bool {
         if INTERPOSES && file.is_shared_eventfd() {
             if file.eventfd().is_some_and(Eventfd::is_added_to_unseen) {
@@ -139,14 +139,14 @@ fn sample_one(st: &mut EpState, item: &'static Epitem, file: &'static File, exte
 struct Sample {
     /// The count of arrivals, if there is one.
     count: Option<Count>,
-    /// A TCP connection that was closing cannot change its state any more.
+    /// Whether a TCP connection that was closing can no longer change its state.
     is_closed: bool,
 }
 
 impl Sample {
     fn take(item: &Epitem, state: &State, file: &'static File, watched: Bits) -> Sample {
         let closes = state.edge.get().is_closing() || state.announced().is_closing();
-        // Before the count, which then has the state that the connection may enter in between.
+        // Before the count, which then includes a state that the connection enters in between.
         let is_closed = closes && file.kind() != Kind::Signalfd && !sample::closes_still(item.via());
         let count = sample::arrivals(file, item.via(), watched);
         let had = state.edge.get().seen();
@@ -154,18 +154,18 @@ impl Sample {
         if let Some(tcp) = file.tcp().filter(|tcp| tcp.place().is_some())
             && count.is_some_and(is_arrival)
         {
-            // Or a reader whose calls are not seen has taken some.
+            // A reader whose calls are not seen may have taken some.
             tcp.lose_place();
         }
         Sample { count, is_closed }
     }
 }
 
-/// The result of a comparison with the last report.
+/// The result of comparing a sample with the last report.
 struct Found {
     /// A level rose that is in no poll set, so only this look finds it.
     is_news: bool,
-    /// A wake-up that outer instances have to be informed of.
+    /// There was a wake-up that must be reported to outer instances.
     is_woken: bool,
 }
 
@@ -174,7 +174,7 @@ fn compare(item: &Epitem, state: &State, file: &'static File, watched: Bits, sam
     let mut found = Found { is_news: false, is_woken: false };
     let is_uncounted = sample.count.is_none() && !file.kind().arrivals().is_private();
     let is_looked_at = is_uncounted || file.kind().arrivals() == Arrivals::Memory;
-    // Its turn comes when the other instance gives up its claim (X1).
+    // The registration has its turn when the other instance gives up its claim (X1).
     let is_kept_out = state.is_exclusive() && !state.newcomer.get() && file.claim().is_of_another(item);
     for memory in state.memories() {
         let mut edge = memory.get();
@@ -212,7 +212,8 @@ fn take_count(edge: &mut Edge, file: &File, count: Option<Count>) {
     }
 }
 
-/// A followed instance looks at the level of a registration that no poll would find.
+/// Looks at the level of a registration that no poll would find, for the outer instances of a
+/// followed instance.
 fn look_for_outer(st: &mut EpState, item: &'static Epitem, file: &'static File, watched: Bits) {
     if let Some(outer) = st.outer.link
         && st.outer.is_followed()
@@ -224,9 +225,9 @@ fn look_for_outer(st: &mut EpState, item: &'static Epitem, file: &'static File, 
     }
 }
 
-/// Samples, and takes in what the samples found, above all in the instances inside, and what hooks
-/// reported meanwhile; that is sampled in turn. If it does not end, the rest stays in the inbox,
-/// which ends a sleep.
+/// Samples, and takes in the results, above all those of the inner instances, and the facts that
+/// hooks reported meanwhile; those are sampled in turn. After a few rounds the rest stays in the
+/// inbox, which ends a sleep.
 pub fn sample_and_absorb(ep: &'static Eventpoll, st: &mut EpState, extent: Extent) -> Option<u64> {
     const MOST: usize = 4;
     let mut longest = sample(st, extent);
@@ -235,14 +236,15 @@ pub fn sample_and_absorb(ep: &'static Eventpoll, st: &mut EpState, extent: Exten
             break;
         }
         ep.absorb(st);
-        // Not the instances inside again: what watchers report of them would be more mail.
+        // Without the inner instances: the reports of watchers on them would be more mail.
         longest = [longest, sample_listed(st, extent)].into_iter().flatten().min();
     }
     longest
 }
 
-/// Whether the readers of a TCP stream are known, without a system call, to have taken all that had
-/// arrived at the last report. Whether more has arrived is then taken in as well.
+/// Whether the readers of a TCP stream are known, without a system call, to have taken all data
+/// that had arrived by the last report. If so, their count is taken in, which shows whether more
+/// has arrived.
 fn overtakes(st: &EpState, item: &Epitem, file: &File) -> bool {
     let state = item.at(&st.held);
     let mut edge = state.edge.get();
@@ -257,7 +259,8 @@ fn overtakes(st: &EpState, item: &Epitem, file: &File) -> bool {
     count.is_some()
 }
 
-/// Whether a signalfd could report only signals that are not in its mask, which need no tick.
+/// Whether the file is a signalfd whose readable level is not quiet. Then it can hide only signals
+/// outside its mask, which need no tick.
 fn is_quiet_signalfd(state: &State, file: &File) -> bool {
     let quiet = state.edge.get().quiet() | state.announced().quiet();
     file.kind() == Kind::Signalfd && quiet & READABLE == 0
@@ -270,8 +273,8 @@ fn may_show(st: &EpState, item: &Epitem, file: &File) -> bool {
     is_polled && !st.outer.is_followed() && !file.kind().is_unix_data() && state.edge.get().may_show()
 }
 
-/// After a poll: samples the registrations that it might have shown and did not. True if something
-/// arrived at one of them, and was taken: the other levels of its mask are to be polled, too.
+/// Samples, after a poll, the registrations that it might have shown and did not. True if something
+/// arrived at one of them and was taken: then the other levels of its mask must be polled as well.
 pub fn found_by_count(st: &mut EpState) -> bool {
     let mut found = false;
     for index in 0..st.recheck.to_resample.len() {
@@ -298,8 +301,8 @@ pub fn found_by_count(st: &mut EpState) -> bool {
     found
 }
 
-/// Looks at the instances inside this one, so that their descriptors show their present level, and
-/// at the posted levels of sources. True if one of the instances needs another look after a while.
+/// Looks at the inner instances, so that their descriptors show their current level, and at the
+/// posted levels of sources. True if one of the instances needs another look after a while.
 fn sample_inner(st: &mut EpState) -> bool {
     let held = &st.held;
     st.items.inner.retain(|item| {
@@ -327,7 +330,7 @@ mod tests {
     use super::*;
     use crate::instance::testing::{ET, Epoll, Fd, IN, pipe};
 
-    /// A pipe with one unread byte that was reported, edge-triggered.
+    /// A pipe with one unread byte, which an edge-triggered registration has reported.
     fn reported() -> (Epoll, [Fd; 2]) {
         let (ep, [end, other]) = (Epoll::new(), pipe());
         ep.add(&end, IN | ET);

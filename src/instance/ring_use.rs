@@ -1,4 +1,4 @@
-//! When an instance goes over to a ring, and back to poll.
+//! When an instance switches to a ring, and back to poll.
 
 use crate::backend::{switch, uring};
 use crate::graph::epstate::EpState;
@@ -6,8 +6,8 @@ use crate::graph::eventpoll::Eventpoll;
 use crate::graph::waitq::Sleeper;
 use crate::instance::resample::{self, Extent};
 
-/// Whether the instance uses a ring in this round of the wait of `me`. Makes the ring if it pays,
-/// and gives it up if it cannot be used any more. No thread may sleep on the instance.
+/// Whether the instance uses a ring in this round of the wait of `me`. Creates the ring if it pays,
+/// and leaves it if it cannot be used any more. No thread may sleep on the instance.
 pub fn is_by_ring(ep: &'static Eventpoll, st: &mut EpState, me: &'static Sleeper) -> bool {
     let serves = switch::serves(st, me);
     if serves == Some(true) {
@@ -24,10 +24,10 @@ pub fn is_by_ring(ep: &'static Eventpoll, st: &mut EpState, me: &'static Sleeper
     false
 }
 
-/// Switches to a ring. False if there cannot be one.
+/// Switches to a ring. False if none can be created.
 fn enter(ep: &'static Eventpoll, st: &mut EpState, me: &'static Sleeper) -> bool {
     let Ok(ring) = switch::prepare(ep, st, me) else { return false };
-    // The poll of this round would have found it.
+    // The poll of this round would have found these edges.
     let _ = resample::sample(st, Extent::All);
     ep.absorb(st);
     switch::enter(ep, st, ring);
@@ -41,9 +41,9 @@ pub fn leave(ep: &'static Eventpoll, st: &mut EpState) {
     }
 }
 
-/// A registration was added. If there are many, a thread that will be the only one to wait gets its
-/// ring at once, and submits the requests as they come, so that the first wait does not have to
-/// submit all of them.
+/// Considers a ring after a registration was added. If there are many, a thread that will be the
+/// only one to wait gets its ring at once, and submits the requests as they come, so that the first
+/// wait does not have to submit all of them.
 pub fn added(ep: &'static Eventpoll, st: &mut EpState) {
     if st.queue.poller.is_some() || st.items.interest.len() < uring::BATCH {
         return;

@@ -1,7 +1,6 @@
-//! The second look of a report: one poll, with a timeout of 0, of the registrations whose turns
-//! come next, for the bits that the first poll did not ask for. An event carries every bit of the
-//! mask that is high at the time of the report (W4). Kernel counterpart: the poll in
-//! `ep_send_events`.
+//! The second look of a report: one poll, with a timeout of 0, of the registrations whose turn is
+//! next, for the bits that the first poll did not ask for. An event carries every bit of the mask
+//! that is high at the time of the report (W4). Kernel counterpart: the poll in `ep_send_events`.
 
 use crate::events::{Bits, NVAL, levels};
 use crate::graph::epitem::Epitem;
@@ -11,8 +10,8 @@ use crate::poll_batch::{PollBatch, WINDOW};
 /// The number of registrations in a small look, which has smaller arrays to fill.
 const FEW: usize = 8;
 
-/// Reads the levels of the next registrations on the ready list, at most `most`. Returns for how
-/// many.
+/// Reads the levels of the next registrations on the ready list, at most `most`. Returns their
+/// number.
 pub fn look_again(st: &mut EpState, most: usize) -> usize {
     if most > FEW { look_through::<WINDOW>(st, most) } else { look_through::<FEW>(st, most) }
 }
@@ -33,7 +32,8 @@ fn look_through<const ROOM: usize>(st: &mut EpState, most: usize) -> usize {
     number
 }
 
-/// A completion stands for a wake-up and has no level, so all bits are wanted.
+/// The bits to ask for after a completion. It stands for a wake-up and has no level, so these are
+/// all bits.
 fn wanted_after_completion(st: &EpState, item: &Epitem) -> Option<Bits> {
     let state = item.at(&st.held);
     item.set_level(&st.held, 0);
@@ -41,8 +41,8 @@ fn wanted_after_completion(st: &EpState, item: &Epitem) -> Option<Bits> {
     file.map(|file| state.watched(file))
 }
 
-/// Takes the levels of the last poll. The bits to ask for are all of them, if that poll left some
-/// out.
+/// Takes the levels of the last poll. Returns the bits to ask for: all of them, if that poll left
+/// some out.
 fn wanted_after_poll(st: &mut EpState, item: &'static Epitem) -> Option<Bits> {
     let state = item.at(&st.held);
     let (polled, asked) = (st.backend.set.revents(item, &st.held), st.backend.set.asked(item, &st.held));
@@ -52,12 +52,12 @@ fn wanted_after_poll(st: &mut EpState, item: &'static Epitem) -> Option<Bits> {
     // The number of a registration that has ended may name another file.
     let file = item.file().filter(|_| state.alive.get())?;
     let watched = state.watched(file);
-    // One without a place in the poll set was listed by `resample`.
+    // `resample` has listed a registration without a place in the poll set.
     let found = polled != 0 || state.slot.get() == 0;
     // Facts from before the report must not be news after it: they are taken in first, and the
     // levels are read after that.
     let was_told = found && state.is_edge() && item.has_facts();
-    // Quiet bits, and those that the mask has got since the poll.
+    // Quiet bits, and those that were added to the mask since the poll.
     let left_out = asked & watched != watched;
     if was_told {
         st.refresh(item);
@@ -73,7 +73,7 @@ pub fn all_still_ready(st: &EpState, number: usize) -> bool {
     (0..number).step_by(if number > FEW { WINDOW } else { FEW }).all(|done| look(st, &mut waiting, number - done))
 }
 
-/// The same for as many as fit an array.
+/// As [`all_still_ready`], for at most as many as fit an array.
 fn are_ready<const ROOM: usize>(st: &EpState, waiting: &mut dyn Iterator<Item = &'static Epitem>, most: usize) -> bool {
     let mut window = PollBatch::<_, ROOM>::new();
     for item in waiting.take(most.min(ROOM)) {

@@ -48,9 +48,9 @@ pub fn deliver(st: &mut EpState, buffer: Buffer, vanished: &mut Vanished) -> Res
     report(st, buffer, st.ready.list.len(), 0, vanished)
 }
 
-/// Reports the registrations that have waited for their turn longest, without a poll of all: those
-/// that became ready since the last poll are behind them on the list. `None` unless they fill the
-/// array, and are all level-triggered and still ready.
+/// Reports the registrations that have waited longest for their turn, without a poll of all:
+/// registrations that became ready since the last poll are behind them on the list. `None` unless
+/// they fill the array, and are all level-triggered and still ready.
 pub fn deliver_waiting(st: &mut EpState, buffer: Buffer, vanished: &mut Vanished) -> Option<Result<usize, Errno>> {
     let is_plain = !st.tells_edges() && !st.outer.is_observed() && !st.ready.pressing;
     if !is_plain || !second_look::all_still_ready(st, buffer.max) {
@@ -135,14 +135,13 @@ fn is_exchanged(item: &Epitem, now_ms: u64, comparisons: &mut Allowance) -> bool
     item.file().is_some_and(|file| !file.is_still_named_by(item.via(), now_ms, comparisons))
 }
 
-/// The registration is as if it had not been reported.
+/// Restores the state of a registration from before its report.
 fn undo(st: &mut EpState, item: &'static Epitem, before: Memory) {
     item.at(&st.held).restore(before);
     st.refresh(item);
 }
 
-/// The event of a registration is in the array: it goes to the tail of the ready list, or leaves
-/// it.
+/// Moves a registration whose event is in the array to the tail of the ready list, or takes it off.
 #[inline]
 fn end_turn(st: &mut EpState, item: &'static Epitem, before: Memory, polled: bool) {
     st.stats.events += 1;
@@ -180,8 +179,9 @@ fn stays_listed(st: &mut EpState, item: &'static Epitem) -> bool {
     stays
 }
 
-/// The next wait after a report of exclusive registrations that do not stay listed: what it has not
-/// taken is left to other instances (X1).
+/// Releases the claims of exclusive registrations that were reported and did not stay on the ready
+/// list. Called by the next wait: data that the program has not taken by then is left to other
+/// instances (X1).
 pub fn give_up_claims(st: &mut EpState) {
     while let Some(item) = st.items.lent.pop() {
         if let Some(file) = item.file() {
@@ -191,8 +191,8 @@ pub fn give_up_claims(st: &mut EpState) {
     }
 }
 
-/// The registrations that the last poll found, and that have not had their turn, wait for it; their
-/// quiet levels are re-armed from here on.
+/// Re-arms the quiet levels of the registrations that the last poll found and whose turn is still
+/// to come.
 pub fn leave_waiting(st: &mut EpState) {
     if st.items.edges == 0 || st.tells_edges() {
         return;
@@ -206,7 +206,8 @@ pub fn leave_waiting(st: &mut EpState) {
     }
 }
 
-/// True if poll is to be asked for other bits from here on.
+/// As [`leave_waiting`], for one registration with `level`. True if poll must be asked for other
+/// bits from here on.
 pub fn leave_one_waiting(item: &Epitem, state: &State, level: Bits) -> bool {
     let file = item.file().filter(|file| state.is_edge() && !file.is_instance());
     file.is_some_and(|file| {
@@ -217,15 +218,15 @@ pub fn leave_one_waiting(item: &Epitem, state: &State, level: Bits) -> bool {
     })
 }
 
-/// After its report an edge-triggered registration is polled for other bits. Facts that came in
-/// meanwhile are taken in with that.
+/// Asks poll for other bits after the report of an edge-triggered registration. Takes in facts that
+/// were reported meanwhile.
 pub fn refresh_edge(st: &mut EpState, item: &'static Epitem) {
     if item.at(&st.held).is_edge() && !st.tells_edges() {
         st.refresh(item);
     }
 }
 
-/// A registration has left the ready list.
+/// Updates a registration that has left the ready list.
 pub fn unlist(st: &mut EpState, item: &'static Epitem) {
     let state = item.at(&st.held);
     state.ready.set(false);

@@ -1,5 +1,6 @@
 //! For unit tests: an instance without a waiting thread, and files whose level the test sets. A
-//! readiness source is the fake probe: no poll finds its level, which is what the test has posted.
+//! readiness source is the fake probe: its level is the one that the test has posted, and no poll
+//! finds it.
 
 use libc::{c_int, epoll_event};
 use nix::errno::Errno;
@@ -29,7 +30,7 @@ pub const ET: u32 = libc::EPOLLET as u32;
 pub const ONESHOT: u32 = libc::EPOLLONESHOT as u32;
 pub const EXCLUSIVE: u32 = libc::EPOLLEXCLUSIVE as u32;
 
-/// A descriptor that is closed with the test, and forgotten by the library before.
+/// A descriptor that is closed at the end of the test, after the library has forgotten it.
 #[derive(Debug)]
 pub struct Fd(pub c_int);
 
@@ -99,7 +100,7 @@ impl Epoll {
         fd.file().graph().find(self.ep, fd.0).expect("a registration")
     }
 
-    /// The part of a wait that learns readiness: what hooks reported, one sample, one poll.
+    /// The part of a wait that learns readiness: the facts from hooks, one sample, one poll.
     pub fn learn(&self) {
         let mut st = self.lock();
         self.ep.absorb(&mut st);

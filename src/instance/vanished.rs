@@ -7,17 +7,17 @@ use crate::graph::epitem::Epitem;
 use crate::graph::file::File;
 use crate::instance::close;
 
-/// Descriptors found by one report. Those that do not fit are found by the next.
+/// The vanished descriptors that one report found. The next report finds those that did not fit.
 #[derive(Debug)]
 pub struct Vanished([Option<(&'static File, c_int)>; 8]);
 
 impl Vanished {
-    /// None.
+    /// An empty list.
     pub const fn none() -> Vanished {
         Vanished([None; 8])
     }
 
-    /// The number that this registration is polled by does not name its file any more.
+    /// Notes a registration that is polled by a number that no longer names its file.
     pub fn note(&mut self, item: &'static Epitem) {
         if let (Some(free), Some(file)) = (self.0.iter_mut().find(|place| place.is_none()), item.file()) {
             *free = Some((file, item.via()));

@@ -28,7 +28,7 @@ use crate::sync::atomic::Ordering::SeqCst;
 use crate::sys::{self, SigMask};
 use crate::uaccess;
 
-/// The longest time to wait, in nanoseconds; `None` waits for ever.
+/// The longest time to wait, in nanoseconds; `None` waits forever.
 pub type Timeout = Option<u64>;
 
 /// The array for the events.
@@ -72,12 +72,12 @@ pub unsafe fn wait(
         return Err(Errno::EINTR);
     }
     let (ep, buffer) = checked(epfd, events, max)?;
-    // SAFETY: the caller answers for the array.
+    // SAFETY: the caller vouches for the array.
     unsafe { wait_on(ep, buffer, timeout, mask, None) }
 }
 
-/// The same on an instance that is pinned for it. When another thread sets `called_off` and kicks
-/// this one, the wait ends and reports nothing.
+/// As [`wait`], on an instance that is pinned for it. When another thread sets `called_off` and
+/// kicks this one, the wait ends and reports nothing.
 ///
 /// # Safety
 /// As for [`wait`].
@@ -124,7 +124,7 @@ pub unsafe fn wait_on(
     if wait.is_over {
         lifecycle::finish_wait(ep, wait.was_last);
     }
-    // Last of all: a handler may run here, and leave the wait by `siglongjmp`.
+    // Last, because a signal handler may run here and leave the wait by `siglongjmp`.
     if let Some(outside) = wait.nap.outside {
         sys::swap_signal_mask(outside);
     }
@@ -134,11 +134,11 @@ pub unsafe fn wait_on(
 /// The progress of a wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
-    /// Not on the wait queue yet.
+    /// The thread is not on the wait queue yet.
     New,
-    /// It has not looked yet.
+    /// The thread has not looked yet.
     First,
-    /// It has looked, or slept.
+    /// The thread has looked, or slept.
     Later,
 }
 
@@ -147,32 +147,32 @@ enum Stage {
 struct Wait {
     ep: &'static Eventpoll,
     me: &'static Sleeper,
-    /// The turn in which it joined the wait queue.
+    /// The turn in which the thread joined the wait queue.
     turn: u32,
     buffer: Buffer,
     timeout: Timeout,
-    /// Set by the first look that finds nothing: a wait that finds something at once does not read
-    /// the clock.
+    /// The end of the time. The first look that finds nothing sets it: a wait that finds something
+    /// at once does not read the clock.
     deadline: Option<u64>,
     may_sleep: bool,
-    /// The limit of the last sleep as the poller was the end of the time.
+    /// Whether the last sleep as the poller was limited only by the end of the time.
     sleeps_to_the_end: bool,
-    /// The longest sleep while an edge may be hidden, in nanoseconds; it doubles.
+    /// The longest sleep while an edge may be hidden, in nanoseconds. It doubles.
     tick: u64,
     stage: Stage,
     looked_at_parked: bool,
-    /// For the thread that polls, when the time is up.
+    /// The limit of the wait for the thread that polls, when the time is up.
     patience: Patience,
-    /// For pauses when closes evict it from poll.
+    /// The pauses when closes evict the thread from poll.
     rest: Rest,
     /// The pause before the next round, in nanoseconds.
     pause: Option<u32>,
     nap: Sleep,
-    /// Set when the wait is to end without events.
+    /// The flag that is set when the wait is to end without events.
     called_off: Option<&'static AtomicBool>,
-    /// The thread is off the wait queue.
+    /// Whether the thread is off the wait queue.
     is_over: bool,
-    /// It was the last one on it, and the instance is closed.
+    /// Whether it was the last one on the queue, and the instance is closed.
     was_last: bool,
 }
 
@@ -193,7 +193,7 @@ impl Wait {
             }
             if let Some(pause) = self.pause.take() {
                 let left = remaining(self.deadline).map_or(u64::MAX, |left| left);
-                // A signal that comes meanwhile ends the next sleep (W8).
+                // A signal that arrives meanwhile ends the next sleep (W8).
                 self.nap.prepare();
                 rest::rest(self.me, u64::from(pause).min(left) as u32);
             }
@@ -204,16 +204,16 @@ impl Wait {
         self.called_off.is_some_and(|called_off| called_off.load(SeqCst))
     }
 
-    /// Whether a signal handler that interrupted this wait has waited itself: this one is over, as
-    /// it is in the kernel once a handler runs. The instance is not pinned any more, and may be
-    /// another.
+    /// Whether a signal handler that interrupted this wait has waited itself. Then this wait is
+    /// over, as it is in the kernel once a handler runs. The instance is not pinned any more, and
+    /// its record may be recycled.
     fn is_overtaken(&self) -> bool {
         self.stage != Stage::New && self.me.has_left(self.turn)
     }
 
-    /// Locks the instance, if the wait is still on its queue. EINTR if not, and if a signal handler
-    /// has switched to these frames from others that hold a lock: those continue only after the
-    /// wait, which is left as if by `siglongjmp`.
+    /// Locks the instance, if the wait is still on its queue. EINTR if not. Also EINTR if a signal
+    /// handler has switched to these frames from others that hold a lock: those continue only after
+    /// the wait, so the wait is left as if by `siglongjmp`.
     fn lock(&self) -> Result<Locked, Errno> {
         let guard = self.ep.lock_unless_inside().ok_or(Errno::EINTR)?;
         if self.is_overtaken() { Err(Errno::EINTR) } else { Ok(guard) }
@@ -268,8 +268,8 @@ impl Wait {
         st.queue.waiters.last().is_some_and(|last| std::ptr::eq(last, self.me))
     }
 
-    /// The time is up, and another thread is in poll. If that thread is about to find more events
-    /// than it takes, this one waits for its turn to look.
+    /// Ends a wait whose time is up while another thread is in poll. If that thread is about to
+    /// find more events than it takes, this one first waits for its turn to look.
     fn look_past(&mut self, guard: Locked) -> Round {
         let others = guard.queue.waiters.newer_than(self.me);
         let due = guard.queue.poller.map_or(glance::Due::Nothing, |poller| glance::due(&guard, poller, others));
@@ -281,7 +281,7 @@ impl Wait {
         Ok(None)
     }
 
-    /// A newer thread polls, or is about to: this one sleeps until it is kicked.
+    /// Sleeps until another thread kicks this one, because a newer thread polls, or is about to.
     fn stand_behind(&mut self, mut guard: Locked) -> Round {
         let st = &mut *guard;
         if st.queue.poller.is_none() {
@@ -320,7 +320,7 @@ impl Wait {
         Ok(None)
     }
 
-    /// This number of events is in the caller's array.
+    /// Finishes the wait with `reported` events in the caller's array.
     fn finish(&mut self, mut guard: Locked, reported: usize, vanished: Vanished) -> Round {
         self.leave(&mut guard);
         drop(guard);
@@ -328,12 +328,12 @@ impl Wait {
         Ok(Some(reported))
     }
 
-    /// The time begins to pass, if it has not.
+    /// Starts the timeout, if it has not started.
     fn begin_to_count(&mut self) {
         self.deadline = self.deadline.or_else(|| deadline_of(self.timeout));
     }
 
-    /// The wait ends without events.
+    /// Ends the wait without events.
     fn give_up(&mut self, outcome: Result<usize, Errno>) {
         let Ok(mut st) = self.lock() else { return };
         self.leave(&mut st);

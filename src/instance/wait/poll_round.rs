@@ -16,7 +16,7 @@ use crate::instance::send_events;
 use crate::instance::vanished::Vanished;
 use crate::probe::fleeting;
 
-/// How the newest thread learns readiness in this round.
+/// The way in which the newest thread learns readiness in this round.
 #[derive(Clone, Copy, Debug)]
 struct Plan {
     /// Poll the set this round.
@@ -50,7 +50,7 @@ impl Wait {
             }
         }
         let Some((mut guard, slept)) = self.learn::<P>(guard, plan)? else {
-            // The time passes, however often the inbox gets mail.
+            // The timeout applies, however often the inbox gets mail.
             self.may_sleep = !is_over(self.deadline);
             return Ok(None);
         };
@@ -75,13 +75,13 @@ impl Wait {
         let extent = if is_first && !P::TELLS_EDGES { Extent::BeforeLook } else { Extent::All };
         let longest_tick = resample::sample_and_absorb(self.ep, st, extent);
         if is_first && st.outer.is_observed() && st.backend.parked <= parking::PARK_ABOVE {
-            // They are parked because somebody looks at the descriptor, not because they are many,
-            // so each report includes them. The samples have looked at the instances among them.
+            // They are parked because the descriptor is observed, not because they are many, so
+            // each report includes them. The samples have looked at the instances among them.
             parked::look_at_parked(st);
         } else if is_first && !P::TELLS_EDGES {
             parked::look_at_next_parked(st);
         }
-        // A look comes first, so that a busy program does not pay for blocked signals.
+        // Looks first, so that a busy program does not pay for blocking signals.
         let unsure = st.backend.parked > 0 || longest_tick.is_some() || st.outer.is_observed() || st.recheck.left;
         let careful = unsure || facts::has_threads() || waitq::ever_overtaken();
         let mut polls = P::polls(st);
@@ -194,7 +194,8 @@ impl Wait {
             }
             return self.finish(guard, reported, vanished);
         }
-        // A wait that does not sleep must not depend on the scheduling of the watchers.
+        // The result of a wait that does not sleep must not depend on the scheduling of the
+        // watchers.
         if !self.may_sleep && !self.looked_at_parked && parked::look_at_parked(st) {
             self.looked_at_parked = true;
             return Ok(None);
