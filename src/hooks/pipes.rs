@@ -110,7 +110,7 @@ struct Transfer {
     source: Option<(&'static File, u32)>,
     sink: Option<(&'static File, u32)>,
     asked: usize,
-    /// Whether the call takes what it moves: tee(2) does not.
+    /// Whether the call takes the data from the source: tee(2) does not.
     takes: bool,
     taking: Option<Taking>,
     packet: Packet,

@@ -16,7 +16,7 @@ use crate::sys;
 /// Frees the number that a dup2 asks for: an internal descriptor under it moves to another number.
 /// When this returns, no thread sleeps on the number, or is about to use it.
 pub fn make_way(fd: c_int) {
-    /// A thread that has not answered by then is held up by a signal handler.
+    /// A thread that has not responded by then is held up by a signal handler.
     const NAPS: u32 = 500;
     if !is_internal(fd) {
         return;

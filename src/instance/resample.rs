@@ -266,7 +266,7 @@ fn is_quiet_signalfd(state: &State, file: &File) -> bool {
     file.kind() == Kind::Signalfd && quiet & READABLE == 0
 }
 
-/// Whether the next poll may show what a sample would.
+/// Whether the next poll may show the edge that a sample would find.
 fn may_show(st: &EpState, item: &Epitem, file: &File) -> bool {
     let state = item.at(&st.held);
     let is_polled = state.alive.get() && !state.spent.get() && state.slot.get() != 0;

@@ -7,8 +7,8 @@
 
 use crate::shards;
 
-/// The cost of one descriptor in a poll that does not sleep, which is what a busy thread makes. A
-/// poll that sleeps costs more: `rest::SLEEP_NS`. docs/architecture.md, "Parking", describes how
+/// The cost of one descriptor in a poll that does not sleep, as the polls of a busy thread do not.
+/// A poll that sleeps costs more: `rest::SLEEP_NS`. docs/architecture.md, "Parking", describes how
 /// both were measured.
 const POLL_NS: i64 = 50;
 /// The cost of a watcher that wakes the waiting thread and returns to poll its whole shard.
@@ -61,8 +61,7 @@ impl Account {
         self.balance -= HAND_BACK_NS;
     }
 
-    /// Books a poll of the parked registrations by the waiting thread, which cancels what they
-    /// saved.
+    /// Books a poll of the parked registrations by the waiting thread, which cancels their saving.
     pub fn looked(&mut self, parked: usize) {
         self.balance -= parked as i64 * POLL_NS;
     }
