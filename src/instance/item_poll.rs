@@ -87,7 +87,7 @@ fn look_at_fleeting(item: &Epitem, file: &'static File, in_turn: bool) -> (Bits,
 /// Whether an exclusive registration may go on to its edge rule with this level (X1).
 fn may_report(st: &mut EpState, item: &'static Epitem, file: &'static File, level: Bits, bits: Bits) -> bool {
     if bits == 0 {
-        // The level was not asked for; the edge rule makes it quiet.
+        // The level is not in the mask, but wakes the registration; the edge rule makes it quiet.
         exclusive::release(file, item);
         return true;
     }
@@ -128,7 +128,7 @@ fn report_completion(state: &State, file: &File, level: Bits) {
     state.reported_at.set(file.clock());
 }
 
-/// Reports what this look shows to the other registrations of the file.
+/// Reports the result of this look to the other registrations of the file.
 fn tell_others(item: &Epitem, state: &State, file: &'static File, level: Bits, bits: Bits) {
     // A quiet level is assumed to be high, and a registration that shows nothing may not have been
     // polled.

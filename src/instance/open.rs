@@ -182,7 +182,7 @@ impl Eventpoll {
     /// Whether the descriptor is open under an unknown number when all known numbers are gone: then
     /// the pipe has a reader. `last`, which is about to be closed, does not count.
     pub fn has_other_numbers(&self, last: c_int) -> bool {
-        /// Longer than a system call takes that does not sleep.
+        /// Together longer than a system call that does not sleep.
         const NAPS: u32 = 8;
         const NAP_NS: u32 = 50_000;
         let signal = self.signal.number();
