@@ -104,7 +104,7 @@ pub struct Row {
     pub matches: fn(&Case) -> bool,
 }
 
-const READABLE: u32 = (libc::EPOLLIN | libc::EPOLLRDNORM | libc::EPOLLRDBAND | libc::EPOLLMSG) as u32;
+pub const READABLE: u32 = (libc::EPOLLIN | libc::EPOLLRDNORM | libc::EPOLLRDBAND | libc::EPOLLMSG) as u32;
 /// The levels that show room.
 pub const WRITABLE: u32 = (libc::EPOLLOUT | libc::EPOLLWRNORM | libc::EPOLLWRBAND) as u32;
 
@@ -348,7 +348,7 @@ pub const ROWS: &[Row] = &[
         unavoidable: true,
         is_news: false,
         matches: |case| {
-            let is_rare = case.bits & (libc::EPOLLERR | libc::EPOLLHUP | libc::EPOLLRDHUP) as u32 != 0;
+            let is_rare = case.bits & (libc::EPOLLERR | libc::EPOLLHUP) as u32 != 0;
             let is_same = case.has(Fact::Repeated) && !case.has(Fact::Arrived) && !case.has(Fact::LowWater);
             case.kind == Kind::Tcp && case.edge && case.what == What::Lost && is_same && !is_rare
         },

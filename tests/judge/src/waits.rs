@@ -9,7 +9,7 @@ use crate::calls;
 use crate::compare::{self, Difference, Lasting, Report, Round, What};
 use crate::kernel::{self, Answer};
 use crate::kinds::Kind;
-use crate::known::{self, Case, FACTS, Fact, WRITABLE};
+use crate::known::{self, Case, FACTS, Fact, READABLE, WRITABLE};
 use crate::world::{Alone, Exclusive, Finding, Movement, Pair, Registration, Room, Side, World};
 
 /// Room for all registrations that a history can make in one instance.
@@ -530,13 +530,18 @@ impl World<'_> {
         // room too.
         facts[Fact::Brimful as usize] = registration.is_some_and(|one| one.is_overfull() || one.differed);
         if let Some(one) = registration.filter(|_| kind == Kind::Tcp) {
-            facts[Fact::Arrived as usize] = self.received(one.file) != one.received;
+            // An arrival wakes only those who ask for one.
+            const ARRIVAL: u32 = READABLE | libc::EPOLLPRI as u32;
+            let has_come = self.received(one.file) != one.received;
+            facts[Fact::Arrived as usize] = has_come && one.events & ARRIVAL != 0;
         }
         facts[Fact::Sharing as usize] = registration.is_some_and(|one| self.is_sharing(one));
         facts[Fact::SeenFromOutside as usize] = registration.is_some_and(|one| self.is_seen_from_outside(one));
         facts[Fact::Repeated as usize] = registration.is_some_and(|one| {
             let was_shown = one.shown != 0 && difference.kernel & !one.shown == 0;
-            was_shown && (one.events & WRITABLE == 0 || one.room == Room::There)
+            // A report without room carries no news of room, whatever was refused before it.
+            let may_be_room = one.events & WRITABLE & difference.kernel != 0;
+            was_shown && (!may_be_room || one.room == Room::There)
         });
         facts[Fact::Rivals as usize] = registration.is_some_and(|one| self.has_rivals_beside(one));
         let edge = registration.is_some_and(|one| !one.is_level());
@@ -617,8 +622,11 @@ impl World<'_> {
         if self.files[one.file].kind.is_fleeting() {
             return one.events;
         }
+        // The kernel reports these whether they are asked for or not.
+        let always = (libc::EPOLLERR | libc::EPOLLHUP) as u32;
         let desc = self.descs.iter().flatten().find(|desc| desc.file == one.file);
-        desc.map_or(0, |desc| u32::from(kernel::level(desc.fd, one.events as i16).cast_unsigned()) & one.events)
+        let level = |fd| u32::from(kernel::level(fd, one.events as i16).cast_unsigned());
+        desc.map_or(0, |desc| level(desc.fd) & (one.events | always))
     }
 
     fn facts_since(&self, step: u32, at: usize) -> [bool; FACTS] {
