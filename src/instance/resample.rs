@@ -38,7 +38,7 @@ pub fn sample(st: &mut EpState, extent: Extent) -> Option<u64> {
     [longest, looks_inside.then_some(LONGEST_TICK_NS)].into_iter().flatten().min()
 }
 
-/// As [`sample`], without the inner instances.
+/// As [`sample()`], without the inner instances.
 fn sample_listed(st: &mut EpState, extent: Extent) -> Option<u64> {
     let is_due = st.recheck.to_resample.is_empty() || sys::now() >= st.recheck.rare_due;
     let mut pace = Pace { longest: None, is_due };

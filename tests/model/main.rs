@@ -71,7 +71,7 @@ mod sanitizer;
 mod sleep;
 #[path = "../../crates/ground/src/sock_diag.rs"]
 mod sock_diag;
-#[path = "../../crates/ground/src/sys.rs"]
+#[path = "../../crates/ground/src/sys/mod.rs"]
 mod sys;
 #[path = "../../crates/ground/src/tcp_info.rs"]
 mod tcp_info;
