@@ -9,7 +9,7 @@ use crate::events::{Bits, EDGE, NVAL, ONESHOT};
 use crate::graph::epitem::{Epitem, Memory, State};
 use crate::graph::epstate::EpState;
 use crate::graph::exclusive;
-use crate::graph::file::Allowance;
+use crate::graph::file::{Allowance, File};
 use crate::instance::item_poll;
 use crate::instance::second_look::{self, look_again};
 use crate::instance::vanished::Vanished;
@@ -94,6 +94,9 @@ fn report(
         // events.
         if let Err(errno) = unsafe { uaccess::write(buffer.events.add(reported), event) } {
             undo(st, item, before);
+            if let Some(fleeting) = item.file().and_then(File::fleeting) {
+                fleeting.keep(bits);
+            }
             st.ready.list.push_front(item);
             if polled {
                 leave_waiting(st);
