@@ -4,6 +4,7 @@
 //! such a child it is 0, because the kernel clears its page there (MADV_WIPEONFORK).
 
 use std::ptr;
+use std::sync::OnceLock;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 use std::sync::atomic::{AtomicPtr, AtomicU32};
 
@@ -11,8 +12,8 @@ use crate::sys;
 
 /// Null before start-up, and if the kernel lacks MADV_WIPEONFORK.
 static MARK: AtomicPtr<AtomicU32> = AtomicPtr::new(ptr::null_mut());
-/// The function that makes such a child the owner of the records; null before start-up.
-static TAKE_OVER: AtomicPtr<()> = AtomicPtr::new(ptr::null_mut());
+/// The function that makes such a child the owner of the records; none before start-up.
+static TAKE_OVER: OnceLock<fn()> = OnceLock::new();
 
 /// The smallest mapping.
 const BYTES: usize = 1;
@@ -20,7 +21,7 @@ const BYTES: usize = 1;
 /// Sets the mark; `take_over` runs in a child without it, before the child does anything else.
 /// Called once, at start-up.
 pub fn set_up(take_over: fn()) {
-    TAKE_OVER.store(take_over as *mut (), SeqCst);
+    let _ = TAKE_OVER.set(take_over);
     if let Ok(page) = sys::map(BYTES) {
         if sys::wipe_on_fork(page, BYTES).is_ok() {
             MARK.store(page.cast(), Release);
@@ -60,9 +61,7 @@ pub fn settle() {
 
 #[cold]
 fn take_over() {
-    let work = TAKE_OVER.load(Acquire);
-    if !work.is_null() {
-        // SAFETY: the pointer is that of a function of this type.
-        unsafe { std::mem::transmute::<*mut (), fn()>(work)() };
+    if let Some(work) = TAKE_OVER.get() {
+        work();
     }
 }

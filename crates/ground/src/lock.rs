@@ -6,6 +6,7 @@
 
 use std::cell::{Cell, UnsafeCell};
 use std::ops::{Deref, DerefMut};
+use std::sync::OnceLock;
 
 use crate::sync;
 use crate::sync::atomic::AtomicU32;
@@ -63,20 +64,18 @@ impl Drop for Inside {
     }
 }
 
-/// The deferred work of a thread that releases its last lock; null before start-up.
-static DEFERRED: std::sync::atomic::AtomicPtr<()> = std::sync::atomic::AtomicPtr::new(std::ptr::null_mut());
+/// The deferred work of a thread that releases its last lock; none before start-up.
+static DEFERRED: OnceLock<fn()> = OnceLock::new();
 
 /// Sets the deferred work of a thread that releases its last lock. Called once, at start-up.
 pub fn set_deferred_work(work: fn()) {
-    DEFERRED.store(work as *mut (), SeqCst);
+    let _ = DEFERRED.set(work);
 }
 
 #[cold]
 fn do_deferred_work() {
-    let work = DEFERRED.load(Acquire);
-    if !work.is_null() {
-        // SAFETY: the pointer is that of a function of this type.
-        unsafe { std::mem::transmute::<*mut (), fn()>(work)() };
+    if let Some(work) = DEFERRED.get() {
+        work();
     }
 }
 

@@ -8,7 +8,7 @@ mod set;
 
 use std::alloc::Layout;
 use std::ptr;
-use std::sync::atomic::AtomicPtr;
+use std::sync::OnceLock;
 
 use libc::c_void;
 use nix::errno::Errno;
@@ -27,7 +27,7 @@ use crate::lock::{ForkLock, Lock};
 use crate::pool::AtomicRef;
 use crate::shards;
 use crate::sleep::TICK_NS;
-use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
+use crate::sync::atomic::Ordering::Relaxed;
 use crate::sync::atomic::{AtomicU32, AtomicU64};
 use crate::sys;
 use crate::thread;
@@ -327,9 +327,8 @@ extern "C" fn watch(argument: *mut c_void) -> *mut c_void {
     }
 }
 
-/// The function (an `OnFired`) that a watcher calls with a registration that fired; null before
-/// start-up.
-static ON_FIRED: AtomicPtr<()> = AtomicPtr::new(ptr::null_mut());
+/// The function that a watcher calls with a registration that fired; none before start-up.
+static ON_FIRED: OnceLock<OnFired> = OnceLock::new();
 
 /// Takes a registration that fired, and is no longer parked, back into its instance, whose lock is
 /// held.
@@ -337,14 +336,12 @@ pub type OnFired = fn(&'static Eventpoll, &mut EpState, &'static Epitem);
 
 /// Sets the function that a watcher calls with a registration that fired. Called once, at start-up.
 pub fn set_up(on_fired: OnFired) {
-    ON_FIRED.store(on_fired as *mut (), SeqCst);
+    let _ = ON_FIRED.set(on_fired);
 }
 
 fn fired(ep: &'static Eventpoll, st: &mut EpState, item: &'static Epitem) {
-    let on_fired = ON_FIRED.load(SeqCst);
-    if !on_fired.is_null() {
-        // SAFETY: the pointer is that of a function of this type.
-        unsafe { std::mem::transmute::<*mut (), OnFired>(on_fired)(ep, st, item) };
+    if let Some(on_fired) = ON_FIRED.get() {
+        on_fired(ep, st, item);
     }
 }
 
