@@ -1,0 +1,48 @@
+//! What the rules may ask beyond the facts.
+
+use crate::finding::{Described, Finding};
+use epolyfill_facts::Kind;
+
+/// The processor time of a thread, in nanoseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ThreadTimes {
+    /// Time on a processor.
+    pub cpu_ns: u64,
+    /// Time in the run queue, ready but without a processor (schedstat).
+    pub run_queue_ns: u64,
+}
+
+/// Decrypted bytes that a TLS library holds for a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TlsPending {
+    /// The descriptor of the connection.
+    pub fd: i32,
+    /// SSL_pending, in bytes.
+    pub bytes: u64,
+}
+
+/// The process, as far as the rules may ask about it. `None` where it cannot be known, as in the
+/// text of a trace; a rule that needs the answer is then silent.
+pub trait World {
+    /// The kind of the open file description.
+    fn kind(&mut self, fd: i32) -> Kind;
+    /// Bytes that can be read without waiting; of a listener, connections that wait.
+    fn unread(&mut self, fd: i32, kind: Kind) -> Option<u64>;
+    /// Which of the EPOLL* bits are high.
+    fn levels(&mut self, fd: i32, bits: u32) -> Option<u32>;
+    /// Whether O_NONBLOCK is set.
+    fn is_nonblocking(&mut self, fd: i32) -> Option<bool>;
+    /// Whether the number is open.
+    fn is_open(&mut self, fd: i32) -> Option<bool>;
+    /// The number of a live child of this process that was forked at or after `since_ns` and has
+    /// not executed another program.
+    fn forked_child(&mut self, since_ns: u64) -> Option<i32>;
+    /// The processor time of a thread of the process.
+    fn times(&mut self, tid: i32) -> Option<ThreadTimes>;
+    /// Decrypted bytes of a connection that the calling thread was the last to use.
+    fn tls_pending(&mut self, index: usize) -> Option<TlsPending>;
+    /// Describes a descriptor: kind and both addresses.
+    fn describe(&mut self, fd: i32, kind: Kind) -> Described;
+    /// Takes a finding, new or with a higher count. `index` identifies it.
+    fn found(&mut self, index: usize, finding: &Finding);
+}
