@@ -126,7 +126,7 @@ fn take_over(st: &mut EpState, item: &'static Epitem) {
         let level = file.level(item.via(), watched) & !NVAL;
         let is_edge =
             edge.report(file.kind(), level, sample::VIEW, || sample::settled_arrivals(file, item.via(), watched));
-        state.edge.set(if is_edge { Edge::FRESH } else { Edge::told(edge.quiet()) });
+        state.edge.set(if is_edge { Edge::FRESH } else { Edge::after_report(edge.reported()) });
         if is_edge {
             st.note_ready(item);
         }
@@ -221,7 +221,7 @@ fn remember_edges(st: &mut EpState) {
         // the effect of calls that began before it.
         item.take_facts();
         let mut edge = state.edge.get();
-        if state.is_edge() && edge.quiet() != 0 {
+        if state.is_edge() && edge.reported() != 0 {
             let watched = state.watched(file);
             let level = file.level(item.via(), watched) & !NVAL;
             let tracked = state.tracked.get();

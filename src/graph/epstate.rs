@@ -228,7 +228,7 @@ impl EpState {
             return if file.is_source() { Some(edge.fresh(watched)) } else { edge.asked(watched) };
         }
         // A wake-up that only outer instances are informed of is an edge to them.
-        let heard = if self.outer.is_followed() { state.heard(file) & !state.announced().quiet() } else { 0 };
+        let heard = if self.outer.is_followed() { state.heard(file) & !state.announced().reported() } else { 0 };
         Some(watched | heard)
     }
 
@@ -271,7 +271,7 @@ impl EpState {
     #[inline]
     pub fn note_left(&mut self, item: &'static Epitem) {
         let state = item.at(&self.held);
-        self.recheck.left |= state.is_edge() && state.alive.get() && state.edge.get().quiet() & (ERR | HUP) != 0;
+        self.recheck.left |= state.is_edge() && state.alive.get() && state.edge.get().reported() & (ERR | HUP) != 0;
     }
 
     /// Puts a registration on the copy of the kernel's ready list, if the instance is followed.

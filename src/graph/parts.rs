@@ -128,7 +128,7 @@ impl Backend {
 /// The registrations that need another look although no poll reports them.
 #[derive(Debug)]
 pub struct Recheck {
-    /// The resample list: registrations whose quiet bits can hide an edge (see
+    /// The resample list: registrations whose reported bits can hide an edge (see
     /// `Edge::needs_resample`).
     pub to_resample: Vec<&'static Epitem>,
     /// The time of the next look at eventfds that other processes may write to, in nanoseconds of

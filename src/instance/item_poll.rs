@@ -35,7 +35,7 @@ pub fn reportable(st: &mut EpState, item: &'static Epitem, in_turn: bool) -> Bit
     if bits == 0 && file.is_instance() {
         if in_turn {
             // The registration reports again after the next wake-up.
-            state.edge.set(Edge::told(READABLE_INSTANCE));
+            state.edge.set(Edge::after_report(READABLE_INSTANCE));
         }
         return 0;
     }
@@ -87,7 +87,7 @@ fn look_at_fleeting(item: &Epitem, file: &'static File, in_turn: bool) -> (Bits,
 /// Whether an exclusive registration may go on to its edge rule with this level (X1).
 fn may_report(st: &mut EpState, item: &'static Epitem, file: &'static File, level: Bits, bits: Bits) -> bool {
     if bits == 0 {
-        // The level is not in the mask, but wakes the registration; the edge rule makes it quiet.
+        // The level is not in the mask, but wakes the registration; the edge rule marks it as reported.
         exclusive::release(file, item);
         return true;
     }
@@ -123,14 +123,14 @@ fn claims(st: &mut EpState, item: &'static Epitem, file: &'static File, bits: Bi
 /// Records the report of a completion as an edge. The completion stands for a wake-up, and nothing
 /// else puts the registration on the ready list.
 fn report_completion(state: &State, file: &File, level: Bits) {
-    state.edge.set(Edge::told(level));
+    state.edge.set(Edge::after_report(level));
     // For the facts of calls in progress, which matter again after the instance leaves the ring.
     state.reported_at.set(file.clock());
 }
 
 /// Reports the result of this look to the other registrations of the file.
 fn tell_others(item: &Epitem, state: &State, file: &'static File, level: Bits, bits: Bits) {
-    // A quiet level is assumed to be high, and a registration that shows nothing may not have been
+    // A reported level is assumed to be high, and a registration that shows nothing may not have been
     // polled.
     let low = if bits == 0 { 0 } else { state.watched(file) & !level };
     let high = state.edge.get().fresh(level);
@@ -151,9 +151,9 @@ fn is_edge(item: &Epitem, state: &State, file: &'static File, look: Look, passin
     {
         eventfd.note_unseen_add();
     }
-    let seen = edge.seen();
-    let is_edge =
-        edge.report(file.kind(), level, sample::VIEW, || sample::reported(file, item.via(), watched, level, seen));
+    let last = edge.last_count();
+    let is_edge = edge
+        .report(file.kind(), level, sample::VIEW, || sample::count_at_report(file, item.via(), watched, level, last));
     if let Some(calls) = adds.filter(|_| is_edge) {
         edge.note_calls(calls);
     }

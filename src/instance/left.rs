@@ -58,7 +58,7 @@ fn watched_if_left(st: &EpState, item: &Epitem) -> Option<Bits> {
 fn take_in(st: &mut EpState, item: &'static Epitem, level: Bits) {
     let state = item.at(&st.held);
     let Some(file) = item.file() else { return };
-    let is_anew = state.edge.get().quiet() & !level & HUP != 0;
+    let is_anew = state.edge.get().reported() & !level & HUP != 0;
     if is_anew {
         begin_anew(file, item);
     }

@@ -83,7 +83,7 @@ impl Pace {
             }
             return self.is_due;
         }
-        if !is_quiet_signalfd(item.at(&st.held), file) {
+        if !is_unreported_signalfd(item.at(&st.held), file) {
             self.longest = Some(LONGEST_TICK_NS);
         }
         true
@@ -128,7 +128,7 @@ fn sample_one(st: &mut EpState, item: &'static Epitem, file: &'static File, exte
         st.note_ready(item);
     }
     let state = item.at(&st.held);
-    let high = (state.edge.get().quiet() | state.announced().quiet()) & HUP;
+    let high = (state.edge.get().reported() | state.announced().reported()) & HUP;
     let polled = Polled { by: Looker::Resample, high, low: 0, tracked: state.tracked.get() };
     observe::observe(file, item.via(), polled);
     st.refresh(item);
@@ -149,7 +149,7 @@ impl Sample {
         // Before the count, which then includes a state that the connection enters in between.
         let is_closed = closes && file.kind() != Kind::Signalfd && !sample::closes_still(item.via());
         let count = sample::arrivals(file, item.via(), watched);
-        let had = state.edge.get().seen();
+        let had = state.edge.get().last_count();
         let is_arrival = |count| had.shows_arrival(count, sample::VIEW.taken_signals);
         if let Some(tcp) = file.tcp().filter(|tcp| tcp.place().is_some())
             && count.is_some_and(is_arrival)
@@ -251,7 +251,7 @@ fn overtakes(st: &EpState, item: &Epitem, file: &File) -> bool {
     if st.outer.is_followed() || edge.is_closing() || edge.wants_look() {
         return false;
     }
-    let count = sample::overtaken(file, edge.seen());
+    let count = sample::overtaken(file, edge.last_count());
     if let Some(count) = count {
         edge.overtaken(count, sample::VIEW);
         state.edge.set(edge);
@@ -259,11 +259,11 @@ fn overtakes(st: &EpState, item: &Epitem, file: &File) -> bool {
     count.is_some()
 }
 
-/// Whether the file is a signalfd whose readable level is not quiet. Then it can hide only signals
+/// Whether the file is a signalfd whose readable level is not a reported one. Then it can hide only signals
 /// outside its mask, which need no tick.
-fn is_quiet_signalfd(state: &State, file: &File) -> bool {
-    let quiet = state.edge.get().quiet() | state.announced().quiet();
-    file.kind() == Kind::Signalfd && quiet & READABLE == 0
+fn is_unreported_signalfd(state: &State, file: &File) -> bool {
+    let reported = state.edge.get().reported() | state.announced().reported();
+    file.kind() == Kind::Signalfd && reported & READABLE == 0
 }
 
 /// Whether the next poll may show the edge that a sample would find.
@@ -293,7 +293,7 @@ pub fn found_by_count(st: &mut EpState) -> bool {
                 state.edge.set(edge);
             }
         }
-        if item.at(&st.held).edge.get().quiet() != before.quiet() {
+        if item.at(&st.held).edge.get().reported() != before.reported() {
             found = true;
             st.refresh(item);
         }

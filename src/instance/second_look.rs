@@ -46,8 +46,8 @@ fn wanted_after_completion(st: &EpState, item: &Epitem) -> Option<Bits> {
 fn wanted_after_poll(st: &mut EpState, item: &'static Epitem) -> Option<Bits> {
     let state = item.at(&st.held);
     let (polled, asked) = (st.backend.set.revents(item, &st.held), st.backend.set.asked(item, &st.held));
-    // A quiet level is not asked for, and counts as high.
-    let unasked = if state.is_edge() { state.edge.get().quiet() & !asked } else { 0 };
+    // A reported level is not asked for, and counts as high.
+    let unasked = if state.is_edge() { state.edge.get().reported() & !asked } else { 0 };
     item.set_level(&st.held, polled | unasked);
     // The number of a registration that has ended may name another file.
     let file = item.file().filter(|_| state.alive.get())?;
@@ -57,7 +57,7 @@ fn wanted_after_poll(st: &mut EpState, item: &'static Epitem) -> Option<Bits> {
     // Facts from before the report must not be news after it: they are taken in first, and the
     // levels are read after that.
     let was_told = found && state.is_edge() && item.has_facts();
-    // Quiet bits, and those that were added to the mask since the poll.
+    // Reported bits, and those that were added to the mask since the poll.
     let left_out = asked & watched != watched;
     if was_told {
         st.refresh(item);

@@ -194,7 +194,7 @@ pub fn give_up_claims(st: &mut EpState) {
     }
 }
 
-/// Re-arms the quiet levels of the registrations that the last poll found and whose turn is still
+/// Re-arms the reported levels of the registrations that the last poll found and whose turn is still
 /// to come.
 pub fn leave_waiting(st: &mut EpState) {
     if st.items.edges == 0 || st.tells_edges() {

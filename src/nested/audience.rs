@@ -114,7 +114,7 @@ fn begin_to_follow(ep: &'static Eventpoll, st: &mut EpState) {
 /// Whether a registration was reported and does not stay ready.
 fn is_reported(item: &Epitem, state: &State, file: &'static File) -> bool {
     let mut edge = state.edge.get();
-    if state.spent.get() || !state.is_edge() || state.ready.get() || edge.quiet() == 0 {
+    if state.spent.get() || !state.is_edge() || state.ready.get() || edge.reported() == 0 {
         return state.spent.get();
     }
     let heard = state.heard(file);

@@ -6,7 +6,7 @@ use linux_raw_sys::net::{SO_MEMINFO, SO_ZEROCOPY, tcp_info as TcpInfo};
 use nix::errno::Errno;
 
 use crate::INTERPOSES;
-use crate::count::{self as counts, Count, Seen, TakenSignals};
+use crate::count::{self as counts, Count, LastCount, TakenSignals};
 use crate::edge::View;
 use crate::events::{Bits, ERR, HUP, IN, PRI, RDHUP, READABLE, WRITABLE};
 use crate::graph::file::{ByMemory, Datagrams, Eventfd, File, Tcp};
@@ -143,8 +143,8 @@ fn note_errors(file: &File, fd: c_int, info: &TcpInfo) {
 /// The count at a report of `level`. For an established TCP connection it is cheaper: the bytes
 /// queued, plus the position of its readers in the stream. A process whose calls are not seen may
 /// have taken some, so the sum can be too low, and then shows an arrival where there is none. If it
-/// shows no change since `seen`, the kernel's own count is read.
-pub fn reported(file: &'static File, fd: c_int, watched: Bits, level: Bits, seen: Seen) -> Option<Count> {
+/// shows no change since `last`, the kernel's own count is read.
+pub fn count_at_report(file: &'static File, fd: c_int, watched: Bits, level: Bits, last: LastCount) -> Option<Count> {
     let Some(tcp) = file.tcp() else { return settled_arrivals(file, fd, watched) };
     if level & PRI != 0 {
         tcp.note_urgent();
@@ -160,7 +160,7 @@ pub fn reported(file: &'static File, fd: c_int, watched: Bits, level: Bits, seen
         Some(place + queued)
     });
     match sum.filter(|_| !blurred).map(|bytes| Count::stream(bytes, errors_found(file), ESTABLISHED)) {
-        Some(count) if Seen::Count(count) != seen => Some(count),
+        Some(count) if LastCount::Count(count) != last => Some(count),
         _ => find_place(file, fd, watched),
     }
 }
@@ -188,15 +188,15 @@ fn find_place(file: &'static File, fd: c_int, watched: Bits) -> Option<Count> {
 }
 
 /// The number of bytes that the readers of an established TCP connection have taken, as a count. It
-/// is returned only if it has reached the count `seen`, so that it shows whether bytes that were
+/// is returned only if it has reached the count `last`, so that it shows whether bytes that were
 /// taken since have also arrived since. No system call.
-pub fn overtaken(file: &File, seen: Seen) -> Option<Count> {
-    let (tcp, Seen::Count(seen)) = (file.tcp()?, seen) else { return None };
-    if seen.without_bytes() != Count::stream(0, errors_found(file), ESTABLISHED) {
+pub fn overtaken(file: &File, last: LastCount) -> Option<Count> {
+    let (tcp, LastCount::Count(last)) = (file.tcp()?, last) else { return None };
+    if last.without_bytes() != Count::stream(0, errors_found(file), ESTABLISHED) {
         return None;
     }
     let count = Count::stream(tcp.place()?, errors_found(file), ESTABLISHED);
-    count.has_reached(seen).then_some(count)
+    count.has_reached(last).then_some(count)
 }
 
 fn queued_bytes(fd: c_int) -> Option<u64> {
@@ -488,22 +488,26 @@ mod tests {
         let stream = TcpStream::connect(listener.local_addr().expect("its address")).expect("a connection");
         let file = File::create().expect("memory");
         assert_eq!(file.identify(stream.as_raw_fd()), Kind::Tcp);
-        assert_eq!(overtaken(file, Seen::Count(Count::stream(10, 0, ESTABLISHED))), None, "the place is not known");
+        assert_eq!(
+            overtaken(file, LastCount::Count(Count::stream(10, 0, ESTABLISHED))),
+            None,
+            "the place is not known"
+        );
         file.consume(3);
         let tcp = file.tcp().expect("it is one");
         tcp.set_place(8, 3);
-        assert_eq!(overtaken(file, Seen::Count(Count::stream(10, 0, ESTABLISHED))), None, "two bytes are left");
+        assert_eq!(overtaken(file, LastCount::Count(Count::stream(10, 0, ESTABLISHED))), None, "two bytes are left");
         file.consume(2);
         let all = Count::stream(10, 0, ESTABLISHED);
-        assert_eq!(overtaken(file, Seen::Count(all)), Some(all));
+        assert_eq!(overtaken(file, LastCount::Count(all)), Some(all));
         file.consume(1);
         assert_eq!(
-            overtaken(file, Seen::Count(all)).map(|count| counts::change(all, count, &TAKEN_SIGNALS)),
+            overtaken(file, LastCount::Count(all)).map(|count| counts::change(all, count, &TAKEN_SIGNALS)),
             Some(counts::Change::Arrival)
         );
-        assert_eq!(overtaken(file, Seen::Count(Count::stream(1, 0, 8))), None, "the end counts, too");
+        assert_eq!(overtaken(file, LastCount::Count(Count::stream(1, 0, 8))), None, "the end counts, too");
         tcp.note_urgent();
-        assert_eq!(overtaken(file, Seen::Count(all)), None);
+        assert_eq!(overtaken(file, LastCount::Count(all)), None);
         file.retire();
     }
 }

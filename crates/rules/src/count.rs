@@ -97,7 +97,7 @@ impl Count {
 
 /// The count of arrivals at the last report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Seen {
+pub enum LastCount {
     /// No count was taken, or none can be.
     Never,
     /// A count was attempted and failed.
@@ -108,38 +108,38 @@ pub enum Seen {
     Count(Count),
 }
 
-impl Seen {
+impl LastCount {
     /// Whether there was an arrival by the later count `now`. Without an earlier count it cannot be
     /// ruled out.
     pub fn shows_arrival(self, now: Count, taken: &TakenSignals) -> bool {
         match self {
-            Seen::Count(before) => matches!(change(before, now, taken), Change::Arrival),
-            Seen::Never | Seen::Missed | Seen::Empty => true,
+            LastCount::Count(before) => matches!(change(before, now, taken), Change::Arrival),
+            LastCount::Never | LastCount::Missed | LastCount::Empty => true,
         }
     }
 }
 
-/// A [`Seen`] in eight bytes: no count reaches the three highest numbers.
+/// A [`LastCount`] in eight bytes: no count reaches the three highest numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct PackedSeen(u64);
+pub(crate) struct PackedLastCount(u64);
 
-impl PackedSeen {
-    pub(crate) const NEVER: PackedSeen = PackedSeen(u64::MAX);
-    pub(crate) const MISSED: PackedSeen = PackedSeen(u64::MAX - 1);
-    pub(crate) const EMPTY: PackedSeen = PackedSeen(u64::MAX - 2);
+impl PackedLastCount {
+    pub(crate) const NEVER: PackedLastCount = PackedLastCount(u64::MAX);
+    pub(crate) const MISSED: PackedLastCount = PackedLastCount(u64::MAX - 1);
+    pub(crate) const EMPTY: PackedLastCount = PackedLastCount(u64::MAX - 2);
 
     #[inline]
-    pub(crate) const fn of(count: Count) -> PackedSeen {
-        PackedSeen(count.plain().0)
+    pub(crate) const fn of(count: Count) -> PackedLastCount {
+        PackedLastCount(count.plain().0)
     }
 
     #[inline]
-    pub(crate) const fn get(self) -> Seen {
+    pub(crate) const fn get(self) -> LastCount {
         match self {
-            PackedSeen::NEVER => Seen::Never,
-            PackedSeen::MISSED => Seen::Missed,
-            PackedSeen::EMPTY => Seen::Empty,
-            PackedSeen(count) => Seen::Count(Count(count)),
+            PackedLastCount::NEVER => LastCount::Never,
+            PackedLastCount::MISSED => LastCount::Missed,
+            PackedLastCount::EMPTY => LastCount::Empty,
+            PackedLastCount(count) => LastCount::Count(Count(count)),
         }
     }
 }
@@ -321,10 +321,10 @@ mod tests {
 
     #[test]
     fn a_packed_count_comes_back() {
-        for seen in [PackedSeen::NEVER, PackedSeen::MISSED, PackedSeen::EMPTY] {
-            assert!(!matches!(seen.get(), Seen::Count(_)));
+        for last in [PackedLastCount::NEVER, PackedLastCount::MISSED, PackedLastCount::EMPTY] {
+            assert!(!matches!(last.get(), LastCount::Count(_)));
         }
         let count = Count::datagrams(!0, None, !0);
-        assert_eq!(PackedSeen::of(count.blurred(true)).get(), Seen::Count(count));
+        assert_eq!(PackedLastCount::of(count.blurred(true)).get(), LastCount::Count(count));
     }
 }

@@ -163,7 +163,7 @@ impl State {
         self.events.get() & events::EXCLUSIVE != 0
     }
 
-    /// Whether the registration has quiet bits that can hide an edge (see `Edge::needs_resample`).
+    /// Whether the registration has reported bits that can hide an edge (see `Edge::needs_resample`).
     #[inline]
     pub fn needs_resample(&self, file: &File) -> bool {
         let unix = file.unix();

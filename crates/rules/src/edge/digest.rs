@@ -111,7 +111,7 @@ impl Edge {
     fn digest_space(&mut self, kind: Kind, watched: Bits, facts: Facts, news: bool) {
         // Space that a read makes in a full pipe wakes once. A registration that reported the space
         // had that wake-up.
-        let knows = kind.is_pipe() && self.quiet & WRITABLE != 0 && !facts.contains(Facts::FREED_AFTER_NO_SPACE);
+        let knows = kind.is_pipe() && self.reported & WRITABLE != 0 && !facts.contains(Facts::FREED_AFTER_NO_SPACE);
         // The key of a pipe's wake-up has these bits; that of a socket also has WRBAND.
         let space = if kind.is_pipe() { OUT | WRNORM } else { WRITABLE };
         let freed = news && facts.contains(Facts::SPACE_FREED) && watched & space != 0 && !knows;
@@ -135,7 +135,7 @@ impl Edge {
         if !facts.contains(Facts::SO_ERROR_CLEARED) {
             return;
         }
-        if news && (self.quiet & ERR == 0 || facts.contains(Facts::SO_ERROR_CLEARED_AGAIN)) {
+        if news && (self.reported & ERR == 0 || facts.contains(Facts::SO_ERROR_CLEARED_AGAIN)) {
             // The error came after the last report, and woke the registration.
             self.wake(!0);
         } else {

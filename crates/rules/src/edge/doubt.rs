@@ -2,7 +2,7 @@
 //! again after a delay, which grows.
 
 use super::{Edge, Evidence, Flags};
-use crate::count::PackedSeen;
+use crate::count::PackedLastCount;
 use crate::events::{Bits, ERR, PRI, READABLE, WRITABLE};
 use crate::kind::{Arrivals, Kind};
 
@@ -36,7 +36,7 @@ impl Edge {
     /// that they took may have been followed by more, and no count shows it. The same holds where a
     /// change shows until it is read: the next change is invisible.
     pub fn doubted_unseen(&mut self, kind: Kind, now: u64) {
-        let bits = self.quiet & doubtful(kind);
+        let bits = self.reported & doubtful(kind);
         if bits != 0 && self.due == 0 {
             // The program has just had the report, and is about to take the data.
             self.due = now + DOUBT_NS;
@@ -46,9 +46,9 @@ impl Edge {
     }
 
     fn doubt(&mut self, kind: Kind, bits: Bits, now: u64) {
-        self.quiet &= !bits;
+        self.reported &= !bits;
         self.evidence = Evidence::Doubt;
-        self.seen = PackedSeen::NEVER;
+        self.last_count = PackedLastCount::NEVER;
         self.due = now + (DOUBT_NS << self.doublings(kind).min(LAST_DOUBT));
         // `TAKEN` is not a number of doublings.
         self.doubts = self.doubts.saturating_add(1).min(TAKEN - 1);
@@ -72,7 +72,7 @@ impl Edge {
     /// Handles a count that other processes change as well, which may not show an arrival. If
     /// something was taken and more is there, the level is reported once, after a while.
     pub fn counted_loosely(&mut self, kind: Kind, now: u64) {
-        if self.doubts != TAKEN || self.quiet & READABLE == 0 {
+        if self.doubts != TAKEN || self.reported & READABLE == 0 {
             return;
         }
         if self.due == 0 {
@@ -90,7 +90,7 @@ impl Edge {
         if self.doubts == TAKEN {
             self.doubts = 0;
         }
-        if self.quiet & READABLE != 0 && now >= self.due {
+        if self.reported & READABLE != 0 && now >= self.due {
             self.doubt(kind, READABLE, now);
         }
     }

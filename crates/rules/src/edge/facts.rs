@@ -22,7 +22,7 @@ bitflags! {
         const WROTE = 1 << 3;
         /// A write-like call failed with EAGAIN or was cut short: the writable level was low.
         const NO_SPACE = 1 << 4;
-        /// A quiet level may have fallen: a call failed and may have cleared a pending error, or a
+        /// A reported level may have fallen: a call failed and may have cleared a pending error, or a
         /// socket was connected.
         const RECHECK = 1 << 5;
         /// Space was freed: the peer read from a unix socket or from a full pipe, or a TCP peer

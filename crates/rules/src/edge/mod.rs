@@ -1,9 +1,9 @@
 //! The rules for which change of level is an edge: pure state and functions, without a descriptor.
 //!
-//! `poll` reports levels. A level that was reported edge-triggered is *quiet*: it stays out of the
+//! `poll` reports levels. A level that was reported edge-triggered stays out of the
 //! poll set until there is evidence of a new edge. Evidence is a level that was found low, a fact
 //! that a hook reports, or a count of arrivals that grew. So an edge-triggered registration is a
-//! level-triggered one whose reported bits are quiet; this module decides when they are re-armed
+//! level-triggered one without its reported bits; this module decides when they are re-armed
 //! (E1 to E6).
 //! Kernel counterpart: the re-arm of an EPOLLET item in `ep_poll_callback`.
 
@@ -13,7 +13,7 @@ mod facts;
 
 use bitflags::bitflags;
 
-use crate::count::{self, Change, Count, PackedSeen, Seen, TakenSignals};
+use crate::count::{self, Change, Count, LastCount, PackedLastCount, TakenSignals};
 use crate::events::{Bits, ERR, HUP, IN, INCOMING, PRI, RDHUP, RDNORM, READABLE, WRITABLE};
 use crate::kind::{Arrivals, Kind};
 
@@ -67,7 +67,7 @@ bitflags! {
     /// The flags of an [`Edge`]. The width leaves no padding in it, because it is copied often.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     struct Flags: u32 {
-        /// A call wrote or took something: the quiet levels may have fallen, and need one look.
+        /// A call wrote or took something: the reported levels may have fallen, and need one look.
         const RECHECK_LEVEL = 1;
         /// A call took something that may have arrived since the last report: the count needs one
         /// look.
@@ -88,14 +88,14 @@ bitflags! {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Edge {
     /// The levels that were reported, and are high as far as is known.
-    quiet: Bits,
+    reported: Bits,
     flags: Flags,
-    /// The evidence that re-armed the bits that are not quiet.
+    /// The evidence that re-armed the bits that are not reported ones.
     evidence: Evidence,
     /// The number of times that an unexplained level was reported again.
     doubts: u8,
     /// The count of arrivals at the last report.
-    seen: PackedSeen,
+    last_count: PackedLastCount,
     /// The time when an unexplained level is to be reported again, in nanoseconds of the monotonic
     /// clock.
     due: u64,
@@ -103,8 +103,14 @@ pub struct Edge {
 
 impl Edge {
     /// The memory before the first report.
-    pub const FRESH: Edge =
-        Edge { quiet: 0, flags: Flags::empty(), evidence: Evidence::Level, doubts: 0, seen: PackedSeen::NEVER, due: 0 };
+    pub const FRESH: Edge = Edge {
+        reported: 0,
+        flags: Flags::empty(),
+        evidence: Evidence::Level,
+        doubts: 0,
+        last_count: PackedLastCount::NEVER,
+        due: 0,
+    };
 
     /// The same, kept for outer instances.
     #[inline]
@@ -133,62 +139,62 @@ impl Edge {
 
     /// The count of arrivals at the last report.
     #[inline]
-    pub const fn seen(&self) -> Seen {
-        self.seen.get()
+    pub const fn last_count(&self) -> LastCount {
+        self.last_count.get()
     }
 
-    /// The quiet bits.
+    /// The bits that were reported, and are high as far as is known.
     #[inline]
-    pub const fn quiet(&self) -> Bits {
-        self.quiet
+    pub const fn reported(&self) -> Bits {
+        self.reported
     }
 
     /// The bits to ask poll for. `None` if the descriptor must leave the set, because poll always
     /// reports a hang-up or an error.
     #[inline]
     pub const fn asked(&self, watched: Bits) -> Option<Bits> {
-        if self.quiet & (ERR | HUP) != 0 { None } else { Some(watched & !self.quiet) }
+        if self.reported & (ERR | HUP) != 0 { None } else { Some(watched & !self.reported) }
     }
 
     /// Takes in a look that cleared the levels `gone`. The other levels are not edges, even if a
     /// change hid them for a moment.
     pub const fn passed(&mut self, kind: Kind, gone: Bits) {
         let steady = (READABLE | WRITABLE) & !kind.fleeting();
-        self.quiet = (self.quiet | steady) & !gone;
+        self.reported = (self.reported | steady) & !gone;
     }
 
     /// The memory after a report by a ring: just the reported level.
     #[inline]
-    pub const fn told(level: Bits) -> Edge {
-        Edge { quiet: level, ..Edge::FRESH }
+    pub const fn after_report(level: Bits) -> Edge {
+        Edge { reported: level, ..Edge::FRESH }
     }
 
     /// Goes back to concluding wake-ups from levels and counts. `level` is the current level, and
     /// there was no wake-up since the last report.
     pub fn resume(&mut self, kind: Kind, level: Bits, view: View, count: impl FnOnce() -> Option<Count>) {
-        let quiet = self.quiet & level;
+        let reported = self.reported & level;
         *self = Edge::FRESH;
-        self.report(kind, quiet, view, count);
+        self.report(kind, reported, view, count);
     }
 
     /// Wakes the registration: every level that is high is news, because a report carries all of
     /// them (W4). Outer instances are woken once for all of them, and again for arrivals after the
-    /// count. If none of the bits `heard` was quiet, the level had been low.
+    /// count. If none of the bits `heard` was reported, the level had been low.
     fn wake(&mut self, heard: Bits) {
         let Edge { doubts, due, .. } = *self;
         let mut flags = self.flags & (Flags::EVERY_CHANGE | Flags::FOR_OUTER);
         flags.set(Flags::OUTER_WOKEN, self.tells());
-        let evidence = if self.quiet & heard == 0 { self.evidence } else { Evidence::Call };
-        let seen = if self.tells() { self.seen } else { PackedSeen::NEVER };
-        *self = Edge { flags, evidence, doubts, due, seen, ..Edge::FRESH };
+        let evidence = if self.reported & heard == 0 { self.evidence } else { Evidence::Call };
+        let last_count = if self.tells() { self.last_count } else { PackedLastCount::NEVER };
+        *self = Edge { flags, evidence, doubts, due, last_count, ..Edge::FRESH };
     }
 
     /// Takes in a level that waits for its turn to be reported. Even if it is gone by then, it woke
-    /// the registration, so the quiet levels are reported. Data that is taken by then is counted.
-    /// True if there were quiet levels.
+    /// the registration, so the levels are reported again. Data that is taken by then is counted.
+    /// True if there were reported levels.
     pub fn waits(&mut self, level: Bits) -> bool {
         let fresh = self.fresh(level);
-        let woken = fresh & !READABLE != 0 && self.quiet != 0;
+        let woken = fresh & !READABLE != 0 && self.reported != 0;
         if woken {
             self.wake(fresh);
         }
@@ -197,7 +203,7 @@ impl Edge {
 
     /// Takes in that these levels were low, whatever they are now.
     const fn was_low(&mut self, bits: Bits) {
-        self.quiet &= !bits;
+        self.reported &= !bits;
         self.evidence = Evidence::Level;
     }
 
@@ -205,17 +211,17 @@ impl Edge {
     /// registration, and the other levels that are high must be reported even if nothing is left to
     /// read.
     fn check_arrivals(&mut self, kind: Kind, watched: Bits, news: bool) {
-        let others = self.tells() || self.quiet & !READABLE != 0;
+        let others = self.tells() || self.reported & !READABLE != 0;
         if !others || watched & kind.arrives_with() == 0 || !kind.arrivals().is_cumulative() {
             return;
         }
-        match self.seen() {
-            Seen::Empty if news => self.wake(!0),
+        match self.last_count() {
+            LastCount::Empty if news => self.wake(!0),
             // There was no count when outer instances were last woken, so this arrival may be a
             // later one.
-            Seen::Missed if news && self.tells() => self.wake(!0),
-            Seen::Empty | Seen::Missed | Seen::Never => {}
-            Seen::Count(_) => self.flags.insert(Flags::RECHECK_COUNT),
+            LastCount::Missed if news && self.tells() => self.wake(!0),
+            LastCount::Empty | LastCount::Missed | LastCount::Never => {}
+            LastCount::Count(_) => self.flags.insert(Flags::RECHECK_COUNT),
         }
     }
 
@@ -224,7 +230,7 @@ impl Edge {
     fn wake_reader(&mut self, kind: Kind) {
         self.was_low(READABLE);
         if !kind.arrivals().is_cumulative() {
-            self.seen = PackedSeen::NEVER;
+            self.last_count = PackedLastCount::NEVER;
         }
         self.doubts = 0;
     }
@@ -232,7 +238,7 @@ impl Edge {
     /// The bits in `level` that are not known to have been reported.
     #[inline]
     pub const fn fresh(&self, level: Bits) -> Bits {
-        level & !self.quiet
+        level & !self.reported
     }
 
     /// Whether `level`, the current state of all the registration's bits, is an edge to report.
@@ -245,7 +251,7 @@ impl Edge {
         }
         // An instance's descriptor may look readable for a moment, but every edge of it is
         // reported.
-        self.quiet &= if matches!(kind, Kind::Epoll) { !0 } else { level };
+        self.reported &= if matches!(kind, Kind::Epoll) { !0 } else { level };
         self.flags.remove(Flags::RECHECK_LEVEL);
         self.evidence = Evidence::Level;
         if !view.sees_calls && level & doubtful(kind) == 0 {
@@ -258,23 +264,23 @@ impl Edge {
         let is_counted = queued || self.is_closing() || self.counts_always(kind);
         let count = if is_counted { count() } else { None };
         let nothing_arrived = count.is_some_and(|count| {
-            let Seen::Count(before) = self.seen() else { return false };
+            let LastCount::Count(before) = self.last_count() else { return false };
             matches!(count::change(before, count, view.taken_signals), Change::Nothing)
         });
         if fresh & !READABLE == 0 && nothing_arrived {
-            self.quiet |= fresh;
+            self.reported |= fresh;
             return false;
         }
         self.flags.remove(Flags::RECHECK_COUNT);
-        self.seen = match count {
-            Some(count) => PackedSeen::of(count),
-            None if !queued => PackedSeen::EMPTY,
+        self.last_count = match count {
+            Some(count) => PackedLastCount::of(count),
+            None if !queued => PackedLastCount::EMPTY,
             // A later count of datagrams may succeed: an error was pending, or a peek was in
             // progress.
-            None if kind.arrivals() == Arrivals::Datagrams => PackedSeen::MISSED,
-            None => PackedSeen::NEVER,
+            None if kind.arrivals() == Arrivals::Datagrams => PackedLastCount::MISSED,
+            None => PackedLastCount::NEVER,
         };
-        self.quiet = level;
+        self.reported = level;
         if self.doubts == TAKEN {
             (self.doubts, self.due) = (0, 0);
         }
@@ -285,7 +291,7 @@ impl Edge {
     /// calls at the last report, and none since. Only for eventfds whose calls are seen.
     #[inline]
     pub fn rose_by_itself(&self, calls: u32) -> bool {
-        self.quiet & IN == 0 && self.due == u64::from(calls)
+        self.reported & IN == 0 && self.due == u64::from(calls)
     }
 
     /// Records the number of calls at the report of an eventfd, in the field `due`. Only for
@@ -295,12 +301,12 @@ impl Edge {
         self.due = calls.into();
     }
 
-    /// Whether the registration has quiet bits that could hide an edge that no hook reports. Such a
+    /// Whether the registration has reported bits that could hide an edge that no hook reports. Such a
     /// registration is sampled at every wait.
     #[inline]
     pub fn needs_resample(&self, outlook: Outlook) -> bool {
         let Outlook { kind, watched, sees_calls, departures, full_peer, shared, orphan } = outlook;
-        let quiet = self.quiet & watched;
+        let reported = self.reported & watched;
         if matches!(kind, Kind::Source) {
             return false;
         }
@@ -308,33 +314,33 @@ impl Edge {
             return true;
         }
         let is_over = !kind.is_unix_data() || (orphan && !departures);
-        let hung_up = quiet & HUP != 0 && kind.hangup_is_final() && is_over;
-        if hung_up || quiet & ERR != 0 && matches!(kind, Kind::Pipe) {
+        let hung_up = reported & HUP != 0 && kind.hangup_is_final() && is_over;
+        if hung_up || reported & ERR != 0 && matches!(kind, Kind::Pipe) {
             return false;
         }
-        if !sees_calls && quiet & doubtful(kind) != 0 {
+        if !sees_calls && reported & doubtful(kind) != 0 {
             return true;
         }
-        let more = quiet & RDHUP == 0 || matches!(kind, Kind::Udp);
-        let arrivals = quiet & READABLE != 0 && more && (!kind.arrivals().is_private() || shared);
+        let more = reported & RDHUP == 0 || matches!(kind, Kind::Udp);
+        let arrivals = reported & READABLE != 0 && more && (!kind.arrivals().is_private() || shared);
         arrivals
-            || quiet & (ERR | HUP | PRI) != 0
-            || (departures && quiet & WRITABLE != 0)
-            || (departures && full_peer && (quiet != 0 || self.tells()))
+            || reported & (ERR | HUP | PRI) != 0
+            || (departures && reported & WRITABLE != 0)
+            || (departures && full_peer && (reported != 0 || self.tells()))
             || self.flags.contains(Flags::RECHECK_LEVEL)
             || self.flags.contains(Flags::RECHECK_COUNT)
     }
 
-    /// Whether the registration needs a look at its levels, and not only a count, to stay quiet.
+    /// Whether the registration needs a look at its levels, and not only a count, to keep its reported bits.
     #[inline]
     pub const fn wants_look(&self) -> bool {
-        self.flags.contains(Flags::RECHECK_LEVEL) || self.quiet & (ERR | HUP | PRI) != 0
+        self.flags.contains(Flags::RECHECK_LEVEL) || self.reported & (ERR | HUP | PRI) != 0
     }
 
     /// The same for kinds without a count, whose data may be taken without a call.
     #[inline]
     pub const fn wants_look_uncounted(&self) -> bool {
-        self.wants_look() || self.quiet & READABLE != 0
+        self.wants_look() || self.reported & READABLE != 0
     }
 
     /// Whether the registration needs only a count, and only if the next look shows nothing. An
@@ -345,7 +351,7 @@ impl Edge {
         self.flags.contains(Flags::RECHECK_COUNT)
             && !self.is_closing()
             && !self.wants_look()
-            && self.quiet & READABLE == 0
+            && self.reported & READABLE == 0
     }
 
     /// Takes in that a connection that was hung up was connected again, which wakes every waiter.
@@ -353,18 +359,18 @@ impl Edge {
         self.wake(!0);
     }
 
-    /// Takes in a look at the quiet levels: one that has fallen is re-armed. A FIFO's hang-up falls
+    /// Takes in a look at the reported levels: one that has fallen is re-armed. A FIFO's hang-up falls
     /// when a writer opens it, which wakes every waiter.
     pub fn looked(&mut self, kind: Kind, level: Bits) {
-        if self.quiet & !level & HUP != 0 && matches!(kind, Kind::Fifo) {
+        if self.reported & !level & HUP != 0 && matches!(kind, Kind::Fifo) {
             self.wake(!0);
         }
-        if self.quiet & !level & READABLE != 0 && self.doubts != TAKEN {
+        if self.reported & !level & READABLE != 0 && self.doubts != TAKEN {
             // The next arrival is an edge, and the one after it may be, too.
             (self.doubts, self.due) = (0, 0);
         }
         if !matches!(kind, Kind::Epoll) {
-            self.quiet &= level;
+            self.reported &= level;
         }
         if matches!(kind, Kind::Attribute) && level & ERR == 0 {
             (self.doubts, self.due) = (0, 0);
@@ -375,7 +381,7 @@ impl Edge {
     /// Takes in that there is no space at present: the next space is news.
     #[inline]
     pub const fn lacks_room(&mut self) {
-        self.quiet &= !WRITABLE;
+        self.reported &= !WRITABLE;
     }
 
     /// As [`Self::report`], for outer instances: whether there is something to report to them. Only
@@ -394,16 +400,16 @@ impl Edge {
             // Data that was taken may have arrived since the last report, which no level shows now.
             self.counted(count, view);
         }
-        let recheck = self.flags.contains(Flags::RECHECK_LEVEL) && self.quiet & !known != 0;
-        let news = self.report(kind, level & known | self.quiet & !known, view, &count);
+        let recheck = self.flags.contains(Flags::RECHECK_LEVEL) && self.reported & !known != 0;
+        let news = self.report(kind, level & known | self.reported & !known, view, &count);
         self.flags.set(Flags::RECHECK_LEVEL, recheck);
-        let is_unknown = matches!(self.seen(), Seen::Never | Seen::Missed);
-        if is_unknown && known & (IN | RDNORM) != 0 && self.quiet & INCOMING == 0 && self.counts_always(kind) {
-            self.seen = count().map_or(PackedSeen::EMPTY, PackedSeen::of);
+        let is_unknown = matches!(self.last_count(), LastCount::Never | LastCount::Missed);
+        if is_unknown && known & (IN | RDNORM) != 0 && self.reported & INCOMING == 0 && self.counts_always(kind) {
+            self.last_count = count().map_or(PackedLastCount::EMPTY, PackedLastCount::of);
         }
         if news {
             // Reported with the rest, although it was not looked at.
-            self.quiet |= WRITABLE & !known;
+            self.reported |= WRITABLE & !known;
         }
         self.take_woken() || news
     }
@@ -421,7 +427,7 @@ impl Edge {
     pub const fn take_woken(&mut self) -> bool {
         let woken = self.flags.contains(Flags::OUTER_WOKEN);
         if woken {
-            self.quiet |= WRITABLE;
+            self.reported |= WRITABLE;
             self.flags = self.flags.difference(Flags::OUTER_WOKEN);
         }
         woken
@@ -431,20 +437,20 @@ impl Edge {
     /// whether or not any of it is left. A count that fell means that a process whose calls are not
     /// seen has read, and the current data may be new.
     pub fn counted(&mut self, count: Count, view: View) {
-        let is_high = self.quiet & INCOMING != 0;
+        let is_high = self.reported & INCOMING != 0;
         let may_change =
-            self.is_closing() || self.flags.contains(Flags::RECHECK_COUNT) || self.quiet & (INCOMING | ERR) != 0;
-        match self.seen() {
-            Seen::Count(before) if may_change => self.count_changed(before, count, view),
-            Seen::Missed if is_high => {
+            self.is_closing() || self.flags.contains(Flags::RECHECK_COUNT) || self.reported & (INCOMING | ERR) != 0;
+        match self.last_count() {
+            LastCount::Count(before) if may_change => self.count_changed(before, count, view),
+            LastCount::Missed if is_high => {
                 // There was no count at the report, and this one may include later arrivals.
-                self.quiet &= !INCOMING;
+                self.reported &= !INCOMING;
                 self.evidence = Evidence::Count;
             }
             // No count could be taken at the report. Later ones are compared with this one.
-            Seen::Never if is_high => self.seen = PackedSeen::of(count),
+            LastCount::Never if is_high => self.last_count = PackedLastCount::of(count),
             // A closing connection may show no level, but its next state is still a wake-up.
-            _ if self.tells() && self.is_closing() => self.seen = PackedSeen::of(count),
+            _ if self.tells() && self.is_closing() => self.last_count = PackedLastCount::of(count),
             _ => {}
         }
         self.flags.remove(Flags::RECHECK_COUNT);
@@ -457,14 +463,14 @@ impl Edge {
                 self.wake(!0);
                 self.evidence = Evidence::Count;
                 if self.tells() {
-                    self.seen = PackedSeen::of(count);
+                    self.last_count = PackedLastCount::of(count);
                 }
             }
             Change::Loss => {
-                (self.quiet, self.seen) = (self.quiet & !INCOMING, PackedSeen::NEVER);
+                (self.reported, self.last_count) = (self.reported & !INCOMING, PackedLastCount::NEVER);
                 self.evidence = Evidence::Count;
             }
-            Change::Nothing => self.seen = PackedSeen::of(count::refined(before, count)),
+            Change::Nothing => self.last_count = PackedLastCount::of(count::refined(before, count)),
         }
     }
 

@@ -169,16 +169,16 @@ fn what_a_loose_count_may_have_missed_is_reported_late_and_once() {
     edge.report(Kind::Signalfd, IN, VIEW, || Some(Count::total(2)));
     edge.counted_loosely(Kind::Signalfd, 1);
     edge.counted_loosely(Kind::Signalfd, 1 + 2 * LATE_NS);
-    assert_eq!(edge.quiet(), IN, "nothing was taken");
+    assert_eq!(edge.reported(), IN, "nothing was taken");
     edge.digest(Kind::Signalfd, IN, Facts::READ_ALL, true);
     edge.counted(Count::total(2), VIEW);
     edge.counted_loosely(Kind::Signalfd, 5);
     edge.counted_loosely(Kind::Signalfd, 4 + LATE_NS);
-    assert_eq!(edge.quiet(), IN, "it is not time");
+    assert_eq!(edge.reported(), IN, "it is not time");
     edge.counted_loosely(Kind::Signalfd, 5 + LATE_NS);
     assert!(edge.report(Kind::Signalfd, IN, VIEW, || Some(Count::total(2))));
     edge.counted_loosely(Kind::Signalfd, 9 * LATE_NS);
-    assert_eq!(edge.quiet(), IN, "nothing was taken since then");
+    assert_eq!(edge.reported(), IN, "nothing was taken since then");
 }
 
 #[test]
