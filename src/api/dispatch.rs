@@ -59,7 +59,7 @@ fn settle(ep: &'static Eventpoll, is_done: impl Fn(&Consumer) -> bool) {
             if is_done(&st.queue.consumer) {
                 return;
             }
-            st.queue.waiters.kick_all();
+            st.queue.waiters.wake_all();
         }
         sync::futex_wait(&ep.dispatch.ends, ends, Some(STEP_NS));
     }

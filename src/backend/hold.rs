@@ -32,7 +32,7 @@ impl FileHolder for Eventpoll {
         }
         match st.queue.poller {
             Some(poller) => {
-                poller.kick();
+                poller.wake_up();
                 Release::Expected
             }
             None => Release::Unlikely,

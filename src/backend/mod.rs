@@ -64,9 +64,9 @@ pub trait Poller {
     /// that closes one of the descriptors knows that it may be in use.
     fn lie_down(st: &mut EpState, me: &'static Sleeper) -> Self::Bed;
 
-    /// Sleeps without the lock. Returns the number of ready descriptors after an event or a kick, 0
-    /// at the end of the limit (in nanoseconds), and EINTR after a signal handler ran. A set that
-    /// is too long for `poll` is polled in pieces, all of them every `tick`.
+    /// Sleeps without the lock. Returns the number of ready descriptors after an event or a
+    /// wake-up, 0 at the end of the limit (in nanoseconds), and EINTR after a signal handler ran. A
+    /// set that is too long for `poll` is polled in pieces, all of them every `tick`.
     fn sleep(
         nap: &Sleep,
         ep: &'static Eventpoll,
@@ -170,10 +170,10 @@ impl EpState {
         }
     }
 
-    /// The instance can no longer have a ring: kicks the poller that sleeps on one.
-    pub fn kick_from_ring(&self) {
+    /// The instance can no longer have a ring: wakes the poller that sleeps on one.
+    pub fn wake_from_ring(&self) {
         if let Some(poller) = self.queue.poller.filter(|_| self.backend.ring.is_some()) {
-            poller.kick();
+            poller.wake_up();
         }
     }
 }

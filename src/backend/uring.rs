@@ -91,7 +91,7 @@ pub fn drain(st: &mut EpState, tells: bool) {
                 if done.is_last() {
                     uring.wake = -1;
                 }
-                uring.owner.heed();
+                uring.owner.clear_wakeup();
             }
             data if data & LINK != 0 => {}
             _ => {

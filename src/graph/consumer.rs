@@ -183,7 +183,7 @@ pub fn call_off(ep: &'static Eventpoll, st: &mut EpState) {
     if st.queue.consumer.dispatchers == 0 {
         st.queue.consumer.depart();
     }
-    st.queue.waiters.kick_all();
+    st.queue.waiters.wake_all();
 }
 
 /// Removes the callback when the descriptor is closed.

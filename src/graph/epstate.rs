@@ -198,7 +198,7 @@ impl EpState {
             match self.queue.waiters.last() {
                 Some(next) => {
                     self.stats.handoffs += 1;
-                    next.kick();
+                    next.wake_up();
                 }
                 None => {
                     if let Some(outer) = self.outer.link {

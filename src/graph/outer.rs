@@ -63,7 +63,7 @@ pub enum Audience {
 }
 
 /// The content of the pipe of an instance's descriptor, as far as the holder of its lock knows.
-/// `Eventpoll::stir` may put a byte into it without the lock.
+/// `Eventpoll::wake_observers` may put a byte into it without the lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pipe {
     /// Nothing.

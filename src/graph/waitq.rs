@@ -39,8 +39,8 @@ pub struct Sleeper {
     pub spare_rings: Spares,
     /// The descriptor of the anchor: a ring that the thread's other rings have a request on.
     pub anchor: InternalFd,
-    /// Avoids a second system call for two kicks in succession.
-    kicks: Bell,
+    /// Avoids a second system call for two wake-ups in succession.
+    pending_wake: WakeOnce,
     /// The epoch is odd while the thread is in poll, or about to be.
     occupancy: Occupancy,
     /// The number of times that another thread made it leave poll.
@@ -75,29 +75,29 @@ pub fn ever_overtaken() -> bool {
 pooled!(SLEEPERS, Sleeper, free, Sleeper::new(), first_page = FIRST);
 
 /// A wake-up by a system call, which is skipped while an earlier one is pending. It counts as
-/// pending after that call is done, not before: a signal handler may hold up the ringing thread on
+/// pending after that call is done, not before: a signal handler may hold up the waking thread on
 /// the way, and other threads must not rely on it.
 #[derive(Debug)]
-pub struct Bell(AtomicU32);
+pub struct WakeOnce(AtomicU32);
 
-impl Bell {
-    /// A bell that is not ringing.
-    pub const fn new() -> Bell {
-        Bell(AtomicU32::new(0))
+impl WakeOnce {
+    /// No wake-up is pending.
+    pub const fn new() -> WakeOnce {
+        WakeOnce(AtomicU32::new(0))
     }
 
-    /// Rings the bell by `call`, unless it is ringing already. `call` returns whether it succeeded.
-    pub fn ring(&self, call: impl FnOnce() -> bool) {
-        // Odd while the bell rings. If the number has changed afterwards, the bell was silenced in
-        // between, perhaps before the call.
-        let silent = self.0.load(SeqCst);
-        if silent & 1 == 0 && call() {
-            let _ = self.0.compare_exchange(silent, silent + 1, SeqCst, Relaxed);
+    /// Wakes by `call`, unless a wake-up is pending. `call` returns whether it succeeded.
+    pub fn wake(&self, call: impl FnOnce() -> bool) {
+        // Odd while a wake-up is pending. If the number has changed afterwards, the wake-up was
+        // cleared in between, perhaps before the call.
+        let idle = self.0.load(SeqCst);
+        if idle & 1 == 0 && call() {
+            let _ = self.0.compare_exchange(idle, idle + 1, SeqCst, Relaxed);
         }
     }
 
-    /// Silences the bell, which was heard. The next ring is a new one.
-    pub fn silence(&self) {
+    /// Clears the pending wake-up. The next one makes a call again.
+    pub fn clear(&self) {
         let _ = self.0.fetch_update(SeqCst, SeqCst, |now| Some((now | 1).wrapping_add(1)));
     }
 }
@@ -115,7 +115,7 @@ impl Sleeper {
             wake: InternalFd::new(),
             spare_rings: Spares::new(),
             anchor: InternalFd::new(),
-            kicks: Bell::new(),
+            pending_wake: WakeOnce::new(),
             occupancy: Occupancy::new(),
             evictions: AtomicU32::new(0),
             tid: AtomicI32::new(0),
@@ -213,9 +213,9 @@ impl Sleeper {
             return Ok(self.wake.number());
         }
         let wake = self.wake.adopt(sys::eventfd()?)?;
-        // Kicks that came while there was no descriptor are lost, and the next kick must not be
+        // Wake-ups that came while there was no descriptor are lost, and the next must not be
         // skipped because of them.
-        self.kicks.silence();
+        self.pending_wake.clear();
         Ok(wake)
     }
 
@@ -225,9 +225,9 @@ impl Sleeper {
         self.wake.number()
     }
 
-    /// Whether no kick can reach the thread before something else wakes it up, because its wake-up
+    /// Whether the thread cannot be woken before something else ends its sleep, because its wake-up
     /// descriptor was closed by a call that the library did not see.
-    pub fn is_deaf(&self) -> bool {
+    pub fn cannot_wake(&self) -> bool {
         self.wake.is_lost()
     }
 
@@ -238,18 +238,18 @@ impl Sleeper {
         self.wake.give_up();
     }
 
-    /// Wakes the thread, unless an earlier kick is pending.
-    pub fn kick(&self) {
-        self.kicks
-            .ring(|| !own_table::is_apart() && self.wake.with(|wake| sync::write(wake, &1u64.to_ne_bytes()).is_ok()));
+    /// Wakes the thread, unless an earlier wake-up is pending.
+    pub fn wake_up(&self) {
+        self.pending_wake
+            .wake(|| !own_table::is_apart() && self.wake.with(|wake| sync::write(wake, &1u64.to_ne_bytes()).is_ok()));
     }
 
-    /// Takes in a kick. The order matters: a kick between the two lines is lost, but its cause
+    /// Clears a wake-up. The order matters: one between the two lines is lost, but its cause
     /// precedes it, and the caller looks at everything afterwards.
-    pub fn heed(&self) {
+    pub fn clear_wakeup(&self) {
         let mut count = [0; 8];
         let _ = self.wake.with(|wake| sync::read(wake, &mut count));
-        self.kicks.silence();
+        self.pending_wake.clear();
     }
 
     /// Records the thread to which the sleeper belongs.
@@ -309,7 +309,7 @@ impl Sleeper {
         self.wake.close_after_fork();
         self.spare_rings.places().iter().for_each(InternalFd::close_after_fork);
         self.anchor.close_after_fork();
-        self.kicks.silence();
+        self.pending_wake.clear();
         self.occupancy.forget_waiters();
         if came_along {
             self.tid.store(sys::gettid(), Relaxed);
@@ -329,12 +329,12 @@ impl FileHolder for Sleeper {
     }
 
     fn prod(&'static self, _: u32) -> Release {
-        if self.tid.load(Relaxed) == sys::gettid() || self.is_deaf() {
+        if self.tid.load(Relaxed) == sys::gettid() || self.cannot_wake() {
             return Release::Done;
         }
         stats::EVICTIONS.count();
         self.evictions.fetch_add(1, Relaxed);
-        self.kick();
+        self.wake_up();
         Release::Expected
     }
 
@@ -405,8 +405,8 @@ impl Waiters {
     }
 
     /// Makes every waiter look around.
-    pub fn kick_all(&self) {
-        self.iter().for_each(Sleeper::kick);
+    pub fn wake_all(&self) {
+        self.iter().for_each(Sleeper::wake_up);
     }
 
     fn iter(&self) -> impl Iterator<Item = &'static Sleeper> + use<> {
@@ -476,18 +476,18 @@ mod tests {
     }
 
     #[test]
-    fn a_second_kick_before_the_first_is_heeded_writes_nothing() {
+    fn a_second_wake_up_before_the_first_is_cleared_writes_nothing() {
         let sleeper = Sleeper::begin().expect("memory");
         let wake = sleeper.ensure_wake().expect("a descriptor");
         let count = || {
             let mut count = [0; 8];
             sys::read(wake, &mut count).map(|_| u64::from_ne_bytes(count))
         };
-        sleeper.kick();
-        sleeper.kick();
+        sleeper.wake_up();
+        sleeper.wake_up();
         assert_eq!(count(), Ok(1));
-        sleeper.heed();
-        sleeper.kick();
+        sleeper.clear_wakeup();
+        sleeper.wake_up();
         assert_eq!(count(), Ok(1));
     }
 }

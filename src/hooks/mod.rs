@@ -3,7 +3,7 @@
 //!
 //! On a description without edge-triggered registrations each hook costs one load beyond the call.
 
-mod bells;
+mod aio_eventfds;
 mod errors;
 mod pipes;
 mod reading;
@@ -25,7 +25,7 @@ use crate::probe::sample;
 use crate::sock_diag;
 use crate::sys;
 
-pub use bells::{registering, submitting};
+pub use aio_eventfds::{registering, submitting};
 pub use pipes::{keeping_packets, moving, resized_pipe, sending_file, splicing_memory};
 pub use reading::{accepting, reading, reading_messages, reading_vector, receiving};
 pub use sockets::{asking, connecting, listening, setting, shutting_down};

@@ -30,7 +30,7 @@ pub fn writing(fd: c_int, offered: impl FnOnce() -> usize, call: impl FnOnce() -
 
 #[inline(never)]
 fn known_writing(fd: c_int, offered: impl FnOnce() -> usize, call: impl FnOnce() -> isize) -> isize {
-    if watched(fd).is_none() && !is_bell(fd) && !File::any_fifo_edges() && !File::any_pipe_edges() {
+    if watched(fd).is_none() && !is_known_eventfd(fd) && !File::any_fifo_edges() && !File::any_pipe_edges() {
         return call();
     }
     concerned_writing(fd, offered, call)
@@ -39,7 +39,7 @@ fn known_writing(fd: c_int, offered: impl FnOnce() -> usize, call: impl FnOnce()
 /// Whether it is an eventfd that is, or was, registered edge-triggered. Only the call shows that it
 /// adds to the counter.
 #[inline]
-fn is_bell(fd: c_int) -> bool {
+fn is_known_eventfd(fd: c_int) -> bool {
     lookup::known(fd).is_some_and(|file| file.kind().is_eventfd())
 }
 

@@ -17,16 +17,16 @@ const FIRST_NS: u32 = 20_000;
 const LONGEST_NS: u32 = 1_000_000;
 /// The longest wait for a thread that has events to take: it may be in a signal handler.
 const PATIENCE_NS: u32 = 500_000_000;
-/// The longest wait for a thread that was kicked, perhaps for nothing.
-const PATIENCE_WITH_KICKS_NS: u32 = 5_000_000;
+/// The longest wait for a thread that was woken, perhaps for nothing.
+const PATIENCE_WITH_WAKE_UPS_NS: u32 = 5_000_000;
 
 /// The cause that is about to wake a thread in poll.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Due {
     /// None.
     Nothing,
-    /// A kick, which may mean news.
-    Kick,
+    /// Another thread, which may have news.
+    WakeUp,
     /// More ready registrations than the other threads take.
     Ready,
 }
@@ -48,7 +48,7 @@ impl Patience {
     pub const fn lasts(&self, due: Due) -> bool {
         match due {
             Due::Nothing => false,
-            Due::Kick => self.napped < PATIENCE_WITH_KICKS_NS,
+            Due::WakeUp => self.napped < PATIENCE_WITH_WAKE_UPS_NS,
             Due::Ready => self.napped < PATIENCE_NS,
         }
     }
@@ -71,7 +71,7 @@ pub fn due(st: &EpState, poller: &Sleeper, others: usize) -> Due {
     let wake = poller.wake_fd();
     match () {
         () if is_ready => Due::Ready,
-        () if wake >= 0 && sys::level(wake, IN) & IN != 0 => Due::Kick,
+        () if wake >= 0 && sys::level(wake, IN) & IN != 0 => Due::WakeUp,
         () => Due::Nothing,
     }
 }

@@ -78,8 +78,8 @@ impl EpState {
     fn ask_poll(&mut self, item: &'static Epitem, file: &'static File) {
         let state = item.at(&self.held);
         let is_kept_out = state.is_exclusive() && !state.newcomer.get() && file.claim().is_of_another(item);
-        let is_deaf = is_kept_out || state.is_dull(file) && !state.ready.get();
-        match self.bits_to_ask(item, file).filter(|_| !is_deaf) {
+        let cannot_wake = is_kept_out || state.is_dull(file) && !state.ready.get();
+        match self.bits_to_ask(item, file).filter(|_| !cannot_wake) {
             Some(bits) if file.is_source() => {
                 if file.source().is_some_and(|source| source.posted() & bits != 0) {
                     self.ready.pressing = true;
@@ -116,7 +116,7 @@ impl Eventpoll {
             } else {
                 st.refresh(item);
             }
-            poller.kick();
+            poller.wake_up();
         } else {
             st.refresh(item);
             if let Some(outer) = st.outer.link {

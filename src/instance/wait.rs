@@ -77,7 +77,7 @@ pub unsafe fn wait(
 }
 
 /// As [`wait`], on an instance that is pinned for it. When another thread sets `called_off` and
-/// kicks this one, the wait ends and reports nothing.
+/// wakes this one, the wait ends and reports nothing.
 ///
 /// # Safety
 /// As for [`wait`].
@@ -281,7 +281,7 @@ impl Wait {
         Ok(None)
     }
 
-    /// Sleeps until another thread kicks this one, because a newer thread polls, or is about to.
+    /// Sleeps until another thread wakes this one, because a newer thread polls, or is about to.
     fn stand_behind(&mut self, mut guard: Locked) -> Round {
         let st = &mut *guard;
         if st.queue.poller.is_none() {
@@ -289,10 +289,10 @@ impl Wait {
         }
         self.begin_to_count();
         match st.queue.poller {
-            Some(poller) if self.is_newest(st) => poller.kick(),
+            Some(poller) if self.is_newest(st) => poller.wake_up(),
             None => {
                 if let Some(newest) = st.queue.waiters.last() {
-                    newest.kick();
+                    newest.wake_up();
                 }
             }
             Some(_) => {}
@@ -309,7 +309,7 @@ impl Wait {
         // SAFETY: the array of one is a local.
         let slept = unsafe { self.nap.sleep(wake.as_mut_ptr(), 1, limit, LONGEST_TICK_NS) };
         self.me.leave_poll(epoch);
-        self.me.heed();
+        self.me.clear_wakeup();
         {
             let stats = &mut self.lock()?.stats;
             stats.sleeps += 1;

@@ -153,8 +153,8 @@ fn park_the_rest(st: &mut EpState) -> bool {
     }
 }
 
-/// Makes the descriptor readable by a byte that the lock holder writes itself: the byte that `stir`
-/// put into the pipe may be gone already.
+/// Makes the descriptor readable by a byte that the lock holder writes itself: the byte that
+/// `wake_observers` put into the pipe may be gone already.
 pub(super) fn show_readable(ep: &'static Eventpoll, st: &mut EpState) {
     if std::mem::replace(&mut st.outer.pipe, Pipe::Readable) == Pipe::Empty {
         ep.show_readable();

@@ -56,7 +56,7 @@ pub(super) fn expose(ep: &'static Eventpoll, st: &mut EpState, audience: Audienc
     if !was_observed {
         st.outer.link = Some(&Link);
         if st.queue.poller.is_some() {
-            st.kick_from_ring();
+            st.wake_from_ring();
         } else {
             ring_use::leave(ep, st);
         }

@@ -1,7 +1,8 @@
 //! A pause out of poll, for a thread that is made to leave poll again and again. The cause is
-//! closes, each of which waits until the thread has left (D4), or kicks without news. A poll over
-//! many descriptors takes long, and a burst of as many closes would repeat it for each: the cost is
-//! quadratic. During a pause a few times as long as the poll, closes need not kick the thread.
+//! closes, each of which waits until the thread has left (D4), or wakes it without news. A poll
+//! over many descriptors takes long, and a burst of as many closes would repeat it for each: the
+//! cost is quadratic. During a pause a few times as long as the poll, closes need not wake the
+//! thread.
 
 /// The cost of one descriptor in a poll that sleeps, in nanoseconds: the thread also joins and
 /// leaves its wait queue. A poll that does not sleep costs less: `account::POLL_NS`.
@@ -12,7 +13,7 @@ const SWITCH_NS: u64 = 50_000;
 const LONGEST_NS: u64 = 5_000_000;
 /// The longest pause, as a multiple of the poll's cost.
 const MOST: u64 = 4;
-/// The longest time between two kicks of one burst: a woken thread may have to wait for a
+/// The longest time between two wake-ups of one burst: a woken thread may have to wait for a
 /// processor.
 const NEAR_NS: u64 = 50_000_000;
 

@@ -2,7 +2,7 @@
 //! back to their instances.
 //!
 //! The poll set of a shard belongs to its thread. Other threads leave notes in the shard's mail,
-//! and kick the watcher if they cannot wait.
+//! and wake the watcher if they cannot wait.
 
 mod set;
 
@@ -113,9 +113,9 @@ impl Shard {
         shards::size(number).saturating_sub(self.load.load(Relaxed) as usize)
     }
 
-    /// Whether the thread sleeps and no kick can reach it.
-    fn is_deaf(&self) -> bool {
-        self.sleeper.is_deaf()
+    /// Whether the thread sleeps and cannot be woken.
+    fn cannot_wake(&self) -> bool {
+        self.sleeper.cannot_wake()
     }
 }
 
@@ -136,14 +136,14 @@ pub fn sleepers() -> impl Iterator<Item = &'static Sleeper> {
 /// Makes the watchers read their mail and release the registrations that were taken back.
 #[cold]
 pub fn wake_poller() {
-    sleepers().for_each(Sleeper::kick);
+    sleepers().for_each(Sleeper::wake_up);
 }
 
 /// Parks registrations of one instance, whose lock is held. Returns how many it parked. Those for
 /// which there is no thread or no memory stay in place.
 pub fn park(st: &mut EpState, items: impl Iterator<Item = &'static Epitem>) -> usize {
     let mut parked = 0;
-    let mut kick: Option<&'static Shard> = None;
+    let mut to_wake: Option<&'static Shard> = None;
     let mut roomy: Option<(u16, &'static Shard)> = None;
     for item in items {
         // A registration that may still be in another watcher's set goes there again, because a
@@ -156,11 +156,11 @@ pub fn park(st: &mut EpState, items: impl Iterator<Item = &'static Epitem>) -> u
             roomy
         };
         let Some((number, shard)) = place else { break };
-        if before != NO_SHARD && shard.is_deaf() {
+        if before != NO_SHARD && shard.cannot_wake() {
             continue;
         }
-        if kick.is_some_and(|before| !ptr::eq(before, shard)) {
-            wake(kick.take());
+        if to_wake.is_some_and(|before| !ptr::eq(before, shard)) {
+            wake(to_wake.take());
         }
         let posted = {
             let mut mail = shard.mail.lock();
@@ -189,15 +189,15 @@ pub fn park(st: &mut EpState, items: impl Iterator<Item = &'static Epitem>) -> u
         shard.load.fetch_add(1, Relaxed);
         st.stats.parks += 1;
         parked += 1;
-        kick = Some(shard);
+        to_wake = Some(shard);
     }
-    wake(kick);
+    wake(to_wake);
     parked
 }
 
 fn wake(shard: Option<&'static Shard>) {
     if let Some(shard) = shard {
-        shard.sleeper.kick();
+        shard.sleeper.wake_up();
     }
 }
 
@@ -208,7 +208,7 @@ fn shard_with_room() -> Option<(u16, &'static Shard)> {
             place.replace(None, Shard::create());
         }
         let shard = place.get()?;
-        if shard.room(number) > 0 && !shard.is_deaf() {
+        if shard.room(number) > 0 && !shard.cannot_wake() {
             return Some((number, shard));
         }
     }
@@ -318,7 +318,7 @@ extern "C" fn watch(argument: *mut c_void) -> *mut c_void {
                 shard.sleeper.lose_wake();
                 let _ = shard.sleeper.ensure_wake();
             }
-            _ => shard.sleeper.heed(),
+            _ => shard.sleeper.clear_wakeup(),
         }
         set.hand_back_fired(shard);
         if let Some(pause) = rest::after(&mut rest, &shard.sleeper, set.items.len(), false) {

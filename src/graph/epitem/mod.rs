@@ -59,7 +59,7 @@ pub struct Epitem {
     /// The time at which the latest call that reported a fact began, on the description's clock.
     told_at: AtomicU32,
     /// The bits that poll is currently asked for. Hooks read them without a lock, to determine
-    /// whether they must kick a sleeper.
+    /// whether they must wake a sleeper.
     asked: AtomicU16,
     /// The levels of the second look, valid within one report. Protected by the instance's lock.
     level: AtomicU16,
@@ -375,7 +375,7 @@ impl Epitem {
 
     /// Whether a thread that polls for the current bits would sleep through the events that the
     /// facts announce.
-    pub fn is_deaf_to(&self, facts: Facts) -> bool {
+    pub fn would_sleep_through(&self, facts: Facts) -> bool {
         let asked = self.asked.load(SeqCst);
         let reading = facts.intersects(Facts::READS | Facts::WROTE | Facts::WRITER_BLOCKED) && asked & events::IN == 0;
         // The data that was taken may have arrived since the last report. In that case there is at

@@ -60,7 +60,7 @@ impl Eventpoll {
             self.look_at_all.store(true, SeqCst);
         }
         if !self.wake_poller(item, facts) && self.exposed.load(Relaxed) {
-            self.stir();
+            self.wake_observers();
         }
     }
 
@@ -83,8 +83,8 @@ impl Eventpoll {
     #[inline]
     fn wake_poller(&self, item: &Epitem, facts: Facts) -> bool {
         let Some(sleeper) = self.blocked.get_in_order() else { return false };
-        if item.is_deaf_to(facts) {
-            sleeper.kick();
+        if item.would_sleep_through(facts) {
+            sleeper.wake_up();
         }
         true
     }
@@ -135,8 +135,8 @@ impl Eventpoll {
 
     /// Makes the observers of the descriptor look, since no thread waits on the instance: a thread
     /// may poll the descriptor, or wait on an outer instance.
-    fn stir(&'static self) {
-        self.stir.ring(|| {
+    fn wake_observers(&'static self) {
+        self.outer_wake.wake(|| {
             let at = self.file.get().map_or(0, File::begin_call);
             let written = self.show_readable();
             // Set after the write: a thread that finds the flag set assumes a byte in the pipe that
@@ -149,10 +149,10 @@ impl Eventpoll {
         });
     }
 
-    /// Whether `stir` put a byte into the pipe, which may still be there. The byte counts as
-    /// handled from here on.
+    /// Whether `wake_observers` put a byte into the pipe, which may still be there. The byte counts
+    /// as handled from here on.
     pub fn take_outer_wake(&self) -> bool {
-        self.stir.silence();
+        self.outer_wake.clear();
         self.outer_woken.swap(false, SeqCst)
     }
 

@@ -15,7 +15,7 @@ use crate::graph::file::{File, FileOps};
 use crate::graph::internal_fd::InternalFd;
 use crate::graph::pin::Occupancy;
 use crate::graph::ranks;
-use crate::graph::waitq::{Bell, Sleeper};
+use crate::graph::waitq::{Sleeper, WakeOnce};
 use crate::lock::{Guard, Lock};
 use crate::pool::{AtomicRef, AtomicShort, Pool};
 use crate::pooled;
@@ -63,11 +63,11 @@ pub struct Eventpoll {
     /// Whether a byte may have been put into the pipe to make observers look.
     outer_woken: AtomicBool,
     /// Avoids a second such byte in succession.
-    stir: Bell,
+    outer_wake: WakeOnce,
     /// Whether the inbox overflowed or could not be used, so that every registration must be looked
     /// at.
     look_at_all: AtomicBool,
-    /// The thread that sleeps in poll on the set, for hooks to kick. Written under the lock.
+    /// The thread that sleeps in poll on the set, for hooks to wake. Written under the lock.
     blocked: AtomicRef<Sleeper>,
     /// The description of its descriptor.
     pub file: AtomicRef<File>,
@@ -113,7 +113,7 @@ pooled!(
         posts_seen: AtomicU32::new(0),
         exposed: AtomicBool::new(false),
         outer_woken: AtomicBool::new(false),
-        stir: Bell::new(),
+        outer_wake: WakeOnce::new(),
         look_at_all: AtomicBool::new(false),
         blocked: AtomicRef::none(),
         file: AtomicRef::none(),
@@ -183,7 +183,7 @@ impl Eventpoll {
             self.file.set(None);
             self.look_at_all.store(false, Relaxed);
             self.outer_woken.store(false, Relaxed);
-            self.stir.silence();
+            self.outer_wake.clear();
             self.expose(false);
             INSTANCES.give_back(self);
         }
@@ -221,7 +221,7 @@ impl Eventpoll {
         self.file.get()
     }
 
-    /// Records the thread that goes to sleep on the set, for hooks to kick; `None` when it has
+    /// Records the thread that goes to sleep on the set, for hooks to wake; `None` when it has
     /// returned. The lock is held.
     pub fn set_blocked(&self, sleeper: Option<&'static Sleeper>) {
         self.blocked.set_in_order(sleeper);

@@ -23,8 +23,8 @@ struct Plan {
     polls: bool,
     /// It is the first round of the wait.
     is_first: bool,
-    /// A kick can end the sleep, so signals are blocked except in the sleep itself: one must not be
-    /// handled between two sleeps (W8).
+    /// A wake-up can end the sleep, so signals are blocked except in the sleep itself: one must not
+    /// be handled between two sleeps (W8).
     careful: bool,
     /// Look first, although the thread may sleep.
     looks_first: bool,
@@ -54,7 +54,7 @@ impl Wait {
             self.may_sleep = !is_over(self.deadline);
             return Ok(None);
         };
-        self.hear_kicks(&mut guard);
+        self.clear_wakeup(&mut guard);
         if plan.is_first && !P::TELLS_EDGES && resample::found_by_count(&mut guard) {
             return Ok(None);
         }
@@ -157,8 +157,8 @@ impl Wait {
         Ok(Some((guard, slept)))
     }
 
-    /// Takes in kicks. A wake-up descriptor that was closed unseen is replaced.
-    fn hear_kicks(&self, st: &mut EpState) {
+    /// Clears a wake-up by another thread. A wake-up descriptor that was closed unseen is replaced.
+    fn clear_wakeup(&self, st: &mut EpState) {
         match st.backend.set.wake_revents() {
             0 => {}
             bits if bits & NVAL != 0 => {
@@ -167,7 +167,7 @@ impl Wait {
             }
             _ => {
                 st.stats.kicks += 1;
-                self.me.heed();
+                self.me.clear_wakeup();
             }
         }
     }

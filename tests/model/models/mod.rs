@@ -19,7 +19,7 @@ pub const ALL: &[(&str, fn())] = &[
     ("watched_end_is_found_beside_one_that_moves_away", facts::watched_end_is_found_beside_one_that_moves_away),
     ("fact_that_comes_again_is_told_again", facts::fact_that_comes_again_is_told_again),
     ("adds_to_two_eventfds_are_both_heard", waits::adds_to_two_eventfds_are_both_heard),
-    ("kick_is_never_lost", waits::kick_is_never_lost),
+    ("wake_up_is_never_lost", waits::wake_up_is_never_lost),
     ("each_add_to_an_unread_eventfd_is_an_edge", waits::each_add_to_an_unread_eventfd_is_an_edge),
     ("adds_of_two_threads_are_both_heard", waits::adds_of_two_threads_are_both_heard),
     ("add_is_heard_while_a_handler_adds_amid_control", waits::add_is_heard_while_a_handler_adds_amid_control),

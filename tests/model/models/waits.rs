@@ -14,24 +14,24 @@ pub fn join_all<const N: usize>(threads: [Joinable; N]) {
     threads.into_iter().for_each(Joinable::join);
 }
 
-/// A thread sleeps until two others have each counted and kicked: it sees both.
-pub fn kick_is_never_lost() {
+/// A thread sleeps until two others have each counted and woken it: it sees both.
+pub fn wake_up_is_never_lost() {
     let happened = Arc::new(Count::default());
     let sleeper = Sleeper::begin().expect("a sleeper");
-    let kickers = [(); 2].map(|()| {
+    let wakers = [(); 2].map(|()| {
         let happened = Arc::clone(&happened);
         spawn(move || {
             happened.add();
-            sleeper.kick();
+            sleeper.wake_up();
         })
     });
     while happened.get() < 2 {
         let mut wake = libc::pollfd { fd: sleeper.wake_fd(), events: libc::POLLIN, revents: 0 };
         // SAFETY: one entry.
         unsafe { sync::ppoll(&raw mut wake, 1, std::ptr::null(), std::ptr::null()) };
-        sleeper.heed();
+        sleeper.clear_wakeup();
     }
-    join_all(kickers);
+    join_all(wakers);
 }
 
 /// An instance with an eventfd, edge-triggered.

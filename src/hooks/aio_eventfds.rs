@@ -15,7 +15,7 @@ use crate::sys;
 pub struct Request {
     head: [u64; 7],
     flags: u32,
-    bell: u32,
+    eventfd: u32,
 }
 
 const _: () = assert!(size_of::<Request>() == 64);
@@ -26,16 +26,16 @@ const _: () = assert!(size_of::<Request>() == 64);
 /// The array must be as io_submit demands. Only the requests that the call accepted are read, and
 /// the kernel copies them: another thread may have freed one that is complete.
 pub unsafe fn submitting(requests: *const *const Request, call: impl FnOnce() -> isize) -> isize {
-    const HAS_BELL: u32 = 1;
+    const HAS_EVENTFD: u32 = 1;
     let taken = call();
     let seen = if File::any_edges() { usize::try_from(taken).unwrap_or(0) } else { 0 };
     for index in 0..seen {
         // SAFETY: the kernel has read as many addresses.
         let address = unsafe { requests.add(index).read_unaligned() };
         if let Ok(request) = sys::copy_in(address)
-            && request.flags & HAS_BELL != 0
+            && request.flags & HAS_EVENTFD != 0
         {
-            note(request.bell as c_int);
+            note(request.eventfd as c_int);
         }
     }
     taken
@@ -46,11 +46,11 @@ pub unsafe fn submitting(requests: *const *const Request, call: impl FnOnce() ->
 /// # Safety
 /// The argument must be as io_uring_register demands. It is read only if the call succeeded.
 pub unsafe fn registering(what: c_uint, argument: *const c_int, call: impl FnOnce() -> isize) -> isize {
-    const BELLS: [c_uint; 2] = [4, 7];
+    const EVENTFDS: [c_uint; 2] = [4, 7];
     /// The ring is named by its index among the registered rings.
     const BY_PLACE: c_uint = 1 << 31;
     let answer = call();
-    if answer == 0 && BELLS.contains(&(what & !BY_PLACE)) {
+    if answer == 0 && EVENTFDS.contains(&(what & !BY_PLACE)) {
         // SAFETY: the kernel has read the number.
         note(unsafe { argument.read_unaligned() });
     }
@@ -58,8 +58,8 @@ pub unsafe fn registering(what: c_uint, argument: *const c_int, call: impl FnOnc
 }
 
 #[doc(alias = "eventfd_signal")]
-fn note(bell: c_int) {
-    if let Some(file) = lookup::known(bell)
+fn note(eventfd: c_int) {
+    if let Some(file) = lookup::known(eventfd)
         && let Some(eventfd) = file.eventfd()
     {
         eventfd.note_unseen_add();
