@@ -137,7 +137,7 @@ impl EpState {
         if self.queue.poller.is_none() {
             self.backend.set.reserve(count)
         } else {
-            self.backend.set.reserve_beside(count)
+            self.backend.set.reserve_larger(count)
         }
     }
 

@@ -24,8 +24,8 @@ pub struct PollSet {
     items: Vec<Short<Epitem>>,
     /// The number of further silent polls after which each entry counts as silent for long.
     patience: Vec<u16>,
-    /// Larger arrays to move to, allocated while a thread polled (see [`PollSet::reserve_beside`]).
-    beside: (Vec<pollfd>, Vec<Short<Epitem>>, Vec<u16>),
+    /// Larger arrays to move to, allocated while a thread polled (see [`PollSet::reserve_larger`]).
+    larger: (Vec<pollfd>, Vec<Short<Epitem>>, Vec<u16>),
 }
 
 const NOBODY: pollfd = pollfd { fd: -1, events: libc::POLLIN, revents: 0 };
@@ -37,7 +37,7 @@ impl PollSet {
             entries: Vec::new(),
             items: Vec::new(),
             patience: Vec::new(),
-            beside: (Vec::new(), Vec::new(), Vec::new()),
+            larger: (Vec::new(), Vec::new(), Vec::new()),
         }
     }
 
@@ -46,7 +46,7 @@ impl PollSet {
         if count < self.capacity() {
             return Ok(());
         }
-        self.move_beside();
+        self.move_to_larger();
         let more = (count + 1).saturating_sub(self.entries.len());
         self.entries.try_reserve(more).map_err(|_| Errno::ENOMEM)?;
         self.items.try_reserve(more).map_err(|_| Errno::ENOMEM)?;
@@ -58,10 +58,10 @@ impl PollSet {
     }
 
     /// Makes room for `count` registrations while a thread polls: the current arrays must not move,
-    /// so the room is allocated beside them, and they move there when the poll is over.
-    pub fn reserve_beside(&mut self, count: usize) -> Result<(), Errno> {
+    /// so larger ones are allocated, to which the entries move when the poll is over.
+    pub fn reserve_larger(&mut self, count: usize) -> Result<(), Errno> {
         let at_hand = self.capacity();
-        let (entries, items, patience) = &mut self.beside;
+        let (entries, items, patience) = &mut self.larger;
         let room = at_hand.max(entries.capacity().min(items.capacity()).min(patience.capacity()));
         if count < room {
             return Ok(());
@@ -87,12 +87,12 @@ impl PollSet {
         self.entries.capacity().min(self.items.capacity()).min(self.patience.capacity())
     }
 
-    fn move_beside(&mut self) {
-        let (entries, items, patience) = &self.beside;
+    fn move_to_larger(&mut self) {
+        let (entries, items, patience) = &self.larger;
         if entries.capacity().min(items.capacity()).min(patience.capacity()) <= self.capacity() {
             return;
         }
-        let (mut entries, mut items, mut patience) = std::mem::take(&mut self.beside);
+        let (mut entries, mut items, mut patience) = std::mem::take(&mut self.larger);
         entries.append(&mut self.entries);
         items.append(&mut self.items);
         patience.append(&mut self.patience);

@@ -54,7 +54,7 @@ fn not_for_ours(file: &File, refused: Option<&mut dyn FnMut() -> isize>) -> isiz
 
 /// Reports the effects of a call that failed. It met a low level, or it cleared a pending error, or
 /// it had no effect.
-fn refused(file: &'static File, fd: c_int, at: u32, low: Facts) {
+fn report_failure(file: &'static File, fd: c_int, at: u32, low: Facts) {
     match sys::last_errno() {
         // The peer's queue was full, so the kernel freed the buffer of this message, which wakes
         // the waiters.

@@ -7,9 +7,9 @@ use std::sync::atomic::Ordering::Relaxed;
 use libc::c_int;
 use nix::errno::Errno;
 
-use super::reading::{Amount, Packet, error_of, length_of, next_packet, receiving, took, unless_failed};
-use super::writing::{gave, sending};
-use super::{refused, watched};
+use super::reading::{Amount, Packet, error_of, length_of, next_packet, receiving, report_read, unless_failed};
+use super::writing::{report_write, sending};
+use super::{report_failure, watched};
 use crate::edge::Facts;
 use crate::events::WRITABLE;
 use crate::graph::file::{File, MOST_ENDS, Taking};
@@ -21,7 +21,7 @@ use crate::sys;
 /// Reports that a call took bytes from a FIFO. The FIFO may be open under several descriptions, and
 /// all of them count the bytes as taken.
 #[cold]
-pub(super) fn took_beside(fd: c_int, bytes: u64, taking: Option<Taking>) {
+pub(super) fn report_fifo_read(fd: c_int, bytes: u64, taking: Option<Taking>) {
     let ends = watched_ends(fd).filter(|file| file.reads());
     ends.clone().for_each(|file| file.consume(bytes));
     drop(taking);
@@ -31,7 +31,7 @@ pub(super) fn took_beside(fd: c_int, bytes: u64, taking: Option<Taking>) {
 /// Reports a FIFO that is full after a write. The waiters under other descriptions did not see the
 /// write.
 #[cold]
-pub(super) fn filled_beside(fd: c_int) {
+pub(super) fn report_full_fifo(fd: c_int) {
     if sys::level(fd, WRITABLE) & WRITABLE == 0 {
         watched_ends(fd)
             .filter(|file| file.writes())
@@ -42,14 +42,14 @@ pub(super) fn filled_beside(fd: c_int) {
 /// Prepares a write to a pipe that may be a FIFO. If space was freed since the FIFO was full, the
 /// write may fill it again before the waiters under other descriptions have seen the space.
 #[inline]
-pub(super) fn relieved_beside(fd: c_int) {
+pub(super) fn report_fifo_space(fd: c_int) {
     if File::any_fifo_edges() {
-        note_departures_beside(fd);
+        note_departures_elsewhere(fd);
     }
 }
 
 #[cold]
-fn note_departures_beside(fd: c_int) {
+fn note_departures_elsewhere(fd: c_int) {
     watched_ends(fd).filter(|file| file.writes()).for_each(|file| observe::before_write(file, fd));
 }
 
@@ -130,7 +130,7 @@ impl Transfer {
         if let Some((sink, _)) = sink {
             observe::before_write(sink, to);
         }
-        relieved_beside(to);
+        report_fifo_space(to);
         let readers = Waking::begin(to, File::reads);
         let writers = takes.then(|| Waking::begin(from, File::writes));
         let taken_from = source.filter(|_| takes).map(|(file, _)| file);
@@ -173,7 +173,7 @@ impl Transfer {
         if n > 0 {
             self.readers.tell();
             if File::any_fifo_edges() {
-                filled_beside(self.to);
+                report_full_fifo(self.to);
             }
             if let Some(writers) = self.writers {
                 writers.tell();
@@ -187,15 +187,15 @@ impl Transfer {
         match (self.source, u64::try_from(n)) {
             (Some((source, at)), Ok(n)) => {
                 let amount = Amount::of_one(n.max(length_of(self.packet)));
-                took(source, self.from, at, stop == Stop::Done, amount, taking);
+                report_read(source, self.from, at, stop == Stop::Done, amount, taking);
             }
             (Some((source, at)), Err(_)) => {
                 drop(taking);
                 if stop == Stop::Source {
-                    refused(source, self.from, at, Facts::READ_EAGAIN);
+                    report_failure(source, self.from, at, Facts::READ_EAGAIN);
                 }
             }
-            (None, Ok(1..)) if File::any_fifo_edges() => took_beside(self.from, n.unsigned_abs() as u64, None),
+            (None, Ok(1..)) if File::any_fifo_edges() => report_fifo_read(self.from, n.unsigned_abs() as u64, None),
             (None, _) => {}
         }
     }
@@ -212,7 +212,7 @@ impl Transfer {
         let is_full = may_fill && is_short && sys::level(self.to, WRITABLE) & WRITABLE == 0;
         // A pipe takes less than it was offered for other reasons, too.
         let is_all = (stop == Stop::Source || sink.kind().is_pipe() && n > 0) && !is_full;
-        gave(sink, self.to, at, n, if is_all { n.unsigned_abs() } else { self.asked });
+        report_write(sink, self.to, at, n, if is_all { n.unsigned_abs() } else { self.asked });
     }
 }
 
@@ -238,15 +238,15 @@ pub fn splicing_memory(fd: c_int, asked: impl Fn() -> usize, mut call: impl FnMu
     let reads = sys::fcntl(fd, libc::F_GETFL, 0).is_ok_and(|flags| flags & libc::O_ACCMODE == libc::O_RDONLY);
     let waking = Waking::begin(fd, if reads { File::writes } else { File::reads });
     if !reads {
-        relieved_beside(fd);
+        report_fifo_space(fd);
     }
     let n = if reads { receiving(fd, 0, asked, call) } else { sending(fd, 0, asked, call) };
     if n > 0 {
         waking.tell();
         if File::any_fifo_edges() && !reads {
-            filled_beside(fd);
+            report_full_fifo(fd);
         } else if File::any_fifo_edges() && watched(fd).is_none() {
-            took_beside(fd, n.unsigned_abs() as u64, None);
+            report_fifo_read(fd, n.unsigned_abs() as u64, None);
         }
     }
     n
@@ -260,12 +260,12 @@ pub fn sending_file(out: c_int, n: usize, call: impl FnOnce() -> isize) -> isize
         return call();
     }
     let waking = Waking::begin(out, File::reads);
-    relieved_beside(out);
+    report_fifo_space(out);
     let sent = sending(out, 0, || n, call);
     if sent > 0 {
         waking.tell();
         if File::any_fifo_edges() {
-            filled_beside(out);
+            report_full_fifo(out);
         }
     }
     sent

@@ -5,8 +5,8 @@ use libc::{c_int, c_void, iovec};
 use nix::errno::Errno;
 
 use super::errors::{takes_errors, taking_errors};
-use super::pipes::{may_keep_packets, took_beside};
-use super::{not_for_ours, refused, watched};
+use super::pipes::{may_keep_packets, report_fifo_read};
+use super::{not_for_ours, report_failure, watched};
 use crate::edge::Facts;
 use crate::graph::file::kind;
 use crate::graph::file::{File, Taking};
@@ -44,7 +44,7 @@ pub fn receiving(fd: c_int, flags: c_int, asked: impl Fn() -> usize, mut call: i
     } else if flags & libc::MSG_OOB != 0 {
         return taking_urgent(file, fd, flags, &mut call);
     }
-    witnessed_read(file, fd, Takes::message(flags), &asked, &mut call, &Amount::of_one)
+    read_watched(file, fd, Takes::message(flags), &asked, &mut call, &Amount::of_one)
 }
 
 /// Makes a call that takes urgent data or peeks at it. Urgent data is in the queue of a unix
@@ -69,7 +69,7 @@ fn taking_urgent(file: &'static File, fd: c_int, flags: c_int, call: &mut dyn Fn
         Ok(_) => drop(taking),
         Err(_) => {
             drop(taking);
-            refused(file, fd, at, Facts::RECHECK);
+            report_failure(file, fd, at, Facts::RECHECK);
         }
     }
     n
@@ -107,7 +107,7 @@ unsafe fn concerned_reading(fd: c_int, buffer: *mut c_void, n: usize, call: impl
 pub unsafe fn reading_vector(fd: c_int, iov: *const iovec, n: usize, mut call: impl FnMut() -> isize) -> isize {
     let Some(file) = watched(fd) else {
         let answer = call();
-        if is_wanted_beside(answer) {
+        if may_concern_others(answer) {
             // SAFETY: the call succeeded, so the array is readable; the caller vouches for the
             // buffers.
             unsafe { read_unwatched(fd, std::slice::from_raw_parts(iov, n), answer.cast_unsigned()) };
@@ -115,12 +115,12 @@ pub unsafe fn reading_vector(fd: c_int, iov: *const iovec, n: usize, mut call: i
         return answer;
     };
     // SAFETY: the caller vouches for the buffers.
-    unsafe { witnessed_vector(file, fd, iov, n, &mut call) }
+    unsafe { readv_watched(file, fd, iov, n, &mut call) }
 }
 
 /// Whether a read from an unwatched descriptor may affect other descriptions.
 #[inline]
-fn is_wanted_beside(answer: isize) -> bool {
+fn may_concern_others(answer: isize) -> bool {
     answer > 0 && (File::any_fifo_edges() || File::any_signal_edges())
 }
 
@@ -129,7 +129,7 @@ fn is_wanted_beside(answer: isize) -> bool {
 /// # Safety
 /// As for [`reading_vector`].
 #[inline(never)]
-unsafe fn witnessed_vector(
+unsafe fn readv_watched(
     file: &'static File,
     fd: c_int,
     iov: *const iovec,
@@ -158,7 +158,7 @@ unsafe fn witnessed_vector(
         _ if before > 0 && bytes as usize >= asked() => Amount::of_one(bytes.max(before.saturating_sub(queued()))),
         _ => Amount::of_one(bytes),
     };
-    witnessed_read(file, fd, Takes::Bytes, &asked, call, &amount)
+    read_watched(file, fd, Takes::Bytes, &asked, call, &amount)
 }
 
 /// The bytes of several buffers, in order.
@@ -178,7 +178,7 @@ unsafe fn bytes_of(buffers: &[iovec]) -> impl Iterator<Item = u8> {
 #[cold]
 unsafe fn read_unwatched(fd: c_int, buffers: &[iovec], bytes: usize) {
     if File::any_fifo_edges() {
-        took_beside(fd, bytes as u64, None);
+        report_fifo_read(fd, bytes as u64, None);
     }
     let whole = bytes.is_multiple_of(size_of::<libc::signalfd_siginfo>());
     if whole && File::any_signal_edges() && kind::identify(fd) == Kind::Signalfd {
@@ -220,7 +220,7 @@ pub fn reading_messages(
         let (bytes, empty) = lengths(messages);
         Amount { bytes: bytes.max(before.saturating_sub(queued_packets(file, fd))), messages, empty }
     };
-    witnessed_read(file, fd, Takes::message(flags), &|| asked, &mut call, &amount)
+    read_watched(file, fd, Takes::message(flags), &|| asked, &mut call, &amount)
 }
 
 /// The bytes of the packets in a queue. A truncated packet is longer than its part in the buffers.
@@ -246,7 +246,7 @@ impl Amount {
 
 /// The common body of the hooks that read.
 #[inline(never)]
-fn witnessed_read(
+fn read_watched(
     file: &'static File,
     fd: c_int,
     takes: Takes,
@@ -273,7 +273,7 @@ fn witnessed_read(
     match u64::try_from(n) {
         Err(_) => {
             drop(taking);
-            refused(file, fd, at, Facts::READ_EAGAIN)
+            report_failure(file, fd, at, Facts::READ_EAGAIN)
         }
         Ok(_) if takes == Takes::Nothing => {}
         Ok(0) if at_end || takes == Takes::Bytes && asked() == 0 => drop(taking),
@@ -283,7 +283,7 @@ fn witnessed_read(
                 amount.empty = 0;
             }
             amount.bytes = amount.bytes.max(length_of(packet));
-            took(file, fd, at, n as usize >= asked(), amount, taking);
+            report_read(file, fd, at, n as usize >= asked(), amount, taking);
         }
     }
     if file.has_moved_peeks() {
@@ -324,8 +324,16 @@ pub(super) fn length_of(packet: Packet) -> u64 {
     packet.and_then(Result::ok).unwrap_or(0) as u64
 }
 
+/// Reports what a read-like call took. `whole`: it took as much as it asked for.
 #[cold]
-pub(super) fn took(file: &'static File, fd: c_int, at: u32, whole: bool, amount: Amount, taking: Option<Taking>) {
+pub(super) fn report_read(
+    file: &'static File,
+    fd: c_int,
+    at: u32,
+    whole: bool,
+    amount: Amount,
+    taking: Option<Taking>,
+) {
     let arrivals = file.kind().arrivals();
     if amount.bytes == 0
         && (matches!(arrivals, Arrivals::Received | Arrivals::Queued)
@@ -335,10 +343,10 @@ pub(super) fn took(file: &'static File, fd: c_int, at: u32, whole: bool, amount:
         return;
     }
     match arrivals {
-        Arrivals::Queued if file.kind() == Kind::Fifo => took_beside(fd, amount.bytes, taking),
+        Arrivals::Queued if file.kind() == Kind::Fifo => report_fifo_read(fd, amount.bytes, taking),
         _ => {
             match arrivals {
-                Arrivals::Received | Arrivals::Queued | Arrivals::Witnessed | Arrivals::Listed => {
+                Arrivals::Received | Arrivals::Queued | Arrivals::Hooked | Arrivals::Listed => {
                     file.consume(amount.bytes);
                 }
                 Arrivals::Expirations => file.consume(1),
@@ -367,7 +375,7 @@ pub fn accepting(fd: c_int, call: impl FnOnce() -> c_int) -> c_int {
     let accepted = new_number(call());
     if accepted < 0 {
         drop(taking);
-        refused(file, fd, at, Facts::READ_EAGAIN);
+        report_failure(file, fd, at, Facts::READ_EAGAIN);
     } else {
         file.consume(1);
         drop(taking);

@@ -4,9 +4,9 @@
 use libc::c_int;
 use nix::errno::Errno;
 
-use super::pipes::{filled_beside, relieved_beside, wake_pipe};
+use super::pipes::{report_fifo_space, report_full_fifo, wake_pipe};
 use super::sockets::{has_opened, is_still_put_off, opening};
-use super::{not_for_ours, refused, watched};
+use super::{not_for_ours, report_failure, watched};
 use crate::edge::Facts;
 use crate::events::{HUP, WRITABLE};
 use crate::graph::fdtable;
@@ -49,8 +49,8 @@ fn is_known_eventfd(fd: c_int) -> bool {
 fn concerned_writing(fd: c_int, offered: impl FnOnce() -> usize, call: impl FnOnce() -> isize) -> isize {
     let unwatched = lookup::known(fd).filter(|file| file.kind().is_eventfd() && !file.has_edges());
     let unwatched = unwatched.map(|file| (file, begin_write(file)));
-    relieved_beside(fd);
-    let n = beside(fd, sending(fd, 0, offered, call));
+    report_fifo_space(fd);
+    let n = report_elsewhere(fd, sending(fd, 0, offered, call));
     if let Some((file, at)) = unwatched
         && n > 0
         && file.has_edges()
@@ -64,8 +64,8 @@ fn concerned_writing(fd: c_int, offered: impl FnOnce() -> usize, call: impl FnOn
 /// nothing.
 #[inline]
 pub fn writing_vector(fd: c_int, offered: impl FnOnce() -> usize, call: impl FnOnce() -> isize) -> isize {
-    relieved_beside(fd);
-    beside(fd, passed_write(fd, offered, call, false))
+    report_fifo_space(fd);
+    report_elsewhere(fd, passed_write(fd, offered, call, false))
 }
 
 /// Makes a call that sends `offered` bytes (or messages) with these flags. `offered` is called only
@@ -74,35 +74,35 @@ pub fn writing_vector(fd: c_int, offered: impl FnOnce() -> usize, call: impl FnO
 pub fn sending(fd: c_int, flags: c_int, offered: impl FnOnce() -> usize, call: impl FnOnce() -> isize) -> isize {
     match watched(fd) {
         None => call(),
-        Some(file) => witnessed_send(file, fd, flags, offered, call),
+        Some(file) => send_watched(file, fd, flags, offered, call),
     }
 }
 
 #[inline(never)]
-fn witnessed_send(
+fn send_watched(
     file: &'static File,
     fd: c_int,
     flags: c_int,
     offered: impl FnOnce() -> usize,
     call: impl FnOnce() -> isize,
 ) -> isize {
-    opening(file, fd, flags, || witnessed_write(file, fd, offered, call, true))
+    opening(file, fd, flags, || write_watched(file, fd, offered, call, true))
 }
 
 /// Reports the effects of a write on descriptions other than its own.
 #[inline]
-fn beside(fd: c_int, n: isize) -> isize {
+fn report_elsewhere(fd: c_int, n: isize) -> isize {
     let may_concern = if n > 0 { File::any_fifo_edges() } else { n < 0 && File::any_pipe_edges() };
     if may_concern {
-        told_beside(fd, n);
+        report_effects_elsewhere(fd, n);
     }
     n
 }
 
 #[cold]
-fn told_beside(fd: c_int, n: isize) {
+fn report_effects_elsewhere(fd: c_int, n: isize) {
     if n > 0 {
-        filled_beside(fd);
+        report_full_fifo(fd);
     } else if sys::last_errno() == Errno::EAGAIN {
         wake_pipe(fd, File::reads, Facts::WRITER_BLOCKED);
     }
@@ -113,13 +113,13 @@ fn told_beside(fd: c_int, n: isize) {
 fn passed_write(fd: c_int, offered: impl FnOnce() -> usize, call: impl FnOnce() -> isize, empty: bool) -> isize {
     match watched(fd) {
         None => call(),
-        Some(file) => witnessed_write(file, fd, offered, call, empty),
+        Some(file) => write_watched(file, fd, offered, call, empty),
     }
 }
 
 /// Makes a write to a description with edge-triggered registrations.
 #[inline(never)]
-fn witnessed_write(
+fn write_watched(
     file: &'static File,
     fd: c_int,
     offered: impl FnOnce() -> usize,
@@ -140,7 +140,7 @@ fn witnessed_write(
     let n = call();
     let offered = if n < 0 { 0 } else { offered() };
     if n != 0 || offered > 0 || empty {
-        gave(file, fd, at, n, offered);
+        report_write(file, fd, at, n, offered);
     }
     if opens {
         has_opened(file, fd, at);
@@ -157,11 +157,12 @@ fn begin_write(file: &File) -> u32 {
     file.begin_call()
 }
 
+/// Reports the result of a write-like call that was offered `offered` bytes or messages.
 #[cold]
-pub(super) fn gave(file: &'static File, fd: c_int, at: u32, n: isize, offered: usize) {
+pub(super) fn report_write(file: &'static File, fd: c_int, at: u32, n: isize, offered: usize) {
     observe::note_outgoing(file, fd);
     match n {
-        ..0 => refused(file, fd, at, Facts::NO_SPACE),
+        ..0 => report_failure(file, fd, at, Facts::NO_SPACE),
         // An error stopped the call, which did not return it: sendmmsg(2) returns the number of
         // messages sent before.
         _ if n.unsigned_abs() < offered && file.kind() == Kind::Udp => {

@@ -39,7 +39,7 @@ pub fn reportable(st: &mut EpState, item: &'static Epitem, in_turn: bool) -> Bit
         }
         return 0;
     }
-    if level & WRITABLE == 0 && file.has_edges_beside(state.tracked.get()) && file.kind() == Kind::Tcp {
+    if level & WRITABLE == 0 && file.has_other_edges(state.tracked.get()) && file.kind() == Kind::Tcp {
         observe::lacks_space(file, sys::level(item.via(), WRITABLE), state.tracked.get());
     }
     if !state.is_edge() {

@@ -22,7 +22,7 @@ use crate::probe::sample;
 pub(super) fn after_poll(ep: &'static Eventpoll, st: &mut EpState) {
     let fired = |slot| st.backend.set.entry(slot).filter(|(.., found)| *found != 0).map(|(item, ..)| item);
     if let Some(item) = (1..=st.backend.set.len()).filter_map(fired).find(|item| wakes_beside(item)) {
-        note_woken_beside(st, item);
+        note_others_woken(st, item);
     }
     // The latest first, which is the order in which the kernel wakes the waiters of one event.
     for slot in (1..=st.backend.set.len()).rev() {
@@ -36,7 +36,7 @@ pub(super) fn after_poll(ep: &'static Eventpoll, st: &mut EpState) {
 
 /// Handles a find of a poll on a registration: the same wake-up may have woken other registrations
 /// before it, and a poll does not show that.
-pub(super) fn note_woken_beside(st: &mut EpState, item: &'static Epitem) {
+pub(super) fn note_others_woken(st: &mut EpState, item: &'static Epitem) {
     if wakes_beside(item) {
         st.outer.needs_resample |= resample::sample(st, Extent::WakesAnyMask).is_some();
     }

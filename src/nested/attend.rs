@@ -58,7 +58,7 @@ pub(super) fn attend_to(ep: &'static Eventpoll, st: &mut EpState, item: &'static
     }
     if st.outer.is_followed() && item.at(&st.held).slot.get() != 0 {
         if found != 0 {
-            announce::note_woken_beside(st, item);
+            announce::note_others_woken(st, item);
         }
         let asked = st.backend.set.asked(item, &st.held);
         announce::note_news(st, item, asked, found);

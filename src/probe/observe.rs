@@ -65,7 +65,7 @@ pub fn observe(file: &'static File, fd: c_int, polled: Polled) {
 /// `sk_write_space()` wakes every waiter, whatever its mask. `tracked` is as in [`Polled`].
 #[doc(alias = "SOCK_NOSPACE")]
 pub fn lacks_space(file: &'static File, level: Bits, tracked: bool) {
-    if level & WRITABLE == 0 && file.has_edges_beside(tracked) && file.kind() == Kind::Tcp {
+    if level & WRITABLE == 0 && file.has_other_edges(tracked) && file.kind() == Kind::Tcp {
         file.tell(Facts::NO_SPACE, file.begin_call());
     }
 }

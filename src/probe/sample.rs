@@ -69,11 +69,11 @@ fn count(file: &'static File, fd: c_int, watched: Bits) -> Option<Count> {
             let taken = file.consumed();
             Some(Count::total(taken + u64::from(sys::level(fd, IN) & IN != 0)))
         }
-        Arrivals::Witnessed if file.is_shared_eventfd() => {
+        Arrivals::Hooked if file.is_shared_eventfd() => {
             let taken = file.consumed();
             eventfd_count(fd).map(|count| Count::total(taken.wrapping_add(count)))
         }
-        Arrivals::Witnessed | Arrivals::Unknown => None,
+        Arrivals::Hooked | Arrivals::Unknown => None,
     }
 }
 

@@ -96,7 +96,7 @@ pub enum Arrivals {
     /// A count from the descriptor's entry in `/proc`, or from a call that only this kind has.
     Listed,
     /// No count, but only calls of the program can cause another edge.
-    Witnessed,
+    Hooked,
     /// No count, and any process can cause another edge.
     Unknown,
 }
@@ -104,12 +104,12 @@ pub enum Arrivals {
 impl Arrivals {
     /// Whether the count never falls, however much the program takes.
     pub const fn is_cumulative(self) -> bool {
-        !matches!(self, Arrivals::Witnessed | Arrivals::Unknown)
+        !matches!(self, Arrivals::Hooked | Arrivals::Unknown)
     }
 
     /// Whether only calls of this process can cause another edge while a level is unread.
     pub const fn is_private(self) -> bool {
-        matches!(self, Arrivals::Witnessed | Arrivals::Expirations)
+        matches!(self, Arrivals::Hooked | Arrivals::Expirations)
     }
 }
 
@@ -127,9 +127,9 @@ impl Kind {
             | Kind::Mptcp => Arrivals::Queued,
             Kind::TcpListener => Arrivals::Backlog,
             Kind::Timerfd => Arrivals::Expirations,
-            Kind::Epoll | Kind::Eventfd | Kind::EventfdSemaphore | Kind::Pidfd | Kind::Source => Arrivals::Witnessed,
+            Kind::Epoll | Kind::Eventfd | Kind::EventfdSemaphore | Kind::Pidfd | Kind::Source => Arrivals::Hooked,
             // A change is not an arrival, and the other levels never change.
-            Kind::Attribute | Kind::Notice | Kind::Pressure | Kind::Glimpse => Arrivals::Witnessed,
+            Kind::Attribute | Kind::Notice | Kind::Pressure | Kind::Glimpse => Arrivals::Hooked,
             Kind::Udp | Kind::UnixDgram => Arrivals::Datagrams,
             Kind::UnixListener => Arrivals::Diagnosed,
             Kind::Signalfd => Arrivals::Signals,

@@ -28,7 +28,7 @@ impl File {
 
     /// Whether a registration other than this one waits for edges of the description.
     #[inline]
-    pub fn has_edges_beside(&self, tracked: bool) -> bool {
+    pub fn has_other_edges(&self, tracked: bool) -> bool {
         self.edges.load(Relaxed) > u32::from(tracked)
     }
 

@@ -14,8 +14,8 @@ use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
 /// A power of two.
 const BUCKETS: usize = 1024;
 
-/// The first description of each bucket. The others are linked through `File::beside`. Hooks read
-/// it without a lock.
+/// The first description of each bucket. The others are linked through `File::next_in_bucket`.
+/// Hooks read it without a lock.
 static FIRST: [AtomicShort<File>; BUCKETS] = [const { AtomicShort::none() }; BUCKETS];
 /// Held while the chains are changed, and never across a wait.
 pub static CHANGES: Lock<()> = Lock::new(ranks::INDEX, ());
@@ -28,7 +28,7 @@ fn bucket(inode: u64) -> &'static AtomicShort<File> {
 }
 
 fn chain(inode: u64) -> impl Iterator<Item = &'static File> {
-    std::iter::successors(bucket(inode).get(), |file| file.beside.get())
+    std::iter::successors(bucket(inode).get(), |file| file.next_in_bucket.get())
 }
 
 impl File {
@@ -49,13 +49,13 @@ impl File {
             return;
         }
         VERSION.fetch_add(1, SeqCst);
-        let (inode, next) = (self.inode(), self.beside.get());
+        let (inode, next) = (self.inode(), self.next_in_bucket.get());
         if wanted {
-            self.beside.set(bucket(inode).get());
+            self.next_in_bucket.set(bucket(inode).get());
             bucket(inode).set(Some(self));
         } else {
-            match chain(inode).find(|file| file.beside.get().is_some_and(|beside| std::ptr::eq(beside, self))) {
-                Some(before) => before.beside.set(next),
+            match chain(inode).find(|file| file.next_in_bucket.get().is_some_and(|next| std::ptr::eq(next, self))) {
+                Some(before) => before.next_in_bucket.set(next),
                 None => bucket(inode).set(next),
             }
         }

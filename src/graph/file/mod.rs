@@ -64,7 +64,7 @@ pub static FILES: Pool<File> = Pool::new();
 #[derive(Debug)]
 pub struct File {
     /// The next description in the index; while the record is free, the next free one.
-    beside: AtomicShort<File>,
+    next_in_bucket: AtomicShort<File>,
     /// Whether it is in the index.
     indexed: AtomicBool,
     /// Its kind, and the access mode of a pipe.
@@ -131,9 +131,9 @@ const SHUT: u8 = 3;
 pooled!(
     FILES,
     File,
-    beside,
+    next_in_bucket,
     File {
-        beside: AtomicShort::none(),
+        next_in_bucket: AtomicShort::none(),
         indexed: AtomicBool::new(false),
         kind: KindCell::unidentified(),
         edges: AtomicU32::new(0),

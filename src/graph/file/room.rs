@@ -70,7 +70,7 @@ impl File {
     /// may be gone when the others look. `tracked` is true if the finder is one of the
     /// edge-triggered registrations.
     pub fn space_found(&'static self, tracked: bool) {
-        if self.has_no_space() && !self.kind().is_pipe() && self.take_no_space() && self.has_edges_beside(tracked) {
+        if self.has_no_space() && !self.kind().is_pipe() && self.take_no_space() && self.has_other_edges(tracked) {
             self.tell(Facts::SPACE_FREED, self.begin_call());
         }
     }

@@ -86,8 +86,8 @@ impl Edge {
                 (self.doubts, self.due) = (0, 0);
             }
             Arrivals::Signals => (self.doubts, self.due) = (TAKEN, 0),
-            Arrivals::Witnessed if matches!(kind, Kind::EventfdSemaphore) => self.flags.insert(Flags::RECHECK_LEVEL),
-            Arrivals::Witnessed | Arrivals::Unknown => self.wake_reader(kind),
+            Arrivals::Hooked if matches!(kind, Kind::EventfdSemaphore) => self.flags.insert(Flags::RECHECK_LEVEL),
+            Arrivals::Hooked | Arrivals::Unknown => self.wake_reader(kind),
         }
         if kind.is_eventfd() && watched & OUT != 0 {
             self.wake(!0);
