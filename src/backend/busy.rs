@@ -69,7 +69,7 @@ impl EpState {
     }
 
     /// After a poll, hands the registrations that were silent in the last ones back to the ring.
-    pub(super) fn calm_silent(&mut self) {
+    pub(super) fn return_silent_to_ring(&mut self) {
         let mut end = usize::MAX;
         while let Some((place, item)) = self.backend.set.silent_for(PATIENCE, end, &self.held) {
             end = place;
@@ -78,7 +78,7 @@ impl EpState {
     }
 
     /// Before a sleep, hands all registrations back to the ring.
-    pub fn calm_all(&mut self) {
+    pub fn return_all_to_ring(&mut self) {
         while let Some((_, item)) = self.backend.set.silent_for(0, usize::MAX, &self.held) {
             self.calm(item);
         }

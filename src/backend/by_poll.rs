@@ -17,7 +17,7 @@ pub struct ByPoll;
 
 /// The poll set, which does not move while the thread sleeps on it.
 #[derive(Clone, Copy, Debug)]
-pub struct Bed {
+pub struct SleepTarget {
     me: &'static Sleeper,
     epoch: u32,
     entries: *mut pollfd,
@@ -27,11 +27,11 @@ pub struct Bed {
 impl Poller for ByPoll {
     const TELLS_EDGES: bool = false;
     const SLEEPS_IN_POLL: bool = true;
-    type Bed = Bed;
+    type SleepTarget = SleepTarget;
 
     fn take_in(_: &'static Eventpoll, _: &mut EpState) {}
 
-    fn is_told(_: &EpState) -> bool {
+    fn must_report(_: &EpState) -> bool {
         false
     }
 
@@ -47,16 +47,22 @@ impl Poller for ByPoll {
         sys::look(st.backend.set.poll_with(me.wake_fd()))
     }
 
-    fn lie_down(st: &mut EpState, me: &'static Sleeper) -> Bed {
+    fn sleep_target(st: &mut EpState, me: &'static Sleeper) -> SleepTarget {
         let epoch = me.enter_poll();
         let set = st.backend.set.poll_with(me.wake_fd());
-        Bed { me, epoch, entries: set.as_mut_ptr(), n: set.len() }
+        SleepTarget { me, epoch, entries: set.as_mut_ptr(), n: set.len() }
     }
 
-    fn sleep(nap: &Sleep, _: &'static Eventpoll, bed: Bed, limit: Option<u64>, tick: u64) -> Result<usize, Errno> {
+    fn sleep(
+        nap: &Sleep,
+        _: &'static Eventpoll,
+        target: SleepTarget,
+        limit: Option<u64>,
+        tick: u64,
+    ) -> Result<usize, Errno> {
         // SAFETY: the set does not move while `poller` is set, and no other thread touches it.
-        let slept = unsafe { nap.sleep(bed.entries, bed.n, limit, tick) };
-        bed.me.leave_poll(bed.epoch);
+        let slept = unsafe { nap.sleep(target.entries, target.n, limit, tick) };
+        target.me.leave_poll(target.epoch);
         slept
     }
 

@@ -19,13 +19,13 @@ pub struct ByRequest;
 impl Poller for ByRequest {
     const TELLS_EDGES: bool = true;
     const SLEEPS_IN_POLL: bool = false;
-    type Bed = ();
+    type SleepTarget = ();
 
     fn take_in(ep: &'static Eventpoll, st: &mut EpState) {
         uring::lap(ep, st);
     }
 
-    fn is_told(st: &EpState) -> bool {
+    fn must_report(st: &EpState) -> bool {
         !st.ready.list.is_empty()
     }
 
@@ -36,7 +36,7 @@ impl Poller for ByRequest {
     fn may_sleep(ep: &'static Eventpoll, st: &mut EpState) -> bool {
         if Self::polls(st) {
             // The thread sleeps on the ring, which may have found something by then.
-            st.calm_all();
+            st.return_all_to_ring();
             uring::lap(ep, st);
         }
         st.ready.list.is_empty()
@@ -46,7 +46,7 @@ impl Poller for ByRequest {
         sys::look(st.backend.set.registrations())
     }
 
-    fn lie_down(_: &mut EpState, _: &'static Sleeper) {}
+    fn sleep_target(_: &mut EpState, _: &'static Sleeper) {}
 
     fn sleep(nap: &Sleep, ep: &'static Eventpoll, (): (), limit: Option<u64>, _: u64) -> Result<usize, Errno> {
         nap.sleep_on_ring(ep.ring_fd.cell(), limit)

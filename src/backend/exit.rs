@@ -70,7 +70,7 @@ fn needs_link(item: &Epitem) -> bool {
 
 impl Uring {
     /// Opens the gate while there are few requests, and closes it when there are many.
-    pub(super) fn mind_gate(&mut self, fd: &AtomicI32, held: &Held) {
+    pub(super) fn update_gate(&mut self, fd: &AtomicI32, held: &Held) {
         let is_open = self.exit.gate >= 0;
         let few = !self.exit.has_links && self.asked.len() <= if is_open { FEW } else { FEW / 2 };
         let gate = if few { self.owner.wake_fd().max(-1) } else { -1 };

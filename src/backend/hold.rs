@@ -18,7 +18,7 @@ impl FileHolder for Eventpoll {
         &self.ring_laps
     }
 
-    fn prod(&'static self, lap: u32) -> Release {
+    fn ask_to_release(&'static self, lap: u32) -> Release {
         let mut st = self.lock();
         let st = &mut *st;
         match &st.backend.ring {

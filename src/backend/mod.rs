@@ -42,14 +42,14 @@ pub trait Poller {
     const SLEEPS_IN_POLL: bool;
     /// The object that a thread sleeps on. A sleeping thread can be cancelled, so nothing in it may
     /// need dropping.
-    type Bed: Copy;
+    type SleepTarget: Copy;
 
     /// Updates the requests after changes of the registrations, and takes in everything that is
     /// already known. Never sleeps.
     fn take_in(ep: &'static Eventpoll, st: &mut EpState);
 
     /// Whether the events that were taken in must be reported before any sleep.
-    fn is_told(st: &EpState) -> bool;
+    fn must_report(st: &EpState) -> bool;
 
     /// Whether there is anything to poll.
     fn polls(st: &EpState) -> bool;
@@ -62,7 +62,7 @@ pub trait Poller {
 
     /// Returns the object that the thread sleeps on next. No other thread touches it, and a thread
     /// that closes one of the descriptors knows that it may be in use.
-    fn lie_down(st: &mut EpState, me: &'static Sleeper) -> Self::Bed;
+    fn sleep_target(st: &mut EpState, me: &'static Sleeper) -> Self::SleepTarget;
 
     /// Sleeps without the lock. Returns the number of ready descriptors after an event or a
     /// wake-up, 0 at the end of the limit (in nanoseconds), and EINTR after a signal handler ran. A
@@ -70,7 +70,7 @@ pub trait Poller {
     fn sleep(
         nap: &Sleep,
         ep: &'static Eventpoll,
-        bed: Self::Bed,
+        target: Self::SleepTarget,
         limit: Option<u64>,
         tick: u64,
     ) -> Result<usize, Errno>;
@@ -166,7 +166,7 @@ impl EpState {
     pub fn poll_taken_in(&mut self, silence: Silence) {
         match &self.backend.ring {
             None => self.backend.account.polled(self.items.interest.len(), self.backend.parked, silence),
-            Some(_) => self.calm_silent(),
+            Some(_) => self.return_silent_to_ring(),
         }
     }
 

@@ -101,7 +101,7 @@ impl EpState {
     pub(super) fn hand_over(&mut self, fd: &AtomicI32) {
         const MOST: usize = FEWEST_COMPLETIONS / 2;
         let Some(uring) = &mut self.backend.ring else { return };
-        uring.mind_gate(fd, &self.held);
+        uring.update_gate(fd, &self.held);
         let mut due = std::mem::take(&mut uring.due);
         for item in due.drain(..due.len().min(MOST)) {
             let state = item.at(&self.held);

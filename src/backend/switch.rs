@@ -22,7 +22,7 @@ use crate::graph::waitq::Sleeper;
 use crate::io_uring::Ring;
 use crate::lock;
 use crate::options;
-use crate::probe::observe::{self, Looker, Polled};
+use crate::probe::observe::{self, LookedBy, Polled};
 use crate::probe::sample;
 use crate::sync::atomic::Ordering::Relaxed;
 use crate::sys;
@@ -55,7 +55,7 @@ pub fn pays_early(st: &EpState) -> Option<&'static Sleeper> {
 }
 
 fn is_fit_for(st: &EpState, me: &'static Sleeper) -> bool {
-    is_fit(st) && st.queue.waiters.are_only(me)
+    is_fit(st) && st.queue.waiters.has_only(me)
 }
 
 /// Makes a ring, which is not in use yet.
@@ -87,7 +87,7 @@ pub fn prepare(ep: &'static Eventpoll, st: &mut EpState, me: &'static Sleeper) -
         };
         uring
             .reserve(st.items.interest.len() + 1, &st.held)
-            .and_then(|()| st.furnish(st.outer.is_followed()))
+            .and_then(|()| st.ensure_exts(st.outer.is_followed()))
             .inspect_err(|_| ep.ring_fd.close())?;
         Ok(uring)
     })();
@@ -225,7 +225,7 @@ fn remember_edges(st: &mut EpState) {
             let watched = state.watched(file);
             let level = file.level(item.via(), watched) & !NVAL;
             let tracked = state.tracked.get();
-            let polled = Polled { by: Looker::Ring, high: level, low: watched & !level, tracked };
+            let polled = Polled { by: LookedBy::Ring, high: level, low: watched & !level, tracked };
             observe::observe(file, item.via(), polled);
             // This look may have shown something that is new to other registrations, but not to
             // this one.

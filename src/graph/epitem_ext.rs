@@ -81,7 +81,7 @@ impl EpitemExt {
     }
 
     /// Makes sure that there is a part for a followed instance. ENOMEM without memory.
-    pub fn furnish(&self) -> Result<(), Errno> {
+    pub fn ensure_outer_edge(&self) -> Result<(), Errno> {
         if self.announcement.get().is_none() {
             let announcement = ANNOUNCEMENTS.take()?;
             announcement.edge.set(UNTOLD);

@@ -81,7 +81,7 @@ impl EpState {
             item.at(&self.held).to_resample.set(false);
             item.unpin();
         }
-        self.ready.line.clear(&self.held);
+        self.ready.woken.clear(&self.held);
         self.items.inner.drain(..).for_each(Epitem::unpin);
         self.items.lent.drain(..).for_each(Epitem::unpin);
         if self.queue.poller.is_none() {
@@ -129,7 +129,7 @@ impl EpState {
         self.items.inner.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
         self.items.lent.try_reserve(count).map_err(|_| Errno::ENOMEM)?;
         if self.outer.is_followed() {
-            self.ready.line.reserve(count)?;
+            self.ready.woken.reserve(count)?;
         }
         if let Some(uring) = &mut self.backend.ring {
             uring.reserve(count, &self.held)?;
@@ -143,15 +143,15 @@ impl EpState {
 
     /// Makes sure that every registration has an extension, with the part for a followed instance
     /// if `followed`. ENOMEM without memory.
-    pub fn furnish(&self, followed: bool) -> Result<(), Errno> {
-        self.items.interest.iter().try_for_each(|item| item.get().furnish(&self.held, followed))
+    pub fn ensure_exts(&self, followed: bool) -> Result<(), Errno> {
+        self.items.interest.iter().try_for_each(|item| item.get().ensure_ext(&self.held, followed))
     }
 
     /// Makes sure that a registration which is about to be added has an extension, if it needs one.
     /// ENOMEM without memory.
-    pub fn furnish_new(&self, item: &'static Epitem) -> Result<(), Errno> {
+    pub fn ensure_ext_of_new(&self, item: &'static Epitem) -> Result<(), Errno> {
         let is_followed = self.outer.is_followed();
-        if is_followed || self.backend.ring.is_some() { item.furnish(&self.held, is_followed) } else { Ok(()) }
+        if is_followed || self.backend.ring.is_some() { item.ensure_ext(&self.held, is_followed) } else { Ok(()) }
     }
 
     /// Takes all deleted registrations off the lists at once, instead of each when its turn comes.
@@ -228,8 +228,9 @@ impl EpState {
             return if file.is_source() { Some(edge.fresh(watched)) } else { edge.asked(watched) };
         }
         // A wake-up that only outer instances are informed of is an edge to them.
-        let heard = if self.outer.is_followed() { state.heard(file) & !state.announced().reported() } else { 0 };
-        Some(watched | heard)
+        let outer_watched =
+            if self.outer.is_followed() { state.outer_watched(file) & !state.announced().reported() } else { 0 };
+        Some(watched | outer_watched)
     }
 
     /// Informs the hooks whether edges of this registration are waited for.
@@ -275,9 +276,9 @@ impl EpState {
     }
 
     /// Puts a registration on the copy of the kernel's ready list, if the instance is followed.
-    pub fn stand_in_line(&mut self, item: &'static Epitem) {
+    pub fn list_as_woken(&mut self, item: &'static Epitem) {
         if self.outer.is_followed() {
-            self.ready.line.join(item, &self.held);
+            self.ready.woken.join(item, &self.held);
         }
     }
 

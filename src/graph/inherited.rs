@@ -27,7 +27,7 @@ pub fn note() {
 }
 
 /// Other numbers that named the same description as `fd` when the process started, and still do.
-pub fn twins(fd: c_int) -> impl Iterator<Item = c_int> {
+pub fn other_numbers(fd: c_int) -> impl Iterator<Item = c_int> {
     let inherited = WAS_OPEN.get(fd as usize).is_some_and(|open| open.load(Relaxed));
     let candidates = if inherited { INHERITED as c_int } else { 0 };
     (0..candidates).filter(move |&other| other != fd && WAS_OPEN[other as usize].load(Relaxed) && is_twin(fd, other))

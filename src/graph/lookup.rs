@@ -12,7 +12,7 @@ use crate::lock;
 #[inline]
 pub fn known(fd: c_int) -> Option<&'static File> {
     match fdtable::get(fd)? {
-        Entry::File(file) if !own_table::is_apart() => Some(file),
+        Entry::File(file) if !own_table::is_unshared() => Some(file),
         _ => None,
     }
 }
@@ -20,7 +20,7 @@ pub fn known(fd: c_int) -> Option<&'static File> {
 /// Whether the number is that of an internal descriptor.
 #[inline]
 pub fn is_internal(fd: c_int) -> bool {
-    matches!(fdtable::get(fd), Some(Entry::Internal)) && !own_table::is_apart()
+    matches!(fdtable::get(fd), Some(Entry::Internal)) && !own_table::is_unshared()
 }
 
 /// Enters a number for a description. ENOSPC beyond the table, ENOMEM without memory.

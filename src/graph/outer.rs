@@ -49,7 +49,7 @@ pub trait OuterLink: Debug + Sync {
 
 /// The observers of an instance's descriptor. Each kind includes the ones before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Audience {
+pub enum Observers {
     /// No observer.
     Nobody,
     /// Possibly an observer: the library does not see the calls of the program that would show it.
@@ -82,7 +82,7 @@ pub struct Outer {
     /// The callbacks to the observers; `None` until there is an observer.
     pub link: Option<&'static dyn OuterLink>,
     /// The observers.
-    pub audience: Audience,
+    pub observers: Observers,
     /// The state that the descriptor shows.
     pub pipe: Pipe,
     /// Whether a registration was woken and the outer instances do not know of it yet.
@@ -94,18 +94,18 @@ pub struct Outer {
 impl Outer {
     /// An instance without observers.
     pub const fn unseen() -> Outer {
-        Outer { link: None, audience: Audience::Nobody, pipe: Pipe::Empty, has_news: false, needs_resample: false }
+        Outer { link: None, observers: Observers::Nobody, pipe: Pipe::Empty, has_news: false, needs_resample: false }
     }
 
     /// Whether the descriptor may be watched.
     #[inline]
     pub fn is_observed(&self) -> bool {
-        self.audience > Audience::Nobody
+        self.observers > Observers::Nobody
     }
 
     /// Whether an edge-triggered registration is above the instance.
     #[inline]
     pub fn is_followed(&self) -> bool {
-        self.audience == Audience::ForEdges
+        self.observers == Observers::ForEdges
     }
 }

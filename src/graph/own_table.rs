@@ -44,7 +44,7 @@ thread_local! {
 
 /// Whether the calling thread's descriptor numbers are not those of the graph.
 #[inline]
-pub fn is_apart() -> bool {
+pub fn is_unshared() -> bool {
     ANY.load(Relaxed) && asks()
 }
 
@@ -116,7 +116,7 @@ fn place_marker() {
 /// dups are not followed.
 pub fn is_borrowed() -> bool {
     fork_mark::settle();
-    facts::is_another() || is_apart()
+    facts::is_another() || is_unshared()
 }
 
 /// Whether there are other threads, with which the calling thread shares its table.

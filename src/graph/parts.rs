@@ -7,7 +7,7 @@ use crate::graph::pollset::PollSet;
 use crate::graph::ready::ReadyList;
 use crate::graph::ring_state::{RingCost, Uring};
 use crate::graph::waitq::{Sleeper, Waiters};
-use crate::graph::woken_list::Line;
+use crate::graph::woken_list::WokenList;
 use crate::habit::Habit;
 use crate::pool::Short;
 
@@ -55,7 +55,7 @@ pub struct Ready {
     /// that is no longer ready is dropped in its turn, which saves a search.
     pub list: ReadyList,
     /// The copy of the kernel's ready list, if the instance is followed.
-    pub line: Line,
+    pub woken: WokenList,
     /// Whether a registration is ready that is not in the poll set, so that a poll would not find
     /// it.
     pub pressing: bool,
@@ -64,7 +64,7 @@ pub struct Ready {
 impl Ready {
     /// Empty lists.
     pub const fn new() -> Ready {
-        Ready { list: ReadyList::new(), line: Line::new(), pressing: false }
+        Ready { list: ReadyList::new(), woken: WokenList::new(), pressing: false }
     }
 }
 

@@ -90,7 +90,7 @@ pub trait FileHolder: Debug + Sync {
 
     /// Makes the holder release the files that it has pinned since `epoch`. Called again in each
     /// step of the wait. The caller holds no lock.
-    fn prod(&'static self, epoch: u32) -> Release;
+    fn ask_to_release(&'static self, epoch: u32) -> Release;
 
     /// Handles a holder that has not released its files although the wait is over.
     fn overdue(&'static self, epoch: u32);
@@ -135,7 +135,7 @@ impl FilePin {
             // Counted before the holder is woken, because it ends an epoch only if a thread waits
             // for that.
             occupancy.waiters.fetch_add(1, SeqCst);
-            let release = self.of.prod(self.epoch);
+            let release = self.of.ask_to_release(self.epoch);
             if release != Release::Done {
                 sync::futex_wait(&occupancy.epoch, self.epoch, Some(STEP_NS));
             }

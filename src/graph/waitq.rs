@@ -240,8 +240,9 @@ impl Sleeper {
 
     /// Wakes the thread, unless an earlier wake-up is pending.
     pub fn wake_up(&self) {
-        self.pending_wake
-            .wake(|| !own_table::is_apart() && self.wake.with(|wake| sync::write(wake, &1u64.to_ne_bytes()).is_ok()));
+        self.pending_wake.wake(|| {
+            !own_table::is_unshared() && self.wake.with(|wake| sync::write(wake, &1u64.to_ne_bytes()).is_ok())
+        });
     }
 
     /// Clears a wake-up. The order matters: one between the two lines is lost, but its cause
@@ -328,7 +329,7 @@ impl FileHolder for Sleeper {
         &self.occupancy
     }
 
-    fn prod(&'static self, _: u32) -> Release {
+    fn ask_to_release(&'static self, _: u32) -> Release {
         if self.tid.load(Relaxed) == sys::gettid() || self.cannot_wake() {
             return Release::Done;
         }
@@ -374,7 +375,7 @@ impl Waiters {
     }
 
     /// Whether this thread is the only waiter.
-    pub fn are_only(&self, sleeper: &Sleeper) -> bool {
+    pub fn has_only(&self, sleeper: &Sleeper) -> bool {
         self.0.is_some_and(|last| std::ptr::eq(last, sleeper) && last.below.get().is_none())
     }
 
@@ -468,7 +469,7 @@ mod tests {
             let mut waiters = Waiters::new();
             waiters.push(a);
             waiters.remove(b);
-            assert!(waiters.are_only(a));
+            assert!(waiters.has_only(a));
             waiters.remove(a);
             waiters.remove(a);
             assert!(waiters.is_empty());

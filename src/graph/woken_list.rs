@@ -14,7 +14,7 @@ use crate::graph::epstate::Held;
 
 /// The list. `#[doc(alias = "rdllist")]`
 #[derive(Debug)]
-pub struct Line {
+pub struct WokenList {
     /// The registrations, with the turns in which they joined. A registration that left, or joined
     /// again at the end, has another turn by now.
     places: VecDeque<(&'static Epitem, u32)>,
@@ -22,10 +22,10 @@ pub struct Line {
     turn: u32,
 }
 
-impl Line {
+impl WokenList {
     /// An empty list.
-    pub const fn new() -> Line {
-        Line { places: VecDeque::new(), turn: 0 }
+    pub const fn new() -> WokenList {
+        WokenList { places: VecDeque::new(), turn: 0 }
     }
 
     /// Makes room for `count` registrations, and as many stale places.
@@ -40,7 +40,7 @@ impl Line {
 
     /// Puts a registration at the end of the list, unless it is on the list.
     pub fn join(&mut self, item: &'static Epitem, held: &Held) {
-        if Line::has(item, held) {
+        if WokenList::has(item, held) {
             return;
         }
         if self.places.len() == self.places.capacity() {
@@ -62,7 +62,7 @@ impl Line {
 
     /// Handles the report of a registration. A level-triggered one stays, at the end of the list.
     pub fn reported(&mut self, item: &'static Epitem, held: &Held, stays: bool) {
-        Line::leave(item, held);
+        WokenList::leave(item, held);
         if stays {
             self.join(item, held);
         }
@@ -89,7 +89,7 @@ impl Line {
     /// them.
     pub fn pass(&mut self, turn: u32, held: &Held) {
         while let Some(item) = self.first(held).filter(|item| item.at(held).turn() <= turn) {
-            Line::leave(item, held);
+            WokenList::leave(item, held);
         }
     }
 
@@ -106,7 +106,7 @@ impl Line {
     /// Empties the list.
     pub fn clear(&mut self, held: &Held) {
         for (item, _) in self.places.drain(..) {
-            Line::leave(item, held);
+            WokenList::leave(item, held);
             item.unpin();
         }
         self.turn = 0;

@@ -80,10 +80,10 @@ fn began(file: &'static File, fd: c_int, at: u32, before: Option<TcpState>, fail
         unix.set_peer(Peer::Unknown);
     }
     // Such a connection does not begin before the first write (TCP_FASTOPEN_CONNECT).
-    let is_put_off = !failed && state == Some(tcp::SYN_SENT);
+    let defers_connect = !failed && state == Some(tcp::SYN_SENT);
     let wakes_all = file.tcp().is_some_and(|tcp| {
-        tcp.put_off(is_put_off);
-        wakes && !is_put_off
+        tcp.set_defer_connect(defers_connect);
+        wakes && !defers_connect
     });
     file.tell(if wakes_all { Facts::WAKE_ALL } else { Facts::RECHECK }, at);
 }
@@ -91,10 +91,10 @@ fn began(file: &'static File, fd: c_int, at: u32, before: Option<TcpState>, fail
 /// Whether a connection that was put off until the first write (TCP_FASTOPEN_CONNECT) has not begun
 /// yet. Called before a write.
 #[cold]
-pub(super) fn is_still_put_off(file: &File, fd: c_int) -> bool {
+pub(super) fn still_defers_connect(file: &File, fd: c_int) -> bool {
     let is_still = tcp_info::state(fd) == Some(tcp::SYN_SENT);
     if let Some(tcp) = file.tcp() {
-        tcp.put_off(is_still);
+        tcp.set_defer_connect(is_still);
     }
     is_still
 }
@@ -103,7 +103,7 @@ pub(super) fn is_still_put_off(file: &File, fd: c_int) -> bool {
 /// every waiter.
 #[cold]
 pub(super) fn has_opened(file: &'static File, fd: c_int, at: u32) {
-    if is_still_put_off(file, fd) {
+    if still_defers_connect(file, fd) {
         // There is no space until the connection is established.
         file.tell(Facts::NO_SPACE, at);
     } else {
@@ -131,7 +131,7 @@ fn mapping(fd: c_int, call: impl FnOnce() -> c_int) -> c_int {
     let taking = file.begin_taking();
     let answer = call();
     if let Some(tcp) = file.tcp() {
-        tcp.lose_place();
+        tcp.forget_position();
     }
     drop(taking);
     if answer == 0 {

@@ -5,7 +5,7 @@ use libc::c_int;
 use nix::errno::Errno;
 
 use super::pipes::{report_fifo_space, report_full_fifo, wake_pipe};
-use super::sockets::{has_opened, is_still_put_off, opening};
+use super::sockets::{has_opened, opening, still_defers_connect};
 use super::{not_for_ours, report_failure, watched};
 use crate::edge::Facts;
 use crate::events::{HUP, WRITABLE};
@@ -135,7 +135,7 @@ fn write_watched(
         return if call() < 0 && sys::last_errno() == Errno::ENOTSOCK { -1 } else { not_for_ours(file, None) };
     }
     let at = begin_write(file);
-    let opens = file.tcp().is_some_and(Tcp::is_put_off) && is_still_put_off(file, fd);
+    let opens = file.tcp().is_some_and(Tcp::defers_connect) && still_defers_connect(file, fd);
     observe::before_write(file, fd);
     let n = call();
     let offered = if n < 0 { 0 } else { offered() };

@@ -157,7 +157,7 @@ pub fn begin(ep: &'static Eventpoll, st: &mut EpState, item: &'static Epitem, fi
     if let Some(ops) = file.ops().filter(|ops| ops.is_instance)
         && (ops.look)(file, true).level & asked != 0
     {
-        if item.at(&st.held).is_dull(file) {
+        if item.at(&st.held).misses_wakeups(file) {
             list_what_is_ready(ep, st);
         }
         st.note_ready(item);

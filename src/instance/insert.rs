@@ -115,7 +115,7 @@ fn reserve(ep: &'static Eventpoll, st: &mut EpState, item: &'static Epitem) -> R
         uring::make_room(ep, st);
         st.reserve()
     })?;
-    st.furnish_new(item)?;
+    st.ensure_ext_of_new(item)?;
     ep.pin().ok_or(Errno::EBADF)?.into_raw();
     Ok(())
 }

@@ -11,7 +11,7 @@ use crate::graph::exclusive;
 use crate::graph::file::{File, Look, READABLE_INSTANCE};
 use crate::kind::Kind;
 use crate::probe::fleeting;
-use crate::probe::observe::{self, Looker, Polled};
+use crate::probe::observe::{self, LookedBy, Polled};
 use crate::probe::sample;
 use crate::sys;
 
@@ -134,7 +134,7 @@ fn tell_others(item: &Epitem, state: &State, file: &'static File, level: Bits, b
     // polled.
     let low = if bits == 0 { 0 } else { state.watched(file) & !level };
     let high = state.edge.get().fresh(level);
-    observe::observe(file, item.via(), Polled { by: Looker::Report, high, low, tracked: state.tracked.get() });
+    observe::observe(file, item.via(), Polled { by: LookedBy::Report, high, low, tracked: state.tracked.get() });
 }
 
 /// The edge rule: whether the level is news, in which case it becomes the last one reported.

@@ -3,9 +3,8 @@
 pub mod any_ready;
 pub mod close;
 pub mod control;
-pub mod disguise;
 pub mod dup;
-pub mod glance;
+pub mod epoll_file;
 pub mod insert;
 pub mod item_poll;
 pub mod left;
@@ -14,6 +13,7 @@ pub mod naming;
 pub mod nesting_limits;
 pub mod open;
 pub mod parked;
+pub mod poller_peek;
 pub mod refresh;
 pub mod registration_limit;
 pub mod remove;

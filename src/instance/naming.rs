@@ -36,7 +36,7 @@ pub fn file_of(fd: c_int) -> Result<&'static File, Errno> {
 
 /// Enters the other numbers of the description that were open when the process started.
 fn note_twins(file: &'static File, fd: c_int) -> Result<(), Errno> {
-    inherited::twins(fd).try_for_each(|twin| match enter_first(file, twin) {
+    inherited::other_numbers(fd).try_for_each(|twin| match enter_first(file, twin) {
         Err(Errno::EEXIST) => Ok(()),
         entered => entered,
     })

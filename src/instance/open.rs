@@ -47,7 +47,7 @@ pub fn create(flags: c_int, ops: &'static FileOps, link: Option<&'static dyn Out
             INSTANCES.give_back(ep);
             return Err(Errno::ENOMEM);
         };
-        if let Err(errno) = ep.furnish() {
+        if let Err(errno) = ep.ensure_parts() {
             file.retire();
             INSTANCES.give_back(ep);
             return Err(errno);
@@ -96,7 +96,7 @@ pub fn begin_creation(flags: c_int) -> Result<(), Errno> {
         // A signal handler cannot wait for the code that it interrupted.
         return Err(Errno::ENOMEM);
     }
-    if own_table::is_apart() {
+    if own_table::is_unshared() {
         return Err(Errno::ENOSYS);
     }
     fork_mark::settle();
@@ -107,7 +107,7 @@ pub fn begin_creation(flags: c_int) -> Result<(), Errno> {
 /// ENOSYS in a thread that has a descriptor table of its own.
 pub fn find(epfd: c_int) -> Result<Pinned, Errno> {
     fork_mark::settle();
-    if own_table::is_apart() {
+    if own_table::is_unshared() {
         return Err(if sys::is_usable(epfd) { Errno::ENOSYS } else { Errno::EBADF });
     }
     if let Some(file) = lookup::known(epfd)

@@ -58,7 +58,7 @@ impl EpState {
         if self.outer.is_followed() {
             let state = item.at(&self.held);
             let mut announced = state.announced();
-            announced.digest(file.kind(), state.heard(file), facts, item.told_after(state.announced_at()));
+            announced.digest(file.kind(), state.outer_watched(file), facts, item.told_after(state.announced_at()));
             let woken = announced.take_woken();
             state.set_announced(announced);
             self.note_woken(item, woken);
@@ -78,7 +78,7 @@ impl EpState {
     fn ask_poll(&mut self, item: &'static Epitem, file: &'static File) {
         let state = item.at(&self.held);
         let is_kept_out = state.is_exclusive() && !state.newcomer.get() && file.claim().is_of_another(item);
-        let cannot_wake = is_kept_out || state.is_dull(file) && !state.ready.get();
+        let cannot_wake = is_kept_out || state.misses_wakeups(file) && !state.ready.get();
         match self.bits_to_ask(item, file).filter(|_| !cannot_wake) {
             Some(bits) if file.is_source() => {
                 if file.source().is_some_and(|source| source.posted() & bits != 0) {
@@ -102,7 +102,7 @@ impl EpState {
                 announced.lacks_room();
                 state.set_announced(announced);
             }
-            self.stand_in_line(item);
+            self.list_as_woken(item);
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::graph::epitem::Epitem;
 use crate::graph::eventpoll::Eventpoll;
 use crate::graph::exclusive;
 use crate::graph::file::{File, FileGuard};
-use crate::graph::woken_list::Line;
+use crate::graph::woken_list::WokenList;
 use crate::instance::registration_limit;
 
 /// The cause of a removal.
@@ -38,7 +38,7 @@ pub fn detach(file: &'static File, graph: &mut FileGuard, item: &'static Epitem,
     if let Some(outer) = st.outer.link {
         outer.before_removal(ep, st, item, file);
     }
-    Line::leave(item, &st.held);
+    WokenList::leave(item, &st.held);
     let state = item.at(&st.held);
     state.alive.set(false);
     let index = state.index.get() as usize;

@@ -14,7 +14,7 @@ use crate::graph::file::{Eventfd, File};
 use crate::instance::left;
 use crate::instance::wait::{LONGEST_RARE_TICK_NS, LONGEST_TICK_NS, TICK_NS};
 use crate::kind::{Arrivals, Kind};
-use crate::probe::observe::{self, Looker, Polled};
+use crate::probe::observe::{self, LookedBy, Polled};
 use crate::probe::sample;
 use crate::sys;
 
@@ -118,7 +118,7 @@ fn sample_one(st: &mut EpState, item: &'static Epitem, file: &'static File, exte
         return;
     }
     st.stats.samples += 1;
-    let watched = item.at(&st.held).heard(file);
+    let watched = item.at(&st.held).outer_watched(file);
     let sample = Sample::take(item, item.at(&st.held), file, watched);
     let found = compare(item, item.at(&st.held), file, watched, sample);
     st.note_woken(item, found.is_woken);
@@ -129,7 +129,7 @@ fn sample_one(st: &mut EpState, item: &'static Epitem, file: &'static File, exte
     }
     let state = item.at(&st.held);
     let high = (state.edge.get().reported() | state.announced().reported()) & HUP;
-    let polled = Polled { by: Looker::Resample, high, low: 0, tracked: state.tracked.get() };
+    let polled = Polled { by: LookedBy::Resample, high, low: 0, tracked: state.tracked.get() };
     observe::observe(file, item.via(), polled);
     st.refresh(item);
 }
@@ -151,11 +151,11 @@ impl Sample {
         let count = sample::arrivals(file, item.via(), watched);
         let had = state.edge.get().last_count();
         let is_arrival = |count| had.shows_arrival(count, sample::VIEW.taken_signals);
-        if let Some(tcp) = file.tcp().filter(|tcp| tcp.place().is_some())
+        if let Some(tcp) = file.tcp().filter(|tcp| tcp.position().is_some())
             && count.is_some_and(is_arrival)
         {
             // A reader whose calls are not seen may have taken some.
-            tcp.lose_place();
+            tcp.forget_position();
         }
         Sample { count, is_closed }
     }
@@ -287,7 +287,7 @@ pub fn found_by_count(st: &mut EpState) -> bool {
         let before = state.edge.get();
         if !overtakes(st, item, file) {
             st.stats.samples += 1;
-            if let Some(count) = sample::arrivals(file, item.via(), state.heard(file)) {
+            if let Some(count) = sample::arrivals(file, item.via(), state.outer_watched(file)) {
                 let mut edge = before;
                 edge.counted(count, sample::VIEW);
                 state.edge.set(edge);

@@ -73,7 +73,7 @@ fn report(
     let polled = looked == 0;
     let mut reported = 0;
     let mut passed = 0;
-    let in_line = st.ready.line.last_turn();
+    let last_woken = st.ready.woken.last_turn();
     while turns > 0 && reported < buffer.max {
         if looked == 0 {
             looked = look_again(st, turns.min(buffer.max - reported));
@@ -107,7 +107,7 @@ fn report(
         passed = passed.max(item.at(&st.held).turn());
         end_turn(st, item, before, polled);
     }
-    st.ready.line.pass(if reported < buffer.max { in_line } else { passed }, &st.held);
+    st.ready.woken.pass(if reported < buffer.max { last_woken } else { passed }, &st.held);
     if polled && turns > 0 {
         leave_waiting(st);
     }
@@ -156,7 +156,7 @@ fn end_turn(st: &mut EpState, item: &'static Epitem, before: Memory, polled: boo
     st.item_reported(item);
     let stays = stays_listed(st, item);
     if st.outer.is_followed() {
-        st.ready.line.reported(item, &st.held, stays);
+        st.ready.woken.reported(item, &st.held, stays);
     }
     match stays {
         true if polled => st.ready.list.push_back(item),
@@ -233,7 +233,7 @@ pub fn refresh_edge(st: &mut EpState, item: &'static Epitem) {
 pub fn unlist(st: &mut EpState, item: &'static Epitem) {
     let state = item.at(&st.held);
     state.ready.set(false);
-    if item.file().is_some_and(|file| state.is_dull(file)) {
+    if item.file().is_some_and(|file| state.misses_wakeups(file)) {
         st.backend.set.remove(item, &st.held);
     }
     item.unpin();

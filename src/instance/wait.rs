@@ -15,9 +15,9 @@ use crate::backend::{ByPoll, ByRequest};
 use crate::graph::epstate::EpState;
 use crate::graph::eventpoll::Eventpoll;
 use crate::graph::waitq::{self, Sleeper};
-use crate::instance::glance::{self, Patience};
 use crate::instance::lifecycle;
 use crate::instance::open;
+use crate::instance::poller_peek::{self, Patience};
 use crate::instance::ring_use;
 use crate::instance::send_events;
 use crate::instance::vanished::Vanished;
@@ -272,7 +272,8 @@ impl Wait {
     /// find more events than it takes, this one first waits for its turn to look.
     fn look_past(&mut self, guard: Locked) -> Round {
         let others = guard.queue.waiters.newer_than(self.me);
-        let due = guard.queue.poller.map_or(glance::Due::Nothing, |poller| glance::due(&guard, poller, others));
+        let due =
+            guard.queue.poller.map_or(poller_peek::Due::Nothing, |poller| poller_peek::due(&guard, poller, others));
         drop(guard);
         if !self.patience.lasts(due) {
             return Ok(Some(0));

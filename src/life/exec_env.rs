@@ -19,7 +19,7 @@ use libc::{c_char, c_int};
 use nix::errno::Errno;
 
 use crate::facts;
-use crate::life::heritage::{self, Heritage, PRELOAD, SETTING, Setting};
+use crate::life::start_env::{self, PRELOAD, SETTING, Setting, StartEnv};
 use crate::preload::{self, Place};
 use crate::settings;
 use crate::sys;
@@ -48,7 +48,7 @@ type ForVariable<'a> = dyn FnMut(&[u8], &[&[u8]]) + 'a;
 /// The variables that an environment of the program lacks.
 #[derive(Debug)]
 struct Lack {
-    heritage: &'static Heritage,
+    start_env: &'static StartEnv,
     environment: Strings,
     /// The number of its entries.
     count: usize,
@@ -92,18 +92,18 @@ unsafe fn rest(string: *const c_char, from: usize) -> Result<&'static [u8], Errn
 /// # Safety
 /// As for the environment of execve.
 unsafe fn lack(environment: Strings) -> Option<Lack> {
-    let heritage = heritage::kept()?;
+    let start_env = start_env::kept()?;
     // SAFETY: the caller answers for the environment.
-    let lack = unsafe { Lack::of(heritage, environment) }.ok().flatten()?;
-    ((lack.place.is_some() || lack.settings != 0) && heritage.is_there()).then_some(lack)
+    let lack = unsafe { Lack::of(start_env, environment) }.ok().flatten()?;
+    ((lack.place.is_some() || lack.settings != 0) && start_env.is_there()).then_some(lack)
 }
 
 impl Lack {
     /// `None` if the environment asks to be left unchanged.
-    unsafe fn of(heritage: &'static Heritage, environment: Strings) -> Result<Option<Lack>, Errno> {
-        let all = ((1u64 << heritage.settings.len()) - 1) as u32;
-        let place = |value| preload::place(value, |entry| heritage.names(entry));
-        let mut lack = Lack { heritage, environment, count: 0, preload: None, place: place(b""), settings: all };
+    unsafe fn of(start_env: &'static StartEnv, environment: Strings) -> Result<Option<Lack>, Errno> {
+        let all = ((1u64 << start_env.settings.len()) - 1) as u32;
+        let place = |value| preload::place(value, |entry| start_env.names(entry));
+        let mut lack = Lack { start_env, environment, count: 0, preload: None, place: place(b""), settings: all };
         if environment.is_null() {
             return Ok(Some(lack));
         }
@@ -121,7 +121,7 @@ impl Lack {
                     if begins(string, CHILDREN)? && settings::switch(rest(string, CHILDREN.len())?) == Some(false) {
                         return Ok(None);
                     }
-                    for (index, setting) in heritage.settings.iter().enumerate() {
+                    for (index, setting) in start_env.settings.iter().enumerate() {
                         if begins(string, setting.name())? {
                             lack.settings &= !(1 << index);
                         }
@@ -138,7 +138,7 @@ impl Lack {
 
     /// LD_PRELOAD with the library added to the program's entries, if it has to change.
     fn merged(&self) -> Option<[&'static [u8]; 6]> {
-        self.place.map(|place| place.with(&self.heritage.preload.to_bytes()[PRELOAD.len()..]))
+        self.place.map(|place| place.with(&self.start_env.preload.to_bytes()[PRELOAD.len()..]))
     }
 
     /// The length of that string, with its NUL; 0 if LD_PRELOAD does not change, or is the
@@ -152,9 +152,9 @@ impl Lack {
 
     /// The missing settings.
     fn settings(&self) -> impl Iterator<Item = &'static Setting> {
-        let (heritage, wanted) = (self.heritage, self.settings);
+        let (start_env, wanted) = (self.start_env, self.settings);
         let is_wanted = move |index: &usize| wanted & 1 << index != 0;
-        (0..heritage.settings.len()).filter(is_wanted).map(|index| &heritage.settings[index])
+        (0..start_env.settings.len()).filter(is_wanted).map(|index| &start_env.settings[index])
     }
 
     /// The number of words of the whole environment.
@@ -175,7 +175,7 @@ impl Lack {
                 room.copy_from_nonoverlapping(self.environment, self.count);
             }
             if self.place.is_some() && self.preload.is_none() {
-                end.write(self.heritage.preload.as_ptr());
+                end.write(self.start_env.preload.as_ptr());
                 end = end.add(1);
             }
             for setting in self.settings() {

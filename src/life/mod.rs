@@ -1,5 +1,5 @@
 //! A process from its start to its end: start-up, fork, exec.
 
 pub mod exec_env;
-pub mod heritage;
 pub mod process;
+pub mod start_env;

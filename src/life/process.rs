@@ -28,7 +28,7 @@ use crate::instance::close;
 use crate::instance::lifecycle;
 use crate::instance::nesting_limits;
 use crate::io_uring;
-use crate::life::heritage;
+use crate::life::start_env;
 use crate::lock::{self, ForkLock};
 use crate::options::{self, Poller};
 use crate::real;
@@ -60,7 +60,7 @@ pub fn start() {
     real::look_up_all();
     sanitizer::look();
     options::read(if INTERPOSES { Poller::Poll } else { Poller::Uring });
-    heritage::keep();
+    start_env::keep();
     inherited::note();
     facts::read(fdtable::NUMBERS);
     // SAFETY: plain calls of libc with valid pointers; the handlers are functions of this library,
@@ -82,7 +82,7 @@ pub fn start() {
 /// its closes and dups are not followed.
 #[cold]
 fn take_over() {
-    if lock::interrupted() || facts::is_forking() || own_table::is_apart() {
+    if lock::interrupted() || facts::is_forking() || own_table::is_unshared() {
         return;
     }
     let me = sys::gettid();
@@ -122,7 +122,7 @@ thread_local! {
     static FORKS_AMID: Cell<bool> = const { Cell::new(false) };
     /// The thread that forks has a descriptor table of its own. Read before the fork, because the
     /// child is not the process of the graph.
-    static FORKS_APART: Cell<bool> = const { Cell::new(false) };
+    static FORKS_UNSHARED: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Runs a call that forks without libc's handlers (`_Fork`, a clone by number), and the work of the
@@ -146,7 +146,7 @@ pub fn forking(fork: impl FnOnce() -> isize) -> isize {
 
 /// Runs a call after which the child, in which it returns 0, is treated like a vfork child,
 /// whatever it shares.
-pub fn lending(fork: impl FnOnce() -> isize) -> isize {
+pub fn with_vfork_child(fork: impl FnOnce() -> isize) -> isize {
     start();
     let child = fork();
     if child == 0 {
@@ -180,7 +180,7 @@ extern "C" fn before_fork() {
     if FORKS_AMID.get() {
         return;
     }
-    FORKS_APART.set(own_table::is_apart());
+    FORKS_UNSHARED.set(own_table::is_unshared());
     switch::prepare_fork();
     for (rank, lock) in FORK_ORDER.iter().enumerate() {
         lock.lock_for_fork();
@@ -218,7 +218,7 @@ extern "C" fn after_fork_in_child() {
         io_uring::stand_in();
         return;
     }
-    if FORKS_APART.get() {
+    if FORKS_UNSHARED.get() {
         // The graph has the numbers of another descriptor table than the child's.
         // SAFETY: `before_fork` ran in this thread.
         unsafe { unlock_all() };

@@ -10,10 +10,10 @@ use crate::graph::epitem::Epitem;
 use crate::graph::epstate::EpState;
 use crate::graph::eventpoll::Eventpoll;
 use crate::graph::file::{File, READABLE_INSTANCE};
-use crate::graph::woken_list::Line;
+use crate::graph::woken_list::WokenList;
 use crate::instance::resample::{self, Extent};
 use crate::kind::Kind;
-use crate::probe::observe::{self, Looker, Polled};
+use crate::probe::observe::{self, LookedBy, Polled};
 use crate::probe::sample;
 
 /// Announces the finds of the last poll and the facts from hooks: each wake-up of a registration
@@ -71,10 +71,10 @@ pub(super) fn announce_news(ep: &'static Eventpoll, st: &mut EpState) {
 /// instances have to be woken.
 pub(super) fn take_in(st: &EpState, item: &'static Epitem, file: &'static File, level: Bits, asked: Bits) -> bool {
     let state = item.at(&st.held);
-    let watched = state.heard(file);
+    let watched = state.outer_watched(file);
     // Space that was freed is reported now, and not again when a report finds it.
     let (high, low) = (asked & level, asked & watched & !level);
-    observe::observe(file, item.via(), Polled { by: Looker::Outer, high, low, tracked: state.tracked.get() });
+    observe::observe(file, item.via(), Polled { by: LookedBy::Outer, high, low, tracked: state.tracked.get() });
     if let Some(tcp) = file.tcp().filter(|_| level & ERR != 0) {
         tcp.follow_errors(true);
     }
@@ -106,7 +106,7 @@ pub(super) fn is_news(st: &mut EpState, item: &'static Epitem, file: &'static Fi
     observe::peer_read(file, item.via());
     let state = item.at(&st.held);
     let mut announced = state.announced();
-    let watched = state.heard(file);
+    let watched = state.outer_watched(file);
     announced.digest(file.kind(), watched, item.take_facts(), item.told_after(state.announced_at()));
     if let Some(count) = sample::arrivals(file, item.via(), watched) {
         announced.counted(count, sample::VIEW);
@@ -130,7 +130,7 @@ pub(super) fn catch_up(ep: &'static Eventpoll, st: &mut EpState) {
 /// (T6).
 pub(super) fn begin(st: &mut EpState, item: &'static Epitem, file: &'static File) -> bool {
     let state = item.at(&st.held);
-    if state.heard(file) & WRITABLE != 0 {
+    if state.outer_watched(file) & WRITABLE != 0 {
         observe::begin_to_count_outgoing(file, item.via());
     }
     let mut announced = Edge::anew(file.is_closing()).for_outer();
@@ -139,17 +139,17 @@ pub(super) fn begin(st: &mut EpState, item: &'static Epitem, file: &'static File
         announced.follow();
     }
     if announced.is_closing()
-        && let Some(count) = sample::arrivals(file, item.via(), state.heard(file))
+        && let Some(count) = sample::arrivals(file, item.via(), state.outer_watched(file))
     {
         announced.counted(count, sample::VIEW);
     }
     state.set_announced(announced);
     state.set_announced_at(file.clock());
     let asked_for = levels(state.events.get());
-    let (_, level) = show(st, item, file, state.heard(file), true);
-    let is_new = level & asked_for != 0 && !Line::has(item, &st.held);
+    let (_, level) = show(st, item, file, state.outer_watched(file), true);
+    let is_new = level & asked_for != 0 && !WokenList::has(item, &st.held);
     if is_new {
-        st.stand_in_line(item);
+        st.list_as_woken(item);
     }
     is_new
 }

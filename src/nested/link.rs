@@ -4,7 +4,7 @@
 use libc::c_int;
 use nix::errno::Errno;
 
-use super::{announce, attend, audience, look};
+use super::{announce, attend, look, observers};
 use crate::INTERPOSES;
 use crate::events::Bits;
 use crate::graph::epitem::Epitem;
@@ -31,8 +31,8 @@ fn look_at_instance(file: &'static File, in_turn: bool) -> Look {
 
 fn on_watch(file: &'static File, for_edges: bool) -> Result<(), Errno> {
     let Some(inner) = file.eventpoll() else { return Ok(()) };
-    audience::observe(inner);
-    if for_edges { audience::follow(inner) } else { Ok(()) }
+    observers::observe(inner);
+    if for_edges { observers::follow(inner) } else { Ok(()) }
 }
 
 /// The link of an observed instance.
@@ -60,7 +60,7 @@ impl OuterLink for Link {
     }
 
     fn item_began(&self, ep: &'static Eventpoll, st: &mut EpState, item: &'static Epitem, file: &'static File) {
-        audience::leave_to_ring(ep, st);
+        observers::leave_to_ring(ep, st);
         if st.outer.is_followed() {
             // The hooks have to report on the registration before the look.
             st.track(item, file);
@@ -93,7 +93,7 @@ impl OuterLink for Link {
     }
 
     fn without_ring(&self, ep: &'static Eventpoll, st: &mut EpState) {
-        audience::observe_unseen(ep, st);
+        observers::observe_unseen(ep, st);
     }
 
     fn unattended(&self, ep: &'static Eventpoll, st: &mut EpState) {

@@ -2,15 +2,15 @@
 //! counterpart: `ep_eventpoll_poll`.
 
 use super::attend;
-use super::audience;
+use super::observers;
 use crate::events::{Bits, NVAL, levels};
 use crate::facts;
 use crate::graph::epitem::Epitem;
 use crate::graph::epstate::EpState;
 use crate::graph::eventpoll::Eventpoll;
 use crate::graph::file::{File, Look, READABLE_INSTANCE};
-use crate::graph::outer::{Audience, Pipe};
-use crate::graph::woken_list::Line;
+use crate::graph::outer::{Observers, Pipe};
+use crate::graph::woken_list::WokenList;
 use crate::instance::any_ready;
 use crate::instance::parked;
 use crate::instance::send_events;
@@ -51,7 +51,7 @@ pub(super) fn look(ep: &'static Eventpoll, in_turn: bool) -> Look {
     let taken = ep.lock_while(|| !facts::is_forking());
     let Some(mut st) = taken else { return shown(ep, true, true) };
     let st = &mut *st;
-    audience::expose(ep, st, Audience::ForLevels);
+    observers::expose(ep, st, Observers::ForLevels);
     if !st.outer.is_followed() && attend::is_known_ready(ep, st, in_turn) {
         return shown(ep, true, false);
     }
@@ -130,11 +130,11 @@ fn would_find_any(st: &EpState) -> bool {
 /// something.
 #[doc(alias = "__ep_eventpoll_poll")]
 fn pass_silent_items(st: &mut EpState) {
-    while let Some(item) = st.ready.line.first(&st.held) {
+    while let Some(item) = st.ready.woken.first(&st.held) {
         if would_stop(st, item) {
             return;
         }
-        Line::leave(item, &st.held);
+        WokenList::leave(item, &st.held);
         if item.file().is_some_and(File::is_instance) {
             send_events::pass(st, item);
         }

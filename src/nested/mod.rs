@@ -8,9 +8,9 @@
 
 mod announce;
 mod attend;
-mod audience;
 mod link;
 mod look;
+mod observers;
 pub mod poll_select;
 #[cfg(test)]
 mod tests;

@@ -8,7 +8,7 @@ use libc::c_int;
 
 use crate::edge::Facts;
 use crate::events::{Bits, HUP, OUT, WRITABLE, WRNORM};
-use crate::graph::file::{File, Finder, Peer};
+use crate::graph::file::{File, Peer, SpaceLook};
 use crate::kind::Kind;
 use crate::probe::sample;
 use crate::sock_diag;
@@ -16,7 +16,7 @@ use crate::sys;
 
 /// The cause of a look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Looker {
+pub enum LookedBy {
     /// An edge-triggered report, for which the kernel polls as well.
     Report,
     /// A report by a ring, which noted nothing at the time.
@@ -31,7 +31,7 @@ pub enum Looker {
 #[derive(Clone, Copy, Debug)]
 pub struct Polled {
     /// The cause of the look.
-    pub by: Looker,
+    pub by: LookedBy,
     /// The levels that were found high. A level that is only assumed to be still high is not among
     /// them.
     pub high: Bits,
@@ -43,20 +43,20 @@ pub struct Polled {
 
 /// Takes in a look, and reports the wake-ups that it shows to every registration.
 pub fn observe(file: &'static File, fd: c_int, polled: Polled) {
-    if polled.high & HUP != 0 && polled.by != Looker::Outer {
+    if polled.high & HUP != 0 && polled.by != LookedBy::Outer {
         peer_closed(file, fd);
     }
-    if polled.by != Looker::Ring {
+    if polled.by != LookedBy::Ring {
         peer_read(file, fd);
     }
-    let finder = if polled.by == Looker::Outer { Finder::Outer } else { Finder::Report };
+    let look = if polled.by == LookedBy::Outer { SpaceLook::Outer } else { SpaceLook::Report };
     if polled.high & WRITABLE != 0 {
         file.space_found(polled.tracked);
     } else if polled.low & (OUT | WRNORM) != 0 {
         // Neither pipes nor connections ever show WRBAND.
-        file.space_lacking(finder);
+        file.space_lacking(look);
     }
-    if polled.by == Looker::Ring {
+    if polled.by == LookedBy::Ring {
         note_outgoing(file, fd);
     }
 }

@@ -155,22 +155,22 @@ pub fn count_at_report(file: &'static File, fd: c_int, watched: Bits, level: Bit
         return settled_arrivals(file, fd, watched);
     }
     let (sum, blurred) = file.while_others_take(|| {
-        let place = tcp.place()?;
+        let place = tcp.position()?;
         let queued = queued_bytes(fd)?;
         Some(place + queued)
     });
     match sum.filter(|_| !blurred).map(|bytes| Count::stream(bytes, errors_found(file), ESTABLISHED)) {
         Some(count) if LastCount::Count(count) != last => Some(count),
-        _ => find_place(file, fd, watched),
+        _ => find_position(file, fd, watched),
     }
 }
 
 /// The kernel's count of a TCP connection. It also gives the position of the readers in the stream
 /// if nothing arrived during the calls; an arrival would make the position too low, even lower than
 /// the beginning.
-fn find_place(file: &'static File, fd: c_int, watched: Bits) -> Option<Count> {
+fn find_position(file: &'static File, fd: c_int, watched: Bits) -> Option<Count> {
     let tcp = file.tcp()?;
-    tcp.lose_place();
+    tcp.forget_position();
     let (found, blurred) =
         file.while_others_take(|| (file.consumed(), queued_bytes(fd), tcp_info::read(fd), queued_bytes(fd)));
     let (consumed, before, info, queued) = found;
@@ -182,7 +182,7 @@ fn find_place(file: &'static File, fd: c_int, watched: Bits) -> Option<Count> {
     if let Some(queued) = queued.filter(|&queued| before == Some(queued) && queued > 0 && !blurred)
         && let Some(place) = info.tcpi_bytes_received.checked_sub(queued)
     {
-        tcp.set_place(place, consumed);
+        tcp.set_position(place, consumed);
     }
     Some(Count::stream(info.tcpi_bytes_received, errors_found(file), info.tcpi_state))
 }
@@ -195,7 +195,7 @@ pub fn overtaken(file: &File, last: LastCount) -> Option<Count> {
     if last.without_bytes() != Count::stream(0, errors_found(file), ESTABLISHED) {
         return None;
     }
-    let count = Count::stream(tcp.place()?, errors_found(file), ESTABLISHED);
+    let count = Count::stream(tcp.position()?, errors_found(file), ESTABLISHED);
     count.has_reached(last).then_some(count)
 }
 
@@ -495,7 +495,7 @@ mod tests {
         );
         file.consume(3);
         let tcp = file.tcp().expect("it is one");
-        tcp.set_place(8, 3);
+        tcp.set_position(8, 3);
         assert_eq!(overtaken(file, LastCount::Count(Count::stream(10, 0, ESTABLISHED))), None, "two bytes are left");
         file.consume(2);
         let all = Count::stream(10, 0, ESTABLISHED);

@@ -4,7 +4,7 @@ use libc::{c_int, c_ulong, off_t, sigset_t, termios};
 
 use super::{export, libc_answer};
 use crate::hooks;
-use crate::instance::disguise;
+use crate::instance::epoll_file;
 use crate::real;
 use crate::sys;
 
@@ -13,9 +13,9 @@ use crate::sys;
 /// # Safety
 /// The argument must be valid for the request.
 pub(super) unsafe fn any_ioctl(fd: c_int, request: u64, argument: usize, call: impl FnOnce() -> c_int) -> c_int {
-    if let Some(ep) = disguise::instance(fd) {
+    if let Some(ep) = epoll_file::instance(fd) {
         // SAFETY: the caller answers for the argument.
-        if let Some(answer) = unsafe { disguise::ioctl(ep, request, argument) } {
+        if let Some(answer) = unsafe { epoll_file::ioctl(ep, request, argument) } {
             return libc_answer(answer);
         }
     }
@@ -24,10 +24,10 @@ pub(super) unsafe fn any_ioctl(fd: c_int, request: u64, argument: usize, call: i
 
 /// lseek; `call` makes the actual call.
 pub(super) fn any_seek(fd: c_int, whence: c_int, call: impl FnOnce() -> off_t) -> off_t {
-    if disguise::instance(fd).is_none() {
+    if epoll_file::instance(fd).is_none() {
         return call();
     }
-    disguise::seek(whence).unwrap_or_else(|errno| {
+    epoll_file::seek(whence).unwrap_or_else(|errno| {
         sys::set_errno(errno);
         -1
     })

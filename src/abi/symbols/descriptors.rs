@@ -11,8 +11,8 @@ use crate::graph::lookup;
 use crate::graph::own_table;
 use crate::hooks;
 use crate::instance::close;
-use crate::instance::disguise;
 use crate::instance::dup;
+use crate::instance::epoll_file;
 use crate::lock;
 use crate::real;
 use crate::sys;
@@ -50,8 +50,8 @@ unsafe fn control_descriptor(fd: c_int, command: c_int, argument: usize) -> c_in
     if matches!(command, libc::F_DUPFD | libc::F_DUPFD_CLOEXEC) {
         return duplicate(fd, call);
     }
-    if let Some(ep) = disguise::instance(fd)
-        && let Some(answer) = disguise::control(ep, fd, command, argument)
+    if let Some(ep) = epoll_file::instance(fd)
+        && let Some(answer) = epoll_file::control(ep, fd, command, argument)
     {
         return libc_answer(answer);
     }

@@ -22,7 +22,7 @@ fn cloning(flags: u64, stack: u64, call: impl FnOnce() -> isize) -> isize {
     if flags & libc::CLONE_VM as u64 != 0 || stack != 0 {
         call()
     } else if flags & libc::CLONE_FILES as u64 != 0 {
-        process::lending(call)
+        process::with_vfork_child(call)
     } else {
         process::forking(call)
     }

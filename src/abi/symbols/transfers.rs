@@ -12,7 +12,7 @@ use nix::errno::Errno;
 use super::export;
 use crate::edge::Facts;
 use crate::hooks;
-use crate::instance::disguise;
+use crate::instance::epoll_file;
 use crate::real;
 use crate::sys;
 
@@ -64,7 +64,7 @@ pub(super) fn splice_any(
     flags: c_uint,
     call: impl FnOnce() -> isize,
 ) -> ssize_t {
-    match disguise::moving([input, out], [in_at, out_at], n, flags) {
+    match epoll_file::moving([input, out], [in_at, out_at], n, flags) {
         Some(errno) => refused(errno),
         None => hooks::moving(input, out, n, true, call),
     }
@@ -72,7 +72,7 @@ pub(super) fn splice_any(
 
 /// tee; `call` makes the actual call.
 pub(super) fn tee_any(input: c_int, out: c_int, n: usize, flags: c_uint, call: impl FnOnce() -> isize) -> ssize_t {
-    match disguise::moving([input, out], [false; 2], n, flags) {
+    match epoll_file::moving([input, out], [false; 2], n, flags) {
         Some(errno) => refused(errno),
         None => hooks::moving(input, out, n, false, call),
     }
@@ -89,7 +89,7 @@ pub(super) unsafe fn vmsplice_any(
     flags: c_uint,
     call: impl FnMut() -> isize,
 ) -> ssize_t {
-    match disguise::splicing_memory(fd, n, flags) {
+    match epoll_file::splicing_memory(fd, n, flags) {
         Some(errno) => refused(errno),
         // SAFETY: the caller answers for the pieces.
         None => hooks::splicing_memory(fd, || unsafe { total(iov, n) }, call),

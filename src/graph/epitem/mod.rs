@@ -237,12 +237,12 @@ impl Epitem {
 
     /// Makes sure that there is an extension and, if the instance is `followed`, its second part.
     /// ENOMEM without memory.
-    pub fn furnish(&self, held: &Held, followed: bool) -> Result<(), Errno> {
+    pub fn ensure_ext(&self, held: &Held, followed: bool) -> Result<(), Errno> {
         let state = self.at(held);
         if state.ext.get().is_none() {
             state.ext.set(Some(Short::of(EpitemExt::create()?)));
         }
-        state.ext().filter(|_| followed).map_or(Ok(()), EpitemExt::furnish)
+        state.ext().filter(|_| followed).map_or(Ok(()), EpitemExt::ensure_outer_edge)
     }
 
     /// The registered number.

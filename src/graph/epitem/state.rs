@@ -137,7 +137,7 @@ impl State {
     /// Whether the registration is on an instance and does not ask for EPOLLIN, which the wake-ups
     /// of an instance carry. It is ready if the instance is ready when it is added or changed, and
     /// from then on until a look finds that it is not.
-    pub fn is_dull(&self, file: &File) -> bool {
+    pub fn misses_wakeups(&self, file: &File) -> bool {
         file.kind() == Kind::Epoll && self.events.get() & u32::from(events::IN) == 0
     }
 
@@ -169,7 +169,7 @@ impl State {
         let unix = file.unix();
         let outlook = Outlook {
             kind: file.kind(),
-            watched: self.heard(file),
+            watched: self.outer_watched(file),
             sees_calls: INTERPOSES,
             departures: unix.is_some_and(Unix::awaits_reads),
             full_peer: file.has_full_peer(),
@@ -184,13 +184,17 @@ impl State {
     /// with levels that a look takes away, the bits with which the same wake-up comes (E3).
     #[inline]
     pub fn watched(&self, file: &File) -> Bits {
-        if self.is_edge() || file.kind().fleeting() != 0 { self.heard(file) } else { events::levels(self.events.get()) }
+        if self.is_edge() || file.kind().fleeting() != 0 {
+            self.outer_watched(file)
+        } else {
+            events::levels(self.events.get())
+        }
     }
 
     /// The level bits that matter to outer instances: the registered ones, and all others that wake
     /// it, because outer instances are informed of every wake-up (N2).
     #[inline]
-    pub fn heard(&self, file: &File) -> Bits {
+    pub fn outer_watched(&self, file: &File) -> Bits {
         let bits = events::levels(self.events.get());
         bits | file.kind().wakes_with(bits)
     }

@@ -57,7 +57,7 @@ impl Eventpoll {
     /// blocked, wakes every signalfd. False if no byte was written.
     pub fn show_readable(&self) -> bool {
         self.signal.with(|signal| {
-            let may_write = !self.muted.load(SeqCst) && !own_table::is_apart();
+            let may_write = !self.muted.load(SeqCst) && !own_table::is_unshared();
             // The descriptor may have been closed by a call that the library did not see.
             may_write && sys::level(signal, 0) & ERR == 0 && sys::write(signal, b"!").is_ok()
         })

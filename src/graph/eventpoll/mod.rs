@@ -89,7 +89,7 @@ pub struct Eventpoll {
     /// Whether no number is known although a descriptor exists. Written under the lock of the
     /// descriptor's graph.
     pub orphan: AtomicBool,
-    /// The program's settings: O_NONBLOCK, and how it wants devices to be polled (`disguise`).
+    /// The program's settings: O_NONBLOCK, and how it wants devices to be polled (`epoll_file`).
     /// Neither has an effect.
     pub nonblocking: AtomicBool,
     pub params: AtomicU64,
@@ -191,7 +191,7 @@ impl Eventpoll {
 
     /// Allocates the parts that every instance needs, because a wait must not fail for lack of
     /// memory.
-    pub fn furnish(&self) -> Result<(), Errno> {
+    pub fn ensure_parts(&self) -> Result<(), Errno> {
         self.lock().backend.set.reserve(0)?;
         if self.inbox.get().is_none() {
             self.inbox.set(Some(new_inbox()?));

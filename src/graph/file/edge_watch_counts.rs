@@ -41,7 +41,7 @@ impl File {
         if change(&self.edges) == 0 {
             change(&WITH_EDGES);
             // From here on hooks see reads, or no longer see them.
-            self.lose_place();
+            self.forget_position();
             match self.kind() {
                 Kind::Pipe => _ = change(&PIPES_WITH_EDGES),
                 Kind::Fifo => {

@@ -66,7 +66,7 @@ impl File {
     /// that is open several times. Finds at most [`MOST_ENDS`].
     pub fn of_inode(inode: u64) -> impl Iterator<Item = &'static File> + Clone {
         let mut found = Found { inode: known_part(inode), files: [None; MOST_ENDS] };
-        if own_table::is_apart() {
+        if own_table::is_unshared() {
             return found.files.into_iter().flatten();
         }
         let before = VERSION.load(SeqCst);

@@ -48,7 +48,7 @@ pub use graph::{FileGuard, Graph, raise};
 pub use identity::Allowance;
 pub use numbers::{Numbers, SEVERAL};
 pub use ops::{FileOps, Look, READABLE_INSTANCE};
-pub use room::Finder;
+pub use room::SpaceLook;
 pub use source::Source;
 pub use tcp::Tcp;
 pub use unix::{Peer, Unix};
@@ -208,7 +208,7 @@ impl File {
                     if tcp_state.is_some_and(awaits_ack) {
                         self.note_shut(libc::SHUT_WR);
                     }
-                    tcp.put_off(tcp_state == Some(SYN_SENT));
+                    tcp.set_defer_connect(tcp_state == Some(SYN_SENT));
                 }
                 Kind::UnixDgram if sys::level(fd, RDHUP) & RDHUP != 0 => self.note_shut(libc::SHUT_RD),
                 _ => {}
@@ -220,12 +220,12 @@ impl File {
     /// Identifies the description again: it has become a socket that listens or connects.
     pub fn identify_again(&self, fd: c_int) {
         self.peer.store(0, Relaxed);
-        self.lose_place();
+        self.forget_position();
         if self.kind() != Kind::Unidentified {
             let (kind, tcp_state) = sys::fstat(fd).map_or((Kind::Other, None), |stat| kind::of_stat(fd, &stat));
             self.kind.set(kind);
             if let Some(tcp) = self.tcp() {
-                tcp.put_off(tcp_state == Some(SYN_SENT));
+                tcp.set_defer_connect(tcp_state == Some(SYN_SENT));
             }
         }
     }

@@ -29,7 +29,7 @@ use crate::sys;
 
 /// The purpose of a look that found no space to write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Finder {
+pub enum SpaceLook {
     /// A poll for a report, which the kernel would make as well.
     Report,
     /// A look on behalf of outer instances, which the kernel may not make.
@@ -55,10 +55,10 @@ impl File {
     }
 
     /// A poll found the writable level low.
-    pub fn space_lacking(&self, finder: Finder) {
-        let sets = match finder {
-            Finder::Report => self.kind() == Kind::Tcp,
-            Finder::Outer => self.kind().is_pipe(),
+    pub fn space_lacking(&self, look: SpaceLook) {
+        let sets = match look {
+            SpaceLook::Report => self.kind() == Kind::Tcp,
+            SpaceLook::Outer => self.kind().is_pipe(),
         };
         if sets {
             self.set_flag(NO_SPACE, true);
@@ -67,7 +67,7 @@ impl File {
 
     /// Handles a poll that found the writable level high. If there was no space before, the event
     /// that freed it woke every waiter. The first look to find it reports that, because the space
-    /// may be gone when the others look. `tracked` is true if the finder is one of the
+    /// may be gone when the others look. `tracked` is true if the look is one of the
     /// edge-triggered registrations.
     pub fn space_found(&'static self, tracked: bool) {
         if self.has_no_space() && !self.kind().is_pipe() && self.take_no_space() && self.has_other_edges(tracked) {
@@ -130,16 +130,16 @@ mod tests {
 
     #[test]
     fn a_poll_that_finds_none_sets_it_for_connections_only() {
-        for (kind, finder, expected) in [
-            (Kind::Tcp, Finder::Report, true),
-            (Kind::Tcp, Finder::Outer, false),
-            (Kind::Pipe, Finder::Report, false),
-            (Kind::Pipe, Finder::Outer, true),
-            (Kind::Udp, Finder::Report, false),
+        for (kind, look, expected) in [
+            (Kind::Tcp, SpaceLook::Report, true),
+            (Kind::Tcp, SpaceLook::Outer, false),
+            (Kind::Pipe, SpaceLook::Report, false),
+            (Kind::Pipe, SpaceLook::Outer, true),
+            (Kind::Udp, SpaceLook::Report, false),
         ] {
             let file = of(kind);
-            file.space_lacking(finder);
-            assert_eq!((kind, finder, file.has_no_space()), (kind, finder, expected));
+            file.space_lacking(look);
+            assert_eq!((kind, look, file.has_no_space()), (kind, look, expected));
             file.retire();
         }
     }

@@ -11,7 +11,7 @@ use crate::tcp::{self, TcpState};
 
 /// A value in place of a `Peer`: the connection begins with the first write (TCP_FASTOPEN_CONNECT),
 /// or has begun and is not established yet.
-const PUT_OFF: u8 = 4;
+const DEFER_CONNECT: u8 = 4;
 
 /// The view of a TCP connection. The word `state` is that of its error queue, `peer` whether it is
 /// put off.
@@ -28,7 +28,7 @@ impl File {
 
     /// Forgets the position in the stream, because bytes were or will be taken without being
     /// counted.
-    pub(super) fn lose_place(&self) {
+    pub(super) fn forget_position(&self) {
         self.flags.fetch_and(!PLACED, SeqCst);
     }
 }
@@ -36,13 +36,13 @@ impl File {
 impl Tcp<'_> {
     /// The number of bytes that were taken from the stream since its beginning; `None` if that is
     /// unknown. Too low if another process took some.
-    pub fn place(self) -> Option<u64> {
+    pub fn position(self) -> Option<u64> {
         (self.0.flags.load(SeqCst) & (PLACED | URGENT) == PLACED).then(|| self.0.consumed())
     }
 
     /// Records the readers' position in the stream at the time when read-like calls of this process
     /// had taken `consumed` bytes.
-    pub fn set_place(self, place: u64, consumed: u64) {
+    pub fn set_position(self, place: u64, consumed: u64) {
         if self.0.flags.fetch_or(PLACED, SeqCst) & PLACED == 0 {
             self.0.consume(place.wrapping_sub(consumed));
         }
@@ -55,25 +55,25 @@ impl Tcp<'_> {
 
     /// Forgets the position in the stream, because bytes were or will be taken without being
     /// counted.
-    pub fn lose_place(self) {
-        self.0.lose_place();
+    pub fn forget_position(self) {
+        self.0.forget_position();
     }
 
     /// Whether the connection begins with the first write, as far as known.
     #[inline]
-    pub fn is_put_off(self) -> bool {
-        self.0.peer.load(Relaxed) == PUT_OFF
+    pub fn defers_connect(self) -> bool {
+        self.0.peer.load(Relaxed) == DEFER_CONNECT
     }
 
     /// Records whether the connection begins with the first write.
-    pub fn put_off(self, is_put_off: bool) {
-        self.0.peer.store(if is_put_off { PUT_OFF } else { 0 }, Relaxed);
+    pub fn set_defer_connect(self, defers_connect: bool) {
+        self.0.peer.store(if defers_connect { DEFER_CONNECT } else { 0 }, Relaxed);
     }
 
     /// Handles a call that connects or disconnects, and led to this state: the shutdowns of an
     /// earlier connection are over, and its bytes do not count.
     pub fn begin_anew(self, state: Option<TcpState>) {
-        self.lose_place();
+        self.forget_position();
         if matches!(state, Some(tcp::CLOSE | tcp::SYN_SENT | tcp::ESTABLISHED)) {
             self.0.flags.fetch_and(!SHUT, Relaxed);
         }

@@ -9,8 +9,8 @@ use crate::events::NVAL;
 use crate::facts;
 use crate::graph::epstate::EpState;
 use crate::graph::waitq;
-use crate::instance::glance;
 use crate::instance::parked;
+use crate::instance::poller_peek;
 use crate::instance::resample::{self, Extent};
 use crate::instance::send_events;
 use crate::instance::vanished::Vanished;
@@ -65,7 +65,7 @@ impl Wait {
     /// served first, as the kernel wakes them first (W9).
     fn may_take(&self, st: &EpState) -> bool {
         let newer = st.queue.waiters.newer_than(self.me);
-        newer == 0 || glance::has_found_more(st, newer)
+        newer == 0 || poller_peek::has_found_more(st, newer)
     }
 
     /// Takes samples, and decides whether to look or to sleep.
@@ -86,7 +86,7 @@ impl Wait {
         let careful = unsure || facts::has_threads() || waitq::ever_overtaken();
         let mut polls = P::polls(st);
         let looks_first = polls && is_first && (unsure || st.queue.habit.looks_first());
-        let mut sleeps = self.may_sleep && !looks_first && !st.ready.pressing && !P::is_told(st);
+        let mut sleeps = self.may_sleep && !looks_first && !st.ready.pressing && !P::must_report(st);
         if sleeps {
             sleeps = P::may_sleep(self.ep, st);
             polls = P::SLEEPS_IN_POLL;
@@ -138,7 +138,7 @@ impl Wait {
             ep.set_blocked(None);
             return Ok(None);
         }
-        let bed = P::lie_down(st, me);
+        let target = P::sleep_target(st, me);
         me.set_unguarded(P::SLEEPS_IN_POLL && !plan.careful);
         drop(guard);
         if plan.careful {
@@ -147,7 +147,7 @@ impl Wait {
                 return Err(Errno::EINTR);
             }
         }
-        let slept = P::sleep(&self.nap, ep, bed, limit, self.tick);
+        let slept = P::sleep(&self.nap, ep, target, limit, self.tick);
         let mut guard = self.lock()?;
         me.set_unguarded(false);
         guard.queue.poller = None;

@@ -179,12 +179,12 @@ impl Edge {
 
     /// Wakes the registration: every level that is high is news, because a report carries all of
     /// them (W4). Outer instances are woken once for all of them, and again for arrivals after the
-    /// count. If none of the bits `heard` was reported, the level had been low.
-    fn wake(&mut self, heard: Bits) {
+    /// count. If none of the bits `woken` was reported, the level had been low.
+    fn wake(&mut self, woken: Bits) {
         let Edge { doubts, due, .. } = *self;
         let mut flags = self.flags & (Flags::EVERY_CHANGE | Flags::FOR_OUTER);
         flags.set(Flags::OUTER_WOKEN, self.tells());
-        let evidence = if self.reported & heard == 0 { self.evidence } else { Evidence::Call };
+        let evidence = if self.reported & woken == 0 { self.evidence } else { Evidence::Call };
         let last_count = if self.tells() { self.last_count } else { PackedLastCount::NEVER };
         *self = Edge { flags, evidence, doubts, due, last_count, ..Edge::FRESH };
     }

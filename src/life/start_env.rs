@@ -29,9 +29,9 @@ const FILE: &[u8] = b"libepolyfill.so";
 /// The bits of a word, one for each setting; no process has nearly as many.
 pub const MOST_SETTINGS: usize = 32;
 
-/// The inheritance of this process.
+/// The inherited part of the environment, as this process was started with it.
 #[derive(Debug)]
-pub struct Heritage {
+pub struct StartEnv {
     /// `LD_PRELOAD=` and this library's entry alone.
     pub preload: &'static CStr,
     /// The path of the library.
@@ -60,7 +60,7 @@ impl Setting {
     }
 }
 
-impl Heritage {
+impl StartEnv {
     /// Whether the dynamic linker will find the library. After a chroot, or without permission, it
     /// would print an error. The linker makes this system call itself, so a seccomp filter under
     /// which programs start allows it.
@@ -74,15 +74,15 @@ impl Heritage {
     }
 }
 
-/// The inheritance, if children are to have it.
-pub fn kept() -> Option<&'static Heritage> {
+/// That part, if children are to have it.
+pub fn kept() -> Option<&'static StartEnv> {
     // SAFETY: null, or a record that stays for good.
-    unsafe { HERITAGE.load(Acquire).as_ref() }
+    unsafe { START_ENV.load(Acquire).as_ref() }
 }
 
-static HERITAGE: AtomicPtr<Heritage> = AtomicPtr::new(ptr::null_mut());
+static START_ENV: AtomicPtr<StartEnv> = AtomicPtr::new(ptr::null_mut());
 
-/// Records the inheritance. Called once, at start-up, before the program can change its
+/// Records that part. Called once, at start-up, before the program can change its
 /// environment.
 pub fn keep() {
     // SAFETY: the only argument is a number.
@@ -108,16 +108,16 @@ pub fn keep() {
         return;
     };
     let (Some(preload), Some(file)) = (joined(&[PRELOAD, &entry]), joined(&[&file])) else { return };
-    if let Some(heritage) = boxed(Heritage { preload, file, settings }) {
-        HERITAGE.store(heritage, Release);
+    if let Some(start_env) = boxed(StartEnv { preload, file, settings }) {
+        START_ENV.store(start_env, Release);
     }
 }
 
 /// A copy of the record that is never freed; `None` if there is no memory.
-fn boxed(heritage: Heritage) -> Option<*mut Heritage> {
+fn boxed(start_env: StartEnv) -> Option<*mut StartEnv> {
     let mut one = Vec::new();
     one.try_reserve_exact(1).ok()?;
-    one.push(heritage);
+    one.push(start_env);
     Some(one.leak().as_mut_ptr())
 }
 
@@ -136,7 +136,7 @@ fn own_file() -> Option<&'static CStr> {
     // SAFETY: the address is in this library, and the structure is writable; the name belongs to
     // the dynamic linker, which never unloads this library.
     unsafe {
-        let known = libc::dladdr((&raw const HERITAGE).cast::<c_void>(), found.as_mut_ptr()) != 0;
+        let known = libc::dladdr((&raw const START_ENV).cast::<c_void>(), found.as_mut_ptr()) != 0;
         let name = found.assume_init().dli_fname;
         (known && !name.is_null()).then(|| CStr::from_ptr(name))
     }

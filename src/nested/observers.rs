@@ -11,8 +11,8 @@ use crate::graph::epitem::{Epitem, State};
 use crate::graph::epstate::EpState;
 use crate::graph::eventpoll::Eventpoll;
 use crate::graph::file::File;
-use crate::graph::outer::Audience;
-use crate::graph::woken_list::Line;
+use crate::graph::outer::Observers;
+use crate::graph::woken_list::WokenList;
 use crate::instance::nesting_limits;
 use crate::instance::ring_use;
 use crate::probe::sample;
@@ -20,7 +20,7 @@ use crate::probe::sample;
 /// Makes the instance observed: from now on the level of its descriptor is looked at.
 pub(super) fn observe(ep: &'static Eventpoll) {
     let mut st = ep.lock();
-    expose(ep, &mut st, Audience::ForLevels);
+    expose(ep, &mut st, Observers::ForLevels);
 }
 
 /// Handles an instance without a ring. If the library does not see the program's calls, any thread
@@ -29,7 +29,7 @@ pub(super) fn observe(ep: &'static Eventpoll) {
 /// this.
 pub(super) fn observe_unseen(ep: &'static Eventpoll, st: &mut EpState) {
     if !INTERPOSES {
-        expose(ep, st, Audience::Presumed);
+        expose(ep, st, Observers::Presumed);
     }
 }
 
@@ -38,21 +38,21 @@ pub(super) fn observe_unseen(ep: &'static Eventpoll, st: &mut EpState) {
 /// the descriptor.
 pub(super) fn leave_to_ring(ep: &'static Eventpoll, st: &mut EpState) {
     if !INTERPOSES
-        && st.outer.audience == Audience::Presumed
+        && st.outer.observers == Observers::Presumed
         && st.items.edges > 0
         && st.queue.poller.is_none()
         && st.backend.ring_cost.may_come()
     {
         attend::clear_pipe(ep, st);
-        st.outer.audience = Audience::Nobody;
+        st.outer.observers = Observers::Nobody;
         ep.expose(false);
     }
 }
 
-/// Makes the instance observed, by this kind of audience.
-pub(super) fn expose(ep: &'static Eventpoll, st: &mut EpState, audience: Audience) {
+/// Makes the instance observed, by this kind of observers.
+pub(super) fn expose(ep: &'static Eventpoll, st: &mut EpState, observers: Observers) {
     let was_observed = st.outer.is_observed();
-    st.outer.audience = st.outer.audience.max(audience);
+    st.outer.observers = st.outer.observers.max(observers);
     if !was_observed {
         st.outer.link = Some(&Link);
         if st.queue.poller.is_some() {
@@ -73,8 +73,8 @@ pub(super) fn follow(ep: &'static Eventpoll) -> Result<(), Errno> {
         let inner =
             nesting_limits::gather(st.items.inner.iter().filter_map(|item| item.file().and_then(File::eventpoll)))?;
         let registrations = st.items.interest.len();
-        st.ready.line.reserve(registrations)?;
-        st.furnish(true)?;
+        st.ready.woken.reserve(registrations)?;
+        st.ensure_exts(true)?;
         begin_to_follow(ep, &mut st);
         inner
     };
@@ -85,8 +85,8 @@ fn begin_to_follow(ep: &'static Eventpoll, st: &mut EpState) {
     if st.outer.is_followed() {
         return;
     }
-    expose(ep, st, Audience::ForLevels);
-    st.outer.audience = Audience::ForEdges;
+    expose(ep, st, Observers::ForLevels);
+    st.outer.observers = Observers::ForEdges;
     // The hooks report on every registration from here on. The present state is not news.
     if st.queue.poller.is_none() {
         ep.absorb(st);
@@ -94,7 +94,7 @@ fn begin_to_follow(ep: &'static Eventpoll, st: &mut EpState) {
     st.recheck.overdue = true;
     st.outer.has_news = false;
     for index in 0..st.ready.list.len() {
-        st.stand_in_line(st.ready.list[index]);
+        st.list_as_woken(st.ready.list[index]);
     }
     for index in 0..st.items.interest.len() {
         let item = st.items.interest[index].get();
@@ -104,7 +104,7 @@ fn begin_to_follow(ep: &'static Eventpoll, st: &mut EpState) {
             st.track(item, file);
             let was_reported = is_reported(item, item.at(&st.held), file);
             if announce::begin(st, item, file) && was_reported {
-                Line::leave(item, &st.held);
+                WokenList::leave(item, &st.held);
             }
         }
     }
@@ -117,9 +117,9 @@ fn is_reported(item: &Epitem, state: &State, file: &'static File) -> bool {
     if state.spent.get() || !state.is_edge() || state.ready.get() || edge.reported() == 0 {
         return state.spent.get();
     }
-    let heard = state.heard(file);
-    if let Some(count) = sample::arrivals(file, item.via(), heard) {
+    let outer_watched = state.outer_watched(file);
+    if let Some(count) = sample::arrivals(file, item.via(), outer_watched) {
         edge.counted(count, sample::VIEW);
     }
-    edge.fresh(file.level(item.via(), heard)) == 0
+    edge.fresh(file.level(item.via(), outer_watched)) == 0
 }
