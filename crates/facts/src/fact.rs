@@ -87,6 +87,19 @@ pub struct Event {
     pub reason: Reason,
 }
 
+/// Which of the calls that do nearly the same was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+#[allow(missing_docs)] // Each is the call of that name.
+pub enum Form {
+    EpollCreate,
+    #[default]
+    EpollCreate1,
+    EpollWait,
+    EpollPwait,
+    EpollPwait2,
+}
+
 /// The beginning of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Start {
@@ -146,8 +159,10 @@ pub enum Fact<'a> {
     },
     /// A wait began. -1 waits without limit.
     Wait { epfd: i32, max: i32, timeout_ns: i64 },
-    /// A wait returned.
+    /// A wait returned. `mask` is the signal mask that was passed, if there was one.
     Report {
+        form: Form,
+        mask: Option<u64>,
         epfd: i32,
         max: i32,
         timeout_ns: i64,

@@ -14,4 +14,4 @@ pub mod wire;
 
 pub use call::{Call, Class};
 pub use epolyfill_rules::kind::Kind;
-pub use fact::{ChaosKind, Event, Fact, NO_FD, Op, Poller, Reason, SiteId, Stamp, Start};
+pub use fact::{ChaosKind, Event, Fact, Form, NO_FD, Op, Poller, Reason, SiteId, Stamp, Start};

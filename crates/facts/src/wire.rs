@@ -2,7 +2,7 @@
 //! which the launcher reads.
 
 use crate::fact::ChaosKind as Kind;
-use crate::{Call, Event, Fact, Poller, Reason, SiteId, Stamp, Start};
+use crate::{Call, Event, Fact, Form, Poller, Reason, SiteId, Stamp, Start};
 
 /// The most events of one record. A report of more is several records, each of which but the last
 /// is continued by the next of the same thread.
@@ -12,7 +12,7 @@ pub const MOST_EVENTS: usize = 128;
 pub const MOST_BYTES: usize = FIXED + MOST_EVENTS * EVENT;
 
 /// The most bytes of a record without events.
-pub const FIXED: usize = 64;
+pub const FIXED: usize = 80;
 
 /// The bytes of an event.
 const EVENT: usize = 17;
@@ -76,8 +76,9 @@ pub fn encode(stamp: Stamp, fact: &Fact<'_>, to: &mut [u8]) -> usize {
             w.long(wall_offset_ns);
             w.byte(poller as u8);
         }
-        Fact::Create { fd, flags, began_ns } => {
+        Fact::Create { form, fd, flags, began_ns } => {
             begin(&mut w, 1);
+            w.byte(form as u8);
             w.int(fd);
             w.int(flags);
             w.ulong(began_ns);
@@ -99,9 +100,12 @@ pub fn encode(stamp: Stamp, fact: &Fact<'_>, to: &mut [u8]) -> usize {
             w.int(max);
             w.long(timeout_ns);
         }
-        Fact::Report { epfd, max, timeout_ns, began_ns, errno, events } => {
+        Fact::Report { form, mask, epfd, max, timeout_ns, began_ns, errno, events } => {
             let events = &events[..events.len().min(MOST_EVENTS)];
             begin(&mut w, 4);
+            w.byte(form as u8);
+            w.byte(u8::from(mask.is_some()));
+            w.ulong(mask.unwrap_or(0));
             w.int(epfd);
             w.int(max);
             w.long(timeout_ns);
@@ -201,6 +205,12 @@ fn reason(number: u8) -> Option<Reason> {
     REASONS.get(usize::from(number)).copied()
 }
 
+const FORMS: [Form; 5] = [Form::EpollCreate, Form::EpollCreate1, Form::EpollWait, Form::EpollPwait, Form::EpollPwait2];
+
+fn form(number: u8) -> Option<Form> {
+    FORMS.get(usize::from(number)).copied()
+}
+
 const POLLERS: [Poller; 3] = [Poller::Kernel, Poller::Library, Poller::Traced];
 
 const KINDS: [Kind; 13] = [
@@ -233,7 +243,7 @@ pub fn decode<'a>(from: &[u8], events: &'a mut [Event; MOST_EVENTS]) -> Option<(
             wall_offset_ns: r.long()?,
             poller: *POLLERS.get(usize::from(r.byte()?))?,
         }),
-        1 => Fact::Create { fd: r.int()?, flags: r.int()?, began_ns: r.ulong()? },
+        1 => Fact::Create { form: form(r.byte()?)?, fd: r.int()?, flags: r.int()?, began_ns: r.ulong()? },
         2 => Fact::Control {
             epfd: r.int()?,
             op: r.int()?,
@@ -246,12 +256,15 @@ pub fn decode<'a>(from: &[u8], events: &'a mut [Event; MOST_EVENTS]) -> Option<(
         },
         3 => Fact::Wait { epfd: r.int()?, max: r.int()?, timeout_ns: r.long()? },
         4 => {
+            let form = form(r.byte()?)?;
+            let (has_mask, mask) = (r.byte()? != 0, r.ulong()?);
+            let mask = has_mask.then_some(mask);
             let (epfd, max, timeout_ns, began_ns, errno) = (r.int()?, r.int()?, r.long()?, r.ulong()?, r.int()?);
             let n = r.uint()? as usize;
             for event in events.get_mut(..n)? {
                 *event = r.event()?;
             }
-            Fact::Report { epfd, max, timeout_ns, began_ns, errno, events: &events[..n] }
+            Fact::Report { form, mask, epfd, max, timeout_ns, began_ns, errno, events: &events[..n] }
         }
         5 => Fact::Call {
             call: *Call::ALL.get(usize::from(r.byte()?))?,
@@ -302,14 +315,15 @@ mod tests {
     fn a_decoded_fact_is_the_encoded_one_and_a_truncated_one_is_refused() {
         let start = Start { pid: 1, ppid: 2, is_fork: true, wall_offset_ns: -3, poller: Poller::Library };
         returns(Fact::Start(start));
-        returns(Fact::Create { fd: -24, flags: 1, began_ns: 2 });
+        returns(Fact::Create { form: Form::EpollCreate1, fd: -24, flags: 1, began_ns: 2 });
         let (data, site) = (u64::MAX, SiteId(9));
         returns(Fact::Control { epfd: 3, op: 1, fd: 4, events: 1 << 31, data, errno: 17, site, began_ns: 1 });
         returns(Fact::Wait { epfd: 3, max: 64, timeout_ns: -1 });
         let event = Event { bits: 1, fd: NO_FD, data: 5, reason: Reason::Ring };
         for n in [0, 1, MOST_EVENTS] {
             let events = &[event; MOST_EVENTS][..n];
-            returns(Fact::Report { epfd: 3, max: 64, timeout_ns: 0, began_ns: 1, errno: 0, events });
+            let (form, mask) = (Form::EpollPwait, Some(n as u64));
+            returns(Fact::Report { form, mask, epfd: 3, max: 64, timeout_ns: 0, began_ns: 1, errno: 0, events });
         }
         for call in Call::ALL {
             returns(Fact::Call { call, fd: 1, other: NO_FD, asked: 2, answer: -11, flags: 64, began_ns: 1 });

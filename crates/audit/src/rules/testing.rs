@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::vec::Vec;
 
-use epolyfill_facts::{Call, Event, Fact, Kind, NO_FD, Op, Poller, Reason, SiteId, Stamp, Start};
+use epolyfill_facts::{Call, Event, Fact, Form, Kind, NO_FD, Op, Poller, Reason, SiteId, Stamp, Start};
 
 use crate::{Auditor, Described, Finding, Grade, Rule, ThreadTimes, TlsPending, World};
 
@@ -97,7 +97,7 @@ impl Story {
     }
 
     pub fn create(&mut self, epfd: i32) {
-        self.fact(Fact::Create { fd: epfd, flags: 0, began_ns: self.ns });
+        self.fact(Fact::Create { form: Form::EpollCreate1, fd: epfd, flags: 0, began_ns: self.ns });
     }
 
     /// A control call; the data is the descriptor, and so is the site.
@@ -121,14 +121,32 @@ impl Story {
         let event = |&(fd, bits): &(i32, u32)| Event { bits, fd: NO_FD, data: fd as u64, reason: Reason::Unknown };
         let events: Vec<Event> = events.iter().map(event).collect();
         let began_ns = self.ns;
-        self.fact(Fact::Report { epfd, max: 64, timeout_ns: -1, began_ns, errno: 0, events: &events });
+        self.fact(Fact::Report {
+            form: Form::EpollWait,
+            mask: None,
+            epfd,
+            max: 64,
+            timeout_ns: -1,
+            began_ns,
+            errno: 0,
+            events: &events,
+        });
     }
 
     /// A wait that begins, and fails.
     pub fn fails(&mut self, epfd: i32, errno: i32) {
         self.waits(epfd, -1);
         let began_ns = self.ns;
-        self.fact(Fact::Report { epfd, max: 64, timeout_ns: -1, began_ns, errno, events: &[] });
+        self.fact(Fact::Report {
+            form: Form::EpollWait,
+            mask: None,
+            epfd,
+            max: 64,
+            timeout_ns: -1,
+            began_ns,
+            errno,
+            events: &[],
+        });
     }
 
     /// A call that took no time. `answer` is a negative errno for a failure.
