@@ -143,7 +143,7 @@ pub enum Fact<'a> {
     /// The first fact of a process.
     Start(Start),
     /// An instance was made, or could not be made. `fd` is its descriptor or a negative errno.
-    Create { fd: i32, flags: i32, began_ns: u64 },
+    Create { form: Form, fd: i32, flags: i32, began_ns: u64 },
     /// `epoll_ctl` returned. `events` and `data` are zero for DEL. `op` is none of [`Op`] if the
     /// program passed such a number.
     Control {
