@@ -13,7 +13,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use support::*;
 
 // The program's environment
@@ -51,13 +51,13 @@ fn the_program_keeps_the_name_it_was_called_by() {
 #[test]
 fn sigpipe_and_the_signal_mask_are_passed_on_as_they_were() {
     let states = "grep -E 'SigBlk|SigIgn' /proc/self/status";
-    let plain = Command::new("sh").args(["-c", states]).output().unwrap();
+    let plain = command("sh").args(["-c", states]).output().unwrap();
     let ours = run(&mut launcher(["sh", "-c", states]));
     assert_eq!(stdout(&ours), stdout(&plain));
 
     let ignoring = |words: &str| {
         let inner = format!("trap '' PIPE USR1; {words} sh -c \"{states}\"");
-        let output = Command::new("sh").args(["-c", &inner]).output().unwrap();
+        let output = command("sh").args(["-c", &inner]).output().unwrap();
         stdout(&output)
     };
     assert_eq!(ignoring(LAUNCHER), ignoring(""));
@@ -66,7 +66,7 @@ fn sigpipe_and_the_signal_mask_are_passed_on_as_they_were() {
 #[test]
 fn a_closed_descriptor_stays_closed() {
     let words = format!("{LAUNCHER} sh -c 'test -e /proc/$$/fd/0' <&-");
-    let output = Command::new("sh").args(["-c", &words]).output().unwrap();
+    let output = command("sh").args(["-c", &words]).output().unwrap();
     assert_code(&output, 1);
 }
 
@@ -217,7 +217,7 @@ fn a_library_that_is_cut_short_or_not_the_right_one_is_refused_by_name() {
     // Also beside the launcher, which then suggests another remedy.
     let launcher = room.join("epolyfill");
     fs::hard_link(LAUNCHER, &launcher).unwrap();
-    let output = run(launcher_at(&launcher).arg("true"));
+    let output = run(command(&launcher).arg("true"));
     assert_refused(&output, 125, "is damaged, or is not a shared library; reinstall epolyfill");
 }
 
@@ -225,7 +225,7 @@ fn a_library_that_is_cut_short_or_not_the_right_one_is_refused_by_name() {
 fn without_proc_the_launcher_finds_itself() {
     // A mount namespace takes root.
     let words = format!("mount -t tmpfs none /proc && exec {LAUNCHER} -- sh -c 'exit 6'");
-    let output = Command::new("unshare").args(["-m", "sh", "-c", &words]).env_remove("LD_PRELOAD").output().unwrap();
+    let output = command("unshare").args(["-m", "sh", "-c", &words]).output().unwrap();
     if stderr(&output).contains("ermi") {
         return;
     }
@@ -244,7 +244,7 @@ fn the_library_is_looked_for_around_the_launcher_and_never_in_the_working_direct
     let elsewhere = room.join("elsewhere");
     fs::create_dir_all(&elsewhere).unwrap();
     symlink(&library, elsewhere.join("libepolyfill.so")).unwrap();
-    let output = run(launcher_at(&launcher).arg("true").current_dir(&elsewhere));
+    let output = run(command(&launcher).arg("true").current_dir(&elsewhere));
     assert_refused(&output, 125, "libepolyfill.so is neither in");
 
     for directory in ["lib/epolyfill", "lib", "bin/deps", "bin"] {
@@ -252,7 +252,7 @@ fn the_library_is_looked_for_around_the_launcher_and_never_in_the_working_direct
         fs::create_dir_all(&directory).unwrap();
         let place = directory.join("libepolyfill.so");
         symlink(&library, &place).unwrap();
-        let output = run(launcher_at(&launcher).args(["printenv", "LD_PRELOAD"]));
+        let output = run(command(&launcher).args(["printenv", "LD_PRELOAD"]));
         assert_eq!(stdout(&output).trim_end(), place.to_str().unwrap());
     }
 }
@@ -314,7 +314,7 @@ fn wrong_settings_are_reported_once_with_their_values() {
         int main(int n, char **v) { if (n > 1) return 0; for (n = 0; n < 4; n++) if (!fork()) return epoll_create1(0) < 0;\n\
         while (wait(0) > 0); return 0; }";
     let program = compile(&room, "forks", forks, &[]);
-    let mut command = Command::new(&program);
+    let mut command = command(&program);
     command.env("LD_PRELOAD", library()).envs(wrong);
     let output = run(&mut command);
     assert_eq!(stderr(&output).lines().count(), 3, "{}", stderr(&output));
@@ -376,7 +376,7 @@ fn bash_completes_options_their_words_and_what_follows_the_program() {
             words.join(" "),
             line.len() - 1
         );
-        stdout(&Command::new("bash").args(["--norc", "-c", &ask]).output().unwrap()).trim_end().to_owned()
+        stdout(&command("bash").args(["--norc", "-c", &ask]).output().unwrap()).trim_end().to_owned()
     };
     assert_eq!(complete(&["epolyfill", "--no-k"]), "--no-kernel-epoll");
     assert_eq!(complete(&["epolyfill", "--poller", "=", "ur"]), "uring");
@@ -411,7 +411,7 @@ int main(void) { long fd = raw(CREATE1, 0); return fd < 0 ? (int) -fd : 0; }
 fn no_kernel_epoll_makes_the_kernels_own_call_fail_with_enosys() {
     let room = room("filter");
     let program = compile(&room, "raw", RAW_EPOLL_CREATE1, &[]);
-    let kernel = Command::new(&program).status().unwrap().code();
+    let kernel = command(&program).status().unwrap().code();
     let unfiltered = run(launcher(["--"]).arg(&program));
     assert_eq!(unfiltered.status.code(), kernel, "without the option nothing changes");
 

@@ -69,7 +69,7 @@ fn sanitized(test: &str, compiler: &str, flags: &[&str]) -> Option<(PathBuf, Pat
     all.extend(flags);
     let program = compile_with(compiler, &room, "program", PROGRAM, &all)?;
     // `None` also if the runtime itself does not run on this machine.
-    Command::new(&program).env_remove("LD_PRELOAD").output().unwrap().status.success().then_some((room, program))
+    command(&program).output().unwrap().status.success().then_some((room, program))
 }
 
 #[track_caller]
@@ -123,7 +123,7 @@ fn a_sanitizer_still_finds_what_is_wrong() {
 #[test]
 fn a_preloaded_runtime_stays_in_front() {
     let Some((_, program)) = sanitized("front", "gcc", &["-fsanitize=address"]) else { return };
-    let name = Command::new("gcc").arg("-print-file-name=libasan.so").output().unwrap();
+    let name = command("gcc").arg("-print-file-name=libasan.so").output().unwrap();
     let runtime = std::fs::canonicalize(stdout(&name).trim_end()).unwrap();
     let mut command = launcher(["sh", "-c", "printenv LD_PRELOAD; exec \"$0\""]);
     let output = run(command.arg(&program).env("LD_PRELOAD", &runtime).env("ASAN_OPTIONS", "detect_leaks=0"));
@@ -185,7 +185,7 @@ fn time_outs_are_those_of_libfaketimes_clock() {
         assert_code(&output, 0);
         stdout(&output)
     };
-    let native = taken(&mut Command::new(&program));
+    let native = taken(&mut command(&program));
     // The program is linked with it.
     let directory = faketime.parent().unwrap().display().to_string();
     let flags = [format!("-L{directory}"), format!("-Wl,-rpath,{directory}")];

@@ -62,13 +62,13 @@ fn a_directory_and_a_file_without_the_right_to_run_are_126() {
         script(&shut, "file", "exit 3\n");
         make_mode(&shut, 0o700);
         let ids = ["--reuid=65534", "--regid=65534", "--clear-groups", LAUNCHER, "--"];
-        let output = run(std::process::Command::new("setpriv").args(ids).arg(shut.join("file")));
+        let output = run(command("setpriv").args(ids).arg(shut.join("file")));
         assert_refused(&output, 126, "permission denied; a directory of its path does not grant search permission");
         let words = format!(
             "mount -t tmpfs -o noexec none {0} && cp /bin/true {0}/file && exec {LAUNCHER} {0}/file",
             shut.display()
         );
-        let output = run(std::process::Command::new("unshare").args(["-m", "sh", "-c", &words]));
+        let output = run(command("unshare").args(["-m", "sh", "-c", &words]));
         if !stderr(&output).starts_with("unshare") && !stderr(&output).starts_with("mount") {
             assert_refused(&output, 126, "its file system is mounted noexec");
         }

@@ -14,12 +14,13 @@ use std::process::{Command, Output, Stdio};
 
 pub const LAUNCHER: &str = env!("CARGO_BIN_EXE_epolyfill");
 
-/// The launcher, in an environment without settings for it.
-pub fn launcher_at(path: &Path) -> Command {
-    let mut command = Command::new(path);
-    let says_something =
+/// A command in an environment without settings of the library, whatever the caller's has. All
+/// processes of these tests are started by it.
+pub fn command(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(program);
+    let is_setting =
         |name: &OsStr| name == "LD_PRELOAD" || name == "ASAN_OPTIONS" || name.as_bytes().starts_with(b"EPOLYFILL_");
-    for (variable, _) in std::env::vars_os().filter(|(name, _)| says_something(name)) {
+    for (variable, _) in std::env::vars_os().filter(|(name, _)| is_setting(name)) {
         command.env_remove(variable);
     }
     command.stdin(Stdio::null());
@@ -27,7 +28,7 @@ pub fn launcher_at(path: &Path) -> Command {
 }
 
 pub fn launcher<I: IntoIterator<Item: AsRef<OsStr>>>(words: I) -> Command {
-    let mut command = launcher_at(Path::new(LAUNCHER));
+    let mut command = command(LAUNCHER);
     command.args(words);
     command
 }
@@ -82,7 +83,7 @@ pub fn compile(room: &Path, name: &str, source: &str, flags: &[&str]) -> PathBuf
 pub fn compile_with(compiler: &str, room: &Path, name: &str, source: &str, flags: &[&str]) -> Option<PathBuf> {
     let (text, program) = (room.join("source.c"), room.join(name));
     fs::write(&text, source).unwrap();
-    let status = Command::new(compiler).args(flags).arg("-o").arg(&program).arg(&text).status();
+    let status = command(compiler).args(flags).arg("-o").arg(&program).arg(&text).status();
     status.is_ok_and(|status| status.success()).then_some(program)
 }
 
@@ -94,7 +95,7 @@ pub fn stderr(output: &Output) -> String {
 pub fn script(room: &Path, name: &str, text: &str) -> PathBuf {
     let (source, program) = (room.join("source.txt"), room.join(name));
     fs::write(&source, text).unwrap();
-    let status = Command::new("cp").arg(&source).arg(&program).status();
+    let status = command("cp").arg(&source).arg(&program).status();
     assert!(status.expect("cp starts").success());
     make_mode(&program, 0o755);
     program
