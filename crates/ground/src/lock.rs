@@ -73,6 +73,7 @@ pub fn set_deferred_work(work: fn()) {
 }
 
 #[cold]
+#[inline(never)]
 fn do_deferred_work() {
     if let Some(work) = DEFERRED.get() {
         work();
@@ -202,7 +203,7 @@ impl<T> Lock<T> {
     fn lock_out_of_order(&self) -> Guard<'_, T> {
         DEPTH.with(|depth| depth.set(depth.get() + 1));
         if self.word.compare_exchange(FREE, HELD, SeqCst, SeqCst).is_err() {
-            self.lock_contended();
+            wait_for(&self.word);
         }
         self.taken()
     }
@@ -218,22 +219,9 @@ impl<T> Lock<T> {
         }
         std::mem::forget(inside);
         if self.word.compare_exchange(FREE, HELD, SeqCst, SeqCst).is_err() {
-            self.lock_contended();
+            wait_for(&self.word);
         }
         Some(self.taken())
-    }
-
-    #[cold]
-    fn lock_contended(&self) {
-        for _ in 0..sync::SPINS {
-            if self.word.load(Relaxed) == FREE && self.word.compare_exchange(FREE, HELD, SeqCst, SeqCst).is_ok() {
-                return;
-            }
-            sync::spin_loop();
-        }
-        while self.word.swap(CONTENDED, SeqCst) != FREE {
-            sync::futex_wait(&self.word, CONTENDED, None);
-        }
     }
 
     /// Takes the lock if it is free.
@@ -265,6 +253,29 @@ impl<T> Lock<T> {
         DEPTH.with(|depth| depth.set(depth.get() - 1));
         None
     }
+}
+
+/// Acquires a lock that another thread has.
+#[cold]
+#[inline(never)]
+fn wait_for(word: &AtomicU32) {
+    for _ in 0..sync::SPINS {
+        if word.load(Relaxed) == FREE && word.compare_exchange(FREE, HELD, SeqCst, SeqCst).is_ok() {
+            return;
+        }
+        sync::spin_loop();
+    }
+    while word.swap(CONTENDED, SeqCst) != FREE {
+        sync::futex_wait(word, CONTENDED, None);
+    }
+}
+
+/// Wakes a thread that waits for a lock. Not inlined, like the other rare halves of a lock: the
+/// common half is in each function that holds one.
+#[cold]
+#[inline(never)]
+fn wake_waiter(word: &AtomicU32) {
+    sync::futex_wake(word, 1);
 }
 
 /// A lock, or all locks of one kind, for a fork.
@@ -318,7 +329,7 @@ impl<T> Drop for Guard<'_, T> {
     fn drop(&mut self) {
         self.lock.rank().count(-1);
         if self.lock.word.swap(FREE, SeqCst) == CONTENDED {
-            sync::futex_wake(&self.lock.word, 1);
+            wake_waiter(&self.lock.word);
         }
         drop(Inside(()));
     }
