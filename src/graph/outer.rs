@@ -2,7 +2,7 @@
 //! and callers of poll and select. Kernel counterpart: the callbacks on the wait queue of an epoll
 //! file (`ep_poll_safewake`).
 
-use std::fmt::Debug;
+use std::fmt;
 
 use crate::events::Bits;
 use crate::graph::epitem::Epitem;
@@ -12,7 +12,7 @@ use crate::graph::file::File;
 
 /// The upward callbacks of an instance. It calls them, under its lock, at the points where the
 /// level of its descriptor may change.
-pub trait OuterLink: Debug + Sync {
+pub trait OuterLink: Sync {
     /// A registration is about to be added.
     fn before_add(&self, ep: &'static Eventpoll, st: &mut EpState);
 
@@ -45,6 +45,13 @@ pub trait OuterLink: Debug + Sync {
 
     /// No thread is in a wait any longer.
     fn unattended(&self, ep: &'static Eventpoll, st: &mut EpState);
+}
+
+// Not a supertrait: a vtable would keep the formatting code of everything that a link can reach.
+impl fmt::Debug for dyn OuterLink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OuterLink")
+    }
 }
 
 /// The observers of an instance's descriptor. Each kind includes the ones before it.

@@ -3,7 +3,7 @@
 //! the other end sees it when `close` returns (D4). Kernel counterpart: the reference of `fdget`.
 
 use std::cell::Cell;
-use std::fmt::Debug;
+use std::fmt;
 use std::num::NonZeroU32;
 use std::ptr;
 
@@ -84,7 +84,7 @@ pub enum Release {
 }
 
 /// A thread that polls, or a ring.
-pub trait FileHolder: Debug + Sync {
+pub trait FileHolder: Sync {
     /// Its epochs.
     fn occupancy(&self) -> &Occupancy;
 
@@ -94,6 +94,13 @@ pub trait FileHolder: Debug + Sync {
 
     /// Handles a holder that has not released its files although the wait is over.
     fn overdue(&'static self, epoch: u32);
+}
+
+// Not a supertrait: a vtable would keep the formatting code of all that a holder can reach.
+impl fmt::Debug for dyn FileHolder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.occupancy(), f)
+    }
 }
 
 /// A holder that may still have the file, until its epoch ends.
