@@ -1,6 +1,8 @@
 //! Parking: registrations that have been silent for long are handed to watcher threads, or all of
 //! them are taken back, depending on which has been cheaper of late (see `account`).
 
+use arrayvec::ArrayVec;
+
 use super::watch;
 use crate::graph::epitem::Epitem;
 use crate::graph::epstate::EpState;
@@ -35,15 +37,10 @@ fn park_silent(st: &mut EpState) {
     watch::prepare(waiting);
     let mut end = usize::MAX;
     loop {
-        let mut batch: [Option<&'static Epitem>; WINDOW] = [None; WINDOW];
         let silent = st.backend.set.silent(end, false).filter(|(_, item)| may_park(st, item));
-        let mut found = 0;
-        for (place, (at, item)) in batch.iter_mut().zip(silent) {
-            *place = Some(item);
-            end = at;
-            found += 1;
-        }
-        if watch::park(st, batch.iter().flatten().copied()) < found || found < WINDOW {
+        let batch: ArrayVec<_, WINDOW> = silent.take(WINDOW).collect();
+        end = batch.last().map_or(end, |&(at, _)| at);
+        if watch::park(st, batch.iter().map(|&(_, item)| item)) < batch.len() || !batch.is_full() {
             break;
         }
     }

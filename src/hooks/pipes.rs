@@ -4,6 +4,7 @@
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 
+use arrayvec::ArrayVec;
 use libc::c_int;
 use nix::errno::Errno;
 
@@ -61,25 +62,24 @@ pub(super) fn wake_pipe(fd: c_int, ends: fn(&File) -> bool, facts: Facts) {
 }
 
 /// The watched ends of a pipe that a call in progress wakes.
-struct Waking([Option<(&'static File, u32)>; MOST_ENDS]);
+struct Waking(ArrayVec<(&'static File, u32), MOST_ENDS>);
 
 impl Waking {
     /// Finds the watched ends of the pipe that `fd` is an end of. There are none if no pipe has
     /// edge-triggered registrations.
     #[inline]
     fn begin(fd: c_int, ends: fn(&File) -> bool) -> Waking {
-        if File::any_pipe_edges() { Waking::begin_at_pipe(fd, ends) } else { Waking([None; MOST_ENDS]) }
+        if File::any_pipe_edges() { Waking::begin_at_pipe(fd, ends) } else { Waking(ArrayVec::new()) }
     }
 
     #[cold]
     fn begin_at_pipe(fd: c_int, ends: fn(&File) -> bool) -> Waking {
-        let mut found = watched_ends(fd).filter(|file| ends(file)).map(|file| (file, file.begin_call()));
-        Waking([(); MOST_ENDS].map(|()| found.next()))
+        Waking(watched_ends(fd).filter(|file| ends(file)).map(|file| (file, file.begin_call())).collect())
     }
 
     /// Reports that the call has woken them.
     fn tell(self) {
-        self.0.into_iter().flatten().for_each(|(file, at)| file.tell(Facts::WAKE_ALL, at));
+        self.0.into_iter().for_each(|(file, at)| file.tell(Facts::WAKE_ALL, at));
     }
 }
 

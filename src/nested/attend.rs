@@ -1,6 +1,8 @@
 //! Care for an observed instance while no thread waits on it: its silent registrations are with the
 //! watchers, and its descriptor is readable exactly when a wait would report something.
 
+use arrayvec::ArrayVec;
+
 use super::announce;
 use crate::backend::watch;
 use crate::events::NVAL;
@@ -12,6 +14,7 @@ use crate::graph::outer::Pipe;
 use crate::instance::any_ready;
 use crate::instance::resample::{self, Extent};
 use crate::instance::send_events;
+use crate::poll_batch::WINDOW;
 use crate::probe::fleeting;
 use crate::sys;
 
@@ -138,16 +141,12 @@ fn is_idle(st: &EpState, item: &'static Epitem) -> bool {
 /// if there are not enough watchers.
 fn park_the_rest(st: &mut EpState) -> bool {
     loop {
-        let mut batch: [Option<&'static Epitem>; 64] = [None; 64];
         let idle = st.backend.set.silent(usize::MAX, true).map(|(_, item)| item).filter(|item| is_idle(st, item));
-        for (place, item) in batch.iter_mut().zip(idle) {
-            *place = Some(item);
-        }
-        let waiting = batch.iter().flatten().count();
-        if watch::park(st, batch.iter().flatten().copied()) < waiting {
+        let batch: ArrayVec<_, WINDOW> = idle.take(WINDOW).collect();
+        if watch::park(st, batch.iter().copied()) < batch.len() {
             return false;
         }
-        if waiting < batch.len() {
+        if !batch.is_full() {
             return true;
         }
     }

@@ -1,6 +1,8 @@
 //! An index by inode of the descriptions with edges, for calls on another description that affect
 //! them: the ends of a pipe, the peer of a unix socket.
 
+use arrayvec::ArrayVec;
+
 use super::identity::known_part;
 use super::{FILES, File, MOST_ENDS};
 use crate::graph::own_table;
@@ -65,32 +67,29 @@ impl File {
     /// The descriptions with edges that have this inode: a socket, the two ends of a pipe, a FIFO
     /// that is open several times. Finds at most [`MOST_ENDS`].
     pub fn of_inode(inode: u64) -> impl Iterator<Item = &'static File> + Clone {
-        let mut found = Found { inode: known_part(inode), files: [None; MOST_ENDS] };
+        let mut found = Found { inode: known_part(inode), files: ArrayVec::new() };
         if own_table::is_unshared() {
-            return found.files.into_iter().flatten();
+            return found.files.into_iter();
         }
         let before = VERSION.load(SeqCst);
         chain(inode).take_while(|_| before.is_multiple_of(2)).for_each(|file| found.note(file));
         if !before.is_multiple_of(2) || VERSION.load(SeqCst) != before {
-            found.files = [None; MOST_ENDS];
+            found.files.clear();
             FILES.for_each(|file| found.note(file));
         }
-        found.files.into_iter().flatten()
+        found.files.into_iter()
     }
 }
 
 struct Found {
     inode: u64,
-    files: [Option<&'static File>; MOST_ENDS],
+    files: ArrayVec<&'static File, MOST_ENDS>,
 }
 
 impl Found {
     fn note(&mut self, file: &'static File) {
-        if file.has_edges()
-            && file.inode() == self.inode
-            && let Some(place) = self.files.iter_mut().find(|place| place.is_none())
-        {
-            *place = Some(file);
+        if file.has_edges() && file.inode() == self.inode {
+            let _ = self.files.try_push(file);
         }
     }
 }
