@@ -10,6 +10,7 @@
 //! | `life/` | a process from its start to its end: start-up, fork, exec |
 //! | `api/` | callbacks, readiness sources, counters |
 //! | `hooks/` | read, write, accept and their kin: what a transfer shows about its descriptor |
+//! | `see/` | the observer of libepolyfill-see.so |
 //! | `nested/` | an epoll descriptor in another instance, in poll and in select |
 //! | `instance/` | one epoll instance: control calls, waits, reports, closes |
 //! | `backend/` | how readiness is learnt: poll, watcher threads, rings |
@@ -52,3 +53,4 @@ mod instance;
 mod life;
 mod nested;
 mod probe;
+mod see;

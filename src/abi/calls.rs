@@ -17,6 +17,7 @@ use crate::nested;
 use crate::options;
 use crate::real;
 use crate::sanitizer;
+use crate::see::{Observer, Watch};
 use crate::sys::{self, KERNEL_SIGSET_BYTES, SigMask};
 use crate::uaccess;
 
@@ -34,6 +35,11 @@ pub fn start() {
     if !lock::interrupted() {
         process::start();
     }
+}
+
+/// epoll_create(2).
+pub fn create(size: c_int) -> c_int {
+    if size > 0 { create1(0) } else { answer(Err(Errno::EINVAL)) }
 }
 
 /// epoll_create1(2).
@@ -202,6 +208,7 @@ fn forgets_number(fd: c_int) -> bool {
 // As in `hooks::writing`: a call in place of a jump would make closes of unknown numbers slower.
 #[inline(always)]
 pub unsafe fn close(fd: c_int) -> c_int {
+    Watch::closing(fd);
     if !about_to_close(fd) {
         return answer(Err(Errno::EBADF));
     }

@@ -2,4 +2,11 @@
 
 mod calls;
 pub mod capi;
+#[cfg(feature = "see")]
+mod seen;
 mod symbols;
+
+#[cfg(not(feature = "see"))]
+use calls as served;
+#[cfg(feature = "see")]
+use seen as served;

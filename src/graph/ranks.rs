@@ -17,3 +17,6 @@ pub const MAIL: Rank = Rank::new(3);
 pub const INDEX: Rank = Rank::new(4);
 /// The marker of the process's descriptor table.
 pub const MARKER: Rank = Rank::new(5);
+/// The recorder of facts, which is taken alone.
+#[cfg(feature = "see")]
+pub const RECORDER: Rank = Rank::new(0);

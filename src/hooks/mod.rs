@@ -6,7 +6,10 @@
 mod aio_eventfds;
 mod errors;
 mod pipes;
+mod queues;
 mod reading;
+#[cfg(feature = "see")]
+mod seen;
 mod sockets;
 mod terminals;
 mod writing;
@@ -15,7 +18,6 @@ use libc::c_int;
 use nix::errno::Errno;
 
 use crate::edge::Facts;
-use crate::events::IN;
 use crate::graph::file::File;
 use crate::graph::lookup;
 use crate::instance::naming;
@@ -25,12 +27,25 @@ use crate::probe::sample;
 use crate::sock_diag;
 use crate::sys;
 
-pub use aio_eventfds::{registering, submitting};
-pub use pipes::{keeping_packets, moving, resized_pipe, sending_file, splicing_memory};
-pub use reading::{accepting, reading, reading_messages, reading_vector, receiving};
-pub use sockets::{asking, connecting, listening, setting, shutting_down};
-pub use terminals::{controlling, masking_signals};
-pub use writing::{sending, writing, writing_vector};
+#[cfg(not(feature = "see"))]
+use plain as hooks;
+#[cfg(feature = "see")]
+use seen as hooks;
+
+pub use hooks::*;
+pub use pipes::{keeping_packets, resized_pipe};
+
+/// The hooks of calls. In libepolyfill-see.so each is recorded as a fact by `seen`.
+#[cfg(not(feature = "see"))]
+mod plain {
+    pub use super::aio_eventfds::{registering, submitting};
+    pub use super::pipes::{moving, sending_file, splicing_memory};
+    pub use super::queues::{queueing, setting_timer};
+    pub use super::reading::{accepting, reading, reading_messages, reading_vector, receiving};
+    pub use super::sockets::{asking, connecting, listening, setting, shutting_down};
+    pub use super::terminals::{controlling, masking_signals};
+    pub use super::writing::{sending, writing, writing_vector};
+}
 
 /// The description under the number, if it has edge-triggered registrations.
 #[inline]
@@ -93,37 +108,4 @@ pub fn set_flags(fd: c_int, flags: c_int) {
     if let Some(tcp) = lookup::known(fd).and_then(File::tcp) {
         tcp.note_status_flags(flags);
     }
-}
-
-/// Makes a call that adds a message to a queue from mq_open(3), or takes one from it. Either wakes
-/// every waiter. A call that fails may have met a low level.
-#[inline]
-pub fn queueing(fd: c_int, low: Facts, call: impl FnOnce() -> isize) -> isize {
-    let Some(file) = watched(fd) else { return call() };
-    let at = file.begin_call();
-    let n = call();
-    if n >= 0 {
-        file.tell(Facts::WAKE_ALL, at);
-    } else if matches!(sys::last_errno(), Errno::EAGAIN | Errno::ETIMEDOUT) {
-        file.tell(low, at);
-    }
-    n
-}
-
-/// Makes a call that sets a timer. It discards an unread expiration, as if a read had taken it.
-#[inline]
-pub fn setting_timer(fd: c_int, call: impl FnOnce() -> c_int) -> c_int {
-    let Some(file) = watched(fd) else { return call() };
-    let at = file.begin_call();
-    let taking = file.begin_taking();
-    let had_expired = sys::level(fd, IN) & IN != 0;
-    let answer = call();
-    if answer == 0 && had_expired {
-        file.consume(1);
-    }
-    drop(taking);
-    if answer == 0 {
-        file.tell(if had_expired { Facts::READ_ALL } else { Facts::RECHECK }, at);
-    }
-    answer
 }

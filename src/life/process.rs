@@ -33,6 +33,9 @@ use crate::lock::{self, ForkLock};
 use crate::options::{self, Poller};
 use crate::real;
 use crate::sanitizer;
+#[cfg(feature = "see")]
+use crate::see;
+use crate::see::{Observer, Watch};
 use crate::sys;
 use crate::thread_exit;
 
@@ -71,6 +74,7 @@ pub fn start() {
             libc::atexit(print_counters);
         }
     }
+    Watch::started();
     STARTED.store(true, Release);
 }
 
@@ -158,8 +162,10 @@ pub fn with_vfork_child(fork: impl FnOnce() -> isize) -> isize {
 /// The order of the locks, which `docs/architecture.md` explains: a fork takes all of them, so that
 /// the child finds everything at rest. The pools of descriptions and of instances are taken with
 /// the locks of their records.
-static FORK_ORDER: [&dyn ForkLock; 13] = [
+static FORK_ORDER: &[&dyn ForkLock] = &[
     &nesting_limits::LINKS,
+    #[cfg(feature = "see")]
+    &see::recorder::AT_FORK,
     &file::FILES,
     &file::SEVERAL,
     &eventpoll::INSTANCES,
@@ -176,6 +182,7 @@ static FORK_ORDER: [&dyn ForkLock; 13] = [
 
 /// Takes every lock, in their order, so that the child finds everything at rest.
 extern "C" fn before_fork() {
+    Watch::forking();
     FORKS_AMID.set(lock::interrupted());
     if FORKS_AMID.get() {
         return;
@@ -233,6 +240,7 @@ extern "C" fn after_fork_in_child() {
     unsafe { unlock_all() };
     become_child();
     fork_mark::renew();
+    Watch::born();
 }
 
 /// Makes the graph that of this process, whose other threads no longer exist.

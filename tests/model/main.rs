@@ -67,6 +67,8 @@ mod probe;
 mod real;
 #[path = "../../crates/ground/src/sanitizer.rs"]
 mod sanitizer;
+#[path = "../../src/see/mod.rs"]
+mod see;
 #[path = "../../crates/ground/src/sleep.rs"]
 mod sleep;
 #[path = "../../crates/ground/src/sock_diag.rs"]

@@ -29,7 +29,7 @@ pub struct Summary {
 
 impl Summary {
     /// The words of the record's header.
-    pub fn words(&self) -> [u64; 6] {
+    pub fn array(&self) -> [u64; 6] {
         [self.waits, self.lost, self.resumed_sites, self.resumed_reads, self.foreign, self.unattributed]
     }
 

@@ -171,6 +171,11 @@ impl Mirror {
         self.files.get_mut(id)
     }
 
+    /// The lowest known number in a range.
+    pub fn next_number(&self, first: u32, last: u32) -> Option<i32> {
+        self.numbers.keys().copied().filter(|fd| (first..=last).contains(&fd.cast_unsigned())).min()
+    }
+
     /// The instance that a number names.
     pub fn instance_of(&self, epfd: i32) -> Option<FileId> {
         self.file_of(epfd).filter(|id| self.instances.contains_key(id))

@@ -13,6 +13,8 @@ pub enum Value {
     Poller,
     /// The path of a file.
     File,
+    /// Words with commas between them.
+    Words,
 }
 
 /// A variable.
@@ -53,11 +55,24 @@ pub const LIBRARY: Setting = setting(
     "The library to load; by default libepolyfill.so beside the launcher, or in ../lib.",
 );
 
+/// The records of observed processes.
+pub const SEE_IN: Setting = setting(
+    c"EPOLYFILL_SEE_IN",
+    Value::File,
+    "The directory for the records of observed processes (set by the launcher).",
+);
+/// The consumers of facts.
+pub const SEE: Setting = setting(
+    c"EPOLYFILL_SEE",
+    Value::Words,
+    "What is recorded of observed processes: audit, counts, facts (set by the launcher).",
+);
+
 /// Every variable.
-pub const ALL: [&Setting; 7] = [&POLLER, &COUNTERS, &STRICT, &IO_URING, &CHILDREN, &QUIET, &LIBRARY];
+pub const ALL: [&Setting; 9] = [&POLLER, &COUNTERS, &STRICT, &IO_URING, &CHILDREN, &QUIET, &LIBRARY, &SEE_IN, &SEE];
 
 /// The pollers by name.
-pub const POLLERS: [&str; 3] = ["auto", "poll", "uring"];
+pub const POLLERS: [&str; 4] = ["auto", "poll", "uring", "kernel"];
 
 /// The prefix of every setting's name.
 const PREFIX: &[u8] = b"EPOLYFILL_";
@@ -114,12 +129,12 @@ impl Display for Complaint<'_> {
                 )
             }
             Complaint::Poller(value) => {
-                let [first, second, third] = POLLERS;
+                let [first, second, third, fourth] = POLLERS;
                 let name = Shown(POLLER.name.to_bytes());
                 let value = Shown(value);
                 write!(
                     out,
-                    "{name} is '{value}', which is not a poller and is ignored; use {first}, {second} or {third}"
+                    "{name} is '{value}', which is not a poller and is ignored; use {first}, {second}, {third} or {fourth}"
                 )
             }
             Complaint::Switch(setting, value) => {

@@ -66,6 +66,8 @@ pub enum Poller {
     Poll,
     /// By a ring wherever one is possible.
     Uring,
+    /// Not at all: the kernel's own epoll serves the program. Only libepolyfill-see.so can.
+    Kernel,
 }
 
 static POLLER: AtomicU8 = AtomicU8::new(Poller::Poll as u8);
@@ -75,6 +77,7 @@ pub fn poller() -> Poller {
     match POLLER.load(Relaxed) {
         0 => Poller::Auto,
         2 => Poller::Uring,
+        3 => Poller::Kernel,
         _ => Poller::Poll,
     }
 }
@@ -85,7 +88,7 @@ pub fn set_poller(poller: Poller) {
 }
 
 /// The pollers, in the order of their names in `settings::POLLERS`.
-const POLLERS: [Poller; 3] = [Poller::Auto, Poller::Poll, Poller::Uring];
+const POLLERS: [Poller; 4] = [Poller::Auto, Poller::Poll, Poller::Uring, Poller::Kernel];
 
 /// Reads the environment, which may name another poller than the `usual` one. Called once, at
 /// start-up, before the program can change it.
@@ -97,7 +100,9 @@ pub fn read(usual: Poller) {
     }
     CHILDREN.store(value(&settings::CHILDREN).and_then(settings::switch) != Some(false), Relaxed);
     let name = value(&settings::POLLER).unwrap_or_default();
-    if let Some(at) = settings::POLLERS.iter().position(|known| known.as_bytes() == name) {
+    if let Some(at) = settings::POLLERS.iter().position(|known| known.as_bytes() == name)
+        && (cfg!(feature = "see") || POLLERS[at] != Poller::Kernel)
+    {
         POLLER.store(POLLERS[at] as u8, Relaxed);
     }
     if !QUIET.is_on() {
@@ -105,8 +110,8 @@ pub fn read(usual: Poller) {
     }
 }
 
-/// The value of a variable.
-fn value(setting: &Setting) -> Option<&'static [u8]> {
+/// The value of a variable. Called at start-up only.
+pub fn value(setting: &Setting) -> Option<&'static [u8]> {
     // SAFETY: the name ends in NUL; at start-up no other thread changes the environment.
     let value = unsafe { libc::getenv(setting.name.as_ptr()) };
     // SAFETY: a value that getenv found is NUL-terminated.

@@ -15,6 +15,7 @@ use crate::instance::dup;
 use crate::instance::epoll_file;
 use crate::lock;
 use crate::real;
+use crate::see::{Observer, Watch};
 use crate::sys;
 
 /// Prepares for the replacement of a number: an internal descriptor moves away, a watched one is
@@ -38,6 +39,7 @@ unsafe fn dup_onto(old: c_int, new: c_int, flags: c_int, call: impl FnOnce() -> 
     make_room(old, new);
     let answer = call();
     if answer >= 0 {
+        Watch::duplicated(old, answer);
         // This cannot fail: its memory was reserved above.
         let _ = dup::duplicated(old, answer);
     }
@@ -72,6 +74,9 @@ fn duplicate(fd: c_int, call: impl FnOnce() -> c_int) -> c_int {
         return libc_answer(Err(errno));
     }
     let answer = call();
+    if answer >= 0 {
+        Watch::duplicated(fd, answer);
+    }
     if answer >= 0
         && let Err(errno) = dup::duplicated(fd, answer)
     {
@@ -83,6 +88,9 @@ fn duplicate(fd: c_int, call: impl FnOnce() -> c_int) -> c_int {
 
 /// Closes a range of numbers, except the library's internal descriptors.
 pub(super) fn close_numbers(first: c_uint, last: c_uint, flags: c_uint) -> Result<(), Errno> {
+    if flags & libc::CLOSE_RANGE_CLOEXEC == 0 {
+        Watch::closing_range(first, last);
+    }
     if flags & !libc::CLOSE_RANGE_UNSHARE != 0 || first > last || own_table::is_borrowed() {
         return sys::close_range(first, last, flags);
     }

@@ -1,39 +1,35 @@
 //! The epoll calls.
 
 use libc::{c_int, epoll_event, sigset_t, timespec};
-use nix::errno::Errno;
 
 use super::export;
-use crate::abi::calls;
+use crate::abi::served;
 use crate::sys::KERNEL_SIGSET_BYTES;
 
 export! {
     /// Creates an instance. `size` must be positive and is otherwise ignored. EINVAL, EMFILE,
     /// ENFILE, ENOMEM.
     fn epoll_create(size: c_int) -> c_int as libc::epoll_create {
-        if size <= 0 {
-            return calls::answer(Err(Errno::EINVAL));
-        }
-        calls::create1(0)
+        served::create(size)
     }
 
     /// Creates an instance. `flags` is 0 or EPOLL_CLOEXEC. EINVAL, EMFILE, ENFILE, ENOMEM.
     fn epoll_create1(flags: c_int) -> c_int as libc::epoll_create1 {
-        calls::create1(flags)
+        served::create1(flags)
     }
 
     /// Adds, changes or deletes a registration. EBADF, EEXIST, EFAULT, EINVAL, ELOOP, ENOENT,
     /// ENOMEM, ENOSPC, EPERM.
     fn epoll_ctl(epfd: c_int, op: c_int, fd: c_int, event: *mut epoll_event) -> c_int as libc::epoll_ctl {
         // SAFETY: as for libc's epoll_ctl.
-        unsafe { calls::ctl(epfd, op, fd, event) }
+        unsafe { served::ctl(epfd, op, fd, event) }
     }
 
     /// Waits for events, for at most `timeout` milliseconds, or without limit if it is negative.
     /// EBADF, EFAULT, EINTR, EINVAL.
     fn epoll_wait(epfd: c_int, events: *mut epoll_event, max: c_int, timeout: c_int) -> c_int as libc::epoll_wait {
         // SAFETY: as for libc's epoll_wait.
-        unsafe { calls::wait(epfd, events, max, timeout) }
+        unsafe { served::wait(epfd, events, max, timeout) }
     }
 
     /// Waits for events with `mask` as the signal mask meanwhile; NULL leaves the mask as it is.
@@ -41,13 +37,13 @@ export! {
         as libc::epoll_pwait
     {
         // SAFETY: as for libc's epoll_pwait.
-        unsafe { calls::pwait(epfd, events, max, timeout, mask, KERNEL_SIGSET_BYTES) }
+        unsafe { served::pwait(epfd, events, max, timeout, mask, KERNEL_SIGSET_BYTES) }
     }
 
     /// Waits for events, for at most `limit`, or without limit if it is NULL. EINVAL for an invalid
     /// time.
     fn epoll_pwait2(epfd: c_int, events: *mut epoll_event, max: c_int, limit: *const timespec, mask: *const sigset_t) -> c_int {
         // SAFETY: as for libc's epoll_pwait2.
-        unsafe { calls::pwait2(epfd, events, max, limit, mask, KERNEL_SIGSET_BYTES) }
+        unsafe { served::pwait2(epfd, events, max, limit, mask, KERNEL_SIGSET_BYTES) }
     }
 }

@@ -14,11 +14,22 @@ use libc::{FILE, c_char, c_int, c_void, pid_t};
 use super::export;
 use crate::life::exec_env::{self, Strings, pass_on};
 use crate::real;
+use crate::see::{Observer, Watch};
 use crate::sys;
 
 /// Whether a call of the exec family failed with E2BIG.
 fn exec_is_too_big(answer: c_int) -> bool {
     answer < 0 && sys::last_errno() == nix::errno::Errno::E2BIG
+}
+
+/// Makes a call of the exec family, with the environment that passes the library on.
+///
+/// # Safety
+/// As for the environment of execve.
+unsafe fn execute(environment: Strings, call: &dyn Fn(Strings) -> c_int) -> c_int {
+    Watch::executing();
+    // SAFETY: the caller answers for the environment.
+    unsafe { pass_on(environment, call, exec_is_too_big) }
 }
 
 /// Whether a call that returns an errno returned E2BIG.
@@ -32,7 +43,7 @@ fn spawn_is_too_big(answer: c_int) -> bool {
 /// As for execve.
 pub unsafe fn by_number(environment: usize, call: impl Fn(usize) -> isize) -> isize {
     // SAFETY: the caller answers for the environment.
-    unsafe { pass_on(environment as Strings, &|passed| call(passed.addr()) as c_int, exec_is_too_big) as isize }
+    unsafe { execute(environment as Strings, &|passed| call(passed.addr()) as c_int) as isize }
 }
 
 /// execv and execl.
@@ -42,7 +53,7 @@ unsafe extern "C" fn with_words(path: *const c_char, words: Strings) -> c_int {
     // function of that name.
     unsafe {
         let call = |passed| if passed == own { real::execv(path, words) } else { real::execve(path, words, passed) };
-        pass_on(own, &call, exec_is_too_big)
+        execute(own, &call)
     }
 }
 
@@ -52,7 +63,7 @@ unsafe extern "C" fn with_words_by_search(file: *const c_char, words: Strings) -
     // SAFETY: as for libc's execvp.
     unsafe {
         let call = |passed| if passed == own { real::execvp(file, words) } else { real::execvpe(file, words, passed) };
-        pass_on(own, &call, exec_is_too_big)
+        execute(own, &call)
     }
 }
 
@@ -161,7 +172,7 @@ export! {
     /// Executes a program.
     fn execve(path: *const c_char, words: Strings, environment: Strings) -> c_int as libc::execve {
         // SAFETY: as for libc's execve.
-        unsafe { pass_on(environment, &|passed| real::execve(path, words, passed), exec_is_too_big) }
+        unsafe { execute(environment, &|passed| real::execve(path, words, passed)) }
     }
 
     /// Executes a program with the environment of this process.
@@ -179,7 +190,7 @@ export! {
     /// Searches PATH for a program and executes it with another environment.
     fn execvpe(file: *const c_char, words: Strings, environment: Strings) -> c_int as libc::execvpe {
         // SAFETY: as for libc's execvpe.
-        unsafe { pass_on(environment, &|passed| real::execvpe(file, words, passed), exec_is_too_big) }
+        unsafe { execute(environment, &|passed| real::execvpe(file, words, passed)) }
     }
 
     /// Executes an open file. A NULL environment is EINVAL, as in libc.
@@ -189,13 +200,13 @@ export! {
             return unsafe { real::fexecve(fd, words, environment) };
         }
         // SAFETY: as for libc's fexecve.
-        unsafe { pass_on(environment, &|passed| real::fexecve(fd, words, passed), exec_is_too_big) }
+        unsafe { execute(environment, &|passed| real::fexecve(fd, words, passed)) }
     }
 
     /// Executes a program in a directory, or an open file.
     fn execveat(fd: c_int, path: *const c_char, words: Strings, environment: Strings, flags: c_int) -> c_int {
         // SAFETY: as for libc's execveat.
-        unsafe { pass_on(environment, &|passed| real::execveat(fd, path, words, passed, flags), exec_is_too_big) }
+        unsafe { execute(environment, &|passed| real::execveat(fd, path, words, passed, flags)) }
     }
 
     /// Starts a program. Returns an errno.

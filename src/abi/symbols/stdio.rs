@@ -7,6 +7,7 @@ use crate::graph::fdtable;
 use crate::graph::own_table;
 use crate::instance::close;
 use crate::real;
+use crate::see::{Observer, Watch};
 use crate::sys;
 
 unsafe fn forget_stream(stream: *mut FILE) {
@@ -19,6 +20,7 @@ unsafe fn forget_stream(stream: *mut FILE) {
 }
 
 fn forget(fd: c_int) {
+    Watch::closing(fd);
     if fdtable::has(fd) && !own_table::is_borrowed() {
         close::forget_from_anywhere(fd);
     }

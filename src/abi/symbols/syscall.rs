@@ -5,13 +5,14 @@ use libc::{c_int, c_long, c_uint, epoll_event, fd_set, mmsghdr, sigset_t, timesp
 use nix::errno::Errno;
 
 use super::{controls, descriptors, epoll, exec, export, fork, polls, transfers};
-use crate::abi::calls;
+use crate::abi::{calls, served};
 use crate::backend::switch;
 use crate::edge::Facts;
 use crate::graph::own_table;
 use crate::hooks;
 use crate::life::process;
-use crate::options;
+use crate::options::{self, Poller};
+use crate::see::{Observer, Watch};
 use crate::sys;
 use crate::uaccess;
 
@@ -41,6 +42,7 @@ export! {
         unsafe {
             match number {
                 libc::SYS_close => {
+                    Watch::closing(a as c_int);
                     if !calls::about_to_close(a as c_int) {
                         sys::set_errno(Errno::EBADF);
                         return -1;
@@ -64,11 +66,11 @@ export! {
                 #[cfg(target_arch = "x86_64")]
                 libc::SYS_epoll_wait => epoll::epoll_wait(a as c_int, b as *mut epoll_event, c as c_int, d as c_int).into(),
                 libc::SYS_epoll_pwait => {
-                    calls::pwait(a as c_int, b as *mut epoll_event, c as c_int, d as c_int, e as *const sigset_t, f).into()
+                    served::pwait(a as c_int, b as *mut epoll_event, c as c_int, d as c_int, e as *const sigset_t, f).into()
                 }
                 libc::SYS_epoll_pwait2 => {
                     let limit = d as *const timespec;
-                    calls::pwait2(a as c_int, b as *mut epoll_event, c as c_int, limit, e as *const sigset_t, f).into()
+                    served::pwait2(a as c_int, b as *mut epoll_event, c as c_int, limit, e as *const sigset_t, f).into()
                 }
                 libc::SYS_read => hooks::reading(a as c_int, b as *mut _, c, raw) as c_long,
                 libc::SYS_getsockopt => hooks::asking(a as c_int, b as c_int, c as c_int, raw_int).into(),
@@ -146,7 +148,7 @@ export! {
                 libc::SYS_clone3 => fork::clone3(a, b, raw) as c_long,
                 #[cfg(target_arch = "x86_64")]
                 libc::SYS_fork => process::forking(raw) as c_long,
-                libc::SYS_io_uring_setup if !options::IO_URING.is_on() => {
+                libc::SYS_io_uring_setup if !options::IO_URING.is_on() && options::poller() != Poller::Kernel => {
                     sys::set_errno(Errno::ENOSYS);
                     -1
                 }

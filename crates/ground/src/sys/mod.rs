@@ -4,6 +4,8 @@
 //! so a call through libc (or through std and nix, which end there) would come back into the
 //! library. Where cancellation matters, `next.rs` calls the next definition of a symbol instead.
 
+#[cfg(feature = "see")]
+mod file;
 mod mapping;
 mod poll;
 
@@ -17,6 +19,8 @@ use syscalls::{Sysno, syscall};
 
 use crate::real;
 
+#[cfg(feature = "see")]
+pub use file::*;
 pub use mapping::*;
 pub use poll::*;
 
@@ -432,6 +436,14 @@ pub fn now() -> u64 {
     let mut time = timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `time` is writable; the next clock_gettime usually needs no system call.
     unsafe { real::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) };
+    time.tv_sec.cast_unsigned() * 1_000_000_000 + time.tv_nsec.cast_unsigned()
+}
+
+/// Nanoseconds of the wall clock.
+pub fn wall_now() -> u64 {
+    let mut time = timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: as in `now`.
+    unsafe { real::clock_gettime(libc::CLOCK_REALTIME, &raw mut time) };
     time.tv_sec.cast_unsigned() * 1_000_000_000 + time.tv_nsec.cast_unsigned()
 }
 

@@ -1,0 +1,141 @@
+//! libc's epoll calls, each recorded as a fact, and served by the library or by the kernel. In
+//! libepolyfill-see.so they take the place of the plain ones (`calls.rs`).
+
+use epolyfill_facts::Form;
+use libc::{c_int, epoll_event, sigset_t, timespec};
+
+use crate::abi::calls;
+use crate::see::calls::{self as seen, Limit, Wait};
+use crate::see::kernel;
+use crate::sys::{self, KERNEL_SIGSET_BYTES, SigMask};
+
+/// epoll_create(2).
+pub fn create(size: c_int) -> c_int {
+    let kernel = || if size > 0 { kernel::create1(0) } else { calls::create(size) };
+    calls::start();
+    seen::create(Form::EpollCreate, size, || if kernel::is_chosen() { kernel() } else { calls::create(size) })
+}
+
+/// epoll_create1(2).
+pub fn create1(flags: c_int) -> c_int {
+    calls::start();
+    let make = || if kernel::is_chosen() { kernel::create1(flags) } else { calls::create1(flags) };
+    seen::create(Form::EpollCreate1, flags, make)
+}
+
+/// epoll_ctl(2).
+///
+/// # Safety
+/// As for libc's epoll_ctl.
+pub unsafe fn ctl(epfd: c_int, op: c_int, fd: c_int, event: *const epoll_event) -> c_int {
+    // SAFETY: the caller answers for the address.
+    unsafe {
+        seen::control(epfd, op, fd, event, || {
+            if kernel::is_chosen() { kernel::ctl(epfd, op, fd, event) } else { calls::ctl(epfd, op, fd, event) }
+        })
+    }
+}
+
+/// epoll_wait(2).
+///
+/// # Safety
+/// As for libc's epoll_wait.
+pub unsafe fn wait(epfd: c_int, events: *mut epoll_event, max: c_int, timeout: c_int) -> c_int {
+    let wait = Wait { form: Form::EpollWait, epfd, events, max, limit: calls::milliseconds(timeout), mask: None };
+    // SAFETY: the caller answers for `events`.
+    unsafe {
+        served(wait, || {
+            if kernel::is_chosen() {
+                kernel::wait(epfd, events, max, timeout)
+            } else {
+                calls::wait(epfd, events, max, timeout)
+            }
+        })
+    }
+}
+
+/// epoll_pwait as the system call, which takes the size of the mask.
+///
+/// # Safety
+/// As for epoll_pwait.
+pub unsafe fn pwait(
+    epfd: c_int,
+    events: *mut epoll_event,
+    max: c_int,
+    timeout: c_int,
+    mask: *const sigset_t,
+    bytes: usize,
+) -> c_int {
+    let limit = calls::milliseconds(timeout);
+    let wait = Wait { form: Form::EpollPwait, epfd, events, max, limit, mask: mask_of(mask) };
+    // SAFETY: the caller answers for the addresses.
+    unsafe {
+        served(wait, || {
+            if kernel::is_chosen() && (bytes == KERNEL_SIGSET_BYTES || mask.is_null()) {
+                kernel::pwait(epfd, events, max, timeout, mask)
+            } else {
+                // Another size is EINVAL.
+                calls::pwait(epfd, events, max, timeout, mask, bytes)
+            }
+        })
+    }
+}
+
+/// epoll_pwait2 as the system call.
+///
+/// # Safety
+/// As for epoll_pwait2.
+pub unsafe fn pwait2(
+    epfd: c_int,
+    events: *mut epoll_event,
+    max: c_int,
+    limit: *const timespec,
+    mask: *const sigset_t,
+    bytes: usize,
+) -> c_int {
+    let time = sys::copy_in(limit).ok();
+    let nanoseconds = |time: timespec| {
+        let seconds = u64::try_from(time.tv_sec).ok()?;
+        seconds.checked_mul(1_000_000_000)?.checked_add(u64::try_from(time.tv_nsec).ok()?)
+    };
+    let wait =
+        Wait { form: Form::EpollPwait2, epfd, events, max, limit: time.and_then(nanoseconds), mask: mask_of(mask) };
+    // SAFETY: the caller answers for the addresses.
+    unsafe {
+        served(wait, || {
+            if kernel::is_chosen() && (bytes == KERNEL_SIGSET_BYTES || mask.is_null()) {
+                kernel::pwait2(epfd, events, max, limit, mask)
+            } else {
+                calls::pwait2(epfd, events, max, limit, mask, bytes)
+            }
+        })
+    }
+}
+
+/// Makes a wait, with looks meanwhile if the rules ask for some.
+///
+/// # Safety
+/// As for `whole`, which is the wait as the program called it.
+unsafe fn served(wait: Wait, whole: impl FnOnce() -> c_int) -> c_int {
+    let Wait { epfd, events, max, limit, mask, .. } = wait;
+    let piece = |limit: Limit, mask: SigMask| {
+        let time = limit.map(sys::timespec_of);
+        let time = time.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
+        let mask = (&raw const mask).cast::<sigset_t>();
+        // SAFETY: the caller answers for `events`; time and mask outlive the call. The kernel reads
+        // eight bytes of the mask, and libc passes the address on.
+        unsafe {
+            if kernel::is_chosen() {
+                kernel::pwait2(epfd, events, max, time, mask)
+            } else {
+                calls::pwait2(epfd, events, max, time, mask, KERNEL_SIGSET_BYTES)
+            }
+        }
+    };
+    // SAFETY: as for the caller.
+    unsafe { seen::wait(wait, || seen::with_looks(limit, mask, whole, piece)) }
+}
+
+fn mask_of(mask: *const sigset_t) -> Option<SigMask> {
+    if mask.is_null() { None } else { sys::copy_in(mask.cast::<SigMask>()).ok() }
+}

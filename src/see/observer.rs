@@ -1,0 +1,43 @@
+//! The seam between the library and an observer: what happens to the process and its numbers. The
+//! calls of the program are seen by wrappers (`hooks/seen.rs`, `abi/seen.rs`), which the ordinary
+//! library does not have at all.
+
+use libc::c_int;
+
+/// An observer. The ordinary library's sees nothing and costs nothing.
+pub trait Observer {
+    /// The library has started, before the program can change its environment.
+    #[inline(always)]
+    fn started() {}
+
+    /// A number is about to be closed, or replaced by dup2.
+    #[inline(always)]
+    fn closing(_fd: c_int) {}
+
+    /// These numbers are about to be closed.
+    #[inline(always)]
+    fn closing_range(_first: u32, _last: u32) {}
+
+    /// `to` names the same open file description as `from` now.
+    #[inline(always)]
+    fn duplicated(_from: c_int, _to: c_int) {}
+
+    /// The process is about to fork.
+    #[inline(always)]
+    fn forking() {}
+
+    /// The process is a forked child.
+    #[inline(always)]
+    fn born() {}
+
+    /// The process is about to execute another program.
+    #[inline(always)]
+    fn executing() {}
+}
+
+/// The observer of this build.
+#[derive(Debug)]
+pub struct Watch;
+
+#[cfg(not(feature = "see"))]
+impl Observer for Watch {}

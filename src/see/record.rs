@@ -1,0 +1,228 @@
+//! The record of the process: a file that is mapped, and then closed. `layout` in `crates/facts`
+//! describes it.
+
+use std::ffi::CStr;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
+use std::sync::atomic::{AtomicU32, AtomicU64};
+
+use epolyfill_audit::{FINDING_BYTES, Finding};
+use epolyfill_facts::layout::{self, word};
+use libc::c_int;
+use nix::errno::Errno;
+
+use super::stack::Stack;
+use crate::log::Line;
+use crate::sys;
+
+/// A mapped record. One thread at a time writes to it.
+#[derive(Debug)]
+pub struct Record {
+    base: *mut u8,
+    /// The bytes of the ring of facts.
+    room: usize,
+    sites: usize,
+    /// The addresses of this library.
+    library: (u64, u64),
+}
+
+// SAFETY: the mapping is never removed, and the recorder's lock lets one thread write.
+unsafe impl Send for Record {}
+
+/// The longest path of a directory.
+pub const MOST_PATH: usize = 200;
+
+impl Record {
+    /// Makes a record in a directory, with a ring of so many bytes (a power of two, or 0).
+    pub fn create(directory: &[u8], room: usize) -> Result<Record, Errno> {
+        let bytes = layout::RING + room;
+        let fd = open(directory)?;
+        // Without the blocks a full disk would be SIGBUS in the program.
+        let base = sys::allocate(fd, bytes).and_then(|()| sys::map_file(fd, bytes));
+        let _ = sys::close(fd);
+        let base = base?;
+        // A forked child makes a record of its own.
+        let _ = sys::keep_from_children(base, bytes);
+        let mut record = Record { base, room, sites: 1, library: (0, 0) };
+        record.note_maps();
+        record.word(word::PID).store(sys::getpid() as u64, Relaxed);
+        record.word(word::RING).store(room as u64, Relaxed);
+        record.word(word::SITES).store(1, Relaxed);
+        record.word(word::BEGAN).store(sys::now(), Relaxed);
+        Ok(record)
+    }
+
+    /// Shows the record to readers.
+    pub fn begin(&self) {
+        self.word(word::MAGIC).store(layout::MAGIC, Release);
+    }
+
+    /// A word of the header.
+    pub fn word(&self, index: usize) -> &AtomicU64 {
+        // SAFETY: the header is at the start of the mapping, which is never removed.
+        unsafe { &*self.base.add(index * 8).cast::<AtomicU64>() }
+    }
+
+    /// The futex in the low half of a word.
+    fn futex(&self, index: usize) -> &AtomicU32 {
+        let half = if cfg!(target_endian = "big") { 4 } else { 0 };
+        // SAFETY: as in `word`.
+        unsafe { &*self.base.add(index * 8 + half).cast::<AtomicU32>() }
+    }
+
+    fn put(&self, at: usize, bytes: &[u8]) {
+        debug_assert!(at + bytes.len() <= layout::RING + self.room);
+        // SAFETY: the place is in the mapping, and one thread at a time writes.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.base.add(at), bytes.len()) };
+    }
+
+    /// Wakes a reader.
+    pub fn announce(&self) {
+        self.futex(word::CHANGES).fetch_add(1, SeqCst);
+        sys::futex_wake_shared(self.futex(word::CHANGES));
+    }
+
+    /// Waits until a reader has read everything, at most so long.
+    pub fn await_reader(&self, limit_ns: u64) {
+        let end = sys::now() + limit_ns;
+        while self.futex(word::ACKNOWLEDGED).load(SeqCst) == 0 && sys::now() < end {
+            sys::futex_wait_shared(self.futex(word::ACKNOWLEDGED), 0, 20_000_000);
+        }
+    }
+
+    /// Writes a finding.
+    pub fn put_finding(&self, index: usize, finding: &Finding) {
+        if index >= layout::MOST_FINDINGS {
+            return;
+        }
+        let at = layout::FINDINGS + index * layout::FINDING;
+        // SAFETY: the place is in the mapping and aligned, as all places of findings.
+        let sequence = unsafe { &*self.base.add(at).cast::<AtomicU64>() };
+        let before = sequence.load(Relaxed);
+        sequence.store(before | 1, SeqCst);
+        let bytes: [u8; FINDING_BYTES] = finding.encode();
+        self.put(at + 8, &bytes);
+        sequence.store((before | 1) + 1, SeqCst);
+        self.word(word::FINDINGS).fetch_max(index as u64 + 1, SeqCst);
+    }
+
+    /// Writes a call stack; returns its number, or 0 if there is no room.
+    pub fn put_site(&mut self, stack: &Stack) -> u32 {
+        if self.sites >= layout::MOST_SITES {
+            return 0;
+        }
+        let at = layout::SITES + self.sites * layout::SITE;
+        self.put(at, &(stack.frames().len() as u64).to_ne_bytes());
+        for (index, frame) in stack.frames().iter().enumerate() {
+            self.put(at + 8 + index * 8, &frame.to_ne_bytes());
+        }
+        self.sites += 1;
+        self.word(word::SITES).store(self.sites as u64, Release);
+        self.sites as u32 - 1
+    }
+
+    /// The addresses of this library.
+    pub fn library(&self) -> (u64, u64) {
+        self.library
+    }
+
+    /// Copies the executable lines of /proc/self/maps.
+    pub fn note_maps(&mut self) {
+        let here = Record::create as *const () as u64;
+        let mut at = 0;
+        let mut library = self.library;
+        sys::each_line(c"/proc/self/maps", |line| {
+            let is_code = line.split(|byte| *byte == b' ').nth(1).is_some_and(|access| access.get(2) == Some(&b'x'));
+            if !is_code || at + line.len() + 1 > layout::MOST_MAPS {
+                return;
+            }
+            if let Some((from, to)) = range(line)
+                && (from..to).contains(&here)
+            {
+                library = (from, to);
+            }
+            self.put(layout::MAPS + at, line);
+            self.put(layout::MAPS + at + line.len(), b"\n");
+            at += line.len() + 1;
+        });
+        self.library = library;
+        self.word(word::MAPS).store(at as u64, Release);
+    }
+
+    /// Writes the counts.
+    #[expect(dead_code)]
+    pub fn put_counts(&self, bytes: &[u8]) {
+        self.put(layout::COUNTS, &bytes[..bytes.len().min(layout::MOST_COUNTS)]);
+    }
+
+    /// Whether facts are wanted.
+    pub fn has_ring(&self) -> bool {
+        self.room != 0
+    }
+
+    /// Appends a fact to the ring. Waits a little for the reader if it is full.
+    pub fn put_fact(&self, fact: &[u8]) {
+        let bytes = layout::record_bytes(fact.len());
+        let mut patience = 200;
+        while !self.try_put_fact(fact, bytes) {
+            if patience == 0 {
+                self.word(word::LOST).fetch_add(1, Relaxed);
+                return;
+            }
+            patience -= 1;
+            self.announce();
+            sys::nap(1_000_000);
+        }
+    }
+
+    fn try_put_fact(&self, fact: &[u8], bytes: usize) -> bool {
+        let head = self.word(word::HEAD).load(Relaxed) as usize;
+        let tail = self.word(word::TAIL).load(Acquire) as usize;
+        let at = head % self.room;
+        let rest = self.room - at;
+        let padding = if rest < bytes { rest } else { 0 };
+        if head + padding + bytes - tail > self.room {
+            return false;
+        }
+        if padding > 0 {
+            self.put_record(at, padding, layout::PADDING, &[]);
+        }
+        self.put_record((head + padding) % self.room, bytes, fact.len() as u32, fact);
+        self.word(word::HEAD).store((head + padding + bytes) as u64, Release);
+        let half = self.room / 2;
+        if head / half != (head + padding + bytes) / half {
+            self.announce();
+        }
+        true
+    }
+
+    fn put_record(&self, at: usize, bytes: usize, length: u32, fact: &[u8]) {
+        self.put(layout::RING + at + 4, &length.to_ne_bytes());
+        self.put(layout::RING + at + layout::RECORD_HEADER, fact);
+        // SAFETY: in the mapping, and aligned to 8 bytes as all records.
+        let first = unsafe { &*self.base.add(layout::RING + at).cast::<AtomicU32>() };
+        first.store(bytes as u32, Release);
+    }
+}
+
+/// The addresses of a line of /proc/self/maps.
+fn range(line: &[u8]) -> Option<(u64, u64)> {
+    let text = std::str::from_utf8(line.split(|byte| *byte == b' ').next()?).ok()?;
+    let (from, to) = text.split_once('-')?;
+    Some((u64::from_str_radix(from, 16).ok()?, u64::from_str_radix(to, 16).ok()?))
+}
+
+/// Makes the file `PID.N.epv`, where N is the first number that is free.
+fn open(directory: &[u8]) -> Result<c_int, Errno> {
+    const MOST_IMAGES: i64 = 1000;
+    let directory = std::str::from_utf8(directory).map_err(|_| Errno::EINVAL)?;
+    for image in 0..MOST_IMAGES {
+        let mut path = Line::<{ MOST_PATH + 40 }>::new();
+        path.text(directory).text("/").number(sys::getpid().into()).text(".").number(image).text(".epv\0");
+        let path = CStr::from_bytes_with_nul(path.as_bytes()).map_err(|_| Errno::ENAMETOOLONG)?;
+        match sys::create_file(path) {
+            Err(Errno::EEXIST) => {}
+            other => return other,
+        }
+    }
+    Err(Errno::EEXIST)
+}

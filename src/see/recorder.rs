@@ -1,0 +1,344 @@
+//! Takes the facts, one at a time, and gives them to the audit and to the record.
+//!
+//! A signal handler that interrupts the library, and a vfork child, record nothing; the summary
+//! counts the facts that were lost.
+
+use std::cell::Cell;
+use std::sync::OnceLock;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicBool, AtomicU64};
+
+use epolyfill_audit::Auditor;
+use epolyfill_facts::layout::{self, word};
+use epolyfill_facts::wire::{self, MOST_BYTES, MOST_EVENTS};
+use epolyfill_facts::{Event, Fact, NO_FD, Poller, SiteId, Stamp, Start};
+use hashbrown::HashMap;
+use libc::c_int;
+
+use super::observer::{Observer, Watch};
+use super::record::{MOST_PATH, Record};
+use super::stack::Stack;
+use super::world::Process;
+use super::{children, kernel};
+use crate::graph::own_table;
+use crate::graph::ranks;
+use crate::lock::{self, Lock};
+use crate::log::Line;
+use crate::options;
+use crate::settings;
+use crate::sys;
+
+/// The bytes of the ring of facts.
+const RING: usize = 8 << 20;
+
+/// What the launcher asked for.
+#[derive(Debug)]
+struct Wish {
+    directory: &'static [u8],
+    /// The bytes of the ring of facts.
+    room: usize,
+}
+
+static WISH: OnceLock<Wish> = OnceLock::new();
+/// Facts are taken. Not before start-up, nor after the end.
+static ON: AtomicBool = AtomicBool::new(false);
+/// Facts that could not be taken.
+static LOST: AtomicU64 = AtomicU64::new(0);
+/// When a look is due that a rule asked for; `u64::MAX` for never.
+static NEXT_TICK: AtomicU64 = AtomicU64::new(u64::MAX);
+
+#[derive(Debug, Default)]
+struct State {
+    auditor: Auditor,
+    record: Option<Record>,
+    sites: HashMap<u64, SiteId>,
+}
+
+static STATE: OnceLock<Lock<State>> = OnceLock::new();
+
+thread_local! {
+    /// The thread's id; 0 before it is known.
+    static TID: Cell<i32> = const { Cell::new(0) };
+}
+
+/// Whether facts are taken.
+#[inline]
+pub fn is_on() -> bool {
+    ON.load(Acquire)
+}
+
+fn tid() -> i32 {
+    TID.with(|tid| {
+        if tid.get() == 0 {
+            tid.set(sys::gettid());
+        }
+        tid.get()
+    })
+}
+
+/// Runs `work` on the state with the present stamp, unless this is a place where no fact is taken.
+fn with<R>(work: impl FnOnce(&mut State, Stamp) -> R) -> Option<R> {
+    if !is_on() {
+        return None;
+    }
+    if lock::interrupted() || own_table::is_borrowed() {
+        LOST.fetch_add(1, Relaxed);
+        return None;
+    }
+    let errno = sys::last_errno();
+    let mut state = STATE.get()?.lock();
+    // Under the lock: the times of the facts never go back.
+    let stamp = Stamp { ns: sys::now(), tid: tid() };
+    let result = work(&mut state, stamp);
+    NEXT_TICK.store(state.auditor.next_tick_ns().unwrap_or(u64::MAX), Relaxed);
+    drop(state);
+    sys::set_errno(errno);
+    Some(result)
+}
+
+/// Takes a fact.
+pub fn fact(fact: &Fact<'_>) {
+    with(|state, stamp| state.take(stamp, fact));
+}
+
+/// When a wait must return for [`tick`], by CLOCK_MONOTONIC.
+pub fn next_tick_ns() -> Option<u64> {
+    Some(NEXT_TICK.load(Relaxed)).filter(|ns| *ns != u64::MAX)
+}
+
+/// Lets the rules look, while nothing happens.
+pub fn tick() {
+    with(|state, stamp| state.ask(|auditor, process| auditor.tick(stamp, process)));
+}
+
+/// The call stack of the program, as a site.
+pub fn site() -> SiteId {
+    if !is_on() || lock::interrupted() {
+        return SiteId(0);
+    }
+    let own = with(|state, _| state.record.as_ref().map(Record::library)).flatten();
+    let Some(own) = own else { return SiteId(0) };
+    // Not under the lock: the unwinder calls libc.
+    let stack = Stack::here(own);
+    with(|state, _| state.site_of(&stack)).unwrap_or_default()
+}
+
+impl State {
+    /// Takes a fact.
+    fn take(&mut self, stamp: Stamp, fact: &Fact<'_>) {
+        self.ask(|auditor, process| auditor.take(stamp, fact, process));
+        let Some(record) = &self.record else { return };
+        if record.has_ring() {
+            self.put(stamp, fact);
+        }
+    }
+
+    /// Runs a part of the audit, then writes what it found.
+    fn ask(&mut self, work: impl FnOnce(&mut Auditor, &mut Process<'_>)) {
+        let State { auditor, record, .. } = self;
+        for _ in 0..LOST.swap(0, Relaxed) {
+            auditor.lose();
+        }
+        let mut process = Process { record: record.as_ref(), has_found: false };
+        work(auditor, &mut process);
+        let has_found = process.has_found;
+        if let Some(record) = record {
+            for (at, value) in auditor.summary().array().into_iter().enumerate() {
+                record.word(word::SUMMARY + at).store(value, Relaxed);
+            }
+            if has_found {
+                record.announce();
+            }
+        }
+    }
+
+    /// Appends a fact to the ring. The events of a report are those that the mirror has attributed.
+    fn put(&self, stamp: Stamp, fact: &Fact<'_>) {
+        let Some(record) = &self.record else { return };
+        let mut bytes = [0; MOST_BYTES];
+        let mut put = |fact: &Fact<'_>| {
+            let n = wire::encode(stamp, fact, &mut bytes);
+            record.put_fact(&bytes[..n]);
+        };
+        let Fact::Report { form, mask, epfd, max, timeout_ns, began_ns, errno, events } = *fact else {
+            return put(fact);
+        };
+        let batch = self.auditor.mirror().thread(stamp.tid).map_or(&[][..], |thread| &thread.batch);
+        let mut at = 0;
+        loop {
+            let mut named = [Event::default(); MOST_EVENTS];
+            let part = &events[at..events.len().min(at + MOST_EVENTS)];
+            for (index, event) in part.iter().enumerate() {
+                let fd = batch.get(at + index).map_or(NO_FD, |batched| batched.event.fd);
+                named[index] = Event { fd, ..*event };
+            }
+            let events = &named[..part.len()];
+            put(&Fact::Report { form, mask, epfd, max, timeout_ns, began_ns, errno, events });
+            at += part.len();
+            if at >= batch.len() || part.is_empty() {
+                break;
+            }
+        }
+    }
+
+    fn site_of(&mut self, stack: &Stack) -> SiteId {
+        let hash = stack.hash();
+        if let Some(known) = self.sites.get(&hash) {
+            return *known;
+        }
+        let Some(record) = &mut self.record else { return SiteId(0) };
+        if self.sites.try_reserve(1).is_err() {
+            return SiteId(0);
+        }
+        let site = SiteId(record.put_site(stack));
+        self.sites.insert(hash, site);
+        site
+    }
+
+    /// Makes the record of this process, or reports why there is none.
+    fn begin(&mut self, is_fork: bool, parent: i32) {
+        let Some(wish) = WISH.get() else { return };
+        self.sites.clear();
+        self.record = match Record::create(wish.directory, wish.room) {
+            Ok(record) => Some(record),
+            Err(errno) => {
+                let mut line = Line::<160>::new();
+                line.text("epolyfill[").number(sys::getpid().into()).text("]: this process is not observed: ");
+                line.text("its record cannot be made: ").text(errno.desc()).text("\n");
+                line.to_stderr();
+                None
+            }
+        };
+        let stamp = Stamp { ns: sys::now(), tid: tid() };
+        let start = Start {
+            pid: sys::getpid(),
+            ppid: parent,
+            is_fork,
+            wall_offset_ns: sys::wall_now().cast_signed() - stamp.ns.cast_signed(),
+            poller: if kernel::is_chosen() { Poller::Kernel } else { Poller::Library },
+        };
+        if let Some(record) = &self.record {
+            let put = |at: usize, value: u64| record.word(at).store(value, Relaxed);
+            put(word::PPID, parent as u64);
+            put(word::IS_FORK, u64::from(is_fork));
+            put(word::WALL_OFFSET, start.wall_offset_ns.cast_unsigned());
+            put(word::POLLER, u64::from(start.poller as u8));
+            record.begin();
+        }
+        self.take(stamp, &Fact::Start(start));
+    }
+}
+
+/// The number of the parent process.
+fn parent() -> i32 {
+    // SAFETY: no arguments.
+    unsafe { libc::getppid() }
+}
+
+/// The state, for a fork.
+pub static AT_FORK: ForkOfState = ForkOfState;
+
+/// The recorder's lock, which may not exist yet.
+#[derive(Debug)]
+pub struct ForkOfState;
+
+impl lock::ForkLock for ForkOfState {
+    fn lock_for_fork(&self) {
+        if let Some(state) = STATE.get() {
+            state.lock_for_fork();
+        }
+    }
+
+    unsafe fn unlock_after_fork(&self) {
+        if let Some(state) = STATE.get() {
+            // SAFETY: as for the caller.
+            unsafe { state.unlock_after_fork() };
+        }
+    }
+
+    fn is_free(&self) -> bool {
+        STATE.get().is_none_or(lock::ForkLock::is_free)
+    }
+}
+
+impl Observer for Watch {
+    fn started() {
+        let Some(directory) = options::value(&settings::SEE_IN) else { return };
+        if directory.is_empty() || directory.len() > MOST_PATH || STATE.get().is_some() {
+            return;
+        }
+        let wishes = options::value(&settings::SEE).unwrap_or_default();
+        let has = |name: &[u8]| wishes.split(|byte| *byte == b',').any(|wish| wish == name);
+        let Some(directory) = copy(directory) else { return };
+        let _ = WISH.set(Wish { directory, room: if has(b"facts") { RING } else { 0 } });
+        kernel::look_up();
+        children::set_up();
+        let state = STATE.get_or_init(|| Lock::new(ranks::RECORDER, State::default()));
+        state.lock().begin(false, parent());
+        ON.store(true, Release);
+        // SAFETY: a function of this library, which is never unloaded.
+        unsafe { libc::atexit(end) };
+    }
+
+    fn closing(fd: c_int) {
+        fact(&Fact::Close { fd });
+    }
+
+    fn closing_range(first: u32, last: u32) {
+        with(|state, stamp| {
+            let mut from = first;
+            while let Some(fd) = state.auditor.mirror().next_number(from, last) {
+                state.take(stamp, &Fact::Close { fd });
+                from = fd as u32 + 1;
+            }
+        });
+    }
+
+    fn duplicated(from: c_int, to: c_int) {
+        fact(&Fact::Dup { from, to });
+    }
+
+    fn forking() {
+        fact(&Fact::Fork { child: 0 });
+    }
+
+    fn born() {
+        if !is_on() {
+            return;
+        }
+        TID.with(|tid| tid.set(0));
+        children::enter(parent());
+        if let Some(state) = STATE.get() {
+            state.lock().begin(true, parent());
+        }
+    }
+
+    fn executing() {
+        fact(&Fact::Exec);
+    }
+}
+
+/// A copy that is never freed.
+fn copy(bytes: &[u8]) -> Option<&'static [u8]> {
+    let mut copy = Vec::new();
+    copy.try_reserve_exact(bytes.len()).ok()?;
+    copy.extend_from_slice(bytes);
+    Some(copy.leak())
+}
+
+/// The process ends: the rules conclude, and a reader has some time to read the rest.
+extern "C" fn end() {
+    const PATIENCE_NS: u64 = 3_000_000_000;
+    fact(&Fact::Exit { status: 0 });
+    ON.store(false, Release);
+    let Some(state) = STATE.get() else { return };
+    if lock::interrupted() {
+        return;
+    }
+    if let Some(record) = &state.lock().record {
+        record.word(word::STATE).store(layout::EXITING, Release);
+        record.announce();
+        record.await_reader(PATIENCE_NS);
+        record.word(word::STATE).store(layout::ENDED, Release);
+    }
+}

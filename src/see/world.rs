@@ -1,0 +1,83 @@
+//! What the audit may ask about this process.
+
+use epolyfill_audit::{Described, Finding, ThreadTimes, TlsPending, World};
+use epolyfill_facts::Kind;
+use libc::c_int;
+
+use super::record::Record;
+use super::{children, describe};
+use crate::graph::file::kind;
+use crate::log::Line;
+use crate::sys;
+use crate::tcp_info;
+
+/// The process, and its record for the findings.
+#[derive(Debug)]
+pub struct Process<'a> {
+    pub record: Option<&'a Record>,
+    pub has_found: bool,
+}
+
+impl World for Process<'_> {
+    fn kind(&mut self, fd: i32) -> Kind {
+        kind::identify(fd)
+    }
+
+    fn unread(&mut self, fd: i32, kind: Kind) -> Option<u64> {
+        match kind {
+            Kind::TcpListener => tcp_info::read(fd).map(|info| u64::from(info.tcpi_unacked)),
+            Kind::Tcp
+            | Kind::Mptcp
+            | Kind::UnixStream
+            | Kind::UnixSeqpacket
+            | Kind::UnixDgram
+            | Kind::Udp
+            | Kind::Pipe
+            | Kind::Fifo
+            | Kind::Tty
+            | Kind::Inotify => sys::ioctl_int(fd, libc::FIONREAD).ok().and_then(|bytes| u64::try_from(bytes).ok()),
+            _ => None,
+        }
+    }
+
+    fn levels(&mut self, fd: i32, bits: u32) -> Option<u32> {
+        Some(u32::from(sys::level(fd, bits as u16)) & bits)
+    }
+
+    fn is_nonblocking(&mut self, fd: i32) -> Option<bool> {
+        sys::fcntl(fd, libc::F_GETFL, 0).ok().map(|flags| flags & libc::O_NONBLOCK != 0)
+    }
+
+    fn is_open(&mut self, fd: i32) -> Option<bool> {
+        Some(sys::is_open(fd))
+    }
+
+    fn forked_child(&mut self, since_ns: u64) -> Option<i32> {
+        children::living(since_ns)
+    }
+
+    fn times(&mut self, tid: i32) -> Option<ThreadTimes> {
+        let mut path = Line::<64>::new();
+        path.text("/proc/self/task/").number(tid.into()).text("/schedstat\0");
+        let mut buffer = [0; 96];
+        let text = sys::read_file(path.as_bytes(), &mut buffer).ok()?;
+        let mut numbers = std::str::from_utf8(text).ok()?.split_ascii_whitespace().map(str::parse::<u64>);
+        let (cpu_ns, run_queue_ns) = (numbers.next()?.ok()?, numbers.next()?.ok()?);
+        Some(ThreadTimes { cpu_ns, run_queue_ns })
+    }
+
+    fn tls_pending(&mut self, _index: usize) -> Option<TlsPending> {
+        None
+    }
+
+    fn describe(&mut self, fd: c_int, kind: Kind) -> Described {
+        describe::describe(fd, kind)
+    }
+
+    fn found(&mut self, index: usize, finding: &Finding) {
+        if let Some(record) = self.record {
+            record.put_finding(index, finding);
+            self.has_found = true;
+        }
+    }
+}
