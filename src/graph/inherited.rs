@@ -1,10 +1,9 @@
 //! The descriptors that were open when the process started. Two of them may name one description
 //! without a `dup` that the library saw: standard input and output are often one terminal.
 
-use libc::c_int;
+use libc::{c_int, pollfd};
 
 use crate::events::NVAL;
-use crate::poll_batch::PollBatch;
 use crate::sync::atomic::AtomicBool;
 use crate::sync::atomic::Ordering::Relaxed;
 use crate::sys;
@@ -17,12 +16,10 @@ static WAS_OPEN: [AtomicBool; INHERITED] = [const { AtomicBool::new(false) }; IN
 
 /// Asks the kernel, in one call, which of the first descriptors are open.
 pub fn note() {
-    let mut window = PollBatch::<_, INHERITED>::new();
-    for (fd, open) in WAS_OPEN.iter().enumerate() {
-        window.add(open, fd as c_int, 0);
-    }
-    for (open, found) in window.look() {
-        open.store(found & NVAL == 0, Relaxed);
+    let mut set: [pollfd; INHERITED] = std::array::from_fn(|fd| pollfd { fd: fd as c_int, events: 0, revents: 0 });
+    sys::look(&mut set);
+    for (open, entry) in WAS_OPEN.iter().zip(&set) {
+        open.store(entry.revents.cast_unsigned() & NVAL == 0, Relaxed);
     }
 }
 
