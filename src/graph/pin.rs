@@ -223,14 +223,14 @@ impl FilePins {
 
     /// Waits until no pin is left; `release_all` makes every holder release its files. The caller
     /// holds no lock.
-    pub fn wait_unpinned(mut self, release_all: impl FnOnce()) {
+    pub fn wait_unpinned(self, release_all: impl FnOnce()) {
         if self.0 == FilePins::MANY {
             release_all();
         }
         if let Some(record) = self.record() {
             record.pins.get().iter().flatten().for_each(FilePin::wait_unpinned);
+            RECORDS.give_back(record);
         }
-        self.forget();
     }
 
     fn become_many(&mut self) {
