@@ -224,6 +224,7 @@ fn take(cx: &mut Context<'_>, state: &mut rules::OfProcess, fact: &Fact<'_>) -> 
         }
         Fact::Dup { from, to } => {
             if from != to {
+                rules::duplicate(cx, state, from);
                 cx.mirror.close(to);
                 cx.mirror.duplicate(from, to)?;
             }

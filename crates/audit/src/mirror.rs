@@ -196,6 +196,15 @@ impl Mirror {
         self.instances.iter().map(|(id, instance)| (*id, instance))
     }
 
+    /// The ids of the instances; none for want of memory.
+    pub fn instance_ids(&self) -> Vec<FileId> {
+        let mut ids = Vec::new();
+        if ids.try_reserve_exact(self.instances.len()).is_ok() {
+            ids.extend(self.instances.keys());
+        }
+        ids
+    }
+
     /// A registration.
     pub fn registration(&self, id: RegistrationId) -> Option<&Registration> {
         self.registrations.get(id)?.as_ref()

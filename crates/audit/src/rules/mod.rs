@@ -1,8 +1,12 @@
 //! The rules. Each module has the rules of one subject, with the state that they keep for a file, a
 //! registration, an instance, a thread or the process.
 
+pub mod pace;
+pub mod room;
+pub mod sleep;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod unread;
 pub mod waits;
 
 use epolyfill_facts::{Fact, Start};
@@ -11,49 +15,111 @@ use crate::auditor::Context;
 
 /// The state of the rules for an open file description.
 #[derive(Debug, Default)]
-pub struct OfFile {}
+pub struct OfFile {
+    pub(crate) room: room::OfFile,
+    pub(crate) unread: unread::OfFile,
+}
 
 /// The state of the rules for a registration.
 #[derive(Debug, Default)]
-pub struct OfRegistration {}
+pub struct OfRegistration {
+    pub(crate) room: room::OfRegistration,
+    pub(crate) unread: unread::OfRegistration,
+}
 
 /// The state of the rules for an instance.
 #[derive(Debug, Default)]
-pub struct OfInstance {}
+pub struct OfInstance {
+    pub(crate) unread: unread::OfInstance,
+}
 
 /// The state of the rules for a thread.
 #[derive(Debug, Default)]
 pub struct OfThread {
+    pub(crate) sleep: sleep::OfThread,
     pub(crate) waits: waits::OfThread,
 }
 
 /// The state of the rules for the process.
 #[derive(Debug, Default)]
-pub struct OfProcess {}
+pub struct OfProcess {
+    room: room::OfProcess,
+    unread: unread::OfProcess,
+}
 
 /// The process starts; the mirror is that of the new process.
-pub(crate) fn start(_cx: &mut Context<'_>, _state: &mut OfProcess, _start: Start) {}
+pub(crate) fn start(cx: &mut Context<'_>, state: &mut OfProcess, _start: Start) {
+    room::start(cx, &mut state.room);
+    unread::start(cx, &mut state.unread);
+}
 
 /// A thread begins to wait. Its last report is still in its batch.
-pub(crate) fn before_wait(_cx: &mut Context<'_>, _state: &mut OfProcess, _epfd: i32, _timeout_ns: i64) {}
+pub(crate) fn before_wait(cx: &mut Context<'_>, state: &mut OfProcess, epfd: i32, timeout_ns: i64) {
+    let sleeps = timeout_ns != 0;
+    room::before_wait(cx, &mut state.room, sleeps);
+    if let Some(instance) = cx.mirror.instance_of(epfd) {
+        unread::before_wait(cx, &state.room, instance, sleeps);
+    }
+    let began_ns = cx.stamp.ns;
+    if let Ok(thread) = cx.mirror.thread_mut(cx.stamp.tid) {
+        thread.state.sleep = sleep::OfThread { began_ns, timeout_ns };
+    }
+}
 
 /// A wait returned; the thread's batch has its events, and the registrations that it spends are not
 /// yet marked.
-pub(crate) fn after_wait(cx: &mut Context<'_>, _state: &mut OfProcess, report: &Fact<'_>) {
+pub(crate) fn after_wait(cx: &mut Context<'_>, state: &mut OfProcess, report: &Fact<'_>) {
     waits::after_wait(cx, report);
+    let Some(thread) = cx.mirror.thread(cx.stamp.tid) else { return };
+    let (instance, sleep) = (thread.instance, (thread.state.sleep.began_ns, thread.state.sleep.timeout_ns));
+    if let Some(instance) = instance {
+        unread::after_wait(cx, instance);
+    }
+    let again = pace::Again::new(cx, sleep.0, sleep.1);
+    let mut at = 0;
+    while let Some(batched) = cx.mirror.thread(cx.stamp.tid).and_then(|thread| thread.batch.get(at)) {
+        at += 1;
+        let bits = batched.event.bits;
+        if let Some((id, _)) = batched.registration {
+            room::told(cx, &mut state.room, id, bits, again);
+            unread::told(cx, &mut state.unread, id, bits, again);
+        }
+    }
 }
 
 /// A call on a descriptor returned. The bytes that it took are not yet counted.
-pub(crate) fn call(_cx: &mut Context<'_>, _state: &mut OfProcess, _call: &Fact<'_>) {}
+pub(crate) fn call(cx: &mut Context<'_>, state: &mut OfProcess, call: &Fact<'_>) {
+    let Fact::Call { fd, .. } = *call else { return };
+    room::call(cx, &mut state.room, call);
+    if let Some(file) = cx.mirror.file_of(fd) {
+        unread::call(cx, &mut state.unread, file, call);
+    }
+}
 
 /// A control call returned; the mirror is as before it.
 pub(crate) fn before_control(_cx: &mut Context<'_>, _state: &mut OfProcess, _control: &Fact<'_>) {}
 
 /// A control call returned; the mirror is as after it.
-pub(crate) fn after_control(_cx: &mut Context<'_>, _state: &mut OfProcess, _control: &Fact<'_>) {}
+pub(crate) fn after_control(cx: &mut Context<'_>, _state: &mut OfProcess, control: &Fact<'_>) {
+    let Fact::Control { epfd, fd, errno: 0, .. } = *control else { return };
+    let Some(id) = cx.mirror.instance_of(epfd).and_then(|instance| cx.mirror.find(instance, fd)) else { return };
+    room::modified(cx, id);
+    unread::modified(cx, id);
+    unread::added(cx, id);
+}
 
 /// A number is about to be closed; the mirror still has it.
-pub(crate) fn close(_cx: &mut Context<'_>, _state: &mut OfProcess, _fd: i32) {}
+pub(crate) fn close(cx: &mut Context<'_>, state: &mut OfProcess, fd: i32) {
+    unread::close(cx, &mut state.unread, fd);
+    if let Some(file) = cx.mirror.file_of(fd) {
+        room::close(cx, &mut state.room, file);
+    }
+}
+
+/// A number is about to get another; the mirror does not have it yet.
+pub(crate) fn duplicate(_cx: &mut Context<'_>, state: &mut OfProcess, from: i32) {
+    unread::duplicated(&mut state.unread, from);
+}
 
 /// The process has forked.
 pub(crate) fn fork(_cx: &mut Context<'_>, _state: &mut OfProcess, _child: i32) {}
@@ -62,7 +128,12 @@ pub(crate) fn fork(_cx: &mut Context<'_>, _state: &mut OfProcess, _child: i32) {
 pub(crate) fn exec(_cx: &mut Context<'_>, _state: &mut OfProcess) {}
 
 /// The process is about to end.
-pub(crate) fn exit(_cx: &mut Context<'_>, _state: &mut OfProcess) {}
+pub(crate) fn exit(cx: &mut Context<'_>, state: &mut OfProcess) {
+    unread::exit(cx, &mut state.unread);
+}
 
 /// Called when a time that a rule asked for ([`Context::tick_at`]) has come.
-pub(crate) fn tick(_cx: &mut Context<'_>, _state: &mut OfProcess) {}
+pub(crate) fn tick(cx: &mut Context<'_>, state: &mut OfProcess) {
+    room::tick(cx, &mut state.room);
+    unread::tick(cx, &mut state.unread, &state.room);
+}
