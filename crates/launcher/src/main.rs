@@ -33,6 +33,7 @@ mod privilege;
 mod program;
 mod refuse;
 mod script;
+mod see;
 mod wrapper;
 
 use epolyfill_environment::{preload, settings};
