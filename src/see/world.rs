@@ -66,6 +66,13 @@ impl World for Process<'_> {
         Some(ThreadTimes { cpu_ns, run_queue_ns })
     }
 
+    fn threads(&mut self) -> Option<usize> {
+        let mut buffer = [0; 1024];
+        let text = sys::read_file(b"/proc/self/stat\0", &mut buffer).ok()?;
+        let name = text.iter().rposition(|byte| *byte == b')')?;
+        std::str::from_utf8(&text[name + 1..]).ok()?.split_ascii_whitespace().nth(17)?.parse().ok()
+    }
+
     fn tls_pending(&mut self, _index: usize) -> Option<TlsPending> {
         None
     }

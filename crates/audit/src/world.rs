@@ -39,6 +39,10 @@ pub trait World {
     fn forked_child(&mut self, since_ns: u64) -> Option<i32>;
     /// The processor time of a thread of the process.
     fn times(&mut self, tid: i32) -> Option<ThreadTimes>;
+    /// The number of threads of the process.
+    fn threads(&mut self) -> Option<usize> {
+        None
+    }
     /// Decrypted bytes of a connection that the calling thread was the last to use.
     fn tls_pending(&mut self, index: usize) -> Option<TlsPending>;
     /// Describes a descriptor: kind and both addresses.

@@ -1,6 +1,7 @@
 //! The rules. Each module has the rules of one subject, with the state that they keep for a file, a
 //! registration, an instance, a thread or the process.
 
+pub mod oneshot;
 pub mod pace;
 pub mod room;
 pub mod sleep;
@@ -9,7 +10,7 @@ pub(crate) mod testing;
 pub mod unread;
 pub mod waits;
 
-use epolyfill_facts::{Fact, Start};
+use epolyfill_facts::{Fact, Op, Start};
 
 use crate::auditor::Context;
 
@@ -23,6 +24,7 @@ pub struct OfFile {
 /// The state of the rules for a registration.
 #[derive(Debug, Default)]
 pub struct OfRegistration {
+    pub(crate) oneshot: oneshot::OfRegistration,
     pub(crate) room: room::OfRegistration,
     pub(crate) unread: unread::OfRegistration,
 }
@@ -30,12 +32,14 @@ pub struct OfRegistration {
 /// The state of the rules for an instance.
 #[derive(Debug, Default)]
 pub struct OfInstance {
+    pub(crate) oneshot: oneshot::OfInstance,
     pub(crate) unread: unread::OfInstance,
 }
 
 /// The state of the rules for a thread.
 #[derive(Debug, Default)]
 pub struct OfThread {
+    pub(crate) oneshot: oneshot::OfThread,
     pub(crate) sleep: sleep::OfThread,
     pub(crate) waits: waits::OfThread,
 }
@@ -43,12 +47,14 @@ pub struct OfThread {
 /// The state of the rules for the process.
 #[derive(Debug, Default)]
 pub struct OfProcess {
+    oneshot: oneshot::OfProcess,
     room: room::OfProcess,
     unread: unread::OfProcess,
 }
 
 /// The process starts; the mirror is that of the new process.
 pub(crate) fn start(cx: &mut Context<'_>, state: &mut OfProcess, _start: Start) {
+    oneshot::start(cx, &mut state.oneshot);
     room::start(cx, &mut state.room);
     unread::start(cx, &mut state.unread);
 }
@@ -56,6 +62,7 @@ pub(crate) fn start(cx: &mut Context<'_>, state: &mut OfProcess, _start: Start) 
 /// A thread begins to wait. Its last report is still in its batch.
 pub(crate) fn before_wait(cx: &mut Context<'_>, state: &mut OfProcess, epfd: i32, timeout_ns: i64) {
     let sleeps = timeout_ns != 0;
+    oneshot::before_wait(cx);
     room::before_wait(cx, &mut state.room, sleeps);
     if let Some(instance) = cx.mirror.instance_of(epfd) {
         unread::before_wait(cx, &state.room, instance, sleeps);
@@ -81,6 +88,7 @@ pub(crate) fn after_wait(cx: &mut Context<'_>, state: &mut OfProcess, report: &F
         at += 1;
         let bits = batched.event.bits;
         if let Some((id, _)) = batched.registration {
+            oneshot::told(cx, id, bits);
             room::told(cx, &mut state.room, id, bits, again);
             unread::told(cx, &mut state.unread, id, bits, again);
         }
@@ -90,6 +98,7 @@ pub(crate) fn after_wait(cx: &mut Context<'_>, state: &mut OfProcess, report: &F
 /// A call on a descriptor returned. The bytes that it took are not yet counted.
 pub(crate) fn call(cx: &mut Context<'_>, state: &mut OfProcess, call: &Fact<'_>) {
     let Fact::Call { fd, .. } = *call else { return };
+    oneshot::call(cx, fd);
     room::call(cx, &mut state.room, call);
     if let Some(file) = cx.mirror.file_of(fd) {
         unread::call(cx, &mut state.unread, file, call);
@@ -97,12 +106,19 @@ pub(crate) fn call(cx: &mut Context<'_>, state: &mut OfProcess, call: &Fact<'_>)
 }
 
 /// A control call returned; the mirror is as before it.
-pub(crate) fn before_control(_cx: &mut Context<'_>, _state: &mut OfProcess, _control: &Fact<'_>) {}
+pub(crate) fn before_control(cx: &mut Context<'_>, state: &mut OfProcess, control: &Fact<'_>) {
+    let Fact::Control { epfd, op, fd, errno: 0, .. } = *control else { return };
+    let known = cx.mirror.instance_of(epfd).and_then(|instance| cx.mirror.find(instance, fd));
+    if let Some(id) = known.filter(|_| Op::from_number(op) == Some(Op::Del)) {
+        oneshot::ended(cx, &mut state.oneshot, id);
+    }
+}
 
 /// A control call returned; the mirror is as after it.
-pub(crate) fn after_control(cx: &mut Context<'_>, _state: &mut OfProcess, control: &Fact<'_>) {
+pub(crate) fn after_control(cx: &mut Context<'_>, state: &mut OfProcess, control: &Fact<'_>) {
     let Fact::Control { epfd, fd, errno: 0, .. } = *control else { return };
     let Some(id) = cx.mirror.instance_of(epfd).and_then(|instance| cx.mirror.find(instance, fd)) else { return };
+    oneshot::modified(cx, &mut state.oneshot, id);
     room::modified(cx, id);
     unread::modified(cx, id);
     unread::added(cx, id);
@@ -110,6 +126,11 @@ pub(crate) fn after_control(cx: &mut Context<'_>, _state: &mut OfProcess, contro
 
 /// A number is about to be closed; the mirror still has it.
 pub(crate) fn close(cx: &mut Context<'_>, state: &mut OfProcess, fd: i32) {
+    let mut at = 0;
+    while let Some(&id) = cx.mirror.registrations_of(fd).get(at) {
+        at += 1;
+        oneshot::ended(cx, &mut state.oneshot, id);
+    }
     unread::close(cx, &mut state.unread, fd);
     if let Some(file) = cx.mirror.file_of(fd) {
         room::close(cx, &mut state.room, file);
@@ -129,11 +150,13 @@ pub(crate) fn exec(_cx: &mut Context<'_>, _state: &mut OfProcess) {}
 
 /// The process is about to end.
 pub(crate) fn exit(cx: &mut Context<'_>, state: &mut OfProcess) {
+    oneshot::exit(cx, &mut state.oneshot, &state.room);
     unread::exit(cx, &mut state.unread);
 }
 
 /// Called when a time that a rule asked for ([`Context::tick_at`]) has come.
 pub(crate) fn tick(cx: &mut Context<'_>, state: &mut OfProcess) {
+    oneshot::tick(cx, &mut state.oneshot, &state.room);
     room::tick(cx, &mut state.room);
     unread::tick(cx, &mut state.unread, &state.room);
 }

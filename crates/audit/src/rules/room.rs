@@ -150,7 +150,8 @@ fn used(cx: &mut Context<'_>, state: &mut OfProcess, id: FileId, began_ns: u64) 
         let room = &registration.state.room;
         let (Some(told_ns), again) = (room.told_ns, room.again) else { continue };
         let (site, fd) = (registration.site, registration.fd);
-        let has_slept = room.grade.is_some() || room.since_ns.is_some_and(|since| cx.stamp.ns - since >= SUSPECT_NS);
+        let has_slept =
+            room.grade.is_some() || room.since_ns.is_some_and(|since| cx.stamp.ns.saturating_sub(since) >= SUSPECT_NS);
         let is_cause = again.and_then(|again| again.is_cause(cx, registration, began_ns));
         if is_cause == Some(true) && told_ns + SUSPECT_NS > cx.stamp.ns {
             if state.habits.try_reserve(1).is_ok() {

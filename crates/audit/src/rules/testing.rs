@@ -20,6 +20,7 @@ pub struct Told {
     pub closed: Vec<i32>,
     pub child: Option<i32>,
     pub times: HashMap<i32, ThreadTimes>,
+    pub threads: Option<usize>,
     pub tls: Vec<TlsPending>,
 }
 
@@ -44,6 +45,9 @@ impl World for Told {
     }
     fn times(&mut self, tid: i32) -> Option<ThreadTimes> {
         Some(self.times.get(&tid).copied().unwrap_or_default())
+    }
+    fn threads(&mut self) -> Option<usize> {
+        self.threads
     }
     fn tls_pending(&mut self, index: usize) -> Option<TlsPending> {
         self.tls.get(index).copied()

@@ -83,6 +83,13 @@ pub struct OfInstance {
     has_timer: bool,
 }
 
+impl OfInstance {
+    /// Whether a timer is registered, which can pace the program.
+    pub(crate) fn has_timer(&self) -> bool {
+        self.has_timer
+    }
+}
+
 /// The sleeps of the process.
 #[derive(Debug, Default)]
 pub struct OfProcess {
@@ -496,7 +503,7 @@ fn say_left(cx: &mut Context<'_>, state: &mut OfProcess, id: RegistrationId, gra
 fn report(cx: &mut Context<'_>, id: RegistrationId, grade: Grade, count: u64, reports: u64, end: End) {
     let Some(registration) = cx.mirror.registration(id) else { return };
     let unread = &registration.state.unread;
-    let current = unread.since_ns.filter(|_| unread.is_proved).map_or(0, |since| cx.stamp.ns - since);
+    let current = unread.since_ns.filter(|_| unread.is_proved).map_or(0, |since| cx.stamp.ns.saturating_sub(since));
     let worst_ns = unread.longest_ns.max(current);
     let left = unread.look.map_or(0, |(unread, _)| unread);
     let numbers = [
