@@ -10,7 +10,7 @@ use crate::table::{Child, Files};
 use epolyfill_audit::{Finding, Summary};
 use epolyfill_facts::{Fact, Stamp};
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// What the audit of a trace found.
 #[derive(Debug, Default)]
@@ -67,6 +67,8 @@ struct Judge<'a> {
     processes: Vec<Process>,
     /// The process of a thread; `None` if it is not known.
     of_thread: HashMap<i32, Option<usize>>,
+    /// Threads that have ended.
+    gone: HashSet<i32>,
     pending: HashMap<i32, Pending<'a>>,
     /// The call that the line of a new thread has cut in two.
     cut: Option<(i32, &'a str)>,
@@ -86,6 +88,7 @@ impl<'a> Judge<'a> {
             files: Files { is_doubtful: !kin.is_followed, ..Files::default() },
             processes: Vec::new(),
             of_thread: HashMap::new(),
+            gone: HashSet::new(),
             pending: HashMap::new(),
             cut: None,
             joined: String::new(),
@@ -116,7 +119,10 @@ impl<'a> Judge<'a> {
                 let wait = self.kin.waits.get(&at).copied();
                 self.processes[process].enter(&mut self.files, stamp, name, args, wait, None);
                 self.pending.insert(tid, Pending { name, args, began_ns: ns });
-                self.cut = attached_within(text).map(|_| (tid, name));
+                if let Some(child) = attached_within(text) {
+                    self.cut = Some((tid, name));
+                    self.process(child, ns);
+                }
             }
             Body::Resumed { name, rest } => self.resumed(process, tid, name, rest),
             Body::Exited { status } => self.exited(process, tid, status),
@@ -138,6 +144,7 @@ impl<'a> Judge<'a> {
         let birth = self.kin.birth(tid);
         let parent = birth.and_then(|(parent, _)| self.of_thread.get(&parent).copied().flatten());
         let stamp = Stamp { ns, tid };
+        self.gone.remove(&tid);
         let process = match (parent, birth) {
             (Some(parent), Some((_, Birth::Thread))) => Some(parent),
             (_, Some((_, Birth::Unknown))) => None,
@@ -226,6 +233,9 @@ impl<'a> Judge<'a> {
                 self.forked(process, child, stamp.ns);
                 if !self.kin.is_seen(child) {
                     self.files.is_doubtful = true;
+                } else if !self.gone.remove(&child) {
+                    // Before this process goes on: the child has its descriptors of now.
+                    self.process(child, stamp.ns);
                 }
             }
             "execve" | "execveat" if call.is_success() => {
@@ -246,6 +256,7 @@ impl<'a> Judge<'a> {
         self.threads.end(tid);
         self.pending.remove(&tid);
         self.of_thread.remove(&tid);
+        self.gone.insert(tid);
         let threads = &mut self.processes[process].threads;
         *threads = threads.saturating_sub(1);
         if *threads == 0 {

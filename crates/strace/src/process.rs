@@ -68,14 +68,21 @@ impl Process {
         auditor.take(stamp, fact, &mut View { files, table, children });
     }
 
-    /// Ticks that are due.
+    /// Ticks that are due, in each of the threads that wait.
     pub fn tick(&mut self, files: &Files, now_ns: u64) {
         const MOST: u32 = 64;
-        let tid = self.pid;
+        let Process { auditor, table, children, pid, .. } = self;
+        let waiting = auditor.mirror().threads().filter(|(_, thread)| thread.waits_since_ns.is_some());
+        let mut tids: Vec<i32> = waiting.map(|(tid, _)| tid).collect();
+        tids.sort_unstable();
+        if tids.is_empty() {
+            tids.push(*pid);
+        }
         for _ in 0..MOST {
-            let Some(due) = self.auditor.next_tick_ns().filter(|due| *due <= now_ns) else { return };
-            let Process { auditor, table, children, .. } = self;
-            auditor.tick(Stamp { ns: due, tid }, &mut View { files, table, children });
+            let Some(due) = auditor.next_tick_ns().filter(|due| *due <= now_ns) else { return };
+            for tid in &tids {
+                auditor.tick(Stamp { ns: due, tid: *tid }, &mut View { files, table, children });
+            }
         }
     }
 
@@ -97,7 +104,8 @@ impl Process {
             }
             self.take(files, stamp, &Fact::Close { fd: fd.number });
         }
-        let file = files.add(File::new(Kind::Unidentified, fd.label));
+        let kept = files.kept(fd.label);
+        let file = kept.unwrap_or_else(|| files.add(File::new(Kind::Unidentified, fd.label)));
         self.table.set(fd.number, file, false);
         file
     }
@@ -249,8 +257,9 @@ impl Process {
                 (files.files[one].reads, files.files[other].writes) = (there, there);
                 (files.files[other].reads, files.files[one].writes) = (back, back);
             }
-            _ => {}
+            _ => return,
         }
+        files.keep(one, other);
     }
 
     fn duplicate(&mut self, files: &mut Files, stamp: Stamp, call: Returned<'_>) {
@@ -324,9 +333,6 @@ impl Process {
         }
         if call.text.contains("SCM_RIGHTS") {
             files.is_doubtful = true;
-        }
-        if is_peek && answer > 0 {
-            return; // Nothing was taken.
         }
         let other = second.map_or(NO_FD, |fd| fd.number);
         let fact = Fact::Call { call: made, fd: first.number, other, asked, answer, flags, began_ns };

@@ -51,6 +51,9 @@ pub struct Channel {
 pub struct Files {
     pub files: Vec<File>,
     pub channels: Vec<Channel>,
+    /// The files that have channels, by their descriptions. The ends of a pipe have one description,
+    /// and one file stands for both.
+    pub by_label: HashMap<String, FileId>,
     /// Processes can have descriptors that the trace does not show.
     pub is_doubtful: bool,
 }
@@ -64,6 +67,28 @@ impl Files {
     pub fn channel(&mut self) -> ChannelId {
         self.channels.push(Channel::default());
         self.channels.len() - 1
+    }
+
+    /// Keeps the ends of a pipe or of a pair of sockets, for a process that has inherited them.
+    pub fn keep(&mut self, one: FileId, other: FileId) {
+        let is_pipe = self.files[one].kind == Kind::Pipe;
+        for id in [one, other] {
+            let label = self.files[id].label.clone();
+            if label::identity(&label).is_none() {
+                continue;
+            }
+            let mut file = id;
+            if is_pipe {
+                let (reads, writes) = (self.files[one].reads, self.files[one].reads);
+                file = self.add(File { reads, writes, ..self.files[id].clone() });
+            }
+            self.by_label.insert(label, file);
+        }
+    }
+
+    /// The file of a description, if it was kept.
+    pub fn kept(&self, label: Option<&str>) -> Option<FileId> {
+        self.by_label.get(label?).copied()
     }
 
     /// Bytes that are unread for certain.

@@ -61,6 +61,34 @@ fn correct_programs_get_nothing_above_a_note() {
     }
 }
 
+/// What a trace shows of the faulty programs. `static` is one that the library cannot reach, and
+/// `terminal` one with neither -T nor -yy.
+#[test]
+fn faulty_programs_get_the_rule_that_they_break() {
+    for (name, rule, grade) in [
+        ("slept-edge-bad", Rule::SleptEdge, Grade::Fault),
+        ("static", Rule::SleptEdge, Grade::Fault),
+        ("terminal", Rule::SleptEdge, Grade::Fault),
+    ] {
+        let judged = judge(&trace(name));
+        assert!(accused(&judged).contains(&(rule, grade)), "{name}: {:?}", accused(&judged));
+    }
+}
+
+/// Bytes that nobody in the trace can count are not said to be unread: the peer is not in it.
+#[test]
+fn without_the_peer_nothing_is_said_of_unread_bytes() {
+    for name in ["slept-edge-bad", "static"] {
+        let text = String::from_utf8(trace(name)).unwrap();
+        let first = text.split(' ').next().unwrap().to_owned() + " ";
+        let alone: String =
+            text.lines().filter_map(|line| line.strip_prefix(&first)).map(|line| format!("{line}\n")).collect();
+        let judged = judge(alone.as_bytes());
+        assert_eq!((accused(&judged), judged.processes.len()), (vec![], 1), "{name}");
+        assert!(waits(&judged) > 5, "{name}");
+    }
+}
+
 #[test]
 fn threads_and_forked_children_are_told_apart_without_their_births() {
     for (name, processes) in
@@ -151,7 +179,7 @@ fn mangle(random: &mut Random, text: &mut Vec<u8>) {
 #[test]
 fn no_text_stops_the_audit() {
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
-    for name in FAULTY.iter().chain(&CORRECT).chain(&["terminal"]) {
+    for name in FAULTY.iter().chain(&CORRECT).chain(&["terminal", "static"]) {
         let whole = trace(name);
         let end = whole.len().min(8_000);
         for _ in 0..150 {
