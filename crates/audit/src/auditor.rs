@@ -231,7 +231,7 @@ fn take(cx: &mut Context<'_>, state: &mut rules::OfProcess, fact: &Fact<'_>) -> 
         }
         Fact::Fork { child } => rules::fork(cx, state, child),
         Fact::Exec => rules::exec(cx, state),
-        Fact::Exit { .. } => rules::exit(cx, state),
+        Fact::Exit { status } => rules::exit(cx, state, status),
         Fact::Create { .. } | Fact::Look { .. } | Fact::Chaos { .. } => {}
     }
     Ok(())

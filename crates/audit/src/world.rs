@@ -37,6 +37,10 @@ pub trait World {
     /// The number of a live child of this process that was forked at or after `since_ns` and has
     /// not executed another program.
     fn forked_child(&mut self, since_ns: u64) -> Option<i32>;
+    /// Whether a forked child has this number open as the same file.
+    fn child_holds(&mut self, _child: i32, _fd: i32) -> Option<bool> {
+        None
+    }
     /// The processor time of a thread of the process.
     fn times(&mut self, tid: i32) -> Option<ThreadTimes>;
     /// The number of threads of the process.

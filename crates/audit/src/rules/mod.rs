@@ -1,12 +1,17 @@
 //! The rules. Each module has the rules of one subject, with the state that they keep for a file, a
 //! registration, an instance, a thread or the process.
 
+pub mod ghosts;
+pub mod numbers;
 pub mod oneshot;
 pub mod pace;
 pub mod room;
 pub mod sleep;
+pub mod spins;
+pub mod stale;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod timeouts;
 pub mod unread;
 pub mod waits;
 
@@ -17,21 +22,27 @@ use crate::auditor::Context;
 /// The state of the rules for an open file description.
 #[derive(Debug, Default)]
 pub struct OfFile {
+    pub(crate) numbers: numbers::OfFile,
     pub(crate) room: room::OfFile,
+    pub(crate) spins: spins::OfFile,
     pub(crate) unread: unread::OfFile,
 }
 
 /// The state of the rules for a registration.
 #[derive(Debug, Default)]
 pub struct OfRegistration {
+    pub(crate) numbers: numbers::OfRegistration,
     pub(crate) oneshot: oneshot::OfRegistration,
     pub(crate) room: room::OfRegistration,
+    pub(crate) spins: spins::OfRegistration,
     pub(crate) unread: unread::OfRegistration,
 }
 
 /// The state of the rules for an instance.
 #[derive(Debug, Default)]
 pub struct OfInstance {
+    pub(crate) ghosts: ghosts::OfInstance,
+    pub(crate) numbers: numbers::OfInstance,
     pub(crate) oneshot: oneshot::OfInstance,
     pub(crate) unread: unread::OfInstance,
 }
@@ -41,6 +52,8 @@ pub struct OfInstance {
 pub struct OfThread {
     pub(crate) oneshot: oneshot::OfThread,
     pub(crate) sleep: sleep::OfThread,
+    pub(crate) stale: stale::OfThread,
+    pub(crate) timeouts: timeouts::OfThread,
     pub(crate) waits: waits::OfThread,
 }
 
@@ -48,6 +61,8 @@ pub struct OfThread {
 #[derive(Debug, Default)]
 pub struct OfProcess {
     oneshot: oneshot::OfProcess,
+    pub(crate) ghosts: ghosts::OfProcess,
+    pub(crate) numbers: numbers::OfProcess,
     room: room::OfProcess,
     unread: unread::OfProcess,
 }
@@ -61,6 +76,8 @@ pub(crate) fn start(cx: &mut Context<'_>, state: &mut OfProcess, _start: Start) 
 
 /// A thread begins to wait. Its last report is still in its batch.
 pub(crate) fn before_wait(cx: &mut Context<'_>, state: &mut OfProcess, epfd: i32, timeout_ns: i64) {
+    numbers::before_wait(&mut state.numbers);
+    stale::before_wait(cx);
     let sleeps = timeout_ns != 0;
     oneshot::before_wait(cx);
     room::before_wait(cx, &mut state.room, sleeps);
@@ -76,6 +93,10 @@ pub(crate) fn before_wait(cx: &mut Context<'_>, state: &mut OfProcess, epfd: i32
 /// A wait returned; the thread's batch has its events, and the registrations that it spends are not
 /// yet marked.
 pub(crate) fn after_wait(cx: &mut Context<'_>, state: &mut OfProcess, report: &Fact<'_>) {
+    ghosts::after_wait(cx, report);
+    numbers::after_wait(cx);
+    spins::after_wait(cx, report);
+    timeouts::after_wait(cx, report);
     waits::after_wait(cx, report);
     let Some(thread) = cx.mirror.thread(cx.stamp.tid) else { return };
     let (instance, sleep) = (thread.instance, (thread.state.sleep.began_ns, thread.state.sleep.timeout_ns));
@@ -98,6 +119,10 @@ pub(crate) fn after_wait(cx: &mut Context<'_>, state: &mut OfProcess, report: &F
 /// A call on a descriptor returned. The bytes that it took are not yet counted.
 pub(crate) fn call(cx: &mut Context<'_>, state: &mut OfProcess, call: &Fact<'_>) {
     let Fact::Call { fd, .. } = *call else { return };
+    numbers::call(cx, &mut state.numbers, fd);
+    spins::call(cx, call);
+    stale::call(cx, call);
+    timeouts::call(cx);
     oneshot::call(cx, fd);
     room::call(cx, &mut state.room, call);
     if let Some(file) = cx.mirror.file_of(fd) {
@@ -107,6 +132,8 @@ pub(crate) fn call(cx: &mut Context<'_>, state: &mut OfProcess, call: &Fact<'_>)
 
 /// A control call returned; the mirror is as before it.
 pub(crate) fn before_control(cx: &mut Context<'_>, state: &mut OfProcess, control: &Fact<'_>) {
+    numbers::before_control(cx, &mut state.numbers, control);
+    spins::before_control(cx, control);
     let Fact::Control { epfd, op, fd, errno: 0, .. } = *control else { return };
     let known = cx.mirror.instance_of(epfd).and_then(|instance| cx.mirror.find(instance, fd));
     if let Some(id) = known.filter(|_| Op::from_number(op) == Some(Op::Del)) {
@@ -116,6 +143,8 @@ pub(crate) fn before_control(cx: &mut Context<'_>, state: &mut OfProcess, contro
 
 /// A control call returned; the mirror is as after it.
 pub(crate) fn after_control(cx: &mut Context<'_>, state: &mut OfProcess, control: &Fact<'_>) {
+    ghosts::after_control(cx, control);
+    numbers::after_control(cx, &mut state.numbers, control);
     let Fact::Control { epfd, fd, errno: 0, .. } = *control else { return };
     let Some(id) = cx.mirror.instance_of(epfd).and_then(|instance| cx.mirror.find(instance, fd)) else { return };
     oneshot::modified(cx, &mut state.oneshot, id);
@@ -126,6 +155,9 @@ pub(crate) fn after_control(cx: &mut Context<'_>, state: &mut OfProcess, control
 
 /// A number is about to be closed; the mirror still has it.
 pub(crate) fn close(cx: &mut Context<'_>, state: &mut OfProcess, fd: i32) {
+    ghosts::close(cx, &mut state.ghosts, fd);
+    numbers::close(cx, &mut state.numbers, fd);
+    stale::close(cx, fd);
     let mut at = 0;
     while let Some(&id) = cx.mirror.registrations_of(fd).get(at) {
         at += 1;
@@ -143,19 +175,24 @@ pub(crate) fn duplicate(_cx: &mut Context<'_>, state: &mut OfProcess, from: i32)
 }
 
 /// The process has forked.
-pub(crate) fn fork(_cx: &mut Context<'_>, _state: &mut OfProcess, _child: i32) {}
+pub(crate) fn fork(_cx: &mut Context<'_>, state: &mut OfProcess, _child: i32) {
+    ghosts::fork(&mut state.ghosts);
+}
 
 /// The process is about to execute another program.
 pub(crate) fn exec(_cx: &mut Context<'_>, _state: &mut OfProcess) {}
 
 /// The process is about to end.
-pub(crate) fn exit(cx: &mut Context<'_>, state: &mut OfProcess) {
+pub(crate) fn exit(cx: &mut Context<'_>, state: &mut OfProcess, status: i32) {
+    numbers::exit(cx, &mut state.numbers, status);
     oneshot::exit(cx, &mut state.oneshot, &state.room);
     unread::exit(cx, &mut state.unread);
 }
 
 /// Called when a time that a rule asked for ([`Context::tick_at`]) has come.
 pub(crate) fn tick(cx: &mut Context<'_>, state: &mut OfProcess) {
+    ghosts::tick(cx, &mut state.ghosts);
+    numbers::tick(cx, &mut state.numbers);
     oneshot::tick(cx, &mut state.oneshot, &state.room);
     room::tick(cx, &mut state.room);
     unread::tick(cx, &mut state.unread, &state.room);

@@ -19,6 +19,7 @@ pub struct Told {
     pub blocking: Vec<i32>,
     pub closed: Vec<i32>,
     pub child: Option<i32>,
+    pub held: Vec<i32>,
     pub times: HashMap<i32, ThreadTimes>,
     pub threads: Option<usize>,
     pub tls: Vec<TlsPending>,
@@ -42,6 +43,9 @@ impl World for Told {
     }
     fn forked_child(&mut self, _since_ns: u64) -> Option<i32> {
         self.child
+    }
+    fn child_holds(&mut self, _child: i32, fd: i32) -> Option<bool> {
+        Some(self.held.contains(&fd))
     }
     fn times(&mut self, tid: i32) -> Option<ThreadTimes> {
         Some(self.times.get(&tid).copied().unwrap_or_default())
@@ -120,21 +124,17 @@ impl Story {
         self.fact(Fact::Wait { epfd, max: 64, timeout_ns });
     }
 
-    /// A wait returns with events, as (fd, bits).
+    /// A wait returns at once with events, as (fd, bits).
     pub fn reports(&mut self, epfd: i32, events: &[(i32, u32)]) {
+        self.reports_since(epfd, events, -1, self.ns);
+    }
+
+    /// A wait that began at a time returns with events, as (fd, bits).
+    pub fn reports_since(&mut self, epfd: i32, events: &[(i32, u32)], timeout_ns: i64, began_ns: u64) {
         let event = |&(fd, bits): &(i32, u32)| Event { bits, fd: NO_FD, data: fd as u64, reason: Reason::Unknown };
         let events: Vec<Event> = events.iter().map(event).collect();
-        let began_ns = self.ns;
-        self.fact(Fact::Report {
-            form: Form::EpollWait,
-            mask: None,
-            epfd,
-            max: 64,
-            timeout_ns: -1,
-            began_ns,
-            errno: 0,
-            events: &events,
-        });
+        let (form, mask, max, errno) = (Form::EpollWait, None, 64, 0);
+        self.fact(Fact::Report { form, mask, epfd, max, timeout_ns, began_ns, errno, events: &events });
     }
 
     /// A wait that begins, and fails.
@@ -157,6 +157,17 @@ impl Story {
     pub fn call(&mut self, call: Call, fd: i32, asked: u64, answer: i64) {
         let began_ns = self.ns;
         self.fact(Fact::Call { call, fd, other: NO_FD, asked, answer, flags: 0, began_ns });
+    }
+
+    /// A call that took some milliseconds.
+    pub fn call_ms(&mut self, call: Call, fd: i32, asked: u64, answer: i64, ms: u64) {
+        let began_ns = self.ns;
+        self.pass_ms(ms);
+        self.fact(Fact::Call { call, fd, other: NO_FD, asked, answer, flags: 0, began_ns });
+    }
+
+    pub fn exit(&mut self, status: i32) {
+        self.fact(Fact::Exit { status });
     }
 
     pub fn close(&mut self, fd: i32) {
