@@ -85,7 +85,11 @@ impl<'a> Judge<'a> {
             threads: Threads::new(kin.first),
             clock: Clock::default(),
             has_times: false,
-            files: Files { is_doubtful: !kin.is_followed, ..Files::default() },
+            files: Files {
+                has_threads: kin.is_followed && kin.has_births,
+                is_doubtful: !kin.is_followed,
+                ..Files::default()
+            },
             processes: Vec::new(),
             of_thread: HashMap::new(),
             gone: HashSet::new(),
@@ -245,6 +249,18 @@ impl<'a> Judge<'a> {
             _ => {}
         }
         self.processes[process].leave(&mut self.files, stamp, began_ns, call);
+        if std::mem::take(&mut self.files.has_risen) {
+            self.look(stamp.ns);
+        }
+    }
+
+    /// Something has become readable: a process that has a tick to come looks now, not later.
+    fn look(&mut self, now_ns: u64) {
+        for process in self.processes.iter_mut().filter(|process| process.threads > 0) {
+            if process.auditor.next_tick_ns().is_some() {
+                process.look(&self.files, now_ns);
+            }
+        }
     }
 
     fn without_copy(&mut self, pid: i32) {

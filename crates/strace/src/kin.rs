@@ -31,6 +31,8 @@ pub struct Kin<'a> {
     pub first: i32,
     /// strace followed forks.
     pub is_followed: bool,
+    /// The calls that make threads are in the trace.
+    pub has_births: bool,
     /// Parent and birth of each thread but the first.
     births: HashMap<i32, (i32, Birth)>,
     /// The waits that are not finished on their line, by its offset.
@@ -230,6 +232,7 @@ impl<'a> Kin<'a> {
         if !call.is_success() {
             return;
         }
+        self.has_births |= matches!(call.name, "execve" | "clone" | "clone3" | "fork" | "vfork");
         let birth = match call.name {
             "fork" | "vfork" => Birth::Process,
             "clone" | "clone3" if call.text.contains("CLONE_FILES") => Birth::Thread,

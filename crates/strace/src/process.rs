@@ -64,25 +64,30 @@ impl Process {
 
     /// Gives a fact to the audit.
     pub fn take(&mut self, files: &Files, stamp: Stamp, fact: &Fact<'_>) {
-        let Process { auditor, table, children, .. } = self;
-        auditor.take(stamp, fact, &mut View { files, table, children });
+        let Process { auditor, table, children, threads, .. } = self;
+        auditor.take(stamp, fact, &mut View { files, table, children, threads: *threads });
     }
 
-    /// Ticks that are due, in each of the threads that wait.
+    /// Ticks that are due.
     pub fn tick(&mut self, files: &Files, now_ns: u64) {
         const MOST: u32 = 64;
-        let Process { auditor, table, children, pid, .. } = self;
+        for _ in 0..MOST {
+            let Some(due) = self.auditor.next_tick_ns().filter(|due| *due <= now_ns) else { return };
+            self.look(files, due);
+        }
+    }
+
+    /// A tick in each of the threads that wait.
+    pub fn look(&mut self, files: &Files, ns: u64) {
+        let Process { auditor, table, children, pid, threads, .. } = self;
         let waiting = auditor.mirror().threads().filter(|(_, thread)| thread.waits_since_ns.is_some());
         let mut tids: Vec<i32> = waiting.map(|(tid, _)| tid).collect();
         tids.sort_unstable();
         if tids.is_empty() {
             tids.push(*pid);
         }
-        for _ in 0..MOST {
-            let Some(due) = auditor.next_tick_ns().filter(|due| *due <= now_ns) else { return };
-            for tid in &tids {
-                auditor.tick(Stamp { ns: due, tid: *tid }, &mut View { files, table, children });
-            }
+        for tid in tids {
+            auditor.tick(Stamp { ns, tid }, &mut View { files, table, children, threads: *threads });
         }
     }
 

@@ -54,6 +54,10 @@ pub struct Files {
     /// The files that have channels, by their descriptions. The ends of a pipe have one description,
     /// and one file stands for both.
     pub by_label: HashMap<String, FileId>,
+    /// Something became readable since this was last set to false.
+    pub has_risen: bool,
+    /// Every thread is in the trace.
+    pub has_threads: bool,
     /// Processes can have descriptors that the trace does not show.
     pub is_doubtful: bool,
 }
@@ -99,6 +103,7 @@ impl Files {
 
     pub fn written(&mut self, file: FileId, bytes: u64) {
         if let Some(channel) = self.files.get(file).and_then(|file| file.writes) {
+            self.has_risen |= self.channels[channel].unread == 0 && bytes > 0;
             self.channels[channel].unread = self.channels[channel].unread.saturating_add(bytes);
         }
     }
@@ -184,6 +189,7 @@ pub struct View<'a> {
     pub files: &'a Files,
     pub table: &'a Table,
     pub children: &'a [Child],
+    pub threads: u32,
 }
 
 impl View<'_> {
@@ -223,6 +229,10 @@ impl World for View<'_> {
 
     fn times(&mut self, _tid: i32) -> Option<ThreadTimes> {
         None
+    }
+
+    fn threads(&mut self) -> Option<usize> {
+        self.files.has_threads.then_some(self.threads as usize)
     }
 
     fn tls_pending(&mut self, _index: usize) -> Option<TlsPending> {

@@ -67,6 +67,12 @@ fn correct_programs_get_nothing_above_a_note() {
 fn faulty_programs_get_the_rule_that_they_break() {
     for (name, rule, grade) in [
         ("slept-edge-bad", Rule::SleptEdge, Grade::Fault),
+        ("dup-ghost-bad", Rule::GhostEvent, Grade::Fault),
+        ("out-spin-bad", Rule::Spin, Grade::Fault),
+        ("timeout-truncated-bad", Rule::TimeoutTruncated, Grade::Fault),
+        ("number-reused-bad", Rule::WrongNumber, Grade::Suspect),
+        // Threads that the trace does not show could be at work on the event.
+        ("oneshot-lost-bad", Rule::OneshotAsleep, Grade::Suspect),
         ("static", Rule::SleptEdge, Grade::Fault),
         ("terminal", Rule::SleptEdge, Grade::Fault),
     ] {
