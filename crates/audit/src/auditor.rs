@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use epolyfill_facts::{Event, Fact, NO_FD, Op, Poller, SiteId, Stamp};
+use epolyfill_facts::{Call, Class, Event, Fact, Kind, NO_FD, Op, Poller, SiteId, Stamp};
 use hashbrown::HashMap;
 
 use crate::finding::{Finding, Rule};
@@ -94,7 +94,7 @@ impl Context<'_> {
     /// A finding about a registration, with its details filled in.
     pub fn finding(&self, rule: Rule, grade: crate::Grade, registration: &Registration) -> Finding {
         Finding {
-            kind: self.mirror.file(registration.file).map_or(epolyfill_facts::Kind::Unidentified, |file| file.kind),
+            kind: self.mirror.file(registration.file).map_or(Kind::Unidentified, |file| file.kind),
             fd: registration.fd,
             epfd: registration.epfd,
             events: registration.events,
@@ -155,6 +155,8 @@ impl Auditor {
     pub fn take(&mut self, stamp: Stamp, fact: &Fact<'_>, world: &mut dyn World) {
         if let Fact::Start(start) = fact {
             self.poller = Some(start.poller);
+            // What the parent found is in its own record.
+            (self.findings, self.summary, self.next_tick_ns) = (Findings::default(), Summary::default(), None);
         }
         let (mut cx, state) = self.context(stamp, world);
         if take(&mut cx, state, fact).is_err() {
@@ -187,32 +189,44 @@ fn take(cx: &mut Context<'_>, state: &mut rules::OfProcess, fact: &Fact<'_>) -> 
         }
         Fact::Create { fd, .. } if fd >= 0 => {
             // The number was free; if it is known, its close was not seen.
-            cx.mirror.close(fd);
-            let id = cx.mirror.learn(fd, now, || epolyfill_facts::Kind::Epoll)?;
+            cx.mirror.close(fd, false);
+            let id = cx.mirror.learn(fd, now, || Kind::Epoll)?;
             cx.mirror.learn_instance(id)?;
         }
         Fact::Control { .. } => control(cx, state, fact)?,
         Fact::Wait { epfd, timeout_ns, .. } => {
             rules::before_wait(cx, state, epfd, timeout_ns);
-            let instance = instance(cx, epfd)?;
+            // An unknown number may be none: the answer shows.
+            let instance = cx.mirror.instance_of(epfd);
             let thread = cx.mirror.thread_mut(cx.stamp.tid)?;
             thread.batch.clear();
-            (thread.instance, thread.epfd, thread.waits_since_ns) = (Some(instance), epfd, Some(now));
-            if let Some(instance) = cx.mirror.instance_mut(instance) {
+            // A wait that did not return: its thread was cancelled, or a signal handler left it.
+            let left = thread.instance.filter(|_| thread.waits_since_ns.is_some());
+            (thread.instance, thread.epfd, thread.waits_since_ns) = (instance, epfd, Some(now));
+            if let Some(instance) = left.and_then(|left| cx.mirror.instance_mut(left)) {
+                instance.waiting = instance.waiting.saturating_sub(1);
+            }
+            if let Some(instance) = instance.and_then(|instance| cx.mirror.instance_mut(instance)) {
                 instance.waiting += 1;
             }
         }
         Fact::Report { .. } => report(cx, state, fact)?,
-        Fact::Call { call, fd, other, answer, .. } => {
+        Fact::Call { call, fd, other, answer, flags, .. } => {
             rules::call(cx, state, fact);
-            if call == epolyfill_facts::Call::Accept && answer >= 0 {
-                cx.mirror.close(answer as i32);
+            if call == Call::Accept && answer >= 0 {
+                cx.mirror.close(answer as i32, false);
             }
-            if call.class() == epolyfill_facts::Class::Read
+            if takes(call, flags)
                 && answer > 0
                 && let Some(file) = cx.mirror.file_of(fd).and_then(|id| cx.mirror.file_mut(id))
             {
                 file.taken += answer.unsigned_abs();
+            }
+            if call == Call::Listen && answer == 0 {
+                let kind = cx.world.kind(fd);
+                if let Some(file) = cx.mirror.file_of(fd).and_then(|id| cx.mirror.file_mut(id)) {
+                    file.kind = kind;
+                }
             }
             for fd in [fd, other] {
                 handled(cx, fd);
@@ -220,16 +234,22 @@ fn take(cx: &mut Context<'_>, state: &mut rules::OfProcess, fact: &Fact<'_>) -> 
         }
         Fact::Close { fd } => {
             rules::close(cx, state, fd);
-            cx.mirror.close(fd);
+            let is_elsewhere = is_elsewhere(cx, state, fd);
+            cx.mirror.close(fd, is_elsewhere);
         }
         Fact::Dup { from, to } => {
             if from != to {
                 rules::duplicate(cx, state, from);
-                cx.mirror.close(to);
+                cx.mirror.close(to, false);
+                // Its kind is asked for when it is registered.
+                cx.mirror.learn(from, now, || Kind::Unidentified)?;
                 cx.mirror.duplicate(from, to)?;
             }
         }
-        Fact::Fork { child } => rules::fork(cx, state, child),
+        Fact::Fork { child } => {
+            state.forked_ns = now;
+            rules::fork(cx, state, child);
+        }
         Fact::Exec => rules::exec(cx, state),
         Fact::Exit { status } => rules::exit(cx, state, status),
         Fact::Create { .. } | Fact::Look { .. } | Fact::Chaos { .. } => {}
@@ -237,32 +257,62 @@ fn take(cx: &mut Context<'_>, state: &mut rules::OfProcess, fact: &Fact<'_>) -> 
     Ok(())
 }
 
+/// Whether a call takes its answer from the file's data.
+fn takes(call: Call, flags: i32) -> bool {
+    const ELSEWHERE: i32 = 0x2003; // MSG_OOB, MSG_PEEK, MSG_ERRQUEUE
+    let has_flags = matches!(call, Call::Recvfrom | Call::Recvmsg | Call::Recvmmsg);
+    (call.class() == Class::Read && (!has_flags || flags & ELSEWHERE == 0)) || call == Call::Splice
+}
+
+/// Whether a child has the description, so that the kernel's registrations outlive the number.
+fn is_elsewhere(cx: &mut Context<'_>, state: &rules::OfProcess, fd: i32) -> bool {
+    if cx.poller != Poller::Kernel || state.forked_ns == 0 || cx.mirror.registrations_of(fd).is_empty() {
+        return false;
+    }
+    let since = cx.mirror.file_of(fd).and_then(|id| cx.mirror.file(id)).map_or(0, |file| file.since_ns);
+    state.forked_ns >= since && cx.world.forked_child(since).is_some()
+}
+
 /// The instance under a number; one that was made unseen is learnt.
 fn instance(cx: &mut Context<'_>, epfd: i32) -> Result<crate::FileId, NoMemory> {
     if let Some(known) = cx.mirror.instance_of(epfd) {
         return Ok(known);
     }
-    let id = cx.mirror.learn(epfd, cx.stamp.ns, || epolyfill_facts::Kind::Epoll)?;
+    let id = cx.mirror.learn(epfd, cx.stamp.ns, || Kind::Epoll)?;
     cx.mirror.learn_instance(id)?;
     Ok(id)
 }
 
 /// Marks the events of a descriptor in the thread's last report as handled.
 fn handled(cx: &mut Context<'_>, fd: i32) {
-    if fd != NO_FD
-        && cx.mirror.thread(cx.stamp.tid).is_some()
-        && let Ok(thread) = cx.mirror.thread_mut(cx.stamp.tid)
-    {
-        for batched in thread.batch.iter_mut().filter(|batched| batched.event.fd == fd) {
-            batched.is_handled = true;
-        }
+    if fd == NO_FD {
+        return;
+    }
+    // Most programs go through their events in order: look from the last one on.
+    let Some(thread) = cx.mirror.known_thread_mut(cx.stamp.tid) else { return };
+    let start = thread.handled.min(thread.batch.len());
+    let (before, after) = thread.batch.split_at_mut(start);
+    let found = after.iter_mut().position(|batched| batched.event.fd == fd);
+    if let Some(at) = found {
+        after[at].is_handled = true;
+        thread.handled = start + at;
+    } else {
+        before.iter_mut().filter(|batched| batched.event.fd == fd).for_each(|batched| batched.is_handled = true);
     }
 }
+
+const ENOENT: i32 = 2;
 
 fn control(cx: &mut Context<'_>, state: &mut rules::OfProcess, fact: &Fact<'_>) -> Result<(), NoMemory> {
     let Fact::Control { epfd, op, fd, events, data, errno, site, .. } = *fact else { return Ok(()) };
     rules::before_control(cx, state, fact);
     let op = Op::from_number(op);
+    if errno == ENOENT
+        && op != Some(Op::Add)
+        && let Some(known) = cx.mirror.instance_of(epfd).and_then(|instance| cx.mirror.find(instance, fd))
+    {
+        cx.mirror.remove(known); // The number was closed unseen.
+    }
     if errno == 0 {
         let instance = instance(cx, epfd)?;
         let known = cx.mirror.find(instance, fd);
@@ -274,10 +324,18 @@ fn control(cx: &mut Context<'_>, state: &mut rules::OfProcess, fact: &Fact<'_>) 
             (Some(Op::Add | Op::Mod), _) => {
                 if known.is_some() {
                     // The kernel has no such registration, so the number was closed unseen.
-                    cx.mirror.close(fd);
+                    cx.mirror.close(fd, false);
                 }
                 let world = &mut *cx.world;
-                let file = cx.mirror.learn(fd, cx.stamp.ns, || world.kind(fd))?;
+                let is_known = cx.mirror.file_of(fd).is_some();
+                let mut file = cx.mirror.learn(fd, cx.stamp.ns, || world.kind(fd))?;
+                let is_free = is_known && cx.mirror.registrations_of(fd).is_empty();
+                if is_free && !cx.mirror.has_kind(file, cx.world.kind(fd)) {
+                    // It was closed unseen, too.
+                    cx.mirror.close(fd, false);
+                    let world = &mut *cx.world;
+                    file = cx.mirror.learn(fd, cx.stamp.ns, || world.kind(fd))?;
+                }
                 cx.mirror.add(Registration {
                     instance,
                     epfd,
@@ -303,18 +361,21 @@ fn control(cx: &mut Context<'_>, state: &mut rules::OfProcess, fact: &Fact<'_>) 
 fn report(cx: &mut Context<'_>, state: &mut rules::OfProcess, fact: &Fact<'_>) -> Result<(), NoMemory> {
     let Fact::Report { epfd, errno, events, .. } = *fact else { return Ok(()) };
     cx.summary.waits += 1;
-    let instance = instance(cx, epfd)?;
-    if let Some(instance) = cx.mirror.instance_mut(instance) {
-        instance.waiting = instance.waiting.saturating_sub(1);
-    }
-    let mut batch = Vec::new();
+    let instance = if errno == 0 { Some(instance(cx, epfd)?) } else { cx.mirror.instance_of(epfd) };
+    let thread = cx.mirror.thread_mut(cx.stamp.tid)?;
+    let waited = thread.instance.filter(|_| thread.waits_since_ns.is_some());
+    let mut batch = core::mem::take(&mut thread.batch);
+    batch.clear();
     batch.try_reserve(events.len()).map_err(|_| NoMemory)?;
+    if let Some(waited) = waited.and_then(|waited| cx.mirror.instance_mut(waited)) {
+        waited.waiting = waited.waiting.saturating_sub(1);
+    }
     for event in events {
         batch.push(batched(cx, instance, *event));
     }
     let thread = cx.mirror.thread_mut(cx.stamp.tid)?;
-    thread.batch = batch;
-    (thread.instance, thread.epfd, thread.waits_since_ns) = (Some(instance), epfd, None);
+    (thread.batch, thread.handled) = (batch, 0);
+    (thread.instance, thread.epfd, thread.waits_since_ns) = (instance, epfd, None);
     (thread.returned_ns, thread.waits) = (cx.stamp.ns, thread.waits + 1);
     rules::after_wait(cx, state, fact);
     if errno == 0 {
@@ -323,8 +384,8 @@ fn report(cx: &mut Context<'_>, state: &mut rules::OfProcess, fact: &Fact<'_>) -
     Ok(())
 }
 
-fn batched(cx: &mut Context<'_>, instance: crate::FileId, event: Event) -> Batched {
-    let known = cx.mirror.attribute(instance, event.data, event.bits);
+fn batched(cx: &mut Context<'_>, instance: Option<crate::FileId>, event: Event) -> Batched {
+    let known = instance.and_then(|instance| cx.mirror.attribute(instance, event.data, event.bits));
     let registration = known.and_then(|id| Some((id, cx.mirror.registration(id)?)));
     if registration.is_none() {
         cx.summary.unattributed += 1;
@@ -343,5 +404,124 @@ fn spend(cx: &mut Context<'_>) {
             registration.is_spent = registration.is_oneshot();
         }
         at += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use epolyfill_facts::{Call, Fact, Kind, Poller, Start};
+    use std::vec::Vec;
+
+    use crate::rules::testing::{EDGE, IN, Story};
+
+    fn fork() -> Fact<'static> {
+        Fact::Start(Start { pid: 2, ppid: 1, is_fork: true, wall_offset_ns: 0, poller: Poller::Kernel })
+    }
+
+    #[test]
+    fn a_number_that_is_closed_and_used_again_is_another_file() {
+        let mut story = Story::new();
+        story.create(3);
+        for _ in 0..3 {
+            story.add(3, 5, IN);
+            let before = story.auditor.mirror().registration(0).map(|registration| registration.serial);
+            story.close(5);
+            assert!(before.is_some() && story.auditor.mirror().registration(0).is_none());
+        }
+        assert_eq!(story.auditor.mirror().file_of(5), None);
+        story.add(3, 5, IN);
+        story.add(3, 6, IN);
+        let mirror = story.auditor.mirror();
+        assert_ne!(mirror.file_of(5), mirror.file_of(6));
+    }
+
+    #[test]
+    fn a_duplicate_keeps_a_registration_even_if_it_was_made_before_it() {
+        let mut story = Story::new();
+        story.create(3);
+        story.fact(Fact::Dup { from: 5, to: 6 });
+        story.world.kinds.insert(5, Kind::UnixStream);
+        story.add(3, 5, IN);
+        story.close(5);
+        let ghost = story.auditor.mirror().registration(0).map(|r| (r.is_ghost, r.fd));
+        assert_eq!(ghost, Some((true, 5)));
+        let file = story.auditor.mirror().file_of(6).and_then(|id| story.auditor.mirror().file(id));
+        assert_eq!(file.map(|file| file.kind), Some(Kind::UnixStream));
+        story.close(6);
+        assert!(story.auditor.mirror().registration(0).is_none());
+    }
+
+    #[test]
+    fn a_living_child_keeps_a_registration_and_an_event_of_a_later_one_is_its_own() {
+        let mut story = Story::new();
+        story.create(3);
+        story.add(3, 5, IN);
+        story.fact(Fact::Fork { child: 9 });
+        story.world.child = Some(9);
+        story.close(5);
+        assert!(story.auditor.mirror().registration(0).is_some_and(|r| r.is_ghost));
+        story.world.child = None;
+        story.add(3, 5, IN);
+        story.waits(3, -1);
+        story.reports(3, &[(5, IN)]);
+        let batch = &story.auditor.mirror().thread(1).map(|thread| thread.batch[0]);
+        assert_eq!(batch.and_then(|batched| batched.registration).map(|(id, _)| id), Some(1));
+    }
+
+    #[test]
+    fn a_forked_child_has_the_graph_and_no_findings() {
+        let mut story = Story::new();
+        for _ in 0..64 {
+            story.fails(9, 9);
+        }
+        assert_eq!(story.auditor.findings().len(), 1);
+        story.create(3);
+        story.add(3, 5, IN | EDGE);
+        story.waits(3, -1);
+        story.fact(fork());
+        let mirror = story.auditor.mirror();
+        let instance = mirror.instance_of(3).and_then(|id| mirror.instance(id));
+        assert_eq!(instance.map(|instance| (instance.is_foreign, instance.waiting)), Some((true, 0)));
+        assert_eq!((story.auditor.findings().len(), story.auditor.summary().waits), (0, 0));
+    }
+
+    #[test]
+    fn waits_on_a_number_that_is_not_open_make_no_file_of_it() {
+        let mut story = Story::new();
+        story.fails(9, 9);
+        assert_eq!(story.auditor.mirror().file_of(9), None);
+        story.create(3);
+        story.waits(3, -1);
+        story.waits(3, -1);
+        let mirror = story.auditor.mirror();
+        assert_eq!(mirror.instance_of(3).and_then(|id| mirror.instance(id)).map(|instance| instance.waiting), Some(1));
+    }
+
+    #[test]
+    fn a_socket_that_listens_is_a_listener() {
+        let mut story = Story::new();
+        story.create(3);
+        story.add(3, 5, IN);
+        story.world.kinds.insert(5, Kind::TcpListener);
+        story.call(Call::Listen, 5, 0, 0);
+        let mirror = story.auditor.mirror();
+        assert_eq!(mirror.file_of(5).and_then(|id| mirror.file(id)).map(|file| file.kind), Some(Kind::TcpListener));
+    }
+
+    #[test]
+    fn peeking_takes_nothing_and_events_are_handled_in_any_order() {
+        let mut story = Story::new();
+        story.create(3);
+        (5..8).for_each(|fd| story.add(3, fd, IN));
+        story.waits(3, -1);
+        story.reports(3, &[(5, IN), (6, IN), (7, IN)]);
+        let (began_ns, other) = (story.ns, -1);
+        story.fact(Fact::Call { call: Call::Recvfrom, fd: 7, other, asked: 9, answer: 9, flags: 2, began_ns });
+        story.call(Call::Recvfrom, 5, 9, 9);
+        let mirror = story.auditor.mirror();
+        let taken = |fd| mirror.file_of(fd).and_then(|id| mirror.file(id)).map(|file| file.taken);
+        assert_eq!((taken(7), taken(5)), (Some(0), Some(9)));
+        let handled = mirror.thread(1).map(|thread| thread.batch.iter().map(|b| b.is_handled).collect::<Vec<_>>());
+        assert_eq!(handled, Some([true, false, true].to_vec()));
     }
 }

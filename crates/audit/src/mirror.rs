@@ -120,6 +120,8 @@ pub struct Thread {
     pub waits: u64,
     /// The events of its last report.
     pub batch: Vec<Batched>,
+    /// The index of the one that was handled last.
+    pub handled: usize,
     /// The state of the rules.
     pub state: rules::OfThread,
 }
@@ -241,8 +243,24 @@ impl Mirror {
 
     /// A thread, which is made if it is new.
     pub fn thread_mut(&mut self, tid: i32) -> Result<&mut Thread, NoMemory> {
-        self.threads.try_reserve(1).map_err(|_| NoMemory)?;
+        if !self.threads.contains_key(&tid) {
+            self.threads.try_reserve(1).map_err(|_| NoMemory)?;
+        }
         Ok(self.threads.entry(tid).or_default())
+    }
+
+    /// A thread that has waited, to change its state.
+    pub fn known_thread_mut(&mut self, tid: i32) -> Option<&mut Thread> {
+        self.threads.get_mut(&tid)
+    }
+
+    /// Whether a file is of this kind; it is if its kind has not been asked for before.
+    pub fn has_kind(&mut self, id: FileId, kind: Kind) -> bool {
+        let Some(file) = self.files.get_mut(id) else { return false };
+        if file.kind == Kind::Unidentified {
+            file.kind = kind;
+        }
+        file.kind == kind
     }
 
     /// The threads that have waited.
@@ -303,11 +321,11 @@ impl Mirror {
         let of_instance = self.instances.get_mut(&instance).ok_or(NoMemory)?;
         reserve(&mut of_instance.registrations)?;
         of_instance.by_data.try_reserve(1).map_err(|_| NoMemory)?;
+        let of_file = self.files.get_mut(file).ok_or(NoMemory)?;
+        reserve(&mut of_file.registrations)?;
         push(of_instance.by_data.entry(data).or_default(), id)?;
         of_instance.registrations.push(id);
-        if let Some(file) = self.files.get_mut(file) {
-            push(&mut file.registrations, id)?;
-        }
+        of_file.registrations.push(id);
         if self.free_registrations.pop().is_some() {
             self.registrations[id] = Some(registration);
         } else {
@@ -362,7 +380,8 @@ impl Mirror {
     }
 
     /// Ends a number. Its registrations become ghosts if the description goes on, and end if not.
-    pub fn close(&mut self, fd: i32) {
+    /// `is_elsewhere`: another process has the description.
+    pub fn close(&mut self, fd: i32, is_elsewhere: bool) {
         let Some(id) = self.numbers.remove(&fd) else { return };
         drop_from(&mut self.files[id].numbers, &fd);
         let is_last = self.files[id].numbers.is_empty();
@@ -371,7 +390,11 @@ impl Mirror {
                 self.remove(registration);
             }
         }
-        let goes_on = !is_last || self.files[id].is_inherited;
+        let goes_on = !is_last || is_elsewhere || self.files[id].is_inherited;
+        if is_last && self.files[id].registrations.is_empty() {
+            self.free_files.push(id); // `learn` reserved the place.
+            return;
+        }
         let mut at = 0;
         while let Some(&registration) = self.files[id].registrations.get(at) {
             if goes_on {
@@ -382,9 +405,6 @@ impl Mirror {
             } else if self.remove(registration).is_none() {
                 at += 1;
             }
-        }
-        if self.files[id].registrations.is_empty() && is_last && !self.free_files.contains(&id) {
-            self.free_files.push(id);
         }
     }
 
@@ -407,17 +427,19 @@ impl Mirror {
     }
 
     /// The registration that an event of an instance belongs to; of several with the same data the
-    /// one whose mask has the bits. `None` if that is not certain.
+    /// one whose mask has the bits. `None` if that is not certain. Those that only another process
+    /// can keep alive are not considered while there are others.
     pub fn attribute(&self, instance: FileId, data: u64, bits: u32) -> Option<RegistrationId> {
         const UNASKED: u32 = 0x18; // EPOLLERR, EPOLLHUP
         let same = self.instances.get(&instance)?.by_data.get(&data)?;
         if let [one] = same[..] {
             return Some(one);
         }
-        let mut fitting = same
-            .iter()
-            .copied()
-            .filter(|id| self.registration(*id).is_some_and(|r| !r.is_spent && bits & !UNASKED & !r.events == 0));
+        let fits = |r: &Registration| {
+            let is_ours = self.files.get(r.file).is_some_and(|file| !file.numbers.is_empty());
+            is_ours && !r.is_spent && bits & !UNASKED & !r.events == 0
+        };
+        let mut fitting = same.iter().copied().filter(|id| self.registration(*id).is_some_and(fits));
         fitting.next().filter(|_| fitting.next().is_none())
     }
 

@@ -60,6 +60,8 @@ pub struct OfThread {
 /// The state of the rules for the process.
 #[derive(Debug, Default)]
 pub struct OfProcess {
+    /// When the process last forked.
+    pub(crate) forked_ns: u64,
     oneshot: oneshot::OfProcess,
     pub(crate) ghosts: ghosts::OfProcess,
     pub(crate) numbers: numbers::OfProcess,
