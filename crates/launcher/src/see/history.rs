@@ -148,6 +148,29 @@ impl History {
         }
     }
 
+    /// Names the program of a process.
+    pub fn set_name(&mut self, pid: i32, began_ns: u64, name: &str) {
+        if let Some(at) = self.learn_process(pid, began_ns) {
+            name.clone_into(&mut self.processes[at].name);
+        }
+    }
+
+    /// The threads of a process.
+    pub fn threads_of(&self, pid: i32) -> Vec<i32> {
+        self.threads.iter().filter(|thread| thread.pid == pid).map(|thread| thread.tid).collect()
+    }
+
+    /// The sites at which the descriptors of a process were registered.
+    pub fn sites_of(&self, pid: i32) -> Vec<SiteId> {
+        let open = self.process(pid).into_iter().flat_map(|process| process.descriptors.values());
+        let past = self.past.iter().filter(|descriptor| descriptor.pid == pid);
+        let folded = self.folded.keys().filter(|(of, _)| *of == pid).map(|(_, site)| *site);
+        let mut sites: Vec<SiteId> = open.chain(past).map(|descriptor| descriptor.site).chain(folded).collect();
+        sites.sort_unstable();
+        sites.dedup();
+        sites
+    }
+
     /// Describes a descriptor that is open: its kind and both addresses.
     pub fn describe(&mut self, pid: i32, fd: i32, words: &str) {
         if let Some(at) = self.process_index.get(&pid)
@@ -191,6 +214,7 @@ impl History {
             pid,
             tid: finding.tid,
             fd: finding.fd,
+            at_ns: now,
             items: Vec::new(),
             left_out: 0,
         });
@@ -295,6 +319,7 @@ impl History {
             pid,
             tid,
             fd: chain.fd,
+            at_ns: begin_ns,
             items: Vec::new(),
             left_out: 0,
         });

@@ -193,7 +193,7 @@ fn findings(out: &mut String, history: &History, cards: &[&Card]) {
         row("suppress", &code(&card.suppress));
         out.push_str("</dl>");
         if let Some(window) = history.windows.around(Around::Finding { pid: card.pid, index: card.index }) {
-            strip::draw(out, history, window, Some(finding.last_ns));
+            strip::draw(out, history, window);
         }
         out.push_str("</article>\n");
     }

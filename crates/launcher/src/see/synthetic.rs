@@ -89,7 +89,7 @@ fn finding(now_ns: u64) -> Finding {
 
 /// Runs the program; writes its timeline.
 fn run(to: &mut Vec<u8>) -> (History, Vec<Card>) {
-    let timeline = Timeline::new(to).unwrap();
+    let timeline = Timeline::new(to);
     let mut p = Program { history: History::new(), timeline, now_ns: 7_000_000_000, tid: PID, random: 7 };
     let wall_offset_ns = 1_796_015_000_000_000_000;
     p.take(&Fact::Start(Start { pid: PID, ppid: 1, is_fork: false, wall_offset_ns, poller: Poller::Kernel }));
@@ -247,7 +247,7 @@ fn asynchronous_slices_are_balanced_and_arrivals_are_intervals() {
 #[test]
 fn a_trace_that_becomes_too_long_keeps_what_is_around_the_findings() {
     let mut trace = Vec::new();
-    let mut timeline = Timeline::new(&mut trace).unwrap();
+    let mut timeline = Timeline::new(&mut trace);
     timeline.limit(0);
     let (mut history, _) = run(&mut Vec::new());
     history.finish();
@@ -284,7 +284,7 @@ fn a_history_without_facts_has_a_page_and_a_timeline() {
     let mut history = History::new();
     history.finish();
     assert!(page(&history, &[], &About::default()).contains("No fault and no suspect in 0 waits."));
-    let trace = Timeline::new(Vec::new()).unwrap().finish(&history, "true").unwrap();
+    let trace = Timeline::new(Vec::new()).finish(&history, "true").unwrap();
     assert!(!parsed(&trace).is_empty());
 }
 
@@ -299,5 +299,7 @@ fn a_timeline_that_cannot_be_written_is_an_error() {
             Ok(())
         }
     }
-    assert!(Timeline::new(Full).is_err());
+    let mut history = History::new();
+    history.finish();
+    assert!(Timeline::new(Full).finish(&history, "true").is_err());
 }

@@ -57,13 +57,21 @@ impl std::fmt::Display for Json<'_> {
 }
 
 impl<W: Write> Timeline<W> {
-    /// Begins a trace.
-    pub fn new(mut out: W) -> io::Result<Timeline<W>> {
-        out.write_all(b"{\"displayTimeUnit\":\"ms\",\"traceEvents\":[\n")?;
-        let name = "\"epolyfill\"";
-        write!(out, r#"{{"ph":"M","pid":0,"tid":0,"name":"process_name","args":{{"name":{name}}}}}"#)?;
+    /// A trace that begins with the first fact. Nothing is written before, because the process can
+    /// fork until then, and both would write what is buffered.
+    pub fn new(out: W) -> Timeline<W> {
         let (threads, origin_ns) = (HashSet::new(), None);
-        Ok(Timeline { out, bytes: 0, most_bytes: MOST_BYTES, origin_ns, full_ns: None, threads, ids: 0 })
+        Timeline { out, bytes: 0, most_bytes: MOST_BYTES, origin_ns, full_ns: None, threads, ids: 0 }
+    }
+
+    /// Writes what every trace begins with.
+    fn begin(&mut self, origin_ns: u64) -> io::Result<()> {
+        if self.origin_ns.is_some() {
+            return Ok(());
+        }
+        self.origin_ns = Some(origin_ns);
+        self.out.write_all(b"{\"displayTimeUnit\":\"ms\",\"traceEvents\":[\n")?;
+        self.out.write_all(br#"{"ph":"M","pid":0,"tid":0,"name":"process_name","args":{"name":"epolyfill"}}"#)
     }
 
     /// Sets the bytes after which the trace is too long.
@@ -75,8 +83,7 @@ impl<W: Write> Timeline<W> {
     /// Writes the items of a fact.
     pub fn take(&mut self, items: &[Item]) -> io::Result<()> {
         for item in items {
-            let origin_ns = *self.origin_ns.get_or_insert(item.begin_ns);
-            debug_assert!(origin_ns <= item.end_ns);
+            self.begin(item.begin_ns)?;
             if self.bytes >= self.most_bytes {
                 self.full_ns.get_or_insert(item.end_ns);
                 continue;
@@ -89,6 +96,7 @@ impl<W: Write> Timeline<W> {
     /// Writes what is left, and ends the trace. The history is finished; `command` is the command
     /// line.
     pub fn finish(mut self, history: &History, command: &str) -> io::Result<W> {
+        self.begin(history.begin_ns)?;
         self.take(history.fresh())?;
         if let Some(full_ns) = self.full_ns {
             self.windows(history, full_ns)?;

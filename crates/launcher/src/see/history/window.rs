@@ -30,6 +30,8 @@ pub struct Window {
     pub pid: i32,
     pub tid: i32,
     pub fd: i32,
+    /// The time that the window is about.
+    pub at_ns: u64,
     pub items: Vec<Item>,
     /// Items that found no room.
     pub left_out: u64,

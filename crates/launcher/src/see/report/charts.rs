@@ -215,7 +215,7 @@ fn slowest(out: &mut String, history: &History) {
             at + 1,
             slow.chain.fd
         );
-        strip::draw(out, history, window, None);
+        strip::draw(out, history, window);
         out.push_str("</details>\n");
     }
 }

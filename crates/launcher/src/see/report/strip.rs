@@ -3,7 +3,7 @@
 use super::html::{WIDTH, axis, boxes, escape, key};
 use crate::see::history::History;
 use crate::see::history::item::{Item, What};
-use crate::see::history::window::Window;
+use crate::see::history::window::{Around, Window};
 use crate::see::words::{bits, bytes, counted, duration, errno};
 use epolyfill_facts::Class;
 use std::fmt::Write;
@@ -37,15 +37,15 @@ impl View {
     }
 }
 
-/// Draws a window. `found_ns` is when the finding was made; times are relative to it.
-pub fn draw(out: &mut String, history: &History, window: &Window, found_ns: Option<u64>) {
+/// Draws a window. Times are relative to the finding, or to the arrival.
+pub fn draw(out: &mut String, history: &History, window: &Window) {
+    let is_finding = matches!(window.around, Around::Finding { .. });
     let mut view = View { begin_ns: window.begin_ns.max(history.begin_ns), end_ns: window.end_ns };
-    if found_ns.is_some() {
+    if is_finding {
         view.begin_ns = (window.begin_ns + AROUND_NS).max(history.begin_ns);
         view.end_ns = window.end_ns - AROUND_NS;
     }
     view.end_ns = view.end_ns.min(history.end_ns.max(view.begin_ns + 1));
-    let zero_ns = found_ns.unwrap_or(view.begin_ns);
     let shown = |item: &&Item| item.end_ns >= view.begin_ns && item.begin_ns <= view.end_ns && item.pid == window.pid;
     let items: Vec<&Item> = window.items.iter().filter(shown).collect();
     let mine: Vec<&Item> = items.iter().copied().filter(|item| item.concerns(window.pid, window.fd)).collect();
@@ -59,13 +59,13 @@ pub fn draw(out: &mut String, history: &History, window: &Window, found_ns: Opti
         marks(out, &view, "written", &mine, |what| transferred(what, true));
     }
     thread(out, &view, window, &items);
-    let _ = write!(out, "<div class=\"lane\"><b></b>{}</div></div>", axis(view.begin_ns, view.end_ns, zero_ns));
-    caption(out, &view, window, found_ns.is_some());
+    let _ = write!(out, "<div class=\"lane\"><b></b>{}</div></div>", axis(view.begin_ns, view.end_ns, window.at_ns));
+    caption(out, &view, window, is_finding);
     out.push_str("</figure>");
 }
 
 fn caption(out: &mut String, view: &View, window: &Window, is_finding: bool) {
-    let zero = if is_finding { "when it was found" } else { "the left edge" };
+    let zero = if is_finding { "when it was found" } else { "the earliest time of the arrival" };
     let _ = write!(
         out,
         "<figcaption>{} of thread {}, times from {zero}. {}{}{}{}{}",
