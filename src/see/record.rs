@@ -5,6 +5,7 @@ use std::ffi::CStr;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
+use epolyfill_audit::counts::Counts;
 use epolyfill_audit::{FINDING_BYTES, Finding};
 use epolyfill_facts::layout::{self, word};
 use libc::c_int;
@@ -149,9 +150,14 @@ impl Record {
     }
 
     /// Writes the counts.
-    #[expect(dead_code)]
-    pub fn put_counts(&self, bytes: &[u8]) {
-        self.put(layout::COUNTS, &bytes[..bytes.len().min(layout::MOST_COUNTS)]);
+    pub fn put_counts(&self, counts: &Counts) {
+        let mut at = 0;
+        counts.encode(|word| {
+            if at + 8 <= layout::MOST_COUNTS {
+                self.put(layout::COUNTS + at, &word.to_ne_bytes());
+            }
+            at += 8;
+        });
     }
 
     /// Whether facts are wanted.

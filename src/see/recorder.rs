@@ -9,9 +9,10 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use epolyfill_audit::Auditor;
+use epolyfill_audit::counts::Counts;
 use epolyfill_facts::layout::{self, word};
 use epolyfill_facts::wire::{self, MOST_BYTES, MOST_EVENTS};
-use epolyfill_facts::{Event, Fact, NO_FD, Poller, SiteId, Stamp, Start};
+use epolyfill_facts::{Event, Fact, Poller, SiteId, Stamp, Start};
 use hashbrown::HashMap;
 use libc::c_int;
 
@@ -35,6 +36,7 @@ const RING: usize = 8 << 20;
 #[derive(Debug)]
 struct Wish {
     directory: &'static [u8],
+    counts: bool,
     /// The bytes of the ring of facts.
     room: usize,
 }
@@ -50,6 +52,8 @@ static NEXT_TICK: AtomicU64 = AtomicU64::new(u64::MAX);
 #[derive(Debug, Default)]
 struct State {
     auditor: Auditor,
+    /// The counts, if they are wanted.
+    counts: Option<Counts>,
     record: Option<Record>,
     sites: HashMap<u64, SiteId>,
 }
@@ -126,7 +130,18 @@ pub fn site() -> SiteId {
 impl State {
     /// Takes a fact.
     fn take(&mut self, stamp: Stamp, fact: &Fact<'_>) {
+        if let Some(counts) = &mut self.counts {
+            counts.before(stamp.tid, fact, self.auditor.mirror());
+        }
         self.ask(|auditor, process| auditor.take(stamp, fact, process));
+        if let Some(counts) = &mut self.counts {
+            counts.after(stamp.ns, stamp.tid, fact, self.auditor.mirror());
+            if let Some(record) = &self.record
+                && matches!(fact, Fact::Create { .. } | Fact::Control { .. } | Fact::Report { .. })
+            {
+                record.put_counts(counts);
+            }
+        }
         let Some(record) = &self.record else { return };
         if record.has_ring() {
             self.put(stamp, fact);
@@ -169,8 +184,8 @@ impl State {
             let mut named = [Event::default(); MOST_EVENTS];
             let part = &events[at..events.len().min(at + MOST_EVENTS)];
             for (index, event) in part.iter().enumerate() {
-                let fd = batch.get(at + index).map_or(NO_FD, |batched| batched.event.fd);
-                named[index] = Event { fd, ..*event };
+                let known = batch.get(at + index).map(|batched| batched.event);
+                named[index] = known.map_or(*event, |known| Event { data: event.data, ..known });
             }
             let events = &named[..part.len()];
             put(&Fact::Report { form, mask, epfd, max, timeout_ns, began_ns, errno, events });
@@ -199,6 +214,7 @@ impl State {
     fn begin(&mut self, is_fork: bool, parent: i32) {
         let Some(wish) = WISH.get() else { return };
         self.sites.clear();
+        self.counts = wish.counts.then(Counts::default);
         self.record = match Record::create(wish.directory, wish.room) {
             Ok(record) => Some(record),
             Err(errno) => {
@@ -270,7 +286,7 @@ impl Observer for Watch {
         let wishes = options::value(&settings::SEE).unwrap_or_default();
         let has = |name: &[u8]| wishes.split(|byte| *byte == b',').any(|wish| wish == name);
         let Some(directory) = copy(directory) else { return };
-        let _ = WISH.set(Wish { directory, room: if has(b"facts") { RING } else { 0 } });
+        let _ = WISH.set(Wish { directory, counts: has(b"counts"), room: if has(b"facts") { RING } else { 0 } });
         kernel::look_up();
         children::set_up();
         let state = STATE.get_or_init(|| Lock::new(ranks::RECORDER, State::default()));

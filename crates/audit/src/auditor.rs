@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use epolyfill_facts::{Call, Class, Event, Fact, Kind, NO_FD, Op, Poller, SiteId, Stamp};
+use epolyfill_facts::{Call, Class, Event, Fact, Kind, NO_FD, Op, Poller, Reason, SiteId, Stamp};
 use hashbrown::HashMap;
 
 use crate::finding::{Finding, Rule};
@@ -231,6 +231,9 @@ fn take(cx: &mut Context<'_>, state: &mut rules::OfProcess, fact: &Fact<'_>) -> 
             for fd in [fd, other] {
                 handled(cx, fd);
             }
+            if answer == -11 {
+                drained(cx, fd);
+            }
         }
         Fact::Close { fd } => {
             rules::close(cx, state, fd);
@@ -301,6 +304,17 @@ fn handled(cx: &mut Context<'_>, fd: i32) {
     }
 }
 
+/// Notes that a call found a level low (EAGAIN), which is what the next edge needs.
+fn drained(cx: &mut Context<'_>, fd: i32) {
+    let mut at = 0;
+    while let Some(&id) = cx.mirror.registrations_of(fd).get(at) {
+        if let Some(registration) = cx.mirror.registration_mut(id) {
+            registration.since = Reason::Call;
+        }
+        at += 1;
+    }
+}
+
 const ENOENT: i32 = 2;
 
 fn control(cx: &mut Context<'_>, state: &mut rules::OfProcess, fact: &Fact<'_>) -> Result<(), NoMemory> {
@@ -347,6 +361,7 @@ fn control(cx: &mut Context<'_>, state: &mut rules::OfProcess, fact: &Fact<'_>) 
                     added_ns: cx.stamp.ns,
                     is_spent: false,
                     is_ghost: false,
+                    since: Reason::Control,
                     serial: 0,
                     state: rules::OfRegistration::default(),
                 })?;
@@ -392,7 +407,13 @@ fn batched(cx: &mut Context<'_>, instance: Option<crate::FileId>, event: Event) 
     }
     let fd = registration.map_or(NO_FD, |(_, registration)| registration.fd);
     let registration = registration.map(|(id, registration)| (id, registration.serial));
-    Batched { registration, event: Event { fd, ..event }, is_handled: false }
+    let reason = match known.and_then(|id| cx.mirror.registration_mut(id)) {
+        _ if event.reason != Reason::Unknown => event.reason,
+        Some(registration) if registration.is_edge() => core::mem::replace(&mut registration.since, Reason::Count),
+        Some(_) => Reason::Level,
+        None => Reason::Unknown,
+    };
+    Batched { registration, event: Event { fd, reason, ..event }, is_handled: false }
 }
 
 /// Marks the EPOLLONESHOT registrations of the thread's report as spent.

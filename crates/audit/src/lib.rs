@@ -20,6 +20,7 @@ extern crate alloc;
 extern crate std;
 
 mod auditor;
+pub mod counts;
 mod finding;
 mod mirror;
 mod rules;

@@ -6,7 +6,7 @@
 
 use alloc::vec::Vec;
 
-use epolyfill_facts::{Event, Kind, NO_FD, SiteId};
+use epolyfill_facts::{Event, Kind, NO_FD, Reason, SiteId};
 use hashbrown::HashMap;
 
 use crate::rules;
@@ -76,6 +76,8 @@ pub struct Registration {
     pub is_spent: bool,
     /// Its number is closed, and the description is open.
     pub is_ghost: bool,
+    /// What happened since the last event, which explains the next one.
+    pub since: Reason,
     /// Unique among all registrations that ever were.
     pub serial: u64,
     /// The state of the rules.
@@ -339,6 +341,7 @@ impl Mirror {
         let Some(registration) = self.registrations.get_mut(id).and_then(Option::as_mut) else { return Ok(()) };
         let before = registration.data;
         (registration.events, registration.data, registration.is_spent) = (events, data, false);
+        registration.since = Reason::Control;
         let Some(instance) = self.instances.get_mut(&registration.instance) else { return Ok(()) };
         if before != data {
             if let Some(same) = instance.by_data.get_mut(&before) {
