@@ -72,7 +72,10 @@ pub const SEE: Setting = setting(
 pub const ALL: [&Setting; 9] = [&POLLER, &COUNTERS, &STRICT, &IO_URING, &CHILDREN, &QUIET, &LIBRARY, &SEE_IN, &SEE];
 
 /// The pollers by name.
-pub const POLLERS: [&str; 4] = ["auto", "poll", "uring", "kernel"];
+pub const POLLERS: [&str; 3] = ["auto", "poll", "uring"];
+
+/// The value of EPOLYFILL_POLLER that leaves epoll to the kernel. Only libepolyfill-see.so can.
+pub const KERNEL: &str = "kernel";
 
 /// The prefix of every setting's name.
 const PREFIX: &[u8] = b"EPOLYFILL_";
@@ -129,12 +132,12 @@ impl Display for Complaint<'_> {
                 )
             }
             Complaint::Poller(value) => {
-                let [first, second, third, fourth] = POLLERS;
+                let [first, second, third] = POLLERS;
                 let name = Shown(POLLER.name.to_bytes());
                 let value = Shown(value);
                 write!(
                     out,
-                    "{name} is '{value}', which is not a poller and is ignored; use {first}, {second}, {third} or {fourth}"
+                    "{name} is '{value}', which is not a poller and is ignored; use {first}, {second} or {third}"
                 )
             }
             Complaint::Switch(setting, value) => {

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32};
 use libc::c_char;
 
 use crate::log::Line;
-use crate::settings::{self, Setting};
+use crate::settings::{self, Complaint, Setting};
 use crate::sys;
 
 /// A variable that is yes or no; it is off unless it is set.
@@ -88,7 +88,7 @@ pub fn set_poller(poller: Poller) {
 }
 
 /// The pollers, in the order of their names in `settings::POLLERS`.
-const POLLERS: [Poller; 4] = [Poller::Auto, Poller::Poll, Poller::Uring, Poller::Kernel];
+const POLLERS: [Poller; 3] = [Poller::Auto, Poller::Poll, Poller::Uring];
 
 /// Reads the environment, which may name another poller than the `usual` one. Called once, at
 /// start-up, before the program can change it.
@@ -100,14 +100,19 @@ pub fn read(usual: Poller) {
     }
     CHILDREN.store(value(&settings::CHILDREN).and_then(settings::switch) != Some(false), Relaxed);
     let name = value(&settings::POLLER).unwrap_or_default();
-    if let Some(at) = settings::POLLERS.iter().position(|known| known.as_bytes() == name)
-        && (cfg!(feature = "see") || POLLERS[at] != Poller::Kernel)
-    {
+    if let Some(at) = settings::POLLERS.iter().position(|known| known.as_bytes() == name) {
         POLLER.store(POLLERS[at] as u8, Relaxed);
+    } else if is_kernel(name) {
+        POLLER.store(Poller::Kernel as u8, Relaxed);
     }
     if !QUIET.is_on() {
         note_complaints();
     }
+}
+
+/// Whether the kernel's own epoll is to serve the program, which libepolyfill-see.so can do.
+fn is_kernel(poller: &[u8]) -> bool {
+    cfg!(feature = "see") && poller == settings::KERNEL.as_bytes()
 }
 
 /// The value of a variable. Called at start-up only.
@@ -142,7 +147,10 @@ fn note_complaints() {
     // SAFETY: at start-up no other thread changes the environment, which ends in a null pointer.
     while !entry.is_null() && !unsafe { *entry }.is_null() {
         // SAFETY: entries end in NUL.
-        if let Some(complaint) = settings::complaint(unsafe { CStr::from_ptr(*entry) }.to_bytes()) {
+        let complaint = settings::complaint(unsafe { CStr::from_ptr(*entry) }.to_bytes());
+        if let Some(complaint) =
+            complaint.filter(|complaint| !matches!(complaint, Complaint::Poller(name) if is_kernel(name)))
+        {
             // Text that does not fit is cut off.
             let _ = writeln!(text, "epolyfill: {complaint}");
         }
