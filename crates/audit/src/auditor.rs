@@ -158,6 +158,9 @@ impl Auditor {
             // What the parent found is in its own record.
             (self.findings, self.summary, self.next_tick_ns) = (Findings::default(), Summary::default(), None);
         }
+        if self.next_tick_ns.is_some_and(|due| due <= stamp.ns) {
+            self.tick(stamp, world);
+        }
         let (mut cx, state) = self.context(stamp, world);
         if take(&mut cx, state, fact).is_err() {
             self.summary.lost += 1;

@@ -1,6 +1,8 @@
 //! The rules. Each module has the rules of one subject, with the state that they keep for a file, a
 //! registration, an instance, a thread or the process.
 
+pub mod away;
+pub mod blocking;
 pub mod ghosts;
 pub mod numbers;
 pub mod oneshot;
@@ -22,6 +24,8 @@ use crate::auditor::Context;
 /// The state of the rules for an open file description.
 #[derive(Debug, Default)]
 pub struct OfFile {
+    pub(crate) away: away::OfFile,
+    pub(crate) blocking: blocking::OfFile,
     pub(crate) numbers: numbers::OfFile,
     pub(crate) room: room::OfFile,
     pub(crate) spins: spins::OfFile,
@@ -50,6 +54,7 @@ pub struct OfInstance {
 /// The state of the rules for a thread.
 #[derive(Debug, Default)]
 pub struct OfThread {
+    pub(crate) away: away::OfThread,
     pub(crate) oneshot: oneshot::OfThread,
     pub(crate) sleep: sleep::OfThread,
     pub(crate) stale: stale::OfThread,
@@ -78,6 +83,7 @@ pub(crate) fn start(cx: &mut Context<'_>, state: &mut OfProcess, _start: Start) 
 
 /// A thread begins to wait. Its last report is still in its batch.
 pub(crate) fn before_wait(cx: &mut Context<'_>, state: &mut OfProcess, epfd: i32, timeout_ns: i64) {
+    away::before_wait(cx, timeout_ns);
     numbers::before_wait(&mut state.numbers);
     stale::before_wait(cx);
     let sleeps = timeout_ns != 0;
@@ -95,6 +101,7 @@ pub(crate) fn before_wait(cx: &mut Context<'_>, state: &mut OfProcess, epfd: i32
 /// A wait returned; the thread's batch has its events, and the registrations that it spends are not
 /// yet marked.
 pub(crate) fn after_wait(cx: &mut Context<'_>, state: &mut OfProcess, report: &Fact<'_>) {
+    away::after_wait(cx, report);
     ghosts::after_wait(cx, report);
     numbers::after_wait(cx);
     spins::after_wait(cx, report);
@@ -120,6 +127,8 @@ pub(crate) fn after_wait(cx: &mut Context<'_>, state: &mut OfProcess, report: &F
 
 /// A call on a descriptor returned. The bytes that it took are not yet counted.
 pub(crate) fn call(cx: &mut Context<'_>, state: &mut OfProcess, call: &Fact<'_>) {
+    away::call(cx, call);
+    blocking::call(cx, call);
     let Fact::Call { fd, .. } = *call else { return };
     numbers::call(cx, &mut state.numbers, fd);
     spins::call(cx, call);
@@ -193,6 +202,7 @@ pub(crate) fn exit(cx: &mut Context<'_>, state: &mut OfProcess, status: i32) {
 
 /// Called when a time that a rule asked for ([`Context::tick_at`]) has come.
 pub(crate) fn tick(cx: &mut Context<'_>, state: &mut OfProcess) {
+    away::tick(cx);
     ghosts::tick(cx, &mut state.ghosts);
     numbers::tick(cx, &mut state.numbers);
     oneshot::tick(cx, &mut state.oneshot, &state.room);

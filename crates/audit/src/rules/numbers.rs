@@ -21,6 +21,13 @@ pub struct OfRegistration {
     is_reported: bool,
 }
 
+impl OfRegistration {
+    /// Whether a wait ever reported it.
+    pub(crate) fn is_reported(&self) -> bool {
+        self.is_reported
+    }
+}
+
 /// The numbers that were closed without EPOLL_CTL_DEL.
 #[derive(Debug, Default)]
 pub struct OfInstance {
