@@ -68,8 +68,11 @@ pub const SEE: Setting = setting(
     "What is recorded of observed processes: audit, counts, facts (set by the launcher).",
 );
 
-/// Every variable.
-pub const ALL: [&Setting; 9] = [&POLLER, &COUNTERS, &STRICT, &IO_URING, &CHILDREN, &QUIET, &LIBRARY, &SEE_IN, &SEE];
+/// Every variable for users.
+pub const ALL: [&Setting; 7] = [&POLLER, &COUNTERS, &STRICT, &IO_URING, &CHILDREN, &QUIET, &LIBRARY];
+
+/// The variables that only a launcher sets, for libepolyfill-see.so.
+pub const OF_OBSERVER: [&Setting; 2] = [&SEE_IN, &SEE];
 
 /// The pollers by name.
 pub const POLLERS: [&str; 3] = ["auto", "poll", "uring"];
@@ -110,7 +113,7 @@ pub fn complaint(entry: &[u8]) -> Option<Complaint<'_>> {
     if !name.starts_with(PREFIX) || name.starts_with(OF_TESTS) {
         return None;
     }
-    let Some(setting) = ALL.into_iter().find(|setting| setting.name.to_bytes() == name) else {
+    let Some(setting) = ALL.into_iter().chain(OF_OBSERVER).find(|setting| setting.name.to_bytes() == name) else {
         return Some(Complaint::Unknown(name));
     };
     match setting.value {
