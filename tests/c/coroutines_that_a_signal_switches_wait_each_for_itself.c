@@ -16,12 +16,14 @@ static int ep, bell[COROUTINES];
 static void on_signal(int signal)
 {
     (void)signal;
-    int before = current, next = (before + 1) % COROUTINES;
+    int before = current, next = (before + 1) % COROUTINES, saved = errno;
     if (is_over)
         return;
     current = next;
     add_one(bell[next]);
     OK(swapcontext(&context[before], &context[next]));
+    /* The other coroutines have left theirs. */
+    errno = saved;
 }
 
 static void set_blocked(int how)
