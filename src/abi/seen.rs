@@ -11,9 +11,9 @@ use crate::sys::{self, KERNEL_SIGSET_BYTES, SigMask};
 
 /// epoll_create(2).
 pub fn create(size: c_int) -> c_int {
-    let kernel = || if size > 0 { kernel::create1(0) } else { calls::create(size) };
     calls::start();
-    seen::create(Form::EpollCreate, size, || if kernel::is_chosen() { kernel() } else { calls::create(size) })
+    let make = || if kernel::is_chosen() && size > 0 { kernel::create1(0) } else { calls::create(size) };
+    seen::create(Form::EpollCreate, size, make)
 }
 
 /// epoll_create1(2).

@@ -151,8 +151,8 @@ impl State {
     /// Runs a part of the audit, then writes what it found.
     fn ask(&mut self, work: impl FnOnce(&mut Auditor, &mut Process<'_>)) {
         let State { auditor, record, .. } = self;
-        for _ in 0..LOST.swap(0, Relaxed) {
-            auditor.lose();
+        if LOST.load(Relaxed) != 0 {
+            auditor.lose(LOST.swap(0, Relaxed));
         }
         let mut process = Process { record: record.as_ref(), has_found: false };
         work(auditor, &mut process);
@@ -351,7 +351,9 @@ extern "C" fn end() {
     if lock::interrupted() {
         return;
     }
-    if let Some(record) = &state.lock().record {
+    // Not under the lock, which no thread may hold while it sleeps.
+    let record = state.lock().record.take();
+    if let Some(record) = record {
         record.word(word::STATE).store(layout::EXITING, Release);
         record.announce();
         record.await_reader(PATIENCE_NS);

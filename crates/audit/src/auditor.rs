@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 
+use epolyfill_facts::layout::MOST_FINDINGS;
 use epolyfill_facts::{Call, Class, Event, Fact, Kind, NO_FD, Op, Poller, Reason, SiteId, Stamp};
 use hashbrown::HashMap;
 
@@ -45,9 +46,6 @@ pub(crate) struct Findings {
     list: Vec<Finding>,
     index: HashMap<(Rule, SiteId, i32), usize>,
 }
-
-/// The most findings of a process: rules times sites.
-const MOST_FINDINGS: usize = 1024;
 
 /// What a rule works with.
 pub(crate) struct Context<'a> {
@@ -146,9 +144,9 @@ impl Auditor {
         self.next_tick_ns
     }
 
-    /// Counts a fact that could not be taken.
-    pub fn lose(&mut self) {
-        self.summary.lost += 1;
+    /// Counts facts that could not be taken.
+    pub fn lose(&mut self, facts: u64) {
+        self.summary.lost += facts;
     }
 
     /// Takes a fact.

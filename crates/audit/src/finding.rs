@@ -222,38 +222,6 @@ impl Finding {
 /// The bytes of an encoded finding.
 pub const BYTES: usize = 400;
 
-const NUMBERS: [Kind; 29] = [
-    Kind::Unidentified,
-    Kind::Epoll,
-    Kind::Pipe,
-    Kind::Fifo,
-    Kind::Tcp,
-    Kind::TcpListener,
-    Kind::Udp,
-    Kind::UnixStream,
-    Kind::UnixSeqpacket,
-    Kind::UnixDgram,
-    Kind::UnixListener,
-    Kind::Eventfd,
-    Kind::EventfdSemaphore,
-    Kind::Timerfd,
-    Kind::Signalfd,
-    Kind::Inotify,
-    Kind::Pidfd,
-    Kind::Tty,
-    Kind::Source,
-    Kind::Mptcp,
-    Kind::Netlink,
-    Kind::Socket,
-    Kind::IoUring,
-    Kind::MessageQueue,
-    Kind::Userfault,
-    Kind::Attribute,
-    Kind::Notice,
-    Kind::Pressure,
-    Kind::Other,
-];
-
 impl Finding {
     /// The finding as bytes, for the record of the process.
     pub fn encode(&self) -> [u8; BYTES] {
@@ -263,8 +231,7 @@ impl Finding {
             bytes[at..at + part.len()].copy_from_slice(part);
             at += part.len();
         };
-        let kind = NUMBERS.iter().position(|kind| *kind == self.kind).unwrap_or(NUMBERS.len() - 1);
-        put(&[self.rule as u8, self.grade as u8, kind as u8, self.who.length, self.other_who.length]);
+        put(&[self.rule as u8, self.grade as u8, self.kind as u8, self.who.length, self.other_who.length]);
         for number in [self.fd, self.other, self.epfd, self.tid] {
             put(&number.to_ne_bytes());
         }
@@ -303,7 +270,7 @@ impl Finding {
         Some(Finding {
             rule: *Rule::ALL.get(usize::from(rule))?,
             grade: *[Grade::Note, Grade::Suspect, Grade::Fault].get(usize::from(grade))?,
-            kind: *NUMBERS.get(usize::from(kind))?,
+            kind: Some(Kind::from_u8(kind)).filter(|known| *known as u8 == kind)?,
             fd,
             other,
             epfd,
@@ -326,6 +293,14 @@ impl Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_kind_survives() {
+        for number in 0..=Kind::Other as u8 {
+            let finding = Finding { kind: Kind::from_u8(number), ..Finding::new(Rule::Spin, Grade::Note) };
+            assert_eq!(Finding::decode(&finding.encode()), Some(finding));
+        }
+    }
 
     #[test]
     fn a_decoded_finding_is_the_encoded_one() {
