@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use epolyfill_facts::layout::MOST_FINDINGS;
-use epolyfill_facts::{Call, Class, Event, Fact, Kind, NO_FD, Op, Poller, Reason, SiteId, Stamp};
+use epolyfill_facts::{Call, Event, Fact, Kind, NO_FD, Op, Poller, Reason, SiteId, Stamp, errno};
 use hashbrown::HashMap;
 
 use crate::finding::{Finding, Rule};
@@ -217,7 +217,7 @@ fn take(cx: &mut Context<'_>, state: &mut rules::OfProcess, fact: &Fact<'_>) -> 
             if call == Call::Accept && answer >= 0 {
                 cx.mirror.close(answer as i32, false);
             }
-            if takes(call, flags)
+            if call.takes(flags)
                 && answer > 0
                 && let Some(file) = cx.mirror.file_of(fd).and_then(|id| cx.mirror.file_mut(id))
             {
@@ -232,7 +232,7 @@ fn take(cx: &mut Context<'_>, state: &mut rules::OfProcess, fact: &Fact<'_>) -> 
             for fd in [fd, other] {
                 handled(cx, fd);
             }
-            if answer == -11 {
+            if errno::of(answer) == errno::EAGAIN {
                 drained(cx, fd);
             }
         }
@@ -259,13 +259,6 @@ fn take(cx: &mut Context<'_>, state: &mut rules::OfProcess, fact: &Fact<'_>) -> 
         Fact::Create { .. } | Fact::Look { .. } | Fact::Chaos { .. } => {}
     }
     Ok(())
-}
-
-/// Whether a call takes its answer from the file's data.
-fn takes(call: Call, flags: i32) -> bool {
-    const ELSEWHERE: i32 = 0x2003; // MSG_OOB, MSG_PEEK, MSG_ERRQUEUE
-    let has_flags = matches!(call, Call::Recvfrom | Call::Recvmsg | Call::Recvmmsg);
-    (call.class() == Class::Read && (!has_flags || flags & ELSEWHERE == 0)) || call == Call::Splice
 }
 
 /// Whether a child has the description, so that the kernel's registrations outlive the number.
@@ -316,13 +309,11 @@ fn drained(cx: &mut Context<'_>, fd: i32) {
     }
 }
 
-const ENOENT: i32 = 2;
-
 fn control(cx: &mut Context<'_>, state: &mut rules::OfProcess, fact: &Fact<'_>) -> Result<(), NoMemory> {
     let Fact::Control { epfd, op, fd, events, data, errno, site, .. } = *fact else { return Ok(()) };
     rules::before_control(cx, state, fact);
     let op = Op::from_number(op);
-    if errno == ENOENT
+    if errno == errno::ENOENT
         && op != Some(Op::Add)
         && let Some(known) = cx.mirror.instance_of(epfd).and_then(|instance| cx.mirror.find(instance, fd))
     {
@@ -434,7 +425,8 @@ mod tests {
     use epolyfill_facts::{Call, Fact, Kind, Poller, Start};
     use std::vec::Vec;
 
-    use crate::rules::testing::{EDGE, IN, Story};
+    use crate::rules::testing::Story;
+    use epolyfill_facts::mask::{EDGE, IN};
 
     fn fork() -> Fact<'static> {
         Fact::Start(Start { pid: 2, ppid: 1, is_fork: true, wall_offset_ns: 0, poller: Poller::Kernel })

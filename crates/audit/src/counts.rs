@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use epolyfill_facts::{Class, Fact, Form, NO_FD, Reason};
+use epolyfill_facts::{Class, Fact, Form, NO_FD, Reason, errno};
 
 use crate::mirror::{FileId, Mirror};
 
@@ -72,7 +72,6 @@ pub struct Counts {
     ids: Vec<FileId>,
 }
 
-const EAGAIN: i64 = -11;
 const CTL: usize = 2;
 
 fn of_form(form: Form) -> usize {
@@ -113,8 +112,8 @@ impl Counts {
 
     /// Counts a fact, before the auditor takes it.
     pub fn before(&mut self, tid: i32, fact: &Fact<'_>, mirror: &Mirror) {
-        let Fact::Call { call, fd, answer: EAGAIN, .. } = *fact else { return };
-        if !matches!(call.class(), Class::Read | Class::Accept) {
+        let Fact::Call { call, fd, answer, .. } = *fact else { return };
+        if errno::of(answer) != errno::EAGAIN || !matches!(call.class(), Class::Read | Class::Accept) {
             return;
         }
         let Some(thread) = mirror.thread(tid) else { return };
@@ -226,7 +225,8 @@ mod tests {
     use super::*;
     use epolyfill_facts::Call;
 
-    use crate::rules::testing::{IN, Story};
+    use crate::rules::testing::Story;
+    use epolyfill_facts::mask::IN;
 
     #[test]
     fn decoded_counts_are_the_encoded_ones_and_count_what_happened() {

@@ -6,6 +6,7 @@
 
 use alloc::vec::Vec;
 
+use epolyfill_facts::mask::{EDGE, ONESHOT, UNASKED};
 use epolyfill_facts::{Event, Kind, NO_FD, Reason, SiteId};
 use hashbrown::HashMap;
 
@@ -87,12 +88,12 @@ pub struct Registration {
 impl Registration {
     /// Whether it is edge-triggered.
     pub fn is_edge(&self) -> bool {
-        self.events & (1 << 31) != 0
+        self.events & EDGE != 0
     }
 
     /// Whether it is EPOLLONESHOT.
     pub fn is_oneshot(&self) -> bool {
-        self.events & (1 << 30) != 0
+        self.events & ONESHOT != 0
     }
 }
 
@@ -433,7 +434,6 @@ impl Mirror {
     /// one whose mask has the bits. `None` if that is not certain. Those that only another process
     /// can keep alive are not considered while there are others.
     pub fn attribute(&self, instance: FileId, data: u64, bits: u32) -> Option<RegistrationId> {
-        const UNASKED: u32 = 0x18; // EPOLLERR, EPOLLHUP
         let same = self.instances.get(&instance)?.by_data.get(&data)?;
         if let [one] = same[..] {
             return Some(one);

@@ -1,5 +1,7 @@
 //! Calls on descriptors, beside those of epoll.
 
+use crate::flags::{MSG_ERRQUEUE, MSG_OOB, MSG_PEEK};
+
 /// A call on a descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
@@ -155,6 +157,25 @@ impl Call {
             | Call::Ioctl
             | Call::Signalfd
             | Call::IoSubmit => Class::Other,
+        }
+    }
+}
+
+impl Call {
+    /// The MSG_* flags; 0 if the call has none.
+    pub const fn message_flags(self, flags: i32) -> i32 {
+        match self {
+            Call::Recvfrom | Call::Recvmsg | Call::Recvmmsg | Call::Sendto | Call::Sendmsg | Call::Sendmmsg => flags,
+            _ => 0,
+        }
+    }
+
+    /// Whether the call takes its answer from the file's data.
+    pub const fn takes(self, flags: i32) -> bool {
+        const ELSEWHERE: i32 = MSG_OOB | MSG_PEEK | MSG_ERRQUEUE;
+        match self.class() {
+            Class::Read => self.message_flags(flags) & ELSEWHERE == 0,
+            _ => matches!(self, Call::Splice),
         }
     }
 }

@@ -8,8 +8,11 @@
 #![forbid(unsafe_code)]
 
 mod call;
+pub mod errno;
 mod fact;
+pub mod flags;
 pub mod layout;
+pub mod mask;
 pub mod wire;
 
 pub use call::{Call, Class};

@@ -1,6 +1,7 @@
 //! The arguments of a call, and its result, as strace writes them.
 
 use crate::names;
+use epolyfill_facts::errno::EINTR;
 
 /// The arguments of a call, one after another.
 #[derive(Clone, Copy, Debug)]
@@ -211,8 +212,6 @@ pub struct Outcome<'a> {
     pub took_ns: Option<u64>,
 }
 
-const EINTR: i64 = 4;
-
 /// Reads what follows the closing parenthesis. `None` if there is no result: the thread ended, or the
 /// line is cut short.
 pub fn outcome(text: &str) -> Option<Outcome<'_>> {
@@ -225,7 +224,7 @@ pub fn outcome(text: &str) -> Option<Outcome<'_>> {
     };
     let outcome = |value, label| Some(Outcome { value, label, remark, took_ns });
     match first {
-        "?" if remark.starts_with("ERESTART") => outcome(-EINTR, None),
+        "?" if remark.starts_with("ERESTART") => outcome(-i64::from(EINTR), None),
         "?" => None,
         "-1" if remark.starts_with('E') => {
             let name = remark.split_once(' ').map_or(remark, |(name, _)| name);

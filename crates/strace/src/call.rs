@@ -1,6 +1,7 @@
 //! A call that has returned, and what it does to the numbers of its process.
 
 use crate::args::{Args, Fd, Outcome, fd, int, items, outcome};
+use epolyfill_facts::errno;
 
 /// A call that has returned.
 #[derive(Clone, Copy, Debug)]
@@ -52,8 +53,7 @@ impl<'a> Returned<'a> {
 
     /// The first argument, if it is a descriptor that was open.
     pub fn used(&self) -> Option<Fd<'a>> {
-        const EBADF: i64 = 9;
-        if self.outcome.value == -EBADF {
+        if errno::of(self.outcome.value) == errno::EBADF {
             return None;
         }
         let text = self.args().text();

@@ -7,7 +7,7 @@ use crate::label;
 use crate::names;
 use crate::table::{Child, File, FileId, Files, Table, View, made_kind};
 use epolyfill_audit::{Auditor, Finding, Summary};
-use epolyfill_facts::{Call, Class, Event, Fact, Form, Kind, NO_FD, Poller, Reason, SiteId, Stamp, Start};
+use epolyfill_facts::{Call, Class, Event, Fact, Form, Kind, NO_FD, Poller, Reason, SiteId, Stamp, Start, errno};
 
 /// A traced process.
 #[derive(Debug)]
@@ -137,8 +137,8 @@ impl Process {
             }
             "close" => {
                 let Some(fd) = args.fd() else { return };
-                const EBADF: i64 = 9;
-                let is_open = outcome.map_or(self.table.file(fd.number).is_some(), |value| value != -EBADF);
+                let is_open =
+                    outcome.map_or(self.table.file(fd.number).is_some(), |value| errno::of(value) != errno::EBADF);
                 if is_open {
                     self.see(files, stamp, fd);
                     self.close(files, stamp, fd.number);
@@ -293,7 +293,7 @@ impl Process {
         }
         let (events, data) = if op == 2 { (0, 0) } else { known.unwrap_or_default() };
         let (epfd, fd, site) = (epfd.number, fd.number, SiteId(0));
-        let errno = errno(call.outcome.value);
+        let errno = errno::of(call.outcome.value);
         self.take(files, stamp, &Fact::Control { epfd, op, fd, events, data, errno, site, began_ns });
     }
 
@@ -313,7 +313,7 @@ impl Process {
             "epoll_pwait2" => Form::EpollPwait2,
             _ => Form::EpollWait,
         };
-        let (epfd, errno) = (epfd.number, errno(call.outcome.value));
+        let (epfd, errno) = (epfd.number, errno::of(call.outcome.value));
         let report = Fact::Report { epfd, form, mask: None, max, timeout_ns, began_ns, errno, events: &events };
         self.take(files, stamp, &report);
     }
@@ -390,10 +390,6 @@ impl Process {
             _ => {}
         }
     }
-}
-
-fn errno(value: i64) -> i32 {
-    if value < 0 { i32::try_from(-value).unwrap_or(5) } else { 0 }
 }
 
 /// The call of a name.

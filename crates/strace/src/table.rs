@@ -9,6 +9,7 @@ use crate::args::Fd;
 use crate::label;
 use epolyfill_audit::{Described, Finding, ThreadTimes, TlsPending, World};
 use epolyfill_facts::Kind;
+use epolyfill_facts::mask::INPUT;
 use std::collections::HashMap;
 
 pub type FileId = usize;
@@ -198,8 +199,6 @@ impl View<'_> {
     }
 }
 
-const IN: u32 = 0x41; // EPOLLIN, EPOLLRDNORM
-
 impl World for View<'_> {
     fn kind(&mut self, fd: i32) -> Kind {
         self.file(fd).map_or(Kind::Unidentified, |file| file.kind)
@@ -212,7 +211,7 @@ impl World for View<'_> {
     /// Only what is high for certain.
     fn levels(&mut self, fd: i32, bits: u32) -> Option<u32> {
         let unread = self.files.unread(self.table.file(fd)?)?;
-        Some(if unread > 0 { bits & IN } else { 0 })
+        Some(if unread > 0 { bits & INPUT } else { 0 })
     }
 
     fn is_nonblocking(&mut self, fd: i32) -> Option<bool> {

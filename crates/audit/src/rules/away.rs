@@ -1,8 +1,10 @@
 //! Threads that are away from their loop while other descriptors are ready.
 
 use arrayvec::ArrayVec;
-use epolyfill_facts::{Class, Fact, Kind, NO_FD};
+use epolyfill_facts::mask::IN;
+use epolyfill_facts::{Class, Fact, Kind, NO_FD, errno};
 
+use super::ms;
 use crate::auditor::Context;
 use crate::finding::{Finding, Grade, Rule};
 use crate::mirror::RegistrationId;
@@ -37,21 +39,17 @@ struct Victim {
     ready_ns: u64,
 }
 
-const IN: u32 = 1;
-const EAGAIN: i64 = -11;
-const MS: u64 = 1_000_000;
-
 /// R13, R14: so long away, and so long ready meanwhile.
-const AWAY_NS: u64 = 100 * MS;
-const READY_NS: u64 = 50 * MS;
+const AWAY_NS: u64 = ms(100);
+const READY_NS: u64 = ms(50);
 /// A handler that computes: only this is a fault. Compilers and class loaders take long, too.
-const COMPUTING_NS: u64 = 250 * MS;
+const COMPUTING_NS: u64 = ms(250);
 /// A thread that is away is looked at so often, and this long.
-const LOOK_NS: u64 = 20 * MS;
-const LOOKS_NS: u64 = 3000 * MS;
+const LOOK_NS: u64 = ms(20);
+const LOOKS_NS: u64 = ms(3000);
 /// A longer time between two looks proves nothing: the process can have been stopped.
-const MOST_BETWEEN_NS: u64 = 40 * MS;
-const SAMPLE_NS: u64 = 1000 * MS;
+const MOST_BETWEEN_NS: u64 = ms(40);
+const SAMPLE_NS: u64 = ms(1000);
 const MOST_LOOKED_AT: usize = 64;
 const MOST_THREADS: usize = 16;
 /// R14: this many calls, and this part of them on one descriptor.
@@ -89,7 +87,7 @@ pub(crate) fn call(cx: &mut Context<'_>, call: &Fact<'_>) {
     if matches!(call.class(), Class::Read | Class::Accept)
         && let Some(file) = cx.mirror.file_of(fd).and_then(|id| cx.mirror.file_mut(id))
     {
-        file.state.away.is_dry = answer == EAGAIN;
+        file.state.away.is_dry = errno::of(answer) == errno::EAGAIN;
     }
     let took = cx.stamp.ns.saturating_sub(began_ns);
     if cx.mirror.thread(cx.stamp.tid).is_none() {
@@ -254,9 +252,10 @@ pub(crate) fn before_wait(cx: &mut Context<'_>, timeout_ns: i64) {
 
 #[cfg(test)]
 mod tests {
-    use crate::rules::testing::{EDGE, IN, Story};
+    use crate::rules::testing::Story;
     use crate::{Grade, Rule, ThreadTimes};
     use epolyfill_facts::Call;
+    use epolyfill_facts::mask::{EDGE, IN};
 
     fn two_clients(events: u32) -> Story {
         let mut story = Story::new();

@@ -1,8 +1,9 @@
 //! Calls that block the loop.
 
+use epolyfill_facts::flags::{MSG_DONTWAIT, RWF_NOWAIT};
 use epolyfill_facts::{Call, Class, Fact, Kind};
 
-use super::away;
+use super::{away, ms};
 use crate::auditor::Context;
 use crate::finding::{Finding, Grade, Rule};
 
@@ -12,14 +13,10 @@ pub struct OfFile {
     is_asked: bool,
 }
 
-const DONTWAIT: i32 = 0x40;
-const NOWAIT: i32 = 8;
-const MS: u64 = 1_000_000;
-
 /// R12: a call takes this long.
-const BLOCKED_NS: u64 = 10 * MS;
+const BLOCKED_NS: u64 = ms(10);
 /// The first call for a reported event, which finds what was reported.
-const FIRST_NS: u64 = 100 * MS;
+const FIRST_NS: u64 = ms(100);
 
 /// R12, and the note `blocking-edge`. Time in the run queue does not count, nor does a blocked call
 /// in a loop that watches nothing else. `worst_ns`: the time of the call. `numbers`: that time; the
@@ -30,7 +27,7 @@ pub(crate) fn call(cx: &mut Context<'_>, fact: &Fact<'_>) {
     if !matches!(call.class(), Class::Read | Class::Accept | Class::Write) {
         return;
     }
-    let no_wait = if call == Call::Preadv2 || call == Call::Pwritev2 { NOWAIT } else { DONTWAIT };
+    let no_wait = if call == Call::Preadv2 || call == Call::Pwritev2 { RWF_NOWAIT } else { MSG_DONTWAIT };
     if flags & no_wait != 0 {
         return;
     }
@@ -77,8 +74,9 @@ fn blocked(cx: &mut Context<'_>, call: Call, fd: i32, took: u64) {
 
 #[cfg(test)]
 mod tests {
-    use crate::rules::testing::{EDGE, IN, Story};
+    use crate::rules::testing::Story;
     use crate::{Grade, Rule, ThreadTimes};
+    use epolyfill_facts::mask::{EDGE, IN};
     use epolyfill_facts::{Call, Kind};
 
     const BLOCKED: (Rule, Grade) = (Rule::Blocked, Grade::Fault);

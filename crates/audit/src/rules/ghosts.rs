@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use epolyfill_facts::{Fact, Kind, NO_FD, Op, Poller, SiteId};
 use hashbrown::HashMap;
 
+use super::ms;
 use crate::auditor::Context;
 use crate::finding::{Described, Finding, Grade, Rule};
 use crate::mirror::RegistrationId;
@@ -48,10 +49,10 @@ struct Pending {
 }
 
 /// R6: what ends sooner is not worth a word.
-const QUIET_NS: u64 = 10_000_000;
+const QUIET_NS: u64 = ms(10);
 
 /// R5: if threads share the instance, the second event proves it after this time.
-const SETTLED_NS: u64 = 500_000_000;
+const SETTLED_NS: u64 = ms(500);
 
 /// The most closed registrations that are kept for an instance, and closes that are pending.
 const MOST: usize = 1024;
@@ -203,8 +204,9 @@ fn first_seen(cx: &mut Context<'_>, instance: crate::FileId, data: u64) {
 
 #[cfg(test)]
 mod tests {
-    use crate::rules::testing::{IN, Story};
+    use crate::rules::testing::Story;
     use crate::{Grade, Rule};
+    use epolyfill_facts::mask::IN;
     use epolyfill_facts::{Call, Fact, Op};
 
     const DUP_GHOST: (Rule, Grade) = (Rule::GhostEvent, Grade::Fault);

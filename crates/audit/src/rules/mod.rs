@@ -21,6 +21,11 @@ use epolyfill_facts::{Fact, Op, Start};
 
 use crate::auditor::Context;
 
+/// Milliseconds in nanoseconds.
+pub(crate) const fn ms(n: u64) -> u64 {
+    n * 1_000_000
+}
+
 /// The state of the rules for an open file description.
 #[derive(Debug, Default)]
 pub struct OfFile {

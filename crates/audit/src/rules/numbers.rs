@@ -2,9 +2,11 @@
 
 use alloc::vec::Vec;
 
+use epolyfill_facts::errno::{EBADF, EEXIST, ENOENT};
 use epolyfill_facts::{Fact, NO_FD, Op};
 use hashbrown::HashMap;
 
+use super::ms;
 use crate::auditor::Context;
 use crate::finding::{Finding, Grade, Rule};
 
@@ -47,12 +49,8 @@ struct Dead {
     ns: u64,
 }
 
-const EBADF: i32 = 9;
-const ENOENT: i32 = 2;
-const EEXIST: i32 = 17;
-
 /// R7: a deletion that was meant is followed by a close, or by a call, within this time.
-const SETTLED_NS: u64 = 50_000_000;
+const SETTLED_NS: u64 = ms(50);
 
 const MOST: usize = 1024;
 
@@ -188,8 +186,9 @@ pub(crate) fn exit(cx: &mut Context<'_>, state: &mut OfProcess, status: i32) {
 
 #[cfg(test)]
 mod tests {
-    use crate::rules::testing::{HUP, IN, Story};
+    use crate::rules::testing::Story;
     use crate::{Grade, Rule};
+    use epolyfill_facts::mask::{HUP, IN};
     use epolyfill_facts::{Call, Op};
 
     fn dead_and_successor() -> Story {

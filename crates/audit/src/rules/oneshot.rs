@@ -5,23 +5,21 @@
 
 use alloc::vec::Vec;
 
+use epolyfill_facts::mask::{IN, OUT};
 use epolyfill_facts::{NO_FD, SiteId};
 use hashbrown::HashMap;
 
-use super::room;
+use super::{ms, room};
 use crate::auditor::Context;
 use crate::finding::{Finding, Grade, Rule};
 use crate::mirror::{FileId, RegistrationId};
 
-const IN: u32 = 1;
-const OUT: u32 = 4;
-const MS: u64 = 1_000_000;
 /// Arming again within this time, by the thread that was given the event, is a habit.
-const HABIT_NS: u64 = 100 * MS;
+const HABIT_NS: u64 = ms(100);
 /// Ready for so long while all threads sleep is a finding, …
-const HIGH_NS: u64 = 1000 * MS;
+const HIGH_NS: u64 = ms(1000);
 /// … and a fault where a clock of the program can be running.
-const HIGH_CLOCKED_NS: u64 = 3000 * MS;
+const HIGH_CLOCKED_NS: u64 = ms(3000);
 
 /// The most registrations of an instance that are looked at.
 const MOST: usize = 64;
@@ -205,7 +203,7 @@ fn look(cx: &mut Context<'_>, state: (&mut OfProcess, &room::OfProcess), instanc
                 cx.tick_at(now + 2 * HABIT_NS);
             } else if let Some(registration) = cx.mirror.registration_mut(id) {
                 registration.state.oneshot.high_ns = None;
-                cx.tick_at(now + ((now.saturating_sub(spent)) / 4).clamp(HABIT_NS, 2000 * MS));
+                cx.tick_at(now + ((now.saturating_sub(spent)) / 4).clamp(HABIT_NS, ms(2000)));
             }
             continue;
         }
@@ -289,12 +287,11 @@ fn is_habit(cx: &mut Context<'_>, habit: Habit) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use epolyfill_facts::mask::{IN, ONESHOT};
     use epolyfill_facts::{Call, Fact, Op};
 
-    use crate::rules::testing::{IN, Story};
+    use crate::rules::testing::Story;
     use crate::{Grade, Rule};
-
-    const ONESHOT: u32 = 1 << 30;
 
     fn request(story: &mut Story, arms: bool) {
         story.waits(3, 2_000_000_000);

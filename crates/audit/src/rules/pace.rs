@@ -1,16 +1,13 @@
 //! What a program does after it slept on something: it goes on when the same thing is reported once
 //! more (late), or of its own accord (resumed). A site that resumes once does so on purpose.
 
+use epolyfill_facts::mask::{INPUT, OUT, RDHUP};
 use epolyfill_facts::{Kind, NO_FD, SiteId};
 use hashbrown::HashMap;
 
+use super::ms;
 use crate::auditor::Context;
 use crate::mirror::Registration;
-
-const RDHUP: u32 = 0x2000;
-const IN: u32 = 1;
-const OUT: u32 = 4;
-const RDNORM: u32 = 0x40;
 
 /// The sleeps of a site.
 #[derive(Clone, Copy, Debug, Default)]
@@ -48,7 +45,7 @@ impl Again {
     /// its wait began.
     pub fn new(cx: &Context<'_>, began_ns: u64, timeout_ns: i64) -> Again {
         /// A time-out in milliseconds is inexact by as much.
-        const INEXACT: u64 = 2_000_000;
+        const INEXACT: u64 = ms(2);
         let timeout = u64::try_from(timeout_ns).ok();
         let deadline_ns = timeout.map_or(u64::MAX, |ns| began_ns.saturating_add(ns).saturating_sub(INEXACT));
         Again { tid: cx.stamp.tid, deadline_ns }
@@ -70,8 +67,8 @@ impl Again {
             let kind = || cx.mirror.file_of(batched.event.fd).and_then(|id| cx.mirror.file(id)).map(|file| file.kind);
             batched.event.fd == registration.fd
                 || (!batched.is_handled
-                    && batched.event.bits & (IN | RDNORM) != 0
-                    && batched.event.bits & !(IN | RDNORM | OUT | RDHUP) == 0
+                    && batched.event.bits & INPUT != 0
+                    && batched.event.bits & !(INPUT | OUT | RDHUP) == 0
                     && kind().is_some_and(needs_call))
         });
         (is_alone && began_ns < self.deadline_ns).then_some(true)

@@ -2,23 +2,20 @@
 
 use alloc::vec::Vec;
 
-use epolyfill_facts::{Call, Class, Fact, Kind, SiteId};
+use epolyfill_facts::mask::{OUT, UNASKED};
+use epolyfill_facts::{Call, Class, Fact, Kind, SiteId, errno};
 use hashbrown::HashMap;
 
+use super::ms;
 use super::pace::{Again, Tallies};
 use crate::auditor::Context;
 use crate::finding::{Finding, Grade, Rule};
 use crate::mirror::{FileId, RegistrationId};
 
-const OUT: u32 = 4;
-const ERR_OR_HUP: u32 = 0x18;
-const EAGAIN: i64 = 11;
-const ENOBUFS: i64 = 105;
-
 /// R2: a sleep of this length with room is a suspect …
-const SUSPECT_NS: u64 = 100_000_000;
+const SUSPECT_NS: u64 = ms(100);
 /// … and one of this length a fault.
-const FAULT_NS: u64 = 1_000_000_000;
+const FAULT_NS: u64 = ms(1_000);
 
 /// The most registrations of a process that are looked at.
 const MOST: usize = 64;
@@ -102,7 +99,7 @@ pub(crate) fn call(cx: &mut Context<'_>, state: &mut OfProcess, fact: &Fact<'_>)
         Class::Move => other,
         _ => return,
     };
-    let is_refused = answer == -EAGAIN || answer == -ENOBUFS;
+    let is_refused = [errno::EAGAIN, errno::ENOBUFS].contains(&errno::of(answer));
     let id = match cx.mirror.file_of(sink) {
         Some(id) => id,
         None if is_refused => {
@@ -269,7 +266,7 @@ pub(crate) fn tick(cx: &mut Context<'_>, state: &mut OfProcess) {
         }
         if slept < SUSPECT_NS
             || !is_choked(cx, file)
-            || cx.world.levels(fd, OUT | ERR_OR_HUP) != Some(OUT)
+            || cx.world.levels(fd, OUT | UNASKED) != Some(OUT)
             || state.sites.of(site, fd).is_none_or(|tally| tally.resumed > 0)
         {
             continue;
@@ -295,8 +292,9 @@ pub(crate) fn tick(cx: &mut Context<'_>, state: &mut OfProcess) {
 mod tests {
     use epolyfill_facts::{Call, Op};
 
-    use crate::rules::testing::{EDGE, IN, OUT, Story};
+    use crate::rules::testing::Story;
     use crate::{Grade, Rule};
+    use epolyfill_facts::mask::{EDGE, IN, OUT};
 
     /// A reply of 100,000 bytes is cut, and refused; then room is reported together with input.
     fn cut() -> Story {

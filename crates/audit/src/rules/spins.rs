@@ -1,7 +1,9 @@
 //! Waits that return at once, again and again, for an event that the program leaves as it is.
 
-use epolyfill_facts::{Call, Class, Fact, Kind, Op};
+use epolyfill_facts::mask::{IN, ONESHOT, OUT};
+use epolyfill_facts::{Call, Class, Fact, Kind, Op, errno};
 
+use super::ms;
 use crate::auditor::Context;
 use crate::finding::{Finding, Grade, Rule};
 use crate::mirror::{Batched, RegistrationId};
@@ -30,16 +32,10 @@ pub struct OfRegistration {
     is_rearmed: bool,
 }
 
-const IN: u32 = 1;
-const OUT: u32 = 4;
-const ONESHOT: u32 = 1 << 30;
-const EINTR: i64 = -4;
-const EAGAIN: i64 = -11;
-
 /// R9: this many waits in this time, each shorter than `SLEPT_NS`, as are their rounds on average.
 const ROUNDS: u32 = 64;
-const LEAST_NS: u64 = 20_000_000;
-const SLEPT_NS: u64 = 1_000_000;
+const LEAST_NS: u64 = ms(20);
+const SLEPT_NS: u64 = ms(1);
 
 /// Notes what a call does to the level of its descriptors.
 pub(crate) fn call(cx: &mut Context<'_>, fact: &Fact<'_>) {
@@ -58,7 +54,7 @@ pub(crate) fn call(cx: &mut Context<'_>, fact: &Fact<'_>) {
         let is_end = class == Class::Read && answer == 0 && is_stream;
         let spins = &mut file.state.spins;
         spins.was_read |= matches!(class, Class::Read | Class::Accept) && answer > 0;
-        if answer < 0 && answer != EINTR || is_end {
+        if answer < 0 && errno::of(answer) != errno::EINTR || is_end {
             spins.failure.get_or_insert((call, answer));
         } else {
             spins.answers += 1;
@@ -100,7 +96,7 @@ fn is_stuck(cx: &mut Context<'_>, batched: Batched, is_short: bool) -> bool {
     let bits = batched.event.bits;
     // Somebody else was faster, as with a listener that processes share.
     let is_race = failure.is_some_and(|(call, answer)| {
-        answer == EAGAIN
+        errno::of(answer) == errno::EAGAIN
             && match call.class() {
                 Class::Read | Class::Accept | Class::Move => bits & IN != 0,
                 Class::Write => bits & OUT != 0,
@@ -184,8 +180,9 @@ pub(crate) fn before_control(cx: &mut Context<'_>, control: &Fact<'_>) {
 
 #[cfg(test)]
 mod tests {
-    use crate::rules::testing::{EDGE, HUP, IN, OUT, Story};
+    use crate::rules::testing::Story;
     use crate::{Grade, Rule};
+    use epolyfill_facts::mask::{EDGE, HUP, IN, ONESHOT, OUT};
     use epolyfill_facts::{Call, Kind, Op};
 
     const SPIN: (Rule, Grade) = (Rule::Spin, Grade::Fault);
@@ -247,8 +244,8 @@ mod tests {
 
     #[test]
     fn a_oneshot_that_is_armed_again_unchanged_spins() {
-        let mut story = watching(4, Kind::Tcp, IN | 1 << 30);
-        rounds(&mut story, 4, HUP, |story| story.control(3, Op::Mod, 4, IN | 1 << 30, 0));
+        let mut story = watching(4, Kind::Tcp, IN | ONESHOT);
+        rounds(&mut story, 4, HUP, |story| story.control(3, Op::Mod, 4, IN | ONESHOT, 0));
         assert_eq!(story.findings(), [SPIN]);
     }
 

@@ -1,7 +1,8 @@
 //! Events that a close within the same batch made stale.
 
 use arrayvec::ArrayVec;
-use epolyfill_facts::{Class, Fact};
+use epolyfill_facts::errno::{EAGAIN, EBADF};
+use epolyfill_facts::{Class, Fact, errno};
 
 use crate::auditor::Context;
 use crate::finding::{Finding, Grade, Rule};
@@ -19,9 +20,6 @@ struct Stale {
     position: usize,
     finding: Finding,
 }
-
-const EBADF: i64 = -9;
-const EAGAIN: i64 = -11;
 
 /// Notes an unhandled event of a number that is about to be closed.
 pub(crate) fn close(cx: &mut Context<'_>, fd: i32) {
@@ -47,7 +45,7 @@ pub(crate) fn call(cx: &mut Context<'_>, call: &Fact<'_>) {
     let of_batch = thread.batch.len();
     let Some(at) = thread.state.stale.closed.iter().position(|stale| stale.fd == fd) else { return };
     let Some(stale) = thread.state.stale.closed.pop_at(at) else { return };
-    let grade = match (call.class(), answer) {
+    let grade = match (call.class(), errno::of(answer)) {
         (Class::Read | Class::Accept | Class::Write, EBADF) if cx.world.is_open(fd) != Some(true) => Grade::Fault,
         (Class::Read, EAGAIN) => Grade::Suspect,
         _ => return,
@@ -64,9 +62,10 @@ pub(crate) fn before_wait(cx: &mut Context<'_>) {
 
 #[cfg(test)]
 mod tests {
-    use crate::rules::testing::{IN, Story};
+    use crate::rules::testing::Story;
     use crate::{Grade, Rule};
     use epolyfill_facts::Call;
+    use epolyfill_facts::mask::IN;
 
     fn closed_in_a_batch() -> Story {
         let mut story = Story::new();

@@ -72,12 +72,6 @@ pub struct Story {
     pub tid: i32,
 }
 
-pub const EDGE: u32 = 1 << 31;
-pub const IN: u32 = 1;
-pub const OUT: u32 = 4;
-pub const HUP: u32 = 0x10;
-pub const RDHUP: u32 = 0x2000;
-
 impl Story {
     /// A process that uses the kernel's epoll.
     pub fn new() -> Story {

@@ -3,6 +3,7 @@
 use arrayvec::ArrayVec;
 use epolyfill_facts::Fact;
 
+use super::ms;
 use crate::auditor::Context;
 use crate::finding::{Finding, Grade, Rule};
 
@@ -27,7 +28,6 @@ pub struct OfThread {
 const CASES: usize = 16;
 /// Waits with 0 in a case.
 const ZEROS: u32 = 3;
-const MS: u64 = 1_000_000;
 /// Waits with 0 in a case, on average, that are suspect.
 const MANY: u32 = 50;
 
@@ -64,7 +64,7 @@ pub(crate) fn after_wait(cx: &mut Context<'_>, report: &Fact<'_>) {
     if timeouts.zeros == 0 {
         timeouts.zeros_since_ns = began_ns;
     }
-    if !is_empty || now - timeouts.zeros_since_ns >= MS {
+    if !is_empty || now - timeouts.zeros_since_ns >= ms(1) {
         (timeouts.expiry, timeouts.zeros) = (None, 0);
     } else if timeouts.expiry.is_some() {
         (timeouts.zeros, timeouts.ended_ns) = (timeouts.zeros + 1, now);
@@ -84,7 +84,7 @@ pub(crate) fn call(cx: &mut Context<'_>) {
 fn complete(timeouts: &mut OfThread) -> Option<Finding> {
     let zeros = core::mem::take(&mut timeouts.zeros);
     let (due, woke) = timeouts.expiry.take().filter(|_| zeros >= ZEROS)?;
-    let end = timeouts.ended_ns.checked_sub(due).filter(|end| *end < MS + MS / 20)?;
+    let end = timeouts.ended_ns.checked_sub(due).filter(|end| *end < ms(1) + ms(1) / 20)?;
     timeouts.late.try_push(woke.saturating_sub(due)).ok()?;
     timeouts.end.try_push(end).ok()?;
     timeouts.waits += zeros;

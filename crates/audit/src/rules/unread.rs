@@ -7,31 +7,27 @@
 
 use alloc::vec::Vec;
 
-use epolyfill_facts::{Call, Class, Fact, Kind, NO_FD};
+use epolyfill_facts::flags::{MSG_ERRQUEUE, MSG_OOB, MSG_PEEK};
+use epolyfill_facts::mask::{IN, INPUT};
+use epolyfill_facts::{Call, Class, Fact, Kind, NO_FD, errno};
 use hashbrown::HashMap;
 
 use super::pace::{Again, Tallies};
-use super::room;
+use super::{ms, room};
 use crate::auditor::Context;
 use crate::finding::{Finding, Grade, Rule};
 use crate::mirror::{FileId, Registration, RegistrationId};
 
-const INPUT: u32 = 0x41; // EPOLLIN, EPOLLRDNORM
-const MSG_OOB: i32 = 1;
-const MSG_PEEK: i32 = 2;
-const MSG_ERRQUEUE: i32 = 0x2000;
-
-const MS: u64 = 1_000_000;
 /// A shorter sleep does not count.
-const LEAST_NS: u64 = 5 * MS;
+const LEAST_NS: u64 = ms(5);
 /// Between two looks at a sleep.
-const LOOK_NS: u64 = 250 * MS;
+const LOOK_NS: u64 = ms(250);
 /// What is left for so long is reported, …
-const LEFT_NS: u64 = 1000 * MS;
+const LEFT_NS: u64 = ms(1000);
 /// … of streams, and where a clock of the program can be running, after so long, …
-const LEFT_STREAM_NS: u64 = 3000 * MS;
+const LEFT_STREAM_NS: u64 = ms(3000);
 /// … and at the end of the process after so long.
-const LEFT_AT_END_NS: u64 = 100 * MS;
+const LEFT_AT_END_NS: u64 = ms(100);
 /// Sleeps of a site that count as a fault.
 const LATE: u32 = 2;
 
@@ -252,14 +248,14 @@ pub(crate) fn call(cx: &mut Context<'_>, state: &mut OfProcess, id: FileId, fact
     let Fact::Call { call, fd, asked, answer, flags, began_ns, .. } = *fact else { return };
     let is_accept = call.class() == Class::Accept;
     let is_read = call.class() == Class::Read || call == Call::Splice;
-    if !is_accept && (!is_read || flags_of(call, flags) & (MSG_OOB | MSG_ERRQUEUE) != 0) {
+    if !is_accept && (!is_read || call.message_flags(flags) & (MSG_OOB | MSG_ERRQUEUE) != 0) {
         return;
     }
     let took = if is_accept { u64::from(answer >= 0) } else { u64::try_from(answer).unwrap_or(0) };
-    let is_peek = is_read && flags_of(call, flags) & MSG_PEEK != 0;
+    let is_peek = is_read && call.message_flags(flags) & MSG_PEEK != 0;
     let since_ns = cx.mirror.file(id).map_or(0, |file| file.since_ns);
     let Some(file) = cx.mirror.file_mut(id) else { return };
-    file.state.unread.is_drained |= is_accept && answer == -11;
+    file.state.unread.is_drained |= is_accept && errno::of(answer) == errno::EAGAIN;
     if is_accept && answer >= 0 && state.accepted.try_reserve(1).is_ok() {
         file.state.unread.alive += 1;
         state.accepted.insert(answer as i32, (id, since_ns));
@@ -277,11 +273,6 @@ pub(crate) fn call(cx: &mut Context<'_>, state: &mut OfProcess, id: FileId, fact
     {
         file.state.unread.taken += took;
     }
-}
-
-/// MSG_* flags, if the call has them.
-const fn flags_of(call: Call, flags: i32) -> i32 {
-    if matches!(call, Call::Recvfrom | Call::Recvmsg | Call::Recvmmsg) { flags } else { 0 }
 }
 
 /// Decides what a read of bytes that were slept on was.
@@ -314,13 +305,13 @@ fn read(cx: &mut Context<'_>, state: &mut OfProcess, id: RegistrationId, fd: i32
 
 /// Notes a read, and what is owed after it.
 fn after_read(cx: &mut Context<'_>, id: RegistrationId, is_accept: bool, (asked, answer): (u64, i64), is_peek: bool) {
-    /// EMFILE, ENFILE, ENOBUFS, ENOMEM: the connection waits on.
-    const TRY_AGAIN_LATER: [i64; 4] = [-24, -23, -105, -12];
+    /// After these the connection waits on.
+    const TRY_AGAIN_LATER: [i32; 4] = [errno::EMFILE, errno::ENFILE, errno::ENOBUFS, errno::ENOMEM];
     let Some(registration) = cx.mirror.registration_mut(id) else { return };
     let unread = &mut registration.state.unread;
-    let is_left = if is_accept { answer >= 0 || TRY_AGAIN_LATER.contains(&answer) } else { answer > 0 };
+    let is_left = if is_accept { answer >= 0 || TRY_AGAIN_LATER.contains(&errno::of(answer)) } else { answer > 0 };
     if !is_left {
-        if answer != -4 {
+        if errno::of(answer) != errno::EINTR {
             clear(cx, id);
         }
         return;
@@ -514,8 +505,7 @@ fn report(cx: &mut Context<'_>, id: RegistrationId, grade: Grade, count: u64, re
         reports.cast_signed(),
         end as i64,
     ];
-    let finding =
-        Finding { bits: INPUT & 1, count, worst_ns, numbers, ..cx.finding(Rule::SleptEdge, grade, registration) };
+    let finding = Finding { bits: IN, count, worst_ns, numbers, ..cx.finding(Rule::SleptEdge, grade, registration) };
     cx.report(finding);
 }
 
@@ -568,8 +558,9 @@ mod tests {
     use epolyfill_facts::{Call, Kind, Op};
     use std::vec::Vec;
 
-    use crate::rules::testing::{EDGE, IN, OUT, RDHUP, Story};
+    use crate::rules::testing::Story;
     use crate::{Grade, Rule};
+    use epolyfill_facts::mask::{EDGE, IN, OUT, RDHUP};
 
     const SLEPT: (Rule, Grade) = (Rule::SleptEdge, Grade::Fault);
     const SUSPECT: (Rule, Grade) = (Rule::SleptEdge, Grade::Suspect);

@@ -1,6 +1,7 @@
 //! Waits that fail.
 
 use epolyfill_facts::Fact;
+use epolyfill_facts::errno::EINTR;
 
 use crate::auditor::Context;
 use crate::finding::{Finding, Grade, Rule};
@@ -12,8 +13,6 @@ pub struct OfThread {
     epfd: i32,
     in_a_row: u32,
 }
-
-const EINTR: i32 = 4;
 
 /// R10: this many waits in a row fail with the same errno other than EINTR.
 const FAILING: u32 = 64;
