@@ -105,6 +105,7 @@ fn take_over() {
         facts::note_fork();
         become_child();
         File::deliver_all();
+        Watch::born();
     }
     // Not earlier: the functions called above call this one again.
     fork_mark::renew();

@@ -13,6 +13,7 @@
 //! | `stack` | call stacks of the program |
 //! | `kernel` | the kernel's own epoll, with the observer in front of it |
 //! | `wait` | a wait that ends for looks, unseen by the program |
+//! | `ticker` | a thread that looks while no thread of the program calls anything |
 
 #[cfg(feature = "see")]
 pub mod calls;
@@ -29,6 +30,8 @@ mod record;
 pub mod recorder;
 #[cfg(feature = "see")]
 mod stack;
+#[cfg(feature = "see")]
+mod ticker;
 #[cfg(feature = "see")]
 mod wait;
 #[cfg(feature = "see")]

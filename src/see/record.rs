@@ -1,6 +1,7 @@
 //! The record of the process: a file that is mapped, and then closed. `layout` in `crates/facts`
 //! describes it.
 
+use std::cell::Cell;
 use std::ffi::CStr;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 use std::sync::atomic::{AtomicU32, AtomicU64};
@@ -24,6 +25,8 @@ pub struct Record {
     sites: usize,
     /// The addresses of this library.
     library: (u64, u64),
+    /// Where the reader was when it was found stuck.
+    stuck_at: Cell<Option<usize>>,
 }
 
 // SAFETY: the mapping is never removed, and the recorder's lock lets one thread write.
@@ -43,7 +46,7 @@ impl Record {
         let base = base?;
         // A forked child makes a record of its own.
         let _ = sys::keep_from_children(base, bytes);
-        let mut record = Record { base, room, sites: 1, library: (0, 0) };
+        let mut record = Record { base, room, sites: 1, library: (0, 0), stuck_at: Cell::new(None) };
         record.note_maps();
         record.word(word::PID).store(sys::getpid() as u64, Relaxed);
         record.word(word::RING).store(room as u64, Relaxed);
@@ -82,11 +85,28 @@ impl Record {
         sys::futex_wake_shared(self.futex(word::CHANGES));
     }
 
-    /// Waits until a reader has read everything, at most so long.
-    pub fn await_reader(&self, limit_ns: u64) {
-        let end = sys::now() + limit_ns;
-        while self.futex(word::ACKNOWLEDGED).load(SeqCst) == 0 && sys::now() < end {
-            sys::futex_wait_shared(self.futex(word::ACKNOWLEDGED), 0, 20_000_000);
+    /// Whether a reader has attached, and runs.
+    fn has_reader(&self) -> bool {
+        sys::is_process(self.word(word::READER).load(Acquire) as i32)
+    }
+
+    /// Waits until the reader has read everything, if there is a reader or one may still attach.
+    pub fn await_reader(&self) {
+        /// A reader that has attached has so long, …
+        const PATIENCE_NS: u64 = 3_000_000_000;
+        /// … and so long to attach, if there is something to read.
+        const GRACE_NS: u64 = 100_000_000;
+        /// The time after which a reader that has been killed is noticed.
+        const LOOK_NS: u64 = 20_000_000;
+        let load = |index| self.word(index).load(Acquire);
+        let grace = if load(word::FINDINGS) > 0 || load(word::HEAD) > load(word::TAIL) { GRACE_NS } else { 0 };
+        let began = sys::now();
+        while self.futex(word::ACKNOWLEDGED).load(SeqCst) == 0 {
+            let limit = if self.has_reader() { PATIENCE_NS } else { grace };
+            if sys::now() - began >= limit {
+                break;
+            }
+            sys::futex_wait_shared(self.futex(word::ACKNOWLEDGED), 0, LOOK_NS);
         }
     }
 
@@ -165,19 +185,24 @@ impl Record {
         self.room != 0
     }
 
-    /// Appends a fact to the ring. Waits a little for the reader if it is full.
+    /// Appends a fact to the ring. It is lost if there is no room.
     pub fn put_fact(&self, fact: &[u8]) {
-        let bytes = layout::record_bytes(fact.len());
-        let mut patience = 200;
-        while !self.try_put_fact(fact, bytes) {
-            if patience == 0 {
-                self.word(word::LOST).fetch_add(1, Relaxed);
-                return;
-            }
-            patience -= 1;
-            self.announce();
-            sys::nap(1_000_000);
+        if !self.try_put_fact(fact, layout::record_bytes(fact.len())) {
+            self.word(word::LOST).fetch_add(1, Relaxed);
         }
+    }
+
+    /// Whether the ring is nearly full because its reader, which runs, is behind.
+    pub fn is_reader_behind(&self) -> bool {
+        let tail = self.word(word::TAIL).load(Acquire) as usize;
+        let used = self.word(word::HEAD).load(Relaxed) as usize - tail;
+        used > self.room / 4 * 3 && self.stuck_at.get() != Some(tail) && self.has_reader()
+    }
+
+    /// Notes that the reader has not freed anything for a while. The process does not slow down for
+    /// it until it does.
+    pub fn note_stuck_reader(&self) {
+        self.stuck_at.set(Some(self.word(word::TAIL).load(Acquire) as usize));
     }
 
     fn try_put_fact(&self, fact: &[u8], bytes: usize) -> bool {

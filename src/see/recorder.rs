@@ -5,7 +5,7 @@
 
 use std::cell::Cell;
 use std::sync::OnceLock;
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use epolyfill_audit::Auditor;
@@ -20,7 +20,8 @@ use super::observer::{Observer, Watch};
 use super::record::{MOST_PATH, Record};
 use super::stack::Stack;
 use super::world::Process;
-use super::{children, kernel};
+use super::{children, kernel, ticker};
+use crate::facts;
 use crate::graph::own_table;
 use crate::graph::ranks;
 use crate::lock::{self, Lock};
@@ -46,8 +47,10 @@ static WISH: OnceLock<Wish> = OnceLock::new();
 static ON: AtomicBool = AtomicBool::new(false);
 /// Facts that could not be taken.
 static LOST: AtomicU64 = AtomicU64::new(0);
-/// When a look is due that a rule asked for; `u64::MAX` for never.
+/// When a tick is due that a rule asked for; `u64::MAX` for never.
 static NEXT_TICK: AtomicU64 = AtomicU64::new(u64::MAX);
+/// When one is due in a thread that waits.
+static NEXT_LOOK: AtomicU64 = AtomicU64::new(u64::MAX);
 
 #[derive(Debug, Default)]
 struct State {
@@ -94,7 +97,12 @@ fn with<R>(work: impl FnOnce(&mut State, Stamp) -> R) -> Option<R> {
     // Under the lock: the times of the facts never go back.
     let stamp = Stamp { ns: sys::now(), tid: tid() };
     let result = work(&mut state, stamp);
-    NEXT_TICK.store(state.auditor.next_tick_ns().unwrap_or(u64::MAX), Relaxed);
+    NEXT_LOOK.store(state.auditor.next_look_ns().unwrap_or(u64::MAX), Relaxed);
+    let next_tick = state.auditor.next_tick_ns().unwrap_or(u64::MAX);
+    if NEXT_TICK.load(Relaxed) != next_tick {
+        NEXT_TICK.store(next_tick, SeqCst);
+        ticker::wake_for(next_tick);
+    }
     drop(state);
     sys::set_errno(errno);
     Some(result)
@@ -102,15 +110,45 @@ fn with<R>(work: impl FnOnce(&mut State, Stamp) -> R) -> Option<R> {
 
 /// Takes a fact.
 pub fn fact(fact: &Fact<'_>) {
-    with(|state, stamp| state.take(stamp, fact));
+    let is_behind = with(|state, stamp| {
+        state.take(stamp, fact);
+        state.record.as_ref().is_some_and(|record| record.has_ring() && record.is_reader_behind())
+    });
+    if is_behind == Some(true) {
+        await_room();
+    }
+    if matches!(fact, Fact::Report { .. }) && !ticker::runs() && next_tick_ns().is_some() {
+        ticker::start();
+    }
 }
 
-/// When a wait must return for [`tick`], by CLOCK_MONOTONIC.
+/// Gives a reader that is behind some time, which slows the program down.
+#[cold]
+fn await_room() {
+    /// A reader that frees nothing for so long is stuck.
+    const PATIENCE_MS: u32 = 100;
+    for _ in 0..PATIENCE_MS {
+        // Not under the lock, which no thread may hold while it sleeps.
+        sys::nap(1_000_000);
+        let is_behind = with(|state, _| state.record.as_ref().is_some_and(Record::is_reader_behind));
+        if is_behind != Some(true) {
+            return;
+        }
+    }
+    with(|state, _| state.record.as_ref().map(Record::note_stuck_reader));
+}
+
+/// When a thread must call [`tick`], by CLOCK_MONOTONIC.
 pub fn next_tick_ns() -> Option<u64> {
-    Some(NEXT_TICK.load(Relaxed)).filter(|ns| *ns != u64::MAX)
+    Some(NEXT_TICK.load(SeqCst)).filter(|ns| *ns != u64::MAX)
 }
 
-/// Lets the rules look, while nothing happens.
+/// When a thread must end its wait for [`tick`].
+pub fn next_look_ns() -> Option<u64> {
+    Some(NEXT_LOOK.load(Relaxed)).filter(|ns| *ns != u64::MAX)
+}
+
+/// Lets the rules look, while the program calls nothing.
 pub fn tick() {
     with(|state, stamp| state.ask(|auditor, process| auditor.tick(stamp, process)));
 }
@@ -323,6 +361,7 @@ impl Observer for Watch {
             return;
         }
         TID.with(|tid| tid.set(0));
+        ticker::reset_after_fork();
         children::enter(parent());
         if let Some(state) = STATE.get() {
             state.lock().begin(true, parent());
@@ -344,11 +383,11 @@ fn copy(bytes: &[u8]) -> Option<&'static [u8]> {
 
 /// The process ends: the rules conclude, and a reader has some time to read the rest.
 extern "C" fn end() {
-    const PATIENCE_NS: u64 = 3_000_000_000;
     fact(&Fact::Exit { status: 0 });
     ON.store(false, Release);
     let Some(state) = STATE.get() else { return };
-    if lock::interrupted() {
+    // A child that was forked unseen does not have the record.
+    if lock::interrupted() || facts::is_another() {
         return;
     }
     // Not under the lock, which no thread may hold while it sleeps.
@@ -356,7 +395,7 @@ extern "C" fn end() {
     if let Some(record) = record {
         record.word(word::STATE).store(layout::EXITING, Release);
         record.announce();
-        record.await_reader(PATIENCE_NS);
+        record.await_reader();
         record.word(word::STATE).store(layout::ENDED, Release);
     }
 }

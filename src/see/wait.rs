@@ -44,6 +44,6 @@ pub fn with_looks(
 fn due_within(limit: Limit) -> Limit {
     /// Looks that are overdue do not make the wait spin.
     const LEAST_NS: u64 = 1_000_000;
-    let until = recorder::next_tick_ns()?.saturating_sub(sys::now()).max(LEAST_NS);
+    let until = recorder::next_look_ns()?.saturating_sub(sys::now()).max(LEAST_NS);
     (limit.is_none_or(|limit| until < limit)).then_some(until)
 }

@@ -5,7 +5,7 @@ use epolyfill_facts::Kind;
 use libc::c_int;
 
 use super::record::Record;
-use super::{children, describe};
+use super::{children, describe, ticker};
 use crate::graph::file::kind;
 use crate::log::Line;
 use crate::sys;
@@ -70,7 +70,9 @@ impl World for Process<'_> {
         let mut buffer = [0; 1024];
         let text = sys::read_file(b"/proc/self/stat\0", &mut buffer).ok()?;
         let name = text.iter().rposition(|byte| *byte == b')')?;
-        std::str::from_utf8(&text[name + 1..]).ok()?.split_ascii_whitespace().nth(17)?.parse().ok()
+        let threads: usize =
+            std::str::from_utf8(&text[name + 1..]).ok()?.split_ascii_whitespace().nth(17)?.parse().ok()?;
+        Some(threads.saturating_sub(usize::from(ticker::runs())))
     }
 
     fn tls_pending(&mut self, _index: usize) -> Option<TlsPending> {

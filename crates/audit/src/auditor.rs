@@ -55,7 +55,20 @@ pub(crate) struct Context<'a> {
     pub world: &'a mut dyn World,
     pub summary: &'a mut Summary,
     findings: &'a mut Findings,
-    next_tick_ns: &'a mut Option<u64>,
+    due: &'a mut Due,
+}
+
+/// When a rule has asked for a tick.
+#[derive(Clone, Copy, Debug, Default)]
+struct Due {
+    /// By any thread.
+    tick_ns: Option<u64>,
+    /// By a thread that waits, between two parts of its wait.
+    look_ns: Option<u64>,
+}
+
+fn earlier(known: Option<u64>, ns: u64) -> Option<u64> {
+    Some(known.map_or(ns, |known| known.min(ns)))
 }
 
 impl Context<'_> {
@@ -101,9 +114,15 @@ impl Context<'_> {
         }
     }
 
-    /// Asks for [`Auditor::tick`] at a time, even if all threads sleep.
+    /// Asks for [`Auditor::tick`] at a time, in any thread, even if none calls anything.
     pub fn tick_at(&mut self, ns: u64) {
-        *self.next_tick_ns = Some(self.next_tick_ns.map_or(ns, |before| before.min(ns)));
+        self.due.tick_ns = earlier(self.due.tick_ns, ns);
+    }
+
+    /// Asks for [`Auditor::tick`] at a time, in a thread that waits: that its wait has gone on until
+    /// then proves that the kernel has no event for it.
+    pub fn look_at(&mut self, ns: u64) {
+        self.due.look_ns = earlier(self.due.look_ns, ns);
     }
 }
 
@@ -114,7 +133,7 @@ pub struct Auditor {
     findings: Findings,
     summary: Summary,
     poller: Option<Poller>,
-    next_tick_ns: Option<u64>,
+    due: Due,
     state: rules::OfProcess,
 }
 
@@ -139,9 +158,19 @@ impl Auditor {
         self.summary
     }
 
-    /// When [`Auditor::tick`] is due at the latest, by CLOCK_MONOTONIC.
+    /// When [`Auditor::tick`] is due at the latest, in any thread, by CLOCK_MONOTONIC.
     pub fn next_tick_ns(&self) -> Option<u64> {
-        self.next_tick_ns
+        self.due.tick_ns
+    }
+
+    /// When [`Auditor::tick`] is due at the latest in a thread that waits.
+    pub fn next_look_ns(&self) -> Option<u64> {
+        self.due.look_ns
+    }
+
+    /// When either is due.
+    pub fn next_due_ns(&self) -> Option<u64> {
+        self.due.look_ns.map_or(self.due.tick_ns, |ns| earlier(self.due.tick_ns, ns))
     }
 
     /// Counts facts that could not be taken.
@@ -154,9 +183,9 @@ impl Auditor {
         if let Fact::Start(start) = fact {
             self.poller = Some(start.poller);
             // What the parent found is in its own record.
-            (self.findings, self.summary, self.next_tick_ns) = (Findings::default(), Summary::default(), None);
+            (self.findings, self.summary, self.due) = (Findings::default(), Summary::default(), Due::default());
         }
-        if self.next_tick_ns.is_some_and(|due| due <= stamp.ns) {
+        if self.next_due_ns().is_some_and(|due| due <= stamp.ns) {
             self.tick(stamp, world);
         }
         let (mut cx, state) = self.context(stamp, world);
@@ -165,17 +194,19 @@ impl Auditor {
         }
     }
 
-    /// Looks at what can be seen only by looking: nothing happens while all threads sleep.
+    /// Looks at what can be seen only by looking: nothing happens while all threads sleep. The
+    /// thread of the stamp waits, or is away from its loop, or is none that waits at all.
     pub fn tick(&mut self, stamp: Stamp, world: &mut dyn World) {
-        self.next_tick_ns = None;
+        self.due.tick_ns = None;
+        self.due.look_ns = self.due.look_ns.filter(|due| *due > stamp.ns);
         let (mut cx, state) = self.context(stamp, world);
         rules::tick(&mut cx, state);
     }
 
     fn context<'a>(&'a mut self, stamp: Stamp, world: &'a mut dyn World) -> (Context<'a>, &'a mut rules::OfProcess) {
         let poller = self.poller.unwrap_or(Poller::Traced);
-        let Auditor { mirror, findings, summary, next_tick_ns, state, .. } = self;
-        (Context { stamp, poller, mirror, world, summary, findings, next_tick_ns }, state)
+        let Auditor { mirror, findings, summary, due, state, .. } = self;
+        (Context { stamp, poller, mirror, world, summary, findings, due }, state)
     }
 }
 
@@ -422,7 +453,7 @@ fn spend(cx: &mut Context<'_>) {
 
 #[cfg(test)]
 mod tests {
-    use epolyfill_facts::{Call, Fact, Kind, Poller, Start};
+    use epolyfill_facts::{Call, Fact, Kind, Poller, Stamp, Start};
     use std::vec::Vec;
 
     use crate::rules::testing::Story;
@@ -430,6 +461,25 @@ mod tests {
 
     fn fork() -> Fact<'static> {
         Fact::Start(Start { pid: 2, ppid: 1, is_fork: true, wall_offset_ns: 0, poller: Poller::Kernel })
+    }
+
+    #[test]
+    fn a_tick_of_another_thread_leaves_the_looks_of_one_that_waits() {
+        let mut story = Story::new();
+        story.create(3);
+        story.add(3, 4, IN | EDGE);
+        story.add(3, 5, IN | EDGE);
+        story.waits(3, -1);
+        story.reports(3, &[(4, IN)]);
+        let tick = story.auditor.next_tick_ns();
+        assert!(tick.is_some() && story.auditor.next_look_ns().is_none());
+        story.world.unread.insert(4, 9);
+        story.waits(3, -1);
+        let look = story.auditor.next_look_ns();
+        assert!(look.is_some() && look < tick);
+        let stamp = Stamp { ns: story.ns, tid: 2 };
+        story.auditor.tick(stamp, &mut story.world);
+        assert_eq!((story.auditor.next_tick_ns(), story.auditor.next_look_ns()), (None, look));
     }
 
     #[test]

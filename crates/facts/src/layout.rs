@@ -53,6 +53,9 @@ pub mod word {
     pub const RING: usize = 15;
     /// When the process began, CLOCK_MONOTONIC in nanoseconds.
     pub const BEGAN: usize = 16;
+    /// The process id of the reader, which the reader writes when it attaches; 0 for none. The
+    /// process slows down for a reader that is behind, and at its end waits for one that runs.
+    pub const READER: usize = 17;
     /// The first of six words: the summary of the audit.
     pub const SUMMARY: usize = 24;
 }

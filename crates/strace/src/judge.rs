@@ -257,7 +257,7 @@ impl<'a> Judge<'a> {
     /// Something has become readable: a process that has a tick to come looks now, not later.
     fn look(&mut self, now_ns: u64) {
         for process in self.processes.iter_mut().filter(|process| process.threads > 0) {
-            if process.auditor.next_tick_ns().is_some() {
+            if process.auditor.next_due_ns().is_some() {
                 process.look(&self.files, now_ns);
             }
         }
@@ -285,7 +285,7 @@ impl<'a> Judge<'a> {
 
     /// Notes when the audit of a process wants its next tick.
     fn arm(&mut self, process: usize) {
-        if let Some(due) = self.processes[process].auditor.next_tick_ns() {
+        if let Some(due) = self.processes[process].auditor.next_due_ns() {
             self.due_ns = Some(self.due_ns.map_or(due, |before| before.min(due)));
         }
     }
@@ -298,7 +298,7 @@ impl<'a> Judge<'a> {
             process.tick(&self.files, now_ns);
         }
         let next = self.processes.iter().filter(|process| process.threads > 0);
-        self.due_ns = next.filter_map(|process| process.auditor.next_tick_ns()).min();
+        self.due_ns = next.filter_map(|process| process.auditor.next_due_ns()).min();
     }
 
     fn end(self) -> Judged {

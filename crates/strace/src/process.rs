@@ -72,7 +72,7 @@ impl Process {
     pub fn tick(&mut self, files: &Files, now_ns: u64) {
         const MOST: u32 = 64;
         for _ in 0..MOST {
-            let Some(due) = self.auditor.next_tick_ns().filter(|due| *due <= now_ns) else { return };
+            let Some(due) = self.auditor.next_due_ns().filter(|due| *due <= now_ns) else { return };
             self.look(files, due);
         }
     }

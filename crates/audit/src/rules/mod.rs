@@ -205,7 +205,7 @@ pub(crate) fn exit(cx: &mut Context<'_>, state: &mut OfProcess, status: i32) {
     unread::exit(cx, &mut state.unread);
 }
 
-/// Called when a time that a rule asked for ([`Context::tick_at`]) has come.
+/// Called when a time that a rule asked for ([`Context::tick_at`], [`Context::look_at`]) has come.
 pub(crate) fn tick(cx: &mut Context<'_>, state: &mut OfProcess) {
     away::tick(cx);
     ghosts::tick(cx, &mut state.ghosts);

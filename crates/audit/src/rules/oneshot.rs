@@ -161,7 +161,7 @@ pub(crate) fn before_wait(cx: &mut Context<'_>) {
             if let Some(registration) = cx.mirror.registration_mut(id) {
                 registration.state.oneshot.is_listed = true;
             }
-            cx.tick_at(now + HABIT_NS);
+            cx.look_at(now + HABIT_NS);
         }
     }
     if let Ok(thread) = cx.mirror.thread_mut(tid) {
@@ -200,10 +200,10 @@ fn look(cx: &mut Context<'_>, state: (&mut OfProcess, &room::OfProcess), instanc
             }
             if is_high(cx, id, instance) {
                 high(cx, (&mut *state.0, state.1), id, limit);
-                cx.tick_at(now + 2 * HABIT_NS);
+                cx.look_at(now + 2 * HABIT_NS);
             } else if let Some(registration) = cx.mirror.registration_mut(id) {
                 registration.state.oneshot.high_ns = None;
-                cx.tick_at(now + ((now.saturating_sub(spent)) / 4).clamp(HABIT_NS, ms(2000)));
+                cx.look_at(now + ((now.saturating_sub(spent)) / 4).clamp(HABIT_NS, ms(2000)));
             }
             continue;
         }

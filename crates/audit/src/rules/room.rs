@@ -225,7 +225,7 @@ pub(crate) fn before_wait(cx: &mut Context<'_>, state: &mut OfProcess, sleeps: b
         }
         if sleeps && room.again.is_none() {
             room.since_ns.get_or_insert(now);
-            cx.tick_at(now + SUSPECT_NS);
+            cx.look_at(now + SUSPECT_NS);
         }
         at += 1;
     }
@@ -262,7 +262,7 @@ pub(crate) fn tick(cx: &mut Context<'_>, state: &mut OfProcess) {
             (registration.fd, registration.file, registration.site, room.bits, room.grade);
         let slept = now.saturating_sub(since);
         if slept < FAULT_NS {
-            cx.tick_at(if slept < SUSPECT_NS { since + SUSPECT_NS } else { since + FAULT_NS });
+            cx.look_at(if slept < SUSPECT_NS { since + SUSPECT_NS } else { since + FAULT_NS });
         }
         if slept < SUSPECT_NS
             || !is_choked(cx, file)

@@ -91,7 +91,7 @@ impl Story {
     /// Time passes; ticks that are due are made.
     pub fn pass_ms(&mut self, ms: u64) {
         let end = self.ns + ms * 1_000_000;
-        while let Some(due) = self.auditor.next_tick_ns().filter(|due| *due <= end) {
+        while let Some(due) = self.auditor.next_due_ns().filter(|due| *due <= end) {
             self.ns = self.ns.max(due);
             self.auditor.tick(Stamp { ns: self.ns, tid: self.tid }, &mut self.world);
         }

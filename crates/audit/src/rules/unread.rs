@@ -385,7 +385,7 @@ fn owes_at_wait(
         (unread.since_ns, unread.is_proved) = (Some(now), false);
     }
     if !is_said {
-        cx.tick_at(now + LEAST_NS);
+        cx.look_at(now + LEAST_NS);
     }
     true
 }
@@ -428,7 +428,7 @@ pub(crate) fn tick(cx: &mut Context<'_>, state: &mut OfProcess, room: &room::OfP
         };
         let begin = since.max(began_ns);
         if now < begin + LEAST_NS {
-            cx.tick_at(begin + LEAST_NS);
+            cx.look_at(begin + LEAST_NS);
             continue;
         }
         if room.is_any_choked() || !still_unread(cx, entry.0) {
@@ -451,7 +451,7 @@ fn left(cx: &mut Context<'_>, state: &mut OfProcess, id: RegistrationId, timeout
         || cx.mirror.instance(registration.instance).is_some_and(|instance| instance.state.unread.has_timer);
     let limit = if is_stream(file.kind) || is_clocked { LEFT_STREAM_NS } else { LEFT_NS };
     if slept < limit {
-        cx.tick_at(now + LOOK_NS.min(limit - slept));
+        cx.look_at(now + LOOK_NS.min(limit - slept));
         return;
     }
     let grade = grade_of_left(cx, registration);

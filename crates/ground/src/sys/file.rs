@@ -73,6 +73,13 @@ pub fn futex_wake_shared(word: &std::sync::atomic::AtomicU32) {
     let _ = unsafe { syscall!(Sysno::futex, std::ptr::from_ref(word), libc::FUTEX_WAKE, i32::MAX) };
 }
 
+/// Whether a process with this id runs, or has ended and not been waited for.
+pub fn is_process(pid: i32) -> bool {
+    // SAFETY: signal 0 is never delivered.
+    let answer = unsafe { syscall!(Sysno::kill, pid, 0) };
+    pid > 0 && !answer.is_err_and(|errno| errno.into_raw() == libc::ESRCH)
+}
+
 /// The target of a link; the path ends in NUL.
 pub fn link<'a>(path: &[u8], buffer: &'a mut [u8]) -> Result<&'a [u8], Errno> {
     debug_assert!(path.ends_with(b"\0"));
