@@ -4,6 +4,7 @@ use super::failure::{Failure, name, reason};
 use super::options::Options;
 use super::program::Depth;
 use super::{library, program, refuse};
+use crate::see::launch::{Observation, kernel_has_epoll};
 use crate::settings::{self, Complaint, Setting};
 use nix::errno::Errno;
 use nix::unistd::execvpe;
@@ -23,28 +24,20 @@ const ANY_ORDER: &str = "verify_asan_link_order=0";
 /// process that is about to exit.
 pub fn launch(options: &Options) -> Result<(), Failure> {
     let command = &options.program[0];
-    let library = library::find()?;
+    let library = if options.audit { library::find_observing()? } else { library::find()? };
     let path = program::find(command)?;
     let served = program::judge(&path, &library, options.no_kernel_epoll, Depth::Reasons)?;
 
     let existing: Vec<OsString> = served.first.clone().into_iter().chain(std::env::var_os(PRELOAD)).collect();
     let preload = library::preload(&library.entry()?, Some(&existing.join(OsStr::new(":"))));
     let mut set: Vec<(&str, OsString)> = vec![(PRELOAD, preload)];
-    let mut put = |setting: &'static Setting, value: &str| set.push((variable(setting), value.into()));
-    if options.counters {
-        put(&settings::COUNTERS, "1");
-    }
-    if options.no_children {
-        put(&settings::CHILDREN, "no");
-    }
-    if complain(options.poller.is_some()) {
-        put(&settings::QUIET, "1");
-    }
-    if let Some(poller) = options.poller {
-        put(&settings::POLLER, poller);
-    }
+    set.extend(chosen(options).into_iter().map(|(setting, value)| (variable(setting), value.into())));
     if served.checks_order {
         set.push((ASAN_OPTIONS, any_order(std::env::var_os(ASAN_OPTIONS))));
+    }
+    let observation = if options.audit { Some(Observation::begin()?) } else { None };
+    if let Some(observation) = &observation {
+        set.extend(observation.variables().into_iter().map(|(setting, value)| (variable(setting), value)));
     }
     let environment = environment(&set)?;
     let path_string = c_string(path.as_os_str())?;
@@ -62,6 +55,28 @@ pub fn launch(options: &Options) -> Result<(), Failure> {
         Errno::ENOENT | Errno::ENOTDIR => Failure::not_found(sentence),
         _ => Failure::cannot_run(sentence),
     })
+}
+
+/// The settings that the command line chooses.
+fn chosen(options: &Options) -> Vec<(&'static Setting, &'static str)> {
+    let mut chosen = Vec::new();
+    if options.counters {
+        chosen.push((&settings::COUNTERS, "1"));
+    }
+    if options.no_children {
+        chosen.push((&settings::CHILDREN, "no"));
+    }
+    if complain(options.poller.is_some()) {
+        chosen.push((&settings::QUIET, "1"));
+    }
+    // Whoever hunts a fault wants to see the program as it is without the library.
+    let is_usual = std::env::var_os(variable(&settings::POLLER)).is_none_or(|value| value.is_empty());
+    let of_kernel =
+        (options.audit && is_usual && !options.no_kernel_epoll && kernel_has_epoll()).then_some(settings::KERNEL);
+    if let Some(poller) = options.poller.or(of_kernel) {
+        chosen.push((&settings::POLLER, poller));
+    }
+    chosen
 }
 
 /// The name of a setting's variable.

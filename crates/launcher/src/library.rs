@@ -50,9 +50,38 @@ impl Library {
     }
 }
 
+/// The library with the observer: as it is installed, and as cargo builds it.
+const OBSERVING: [&str; 2] = ["libepolyfill-see.so", "libepolyfill_see.so"];
+
 /// Finds the library, and checks that it is complete and takes the place of libc's epoll.
 pub fn find() -> Result<Library, Failure> {
-    let path = locate()?;
+    checked(locate()?)
+}
+
+/// Finds the library with the observer: beside the ordinary one, or where that is searched for.
+pub fn find_observing() -> Result<Library, Failure> {
+    let found = find()?;
+    let ordinary = &found.path;
+    if OBSERVING.iter().any(|file| ordinary.ends_with(file)) {
+        return Ok(found);
+    }
+    let home = ordinary.parent().unwrap_or(Path::new("/"));
+    // Beside `deps`, where cargo puts the ordinary one for tests.
+    let build = home.parent().filter(|_| home.ends_with("deps"));
+    let launcher = own_file().ok().and_then(|file| file.parent().map(Path::to_owned));
+    let places = launcher.as_deref().map(directories).unwrap_or_default();
+    let homes = [Some(home), build].into_iter().flatten().map(Path::to_owned).chain(places);
+    let mut candidates = homes.flat_map(|home| OBSERVING.map(|file| home.join(file)));
+    match candidates.find(|path| path.is_file()) {
+        Some(path) => checked(path),
+        None => {
+            let [file, _] = OBSERVING;
+            Err(Failure::own(format!("--audit needs {file}, which is not in {}; install it there", name(home))))
+        }
+    }
+}
+
+fn checked(path: PathBuf) -> Result<Library, Failure> {
     let failed = |what: String| Failure::own(format!("the library {} {what}; {}", name(&path), way_out()));
     let unreadable = |error: std::io::Error| match error.kind() {
         ErrorKind::UnexpectedEof | ErrorKind::InvalidData => failed("is damaged".to_owned()),
@@ -144,11 +173,15 @@ fn newest_of_build(home: &Path) -> Option<PathBuf> {
     }
 }
 
-fn installed(home: &Path) -> Option<PathBuf> {
-    let lib = home.parent()?.join("lib");
+/// Where the library is installed, for a launcher in this directory.
+fn directories(home: &Path) -> Vec<PathBuf> {
+    let Some(lib) = home.parent().map(|prefix| prefix.join("lib")) else { return Vec::new() };
     let of_triplet = TRIPLET.map(|triplet| lib.join(triplet));
-    let directories = [Some(lib.clone()), of_triplet, Some(lib.join("epolyfill"))];
-    let mut candidates = directories.into_iter().flatten().map(|dir| dir.join(FILE));
+    [Some(lib.clone()), of_triplet, Some(lib.join("epolyfill"))].into_iter().flatten().collect()
+}
+
+fn installed(home: &Path) -> Option<PathBuf> {
+    let mut candidates = directories(home).into_iter().map(|dir| dir.join(FILE));
     // A path for which stat fails with EACCES counts as found, and is refused later.
     candidates.find(|path| match path.metadata() {
         Ok(found) => found.is_file(),
@@ -185,7 +218,10 @@ fn others(existing: Option<&OsStr>) -> impl Iterator<Item = &Path> {
 /// Whether an entry is the library by its name, with or without a version suffix.
 fn is_ours(entry: &Path) -> bool {
     let name = entry.file_name().unwrap_or_default().as_bytes();
-    name.strip_prefix(FILE.as_bytes()).is_some_and(|rest| rest.is_empty() || rest[0] == b'.')
+    let [installed, built] = OBSERVING;
+    [FILE, installed, built]
+        .into_iter()
+        .any(|file| name.strip_prefix(file.as_bytes()).is_some_and(|rest| rest.is_empty() || rest[0] == b'.'))
 }
 
 #[cfg(test)]

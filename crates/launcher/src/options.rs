@@ -19,6 +19,7 @@ enum Effect {
     Counters,
     Poller,
     NoChildren,
+    Audit,
     Completion,
 }
 
@@ -67,6 +68,7 @@ pub const TABLE: &[Row] = &[
     row(Some('c'), "counters", Effect::Counters, "Print the library's counters on standard error at exit."),
     row(None, "poller", Effect::Poller, "Choose how the library learns readiness.").taking("NAME", &POLLERS),
     row(None, "no-children", Effect::NoChildren, "Serve only the program, not its children."),
+    row(None, "audit", Effect::Audit, "Report faults in the program's use of epoll on standard error."),
     row(None, "check", Effect::Wish(Wish::Check), "Report whether the program can be served, without running it."),
     row(None, "doctor", Effect::Wish(Wish::Doctor), "Report the system features that the library can use, and the pollers."),
     row(None, "demo", Effect::Wish(Wish::Demo), "Show epolyfill at work beside the kernel's epoll and plain poll."),
@@ -84,6 +86,7 @@ pub struct Options {
     pub no_kernel_epoll: bool,
     pub counters: bool,
     pub no_children: bool,
+    pub audit: bool,
     pub poller: Option<&'static str>,
     /// The program and its arguments; never empty when the wish is to launch or to check.
     pub program: Vec<OsString>,
@@ -96,6 +99,7 @@ impl Options {
             Effect::NoKernelEpoll => self.no_kernel_epoll = true,
             Effect::Counters => self.counters = true,
             Effect::NoChildren => self.no_children = true,
+            Effect::Audit => self.audit = true,
             Effect::Poller => self.poller = argument,
             Effect::Completion => return Some(Wish::Completion(Shell::named(argument.unwrap_or_default()))),
             Effect::Wish(wish) => return Some(wish),
@@ -111,6 +115,7 @@ pub fn parse(words: Vec<OsString>) -> Result<Options, Failure> {
         no_kernel_epoll: false,
         counters: false,
         no_children: false,
+        audit: false,
         poller: None,
         program: Vec::new(),
     };
@@ -168,6 +173,7 @@ fn agree(options: &Options, asked: Option<&Row>) -> Result<(), Failure> {
                 Options { no_kernel_epoll: true, .. } => "no-kernel-epoll",
                 Options { counters: true, .. } => "counters",
                 Options { no_children: true, .. } => "no-children",
+                Options { audit: true, .. } => "audit",
                 Options { poller: Some(_), .. } if wish != Wish::Demo => "poller",
                 _ => return Ok(()),
             };

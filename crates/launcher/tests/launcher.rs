@@ -147,6 +147,7 @@ fn a_wrong_command_line_is_refused_in_one_line() {
     assert_refused(&words(&["--demo", "true"]), 125, "--demo takes no program");
     assert_refused(&words(&["--doctor", "true"]), 125, "--doctor takes no program");
     assert_refused(&words(&["--demo", "-c"]), 125, "--counters has no effect with --demo");
+    assert_refused(&words(&["--doctor", "--audit"]), 125, "--audit has no effect with --doctor");
     assert_refused(&words(&["--check", "--demo"]), 125, "--check and --demo are mutually exclusive");
     assert_refused(&words(&["--demo", "--check", "true"]), 125, "--demo and --check are mutually exclusive");
     assert_refused(&words(&["--completion=csh"]), 125, "use one of: bash, fish, zsh");
@@ -163,6 +164,7 @@ fn help_and_version_go_to_stdout() {
             "--no-kernel-epoll",
             "-c, --counters",
             "--poller=NAME",
+            "--audit",
             "--check",
             "--doctor",
             "--demo",
@@ -384,6 +386,17 @@ fn bash_completes_options_their_words_and_what_follows_the_program() {
     assert!(complete(&["epolyfill", "-c", "--poller", "=", "poll", "printen"]).starts_with("printenv"));
     assert_eq!(complete(&["epolyfill", "-c", "nginx", "--he"]), "offset 2");
     assert_eq!(complete(&["epolyfill", "--", "nginx", "--poller", ""]), "offset 2");
+}
+
+// The audit
+
+#[test]
+fn the_audit_needs_the_library_with_the_observer() {
+    let room = room("audit");
+    let copy = room.join("libepolyfill.so");
+    fs::copy(library(), &copy).unwrap();
+    let output = run(launcher(["--audit", "true"]).env("EPOLYFILL_LIBRARY", &copy));
+    assert_refused(&output, 125, "--audit needs libepolyfill-see.so, which is not in ");
 }
 
 // The filter

@@ -1,0 +1,123 @@
+//! Events that were dropped.
+
+use super::{Three, epoll_bits, monotonic, other, subject, unit};
+use crate::see::words::{counted, duration, errno, grouped};
+use epolyfill_audit::Finding;
+use epolyfill_facts::NO_FD;
+
+pub fn slept_edge(finding: &Finding) -> Three {
+    let [told, got, last, left, reports, end] = finding.numbers;
+    let unit = unit(finding.kind);
+    let (take, taken) = if unit == "byte" { ("read", "read") } else { ("accept", "accepted") };
+    let got = counted(got.unsigned_abs(), unit);
+    let verb = if got.starts_with("1 ") { "was" } else { "were" };
+    let took = match last {
+        0 => format!("nothing was {taken}"),
+        1 if unit == "byte" => format!("{got} {verb} read, the last read got all that it asked for"),
+        2 => format!("{got} {verb} read, the last read got less than it asked for"),
+        last if last < 0 => {
+            format!("{got} {verb} {taken}, the last {take} failed with {}", errno(last.saturating_neg()))
+        }
+        _ => format!("{got} {verb} {taken}"),
+    };
+    let left = match unit {
+        "byte" => counted(left.unsigned_abs(), "unread byte"),
+        _ => counted(left.unsigned_abs(), "waiting connection"),
+    };
+    let end = match end {
+        0 => ", and found them only with the next report",
+        1 => ", and they are still there",
+        2 => ", until the descriptor was closed",
+        _ => ", and they are still there at the exit",
+    };
+    let slept = duration(finding.worst_ns);
+    let when = monotonic(told.unsigned_abs());
+    let fact = format!(
+        "{} was reported readable at {when}; {took}. Then the loop slept {slept} on {left}{end}.",
+        subject(finding)
+    );
+    let reports = counted(reports.unsigned_abs(), "report");
+    let consequence = format!(
+        "An edge is reported once: what is left waits until more comes ({} in {reports}; it never read on by itself).",
+        counted(finding.count, "such sleep")
+    );
+    let remedy = match unit {
+        "byte" => "Read until EAGAIN, or remember that there is more.",
+        _ => "Accept until EAGAIN.",
+    };
+    (fact, consequence, remedy)
+}
+
+pub fn slept_room(finding: &Finding) -> Three {
+    let [told, asked, answer, ..] = finding.numbers;
+    let asked = counted(asked.unsigned_abs(), "byte");
+    let answer = match answer {
+        answer if answer < 0 => format!("failed with {}", errno(answer.saturating_neg())),
+        answer => format!("took {} of them", grouped(answer.unsigned_abs())),
+    };
+    let fact = format!(
+        "a write of {asked} to {} {answer}. Room was reported at {}, nothing was written, and all its threads slept {}.",
+        subject(finding),
+        monotonic(told.unsigned_abs()),
+        duration(finding.worst_ns),
+    );
+    let consequence = "The rest of the output waits although there is room for it.".to_owned();
+    (fact, consequence, "Go on writing when EPOLLOUT is reported, also if it is reported together with EPOLLIN.")
+}
+
+pub fn oneshot_asleep(finding: &Finding) -> Three {
+    let [told, at_once, _, unread, ..] = finding.numbers;
+    let unread = match unread {
+        ..=0 => String::new(),
+        unread => format!(" with {}", counted(unread.unsigned_abs(), &format!("unread {}", unit(finding.kind)))),
+    };
+    let fact = format!(
+        "{} was reported ({}) at {}, and was not armed again. It has been ready{unread} for {} while its threads sleep.",
+        subject(finding),
+        epoll_bits(finding.bits),
+        monotonic(told.unsigned_abs()),
+        duration(finding.worst_ns),
+    );
+    let consequence = match at_once {
+        ..=0 => "A one-shot registration reports nothing more until EPOLL_CTL_MOD arms it.".to_owned(),
+        n => format!(
+            "A one-shot registration reports nothing more until EPOLL_CTL_MOD arms it; the program did so at once {}.",
+            counted(n.unsigned_abs(), "time")
+        ),
+    };
+    (fact, consequence, "Arm it on every path through the handler, also where there is nothing to do.")
+}
+
+pub fn tls_pending(finding: &Finding) -> Three {
+    let bytes = match finding.numbers[0] {
+        ..=0 => "decrypted bytes".to_owned(),
+        bytes => counted(bytes.unsigned_abs(), "decrypted byte"),
+    };
+    let fact =
+        format!("the loop slept {} on {bytes} of {} (SSL_pending).", duration(finding.worst_ns), subject(finding));
+    let consequence =
+        "They wait in the TLS library, and the socket is empty: no event comes until the peer sends more.".to_owned();
+    (fact, consequence, "Call SSL_read until it wants more before the next wait.")
+}
+
+pub fn end_unheeded(finding: &Finding) -> Three {
+    let since = match finding.worst_ns {
+        0 => "nothing followed".to_owned(),
+        ns => format!("nothing followed for {}", duration(ns)),
+    };
+    let fact = format!(
+        "the end of {} was reported, and {since}: no close, shutdown, write or EPOLL_CTL_DEL.",
+        subject(finding)
+    );
+    let consequence = "The connection and its descriptor stay, for the peer as well.".to_owned();
+    (fact, consequence, "Close it when a read returns 0, or when EPOLLRDHUP or EPOLLHUP is reported.")
+}
+
+pub fn wake_astray(finding: &Finding) -> Three {
+    let fact = match finding.other {
+        NO_FD => format!("a wake-up was written to {}, to which no wait listens.", subject(finding)),
+        _ => format!("a wake-up was written to {}; it was meant for {}.", subject(finding), other(finding)),
+    };
+    let consequence = "The thread that it was meant for sleeps on.".to_owned();
+    (fact, consequence, "Keep the reader registered and armed as long as there are writers, and close it after them.")
+}

@@ -1,0 +1,139 @@
+//! Time that is lost: spins, blocked loops, wasted wake-ups.
+
+use super::{Three, call_name, epoll_bits, other, subject, time_at};
+use crate::see::words::{counted, duration, errno, grouped};
+use epolyfill_audit::Finding;
+use epolyfill_facts::NO_FD;
+
+pub fn spin(finding: &Finding) -> Three {
+    let [waits, call, number, is_rearmed, elapsed, _] = finding.numbers;
+    let deed = match (call, is_rearmed) {
+        (..=-1, 1) => "it was armed again each time, with the same mask".to_owned(),
+        (..=-1, _) => "nothing was done with it".to_owned(),
+        _ => format!("{} failed with {} each time", call_name(call), errno(number)),
+    };
+    let fact = format!(
+        "{} in {} reported {} of {}, and {deed}.",
+        counted(waits.unsigned_abs(), "wait"),
+        duration(elapsed.unsigned_abs()),
+        epoll_bits(finding.bits),
+        subject(finding),
+    );
+    let only = |bits: i32| finding.bits != 0 && finding.bits & !(bits as u32) == 0;
+    let is_out_of_numbers = [libc::EMFILE, libc::ENFILE].map(i64::from).contains(&number);
+    let remedy = match () {
+        () if call >= 0 && is_out_of_numbers => {
+            "Delete the listener from the instance until a descriptor is free again."
+        }
+        () if call >= 0 => "Handle the error: close the descriptor, or delete the registration.",
+        () if only(libc::EPOLLHUP | libc::EPOLLERR) => {
+            "EPOLLHUP and EPOLLERR cannot be masked: delete the registration, or close."
+        }
+        () if only(libc::EPOLLOUT | libc::EPOLLWRNORM) => "Ask for EPOLLOUT only while there is something to write.",
+        () => "Read what is there, close at the end, or do not ask for what is not wanted.",
+    };
+    (fact, "Each wait returns at once, and the loop takes a whole processor.".to_owned(), remedy)
+}
+
+pub fn failing_wait(finding: &Finding) -> Three {
+    let error = errno(finding.numbers[0]);
+    let fact = format!("{} in a row on instance {} failed with {error}.", counted(finding.count, "wait"), finding.epfd);
+    let consequence = "The loop takes a whole processor, and no event comes.".to_owned();
+    (fact, consequence, "Leave the loop on every error but EINTR.")
+}
+
+pub fn timeout_truncated(finding: &Finding) -> Three {
+    let [waits, ..] = finding.numbers;
+    let fact = format!(
+        "{} with the time-out 0 ran ahead of {}: after a wait of {} the rest, {} on average, was cut off to 0.",
+        counted(waits.unsigned_abs(), "wait"),
+        counted(finding.count, "deadline"),
+        time_at(finding, 1),
+        time_at(finding, 2),
+    );
+    let consequence = "The loop spins through the last part of a millisecond before each deadline.".to_owned();
+    (fact, consequence, "Round time-outs up to whole milliseconds, or use epoll_pwait2.")
+}
+
+pub fn blocked(finding: &Finding) -> Three {
+    let fact = format!(
+        "{} on {} took {} in a thread that waits on its instance; O_NONBLOCK is clear.",
+        call_name(finding.numbers[1]),
+        subject(finding),
+        duration(finding.worst_ns),
+    );
+    let consequence = "All other descriptors of the loop wait meanwhile.".to_owned();
+    (fact, consequence, "Set O_NONBLOCK on descriptors that are registered.")
+}
+
+fn away(finding: &Finding) -> String {
+    let ready = match finding.numbers[1] {
+        ..=0 => "was ready at the end of it".to_owned(),
+        _ => format!("was ready for {} of it", time_at(finding, 1)),
+    };
+    match finding.other {
+        NO_FD => String::new(),
+        _ => format!("; {} {ready}", other(finding)),
+    }
+}
+
+pub fn slow_handler(finding: &Finding) -> Three {
+    let fact = format!(
+        "thread {} was away from its loop for {} (CPU {}, in calls that are seen {}, asleep in others {}, waiting for a \
+         processor {}) after an event of {}{}.",
+        finding.tid,
+        time_at(finding, 0),
+        time_at(finding, 2),
+        time_at(finding, 5),
+        time_at(finding, 3),
+        time_at(finding, 4),
+        subject(finding),
+        away(finding),
+    );
+    let consequence = "Everything else of this loop waits as long.".to_owned();
+    (fact, consequence, "Do long work in another thread, or in parts.")
+}
+
+pub fn starved_by(finding: &Finding) -> Three {
+    let fact = format!(
+        "thread {} stayed with {} for {} ({} % of its calls){}.",
+        finding.tid,
+        subject(finding),
+        time_at(finding, 0),
+        finding.numbers[5],
+        away(finding),
+    );
+    let consequence = "One busy descriptor keeps the others waiting.".to_owned();
+    (fact, consequence, "Limit the bytes or calls per event, remember that there is more, and go on with the next.")
+}
+
+pub fn herd(finding: &Finding) -> Three {
+    let fact = format!("arrivals at {} woke several waiters each, of which one found something.", subject(finding));
+    let consequence =
+        format!("The others woke in vain, {}: their first call returned EAGAIN.", counted(finding.count, "time"));
+    (fact, consequence, "Register it with EPOLLEXCLUSIVE, or give each worker a listener with SO_REUSEPORT.")
+}
+
+pub fn idle_control(finding: &Finding) -> Three {
+    let fact = format!("{} of {} changed nothing.", counted(finding.count, "call of epoll_ctl"), subject(finding));
+    (fact, "Each is a system call for nothing.".to_owned(), "Remember the mask, and call epoll_ctl only if it changes.")
+}
+
+pub fn exclusive_share(finding: &Finding) -> Three {
+    let fact = format!("one of several waiters gets nearly all exclusive events of {}.", subject(finding));
+    let consequence = "Linux wakes the last waiter first; the others stay idle under load.".to_owned();
+    (fact, consequence, "Give each worker a listener of its own, with SO_REUSEPORT.")
+}
+
+pub fn full_batch(finding: &Finding) -> Three {
+    let fact = format!("nearly all waits on instance {} filled their array.", finding.epfd);
+    let consequence = format!("More is ready than a wait reports ({} so far).", grouped(finding.count));
+    (fact, consequence, "Use a larger array.")
+}
+
+pub fn blocking_edge(finding: &Finding) -> Three {
+    let fact = format!("{} is read while it is blocking.", subject(finding));
+    let consequence =
+        "An edge-triggered descriptor is read until EAGAIN, and a blocking one never returns that.".to_owned();
+    (fact, consequence, "Set O_NONBLOCK.")
+}

@@ -1,0 +1,64 @@
+// Common functions of the programs in this directory, which are run under `epolyfill --audit`. The
+// lines at the beginning of each say what the audit has to find: "audit: GRADE RULE FUNCTION", or
+// "audit: nothing".
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define CHECK(condition)                                                                     \
+    do {                                                                                     \
+        if (!(condition)) {                                                                  \
+            fprintf(stderr, "%s:%d: %s: %m\n", __FILE__, __LINE__, #condition);              \
+            exit(99);                                                                        \
+        }                                                                                    \
+    } while (0)
+
+static inline void rest(long ms)
+{
+    struct timespec time = {ms / 1000, ms % 1000 * 1000000};
+    while (nanosleep(&time, &time) != 0)
+        ;
+}
+
+static inline void pair(int fds[2])
+{
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) == 0);
+}
+
+static inline int new_instance(void)
+{
+    int epfd = epoll_create1(EPOLL_CLOEXEC);
+    CHECK(epfd >= 0);
+    return epfd;
+}
+
+// Not inlined, so that the registration site has this function's caller below it.
+__attribute__((noinline, unused)) static void watch(int epfd, int fd, unsigned events)
+{
+    struct epoll_event event = {.events = events, .data.fd = fd};
+    CHECK(epoll_ctl(epfd, EPOLL_CTL_ADD, fd, &event) == 0);
+}
+
+// A child that sends a message of so many bytes every 100 ms.
+static inline pid_t sender(int fd, int messages, size_t bytes)
+{
+    char message[1024] = {0};
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        for (int i = 0; i < messages; i++) {
+            rest(100);
+            CHECK(write(fd, message, bytes) == (ssize_t)bytes);
+        }
+        _exit(0);
+    }
+    return child;
+}
