@@ -103,10 +103,14 @@ unsafe fn time(limit: *const timespec) -> Result<Timeout, Errno> {
         return Ok(None);
     }
     // SAFETY: the caller answers for the address.
-    let limit = unsafe { uaccess::read(limit) }?;
+    nanoseconds(unsafe { uaccess::read(limit) }?).map(Some)
+}
+
+/// The nanoseconds of a time-out. EINVAL for a negative or an unnormalized one.
+pub fn nanoseconds(limit: timespec) -> Result<u64, Errno> {
     let seconds = u64::try_from(limit.tv_sec).map_err(|_| Errno::EINVAL)?;
     let nanoseconds = u64::try_from(limit.tv_nsec).ok().filter(|&ns| ns < 1_000_000_000).ok_or(Errno::EINVAL)?;
-    Ok(Some(seconds.saturating_mul(1_000_000_000).saturating_add(nanoseconds)))
+    Ok(seconds.saturating_mul(1_000_000_000).saturating_add(nanoseconds))
 }
 
 /// # Safety

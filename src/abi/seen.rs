@@ -3,6 +3,7 @@
 
 use epolyfill_facts::Form;
 use libc::{c_int, epoll_event, sigset_t, timespec};
+use nix::errno::Errno;
 
 use crate::abi::calls;
 use crate::see::calls::{self as seen, Limit, Wait};
@@ -66,8 +67,8 @@ pub unsafe fn pwait(
     mask: *const sigset_t,
     bytes: usize,
 ) -> c_int {
-    let limit = calls::milliseconds(timeout);
-    let wait = Wait { form: Form::EpollPwait, epfd, events, max, limit, mask: mask_of(mask) };
+    let (bits, limit) = masked(mask, calls::milliseconds(timeout));
+    let wait = Wait { form: Form::EpollPwait, epfd, events, max, limit, mask: bits };
     // SAFETY: the caller answers for the addresses.
     unsafe {
         served(wait, || {
@@ -93,13 +94,10 @@ pub unsafe fn pwait2(
     mask: *const sigset_t,
     bytes: usize,
 ) -> c_int {
-    let time = sys::copy_in(limit).ok();
-    let nanoseconds = |time: timespec| {
-        let seconds = u64::try_from(time.tv_sec).ok()?;
-        seconds.checked_mul(1_000_000_000)?.checked_add(u64::try_from(time.tv_nsec).ok()?)
-    };
-    let wait =
-        Wait { form: Form::EpollPwait2, epfd, events, max, limit: time.and_then(nanoseconds), mask: mask_of(mask) };
+    let time = if limit.is_null() { Ok(None) } else { sys::copy_in(limit).and_then(calls::nanoseconds).map(Some) };
+    // A time that is refused is not waited for.
+    let (bits, limit_ns) = masked(mask, time.unwrap_or(Some(0)));
+    let wait = Wait { form: Form::EpollPwait2, epfd, events, max, limit: limit_ns, mask: bits };
     // SAFETY: the caller answers for the addresses.
     unsafe {
         served(wait, || {
@@ -125,17 +123,27 @@ unsafe fn served(wait: Wait, whole: impl FnOnce() -> c_int) -> c_int {
         // SAFETY: the caller answers for `events`; time and mask outlive the call. The kernel reads
         // eight bytes of the mask, and libc passes the address on.
         unsafe {
-            if kernel::is_chosen() {
-                kernel::pwait2(epfd, events, max, time, mask)
-            } else {
-                calls::pwait2(epfd, events, max, time, mask, KERNEL_SIGSET_BYTES)
+            if !kernel::is_chosen() {
+                return calls::pwait2(epfd, events, max, time, mask, KERNEL_SIGSET_BYTES);
             }
+            let answer = kernel::pwait2(epfd, events, max, time, mask);
+            if answer >= 0 || sys::last_errno() != Errno::ENOSYS {
+                return answer;
+            }
+            // Before Linux 5.11.
+            let ms = limit.map(|ns| ns.div_ceil(1_000_000));
+            kernel::pwait(epfd, events, max, ms.map_or(-1, |ms| c_int::try_from(ms).unwrap_or(c_int::MAX)), mask)
         }
     };
     // SAFETY: as for the caller.
     unsafe { seen::wait(wait, || seen::with_looks(limit, mask, whole, piece)) }
 }
 
-fn mask_of(mask: *const sigset_t) -> Option<SigMask> {
-    if mask.is_null() { None } else { sys::copy_in(mask.cast::<SigMask>()).ok() }
+/// The signal mask of a wait, and its limit: none at all if the mask cannot be read, which the call
+/// itself will find.
+fn masked(mask: *const sigset_t, limit: Limit) -> (Option<SigMask>, Limit) {
+    if mask.is_null() {
+        return (None, limit);
+    }
+    sys::copy_in(mask.cast::<SigMask>()).map_or((None, Some(0)), |mask| (Some(mask), limit))
 }

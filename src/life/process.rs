@@ -106,6 +106,8 @@ fn take_over() {
         become_child();
         File::deliver_all();
         Watch::born();
+    } else {
+        Watch::lost();
     }
     // Not earlier: the functions called above call this one again.
     fork_mark::renew();
@@ -155,6 +157,7 @@ pub fn with_vfork_child(fork: impl FnOnce() -> isize) -> isize {
     start();
     let child = fork();
     if child == 0 {
+        Watch::lost();
         fork_mark::renew();
     }
     child
@@ -230,6 +233,7 @@ extern "C" fn after_fork_in_child() {
         // The graph has the numbers of another descriptor table than the child's.
         // SAFETY: `before_fork` ran in this thread.
         unsafe { unlock_all() };
+        Watch::lost();
         return fork_mark::renew();
     }
     own_table::begin_anew();

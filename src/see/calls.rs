@@ -75,12 +75,16 @@ pub unsafe fn control(
     if !recorder::is_on() {
         return make();
     }
-    // Before the call: an event may follow at once, in another thread.
-    let passed = (op != libc::EPOLL_CTL_DEL).then(|| sys::copy_in(event).ok()).flatten();
-    let (events, data) = passed.map_or((0, 0), |event| (event.events, event.u64));
     let began_ns = sys::now();
     let result = make();
     let errno = errno_of(result);
+    let passed = match op {
+        libc::EPOLL_CTL_DEL => None,
+        // SAFETY: the call has read the event there.
+        _ if errno == 0 => Some(unsafe { event.read_unaligned() }),
+        _ => sys::copy_in(event).ok(),
+    };
+    let (events, data) = passed.map_or((0, 0), |event| (event.events, event.u64));
     let wants_site = op == libc::EPOLL_CTL_ADD || errno != 0;
     let site = if wants_site { recorder::site() } else { SiteId(0) };
     recorder::fact(&Fact::Control { epfd, op, fd, events, data, errno, site, began_ns });
@@ -114,8 +118,7 @@ pub unsafe fn wait(wait: Wait, make: impl FnOnce() -> c_int) -> c_int {
     }
     let Wait { form, epfd, events, max, limit, mask } = wait;
     let timeout_ns = limit.map_or(-1, |ns| i64::try_from(ns).unwrap_or(i64::MAX));
-    recorder::fact(&Fact::Wait { epfd, max, timeout_ns });
-    let began_ns = sys::now();
+    let began_ns = recorder::fact(&Fact::Wait { epfd, max, timeout_ns }).unwrap_or_else(sys::now);
     let result = make();
     let errno = errno_of(result);
     let n = usize::try_from(result).unwrap_or(0);
@@ -132,7 +135,7 @@ pub unsafe fn wait(wait: Wait, make: impl FnOnce() -> c_int) -> c_int {
 #[derive(Clone, Copy)]
 struct Packed(epoll_event);
 
-/// Passes events on as those of a fact. If there is no memory for many, the rest is left out.
+/// Passes events on as those of a fact. If there is no memory for many, the rest is lost.
 fn with_events(reported: &[Packed], take: impl FnOnce(&[Event])) {
     const FEW: usize = 64;
     let event = |reported: &Packed| {
@@ -143,6 +146,9 @@ fn with_events(reported: &[Packed], take: impl FnOnce(&[Event])) {
     if reported.len() > FEW && many.try_reserve_exact(reported.len()).is_ok() {
         many.extend(reported.iter().map(event));
         return take(&many);
+    }
+    if reported.len() > FEW {
+        recorder::lose();
     }
     let mut few = [Event::default(); FEW];
     let n = reported.len().min(FEW);

@@ -30,6 +30,10 @@ pub trait Observer {
     #[inline(always)]
     fn born() {}
 
+    /// The process is a forked child of which the observer has no true picture.
+    #[inline(always)]
+    fn lost() {}
+
     /// The process is about to execute another program.
     #[inline(always)]
     fn executing() {}

@@ -185,53 +185,65 @@ impl Record {
         self.room != 0
     }
 
-    /// Appends a fact to the ring. It is lost if there is no room.
-    pub fn put_fact(&self, fact: &[u8]) {
-        if !self.try_put_fact(fact, layout::record_bytes(fact.len())) {
+    /// Appends a fact to the ring, which `write` encodes in at most so many bytes, and whose length it
+    /// returns. The fact is lost if there is no room.
+    pub fn put_fact(&self, most: usize, write: impl FnOnce(&mut [u8]) -> usize) {
+        let most = layout::record_bytes(most);
+        let head = self.word(word::HEAD).load(Relaxed) as usize;
+        let tail = self.word(word::TAIL).load(Acquire) as usize;
+        let at = head % self.room;
+        let padding = if self.room - at < most { self.room - at } else { 0 };
+        if head + padding + most - tail > self.room {
             self.word(word::LOST).fetch_add(1, Relaxed);
+            return;
         }
+        if padding > 0 {
+            self.finish_fact(at, padding, layout::PADDING);
+        }
+        let at = (head + padding) % self.room;
+        // SAFETY: the bytes are in the mapping. Readers leave them alone before they are published,
+        // and one thread at a time writes.
+        let bytes = unsafe {
+            let first = self.base.add(layout::RING + at + layout::RECORD_HEADER);
+            std::slice::from_raw_parts_mut(first, most - layout::RECORD_HEADER)
+        };
+        let length = write(bytes);
+        let bytes = layout::record_bytes(length);
+        self.finish_fact(at, bytes, length as u32);
+        let next = head + padding + bytes;
+        self.word(word::HEAD).store(next as u64, Release);
+        let half = self.room / 2;
+        if head / half != next / half {
+            self.announce();
+        }
+    }
+
+    /// Writes the header of a record of the ring, which publishes it.
+    fn finish_fact(&self, at: usize, bytes: usize, length: u32) {
+        self.put(layout::RING + at + 4, &length.to_ne_bytes());
+        // SAFETY: in the mapping, and aligned to 8 bytes as all records.
+        let first = unsafe { &*self.base.add(layout::RING + at).cast::<AtomicU32>() };
+        first.store(bytes as u32, Release);
     }
 
     /// Whether the ring is nearly full because its reader, which runs, is behind.
     pub fn is_reader_behind(&self) -> bool {
         let tail = self.word(word::TAIL).load(Acquire) as usize;
         let used = self.word(word::HEAD).load(Relaxed) as usize - tail;
-        used > self.room / 4 * 3 && self.stuck_at.get() != Some(tail) && self.has_reader()
+        if used <= self.room / 4 * 3 || self.stuck_at.get() == Some(tail) {
+            return false;
+        }
+        let has_reader = self.has_reader();
+        if !has_reader {
+            self.note_stuck_reader();
+        }
+        has_reader
     }
 
     /// Notes that the reader has not freed anything for a while. The process does not slow down for
     /// it until it does.
     pub fn note_stuck_reader(&self) {
         self.stuck_at.set(Some(self.word(word::TAIL).load(Acquire) as usize));
-    }
-
-    fn try_put_fact(&self, fact: &[u8], bytes: usize) -> bool {
-        let head = self.word(word::HEAD).load(Relaxed) as usize;
-        let tail = self.word(word::TAIL).load(Acquire) as usize;
-        let at = head % self.room;
-        let rest = self.room - at;
-        let padding = if rest < bytes { rest } else { 0 };
-        if head + padding + bytes - tail > self.room {
-            return false;
-        }
-        if padding > 0 {
-            self.put_record(at, padding, layout::PADDING, &[]);
-        }
-        self.put_record((head + padding) % self.room, bytes, fact.len() as u32, fact);
-        self.word(word::HEAD).store((head + padding + bytes) as u64, Release);
-        let half = self.room / 2;
-        if head / half != (head + padding + bytes) / half {
-            self.announce();
-        }
-        true
-    }
-
-    fn put_record(&self, at: usize, bytes: usize, length: u32, fact: &[u8]) {
-        self.put(layout::RING + at + 4, &length.to_ne_bytes());
-        self.put(layout::RING + at + layout::RECORD_HEADER, fact);
-        // SAFETY: in the mapping, and aligned to 8 bytes as all records.
-        let first = unsafe { &*self.base.add(layout::RING + at).cast::<AtomicU32>() };
-        first.store(bytes as u32, Release);
     }
 }
 

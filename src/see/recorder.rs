@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use epolyfill_audit::Auditor;
 use epolyfill_audit::counts::Counts;
 use epolyfill_facts::layout::{self, word};
-use epolyfill_facts::wire::{self, MOST_BYTES, MOST_EVENTS};
+use epolyfill_facts::wire::{self, MOST_EVENTS};
 use epolyfill_facts::{Event, Fact, Poller, SiteId, Stamp, Start};
 use hashbrown::HashMap;
 use libc::c_int;
@@ -22,6 +22,7 @@ use super::stack::Stack;
 use super::world::Process;
 use super::{children, kernel, ticker};
 use crate::facts;
+use crate::fork_mark;
 use crate::graph::own_table;
 use crate::graph::ranks;
 use crate::lock::{self, Lock};
@@ -59,6 +60,8 @@ struct State {
     counts: Option<Counts>,
     record: Option<Record>,
     sites: HashMap<u64, SiteId>,
+    /// The events of the last report that was written, for the next one.
+    events: Vec<Event>,
 }
 
 static STATE: OnceLock<Lock<State>> = OnceLock::new();
@@ -66,6 +69,8 @@ static STATE: OnceLock<Lock<State>> = OnceLock::new();
 thread_local! {
     /// The thread's id; 0 before it is known.
     static TID: Cell<i32> = const { Cell::new(0) };
+    /// The thread was last seen in a vfork child, which has its parent's thread-locals.
+    static IS_CHILD: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Whether facts are taken.
@@ -83,12 +88,31 @@ fn tid() -> i32 {
     })
 }
 
+/// Whether a fact of the calling thread changes what the numbers of a process name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Changes {
+    Numbers,
+    Nothing,
+}
+
+/// Whether the calling thread's numbers are not those of this process: it is in a vfork child, or
+/// has a descriptor table of its own. Such a child is noticed when it first closes or duplicates a
+/// number; until then its numbers are those of the process. To ask for the process id each time
+/// would cost more than all the rest.
+fn is_elsewhere(changes: Changes) -> bool {
+    fork_mark::settle();
+    if changes == Changes::Numbers || IS_CHILD.get() || !fork_mark::is_set_up() {
+        IS_CHILD.set(facts::is_another());
+    }
+    IS_CHILD.get() || fork_mark::is_gone() || own_table::is_unshared()
+}
+
 /// Runs `work` on the state with the present stamp, unless this is a place where no fact is taken.
-fn with<R>(work: impl FnOnce(&mut State, Stamp) -> R) -> Option<R> {
+fn with<R>(changes: Changes, work: impl FnOnce(&mut State, Stamp) -> R) -> Option<R> {
     if !is_on() {
         return None;
     }
-    if lock::interrupted() || own_table::is_borrowed() {
+    if lock::interrupted() || is_elsewhere(changes) {
         LOST.fetch_add(1, Relaxed);
         return None;
     }
@@ -108,18 +132,29 @@ fn with<R>(work: impl FnOnce(&mut State, Stamp) -> R) -> Option<R> {
     Some(result)
 }
 
-/// Takes a fact.
-pub fn fact(fact: &Fact<'_>) {
-    let is_behind = with(|state, stamp| {
+/// Takes a fact; returns its time, if facts are taken here.
+pub fn fact(fact: &Fact<'_>) -> Option<u64> {
+    let changes = match fact {
+        Fact::Close { .. } | Fact::Dup { .. } | Fact::Fork { .. } | Fact::Exec | Fact::Exit { .. } => Changes::Numbers,
+        _ => Changes::Nothing,
+    };
+    let (ns, is_behind) = with(changes, |state, stamp| {
         state.take(stamp, fact);
-        state.record.as_ref().is_some_and(|record| record.has_ring() && record.is_reader_behind())
-    });
-    if is_behind == Some(true) {
+        let is_behind = state.record.as_ref().is_some_and(|record| record.has_ring() && record.is_reader_behind());
+        (stamp.ns, is_behind)
+    })?;
+    if is_behind {
         await_room();
     }
     if matches!(fact, Fact::Report { .. }) && !ticker::runs() && next_tick_ns().is_some() {
         ticker::start();
     }
+    Some(ns)
+}
+
+/// Counts a fact that was not complete.
+pub fn lose() {
+    LOST.fetch_add(1, Relaxed);
 }
 
 /// Gives a reader that is behind some time, which slows the program down.
@@ -130,12 +165,12 @@ fn await_room() {
     for _ in 0..PATIENCE_MS {
         // Not under the lock, which no thread may hold while it sleeps.
         sys::nap(1_000_000);
-        let is_behind = with(|state, _| state.record.as_ref().is_some_and(Record::is_reader_behind));
+        let is_behind = with(Changes::Nothing, |state, _| state.record.as_ref().is_some_and(Record::is_reader_behind));
         if is_behind != Some(true) {
             return;
         }
     }
-    with(|state, _| state.record.as_ref().map(Record::note_stuck_reader));
+    with(Changes::Nothing, |state, _| state.record.as_ref().map(Record::note_stuck_reader));
 }
 
 /// When a thread must call [`tick`], by CLOCK_MONOTONIC.
@@ -150,7 +185,7 @@ pub fn next_look_ns() -> Option<u64> {
 
 /// Lets the rules look, while the program calls nothing.
 pub fn tick() {
-    with(|state, stamp| state.ask(|auditor, process| auditor.tick(stamp, process)));
+    with(Changes::Nothing, |state, stamp| state.ask(|auditor, process| auditor.tick(stamp, process)));
 }
 
 /// The call stack of the program, as a site.
@@ -158,11 +193,11 @@ pub fn site() -> SiteId {
     if !is_on() || lock::interrupted() {
         return SiteId(0);
     }
-    let own = with(|state, _| state.record.as_ref().map(Record::library)).flatten();
+    let own = with(Changes::Nothing, |state, _| state.record.as_ref().map(Record::library)).flatten();
     let Some(own) = own else { return SiteId(0) };
     // Not under the lock: the unwinder calls libc.
     let stack = Stack::here(own);
-    with(|state, _| state.site_of(&stack)).unwrap_or_default()
+    with(Changes::Nothing, |state, _| state.site_of(&stack)).unwrap_or_default()
 }
 
 impl State {
@@ -180,8 +215,7 @@ impl State {
                 record.put_counts(counts);
             }
         }
-        let Some(record) = &self.record else { return };
-        if record.has_ring() {
+        if self.record.as_ref().is_some_and(Record::has_ring) {
             self.put(stamp, fact);
         }
     }
@@ -206,31 +240,28 @@ impl State {
     }
 
     /// Appends a fact to the ring. The events of a report are those that the mirror has attributed.
-    fn put(&self, stamp: Stamp, fact: &Fact<'_>) {
-        let Some(record) = &self.record else { return };
-        let mut bytes = [0; MOST_BYTES];
-        let mut put = |fact: &Fact<'_>| {
-            let n = wire::encode(stamp, fact, &mut bytes);
-            record.put_fact(&bytes[..n]);
+    fn put(&mut self, stamp: Stamp, fact: &Fact<'_>) {
+        let State { auditor, record: Some(record), events: named, .. } = self else { return };
+        let put = |fact: &Fact<'_>, events: usize| {
+            record.put_fact(wire::most_bytes(events), |bytes| wire::encode(stamp, fact, bytes));
         };
         let Fact::Report { form, mask, epfd, max, timeout_ns, began_ns, errno, events } = *fact else {
-            return put(fact);
+            return put(fact, 0);
         };
-        let batch = self.auditor.mirror().thread(stamp.tid).map_or(&[][..], |thread| &thread.batch);
-        let mut at = 0;
+        named.clear();
+        if named.try_reserve(events.len()).is_err() {
+            return lose();
+        }
+        let batch = auditor.mirror().thread(stamp.tid).map_or(&[][..], |thread| &thread.batch);
+        named.extend(events.iter().enumerate().map(|(at, event)| batch.get(at).map_or(*event, |known| known.event)));
+        let mut rest = &named[..];
         loop {
-            let mut named = [Event::default(); MOST_EVENTS];
-            let part = &events[at..events.len().min(at + MOST_EVENTS)];
-            for (index, event) in part.iter().enumerate() {
-                let known = batch.get(at + index).map(|batched| batched.event);
-                named[index] = known.map_or(*event, |known| Event { data: event.data, ..known });
-            }
-            let events = &named[..part.len()];
-            put(&Fact::Report { form, mask, epfd, max, timeout_ns, began_ns, errno, events });
-            at += part.len();
-            if at >= batch.len() || part.is_empty() {
+            let (events, later) = rest.split_at(rest.len().min(MOST_EVENTS));
+            put(&Fact::Report { form, mask, epfd, max, timeout_ns, began_ns, errno, events }, events.len());
+            if later.is_empty() {
                 break;
             }
+            rest = later;
         }
     }
 
@@ -339,7 +370,7 @@ impl Observer for Watch {
     }
 
     fn closing_range(first: u32, last: u32) {
-        with(|state, stamp| {
+        with(Changes::Numbers, |state, stamp| {
             let mut from = first;
             while let Some(fd) = state.auditor.mirror().next_number(from, last) {
                 state.take(stamp, &Fact::Close { fd });
@@ -366,6 +397,10 @@ impl Observer for Watch {
         if let Some(state) = STATE.get() {
             state.lock().begin(true, parent());
         }
+    }
+
+    fn lost() {
+        ON.store(false, Release);
     }
 
     fn executing() {

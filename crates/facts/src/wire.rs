@@ -9,13 +9,18 @@ use crate::{Call, Event, Fact, Form, Poller, Reason, SiteId, Stamp, Start};
 pub const MOST_EVENTS: usize = 128;
 
 /// The most bytes of a record.
-pub const MOST_BYTES: usize = FIXED + MOST_EVENTS * EVENT;
+pub const MOST_BYTES: usize = most_bytes(MOST_EVENTS);
 
 /// The most bytes of a record without events.
 pub const FIXED: usize = 80;
 
 /// The bytes of an event.
 const EVENT: usize = 17;
+
+/// The most bytes of a record with so many events.
+pub const fn most_bytes(events: usize) -> usize {
+    FIXED + events * EVENT
+}
 
 struct Writer<'a> {
     to: &'a mut [u8],

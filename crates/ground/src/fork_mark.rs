@@ -45,6 +45,11 @@ pub fn renew() {
     }
 }
 
+/// Whether there is a mark, so that a child of such a fork is recognized.
+pub fn is_set_up() -> bool {
+    mark().is_some()
+}
+
 /// Whether the mark is gone.
 pub fn is_gone() -> bool {
     mark().is_some_and(|mark| mark.load(SeqCst) == 0)
