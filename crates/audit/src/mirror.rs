@@ -129,6 +129,14 @@ pub struct Thread {
     pub state: rules::OfThread,
 }
 
+impl Thread {
+    /// The event of a descriptor in its last report, and its place there, if no call on the
+    /// descriptor followed.
+    pub fn unhandled(&self, fd: i32) -> Option<(usize, &Batched)> {
+        self.batch.iter().enumerate().find(|(_, batched)| batched.event.fd == fd && !batched.is_handled)
+    }
+}
+
 /// The graph.
 #[derive(Debug, Default)]
 pub struct Mirror {

@@ -54,7 +54,7 @@ pub(crate) fn call(cx: &mut Context<'_>, fact: &Fact<'_>) {
 
 fn blocked(cx: &mut Context<'_>, call: Call, fd: i32, took: u64) {
     let Some(thread) = cx.mirror.thread(cx.stamp.tid) else { return };
-    let is_first = thread.batch.iter().any(|batched| batched.event.fd == fd && !batched.is_handled);
+    let is_first = thread.unhandled(fd).is_some();
     let Some(instance) = thread.instance else { return };
     let has_others = cx.mirror.instance(instance).is_some_and(|instance| instance.registrations.len() > 1);
     let registration = cx.mirror.find(instance, fd).and_then(|id| cx.mirror.registration(id));

@@ -4,6 +4,7 @@
 pub mod away;
 pub mod blocking;
 pub mod ghosts;
+pub mod herd;
 pub mod numbers;
 pub mod oneshot;
 pub mod pace;
@@ -31,6 +32,7 @@ pub(crate) const fn ms(n: u64) -> u64 {
 pub struct OfFile {
     pub(crate) away: away::OfFile,
     pub(crate) blocking: blocking::OfFile,
+    pub(crate) herd: herd::OfFile,
     pub(crate) numbers: numbers::OfFile,
     pub(crate) room: room::OfFile,
     pub(crate) spins: spins::OfFile,
@@ -135,6 +137,7 @@ pub(crate) fn call(cx: &mut Context<'_>, state: &mut OfProcess, call: &Fact<'_>)
     away::call(cx, call);
     blocking::call(cx, call);
     let Fact::Call { fd, .. } = *call else { return };
+    herd::call(cx, call);
     numbers::call(cx, &mut state.numbers, fd);
     spins::call(cx, call);
     stale::call(cx, call);

@@ -24,10 +24,7 @@ struct Stale {
 /// Notes an unhandled event of a number that is about to be closed.
 pub(crate) fn close(cx: &mut Context<'_>, fd: i32) {
     let Some(thread) = cx.mirror.thread(cx.stamp.tid) else { return };
-    let mut events = thread.batch.iter().enumerate();
-    let Some((position, batched)) = events.find(|(_, batched)| batched.event.fd == fd && !batched.is_handled) else {
-        return;
-    };
+    let Some((position, batched)) = thread.unhandled(fd) else { return };
     let bits = batched.event.bits;
     let Some(registration) = batched.registration.and_then(|id| cx.mirror.still(id)) else { return };
     let finding = cx.finding(Rule::StaleEvent, Grade::Suspect, registration);
