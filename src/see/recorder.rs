@@ -315,7 +315,7 @@ impl State {
 }
 
 /// The number of the parent process.
-fn parent() -> i32 {
+pub(super) fn parent() -> i32 {
     // SAFETY: no arguments.
     unsafe { libc::getppid() }
 }

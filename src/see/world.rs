@@ -5,7 +5,7 @@ use epolyfill_facts::Kind;
 use libc::c_int;
 
 use super::record::Record;
-use super::{children, describe, ticker};
+use super::{children, describe, recorder, ticker};
 use crate::graph::file::kind;
 use crate::log::Line;
 use crate::sys;
@@ -54,6 +54,14 @@ impl World for Process<'_> {
 
     fn forked_child(&mut self, since_ns: u64) -> Option<i32> {
         children::living(since_ns)
+    }
+
+    fn parent(&mut self) -> Option<i32> {
+        Some(recorder::parent())
+    }
+
+    fn closes_on_exec(&mut self, fd: i32) -> Option<bool> {
+        sys::fcntl(fd, libc::F_GETFD, 0).ok().map(|flags| flags & libc::FD_CLOEXEC != 0)
     }
 
     fn times(&mut self, tid: i32) -> Option<ThreadTimes> {

@@ -41,6 +41,14 @@ pub trait World {
     fn child_holds(&mut self, _child: i32, _fd: i32) -> Option<bool> {
         None
     }
+    /// The parent of this process.
+    fn parent(&mut self) -> Option<i32> {
+        None
+    }
+    /// Whether the number is closed when the process executes another program.
+    fn closes_on_exec(&mut self, _fd: i32) -> Option<bool> {
+        None
+    }
     /// The processor time of a thread of the process.
     fn times(&mut self, tid: i32) -> Option<ThreadTimes>;
     /// The number of threads of the process.

@@ -3,6 +3,7 @@
 
 pub mod away;
 pub mod blocking;
+pub mod foreign;
 pub mod ghosts;
 pub mod herd;
 pub mod numbers;
@@ -52,6 +53,7 @@ pub struct OfRegistration {
 /// The state of the rules for an instance.
 #[derive(Debug, Default)]
 pub struct OfInstance {
+    pub(crate) foreign: foreign::OfInstance,
     pub(crate) ghosts: ghosts::OfInstance,
     pub(crate) numbers: numbers::OfInstance,
     pub(crate) oneshot: oneshot::OfInstance,
@@ -74,6 +76,7 @@ pub struct OfThread {
 pub struct OfProcess {
     /// When the process last forked.
     pub(crate) forked_ns: u64,
+    foreign: foreign::OfProcess,
     oneshot: oneshot::OfProcess,
     pub(crate) ghosts: ghosts::OfProcess,
     pub(crate) numbers: numbers::OfProcess,
@@ -82,7 +85,8 @@ pub struct OfProcess {
 }
 
 /// The process starts; the mirror is that of the new process.
-pub(crate) fn start(cx: &mut Context<'_>, state: &mut OfProcess, _start: Start) {
+pub(crate) fn start(cx: &mut Context<'_>, state: &mut OfProcess, start: Start) {
+    foreign::start(cx, &mut state.foreign, start);
     oneshot::start(cx, &mut state.oneshot);
     room::start(cx, &mut state.room);
     unread::start(cx, &mut state.unread);
@@ -109,6 +113,7 @@ pub(crate) fn before_wait(cx: &mut Context<'_>, state: &mut OfProcess, epfd: i32
 /// yet marked.
 pub(crate) fn after_wait(cx: &mut Context<'_>, state: &mut OfProcess, report: &Fact<'_>) {
     away::after_wait(cx, report);
+    foreign::after_wait(cx, &mut state.foreign, report);
     ghosts::after_wait(cx, report);
     numbers::after_wait(cx);
     spins::after_wait(cx, report);
@@ -153,6 +158,7 @@ pub(crate) fn call(cx: &mut Context<'_>, state: &mut OfProcess, call: &Fact<'_>)
 pub(crate) fn before_control(cx: &mut Context<'_>, state: &mut OfProcess, control: &Fact<'_>) {
     numbers::before_control(cx, &mut state.numbers, control);
     spins::before_control(cx, control);
+    foreign::control(cx, &mut state.foreign, control);
     let Fact::Control { epfd, op, fd, errno: 0, .. } = *control else { return };
     let known = cx.mirror.instance_of(epfd).and_then(|instance| cx.mirror.find(instance, fd));
     if let Some(id) = known.filter(|_| Op::from_number(op) == Some(Op::Del)) {
@@ -199,10 +205,13 @@ pub(crate) fn fork(_cx: &mut Context<'_>, state: &mut OfProcess, _child: i32) {
 }
 
 /// The process is about to execute another program.
-pub(crate) fn exec(_cx: &mut Context<'_>, _state: &mut OfProcess) {}
+pub(crate) fn exec(cx: &mut Context<'_>, _state: &mut OfProcess) {
+    foreign::exec(cx);
+}
 
 /// The process is about to end.
 pub(crate) fn exit(cx: &mut Context<'_>, state: &mut OfProcess, status: i32) {
+    foreign::exit(cx, &mut state.foreign);
     numbers::exit(cx, &mut state.numbers, status);
     oneshot::exit(cx, &mut state.oneshot, &state.room);
     unread::exit(cx, &mut state.unread);
@@ -212,6 +221,7 @@ pub(crate) fn exit(cx: &mut Context<'_>, state: &mut OfProcess, status: i32) {
 pub(crate) fn tick(cx: &mut Context<'_>, state: &mut OfProcess) {
     away::tick(cx);
     ghosts::tick(cx, &mut state.ghosts);
+    foreign::tick(cx, &mut state.foreign);
     numbers::tick(cx, &mut state.numbers);
     oneshot::tick(cx, &mut state.oneshot, &state.room);
     room::tick(cx, &mut state.room);

@@ -20,6 +20,9 @@ pub struct Told {
     pub closed: Vec<i32>,
     pub child: Option<i32>,
     pub held: Vec<i32>,
+    pub parent: Option<i32>,
+    /// Numbers without FD_CLOEXEC.
+    pub kept: Vec<i32>,
     pub times: HashMap<i32, ThreadTimes>,
     pub threads: Option<usize>,
     pub tls: Vec<TlsPending>,
@@ -46,6 +49,12 @@ impl World for Told {
     }
     fn child_holds(&mut self, _child: i32, fd: i32) -> Option<bool> {
         Some(self.held.contains(&fd))
+    }
+    fn parent(&mut self) -> Option<i32> {
+        self.parent
+    }
+    fn closes_on_exec(&mut self, fd: i32) -> Option<bool> {
+        Some(!self.kept.contains(&fd))
     }
     fn times(&mut self, tid: i32) -> Option<ThreadTimes> {
         Some(self.times.get(&tid).copied().unwrap_or_default())
