@@ -16,6 +16,7 @@ pub mod stale;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod timeouts;
+pub mod together;
 pub mod unread;
 pub mod waits;
 
@@ -37,6 +38,7 @@ pub struct OfFile {
     pub(crate) numbers: numbers::OfFile,
     pub(crate) room: room::OfFile,
     pub(crate) spins: spins::OfFile,
+    pub(crate) together: together::OfFile,
     pub(crate) unread: unread::OfFile,
 }
 
@@ -146,6 +148,7 @@ pub(crate) fn call(cx: &mut Context<'_>, state: &mut OfProcess, call: &Fact<'_>)
     numbers::call(cx, &mut state.numbers, fd);
     spins::call(cx, call);
     stale::call(cx, call);
+    together::call(cx, call);
     timeouts::call(cx);
     oneshot::call(cx, fd);
     room::call(cx, &mut state.room, call);
