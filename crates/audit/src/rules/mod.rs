@@ -3,6 +3,7 @@
 
 pub mod away;
 pub mod blocking;
+pub mod ended;
 pub mod foreign;
 pub mod ghosts;
 pub mod herd;
@@ -34,6 +35,7 @@ pub(crate) const fn ms(n: u64) -> u64 {
 pub struct OfFile {
     pub(crate) away: away::OfFile,
     pub(crate) blocking: blocking::OfFile,
+    pub(crate) ended: ended::OfFile,
     pub(crate) herd: herd::OfFile,
     pub(crate) numbers: numbers::OfFile,
     pub(crate) room: room::OfFile,
@@ -78,6 +80,7 @@ pub struct OfThread {
 pub struct OfProcess {
     /// When the process last forked.
     pub(crate) forked_ns: u64,
+    ended: ended::OfProcess,
     foreign: foreign::OfProcess,
     oneshot: oneshot::OfProcess,
     pub(crate) ghosts: ghosts::OfProcess,
@@ -88,6 +91,7 @@ pub struct OfProcess {
 
 /// The process starts; the mirror is that of the new process.
 pub(crate) fn start(cx: &mut Context<'_>, state: &mut OfProcess, start: Start) {
+    ended::start(&mut state.ended);
     foreign::start(cx, &mut state.foreign, start);
     oneshot::start(cx, &mut state.oneshot);
     room::start(cx, &mut state.room);
@@ -132,6 +136,7 @@ pub(crate) fn after_wait(cx: &mut Context<'_>, state: &mut OfProcess, report: &F
         at += 1;
         let bits = batched.event.bits;
         if let Some((id, _)) = batched.registration {
+            ended::told(cx, &mut state.ended, id, bits);
             oneshot::told(cx, id, bits);
             room::told(cx, &mut state.room, id, bits, again);
             unread::told(cx, &mut state.unread, id, bits, again);
@@ -144,6 +149,7 @@ pub(crate) fn call(cx: &mut Context<'_>, state: &mut OfProcess, call: &Fact<'_>)
     away::call(cx, call);
     blocking::call(cx, call);
     let Fact::Call { fd, .. } = *call else { return };
+    ended::call(cx, &mut state.ended, call);
     herd::call(cx, call);
     numbers::call(cx, &mut state.numbers, fd);
     spins::call(cx, call);
@@ -161,6 +167,7 @@ pub(crate) fn call(cx: &mut Context<'_>, state: &mut OfProcess, call: &Fact<'_>)
 pub(crate) fn before_control(cx: &mut Context<'_>, state: &mut OfProcess, control: &Fact<'_>) {
     numbers::before_control(cx, &mut state.numbers, control);
     spins::before_control(cx, control);
+    ended::control(cx, &mut state.ended, control);
     foreign::control(cx, &mut state.foreign, control);
     let Fact::Control { epfd, op, fd, errno: 0, .. } = *control else { return };
     let known = cx.mirror.instance_of(epfd).and_then(|instance| cx.mirror.find(instance, fd));
@@ -183,6 +190,7 @@ pub(crate) fn after_control(cx: &mut Context<'_>, state: &mut OfProcess, control
 
 /// A number is about to be closed; the mirror still has it.
 pub(crate) fn close(cx: &mut Context<'_>, state: &mut OfProcess, fd: i32) {
+    ended::close(cx, &mut state.ended, fd);
     ghosts::close(cx, &mut state.ghosts, fd);
     numbers::close(cx, &mut state.numbers, fd);
     stale::close(cx, fd);
@@ -214,6 +222,7 @@ pub(crate) fn exec(cx: &mut Context<'_>, _state: &mut OfProcess) {
 
 /// The process is about to end.
 pub(crate) fn exit(cx: &mut Context<'_>, state: &mut OfProcess, status: i32) {
+    ended::exit(cx, &mut state.ended);
     foreign::exit(cx, &mut state.foreign);
     numbers::exit(cx, &mut state.numbers, status);
     oneshot::exit(cx, &mut state.oneshot, &state.room);
@@ -224,6 +233,7 @@ pub(crate) fn exit(cx: &mut Context<'_>, state: &mut OfProcess, status: i32) {
 pub(crate) fn tick(cx: &mut Context<'_>, state: &mut OfProcess) {
     away::tick(cx);
     ghosts::tick(cx, &mut state.ghosts);
+    ended::tick(cx, &mut state.ended);
     foreign::tick(cx, &mut state.foreign);
     numbers::tick(cx, &mut state.numbers);
     oneshot::tick(cx, &mut state.oneshot, &state.room);
