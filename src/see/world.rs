@@ -64,6 +64,14 @@ impl World for Process<'_> {
         sys::fcntl(fd, libc::F_GETFD, 0).ok().map(|flags| flags & libc::FD_CLOEXEC != 0)
     }
 
+    fn holder(&mut self, fd: i32, since_ns: u64) -> Option<i32> {
+        children::holder(fd, since_ns)
+    }
+
+    fn still_holds(&mut self, child: i32, fd: i32) -> bool {
+        children::still_holds(child, fd)
+    }
+
     fn times(&mut self, tid: i32) -> Option<ThreadTimes> {
         let mut path = Line::<64>::new();
         path.text("/proc/self/task/").number(tid.into()).text("/schedstat\0");

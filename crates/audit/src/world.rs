@@ -37,8 +37,8 @@ pub trait World {
     /// The number of a live child of this process that was forked at or after `since_ns` and has
     /// not executed another program.
     fn forked_child(&mut self, since_ns: u64) -> Option<i32>;
-    /// Whether a forked child has this number open as the same file.
-    fn child_holds(&mut self, _child: i32, _fd: i32) -> Option<bool> {
+    /// Such a child that has this number open as the same file.
+    fn holder(&mut self, _fd: i32, _since_ns: u64) -> Option<i32> {
         None
     }
     /// The parent of this process.
@@ -48,6 +48,11 @@ pub trait World {
     /// Whether the number is closed when the process executes another program.
     fn closes_on_exec(&mut self, _fd: i32) -> Option<bool> {
         None
+    }
+    /// Whether that child still runs the program and has the number open. The number may be closed
+    /// in this process by now.
+    fn still_holds(&mut self, _child: i32, _fd: i32) -> bool {
+        false
     }
     /// The processor time of a thread of the process.
     fn times(&mut self, tid: i32) -> Option<ThreadTimes>;

@@ -43,7 +43,6 @@ struct Closed {
 struct Pending {
     registration: (RegistrationId, u64),
     is_dup: bool,
-    added_ns: u64,
     due_ns: u64,
     finding: Finding,
 }
@@ -82,7 +81,7 @@ pub(crate) fn close(cx: &mut Context<'_>, state: &mut OfProcess, fd: i32) {
             }
         }
         let duplicate = cx.mirror.file(file).and_then(|file| file.numbers.iter().copied().find(|number| *number != fd));
-        let child = if duplicate.is_none() && state.has_forked { holder(cx, fd, added_ns) } else { None };
+        let child = if duplicate.is_none() && state.has_forked { cx.world.holder(fd, added_ns) } else { None };
         let Some(other) = duplicate.or(child) else { continue };
         if state.pending.len() < MOST && state.pending.try_reserve(1).is_ok() {
             let is_dup = duplicate.is_some();
@@ -91,16 +90,10 @@ pub(crate) fn close(cx: &mut Context<'_>, state: &mut OfProcess, fd: i32) {
             let who = cx.world.describe(fd, finding.kind);
             let due_ns = cx.stamp.ns + QUIET_NS;
             let finding = Finding { other, numbers, who, ..finding };
-            state.pending.push(Pending { registration: (id, serial), is_dup, added_ns, due_ns, finding });
+            state.pending.push(Pending { registration: (id, serial), is_dup, due_ns, finding });
             cx.tick_at(due_ns);
         }
     }
-}
-
-/// A forked child that has not executed another program and holds the number.
-fn holder(cx: &mut Context<'_>, fd: i32, added_ns: u64) -> Option<i32> {
-    let child = cx.world.forked_child(added_ns)?;
-    (cx.world.child_holds(child, fd) == Some(true)).then_some(child)
 }
 
 pub(crate) fn fork(state: &mut OfProcess) {
@@ -121,7 +114,7 @@ pub(crate) fn tick(cx: &mut Context<'_>, state: &mut OfProcess) {
         let goes_on = if pending.is_dup {
             cx.mirror.still(pending.registration).is_some_and(|registration| registration.is_ghost)
         } else {
-            cx.world.forked_child(pending.added_ns) == Some(pending.finding.other)
+            cx.world.still_holds(pending.finding.other, pending.finding.fd)
         };
         if goes_on {
             cx.report(pending.finding);

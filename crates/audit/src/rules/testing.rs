@@ -47,8 +47,11 @@ impl World for Told {
     fn forked_child(&mut self, _since_ns: u64) -> Option<i32> {
         self.child
     }
-    fn child_holds(&mut self, _child: i32, fd: i32) -> Option<bool> {
-        Some(self.held.contains(&fd))
+    fn holder(&mut self, fd: i32, _since_ns: u64) -> Option<i32> {
+        self.child.filter(|_| self.held.contains(&fd))
+    }
+    fn still_holds(&mut self, child: i32, fd: i32) -> bool {
+        self.child == Some(child) && self.held.contains(&fd)
     }
     fn parent(&mut self) -> Option<i32> {
         self.parent

@@ -80,6 +80,17 @@ pub fn is_process(pid: i32) -> bool {
     pid > 0 && !answer.is_err_and(|errno| errno.into_raw() == libc::ESRCH)
 }
 
+/// kcmp(2): whether a number of another process names the open file description that it names in the
+/// calling thread; `None` if the kernel refuses the call.
+pub fn is_description_of(pid: i32, fd: c_int) -> Option<bool> {
+    const KCMP_FILE: c_int = 0;
+    // SAFETY: no memory is passed.
+    match unsafe { syscall!(Sysno::kcmp, super::gettid(), pid, KCMP_FILE, fd, fd) } {
+        Ok(order) => Some(order == 0),
+        Err(errno) => (errno.into_raw() == libc::EBADF).then_some(false),
+    }
+}
+
 /// The target of a link; the path ends in NUL.
 pub fn link<'a>(path: &[u8], buffer: &'a mut [u8]) -> Result<&'a [u8], Errno> {
     debug_assert!(path.ends_with(b"\0"));
