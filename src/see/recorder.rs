@@ -348,6 +348,7 @@ impl lock::ForkLock for ForkOfState {
 
 impl Observer for Watch {
     fn started() {
+        kernel::look_up();
         let Some(directory) = options::value(&settings::SEE_IN) else { return };
         if directory.is_empty() || directory.len() > MOST_PATH || STATE.get().is_some() {
             return;
@@ -356,7 +357,6 @@ impl Observer for Watch {
         let has = |name: &[u8]| wishes.split(|byte| *byte == b',').any(|wish| wish == name);
         let Some(directory) = copy(directory) else { return };
         let _ = WISH.set(Wish { directory, counts: has(b"counts"), room: if has(b"facts") { RING } else { 0 } });
-        kernel::look_up();
         children::set_up();
         let state = STATE.get_or_init(|| Lock::new(ranks::RECORDER, State::default()));
         state.lock().begin(false, parent());

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs a program of this directory under `epolyfill --audit`, and compares what is found.
+"""Runs a program of this directory under `epolyfill --audit`, in all forms, and compares what is found.
 
   audit.py LAUNCHER POLLER SOURCE PROGRAM
 
@@ -7,6 +7,7 @@ The source says what is to be found: "// audit: GRADE RULE FUNCTION" for each fi
 or "// audit: nothing". The library is the one that EPOLYFILL_LIBRARY names.
 """
 
+import json
 import os
 import re
 import signal
@@ -48,11 +49,12 @@ def compare(output, wanted):
         match = FINDING.match(line)
         if not match:
             continue
-        pid, grade, rule, words = match.groups()
+        _pid, grade, rule, _words = match.groups()
         if line in shown:
             fail(f"twice: {line}", output)
         shown.add(line)
-        if " case" not in words or rule not in {known[1] for known in found}:
+        # A repeat is a single line.
+        if after.startswith("  "):
             block = output[output.index(line):]
             function = re.search(r"^  suppress  [a-z-]+:(.*)$", block, re.M)
             found[(grade, rule, function.group(1) if function else "")] = True
@@ -72,6 +74,50 @@ def compare(output, wanted):
         fail("the last line counts other faults", output)
 
 
+def objects(text, wanted):
+    """Checks the lines of JSON."""
+    found, last = set(), None
+    for line in text.splitlines():
+        last = json.loads(line)
+        for member in ("schema", "rule", "grade", "pid", "fd", "count", "message", "site"):
+            if member not in last:
+                fail(f"without {member}: {line}", text)
+        if last["grade"] == "fault":
+            found.add((last["grade"], last["rule"], last["function"] or ""))
+    if not last or last["rule"] != "summary":
+        fail("the last object does not sum up", text)
+    if last["faults"] != len(found) or len(found) != len(wanted):
+        fail(f"faults: {found}", text)
+
+
+def log(text, wanted):
+    """Checks the log of SARIF."""
+    results = json.loads(text)["runs"][0]["results"]
+    found = [result["ruleId"] for result in results if result["level"] == "error"]
+    if found != [one[1] for one in wanted]:
+        fail(f"errors: {found}", text)
+    for result, one in zip((result for result in results if result["level"] == "error"), wanted):
+        if len(one) > 2 and not result["locations"][0]["physicalLocation"]["region"]["startLine"]:
+            fail("without a line", text)
+
+
+def in_other_forms(launcher, poller, program, directory, wanted, status):
+    """With the launcher as the parent, the report is complete when it ends."""
+    fault = 42 if wanted else status
+    for form, check in (("json", objects), ("sarif", log)):
+        report = os.path.join(directory, form)
+        arguments = [f"--audit-format={form}", "-o", report, "--audit-exit=42"]
+        done = run(launcher, poller, program, directory, subprocess.PIPE, arguments)
+        with open(report) as text:
+            text = text.read()
+        if done.returncode != fault:
+            fail(f"--audit-exit: {done.returncode} in place of {fault}", text + done.stderr)
+        if done.stderr:
+            fail(f"on standard error: {done.stderr}", text)
+        check(text, wanted)
+        os.unlink(report)
+
+
 def main():
     launcher, poller, source, program = sys.argv[1:]
     wanted = expected(source)
@@ -82,6 +128,7 @@ def main():
         compare(done.stderr, wanted)
         if os.listdir(directory):
             fail(f"left behind: {os.listdir(directory)}", done.stderr)
+        in_other_forms(launcher, poller, program, directory, wanted, done.returncode)
         with open("/dev/full", "w") as full:
             full = run(launcher, poller, program, directory, full)
         if full.returncode != done.returncode:

@@ -11,10 +11,11 @@ int main(void)
     pid_t child = sender(fds[1], 6, 100);
     for (int i = 0; i < 6; i++) {
         struct epoll_event event;
-        CHECK(epoll_wait(epfd, &event, 1, 5000) == 1);
+        CHECK(epoll_wait(epfd, &event, 1, 20000) == 1);
         while (read(fds[0], bytes, sizeof bytes) > 0)
             ;
         CHECK(errno == EAGAIN);
+        acknowledge(fds[0]);
     }
     CHECK(waitpid(child, NULL, 0) == child);
     return 7;

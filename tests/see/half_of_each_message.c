@@ -11,8 +11,9 @@ int main(void)
     pid_t child = sender(fds[1], 6, 100);
     for (int i = 0; i < 6; i++) {
         struct epoll_event event;
-        CHECK(epoll_wait(epfd, &event, 1, 5000) == 1);
+        CHECK(epoll_wait(epfd, &event, 1, 20000) == 1);
         CHECK(read(fds[0], bytes, sizeof bytes) == sizeof bytes);
+        acknowledge(fds[0]);
     }
     CHECK(waitpid(child, NULL, 0) == child);
     return 7;

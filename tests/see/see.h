@@ -3,6 +3,7 @@
 // "audit: nothing".
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -47,7 +48,7 @@ __attribute__((noinline, unused)) static void watch(int epfd, int fd, unsigned e
     CHECK(epoll_ctl(epfd, EPOLL_CTL_ADD, fd, &event) == 0);
 }
 
-// A child that sends a message of so many bytes every 100 ms.
+// A child that sends messages of so many bytes, each 100 ms after the one before was acknowledged.
 static inline pid_t sender(int fd, int messages, size_t bytes)
 {
     char message[1024] = {0};
@@ -55,10 +56,17 @@ static inline pid_t sender(int fd, int messages, size_t bytes)
     CHECK(child >= 0);
     if (child == 0) {
         for (int i = 0; i < messages; i++) {
+            struct pollfd acknowledged = {.fd = fd, .events = POLLIN};
             rest(100);
             CHECK(write(fd, message, bytes) == (ssize_t)bytes);
+            CHECK(poll(&acknowledged, 1, 20000) == 1 && read(fd, message, 1) == 1);
         }
         _exit(0);
     }
     return child;
+}
+
+static inline void acknowledge(int fd)
+{
+    CHECK(write(fd, "", 1) == 1);
 }

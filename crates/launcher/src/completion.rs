@@ -4,7 +4,7 @@
 //! A script completes the launcher's own options, and leaves the words from the program on to the
 //! shell's completion of that program.
 
-use super::options::{Row, TABLE};
+use super::options::{Kind, Row, TABLE};
 
 /// A shell that has a script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,9 +37,14 @@ impl Shell {
     }
 }
 
-/// The options that take one of a list of words.
-fn choosing() -> impl Iterator<Item = (&'static Row, String)> {
-    TABLE.iter().filter_map(|row| Some((row, row.argument?.words.join(" "))))
+/// The options that take an argument, and its kind.
+fn taking() -> impl Iterator<Item = (&'static Row, Kind)> {
+    TABLE.iter().filter_map(|row| Some((row, row.argument?.kind)))
+}
+
+/// The words before an argument: "-o | --output".
+fn heads(row: &Row) -> String {
+    row.short.map_or(String::new(), |letter| format!("-{letter} | ")) + &format!("--{}", row.long)
 }
 
 fn bash() -> String {
@@ -49,9 +54,16 @@ fn bash() -> String {
         short.into_iter().chain([format!("--{}{equals}", row.long)])
     });
     let words: Vec<String> = words.collect();
-    let takers: Vec<String> = choosing().map(|(row, _)| format!("--{}", row.long)).collect();
-    let choices: String = choosing()
-        .map(|(row, words)| format!("    --{}) COMPREPLY=($(compgen -W '{words}' -- \"$current\")) ;;\n", row.long))
+    let takers: Vec<String> = taking().map(|(row, _)| heads(row)).collect();
+    let choices: String = taking()
+        .map(|(row, kind)| {
+            let generated = match kind {
+                Kind::Word(words) => format!("$(compgen -W '{}' -- \"$current\")", words.join(" ")),
+                Kind::File => "$(compgen -f -- \"$current\")".to_owned(),
+                Kind::Number => String::new(),
+            };
+            format!("    {}) COMPREPLY=({generated}) ;;\n", heads(row))
+        })
         .collect();
     include_str!("completion.bash")
         .replace("@TAKERS@", &takers.join(" | "))
@@ -63,11 +75,16 @@ fn fish() -> String {
     let mut script = "# fish completion for epolyfill, printed by: epolyfill --completion=fish\n\n".to_owned();
     for row in TABLE {
         let short = row.short.map_or(String::new(), |letter| format!(" -s {letter}"));
-        let words = row.argument.map_or(String::new(), |argument| format!(" -x -a '{}'", argument.words.join(" ")));
+        let words = match row.argument.map(|argument| argument.kind) {
+            Some(Kind::Word(words)) => format!(" -x -a '{}'", words.join(" ")),
+            Some(Kind::File) => " -r -F".to_owned(),
+            Some(Kind::Number) => " -x".to_owned(),
+            None => String::new(),
+        };
         let sentence = row.sentence.replace('\\', "\\\\").replace('\'', "\\'");
         script += &format!("complete -c epolyfill{short} -l {}{words} -d '{sentence}'\n", row.long);
     }
-    let takers: String = choosing().map(|(row, _)| format!(" --{}", row.long)).collect();
+    let takers: String = taking().map(|(row, _)| format!(" --{}", row.long)).collect();
     script += &format!("complete -c epolyfill -x -a '(__fish_complete_subcommand --{takers})'\n");
     script
 }
@@ -79,10 +96,19 @@ fn zsh() -> String {
     for row in TABLE {
         let sentence = row.sentence.replace('\'', "'\\''").replace('[', "\\[").replace(']', "\\]");
         let long = row.long;
-        script += &match (row.short, row.argument) {
-            (Some(letter), None) => format!("    '(-{letter} --{long})'{{-{letter},--{long}}}'[{sentence}]' \\\n"),
-            (_, Some(argument)) => format!("    '--{long}=[{sentence}]:{long}:({})' \\\n", argument.words.join(" ")),
-            (None, None) => format!("    '--{long}[{sentence}]' \\\n"),
+        let argument = match row.argument.map(|argument| argument.kind) {
+            Some(Kind::Word(words)) => format!(":{long}:({})", words.join(" ")),
+            Some(Kind::File) => format!(":{long}:_files"),
+            Some(Kind::Number) => format!(":{long}:"),
+            None => String::new(),
+        };
+        let equals = if row.argument.is_some() { "=" } else { "" };
+        script += &match row.short {
+            Some(letter) => {
+                let plus = if row.argument.is_some() { "+" } else { "" };
+                format!("    '(-{letter} --{long})'{{-{letter}{plus},--{long}{equals}}}'[{sentence}]{argument}' \\\n")
+            }
+            None => format!("    '--{long}{equals}[{sentence}]{argument}' \\\n"),
         };
     }
     script += "    '(-)1:program:_command_names -e' \\\n    '*::arguments:_normal'\n";

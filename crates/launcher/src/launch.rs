@@ -24,7 +24,7 @@ const ANY_ORDER: &str = "verify_asan_link_order=0";
 /// process that is about to exit.
 pub fn launch(options: &Options) -> Result<(), Failure> {
     let command = &options.program[0];
-    let library = if options.audit { library::find_observing()? } else { library::find()? };
+    let library = if observes(options) { library::find_observing()? } else { library::find()? };
     let path = program::find(command)?;
     let served = program::judge(&path, &library, options.no_kernel_epoll, Depth::Reasons)?;
 
@@ -35,7 +35,10 @@ pub fn launch(options: &Options) -> Result<(), Failure> {
     if served.checks_order {
         set.push((ASAN_OPTIONS, any_order(std::env::var_os(ASAN_OPTIONS))));
     }
-    let observation = if options.audit { Some(Observation::begin()?) } else { None };
+    let observation = match options.see.audit {
+        true => Some(Observation::new(&options.see, &options.program)?),
+        false => None,
+    };
     if let Some(observation) = &observation {
         set.extend(observation.variables().into_iter().map(|(setting, value)| (variable(setting), value)));
     }
@@ -44,6 +47,8 @@ pub fn launch(options: &Options) -> Result<(), Failure> {
     let words: Result<Vec<_>, _> = options.program.iter().map(|word| c_string(word)).collect();
     let words = words?;
 
+    // Until this process is the program.
+    let _observation = observation.map(|observation| observation.begin(options.see.exit)).transpose()?;
     if options.no_kernel_epoll {
         refuse::refuse_kernel_epoll()?;
     }
@@ -55,6 +60,11 @@ pub fn launch(options: &Options) -> Result<(), Failure> {
         Errno::ENOENT | Errno::ENOTDIR => Failure::not_found(sentence),
         _ => Failure::cannot_run(sentence),
     })
+}
+
+/// Whether the library with the observer is needed.
+fn observes(options: &Options) -> bool {
+    options.see.audit || options.poller == Some(settings::KERNEL)
 }
 
 /// The settings that the command line chooses.
@@ -72,7 +82,7 @@ fn chosen(options: &Options) -> Vec<(&'static Setting, &'static str)> {
     // Whoever hunts a fault wants to see the program as it is without the library.
     let is_usual = std::env::var_os(variable(&settings::POLLER)).is_none_or(|value| value.is_empty());
     let of_kernel =
-        (options.audit && is_usual && !options.no_kernel_epoll && kernel_has_epoll()).then_some(settings::KERNEL);
+        (options.see.audit && is_usual && !options.no_kernel_epoll && kernel_has_epoll()).then_some(settings::KERNEL);
     if let Some(poller) = options.poller.or(of_kernel) {
         chosen.push((&settings::POLLER, poller));
     }

@@ -76,6 +76,7 @@ fn obey(words: Vec<OsString>) -> Result<(), Failure> {
         Wish::Doctor => doctor::run(),
         Wish::Demo => demo::run(&options),
         Wish::Check => check(&options),
+        Wish::Judge => see::strace::run(&options.see),
         Wish::Launch => launch::launch(&options),
     }
 }

@@ -6,9 +6,10 @@
 
 use super::completion::{self, Shell};
 use super::failure::{Failure, name};
-use crate::settings::{self, POLLERS};
+use super::see::{FORMATS, Format, Seeing};
+use crate::settings;
 use lexopt::{Arg, Parser};
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fmt::Write;
 
 /// The effect of an option.
@@ -20,6 +21,11 @@ enum Effect {
     Poller,
     NoChildren,
     Audit,
+    Format,
+    Exit,
+    Suppress,
+    Strace,
+    Output,
     Completion,
 }
 
@@ -30,6 +36,8 @@ pub enum Wish {
     Check,
     Doctor,
     Demo,
+    /// `--audit-strace`: the audit of a text instead of a program.
+    Judge,
     Completion(Shell),
     Help,
     Version,
@@ -45,11 +53,21 @@ pub struct Row {
     effect: Effect,
 }
 
-/// The argument of an option: its name in the help, and the words that it accepts.
+/// The argument of an option, with its name in the help.
 #[derive(Clone, Copy, Debug)]
 pub struct Argument {
     name: &'static str,
-    pub words: &'static [&'static str],
+    pub kind: Kind,
+}
+
+/// The values that an argument takes.
+#[derive(Clone, Copy, Debug)]
+pub enum Kind {
+    /// One of these words.
+    Word(&'static [&'static str]),
+    /// The path of a file.
+    File,
+    Number,
 }
 
 const fn row(short: Option<char>, long: &'static str, effect: Effect, sentence: &'static str) -> Row {
@@ -57,22 +75,37 @@ const fn row(short: Option<char>, long: &'static str, effect: Effect, sentence: 
 }
 
 impl Row {
-    const fn taking(self, name: &'static str, words: &'static [&'static str]) -> Row {
-        Row { argument: Some(Argument { name, words }), ..self }
+    const fn choosing(self, name: &'static str, words: &'static [&'static str]) -> Row {
+        Row { argument: Some(Argument { name, kind: Kind::Word(words) }), ..self }
+    }
+
+    const fn taking(self, name: &'static str, kind: Kind) -> Row {
+        Row { argument: Some(Argument { name, kind }), ..self }
     }
 }
+
+/// The pollers: those of the library, and the one that leaves epoll to the kernel.
+const POLLERS: [&str; 4] = {
+    let [auto, poll, uring] = settings::POLLERS;
+    [auto, poll, uring, settings::KERNEL]
+};
 
 #[rustfmt::skip]
 pub const TABLE: &[Row] = &[
     row(None, "no-kernel-epoll", Effect::NoKernelEpoll, "Make the kernel's epoll calls fail with ENOSYS (seccomp; sets no_new_privs)."),
     row(Some('c'), "counters", Effect::Counters, "Print the library's counters on standard error at exit."),
-    row(None, "poller", Effect::Poller, "Choose how the library learns readiness.").taking("NAME", &POLLERS),
+    row(None, "poller", Effect::Poller, "Choose how the library learns readiness.").choosing("NAME", &POLLERS),
     row(None, "no-children", Effect::NoChildren, "Serve only the program, not its children."),
     row(None, "audit", Effect::Audit, "Report faults in the program's use of epoll on standard error."),
+    row(None, "audit-format", Effect::Format, "The form of the report.").choosing("FORMAT", &FORMATS),
+    row(None, "audit-exit", Effect::Exit, "Exit with this status if there is a fault; the launcher stays as the parent.").taking("N", Kind::Number),
+    row(None, "audit-suppress", Effect::Suppress, "Do not report what is listed in the file, RULE:FUNCTION on each line.").taking("FILE", Kind::File),
+    row(None, "audit-strace", Effect::Strace, "Audit the output of strace(1) instead of a program.").taking("FILE", Kind::File),
+    row(Some('o'), "output", Effect::Output, "Write the report to a file instead of standard error.").taking("FILE", Kind::File),
     row(None, "check", Effect::Wish(Wish::Check), "Report whether the program can be served, without running it."),
     row(None, "doctor", Effect::Wish(Wish::Doctor), "Report the system features that the library can use, and the pollers."),
     row(None, "demo", Effect::Wish(Wish::Demo), "Show epolyfill at work beside the kernel's epoll and plain poll."),
-    row(None, "completion", Effect::Completion, "Print the completion script of a shell.").taking("SHELL", &completion::SHELLS),
+    row(None, "completion", Effect::Completion, "Print the completion script of a shell.").choosing("SHELL", &completion::SHELLS),
     row(Some('h'), "help", Effect::Wish(Wish::Help), "Print this help."),
     row(Some('V'), "version", Effect::Wish(Wish::Version), "Print the version."),
 ];
@@ -86,7 +119,7 @@ pub struct Options {
     pub no_kernel_epoll: bool,
     pub counters: bool,
     pub no_children: bool,
-    pub audit: bool,
+    pub see: Seeing,
     pub poller: Option<&'static str>,
     /// The program and its arguments; never empty when the wish is to launch or to check.
     pub program: Vec<OsString>,
@@ -94,18 +127,35 @@ pub struct Options {
 
 impl Options {
     /// Applies the effect of an option, or returns its wish.
-    fn set(&mut self, effect: Effect, argument: Option<&'static str>) -> Option<Wish> {
+    fn set(&mut self, effect: Effect, value: Value) -> Option<Wish> {
         match effect {
             Effect::NoKernelEpoll => self.no_kernel_epoll = true,
             Effect::Counters => self.counters = true,
             Effect::NoChildren => self.no_children = true,
-            Effect::Audit => self.audit = true,
-            Effect::Poller => self.poller = argument,
-            Effect::Completion => return Some(Wish::Completion(Shell::named(argument.unwrap_or_default()))),
+            Effect::Poller => self.poller = Some(value.word),
+            Effect::Audit => self.see.audit = true,
+            Effect::Format => (self.see.audit, self.see.format) = (true, Some(Format::named(value.word))),
+            Effect::Exit => (self.see.audit, self.see.exit) = (true, Some(value.number)),
+            Effect::Suppress => (self.see.audit, self.see.suppress) = (true, Some(value.text)),
+            Effect::Output => self.see.output = Some(value.text),
+            Effect::Strace => {
+                self.see.strace = Some(value.text);
+                return Some(Wish::Judge);
+            }
+            Effect::Completion => return Some(Wish::Completion(Shell::named(value.word))),
             Effect::Wish(wish) => return Some(wish),
         }
         None
     }
+}
+
+/// The argument of an option.
+#[derive(Debug, Default)]
+struct Value {
+    /// One of the words of its row.
+    word: &'static str,
+    number: u8,
+    text: OsString,
 }
 
 /// Reads the words after the launcher's own name.
@@ -115,7 +165,7 @@ pub fn parse(words: Vec<OsString>) -> Result<Options, Failure> {
         no_kernel_epoll: false,
         counters: false,
         no_children: false,
-        audit: false,
+        see: Seeing::default(),
         poller: None,
         program: Vec::new(),
     };
@@ -134,9 +184,11 @@ pub fn parse(words: Vec<OsString>) -> Result<Options, Failure> {
         let Some(row) = found else {
             return Err(misuse(arg.unexpected()));
         };
-        let argument =
-            row.argument.map(|argument| word(row, argument, &parser.value().map_err(misuse)?)).transpose()?;
-        let Some(wish) = options.set(row.effect, argument) else {
+        let value = match row.argument {
+            Some(argument) => value(row, argument, parser.value().map_err(misuse)?)?,
+            None => Value::default(),
+        };
+        let Some(wish) = options.set(row.effect, value) else {
             continue;
         };
         // Help and version take effect whatever else is on the line, right or wrong.
@@ -156,40 +208,57 @@ pub fn parse(words: Vec<OsString>) -> Result<Options, Failure> {
 
 /// Checks that the parts of a command line go together. `asked` is the row of its wish.
 fn agree(options: &Options, asked: Option<&Row>) -> Result<(), Failure> {
-    match (options.wish, asked) {
-        (Wish::Launch | Wish::Check, _) | (_, None) => {
-            if options.program.is_empty() {
-                let sentence = format!("no program given; {USAGE} (--help lists the options)");
-                return Err(Failure::own(sentence));
-            }
-        }
-        (wish, Some(row)) => {
-            let long = row.long;
-            if let Some(program) = options.program.first() {
-                let sentence = format!("--{long} takes no program; remove {}", name(program));
-                return Err(Failure::own(sentence));
-            }
-            let other = match options {
-                Options { no_kernel_epoll: true, .. } => "no-kernel-epoll",
-                Options { counters: true, .. } => "counters",
-                Options { no_children: true, .. } => "no-children",
-                Options { audit: true, .. } => "audit",
-                Options { poller: Some(_), .. } if wish != Wish::Demo => "poller",
-                _ => return Ok(()),
-            };
-            return Err(Failure::own(format!("--{other} has no effect with --{long}; remove it")));
-        }
+    if let (Wish::Launch | Wish::Check, _) | (_, None) = (options.wish, asked) {
+        return agree_on_launch(options);
+    }
+    let (wish, long) = (options.wish, asked.map_or("", |row| row.long));
+    if let Some(program) = options.program.first() {
+        let sentence = format!("--{long} takes no program; remove {}", name(program));
+        return Err(Failure::own(sentence));
+    }
+    let sees = options.see.strace.is_none();
+    let other = match options {
+        Options { no_kernel_epoll: true, .. } => "no-kernel-epoll",
+        Options { counters: true, .. } => "counters",
+        Options { no_children: true, .. } => "no-children",
+        Options { see: Seeing { audit: true, .. }, .. } if sees => "audit",
+        Options { see: Seeing { output: Some(_), .. }, .. } if sees => "output",
+        Options { poller: Some(_), .. } if wish != Wish::Demo => "poller",
+        Options { poller: Some(settings::KERNEL), .. } => "poller=kernel",
+        _ => return Ok(()),
+    };
+    Err(Failure::own(format!("--{other} has no effect with --{long}; remove it")))
+}
+
+fn agree_on_launch(options: &Options) -> Result<(), Failure> {
+    if options.program.is_empty() {
+        let sentence = format!("no program given; {USAGE} (--help lists the options)");
+        return Err(Failure::own(sentence));
+    }
+    if options.see.output.is_some() && !options.see.audit {
+        return Err(Failure::own("--output has no effect without --audit; remove it"));
+    }
+    if options.no_kernel_epoll && options.poller == Some(settings::KERNEL) {
+        return Err(Failure::own("--poller=kernel and --no-kernel-epoll are mutually exclusive; use one of them"));
     }
     Ok(())
 }
 
-/// The argument of an option, which must be one of its words.
-fn word(row: &Row, argument: Argument, value: &OsStr) -> Result<&'static str, Failure> {
-    let known = argument.words.iter().find(|known| value == **known);
-    known.copied().ok_or_else(|| {
-        let known = argument.words.join(", ");
-        Failure::own(format!("--{} does not accept {}; use one of: {known}", row.long, name(value)))
-    })
+/// The argument of an option, which must be of its kind.
+fn value(row: &Row, argument: Argument, text: OsString) -> Result<Value, Failure> {
+    let refused = |what: &str| Failure::own(format!("--{} does not accept {}; {what}", row.long, name(&text)));
+    match argument.kind {
+        Kind::Word(words) => match words.iter().find(|known| text == **known) {
+            Some(word) => Ok(Value { word, ..Value::default() }),
+            None => Err(refused(&format!("use one of: {}", words.join(", ")))),
+        },
+        Kind::Number => match text.to_str().and_then(|text| text.parse().ok()) {
+            Some(number) => Ok(Value { number, ..Value::default() }),
+            None => Err(refused("use a number from 0 to 255")),
+        },
+        Kind::File if text.is_empty() => Err(refused("name a file")),
+        Kind::File => Ok(Value { text, ..Value::default() }),
+    }
 }
 
 /// An error of lexopt as a failure.
@@ -212,7 +281,8 @@ pub fn help() -> String {
         "{USAGE}\n\
          \n\
          Runs a program with libepolyfill.so loaded before libc, so that its epoll calls are served in user space, by poll(2).\n\
-         The launcher's process becomes the program, so process id, signals and exit status are the program's own.\n\
+         The launcher's process becomes the program, so process id, signals and exit status are the program's own\n\
+         (with --audit-exit it stays as the parent, and passes signals and the exit status on).\n\
          \n\
          options (they end at the first argument that is not an option):\n"
     );
@@ -247,6 +317,10 @@ fn head(row: &Row) -> String {
 }
 
 fn sentence(row: &Row) -> String {
-    let end = |argument: Argument| format!("{}: {}.", row.sentence.trim_end_matches('.'), argument.words.join(", "));
-    row.argument.map_or(row.sentence.to_owned(), end)
+    match row.argument {
+        Some(Argument { kind: Kind::Word(words), .. }) => {
+            format!("{}: {}.", row.sentence.trim_end_matches('.'), words.join(", "))
+        }
+        _ => row.sentence.to_owned(),
+    }
 }

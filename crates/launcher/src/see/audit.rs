@@ -8,6 +8,9 @@ use epolyfill_audit::{Finding, Grade, Summary};
 /// A finding, with what the record alone does not say.
 #[derive(Clone, Debug)]
 pub struct Case {
+    /// The process, and the finding in it.
+    pub process: usize,
+    pub index: usize,
     pub pid: i32,
     /// CLOCK_REALTIME minus CLOCK_MONOTONIC.
     pub wall_offset_ns: i64,
@@ -21,10 +24,25 @@ pub struct Case {
 }
 
 impl Case {
+    /// A finding of a process, without places.
+    pub fn bare(pid: i32, finding: Finding) -> Case {
+        let (process, index, wall_offset_ns) = (0, 0, 0);
+        Case { process, index, pid, wall_offset_ns, finding, site: None, deed: None, is_repeat: false }
+    }
+
+    /// Where the descriptor was registered, or if that is not known where the deed was done.
+    pub fn place(&self) -> Option<&Site> {
+        self.site.as_ref().or(self.deed.as_ref())
+    }
+
+    /// The function of that place.
+    pub fn function(&self) -> String {
+        self.place().map_or("unknown".to_owned(), |site| site.frame.name())
+    }
+
     /// The line that suppresses it: `rule:function`.
     pub fn suppression(&self) -> String {
-        let site = self.site.as_ref().or(self.deed.as_ref());
-        format!("{}:{}", self.finding.rule.name(), site.map_or("unknown".to_owned(), |site| site.frame.name()))
+        format!("{}:{}", self.finding.rule.name(), self.function())
     }
 }
 
@@ -33,6 +51,8 @@ impl Case {
 pub struct Shown {
     count: u64,
     grade: Option<Grade>,
+    /// It is not shown at all.
+    pub is_suppressed: bool,
 }
 
 impl Shown {
@@ -62,12 +82,15 @@ pub struct Totals {
     pub faults: u64,
     pub suspects: u64,
     pub notes: u64,
+    pub suppressed: u64,
     pub waits: u64,
     pub lost: u64,
     pub resumed_sites: u64,
     pub resumed_reads: u64,
     pub foreign: u64,
     pub unattributed: u64,
+    /// What else could not be seen: a clause each.
+    pub unseen: Vec<String>,
 }
 
 impl Totals {
@@ -97,6 +120,7 @@ impl Totals {
         self.faults += other.faults;
         self.suspects += other.suspects;
         self.notes += other.notes;
+        self.suppressed += other.suppressed;
         self.waits += other.waits;
         self.lost += other.lost;
         self.resumed_sites += other.resumed_sites;
@@ -106,8 +130,11 @@ impl Totals {
     }
 
     /// What was muted, and what could not be seen: a clause each.
-    pub fn unseen(&self) -> Vec<String> {
+    pub fn clauses(&self) -> Vec<String> {
         let mut clauses = Vec::new();
+        if self.suppressed > 0 {
+            clauses.push(format!("muted: {} by --audit-suppress", counted(self.suppressed, "finding")));
+        }
         if self.resumed_sites > 0 {
             let (verb, itself) = if self.resumed_sites == 1 { ("reads", "itself") } else { ("read", "themselves") };
             let (sites, times) = (counted(self.resumed_sites, "site"), counted(self.resumed_reads, "time"));
@@ -123,6 +150,7 @@ impl Totals {
         if self.lost > 0 {
             clauses.push(format!("{} lost", counted(self.lost, "fact")));
         }
+        clauses.extend(self.unseen.iter().cloned());
         clauses
     }
 
@@ -137,7 +165,7 @@ impl Totals {
         if self.processes > 1 {
             line += &format!(" of {} processes", grouped(self.processes));
         }
-        for clause in self.unseen() {
+        for clause in self.clauses() {
             line += "; ";
             line += &clause;
         }

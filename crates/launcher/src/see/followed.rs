@@ -4,6 +4,7 @@ use super::audit::{Case, Shown, Totals};
 use super::record::{self, Record};
 use super::site::Names;
 use super::spawn;
+use super::suppress::Suppressions;
 use epolyfill_audit::Finding;
 use epolyfill_facts::layout::{self, word};
 use nix::sys::eventfd::EventFd;
@@ -16,6 +17,8 @@ use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 /// A process.
 #[derive(Debug)]
 pub struct Followed {
+    /// Counts the processes.
+    serial: usize,
     pub pid: i32,
     pub record: Arc<Record>,
     /// Readable when the process has ended; `None` when it is known to.
@@ -27,10 +30,11 @@ pub struct Followed {
 
 impl Followed {
     /// Follows the process of a record; `None` if the record is not complete. Changes ring the bell.
-    pub fn new(path: &Path, bell: &Arc<EventFd>) -> Option<Followed> {
+    pub fn new(serial: usize, path: &Path, bell: &Arc<EventFd>) -> Option<Followed> {
         let record = Arc::new(Record::open(path).ok()??);
         let pid = record.pid();
         let followed = Followed {
+            serial,
             pid,
             life: spawn::process(pid).ok(),
             record,
@@ -81,35 +85,48 @@ impl Followed {
     }
 
     /// The cases that are to be shown now.
-    pub fn due(&mut self, names: &mut Names, is_last: bool) -> Vec<Case> {
+    pub fn due(&mut self, names: &mut Names, suppressions: &mut Suppressions, is_last: bool) -> Vec<Case> {
         let mut due = Vec::new();
         for index in 0..self.record.findings() {
             let Some(finding) = self.record.finding(index) else { continue };
-            if self.shown.len() <= index {
+            let is_new = self.shown.len() <= index;
+            if is_new {
                 self.shown.resize_with(index + 1, Shown::default);
             }
-            let is_repeat = self.shown[index].has(finding.grade);
-            if self.shown[index].is_due(&finding, is_last) {
-                due.push(self.case(names, finding, is_repeat));
+            let shown = &mut self.shown[index];
+            let is_repeat = shown.has(finding.grade);
+            if shown.is_suppressed || !shown.is_due(&finding, is_last) {
+                continue;
             }
+            let case = self.case(names, (index, finding), is_repeat);
+            if is_new && suppressions.cover(&case) {
+                self.shown[index].is_suppressed = true;
+                continue;
+            }
+            due.push(case);
         }
         due
     }
 
-    fn case(&self, names: &mut Names, finding: Finding, is_repeat: bool) -> Case {
+    fn case(&self, names: &mut Names, (index, finding): (usize, Finding), is_repeat: bool) -> Case {
         let site = names.site(&self.record, finding.site);
         let is_elsewhere = finding.at != finding.site;
         let deed = if is_elsewhere { names.site(&self.record, finding.at) } else { None };
         let wall_offset_ns = self.record.load(word::WALL_OFFSET).cast_signed();
-        Case { pid: self.pid, wall_offset_ns, finding, site, deed, is_repeat }
+        Case { process: self.serial, index, pid: self.pid, wall_offset_ns, finding, site, deed, is_repeat }
     }
 
     /// The sums of this process.
     pub fn totals(&self) -> Totals {
         let mut totals = Totals::default();
         totals.add_process(&self.record.summary());
-        let findings = (0..self.record.findings()).filter_map(|index| self.record.finding(index));
-        findings.for_each(|finding| totals.add_finding(finding.grade));
+        for index in 0..self.record.findings() {
+            if self.shown.get(index).is_some_and(|shown| shown.is_suppressed) {
+                totals.suppressed += 1;
+            } else if let Some(finding) = self.record.finding(index) {
+                totals.add_finding(finding.grade);
+            }
+        }
         totals
     }
 }

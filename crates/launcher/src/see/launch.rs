@@ -2,14 +2,19 @@
 //! library, the reporter.
 
 use super::directory;
+use super::output::Output;
+use super::parent::{self, Child, Role};
 use super::reporter::{self, Task};
 use super::spawn;
-use crate::failure::{Failure, reason};
+use super::suppress::Suppressions;
+use super::wishes::Seeing;
+use crate::failure::{Failure, name, reason};
 use crate::settings::{self, Setting};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use nix::unistd::{getpid, pipe2};
+use std::convert::Infallible;
 use std::ffi::OsString;
 use std::io::Write;
 use std::os::fd::OwnedFd;
@@ -19,31 +24,91 @@ use std::path::PathBuf;
 #[derive(Debug)]
 pub struct Observation {
     directory: PathBuf,
-    /// The other end closes when this process becomes the program.
+    /// Hears of new files there.
+    files: Option<Inotify>,
+    output: Option<Output>,
+    suppressions: Suppressions,
+    /// For the reporter: ends when the other end does.
+    started: Option<OwnedFd>,
+    /// Closes when this process becomes the program.
     start: Option<OwnedFd>,
 }
 
+fn failed(errno: Errno) -> Failure {
+    Failure::own(format!("the reporter cannot be started: {}", reason(errno)))
+}
+
 impl Observation {
-    /// Starts the reporter.
-    pub fn begin() -> Result<Observation, Failure> {
-        let mut observation = Observation { directory: directory::make()?, start: None };
-        let failed = |errno: Errno| Failure::own(format!("the reporter cannot be started: {}", reason(errno)));
-        let files = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK).map_err(failed)?;
-        files.add_watch(&observation.directory, AddWatchFlags::IN_CREATE).map_err(failed)?;
-        let (other, start) = pipe2(OFlag::O_CLOEXEC).map_err(failed)?;
-        let (other, start) = (spawn::own(other).map_err(failed)?, spawn::own(start).map_err(failed)?);
-        let program = spawn::process(getpid().as_raw()).map_err(|errno| match errno {
-            Errno::ENOSYS => Failure::own("the audit needs pidfd_open(2), of Linux 5.3"),
-            errno => failed(errno),
-        })?;
+    /// Makes everything that is needed.
+    pub fn new(seeing: &Seeing, program: &[OsString]) -> Result<Observation, Failure> {
+        let suppressions = seeing.suppress.as_deref().map_or(Ok(Suppressions::default()), Suppressions::read)?;
+        let command = program.iter().map(|word| name(word).to_string()).collect::<Vec<_>>().join(" ");
         // Taken now: the program may redirect its own.
-        let out = spawn::own(std::io::stderr()).ok();
-        let directory = observation.directory.clone();
-        let task = Task { directory, files, program, start: other, out };
-        let descriptors = task.descriptors();
-        spawn::detached(&descriptors, move || reporter::run(task))?;
-        observation.start = Some(start);
+        let output = match spawn::own(std::io::stderr()) {
+            Ok(stderr) => Output::open(seeing, command, stderr)?,
+            Err(_) => Output::closed(seeing, command),
+        };
+        let files = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK).map_err(failed)?;
+        let (started, start) = pipe2(OFlag::O_CLOEXEC).map_err(failed)?;
+        let (started, start) = (spawn::own(started).map_err(failed)?, spawn::own(start).map_err(failed)?);
+        let directory = directory::make()?;
+        let observation = Observation {
+            directory,
+            files: Some(files),
+            output: Some(output),
+            suppressions,
+            started: Some(started),
+            start: Some(start),
+        };
+        let watched =
+            observation.files.as_ref().map(|files| files.add_watch(&observation.directory, AddWatchFlags::IN_CREATE));
+        watched.transpose().map_err(failed)?;
         Ok(observation)
+    }
+
+    /// Starts the reporter, in a process that then becomes the program. With an exit status for
+    /// faults that is a child, and the launcher does not return from here.
+    pub fn begin(mut self, exit: Option<u8>) -> Result<Observation, Failure> {
+        let Some(code) = exit else {
+            let program = spawn::process(getpid().as_raw()).map_err(|errno| match errno {
+                Errno::ENOSYS => Failure::own("the audit needs pidfd_open(2), of Linux 5.3"),
+                errno => failed(errno),
+            })?;
+            self.start_reporter(program, None)?;
+            return Ok(self);
+        };
+        match parent::split()? {
+            Role::Program => {
+                // The reporter, which removes the directory, is the parent's.
+                (self.files, self.output, self.started) = (None, None, None);
+                Ok(self)
+            }
+            Role::Parent(child) => match self.report_on(child, code)? {},
+        }
+    }
+
+    /// Starts the reporter of a child, and the child; ends as the child does, or with the code if
+    /// there is a fault.
+    fn report_on(mut self, child: Child, code: u8) -> Result<Infallible, Failure> {
+        let (found, verdict) = pipe2(OFlag::O_CLOEXEC).map_err(failed)?;
+        let verdict = spawn::own(verdict).map_err(failed)?;
+        let life = spawn::own(&child.life).map_err(failed)?;
+        self.start_reporter(life, Some(verdict))?;
+        // The child has the other copy.
+        drop(self.start.take());
+        child.start(found, code)
+    }
+
+    fn start_reporter(&mut self, program: OwnedFd, verdict: Option<OwnedFd>) -> Result<(), Failure> {
+        let (Some(files), Some(start), Some(output)) = (self.files.take(), self.started.take(), self.output.take())
+        else {
+            return Ok(());
+        };
+        let suppressions = std::mem::take(&mut self.suppressions);
+        let directory = self.directory.clone();
+        let task = Task { directory, files, program, start, output, suppressions, verdict };
+        let descriptors = task.descriptors();
+        spawn::detached(&descriptors, move || reporter::run(task))
     }
 
     /// The variables of the library.
@@ -55,11 +120,12 @@ impl Observation {
 impl Drop for Observation {
     /// The process does not become the program.
     fn drop(&mut self) {
-        match self.start.take() {
-            Some(start) => {
-                let _ = std::fs::File::from(start).write_all(b"x");
-            }
-            None => directory::remove(&self.directory),
+        if self.started.is_some() {
+            return directory::remove(&self.directory);
+        }
+        // The reporter removes it.
+        if let Some(start) = self.start.take() {
+            let _ = std::fs::File::from(start).write_all(b"x");
         }
     }
 }

@@ -3,7 +3,9 @@
 //!
 //! | module | content |
 //! |---|---|
+//! | `wishes` | what the command line wants |
 //! | `launch` | what the program is started with |
+//! | `parent` | the launcher as the program's parent |
 //! | `spawn` | the reporter's process |
 //! | `directory` | the directory of the records |
 //! | `reporter` | follows all processes to their end |
@@ -12,7 +14,9 @@
 //! | `audit` | what is shown, and when; the sums |
 //! | `site` | names of places in the program |
 //! | `wording` | findings in words |
-//! | `text` | findings as text |
+//! | `suppress` | findings that are not to be shown |
+//! | `output` | where findings are shown; in which form: `text`, `json`, `sarif` |
+//! | `strace` | the audit of a text of strace(1) |
 //! | `history` | what happened, in bounded memory |
 //! | `timeline`, `report` | the history as a trace and as a page |
 
@@ -21,17 +25,26 @@ mod directory;
 mod followed;
 #[allow(dead_code)] // Until --timeline and --report are here.
 mod history;
+mod json;
 pub mod launch;
+mod output;
+pub mod parent;
 mod record;
 #[allow(dead_code)]
 mod report;
 mod reporter;
+mod sarif;
 mod site;
 mod spawn;
+pub mod strace;
+mod suppress;
 #[cfg(test)]
 mod synthetic;
 mod text;
 #[allow(dead_code)]
 mod timeline;
+mod wishes;
 mod wording;
 mod words;
+
+pub use wishes::{FORMATS, Format, Seeing};

@@ -4,9 +4,10 @@
 use super::audit::Totals;
 use super::directory;
 use super::followed::Followed;
+use super::output::Output;
 use super::site::Names;
 use super::spawn;
-use super::text;
+use super::suppress::Suppressions;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::inotify::Inotify;
@@ -29,16 +30,19 @@ pub struct Task {
     pub program: OwnedFd,
     /// Ends when that is the program. Has a byte if it could not become it.
     pub start: OwnedFd,
-    /// Where findings are shown; `None` if standard error was closed.
-    pub out: Option<OwnedFd>,
+    /// Where findings are shown.
+    pub output: Output,
+    pub suppressions: Suppressions,
+    /// Gets a byte at the end if there is a fault.
+    pub verdict: Option<OwnedFd>,
 }
 
 impl Task {
     /// The descriptors that the reporter keeps.
     pub fn descriptors(&self) -> Vec<RawFd> {
-        let out = self.out.as_ref().map(AsRawFd::as_raw_fd);
         let own = [self.files.as_fd().as_raw_fd(), self.program.as_raw_fd(), self.start.as_raw_fd()];
-        own.into_iter().chain(out).collect()
+        let verdict = self.verdict.as_ref().map(AsRawFd::as_raw_fd);
+        own.into_iter().chain(verdict).chain(self.output.descriptors()).collect()
     }
 }
 
@@ -54,11 +58,14 @@ struct Reporter {
     directory: PathBuf,
     files: Inotify,
     program: Option<OwnedFd>,
-    out: Option<File>,
+    output: Output,
+    suppressions: Suppressions,
+    verdict: Option<OwnedFd>,
     bell: Arc<EventFd>,
     /// Records that are not complete.
     incomplete: Vec<PathBuf>,
     living: Vec<Followed>,
+    processes: usize,
     names: Names,
     /// The sums of the processes that have ended.
     ended: Totals,
@@ -76,10 +83,13 @@ pub fn run(task: Task) {
             directory: task.directory,
             files: task.files,
             program: Some(task.program),
-            out: task.out.map(File::from),
+            output: task.output,
+            suppressions: task.suppressions,
+            verdict: task.verdict,
             bell: Arc::new(bell),
             incomplete: Vec::new(),
             living: Vec::new(),
+            processes: 0,
             names: Names::default(),
             ended: Totals::default(),
             shown: None,
@@ -116,7 +126,7 @@ impl Reporter {
         }
         self.take_files();
         self.read();
-        self.sum_up();
+        self.sum_up(true);
     }
 
     /// Waits until something happens, and notes who has ended.
@@ -151,8 +161,9 @@ impl Reporter {
             self.incomplete.extend(records.map(|name| self.directory.join(name)));
         }
         for path in std::mem::take(&mut self.incomplete) {
-            match Followed::new(&path, &self.bell) {
+            match Followed::new(self.processes, &path, &self.bell) {
                 Some(followed) => {
+                    self.processes += 1;
                     // The same process with another program: its former record is complete.
                     self.living.iter_mut().filter(|one| one.pid == followed.pid).for_each(Followed::leave);
                     self.living.push(followed);
@@ -170,8 +181,8 @@ impl Reporter {
         for at in 0..self.living.len() {
             let one = &mut self.living[at];
             let is_last = one.life.is_none() || waiting.contains(&one.pid);
-            for case in one.due(&mut self.names, is_last) {
-                self.show(&text::block(&case));
+            for case in one.due(&mut self.names, &mut self.suppressions, is_last) {
+                self.output.show(case, is_last);
             }
         }
         let (left, living) = std::mem::take(&mut self.living).into_iter().partition(|one| one.life.is_none());
@@ -184,7 +195,7 @@ impl Reporter {
             && one.pid == *pid
             && relatives(&self.directory).iter().all(|relative| relative == pid)
         {
-            self.sum_up();
+            self.sum_up(false);
         }
         self.living.iter_mut().filter(|one| waiting.contains(&one.pid)).for_each(Followed::acknowledge);
     }
@@ -197,20 +208,16 @@ impl Reporter {
     }
 
     /// Shows the sums, unless they are shown already.
-    fn sum_up(&mut self) {
+    fn sum_up(&mut self, is_end: bool) {
         let mut totals = self.ended.clone();
         self.living.iter().for_each(|one| totals.add(&one.totals()));
-        if self.shown.as_ref() != Some(&totals) {
-            self.show(&(totals.line() + "\n"));
-            self.shown = Some(totals);
+        if self.shown.as_ref() != Some(&totals) || (is_end && self.output.is_held_back()) {
+            self.output.sum_up(&totals, &self.suppressions.unused(), is_end);
         }
-    }
-
-    fn show(&mut self, text: &str) {
-        if let Some(out) = &mut self.out {
-            // A full disk or a closed terminal is not the program's business.
-            let _ = out.write_all(text.as_bytes());
+        if let Some(verdict) = self.verdict.take_if(|_| is_end && totals.faults > 0) {
+            let _ = File::from(verdict).write_all(b"x");
         }
+        self.shown = Some(totals);
     }
 }
 

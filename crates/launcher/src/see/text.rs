@@ -3,6 +3,7 @@
 use super::audit::Case;
 use super::wording::{Words, monotonic, words};
 use super::words::{counted, duration};
+use epolyfill_audit::Rule;
 use epolyfill_facts::SiteId;
 use std::fmt::Write;
 
@@ -14,7 +15,7 @@ pub fn block(case: &Case) -> String {
     let mut text = format!("epolyfill[{pid}] {grade} {rule}: ");
     // Writing to a String cannot fail.
     if case.is_repeat {
-        let place = case.site.as_ref().or(case.deed.as_ref()).map_or(String::new(), |site| format!(", at {site}"));
+        let place = case.place().map_or(String::new(), |site| format!(", at {site}"));
         let _ = writeln!(text, "{}{place}; the last at {}.", cases(case), monotonic(finding.last_ns));
         return text;
     }
@@ -33,11 +34,16 @@ pub fn block(case: &Case) -> String {
 
 /// The number of cases, and the longest.
 fn cases(case: &Case) -> String {
+    let unit = match case.finding.rule {
+        Rule::Spin | Rule::FailingWait => "wait",
+        Rule::TimeoutTruncated => "time-out",
+        _ => "case",
+    };
     let longest = match case.finding.worst_ns {
         0 => String::new(),
         ns => format!(", the longest {}", duration(ns)),
     };
-    format!("{}{longest}", counted(case.finding.count.max(1), "case"))
+    format!("{}{longest}", counted(case.finding.count.max(1), unit))
 }
 
 /// A time of CLOCK_MONOTONIC, and the same as local time.
@@ -72,7 +78,7 @@ fn local(ns: i64) -> String {
 mod tests {
     use super::*;
     use crate::see::site::{Frame, Site};
-    use epolyfill_audit::{Finding, Grade, Rule};
+    use epolyfill_audit::{Finding, Grade};
 
     fn case() -> Case {
         let frame = Frame { function: Some("accept_client".into()), source: Some(("s.c".into(), 214)), module: None };
@@ -89,7 +95,7 @@ mod tests {
             numbers,
             ..Finding::new(Rule::SleptEdge, Grade::Fault)
         };
-        Case { pid: 812, wall_offset_ns: 0, finding, site, deed: None, is_repeat: false }
+        Case { site, ..Case::bare(812, finding) }
     }
 
     #[test]

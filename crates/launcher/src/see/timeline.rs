@@ -8,6 +8,7 @@
 
 use super::history::item::{Chain, Item, Moment, UNFINISHED, What};
 use super::history::{History, columns};
+use super::json::Json;
 use super::words::{bits, errno, op};
 use std::collections::HashSet;
 use std::io::{self, Write};
@@ -36,23 +37,6 @@ struct Us(u64);
 impl std::fmt::Display for Us {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(out, "{}.{:03}", self.0 / 1000, self.0 % 1000)
-    }
-}
-
-/// A string of JSON, with its quotes.
-pub struct Json<'a>(pub &'a str);
-
-impl std::fmt::Display for Json<'_> {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        out.write_str("\"")?;
-        for c in self.0.chars() {
-            match c {
-                '"' | '\\' => write!(out, "\\{c}")?,
-                c if c.is_control() => write!(out, "\\u{:04x}", u32::from(c))?,
-                c => write!(out, "{c}")?,
-            }
-        }
-        out.write_str("\"")
     }
 }
 

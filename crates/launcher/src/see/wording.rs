@@ -70,6 +70,37 @@ pub fn words(finding: &Finding) -> Words {
     Words { fact, consequence, remedy: remedy.to_owned() }
 }
 
+/// A rule in one sentence, as in epolyfill(1).
+pub fn about(rule: Rule) -> &'static str {
+    match rule {
+        Rule::SleptEdge => "The program slept on unread bytes whose edge it had been given.",
+        Rule::SleptRoom => "The program slept although the room that it waited for was reported.",
+        Rule::OneshotAsleep => "A spent EPOLLONESHOT registration was not armed again.",
+        Rule::TlsPending => "The program slept on bytes that its TLS library had decrypted.",
+        Rule::GhostEvent => "An event was reported for a number that is closed.",
+        Rule::GhostRegistration => "A number was closed while its registration goes on.",
+        Rule::WrongNumber => "A control call reached another file than the program meant.",
+        Rule::StaleEvent => "The program used a descriptor for an event that its own close had made stale.",
+        Rule::Spin => "Waits returned at once for an event that the program left as it was.",
+        Rule::FailingWait => "Waits failed again and again.",
+        Rule::TimeoutTruncated => "Time-outs were cut off to whole milliseconds.",
+        Rule::Blocked => "A call on a watched descriptor blocked the loop.",
+        Rule::SlowHandler => "A thread was away from its loop while another descriptor was ready.",
+        Rule::StarvedBy => "One busy descriptor kept the others waiting.",
+        Rule::Herd => "Each arrival woke several waiters, of which one found something.",
+        Rule::TwoAtOnce => "Two threads read one stream at the same time.",
+        Rule::EndUnheeded => "The end of a connection was reported, and nothing followed.",
+        Rule::ForeignInstance => "An instance of another process was used.",
+        Rule::WakeAstray => "A wake-up was written to where nothing listens.",
+        Rule::IdleControl => "Control calls changed nothing.",
+        Rule::ExclusiveShare => "Of several waiters one got nearly all exclusive events.",
+        Rule::FullBatch => "Nearly every wait filled its array.",
+        Rule::BlockingEdge => "A blocking descriptor is edge-triggered.",
+        Rule::RefusedControl => "A control call failed with EBADF, ENOENT or EEXIST.",
+        Rule::Kinder => "The program relies on something that epolyfill does and Linux does not.",
+    }
+}
+
 /// The fact, the consequence, the remedy.
 type Three = (String, String, &'static str);
 

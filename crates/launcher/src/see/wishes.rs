@@ -1,0 +1,41 @@
+//! What the command line wants to see.
+
+use std::ffi::OsString;
+
+/// The wishes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Seeing {
+    pub audit: bool,
+    pub format: Option<Format>,
+    /// The launcher's exit status if there is a fault.
+    pub exit: Option<u8>,
+    /// The file of suppressions.
+    pub suppress: Option<OsString>,
+    /// The output of strace(1) that is judged instead of a program.
+    pub strace: Option<OsString>,
+    /// The file that is written instead of standard error.
+    pub output: Option<OsString>,
+}
+
+/// The form of the report.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    #[default]
+    Text,
+    Json,
+    Sarif,
+}
+
+/// The names of the forms.
+pub const FORMATS: [&str; 3] = ["text", "json", "sarif"];
+
+impl Format {
+    /// The form of that name, which is one of `FORMATS`.
+    pub fn named(name: &str) -> Format {
+        match name {
+            "json" => Format::Json,
+            "sarif" => Format::Sarif,
+            _ => Format::Text,
+        }
+    }
+}
