@@ -7,6 +7,7 @@ use nix::errno::Errno;
 
 use crate::abi::calls;
 use crate::see::calls::{self as seen, Limit, Wait};
+use crate::see::chaos;
 use crate::see::kernel;
 use crate::sys::{self, KERNEL_SIGSET_BYTES, SigMask};
 
@@ -67,7 +68,7 @@ pub unsafe fn pwait(
     mask: *const sigset_t,
     bytes: usize,
 ) -> c_int {
-    let (bits, limit) = masked(mask, calls::milliseconds(timeout));
+    let (bits, limit) = masked(mask, bytes, calls::milliseconds(timeout));
     let wait = Wait { form: Form::EpollPwait, epfd, events, max, limit, mask: bits };
     // SAFETY: the caller answers for the addresses.
     unsafe {
@@ -96,7 +97,7 @@ pub unsafe fn pwait2(
 ) -> c_int {
     let time = if limit.is_null() { Ok(None) } else { sys::copy_in(limit).and_then(calls::nanoseconds).map(Some) };
     // A time that is refused is not waited for.
-    let (bits, limit_ns) = masked(mask, time.unwrap_or(Some(0)));
+    let (bits, limit_ns) = masked(mask, bytes, time.unwrap_or(Some(0)));
     let wait = Wait { form: Form::EpollPwait2, epfd, events, max, limit: limit_ns, mask: bits };
     // SAFETY: the caller answers for the addresses.
     unsafe {
@@ -116,10 +117,10 @@ pub unsafe fn pwait2(
 /// As for `whole`, which is the wait as the program called it.
 unsafe fn served(wait: Wait, whole: impl FnOnce() -> c_int) -> c_int {
     let Wait { epfd, events, max, limit, mask, .. } = wait;
-    let piece = |limit: Limit, mask: SigMask| {
+    let once = |limit: Limit, mask: Option<SigMask>| {
         let time = limit.map(sys::timespec_of);
         let time = time.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
-        let mask = (&raw const mask).cast::<sigset_t>();
+        let mask = mask.as_ref().map_or(std::ptr::null(), std::ptr::from_ref).cast::<sigset_t>();
         // SAFETY: the caller answers for `events`; time and mask outlive the call. The kernel reads
         // eight bytes of the mask, and libc passes the address on.
         unsafe {
@@ -135,15 +136,23 @@ unsafe fn served(wait: Wait, whole: impl FnOnce() -> c_int) -> c_int {
             kernel::pwait(epfd, events, max, ms.map_or(-1, |ms| c_int::try_from(ms).unwrap_or(c_int::MAX)), mask)
         }
     };
+    let make = || {
+        if chaos::is_on() {
+            chaos::perturbed(&wait, whole, once)
+        } else {
+            seen::with_looks(limit, mask, whole, |limit, mask| once(limit, Some(mask)))
+        }
+    };
     // SAFETY: as for the caller.
-    unsafe { seen::wait(wait, || seen::with_looks(limit, mask, whole, piece)) }
+    unsafe { seen::wait(wait, make) }
 }
 
-/// The signal mask of a wait, and its limit: none at all if the mask cannot be read, which the call
-/// itself will find.
-fn masked(mask: *const sigset_t, limit: Limit) -> (Option<SigMask>, Limit) {
+/// The signal mask of a wait, and its limit: none at all if the mask cannot be read or has another
+/// size, which the call itself will find.
+fn masked(mask: *const sigset_t, bytes: usize, limit: Limit) -> (Option<SigMask>, Limit) {
     if mask.is_null() {
         return (None, limit);
     }
-    sys::copy_in(mask.cast::<SigMask>()).map_or((None, Some(0)), |mask| (Some(mask), limit))
+    let read = if bytes == KERNEL_SIGSET_BYTES { sys::copy_in(mask.cast::<SigMask>()).ok() } else { None };
+    read.map_or((None, Some(0)), |mask| (Some(mask), limit))
 }

@@ -7,6 +7,7 @@ use super::{aio_eventfds, pipes, queues, sockets, terminals};
 use super::{reading as readers, writing as writers};
 use crate::edge::Facts;
 use crate::see::calls::transfer;
+use crate::see::chaos::manual::accept_fails;
 use epolyfill_facts::{Call, NO_FD};
 
 pub fn receiving(fd: c_int, flags: c_int, asked: impl Fn() -> usize, call: impl FnMut() -> isize) -> isize {
@@ -47,7 +48,8 @@ pub fn reading_messages(
 }
 
 pub fn accepting(fd: c_int, call: impl FnOnce() -> c_int) -> c_int {
-    transfer(Call::Accept, [fd, NO_FD], || 0, 0, || readers::accepting(fd, call))
+    let make = || if accept_fails(fd) { -1 } else { readers::accepting(fd, call) };
+    transfer(Call::Accept, [fd, NO_FD], || 0, 0, make)
 }
 
 pub fn writing(fd: c_int, offered: impl Fn() -> usize, call: impl FnOnce() -> isize) -> isize {

@@ -119,6 +119,7 @@ extern "C" fn print_counters() {
 }
 
 unsafe extern "C" fn exit_thread(_: *mut c_void) {
+    Watch::thread_ended();
     lifecycle::end_thread();
     in_flight::end_thread();
 }

@@ -3,7 +3,7 @@
 use epolyfill_facts::{Call, Event, Fact, Form, NO_FD, Reason, SiteId};
 use libc::{c_int, epoll_event};
 
-use super::{recorder, wait};
+use super::{chaos, recorder, wait};
 use crate::sys::{self, SigMask};
 
 pub use wait::{Limit, with_looks};
@@ -45,6 +45,7 @@ pub fn transfer<R: Answer>(
     }
     let began_ns = sys::now();
     let result = make();
+    chaos::met(fd);
     let answer = result.answer();
     // The size of a message may be read only if the kernel has accepted it.
     let asked = if answer >= 0 { asked() as u64 } else { 0 };
@@ -76,7 +77,11 @@ pub unsafe fn control(
         return make();
     }
     let began_ns = sys::now();
-    let result = make();
+    let is_chaos = chaos::is_on();
+    // Until the fact is taken: an event that goes back must not overwrite this call.
+    let turn = is_chaos.then(chaos::Turn::take);
+    let fails = is_chaos && op == libc::EPOLL_CTL_ADD && chaos::manual::add_fails(epfd, fd);
+    let result = if fails { -1 } else { make() };
     let errno = errno_of(result);
     let passed = match op {
         libc::EPOLL_CTL_DEL => None,
@@ -88,6 +93,10 @@ pub unsafe fn control(
     let wants_site = op == libc::EPOLL_CTL_ADD || errno != 0;
     let site = if wants_site { recorder::site() } else { SiteId(0) };
     recorder::fact(&Fact::Control { epfd, op, fd, events, data, errno, site, began_ns });
+    drop(turn);
+    if is_chaos && op == libc::EPOLL_CTL_ADD && errno == 0 {
+        chaos::manual::registered(epfd, fd);
+    }
     result
 }
 

@@ -11,12 +11,15 @@
 //! | `world` | what the audit may ask about the process |
 //! | `describe` | a descriptor in words |
 //! | `stack` | call stacks of the program |
+//! | `chaos` | waits that end otherwise than usual (`--chaos`) |
 //! | `kernel` | the kernel's own epoll, with the observer in front of it |
 //! | `wait` | a wait that ends for looks, unseen by the program |
 //! | `ticker` | a thread that looks while no thread of the program calls anything |
 
 #[cfg(feature = "see")]
 pub mod calls;
+#[cfg(feature = "see")]
+pub mod chaos;
 #[cfg(feature = "see")]
 mod children;
 #[cfg(feature = "see")]

@@ -22,6 +22,16 @@ pub trait Observer {
     #[inline(always)]
     fn duplicated(_from: c_int, _to: c_int) {}
 
+    /// The bytes that a call on a stream moves at most, out of those that the program asks for.
+    #[inline(always)]
+    fn shortened(_fd: c_int, n: usize) -> usize {
+        n
+    }
+
+    /// The calling thread ends.
+    #[inline(always)]
+    fn thread_ended() {}
+
     /// The process is about to fork.
     #[inline(always)]
     fn forking() {}

@@ -8,8 +8,8 @@ use std::sync::OnceLock;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
-use epolyfill_audit::Auditor;
 use epolyfill_audit::counts::Counts;
+use epolyfill_audit::{Auditor, Mirror};
 use epolyfill_facts::layout::{self, word};
 use epolyfill_facts::wire::{self, MOST_EVENTS};
 use epolyfill_facts::{Event, Fact, Poller, SiteId, Stamp, Start};
@@ -20,7 +20,7 @@ use super::observer::{Observer, Watch};
 use super::record::{MOST_PATH, Record};
 use super::stack::Stack;
 use super::world::Process;
-use super::{children, kernel, ticker};
+use super::{chaos, children, kernel, ticker};
 use crate::facts;
 use crate::fork_mark;
 use crate::graph::own_table;
@@ -62,6 +62,7 @@ struct State {
     sites: HashMap<u64, SiteId>,
     /// The events of the last report that was written, for the next one.
     events: Vec<Event>,
+    chaos: chaos::State,
 }
 
 static STATE: OnceLock<Lock<State>> = OnceLock::new();
@@ -157,6 +158,11 @@ pub fn lose() {
     LOST.fetch_add(1, Relaxed);
 }
 
+/// Runs `work` on the state of chaos.
+pub fn chaos<R>(work: impl FnOnce(&mut chaos::State, &Mirror, Stamp) -> R) -> Option<R> {
+    with(Changes::Nothing, |state, stamp| work(&mut state.chaos, state.auditor.mirror(), stamp))
+}
+
 /// Gives a reader that is behind some time, which slows the program down.
 #[cold]
 fn await_room() {
@@ -207,6 +213,9 @@ impl State {
             counts.before(stamp.tid, fact, self.auditor.mirror());
         }
         self.ask(|auditor, process| auditor.take(stamp, fact, process));
+        if chaos::is_on() {
+            self.chaos.take(stamp, fact, self.auditor.mirror());
+        }
         if let Some(counts) = &mut self.counts {
             counts.after(stamp.ns, stamp.tid, fact, self.auditor.mirror());
             if let Some(record) = &self.record
@@ -283,6 +292,9 @@ impl State {
     fn begin(&mut self, is_fork: bool, parent: i32) {
         let Some(wish) = WISH.get() else { return };
         self.sites.clear();
+        if is_fork {
+            self.chaos.fork();
+        }
         self.counts = wish.counts.then(Counts::default);
         self.record = match Record::create(wish.directory, wish.room) {
             Ok(record) => Some(record),
@@ -360,16 +372,29 @@ impl Observer for Watch {
         children::set_up();
         let state = STATE.get_or_init(|| Lock::new(ranks::RECORDER, State::default()));
         state.lock().begin(false, parent());
+        if let Some(plan) = options::value(&settings::CHAOS).filter(|plan| !plan.is_empty()) {
+            chaos::start(directory, plan);
+        }
         ON.store(true, Release);
         // SAFETY: a function of this library, which is never unloaded.
         unsafe { libc::atexit(end) };
     }
 
     fn closing(fd: c_int) {
+        chaos::met(fd);
         fact(&Fact::Close { fd });
     }
 
+    fn shortened(fd: c_int, n: usize) -> usize {
+        chaos::manual::shortened(fd, n)
+    }
+
+    fn thread_ended() {
+        chaos::thread_ended();
+    }
+
     fn closing_range(first: u32, last: u32) {
+        chaos::met_range(first, last);
         with(Changes::Numbers, |state, stamp| {
             let mut from = first;
             while let Some(fd) = state.auditor.mirror().next_number(from, last) {
@@ -394,6 +419,7 @@ impl Observer for Watch {
         TID.with(|tid| tid.set(0));
         ticker::reset_after_fork();
         children::enter(parent());
+        chaos::born();
         if let Some(state) = STATE.get() {
             state.lock().begin(true, parent());
         }

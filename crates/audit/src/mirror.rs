@@ -189,6 +189,11 @@ impl Mirror {
         self.numbers.keys().copied().filter(|fd| (first..=last).contains(&fd.cast_unsigned())).min()
     }
 
+    /// The highest known number; [`NO_FD`] if none is known.
+    pub fn highest_number(&self) -> i32 {
+        self.numbers.keys().copied().max().unwrap_or(NO_FD)
+    }
+
     /// The instance that a number names.
     pub fn instance_of(&self, epfd: i32) -> Option<FileId> {
         self.file_of(epfd).filter(|id| self.instances.contains_key(id))

@@ -68,11 +68,18 @@ pub const SEE: Setting = setting(
     "What is recorded of observed processes: audit, counts, facts (set by the launcher).",
 );
 
+/// The plan of chaos.
+pub const CHAOS: Setting = setting(
+    c"EPOLYFILL_CHAOS",
+    Value::Words,
+    "The waits that are perturbed: SEED[,KIND[=RATE]...] or @FILE (set by the launcher).",
+);
+
 /// Every variable for users.
 pub const ALL: [&Setting; 7] = [&POLLER, &COUNTERS, &STRICT, &IO_URING, &CHILDREN, &QUIET, &LIBRARY];
 
 /// The variables that only a launcher sets, for libepolyfill-see.so.
-pub const OF_OBSERVER: [&Setting; 2] = [&SEE_IN, &SEE];
+pub const OF_OBSERVER: [&Setting; 3] = [&SEE_IN, &SEE, &CHAOS];
 
 /// The pollers by name.
 pub const POLLERS: [&str; 3] = ["auto", "poll", "uring"];

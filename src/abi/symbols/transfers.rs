@@ -14,6 +14,7 @@ use crate::edge::Facts;
 use crate::hooks;
 use crate::instance::epoll_file;
 use crate::real;
+use crate::see::{Observer, Watch};
 use crate::sys;
 
 pub(super) unsafe fn total(iov: *const iovec, n: usize) -> usize {
@@ -107,6 +108,7 @@ fn check_room(asked: size_t, room: size_t) {
 // Inlined into each symbol, so that it can jump to the call.
 #[inline(always)]
 unsafe fn read_any(fd: c_int, buffer: *mut c_void, n: size_t) -> ssize_t {
+    let n = Watch::shortened(fd, n);
     // SAFETY: as for libc's read.
     unsafe { hooks::reading(fd, buffer, n, move || real::read(fd, buffer, n)) }
 }
@@ -114,6 +116,7 @@ unsafe fn read_any(fd: c_int, buffer: *mut c_void, n: size_t) -> ssize_t {
 // Inlined into each symbol, so that it can jump to the call.
 #[inline(always)]
 unsafe fn write_any(fd: c_int, buffer: *const c_void, n: size_t) -> ssize_t {
+    let n = Watch::shortened(fd, n);
     // SAFETY: as for libc's write.
     hooks::writing(fd, move || n, move || unsafe { real::write(fd, buffer, n) })
 }
@@ -126,6 +129,7 @@ unsafe fn receive(
     from: *mut sockaddr,
     length: *mut socklen_t,
 ) -> ssize_t {
+    let n = Watch::shortened(fd, n);
     // SAFETY: as for libc's recvfrom.
     hooks::receiving(fd, flags, move || n, move || unsafe { real::recvfrom(fd, buffer, n, flags, from, length) })
 }
@@ -138,6 +142,7 @@ unsafe fn send_to(
     to: *const sockaddr,
     length: socklen_t,
 ) -> ssize_t {
+    let n = Watch::shortened(fd, n);
     // SAFETY: as for libc's sendto.
     let call = move || unsafe { real::sendto(fd, buffer, n, flags, to, length) };
     hooks::sending(fd, flags, move || n, call)

@@ -15,6 +15,39 @@ pub fn create_file(path: &CStr) -> Result<c_int, Errno> {
     unsafe { syscall!(Sysno::openat, libc::AT_FDCWD, path.as_ptr(), flags, 0o600) }.map(|fd| fd as c_int).map_err(errno)
 }
 
+/// Opens a file that only its owner may use, and makes it if there is none.
+pub fn open_own_file(path: &CStr) -> Result<c_int, Errno> {
+    let flags = libc::O_RDWR | libc::O_CREAT | libc::O_CLOEXEC | libc::O_NOFOLLOW;
+    // SAFETY: the path ends in NUL.
+    unsafe { syscall!(Sysno::openat, libc::AT_FDCWD, path.as_ptr(), flags, 0o600) }.map(|fd| fd as c_int).map_err(errno)
+}
+
+/// The bytes of a file.
+pub fn read_whole_file(path: &CStr) -> Result<Vec<u8>, Errno> {
+    // SAFETY: the path ends in NUL.
+    let fd = unsafe { syscall!(Sysno::openat, libc::AT_FDCWD, path.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC) }
+        .map_err(errno)? as c_int;
+    let bytes = read_to_end(fd);
+    let _ = close(fd);
+    bytes
+}
+
+fn read_to_end(fd: c_int) -> Result<Vec<u8>, Errno> {
+    const STEP: usize = 64 << 10;
+    let mut bytes = Vec::new();
+    let mut length = 0;
+    loop {
+        bytes.try_reserve(STEP).map_err(|_| Errno::ENOMEM)?;
+        bytes.resize(length + STEP, 0);
+        let n = super::read(fd, &mut bytes[length..])?;
+        length += n;
+        bytes.truncate(length);
+        if n == 0 {
+            return Ok(bytes);
+        }
+    }
+}
+
 /// Allocates the blocks of a file.
 pub fn allocate(fd: c_int, bytes: usize) -> Result<(), Errno> {
     // SAFETY: only numbers.

@@ -1,0 +1,29 @@
+// A wait can end with EINTR in a program without signal handlers (SIGSTOP, SIGCONT, a debugger). The
+// faulty program gives up.
+#include "peer.h"
+
+static void run(const int theirs[])
+{
+    char answer;
+    for (int i = 0; i < ROUNDS; i++) {
+        pause_ms(3);
+        must(write(theirs[0], "x", 1) == 1, "write");
+        if (!receive(theirs[0], &answer, 1))
+            return;
+    }
+}
+
+int main(void)
+{
+    int end;
+    peer(AF_UNIX, 1, &end, run);
+    int epfd = epoll_create1(EPOLL_CLOEXEC);
+    add(epfd, end, EPOLLIN);
+    for (int i = 0; i < ROUNDS; i++) {
+        struct epoll_event event;
+        while (epoll_wait(epfd, &event, 1, -1) != 1)
+            if (faulty || errno != EINTR)
+                fail("epoll_wait failed");
+        must(read(end, &(char){0}, 1) == 1 && write(end, "y", 1) == 1, "read");
+    }
+}

@@ -1,0 +1,35 @@
+// A wait reports what is due, but not always all of it. The faulty program takes a connection that
+// is not in the batch for one that has nothing to say in this round.
+#include "peer.h"
+
+static void run(const int theirs[])
+{
+    char answer;
+    for (int i = 0; i < ROUNDS; i++) {
+        must(write(theirs[0], "x", 1) == 1 && write(theirs[1], "x", 1) == 1, "write");
+        if (!receive(theirs[0], &answer, 1))
+            return;
+    }
+}
+
+int main(void)
+{
+    int ends[2];
+    peer(AF_UNIX, 2, ends, run);
+    int epfd = epoll_create1(EPOLL_CLOEXEC);
+    add(epfd, ends[0], EPOLLIN);
+    add(epfd, ends[1], EPOLLIN);
+    for (int i = 0; i < ROUNDS; i++) {
+        pause_ms(2);
+        struct epoll_event events[8];
+        for (int got = 0; got < 2;) {
+            int n = await(epfd, events, 8, -1);
+            // Both came before the wait, unless this process was faster.
+            if (faulty && n == 1 && recv(ends[events[0].data.fd == ends[0]], &(char){0}, 1, MSG_PEEK) == 1)
+                fail("one connection of two was silent in a round");
+            for (int j = 0; j < n; j++)
+                got += read(events[j].data.fd, &(char){0}, 1) == 1;
+        }
+        must(write(ends[0], "y", 1) == 1, "write");
+    }
+}
