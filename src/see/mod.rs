@@ -14,6 +14,7 @@
 //! | `chaos` | waits that end otherwise than usual (`--chaos`) |
 //! | `kernel` | the kernel's own epoll, with the observer in front of it |
 //! | `wait` | a wait that ends for looks, unseen by the program |
+//! | `tls` | reads of TLS connections, and the bytes that they leave decrypted |
 //! | `ticker` | a thread that looks while no thread of the program calls anything |
 
 #[cfg(feature = "see")]
@@ -35,6 +36,8 @@ pub mod recorder;
 mod stack;
 #[cfg(feature = "see")]
 mod ticker;
+#[cfg(feature = "see")]
+pub mod tls;
 #[cfg(feature = "see")]
 mod wait;
 #[cfg(feature = "see")]

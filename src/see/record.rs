@@ -23,8 +23,6 @@ pub struct Record {
     /// The bytes of the ring of facts.
     room: usize,
     sites: usize,
-    /// The addresses of this library.
-    library: (u64, u64),
     /// Where the reader was when it was found stuck.
     stuck_at: Cell<Option<usize>>,
 }
@@ -46,7 +44,7 @@ impl Record {
         let base = base?;
         // A forked child makes a record of its own.
         let _ = sys::keep_from_children(base, bytes);
-        let mut record = Record { base, room, sites: 1, library: (0, 0), stuck_at: Cell::new(None) };
+        let record = Record { base, room, sites: 1, stuck_at: Cell::new(None) };
         record.note_maps();
         record.word(word::PID).store(sys::getpid() as u64, Relaxed);
         record.word(word::RING).store(room as u64, Relaxed);
@@ -141,31 +139,18 @@ impl Record {
         self.sites as u32 - 1
     }
 
-    /// The addresses of this library.
-    pub fn library(&self) -> (u64, u64) {
-        self.library
-    }
-
     /// Copies the executable lines of /proc/self/maps.
-    pub fn note_maps(&mut self) {
-        let here = Record::create as *const () as u64;
+    fn note_maps(&self) {
         let mut at = 0;
-        let mut library = self.library;
         sys::each_line(c"/proc/self/maps", |line| {
             let is_code = line.split(|byte| *byte == b' ').nth(1).is_some_and(|access| access.get(2) == Some(&b'x'));
             if !is_code || at + line.len() + 1 > layout::MOST_MAPS {
                 return;
             }
-            if let Some((from, to)) = range(line)
-                && (from..to).contains(&here)
-            {
-                library = (from, to);
-            }
             self.put(layout::MAPS + at, line);
             self.put(layout::MAPS + at + line.len(), b"\n");
             at += line.len() + 1;
         });
-        self.library = library;
         self.word(word::MAPS).store(at as u64, Release);
     }
 
@@ -245,13 +230,6 @@ impl Record {
     pub fn note_stuck_reader(&self) {
         self.stuck_at.set(Some(self.word(word::TAIL).load(Acquire) as usize));
     }
-}
-
-/// The addresses of a line of /proc/self/maps.
-fn range(line: &[u8]) -> Option<(u64, u64)> {
-    let text = std::str::from_utf8(line.split(|byte| *byte == b' ').next()?).ok()?;
-    let (from, to) = text.split_once('-')?;
-    Some((u64::from_str_radix(from, 16).ok()?, u64::from_str_radix(to, 16).ok()?))
 }
 
 /// Makes the file `PID.N.epv`, where N is the first number that is free.

@@ -18,7 +18,7 @@ use libc::c_int;
 
 use super::observer::{Observer, Watch};
 use super::record::{MOST_PATH, Record};
-use super::stack::Stack;
+use super::stack::{self, Stack};
 use super::world::Process;
 use super::{chaos, children, kernel, ticker};
 use crate::facts;
@@ -199,10 +199,8 @@ pub fn site() -> SiteId {
     if !is_on() || lock::interrupted() {
         return SiteId(0);
     }
-    let own = with(Changes::Nothing, |state, _| state.record.as_ref().map(Record::library)).flatten();
-    let Some(own) = own else { return SiteId(0) };
     // Not under the lock: the unwinder calls libc.
-    let stack = Stack::here(own);
+    let stack = Stack::here();
     with(Changes::Nothing, |state, _| state.site_of(&stack)).unwrap_or_default()
 }
 
@@ -361,6 +359,7 @@ impl lock::ForkLock for ForkOfState {
 impl Observer for Watch {
     fn started() {
         kernel::look_up();
+        stack::set_up();
         let Some(directory) = options::value(&settings::SEE_IN) else { return };
         if directory.is_empty() || directory.len() > MOST_PATH || STATE.get().is_some() {
             return;

@@ -2,6 +2,7 @@
 //! the unwind tables and takes no lock (glibc 2.35 and newer).
 
 use std::ffi::{c_int, c_void};
+use std::sync::OnceLock;
 
 use epolyfill_facts::layout::MOST_FRAMES;
 
@@ -10,15 +11,59 @@ use epolyfill_facts::layout::MOST_FRAMES;
 pub struct Stack {
     frames: [u64; MOST_FRAMES],
     length: usize,
-    /// The addresses of this library, which are left out.
-    own: (u64, u64),
+    /// The most that are taken.
+    most: usize,
+}
+
+/// The addresses of this library.
+static OWN: OnceLock<(usize, usize)> = OnceLock::new();
+
+/// Finds the addresses of this library. Called once, at start-up.
+pub fn set_up() {
+    let mut own = (0, 0);
+    // SAFETY: the function takes these arguments, which outlive the call.
+    unsafe { libc::dl_iterate_phdr(Some(find_own), (&raw mut own).cast()) };
+    let _ = OWN.set(own);
+}
+
+/// Whether an address is in this library.
+pub fn is_own(address: usize) -> bool {
+    OWN.get().is_some_and(|&(from, to)| (from..to).contains(&address))
+}
+
+unsafe extern "C" fn find_own(object: *mut libc::dl_phdr_info, _: usize, own: *mut c_void) -> c_int {
+    // SAFETY: the dynamic linker passes a valid object with its headers, and `set_up` its place.
+    let (object, own) = unsafe { (&*object, &mut *own.cast::<(usize, usize)>()) };
+    // SAFETY: as above.
+    let headers = unsafe { std::slice::from_raw_parts(object.dlpi_phdr, usize::from(object.dlpi_phnum)) };
+    let loaded = headers.iter().filter(|header| header.p_type == libc::PT_LOAD);
+    let range = loaded.fold((usize::MAX, 0), |(from, to), header| {
+        let begin = object.dlpi_addr as usize + header.p_vaddr as usize;
+        (from.min(begin), to.max(begin + header.p_memsz as usize))
+    });
+    let is_it = (range.0..range.1).contains(&(is_own as *const () as usize));
+    if is_it {
+        *own = range;
+    }
+    c_int::from(is_it)
 }
 
 impl Stack {
-    /// The stack of the caller, without the frames of this library, whose addresses are `own`.
+    /// The stack of the caller, without the frames of this library.
     #[inline(never)]
-    pub fn here(own: (u64, u64)) -> Stack {
-        let mut stack = Stack { frames: [0; MOST_FRAMES], length: 0, own };
+    pub fn here() -> Stack {
+        Stack::of(MOST_FRAMES)
+    }
+
+    /// The address in the program that this library returns to; 0 if it is not known.
+    #[inline(never)]
+    pub fn caller() -> usize {
+        Stack::of(1).frames[0] as usize
+    }
+
+    #[inline(never)]
+    fn of(most: usize) -> Stack {
+        let mut stack = Stack { frames: [0; MOST_FRAMES], length: 0, most };
         // SAFETY: the function takes a frame and the stack, which outlives the call.
         unsafe { _Unwind_Backtrace(add, (&raw mut stack).cast()) };
         stack
@@ -51,10 +96,10 @@ unsafe extern "C" fn add(frame: *mut c_void, to: *mut c_void) -> c_int {
     if address == 0 {
         return STOP;
     }
-    if stack.length == 0 && (stack.own.0..stack.own.1).contains(&address) {
+    if stack.length == 0 && is_own(address as usize) {
         return GO_ON;
     }
     stack.frames[stack.length] = address;
     stack.length += 1;
-    if stack.length == MOST_FRAMES { STOP } else { GO_ON }
+    if stack.length == stack.most { STOP } else { GO_ON }
 }

@@ -1,6 +1,6 @@
 //! What the audit may ask about this process.
 
-use epolyfill_audit::{Described, Finding, ThreadTimes, TlsPending, World};
+use epolyfill_audit::{Described, Finding, ThreadTimes, World};
 use epolyfill_facts::Kind;
 use libc::c_int;
 
@@ -89,10 +89,6 @@ impl World for Process<'_> {
         let threads: usize =
             std::str::from_utf8(&text[name + 1..]).ok()?.split_ascii_whitespace().nth(17)?.parse().ok()?;
         Some(threads.saturating_sub(usize::from(ticker::runs())))
-    }
-
-    fn tls_pending(&mut self, _index: usize) -> Option<TlsPending> {
-        None
     }
 
     fn describe(&mut self, fd: c_int, kind: Kind) -> Described {

@@ -281,6 +281,7 @@ fn take(cx: &mut Context<'_>, state: &mut rules::OfProcess, fact: &Fact<'_>) -> 
                 cx.mirror.duplicate(from, to)?;
             }
         }
+        Fact::TlsRead { fd, pending, began_ns } => rules::tls_read(cx, state, fd, pending, began_ns),
         Fact::Fork { child } => {
             state.forked_ns = now;
             rules::fork(cx, state, child);

@@ -12,15 +12,6 @@ pub struct ThreadTimes {
     pub run_queue_ns: u64,
 }
 
-/// Decrypted bytes that a TLS library holds for a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TlsPending {
-    /// The descriptor of the connection.
-    pub fd: i32,
-    /// SSL_pending, in bytes.
-    pub bytes: u64,
-}
-
 /// The process, as far as the rules may ask about it. `None` where it cannot be known, as in the
 /// text of a trace; a rule that needs the answer is then silent.
 pub trait World {
@@ -60,8 +51,6 @@ pub trait World {
     fn threads(&mut self) -> Option<usize> {
         None
     }
-    /// Decrypted bytes of a connection that the calling thread was the last to use.
-    fn tls_pending(&mut self, index: usize) -> Option<TlsPending>;
     /// Describes a descriptor: kind and both addresses.
     fn describe(&mut self, fd: i32, kind: Kind) -> Described;
     /// Takes a finding, new or with a higher count. `index` identifies it.

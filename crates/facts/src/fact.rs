@@ -184,6 +184,9 @@ pub enum Fact<'a> {
         flags: i32,
         began_ns: u64,
     },
+    /// A TLS library returned from a read of a connection whose socket is `fd`; `pending` are the
+    /// bytes that it has decrypted and not returned.
+    TlsRead { fd: i32, pending: u64, began_ns: u64 },
     /// A number is about to be closed, by close or by being replaced.
     Close { fd: i32 },
     /// `to` is now another number of the open file description of `from`.

@@ -163,6 +163,12 @@ pub fn encode(stamp: Stamp, fact: &Fact<'_>, to: &mut [u8]) -> usize {
             w.ulong(ordinal);
             w.long(amount);
         }
+        Fact::TlsRead { fd, pending, began_ns } => {
+            begin(&mut w, 13);
+            w.int(fd);
+            w.ulong(pending);
+            w.ulong(began_ns);
+        }
     }
     w.at
 }
@@ -295,6 +301,7 @@ pub fn decode<'a>(from: &[u8], events: &'a mut [Event; MOST_EVENTS]) -> Option<(
             ordinal: r.ulong()?,
             amount: r.long()?,
         },
+        13 => Fact::TlsRead { fd: r.int()?, pending: r.ulong()?, began_ns: r.ulong()? },
         _ => return None,
     };
     Some((stamp, fact))
@@ -333,6 +340,7 @@ mod tests {
         for call in Call::ALL {
             returns(Fact::Call { call, fd: 1, other: NO_FD, asked: 2, answer: -11, flags: 64, began_ns: 1 });
         }
+        returns(Fact::TlsRead { fd: 7, pending: 576, began_ns: 1 });
         returns(Fact::Close { fd: 7 });
         returns(Fact::Dup { from: 7, to: 8 });
         returns(Fact::Fork { child: 9 });

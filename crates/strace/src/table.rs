@@ -7,7 +7,7 @@
 
 use crate::args::Fd;
 use crate::label;
-use epolyfill_audit::{Described, Finding, ThreadTimes, TlsPending, World};
+use epolyfill_audit::{Described, Finding, ThreadTimes, World};
 use epolyfill_facts::Kind;
 use epolyfill_facts::mask::INPUT;
 use std::collections::HashMap;
@@ -232,10 +232,6 @@ impl World for View<'_> {
 
     fn threads(&mut self) -> Option<usize> {
         self.files.has_threads.then_some(self.threads as usize)
-    }
-
-    fn tls_pending(&mut self, _index: usize) -> Option<TlsPending> {
-        None
     }
 
     fn describe(&mut self, fd: i32, kind: Kind) -> Described {

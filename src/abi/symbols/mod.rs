@@ -15,6 +15,8 @@ mod polls;
 mod sanitizer;
 mod stdio;
 mod syscall;
+#[cfg(feature = "see")]
+mod tls;
 mod transfers;
 
 /// Exports functions under libc's names; with `as libc::name` the prototype must be that of the

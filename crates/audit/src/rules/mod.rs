@@ -17,6 +17,7 @@ pub mod stale;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod timeouts;
+pub mod tls;
 pub mod together;
 pub mod unread;
 pub mod waits;
@@ -86,6 +87,7 @@ pub struct OfProcess {
     pub(crate) ghosts: ghosts::OfProcess,
     pub(crate) numbers: numbers::OfProcess,
     room: room::OfProcess,
+    tls: tls::OfProcess,
     unread: unread::OfProcess,
 }
 
@@ -95,6 +97,7 @@ pub(crate) fn start(cx: &mut Context<'_>, state: &mut OfProcess, start: Start) {
     foreign::start(cx, &mut state.foreign, start);
     oneshot::start(cx, &mut state.oneshot);
     room::start(cx, &mut state.room);
+    tls::start(&mut state.tls);
     unread::start(cx, &mut state.unread);
 }
 
@@ -106,6 +109,7 @@ pub(crate) fn before_wait(cx: &mut Context<'_>, state: &mut OfProcess, epfd: i32
     let sleeps = timeout_ns != 0;
     oneshot::before_wait(cx);
     room::before_wait(cx, &mut state.room, sleeps);
+    tls::before_wait(cx, &mut state.tls, &state.room, sleeps);
     if let Some(instance) = cx.mirror.instance_of(epfd) {
         unread::before_wait(cx, &state.room, instance, sleeps);
     }
@@ -131,6 +135,7 @@ pub(crate) fn after_wait(cx: &mut Context<'_>, state: &mut OfProcess, report: &F
         unread::after_wait(cx, instance);
     }
     let again = pace::Again::new(cx, sleep.0, sleep.1);
+    tls::after_wait(cx, &mut state.tls, again);
     let mut at = 0;
     while let Some(batched) = cx.mirror.thread(cx.stamp.tid).and_then(|thread| thread.batch.get(at)) {
         at += 1;
@@ -161,6 +166,11 @@ pub(crate) fn call(cx: &mut Context<'_>, state: &mut OfProcess, call: &Fact<'_>)
     if let Some(file) = cx.mirror.file_of(fd) {
         unread::call(cx, &mut state.unread, file, call);
     }
+}
+
+/// A TLS library has returned bytes of a connection, and holds more.
+pub(crate) fn tls_read(cx: &mut Context<'_>, state: &mut OfProcess, fd: i32, pending: u64, began_ns: u64) {
+    tls::read(cx, &mut state.tls, fd, pending, began_ns);
 }
 
 /// A control call returned; the mirror is as before it.
@@ -194,6 +204,7 @@ pub(crate) fn close(cx: &mut Context<'_>, state: &mut OfProcess, fd: i32) {
     ghosts::close(cx, &mut state.ghosts, fd);
     numbers::close(cx, &mut state.numbers, fd);
     stale::close(cx, fd);
+    tls::close(&mut state.tls, fd);
     let mut at = 0;
     while let Some(&id) = cx.mirror.registrations_of(fd).get(at) {
         at += 1;

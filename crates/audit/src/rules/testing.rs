@@ -8,7 +8,7 @@ use std::vec::Vec;
 
 use epolyfill_facts::{Call, Event, Fact, Form, Kind, NO_FD, Op, Poller, Reason, SiteId, Stamp, Start};
 
-use crate::{Auditor, Described, Finding, Grade, Rule, ThreadTimes, TlsPending, World};
+use crate::{Auditor, Described, Finding, Grade, Rule, ThreadTimes, World};
 
 /// The world of a test.
 #[derive(Debug, Default)]
@@ -25,7 +25,6 @@ pub struct Told {
     pub kept: Vec<i32>,
     pub times: HashMap<i32, ThreadTimes>,
     pub threads: Option<usize>,
-    pub tls: Vec<TlsPending>,
 }
 
 impl World for Told {
@@ -64,9 +63,6 @@ impl World for Told {
     }
     fn threads(&mut self) -> Option<usize> {
         self.threads
-    }
-    fn tls_pending(&mut self, index: usize) -> Option<TlsPending> {
-        self.tls.get(index).copied()
     }
     fn describe(&mut self, _fd: i32, _kind: Kind) -> Described {
         Described::new("x")

@@ -110,7 +110,7 @@ pub(super) fn take(history: &mut History, process: usize, thread: usize, stamp: 
                 process.descriptors.insert(to, copy);
             }
         }
-        Fact::Dup { .. } => {}
+        Fact::Dup { .. } | Fact::TlsRead { .. } => {}
         Fact::Fork { child } => {
             of.call(history, now, What::Fork { child });
         }
