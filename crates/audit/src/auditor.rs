@@ -274,7 +274,7 @@ fn take(cx: &mut Context<'_>, state: &mut rules::OfProcess, fact: &Fact<'_>) -> 
         }
         Fact::Dup { from, to } => {
             if from != to {
-                rules::duplicate(cx, state, from);
+                rules::duplicate(state, from, to);
                 cx.mirror.close(to, false);
                 // Its kind is asked for when it is registered.
                 cx.mirror.learn(from, now, || Kind::Unidentified)?;

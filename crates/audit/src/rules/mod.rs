@@ -1,6 +1,7 @@
 //! The rules. Each module has the rules of one subject, with the state that they keep for a file, a
 //! registration, an instance, a thread or the process.
 
+pub mod astray;
 pub mod away;
 pub mod blocking;
 pub mod ended;
@@ -34,6 +35,7 @@ pub(crate) const fn ms(n: u64) -> u64 {
 /// The state of the rules for an open file description.
 #[derive(Debug, Default)]
 pub struct OfFile {
+    pub(crate) astray: astray::OfFile,
     pub(crate) away: away::OfFile,
     pub(crate) blocking: blocking::OfFile,
     pub(crate) ended: ended::OfFile,
@@ -81,6 +83,7 @@ pub struct OfThread {
 pub struct OfProcess {
     /// When the process last forked.
     pub(crate) forked_ns: u64,
+    astray: astray::OfProcess,
     ended: ended::OfProcess,
     foreign: foreign::OfProcess,
     oneshot: oneshot::OfProcess,
@@ -93,6 +96,7 @@ pub struct OfProcess {
 
 /// The process starts; the mirror is that of the new process.
 pub(crate) fn start(cx: &mut Context<'_>, state: &mut OfProcess, start: Start) {
+    astray::start(&mut state.astray);
     ended::start(&mut state.ended);
     foreign::start(cx, &mut state.foreign, start);
     oneshot::start(cx, &mut state.oneshot);
@@ -141,6 +145,7 @@ pub(crate) fn after_wait(cx: &mut Context<'_>, state: &mut OfProcess, report: &F
         at += 1;
         let bits = batched.event.bits;
         if let Some((id, _)) = batched.registration {
+            astray::told(cx, id, bits);
             ended::told(cx, &mut state.ended, id, bits);
             oneshot::told(cx, id, bits);
             room::told(cx, &mut state.room, id, bits, again);
@@ -154,6 +159,7 @@ pub(crate) fn call(cx: &mut Context<'_>, state: &mut OfProcess, call: &Fact<'_>)
     away::call(cx, call);
     blocking::call(cx, call);
     let Fact::Call { fd, .. } = *call else { return };
+    astray::call(cx, &mut state.astray, call);
     ended::call(cx, &mut state.ended, call);
     herd::call(cx, call);
     numbers::call(cx, &mut state.numbers, fd);
@@ -200,6 +206,7 @@ pub(crate) fn after_control(cx: &mut Context<'_>, state: &mut OfProcess, control
 
 /// A number is about to be closed; the mirror still has it.
 pub(crate) fn close(cx: &mut Context<'_>, state: &mut OfProcess, fd: i32) {
+    astray::close(cx, &mut state.astray, fd);
     ended::close(cx, &mut state.ended, fd);
     ghosts::close(cx, &mut state.ghosts, fd);
     numbers::close(cx, &mut state.numbers, fd);
@@ -217,7 +224,8 @@ pub(crate) fn close(cx: &mut Context<'_>, state: &mut OfProcess, fd: i32) {
 }
 
 /// A number is about to get another; the mirror does not have it yet.
-pub(crate) fn duplicate(_cx: &mut Context<'_>, state: &mut OfProcess, from: i32) {
+pub(crate) fn duplicate(state: &mut OfProcess, from: i32, to: i32) {
+    astray::replaced(&mut state.astray, to);
     unread::duplicated(&mut state.unread, from);
 }
 
@@ -244,6 +252,7 @@ pub(crate) fn exit(cx: &mut Context<'_>, state: &mut OfProcess, status: i32) {
 pub(crate) fn tick(cx: &mut Context<'_>, state: &mut OfProcess) {
     away::tick(cx);
     ghosts::tick(cx, &mut state.ghosts);
+    astray::tick(cx, &mut state.astray);
     ended::tick(cx, &mut state.ended);
     foreign::tick(cx, &mut state.foreign);
     numbers::tick(cx, &mut state.numbers);
