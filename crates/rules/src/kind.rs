@@ -184,6 +184,11 @@ impl Kind {
         matches!(self, Kind::Pipe | Kind::Fifo)
     }
 
+    /// Whether it is a connection, which has an end.
+    pub const fn is_connection(self) -> bool {
+        matches!(self, Kind::Tcp | Kind::Mptcp | Kind::UnixStream | Kind::UnixSeqpacket)
+    }
+
     /// Whether it is an eventfd, of either mode.
     pub const fn is_eventfd(self) -> bool {
         matches!(self, Kind::Eventfd | Kind::EventfdSemaphore)

@@ -96,26 +96,17 @@ pub(crate) fn told(cx: &mut Context<'_>, id: RegistrationId, bits: u32) {
     }
 }
 
-/// `numbers`: 0 if the number is closed, 1 if it names another file, 2 if nobody listens; the
-/// nanoseconds since the close, or since the write; the writes to the eventfd before.
-pub(crate) fn call(cx: &mut Context<'_>, state: &mut OfProcess, call: &Fact<'_>) {
+/// A call on an eventfd.
+pub(crate) fn call(cx: &mut Context<'_>, state: &mut OfProcess, id: FileId, call: &Fact<'_>) {
     let Fact::Call { call, fd, asked, answer, .. } = *call else { return };
-    let is_wake = call == Call::Write && (answer < 0 || asked == BYTES);
-    if !state.closed.is_empty()
-        && let Some(closed) = state.closed.remove(&fd)
-        && is_wake
-    {
-        after_close(cx, &closed, fd, answer);
-    }
-    let Some(id) = cx.mirror.file_of(fd) else { return };
     let tid = cx.stamp.tid;
-    let Some(file) = cx.mirror.file_mut(id).filter(|file| file.kind.is_eventfd()) else { return };
+    let Some(file) = cx.mirror.file_mut(id) else { return };
     let (since_ns, astray) = (file.since_ns, &mut file.state.astray);
     if call.class() == Class::Read {
         astray.reads += 1;
         return;
     }
-    if !is_wake || answer < 0 {
+    if call != Call::Write || asked != BYTES || answer < 0 {
         return;
     }
     astray.writes += 1;
@@ -140,8 +131,19 @@ fn is_heard(cx: &Context<'_>, id: FileId) -> bool {
     registrations.any(|registration| registration.events & INPUT != 0)
 }
 
-/// A write to a number whose eventfd was closed.
-fn after_close(cx: &mut Context<'_>, closed: &Closed, fd: i32, answer: i64) {
+/// The first call on a number whose eventfd was closed.
+///
+/// `numbers` of the rule: 0 if the number is closed, 1 if it names another file, 2 if nobody
+/// listens; the nanoseconds since the close, or since the write; the writes to the eventfd before.
+pub(crate) fn after_close(cx: &mut Context<'_>, state: &mut OfProcess, call: &Fact<'_>) {
+    let Fact::Call { call, fd, asked, answer, .. } = *call else { return };
+    if state.closed.is_empty() {
+        return;
+    }
+    let Some(closed) = state.closed.remove(&fd) else { return };
+    if call != Call::Write || (answer >= 0 && asked != BYTES) {
+        return;
+    }
     let is_closed = errno::of(answer) == errno::EBADF && cx.world.is_open(fd) == Some(false);
     let is_elsewhere =
         answer == BYTES as i64 && closed.writers.contains(&cx.stamp.tid) && !cx.world.kind(fd).is_eventfd();

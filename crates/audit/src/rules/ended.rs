@@ -9,7 +9,7 @@
 use alloc::vec::Vec;
 
 use epolyfill_facts::mask::{HUP, RDHUP};
-use epolyfill_facts::{Class, Fact, Kind, NO_FD, Op, SiteId};
+use epolyfill_facts::{Class, Fact, NO_FD, Op, SiteId};
 use hashbrown::HashMap;
 
 use super::ms;
@@ -81,10 +81,6 @@ pub(crate) fn start(state: &mut OfProcess) {
     *state = OfProcess::default();
 }
 
-const fn is_connection(kind: Kind) -> bool {
-    matches!(kind, Kind::Tcp | Kind::Mptcp | Kind::UnixStream | Kind::UnixSeqpacket)
-}
-
 /// A registration was reported.
 pub(crate) fn told(cx: &mut Context<'_>, state: &mut OfProcess, id: RegistrationId, bits: u32) {
     if bits & (RDHUP | HUP) != 0 {
@@ -93,8 +89,8 @@ pub(crate) fn told(cx: &mut Context<'_>, state: &mut OfProcess, id: Registration
 }
 
 /// A call: a read can show the end, and a write goes on after it.
-pub(crate) fn call(cx: &mut Context<'_>, state: &mut OfProcess, call: &Fact<'_>) {
-    let Fact::Call { call, fd, other, asked, answer, flags, .. } = *call else { return };
+pub(crate) fn call(cx: &mut Context<'_>, state: &mut OfProcess, fd: i32, call: &Fact<'_>) {
+    let Fact::Call { call, other, asked, answer, flags, .. } = *call else { return };
     match call.class() {
         Class::Read if answer == 0 && asked > 0 && call.takes(flags) => {
             if let Some(&id) = cx.mirror.registrations_of(fd).first() {
@@ -102,7 +98,7 @@ pub(crate) fn call(cx: &mut Context<'_>, state: &mut OfProcess, call: &Fact<'_>)
             }
         }
         Class::Write | Class::Shutdown => heeded(cx, state, fd),
-        Class::Move => heeded(cx, state, other),
+        Class::Move if fd == other => heeded(cx, state, fd),
         _ => {}
     }
 }
@@ -110,7 +106,7 @@ pub(crate) fn call(cx: &mut Context<'_>, state: &mut OfProcess, call: &Fact<'_>)
 fn ended(cx: &mut Context<'_>, state: &mut OfProcess, id: RegistrationId, end: End) {
     let Some(registration) = cx.mirror.registration(id) else { return };
     let (file, serial, site, fd) = (registration.file, registration.serial, registration.site, registration.fd);
-    let Some(file) = cx.mirror.file_mut(file).filter(|file| is_connection(file.kind)) else { return };
+    let Some(file) = cx.mirror.file_mut(file).filter(|file| file.kind.is_connection()) else { return };
     let of_file = &mut file.state.ended;
     let before = of_file.ended;
     if end == End::HungUp || before.is_none() {

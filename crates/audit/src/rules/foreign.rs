@@ -27,6 +27,7 @@ pub struct OfInstance {
 #[derive(Debug, Default)]
 pub struct OfProcess {
     pid: i32,
+    is_child: bool,
     /// The process that forked it, which may have ended before this one begins.
     parent: i32,
     born_ns: u64,
@@ -42,7 +43,8 @@ const SETTLED_AT_END_NS: u64 = ms(100);
 /// A process begins.
 pub(crate) fn start(cx: &mut Context<'_>, state: &mut OfProcess, start: Start) {
     let parent = if start.is_fork { state.pid } else { start.ppid };
-    *state = OfProcess { pid: start.pid, parent, born_ns: cx.stamp.ns, is_pending: false };
+    let is_child = start.is_fork;
+    *state = OfProcess { pid: start.pid, is_child, parent, born_ns: cx.stamp.ns, is_pending: false };
     for id in cx.mirror.instance_ids() {
         if let Some(instance) = cx.mirror.instance_mut(id) {
             instance.state.foreign = OfInstance::default();
@@ -53,6 +55,9 @@ pub(crate) fn start(cx: &mut Context<'_>, state: &mut OfProcess, start: Start) {
 /// A control call that succeeded; the mirror is as before it.
 pub(crate) fn control(cx: &mut Context<'_>, state: &mut OfProcess, control: &Fact<'_>) {
     let Fact::Control { epfd, op, fd, events, errno: 0, site, .. } = *control else { return };
+    if !state.is_child {
+        return;
+    }
     let Some(id) = cx.mirror.instance_of(epfd) else { return };
     let number = Op::from_number(op).map_or(0, |op| op as i64);
     let numbers = [number, 0, 0, 0, 0, 0];
@@ -65,7 +70,10 @@ pub(crate) fn control(cx: &mut Context<'_>, state: &mut OfProcess, control: &Fac
 /// A wait returned.
 pub(crate) fn after_wait(cx: &mut Context<'_>, state: &mut OfProcess, report: &Fact<'_>) {
     let Fact::Report { epfd, errno: 0, events, .. } = *report else { return };
-    let Some(id) = cx.mirror.instance_of(epfd).filter(|_| !events.is_empty()) else { return };
+    if !state.is_child || events.is_empty() {
+        return;
+    }
+    let Some(id) = cx.mirror.instance_of(epfd) else { return };
     let suspect = Finding::new(Rule::ForeignInstance, Grade::Suspect);
     used(cx, state, id, Finding { kind: Kind::Epoll, fd: epfd, epfd, ..suspect }, false);
 }

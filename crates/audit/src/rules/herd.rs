@@ -42,13 +42,9 @@ const MOST_THREADS: usize = 16;
 
 /// `count`: the wake-ups in vain. `numbers`: the arrivals; the wake-ups in vain; the threads of this
 /// process that were woken; 1 if others than those took the arrivals, in other processes.
-pub(crate) fn call(cx: &mut Context<'_>, call: &Fact<'_>) {
+pub(crate) fn call(cx: &mut Context<'_>, id: FileId, call: &Fact<'_>) {
     let Fact::Call { call, fd, answer, .. } = *call else { return };
     if !matches!(call.class(), Class::Read | Class::Accept) {
-        return;
-    }
-    let Some(id) = cx.mirror.file_of(fd) else { return };
-    if cx.mirror.file(id).is_none_or(|file| !is_for_one(file.kind)) {
         return;
     }
     let tid = cx.stamp.tid;
@@ -82,7 +78,7 @@ pub(crate) fn call(cx: &mut Context<'_>, call: &Fact<'_>) {
 }
 
 /// Whether each arrival is for one taker.
-const fn is_for_one(kind: Kind) -> bool {
+pub(crate) const fn is_for_one(kind: Kind) -> bool {
     matches!(kind, Kind::TcpListener | Kind::UnixListener | Kind::Udp | Kind::UnixDgram)
 }
 

@@ -3,15 +3,19 @@
 
 pub mod astray;
 pub mod away;
+pub mod batches;
 pub mod blocking;
+pub mod controls;
 pub mod ended;
 pub mod foreign;
 pub mod ghosts;
 pub mod herd;
+pub mod kinder;
 pub mod numbers;
 pub mod oneshot;
 pub mod pace;
 pub mod room;
+pub mod share;
 pub mod sleep;
 pub mod spins;
 pub mod stale;
@@ -23,7 +27,7 @@ pub mod together;
 pub mod unread;
 pub mod waits;
 
-use epolyfill_facts::{Fact, Op, Start};
+use epolyfill_facts::{Fact, NO_FD, Op, Start};
 
 use crate::auditor::Context;
 
@@ -42,6 +46,7 @@ pub struct OfFile {
     pub(crate) herd: herd::OfFile,
     pub(crate) numbers: numbers::OfFile,
     pub(crate) room: room::OfFile,
+    pub(crate) share: share::Share,
     pub(crate) spins: spins::OfFile,
     pub(crate) together: together::OfFile,
     pub(crate) unread: unread::OfFile,
@@ -50,9 +55,11 @@ pub struct OfFile {
 /// The state of the rules for a registration.
 #[derive(Debug, Default)]
 pub struct OfRegistration {
+    pub(crate) kinder: kinder::OfRegistration,
     pub(crate) numbers: numbers::OfRegistration,
     pub(crate) oneshot: oneshot::OfRegistration,
     pub(crate) room: room::OfRegistration,
+    pub(crate) share: share::Share,
     pub(crate) spins: spins::OfRegistration,
     pub(crate) unread: unread::OfRegistration,
 }
@@ -60,6 +67,7 @@ pub struct OfRegistration {
 /// The state of the rules for an instance.
 #[derive(Debug, Default)]
 pub struct OfInstance {
+    pub(crate) controls: controls::OfInstance,
     pub(crate) foreign: foreign::OfInstance,
     pub(crate) ghosts: ghosts::OfInstance,
     pub(crate) numbers: numbers::OfInstance,
@@ -71,6 +79,7 @@ pub struct OfInstance {
 #[derive(Debug, Default)]
 pub struct OfThread {
     pub(crate) away: away::OfThread,
+    pub(crate) batches: batches::OfThread,
     pub(crate) oneshot: oneshot::OfThread,
     pub(crate) sleep: sleep::OfThread,
     pub(crate) stale: stale::OfThread,
@@ -111,6 +120,7 @@ pub(crate) fn before_wait(cx: &mut Context<'_>, state: &mut OfProcess, epfd: i32
     numbers::before_wait(&mut state.numbers);
     stale::before_wait(cx);
     let sleeps = timeout_ns != 0;
+    kinder::before_wait(cx, sleeps);
     oneshot::before_wait(cx);
     room::before_wait(cx, &mut state.room, sleeps);
     tls::before_wait(cx, &mut state.tls, &state.room, sleeps);
@@ -127,6 +137,8 @@ pub(crate) fn before_wait(cx: &mut Context<'_>, state: &mut OfProcess, epfd: i32
 /// yet marked.
 pub(crate) fn after_wait(cx: &mut Context<'_>, state: &mut OfProcess, report: &Fact<'_>) {
     away::after_wait(cx, report);
+    batches::after_wait(cx, report);
+    controls::after_wait(cx, report);
     foreign::after_wait(cx, &mut state.foreign, report);
     ghosts::after_wait(cx, report);
     numbers::after_wait(cx);
@@ -147,6 +159,8 @@ pub(crate) fn after_wait(cx: &mut Context<'_>, state: &mut OfProcess, report: &F
         if let Some((id, _)) = batched.registration {
             astray::told(cx, id, bits);
             ended::told(cx, &mut state.ended, id, bits);
+            kinder::told(cx, id, bits);
+            share::told(cx, id);
             oneshot::told(cx, id, bits);
             room::told(cx, &mut state.room, id, bits, again);
             unread::told(cx, &mut state.unread, id, bits, again);
@@ -159,13 +173,10 @@ pub(crate) fn call(cx: &mut Context<'_>, state: &mut OfProcess, call: &Fact<'_>)
     away::call(cx, call);
     blocking::call(cx, call);
     let Fact::Call { fd, .. } = *call else { return };
-    astray::call(cx, &mut state.astray, call);
-    ended::call(cx, &mut state.ended, call);
-    herd::call(cx, call);
+    of_kind(cx, state, call);
     numbers::call(cx, &mut state.numbers, fd);
     spins::call(cx, call);
     stale::call(cx, call);
-    together::call(cx, call);
     timeouts::call(cx);
     oneshot::call(cx, fd);
     room::call(cx, &mut state.room, call);
@@ -179,10 +190,31 @@ pub(crate) fn tls_read(cx: &mut Context<'_>, state: &mut OfProcess, fd: i32, pen
     tls::read(cx, &mut state.tls, fd, pending, began_ns);
 }
 
+/// The rules about some kinds of files.
+fn of_kind(cx: &mut Context<'_>, state: &mut OfProcess, call: &Fact<'_>) {
+    let Fact::Call { fd, other, .. } = *call else { return };
+    astray::after_close(cx, &mut state.astray, call);
+    for fd in [fd, other].into_iter().filter(|fd| *fd != NO_FD) {
+        let Some(id) = cx.mirror.file_of(fd) else { continue };
+        let Some(kind) = cx.mirror.file(id).map(|file| file.kind) else { continue };
+        if kind.is_connection() {
+            ended::call(cx, &mut state.ended, fd, call);
+            together::call(cx, id, call);
+        } else if kind.is_eventfd() {
+            astray::call(cx, &mut state.astray, id, call);
+        } else if herd::is_for_one(kind) {
+            herd::call(cx, id, call);
+        } else if kinder::is_repeated(kind) {
+            kinder::call(cx, fd, call);
+        }
+    }
+}
+
 /// A control call returned; the mirror is as before it.
 pub(crate) fn before_control(cx: &mut Context<'_>, state: &mut OfProcess, control: &Fact<'_>) {
     numbers::before_control(cx, &mut state.numbers, control);
     spins::before_control(cx, control);
+    controls::control(cx, control);
     ended::control(cx, &mut state.ended, control);
     foreign::control(cx, &mut state.foreign, control);
     let Fact::Control { epfd, op, fd, errno: 0, .. } = *control else { return };

@@ -45,13 +45,12 @@ const CASES: u32 = 3;
 
 /// `other`: the id of the other thread. `numbers`: the reads that overlapped; those in turns; the
 /// bytes of the last one. `worst_ns`: for how long the last two overlapped.
-pub(crate) fn call(cx: &mut Context<'_>, call: &Fact<'_>) {
-    let Fact::Call { call, fd, asked, answer, began_ns, flags, .. } = *call else { return };
+pub(crate) fn call(cx: &mut Context<'_>, id: FileId, call: &Fact<'_>) {
+    let Fact::Call { call, asked, answer, began_ns, flags, .. } = *call else { return };
     if answer < 2 || !call.takes(flags) || call == Call::Splice {
         return;
     }
-    let Some(id) = cx.mirror.file_of(fd) else { return };
-    let Some(file) = cx.mirror.file(id).filter(|file| is_connection(file.kind)) else { return };
+    let Some(file) = cx.mirror.file(id).filter(|file| file.kind != Kind::UnixSeqpacket) else { return };
     let (tid, kind, last) = (cx.stamp.tid, file.kind, file.state.together.last);
     let Some(registration) = told(cx, id, tid) else { return };
     let round = cx.mirror.thread(tid).map_or(0, |thread| thread.waits);
@@ -70,10 +69,6 @@ pub(crate) fn call(cx: &mut Context<'_>, call: &Fact<'_>) {
     if overlap > 0 || is_turn {
         report(cx, (id, registration), before.tid, overlap, answer);
     }
-}
-
-const fn is_connection(kind: Kind) -> bool {
-    matches!(kind, Kind::Tcp | Kind::Mptcp | Kind::UnixStream)
 }
 
 /// The registration of a file whose event is in a thread's last report, unless it is spent by it.
