@@ -7,7 +7,7 @@ use epolyfill_facts::{Call, Event, Fact, Kind, NO_FD, Op, Poller, Reason, SiteId
 use hashbrown::HashMap;
 
 use crate::finding::{Finding, Rule};
-use crate::mirror::{Batched, Mirror, NoMemory, Registration};
+use crate::mirror::{Batched, FileId, Mirror, NoMemory, Registration};
 use crate::rules;
 use crate::world::World;
 
@@ -185,8 +185,10 @@ impl Auditor {
             // What the parent found is in its own record.
             (self.findings, self.summary, self.due) = (Findings::default(), Summary::default(), Due::default());
         }
-        if self.next_due_ns().is_some_and(|due| due <= stamp.ns) {
-            self.tick(stamp, world);
+        // No look: if this thread was in a wait, it was not to the end of it, as it returned with
+        // this fact.
+        if self.due.tick_ns.is_some_and(|due| due <= stamp.ns) {
+            self.tick_beside(stamp, world);
         }
         let (mut cx, state) = self.context(stamp, world);
         if take(&mut cx, state, fact).is_err() {
@@ -194,13 +196,25 @@ impl Auditor {
         }
     }
 
-    /// Looks at what can be seen only by looking: nothing happens while all threads sleep. The
-    /// thread of the stamp waits, or is away from its loop, or is none that waits at all.
+    /// Looks at what can be seen only by looking: nothing happens while all threads sleep. If the
+    /// thread of the stamp is in a wait, a part of it has just ended without an event: none was
+    /// queued.
     pub fn tick(&mut self, stamp: Stamp, world: &mut dyn World) {
-        self.due.tick_ns = None;
         self.due.look_ns = self.due.look_ns.filter(|due| *due > stamp.ns);
+        let waits = self.mirror.thread(stamp.tid).filter(|thread| thread.waits_since_ns.is_some());
+        let sleeper = waits.and_then(|thread| thread.instance);
+        self.look(stamp, world, sleeper);
+    }
+
+    /// As [`Auditor::tick`], where nothing is known of the wait of the thread.
+    fn tick_beside(&mut self, stamp: Stamp, world: &mut dyn World) {
+        self.look(stamp, world, None);
+    }
+
+    fn look(&mut self, stamp: Stamp, world: &mut dyn World, sleeper: Option<FileId>) {
+        self.due.tick_ns = None;
         let (mut cx, state) = self.context(stamp, world);
-        rules::tick(&mut cx, state);
+        rules::tick(&mut cx, state, sleeper);
     }
 
     fn context<'a>(&'a mut self, stamp: Stamp, world: &'a mut dyn World) -> (Context<'a>, &'a mut rules::OfProcess) {

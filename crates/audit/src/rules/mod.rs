@@ -30,6 +30,7 @@ pub mod waits;
 use epolyfill_facts::{Fact, NO_FD, Op, Start};
 
 use crate::auditor::Context;
+use crate::mirror::FileId;
 
 /// Milliseconds in nanoseconds.
 pub(crate) const fn ms(n: u64) -> u64 {
@@ -281,14 +282,16 @@ pub(crate) fn exit(cx: &mut Context<'_>, state: &mut OfProcess, status: i32) {
 }
 
 /// Called when a time that a rule asked for ([`Context::tick_at`], [`Context::look_at`]) has come.
-pub(crate) fn tick(cx: &mut Context<'_>, state: &mut OfProcess) {
+pub(crate) fn tick(cx: &mut Context<'_>, state: &mut OfProcess, sleeper: Option<FileId>) {
     away::tick(cx);
     ghosts::tick(cx, &mut state.ghosts);
     astray::tick(cx, &mut state.astray);
     ended::tick(cx, &mut state.ended);
     foreign::tick(cx, &mut state.foreign);
     numbers::tick(cx, &mut state.numbers);
-    oneshot::tick(cx, &mut state.oneshot, &state.room);
-    room::tick(cx, &mut state.room);
-    unread::tick(cx, &mut state.unread, &state.room);
+    if let Some(instance) = sleeper {
+        oneshot::tick(cx, &mut state.oneshot, &state.room, instance);
+        room::tick(cx, &mut state.room, instance);
+        unread::tick(cx, &mut state.unread, &state.room, instance);
+    }
 }

@@ -169,10 +169,9 @@ pub(crate) fn before_wait(cx: &mut Context<'_>) {
     }
 }
 
-/// A thread sleeps.
-pub(crate) fn tick(cx: &mut Context<'_>, state: &mut OfProcess, room: &room::OfProcess) {
+/// A thread sleeps on an instance, which has no event for it.
+pub(crate) fn tick(cx: &mut Context<'_>, state: &mut OfProcess, room: &room::OfProcess, instance: FileId) {
     let Some(thread) = cx.mirror.thread(cx.stamp.tid) else { return };
-    let (Some(instance), true) = (thread.instance, thread.waits_since_ns.is_some()) else { return };
     let is_clocked = thread.state.sleep.timeout_ns >= 0
         || cx.mirror.instance(instance).is_some_and(|instance| instance.state.unread.has_timer());
     look(cx, (state, room), instance, if is_clocked { HIGH_CLOCKED_NS } else { HIGH_NS });

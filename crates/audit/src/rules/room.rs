@@ -243,19 +243,23 @@ fn all_sleep(cx: &Context<'_>, instance: FileId) -> bool {
         && cx.mirror.threads().all(|(_, thread)| thread.instance != Some(instance) || thread.waits_since_ns.is_some())
 }
 
-/// A sleep goes on.
+/// A sleep on an instance goes on.
 ///
 /// `numbers` of [`Rule::SleptRoom`]: when room was reported (CLOCK_MONOTONIC, ns); the bytes that
 /// the last write asked; its answer, or a negative errno. `bits` is what was reported, `worst_ns`
 /// the sleep.
-pub(crate) fn tick(cx: &mut Context<'_>, state: &mut OfProcess) {
+pub(crate) fn tick(cx: &mut Context<'_>, state: &mut OfProcess, instance: FileId) {
     let now = cx.stamp.ns;
     for at in 0..state.owing.len() {
         let entry = state.owing[at];
         let Some(registration) = cx.mirror.still(entry) else { continue };
         let room = &registration.state.room;
         let (Some(told_ns), Some(since), None) = (room.told_ns, room.since_ns, room.again) else { continue };
-        if registration.is_ghost || !all_sleep(cx, registration.instance) || room.grade == Some(Grade::Fault) {
+        if registration.instance != instance
+            || registration.is_ghost
+            || !all_sleep(cx, instance)
+            || room.grade == Some(Grade::Fault)
+        {
             continue;
         }
         let (fd, file, site, bits, known) =
