@@ -4,12 +4,12 @@
 //! These are the library's own files, compiled with another `sync`. The whole library is here
 //! except the exported symbols, and descriptors are real ones: only sleeping is modelled. A model
 //! is a function in `models/`. It fails if an assertion fails, if every thread sleeps, or if the
-//! run does not end.
+//! run does not end. Each runs in a process of its own, one on every processor.
 //!
-//!     cargo test --test model                              every model
-//!     cargo test --test model -- NAME                      those with NAME in their name
-//!     EPOLYFILL_MODEL_RUNS=1000000 cargo test --test model      more runs of each
-//!     EPOLYFILL_MODEL_SEED=17 cargo test --test model -- NAME   the random run that failed
+//!     cargo test --package epolyfill-model               every model
+//!     cargo test --package epolyfill-model -- NAME       those with NAME in their name
+//!     EPOLYFILL_MODEL_RUNS=1000000 cargo test ...        more runs of each
+//!     EPOLYFILL_MODEL_SEED=17 cargo test ... -- NAME     the random run that failed
 
 #![allow(dead_code, unused_imports)] // Neither the symbols nor the unit tests of the modules are here.
 
@@ -83,9 +83,12 @@ mod thread_exit;
 mod uaccess;
 
 mod models;
+mod processes;
 mod scheduler;
 mod sync;
 mod thread;
+
+use std::process::ExitCode;
 
 use options::Poller;
 use scheduler::Explorer;
@@ -112,7 +115,36 @@ fn explore(mut explorer: Explorer, runs: usize, body: fn()) -> (usize, usize, bo
     (done, longest, false)
 }
 
-fn main() {
+/// A model's name, its body, and the poller that it runs with.
+type Model = (&'static str, fn(), Poller);
+
+fn models() -> Vec<Model> {
+    let rings = models::IN_RINGS.iter().map(|&(name, body)| (name, body, Poller::Uring));
+    models::ALL.iter().map(|&(name, body)| (name, body, Poller::Poll)).chain(rings).collect()
+}
+
+/// Precedes the name of the only model that the process runs.
+const ONE: &str = "--one";
+
+fn main() -> ExitCode {
+    let mut asked: Vec<String> = std::env::args().skip(1).collect();
+    if let [flag, name] = asked.as_slice()
+        && flag == ONE
+    {
+        for (name, body, poller) in models().into_iter().filter(|model| model.0 == name) {
+            run_model(name, body, poller);
+        }
+        return ExitCode::SUCCESS;
+    }
+    asked.retain(|argument| !argument.starts_with('-'));
+    let chosen = |model: &Model| asked.is_empty() || asked.iter().any(|part| model.0.contains(part.as_str()));
+    match processes::run_all(&models().into_iter().filter(chosen).map(|model| model.0).collect::<Vec<_>>()) {
+        0 => ExitCode::SUCCESS,
+        _ => ExitCode::FAILURE,
+    }
+}
+
+fn run_model(name: &str, body: fn(), poller: Poller) {
     // Any failure ends the process, because an aborted run leaves locks taken.
     let before = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
@@ -121,21 +153,13 @@ fn main() {
         std::process::exit(101);
     }));
     life::process::start();
-    let asked: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
-    let runs = number("EPOLYFILL_MODEL_RUNS").map_or(RUNS, |runs| runs as usize);
-    let rings = models::IN_RINGS.iter().map(|&(name, body)| (name, body, Poller::Uring));
-    for (name, body, poller) in models::ALL.iter().map(|&(name, body)| (name, body, Poller::Poll)).chain(rings) {
-        options::set_poller(poller);
-        if !asked.is_empty() && !asked.iter().any(|part| name.contains(part)) {
-            continue;
-        }
-        if let Some(seed) = number("EPOLYFILL_MODEL_SEED") {
-            scheduler::run(Explorer::random(seed), body);
-            println!("{name}: seed {seed} passes");
-            continue;
-        }
-        explore_in_both_ways(name, body, runs);
+    options::set_poller(poller);
+    if let Some(seed) = number("EPOLYFILL_MODEL_SEED") {
+        scheduler::run(Explorer::random(seed), body);
+        println!("{name}: seed {seed} passes");
+        return;
     }
+    explore_in_both_ways(name, body, number("EPOLYFILL_MODEL_RUNS").map_or(RUNS, |runs| runs as usize));
 }
 
 fn explore_in_both_ways(name: &str, body: fn(), runs: usize) {
