@@ -1,10 +1,13 @@
 # fish completion for epolyfill, printed by: epolyfill --completion=fish
 
 complete -c epolyfill -l no-kernel-epoll -d 'Make the kernel\'s epoll calls fail with ENOSYS (seccomp; sets no_new_privs).'
-complete -c epolyfill -s c -l counters -d 'Print the library\'s counters on standard error at exit.'
+complete -c epolyfill -l counters -d 'Print the library\'s counters on standard error at exit.'
 complete -c epolyfill -l poller -x -a 'auto poll uring kernel' -d 'Choose how the library learns readiness.'
 complete -c epolyfill -l no-children -d 'Serve only the program, not its children.'
 complete -c epolyfill -l audit -d 'Report faults in the program\'s use of epoll on standard error.'
+complete -c epolyfill -s c -l summary -d 'Print a table of the calls of epoll, and the counts of each instance, at exit.'
+complete -c epolyfill -l timeline -r -F -d 'Write what happened to a file for Perfetto or Chrome.'
+complete -c epolyfill -l report -r -F -d 'Write a page about the run to a file of HTML.'
 complete -c epolyfill -l audit-format -x -a 'text json sarif' -d 'The form of the report.'
 complete -c epolyfill -l audit-exit -x -d 'Exit with this status if there is a fault; the launcher stays as the parent.'
 complete -c epolyfill -l audit-suppress -r -F -d 'Do not report what is listed in the file, RULE:FUNCTION on each line.'
@@ -16,4 +19,4 @@ complete -c epolyfill -l demo -d 'Show epolyfill at work beside the kernel\'s ep
 complete -c epolyfill -l completion -x -a 'bash fish zsh' -d 'Print the completion script of a shell.'
 complete -c epolyfill -s h -l help -d 'Print this help.'
 complete -c epolyfill -s V -l version -d 'Print the version.'
-complete -c epolyfill -x -a '(__fish_complete_subcommand -- --poller --audit-format --audit-exit --audit-suppress --audit-strace --output --completion)'
+complete -c epolyfill -x -a '(__fish_complete_subcommand -- --poller --timeline --report --audit-format --audit-exit --audit-suppress --audit-strace --output --completion)'

@@ -124,6 +124,18 @@ impl Record {
         self.word(word::FINDINGS).fetch_max(index as u64 + 1, SeqCst);
     }
 
+    /// The number of the next site.
+    pub fn sites(&self) -> usize {
+        self.sites
+    }
+
+    /// Leaves out the numbers of the sites that a forked child has from its parent, in whose record
+    /// they are.
+    pub fn skip_sites(&mut self, sites: usize) {
+        self.sites = sites;
+        self.word(word::SITES).store(sites as u64, Release);
+    }
+
     /// Writes a call stack; returns its number, or 0 if there is no room.
     pub fn put_site(&mut self, stack: &Stack) -> u32 {
         if self.sites >= layout::MOST_SITES {

@@ -289,13 +289,19 @@ impl State {
     /// Makes the record of this process, or reports why there is none.
     fn begin(&mut self, is_fork: bool, parent: i32) {
         let Some(wish) = WISH.get() else { return };
-        self.sites.clear();
+        let inherited = self.record.as_ref().filter(|_| is_fork).map(Record::sites);
+        if inherited.is_none() {
+            self.sites.clear();
+        }
         if is_fork {
             self.chaos.fork();
         }
         self.counts = wish.counts.then(Counts::default);
         self.record = match Record::create(wish.directory, wish.room) {
-            Ok(record) => Some(record),
+            Ok(mut record) => {
+                inherited.into_iter().for_each(|sites| record.skip_sites(sites));
+                Some(record)
+            }
             Err(errno) => {
                 let mut line = Line::<160>::new();
                 line.text("epolyfill[").number(sys::getpid().into()).text("]: this process is not observed: ");

@@ -31,12 +31,12 @@ def expected(source):
     return [tuple(line.split()) for line in lines if line != "nothing"]
 
 
-def run(launcher, poller, program, directory, stderr, arguments=()):
+def run(launcher, poller, program, directory, stderr, arguments=(), wish="--audit"):
     environment = {key: value for key, value in os.environ.items() if not key.startswith("EPOLYFILL_TEST")}
     environment |= {"TMPDIR": directory, "EPOLYFILL_POLLER": poller if poller != "kernel" else ""}
     return subprocess.run(
         # SIGCHLD blocked: one that the launcher leaves behind would stay pending.
-        [launcher, "--audit", *arguments, program], env=environment, stdin=subprocess.DEVNULL,
+        [launcher, wish, *arguments, program], env=environment, stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE, stderr=stderr, text=True, timeout=LIMIT,
         preexec_fn=lambda: signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD]))
 
@@ -118,6 +118,29 @@ def in_other_forms(launcher, poller, program, directory, wanted, status):
         os.unlink(report)
 
 
+def with_facts(launcher, poller, program, directory, wanted, status):
+    """The table of calls, the timeline and the page."""
+    timeline, page = (os.path.join(directory, name) for name in ("timeline", "page"))
+    done = run(launcher, poller, program, directory, subprocess.PIPE, ["--timeline", timeline, "--report", page], "-c")
+    if done.returncode != status:
+        fail(f"with facts the program ended with {done.returncode}", done.stderr)
+    if not re.search(r"^100\.00 +[0-9.]+ +\d+ +[1-9]\d* .* total$", done.stderr, re.M):
+        fail("there is no table of calls", done.stderr)
+    with open(timeline) as text:
+        events = json.load(text)["traceEvents"]
+    if not any(event.get("cat") == "epoll" for event in events):
+        fail("the timeline has no call of epoll", done.stderr)
+    with open(page) as text:
+        text = text.read()
+    if not text.rstrip().endswith("</html>") or len(text) > 8 << 20 or "http:" in text or "https:" in text:
+        fail("the page is not whole", text[-200:])
+    for one in wanted:
+        if one[1] not in text:
+            fail(f"not on the page: {one}", text)
+    for path in (timeline, page):
+        os.unlink(path)
+
+
 def main():
     launcher, poller, source, program = sys.argv[1:]
     wanted = expected(source)
@@ -126,9 +149,11 @@ def main():
         if done.returncode not in (7, -signal.SIGKILL):
             fail(f"the program ended with {done.returncode}", done.stderr)
         compare(done.stderr, wanted)
+        with_facts(launcher, poller, program, directory, wanted, done.returncode)
         if os.listdir(directory):
             fail(f"left behind: {os.listdir(directory)}", done.stderr)
-        in_other_forms(launcher, poller, program, directory, wanted, done.returncode)
+        faults = [one for one in wanted if one[0] == "fault"]
+        in_other_forms(launcher, poller, program, directory, faults, done.returncode)
         with open("/dev/full", "w") as full:
             full = run(launcher, poller, program, directory, full)
         if full.returncode != done.returncode:

@@ -79,7 +79,8 @@ pub const SITES: usize = FINDINGS + FINDING * MOST_FINDINGS;
 pub const MOST_FRAMES: usize = 16;
 /// The bytes of a site.
 pub const SITE: usize = 8 + 8 * MOST_FRAMES;
-/// The most sites. Site 0 is unknown, and its place is not used.
+/// The most sites. Site 0 is unknown, and its place is not used; a site without addresses in the
+/// record of a forked child is in that of its parent.
 pub const MOST_SITES: usize = 2048;
 /// The offset of the maps.
 pub const MAPS: usize = (SITES + SITE * MOST_SITES).next_multiple_of(4096);

@@ -35,7 +35,7 @@ pub fn launch(options: &Options) -> Result<(), Failure> {
     if served.checks_order {
         set.push((ASAN_OPTIONS, any_order(std::env::var_os(ASAN_OPTIONS))));
     }
-    let observation = match options.see.audit {
+    let observation = match options.see.is_on() {
         true => Some(Observation::new(&options.see, &options.program)?),
         false => None,
     };
@@ -64,7 +64,7 @@ pub fn launch(options: &Options) -> Result<(), Failure> {
 
 /// Whether the library with the observer is needed.
 fn observes(options: &Options) -> bool {
-    options.see.audit || options.poller == Some(settings::KERNEL)
+    options.see.is_on() || options.poller == Some(settings::KERNEL)
 }
 
 /// The settings that the command line chooses.
@@ -82,7 +82,7 @@ fn chosen(options: &Options) -> Vec<(&'static Setting, &'static str)> {
     // Whoever hunts a fault wants to see the program as it is without the library.
     let is_usual = std::env::var_os(variable(&settings::POLLER)).is_none_or(|value| value.is_empty());
     let of_kernel =
-        (options.see.audit && is_usual && !options.no_kernel_epoll && kernel_has_epoll()).then_some(settings::KERNEL);
+        (options.see.is_on() && is_usual && !options.no_kernel_epoll && kernel_has_epoll()).then_some(settings::KERNEL);
     if let Some(poller) = options.poller.or(of_kernel) {
         chosen.push((&settings::POLLER, poller));
     }

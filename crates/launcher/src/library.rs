@@ -76,7 +76,7 @@ pub fn find_observing() -> Result<Library, Failure> {
         Some(path) => checked(path),
         None => {
             let [file, _] = OBSERVING;
-            Err(Failure::own(format!("--audit needs {file}, which is not in {}; install it there", name(home))))
+            Err(Failure::own(format!("this option needs {file}, which is not in {}; install it there", name(home))))
         }
     }
 }

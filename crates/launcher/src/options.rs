@@ -26,6 +26,9 @@ enum Effect {
     Suppress,
     Strace,
     Output,
+    Summary,
+    Timeline,
+    Report,
     Completion,
 }
 
@@ -93,10 +96,13 @@ const POLLERS: [&str; 4] = {
 #[rustfmt::skip]
 pub const TABLE: &[Row] = &[
     row(None, "no-kernel-epoll", Effect::NoKernelEpoll, "Make the kernel's epoll calls fail with ENOSYS (seccomp; sets no_new_privs)."),
-    row(Some('c'), "counters", Effect::Counters, "Print the library's counters on standard error at exit."),
+    row(None, "counters", Effect::Counters, "Print the library's counters on standard error at exit."),
     row(None, "poller", Effect::Poller, "Choose how the library learns readiness.").choosing("NAME", &POLLERS),
     row(None, "no-children", Effect::NoChildren, "Serve only the program, not its children."),
     row(None, "audit", Effect::Audit, "Report faults in the program's use of epoll on standard error."),
+    row(Some('c'), "summary", Effect::Summary, "Print a table of the calls of epoll, and the counts of each instance, at exit."),
+    row(None, "timeline", Effect::Timeline, "Write what happened to a file for Perfetto or Chrome.").taking("FILE", Kind::File),
+    row(None, "report", Effect::Report, "Write a page about the run to a file of HTML.").taking("FILE", Kind::File),
     row(None, "audit-format", Effect::Format, "The form of the report.").choosing("FORMAT", &FORMATS),
     row(None, "audit-exit", Effect::Exit, "Exit with this status if there is a fault; the launcher stays as the parent.").taking("N", Kind::Number),
     row(None, "audit-suppress", Effect::Suppress, "Do not report what is listed in the file, RULE:FUNCTION on each line.").taking("FILE", Kind::File),
@@ -137,6 +143,9 @@ impl Options {
             Effect::Format => (self.see.audit, self.see.format) = (true, Some(Format::named(value.word))),
             Effect::Exit => (self.see.audit, self.see.exit) = (true, Some(value.number)),
             Effect::Suppress => (self.see.audit, self.see.suppress) = (true, Some(value.text)),
+            Effect::Summary => self.see.summary = true,
+            Effect::Timeline => self.see.timeline = Some(value.text),
+            Effect::Report => self.see.report = Some(value.text),
             Effect::Output => self.see.output = Some(value.text),
             Effect::Strace => {
                 self.see.strace = Some(value.text);
@@ -222,6 +231,9 @@ fn agree(options: &Options, asked: Option<&Row>) -> Result<(), Failure> {
         Options { counters: true, .. } => "counters",
         Options { no_children: true, .. } => "no-children",
         Options { see: Seeing { audit: true, .. }, .. } if sees => "audit",
+        Options { see: Seeing { summary: true, .. }, .. } => "summary",
+        Options { see: Seeing { timeline: Some(_), .. }, .. } => "timeline",
+        Options { see: Seeing { report: Some(_), .. }, .. } => "report",
         Options { see: Seeing { output: Some(_), .. }, .. } if sees => "output",
         Options { poller: Some(_), .. } if wish != Wish::Demo => "poller",
         Options { poller: Some(settings::KERNEL), .. } => "poller=kernel",
@@ -235,8 +247,8 @@ fn agree_on_launch(options: &Options) -> Result<(), Failure> {
         let sentence = format!("no program given; {USAGE} (--help lists the options)");
         return Err(Failure::own(sentence));
     }
-    if options.see.output.is_some() && !options.see.audit {
-        return Err(Failure::own("--output has no effect without --audit; remove it"));
+    if options.see.output.is_some() && !options.see.audit && !options.see.summary {
+        return Err(Failure::own("--output has no effect without --audit or -c; remove it"));
     }
     if options.no_kernel_epoll && options.poller == Some(settings::KERNEL) {
         return Err(Failure::own("--poller=kernel and --no-kernel-epoll are mutually exclusive; use one of them"));

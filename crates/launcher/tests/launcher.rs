@@ -106,7 +106,7 @@ fn the_librarys_settings_are_set_only_when_asked_for() {
         stdout(&run(&mut launcher(words)))
     };
     assert_eq!(set(&[]), "no no\n");
-    assert_eq!(set(&["-c"]), "1 no\n");
+    assert_eq!(set(&["--counters"]), "1 no\n");
     assert_eq!(set(&["--counters", "--poller=poll"]), "1 poll\n");
     assert_eq!(set(&["--poller", "auto"]), "no auto\n");
 }
@@ -146,7 +146,8 @@ fn a_wrong_command_line_is_refused_in_one_line() {
     assert_refused(&words(&["--check", "--"]), 125, "no program");
     assert_refused(&words(&["--demo", "true"]), 125, "--demo takes no program");
     assert_refused(&words(&["--doctor", "true"]), 125, "--doctor takes no program");
-    assert_refused(&words(&["--demo", "-c"]), 125, "--counters has no effect with --demo");
+    assert_refused(&words(&["--demo", "-c"]), 125, "--summary has no effect with --demo");
+    assert_refused(&words(&["--demo", "--counters"]), 125, "--counters has no effect with --demo");
     assert_refused(&words(&["--doctor", "--audit"]), 125, "--audit has no effect with --doctor");
     assert_refused(&words(&["--check", "--demo"]), 125, "--check and --demo are mutually exclusive");
     assert_refused(&words(&["--demo", "--check", "true"]), 125, "--demo and --check are mutually exclusive");
@@ -162,7 +163,10 @@ fn help_and_version_go_to_stdout() {
         for word in [
             "usage: ",
             "--no-kernel-epoll",
-            "-c, --counters",
+            "--counters",
+            "-c, --summary",
+            "--timeline=FILE",
+            "--report=FILE",
             "--poller=NAME",
             "--audit",
             "--audit-exit=N",
@@ -405,7 +409,7 @@ fn the_audit_needs_the_library_with_the_observer() {
     let copy = room.join("libepolyfill.so");
     fs::copy(library(), &copy).unwrap();
     let output = run(launcher(["--audit", "true"]).env("EPOLYFILL_LIBRARY", &copy));
-    assert_refused(&output, 125, "--audit needs libepolyfill-see.so, which is not in ");
+    assert_refused(&output, 125, "this option needs libepolyfill-see.so, which is not in ");
 }
 
 #[test]
@@ -416,7 +420,10 @@ fn wishes_of_the_audit_that_cannot_be_met_are_refused() {
     for status in ["256", "-1", "x", ""] {
         assert_refused(&words(&[&format!("--audit-exit={status}"), "true"]), 125, "use a number from 0 to 255");
     }
-    assert_refused(&words(&["-o", "x", "true"]), 125, "--output has no effect without --audit");
+    assert_refused(&words(&["-o", "x", "true"]), 125, "--output has no effect without --audit or -c");
+    for option in ["--timeline", "--report"] {
+        assert_refused(&words(&[option, "/nonexistent/x", "true"]), 125, "");
+    }
     assert_refused(&words(&["-o", "", "--audit", "true"]), 125, "--output does not accept ''; name a file");
     assert_refused(&words(&["--poller=kernel", "--no-kernel-epoll", "true"]), 125, "mutually exclusive");
     assert_refused(&words(&["--demo", "--poller=kernel"]), 125, "--poller=kernel has no effect with --demo");

@@ -9,12 +9,13 @@ use std::path::{Path, PathBuf};
 const MOST_PATH: usize = 200;
 
 /// Makes a directory that only this user can enter: in $TMPDIR, or else in memory, or else in /tmp.
-pub fn make() -> Result<PathBuf, Failure> {
+/// With the facts a record is large.
+pub fn make(facts: bool) -> Result<PathBuf, Failure> {
     let given = std::env::var_os("TMPDIR").map(PathBuf::from).filter(|given| given.is_absolute());
     let candidates = given.into_iter().chain(["/dev/shm", "/tmp"].map(PathBuf::from));
     let mut last = None;
     for parent in candidates {
-        if !has_room(&parent) {
+        if !has_room(&parent, facts) {
             continue;
         }
         match mkdtemp(&parent.join("epolyfill-XXXXXX")) {
@@ -32,12 +33,15 @@ pub fn make() -> Result<PathBuf, Failure> {
 }
 
 /// Whether there is room for the records of some processes.
-fn has_room(parent: &Path) -> bool {
+fn has_room(parent: &Path, facts: bool) -> bool {
     const RECORDS: u64 = 16;
+    /// The ring of facts, as the library makes it.
+    const FACTS: u64 = 8 << 20;
+    let record = layout::RING as u64 + if facts { FACTS } else { 0 };
     let Ok(found) = nix::sys::statvfs::statvfs(parent) else {
         return true; // mkdtemp reports why.
     };
-    found.blocks_available().saturating_mul(found.fragment_size()) >= RECORDS * layout::RING as u64
+    found.blocks_available().saturating_mul(found.fragment_size()) >= RECORDS * record
 }
 
 /// Removes the directory with its records.

@@ -2,10 +2,11 @@
 
 use super::audit::{Case, Shown, Totals};
 use super::record::{self, Record};
-use super::site::Names;
+use super::site::{Names, Site};
 use super::spawn;
 use super::suppress::Suppressions;
 use epolyfill_audit::Finding;
+use epolyfill_facts::SiteId;
 use epolyfill_facts::layout::{self, word};
 use nix::sys::eventfd::EventFd;
 use std::os::fd::OwnedFd;
@@ -20,25 +21,37 @@ pub struct Followed {
     /// Counts the processes.
     serial: usize,
     pub pid: i32,
+    /// The name of its program.
+    pub command: String,
     pub record: Arc<Record>,
+    /// The records of the processes that it was forked from, which have the sites of that time.
+    ancestors: Vec<Arc<Record>>,
     /// Readable when the process has ended; `None` when it is known to.
     pub life: Option<OwnedFd>,
     shown: Vec<Shown>,
+    has_ended: bool,
     has_left: Arc<AtomicBool>,
     has_acknowledged: bool,
 }
 
 impl Followed {
     /// Follows the process of a record; `None` if the record is not complete. Changes ring the bell.
-    pub fn new(serial: usize, path: &Path, bell: &Arc<EventFd>) -> Option<Followed> {
+    pub fn new(serial: usize, path: &Path, others: &[Followed], bell: &Arc<EventFd>) -> Option<Followed> {
         let record = Arc::new(Record::open(path).ok()??);
         let pid = record.pid();
+        let (is_fork, parent) = (record.load(word::IS_FORK) == 1, record.load(word::PPID) as i32);
+        let parent = others.iter().rfind(|other| is_fork && other.pid == parent);
+        let ancestors = parent
+            .map_or(Vec::new(), |parent| [&parent.record].into_iter().chain(&parent.ancestors).cloned().collect());
         let followed = Followed {
+            ancestors,
             serial,
             pid,
+            command: std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default().trim_end().to_owned(),
             life: spawn::process(pid).ok(),
             record,
             shown: Vec::new(),
+            has_ended: false,
             has_left: Arc::default(),
             has_acknowledged: false,
         };
@@ -78,6 +91,11 @@ impl Followed {
         self.life.is_some() && !self.has_acknowledged && self.record.load(word::STATE) == layout::EXITING
     }
 
+    /// Whether this is the first call, after the process has written all.
+    pub fn is_first_end(&mut self) -> bool {
+        !std::mem::replace(&mut self.has_ended, true)
+    }
+
     /// Lets it end.
     pub fn acknowledge(&mut self) {
         self.has_acknowledged = true;
@@ -109,11 +127,17 @@ impl Followed {
     }
 
     fn case(&self, names: &mut Names, (index, finding): (usize, Finding), is_repeat: bool) -> Case {
-        let site = names.site(&self.record, finding.site);
+        let site = self.site(names, finding.site);
         let is_elsewhere = finding.at != finding.site;
-        let deed = if is_elsewhere { names.site(&self.record, finding.at) } else { None };
+        let deed = if is_elsewhere { self.site(names, finding.at) } else { None };
         let wall_offset_ns = self.record.load(word::WALL_OFFSET).cast_signed();
         Case { process: self.serial, index, pid: self.pid, wall_offset_ns, finding, site, deed, is_repeat }
+    }
+
+    /// A place in the program.
+    pub fn site(&self, names: &mut Names, site: SiteId) -> Option<Site> {
+        let records = [&self.record].into_iter().chain(&self.ancestors);
+        records.map(|record| names.site(record, site)).find(Option::is_some).flatten()
     }
 
     /// The sums of this process.

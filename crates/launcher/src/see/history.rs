@@ -61,7 +61,6 @@ pub struct Slow {
 #[derive(Clone, Copy, Debug)]
 pub struct Perturbed {
     pub ns: u64,
-    pub pid: i32,
     pub tid: i32,
     pub kind: ChaosKind,
     pub epfd: i32,
@@ -131,11 +130,6 @@ impl History {
         self.process_index.get(&pid).map(|at| &self.processes[*at])
     }
 
-    /// The thread with this id.
-    pub fn thread(&self, pid: i32, tid: i32) -> Option<&Thread> {
-        self.thread_index.get(&(pid, tid)).map(|at| &self.threads[*at])
-    }
-
     /// The time since the beginning of the run.
     pub fn since_begin_ns(&self, ns: u64) -> u64 {
         ns.saturating_sub(self.begin_ns)
@@ -149,8 +143,8 @@ impl History {
     }
 
     /// Names the program of a process.
-    pub fn set_name(&mut self, pid: i32, began_ns: u64, name: &str) {
-        if let Some(at) = self.learn_process(pid, began_ns) {
+    pub fn set_name(&mut self, pid: i32, name: &str) {
+        if let Some(at) = self.learn_process(pid) {
             name.clone_into(&mut self.processes[at].name);
         }
     }
@@ -171,6 +165,13 @@ impl History {
         sites
     }
 
+    /// The registered descriptors of a process that are not described.
+    pub fn undescribed(&self, pid: i32) -> Vec<i32> {
+        let open = self.process(pid).into_iter().flat_map(|process| process.descriptors.values());
+        let is_one = |one: &&Descriptor| one.words.is_empty() && one.is_registered();
+        open.filter(is_one).map(|one| one.fd).collect()
+    }
+
     /// Describes a descriptor that is open: its kind and both addresses.
     pub fn describe(&mut self, pid: i32, fd: i32, words: &str) {
         if let Some(at) = self.process_index.get(&pid)
@@ -189,7 +190,7 @@ impl History {
         }
         self.end_ns = self.end_ns.max(stamp.ns);
         self.widen(stamp.ns);
-        let Some(process) = self.learn_process(pid, stamp.ns) else { return };
+        let Some(process) = self.learn_process(pid) else { return };
         let Some(thread) = self.learn_thread(pid, stamp) else { return };
         process::take(self, process, thread, stamp, fact);
         for at in 0..self.fresh.len() {
@@ -243,7 +244,7 @@ impl History {
         }
     }
 
-    fn learn_process(&mut self, pid: i32, now_ns: u64) -> Option<usize> {
+    fn learn_process(&mut self, pid: i32) -> Option<usize> {
         if let Some(at) = self.process_index.get(&pid) {
             return Some(*at);
         }
@@ -251,7 +252,7 @@ impl History {
             self.unseen_processes += 1;
             return None;
         }
-        self.processes.push(Process::new(pid, now_ns));
+        self.processes.push(Process::new(pid));
         self.process_index.insert(pid, self.processes.len() - 1);
         Some(self.processes.len() - 1)
     }

@@ -6,6 +6,7 @@ use super::output::Output;
 use super::parent::{self, Child, Role};
 use super::reporter::{self, Task};
 use super::spawn;
+use super::stream::Stream;
 use super::suppress::Suppressions;
 use super::wishes::Seeing;
 use crate::failure::{Failure, name, reason};
@@ -28,6 +29,10 @@ pub struct Observation {
     files: Option<Inotify>,
     output: Option<Output>,
     suppressions: Suppressions,
+    stream: Option<Stream>,
+    is_summary: bool,
+    /// What the library records.
+    recorded: String,
     /// For the reporter: ends when the other end does.
     started: Option<OwnedFd>,
     /// Closes when this process becomes the program.
@@ -43,6 +48,7 @@ impl Observation {
     pub fn new(seeing: &Seeing, program: &[OsString]) -> Result<Observation, Failure> {
         let suppressions = seeing.suppress.as_deref().map_or(Ok(Suppressions::default()), Suppressions::read)?;
         let command = program.iter().map(|word| name(word).to_string()).collect::<Vec<_>>().join(" ");
+        let stream = Stream::open(seeing, &command)?;
         // Taken now: the program may redirect its own.
         let output = match spawn::own(std::io::stderr()) {
             Ok(stderr) => Output::open(seeing, command, stderr)?,
@@ -51,12 +57,15 @@ impl Observation {
         let files = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK).map_err(failed)?;
         let (started, start) = pipe2(OFlag::O_CLOEXEC).map_err(failed)?;
         let (started, start) = (spawn::own(started).map_err(failed)?, spawn::own(start).map_err(failed)?);
-        let directory = directory::make()?;
+        let directory = directory::make(seeing.wants_facts())?;
         let observation = Observation {
             directory,
             files: Some(files),
             output: Some(output),
             suppressions,
+            stream,
+            is_summary: seeing.summary,
+            recorded: seeing.recorded(),
             started: Some(started),
             start: Some(start),
         };
@@ -71,7 +80,7 @@ impl Observation {
     pub fn begin(mut self, exit: Option<u8>) -> Result<Observation, Failure> {
         let Some(code) = exit else {
             let program = spawn::process(getpid().as_raw()).map_err(|errno| match errno {
-                Errno::ENOSYS => Failure::own("the audit needs pidfd_open(2), of Linux 5.3"),
+                Errno::ENOSYS => Failure::own("the observer needs pidfd_open(2), of Linux 5.3"),
                 errno => failed(errno),
             })?;
             self.start_reporter(program, None)?;
@@ -80,7 +89,7 @@ impl Observation {
         match parent::split()? {
             Role::Program => {
                 // The reporter, which removes the directory, is the parent's.
-                (self.files, self.output, self.started) = (None, None, None);
+                (self.files, self.output, self.stream, self.started) = (None, None, None, None);
                 Ok(self)
             }
             Role::Parent(child) => match self.report_on(child, code)? {},
@@ -105,15 +114,16 @@ impl Observation {
             return Ok(());
         };
         let suppressions = std::mem::take(&mut self.suppressions);
+        let (stream, is_summary) = (self.stream.take(), self.is_summary);
         let directory = self.directory.clone();
-        let task = Task { directory, files, program, start, output, suppressions, verdict };
+        let task = Task { directory, files, program, start, output, suppressions, stream, is_summary, verdict };
         let descriptors = task.descriptors();
         spawn::detached(&descriptors, move || reporter::run(task))
     }
 
     /// The variables of the library.
     pub fn variables(&self) -> Vec<(&'static Setting, OsString)> {
-        vec![(&settings::SEE, "audit".into()), (&settings::SEE_IN, self.directory.clone().into())]
+        vec![(&settings::SEE, self.recorded.clone().into()), (&settings::SEE_IN, self.directory.clone().into())]
     }
 }
 

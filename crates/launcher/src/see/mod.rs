@@ -1,4 +1,4 @@
-//! Seeing what an event loop does: `--audit`. The library records each process of the program in a
+//! Seeing what an event loop does: `--audit`, `-c`, `--timeline`, `--report`. The library records each process of the program in a
 //! file (`layout` in `crates/facts`), and the reporter, a process of its own, reads that.
 //!
 //! | module | content |
@@ -17,31 +17,34 @@
 //! | `suppress` | findings that are not to be shown |
 //! | `output` | where findings are shown; in which form: `text`, `json`, `sarif` |
 //! | `strace` | the audit of a text of strace(1) |
+//! | `summary` | the counts of `-c` |
+//! | `stream` | what takes the facts |
+//! | `peers` | descriptors in words |
 //! | `history` | what happened, in bounded memory |
 //! | `timeline`, `report` | the history as a trace and as a page |
 
 mod audit;
 mod directory;
 mod followed;
-#[allow(dead_code)] // Until --timeline and --report are here.
 mod history;
 mod json;
 pub mod launch;
 mod output;
 pub mod parent;
+mod peers;
 mod record;
-#[allow(dead_code)]
 mod report;
 mod reporter;
 mod sarif;
 mod site;
 mod spawn;
 pub mod strace;
+mod stream;
+mod summary;
 mod suppress;
 #[cfg(test)]
 mod synthetic;
 mod text;
-#[allow(dead_code)]
 mod timeline;
 mod wishes;
 mod wording;

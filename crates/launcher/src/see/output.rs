@@ -13,6 +13,8 @@ use std::path::PathBuf;
 /// A report that is being written.
 #[derive(Debug)]
 pub struct Output {
+    /// Whether findings are shown at all.
+    is_audit: bool,
     format: Format,
     out: Option<File>,
     /// The file of `--output`.
@@ -37,6 +39,7 @@ impl Output {
             path = Some(name(file).to_string());
         }
         Ok(Output {
+            is_audit: seeing.audit || seeing.strace.is_some(),
             format: seeing.format.unwrap_or_default(),
             out: out.map(File::from),
             path,
@@ -50,6 +53,7 @@ impl Output {
     /// Without a place to write to.
     pub fn closed(seeing: &Seeing, command: String) -> Output {
         Output {
+            is_audit: seeing.audit || seeing.strace.is_some(),
             format: seeing.format.unwrap_or_default(),
             out: None,
             path: None,
@@ -68,6 +72,7 @@ impl Output {
     /// Shows a finding.
     pub fn show(&mut self, case: Case, is_last: bool) {
         match self.format {
+            _ if !self.is_audit => {}
             Format::Text => self.write(&text::block(&case)),
             Format::Json => self.write(&json::finding(&case, is_last)),
             Format::Sarif => {
@@ -80,6 +85,7 @@ impl Output {
     /// it is written anew into its file, and elsewhere only at the end.
     pub fn sum_up(&mut self, totals: &Totals, unused: &[String], is_end: bool) {
         match self.format {
+            _ if !self.is_audit => {}
             Format::Text => {
                 let unused: String = unused.iter().map(|sentence| format!("audit: {sentence}\n")).collect();
                 self.write(&(unused + &totals.line() + "\n"));
@@ -110,6 +116,23 @@ impl Output {
 
     fn is_regular(&self) -> bool {
         self.out.as_ref().and_then(|out| out.metadata().ok()).is_some_and(|found| found.is_file())
+    }
+
+    /// Shows what is not a finding. Beside a log of SARIF there is no place for it in its file.
+    pub fn print(&mut self, text: &str) {
+        match &mut self.stderr {
+            Some(stderr) if self.is_audit && self.format != Format::Text => {
+                let _ = stderr.write_all(text.as_bytes());
+            }
+            _ => self.write(text),
+        }
+    }
+
+    /// Complains, on standard error.
+    pub fn complain(&mut self, sentence: &str) {
+        if let Some(stderr) = self.stderr.as_mut().or(self.out.as_mut()) {
+            let _ = writeln!(stderr, "epolyfill: {sentence}");
+        }
     }
 
     /// Writes; what fails is reported once, if that is possible.

@@ -1,8 +1,10 @@
 //! The record of a process, as the library writes it (`layout` in `crates/facts`), for reading.
 
+use epolyfill_audit::counts::Counts;
 use epolyfill_audit::{FINDING_BYTES, Finding, Summary};
-use epolyfill_facts::SiteId;
 use epolyfill_facts::layout::{self, word};
+use epolyfill_facts::wire::{self, MOST_BYTES, MOST_EVENTS};
+use epolyfill_facts::{Event, Fact, SiteId, Stamp};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 use std::ffi::c_void;
 use std::fs::File;
@@ -10,7 +12,7 @@ use std::io;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
-use std::sync::atomic::Ordering::{Acquire, SeqCst};
+use std::sync::atomic::Ordering::{Acquire, Release, SeqCst};
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
 /// A mapped record. The process writes to it meanwhile, or has ended.
@@ -143,6 +145,46 @@ impl Record {
         let length = (self.load(word::MAPS) as usize).min(layout::MOST_MAPS);
         let bytes: [u8; layout::MOST_MAPS] = self.copy(layout::MAPS);
         String::from_utf8_lossy(&bytes[..length]).into_owned()
+    }
+
+    /// The counts of calls and instances. The process may be writing them, and then some are old.
+    pub fn counts(&self) -> Option<Counts> {
+        let words: Vec<u64> = (0..layout::MOST_COUNTS / 8).map(|at| self.long(layout::COUNTS + at * 8)).collect();
+        Counts::decode(&words)
+    }
+
+    /// Takes the facts that are complete from the ring, and frees their places.
+    pub fn facts(&self, mut take: impl FnMut(Stamp, &Fact<'_>)) {
+        let room = (self.load(word::RING) as usize).min(self.bytes.saturating_sub(layout::RING));
+        let (head, mut tail) = (self.load(word::HEAD), self.load(word::TAIL));
+        while tail < head && room > 0 {
+            let at = layout::RING + (tail % room as u64) as usize;
+            // SAFETY: in the mapping, and aligned to 8 bytes as all records.
+            let first = unsafe { &*self.base.as_ptr().cast::<u8>().add(at).cast::<AtomicU32>() };
+            let bytes = first.load(Acquire) as usize;
+            let end = layout::RING + room;
+            if bytes < layout::RECORD_HEADER || at + bytes > end {
+                return; // Not complete, or never will be.
+            }
+            let length = u32::from_ne_bytes(self.copy(at + 4));
+            let mut fact = [0; MOST_BYTES];
+            let wanted = length as usize;
+            if length != layout::PADDING && wanted <= bytes - layout::RECORD_HEADER && wanted <= fact.len() {
+                // SAFETY: the record is complete and in the mapping.
+                unsafe {
+                    let from = self.base.as_ptr().cast::<u8>().add(at + layout::RECORD_HEADER);
+                    std::ptr::copy_nonoverlapping(from, fact.as_mut_ptr(), wanted);
+                }
+                let mut events = [Event::default(); MOST_EVENTS];
+                if let Some((stamp, fact)) = wire::decode(&fact[..wanted], &mut events) {
+                    take(stamp, &fact);
+                }
+            }
+            // SAFETY: the record is in the mapping, and the reader's until it is freed.
+            unsafe { std::ptr::write_bytes(self.base.as_ptr().cast::<u8>().add(at), 0, bytes) };
+            tail += bytes as u64;
+            self.word(word::TAIL).store(tail, Release);
+        }
     }
 
     /// The sums of the audit.

@@ -7,6 +7,8 @@ use super::followed::Followed;
 use super::output::Output;
 use super::site::Names;
 use super::spawn;
+use super::stream::Stream;
+use super::summary;
 use super::suppress::Suppressions;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
@@ -33,6 +35,10 @@ pub struct Task {
     /// Where findings are shown.
     pub output: Output,
     pub suppressions: Suppressions,
+    /// What takes the facts.
+    pub stream: Option<Stream>,
+    /// Whether the counts of each process are shown.
+    pub is_summary: bool,
     /// Gets a byte at the end if there is a fault.
     pub verdict: Option<OwnedFd>,
 }
@@ -42,7 +48,8 @@ impl Task {
     pub fn descriptors(&self) -> Vec<RawFd> {
         let own = [self.files.as_fd().as_raw_fd(), self.program.as_raw_fd(), self.start.as_raw_fd()];
         let verdict = self.verdict.as_ref().map(AsRawFd::as_raw_fd);
-        own.into_iter().chain(verdict).chain(self.output.descriptors()).collect()
+        let stream = self.stream.iter().flat_map(Stream::descriptors);
+        own.into_iter().chain(verdict).chain(self.output.descriptors()).chain(stream).collect()
     }
 }
 
@@ -50,6 +57,8 @@ impl Task {
 const SUFFIX: &str = ".epv";
 /// A record that is not complete is looked at again after this time.
 const INCOMPLETE: Duration = Duration::from_millis(5);
+/// Facts are taken from the rings after this time, if they do not ring before.
+const FACTS: Duration = Duration::from_millis(100);
 /// A relative of the program without a record is given this time to begin one.
 const GRACE: Duration = Duration::from_secs(1);
 const GRACE_STEP: Duration = Duration::from_millis(50);
@@ -60,6 +69,8 @@ struct Reporter {
     program: Option<OwnedFd>,
     output: Output,
     suppressions: Suppressions,
+    stream: Option<Stream>,
+    is_summary: bool,
     verdict: Option<OwnedFd>,
     bell: Arc<EventFd>,
     /// Records that are not complete.
@@ -85,6 +96,8 @@ pub fn run(task: Task) {
             program: Some(task.program),
             output: task.output,
             suppressions: task.suppressions,
+            stream: task.stream,
+            is_summary: task.is_summary,
             verdict: task.verdict,
             bell: Arc::new(bell),
             incomplete: Vec::new(),
@@ -109,7 +122,7 @@ impl Reporter {
             let timeout = match alone_since {
                 _ if !self.incomplete.is_empty() => Some(INCOMPLETE),
                 Some(_) => Some(GRACE_STEP),
-                None => None,
+                None => self.stream.as_ref().map(|_| FACTS),
             };
             self.wait(timeout);
             self.take_files();
@@ -161,7 +174,7 @@ impl Reporter {
             self.incomplete.extend(records.map(|name| self.directory.join(name)));
         }
         for path in std::mem::take(&mut self.incomplete) {
-            match Followed::new(self.processes, &path, &self.bell) {
+            match Followed::new(self.processes, &path, &self.living, &self.bell) {
                 Some(followed) => {
                     self.processes += 1;
                     // The same process with another program: its former record is complete.
@@ -178,11 +191,20 @@ impl Reporter {
     fn read(&mut self) {
         // Asked once: a process that comes to its end meanwhile has more to read.
         let waiting: Vec<i32> = self.living.iter().filter(|one| one.waits_for_reader()).map(|one| one.pid).collect();
-        for at in 0..self.living.len() {
-            let one = &mut self.living[at];
+        if let Some(stream) = &mut self.stream {
+            // Facts first: what is around a finding is kept.
+            self.living.iter().for_each(|one| stream.read(one));
+            stream.look(&self.living, !waiting.is_empty());
+        }
+        for one in &mut self.living {
             let is_last = one.life.is_none() || waiting.contains(&one.pid);
             for case in one.due(&mut self.names, &mut self.suppressions, is_last) {
+                self.stream.iter_mut().for_each(|stream| stream.note(&case));
                 self.output.show(case, is_last);
+            }
+            if is_last && self.is_summary && one.is_first_end() {
+                let counts = one.record.counts().unwrap_or_default();
+                self.output.print(&summary::tables(one.pid, &one.command, &counts));
             }
         }
         let (left, living) = std::mem::take(&mut self.living).into_iter().partition(|one| one.life.is_none());
@@ -203,7 +225,7 @@ impl Reporter {
     /// Notes the sums of a process that has ended, and removes its record.
     fn bury(&mut self, one: &Followed) {
         self.ended.add(&one.totals());
-        self.names.forget(&one.record);
+        self.stream.iter_mut().for_each(|stream| stream.bury(one, &mut self.names));
         let _ = std::fs::remove_file(&one.record.path);
     }
 
@@ -211,6 +233,13 @@ impl Reporter {
     fn sum_up(&mut self, is_end: bool) {
         let mut totals = self.ended.clone();
         self.living.iter().for_each(|one| totals.add(&one.totals()));
+        if let Some(stream) = &mut self.stream {
+            for one in &self.living {
+                stream.bury(one, &mut self.names);
+            }
+            stream.finish(&totals);
+            stream.failures().iter().for_each(|sentence| self.output.complain(sentence));
+        }
         if self.shown.as_ref() != Some(&totals) || (is_end && self.output.is_held_back()) {
             self.output.sum_up(&totals, &self.suppressions.unused(), is_end);
         }

@@ -221,12 +221,6 @@ impl Names {
         found
     }
 
-    /// The record will not be asked for any more.
-    pub fn forget(&mut self, record: &Record) {
-        self.maps.remove(&record.path);
-        self.known.retain(|(path, _), _| *path != record.path);
-    }
-
     fn frames(&mut self, record: &Record, address: u64) -> Vec<Frame> {
         // A return address is after its call.
         let Some(address) = address.checked_sub(1) else { return Vec::new() };

@@ -15,6 +15,29 @@ pub struct Seeing {
     pub strace: Option<OsString>,
     /// The file that is written instead of standard error.
     pub output: Option<OsString>,
+    /// The counts at exit.
+    pub summary: bool,
+    pub timeline: Option<OsString>,
+    /// The file of the page.
+    pub report: Option<OsString>,
+}
+
+impl Seeing {
+    /// Whether anything is wanted of a program.
+    pub fn is_on(&self) -> bool {
+        self.audit || self.summary || self.wants_facts()
+    }
+
+    /// Whether the facts themselves are wanted.
+    pub fn wants_facts(&self) -> bool {
+        self.timeline.is_some() || self.report.is_some()
+    }
+
+    /// What the library has to record.
+    pub fn recorded(&self) -> String {
+        let wishes = [("audit", true), ("counts", self.summary), ("facts", self.wants_facts())];
+        wishes.iter().filter(|(_, is_on)| *is_on).map(|(name, _)| *name).collect::<Vec<_>>().join(",")
+    }
 }
 
 /// The form of the report.

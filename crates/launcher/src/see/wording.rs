@@ -21,6 +21,10 @@
 //! | starved-by | the same, but the last: the percentage of calls that were on `fd` | the same |
 //! | blocking-edge | the call | |
 //! | refused-control | the operation; the errno | `at`: the call |
+//! | herd | arrivals; wake-ups in vain; threads of this process that were woken; 1 if other processes took the arrivals | |
+//! | two-at-once | reads that overlapped; reads in turns; bytes of the last one | `other`: the other thread; `worst_ns`: for how long the last two overlapped |
+//! | end-unheeded | how the end was shown: 0 by a read, 1 by EPOLLRDHUP, 2 by EPOLLHUP; connections of this site that are kept; those of them that are hung up; registrations since the first of them ended; ends that were heeded | `worst_ns`: since when it is kept |
+//! | foreign-instance | the operation, 0 for a wait; control calls; waits with events; 1 if the library gave the process a copy, which Linux does not; all -1 if an instance passes exec | |
 
 mod identity;
 mod loss;

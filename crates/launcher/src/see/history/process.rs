@@ -21,7 +21,6 @@ pub struct Process {
     /// The name of its program, if it was looked up.
     pub name: String,
     pub poller: Option<Poller>,
-    pub began_ns: u64,
     pub ended_ns: Option<u64>,
     pub status: Option<i32>,
     /// Descriptors that are open.
@@ -39,14 +38,13 @@ pub struct Process {
 }
 
 impl Process {
-    pub fn new(pid: i32, now_ns: u64) -> Process {
+    pub fn new(pid: i32) -> Process {
         Process {
             pid,
             ppid: 0,
             is_fork: false,
             name: String::new(),
             poller: None,
-            began_ns: now_ns,
             ended_ns: None,
             status: None,
             descriptors: HashMap::new(),
@@ -132,7 +130,7 @@ pub(super) fn take(history: &mut History, process: usize, thread: usize, stamp: 
         Fact::Chaos { kind, epfd, fd, ordinal, amount } => {
             history.chaos_count += 1;
             if history.chaos.len() < MOST_CHAOS {
-                history.chaos.push(Perturbed { ns: now, pid: of.pid, tid: stamp.tid, kind, epfd, fd, ordinal, amount });
+                history.chaos.push(Perturbed { ns: now, tid: stamp.tid, kind, epfd, fd, ordinal, amount });
             }
             let what = What::Chaos { kind, epfd, fd, ordinal, amount };
             history.emit(Item { pid: of.pid, tid: stamp.tid, begin_ns: now, end_ns: now, what });

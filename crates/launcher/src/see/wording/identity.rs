@@ -70,21 +70,37 @@ pub fn stale_event(finding: &Finding) -> Three {
 }
 
 pub fn foreign_instance(finding: &Finding) -> Three {
-    let who = if finding.other == NO_FD { String::new() } else { format!(" {}", finding.other) };
+    let [operation, controls, reports, is_copy, ..] = finding.numbers;
+    let epfd = if finding.epfd == NO_FD { finding.fd } else { finding.epfd };
+    if operation < 0 {
+        let fact = format!("instance {epfd} passes exec, because it was made without EPOLL_CLOEXEC.");
+        let consequence = "The new program has a number open that it does not know, and its registrations go on.";
+        return (fact, consequence.to_owned(), "Pass EPOLL_CLOEXEC to epoll_create1.");
+    }
     let fact = format!(
-        "instance {} is used by a process that did not make it; process{who} did.",
-        if finding.epfd == NO_FD { finding.fd } else { finding.epfd },
+        "instance {epfd}, which a parent process made, is used after the fork: {} and {} with events.",
+        counted(controls.unsigned_abs(), "control call"),
+        counted(reports.unsigned_abs(), "wait"),
     );
-    let consequence =
-        "On Linux's own epoll both use one instance: each changes the other's registrations, and takes its events."
-            .to_owned();
-    (fact, consequence, "Make a new instance after fork, and pass EPOLL_CLOEXEC.")
+    let consequence = match is_copy {
+        1 => {
+            "On Linux's own epoll this changes the parent's instance, and takes its events; epolyfill gives the child a copy."
+        }
+        _ => "Both processes use one instance: each changes the other's registrations, and takes its events.",
+    };
+    (fact, consequence.to_owned(), "Make a new instance after fork.")
 }
 
 pub fn two_at_once(finding: &Finding) -> Three {
-    let threads =
-        if finding.other > 0 { format!(" (threads {} and {})", finding.tid, finding.other) } else { String::new() };
-    let fact = format!("two threads read {} at the same time{threads}.", subject(finding));
+    let [overlaps, turns, ..] = finding.numbers;
+    let fact = format!(
+        "threads {} and {} read {} at the same time: {} overlapped, {} came in turns.",
+        finding.tid,
+        finding.other,
+        subject(finding),
+        counted(overlaps.unsigned_abs(), "read"),
+        turns.unsigned_abs(),
+    );
     let consequence = "Each gets a part of the stream, in an order that nobody knows.".to_owned();
     (fact, consequence, "Register it with EPOLLONESHOT, or let one thread read it.")
 }

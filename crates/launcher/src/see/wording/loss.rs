@@ -101,15 +101,23 @@ pub fn tls_pending(finding: &Finding) -> Three {
 }
 
 pub fn end_unheeded(finding: &Finding) -> Three {
-    let since = match finding.worst_ns {
-        0 => "nothing followed".to_owned(),
-        ns => format!("nothing followed for {}", duration(ns)),
+    let [how, kept, _, registered, heeded, _] = finding.numbers;
+    let how = match how {
+        0 => "a read that returned 0",
+        1 => "EPOLLRDHUP",
+        _ => "EPOLLHUP",
     };
     let fact = format!(
-        "the end of {} was reported, and {since}: no close, shutdown, write or EPOLL_CTL_DEL.",
-        subject(finding)
+        "the end of {} was shown by {how}, and nothing followed for {}: no close, shutdown, write or EPOLL_CTL_DEL.",
+        subject(finding),
+        duration(finding.worst_ns),
     );
-    let consequence = "The connection and its descriptor stay, for the peer as well.".to_owned();
+    let consequence = format!(
+        "{} of this place kept so, with {} since the first, and {} that heeded the end.",
+        counted(kept.unsigned_abs(), "connection"),
+        counted(registered.unsigned_abs(), "registration"),
+        grouped(heeded.unsigned_abs()),
+    );
     (fact, consequence, "Close it when a read returns 0, or when EPOLLRDHUP or EPOLLHUP is reported.")
 }
 

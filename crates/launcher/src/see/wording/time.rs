@@ -108,9 +108,15 @@ pub fn starved_by(finding: &Finding) -> Three {
 }
 
 pub fn herd(finding: &Finding) -> Three {
-    let fact = format!("arrivals at {} woke several waiters each, of which one found something.", subject(finding));
-    let consequence =
-        format!("The others woke in vain, {}: their first call returned EAGAIN.", counted(finding.count, "time"));
+    let [arrivals, in_vain, threads, ..] = finding.numbers.map(i64::unsigned_abs);
+    let fact = format!(
+        "{} at {} woke {}, {} in vain: the first call returned EAGAIN.",
+        counted(arrivals, "arrival"),
+        subject(finding),
+        counted(threads, "thread"),
+        counted(in_vain, "time"),
+    );
+    let consequence = "Each arrival wakes several waiters, of which one finds something.".to_owned();
     (fact, consequence, "Register it with EPOLLEXCLUSIVE, or give each worker a listener with SO_REUSEPORT.")
 }
 
