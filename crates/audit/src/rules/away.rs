@@ -44,6 +44,9 @@ const AWAY_NS: u64 = ms(100);
 const READY_NS: u64 = ms(50);
 /// A handler that computes: only this is a fault. Compilers and class loaders take long, too.
 const COMPUTING_NS: u64 = ms(250);
+/// A thread that waited for a processor for more than this part of the time (1 in so many): so did
+/// the others, and what it slept on can be one of them.
+const OVERLOADED_PART: u64 = 4;
 /// A thread that is away is looked at so often, and this long.
 const LOOK_NS: u64 = ms(20);
 const LOOKS_NS: u64 = ms(3000);
@@ -235,7 +238,8 @@ pub(crate) fn before_wait(cx: &mut Context<'_>, timeout_ns: i64) {
     }
     let asleep_ns = outside_ns.saturating_sub(cpu_ns);
     let is_long = asleep_ns >= AWAY_NS || outside_ns >= COMPUTING_NS;
-    let grade = if is_long && victim.ready_ns >= READY_NS { Grade::Fault } else { Grade::Suspect };
+    let is_overloaded = (away_ns - outside_ns) * OVERLOADED_PART > away_ns;
+    let grade = if is_long && !is_overloaded && victim.ready_ns >= READY_NS { Grade::Fault } else { Grade::Suspect };
     let is_starved = calls >= BUSY_CALLS && u64::from(busy.1) * 100 >= u64::from(calls) * u64::from(BUSY_PERCENT);
     let (rule, fd) = if is_starved { (Rule::StarvedBy, busy.0) } else { (Rule::SlowHandler, first) };
     let percent = (u64::from(busy.1) * 100 / u64::from(calls.max(1))).cast_signed();
@@ -312,6 +316,18 @@ mod tests {
         story.ns += 1_000_000;
         story.waits(3, -1);
         assert_eq!(story.findings(), []);
+    }
+
+    #[test]
+    fn where_all_threads_lack_a_processor_a_sleep_is_a_suspect() {
+        for (run_queue_ns, grade) in [(40_000_000, Grade::Fault), (160_000_000, Grade::Suspect)] {
+            let mut story = two_clients(IN);
+            story.world.levels.insert(5, IN);
+            story.pass_ms(400);
+            story.world.times.insert(1, ThreadTimes { cpu_ns: 1_000_000, run_queue_ns });
+            story.waits(3, -1);
+            assert_eq!(story.findings(), [(Rule::SlowHandler, grade)]);
+        }
     }
 
     #[test]

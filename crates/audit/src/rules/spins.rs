@@ -35,6 +35,9 @@ pub struct OfRegistration {
 /// R9: this many waits in this time, each shorter than `SLEPT_NS`, as are their rounds on average.
 const ROUNDS: u32 = 64;
 const LEAST_NS: u64 = ms(20);
+/// Shorter, it can be over by itself: another thread is about to close the descriptor, and is
+/// without a processor; or a program with nothing left to write waits for its last answers.
+const FAULT_NS: u64 = ms(100);
 const SLEPT_NS: u64 = ms(1);
 
 /// Notes what a call does to the level of its descriptors.
@@ -155,7 +158,7 @@ fn count(cx: &mut Context<'_>, id: RegistrationId) {
         matches!(file.kind, Kind::Pipe | Kind::Fifo | Kind::Tty | Kind::UnixStream | Kind::Tcp | Kind::Mptcp)
             && bits & IN != 0
             && !file.state.spins.was_read;
-    let is_proved = !by_stdio || cx.world.unread(fd, finding.kind) == Some(0);
+    let is_proved = elapsed >= FAULT_NS && (!by_stdio || cx.world.unread(fd, finding.kind) == Some(0));
     let (call, errno) = failure.map_or((-1, 0), |(call, answer)| (call as i64, -answer));
     let numbers = [alone.into(), call, errno, is_rearmed.into(), elapsed.cast_signed(), 0];
     let grade = if is_proved { Grade::Fault } else { Grade::Suspect };
@@ -187,8 +190,12 @@ mod tests {
 
     const SPIN: (Rule, Grade) = (Rule::Spin, Grade::Fault);
 
-    fn rounds(story: &mut Story, fd: i32, bits: u32, mut round: impl FnMut(&mut Story)) {
-        for _ in 0..200 {
+    fn rounds(story: &mut Story, fd: i32, bits: u32, round: impl FnMut(&mut Story)) {
+        some_rounds(600, story, fd, bits, round);
+    }
+
+    fn some_rounds(count: u32, story: &mut Story, fd: i32, bits: u32, mut round: impl FnMut(&mut Story)) {
+        for _ in 0..count {
             story.waits(3, 100_000_000);
             story.reports(3, &[(fd, bits)]);
             story.ns += 200_000;
@@ -210,6 +217,15 @@ mod tests {
         rounds(&mut story, 4, OUT, |_| {});
         assert_eq!(story.findings(), [SPIN]);
         assert_eq!(story.auditor.findings()[0].numbers[1], -1);
+    }
+
+    #[test]
+    fn a_spin_that_is_over_soon_is_a_suspect() {
+        let mut story = watching(4, Kind::Pipe, IN);
+        some_rounds(200, &mut story, 4, HUP, |story| story.call(Call::Read, 4, 64, 0));
+        assert_eq!(story.findings(), [(Rule::Spin, Grade::Suspect)]);
+        rounds(&mut story, 4, HUP, |story| story.call(Call::Read, 4, 64, 0));
+        assert_eq!(story.findings(), [SPIN]);
     }
 
     #[test]

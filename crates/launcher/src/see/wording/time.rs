@@ -10,6 +10,7 @@ pub fn spin(finding: &Finding) -> Three {
     let deed = match (call, is_rearmed) {
         (..=-1, 1) => "it was armed again each time, with the same mask".to_owned(),
         (..=-1, _) => "nothing was done with it".to_owned(),
+        (_, _) if number == 0 => format!("{} returned 0, the end of the stream, each time", call_name(call)),
         _ => format!("{} failed with {} each time", call_name(call), errno(number)),
     };
     let fact = format!(
@@ -25,6 +26,7 @@ pub fn spin(finding: &Finding) -> Three {
         () if call >= 0 && is_out_of_numbers => {
             "Delete the listener from the instance until a descriptor is free again."
         }
+        () if call >= 0 && number == 0 => "Close the descriptor at the end of the stream, or delete the registration.",
         () if call >= 0 => "Handle the error: close the descriptor, or delete the registration.",
         () if only(libc::EPOLLHUP | libc::EPOLLERR) => {
             "EPOLLHUP and EPOLLERR cannot be masked: delete the registration, or close."
