@@ -103,8 +103,7 @@ fn bytes(file: &File, fd: c_int) -> Option<Count> {
 /// The datagrams that are queued, and those that were taken. For a UDP socket also the memory.
 fn datagrams_and_memory(file: &'static File, fd: c_int) -> Option<Count> {
     let taken = file.consumed();
-    let queued = file.while_nobody_peeks(|| datagrams(file, fd)).flatten();
-    settle_peeks(file, fd);
+    let queued = queued_datagrams(file, fd);
     if file.kind() != Kind::Udp {
         return queued.map(|queued| Count::total(taken + queued));
     }
@@ -280,7 +279,23 @@ pub fn closes_still(fd: c_int) -> bool {
 const NO_OFFSET: c_int = -1;
 
 fn put_back_peeks(fd: c_int) {
-    let _ = sys::setsockopt(fd, libc::SOL_SOCKET, libc::SO_PEEK_OFF, NO_OFFSET);
+    let _ = set_peek_offset(fd, NO_OFFSET);
+}
+
+/// Sets the offset of peeks. Before Linux 6.9 a signal can interrupt that on a unix socket.
+fn set_peek_offset(fd: c_int, offset: c_int) -> Result<(), Errno> {
+    loop {
+        match sys::setsockopt(fd, libc::SOL_SOCKET, libc::SO_PEEK_OFF, offset) {
+            Err(Errno::EINTR) => {}
+            result => return result,
+        }
+    }
+}
+
+/// The offset of peeks.
+fn peek_offset(fd: c_int) -> Option<c_int> {
+    let mut offset = 0;
+    sys::getsockopt(fd, libc::SOL_SOCKET, libc::SO_PEEK_OFF, &mut offset).ok().map(|_| offset)
 }
 
 /// Restores the peek offset after a call that took datagrams while they may have been counted. The
@@ -288,6 +303,13 @@ fn put_back_peeks(fd: c_int) {
 #[inline]
 pub fn settle_peeks(file: &'static File, fd: c_int) {
     file.settle_peeks(|| put_back_peeks(fd));
+}
+
+/// The datagrams that are queued; `None` if they cannot be counted at present.
+fn queued_datagrams(file: &'static File, fd: c_int) -> Option<u64> {
+    let queued = file.while_nobody_peeks(|| datagrams(file, fd)).flatten();
+    settle_peeks(file, fd);
+    queued
 }
 
 /// Counts the queued datagrams by peeking at each in turn. `None` if the program uses a peek offset
@@ -301,9 +323,7 @@ fn datagrams(file: &'static File, fd: c_int) -> Option<u64> {
     } else if level & ERR != 0 {
         return None;
     }
-    let mut before: c_int = 0;
-    sys::getsockopt(fd, libc::SOL_SOCKET, libc::SO_PEEK_OFF, &mut before).ok()?;
-    if before != NO_OFFSET && !file.has_moved_peeks() {
+    if peek_offset(fd)? != NO_OFFSET && !file.has_moved_peeks() {
         return None;
     }
     file.move_peeks();
@@ -315,14 +335,15 @@ fn datagrams(file: &'static File, fd: c_int) -> Option<u64> {
 }
 
 /// Counts the datagrams of a socket, at most `most`. `is_shut` is true if it was shut down. Leaves
-/// the peek offset at an arbitrary value.
+/// the peek offset at an arbitrary value. A call that takes datagrams meanwhile may hide some from
+/// the count, but none is counted twice.
 fn peek_through(file: &'static File, fd: c_int, is_shut: bool, most: u64) -> Option<u64> {
     // A UDP queue that seems empty but uses memory holds datagrams.
     let is_seen = |count: u64| count > 0 || file.kind() != Kind::Udp || receive_memory(fd) == Some(0);
     let mut offset = 0;
     let mut count = u64::from(file.datagrams().map_or(0, Datagrams::empties));
     loop {
-        if count >= most || sys::setsockopt(fd, libc::SOL_SOCKET, libc::SO_PEEK_OFF, offset).is_err() {
+        if count >= most || set_peek_offset(fd, offset).is_err() {
             break None;
         }
         match sys::peek_length(fd) {
@@ -334,6 +355,7 @@ fn peek_through(file: &'static File, fd: c_int, is_shut: bool, most: u64) -> Opt
                     datagrams.saw_empty();
                 }
             }
+            Ok(length) if offset > 0 && !has_peeked_at(file, fd, offset, length) => break Some(count),
             Ok(length) => offset += length as c_int,
             // An empty datagram that the program peeked at does not show again.
             Err(Errno::EAGAIN) => break is_seen(count).then_some(count),
@@ -341,6 +363,16 @@ fn peek_through(file: &'static File, fd: c_int, is_shut: bool, most: u64) -> Opt
         }
         count += 1;
     }
+}
+
+/// Whether a peek that found a datagram of this length began at this offset. The kernel reads and
+/// writes the offset in two steps when a datagram is taken, so it may have put an earlier one back,
+/// and the peek has found a datagram that was counted already. The peek itself moves the offset of
+/// a UDP socket by the length of the datagram, and that of a unix socket by the size of the buffer,
+/// which is 0.
+fn has_peeked_at(file: &File, fd: c_int, offset: c_int, length: usize) -> bool {
+    let moved = if file.kind() == Kind::Udp { length as c_int } else { 0 };
+    peek_offset(fd) == Some(offset + moved)
 }
 
 /// The number of calls seen that can make an eventfd readable. The rest in a semaphore after a read
@@ -439,27 +471,26 @@ pub fn has_room(fd: c_int) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::net::{TcpListener, TcpStream};
+    use std::net::{TcpListener, TcpStream, UdpSocket};
     use std::os::fd::AsRawFd;
+    use std::os::unix::net::UnixDatagram;
+    use std::sync::atomic::AtomicBool;
+    use std::sync::atomic::Ordering::SeqCst;
 
     use super::*;
 
     #[test]
     fn a_count_that_a_call_ran_into_does_not_leave_the_socket_uncounted() {
-        let (one, other) = std::os::unix::net::UnixDatagram::pair().expect("a pair");
+        let (one, other) = UnixDatagram::pair().expect("a pair");
         let fd = other.as_raw_fd();
         let file = File::create().expect("memory");
         assert_eq!(file.identify(fd), Kind::UnixDgram);
         assert_eq!(one.send(b"some").ok(), Some(4));
         // The offset that the kernel leaves if a call takes while the offset is put back.
         let leave_behind = || sys::setsockopt(fd, libc::SOL_SOCKET, libc::SO_PEEK_OFF, 0).expect("a place");
-        let place = || {
-            let mut place: c_int = 0;
-            sys::getsockopt(fd, libc::SOL_SOCKET, libc::SO_PEEK_OFF, &mut place).map(|_| place)
-        };
         leave_behind();
         assert_eq!(count(file, fd, IN), None, "the program has put it there");
-        assert_eq!(place(), Ok(0));
+        assert_eq!(peek_offset(fd), Some(0));
         put_back_peeks(fd);
         let (begun, done) = (std::sync::Barrier::new(2), std::sync::Barrier::new(2));
         std::thread::scope(|scope| {
@@ -477,9 +508,50 @@ mod tests {
             assert_eq!(count(file, fd, IN), Some(Count::total(1)), "it is not the program that has put it there");
             done.wait();
         });
-        assert_eq!(place(), Ok(NO_OFFSET));
+        assert_eq!(peek_offset(fd), Some(NO_OFFSET));
         assert!(!file.has_moved_peeks());
         file.retire();
+    }
+
+    /// Counts four datagrams of four bytes while another thread does to the offset of peeks what
+    /// the kernel does when a datagram is taken.
+    fn count_four(fd: c_int, kind: Kind) {
+        let file = File::create().expect("memory");
+        assert_eq!(file.identify(fd), kind);
+        let over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !over.load(SeqCst) {
+                    let taking = file.begin_taking();
+                    if let Some(offset @ 4..) = peek_offset(fd) {
+                        set_peek_offset(fd, offset - 4).expect("an offset");
+                    }
+                    drop(taking);
+                    settle_peeks(file, fd);
+                }
+            });
+            let too_high = (0..20_000).filter_map(|_| queued_datagrams(file, fd)).find(|&count| count > 4);
+            over.store(true, SeqCst);
+            assert_eq!(too_high, None);
+        });
+        settle_peeks(file, fd);
+        assert_eq!(queued_datagrams(file, fd), Some(4));
+        file.retire();
+    }
+
+    #[test]
+    fn a_unix_datagram_is_counted_once_whatever_a_call_does_to_the_offset() {
+        let (one, other) = UnixDatagram::pair().expect("a pair");
+        (0..4).for_each(|_| assert_eq!(one.send(b"some").ok(), Some(4)));
+        count_four(other.as_raw_fd(), Kind::UnixDgram);
+    }
+
+    #[test]
+    fn a_udp_datagram_is_counted_once_whatever_a_call_does_to_the_offset() {
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+        let own = socket.local_addr().expect("its address");
+        (0..4).for_each(|_| assert_eq!(socket.send_to(b"some", own).ok(), Some(4)));
+        count_four(socket.as_raw_fd(), Kind::Udp);
     }
 
     #[test]
