@@ -68,6 +68,7 @@ same "the files" "$(in_root dpkg -L "${packages[@]}" | while read -r file; do [ 
 /usr/bin/epolyfill
 /usr/include/epolyfill.h
 /usr/lib/epolyfill/libepolyfill.so
+/usr/lib/epolyfill/libepolyfill-see.so
 /usr/lib/$triplet/libepolyfill.so
 /usr/lib/$triplet/libepolyfill.so.$major
 /usr/lib/$triplet/libepolyfill.so.$version
@@ -93,6 +94,7 @@ gcc -O2 -Wall -Wextra -Werror -D_GNU_SOURCE "$here/outside/plain.c" -o "$root/te
 same "without the launcher" "$(in_root /test/plain)" "anon_inode:[eventpoll]"
 [[ $(in_root epolyfill --no-kernel-epoll -- /test/plain) == pipe:* ]] || fail "the launcher does not serve a program"
 in_root epolyfill --check /test/plain
+[[ $(in_root epolyfill --audit-exit=9 -- /test/plain 2>&1) == *"audit: 0 faults, "* ]] || fail "the launcher does not audit a program"
 
 # As docs/packaging.md describes for containers: every program of the root, whatever its
 # environment.

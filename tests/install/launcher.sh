@@ -20,6 +20,8 @@ check "$scratch/moved/bin/epolyfill" "$scratch/moved/lib/libepolyfill.so"
 ln -s "$prefix/bin/epolyfill" "$scratch/link"
 check "$scratch/link" "$prefix/lib/libepolyfill.so"
 
+[[ $("$scratch/moved/bin/epolyfill" --audit-exit=9 -- true 2>&1) == "audit: 0 faults, "* ]] || fail "the moved launcher does not audit a program"
+
 # Where cargo-c puts the library on Debian by default.
 triplet=$(gcc -print-multiarch)
 mkdir "$scratch/moved/lib/$triplet"
