@@ -89,7 +89,7 @@ pub unsafe fn control(
         _ if errno == 0 => Some(unsafe { event.read_unaligned() }),
         _ => sys::copy_in(event).ok(),
     };
-    let (events, data) = passed.map_or((0, 0), |event| (event.events, event.u64));
+    let (events, data) = passed.map_or((0, event.addr() as u64), |event| (event.events, event.u64));
     let wants_site = op == libc::EPOLL_CTL_ADD || errno != 0;
     let site = if wants_site { recorder::site() } else { SiteId(0) };
     recorder::fact(&Fact::Control { epfd, op, fd, events, data, errno, site, began_ns });

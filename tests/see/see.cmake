@@ -20,6 +20,9 @@ if(EPOLYFILL_SEE_LIBRARY)
         ENVIRONMENT "EPOLYFILL_LIBRARY=${EPOLYFILL_SEE_LIBRARY}")
     endforeach()
   endforeach()
+  add_test(NAME see.trace COMMAND ${CMAKE_CURRENT_LIST_DIR}/trace.py ${EPOLYFILL_LAUNCHER} $<TARGET_FILE:see.all_calls>)
+  set_tests_properties(see.trace PROPERTIES LABELS see TIMEOUT 90 SKIP_RETURN_CODE 77
+    ENVIRONMENT "EPOLYFILL_LIBRARY=${EPOLYFILL_SEE_LIBRARY}")
 
   # Chaos: programs that fail under their kind only, and the judge under each strict kind.
   set(strict few many shuffle eintr late delay again close-parts other vain)

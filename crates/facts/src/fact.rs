@@ -144,8 +144,8 @@ pub enum Fact<'a> {
     Start(Start),
     /// An instance was made, or could not be made. `fd` is its descriptor or a negative errno.
     Create { form: Form, fd: i32, flags: i32, began_ns: u64 },
-    /// `epoll_ctl` returned. `events` and `data` are zero for DEL. `op` is none of [`Op`] if the
-    /// program passed such a number.
+    /// `epoll_ctl` returned. For DEL, and if the event cannot be read, `events` is zero and `data`
+    /// the address of the event. `op` is none of [`Op`] if the program passed such a number.
     Control {
         epfd: i32,
         op: i32,

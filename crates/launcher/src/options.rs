@@ -6,7 +6,7 @@
 
 use super::completion::{self, Shell};
 use super::failure::{Failure, name};
-use super::see::{FORMATS, Format, Seeing};
+use super::see::{FORMATS, Format, Seeing, Style};
 use crate::settings;
 use lexopt::{Arg, Parser};
 use std::ffi::OsString;
@@ -27,6 +27,10 @@ enum Effect {
     Strace,
     Output,
     Summary,
+    Trace,
+    Durations,
+    Descriptors,
+    Edges,
     Timeline,
     Report,
     Completion,
@@ -101,6 +105,10 @@ pub const TABLE: &[Row] = &[
     row(None, "no-children", Effect::NoChildren, "Serve only the program, not its children."),
     row(None, "audit", Effect::Audit, "Report faults in the program's use of epoll on standard error."),
     row(Some('c'), "summary", Effect::Summary, "Print a table of the calls of epoll, and the counts of each instance, at exit."),
+    row(Some('t'), "trace", Effect::Trace, "Print the calls of epoll as strace does; -tt with the time of day, -ttt since 1970."),
+    row(Some('T'), "syscall-times", Effect::Durations, "With -t: print the time in each call."),
+    row(Some('y'), "decode-fds", Effect::Descriptors, "With -t: print the files of descriptors (-yy is the same)."),
+    row(None, "edges", Effect::Edges, "With -t: print each edge, and why it was one."),
     row(None, "timeline", Effect::Timeline, "Write what happened to a file for Perfetto or Chrome.").taking("FILE", Kind::File),
     row(None, "report", Effect::Report, "Write a page about the run to a file of HTML.").taking("FILE", Kind::File),
     row(None, "audit-format", Effect::Format, "The form of the report.").choosing("FORMAT", &FORMATS),
@@ -144,6 +152,10 @@ impl Options {
             Effect::Exit => (self.see.audit, self.see.exit) = (true, Some(value.number)),
             Effect::Suppress => (self.see.audit, self.see.suppress) = (true, Some(value.text)),
             Effect::Summary => self.see.summary = true,
+            Effect::Trace => self.see.style.times = (self.see.style.times + 1).min(3),
+            Effect::Durations => self.see.style.durations = true,
+            Effect::Descriptors => self.see.style.descriptors = true,
+            Effect::Edges => self.see.style.edges = true,
             Effect::Timeline => self.see.timeline = Some(value.text),
             Effect::Report => self.see.report = Some(value.text),
             Effect::Output => self.see.output = Some(value.text),
@@ -232,6 +244,7 @@ fn agree(options: &Options, asked: Option<&Row>) -> Result<(), Failure> {
         Options { no_children: true, .. } => "no-children",
         Options { see: Seeing { audit: true, .. }, .. } if sees => "audit",
         Options { see: Seeing { summary: true, .. }, .. } => "summary",
+        Options { see: Seeing { style, .. }, .. } if *style != Style::default() => "trace",
         Options { see: Seeing { timeline: Some(_), .. }, .. } => "timeline",
         Options { see: Seeing { report: Some(_), .. }, .. } => "report",
         Options { see: Seeing { output: Some(_), .. }, .. } if sees => "output",
@@ -247,8 +260,12 @@ fn agree_on_launch(options: &Options) -> Result<(), Failure> {
         let sentence = format!("no program given; {USAGE} (--help lists the options)");
         return Err(Failure::own(sentence));
     }
-    if options.see.output.is_some() && !options.see.audit && !options.see.summary {
-        return Err(Failure::own("--output has no effect without --audit or -c; remove it"));
+    let see = &options.see;
+    if see.output.is_some() && !see.audit && !see.summary && see.style.times == 0 {
+        return Err(Failure::own("--output has no effect without --audit, -c or -t; remove it"));
+    }
+    if see.style.times == 0 && see.style != Style::default() {
+        return Err(Failure::own("-T, -y and --edges have no effect without -t; add it"));
     }
     if options.no_kernel_epoll && options.poller == Some(settings::KERNEL) {
         return Err(Failure::own("--poller=kernel and --no-kernel-epoll are mutually exclusive; use one of them"));

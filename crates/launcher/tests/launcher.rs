@@ -165,6 +165,8 @@ fn help_and_version_go_to_stdout() {
             "--no-kernel-epoll",
             "--counters",
             "-c, --summary",
+            "-t, --trace",
+            "--edges",
             "--timeline=FILE",
             "--report=FILE",
             "--poller=NAME",
@@ -420,7 +422,11 @@ fn wishes_of_the_audit_that_cannot_be_met_are_refused() {
     for status in ["256", "-1", "x", ""] {
         assert_refused(&words(&[&format!("--audit-exit={status}"), "true"]), 125, "use a number from 0 to 255");
     }
-    assert_refused(&words(&["-o", "x", "true"]), 125, "--output has no effect without --audit or -c");
+    assert_refused(&words(&["-o", "x", "true"]), 125, "--output has no effect without --audit, -c or -t");
+    for option in ["-T", "-yy", "--edges"] {
+        assert_refused(&words(&[option, "true"]), 125, "-T, -y and --edges have no effect without -t; add it");
+    }
+    assert_refused(&words(&["--demo", "-tt"]), 125, "--trace has no effect with --demo");
     for option in ["--timeline", "--report"] {
         assert_refused(&words(&[option, "/nonexistent/x", "true"]), 125, "");
     }

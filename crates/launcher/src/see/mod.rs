@@ -1,4 +1,4 @@
-//! Seeing what an event loop does: `--audit`, `-c`, `--timeline`, `--report`. The library records each process of the program in a
+//! Seeing what an event loop does: `--audit`, `-c`, `-t`, `--timeline`, `--report`. The library records each process of the program in a
 //! file (`layout` in `crates/facts`), and the reporter, a process of its own, reads that.
 //!
 //! | module | content |
@@ -21,6 +21,7 @@
 //! | `stream` | what takes the facts |
 //! | `peers` | descriptors in words |
 //! | `history` | what happened, in bounded memory |
+//! | `trace` | the calls as strace prints them |
 //! | `timeline`, `report` | the history as a trace and as a page |
 
 mod audit;
@@ -46,8 +47,9 @@ mod suppress;
 mod synthetic;
 mod text;
 mod timeline;
+mod trace;
 mod wishes;
 mod wording;
 mod words;
 
-pub use wishes::{FORMATS, Format, Seeing};
+pub use wishes::{FORMATS, Format, Seeing, Style};

@@ -28,6 +28,36 @@ fn words(link: &str, sockets: &HashMap<u64, String>) -> String {
     anonymous.map_or(link, |name| name.trim_start_matches('[').trim_end_matches(']')).to_owned()
 }
 
+/// The sockets of a network, read when one is asked for first.
+#[derive(Debug, Default)]
+pub struct Sockets(Option<HashMap<u64, String>>);
+
+/// A descriptor as `strace -yy` shows it. The peer of a unix socket is left out.
+pub fn as_strace(pid: i32, fd: i32, known: &mut Sockets) -> Option<String> {
+    let link = std::fs::read_link(format!("/proc/{pid}/fd/{fd}")).ok()?.to_string_lossy().into_owned();
+    let Some(inode) = link.strip_prefix("socket:[").and_then(|rest| rest.strip_suffix(']')) else {
+        return Some(link);
+    };
+    let sockets = known.0.get_or_insert_with(|| sockets(pid));
+    let words = inode.parse().ok().and_then(|inode: u64| sockets.get(&inode));
+    let (kind, rest) = words.map_or(("", ""), |words| words.split_once(' ').unwrap_or((words, "")));
+    Some(match kind {
+        "tcp" | "udp" => {
+            let rest = rest.trim_start_matches("listener ").replace(" <- ", "->");
+            format!("{}:[{rest}]", kind.to_uppercase())
+        }
+        "unix" => {
+            let kind = match rest.split(' ').next().unwrap_or_default() {
+                "datagram" => "DGRAM",
+                "seqpacket" => "SEQPACKET",
+                _ => "STREAM",
+            };
+            format!("UNIX-{kind}:[{inode}]")
+        }
+        _ => link,
+    })
+}
+
 /// The sockets of a process's network by their inodes.
 fn sockets(pid: i32) -> HashMap<u64, String> {
     let mut found = HashMap::new();

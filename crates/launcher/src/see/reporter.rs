@@ -193,7 +193,9 @@ impl Reporter {
         let waiting: Vec<i32> = self.living.iter().filter(|one| one.waits_for_reader()).map(|one| one.pid).collect();
         if let Some(stream) = &mut self.stream {
             // Facts first: what is around a finding is kept.
-            self.living.iter().for_each(|one| stream.read(one));
+            let has_others = self.living.len() > 1;
+            self.living.iter().for_each(|one| stream.read(one, has_others));
+            self.output.print(&stream.lines());
             stream.look(&self.living, !waiting.is_empty());
         }
         for one in &mut self.living {

@@ -9,6 +9,7 @@ use super::report::{About, Card, page};
 use super::site::Names;
 use super::spawn;
 use super::timeline::Timeline;
+use super::trace::{Of, Trace};
 use super::wishes::Seeing;
 use super::wording::words;
 use crate::failure::{Failure, name, why};
@@ -46,6 +47,7 @@ pub struct Stream {
     history: History,
     timeline: Option<(Timeline<BufWriter<File>>, String)>,
     page: Option<Target>,
+    trace: Option<Trace>,
     descriptors: Vec<RawFd>,
     command: String,
     cases: BTreeMap<(usize, usize), Case>,
@@ -71,6 +73,7 @@ impl Stream {
             history: History::new(),
             timeline,
             page,
+            trace: (seeing.style.times > 0).then(|| Trace::new(seeing.style, seeing.output.is_some())),
             descriptors,
             command: command.to_owned(),
             cases: BTreeMap::new(),
@@ -87,9 +90,14 @@ impl Stream {
     }
 
     /// Takes the facts of a process that are new.
-    pub fn read(&mut self, one: &Followed) {
-        let Stream { history, timeline, failures, is_finished, .. } = self;
+    pub fn read(&mut self, one: &Followed, has_others: bool) {
+        let Stream { history, timeline, trace, failures, is_finished, .. } = self;
+        let wall_offset_ns = one.record.load(word::WALL_OFFSET).cast_signed();
+        let of = Of { pid: one.pid, wall_offset_ns, has_others };
         one.record.facts(|stamp, fact| {
+            if let Some(trace) = trace {
+                trace.take(of, stamp, fact);
+            }
             if *is_finished {
                 return;
             }
@@ -101,6 +109,11 @@ impl Stream {
                 *timeline = None;
             }
         });
+    }
+
+    /// The lines of the trace since the last call.
+    pub fn lines(&mut self) -> String {
+        self.trace.as_mut().map_or(String::new(), Trace::lines)
     }
 
     /// Notes what only a living process shows.

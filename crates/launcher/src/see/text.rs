@@ -53,25 +53,21 @@ fn moment(case: &Case, ns: u64) -> String {
 
 /// A time of CLOCK_REALTIME as local time, with milliseconds.
 fn local(ns: i64) -> String {
+    let Some([year, month, day, hour, minute, second]) = parts(ns) else { return "unknown".to_owned() };
+    let ms = ns.rem_euclid(1_000_000_000) / 1_000_000;
+    format!("{year}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}.{ms:03}")
+}
+
+/// A time of CLOCK_REALTIME as local time: year, month, day, hour, minute, second.
+pub fn parts(ns: i64) -> Option<[i32; 6]> {
     let seconds = ns.div_euclid(1_000_000_000);
     let mut parts = std::mem::MaybeUninit::<libc::tm>::zeroed();
     // SAFETY: both addresses are valid.
     let is_known = !unsafe { libc::localtime_r(&seconds, parts.as_mut_ptr()) }.is_null();
     // SAFETY: it was zeroed, which is a valid value.
     let parts = unsafe { parts.assume_init() };
-    if !is_known {
-        return "unknown".to_owned();
-    }
-    format!(
-        "{}-{:02}-{:02} {:02}:{:02}:{:02}.{:03}",
-        parts.tm_year + 1900,
-        parts.tm_mon + 1,
-        parts.tm_mday,
-        parts.tm_hour,
-        parts.tm_min,
-        parts.tm_sec,
-        ns.rem_euclid(1_000_000_000) / 1_000_000,
-    )
+    let (year, month) = (parts.tm_year + 1900, parts.tm_mon + 1);
+    is_known.then_some([year, month, parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec])
 }
 
 #[cfg(test)]

@@ -20,6 +20,20 @@ pub struct Seeing {
     pub timeline: Option<OsString>,
     /// The file of the page.
     pub report: Option<OsString>,
+    pub style: Style,
+}
+
+/// How calls are printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Style {
+    /// 0 for not at all, 1 without times, 2 with the time of day, 3 with the time since 1970.
+    pub times: u8,
+    /// With the time in each call.
+    pub durations: bool,
+    /// With the files of the descriptors.
+    pub descriptors: bool,
+    /// With the edges between them.
+    pub edges: bool,
 }
 
 impl Seeing {
@@ -30,7 +44,7 @@ impl Seeing {
 
     /// Whether the facts themselves are wanted.
     pub fn wants_facts(&self) -> bool {
-        self.timeline.is_some() || self.report.is_some()
+        self.timeline.is_some() || self.report.is_some() || self.style.times > 0
     }
 
     /// What the library has to record.

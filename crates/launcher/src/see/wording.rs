@@ -30,7 +30,7 @@ mod identity;
 mod loss;
 mod time;
 
-use super::words::{bits, duration};
+use super::words::duration;
 use epolyfill_audit::{Finding, Rule};
 use epolyfill_facts::{Call, Kind, NO_FD};
 
@@ -130,14 +130,6 @@ fn other(finding: &Finding) -> String {
 /// "descriptor 9 (tcp …)".
 fn named(noun: &str, number: i32, details: &str) -> String {
     if details.is_empty() { format!("{noun} {number}") } else { format!("{noun} {number} ({details})") }
-}
-
-/// The names of bits: "EPOLLIN|EPOLLHUP".
-fn epoll_bits(mask: u32) -> String {
-    match mask {
-        0 => "no event".to_owned(),
-        mask => bits(mask).split('|').map(|name| format!("EPOLL{name}")).collect::<Vec<_>>().join("|"),
-    }
 }
 
 /// A time of CLOCK_MONOTONIC in seconds.

@@ -24,6 +24,14 @@ pub fn bits(mask: u32) -> String {
     if names.is_empty() { "0".to_owned() } else { names.join("|") }
 }
 
+/// The names of bits: "EPOLLIN|EPOLLHUP".
+pub fn epoll_bits(mask: u32) -> String {
+    match mask {
+        0 => "no event".to_owned(),
+        mask => bits(mask).split('|').map(|name| format!("EPOLL{name}")).collect::<Vec<_>>().join("|"),
+    }
+}
+
 /// The name of an errno.
 pub fn errno(number: i64) -> String {
     let known = i32::try_from(number).ok().map(Errno::from_raw).filter(|errno| *errno != Errno::UnknownErrno);

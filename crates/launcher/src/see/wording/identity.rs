@@ -1,7 +1,7 @@
 //! Numbers and instances that are not what the program takes them for.
 
-use super::{Three, epoll_bits, other, subject, time_at};
-use crate::see::words::{counted, errno, op};
+use super::{Three, other, subject, time_at};
+use crate::see::words::{counted, epoll_bits, errno, op};
 use epolyfill_audit::Finding;
 use epolyfill_facts::NO_FD;
 

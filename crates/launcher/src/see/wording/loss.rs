@@ -1,7 +1,7 @@
 //! Events that were dropped.
 
-use super::{Three, epoll_bits, monotonic, other, subject, unit};
-use crate::see::words::{counted, duration, errno, grouped};
+use super::{Three, monotonic, other, subject, unit};
+use crate::see::words::{counted, duration, epoll_bits, errno, grouped};
 use epolyfill_audit::Finding;
 use epolyfill_facts::NO_FD;
 

@@ -1,7 +1,7 @@
 //! Time that is lost: spins, blocked loops, wasted wake-ups.
 
-use super::{Three, call_name, epoll_bits, other, subject, time_at};
-use crate::see::words::{counted, duration, errno, grouped};
+use super::{Three, call_name, other, subject, time_at};
+use crate::see::words::{counted, duration, epoll_bits, errno, grouped};
 use epolyfill_audit::Finding;
 use epolyfill_facts::NO_FD;
 
