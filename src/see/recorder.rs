@@ -37,7 +37,8 @@ const RING: usize = 8 << 20;
 /// What the launcher asked for.
 #[derive(Debug)]
 struct Wish {
-    directory: &'static [u8],
+    /// The directory of the records; without one there is none.
+    directory: Option<&'static [u8]>,
     counts: bool,
     /// The bytes of the ring of facts.
     room: usize,
@@ -297,10 +298,12 @@ impl State {
             self.chaos.fork();
         }
         self.counts = wish.counts.then(Counts::default);
-        self.record = match Record::create(wish.directory, wish.room) {
+        self.record = match wish.directory.map(|directory| Record::create(directory, wish.room)).transpose() {
             Ok(mut record) => {
-                inherited.into_iter().for_each(|sites| record.skip_sites(sites));
-                Some(record)
+                if let (Some(record), Some(sites)) = (&mut record, inherited) {
+                    record.skip_sites(sites);
+                }
+                record
             }
             Err(errno) => {
                 let mut line = Line::<160>::new();
@@ -366,19 +369,21 @@ impl Observer for Watch {
     fn started() {
         kernel::look_up();
         stack::set_up();
-        let Some(directory) = options::value(&settings::SEE_IN) else { return };
-        if directory.is_empty() || directory.len() > MOST_PATH || STATE.get().is_some() {
+        let given = |setting| options::value(setting).filter(|value| !value.is_empty());
+        let directory = given(&settings::SEE_IN).filter(|directory| directory.len() <= MOST_PATH);
+        let chaos = given(&settings::CHAOS).zip(given(&settings::CHAOS_LOG));
+        if (directory.is_none() && chaos.is_none()) || STATE.get().is_some() {
             return;
         }
         let wishes = options::value(&settings::SEE).unwrap_or_default();
         let has = |name: &[u8]| wishes.split(|byte| *byte == b',').any(|wish| wish == name);
-        let Some(directory) = copy(directory) else { return };
+        let directory = directory.and_then(copy);
         let _ = WISH.set(Wish { directory, counts: has(b"counts"), room: if has(b"facts") { RING } else { 0 } });
         children::set_up();
         let state = STATE.get_or_init(|| Lock::new(ranks::RECORDER, State::default()));
         state.lock().begin(false, parent());
-        if let Some(plan) = options::value(&settings::CHAOS).filter(|plan| !plan.is_empty()) {
-            chaos::start(directory, plan);
+        if let Some((plan, log)) = chaos {
+            chaos::start(plan, log);
         }
         ON.store(true, Release);
         // SAFETY: a function of this library, which is never unloaded.

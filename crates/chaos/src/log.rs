@@ -11,8 +11,9 @@ use crate::{Decision, Place, by_name, row};
 /// The bytes of a line, with its end.
 pub const LINE: usize = 80;
 
-/// The name of the log in the directory of the records.
-pub const LOG_NAME: &str = "chaos.log";
+/// The bytes for lines in the mapped file. The number of lines that are taken follows, and the number
+/// of processes, in 8 bytes each.
+pub const ROOM: usize = (4 << 20) / LINE * LINE;
 
 /// The last line of a log that is complete.
 pub const END: &str = "end";

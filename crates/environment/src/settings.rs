@@ -75,11 +75,15 @@ pub const CHAOS: Setting = setting(
     "The waits that are perturbed: SEED[,KIND[=RATE]...] or @FILE (set by the launcher).",
 );
 
+/// The log of its decisions.
+pub const CHAOS_LOG: Setting =
+    setting(c"EPOLYFILL_CHAOS_LOG", Value::File, "The log of the decisions of EPOLYFILL_CHAOS (set by the launcher).");
+
 /// Every variable for users.
 pub const ALL: [&Setting; 7] = [&POLLER, &COUNTERS, &STRICT, &IO_URING, &CHILDREN, &QUIET, &LIBRARY];
 
 /// The variables that only a launcher sets, for libepolyfill-see.so.
-pub const OF_OBSERVER: [&Setting; 3] = [&SEE_IN, &SEE, &CHAOS];
+pub const OF_OBSERVER: [&Setting; 4] = [&SEE_IN, &SEE, &CHAOS, &CHAOS_LOG];
 
 /// The pollers by name.
 pub const POLLERS: [&str; 3] = ["auto", "poll", "uring"];

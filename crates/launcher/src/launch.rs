@@ -4,6 +4,7 @@ use super::failure::{Failure, name, reason};
 use super::options::Options;
 use super::program::Depth;
 use super::{library, program, refuse};
+use crate::see::chaos::Session;
 use crate::see::launch::{Observation, kernel_has_epoll};
 use crate::settings::{self, Complaint, Setting};
 use nix::errno::Errno;
@@ -24,7 +25,7 @@ const ANY_ORDER: &str = "verify_asan_link_order=0";
 /// process that is about to exit.
 pub fn launch(options: &Options) -> Result<(), Failure> {
     let command = &options.program[0];
-    let library = if observes(options) { library::find_observing()? } else { library::find()? };
+    let library = observing(options).map_or_else(library::find, library::find_observing)?;
     let path = program::find(command)?;
     let served = program::judge(&path, &library, options.no_kernel_epoll, Depth::Reasons)?;
 
@@ -34,6 +35,10 @@ pub fn launch(options: &Options) -> Result<(), Failure> {
     set.extend(chosen(options).into_iter().map(|(setting, value)| (variable(setting), value.into())));
     if served.checks_order {
         set.push((ASAN_OPTIONS, any_order(std::env::var_os(ASAN_OPTIONS))));
+    }
+    let session = Session::new(&options.see.chaos, &options.program)?;
+    if let Some(session) = &session {
+        set.extend(session.variables().into_iter().map(|(setting, value)| (variable(setting), value)));
     }
     let observation = match options.see.is_on() {
         true => Some(Observation::new(&options.see, &options.program)?),
@@ -48,6 +53,7 @@ pub fn launch(options: &Options) -> Result<(), Failure> {
     let words = words?;
 
     // Until this process is the program.
+    let _session = session.map(Session::begin).transpose()?;
     let _observation = observation.map(|observation| observation.begin(options.see.exit)).transpose()?;
     if options.no_kernel_epoll {
         refuse::refuse_kernel_epoll()?;
@@ -62,9 +68,20 @@ pub fn launch(options: &Options) -> Result<(), Failure> {
     })
 }
 
-/// Whether the library with the observer is needed.
-fn observes(options: &Options) -> bool {
-    options.see.is_on() || options.poller == Some(settings::KERNEL)
+/// The option that needs the library with the observer.
+fn observing(options: &Options) -> Option<&'static str> {
+    match options {
+        _ if options.see.chaos.is_wanted() => Some("--chaos"),
+        _ if options.see.audit => Some("--audit"),
+        _ if options.see.is_on() => Some("this option"),
+        _ if options.poller == Some(settings::KERNEL) => Some("--poller=kernel"),
+        _ => None,
+    }
+}
+
+/// Whether the program is observed.
+fn sees(options: &Options) -> bool {
+    options.see.is_on() || options.see.chaos.is_wanted()
 }
 
 /// The settings that the command line chooses.
@@ -82,7 +99,7 @@ fn chosen(options: &Options) -> Vec<(&'static Setting, &'static str)> {
     // Whoever hunts a fault wants to see the program as it is without the library.
     let is_usual = std::env::var_os(variable(&settings::POLLER)).is_none_or(|value| value.is_empty());
     let of_kernel =
-        (options.see.is_on() && is_usual && !options.no_kernel_epoll && kernel_has_epoll()).then_some(settings::KERNEL);
+        (sees(options) && is_usual && !options.no_kernel_epoll && kernel_has_epoll()).then_some(settings::KERNEL);
     if let Some(poller) = options.poller.or(of_kernel) {
         chosen.push((&settings::POLLER, poller));
     }

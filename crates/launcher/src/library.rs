@@ -58,8 +58,8 @@ pub fn find() -> Result<Library, Failure> {
     checked(locate()?)
 }
 
-/// Finds the library with the observer: beside the ordinary one, or where that is searched for.
-pub fn find_observing() -> Result<Library, Failure> {
+/// Finds the library with the observer, which the option `wish` needs: beside the ordinary one, or where that is searched for.
+pub fn find_observing(wish: &str) -> Result<Library, Failure> {
     let found = find()?;
     let ordinary = &found.path;
     if OBSERVING.iter().any(|file| ordinary.ends_with(file)) {
@@ -76,7 +76,7 @@ pub fn find_observing() -> Result<Library, Failure> {
         Some(path) => checked(path),
         None => {
             let [file, _] = OBSERVING;
-            Err(Failure::own(format!("this option needs {file}, which is not in {}; install it there", name(home))))
+            Err(Failure::own(format!("{wish} needs {file}, which is not in {}; install it there", name(home))))
         }
     }
 }

@@ -77,6 +77,10 @@ fn obey(words: Vec<OsString>) -> Result<(), Failure> {
         Wish::Demo => demo::run(&options),
         Wish::Check => check(&options),
         Wish::Judge => see::strace::run(&options.see),
+        Wish::Hunt => match see::chaos::hunt(&options)? {
+            true => std::process::exit(1),
+            false => Ok(()),
+        },
         Wish::Launch => launch::launch(&options),
     }
 }

@@ -6,7 +6,8 @@
 
 use super::completion::{self, Shell};
 use super::failure::{Failure, name};
-use super::see::{FORMATS, Format, Seeing, Style};
+use super::see::chaos::Chaos;
+use super::see::{self, FORMATS, Format, Seeing, Style};
 use crate::settings;
 use lexopt::{Arg, Parser};
 use std::ffi::OsString;
@@ -25,6 +26,9 @@ enum Effect {
     Exit,
     Suppress,
     Strace,
+    Chaos,
+    ChaosLog,
+    ChaosHunt,
     Output,
     Summary,
     Trace,
@@ -43,6 +47,8 @@ pub enum Wish {
     Check,
     Doctor,
     Demo,
+    /// `--chaos-hunt`: many runs of the program.
+    Hunt,
     /// `--audit-strace`: the audit of a text instead of a program.
     Judge,
     Completion(Shell),
@@ -75,6 +81,8 @@ pub enum Kind {
     /// The path of a file.
     File,
     Number,
+    /// Anything, which is judged later.
+    Text,
 }
 
 const fn row(short: Option<char>, long: &'static str, effect: Effect, sentence: &'static str) -> Row {
@@ -115,6 +123,9 @@ pub const TABLE: &[Row] = &[
     row(None, "audit-exit", Effect::Exit, "Exit with this status if there is a fault; the launcher stays as the parent.").taking("N", Kind::Number),
     row(None, "audit-suppress", Effect::Suppress, "Do not report what is listed in the file, RULE:FUNCTION on each line.").taking("FILE", Kind::File),
     row(None, "audit-strace", Effect::Strace, "Audit the output of strace(1) instead of a program.").taking("FILE", Kind::File),
+    row(None, "chaos", Effect::Chaos, "End waits otherwise than usual, in ways that Linux could have chosen.").taking("SEED[,KIND[=RATE]...]|@LOG", Kind::Text),
+    row(None, "chaos-log", Effect::ChaosLog, "Write what chaos perturbed to a file, to be taken again by --chaos=@LOG.").taking("FILE", Kind::File),
+    row(None, "chaos-hunt", Effect::ChaosHunt, "Run the program under N seeds of chaos until its exit status changes, and find the waits that matter.").taking("N", Kind::Text),
     row(Some('o'), "output", Effect::Output, "Write the report to a file instead of standard error.").taking("FILE", Kind::File),
     row(None, "check", Effect::Wish(Wish::Check), "Report whether the program can be served, without running it."),
     row(None, "doctor", Effect::Wish(Wish::Doctor), "Report the system features that the library can use, and the pollers."),
@@ -127,7 +138,7 @@ pub const TABLE: &[Row] = &[
 const USAGE: &str = "usage: epolyfill [options] [--] program args…";
 
 /// A parsed command line.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
     pub wish: Wish,
     pub no_kernel_epoll: bool,
@@ -158,6 +169,12 @@ impl Options {
             Effect::Edges => self.see.style.edges = true,
             Effect::Timeline => self.see.timeline = Some(value.text),
             Effect::Report => self.see.report = Some(value.text),
+            Effect::Chaos => self.see.chaos.plan = Some(value.text),
+            Effect::ChaosLog => self.see.chaos.log = Some(value.text),
+            Effect::ChaosHunt => {
+                self.see.chaos.runs = Some(value.text);
+                return Some(Wish::Hunt);
+            }
             Effect::Output => self.see.output = Some(value.text),
             Effect::Strace => {
                 self.see.strace = Some(value.text);
@@ -229,7 +246,7 @@ pub fn parse(words: Vec<OsString>) -> Result<Options, Failure> {
 
 /// Checks that the parts of a command line go together. `asked` is the row of its wish.
 fn agree(options: &Options, asked: Option<&Row>) -> Result<(), Failure> {
-    if let (Wish::Launch | Wish::Check, _) | (_, None) = (options.wish, asked) {
+    if let (Wish::Launch | Wish::Check | Wish::Hunt, _) | (_, None) = (options.wish, asked) {
         return agree_on_launch(options);
     }
     let (wish, long) = (options.wish, asked.map_or("", |row| row.long));
@@ -248,6 +265,7 @@ fn agree(options: &Options, asked: Option<&Row>) -> Result<(), Failure> {
         Options { see: Seeing { timeline: Some(_), .. }, .. } => "timeline",
         Options { see: Seeing { report: Some(_), .. }, .. } => "report",
         Options { see: Seeing { output: Some(_), .. }, .. } if sees => "output",
+        Options { see: Seeing { chaos, .. }, .. } if *chaos != Chaos::default() => "chaos",
         Options { poller: Some(_), .. } if wish != Wish::Demo => "poller",
         Options { poller: Some(settings::KERNEL), .. } => "poller=kernel",
         _ => return Ok(()),
@@ -266,6 +284,12 @@ fn agree_on_launch(options: &Options) -> Result<(), Failure> {
     }
     if see.style.times == 0 && see.style != Style::default() {
         return Err(Failure::own("-T, -y and --edges have no effect without -t; add it"));
+    }
+    see::chaos::check(&options.see.chaos)?;
+    if options.wish == Wish::Hunt && options.see.is_on() {
+        return Err(Failure::own(
+            "--chaos-hunt does not observe its runs otherwise; remove --audit, -c, --timeline and --report",
+        ));
     }
     if options.no_kernel_epoll && options.poller == Some(settings::KERNEL) {
         return Err(Failure::own("--poller=kernel and --no-kernel-epoll are mutually exclusive; use one of them"));
@@ -286,7 +310,7 @@ fn value(row: &Row, argument: Argument, text: OsString) -> Result<Value, Failure
             None => Err(refused("use a number from 0 to 255")),
         },
         Kind::File if text.is_empty() => Err(refused("name a file")),
-        Kind::File => Ok(Value { text, ..Value::default() }),
+        Kind::File | Kind::Text => Ok(Value { text, ..Value::default() }),
     }
 }
 
@@ -311,7 +335,7 @@ pub fn help() -> String {
          \n\
          Runs a program with libepolyfill.so loaded before libc, so that its epoll calls are served in user space, by poll(2).\n\
          The launcher's process becomes the program, so process id, signals and exit status are the program's own\n\
-         (with --audit-exit it stays as the parent, and passes signals and the exit status on).\n\
+         (with --audit-exit and --chaos it stays as the parent, and passes signals and the exit status on).\n\
          \n\
          options (they end at the first argument that is not an option):\n"
     );

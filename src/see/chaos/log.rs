@@ -1,6 +1,5 @@
-//! The log of the decisions: a mapped file in the directory of the records, which all processes
-//! share. What was written survives whatever ends the process. `crates/chaos` describes the lines;
-//! behind their room are two counters.
+//! The log of the decisions: a mapped file that all processes of a run share. What was written
+//! survives whatever ends the process. `crates/chaos` describes the file.
 
 use std::ffi::CStr;
 use std::sync::OnceLock;
@@ -8,15 +7,11 @@ use std::sync::atomic::Ordering::{Relaxed, Release};
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64};
 
 use epolyfill_chaos::Decision;
-use epolyfill_chaos::log::{LINE, LOG_NAME, line};
+use epolyfill_chaos::log::{LINE, ROOM, line};
 use nix::errno::Errno;
 
 use crate::log::Line;
-use crate::see::record::MOST_PATH;
 use crate::sys;
-
-/// The bytes for lines.
-const ROOM: usize = (4 << 20) / LINE * LINE;
 
 /// The mapped file.
 #[repr(C)]
@@ -25,7 +20,7 @@ struct Log {
     /// The lines that are taken.
     taken: AtomicU64,
     /// The processes so far.
-    processes: AtomicU32,
+    processes: AtomicU64,
 }
 
 static LOG: OnceLock<&'static Log> = OnceLock::new();
@@ -33,12 +28,9 @@ static LOG: OnceLock<&'static Log> = OnceLock::new();
 static PROCESS: AtomicU32 = AtomicU32::new(0);
 
 /// Makes or finds the log.
-pub fn set_up(directory: &[u8]) -> Result<(), Errno> {
-    let directory = std::str::from_utf8(directory).map_err(|_| Errno::EINVAL)?;
-    let mut path = Line::<{ MOST_PATH + 40 }>::new();
-    path.text(directory).text("/").text(LOG_NAME).text("\0");
-    let path = CStr::from_bytes_with_nul(path.as_bytes()).map_err(|_| Errno::ENAMETOOLONG)?;
-    let fd = sys::open_own_file(path)?;
+pub fn set_up(path: &[u8]) -> Result<(), Errno> {
+    let mut name = Name::new();
+    let fd = sys::open_own_file(c_path(path, &mut name)?)?;
     // Without the blocks a full disk would be SIGBUS in the program.
     let base = sys::allocate(fd, size_of::<Log>()).and_then(|()| sys::map_file(fd, size_of::<Log>()));
     let _ = sys::close(fd);
@@ -48,10 +40,17 @@ pub fn set_up(directory: &[u8]) -> Result<(), Errno> {
     Ok(())
 }
 
+type Name = Line<{ libc::PATH_MAX as usize }>;
+
+fn c_path<'a>(path: &[u8], name: &'a mut Name) -> Result<&'a CStr, Errno> {
+    name.text(std::str::from_utf8(path).map_err(|_| Errno::EINVAL)?).text("\0");
+    CStr::from_bytes_with_nul(name.as_bytes()).map_err(|_| Errno::ENAMETOOLONG)
+}
+
 /// Counts this process.
 pub fn enter() {
     if let Some(log) = LOG.get() {
-        PROCESS.store(log.processes.fetch_add(1, Relaxed), Relaxed);
+        PROCESS.store(log.processes.fetch_add(1, Relaxed) as u32, Relaxed);
     }
 }
 
@@ -76,9 +75,5 @@ pub fn append(decision: &Decision) -> bool {
 
 /// A whole file.
 pub fn read(path: &[u8]) -> Result<Vec<u8>, Errno> {
-    let mut name = Line::<{ libc::PATH_MAX as usize }>::new();
-    let path = std::str::from_utf8(path).map_err(|_| Errno::EINVAL)?;
-    name.text(path).text("\0");
-    let path = CStr::from_bytes_with_nul(name.as_bytes()).map_err(|_| Errno::ENAMETOOLONG)?;
-    sys::read_whole_file(path)
+    sys::read_whole_file(c_path(path, &mut Name::new())?)
 }

@@ -74,11 +74,11 @@ fn plan() -> Option<&'static Plan> {
     PLAN.get().filter(|_| is_on())
 }
 
-/// Reads the plan, and makes or finds the log in a directory. Called once, at start-up.
-pub fn start(directory: &[u8], text: &[u8]) {
+/// Reads the plan, and makes or finds the log. Called once, at start-up.
+pub fn start(text: &[u8], log: &[u8]) {
     let problem = match read(text) {
         Err(problem) => problem,
-        Ok(plan) => match log::set_up(directory) {
+        Ok(plan) => match log::set_up(log) {
             Ok(()) => {
                 let _ = PLAN.set(plan);
                 return ON.store(true, Release);

@@ -4,6 +4,7 @@
 //! | module | content |
 //! |---|---|
 //! | `wishes` | what the command line wants |
+//! | `chaos` | `--chaos`: waits that end otherwise than usual |
 //! | `launch` | what the program is started with |
 //! | `parent` | the launcher as the program's parent |
 //! | `spawn` | the reporter's process |
@@ -25,6 +26,7 @@
 //! | `timeline`, `report` | the history as a trace and as a page |
 
 mod audit;
+pub mod chaos;
 mod directory;
 mod followed;
 mod history;

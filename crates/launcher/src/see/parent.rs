@@ -1,4 +1,4 @@
-//! `--audit-exit`: the launcher stays as the parent of the program, passes signals on to it, and
+//! `--audit-exit` and `--chaos`: the launcher stays as the parent of the program, passes signals on to it, and
 //! ends as it does, or with the status for a fault.
 
 use super::spawn;
@@ -60,19 +60,38 @@ impl Child {
     /// Lets the child become the program, waits for its end, and ends as it does. `verdict` is what
     /// the reporter writes to if there is a fault.
     pub fn start(self, verdict: OwnedFd, code: u8) -> ! {
-        // Ignored, it would end the child without a status.
-        let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
-        // SAFETY: no handler is installed.
-        let _ = unsafe { sigaction(Signal::SIGCHLD, &default) };
-        let _ = File::from(self.go).write_all(b"x");
-        let status = follow(self.pid);
+        let ended = self.run();
         let mut found = Vec::new();
         // To its end: the report is complete then.
         let _ = File::from(verdict).read_to_end(&mut found);
         if !found.is_empty() {
             std::process::exit(code.into());
         }
-        match status {
+        ended.repeat()
+    }
+
+    /// Lets the child become the program, and waits for its end.
+    pub fn run(self) -> Ended {
+        // Ignored, it would end the child without a status.
+        let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
+        // SAFETY: no handler is installed.
+        let _ = unsafe { sigaction(Signal::SIGCHLD, &default) };
+        let _ = File::from(self.go).write_all(b"x");
+        Ended { status: follow(self.pid), mask: self.mask }
+    }
+}
+
+/// The end of a child.
+#[derive(Debug)]
+pub struct Ended {
+    status: Option<WaitStatus>,
+    mask: SigSet,
+}
+
+impl Ended {
+    /// Ends as the child did.
+    pub fn repeat(self) -> ! {
+        match self.status {
             Some(WaitStatus::Exited(_, code)) => std::process::exit(code),
             Some(WaitStatus::Signaled(_, signal, _)) => end_by(signal, &self.mask),
             _ => std::process::exit(125),

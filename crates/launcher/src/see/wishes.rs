@@ -1,5 +1,6 @@
 //! What the command line wants to see.
 
+use super::chaos::Chaos;
 use std::ffi::OsString;
 
 /// The wishes.
@@ -13,6 +14,8 @@ pub struct Seeing {
     pub suppress: Option<OsString>,
     /// The output of strace(1) that is judged instead of a program.
     pub strace: Option<OsString>,
+    /// The waits that are perturbed.
+    pub chaos: Chaos,
     /// The file that is written instead of standard error.
     pub output: Option<OsString>,
     /// The counts at exit.
