@@ -434,8 +434,9 @@ impl Mirror {
         Ok(())
     }
 
-    /// Makes the mirror that of a forked child.
+    /// Makes the mirror that of a forked child. The call stacks are in the parent's record.
     pub fn fork(&mut self) {
+        self.registrations.iter_mut().flatten().for_each(|registration| registration.site = SiteId(0));
         self.files.iter_mut().for_each(|file| file.is_inherited = true);
         for instance in self.instances.values_mut() {
             (instance.is_foreign, instance.waiting) = (true, 0);

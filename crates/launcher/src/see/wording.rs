@@ -25,6 +25,11 @@
 //! | two-at-once | reads that overlapped; reads in turns; bytes of the last one | `other`: the other thread; `worst_ns`: for how long the last two overlapped |
 //! | end-unheeded | how the end was shown: 0 by a read, 1 by EPOLLRDHUP, 2 by EPOLLHUP; connections of this site that are kept; those of them that are hung up; registrations since the first of them ended; ends that were heeded | `worst_ns`: since when it is kept |
 //! | foreign-instance | the operation, 0 for a wait; control calls; waits with events; 1 if the library gave the process a copy, which Linux does not; all -1 if an instance passes exec | |
+//! | wake-astray | 0 the number is closed, 1 it names another file, 2 nobody listens; since the close, or since the write; the writes before | |
+//! | kinder-than-linux | reads of what was left, each after another report | |
+//! | idle-control | 0 calls that change nothing, 1 more than two for an event; MODs; those that changed nothing; all calls; events | |
+//! | exclusive-share | the percentage of the waiter that got most; waiters; its events; those of all | |
+//! | full-batch | the size of the array; waits with events; those that filled it; registrations | `worst_ns`: how long the queue was not emptied |
 
 mod identity;
 mod loss;

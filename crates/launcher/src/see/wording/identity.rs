@@ -1,6 +1,6 @@
 //! Numbers and instances that are not what the program takes them for.
 
-use super::{Three, other, subject, time_at};
+use super::{Three, subject, time_at};
 use crate::see::words::{counted, epoll_bits, errno, op};
 use epolyfill_audit::Finding;
 use epolyfill_facts::NO_FD;
@@ -124,11 +124,13 @@ pub fn refused_control(finding: &Finding) -> Three {
 }
 
 pub fn kinder(finding: &Finding) -> Three {
-    let fact =
-        format!("the program relies on something that epolyfill does for {} and Linux does not.", subject(finding));
-    let consequence = match other(finding) {
-        _ if finding.other == NO_FD => "On Linux's own epoll it behaves differently.".to_owned(),
-        other => format!("On Linux's own epoll it behaves differently ({other})."),
-    };
-    (fact, consequence, "Run it with --poller=kernel; docs/differences.md lists the differences.")
+    let [cases, ..] = finding.numbers;
+    let fact = format!(
+        "{} was read only in part after an edge, and the rest after another report, {}.",
+        subject(finding),
+        counted(cases.unsigned_abs(), "time"),
+    );
+    let consequence =
+        "epolyfill repeats such a report; on Linux's own epoll the rest waits until more arrives.".to_owned();
+    (fact, consequence, "Read until EAGAIN after each edge.")
 }

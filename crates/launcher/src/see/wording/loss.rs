@@ -1,9 +1,8 @@
 //! Events that were dropped.
 
-use super::{Three, monotonic, other, subject, unit};
+use super::{Three, monotonic, subject, time_at, unit};
 use crate::see::words::{counted, duration, epoll_bits, errno, grouped};
 use epolyfill_audit::Finding;
-use epolyfill_facts::NO_FD;
 
 pub fn slept_edge(finding: &Finding) -> Three {
     let [told, got, last, left, reports, end] = finding.numbers;
@@ -113,19 +112,31 @@ pub fn end_unheeded(finding: &Finding) -> Three {
         duration(finding.worst_ns),
     );
     let consequence = format!(
-        "{} of this place kept so, with {} since the first, and {} that heeded the end.",
+        "{} of this place are kept so; there were {} since the first, and {} were heeded.",
         counted(kept.unsigned_abs(), "connection"),
         counted(registered.unsigned_abs(), "registration"),
-        grouped(heeded.unsigned_abs()),
+        counted(heeded.unsigned_abs(), "end"),
     );
     (fact, consequence, "Close it when a read returns 0, or when EPOLLRDHUP or EPOLLHUP is reported.")
 }
 
 pub fn wake_astray(finding: &Finding) -> Three {
-    let fact = match finding.other {
-        NO_FD => format!("a wake-up was written to {}, to which no wait listens.", subject(finding)),
-        _ => format!("a wake-up was written to {}; it was meant for {}.", subject(finding), other(finding)),
+    let [fate, _, writes, ..] = finding.numbers;
+    let since = time_at(finding, 1);
+    let before = counted(writes.unsigned_abs(), "wake-up");
+    let fact = match fate {
+        0 => format!("a wake-up was written to {}, which was closed {since} before, after {before}.", subject(finding)),
+        1 => format!(
+            "8 bytes were written to descriptor {}, which was an eventfd until {since} before, after {before}.",
+            finding.fd,
+        ),
+        _ => format!("a wake-up for {} was not read for {since}: no instance waits for it.", subject(finding)),
     };
-    let consequence = "The thread that it was meant for sleeps on.".to_owned();
-    (fact, consequence, "Keep the reader registered and armed as long as there are writers, and close it after them.")
+    let consequence = match fate {
+        0 => "The number can belong to another file the next time, which then gets 8 bytes that are not its own.",
+        1 => "Another file has the number now, and gets 8 bytes that are not its own.",
+        _ => "The thread that it was meant for sleeps on.",
+    };
+    let remedy = "Keep the reader registered and armed as long as there are writers, and close it after them.";
+    (fact, consequence.to_owned(), remedy)
 }

@@ -123,19 +123,46 @@ pub fn herd(finding: &Finding) -> Three {
 }
 
 pub fn idle_control(finding: &Finding) -> Three {
-    let fact = format!("{} of {} changed nothing.", counted(finding.count, "call of epoll_ctl"), subject(finding));
+    let [is_many, mods, idle, calls, events, _] = finding.numbers.map(i64::unsigned_abs);
+    if is_many == 1 {
+        let calls = counted(calls, "control call");
+        let fact = format!("instance {} was given {calls} for {}.", finding.epfd, counted(events, "event"));
+        let consequence = "Each is a system call, and most of them change a mask back and forth.".to_owned();
+        return (fact, consequence, "Change a mask only if a write was refused, or use edge-triggered registrations.");
+    }
+    let fact = format!(
+        "{} of {} on instance {} had changed nothing, the last of them for {}.",
+        grouped(idle),
+        counted(mods, "EPOLL_CTL_MOD"),
+        finding.epfd,
+        subject(finding),
+    );
     (fact, "Each is a system call for nothing.".to_owned(), "Remember the mask, and call epoll_ctl only if it changes.")
 }
 
 pub fn exclusive_share(finding: &Finding) -> Three {
-    let fact = format!("one of several waiters gets nearly all exclusive events of {}.", subject(finding));
+    let [percent, waiters, ..] = finding.numbers.map(i64::unsigned_abs);
+    let fact = format!(
+        "instance {} gets {percent} % of the exclusive events of {}, which {waiters} wait for.",
+        finding.epfd,
+        subject(finding),
+    );
     let consequence = "Linux wakes the last waiter first; the others stay idle under load.".to_owned();
     (fact, consequence, "Give each worker a listener of its own, with SO_REUSEPORT.")
 }
 
 pub fn full_batch(finding: &Finding) -> Three {
-    let fact = format!("nearly all waits on instance {} filled their array.", finding.epfd);
-    let consequence = format!("More is ready than a wait reports ({} so far).", grouped(finding.count));
+    let [size, waits, full, registrations, ..] = finding.numbers.map(i64::unsigned_abs);
+    let fact = format!(
+        "{} of {} on instance {} filled their array of {size} at once.",
+        grouped(full),
+        counted(waits, "wait"),
+        finding.epfd,
+    );
+    let consequence = format!(
+        "More of its {registrations} descriptors are ready than a wait reports; the queue was not empty for {}.",
+        duration(finding.worst_ns),
+    );
     (fact, consequence, "Use a larger array.")
 }
 
