@@ -25,7 +25,12 @@ pub struct OfRegistration {
     bits: u32,
     answers: u64,
     failure: Option<(Call, i64)>,
+    /// When the row began, later by the time of its pauses.
     since_ns: u64,
+    seen_ns: u64,
+    /// Waits that took longer, and whether the last one did: a thread can be without a processor.
+    pauses: u32,
+    is_paused: bool,
     /// Waits that reported only such registrations.
     alone: u32,
     counted: u32,
@@ -39,6 +44,8 @@ const LEAST_NS: u64 = ms(20);
 /// without a processor; or a program with nothing left to write waits for its last answers.
 const FAULT_NS: u64 = ms(100);
 const SLEPT_NS: u64 = ms(1);
+/// As many waits for each that takes longer: those were without a processor, and did not sleep.
+const PAUSED: u32 = 64;
 
 /// Notes what a call does to the level of its descriptors.
 pub(crate) fn call(cx: &mut Context<'_>, fact: &Fact<'_>) {
@@ -110,10 +117,14 @@ fn is_stuck(cx: &mut Context<'_>, batched: Batched, is_short: bool) -> bool {
     let Some(registration) = cx.mirror.registration_mut(id) else { return false };
     let spins = &mut registration.state.spins;
     let is_same = spins.bits == bits && spins.answers == answers && (spins.failure == failure || spins.alone == 0);
-    let is_stuck = is_same && is_short && is_visible && !is_race && (!is_edge || spins.is_rearmed);
-    if !is_stuck {
-        (spins.since_ns, spins.alone, spins.counted) = (now, 0, 0);
+    let is_unanswered = is_same && is_visible && !is_race && (!is_edge || spins.is_rearmed);
+    let is_stuck = is_unanswered && is_short;
+    if !is_stuck && (!is_unanswered || spins.is_paused) {
+        (spins.since_ns, spins.alone, spins.counted, spins.pauses) = (now, 0, 0, 0);
+    } else if !is_stuck {
+        (spins.since_ns, spins.pauses) = (spins.since_ns + now.saturating_sub(spins.seen_ns), spins.pauses + 1);
     }
+    (spins.seen_ns, spins.is_paused) = (now, !is_stuck);
     (spins.bits, spins.answers, spins.failure) = (bits, answers, failure);
     is_stuck
 }
@@ -145,7 +156,11 @@ fn count(cx: &mut Context<'_>, id: RegistrationId) {
     let (alone, elapsed) = (spins.alone, now - spins.since_ns);
     let is_rearmed = core::mem::take(&mut spins.is_rearmed);
     let step = if alone < 1024 { ROUNDS } else { 1024 };
-    if alone < ROUNDS || elapsed < LEAST_NS || elapsed / u64::from(alone) > SLEPT_NS || alone - spins.counted < step {
+    if alone < ROUNDS.max(spins.pauses.saturating_mul(PAUSED))
+        || elapsed < LEAST_NS
+        || elapsed / u64::from(alone) > SLEPT_NS
+        || alone - spins.counted < step
+    {
         return;
     }
     let new = alone - core::mem::replace(&mut spins.counted, alone);
@@ -226,6 +241,27 @@ mod tests {
         assert_eq!(story.findings(), [(Rule::Spin, Grade::Suspect)]);
         rounds(&mut story, 4, HUP, |story| story.call(Call::Read, 4, 64, 0));
         assert_eq!(story.findings(), [SPIN]);
+    }
+
+    #[test]
+    fn a_spin_that_is_without_a_processor_now_and_then_is_one() {
+        let mut story = watching(4, Kind::UnixStream, IN | OUT);
+        for _ in 0..6 {
+            some_rounds(100, &mut story, 4, OUT, |_| {});
+            story.waits(3, -1);
+            let began_ns = story.ns;
+            story.ns += 30_000_000;
+            story.reports_since(3, &[(4, OUT)], -1, began_ns);
+        }
+        assert_eq!(story.findings(), [SPIN]);
+        let mut sleeper = watching(4, Kind::UnixStream, IN | OUT);
+        for round in 0..900 {
+            sleeper.waits(3, -1);
+            let began_ns = sleeper.ns;
+            sleeper.ns += if round % 9 == 0 { 2_000_000 } else { 200_000 };
+            sleeper.reports_since(3, &[(4, OUT)], -1, began_ns);
+        }
+        assert_eq!(sleeper.findings(), []);
     }
 
     #[test]
