@@ -24,6 +24,7 @@ pub mod counts;
 mod finding;
 mod mirror;
 mod rules;
+mod tables;
 mod world;
 
 pub use auditor::{Auditor, Summary};

@@ -11,6 +11,7 @@ use epolyfill_facts::{Event, Kind, NO_FD, Reason, SiteId};
 use hashbrown::HashMap;
 
 use crate::rules;
+use crate::tables::{Numbers, Threads};
 
 /// An index of [`Mirror::file`]. It is reused when the file is closed, with another generation.
 pub type FileId = usize;
@@ -140,13 +141,13 @@ impl Thread {
 /// The graph.
 #[derive(Debug, Default)]
 pub struct Mirror {
-    numbers: HashMap<i32, FileId>,
+    numbers: Numbers,
     files: Vec<File>,
     free_files: Vec<FileId>,
     instances: HashMap<FileId, Instance>,
     registrations: Vec<Option<Registration>>,
     free_registrations: Vec<RegistrationId>,
-    threads: HashMap<i32, Thread>,
+    threads: Threads,
     serials: u64,
 }
 
@@ -171,7 +172,7 @@ fn drop_from<T: PartialEq>(list: &mut Vec<T>, item: &T) {
 impl Mirror {
     /// The file that a number names, if it is known.
     pub fn file_of(&self, fd: i32) -> Option<FileId> {
-        self.numbers.get(&fd).copied()
+        self.numbers.get(fd)
     }
 
     /// A file.
@@ -186,12 +187,12 @@ impl Mirror {
 
     /// The lowest known number in a range.
     pub fn next_number(&self, first: u32, last: u32) -> Option<i32> {
-        self.numbers.keys().copied().filter(|fd| (first..=last).contains(&fd.cast_unsigned())).min()
+        self.numbers.next(first, last)
     }
 
     /// The highest known number; [`NO_FD`] if none is known.
     pub fn highest_number(&self) -> i32 {
-        self.numbers.keys().copied().max().unwrap_or(NO_FD)
+        self.numbers.highest()
     }
 
     /// The instance that a number names.
@@ -254,20 +255,17 @@ impl Mirror {
 
     /// A thread that has waited.
     pub fn thread(&self, tid: i32) -> Option<&Thread> {
-        self.threads.get(&tid)
+        self.threads.get(tid)
     }
 
     /// A thread, which is made if it is new.
     pub fn thread_mut(&mut self, tid: i32) -> Result<&mut Thread, NoMemory> {
-        if !self.threads.contains_key(&tid) {
-            self.threads.try_reserve(1).map_err(|_| NoMemory)?;
-        }
-        Ok(self.threads.entry(tid).or_default())
+        self.threads.get_or_make(tid)
     }
 
     /// A thread that has waited, to change its state.
     pub fn known_thread_mut(&mut self, tid: i32) -> Option<&mut Thread> {
-        self.threads.get_mut(&tid)
+        self.threads.get_mut(tid)
     }
 
     /// Whether a file is of this kind; it is if its kind has not been asked for before.
@@ -281,7 +279,7 @@ impl Mirror {
 
     /// The threads that have waited.
     pub fn threads(&self) -> impl Iterator<Item = (i32, &Thread)> {
-        self.threads.iter().map(|(tid, thread)| (*tid, thread))
+        self.threads.iter()
     }
 
     /// The file under a number, which is made if the number is new. `kind` is asked for then.
@@ -289,7 +287,7 @@ impl Mirror {
         if let Some(known) = self.file_of(fd) {
             return Ok(known);
         }
-        self.numbers.try_reserve(1).map_err(|_| NoMemory)?;
+        self.numbers.reserve(fd)?;
         let mut numbers = Vec::new();
         push(&mut numbers, fd)?;
         let file = File {
@@ -399,7 +397,7 @@ impl Mirror {
     /// Ends a number. Its registrations become ghosts if the description goes on, and end if not.
     /// `is_elsewhere`: another process has the description.
     pub fn close(&mut self, fd: i32, is_elsewhere: bool) {
-        let Some(id) = self.numbers.remove(&fd) else { return };
+        let Some(id) = self.numbers.remove(fd) else { return };
         drop_from(&mut self.files[id].numbers, &fd);
         let is_last = self.files[id].numbers.is_empty();
         if is_last && let Some(instance) = self.instances.remove(&id) {
@@ -428,7 +426,7 @@ impl Mirror {
     /// Gives a file another number.
     pub fn duplicate(&mut self, from: i32, to: i32) -> Result<(), NoMemory> {
         let Some(id) = self.file_of(from) else { return Ok(()) };
-        self.numbers.try_reserve(1).map_err(|_| NoMemory)?;
+        self.numbers.reserve(to)?;
         push(&mut self.files[id].numbers, to)?;
         self.numbers.insert(to, id);
         Ok(())
