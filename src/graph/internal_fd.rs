@@ -44,6 +44,9 @@ pub struct InternalFd {
 }
 
 impl InternalFd {
+    /// The offset of the number, for readers from outside.
+    pub const NUMBER_AT: usize = std::mem::offset_of!(InternalFd, number);
+
     /// A place without a descriptor.
     pub const fn new() -> InternalFd {
         InternalFd {

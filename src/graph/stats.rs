@@ -142,40 +142,7 @@ macro_rules! fields {
 }
 
 // In the order of the structure.
-fields! {
-    controls "controls",
-    controls_refused "controls refused",
-    closed "registrations ended by a close",
-    vanished "vanished",
-    waits "waits",
-    timeouts "time-outs",
-    interrupted "interrupted",
-    events "events",
-    edges_level "edges by level",
-    edges_count "edges by count",
-    edges_call "edges by call",
-    edges_doubted "edges in doubt",
-    edges_ring "edges by ring",
-    enqueues "enqueues",
-    duplicates "duplicates suppressed",
-    stale "stale dropped",
-    polls "polls",
-    scanned "descriptors scanned",
-    sleeps "sleeps",
-    empty_wakeups "empty wake-ups",
-    kicks "kicks",
-    handoffs "hand-offs",
-    samples "samples",
-    parks "parks",
-    unparks "unparks",
-    rings "rings",
-    rings_left "rings given up",
-    completions "completions",
-    registrations "registrations now",
-    ready "ready now",
-    waiters "waiters now",
-    parked "parked now",
-}
+epolyfill_environment::with_counters!(fields);
 
 impl Stats {
     /// Counts an edge that is reported, because of a completion of the ring or of this evidence.
@@ -208,6 +175,11 @@ pub struct Counted {
 }
 
 impl Counted {
+    /// The offsets of the counters, and of their values at the start of the instance, for readers
+    /// from outside.
+    pub const NOW_AT: usize = std::mem::offset_of!(Counted, now);
+    pub const BEFORE_AT: usize = std::mem::offset_of!(Counted, before);
+
     /// All zero.
     pub const fn new() -> Counted {
         Counted { now: Stats::new(), before: Stats::new() }

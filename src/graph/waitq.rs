@@ -7,7 +7,9 @@
 //! behind it.
 
 use std::cell::Cell;
+use std::mem::offset_of;
 
+use epolyfill_environment::anchor::Place;
 use libc::c_int;
 use nix::errno::Errno;
 
@@ -108,6 +110,13 @@ thread_local! {
 }
 
 impl Sleeper {
+    /// The fields that the launcher reads from outside.
+    pub const PLACES: [(Place, usize); 3] = [
+        (Place::SleeperThread, offset_of!(Sleeper, tid)),
+        (Place::SleeperInstance, offset_of!(Sleeper, waits_on)),
+        (Place::SleeperTurn, offset_of!(Sleeper, overtaken)),
+    ];
+
     /// A sleeper without a thread.
     pub const fn new() -> Sleeper {
         Sleeper {

@@ -7,6 +7,9 @@
 
 mod poll_round;
 
+use std::mem::offset_of;
+
+use epolyfill_environment::anchor::Place;
 use libc::{epoll_event, pollfd};
 use nix::errno::Errno;
 
@@ -102,6 +105,7 @@ pub unsafe fn wait_on(
         buffer,
         timeout,
         deadline: None,
+        since_ms: 0,
         may_sleep: timeout != Some(0),
         sleeps_to_the_end: false,
         tick: TICK_NS,
@@ -154,6 +158,9 @@ struct Wait {
     /// The end of the time. The first look that finds nothing sets it: a wait that finds something
     /// at once does not read the clock.
     deadline: Option<u64>,
+    /// The time of the last poll of the instance before the first sleep, in milliseconds of the
+    /// coarse clock; 0 before it. For the launcher, which explains waits from outside.
+    since_ms: u64,
     may_sleep: bool,
     /// Whether the last sleep as the poller was limited only by the end of the time.
     sleeps_to_the_end: bool,
@@ -174,6 +181,30 @@ struct Wait {
     is_over: bool,
     /// Whether it was the last one on the queue, and the instance is closed.
     was_last: bool,
+}
+
+/// The fields that the launcher reads from outside, on the thread's stack.
+pub const PLACES: [(Place, usize); 8] = {
+    let [is_some, value] = option_places();
+    [
+        (Place::WaitInstance, offset_of!(Wait, ep)),
+        (Place::WaitSleeper, offset_of!(Wait, me)),
+        (Place::WaitTurn, offset_of!(Wait, turn)),
+        (Place::WaitIsLimited, offset_of!(Wait, timeout) + is_some),
+        (Place::WaitTimeout, offset_of!(Wait, timeout) + value),
+        (Place::WaitHasBegun, offset_of!(Wait, deadline) + is_some),
+        (Place::WaitSince, offset_of!(Wait, since_ms)),
+        (Place::WaitDeadline, offset_of!(Wait, deadline) + value),
+    ]
+};
+
+/// Where an `Option<u64>` has its tag and its value.
+const fn option_places() -> [usize; 2] {
+    const VALUE: u64 = 0x5eed;
+    const WORD: usize = size_of::<u64>();
+    // SAFETY: the tag is as wide as the value is aligned, so no byte of `Some` is padding.
+    let words = unsafe { std::mem::transmute::<Option<u64>, [u64; 2]>(Some(VALUE)) };
+    if words[1] == VALUE { [0, WORD] } else { [WORD, 0] }
 }
 
 /// The number of events when the wait is over; `None` for another round.
@@ -288,7 +319,7 @@ impl Wait {
         if st.queue.poller.is_none() {
             ring_use::leave(self.ep, st);
         }
-        self.begin_to_count();
+        self.begin_to_count(st.now_ms);
         match st.queue.poller {
             Some(poller) if self.is_newest(st) => poller.wake_up(),
             None => {
@@ -330,8 +361,11 @@ impl Wait {
     }
 
     /// Starts the timeout, if it has not started.
-    fn begin_to_count(&mut self) {
-        self.deadline = self.deadline.or_else(|| deadline_of(self.timeout));
+    fn begin_to_count(&mut self, now_ms: u64) {
+        if self.since_ms == 0 {
+            self.since_ms = now_ms.max(1);
+            self.deadline = deadline_of(self.timeout);
+        }
     }
 
     /// Ends the wait without events.

@@ -1,6 +1,9 @@
 //! A wait that is cut into pieces, so that the rules can look while the program sleeps. The program
 //! sees one wait: only the last piece can time out, and signals are blocked between the pieces.
 
+use std::hint::black_box;
+
+use epolyfill_environment::anchor::CutWait;
 use libc::c_int;
 
 use super::recorder;
@@ -21,7 +24,11 @@ pub fn with_looks(
     if limit == Some(0) || due_within(limit).is_none() {
         return whole();
     }
-    let end = limit.map(|ns| sys::now().saturating_add(ns));
+    let began = sys::now();
+    let end = limit.map(|ns| began.saturating_add(ns));
+    // For a reader of the stack from outside, which sees only the piece in the arguments.
+    let cut = CutWait::new(limit, began);
+    black_box(&cut);
     let before = sys::swap_signal_mask(sys::ALL_SIGNALS);
     let answer = loop {
         let left = end.map(|end| end.saturating_sub(sys::now()));
@@ -32,6 +39,7 @@ pub fn with_looks(
         }
         recorder::tick();
     };
+    black_box(&cut);
     let errno = sys::last_errno();
     sys::swap_signal_mask(before);
     if answer < 0 {

@@ -162,6 +162,11 @@ pub struct Guard<'a, T> {
 }
 
 impl<T> Lock<T> {
+    /// The offset of the word, which is 0 while the lock is free, for readers from outside.
+    pub const WORD_AT: usize = std::mem::offset_of!(Self, word);
+    /// The offset of the value.
+    pub const VALUE_AT: usize = std::mem::offset_of!(Self, value);
+
     /// A free lock.
     #[cfg_attr(not(debug_assertions), expect(unused_variables))]
     pub const fn new(rank: Rank, value: T) -> Self {

@@ -120,8 +120,12 @@ struct State<T: Pooled> {
 }
 
 impl<T: Pooled> Pool<T> {
+    /// The offset of the address of the table of pages, for readers from outside.
+    pub const TABLE_AT: usize = std::mem::offset_of!(Self, table);
+    /// The offset of the number of pages.
+    pub const PAGES_AT: usize = std::mem::offset_of!(Self, made);
     /// The bytes before the first record of a page.
-    const HEADER: usize = if align_of::<T>() > 8 { align_of::<T>() } else { 8 };
+    pub const HEADER: usize = if align_of::<T>() > 8 { align_of::<T>() } else { 8 };
     /// The number of records of a page.
     const EACH: usize = {
         let fit = (PAGE - Self::HEADER) / size_of::<T>();

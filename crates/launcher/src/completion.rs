@@ -60,7 +60,8 @@ fn bash() -> String {
             let generated = match kind {
                 Kind::Word(words) => format!("$(compgen -W '{}' -- \"$current\")", words.join(" ")),
                 Kind::File => "$(compgen -f -- \"$current\")".to_owned(),
-                Kind::Number | Kind::Text => String::new(),
+                Kind::Process => "$(compgen -W \"$(cd /proc && echo [0-9]*)\" -- \"$current\")".to_owned(),
+                Kind::Number | Kind::Seconds | Kind::Text => String::new(),
             };
             format!("    {}) COMPREPLY=({generated}) ;;\n", heads(row))
         })
@@ -78,7 +79,8 @@ fn fish() -> String {
         let words = match row.argument.map(|argument| argument.kind) {
             Some(Kind::Word(words)) => format!(" -x -a '{}'", words.join(" ")),
             Some(Kind::File) => " -r -F".to_owned(),
-            Some(Kind::Number | Kind::Text) => " -x".to_owned(),
+            Some(Kind::Process) => " -x -a '(__fish_complete_pids)'".to_owned(),
+            Some(Kind::Number | Kind::Seconds | Kind::Text) => " -x".to_owned(),
             None => String::new(),
         };
         let sentence = row.sentence.replace('\\', "\\\\").replace('\'', "\\'");
@@ -99,7 +101,8 @@ fn zsh() -> String {
         let argument = match row.argument.map(|argument| argument.kind) {
             Some(Kind::Word(words)) => format!(":{long}:({})", words.join(" ")),
             Some(Kind::File) => format!(":{long}:_files"),
-            Some(Kind::Number | Kind::Text) => format!(":{long}:"),
+            Some(Kind::Process) => format!(":{long}:_pids"),
+            Some(Kind::Number | Kind::Seconds | Kind::Text) => format!(":{long}:"),
             None => String::new(),
         };
         let equals = if row.argument.is_some() { "=" } else { "" };

@@ -5,7 +5,7 @@
 //! libepolyfill.so is) → `program` (which file would run, and whether it can be served, with
 //! `script`, `elf`, `dynamic`, `past` and `privilege`) → `refuse` (the seccomp filter) → `launch`
 //! (environment and exec). `demo` runs the launcher itself as the program, `doctor` reports the
-//! system's features, `completion` prints the scripts for shells. Every failure is a `Failure`: one
+//! system's features, `see::why` explains a running process, `completion` prints the scripts for shells. Every failure is a `Failure`: one
 //! line on stderr and an exit code as env(1) gives it.
 //!
 //! It does not depend on the library crate: that crate exports libc's own names, and they would end
@@ -81,6 +81,8 @@ fn obey(words: Vec<OsString>) -> Result<(), Failure> {
             true => std::process::exit(1),
             false => Ok(()),
         },
+        Wish::Why(pid) => say(&see::why::explain(pid)?),
+        Wish::Counts(pid) => see::why::counts(pid, options.every),
         Wish::Launch => launch::launch(&options),
     }
 }

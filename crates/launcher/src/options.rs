@@ -38,6 +38,9 @@ enum Effect {
     Timeline,
     Report,
     Completion,
+    Why,
+    Counts,
+    Every,
 }
 
 /// The one purpose of a command line.
@@ -51,6 +54,10 @@ pub enum Wish {
     Hunt,
     /// `--audit-strace`: the audit of a text instead of a program.
     Judge,
+    /// `--why`: explains the process of this id.
+    Why(i32),
+    /// `--counts`: prints the counters of the process of this id.
+    Counts(i32),
     Completion(Shell),
     Help,
     Version,
@@ -83,6 +90,10 @@ pub enum Kind {
     Number,
     /// Anything, which is judged later.
     Text,
+    /// The id of a process.
+    Process,
+    /// A number of seconds.
+    Seconds,
 }
 
 const fn row(short: Option<char>, long: &'static str, effect: Effect, sentence: &'static str) -> Row {
@@ -130,6 +141,9 @@ pub const TABLE: &[Row] = &[
     row(None, "check", Effect::Wish(Wish::Check), "Report whether the program can be served, without running it."),
     row(None, "doctor", Effect::Wish(Wish::Doctor), "Report the system features that the library can use, and the pollers."),
     row(None, "demo", Effect::Wish(Wish::Demo), "Show epolyfill at work beside the kernel's epoll and plain poll."),
+    row(None, "why", Effect::Why, "Explain what a running process waits for.").taking("PID", Kind::Process),
+    row(None, "counts", Effect::Counts, "Print the library's counters in a running process.").taking("PID", Kind::Process),
+    row(None, "every", Effect::Every, "With --counts: repeat after so many seconds, until the process ends.").taking("SECONDS", Kind::Seconds),
     row(None, "completion", Effect::Completion, "Print the completion script of a shell.").choosing("SHELL", &completion::SHELLS),
     row(Some('h'), "help", Effect::Wish(Wish::Help), "Print this help."),
     row(Some('V'), "version", Effect::Wish(Wish::Version), "Print the version."),
@@ -146,6 +160,8 @@ pub struct Options {
     pub no_children: bool,
     pub see: Seeing,
     pub poller: Option<&'static str>,
+    /// The seconds between two tables of counters.
+    pub every: Option<i32>,
     /// The program and its arguments; never empty when the wish is to launch or to check.
     pub program: Vec<OsString>,
 }
@@ -180,6 +196,9 @@ impl Options {
                 self.see.strace = Some(value.text);
                 return Some(Wish::Judge);
             }
+            Effect::Every => self.every = Some(value.count),
+            Effect::Why => return Some(Wish::Why(value.count)),
+            Effect::Counts => return Some(Wish::Counts(value.count)),
             Effect::Completion => return Some(Wish::Completion(Shell::named(value.word))),
             Effect::Wish(wish) => return Some(wish),
         }
@@ -193,6 +212,8 @@ struct Value {
     /// One of the words of its row.
     word: &'static str,
     number: u8,
+    /// A process id or a number of seconds; above 0.
+    count: i32,
     text: OsString,
 }
 
@@ -205,6 +226,7 @@ pub fn parse(words: Vec<OsString>) -> Result<Options, Failure> {
         no_children: false,
         see: Seeing::default(),
         poller: None,
+        every: None,
         program: Vec::new(),
     };
     let mut asked: Option<&Row> = None;
@@ -268,6 +290,7 @@ fn agree(options: &Options, asked: Option<&Row>) -> Result<(), Failure> {
         Options { see: Seeing { chaos, .. }, .. } if *chaos != Chaos::default() => "chaos",
         Options { poller: Some(_), .. } if wish != Wish::Demo => "poller",
         Options { poller: Some(settings::KERNEL), .. } => "poller=kernel",
+        Options { every: Some(_), .. } if !matches!(wish, Wish::Counts(_)) => "every",
         _ => return Ok(()),
     };
     Err(Failure::own(format!("--{other} has no effect with --{long}; remove it")))
@@ -291,6 +314,9 @@ fn agree_on_launch(options: &Options) -> Result<(), Failure> {
             "--chaos-hunt does not observe its runs otherwise; remove --audit, -c, --timeline and --report",
         ));
     }
+    if options.every.is_some() {
+        return Err(Failure::own("--every has no effect without --counts; remove it"));
+    }
     if options.no_kernel_epoll && options.poller == Some(settings::KERNEL) {
         return Err(Failure::own("--poller=kernel and --no-kernel-epoll are mutually exclusive; use one of them"));
     }
@@ -308,6 +334,11 @@ fn value(row: &Row, argument: Argument, text: OsString) -> Result<Value, Failure
         Kind::Number => match text.to_str().and_then(|text| text.parse().ok()) {
             Some(number) => Ok(Value { number, ..Value::default() }),
             None => Err(refused("use a number from 0 to 255")),
+        },
+        Kind::Process | Kind::Seconds => match text.to_str().and_then(|text| text.parse().ok()) {
+            Some(count @ 1..) => Ok(Value { count, ..Value::default() }),
+            _ if matches!(argument.kind, Kind::Process) => Err(refused("use the id of a process")),
+            _ => Err(refused("use a whole number of seconds")),
         },
         Kind::File if text.is_empty() => Err(refused("name a file")),
         Kind::File | Kind::Text => Ok(Value { text, ..Value::default() }),

@@ -7,6 +7,8 @@ mod sanitized;
 mod served;
 #[path = "launcher/support.rs"]
 mod support;
+#[path = "launcher/why.rs"]
+mod why;
 
 use std::ffi::OsStr;
 use std::fs;
@@ -178,6 +180,9 @@ fn help_and_version_go_to_stdout() {
             "--check",
             "--doctor",
             "--demo",
+            "--why=PID",
+            "--counts=PID",
+            "--every=SECONDS",
             "--completion=SHELL",
             "EPOLYFILL_STRICT",
             "-h, --help",
@@ -401,6 +406,11 @@ fn bash_completes_options_their_words_and_what_follows_the_program() {
         "/proc/filesystems"
     );
     assert_eq!(complete(&["epolyfill", "-o", "x", "nginx", "--he"]), "offset 3");
+    assert_eq!(complete(&["epolyfill", "--wh"]), "--why=");
+    let own = std::process::id().to_string();
+    assert!(complete(&["epolyfill", "--why", "="]).split(' ').any(|pid| pid == own));
+    assert_eq!(complete(&["epolyfill", "--counts", &own]), own);
+    assert_eq!(complete(&["epolyfill", "--every", "="]), "");
     assert!(complete(&["epolyfill", "-c", "--poller", "=", "poll", "printen"]).starts_with("printenv"));
     assert_eq!(complete(&["epolyfill", "-c", "nginx", "--he"]), "offset 2");
     assert_eq!(complete(&["epolyfill", "--", "nginx", "--poller", ""]), "offset 2");

@@ -6,7 +6,9 @@ mod state;
 pub use state::Memory;
 
 use std::cell::Cell;
+use std::mem::offset_of;
 
+use epolyfill_environment::anchor::Place;
 use libc::c_int;
 use nix::errno::Errno;
 
@@ -179,6 +181,24 @@ pooled!(
 );
 
 impl Epitem {
+    /// The fields that the launcher reads from outside.
+    pub const PLACES: [(Place, usize); 11] = {
+        const STATE: usize = offset_of!(Epitem, state);
+        [
+            (Place::ItemNumber, offset_of!(Epitem, number)),
+            (Place::ItemVia, offset_of!(Epitem, via)),
+            (Place::ItemInstance, offset_of!(Epitem, ep)),
+            (Place::ItemFile, offset_of!(Epitem, file)),
+            (Place::ItemEvents, STATE + offset_of!(State, events)),
+            (Place::ItemData, STATE + offset_of!(State, data)),
+            (Place::ItemReported, STATE + offset_of!(State, edge) + Edge::REPORTED_AT),
+            (Place::ItemAlive, STATE + offset_of!(State, alive)),
+            (Place::ItemSpent, STATE + offset_of!(State, spent)),
+            (Place::ItemReady, STATE + offset_of!(State, ready)),
+            (Place::ItemReportedAt, STATE + offset_of!(State, reported_at)),
+        ]
+    };
+
     /// Makes a registration of `number`, with one pin, in no graph yet.
     pub fn create(
         ep: &'static Eventpoll,

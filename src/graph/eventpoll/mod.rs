@@ -6,6 +6,9 @@
 pub mod descriptor;
 mod inbox;
 
+use std::mem::offset_of;
+
+use epolyfill_environment::anchor::Place;
 use nix::errno::Errno;
 
 use crate::graph::consumer::Dispatch;
@@ -15,6 +18,7 @@ use crate::graph::file::{File, FileOps};
 use crate::graph::internal_fd::InternalFd;
 use crate::graph::pin::Occupancy;
 use crate::graph::ranks;
+use crate::graph::stats::Counted;
 use crate::graph::waitq::{Sleeper, WakeOnce};
 use crate::lock::{Guard, Lock};
 use crate::pool::{AtomicRef, AtomicShort, Pool};
@@ -162,6 +166,22 @@ impl Pinned {
 }
 
 impl Eventpoll {
+    /// The fields that the launcher reads from outside.
+    pub const PLACES: [(Place, usize); 8] = {
+        const STATE: usize = offset_of!(Eventpoll, lock) + Lock::<EpState>::VALUE_AT;
+        const COUNTED: usize = STATE + offset_of!(EpState, stats);
+        [
+            (Place::InstancePins, offset_of!(Eventpoll, pins)),
+            (Place::InstanceLock, offset_of!(Eventpoll, lock) + Lock::<EpState>::WORD_AT),
+            (Place::InstanceNumber, offset_of!(Eventpoll, number)),
+            (Place::InstanceRing, offset_of!(Eventpoll, ring_fd) + InternalFd::NUMBER_AT),
+            (Place::InstanceClosed, STATE + offset_of!(EpState, closed)),
+            (Place::InstanceParked, STATE + offset_of!(EpState, backend.parked)),
+            (Place::InstanceCounters, COUNTED + Counted::NOW_AT),
+            (Place::InstanceCountersBefore, COUNTED + Counted::BEFORE_AT),
+        ]
+    };
+
     /// Adds a pin, unless the instance is gone.
     pub fn pin(&'static self) -> Option<Pinned> {
         self.pins.fetch_update(AcqRel, Relaxed, |pins| (pins > 0).then_some(pins + 1)).ok().map(|_| Pinned(self))

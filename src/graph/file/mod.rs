@@ -20,6 +20,9 @@ pub mod source;
 mod tcp;
 mod unix;
 
+use std::mem::offset_of;
+
+use epolyfill_environment::anchor::Place;
 use libc::c_int;
 use nix::errno::Errno;
 
@@ -158,6 +161,15 @@ pooled!(
 );
 
 impl File {
+    /// The fields that the launcher reads from outside.
+    pub const PLACES: [(Place, usize); 5] = [
+        (Place::FileClock, offset_of!(File, clock)),
+        (Place::FileEdges, offset_of!(File, edges)),
+        (Place::FileFlags, offset_of!(File, flags)),
+        (Place::FileNoSpace, NO_SPACE as usize),
+        (Place::FileKind, offset_of!(File, kind)),
+    ];
+
     /// A description without numbers or registrations.
     pub fn create() -> Result<&'static File, Errno> {
         let file = FILES.take()?;

@@ -124,7 +124,7 @@ impl Wait {
         if let Some(outer) = st.outer.link {
             outer.before_sleep(ep, st);
         }
-        self.begin_to_count();
+        self.begin_to_count(st.now_ms);
         let unsure = (st.recheck.overdue || (plan.careful && me.wake_fd() < 0)).then_some(LONGEST_TICK_NS);
         let pause = [plan.longest_tick, unsure].into_iter().flatten().min().map(|longest| self.tick.min(longest));
         let left = st.recheck.left.then_some(LONGEST_RARE_TICK_NS);
@@ -200,7 +200,7 @@ impl Wait {
             self.looked_at_parked = true;
             return Ok(None);
         }
-        self.begin_to_count();
+        self.begin_to_count(st.now_ms);
         // A sleep that ended early is not a look at the end of the time, however late it is by now.
         let looked_at_end = plan.sleeps && self.sleeps_to_the_end && slept == Ok(0);
         let time_is_up = !self.may_sleep || (looked_at_end && is_over(self.deadline));

@@ -23,6 +23,7 @@
 //! | `peers` | descriptors in words |
 //! | `history` | what happened, in bounded memory |
 //! | `trace` | the calls as strace prints them |
+//! | `why` | a running process that was not prepared: `--why`, `--counts` |
 //! | `timeline`, `report` | the history as a trace and as a page |
 
 mod audit;
@@ -50,6 +51,7 @@ mod synthetic;
 mod text;
 mod timeline;
 mod trace;
+pub mod why;
 mod wishes;
 mod wording;
 mod words;

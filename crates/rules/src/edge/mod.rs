@@ -102,6 +102,9 @@ pub struct Edge {
 }
 
 impl Edge {
+    /// The offset of the reported levels, for readers of the memory from outside.
+    pub const REPORTED_AT: usize = core::mem::offset_of!(Edge, reported);
+
     /// The memory before the first report.
     pub const FRESH: Edge = Edge {
         reported: 0,

@@ -1,0 +1,220 @@
+//! The explanation as text.
+
+use super::super::words::{bits, counted, duration};
+use super::descriptor::Look;
+use super::records::{Counters, Instance, Item, Limit};
+use super::threads::Thread;
+use super::verdict::Case;
+use epolyfill_environment::counters::Counter;
+use std::fmt::Write;
+
+/// The most registrations of an instance that are listed one by one.
+const MOST: usize = 100;
+
+/// A thread that waits on an instance.
+#[derive(Debug)]
+pub struct Wait {
+    pub thread: Thread,
+    /// `None` if it could not be found.
+    pub limit: Option<Limit>,
+}
+
+/// A registration and what its descriptor shows.
+#[derive(Debug)]
+pub struct Registration {
+    pub item: Item,
+    pub look: Look,
+    pub is_ghost: bool,
+}
+
+/// An instance with all that concerns it.
+#[derive(Debug)]
+pub struct Explained {
+    pub number: i32,
+    /// Who serves it: "poll", "io_uring", "the kernel's epoll".
+    pub server: &'static str,
+    pub counters: Counters,
+    pub registrations: Vec<Registration>,
+    pub waits: Vec<Wait>,
+}
+
+impl Explained {
+    pub fn new(instance: &Instance, server: &'static str) -> Explained {
+        let Instance { number, ref counters, .. } = *instance;
+        Explained { number, server, counters: counters.clone(), registrations: Vec::new(), waits: Vec::new() }
+    }
+
+    /// Its waits, its registrations, and what keeps them from being reported. `now` is of
+    /// CLOCK_MONOTONIC.
+    pub fn write(&self, text: &mut String, now: u64) {
+        for wait in &self.waits {
+            let _ = writeln!(text, "thread {}", wait.words(self.number, now));
+        }
+        let _ = writeln!(text, "instance {}", self.head());
+        self.table(text);
+    }
+
+    /// The sentences about its registrations.
+    pub fn verdicts(&self, now: u64) -> Vec<String> {
+        let sleep = self.sleep(now);
+        let case = |registration: &Registration| {
+            let Registration { item, look, is_ghost } = registration;
+            Case { item, look, is_ghost: *is_ghost, sleep: sleep.as_deref() }.verdict()
+        };
+        self.registrations.iter().filter_map(case).collect()
+    }
+
+    /// The numbers that are ready now and would be reported.
+    pub fn ready(&self) -> Vec<i32> {
+        let is_ready = |registration: &&Registration| {
+            let Registration { item, look, .. } = registration;
+            let asked = item.events | (libc::EPOLLERR | libc::EPOLLHUP) as u32;
+            let reported = item.memory.filter(|_| item.events & libc::EPOLLET as u32 != 0);
+            let reported = reported.map_or(0, |memory| memory.reported);
+            !item.is_spent && look.levels.is_some_and(|levels| levels & asked & !reported != 0)
+        };
+        self.registrations.iter().filter(is_ready).map(|registration| registration.item.number).collect()
+    }
+
+    fn head(&self) -> String {
+        let count = counted(self.registrations.len() as u64, "registration");
+        let counter = |counter: Counter, noun: &str| {
+            let value = self.counters.get(counter as usize).copied().filter(|value| *value > 0);
+            value.map(|value| format!(", {}", counted(value, noun))).unwrap_or_default()
+        };
+        let [waits, events] = [counter(Counter::waits, "wait"), counter(Counter::events, "event")];
+        format!("{}, served by {}: {count}{waits}{events}", self.number, self.server)
+    }
+
+    /// What its threads do, if any of them waits.
+    fn sleep(&self, now: u64) -> Option<String> {
+        let limits: Vec<Option<Limit>> = self.waits.iter().map(|wait| wait.limit).collect();
+        match limits[..] {
+            [] => None,
+            [Some(Limit { timeout: None, .. })] => Some("the thread sleeps without limit".to_owned()),
+            [limit] => Some(match limit.and_then(|limit| limit.left(now)) {
+                Some(left) => format!("the thread sleeps for another {} at most", duration(left)),
+                None => "the thread sleeps".to_owned(),
+            }),
+            _ => Some(format!("{} threads sleep", limits.len())),
+        }
+    }
+
+    fn table(&self, text: &mut String) {
+        let is_quiet = |registration: &Registration| {
+            let Registration { item, look, is_ghost } = registration;
+            let idle = (libc::EPOLLOUT | libc::EPOLLWRNORM) as u32;
+            !is_ghost
+                && !item.is_spent
+                && look.unread.unwrap_or(0) == 0
+                && look.levels.is_some_and(|now| now & !idle == 0)
+        };
+        let many = self.registrations.len() > MOST;
+        let (listed, quiet): (Vec<_>, Vec<_>) =
+            self.registrations.iter().partition(|registration| !many || !is_quiet(registration));
+        let rows: Vec<[String; 7]> = listed.iter().take(MOST).map(|registration| registration.row()).collect();
+        if !rows.is_empty() {
+            let head = ["fd", "open file", "events", "data", "now", "unread", "state"].map(str::to_owned);
+            columns(text, &[&[head], &rows[..]].concat());
+        }
+        let more = listed.len().saturating_sub(MOST) + quiet.len();
+        if more > 0 {
+            let quiet = if listed.len() > MOST { "" } else { ", with nothing to read" };
+            let _ = writeln!(text, "  and {} more{quiet}", counted(more as u64, "registration"));
+        }
+    }
+}
+
+impl Registration {
+    /// A registration whose descriptor was not looked at yet.
+    pub fn new(item: &Item, is_ghost: bool) -> Registration {
+        Registration { item: item.clone(), look: Look::default(), is_ghost }
+    }
+
+    fn row(&self) -> [String; 7] {
+        let Registration { item, look, is_ghost } = self;
+        let mut state = Vec::new();
+        if *is_ghost {
+            state.push("the number is closed or names another file".to_owned());
+        }
+        if item.is_spent {
+            state.push("one-shot, not armed".to_owned());
+        }
+        if let Some(memory) = item.memory {
+            if memory.reported != 0 && item.events & libc::EPOLLET as u32 != 0 {
+                let calls = memory.calls.map_or(String::new(), |calls| format!(", {} since", calls_words(calls)));
+                state.push(format!("reported {}{calls}", bits(memory.reported)));
+            }
+            if memory.is_ready {
+                state.push("on the ready list".to_owned());
+            }
+            if memory.lacks_space {
+                state.push("a write found no room".to_owned());
+            }
+        }
+        if let Some(age) = look.last_came.filter(|_| look.unread.is_some_and(|count| count > 0)) {
+            state.push(format!("the last data came {} ago", duration(age.as_nanos() as u64)));
+        }
+        if item.via != item.number {
+            state.push(format!("looked at as {}", item.via));
+        }
+        let source = item.memory.is_some_and(|memory| memory.is_source);
+        [
+            item.number.to_string(),
+            if source { "source of the library".to_owned() } else { look.words.clone() },
+            bits(item.events),
+            format!("{:#x}", item.data),
+            look.levels.map_or("?".to_owned(), |levels| if levels == 0 { "-".to_owned() } else { bits(levels) }),
+            look.unread.map_or("-".to_owned(), |count| count.to_string()),
+            state.join("; "),
+        ]
+    }
+}
+
+fn calls_words(calls: u32) -> String {
+    if calls == 0 { "no call".to_owned() } else { counted(calls.into(), "call") }
+}
+
+impl Wait {
+    fn words(&self, instance: i32, now: u64) -> String {
+        let name = thread_name(&self.thread);
+        let Some(Limit { timeout, began }) = self.limit else {
+            let asleep = asleep(&self.thread);
+            return format!("{name} waits on instance {instance}; its timeout could not be found{asleep}");
+        };
+        let limit = timeout.map_or("without limit".to_owned(), |timeout| format!("at most {}", duration(timeout)));
+        match began {
+            Some(began) => {
+                let time = duration(now.saturating_sub(began));
+                format!("{name} has waited on instance {instance} for {time}, {limit}")
+            }
+            None => format!("{name} waits on instance {instance}, {limit}"),
+        }
+    }
+}
+
+/// "812 (server)".
+pub fn thread_name(thread: &Thread) -> String {
+    format!("{} ({})", thread.id, thread.name)
+}
+
+/// How long a thread has been asleep.
+pub fn asleep(thread: &Thread) -> String {
+    // The clocks of two processors differ by some milliseconds.
+    let time = thread.asleep.filter(|time| time.as_millis() >= 20);
+    time.map_or(String::new(), |time| format!("; it last ran {} ago", duration(time.as_nanos() as u64)))
+}
+
+/// Rows in columns, each as wide as its widest cell.
+fn columns(text: &mut String, rows: &[[String; 7]]) {
+    let width = |at: usize| rows.iter().map(|row| row[at].chars().count()).max().unwrap_or(0);
+    let widths: [usize; 7] = std::array::from_fn(width);
+    for row in rows {
+        let mut line = String::new();
+        for (at, cell) in row.iter().enumerate() {
+            let width = widths[at];
+            let _ = if at == 0 { write!(line, "  {cell:>width$}") } else { write!(line, "  {cell:width$}") };
+        }
+        let _ = writeln!(text, "{}", line.trim_end());
+    }
+}
