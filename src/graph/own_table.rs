@@ -23,18 +23,25 @@ use crate::sys;
 /// Whether there is, or was, such a thread.
 static ANY: AtomicBool = AtomicBool::new(false);
 /// An internal descriptor that only the graph's table has: a thread that leaves closes its copy. So
-/// any thread can find out which table it has, without kcmp, which containers refuse.
+/// any thread can find out which table it has, without kcmp, which containers refuse. A call that
+/// the library does not see may close the marker; see [`restore_marker`].
 static MARKER: InternalFd = InternalFd::new();
-/// The identity of the marker's file, which no other file ever has.
+/// The identity of the marker's file, which no other file ever has; 0 if there was no marker yet.
 static MARK: AtomicU64 = AtomicU64::new(0);
-/// Serializes the creation of the marker.
+/// Serializes the creation of the marker, and keeps it apart from the calls by which threads leave:
+/// a copy that is made meanwhile would not be closed.
 pub static MAKING: Lock<()> = Lock::new(ranks::MARKER, ());
+/// Whether the process's first thread has left the graph's table.
+static FIRST_LEFT: AtomicBool = AtomicBool::new(false);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Table {
     NotAsked,
     OfTheGraph,
     Own,
+    /// The marker with this identity is not in the table, and nothing else shows which it is. It
+    /// counts as the thread's own until there is another marker.
+    Unmarked(u64),
 }
 
 thread_local! {
@@ -53,30 +60,40 @@ fn asks() -> bool {
     match TABLE.get() {
         Table::Own => true,
         Table::OfTheGraph => false,
+        Table::Unmarked(mark) if mark == MARK.load(SeqCst) => true,
         // A child may have its parent's thread-locals, and closes markers for itself.
-        Table::NotAsked if facts::is_another() => has_marker() == Some(false),
-        Table::NotAsked => finds_out(),
+        Table::NotAsked | Table::Unmarked(_) if facts::is_another() => has_marker() == Some(false),
+        Table::NotAsked | Table::Unmarked(_) => finds_out(),
     }
 }
 
 /// Finds out which table the thread has. A thread shares the table of the thread that started it.
 fn finds_out() -> bool {
-    let has = has_marker();
-    if let Some(has) = has {
-        TABLE.set(if has { Table::OfTheGraph } else { Table::Own });
-    }
-    has == Some(false)
+    let mark = MARK.load(SeqCst);
+    let is_graphs = match has_marker() {
+        None => return false,
+        Some(has) => has || shares_with_first(),
+    };
+    TABLE.set(if is_graphs { Table::OfTheGraph } else { Table::Unmarked(mark) });
+    !is_graphs
 }
 
-/// Whether the calling thread's table has the marker; `None` if there is no marker. It may move to
-/// another number meanwhile.
+/// Whether the thread is known to have the table of the process's first thread, and that one has
+/// not left the graph's. A first thread that has ended has no table.
+fn shares_with_first() -> bool {
+    let first = sys::getpid();
+    !FIRST_LEFT.load(SeqCst) && (sys::gettid() == first || sys::shares_table_with(first) == Some(true))
+}
+
+/// Whether the calling thread's table has the marker; `None` if there never was a marker. It may
+/// move to another number meanwhile.
 fn has_marker() -> Option<bool> {
     loop {
         let (fd, mark) = (MARKER.number(), MARK.load(SeqCst));
-        if fd < 0 {
+        if mark == 0 {
             return None;
         }
-        if mark_of(fd) == Some(mark) {
+        if fd >= 0 && mark_of(fd) == Some(mark) {
             return Some(true);
         }
         if (fd, mark) == (MARKER.number(), MARK.load(SeqCst)) {
@@ -90,24 +107,38 @@ fn mark_of(fd: c_int) -> Option<u64> {
     sys::fstat(fd).ok().map(|stat| stat.st_dev << 40 ^ stat.st_ino)
 }
 
-/// Makes the marker if there is none. If no descriptor is free, or in a signal handler that
-/// interrupted the library, there will be no marker, and the threads that the caller starts count
-/// as the graph's.
+/// Makes the marker, unless the table has it. The caller has the graph's table, and holds
+/// [`MAKING`]. If no descriptor is free and there never was a marker, the threads that the next one
+/// to leave starts count as the graph's.
 fn place_marker() {
-    if lock::interrupted() {
-        return;
-    }
-    let _making = MAKING.lock();
-    if MARKER.number() >= 0 {
+    if has_marker() == Some(true) {
         return;
     }
     let Ok([marker, other]) = sys::pipe2(libc::O_CLOEXEC) else { return };
     let _ = sys::close(other);
-    if let Some(mark) = mark_of(marker) {
-        MARK.store(mark, SeqCst);
-        let _ = MARKER.adopt(marker);
-    } else {
+    let Some(mark) = mark_of(marker) else {
         let _ = sys::close(marker);
+        return;
+    };
+    MARKER.give_up();
+    if MARKER.adopt(marker).is_ok() {
+        // Last, because a thread that does not find this mark does not look again until the next.
+        MARK.store(mark, SeqCst);
+    }
+}
+
+/// Makes the marker again, if a call that the library did not see has closed it and the calling
+/// thread has the graph's table. Until then a thread that is not known depends on the first thread
+/// to find out that it has the same.
+pub fn restore_marker() {
+    if ANY.load(Relaxed)
+        && TABLE.get() == Table::OfTheGraph
+        && has_marker() == Some(false)
+        && !lock::interrupted()
+        && !facts::is_another()
+    {
+        let _making = MAKING.lock();
+        place_marker();
     }
 }
 
@@ -128,9 +159,17 @@ pub fn has_company() -> bool {
 /// up the thread's resources in the graph, while its numbers are still those of the graph.
 pub fn leave<T>(release: fn(), call: impl FnOnce() -> T, succeeded: impl FnOnce(&T) -> bool) -> T {
     release();
-    place_marker();
+    // A signal handler that interrupted the library makes no marker.
+    let _making = (!lock::interrupted()).then(|| {
+        let making = MAKING.lock();
+        place_marker();
+        making
+    });
     let answer = call();
     if succeeded(&answer) {
+        if sys::gettid() == sys::getpid() {
+            FIRST_LEFT.store(true, SeqCst);
+        }
         TABLE.set(Table::Own);
         ANY.store(true, SeqCst);
         internal_fd::close_copies();
@@ -143,6 +182,7 @@ pub fn leave<T>(release: fn(), call: impl FnOnce() -> T, succeeded: impl FnOnce(
 pub fn begin_anew() {
     TABLE.set(Table::OfTheGraph);
     ANY.store(false, SeqCst);
+    FIRST_LEFT.store(false, SeqCst);
 }
 
 /// unshare(2); `release` as for [`leave`].

@@ -99,6 +99,7 @@ pub fn begin_creation(flags: c_int) -> Result<(), Errno> {
     if own_table::is_unshared() {
         return Err(Errno::ENOSYS);
     }
+    own_table::restore_marker();
     fork_mark::settle();
     Ok(())
 }

@@ -361,6 +361,14 @@ pub fn same_description(a: c_int, b: c_int) -> Option<bool> {
     unsafe { syscall!(Sysno::kcmp, tid, tid, KCMP_FILE, a, b) }.ok().map(|order| order == 0)
 }
 
+/// kcmp(2): whether the calling thread shares its descriptor table with another thread; `None` if
+/// the kernel refuses the call.
+pub fn shares_table_with(tid: i32) -> Option<bool> {
+    const KCMP_FILES: c_int = 2;
+    // SAFETY: no memory is passed.
+    unsafe { syscall!(Sysno::kcmp, gettid(), tid, KCMP_FILES, 0, 0) }.ok().map(|order| order == 0)
+}
+
 /// Lets the kernel copy a structure in: EFAULT if it is not readable.
 pub fn copy_in<T: Copy>(from: *const T) -> Result<T, Errno> {
     let mut value = MaybeUninit::<T>::uninit();
