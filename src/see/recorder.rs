@@ -8,9 +8,11 @@ use std::sync::OnceLock;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
+use arrayvec::ArrayVec;
 use epolyfill_audit::counts::Counts;
-use epolyfill_audit::{Auditor, Mirror};
+use epolyfill_audit::{Auditor, Look, Mirror};
 use epolyfill_facts::layout::{self, word};
+use epolyfill_facts::mask;
 use epolyfill_facts::wire::{self, MOST_EVENTS};
 use epolyfill_facts::{Event, Fact, Poller, SiteId, Stamp, Start};
 use hashbrown::HashMap;
@@ -192,7 +194,7 @@ pub fn next_look_ns() -> Option<u64> {
 
 /// Lets the rules look, while the program calls nothing.
 pub fn tick() {
-    with(Changes::Nothing, |state, stamp| state.ask(|auditor, process| auditor.tick(stamp, process)));
+    with(Changes::Nothing, |state, stamp| state.ask(stamp, |auditor, process| auditor.tick(stamp, process)));
 }
 
 /// The call stack of the program, as a site.
@@ -211,7 +213,7 @@ impl State {
         if let Some(counts) = &mut self.counts {
             counts.before(stamp.tid, fact, self.auditor.mirror());
         }
-        self.ask(|auditor, process| auditor.take(stamp, fact, process));
+        self.ask(stamp, |auditor, process| auditor.take(stamp, fact, process));
         if chaos::is_on() {
             self.chaos.take(stamp, fact, self.auditor.mirror());
         }
@@ -229,20 +231,26 @@ impl State {
     }
 
     /// Runs a part of the audit, then writes what it found.
-    fn ask(&mut self, work: impl FnOnce(&mut Auditor, &mut Process<'_>)) {
+    fn ask(&mut self, stamp: Stamp, work: impl FnOnce(&mut Auditor, &mut Process<'_>)) {
         let State { auditor, record, .. } = self;
         if LOST.load(Relaxed) != 0 {
             auditor.lose(LOST.swap(0, Relaxed));
         }
-        let mut process = Process { record: record.as_ref(), has_found: false };
+        let mut process = Process { record: record.as_ref(), has_found: false, looks: ArrayVec::new() };
         work(auditor, &mut process);
-        let has_found = process.has_found;
+        let Process { has_found, looks, .. } = process;
         if let Some(record) = record {
             for (at, value) in auditor.summary().array().into_iter().enumerate() {
                 record.word(word::SUMMARY + at).store(value, Relaxed);
             }
             if has_found {
                 record.announce();
+            }
+        }
+        if self.record.as_ref().is_some_and(Record::has_ring) {
+            for Look { epfd, fd, unread, is_after } in looks {
+                let unread = unread.cast_signed();
+                self.put(stamp, &Fact::Look { epfd, fd, levels: mask::IN, unread, is_after });
             }
         }
     }

@@ -1,6 +1,7 @@
 //! What the audit may ask about this process.
 
-use epolyfill_audit::{Described, Finding, ThreadTimes, World};
+use arrayvec::ArrayVec;
+use epolyfill_audit::{Described, Finding, Look, ThreadTimes, World};
 use epolyfill_facts::Kind;
 use libc::c_int;
 
@@ -16,6 +17,8 @@ use crate::tcp_info;
 pub struct Process<'a> {
     pub record: Option<&'a Record>,
     pub has_found: bool,
+    /// The looks at registrations that owe a read; more than these are left out.
+    pub looks: ArrayVec<Look, 16>,
 }
 
 impl World for Process<'_> {
@@ -93,6 +96,10 @@ impl World for Process<'_> {
 
     fn describe(&mut self, fd: c_int, kind: Kind) -> Described {
         describe::describe(fd, kind)
+    }
+
+    fn looked(&mut self, look: Look) {
+        let _ = self.looks.try_push(look);
     }
 
     fn found(&mut self, index: usize, finding: &Finding) {

@@ -19,10 +19,7 @@ int main(void)
         // A place of the child's own, which must not be taken for that of the parent.
         pair(more);
         watch_else(new_instance(), more[0]);
-        for (int i = 0; i < 20000; i++) {
-            struct epoll_event event;
-            CHECK(epoll_wait(epfd, &event, 1, 5000) == 1);
-        }
+        spin(epfd);
         _exit(0);
     }
     CHECK(waitpid(child, NULL, 0) == child);

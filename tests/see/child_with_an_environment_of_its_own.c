@@ -21,9 +21,6 @@ int main(void)
     epfd = new_instance();
     pair(fds);
     watch(epfd, fds[0], EPOLLOUT);
-    for (int i = 0; i < 20000; i++) {
-        struct epoll_event event;
-        CHECK(epoll_wait(epfd, &event, 1, 5000) == 1);
-    }
+    spin(epfd);
     return 0;
 }

@@ -66,6 +66,18 @@ static inline pid_t sender(int fd, int messages, size_t bytes)
     return child;
 }
 
+// Waits, and does nothing about what is reported, for half a second.
+static inline void spin(int epfd)
+{
+    struct timespec began, now;
+    CHECK(clock_gettime(CLOCK_MONOTONIC, &began) == 0);
+    do {
+        struct epoll_event event;
+        CHECK(epoll_wait(epfd, &event, 1, 5000) == 1);
+        CHECK(clock_gettime(CLOCK_MONOTONIC, &now) == 0);
+    } while ((now.tv_sec - began.tv_sec) * 1000 + (now.tv_nsec - began.tv_nsec) / 1000000 < 500);
+}
+
 static inline void acknowledge(int fd)
 {
     CHECK(write(fd, "", 1) == 1);

@@ -1,7 +1,10 @@
 #!/usr/bin/env python3
 """Compares the trace of `epolyfill -t` with that of strace(1), numbers and times masked.
 
-  trace.py LAUNCHER PROGRAM
+  trace.py LAUNCHER PROGRAM LAGGARD
+
+Of the second program, which leaves a part of each message, --edges has to show the edges and what is
+owed at the sleeps.
 """
 
 import difflib
@@ -26,7 +29,7 @@ def masked(path):
 
 
 def main():
-    launcher, program = sys.argv[1:]
+    launcher, program, laggard = sys.argv[1:]
     probe = subprocess.run(["strace", "-o", "/dev/null", "true"], stderr=subprocess.DEVNULL)
     if probe.returncode != 0:
         print("skipped: strace may not trace here")
@@ -47,6 +50,13 @@ def main():
             if masked(ours) != masked(theirs):
                 sys.exit("\n".join(difflib.unified_diff(masked(theirs), masked(ours), "strace", "epolyfill", lineterm="")))
             print(f"ok: {' '.join(style)}: {len(lines)} lines")
+        done = subprocess.run([launcher, "--audit-exit=42", "-t", "--edges", laggard], stdout=subprocess.DEVNULL,
+                              stderr=subprocess.PIPE, text=True, env=environment | {"TMPDIR": directory})
+        wanted = ["--- edge of 4: EPOLLIN, ", "--- owed a read: 4, 40 unread before a sleep ---",
+                  "--- owed a read: 4, 140 unread after a sleep ---"]
+        for words in wanted:
+            if words not in done.stderr:
+                sys.exit(f"without {words}\n{done.stderr}")
 
 
 main()

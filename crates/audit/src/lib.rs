@@ -30,4 +30,4 @@ mod world;
 pub use auditor::{Auditor, Summary};
 pub use finding::{BYTES as FINDING_BYTES, Described, Finding, Grade, Rule};
 pub use mirror::{Batched, File, FileId, Instance, Mirror, Registration, RegistrationId, Thread};
-pub use world::{ThreadTimes, World};
+pub use world::{Look, ThreadTimes, World};

@@ -432,9 +432,9 @@ impl Mirror {
         Ok(())
     }
 
-    /// Makes the mirror that of a forked child. The call stacks are in the parent's record.
+    /// Makes the mirror that of a forked child. The call stacks so far are in the parent's record,
+    /// whose numbers the child's go on from.
     pub fn fork(&mut self) {
-        self.registrations.iter_mut().flatten().for_each(|registration| registration.site = SiteId(0));
         self.files.iter_mut().for_each(|file| file.is_inherited = true);
         for instance in self.instances.values_mut() {
             (instance.is_foreign, instance.waiting) = (true, 0);

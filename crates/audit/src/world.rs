@@ -12,6 +12,19 @@ pub struct ThreadTimes {
     pub run_queue_ns: u64,
 }
 
+/// A look at a registration that owes a read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Look {
+    /// The instance's descriptor.
+    pub epfd: i32,
+    /// The descriptor.
+    pub fd: i32,
+    /// The bytes or connections that wait.
+    pub unread: u64,
+    /// Whether the sleep has ended.
+    pub is_after: bool,
+}
+
 /// The process, as far as the rules may ask about it. `None` where it cannot be known, as in the
 /// text of a trace; a rule that needs the answer is then silent.
 pub trait World {
@@ -53,6 +66,8 @@ pub trait World {
     }
     /// Describes a descriptor: kind and both addresses.
     fn describe(&mut self, fd: i32, kind: Kind) -> Described;
+    /// Takes a look at a registration that owes a read, at a sleep of its thread or during it.
+    fn looked(&mut self, _look: Look) {}
     /// Takes a finding, new or with a higher count. `index` identifies it.
     fn found(&mut self, index: usize, finding: &Finding);
 }

@@ -512,28 +512,28 @@ fn a_trace_is_judged_and_its_faults_set_the_exit_status() {
         let trace = TRACES.to_owned() + file;
         run(launcher(["--audit-strace", &trace]).args(more))
     };
-    let bad = judge("out-spin-bad.txt", &["--audit-exit=9"]);
+    let bad = judge("dup-ghost-bad.txt", &["--audit-exit=9"]);
     assert_code(&bad, 9);
-    assert!(stdout(&bad).contains(" fault spin: "), "{bad:?}");
+    assert!(stdout(&bad).contains(" fault ghost-event: "), "{bad:?}");
     assert!(stdout(&bad).trim_end().lines().last().unwrap().starts_with("audit: 1 fault, "), "{bad:?}");
-    assert_code(&judge("out-spin-bad.txt", &[]), 0);
-    let good = judge("out-spin-good.txt", &["--audit-exit=9"]);
+    assert_code(&judge("dup-ghost-bad.txt", &[]), 0);
+    let good = judge("dup-ghost-good.txt", &["--audit-exit=9"]);
     assert_code(&good, 0);
     assert!(stdout(&good).starts_with("audit: 0 faults, "), "{good:?}");
 
     let room = room("audit-strace");
     let (list, report) = (room.join("list"), room.join("report"));
-    fs::write(&list, "# known\nspin:*\nherd:main\n").unwrap();
+    fs::write(&list, "# known\nghost-event:*\nrefused-control:*\nherd:main\n").unwrap();
     let (list, report) = (list.to_str().unwrap(), report.to_str().unwrap());
     let more = ["--audit-exit=9", "--audit-format=json", "--audit-suppress", list, "-o", report];
-    let muted = judge("out-spin-bad.txt", &more);
+    let muted = judge("dup-ghost-bad.txt", &more);
     assert_code(&muted, 0);
     assert_eq!(stdout(&muted), "");
     let lines = fs::read_to_string(report).unwrap();
     let objects: Vec<serde_json::Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let rules: Vec<&str> = objects.iter().map(|object| object["rule"].as_str().unwrap()).collect();
     assert_eq!(rules, ["unused-suppression", "summary"]);
-    assert_eq!(objects[1]["suppressed"], 1);
+    assert_eq!(objects[1]["suppressed"], 2);
 }
 
 // The filter

@@ -17,6 +17,7 @@ use super::{ms, room};
 use crate::auditor::Context;
 use crate::finding::{Finding, Grade, Rule};
 use crate::mirror::{FileId, Registration, RegistrationId};
+use crate::world::Look;
 
 /// A shorter sleep does not count.
 const LEAST_NS: u64 = ms(5);
@@ -155,7 +156,7 @@ pub(crate) fn told(cx: &mut Context<'_>, state: &mut OfProcess, id: Registration
         return;
     }
     let (has_slept, look) = (registration.state.unread.slept_ns > 0, registration.state.unread.look);
-    if has_slept && !still_unread(cx, id) {
+    if has_slept && !still_unread(cx, id, true) {
         return;
     }
     if let Some(tally) = state.sites.of(site, fd) {
@@ -184,9 +185,10 @@ pub(crate) fn told(cx: &mut Context<'_>, state: &mut OfProcess, id: Registration
 
 /// Looks at a registration that owes: whether the bytes of the last look are still there. If they
 /// are not and no call took them, something took them that cannot be seen here.
-fn still_unread(cx: &mut Context<'_>, id: RegistrationId) -> bool {
+fn still_unread(cx: &mut Context<'_>, id: RegistrationId, is_after: bool) -> bool {
     let Some(registration) = cx.mirror.registration(id) else { return false };
-    let (fd, file, before) = (registration.fd, registration.file, registration.state.unread.look);
+    let (epfd, fd, file) = (registration.epfd, registration.fd, registration.file);
+    let before = registration.state.unread.look;
     let Some((kind, taken)) = cx.mirror.file(file).map(|file| (file.kind, file.state.unread.taken)) else {
         return false;
     };
@@ -205,6 +207,7 @@ fn still_unread(cx: &mut Context<'_>, id: RegistrationId) -> bool {
         clear(cx, id);
         return false;
     }
+    cx.world.looked(Look { epfd, fd, unread: now, is_after });
     if let Some(registration) = cx.mirror.registration_mut(id) {
         registration.state.unread.look = Some((now, taken));
     }
@@ -372,7 +375,7 @@ fn owes_at_wait(
         return true;
     }
     let is_said = unread.is_said;
-    if unread.look.is_none() && !still_unread(cx, id) {
+    if unread.look.is_none() && !still_unread(cx, id, false) {
         return false;
     }
     let Some(registration) = cx.mirror.registration_mut(id) else { return false };
@@ -428,7 +431,7 @@ pub(crate) fn tick(cx: &mut Context<'_>, state: &mut OfProcess, room: &room::OfP
             cx.look_at(begin + LEAST_NS);
             continue;
         }
-        if room.is_any_choked() || !still_unread(cx, entry.0) {
+        if room.is_any_choked() || !still_unread(cx, entry.0, false) {
             continue;
         }
         let Some(registration) = cx.mirror.registration_mut(entry.0) else { continue };
@@ -540,7 +543,7 @@ pub(crate) fn exit(cx: &mut Context<'_>, state: &mut OfProcess) {
             at += 1;
             let Some(registration) = cx.mirror.still(entry) else { continue };
             let unread = &registration.state.unread;
-            if !unread.owes || unread.is_said || unread.slept_ns < LEFT_AT_END_NS || !still_unread(cx, entry.0) {
+            if !unread.owes || unread.is_said || unread.slept_ns < LEFT_AT_END_NS || !still_unread(cx, entry.0, false) {
                 continue;
             }
             let Some(registration) = cx.mirror.registration(entry.0) else { continue };

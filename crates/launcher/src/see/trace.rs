@@ -41,6 +41,8 @@ pub struct Trace {
     /// Descriptors in words, by process.
     described: HashMap<(i32, i32), String>,
     sockets: Sockets,
+    /// The last look at a descriptor that owes a read, by process.
+    owed: HashMap<(i32, i32), (i64, bool)>,
     /// The numbers of instances.
     instances: HashSet<i32>,
 }
@@ -65,6 +67,7 @@ impl Trace {
             masks: HashMap::new(),
             described: HashMap::new(),
             sockets: Sockets::default(),
+            owed: HashMap::new(),
             instances: HashSet::new(),
         }
     }
@@ -107,6 +110,10 @@ impl Trace {
                 self.described.remove(&(of.pid, to));
             }
             Fact::Look { fd, unread, is_after, .. } if self.style.edges => {
+                // Looks during a sleep show the same.
+                if self.owed.insert((of.pid, fd), (unread, is_after)) == Some((unread, is_after)) {
+                    return;
+                }
                 let when = if is_after { "after" } else { "before" };
                 let descriptor = self.descriptor(of.pid, fd);
                 self.note(of, stamp, &format!("owed a read: {descriptor}, {unread} unread {when} a sleep"));
@@ -151,6 +158,7 @@ impl Trace {
     /// Why each edge was one.
     fn edges(&mut self, of: Of, stamp: Stamp, epfd: i32, events: &[Event]) {
         for event in events.iter().filter(|event| event.fd != NO_FD) {
+            self.owed.remove(&(of.pid, event.fd));
             let mask = self.masks.get(&(of.pid, epfd, event.fd)).copied().unwrap_or(0);
             if mask & libc::EPOLLET as u32 != 0 {
                 let (descriptor, bits) = (self.descriptor(of.pid, event.fd), epoll_bits(event.bits));
@@ -369,9 +377,11 @@ mod tests {
         let event = Event { bits: 1, fd: 4, data: 4, reason: Reason::Count };
         let (site, began_ns) = (SiteId(0), 2_000_000_000);
         let add = Fact::Control { epfd: 3, op: 1, fd: 4, events: 0x8000_0001, data: 4, errno: 0, site, began_ns };
+        let look = Fact::Look { epfd: 3, fd: 4, levels: 1, unread: 36, is_after: false };
         assert_eq!(
-            lines(style, true, &[add, wait(&[event], 0)]),
+            lines(style, true, &[add, look, look, wait(&[event], 0)]),
             "7     2.000000 epoll_ctl(3, EPOLL_CTL_ADD, 4, {events=EPOLLIN|EPOLLET, data={u32=4, u64=4}}) = 0 <0.000012>\n\
+             7     2.000012 --- owed a read: 4, 36 unread before a sleep ---\n\
              7     2.000000 epoll_wait(3, [{events=EPOLLIN, data={u32=4, u64=4}}], 8, 5) = 1 <0.000012>\n\
              7     2.000012 --- edge of 4: EPOLLIN, count of arrivals grew ---\n"
         );
