@@ -204,7 +204,8 @@ static void unread_edges_cost_looks(void)
     CHECK_EQ(wait_events(ep, QUIET_MS).n, 0);
     CHECK(GREW(samples) >= 3);
     CHECK(GREW(empty_wakeups) >= 2);
-    CHECK_EQ(GREW(sleeps), GREW(empty_wakeups) + 1);
+    /* The last sleep ends with the time-out, or, if the thread runs late, with a look after it. */
+    CHECK(GREW(sleeps) == GREW(empty_wakeups) + 1 || GREW(sleeps) == GREW(empty_wakeups));
     CHECK_EQ(GREW(timeouts), 1);
     CHECK_EQ(read_all(fd[0]), 1);
     CHECK_EQ(wait_events(ep, 0).n, 0);

@@ -3,8 +3,9 @@
 idle_count.py KIND:ROLE:PORT:GROUP…   KIND nginx or redis, ROLE test or kernel,
                                       GROUP the process group of the server
 
-It counts the context switches of all threads of all processes of the group: a thread that sleeps
-makes none. This needs no permission to trace, so it works in a container.
+It counts how often the threads of all processes of the group go to sleep, which is once after each
+wake-up (voluntary context switches; the others are those of a busy machine). This needs no
+permission to trace, so it works in a container.
 """
 
 import os
@@ -36,8 +37,8 @@ def pids(group):
 
 
 def sample(group):
-    """(context switches per thread, ticks of processor time, names of threads)"""
-    switches, ticks, names = {}, 0, {}
+    """(sleeps per thread, ticks of processor time, names of threads)"""
+    sleeps, ticks, names = {}, 0, {}
     for pid in pids(group):
         with open(f"/proc/{pid}/stat") as f:
             fields = f.read().rpartition(")")[2].split()
@@ -46,8 +47,8 @@ def sample(group):
             with open(f"/proc/{pid}/task/{thread}/status") as f:
                 status = dict(line.rstrip("\n").split(":", 1) for line in f if ":" in line)
             names[thread] = status["Name"].strip()
-            switches[thread] = int(status["voluntary_ctxt_switches"]) + int(status["nonvoluntary_ctxt_switches"])
-    return switches, ticks, names
+            sleeps[thread] = int(status["voluntary_ctxt_switches"])
+    return sleeps, ticks, names
 
 
 def ask(kind, sock):
