@@ -23,6 +23,10 @@ pub struct Record {
     /// The bytes of the ring of facts.
     room: usize,
     sites: usize,
+    /// The addresses of the lines of the maps.
+    code: Vec<(u64, u64)>,
+    /// How often the maps were read again.
+    looks: u32,
     /// Where the reader was when it was found stuck.
     stuck_at: Cell<Option<usize>>,
 }
@@ -44,7 +48,7 @@ impl Record {
         let base = base?;
         // A forked child makes a record of its own.
         let _ = sys::keep_from_children(base, bytes);
-        let record = Record { base, room, sites: 1, stuck_at: Cell::new(None) };
+        let mut record = Record { base, room, sites: 1, code: Vec::new(), looks: 0, stuck_at: Cell::new(None) };
         record.note_maps();
         record.word(word::PID).store(sys::getpid() as u64, Relaxed);
         record.word(word::RING).store(room as u64, Relaxed);
@@ -141,6 +145,7 @@ impl Record {
         if self.sites >= layout::MOST_SITES {
             return 0;
         }
+        self.note_code_of(stack);
         let at = layout::SITES + self.sites * layout::SITE;
         self.put(at, &(stack.frames().len() as u64).to_ne_bytes());
         for (index, frame) in stack.frames().iter().enumerate() {
@@ -151,19 +156,34 @@ impl Record {
         self.sites as u32 - 1
     }
 
-    /// Copies the executable lines of /proc/self/maps.
-    fn note_maps(&self) {
-        let mut at = 0;
+    /// Copies the executable lines of /proc/self/maps that are not there yet.
+    fn note_maps(&mut self) {
+        let mut at = self.word(word::MAPS).load(Relaxed) as usize;
         sys::each_line(c"/proc/self/maps", |line| {
             let is_code = line.split(|byte| *byte == b' ').nth(1).is_some_and(|access| access.get(2) == Some(&b'x'));
-            if !is_code || at + line.len() + 1 > layout::MOST_MAPS {
+            let Some(range) = range(line).filter(|_| is_code) else { return };
+            let end = at + line.len() + 1;
+            if end > layout::MOST_MAPS || self.code.contains(&range) || self.code.try_reserve(1).is_err() {
                 return;
             }
+            self.code.push(range);
             self.put(layout::MAPS + at, line);
-            self.put(layout::MAPS + at + line.len(), b"\n");
-            at += line.len() + 1;
+            self.put(layout::MAPS + end - 1, b"\n");
+            at = end;
         });
         self.word(word::MAPS).store(at as u64, Release);
+    }
+
+    /// Reads the maps again if a stack has an address outside of them, in an object that was loaded
+    /// later.
+    fn note_code_of(&mut self, stack: &Stack) {
+        /// Code that a program makes for itself is in no object, however often one looks.
+        const MOST_LOOKS: u32 = 64;
+        let is_known = |frame: &u64| self.code.iter().any(|&(from, to)| (from..to).contains(frame));
+        if self.looks < MOST_LOOKS && !stack.frames().iter().all(is_known) {
+            self.looks += 1;
+            self.note_maps();
+        }
     }
 
     /// Writes the counts.
@@ -242,6 +262,13 @@ impl Record {
     pub fn note_stuck_reader(&self) {
         self.stuck_at.set(Some(self.word(word::TAIL).load(Acquire) as usize));
     }
+}
+
+/// The addresses of a line of /proc/self/maps.
+fn range(line: &[u8]) -> Option<(u64, u64)> {
+    let text = std::str::from_utf8(line.split(|byte| *byte == b' ').next()?).ok()?;
+    let (from, to) = text.split_once('-')?;
+    Some((u64::from_str_radix(from, 16).ok()?, u64::from_str_radix(to, 16).ok()?))
 }
 
 /// Makes the file `PID.N.epv`, where N is the first number that is free.

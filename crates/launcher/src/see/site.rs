@@ -229,7 +229,8 @@ impl Names {
         if maps.0 != length {
             *maps = (length, record.maps().lines().filter_map(mapping).collect());
         }
-        let found = maps.1.iter().find(|mapping| (mapping.from..mapping.to).contains(&address));
+        // The last one: code that was loaded later can have the place of another.
+        let found = maps.1.iter().rfind(|mapping| (mapping.from..mapping.to).contains(&address));
         let Some(Mapping { from, offset, path, .. }) = found.cloned() else { return vec![Frame::default()] };
         let offset = address - from + offset;
         let module = self.modules.entry(path.clone()).or_insert_with(|| Module::load(&path));
