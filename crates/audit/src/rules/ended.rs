@@ -9,10 +9,10 @@
 use alloc::vec::Vec;
 
 use epolyfill_facts::mask::{HUP, RDHUP};
-use epolyfill_facts::{Class, Fact, NO_FD, Op, SiteId};
-use hashbrown::HashMap;
+use epolyfill_facts::{Class, Fact, Op, SiteId};
 
 use super::ms;
+use super::sites::Sites;
 use crate::auditor::Context;
 use crate::finding::{Finding, Grade, Rule};
 use crate::mirror::RegistrationId;
@@ -37,7 +37,7 @@ enum End {
 #[derive(Debug, Default)]
 pub struct OfProcess {
     pending: Vec<Pending>,
-    sites: HashMap<(SiteId, i32), Site>,
+    sites: Sites<Site>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -68,13 +68,6 @@ const LEAST_NS: u64 = ms(100);
 const LEAK: u32 = 10;
 /// The most ends that are kept in mind.
 const MOST: usize = 1024;
-
-impl OfProcess {
-    fn of(&mut self, site: SiteId, fd: i32) -> Option<&mut Site> {
-        self.sites.try_reserve(1).ok()?;
-        Some(self.sites.entry((site, if site == SiteId(0) { fd } else { NO_FD })).or_default())
-    }
-}
 
 /// A forked child: the ends are its parent's.
 pub(crate) fn start(state: &mut OfProcess) {
@@ -117,7 +110,7 @@ fn ended(cx: &mut Context<'_>, state: &mut OfProcess, id: RegistrationId, end: E
     }
     state.pending.push(Pending { registration: (id, serial), ended_ns: cx.stamp.ns, is_said: false });
     cx.tick_at(cx.stamp.ns + LONG_NS);
-    if let Some(site) = state.of(site, fd) {
+    if let Some(site) = state.sites.of(site, fd) {
         site.added_before.get_or_insert(site.added);
     }
 }
@@ -135,7 +128,7 @@ fn heeded(cx: &mut Context<'_>, state: &mut OfProcess, fd: i32) {
     }
     let registration = ids.first().and_then(|id| cx.mirror.registration(*id));
     if let Some((site, fd)) = registration.map(|one| (one.site, one.fd))
-        && let Some(site) = state.of(site, fd)
+        && let Some(site) = state.sites.of(site, fd)
     {
         site.heeded += 1;
     }
@@ -146,7 +139,7 @@ pub(crate) fn control(cx: &mut Context<'_>, state: &mut OfProcess, control: &Fac
     let Fact::Control { op, fd, errno: 0, site, .. } = *control else { return };
     match Op::from_number(op) {
         Some(Op::Add) => {
-            if let Some(site) = state.of(site, fd) {
+            if let Some(site) = state.sites.of(site, fd) {
                 site.added += 1;
             }
         }
@@ -184,7 +177,7 @@ fn conclude(cx: &mut Context<'_>, state: &mut OfProcess, least_ns: u64) {
         if pending.is_said || cx.stamp.ns.saturating_sub(pending.ended_ns) < least_ns {
             at += 1;
         } else if let Some((site, fd, end)) = kept(cx, pending.registration) {
-            if let Some(site) = state.of(site, fd) {
+            if let Some(site) = state.sites.of(site, fd) {
                 site.kept += 1;
                 site.hung_up += u32::from(end == End::HungUp);
             }
@@ -200,7 +193,7 @@ fn conclude(cx: &mut Context<'_>, state: &mut OfProcess, least_ns: u64) {
         let (site, fd) = (registration.site, registration.fd);
         let Some(end) = cx.mirror.file(registration.file).and_then(|file| file.state.ended.ended) else { continue };
         let finding = cx.finding(Rule::EndUnheeded, Grade::Suspect, registration);
-        let Some(site) = state.of(site, fd).copied() else { continue };
+        let Some(site) = state.sites.of(site, fd).copied() else { continue };
         let added = site.added - site.added_before.unwrap_or(0);
         let is_growing = site.kept >= LEAK && added >= LEAK;
         if pending.is_said || (age < LONG_NS && !is_growing) {

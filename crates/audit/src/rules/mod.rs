@@ -16,6 +16,7 @@ pub mod oneshot;
 pub mod pace;
 pub mod room;
 pub mod share;
+mod sites;
 pub mod sleep;
 pub mod spins;
 pub mod stale;
@@ -73,6 +74,7 @@ pub struct OfInstance {
     pub(crate) ghosts: ghosts::OfInstance,
     pub(crate) numbers: numbers::OfInstance,
     pub(crate) oneshot: oneshot::OfInstance,
+    pub(crate) sleep: sleep::OfInstance,
     pub(crate) unread: unread::OfInstance,
 }
 
@@ -234,7 +236,7 @@ pub(crate) fn after_control(cx: &mut Context<'_>, state: &mut OfProcess, control
     oneshot::modified(cx, &mut state.oneshot, id);
     room::modified(cx, id);
     unread::modified(cx, id);
-    unread::added(cx, id);
+    sleep::added(cx, id);
 }
 
 /// A number is about to be closed; the mirror still has it.

@@ -6,10 +6,9 @@
 use alloc::vec::Vec;
 
 use epolyfill_facts::mask::{IN, OUT};
-use epolyfill_facts::{NO_FD, SiteId};
-use hashbrown::HashMap;
 
-use super::{ms, room};
+use super::sites::Sites;
+use super::{ms, room, sleep};
 use crate::auditor::Context;
 use crate::finding::{Finding, Grade, Rule};
 use crate::mirror::{FileId, RegistrationId};
@@ -63,14 +62,7 @@ struct Habit {
 /// The habits of the sites.
 #[derive(Debug, Default)]
 pub struct OfProcess {
-    sites: HashMap<(SiteId, i32), Habit>,
-}
-
-impl OfProcess {
-    fn of(&mut self, site: SiteId, fd: i32) -> Option<&mut Habit> {
-        self.sites.try_reserve(1).ok()?;
-        Some(self.sites.entry((site, if site == SiteId(0) { fd } else { NO_FD })).or_default())
-    }
+    sites: Sites<Habit>,
 }
 
 /// A forked child: the parent has the events, too.
@@ -120,7 +112,7 @@ pub(crate) fn modified(cx: &mut Context<'_>, state: &mut OfProcess, id: Registra
     let (site, fd, is_listed) = (registration.site, registration.fd, registration.state.oneshot.is_listed);
     let before = core::mem::take(&mut registration.state.oneshot);
     registration.state.oneshot.is_listed = is_listed;
-    if let (Some(spent), Some(habit)) = (before.spent_ns, state.of(site, fd)) {
+    if let (Some(spent), Some(habit)) = (before.spent_ns, state.sites.of(site, fd)) {
         let is_at_once = before.holder == Some(tid) && now.saturating_sub(spent) <= HABIT_NS;
         *(if is_at_once { &mut habit.at_once } else { &mut habit.otherwise }) += 1;
     }
@@ -130,7 +122,7 @@ pub(crate) fn modified(cx: &mut Context<'_>, state: &mut OfProcess, id: Registra
 pub(crate) fn ended(cx: &mut Context<'_>, state: &mut OfProcess, id: RegistrationId) {
     let Some(registration) = cx.mirror.registration(id) else { return };
     if registration.state.oneshot.high_ns.is_some()
-        && let Some(habit) = state.of(registration.site, registration.fd)
+        && let Some(habit) = state.sites.of(registration.site, registration.fd)
     {
         habit.otherwise += 1;
     }
@@ -172,8 +164,7 @@ pub(crate) fn before_wait(cx: &mut Context<'_>) {
 /// A thread sleeps on an instance, which has no event for it.
 pub(crate) fn tick(cx: &mut Context<'_>, state: &mut OfProcess, room: &room::OfProcess, instance: FileId) {
     let Some(thread) = cx.mirror.thread(cx.stamp.tid) else { return };
-    let is_clocked = thread.state.sleep.timeout_ns >= 0
-        || cx.mirror.instance(instance).is_some_and(|instance| instance.state.unread.has_timer());
+    let is_clocked = sleep::is_clocked(cx, instance, thread.state.sleep.timeout_ns);
     look(cx, (state, room), instance, if is_clocked { HIGH_CLOCKED_NS } else { HIGH_NS });
 }
 
@@ -217,11 +208,8 @@ fn look(cx: &mut Context<'_>, state: (&mut OfProcess, &room::OfProcess), instanc
 
 /// Whether a registration is ready, while nothing is done about it.
 fn is_high(cx: &mut Context<'_>, id: RegistrationId, instance: FileId) -> bool {
-    let is_busy = |(tid, thread): (i32, &crate::Thread)| {
-        // The thread that ends the process is not in a wait.
-        thread.instance == Some(instance) && thread.waits_since_ns.is_none() && tid != cx.stamp.tid
-    };
-    if cx.mirror.threads().any(is_busy) {
+    // The thread that ends the process is not in a wait.
+    if !sleep::all_others(cx, instance, Some(cx.stamp.tid)) {
         return false;
     }
     let Some(registration) = cx.mirror.registration(id) else { return false };
@@ -246,7 +234,7 @@ fn high(cx: &mut Context<'_>, (state, room): (&mut OfProcess, &room::OfProcess),
     let high_ns = *oneshot.high_ns.get_or_insert(now);
     let (spent_ns, known, is_clean) = (oneshot.spent_ns.unwrap_or(now), oneshot.grade, oneshot.is_clean);
     let (fd, site, file, bits) = (registration.fd, registration.site, registration.file, oneshot.bits);
-    let Some(habit) = state.of(site, fd).copied() else { return };
+    let Some(habit) = state.sites.of(site, fd).copied() else { return };
     if now.saturating_sub(high_ns) < HIGH_NS || habit.otherwise > 0 {
         return;
     }

@@ -1,9 +1,8 @@
 //! What a program does after it slept on something: it goes on when the same thing is reported once
 //! more (late), or of its own accord (resumed). A site that resumes once does so on purpose.
 
+use epolyfill_facts::Kind;
 use epolyfill_facts::mask::{INPUT, OUT, RDHUP};
-use epolyfill_facts::{Kind, NO_FD, SiteId};
-use hashbrown::HashMap;
 
 use super::ms;
 use crate::auditor::Context;
@@ -18,18 +17,6 @@ pub(crate) struct Tally {
     pub resumed: u32,
     /// Reports.
     pub reports: u64,
-}
-
-/// The sleeps of each site, or of each descriptor whose site is not known.
-#[derive(Debug, Default)]
-pub(crate) struct Tallies(HashMap<(SiteId, i32), Tally>);
-
-impl Tallies {
-    /// The tally of a registration's site; `None` for want of memory.
-    pub fn of(&mut self, site: SiteId, fd: i32) -> Option<&mut Tally> {
-        self.0.try_reserve(1).ok()?;
-        Some(self.0.entry((site, if site == SiteId(0) { fd } else { NO_FD })).or_default())
-    }
 }
 
 /// A report that ended a sleep.

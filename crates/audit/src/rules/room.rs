@@ -7,7 +7,9 @@ use epolyfill_facts::{Call, Class, Fact, Kind, SiteId, errno};
 use hashbrown::HashMap;
 
 use super::ms;
-use super::pace::{Again, Tallies};
+use super::pace::{Again, Tally};
+use super::sites::Sites;
+use super::sleep;
 use crate::auditor::Context;
 use crate::finding::{Finding, Grade, Rule};
 use crate::mirror::{FileId, RegistrationId};
@@ -55,7 +57,7 @@ pub struct OfRegistration {
 pub struct OfProcess {
     choked: u32,
     owing: Vec<(RegistrationId, u64)>,
-    sites: Tallies,
+    sites: Sites<Tally>,
     /// Writes that followed such a report at once.
     habits: HashMap<SiteId, u32>,
 }
@@ -237,12 +239,6 @@ fn unlist(cx: &mut Context<'_>, (id, serial): (RegistrationId, u64)) {
     }
 }
 
-/// Every thread that waits on the instance is in a wait.
-fn all_sleep(cx: &Context<'_>, instance: FileId) -> bool {
-    cx.mirror.instance(instance).is_some_and(|instance| instance.waiting > 0)
-        && cx.mirror.threads().all(|(_, thread)| thread.instance != Some(instance) || thread.waits_since_ns.is_some())
-}
-
 /// A sleep on an instance goes on.
 ///
 /// `numbers` of [`Rule::SleptRoom`]: when room was reported (CLOCK_MONOTONIC, ns); the bytes that
@@ -257,7 +253,8 @@ pub(crate) fn tick(cx: &mut Context<'_>, state: &mut OfProcess, instance: FileId
         let (Some(told_ns), Some(since), None) = (room.told_ns, room.since_ns, room.again) else { continue };
         if registration.instance != instance
             || registration.is_ghost
-            || !all_sleep(cx, instance)
+            || cx.mirror.instance(instance).is_none_or(|instance| instance.waiting == 0)
+            || !sleep::all_others(cx, instance, None)
             || room.grade == Some(Grade::Fault)
         {
             continue;

@@ -9,7 +9,8 @@ use alloc::vec::Vec;
 
 use epolyfill_facts::mask::INPUT;
 
-use super::pace::{Again, Tallies};
+use super::pace::{Again, Tally};
+use super::sites::Sites;
 use super::{ms, room};
 use crate::auditor::Context;
 use crate::finding::{Finding, Grade, Rule};
@@ -26,7 +27,7 @@ const MOST: usize = 64;
 #[derive(Debug, Default)]
 pub struct OfProcess {
     pending: Vec<Pending>,
-    sites: Tallies,
+    sites: Sites<Tally>,
 }
 
 /// A connection whose last read left decrypted bytes.

@@ -5,18 +5,25 @@
 //! bytes are unread, a look in the middle proves the sleep, and what ends it decides
 //! (see `pace.rs`).
 
+mod left;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use left::exit;
+
 use alloc::vec::Vec;
 
 use epolyfill_facts::flags::{MSG_ERRQUEUE, MSG_OOB, MSG_PEEK};
-use epolyfill_facts::mask::{IN, INPUT};
+use epolyfill_facts::mask::INPUT;
 use epolyfill_facts::{Call, Class, Fact, Kind, NO_FD, errno};
 use hashbrown::HashMap;
 
-use super::pace::{Again, Tallies};
+use super::pace::{Again, Tally};
+use super::sites::Sites;
 use super::{ms, room};
 use crate::auditor::Context;
-use crate::finding::{Finding, Grade, Rule};
-use crate::mirror::{FileId, Registration, RegistrationId};
+use crate::finding::Grade;
+use crate::mirror::{FileId, RegistrationId};
 use crate::world::Look;
 
 /// A shorter sleep does not count.
@@ -77,20 +84,12 @@ pub struct OfRegistration {
 #[derive(Debug, Default)]
 pub struct OfInstance {
     owing: Vec<(RegistrationId, u64)>,
-    has_timer: bool,
-}
-
-impl OfInstance {
-    /// Whether a timer is registered, which can pace the program.
-    pub(crate) fn has_timer(&self) -> bool {
-        self.has_timer
-    }
 }
 
 /// The sleeps of the process.
 #[derive(Debug, Default)]
 pub struct OfProcess {
-    sites: Tallies,
+    sites: Sites<Tally>,
     /// The listener of each accepted connection.
     accepted: HashMap<i32, (FileId, u64)>,
 }
@@ -235,17 +234,6 @@ pub(crate) fn modified(cx: &mut Context<'_>, id: RegistrationId) {
     clear(cx, id);
 }
 
-/// A timer is registered: its instance may be paced by it.
-pub(crate) fn added(cx: &mut Context<'_>, id: RegistrationId) {
-    let Some(registration) = cx.mirror.registration(id) else { return };
-    let instance = registration.instance;
-    if cx.mirror.file(registration.file).is_some_and(|file| file.kind == Kind::Timerfd)
-        && let Some(instance) = cx.mirror.instance_mut(instance)
-    {
-        instance.state.unread.has_timer = true;
-    }
-}
-
 /// A read or an accept.
 pub(crate) fn call(cx: &mut Context<'_>, state: &mut OfProcess, id: FileId, fact: &Fact<'_>) {
     let Fact::Call { call, fd, asked, answer, flags, began_ns, .. } = *fact else { return };
@@ -302,7 +290,7 @@ fn read(cx: &mut Context<'_>, state: &mut OfProcess, id: RegistrationId, fd: i32
     let tally = *tally;
     if tally.resumed == 0 && tally.late >= LATE {
         let count = if tally.late == LATE { u64::from(LATE) } else { 1 };
-        report(cx, id, Grade::Fault, count, tally.reports, End::Late);
+        left::report(cx, id, Grade::Fault, count, tally.reports, End::Late);
     }
 }
 
@@ -436,77 +424,8 @@ pub(crate) fn tick(cx: &mut Context<'_>, state: &mut OfProcess, room: &room::OfP
         }
         let Some(registration) = cx.mirror.registration_mut(entry.0) else { continue };
         registration.state.unread.is_proved = true;
-        left(cx, state, entry.0, timeout_ns);
+        left::look(cx, state, entry.0, timeout_ns);
     }
-}
-
-/// Reports bytes that are left for long.
-fn left(cx: &mut Context<'_>, state: &mut OfProcess, id: RegistrationId, timeout_ns: i64) {
-    let now = cx.stamp.ns;
-    let Some(registration) = cx.mirror.registration(id) else { return };
-    let Some(file) = cx.mirror.file(registration.file) else { return };
-    let unread = &registration.state.unread;
-    let slept = unread.slept_ns + unread.since_ns.map_or(0, |since| now.saturating_sub(since));
-    let is_clocked = timeout_ns >= 0
-        || cx.mirror.instance(registration.instance).is_some_and(|instance| instance.state.unread.has_timer);
-    let limit = if is_stream(file.kind) || is_clocked { LEFT_STREAM_NS } else { LEFT_NS };
-    if slept < limit {
-        cx.look_at(now + LOOK_NS.min(limit - slept));
-        return;
-    }
-    let grade = grade_of_left(cx, registration);
-    say_left(cx, state, id, grade, End::Left);
-}
-
-/// A queue of connections that the program has left, having taken one per report, is a fault:
-/// it is not paced by the number of connections, which are none, or not counted yet.
-fn grade_of_left(cx: &Context<'_>, registration: &Registration) -> Grade {
-    let Some(file) = cx.mirror.file(registration.file) else { return Grade::Suspect };
-    let (unread, of_file) = (&registration.state.unread, &file.state.unread);
-    let is_fault = is_listener(file.kind)
-        && unread.accepts > 0
-        && unread.last == 1
-        && (of_file.alive == 0 || (unread.accepts == 1 && !of_file.is_drained));
-    if is_fault { Grade::Fault } else { Grade::Suspect }
-}
-
-fn say_left(cx: &mut Context<'_>, state: &mut OfProcess, id: RegistrationId, grade: Grade, end: End) {
-    let Some(registration) = cx.mirror.registration_mut(id) else { return };
-    registration.state.unread.is_said = true;
-    let Some(tally) = state.sites.of(registration.site, registration.fd) else { return };
-    let tally = *tally;
-    if tally.resumed == 0 {
-        report(cx, id, grade, 1, tally.reports, end);
-    }
-}
-
-/// `numbers` of [`Rule::SleptEdge`]:
-/// 0. when the read was reported to be due (CLOCK_MONOTONIC, ns);
-/// 1. bytes, or of a listener connections, that were taken between that and the sleep;
-/// 2. the last read before the sleep: 0 there was none, 1 it got all it asked for, 2 less, or a
-///    negative errno;
-/// 3. bytes or connections that the sleep was on;
-/// 4. how often input was reported at this site;
-/// 5. how it ended: 0 they were read with the next report, 1 they are still unread, 2 the
-///    descriptor is closed, 3 the process ends.
-///
-/// `worst_ns` is the longest sleep.
-fn report(cx: &mut Context<'_>, id: RegistrationId, grade: Grade, count: u64, reports: u64, end: End) {
-    let Some(registration) = cx.mirror.registration(id) else { return };
-    let unread = &registration.state.unread;
-    let current = unread.since_ns.filter(|_| unread.is_proved).map_or(0, |since| cx.stamp.ns.saturating_sub(since));
-    let worst_ns = unread.longest_ns.max(current);
-    let left = unread.look.map_or(0, |(unread, _)| unread);
-    let numbers = [
-        unread.told_ns.cast_signed(),
-        unread.got.cast_signed(),
-        unread.last,
-        left.cast_signed(),
-        reports.cast_signed(),
-        end as i64,
-    ];
-    let finding = Finding { bits: IN, count, worst_ns, numbers, ..cx.finding(Rule::SleptEdge, grade, registration) };
-    cx.report(finding);
 }
 
 /// A number is closed.
@@ -523,7 +442,7 @@ pub(crate) fn close(cx: &mut Context<'_>, state: &mut OfProcess, fd: i32) {
         let Some(registration) = cx.mirror.registration(id) else { continue };
         let unread = &registration.state.unread;
         if registration.fd == fd && unread.owes && !unread.is_said && unread.slept_ns >= LEFT_NS {
-            say_left(cx, state, id, Grade::Suspect, End::Closed);
+            left::say(cx, state, id, Grade::Suspect, End::Closed);
         }
     }
 }
@@ -532,319 +451,5 @@ pub(crate) fn close(cx: &mut Context<'_>, state: &mut OfProcess, fd: i32) {
 pub(crate) fn duplicated(state: &mut OfProcess, from: i32) {
     if from != NO_FD {
         state.accepted.remove(&from);
-    }
-}
-
-/// The process ends.
-pub(crate) fn exit(cx: &mut Context<'_>, state: &mut OfProcess) {
-    for instance in cx.mirror.instance_ids() {
-        let mut at = 0;
-        while let Some(&entry) = cx.mirror.instance(instance).and_then(|i| i.state.unread.owing.get(at)) {
-            at += 1;
-            let Some(registration) = cx.mirror.still(entry) else { continue };
-            let unread = &registration.state.unread;
-            if !unread.owes || unread.is_said || unread.slept_ns < LEFT_AT_END_NS || !still_unread(cx, entry.0, false) {
-                continue;
-            }
-            let Some(registration) = cx.mirror.registration(entry.0) else { continue };
-            let grade = grade_of_left(cx, registration);
-            say_left(cx, state, entry.0, grade, End::Exit);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use epolyfill_facts::{Call, Kind, Op};
-    use std::vec::Vec;
-
-    use crate::rules::testing::Story;
-    use crate::{Grade, Rule};
-    use epolyfill_facts::mask::{EDGE, IN, OUT, RDHUP};
-
-    const SLEPT: (Rule, Grade) = (Rule::SleptEdge, Grade::Fault);
-    const SUSPECT: (Rule, Grade) = (Rule::SleptEdge, Grade::Suspect);
-
-    fn story(kind: Kind) -> Story {
-        let mut story = Story::new();
-        story.world.kinds.insert(5, kind);
-        story.create(3);
-        story.add(3, 5, IN | EDGE | RDHUP);
-        story
-    }
-
-    /// A report, one read of 64 bytes, and a sleep on the rest until the next message of 100 bytes.
-    fn round(story: &mut Story, timeout_ns: i64, left: u64, ms: u64) {
-        story.reports(3, &[(5, IN)]);
-        story.call(Call::Recvfrom, 5, 64, 64);
-        story.world.unread.insert(5, left);
-        story.waits(3, timeout_ns);
-        story.pass_ms(ms);
-        story.world.unread.insert(5, left + 100);
-    }
-
-    #[test]
-    fn slept_edge_bad_is_a_fault_at_the_second_late_read() {
-        let mut story = story(Kind::UnixStream);
-        story.waits(3, -1);
-        round(&mut story, -1, 36, 300);
-        round(&mut story, -1, 72, 1);
-        round(&mut story, -1, 8, 300);
-        assert_eq!(story.findings(), []);
-        round(&mut story, -1, 44, 300);
-        assert_eq!(story.findings(), [SLEPT]);
-        let finding = story.auditor.findings()[0];
-        assert_eq!((finding.count, finding.fd, finding.numbers[1..].to_vec()), (2, 5, [64, 1, 8, 4, 0].to_vec()));
-        round(&mut story, -1, 80, 300);
-        assert_eq!(story.auditor.findings()[0].count, 3);
-    }
-
-    #[test]
-    fn a_wait_that_returns_late_with_the_edge_of_the_bytes_is_no_sleep() {
-        let mut story = story(Kind::Tcp);
-        story.waits(3, -1);
-        for _ in 0..10 {
-            // More comes after the read. The thread is without a processor for long in the wait,
-            // which has the event.
-            story.reports(3, &[(5, IN)]);
-            story.call(Call::Recvfrom, 5, 1024, 51);
-            story.world.unread.insert(5, 51);
-            story.waits(3, -1);
-            story.ns += 20_000_000;
-        }
-        assert_eq!(story.findings(), []);
-    }
-
-    #[test]
-    fn slept_edge_good_and_a_short_read_that_empties_are_no_finding() {
-        for last in [(Call::Recvfrom, 64, -11), (Call::Recvfrom, 64, 36)] {
-            let mut story = story(Kind::UnixStream);
-            story.waits(3, -1);
-            for _ in 0..6 {
-                story.reports(3, &[(5, IN)]);
-                story.call(Call::Recvfrom, 5, 64, 64);
-                story.call(last.0, 5, last.1, last.2);
-                story.world.unread.insert(5, 0);
-                story.waits(3, -1);
-                story.pass_ms(300);
-                story.world.unread.insert(5, 100);
-            }
-            assert_eq!(story.findings(), []);
-        }
-    }
-
-    #[test]
-    fn short_reads_that_leave_bytes_are_late_like_full_ones() {
-        let mut story = story(Kind::Tty);
-        story.waits(3, -1);
-        for _ in 0..3 {
-            story.reports(3, &[(5, IN)]);
-            story.call(Call::Read, 5, 1024, 5);
-            story.world.unread.insert(5, 200);
-            story.waits(3, -1);
-            story.pass_ms(100);
-            story.world.unread.insert(5, 300);
-        }
-        assert_eq!(story.findings(), [SLEPT]);
-    }
-
-    #[test]
-    fn paused_edge_reads_on_by_its_own_clock() {
-        let mut story = story(Kind::UnixStream);
-        story.waits(3, -1);
-        for turn in 0..20 {
-            // A report in the pause, of which one time in four the end of the pause is seen at once.
-            story.reports(3, &[(5, IN)]);
-            if turn % 4 != 0 {
-                story.waits(3, 7_000_000);
-                story.pass_ms(7);
-                story.reports(3, &[]);
-            }
-            story.call(Call::Recvfrom, 5, 1000, 1000);
-            story.world.unread.insert(5, 700);
-            story.waits(3, 20_000_000);
-            story.pass_ms(19);
-            story.world.unread.insert(5, 1400);
-        }
-        assert_eq!(story.findings(), []);
-        assert_eq!((story.auditor.summary().resumed_sites, story.auditor.summary().resumed_reads), (1, 15));
-    }
-
-    #[test]
-    fn proxy_edge_waits_for_its_other_side() {
-        let mut story = story(Kind::UnixStream);
-        story.world.kinds.insert(6, Kind::UnixStream);
-        story.add(3, 6, OUT | EDGE);
-        story.waits(3, -1);
-        for _ in 0..5 {
-            story.reports(3, &[(5, IN)]);
-            story.call(Call::Read, 5, 16384, 16384);
-            story.call(Call::Sendto, 6, 16384, 10000);
-            story.call(Call::Sendto, 6, 6384, -11);
-            story.world.unread.insert(5, 1000);
-            story.waits(3, -1);
-            story.pass_ms(40);
-            story.world.unread.insert(5, 2000);
-            story.reports(3, &[(5, IN)]);
-            story.waits(3, -1);
-            story.pass_ms(40);
-            story.reports(3, &[(6, OUT)]);
-            story.call(Call::Sendto, 6, 6384, 6384);
-            story.waits(3, -1);
-        }
-        assert_eq!(story.findings(), []);
-    }
-
-    #[test]
-    fn wake_edge_is_never_owed() {
-        let mut story = story(Kind::Eventfd);
-        story.world.unread.insert(5, 1);
-        for _ in 0..10 {
-            story.waits(3, -1);
-            story.pass_ms(1500);
-            story.reports(3, &[(5, IN)]);
-        }
-        assert_eq!(story.findings(), []);
-    }
-
-    /// A burst of three connections, of which `accepts` are taken.
-    fn burst(kind: Kind, accepts: i64, timeout_ns: i64) -> Story {
-        let mut story = story(kind);
-        story.waits(3, timeout_ns);
-        story.reports(3, &[(5, IN)]);
-        for accepted in 0..accepts {
-            story.call(Call::Accept, 5, 0, 10 + accepted);
-        }
-        story.world.unread.insert(5, 2);
-        story.waits(3, timeout_ns);
-        story
-    }
-
-    #[test]
-    fn a_queue_of_connections_that_is_left_after_one_accept_is_a_fault() {
-        let mut story = burst(Kind::TcpListener, 1, -1);
-        story.pass_ms(900);
-        assert_eq!(story.findings(), []);
-        story.pass_ms(200);
-        assert_eq!(story.findings(), [SLEPT]);
-        assert_eq!(story.auditor.findings()[0].numbers[1..], [1, 1, 2, 1, 1]);
-        story.pass_ms(5000);
-        assert_eq!(story.auditor.findings()[0].count, 1);
-    }
-
-    #[test]
-    fn a_queue_that_is_left_at_exit_is_a_fault() {
-        let mut story = burst(Kind::TcpListener, 1, 2_000_000_000);
-        story.pass_ms(400);
-        story.reports(3, &[]);
-        story.fact(epolyfill_facts::Fact::Exit { status: 0 });
-        assert_eq!(story.findings(), [SLEPT]);
-    }
-
-    #[test]
-    fn one_accept_for_each_report_is_late() {
-        let mut story = story(Kind::TcpListener);
-        story.waits(3, -1);
-        for client in 0..4 {
-            story.reports(3, &[(5, IN)]);
-            story.call(Call::Accept, 5, 0, 10 + client);
-            story.world.unread.insert(5, 3);
-            story.waits(3, -1);
-            story.pass_ms(50);
-            story.world.unread.insert(5, 4);
-        }
-        assert_eq!(story.findings(), [SLEPT]);
-    }
-
-    #[test]
-    fn a_limit_of_connections_paces_a_queue() {
-        let mut story = burst(Kind::TcpListener, 2, -1);
-        story.pass_ms(3500);
-        assert_eq!(story.findings(), [SUSPECT]);
-        let mut never = burst(Kind::TcpListener, 0, -1);
-        never.pass_ms(3500);
-        assert_eq!(never.findings(), [SUSPECT]);
-    }
-
-    #[test]
-    fn a_queue_is_left_at_the_limit_of_descriptors() {
-        let mut story = burst(Kind::TcpListener, 0, -1);
-        story.reports(3, &[(5, IN)]);
-        story.call(Call::Accept, 5, 0, -24);
-        story.waits(3, -1);
-        story.pass_ms(1500);
-        assert_eq!(story.findings(), [SUSPECT]);
-        assert_eq!(story.auditor.findings()[0].numbers[2], -24);
-    }
-
-    #[test]
-    fn a_stream_that_is_left_is_a_suspect_after_three_seconds() {
-        let mut story = story(Kind::Tcp);
-        story.waits(3, -1);
-        round(&mut story, -1, 36, 2900);
-        assert_eq!(story.findings(), []);
-        story.pass_ms(300);
-        assert_eq!(story.findings(), [SUSPECT]);
-    }
-
-    #[test]
-    fn bytes_that_vanish_make_a_descriptor_foreign() {
-        let mut story = story(Kind::Tcp);
-        story.waits(3, -1);
-        round(&mut story, -1, 36, 0);
-        story.world.unread.insert(5, 20);
-        story.pass_ms(5000);
-        assert_eq!((story.findings(), story.auditor.summary().foreign), (Vec::new(), 1));
-    }
-
-    #[test]
-    fn a_level_or_a_mask_that_is_set_anew_owes_nothing() {
-        let mut level = Story::new();
-        level.create(3);
-        level.add(3, 5, IN);
-        let mut anew = story(Kind::Tcp);
-        for story in [&mut level, &mut anew] {
-            story.waits(3, -1);
-            for _ in 0..4 {
-                story.reports(3, &[(5, IN)]);
-                story.call(Call::Recvfrom, 5, 64, 64);
-                story.control(3, Op::Mod, 5, story.auditor.mirror().registration(0).map_or(0, |r| r.events), 0);
-                story.world.unread.insert(5, 36);
-                story.waits(3, -1);
-                story.pass_ms(5000);
-            }
-            assert_eq!(story.findings(), []);
-        }
-    }
-
-    #[test]
-    fn a_worker_that_reads_is_of_the_programs_own_accord() {
-        let mut story = story(Kind::Tcp);
-        story.waits(3, -1);
-        for _ in 0..4 {
-            story.reports(3, &[(5, IN)]);
-            story.world.unread.insert(5, 100);
-            story.waits(3, -1);
-            story.pass_ms(20);
-            story.reports(3, &[(5, IN)]);
-            story.tid = 2;
-            story.call(Call::Recvfrom, 5, 64, 64);
-            story.tid = 1;
-            story.waits(3, -1);
-            story.pass_ms(20);
-        }
-        assert_eq!(story.findings(), []);
-    }
-
-    #[test]
-    fn a_sleep_while_another_thread_holds_the_report_does_not_count() {
-        let mut story = story(Kind::Tcp);
-        story.waits(3, -1);
-        story.reports(3, &[(5, IN)]);
-        story.world.unread.insert(5, 100);
-        story.tid = 2;
-        story.waits(3, -1);
-        story.pass_ms(5000);
-        assert_eq!(story.findings(), []);
     }
 }
