@@ -4,7 +4,8 @@
   audit.py LAUNCHER POLLER SOURCE PROGRAM
 
 The source says what is to be found: "// audit: GRADE RULE FUNCTION" for each finding above a note,
-or "// audit: nothing". The library is the one that EPOLYFILL_LIBRARY names.
+or "// audit: nothing"; and "// status: N" if its exit status is not 7. The library is the one that
+EPOLYFILL_LIBRARY names.
 """
 
 import json
@@ -25,10 +26,13 @@ def fail(why, output):
 
 
 def expected(source):
+    """The findings, and the exit status."""
     with open(source) as text:
-        lines = re.findall(r"^// audit: (.*)$", text.read(), re.M)
+        text = text.read()
+    lines = re.findall(r"^// audit: (.*)$", text, re.M)
     assert lines, f"{source} does not say what is to be found"
-    return [tuple(line.split()) for line in lines if line != "nothing"]
+    status = re.search(r"^// status: (\d+)$", text, re.M)
+    return [tuple(line.split()) for line in lines if line != "nothing"], int(status.group(1)) if status else 7
 
 
 def run(launcher, poller, program, directory, stderr, arguments=(), wish="--audit"):
@@ -143,10 +147,10 @@ def with_facts(launcher, poller, program, directory, wanted, status):
 
 def main():
     launcher, poller, source, program = sys.argv[1:]
-    wanted = expected(source)
+    wanted, status = expected(source)
     with tempfile.TemporaryDirectory() as directory:
         done = run(launcher, poller, program, directory, subprocess.PIPE)
-        if done.returncode not in (7, -signal.SIGKILL):
+        if done.returncode not in (status, -signal.SIGKILL):
             fail(f"the program ended with {done.returncode}", done.stderr)
         compare(done.stderr, wanted)
         # What is made of the findings does not depend on the poller.
