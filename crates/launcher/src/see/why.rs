@@ -74,20 +74,41 @@ pub fn explain(pid: i32) -> Result<String, Failure> {
     let descriptors = Descriptors::of(pid).map_err(|errno| {
         Failure::own(format!("the descriptors of process {pid} cannot be copied: {}", reason(errno)))
     })?;
-    let records = reader.records();
-    let threads = threads::of(pid);
-    let mut instances = of_library(&reader, &records, &threads);
-    instances.extend(of_kernel(&target, &threads));
-    for instance in &mut instances {
-        for registration in &mut instance.registrations {
-            registration.look = descriptors.look(registration.item.via);
+    let time = monotonic();
+    let before = survey(&target, &reader, &descriptors);
+    std::thread::sleep(BETWEEN);
+    let mut survey = survey(&target, &reader, &descriptors);
+    for earlier in before.instances {
+        if let Some(instance) = survey.instances.iter_mut().find(|instance| instance.number == earlier.number) {
+            instance.compare(earlier, time);
         }
     }
     let now = monotonic();
     let head = format!("process {pid} ({}): epolyfill {}, {}\n", target.name, library.release, library.path);
-    let mut why: Vec<String> = instances.iter().flat_map(|instance| instance.verdicts(now)).collect();
-    why.extend(away::sentences(&records, &instances, &threads, &descriptors));
-    Ok(page(head, &records, &instances, why, now))
+    let mut why: Vec<String> = survey.instances.iter().flat_map(|instance| instance.verdicts(now)).collect();
+    why.extend(away::sentences(&survey.records, &survey.instances, &survey.threads, &descriptors));
+    Ok(page(head, &survey.records, &survey.instances, why, now))
+}
+
+/// The time between two looks at the process.
+const BETWEEN: Duration = Duration::from_millis(100);
+
+/// A look at all of the process.
+struct Survey {
+    records: Records,
+    threads: Vec<Thread>,
+    instances: Vec<Explained>,
+}
+
+fn survey(target: &Target, reader: &Reader<'_, OfProcess>, descriptors: &Descriptors) -> Survey {
+    let records = reader.records();
+    let threads = threads::of(target.pid);
+    let mut instances = of_library(reader, &records, &threads);
+    instances.extend(of_kernel(target, &threads));
+    for registration in instances.iter_mut().flat_map(|instance| &mut instance.registrations) {
+        registration.look = descriptors.look(registration.item.via);
+    }
+    Survey { records, threads, instances }
 }
 
 fn monotonic() -> u64 {
@@ -104,9 +125,11 @@ fn page(head: String, records: &Records, instances: &[Explained], mut why: Vec<S
     if instances.is_empty() {
         why.push("the process has no epoll instance".to_owned());
     } else if why.is_empty() {
-        why.push(
-            "everything that is ready was reported, or is about to be; the loop waits for the next event".to_owned(),
-        );
+        let progress = instances.iter().filter_map(|instance| instance.progress(now)).next();
+        why.push(match progress {
+            Some(progress) => format!("the loop works: {progress}"),
+            None => "everything that is ready was reported; the loop waits for the next event".to_owned(),
+        });
     }
     for sentence in why {
         let _ = writeln!(text, "why: {sentence}");

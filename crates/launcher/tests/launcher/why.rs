@@ -76,6 +76,66 @@ fn a_slept_edge_is_explained_in_one_command() {
 }
 
 #[test]
+fn a_loop_that_spins_is_explained_by_what_is_always_ready() {
+    let room = room("why_spin");
+    let source = r#"
+        #include <sys/epoll.h>
+        #include <sys/socket.h>
+        #include <unistd.h>
+        int main(void) {
+            int ends[2], loop = epoll_create1(0);
+            struct epoll_event event = { .events = EPOLLIN | EPOLLOUT };
+            socketpair(AF_UNIX, SOCK_STREAM, 0, ends);
+            epoll_ctl(loop, EPOLL_CTL_ADD, ends[0], &event);
+            write(1, "ready\n", 6);
+            for (;;) epoll_wait(loop, &event, 1, -1);
+        }"#;
+    let program = compile(&room, "spin", source, &["-w"]);
+    let running = Running::start(launcher(["--poller=poll"]).arg(&program));
+    let text = explained(&running.id(), "hardly sleeps");
+    assert!(text.contains("ready before and after: descriptor 4 (unix stream) OUT\n"), "{text}");
+}
+
+#[test]
+fn a_loop_that_reads_all_is_not_accused() {
+    let room = room("why_works");
+    let source = r#"
+        #include <sys/epoll.h>
+        #include <sys/prctl.h>
+        #include <sys/socket.h>
+        #include <signal.h>
+        #include <unistd.h>
+        int main(void) {
+            int ends[2], loop = epoll_create1(0);
+            struct epoll_event event = { .events = EPOLLIN | EPOLLET };
+            char bytes[64] = "";
+            socketpair(AF_UNIX, SOCK_STREAM, 0, ends);
+            epoll_ctl(loop, EPOLL_CTL_ADD, ends[0], &event);
+            if (fork() == 0) {
+                prctl(PR_SET_PDEATHSIG, SIGKILL);
+                for (;;) {
+                    write(ends[1], bytes, sizeof bytes);
+                    usleep(100);
+                }
+            }
+            write(1, "ready\n", 6);
+            for (;;) {
+                epoll_wait(loop, &event, 1, -1);
+                while (recv(ends[0], bytes, 7, MSG_DONTWAIT) > 0)
+                    ;
+            }
+        }"#;
+    let program = compile(&room, "works", source, &["-w"]);
+    for poller in ["poll", "uring"] {
+        let running = Running::start(launcher(["--poller", poller]).arg(&program));
+        for _ in 0..10 {
+            let text = explained(&running.id(), "instance ");
+            assert!(!text.contains("why: descriptor"), "{text}");
+        }
+    }
+}
+
+#[test]
 fn a_library_that_was_stripped_and_deleted_is_found_in_memory() {
     let room = room("why_deleted");
     let program = hanging(&room);

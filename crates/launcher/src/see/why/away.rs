@@ -2,7 +2,7 @@
 
 use super::descriptor::Descriptors;
 use super::records::Records;
-use super::text::{Explained, asleep, thread_name};
+use super::text::{Explained, Registration, asleep, thread_name};
 use super::threads::{Call, Thread};
 
 /// The most threads that are named.
@@ -38,7 +38,13 @@ pub fn sentences(
     threads: &[Thread],
     descriptors: &Descriptors,
 ) -> Vec<String> {
-    let idle: Vec<&Explained> = instances.iter().filter(|instance| instance.waits.is_empty()).collect();
+    // An instance in another one is waited for there.
+    let is_inner = |instance: &Explained| {
+        let names = |registration: &Registration| registration.item.via == instance.number;
+        instances.iter().any(|outer| outer.registrations.iter().any(names))
+    };
+    let idle = instances.iter().filter(|instance| instance.waits.is_empty() && !is_inner(instance));
+    let idle: Vec<&Explained> = idle.collect();
     if idle.is_empty() {
         return Vec::new();
     }

@@ -35,6 +35,12 @@ pub struct Look {
 }
 
 impl Look {
+    /// Whether something can be read, as far as the look shows.
+    pub fn is_readable(&self) -> bool {
+        let is_high = self.levels.is_some_and(|levels| levels & libc::EPOLLIN as u32 != 0);
+        is_high || self.unread.is_some_and(|count| count > 0)
+    }
+
     /// What is unread, in words.
     pub fn unread_words(&self) -> Option<String> {
         let noun = if self.is_listener { "connection" } else { "byte" };

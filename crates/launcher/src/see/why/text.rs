@@ -6,6 +6,7 @@ use super::records::{Counters, Instance, Item, Limit};
 use super::threads::Thread;
 use super::verdict::Case;
 use epolyfill_environment::counters::Counter;
+use std::collections::HashMap;
 use std::fmt::Write;
 
 /// The most registrations of an instance that are listed one by one.
@@ -25,6 +26,8 @@ pub struct Registration {
     pub item: Item,
     pub look: Look,
     pub is_ghost: bool,
+    /// An earlier look.
+    pub before: Option<Look>,
 }
 
 /// An instance with all that concerns it.
@@ -36,12 +39,17 @@ pub struct Explained {
     pub counters: Counters,
     pub registrations: Vec<Registration>,
     pub waits: Vec<Wait>,
+    /// The time of an earlier look, and the growth of the counters since.
+    before: Option<u64>,
+    growth: Counters,
 }
 
 impl Explained {
     pub fn new(instance: &Instance, server: &'static str) -> Explained {
         let Instance { number, ref counters, .. } = *instance;
-        Explained { number, server, counters: counters.clone(), registrations: Vec::new(), waits: Vec::new() }
+        let counters = counters.clone();
+        let (registrations, waits, growth) = (Vec::new(), Vec::new(), Vec::new());
+        Explained { number, server, counters, registrations, waits, before: None, growth }
     }
 
     /// Its waits, its registrations, and what keeps them from being reported. `now` is of
@@ -54,14 +62,54 @@ impl Explained {
         self.table(text);
     }
 
+    /// Adds what was seen of the same instance at an earlier time.
+    pub fn compare(&mut self, before: Explained, time: u64) {
+        let grown = self.counters.iter().zip(&before.counters);
+        self.growth = grown.map(|(now, before)| now.wrapping_sub(*before)).collect();
+        self.before = Some(time);
+        let mut looks: HashMap<i32, Look> = before
+            .registrations
+            .into_iter()
+            .map(|registration| (registration.item.number, registration.look))
+            .collect();
+        self.registrations.iter_mut().for_each(|registration| {
+            registration.before = looks.remove(&registration.item.number);
+        });
+    }
+
     /// The sentences about its registrations.
     pub fn verdicts(&self, now: u64) -> Vec<String> {
         let sleep = self.sleep(now);
         let case = |registration: &Registration| {
-            let Registration { item, look, is_ghost } = registration;
-            Case { item, look, is_ghost: *is_ghost, sleep: sleep.as_deref() }.verdict()
+            let Registration { item, look, is_ghost, before } = registration;
+            let lasts = before.as_ref().is_some_and(Look::is_readable);
+            Case { item, look, is_ghost: *is_ghost, lasts, sleep: sleep.as_deref() }.verdict()
         };
-        self.registrations.iter().filter_map(case).collect()
+        let spin = self.spin(now);
+        spin.into_iter().chain(self.registrations.iter().filter_map(case)).collect()
+    }
+
+    /// What it did between the two looks: "12 waits and 11 events in 100 ms".
+    pub fn progress(&self, now: u64) -> Option<String> {
+        let grown = |counter: Counter| self.growth.get(counter as usize).copied().unwrap_or(0);
+        let (waits, events) = (counted(grown(Counter::waits), "wait"), counted(grown(Counter::events), "event"));
+        let time = duration(now.saturating_sub(self.before?));
+        (grown(Counter::waits) > 0).then(|| format!("{waits} and {events} in {time}"))
+    }
+
+    /// A loop that does not sleep, and what is ready all the time.
+    fn spin(&self, now: u64) -> Option<String> {
+        /// As many waits as no loop makes by chance.
+        const MANY: u64 = 64;
+        let grown = |counter: Counter| self.growth.get(counter as usize).copied().unwrap_or(0);
+        let (waits, events) = (grown(Counter::waits), grown(Counter::events));
+        if waits < MANY || events < waits / 2 || grown(Counter::sleeps) > waits / 10 {
+            return None;
+        }
+        let lasting: Vec<String> = self.registrations.iter().filter_map(Registration::lasting).collect();
+        let lasting = if lasting.is_empty() { "nothing".to_owned() } else { lasting.join(", ") };
+        let (number, progress) = (self.number, self.progress(now)?);
+        Some(format!("the loop of instance {number} hardly sleeps: {progress}; ready before and after: {lasting}"))
     }
 
     /// The numbers that are ready now and would be reported.
@@ -86,23 +134,29 @@ impl Explained {
         format!("{}, served by {}: {count}{waits}{events}", self.number, self.server)
     }
 
-    /// What its threads do, if any of them waits.
+    /// What its threads do, if one of them has slept since before the earlier look.
     fn sleep(&self, now: u64) -> Option<String> {
-        let limits: Vec<Option<Limit>> = self.waits.iter().map(|wait| wait.limit).collect();
-        match limits[..] {
+        let before = self.before?;
+        let sleeps = |wait: &&Wait| {
+            wait.thread.is_asleep && wait.limit.and_then(|limit| limit.began).is_none_or(|began| began <= before)
+        };
+        let sleepers: Vec<&Wait> = self.waits.iter().filter(sleeps).collect();
+        match sleepers[..] {
             [] => None,
-            [Some(Limit { timeout: None, .. })] => Some("the thread sleeps without limit".to_owned()),
-            [limit] => Some(match limit.and_then(|limit| limit.left(now)) {
+            [Wait { limit: Some(Limit { timeout: None, .. }), .. }] => {
+                Some("the thread sleeps without limit".to_owned())
+            }
+            [Wait { limit, .. }] => Some(match limit.and_then(|limit| limit.left(now)) {
                 Some(left) => format!("the thread sleeps for another {} at most", duration(left)),
                 None => "the thread sleeps".to_owned(),
             }),
-            _ => Some(format!("{} threads sleep", limits.len())),
+            _ => Some(format!("{} threads sleep", sleepers.len())),
         }
     }
 
     fn table(&self, text: &mut String) {
         let is_quiet = |registration: &Registration| {
-            let Registration { item, look, is_ghost } = registration;
+            let Registration { item, look, is_ghost, .. } = registration;
             let idle = (libc::EPOLLOUT | libc::EPOLLWRNORM) as u32;
             !is_ghost
                 && !item.is_spent
@@ -128,11 +182,21 @@ impl Explained {
 impl Registration {
     /// A registration whose descriptor was not looked at yet.
     pub fn new(item: &Item, is_ghost: bool) -> Registration {
-        Registration { item: item.clone(), look: Look::default(), is_ghost }
+        Registration { item: item.clone(), look: Look::default(), is_ghost, before: None }
+    }
+
+    /// "descriptor 7 (pipe) HUP", if a level that was asked for is high at both looks, and nothing
+    /// shows that it was low meanwhile.
+    fn lasting(&self) -> Option<String> {
+        let Registration { item, look, before, .. } = self;
+        let asked = item.events | (libc::EPOLLERR | libc::EPOLLHUP) as u32;
+        let is_level = item.events & libc::EPOLLET as u32 == 0 && !item.is_spent;
+        let high = look.levels? & before.as_ref()?.levels? & asked;
+        (is_level && high != 0).then(|| format!("descriptor {} ({}) {}", item.number, look.words, bits(high)))
     }
 
     fn row(&self) -> [String; 7] {
-        let Registration { item, look, is_ghost } = self;
+        let Registration { item, look, is_ghost, .. } = self;
         let mut state = Vec::new();
         if *is_ghost {
             state.push("the number is closed or names another file".to_owned());
@@ -178,6 +242,9 @@ fn calls_words(calls: u32) -> String {
 impl Wait {
     fn words(&self, instance: i32, now: u64) -> String {
         let name = thread_name(&self.thread);
+        if !self.thread.is_asleep {
+            return format!("{name} is in a wait on instance {instance}, and awake");
+        }
         let Some(Limit { timeout, began }) = self.limit else {
             let asleep = asleep(&self.thread);
             return format!("{name} waits on instance {instance}; its timeout could not be found{asleep}");

@@ -12,6 +12,8 @@ pub struct Thread {
     pub inner: i32,
     pub name: String,
     pub call: Call,
+    /// Whether it sleeps, and is not about to run.
+    pub is_asleep: bool,
     /// The time since it last ran, if it sleeps.
     pub asleep: Option<Duration>,
 }
@@ -67,7 +69,7 @@ fn thread(directory: &str, id: i32, now: Option<Duration>) -> Option<Thread> {
     let call = fs::read_to_string(format!("{directory}/syscall")).map_or(Call::Unknown, |text| call(&text));
     let is_asleep = !field("State:").starts_with('R');
     let asleep = now.zip(last_run(directory)).map(|(now, last)| now.saturating_sub(last)).filter(|_| is_asleep);
-    Some(Thread { id, inner: inner.unwrap_or(id), name: field("Name:").to_owned(), call, asleep })
+    Some(Thread { id, inner: inner.unwrap_or(id), name: field("Name:").to_owned(), call, is_asleep, asleep })
 }
 
 /// Reads `/proc/PID/task/TID/syscall`.

@@ -18,8 +18,10 @@ pub struct Case<'a> {
     pub look: &'a Look,
     /// The registered number is closed, or names another file.
     pub is_ghost: bool,
-    /// What the instance's threads do: "the thread sleeps without limit". `None` if no thread waits
-    /// on it.
+    /// Whether an earlier look, during the same sleep, showed the same.
+    pub lasts: bool,
+    /// What the instance's threads do: "the thread sleeps without limit". `None` if none of them has
+    /// slept since before the earlier look.
     pub sleep: Option<&'a str>,
 }
 
@@ -41,11 +43,6 @@ impl Case<'_> {
         self.is_ghost.then(|| sentence.to_owned())
     }
 
-    /// Whether something can be read, as far as the look shows.
-    fn is_readable(&self) -> bool {
-        self.look.unread.is_some_and(|count| count > 0) || self.is_high(IN)
-    }
-
     fn is_high(&self, bits: u32) -> bool {
         self.look.levels.is_some_and(|levels| levels & bits != 0)
     }
@@ -63,7 +60,7 @@ impl Case<'_> {
         }
         let asked = self.item.events & OUT;
         let state = match () {
-            () if self.is_readable() => self.unread(),
+            () if self.look.is_readable() => self.unread(),
             () if self.is_high(READABLE | asked) => format!("{} now", bits(self.look.levels.unwrap_or(0))),
             () => return None,
         };
@@ -74,7 +71,13 @@ impl Case<'_> {
         let Item { events, memory, .. } = *self.item;
         let is_reported = memory.is_none_or(|memory| memory.reported & IN != 0);
         // The counters of signals are left unread on purpose by many loops.
-        if events & ET == 0 || events & IN == 0 || !self.is_readable() || self.look.is_signal || !is_reported {
+        if !self.lasts
+            || events & ET == 0
+            || events & IN == 0
+            || !self.look.is_readable()
+            || self.look.is_signal
+            || !is_reported
+        {
             return None;
         }
         let sleep = self.sleep?;
@@ -131,7 +134,7 @@ mod tests {
     }
 
     fn verdict(item: &Item, look: &Look) -> Option<String> {
-        Case { item, look, is_ghost: false, sleep: SLEEP }.verdict()
+        Case { item, look, is_ghost: false, lasts: true, sleep: SLEEP }.verdict()
     }
 
     #[test]
@@ -149,7 +152,9 @@ mod tests {
         assert_eq!(verdict(&item(IN | ET, 0, 0), &tcp(36)), None);
         assert_eq!(verdict(&item(IN | ET, IN, 0), &tcp(0)), None);
         assert_eq!(verdict(&item(IN, IN, 0), &tcp(36)), None);
-        let case = Case { item: &item(IN | ET, IN, 0), look: &tcp(36), is_ghost: false, sleep: None };
+        let case = Case { item: &item(IN | ET, IN, 0), look: &tcp(36), is_ghost: false, lasts: true, sleep: None };
+        assert_eq!(case.verdict(), None);
+        let case = Case { lasts: false, sleep: SLEEP, ..case };
         assert_eq!(case.verdict(), None);
         let eventfd = Look { is_signal: true, ..tcp(1) };
         assert_eq!(verdict(&item(IN | ET, IN, 0), &eventfd), None);
