@@ -45,7 +45,8 @@ const READY_NS: u64 = ms(50);
 /// A handler that computes: only this is a fault. Compilers and class loaders take long, too.
 const COMPUTING_NS: u64 = ms(250);
 /// A thread that waited for a processor for more than this part of the time (1 in so many): so did
-/// the others, and what it slept on can be one of them.
+/// the others, and what it slept on can be one of them. The calls of one that stays with a descriptor
+/// are its own.
 const OVERLOADED_PART: u64 = 4;
 /// A thread that is away is looked at so often, and this long.
 const LOOK_NS: u64 = ms(20);
@@ -238,9 +239,9 @@ pub(crate) fn before_wait(cx: &mut Context<'_>, timeout_ns: i64) {
     }
     let asleep_ns = outside_ns.saturating_sub(cpu_ns);
     let is_long = asleep_ns >= AWAY_NS || outside_ns >= COMPUTING_NS;
-    let is_overloaded = (away_ns - outside_ns) * OVERLOADED_PART > away_ns;
-    let grade = if is_long && !is_overloaded && victim.ready_ns >= READY_NS { Grade::Fault } else { Grade::Suspect };
     let is_starved = calls >= BUSY_CALLS && u64::from(busy.1) * 100 >= u64::from(calls) * u64::from(BUSY_PERCENT);
+    let is_overloaded = !is_starved && (away_ns - outside_ns) * OVERLOADED_PART > away_ns;
+    let grade = if is_long && !is_overloaded && victim.ready_ns >= READY_NS { Grade::Fault } else { Grade::Suspect };
     let (rule, fd) = if is_starved { (Rule::StarvedBy, busy.0) } else { (Rule::SlowHandler, first) };
     let percent = (u64::from(busy.1) * 100 / u64::from(calls.max(1))).cast_signed();
     let last = if is_starved { percent } else { in_calls_ns.cast_signed() };
