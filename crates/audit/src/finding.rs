@@ -185,7 +185,7 @@ pub struct Finding {
     pub last_ns: u64,
     /// The longest duration, if the rule has durations.
     pub worst_ns: u64,
-    /// More figures, by rule; `wording.rs` has their meanings.
+    /// More figures, by rule; `crates/launcher/src/see/wording.rs` has their meanings.
     pub numbers: [i64; 6],
     /// `fd` in words, as it was at the first case.
     pub who: Described,

@@ -76,36 +76,38 @@ impl Observation {
     }
 
     /// Starts the reporter, in a process that then becomes the program. With an exit status for
-    /// faults that is a child, and the launcher does not return from here.
+    /// faults that is a child, and the launcher does not return from here; nor does it as the first
+    /// process of a container, with which the reporter would end.
     pub fn begin(mut self, exit: Option<u8>) -> Result<Observation, Failure> {
-        let Some(code) = exit else {
+        const FIRST: i32 = 1;
+        if exit.is_none() && getpid().as_raw() != FIRST {
             let program = spawn::process(getpid().as_raw()).map_err(|errno| match errno {
                 Errno::ENOSYS => Failure::own("the observer needs pidfd_open(2), of Linux 5.3"),
                 errno => failed(errno),
             })?;
             self.start_reporter(program, None)?;
             return Ok(self);
-        };
+        }
         match parent::split()? {
             Role::Program => {
                 // The reporter, which removes the directory, is the parent's.
                 (self.files, self.output, self.stream, self.started) = (None, None, None, None);
                 Ok(self)
             }
-            Role::Parent(child) => match self.report_on(child, code)? {},
+            Role::Parent(child) => match self.report_on(child, exit)? {},
         }
     }
 
-    /// Starts the reporter of a child, and the child; ends as the child does, or with the code if
-    /// there is a fault.
-    fn report_on(mut self, child: Child, code: u8) -> Result<Infallible, Failure> {
+    /// Starts the reporter of a child, and the child; ends as the child does, or with the status for
+    /// faults if there is one.
+    fn report_on(mut self, child: Child, exit: Option<u8>) -> Result<Infallible, Failure> {
         let (found, verdict) = pipe2(OFlag::O_CLOEXEC).map_err(failed)?;
         let verdict = spawn::own(verdict).map_err(failed)?;
         let life = spawn::own(&child.life).map_err(failed)?;
         self.start_reporter(life, Some(verdict))?;
         // The child has the other copy.
         drop(self.start.take());
-        child.start(found, code)
+        child.start(found, exit)
     }
 
     fn start_reporter(&mut self, program: OwnedFd, verdict: Option<OwnedFd>) -> Result<(), Failure> {

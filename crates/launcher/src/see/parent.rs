@@ -59,12 +59,12 @@ pub fn split() -> Result<Role, Failure> {
 impl Child {
     /// Lets the child become the program, waits for its end, and ends as it does. `verdict` is what
     /// the reporter writes to if there is a fault.
-    pub fn start(self, verdict: OwnedFd, code: u8) -> ! {
+    pub fn start(self, verdict: OwnedFd, exit: Option<u8>) -> ! {
         let ended = self.run();
         let mut found = Vec::new();
         // To its end: the report is complete then.
         let _ = File::from(verdict).read_to_end(&mut found);
-        if !found.is_empty() {
+        if let Some(code) = exit.filter(|_| !found.is_empty()) {
             std::process::exit(code.into());
         }
         ended.repeat()
@@ -109,19 +109,34 @@ fn follow(child: Pid) -> Option<WaitStatus> {
         // SAFETY: it was zeroed, which is a valid value.
         let info = unsafe { info.assume_init() };
         if number == libc::SIGCHLD {
-            match waitpid(child, Some(WaitPidFlag::WNOHANG | WaitPidFlag::WUNTRACED)) {
-                Ok(WaitStatus::Stopped(..)) => {
-                    // Whoever waits for the launcher sees it stop, too.
-                    let _ = raise(Signal::SIGSTOP);
-                }
-                Ok(status @ (WaitStatus::Exited(..) | WaitStatus::Signaled(..))) => return Some(status),
-                Err(errno) if errno != Errno::EINTR => return None,
-                _ => {}
+            if let Some(ended) = reap(child) {
+                return ended;
             }
         } else if number > 0 && info.si_code != libc::SI_KERNEL {
             // What comes from the terminal has reached the child as well.
             // SAFETY: only numbers.
             unsafe { libc::kill(child.as_raw(), number) };
+        }
+    }
+}
+
+/// Takes what is known of children, of which the first process of a container has others, too; the
+/// status of this one if it has ended, `Some(None)` if that is not known.
+fn reap(child: Pid) -> Option<Option<WaitStatus>> {
+    loop {
+        match waitpid(None, Some(WaitPidFlag::WNOHANG | WaitPidFlag::WUNTRACED)) {
+            Ok(WaitStatus::StillAlive) => return None,
+            Ok(WaitStatus::Stopped(pid, _)) if pid == child => {
+                // Whoever waits for the launcher sees it stop, too.
+                let _ = raise(Signal::SIGSTOP);
+            }
+            Ok(status) if status.pid() == Some(child) => {
+                if matches!(status, WaitStatus::Exited(..) | WaitStatus::Signaled(..)) {
+                    return Some(Some(status));
+                }
+            }
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(_) => return Some(None),
         }
     }
 }

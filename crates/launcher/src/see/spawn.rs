@@ -60,6 +60,21 @@ pub fn detached(descriptors: &[RawFd], work: impl FnOnce()) -> Result<(), Failur
     }
 }
 
+/// Closes descriptors that this process has inherited.
+fn close_all(first: RawFd, last: RawFd) {
+    // SAFETY: nothing of this process refers to these descriptors.
+    if unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) } == 0 {
+        return;
+    }
+    // Before Linux 5.9, or where a filter refuses it.
+    let open = std::fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
+    let numbers: Vec<RawFd> = open.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    for fd in numbers.into_iter().filter(|fd| (first..=last).contains(fd)) {
+        // SAFETY: as above; that of the directory is closed already, which does not matter.
+        unsafe { libc::close(fd) };
+    }
+}
+
 /// Gives up what belongs to the program. Signals that end a group of processes, or are meant for
 /// the program, do not end the reporter, which ends by itself after the program.
 fn retire(descriptors: &[RawFd]) {
@@ -74,8 +89,7 @@ fn retire(descriptors: &[RawFd]) {
     let mut first = 3;
     for fd in kept.into_iter().chain([RawFd::MAX]) {
         if fd > first {
-            // SAFETY: nothing of this process refers to these descriptors.
-            unsafe { libc::syscall(libc::SYS_close_range, first, fd - 1, 0) };
+            close_all(first, fd - 1);
         }
         first = fd.saturating_add(1);
     }

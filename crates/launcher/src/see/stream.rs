@@ -50,6 +50,8 @@ pub struct Stream {
     trace: Option<Trace>,
     descriptors: Vec<RawFd>,
     command: String,
+    /// The argument of --chaos.
+    chaos: Option<String>,
     cases: BTreeMap<(usize, usize), Case>,
     sites: HashMap<(i32, SiteId), String>,
     timed: Option<Instant>,
@@ -76,6 +78,7 @@ impl Stream {
             trace: (seeing.style.times > 0).then(|| Trace::new(seeing.style, seeing.output.is_some())),
             descriptors,
             command: command.to_owned(),
+            chaos: seeing.chaos.plan.as_ref().map(|plan| name(plan).to_string()),
             cases: BTreeMap::new(),
             sites: HashMap::new(),
             timed: None,
@@ -172,7 +175,7 @@ impl Stream {
             let cards: Vec<Card> = self.cases.values().map(card).collect();
             let about = About {
                 command: self.command.clone(),
-                chaos: None,
+                chaos: self.chaos.clone(),
                 unseen: totals.clauses(),
                 sites: std::mem::take(&mut self.sites),
             };

@@ -120,7 +120,11 @@ pub fn refused_control(finding: &Finding) -> Three {
         }
         _ => "The number is closed; with a reused number the call would have reached another file.",
     };
-    (fact, consequence.to_owned(), "Delete a registration before its number is closed.")
+    let remedy = match i32::try_from(number) {
+        Ok(libc::EEXIST) => "Use EPOLL_CTL_MOD, or remember what is registered.",
+        _ => "Delete a registration before its number is closed.",
+    };
+    (fact, consequence.to_owned(), remedy)
 }
 
 pub fn kinder(finding: &Finding) -> Three {
