@@ -17,6 +17,7 @@ use epolyfill_facts::wire::{self, MOST_EVENTS};
 use epolyfill_facts::{Event, Fact, Poller, SiteId, Stamp, Start};
 use hashbrown::HashMap;
 use libc::c_int;
+use nix::errno::Errno;
 
 use super::observer::{Observer, Watch};
 use super::record::{MOST_PATH, Record};
@@ -120,7 +121,8 @@ fn with<R>(changes: Changes, work: impl FnOnce(&mut State, Stamp) -> R) -> Optio
         LOST.fetch_add(1, Relaxed);
         return None;
     }
-    let errno = sys::last_errno();
+    // As it is: a program may keep a number of its own there.
+    let errno = Errno::last_raw();
     let mut state = STATE.get()?.lock();
     // Under the lock: the times of the facts never go back.
     let stamp = Stamp { ns: sys::now(), tid: tid() };
@@ -132,7 +134,7 @@ fn with<R>(changes: Changes, work: impl FnOnce(&mut State, Stamp) -> R) -> Optio
         ticker::wake_for(next_tick);
     }
     drop(state);
-    sys::set_errno(errno);
+    Errno::set_raw(errno);
     Some(result)
 }
 
