@@ -1,8 +1,9 @@
 # Shared by the program tests, which source it.
 #
-# A test runs a real program in one of three ways, and the test is the same in all of them:
+# A test runs a real program in one of four ways, and the test is the same in all of them:
 #   refused   under the launcher, every epoll call of the kernel refused (the default)
 #   preload   under the launcher, the kernel's epoll within reach
+#   chaos     over the kernel's epoll, under --chaos with the seed in EPOLYFILL_TEST_SEED
 #   kernel    without the launcher (a test that fails here is itself wrong)
 # EPOLYFILL_WAY chooses the way, EPOLYFILL names the launcher.
 
@@ -45,6 +46,7 @@ prefix() {
     case $1 in
     kernel) PREFIX=() ;;
     preload) PREFIX=("$EPOLYFILL" --) ;;
+    chaos) PREFIX=("$EPOLYFILL" --chaos="${EPOLYFILL_TEST_SEED:-1}" --) ;;
     refused) PREFIX=("$EPOLYFILL" --no-kernel-epoll --) ;;
     *) fail "no such way: $1" ;;
     esac
@@ -147,7 +149,7 @@ check_way() {
     local name=$1 pid=${PID[$1]} kernel
     kernel=$(kernels_epolls "$pid")
     case ${STARTED_AS[$name]} in
-    kernel)
+    kernel | chaos)
         # A server may accept connections before it has an epoll descriptor.
         ((kernel > 0)) || until_true 10 has_kernels_epoll "$pid" || fail "$name has no epoll descriptor of the kernel, so the test shows nothing"
         ;;

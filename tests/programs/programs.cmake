@@ -3,6 +3,7 @@
 #
 #   ctest -L program          all of them
 #   ctest -R program.redis    one of them
+#   ctest -L program-chaos    those that run once more under --chaos
 #   ctest -L program-uring    those that run a second time, with EPOLYFILL_POLLER=uring
 #
 # Each test has a number of processors that it keeps busy: 2 with a load generator or many threads,
@@ -33,6 +34,14 @@ foreach(program redis:400:35 nginx:400:60 python:900:115 tokio:600:15 idle:200:1
     add_test(NAME program-uring.${name} COMMAND ${CMAKE_CURRENT_LIST_DIR}/${name}.sh)
     set_tests_properties(program-uring.${name} PROPERTIES
       ${properties} LABELS program-uring ENVIRONMENT "${environment};EPOLYFILL_POLLER=uring")
+  endif()
+  # Correct programs stay correct under chaos (-DEPOLYFILL_SEE_LIBRARY=FILE). Of the seeds, 6 draws
+  # the most kinds.
+  if(EPOLYFILL_SEE_LIBRARY AND name MATCHES "^(redis|memcached|haproxy|mosquitto|node|libevent|libuv)$")
+    add_test(NAME program-chaos.${name} COMMAND ${CMAKE_CURRENT_LIST_DIR}/${name}.sh)
+    set_tests_properties(program-chaos.${name} PROPERTIES
+      TIMEOUT ${bound} RUN_SERIAL ${alone} RESOURCE_LOCK ${name} LABELS program-chaos SKIP_RETURN_CODE 77
+      ENVIRONMENT "EPOLYFILL=${EPOLYFILL_LAUNCHER};EPOLYFILL_WAY=chaos;EPOLYFILL_TEST_SEED=6;EPOLYFILL_LIBRARY=${EPOLYFILL_SEE_LIBRARY}")
   endif()
 endforeach()
 

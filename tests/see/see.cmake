@@ -45,6 +45,13 @@ if(EPOLYFILL_SEE_LIBRARY)
       set_tests_properties(chaos.${kind}.${poller} PROPERTIES LABELS chaos TIMEOUT 300 COST 10)
     endforeach()
   endforeach()
+  add_executable(chaos.cancelled ${CMAKE_CURRENT_LIST_DIR}/chaos/cancelled.c)
+  target_link_libraries(chaos.cancelled PRIVATE Threads::Threads)
+  foreach(poller kernel poll)
+    add_test(NAME chaos.cancelled.${poller} COMMAND ${EPOLYFILL_LAUNCHER} --chaos=1,delay=1 --poller=${poller} -- $<TARGET_FILE:chaos.cancelled>)
+    set_tests_properties(chaos.cancelled.${poller} PROPERTIES LABELS chaos TIMEOUT 60
+      ENVIRONMENT "EPOLYFILL_LIBRARY=${EPOLYFILL_SEE_LIBRARY}")
+  endforeach()
   add_test(NAME chaos.hunt
     COMMAND ${CMAKE_CURRENT_LIST_DIR}/chaos/hunt ${EPOLYFILL_LAUNCHER} ${EPOLYFILL_SEE_LIBRARY} ${CMAKE_CURRENT_BINARY_DIR}/chaos)
   set_tests_properties(chaos.hunt PROPERTIES LABELS chaos TIMEOUT 300 COST 20)

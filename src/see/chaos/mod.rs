@@ -49,6 +49,7 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use epolyfill_chaos::{Decision, Plan};
 use epolyfill_facts::Fact;
 use libc::{c_int, epoll_event};
+use nix::errno::Errno;
 
 use super::{kernel, recorder};
 use crate::instance::control::{self, Interest};
@@ -126,7 +127,7 @@ fn record(decision: &Decision, epfd: c_int, fd: c_int) -> bool {
 
 /// Changes a registration, unseen by the program. Its [`Turn`] must be held.
 fn modify(epfd: c_int, fd: c_int, events: u32, data: u64) -> bool {
-    let errno = sys::last_errno();
+    let errno = Errno::last_raw();
     let is_done = if kernel::is_chosen() {
         let event = epoll_event { events, u64: data };
         // SAFETY: the event is readable.
@@ -134,7 +135,7 @@ fn modify(epfd: c_int, fd: c_int, events: u32, data: u64) -> bool {
     } else {
         control::control(epfd, libc::EPOLL_CTL_MOD, fd, Some(Interest { events, data })).is_ok()
     };
-    sys::set_errno(errno);
+    Errno::set_raw(errno);
     is_done
 }
 

@@ -151,9 +151,9 @@ impl Run<'_> {
 
     /// Ends the delays, and perhaps adds a report in vain.
     fn finish(&mut self, n: c_int, vain: Option<Vain>) -> c_int {
-        let (tid, errno) = (self.tid, sys::last_errno());
+        let (tid, errno) = (self.tid, Errno::last_raw());
         uncover(&|masked| masked.tid == tid);
-        sys::set_errno(errno);
+        Errno::set_raw(errno);
         let has_room = n > 0 && n < self.wait.max;
         n + c_int::from(has_room && vain.is_some_and(|vain| self.add_in_vain(&vain, n)))
     }
