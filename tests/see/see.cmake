@@ -54,7 +54,7 @@ if(EPOLYFILL_SEE_LIBRARY)
   endforeach()
   add_test(NAME chaos.hunt
     COMMAND ${CMAKE_CURRENT_LIST_DIR}/chaos/hunt ${EPOLYFILL_LAUNCHER} ${EPOLYFILL_SEE_LIBRARY} ${CMAKE_CURRENT_BINARY_DIR}/chaos)
-  set_tests_properties(chaos.hunt PROPERTIES LABELS chaos TIMEOUT 300 COST 20)
+  set_tests_properties(chaos.hunt PROPERTIES LABELS chaos TIMEOUT 600 COST 80)
   foreach(kind IN LISTS strict)
     add_test(NAME chaos.judge.${kind} COMMAND ${CMAKE_CURRENT_LIST_DIR}/chaos/judge ${EPOLYFILL_SEE_LIBRARY} ${kind})
     set_tests_properties(chaos.judge.${kind} PROPERTIES LABELS chaos TIMEOUT 1000 COST 20 PROCESSORS 2)
