@@ -2,6 +2,7 @@
  * output before the wait or the call that it does not return from.
  *
  *   edge    edge-triggered; 64 of 100 bytes are read, then the loop waits
+ *   ticks   as edge, but the waits have a time-out, and the loop goes on
  *   shot    one-shot; not armed again
  *   block   a handler reads from a blocking descriptor
  *   full    edge-triggered for room to write, and the other end does not read
@@ -71,7 +72,7 @@ int main(int count, char **words)
     make_pair();
     loop = epoll_create1(EPOLL_CLOEXEC);
     check(loop >= 0, "epoll_create1");
-    if (!strcmp(fault, "edge")) {
+    if (!strcmp(fault, "edge") || !strcmp(fault, "ticks")) {
         add(EPOLLIN | EPOLLET);
         send_message();
         wait_for_event(-1);
@@ -94,6 +95,10 @@ int main(int count, char **words)
         add(EPOLLIN | EPOLLET);
     }
     announce();
+    while (!strcmp(fault, "ticks")) {
+        struct epoll_event event;
+        check(epoll_wait(loop, &event, 1, 30) == 0, "epoll_wait");
+    }
     wait_for_event(count > 2 ? atoi(words[2]) : -1);
     return 0;
 }

@@ -26,8 +26,8 @@ pub struct Registration {
     pub item: Item,
     pub look: Look,
     pub is_ghost: bool,
-    /// An earlier look.
-    pub before: Option<Look>,
+    /// The registration and its descriptor at an earlier look.
+    pub before: Option<(Item, Look)>,
 }
 
 /// An instance with all that concerns it.
@@ -67,23 +67,26 @@ impl Explained {
         let grown = self.counters.iter().zip(&before.counters);
         self.growth = grown.map(|(now, before)| now.wrapping_sub(*before)).collect();
         self.before = Some(time);
-        let mut looks: HashMap<i32, Look> = before
-            .registrations
-            .into_iter()
-            .map(|registration| (registration.item.number, registration.look))
-            .collect();
+        let earlier = before.registrations.into_iter();
+        let mut earlier: HashMap<i32, (Item, Look)> =
+            earlier.map(|registration| (registration.item.number, (registration.item, registration.look))).collect();
         self.registrations.iter_mut().for_each(|registration| {
-            registration.before = looks.remove(&registration.item.number);
+            registration.before = earlier.remove(&registration.item.number);
         });
     }
 
     /// The sentences about its registrations.
     pub fn verdicts(&self, now: u64) -> Vec<String> {
         let sleep = self.sleep(now);
+        let rounds = self.rounds();
+        let time = now.saturating_sub(self.before.unwrap_or(now));
         let case = |registration: &Registration| {
-            let Registration { item, look, is_ghost, before } = registration;
-            let lasts = before.as_ref().is_some_and(Look::is_readable);
-            Case { item, look, is_ghost: *is_ghost, lasts, sleep: sleep.as_deref() }.verdict()
+            let Registration { item, look, is_ghost, .. } = registration;
+            let (lasts, sleep) = match &sleep {
+                Some(sleep) => (registration.was_readable(), Some(sleep.as_str())),
+                None => (registration.is_untouched(time), rounds.then_some("the loop goes on without it")),
+            };
+            Case { item, look, is_ghost: *is_ghost, lasts, sleep }.verdict()
         };
         let spin = self.spin(now);
         spin.into_iter().chain(self.registrations.iter().filter_map(case)).collect()
@@ -132,6 +135,12 @@ impl Explained {
         };
         let [waits, events] = [counter(Counter::waits, "wait"), counter(Counter::events, "event")];
         format!("{}, served by {}: {count}{waits}{events}", self.number, self.server)
+    }
+
+    /// Whether a wait ended between the looks, or one began.
+    fn rounds(&self) -> bool {
+        let waits = self.growth.get(Counter::waits as usize).is_some_and(|waits| *waits > 0);
+        waits || self.waits.iter().any(|wait| wait.thread.is_asleep)
     }
 
     /// What its threads do, if one of them has slept since before the earlier look.
@@ -185,13 +194,26 @@ impl Registration {
         Registration { item: item.clone(), look: Look::default(), is_ghost, before: None }
     }
 
+    fn was_readable(&self) -> bool {
+        self.before.as_ref().is_some_and(|(_, look)| look.is_readable())
+    }
+
+    /// Whether the data of the earlier look is still there, untouched for this many nanoseconds.
+    fn is_untouched(&self, time: u64) -> bool {
+        let Some((item, look)) = &self.before else { return false };
+        let calls = |item: &Item| item.memory.and_then(|memory| memory.calls);
+        let same_calls = calls(item).is_some() && calls(item) == calls(&self.item);
+        let is_old = self.look.last_came.is_some_and(|age| age.as_nanos() >= u128::from(time));
+        look.is_readable() && look.unread == self.look.unread && (same_calls || is_old)
+    }
+
     /// "descriptor 7 (pipe) HUP", if a level that was asked for is high at both looks, and nothing
     /// shows that it was low meanwhile.
     fn lasting(&self) -> Option<String> {
         let Registration { item, look, before, .. } = self;
         let asked = item.events | (libc::EPOLLERR | libc::EPOLLHUP) as u32;
         let is_level = item.events & libc::EPOLLET as u32 == 0 && !item.is_spent;
-        let high = look.levels? & before.as_ref()?.levels? & asked;
+        let high = look.levels? & before.as_ref()?.1.levels? & asked;
         (is_level && high != 0).then(|| format!("descriptor {} ({}) {}", item.number, look.words, bits(high)))
     }
 

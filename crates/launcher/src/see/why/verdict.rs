@@ -18,10 +18,10 @@ pub struct Case<'a> {
     pub look: &'a Look,
     /// The registered number is closed, or names another file.
     pub is_ghost: bool,
-    /// Whether an earlier look, during the same sleep, showed the same.
+    /// Whether an earlier look showed the same data.
     pub lasts: bool,
-    /// What the instance's threads do: "the thread sleeps without limit". `None` if none of them has
-    /// slept since before the earlier look.
+    /// What the instance's threads have done since: "the thread sleeps without limit". `None` if they
+    /// may be about to read.
     pub sleep: Option<&'a str>,
 }
 
