@@ -40,7 +40,7 @@ foreach(program redis:400:35 nginx:400:60 python:900:115 tokio:600:15 idle:200:1
   if(EPOLYFILL_SEE_LIBRARY AND name MATCHES "^(redis|memcached|haproxy|mosquitto|node|libevent|libuv)$")
     add_test(NAME program-chaos.${name} COMMAND ${CMAKE_CURRENT_LIST_DIR}/${name}.sh)
     set_tests_properties(program-chaos.${name} PROPERTIES
-      TIMEOUT ${bound} RUN_SERIAL ${alone} RESOURCE_LOCK ${name} LABELS program-chaos SKIP_RETURN_CODE 77
+      ${properties} LABELS program-chaos
       ENVIRONMENT "EPOLYFILL=${EPOLYFILL_LAUNCHER};EPOLYFILL_WAY=chaos;EPOLYFILL_TEST_SEED=6;EPOLYFILL_LIBRARY=${EPOLYFILL_SEE_LIBRARY}")
   endif()
 endforeach()
