@@ -44,6 +44,11 @@ pub trait Observer {
     #[inline(always)]
     fn lost() {}
 
+    /// The calling thread is about to give up what it shares with other threads, or to enter other
+    /// namespaces, which the kernel refuses to a process with threads.
+    #[inline(always)]
+    fn unsharing() {}
+
     /// The process is about to execute another program.
     #[inline(always)]
     fn executing() {}

@@ -449,6 +449,10 @@ impl Observer for Watch {
         ON.store(false, Release);
     }
 
+    fn unsharing() {
+        ticker::stop();
+    }
+
     fn executing() {
         fact(&Fact::Exec);
     }

@@ -8,14 +8,20 @@
 
 use std::ffi::c_void;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64};
 
 use super::recorder;
+use crate::facts;
+use crate::lock;
 use crate::sys;
 use crate::thread;
 
 /// The thread has been started and has not ended.
 static RUNS: AtomicBool = AtomicBool::new(false);
+/// Its id.
+static TID: AtomicI32 = AtomicI32::new(0);
+/// The thread is to end.
+static STOPS: AtomicBool = AtomicBool::new(false);
 /// When the thread will look at the clock again; 0 while it does not sleep.
 static SLEEPS_UNTIL: AtomicU64 = AtomicU64::new(0);
 /// A futex: grows when a look is due before that.
@@ -56,7 +62,7 @@ fn wake() {
 pub fn start() {
     /// A start is expensive, and waits return often.
     const PAUSE_NS: u64 = 1_000_000_000;
-    if sys::now() < REFUSED_UNTIL.load(Relaxed) || RUNS.swap(true, SeqCst) {
+    if STOPS.load(SeqCst) || sys::now() < REFUSED_UNTIL.load(Relaxed) || RUNS.swap(true, SeqCst) {
         return;
     }
     // SAFETY: `run` ignores its argument.
@@ -66,16 +72,42 @@ pub fn start() {
     }
 }
 
+/// Ends the thread, and waits for its end: the program has as many threads as it made itself. The
+/// next wait that needs it starts another.
+pub fn stop() {
+    /// A thread that gets no processor for so long is not waited for.
+    const MOST_NAPS: u32 = 20_000;
+    const NAP_NS: u32 = 50_000;
+    if !runs() || lock::interrupted() || facts::is_another() {
+        return;
+    }
+    STOPS.store(true, SeqCst);
+    wake();
+    for _ in 0..MOST_NAPS {
+        if !runs() && !sys::is_thread(TID.load(Acquire)) {
+            break;
+        }
+        sys::nap(NAP_NS);
+    }
+    STOPS.store(false, SeqCst);
+}
+
 /// In a forked child there is no such thread.
 pub fn reset_after_fork() {
     RUNS.store(false, Relaxed);
+    STOPS.store(false, Relaxed);
     SLEEPS_UNTIL.store(0, Release);
 }
 
 extern "C" fn run(_: *mut c_void) -> *mut c_void {
     thread::set_name(c"epolyfill-tick");
+    TID.store(sys::gettid(), Release);
     let mut idle_since = sys::now();
     loop {
+        if STOPS.load(SeqCst) {
+            RUNS.store(false, SeqCst);
+            return std::ptr::null_mut();
+        }
         let now = sys::now();
         let due = recorder::next_tick_ns();
         if due.is_some() {
@@ -102,7 +134,8 @@ fn sleep(until: u64, due: Option<u64>) {
     const MOST_NS: u64 = IDLE_NS;
     let bell = BELL.load(Acquire);
     SLEEPS_UNTIL.store(until, SeqCst);
-    if recorder::next_tick_ns().is_none_or(|next| due.is_some_and(|due| due <= next) || next + SLACK_NS >= until) {
+    let is_earlier = |next: u64| due.is_none_or(|due| next < due) && next + SLACK_NS < until;
+    if !STOPS.load(SeqCst) && !recorder::next_tick_ns().is_some_and(is_earlier) {
         let left = until.saturating_sub(sys::now()).min(MOST_NS);
         sys::futex_wait(&BELL, bell, Some(left as u32));
     }

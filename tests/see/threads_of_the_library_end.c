@@ -4,6 +4,7 @@
 #include "see.h"
 #include <dirent.h>
 #include <pthread.h>
+#include <sched.h>
 
 static int threads(void)
 {
@@ -46,6 +47,10 @@ int main(void)
         pthread_exit(NULL);
     }
     CHECK(waitpid(child, &status, 0) == child && status == 0);
+    use(NULL);
+    // Only a process with one thread can unshare this, and it stays as it is.
+    CHECK(unshare(CLONE_THREAD) == 0);
+    CHECK(threads() == 1);
     use(NULL);
     for (int ms = 0; threads() > 1; ms += 50) {
         CHECK(ms < 30000);

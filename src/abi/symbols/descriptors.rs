@@ -88,6 +88,9 @@ fn duplicate(fd: c_int, call: impl FnOnce() -> c_int) -> c_int {
 
 /// Closes a range of numbers, except the library's internal descriptors.
 pub(super) fn close_numbers(first: c_uint, last: c_uint, flags: c_uint) -> Result<(), Errno> {
+    if flags & libc::CLOSE_RANGE_UNSHARE != 0 {
+        Watch::unsharing();
+    }
     if flags & libc::CLOSE_RANGE_CLOEXEC == 0 {
         Watch::closing_range(first, last);
     }

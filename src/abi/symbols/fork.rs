@@ -7,6 +7,7 @@ use crate::backend::switch;
 use crate::graph::own_table;
 use crate::life::process;
 use crate::real;
+use crate::see::{Observer, Watch};
 use crate::uaccess;
 
 /// The size of clone3's argument up to the stack.
@@ -51,6 +52,7 @@ pub unsafe fn clone3(arguments: usize, bytes: usize, call: impl FnOnce() -> isiz
 export! {
     /// Gives the thread its own copy of what it shared with others, which may be its descriptors.
     fn unshare(flags: c_int) -> c_int as libc::unshare {
+        Watch::unsharing();
         // SAFETY: as for libc's unshare.
         own_table::unshare(flags, switch::give_up_own, || unsafe { real::unshare(flags) })
     }

@@ -143,7 +143,10 @@ export! {
                 libc::SYS_signalfd4 => hooks::masking_signals(a as c_int, raw_int).into(),
                 #[cfg(target_arch = "x86_64")]
                 libc::SYS_signalfd => hooks::masking_signals(a as c_int, raw_int).into(),
-                libc::SYS_unshare => own_table::unshare(a as c_int, switch::give_up_own, raw_int).into(),
+                libc::SYS_unshare => {
+                    Watch::unsharing();
+                    own_table::unshare(a as c_int, switch::give_up_own, raw_int).into()
+                }
                 libc::SYS_clone => fork::clone(a, b, raw) as c_long,
                 libc::SYS_clone3 => fork::clone3(a, b, raw) as c_long,
                 #[cfg(target_arch = "x86_64")]
