@@ -4,8 +4,8 @@
   audit.py LAUNCHER POLLER SOURCE PROGRAM
 
 The source says what is to be found: "// audit: GRADE RULE FUNCTION" for each finding above a note,
-or "// audit: nothing"; and "// status: N" if its exit status is not 7. The library is the one that
-EPOLYFILL_LIBRARY names.
+or "// audit: nothing"; "// audit with POLLER: ..." is for one of the pollers; and "// status: N" if its
+exit status is not 7. The library is the one that EPOLYFILL_LIBRARY names.
 """
 
 import json
@@ -25,11 +25,11 @@ def fail(why, output):
     sys.exit(f"{why}\n--- output\n{output}")
 
 
-def expected(source):
+def expected(source, poller):
     """The findings, and the exit status."""
     with open(source) as text:
         text = text.read()
-    lines = re.findall(r"^// audit: (.*)$", text, re.M)
+    lines = re.findall(rf"^// audit(?: with {poller})?: (.*)$", text, re.M)
     assert lines, f"{source} does not say what is to be found"
     status = re.search(r"^// status: (\d+)$", text, re.M)
     return [tuple(line.split()) for line in lines if line != "nothing"], int(status.group(1)) if status else 7
@@ -147,7 +147,7 @@ def with_facts(launcher, poller, program, directory, wanted, status):
 
 def main():
     launcher, poller, source, program = sys.argv[1:]
-    wanted, status = expected(source)
+    wanted, status = expected(source, poller)
     with tempfile.TemporaryDirectory() as directory:
         done = run(launcher, poller, program, directory, subprocess.PIPE)
         if done.returncode not in (status, -signal.SIGKILL):

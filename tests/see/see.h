@@ -1,6 +1,6 @@
 // Common functions of the programs in this directory, which are run under `epolyfill --audit`. The
 // lines at the beginning of each say what the audit has to find: "audit: GRADE RULE FUNCTION", or
-// "audit: nothing".
+// "audit: nothing"; "audit with POLLER: ..." if the pollers differ.
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
