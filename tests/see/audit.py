@@ -122,6 +122,21 @@ def in_other_forms(launcher, poller, program, directory, wanted, status):
         os.unlink(report)
 
 
+def without_standard_descriptors(launcher, poller, program, directory, wanted):
+    report = os.path.join(directory, "report")
+    # The program may need them, the launcher does not.
+    launched = ["sh", "-c", '"$0" --audit-exit=42 -o "$1" "$2" 0<&- 1>&- 2>&-', launcher, report, program]
+    environment = dict(os.environ) | {"TMPDIR": directory, "EPOLYFILL_POLLER": poller if poller != "kernel" else ""}
+    done = subprocess.run(launched, env=environment, timeout=LIMIT)
+    with open(report) as text:
+        text = text.read()
+    if not SUMMARY.match(text.splitlines()[-1] if text else ""):
+        fail("without standard descriptors there is no report", text)
+    if wanted and done.returncode not in (42, 99):
+        fail(f"without standard descriptors: {done.returncode}", text)
+    os.unlink(report)
+
+
 def with_facts(launcher, poller, program, directory, wanted, status):
     """The table of calls, the timeline and the page."""
     timeline, page = (os.path.join(directory, name) for name in ("timeline", "page"))
@@ -158,6 +173,7 @@ def main():
             with_facts(launcher, poller, program, directory, wanted, done.returncode)
             faults = [one for one in wanted if one[0] == "fault"]
             in_other_forms(launcher, poller, program, directory, faults, done.returncode)
+            without_standard_descriptors(launcher, poller, program, directory, faults)
         if os.listdir(directory):
             fail(f"left behind: {os.listdir(directory)}", done.stderr)
         with open("/dev/full", "w") as full:

@@ -18,7 +18,7 @@ use nix::unistd::{getpid, pipe2};
 use std::convert::Infallible;
 use std::ffi::OsString;
 use std::io::Write;
-use std::os::fd::OwnedFd;
+use std::os::fd::{FromRawFd, IntoRawFd, OwnedFd};
 use std::path::PathBuf;
 
 /// A program that is about to be observed. Dropped, nothing of it is left.
@@ -50,11 +50,10 @@ impl Observation {
         let command = program.iter().map(|word| name(word).to_string()).collect::<Vec<_>>().join(" ");
         let stream = Stream::open(seeing, &command)?;
         // Taken now: the program may redirect its own.
-        let output = match spawn::own(std::io::stderr()) {
-            Ok(stderr) => Output::open(seeing, command, stderr)?,
-            Err(_) => Output::closed(seeing, command),
-        };
+        let output = Output::open(seeing, command, spawn::own(std::io::stderr()).ok())?;
         let files = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK).map_err(failed)?;
+        // SAFETY: the copy is of an instance, and belongs to nobody else.
+        let files = unsafe { Inotify::from_raw_fd(spawn::own(files).map_err(failed)?.into_raw_fd()) };
         let (started, start) = pipe2(OFlag::O_CLOEXEC).map_err(failed)?;
         let (started, start) = (spawn::own(started).map_err(failed)?, spawn::own(start).map_err(failed)?);
         let directory = directory::make(seeing.wants_facts())?;

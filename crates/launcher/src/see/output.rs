@@ -28,9 +28,9 @@ pub struct Output {
 }
 
 impl Output {
-    /// Opens the file, or takes a descriptor of its own of the standard stream.
-    pub fn open(seeing: &Seeing, command: String, standard: OwnedFd) -> Result<Output, Failure> {
-        let (mut out, mut stderr, mut path) = (Some(standard), None, None);
+    /// Opens the file, or takes the standard stream, if that is open.
+    pub fn open(seeing: &Seeing, command: String, standard: Option<OwnedFd>) -> Result<Output, Failure> {
+        let (mut out, mut stderr, mut path) = (standard, None, None);
         if let Some(file) = &seeing.output {
             let failed = |error: &io::Error| Failure::own(format!("cannot write to {}: {}", name(file), why(error)));
             let opened = File::create(file).map_err(|error| failed(&error))?;
@@ -48,20 +48,6 @@ impl Output {
             directory: std::env::current_dir().unwrap_or_default(),
             cases: BTreeMap::new(),
         })
-    }
-
-    /// Without a place to write to.
-    pub fn closed(seeing: &Seeing, command: String) -> Output {
-        Output {
-            is_audit: seeing.audit || seeing.strace.is_some(),
-            format: seeing.format.unwrap_or_default(),
-            out: None,
-            path: None,
-            stderr: None,
-            command,
-            directory: PathBuf::new(),
-            cases: BTreeMap::new(),
-        }
     }
 
     /// Its descriptors.

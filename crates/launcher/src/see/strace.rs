@@ -21,7 +21,7 @@ pub fn run(seeing: &Seeing) -> Result<(), Failure> {
     }
     let standard = spawn::own(std::io::stdout())
         .map_err(|errno| Failure::own(format!("cannot write to standard output: {}", reason(errno))))?;
-    let mut output = Output::open(seeing, format!("epolyfill --audit-strace {}", name(path)), standard)?;
+    let mut output = Output::open(seeing, format!("epolyfill --audit-strace {}", name(path)), Some(standard))?;
     let mut totals = Totals::default();
     for (process, of) in judged.processes.iter().enumerate() {
         totals.add_process(&of.summary);
