@@ -3,12 +3,12 @@
 //
 //   cc -g -o paste paste.c -lutil && ./paste         stalls
 //   ./paste all                                      reads until EAGAIN
+//   epolyfill --audit -- ./paste                     finds the fault
 //
 // audit: fault slept-edge new_loop
 // status: 0
 // libraries: -lutil
 
-#define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <pty.h>
