@@ -13,7 +13,6 @@
 
 #![no_std]
 #![forbid(unsafe_code)]
-#![allow(dead_code)] // Until every rule is here.
 
 extern crate alloc;
 #[cfg(test)]

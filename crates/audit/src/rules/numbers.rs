@@ -1,4 +1,11 @@
 //! Control calls on a number that is another file now, and control calls that are refused.
+//!
+//! R7 is never a fault. A deletion carries no data, so a program that deletes a new registration on
+//! purpose before its first event, and leaves the descriptor alone for a while, shows the same facts
+//! as one that meant the closed file. The place of the call decides nothing: the clean-up that comes
+//! after the close and the one that comes before it can be one function, with the same callers. Nor
+//! do bytes that are unread afterwards: a connection can be put aside. The data of a MOD can equal
+//! the closed file's because an allocator gave out the same address again.
 
 use alloc::vec::Vec;
 
@@ -54,9 +61,7 @@ const SETTLED_NS: u64 = ms(50);
 
 const MOST: usize = 1024;
 
-/// R7. A deletion carries no data, so a program that deletes a new registration on purpose before
-/// its first event shows the same facts, and a pool can reuse an address: suspects, not faults.
-/// `at`: the control call. `numbers`: the operation; bytes unread afterwards, -1 if not known;
+/// R7. `at`: the control call. `numbers`: the operation; bytes unread afterwards, -1 if not known;
 /// nanoseconds from the close to the control call.
 pub(crate) fn before_control(cx: &mut Context<'_>, state: &mut OfProcess, control: &Fact<'_>) {
     let Fact::Control { epfd, op, fd, data, errno: 0, site, .. } = *control else { return };

@@ -34,7 +34,6 @@ struct Read {
     tid: i32,
     /// The round of the thread: its waits so far.
     round: u64,
-    began_ns: u64,
     ended_ns: u64,
     /// The bytes that it asked for, if it got them all.
     whole: Option<u64>,
@@ -54,8 +53,7 @@ pub(crate) fn call(cx: &mut Context<'_>, id: FileId, call: &Fact<'_>) {
     let (tid, kind, last) = (cx.stamp.tid, file.kind, file.state.together.last);
     let Some(registration) = told(cx, id, tid) else { return };
     let round = cx.mirror.thread(tid).map_or(0, |thread| thread.waits);
-    let read =
-        Read { tid, round, began_ns, ended_ns: cx.stamp.ns, whole: (answer.unsigned_abs() == asked).then_some(asked) };
+    let read = Read { tid, round, ended_ns: cx.stamp.ns, whole: (answer.unsigned_abs() == asked).then_some(asked) };
     let [before, earlier] = last;
     let are_records = kind == Kind::UnixStream && read.whole.is_some() && read.whole == before.whole;
     let is_other = before.tid != 0 && before.tid != tid && !are_records && is_in_round(cx, id, before);
