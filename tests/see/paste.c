@@ -1,6 +1,5 @@
 // A line editor on an edge-triggered terminal that reads one key per event. A user pastes eight
-// characters; most of them wait in the terminal until the next key is
-// pressed.
+// characters; most of them wait in the terminal until the next key is pressed.
 //
 //   cc -g -o paste paste.c -lutil && ./paste         stalls
 //   ./paste all                                      reads until EAGAIN
