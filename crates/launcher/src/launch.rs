@@ -40,6 +40,8 @@ pub fn launch(options: &Options) -> Result<(), Failure> {
     if let Some(session) = &session {
         set.extend(session.variables().into_iter().map(|(setting, value)| (variable(setting), value)));
     }
+    // Before there is anything of an observation, whose descriptors the parent must not keep.
+    let _session = session.map(Session::begin).transpose()?;
     let observation = match options.see.is_on() {
         true => Some(Observation::new(&options.see, &options.program)?),
         false => None,
@@ -53,7 +55,6 @@ pub fn launch(options: &Options) -> Result<(), Failure> {
     let words = words?;
 
     // Until this process is the program.
-    let _session = session.map(Session::begin).transpose()?;
     let _observation = observation.map(|observation| observation.begin(options.see.exit)).transpose()?;
     if options.no_kernel_epoll {
         refuse::refuse_kernel_epoll()?;

@@ -1,5 +1,5 @@
-//! `--audit-exit` and `--chaos`: the launcher stays as the parent of the program, passes signals on to it, and
-//! ends as it does, or with the status for a fault.
+//! `--audit-exit` and `--chaos`: the launcher stays as the parent of the program, passes signals on
+//! to it, and ends as it does, or with the status for a fault.
 
 use super::spawn;
 use crate::failure::{Failure, reason};

@@ -78,7 +78,10 @@ impl Session {
         if perturbed.is_full {
             sentence.push_str("; then the log was full, and nothing was perturbed any more");
         }
-        self.say(&sentence);
+        // Otherwise the program was not run, and its child has reported why.
+        if perturbed.processes > 0 {
+            self.say(&sentence);
+        }
         let Some((path, file)) = &self.kept else { return Ok(()) };
         log::keep(path, file, &log::text(&perturbed.decisions, &format!("{words}: {}", self.command)))
     }
