@@ -4,7 +4,7 @@
 void test(void)
 {
     int ep = new_epoll(), fd[2], value;
-    char bytes[16], *volatile bad = (char *)0x10;
+    char bytes[16] = {0}, *volatile bad = (char *)0x10;
     make_pair(SOCK_STREAM, fd);
     ADD(ep, fd[0], EPOLLIN | EPOLLOUT | EPOLLET, 1);
     CHECK_ERRNO(read(fd[0], bytes, 16), EAGAIN);

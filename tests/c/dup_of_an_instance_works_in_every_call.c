@@ -27,7 +27,7 @@ static void use(int ep, int outer, int fd, uint64_t data)
     ADD(outer, ep, EPOLLIN, ep);
     EXPECT_ONE(outer, ep, EPOLLIN);
     CHECK_ERRNO(ctl(ep, EPOLL_CTL_ADD, outer, EPOLLIN, 1), ELOOP);
-    char byte;
+    char byte = 0;
     CHECK_ERRNO(read(ep, &byte, 1), EINVAL);
     CHECK_ERRNO(write(ep, &byte, 1), EINVAL);
     MOD(ep, fd, EPOLLIN | EPOLLONESHOT, data + 1);

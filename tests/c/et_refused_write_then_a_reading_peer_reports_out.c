@@ -7,7 +7,7 @@
  * is an edge. */
 static bool is_acknowledged(int fd)
 {
-    int queued, not_sent;
+    int queued = 0, not_sent = 0;
     return ioctl(fd, SIOCOUTQNSD, &not_sent) == -1 || (OK(ioctl(fd, SIOCOUTQ, &queued)) == 0 && queued == not_sent);
 }
 
