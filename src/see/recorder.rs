@@ -28,7 +28,7 @@ use crate::facts;
 use crate::fork_mark;
 use crate::graph::own_table;
 use crate::graph::ranks;
-use crate::lock::{self, Lock};
+use crate::lock::{self, Guard, Lock};
 use crate::log::Line;
 use crate::options;
 use crate::settings;
@@ -123,7 +123,7 @@ fn with<R>(changes: Changes, work: impl FnOnce(&mut State, Stamp) -> R) -> Optio
     }
     // As it is: a program may keep a number of its own there.
     let errno = Errno::last_raw();
-    let mut state = STATE.get()?.lock();
+    let mut state = state()?;
     // Under the lock: the times of the facts never go back.
     let stamp = Stamp { ns: sys::now(), tid: tid() };
     let result = work(&mut state, stamp);
@@ -136,6 +136,26 @@ fn with<R>(changes: Changes, work: impl FnOnce(&mut State, Stamp) -> R) -> Optio
     drop(state);
     Errno::set_raw(errno);
     Some(result)
+}
+
+/// The state, unless another thread has had it for very long: a signal handler may have interrupted
+/// that thread, and wait for this one. Then the fact is lost.
+fn state() -> Option<Guard<'static, State>> {
+    /// In milliseconds. Without a processor a thread can have the lock for long, too.
+    const PATIENCE: u32 = 250;
+    let state = STATE.get()?;
+    if let Some(guard) = state.try_lock() {
+        return Some(guard);
+    }
+    let mut looks = 0;
+    let guard = state.lock_while(|| {
+        looks += 1;
+        looks < PATIENCE
+    });
+    if guard.is_none() {
+        LOST.fetch_add(1, Relaxed);
+    }
+    guard
 }
 
 /// Takes a fact; returns its time, if facts are taken here.
