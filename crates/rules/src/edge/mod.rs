@@ -9,6 +9,7 @@
 
 mod digest;
 mod doubt;
+mod evidence;
 mod facts;
 
 use bitflags::bitflags;
@@ -17,22 +18,10 @@ use crate::count::{self, Change, Count, LastCount, PackedLastCount, TakenSignals
 use crate::events::{Bits, ERR, HUP, IN, INCOMING, PRI, RDHUP, RDNORM, READABLE, WRITABLE};
 use crate::kind::{Arrivals, Kind};
 
+pub use evidence::Evidence;
 pub use facts::Facts;
 
 use doubt::{TAKEN, doubtful};
-
-/// The evidence of an edge, or of the next one if there is one. It is for the statistics.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Evidence {
-    /// The level had been low.
-    Level,
-    /// A count of arrivals, while the level was high.
-    Count,
-    /// A call of this process, while the level was high.
-    Call,
-    /// None: the level is high, and its arrivals cannot be counted.
-    Doubt,
-}
 
 /// The facts about the process that a rule needs.
 #[derive(Clone, Copy, Debug)]
