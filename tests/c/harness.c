@@ -237,7 +237,11 @@ static void launch(struct waiter *waiter, enum call call, int ep, int timeout_ms
 void start_waiter_by(struct waiter *waiter, enum call call, int ep, int timeout_ms, const sigset_t *mask)
 {
     launch(waiter, call, ep, timeout_ms, mask);
-    wait_until_blocked(waiter->thread.tid);
+    if (wait_until_blocked_or_gone(waiter->thread.tid))
+        return;
+    int result = join_waiter(waiter);
+    die(__FILE__, __LINE__, "a thread that should sleep in a wait has returned %d (errno %d), events 0x%x", result, errno,
+        result > 0 ? waiter->at[0].events : 0);
 }
 
 bool start_waiter_or_not(struct waiter *waiter, int ep)
