@@ -1,7 +1,7 @@
 //! The observer: what the program does with its descriptors and its event loop, as facts
 //! (`crates/facts`), and what is wrong with it (`crates/audit`). Only libepolyfill-see.so has this
-//! layer, but for the seam (`observer`); the wrappers that call it (`hooks/seen.rs`, `abi/seen.rs`) take the place of the plain
-//! functions there.
+//! layer, except for the seam (`observer`). The wrappers that call it (`hooks/seen.rs`,
+//! `abi/seen.rs`) replace the plain functions there.
 //!
 //! | module | content |
 //! |---|---|

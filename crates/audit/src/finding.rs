@@ -73,7 +73,7 @@ rules! {
     SlowHandler = "slow-handler",
     /// R14: one busy descriptor kept the others waiting.
     StarvedBy = "starved-by",
-    /// R15: each arrival wakes several waiters, of which one finds something.
+    /// R15: each arrival wakes several waiters, and only one of them finds something.
     Herd = "herd",
     /// R16: two threads read one stream at the same time.
     TwoAtOnce = "two-at-once",

@@ -78,7 +78,7 @@ pub struct Registration {
     pub is_spent: bool,
     /// Its number is closed, and the description is open.
     pub is_ghost: bool,
-    /// What happened since the last event, which explains the next one.
+    /// The calls since the last event, which explain the next one.
     pub since: Reason,
     /// Unique among all registrations that ever were.
     pub serial: u64,

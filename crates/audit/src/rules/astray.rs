@@ -73,7 +73,7 @@ const MOST: usize = 256;
 /// The bytes of a wake-up.
 const BYTES: u64 = 8;
 
-/// What became of a wake-up, the first of `numbers`.
+/// The fate of a wake-up, the first of `numbers`.
 #[derive(Clone, Copy, Debug)]
 enum Fate {
     Refused = 0,

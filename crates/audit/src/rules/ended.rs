@@ -1,10 +1,11 @@
 //! R17: the end of a connection was reported, and the program keeps the descriptor.
 //!
-//! Who writes after the end of its input goes on in the other direction on purpose, and so can one
-//! that is about to answer; a program that ends need not close what it has. So a single connection,
-//! even after a minute, is a suspect. A fault takes a site that keeps them all, ten at least, while
-//! it registers new ones, and has never closed or written to one after its end. Nor may an answer be
-//! possible: either the connection is hung up in both directions, or a minute has passed for each.
+//! A program that writes after the end of its input uses the other direction on purpose, and one
+//! that has not written yet may be about to answer. A program that ends need not close its
+//! descriptors. So a single connection is a suspect, even after a minute. A fault requires a site
+//! that keeps all of its ended connections, ten at least, while it registers new ones, and that has
+//! never closed or written to one after its end. An answer must be impossible or overdue as well:
+//! each connection is hung up in both directions, or ended a minute ago.
 
 use alloc::vec::Vec;
 

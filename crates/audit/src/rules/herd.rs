@@ -1,14 +1,14 @@
-//! R15: each arrival wakes several threads, of which one finds something.
+//! R15: each arrival wakes several threads, and only one of them finds something.
 //!
 //! A wake-up was in vain if the thread's first call for the event found nothing, and another thread
-//! had taken something since this one began to wait. Only files of which each arrival is for one
-//! taker are judged: listeners and sockets of messages. An eventfd or a pipe can be meant to wake
+//! had taken something since this one began to wait. The rule judges only files whose arrivals are
+//! each for one taker: listeners and sockets of messages. An eventfd or a pipe can be meant to wake
 //! all. Registrations with EPOLLEXCLUSIVE are not judged either: the kernel may wake more than one,
 //! and the library wakes one in each process (docs/differences.md).
 //!
 //! Two threads can have no more wake-ups in vain than arrivals, and busy ones have few. So more of
-//! them than arrivals prove a herd of threads: a fault. Threads of other processes are not seen, and
-//! whoever took the connection is not proved: a suspect, in each process for itself.
+//! them than arrivals prove a herd of threads: a fault. Threads of other processes are not
+//! seen, so nothing proves who took the connection: a suspect, in each process by itself.
 
 use arrayvec::ArrayVec;
 use epolyfill_facts::mask::EXCLUSIVE;

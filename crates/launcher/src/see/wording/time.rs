@@ -118,7 +118,7 @@ pub fn herd(finding: &Finding) -> Three {
         counted(threads, "thread"),
         counted(in_vain, "time"),
     );
-    let consequence = "Each arrival wakes several waiters, of which one finds something.".to_owned();
+    let consequence = "Each arrival wakes several waiters, and only one of them finds something.".to_owned();
     (fact, consequence, "Register it with EPOLLEXCLUSIVE, or give each worker a listener with SO_REUSEPORT.")
 }
 
