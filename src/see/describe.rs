@@ -9,39 +9,11 @@ use libc::c_int;
 
 use crate::sys;
 
-/// The name of a kind.
-fn name(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Epoll => "epoll",
-        Kind::Pipe => "pipe",
-        Kind::Fifo => "FIFO",
-        Kind::Tcp => "tcp",
-        Kind::TcpListener => "tcp listener",
-        Kind::Mptcp => "mptcp",
-        Kind::Udp => "udp",
-        Kind::UnixStream => "unix stream",
-        Kind::UnixSeqpacket => "unix seqpacket",
-        Kind::UnixDgram => "unix datagram",
-        Kind::UnixListener => "unix listener",
-        Kind::Eventfd | Kind::EventfdSemaphore => "eventfd",
-        Kind::Timerfd => "timerfd",
-        Kind::Signalfd => "signalfd",
-        Kind::Inotify => "inotify",
-        Kind::Pidfd => "pidfd",
-        Kind::Tty => "terminal",
-        Kind::Netlink => "netlink socket",
-        Kind::Socket => "socket",
-        Kind::IoUring => "io_uring",
-        Kind::MessageQueue => "message queue",
-        _ => "file",
-    }
-}
-
 /// Describes a descriptor.
 pub fn describe(fd: c_int, kind: Kind) -> Described {
     let mut words = Described::nothing();
     // A `Described` takes what fits, and never fails.
-    let _ = words.write_str(name(kind));
+    let _ = words.write_str(kind.name());
     match kind {
         Kind::Tcp | Kind::TcpListener | Kind::Mptcp | Kind::Udp => {
             if let Some(own) = address(fd, sys::socket_name) {

@@ -188,7 +188,7 @@ impl Auditor {
         // No look: if this thread was in a wait, it was not to the end of it, as it returned with
         // this fact.
         if self.due.tick_ns.is_some_and(|due| due <= stamp.ns) {
-            self.tick_beside(stamp, world);
+            self.look(stamp, world, None);
         }
         let (mut cx, state) = self.context(stamp, world);
         if take(&mut cx, state, fact).is_err() {
@@ -206,11 +206,7 @@ impl Auditor {
         self.look(stamp, world, sleeper);
     }
 
-    /// As [`Auditor::tick`], where nothing is known of the wait of the thread.
-    fn tick_beside(&mut self, stamp: Stamp, world: &mut dyn World) {
-        self.look(stamp, world, None);
-    }
-
+    /// Lets the rules look. `sleeper` is the instance that the thread is known to sleep on.
     fn look(&mut self, stamp: Stamp, world: &mut dyn World, sleeper: Option<FileId>) {
         self.due.tick_ns = None;
         let (mut cx, state) = self.context(stamp, world);

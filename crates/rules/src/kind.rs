@@ -114,6 +114,34 @@ impl Arrivals {
 }
 
 impl Kind {
+    /// The kind in words.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Kind::Epoll => "epoll",
+            Kind::Pipe => "pipe",
+            Kind::Fifo => "FIFO",
+            Kind::Tcp => "tcp",
+            Kind::TcpListener => "tcp listener",
+            Kind::Mptcp => "mptcp",
+            Kind::Udp => "udp",
+            Kind::UnixStream => "unix stream",
+            Kind::UnixSeqpacket => "unix seqpacket",
+            Kind::UnixDgram => "unix datagram",
+            Kind::UnixListener => "unix listener",
+            Kind::Eventfd | Kind::EventfdSemaphore => "eventfd",
+            Kind::Timerfd => "timerfd",
+            Kind::Signalfd => "signalfd",
+            Kind::Inotify => "inotify",
+            Kind::Pidfd => "pidfd",
+            Kind::Tty => "terminal",
+            Kind::Netlink => "netlink socket",
+            Kind::Socket => "socket",
+            Kind::IoUring => "io_uring",
+            Kind::MessageQueue => "message queue",
+            _ => "file",
+        }
+    }
+
     /// The kind's source of arrivals.
     pub const fn arrivals(self) -> Arrivals {
         match self {

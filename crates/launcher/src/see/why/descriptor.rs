@@ -207,29 +207,7 @@ fn socket_kind(fd: &OwnedFd) -> Kind {
 }
 
 fn describe(fd: &OwnedFd, kind: Kind, link: &str) -> String {
-    let name = match kind {
-        Kind::Epoll => "epoll",
-        Kind::Pipe => "pipe",
-        Kind::Fifo => "FIFO",
-        Kind::Tcp => "tcp",
-        Kind::TcpListener => "tcp listener",
-        Kind::Mptcp => "mptcp",
-        Kind::Udp => "udp",
-        Kind::UnixStream => "unix stream",
-        Kind::UnixSeqpacket => "unix seqpacket",
-        Kind::UnixDgram => "unix datagram",
-        Kind::UnixListener => "unix listener",
-        Kind::Eventfd => "eventfd",
-        Kind::Timerfd => "timerfd",
-        Kind::Signalfd => "signalfd",
-        Kind::Inotify => "inotify",
-        Kind::Pidfd => "pidfd",
-        Kind::Tty => "terminal",
-        Kind::Netlink => "netlink socket",
-        Kind::Socket => "socket",
-        Kind::IoUring => "io_uring",
-        _ => "file",
-    };
+    let name = kind.name();
     let addresses = match kind {
         Kind::Tcp | Kind::TcpListener | Kind::Mptcp | Kind::Udp => {
             let [own, peer] = [own(fd), peer(fd)];
