@@ -14,6 +14,7 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
@@ -112,6 +113,30 @@ static int new_connection(bool wait)
         must(fcntl(fd, F_SETFL, O_NONBLOCK), "O_NONBLOCK");
     connects++;
     return fd;
+}
+
+/* Called when a connection that did not wait is made, or has failed. */
+static void connected(struct client *c)
+{
+    int error = 0;
+    socklen_t length = sizeof error;
+    getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &length);
+    if (error)
+        die("connect to port %ld: %s", port, strerror(error));
+    c->connecting = false;
+}
+
+/* A connection that is closed before it is made is counted here, and the server never accepts it. */
+static void finish_connecting(size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct pollfd made = {.fd = clients[i].fd, .events = POLLOUT};
+        if (!clients[i].connecting)
+            continue;
+        if (poll(&made, 1, (int)bound * 1000) == 0)
+            die("connect to port %ld: not made within %ld s", port, bound);
+        connected(&clients[i]);
+    }
 }
 
 static void watch(struct client *c, uint32_t mask, int operation)
@@ -348,14 +373,8 @@ int main(int argc, char **argv)
         for (int i = 0; i < n; i++) {
             struct client *c = events[i].data.ptr;
             int fd = c->fd;
-            if (c->connecting && (events[i].events & (EPOLLOUT | EPOLLERR | EPOLLHUP))) {
-                int error = 0;
-                socklen_t length = sizeof error;
-                getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &length);
-                if (error)
-                    die("connect to port %ld: %s", port, strerror(error));
-                c->connecting = false;
-            }
+            if (c->connecting && (events[i].events & (EPOLLOUT | EPOLLERR | EPOLLHUP)))
+                connected(c);
             if (events[i].events & EPOLLOUT && c->busy)
                 push(c);
             if (events[i].events & (EPOLLIN | EPOLLERR | EPOLLHUP) && c->fd == fd)
@@ -363,6 +382,7 @@ int main(int argc, char **argv)
         }
     }
     uint64_t took = now_ns() - from;
+    finish_connecting(count);
     if (requests == 0)
         die("no request was answered in %g s", seconds);
     printf("load requests=%lu all=%lu bytes=%lu connects=%lu seconds=%.3f ns=%.1f p50_us=%.1f p99_us=%.1f p999_us=%.1f max_us=%.1f generator=%.2f\n", requests,

@@ -116,6 +116,17 @@ def free_port():
         return s.getsockname()[1]
 
 
+def not_accepted(port):
+    """The number of connections in the accept queue of the listening socket on `port`, which
+    /proc/net/tcp shows in place of its receive queue."""
+    listening = "0A"
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        _, local, _, state, queues = line.split()[:5]
+        if state == listening and int(local.split(":")[1], 16) == int(port):
+            return int(queues.split(":")[1], 16)
+    return 0
+
+
 class Server:
     """A server and its children, in a session of their own; stopped by its process ID."""
 
@@ -199,21 +210,25 @@ class Server:
                 return int(line.split()[1]) * 1024
         raise Failure("/proc/PID/smaps_rollup has no Private_Dirty")
 
-    def descriptors(self, kind=""):
-        """The number of the server's descriptors, or of those of one kind."""
-        count, directory = 0, f"/proc/{self.pid}/fd"
+    def descriptors(self):
+        """The numbers of the server's sockets and of its other descriptors, from one look: while
+        connections come and go, the difference of two looks means nothing."""
+        sockets = others = 0
+        directory = f"/proc/{self.pid}/fd"
         for number in os.listdir(directory):
             try:
-                count += os.readlink(f"{directory}/{number}").startswith(kind)
+                is_socket = os.readlink(f"{directory}/{number}").startswith("socket:")
             except OSError:
-                pass
-        return count
+                continue
+            sockets += is_socket
+            others += not is_socket
+        return sockets, others
 
     def settle(self, sockets, bound=10):
-        """Waits until the server has seen the ends of its connections. One socket may be the
-        library's, for socket diagnosis."""
+        """Waits until the server has accepted all connections to its port and has seen their ends.
+        One socket may be the library's, for socket diagnosis."""
         began = time.monotonic()
-        while (left := self.descriptors("socket:") - sockets) > 0:
+        while (left := not_accepted(self.port) + self.descriptors()[0] - sockets) > 0:
             waited = time.monotonic() - began
             if left == 1 and waited > 1 and self.side.preloaded:
                 return

@@ -138,7 +138,7 @@ def served(settings, server_words, active, load_words, side, pins=("server", "ge
     if "--threads" not in server_words:
         words += ["--max", settings.events]
     with Server(words, side, settings.pins[pins[0]]) as server:
-        port = server.first_line().split()[1]
+        port = server.port = server.first_line().split()[1]
         server.check()
         costs = measured(settings, server, ["--port", port, *load_words], active, pins[1])
     line = read_line(server.output, "echo")
@@ -150,7 +150,7 @@ def served(settings, server_words, active, load_words, side, pins=("server", "ge
 
 def measured(settings, server, words, active, pin="generator"):
     """One run of the load: its time, and the processor time of the server meanwhile."""
-    sockets = server.descriptors("socket:")
+    sockets, _ = server.descriptors()
     # Enough requests to make the waits of the warm-up, if few are in flight at once.
     words = [settings.out / "load", *words, "--active", active, "--seconds", settings.served_seconds, "--warm-up", settings.served_seconds / 10,
              "--warm-up-requests", settings.warm_up * min(active, 10), "--seed", settings.seed]
