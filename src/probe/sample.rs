@@ -37,11 +37,14 @@ pub fn arrivals(file: &'static File, fd: c_int, watched: Bits) -> Option<Count> 
 
 /// As [`arrivals`], for later counts to be compared with, as at a report. Data that a call takes at
 /// that moment arrived before. If it were missing from this count, it would be news in the next, so
-/// this function waits for the call.
+/// this function waits for the call: shortly if the call may sleep, otherwise for as long as its
+/// thread may have to wait for a processor.
 pub fn settled_arrivals(file: &'static File, fd: c_int, watched: Bits) -> Option<Count> {
+    const NAPS: u32 = 200;
     let count = arrivals(file, fd, watched);
     if count.is_some_and(Count::is_blurred) {
-        file.await_takers();
+        let may_sleep = sys::fcntl(fd, libc::F_GETFL, 0).is_ok_and(|flags| flags & libc::O_NONBLOCK == 0);
+        file.await_takers(if may_sleep { 1 } else { NAPS });
         return arrivals(file, fd, watched);
     }
     count

@@ -335,12 +335,13 @@ impl File {
         (counted, others || self.taking().by_others() || before != self.taken.load(SeqCst))
     }
 
-    /// Waits until the calls that take data have reported the amount, if that is a matter of
-    /// microseconds: does not wait for a call that sleeps.
+    /// Waits until the calls that take data have reported the amount, for a few microseconds and
+    /// then for at most `naps` naps. A call may sleep for ever; one that cannot sleep may still
+    /// wait for a processor.
     #[cold]
-    pub fn await_takers(&'static self) {
+    pub fn await_takers(&'static self, naps: u32) {
         const NAP_NS: u32 = 50_000;
-        for turn in 0..=sync::SPINS {
+        for turn in 0..sync::SPINS + naps {
             if !self.taking().by_others() {
                 return;
             }
