@@ -14,7 +14,7 @@ mod polls;
 #[cfg(all(feature = "interpose", not(test)))]
 mod sanitizer;
 mod stdio;
-mod syscall;
+pub mod syscall;
 #[cfg(feature = "see")]
 mod tls;
 mod transfers;

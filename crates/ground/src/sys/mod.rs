@@ -70,13 +70,37 @@ pub fn libc_result(raw: usize) -> isize {
     value
 }
 
+/// Makes a call that reports an error as libc does, and returns the kernel's form of its result, a
+/// negative errno on failure. The thread's errno stays as it was.
+pub fn kernel_result(call: impl FnOnce() -> isize) -> isize {
+    // SAFETY: as in `set_errno`.
+    let errno = unsafe { libc::__errno_location() };
+    // SAFETY: as above. It need not be an errno that the kernel has.
+    let before = unsafe { *errno };
+    let answer = call();
+    // SAFETY: as above.
+    let answer = if answer == -1 { -(unsafe { *errno } as isize) } else { answer };
+    // SAFETY: as above.
+    unsafe { *errno = before };
+    answer
+}
+
 /// Makes any system call; returns what libc's `syscall` would return.
 ///
 /// # Safety
 /// The arguments must be valid for the call `number`.
 pub unsafe fn any(number: i64, a: [usize; 6]) -> isize {
     // SAFETY: the caller answers for the arguments.
-    libc_result(unsafe { syscalls::raw::syscall6(number as usize, a[0], a[1], a[2], a[3], a[4], a[5]) })
+    libc_result(unsafe { any_raw(number, a) } as usize)
+}
+
+/// Makes any system call; returns what the kernel returns.
+///
+/// # Safety
+/// The arguments must be valid for the call `number`.
+pub unsafe fn any_raw(number: i64, a: [usize; 6]) -> isize {
+    // SAFETY: the caller answers for the arguments.
+    unsafe { syscalls::raw::syscall6(number as usize, a[0], a[1], a[2], a[3], a[4], a[5]) }.cast_signed()
 }
 
 /// close(2).
