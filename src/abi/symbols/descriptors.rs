@@ -3,6 +3,7 @@
 use libc::{c_int, c_uint};
 use nix::errno::Errno;
 
+use super::raw_call::RawCall;
 use super::{export, libc_answer};
 use crate::abi::calls;
 use crate::backend::switch;
@@ -29,7 +30,8 @@ fn make_room(old: c_int, new: c_int) {
     }
 }
 
-unsafe fn dup_onto(old: c_int, new: c_int, flags: c_int, call: impl FnOnce() -> c_int) -> c_int {
+/// Duplicates onto a number; `call` makes the actual call.
+pub(super) fn dup_onto(old: c_int, new: c_int, flags: c_int, call: impl FnOnce() -> c_int) -> c_int {
     if own_table::is_borrowed() || old == new || flags & !libc::O_CLOEXEC != 0 {
         return call();
     }
@@ -46,9 +48,8 @@ unsafe fn dup_onto(old: c_int, new: c_int, flags: c_int, call: impl FnOnce() -> 
     answer
 }
 
-unsafe fn control_descriptor(fd: c_int, command: c_int, argument: usize) -> c_int {
-    // SAFETY: as for libc's fcntl.
-    let call = || unsafe { real::fcntl64(fd, command, argument) };
+/// fcntl; `call` makes the actual call.
+pub(super) fn control_descriptor(fd: c_int, command: c_int, argument: usize, call: impl FnOnce() -> c_int) -> c_int {
     if matches!(command, libc::F_DUPFD | libc::F_DUPFD_CLOEXEC) {
         return duplicate(fd, call);
     }
@@ -66,7 +67,8 @@ unsafe fn control_descriptor(fd: c_int, command: c_int, argument: usize) -> c_in
     answer
 }
 
-fn duplicate(fd: c_int, call: impl FnOnce() -> c_int) -> c_int {
+/// Duplicates to a free number; `call` makes the actual call.
+pub(super) fn duplicate(fd: c_int, call: impl FnOnce() -> c_int) -> c_int {
     if own_table::is_borrowed() {
         return call();
     }
@@ -115,6 +117,12 @@ fn close_around(first: c_uint, last: c_uint, flags: c_uint) -> Result<(), Errno>
     if from <= last { sys::close_range(from, last, flags) } else { Ok(()) }
 }
 
+/// close by number.
+pub(super) fn close_by_number(fd: c_int, call: &RawCall) -> isize {
+    Watch::closing(fd);
+    if calls::about_to_close(fd) { call.make() } else { libc_answer(Err(Errno::EBADF)) as isize }
+}
+
 export! {
     /// Closes a descriptor; its registrations end with the last descriptor of the open file
     /// description.
@@ -142,7 +150,7 @@ export! {
             return if unsafe { real::fcntl64(old, libc::F_GETFD, 0) } < 0 { -1 } else { new };
         }
         // SAFETY: as for libc's dup2.
-        unsafe { dup_onto(old, new, 0, || real::dup2(old, new)) }
+        dup_onto(old, new, 0, || unsafe { real::dup2(old, new) })
     }
 
     /// libc's other name of dup2.
@@ -154,26 +162,26 @@ export! {
     /// Duplicates a descriptor onto another number, with flags.
     fn dup3(old: c_int, new: c_int, flags: c_int) -> c_int as libc::dup3 {
         // SAFETY: as for libc's dup3.
-        unsafe { dup_onto(old, new, flags, || real::dup3(old, new, flags)) }
+        dup_onto(old, new, flags, || unsafe { real::dup3(old, new, flags) })
     }
 
     /// Duplicates with F_DUPFD and F_DUPFD_CLOEXEC. It is variadic in C; on the supported
     /// architectures the optional argument is passed where this third parameter is.
     fn fcntl(fd: c_int, command: c_int, argument: usize) -> c_int {
         // SAFETY: as for libc's fcntl.
-        unsafe { control_descriptor(fd, command, argument) }
+        control_descriptor(fd, command, argument, || unsafe { real::fcntl64(fd, command, argument) })
     }
 
     /// The name of fcntl in programs built for large files.
     fn fcntl64(fd: c_int, command: c_int, argument: usize) -> c_int {
         // SAFETY: as for libc's fcntl.
-        unsafe { control_descriptor(fd, command, argument) }
+        control_descriptor(fd, command, argument, || unsafe { real::fcntl64(fd, command, argument) })
     }
 
     /// libc's other name of fcntl.
     fn __fcntl(fd: c_int, command: c_int, argument: usize) -> c_int {
         // SAFETY: as for libc's fcntl.
-        unsafe { control_descriptor(fd, command, argument) }
+        control_descriptor(fd, command, argument, || unsafe { real::fcntl64(fd, command, argument) })
     }
 
     /// Makes a pipe, possibly one that keeps packets apart.

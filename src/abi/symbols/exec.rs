@@ -41,7 +41,7 @@ fn spawn_is_too_big(answer: c_int) -> bool {
 ///
 /// # Safety
 /// As for execve.
-pub unsafe fn by_number(environment: usize, call: impl Fn(usize) -> isize) -> isize {
+pub(super) unsafe fn by_number(environment: usize, call: impl Fn(usize) -> isize) -> isize {
     // SAFETY: the caller answers for the environment.
     unsafe { execute(environment as Strings, &|passed| call(passed.addr()) as c_int) as isize }
 }
@@ -155,6 +155,8 @@ macro_rules! variadic {
                     of = sym $of,
                 )
             }
+
+            const _: () = super::syscall::listed::$name;
         )*
     };
 }

@@ -3,6 +3,7 @@
 use libc::c_int;
 
 use super::export;
+use super::raw_call::RawCall;
 use crate::backend::switch;
 use crate::graph::own_table;
 use crate::life::process;
@@ -16,10 +17,10 @@ const CLONE3_LEAST: usize = 64;
 const CLONE3_FLAGS: usize = 0;
 const CLONE3_STACK: usize = 5;
 
-/// Makes a clone call. It is a fork if the child has memory of its own, and returns on the caller's
+/// clone by number; `call` makes the actual call. It is a fork if the child has memory of its own, and returns on the caller's
 /// stack. A child that shares the descriptors closes and duplicates the parent's, so the graph is
 /// the parent's too.
-fn cloning(flags: u64, stack: u64, call: impl FnOnce() -> isize) -> isize {
+pub(super) fn cloning(flags: u64, stack: u64, call: impl FnOnce() -> isize) -> isize {
     if flags & libc::CLONE_VM as u64 != 0 || stack != 0 {
         call()
     } else if flags & libc::CLONE_FILES as u64 != 0 {
@@ -29,16 +30,17 @@ fn cloning(flags: u64, stack: u64, call: impl FnOnce() -> isize) -> isize {
     }
 }
 
-/// clone by number; `call` makes the system call.
-pub fn clone(flags: usize, stack: usize, call: impl FnOnce() -> isize) -> isize {
-    cloning(flags as u64, stack as u64, call)
+/// fork by number.
+#[cfg(target_arch = "x86_64")]
+pub(super) fn fork(call: &RawCall) -> isize {
+    process::forking(|| call.make())
 }
 
 /// clone3 by number.
 ///
 /// # Safety
 /// As for clone3.
-pub unsafe fn clone3(arguments: usize, bytes: usize, call: impl FnOnce() -> isize) -> isize {
+pub(super) unsafe fn clone3(arguments: usize, bytes: usize, call: impl FnOnce() -> isize) -> isize {
     if bytes < CLONE3_LEAST {
         return call();
     }
@@ -49,12 +51,17 @@ pub unsafe fn clone3(arguments: usize, bytes: usize, call: impl FnOnce() -> isiz
     }
 }
 
+/// unshare; `call` makes the actual call.
+pub(super) fn unshare_any(flags: c_int, call: impl FnOnce() -> c_int) -> c_int {
+    Watch::unsharing();
+    own_table::unshare(flags, switch::give_up_own, call)
+}
+
 export! {
     /// Gives the thread its own copy of what it shared with others, which may be its descriptors.
     fn unshare(flags: c_int) -> c_int as libc::unshare {
-        Watch::unsharing();
         // SAFETY: as for libc's unshare.
-        own_table::unshare(flags, switch::give_up_own, || unsafe { real::unshare(flags) })
+        unshare_any(flags, || unsafe { real::unshare(flags) })
     }
 
     /// Forks without the program's fork handlers, but with the library's.

@@ -11,6 +11,7 @@ mod epoll;
 mod exec;
 mod fork;
 mod polls;
+mod raw_call;
 #[cfg(all(feature = "interpose", not(test)))]
 mod sanitizer;
 mod stdio;
@@ -20,7 +21,7 @@ mod tls;
 mod transfers;
 
 /// Exports functions under libc's names; with `as libc::name` the prototype must be that of the
-/// libc crate.
+/// libc crate. Each name must be in the table of `syscall`.
 macro_rules! export {
     (@prototype $name:ident) => { $name };
     (@prototype $name:ident $pin:path) => { $pin };
@@ -34,6 +35,7 @@ macro_rules! export {
             #[allow(non_snake_case)] // libc's own name.
             pub unsafe extern "C" fn $name($($arg: $type),*) -> $ret $body
             const _: unsafe extern "C" fn($($type),*) -> $ret = export!(@prototype $name $($pin)?);
+            const _: () = $crate::abi::symbols::syscall::listed::$name;
         )*
     };
 }

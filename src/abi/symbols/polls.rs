@@ -11,11 +11,15 @@ use crate::real;
 use crate::sys;
 use crate::uaccess;
 
-unsafe fn poll_any(set: *mut pollfd, n: nfds_t, timeout: c_int) -> c_int {
+/// poll; it calls `otherwise` if the set contains no epoll descriptor.
+///
+/// # Safety
+/// As for poll.
+pub(super) unsafe fn poll_any(set: *mut pollfd, n: nfds_t, timeout: c_int, otherwise: impl FnOnce() -> c_int) -> c_int {
     // SAFETY: as for libc's poll.
     unsafe {
         let found = if !eventpoll::any_yet() || !poll_select::in_poll_set(set, n) {
-            real::poll(set, n, timeout)
+            otherwise()
         } else {
             poll_select::poll(set, n, u64::try_from(timeout).ok().map(|ms| ms * 1_000_000), std::ptr::null())
         };
@@ -103,7 +107,7 @@ pub(super) unsafe fn select_any(
 ///
 /// # Safety
 /// As for pselect.
-pub(super) unsafe fn pselect_any(
+unsafe fn pselect_any(
     n: c_int,
     sets: [*mut fd_set; 3],
     limit: *mut timespec,
@@ -130,32 +134,62 @@ pub(super) unsafe fn pselect_any(
     }
 }
 
-/// ppoll as the system call, which writes back the remaining time.
+/// ppoll by number, with the mask and its size. It writes back the remaining time.
 ///
 /// # Safety
 /// As for ppoll.
-pub(super) unsafe fn ppoll_raw(
+pub(super) unsafe fn ppoll_by_number(
     set: *mut pollfd,
     n: nfds_t,
     limit: *mut timespec,
-    mask: *const sigset_t,
+    (mask, bytes): (*const sigset_t, usize),
     otherwise: impl FnOnce() -> c_int,
 ) -> c_int {
-    if !eventpoll::any_yet() {
-        return otherwise();
-    }
+    let is_valid = mask.is_null() || bytes == sys::KERNEL_SIGSET_BYTES;
     // SAFETY: the caller answers for the addresses.
     unsafe {
-        match poll_select::nanoseconds(limit) {
-            Some(timeout) if poll_select::in_poll_set(set, n) => {
+        let found = match poll_select::nanoseconds(limit) {
+            Some(timeout) if is_valid && eventpoll::any_yet() && poll_select::in_poll_set(set, n) => {
                 let begin = sys::now();
                 let found = poll_select::poll(set, n, timeout, mask);
                 tell_left(timeout, begin, limit);
                 found
             }
             _ => otherwise(),
+        };
+        polled(set, n, found)
+    }
+}
+
+/// pselect6 by number, whose sixth argument is the address of the mask's address and size. It writes
+/// back the remaining time.
+///
+/// # Safety
+/// As for pselect.
+pub(super) unsafe fn pselect_by_number(
+    n: c_int,
+    sets: [*mut fd_set; 3],
+    limit: *mut timespec,
+    sixth: usize,
+    otherwise: impl FnOnce() -> c_int,
+) -> c_int {
+    // SAFETY: the caller answers for the addresses.
+    unsafe {
+        match mask_of_pselect(sixth) {
+            Some(mask) => pselect_any(n, sets, limit, mask, true, otherwise),
+            None => otherwise(),
         }
     }
+}
+
+/// The mask in the sixth argument of pselect6; `None` if the kernel would refuse it.
+unsafe fn mask_of_pselect(sixth: usize) -> Option<*const sigset_t> {
+    if sixth == 0 {
+        return Some(std::ptr::null());
+    }
+    // SAFETY: the caller answers for the address.
+    let [mask, bytes] = unsafe { uaccess::read(sixth as *const [usize; 2]) }.ok()?;
+    (mask == 0 || bytes == sys::KERNEL_SIGSET_BYTES).then_some(mask as *const sigset_t)
 }
 
 unsafe fn tell_left(timeout: Timeout, begin: u64, limit: *mut timespec) {
@@ -170,13 +204,13 @@ export! {
     /// poll(2).
     fn poll(set: *mut pollfd, n: nfds_t, timeout: c_int) -> c_int as libc::poll {
         // SAFETY: as for libc's poll.
-        unsafe { poll_any(set, n, timeout) }
+        unsafe { poll_any(set, n, timeout, || real::poll(set, n, timeout)) }
     }
 
     /// libc's other name of poll.
     fn __poll(set: *mut pollfd, n: nfds_t, timeout: c_int) -> c_int {
         // SAFETY: as for libc's poll.
-        unsafe { poll_any(set, n, timeout) }
+        unsafe { poll_any(set, n, timeout, || real::poll(set, n, timeout)) }
     }
 
     /// poll of fortified programs.
@@ -186,7 +220,7 @@ export! {
             if room / size_of::<pollfd>() < n as usize {
                 real::chk_fail();
             }
-            poll_any(set, n, timeout)
+            poll_any(set, n, timeout, || real::poll(set, n, timeout))
         }
     }
 

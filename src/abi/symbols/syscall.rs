@@ -1,30 +1,199 @@
 //! `syscall()`, for programs that call by number and not by libc's names. libuv closes in this way,
 //! and systemd waits.
+//!
+//! One table holds the names and the numbers together: each exported name of libc stands in the row
+//! of the system call that it makes, or among those that make none by which a program could do the
+//! same. An exported name that is in no row does not compile (`export!`), one in a row that is not
+//! exported is dead code, and the table is held against `tests/symbols.list`.
 
-use libc::{c_int, c_long, c_uint, epoll_event, fd_set, mmsghdr, sigset_t, timespec, timeval};
+use libc::{c_int, c_long, c_uint, c_void, epoll_event, fd_set, iovec, loff_t, mmsghdr, msghdr, nfds_t, off_t, pollfd};
+use libc::{sigset_t, size_t, timespec, timeval};
 use nix::errno::Errno;
 
-use super::{controls, descriptors, epoll, exec, export, fork, polls, transfers};
-use crate::abi::{calls, served as epolls};
-use crate::backend::switch;
+use super::raw_call::RawCall;
+use super::{controls, descriptors, exec, export, fork, libc_answer, polls, transfers};
+use crate::abi::served;
 use crate::edge::Facts;
-use crate::graph::own_table;
 use crate::hooks;
-use crate::life::process;
 use crate::options::{self, Poller};
-use crate::see::{Observer, Watch};
 use crate::sys;
-use crate::uaccess;
 
-/// The mask of pselect6, whose sixth argument is the address of the mask's address and size; `None`
-/// if the kernel would refuse it.
-unsafe fn sixth_of_pselect(argument: usize) -> Option<*const sigset_t> {
-    if argument == 0 {
-        return Some(std::ptr::null());
-    }
-    // SAFETY: the caller answers for the address.
-    let [mask, bytes] = unsafe { uaccess::read(argument as *const [usize; 2]) }.ok()?;
-    (mask == 0 || bytes == sys::KERNEL_SIGSET_BYTES).then_some(mask as *const sigset_t)
+/// Makes the dispatch of `syscall()` and the list of the names from the table.
+///
+/// A row is `number(arguments) [names] => answer`. The answer is in libc's manner, and may use the
+/// arguments and the call itself, under the name that the head gives to it. A row of a number that
+/// some architectures lack still holds its names on those.
+macro_rules! door {
+    (
+        rows($call:ident) {
+            $($(#[$only:meta])? $number:ident($($argument:ident: $type:ty),*) [$($name:ident),*] => $answer:expr;)*
+        }
+        without_a_number { $($reason:literal [$($(#[$none_only:meta])? $none:ident),*];)* }
+    ) => {
+        /// Makes a call of the program's; returns the kernel's result. Calls that the library need
+        /// not see go to the kernel.
+        #[inline(always)] // A call that is in no row is made from the registers.
+        fn serve(call: &RawCall) -> isize {
+            match call.number {
+                $(
+                    $(#[$only])?
+                    libc::$number => {
+                        #[inline(never)]
+                        #[allow(unused_unsafe)] // Some rows only pass numbers on.
+                        fn row($call: &RawCall) -> isize {
+                            let [$($argument,)* ..] = $call.arguments;
+                            $(let $argument = $argument as $type;)*
+                            // SAFETY: who made the value answers for the arguments.
+                            sys::kernel_result(|| unsafe { $answer } as isize)
+                        }
+                        row(call)
+                    }
+                )*
+                _ => call.make_plain(),
+            }
+        }
+
+        /// The names that stand in the table. `export!` asks for each of its own.
+        #[allow(non_upper_case_globals)] // libc's own names.
+        pub(super) mod listed {
+            $($(pub const $name: () = ();)*)*
+            $($($(#[$none_only])? pub const $none: () = ();)*)*
+        }
+
+        /// The numbers and the names of each row.
+        #[cfg(test)]
+        const ROWS: &[(&str, &[&str])] = &[$((stringify!($number), &[$(stringify!($name)),*])),*];
+
+        /// The names that stand for no number, by the reason.
+        #[cfg(test)]
+        const NONE: &[(&str, &[&str])] = &[$(($reason, &[$($(#[$none_only])? stringify!($none)),*])),*];
+    };
+}
+
+door! {
+rows(call) {
+    // Descriptors.
+    SYS_close(fd: c_int) [close, __close] => descriptors::close_by_number(fd, call);
+    SYS_close_range(first: c_uint, last: c_uint, flags: c_uint) [close_range, closefrom] =>
+        libc_answer(descriptors::close_numbers(first, last, flags).map(|()| 0));
+    SYS_dup(fd: c_int) [dup] => descriptors::duplicate(fd, || call.make_int());
+    #[cfg(target_arch = "x86_64")]
+    SYS_dup2(old: c_int, new: c_int) [dup2, __dup2] => descriptors::dup_onto(old, new, 0, || call.make_int());
+    SYS_dup3(old: c_int, new: c_int, flags: c_int) [dup3] => descriptors::dup_onto(old, new, flags, || call.make_int());
+    SYS_fcntl(fd: c_int, command: c_int, argument: usize) [fcntl, fcntl64, __fcntl] =>
+        descriptors::control_descriptor(fd, command, argument, || call.make_int());
+    SYS_pipe2(_ends: usize, flags: c_int) [pipe2] => { hooks::keeping_packets(flags); call.make() };
+    SYS_ioctl(fd: c_int, request: u64, argument: usize) [ioctl, tcflush, tcflow, tcsetattr] =>
+        controls::any_ioctl(fd, request, argument, || call.make_int());
+    SYS_lseek(fd: c_int, _offset: off_t, whence: c_int) [lseek, lseek64] =>
+        controls::any_seek(fd, whence, || call.make() as off_t);
+
+    // Instances.
+    #[cfg(target_arch = "x86_64")]
+    SYS_epoll_create(size: c_int) [epoll_create] => served::create(size);
+    SYS_epoll_create1(flags: c_int) [epoll_create1] => served::create1(flags);
+    SYS_epoll_ctl(epfd: c_int, op: c_int, fd: c_int, event: *const epoll_event) [epoll_ctl] =>
+        served::ctl(epfd, op, fd, event);
+    #[cfg(target_arch = "x86_64")]
+    SYS_epoll_wait(epfd: c_int, events: *mut epoll_event, max: c_int, timeout: c_int) [epoll_wait] =>
+        served::wait(epfd, events, max, timeout);
+    SYS_epoll_pwait(epfd: c_int, events: *mut epoll_event, max: c_int, timeout: c_int, mask: *const sigset_t, bytes: size_t)
+        [epoll_pwait] => served::pwait(epfd, events, max, timeout, mask, bytes);
+    SYS_epoll_pwait2(epfd: c_int, events: *mut epoll_event, max: c_int, limit: *const timespec, mask: *const sigset_t, bytes: size_t)
+        [epoll_pwait2] => served::pwait2(epfd, events, max, limit, mask, bytes);
+
+    // Polls, which may look at instances.
+    #[cfg(target_arch = "x86_64")]
+    SYS_poll(set: *mut pollfd, n: nfds_t, timeout: c_int) [poll, __poll, __poll_chk] =>
+        polls::poll_any(set, n, timeout, || call.make_int());
+    SYS_ppoll(set: *mut pollfd, n: nfds_t, limit: *mut timespec, mask: *const sigset_t, bytes: size_t) [ppoll, __ppoll_chk] =>
+        polls::ppoll_by_number(set, n, limit, (mask, bytes), || call.make_int());
+    #[cfg(target_arch = "x86_64")]
+    SYS_select(n: c_int, r: *mut fd_set, w: *mut fd_set, e: *mut fd_set, limit: *mut timeval) [select, __select] =>
+        polls::select_any(n, [r, w, e], limit, || call.make_int());
+    SYS_pselect6(n: c_int, r: *mut fd_set, w: *mut fd_set, e: *mut fd_set, limit: *mut timespec, sixth: usize) [pselect] =>
+        polls::pselect_by_number(n, [r, w, e], limit, sixth, || call.make_int());
+
+    // Calls that take.
+    SYS_read(fd: c_int, buffer: *mut c_void, n: size_t) [read, __read, __read_chk, eventfd_read] =>
+        transfers::read_by_number(fd, buffer, n, call);
+    SYS_readv(fd: c_int, iov: *const iovec, n: size_t) [readv] => hooks::reading_vector(fd, iov, n, || call.make());
+    SYS_preadv2(fd: c_int, iov: *const iovec, n: size_t, at: off_t) [preadv2, preadv64v2] =>
+        if at == -1 { hooks::reading_vector(fd, iov, n, || call.make()) } else { call.make() };
+    SYS_recvfrom(fd: c_int, _buffer: usize, n: size_t, flags: c_int) [recv, __recv_chk, recvfrom, __recvfrom_chk] =>
+        transfers::receive_by_number(fd, n, flags, call);
+    SYS_recvmsg(fd: c_int, message: *const msghdr, flags: c_int) [recvmsg] =>
+        hooks::receiving(fd, flags, || transfers::message_total(message), || call.make());
+    SYS_recvmmsg(fd: c_int, messages: *mut mmsghdr, n: c_uint, flags: c_int) [recvmmsg] =>
+        transfers::receive_messages(fd, messages, n, flags, || call.make());
+    SYS_accept(fd: c_int) [accept] => hooks::accepting(fd, || call.make_int());
+    SYS_accept4(fd: c_int) [accept4] => hooks::accepting(fd, || call.make_int());
+    SYS_mq_timedreceive(queue: c_int) [mq_receive, mq_timedreceive] =>
+        hooks::queueing(queue, Facts::READ_EAGAIN, || call.make());
+
+    // Calls that give.
+    SYS_write(fd: c_int, _buffer: usize, n: size_t) [write, __write, eventfd_write] =>
+        transfers::write_by_number(fd, n, call);
+    SYS_writev(fd: c_int, iov: *const iovec, n: size_t) [writev] =>
+        hooks::writing_vector(fd, || transfers::total(iov, n), || call.make());
+    SYS_pwritev2(fd: c_int, iov: *const iovec, n: size_t, at: off_t) [pwritev2, pwritev64v2] =>
+        if at == -1 { hooks::writing_vector(fd, || transfers::total(iov, n), || call.make()) } else { call.make() };
+    SYS_sendto(fd: c_int, _buffer: usize, n: size_t, flags: c_int) [send, __send, sendto] =>
+        transfers::send_by_number(fd, n, flags, call);
+    SYS_sendmsg(fd: c_int, message: *const msghdr, flags: c_int) [sendmsg] =>
+        hooks::sending(fd, flags, || transfers::message_total(message), || call.make());
+    SYS_sendmmsg(fd: c_int, messages: *mut mmsghdr, n: c_uint, flags: c_int) [sendmmsg] =>
+        transfers::send_messages(fd, messages, n, flags, || call.make_int());
+    SYS_sendfile(out: c_int, _input: c_int, _at: usize, n: size_t) [sendfile, sendfile64] =>
+        hooks::sending_file(out, n, || call.make());
+    SYS_mq_timedsend(queue: c_int) [mq_send, mq_timedsend] => hooks::queueing(queue, Facts::NO_SPACE, || call.make());
+
+    // Calls that move from one descriptor to another.
+    SYS_splice(input: c_int, in_at: *mut loff_t, out: c_int, out_at: *mut loff_t, n: size_t, flags: c_uint) [splice] =>
+        transfers::splice_any(input, !in_at.is_null(), out, !out_at.is_null(), n, flags, || call.make());
+    SYS_tee(input: c_int, out: c_int, n: size_t, flags: c_uint) [tee] =>
+        transfers::tee_any(input, out, n, flags, || call.make());
+    SYS_vmsplice(fd: c_int, iov: *const iovec, n: size_t, flags: c_uint) [vmsplice] =>
+        transfers::vmsplice_any(fd, iov, n, flags, || call.make());
+
+    // Calls that change what a descriptor reports.
+    SYS_connect(fd: c_int) [connect, __connect] => hooks::connecting(fd, || call.make_int());
+    SYS_listen(fd: c_int) [listen] => hooks::listening(fd, || call.make_int());
+    SYS_shutdown(fd: c_int, how: c_int) [shutdown] => hooks::shutting_down(fd, how, || call.make_int());
+    SYS_getsockopt(fd: c_int, level: c_int, name: c_int) [getsockopt] =>
+        hooks::asking(fd, level, name, || call.make_int());
+    SYS_setsockopt(fd: c_int, level: c_int, name: c_int) [setsockopt] =>
+        hooks::setting(fd, level, name, || call.make_int());
+    SYS_timerfd_settime(fd: c_int) [timerfd_settime] => hooks::setting_timer(fd, || call.make_int());
+    #[cfg(target_arch = "x86_64")]
+    SYS_signalfd(fd: c_int) [] => hooks::masking_signals(fd, || call.make_int());
+    SYS_signalfd4(fd: c_int) [signalfd] => hooks::masking_signals(fd, || call.make_int());
+
+    // Processes.
+    SYS_execve(_path: usize, _words: usize, environment: usize) [execve, execv, execvp, execvpe, execl, execlp, execle] =>
+        exec::by_number(environment, |passed| call.with(2, passed).make());
+    SYS_execveat(_fd: c_int, _path: usize, _words: usize, environment: usize) [execveat, fexecve] =>
+        exec::by_number(environment, |passed| call.with(3, passed).make());
+    #[cfg(target_arch = "x86_64")]
+    SYS_fork() [] => fork::fork(call);
+    SYS_clone(flags: u64, stack: u64) [_Fork] => fork::cloning(flags, stack, || call.make());
+    SYS_clone3(arguments: usize, bytes: size_t) [] => fork::clone3(arguments, bytes, || call.make());
+    SYS_unshare(flags: c_int) [unshare] => fork::unshare_any(flags, || call.make_int());
+
+    // Calls that libc has no names for.
+    SYS_io_submit(_context: usize, _n: usize, requests: *const *const _) [] => hooks::submitting(requests, || call.make());
+    SYS_io_uring_setup() [] => set_up_ring(call);
+    SYS_io_uring_register(_fd: c_int, what: c_uint, argument: *const c_int) [] =>
+        hooks::registering(what, argument, || call.make());
+}
+
+without_a_number {
+    "the door itself" [syscall];
+    "libc closes the descriptor of a stream amid other work" [fclose, pclose, closedir, freopen, freopen64];
+    "a child of libc's own executes" [posix_spawn, posix_spawnp, system, popen];
+    "no system call, but a read of a TLS library"
+        [#[cfg(feature = "see")] SSL_read, #[cfg(feature = "see")] SSL_read_ex, #[cfg(feature = "see")] gnutls_record_recv];
+}
 }
 
 /// Makes a system call by number for the program, and returns the kernel's result: a negative errno
@@ -32,144 +201,71 @@ unsafe fn sixth_of_pselect(argument: usize) -> Option<*const sigset_t> {
 ///
 /// # Safety
 /// The arguments must be valid for the call `number`, which must return on the caller's stack.
+#[inline]
 pub unsafe fn by_number(number: c_long, arguments: [usize; 6]) -> isize {
     // SAFETY: as for the caller.
-    sys::kernel_result(|| unsafe { served(number, arguments) } as isize)
+    serve(&unsafe { RawCall::new(number, arguments) })
 }
 
-/// Makes a system call by number, and reports an error as libc does. Calls that the interest graph
-/// must see go to their hooks. `io_uring_setup` fails with ENOSYS unless `EPOLYFILL_IO_URING=1`,
-/// because epoll control inside a ring would bypass the library.
-///
-/// # Safety
-/// As for [`by_number`].
-unsafe fn served(number: c_long, [a, b, c, d, e, f]: [usize; 6]) -> c_long {
-    // The hook sees a transfer or a close here, and the call itself goes to the kernel: another
-    // preloaded library may have called this from its own `write`.
-    // SAFETY: as for libc's syscall: the arguments are valid for the call.
-    let raw = || unsafe { sys::any(number, [a, b, c, d, e, f]) };
-    let raw_int = || raw() as c_int;
-    // SAFETY: as above.
-    unsafe {
-        match number {
-            libc::SYS_close => {
-                Watch::closing(a as c_int);
-                if !calls::about_to_close(a as c_int) {
-                    sys::set_errno(Errno::EBADF);
-                    return -1;
-                }
-                raw() as c_long
-            }
-            libc::SYS_dup => descriptors::dup(a as c_int).into(),
-            #[cfg(target_arch = "x86_64")]
-            libc::SYS_dup2 => descriptors::dup2(a as c_int, b as c_int).into(),
-            libc::SYS_dup3 => descriptors::dup3(a as c_int, b as c_int, c as c_int).into(),
-            libc::SYS_pipe2 => {
-                hooks::keeping_packets(b as c_int);
-                raw() as c_long
-            }
-            libc::SYS_fcntl => descriptors::fcntl(a as c_int, b as c_int, c).into(),
-            libc::SYS_close_range => descriptors::close_range(a as c_uint, b as c_uint, c as c_int).into(),
-            #[cfg(target_arch = "x86_64")]
-            libc::SYS_epoll_create => epoll::epoll_create(a as c_int).into(),
-            libc::SYS_epoll_create1 => epoll::epoll_create1(a as c_int).into(),
-            libc::SYS_epoll_ctl => epoll::epoll_ctl(a as c_int, b as c_int, c as c_int, d as *mut epoll_event).into(),
-            #[cfg(target_arch = "x86_64")]
-            libc::SYS_epoll_wait => epoll::epoll_wait(a as c_int, b as *mut epoll_event, c as c_int, d as c_int).into(),
-            libc::SYS_epoll_pwait => {
-                epolls::pwait(a as c_int, b as *mut epoll_event, c as c_int, d as c_int, e as *const sigset_t, f).into()
-            }
-            libc::SYS_epoll_pwait2 => {
-                let limit = d as *const timespec;
-                epolls::pwait2(a as c_int, b as *mut epoll_event, c as c_int, limit, e as *const sigset_t, f).into()
-            }
-            libc::SYS_read => hooks::reading(a as c_int, b as *mut _, c, raw) as c_long,
-            libc::SYS_getsockopt => hooks::asking(a as c_int, b as c_int, c as c_int, raw_int).into(),
-            libc::SYS_setsockopt => hooks::setting(a as c_int, b as c_int, c as c_int, raw_int).into(),
-            libc::SYS_connect => hooks::connecting(a as c_int, raw_int).into(),
-            libc::SYS_listen => hooks::listening(a as c_int, raw_int).into(),
-            libc::SYS_shutdown => hooks::shutting_down(a as c_int, b as c_int, raw_int).into(),
-            libc::SYS_recvfrom => hooks::receiving(a as c_int, d as c_int, || c, raw) as c_long,
-            libc::SYS_readv => hooks::reading_vector(a as c_int, b as *const _, c, raw) as c_long,
-            libc::SYS_recvmsg => {
-                hooks::receiving(a as c_int, c as c_int, || transfers::message_total(b as *const _), raw) as c_long
-            }
-            libc::SYS_write => hooks::writing(a as c_int, || c, raw) as c_long,
-            libc::SYS_sendto => hooks::sending(a as c_int, d as c_int, || c, raw) as c_long,
-            libc::SYS_sendmmsg => {
-                transfers::send_messages(a as c_int, b as *mut mmsghdr, c as c_uint, d as c_int, raw_int).into()
-            }
-            libc::SYS_recvmmsg => {
-                transfers::receive_messages(a as c_int, b as *mut mmsghdr, c as c_uint, d as c_int, raw).into()
-            }
-            libc::SYS_sendfile => hooks::sending_file(a as c_int, d, raw) as c_long,
-            libc::SYS_splice => {
-                transfers::splice_any(a as c_int, b != 0, c as c_int, d != 0, e, f as c_uint, raw) as c_long
-            }
-            libc::SYS_tee => transfers::tee_any(a as c_int, b as c_int, c, d as c_uint, raw) as c_long,
-            libc::SYS_vmsplice => transfers::vmsplice_any(a as c_int, b as *const _, c, d as c_uint, raw) as c_long,
-            libc::SYS_preadv2 | libc::SYS_pwritev2 if d != usize::MAX => raw() as c_long,
-            libc::SYS_preadv2 => hooks::reading_vector(a as c_int, b as *const _, c, raw) as c_long,
-            libc::SYS_pwritev2 => {
-                hooks::writing_vector(a as c_int, || transfers::total(b as *const _, c), raw) as c_long
-            }
-            libc::SYS_timerfd_settime => hooks::setting_timer(a as c_int, raw_int).into(),
-            libc::SYS_writev => hooks::writing_vector(a as c_int, || transfers::total(b as *const _, c), raw) as c_long,
-            libc::SYS_sendmsg => {
-                let offered = || transfers::message_total(b as *const _);
-                hooks::sending(a as c_int, c as c_int, offered, raw) as c_long
-            }
-            libc::SYS_io_submit => hooks::submitting(c as *const _, raw) as c_long,
-            libc::SYS_io_uring_register => hooks::registering(b as c_uint, c as *const _, raw) as c_long,
-            libc::SYS_mq_timedreceive => hooks::queueing(a as c_int, Facts::READ_EAGAIN, raw) as c_long,
-            libc::SYS_mq_timedsend => hooks::queueing(a as c_int, Facts::NO_SPACE, raw) as c_long,
-            libc::SYS_accept | libc::SYS_accept4 => hooks::accepting(a as c_int, || raw() as c_int).into(),
-            #[cfg(target_arch = "x86_64")]
-            libc::SYS_poll => polls::poll(a as *mut _, b as libc::nfds_t, c as c_int).into(),
-            libc::SYS_ppoll if d == 0 || e == sys::KERNEL_SIGSET_BYTES => {
-                polls::ppoll_raw(a as *mut _, b as libc::nfds_t, c as *mut timespec, d as *const sigset_t, raw_int)
-                    .into()
-            }
-            #[cfg(target_arch = "x86_64")]
-            libc::SYS_select => {
-                let sets = [b, c, d].map(|set| set as *mut fd_set);
-                polls::select_any(a as c_int, sets, e as *mut timeval, raw_int).into()
-            }
-            libc::SYS_pselect6 => {
-                let sets = [b, c, d].map(|set| set as *mut fd_set);
-                match sixth_of_pselect(f) {
-                    Some(mask) => polls::pselect_any(a as c_int, sets, e as *mut timespec, mask, true, raw_int).into(),
-                    None => raw() as c_long,
-                }
-            }
-            libc::SYS_execve => exec::by_number(c, |passed| sys::any(number, [a, b, passed, d, e, f])) as c_long,
-            libc::SYS_execveat => exec::by_number(d, |passed| sys::any(number, [a, b, c, passed, e, f])) as c_long,
-            libc::SYS_ioctl => controls::any_ioctl(a as c_int, b as u64, c, raw_int).into(),
-            libc::SYS_lseek => controls::any_seek(a as c_int, c as c_int, || raw() as libc::off_t),
-            libc::SYS_signalfd4 => hooks::masking_signals(a as c_int, raw_int).into(),
-            #[cfg(target_arch = "x86_64")]
-            libc::SYS_signalfd => hooks::masking_signals(a as c_int, raw_int).into(),
-            libc::SYS_unshare => {
-                Watch::unsharing();
-                own_table::unshare(a as c_int, switch::give_up_own, raw_int).into()
-            }
-            libc::SYS_clone => fork::clone(a, b, raw) as c_long,
-            libc::SYS_clone3 => fork::clone3(a, b, raw) as c_long,
-            #[cfg(target_arch = "x86_64")]
-            libc::SYS_fork => process::forking(raw) as c_long,
-            libc::SYS_io_uring_setup if !options::IO_URING.is_on() && options::poller() != Poller::Kernel => {
-                sys::set_errno(Errno::ENOSYS);
-                -1
-            }
-            _ => raw() as c_long,
-        }
+/// io_uring_setup, which fails with ENOSYS unless `EPOLYFILL_IO_URING=1`, because epoll control
+/// inside a ring would bypass the library.
+fn set_up_ring(call: &RawCall) -> isize {
+    if options::IO_URING.is_on() || options::poller() == Poller::Kernel {
+        return call.make();
     }
+    sys::set_errno(Errno::ENOSYS);
+    -1
 }
+
 export! {
     /// Makes any system call by number. It is variadic in C; on the supported architectures the
     /// arguments are passed where these parameters are.
     fn syscall(number: c_long, a: usize, b: usize, c: usize, d: usize, e: usize, f: usize) -> c_long {
         // SAFETY: as for libc's syscall.
         sys::libc_result(unsafe { by_number(number, [a, b, c, d, e, f]) } as usize) as c_long
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::{NONE, ROWS};
+
+    /// The names that the built library exports for libc's, by the list that `tests/check-symbols`
+    /// holds against it.
+    fn exported() -> BTreeSet<&'static str> {
+        let list = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/symbols.list"));
+        // The sanitizers' defaults are values and no calls.
+        let is_call = |name: &&str| !name.starts_with("epolyfill_") && !name.contains("san_default_");
+        list.lines().filter(|line| !line.starts_with('#')).filter(is_call).collect()
+    }
+
+    #[test]
+    fn the_table_and_the_exports_have_the_same_names() {
+        let rows = ROWS.iter().chain(NONE).flat_map(|(_, names)| *names).copied();
+        let of_tls = ["SSL_read", "SSL_read_ex", "gnutls_record_recv"];
+        let table: BTreeSet<_> = rows.filter(|name| !of_tls.contains(name)).collect();
+        let exported = exported();
+        let missing: Vec<_> = exported.difference(&table).collect();
+        let unknown: Vec<_> = table.difference(&exported).collect();
+        assert!(missing.is_empty(), "exported, but in no row: {missing:?}");
+        assert!(unknown.is_empty(), "in a row, but not exported: {unknown:?}");
+    }
+
+    #[test]
+    fn a_name_that_the_kernel_has_too_has_its_number() {
+        let numbers: BTreeSet<_> = ROWS.iter().map(|(number, _)| *number).collect();
+        for name in exported() {
+            if name.parse::<syscalls::Sysno>().is_ok() {
+                assert!(numbers.contains(format!("SYS_{name}").as_str()), "{name} has no number");
+            }
+        }
+    }
+
+    #[test]
+    fn no_number_and_no_name_has_two_rows() {
+        let numbers: BTreeSet<_> = ROWS.iter().map(|(number, _)| *number).collect();
+        assert_eq!(numbers.len(), ROWS.len());
     }
 }

@@ -10,12 +10,16 @@ use libc::{eventfd_t, timespec};
 use nix::errno::Errno;
 
 use super::export;
+use super::raw_call::RawCall;
 use crate::edge::Facts;
 use crate::hooks;
 use crate::instance::epoll_file;
 use crate::real;
 use crate::see::{Observer, Watch};
 use crate::sys;
+
+/// The place of the length among the arguments of read, write, recvfrom and sendto.
+const LENGTH: usize = 2;
 
 pub(super) unsafe fn total(iov: *const iovec, n: usize) -> usize {
     if iov.is_null() || n > libc::UIO_MAXIOV as usize {
@@ -146,6 +150,34 @@ unsafe fn send_to(
     // SAFETY: as for libc's sendto.
     let call = move || unsafe { real::sendto(fd, buffer, n, flags, to, length) };
     hooks::sending(fd, flags, move || n, call)
+}
+
+/// read by number.
+///
+/// # Safety
+/// As for read.
+pub(super) unsafe fn read_by_number(fd: c_int, buffer: *mut c_void, n: size_t, call: &RawCall) -> ssize_t {
+    let n = Watch::shortened(fd, n);
+    // SAFETY: the caller answers for the buffer.
+    unsafe { hooks::reading(fd, buffer, n, || call.with(LENGTH, n).make()) }
+}
+
+/// write by number.
+pub(super) fn write_by_number(fd: c_int, n: size_t, call: &RawCall) -> ssize_t {
+    let n = Watch::shortened(fd, n);
+    hooks::writing(fd, || n, || call.with(LENGTH, n).make())
+}
+
+/// recvfrom by number.
+pub(super) fn receive_by_number(fd: c_int, n: size_t, flags: c_int, call: &RawCall) -> ssize_t {
+    let n = Watch::shortened(fd, n);
+    hooks::receiving(fd, flags, || n, || call.with(LENGTH, n).make())
+}
+
+/// sendto by number.
+pub(super) fn send_by_number(fd: c_int, n: size_t, flags: c_int, call: &RawCall) -> ssize_t {
+    let n = Watch::shortened(fd, n);
+    hooks::sending(fd, flags, || n, || call.with(LENGTH, n).make())
 }
 
 /// Sends several messages by `call`.

@@ -61,10 +61,12 @@ pub fn last_errno() -> Errno {
 }
 
 /// Turns a raw result of the kernel (a negative errno on failure) into the return value of libc.
+#[inline]
 pub fn libc_result(raw: usize) -> isize {
     let value = raw.cast_signed();
     if (-4095..0).contains(&value) {
-        set_errno(Errno::from_raw(-value as c_int));
+        // SAFETY: as in `set_errno`. A filter may have made up the errno.
+        unsafe { *libc::__errno_location() = -value as c_int };
         return -1;
     }
     value
@@ -98,6 +100,7 @@ pub unsafe fn any(number: i64, a: [usize; 6]) -> isize {
 ///
 /// # Safety
 /// The arguments must be valid for the call `number`.
+#[inline]
 pub unsafe fn any_raw(number: i64, a: [usize; 6]) -> isize {
     // SAFETY: the caller answers for the arguments.
     unsafe { syscalls::raw::syscall6(number as usize, a[0], a[1], a[2], a[3], a[4], a[5]) }.cast_signed()
