@@ -9,9 +9,11 @@
 
 mod calls;
 mod compare;
+mod connections;
 mod coordinate;
 mod counts;
 mod crew;
+mod findings;
 mod fleeting;
 mod generate;
 mod kernel;
@@ -20,6 +22,7 @@ mod known;
 mod noise;
 mod op;
 mod options;
+mod room;
 mod shrink;
 mod steps;
 mod terminals;

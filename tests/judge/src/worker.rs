@@ -18,13 +18,14 @@ use std::time::Instant;
 
 use crate::calls::{self, Tools};
 use crate::counts::Counts;
+use crate::findings::Finding;
 use crate::fleeting;
 use crate::generate::{Profile, Theme};
 use crate::kernel;
 use crate::noise::Noise;
 use crate::op::{self, Op, Verb};
 use crate::options::Options;
-use crate::world::{Alone, Finding, SIGNALS, World};
+use crate::world::{Alone, SIGNALS, World};
 
 /// The number of unlisted differences that a worker sends with their histories.
 const MOST_SENT: usize = 16;
