@@ -1,4 +1,5 @@
-//! The program above the library: calls as the exported symbols make them, and descriptors.
+//! The program above the library: calls as the exported symbols make them, descriptors, and the
+//! actions that models share.
 
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::SeqCst;
@@ -9,7 +10,7 @@ use crate::graph::{epitem, eventpoll, file};
 use crate::instance::close;
 use crate::instance::control::{self, Interest};
 use crate::instance::wait::{self, Timeout};
-use crate::scheduler::{self, step};
+use crate::scheduler::{self, Joinable, step};
 use crate::{hooks, nested, sys};
 
 pub const IN: u32 = libc::EPOLLIN as u32;
@@ -128,6 +129,39 @@ pub fn close(fd: c_int) {
     step();
     scheduler::drain();
     sys::close(fd).expect("close");
+}
+
+/// Waits for the end of all threads.
+pub fn join_all<const N: usize>(threads: [Joinable; N]) {
+    threads.into_iter().for_each(Joinable::join);
+}
+
+/// An instance with an eventfd, edge-triggered.
+pub fn watched_bell() -> (i32, i32) {
+    let (ep, bell) = (create(), eventfd());
+    add(ep, bell, IN | ET, 1);
+    (ep, bell)
+}
+
+/// Leaves the level high and reported, so that only a hook can report another edge.
+pub fn report_once(ep: i32, bell: i32) {
+    ring(bell);
+    wait_for_one(ep);
+}
+
+/// Waits until all adds are reported; each report counts for the adds before it.
+pub fn hear(ep: i32, told: &Count, all: u32) {
+    let mut heard = 0;
+    while heard < all {
+        wait_for_one(ep);
+        heard = told.get();
+    }
+}
+
+/// Ends a model: closes everything, and checks that nothing is left.
+pub fn end(descriptors: impl IntoIterator<Item = i32>) {
+    descriptors.into_iter().for_each(close);
+    nothing_is_left();
 }
 
 /// Ends a model, when everything is closed: checks that no record is in use.

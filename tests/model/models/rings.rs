@@ -6,7 +6,6 @@ use std::sync::Arc;
 use nix::errno::Errno;
 
 use super::program::*;
-use super::waits::{end, hear, report_once, watched_bell};
 use crate::backend::switch;
 use crate::instance::close;
 use crate::scheduler::{Joinable, let_others_go, spawn, step};

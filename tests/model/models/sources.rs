@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use super::edges::is_heard_amid_control;
 use super::program::*;
-use super::waits::{end, hear, is_heard_amid_control, join_all};
 use crate::api::source;
 use crate::scheduler::spawn;
 use crate::sys;
