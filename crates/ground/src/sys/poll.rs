@@ -119,3 +119,30 @@ pub fn ppoll_raw(set: &mut [pollfd], limit: Option<u64>) -> Result<usize, Errno>
     // SAFETY: the slice is valid for its length, and the kernel may write the remaining time.
     unsafe { syscall!(Sysno::ppoll, set.as_mut_ptr(), set.len(), limit, 0usize, KERNEL_SIGSET_BYTES) }.map_err(errno)
 }
+
+// The rules define epoll's bits without libc.
+const _: () = {
+    use crate::events;
+    let pairs = [
+        (events::IN, libc::POLLIN, libc::EPOLLIN),
+        (events::PRI, libc::POLLPRI, libc::EPOLLPRI),
+        (events::OUT, libc::POLLOUT, libc::EPOLLOUT),
+        (events::ERR, libc::POLLERR, libc::EPOLLERR),
+        (events::HUP, libc::POLLHUP, libc::EPOLLHUP),
+        (events::NVAL, libc::POLLNVAL, libc::POLLNVAL as i32),
+        (events::RDNORM, libc::POLLRDNORM, libc::EPOLLRDNORM),
+        (events::RDBAND, libc::POLLRDBAND, libc::EPOLLRDBAND),
+        (events::WRNORM, libc::POLLWRNORM, libc::EPOLLWRNORM),
+        (events::WRBAND, libc::POLLWRBAND, libc::EPOLLWRBAND),
+        (events::MSG, events::MSG.cast_signed(), libc::EPOLLMSG),
+        (events::RDHUP, libc::POLLRDHUP, libc::EPOLLRDHUP),
+    ];
+    let mut at = 0;
+    while at < pairs.len() {
+        let (ours, poll, epoll) = pairs[at];
+        assert!(ours == poll.cast_unsigned() && ours as i32 == epoll);
+        at += 1;
+    }
+    assert!(events::EDGE == libc::EPOLLET as u32 && events::ONESHOT == libc::EPOLLONESHOT as u32);
+    assert!(events::EXCLUSIVE == libc::EPOLLEXCLUSIVE as u32 && events::WAKEUP == libc::EPOLLWAKEUP as u32);
+};
