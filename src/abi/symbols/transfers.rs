@@ -316,18 +316,6 @@ export! {
         unsafe { receive_messages(fd, messages, n, flags, || real::recvmmsg(fd, messages, n, flags, limit) as isize) }
     }
 
-    /// accept(2).
-    fn accept(fd: c_int, from: *mut sockaddr, length: *mut socklen_t) -> c_int as libc::accept {
-        // SAFETY: as for libc's accept.
-        hooks::accepting(fd, || unsafe { real::accept(fd, from, length) })
-    }
-
-    /// accept4(2).
-    fn accept4(fd: c_int, from: *mut sockaddr, length: *mut socklen_t, flags: c_int) -> c_int as libc::accept4 {
-        // SAFETY: as for libc's accept4.
-        hooks::accepting(fd, || unsafe { real::accept4(fd, from, length, flags) })
-    }
-
     /// write(2).
     fn write(fd: c_int, buffer: *const c_void, n: size_t) -> ssize_t as libc::write {
         // SAFETY: as for libc's write.
@@ -461,42 +449,6 @@ export! {
     fn vmsplice(fd: c_int, iov: *const iovec, n: size_t, flags: c_uint) -> ssize_t as libc::vmsplice {
         // SAFETY: as for libc's vmsplice.
         unsafe { vmsplice_any(fd, iov, n, flags, || real::vmsplice(fd, iov, n, flags)) }
-    }
-
-    /// connect(2).
-    fn connect(fd: c_int, to: *const sockaddr, length: socklen_t) -> c_int as libc::connect {
-        // SAFETY: as for libc's connect.
-        hooks::connecting(fd, || unsafe { real::connect(fd, to, length) })
-    }
-
-    /// libc's other name of connect.
-    fn __connect(fd: c_int, to: *const sockaddr, length: socklen_t) -> c_int {
-        // SAFETY: as for libc's connect.
-        unsafe { connect(fd, to, length) }
-    }
-
-    /// listen(2).
-    fn listen(fd: c_int, backlog: c_int) -> c_int as libc::listen {
-        // SAFETY: as for libc's listen.
-        hooks::listening(fd, || unsafe { real::listen(fd, backlog) })
-    }
-
-    /// getsockopt(2), which clears a pending error with SO_ERROR.
-    fn getsockopt(fd: c_int, level: c_int, name: c_int, value: *mut c_void, length: *mut socklen_t) -> c_int as libc::getsockopt {
-        // SAFETY: as for libc's getsockopt.
-        hooks::asking(fd, level, name, || unsafe { real::getsockopt(fd, level, name, value, length) })
-    }
-
-    /// setsockopt(2), some of whose options wake waiters.
-    fn setsockopt(fd: c_int, level: c_int, name: c_int, value: *const c_void, length: socklen_t) -> c_int as libc::setsockopt {
-        // SAFETY: as for libc's setsockopt.
-        hooks::setting(fd, level, name, || unsafe { real::setsockopt(fd, level, name, value, length) })
-    }
-
-    /// shutdown(2).
-    fn shutdown(fd: c_int, how: c_int) -> c_int as libc::shutdown {
-        // SAFETY: as for libc's shutdown.
-        hooks::shutting_down(fd, how, || unsafe { real::shutdown(fd, how) })
     }
 
     /// timerfd_settime(2).
