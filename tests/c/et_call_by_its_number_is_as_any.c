@@ -1,7 +1,11 @@
 /* A call through syscall() that begins, drains or fills is seen like the call by name: for a
- * connection, a listener, messages, splices and timers (E1, E3, E4). */
+ * connection, a listener, messages, splices, timers, message queues, signals and the state of a
+ * socket (E1, E3, E4). */
 #include "harness.h"
+#include <mqueue.h>
 #include <netinet/in.h>
+#include <sys/signalfd.h>
+#include <sys/un.h>
 
 static void connects_and_listens(void)
 {
@@ -74,10 +78,112 @@ static void timer(void)
     }
 }
 
+/* A message is taken and another one put in between two waits. */
+static void queue(void)
+{
+    char name[64], byte = 'x';
+    struct mq_attr attributes = {.mq_maxmsg = 4, .mq_msgsize = 1};
+    snprintf(name, sizeof name, "/epolyfill-number-%d", getpid());
+    mqd_t fd = mq_open(name, O_CREAT | O_EXCL | O_RDWR | O_NONBLOCK, 0600, &attributes);
+    if (fd < 0)
+        return; /* no file system for them */
+    OK(mq_unlink(name));
+    int ep = new_epoll();
+    OK(syscall(SYS_mq_timedsend, fd, &byte, 1L, 0, NULL));
+    ADD(ep, fd, EPOLLIN | EPOLLET, 1);
+    EXPECT_ONE(ep, 1, EPOLLIN);
+    for (int i = 0; i < 3; i++) {
+        CHECK_EQ(syscall(SYS_mq_timedreceive, fd, &byte, 1L, NULL, NULL), 1);
+        CHECK_ERRNO(syscall(SYS_mq_timedreceive, fd, &byte, 1L, NULL, NULL), EAGAIN);
+        OK(syscall(SYS_mq_timedsend, fd, &byte, 1L, 0, NULL));
+        EXPECT_ONE(ep, 1, EPOLLIN);
+    }
+}
+
+static void connections(void)
+{
+    struct sockaddr_un at = {.sun_family = AF_UNIX};
+    int ep = new_epoll(), fd = OK(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0));
+    socklen_t size = sizeof at;
+    OK(bind(fd, (struct sockaddr *)&at, sizeof(sa_family_t)));
+    OK(getsockname(fd, (struct sockaddr *)&at, &size));
+    ADD(ep, fd, EPOLLIN | EPOLLET, 1);
+    EXPECT_ONE(ep, 1, EPOLLHUP);
+    OK(syscall(SYS_listen, fd, 4));
+    int client = OK(socket(AF_UNIX, SOCK_STREAM, 0));
+    OK(syscall(SYS_connect, client, &at, size));
+    EXPECT_ONE(ep, 1, EPOLLIN);
+    for (int i = 0; i < 4; i++) {
+        int accepted = OK(i % 2 ? syscall(SYS_accept, fd, NULL, NULL) : syscall(SYS_accept4, fd, NULL, NULL, 0));
+        OK(close(accepted));
+        OK(close(client));
+        client = OK(socket(AF_UNIX, SOCK_STREAM, 0));
+        OK(syscall(SYS_connect, client, &at, size));
+        EXPECT_ONE(ep, 1, EPOLLIN);
+    }
+}
+
+static void signals(void)
+{
+    sigset_t one, both;
+    sigemptyset(&one);
+    sigaddset(&one, SIGUSR1);
+    both = one;
+    sigaddset(&both, SIGUSR2);
+    PT(pthread_sigmask(SIG_BLOCK, &both, NULL));
+    int ep = new_epoll(), fd = OK(signalfd(-1, &one, SFD_NONBLOCK));
+    OK(kill(getpid(), SIGUSR1));
+    ADD(ep, fd, EPOLLIN | EPOLLET, 1);
+    EXPECT_ONE(ep, 1, EPOLLIN);
+    OK(syscall(SYS_signalfd4, fd, &both, 8L, 0));
+    EXPECT_ONE(ep, 1, EPOLLIN);
+#ifdef SYS_signalfd
+    OK(syscall(SYS_signalfd, fd, &one, 8L));
+    EXPECT_ONE(ep, 1, EPOLLIN);
+#endif
+    EXPECT_NONE_NOW(ep);
+    OK(close(fd));
+}
+
+static void state_of_a_socket(void)
+{
+    int ep = new_epoll(), fd[2], error;
+    socklen_t size = sizeof error;
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    make_pair(SOCK_STREAM, fd);
+    ADD(ep, fd[0], EPOLLIN | EPOLLRDHUP | EPOLLET, 1);
+    OK(syscall(SYS_shutdown, fd[1], SHUT_WR));
+    EXPECT_ONE(ep, 1, EPOLLIN | EPOLLRDHUP);
+    EXPECT_NONE_NOW(ep);
+    OK(syscall(SYS_shutdown, fd[1], SHUT_WR));
+    EXPECT_ONE(ep, 1, EPOLLIN | EPOLLRDHUP);
+
+    /* An error is taken, and the same one comes again. */
+    int client = OK(socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0)), closed = OK(socket(AF_INET, SOCK_DGRAM, 0));
+    OK(bind(closed, (struct sockaddr *)&to, sizeof to));
+    socklen_t length = sizeof to;
+    OK(getsockname(closed, (struct sockaddr *)&to, &length));
+    OK(close(closed));
+    OK(syscall(SYS_connect, client, &to, length));
+    OK(write(client, "x", 1));
+    ADD(ep, client, EPOLLIN | EPOLLET, 2);
+    EXPECT_ONE(ep, 2, EPOLLERR);
+    for (int i = 0; i < 3; i++) {
+        OK(syscall(SYS_getsockopt, client, SOL_SOCKET, SO_ERROR, &error, &size));
+        CHECK_EQ(error, ECONNREFUSED);
+        OK(write(client, "x", 1));
+        EXPECT_ONE(ep, 2, EPOLLERR);
+    }
+}
+
 void test(void)
 {
     connects_and_listens();
     messages();
     pipes();
     timer();
+    queue();
+    connections();
+    signals();
+    state_of_a_socket();
 }
