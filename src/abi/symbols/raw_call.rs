@@ -7,7 +7,7 @@ use crate::sys;
 /// A system call by number.
 #[derive(Debug)]
 pub struct RawCall {
-    pub(super) number: c_long,
+    number: c_long,
     /// The words in the argument registers, whether the call has so many arguments or not.
     pub(super) arguments: [usize; 6],
 }
@@ -30,6 +30,7 @@ impl RawCall {
 
     /// Makes the call; reports an error as libc does. No other library sees it: one that stands
     /// behind this one may have called `syscall` from its own `write`.
+    #[inline]
     pub(super) fn make(&self) -> isize {
         // SAFETY: who made the value answers for the arguments.
         unsafe { sys::any(self.number, self.arguments) }

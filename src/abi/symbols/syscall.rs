@@ -18,6 +18,9 @@ use crate::hooks;
 use crate::options::{self, Poller};
 use crate::sys;
 
+/// Makes a call of the program's; reports an error as libc does.
+type Row = fn(&RawCall) -> isize;
+
 /// Makes the dispatch of `syscall()` and the list of the names from the table.
 ///
 /// A row is `number(arguments) [names] => answer`. The answer is in libc's manner, and may use the
@@ -30,27 +33,25 @@ macro_rules! door {
         }
         without_a_number { $($reason:literal [$($(#[$none_only:meta])? $none:ident),*];)* }
     ) => {
-        /// Makes a call of the program's; returns the kernel's result. Calls that the library need
-        /// not see go to the kernel.
-        #[inline(always)] // A call that is in no row is made from the registers.
-        fn serve(call: &RawCall) -> isize {
-            match call.number {
+        /// The row of a number; `None` for a call that the library need not see.
+        #[inline]
+        fn row_of(number: c_long) -> Option<Row> {
+            Some(match number {
                 $(
                     $(#[$only])?
                     libc::$number => {
-                        #[inline(never)]
                         #[allow(unused_unsafe)] // Some rows only pass numbers on.
                         fn row($call: &RawCall) -> isize {
                             let [$($argument,)* ..] = $call.arguments;
                             $(let $argument = $argument as $type;)*
                             // SAFETY: who made the value answers for the arguments.
-                            sys::kernel_result(|| unsafe { $answer } as isize)
+                            (unsafe { $answer }) as isize
                         }
-                        row(call)
+                        row
                     }
                 )*
-                _ => call.make_plain(),
-            }
+                _ => return None,
+            })
         }
 
         /// The names that stand in the table. `export!` asks for each of its own.
@@ -71,129 +72,147 @@ macro_rules! door {
 }
 
 door! {
-rows(call) {
-    // Descriptors.
-    SYS_close(fd: c_int) [close, __close] => descriptors::close_by_number(fd, call);
-    SYS_close_range(first: c_uint, last: c_uint, flags: c_uint) [close_range, closefrom] =>
-        libc_answer(descriptors::close_numbers(first, last, flags).map(|()| 0));
-    SYS_dup(fd: c_int) [dup] => descriptors::duplicate(fd, || call.make_int());
-    #[cfg(target_arch = "x86_64")]
-    SYS_dup2(old: c_int, new: c_int) [dup2, __dup2] => descriptors::dup_onto(old, new, 0, || call.make_int());
-    SYS_dup3(old: c_int, new: c_int, flags: c_int) [dup3] => descriptors::dup_onto(old, new, flags, || call.make_int());
-    SYS_fcntl(fd: c_int, command: c_int, argument: usize) [fcntl, fcntl64, __fcntl] =>
-        descriptors::control_descriptor(fd, command, argument, || call.make_int());
-    SYS_pipe2(_ends: usize, flags: c_int) [pipe2] => { hooks::keeping_packets(flags); call.make() };
-    SYS_ioctl(fd: c_int, request: u64, argument: usize) [ioctl, tcflush, tcflow, tcsetattr] =>
-        controls::any_ioctl(fd, request, argument, || call.make_int());
-    SYS_lseek(fd: c_int, _offset: off_t, whence: c_int) [lseek, lseek64] =>
-        controls::any_seek(fd, whence, || call.make() as off_t);
+    rows(call) {
+        // Descriptors.
+        SYS_close(fd: c_int) [close, __close] => descriptors::close_by_number(fd, call);
+        SYS_close_range(first: c_uint, last: c_uint, flags: c_uint) [close_range, closefrom] =>
+            libc_answer(descriptors::close_numbers(first, last, flags).map(|()| 0));
+        SYS_dup(fd: c_int) [dup] => descriptors::duplicate(fd, || call.make_int());
+        #[cfg(target_arch = "x86_64")]
+        SYS_dup2(old: c_int, new: c_int) [dup2, __dup2] =>
+            descriptors::dup_onto(old, new, 0, || call.make_int());
+        SYS_dup3(old: c_int, new: c_int, flags: c_int) [dup3] =>
+            descriptors::dup_onto(old, new, flags, || call.make_int());
+        SYS_fcntl(fd: c_int, command: c_int, argument: usize) [fcntl, fcntl64, __fcntl] =>
+            descriptors::control_descriptor(fd, command, argument, || call.make_int());
+        SYS_pipe2(_ends: usize, flags: c_int) [pipe2] =>
+            { hooks::keeping_packets(flags); call.make() };
+        SYS_ioctl(fd: c_int, request: u64, argument: usize) [ioctl, tcflush, tcflow, tcsetattr] =>
+            controls::any_ioctl(fd, request, argument, || call.make_int());
+        SYS_lseek(fd: c_int, _offset: off_t, whence: c_int) [lseek, lseek64] =>
+            controls::any_seek(fd, whence, || call.make() as off_t);
 
-    // Instances.
-    #[cfg(target_arch = "x86_64")]
-    SYS_epoll_create(size: c_int) [epoll_create] => served::create(size);
-    SYS_epoll_create1(flags: c_int) [epoll_create1] => served::create1(flags);
-    SYS_epoll_ctl(epfd: c_int, op: c_int, fd: c_int, event: *const epoll_event) [epoll_ctl] =>
-        served::ctl(epfd, op, fd, event);
-    #[cfg(target_arch = "x86_64")]
-    SYS_epoll_wait(epfd: c_int, events: *mut epoll_event, max: c_int, timeout: c_int) [epoll_wait] =>
-        served::wait(epfd, events, max, timeout);
-    SYS_epoll_pwait(epfd: c_int, events: *mut epoll_event, max: c_int, timeout: c_int, mask: *const sigset_t, bytes: size_t)
-        [epoll_pwait] => served::pwait(epfd, events, max, timeout, mask, bytes);
-    SYS_epoll_pwait2(epfd: c_int, events: *mut epoll_event, max: c_int, limit: *const timespec, mask: *const sigset_t, bytes: size_t)
-        [epoll_pwait2] => served::pwait2(epfd, events, max, limit, mask, bytes);
+        // Instances.
+        #[cfg(target_arch = "x86_64")]
+        SYS_epoll_create(size: c_int) [epoll_create] => served::create(size);
+        SYS_epoll_create1(flags: c_int) [epoll_create1] => served::create1(flags);
+        SYS_epoll_ctl(epfd: c_int, op: c_int, fd: c_int, event: *const epoll_event) [epoll_ctl] =>
+            served::ctl(epfd, op, fd, event);
+        #[cfg(target_arch = "x86_64")]
+        SYS_epoll_wait(epfd: c_int, events: *mut epoll_event, max: c_int, timeout: c_int) [epoll_wait] =>
+            served::wait(epfd, events, max, timeout);
+        SYS_epoll_pwait(
+            epfd: c_int, events: *mut epoll_event, max: c_int, timeout: c_int, mask: *const sigset_t, bytes: size_t
+        ) [epoll_pwait] =>
+            served::pwait(epfd, events, max, timeout, mask, bytes);
+        SYS_epoll_pwait2(
+            epfd: c_int, events: *mut epoll_event, max: c_int, limit: *const timespec, mask: *const sigset_t, bytes: size_t
+        ) [epoll_pwait2] =>
+            served::pwait2(epfd, events, max, limit, mask, bytes);
 
-    // Polls, which may look at instances.
-    #[cfg(target_arch = "x86_64")]
-    SYS_poll(set: *mut pollfd, n: nfds_t, timeout: c_int) [poll, __poll, __poll_chk] =>
-        polls::poll_any(set, n, timeout, || call.make_int());
-    SYS_ppoll(set: *mut pollfd, n: nfds_t, limit: *mut timespec, mask: *const sigset_t, bytes: size_t) [ppoll, __ppoll_chk] =>
-        polls::ppoll_by_number(set, n, limit, (mask, bytes), || call.make_int());
-    #[cfg(target_arch = "x86_64")]
-    SYS_select(n: c_int, r: *mut fd_set, w: *mut fd_set, e: *mut fd_set, limit: *mut timeval) [select, __select] =>
-        polls::select_any(n, [r, w, e], limit, || call.make_int());
-    SYS_pselect6(n: c_int, r: *mut fd_set, w: *mut fd_set, e: *mut fd_set, limit: *mut timespec, sixth: usize) [pselect] =>
-        polls::pselect_by_number(n, [r, w, e], limit, sixth, || call.make_int());
+        // Polls, which may look at instances.
+        #[cfg(target_arch = "x86_64")]
+        SYS_poll(set: *mut pollfd, n: nfds_t, timeout: c_int) [poll, __poll, __poll_chk] =>
+            polls::poll_any(set, n, timeout, || call.make_int());
+        SYS_ppoll(set: *mut pollfd, n: nfds_t, limit: *mut timespec, mask: *const sigset_t, bytes: size_t)
+            [ppoll, __ppoll_chk] => polls::ppoll_by_number(set, n, limit, (mask, bytes), || call.make_int());
+        #[cfg(target_arch = "x86_64")]
+        SYS_select(n: c_int, r: *mut fd_set, w: *mut fd_set, e: *mut fd_set, limit: *mut timeval)
+            [select, __select] => polls::select_any(n, [r, w, e], limit, || call.make_int());
+        SYS_pselect6(
+            n: c_int, r: *mut fd_set, w: *mut fd_set, e: *mut fd_set, limit: *mut timespec, sixth: usize
+        ) [pselect] =>
+            polls::pselect_by_number(n, [r, w, e], limit, sixth, || call.make_int());
 
-    // Calls that take.
-    SYS_read(fd: c_int, buffer: *mut c_void, n: size_t) [read, __read, __read_chk, eventfd_read] =>
-        transfers::read_by_number(fd, buffer, n, call);
-    SYS_readv(fd: c_int, iov: *const iovec, n: size_t) [readv] => hooks::reading_vector(fd, iov, n, || call.make());
-    SYS_preadv2(fd: c_int, iov: *const iovec, n: size_t, at: off_t) [preadv2, preadv64v2] =>
-        if at == -1 { hooks::reading_vector(fd, iov, n, || call.make()) } else { call.make() };
-    SYS_recvfrom(fd: c_int, _buffer: usize, n: size_t, flags: c_int) [recv, __recv_chk, recvfrom, __recvfrom_chk] =>
-        transfers::receive_by_number(fd, n, flags, call);
-    SYS_recvmsg(fd: c_int, message: *const msghdr, flags: c_int) [recvmsg] =>
-        hooks::receiving(fd, flags, || transfers::message_total(message), || call.make());
-    SYS_recvmmsg(fd: c_int, messages: *mut mmsghdr, n: c_uint, flags: c_int) [recvmmsg] =>
-        transfers::receive_messages(fd, messages, n, flags, || call.make());
-    SYS_accept(fd: c_int) [accept] => hooks::accepting(fd, || call.make_int());
-    SYS_accept4(fd: c_int) [accept4] => hooks::accepting(fd, || call.make_int());
-    SYS_mq_timedreceive(queue: c_int) [mq_receive, mq_timedreceive] =>
-        hooks::queueing(queue, Facts::READ_EAGAIN, || call.make());
+        // Calls that take.
+        SYS_read(fd: c_int, buffer: *mut c_void, n: size_t) [read, __read, __read_chk, eventfd_read] =>
+            transfers::read_by_number(fd, buffer, n, call);
+        SYS_readv(fd: c_int, iov: *const iovec, n: size_t) [readv] =>
+            hooks::reading_vector(fd, iov, n, || call.make());
+        SYS_preadv2(fd: c_int, iov: *const iovec, n: size_t, at: off_t) [preadv2, preadv64v2] =>
+            if at == -1 { hooks::reading_vector(fd, iov, n, || call.make()) } else { call.make() };
+        SYS_recvfrom(fd: c_int, _buffer: usize, n: size_t, flags: c_int)
+            [recv, __recv_chk, recvfrom, __recvfrom_chk] => transfers::receive_by_number(fd, n, flags, call);
+        SYS_recvmsg(fd: c_int, message: *const msghdr, flags: c_int) [recvmsg] =>
+            hooks::receiving(fd, flags, || transfers::message_total(message), || call.make());
+        SYS_recvmmsg(fd: c_int, messages: *mut mmsghdr, n: c_uint, flags: c_int) [recvmmsg] =>
+            transfers::receive_messages(fd, messages, n, flags, || call.make());
+        SYS_accept(fd: c_int) [accept] => hooks::accepting(fd, || call.make_int());
+        SYS_accept4(fd: c_int) [accept4] => hooks::accepting(fd, || call.make_int());
+        SYS_mq_timedreceive(queue: c_int) [mq_receive, mq_timedreceive] =>
+            hooks::queueing(queue, Facts::READ_EAGAIN, || call.make());
 
-    // Calls that give.
-    SYS_write(fd: c_int, _buffer: usize, n: size_t) [write, __write, eventfd_write] =>
-        transfers::write_by_number(fd, n, call);
-    SYS_writev(fd: c_int, iov: *const iovec, n: size_t) [writev] =>
-        hooks::writing_vector(fd, || transfers::total(iov, n), || call.make());
-    SYS_pwritev2(fd: c_int, iov: *const iovec, n: size_t, at: off_t) [pwritev2, pwritev64v2] =>
-        if at == -1 { hooks::writing_vector(fd, || transfers::total(iov, n), || call.make()) } else { call.make() };
-    SYS_sendto(fd: c_int, _buffer: usize, n: size_t, flags: c_int) [send, __send, sendto] =>
-        transfers::send_by_number(fd, n, flags, call);
-    SYS_sendmsg(fd: c_int, message: *const msghdr, flags: c_int) [sendmsg] =>
-        hooks::sending(fd, flags, || transfers::message_total(message), || call.make());
-    SYS_sendmmsg(fd: c_int, messages: *mut mmsghdr, n: c_uint, flags: c_int) [sendmmsg] =>
-        transfers::send_messages(fd, messages, n, flags, || call.make_int());
-    SYS_sendfile(out: c_int, _input: c_int, _at: usize, n: size_t) [sendfile, sendfile64] =>
-        hooks::sending_file(out, n, || call.make());
-    SYS_mq_timedsend(queue: c_int) [mq_send, mq_timedsend] => hooks::queueing(queue, Facts::NO_SPACE, || call.make());
+        // Calls that give.
+        SYS_write(fd: c_int, _buffer: usize, n: size_t) [write, __write, eventfd_write] =>
+            transfers::write_by_number(fd, n, call);
+        SYS_writev(fd: c_int, iov: *const iovec, n: size_t) [writev] =>
+            hooks::writing_vector(fd, || transfers::total(iov, n), || call.make());
+        SYS_pwritev2(fd: c_int, iov: *const iovec, n: size_t, at: off_t) [pwritev2, pwritev64v2] =>
+            if at == -1 { hooks::writing_vector(fd, || transfers::total(iov, n), || call.make()) } else { call.make() };
+        SYS_sendto(fd: c_int, _buffer: usize, n: size_t, flags: c_int) [send, __send, sendto] =>
+            transfers::send_by_number(fd, n, flags, call);
+        SYS_sendmsg(fd: c_int, message: *const msghdr, flags: c_int) [sendmsg] =>
+            hooks::sending(fd, flags, || transfers::message_total(message), || call.make());
+        SYS_sendmmsg(fd: c_int, messages: *mut mmsghdr, n: c_uint, flags: c_int) [sendmmsg] =>
+            transfers::send_messages(fd, messages, n, flags, || call.make_int());
+        SYS_sendfile(out: c_int, _input: c_int, _at: usize, n: size_t) [sendfile, sendfile64] =>
+            hooks::sending_file(out, n, || call.make());
+        SYS_mq_timedsend(queue: c_int) [mq_send, mq_timedsend] =>
+            hooks::queueing(queue, Facts::NO_SPACE, || call.make());
 
-    // Calls that move from one descriptor to another.
-    SYS_splice(input: c_int, in_at: *mut loff_t, out: c_int, out_at: *mut loff_t, n: size_t, flags: c_uint) [splice] =>
-        transfers::splice_any(input, !in_at.is_null(), out, !out_at.is_null(), n, flags, || call.make());
-    SYS_tee(input: c_int, out: c_int, n: size_t, flags: c_uint) [tee] =>
-        transfers::tee_any(input, out, n, flags, || call.make());
-    SYS_vmsplice(fd: c_int, iov: *const iovec, n: size_t, flags: c_uint) [vmsplice] =>
-        transfers::vmsplice_any(fd, iov, n, flags, || call.make());
+        // Calls that move from one descriptor to another.
+        SYS_splice(input: c_int, in_at: *mut loff_t, out: c_int, out_at: *mut loff_t, n: size_t, flags: c_uint)
+            [splice] =>
+                transfers::splice_any(input, !in_at.is_null(), out, !out_at.is_null(), n, flags, || call.make());
+        SYS_tee(input: c_int, out: c_int, n: size_t, flags: c_uint) [tee] =>
+            transfers::tee_any(input, out, n, flags, || call.make());
+        SYS_vmsplice(fd: c_int, iov: *const iovec, n: size_t, flags: c_uint) [vmsplice] =>
+            transfers::vmsplice_any(fd, iov, n, flags, || call.make());
 
-    // Calls that change what a descriptor reports.
-    SYS_connect(fd: c_int) [connect, __connect] => hooks::connecting(fd, || call.make_int());
-    SYS_listen(fd: c_int) [listen] => hooks::listening(fd, || call.make_int());
-    SYS_shutdown(fd: c_int, how: c_int) [shutdown] => hooks::shutting_down(fd, how, || call.make_int());
-    SYS_getsockopt(fd: c_int, level: c_int, name: c_int) [getsockopt] =>
-        hooks::asking(fd, level, name, || call.make_int());
-    SYS_setsockopt(fd: c_int, level: c_int, name: c_int) [setsockopt] =>
-        hooks::setting(fd, level, name, || call.make_int());
-    SYS_timerfd_settime(fd: c_int) [timerfd_settime] => hooks::setting_timer(fd, || call.make_int());
-    #[cfg(target_arch = "x86_64")]
-    SYS_signalfd(fd: c_int) [] => hooks::masking_signals(fd, || call.make_int());
-    SYS_signalfd4(fd: c_int) [signalfd] => hooks::masking_signals(fd, || call.make_int());
+        // Calls that change what a descriptor reports.
+        SYS_connect(fd: c_int) [connect, __connect] => hooks::connecting(fd, || call.make_int());
+        SYS_listen(fd: c_int) [listen] => hooks::listening(fd, || call.make_int());
+        SYS_shutdown(fd: c_int, how: c_int) [shutdown] =>
+            hooks::shutting_down(fd, how, || call.make_int());
+        SYS_getsockopt(fd: c_int, level: c_int, name: c_int) [getsockopt] =>
+            hooks::asking(fd, level, name, || call.make_int());
+        SYS_setsockopt(fd: c_int, level: c_int, name: c_int) [setsockopt] =>
+            hooks::setting(fd, level, name, || call.make_int());
+        SYS_timerfd_settime(fd: c_int) [timerfd_settime] =>
+            hooks::setting_timer(fd, || call.make_int());
+        #[cfg(target_arch = "x86_64")]
+        SYS_signalfd(fd: c_int) [] => hooks::masking_signals(fd, || call.make_int());
+        SYS_signalfd4(fd: c_int) [signalfd] => hooks::masking_signals(fd, || call.make_int());
 
-    // Processes.
-    SYS_execve(_path: usize, _words: usize, environment: usize) [execve, execv, execvp, execvpe, execl, execlp, execle] =>
-        exec::by_number(environment, |passed| call.with(2, passed).make());
-    SYS_execveat(_fd: c_int, _path: usize, _words: usize, environment: usize) [execveat, fexecve] =>
-        exec::by_number(environment, |passed| call.with(3, passed).make());
-    #[cfg(target_arch = "x86_64")]
-    SYS_fork() [] => fork::fork(call);
-    SYS_clone(flags: u64, stack: u64) [_Fork] => fork::cloning(flags, stack, || call.make());
-    SYS_clone3(arguments: usize, bytes: size_t) [] => fork::clone3(arguments, bytes, || call.make());
-    SYS_unshare(flags: c_int) [unshare] => fork::unshare_any(flags, || call.make_int());
+        // Processes.
+        SYS_execve(_path: usize, _words: usize, environment: usize)
+            [execve, execv, execvp, execvpe, execl, execlp, execle] =>
+                exec::by_number(environment, |passed| call.with(2, passed).make());
+        SYS_execveat(_fd: c_int, _path: usize, _words: usize, environment: usize) [execveat, fexecve] =>
+            exec::by_number(environment, |passed| call.with(3, passed).make());
+        #[cfg(target_arch = "x86_64")]
+        SYS_fork() [] => fork::fork(call);
+        SYS_clone(flags: u64, stack: u64) [_Fork] => fork::cloning(flags, stack, || call.make());
+        SYS_clone3(arguments: usize, bytes: size_t) [] =>
+            fork::clone3(arguments, bytes, || call.make());
+        SYS_unshare(flags: c_int) [unshare] => fork::unshare_any(flags, || call.make_int());
 
-    // Calls that libc has no names for.
-    SYS_io_submit(_context: usize, _n: usize, requests: *const *const _) [] => hooks::submitting(requests, || call.make());
-    SYS_io_uring_setup() [] => set_up_ring(call);
-    SYS_io_uring_register(_fd: c_int, what: c_uint, argument: *const c_int) [] =>
-        hooks::registering(what, argument, || call.make());
-}
+        // Calls that libc has no names for.
+        SYS_io_submit(_context: usize, _n: usize, requests: *const *const _) [] =>
+            hooks::submitting(requests, || call.make());
+        SYS_io_uring_setup() [] => set_up_ring(call);
+        SYS_io_uring_register(_fd: c_int, what: c_uint, argument: *const c_int) [] =>
+            hooks::registering(what, argument, || call.make());
+    }
 
-without_a_number {
-    "the door itself" [syscall];
-    "libc closes the descriptor of a stream amid other work" [fclose, pclose, closedir, freopen, freopen64];
-    "a child of libc's own executes" [posix_spawn, posix_spawnp, system, popen];
-    "no system call, but a read of a TLS library"
-        [#[cfg(feature = "see")] SSL_read, #[cfg(feature = "see")] SSL_read_ex, #[cfg(feature = "see")] gnutls_record_recv];
-}
+    without_a_number {
+        "the door itself" [syscall];
+        "libc closes the descriptor of a stream amid other work"
+            [fclose, pclose, closedir, freopen, freopen64];
+        "a child of libc's own executes" [posix_spawn, posix_spawnp, system, popen];
+        "no system call, but a read of a TLS library"
+            [#[cfg(feature = "see")] SSL_read, #[cfg(feature = "see")] SSL_read_ex, #[cfg(feature = "see")] gnutls_record_recv];
+    }
 }
 
 /// Makes a system call by number for the program, and returns the kernel's result: a negative errno
@@ -201,10 +220,14 @@ without_a_number {
 ///
 /// # Safety
 /// The arguments must be valid for the call `number`, which must return on the caller's stack.
-#[inline]
+#[allow(dead_code)] // For calls that reach the library by other ways than libc.
 pub unsafe fn by_number(number: c_long, arguments: [usize; 6]) -> isize {
     // SAFETY: as for the caller.
-    serve(&unsafe { RawCall::new(number, arguments) })
+    let call = unsafe { RawCall::new(number, arguments) };
+    match row_of(number) {
+        Some(row) => sys::kernel_result(|| row(&call)),
+        None => call.make_plain(),
+    }
 }
 
 /// io_uring_setup, which fails with ENOSYS unless `EPOLYFILL_IO_URING=1`, because epoll control
@@ -222,7 +245,8 @@ export! {
     /// arguments are passed where these parameters are.
     fn syscall(number: c_long, a: usize, b: usize, c: usize, d: usize, e: usize, f: usize) -> c_long {
         // SAFETY: as for libc's syscall.
-        sys::libc_result(unsafe { by_number(number, [a, b, c, d, e, f]) } as usize) as c_long
+        let call = unsafe { RawCall::new(number, [a, b, c, d, e, f]) };
+        row_of(number).map_or_else(|| call.make(), |row| row(&call)) as c_long
     }
 }
 

@@ -98,6 +98,7 @@ pub fn kernel_result(call: impl FnOnce() -> isize) -> isize {
 ///
 /// # Safety
 /// The arguments must be valid for the call `number`.
+#[inline]
 pub unsafe fn any(number: i64, a: [usize; 6]) -> isize {
     // SAFETY: the caller answers for the arguments.
     libc_result(unsafe { any_raw(number, a) } as usize)
