@@ -57,6 +57,29 @@ pub struct Crew {
     steps: u32,
 }
 
+/// A thread's index, the answer of its wait, and its reports.
+type Returned = (usize, Answer, Vec<Report>);
+
+/// What the threads of both sides have reported since the last judgement.
+#[derive(Debug, Default)]
+struct Told {
+    /// The threads that returned, the kernel's and ours.
+    sides: [Vec<Returned>; 2],
+    /// Their reports, and the rest, each registration once.
+    round: Round,
+    /// The reports that the judge fetched because no thread was left.
+    rest: Round,
+    differences: Vec<Difference>,
+}
+
+impl Told {
+    /// How often one side reported the registration.
+    fn count(&self, side: usize, data: u64) -> usize {
+        let rest = [&self.rest.kernel, &self.rest.ours][side];
+        self.sides[side].iter().flat_map(|one| &one.2).chain(rest).filter(|report| report.0 == data).count()
+    }
+}
+
 extern "C" fn called(_: c_int) {}
 
 /// Installs a handler that does nothing, so that the signal only ends a sleep.
@@ -197,9 +220,32 @@ impl World<'_> {
     /// Judges the reports of the sleeping threads after a step.
     pub fn judge_crew(&mut self) {
         let Some(mut crew) = self.crew.take() else { return };
-        let mut sides = [(); 2].map(|()| Vec::<(usize, Answer, Vec<Report>)>::new());
-        let mut differences = Vec::new();
-        let (mut round, mut rest) = (Round::default(), Round::default());
+        let told = self.hear(&mut crew);
+        self.say_returned(&told);
+        let failed = told.sides.each_ref().map(|side| side.iter().filter(|one| one.1.is_err()).count() as i32);
+        if failed[0] != failed[1] {
+            self.differing_answer("a sleeping wait failed", Kind::Epoll, Ok(failed[0]), Ok(failed[1]));
+        }
+        if crew.collected.is_some() {
+            return self.collect(crew, told.round);
+        }
+        self.note_owed(&told);
+        self.compare_threads(&told, crew.steps);
+        // A thread that had a spurious wake-up, which does not show, is then first in the wait
+        // queue.
+        crew.steps += 1;
+        let exhausted = crew.is_exhausted();
+        self.crew = Some(crew);
+        self.conclude(None, &[told.round], told.differences);
+        if exhausted {
+            self.end_crew();
+        }
+    }
+
+    /// Waits until the threads rest, and takes the results of those that have returned; while the
+    /// sides differ, again and again.
+    fn hear(&mut self, crew: &mut Crew) -> Told {
+        let mut told = Told::default();
         for (look, us) in PATIENCE_US.into_iter().enumerate() {
             if us > 0 {
                 thread::sleep(Duration::from_micros(us));
@@ -207,129 +253,109 @@ impl World<'_> {
             if look == 0 && !crew.rest() {
                 self.differing_answer("threads do not come to rest", Kind::Epoll, Ok(0), Ok(1));
             }
-            for (side, sleepers) in sides.iter_mut().zip([&mut crew.kernel, &mut crew.ours]) {
+            for (side, sleepers) in told.sides.iter_mut().zip([&mut crew.kernel, &mut crew.ours]) {
                 for (index, sleeper) in sleepers.iter_mut().enumerate() {
                     if let Some((answer, reports)) = sleeper.take() {
                         side.push((index, answer, reports));
                     }
                 }
             }
-            round = Round { kernel: union(&sides[0]), ours: union(&sides[1]) };
+            told.round = Round { kernel: union(&told.sides[0]), ours: union(&told.sides[1]) };
             // If no thread is left to wake, the remaining items are fetched here.
             if let (true, None, Some(pair)) = (crew.is_exhausted(), &crew.collected, self.pair(crew.pair)) {
                 let (_, _, more) = self.wait_once(pair, Wait::LOOK);
-                rest.kernel.extend(more.kernel);
-                rest.ours.extend(more.ours);
+                told.rest.kernel.extend(more.kernel);
+                told.rest.ours.extend(more.ours);
                 let all = |some: &[Report], more: &[Report]| once_each(some.iter().chain(more).copied());
-                round = Round { kernel: all(&round.kernel, &rest.kernel), ours: all(&round.ours, &rest.ours) };
+                let Told { round, rest, .. } = &told;
+                told.round = Round { kernel: all(&round.kernel, &rest.kernel), ours: all(&round.ours, &rest.ours) };
             }
             if crew.collected.is_some() {
                 // The library may report an arrival on unread data late, and gets the time for it.
-                if sides[0].len() <= sides[1].len() {
+                if told.sides[0].len() <= told.sides[1].len() {
                     break;
                 }
                 continue;
             }
-            let before = differences.len();
-            differences = self.compare_crew(&round, &sides, &rest);
-            if look > 0 && differences.is_empty() {
+            let before = told.differences.len();
+            told.differences = self.compare_crew(&told);
+            if look > 0 && told.differences.is_empty() {
                 self.counts.add("late", before as u64);
             }
-            if differences.is_empty() {
+            if told.differences.is_empty() {
                 break;
             }
         }
-        if self.log.is_some() && !(sides[0].is_empty() && sides[1].is_empty()) {
-            let of = |side: &[(usize, Answer, Vec<Report>)]| {
-                let each = side
-                    .iter()
-                    .map(|(index, answer, reports)| format!("thread {index} {}", self.describe(*answer, reports)));
-                each.collect::<Vec<_>>().join(", ")
-            };
-            let text = format!("    returned: kernel's {}; ours {}", of(&sides[0]), of(&sides[1]));
-            self.say(|| text);
-        }
-        let errors =
-            |side: &[(usize, Answer, Vec<Report>)]| side.iter().filter(|(_, answer, _)| answer.is_err()).count();
-        if errors(&sides[0]) != errors(&sides[1]) {
-            self.differing_answer(
-                "a sleeping wait failed",
-                Kind::Epoll,
-                Ok(errors(&sides[0]) as i32),
-                Ok(errors(&sides[1]) as i32),
-            );
-        }
-        if let Some(collected) = &mut crew.collected {
-            for &(data, _) in round.kernel.iter().filter(|(_, bits)| bits & WRITABLE != 0) {
-                self.found_room_in_passing(data);
-            }
-            // Once the sides have reported different items, the next step finds them with different
-            // items to report.
-            let mut same = round.kernel.len() == round.ours.len();
-            same &= round.kernel.iter().all(|report| round.ours.contains(report));
-            collected.kernel.extend(round.kernel);
-            collected.ours.extend(round.ours);
-            self.crew = Some(crew);
-            if !same {
-                self.end_crew();
-            }
+        told
+    }
+
+    fn say_returned(&mut self, told: &Told) {
+        if self.log.is_none() || told.sides.iter().all(Vec::is_empty) {
             return;
         }
+        let [theirs, ours] = told.sides.each_ref().map(|side| {
+            let each = side
+                .iter()
+                .map(|(index, answer, reports)| format!("thread {index} {}", self.describe(*answer, reports)));
+            each.collect::<Vec<_>>().join(", ")
+        });
+        self.say(|| format!("    returned: kernel's {theirs}; ours {ours}"));
+    }
+
+    /// Keeps the reports of threads with little room for the end.
+    fn collect(&mut self, mut crew: Crew, round: Round) {
+        for &(data, _) in round.kernel.iter().filter(|(_, bits)| bits & WRITABLE != 0) {
+            self.found_room_in_passing(data);
+        }
+        // Once the sides have reported different items, the next step finds them with different
+        // items to report.
+        let mut same = round.kernel.len() == round.ours.len();
+        same &= round.kernel.iter().all(|report| round.ours.contains(report));
+        if let Some(collected) = &mut crew.collected {
+            collected.kernel.extend(round.kernel);
+            collected.ours.extend(round.ours);
+        }
+        self.crew = Some(crew);
+        if !same {
+            self.end_crew();
+        }
+    }
+
+    /// Counts the reports that the library's threads have yet to make.
+    fn note_owed(&mut self, told: &Told) {
         for one in &mut self.registrations {
-            let told = |side: &[(usize, Answer, Vec<Report>)], more: &[Report]| {
-                side.iter().flat_map(|one| &one.2).chain(more).filter(|report| report.0 == one.data).count()
-            };
-            let (theirs, ours) = (told(&sides[0], &rest.kernel), told(&sides[1], &rest.ours));
+            let [theirs, ours] = [told.count(0, one.data), told.count(1, one.data)];
             // If a step makes several calls, the first may have woken the library's thread, and the
             // last the kernel's, which has nothing left to report.
             let earlier = usize::from(self.in_passing && theirs > 0 && ours > 0);
             one.owed = (one.owed + theirs + earlier).saturating_sub(ours);
         }
-        if self.one_arrival
-            && differences.is_empty()
-            && round.kernel.len() == 1
-            && round.ours.len() == 1
-            && rest.kernel.is_empty()
-            && rest.ours.is_empty()
-        {
-            let indices = |side: &[(usize, Answer, Vec<Report>)]| side.iter().map(|one| one.0).collect::<Vec<_>>();
-            let (theirs, ours) = (indices(&sides[0]), indices(&sides[1]));
-            let kind = self
-                .registration(round.kernel[0].0)
-                .map(|one| one.file)
-                .map_or(Kind::Epoll, |file| self.files[file].kind);
-            // An arrival on these may wake more than once: with an acknowledgement or an error, in
-            // pieces, or delayed.
-            let once = !matches!(kind, Kind::Tcp | Kind::Udp | Kind::Pty);
-            if once && (theirs.len() != ours.len() || (theirs.len() == 1 && theirs != ours && crew.steps <= 1)) {
-                let text = format!("threads that returned: kernel's {theirs:?}, ours {ours:?}");
-                self.find_answer(kind, text);
-            }
+    }
+
+    /// Compares which threads one arrival has woken, and how many.
+    fn compare_threads(&mut self, told: &Told, steps: u32) {
+        let Told { round, rest, differences, .. } = told;
+        let is_one = round.kernel.len() == 1 && round.ours.len() == 1 && *rest == Round::default();
+        if !self.one_arrival || !differences.is_empty() || !is_one {
+            return;
         }
-        // A thread that had a spurious wake-up, which does not show, is then first in the wait
-        // queue.
-        crew.steps += 1;
-        let exhausted = crew.is_exhausted();
-        self.crew = Some(crew);
-        self.conclude(None, &[round], differences);
-        if exhausted {
-            self.end_crew();
+        let [theirs, ours] = told.sides.each_ref().map(|side| side.iter().map(|one| one.0).collect::<Vec<_>>());
+        let file = self.registration(round.kernel[0].0).map(|one| one.file);
+        let kind = file.map_or(Kind::Epoll, |file| self.files[file].kind);
+        // An arrival on these may wake more than once: with an acknowledgement or an error, in
+        // pieces, or delayed.
+        let once = !matches!(kind, Kind::Tcp | Kind::Udp | Kind::Pty);
+        if once && (theirs.len() != ours.len() || (theirs.len() == 1 && theirs != ours && steps <= 1)) {
+            let text = format!("threads that returned: kernel's {theirs:?}, ours {ours:?}");
+            self.find_answer(kind, text);
         }
     }
 
-    fn compare_crew(
-        &self,
-        round: &Round,
-        sides: &[Vec<(usize, Answer, Vec<Report>)>; 2],
-        rest: &Round,
-    ) -> Vec<Difference> {
-        let mut differences = self.compare(std::slice::from_ref(round));
+    fn compare_crew(&self, told: &Told) -> Vec<Difference> {
+        let mut differences = self.compare(std::slice::from_ref(&told.round));
         // An edge is reported to one thread. For several in a row, the second edge may come before
         // or after the first one's thread has left.
-        for &(data, bits) in &round.ours {
-            let count = |side: &[(usize, Answer, Vec<Report>)], rest: &[Report]| {
-                side.iter().flat_map(|one| &one.2).chain(rest).filter(|report| report.0 == data).count()
-            };
+        for &(data, bits) in &told.round.ours {
             let Some(one) = self.registrations.iter().rev().find(|one| one.data == data) else { continue };
             if self.one_arrival
                 && !one.is_level()
@@ -337,7 +363,7 @@ impl World<'_> {
                 && !one.contested
                 // A terminal delivers in pieces, each of which may wake a sleeping thread.
                 && self.files[one.file].kind != Kind::Pty
-                && count(&sides[1], &rest.ours) > count(&sides[0], &rest.kernel) + one.owed
+                && told.count(1, data) > told.count(0, data) + one.owed
                 && !differences.iter().any(|one| one.data == data)
             {
                 differences.push(Difference { what: What::Extra, data, kernel: bits, ours: bits });
@@ -422,7 +448,7 @@ impl World<'_> {
 }
 
 /// The reports of all threads, each registration once.
-fn union(side: &[(usize, Answer, Vec<Report>)]) -> Vec<Report> {
+fn union(side: &[Returned]) -> Vec<Report> {
     once_each(side.iter().flat_map(|one| one.2.iter().copied()))
 }
 

@@ -51,8 +51,4 @@ impl World<'_> {
     pub fn differing_answer(&mut self, call: &str, kind: Kind, kernel: Answer, ours: Answer) {
         self.find_answer(kind, format!("{call}: kernel {kernel:?}, ours {ours:?}"));
     }
-
-    pub fn counts_of(&mut self, name: &str) {
-        self.counts.add(name, 1);
-    }
 }

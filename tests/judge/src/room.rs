@@ -8,8 +8,8 @@ use crate::waits::Wait;
 use crate::world::{Registration, World};
 
 /// Which side causes the wake-up of the kernel's epoll for room on a TCP connection. The kernel
-/// wakes it if a write, or its own look at the levels, found no room before (SOCK_NOSPACE). A `poll`
-/// such as the library's has the same effect: then one side has an effect on the other.
+/// wakes it if a write, or its own look at the levels, found no room before (SOCK_NOSPACE). A
+/// `poll` such as the library's has the same effect: then one side has an effect on the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Room {
     /// There was room at the last report or control call, and at every look since.

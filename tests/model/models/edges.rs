@@ -99,8 +99,9 @@ pub fn add_is_heard_while_another_thread_is_held_up() {
     report_once(ep, bell);
     let (told, heard) = (Arc::new(Count::default()), Arc::new(Count::default()));
     let held_up = {
-        let (told, heard) = (Arc::clone(&told), Arc::clone(&heard));
-        spawn_interrupted(move || ring(bell), move || hold_up_until(&told, &heard))
+        let heard = Arc::clone(&heard);
+        // A handler that does not return before the waiter has reported the other add.
+        spawn_interrupted(move || ring(bell), move || sleep_until(move || heard.get() > 0))
     };
     let waiter = {
         let (told, heard) = (Arc::clone(&told), Arc::clone(&heard));
@@ -115,12 +116,6 @@ pub fn add_is_heard_while_another_thread_is_held_up() {
     ring(bell);
     join_all([waiter, held_up]);
     end([bell, ep]);
-}
-
-/// A handler that does not return before the waiter has reported the other add.
-fn hold_up_until(told: &Arc<Count>, heard: &Arc<Count>) {
-    let (_told, heard) = (Arc::clone(told), Arc::clone(heard));
-    sleep_until(move || heard.get() > 0);
 }
 
 /// An arrival on a socket that another thread reads at once is one report, if only of EPOLLOUT. It

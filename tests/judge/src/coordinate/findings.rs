@@ -2,11 +2,15 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::path::Path;
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use super::Stage;
 use super::replay::differing_apart;
+use crate::counts::Counts;
 use crate::generate::Profile;
+use crate::known::ROWS;
 use crate::op::{Op, Verb};
 use crate::shrink;
 
@@ -17,7 +21,8 @@ const LONGEST_SHRINKING: Duration = Duration::from_secs(20);
 const LONGEST_WITH_PAST: Duration = Duration::from_secs(120);
 /// The number of attempts after which a candidate counts as not showing the difference.
 const TRIES: usize = 3;
-
+/// After this many differences of the library, no more are examined: something is badly wrong.
+const ENOUGH: usize = 100;
 /// A history with more steps is not printed.
 const MOST_PRINTED: usize = 500;
 
@@ -40,7 +45,45 @@ pub(super) struct Found {
     pub(super) seed: String,
 }
 
+/// The differences that have been examined.
+#[derive(Debug, Default)]
+pub(super) struct Examined {
+    /// Those of the library.
+    genuine: usize,
+    shrunk: usize,
+    signs: Vec<String>,
+    /// The shrunk histories that were printed, in short.
+    shown: BTreeSet<String>,
+}
+
 impl Stage {
+    /// Counts a difference as an effect of one side on the other, or shrinks and prints it.
+    pub(super) fn examine(&self, found: Found, counts: &Mutex<Counts>, examined: &mut Examined) {
+        let (what, kind) = found.sign.split_once(' ').unwrap_or_default();
+        let (from, to) = (format!("{what}/{kind}"), format!("apart/{kind}"));
+        if examined.genuine < ENOUGH && self.is_between(&found) {
+            let mut counts = counts.lock().expect("no panic");
+            match found.row {
+                Some(row) => counts.clear_of(ROWS[row].name, kind),
+                None => counts.move_one(&from, &to),
+            }
+            return;
+        }
+        if found.row.is_some() {
+            return;
+        }
+        examined.genuine += 1;
+        let before = examined.signs.iter().filter(|sign| **sign == found.sign).count();
+        examined.signs.push(found.sign.clone());
+        if examined.shrunk < self.options.findings && before < 8 {
+            examined.shrunk += 1;
+            if self.shrink_and_print(found, &mut examined.shown) {
+                counts.lock().expect("no panic").move_one(&from, &to);
+                examined.genuine -= 1;
+            }
+        }
+    }
+
     /// Returns true if the shrunk history shows that one side has an effect on the other.
     pub(super) fn shrink_and_print(&self, found: Found, shown: &mut BTreeSet<String>) -> bool {
         let scratch = self.options.out.join(format!("candidate-{}", std::process::id()));
@@ -78,34 +121,46 @@ impl Stage {
         let head = format!("# {}: {}\n", found.sign, found.text);
         self.write(&file, found.profile, &head, &ops);
         println!("\n== {} ({} steps of {}, {} process)", found.sign, ops.len(), found.ops.len(), found.profile.word());
-        if reproduces && ops.len() > MOST_PRINTED {
-            println!("{}", found.text);
-        } else if reproduces {
-            match self.perform(&file, true) {
-                Ok(seen) => print!("{}", seen.steps),
-                Err(error) => println!("{error}"),
-            }
-            let threads = ops.iter().any(|op| op.verb == Verb::Sleepers);
-            if let (Ok(kernel), Ok(ours), false) =
-                (self.perform_on(&file, true, "kernel"), self.perform_on(&file, true, "ours"), threads)
-            {
-                let differing = differing_apart(&kernel, &ours);
-                println!(
-                    "with each side in a process of its own: {}",
-                    if differing.is_empty() { "no difference" } else { "" }
-                );
-                print!("{differing}");
-            }
+        if reproduces {
+            self.print_steps(&found, &ops, &file);
         } else {
-            println!("{}", found.text);
-            println!("It did not show again in a process of its own. The seed of the history is {}.", found.seed);
-            let steps = file.with_extension("steps");
-            match fs::write(&steps, found.seen.join("\n") + "\n") {
-                Ok(()) => println!("How it went: {}", steps.display()),
-                Err(error) => eprintln!("judge: {}: {error}", steps.display()),
-            }
+            print_unseen(&found, &file);
         }
         println!("replay: judge --replay {}", file.display());
         false
+    }
+
+    /// Prints a history that shows the difference, in its steps.
+    fn print_steps(&self, found: &Found, ops: &[Op], file: &Path) {
+        if ops.len() > MOST_PRINTED {
+            println!("{}", found.text);
+            return;
+        }
+        match self.perform(file, true) {
+            Ok(seen) => print!("{}", seen.steps),
+            Err(error) => println!("{error}"),
+        }
+        let threads = ops.iter().any(|op| op.verb == Verb::Sleepers);
+        if let (Ok(kernel), Ok(ours), false) =
+            (self.perform_on(file, true, "kernel"), self.perform_on(file, true, "ours"), threads)
+        {
+            let differing = differing_apart(&kernel, &ours);
+            println!(
+                "with each side in a process of its own: {}",
+                if differing.is_empty() { "no difference" } else { "" }
+            );
+            print!("{differing}");
+        }
+    }
+}
+
+/// Prints a difference that did not show again, and how the history went that led to it.
+fn print_unseen(found: &Found, file: &Path) {
+    println!("{}", found.text);
+    println!("It did not show again in a process of its own. The seed of the history is {}.", found.seed);
+    let steps = file.with_extension("steps");
+    match fs::write(&steps, found.seen.join("\n") + "\n") {
+        Ok(()) => println!("How it went: {}", steps.display()),
+        Err(error) => eprintln!("judge: {}: {error}", steps.display()),
     }
 }

@@ -10,14 +10,13 @@ mod watchdog;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, mpsc};
 use std::time::{Duration, Instant};
 
-use self::findings::Found;
+use self::findings::{Examined, Found};
 use crate::counts::Counts;
 use crate::generate::Profile;
-use crate::known::ROWS;
 use crate::noise::Noise;
 use crate::op;
 use crate::options::Options;
@@ -25,9 +24,6 @@ use crate::options::Options;
 /// The number of histories of one process, so that the library's memory of the past does not pile
 /// up.
 const HISTORIES: u64 = 150;
-
-/// After this many differences of the library, no more are examined: something is badly wrong.
-const ENOUGH: usize = 100;
 
 /// The settings of a run.
 struct Stage {
@@ -103,6 +99,33 @@ fn find_library(options: &Options) -> Result<PathBuf, String> {
     found.canonicalize().map_err(|error| format!("{}: {error}", found.display()))
 }
 
+/// The state of a run, which its jobs share.
+struct Run {
+    seed: u64,
+    deadline: Option<Instant>,
+    counts: Mutex<Counts>,
+    /// The steps that no worker has been given.
+    left: Mutex<u64>,
+    /// The number of the next worker.
+    next: AtomicU64,
+    /// The error that ended the run.
+    broken: Mutex<Option<String>>,
+}
+
+impl Run {
+    /// Takes steps for a worker.
+    fn claim(&self, most: u64) -> u64 {
+        let mut left = self.left.lock().expect("no panic");
+        let steps = most.min(*left);
+        *left -= steps;
+        steps
+    }
+
+    fn is_late(&self) -> bool {
+        self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
+    }
+}
+
 impl Stage {
     fn judge(&self) -> Result<bool, String> {
         let options = &self.options;
@@ -113,76 +136,49 @@ impl Stage {
         println!("library {}", self.library.display());
         println!("seed {seed}, {} processes, histories of {} steps", options.jobs, options.history_length);
         let begun = Instant::now();
-        let deadline = options.minutes.map(|minutes| begun + Duration::from_secs_f64(minutes * 60.0));
-        let counts = Mutex::new(Counts::default());
-        let (left, next) = (Mutex::new(options.steps), AtomicU64::new(0));
-        let claim = |most: u64| {
-            let mut left = left.lock().expect("no panic");
-            let steps = most.min(*left);
-            *left -= steps;
-            steps
+        let run = Run {
+            seed,
+            deadline: options.minutes.map(|minutes| begun + Duration::from_secs_f64(minutes * 60.0)),
+            counts: Mutex::default(),
+            left: Mutex::new(options.steps),
+            next: AtomicU64::new(0),
+            broken: Mutex::default(),
         };
-        let broken = Mutex::new(None);
         let (tell, told) = mpsc::channel::<Found>();
-        let mut shown = BTreeSet::new();
-        let (mut shrunk, mut genuine) = (0, 0);
         std::thread::scope(|scope| {
             for _ in 0..options.jobs {
-                let tell = tell.clone();
-                let (counts, left, claim, next, broken) = (&counts, &left, &claim, &next, &broken);
-                scope.spawn(move || {
-                    let chunk = options.history_length as u64 * HISTORIES;
-                    loop {
-                        let steps = claim(chunk);
-                        if steps == 0 || deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-                            return;
-                        }
-                        match self.one_worker(seed, next.fetch_add(1, SeqCst), steps, counts, &tell, deadline) {
-                            // The next worker gets the steps that this one was not given.
-                            Ok(spared) => *left.lock().expect("no panic") += spared,
-                            Err(error) => {
-                                *broken.lock().expect("no panic") = Some(error);
-                                claim(u64::MAX);
-                                return;
-                            }
-                        }
-                    }
-                });
+                let (run, tell) = (&run, tell.clone());
+                scope.spawn(move || self.work(run, &tell));
             }
             drop(tell);
-            let mut signs = Vec::new();
-            for found in told {
-                if genuine < ENOUGH && self.is_between(&found) {
-                    let (what, kind) = found.sign.split_once(' ').unwrap_or_default();
-                    let mut counts = counts.lock().expect("no panic");
-                    match found.row {
-                        Some(row) => counts.clear_of(ROWS[row].name, kind),
-                        None => counts.move_one(&format!("{what}/{kind}"), &format!("apart/{kind}")),
-                    }
-                    continue;
-                }
-                if found.row.is_some() {
-                    continue;
-                }
-                genuine += 1;
-                let before = signs.iter().filter(|sign| **sign == found.sign).count();
-                signs.push(found.sign.clone());
-                if shrunk < options.findings && before < 8 {
-                    shrunk += 1;
-                    let (what, kind) = found.sign.split_once(' ').unwrap_or_default();
-                    let (from, to) = (format!("{what}/{kind}"), format!("apart/{kind}"));
-                    if self.shrink_and_print(found, &mut shown) {
-                        counts.lock().expect("no panic").move_one(&from, &to);
-                        genuine -= 1;
-                    }
-                }
-            }
+            let mut examined = Examined::default();
+            told.into_iter().for_each(|found| self.examine(found, &run.counts, &mut examined));
         });
-        if let Some(error) = broken.into_inner().expect("no panic") {
+        let late = run.is_late();
+        if let Some(error) = run.broken.into_inner().expect("no panic") {
             return Err(error);
         }
-        let counts = counts.into_inner().expect("no panic");
-        let late = deadline.is_some_and(|deadline| Instant::now() >= deadline);
+        let counts = run.counts.into_inner().expect("no panic");
         Ok(table::report(&counts, begun.elapsed(), options, late))
+    }
+
+    /// Runs one worker after the other, until the steps or the time are over.
+    fn work(&self, run: &Run, tell: &mpsc::Sender<Found>) {
+        let chunk = self.options.history_length as u64 * HISTORIES;
+        loop {
+            let steps = run.claim(chunk);
+            if steps == 0 || run.is_late() {
+                return;
+            }
+            match self.one_worker(run, steps, tell) {
+                // The next worker gets the steps that this one was not given.
+                Ok(spared) => *run.left.lock().expect("no panic") += spared,
+                Err(error) => {
+                    *run.broken.lock().expect("no panic") = Some(error);
+                    run.claim(u64::MAX);
+                    return;
+                }
+            }
+        }
     }
 }

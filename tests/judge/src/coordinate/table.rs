@@ -8,12 +8,74 @@ use crate::kinds::Kind;
 use crate::known::{Class, ROWS};
 use crate::options::Options;
 
+const COLUMNS: [What; 6] = [What::Lost, What::Extra, What::FewerBits, What::MoreBits, What::OtherBits, What::Answer];
+
+/// The sums of a run.
+struct Totals {
+    steps: u64,
+    reports: u64,
+    listed: u64,
+    unlisted: u64,
+    lost: u64,
+    /// Unlisted reports too many.
+    extra: u64,
+    /// Lost reports of rows that a run avoids, unless it has the option `--listed`.
+    known: u64,
+    /// Those of the other rows.
+    always: u64,
+}
+
+impl Totals {
+    fn of(counts: &Counts) -> Totals {
+        let sum = |what: What| counts.sum(&format!("{}/", what.word()));
+        Totals {
+            steps: counts.get("steps"),
+            reports: counts.sum("reports/"),
+            listed: counts.sum("listed/"),
+            unlisted: What::ALL.into_iter().map(sum).sum(),
+            lost: sum(What::Lost),
+            extra: sum(What::Extra) + sum(What::Twice),
+            known: counts.sum("known-lost/"),
+            always: counts.sum("always-lost/"),
+        }
+    }
+
+    /// Reports too many, in 10,000.
+    fn share(&self) -> f64 {
+        (self.listed + self.extra) as f64 * 10_000.0 / self.reports.max(1) as f64
+    }
+}
+
 /// Prints the table; returns true if there are no unlisted differences.
 pub(super) fn report(counts: &Counts, took: Duration, options: &Options, late: bool) -> bool {
-    let columns = [What::Lost, What::Extra, What::FewerBits, What::MoreBits, What::OtherBits, What::Answer];
+    let totals = Totals::of(counts);
+    print_kinds(counts, &totals);
+    print_rows(counts);
+    print_totals(counts, &totals, took);
+    let broken = counts.get("broken/workers");
+    if broken > 0 {
+        println!("{broken} workers did not end by themselves");
+    }
+    let left = options.steps.saturating_sub(totals.steps);
+    if left > 0 {
+        let reason = match (late, broken > 0) {
+            (true, false) => "the time was over",
+            (false, true) => "workers ended early",
+            (true, true) => "the time was over, and workers ended early",
+            (false, false) => "nobody knows why",
+        };
+        println!("{left} of the {} steps asked for were not done: {reason}", options.steps);
+    }
+    let is_whole = left == 0 || late;
+    let is_known = totals.known == 0 || options.listed;
+    totals.unlisted == 0 && is_known && broken == 0 && totals.share() < 1.0 && is_whole
+}
+
+/// Prints a line for each kind of file, and one for all.
+fn print_kinds(counts: &Counts, totals: &Totals) {
     println!();
     print!("{:<18} {:>12} {:>8}", "kind", "reports", "listed");
-    for what in columns {
+    for what in COLUMNS {
         print!(" {:>10}", what.word());
     }
     println!();
@@ -21,23 +83,24 @@ pub(super) fn report(counts: &Counts, took: Duration, options: &Options, late: b
         let of = |what: What| counts.get(&format!("{}/{}", what.word(), kind.word()));
         let (reports, listed) =
             (counts.get(&format!("reports/{}", kind.word())), counts.get(&format!("listed/{}", kind.word())));
-        if reports + listed + What::ALL.into_iter().map(of).sum::<u64>() == 0 {
-            continue;
+        if reports + listed + What::ALL.into_iter().map(of).sum::<u64>() > 0 {
+            print_line(kind.word(), reports, listed, of);
         }
-        print!("{:<18} {reports:>12} {listed:>8}", kind.word());
-        for what in columns {
-            print!(" {:>10}", of(what) + if what == What::Extra { of(What::Twice) } else { 0 });
-        }
-        println!();
     }
-    let (reports, listed) = (counts.sum("reports/"), counts.sum("listed/"));
-    let sum = |what: What| counts.sum(&format!("{}/", what.word()));
-    let unlisted: u64 = What::ALL.into_iter().map(sum).sum();
-    print!("{:<18} {reports:>12} {listed:>8}", "all");
-    for what in columns {
-        print!(" {:>10}", sum(what) + if what == What::Extra { sum(What::Twice) } else { 0 });
+    print_line("all", totals.reports, totals.listed, |what| counts.sum(&format!("{}/", what.word())));
+    println!();
+}
+
+fn print_line(name: &str, reports: u64, listed: u64, of: impl Fn(What) -> u64) {
+    print!("{name:<18} {reports:>12} {listed:>8}");
+    for what in COLUMNS {
+        print!(" {:>10}", of(what) + if what == What::Extra { of(What::Twice) } else { 0 });
     }
-    println!("\n");
+    println!();
+}
+
+/// Prints the rows of listed differences that were found.
+fn print_rows(counts: &Counts) {
     for (row, count) in counts.with_prefix("row/") {
         let known = ROWS.iter().find(|one| one.name == row);
         let lost = counts.get(&format!("row-lost/{row}"));
@@ -58,9 +121,10 @@ pub(super) fn report(counts: &Counts, took: Duration, options: &Options, late: b
     if apart > 0 {
         println!("{apart:>10}  one side doing to the other: gone with each in a process of its own");
     }
-    let (steps, known, always) = (counts.get("steps"), counts.sum("known-lost/"), counts.sum("always-lost/"));
-    let extras = listed + sum(What::Extra) + sum(What::Twice);
-    let share = extras as f64 * 10_000.0 / reports.max(1) as f64;
+}
+
+fn print_totals(counts: &Counts, totals: &Totals, took: Duration) {
+    let Totals { steps, listed, unlisted, lost, extra, known, always, .. } = *totals;
     println!(
         "{steps} steps in {} histories, {} waits on either side, {:.0} steps a second",
         counts.get("histories"),
@@ -68,29 +132,14 @@ pub(super) fn report(counts: &Counts, took: Duration, options: &Options, late: b
         steps as f64 / took.as_secs_f64()
     );
     println!(
-        "(a) news lost {}{}, (b) wake-ups without news not reported {}, \
-         (c) reports too many {extras} ({share:.2} in 10,000; {listed} of them listed), \
+        "(a) news lost {lost}{}, (b) wake-ups without news not reported {}, \
+         (c) reports too many {} ({:.2} in 10,000; {listed} of them listed), \
          other differences {}, settled late {}",
-        sum(What::Lost),
         if known + always > 0 { format!(" and {} of listed kinds", known + always) } else { String::new() },
         counts.sum("no-news/"),
-        unlisted - sum(What::Lost) - sum(What::Extra) - sum(What::Twice),
+        listed + extra,
+        totals.share(),
+        unlisted - lost - extra,
         counts.get("late")
     );
-    let broken = counts.get("broken/workers");
-    if broken > 0 {
-        println!("{broken} workers did not end by themselves");
-    }
-    let left = options.steps.saturating_sub(steps);
-    if left > 0 {
-        let reason = match (late, broken > 0) {
-            (true, false) => "the time was over",
-            (false, true) => "workers ended early",
-            (true, true) => "the time was over, and workers ended early",
-            (false, false) => "nobody knows why",
-        };
-        println!("{left} of the {} steps asked for were not done: {reason}", options.steps);
-    }
-    let is_whole = left == 0 || late;
-    unlisted == 0 && (known == 0 || options.listed) && broken == 0 && share < 1.0 && is_whole
 }

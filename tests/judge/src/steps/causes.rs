@@ -1,4 +1,5 @@
-//! Causes of events other than transfers: timers, watched files, mounts, page faults, children.
+//! Causes of events other than transfers: timers, signals, terminals, watched files, mounts, page
+//! faults, children.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +9,10 @@ use crate::kernel;
 use crate::kinds::Kind;
 use crate::known::Fact;
 use crate::op::Op;
-use crate::world::{Desc, World};
+use crate::world::{Desc, SIGNALS, World, signals_of};
+
+/// The names of `calls::control_terminal`, by how.
+const TERMINAL_CALLS: [&str; 5] = ["tcflush", "tcsetattr", "tcsetattr TCSAFLUSH", "tcflow off", "tcflow on"];
 
 impl World<'_> {
     pub(super) fn set_timer(&mut self, desc: Desc, how: i64) {
@@ -36,6 +40,37 @@ impl World<'_> {
         let begun = Instant::now();
         while kernel::level(desc.fd, libc::POLLIN) == 0 && begun.elapsed() < Duration::from_millis(5) {
             std::hint::spin_loop();
+        }
+    }
+
+    /// Sets the signals of a signalfd.
+    pub(super) fn mask(&mut self, desc: Desc, variant: i64) {
+        if self.kind(desc) == Kind::Signalfd {
+            let answer = calls::signalfd(desc.fd, &signals_of(variant));
+            self.say(|| format!("signalfd({}, {:?}) = {answer:?}", desc.fd, signals_of(variant)));
+        }
+    }
+
+    /// Sends this process a signal.
+    pub(super) fn queue_signal(&mut self, op: Op) {
+        let signal = SIGNALS[op.index(1) % SIGNALS.len()];
+        let answer = calls::queue_signal(signal);
+        self.say(|| format!("kill(self, {signal}) = {answer:?}"));
+    }
+
+    pub(super) fn control_terminal(&mut self, desc: Desc, op: Op) {
+        if self.kind(desc) == Kind::Pty {
+            let answer = calls::control_terminal(desc.fd, op.args[1]);
+            let call = TERMINAL_CALLS[op.index(1) % TERMINAL_CALLS.len()];
+            self.say(|| format!("{call}({}) = {answer:?}", desc.fd));
+        }
+    }
+
+    /// Ends the child of a pidfd.
+    pub(super) fn end_child(&mut self, desc: Desc) {
+        if let Some(pid) = self.files[desc.file].child.take() {
+            calls::kill_child(pid, || self.crew_rests());
+            self.say(|| format!("the child behind {} ends", desc.fd));
         }
     }
 

@@ -12,18 +12,11 @@ use std::time::Duration;
 use libc::c_int;
 
 pub use self::facts::COUNTED;
-use crate::calls::{self, Outcome, READS, WRITES};
+use crate::calls::{self, Outcome};
 use crate::kinds::Kind;
-use crate::known::Fact;
 use crate::op::{Op, Verb};
 use crate::waits::Wait;
-use crate::world::{Desc, SIGNALS, World, signals_of};
-
-/// The most iterations of a loop of writes or reads in one step.
-const LONGEST_LOOP: usize = 200;
-
-/// The names of `calls::control_terminal`, by how.
-const TERMINAL_CALLS: [&str; 5] = ["tcflush", "tcsetattr", "tcsetattr TCSAFLUSH", "tcflow off", "tcflow on"];
+use crate::world::{Desc, World};
 
 fn said(outcome: Outcome) -> String {
     match outcome {
@@ -112,13 +105,7 @@ impl World<'_> {
             Verb::Sweep => self.sweep(),
             Verb::Poll => self.judge_poll(op.index(0), b as i16),
             Verb::Crowd => self.gather_crowd(op.index(0), op.index(1)),
-            Verb::StirCrowd => {
-                if let Some(desc) = self.crowd.get(op.index(0)).copied() {
-                    let tools = self.tools;
-                    let answer = tools.write(desc.fd, &mut 1u64.to_ne_bytes(), 0);
-                    self.say(|| format!("write({}, 1) = {}", desc.fd, said(answer)));
-                }
-            }
+            Verb::StirCrowd => self.stir_crowd(op.index(0)),
             Verb::Sleepers => self.put_to_sleep(op.index(0), op.index(1), op.index(2)),
             Verb::Settle => self.call_back(),
             Verb::Anew => self.begin_anew(),
@@ -136,8 +123,7 @@ impl World<'_> {
 
     /// Makes a step on a descriptor.
     fn perform_on(&mut self, desc: Desc, op: Op) {
-        let fd = desc.fd;
-        let [_, b, c, ..] = op.args;
+        let (fd, b) = (desc.fd, op.args[1]);
         match op.verb {
             Verb::Close => self.close(desc, op),
             Verb::Reset => {
@@ -146,105 +132,34 @@ impl World<'_> {
             }
             Verb::Dup => self.duplicate(desc, op),
             Verb::DupOver => self.duplicate_over(desc, op),
-            Verb::Write => {
-                let outcome = self.write(desc, op.index(1), c);
-                self.say(|| format!("{}({fd}, {b}) = {}", WRITES[c as usize % WRITES.len()], said(outcome)));
-            }
-            Verb::Fill => {
-                let mut n = 0;
-                while n < LONGEST_LOOP && self.write(desc, op.index(1), c).is_ok_and(|n| n > 0) {
-                    n += 1;
-                }
-                self.say(|| format!("{n} times {}({fd}, {b})", WRITES[c as usize % WRITES.len()]));
-            }
-            Verb::Read => {
-                let outcome = self.read(desc, op.index(1), c);
-                self.say(|| format!("{}({fd}, {b}) = {}", READS[c as usize % READS.len()], said(outcome)));
-            }
-            Verb::Drain => {
-                let mut n = 0;
-                while n < LONGEST_LOOP && self.read(desc, op.index(1), c).is_ok_and(|n| n > 0) {
-                    n += 1;
-                }
-                self.say(|| format!("{n} times {}({fd}, {b})", READS[c as usize % READS.len()]));
-            }
-            Verb::Peek => {
-                let n = op.index(1).min(self.buffer.len());
-                self.note_error(desc);
-                if matches!(self.kind(desc), Kind::UnixDgram | Kind::Udp) {
-                    self.note(desc.file, Fact::Peeked);
-                }
-                let outcome = calls::peek(fd, &mut self.buffer[..n]);
-                self.say(|| format!("recv({fd}, {b}, MSG_PEEK) = {}", said(outcome)));
-            }
-            Verb::Splice | Verb::Tee => {
-                let Some(to) = self.desc(op.index(1)) else { return };
-                let n = op.index(2).min(self.buffer.len());
-                self.note_error(to);
-                let outcome =
-                    if op.verb == Verb::Splice { calls::splice(fd, to.fd, n) } else { calls::tee(fd, to.fd, n) };
-                self.note_piece(desc, outcome);
-                if op.verb == Verb::Splice && matches!(self.kind(to), Kind::Tcp | Kind::Udp) {
-                    self.note_splice(to, outcome);
-                }
-                self.say(|| format!("{}({fd}, {}, {n}) = {}", op.verb.word(), to.fd, said(outcome)));
-            }
-            Verb::SendUrgent => {
-                let outcome = calls::send_urgent(fd);
-                if let Some(peer) = self.files[desc.file].peer {
-                    self.files[peer].got_urgent |= outcome.is_ok();
-                }
-                self.say(|| format!("send({fd}, 1, MSG_OOB) = {}", said(outcome)));
-            }
+            Verb::OpenAgain => self.open_again(desc, op),
+            Verb::Write | Verb::Fill => self.perform_write(desc, op),
+            Verb::Read | Verb::Drain => self.perform_read(desc, op),
+            Verb::Peek => self.peek(desc, op),
+            Verb::Splice | Verb::Tee => self.splice_or_tee(desc, op),
+            Verb::SendUrgent => self.send_urgent(desc),
             Verb::ReadUrgent => {
                 let outcome = calls::read_urgent(fd);
                 self.say(|| format!("recv({fd}, 1, MSG_OOB) = {}", said(outcome)));
             }
-            Verb::Shutdown => {
-                let answer = calls::shutdown(fd, (b as c_int).rem_euclid(3));
-                self.files[desc.file].closing |= answer.is_ok() && b.rem_euclid(3) > 0;
-                self.files[desc.file].shut_for_reading |= answer.is_ok() && b.rem_euclid(3) != 1;
-                self.say(|| format!("shutdown({fd}, {}) = {answer:?}", b.rem_euclid(3)));
-            }
+            Verb::Shutdown => self.shut_down(desc, b),
             Verb::ConnectAgain => self.connect_again(desc, op),
             Verb::ConnectByWrite => self.connect_by_write(desc, op),
-            Verb::Disconnect => {
-                if matches!(self.kind(desc), Kind::Tcp | Kind::Udp) {
-                    let answer = calls::disconnect(fd);
-                    self.say(|| format!("connect({fd}, no address) = {answer:?}"));
-                }
-            }
+            Verb::Disconnect => self.disconnect(desc),
             Verb::TakeErrors => self.take_errors(desc, b),
-            Verb::SetOption => self.set_option(desc, op),
-            Verb::OpenAgain => self.open_again(desc, op),
-            Verb::SetTimer => self.set_timer(desc, b),
-            Verb::Mask if self.kind(desc) == Kind::Signalfd => {
-                let answer = calls::signalfd(fd, &signals_of(b));
-                self.say(|| format!("signalfd({fd}, {:?}) = {answer:?}", signals_of(b)));
-            }
-            Verb::ControlTerminal if self.kind(desc) == Kind::Pty => {
-                let answer = calls::control_terminal(fd, b);
-                self.say(|| format!("{}({fd}) = {answer:?}", TERMINAL_CALLS[op.index(1) % TERMINAL_CALLS.len()]));
-            }
-            Verb::Mask | Verb::ControlTerminal => {}
-            Verb::Signal => {
-                let signal = SIGNALS[op.index(1) % SIGNALS.len()];
-                let answer = calls::queue_signal(signal);
-                self.say(|| format!("kill(self, {signal}) = {answer:?}"));
-            }
-            Verb::EndChild => {
-                if let Some(pid) = self.files[desc.file].child.take() {
-                    calls::kill_child(pid, || self.crew_rests());
-                    self.say(|| format!("the child behind {fd} ends"));
-                }
-            }
-            Verb::Touch => self.touch(desc, b),
-            Verb::Change => self.change(desc),
             Verb::TakeError => {
                 self.note_error(desc);
                 let outcome = calls::socket_error(fd);
                 self.say(|| format!("getsockopt({fd}, SO_ERROR): {outcome:?}"));
             }
+            Verb::SetOption => self.set_option(desc, op),
+            Verb::SetTimer => self.set_timer(desc, b),
+            Verb::Mask => self.mask(desc, b),
+            Verb::ControlTerminal => self.control_terminal(desc, op),
+            Verb::Signal => self.queue_signal(op),
+            Verb::EndChild => self.end_child(desc),
+            Verb::Touch => self.touch(desc, b),
+            Verb::Change => self.change(desc),
             Verb::PipeSize => {
                 let answer = calls::pipe_size(fd, b as c_int);
                 self.say(|| format!("fcntl({fd}, F_SETPIPE_SZ, {b}) = {answer:?}"));

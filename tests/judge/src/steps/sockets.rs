@@ -1,4 +1,5 @@
-//! Sockets that are connected again, their error queues, and their options.
+//! Sockets that are shut down, disconnected and connected again, their urgent data, their error
+//! queues, and their options.
 
 use libc::c_int;
 
@@ -9,6 +10,29 @@ use crate::op::Op;
 use crate::world::{Desc, World};
 
 impl World<'_> {
+    pub(super) fn shut_down(&mut self, desc: Desc, how: i64) {
+        let how = how.rem_euclid(3);
+        let answer = calls::shutdown(desc.fd, how as c_int);
+        self.files[desc.file].closing |= answer.is_ok() && how > 0;
+        self.files[desc.file].shut_for_reading |= answer.is_ok() && how != 1;
+        self.say(|| format!("shutdown({}, {how}) = {answer:?}", desc.fd));
+    }
+
+    pub(super) fn send_urgent(&mut self, desc: Desc) {
+        let outcome = calls::send_urgent(desc.fd);
+        if let Some(peer) = self.files[desc.file].peer {
+            self.files[peer].got_urgent |= outcome.is_ok();
+        }
+        self.say(|| format!("send({}, 1, MSG_OOB) = {}", desc.fd, said(outcome)));
+    }
+
+    pub(super) fn disconnect(&mut self, desc: Desc) {
+        if matches!(self.kind(desc), Kind::Tcp | Kind::Udp) {
+            let answer = calls::disconnect(desc.fd);
+            self.say(|| format!("connect({}, no address) = {answer:?}", desc.fd));
+        }
+    }
+
     pub(super) fn connect_again(&mut self, desc: Desc, op: Op) {
         if !self.kind(desc).is_socket() {
             return;

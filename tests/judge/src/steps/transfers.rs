@@ -1,15 +1,71 @@
 //! Writes and reads.
 
-use super::COUNTED;
-use crate::calls::{self, Outcome};
+use super::{COUNTED, said};
+use crate::calls::{self, Outcome, READS, WRITES};
 use crate::fleeting;
 use crate::kernel;
 use crate::kinds::Kind;
 use crate::known::Fact;
+use crate::op::{Op, Verb};
 use crate::world::{Desc, World};
 
+/// The most iterations of a loop of writes or reads in one step.
+const LONGEST_LOOP: usize = 200;
+
 impl World<'_> {
-    pub(super) fn write(&mut self, desc: Desc, size: usize, how: i64) -> Outcome {
+    /// Writes once, or until nothing more goes in.
+    pub(super) fn perform_write(&mut self, desc: Desc, op: Op) {
+        let ([_, size, how, ..], fd) = (op.args, desc.fd);
+        let call = WRITES[how as usize % WRITES.len()];
+        if op.verb == Verb::Write {
+            let outcome = self.write(desc, op.index(1), how);
+            return self.say(|| format!("{call}({fd}, {size}) = {}", said(outcome)));
+        }
+        let mut n = 0;
+        while n < LONGEST_LOOP && self.write(desc, op.index(1), how).is_ok_and(|n| n > 0) {
+            n += 1;
+        }
+        self.say(|| format!("{n} times {call}({fd}, {size})"));
+    }
+
+    /// Reads once, or until nothing more comes out.
+    pub(super) fn perform_read(&mut self, desc: Desc, op: Op) {
+        let ([_, size, how, ..], fd) = (op.args, desc.fd);
+        let call = READS[how as usize % READS.len()];
+        if op.verb == Verb::Read {
+            let outcome = self.read(desc, op.index(1), how);
+            return self.say(|| format!("{call}({fd}, {size}) = {}", said(outcome)));
+        }
+        let mut n = 0;
+        while n < LONGEST_LOOP && self.read(desc, op.index(1), how).is_ok_and(|n| n > 0) {
+            n += 1;
+        }
+        self.say(|| format!("{n} times {call}({fd}, {size})"));
+    }
+
+    pub(super) fn peek(&mut self, desc: Desc, op: Op) {
+        let n = op.index(1).min(self.buffer.len());
+        self.note_error(desc);
+        if matches!(self.kind(desc), Kind::UnixDgram | Kind::Udp) {
+            self.note(desc.file, Fact::Peeked);
+        }
+        let outcome = calls::peek(desc.fd, &mut self.buffer[..n]);
+        self.say(|| format!("recv({}, {}, MSG_PEEK) = {}", desc.fd, op.args[1], said(outcome)));
+    }
+
+    pub(super) fn splice_or_tee(&mut self, desc: Desc, op: Op) {
+        let Some(to) = self.desc(op.index(1)) else { return };
+        let (fd, n) = (desc.fd, op.index(2).min(self.buffer.len()));
+        self.note_error(to);
+        let outcome = if op.verb == Verb::Splice { calls::splice(fd, to.fd, n) } else { calls::tee(fd, to.fd, n) };
+        self.note_piece(desc, outcome);
+        if op.verb == Verb::Splice && matches!(self.kind(to), Kind::Tcp | Kind::Udp) {
+            self.note_splice(to, outcome);
+        }
+        self.say(|| format!("{}({fd}, {}, {n}) = {}", op.verb.word(), to.fd, said(outcome)));
+    }
+
+    fn write(&mut self, desc: Desc, size: usize, how: i64) -> Outcome {
         let kind = self.kind(desc);
         let tools = self.tools;
         if matches!(kind, Kind::Eventfd | Kind::Semaphore) {
@@ -61,7 +117,7 @@ impl World<'_> {
         outcome
     }
 
-    pub(super) fn read(&mut self, desc: Desc, size: usize, how: i64) -> Outcome {
+    fn read(&mut self, desc: Desc, size: usize, how: i64) -> Outcome {
         let kind = self.kind(desc);
         if kind == Kind::MessageQueue {
             return calls::receive_message(desc.fd);

@@ -150,7 +150,7 @@ impl World<'_> {
         if self.side != Side::Both {
             return self.wait_alone(pair, wait);
         }
-        self.counts_of("waits");
+        self.counts.add("waits", 1);
         let (kernel, our, round) = self.wait_once(pair, wait);
         if kernel.is_err() || our.is_err() {
             if kernel != our {

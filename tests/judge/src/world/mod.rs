@@ -3,6 +3,7 @@
 mod file;
 mod open;
 mod registration;
+mod sockets;
 
 use libc::c_int;
 
@@ -154,6 +155,17 @@ impl World<'_> {
 
     pub fn kind(&self, desc: Desc) -> Kind {
         self.files[desc.file].kind
+    }
+
+    /// Whether a descriptor may have this name.
+    fn is_free(&self, name: usize) -> bool {
+        name < DESCS && self.descs[name].is_none()
+    }
+
+    /// A name that no other history of this process uses.
+    fn new_name(&mut self) -> u32 {
+        self.names += 1;
+        self.names
     }
 
     /// Opens an instance on either side.

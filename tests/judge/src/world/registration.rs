@@ -1,6 +1,6 @@
 //! Registrations, and instances as the sets of them.
 
-use libc::c_int;
+use libc::{c_int, epoll_event};
 
 use super::World;
 use crate::known::WRITABLE;
@@ -47,6 +47,29 @@ pub struct Registration {
 }
 
 impl Registration {
+    /// A registration of this step.
+    pub fn new(pair: usize, number: c_int, file: usize, interest: &epoll_event, step: u32) -> Registration {
+        Registration {
+            pair,
+            number,
+            file,
+            events: interest.events,
+            data: interest.u64,
+            alive: true,
+            reported: step,
+            owed: 0,
+            reported_last: [false; 2],
+            crossed: false,
+            shown: 0,
+            room: Room::There,
+            refused: 0,
+            received: (0, 0),
+            tainted: false,
+            differed: false,
+            contested: false,
+        }
+    }
+
     pub const fn is_level(&self) -> bool {
         self.events & (libc::EPOLLET | libc::EPOLLONESHOT) as u32 == 0
     }
