@@ -94,6 +94,10 @@ impl World for Process<'_> {
         Some(threads.saturating_sub(usize::from(ticker::runs())))
     }
 
+    fn has_ended(&mut self, tid: i32) -> bool {
+        !sys::is_thread(tid)
+    }
+
     fn describe(&mut self, fd: c_int, kind: Kind) -> Described {
         describe::describe(fd, kind)
     }

@@ -237,6 +237,7 @@ fn take(cx: &mut Context<'_>, state: &mut rules::OfProcess, fact: &Fact<'_>) -> 
         }
         Fact::Control { .. } => control(cx, state, fact)?,
         Fact::Wait { epfd, timeout_ns, .. } => {
+            cx.mirror.make_room_for_thread(cx.stamp.tid, |tid| cx.world.has_ended(tid));
             rules::before_wait(cx, state, epfd, timeout_ns);
             // An unknown number may be none: the answer shows.
             let instance = cx.mirror.instance_of(epfd);
@@ -570,6 +571,32 @@ mod tests {
         story.waits(3, -1);
         let mirror = story.auditor.mirror();
         assert_eq!(mirror.instance_of(3).and_then(|id| mirror.instance(id)).map(|instance| instance.waiting), Some(1));
+    }
+
+    #[test]
+    fn threads_that_were_cancelled_in_their_waits_do_not_wait_for_ever() {
+        let mut story = Story::new();
+        story.create(3);
+        for tid in 1..=1000 {
+            story.tid = tid;
+            story.waits(3, -1);
+            story.world.ended.push(tid);
+        }
+        let mirror = story.auditor.mirror();
+        let waiting = mirror.instance_of(3).and_then(|id| mirror.instance(id)).map(|instance| instance.waiting);
+        assert_eq!(waiting, Some(mirror.threads().count() as u32));
+        assert!(waiting < Some(100));
+    }
+
+    #[test]
+    fn what_ends_needs_no_memory() {
+        let mut story = Story::new();
+        story.create(3);
+        (10..200).for_each(|fd| story.add(3, fd, IN));
+        let before = story.auditor.mirror().room_for_free();
+        story.close(3);
+        (10..200).for_each(|fd| story.close(fd));
+        assert_eq!(story.auditor.mirror().room_for_free(), before);
     }
 
     #[test]

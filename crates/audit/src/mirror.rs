@@ -165,6 +165,13 @@ fn push<T>(list: &mut Vec<T>, item: T) -> Result<(), NoMemory> {
     Ok(())
 }
 
+/// Makes room for another item, and for all of them in the list of those that are free, which then
+/// never has to grow.
+fn reserve_slot<T>(list: &mut Vec<T>, free: &mut Vec<usize>) -> Result<(), NoMemory> {
+    reserve(list)?;
+    free.try_reserve(list.len() + 1 - free.len()).map_err(|_| NoMemory)
+}
+
 fn drop_from<T: PartialEq>(list: &mut Vec<T>, item: &T) {
     list.retain(|other| other != item);
 }
@@ -282,6 +289,21 @@ impl Mirror {
         self.threads.iter()
     }
 
+    /// Forgets the threads that have ended, if this one is new and there are many. Their waits have
+    /// not returned, if they were cancelled.
+    pub fn make_room_for_thread(&mut self, tid: i32, has_ended: impl FnMut(i32) -> bool) {
+        if self.threads.get(tid).is_some() || !self.threads.is_full() {
+            return;
+        }
+        let instances = &mut self.instances;
+        self.threads.forget(has_ended, |ended| {
+            let waited = ended.instance.filter(|_| ended.waits_since_ns.is_some());
+            if let Some(instance) = waited.and_then(|id| instances.get_mut(&id)) {
+                instance.waiting = instance.waiting.saturating_sub(1);
+            }
+        });
+    }
+
     /// The file under a number, which is made if the number is new. `kind` is asked for then.
     pub fn learn(&mut self, fd: i32, now_ns: u64, kind: impl FnOnce() -> Kind) -> Result<FileId, NoMemory> {
         if let Some(known) = self.file_of(fd) {
@@ -306,8 +328,8 @@ impl Mirror {
                 id
             }
             None => {
-                reserve(&mut self.free_files)?;
-                push(&mut self.files, file)?;
+                reserve_slot(&mut self.files, &mut self.free_files)?;
+                self.files.push(file);
                 self.files.len() - 1
             }
         };
@@ -329,8 +351,7 @@ impl Mirror {
         self.serials += 1;
         registration.serial = self.serials;
         let (instance, file, data) = (registration.instance, registration.file, registration.data);
-        reserve(&mut self.free_registrations)?;
-        reserve(&mut self.registrations)?;
+        reserve_slot(&mut self.registrations, &mut self.free_registrations)?;
         let id = self.free_registrations.last().copied().unwrap_or(self.registrations.len());
         let of_instance = self.instances.get_mut(&instance).ok_or(NoMemory)?;
         reserve(&mut of_instance.registrations)?;
@@ -440,6 +461,12 @@ impl Mirror {
             (instance.is_foreign, instance.waiting) = (true, 0);
         }
         self.threads.clear();
+    }
+
+    /// The room in the lists of what is free.
+    #[cfg(test)]
+    pub(crate) fn room_for_free(&self) -> [usize; 2] {
+        [self.free_files.capacity(), self.free_registrations.capacity()]
     }
 
     /// The registration that an event of an instance belongs to; of several with the same data the

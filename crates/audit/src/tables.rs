@@ -90,9 +90,14 @@ pub(crate) struct Threads {
     places: HashMap<i32, usize>,
     /// The place of the one that was looked up last.
     last: Cell<usize>,
+    /// Those that have ended are looked for when there are so many.
+    limit: usize,
 }
 
 impl Threads {
+    /// So few are not looked through.
+    const FEW: usize = 64;
+
     fn place(&self, tid: i32) -> Option<usize> {
         let last = self.last.get();
         if self.list.get(last).is_some_and(|(known, _)| *known == tid) {
@@ -125,6 +130,27 @@ impl Threads {
             }
         };
         self.list.get_mut(place).map(|(_, thread)| thread).ok_or(NoMemory)
+    }
+
+    /// Whether there are so many that some may have ended.
+    pub fn is_full(&self) -> bool {
+        self.list.len() >= self.limit.max(Self::FEW)
+    }
+
+    /// Forgets those that have ended, and passes each of them on.
+    pub fn forget(&mut self, mut has_ended: impl FnMut(i32) -> bool, mut forgotten: impl FnMut(&Thread)) {
+        self.list.retain(|(tid, thread)| {
+            let is_over = has_ended(*tid);
+            if is_over {
+                forgotten(thread);
+            }
+            !is_over
+        });
+        // There are no more of them than before, so the table does not grow.
+        self.places.clear();
+        self.places.extend(self.list.iter().enumerate().map(|(place, (tid, _))| (*tid, place)));
+        self.last.set(0);
+        self.limit = 2 * self.list.len();
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (i32, &Thread)> {
@@ -185,5 +211,21 @@ mod tests {
         assert!(threads.get(5).is_none() && threads.iter().count() == 3);
         threads.clear();
         assert!(threads.get(4).is_none() && threads.get_mut(9).is_none());
+    }
+
+    #[test]
+    fn threads_that_have_ended_are_forgotten_and_the_others_are_found() {
+        let mut threads = Threads::default();
+        for tid in 0..64 {
+            assert!(!threads.is_full());
+            threads.get_or_make(tid).unwrap().waits = tid as u64;
+        }
+        assert!(threads.is_full());
+        let mut forgotten = 0;
+        threads.forget(|tid| tid % 4 != 0, |thread| forgotten += thread.waits);
+        assert_eq!(forgotten, (0..64).filter(|tid| tid % 4 != 0).sum());
+        assert_eq!(threads.iter().count(), 16);
+        assert!((0..64).all(|tid| threads.get(tid).map(|thread| thread.waits) == (tid % 4 == 0).then_some(tid as u64)));
+        assert!(!threads.is_full());
     }
 }

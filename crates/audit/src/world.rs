@@ -64,6 +64,10 @@ pub trait World {
     fn threads(&mut self) -> Option<usize> {
         None
     }
+    /// Whether a thread of the process has ended.
+    fn has_ended(&mut self, _tid: i32) -> bool {
+        false
+    }
     /// Describes a descriptor: kind and both addresses.
     fn describe(&mut self, fd: i32, kind: Kind) -> Described;
     /// Takes a look at a registration that owes a read, at a sleep of its thread or during it.

@@ -25,6 +25,8 @@ pub struct Told {
     pub kept: Vec<i32>,
     pub times: HashMap<i32, ThreadTimes>,
     pub threads: Option<usize>,
+    /// Threads that have ended.
+    pub ended: Vec<i32>,
 }
 
 impl World for Told {
@@ -63,6 +65,9 @@ impl World for Told {
     }
     fn threads(&mut self) -> Option<usize> {
         self.threads
+    }
+    fn has_ended(&mut self, tid: i32) -> bool {
+        self.ended.contains(&tid)
     }
     fn describe(&mut self, _fd: i32, _kind: Kind) -> Described {
         Described::new("x")
