@@ -114,6 +114,11 @@ impl Arrivals {
 }
 
 impl Kind {
+    /// Whether a change may show to a single look, so that whoever looks has to report it.
+    pub const fn may_show_once(self) -> bool {
+        matches!(self, Kind::Notice | Kind::Pressure | Kind::Glimpse | Kind::Other | Kind::Unidentified)
+    }
+
     /// The kind in words.
     pub const fn name(self) -> &'static str {
         match self {

@@ -16,7 +16,7 @@
 //! | delay | as few, and the connection is TCP or UDP | the network |
 //! | again | edge-triggered TCP, unread data, non-blocking | epoll(7): "multiple events can be generated upon receipt of multiple chunks" |
 //! | close-parts | as few, and there is unread data before the end | TCP: a FIN is a segment of its own |
-//! | other | another thread waits on the instance, and all events can go back | epoll_ctl(2): the order of waiters is not documented |
+//! | other | another thread waits on the instance, and no event shows to a single look | epoll_ctl(2): the order of waiters is not documented |
 //! | vain | non-blocking UDP sockets and listeners | select(2), BUGS: a wrong checksum; accept(2): the connection may have gone |
 //! | short, small, fault | only if they are named | read(2), socket(7), accept(2), epoll_ctl(2) |
 //!
@@ -169,14 +169,17 @@ pub fn thread_ended() {
     }
 }
 
-/// Shows what is delayed, where the filter says so.
-fn uncover(is_due: &dyn Fn(&state::Masked) -> bool) {
+/// Shows what is delayed, where the filter says so. False if that is nothing.
+fn uncover(is_due: &dyn Fn(&state::Masked) -> bool) -> bool {
     if !is_delaying() {
-        return;
+        return false;
     }
     let _turn = Turn::take();
     let next = || recorder::chaos(|state, mirror, _| state.unmask(mirror, is_due)).flatten();
+    let mut has_shown = false;
     while let Some(state::Masked { epfd, fd, events, data, .. }) = next() {
         modify(epfd, fd, events, data);
+        has_shown = true;
     }
+    has_shown
 }

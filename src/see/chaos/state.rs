@@ -14,9 +14,13 @@ use libc::{EAGAIN, c_int};
 
 use super::log;
 use super::peers::{self, Outside};
+use crate::sys;
 
 /// The registrations that are masked in their instance, see [`Masked`].
 pub static MASKED: AtomicUsize = AtomicUsize::new(0);
+
+/// So few threads are not looked through for those that have ended.
+const FEW_THREADS: usize = 64;
 
 /// The most registrations whose events a thread may repeat.
 const MOST_REPORTED: usize = 16;
@@ -85,6 +89,10 @@ impl Candidate {
 #[derive(Debug, Default)]
 pub struct State {
     threads: HashMap<i32, Thread>,
+    /// The threads so far.
+    ordinals: u32,
+    /// Those that have ended are forgotten when there are so many.
+    most_threads: usize,
     registrations: Vec<OfRegistration>,
     /// By instance: the begin of the last wait that returned all that was ready.
     complete: HashMap<FileId, u64>,
@@ -118,9 +126,13 @@ impl State {
 
     fn thread(&mut self, tid: i32) -> Option<&mut Thread> {
         if !self.threads.contains_key(&tid) {
+            if self.threads.len() >= self.most_threads.max(FEW_THREADS) {
+                self.threads.retain(|tid, _| sys::is_thread(*tid));
+                self.most_threads = 2 * self.threads.len();
+            }
             self.threads.try_reserve(1).ok()?;
-            let ordinal = self.threads.len() as u32 + 1;
-            self.threads.insert(tid, Thread { ordinal, ..Thread::default() });
+            self.ordinals += 1;
+            self.threads.insert(tid, Thread { ordinal: self.ordinals, ..Thread::default() });
         }
         self.threads.get_mut(&tid)
     }
@@ -129,6 +141,7 @@ impl State {
     /// overdue.
     pub fn fork(&mut self) {
         self.threads.clear();
+        self.ordinals = 0;
         self.masked.iter_mut().for_each(|masked| (masked.tid, masked.due_ns) = (0, 0));
     }
 

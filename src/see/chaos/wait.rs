@@ -127,11 +127,13 @@ impl Run<'_> {
                 0 if is_idle && vain.is_some_and(|vain| self.add_in_vain(&vain, 0)) => break 1,
                 0 if is_idle && end.is_none_or(|end| now < end) && self.ends_with_eintr(eintr) => break -1,
                 0 if late_end.is_some_and(|end| now >= end) => {
-                    // What has arrived is shown with the last look.
-                    uncover(&|masked| masked.tid == tid);
-                    break piece(Some(0));
+                    // What has arrived is shown with a last look. Without delays there is none: what
+                    // arrives as a wait times out may be due to another thread.
+                    break if uncover(&|masked| masked.tid == tid) { piece(Some(0)) } else { 0 };
                 }
-                0 => uncover(&|masked| masked.tid == tid && masked.due_ns <= now),
+                0 => {
+                    uncover(&|masked| masked.tid == tid && masked.due_ns <= now);
+                }
                 _ => break n,
             }
         };
@@ -198,6 +200,9 @@ impl Run<'_> {
             let has_others = mirror.instance(frame.instance).is_some_and(|instance| instance.waiting > 1);
             has_others.then(|| state.candidates(mirror, frame, events))
         })??;
+        if candidates.iter().flatten().any(|candidate| candidate.kind.may_show_once()) {
+            return None;
+        }
         (self.gave_way, self.gives_way) = (true, true);
         let mut decision = Some(decision);
         let mut edit = |candidate: Candidate| Some(Edit { change: Change::Hold, candidate, decision: decision.take() });

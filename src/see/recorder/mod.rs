@@ -93,8 +93,8 @@ fn with<R>(changes: Changes, work: impl FnOnce(&mut State, Stamp) -> R) -> Optio
     // Under the lock: the times of the facts never go back.
     let stamp = Stamp { ns: sys::now(), tid: tid() };
     let result = work(&mut state, stamp);
-    NEXT_LOOK.store(state.auditor.next_look_ns().unwrap_or(u64::MAX), Relaxed);
-    let next_tick = state.auditor.next_tick_ns().unwrap_or(u64::MAX);
+    let (next_look, next_tick) = state.next_looks();
+    NEXT_LOOK.store(next_look, Relaxed);
     if NEXT_TICK.load(Relaxed) != next_tick {
         NEXT_TICK.store(next_tick, SeqCst);
         ticker::wake_for(next_tick);

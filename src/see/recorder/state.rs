@@ -33,6 +33,13 @@ pub(super) struct State {
 }
 
 impl State {
+    /// When the rules look next, in a thread that waits and in any; `u64::MAX` for never. Without a
+    /// record nobody hears what they find.
+    pub(super) fn next_looks(&self) -> (u64, u64) {
+        let at = |due: Option<u64>| due.filter(|_| self.record.is_some()).unwrap_or(u64::MAX);
+        (at(self.auditor.next_look_ns()), at(self.auditor.next_tick_ns()))
+    }
+
     /// Takes a fact.
     pub(super) fn take(&mut self, stamp: Stamp, fact: &Fact<'_>) {
         if let Some(counts) = &mut self.counts {
