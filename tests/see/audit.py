@@ -4,8 +4,12 @@
   audit.py LAUNCHER POLLER SOURCE PROGRAM
 
 The source says what is to be found: "// audit: GRADE RULE FUNCTION" for each finding above a note,
-or "// audit: nothing"; "// audit with POLLER: ..." is for one of the pollers; and "// status: N" if its
-exit status is not 7. The library is the one that EPOLYFILL_LIBRARY names.
+or "// audit: nothing"; "// audit with POLLER: ..." is for one of the pollers; and, where it matters,
+
+  // status: N     its exit status, if that is not 7
+  // says: TEXT    what the library says on the program's standard error
+
+The library is the one that EPOLYFILL_LIBRARY names.
 """
 
 import json
@@ -26,13 +30,15 @@ def fail(why, output):
 
 
 def expected(source, poller):
-    """The findings, and the exit status."""
+    """The findings, the exit status, and what the library says."""
     with open(source) as text:
         text = text.read()
     lines = re.findall(rf"^// audit(?: with {poller})?: (.*)$", text, re.M)
     assert lines, f"{source} does not say what is to be found"
     status = re.search(r"^// status: (\d+)$", text, re.M)
-    return [tuple(line.split()) for line in lines if line != "nothing"], int(status.group(1)) if status else 7
+    says = re.search(r"^// says: (.*)$", text, re.M)
+    findings = [tuple(line.split()) for line in lines if line != "nothing"]
+    return findings, int(status.group(1)) if status else 7, says.group(1) if says else ""
 
 
 def run(launcher, poller, program, directory, stderr, arguments=(), wish="--audit"):
@@ -105,7 +111,7 @@ def log(text, wanted):
             fail("without a line", text)
 
 
-def in_other_forms(launcher, poller, program, directory, wanted, status):
+def in_other_forms(launcher, poller, program, directory, wanted, status, says):
     """With the launcher as the parent, the report is complete when it ends."""
     fault = 42 if wanted else status
     for form, check in (("json", objects), ("sarif", log)):
@@ -116,7 +122,7 @@ def in_other_forms(launcher, poller, program, directory, wanted, status):
             text = text.read()
         if done.returncode != fault:
             fail(f"--audit-exit: {done.returncode} in place of {fault}", text + done.stderr)
-        if done.stderr:
+        if [line for line in done.stderr.splitlines() if not says or not line.endswith(says)]:
             fail(f"on standard error: {done.stderr}", text)
         check(text, wanted)
         os.unlink(report)
@@ -162,17 +168,19 @@ def with_facts(launcher, poller, program, directory, wanted, status):
 
 def main():
     launcher, poller, source, program = sys.argv[1:]
-    wanted, status = expected(source, poller)
+    wanted, status, says = expected(source, poller)
     with tempfile.TemporaryDirectory() as directory:
         done = run(launcher, poller, program, directory, subprocess.PIPE)
         if done.returncode not in (status, -signal.SIGKILL):
             fail(f"the program ended with {done.returncode}", done.stderr)
         compare(done.stderr, wanted)
+        if says not in done.stderr:
+            fail(f"the library does not say: {says}", done.stderr)
         # What is made of the findings does not depend on the poller.
         if poller == "kernel":
             with_facts(launcher, poller, program, directory, wanted, done.returncode)
             faults = [one for one in wanted if one[0] == "fault"]
-            in_other_forms(launcher, poller, program, directory, faults, done.returncode)
+            in_other_forms(launcher, poller, program, directory, faults, done.returncode, says)
             without_standard_descriptors(launcher, poller, program, directory, faults)
         if os.listdir(directory):
             fail(f"left behind: {os.listdir(directory)}", done.stderr)

@@ -29,6 +29,11 @@ if(EPOLYFILL_SEE_LIBRARY)
   set_tests_properties(see.trace PROPERTIES LABELS see TIMEOUT 90 SKIP_RETURN_CODE 77
     ENVIRONMENT "EPOLYFILL_LIBRARY=${EPOLYFILL_SEE_LIBRARY}")
 
+  add_test(NAME see.descriptors
+    COMMAND ${EPOLYFILL_PYTHON} ${CMAKE_CURRENT_LIST_DIR}/descriptors.py ${EPOLYFILL_LAUNCHER} $<TARGET_FILE:see.waits_on_a_closed_instance>
+      $<TARGET_FILE:see.waits_on_a_closed_instance>)
+  set_tests_properties(see.descriptors PROPERTIES LABELS see TIMEOUT 150
+    ENVIRONMENT "EPOLYFILL_LIBRARY=${EPOLYFILL_SEE_LIBRARY}")
   add_test(NAME see.page
     COMMAND ${EPOLYFILL_PYTHON} ${CMAKE_CURRENT_LIST_DIR}/page.py ${EPOLYFILL_LAUNCHER} $<TARGET_FILE:see.half_of_each_message> slept-edge)
   set_tests_properties(see.page PROPERTIES LABELS see TIMEOUT 400

@@ -1,6 +1,6 @@
 // Common functions of the programs in this directory, which are run under `epolyfill --audit`. The
 // lines at the beginning of each say what the audit has to find: "audit: GRADE RULE FUNCTION", or
-// "audit: nothing"; "audit with POLLER: ..." if the pollers differ.
+// "audit: nothing"; "audit with POLLER: ..." if the pollers differ; audit.py has the others.
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -76,6 +78,19 @@ static inline void spin(int epfd)
         CHECK(epoll_wait(epfd, &event, 1, 5000) == 1);
         CHECK(clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used) == 0);
     } while (used.tv_sec * 1000 + used.tv_nsec / 1000000 < 500);
+}
+
+// No descriptor number is free when this returns.
+__attribute__((unused)) static void take_every_number(void)
+{
+    struct rlimit limit;
+    CHECK(getrlimit(RLIMIT_NOFILE, &limit) == 0);
+    if (limit.rlim_cur > 64)
+        limit.rlim_cur = 64;
+    CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+    while (eventfd(0, EFD_CLOEXEC) >= 0)
+        ;
+    CHECK(errno == EMFILE);
 }
 
 static inline void acknowledge(int fd)

@@ -46,6 +46,9 @@ fn has_room(parent: &Path, facts: bool) -> bool {
 
 /// Removes the directory with its records.
 pub fn remove(directory: &Path) {
-    // What cannot be removed now will not be removed later either.
-    let _ = std::fs::remove_dir_all(directory);
+    // An empty one needs no descriptor, of which there may be none. What cannot be removed now will
+    // not be removed later either.
+    if std::fs::remove_dir(directory).is_err() {
+        let _ = std::fs::remove_dir_all(directory);
+    }
 }

@@ -8,12 +8,17 @@ use super::suppress::Suppressions;
 use epolyfill_audit::Finding;
 use epolyfill_facts::SiteId;
 use epolyfill_facts::layout::{self, word};
+use nix::errno::Errno;
 use nix::sys::eventfd::EventFd;
-use std::os::fd::OwnedFd;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+
+/// The descriptors that are left for other files than the processes: those with symbols.
+const SPARE: RawFd = 4;
 
 /// A process.
 #[derive(Debug)]
@@ -35,10 +40,17 @@ pub struct Followed {
 }
 
 impl Followed {
-    /// Follows the process of a record; `None` if the record is not complete. Changes ring the bell.
-    pub fn new(serial: usize, path: &Path, others: &[Followed], bell: &Arc<EventFd>) -> Option<Followed> {
-        let record = Arc::new(Record::open(path).ok()??);
+    /// Follows the process of a record; `None` if the record is not complete. An error may be one
+    /// of the moment, such as a lack of descriptors. Changes ring the bell.
+    pub fn new(serial: usize, path: &Path, others: &[Followed], bell: &Arc<EventFd>) -> io::Result<Option<Followed>> {
+        let Some(record) = Record::open(path)?.map(Arc::new) else { return Ok(None) };
         let pid = record.pid();
+        let life = match spawn::process(pid) {
+            Ok(life) if others.is_empty() || life.as_raw_fd() <= spawn::highest_number() - SPARE => Some(life),
+            Ok(_) => return Err(Errno::EMFILE.into()),
+            Err(Errno::ESRCH) => None,
+            Err(errno) => return Err(errno.into()),
+        };
         let (is_fork, parent) = (record.load(word::IS_FORK) == 1, record.load(word::PPID) as i32);
         let parent = others.iter().rfind(|other| is_fork && other.pid == parent);
         let ancestors = parent
@@ -48,7 +60,7 @@ impl Followed {
             serial,
             pid,
             command: std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default().trim_end().to_owned(),
-            life: spawn::process(pid).ok(),
+            life,
             record,
             shown: Vec::new(),
             has_ended: false,
@@ -59,7 +71,7 @@ impl Followed {
         if followed.life.is_some() {
             followed.listen(bell);
         }
-        Some(followed)
+        Ok(Some(followed))
     }
 
     /// Starts the thread that waits for the futex, which poll(2) cannot wait for.

@@ -10,11 +10,14 @@ use super::spawn;
 use super::stream::Stream;
 use super::summary;
 use super::suppress::Suppressions;
+use super::words::counted;
+use crate::failure::why;
+use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::inotify::Inotify;
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -73,8 +76,10 @@ struct Reporter {
     is_summary: bool,
     verdict: Option<OwnedFd>,
     bell: Arc<EventFd>,
-    /// Records that are not complete.
+    /// Records that are not complete, or cannot be followed now.
     incomplete: Vec<PathBuf>,
+    /// Why one could not be followed.
+    refusal: Option<io::Error>,
     living: Vec<Followed>,
     processes: usize,
     names: Names,
@@ -86,6 +91,8 @@ struct Reporter {
 
 /// Follows the program to its end.
 pub fn run(task: Task) {
+    // Each process that lives takes one.
+    spawn::raise_descriptor_limit();
     let directory = task.directory.clone();
     let mut first = [0];
     let has_started = !matches!(File::from(task.start).read(&mut first), Ok(1));
@@ -101,6 +108,7 @@ pub fn run(task: Task) {
             verdict: task.verdict,
             bell: Arc::new(bell),
             incomplete: Vec::new(),
+            refusal: None,
             living: Vec::new(),
             processes: 0,
             names: Names::default(),
@@ -139,6 +147,10 @@ impl Reporter {
         }
         self.take_files();
         self.read();
+        if let Some(error) = self.refusal.take().filter(|_| !self.incomplete.is_empty()) {
+            let records = counted(self.incomplete.len() as u64, "record");
+            self.output.complain(&format!("{records} cannot be read: {}", why(&error)));
+        }
         self.sum_up(true);
     }
 
@@ -175,14 +187,20 @@ impl Reporter {
         }
         for path in std::mem::take(&mut self.incomplete) {
             match Followed::new(self.processes, &path, &self.living, &self.bell) {
-                Some(followed) => {
+                Ok(Some(followed)) => {
                     self.processes += 1;
                     // The same process with another program: its former record is complete.
                     self.living.iter_mut().filter(|one| one.pid == followed.pid).for_each(Followed::leave);
                     self.living.push(followed);
                 }
-                None if is_alive(&path) => self.incomplete.push(path),
-                None => {}
+                Ok(None) if is_alive(&path) => self.incomplete.push(path),
+                Ok(None) => {}
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => {
+                    // Until another process ends, perhaps.
+                    self.refusal = Some(error);
+                    self.incomplete.push(path);
+                }
             }
         }
     }
@@ -256,7 +274,7 @@ impl Reporter {
 fn is_alive(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let pid = name.split('.').next().and_then(|pid| pid.parse().ok());
-    pid.is_some_and(|pid| spawn::process(pid).is_ok())
+    pid.is_some_and(|pid| !matches!(spawn::process(pid), Err(Errno::ESRCH)))
 }
 
 /// The processes that were started with the variable that names the directory.

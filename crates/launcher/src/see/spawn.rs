@@ -4,6 +4,7 @@
 use crate::failure::{Failure, reason};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl, open};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, signal, sigprocmask};
 use nix::sys::stat::Mode;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
@@ -21,6 +22,18 @@ pub fn process(pid: i32) -> Result<OwnedFd, Errno> {
     let fd = Errno::result(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) })?;
     // SAFETY: the kernel has just made it.
     own(unsafe { OwnedFd::from_raw_fd(fd as RawFd) })
+}
+
+/// The highest number that a descriptor of this process can have.
+pub fn highest_number() -> RawFd {
+    getrlimit(Resource::RLIMIT_NOFILE).ok().and_then(|(soft, _)| RawFd::try_from(soft).ok()).unwrap_or(RawFd::MAX) - 1
+}
+
+/// Lets this process have as many descriptors as it may.
+pub fn raise_descriptor_limit() {
+    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+    }
 }
 
 /// Runs `work` in a process that is not a child of this one, with these descriptors and /dev/null

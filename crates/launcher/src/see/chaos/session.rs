@@ -96,6 +96,7 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         if let Some(directory) = &self.directory {
+            let _ = std::fs::remove_file(&self.log);
             directory::remove(directory);
         }
     }
