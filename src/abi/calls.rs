@@ -18,6 +18,7 @@ use crate::options;
 use crate::real;
 use crate::sanitizer;
 use crate::see::{Observer, Watch};
+use crate::sleep::{By, Sleep};
 use crate::sys::{self, KERNEL_SIGSET_BYTES, SigMask};
 use crate::uaccess;
 
@@ -73,9 +74,9 @@ pub unsafe fn control_one(epfd: c_int, op: c_int, fd: c_int, event: *const epoll
 ///
 /// # Safety
 /// As for libc's epoll_wait.
-pub unsafe fn wait(epfd: c_int, events: *mut epoll_event, max: c_int, timeout: c_int) -> c_int {
+pub unsafe fn wait(by: By, epfd: c_int, events: *mut epoll_event, max: c_int, timeout: c_int) -> c_int {
     // SAFETY: the caller answers for `events`.
-    unsafe { wait_until(epfd, events, max, milliseconds(timeout), None) }
+    unsafe { wait_until(by, epfd, events, max, milliseconds(timeout), None) }
 }
 
 /// The `event` of epoll_ctl; EFAULT for NULL and for addresses outside user space (T1). DEL ignores
@@ -114,17 +115,20 @@ pub fn nanoseconds(limit: timespec) -> Result<u64, Errno> {
 }
 
 /// # Safety
-/// As for the exported waits. A cancellation point (W10).
+/// As for the exported waits. A cancellation point by name (W10).
 unsafe fn wait_until(
+    by: By,
     epfd: c_int,
     events: *mut epoll_event,
     max: c_int,
     timeout: Timeout,
     mask: Option<SigMask>,
 ) -> c_int {
-    real::testcancel();
+    if by == By::Name {
+        real::testcancel();
+    }
     // SAFETY: the caller answers for `events`.
-    let reported = unsafe { wait::wait(epfd, events, max, timeout, mask) };
+    let reported = unsafe { wait::wait(epfd, events, max, timeout, Sleep::new(by, mask)) };
     if reported.is_ok_and(|n| n > 0) {
         sanitizer::reported(epfd);
     }
@@ -149,6 +153,7 @@ unsafe fn mask_of(mask: *const sigset_t, bytes: usize) -> Result<Option<SigMask>
 /// # Safety
 /// As for epoll_pwait.
 pub unsafe fn pwait(
+    by: By,
     epfd: c_int,
     events: *mut epoll_event,
     max: c_int,
@@ -159,7 +164,7 @@ pub unsafe fn pwait(
     // SAFETY: the caller answers for the addresses.
     unsafe {
         match mask_of(mask, bytes) {
-            Ok(mask) => wait_until(epfd, events, max, milliseconds(timeout), mask),
+            Ok(mask) => wait_until(by, epfd, events, max, milliseconds(timeout), mask),
             Err(errno) => answer(Err(errno)),
         }
     }
@@ -170,6 +175,7 @@ pub unsafe fn pwait(
 /// # Safety
 /// As for epoll_pwait2.
 pub unsafe fn pwait2(
+    by: By,
     epfd: c_int,
     events: *mut epoll_event,
     max: c_int,
@@ -180,7 +186,7 @@ pub unsafe fn pwait2(
     // SAFETY: the caller answers for the addresses.
     unsafe {
         match time(limit).and_then(|timeout| Ok((timeout, mask_of(mask, bytes)?))) {
-            Ok((timeout, mask)) => wait_until(epfd, events, max, timeout, mask),
+            Ok((timeout, mask)) => wait_until(by, epfd, events, max, timeout, mask),
             Err(errno) => answer(Err(errno)),
         }
     }

@@ -9,6 +9,7 @@ use crate::abi::calls;
 use crate::see::calls::{self as seen, Limit, Wait};
 use crate::see::chaos;
 use crate::see::kernel;
+use crate::sleep::By;
 use crate::sys::{self, KERNEL_SIGSET_BYTES, SigMask};
 
 /// epoll_create(2).
@@ -42,15 +43,15 @@ pub unsafe fn ctl(epfd: c_int, op: c_int, fd: c_int, event: *const epoll_event) 
 ///
 /// # Safety
 /// As for libc's epoll_wait.
-pub unsafe fn wait(epfd: c_int, events: *mut epoll_event, max: c_int, timeout: c_int) -> c_int {
+pub unsafe fn wait(by: By, epfd: c_int, events: *mut epoll_event, max: c_int, timeout: c_int) -> c_int {
     let wait = Wait { form: Form::EpollWait, epfd, events, max, limit: calls::milliseconds(timeout), mask: None };
     // SAFETY: the caller answers for `events`.
     unsafe {
-        served(wait, || {
+        served(by, wait, || {
             if kernel::is_chosen() {
                 kernel::wait(epfd, events, max, timeout)
             } else {
-                calls::wait(epfd, events, max, timeout)
+                calls::wait(by, epfd, events, max, timeout)
             }
         })
     }
@@ -61,6 +62,7 @@ pub unsafe fn wait(epfd: c_int, events: *mut epoll_event, max: c_int, timeout: c
 /// # Safety
 /// As for epoll_pwait.
 pub unsafe fn pwait(
+    by: By,
     epfd: c_int,
     events: *mut epoll_event,
     max: c_int,
@@ -72,12 +74,12 @@ pub unsafe fn pwait(
     let wait = Wait { form: Form::EpollPwait, epfd, events, max, limit, mask: bits };
     // SAFETY: the caller answers for the addresses.
     unsafe {
-        served(wait, || {
+        served(by, wait, || {
             if kernel::is_chosen() && (bytes == KERNEL_SIGSET_BYTES || mask.is_null()) {
                 kernel::pwait(epfd, events, max, timeout, mask)
             } else {
                 // Another size is EINVAL.
-                calls::pwait(epfd, events, max, timeout, mask, bytes)
+                calls::pwait(by, epfd, events, max, timeout, mask, bytes)
             }
         })
     }
@@ -88,6 +90,7 @@ pub unsafe fn pwait(
 /// # Safety
 /// As for epoll_pwait2.
 pub unsafe fn pwait2(
+    by: By,
     epfd: c_int,
     events: *mut epoll_event,
     max: c_int,
@@ -101,11 +104,11 @@ pub unsafe fn pwait2(
     let wait = Wait { form: Form::EpollPwait2, epfd, events, max, limit: limit_ns, mask: bits };
     // SAFETY: the caller answers for the addresses.
     unsafe {
-        served(wait, || {
+        served(by, wait, || {
             if kernel::is_chosen() && (bytes == KERNEL_SIGSET_BYTES || mask.is_null()) {
                 kernel::pwait2(epfd, events, max, limit, mask)
             } else {
-                calls::pwait2(epfd, events, max, limit, mask, bytes)
+                calls::pwait2(by, epfd, events, max, limit, mask, bytes)
             }
         })
     }
@@ -115,7 +118,7 @@ pub unsafe fn pwait2(
 ///
 /// # Safety
 /// As for `whole`, which is the wait as the program called it.
-unsafe fn served(wait: Wait, whole: impl FnOnce() -> c_int) -> c_int {
+unsafe fn served(by: By, wait: Wait, whole: impl FnOnce() -> c_int) -> c_int {
     let Wait { epfd, events, max, limit, mask, .. } = wait;
     let once = |limit: Limit, mask: Option<SigMask>| {
         let time = limit.map(sys::timespec_of);
@@ -125,7 +128,7 @@ unsafe fn served(wait: Wait, whole: impl FnOnce() -> c_int) -> c_int {
         // eight bytes of the mask, and libc passes the address on.
         unsafe {
             if !kernel::is_chosen() {
-                return calls::pwait2(epfd, events, max, time, mask, KERNEL_SIGSET_BYTES);
+                return calls::pwait2(by, epfd, events, max, time, mask, KERNEL_SIGSET_BYTES);
             }
             let answer = kernel::pwait2(epfd, events, max, time, mask);
             if answer >= 0 || sys::last_errno() != Errno::ENOSYS {

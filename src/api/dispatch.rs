@@ -13,6 +13,7 @@ use crate::graph::eventpoll::Eventpoll;
 use crate::instance::wait::{self, Buffer, Timeout};
 use crate::lock;
 use crate::real;
+use crate::sleep::{By, Sleep};
 use crate::sync;
 use crate::sync::atomic::AtomicBool;
 use crate::sync::atomic::Ordering::SeqCst;
@@ -118,7 +119,7 @@ fn wait_and_call(
     let buffer = Buffer { events: events.as_mut_ptr(), max: BATCH };
     let pinned = ep.pin().ok_or(Errno::EBADF)?;
     // SAFETY: the array has room for `BATCH` events.
-    let n = unsafe { wait::wait_on(pinned.into_raw(), buffer, timeout, None, Some(called_off)) }?;
+    let n = unsafe { wait::wait_on(pinned.into_raw(), buffer, timeout, Sleep::new(By::Name, None), Some(called_off)) }?;
     if n > 0 {
         call(frame, &events[..n]);
     }

@@ -28,7 +28,7 @@ use crate::lock::{self, Guard};
 use crate::sleep::Sleep;
 use crate::sync::atomic::AtomicBool;
 use crate::sync::atomic::Ordering::SeqCst;
-use crate::sys::{self, SigMask};
+use crate::sys;
 use crate::uaccess;
 
 /// The longest time to wait, in nanoseconds; `None` waits forever.
@@ -68,7 +68,7 @@ pub unsafe fn wait(
     events: *mut epoll_event,
     max: i32,
     timeout: Timeout,
-    mask: Option<SigMask>,
+    nap: Sleep,
 ) -> Result<usize, Errno> {
     if lock::interrupted() {
         // A signal handler cannot wait for the code that it interrupted.
@@ -76,7 +76,7 @@ pub unsafe fn wait(
     }
     let (ep, buffer) = checked(epfd, events, max)?;
     // SAFETY: the caller vouches for the array.
-    unsafe { wait_on(ep, buffer, timeout, mask, None) }
+    unsafe { wait_on(ep, buffer, timeout, nap, None) }
 }
 
 /// As [`wait`], on an instance that is pinned for it. When another thread sets `called_off` and
@@ -88,7 +88,7 @@ pub unsafe fn wait_on(
     ep: &'static Eventpoll,
     buffer: Buffer,
     timeout: Timeout,
-    mask: Option<SigMask>,
+    nap: Sleep,
     called_off: Option<&'static AtomicBool>,
 ) -> Result<usize, Errno> {
     let me = match Sleeper::begin() {
@@ -114,7 +114,7 @@ pub unsafe fn wait_on(
         patience: Patience::new(),
         rest: Rest::new(me.evictions()),
         pause: None,
-        nap: Sleep { mask, outside: None },
+        nap,
         called_off,
         is_over: false,
         was_last: false,

@@ -11,7 +11,7 @@ use crate::graph::lookup;
 use crate::instance::naming;
 use crate::instance::wait::{self, Timeout};
 use crate::probe::fleeting;
-use crate::real;
+use crate::sleep::By;
 use crate::sys;
 use crate::uaccess;
 
@@ -149,7 +149,7 @@ impl Turn {
 ///
 /// # Safety
 /// As for ppoll.
-pub unsafe fn poll(set: *mut pollfd, n: nfds_t, timeout: Timeout, mask: *const sigset_t) -> c_int {
+pub unsafe fn poll(by: By, set: *mut pollfd, n: nfds_t, timeout: Timeout, mask: *const sigset_t) -> c_int {
     const READABLE: i16 = libc::POLLIN | libc::POLLRDNORM;
     let mut patience = Patience::new(timeout);
     loop {
@@ -161,7 +161,7 @@ pub unsafe fn poll(set: *mut pollfd, n: nfds_t, timeout: Timeout, mask: *const s
         let to_resample = looked.fold(false, |to_resample, (order, ep)| ready.look(order, ep) | to_resample);
         let turn = patience.turn(to_resample);
         // SAFETY: as for ppoll.
-        let mut found = unsafe { real::ppoll(set, n, turn.limit(), mask) };
+        let mut found = unsafe { by.ppoll(set, n, turn.limit(), mask) };
         if found < 0 || (found == 0 && !turn.only_pauses) {
             return found;
         }
@@ -259,8 +259,7 @@ impl Sets {
 ///
 /// # Safety
 /// As for pselect; the sets must be those of the call.
-pub unsafe fn select(n: c_int, sets: Sets, timeout: Timeout, mask: *const sigset_t) -> c_int {
-    let [readable, writable, exceptional] = sets.sets;
+pub unsafe fn select(by: By, n: c_int, sets: Sets, timeout: Timeout, mask: *const sigset_t) -> c_int {
     let mut before = [[0; SELECTABLE / WORD_BITS]; 3];
     // SAFETY: the caller vouches for the sets, here and below.
     unsafe { sets.copy(&mut before) };
@@ -272,7 +271,7 @@ pub unsafe fn select(n: c_int, sets: Sets, timeout: Timeout, mask: *const sigset
         let to_resample = instances.fold(false, |to_resample, (fd, ep)| ready.look(fd as usize, ep) | to_resample);
         let turn = patience.turn(to_resample);
         // SAFETY: as for pselect.
-        let mut found = unsafe { real::pselect(n, readable, writable, exceptional, turn.limit(), mask) };
+        let mut found = unsafe { by.pselect(n, sets.sets, turn.limit(), mask) };
         if found < 0 || (found == 0 && !turn.only_pauses) {
             return found;
         }

@@ -1,6 +1,6 @@
 //! One sleep of a waiting thread, in `ppoll` or on a ring, with the signal mask of the wait (W8).
 
-use libc::pollfd;
+use libc::{c_int, fd_set, nfds_t, pollfd, sigset_t, timespec};
 use nix::errno::Errno;
 
 use crate::facts;
@@ -16,9 +16,67 @@ pub const TICK_NS: u64 = 1_000_000;
 /// The longest of these pauses; each is twice as long as the previous one.
 pub const LONGEST_TICK_NS: u64 = 50_000_000;
 
+/// How the program makes a call that sleeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// By libc's name, which is a cancellation point.
+    Name,
+    /// By number, which is none: the call sleeps on if the thread is cancelled, unless it can be
+    /// cancelled at any moment.
+    Number,
+}
+
+impl By {
+    /// ppoll(2), which leaves the time alone.
+    ///
+    /// # Safety
+    /// As for ppoll.
+    pub unsafe fn ppoll(self, set: *mut pollfd, n: nfds_t, limit: *const timespec, mask: *const sigset_t) -> c_int {
+        // SAFETY: the caller answers for the addresses.
+        unsafe {
+            match self {
+                By::Name => sync::ppoll(set, n, limit, mask),
+                By::Number => {
+                    let mut left = limit.as_ref().copied();
+                    let left = left.as_mut().map_or(0, |left| std::ptr::from_mut(left).addr());
+                    let words = [set.addr(), n as usize, left, mask.addr(), sys::KERNEL_SIGSET_BYTES, 0];
+                    sys::any(libc::SYS_ppoll, words) as c_int
+                }
+            }
+        }
+    }
+
+    /// pselect(2), which leaves the time alone.
+    ///
+    /// # Safety
+    /// As for pselect.
+    pub unsafe fn pselect(
+        self,
+        n: c_int,
+        [r, w, e]: [*mut fd_set; 3],
+        limit: *const timespec,
+        mask: *const sigset_t,
+    ) -> c_int {
+        // SAFETY: the caller answers for the addresses.
+        unsafe {
+            match self {
+                By::Name => real::pselect(n, r, w, e, limit, mask),
+                By::Number => {
+                    let mut left = limit.as_ref().copied();
+                    let left = left.as_mut().map_or(0, |left| std::ptr::from_mut(left).addr());
+                    let sixth = [mask.addr(), sys::KERNEL_SIGSET_BYTES];
+                    let words = [n as usize, r.addr(), w.addr(), e.addr(), left, sixth.as_ptr().addr()];
+                    sys::any(libc::SYS_pselect6, words) as c_int
+                }
+            }
+        }
+    }
+}
+
 /// A sleep in `ppoll`, with the signal mask of the wait.
 #[derive(Debug)]
 pub struct Sleep {
+    by: By,
     /// The mask of epoll_pwait.
     pub mask: Option<SigMask>,
     /// The mask outside of the sleep, once all signals are blocked there.
@@ -26,6 +84,11 @@ pub struct Sleep {
 }
 
 impl Sleep {
+    /// The sleep of a call with this mask.
+    pub fn new(by: By, mask: Option<SigMask>) -> Sleep {
+        Sleep { by, mask, outside: None }
+    }
+
     /// Blocks all signals from here to the end of the wait, except while the thread sleeps.
     pub fn prepare(&mut self) {
         if self.outside.is_none() {
@@ -53,9 +116,9 @@ impl Sleep {
 
     /// Sleeps until the ring has completions. EINTR if a signal handler ran. Unlike `ppoll`, the
     /// system call is not a cancellation point, so the thread can be cancelled at any moment
-    /// meanwhile.
+    /// meanwhile, if the program's call is a point.
     pub fn sleep_on_ring(&self, fd: &AtomicI32, limit: Option<u64>) -> Result<usize, Errno> {
-        let careful = facts::has_threads();
+        let careful = self.by == By::Name && facts::has_threads();
         let before = careful.then(|| real::let_cancel(real::CANCEL_AT_ANY_MOMENT));
         let slept = sync::io_uring_sleep(fd.load(Relaxed), limit, self.mask.or(self.outside));
         if let Some(before) = before {
@@ -84,7 +147,7 @@ impl Sleep {
         // SAFETY: `entries` is valid for `n` entries, and no other thread accesses it while
         // `poller` is set (or it is the caller's own); the other pointers are to locals. The thread
         // may be cancelled in here: no local of these frames needs dropping.
-        let answer = unsafe { sync::ppoll(entries, n as libc::nfds_t, limit, mask) };
+        let answer = unsafe { self.by.ppoll(entries, n as nfds_t, limit, mask) };
         let slept = if answer < 0 { Err(sys::last_errno()) } else { Ok(answer as usize) };
         sanitizer::lets_go(entries.cast());
         slept

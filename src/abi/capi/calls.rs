@@ -6,6 +6,7 @@ use std::ffi::c_int;
 use libc::{epoll_event, sigset_t, timespec};
 
 use crate::abi::calls;
+use crate::sleep::By;
 use crate::sys::KERNEL_SIGSET_BYTES;
 
 /// Creates an instance, as epoll_create1(2) does.
@@ -52,7 +53,7 @@ pub unsafe extern "C" fn epolyfill_wait(
     timeout: c_int,
 ) -> c_int {
     // SAFETY: the caller answers for the array.
-    unsafe { calls::wait(epfd, events, maxevents, timeout) }
+    unsafe { calls::wait(By::Name, epfd, events, maxevents, timeout) }
 }
 
 /// Waits for events with another signal mask, as epoll_pwait(2) does.
@@ -71,7 +72,7 @@ pub unsafe extern "C" fn epolyfill_pwait(
     sigmask: *const sigset_t,
 ) -> c_int {
     // SAFETY: the caller answers for the addresses.
-    unsafe { calls::pwait(epfd, events, maxevents, timeout, sigmask, KERNEL_SIGSET_BYTES) }
+    unsafe { calls::pwait(By::Name, epfd, events, maxevents, timeout, sigmask, KERNEL_SIGSET_BYTES) }
 }
 
 /// Waits for events with a time limit in nanoseconds, as epoll_pwait2(2) does.
@@ -90,7 +91,7 @@ pub unsafe extern "C" fn epolyfill_pwait2(
     sigmask: *const sigset_t,
 ) -> c_int {
     // SAFETY: the caller answers for the addresses.
-    unsafe { calls::pwait2(epfd, events, maxevents, timeout, sigmask, KERNEL_SIGSET_BYTES) }
+    unsafe { calls::pwait2(By::Name, epfd, events, maxevents, timeout, sigmask, KERNEL_SIGSET_BYTES) }
 }
 
 /// Closes a descriptor, an instance's or any other, as close(2) does. The registrations of an open

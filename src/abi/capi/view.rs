@@ -10,6 +10,7 @@ use crate::abi::calls;
 use crate::graph::event_array::MOST_EVENTS;
 use crate::instance::open;
 use crate::lock;
+use crate::sleep::By;
 use crate::uaccess;
 
 /// The largest number of events that `epolyfill_wait_view` reports.
@@ -54,7 +55,7 @@ pub unsafe extern "C" fn epolyfill_wait_view(
     });
     match array {
         // SAFETY: the array has room for so many events.
-        Ok(array) => unsafe { calls::wait(epfd, array, maxevents.min(EPOLYFILL_VIEW_MAX), timeout) },
+        Ok(array) => unsafe { calls::wait(By::Name, epfd, array, maxevents.min(EPOLYFILL_VIEW_MAX), timeout) },
         Err(errno) => calls::answer(Err(errno)),
     }
 }

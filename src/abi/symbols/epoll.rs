@@ -4,6 +4,7 @@ use libc::{c_int, epoll_event, sigset_t, timespec};
 
 use super::export;
 use crate::abi::served;
+use crate::sleep::By;
 use crate::sys::KERNEL_SIGSET_BYTES;
 
 export! {
@@ -29,7 +30,7 @@ export! {
     /// EBADF, EFAULT, EINTR, EINVAL.
     fn epoll_wait(epfd: c_int, events: *mut epoll_event, max: c_int, timeout: c_int) -> c_int as libc::epoll_wait {
         // SAFETY: as for libc's epoll_wait.
-        unsafe { served::wait(epfd, events, max, timeout) }
+        unsafe { served::wait(By::Name, epfd, events, max, timeout) }
     }
 
     /// Waits for events with `mask` as the signal mask meanwhile; NULL leaves the mask as it is.
@@ -37,13 +38,13 @@ export! {
         as libc::epoll_pwait
     {
         // SAFETY: as for libc's epoll_pwait.
-        unsafe { served::pwait(epfd, events, max, timeout, mask, KERNEL_SIGSET_BYTES) }
+        unsafe { served::pwait(By::Name, epfd, events, max, timeout, mask, KERNEL_SIGSET_BYTES) }
     }
 
     /// Waits for events, for at most `limit`, or without limit if it is NULL. EINVAL for an invalid
     /// time.
     fn epoll_pwait2(epfd: c_int, events: *mut epoll_event, max: c_int, limit: *const timespec, mask: *const sigset_t) -> c_int {
         // SAFETY: as for libc's epoll_pwait2.
-        unsafe { served::pwait2(epfd, events, max, limit, mask, KERNEL_SIGSET_BYTES) }
+        unsafe { served::pwait2(By::Name, epfd, events, max, limit, mask, KERNEL_SIGSET_BYTES) }
     }
 }

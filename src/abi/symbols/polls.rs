@@ -8,6 +8,7 @@ use crate::instance::wait::Timeout;
 use crate::nested::poll_select::{self, Sets};
 use crate::probe::fleeting;
 use crate::real;
+use crate::sleep::By;
 use crate::sys;
 use crate::uaccess;
 
@@ -15,13 +16,19 @@ use crate::uaccess;
 ///
 /// # Safety
 /// As for poll.
-pub(super) unsafe fn poll_any(set: *mut pollfd, n: nfds_t, timeout: c_int, otherwise: impl FnOnce() -> c_int) -> c_int {
+pub(super) unsafe fn poll_any(
+    by: By,
+    set: *mut pollfd,
+    n: nfds_t,
+    timeout: c_int,
+    otherwise: impl FnOnce() -> c_int,
+) -> c_int {
     // SAFETY: as for libc's poll.
     unsafe {
         let found = if !eventpoll::any_yet() || !poll_select::in_poll_set(set, n) {
             otherwise()
         } else {
-            poll_select::poll(set, n, u64::try_from(timeout).ok().map(|ms| ms * 1_000_000), std::ptr::null())
+            poll_select::poll(by, set, n, u64::try_from(timeout).ok().map(|ms| ms * 1_000_000), std::ptr::null())
         };
         polled(set, n, found)
     }
@@ -44,7 +51,7 @@ unsafe fn ppoll_any(set: *mut pollfd, n: nfds_t, limit: *const timespec, mask: *
     unsafe {
         let found = match poll_select::nanoseconds(limit) {
             Some(timeout) if eventpoll::any_yet() && poll_select::in_poll_set(set, n) => {
-                poll_select::poll(set, n, timeout, mask)
+                poll_select::poll(By::Name, set, n, timeout, mask)
             }
             _ => real::ppoll(set, n, limit, mask),
         };
@@ -75,6 +82,7 @@ unsafe fn time_of(limit: *const timeval) -> Option<Timeout> {
 /// # Safety
 /// As for select.
 pub(super) unsafe fn select_any(
+    by: By,
     n: c_int,
     sets: [*mut fd_set; 3],
     limit: *mut timeval,
@@ -88,7 +96,7 @@ pub(super) unsafe fn select_any(
         match (time_of(limit), Sets::with_instances(n, sets)) {
             (Some(timeout), Some(sets)) => {
                 let begin = sys::now();
-                let found = poll_select::select(n, sets, timeout, std::ptr::null());
+                let found = poll_select::select(by, n, sets, timeout, std::ptr::null());
                 if let Some(timeout) = timeout {
                     let micros = left(timeout, begin) / 1000;
                     let rest = timeval { tv_sec: (micros / 1_000_000) as _, tv_usec: (micros % 1_000_000) as _ };
@@ -102,17 +110,17 @@ pub(super) unsafe fn select_any(
     }
 }
 
-/// pselect, as libc's function, which leaves the time alone, and with `tells` as the system call,
-/// which writes the remaining time back.
+/// pselect: libc's function, which leaves the time alone, or the system call, which writes the
+/// remaining time back.
 ///
 /// # Safety
 /// As for pselect.
 unsafe fn pselect_any(
+    by: By,
     n: c_int,
     sets: [*mut fd_set; 3],
     limit: *mut timespec,
     mask: *const sigset_t,
-    tells: bool,
     otherwise: impl FnOnce() -> c_int,
 ) -> c_int {
     if !eventpoll::any_yet() {
@@ -123,8 +131,8 @@ unsafe fn pselect_any(
         match (poll_select::nanoseconds(limit), Sets::with_instances(n, sets)) {
             (Some(timeout), Some(sets)) => {
                 let begin = sys::now();
-                let found = poll_select::select(n, sets, timeout, mask);
-                if tells {
+                let found = poll_select::select(by, n, sets, timeout, mask);
+                if by == By::Number {
                     tell_left(timeout, begin, limit);
                 }
                 found
@@ -151,7 +159,7 @@ pub(super) unsafe fn ppoll_by_number(
         let found = match poll_select::nanoseconds(limit) {
             Some(timeout) if is_valid && eventpoll::any_yet() && poll_select::in_poll_set(set, n) => {
                 let begin = sys::now();
-                let found = poll_select::poll(set, n, timeout, mask);
+                let found = poll_select::poll(By::Number, set, n, timeout, mask);
                 tell_left(timeout, begin, limit);
                 found
             }
@@ -176,7 +184,7 @@ pub(super) unsafe fn pselect_by_number(
     // SAFETY: the caller answers for the addresses.
     unsafe {
         match mask_of_pselect(sixth) {
-            Some(mask) => pselect_any(n, sets, limit, mask, true, otherwise),
+            Some(mask) => pselect_any(By::Number, n, sets, limit, mask, otherwise),
             None => otherwise(),
         }
     }
@@ -204,13 +212,13 @@ export! {
     /// poll(2).
     fn poll(set: *mut pollfd, n: nfds_t, timeout: c_int) -> c_int as libc::poll {
         // SAFETY: as for libc's poll.
-        unsafe { poll_any(set, n, timeout, || real::poll(set, n, timeout)) }
+        unsafe { poll_any(By::Name, set, n, timeout, || real::poll(set, n, timeout)) }
     }
 
     /// libc's other name of poll.
     fn __poll(set: *mut pollfd, n: nfds_t, timeout: c_int) -> c_int {
         // SAFETY: as for libc's poll.
-        unsafe { poll_any(set, n, timeout, || real::poll(set, n, timeout)) }
+        unsafe { poll_any(By::Name, set, n, timeout, || real::poll(set, n, timeout)) }
     }
 
     /// poll of fortified programs.
@@ -220,7 +228,7 @@ export! {
             if room / size_of::<pollfd>() < n as usize {
                 real::chk_fail();
             }
-            poll_any(set, n, timeout, || real::poll(set, n, timeout))
+            poll_any(By::Name, set, n, timeout, || real::poll(set, n, timeout))
         }
     }
 
@@ -244,7 +252,7 @@ export! {
     /// select(2), which leaves the remaining time in `limit`.
     fn select(n: c_int, r: *mut fd_set, w: *mut fd_set, e: *mut fd_set, limit: *mut timeval) -> c_int as libc::select {
         // SAFETY: as for libc's select.
-        unsafe { select_any(n, [r, w, e], limit, || real::select(n, r, w, e, limit)) }
+        unsafe { select_any(By::Name, n, [r, w, e], limit, || real::select(n, r, w, e, limit)) }
     }
 
     /// libc's other name of select.
@@ -264,7 +272,7 @@ export! {
     ) -> c_int as libc::pselect {
         // SAFETY: as for libc's pselect.
         unsafe {
-            pselect_any(n, [r, w, e], limit.cast_mut(), mask, false, || real::pselect(n, r, w, e, limit, mask))
+            pselect_any(By::Name, n, [r, w, e], limit.cast_mut(), mask, || real::pselect(n, r, w, e, limit, mask))
         }
     }
 }

@@ -16,6 +16,7 @@ use crate::abi::served;
 use crate::edge::Facts;
 use crate::hooks;
 use crate::options::{self, Poller};
+use crate::sleep::By;
 use crate::sys;
 
 /// Makes a call of the program's; reports an error as libc does.
@@ -100,25 +101,25 @@ door! {
             served::ctl(epfd, op, fd, event);
         #[cfg(target_arch = "x86_64")]
         SYS_epoll_wait(epfd: c_int, events: *mut epoll_event, max: c_int, timeout: c_int) [epoll_wait] =>
-            served::wait(epfd, events, max, timeout);
+            served::wait(By::Number, epfd, events, max, timeout);
         SYS_epoll_pwait(
             epfd: c_int, events: *mut epoll_event, max: c_int, timeout: c_int, mask: *const sigset_t, bytes: size_t
         ) [epoll_pwait] =>
-            served::pwait(epfd, events, max, timeout, mask, bytes);
+            served::pwait(By::Number, epfd, events, max, timeout, mask, bytes);
         SYS_epoll_pwait2(
             epfd: c_int, events: *mut epoll_event, max: c_int, limit: *const timespec, mask: *const sigset_t, bytes: size_t
         ) [epoll_pwait2] =>
-            served::pwait2(epfd, events, max, limit, mask, bytes);
+            served::pwait2(By::Number, epfd, events, max, limit, mask, bytes);
 
         // Polls, which may look at instances.
         #[cfg(target_arch = "x86_64")]
         SYS_poll(set: *mut pollfd, n: nfds_t, timeout: c_int) [poll, __poll, __poll_chk] =>
-            polls::poll_any(set, n, timeout, || call.make_int());
+            polls::poll_any(By::Number, set, n, timeout, || call.make_int());
         SYS_ppoll(set: *mut pollfd, n: nfds_t, limit: *mut timespec, mask: *const sigset_t, bytes: size_t)
             [ppoll, __ppoll_chk] => polls::ppoll_by_number(set, n, limit, (mask, bytes), || call.make_int());
         #[cfg(target_arch = "x86_64")]
         SYS_select(n: c_int, r: *mut fd_set, w: *mut fd_set, e: *mut fd_set, limit: *mut timeval)
-            [select, __select] => polls::select_any(n, [r, w, e], limit, || call.make_int());
+            [select, __select] => polls::select_any(By::Number, n, [r, w, e], limit, || call.make_int());
         SYS_pselect6(
             n: c_int, r: *mut fd_set, w: *mut fd_set, e: *mut fd_set, limit: *mut timespec, sixth: usize
         ) [pselect] =>

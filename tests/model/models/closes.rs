@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::program::*;
 use crate::graph::lookup;
 use crate::scheduler::{sleep_until, spawn, spawn_interrupted, step};
+use crate::sleep::{By, Sleep};
 use crate::sync;
 
 /// A signal handler that interrupts control calls and a write closes a registered descriptor:
@@ -95,7 +96,7 @@ pub fn close_of_the_instance_leaves_its_waiter_alone() {
             waiting.set(1);
             let mut event = libc::epoll_event { events: 0, u64: 0 };
             // SAFETY: there is room for one event. The close may have come first.
-            let _ = unsafe { crate::instance::wait::wait(ep, &raw mut event, 1, None, None) };
+            let _ = unsafe { crate::instance::wait::wait(ep, &raw mut event, 1, None, Sleep::new(By::Name, None)) };
         })
     };
     close(ep);

@@ -11,6 +11,7 @@ use crate::instance::close;
 use crate::instance::control::{self, Interest};
 use crate::instance::wait::{self, Timeout};
 use crate::scheduler::{self, Joinable, step};
+use crate::sleep::{By, Sleep};
 use crate::{hooks, nested, sys};
 
 pub const IN: u32 = libc::EPOLLIN as u32;
@@ -39,7 +40,7 @@ pub fn delete(ep: c_int, fd: c_int) {
 fn events(ep: c_int, max: i32, timeout: Timeout) -> Vec<u64> {
     let mut events = [epoll_event { events: 0, u64: 0 }; 8];
     // SAFETY: the array has room for eight.
-    let n = unsafe { wait::wait(ep, events.as_mut_ptr(), max, timeout, None) }.expect("a wait");
+    let n = unsafe { wait::wait(ep, events.as_mut_ptr(), max, timeout, Sleep::new(By::Name, None)) }.expect("a wait");
     events[..n].iter().map(|event| event.u64).collect()
 }
 
