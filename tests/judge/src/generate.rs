@@ -6,34 +6,8 @@ use crate::kinds::Kind;
 use crate::noise::Noise;
 use crate::op::{Op, Verb};
 use crate::options::Options;
+use crate::profile::Profile;
 use crate::world::{DESCS, NONSENSE, PAIR_TARGETS, PAIRS, World};
-
-/// What the histories of one worker process may do. Some steps change the library for the rest of
-/// the process: it has forked, it has threads, its instances are observed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Profile {
-    Plain,
-    Nested,
-    Forking,
-    Threads,
-}
-
-impl Profile {
-    pub const ALL: [Profile; 4] = [Profile::Plain, Profile::Nested, Profile::Forking, Profile::Threads];
-
-    pub const fn word(self) -> &'static str {
-        match self {
-            Profile::Plain => "plain",
-            Profile::Nested => "nested",
-            Profile::Forking => "forking",
-            Profile::Threads => "threads",
-        }
-    }
-
-    pub fn parse(word: &str) -> Option<Profile> {
-        Profile::ALL.into_iter().find(|profile| profile.word() == word)
-    }
-}
 
 /// The subject of one history.
 #[derive(Clone, Debug)]
@@ -184,17 +158,10 @@ impl Theme {
             let pair = self.pair(noise, world);
             return Op::new(Verb::Crowd, &[pair, 70 + noise.below(100) as i64]);
         }
-        if self.profile == Profile::Threads {
-            match &world.crew {
-                Some(_) if noise.once_in(5) => return Op::new(Verb::Settle, &[]),
-                Some(_) if noise.once_in(4) => return self.control(noise, world, &descs),
-                Some(_) => return self.transfer(noise, world, &descs),
-                None if noise.once_in(40) => {
-                    let count = 1 + noise.below(self.threads as u64) as i64;
-                    return Op::new(Verb::Sleepers, &[self.pair(noise, world), count, noise.pick(&[1, 64, 64])]);
-                }
-                None => {}
-            }
+        if self.profile == Profile::Threads
+            && let Some(op) = self.with_threads(noise, world, &descs)
+        {
+            return op;
         }
         if self.exclusive && noise.once_in(4) {
             return Op::new(Verb::Sweep, &[]);
@@ -229,6 +196,20 @@ impl Theme {
             82..86 => Op::new(Verb::BadWait, &[self.pair(noise, world), noise.below(9) as i64]),
             86..90 => Op::new(Verb::Rotate, &[self.pair(noise, world)]),
             _ => self.special(noise, world, &descs),
+        }
+    }
+
+    /// The next step while threads sleep, or a step that puts some to sleep.
+    fn with_threads(&mut self, noise: &mut Noise, world: &World<'_>, descs: &[usize]) -> Option<Op> {
+        match &world.crew {
+            Some(_) if noise.once_in(5) => Some(Op::new(Verb::Settle, &[])),
+            Some(_) if noise.once_in(4) => Some(self.control(noise, world, descs)),
+            Some(_) => Some(self.transfer(noise, world, descs)),
+            None if noise.once_in(40) => {
+                let count = 1 + noise.below(self.threads as u64) as i64;
+                Some(Op::new(Verb::Sleepers, &[self.pair(noise, world), count, noise.pick(&[1, 64, 64])]))
+            }
+            None => None,
         }
     }
 
@@ -320,51 +301,55 @@ impl Theme {
             Kind::Mounts | Kind::Perf if noise.below(3) > 0 => Op::new(Verb::Change, &[name]),
             Kind::Mounts | Kind::Perf => Op::new(Verb::Read, &[name, size, noise.pick(&[0, 1])]),
             Kind::Pidfd if noise.once_in(5) => Op::new(Verb::EndChild, &[name]),
-            _ if noise.below(2) == 0 => {
-                let how = match kind {
-                    _ if noise.below(2) == 0 => 0,
-                    // A splice that finds no room is listed as lost.
-                    Kind::Tcp if !self.listed => noise.pick(&[0, 1, 2, 3, 4, 5, 6, 9, 11]),
-                    _ if kind.is_socket() => noise.pick(&[0, 1, 2, 3, 4, 5, 6, 7, 9, 11]),
-                    _ if kind.is_pipe() => noise.pick(&[0, 1, 6, 7, 8, 9, 11, 12]),
-                    Kind::Eventfd | Kind::Semaphore => noise.pick(&[0, 10, 1, 11]),
-                    _ => noise.pick(&[0, 1, 9, 11]),
-                };
-                let fills = matches!(
-                    kind,
-                    Kind::Pipe | Kind::Fifo | Kind::Tcp | Kind::UnixStream | Kind::UnixDgram | Kind::UnixSeqpacket
-                );
-                if fills && noise.once_in(8) {
-                    let size = noise.pick(&[4096, 4096, 8192, 65536, 1000]);
-                    return Op::new(Verb::Fill, &[name, size, how]);
-                }
-                let size = match kind {
-                    Kind::Eventfd | Kind::Semaphore => noise.pick(&[0, 1, 1, 1, 2, 5, 65535]),
-                    // An empty packet behind others is a listed difference.
-                    Kind::UnixSeqpacket => size.max(1),
-                    Kind::Udp if self.shuts_udp && !self.listed => size.max(1),
-                    _ => size,
-                };
-                Op::new(Verb::Write, &[name, size, how])
-            }
-            _ => {
-                let how = match kind {
-                    _ if noise.below(2) == 0 => 0,
-                    _ if kind.is_socket() => noise.pick(&[0, 1, 2, 3, 4, 5, 6, 9, 11]),
-                    // Reads of a part of a buffer lead to listed differences.
-                    _ if kind.is_pipe() && !self.listed && !noise.once_in(6) => noise.pick(&[0, 1, 6, 11]),
-                    _ if kind.is_pipe() => noise.pick(&[0, 1, 6, 7, 8, 11]),
-                    Kind::Eventfd | Kind::Semaphore => noise.pick(&[0, 10, 1, 11]),
-                    _ => noise.pick(&[0, 1, 6, 11]),
-                };
-                let (verb, size) = match noise.below(10) {
-                    0..4 => (Verb::Drain, noise.pick(&[65536, 65536, 4096, 1000, 100])),
-                    4 => (Verb::Read, 65536),
-                    _ => (Verb::Read, size),
-                };
-                Op::new(verb, &[name, size, how])
-            }
+            _ if noise.below(2) == 0 => self.write(noise, name, kind, size),
+            _ => self.read(noise, name, kind, size),
         }
+    }
+
+    fn write(&self, noise: &mut Noise, name: i64, kind: Kind, size: i64) -> Op {
+        let how = match kind {
+            _ if noise.below(2) == 0 => 0,
+            // A splice that finds no room is listed as lost.
+            Kind::Tcp if !self.listed => noise.pick(&[0, 1, 2, 3, 4, 5, 6, 9, 11]),
+            _ if kind.is_socket() => noise.pick(&[0, 1, 2, 3, 4, 5, 6, 7, 9, 11]),
+            _ if kind.is_pipe() => noise.pick(&[0, 1, 6, 7, 8, 9, 11, 12]),
+            Kind::Eventfd | Kind::Semaphore => noise.pick(&[0, 10, 1, 11]),
+            _ => noise.pick(&[0, 1, 9, 11]),
+        };
+        let fills = matches!(
+            kind,
+            Kind::Pipe | Kind::Fifo | Kind::Tcp | Kind::UnixStream | Kind::UnixDgram | Kind::UnixSeqpacket
+        );
+        if fills && noise.once_in(8) {
+            let size = noise.pick(&[4096, 4096, 8192, 65536, 1000]);
+            return Op::new(Verb::Fill, &[name, size, how]);
+        }
+        let size = match kind {
+            Kind::Eventfd | Kind::Semaphore => noise.pick(&[0, 1, 1, 1, 2, 5, 65535]),
+            // An empty packet behind others is a listed difference.
+            Kind::UnixSeqpacket => size.max(1),
+            Kind::Udp if self.shuts_udp && !self.listed => size.max(1),
+            _ => size,
+        };
+        Op::new(Verb::Write, &[name, size, how])
+    }
+
+    fn read(&self, noise: &mut Noise, name: i64, kind: Kind, size: i64) -> Op {
+        let how = match kind {
+            _ if noise.below(2) == 0 => 0,
+            _ if kind.is_socket() => noise.pick(&[0, 1, 2, 3, 4, 5, 6, 9, 11]),
+            // Reads of a part of a buffer lead to listed differences.
+            _ if kind.is_pipe() && !self.listed && !noise.once_in(6) => noise.pick(&[0, 1, 6, 11]),
+            _ if kind.is_pipe() => noise.pick(&[0, 1, 6, 7, 8, 11]),
+            Kind::Eventfd | Kind::Semaphore => noise.pick(&[0, 10, 1, 11]),
+            _ => noise.pick(&[0, 1, 6, 11]),
+        };
+        let (verb, size) = match noise.below(10) {
+            0..4 => (Verb::Drain, noise.pick(&[65536, 65536, 4096, 1000, 100])),
+            4 => (Verb::Read, 65536),
+            _ => (Verb::Read, size),
+        };
+        Op::new(verb, &[name, size, how])
     }
 
     fn duplicate(&self, noise: &mut Noise, world: &World<'_>, descs: &[usize]) -> Op {

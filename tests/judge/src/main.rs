@@ -22,6 +22,7 @@ mod known;
 mod noise;
 mod op;
 mod options;
+mod profile;
 mod room;
 mod shrink;
 mod steps;

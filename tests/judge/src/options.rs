@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use lexopt::prelude::*;
 
-use crate::generate::Profile;
 use crate::kinds::Kind;
+use crate::profile::Profile;
 use crate::world::Side;
 
 pub const HELP: &str = "\

@@ -20,11 +20,12 @@ use crate::calls::{self, Tools};
 use crate::counts::Counts;
 use crate::findings::Finding;
 use crate::fleeting;
-use crate::generate::{Profile, Theme};
+use crate::generate::Theme;
 use crate::kernel;
 use crate::noise::Noise;
 use crate::op::{self, Op, Verb};
 use crate::options::Options;
+use crate::profile::Profile;
 use crate::world::{Alone, SIGNALS, World};
 
 /// The number of unlisted differences that a worker sends with their histories.

@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use super::Stage;
 use super::replay::differing_apart;
 use crate::counts::Counts;
-use crate::generate::Profile;
 use crate::known::ROWS;
 use crate::op::{Op, Verb};
+use crate::profile::Profile;
 use crate::shrink;
 
 /// After this time a difference is printed as short as it is by then.

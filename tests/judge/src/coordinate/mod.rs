@@ -16,10 +16,10 @@ use std::time::{Duration, Instant};
 
 use self::findings::{Examined, Found};
 use crate::counts::Counts;
-use crate::generate::Profile;
 use crate::noise::Noise;
 use crate::op;
 use crate::options::Options;
+use crate::profile::Profile;
 
 /// The number of histories of one process, so that the library's memory of the past does not pile
 /// up.

@@ -10,9 +10,9 @@ use super::findings::Found;
 use super::watchdog::Watchdog;
 use super::{Run, Stage};
 use crate::counts::Counts;
-use crate::generate::Profile;
 use crate::noise::Noise;
 use crate::op::Op;
+use crate::profile::Profile;
 
 /// A worker's line about a difference.
 #[derive(Debug)]

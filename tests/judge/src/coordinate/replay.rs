@@ -9,8 +9,8 @@ use std::path::Path;
 use super::Stage;
 use super::process::Told;
 use super::watchdog::Watchdog;
-use crate::generate::Profile;
 use crate::op::{self, Op};
+use crate::profile::Profile;
 
 /// The results of a replay.
 #[derive(Debug, Default)]
