@@ -236,47 +236,11 @@ fn take(cx: &mut Context<'_>, state: &mut rules::OfProcess, fact: &Fact<'_>) -> 
             cx.mirror.learn_instance(id)?;
         }
         Fact::Control { .. } => control(cx, state, fact)?,
-        Fact::Wait { epfd, timeout_ns, .. } => {
-            cx.mirror.make_room_for_thread(cx.stamp.tid, |tid| cx.world.has_ended(tid));
-            rules::before_wait(cx, state, epfd, timeout_ns);
-            // An unknown number may be none: the answer shows.
-            let instance = cx.mirror.instance_of(epfd);
-            let thread = cx.mirror.thread_mut(cx.stamp.tid)?;
-            thread.batch.clear();
-            // A wait that did not return: its thread was cancelled, or a signal handler left it.
-            let left = thread.instance.filter(|_| thread.waits_since_ns.is_some());
-            (thread.instance, thread.epfd, thread.waits_since_ns) = (instance, epfd, Some(now));
-            if let Some(instance) = left.and_then(|left| cx.mirror.instance_mut(left)) {
-                instance.waiting = instance.waiting.saturating_sub(1);
-            }
-            if let Some(instance) = instance.and_then(|instance| cx.mirror.instance_mut(instance)) {
-                instance.waiting += 1;
-            }
-        }
+        Fact::Wait { epfd, timeout_ns, .. } => wait(cx, state, epfd, timeout_ns)?,
         Fact::Report { .. } => report(cx, state, fact)?,
-        Fact::Call { call, fd, other, answer, flags, .. } => {
+        Fact::Call { .. } => {
             rules::call(cx, state, fact);
-            if call == Call::Accept && answer >= 0 {
-                cx.mirror.close(answer as i32, false);
-            }
-            if call.takes(flags)
-                && answer > 0
-                && let Some(file) = cx.mirror.file_of(fd).and_then(|id| cx.mirror.file_mut(id))
-            {
-                file.taken += answer.unsigned_abs();
-            }
-            if call == Call::Listen && answer == 0 {
-                let kind = cx.world.kind(fd);
-                if let Some(file) = cx.mirror.file_of(fd).and_then(|id| cx.mirror.file_mut(id)) {
-                    file.kind = kind;
-                }
-            }
-            for fd in [fd, other] {
-                handled(cx, fd);
-            }
-            if errno::of(answer) == errno::EAGAIN {
-                drained(cx, fd);
-            }
+            call(cx, fact);
         }
         Fact::Close { fd } => {
             rules::close(cx, state, fd);
@@ -302,6 +266,52 @@ fn take(cx: &mut Context<'_>, state: &mut rules::OfProcess, fact: &Fact<'_>) -> 
         Fact::Create { .. } | Fact::Look { .. } | Fact::Chaos { .. } => {}
     }
     Ok(())
+}
+
+/// The thread begins a wait.
+fn wait(cx: &mut Context<'_>, state: &mut rules::OfProcess, epfd: i32, timeout_ns: i64) -> Result<(), NoMemory> {
+    cx.mirror.make_room_for_thread(cx.stamp.tid, |tid| cx.world.has_ended(tid));
+    rules::before_wait(cx, state, epfd, timeout_ns);
+    // An unknown number may be none: the answer shows.
+    let instance = cx.mirror.instance_of(epfd);
+    let thread = cx.mirror.thread_mut(cx.stamp.tid)?;
+    thread.batch.clear();
+    // A wait that did not return: its thread was cancelled, or a signal handler left it.
+    let left = thread.instance.filter(|_| thread.waits_since_ns.is_some());
+    (thread.instance, thread.epfd, thread.waits_since_ns) = (instance, epfd, Some(cx.stamp.ns));
+    if let Some(instance) = left.and_then(|left| cx.mirror.instance_mut(left)) {
+        instance.waiting = instance.waiting.saturating_sub(1);
+    }
+    if let Some(instance) = instance.and_then(|instance| cx.mirror.instance_mut(instance)) {
+        instance.waiting += 1;
+    }
+    Ok(())
+}
+
+/// What a call changes in the mirror.
+fn call(cx: &mut Context<'_>, fact: &Fact<'_>) {
+    let Fact::Call { call, fd, other, answer, flags, .. } = *fact else { return };
+    if call == Call::Accept && answer >= 0 {
+        cx.mirror.close(answer as i32, false);
+    }
+    if call.takes(flags)
+        && answer > 0
+        && let Some(file) = cx.mirror.file_of(fd).and_then(|id| cx.mirror.file_mut(id))
+    {
+        file.taken += answer.unsigned_abs();
+    }
+    if call == Call::Listen && answer == 0 {
+        let kind = cx.world.kind(fd);
+        if let Some(file) = cx.mirror.file_of(fd).and_then(|id| cx.mirror.file_mut(id)) {
+            file.kind = kind;
+        }
+    }
+    for fd in [fd, other] {
+        handled(cx, fd);
+    }
+    if errno::of(answer) == errno::EAGAIN {
+        drained(cx, fd);
+    }
 }
 
 /// Whether a child has the description, so that the kernel's registrations outlive the number.
