@@ -6,6 +6,7 @@
 //!
 //! | layer, top first | job |
 //! |---|---|
+//! | `raw/` | programs that make their own system calls |
 //! | `abi/` | the names that programs link against: libc's, and those of `epolyfill.h` |
 //! | `life/` | a process from its start to its end: start-up, fork, exec |
 //! | `api/` | callbacks, readiness sources, counters |
@@ -53,4 +54,6 @@ mod instance;
 mod life;
 mod nested;
 mod probe;
+#[cfg(all(feature = "interpose", not(test), target_arch = "x86_64"))]
+mod raw;
 mod see;

@@ -14,7 +14,8 @@ use std::path::{Path, PathBuf};
 use syn::visit::{self, Visit};
 
 /// The layers from the lowest to the highest. A module outside of them is below them all.
-const LAYERS: [&str; 10] = ["graph", "probe", "backend", "instance", "nested", "see", "hooks", "api", "life", "abi"];
+const LAYERS: [&str; 11] =
+    ["graph", "probe", "backend", "instance", "nested", "see", "hooks", "api", "life", "abi", "raw"];
 
 /// Methods that the standard library has too: a call does not show which one it means.
 const ALSO_IN_STD: [&str; 25] = [

@@ -10,3 +10,6 @@ mod symbols;
 use calls as served;
 #[cfg(feature = "see")]
 use seen as served;
+
+#[cfg(all(feature = "interpose", not(test), target_arch = "x86_64"))]
+pub(crate) use symbols::syscall::by_number;

@@ -46,6 +46,12 @@ pub const IO_URING: Setting =
 /// Service of children.
 pub const CHILDREN: Setting =
     setting(c"EPOLYFILL_CHILDREN", Value::Switch, "If no, serve only the program, not its children.");
+/// Programs that make their own system calls.
+pub const RAW: Setting = setting(
+    c"EPOLYFILL_RAW",
+    Value::Switch,
+    "If no, leave alone the system calls that a program makes by instructions of its own.",
+);
 /// No reports of invalid settings.
 pub const QUIET: Setting = setting(c"EPOLYFILL_QUIET", Value::Switch, "Do not report invalid settings.");
 /// The library.
@@ -80,7 +86,7 @@ pub const CHAOS_LOG: Setting =
     setting(c"EPOLYFILL_CHAOS_LOG", Value::File, "The log of the decisions of EPOLYFILL_CHAOS (set by the launcher).");
 
 /// Every variable for users.
-pub const ALL: [&Setting; 7] = [&POLLER, &COUNTERS, &STRICT, &IO_URING, &CHILDREN, &QUIET, &LIBRARY];
+pub const ALL: [&Setting; 8] = [&POLLER, &COUNTERS, &STRICT, &IO_URING, &CHILDREN, &RAW, &QUIET, &LIBRARY];
 
 /// The variables that only a launcher sets, for libepolyfill-see.so.
 pub const OF_OBSERVER: [&Setting; 4] = [&SEE_IN, &SEE, &CHAOS, &CHAOS_LOG];

@@ -56,6 +56,14 @@ pub fn serves_children() -> bool {
     CHILDREN.load(Relaxed)
 }
 
+/// Whether the library also serves programs that make their own system calls.
+static RAW: AtomicBool = AtomicBool::new(true);
+
+/// Whether the library also serves programs that make their own system calls.
+pub fn serves_raw_calls() -> bool {
+    RAW.load(Relaxed)
+}
+
 /// How the library learns readiness.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -99,6 +107,7 @@ pub fn read(usual: Poller) {
         switch.on.store(value.unwrap_or(false), Relaxed);
     }
     CHILDREN.store(value(&settings::CHILDREN).and_then(settings::switch) != Some(false), Relaxed);
+    RAW.store(value(&settings::RAW).and_then(settings::switch) != Some(false), Relaxed);
     let name = value(&settings::POLLER).unwrap_or_default();
     if let Some(at) = settings::POLLERS.iter().position(|known| known.as_bytes() == name) {
         POLLER.store(POLLERS[at] as u8, Relaxed);

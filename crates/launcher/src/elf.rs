@@ -16,6 +16,7 @@ const ET_EXEC: u16 = 2;
 const ET_DYN: u16 = 3;
 const PT_LOAD: u32 = 1;
 const PT_INTERP: u32 = 3;
+const PT_NOTE: u32 = 4;
 const PF_X: u32 = 1;
 const PF_W: u32 = 2;
 
@@ -62,6 +63,10 @@ impl Segment {
 
     pub fn is_code(&self) -> bool {
         self.is_loaded() && self.flags & PF_X != 0
+    }
+
+    pub fn is_note(&self) -> bool {
+        self.kind == PT_NOTE
     }
 
     pub fn is_writable(&self) -> bool {

@@ -1,8 +1,12 @@
-//! Programs whose epoll calls bypass every library: Go programs, and programs with inline system
-//! calls. They are recognized by their file, so a system call number that is computed goes
-//! unnoticed.
+//! Programs whose epoll calls bypass libc: Go programs, whose system call instructions the library
+//! rewrites, and programs with inline system calls. They are recognized by their file, so a system
+//! call number that is computed goes unnoticed.
 
-use super::elf::Elf;
+use super::dynamic::Dynamic;
+use super::elf::{Elf, Segment};
+use super::launch;
+use crate::settings;
+use epolyfill_sites::{self as sites, go};
 use std::collections::BTreeSet;
 use std::io;
 
@@ -27,6 +31,36 @@ pub fn is_go(elf: &Elf) -> io::Result<bool> {
     };
     let data = elf.bytes(data.offset, data.size.min(GO_LOOK))?;
     Ok(data.windows(GO_MAGIC.len()).any(|window| window == GO_MAGIC))
+}
+
+/// How many instructions of a Go program the library rewrites when it is loaded; or why none, as
+/// the predicate of a sentence. The library decides by the same rules.
+pub fn rewritten(elf: &Elf, dynamic: &Dynamic) -> Result<usize, String> {
+    const OWN: &str = "is a Go program, which makes its own system calls";
+    if cfg!(not(target_arch = "x86_64")) {
+        return Err(format!("{OWN}; they can be rewritten on x86-64 only, so run it without epolyfill"));
+    }
+    let raw = std::env::var_os(launch::variable(&settings::RAW)).unwrap_or_default();
+    if settings::switch(raw.as_encoded_bytes()) == Some(false) {
+        return Err(format!("{OWN}, and EPOLYFILL_RAW=no leaves them alone; unset it"));
+    }
+    if !dynamic.undefined.contains(&b"pthread_create"[..]) {
+        return Err(format!(
+            "{OWN} and, without cgo, its own threads; build it with CGO_ENABLED=1, or run it without epolyfill"
+        ));
+    }
+    let readable = |segment: &Segment| elf.bytes(segment.offset, segment.size).unwrap_or_default();
+    let mut notes = elf.segments.iter().filter(|segment| segment.is_note());
+    if !notes.any(|segment| go::has_build_id(&readable(segment))) {
+        return Err(format!(
+            "{OWN}, and has no build id, by which the library recognizes it; build it without -ldflags=-buildid="
+        ));
+    }
+    let code: Vec<Vec<u8>> = elf.segments.iter().filter(|segment| segment.is_code()).map(readable).collect();
+    match code.iter().map(|code| sites::find(code).count()).sum() {
+        count if count > 0 && !code.iter().any(|code| sites::misses_one(code)) => Ok(count),
+        _ => Err(format!("{OWN} by instructions of an unknown form; run it without epolyfill")),
+    }
 }
 
 /// The names of the epoll calls that the program's code makes by inline system calls.

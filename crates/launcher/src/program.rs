@@ -149,13 +149,13 @@ pub fn judge(program: &Path, library: &Library, refused: bool, depth: Depth) -> 
     for _ in 0..=DEEPEST {
         match subject.starts(library, refused, depth).map_err(cannot)? {
             Step::Interpreter(interpreter) => subject = interpreter,
-            Step::Served { limits, checks_order, first } => {
+            Step::Served { how, limits, checks_order, first } => {
                 let by = match subject.path == *program {
                     true => String::new(),
                     false => format!(", by way of {}", name(&subject.path)),
                 };
                 let limits: String = limits.iter().map(|limit| format!(", but {limit}")).collect();
-                let sentence = format!("{} can be served{by}{limits}", name(program));
+                let sentence = format!("{} can be served{by}: {how}{limits}", name(program));
                 return Ok(Served { sentence, checks_order, first });
             }
         }
@@ -190,8 +190,14 @@ impl Subject {
             let dynamic = readable(Dynamic::read(&elf)).map_err(unreadable)?;
             let mut limits = Vec::new();
             limits.extend(privilege::lost(path, refused).map_err(unreadable)?);
-            limits.extend(calls(&elf, &dynamic, depth).map_err(|what| Failure::own(format!("{called} {what}")))?);
-            return Ok(Step::Served { limits, checks_order: has_asan(&dynamic), first: faketime(&dynamic) });
+            let calls = calls(&elf, &dynamic, depth).map_err(|what| Failure::own(format!("{called} {what}")))?;
+            limits.extend(calls.limit);
+            return Ok(Step::Served {
+                how: calls.how,
+                limits,
+                checks_order: has_asan(&dynamic),
+                first: faketime(&dynamic),
+            });
         }
         let interpreter = match script::beginning(path).map_err(unreadable)? {
             Beginning::Interpreter(path, argument) if path.ends_with("env") => Self::of_env(path, &argument)?,
@@ -230,8 +236,8 @@ impl Subject {
 enum Step {
     /// A script, for this interpreter.
     Interpreter(Subject),
-    /// A program that can be served, within these limits.
-    Served { limits: Vec<String>, checks_order: bool, first: Option<OsString> },
+    /// A program that can be served: how, and within which limits.
+    Served { how: String, limits: Vec<String>, checks_order: bool, first: Option<OsString> },
 }
 
 /// Whether the library can be loaded into an ELF program; the error is the predicate of a sentence.
@@ -276,31 +282,39 @@ fn readable<T: Default>(read: std::io::Result<T>) -> std::io::Result<T> {
     }
 }
 
-/// Whether the program's epoll calls reach the library, as far as the file shows. An error if none
-/// does; a limit, as the end of a sentence, if some do not.
-fn calls(elf: &Elf, dynamic: &Dynamic, depth: Depth) -> Result<Option<String>, String> {
+/// How the epoll calls of a program reach the library.
+struct Calls {
+    /// A sentence about the program, "it …".
+    how: String,
+    /// If some do not: the end of a sentence.
+    limit: Option<String>,
+}
+
+/// How the program's epoll calls reach the library, as far as the file shows; an error if none does.
+fn calls(elf: &Elf, dynamic: &Dynamic, depth: Depth) -> Result<Calls, String> {
     if past::is_go(elf).unwrap_or(false) {
-        return Err(
-            "is a Go program, whose runtime makes its epoll calls by system call instructions, even with cgo, so that no library can intercept them; run it without epolyfill".to_owned()
-        );
+        let count = past::rewritten(elf, dynamic)?;
+        let how = format!("it makes its own system calls, and {count} instructions are rewritten when it is loaded");
+        return Ok(Calls { how, limit: None });
     }
     let by_libc = dynamic.undefined.iter().any(|symbol| symbol.starts_with(b"epoll_"));
+    let calls = |limit| Ok(Calls { how: "it calls libc".to_owned(), limit });
     if by_libc && depth == Depth::Reasons {
-        return Ok(None);
+        return calls(None);
     }
     let own = past::own_calls(elf).unwrap_or_default();
     if own.is_empty() {
-        return Ok(None);
+        return calls(None);
     }
-    let calls: Vec<&str> = own.iter().copied().collect();
-    let calls = calls.join(", ");
+    let names: Vec<&str> = own.iter().copied().collect();
+    let names = names.join(", ");
     match past::is_whole(&own) && !by_libc {
         true => Err(format!(
-            "makes its epoll calls ({calls}) by system call instructions of its own, which no library can intercept; run it without epolyfill"
+            "makes its epoll calls ({names}) by system call instructions of its own, which no library can intercept; run it without epolyfill"
         )),
-        false => {
-            Ok(Some(format!("not for the epoll calls that it makes by system call instructions of its own ({calls})")))
-        }
+        false => calls(Some(format!(
+            "not for the epoll calls that it makes by system call instructions of its own ({names})"
+        ))),
     }
 }
 

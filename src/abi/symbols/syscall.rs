@@ -288,6 +288,16 @@ mod tests {
         }
     }
 
+    /// Where a child returns, and on which stack, decides about the others.
+    #[test]
+    #[cfg(target_arch = "x86_64")]
+    fn instructions_of_the_program_are_rewritten_for_every_number_that_makes_no_child() {
+        let names = ROWS.iter().map(|(number, _)| number.trim_start_matches("SYS_"));
+        let served = names.filter(|name| !["fork", "clone", "clone3"].contains(name));
+        let served: BTreeSet<_> = served.map(|name| name.parse::<syscalls::Sysno>().unwrap().id().into()).collect();
+        assert_eq!(served, BTreeSet::from_iter(epolyfill_sites::numbers::WANTED.iter().copied()));
+    }
+
     #[test]
     fn no_number_and_no_name_has_two_rows() {
         let numbers: BTreeSet<_> = ROWS.iter().map(|(number, _)| *number).collect();

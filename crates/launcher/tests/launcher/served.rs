@@ -36,7 +36,7 @@ const OTHER_MACHINE: u16 = if cfg!(target_arch = "aarch64") { 62 } else { 183 };
 fn check_says_that_a_program_can_be_served_and_does_not_run_it() {
     let output = run(&mut launcher(["--check", "sh", "-c", "echo ran"]));
     assert_code(&output, 0);
-    assert!(stdout(&output).ends_with("sh can be served\n"), "{output:?}");
+    assert!(stdout(&output).ends_with("sh can be served: it calls libc\n"), "{output:?}");
 }
 
 #[test]
@@ -122,7 +122,8 @@ fn a_setuid_or_setgid_program_is_refused_unless_the_bits_are_without_effect() {
         let check = run(launcher(["--no-kernel-epoll", "--check"]).arg(&program));
         assert_code(&check, 0);
         let bit = words.trim_start_matches("is ");
-        let said = format!("can be served, but its {bit} bit has no effect, because --no-kernel-epoll sets");
+        let said =
+            format!("can be served: it calls libc, but its {bit} bit has no effect, because --no-kernel-epoll sets");
         assert!(stdout(&check).contains(&said), "{check:?}");
         assert_code(&run(launcher(["--no-kernel-epoll"]).arg(&program)), 0);
     }
@@ -191,14 +192,59 @@ fn a_script_is_judged_by_its_interpreter() {
     refused(&format!("#!{itself}"), 126, "scripts that name each other");
 }
 
+/// A program with the note and the section of Go's linker, whose runtime makes threads, and calls in
+/// the two forms of the runtime: close, any number, and mmap, which the library need not see.
+const GO: &str = r#"
+#include <pthread.h>
+__attribute__((section(".go.buildinfo"))) char info[] = "\xff Go buildinf:";
+#ifndef WITHOUT_ID
+__asm__(".pushsection .note.go.buildid,\"a\",@note\n .long 4, 4, 4\n .asciz \"Go\\0\"\n .ascii \"test\"\n .popsection");
+#endif
+#if defined __x86_64__ && !defined WITHOUT_CALLS
+__asm__(".text\n mov $-1, %edi\n mov $3, %eax\n syscall\n syscall\n cmp $-4095, %rax\n mov $9, %eax\n syscall\n ret\n");
+#endif
+#ifdef UNCLEAR
+__asm__(".text\n mov $0, %r8d\n syscall\n");
+#endif
+#ifndef WITHOUT_CGO
+static void *run(void *arg) { return arg; }
+int main(void) { pthread_t thread; return info[0] == 0 || pthread_create(&thread, 0, run, 0) || pthread_join(thread, 0); }
+#else
+int main(void) { return info[0] == 0; }
+#endif
+"#;
+
 #[test]
-fn a_go_program_is_refused_for_it_goes_past_libc() {
+#[cfg(target_arch = "x86_64")]
+fn a_go_program_is_rewritten_if_its_threads_and_its_instructions_are_known() {
     let room = room("go");
-    // The section that Go's linker adds to a dynamically linked program, with cgo and without.
-    let source = "__attribute__((section(\".go.buildinfo\"))) char info[] = \"\\xff Go buildinf:\";\n\
-        int main(void) { return info[0] == 0; }";
-    let program = compile(&room, "program", source, &[]);
-    assert_not_served(&program, 125, "it is a Go program");
+    let program = compile(&room, "program", GO, &[]);
+    let check = run(launcher(["--check"]).arg(&program));
+    assert_code(&check, 0);
+    let said = "can be served: it makes its own system calls, and 2 instructions are rewritten when it is loaded\n";
+    assert!(stdout(&check).ends_with(said), "{check:?}");
+    assert_code(&run(launcher(["--no-kernel-epoll", "--"]).arg(&program)), 0);
+    let off = run(launcher(["--"]).arg(&program).env("EPOLYFILL_RAW", "no"));
+    assert_refused(
+        &off,
+        125,
+        "is a Go program, which makes its own system calls, and EPOLYFILL_RAW=no leaves them alone",
+    );
+
+    let refused = |define: &str, words: &str| {
+        let program = compile(&room, "refused", GO, &[define]);
+        assert_not_served(&program, 125, words);
+    };
+    refused("-DWITHOUT_CGO", "and, without cgo, its own threads");
+    refused("-DWITHOUT_ID", "has no build id");
+    refused("-DWITHOUT_CALLS", "by instructions of an unknown form");
+    refused("-DUNCLEAR", "by instructions of an unknown form");
+}
+
+#[test]
+fn a_script_for_a_go_program_without_cgo_is_refused() {
+    let room = room("go-script");
+    let program = compile(&room, "program", GO, &["-DWITHOUT_CGO"]);
     let script = script(&room, "script", &format!("#!{}\n", program.display()));
     assert_not_served(&script, 125, "is a Go program");
 }
@@ -248,7 +294,10 @@ fn a_program_that_makes_its_epoll_calls_by_instructions_of_its_own_is_refused() 
         let program = compile(&room, "mixed", RAW, &[level, "-DMIXED"]);
         let check = run(launcher(["--check"]).arg(&program));
         assert_code(&check, 0);
-        assert!(stdout(&check).contains("can be served, but not for the epoll calls that it makes"), "{check:?}");
+        assert!(
+            stdout(&check).contains("can be served: it calls libc, but not for the epoll calls that it makes"),
+            "{check:?}"
+        );
         assert_code(&run(launcher(["--"]).arg(&program)), 0);
     }
 }
@@ -260,12 +309,12 @@ fn check_looks_at_what_a_program_in_between_starts() {
     let path = program.to_str().unwrap();
     for words in [&["nohup", path][..], &["env", "A=1", path], &["timeout", "5", path]] {
         let output = run(launcher(["--check"]).args(words));
-        assert_refused(&output, 125, "can be served, but it starts a program that cannot");
+        assert_refused(&output, 125, "can be served: it calls libc, but it starts a program that cannot");
         assert!(stderr(&output).contains("statically linked"), "{output:?}");
     }
     let output = run(&mut launcher(["--check", "env", "sh"]));
     assert_code(&output, 0);
-    assert!(stdout(&output).contains("sh can be served, started by"), "{output:?}");
+    assert!(stdout(&output).contains("sh can be served: it calls libc, started by"), "{output:?}");
     // The commands of a shell's command line are not known.
     assert_code(&run(&mut launcher(["--check", "sh", "-c", path])), 0);
 }

@@ -1,0 +1,54 @@
+//! Programs that make their own system calls: their calls reach the library, too.
+//!
+//! A Go program waits by system call instructions of its runtime, which no symbol of the library
+//! can take the place of. At start-up, before any code of the program has run, each of those
+//! instructions that the library has to see is replaced by a jump (`rewrite`). The jump leads to a
+//! stub, and from there to the thunk (`thunk`), which saves what a system call preserves, changes
+//! to a stack of the thread's own (`stack`), because a goroutine's is too small, and makes the call
+//! by number, as `syscall()` does (`door`).
+//!
+//! A program that calls libc is recognized by its notes, which takes a few comparisons, and pays
+//! nothing else.
+
+mod door;
+mod program;
+mod rewrite;
+mod stack;
+mod thunk;
+
+use std::fmt::Write;
+
+use crate::life::process;
+use crate::log::Line;
+use crate::options;
+use program::Program;
+
+#[ctor::ctor(unsafe)]
+fn at_load() {
+    process::start();
+    if options::serves_raw_calls() {
+        serve();
+    }
+}
+
+/// Makes the program's own system calls reach the library, if it makes any.
+fn serve() {
+    // SAFETY: the constructors run in one thread, before the program.
+    let Some(program) = (unsafe { Program::own() }) else { return };
+    if !program.is_go() {
+        return;
+    }
+    // SAFETY: as above.
+    let done = unsafe { rewrite::rewrite(&program) };
+    if let Err(why) = done
+        && !options::QUIET.is_on()
+    {
+        let mut line = Line::<256>::new();
+        // A sentence that does not fit is cut off.
+        let _ = writeln!(
+            line,
+            "epolyfill: this program's own system calls do not reach the library: {why}; EPOLYFILL_RAW=no leaves them alone"
+        );
+        line.to_stderr();
+    }
+}

@@ -1,0 +1,79 @@
+//! The main program as it is in memory, found through its program headers.
+
+use epolyfill_sites::go;
+use libc::{AT_PHDR, AT_PHNUM, Elf64_Phdr, PF_X, PT_DYNAMIC, PT_LOAD, PT_NOTE, PT_PHDR};
+
+/// An entry of the dynamic section: its tag, and its value.
+type Entry = [usize; 2];
+/// The tags of the strings and of their length, and the one at the end.
+const DT_STRTAB: usize = 5;
+const DT_STRSZ: usize = 10;
+const DT_NULL: usize = 0;
+
+/// The main program.
+#[derive(Debug)]
+pub struct Program {
+    headers: &'static [Elf64_Phdr],
+    /// The difference between an address in memory and in the file.
+    bias: usize,
+}
+
+impl Program {
+    /// The program of this process; `None` if its headers do not say where it is.
+    ///
+    /// # Safety
+    /// The program must be mapped as it was loaded. It stays so, because nothing unmaps the main
+    /// program.
+    pub unsafe fn own() -> Option<Program> {
+        // SAFETY: plain calls of libc.
+        let (at, count) = unsafe { (libc::getauxval(AT_PHDR), libc::getauxval(AT_PHNUM)) };
+        if at == 0 {
+            return None;
+        }
+        // SAFETY: the kernel's own values for the mapped headers.
+        let headers = unsafe { std::slice::from_raw_parts(at as *const Elf64_Phdr, count as usize) };
+        let own = headers.iter().find(|header| header.p_type == PT_PHDR)?;
+        Some(Program { headers, bias: (at as usize).wrapping_sub(own.p_vaddr as usize) })
+    }
+
+    fn of_type(&self, kind: u32) -> impl Iterator<Item = &'static Elf64_Phdr> {
+        self.headers.iter().filter(move |header| header.p_type == kind)
+    }
+
+    fn part(&self, address: u64, size: u64) -> &'static [u8] {
+        let start = self.bias.wrapping_add(address as usize);
+        // SAFETY: the caller names a part of the program, which is mapped and readable.
+        unsafe { std::slice::from_raw_parts(start as *const u8, size as usize) }
+    }
+
+    /// Whether Go's linker made it, and its runtime makes threads by libc.
+    pub fn is_go(&self) -> bool {
+        let mut notes = self.of_type(PT_NOTE).map(|header| self.part(header.p_vaddr, header.p_filesz));
+        notes.any(go::has_build_id) && self.strings().is_some_and(go::makes_threads_by_libc)
+    }
+
+    /// The strings of its dynamic symbols.
+    fn strings(&self) -> Option<&'static [u8]> {
+        let section = self.of_type(PT_DYNAMIC).next()?;
+        let start = self.bias.wrapping_add(section.p_vaddr as usize) as *const Entry;
+        // SAFETY: the dynamic section of the program, which the dynamic linker has read.
+        let entries = unsafe { std::slice::from_raw_parts(start, section.p_memsz as usize / size_of::<Entry>()) };
+        let (mut strings, mut size) = (None, None);
+        for [tag, value] in entries.iter().take_while(|[tag, _]| *tag != DT_NULL) {
+            match *tag {
+                DT_STRTAB => strings = Some(*value),
+                DT_STRSZ => size = Some(*value),
+                _ => {}
+            }
+        }
+        let (strings, size) = (strings?, size?);
+        // SAFETY: glibc has replaced the offset by the address.
+        Some(unsafe { std::slice::from_raw_parts(strings as *const u8, size) })
+    }
+
+    /// Its code.
+    pub fn code(&self) -> impl Iterator<Item = &'static [u8]> {
+        let code = self.of_type(PT_LOAD).filter(|header| header.p_flags & PF_X != 0);
+        code.map(|header| self.part(header.p_vaddr, header.p_filesz))
+    }
+}

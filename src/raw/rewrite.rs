@@ -1,0 +1,253 @@
+//! The rewriting of the program's system call instructions. It happens once, before the program
+//! runs, because a thread that is inside a system call returns to the instruction behind it.
+
+use std::arch::x86_64::{__cpuid, __cpuid_count};
+use std::fmt::{self, Display, Formatter};
+use std::ops::Range;
+use std::sync::atomic::Ordering::Relaxed;
+
+use epolyfill_sites::{self as sites, Site, numbers};
+use nix::errno::Errno;
+use syscalls::{Sysno, syscall};
+
+use super::program::Program;
+use super::{stack, thunk};
+
+/// The reason why nothing was rewritten, as a clause.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// There is no free address near enough.
+    NoRoom,
+    /// The kernel refuses to make the code writable.
+    Protected(Errno),
+}
+
+impl Display for Refused {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Refused::NoRoom => out.write_str("there is no free memory within 2 GiB of its code"),
+            Refused::Protected(errno) => write!(out, "the kernel refuses to make its code writable ({errno:?})"),
+        }
+    }
+}
+
+/// `jmp` to a distance, `nop`.
+const JUMP: u8 = 0xe9;
+const JUMP_BYTES: usize = 5;
+const NOP: u8 = 0x90;
+
+/// The bytes for each stub, with the instructions from around the `syscall`.
+const STUB_BYTES: usize = 192;
+/// The table of the wanted numbers: a byte for each value of the low half of eax.
+const TABLE_BYTES: usize = 1 << 16;
+const PAGE: usize = 4096;
+
+unsafe extern "C" {
+    static epolyfill_raw_stub: u8;
+    static epolyfill_raw_stub_table: u8;
+    static epolyfill_raw_stub_next: u8;
+    static epolyfill_raw_stub_count: u8;
+    static epolyfill_raw_stub_thunk: u8;
+    static epolyfill_raw_stub_first: u8;
+    static epolyfill_raw_stub_end: u8;
+    static epolyfill_raw_leave: u8;
+    static epolyfill_raw_leave_next: u8;
+    static epolyfill_raw_leave_end: u8;
+}
+
+/// Rewrites the program's sites.
+///
+/// # Safety
+/// Nothing of the program may have run yet.
+pub unsafe fn rewrite(program: &Program) -> Result<(), Refused> {
+    let count: usize = program.code().map(|code| sites::find(code).count()).sum();
+    let Some(lowest) = program.code().map(|code| code.as_ptr().addr()).min().filter(|_| count > 0) else {
+        return Ok(());
+    };
+    let highest = program.code().map(|code| code.as_ptr_range().end.addr()).max().unwrap_or(lowest);
+    choose_save();
+    let stubs = (STUB_BYTES * (count + 1)).next_multiple_of(PAGE);
+    let area = map_near(lowest..highest, stubs + TABLE_BYTES).ok_or(Refused::NoRoom)?;
+    let mut writer = Writer { at: area, table: area + stubs };
+    // SAFETY: the area is this function's, and large enough for the table and the stubs. The code
+    // is made writable around the change.
+    unsafe {
+        writer.fill_table();
+        writer.write_leave();
+        for code in program.code() {
+            let pages = pages(code);
+            protect(&pages, libc::PROT_READ | libc::PROT_WRITE).map_err(Refused::Protected)?;
+            for site in sites::find(code) {
+                writer.divert(code, site);
+            }
+            protect(&pages, libc::PROT_READ | libc::PROT_EXEC).map_err(Refused::Protected)?;
+        }
+        protect(&(area..area + stubs), libc::PROT_READ | libc::PROT_EXEC).map_err(Refused::Protected)?;
+        protect(&(area + stubs..area + stubs + TABLE_BYTES), libc::PROT_READ).map_err(Refused::Protected)?;
+    }
+    stack::set_up();
+    Ok(())
+}
+
+/// Chooses the instruction that saves the vector registers.
+fn choose_save() {
+    const OSXSAVE: u32 = 1 << 27;
+    const XSAVEC: u32 = 1 << 1;
+    let has_xsave = __cpuid(1).ecx & OSXSAVE != 0;
+    let by = match has_xsave {
+        true if __cpuid_count(0xd, 1).eax & XSAVEC != 0 => 0,
+        true => 1,
+        // Then the kernel has no wider registers than those of SSE.
+        false => 2,
+    };
+    thunk::SAVED_BY.store(by, Relaxed);
+}
+
+fn pages(code: &[u8]) -> Range<usize> {
+    let Range { start, end } = code.as_ptr_range();
+    start.addr() & !(PAGE - 1)..end.addr().next_multiple_of(PAGE)
+}
+
+/// # Safety
+/// The pages must be the library's, or code that does not run.
+unsafe fn protect(pages: &Range<usize>, access: i32) -> Result<(), Errno> {
+    // SAFETY: the caller answers for it.
+    unsafe { syscall!(Sysno::mprotect, pages.start, pages.len(), access) }
+        .map(drop)
+        .map_err(|errno| Errno::from_raw(errno.into_raw()))
+}
+
+/// Maps memory that a jump from the code reaches, below the code if possible: above it, the heap
+/// grows.
+fn map_near(code: Range<usize>, bytes: usize) -> Option<usize> {
+    const STEP: usize = 64 << 10;
+    const REACH: usize = 1 << 30;
+    let lowest = code.end.saturating_sub(REACH).max(STEP);
+    let below = (lowest..code.start.saturating_sub(bytes)).rev().step_by(STEP).map(|at| at & !(STEP - 1));
+    let above = (code.end.next_multiple_of(STEP)..code.start.saturating_add(REACH)).step_by(STEP);
+    below.chain(above).find(|at| map_at(*at, bytes))
+}
+
+/// Maps writable memory at an address, if there is nothing.
+fn map_at(address: usize, bytes: usize) -> bool {
+    let access = libc::PROT_READ | libc::PROT_WRITE;
+    let kind = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED_NOREPLACE;
+    // SAFETY: the new mapping touches no other.
+    match unsafe { syscall!(Sysno::mmap, address, bytes, access, kind, -1isize, 0usize) } {
+        Ok(at) if at == address => true,
+        // A kernel that does not know the flag takes the address as a hint.
+        Ok(elsewhere) => {
+            // SAFETY: the pages were mapped here.
+            let _ = unsafe { syscall!(Sysno::munmap, elsewhere, bytes) };
+            false
+        }
+        Err(_) => false,
+    }
+}
+
+/// Writes the stubs, one after the other.
+#[derive(Debug)]
+struct Writer {
+    at: usize,
+    table: usize,
+}
+
+impl Writer {
+    /// # Safety
+    /// The table must be there, and writable.
+    unsafe fn fill_table(&self) {
+        for number in numbers::WANTED {
+            // SAFETY: the numbers are smaller than the table.
+            unsafe { ((self.table + *number as usize) as *mut u8).write(1) };
+        }
+    }
+
+    /// # Safety
+    /// There must be room, here and below.
+    unsafe fn put(&mut self, bytes: &[u8]) {
+        // SAFETY: the caller answers for it.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.at as *mut u8, bytes.len()) };
+        self.at += bytes.len();
+    }
+
+    /// # Safety
+    /// As for `put`.
+    unsafe fn put_jump(&mut self, to: usize) {
+        let distance = to.wrapping_sub(self.at + JUMP_BYTES) as u32;
+        // SAFETY: the caller answers for it.
+        unsafe {
+            self.put(&[JUMP]);
+            self.put(&distance.to_ne_bytes());
+        }
+    }
+
+    /// Writes the end of the thunk.
+    ///
+    /// # Safety
+    /// As for `put`.
+    unsafe fn write_leave(&mut self) {
+        let start = self.at;
+        // SAFETY: the symbols of `thunk`, one after the other.
+        unsafe {
+            let [leave, next, end] = [
+                &raw const epolyfill_raw_leave,
+                &raw const epolyfill_raw_leave_next,
+                &raw const epolyfill_raw_leave_end,
+            ];
+            self.put(between(leave, end));
+            fill(start + (next.addr() - leave.addr()) - 4, &(stack::offset() as i32).to_ne_bytes());
+        }
+        thunk::LEAVE.store(start, Relaxed);
+        self.align();
+    }
+
+    /// Writes a stub, and makes the site jump to it.
+    ///
+    /// # Safety
+    /// As for `put`; the code must be writable, and `site` one of its sites.
+    unsafe fn divert(&mut self, code: &[u8], site: Site) {
+        let (start, address) = (self.at, |offset: usize| code.as_ptr().addr() + offset);
+        // SAFETY: the caller answers for the room and the code. The stub's symbols follow one
+        // another.
+        unsafe {
+            self.put(&code[site.start..site.syscall]);
+            let stub = self.at;
+            let place = |symbol: *const u8| stub + (symbol.addr() - (&raw const epolyfill_raw_stub).addr());
+            self.put(between(&raw const epolyfill_raw_stub, &raw const epolyfill_raw_stub_end));
+            let offset = (stack::offset() as i32).to_ne_bytes();
+            fill(place(&raw const epolyfill_raw_stub_table) - 8, &self.table.to_ne_bytes());
+            fill(place(&raw const epolyfill_raw_stub_next) - 4, &offset);
+            fill(place(&raw const epolyfill_raw_stub_count) - 4, &offset);
+            fill(place(&raw const epolyfill_raw_stub_thunk), &(thunk::thunk as *const ()).addr().to_ne_bytes());
+            fill(place(&raw const epolyfill_raw_stub_first), &(thunk::first as *const ()).addr().to_ne_bytes());
+            self.put(&code[site.syscall + 2..site.end]);
+            self.put_jump(address(site.end));
+            self.align();
+            let mut from = Writer { at: address(site.start), table: 0 };
+            from.put_jump(start);
+            while from.at < address(site.end) {
+                from.put(&[NOP]);
+            }
+        }
+    }
+
+    fn align(&mut self) {
+        self.at = self.at.next_multiple_of(16);
+    }
+}
+
+/// The bytes from one symbol to another.
+///
+/// # Safety
+/// The symbols must be of one section, in this order.
+unsafe fn between(start: *const u8, end: *const u8) -> &'static [u8] {
+    // SAFETY: the caller answers for it.
+    unsafe { std::slice::from_raw_parts(start, end.addr() - start.addr()) }
+}
+
+/// # Safety
+/// The bytes there must be the library's, and writable.
+unsafe fn fill(at: usize, bytes: &[u8]) {
+    // SAFETY: the caller answers for it.
+    unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), at as *mut u8, bytes.len()) };
+}

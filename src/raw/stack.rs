@@ -1,0 +1,142 @@
+//! The stack of its own on which a thread is in the library after a rewritten system call.
+//!
+//! A goroutine's stack has a few hundred bytes, and a signal handler's not many more. So the first
+//! such call of a thread maps a stack (`thunk::first`), which is unmapped when the thread ends.
+//!
+//! A signal handler may interrupt the thunk and make such calls itself. Each call has a level of
+//! the stack, of `LEVEL` bytes. The thread's next level is in thread-local memory, because a
+//! handler on an alternate stack could not find it otherwise. It is counted before the thunk
+//! changes to the stack, and given up when it has left it.
+
+use std::arch::asm;
+use std::cell::Cell;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::Relaxed;
+
+use libc::{c_int, c_void, stack_t};
+use syscalls::{Sysno, syscall};
+
+use super::thunk::{Frame, State};
+use crate::real;
+use crate::sys;
+
+/// The bytes of a level. The library needs a small part of them, the rest is for the frames of
+/// signal handlers that have no alternate stack.
+pub const LEVEL: usize = 256 << 10;
+/// The bytes of a stack, its lowest page included, which is never used.
+pub const SIZE: usize = 8 * LEVEL;
+const GUARD: usize = 4096;
+
+thread_local! {
+    /// The thread's stack will be unmapped when the thread ends.
+    static IS_ARMED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// The key whose destructor unmaps the stack.
+static KEY: AtomicU32 = AtomicU32::new(u32::MAX);
+/// glibc keeps the values of so many keys in the thread itself, and allocates for more.
+const KEYS_WITHIN_THE_THREAD: u32 = 32;
+
+/// The words of a thread: `thunk` has them as `epolyfill_raw_stack`.
+#[derive(Debug)]
+#[repr(C)]
+pub struct Words {
+    /// The top of the next level; 0 if the thread has no stack.
+    pub next: Cell<usize>,
+    /// The end of the stack, which is the top of its first level.
+    pub end: Cell<usize>,
+}
+
+/// The offset of the thread's words from the thread pointer, the same for all threads.
+pub fn offset() -> isize {
+    let offset;
+    // SAFETY: reads a word that the dynamic linker has set.
+    unsafe {
+        asm!("mov {}, qword ptr [rip + epolyfill_raw_stack@gottpoff]", out(reg) offset, options(pure, readonly, nostack));
+    }
+    offset
+}
+
+/// The words of the calling thread, which outlive every use: they are the thread's.
+fn words() -> &'static Words {
+    let pointer: isize;
+    // SAFETY: the first word of the thread control block is its address.
+    unsafe { asm!("mov {}, qword ptr fs:0", out(reg) pointer, options(pure, readonly, nostack)) };
+    // SAFETY: the memory is there as long as the thread, is only used by it, and two words large.
+    unsafe { &*((pointer + offset()) as *const Words) }
+}
+
+/// Makes stacks be unmapped when their threads end. Once, at start-up.
+pub fn set_up() {
+    let mut key = 0;
+    // SAFETY: a valid pointer; the destructor is a function of this library, which is never
+    // unloaded.
+    if unsafe { libc::pthread_key_create(&raw mut key, Some(end_thread)) } == 0 && key < KEYS_WITHIN_THE_THREAD {
+        KEY.store(key, Relaxed);
+    }
+}
+
+/// Completes the stack on the first call of its thread.
+pub fn complete() {
+    if IS_ARMED.replace(true) {
+        return;
+    }
+    let lowest = words().end.get() - SIZE;
+    // Without a guard the stack works as well.
+    // SAFETY: the page is the stack's.
+    let _ = unsafe { syscall!(Sysno::mprotect, lowest, GUARD, libc::PROT_NONE) };
+    let key = KEY.load(Relaxed);
+    if key != u32::MAX {
+        // SAFETY: the key exists; any value but null makes the destructor run.
+        unsafe { libc::pthread_setspecific(key, (&raw const KEY).cast()) };
+    }
+}
+
+unsafe extern "C" fn end_thread(_: *mut c_void) {
+    let words = words();
+    let end = words.end.get();
+    if end == 0 {
+        return;
+    }
+    // Another destructor may make such a call, on another stack.
+    words.next.set(0);
+    words.end.set(0);
+    IS_ARMED.set(false);
+    // SAFETY: the thread is not on this stack, which belongs to nobody else.
+    unsafe { sys::unmap((end - SIZE) as *mut u8, SIZE) };
+}
+
+/// Gives up the levels that handlers left by `siglongjmp`, and those of a vfork child that has
+/// executed a program. Returns by how much the call's frame has to move up, to the first level.
+///
+/// A call from a lower level is a handler's, if its stack is this one or the alternate one. On any
+/// other stack the thread cannot be in the library, but for the few instructions in which it has
+/// counted a level and not changed to the stack yet: then the level has no frame.
+pub unsafe extern "C" fn settle(frame: &mut Frame) -> usize {
+    let (level, end) = (frame.level, words().end.get());
+    if (end - SIZE..end).contains(&frame.stack_pointer) || is_on_alternate(frame.stack_pointer) {
+        return 0;
+    }
+    // SAFETY: the level above this one is on the stack, and has a frame at its top or had one.
+    let above = unsafe { &mut *Frame::at(level + LEVEL) };
+    let state = std::mem::replace(&mut above.state, State::Left);
+    if state == State::Left {
+        return 0;
+    }
+    if state == State::Cancellable {
+        real::let_be_cancelled(true);
+    }
+    frame.level = end;
+    end - level
+}
+
+/// Whether an address is on the thread's alternate stack.
+fn is_on_alternate(address: usize) -> bool {
+    let mut stack = stack_t { ss_sp: std::ptr::null_mut(), ss_flags: libc::SS_DISABLE, ss_size: 0 };
+    // SAFETY: the kernel writes the structure.
+    let read = unsafe { syscall!(Sysno::sigaltstack, 0usize, &raw mut stack) };
+    let lowest = stack.ss_sp.addr();
+    read.is_ok() && stack.ss_flags & DISABLED == 0 && (lowest..lowest + stack.ss_size).contains(&address)
+}
+
+const DISABLED: c_int = libc::SS_DISABLE;

@@ -1,0 +1,70 @@
+#!/usr/bin/env bash
+# Go programs, whose system call instructions are rewritten: one with cgo that is built here, with
+# each poller; Debian's caddy and etcd.
+. "$(dirname "$0")/lib.sh"
+need go gcc caddy etcd curl
+
+cache=${CARGO_TARGET_DIR:-$HERE/../../target}/programs/go
+mkdir -p "$cache"
+export GOCACHE=$cache/cache GOPATH=$cache/path GOFLAGS= CGO_ENABLED=1 HOME=$WORK
+go build -o "$cache/go-http" "$HERE/go-http/main.go" >"$WORK/build.out" 2>&1 ||
+    fail "go-http does not build: $(tail -n 20 "$WORK/build.out")"
+
+case $WAY in
+kernel) pollers=(poll) expected="eventpolls: 1 served: false" ;;
+chaos) pollers=(kernel) expected="eventpolls: 1 served: true" ;;
+*) pollers=(poll uring auto) expected="eventpolls: 0 served: true" ;;
+esac
+for poller in "${pollers[@]}"; do
+    said=$(EPOLYFILL_POLLER=$poller run "$WAY" timeout 120 "$cache/go-http" 2>"$WORK/go.err") ||
+        fail "$poller: status $?: $(head -n 12 "$WORK/go.err")"
+    [ "$said" = "4000 requests, $expected" ] || fail "$poller: $said"
+    [ ! -s "$WORK/go.err" ] || fail "$poller: $(cat "$WORK/go.err")"
+    say "go-http, $poller: $said"
+done
+
+mkdir "$WORK/files"
+head -c 3000000 /dev/urandom >"$WORK/files/large"
+port=$(free_port)
+cat >"$WORK/Caddyfile" <<CADDY
+{
+	admin off
+	auto_https off
+}
+http://127.0.0.1:$port {
+	root * $WORK/files
+	file_server
+}
+CADDY
+serve caddy "$WAY" caddy run --config "$WORK/Caddyfile" --adapter caddyfile
+await caddy "$port"
+for i in {1..10}; do
+    fetches=()
+    for name in one two; do
+        curl -sS --max-time 20 "http://127.0.0.1:$port/large" -o "$WORK/$name" &
+        fetches+=($!)
+    done
+    wait "${fetches[@]}"
+    for name in one two; do
+        cmp "$WORK/$name" "$WORK/files/large" || fail "caddy: file $name of round $i is wrong"
+    done
+done
+stop caddy
+((STATUS == 0)) || fail "caddy ended with status $STATUS"
+say "caddy: 20 files of 3 MB"
+
+port=$(free_port)
+serve etcd "$WAY" etcd --data-dir "$WORK/etcd" --listen-peer-urls http://127.0.0.1:0 \
+    --listen-client-urls "http://127.0.0.1:$port" --advertise-client-urls "http://127.0.0.1:$port"
+await etcd "$port"
+ask() { curl -sS --max-time 20 -d "$2" "http://127.0.0.1:$port/v3/kv/$1"; }
+leads() { ask put '{"key":"AA==","value":"AA=="}' | grep -q revision; }
+until_true 20 leads || fail "etcd has no leader"
+for i in {1..50}; do
+    key=$(printf 'key %d' "$i" | base64) value=$(printf 'value %d' $((i * i)) | base64)
+    ask put "{\"key\":\"$key\",\"value\":\"$value\"}" >"$WORK/answer"
+    ask range "{\"key\":\"$key\"}" >"$WORK/answer"
+    grep -qF "\"value\":\"$value\"" "$WORK/answer" || fail "etcd: $key is $(cat "$WORK/answer")"
+done
+stop etcd
+say "etcd: 50 values put and read"
