@@ -1,6 +1,6 @@
 //! Forks for which libc runs no handlers, and calls that end the sharing of descriptors.
 
-use libc::c_int;
+use libc::{c_int, c_long};
 
 use super::export;
 use super::raw_call::RawCall;
@@ -17,11 +17,35 @@ const CLONE3_LEAST: usize = 64;
 const CLONE3_FLAGS: usize = 0;
 const CLONE3_STACK: usize = 5;
 
+/// Whether a clone's child runs on another stack, or on the parent's in shared memory. Then nothing
+/// of the library may be on the stack when it begins.
+fn leaves(flags: u64, stack: u64) -> bool {
+    flags & libc::CLONE_VM as u64 != 0 || stack != 0
+}
+
+/// Whether a clone or vfork by number must be made in the frame of its caller, or fails.
+///
+/// # Safety
+/// As for the call.
+#[cfg(target_arch = "x86_64")]
+pub(super) unsafe extern "C" fn leaves_the_frame(number: c_long, a: usize, b: usize) -> c_int {
+    let leaves = match number {
+        libc::SYS_clone => leaves(a as u64, b as u64),
+        libc::SYS_clone3 => {
+            // SAFETY: the caller answers for the address.
+            let words = unsafe { clone3_words(a, b) };
+            words.is_none_or(|words| leaves(words[CLONE3_FLAGS], words[CLONE3_STACK]))
+        }
+        _ => true,
+    };
+    leaves.into()
+}
+
 /// clone by number; `call` makes the actual call. It is a fork if the child has memory of its own, and returns on the caller's
 /// stack. A child that shares the descriptors closes and duplicates the parent's, so the graph is
 /// the parent's too.
 pub(super) fn cloning(flags: u64, stack: u64, call: impl FnOnce() -> isize) -> isize {
-    if flags & libc::CLONE_VM as u64 != 0 || stack != 0 {
+    if leaves(flags, stack) {
         call()
     } else if flags & libc::CLONE_FILES as u64 != 0 {
         process::with_vfork_child(call)
@@ -41,14 +65,20 @@ pub(super) fn fork(call: &RawCall) -> isize {
 /// # Safety
 /// As for clone3.
 pub(super) unsafe fn clone3(arguments: usize, bytes: usize, call: impl FnOnce() -> isize) -> isize {
+    // SAFETY: the caller answers for the address.
+    match unsafe { clone3_words(arguments, bytes) } {
+        Some(words) => cloning(words[CLONE3_FLAGS], words[CLONE3_STACK], call),
+        None => call(),
+    }
+}
+
+/// The first words of clone3's argument; `None` if the kernel would refuse it.
+unsafe fn clone3_words(arguments: usize, bytes: usize) -> Option<[u64; CLONE3_LEAST / 8]> {
     if bytes < CLONE3_LEAST {
-        return call();
+        return None;
     }
     // SAFETY: the caller answers for the address.
-    match unsafe { uaccess::read(arguments as *const [u64; CLONE3_LEAST / 8]) } {
-        Ok(words) => cloning(words[CLONE3_FLAGS], words[CLONE3_STACK], call),
-        Err(_) => call(),
-    }
+    unsafe { uaccess::read(arguments as *const [u64; CLONE3_LEAST / 8]) }.ok()
 }
 
 /// unshare; `call` makes the actual call.

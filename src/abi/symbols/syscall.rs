@@ -6,13 +6,16 @@
 //! same. An exported name that is in no row does not compile (`export!`), one in a row that is not
 //! exported is dead code, and the table is held against `tests/symbols.list`.
 
+#[cfg(target_arch = "x86_64")]
+use std::arch::naked_asm;
+
 use libc::{c_int, c_long, c_uint, c_void, epoll_event, fd_set, iovec, loff_t, mmsghdr, msghdr, nfds_t, off_t, pollfd};
 use libc::{sigset_t, size_t, timespec, timeval};
 use nix::errno::Errno;
 
 use super::raw_call::RawCall;
-use super::{controls, descriptors, exec, export, fork, libc_answer, polls, transfers};
-use crate::abi::served;
+use super::{controls, descriptors, exec, fork, libc_answer, polls, transfers};
+use crate::abi::served as epolls;
 use crate::edge::Facts;
 use crate::hooks;
 use crate::options::{self, Poller};
@@ -95,21 +98,21 @@ door! {
 
         // Instances.
         #[cfg(target_arch = "x86_64")]
-        SYS_epoll_create(size: c_int) [epoll_create] => served::create(size);
-        SYS_epoll_create1(flags: c_int) [epoll_create1] => served::create1(flags);
+        SYS_epoll_create(size: c_int) [epoll_create] => epolls::create(size);
+        SYS_epoll_create1(flags: c_int) [epoll_create1] => epolls::create1(flags);
         SYS_epoll_ctl(epfd: c_int, op: c_int, fd: c_int, event: *const epoll_event) [epoll_ctl] =>
-            served::ctl(epfd, op, fd, event);
+            epolls::ctl(epfd, op, fd, event);
         #[cfg(target_arch = "x86_64")]
         SYS_epoll_wait(epfd: c_int, events: *mut epoll_event, max: c_int, timeout: c_int) [epoll_wait] =>
-            served::wait(By::Number, epfd, events, max, timeout);
+            epolls::wait(By::Number, epfd, events, max, timeout);
         SYS_epoll_pwait(
             epfd: c_int, events: *mut epoll_event, max: c_int, timeout: c_int, mask: *const sigset_t, bytes: size_t
         ) [epoll_pwait] =>
-            served::pwait(By::Number, epfd, events, max, timeout, mask, bytes);
+            epolls::pwait(By::Number, epfd, events, max, timeout, mask, bytes);
         SYS_epoll_pwait2(
             epfd: c_int, events: *mut epoll_event, max: c_int, limit: *const timespec, mask: *const sigset_t, bytes: size_t
         ) [epoll_pwait2] =>
-            served::pwait2(By::Number, epfd, events, max, limit, mask, bytes);
+            epolls::pwait2(By::Number, epfd, events, max, limit, mask, bytes);
 
         // Polls, which may look at instances.
         #[cfg(target_arch = "x86_64")]
@@ -241,13 +244,97 @@ fn set_up_ring(call: &RawCall) -> isize {
     -1
 }
 
-export! {
+/// `syscall` for a call that returns on the caller's stack.
+unsafe extern "C" fn served(number: c_long, a: usize, b: usize, c: usize, d: usize, e: usize, f: usize) -> c_long {
+    // SAFETY: as for libc's syscall.
+    let call = unsafe { RawCall::new(number, [a, b, c, d, e, f]) };
+    row_of(number).map_or_else(|| call.make(), |row| row(&call)) as c_long
+}
+
+/// Reports an error of the kernel as libc does.
+#[cfg(target_arch = "x86_64")]
+extern "C" fn failed(result: usize) -> c_long {
+    sys::libc_result(result) as c_long
+}
+
+/// Makes any system call by number.
+///
+/// # Safety
+/// As for libc's function of that name.
+#[cfg_attr(all(feature = "interpose", not(test)), unsafe(no_mangle))]
+#[unsafe(naked)]
+// SAFETY: all arguments stay where `served` takes them, the last one on the stack. A clone whose
+// child runs on another stack, or on this one while the parent waits, must find nothing of the
+// library there: it is made here, like libc's, with the return address on top of the stack. For
+// `leaves_the_frame` the argument registers are kept on the stack, and 8 bytes align it.
+#[cfg(target_arch = "x86_64")]
+pub unsafe extern "C" fn syscall(number: c_long, a: usize, b: usize, c: usize, d: usize, e: usize, f: usize) -> c_long {
+    naked_asm!(
+        ".cfi_startproc",
+        // Zero for clone and vfork alone.
+        "lea rax, [rdi - {clone}]",
+        "test rax, -3",
+        "jz 3f",
+        "cmp rdi, {clone3}",
+        "je 3f",
+        "2:",
+        "jmp {served}",
+        "3:",
+        "push rdi",
+        "push rsi",
+        "push rdx",
+        "push rcx",
+        "push r8",
+        "push r9",
+        "sub rsp, 8",
+        ".cfi_adjust_cfa_offset 56",
+        "call {leaves}",
+        "add rsp, 8",
+        "pop r9",
+        "pop r8",
+        "pop rcx",
+        "pop rdx",
+        "pop rsi",
+        "pop rdi",
+        ".cfi_adjust_cfa_offset -56",
+        "test eax, eax",
+        "jz 2b",
+        "mov rax, rdi",
+        "mov rdi, rsi",
+        "mov rsi, rdx",
+        "mov rdx, rcx",
+        "mov r10, r8",
+        "mov r8, r9",
+        "mov r9, [rsp + 8]",
+        "syscall",
+        "cmp rax, -4095",
+        "jae 4f",
+        "ret",
+        "4:",
+        "mov rdi, rax",
+        "jmp {failed}",
+        ".cfi_endproc",
+        clone = const libc::SYS_clone,
+        clone3 = const libc::SYS_clone3,
+        served = sym served,
+        leaves = sym fork::leaves_the_frame,
+        failed = sym failed,
+    )
+}
+
+#[cfg(target_arch = "x86_64")]
+const _: () = {
+    let () = listed::syscall;
+    assert!(libc::SYS_vfork == libc::SYS_clone + 2);
+};
+
+#[cfg(not(target_arch = "x86_64"))]
+super::export! {
     /// Makes any system call by number. It is variadic in C; on the supported architectures the
     /// arguments are passed where these parameters are.
     fn syscall(number: c_long, a: usize, b: usize, c: usize, d: usize, e: usize, f: usize) -> c_long {
         // SAFETY: as for libc's syscall.
-        let call = unsafe { RawCall::new(number, [a, b, c, d, e, f]) };
-        row_of(number).map_or_else(|| call.make(), |row| row(&call)) as c_long
+        unsafe { served(number, a, b, c, d, e, f) }
     }
 }
 
