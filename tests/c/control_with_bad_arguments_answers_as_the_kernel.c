@@ -87,7 +87,7 @@ void test(void)
                         look(side, eps[side][OTHER], at[side][1], answers[side][1]);
                         destroy(side);
                     }
-                    char what[96];
+                    static char what[96];
                     snprintf(what, sizeof what, "epfd %d, op %d, fd %d, address %d", a, ops[op], b, address);
                     subject = what;
                     CHECK_EQ(answer[TESTED], answer[KERNEL]);

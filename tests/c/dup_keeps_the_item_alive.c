@@ -8,13 +8,20 @@ static int by_dup3(int fd) { return dup3(fd, 501, O_CLOEXEC); }
 static int by_fcntl(int fd) { return fcntl(fd, F_DUPFD, 502); }
 static int by_fcntl_cloexec(int fd) { return fcntl(fd, F_DUPFD_CLOEXEC, 503); }
 static int by_raw_dup(int fd) { return syscall(SYS_dup, fd); }
+#ifdef SYS_dup2
 static int by_raw_dup2(int fd) { return syscall(SYS_dup2, fd, 504); }
+#endif
 static int by_raw_fcntl(int fd) { return syscall(SYS_fcntl, fd, F_DUPFD, 505); }
 
 void test(void)
 {
-    int (*roads[])(int) = {by_dup, by_dup2, by_dup3, by_fcntl, by_fcntl_cloexec, by_raw_dup, by_raw_dup2, by_raw_fcntl};
-    for (int i = 0; i < 8; i++)
+    int (*roads[])(int) = {
+        by_dup, by_dup2, by_dup3, by_fcntl, by_fcntl_cloexec, by_raw_dup, by_raw_fcntl,
+#ifdef SYS_dup2
+        by_raw_dup2,
+#endif
+    };
+    for (int i = 0; i < (int)(sizeof roads / sizeof *roads); i++)
         for (int before = 0; before < 2; before++) {
             int ep = new_epoll(), fd[2], twin = -1;
             make_pipe(fd);

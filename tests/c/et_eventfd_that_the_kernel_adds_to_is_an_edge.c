@@ -18,7 +18,7 @@ static void complete(void)
                            .aio_flags = IOCB_FLAG_RESFD,
                            .aio_resfd = bell};
     struct iocb *requests = &request;
-    CHECK_EQ(by_itself(SYS_io_submit, context, 1, (long)&requests, 0, 0, 0), 1);
+    CHECK_EQ(bare(SYS_io_submit, context, 1, (long)&requests, 0, 0, 0), 1);
 }
 
 /* Never read; each completion is an edge. */
@@ -42,7 +42,7 @@ void test(void)
 {
     char path[] = "/tmp/epolyfill-XXXXXX";
     uint64_t value;
-    if (by_itself(SYS_io_setup, 64, (long)&context, 0, 0, 0, 0) != 0)
+    if (bare(SYS_io_setup, 64, (long)&context, 0, 0, 0, 0) != 0)
         exit(77);
     file = OK(mkstemp(path));
     OK(unlink(path));

@@ -1,5 +1,6 @@
 /* Bytes are an edge on the other side, whichever call wrote them, also on top of unread ones (E1,
  * E6). */
+#include "bare.h"
 #include "harness.h"
 
 #include <sys/sendfile.h>
@@ -47,12 +48,7 @@ static ssize_t by_raw_sendmsg(int fd)
 {
     return syscall(SYS_sendmsg, fd, &(struct msghdr){.msg_iov = &vector, .msg_iovlen = 1}, 0);
 }
-static ssize_t by_unseen_write(int fd)
-{
-    long n;
-    __asm__ volatile("syscall" : "=a"(n) : "a"(SYS_write), "D"(fd), "S"(bytes), "d"(8) : "rcx", "r11", "memory");
-    return n;
-}
+static ssize_t by_unseen_write(int fd) { return bare(SYS_write, fd, (long)bytes, 8, 0, 0, 0); }
 
 static const struct way {
     const char *name;

@@ -1,5 +1,6 @@
 /* A thread that was cancelled in a blocking read, or left it by siglongjmp, no longer counts as
  * reading: reads by others and arrivals are reported as usual. The same holds for a peek (W10). */
+#include "bare.h"
 #include "harness.h"
 
 #include <sched.h>
@@ -10,15 +11,10 @@ static sigjmp_buf out;
 static bool ends_late;
 
 /* The kernel closes a thread's own descriptor table only after pthread_join() was woken, so a large
- * table keeps the thread alive for a while. The call is inline because the library must not see
- * it. */
+ * table keeps the thread alive for a while. The library must not see the call. */
 static void take_a_table_of_its_own(void)
 {
-#ifdef __x86_64__
-    long result = SYS_unshare;
-    __asm__ volatile("syscall" : "+a"(result) : "D"(CLONE_FILES) : "rcx", "r11", "memory");
-    CHECK_EQ(result, 0);
-#endif
+    CHECK_EQ(bare(SYS_unshare, CLONE_FILES, 0, 0, 0, 0, 0), 0);
 }
 
 static void *reads(void *arg)
@@ -62,7 +58,7 @@ static void jump_out_of_a_call(bool peeks)
 /* Another process drains the pipe, and fewer bytes arrive: the count fell, which shows the edge. */
 static void run_reads(void (*leave_a_call)(bool peeks))
 {
-    char bytes[10] = "0123456789";
+    char bytes[11] = "0123456789";
     int ep = new_epoll();
     OK(pipe(fd));
     ADD(ep, fd[0], EPOLLIN | EPOLLET, 1);

@@ -1,30 +1,19 @@
 /* A program that closes every number by system calls of its own, as some daemons do, in a process
  * with waiting threads and many silent registrations, uses no processor time afterwards, and can
  * start anew (C3, D1). */
+#include "bare.h"
 #include "harness.h"
 
 #include <dirent.h>
 
 #define N 200
 
-static long own_call(long number, long a, long b, long c)
-{
-#if defined(__x86_64__)
-    __asm__ volatile("syscall" : "+a"(number) : "D"(a), "S"(b), "d"(c) : "rcx", "r11", "memory");
-    return number;
-#else
-    register long x8 __asm__("x8") = number, x0 __asm__("x0") = a, x1 __asm__("x1") = b, x2 __asm__("x2") = c;
-    __asm__ volatile("svc 0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2) : "memory");
-    return x0;
-#endif
-}
-
-static void by_one_call(void) { CHECK_EQ(own_call(SYS_close_range, 3, ~0u, 0), 0); }
+static void by_one_call(void) { CHECK_EQ(bare(SYS_close_range, 3, ~0u, 0, 0, 0, 0), 0); }
 
 static void one_by_one(void)
 {
     for (int fd = 3; fd < 20000; fd++)
-        own_call(SYS_close, fd, 0, 0);
+        bare(SYS_close, fd, 0, 0, 0, 0, 0);
 }
 
 /* Through libc, as many programs do it. */

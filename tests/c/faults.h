@@ -4,6 +4,7 @@
 #ifndef FAULTS_H
 #define FAULTS_H
 
+#include "bare.h"
 #include "harness.h"
 
 #include <linux/filter.h>
@@ -73,23 +74,6 @@ static inline void refuse_threads(void)
 static _Atomic long mappings_left = 1l << 40;
 static _Atomic long mappings_refused;
 
-static inline long raw_call(long number, long a, long b, long c, long d, long e, long f)
-{
-#if defined(__x86_64__)
-    register long r10 __asm__("r10") = d, r8 __asm__("r8") = e, r9 __asm__("r9") = f;
-    __asm__ volatile("syscall"
-                     : "+a"(number)
-                     : "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
-                     : "rcx", "r11", "memory");
-    return number;
-#elif defined(__aarch64__)
-    register long x8 __asm__("x8") = number, x0 __asm__("x0") = a, x1 __asm__("x1") = b, x2 __asm__("x2") = c;
-    register long x3 __asm__("x3") = d, x4 __asm__("x4") = e, x5 __asm__("x5") = f;
-    __asm__ volatile("svc 0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5) : "memory");
-    return x0;
-#endif
-}
-
 #include <ucontext.h>
 
 static inline void on_mapping(int number, siginfo_t *info, void *context)
@@ -101,21 +85,25 @@ static inline void on_mapping(int number, siginfo_t *info, void *context)
 #if defined(__x86_64__)
         greg_t *r = user->uc_mcontext.gregs;
         long a[5] = {r[REG_RDI], r[REG_RSI], r[REG_RDX], r[REG_R10], r[REG_R8]}, offset = r[REG_R9];
+#elif defined(__riscv)
+        unsigned long *a = user->uc_mcontext.__gregs + REG_A0, offset = a[5];
 #else
         __u64 *a = user->uc_mcontext.regs, offset = a[5];
 #endif
         if (info->si_syscall == SYS_mmap && (int)a[4] >= 0)
-            result = raw_call(SYS_mmap, MARK, a[1], a[2], a[3], a[4], offset);
+            result = bare(SYS_mmap, MARK, a[1], a[2], a[3], a[4], offset);
         else if (info->si_syscall == SYS_mmap)
-            result = raw_call(SYS_mmap, a[0], a[1], a[2], a[3], a[4], MARK);
+            result = bare(SYS_mmap, a[0], a[1], a[2], a[3], a[4], MARK);
         else
             /* The fifth argument of mremap, the new address, is unused without MREMAP_FIXED. */
-            result = raw_call(SYS_mremap, a[0], a[1], a[2], a[3], MARK, MARK);
+            result = bare(SYS_mremap, a[0], a[1], a[2], a[3], MARK, MARK);
     } else {
         atomic_fetch_add(&mappings_refused, 1);
     }
 #if defined(__x86_64__)
     user->uc_mcontext.gregs[REG_RAX] = result;
+#elif defined(__riscv)
+    user->uc_mcontext.__gregs[REG_A0] = result;
 #else
     user->uc_mcontext.regs[0] = result;
 #endif

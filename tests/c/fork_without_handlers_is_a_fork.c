@@ -3,6 +3,7 @@
  * also when other threads of the parent wait, when they are busy with instances at that moment, and
  * when many registrations are silent. The inline clone is made while the parent has no other
  * threads. */
+#include "bare.h"
 #include "harness.h"
 
 #include <linux/sched.h>
@@ -19,20 +20,7 @@ static pid_t by_clone3(void)
     struct clone_args a = {.exit_signal = SIGCHLD};
     return syscall(SYS_clone3, &a, sizeof a);
 }
-static pid_t by_inline_clone(void)
-{
-#ifdef __x86_64__
-    long answer = SYS_clone;
-    register long tls __asm__("r8") = 0, child_tid __asm__("r10") = 0;
-    __asm__ volatile("syscall"
-                     : "+a"(answer)
-                     : "D"((long)SIGCHLD), "S"(0L), "d"(0L), "r"(tls), "r"(child_tid)
-                     : "rcx", "r11", "memory");
-    return answer;
-#else
-    return by_clone();
-#endif
-}
+static pid_t by_inline_clone(void) { return bare(SYS_clone, SIGCHLD, 0, 0, 0, 0, 0); }
 
 static void in_the_child(int waiters)
 {

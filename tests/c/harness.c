@@ -143,28 +143,35 @@ static size_t read_proc(pid_t tid, const char *name, char *text, size_t size)
     return n > 0 ? n : 0;
 }
 
+/* The calls that wait for descriptors, and reads. The numbers in /proc are the kernel's: under
+ * qemu-user, not the program's. */
+static const long waits[] = {
+#ifdef EMULATED_ON_X86_64
+    232 /* epoll_wait */, 281 /* epoll_pwait */, 441 /* epoll_pwait2 */, 7 /* poll */, 271 /* ppoll */,
+    23 /* select */, 270 /* pselect6 */, 426 /* io_uring_enter */, 0 /* read */, 45 /* recvfrom */,
+#else
+    SYS_epoll_pwait, SYS_epoll_pwait2, SYS_ppoll, SYS_pselect6, SYS_io_uring_enter, SYS_read, SYS_recvfrom,
+#ifdef SYS_epoll_wait
+    SYS_epoll_wait, SYS_poll, SYS_select,
+#endif
+#endif
+};
+
+static bool is_wait(long number)
+{
+    for (size_t i = 0; i < sizeof waits / sizeof *waits; i++)
+        if (waits[i] == number)
+            return true;
+    return false;
+}
+
 /* The number of times the thread went to sleep, if it now sleeps in a wait for descriptors or in a
  * read; else -1. */
 static long sleeping(pid_t tid)
 {
     char text[4096];
-    if (!read_proc(tid, "syscall", text, sizeof text) || text[0] == 'r')
+    if (!read_proc(tid, "syscall", text, sizeof text) || text[0] == 'r' || !is_wait(atol(text)))
         return -1;
-    switch (atol(text)) {
-    case SYS_epoll_wait:
-    case SYS_epoll_pwait:
-    case SYS_epoll_pwait2:
-    case SYS_poll:
-    case SYS_ppoll:
-    case SYS_select:
-    case SYS_pselect6:
-    case SYS_io_uring_enter:
-    case SYS_read:
-    case SYS_recvfrom:
-        break;
-    default:
-        return -1;
-    }
     if (!read_proc(tid, "status", text, sizeof text) || !strstr(text, "\nState:\tS"))
         return -1;
     const char *switches = strstr(text, "\nvoluntary_ctxt_switches:");

@@ -34,7 +34,7 @@ static int duplicate_above(int number)
 /* A number that the library first sees in the registration. */
 static int register_under(int number)
 {
-    CHECK_EQ(raw_call(SYS_dup3, watched[0], number, 0, 0, 0, 0), number);
+    CHECK_EQ(bare(SYS_dup3, watched[0], number, 0, 0, 0, 0), number);
     int answer = ctl(ep, EPOLL_CTL_ADD, number, EPOLLIN, 2);
     if (answer == 0) {
         DEL(ep, number);
@@ -42,7 +42,7 @@ static int register_under(int number)
     }
     CHECK_EQ(errno, ENOMEM);
     CHECK_ERRNO(epoll_ctl(ep, EPOLL_CTL_DEL, number, NULL), ENOENT);
-    CHECK_EQ(raw_call(SYS_close, number, 0, 0, 0, 0, 0), 0);
+    CHECK_EQ(bare(SYS_close, number, 0, 0, 0, 0, 0), 0);
     errno = ENOMEM;
     return -1;
 }

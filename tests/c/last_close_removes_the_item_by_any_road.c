@@ -21,7 +21,9 @@ static void by_freopen(int fd)
     CHECK(freopen("/dev/null", "r", stream) != NULL);
 }
 static void by_raw_close(int fd) { OK(syscall(SYS_close, fd)); }
+#ifdef SYS_dup2
 static void by_raw_dup2(int fd) { OK(syscall(SYS_dup2, null, fd)); }
+#endif
 static void by_raw_dup3(int fd) { OK(syscall(SYS_dup3, null, fd, 0)); }
 static void by_raw_close_range(int fd) { OK(syscall(SYS_close_range, fd, fd, 0)); }
 
@@ -38,7 +40,9 @@ static const struct road {
     {"fclose", by_fclose, true},
     {"freopen", by_freopen, true},
     {"syscall close", by_raw_close, false},
+#ifdef SYS_dup2
     {"syscall dup2", by_raw_dup2, false},
+#endif
     {"syscall dup3", by_raw_dup3, false},
     {"syscall close_range", by_raw_close_range, false},
 };

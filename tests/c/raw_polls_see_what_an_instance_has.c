@@ -12,7 +12,6 @@ static int look(int call, int ep, int timeout_ms, long *left_ms)
 {
     struct pollfd p = {.fd = ep, .events = POLLIN | POLLOUT};
     struct timespec t = {timeout_ms / 1000, timeout_ms % 1000 * 1000000l};
-    struct timeval v = {timeout_ms / 1000, timeout_ms % 1000 * 1000l};
     sigset_t none;
     sigemptyset(&none);
     struct {
@@ -29,10 +28,12 @@ static int look(int call, int ep, int timeout_ms, long *left_ms)
     case POLL:
         n = OK(syscall(SYS_poll, &p, 1, timeout_ms));
         break;
-    case SELECT:
+    case SELECT: {
+        struct timeval v = {timeout_ms / 1000, timeout_ms % 1000 * 1000l};
         n = OK(syscall(SYS_select, ep + 1, &r, &w, NULL, &v));
         *left_ms = v.tv_sec * 1000 + v.tv_usec / 1000;
         break;
+    }
 #endif
     case PPOLL:
         n = OK(syscall(SYS_ppoll, &p, 1, &t, &none, 8));

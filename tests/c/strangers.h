@@ -4,6 +4,7 @@
 #ifndef STRANGERS_H
 #define STRANGERS_H
 
+#include "bare.h"
 #include "harness.h"
 
 #include <arpa/inet.h>
@@ -158,23 +159,10 @@ static inline bool take_of_queue(struct stranger *s)
     return mq_receive(s->fd, buffer, sizeof buffer, NULL) >= 0;
 }
 
-/* The call uses an instruction of its own, because the library refuses io_uring to libc's
- * syscall(). */
-static inline long by_itself(long number, long a, long b, long c, long d, long e, long f)
-{
-#ifdef __x86_64__
-    long answer;
-    register long r10 __asm__("r10") = d, r8 __asm__("r8") = e, r9 __asm__("r9") = f;
-    __asm__ volatile("syscall" : "=a"(answer) : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9) : "rcx", "r11", "memory");
-    return answer;
-#else
-    (void)number, (void)a, (void)b, (void)c, (void)d, (void)e, (void)f;
-    return -ENOSYS;
-#endif
-}
 static inline void make_ring(struct stranger *s)
 {
-    s->fd = by_itself(SYS_io_uring_setup, 8, (long)&s->ring, 0, 0, 0, 0);
+    /* The library refuses io_uring to libc's syscall(). */
+    s->fd = bare(SYS_io_uring_setup, 8, (long)&s->ring, 0, 0, 0, 0);
     if (s->fd < 0)
         return;
     s->memory = mmap(NULL, 65536, PROT_READ | PROT_WRITE, MAP_SHARED, s->fd, IORING_OFF_SQ_RING);
@@ -189,7 +177,7 @@ static inline void make_ring(struct stranger *s)
 static inline void feed_ring(struct stranger *s)
 {
     __atomic_fetch_add((unsigned *)(s->memory + s->ring.sq_off.tail), 1, __ATOMIC_SEQ_CST);
-    CHECK_EQ(by_itself(SYS_io_uring_enter, s->fd, 1, 0, 0, 0, 0), 1);
+    CHECK_EQ(bare(SYS_io_uring_enter, s->fd, 1, 0, 0, 0, 0), 1);
 }
 static inline bool take_of_ring(struct stranger *s)
 {

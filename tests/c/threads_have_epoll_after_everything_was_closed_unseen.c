@@ -2,23 +2,12 @@
  * every descriptor of that table: also the one by which the library recognizes the table. Threads
  * that begin after that still have epoll, whether the process's first thread is in the table or has
  * left it. */
+#include "bare.h"
 #include "harness.h"
 
 #include <sched.h>
 
-static long inline_close_range(long first, long last)
-{
-#ifdef __x86_64__
-    long answer = SYS_close_range;
-    __asm__ volatile("syscall" : "+a"(answer) : "D"(first), "S"(last), "d"(0L) : "rcx", "r11", "memory");
-    return answer;
-#else
-    register long x8 __asm__("x8") = SYS_close_range, x0 __asm__("x0") = first, x1 __asm__("x1") = last;
-    register long x2 __asm__("x2") = 0;
-    __asm__ volatile("svc 0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2) : "memory");
-    return x0;
-#endif
-}
+static long inline_close_range(long first, long last) { return bare(SYS_close_range, first, last, 0, 0, 0, 0); }
 
 static void *waits(void *unused)
 {

@@ -11,8 +11,8 @@ static void run(bool exec, bool raw)
     if (child == 0) {
         if (raw) {
             syscall(SYS_close, fds[0][0]);
-            syscall(SYS_dup2, null, fds[1][0]);
-            syscall(SYS_dup2, fds[0][1], 700);
+            syscall(SYS_dup3, null, fds[1][0], 0);
+            syscall(SYS_dup3, fds[0][1], 700, 0);
         } else {
             close(fds[0][0]);
             dup2(null, fds[1][0]);

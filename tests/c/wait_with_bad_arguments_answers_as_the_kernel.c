@@ -77,7 +77,7 @@ void test(void)
                                 discard_on(side, ready_[side]);
                                 discard_on(side, idle_[side]);
                             }
-                            char what[128];
+                            static char what[128];
                             snprintf(what, sizeof what, "call %d, epfd %d, maxevents %d, array %zu, limit %zu, mask %zu", call, ep,
                                      maxima[max], array, limit, mask);
                             subject = what;
