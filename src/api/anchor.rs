@@ -2,9 +2,10 @@
 //! process (`epolyfill --why`, `--counts`). It costs nothing until then: there is no code here, and
 //! every field has another purpose.
 
+use std::arch::global_asm;
 use std::ptr;
 
-use epolyfill_environment::anchor::{Anchor, Note, OWNER, OWNER_BYTES, PLACES, Place, ROOTS, TYPE, VERSION};
+use epolyfill_environment::anchor::{Anchor, DISTANCE_BYTES, OWNER_BYTES, PLACES, Place, ROOTS, TYPE, VERSION};
 
 use crate::graph::epitem::{Epitem, ITEMS};
 use crate::graph::eventpoll::{Eventpoll, INSTANCES};
@@ -29,23 +30,27 @@ impl Address {
     }
 }
 
-/// The note. The linker puts a segment of notes around a section of this name, and keeps it.
-#[used]
-// SAFETY: nothing else is in the section, and its contents have the form of a note.
-#[unsafe(link_section = ".note.epolyfill")]
-static NOTE: Note<Address> = Note {
-    owner_bytes: OWNER_BYTES,
-    anchor_bytes: size_of::<Anchor<Address>>() as u32,
-    note_type: TYPE,
-    owner: OWNER,
-    anchor: Anchor {
-        version: VERSION,
-        places: PLACES as u32,
-        roots: ROOT_ADDRESSES,
-        release: release(),
-        table: table(),
-    },
-};
+static ANCHOR: Anchor<Address> =
+    Anchor { version: VERSION, places: PLACES as u32, roots: ROOT_ADDRESSES, release: release(), table: table() };
+
+// The note. The linker puts a segment of notes around a section of this name, and keeps it. It
+// contains a distance, because an address would have to be relocated, so that the section would be
+// writable: GNU ld places notes before the code, and would make the segment of both writable and
+// executable.
+global_asm!(
+    ".pushsection .note.epolyfill, \"a\", @note",
+    ".balign 4",
+    ".4byte {owner_bytes}, {distance_bytes}, {note_type}",
+    ".asciz \"epolyfill\"",
+    ".balign 4",
+    "2:",
+    ".8byte {anchor} - 2b",
+    ".popsection",
+    owner_bytes = const OWNER_BYTES,
+    distance_bytes = const DISTANCE_BYTES,
+    note_type = const TYPE,
+    anchor = sym ANCHOR,
+);
 
 /// In the order of `Root`.
 const ROOT_ADDRESSES: [Address; ROOTS] =

@@ -1,8 +1,9 @@
-//! The anchor: an ELF note in which the library describes its records, so that the launcher can
-//! read them in the memory of another process (`--why`, `--counts`).
+//! The anchor, in which the library describes its records, so that the launcher can read them in
+//! the memory of another process (`--why`, `--counts`); and an ELF note that leads to it.
 //!
-//! The note is in a loaded segment, so it is in the process's memory whether or not the file was
-//! stripped, replaced or deleted. It has the addresses of the library's pools ([`Root`]) and the
+//! Both are in loaded segments, so they are in the process's memory whether or not the file was
+//! stripped, replaced or deleted. The note contains the distance from its contents to the anchor:
+//! eight bytes, signed. The anchor has the addresses of the library's pools ([`Root`]) and the
 //! places of fields in the records ([`Place`]): the launcher and the library need not be of the
 //! same build. A change in the meaning of a field needs another [`VERSION`], a change of its place
 //! does not.
@@ -13,26 +14,12 @@ pub const OWNER: [u8; 12] = *b"epolyfill\0\0\0";
 pub const OWNER_BYTES: u32 = 10;
 /// The type of the note.
 pub const TYPE: u32 = 0x616e_6368;
+/// The size of its contents, the distance.
+pub const DISTANCE_BYTES: u32 = 8;
 /// The version of the anchor's contents.
 pub const VERSION: u32 = 1;
 
-/// An ELF note with the anchor.
-#[derive(Debug)]
-#[repr(C)]
-pub struct Note<Address> {
-    /// [`OWNER_BYTES`].
-    pub owner_bytes: u32,
-    /// The size of `anchor`.
-    pub anchor_bytes: u32,
-    /// [`TYPE`].
-    pub note_type: u32,
-    /// [`OWNER`].
-    pub owner: [u8; 12],
-    /// The contents.
-    pub anchor: Anchor<Address>,
-}
-
-/// The contents of the note. An address is a pointer in the library and a number in the launcher.
+/// The description. An address is a pointer in the library and a number in the launcher.
 #[derive(Debug)]
 #[repr(C)]
 pub struct Anchor<Address> {

@@ -1,7 +1,9 @@
 //! The library in the memory of a process: found by its ELF note (`epolyfill_environment::anchor`).
 
 use super::memory::{Mapping, Memory};
-use epolyfill_environment::anchor::{Anchor, OWNER, OWNER_BYTES, PLACES, Place, ROOTS, Root, TYPE, VERSION};
+use epolyfill_environment::anchor::{
+    Anchor, DISTANCE_BYTES, OWNER, OWNER_BYTES, PLACES, Place, ROOTS, Root, TYPE, VERSION,
+};
 use std::mem::offset_of;
 
 const PT_LOAD: u32 = 1;
@@ -69,13 +71,15 @@ fn in_file(memory: &impl Memory, mapping: &Mapping) -> Option<Found> {
     headers().filter(|header| is(header, PT_NOTE)).find_map(|header| {
         let (address, size, align) = (double(header, 16)?, double(header, 40)?, double(header, 48)?);
         let notes = memory.bytes(base.wrapping_add(address), usize::try_from(size.min(MOST_NOTES)).ok()?)?;
-        let anchor = in_notes(&notes, if align == 8 { 8 } else { 4 })?;
-        decode(anchor, &mapping.path)
+        let distance = in_notes(&notes, if align == 8 { 8 } else { 4 })?;
+        let mut anchor = [0; size_of::<Anchor<u64>>()];
+        let length = memory.read_up_to(base.wrapping_add(address).wrapping_add(distance), &mut anchor);
+        decode(&anchor[..length], &mapping.path)
     })
 }
 
-/// The contents of the library's note among others.
-fn in_notes(notes: &[u8], align: usize) -> Option<&[u8]> {
+/// The distance from the beginning of the notes to the anchor, by the library's note among others.
+fn in_notes(notes: &[u8], align: usize) -> Option<u64> {
     let mut rest = notes;
     loop {
         let (owner, size) = (word(rest, 0)? as usize, word(rest, 4)? as usize);
@@ -83,7 +87,8 @@ fn in_notes(notes: &[u8], align: usize) -> Option<&[u8]> {
         let contents = contents.next_multiple_of(align);
         let end = contents.checked_add(size)?;
         if word(rest, 8)? == TYPE && owner == OWNER_BYTES as usize && rest.get(12..12 + owner)? == &OWNER[..owner] {
-            return rest.get(contents..end);
+            let at = (notes.len() - rest.len() + contents) as u64;
+            return (size == DISTANCE_BYTES as usize).then_some(at.wrapping_add(double(rest, contents)?));
         }
         rest = rest.get(end.next_multiple_of(align)..)?;
     }

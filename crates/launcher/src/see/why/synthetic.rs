@@ -3,7 +3,9 @@
 use super::anchor::{self, Found, Library};
 use super::memory::{Mapping, Memory};
 use super::records::{Limit, Reader, Remembered, Waiter};
-use epolyfill_environment::anchor::{Anchor, CutWait, OWNER, OWNER_BYTES, PLACES, Place, ROOTS, Root, TYPE, VERSION};
+use epolyfill_environment::anchor::{
+    Anchor, CutWait, DISTANCE_BYTES, OWNER, OWNER_BYTES, PLACES, Place, ROOTS, Root, TYPE, VERSION,
+};
 use epolyfill_environment::counters::{Counter, NAMES};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -12,6 +14,8 @@ use std::mem::offset_of;
 const ELF: u64 = 0x10_0000;
 const BASE: u64 = ELF - 0x1000;
 const NOTES: u64 = ELF + 0x8000;
+/// Before the notes, so that the distance is negative.
+const ANCHOR: u64 = ELF + 0x4000;
 const POOLS: u64 = 0x20_0000;
 const TABLES: u64 = 0x30_0000;
 const PAGES: u64 = 0x40_0000;
@@ -238,8 +242,8 @@ fn random_bytes_do_no_harm() {
     }
 }
 
-/// The bytes of a note with an anchor.
-fn note(version: u32) -> Vec<u8> {
+/// The bytes of an anchor.
+fn anchor(version: u32) -> Vec<u8> {
     type Layout = Anchor<u64>;
     let mut anchor = vec![0; size_of::<Layout>()];
     let mut put = |at: usize, bytes: &[u8]| anchor[at..at + bytes.len()].copy_from_slice(bytes);
@@ -248,12 +252,18 @@ fn note(version: u32) -> Vec<u8> {
     put(offset_of!(Layout, release), b"9.8.7");
     put(offset_of!(Layout, roots) + 8 * Root::Files as usize, &0x1234u64.to_ne_bytes());
     put(offset_of!(Layout, table) + 2 * Place::ItemVia as usize, &56u16.to_ne_bytes());
-    let head = [OWNER_BYTES, anchor.len() as u32, TYPE].map(u32::to_ne_bytes).concat();
-    [&head[..], &OWNER, &anchor].concat()
+    anchor
 }
 
-/// A file in memory with a segment of notes, linked at 0x1000.
-fn elf(notes: &[u8]) -> Bytes {
+/// The bytes of a note that has so many bytes of other notes before it, and leads to `ANCHOR`.
+fn note(before: u64) -> Vec<u8> {
+    let head = [OWNER_BYTES, DISTANCE_BYTES, TYPE].map(u32::to_ne_bytes).concat();
+    let distance = ANCHOR.wrapping_sub(NOTES + before + 24);
+    [&head[..], &OWNER, &distance.to_ne_bytes()].concat()
+}
+
+/// A file in memory with a segment of notes and an anchor, linked at 0x1000.
+fn elf(notes: &[u8], anchor: &[u8]) -> Bytes {
     let memory = Bytes::default();
     let mut header = vec![0; 64];
     header[..5].copy_from_slice(b"\x7fELF\x02");
@@ -270,6 +280,7 @@ fn elf(notes: &[u8]) -> Bytes {
     header.extend(segment(4, NOTES - BASE, notes.len() as u64));
     memory.put(ELF, &header);
     memory.put(NOTES, notes);
+    memory.put(ANCHOR, anchor);
     memory
 }
 
@@ -280,7 +291,8 @@ fn find(memory: &Bytes) -> Vec<Found> {
 #[test]
 fn the_anchor_is_found_among_the_notes() {
     let other = [&[4, 0, 0, 0, 8, 0, 0, 0, 3, 0, 0, 0][..], b"GNU\0", &[0; 8]].concat();
-    let found = find(&elf(&[other, note(VERSION)].concat()));
+    let notes = [&other[..], &note(other.len() as u64)].concat();
+    let found = find(&elf(&notes, &anchor(VERSION)));
     let [Found::Library(library)] = &found[..] else { panic!("{found:?}") };
     assert_eq!((library.release.as_str(), library.path.as_str()), ("9.8.7", "lib"));
     assert_eq!((library.root(Root::Files), library.at(Place::ItemVia)), (0x1234, 56));
@@ -288,12 +300,15 @@ fn the_anchor_is_found_among_the_notes() {
 
 #[test]
 fn an_anchor_of_another_version_is_foreign_and_a_cut_one_is_none() {
-    let found = find(&elf(&note(VERSION + 1)));
+    let found = find(&elf(&note(0), &anchor(VERSION + 1)));
     assert!(matches!(&found[..], [Found::Foreign(release)] if release == "9.8.7"), "{found:?}");
-    let whole = note(VERSION);
-    for length in 0..whole.len() {
-        assert!(find(&elf(&whole[..length])).is_empty());
+    let (note, anchor) = (note(0), anchor(VERSION));
+    for length in 0..note.len() {
+        assert!(find(&elf(&note[..length], &anchor)).is_empty());
     }
-    assert!(find(&elf(&[0; 4096])).is_empty());
+    for length in 0..offset_of!(Anchor<u64>, table) + size_of::<[u16; PLACES]>() {
+        assert!(find(&elf(&note, &anchor[..length])).is_empty());
+    }
+    assert!(find(&elf(&[0; 4096], &anchor)).is_empty());
     assert!(find(&Bytes::default()).is_empty());
 }
