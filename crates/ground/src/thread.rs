@@ -2,12 +2,14 @@
 //! their purpose.
 
 use std::ffi::{CStr, c_void};
+use std::mem::MaybeUninit;
 
 use nix::errno::Errno;
 
 use crate::sys;
 
-/// Starts a thread, with a stack of the given size or of the usual one.
+/// Starts a thread, with a stack of the given size or of the usual one. errno stays as it was:
+/// glibc leaves that of an madvise(2) there which the kernel does not know.
 ///
 /// # Safety
 /// The argument must be valid for `run`, for as long as the thread lives.
@@ -17,7 +19,8 @@ pub unsafe fn start(
     argument: *mut c_void,
 ) -> Result<(), Errno> {
     let before = sys::swap_signal_mask(sys::ALL_SIGNALS);
-    let mut thread: libc::pthread_t = 0;
+    let errno = Errno::last_raw();
+    let mut thread = MaybeUninit::uninit();
     // SAFETY: the attributes are initialised, used and destroyed here; the caller answers for the
     // argument.
     let failed = unsafe {
@@ -27,10 +30,11 @@ pub unsafe fn start(
             libc::pthread_attr_setstacksize(&raw mut attributes, bytes.max(libc::PTHREAD_STACK_MIN));
         }
         libc::pthread_attr_setdetachstate(&raw mut attributes, libc::PTHREAD_CREATE_DETACHED);
-        let failed = libc::pthread_create(&raw mut thread, &raw const attributes, run, argument);
+        let failed = libc::pthread_create(thread.as_mut_ptr(), &raw const attributes, run, argument);
         libc::pthread_attr_destroy(&raw mut attributes);
         failed
     };
+    Errno::set_raw(errno);
     sys::swap_signal_mask(before);
     if failed == 0 { Ok(()) } else { Err(Errno::from_raw(failed)) }
 }

@@ -3,7 +3,6 @@
 use libc::{c_int, c_long};
 
 use super::export;
-use super::raw_call::RawCall;
 use crate::backend::switch;
 use crate::graph::own_table;
 use crate::life::process;
@@ -56,7 +55,7 @@ pub(super) fn cloning(flags: u64, stack: u64, call: impl FnOnce() -> isize) -> i
 
 /// fork by number.
 #[cfg(target_arch = "x86_64")]
-pub(super) fn fork(call: &RawCall) -> isize {
+pub(super) fn fork(call: &super::raw_call::RawCall) -> isize {
     process::forking(|| call.make())
 }
 

@@ -10,7 +10,7 @@
 use std::arch::naked_asm;
 
 use libc::{c_int, c_long, c_uint, c_void, epoll_event, fd_set, iovec, loff_t, mmsghdr, msghdr, nfds_t, off_t, pollfd};
-use libc::{sigset_t, size_t, timespec, timeval};
+use libc::{sigset_t, size_t, timespec};
 use nix::errno::Errno;
 
 use super::raw_call::RawCall;
@@ -121,7 +121,7 @@ door! {
         SYS_ppoll(set: *mut pollfd, n: nfds_t, limit: *mut timespec, mask: *const sigset_t, bytes: size_t)
             [ppoll, __ppoll_chk] => polls::ppoll_by_number(set, n, limit, (mask, bytes), || call.make_int());
         #[cfg(target_arch = "x86_64")]
-        SYS_select(n: c_int, r: *mut fd_set, w: *mut fd_set, e: *mut fd_set, limit: *mut timeval)
+        SYS_select(n: c_int, r: *mut fd_set, w: *mut fd_set, e: *mut fd_set, limit: *mut libc::timeval)
             [select, __select] => polls::select_any(By::Number, n, [r, w, e], limit, || call.make_int());
         SYS_pselect6(
             n: c_int, r: *mut fd_set, w: *mut fd_set, e: *mut fd_set, limit: *mut timespec, sixth: usize
