@@ -24,8 +24,8 @@
 // Test builds do not export the hooks (see `abi/symbols/`), so nothing calls them there.
 #![cfg_attr(any(test, not(feature = "interpose")), allow(dead_code))]
 
-#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-compile_error!("epolyfill knows the calling conventions of x86_64 and aarch64 only");
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64")))]
+compile_error!("epolyfill knows the calling conventions of x86_64, aarch64 and riscv64 only");
 #[cfg(not(target_os = "linux"))]
 compile_error!("epolyfill stands in front of Linux's epoll");
 

@@ -142,7 +142,7 @@ fn number_before(code: &[u8]) -> Option<u32> {
 }
 
 /// `svc #0`, with `mov w8, #number` before it.
-#[cfg(not(target_arch = "x86_64"))]
+#[cfg(target_arch = "aarch64")]
 fn search(code: &[u8], found: &mut BTreeSet<&'static str>) {
     const SVC: u32 = 0xd400_0001;
     let words: Vec<u32> =
@@ -154,6 +154,27 @@ fn search(code: &[u8], found: &mut BTreeSet<&'static str>) {
         found.extend(number.and_then(name_of));
     }
 }
+
+/// `ecall`, with `li a7, number` before it, in its long or its compressed form.
+#[cfg(target_arch = "riscv64")]
+fn search(code: &[u8], found: &mut BTreeSet<&'static str>) {
+    const ECALL: u32 = 0x0000_0073;
+    let halves: Vec<u32> = code.chunks_exact(2).map(|half| u32::from(u16::from_le_bytes([half[0], half[1]]))).collect();
+    let long = |at: usize| halves[at] | halves.get(at + 1).copied().unwrap_or(0) << 16;
+    let number_at = |at: usize| match (long(at), halves[at]) {
+        (word, _) if word & 0x000f_ffff == 0x0000_0893 => Some(word >> 20),
+        (_, half) if half & 0xff83 == 0x4881 => Some(half >> 2 & 0x1f),
+        _ => None,
+    };
+    for at in (0..halves.len()).filter(|at| long(*at) == ECALL) {
+        let number = (at.saturating_sub(NEAR / 2)..at).rev().find_map(number_at);
+        found.extend(number.and_then(name_of));
+    }
+}
+
+/// Nothing is known of the instructions of other machines.
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64")))]
+fn search(_: &[u8], _: &mut BTreeSet<&'static str>) {}
 
 #[cfg(all(test, target_arch = "x86_64"))]
 mod tests {
@@ -179,5 +200,22 @@ mod tests {
         assert_eq!(calls(&code), [""; 0]);
         code.extend([0xbf, 0xe8, 0, 0, 0]);
         assert_eq!(calls(&code), ["epoll_create1", "epoll_ctl", "epoll_wait"]);
+    }
+}
+
+#[cfg(all(test, target_arch = "riscv64"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_number_is_the_last_one_put_into_the_register() {
+        let calls = |code: &[u8]| {
+            let mut found = BTreeSet::new();
+            search(code, &mut found);
+            found.into_iter().collect::<Vec<_>>()
+        };
+        assert_eq!(calls(&[0xd1, 0x48, 0x01, 0x45, 0x73, 0, 0, 0]), ["epoll_create1"]);
+        assert_eq!(calls(&[0x93, 0x08, 0x90, 0x1b, 0x73, 0, 0, 0]), ["epoll_pwait2"]);
+        assert_eq!(calls(&[0xd1, 0x48, 0x85, 0x48, 0x73, 0, 0, 0]), [""; 0]);
     }
 }

@@ -8,7 +8,7 @@
 use super::failure::Failure;
 
 /// Installs the filter for this process and its descendants. It cannot be removed.
-#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64"))]
 pub fn refuse_kernel_epoll() -> Result<(), Failure> {
     let failed = |error: &dyn std::fmt::Display| {
         Failure::own(format!(
@@ -19,13 +19,13 @@ pub fn refuse_kernel_epoll() -> Result<(), Failure> {
     seccompiler::apply_filter(&filter).map_err(|error| failed(&error))
 }
 
-#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64")))]
 pub fn refuse_kernel_epoll() -> Result<(), Failure> {
     let sentence = "--no-kernel-epoll does not support this architecture; run the program without it";
     Err(Failure::own(sentence))
 }
 
-#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64"))]
 mod filter {
     use libc::{BPF_ABS, BPF_JEQ, BPF_JMP, BPF_K, BPF_LD, BPF_RET, BPF_W, c_long};
     use seccompiler::{BackendError, BpfProgram, SeccompAction, SeccompFilter, TargetArch, sock_filter};
@@ -73,6 +73,22 @@ mod filter {
         /// 32-bit ARM: create, ctl, wait, pwait, create1, pwait2.
         pub const FOREIGN_AUDIT: u32 = 0x4000_0028;
         pub const FOREIGN_EPOLL: &[u32] = &[250, 251, 252, 346, 357, 441];
+    }
+
+    #[cfg(target_arch = "riscv64")]
+    mod table {
+        use super::*;
+        pub const NATIVE: TargetArch = TargetArch::riscv64;
+        pub const NATIVE_AUDIT: u32 = 0xc000_00f3;
+
+        #[rustfmt::skip]
+        pub const EPOLL: &[c_long] = &[
+            libc::SYS_epoll_create1, libc::SYS_epoll_ctl, libc::SYS_epoll_pwait, libc::SYS_epoll_pwait2,
+        ];
+
+        /// riscv32: create1, ctl, pwait, pwait2.
+        pub const FOREIGN_AUDIT: u32 = 0x4000_00f3;
+        pub const FOREIGN_EPOLL: &[u32] = &[20, 21, 22, 441];
     }
 
     /// Offsets into struct seccomp_data.

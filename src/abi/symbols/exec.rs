@@ -156,6 +156,41 @@ macro_rules! variadic {
                 )
             }
 
+            $(#[$meta])*
+            ///
+            /// # Safety
+            /// As for libc's function of that name.
+            #[cfg_attr(all(feature = "interpose", not(test)), unsafe(no_mangle))]
+            #[unsafe(naked)]
+            // SAFETY (riscv64): the words are in a1 to a7, and then on the stack from sp on. The
+            // registers are stored in the 56 bytes below; the frame is aligned, and has the return
+            // address at its lower end.
+            #[cfg(target_arch = "riscv64")]
+            pub unsafe extern "C" fn $name(path: *const c_char, word: *const c_char) -> c_int {
+                naked_asm!(
+                    ".cfi_startproc",
+                    "addi sp, sp, -80",
+                    ".cfi_def_cfa_offset 80",
+                    "sd ra, 0(sp)",
+                    ".cfi_offset ra, -80",
+                    "sd a1, 24(sp)",
+                    "sd a2, 32(sp)",
+                    "sd a3, 40(sp)",
+                    "sd a4, 48(sp)",
+                    "sd a5, 56(sp)",
+                    "sd a6, 64(sp)",
+                    "sd a7, 72(sp)",
+                    "addi a1, sp, 24",
+                    "call {of}",
+                    "ld ra, 0(sp)",
+                    "addi sp, sp, 80",
+                    ".cfi_def_cfa_offset 0",
+                    "ret",
+                    ".cfi_endproc",
+                    of = sym $of,
+                )
+            }
+
             const _: () = super::syscall::listed::$name;
         )*
     };

@@ -29,7 +29,13 @@ fn doctored_elf(room: &Path, name: &str, machine: u16, interpreter: &str) -> Pat
     path
 }
 
-const THIS_MACHINE: u16 = if cfg!(target_arch = "aarch64") { 183 } else { 62 };
+const THIS_MACHINE: u16 = if cfg!(target_arch = "aarch64") {
+    183
+} else if cfg!(target_arch = "riscv64") {
+    243
+} else {
+    62
+};
 const OTHER_MACHINE: u16 = if cfg!(target_arch = "aarch64") { 62 } else { 183 };
 
 #[test]
