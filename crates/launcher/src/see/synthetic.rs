@@ -140,6 +140,11 @@ fn run(to: &mut Vec<u8>) -> (History, Vec<Card>) {
     p.history.set_times(PID, PID, Times { cpu_ns: 310_000_000, run_queue_ns: 12_000_000 });
     p.history.finish();
     p.timeline.finish(&p.history, "./server \"--port\" 6379").unwrap();
+    (p.history, cards(found))
+}
+
+/// The finding, once more as a suspicion, and as a note.
+fn cards(found: Finding) -> Vec<Card> {
     let mut suspect = Finding { last_ns: found.last_ns - 1_000_000_000, count: 1, ..found };
     (suspect.rule, suspect.grade) = (Rule::GhostRegistration, Grade::Suspect);
     let note = Finding { rule: Rule::IdleControl, grade: Grade::Note, ..found };
@@ -156,7 +161,7 @@ fn run(to: &mut Vec<u8>) -> (History, Vec<Card>) {
         deed: String::new(),
         suppress: format!("{}:accept_client", finding.rule.name()),
     });
-    (p.history, cards.collect())
+    cards.collect()
 }
 
 fn pages() -> (String, Vec<u8>, History) {

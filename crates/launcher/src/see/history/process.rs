@@ -127,14 +127,7 @@ pub(super) fn take(history: &mut History, process: usize, thread: usize, stamp: 
             let what = What::Look { fd, unread, is_after };
             history.emit(Item { pid: of.pid, tid: stamp.tid, begin_ns: now, end_ns: now, what });
         }
-        Fact::Chaos { kind, epfd, fd, ordinal, amount } => {
-            history.chaos_count += 1;
-            if history.chaos.len() < MOST_CHAOS {
-                history.chaos.push(Perturbed { ns: now, tid: stamp.tid, kind, epfd, fd, ordinal, amount });
-            }
-            let what = What::Chaos { kind, epfd, fd, ordinal, amount };
-            history.emit(Item { pid: of.pid, tid: stamp.tid, begin_ns: now, end_ns: now, what });
-        }
+        Fact::Chaos { .. } => of.chaos(history, fact),
     }
 }
 
@@ -202,6 +195,17 @@ impl Of {
         (process.ppid, process.is_fork, process.poller) = (start.ppid, start.is_fork, Some(start.poller));
         process.ended_ns = None;
         process.roomy.clear();
+    }
+
+    fn chaos(&self, history: &mut History, fact: &Fact<'_>) {
+        let Fact::Chaos { kind, epfd, fd, ordinal, amount } = *fact else { return };
+        let (now, tid) = (self.stamp.ns, self.stamp.tid);
+        history.chaos_count += 1;
+        if history.chaos.len() < MOST_CHAOS {
+            history.chaos.push(Perturbed { ns: now, tid, kind, epfd, fd, ordinal, amount });
+        }
+        let what = What::Chaos { kind, epfd, fd, ordinal, amount };
+        history.emit(Item { pid: self.pid, tid, begin_ns: now, end_ns: now, what });
     }
 
     /// The thread's own code before a call that begins at this time.
