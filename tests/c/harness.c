@@ -11,8 +11,9 @@
 char **test_argv;
 const char *subject = "";
 static const char *way;
+static bool is_interrupted; /* under --chaos with the kind eintr */
 
-bool on_the_kernel(void) { return strcmp(way, "kernel") == 0; }
+bool on_the_kernel(void) { return strcmp(way, "kernel") == 0 || strcmp(way, "observed") == 0; }
 bool with_a_ring(void) { return strcmp(way, "uring") == 0; }
 
 int main(int argc, char **argv)
@@ -23,8 +24,10 @@ int main(int argc, char **argv)
     bool ours = dlsym(RTLD_DEFAULT, "epolyfill_version") != NULL;
     if (way == NULL)
         way = ours ? "by hand" : "kernel";
-    if (ours == on_the_kernel())
+    if (ours == (strcmp(way, "kernel") == 0))
         die(__FILE__, __LINE__, "the way is %s, but the library is %s", way, ours ? "here" : "not here");
+    const char *chaos = getenv("EPOLYFILL_CHAOS");
+    is_interrupted = chaos != NULL && strstr(chaos, "eintr") != NULL;
     signal(SIGPIPE, SIG_IGN);
     test();
     return 0;
@@ -52,10 +55,15 @@ int ctl(int ep, int op, int fd, uint32_t events, uint64_t data)
     return epoll_ctl(ep, op, fd, &event);
 }
 
+/* Whether a wait that has returned this was interrupted by chaos, and is to go on. */
+static bool goes_on(int result) { return result == -1 && errno == EINTR && is_interrupted; }
+
 struct events wait_events_(const char *file, int line, int ep, int max, int timeout_ms)
 {
     struct events events;
-    events.n = epoll_wait(ep, events.at, max, timeout_ms);
+    do
+        events.n = epoll_wait(ep, events.at, max, timeout_ms);
+    while (goes_on(events.n));
     if (events.n < 0 || events.n > max)
         die(file, line, "epoll_wait is %d with %s", events.n, strerrorname_np(errno));
     return events;
@@ -207,7 +215,7 @@ void wait_until_blocked(pid_t tid)
         die(__FILE__, __LINE__, "a thread that should sleep in a wait has returned");
 }
 
-int wait_by(enum call call, int ep, struct epoll_event *at, int max, int timeout_ms, const sigset_t *mask)
+static int wait_once(enum call call, int ep, struct epoll_event *at, int max, int timeout_ms, const sigset_t *mask)
 {
     struct timespec timeout = {timeout_ms / 1000, timeout_ms % 1000 * 1000000l};
     switch (call) {
@@ -218,6 +226,15 @@ int wait_by(enum call call, int ep, struct epoll_event *at, int max, int timeout
     default:
         return epoll_pwait2(ep, at, max, timeout_ms < 0 ? NULL : &timeout, mask);
     }
+}
+
+int wait_by(enum call call, int ep, struct epoll_event *at, int max, int timeout_ms, const sigset_t *mask)
+{
+    int result;
+    do
+        result = wait_once(call, ep, at, max, timeout_ms, mask);
+    while (goes_on(result));
+    return result;
 }
 
 static void *waiter_main(void *arg)

@@ -48,11 +48,12 @@ static void *closes_everything_and_goes_on(void *unused)
     return unused;
 }
 
-static atomic_bool first_has_left;
+static atomic_bool has_waited, first_has_left;
 
 static void *goes_on_without_the_first(void *unused)
 {
     waits(NULL);
+    has_waited = true;
     UNTIL(first_has_left);
     return closes_everything_and_goes_on(unused);
 }
@@ -69,6 +70,8 @@ void test(void)
     subject = "the first thread leaves";
     struct thread thread;
     start_thread(&thread, goes_on_without_the_first, NULL);
+    /* Whoever leaves takes a copy of what is open. */
+    UNTIL(has_waited);
     leaves(NULL);
     first_has_left = true;
     join_thread(&thread);

@@ -12,6 +12,7 @@ use nix::errno::Errno;
 use super::edits::{Change, Edit, Edits, Frame, MOST, Packed, shuffle};
 use super::state::{Candidate, Masked, State};
 use super::{Turn, is_delaying, modify, plan, record, uncover};
+use crate::graph::file::kind;
 use crate::see::calls::Wait;
 use crate::see::recorder;
 use crate::see::wait::{Limit, with_looks};
@@ -341,6 +342,8 @@ impl Run<'_> {
         let may_be = !is_reported
             && recorder::chaos(|state, mirror, _| is_still(state, mirror)).unwrap_or(false)
             && is_nonblocking(fd)
+            // A listener that was shut down can be a connection by now.
+            && can_be_vain(kind::identify(fd))
             && sys::level(fd, IN) & IN == 0;
         if !may_be || !self.record(decision, fd) {
             return false;
@@ -353,9 +356,12 @@ impl Run<'_> {
 
 /// Whether a registration can be reported with nothing there.
 fn is_vain(mirror: &Mirror, registration: &Registration) -> bool {
-    let kind = mirror.file(registration.file).map(|file| file.kind);
-    let can = matches!(kind, Some(Kind::Udp | Kind::TcpListener | Kind::UnixListener));
+    let can = mirror.file(registration.file).is_some_and(|file| can_be_vain(file.kind));
     can && registration.events & u32::from(IN) != 0 && registration.events & (ONESHOT | EXCLUSIVE) == 0
+}
+
+fn can_be_vain(kind: Kind) -> bool {
+    matches!(kind, Kind::Udp | Kind::TcpListener | Kind::UnixListener)
 }
 
 fn is_nonblocking(fd: c_int) -> bool {

@@ -105,21 +105,26 @@ fn with<R>(changes: Changes, work: impl FnOnce(&mut State, Stamp) -> R) -> Optio
 }
 
 /// The state, unless another thread has had it for very long: a signal handler may have interrupted
-/// that thread, and wait for this one. Then the fact is lost.
+/// that thread, and wait for this one. Then the fact is lost, and those after it until that thread
+/// goes on: no other waits for it again.
 fn state() -> Option<Guard<'static, State>> {
     /// In milliseconds. Without a processor a thread can have the lock for long, too.
     const PATIENCE: u32 = 250;
+    static IS_STUCK: AtomicBool = AtomicBool::new(false);
     let state = STATE.get()?;
-    if let Some(guard) = state.try_lock() {
-        return Some(guard);
+    let mut guard = state.try_lock();
+    if guard.is_none() && !IS_STUCK.load(Relaxed) {
+        let mut looks = 0;
+        guard = state.lock_while(|| {
+            looks += 1;
+            looks < PATIENCE && !IS_STUCK.load(Relaxed)
+        });
     }
-    let mut looks = 0;
-    let guard = state.lock_while(|| {
-        looks += 1;
-        looks < PATIENCE
-    });
     if guard.is_none() {
+        IS_STUCK.store(true, Relaxed);
         LOST.fetch_add(1, Relaxed);
+    } else if IS_STUCK.load(Relaxed) {
+        IS_STUCK.store(false, Relaxed);
     }
     guard
 }
