@@ -49,7 +49,7 @@ pub unsafe fn wait(by: By, epfd: c_int, events: *mut epoll_event, max: c_int, ti
     unsafe {
         served(by, wait, || {
             if kernel::is_chosen() {
-                kernel::wait(epfd, events, max, timeout)
+                kernel::wait(by, epfd, events, max, timeout)
             } else {
                 calls::wait(by, epfd, events, max, timeout)
             }
@@ -76,7 +76,7 @@ pub unsafe fn pwait(
     unsafe {
         served(by, wait, || {
             if kernel::is_chosen() && (bytes == KERNEL_SIGSET_BYTES || mask.is_null()) {
-                kernel::pwait(epfd, events, max, timeout, mask)
+                kernel::pwait(by, epfd, events, max, timeout, mask)
             } else {
                 // Another size is EINVAL.
                 calls::pwait(by, epfd, events, max, timeout, mask, bytes)
@@ -106,7 +106,7 @@ pub unsafe fn pwait2(
     unsafe {
         served(by, wait, || {
             if kernel::is_chosen() && (bytes == KERNEL_SIGSET_BYTES || mask.is_null()) {
-                kernel::pwait2(epfd, events, max, limit, mask)
+                kernel::pwait2(by, epfd, events, max, limit, mask)
             } else {
                 calls::pwait2(by, epfd, events, max, limit, mask, bytes)
             }
@@ -130,13 +130,13 @@ unsafe fn served(by: By, wait: Wait, whole: impl FnOnce() -> c_int) -> c_int {
             if !kernel::is_chosen() {
                 return calls::pwait2(by, epfd, events, max, time, mask, KERNEL_SIGSET_BYTES);
             }
-            let answer = kernel::pwait2(epfd, events, max, time, mask);
+            let answer = kernel::pwait2(by, epfd, events, max, time, mask);
             if answer >= 0 || sys::last_errno() != Errno::ENOSYS {
                 return answer;
             }
             // Before Linux 5.11.
             let ms = limit.map(|ns| ns.div_ceil(1_000_000));
-            kernel::pwait(epfd, events, max, ms.map_or(-1, |ms| c_int::try_from(ms).unwrap_or(c_int::MAX)), mask)
+            kernel::pwait(by, epfd, events, max, ms.map_or(-1, |ms| c_int::try_from(ms).unwrap_or(c_int::MAX)), mask)
         }
     };
     let make = || {

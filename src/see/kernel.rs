@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering::{Acquire, Release};
 use libc::{c_int, c_void, epoll_event, sigset_t, timespec};
 
 use crate::options::{self, Poller};
+use crate::sleep::By;
 use crate::sys;
 
 /// Whether the kernel's epoll serves the program.
@@ -84,12 +85,12 @@ type Wait = unsafe extern "C" fn(c_int, *mut epoll_event, c_int, c_int) -> c_int
 ///
 /// # Safety
 /// As for libc's epoll_wait.
-pub unsafe fn wait(epfd: c_int, events: *mut epoll_event, max: c_int, timeout: c_int) -> c_int {
+pub unsafe fn wait(by: By, epfd: c_int, events: *mut epoll_event, max: c_int, timeout: c_int) -> c_int {
     // SAFETY: libc's function of that name has this type; the caller answers for the addresses.
     unsafe {
         match WAIT.get() {
-            Some(next) => std::mem::transmute::<*mut c_void, Wait>(next)(epfd, events, max, timeout),
-            None => pwait(epfd, events, max, timeout, std::ptr::null()),
+            Some(next) if by == By::Name => std::mem::transmute::<*mut c_void, Wait>(next)(epfd, events, max, timeout),
+            _ => pwait(by, epfd, events, max, timeout, std::ptr::null()),
         }
     }
 }
@@ -100,12 +101,21 @@ type Pwait = unsafe extern "C" fn(c_int, *mut epoll_event, c_int, c_int, *const 
 ///
 /// # Safety
 /// As for libc's epoll_pwait.
-pub unsafe fn pwait(epfd: c_int, events: *mut epoll_event, max: c_int, timeout: c_int, mask: *const sigset_t) -> c_int {
+pub unsafe fn pwait(
+    by: By,
+    epfd: c_int,
+    events: *mut epoll_event,
+    max: c_int,
+    timeout: c_int,
+    mask: *const sigset_t,
+) -> c_int {
     // SAFETY: libc's function of that name has this type; the caller answers for the addresses.
     unsafe {
         match PWAIT.get() {
-            Some(next) => std::mem::transmute::<*mut c_void, Pwait>(next)(epfd, events, max, timeout, mask),
-            None => {
+            Some(next) if by == By::Name => {
+                std::mem::transmute::<*mut c_void, Pwait>(next)(epfd, events, max, timeout, mask)
+            }
+            _ => {
                 let arguments = [
                     epfd as usize,
                     events as usize,
@@ -127,6 +137,7 @@ type Pwait2 = unsafe extern "C" fn(c_int, *mut epoll_event, c_int, *const timesp
 /// # Safety
 /// As for libc's epoll_pwait2.
 pub unsafe fn pwait2(
+    by: By,
     epfd: c_int,
     events: *mut epoll_event,
     max: c_int,
@@ -136,8 +147,10 @@ pub unsafe fn pwait2(
     // SAFETY: libc's function of that name has this type; the caller answers for the addresses.
     unsafe {
         match PWAIT2.get() {
-            Some(next) => std::mem::transmute::<*mut c_void, Pwait2>(next)(epfd, events, max, limit, mask),
-            None => {
+            Some(next) if by == By::Name => {
+                std::mem::transmute::<*mut c_void, Pwait2>(next)(epfd, events, max, limit, mask)
+            }
+            _ => {
                 let arguments = [
                     epfd as usize,
                     events as usize,

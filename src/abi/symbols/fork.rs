@@ -1,6 +1,6 @@
 //! Forks for which libc runs no handlers, and calls that end the sharing of descriptors.
 
-use libc::{c_int, c_long};
+use libc::c_int;
 
 use super::export;
 use crate::backend::switch;
@@ -27,7 +27,7 @@ fn leaves(flags: u64, stack: u64) -> bool {
 /// # Safety
 /// As for the call.
 #[cfg(target_arch = "x86_64")]
-pub(super) unsafe extern "C" fn leaves_the_frame(number: c_long, a: usize, b: usize) -> c_int {
+pub(super) unsafe extern "C" fn leaves_the_frame(number: libc::c_long, a: usize, b: usize) -> c_int {
     let leaves = match number {
         libc::SYS_clone => leaves(a as u64, b as u64),
         libc::SYS_clone3 => {
