@@ -169,6 +169,9 @@ def with_facts(launcher, poller, program, directory, wanted, status):
 def main():
     launcher, poller, source, program = sys.argv[1:]
     wanted, status, says = expected(source, poller)
+    if ".number." in os.path.basename(program):
+        # Its calls stand in functions of libc's names (c/by_number.c).
+        wanted = [(*one[:2], *("epoll_ctl" for _ in one[2:])) for one in wanted]
     with tempfile.TemporaryDirectory() as directory:
         done = run(launcher, poller, program, directory, subprocess.PIPE)
         if done.returncode not in (status, -signal.SIGKILL):

@@ -20,6 +20,20 @@ if(EPOLYFILL_SEE_LIBRARY)
         ENVIRONMENT "EPOLYFILL_LIBRARY=${EPOLYFILL_SEE_LIBRARY}")
     endforeach()
   endforeach()
+  # Calls by number are the same facts.
+  foreach(name half_of_each_message wake_up_after_the_close close_that_a_child_undoes clients_that_are_never_closed
+      waits_on_a_closed_instance threads_forks_and_signals)
+    add_executable(see.number.${name} ${CMAKE_CURRENT_LIST_DIR}/${name}.c $<TARGET_OBJECTS:by_number>)
+    target_compile_options(see.number.${name} PRIVATE -g -O1 -fno-inline)
+    target_link_libraries(see.number.${name} PRIVATE Threads::Threads)
+    foreach(poller kernel poll)
+      add_test(NAME see.number.${name}.${poller}
+        COMMAND ${EPOLYFILL_PYTHON} ${CMAKE_CURRENT_LIST_DIR}/audit.py ${EPOLYFILL_LAUNCHER} ${poller} ${CMAKE_CURRENT_LIST_DIR}/${name}.c
+          $<TARGET_FILE:see.number.${name}>)
+      set_tests_properties(see.number.${name}.${poller} PROPERTIES LABELS see TIMEOUT 150
+        ENVIRONMENT "EPOLYFILL_LIBRARY=${EPOLYFILL_SEE_LIBRARY}")
+    endforeach()
+  endforeach()
   add_test(NAME see.first_process
     COMMAND ${CMAKE_CURRENT_LIST_DIR}/first_process.sh ${EPOLYFILL_LAUNCHER} $<TARGET_FILE:see.waits_on_a_closed_instance>)
   set_tests_properties(see.first_process PROPERTIES LABELS see TIMEOUT 90 SKIP_RETURN_CODE 77
