@@ -16,8 +16,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use libc::{c_int, c_void, stack_t};
 use syscalls::{Sysno, syscall};
 
-use super::thunk::{Frame, State};
-use crate::real;
+use super::thunk::Frame;
 use crate::sys;
 
 /// The bytes of a level. The library needs a small part of them, the rest is for the frames of
@@ -119,12 +118,8 @@ pub unsafe extern "C" fn settle(frame: &mut Frame) -> usize {
     }
     // SAFETY: the level above this one is on the stack, and has a frame at its top or had one.
     let above = unsafe { &mut *Frame::at(level + LEVEL) };
-    let state = std::mem::replace(&mut above.state, State::Left);
-    if state == State::Left {
+    if std::mem::take(&mut above.is_entered) == 0 {
         return 0;
-    }
-    if state == State::Cancellable {
-        real::let_be_cancelled(true);
     }
     frame.level = end;
     end - level

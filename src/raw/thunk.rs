@@ -16,25 +16,14 @@ pub struct Frame {
     /// The number of the call, and then its result.
     pub number: isize,
     pub arguments: [usize; 6],
-    pub state: State,
+    /// Not 0 from the change to the stack until just before the change back.
+    pub is_entered: usize,
     /// The level of the call, which becomes the thread's next one when the call returns.
     pub level: usize,
     flags: usize,
     instruction: usize,
     /// The program's stack pointer.
     pub stack_pointer: usize,
-}
-
-/// Whether the thread is in the library for the sake of a frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(usize)]
-pub enum State {
-    /// It has left it, or not entered it yet.
-    Left = 0,
-    /// From the change to the stack until just before the change back.
-    Entered = 1,
-    /// The same, and the thread could be cancelled before.
-    Cancellable = 2,
 }
 
 impl Frame {
@@ -180,7 +169,7 @@ pub unsafe extern "C" fn thunk() {
         "pushfq",
         "leaq 24(%rsp), %r11",
         "pushq %r11",
-        "pushq ${entered}",
+        "pushq $1",
         "cld",
         "pushq %r9",
         "pushq %r8",
@@ -264,7 +253,6 @@ pub unsafe extern "C" fn thunk() {
         "popq %rcx",
         "movq (%rsp), %rsp",
         "jmpq *{leave}(%rip)",
-        entered = const State::Entered as usize,
         area = const AREA,
         components = const COMPONENTS,
         saved_by = sym SAVED_BY,

@@ -10,13 +10,22 @@ export GOCACHE=$cache/cache GOPATH=$cache/path GOFLAGS= CGO_ENABLED=1 HOME=$WORK
 go build -o "$cache/go-http" "$HERE/go-http/main.go" >"$WORK/build.out" 2>&1 ||
     fail "go-http does not build: $(tail -n 20 "$WORK/build.out")"
 
+# Children of every kind: dynamic and static, Go at a fixed address, a script.
+printf '#include <stdio.h>\nint main(void) { puts("ran"); return 0; }\n' >"$WORK/ran.c"
+gcc "$WORK/ran.c" -o "$WORK/dynamic"
+gcc -static "$WORK/ran.c" -o "$WORK/static"
+printf 'package main\nimport "os"\nfunc main() { os.Stdout.WriteString("ran\\n") }\n' >"$WORK/ran.go"
+CGO_ENABLED=0 go build -o "$WORK/static-go" "$WORK/ran.go" >"$WORK/build.out" 2>&1 || fail "$(tail -n 5 "$WORK/build.out")"
+printf '#!/bin/sh\necho ran\n' >"$WORK/script"
+chmod 755 "$WORK/script"
+children=("$WORK/dynamic" "$WORK/static" "$WORK/static-go" "$WORK/script")
+
 case $WAY in
 kernel) pollers=(poll) expected="eventpolls: 1 served: false" ;;
-chaos) pollers=(kernel) expected="eventpolls: 1 served: true" ;;
 *) pollers=(poll uring auto) expected="eventpolls: 0 served: true" ;;
 esac
 for poller in "${pollers[@]}"; do
-    said=$(EPOLYFILL_POLLER=$poller run "$WAY" timeout 120 "$cache/go-http" 2>"$WORK/go.err") ||
+    said=$(EPOLYFILL_POLLER=$poller run "$WAY" timeout 120 "$cache/go-http" "${children[@]}" 2>"$WORK/go.err") ||
         fail "$poller: status $?: $(head -n 12 "$WORK/go.err")"
     [ "$said" = "4000 requests, $expected" ] || fail "$poller: $said"
     [ ! -s "$WORK/go.err" ] || fail "$poller: $(cat "$WORK/go.err")"

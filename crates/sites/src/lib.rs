@@ -60,9 +60,13 @@ pub fn find(code: &[u8]) -> impl Iterator<Item = Site> + '_ {
 }
 
 /// Whether there is a `syscall` for a wanted number that is not among the sites, because the
-/// instruction before it is unclear.
+/// instruction before it is unclear, or there is no room.
 pub fn misses_one(code: &[u8]) -> bool {
-    syscalls(code).any(|at| before(&code[..at]) == Before::Unclear)
+    syscalls(code).any(|at| match before(&code[..at]) {
+        Before::Unclear => true,
+        Before::LoadWide(number) => numbers::is_wanted(number) && site(code, at).is_none(),
+        Before::Load(_) | Before::Other => false,
+    })
 }
 
 /// The offsets of the bytes of `syscall`, whether or not they are an instruction.
@@ -173,6 +177,8 @@ mod tests {
         assert_eq!(found(&clone), []);
         let close = [0x48, 0xc7, 0xc0, 3, 0, 0, 0, 0x0f, 0x05, 0x48, 0x3d, 0x01, 0xf0, 0xff, 0xff];
         assert_eq!(found(&close), [(7, 7, 15)]);
+        assert!(!misses_one(&close) && !misses_one(&munmap));
+        assert!(misses_one(&close[..12]));
     }
 
     #[test]

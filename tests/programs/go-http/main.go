@@ -1,6 +1,7 @@
 // A Go program with cgo, whose runtime waits by system call instructions of its own: HTTP between
 // goroutines, connections that are half closed, deadlines, a pipe, signals, children. It prints
-// what it did and whose epoll it has, and fails at the first wrong byte.
+// what it did and whose epoll it has, and fails at the first wrong byte. The arguments are programs
+// that it starts, each of which prints "ran".
 package main
 
 // int answer(void) { return 42; }
@@ -160,7 +161,8 @@ func isServed() bool {
 	return strings.Contains(string(maps), "libepolyfill")
 }
 
-// children starts itself, with an environment and without; the child does a part of the work.
+// children starts itself, with an environment and without; the child does a part of the work. It
+// also starts the programs of the command line.
 func children() {
 	for i, environment := range [][]string{nil, {"ONLY=this"}, nil} {
 		command := exec.Command(os.Args[0], "child")
@@ -170,13 +172,18 @@ func children() {
 		check(err)
 		expect(fmt.Sprintf("child %d: %q", i, out), string(out) == fmt.Sprintln("child", 200000, isServed()))
 	}
+	for _, program := range os.Args[1:] {
+		out, err := exec.Command(program).Output()
+		check(err)
+		expect(fmt.Sprintf("%s: %q", program, out), string(out) == "ran\n")
+	}
 	_, err := exec.Command("/no/such/program").Output()
 	expect("no such program", err != nil)
 }
 
 func main() {
 	expect("cgo", C.answer() == 42)
-	if len(os.Args) > 1 {
+	if len(os.Args) == 2 && os.Args[1] == "child" {
 		in, err := io.ReadAll(os.Stdin)
 		check(err)
 		pipe()
