@@ -329,7 +329,10 @@ const _: () = {
 };
 
 #[cfg(not(target_arch = "x86_64"))]
-super::export! {
+use super::export;
+
+#[cfg(not(target_arch = "x86_64"))]
+export! {
     /// Makes any system call by number. It is variadic in C; on the supported architectures the
     /// arguments are passed where these parameters are.
     fn syscall(number: c_long, a: usize, b: usize, c: usize, d: usize, e: usize, f: usize) -> c_long {
