@@ -51,6 +51,7 @@ impl Record {
         let mut record = Record { base, room, sites: 1, code: Vec::new(), looks: 0, stuck_at: Cell::new(None) };
         record.note_maps();
         record.word(word::PID).store(sys::getpid() as u64, Relaxed);
+        record.word(word::PID_NAMESPACE).store(pid_namespace().unwrap_or(0), Relaxed);
         record.word(word::RING).store(room as u64, Relaxed);
         record.word(word::SITES).store(1, Relaxed);
         record.word(word::BEGAN).store(sys::now(), Relaxed);
@@ -262,6 +263,14 @@ impl Record {
     pub fn note_stuck_reader(&self) {
         self.stuck_at.set(Some(self.word(word::TAIL).load(Acquire) as usize));
     }
+}
+
+/// The inode of this process's PID namespace.
+fn pid_namespace() -> Option<u64> {
+    let mut buffer = [0; 64];
+    let link = sys::link(b"/proc/thread-self/ns/pid\0", &mut buffer).ok()?;
+    let digits = link.strip_prefix(b"pid:[")?.strip_suffix(b"]")?;
+    std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
 /// The addresses of a line of /proc/self/maps.

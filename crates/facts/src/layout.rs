@@ -56,6 +56,8 @@ pub mod word {
     /// The process id of the reader, which the reader writes when it attaches; 0 for none. The
     /// process slows down for a reader that is behind, and at its end waits for one that runs.
     pub const READER: usize = 17;
+    /// The inode of the namespace that the process ids belong to; 0 if it is not known.
+    pub const PID_NAMESPACE: usize = 18;
     /// The first of six words: the summary of the audit.
     pub const SUMMARY: usize = 24;
 }

@@ -1,6 +1,7 @@
 //! A process that is followed: its record, its end, and the thread that hears of changes.
 
 use super::audit::{Case, Shown, Totals};
+use super::mapper;
 use super::record::{self, Record};
 use super::site::{Names, Site};
 use super::spawn;
@@ -44,13 +45,14 @@ impl Followed {
     /// of the moment, such as a lack of descriptors. Changes ring the bell.
     pub fn new(serial: usize, path: &Path, others: &[Followed], bell: &Arc<EventFd>) -> io::Result<Option<Followed>> {
         let Some(record) = Record::open(path)?.map(Arc::new) else { return Ok(None) };
-        let pid = record.pid();
-        let life = match spawn::process(pid) {
+        let pid = mapper::find(&record);
+        let life = match pid.map_or(Err(Errno::ESRCH), spawn::process) {
             Ok(life) if others.is_empty() || life.as_raw_fd() <= spawn::highest_number() - SPARE => Some(life),
             Ok(_) => return Err(Errno::EMFILE.into()),
             Err(Errno::ESRCH) => None,
             Err(errno) => return Err(errno.into()),
         };
+        let pid = pid.unwrap_or(record.pid());
         let (is_fork, parent) = (record.load(word::IS_FORK) == 1, record.load(word::PPID) as i32);
         let parent = others.iter().rfind(|other| is_fork && other.pid == parent);
         let ancestors = parent

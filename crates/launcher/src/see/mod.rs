@@ -12,6 +12,7 @@
 //! | `reporter` | follows all processes to their end |
 //! | `followed` | one process |
 //! | `record` | its record, for reading |
+//! | `mapper` | which process that is |
 //! | `audit` | what is shown, and when; the sums |
 //! | `site` | names of places in the program |
 //! | `wording` | findings in words |
@@ -33,6 +34,7 @@ mod followed;
 mod history;
 mod json;
 pub mod launch;
+mod mapper;
 mod output;
 pub mod parent;
 mod peers;

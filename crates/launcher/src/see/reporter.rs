@@ -4,6 +4,7 @@
 use super::audit::Totals;
 use super::directory;
 use super::followed::Followed;
+use super::mapper;
 use super::output::Output;
 use super::site::Names;
 use super::spawn;
@@ -285,6 +286,5 @@ fn relatives(directory: &Path) -> Vec<i32> {
         let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
         environment.split(|byte| *byte == 0).any(|found| found == entry)
     };
-    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    processes.filter_map(|process| process.file_name().to_str()?.parse().ok()).filter(is_one).collect()
+    mapper::processes().filter(is_one).collect()
 }
