@@ -38,7 +38,7 @@ macro_rules! door {
         without_a_number { $($reason:literal [$($(#[$none_only:meta])? $none:ident),*];)* }
     ) => {
         /// The row of a number; `None` for a call that the library need not see.
-        #[inline]
+        #[inline(always)] // A call in place of the jumps would double the instructions.
         fn row_of(number: c_long) -> Option<Row> {
             Some(match number {
                 $(
@@ -224,7 +224,6 @@ door! {
 ///
 /// # Safety
 /// The arguments must be valid for the call `number`, which must return on the caller's stack.
-#[allow(dead_code)] // For calls that reach the library by other ways than libc.
 pub unsafe fn by_number(number: c_long, arguments: [usize; 6]) -> isize {
     // SAFETY: as for the caller.
     let call = unsafe { RawCall::new(number, arguments) };
