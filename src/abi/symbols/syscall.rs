@@ -224,6 +224,7 @@ door! {
 ///
 /// # Safety
 /// The arguments must be valid for the call `number`, which must return on the caller's stack.
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))] // `raw` is for x86_64 alone.
 pub unsafe fn by_number(number: c_long, arguments: [usize; 6]) -> isize {
     // SAFETY: as for the caller.
     let call = unsafe { RawCall::new(number, arguments) };
