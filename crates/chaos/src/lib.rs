@@ -20,8 +20,10 @@ mod decision;
 mod kinds;
 pub mod log;
 mod plan;
+mod shuffle;
 
 pub use decision::{Decision, Place};
 pub use epolyfill_facts::ChaosKind as Kind;
 pub use kinds::{ALL, Row, Tier, by_name, row};
 pub use plan::{Complaint, Plan, hash};
+pub use shuffle::shuffle;

@@ -141,11 +141,3 @@ impl State {
         (has_end && has_data()).then(|| with(Chaos::CloseParts, |_| Change::Part, 1)).flatten()
     }
 }
-
-/// Puts events in another order.
-pub fn shuffle(events: &mut [Packed], places: &[usize], order: u64) {
-    for last in (1..places.len()).rev() {
-        let other = epolyfill_chaos::hash(&[order, last as u64]) as usize % (last + 1);
-        events.swap(places[last], places[other]);
-    }
-}

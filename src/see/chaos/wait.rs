@@ -4,12 +4,12 @@ use std::ffi::c_int;
 
 use arrayvec::ArrayVec;
 use epolyfill_audit::{Mirror, Registration};
-use epolyfill_chaos::{Decision, Kind as Chaos, Place, Plan};
+use epolyfill_chaos::{Decision, Kind as Chaos, Place, Plan, shuffle};
 use epolyfill_facts::{Kind, NO_FD};
 use epolyfill_rules::events::{EXCLUSIVE, HUP, IN, LEVELS, ONESHOT, RDHUP};
 use nix::errno::Errno;
 
-use super::edits::{Change, Edit, Edits, Frame, MOST, Packed, shuffle};
+use super::edits::{Change, Edit, Edits, Frame, MOST, Packed};
 use super::state::{Candidate, Masked, State};
 use super::{Turn, is_delaying, modify, plan, record, uncover};
 use crate::graph::file::kind;
