@@ -5,7 +5,7 @@ static void run(const int theirs[])
 {
     char answer;
     for (int i = 0; i < ROUNDS; i++) {
-        must(write(theirs[0], "xx", 2) == 2, "write");
+        CHECK(write(theirs[0], "xx", 2) == 2);
         if (!receive(theirs[0], &answer, 1))
             return;
     }
@@ -16,15 +16,15 @@ int main(void)
     int end;
     peer(AF_INET, 1, &end, run);
     int epfd = epoll_create1(EPOLL_CLOEXEC);
-    add(epfd, end, EPOLLIN | EPOLLET);
+    watch(epfd, end, EPOLLIN | EPOLLET);
     for (int i = 0; i < ROUNDS; i++) {
         struct epoll_event event;
         while (await(epfd, &event, 1, -1) != 1)
             ;
         // The rest of the message waits until the first half has been dealt with.
-        must(read(end, &(char){0}, 1) == 1, "read");
+        CHECK(read(end, &(char){0}, 1) == 1);
         if (await(epfd, &event, 1, 1) == 1 && faulty)
             fail("an edge without another message");
-        must(read(end, &(char){0}, 1) == 1 && write(end, "y", 1) == 1, "read");
+        CHECK(read(end, &(char){0}, 1) == 1 && write(end, "y", 1) == 1);
     }
 }

@@ -9,7 +9,7 @@ static void run(const int theirs[])
 {
     char answer;
     for (int i = 0; i < 20 && receive(theirs[0], &answer, 1); i++)
-        must(write(theirs[0], "x", 1) == 1, "write");
+        CHECK(write(theirs[0], "x", 1) == 1);
 }
 
 static void *wait_here(void *got)
@@ -26,20 +26,20 @@ int main(void)
     int end;
     peer(AF_INET, 1, &end, run);
     epfd = epoll_create1(EPOLL_CLOEXEC);
-    add(epfd, end, EPOLLIN);
+    watch(epfd, end, EPOLLIN);
     struct epoll_event event;
     await(epfd, &event, 1, 0);
     for (int i = 0; i < 20; i++) {
         bool got[2] = {false, false};
         pthread_t first, second;
-        must(pthread_create(&second, NULL, wait_here, &got[1]) == 0, "pthread_create");
-        pause_ms(2);
-        must(pthread_create(&first, NULL, wait_here, &got[0]) == 0, "pthread_create");
-        pause_ms(2);
-        must(write(end, "y", 1) == 1, "write");
-        pause_ms(0.5 * i);
+        CHECK(pthread_create(&second, NULL, wait_here, &got[1]) == 0);
+        rest(2);
+        CHECK(pthread_create(&first, NULL, wait_here, &got[0]) == 0);
+        rest(2);
+        CHECK(write(end, "y", 1) == 1);
+        usleep(500 * i);
         pthread_cancel(first);
-        must(pthread_join(first, NULL) == 0, "pthread_join");
+        CHECK(pthread_join(first, NULL) == 0);
         // Level-triggered: what the first took when it was cancelled is there for the second.
         if (!got[0]) {
             struct timespec limit;
@@ -47,11 +47,11 @@ int main(void)
             limit.tv_sec += 5;
             if (pthread_timedjoin_np(second, NULL, &limit) != 0)
                 fail("the other thread sleeps on an event that is due");
-            must(got[1], "wait");
+            CHECK(got[1]);
         } else {
             pthread_cancel(second);
-            must(pthread_join(second, NULL) == 0, "pthread_join");
+            CHECK(pthread_join(second, NULL) == 0);
         }
-        must(read(end, &(char){0}, 1) == 1, "read");
+        CHECK(read(end, &(char){0}, 1) == 1);
     }
 }

@@ -8,9 +8,9 @@ static void run(const int theirs[])
 {
     char answer;
     for (int i = 0; i < ROUNDS; i++) {
-        must(write(theirs[0], "x", 1) == 1, "write");
-        pause_ms(5);
-        must(write(network[0], "x", 1) == 1, "write");
+        CHECK(write(theirs[0], "x", 1) == 1);
+        rest(5);
+        CHECK(write(network[0], "x", 1) == 1);
         if (!receive(theirs[0], &answer, 1))
             return;
     }
@@ -19,14 +19,14 @@ static void run(const int theirs[])
 int main(void)
 {
     int ends[2], pair[2];
-    must(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0, "socketpair");
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
     network[0] = pair[1];
     peer(AF_INET, 1, ends, run);
     ends[1] = pair[0];
     close(pair[1]);
     int epfd = epoll_create1(EPOLL_CLOEXEC);
-    add(epfd, ends[0], EPOLLIN);
-    add(epfd, ends[1], EPOLLIN);
+    watch(epfd, ends[0], EPOLLIN);
+    watch(epfd, ends[1], EPOLLIN);
     for (int i = 0; i < ROUNDS; i++) {
         struct epoll_event events[8];
         bool has_first = false;
@@ -39,6 +39,6 @@ int main(void)
                 got += read(events[j].data.fd, &(char){0}, 1) == 1;
             }
         }
-        must(write(ends[0], "y", 1) == 1, "write");
+        CHECK(write(ends[0], "y", 1) == 1);
     }
 }

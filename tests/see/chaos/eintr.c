@@ -9,8 +9,8 @@ static void run(const int theirs[])
 {
     char answer;
     for (int i = 0; i < WAITS; i++) {
-        pause_ms(20);
-        must(write(theirs[0], "x", 1) == 1, "write");
+        rest(20);
+        CHECK(write(theirs[0], "x", 1) == 1);
         if (!receive(theirs[0], &answer, 1))
             return;
     }
@@ -21,12 +21,12 @@ int main(void)
     int end;
     peer(AF_UNIX, 1, &end, run);
     int epfd = epoll_create1(EPOLL_CLOEXEC);
-    add(epfd, end, EPOLLIN);
+    watch(epfd, end, EPOLLIN);
     for (int i = 0; i < WAITS; i++) {
         struct epoll_event event;
         while (epoll_wait(epfd, &event, 1, -1) != 1)
             if (faulty || errno != EINTR)
                 fail("epoll_wait failed");
-        must(read(end, &(char){0}, 1) == 1 && write(end, "y", 1) == 1, "read");
+        CHECK(read(end, &(char){0}, 1) == 1 && write(end, "y", 1) == 1);
     }
 }

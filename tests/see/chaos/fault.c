@@ -7,13 +7,13 @@ int main(void)
     socklen_t length;
     int listening = listener(AF_UNIX, &address, &length);
     int epfd = epoll_create1(EPOLL_CLOEXEC);
-    must(fcntl(listening, F_SETFL, O_NONBLOCK) == 0, "fcntl");
+    CHECK(fcntl(listening, F_SETFL, O_NONBLOCK) == 0);
     struct epoll_event event = {.events = EPOLLIN};
     while (epoll_ctl(epfd, EPOLL_CTL_ADD, listening, &event) < 0)
-        must(errno == ENOMEM || errno == ENOSPC, "epoll_ctl");
+        CHECK(errno == ENOMEM || errno == ENOSPC);
     for (int i = 0; i < ROUNDS; i++) {
         int client = socket(AF_UNIX, SOCK_STREAM, 0);
-        must(connect(client, (struct sockaddr *)&address, length) == 0, "connect");
+        CHECK(connect(client, (struct sockaddr *)&address, length) == 0);
         int end;
         do {
             while (await(epfd, &event, 1, -1) != 1)

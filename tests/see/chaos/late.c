@@ -9,7 +9,7 @@ static void run(const int theirs[])
 {
     char question;
     while (receive(theirs[0], &question, 1)) {
-        pause_ms(3);
+        rest(3);
         if (write(theirs[0], "x", 1) != 1)
             return;
     }
@@ -20,15 +20,15 @@ int main(void)
     int end;
     peer(AF_UNIX, 1, &end, run);
     int epfd = epoll_create1(EPOLL_CLOEXEC);
-    add(epfd, end, EPOLLIN);
+    watch(epfd, end, EPOLLIN);
     for (int i = 0; i < WAITS; i++) {
         struct epoll_event event;
-        must(write(end, "y", 1) == 1, "write");
+        CHECK(write(end, "y", 1) == 1);
         // The message comes after 3 ms.
         if (await(epfd, &event, 1, 1) == 1 && faulty)
             fail("a wait for 1 ms lasted for 3");
         while (await(epfd, &event, 1, -1) != 1)
             ;
-        must(read(end, &(char){0}, 1) == 1, "read");
+        CHECK(read(end, &(char){0}, 1) == 1);
     }
 }

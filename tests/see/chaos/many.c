@@ -9,7 +9,7 @@ static void run(const int theirs[])
         // The second connection speaks a little after the first.
         if (write(theirs[0], "x", 1) != 1)
             return;
-        pause_ms(4);
+        rest(4);
         if (write(theirs[1], "x", 1) != 1 || !receive(theirs[0], &answer, 1))
             return;
     }
@@ -20,8 +20,8 @@ int main(void)
     int ends[2];
     peer(AF_UNIX, 2, ends, run);
     int epfd = epoll_create1(EPOLL_CLOEXEC);
-    add(epfd, ends[0], EPOLLIN | EPOLLET);
-    add(epfd, ends[1], EPOLLIN | EPOLLET);
+    watch(epfd, ends[0], EPOLLIN | EPOLLET);
+    watch(epfd, ends[1], EPOLLIN | EPOLLET);
     for (int i = 0; i < 12; i++) {
         struct epoll_event events[8];
         bool is_closed = false;
@@ -34,7 +34,7 @@ int main(void)
                         fail("an event of a connection that the same batch had closed");
                     continue;
                 }
-                must(read(events[j].data.fd, &(char){0}, 1) == 1, "read");
+                CHECK(read(events[j].data.fd, &(char){0}, 1) == 1);
                 // "Closes" the second connection, for the rest of this batch.
                 is_closed = events[j].data.fd == ends[0];
             }
@@ -42,6 +42,6 @@ int main(void)
         }
         // What the correct program has left is still there.
         (void)!recv(ends[1], &(char){0}, 1, 0);
-        must(write(ends[0], "y", 1) == 1, "write");
+        CHECK(write(ends[0], "y", 1) == 1);
     }
 }

@@ -9,8 +9,8 @@ static void run(const int theirs[])
 {
     char answer;
     for (int i = 0; i < 60 && receive(theirs[0], &answer, 1); i++) {
-        pause_ms(4);
-        must(write(theirs[0], "x", 1) == 1, "write");
+        rest(4);
+        CHECK(write(theirs[0], "x", 1) == 1);
     }
 }
 
@@ -40,10 +40,10 @@ int main(void)
     peer(AF_UNIX, 1, &end, run);
     epfd = epoll_create1(EPOLL_CLOEXEC);
     pthread_t thread;
-    must(pthread_create(&thread, NULL, helper, NULL) == 0, "pthread_create");
-    pause_ms(20);
-    add(epfd, end, EPOLLIN | EPOLLET);
-    must(write(end, "y", 1) == 1, "write");
+    CHECK(pthread_create(&thread, NULL, helper, NULL) == 0);
+    rest(20);
+    watch(epfd, end, EPOLLIN | EPOLLET);
+    CHECK(write(end, "y", 1) == 1);
     // Until the peer has had all its answers.
     for (;;) {
         struct epoll_event event;

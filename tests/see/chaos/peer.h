@@ -4,24 +4,12 @@
 #ifndef PEER_H
 #define PEER_H
 
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
-#include <errno.h>
-#include <fcntl.h>
+#include "../see.h"
 #include <netinet/in.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/epoll.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/un.h>
-#include <time.h>
-#include <unistd.h>
 
 #ifdef FAULTY
 enum { faulty = true };
@@ -31,26 +19,11 @@ enum { faulty = false };
 
 enum { ROUNDS = 200 };
 
-static inline void must(bool holds, const char *what)
-{
-    if (!holds) {
-        perror(what);
-        exit(2);
-    }
-}
-
 // The fault shows.
 static inline void fail(const char *what)
 {
     fprintf(stderr, "fault: %s\n", what);
     exit(1);
-}
-
-static inline void pause_ms(double ms)
-{
-    struct timespec time = {0, (long)(ms * 1e6)};
-    while (nanosleep(&time, &time) < 0 && errno == EINTR)
-        ;
 }
 
 static inline int listener(int domain, struct sockaddr_storage *address, socklen_t *length)
@@ -62,9 +35,9 @@ static inline int listener(int domain, struct sockaddr_storage *address, socklen
     socklen_t bound = domain == AF_UNIX ? sizeof(sa_family_t) : sizeof(struct sockaddr_in);
     if (domain == AF_INET)
         ((struct sockaddr_in *)address)->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    must(fd >= 0 && bind(fd, (struct sockaddr *)address, bound) == 0 && listen(fd, 64) == 0, "listen");
+    CHECK(fd >= 0 && bind(fd, (struct sockaddr *)address, bound) == 0 && listen(fd, 64) == 0);
     *length = sizeof *address;
-    must(getsockname(fd, (struct sockaddr *)address, length) == 0, "getsockname");
+    CHECK(getsockname(fd, (struct sockaddr *)address, length) == 0);
     return fd;
 }
 
@@ -76,7 +49,7 @@ static inline void peer(int domain, int n, int ends[], void (*run)(const int the
     int listening = listener(domain, &address, &length);
     pid_t parent = getpid();
     pid_t child = fork();
-    must(child >= 0, "fork");
+    CHECK(child >= 0);
     if (child == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (getppid() != parent)
@@ -86,22 +59,16 @@ static inline void peer(int domain, int n, int ends[], void (*run)(const int the
         int theirs[16];
         for (int i = 0; i < n; i++) {
             theirs[i] = socket(domain, SOCK_STREAM, 0);
-            must(connect(theirs[i], (struct sockaddr *)&address, length) == 0, "connect");
+            CHECK(connect(theirs[i], (struct sockaddr *)&address, length) == 0);
         }
         run(theirs);
         _exit(0);
     }
     for (int i = 0; i < n; i++) {
         ends[i] = accept4(listening, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        must(ends[i] >= 0, "accept");
+        CHECK(ends[i] >= 0);
     }
     close(listening);
-}
-
-static inline void add(int epfd, int fd, uint32_t events)
-{
-    struct epoll_event event = {.events = events, .data.fd = fd};
-    must(epoll_ctl(epfd, EPOLL_CTL_ADD, fd, &event) == 0, "epoll_ctl");
 }
 
 // epoll_wait that goes on after a signal.
@@ -111,7 +78,7 @@ static inline int await(int epfd, struct epoll_event *events, int max, int timeo
     do
         n = epoll_wait(epfd, events, max, timeout);
     while (n < 0 && errno == EINTR);
-    must(n >= 0, "epoll_wait");
+    CHECK(n >= 0);
     return n;
 }
 

@@ -7,7 +7,7 @@ static void run(const int theirs[])
     for (int i = 0; i < ROUNDS; i++) {
         for (ssize_t sent = 0; sent < 8;) {
             ssize_t n = send(theirs[0], &"12345678"[sent], 8 - (size_t)sent, 0);
-            must(n > 0, "send");
+            CHECK(n > 0);
             sent += n;
         }
         if (!receive(theirs[0], &answer, 1))
@@ -20,7 +20,7 @@ int main(void)
     int end;
     peer(AF_UNIX, 1, &end, run);
     int epfd = epoll_create1(EPOLL_CLOEXEC);
-    add(epfd, end, EPOLLIN);
+    watch(epfd, end, EPOLLIN);
     for (int i = 0; i < ROUNDS; i++) {
         for (size_t got = 0; got < 8;) {
             struct epoll_event event;
@@ -30,9 +30,9 @@ int main(void)
             ssize_t n = read(end, message, sizeof message - got);
             if (faulty && n < 8)
                 fail("a part of a message");
-            must(n > 0, "read");
+            CHECK(n > 0);
             got += (size_t)n;
         }
-        must(write(end, "y", 1) == 1, "write");
+        CHECK(write(end, "y", 1) == 1);
     }
 }

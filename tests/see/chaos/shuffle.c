@@ -5,7 +5,7 @@ static void run(const int theirs[])
 {
     char answer;
     for (int i = 0; i < ROUNDS; i++) {
-        must(write(theirs[0], "x", 1) == 1 && write(theirs[1], "x", 1) == 1, "write");
+        CHECK(write(theirs[0], "x", 1) == 1 && write(theirs[1], "x", 1) == 1);
         if (!receive(theirs[0], &answer, 1))
             return;
     }
@@ -16,10 +16,10 @@ int main(void)
     int ends[2];
     peer(AF_UNIX, 2, ends, run);
     int epfd = epoll_create1(EPOLL_CLOEXEC);
-    add(epfd, ends[0], EPOLLIN | EPOLLET);
-    add(epfd, ends[1], EPOLLIN | EPOLLET);
+    watch(epfd, ends[0], EPOLLIN | EPOLLET);
+    watch(epfd, ends[1], EPOLLIN | EPOLLET);
     for (int i = 0; i < ROUNDS; i++) {
-        pause_ms(2);
+        rest(2);
         struct epoll_event events[8];
         for (int got = 0; got < 2;) {
             int n = await(epfd, events, 8, -1);
@@ -28,6 +28,6 @@ int main(void)
             for (int j = 0; j < n; j++)
                 got += read(events[j].data.fd, &(char){0}, 1) == 1;
         }
-        must(write(ends[0], "y", 1) == 1, "write");
+        CHECK(write(ends[0], "y", 1) == 1);
     }
 }

@@ -17,7 +17,7 @@ int main(void)
     int end;
     peer(AF_UNIX, 1, &end, run);
     int epfd = epoll_create1(EPOLL_CLOEXEC);
-    add(epfd, end, EPOLLIN | EPOLLOUT | EPOLLET);
+    watch(epfd, end, EPOLLIN | EPOLLOUT | EPOLLET);
     for (int i = 0; i < 20; i++) {
         struct epoll_event event;
         while (read(end, &(char){0}, 1) != 1)
