@@ -103,7 +103,7 @@ pub fn setting(fd: c_int, level: c_int, name: c_int, call: impl FnOnce() -> c_in
     transfer(Call::Setsockopt, [fd, NO_FD], || 0, name, || sockets::setting(fd, level, name, call))
 }
 
-pub fn controlling(fd: c_int, request: u64, argument: usize, call: impl FnOnce() -> c_int) -> c_int {
+pub fn controlling(fd: c_int, request: libc::Ioctl, argument: usize, call: impl FnOnce() -> c_int) -> c_int {
     let kind = Call::Ioctl;
     transfer(kind, [fd, NO_FD], || 0, request as c_int, || terminals::controlling(fd, request, argument, call))
 }

@@ -29,11 +29,12 @@ enum Control {
 
 /// The requests that set modes. The two requests that follow each in number also wait for the
 /// output; the second also discards the input.
-const SETS: [u64; 3] = [libc::TCSETS, libc::TCSETA, 0x402c_542b];
+const SETS: [libc::Ioctl; 3] = [libc::TCSETS, libc::TCSETA, 0x402c_542b];
 
 impl Control {
-    fn of(request: u64, argument: usize) -> Option<Control> {
-        let request = request & 0xffff_ffff;
+    fn of(request: libc::Ioctl, argument: usize) -> Option<Control> {
+        // The kernel takes 32 bits.
+        let request = request as u32 as libc::Ioctl;
         let flushes = [libc::TCIFLUSH, libc::TCIOFLUSH].contains(&(argument as c_int));
         match (request, argument as c_int) {
             (libc::TCFLSH, _) if flushes => Some(Control::Flushes),
@@ -41,7 +42,8 @@ impl Control {
             (libc::TCXONC, libc::TCIOFF | libc::TCION) => Some(Control::Sends),
             (libc::TIOCSETD, _) => Some(Control::Wakes),
             _ => {
-                let behind = SETS.iter().filter_map(|&sets| request.checked_sub(sets)).find(|&behind| behind <= 2);
+                let behind =
+                    SETS.iter().filter_map(|&sets| request.checked_sub(sets)).find(|behind| (0..=2).contains(behind));
                 behind.map(|behind| Control::Sets(behind == 2))
             }
         }
@@ -52,7 +54,7 @@ impl Control {
 type End = (c_int, bool);
 
 fn end_of(fd: c_int) -> Option<End> {
-    const TIOCGDEV: u64 = 0x8004_5432;
+    const TIOCGDEV: libc::Ioctl = 0x8004_5432_u32 as libc::Ioctl;
     let device = sys::ioctl_int(fd, TIOCGDEV).ok()?;
     Some((device, sys::ioctl_int(fd, libc::TIOCGPTN).is_ok()))
 }
@@ -94,7 +96,7 @@ impl Flushing {
 
 /// Makes an ioctl(2) call on a descriptor that may be a terminal.
 #[inline]
-pub fn controlling(fd: c_int, request: u64, argument: usize, call: impl FnOnce() -> c_int) -> c_int {
+pub fn controlling(fd: c_int, request: libc::Ioctl, argument: usize, call: impl FnOnce() -> c_int) -> c_int {
     match Control::of(request, argument) {
         Some(control) if File::any_edges() && lookup::follows_calls() => concerned_control(fd, control, call),
         _ => call(),

@@ -103,17 +103,18 @@ struct Params {
     pad: u8,
 }
 
-const FIGETBSZ: u64 = 2;
-const EPIOCSPARAMS: u64 = 0x4008_8a01;
-const EPIOCGPARAMS: u64 = 0x8008_8a02;
+const FIGETBSZ: libc::Ioctl = 2;
+const EPIOCSPARAMS: libc::Ioctl = 0x4008_8a01;
+const EPIOCGPARAMS: libc::Ioctl = 0x8008_8a02_u32 as libc::Ioctl;
 
 /// ioctl on an instance: its result, or `None` if the call is to be made on the pipe.
 ///
 /// # Safety
 /// The argument must be what the request demands.
-pub unsafe fn ioctl(ep: &Eventpoll, request: u64, argument: usize) -> Option<Result<c_int, Errno>> {
+pub unsafe fn ioctl(ep: &Eventpoll, request: libc::Ioctl, argument: usize) -> Option<Result<c_int, Errno>> {
     let argument = argument as *mut Params;
-    match request & 0xffff_ffff {
+    // The kernel takes 32 bits.
+    match request as u32 as libc::Ioctl {
         libc::FIONBIO => {
             // SAFETY: the caller vouches for the argument.
             let nonblocking = unsafe { uaccess::read(argument as *const c_int) };

@@ -10,7 +10,6 @@ use std::ffi::CStr;
 use std::sync::atomic::AtomicPtr;
 use std::sync::atomic::Ordering::Relaxed;
 
-use libc::c_ulong;
 use libc::{FILE, SIGCHLD, c_char, c_int, c_uint, c_void, clockid_t, fd_set, iovec, itimerspec, loff_t, mmsghdr};
 use libc::{
     msghdr, nfds_t, off_t, pid_t, pollfd, sigset_t, size_t, sockaddr, socklen_t, ssize_t, termios, timespec, timeval,
@@ -136,10 +135,17 @@ fn look_up(name: &str) -> Option<*mut c_void> {
     (!found.is_null()).then_some(found)
 }
 
+/// The flags of sendmmsg and recvmmsg.
+#[cfg(not(target_env = "musl"))]
+pub type MessageFlags = c_int;
+/// The flags of sendmmsg and recvmmsg.
+#[cfg(target_env = "musl")]
+pub type MessageFlags = c_uint;
+
 next! {
     fn _Fork() -> pid_t = SYS_clone [SIGCHLD, 0, 0, 0, 0, 0];
     fn clock_gettime(clock: clockid_t, time: *mut timespec) -> c_int = SYS_clock_gettime [clock, time, 0, 0, 0, 0];
-    fn ioctl(fd: c_int, request: c_ulong, argument: usize) -> c_int = SYS_ioctl [fd, request, argument, 0, 0, 0];
+    fn ioctl(fd: c_int, request: libc::Ioctl, argument: usize) -> c_int = SYS_ioctl [fd, request, argument, 0, 0, 0];
     fn lseek(fd: c_int, offset: off_t, whence: c_int) -> off_t = SYS_lseek [fd, offset, whence, 0, 0, 0];
     fn unshare(flags: c_int) -> c_int = SYS_unshare [flags, 0, 0, 0, 0, 0];
     fn close(fd: c_int) -> c_int = SYS_close [fd, 0, 0, 0, 0, 0];
@@ -158,7 +164,7 @@ next! {
     fn recvfrom(fd: c_int, buffer: *mut c_void, n: size_t, flags: c_int, from: *mut sockaddr, length: *mut socklen_t) -> ssize_t
         = SYS_recvfrom [fd, buffer, n, flags, from, length];
     fn recvmsg(fd: c_int, message: *mut msghdr, flags: c_int) -> ssize_t = SYS_recvmsg [fd, message, flags, 0, 0, 0];
-    fn recvmmsg(fd: c_int, messages: *mut mmsghdr, n: c_uint, flags: c_int, limit: *mut timespec) -> c_int
+    fn recvmmsg(fd: c_int, messages: *mut mmsghdr, n: c_uint, flags: MessageFlags, limit: *mut timespec) -> c_int
         = SYS_recvmmsg [fd, messages, n, flags, limit, 0];
     fn accept(fd: c_int, from: *mut sockaddr, length: *mut socklen_t) -> c_int = SYS_accept [fd, from, length, 0, 0, 0];
     fn accept4(fd: c_int, from: *mut sockaddr, length: *mut socklen_t, flags: c_int) -> c_int
@@ -174,7 +180,7 @@ next! {
     fn mq_timedsend(fd: c_int, message: *const c_char, n: size_t, priority: c_uint, limit: *const timespec) -> c_int
         = SYS_mq_timedsend [fd, message, n, priority, limit, 0];
     fn sendmsg(fd: c_int, message: *const msghdr, flags: c_int) -> ssize_t = SYS_sendmsg [fd, message, flags, 0, 0, 0];
-    fn sendmmsg(fd: c_int, messages: *mut mmsghdr, n: c_uint, flags: c_int) -> c_int
+    fn sendmmsg(fd: c_int, messages: *mut mmsghdr, n: c_uint, flags: MessageFlags) -> c_int
         = SYS_sendmmsg [fd, messages, n, flags, 0, 0];
     fn sendfile64(out: c_int, input: c_int, at: *mut off_t, n: size_t) -> ssize_t = SYS_sendfile [out, input, at, n, 0, 0];
     fn splice(input: c_int, in_at: *mut loff_t, out: c_int, out_at: *mut loff_t, n: size_t, flags: c_uint) -> ssize_t

@@ -1,6 +1,6 @@
 //! Calls that control or position a descriptor, and their results for an epoll descriptor.
 
-use libc::{c_int, c_ulong, off_t, sigset_t, termios};
+use libc::{c_int, off_t, sigset_t, termios};
 
 use super::{export, libc_answer};
 use crate::hooks;
@@ -12,7 +12,12 @@ use crate::sys;
 ///
 /// # Safety
 /// The argument must be valid for the request.
-pub(super) unsafe fn any_ioctl(fd: c_int, request: u64, argument: usize, call: impl FnOnce() -> c_int) -> c_int {
+pub(super) unsafe fn any_ioctl(
+    fd: c_int,
+    request: libc::Ioctl,
+    argument: usize,
+    call: impl FnOnce() -> c_int,
+) -> c_int {
     if let Some(ep) = epoll_file::instance(fd) {
         // SAFETY: the caller answers for the argument.
         if let Some(answer) = unsafe { epoll_file::ioctl(ep, request, argument) } {
@@ -36,7 +41,7 @@ pub(super) fn any_seek(fd: c_int, whence: c_int, call: impl FnOnce() -> off_t) -
 export! {
     /// ioctl(2). It is variadic in C; on the supported architectures the optional argument is
     /// passed where this third parameter is.
-    fn ioctl(fd: c_int, request: c_ulong, argument: usize) -> c_int {
+    fn ioctl(fd: c_int, request: libc::Ioctl, argument: usize) -> c_int {
         // SAFETY: as for libc's ioctl.
         unsafe { any_ioctl(fd, request, argument, || real::ioctl(fd, request, argument)) }
     }
@@ -69,8 +74,11 @@ export! {
     fn tcsetattr(fd: c_int, when: c_int, modes: *const termios) -> c_int as libc::tcsetattr {
         // SAFETY: as for libc's tcsetattr.
         let call = || unsafe { real::tcsetattr(fd, when, modes) };
-        let request = libc::TCSETS + u64::from(when.unsigned_abs());
-        if (libc::TCSANOW..=libc::TCSAFLUSH).contains(&when) { hooks::controlling(fd, request, 0, call) } else { call() }
+        if (libc::TCSANOW..=libc::TCSAFLUSH).contains(&when) {
+            hooks::controlling(fd, libc::TCSETS + when as libc::Ioctl, 0, call)
+        } else {
+            call()
+        }
     }
 
     /// signalfd(2), which may change the mask of an existing signalfd.

@@ -91,7 +91,7 @@ door! {
             descriptors::control_descriptor(fd, command, argument, || call.make_int());
         SYS_pipe2(_ends: usize, flags: c_int) [pipe2] =>
             { hooks::keeping_packets(flags); call.make() };
-        SYS_ioctl(fd: c_int, request: u64, argument: usize) [ioctl, tcflush, tcflow, tcsetattr] =>
+        SYS_ioctl(fd: c_int, request: libc::Ioctl, argument: usize) [ioctl, tcflush, tcflow, tcsetattr] =>
             controls::any_ioctl(fd, request, argument, || call.make_int());
         SYS_lseek(fd: c_int, _offset: off_t, whence: c_int) [lseek, lseek64] =>
             controls::any_seek(fd, whence, || call.make() as off_t);

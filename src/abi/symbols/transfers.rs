@@ -14,7 +14,7 @@ use super::raw_call::RawCall;
 use crate::edge::Facts;
 use crate::hooks;
 use crate::instance::epoll_file;
-use crate::real;
+use crate::real::{self, MessageFlags};
 use crate::see::{Observer, Watch};
 use crate::sys;
 
@@ -31,9 +31,10 @@ pub(super) unsafe fn total(iov: *const iovec, n: usize) -> usize {
 }
 
 /// The room in a message, or its size. Only read after a call that took the same message.
+#[allow(clippy::unnecessary_cast)] // musl counts the parts by an int.
 pub(super) unsafe fn message_total(message: *const msghdr) -> usize {
     // SAFETY: the caller answers for the message.
-    unsafe { message.as_ref().map_or(0, |message| total(message.msg_iov, message.msg_iovlen)) }
+    unsafe { message.as_ref().map_or(0, |message| total(message.msg_iov, message.msg_iovlen as usize)) }
 }
 
 /// The bytes of the first `n` messages, and the number of empty ones among them.
@@ -311,9 +312,9 @@ export! {
     }
 
     /// recvmmsg(2).
-    fn recvmmsg(fd: c_int, messages: *mut mmsghdr, n: c_uint, flags: c_int, limit: *mut timespec) -> c_int as libc::recvmmsg {
+    fn recvmmsg(fd: c_int, messages: *mut mmsghdr, n: c_uint, flags: MessageFlags, limit: *mut timespec) -> c_int as libc::recvmmsg {
         // SAFETY: as for libc's recvmmsg.
-        unsafe { receive_messages(fd, messages, n, flags, || real::recvmmsg(fd, messages, n, flags, limit) as isize) }
+        unsafe { receive_messages(fd, messages, n, flags as c_int, || real::recvmmsg(fd, messages, n, flags, limit) as isize) }
     }
 
     /// write(2).
@@ -410,9 +411,9 @@ export! {
     }
 
     /// sendmmsg(2).
-    fn sendmmsg(fd: c_int, messages: *mut mmsghdr, n: c_uint, flags: c_int) -> c_int as libc::sendmmsg {
+    fn sendmmsg(fd: c_int, messages: *mut mmsghdr, n: c_uint, flags: MessageFlags) -> c_int as libc::sendmmsg {
         // SAFETY: as for libc's sendmmsg.
-        unsafe { send_messages(fd, messages, n, flags, || real::sendmmsg(fd, messages, n, flags)) }
+        unsafe { send_messages(fd, messages, n, flags as c_int, || real::sendmmsg(fd, messages, n, flags)) }
     }
 
     /// sendfile(2). A short result counts as a lack of space; the end of the input file looks the

@@ -167,7 +167,7 @@ fn of_proc(fd: c_int) -> Kind {
 
 /// Whether the file answers PERF_EVENT_IOC_ID, as only perf events do.
 fn is_perf_event(fd: c_int) -> bool {
-    const ID: u64 = 0x8008_2407;
+    const ID: libc::Ioctl = 0x8008_2407_u32 as libc::Ioctl;
     sys::ioctl_word(fd, ID).is_ok()
 }
 

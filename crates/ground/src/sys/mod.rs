@@ -237,7 +237,7 @@ pub fn descriptor_info<'a>(fd: c_int, name: &[u8], buffer: &'a mut [u8]) -> Opti
 }
 
 /// An ioctl(2) that returns one int, such as FIONREAD.
-pub fn ioctl_int(fd: c_int, request: u64) -> Result<c_int, Errno> {
+pub fn ioctl_int(fd: c_int, request: libc::Ioctl) -> Result<c_int, Errno> {
     let mut value: c_int = 0;
     // SAFETY: `value` is the int these requests write.
     unsafe { syscall!(Sysno::ioctl, fd, request, &raw mut value) }.map_err(errno)?;
@@ -245,7 +245,7 @@ pub fn ioctl_int(fd: c_int, request: u64) -> Result<c_int, Errno> {
 }
 
 /// An ioctl(2) that returns 64 bits.
-pub fn ioctl_word(fd: c_int, request: u64) -> Result<u64, Errno> {
+pub fn ioctl_word(fd: c_int, request: libc::Ioctl) -> Result<u64, Errno> {
     let mut value: u64 = 0;
     // SAFETY: `value` is the word these requests write.
     unsafe { syscall!(Sysno::ioctl, fd, request, &raw mut value) }.map_err(errno)?;
