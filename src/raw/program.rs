@@ -1,5 +1,7 @@
 //! The main program as it is in memory, found through its program headers.
 
+use std::ops::Range;
+
 use epolyfill_sites::go;
 use libc::{AT_PHDR, AT_PHNUM, Elf64_Phdr, PF_X, PT_DYNAMIC, PT_LOAD, PT_NOTE, PT_PHDR};
 
@@ -69,6 +71,13 @@ impl Program {
         let (strings, size) = (strings?, size?);
         // SAFETY: glibc has replaced the offset by the address.
         Some(unsafe { std::slice::from_raw_parts(strings as *const u8, size) })
+    }
+
+    /// Where its code is.
+    pub fn text(&self) -> Option<Range<usize>> {
+        let start = self.code().map(|code| code.as_ptr_range().start.addr()).min()?;
+        let end = self.code().map(|code| code.as_ptr_range().end.addr()).max()?;
+        Some(start..end)
     }
 
     /// Its code.

@@ -6,6 +6,7 @@ use std::fmt::{self, Display, Formatter};
 use std::ops::Range;
 use std::sync::atomic::Ordering::Relaxed;
 
+use arrayvec::ArrayVec;
 use epolyfill_sites::{self as sites, Site, numbers};
 use nix::errno::Errno;
 use syscalls::{Sysno, syscall};
@@ -18,6 +19,8 @@ use super::{stack, thunk};
 pub enum Refused {
     /// There is no free address near enough.
     NoRoom,
+    /// There are more sites than Go's runtime has.
+    TooMany,
     /// The kernel refuses to make the code writable.
     Protected(Errno),
 }
@@ -26,6 +29,7 @@ impl Display for Refused {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Refused::NoRoom => out.write_str("there is no free memory within 2 GiB of its code"),
+            Refused::TooMany => write!(out, "it has more than {MOST_SITES} instructions of that kind"),
             Refused::Protected(errno) => write!(out, "the kernel refuses to make its code writable ({errno:?})"),
         }
     }
@@ -41,6 +45,8 @@ const STUB_BYTES: usize = 192;
 /// The table of the wanted numbers: a byte for each value of the low half of eax.
 const TABLE_BYTES: usize = 1 << 16;
 const PAGE: usize = 4096;
+/// The most sites of a program. Go's runtime has ten, or four.
+const MOST_SITES: usize = 64;
 
 unsafe extern "C" {
     static epolyfill_raw_stub: u8;
@@ -60,26 +66,28 @@ unsafe extern "C" {
 /// # Safety
 /// Nothing of the program may have run yet.
 pub unsafe fn rewrite(program: &Program) -> Result<(), Refused> {
-    let count: usize = program.code().map(|code| sites::find(code).count()).sum();
-    let Some(lowest) = program.code().map(|code| code.as_ptr().addr()).min().filter(|_| count > 0) else {
+    let mut found = ArrayVec::<(&[u8], Site), MOST_SITES>::new();
+    for code in program.code() {
+        for site in sites::find(code) {
+            found.try_push((code, site)).map_err(|_| Refused::TooMany)?;
+        }
+    }
+    let Some(text) = program.text().filter(|_| !found.is_empty()) else {
         return Ok(());
     };
-    let highest = program.code().map(|code| code.as_ptr_range().end.addr()).max().unwrap_or(lowest);
     choose_save();
-    let stubs = (STUB_BYTES * (count + 1)).next_multiple_of(PAGE);
-    let area = map_near(lowest..highest, stubs + TABLE_BYTES).ok_or(Refused::NoRoom)?;
+    let stubs = (STUB_BYTES * (found.len() + 1)).next_multiple_of(PAGE);
+    let area = map_near(text, stubs + TABLE_BYTES).ok_or(Refused::NoRoom)?;
     let mut writer = Writer { at: area, table: area + stubs };
     // SAFETY: the area is this function's, and large enough for the table and the stubs. The code
     // is made writable around the change.
     unsafe {
         writer.fill_table();
         writer.write_leave();
-        for code in program.code() {
-            let pages = pages(code);
+        for (code, site) in found {
+            let pages = pages(&code[site.start..site.end]);
             protect(&pages, libc::PROT_READ | libc::PROT_WRITE).map_err(Refused::Protected)?;
-            for site in sites::find(code) {
-                writer.divert(code, site);
-            }
+            writer.divert(code, site);
             protect(&pages, libc::PROT_READ | libc::PROT_EXEC).map_err(Refused::Protected)?;
         }
         protect(&(area..area + stubs), libc::PROT_READ | libc::PROT_EXEC).map_err(Refused::Protected)?;
