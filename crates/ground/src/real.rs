@@ -119,7 +119,16 @@ fn kernel_mask(_mask: *const sigset_t) -> usize {
 }
 
 /// Ends a fortified program whose buffer is smaller than the number of bytes that it requests, as
+/// libc does. musl has no such programs.
+#[cfg(target_env = "musl")]
+pub fn chk_fail() -> ! {
+    // SAFETY: no arguments.
+    unsafe { libc::abort() }
+}
+
+/// Ends a fortified program whose buffer is smaller than the number of bytes that it requests, as
 /// libc does.
+#[cfg(not(target_env = "musl"))]
 pub fn chk_fail() -> ! {
     unsafe extern "C" {
         fn __chk_fail() -> !;
