@@ -5,17 +5,17 @@
 #   preload   under the launcher, the kernel's epoll within reach
 #   chaos     over the kernel's epoll, under --chaos with the seed in EPOLYFILL_TEST_SEED
 #   kernel    without the launcher (a test that fails here is itself wrong)
-# EPOLYFILL_WAY chooses the way, EPOLYFILL names the launcher.
+# EPOLYFILL_TEST_WAY chooses the way, EPOLYFILL names the launcher.
 
 set -Eeuo pipefail
 
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 NAME=$(basename "$0" .sh)
-WAY=${EPOLYFILL_WAY:-refused}
+WAY=${EPOLYFILL_TEST_WAY:-refused}
 EPOLYFILL=${EPOLYFILL:-$HERE/../../target/release/epolyfill}
 PYTHON=${EPOLYFILL_PYTHON:-/usr/bin/python3.11}
 # These are not settings of the library, which would report them in the programs' logs.
-export -n EPOLYFILL_WAY EPOLYFILL_PYTHON
+export -n EPOLYFILL_TEST_WAY EPOLYFILL_PYTHON
 
 # Debian has nginx in sbin, which is not in every PATH.
 PATH=$PATH:/usr/sbin:/sbin
@@ -292,5 +292,5 @@ trap 'exit 143' TERM
 hard=$(ulimit -Hn)
 if [ "$hard" = unlimited ] || ((hard > 8192)); then ulimit -Sn 8192; else ulimit -Sn "$hard"; fi
 
-[ "$WAY" = kernel ] || [ -x "$EPOLYFILL" ] || fail "no launcher at $EPOLYFILL (set EPOLYFILL, or EPOLYFILL_WAY=kernel)"
+[ "$WAY" = kernel ] || [ -x "$EPOLYFILL" ] || fail "no launcher at $EPOLYFILL (set EPOLYFILL, or EPOLYFILL_TEST_WAY=kernel)"
 need "$PYTHON" pgrep setsid timeout

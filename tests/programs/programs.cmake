@@ -26,7 +26,7 @@ foreach(program redis:400:35 nginx:400:60 python:900:115 tokio:600:15 idle:200:1
   if(name MATCHES "^(redis|nginx|rust-suites|java|haproxy|postgresql|lighttpd|apache|varnish|mariadb|http)$")
     list(APPEND properties PROCESSORS 2)
   endif()
-  set(environment "EPOLYFILL=${EPOLYFILL_LAUNCHER};EPOLYFILL_WAY=${program_way}")
+  set(environment "EPOLYFILL=${EPOLYFILL_LAUNCHER};EPOLYFILL_TEST_WAY=${program_way}")
   add_test(NAME program.${name} COMMAND ${CMAKE_CURRENT_LIST_DIR}/${name}.sh)
   set_tests_properties(program.${name} PROPERTIES ${properties} LABELS program ENVIRONMENT "${environment}")
   # Those that take less than a minute run once more with a ring wherever possible.
@@ -41,7 +41,7 @@ foreach(program redis:400:35 nginx:400:60 python:900:115 tokio:600:15 idle:200:1
     add_test(NAME program-chaos.${name} COMMAND ${CMAKE_CURRENT_LIST_DIR}/${name}.sh)
     set_tests_properties(program-chaos.${name} PROPERTIES
       ${properties} LABELS program-chaos
-      ENVIRONMENT "EPOLYFILL=${EPOLYFILL_LAUNCHER};EPOLYFILL_WAY=chaos;EPOLYFILL_TEST_SEED=6;EPOLYFILL_LIBRARY=${EPOLYFILL_SEE_LIBRARY}")
+      ENVIRONMENT "EPOLYFILL=${EPOLYFILL_LAUNCHER};EPOLYFILL_TEST_WAY=chaos;EPOLYFILL_TEST_SEED=6;EPOLYFILL_LIBRARY=${EPOLYFILL_SEE_LIBRARY}")
   endif()
 endforeach()
 
