@@ -7,6 +7,7 @@ use nix::errno::Errno;
 use crate::graph::file::File;
 use crate::graph::inherited;
 use crate::graph::lookup::{enter_first, is_internal, known};
+use crate::graph::own_table;
 use crate::instance::close;
 use crate::lock;
 use crate::sys;
@@ -47,6 +48,10 @@ fn note_twins(file: &'static File, fd: c_int) -> Result<(), Errno> {
 /// the same socket or pipe as when it was registered.
 pub fn verify(fd: c_int, stat: &stat) -> bool {
     let Some(file) = known(fd) else { return false };
+    if own_table::is_borrowed() {
+        // A vfork child may have put another file under the number, but not in the parent.
+        return false;
+    }
     let identity = (stat.st_dev, stat.st_ino);
     let graph = file.graph();
     if !file.is_marked() {
@@ -70,8 +75,12 @@ pub fn is_instance(fd: c_int) -> bool {
     if lock::interrupted() {
         return true;
     }
-    if let Ok(stat) = sys::fstat(fd) {
-        verify(fd, &stat);
+    let stat = sys::fstat(fd);
+    if let Ok(stat) = &stat {
+        verify(fd, stat);
     }
-    known(fd).is_some_and(|file| file.eventpoll().is_some())
+    known(fd).is_some_and(|file| {
+        let is_other = |stat: &stat| file.is_marked() && !file.is_marked_as((stat.st_dev, stat.st_ino));
+        file.eventpoll().is_some() && !stat.as_ref().is_ok_and(is_other)
+    })
 }

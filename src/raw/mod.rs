@@ -1,7 +1,7 @@
 //! Programs that make their own system calls: their calls reach the library, too.
 //!
-//! A Go program waits by system call instructions of its runtime, which no symbol of the library
-//! can take the place of. At start-up, before any code of the program has run, each of those
+//! A Go program waits by system call instructions of its runtime, which symbol interposition cannot
+//! reach. At start-up, before any code of the program has run, each of those
 //! instructions that the library has to see is replaced by a jump (`rewrite`). The jump leads to a
 //! stub, and from there to the thunk (`thunk`), which saves what a system call preserves, changes
 //! to a stack of the thread's own (`stack`), because a goroutine's is too small, and makes the call
@@ -21,7 +21,9 @@ use std::fmt::Write;
 use crate::life::process;
 use crate::log::Line;
 use crate::options;
+use crate::sys;
 use program::Program;
+use rewrite::Refused;
 
 #[ctor::ctor(unsafe)]
 fn at_load() {
@@ -33,13 +35,18 @@ fn at_load() {
 
 /// Makes the program's own system calls reach the library, if it makes any.
 fn serve() {
-    // SAFETY: the constructors run in one thread, before the program.
+    // SAFETY: nothing unmaps the main program, whether or not it runs.
     let Some(program) = (unsafe { Program::own() }) else { return };
     if !program.is_go() {
         return;
     }
-    // SAFETY: as above.
-    let done = unsafe { rewrite::rewrite(&program) };
+    let done = if sys::has_company() == Some(true) {
+        Err(Refused::Runs)
+    } else {
+        // SAFETY: the constructors of what the program is linked with, and of what is preloaded,
+        // run in one thread, before the program; a running Go program has several.
+        unsafe { rewrite::rewrite(&program) }
+    };
     if let Err(why) = done
         && !options::QUIET.is_on()
     {

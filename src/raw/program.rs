@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use epolyfill_sites::go;
-use libc::{AT_PHDR, AT_PHNUM, Elf64_Phdr, PF_X, PT_DYNAMIC, PT_LOAD, PT_NOTE, PT_PHDR};
+use libc::{AT_PHDR, AT_PHNUM, Elf64_Phdr, PF_W, PF_X, PT_DYNAMIC, PT_LOAD, PT_NOTE, PT_PHDR};
 
 /// An entry of the dynamic section: its tag, and its value.
 type Entry = [usize; 2];
@@ -68,21 +68,28 @@ impl Program {
                 _ => {}
             }
         }
-        let (strings, size) = (strings?, size?);
-        // SAFETY: glibc has replaced the offset by the address.
+        let (mut strings, size) = (strings?, size?);
+        if section.p_flags & PF_W == 0 {
+            // Otherwise glibc has replaced the offset by the address.
+            strings = self.bias.wrapping_add(strings);
+        }
+        // SAFETY: the strings of the program, which is mapped and readable.
         Some(unsafe { std::slice::from_raw_parts(strings as *const u8, size) })
     }
 
     /// Where its code is.
     pub fn text(&self) -> Option<Range<usize>> {
-        let start = self.code().map(|code| code.as_ptr_range().start.addr()).min()?;
-        let end = self.code().map(|code| code.as_ptr_range().end.addr()).max()?;
+        let start = self.code().map(|code| code.start).min()?;
+        let end = self.code().map(|code| code.end).max()?;
         Some(start..end)
     }
 
-    /// Its code.
-    pub fn code(&self) -> impl Iterator<Item = &'static [u8]> {
-        let code = self.of_type(PT_LOAD).filter(|header| header.p_flags & PF_X != 0);
-        code.map(|header| self.part(header.p_vaddr, header.p_filesz))
+    /// The addresses of each part of its code that is not writable.
+    pub fn code(&self) -> impl Iterator<Item = Range<usize>> {
+        let is_code = |header: &&Elf64_Phdr| header.p_flags & (PF_X | PF_W) == PF_X;
+        self.of_type(PT_LOAD).filter(is_code).map(|header| {
+            let start = self.bias.wrapping_add(header.p_vaddr as usize);
+            start..start + header.p_filesz as usize
+        })
     }
 }

@@ -13,6 +13,7 @@ use syscalls::{Sysno, syscall};
 
 use super::program::Program;
 use super::{stack, thunk};
+use crate::sys;
 
 /// The reason why nothing was rewritten, as a clause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +22,10 @@ pub enum Refused {
     NoRoom,
     /// There are more sites than Go's runtime has.
     TooMany,
+    /// There is a call that the library wants, in a form that cannot be rewritten, or no site.
+    Unknown,
+    /// The library was loaded into a program that runs, whose threads may be at the sites.
+    Runs,
     /// The kernel refuses to make the code writable.
     Protected(Errno),
 }
@@ -30,6 +35,8 @@ impl Display for Refused {
         match self {
             Refused::NoRoom => out.write_str("there is no free memory within 2 GiB of its code"),
             Refused::TooMany => write!(out, "it has more than {MOST_SITES} instructions of that kind"),
+            Refused::Unknown => out.write_str("they are instructions of an unknown form"),
+            Refused::Runs => out.write_str("the program was running when the library was loaded"),
             Refused::Protected(errno) => write!(out, "the kernel refuses to make its code writable ({errno:?})"),
         }
     }
@@ -61,39 +68,98 @@ unsafe extern "C" {
     static epolyfill_raw_leave_end: u8;
 }
 
-/// Rewrites the program's sites.
+/// Rewrites the program's sites, or leaves all of them as they are.
 ///
 /// # Safety
 /// Nothing of the program may have run yet.
 pub unsafe fn rewrite(program: &Program) -> Result<(), Refused> {
-    let mut found = ArrayVec::<(&[u8], Site), MOST_SITES>::new();
-    for code in program.code() {
-        for site in sites::find(code) {
-            found.try_push((code, site)).map_err(|_| Refused::TooMany)?;
-        }
-    }
-    let Some(text) = program.text().filter(|_| !found.is_empty()) else {
-        return Ok(());
-    };
+    // SAFETY: as the caller says.
+    let places = unsafe { find(program) }?;
+    let text = program.text().ok_or(Refused::Unknown)?;
     choose_save();
-    let stubs = (STUB_BYTES * (found.len() + 1)).next_multiple_of(PAGE);
+    let stubs = (STUB_BYTES * (places.len() + 1)).next_multiple_of(PAGE);
     let area = map_near(text, stubs + TABLE_BYTES).ok_or(Refused::NoRoom)?;
     let mut writer = Writer { at: area, table: area + stubs };
-    // SAFETY: the area is this function's, and large enough for the table and the stubs. The code
-    // is made writable around the change.
-    unsafe {
+    // SAFETY: the area is this function's, and large enough for the table and the stubs.
+    let jumps: Places<Jump> = unsafe {
         writer.fill_table();
         writer.write_leave();
-        for (code, site) in found {
-            let pages = pages(&code[site.start..site.end]);
-            protect(&pages, libc::PROT_READ | libc::PROT_WRITE).map_err(Refused::Protected)?;
-            writer.divert(code, site);
-            protect(&pages, libc::PROT_READ | libc::PROT_EXEC).map_err(Refused::Protected)?;
-        }
-        protect(&(area..area + stubs), libc::PROT_READ | libc::PROT_EXEC).map_err(Refused::Protected)?;
-        protect(&(area + stubs..area + stubs + TABLE_BYTES), libc::PROT_READ).map_err(Refused::Protected)?;
+        places.iter().map(|place| writer.write_stub(place)).collect()
+    };
+    // SAFETY: the area is complete; nothing of the program runs.
+    let done = unsafe { protect(&(area..area + stubs), EXECUTABLE).and_then(|()| divert(&jumps)) };
+    if let Err(errno) = done {
+        // SAFETY: no site leads there.
+        unsafe { sys::unmap(area as *mut u8, stubs + TABLE_BYTES) };
+        return Err(Refused::Protected(errno));
     }
+    // SAFETY: the pages are the library's. A table that stays writable is as good.
+    let _ = unsafe { protect(&(area + stubs..area + stubs + TABLE_BYTES), libc::PROT_READ) };
     stack::set_up();
+    Ok(())
+}
+
+/// A site in memory.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    /// The address of the code in which the site has its offsets.
+    code: usize,
+    site: Site,
+}
+
+/// A site, and the stub that it has to lead to.
+#[derive(Clone, Copy, Debug)]
+struct Jump {
+    from: Place,
+    to: usize,
+}
+
+type Places<T> = ArrayVec<T, MOST_SITES>;
+
+/// Finds the program's sites.
+///
+/// # Safety
+/// The code must not change meanwhile.
+unsafe fn find(program: &Program) -> Result<Places<Place>, Refused> {
+    let mut places = ArrayVec::new();
+    for range in program.code() {
+        // SAFETY: the program's code is mapped and readable, and the caller says that it does not
+        // change.
+        let code = unsafe { std::slice::from_raw_parts(range.start as *const u8, range.len()) };
+        if sites::misses_one(code) {
+            return Err(Refused::Unknown);
+        }
+        for site in sites::find(code) {
+            places.try_push(Place { code: range.start, site }).map_err(|_| Refused::TooMany)?;
+        }
+    }
+    if places.is_empty() { Err(Refused::Unknown) } else { Ok(places) }
+}
+
+const EXECUTABLE: i32 = libc::PROT_READ | libc::PROT_EXEC;
+
+/// Makes the sites jump to their stubs. The code stays executable all the time: a kernel that
+/// refuses pages that are written and executed does so before anything has changed.
+///
+/// # Safety
+/// The stubs must be complete, and nothing of the program may run.
+unsafe fn divert(jumps: &[Jump]) -> Result<(), Errno> {
+    // SAFETY: the pages are the program's code, which stays as it is but for the sites.
+    unsafe {
+        for (done, jump) in jumps.iter().enumerate() {
+            if let Err(errno) = protect(&jump.from.pages(), EXECUTABLE | libc::PROT_WRITE) {
+                jumps[..done].iter().for_each(|jump| _ = protect(&jump.from.pages(), EXECUTABLE));
+                return Err(errno);
+            }
+        }
+        for jump in jumps {
+            jump.write();
+        }
+        for jump in jumps {
+            // Code that stays writable is as good.
+            let _ = protect(&jump.from.pages(), EXECUTABLE);
+        }
+    }
     Ok(())
 }
 
@@ -111,9 +177,42 @@ fn choose_save() {
     thunk::SAVED_BY.store(by, Relaxed);
 }
 
-fn pages(code: &[u8]) -> Range<usize> {
-    let Range { start, end } = code.as_ptr_range();
-    start.addr() & !(PAGE - 1)..end.addr().next_multiple_of(PAGE)
+impl Place {
+    fn in_memory(&self, offset: usize) -> usize {
+        self.code + offset
+    }
+
+    /// The pages with the bytes that are replaced.
+    fn pages(&self) -> Range<usize> {
+        self.in_memory(self.site.start) & !(PAGE - 1)..self.in_memory(self.site.end).next_multiple_of(PAGE)
+    }
+
+    /// Some of its bytes.
+    ///
+    /// # Safety
+    /// They must not change as long as they are in use.
+    unsafe fn original(&self, offsets: Range<usize>) -> &'static [u8] {
+        // SAFETY: the code is mapped and readable; the caller answers for the rest.
+        unsafe { std::slice::from_raw_parts(self.in_memory(offsets.start) as *const u8, offsets.len()) }
+    }
+}
+
+impl Jump {
+    /// Writes the jump over the site.
+    ///
+    /// # Safety
+    /// The code must be writable, and must not run.
+    unsafe fn write(&self) {
+        let Site { start, end, .. } = self.from.site;
+        let mut writer = Writer { at: self.from.in_memory(start), table: 0 };
+        // SAFETY: a site has room for a jump.
+        unsafe {
+            writer.put_jump(self.to);
+            while writer.at < self.from.in_memory(end) {
+                writer.put(&[NOP]);
+            }
+        }
+    }
 }
 
 /// # Safety
@@ -209,16 +308,16 @@ impl Writer {
         self.align();
     }
 
-    /// Writes a stub, and makes the site jump to it.
+    /// Writes the stub of a site.
     ///
     /// # Safety
-    /// As for `put`; the code must be writable, and `site` one of its sites.
-    unsafe fn divert(&mut self, code: &[u8], site: Site) {
-        let (start, address) = (self.at, |offset: usize| code.as_ptr().addr() + offset);
+    /// As for `put`; the code must not change meanwhile.
+    unsafe fn write_stub(&mut self, from: &Place) -> Jump {
+        let (to, site) = (self.at, from.site);
         // SAFETY: the caller answers for the room and the code. The stub's symbols follow one
         // another.
         unsafe {
-            self.put(&code[site.start..site.syscall]);
+            self.put(from.original(site.start..site.syscall));
             let stub = self.at;
             let place = |symbol: *const u8| stub + (symbol.addr() - (&raw const epolyfill_raw_stub).addr());
             self.put(between(&raw const epolyfill_raw_stub, &raw const epolyfill_raw_stub_end));
@@ -228,15 +327,11 @@ impl Writer {
             fill(place(&raw const epolyfill_raw_stub_count) - 4, &offset);
             fill(place(&raw const epolyfill_raw_stub_thunk), &(thunk::thunk as *const ()).addr().to_ne_bytes());
             fill(place(&raw const epolyfill_raw_stub_first), &(thunk::first as *const ()).addr().to_ne_bytes());
-            self.put(&code[site.syscall + 2..site.end]);
-            self.put_jump(address(site.end));
-            self.align();
-            let mut from = Writer { at: address(site.start), table: 0 };
-            from.put_jump(start);
-            while from.at < address(site.end) {
-                from.put(&[NOP]);
-            }
+            self.put(from.original(site.syscall + 2..site.end));
+            self.put_jump(from.in_memory(site.end));
         }
+        self.align();
+        Jump { from: *from, to }
     }
 
     fn align(&mut self) {

@@ -1,7 +1,8 @@
 //! The stack of its own on which a thread is in the library after a rewritten system call.
 //!
-//! A goroutine's stack has a few hundred bytes, and a signal handler's not many more. So the first
-//! such call of a thread maps a stack (`thunk::first`), which is unmapped when the thread ends.
+//! A goroutine's stack may have only a few hundred bytes left, and an alternate signal stack may be
+//! as small as MINSIGSTKSZ. So the first such call of a thread maps a stack (`thunk::first`), which
+//! is unmapped when the thread ends.
 //!
 //! A signal handler may interrupt the thunk and make such calls itself. Each call has a level of
 //! the stack, of `LEVEL` bytes. The thread's next level is in thread-local memory, because a
@@ -22,9 +23,10 @@ use crate::sys;
 /// The bytes of a level. The library needs a small part of them, the rest is for the frames of
 /// signal handlers that have no alternate stack.
 pub const LEVEL: usize = 256 << 10;
-/// The bytes of a stack, its lowest page included, which is never used.
-pub const SIZE: usize = 8 * LEVEL;
-const GUARD: usize = 4096;
+/// The bytes of a stack: eight levels, and below them a guard as large as a level, because a call
+/// begins at the top of its level whether or not there is one.
+pub const SIZE: usize = 8 * LEVEL + GUARD;
+const GUARD: usize = LEVEL;
 
 thread_local! {
     /// The thread's stack will be unmapped when the thread ends.
@@ -82,7 +84,7 @@ pub fn complete() {
     }
     let lowest = words().end.get() - SIZE;
     // Without a guard the stack works as well.
-    // SAFETY: the page is the stack's.
+    // SAFETY: the pages are the stack's.
     let _ = unsafe { syscall!(Sysno::mprotect, lowest, GUARD, libc::PROT_NONE) };
     let key = KEY.load(Relaxed);
     if key != u32::MAX {
@@ -97,20 +99,26 @@ unsafe extern "C" fn end_thread(_: *mut c_void) {
     if end == 0 {
         return;
     }
-    // Another destructor may make such a call, on another stack.
+    // Another destructor may make such a call, on another stack. A handler must not, between these
+    // lines.
+    let mask = sys::swap_signal_mask(!0);
     words.next.set(0);
     words.end.set(0);
     IS_ARMED.set(false);
-    // SAFETY: the thread is not on this stack, which belongs to nobody else.
+    sys::swap_signal_mask(mask);
+    // SAFETY: the stack belongs to nobody else. The thread is not on it, unless a handler that
+    // interrupted a call ends the thread, which no system call permits its caller.
     unsafe { sys::unmap((end - SIZE) as *mut u8, SIZE) };
 }
 
-/// Gives up the levels that handlers left by `siglongjmp`, and those of a vfork child that has
-/// executed a program. Returns by how much the call's frame has to move up, to the first level.
+/// Gives up the levels that are lost. A level is lost if its call never returns: a handler left it
+/// by `siglongjmp`, or it belonged to a vfork child that has executed a program. Returns by how much
+/// the call's frame has to move up, to the first level.
 ///
 /// A call from a lower level is a handler's, if its stack is this one or the alternate one. On any
 /// other stack the thread cannot be in the library, but for the few instructions in which it has
-/// counted a level and not changed to the stack yet: then the level has no frame.
+/// counted a level and not changed to the stack yet: then the level has no frame. Go's runtime does
+/// not support the exception, a C handler on the alternate stack that calls back into Go.
 pub unsafe extern "C" fn settle(frame: &mut Frame) -> usize {
     let (level, end) = (frame.level, words().end.get());
     if (end - SIZE..end).contains(&frame.stack_pointer) || is_on_alternate(frame.stack_pointer) {

@@ -126,8 +126,9 @@ fn before(code: &[u8]) -> Before {
             [.., opcode, mode, 0x24, 0x40..=0x4f] if matches!(opcode, 0x89 | 0x8b) && mode & 0xc7 == 0x44 => {
                 Before::Load(number(immediate))
             }
-            // It may be a prefix, with which it is the load of another register, or a longer one.
-            [.., 0x40..=0x4f] if numbers::is_wanted(number(immediate)) => Before::Unclear,
+            // It may be a prefix, with which it is the load of another register, or a longer one; or
+            // the distance in a store to the stack.
+            [.., 0x40..=0x4f] | [.., 0xc7, _, 0x24] if numbers::is_wanted(number(immediate)) => Before::Unclear,
             _ => Before::Load(number(immediate)),
         },
         _ => Before::Other,
@@ -183,6 +184,10 @@ mod tests {
         let of_r8 = [0x41, 0xb8, 0, 0, 0, 0, 0x0f, 0x05];
         assert_eq!(found(&of_r8), []);
         assert!(misses_one(&of_r8));
+        // movl $0,-0x48(%rsp).
+        let store = [0xc7, 0x44, 0x24, 0xb8, 0, 0, 0, 0, 0x0f, 0x05];
+        assert_eq!(found(&store), []);
+        assert!(misses_one(&store));
         // mov 0x40(%rsp),%edx before the load.
         let after_frame = [0x8b, 0x54, 0x24, 0x40, 0xb8, 0, 0, 0, 0, 0x0f, 0x05];
         assert_eq!(found(&after_frame), [(4, 9, 11)]);

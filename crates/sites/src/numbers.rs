@@ -2,7 +2,7 @@
 
 use libc::c_long;
 
-/// No x86_64 call has a higher number.
+/// No call that the library wants has a higher number.
 pub const HIGHEST: u32 = 1023;
 
 /// The calls that go to the library. Calls that make a thread or a process are not among them: the

@@ -38,7 +38,7 @@ macro_rules! door {
         without_a_number { $($reason:literal [$($(#[$none_only:meta])? $none:ident),*];)* }
     ) => {
         /// The row of a number; `None` for a call that the library need not see.
-        #[inline(always)] // A call in place of the jumps would double the instructions.
+        #[inline(always)] // Out of line, the dispatch would be a call and a second jump.
         fn row_of(number: c_long) -> Option<Row> {
             Some(match number {
                 $(
