@@ -126,10 +126,8 @@ unsafe fn find(program: &Program) -> Result<Places<Place>, Refused> {
         // SAFETY: the program's code is mapped and readable, and the caller says that it does not
         // change.
         let code = unsafe { std::slice::from_raw_parts(range.start as *const u8, range.len()) };
-        if sites::misses_one(code) {
-            return Err(Refused::Unknown);
-        }
         for site in sites::find(code) {
+            let site = site.map_err(|_| Refused::Unknown)?;
             places.try_push(Place { code: range.start, site }).map_err(|_| Refused::TooMany)?;
         }
     }

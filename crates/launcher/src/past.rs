@@ -57,8 +57,9 @@ pub fn rewritten(elf: &Elf, dynamic: &Dynamic) -> Result<usize, String> {
         ));
     }
     let code: Vec<Vec<u8>> = elf.segments.iter().filter(|segment| segment.is_code()).map(readable).collect();
-    match code.iter().map(|code| sites::find(code).count()).sum() {
-        count if count > 0 && !code.iter().any(|code| sites::misses_one(code)) => Ok(count),
+    let sites: Result<Vec<_>, _> = code.iter().flat_map(|code| sites::find(code)).collect();
+    match sites {
+        Ok(sites) if !sites.is_empty() => Ok(sites.len()),
         _ => Err(format!("{OWN} by instructions of an unknown form; run it without epolyfill")),
     }
 }

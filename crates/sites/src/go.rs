@@ -25,8 +25,8 @@ pub fn has_build_id(notes: &[u8]) -> bool {
     false
 }
 
-/// Whether the strings of the dynamic symbols have the function by which threads are made, perhaps as
-/// the end of a longer name.
+/// Whether the strings of the dynamic symbols have the function by which threads are made, perhaps
+/// as the end of a longer name.
 pub fn makes_threads_by_libc(strings: &[u8]) -> bool {
     strings.windows(THREADS.len()).any(|window| window == THREADS)
 }

@@ -54,19 +54,14 @@ enum Before {
     Other,
 }
 
-/// Every site that can be rewritten, in the order of their addresses.
-pub fn find(code: &[u8]) -> impl Iterator<Item = Site> + '_ {
-    syscalls(code).filter_map(|at| site(code, at))
-}
+/// A `syscall` for a wanted number that cannot be rewritten, because the instruction before it is
+/// unclear, or there is no room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Missed;
 
-/// Whether there is a `syscall` for a wanted number that is not among the sites, because the
-/// instruction before it is unclear, or there is no room.
-pub fn misses_one(code: &[u8]) -> bool {
-    syscalls(code).any(|at| match before(&code[..at]) {
-        Before::Unclear => true,
-        Before::LoadWide(number) => numbers::is_wanted(number) && site(code, at).is_none(),
-        Before::Load(_) | Before::Other => false,
-    })
+/// Every site, in the order of their addresses, and every one that is missed.
+pub fn find(code: &[u8]) -> impl Iterator<Item = Result<Site, Missed>> + '_ {
+    syscalls(code).filter_map(|at| site(code, at))
 }
 
 /// The offsets of the bytes of `syscall`, whether or not they are an instruction.
@@ -95,19 +90,21 @@ fn next_syscall(code: &[u8]) -> Option<usize> {
     code[start..].windows(SYSCALL.len()).position(|bytes| bytes == SYSCALL).map(|inside| start + inside)
 }
 
-fn site(code: &[u8], syscall: usize) -> Option<Site> {
+/// The site at a `syscall`; `None` if the library does not want it.
+fn site(code: &[u8], syscall: usize) -> Option<Result<Site, Missed>> {
     let behind = syscall + SYSCALL.len();
+    let with_comparison = || {
+        let site = Site { start: syscall, syscall, end: behind + COMPARE.len() };
+        code[behind..].starts_with(&COMPARE).then_some(site)
+    };
     match before(&code[..syscall]) {
         Before::Load(number) if numbers::is_wanted(number) => {
-            Some(Site { start: syscall - LOAD_BYTES, syscall, end: behind })
+            Some(Ok(Site { start: syscall - LOAD_BYTES, syscall, end: behind }))
         }
-        Before::Load(_) | Before::Unclear => None,
-        Before::LoadWide(number) if !numbers::is_wanted(number) => None,
-        Before::LoadWide(_) | Before::Other => code[behind..].starts_with(&COMPARE).then_some(Site {
-            start: syscall,
-            syscall,
-            end: behind + COMPARE.len(),
-        }),
+        Before::LoadWide(number) if numbers::is_wanted(number) => Some(with_comparison().ok_or(Missed)),
+        Before::Load(_) | Before::LoadWide(_) => None,
+        Before::Unclear => Some(Err(Missed)),
+        Before::Other => with_comparison().map(Ok),
     }
 }
 
@@ -142,7 +139,11 @@ mod tests {
     use std::vec::Vec;
 
     fn found(code: &[u8]) -> Vec<(usize, usize, usize)> {
-        find(code).map(|site| (site.start, site.syscall, site.end)).collect()
+        find(code).flatten().map(|site| (site.start, site.syscall, site.end)).collect()
+    }
+
+    fn misses_one(code: &[u8]) -> bool {
+        find(code).any(|site| site.is_err())
     }
 
     const READ: [u8; 7] = [0xb8, 0, 0, 0, 0, 0x0f, 0x05];

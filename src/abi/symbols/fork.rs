@@ -40,9 +40,9 @@ pub(super) unsafe extern "C" fn leaves_the_frame(number: libc::c_long, a: usize,
     leaves.into()
 }
 
-/// clone by number; `call` makes the actual call. It is a fork if the child has memory of its own, and returns on the caller's
-/// stack. A child that shares the descriptors closes and duplicates the parent's, so the graph is
-/// the parent's too.
+/// clone by number; `call` makes the actual call. It is a fork if the child has memory of its own,
+/// and returns on the caller's stack. A child that shares the descriptors closes and duplicates the
+/// parent's, so the graph is the parent's too.
 pub(super) fn cloning(flags: u64, stack: u64, call: impl FnOnce() -> isize) -> isize {
     if leaves(flags, stack) {
         call()
