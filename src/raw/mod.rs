@@ -7,16 +7,22 @@
 //! to a stack of the thread's own (`stack`), because a goroutine's is too small, and makes the call
 //! by number, as `syscall()` does (`door`).
 //!
+//! A static program loads no library, but the loader loads it into a process that has the library
+//! (`guest`).
+//!
 //! A program that calls libc is recognized by its notes, which takes a few comparisons, and pays
 //! nothing else.
 
 mod door;
+mod guest;
 mod program;
 mod rewrite;
 mod stack;
 mod thunk;
 
 use std::fmt::Write;
+
+use epolyfill_sites::Kind;
 
 use crate::life::process;
 use crate::log::Line;
@@ -45,7 +51,7 @@ fn serve() {
     } else {
         // SAFETY: the constructors of what the program is linked with, and of what is preloaded,
         // run in one thread, before the program; a running Go program has several.
-        unsafe { rewrite::rewrite(&program) }
+        unsafe { rewrite::rewrite(&program, Kind::Dynamic).map(drop) }
     };
     if let Err(why) = done
         && !options::QUIET.is_on()

@@ -38,6 +38,14 @@ impl Program {
         Some(Program { headers, bias: (at as usize).wrapping_sub(own.p_vaddr as usize) })
     }
 
+    /// A program that is mapped with these headers.
+    ///
+    /// # Safety
+    /// It must be mapped, and stay so.
+    pub unsafe fn mapped(headers: &'static [Elf64_Phdr], bias: usize) -> Program {
+        Program { headers, bias }
+    }
+
     fn of_type(&self, kind: u32) -> impl Iterator<Item = &'static Elf64_Phdr> {
         self.headers.iter().filter(move |header| header.p_type == kind)
     }

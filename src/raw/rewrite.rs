@@ -7,12 +7,12 @@ use std::ops::Range;
 use std::sync::atomic::Ordering::Relaxed;
 
 use arrayvec::ArrayVec;
-use epolyfill_sites::{self as sites, Site, numbers};
+use epolyfill_sites::{self as sites, Kind, Site};
 use nix::errno::Errno;
 use syscalls::{Sysno, syscall};
 
 use super::program::Program;
-use super::{stack, thunk};
+use super::{guest, stack, thunk};
 use crate::sys;
 
 /// The reason why nothing was rewritten, as a clause.
@@ -68,18 +68,18 @@ unsafe extern "C" {
     static epolyfill_raw_leave_end: u8;
 }
 
-/// Rewrites the program's sites, or leaves all of them as they are.
+/// Rewrites the program's sites, or leaves all of them as they are. Returns how many.
 ///
 /// # Safety
 /// Nothing of the program may have run yet.
-pub unsafe fn rewrite(program: &Program) -> Result<(), Refused> {
+pub unsafe fn rewrite(program: &Program, kind: Kind) -> Result<usize, Refused> {
     // SAFETY: as the caller says.
-    let places = unsafe { find(program) }?;
+    let places = unsafe { find(program, kind) }?;
     let text = program.text().ok_or(Refused::Unknown)?;
     choose_save();
     let stubs = (STUB_BYTES * (places.len() + 1)).next_multiple_of(PAGE);
     let area = map_near(text, stubs + TABLE_BYTES).ok_or(Refused::NoRoom)?;
-    let mut writer = Writer { at: area, table: area + stubs };
+    let mut writer = Writer { at: area, table: area + stubs, kind };
     // SAFETY: the area is this function's, and large enough for the table and the stubs.
     let jumps: Places<Jump> = unsafe {
         writer.fill_table();
@@ -96,7 +96,7 @@ pub unsafe fn rewrite(program: &Program) -> Result<(), Refused> {
     // SAFETY: the pages are the library's. A table that stays writable is as good.
     let _ = unsafe { protect(&(area + stubs..area + stubs + TABLE_BYTES), libc::PROT_READ) };
     stack::set_up();
-    Ok(())
+    Ok(places.len())
 }
 
 /// A site in memory.
@@ -120,13 +120,13 @@ type Places<T> = ArrayVec<T, MOST_SITES>;
 ///
 /// # Safety
 /// The code must not change meanwhile.
-unsafe fn find(program: &Program) -> Result<Places<Place>, Refused> {
+unsafe fn find(program: &Program, kind: Kind) -> Result<Places<Place>, Refused> {
     let mut places = ArrayVec::new();
     for range in program.code() {
         // SAFETY: the program's code is mapped and readable, and the caller says that it does not
         // change.
         let code = unsafe { std::slice::from_raw_parts(range.start as *const u8, range.len()) };
-        for site in sites::find(code) {
+        for site in sites::find(code, kind) {
             let site = site.map_err(|_| Refused::Unknown)?;
             places.try_push(Place { code: range.start, site }).map_err(|_| Refused::TooMany)?;
         }
@@ -202,7 +202,7 @@ impl Jump {
     /// The code must be writable, and must not run.
     unsafe fn write(&self) {
         let Site { start, end, .. } = self.from.site;
-        let mut writer = Writer { at: self.from.in_memory(start), table: 0 };
+        let mut writer = Writer { at: self.from.in_memory(start), table: 0, kind: Kind::Dynamic };
         // SAFETY: a site has room for a jump.
         unsafe {
             writer.put_jump(self.to);
@@ -255,15 +255,16 @@ fn map_at(address: usize, bytes: usize) -> bool {
 struct Writer {
     at: usize,
     table: usize,
+    kind: Kind,
 }
 
 impl Writer {
     /// # Safety
     /// The table must be there, and writable.
     unsafe fn fill_table(&self) {
-        for number in numbers::WANTED {
+        for number in self.kind.wanted() {
             // SAFETY: the numbers are smaller than the table.
-            unsafe { ((self.table + *number as usize) as *mut u8).write(1) };
+            unsafe { ((self.table + number as usize) as *mut u8).write(1) };
         }
     }
 
@@ -292,6 +293,12 @@ impl Writer {
     /// As for `put`.
     unsafe fn write_leave(&mut self) {
         let start = self.at;
+        if self.kind == Kind::Static {
+            // SAFETY: the caller answers for the room.
+            unsafe { self.put(&guest::leave()) };
+            thunk::LEAVE.store(start, Relaxed);
+            return self.align();
+        }
         // SAFETY: the symbols of `thunk`, one after the other.
         unsafe {
             let [leave, next, end] = [
@@ -306,17 +313,14 @@ impl Writer {
         self.align();
     }
 
-    /// Writes the stub of a site.
+    /// Writes the part of a stub that stands for the `syscall`.
     ///
     /// # Safety
-    /// As for `put`; the code must not change meanwhile.
-    unsafe fn write_stub(&mut self, from: &Place) -> Jump {
-        let (to, site) = (self.at, from.site);
-        // SAFETY: the caller answers for the room and the code. The stub's symbols follow one
-        // another.
+    /// As for `put`.
+    unsafe fn put_stub(&mut self) {
+        let stub = self.at;
+        // SAFETY: the caller answers for the room. The stub's symbols follow one another.
         unsafe {
-            self.put(from.original(site.start..site.syscall));
-            let stub = self.at;
             let place = |symbol: *const u8| stub + (symbol.addr() - (&raw const epolyfill_raw_stub).addr());
             self.put(between(&raw const epolyfill_raw_stub, &raw const epolyfill_raw_stub_end));
             let offset = (stack::offset() as i32).to_ne_bytes();
@@ -325,6 +329,22 @@ impl Writer {
             fill(place(&raw const epolyfill_raw_stub_count) - 4, &offset);
             fill(place(&raw const epolyfill_raw_stub_thunk), &(thunk::thunk as *const ()).addr().to_ne_bytes());
             fill(place(&raw const epolyfill_raw_stub_first), &(thunk::first as *const ()).addr().to_ne_bytes());
+        }
+    }
+
+    /// Writes the stub of a site.
+    ///
+    /// # Safety
+    /// As for `put`; the code must not change meanwhile.
+    unsafe fn write_stub(&mut self, from: &Place) -> Jump {
+        let (to, site) = (self.at, from.site);
+        // SAFETY: the caller answers for the room and the code.
+        unsafe {
+            self.put(from.original(site.start..site.syscall));
+            match self.kind {
+                Kind::Dynamic => self.put_stub(),
+                Kind::Static => self.put(&guest::stub(self.table)),
+            }
             self.put(from.original(site.syscall + 2..site.end));
             self.put_jump(from.in_memory(site.end));
         }

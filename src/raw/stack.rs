@@ -46,6 +46,8 @@ pub struct Words {
     pub next: Cell<usize>,
     /// The end of the stack, which is the top of its first level.
     pub end: Cell<usize>,
+    /// The thread pointer that a static program has set for itself (`guest`).
+    pub guest_pointer: Cell<usize>,
 }
 
 /// The offset of the thread's words from the thread pointer, the same for all threads.
@@ -59,11 +61,11 @@ pub fn offset() -> isize {
 }
 
 /// The words of the calling thread, which outlive every use: they are the thread's.
-fn words() -> &'static Words {
+pub fn words() -> &'static Words {
     let pointer: isize;
     // SAFETY: the first word of the thread control block is its address.
     unsafe { asm!("mov {}, qword ptr fs:0", out(reg) pointer, options(pure, readonly, nostack)) };
-    // SAFETY: the memory is there as long as the thread, is only used by it, and two words large.
+    // SAFETY: the memory is there as long as the thread, is only used by it, and of this type.
     unsafe { &*((pointer + offset()) as *const Words) }
 }
 
@@ -91,6 +93,23 @@ pub fn complete() {
         // SAFETY: the key exists; any value but null makes the destructor run.
         unsafe { libc::pthread_setspecific(key, (&raw const KEY).cast()) };
     }
+}
+
+/// Maps the calling thread's stack before it is needed; false if there is no memory.
+pub fn prepare() -> bool {
+    let words = words();
+    if words.end.get() == 0 {
+        let (access, kind) =
+            (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE);
+        // SAFETY: a new mapping.
+        let Ok(lowest) = (unsafe { syscall!(Sysno::mmap, 0usize, SIZE, access, kind, -1isize, 0usize) }) else {
+            return false;
+        };
+        words.end.set(lowest + SIZE);
+        words.next.set(lowest + SIZE);
+    }
+    complete();
+    true
 }
 
 unsafe extern "C" fn end_thread(_: *mut c_void) {

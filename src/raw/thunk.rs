@@ -55,7 +55,7 @@ global_asm!(
     ".hidden epolyfill_raw_stack",
     ".balign 16",
     "epolyfill_raw_stack:",
-    "    .zero 16",
+    "    .zero 24",
     ".popsection",
     ".pushsection .rodata.epolyfill_raw_stub,\"a\",@progbits",
     ".globl epolyfill_raw_stub, epolyfill_raw_stub_table, epolyfill_raw_stub_next, epolyfill_raw_stub_count",
@@ -191,6 +191,11 @@ pub unsafe extern "C" fn thunk() {
         "pushq %rbp",
         "movq %rsp, %rbp",
         "pushq %rbx",
+        // For a thread that begins with these registers (`guest`).
+        "pushq %r12",
+        "pushq %r13",
+        "pushq %r14",
+        "pushq %r15",
         // The vector registers. The header of the area has to be clear.
         "subq ${area}, %rsp",
         "andq $-64, %rsp",

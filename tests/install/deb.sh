@@ -67,6 +67,7 @@ same "the files" "$(in_root dpkg -L "${packages[@]}" | while read -r file; do [ 
     "$(grep . <<END | sort
 /usr/bin/epolyfill
 /usr/include/epolyfill.h
+/usr/lib/epolyfill/epolyfill-loader
 /usr/lib/epolyfill/libepolyfill.so
 /usr/lib/epolyfill/libepolyfill-see.so
 /usr/lib/$triplet/libepolyfill.so

@@ -27,6 +27,7 @@ eval "$(documented 'install -D' | sed "s|/usr/local|$prefix|g; s| target/| '$CAR
 same "what is installed" "$(cd "$prefix" && find . ! -type d | sort)" "$(grep . <<END | sort
 ./bin/epolyfill
 ./include/epolyfill.h
+./lib/epolyfill/epolyfill-loader
 ./lib/epolyfill/libepolyfill-see.so
 ./lib/libepolyfill.a
 ./lib/libepolyfill.so

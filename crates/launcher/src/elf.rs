@@ -17,6 +17,7 @@ const ET_DYN: u16 = 3;
 const PT_LOAD: u32 = 1;
 const PT_INTERP: u32 = 3;
 const PT_NOTE: u32 = 4;
+const PT_TLS: u32 = 7;
 const PF_X: u32 = 1;
 const PF_W: u32 = 2;
 
@@ -67,6 +68,10 @@ impl Segment {
 
     pub fn is_note(&self) -> bool {
         self.kind == PT_NOTE
+    }
+
+    pub fn is_thread_local(&self) -> bool {
+        self.kind == PT_TLS
     }
 
     pub fn is_writable(&self) -> bool {

@@ -52,7 +52,15 @@ pub fn launch(options: &Options) -> Result<(), Failure> {
     let environment = environment(&set)?;
     let path_string = c_string(path.as_os_str())?;
     let words: Result<Vec<_>, _> = options.program.iter().map(|word| c_string(word)).collect();
-    let words = words?;
+    let mut words = words?;
+    let path_string = match &served.loader {
+        // The loader's argv is the program's, with the path behind the first word.
+        Some(loader) => {
+            words.insert(1, path_string);
+            c_string(loader.as_os_str())?
+        }
+        None => path_string,
+    };
 
     // Until this process is the program.
     let _observation = observation.map(|observation| observation.begin(options.see.exit)).transpose()?;

@@ -17,6 +17,9 @@ use std::time::SystemTime;
 
 pub const FILE: &str = "libepolyfill.so";
 
+/// The program that loads static programs.
+const LOADER: &str = "epolyfill-loader";
+
 /// Names the library outright; the launcher then looks nowhere else.
 const OVERRIDE: &str = "EPOLYFILL_LIBRARY";
 
@@ -44,6 +47,18 @@ pub struct Library {
 }
 
 impl Library {
+    /// The loader of static programs: as for the library with the observer, beside the library or
+    /// where that is searched for.
+    pub fn loader(&self) -> Result<PathBuf, Failure> {
+        let home = self.path.parent().unwrap_or(Path::new("/"));
+        let of_launcher = own_file().ok().and_then(|file| file.parent().map(Path::to_owned));
+        let places = of_launcher.as_deref().map(directories).unwrap_or_default();
+        let homes = [Some(home.to_owned()), Some(home.join("epolyfill")), of_launcher].into_iter().flatten();
+        homes.chain(places).map(|home| home.join(LOADER)).find(|path| path.is_file()).ok_or_else(|| {
+            Failure::own(format!("it is static and needs {LOADER}, which is not in {}; install it there", name(home)))
+        })
+    }
+
     /// Its path as LD_PRELOAD can hold it.
     pub fn entry(&self) -> Result<PathBuf, Failure> {
         link::without_separators(&self.path)

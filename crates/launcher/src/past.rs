@@ -3,10 +3,10 @@
 //! call number that is computed goes unnoticed.
 
 use super::dynamic::Dynamic;
-use super::elf::{Elf, Segment};
+use super::elf::{self, Elf, Segment};
 use super::launch;
 use crate::settings;
-use epolyfill_sites::{self as sites, go};
+use epolyfill_sites::{self as sites, Kind, go};
 use std::collections::BTreeSet;
 use std::io;
 
@@ -33,9 +33,32 @@ pub fn is_go(elf: &Elf) -> io::Result<bool> {
     Ok(data.windows(GO_MAGIC.len()).any(|window| window == GO_MAGIC))
 }
 
+/// How a Go program is loaded. One without cgo needs no library, even if it is position-independent
+/// and names a dynamic linker: the loader loads it, which makes its threads libc's.
+pub fn kind(elf: &Elf, dynamic: &Dynamic) -> Kind {
+    if headers(elf, dynamic).is_static() { Kind::Static } else { Kind::Dynamic }
+}
+
+fn headers(elf: &Elf, dynamic: &Dynamic) -> go::Headers {
+    go::Headers {
+        is_fixed: elf.kind == elf::Kind::Fixed,
+        has_linker: elf.interpreter.is_some(),
+        has_thread_locals: elf.segments.iter().any(|segment| segment.is_thread_local()),
+        needs_library: !dynamic.needed.is_empty(),
+    }
+}
+
+/// Whether programs may write the thread pointers fs and gs themselves, as the loader does.
+fn has_fsgsbase() -> bool {
+    const HWCAP2_FSGSBASE: libc::c_ulong = 1 << 1;
+    // SAFETY: a number in, a number out.
+    unsafe { libc::getauxval(libc::AT_HWCAP2) & HWCAP2_FSGSBASE != 0 }
+}
+
 /// How many instructions of a Go program the library rewrites when it is loaded; or why none, as
 /// the predicate of a sentence. The library decides by the same rules.
 pub fn rewritten(elf: &Elf, dynamic: &Dynamic) -> Result<usize, String> {
+    let kind = kind(elf, dynamic);
     const OWN: &str = "is a Go program, which makes its own system calls";
     if cfg!(not(target_arch = "x86_64")) {
         return Err(format!("{OWN}; they can be rewritten on x86-64 only, so run it without epolyfill"));
@@ -44,7 +67,17 @@ pub fn rewritten(elf: &Elf, dynamic: &Dynamic) -> Result<usize, String> {
     if settings::switch(raw.as_encoded_bytes()) == Some(false) {
         return Err(format!("{OWN}, and EPOLYFILL_RAW=no leaves them alone; unset it"));
     }
-    if !dynamic.undefined.contains(&b"pthread_create"[..]) {
+    if kind == Kind::Static && !headers(elf, dynamic).is_without_c() {
+        return Err(format!(
+            "{OWN}, and is linked statically with C code; link it dynamically, or build it with CGO_ENABLED=0"
+        ));
+    }
+    if kind == Kind::Static && !has_fsgsbase() {
+        return Err(format!(
+            "{OWN} and is static, which takes a processor and a kernel (5.9 or later) with FSGSBASE; build it with CGO_ENABLED=1"
+        ));
+    }
+    if kind == Kind::Dynamic && !dynamic.undefined.contains(&b"pthread_create"[..]) {
         return Err(format!(
             "{OWN} and, without cgo, its own threads; build it with CGO_ENABLED=1, or run it without epolyfill"
         ));
@@ -57,7 +90,7 @@ pub fn rewritten(elf: &Elf, dynamic: &Dynamic) -> Result<usize, String> {
         ));
     }
     let code: Vec<Vec<u8>> = elf.segments.iter().filter(|segment| segment.is_code()).map(readable).collect();
-    let sites: Result<Vec<_>, _> = code.iter().flat_map(|code| sites::find(code)).collect();
+    let sites: Result<Vec<_>, _> = code.iter().flat_map(|code| sites::find(code, kind)).collect();
     match sites {
         Ok(sites) if !sites.is_empty() => Ok(sites.len()),
         _ => Err(format!("{OWN} by instructions of an unknown form; run it without epolyfill")),

@@ -6,11 +6,12 @@
 //! that env(1) starts for it.
 
 use super::dynamic::Dynamic;
-use super::elf::{Elf, Kind};
+use super::elf::{self, Elf};
 use super::failure::{Failure, name, reason, why};
 use super::library::Library;
 use super::script::{self, Beginning, Env};
 use super::{past, privilege};
+use epolyfill_sites::Kind;
 use nix::errno::Errno;
 use nix::fcntl::AtFlags;
 use nix::sys::statvfs::{FsFlags, statvfs};
@@ -127,6 +128,20 @@ pub struct Served {
     pub checks_order: bool,
     /// A library that it is linked with and that has to be loaded before ours.
     pub first: Option<OsString>,
+    /// The program that loads it, because the dynamic linker does not.
+    pub loader: Option<PathBuf>,
+}
+
+impl Served {
+    /// The same if another program starts this one.
+    pub fn started_by_another(self) -> Result<Self, Failure> {
+        match self.loader {
+            None => Ok(self),
+            Some(_) => Err(Failure::own(
+                "it is static, so the launcher itself has to start it; put `epolyfill` in front of its own name",
+            )),
+        }
+    }
 }
 
 /// How closely a program is examined.
@@ -149,14 +164,19 @@ pub fn judge(program: &Path, library: &Library, refused: bool, depth: Depth) -> 
     for _ in 0..=DEEPEST {
         match subject.starts(library, refused, depth).map_err(cannot)? {
             Step::Interpreter(interpreter) => subject = interpreter,
-            Step::Served { how, limits, checks_order, first } => {
+            Step::Served { how, limits, checks_order, first, loader } => {
                 let by = match subject.path == *program {
                     true => String::new(),
                     false => format!(", by way of {}", name(&subject.path)),
                 };
                 let limits: String = limits.iter().map(|limit| format!(", but {limit}")).collect();
                 let sentence = format!("{} can be served{by}: {how}{limits}", name(program));
-                return Ok(Served { sentence, checks_order, first });
+                if loader.is_some() && subject.path != *program {
+                    let way_out = "run it by its name, with the script as its argument";
+                    let sentence = format!("{} is static and can only be loaded itself; {way_out}", subject.called);
+                    return Err(cannot(Failure::own(sentence)));
+                }
+                return Ok(Served { sentence, checks_order, first, loader });
             }
         }
     }
@@ -192,11 +212,13 @@ impl Subject {
             limits.extend(privilege::lost(path, refused).map_err(unreadable)?);
             let calls = calls(&elf, &dynamic, depth).map_err(|what| Failure::own(format!("{called} {what}")))?;
             limits.extend(calls.limit);
+            let loader = calls.kind.filter(|kind| *kind == Kind::Static).map(|_| library.loader()).transpose()?;
             return Ok(Step::Served {
                 how: calls.how,
                 limits,
                 checks_order: has_asan(&dynamic),
                 first: faketime(&dynamic),
+                loader,
             });
         }
         let interpreter = match script::beginning(path).map_err(unreadable)? {
@@ -237,12 +259,12 @@ enum Step {
     /// A script, for this interpreter.
     Interpreter(Subject),
     /// A program that can be served: how, and within which limits.
-    Served { how: String, limits: Vec<String>, checks_order: bool, first: Option<OsString> },
+    Served { how: String, limits: Vec<String>, checks_order: bool, first: Option<OsString>, loader: Option<PathBuf> },
 }
 
 /// Whether the library can be loaded into an ELF program; the error is the predicate of a sentence.
 fn loads(path: &Path, elf: &Elf, library: &Library) -> Result<(), String> {
-    if elf.kind == Kind::Neither {
+    if elf.kind == elf::Kind::Neither {
         return Err("is damaged, or is not a program; reinstall it".to_owned());
     }
     if elf.machine != library.elf.machine {
@@ -268,6 +290,7 @@ fn loads(path: &Path, elf: &Elf, library: &Library) -> Result<(), String> {
         // `ld.so program`: the dynamic linker looks like a static program, and takes LD_PRELOAD
         // along.
         None if linker_name.starts_with(b"ld-linux") || linker_name.starts_with(b"ld64.so") => Ok(()),
+        None if past::is_go(elf).unwrap_or(false) => Ok(()),
         None => {
             Err("is statically linked, so it loads no libraries; a dynamically linked build can be served".to_owned())
         }
@@ -288,17 +311,25 @@ struct Calls {
     how: String,
     /// If some do not: the end of a sentence.
     limit: Option<String>,
+    /// How a program is loaded that makes its own system calls.
+    kind: Option<Kind>,
 }
 
 /// How the program's epoll calls reach the library, as far as the file shows; an error if none does.
 fn calls(elf: &Elf, dynamic: &Dynamic, depth: Depth) -> Result<Calls, String> {
     if past::is_go(elf).unwrap_or(false) {
         let count = past::rewritten(elf, dynamic)?;
-        let how = format!("it makes its own system calls, and {count} instructions are rewritten when it is loaded");
-        return Ok(Calls { how, limit: None });
+        let kind = past::kind(elf, dynamic);
+        let how = match kind {
+            Kind::Dynamic => {
+                format!("it makes its own system calls, and {count} instructions are rewritten when it is loaded")
+            }
+            Kind::Static => format!("static: loaded by epolyfill, and {count} instructions are rewritten"),
+        };
+        return Ok(Calls { how, limit: None, kind: Some(kind) });
     }
     let by_libc = dynamic.undefined.iter().any(|symbol| symbol.starts_with(b"epoll_"));
-    let calls = |limit| Ok(Calls { how: "it calls libc".to_owned(), limit });
+    let calls = |limit| Ok(Calls { how: "it calls libc".to_owned(), limit, kind: None });
     if by_libc && depth == Depth::Reasons {
         return calls(None);
     }

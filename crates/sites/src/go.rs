@@ -31,6 +31,36 @@ pub fn makes_threads_by_libc(strings: &[u8]) -> bool {
     strings.windows(THREADS.len()).any(|window| window == THREADS)
 }
 
+/// What the program headers show of a Go program that the loader can load.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Headers {
+    /// It is linked to a fixed address.
+    pub is_fixed: bool,
+    /// It names a dynamic linker.
+    pub has_linker: bool,
+    /// It has thread-local variables of its own.
+    pub has_thread_locals: bool,
+    /// It needs a library.
+    pub needs_library: bool,
+}
+
+impl Headers {
+    /// Whether it depends on nothing but the kernel, so that the loader can load it.
+    pub fn is_static(self) -> bool {
+        !(self.has_linker && self.needs_library)
+    }
+
+    /// Whether a static Go program has no C code, whose threads would not be the loader's. Go's own
+    /// linker makes two kinds of such programs; the second names a dynamic linker for the sake of
+    /// its relocations. A C compiler that links one makes thread-local variables or no such name.
+    pub fn is_without_c(self) -> bool {
+        match self.is_fixed {
+            true => !self.has_linker && !self.has_thread_locals,
+            false => self.has_linker,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -59,6 +89,19 @@ mod tests {
         assert!(!has_build_id(&note(b"Go\0\0", 1, b"an/id")));
         assert!(!has_build_id(&go[..14]));
         assert!(!has_build_id(&note(b"x", 1, &[]).iter().map(|_| 0xff).collect::<Vec<u8>>()));
+    }
+
+    #[test]
+    fn programs_of_go_s_own_linker_are_without_c() {
+        let fixed = Headers { is_fixed: true, ..Headers::default() };
+        assert!(fixed.is_static() && fixed.is_without_c());
+        let independent = Headers { has_linker: true, has_thread_locals: true, ..Headers::default() };
+        assert!(independent.is_static() && independent.is_without_c());
+        // gcc -static, gcc -static-pie, and a dynamic program.
+        let by_gcc = Headers { has_thread_locals: true, ..fixed };
+        assert!(by_gcc.is_static() && !by_gcc.is_without_c());
+        assert!(!Headers::default().is_without_c());
+        assert!(!Headers { needs_library: true, ..independent }.is_static());
     }
 
     #[test]

@@ -13,7 +13,10 @@
 #![forbid(unsafe_code)]
 
 pub mod go;
+pub mod guest;
 pub mod numbers;
+
+pub use numbers::Kind;
 
 #[cfg(test)]
 extern crate std;
@@ -59,9 +62,9 @@ enum Before {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Missed;
 
-/// Every site, in the order of their addresses, and every one that is missed.
-pub fn find(code: &[u8]) -> impl Iterator<Item = Result<Site, Missed>> + '_ {
-    syscalls(code).filter_map(|at| site(code, at))
+/// Every site of a kind of program, in the order of their addresses, and every one that is missed.
+pub fn find(code: &[u8], kind: Kind) -> impl Iterator<Item = Result<Site, Missed>> + '_ {
+    syscalls(code).filter_map(move |at| site(code, at, kind))
 }
 
 /// The offsets of the bytes of `syscall`, whether or not they are an instruction.
@@ -91,17 +94,17 @@ fn next_syscall(code: &[u8]) -> Option<usize> {
 }
 
 /// The site at a `syscall`; `None` if the library does not want it.
-fn site(code: &[u8], syscall: usize) -> Option<Result<Site, Missed>> {
+fn site(code: &[u8], syscall: usize, kind: Kind) -> Option<Result<Site, Missed>> {
     let behind = syscall + SYSCALL.len();
     let with_comparison = || {
         let site = Site { start: syscall, syscall, end: behind + COMPARE.len() };
         code[behind..].starts_with(&COMPARE).then_some(site)
     };
-    match before(&code[..syscall]) {
-        Before::Load(number) if numbers::is_wanted(number) => {
+    match before(&code[..syscall], kind) {
+        Before::Load(number) if kind.wants(number) => {
             Some(Ok(Site { start: syscall - LOAD_BYTES, syscall, end: behind }))
         }
-        Before::LoadWide(number) if numbers::is_wanted(number) => Some(with_comparison().ok_or(Missed)),
+        Before::LoadWide(number) if kind.wants(number) => Some(with_comparison().ok_or(Missed)),
         Before::Load(_) | Before::LoadWide(_) => None,
         Before::Unclear => Some(Err(Missed)),
         Before::Other => with_comparison().map(Ok),
@@ -109,7 +112,7 @@ fn site(code: &[u8], syscall: usize) -> Option<Result<Site, Missed>> {
 }
 
 /// The instruction at the end of the code.
-fn before(code: &[u8]) -> Before {
+fn before(code: &[u8], kind: Kind) -> Before {
     let number = |bytes: &[u8]| bytes.try_into().map_or(u32::MAX, u32::from_le_bytes);
     if let Some((_, load)) = code.split_at_checked(code.len().wrapping_sub(LOAD_WIDE_BYTES))
         && load.starts_with(&LOAD_WIDE)
@@ -125,7 +128,7 @@ fn before(code: &[u8]) -> Before {
             }
             // It may be a prefix, with which it is the load of another register, or a longer one; or
             // the distance in a store to the stack.
-            [.., 0x40..=0x4f] | [.., 0xc7, _, 0x24] if numbers::is_wanted(number(immediate)) => Before::Unclear,
+            [.., 0x40..=0x4f] | [.., 0xc7, _, 0x24] if kind.wants(number(immediate)) => Before::Unclear,
             _ => Before::Load(number(immediate)),
         },
         _ => Before::Other,
@@ -139,11 +142,11 @@ mod tests {
     use std::vec::Vec;
 
     fn found(code: &[u8]) -> Vec<(usize, usize, usize)> {
-        find(code).flatten().map(|site| (site.start, site.syscall, site.end)).collect()
+        find(code, Kind::Dynamic).flatten().map(|site| (site.start, site.syscall, site.end)).collect()
     }
 
     fn misses_one(code: &[u8]) -> bool {
-        find(code).any(|site| site.is_err())
+        find(code, Kind::Dynamic).any(|site| site.is_err())
     }
 
     const READ: [u8; 7] = [0xb8, 0, 0, 0, 0, 0x0f, 0x05];
@@ -177,6 +180,15 @@ mod tests {
         assert_eq!(found(&close), [(7, 7, 15)]);
         assert!(!misses_one(&close) && !misses_one(&munmap));
         assert!(misses_one(&close[..12]));
+    }
+
+    #[test]
+    fn clone_is_replaced_in_a_static_program_only() {
+        let clone = [0x90, 0xb8, 56, 0, 0, 0, 0x0f, 0x05];
+        let sites =
+            |kind| find(&clone, kind).flatten().map(|site| (site.start, site.syscall, site.end)).collect::<Vec<_>>();
+        assert_eq!(sites(Kind::Static), [(1, 6, 8)]);
+        assert_eq!(sites(Kind::Dynamic), []);
     }
 
     #[test]

@@ -28,7 +28,42 @@ pub const WANTED: &[c_long] = &[
 #[cfg(not(target_arch = "x86_64"))]
 pub const WANTED: &[c_long] = &[];
 
-/// Whether a call goes to the library.
-pub fn is_wanted(number: u32) -> bool {
-    WANTED.contains(&c_long::from(number))
+/// The calls of a static program that the loader answers or changes, beside those above: the ones
+/// that make and end threads, set up the thread pointer, the handlers and the heap, and those by
+/// which a program finds its own file.
+#[cfg(target_arch = "x86_64")]
+#[rustfmt::skip]
+pub const OF_THE_LOADER: &[c_long] = &[
+    libc::SYS_open, libc::SYS_stat, libc::SYS_brk, libc::SYS_rt_sigaction, libc::SYS_clone, libc::SYS_exit,
+    libc::SYS_readlink, libc::SYS_arch_prctl, libc::SYS_set_tid_address, libc::SYS_openat,
+    libc::SYS_newfstatat, libc::SYS_readlinkat, libc::SYS_clone3,
+];
+
+/// The calls that the loader answers: none, where nothing is rewritten.
+#[cfg(not(target_arch = "x86_64"))]
+pub const OF_THE_LOADER: &[c_long] = &[];
+
+/// The kinds of programs, which differ in the calls that have to be seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The dynamic linker loads it, and its threads are libc's.
+    Dynamic,
+    /// The loader of this project loads it, and makes its threads.
+    Static,
+}
+
+impl Kind {
+    /// The calls that are seen.
+    pub fn wanted(self) -> impl Iterator<Item = c_long> {
+        let more = match self {
+            Kind::Dynamic => &[][..],
+            Kind::Static => OF_THE_LOADER,
+        };
+        WANTED.iter().chain(more).copied()
+    }
+
+    /// Whether a call is seen.
+    pub fn wants(self, number: u32) -> bool {
+        self.wanted().any(|wanted| wanted == c_long::from(number))
+    }
 }

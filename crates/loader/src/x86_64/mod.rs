@@ -1,0 +1,84 @@
+//! How a guest is loaded on x86-64: this module has the order of the steps, and the others a step
+//! each.
+
+mod answers;
+mod enter;
+mod exec;
+mod image;
+mod initial_stack;
+mod mapping;
+mod memory;
+mod own_file;
+mod signals;
+mod threads;
+
+use std::convert::Infallible;
+use std::ffi::{CStr, OsStr, c_char};
+use std::os::unix::ffi::OsStrExt;
+
+use epolyfill_environment::settings;
+use epolyfill_sites::guest::{self, Guest, Serve};
+use image::Image;
+use mapping::Mapping;
+
+/// The kernel lets programs write fs and gs by instructions.
+const HWCAP2_FSGSBASE: u64 = 1 << 1;
+
+/// Becomes the guest, or returns why not.
+pub fn run(path: &CStr, words: &[*const c_char]) -> Result<Infallible, String> {
+    let Some(serve) = library().filter(|_| !is_off()) else { return Err(run_alone(path, words)) };
+    // SAFETY: a number in, a number out.
+    if unsafe { libc::getauxval(libc::AT_HWCAP2) } & HWCAP2_FSGSBASE == 0 {
+        return Err(
+            "static programs need a processor and a kernel (5.9 or later) with the FSGSBASE instructions".to_owned()
+        );
+    }
+    let image = Image::read(path)?;
+    own_file::remember(path)?;
+    let mapping = Mapping::new(&image)?;
+    let guest = Guest {
+        version: guest::VERSION,
+        header_count: mapping.headers.len() as u32,
+        headers: mapping.headers.as_ptr(),
+        bias: mapping.bias,
+        answer: answers::answer,
+    };
+    let (mut thread, mut why) = (None, std::ptr::null());
+    // SAFETY: the guest has been mapped and not entered, and there is one thread.
+    let count = unsafe { serve(&guest, &mut thread, &mut why) };
+    if count < 0 {
+        // SAFETY: then the library has set the reason, a constant.
+        return Err(unsafe { CStr::from_ptr(why) }.to_string_lossy().into_owned());
+    }
+    if !thread.is_some_and(threads::set_up) {
+        return Err("there is no memory for a stack".to_owned());
+    }
+    own_file::take_name();
+    let stack = initial_stack::build(&mapping, words);
+    drop(image);
+    // SAFETY: the stack is the guest's initial one, and the entry its own.
+    unsafe { enter::program(&stack, mapping.entry) }
+}
+
+/// The function of the library that serves guests; `None` if the library is not here, as in a child
+/// that is not to be served.
+fn library() -> Option<Serve> {
+    // SAFETY: a valid string.
+    let found = unsafe { libc::dlsym(libc::RTLD_DEFAULT, guest::ENTRY.as_ptr()) };
+    // SAFETY: the library exports a function of this type under the name.
+    (!found.is_null()).then(|| unsafe { std::mem::transmute::<*mut libc::c_void, Serve>(found) })
+}
+
+/// Whether EPOLYFILL_RAW=no leaves the guest's calls alone.
+fn is_off() -> bool {
+    let value = std::env::var_os(OsStr::from_bytes(settings::RAW.name.to_bytes())).unwrap_or_default();
+    settings::switch(value.as_bytes()) == Some(false)
+}
+
+/// Executes the guest as the kernel does. Returns only if that fails.
+fn run_alone(path: &CStr, words: &[*const c_char]) -> String {
+    let words: Vec<_> = words.iter().copied().chain([std::ptr::null()]).collect();
+    // SAFETY: the strings are those of the loader's argv, and the array ends in null.
+    unsafe { libc::execv(path.as_ptr(), words.as_ptr()) };
+    std::io::Error::last_os_error().to_string()
+}

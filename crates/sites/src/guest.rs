@@ -1,0 +1,70 @@
+//! The interface between the loader of static programs and the library: one function, which the
+//! library exports under the name in [`ENTRY`] and the loader looks up.
+//!
+//! The loader has mapped the program, the *guest*, and has not entered it. The library rewrites the
+//! guest's sites and brings each call to `answer` first. The thread pointer is the guest's in the
+//! guest and the thread's own outside; gs has the thread's own all the time.
+
+use core::ffi::{CStr, c_char, c_int};
+
+use libc::Elf64_Phdr;
+
+/// The name of [`Serve`].
+pub const ENTRY: &CStr = c"__epolyfill_serve_guest";
+/// The version of the interface, which both sides must have.
+pub const VERSION: u32 = 1;
+
+/// A call of the guest's, with the registers that it was made with.
+#[derive(Debug)]
+#[repr(C)]
+pub struct Call {
+    /// r15, r14, r13, r12, rbx, rbp.
+    pub preserved: [usize; 6],
+    /// rax.
+    pub number: isize,
+    /// rdi, rsi, rdx, r10, r8, r9.
+    pub arguments: [usize; 6],
+    /// The state and the level of the library's frame.
+    reserved: [usize; 2],
+    /// rflags.
+    pub flags: usize,
+    /// The instruction behind the `syscall`.
+    pub instruction: usize,
+    /// rsp.
+    pub stack_pointer: usize,
+}
+
+/// Answers a call, or returns false: then the library makes it.
+pub type Answer = unsafe extern "C" fn(call: &Call, result: &mut isize) -> bool;
+
+/// A guest as the loader has mapped it.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Guest {
+    /// [`VERSION`].
+    pub version: u32,
+    /// The number of program headers.
+    pub header_count: u32,
+    /// The program headers, which stay where they are.
+    pub headers: *const Elf64_Phdr,
+    /// The difference between an address in memory and in the file.
+    pub bias: usize,
+    /// Called for each call of the guest's, outside the guest.
+    pub answer: Answer,
+}
+
+/// What the library does for the loader's threads.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Thread {
+    /// Makes the calling thread able to run the guest. Its gs is its thread pointer already. False
+    /// if there is no memory.
+    pub prepare: extern "C" fn() -> bool,
+    /// The guest's thread pointer in the calling thread.
+    pub pointer: extern "C" fn() -> usize,
+    /// Sets it; it takes effect when the thread returns to the guest.
+    pub set_pointer: extern "C" fn(usize),
+}
+
+/// Rewrites the guest. Returns the number of rewritten sites, or -1 and a clause why not.
+pub type Serve = unsafe extern "C" fn(guest: &Guest, thread: &mut Option<Thread>, why: &mut *const c_char) -> c_int;

@@ -1,0 +1,224 @@
+//! Static programs, which the loader (`crates/loader`) maps into its own process and enters: their
+//! *guest* code has no libc that the library could stand in front of, and no thread control block.
+//!
+//! The thread pointer, fs, is the guest's own in the guest. So a stub finds the thread's words by
+//! gs, which the loader has set to the thread control block of the thread, and the thunk changes fs
+//! to it. The end of the thunk changes back. A signal handler that interrupts either sees by fs
+//! where it is.
+
+use std::arch::{global_asm, naked_asm};
+use std::ffi::{CStr, c_char, c_int};
+use std::mem::offset_of;
+use std::ptr;
+use std::sync::atomic::AtomicPtr;
+use std::sync::atomic::Ordering::Relaxed;
+
+use epolyfill_sites::Kind;
+use epolyfill_sites::guest::{self, Answer, Call, Guest, Thread};
+
+use super::program::Program;
+use super::rewrite::{self, Refused};
+use super::stack;
+use super::thunk::{self, Frame};
+
+/// The loader's `Answer`; null in any other program.
+static ANSWER: AtomicPtr<()> = AtomicPtr::new(ptr::null_mut());
+
+// The thunk puts the preserved registers below the frame.
+const BELOW: usize = offset_of!(Call, number);
+const _: () = assert!(size_of::<Call>() - BELOW == size_of::<Frame>());
+const _: () = assert!(offset_of!(Call, stack_pointer) - BELOW == offset_of!(Frame, stack_pointer));
+const _: () = assert!(offset_of!(Call, arguments) - BELOW == offset_of!(Frame, arguments));
+
+/// The loader's answer to a call; `None` if the library has to make it.
+pub fn answered(frame: &Frame) -> Option<isize> {
+    let answer = ANSWER.load(Relaxed);
+    if answer.is_null() {
+        return None;
+    }
+    // SAFETY: only `serve` stores an address, that of such a function.
+    let answer: Answer = unsafe { std::mem::transmute(answer) };
+    let mut result = 0;
+    // SAFETY: the preserved registers stand below the frame, as the assertions say.
+    let is_answered = unsafe { answer(&*ptr::from_ref(frame).byte_sub(BELOW).cast(), &mut result) };
+    is_answered.then_some(result)
+}
+
+/// Rewrites a static program that is mapped, and brings its calls to the loader first.
+///
+/// # Safety
+/// As for `rewrite`; the guest must be mapped for as long as the process lives.
+#[cfg_attr(all(feature = "interpose", not(test)), unsafe(no_mangle))]
+pub unsafe extern "C" fn __epolyfill_serve_guest(
+    guest: &Guest,
+    thread: &mut Option<Thread>,
+    why: &mut *const c_char,
+) -> c_int {
+    let mut refuse = |reason: &'static CStr| {
+        *why = reason.as_ptr();
+        -1
+    };
+    if guest.version != guest::VERSION {
+        return refuse(c"the library is of another version than the loader");
+    }
+    // SAFETY: the caller answers for both.
+    let done = unsafe {
+        let headers = std::slice::from_raw_parts(guest.headers, guest.header_count as usize);
+        rewrite::rewrite(&Program::mapped(headers, guest.bias), Kind::Static)
+    };
+    match done {
+        Ok(count) => {
+            ANSWER.store(guest.answer as *mut (), Relaxed);
+            *thread = Some(Thread { prepare, pointer, set_pointer });
+            count as c_int
+        }
+        Err(Refused::TooMany | Refused::Unknown | Refused::Runs) => {
+            refuse(c"it makes its system calls by instructions of an unknown form; run it without epolyfill")
+        }
+        Err(Refused::NoRoom) => refuse(c"there is no free memory within 2 GiB of its code"),
+        Err(Refused::Protected(_)) => refuse(c"the kernel refuses to make its code writable"),
+    }
+}
+
+extern "C" fn prepare() -> bool {
+    stack::prepare()
+}
+
+extern "C" fn pointer() -> usize {
+    stack::words().guest_pointer.get()
+}
+
+extern "C" fn set_pointer(pointer: usize) {
+    stack::words().guest_pointer.set(pointer);
+}
+
+unsafe extern "C" {
+    static epolyfill_guest_stub: [u8; 0];
+    static epolyfill_guest_stub_table: [u8; 0];
+    static epolyfill_guest_stub_next: [u8; 0];
+    static epolyfill_guest_stub_count: [u8; 0];
+    static epolyfill_guest_stub_thunk: [u8; 0];
+    static epolyfill_guest_stub_end: [u8; 0];
+    static epolyfill_guest_leave_next: [u8; 0];
+    static epolyfill_guest_leave_pointer: [u8; 0];
+    static epolyfill_guest_leave_end: [u8; 0];
+}
+
+/// The most bytes of a piece of code that is copied.
+const MOST: usize = 96;
+
+/// A piece of code whose constants are filled in.
+#[derive(Debug)]
+pub struct Piece {
+    bytes: [u8; MOST],
+    length: usize,
+}
+
+impl Piece {
+    /// # Safety
+    /// The symbols must be of one section, in this order.
+    unsafe fn new(start: *const [u8; 0], end: *const [u8; 0]) -> Piece {
+        let length = end.addr() - start.addr();
+        let mut bytes = [0; MOST];
+        // SAFETY: the caller answers for it.
+        bytes[..length].copy_from_slice(unsafe { std::slice::from_raw_parts(start.cast(), length) });
+        Piece { bytes, length }
+    }
+
+    fn put_constant(&mut self, at: usize, constant: &[u8]) {
+        self.bytes[at..at + constant.len()].copy_from_slice(constant);
+    }
+}
+
+impl std::ops::Deref for Piece {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+}
+
+/// The part of a stub that stands for the `syscall`; `table` is the table of the wanted numbers.
+pub fn stub(table: usize) -> Piece {
+    let start = &raw const epolyfill_guest_stub;
+    let at = |symbol: *const [u8; 0]| symbol.addr() - start.addr();
+    // SAFETY: the symbols are those below.
+    let mut piece = unsafe { Piece::new(start, &raw const epolyfill_guest_stub_end) };
+    let next = (stack::offset() as i32).to_ne_bytes();
+    piece.put_constant(at(&raw const epolyfill_guest_stub_table) - 8, &table.to_ne_bytes());
+    piece.put_constant(at(&raw const epolyfill_guest_stub_next) - 4, &next);
+    piece.put_constant(at(&raw const epolyfill_guest_stub_count) - 4, &next);
+    piece.put_constant(at(&raw const epolyfill_guest_stub_thunk), &(thunk as *const ()).addr().to_ne_bytes());
+    piece
+}
+
+/// The end of the thunk.
+pub fn leave() -> Piece {
+    let start = &raw const epolyfill_guest_stub_end;
+    let at = |symbol: *const [u8; 0]| symbol.addr() - start.addr();
+    // SAFETY: the symbols are those below.
+    let mut piece = unsafe { Piece::new(start, &raw const epolyfill_guest_leave_end) };
+    let next = stack::offset() as i32;
+    let pointer = next + offset_of!(stack::Words, guest_pointer) as i32;
+    piece.put_constant(at(&raw const epolyfill_guest_leave_next) - 4, &next.to_ne_bytes());
+    piece.put_constant(at(&raw const epolyfill_guest_leave_pointer) - 4, &pointer.to_ne_bytes());
+    piece
+}
+
+// As in `thunk`. A thread of a guest has its stack before it enters the guest.
+global_asm!(
+    ".pushsection .rodata.epolyfill_guest,\"a\",@progbits",
+    ".globl epolyfill_guest_stub, epolyfill_guest_stub_table, epolyfill_guest_stub_next, epolyfill_guest_stub_count",
+    ".globl epolyfill_guest_stub_thunk, epolyfill_guest_stub_end, epolyfill_guest_leave_next",
+    ".globl epolyfill_guest_leave_pointer, epolyfill_guest_leave_end",
+    ".hidden epolyfill_guest_stub, epolyfill_guest_stub_table, epolyfill_guest_stub_next, epolyfill_guest_stub_count",
+    ".hidden epolyfill_guest_stub_thunk, epolyfill_guest_stub_end, epolyfill_guest_leave_next",
+    ".hidden epolyfill_guest_leave_pointer, epolyfill_guest_leave_end",
+    "epolyfill_guest_stub:",
+    "    movabsq $0x1122334455667788, %r11",
+    "epolyfill_guest_stub_table:",
+    "    movzwl %ax, %ecx",
+    "    movzbl (%r11,%rcx), %ecx",
+    "    jrcxz 4f",
+    // The level is counted, then the stack is changed by one instruction.
+    "    movq %gs:0x11223344, %rcx",
+    "epolyfill_guest_stub_next:",
+    "    leaq -{level}(%rcx), %r11",
+    "    movq %r11, %gs:0x11223344",
+    "epolyfill_guest_stub_count:",
+    "    xchgq %rsp, %rcx",
+    "    leaq 5f(%rip), %r11",
+    "    jmpq *6f(%rip)",
+    "4:",
+    "    syscall",
+    "    jmp 5f",
+    "epolyfill_guest_stub_thunk:",
+    "6:  .quad 0",
+    "epolyfill_guest_stub_end:",
+    "5:",
+    // The end of the thunk, on the program's stack: r11 is the level, rcx the next instruction.
+    "    movq %r11, %fs:0x11223344",
+    "epolyfill_guest_leave_next:",
+    "    movq %fs:0x11223344, %r11",
+    "epolyfill_guest_leave_pointer:",
+    "    wrfsbase %r11",
+    "    jmpq *%rcx",
+    "epolyfill_guest_leave_end:",
+    ".popsection",
+    level = const stack::LEVEL,
+    options(att_syntax),
+);
+
+/// Changes to the thread's own thread pointer, and goes to the thunk.
+#[unsafe(naked)]
+unsafe extern "C" fn thunk() {
+    naked_asm!(
+        "pushq %rcx",
+        "movq %gs:0, %rcx",
+        "wrfsbase %rcx",
+        "popq %rcx",
+        "jmp {thunk}",
+        thunk = sym thunk::thunk,
+        options(att_syntax),
+    )
+}
