@@ -232,10 +232,11 @@ const SMALL: usize = 192;
 /// clone. A mapping made by the child instead would stay with the parent after the exec.
 const LARGE: usize = 2048;
 
-type InRoom<'a> = &'a dyn Fn(*mut usize) -> c_int;
+/// A call that needs room for words.
+pub type InRoom<'a> = &'a dyn Fn(*mut usize) -> c_int;
 
 /// Calls `call` with room for `words` words; `None` if there is no room.
-fn in_room(words: usize, call: InRoom) -> Option<c_int> {
+pub fn in_room(words: usize, call: InRoom) -> Option<c_int> {
     if words <= SMALL {
         return Some(on_stack::<SMALL>(call));
     }

@@ -35,7 +35,7 @@ pub struct StartEnv {
     /// `LD_PRELOAD=` and this library's entry alone.
     pub preload: &'static CStr,
     /// The path of the library.
-    file: &'static CStr,
+    pub file: &'static CStr,
     /// At most [`MOST_SETTINGS`].
     pub settings: Vec<Setting>,
 }

@@ -16,17 +16,24 @@ build go-http 1 "$here/main.go" "$here/cgo.go"
 build go-http-static 0 "$here/main.go"
 build go-http-pie 0 -buildmode=pie "$here/main.go"
 
+# Children of every kind: dynamic and static, Go at a fixed address, a script.
+printf '#include <stdio.h>\nint main(void) { puts("ran"); return 0; }\n' >"$WORK/ran.c"
+gcc "$WORK/ran.c" -o "$WORK/dynamic"
+gcc -static "$WORK/ran.c" -o "$WORK/static"
+printf 'package main\nimport "os"\nfunc main() { os.Stdout.WriteString("ran\\n") }\n' >"$WORK/ran.go"
+build static-go 0 "$WORK/ran.go"
+printf '#!/bin/sh\necho ran\n' >"$WORK/script"
+chmod 755 "$WORK/script"
+children=("$WORK/dynamic" "$WORK/static" "$cache/static-go" "$WORK/script")
+
 case $WAY in
 kernel) pollers=(poll) expected="eventpolls: 1 served: false" ;;
 chaos) pollers=(kernel) expected="eventpolls: 1 served: true" ;;
 *) pollers=(poll uring auto) expected="eventpolls: 0 served: true" ;;
 esac
-prefix "$WAY"
-programs=(go-http go-http-static go-http-pie)
-for program in "${programs[@]}"; do
+for program in go-http go-http-static go-http-pie; do
     for poller in "${pollers[@]}"; do
-        # The launcher loads what it starts itself, so nothing may come between.
-        said=$(EPOLYFILL_POLLER=$poller timeout 120 "${PREFIX[@]}" "$cache/$program" 2>"$WORK/go.err") ||
+        said=$(EPOLYFILL_POLLER=$poller run "$WAY" timeout 120 "$cache/$program" "${children[@]}" 2>"$WORK/go.err") ||
             fail "$program, $poller: status $?: $(head -n 12 "$WORK/go.err")"
         [ "$said" = "4000 requests, $expected" ] || fail "$program, $poller: $said"
         [ ! -s "$WORK/go.err" ] || fail "$program, $poller: $(cat "$WORK/go.err")"

@@ -7,6 +7,7 @@ use super::{library, program, refuse};
 use crate::see::chaos::Session;
 use crate::see::launch::{Observation, kernel_has_epoll};
 use crate::settings::{self, Complaint, Setting};
+use epolyfill_sites::guest;
 use nix::errno::Errno;
 use nix::unistd::execvpe;
 use std::ffi::{CString, OsStr, OsString};
@@ -54,9 +55,9 @@ pub fn launch(options: &Options) -> Result<(), Failure> {
     let words: Result<Vec<_>, _> = options.program.iter().map(|word| c_string(word)).collect();
     let mut words = words?;
     let path_string = match &served.loader {
-        // The loader's argv is the program's, with the path behind the first word.
+        // The loader's argv is the program's, with two words behind the first.
         Some(loader) => {
-            words.insert(1, path_string);
+            words.splice(1..1, [guest::REFUSE.to_owned(), path_string]);
             c_string(loader.as_os_str())?
         }
         None => path_string,

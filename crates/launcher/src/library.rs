@@ -9,6 +9,7 @@ use super::elf::{Elf, Kind};
 use super::failure::{Failure, name, why};
 use super::link;
 use crate::preload;
+use epolyfill_sites::guest;
 use std::ffi::{CStr, OsStr, OsString};
 use std::io::ErrorKind;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -16,9 +17,6 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 pub const FILE: &str = "libepolyfill.so";
-
-/// The program that loads static programs.
-const LOADER: &str = "epolyfill-loader";
 
 /// Names the library outright; the launcher then looks nowhere else.
 const OVERRIDE: &str = "EPOLYFILL_LIBRARY";
@@ -54,8 +52,12 @@ impl Library {
         let of_launcher = own_file().ok().and_then(|file| file.parent().map(Path::to_owned));
         let places = of_launcher.as_deref().map(directories).unwrap_or_default();
         let homes = [Some(home.to_owned()), Some(home.join("epolyfill")), of_launcher].into_iter().flatten();
-        homes.chain(places).map(|home| home.join(LOADER)).find(|path| path.is_file()).ok_or_else(|| {
-            Failure::own(format!("it is static and needs {LOADER}, which is not in {}; install it there", name(home)))
+        homes.chain(places).map(|home| home.join(guest::LOADER)).find(|path| path.is_file()).ok_or_else(|| {
+            Failure::own(format!(
+                "it is static and needs {}, which is not in {}; install it there",
+                guest::LOADER,
+                name(home)
+            ))
         })
     }
 

@@ -100,8 +100,7 @@ fn check(options: &Options) -> Result<(), Failure> {
         };
         let started = program::find(command).map_err(between)?;
         let by = name(&program);
-        let judged = program::judge(&started, &library, options.no_kernel_epoll, Depth::Whole);
-        let served = judged.and_then(program::Served::started_by_another).map_err(between)?;
+        let served = program::judge(&started, &library, options.no_kernel_epoll, Depth::Whole).map_err(between)?;
         return say(&format!("{}, started by {by}\n", served.sentence));
     }
     say(&format!("{}\n", served.sentence))

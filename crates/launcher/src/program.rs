@@ -132,18 +132,6 @@ pub struct Served {
     pub loader: Option<PathBuf>,
 }
 
-impl Served {
-    /// The same if another program starts this one.
-    pub fn started_by_another(self) -> Result<Self, Failure> {
-        match self.loader {
-            None => Ok(self),
-            Some(_) => Err(Failure::own(
-                "it is static, so the launcher itself has to start it; put `epolyfill` in front of its own name",
-            )),
-        }
-    }
-}
-
 /// How closely a program is examined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Depth {

@@ -23,6 +23,9 @@ mod sanitized;
 mod served;
 #[path = "launcher/settings.rs"]
 mod settings;
+#[cfg(target_arch = "x86_64")]
+#[path = "launcher/static_programs.rs"]
+mod static_programs;
 #[path = "launcher/support.rs"]
 mod support;
 #[path = "launcher/why.rs"]

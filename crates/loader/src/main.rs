@@ -1,8 +1,9 @@
 //! The loader of static programs: `epolyfill-loader` is a dynamic program, into which LD_PRELOAD
 //! brings the library as into any other. It maps the static program, the *guest*, into its own
 //! process, has the library rewrite the guest's system call instructions, and enters the guest as
-//! the kernel would. The launcher executes it; argv is the guest's, with the guest's path as an
-//! additional word behind the first.
+//! the kernel would. The launcher executes it, and so does the library in a process that executes a
+//! static program. argv is the guest's, with two additional words behind the first: what happens if
+//! the guest cannot be loaded, and its path.
 //!
 //! The guest's threads are pthreads, so that every thread has what libc and the library need
 //! (`threads`). The thread pointer, fs, is the guest's in the guest and libc's outside; gs always
@@ -17,8 +18,13 @@
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
 
-use std::ffi::{CStr, c_char, c_int};
+use std::ffi::{CStr, OsStr, c_char, c_int};
 use std::io::Write as _;
+use std::os::unix::ffi::OsStrExt;
+
+use epolyfill_environment::settings;
+use epolyfill_sites::guest;
+use syscalls::{Sysno, syscall};
 
 #[cfg(target_arch = "x86_64")]
 use x86_64::run;
@@ -34,21 +40,63 @@ const REFUSED: c_int = 125;
 pub unsafe extern "C" fn main(count: c_int, words: *const *const c_char) -> c_int {
     // SAFETY: the start-up code passes argv.
     let words = unsafe { std::slice::from_raw_parts(words, count as usize) };
-    let [argv0, path, rest @ ..] = words else {
+    let [argv0, otherwise, path, rest @ ..] = words else {
         let _ = writeln!(std::io::stderr(), "epolyfill: the loader is run by the launcher, `epolyfill PROGRAM`");
         return REFUSED;
     };
     // SAFETY: the words of argv are strings.
-    let name = unsafe { CStr::from_ptr(*path) };
+    let (otherwise, name) = unsafe { (CStr::from_ptr(*otherwise), CStr::from_ptr(*path)) };
     let words: Vec<_> = std::iter::once(*argv0).chain(rest.iter().copied()).collect();
     let Err(why) = run(name, &words);
+    let name = name.to_string_lossy();
     // A closed stderr is no reason to fail differently.
-    let _ = writeln!(std::io::stderr(), "epolyfill: cannot load {}: {why}", name.to_string_lossy());
+    let _ = match why {
+        Failure::Alone(why) => writeln!(std::io::stderr(), "epolyfill: cannot execute {name}: {why}"),
+        Failure::Guest(why) if otherwise != guest::EXECUTE => {
+            writeln!(std::io::stderr(), "epolyfill: cannot load {name}: {why}")
+        }
+        Failure::Guest(why) => {
+            if !is_quiet() {
+                let _ = writeln!(std::io::stderr(), "epolyfill: {name} runs without the library: {why}");
+            }
+            // SAFETY: the path and the words are those of argv.
+            let why = unsafe { execute(*path, &words) };
+            writeln!(std::io::stderr(), "epolyfill: cannot execute {name}: {why}")
+        }
+    };
     REFUSED
+}
+
+/// Why `run` returned.
+enum Failure {
+    /// The guest cannot be loaded; the reason is the end of a sentence.
+    Guest(String),
+    /// It is not to be loaded, and executing it failed.
+    Alone(std::io::Error),
+}
+
+fn is_quiet() -> bool {
+    let value = std::env::var_os(OsStr::from_bytes(settings::QUIET.name.to_bytes())).unwrap_or_default();
+    settings::switch(value.as_bytes()) == Some(true)
+}
+
+/// Executes a program as the kernel does; not by libc's name, which is the library's and could lead
+/// here again. Returns only if that fails.
+///
+/// # Safety
+/// The path and the words must be strings.
+unsafe fn execute(path: *const c_char, words: &[*const c_char]) -> std::io::Error {
+    unsafe extern "C" {
+        static environ: *const *const c_char;
+    }
+    let words: Vec<_> = words.iter().copied().chain([std::ptr::null()]).collect();
+    // SAFETY: the caller answers for the strings; the loader has one thread.
+    let Err(errno) = (unsafe { syscall!(Sysno::execve, path, words.as_ptr(), environ) }) else { unreachable!() };
+    std::io::Error::from_raw_os_error(errno.into_raw())
 }
 
 /// Where the loader cannot enter a guest.
 #[cfg(not(target_arch = "x86_64"))]
-fn run(_path: &CStr, _words: &[*const c_char]) -> Result<std::convert::Infallible, String> {
-    Err("static programs can be loaded on x86-64 only; run it without epolyfill".to_owned())
+fn run(_path: &CStr, _words: &[*const c_char]) -> Result<std::convert::Infallible, Failure> {
+    Err(Failure::Guest("static programs can be loaded on x86-64 only; run it without epolyfill".to_owned()))
 }

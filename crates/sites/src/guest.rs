@@ -14,6 +14,14 @@ pub const ENTRY: &CStr = c"__epolyfill_serve_guest";
 /// The version of the interface, which both sides must have.
 pub const VERSION: u32 = 1;
 
+/// The name of the loader's file.
+pub const LOADER: &str = "epolyfill-loader";
+/// The second word of the loader's argv: what it does with a program that it cannot load. It refuses
+/// one that the launcher starts.
+pub const REFUSE: &CStr = c"refuse";
+/// It executes one that another program executes, as the kernel would have done.
+pub const EXECUTE: &CStr = c"execute";
+
 /// A call of the guest's, with the registers that it was made with.
 #[derive(Debug)]
 #[repr(C)]

@@ -12,6 +12,7 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+pub mod file;
 pub mod go;
 pub mod guest;
 pub mod numbers;

@@ -13,6 +13,7 @@ use libc::{FILE, c_char, c_int, c_void, pid_t};
 
 use super::export;
 use crate::life::exec_env::{self, Strings, pass_on};
+use crate::life::exec_loader::{self, Execution};
 use crate::real;
 use crate::see::{Observer, Watch};
 use crate::sys;
@@ -22,14 +23,67 @@ fn exec_is_too_big(answer: c_int) -> bool {
     answer < 0 && sys::last_errno() == nix::errno::Errno::E2BIG
 }
 
-/// Makes a call of the exec family, with the environment that passes the library on.
+/// A call of the exec family. It makes the actual call, with the environment that is passed to it.
+struct Exec<'a> {
+    environment: Strings,
+    itself: &'a dyn Fn(Strings) -> c_int,
+}
+
+impl Execution for Exec<'_> {
+    fn itself(&self) -> c_int {
+        // SAFETY: `execute`'s caller answers for the environment.
+        unsafe { pass_on(self.environment, self.itself, exec_is_too_big) }
+    }
+
+    fn other(&self, path: *const c_char, words: Strings) -> c_int {
+        // SAFETY: as above, and the path and the words are valid.
+        unsafe { pass_on(self.environment, &|passed| real::execve(path, words, passed), exec_is_too_big) }
+    }
+
+    fn has_failed(_: c_int) -> bool {
+        // Otherwise it does not return.
+        true
+    }
+}
+
+/// Makes a call of the exec family for a path, with the environment that passes the library on.
+///
+/// # Safety
+/// As for the arguments of execve.
+unsafe fn execute(
+    path: *const c_char,
+    words: Strings,
+    environment: Strings,
+    itself: &dyn Fn(Strings) -> c_int,
+) -> c_int {
+    Watch::executing();
+    // SAFETY: as the caller says.
+    unsafe { exec_loader::execute(path, words, &Exec { environment, itself }) }
+}
+
+/// As [`execute`], for a file that is searched for.
+///
+/// # Safety
+/// As for the arguments of execvpe.
+unsafe fn execute_by_search(
+    file: *const c_char,
+    words: Strings,
+    environment: Strings,
+    itself: &dyn Fn(Strings) -> c_int,
+) -> c_int {
+    Watch::executing();
+    // SAFETY: as the caller says.
+    unsafe { exec_loader::execute_by_search(file, words, &Exec { environment, itself }) }
+}
+
+/// Executes an open file.
 ///
 /// # Safety
 /// As for the environment of execve.
-unsafe fn execute(environment: Strings, call: &dyn Fn(Strings) -> c_int) -> c_int {
+unsafe fn execute_open(environment: Strings, itself: &dyn Fn(Strings) -> c_int) -> c_int {
     Watch::executing();
-    // SAFETY: the caller answers for the environment.
-    unsafe { pass_on(environment, call, exec_is_too_big) }
+    // SAFETY: as the caller says.
+    unsafe { pass_on(environment, itself, exec_is_too_big) }
 }
 
 /// Whether a call that returns an errno returned E2BIG.
@@ -37,13 +91,54 @@ fn spawn_is_too_big(answer: c_int) -> bool {
     answer == libc::E2BIG
 }
 
+/// A call of posix_spawn or posix_spawnp.
+struct Spawn<'a> {
+    pid: *mut pid_t,
+    actions: *const c_void,
+    attributes: *const c_void,
+    environment: Strings,
+    itself: &'a dyn Fn(Strings) -> c_int,
+}
+
+impl Execution for Spawn<'_> {
+    fn itself(&self) -> c_int {
+        // SAFETY: the caller of posix_spawn answers for the environment.
+        unsafe { pass_on(self.environment, self.itself, spawn_is_too_big) }
+    }
+
+    fn other(&self, path: *const c_char, words: Strings) -> c_int {
+        // SAFETY: as above, and the path and the words are valid.
+        let call = |passed| unsafe { real::posix_spawn(self.pid, path, self.actions, self.attributes, words, passed) };
+        // SAFETY: as above.
+        unsafe { pass_on(self.environment, &call, spawn_is_too_big) }
+    }
+
+    fn has_failed(answer: c_int) -> bool {
+        answer != 0
+    }
+}
+
 /// execve by number; `call` makes the system call with the environment that is passed to it.
 ///
 /// # Safety
 /// As for execve.
-pub(super) unsafe fn by_number(environment: usize, call: impl Fn(usize) -> isize) -> isize {
+pub(super) unsafe fn by_number(
+    path: *const c_char,
+    words: Strings,
+    environment: Strings,
+    call: impl Fn(usize) -> isize,
+) -> isize {
+    // SAFETY: the caller answers for the arguments.
+    unsafe { execute(path, words, environment, &|passed| call(passed.addr()) as c_int) as isize }
+}
+
+/// execveat by number.
+///
+/// # Safety
+/// As for the environment of execve.
+pub(super) unsafe fn open_by_number(environment: Strings, call: impl Fn(usize) -> isize) -> isize {
     // SAFETY: the caller answers for the environment.
-    unsafe { execute(environment as Strings, &|passed| call(passed.addr()) as c_int) as isize }
+    unsafe { execute_open(environment, &|passed| call(passed.addr()) as c_int) as isize }
 }
 
 /// execv and execl.
@@ -53,7 +148,7 @@ unsafe extern "C" fn with_words(path: *const c_char, words: Strings) -> c_int {
     // function of that name.
     unsafe {
         let call = |passed| if passed == own { real::execv(path, words) } else { real::execve(path, words, passed) };
-        execute(own, &call)
+        execute(path, words, own, &call)
     }
 }
 
@@ -63,7 +158,7 @@ unsafe extern "C" fn with_words_by_search(file: *const c_char, words: Strings) -
     // SAFETY: as for libc's execvp.
     unsafe {
         let call = |passed| if passed == own { real::execvp(file, words) } else { real::execvpe(file, words, passed) };
-        execute(own, &call)
+        execute_by_search(file, words, own, &call)
     }
 }
 
@@ -209,7 +304,7 @@ export! {
     /// Executes a program.
     fn execve(path: *const c_char, words: Strings, environment: Strings) -> c_int as libc::execve {
         // SAFETY: as for libc's execve.
-        unsafe { execute(environment, &|passed| real::execve(path, words, passed)) }
+        unsafe { execute(path, words, environment, &|passed| real::execve(path, words, passed)) }
     }
 
     /// Executes a program with the environment of this process.
@@ -227,7 +322,7 @@ export! {
     /// Searches PATH for a program and executes it with another environment.
     fn execvpe(file: *const c_char, words: Strings, environment: Strings) -> c_int as libc::execvpe {
         // SAFETY: as for libc's execvpe.
-        unsafe { execute(environment, &|passed| real::execvpe(file, words, passed)) }
+        unsafe { execute_by_search(file, words, environment, &|passed| real::execvpe(file, words, passed)) }
     }
 
     /// Executes an open file. A NULL environment is EINVAL, as in libc.
@@ -237,13 +332,13 @@ export! {
             return unsafe { real::fexecve(fd, words, environment) };
         }
         // SAFETY: as for libc's fexecve.
-        unsafe { execute(environment, &|passed| real::fexecve(fd, words, passed)) }
+        unsafe { execute_open(environment, &|passed| real::fexecve(fd, words, passed)) }
     }
 
     /// Executes a program in a directory, or an open file.
     fn execveat(fd: c_int, path: *const c_char, words: Strings, environment: Strings, flags: c_int) -> c_int {
         // SAFETY: as for libc's execveat.
-        unsafe { execute(environment, &|passed| real::execveat(fd, path, words, passed, flags)) }
+        unsafe { execute_open(environment, &|passed| real::execveat(fd, path, words, passed, flags)) }
     }
 
     /// Starts a program. Returns an errno.
@@ -259,8 +354,9 @@ export! {
             // SAFETY: as for libc's posix_spawn.
             unsafe { real::posix_spawn(pid, path, actions, attributes, words, passed) }
         };
+        let spawn = Spawn { pid, actions, attributes, environment, itself: &call };
         // SAFETY: as above.
-        unsafe { pass_on(environment, &call, spawn_is_too_big) }
+        unsafe { exec_loader::execute(path, words, &spawn) }
     }
 
     /// Searches PATH for a program and starts it. Returns an errno.
@@ -276,8 +372,9 @@ export! {
             // SAFETY: as for libc's posix_spawnp.
             unsafe { real::posix_spawnp(pid, file, actions, attributes, words, passed) }
         };
+        let spawn = Spawn { pid, actions, attributes, environment, itself: &call };
         // SAFETY: as above.
-        unsafe { pass_on(environment, &call, spawn_is_too_big) }
+        unsafe { exec_loader::execute_by_search(file, words, &spawn) }
     }
 
     /// Runs a command line in the shell.

@@ -9,7 +9,9 @@
 #[cfg(target_arch = "x86_64")]
 use std::arch::naked_asm;
 
-use libc::{c_int, c_long, c_uint, c_void, epoll_event, fd_set, iovec, loff_t, mmsghdr, msghdr, nfds_t, off_t, pollfd};
+use libc::{
+    c_char, c_int, c_long, c_uint, c_void, epoll_event, fd_set, iovec, loff_t, mmsghdr, msghdr, nfds_t, off_t, pollfd,
+};
 use libc::{sigset_t, size_t, timespec};
 use nix::errno::Errno;
 
@@ -18,6 +20,7 @@ use super::{controls, descriptors, exec, fork, libc_answer, polls, transfers};
 use crate::abi::served as epolls;
 use crate::edge::Facts;
 use crate::hooks;
+use crate::life::exec_env::Strings;
 use crate::options::{self, Poller};
 use crate::sleep::By;
 use crate::sys;
@@ -189,11 +192,11 @@ door! {
         SYS_signalfd4(fd: c_int) [signalfd] => hooks::masking_signals(fd, || call.make_int());
 
         // Processes.
-        SYS_execve(_path: usize, _words: usize, environment: usize)
+        SYS_execve(path: *const c_char, words: Strings, environment: Strings)
             [execve, execv, execvp, execvpe, execl, execlp, execle] =>
-                exec::by_number(environment, |passed| call.with(2, passed).make());
-        SYS_execveat(_fd: c_int, _path: usize, _words: usize, environment: usize) [execveat, fexecve] =>
-            exec::by_number(environment, |passed| call.with(3, passed).make());
+                exec::by_number(path, words, environment, |passed| call.with(2, passed).make());
+        SYS_execveat(_fd: c_int, _path: usize, _words: usize, environment: Strings) [execveat, fexecve] =>
+            exec::open_by_number(environment, |passed| call.with(3, passed).make());
         #[cfg(target_arch = "x86_64")]
         SYS_fork() [] => fork::fork(call);
         SYS_clone(flags: u64, stack: u64) [_Fork] => fork::cloning(flags, stack, || call.make());

@@ -255,44 +255,6 @@ fn a_script_for_a_go_program_without_cgo_is_refused() {
     assert_not_served(&script, 125, "is a Go program");
 }
 
-/// A program without libc, with the marks of Go's linker, as its linker makes them.
-#[cfg(target_arch = "x86_64")]
-fn guest(room: &Path, name: &str, flags: &[&str]) -> PathBuf {
-    let all = [&["-nostdlib", "-O1", "-ffreestanding", "-fno-stack-protector", "-mno-red-zone"][..], flags].concat();
-    compile(room, name, include_str!("guest.c"), &all)
-}
-
-#[test]
-#[cfg(target_arch = "x86_64")]
-fn a_static_go_program_is_loaded() {
-    let room = room("static-go");
-    let program = guest(&room, "program", &["-static"]);
-    let check = run(launcher(["--check"]).arg(&program));
-    assert_code(&check, 0);
-    assert!(stdout(&check).contains("can be served: static: loaded by epolyfill, and "), "{check:?}");
-    let path = program.canonicalize().unwrap();
-    let ran = run(launcher(["--no-kernel-epoll", "--"]).arg(&program).arg(&path));
-    assert_code(&ran, 0);
-    assert_eq!((stdout(&ran), stderr(&ran)), ("served\n".to_owned(), String::new()));
-
-    // What the loader cannot be put in front of.
-    let script = script(&room, "script", &format!("#!{}\n", program.display()));
-    assert_not_served(&script, 125, "is static and can only be loaded itself");
-    let started = run(launcher(["--check", "timeout", "5"]).arg(&program));
-    assert_refused(&started, 125, "put `epolyfill` in front of its own name");
-    let off = run(launcher(["--"]).arg(&program).env("EPOLYFILL_RAW", "no"));
-    assert_refused(&off, 125, "EPOLYFILL_RAW=no leaves them alone");
-}
-
-#[test]
-#[cfg(target_arch = "x86_64")]
-fn a_static_go_program_with_c_code_is_refused() {
-    let room = room("static-cgo");
-    for flags in [&["-static", "-DWITH_C_CODE"][..], &["-static-pie"]] {
-        assert_not_served(&guest(&room, "program", flags), 125, "is linked statically with C code");
-    }
-}
-
 const RAW: &str = "
 #include <sys/epoll.h>
 #include <sys/syscall.h>

@@ -21,12 +21,21 @@ use epolyfill_sites::guest::{self, Guest, Serve};
 use image::Image;
 use mapping::Mapping;
 
+use super::Failure;
+
 /// The kernel lets programs write fs and gs by instructions.
 const HWCAP2_FSGSBASE: u64 = 1 << 1;
 
 /// Becomes the guest, or returns why not.
-pub fn run(path: &CStr, words: &[*const c_char]) -> Result<Infallible, String> {
-    let Some(serve) = library().filter(|_| !is_off()) else { return Err(run_alone(path, words)) };
+pub fn run(path: &CStr, words: &[*const c_char]) -> Result<Infallible, Failure> {
+    match library().filter(|_| !is_off()) {
+        Some(serve) => load(serve, path, words).map_err(Failure::Guest),
+        // SAFETY: the words are those of the loader's argv.
+        None => Err(Failure::Alone(unsafe { crate::execute(path.as_ptr(), words) })),
+    }
+}
+
+fn load(serve: Serve, path: &CStr, words: &[*const c_char]) -> Result<Infallible, String> {
     // SAFETY: a number in, a number out.
     if unsafe { libc::getauxval(libc::AT_HWCAP2) } & HWCAP2_FSGSBASE == 0 {
         return Err(
@@ -73,12 +82,4 @@ fn library() -> Option<Serve> {
 fn is_off() -> bool {
     let value = std::env::var_os(OsStr::from_bytes(settings::RAW.name.to_bytes())).unwrap_or_default();
     settings::switch(value.as_bytes()) == Some(false)
-}
-
-/// Executes the guest as the kernel does. Returns only if that fails.
-fn run_alone(path: &CStr, words: &[*const c_char]) -> String {
-    let words: Vec<_> = words.iter().copied().chain([std::ptr::null()]).collect();
-    // SAFETY: the strings are those of the loader's argv, and the array ends in null.
-    unsafe { libc::execv(path.as_ptr(), words.as_ptr()) };
-    std::io::Error::last_os_error().to_string()
 }

@@ -17,7 +17,6 @@ struct Files {
     given: CString,
     /// Its absolute path without symbolic links.
     guest: CString,
-    loader: CString,
 }
 
 static FILES: OnceLock<Files> = OnceLock::new();
@@ -30,9 +29,7 @@ fn files() -> &'static Files {
 pub fn remember(path: &CStr) -> Result<(), String> {
     let c_string = |path: std::path::PathBuf| CString::new(path.into_os_string().into_vec()).unwrap_or_default();
     let guest = std::fs::canonicalize(OsStr::from_bytes(path.to_bytes())).map_err(|error| error.to_string())?;
-    let loader = std::env::current_exe()
-        .map_err(|error| format!("the loader cannot find its own file: {error}; mount /proc"))?;
-    let _ = FILES.set(Files { given: path.to_owned(), guest: c_string(guest), loader: c_string(loader) });
+    let _ = FILES.set(Files { given: path.to_owned(), guest: c_string(guest) });
     Ok(())
 }
 
@@ -44,11 +41,6 @@ pub fn given() -> &'static CStr {
 /// The guest's absolute path.
 pub fn guest() -> &'static CStr {
     &files().guest
-}
-
-/// The loader's own file.
-pub fn loader() -> &'static CStr {
-    &files().loader
 }
 
 /// Gives the process the guest's name, as execve would.
