@@ -118,6 +118,15 @@ extern "C" fn print_counters() {
     stats::print();
 }
 
+/// The process is about to end by a system call of its own, which runs no handlers of libc's. A child
+/// of vfork ends alone.
+pub fn exiting() {
+    if !facts::is_another() {
+        Watch::exiting();
+        stats::print();
+    }
+}
+
 unsafe extern "C" fn exit_thread(_: *mut c_void) {
     Watch::thread_ended();
     lifecycle::end_thread();

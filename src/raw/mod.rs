@@ -13,6 +13,7 @@
 //! A program that calls libc is recognized by its notes, which takes a few comparisons, and pays
 //! nothing else.
 
+mod callers;
 mod door;
 mod guest;
 mod program;

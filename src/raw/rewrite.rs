@@ -12,7 +12,8 @@ use nix::errno::Errno;
 use syscalls::{Sysno, syscall};
 
 use super::program::Program;
-use super::{guest, stack, thunk};
+use super::{callers, guest, stack, thunk};
+use crate::see::{Observer, Watch};
 use crate::sys;
 
 /// The reason why nothing was rewritten, as a clause.
@@ -96,6 +97,7 @@ pub unsafe fn rewrite(program: &Program, kind: Kind) -> Result<usize, Refused> {
     // SAFETY: the pages are the library's. A table that stays writable is as good.
     let _ = unsafe { protect(&(area + stubs..area + stubs + TABLE_BYTES), libc::PROT_READ) };
     stack::set_up();
+    Watch::finds_callers_by(callers::find);
     Ok(places.len())
 }
 

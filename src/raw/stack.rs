@@ -69,6 +69,14 @@ pub fn words() -> &'static Words {
     unsafe { &*((pointer + offset()) as *const Words) }
 }
 
+/// The frame of the call that the thread is in; `None` if it is on another stack.
+pub fn innermost() -> Option<*const Frame> {
+    let (words, here) = (words(), 0u8);
+    let (next, end) = (words.next.get(), words.end.get());
+    let is_here = (next..end).contains(&(&raw const here).addr());
+    (end != 0 && is_here).then(|| Frame::at(next + LEVEL).cast_const())
+}
+
 /// Makes stacks be unmapped when their threads end. Once, at start-up.
 pub fn set_up() {
     let mut key = 0;

@@ -4,6 +4,10 @@
 
 use libc::c_int;
 
+/// Writes the return addresses of the call that the thread is in, the innermost first; returns how
+/// many, 0 if it is not in one.
+pub type FindCallers = fn(&mut [u64]) -> usize;
+
 /// An observer. The ordinary library's sees nothing and costs nothing.
 pub trait Observer {
     /// The library has started, before the program can change its environment.
@@ -52,6 +56,15 @@ pub trait Observer {
     /// The process is about to execute another program.
     #[inline(always)]
     fn executing() {}
+
+    /// The process is about to end by a system call of its own.
+    #[inline(always)]
+    fn exiting() {}
+
+    /// The calls of the program come from a stack that the unwinder does not see; this function finds
+    /// who made the present one.
+    #[inline(always)]
+    fn finds_callers_by(_find: FindCallers) {}
 }
 
 /// The observer of this build.

@@ -6,6 +6,8 @@ use std::sync::OnceLock;
 
 use epolyfill_facts::layout::MOST_FRAMES;
 
+use super::observer::FindCallers;
+
 /// Return addresses, the innermost first.
 #[derive(Clone, Copy, Debug)]
 pub struct Stack {
@@ -17,6 +19,14 @@ pub struct Stack {
 
 /// The addresses of this library.
 static OWN: OnceLock<(usize, usize)> = OnceLock::new();
+
+/// What finds the callers that the unwinder does not.
+static FIND: OnceLock<FindCallers> = OnceLock::new();
+
+/// Notes a function that finds the callers that the unwinder does not. Called once, at start-up.
+pub fn finds_callers_by(find: FindCallers) {
+    let _ = FIND.set(find);
+}
 
 /// Finds the addresses of this library. Called once, at start-up.
 pub fn set_up() {
@@ -64,6 +74,10 @@ impl Stack {
     #[inline(never)]
     fn of(most: usize) -> Stack {
         let mut stack = Stack { frames: [0; MOST_FRAMES], length: 0, most };
+        stack.length = FIND.get().map_or(0, |find| find(&mut stack.frames[..most]));
+        if stack.length > 0 {
+            return stack;
+        }
         // SAFETY: the function takes a frame and the stack, which outlives the call.
         unsafe { _Unwind_Backtrace(add, (&raw mut stack).cast()) };
         stack

@@ -38,6 +38,9 @@ if(EPOLYFILL_SEE_LIBRARY)
     COMMAND ${CMAKE_CURRENT_LIST_DIR}/first_process.sh ${EPOLYFILL_LAUNCHER} $<TARGET_FILE:see.waits_on_a_closed_instance>)
   set_tests_properties(see.first_process PROPERTIES LABELS see TIMEOUT 90 SKIP_RETURN_CODE 77
     ENVIRONMENT "EPOLYFILL_LIBRARY=${EPOLYFILL_SEE_LIBRARY}")
+  add_test(NAME see.go COMMAND ${CMAKE_CURRENT_LIST_DIR}/go.sh ${EPOLYFILL_LAUNCHER})
+  set_tests_properties(see.go PROPERTIES LABELS see TIMEOUT 150 SKIP_RETURN_CODE 77
+    ENVIRONMENT "EPOLYFILL_LIBRARY=${EPOLYFILL_SEE_LIBRARY}")
   add_test(NAME see.trace COMMAND ${CMAKE_CURRENT_LIST_DIR}/trace.py ${EPOLYFILL_LAUNCHER} $<TARGET_FILE:see.all_calls>
     $<TARGET_FILE:see.half_of_each_message>)
   set_tests_properties(see.trace PROPERTIES LABELS see TIMEOUT 90 SKIP_RETURN_CODE 77

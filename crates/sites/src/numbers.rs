@@ -6,8 +6,7 @@ use libc::c_long;
 pub const HIGHEST: u32 = 1023;
 
 /// The calls that go to the library. Calls that make a thread or a process are not among them: the
-/// child returns to where the call was made, on a stack that it may not share. Calls that end the
-/// process do not return, and concern nobody but the kernel.
+/// child returns to where the call was made, on a stack that it may not share.
 #[cfg(target_arch = "x86_64")]
 #[rustfmt::skip]
 pub const WANTED: &[c_long] = &[
@@ -21,7 +20,7 @@ pub const WANTED: &[c_long] = &[
     libc::SYS_epoll_pwait, libc::SYS_signalfd, libc::SYS_timerfd_settime, libc::SYS_accept4,
     libc::SYS_signalfd4, libc::SYS_epoll_create1, libc::SYS_dup3, libc::SYS_pipe2, libc::SYS_recvmmsg,
     libc::SYS_sendmmsg, libc::SYS_execveat, libc::SYS_preadv2, libc::SYS_pwritev2, libc::SYS_io_uring_setup,
-    libc::SYS_io_uring_register, libc::SYS_close_range, libc::SYS_epoll_pwait2,
+    libc::SYS_io_uring_register, libc::SYS_close_range, libc::SYS_epoll_pwait2, libc::SYS_exit_group,
 ];
 
 /// The calls that go to the library: none, where nothing is rewritten.

@@ -21,6 +21,7 @@ use crate::abi::served as epolls;
 use crate::edge::Facts;
 use crate::hooks;
 use crate::life::exec_env::Strings;
+use crate::life::process;
 use crate::options::{self, Poller};
 use crate::sleep::By;
 use crate::sys;
@@ -203,6 +204,7 @@ door! {
         SYS_clone3(arguments: usize, bytes: size_t) [] =>
             fork::clone3(arguments, bytes, || call.make());
         SYS_unshare(flags: c_int) [unshare] => fork::unshare_any(flags, || call.make_int());
+        SYS_exit_group() [] => { process::exiting(); call.make() };
 
         // Calls that libc has no names for.
         SYS_io_submit(_context: usize, _n: usize, requests: *const *const _) [] =>

@@ -13,6 +13,7 @@ use crate::facts;
 use crate::graph::ranks;
 use crate::lock::{self, Lock};
 use crate::options;
+use crate::see::observer::FindCallers;
 use crate::see::observer::{Observer, Watch};
 use crate::see::record::MOST_PATH;
 use crate::see::{chaos, children, kernel, stack, ticker};
@@ -113,6 +114,14 @@ impl Observer for Watch {
 
     fn executing() {
         fact(&Fact::Exec);
+    }
+
+    fn exiting() {
+        end();
+    }
+
+    fn finds_callers_by(find: FindCallers) {
+        stack::finds_callers_by(find);
     }
 }
 

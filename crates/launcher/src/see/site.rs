@@ -29,7 +29,7 @@ const BETWEEN_FILES: [&str; 12] = [
     "libtsan",
 ];
 /// The same where they are linked statically, by the beginnings of their functions' names.
-const BETWEEN_FUNCTIONS: [&str; 16] = [
+const BETWEEN_FUNCTIONS: [&str; 22] = [
     "uv_",
     "uv__",
     "event_add",
@@ -46,6 +46,12 @@ const BETWEEN_FUNCTIONS: [&str; 16] = [
     "std::",
     "polling::",
     "<polling::",
+    "syscall.",
+    "internal/",
+    "runtime.",
+    "net.",
+    "os.",
+    "golang.org/x/sys/",
 ];
 
 /// A return address in words.

@@ -1,0 +1,4 @@
+// With this file the program is one with cgo.
+package main
+
+import "C"
