@@ -15,6 +15,8 @@ use crate::{Auditor, Described, Finding, Grade, Rule, ThreadTimes, World};
 pub struct Told {
     pub kinds: HashMap<i32, Kind>,
     pub unread: HashMap<i32, u64>,
+    /// How often it was asked for unread bytes, each a system call of the real world.
+    pub looks: usize,
     pub levels: HashMap<i32, u32>,
     pub blocking: Vec<i32>,
     pub closed: Vec<i32>,
@@ -34,6 +36,7 @@ impl World for Told {
         self.kinds.get(&fd).copied().unwrap_or(Kind::Tcp)
     }
     fn unread(&mut self, fd: i32, _kind: Kind) -> Option<u64> {
+        self.looks += 1;
         Some(self.unread.get(&fd).copied().unwrap_or(0))
     }
     fn levels(&mut self, fd: i32, bits: u32) -> Option<u32> {

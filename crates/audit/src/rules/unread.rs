@@ -14,7 +14,7 @@ pub(crate) use left::exit;
 use alloc::vec::Vec;
 
 use epolyfill_facts::flags::{MSG_ERRQUEUE, MSG_OOB, MSG_PEEK};
-use epolyfill_facts::mask::INPUT;
+use epolyfill_facts::mask::{INPUT, PRI};
 use epolyfill_facts::{Call, Class, Fact, Kind, NO_FD, errno};
 use hashbrown::HashMap;
 
@@ -61,6 +61,8 @@ pub struct OfRegistration {
     /// The thread that was given the report and has not waited since.
     holder: Option<i32>,
     told_ns: u64,
+    /// The report said that there is urgent data, at whose mark a read ends.
+    is_urgent: bool,
     /// Unread, and taken until then, at the last look. `None` after a read.
     look: Option<(u64, u64)>,
     /// When the current sleep began, and whether a look in its middle proves it.
@@ -178,6 +180,7 @@ pub(crate) fn told(cx: &mut Context<'_>, state: &mut OfProcess, id: Registration
     }
     unread.holder = Some(tid);
     unread.since_ns = None;
+    unread.is_urgent |= bits & PRI != 0;
     unread.again = has_slept.then_some(again);
     unread.look = look.filter(|_| has_slept); // What was slept on, without what has come since.
 }
@@ -236,7 +239,7 @@ pub(crate) fn modified(cx: &mut Context<'_>, id: RegistrationId) {
 
 /// A read or an accept.
 pub(crate) fn call(cx: &mut Context<'_>, state: &mut OfProcess, id: FileId, fact: &Fact<'_>) {
-    let Fact::Call { call, fd, asked, answer, flags, began_ns, .. } = *fact else { return };
+    let Fact::Call { call, fd, answer, flags, began_ns, .. } = *fact else { return };
     let is_accept = call.class() == Class::Accept;
     let is_read = call.class() == Class::Read || call == Call::Splice;
     if !is_accept && (!is_read || call.message_flags(flags) & (MSG_OOB | MSG_ERRQUEUE) != 0) {
@@ -256,7 +259,7 @@ pub(crate) fn call(cx: &mut Context<'_>, state: &mut OfProcess, id: FileId, fact
         at += 1;
         if cx.mirror.registration(registration).is_some_and(|registration| registration.state.unread.owes) {
             read(cx, state, registration, fd, began_ns);
-            after_read(cx, registration, is_accept, (asked, answer), is_peek);
+            after_read(cx, registration, fact, is_peek);
         }
     }
     if let Some(file) = cx.mirror.file_mut(id)
@@ -294,31 +297,33 @@ fn read(cx: &mut Context<'_>, state: &mut OfProcess, id: RegistrationId, fd: i32
     }
 }
 
-/// Notes a read, and what is owed after it.
-fn after_read(cx: &mut Context<'_>, id: RegistrationId, is_accept: bool, (asked, answer): (u64, i64), is_peek: bool) {
+/// Notes a read or an accept, and what is owed after it.
+fn after_read(cx: &mut Context<'_>, id: RegistrationId, fact: &Fact<'_>, is_peek: bool) {
     /// After these the connection waits on.
     const TRY_AGAIN_LATER: [i32; 4] = [errno::EMFILE, errno::ENFILE, errno::ENOBUFS, errno::ENOMEM];
+    let Fact::Call { call, asked, answer, began_ns, .. } = *fact else { return };
+    let is_accept = call.class() == Class::Accept;
+    let Some(registration) = cx.mirror.registration(id) else { return };
+    let (unread, file) = (&registration.state.unread, registration.file);
+    let is_short = !is_accept && answer > 0 && answer.unsigned_abs() < asked;
+    let is_left = if is_accept { answer >= 0 || TRY_AGAIN_LATER.contains(&errno::of(answer)) } else { answer > 0 };
+    // A short read has emptied a TCP socket, and what comes later is an edge of its own. Reads of
+    // other kinds end at the boundary of a line, a packet or a passed descriptor, too.
+    let is_tcp = || cx.mirror.file(file).is_some_and(|file| file.kind == Kind::Tcp);
+    let is_emptied = is_short && !is_peek && !unread.is_urgent && unread.told_ns <= began_ns && is_tcp();
+    if is_emptied || (!is_left && errno::of(answer) != errno::EINTR) {
+        clear(cx, id);
+    }
+    if is_emptied || !is_left || is_peek {
+        return;
+    }
     let Some(registration) = cx.mirror.registration_mut(id) else { return };
     let unread = &mut registration.state.unread;
-    let is_left = if is_accept { answer >= 0 || TRY_AGAIN_LATER.contains(&errno::of(answer)) } else { answer > 0 };
-    if !is_left {
-        if errno::of(answer) != errno::EINTR {
-            clear(cx, id);
-        }
-        return;
-    }
-    if is_peek {
-        return;
-    }
     (unread.slept_ns, unread.longest_ns, unread.is_proved, unread.since_ns) = (0, 0, false, None);
     (unread.look, unread.again, unread.is_said) = (None, None, false);
     unread.accepts += u32::from(is_accept && answer >= 0);
     unread.got += if is_accept { u64::from(answer >= 0) } else { answer.unsigned_abs() };
-    unread.last = match answer {
-        ..0 => answer,
-        _ if is_accept || answer.unsigned_abs() >= asked => 1,
-        _ => 2,
-    };
+    unread.last = if answer < 0 { answer } else { 1 + i64::from(is_short) };
 }
 
 /// A thread begins to wait. Its last report is still in its batch.

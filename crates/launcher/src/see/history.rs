@@ -14,10 +14,10 @@ use columns::Scale;
 use descriptor::Descriptor;
 use epolyfill_audit::Finding;
 use epolyfill_facts::{ChaosKind, Fact, SiteId, Stamp};
+use hashbrown::HashMap;
 use item::{Chain, Item, What};
 use latency::Latency;
 use process::Process;
-use std::collections::HashMap;
 use thread::{Thread, Times};
 use window::{Around, Window, Windows};
 

@@ -35,6 +35,7 @@ mod history;
 mod json;
 pub mod launch;
 mod mapper;
+mod object;
 mod output;
 pub mod parent;
 mod peers;

@@ -157,6 +157,7 @@ impl Record {
     pub fn facts(&self, mut take: impl FnMut(Stamp, &Fact<'_>)) {
         let room = (self.load(word::RING) as usize).min(self.bytes.saturating_sub(layout::RING));
         let (head, mut tail) = (self.load(word::HEAD), self.load(word::TAIL));
+        let (mut fact, mut events) = ([0; MOST_BYTES], [Event::default(); MOST_EVENTS]);
         while tail < head && room > 0 {
             let at = layout::RING + (tail % room as u64) as usize;
             // SAFETY: in the mapping, and aligned to 8 bytes as all records.
@@ -167,7 +168,6 @@ impl Record {
                 return; // Not complete, or never will be.
             }
             let length = u32::from_ne_bytes(self.copy(at + 4));
-            let mut fact = [0; MOST_BYTES];
             let wanted = length as usize;
             if length != layout::PADDING && wanted <= bytes - layout::RECORD_HEADER && wanted <= fact.len() {
                 // SAFETY: the record is complete and in the mapping.
@@ -175,7 +175,6 @@ impl Record {
                     let from = self.base.as_ptr().cast::<u8>().add(at + layout::RECORD_HEADER);
                     std::ptr::copy_nonoverlapping(from, fact.as_mut_ptr(), wanted);
                 }
-                let mut events = [Event::default(); MOST_EVENTS];
                 if let Some((stamp, fact)) = wire::decode(&fact[..wanted], &mut events) {
                     take(stamp, &fact);
                 }

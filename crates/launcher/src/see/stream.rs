@@ -25,6 +25,12 @@ use std::time::{Duration, Instant};
 /// The processor's times of threads are read again after this time.
 const TIMES: Duration = Duration::from_millis(200);
 
+/// Between two readings of the sockets of a system, which may be many, pass at least so many times as
+/// long as the reading took.
+const REST: u32 = 20;
+/// Bytes of the timeline that are written at once.
+const CHUNK: usize = 256 << 10;
+
 /// A file that is written.
 #[derive(Debug)]
 struct Target {
@@ -55,6 +61,8 @@ pub struct Stream {
     cases: BTreeMap<(usize, usize), Case>,
     sites: HashMap<(i32, SiteId), String>,
     timed: Option<Instant>,
+    /// The end of the last description of descriptors, and the time that it took.
+    described: Option<(Instant, Duration)>,
     /// What could not be written: a sentence each.
     failures: Vec<String>,
     is_finished: bool,
@@ -70,7 +78,8 @@ impl Stream {
         let page = seeing.report.as_ref().map(Target::open).transpose()?;
         let targets = [&timeline, &page].into_iter().flatten();
         let descriptors = targets.map(|target| target.file.as_raw_fd()).collect();
-        let timeline = timeline.map(|target| (Timeline::new(BufWriter::new(target.file)), target.path));
+        let timeline =
+            timeline.map(|target| (Timeline::new(BufWriter::with_capacity(CHUNK, target.file)), target.path));
         Ok(Some(Stream {
             history: History::new(),
             timeline,
@@ -82,6 +91,7 @@ impl Stream {
             cases: BTreeMap::new(),
             sites: HashMap::new(),
             timed: None,
+            described: None,
             failures: Vec::new(),
             is_finished: false,
         }))
@@ -124,14 +134,15 @@ impl Stream {
         if !is_last && self.timed.is_some_and(|timed| timed.elapsed() < TIMES) {
             return;
         }
-        self.timed = Some(Instant::now());
+        let now = Instant::now();
+        self.timed = Some(now);
+        let is_due = self.described.is_none_or(|(end, took)| now - end >= took * REST);
         for one in living {
             if let Ok(comm) = std::fs::read_to_string(format!("/proc/{}/comm", one.pid)) {
                 self.history.set_name(one.pid, comm.trim_end());
             }
-            let unknown = self.history.undescribed(one.pid);
-            for (fd, words) in peers::describe(one.pid, &unknown) {
-                self.history.describe(one.pid, fd, &words);
+            if is_last || is_due {
+                self.describe(one.pid);
             }
             for tid in self.history.threads_of(one.pid) {
                 if let Some(times) = times(one.pid, tid) {
@@ -139,6 +150,18 @@ impl Stream {
                 }
             }
         }
+    }
+
+    fn describe(&mut self, pid: i32) {
+        let unknown = self.history.undescribed(pid);
+        if unknown.is_empty() {
+            return;
+        }
+        let begin = Instant::now();
+        for (fd, words) in peers::describe(pid, &unknown) {
+            self.history.describe(pid, fd, &words);
+        }
+        self.described = Some((Instant::now(), begin.elapsed()));
     }
 
     /// Notes a finding, new or with a higher count.

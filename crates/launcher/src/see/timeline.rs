@@ -8,7 +8,7 @@
 
 use super::history::item::{Chain, Item, Moment, UNFINISHED, What};
 use super::history::{History, columns};
-use super::json::Json;
+use super::object::Object;
 use super::words::{bits, errno, op};
 use std::collections::HashSet;
 use std::io::{self, Write};
@@ -29,15 +29,7 @@ pub struct Timeline<W: Write> {
     full_ns: Option<u64>,
     threads: HashSet<(i32, u64)>,
     ids: u64,
-}
-
-/// Microseconds with three decimals.
-struct Us(u64);
-
-impl std::fmt::Display for Us {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(out, "{}.{:03}", self.0 / 1000, self.0 % 1000)
-    }
+    event: Object,
 }
 
 impl<W: Write> Timeline<W> {
@@ -45,7 +37,8 @@ impl<W: Write> Timeline<W> {
     /// fork until then, and both would write what is buffered.
     pub fn new(out: W) -> Timeline<W> {
         let (threads, origin_ns) = (HashSet::new(), None);
-        Timeline { out, bytes: 0, most_bytes: MOST_BYTES, origin_ns, full_ns: None, threads, ids: 0 }
+        let event = Object::default();
+        Timeline { out, bytes: 0, most_bytes: MOST_BYTES, origin_ns, full_ns: None, threads, ids: 0, event }
     }
 
     /// Writes what every trace begins with.
@@ -87,17 +80,15 @@ impl<W: Write> Timeline<W> {
         }
         self.names(history)?;
         self.columns(history)?;
-        let wall_ns = history.begin_ns.cast_signed() + history.wall_offset_ns;
-        let (begin_ns, lost) = (history.begin_ns, history.lost);
-        write!(
-            self.out,
-            "\n],\"otherData\":{{\"command\":{},\"version\":\"epolyfill {}\",\"monotonic_ns\":{begin_ns},\"wall_ns\":{wall_ns},\
-             \"facts\":{},\"facts_lost\":{lost},\"complete_until_us\":{}}}}}\n",
-            Json(command),
-            env!("CARGO_PKG_VERSION"),
-            history.facts,
-            Us(self.us(self.full_ns.unwrap_or(history.end_ns))),
-        )?;
+        let complete_ns = self.us(self.full_ns.unwrap_or(history.end_ns));
+        self.event.begin("\n],\"otherData\":");
+        self.event.text("command", command).text("version", concat!("epolyfill ", env!("CARGO_PKG_VERSION")));
+        self.event.number("monotonic_ns", history.begin_ns);
+        self.event.number("wall_ns", history.begin_ns.cast_signed() + history.wall_offset_ns);
+        self.event.number("facts", history.facts).number("facts_lost", history.lost);
+        self.event.us("complete_until_us", complete_ns);
+        self.out.write_all(self.event.end())?;
+        self.out.write_all(b"}\n")?;
         self.out.flush()?;
         Ok(self.out)
     }
@@ -106,111 +97,114 @@ impl<W: Write> Timeline<W> {
         ns.saturating_sub(self.origin_ns.unwrap_or(0))
     }
 
-    fn put(&mut self, line: std::fmt::Arguments<'_>) -> io::Result<()> {
-        struct Counted<'a, W>(&'a mut W, u64);
-        impl<W: Write> Write for Counted<'_, W> {
-            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-                let n = self.0.write(bytes)?;
-                self.1 += n as u64;
-                Ok(n)
-            }
-            fn flush(&mut self) -> io::Result<()> {
-                self.0.flush()
-            }
-        }
-        let mut out = Counted(&mut self.out, 0);
-        out.write_all(b",\n")?;
-        out.write_fmt(line)?;
-        self.bytes += out.1;
-        Ok(())
+    /// Writes an event of a track.
+    fn put(&mut self, ph: &str, (pid, tid): (i32, u64), members: impl FnOnce(&mut Object)) -> io::Result<()> {
+        self.event.begin(",\n");
+        self.event.text("ph", ph).number("pid", pid).number("tid", tid);
+        members(&mut self.event);
+        let line = self.event.end();
+        self.bytes += line.len() as u64;
+        self.out.write_all(line)
     }
 
     /// A slice of a thread, or of the track of a descriptor.
     fn slice(
         &mut self,
-        pid: i32,
-        tid: u64,
-        (begin_ns, end_ns): (u64, u64),
-        rest: std::fmt::Arguments<'_>,
+        of: (i32, u64),
+        item: &Item,
+        (cat, name): (&str, &str),
+        args: impl FnOnce(&mut Object),
     ) -> io::Result<()> {
-        let (ts, dur) = (Us(self.us(begin_ns)), Us(end_ns.saturating_sub(begin_ns)));
-        self.put(format_args!(r#"{{"ph":"X","pid":{pid},"tid":{tid},"ts":{ts},"dur":{dur},{rest}}}"#))
+        let (ts, dur) = (self.us(item.begin_ns), item.end_ns.saturating_sub(item.begin_ns));
+        self.put("X", of, |event| {
+            event.us("ts", ts).us("dur", dur).text("cat", cat).text("name", name).object("args", args);
+        })
     }
 
-    fn instant(&mut self, item: &Item, rest: std::fmt::Arguments<'_>) -> io::Result<()> {
-        let (pid, tid, ts) = (item.pid, item.tid, Us(self.us(item.end_ns)));
-        self.put(format_args!(r#"{{"ph":"i","s":"t","pid":{pid},"tid":{tid},"ts":{ts},{rest}}}"#))
+    fn instant(&mut self, item: &Item, name: &str, args: impl FnOnce(&mut Object)) -> io::Result<()> {
+        let ts = self.us(item.end_ns);
+        self.put("i", (item.pid, item.tid as u64), |event| {
+            event.text("s", "t").us("ts", ts).text("name", name).object("args", args);
+        })
     }
 
     /// An asynchronous slice.
-    fn span(&mut self, item: &Item, cat: &str, id: u64, name: &str, args: std::fmt::Arguments<'_>) -> io::Result<()> {
-        let (pid, tid, begin, end) = (item.pid, item.tid, Us(self.us(item.begin_ns)), Us(self.us(item.end_ns)));
-        let id = format_args!(r#""cat":"{cat}","id2":{{"local":"0x{id:x}"}},"name":"{name}""#);
-        self.put(format_args!(r#"{{"ph":"b","pid":{pid},"tid":{tid},"ts":{begin},{id},"args":{{{args}}}}}"#))?;
-        self.put(format_args!(r#"{{"ph":"e","pid":{pid},"tid":{tid},"ts":{end},{id}}}"#))
+    fn span(&mut self, item: &Item, id: u64, name: &str, args: impl FnOnce(&mut Object)) -> io::Result<()> {
+        let (of, begin, end) = ((item.pid, item.tid as u64), self.us(item.begin_ns), self.us(item.end_ns));
+        let about = |event: &mut Object, ts| {
+            event.us("ts", ts).text("cat", name).text("name", name).object("id2", |id2| {
+                id2.text("local", &format!("0x{id:x}"));
+            });
+        };
+        self.put("b", of, |event| {
+            about(event, begin);
+            event.object("args", args);
+        })?;
+        self.put("e", of, |event| about(event, end))
     }
 
     fn item(&mut self, item: &Item) -> io::Result<()> {
-        let (pid, thread, when) = (item.pid, item.tid as u64, (item.begin_ns, item.end_ns));
+        let (pid, thread) = (item.pid, item.tid as u64);
+        let of = (pid, thread);
         match item.what {
-            What::Call { call, fd, other, asked, answer } => {
-                let name = call.name();
-                let other = if other >= 0 { format!(r#","other":{other}"#) } else { String::new() };
-                let result = if answer < 0 { format!("\"{}\"", errno(-answer)) } else { answer.to_string() };
-                let args = format_args!(r#""fd":{fd}{other},"asked":{asked},"result":{result}"#);
-                self.slice(pid, thread, when, format_args!(r#""cat":"call","name":"{name}","args":{{{args}}}"#))
+            What::Call { call, fd, other, asked, answer } => self.slice(of, item, ("call", call.name()), |args| {
+                args.number("fd", fd);
+                if other >= 0 {
+                    args.number("other", other);
+                }
+                result(args.number("asked", asked), answer);
+            }),
+            What::Create { fd } => self.slice(of, item, ("epoll", "epoll_create"), |args| {
+                args.number("result", fd);
+            }),
+            What::Control { epfd, op: of_call, fd, events, errno } => {
+                self.slice(of, item, ("epoll", "epoll_ctl"), |args| {
+                    args.number("epfd", epfd).text("op", op(of_call)).number("fd", fd).text("events", &bits(events));
+                    result(args, -i64::from(errno));
+                })
             }
-            What::Create { fd } => {
-                let args = format_args!(r#""result":{fd}"#);
-                self.slice(pid, thread, when, format_args!(r#""cat":"epoll","name":"epoll_create","args":{{{args}}}"#))
-            }
-            What::Control { epfd, op: of, fd, events, errno: number } => {
-                let result = if number == 0 { "0".to_owned() } else { format!("\"{}\"", errno(number.into())) };
-                let (of, bits) = (op(of), bits(events));
-                let args = format_args!(r#""epfd":{epfd},"op":"{of}","fd":{fd},"events":"{bits}","result":{result}"#);
-                self.slice(pid, thread, when, format_args!(r#""cat":"epoll","name":"epoll_ctl","args":{{{args}}}"#))
-            }
-            What::Handle { events } => {
-                let rest = format_args!(r#""cat":"own","name":"report","args":{{"events":{events}}}"#);
-                self.slice(pid, thread, when, rest)
-            }
-            What::Own => self.slice(pid, thread, when, format_args!(r#""cat":"own","name":"own code""#)),
-            What::Wait { epfd, timeout_ns, events, errno: number } => {
-                let result = match number {
-                    0 => events.to_string(),
-                    UNFINISHED => "\"unfinished\"".to_owned(),
-                    number => format!("\"{}\"", errno(number.into())),
+            What::Handle { events } => self.slice(of, item, ("own", "report"), |args| {
+                args.number("events", events);
+            }),
+            What::Own => self.slice(of, item, ("own", "own code"), |_| {}),
+            What::Wait { epfd, timeout_ns, events, errno } => self.span(item, thread, "wait", |args| {
+                args.number("epfd", epfd).number("timeout_ns", timeout_ns);
+                match errno {
+                    0 => args.number("result", events),
+                    UNFINISHED => args.text("result", "unfinished"),
+                    errno => result(args, -i64::from(errno)),
                 };
-                let args = format_args!(r#""epfd":{epfd},"timeout_ns":{timeout_ns},"result":{result}"#);
-                self.span(item, "wait", thread, "wait", args)
-            }
-            What::Unread { fd } => self.span(item, "unread", track(fd), "unread", format_args!(r#""fd":{fd}"#)),
+            }),
+            What::Unread { fd } => self.span(item, track(fd), "unread", |args| {
+                args.number("fd", fd);
+            }),
             What::Arrival { fd, bits: events, reason } => {
                 self.threads.insert((pid, track(fd)));
-                let bits = bits(events);
-                let args = format_args!(r#""events":"{bits}","reason":"{reason:?}","fd":{fd}"#);
-                let rest = format_args!(r#""cat":"arrival","name":"arrives within","args":{{{args}}}"#);
-                self.slice(pid, track(fd), when, rest)
+                self.slice((pid, track(fd)), item, ("arrival", "arrives within"), |args| {
+                    args.text("events", &bits(events)).text("reason", &format!("{reason:?}")).number("fd", fd);
+                })
             }
             What::Chain(chain) => self.chain(pid, &chain),
-            What::Close { fd } => self.instant(item, format_args!(r#""name":"close","args":{{"fd":{fd}}}"#)),
-            What::Repeat { fd, bits: events } => {
-                let bits = bits(events);
-                let args = format_args!(r#""fd":{fd},"events":"{bits}""#);
-                self.instant(item, format_args!(r#""name":"reported again","args":{{{args}}}"#))
-            }
-            What::Look { fd, unread, is_after } => {
-                let args = format_args!(r#""fd":{fd},"unread":{unread},"after_sleep":{is_after}"#);
-                self.instant(item, format_args!(r#""name":"owed a read","args":{{{args}}}"#))
-            }
-            What::Chaos { kind, epfd, fd, ordinal, amount } => {
-                let args =
-                    format_args!(r#""kind":"{kind:?}","epfd":{epfd},"fd":{fd},"wait":{ordinal},"amount":{amount}"#);
-                self.instant(item, format_args!(r#""name":"chaos","args":{{{args}}}"#))
-            }
-            What::Fork { child } => self.instant(item, format_args!(r#""name":"fork","args":{{"child":{child}}}"#)),
-            What::Exec => self.instant(item, format_args!(r#""name":"exec""#)),
-            What::Exit { status } => self.instant(item, format_args!(r#""name":"exit","args":{{"status":{status}}}"#)),
+            What::Close { fd } => self.instant(item, "close", |args| {
+                args.number("fd", fd);
+            }),
+            What::Repeat { fd, bits: events } => self.instant(item, "reported again", |args| {
+                args.number("fd", fd).text("events", &bits(events));
+            }),
+            What::Look { fd, unread, is_after } => self.instant(item, "owed a read", |args| {
+                args.number("fd", fd).number("unread", unread).flag("after_sleep", is_after);
+            }),
+            What::Chaos { kind, epfd, fd, ordinal, amount } => self.instant(item, "chaos", |args| {
+                args.text("kind", &format!("{kind:?}")).number("epfd", epfd).number("fd", fd);
+                args.number("wait", ordinal).number("amount", amount);
+            }),
+            What::Fork { child } => self.instant(item, "fork", |args| {
+                args.number("child", child);
+            }),
+            What::Exec => self.instant(item, "exec", |_| {}),
+            What::Exit { status } => self.instant(item, "exit", |args| {
+                args.number("status", status);
+            }),
         }
     }
 
@@ -219,24 +213,19 @@ impl<W: Write> Timeline<W> {
     fn chain(&mut self, pid: i32, chain: &Chain) -> io::Result<()> {
         self.ids += 1;
         let id = self.ids;
-        let mut steps = vec![(track(chain.fd), chain.not_before_ns), (chain.report.tid as u64, chain.report.end_ns)];
         let begin = |moment: Moment| (moment.tid as u64, moment.begin_ns);
-        steps.extend(chain.read.map(begin));
-        steps.extend(chain.answer.map(begin));
-        let last = steps.len() - 1;
-        for (at, (tid, ns)) in steps.into_iter().enumerate() {
-            let (ph, ts) = (
-                if at == 0 {
-                    "s"
-                } else if at == last {
-                    "f"
-                } else {
-                    "t"
-                },
-                Us(self.us(ns)),
-            );
-            let rest = format_args!(r#""cat":"flow","name":"answer","id":{id},"bp":"e""#);
-            self.put(format_args!(r#"{{"ph":"{ph}","pid":{pid},"tid":{tid},"ts":{ts},{rest}}}"#))?;
+        let first = [(track(chain.fd), chain.not_before_ns), (chain.report.tid as u64, chain.report.end_ns)];
+        let mut steps = first.into_iter().chain(chain.read.map(begin)).chain(chain.answer.map(begin)).peekable();
+        let mut ph = "s";
+        while let Some((tid, ns)) = steps.next() {
+            if steps.peek().is_none() {
+                ph = "f";
+            }
+            let ts = self.us(ns);
+            self.put(ph, (pid, tid), |event| {
+                event.us("ts", ts).text("cat", "flow").text("name", "answer").number("id", id).text("bp", "e");
+            })?;
+            ph = "t";
         }
         Ok(())
     }
@@ -267,16 +256,11 @@ impl<W: Write> Timeline<W> {
 
     fn names(&mut self, history: &History) -> io::Result<()> {
         for process in &history.processes {
-            let (pid, name) = (process.pid, Json(&process.name));
-            self.put(format_args!(
-                r#"{{"ph":"M","pid":{pid},"tid":{pid},"name":"process_name","args":{{"name":{name}}}}}"#
-            ))?;
+            self.name((process.pid, process.pid as u64), "process_name", &process.name)?;
         }
         for thread in &history.threads {
-            let (pid, tid) = (thread.pid, thread.tid);
-            let name = if thread.is_loop() { "loop" } else { "thread" };
-            let args = format_args!(r#""args":{{"name":"{name} {tid}"}}"#);
-            self.put(format_args!(r#"{{"ph":"M","pid":{pid},"tid":{tid},"name":"thread_name",{args}}}"#))?;
+            let kind = if thread.is_loop() { "loop" } else { "thread" };
+            self.name((thread.pid, thread.tid as u64), "thread_name", &format!("{kind} {}", thread.tid))?;
         }
         let mut tracks: Vec<(i32, u64)> = self.threads.drain().collect();
         tracks.sort_unstable();
@@ -284,12 +268,18 @@ impl<W: Write> Timeline<W> {
             let fd = (tid - TRACKS) as i32;
             let words = history.process(pid).and_then(|process| process.descriptors.get(&fd));
             let name = format!("descriptor {fd} {}", words.map_or("", |descriptor| &descriptor.words));
-            let name = Json(name.trim_end());
-            self.put(format_args!(
-                r#"{{"ph":"M","pid":{pid},"tid":{tid},"name":"thread_name","args":{{"name":{name}}}}}"#
-            ))?;
+            self.name((pid, tid), "thread_name", name.trim_end())?;
         }
         Ok(())
+    }
+
+    /// Names a process or a track.
+    fn name(&mut self, of: (i32, u64), what: &str, name: &str) -> io::Result<()> {
+        self.put("M", of, |event| {
+            event.text("name", what).object("args", |args| {
+                args.text("name", name);
+            });
+        })
     }
 
     /// The share of time that each loop was busy, of all the run.
@@ -305,13 +295,21 @@ impl<W: Write> Timeline<W> {
                     continue;
                 }
                 let busy = 100 - (100 * column.asleep_ns.min(to - from) / (to - from));
-                let (ts, events) = (Us(self.us(from)), column.events);
-                let args = format_args!(r#""args":{{"busy %":{busy},"events":{events}}}"#);
-                self.put(format_args!(r#"{{"ph":"C","pid":{pid},"name":"loop {tid}","ts":{ts},{args}}}"#))?;
+                let ts = self.us(from);
+                self.put("C", (pid, tid as u64), |event| {
+                    event.text("name", &format!("loop {tid}")).us("ts", ts).object("args", |args| {
+                        args.number("busy %", busy).number("events", column.events);
+                    });
+                })?;
             }
         }
         Ok(())
     }
+}
+
+/// The result of a call: a number, or the name of an errno.
+fn result(args: &mut Object, answer: i64) -> &mut Object {
+    if answer < 0 { args.text("result", &errno(-answer)) } else { args.number("result", answer) }
 }
 
 /// The track of a descriptor.

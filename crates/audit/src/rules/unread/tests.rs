@@ -1,11 +1,11 @@
 //! Stories of sleeps on unread bytes.
 
-use epolyfill_facts::{Call, Kind, Op};
+use epolyfill_facts::{Call, Fact, Kind, NO_FD, Op};
 use std::vec::Vec;
 
 use crate::rules::testing::Story;
 use crate::{Grade, Rule};
-use epolyfill_facts::mask::{EDGE, IN, OUT, RDHUP};
+use epolyfill_facts::mask::{EDGE, IN, OUT, PRI, RDHUP};
 
 const SLEPT: (Rule, Grade) = (Rule::SleptEdge, Grade::Fault);
 const SUSPECT: (Rule, Grade) = (Rule::SleptEdge, Grade::Suspect);
@@ -91,6 +91,49 @@ fn short_reads_that_leave_bytes_are_late_like_full_ones() {
         story.world.unread.insert(5, 300);
     }
     assert_eq!(story.findings(), [SLEPT]);
+}
+
+#[test]
+fn a_short_read_has_emptied_a_tcp_socket_and_needs_no_look() {
+    for (kind, looks) in [(Kind::Tcp, 0), (Kind::UnixStream, 3)] {
+        let mut story = story(kind);
+        story.waits(3, -1);
+        for _ in 0..3 {
+            story.reports(3, &[(5, IN)]);
+            story.call(Call::Recvfrom, 5, 1024, 51);
+            story.waits(3, -1);
+            story.pass_ms(300);
+        }
+        assert_eq!(story.world.looks, looks);
+    }
+}
+
+#[test]
+fn a_read_that_ends_at_the_mark_of_urgent_data_leaves_what_is_behind_it() {
+    let mut story = story(Kind::Tcp);
+    story.waits(3, -1);
+    for _ in 0..3 {
+        story.reports(3, &[(5, IN | PRI)]);
+        story.call(Call::Recvfrom, 5, 1024, 5);
+        story.world.unread.insert(5, 200);
+        story.waits(3, -1);
+        story.pass_ms(100);
+        story.world.unread.insert(5, 300);
+    }
+    assert_eq!(story.findings(), [SLEPT]);
+}
+
+#[test]
+fn a_report_after_the_beginning_of_a_short_read_is_still_owed() {
+    let mut story = story(Kind::Tcp);
+    story.waits(3, -1);
+    // Another thread reads, and what arrives after it is reported before the read has returned.
+    let began_ns = story.ns;
+    story.reports(3, &[(5, IN)]);
+    story.fact(Fact::Call { call: Call::Recvfrom, fd: 5, other: NO_FD, asked: 1024, answer: 5, flags: 0, began_ns });
+    story.world.unread.insert(5, 200);
+    story.waits(3, -1);
+    assert_eq!(story.world.looks, 1);
 }
 
 #[test]

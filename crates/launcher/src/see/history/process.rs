@@ -4,7 +4,7 @@ use super::descriptor::{Descriptor, Reported};
 use super::item::{Chain, Item, Moment, UNFINISHED, What};
 use super::{History, MOST_CHAOS, Perturbed};
 use epolyfill_facts::{Call, Class, Event, Fact, NO_FD, Op, Poller, Stamp, Start};
-use std::collections::HashMap;
+use hashbrown::HashMap;
 
 /// A wait that took longer than this slept.
 const SLEPT_NS: u64 = 50_000;

@@ -6,7 +6,7 @@ use crate::see::history::descriptor::Descriptor;
 use crate::see::history::{Folded, History};
 use crate::see::words::{bits, bytes, counted, duration, grouped};
 use epolyfill_facts::SiteId;
-use std::collections::HashMap;
+use hashbrown::HashMap;
 use std::fmt::Write;
 
 /// The most descriptors of the table.
