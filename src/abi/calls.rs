@@ -5,6 +5,7 @@
 use libc::{c_int, epoll_event, sigset_t, timespec};
 use nix::errno::Errno;
 
+use crate::abi::sigsys;
 use crate::graph::fdtable;
 use crate::graph::lookup;
 use crate::graph::own_table;
@@ -135,7 +136,8 @@ unsafe fn wait_until(
     answer(reported.map(|n| n as c_int))
 }
 
-/// The first eight bytes of libc's set, which are the kernel's. EINVAL for another size, EFAULT if
+/// The first eight bytes of libc's set, which are the kernel's, as far as the program may block
+/// signals. EINVAL for another size, EFAULT if
 /// the address cannot be the program's.
 unsafe fn mask_of(mask: *const sigset_t, bytes: usize) -> Result<Option<SigMask>, Errno> {
     if mask.is_null() {
@@ -145,7 +147,7 @@ unsafe fn mask_of(mask: *const sigset_t, bytes: usize) -> Result<Option<SigMask>
         return Err(Errno::EINVAL);
     }
     // SAFETY: the caller answers for the address.
-    unsafe { uaccess::read(mask.cast::<SigMask>()) }.map(Some)
+    unsafe { uaccess::read(mask.cast::<SigMask>()) }.map(|mask| Some(sigsys::admit(mask)))
 }
 
 /// epoll_pwait as the system call, which takes the size of the mask.

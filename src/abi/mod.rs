@@ -4,6 +4,7 @@ mod calls;
 pub mod capi;
 #[cfg(feature = "see")]
 mod seen;
+pub(crate) mod sigsys;
 mod symbols;
 
 #[cfg(not(feature = "see"))]

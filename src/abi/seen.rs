@@ -6,6 +6,7 @@ use libc::{c_int, epoll_event, sigset_t, timespec};
 use nix::errno::Errno;
 
 use crate::abi::calls;
+use crate::abi::sigsys::WaitMask;
 use crate::see::calls::{self as seen, Limit, Wait};
 use crate::see::chaos;
 use crate::see::kernel;
@@ -70,6 +71,9 @@ pub unsafe fn pwait(
     mask: *const sigset_t,
     bytes: usize,
 ) -> c_int {
+    // SAFETY: as for the caller.
+    let admitted = unsafe { WaitMask::of(mask) };
+    let mask = admitted.address();
     let (bits, limit) = masked(mask, bytes, calls::milliseconds(timeout));
     let wait = Wait { form: Form::EpollPwait, epfd, events, max, limit, mask: bits };
     // SAFETY: the caller answers for the addresses.
@@ -98,6 +102,9 @@ pub unsafe fn pwait2(
     mask: *const sigset_t,
     bytes: usize,
 ) -> c_int {
+    // SAFETY: as for the caller.
+    let admitted = unsafe { WaitMask::of(mask) };
+    let mask = admitted.address();
     let time = if limit.is_null() { Ok(None) } else { sys::copy_in(limit).and_then(calls::nanoseconds).map(Some) };
     // A time that is refused is not waited for.
     let (bits, limit_ns) = masked(mask, bytes, time.unwrap_or(Some(0)));

@@ -7,19 +7,24 @@
 //! to a stack of the thread's own (`stack`), because a goroutine's is too small, and makes the call
 //! by number, as `syscall()` does (`door`).
 //!
+//! The instructions of Rust's rustix have no room for a jump. In such a program a seccomp filter
+//! (`filter`) lets them raise SIGSYS, whose handler leads to the same thunk (`trap`).
+//!
 //! A static program loads no library, but the loader loads it into a process that has the library
 //! (`guest`).
 //!
-//! A program that calls libc is recognized by its notes, which takes a few comparisons, and pays
-//! nothing else.
+//! A program that calls libc is recognized by its notes and the names that it imports, which takes
+//! a few comparisons. One in Rust has its code searched once, and pays nothing else.
 
 mod callers;
 mod door;
+mod filter;
 mod guest;
 mod program;
 mod rewrite;
 mod stack;
 mod thunk;
+mod trap;
 
 use std::fmt::Write;
 
@@ -30,7 +35,7 @@ use crate::log::Line;
 use crate::options;
 use crate::sys;
 use program::Program;
-use rewrite::Refused;
+use trap::Refused;
 
 #[ctor::ctor(unsafe)]
 fn at_load() {
@@ -44,15 +49,19 @@ fn at_load() {
 fn serve() {
     // SAFETY: nothing unmaps the main program, whether or not it runs.
     let Some(program) = (unsafe { Program::own() }) else { return };
-    if !program.is_go() {
+    let is_go = program.is_go();
+    if !is_go && !trap::concerns(&program) {
         return;
     }
     let done = if sys::has_company() == Some(true) {
-        Err(Refused::Runs)
-    } else {
+        Err(rewrite::Refused::Runs.into())
+    } else if is_go {
         // SAFETY: the constructors of what the program is linked with, and of what is preloaded,
         // run in one thread, before the program; a running Go program has several.
-        unsafe { rewrite::rewrite(&program, Kind::Dynamic).map(drop) }
+        unsafe { rewrite::rewrite(&program, Kind::Dynamic) }.map(drop).map_err(Refused::from)
+    } else {
+        // SAFETY: as above.
+        unsafe { trap::trap(&program) }
     };
     if let Err(why) = done
         && !options::QUIET.is_on()

@@ -62,8 +62,17 @@ impl Program {
         notes.any(go::has_build_id) && self.strings().is_some_and(go::makes_threads_by_libc)
     }
 
+    /// Its code, as it is now.
+    ///
+    /// # Safety
+    /// It must not change as long as it is in use.
+    pub unsafe fn instructions(&self) -> impl Iterator<Item = &'static [u8]> {
+        // SAFETY: the code is mapped and readable; the caller answers for the rest.
+        self.code().map(|range| unsafe { std::slice::from_raw_parts(range.start as *const u8, range.len()) })
+    }
+
     /// The strings of its dynamic symbols.
-    fn strings(&self) -> Option<&'static [u8]> {
+    pub fn strings(&self) -> Option<&'static [u8]> {
         let section = self.of_type(PT_DYNAMIC).next()?;
         let start = self.bias.wrapping_add(section.p_vaddr as usize) as *const Entry;
         // SAFETY: the dynamic section of the program, which the dynamic linker has read.

@@ -101,6 +101,20 @@ pub unsafe fn rewrite(program: &Program, kind: Kind) -> Result<usize, Refused> {
     Ok(places.len())
 }
 
+/// Makes the end of the thunk, for a program whose instructions stay as they are.
+pub fn prepare(text: Range<usize>) -> Result<(), Refused> {
+    choose_save();
+    let area = map_near(text, PAGE).ok_or(Refused::NoRoom)?;
+    let mut writer = Writer { at: area, table: 0, kind: Kind::Dynamic };
+    // SAFETY: the page is this function's.
+    unsafe {
+        writer.write_leave();
+        protect(&(area..area + PAGE), EXECUTABLE).map_err(Refused::Protected)?;
+    }
+    stack::set_up();
+    Ok(())
+}
+
 /// A site in memory.
 #[derive(Clone, Copy, Debug)]
 struct Place {

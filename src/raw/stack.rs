@@ -160,13 +160,40 @@ pub unsafe extern "C" fn settle(frame: &mut Frame) -> usize {
     end - level
 }
 
+/// Counts the level of a call that was trapped at this stack pointer, with this alternate stack;
+/// `None` if there is no memory or no level left. All signals are blocked.
+pub fn next_level(pointer: usize, alternate: &stack_t) -> Option<usize> {
+    let words = words();
+    if words.end.get() == 0 {
+        let end = sys::map(SIZE).ok()?.addr() + SIZE;
+        words.end.set(end);
+        words.next.set(end);
+    }
+    let end = words.end.get();
+    // As in `settle`: otherwise the levels were left by `siglongjmp`, or the one that is left has
+    // only its last instruction before it, which stores the level itself.
+    if !(end - SIZE..end).contains(&pointer) && !contains(alternate, pointer) {
+        words.next.set(end);
+    }
+    let level = words.next.get();
+    if level - LEVEL < end - SIZE + GUARD {
+        return None;
+    }
+    words.next.set(level - LEVEL);
+    Some(level)
+}
+
 /// Whether an address is on the thread's alternate stack.
 fn is_on_alternate(address: usize) -> bool {
     let mut stack = stack_t { ss_sp: std::ptr::null_mut(), ss_flags: libc::SS_DISABLE, ss_size: 0 };
     // SAFETY: the kernel writes the structure.
     let read = unsafe { syscall!(Sysno::sigaltstack, 0usize, &raw mut stack) };
+    read.is_ok() && contains(&stack, address)
+}
+
+fn contains(stack: &stack_t, address: usize) -> bool {
     let lowest = stack.ss_sp.addr();
-    read.is_ok() && stack.ss_flags & DISABLED == 0 && (lowest..lowest + stack.ss_size).contains(&address)
+    stack.ss_flags & DISABLED == 0 && (lowest..lowest + stack.ss_size).contains(&address)
 }
 
 const DISABLED: c_int = libc::SS_DISABLE;

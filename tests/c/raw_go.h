@@ -1,6 +1,7 @@
 /* System calls by instructions of the program's own, in the forms of Go's runtime. A program that
  * includes this has Go's note, by which the library recognizes it, so its instructions are
- * rewritten. x86_64 only: include it after checking HAS_GO_CALLS. */
+ * rewritten. With IS_RUST defined it imports a name as programs in Rust do instead, and its
+ * instructions are trapped. x86_64 only: include it after checking HAS_GO_CALLS. */
 #ifndef RAW_GO_H
 #define RAW_GO_H
 
@@ -8,14 +9,19 @@
 
 #define SKIPPED 77
 
-#if defined __x86_64__
+#if defined __x86_64__ && (defined __GLIBC__ || !defined IS_RUST)
 #define HAS_GO_CALLS 1
 
+#ifdef IS_RUST
+#include <gnu/libc-version.h>
+const char *(*volatile imported)(void) = gnu_get_libc_version;
+#else
 __asm__(".pushsection .note.go.buildid,\"a\",@note\n"
         ".long 4, 4, 4\n"
         ".asciz \"Go\\0\"\n"
         ".ascii \"test\"\n"
         ".popsection\n");
+#endif
 
 /* Any number, as Syscall6 has it: `syscall; cmp $-4095,%rax`. A failure is -errno. */
 long go_syscall(long number, long a, long b, long c, long d, long e, long f);

@@ -12,7 +12,8 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use libc::{FILE, SIGCHLD, c_char, c_int, c_uint, c_void, clockid_t, fd_set, iovec, itimerspec, loff_t, mmsghdr};
 use libc::{
-    msghdr, nfds_t, off_t, pid_t, pollfd, sigset_t, size_t, sockaddr, socklen_t, ssize_t, termios, timespec, timeval,
+    msghdr, nfds_t, off_t, pid_t, pollfd, sighandler_t, sigset_t, size_t, sockaddr, socklen_t, ssize_t, termios,
+    timespec, timeval,
 };
 
 use crate::sys;
@@ -220,6 +221,7 @@ macro_rules! next_of_libc {
             ///
             /// # Safety
             /// As for the function of that name.
+            #[allow(non_snake_case)] // libc's own name.
             pub unsafe fn $name($($arg: $type),*) -> $ret {
                 let next = &table_of_libc::$name;
                 if next.load(Relaxed).is_null() {
@@ -274,5 +276,25 @@ next_of_libc! {
         pid: *mut pid_t, file: *const c_char, actions: *const c_void, attributes: *const c_void, words: Strings, environment: Strings
     ) -> c_int, else libc::ENOSYS;
     fn system(command: *const c_char) -> c_int, else -1;
+    fn sigprocmask(how: c_int, set: *const sigset_t, before: *mut sigset_t) -> c_int, else -1;
+    fn pthread_sigmask(how: c_int, set: *const sigset_t, before: *mut sigset_t) -> c_int, else libc::ENOSYS;
+    fn pthread_attr_setsigmask_np(attributes: *mut c_void, set: *const sigset_t) -> c_int, else libc::ENOSYS;
+    fn sigaction(signal: c_int, new: *const libc::sigaction, old: *mut libc::sigaction) -> c_int, else -1;
+    fn signal(signal: c_int, handler: sighandler_t) -> sighandler_t, else libc::SIG_ERR;
+    fn bsd_signal(signal: c_int, handler: sighandler_t) -> sighandler_t, else libc::SIG_ERR;
+    fn ssignal(signal: c_int, handler: sighandler_t) -> sighandler_t, else libc::SIG_ERR;
+    fn sysv_signal(signal: c_int, handler: sighandler_t) -> sighandler_t, else libc::SIG_ERR;
+    fn __sysv_signal(signal: c_int, handler: sighandler_t) -> sighandler_t, else libc::SIG_ERR;
+    fn sigset(signal: c_int, disposition: sighandler_t) -> sighandler_t, else libc::SIG_ERR;
+    fn sigignore(signal: c_int) -> c_int, else -1;
+    fn siginterrupt(signal: c_int, interrupts: c_int) -> c_int, else -1;
+    fn sighold(signal: c_int) -> c_int, else -1;
+    fn sigrelse(signal: c_int) -> c_int, else -1;
+    fn sigblock(mask: c_int) -> c_int, else -1;
+    fn sigsetmask(mask: c_int) -> c_int, else -1;
+    fn siggetmask() -> c_int, else -1;
+    fn sigsuspend(mask: *const sigset_t) -> c_int, else -1;
+    fn sigpause(mask: c_int) -> c_int, else -1;
+    fn __sigpause(signal_or_mask: c_int, is_signal: c_int) -> c_int, else -1;
     fn popen(command: *const c_char, mode: *const c_char) -> *mut FILE, else std::ptr::null_mut();
 }

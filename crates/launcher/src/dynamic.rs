@@ -42,10 +42,10 @@ impl Dynamic {
             section.chunks_exact(2 * word).map(|entry| (shape.address(entry, 0), shape.address(entry, word))).collect();
         let find = |tag| entries.iter().find(|entry| entry.0 == tag).map(|entry| entry.1);
 
-        let (Some(strings), Some(length)) = (find(DT_STRTAB), find(DT_STRSZ)) else {
+        let (Some(address), Some(length)) = (find(DT_STRTAB), find(DT_STRSZ)) else {
             return Ok(Self::default());
         };
-        let strings = elf.bytes(offset(elf, strings)?, length.min(MOST_BYTES))?;
+        let strings = elf.bytes(offset(elf, address)?, length.min(MOST_BYTES))?;
         let needed = entries.iter().filter(|entry| entry.0 == DT_NEEDED);
         let mut dynamic = Self {
             needed: needed.map(|entry| string(&strings, entry.1 as usize).to_vec()).collect(),
@@ -53,7 +53,12 @@ impl Dynamic {
         };
         let count = match (find(DT_HASH), find(DT_GNU_HASH)) {
             (Some(table), _) => u64::from(shape.word(&elf.bytes(offset(elf, table)?, 8)?, 4)),
-            (None, Some(table)) => count_by_gnu_hash(elf, offset(elf, table)?)?,
+            (None, Some(table)) => match count_by_gnu_hash(elf, offset(elf, table)?)? {
+                // GNU ld's table for no exported symbol begins behind the null symbol, whatever the
+                // program imports. The names follow the symbols there.
+                1 => find(DT_SYMTAB).map_or(0, |symbols| address.saturating_sub(symbols) / symbol_size(shape.wide)),
+                count => count,
+            },
             (None, None) => 0,
         };
         if let Some(symbols) = find(DT_SYMTAB).filter(|_| count > 0) {
@@ -63,7 +68,7 @@ impl Dynamic {
     }
 
     fn take_symbols(&mut self, elf: &Elf, at: u64, count: u64, strings: &[u8]) -> io::Result<()> {
-        let (size, section_at) = if elf.shape.wide { (24, 6) } else { (16, 14) };
+        let (size, section_at) = (symbol_size(elf.shape.wide), if elf.shape.wide { 6 } else { 14 });
         if count > MOST_BYTES / size {
             return Err(ErrorKind::InvalidData.into());
         }
@@ -78,6 +83,11 @@ impl Dynamic {
         }
         Ok(())
     }
+}
+
+/// The bytes of a symbol.
+fn symbol_size(is_wide: bool) -> u64 {
+    if is_wide { 24 } else { 16 }
 }
 
 /// The number of symbols: one more than the last symbol in the longest chain of the hash table.

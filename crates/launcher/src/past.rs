@@ -6,6 +6,8 @@ use super::dynamic::Dynamic;
 use super::elf::{self, Elf, Segment};
 use super::launch;
 use crate::settings;
+#[cfg(target_arch = "x86_64")]
+use epolyfill_sites::direct;
 use epolyfill_sites::{self as sites, Kind, go};
 use std::collections::BTreeSet;
 use std::io;
@@ -97,6 +99,59 @@ pub fn rewritten(elf: &Elf, dynamic: &Dynamic) -> Result<usize, String> {
     }
 }
 
+/// How many system call instructions of a program that makes these epoll calls by its own the
+/// library traps; or why none, as the end of a sentence. The library decides by the same rules.
+pub fn trapped(elf: &Elf, dynamic: &Dynamic, own: &BTreeSet<&str>) -> Result<usize, String> {
+    if cfg!(not(target_arch = "x86_64")) {
+        return Err("which can be trapped on x86-64 only".to_owned());
+    }
+    if !is_whole(own) {
+        return Err("which are too few for an event loop, and are left alone".to_owned());
+    }
+    if !is_of_rust(dynamic) {
+        return Err("which the library serves in Go and Rust programs only".to_owned());
+    }
+    let raw = std::env::var_os(launch::variable(&settings::RAW)).unwrap_or_default();
+    if settings::switch(raw.as_encoded_bytes()) == Some(false) {
+        return Err("and EPOLYFILL_RAW=no leaves them alone".to_owned());
+    }
+    if elf.kind == elf::Kind::Fixed {
+        return Err(
+            "which cannot be trapped at fixed addresses, where programs that it starts have code too".to_owned()
+        );
+    }
+    if !addresses_are_random() {
+        return Err("which can be trapped at random addresses only, and those of this process are not".to_owned());
+    }
+    let code = elf.segments.iter().filter(|segment| segment.is_code());
+    let code = code.map(|segment| elf.bytes(segment.offset, segment.size).unwrap_or_default());
+    match code.map(|code| sites::syscalls(&code).count()).sum() {
+        many if many > sites::MOST_TRAPPED => Err(format!("of which it has too many ({many})")),
+        count => Ok(count),
+    }
+}
+
+/// Whether Rust's standard library is in the program.
+#[cfg(target_arch = "x86_64")]
+fn is_of_rust(dynamic: &Dynamic) -> bool {
+    direct::is_of_rust(dynamic.undefined.iter().map(Vec::as_slice))
+}
+
+/// Nothing is trapped elsewhere.
+#[cfg(not(target_arch = "x86_64"))]
+fn is_of_rust(_: &Dynamic) -> bool {
+    false
+}
+
+/// Whether the kernel gives each program other addresses.
+fn addresses_are_random() -> bool {
+    const ASK: std::ffi::c_ulong = u32::MAX as std::ffi::c_ulong;
+    // SAFETY: asks only.
+    let personality = unsafe { libc::personality(ASK) };
+    let setting = std::fs::read("/proc/sys/kernel/randomize_va_space").unwrap_or_default();
+    personality & libc::ADDR_NO_RANDOMIZE == 0 && !setting.starts_with(b"0")
+}
+
 /// The names of the epoll calls that the program's code makes by inline system calls.
 pub fn own_calls(elf: &Elf) -> io::Result<BTreeSet<&'static str>> {
     let mut found = BTreeSet::new();
@@ -115,16 +170,6 @@ pub fn is_whole(calls: &BTreeSet<&str>) -> bool {
     has("epoll_create") && has("epoll_ctl") && (has("epoll_wait") || has("epoll_pwait"))
 }
 
-#[cfg(target_arch = "x86_64")]
-const NAMES: [(libc::c_long, &str); 6] = [
-    (libc::SYS_epoll_create, "epoll_create"),
-    (libc::SYS_epoll_create1, "epoll_create1"),
-    (libc::SYS_epoll_ctl, "epoll_ctl"),
-    (libc::SYS_epoll_wait, "epoll_wait"),
-    (libc::SYS_epoll_pwait, "epoll_pwait"),
-    (libc::SYS_epoll_pwait2, "epoll_pwait2"),
-];
-
 #[cfg(not(target_arch = "x86_64"))]
 const NAMES: [(libc::c_long, &str); 4] = [
     (libc::SYS_epoll_create1, "epoll_create1"),
@@ -134,45 +179,18 @@ const NAMES: [(libc::c_long, &str); 4] = [
 ];
 
 /// The largest distance, in bytes, from the load of a system call number to the instruction.
+#[cfg(not(target_arch = "x86_64"))]
 const NEAR: usize = 48;
 
+#[cfg(not(target_arch = "x86_64"))]
 fn name_of(number: u32) -> Option<&'static str> {
     NAMES.iter().find(|(known, _)| *known == libc::c_long::from(number)).map(|(_, name)| *name)
 }
 
-/// `syscall`, preceded by `mov $number, %eax` or `mov $number, %rax`. In unoptimized code, where a
-/// separate function makes the calls, the number is its first argument, `mov $number, %edi`; that
-/// counts only if all calls that a program needs are made this way.
+/// The library looks for the same.
 #[cfg(target_arch = "x86_64")]
 fn search(code: &[u8], found: &mut BTreeSet<&'static str>) {
-    const SYSCALL: &[u8] = &[0x0f, 0x05];
-    let mut by_function = false;
-    for at in code.windows(2).enumerate().filter(|(_, bytes)| *bytes == SYSCALL).map(|(at, _)| at) {
-        let number = number_before(&code[at.saturating_sub(NEAR)..at]);
-        by_function |= number.is_none();
-        found.extend(number.and_then(name_of));
-    }
-    if by_function {
-        let arguments = code.windows(6).filter(|bytes| bytes[0] != 0x41 && bytes[1] == 0xbf);
-        let calls = arguments.filter_map(|bytes| name_of(u32::from_le_bytes(bytes[2..].try_into().ok()?))).collect();
-        if is_whole(&calls) {
-            found.extend(calls);
-        }
-    }
-}
-
-/// The number that was last loaded into the system call register.
-#[cfg(target_arch = "x86_64")]
-fn number_before(code: &[u8]) -> Option<u32> {
-    (1..code.len().saturating_sub(4)).rev().find_map(|start| {
-        let number = u32::from_le_bytes(code[start + 1..start + 5].try_into().ok()?);
-        match (code[start - 1], code[start]) {
-            // With the prefix 0x41 it is another register.
-            (prefix, 0xb8) if prefix != 0x41 && number < 1024 => Some(number),
-            (0xc7, 0xc0) if number < 1024 => Some(number),
-            _ => None,
-        }
-    })
+    found.extend(direct::calls(code).names());
 }
 
 /// `svc #0`, with `mov w8, #number` before it.
@@ -209,33 +227,6 @@ fn search(code: &[u8], found: &mut BTreeSet<&'static str>) {
 /// Nothing is known of the instructions of other machines.
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64")))]
 fn search(_: &[u8], _: &mut BTreeSet<&'static str>) {}
-
-#[cfg(all(test, target_arch = "x86_64"))]
-mod tests {
-    use super::*;
-
-    fn calls(code: &[u8]) -> Vec<&'static str> {
-        let mut found = BTreeSet::new();
-        search(code, &mut found);
-        found.into_iter().collect()
-    }
-
-    #[test]
-    fn the_number_is_the_last_one_put_into_the_register() {
-        assert_eq!(calls(&[0x90, 0xb8, 0x23, 1, 0, 0, 0x31, 0xff, 0x0f, 0x05]), ["epoll_create1"]);
-        assert_eq!(calls(&[0x48, 0xc7, 0xc0, 0xe9, 0, 0, 0, 0x0f, 0x05]), ["epoll_ctl"]);
-        assert_eq!(calls(&[0x90, 0xb8, 0xe8, 0, 0, 0, 0xb8, 1, 0, 0, 0, 0x0f, 0x05]), [""; 0]);
-        assert_eq!(calls(&[0x41, 0xb8, 0xe8, 0, 0, 0, 0x0f, 0x05]), [""; 0]);
-    }
-
-    #[test]
-    fn arguments_of_a_function_count_if_they_are_all_that_a_program_needs() {
-        let mut code = vec![0x89, 0xf8, 0x0f, 0x05, 0x90, 0xbf, 0x23, 1, 0, 0, 0x90, 0xbf, 0xe9, 0, 0, 0, 0x90];
-        assert_eq!(calls(&code), [""; 0]);
-        code.extend([0xbf, 0xe8, 0, 0, 0]);
-        assert_eq!(calls(&code), ["epoll_create1", "epoll_ctl", "epoll_wait"]);
-    }
-}
 
 #[cfg(all(test, target_arch = "riscv64"))]
 mod tests {

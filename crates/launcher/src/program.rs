@@ -317,23 +317,30 @@ fn calls(elf: &Elf, dynamic: &Dynamic, depth: Depth) -> Result<Calls, String> {
         return Ok(Calls { how, limit: None, kind: Some(kind) });
     }
     let by_libc = dynamic.undefined.iter().any(|symbol| symbol.starts_with(b"epoll_"));
-    let calls = |limit| Ok(Calls { how: "it calls libc".to_owned(), limit, kind: None });
+    let calls = |how: &str, limit| Ok(Calls { how: how.to_owned(), limit, kind: None });
     if by_libc && depth == Depth::Reasons {
-        return calls(None);
+        return calls("it calls libc", None);
     }
     let own = past::own_calls(elf).unwrap_or_default();
     if own.is_empty() {
-        return calls(None);
+        return calls("it calls libc", None);
     }
     let names: Vec<&str> = own.iter().copied().collect();
     let names = names.join(", ");
-    match past::is_whole(&own) && !by_libc {
-        true => Err(format!(
-            "makes its epoll calls ({names}) by system call instructions of its own, which no library can intercept; run it without epolyfill"
+    match past::trapped(elf, dynamic, &own) {
+        Ok(count) if by_libc => {
+            calls(&format!("it calls libc, and {count} system call instructions of its own are trapped"), None)
+        }
+        Ok(count) => calls(&format!("it makes its own system calls, and {count} instructions are trapped"), None),
+        Err(why) if past::is_whole(&own) && !by_libc => Err(format!(
+            "makes its epoll calls ({names}) by system call instructions of its own, {why}; run it without epolyfill"
         )),
-        false => calls(Some(format!(
-            "not for the epoll calls that it makes by system call instructions of its own ({names})"
-        ))),
+        Err(why) => calls(
+            "it calls libc",
+            Some(format!(
+                "not for the epoll calls that it makes by system call instructions of its own ({names}), {why}"
+            )),
+        ),
     }
 }
 

@@ -23,6 +23,11 @@ pub const WANTED: &[c_long] = &[
     libc::SYS_io_uring_register, libc::SYS_close_range, libc::SYS_epoll_pwait2, libc::SYS_exit_group,
 ];
 
+/// The calls that change what a thread does with signals. They go to the library only as long as it
+/// needs SIGSYS for itself, which must not be blocked nor taken over then.
+#[cfg(target_arch = "x86_64")]
+pub const OF_SIGNALS: &[c_long] = &[libc::SYS_rt_sigaction, libc::SYS_rt_sigprocmask, libc::SYS_rt_sigsuspend];
+
 /// The calls that go to the library: none, where nothing is rewritten.
 #[cfg(not(target_arch = "x86_64"))]
 pub const WANTED: &[c_long] = &[];

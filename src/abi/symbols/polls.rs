@@ -3,6 +3,7 @@
 use libc::{c_int, fd_set, nfds_t, pollfd, sigset_t, size_t, timespec, timeval};
 
 use super::export;
+use crate::abi::sigsys::WaitMask;
 use crate::graph::eventpoll;
 use crate::instance::wait::Timeout;
 use crate::nested::poll_select::{self, Sets};
@@ -49,11 +50,12 @@ unsafe fn polled(set: *const pollfd, n: nfds_t, found: c_int) -> c_int {
 unsafe fn ppoll_any(set: *mut pollfd, n: nfds_t, limit: *const timespec, mask: *const sigset_t) -> c_int {
     // SAFETY: as for libc's ppoll.
     unsafe {
+        let mask = WaitMask::of(mask);
         let found = match poll_select::nanoseconds(limit) {
             Some(timeout) if eventpoll::any_yet() && poll_select::in_poll_set(set, n) => {
-                poll_select::poll(By::Name, set, n, timeout, mask)
+                poll_select::poll(By::Name, set, n, timeout, mask.address())
             }
-            _ => real::ppoll(set, n, limit, mask),
+            _ => real::ppoll(set, n, limit, mask.address()),
         };
         polled(set, n, found)
     }
@@ -151,19 +153,20 @@ pub(super) unsafe fn ppoll_by_number(
     n: nfds_t,
     limit: *mut timespec,
     (mask, bytes): (*const sigset_t, usize),
-    otherwise: impl FnOnce() -> c_int,
+    otherwise: impl FnOnce(*const sigset_t) -> c_int,
 ) -> c_int {
     let is_valid = mask.is_null() || bytes == sys::KERNEL_SIGSET_BYTES;
     // SAFETY: the caller answers for the addresses.
     unsafe {
+        let mask = WaitMask::of(mask);
         let found = match poll_select::nanoseconds(limit) {
             Some(timeout) if is_valid && eventpoll::any_yet() && poll_select::in_poll_set(set, n) => {
                 let begin = sys::now();
-                let found = poll_select::poll(By::Number, set, n, timeout, mask);
+                let found = poll_select::poll(By::Number, set, n, timeout, mask.address());
                 tell_left(timeout, begin, limit);
                 found
             }
-            _ => otherwise(),
+            _ => otherwise(mask.address()),
         };
         polled(set, n, found)
     }
@@ -179,14 +182,14 @@ pub(super) unsafe fn pselect_by_number(
     sets: [*mut fd_set; 3],
     limit: *mut timespec,
     sixth: usize,
-    otherwise: impl FnOnce() -> c_int,
+    otherwise: impl FnOnce(usize) -> c_int,
 ) -> c_int {
     // SAFETY: the caller answers for the addresses.
     unsafe {
-        match mask_of_pselect(sixth) {
-            Some(mask) => pselect_any(By::Number, n, sets, limit, mask, otherwise),
-            None => otherwise(),
-        }
+        let Some(mask) = mask_of_pselect(sixth) else { return otherwise(sixth) };
+        let mask = WaitMask::of(mask);
+        let passed = [mask.address().addr(), sys::KERNEL_SIGSET_BYTES];
+        pselect_any(By::Number, n, sets, limit, mask.address(), || otherwise(passed.as_ptr().addr()))
     }
 }
 
@@ -272,6 +275,8 @@ export! {
     ) -> c_int as libc::pselect {
         // SAFETY: as for libc's pselect.
         unsafe {
+            let mask = WaitMask::of(mask);
+            let mask = mask.address();
             pselect_any(By::Name, n, [r, w, e], limit.cast_mut(), mask, || real::pselect(n, r, w, e, limit, mask))
         }
     }

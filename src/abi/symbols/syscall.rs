@@ -18,13 +18,14 @@ use nix::errno::Errno;
 use super::raw_call::RawCall;
 use super::{controls, descriptors, exec, fork, libc_answer, polls, transfers};
 use crate::abi::served as epolls;
+use crate::abi::sigsys::{self, KernelAction, WaitMask};
 use crate::edge::Facts;
 use crate::hooks;
 use crate::life::exec_env::Strings;
 use crate::life::process;
 use crate::options::{self, Poller};
 use crate::sleep::By;
-use crate::sys;
+use crate::sys::{self, SigMask};
 
 /// Makes a call of the program's; reports an error as libc does.
 type Row = fn(&RawCall) -> isize;
@@ -123,14 +124,15 @@ door! {
         SYS_poll(set: *mut pollfd, n: nfds_t, timeout: c_int) [poll, __poll, __poll_chk] =>
             polls::poll_any(By::Number, set, n, timeout, || call.make_int());
         SYS_ppoll(set: *mut pollfd, n: nfds_t, limit: *mut timespec, mask: *const sigset_t, bytes: size_t)
-            [ppoll, __ppoll_chk] => polls::ppoll_by_number(set, n, limit, (mask, bytes), || call.make_int());
+            [ppoll, __ppoll_chk] =>
+                polls::ppoll_by_number(set, n, limit, (mask, bytes), |mask| call.with(3, mask.addr()).make_int());
         #[cfg(target_arch = "x86_64")]
         SYS_select(n: c_int, r: *mut fd_set, w: *mut fd_set, e: *mut fd_set, limit: *mut libc::timeval)
             [select, __select] => polls::select_any(By::Number, n, [r, w, e], limit, || call.make_int());
         SYS_pselect6(
             n: c_int, r: *mut fd_set, w: *mut fd_set, e: *mut fd_set, limit: *mut timespec, sixth: usize
         ) [pselect] =>
-            polls::pselect_by_number(n, [r, w, e], limit, sixth, || call.make_int());
+            polls::pselect_by_number(n, [r, w, e], limit, sixth, |sixth| call.with(5, sixth).make_int());
 
         // Calls that take.
         SYS_read(fd: c_int, buffer: *mut c_void, n: size_t) [read, __read, __read_chk, eventfd_read] =>
@@ -206,6 +208,16 @@ door! {
         SYS_unshare(flags: c_int) [unshare] => fork::unshare_any(flags, || call.make_int());
         SYS_exit_group() [] => { process::exiting(); call.make() };
 
+        // Signals, of which the library may need one for itself.
+        SYS_rt_sigaction(signal: c_int, new: *const KernelAction, old: *mut KernelAction, bytes: size_t)
+            [sigaction, __sigaction, signal, bsd_signal, ssignal, sysv_signal, __sysv_signal, sigset, sigignore, siginterrupt] =>
+                if_taken(call, || sigsys::set_action_at(signal, new, old, bytes));
+        SYS_rt_sigprocmask(how: c_int, set: *const SigMask, before: *mut SigMask, bytes: size_t)
+            [sigprocmask, pthread_sigmask, sighold, sigrelse, sigblock, sigsetmask, siggetmask] =>
+                if_taken(call, || sigsys::change_mask_at(how, set, before, bytes, 0));
+        SYS_rt_sigsuspend(mask: *const sigset_t) [sigsuspend, __sigsuspend, sigpause, __sigpause] =>
+            { let mask = WaitMask::of(mask); call.with(0, mask.address().addr()).make() };
+
         // Calls that libc has no names for.
         SYS_io_submit(_context: usize, _n: usize, requests: *const *const _) [] =>
             hooks::submitting(requests, || call.make());
@@ -219,6 +231,7 @@ door! {
         "libc closes the descriptor of a stream amid other work"
             [fclose, pclose, closedir, freopen, freopen64];
         "a child of libc's own executes" [posix_spawn, posix_spawnp, system, popen];
+        "libc keeps the mask for the new thread" [pthread_attr_setsigmask_np];
         "no system call, but a read of a TLS library"
             [#[cfg(feature = "see")] SSL_read, #[cfg(feature = "see")] SSL_read_ex, #[cfg(feature = "see")] gnutls_record_recv];
     }
@@ -237,6 +250,12 @@ pub unsafe fn by_number(number: c_long, arguments: [usize; 6]) -> isize {
         Some(row) => sys::kernel_result(|| row(&call)),
         None => call.make_plain(),
     }
+}
+
+/// A call that the library answers itself as long as it needs SIGSYS, and that goes to the kernel
+/// otherwise.
+fn if_taken(call: &RawCall, answer: impl FnOnce() -> Result<(), Errno>) -> isize {
+    if sigsys::is_taken() { libc_answer(answer().map(|()| 0)) as isize } else { call.make() }
 }
 
 /// io_uring_setup, which fails with ENOSYS unless `EPOLYFILL_IO_URING=1`, because epoll control
@@ -386,11 +405,14 @@ mod tests {
     /// Where a child returns, and on which stack, decides about the others.
     #[test]
     #[cfg(target_arch = "x86_64")]
-    fn instructions_of_the_program_are_rewritten_for_every_number_that_makes_no_child() {
+    fn instructions_of_the_program_reach_every_number_that_makes_no_child() {
+        use epolyfill_sites::numbers;
+
         let names = ROWS.iter().map(|(number, _)| number.trim_start_matches("SYS_"));
         let served = names.filter(|name| !["fork", "clone", "clone3"].contains(name));
         let served: BTreeSet<_> = served.map(|name| name.parse::<syscalls::Sysno>().unwrap().id().into()).collect();
-        assert_eq!(served, BTreeSet::from_iter(epolyfill_sites::numbers::WANTED.iter().copied()));
+        let wanted = numbers::WANTED.iter().chain(numbers::OF_SIGNALS).copied();
+        assert_eq!(served, BTreeSet::from_iter(wanted));
     }
 
     #[test]

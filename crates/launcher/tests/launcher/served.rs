@@ -273,6 +273,10 @@ static inline long raw(long call, long a, long b, long c, long d) {
     return x0;
 }
 #endif
+#ifdef RUST
+#include <gnu/libc-version.h>
+const char *(*volatile imported)(void) = gnu_get_libc_version;
+#endif
 int main(void) {
     struct epoll_event event = {.events = EPOLLIN};
     long ep = raw(SYS_epoll_create1, 0, 0, 0, 0);
@@ -280,6 +284,9 @@ int main(void) {
     raw(SYS_epoll_pwait, ep, (long) &event, 1, 0);
 #ifdef MIXED
     return epoll_create1(0) < 0;
+#endif
+#ifdef RUST
+    return ep < 0;
 #endif
     return 0;
 }
@@ -306,6 +313,31 @@ fn a_program_that_makes_its_epoll_calls_by_instructions_of_its_own_is_refused() 
         );
         assert_code(&run(launcher(["--"]).arg(&program)), 0);
     }
+}
+
+#[test]
+#[cfg(all(target_arch = "x86_64", target_env = "gnu"))]
+fn a_program_like_those_of_rust_is_trapped_if_its_addresses_are_random() {
+    let room = room("trapped");
+    for level in ["-O0", "-O2"] {
+        let program = compile(&room, "program", RAW, &[level, "-DRUST"]);
+        let check = run(launcher(["--check"]).arg(&program));
+        assert_code(&check, 0);
+        assert!(stdout(&check).contains("can be served: it makes its own system calls, and "), "{check:?}");
+        assert!(stdout(&check).ends_with(" instructions are trapped\n"), "{check:?}");
+        assert_code(&run(launcher(["--no-kernel-epoll", "--"]).arg(&program)), 0);
+        let off = run(launcher(["--"]).arg(&program).env("EPOLYFILL_RAW", "no"));
+        assert_refused(&off, 125, "instructions of its own, and EPOLYFILL_RAW=no leaves them alone");
+        let fixed = run(command("setarch").args(["-R", LAUNCHER, "--"]).arg(&program));
+        assert_refused(&fixed, 125, "which can be trapped at random addresses only, and those of this process are not");
+    }
+    let program = compile(&room, "mixed", RAW, &["-DRUST", "-DMIXED"]);
+    let check = run(launcher(["--check"]).arg(&program));
+    assert_code(&check, 0);
+    assert!(stdout(&check).contains("can be served: it calls libc, and "), "{check:?}");
+    assert!(stdout(&check).ends_with(" system call instructions of its own are trapped\n"), "{check:?}");
+    let program = compile(&room, "fixed", RAW, &["-DRUST", "-no-pie"]);
+    assert_not_served(&program, 125, "which cannot be trapped at fixed addresses");
 }
 
 #[test]

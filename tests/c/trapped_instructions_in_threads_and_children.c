@@ -1,0 +1,3 @@
+/* The same for instructions that are trapped, as those of programs in Rust. */
+#define IS_RUST
+#include "raw_instructions_in_threads_and_children.c"
