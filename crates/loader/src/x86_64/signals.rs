@@ -36,6 +36,25 @@ pub fn set_up(pointer: extern "C" fn() -> usize) {
     POINTER.store(pointer as *mut (), Relaxed);
 }
 
+/// glibc's signal for a change of ids in every thread, which Go uses for its own threads.
+const CHANGES_IDS: usize = 33;
+
+/// Makes the first thread by `make`. glibc installs a handler then, which would replace the guest's
+/// later; the action stays as it is now. Returns what `make` does.
+pub fn keep_from_libc(make: fn() -> bool) -> bool {
+    let blocked = block();
+    let mut action = Action { handler: 0, flags: 0, restorer: 0, mask: 0 };
+    // SAFETY: the structure is the kernel's.
+    let read = unsafe { raw_syscall!(Sysno::rt_sigaction, CHANGES_IDS, 0usize, &raw mut action, SET) };
+    let is_made = make();
+    if read == 0 {
+        // SAFETY: as above. The action is the one that was there.
+        unsafe { raw_syscall!(Sysno::rt_sigaction, CHANGES_IDS, &raw const action, 0usize, SET) };
+    }
+    set_blocked(blocked);
+    is_made
+}
+
 /// Blocks all signals in the calling thread; returns those that were blocked.
 pub fn block() -> u64 {
     swap_blocked(u64::MAX)

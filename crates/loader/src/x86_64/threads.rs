@@ -36,7 +36,20 @@ thread_local! {
 pub fn set_up(thread: Thread) -> bool {
     signals::set_up(thread.pointer);
     let _ = THREAD.set(thread);
-    prepare()
+    signals::keep_from_libc(make_one) && prepare()
+}
+
+/// Makes a thread that ends at once; false if there is no memory.
+fn make_one() -> bool {
+    extern "C" fn end(_: *mut c_void) -> *mut c_void {
+        ptr::null_mut()
+    }
+    let mut thread: MaybeUninit<pthread_t> = MaybeUninit::uninit();
+    // SAFETY: the thread is joined if it was made.
+    unsafe {
+        libc::pthread_create(thread.as_mut_ptr(), ptr::null(), end, ptr::null_mut()) == 0
+            && libc::pthread_join(thread.assume_init(), ptr::null_mut()) == 0
+    }
 }
 
 fn library() -> &'static Thread {
