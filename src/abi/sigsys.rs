@@ -75,6 +75,7 @@ impl KernelAction {
 ///
 /// # Safety
 /// The process must have one thread, and the library's action must be in place.
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))] // `raw` is for x86_64 alone.
 pub unsafe fn take(before: Action) {
     exchange_action(Some(before));
     for signal in (1..=64).filter(|signal| *signal != SIGSYS) {
@@ -258,6 +259,7 @@ pub fn admit(mask: SigMask) -> SigMask {
 ///
 /// # Safety
 /// The structures must be those of the handler.
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))] // `raw` is for x86_64 alone.
 pub unsafe fn deliver(info: *mut siginfo_t, context: &mut ucontext_t) {
     // SAFETY: the kernel's structure.
     let is_forced = unsafe { (*info).si_code } > 0;

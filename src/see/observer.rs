@@ -6,6 +6,7 @@ use libc::c_int;
 
 /// Writes the return addresses of the call that the thread is in, the innermost first; returns how
 /// many, 0 if it is not in one.
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))] // `raw` is for x86_64 alone.
 pub type FindCallers = fn(&mut [u64]) -> usize;
 
 /// An observer. The ordinary library's sees nothing and costs nothing.
@@ -64,6 +65,7 @@ pub trait Observer {
     /// The calls of the program come from a stack that the unwinder does not see; this function finds
     /// who made the present one.
     #[inline(always)]
+    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))] // `raw` is for x86_64 alone.
     fn finds_callers_by(_find: FindCallers) {}
 }
 
