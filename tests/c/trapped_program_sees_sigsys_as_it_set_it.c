@@ -158,6 +158,9 @@ static void actions(void)
     CHECK_EQ(go_syscall(SYS_rt_sigaction, SIGUSR2, (long)&old, 0, 8, 0, 0), 0);
     OK(sigaction(SIGUSR2, NULL, &back));
     CHECK(is_in(&back.sa_mask) && back.sa_handler == on_other);
+    handled = 0;
+    raise(SIGUSR2);
+    CHECK_EQ(handled, 1);
     sigdelset(&set.sa_mask, SIGSYS);
     OK(sigaction(SIGUSR2, &set, &back));
     CHECK(is_in(&back.sa_mask));

@@ -18,7 +18,7 @@ endif()
 
 foreach(program redis:400:35 nginx:400:60 python:900:115 tokio:600:15 idle:200:15 rust-suites:900:90 cpython:600:50 libuv:600:40
     libevent:600:45 frameworks:1600:250 node:150:15 java:1000:40 memcached:200:10 haproxy:200:15 postgresql:300:15 mosquitto:200:5
-    lighttpd:200:5 apache:200:10 varnish:200:5 unbound:200:5 named:200:10 mariadb:300:15 dbus:200:5 xvfb:200:5 erlang:200:5 go:300:25 go-std:600:40
+    lighttpd:200:5 apache:200:10 varnish:200:5 unbound:200:5 named:200:10 mariadb:300:15 dbus:200:5 xvfb:200:5 erlang:200:5 go:300:25 go-std:600:40 rustix:300:20
     chromium:300:10 grpc:400:15 dovecot:200:10 postfix:200:10 environment:200:15 http:200:15)
   string(REGEX MATCH "^([a-z-]+):([0-9]+):([0-9]+)$" program ${program})
   set(name ${CMAKE_MATCH_1})
@@ -29,6 +29,9 @@ foreach(program redis:400:35 nginx:400:60 python:900:115 tokio:600:15 idle:200:1
   endif()
   set(environment "EPOLYFILL=${EPOLYFILL_LAUNCHER};EPOLYFILL_TEST_WAY=${program_way}")
   list(APPEND environment "EPOLYFILL_TEST_KERNEL_EPOLL=${EPOLYFILL_KERNEL_EPOLL}" "EPOLYFILL_TEST_PATIENCE=${EPOLYFILL_PATIENCE}")
+  if(name STREQUAL "rustix" AND EPOLYFILL_SEE_LIBRARY)
+    list(APPEND environment "EPOLYFILL_TEST_SEE_LIBRARY=${EPOLYFILL_SEE_LIBRARY}")
+  endif()
   add_test(NAME program.${name} COMMAND ${CMAKE_CURRENT_LIST_DIR}/${name}.sh)
   set_tests_properties(program.${name} PROPERTIES ${properties} LABELS program ENVIRONMENT "${environment}")
   # Those that take less than a minute run once more with a ring wherever possible.

@@ -75,50 +75,61 @@ PY
 # late on a busy processor, on the kernel's epoll as well (27 of 720 runs, 60 at a time).
 left_out=first_cannot_wake_second
 
-# suite CRATE: runs one program after the other, each of which runs its tests in threads. Leaves in
-# $WORK/CRATE.passed the number of passed tests, in .failed a line for each failed case (`PROGRAM
-# CASE`), and in .broken the programs that failed without naming a case.
+# suite CRATE [POLLER]: runs one program after the other, each of which runs its tests in threads.
+# Leaves in $WORK/CRATEPOLLER.passed the number of passed tests, in .failed a line for each failed
+# case (`PROGRAM CASE`), and in .broken the programs that failed without naming a case.
 suite() {
-    local name=$1 of program path status out
-    mkdir -p "$WORK/$name"
-    : >"$WORK/$name.failed"
-    : >"$WORK/$name.broken"
+    local name=$1 poller=${2:-} of program path status out
+    local results=$WORK/$name$poller
+    [ -z "$poller" ] || local -x EPOLYFILL_POLLER=$poller
+    mkdir -p "$results"
+    : >"$results.failed"
+    : >"$results.broken"
     cd "$build/crates/$name"
     while read -r of program path; do
         [ "$of" = "$name" ] || continue
         status=0
-        out=$WORK/$name/$program
+        out=$results/$program
         run "$WAY" timeout 120 "$path" --skip "$left_out" >"$out" 2>&1 </dev/null || status=$?
         ((status != 0)) || continue
-        tail -n 60 "$out" >>"$WORK/$name.log"
+        tail -n 60 "$out" >>"$results.log"
         sed -nE "s#^test (.*[^ ])( - should panic)? \.\.\. FAILED\$#$path \1#p" "$out" >"$out.failed"
-        [ -s "$out.failed" ] || echo "$program (status $status)" >>"$WORK/$name.broken"
-        cat "$out.failed" >>"$WORK/$name.failed"
+        [ -s "$out.failed" ] || echo "$program (status $status)" >>"$results.broken"
+        cat "$out.failed" >>"$results.failed"
     done <"$WORK/programs"
-    sed -n 's/^test result: .* \([0-9]*\) passed.*/\1/p' "$WORK/$name"/* | awk '{ n += $1 } END { print n + 0 }' >"$WORK/$name.passed"
+    sed -n 's/^test result: .* \([0-9]*\) passed.*/\1/p' "$results"/* | awk '{ n += $1 } END { print n + 0 }' >"$results.passed"
 }
 one_case() { run "$1" timeout 120 "${2%% *}" --exact "${2#* }"; }
-# settle CRATE TESTS: all of the crate's tests ran, and the failed ones do not fail because of the
-# library.
+# settle CRATE TESTS [POLLER]: all of the crate's tests ran, and the failed ones do not fail because
+# of the library.
 settle() {
-    local name=$1 tests=$2 passed failed
-    watch_log "$WORK/$name.log"
-    [ ! -s "$WORK/$name.broken" ] || fail "$name's tests failed without naming a case: $(tr '\n' ' ' <"$WORK/$name.broken")"
-    passed=$(cat "$WORK/$name.passed")
-    mapfile -t failed <"$WORK/$name.failed"
+    local name=$1 tests=$2 poller=${3:-} passed failed
+    local results=$WORK/$name$poller
+    [ -z "$poller" ] || local -x EPOLYFILL_POLLER=$poller
+    watch_log "$results.log"
+    [ ! -s "$results.broken" ] || fail "$name's tests failed without naming a case: $(tr '\n' ' ' <"$results.broken")"
+    passed=$(cat "$results.passed")
+    mapfile -t failed <"$results.failed"
     ((passed + ${#failed[@]} == tests)) || fail "$name: $((passed + ${#failed[@]})) tests ran, not $tests"
     cd "$build/crates/$name"
     ((${#failed[@]} == 0)) || repeat "$name's tests" one_case "${failed[@]}"
-    say "$name $(version "$name"): $tests of its own tests pass"
+    say "$name $(version "$name"): $tests of its own tests pass${poller:+ ($poller)}"
 }
 version() { sed -n "s/^$1 = .*\"=\([0-9.]*\)\".*/\1/p" "$HERE/rust-suites/$1/Cargo.toml"; }
 
-# These two spend their time asleep, so they run at the same time.
-suite async-io &
-other=$!
-suite polling
-wait "$other"
+# rustix is as these two have it: it makes its system calls itself, which are trapped. They spend
+# their time asleep, so they run at the same time.
+pollers=(poll uring auto)
+[ "$WAY" != kernel ] || pollers=(poll)
+for poller in "${pollers[@]}"; do
+    suite async-io "$poller" &
+    other=$!
+    suite polling "$poller"
+    wait "$other"
+done
 suite tokio
 settle tokio 516
-settle polling 19
-settle async-io 24
+for poller in "${pollers[@]}"; do
+    settle polling 19 "$poller"
+    settle async-io 24 "$poller"
+done
