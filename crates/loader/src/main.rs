@@ -44,10 +44,11 @@ pub unsafe extern "C" fn main(count: c_int, words: *const *const c_char) -> c_in
         let _ = writeln!(std::io::stderr(), "epolyfill: the loader is run by the launcher, `epolyfill PROGRAM`");
         return REFUSED;
     };
+    let first = [*argv0, *otherwise, *path];
     // SAFETY: the words of argv are strings.
     let (otherwise, name) = unsafe { (CStr::from_ptr(*otherwise), CStr::from_ptr(*path)) };
-    let words: Vec<_> = std::iter::once(*argv0).chain(rest.iter().copied()).collect();
-    let Err(why) = run(name, &words);
+    let words = || std::iter::once(*argv0).chain(rest.iter().copied()).collect::<Vec<_>>();
+    let Err(why) = run(name, words(), first);
     let name = name.to_string_lossy();
     // A closed stderr is no reason to fail differently.
     let _ = match why {
@@ -60,7 +61,7 @@ pub unsafe extern "C" fn main(count: c_int, words: *const *const c_char) -> c_in
                 let _ = writeln!(std::io::stderr(), "epolyfill: {name} runs without the library: {why}");
             }
             // SAFETY: the path and the words are those of argv.
-            let why = unsafe { execute(*path, &words) };
+            let why = unsafe { execute(*path, words()) };
             writeln!(std::io::stderr(), "epolyfill: cannot execute {name}: {why}")
         }
     };
@@ -85,11 +86,11 @@ fn is_quiet() -> bool {
 ///
 /// # Safety
 /// The path and the words must be strings.
-unsafe fn execute(path: *const c_char, words: &[*const c_char]) -> std::io::Error {
+unsafe fn execute(path: *const c_char, mut words: Vec<*const c_char>) -> std::io::Error {
     unsafe extern "C" {
         static environ: *const *const c_char;
     }
-    let words: Vec<_> = words.iter().copied().chain([std::ptr::null()]).collect();
+    words.push(std::ptr::null());
     // SAFETY: the caller answers for the strings; the loader has one thread.
     let Err(errno) = (unsafe { syscall!(Sysno::execve, path, words.as_ptr(), environ) }) else { unreachable!() };
     std::io::Error::from_raw_os_error(errno.into_raw())
@@ -97,6 +98,6 @@ unsafe fn execute(path: *const c_char, words: &[*const c_char]) -> std::io::Erro
 
 /// Where the loader cannot enter a guest.
 #[cfg(not(target_arch = "x86_64"))]
-fn run(_path: &CStr, _words: &[*const c_char]) -> Result<std::convert::Infallible, Failure> {
+fn run(_: &CStr, _: Vec<*const c_char>, _: [*const c_char; 3]) -> Result<std::convert::Infallible, Failure> {
     Err(Failure::Guest("static programs can be loaded on x86-64 only; run it without epolyfill".to_owned()))
 }

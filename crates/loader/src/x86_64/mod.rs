@@ -2,6 +2,7 @@
 //! each.
 
 mod answers;
+mod command_line;
 mod enter;
 mod exec;
 mod image;
@@ -26,16 +27,22 @@ use super::Failure;
 /// The kernel lets programs write fs and gs by instructions.
 const HWCAP2_FSGSBASE: u64 = 1 << 1;
 
-/// Becomes the guest, or returns why not.
-pub fn run(path: &CStr, words: &[*const c_char]) -> Result<Infallible, Failure> {
+/// Becomes the guest, or returns why not. `words` is the guest's argv, `first` the beginning of the
+/// loader's.
+pub fn run(path: &CStr, words: Vec<*const c_char>, first: [*const c_char; 3]) -> Result<Infallible, Failure> {
     match library().filter(|_| !is_off()) {
-        Some(serve) => load(serve, path, words).map_err(Failure::Guest),
+        Some(serve) => load(serve, path, words, first).map_err(Failure::Guest),
         // SAFETY: the words are those of the loader's argv.
         None => Err(Failure::Alone(unsafe { crate::execute(path.as_ptr(), words) })),
     }
 }
 
-fn load(serve: Serve, path: &CStr, words: &[*const c_char]) -> Result<Infallible, String> {
+fn load(
+    serve: Serve,
+    path: &CStr,
+    mut words: Vec<*const c_char>,
+    first: [*const c_char; 3],
+) -> Result<Infallible, String> {
     // SAFETY: a number in, a number out.
     if unsafe { libc::getauxval(libc::AT_HWCAP2) } & HWCAP2_FSGSBASE == 0 {
         return Err(
@@ -63,8 +70,10 @@ fn load(serve: Serve, path: &CStr, words: &[*const c_char]) -> Result<Infallible
         return Err("there is no memory for a stack".to_owned());
     }
     own_file::take_name();
-    let stack = initial_stack::build(&mapping, words);
     drop(image);
+    // SAFETY: the words are strings; nothing of the second and the third is needed any more.
+    words[0] = unsafe { command_line::show(first) };
+    let stack = initial_stack::build(&mapping, &words);
     // SAFETY: the stack is the guest's initial one, and the entry its own.
     unsafe { enter::program(&stack, mapping.entry) }
 }
