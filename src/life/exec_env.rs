@@ -45,6 +45,10 @@ pub fn own() -> Strings {
 /// A callback for a variable, as `NAME=` and the pieces of its value.
 type ForVariable<'a> = dyn FnMut(&[u8], &[&[u8]]) + 'a;
 
+/// Of several LD_PRELOAD entries, the dynamic linker of musl takes the first, and that of glibc the
+/// last.
+const FIRST_COUNTS: bool = cfg!(target_env = "musl");
+
 /// The variables that an environment of the program lacks.
 #[derive(Debug)]
 struct Lack {
@@ -52,7 +56,7 @@ struct Lack {
     environment: Strings,
     /// The number of its entries.
     count: usize,
-    /// The value of its last LD_PRELOAD entry, which is the effective one.
+    /// The value of its effective LD_PRELOAD entry.
     preload: Option<(usize, &'static [u8])>,
     /// The place for the library in LD_PRELOAD; `None` if it is already there.
     place: Option<Place<'static>>,
@@ -115,7 +119,7 @@ impl Lack {
             }
             // SAFETY: the caller answers for its strings.
             unsafe {
-                if begins(string, PRELOAD)? {
+                if begins(string, PRELOAD)? && (lack.preload.is_none() || !FIRST_COUNTS) {
                     lack.preload = Some((lack.count, rest(string, PRELOAD.len())?));
                 } else if begins(string, SETTING)? {
                     if begins(string, CHILDREN)? && settings::switch(rest(string, CHILDREN.len())?) == Some(false) {

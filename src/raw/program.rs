@@ -86,8 +86,9 @@ impl Program {
             }
         }
         let (mut strings, size) = (strings?, size?);
-        if section.p_flags & PF_W == 0 {
-            // Otherwise glibc has replaced the offset by the address.
+        if strings < self.bias {
+            // An offset. glibc replaces it by the address if it may write to the section; musl does
+            // not.
             strings = self.bias.wrapping_add(strings);
         }
         // SAFETY: the strings of the program, which is mapped and readable.

@@ -105,8 +105,12 @@ static void keeps(const struct exec *exec)
     expect_once(exec, (char *[]){both, NULL}, (char *[]){both, NULL});
     expect_once(exec, (char *[]){"LD_PRELOAD=", NULL}, (char *[]){library ? preload : "LD_PRELOAD=", NULL});
     expect_once(exec, (char *[]){way, "A=1", NULL}, (char *[]){way, "A=1", NULL});
-    /* The dynamic linker uses the last entry. */
+    /* The dynamic linker uses the last entry, and that of musl the first. */
+#ifdef __GLIBC__
     expect(exec, (char *[]){libm, libm, NULL}, (char *[]){libm, both, NULL});
+#else
+    expect(exec, (char *[]){libm, libm, NULL}, (char *[]){both, libm, NULL});
+#endif
     forget();
 }
 

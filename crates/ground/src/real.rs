@@ -262,7 +262,7 @@ next_of_libc! {
     fn signalfd(fd: c_int, mask: *const sigset_t, flags: c_int) -> c_int, else -1;
     fn pclose(stream: *mut FILE) -> c_int, else -1;
     fn closedir(directory: *mut libc::DIR) -> c_int, else -1;
-    fn freopen64(path: *const c_char, mode: *const c_char, stream: *mut FILE) -> *mut FILE, else std::ptr::null_mut();
+    fn freopen(path: *const c_char, mode: *const c_char, stream: *mut FILE) -> *mut FILE, else std::ptr::null_mut();
     fn poll(set: *mut pollfd, n: nfds_t, timeout: c_int) -> c_int, else -1;
     fn select(n: c_int, r: *mut fd_set, w: *mut fd_set, e: *mut fd_set, limit: *mut timeval) -> c_int, else -1;
     fn execv(path: *const c_char, words: Strings) -> c_int, else -1;

@@ -56,14 +56,15 @@ export! {
 
     /// Opens another file on a stream.
     fn freopen(path: *const c_char, mode: *const c_char, stream: *mut FILE) -> *mut FILE as libc::freopen {
-        // SAFETY: as for libc's freopen, which is freopen64 where off_t has 64 bits.
+        // SAFETY: as for libc's freopen.
         unsafe {
             forget_stream(stream);
-            real::freopen64(path, mode, stream)
+            real::freopen(path, mode, stream)
         }
     }
 
-    /// The name of freopen in programs built for large files.
+    /// The name of freopen in programs built for large files. The same function, because off_t has
+    /// 64 bits; musl has no other name.
     fn freopen64(path: *const c_char, mode: *const c_char, stream: *mut FILE) -> *mut FILE {
         // SAFETY: as for libc's freopen64.
         unsafe { freopen(path, mode, stream) }
