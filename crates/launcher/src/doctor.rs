@@ -3,7 +3,8 @@
 //! behind.
 
 use super::failure::{Failure, name, reason, why};
-use super::{launch, library};
+use super::library::Library;
+use super::{launch, library, past};
 use crate::settings;
 use nix::errno::Errno;
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
@@ -32,6 +33,13 @@ pub fn run() -> Result<(), Failure> {
                 Err(failure) => failure.sentence.clone(),
             },
         ),
+        (
+            "static programs",
+            match &library {
+                Ok((_, library)) => static_programs(library),
+                Err(_) => "cannot be served without the library".to_owned(),
+            },
+        ),
         ("pollers", pollers(ring)),
     ];
     let mut text = String::new();
@@ -42,6 +50,19 @@ pub fn run() -> Result<(), Failure> {
     super::say(&text)?;
     let unusable = |_| Failure::own("no program can be served here; the library line gives the reason");
     library.map(|_| ()).map_err(unusable)
+}
+
+fn static_programs(library: &Library) -> String {
+    if cfg!(not(target_arch = "x86_64")) {
+        return "cannot be served: they can be loaded on x86-64 only".to_owned();
+    }
+    if !past::has_fsgsbase() {
+        return "cannot be served: the processor or the kernel (5.9 or later) lacks FSGSBASE".to_owned();
+    }
+    match library.loader() {
+        Ok(loader) => format!("can be served if they are of Go: {} loads them", name(&loader)),
+        Err(failure) => format!("cannot be served: {}", failure.sentence),
+    }
 }
 
 fn kernel_epoll() -> String {

@@ -54,7 +54,7 @@ impl Library {
         let homes = [Some(home.to_owned()), Some(home.join("epolyfill")), of_launcher].into_iter().flatten();
         homes.chain(places).map(|home| home.join(guest::LOADER)).find(|path| path.is_file()).ok_or_else(|| {
             Failure::own(format!(
-                "it is static and needs {}, which is not in {}; install it there",
+                "static programs need {}, which is not in {}; install it there",
                 guest::LOADER,
                 name(home)
             ))

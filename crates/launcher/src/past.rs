@@ -51,7 +51,7 @@ fn headers(elf: &Elf, dynamic: &Dynamic) -> go::Headers {
 }
 
 /// Whether programs may write the thread pointers fs and gs themselves, as the loader does.
-fn has_fsgsbase() -> bool {
+pub fn has_fsgsbase() -> bool {
     const HWCAP2_FSGSBASE: libc::c_ulong = 1 << 1;
     // SAFETY: a number in, a number out.
     unsafe { libc::getauxval(libc::AT_HWCAP2) & HWCAP2_FSGSBASE != 0 }

@@ -10,12 +10,14 @@ fn the_doctor_has_a_line_for_each_thing() {
     assert_code(&output, 0);
     let said = stdout(&output);
     let subjects = ["kernel's epoll", "io_uring", "socket diagnosis", "/proc", "seccomp", "RLIMIT_NOFILE"];
-    let subjects = subjects.into_iter().chain(["RLIMIT_MEMLOCK", "ptrace scope", "library", "pollers"]);
+    let subjects =
+        subjects.into_iter().chain(["RLIMIT_MEMLOCK", "ptrace scope", "library", "static programs", "pollers"]);
     for (line, subject) in said.lines().zip(subjects.clone()) {
         assert!(line.starts_with(&format!("{subject}  ")), "{subject} is not in: {line}");
     }
     assert_eq!(said.lines().count(), subjects.count());
     assert!(said.contains(library().to_str().unwrap()), "{said}");
+    assert!(!cfg!(target_arch = "x86_64") || said.contains("/epolyfill-loader loads them\n"), "{said}");
 
     let filtered = stdout(&run(&mut launcher(["--no-kernel-epoll", "--", LAUNCHER, "--doctor"])));
     assert!(filtered.contains("kernel's epoll    is not available (ENOSYS)"), "{filtered}");

@@ -44,6 +44,28 @@ fn a_static_go_program_is_loaded() {
 }
 
 #[test]
+fn without_the_loader_a_static_go_program_is_refused() {
+    let room = room("no-loader");
+    let program = guest(&room, "program", &["-static"]);
+    // The launcher and the library alone.
+    let copy = |from: &Path, name: &str| {
+        let status = command("cp").arg(from).arg(room.join(name)).status();
+        assert!(status.expect("cp starts").success());
+        room.join(name)
+    };
+    copy(&library(), "libepolyfill.so");
+    let alone = copy(LAUNCHER.as_ref(), "epolyfill");
+    assert_refused(
+        &run(command(&alone).arg("--").arg(&program)),
+        125,
+        "static programs need epolyfill-loader, which is not in ",
+    );
+    // What another program starts is left to the kernel.
+    let starter = starter(&room);
+    assert_said(&run(command(&alone).arg("--").arg(&starter).arg("execve").arg(&program)), "words|a b||");
+}
+
+#[test]
 fn a_static_go_program_with_c_code_is_refused() {
     let room = room("static-cgo");
     for flags in [&["-static", "-DWITH_C_CODE"][..], &["-static-pie"]] {
