@@ -158,7 +158,7 @@ fn joined<'a>(buffer: &'a mut [u8; LONGEST_PATH], pieces: &[&[u8]]) -> Option<&'
 }
 
 /// Searches for a file as libc does, and executes the loader for it; `None` if it is not to be
-/// loaded. The first file that may be executed decides.
+/// loaded. The first program decides.
 ///
 /// # Safety
 /// As for [`execute_by_search`].
@@ -178,7 +178,7 @@ unsafe fn found_by_loader<E: Execution>(file: *const c_char, words: Strings, cal
     unsafe { by_loader(path.as_ptr(), words, call) }
 }
 
-/// The first file of that name in PATH that may be executed.
+/// The first program of that name in PATH.
 fn search<'a>(name: &[u8], buffer: &'a mut [u8; LONGEST_PATH]) -> Option<&'a CStr> {
     // SAFETY: as for libc's own search.
     let value = unsafe { libc::getenv(c"PATH".as_ptr()) };
@@ -188,7 +188,9 @@ fn search<'a>(name: &[u8], buffer: &'a mut [u8; LONGEST_PATH]) -> Option<&'a CSt
         // An empty entry means the working directory.
         let slash: &[u8] = if directory.is_empty() { b"" } else { b"/" };
         let Some(path) = joined(buffer, &[directory, slash, name]) else { continue };
-        if sys::may_execute(path.as_ptr()) && sys::is_file(path.as_ptr()) {
+        // By the calls that the dynamic linker makes, too: a seccomp filter may be in force that ends
+        // the process at others.
+        if sys::is_program(path.as_ptr()) {
             let length = path.to_bytes_with_nul().len();
             return CStr::from_bytes_with_nul(&buffer[..length]).ok();
         }

@@ -64,10 +64,10 @@ pub fn may_execute(path: *const c_char) -> bool {
     }
 }
 
-/// Whether the file at a path is a regular one, as far as this process can see.
-pub fn is_file(path: *const c_char) -> bool {
+/// Whether the file at a path is a regular one that somebody may execute.
+pub fn is_program(path: *const c_char) -> bool {
     let Ok(place) = open(path, libc::O_PATH) else { return false };
-    let is = fstat(place).is_ok_and(|file| file.st_mode & libc::S_IFMT == libc::S_IFREG);
+    let mode = fstat(place).map_or(0, |file| file.st_mode);
     let _ = close(place);
-    is
+    mode & libc::S_IFMT == libc::S_IFREG && mode & 0o111 != 0
 }
