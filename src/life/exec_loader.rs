@@ -82,9 +82,17 @@ fn serves() -> bool {
 #[inline(never)]
 fn is_loadable(path: *const c_char) -> bool {
     let Some(program) = sys::ProgramFile::open(path) else { return false };
-    file::is_static_go(&mut |offset, bytes| program.read_at(offset, bytes))
+    // SAFETY: the kernel has read the string.
+    !names_descriptor(unsafe { CStr::from_ptr(path) }.to_bytes())
+        && file::is_static_go(&mut |offset, bytes| program.read_at(offset, bytes))
         && !program.has_capabilities()
         && sys::may_execute(path)
+}
+
+/// Whether a path leads through a descriptor. The loader may not have that: many close at an exec.
+fn names_descriptor(path: &[u8]) -> bool {
+    let is_of_proc = path.starts_with(b"/proc/") && path.windows(4).any(|part| part == b"/fd/");
+    is_of_proc || path.starts_with(b"/dev/fd/")
 }
 
 /// Executes the loader for the file at a path; `None` if the loader is out of reach, or there is no

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use epolyfill_sites::go;
-use libc::{AT_PHDR, AT_PHNUM, Elf64_Phdr, PF_W, PF_X, PT_DYNAMIC, PT_LOAD, PT_NOTE, PT_PHDR};
+use libc::{AT_PHDR, AT_PHNUM, Elf64_Phdr, PF_R, PF_W, PF_X, PT_DYNAMIC, PT_LOAD, PT_NOTE, PT_PHDR};
 
 /// An entry of the dynamic section: its tag, and its value.
 type Entry = [usize; 2];
@@ -102,9 +102,9 @@ impl Program {
         Some(start..end)
     }
 
-    /// The addresses of each part of its code that is not writable.
+    /// The addresses of each part of its code that is readable and not writable.
     pub fn code(&self) -> impl Iterator<Item = Range<usize>> {
-        let is_code = |header: &&Elf64_Phdr| header.p_flags & (PF_X | PF_W) == PF_X;
+        let is_code = |header: &&Elf64_Phdr| header.p_flags & (PF_R | PF_X | PF_W) == PF_R | PF_X;
         self.of_type(PT_LOAD).filter(is_code).map(|header| {
             let start = self.bias.wrapping_add(header.p_vaddr as usize);
             start..start + header.p_filesz as usize

@@ -29,6 +29,8 @@ const LOWEST_RANDOM: usize = 0x5555_5555_4000;
 pub enum Refused {
     /// A reason that there is for rewriting, too.
     Common(rewrite::Refused),
+    /// There are more instructions than the filter has room for.
+    TooMany,
     /// A program that it executes could have an instruction at the same address.
     NotRandom,
     /// The kernel refuses the filter.
@@ -45,6 +47,7 @@ impl Display for Refused {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Refused::Common(why) => why.fmt(out),
+            Refused::TooMany => write!(out, "it has more than {} of them", sites::MOST_TRAPPED),
             Refused::NotRandom => out.write_str("its addresses are not random, and the filter could end its children"),
             Refused::Filter(errno) => write!(out, "the kernel refuses the filter ({errno:?})"),
         }
@@ -56,6 +59,9 @@ impl Display for Refused {
 pub fn concerns(program: &Program) -> bool {
     let Some(strings) = program.strings() else { return false };
     if !direct::is_of_rust(strings.split(|byte| *byte == 0)) {
+        return false;
+    }
+    if program.code().map(|code| code.len() as u64).sum::<u64>() > sites::MOST_CODE {
         return false;
     }
     let own = (thunk::thunk as *const ()).addr();
@@ -78,7 +84,7 @@ pub unsafe fn trap(program: &Program) -> Result<(), Refused> {
     // SAFETY: as for this function.
     for code in unsafe { program.instructions() } {
         for at in sites::syscalls(code) {
-            ends.try_push(code.as_ptr().addr() + at + SYSCALL_BYTES).map_err(|_| rewrite::Refused::TooMany)?;
+            ends.try_push(code.as_ptr().addr() + at + SYSCALL_BYTES).map_err(|_| Refused::TooMany)?;
         }
     }
     rewrite::prepare(text)?;

@@ -1,6 +1,6 @@
 /* System calls by instructions of the program's own, in the forms of Go's runtime. A program that
  * includes this has Go's note, by which the library recognizes it, so its instructions are
- * rewritten. With IS_RUST defined it imports a name as programs in Rust do instead, and its
+ * rewritten. With IS_RUST defined it imports names as programs in Rust do instead, and its
  * instructions are trapped. x86_64 only: include it after checking HAS_GO_CALLS. */
 #ifndef RAW_GO_H
 #define RAW_GO_H
@@ -13,8 +13,8 @@
 #define HAS_GO_CALLS 1
 
 #ifdef IS_RUST
-#include <gnu/libc-version.h>
-const char *(*volatile imported)(void) = gnu_get_libc_version;
+extern char _Unwind_GetTextRelBase[], _Unwind_Backtrace[];
+char *volatile imported[] = {_Unwind_GetTextRelBase, _Unwind_Backtrace};
 #else
 __asm__(".pushsection .note.go.buildid,\"a\",@note\n"
         ".long 4, 4, 4\n"

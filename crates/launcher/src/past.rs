@@ -18,9 +18,6 @@ const GO_MAGIC: &[u8] = b"\xff Go buildinf:";
 /// The magic is at the beginning of the writable data where there are no sections.
 const GO_LOOK: u64 = 64 << 10;
 
-/// The most code that is searched for system calls.
-const MOST_CODE: u64 = 128 << 20;
-
 /// Whether the program contains Go's runtime, which waits by inline system calls, with cgo too.
 pub fn is_go(elf: &Elf) -> io::Result<bool> {
     for section in GO_SECTIONS {
@@ -152,14 +149,15 @@ fn addresses_are_random() -> bool {
     personality & libc::ADDR_NO_RANDOMIZE == 0 && !setting.starts_with(b"0")
 }
 
-/// The names of the epoll calls that the program's code makes by inline system calls.
+/// The names of the epoll calls that the program's code makes by inline system calls, as far as it is
+/// searched.
 pub fn own_calls(elf: &Elf) -> io::Result<BTreeSet<&'static str>> {
     let mut found = BTreeSet::new();
-    let mut rest = MOST_CODE;
-    for segment in elf.segments.iter().filter(|segment| segment.is_code()) {
-        let size = segment.size.min(rest);
-        rest -= size;
-        search(&elf.bytes(segment.offset, size)?, &mut found);
+    let code = || elf.segments.iter().filter(|segment| segment.is_code());
+    if code().map(|segment| segment.size).sum::<u64>() <= sites::MOST_CODE {
+        for segment in code() {
+            search(&elf.bytes(segment.offset, segment.size)?, &mut found);
+        }
     }
     Ok(found)
 }

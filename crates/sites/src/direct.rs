@@ -3,15 +3,16 @@
 
 use core::ops::BitOr;
 
-use crate::{numbers, syscalls};
+use crate::{BLOCK, numbers, syscalls};
 
-/// Functions that Rust's standard library imports, and programs in C or C++ hardly ever: their
-/// language's personality routine is in a library.
-const OF_RUST: [&[u8]; 3] = [b"_Unwind_GetTextRelBase", b"gnu_get_libc_version", b"__pthread_get_minstack"];
+/// Functions that Rust's standard library imports, both of them. A program in C++ has only the first,
+/// and only if its language's library is linked statically.
+const OF_RUST: [&[u8]; 2] = [b"_Unwind_GetTextRelBase", b"_Unwind_Backtrace"];
 
-/// Whether one of the names that a program imports is that of Rust's standard library.
-pub fn is_of_rust<'a>(mut names: impl Iterator<Item = &'a [u8]>) -> bool {
-    names.any(|name| OF_RUST.contains(&name))
+/// Whether the names that a program imports include those of Rust's standard library.
+pub fn is_of_rust<'a>(names: impl Iterator<Item = &'a [u8]>) -> bool {
+    let which = |name: &[u8]| OF_RUST.iter().position(|known| *known == name);
+    names.filter_map(which).fold(0, |found, which| found | 1 << which) == (1 << OF_RUST.len()) - 1
 }
 
 /// Epoll's calls, in the order of the bits of [`Calls`].
@@ -64,8 +65,8 @@ impl BitOr for Calls {
 
 /// The epoll calls that the code makes by instructions of its own: a `syscall`, preceded by the load
 /// of the number. In unoptimized code, where a separate function makes the calls, the number is its
-/// first argument, `mov $number,%edi`; that counts only if all calls that a program needs are made
-/// this way. A number that is computed goes unnoticed.
+/// first argument; that counts only if all calls that a program needs are made this way. A number
+/// that is computed goes unnoticed.
 pub fn calls(code: &[u8]) -> Calls {
     let (mut found, mut by_function) = (Calls::default(), false);
     for at in syscalls(code) {
@@ -74,13 +75,69 @@ pub fn calls(code: &[u8]) -> Calls {
             None => by_function = true,
         }
     }
-    if !by_function {
+    if !by_function || found.is_whole() {
         return found;
     }
-    let passed = code.windows(6).filter(|bytes| bytes[0] != 0x41 && bytes[1] == 0xbf);
-    let passed = passed.map(|bytes| Calls::of(u32::from_le_bytes([bytes[2], bytes[3], bytes[4], bytes[5]])));
-    let passed = passed.fold(Calls::default(), BitOr::bitor);
+    let passed = arguments(code).filter_map(|at| passed(code, at)).fold(Calls::default(), BitOr::bitor);
     if passed.is_whole() { found | passed } else { found }
+}
+
+/// `mov $number,%edi`: its opcode, and its length.
+const ARGUMENT: u8 = 0xbf;
+const ARGUMENT_BYTES: usize = 5;
+
+/// The offsets of what looks like a `mov $number,%edi` with a number below 65536. Large programs are
+/// searched, so a block of code is looked at in a few vector instructions.
+fn arguments(code: &[u8]) -> impl Iterator<Item = usize> + '_ {
+    let [third, fourth] = [3, 4].map(|offset| code.get(offset..).unwrap_or_default());
+    let blocks = code.chunks(BLOCK).zip(third.chunks(BLOCK).zip(fourth.chunks(BLOCK)));
+    let starts = move |(block, (third, fourth)): (&[u8], (&[u8], &[u8]))| {
+        let bytes = block.iter().zip(third.iter().zip(fourth));
+        bytes.fold(false, |found, (first, (third, fourth))| found | ((*first == ARGUMENT) & (third | fourth == 0)))
+    };
+    let hits = blocks.enumerate().filter(move |(_, block)| starts(*block)).map(|(index, _)| index * BLOCK);
+    hits.flat_map(move |start| {
+        let end = (start + BLOCK).min(code.len().saturating_sub(ARGUMENT_BYTES - 1));
+        (start..end).filter(move |at| code[*at] == ARGUMENT && code[at + 3] | code[at + 4] == 0)
+    })
+}
+
+/// The epoll call whose number is an argument here, if it goes to a function that makes calls by
+/// number.
+fn passed(code: &[u8], at: usize) -> Option<Calls> {
+    /// The prefix with which it is another register.
+    const OTHER: u8 = 0x41;
+    /// The opcode of `call`, its length, and how many instructions may be before it, in bytes.
+    const CALL: u8 = 0xe8;
+    const CALL_BYTES: usize = 5;
+    const SOON: usize = 16;
+    let behind = at + ARGUMENT_BYTES;
+    let call = Calls::of(u32::from_le_bytes(code.get(at + 1..behind)?.try_into().ok()?));
+    if call == Calls::default() || at > 0 && code[at - 1] == OTHER {
+        return None;
+    }
+    let target = |start: usize| {
+        let [CALL, distance @ ..] = *code.get(start..start + CALL_BYTES)?.first_chunk::<CALL_BYTES>()? else {
+            return None;
+        };
+        (start + CALL_BYTES).checked_add_signed(i32::from_le_bytes(distance) as isize)
+    };
+    (behind..behind + SOON).filter_map(target).any(|target| takes_number(code, target)).then_some(call)
+}
+
+/// Whether a function makes the call whose number is its argument, or only returns its argument: that
+/// is what the function becomes by which rustix makes a number a register's value.
+fn takes_number(code: &[u8], start: usize) -> bool {
+    /// `mov %edi,%eax; ret`, or the end of the same for the whole registers.
+    const RETURNS: [u8; 3] = [0x89, 0xf8, 0xc3];
+    /// The most bytes of either function.
+    const OF_ONE_THAT_RETURNS: usize = 16;
+    const OF_ONE_THAT_CALLS: usize = 96;
+    let Some(body) = code.get(start..) else { return false };
+    let first = |bytes: usize| &body[..bytes.min(body.len())];
+    let body = first(OF_ONE_THAT_CALLS);
+    first(OF_ONE_THAT_RETURNS).windows(RETURNS.len()).any(|bytes| bytes == RETURNS)
+        || syscalls(body).any(|at| number_before(&body[..at]).is_none())
 }
 
 /// The largest distance, in bytes, from the load of a system call number to the instruction.
@@ -116,20 +173,64 @@ mod tests {
         assert_eq!(names(&[0x41, 0xb8, 0xe8, 0, 0, 0, 0x0f, 0x05]), [""; 0]);
     }
 
+    /// Code that passes these numbers to the function that it begins with.
+    fn passing(function: &[u8], numbers: &[u32]) -> Vec<u8> {
+        let mut code = function.to_vec();
+        // A `syscall` whose number is unknown, behind the functions.
+        code.extend([0x90; 128]);
+        code.extend([0x0f, 0x05]);
+        for number in numbers {
+            code.extend([0x90, 0xbf]);
+            code.extend(number.to_le_bytes());
+            code.push(0xe8);
+            let distance = -(code.len() as i32 + 4);
+            code.extend(distance.to_le_bytes());
+        }
+        code
+    }
+
+    const EPOLL: [u32; 3] = [291, 233, 232];
+
     #[test]
-    fn arguments_of_a_function_count_if_they_are_all_that_a_program_needs() {
-        let mut code = std::vec![0x89, 0xf8, 0x0f, 0x05, 0x90, 0xbf, 0x23, 1, 0, 0, 0x90, 0xbf, 0xe9, 0, 0, 0, 0x90];
+    fn arguments_of_a_function_that_calls_count_if_they_are_all_that_a_program_needs() {
+        // mov %edi,%eax; syscall, and mov %edi,-4(%rsp); mov %edi,%eax; ret.
+        for function in [&[0x89, 0xf8, 0x0f, 0x05, 0xc3][..], &[0x89, 0x7c, 0x24, 0xfc, 0x89, 0xf8, 0xc3]] {
+            assert_eq!(names(&passing(function, &EPOLL)), ["epoll_create1", "epoll_ctl", "epoll_wait"]);
+            assert_eq!(names(&passing(function, &EPOLL[..2])), [""; 0]);
+        }
+    }
+
+    #[test]
+    fn arguments_of_other_functions_do_not_count() {
+        // push %rbp; mov %rsp,%rbp: any function that is called with such numbers.
+        assert_eq!(names(&passing(&[0x55, 0x48, 0x89, 0xe5], &EPOLL)), [""; 0]);
+        // cmpb $0,0x123(%rdi), and so on, in a program that has a `syscall`.
+        let mut code = std::vec![0x0f, 0x05];
+        for number in EPOLL {
+            code.extend([0x80, 0xbf]);
+            code.extend(number.to_le_bytes());
+            code.push(0);
+        }
         assert_eq!(names(&code), [""; 0]);
-        assert!(!calls(&code).is_whole());
-        code.extend([0xbf, 0xe8, 0, 0, 0]);
-        assert_eq!(names(&code), ["epoll_create1", "epoll_ctl", "epoll_wait"]);
-        assert!(calls(&code).is_whole());
+    }
+
+    #[test]
+    fn arguments_are_found_whatever_block_they_are_in() {
+        for length in [5, 6, 63, 64, 65, 69, 128, 200] {
+            for at in 0..=length - ARGUMENT_BYTES {
+                let mut code = std::vec![0x90; length];
+                code[at..at + ARGUMENT_BYTES].copy_from_slice(&[0xbf, 0x23, 1, 0, 0]);
+                assert_eq!(arguments(&code).collect::<Vec<_>>(), [at], "{at} of {length}");
+            }
+        }
+        assert_eq!(arguments(&[0xbf, 0, 0, 0]).count() + arguments(&[]).count(), 0);
     }
 
     #[test]
     fn a_program_of_rust_is_known_by_whole_names() {
         let names = |strings: &'static [u8]| strings.split(|byte| *byte == 0);
-        assert!(is_of_rust(names(b"\0read\0_Unwind_GetTextRelBase\0write\0")));
-        assert!(!is_of_rust(names(b"\0read\0not_gnu_get_libc_version\0write\0")));
+        assert!(is_of_rust(names(b"\0read\0_Unwind_GetTextRelBase\0_Unwind_Backtrace\0write\0")));
+        assert!(!is_of_rust(names(b"\0read\0_Unwind_GetTextRelBase\0write\0")));
+        assert!(!is_of_rust(names(b"\0_Unwind_GetTextRelBase\0not_Unwind_Backtrace\0write\0")));
     }
 }

@@ -28,6 +28,9 @@ extern crate std;
 /// 24 MB of code.
 pub const MOST_TRAPPED: usize = 1024;
 
+/// The most code of a program that is searched for instructions to trap. A browser has more.
+pub const MOST_CODE: u64 = 128 << 20;
+
 /// `syscall`.
 const SYSCALL: [u8; 2] = [0x0f, 0x05];
 /// `cmp $-4095,%rax`, which decides whether a call failed.

@@ -274,8 +274,8 @@ static inline long raw(long call, long a, long b, long c, long d) {
 }
 #endif
 #ifdef RUST
-#include <gnu/libc-version.h>
-const char *(*volatile imported)(void) = gnu_get_libc_version;
+extern char _Unwind_GetTextRelBase[], _Unwind_Backtrace[];
+char *volatile imported[] = {_Unwind_GetTextRelBase, _Unwind_Backtrace};
 #endif
 int main(void) {
     struct epoll_event event = {.events = EPOLLIN};

@@ -126,10 +126,11 @@ fn a_static_go_program_is_searched_for_as_libc_does() {
 fn a_static_program_that_is_not_to_be_loaded_is_left_to_the_kernel() {
     let room = room("left");
     let (starter, program) = (starter(&room), guest(&room, "program", &["-static"]));
-    let start = |program: &Path, variable: &str, value: &str| {
+    let start_by = |way: &str, program: &Path, variable: &str, value: &str| {
         let mut command = launcher(["--no-kernel-epoll", "--"]);
-        run(command.arg(&starter).arg("execv").arg(program).env(variable, value))
+        run(command.arg(&starter).arg(way).arg(program).env(variable, value))
     };
+    let start = |program: &Path, variable: &str, value: &str| start_by("execv", program, variable, value);
     // It fails at its first epoll call.
     let assert_left = |ran: Output| {
         assert_code(&ran, 1);
@@ -138,6 +139,8 @@ fn a_static_program_that_is_not_to_be_loaded_is_left_to_the_kernel() {
     assert_said(&start(&program, "OTHER", ""), "words|a b||");
     assert_left(start(&program, "EPOLYFILL_CHILDREN", "no"));
     assert_left(start(&program, "EPOLYFILL_RAW", "no"));
+    // The descriptor is closed when the loader would open the path.
+    assert_left(start_by("descriptor", &program, "OTHER", ""));
     assert_left(start(&guest(&room, "with-c", &["-static", "-DWITH_C_CODE"]), "OTHER", ""));
     make_mode(&program, 0o4755);
     assert_left(start(&program, "OTHER", ""));
