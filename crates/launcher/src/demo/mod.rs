@@ -110,10 +110,20 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         }
     }
     let note = format!(
-        "Medians of {ROUNDS} rounds. An event is a message read by the server or by a client.\n\
-         For epolyfill the kernel refused epoll (ENOSYS): all of its events come from the library."
+        "Medians of {ROUNDS} rounds. An event is a message read by the server or by a client.\n{}",
+        proof(&rows)
     );
     draw(&rows, &note, live)
+}
+
+/// The line that says why no event of the library is the kernel's.
+fn proof(rows: &[Row]) -> &'static str {
+    let has_epoll = rows.iter().any(|row| row.0 == Source::Kernel && !row.1.is_empty());
+    if has_epoll {
+        "For epolyfill the kernel refused epoll (ENOSYS): all of its events come from the library."
+    } else {
+        "This kernel has no epoll (ENOSYS): all events of epolyfill come from the library."
+    }
 }
 
 /// Draws the table with a line below, over the last one if there was one.
@@ -191,5 +201,7 @@ mod tests {
     fn a_source_that_the_system_lacks_is_not_available() {
         let table = table(&[(Source::Kernel, vec![]), (Source::Poll, vec![5.0])]);
         assert_eq!(table.matches("n/a").count(), 3, "{table}");
+        assert!(proof(&[(Source::Kernel, vec![])]).starts_with("This kernel has no epoll"));
+        assert!(proof(&[(Source::Kernel, vec![5.0])]).contains("the kernel refused epoll"));
     }
 }
