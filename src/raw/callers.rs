@@ -4,6 +4,7 @@
 use crate::sys;
 
 use super::stack;
+
 /// The return addresses of the call that the thread is in, for the observer. The functions of Go's
 /// runtime that make calls have no frame of their own, so their return address is on top of the
 /// stack, and Go's compiler keeps frame pointers. An address that is none ends the list.

@@ -7,7 +7,7 @@
 
 use arrayvec::ArrayVec;
 use epolyfill_sites::numbers;
-use libc::{sock_filter, sock_fprog};
+use libc::{c_int, sock_filter, sock_fprog};
 use nix::errno::Errno;
 use syscalls::{Sysno, syscall};
 
@@ -74,27 +74,45 @@ impl Filter {
 
     /// Installs the filter, for this process and all that it starts, for ever.
     fn install(&mut self) -> Result<(), Errno> {
-        const SET_MODE_FILTER: usize = 1;
-        /// Kernels before 5.16 turn off speculation otherwise, which makes all code slower. Those
-        /// before 4.17 do not know the flag.
-        const SPEC_ALLOW: usize = 1 << 2;
-        let errno = |errno: syscalls::Errno| Errno::from_raw(errno.into_raw());
         let filter = sock_fprog { len: self.0.len() as u16, filter: self.0.as_mut_ptr() };
-        // SAFETY: the filter is as long as it says.
-        let set = |flags| unsafe { syscall!(Sysno::seccomp, SET_MODE_FILTER, flags, &raw const filter) }.map_err(errno);
-        let install = || match set(SPEC_ALLOW) {
-            Err(Errno::EINVAL) => set(0),
-            other => other,
-        };
         // A process with CAP_SYS_ADMIN keeps its way to more privileges.
-        match install() {
+        match set(&filter) {
             Err(Errno::EACCES) => {
-                // SAFETY: plain numbers.
-                unsafe { syscall!(Sysno::prctl, libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) }.map_err(errno)?;
-                install().map(drop)
+                control(libc::PR_SET_NO_NEW_PRIVS, 1, 0)?;
+                set(&filter)
             }
-            other => other.map(drop),
+            other => other,
         }
+    }
+}
+
+/// prctl.
+fn control(what: c_int, first: usize, second: usize) -> Result<usize, Errno> {
+    // SAFETY: the callers pass plain numbers, or a filter that is as long as it says.
+    unsafe { syscall!(Sysno::prctl, what, first, second, 0, 0) }.map_err(errno)
+}
+
+fn errno(errno: syscalls::Errno) -> Errno {
+    Errno::from_raw(errno.into_raw())
+}
+
+/// Installs a filter.
+fn set(filter: &sock_fprog) -> Result<(), Errno> {
+    const SET_MODE_FILTER: usize = 1;
+    /// Kernels before 5.16 turn off speculation otherwise, which makes all code slower. Those before
+    /// 4.17 do not know the flag.
+    const SPEC_ALLOW: usize = 1 << 2;
+    let address = std::ptr::from_ref(filter).addr();
+    // A list of calls that somebody else has put on the process rarely has seccomp, and may end the
+    // process; prctl is on such lists.
+    if control(libc::PR_GET_SECCOMP, 0, 0) != Ok(0) {
+        return control(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER as usize, address).map(drop);
+    }
+    // SAFETY: the filter is as long as it says.
+    let call = |flags| unsafe { syscall!(Sysno::seccomp, SET_MODE_FILTER, flags, address) }.map_err(errno);
+    match call(SPEC_ALLOW) {
+        Err(Errno::EINVAL) => call(0).map(drop),
+        other => other.map(drop),
     }
 }
 

@@ -10,7 +10,6 @@ use arrayvec::ArrayVec;
 use epolyfill_sites::{self as sites, direct};
 use libc::{SA_ONSTACK, SA_SIGINFO, SIGSYS, c_int, siginfo_t, ucontext_t};
 use nix::errno::Errno;
-use syscalls::{Sysno, syscall};
 
 use super::program::Program;
 use super::rewrite;
@@ -97,14 +96,15 @@ pub unsafe fn trap(program: &Program) -> Result<(), Refused> {
     filter::install(&ends).map_err(Refused::Filter)
 }
 
-/// Whether the kernel gives each program other addresses.
+/// Whether the kernel gives each program other addresses, as far as /proc shows: a filter that is
+/// there already may end a process that calls personality.
 fn addresses_are_random() -> bool {
-    const ASK: u32 = u32::MAX;
-    // SAFETY: plain numbers.
-    let personality = unsafe { syscall!(Sysno::personality, ASK) }.unwrap_or(0);
-    let mut setting = [0; 8];
+    let (mut personality, mut setting) = ([0; 16], [0; 8]);
+    let personality = sys::read_file(b"/proc/self/personality\0", &mut personality).unwrap_or_default();
+    let personality = str::from_utf8(personality.trim_ascii()).unwrap_or_default();
+    let personality = c_int::from_str_radix(personality, 16).unwrap_or(0);
     let setting = sys::read_file(b"/proc/sys/kernel/randomize_va_space\0", &mut setting);
-    personality & libc::ADDR_NO_RANDOMIZE as usize == 0 && !setting.is_ok_and(|value| value.starts_with(b"0"))
+    personality & libc::ADDR_NO_RANDOMIZE == 0 && !setting.is_ok_and(|value| value.starts_with(b"0"))
 }
 
 /// Makes the handler the action for SIGSYS; returns the one before.

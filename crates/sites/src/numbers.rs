@@ -1,4 +1,4 @@
-//! The system calls by which the library has to be told of a program's descriptors and events.
+//! The system calls from which the library learns of a program's descriptors and events.
 
 use libc::c_long;
 
