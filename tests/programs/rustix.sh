@@ -55,6 +55,26 @@ if ((UID == 0)) && command -v setpriv >/dev/null; then
     PREFIX=(setpriv --bounding-set=-sys_admin --inh-caps=-sys_admin "${PREFIX[@]}")
     echo_with release first "$expected"
 fi
+# A setuid child gets its privilege if the program needed none for the filter (docs/differences.md).
+if ((UID == 0)) && [ "$WAY" != kernel ] && command -v setpriv >/dev/null; then
+    library=${EPOLYFILL_LIBRARY:-$(dirname "$EPOLYFILL")/libepolyfill.so}
+    printf '#include <stdio.h>\n#include <unistd.h>\nint main(void) { fprintf(fopen(FILE_NAME, "w"), "%%d", geteuid()); return puts("ran") < 0; }\n' >"$WORK/euid.c"
+    gcc -DFILE_NAME="\"$WORK/euid\"" "$WORK/euid.c" -o "$WORK/privileged"
+    chown nobody "$WORK/privileged"
+    chmod 4755 "$WORK/privileged"
+    chmod 777 "$WORK"
+    # euid WORDS…: the child's, of a program that is started by these words
+    euid() {
+        rm -f "$WORK/euid"
+        "$@" "$target/release/rustix-echo" once "$WORK/privileged" >"$WORK/out" 2>&1 || fail "$*: $(head -n 12 "$WORK/out")"
+        cat "$WORK/euid"
+    }
+    nobody=$(euid env)
+    without=(setpriv --bounding-set=-sys_admin --inh-caps=-sys_admin)
+    [ "$(euid env LD_PRELOAD="$library")" = "$nobody" ] || fail "a setuid child has no privilege, with CAP_SYS_ADMIN"
+    [ "$(euid "${without[@]}" env LD_PRELOAD="$library" EPOLYFILL_RAW=no)" = "$nobody" ] || fail "a setuid child has no privilege, without a filter"
+    [ "$(euid "${without[@]}" env LD_PRELOAD="$library")" = 0 ] || fail "a setuid child has its privilege, without CAP_SYS_ADMIN"
+fi
 # On the kernel's epoll, by way of the library.
 if [ "$WAY" != kernel ] && [ -n "${EPOLYFILL_TEST_SEE_LIBRARY:-}" ]; then
     PREFIX=("$EPOLYFILL" --poller=kernel --)
