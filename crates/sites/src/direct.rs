@@ -5,14 +5,17 @@ use core::ops::BitOr;
 
 use crate::{BLOCK, numbers, syscalls};
 
-/// Functions that Rust's standard library imports, both of them. A program in C++ has only the first,
-/// and only if its language's library is linked statically.
-const OF_RUST: [&[u8]; 2] = [b"_Unwind_GetTextRelBase", b"_Unwind_Backtrace"];
+/// Pairs of functions that Rust's standard library imports: those of its personality and of its
+/// backtraces, and two of libc's, if libgcc is linked statically. A program in C or C++ hardly ever
+/// imports both of a pair.
+const OF_RUST: [&[u8]; 4] =
+    [b"_Unwind_GetTextRelBase", b"_Unwind_Backtrace", b"gnu_get_libc_version", b"__cxa_thread_atexit_impl"];
 
 /// Whether the names that a program imports include those of Rust's standard library.
 pub fn is_of_rust<'a>(names: impl Iterator<Item = &'a [u8]>) -> bool {
     let which = |name: &[u8]| OF_RUST.iter().position(|known| *known == name);
-    names.filter_map(which).fold(0, |found, which| found | 1 << which) == (1 << OF_RUST.len()) - 1
+    let found = names.filter_map(which).fold(0, |found, which| found | 1 << which);
+    found & 0b0011 == 0b0011 || found & 0b1100 == 0b1100
 }
 
 /// Epoll's calls, in the order of the bits of [`Calls`].
@@ -125,8 +128,8 @@ fn passed(code: &[u8], at: usize) -> Option<Calls> {
     (behind..behind + SOON).filter_map(target).any(|target| takes_number(code, target)).then_some(call)
 }
 
-/// Whether a function makes the call whose number is its argument, or only returns its argument: that
-/// is what the function becomes by which rustix makes a number a register's value.
+/// Whether a function makes the call whose number is its argument, or only returns its argument, as
+/// the one does by which rustix converts a number to a register's value.
 fn takes_number(code: &[u8], start: usize) -> bool {
     /// `mov %edi,%eax; ret`, or the end of the same for the whole registers.
     const RETURNS: [u8; 3] = [0x89, 0xf8, 0xc3];
@@ -232,5 +235,10 @@ mod tests {
         assert!(is_of_rust(names(b"\0read\0_Unwind_GetTextRelBase\0_Unwind_Backtrace\0write\0")));
         assert!(!is_of_rust(names(b"\0read\0_Unwind_GetTextRelBase\0write\0")));
         assert!(!is_of_rust(names(b"\0_Unwind_GetTextRelBase\0not_Unwind_Backtrace\0write\0")));
+        assert!(is_of_rust(names(b"\0gnu_get_libc_version\0__cxa_thread_atexit_impl\0")));
+        // git's, and node's.
+        assert!(!is_of_rust(names(b"\0gnu_get_libc_version\0read\0")));
+        assert!(!is_of_rust(names(b"\0__cxa_thread_atexit\0gnu_get_libc_version\0_Unwind_Resume\0")));
+        assert!(!is_of_rust(names(b"\0gnu_get_libc_version\0_Unwind_Backtrace\0")));
     }
 }
