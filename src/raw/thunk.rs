@@ -173,6 +173,9 @@ pub unsafe extern "C" fn first() {
 #[unsafe(naked)]
 pub unsafe extern "C" fn thunk() {
     naked_asm!(
+        // Nothing is unwound from here, where the stack pointer is the library's and rbp is not.
+        ".cfi_startproc",
+        ".cfi_undefined 16",
         // The frame.
         "pushq %rcx",
         "pushq %r11",
@@ -191,6 +194,12 @@ pub unsafe extern "C" fn thunk() {
         "pushq %rbp",
         "movq %rsp, %rbp",
         "pushq %rbx",
+        // The caller is the instruction that was trapped: its stack pointer is at 96(%rbp), its
+        // address at 88(%rbp), rbp and rbx at (%rbp) and -8(%rbp). A stub has no caller.
+        ".cfi_escape 0x0f, 4, 0x76, 0xe0, 0, 0x06",
+        ".cfi_escape 0x10, 16, 3, 0x76, 0xd8, 0",
+        ".cfi_escape 0x10, 6, 2, 0x76, 0",
+        ".cfi_escape 0x10, 3, 2, 0x76, 0x78",
         // For a thread that begins with these registers (`guest`).
         "pushq %r12",
         "pushq %r13",
@@ -252,6 +261,8 @@ pub unsafe extern "C" fn thunk() {
         "fxrstor64 (%rsp)",
         "6:",
         "movq -8(%rbp), %rbx",
+        ".cfi_def_cfa 7, 8",
+        ".cfi_undefined 16",
         "movq %rbp, %rsp",
         "popq %rbp",
         "popq %rax",
@@ -268,6 +279,7 @@ pub unsafe extern "C" fn thunk() {
         "popq %rcx",
         "movq (%rsp), %rsp",
         "jmpq *{leave}(%rip)",
+        ".cfi_endproc",
         area = const AREA,
         components = const COMPONENTS,
         saved_by = sym SAVED_BY,
