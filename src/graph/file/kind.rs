@@ -165,8 +165,14 @@ fn of_proc(fd: c_int) -> Kind {
     kind
 }
 
-/// Whether the file answers PERF_EVENT_IOC_ID, as only perf events do.
+/// Whether the file is a perf event. Not by an ioctl: Chromium's sandbox ends a process for one that
+/// is not on its list, and a link that cannot be read there is only an error.
 fn is_perf_event(fd: c_int) -> bool {
+    is_named(fd, |name| name == b"anon_inode:[perf_event]")
+}
+
+/// Whether the file answers PERF_EVENT_IOC_ID, as only perf events do.
+fn answers_as_perf_event(fd: c_int) -> bool {
     const ID: libc::Ioctl = 0x8008_2407_u32 as libc::Ioctl;
     sys::ioctl_word(fd, ID).is_ok()
 }
@@ -229,7 +235,7 @@ fn anonymous(fd: c_int) -> Kind {
         Ok(b"anon_inode:[pidfd]") => Kind::Pidfd,
         Ok(b"anon_inode:[perf_event]") => Kind::Glimpse,
         Ok(_) => Kind::Other,
-        Err(_) if is_perf_event(fd) => Kind::Glimpse,
+        Err(_) if answers_as_perf_event(fd) => Kind::Glimpse,
         Err(_) if sys::is_timer(fd) => Kind::Timerfd,
         Err(_) if sys::ioctl_int(fd, libc::FIONREAD).is_ok() => Kind::Inotify,
         Err(_) => Kind::Other,
