@@ -2,7 +2,7 @@
 
 complete -c epolyfill -l no-kernel-epoll -d 'Make the kernel\'s epoll calls fail with ENOSYS (seccomp; sets no_new_privs).'
 complete -c epolyfill -l counters -d 'Print the library\'s counters on standard error at exit.'
-complete -c epolyfill -l poller -x -a 'auto poll uring kernel' -d 'Choose how the library learns readiness.'
+complete -c epolyfill -l poller -x -a 'auto poll uring signal kernel' -d 'Choose how the library learns readiness.'
 complete -c epolyfill -l no-children -d 'Serve only the program, not its children.'
 complete -c epolyfill -l audit -d 'Report faults in the program\'s use of epoll on standard error.'
 complete -c epolyfill -s c -l summary -d 'Print a table of the calls of epoll, and the counts of each instance, at exit.'

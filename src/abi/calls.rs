@@ -9,6 +9,7 @@ use crate::abi::sigsys;
 use crate::graph::fdtable;
 use crate::graph::lookup;
 use crate::graph::own_table;
+use crate::graph::signal_numbers;
 use crate::instance::close;
 use crate::instance::control::{self, Interest};
 use crate::instance::wait::{self, Timeout};
@@ -198,7 +199,7 @@ pub unsafe fn pwait2(
 /// an internal one.
 #[inline(always)]
 pub fn about_to_close(fd: c_int) -> bool {
-    !fdtable::has(fd) || forgets_number(fd)
+    (!fdtable::has(fd) && !signal_numbers::are_followed()) || forgets_number(fd)
 }
 
 /// Does the same for a number that has an entry in the table.
@@ -209,6 +210,7 @@ fn forgets_number(fd: c_int) -> bool {
             return false;
         }
         close::forget_from_anywhere(fd);
+        signal_numbers::forget(fd);
     }
     true
 }

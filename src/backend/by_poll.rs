@@ -18,10 +18,10 @@ pub struct ByPoll;
 /// The poll set, which does not move while the thread sleeps on it.
 #[derive(Clone, Copy, Debug)]
 pub struct SleepTarget {
-    me: &'static Sleeper,
-    epoch: u32,
-    entries: *mut pollfd,
-    n: usize,
+    pub(super) me: &'static Sleeper,
+    pub(super) epoch: u32,
+    pub(super) entries: *mut pollfd,
+    pub(super) n: usize,
 }
 
 impl Poller for ByPoll {
@@ -66,7 +66,7 @@ impl Poller for ByPoll {
         slept
     }
 
-    fn woken(_: &mut EpState, slept: Result<usize, Errno>) -> Result<usize, Errno> {
+    fn woken(_: &'static Eventpoll, _: &mut EpState, slept: Result<usize, Errno>) -> Result<usize, Errno> {
         slept
     }
 }

@@ -52,7 +52,7 @@ impl Poller for ByRequest {
         nap.sleep_on_ring(ep.ring_fd.cell(), limit)
     }
 
-    fn woken(st: &mut EpState, slept: Result<usize, Errno>) -> Result<usize, Errno> {
+    fn woken(_: &'static Eventpoll, st: &mut EpState, slept: Result<usize, Errno>) -> Result<usize, Errno> {
         uring::drain(st, true);
         match slept {
             Ok(_) | Err(Errno::EINTR) => slept,

@@ -17,16 +17,19 @@ use crate::sleep::Sleep;
 
 pub use by_poll::ByPoll;
 pub use by_request::ByRequest;
+pub use by_signal::BySignal;
 
 mod busy;
 mod by_poll;
 mod by_request;
+mod by_signal;
 mod exit;
 pub mod hold;
 pub mod parking;
 pub mod request;
 pub mod rest;
 pub mod ring_cost;
+pub mod signals;
 pub mod spares;
 pub mod switch;
 pub mod uring;
@@ -76,7 +79,7 @@ pub trait Poller {
     ) -> Result<usize, Errno>;
 
     /// Takes in the event that ended the sleep, whose result is `slept`.
-    fn woken(st: &mut EpState, slept: Result<usize, Errno>) -> Result<usize, Errno>;
+    fn woken(ep: &'static Eventpoll, st: &mut EpState, slept: Result<usize, Errno>) -> Result<usize, Errno>;
 }
 
 /// The backend in force, for the layers above: only these functions ask which one it is.
@@ -88,6 +91,12 @@ impl EpState {
         self.backend.ring.is_some()
     }
 
+    /// Whether the backend reports the wake-ups of this registration.
+    #[inline]
+    pub fn tells_edges_of(&self, item: &Epitem) -> bool {
+        self.tells_edges() || item.at(&self.held).is_signalled()
+    }
+
     /// Whether the poller sleeps on the poll set, which no thread may change then.
     #[inline]
     pub fn is_set_slept_on(&self) -> bool {
@@ -97,7 +106,7 @@ impl EpState {
     /// Whether the last poll shows the level of a registration.
     #[inline]
     pub fn is_polled(&self, item: &Epitem) -> bool {
-        self.backend.ring.is_none() || item.at(&self.held).slot.get() != 0
+        !self.tells_edges_of(item) || item.at(&self.held).slot.get() != 0
     }
 
     /// Whether the backend has found something that was not taken in yet; `None` if only a poll
@@ -110,23 +119,28 @@ impl EpState {
     /// the caller has to update the poll set.
     #[inline]
     pub fn item_changed(&mut self, item: &'static Epitem) -> bool {
-        let is_followed = self.backend.ring.is_some();
-        if is_followed {
+        if self.backend.ring.is_some() {
             self.changed_in_ring(item);
+            return true;
         }
-        is_followed
+        signals::are_used() && self.changed_by_signal(item)
     }
 
     /// Handles a registration that begins anew with another mask: it reports what it finds,
     /// whatever the backend found before (T6).
     pub fn item_began_anew(&mut self, item: &'static Epitem) {
         watch::take_back(self, item);
+        self.begin_by_signal(item);
         self.begin_in_ring(item);
     }
 
     /// From now on a registration is polled by another number than `gone`.
     pub fn item_redirected(&mut self, item: &'static Epitem, gone: c_int) {
         self.redirect_in_ring(item, gone);
+        if item.at(&self.held).is_signalled() {
+            self.leave_signals(item);
+            signals::take_all();
+        }
         watch::take_back(self, item);
     }
 
@@ -136,6 +150,7 @@ impl EpState {
         watch::take_back(self, item);
         pins.note(watch::pin(item.at(&self.held).shard()));
         pins.note(hold::detach(ep, self, item));
+        self.end_by_signal(item);
         match self.queue.poller {
             Some(poller) if item.at(&self.held).slot.get() != 0 => {
                 pins.note(poller.pin());
@@ -149,7 +164,7 @@ impl EpState {
     /// Handles a level that a look outside a wait found and the registration asks for. If there is
     /// a ring, a completion puts the registration on the ready list.
     pub fn item_found(&mut self, item: &'static Epitem) {
-        if self.backend.ring.is_none() {
+        if !self.tells_edges_of(item) {
             self.note_ready(item);
         }
     }

@@ -44,7 +44,7 @@ impl RingCost {
 
     fn allows(&self, me: &'static Sleeper) -> bool {
         let is_possible = !self.spoilt && !REFUSED.load(Relaxed) && io_uring::in_use() < MOST_RINGS;
-        is_possible && options::poller() != Poller::Poll && me.wake_fd() >= 0 && me.is_own()
+        is_possible && matches!(options::poller(), Poller::Auto | Poller::Uring) && me.wake_fd() >= 0 && me.is_own()
     }
 
     /// Whether to make a ring for this wait of this thread, given the numbers of registrations and

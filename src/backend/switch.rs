@@ -10,7 +10,7 @@ use super::spares;
 use super::uring::{EVER, drain, for_each_own, is_fit, look};
 use super::watch;
 use crate::INTERPOSES;
-use crate::edge::Edge;
+use crate::edge::{Edge, Facts};
 use crate::events::{ERR, IN, NVAL};
 use crate::facts;
 use crate::graph::epitem::Epitem;
@@ -212,38 +212,44 @@ fn remember_edges(st: &mut EpState) {
         uring.leaving = true;
     }
     for index in 0..st.items.interest.len() {
-        let item = st.items.interest[index].get();
-        let state = item.at(&st.held);
-        let Some(file) = item.file() else { continue };
-        st.track(item, file);
-        // The ring has reported everything that other registrations were informed of so far. Facts
-        // of calls in progress still count: this is not a report, after which the program would see
-        // the effect of calls that began before it.
-        item.take_facts();
-        let mut edge = state.edge.get();
-        if state.is_edge() && edge.reported() != 0 {
-            let watched = state.watched(file);
-            let level = file.level(item.via(), watched) & !NVAL;
-            let tracked = state.tracked.get();
-            let polled = Polled { by: LookedBy::Ring, high: level, low: watched & !level, tracked };
-            observe::observe(file, item.via(), polled);
-            // This look may have shown something that is new to other registrations, but not to
-            // this one.
-            item.take_facts();
-            if let Some(tcp) = file.tcp() {
-                tcp.follow_errors(level & ERR != 0);
-            }
-            if let Some(eventfd) = file.eventfd().filter(|eventfd| level & IN != 0 && eventfd.adds() == 0) {
-                // No call of this process has ever added to it.
-                eventfd.note_unseen_add();
-            }
-            edge.resume(file.kind(), level, sample::VIEW, || sample::settled_arrivals(file, item.via(), watched));
-            if INTERPOSES && file.kind().is_eventfd() {
-                edge.note_calls(sample::calls_that_add(file));
-            }
-            state.edge.set(edge);
-        }
+        let _ = remember_edge(st, st.items.interest[index].get());
     }
+}
+
+/// Does so for one registration, which hooks report on from here on. Returns the facts that it had
+/// not taken in.
+pub(super) fn remember_edge(st: &mut EpState, item: &'static Epitem) -> Facts {
+    let state = item.at(&st.held);
+    let Some(file) = item.file() else { return Facts::empty() };
+    st.track(item, file);
+    // The backend has reported everything that other registrations were informed of so far. Facts
+    // of calls in progress still count: this is not a report, after which the program would see the
+    // effect of calls that began before it.
+    let mut facts = item.take_facts();
+    let mut edge = state.edge.get();
+    if state.is_edge() && edge.reported() != 0 {
+        let watched = state.watched(file);
+        let level = file.level(item.via(), watched) & !NVAL;
+        let tracked = state.tracked.get();
+        let polled = Polled { by: LookedBy::Ring, high: level, low: watched & !level, tracked };
+        observe::observe(file, item.via(), polled);
+        // This look may have shown something that is new to other registrations, but not to this
+        // one.
+        facts |= item.take_facts();
+        if let Some(tcp) = file.tcp() {
+            tcp.follow_errors(level & ERR != 0);
+        }
+        if let Some(eventfd) = file.eventfd().filter(|eventfd| level & IN != 0 && eventfd.adds() == 0) {
+            // No call of this process has ever added to it.
+            eventfd.note_unseen_add();
+        }
+        edge.resume(file.kind(), level, sample::VIEW, || sample::settled_arrivals(file, item.via(), watched));
+        if INTERPOSES && file.kind().is_eventfd() {
+            edge.note_calls(sample::calls_that_add(file));
+        }
+        state.edge.set(edge);
+    }
+    facts
 }
 
 /// Goes back to poll, without the ring. `knows` is true if all edges were recorded and every

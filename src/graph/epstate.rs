@@ -237,7 +237,7 @@ impl EpState {
     #[inline]
     pub fn track(&self, item: &'static Epitem, file: &'static File) {
         let state = item.at(&self.held);
-        let is_told = self.backend.ring.as_ref().is_some_and(|uring| !uring.is_leaving());
+        let is_told = state.is_signalled() || self.backend.ring.as_ref().is_some_and(|uring| !uring.is_leaving());
         let wanted = (state.is_edge() && !is_told) || state.is_exclusive() || self.outer.is_followed();
         if wanted != state.tracked.replace(wanted) {
             if wanted {

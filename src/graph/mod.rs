@@ -21,6 +21,7 @@ pub mod pollset;
 pub mod ranks;
 pub mod ready;
 pub mod ring_state;
+pub mod signal_numbers;
 pub mod stats;
 pub mod waitq;
 pub mod woken_list;

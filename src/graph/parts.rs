@@ -59,12 +59,15 @@ pub struct Ready {
     /// Whether a registration is ready that is not in the poll set, so that a poll would not find
     /// it.
     pub pressing: bool,
+    /// Whether a registration has its turn, which leaves the list at the end of it whatever is noted
+    /// meanwhile.
+    pub in_turn: bool,
 }
 
 impl Ready {
     /// Empty lists.
     pub const fn new() -> Ready {
-        Ready { list: ReadyList::new(), woken: WokenList::new(), pressing: false }
+        Ready { list: ReadyList::new(), woken: WokenList::new(), pressing: false, in_turn: false }
     }
 }
 
@@ -101,6 +104,8 @@ pub struct Backend {
     pub ring_cost: RingCost,
     /// The number of registrations that are with watchers.
     pub parked: usize,
+    /// The number of registrations whose wake-ups signals report.
+    pub signalled: usize,
     /// Whether parking pays.
     pub account: Account,
     /// The time when a wait last looked at a few parked registrations without need, in milliseconds
@@ -118,6 +123,7 @@ impl Backend {
             ring: None,
             ring_cost: RingCost::new(),
             parked: 0,
+            signalled: 0,
             account: Account::new(),
             looked_ms: 0,
             next_parked: 0,

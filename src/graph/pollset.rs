@@ -43,11 +43,12 @@ impl PollSet {
 
     /// Makes room for `count` registrations, so that a wait never allocates.
     pub fn reserve(&mut self, count: usize) -> Result<(), Errno> {
-        if count < self.capacity() {
+        if count + 1 < self.capacity() {
             return Ok(());
         }
         self.move_to_larger();
-        let more = (count + 1).saturating_sub(self.entries.len());
+        // One more for the descriptor behind the registrations.
+        let more = (count + 2).saturating_sub(self.entries.len());
         self.entries.try_reserve(more).map_err(|_| Errno::ENOMEM)?;
         self.items.try_reserve(more).map_err(|_| Errno::ENOMEM)?;
         self.patience.try_reserve(more).map_err(|_| Errno::ENOMEM)?;
@@ -63,10 +64,10 @@ impl PollSet {
         let at_hand = self.capacity();
         let (entries, items, patience) = &mut self.larger;
         let room = at_hand.max(entries.capacity().min(items.capacity()).min(patience.capacity()));
-        if count < room {
+        if count + 1 < room {
             return Ok(());
         }
-        let wanted = (count + 1).max(2 * room);
+        let wanted = (count + 2).max(2 * room);
         entries.try_reserve(wanted).map_err(|_| Errno::ENOMEM)?;
         items.try_reserve(wanted).map_err(|_| Errno::ENOMEM)?;
         patience.try_reserve(wanted).map_err(|_| Errno::ENOMEM)
@@ -117,6 +118,7 @@ impl PollSet {
     #[inline]
     pub fn put(&mut self, item: &'static Epitem, held: &Held, fd: c_int, bits: Bits) -> bool {
         let state = item.at(held);
+        self.drop_last();
         match state.slot.get() as usize {
             0 => {
                 if self.reserve(self.items.len() + 1).is_err() {
@@ -143,10 +145,11 @@ impl PollSet {
     /// Stops polling the registration.
     pub fn remove(&mut self, item: &'static Epitem, held: &Held) {
         let slot = item.at(held).slot.replace(0) as usize;
-        item.set_asked(0);
         if slot == 0 {
             return;
         }
+        item.set_asked(0);
+        self.drop_last();
         self.entries.swap_remove(slot);
         self.items.swap_remove(slot - 1);
         self.patience.swap_remove(slot - 1);
@@ -170,11 +173,34 @@ impl PollSet {
 
     /// The whole array, for a poll that the wake-up descriptor `wake` can end.
     pub fn poll_with(&mut self, wake: c_int) -> &mut [pollfd] {
-        if self.entries.is_empty() {
-            return &mut [];
+        self.drop_last();
+        if let Some(entry) = self.entries.first_mut() {
+            entry.fd = wake;
         }
-        self.entries[0].fd = wake;
         &mut self.entries
+    }
+
+    /// As [`PollSet::poll_with`], with one more descriptor behind the registrations, which
+    /// [`PollSet::drop_last`] removes.
+    pub fn poll_with_last(&mut self, wake: c_int, last: c_int) -> &mut [pollfd] {
+        self.poll_with(wake);
+        if self.entries.len() < self.entries.capacity() {
+            self.entries.push(pollfd { fd: last, events: libc::POLLIN, revents: 0 });
+        }
+        &mut self.entries
+    }
+
+    /// Clears the result of the last poll for the wake-up descriptor.
+    pub fn forget_wake(&mut self) {
+        if let Some(entry) = self.entries.first_mut() {
+            entry.revents = 0;
+        }
+    }
+
+    /// Removes the descriptor behind the registrations.
+    #[inline]
+    pub fn drop_last(&mut self) {
+        self.entries.truncate(self.items.len() + 1);
     }
 
     /// The registrations alone, for a look that needs no wake-up.

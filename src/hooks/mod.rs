@@ -10,6 +10,7 @@ mod queues;
 mod reading;
 #[cfg(feature = "see")]
 mod seen;
+mod signals;
 mod sockets;
 mod terminals;
 mod writing;
@@ -34,6 +35,7 @@ use seen as hooks;
 
 pub use hooks::*;
 pub use pipes::{keeping_packets, resized_pipe};
+pub use signals::{controlling_by_ioctl, controlling_signals};
 
 /// The hooks of calls. In libepolyfill-see.so each is recorded as a fact by `seen`.
 #[cfg(not(feature = "see"))]

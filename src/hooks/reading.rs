@@ -12,6 +12,7 @@ use crate::graph::file::kind;
 use crate::graph::file::{File, Taking};
 use crate::graph::lookup;
 use crate::graph::own_table;
+use crate::graph::signal_numbers;
 use crate::instance::close;
 use crate::kind::{Arrivals, Kind};
 use crate::probe::sample;
@@ -390,5 +391,5 @@ fn new_number(fd: c_int) -> c_int {
     if lookup::known(fd).is_some() && !own_table::is_borrowed() {
         close::forget_from_anywhere(fd);
     }
-    fd
+    signal_numbers::note_made(fd)
 }

@@ -6,6 +6,7 @@ use nix::errno::Errno;
 
 use super::errors::collected;
 use super::watched;
+use crate::backend::signals;
 use crate::edge::Facts;
 use crate::events::{ERR, IN, WRITABLE};
 use crate::graph::file::kind;
@@ -19,6 +20,16 @@ use crate::sock_diag;
 use crate::sys;
 use crate::tcp::{self, TcpState};
 use crate::tcp_info;
+
+/// The description under a number, if it sends signals. What this process does with it may wake its
+/// waiters without one.
+#[inline]
+fn signalled(fd: c_int) -> Option<&'static File> {
+    if !signals::are_used() {
+        return None;
+    }
+    signals::armed_number(fd).map(|(file, _)| file)
+}
 
 /// Makes a connect-like call. A stream socket starts a new connection.
 #[inline]
@@ -237,7 +248,7 @@ fn shutting_down_with_edges(fd: c_int, how: c_int, call: impl FnOnce() -> c_int)
         }
         None => kind::identify(fd),
     };
-    let own = watched(fd).map(|file| (file, file.begin_call()));
+    let own = watched(fd).or_else(|| signalled(fd)).map(|file| (file, file.begin_call()));
     let paired = matches!(kind, Kind::UnixStream | Kind::UnixSeqpacket) && !lock::interrupted();
     let inode = if paired { sock_diag::peer(fd).filter(|&inode| inode != 0) } else { None };
     let peer = inode.and_then(|inode| File::of_inode(inode.into()).next()).map(|file| (file, file.begin_call()));

@@ -6,11 +6,13 @@ use std::cell::Cell;
 
 use libc::c_int;
 
-use crate::backend::hold;
+use crate::backend::{hold, signals};
+use crate::facts;
 use crate::graph::fdtable::{self, Entry};
 use crate::graph::file::{File, FileGuard, Graph};
 use crate::graph::lookup::known;
 use crate::graph::pin::FilePins;
+use crate::graph::signal_numbers;
 use crate::instance::lifecycle;
 use crate::instance::remove::{self, End};
 use crate::lock;
@@ -41,6 +43,10 @@ fn forget_number_of(file: &'static File, graph: FileGuard, fd: c_int, end: End) 
 fn forget_all_but_pins(file: &'static File, mut graph: FileGuard, fd: c_int, end: End) -> FilePins {
     if !graph.numbers.contains(&fd) {
         return FilePins::NONE;
+    }
+    if !matches!(end, End::Vanished) && (graph.numbers.len() > 1 || facts::has_forked()) {
+        // The description may outlive the number that its signals carry.
+        signals::disarm(fd);
     }
     forget_entry(file, fd);
     graph.numbers.retain(|number| number != fd);
@@ -80,6 +86,7 @@ fn forget_all_but_pins(file: &'static File, mut graph: FileGuard, fd: c_int, end
 fn forget_entry(file: &'static File, fd: c_int) {
     if known(fd).is_some_and(|now| std::ptr::eq(now, file)) {
         fdtable::clear(fd);
+        signal_numbers::forget(fd);
     }
 }
 

@@ -60,6 +60,9 @@ pub fn add(ep: &'static Eventpoll, fd: c_int, stat: Option<stat>, interest: Inte
     }
     initialize(st, item, file, interest);
     list(st, item, file);
+    if !st.items.inner.is_empty() {
+        ring_use::leave_signals(ep, st);
+    }
     st.stats.controls += 1;
     graph.link(item);
     registration_limit::count();

@@ -45,7 +45,7 @@ pub fn reportable(st: &mut EpState, item: &'static Epitem, in_turn: bool) -> Bit
     if !state.is_edge() {
         return bits;
     }
-    if st.tells_edges() {
+    if st.tells_edges_of(item) {
         report_completion(state, file, level);
         return bits;
     }

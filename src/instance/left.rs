@@ -48,7 +48,7 @@ pub fn look(st: &mut EpState) {
 /// The bits to ask for, if a registration has left the poll set; `None` if it has not.
 fn watched_if_left(st: &EpState, item: &Epitem) -> Option<Bits> {
     let state = item.at(&st.held);
-    let is_live = state.alive.get() && !state.spent.get() && !state.is_parked();
+    let is_live = state.alive.get() && !state.spent.get() && !state.is_parked() && !state.is_signalled();
     let file =
         item.file().filter(|file| is_live && state.is_edge() && !state.to_resample.get() && !file.is_source())?;
     let watched = state.watched(file);

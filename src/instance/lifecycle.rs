@@ -7,9 +7,11 @@ use std::ptr;
 use nix::errno::Errno;
 
 use crate::backend::switch;
+use crate::edge::Edge;
 use crate::graph::consumer;
 use crate::graph::epitem::NO_SHARD;
 use crate::graph::eventpoll::Eventpoll;
+use crate::graph::file::File;
 use crate::graph::outer::Pipe;
 use crate::graph::waitq::{self, Sleeper};
 use crate::instance::remove;
@@ -119,6 +121,12 @@ fn reset_after_fork(ep: &'static Eventpoll) {
         let state = item.at(&st.held);
         item.leave_inbox();
         state.set_shard(NO_SHARD);
+        if state.set_signalled(false) {
+            // The parent has its signals.
+            st.backend.signalled -= 1;
+            st.recheck.overdue = true;
+            state.edge.set(Edge::anew(item.file().is_some_and(File::is_closing)));
+        }
         if state.set_parked(false) {
             st.backend.parked -= 1;
             // The watcher does not exist here, and its pin remains: the child loses the record.

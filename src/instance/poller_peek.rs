@@ -3,6 +3,7 @@
 //! the sleeper. If there are enough, the thread waits until the sleeper is back, and then looks
 //! itself. The kernel needs no such look: the wake-up has put the items on the ready list.
 
+use crate::backend::signals;
 use crate::events::{Bits, IN, NVAL};
 use crate::graph::epitem::Epitem;
 use crate::graph::epstate::EpState;
@@ -64,6 +65,9 @@ impl Patience {
 /// The cause that is about to wake `poller`, which sleeps in poll or in its ring, if `others`
 /// threads are served first.
 pub fn due(st: &EpState, poller: &Sleeper, others: usize) -> Due {
+    if st.backend.signalled > 0 && signals::are_pending() {
+        return Due::WakeUp;
+    }
     let is_ready = match st.has_found() {
         Some(found) => others == 0 && (found || !st.ready.list.is_empty()),
         None => is_more_ready(st, others),

@@ -50,6 +50,13 @@ impl EpState {
         if facts.contains(Facts::WAKE_ALL) {
             self.note_change(item, file);
         }
+        if facts.contains(Facts::SIGNALLED) && item.is_asked_by_signal() {
+            if self.ready.in_turn {
+                item.tell(Facts::SIGNALLED, file.clock());
+            } else {
+                self.wake(item, file);
+            }
+        }
     }
 
     /// Takes the facts into the memories of edges.
@@ -88,6 +95,9 @@ impl EpState {
             }
             Some(bits) => self.recheck.overdue |= !self.backend.set.put(item, &self.held, item.via(), bits),
             None => self.backend.set.remove(item, &self.held),
+        }
+        if item.is_asked_by_signal() {
+            item.set_asked(0);
         }
     }
 

@@ -41,6 +41,18 @@ pub fn leave(ep: &'static Eventpoll, st: &mut EpState) {
     }
 }
 
+/// Goes back from signals to poll, because the instance is observed or contains instances.
+pub fn leave_signals(ep: &'static Eventpoll, st: &mut EpState) {
+    if st.backend.signalled == 0 {
+        return;
+    }
+    st.recheck.overdue = true;
+    match st.queue.poller {
+        Some(poller) => poller.wake_up(),
+        None => ep.absorb(st),
+    }
+}
+
 /// Considers a ring after a registration was added. If there are many, a thread that will be the
 /// only one to wait gets its ring at once, and submits the requests as they come, so that the first
 /// wait does not have to submit all of them.

@@ -66,6 +66,19 @@ pub fn deliver_waiting(st: &mut EpState, buffer: Buffer, vanished: &mut Vanished
 fn report(
     st: &mut EpState,
     buffer: Buffer,
+    turns: usize,
+    looked: usize,
+    vanished: &mut Vanished,
+) -> Result<usize, Errno> {
+    st.ready.in_turn = true;
+    let reported = report_in_turn(st, buffer, turns, looked, vanished);
+    st.ready.in_turn = false;
+    reported
+}
+
+fn report_in_turn(
+    st: &mut EpState,
+    buffer: Buffer,
     mut turns: usize,
     mut looked: usize,
     vanished: &mut Vanished,
@@ -149,7 +162,7 @@ fn undo(st: &mut EpState, item: &'static Epitem, before: Memory) {
 fn end_turn(st: &mut EpState, item: &'static Epitem, before: Memory, polled: bool) {
     st.stats.events += 1;
     if item.at(&st.held).is_edge() {
-        let is_told = st.tells_edges();
+        let is_told = st.tells_edges_of(item);
         st.stats.edge(is_told, before.evidence());
     }
     refresh_edge(st, item);
@@ -224,7 +237,7 @@ pub fn leave_one_waiting(item: &Epitem, state: &State, level: Bits) -> bool {
 /// Asks poll for other bits after the report of an edge-triggered registration. Takes in facts that
 /// were reported meanwhile.
 pub fn refresh_edge(st: &mut EpState, item: &'static Epitem) {
-    if item.at(&st.held).is_edge() && !st.tells_edges() {
+    if item.at(&st.held).is_edge() && !st.tells_edges_of(item) {
         st.refresh(item);
     }
 }

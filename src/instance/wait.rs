@@ -14,7 +14,7 @@ use libc::{epoll_event, pollfd};
 use nix::errno::Errno;
 
 use crate::backend::rest::{self, Rest};
-use crate::backend::{ByPoll, ByRequest};
+use crate::backend::{ByPoll, ByRequest, BySignal, signals};
 use crate::graph::epstate::EpState;
 use crate::graph::eventpoll::Eventpoll;
 use crate::graph::waitq::{self, Sleeper};
@@ -290,6 +290,8 @@ impl Wait {
         self.ep.absorb(&mut guard);
         if ring_use::is_by_ring(self.ep, &mut guard, self.me) {
             self.poll::<ByRequest>(guard)
+        } else if signals::serve(&guard) {
+            self.poll::<BySignal>(guard)
         } else {
             self.poll::<ByPoll>(guard)
         }

@@ -11,7 +11,7 @@ use libc::c_void;
 
 use crate::INTERPOSES;
 use crate::api::{source, stats};
-use crate::backend::{switch, watch};
+use crate::backend::{signals, switch, watch};
 use crate::facts;
 use crate::fork_mark;
 use crate::graph::epitem;
@@ -74,6 +74,7 @@ pub fn start() {
             libc::atexit(print_counters);
         }
     }
+    signals::start();
     Watch::started();
     STARTED.store(true, Release);
 }
@@ -203,6 +204,7 @@ extern "C" fn before_fork() {
     }
     FORKS_UNSHARED.set(own_table::is_unshared());
     switch::prepare_fork();
+    signals::prepare_fork();
     for (rank, lock) in FORK_ORDER.iter().enumerate() {
         lock.lock_for_fork();
         if rank == 0 {
@@ -214,11 +216,13 @@ extern "C" fn before_fork() {
 extern "C" fn after_fork_in_parent() {
     if FORKS_AMID.take() {
         facts::note_fork();
+        signals::go_on_after_fork();
         return;
     }
     // SAFETY: `before_fork` ran in this thread.
     unsafe { unlock_all() };
     switch::go_on_after_fork();
+    signals::go_on_after_fork();
 }
 
 unsafe fn unlock_all() {
@@ -267,5 +271,6 @@ fn become_child() {
     watch::reset_after_fork();
     Sleeper::reset_all_after_fork();
     switch::forget_kept();
+    signals::reset_after_fork();
     lifecycle::reset_all_after_fork();
 }

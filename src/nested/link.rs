@@ -6,6 +6,7 @@ use nix::errno::Errno;
 
 use super::{announce, attend, look, observers};
 use crate::INTERPOSES;
+use crate::backend::signals;
 use crate::events::Bits;
 use crate::graph::epitem::Epitem;
 use crate::graph::epstate::EpState;
@@ -18,6 +19,7 @@ use crate::instance::open;
 /// other. If the library does not see the program's calls, any thread may watch it from the
 /// beginning.
 pub fn create(flags: c_int) -> Result<c_int, Errno> {
+    signals::begin();
     open::create(flags, &INSTANCE, if INTERPOSES { None } else { Some(&Link) })
 }
 

@@ -60,6 +60,7 @@ pub(super) fn expose(ep: &'static Eventpoll, st: &mut EpState, observers: Observ
         } else {
             ring_use::leave(ep, st);
         }
+        ring_use::leave_signals(ep, st);
         ep.expose(true);
         attend::attend(ep, st);
     }

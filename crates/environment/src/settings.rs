@@ -92,7 +92,7 @@ pub const ALL: [&Setting; 8] = [&POLLER, &COUNTERS, &STRICT, &IO_URING, &CHILDRE
 pub const OF_OBSERVER: [&Setting; 4] = [&SEE_IN, &SEE, &CHAOS, &CHAOS_LOG];
 
 /// The pollers by name.
-pub const POLLERS: [&str; 3] = ["auto", "poll", "uring"];
+pub const POLLERS: [&str; 4] = ["auto", "poll", "uring", "signal"];
 
 /// The value of EPOLYFILL_POLLER that leaves epoll to the kernel. Only libepolyfill-see.so can.
 pub const KERNEL: &str = "kernel";
@@ -152,12 +152,12 @@ impl Display for Complaint<'_> {
                 )
             }
             Complaint::Poller(value) => {
-                let [first, second, third] = POLLERS;
+                let [first, second, third, fourth] = POLLERS;
                 let name = Shown(POLLER.name.to_bytes());
                 let value = Shown(value);
                 write!(
                     out,
-                    "{name} is '{value}', which is not a poller and is ignored; use {first}, {second} or {third}"
+                    "{name} is '{value}', which is not a poller and is ignored; use {first}, {second}, {third} or {fourth}"
                 )
             }
             Complaint::Switch(setting, value) => {

@@ -74,6 +74,8 @@ pub enum Poller {
     Poll,
     /// By a ring wherever one is possible.
     Uring,
+    /// By signals where descriptions can send them, otherwise by poll.
+    Signal,
     /// Not at all: the kernel's own epoll serves the program. Only libepolyfill-see.so can.
     Kernel,
 }
@@ -85,7 +87,8 @@ pub fn poller() -> Poller {
     match POLLER.load(Relaxed) {
         0 => Poller::Auto,
         2 => Poller::Uring,
-        3 => Poller::Kernel,
+        3 => Poller::Signal,
+        4 => Poller::Kernel,
         _ => Poller::Poll,
     }
 }
@@ -96,7 +99,7 @@ pub fn set_poller(poller: Poller) {
 }
 
 /// The pollers, in the order of their names in `settings::POLLERS`.
-const POLLERS: [Poller; 3] = [Poller::Auto, Poller::Poll, Poller::Uring];
+const POLLERS: [Poller; 4] = [Poller::Auto, Poller::Poll, Poller::Uring, Poller::Signal];
 
 /// Reads the environment, which may name another poller than the `usual` one. Called once, at
 /// start-up, before the program can change it.

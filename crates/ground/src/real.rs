@@ -12,8 +12,8 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use libc::{FILE, SIGCHLD, c_char, c_int, c_uint, c_void, clockid_t, fd_set, iovec, itimerspec, loff_t, mmsghdr};
 use libc::{
-    msghdr, nfds_t, off_t, pid_t, pollfd, sighandler_t, sigset_t, size_t, sockaddr, socklen_t, ssize_t, termios,
-    timespec, timeval,
+    msghdr, nfds_t, off_t, pid_t, pollfd, sighandler_t, siginfo_t, sigset_t, size_t, sockaddr, socklen_t, ssize_t,
+    termios, timespec, timeval,
 };
 
 use crate::sys;
@@ -203,6 +203,9 @@ next! {
     fn setsockopt(fd: c_int, level: c_int, name: c_int, value: *const c_void, length: socklen_t) -> c_int
         = SYS_setsockopt [fd, level, name, value, length, 0];
     fn shutdown(fd: c_int, how: c_int) -> c_int = SYS_shutdown [fd, how, 0, 0, 0, 0];
+    fn socket(domain: c_int, kind: c_int, protocol: c_int) -> c_int = SYS_socket [domain, kind, protocol, 0, 0, 0];
+    fn socketpair(domain: c_int, kind: c_int, protocol: c_int, ends: *mut c_int) -> c_int
+        = SYS_socketpair [domain, kind, protocol, ends, 0, 0];
     fn listen(fd: c_int, backlog: c_int) -> c_int = SYS_listen [fd, backlog, 0, 0, 0, 0];
     fn timerfd_settime(fd: c_int, flags: c_int, new: *const itimerspec, old: *mut itimerspec) -> c_int
         = SYS_timerfd_settime [fd, flags, new, old, 0, 0];
@@ -260,6 +263,10 @@ next_of_libc! {
     fn fclose(stream: *mut FILE) -> c_int, else libc::EOF;
     fn tcsetattr(fd: c_int, when: c_int, modes: *const termios) -> c_int, else -1;
     fn signalfd(fd: c_int, mask: *const sigset_t, flags: c_int) -> c_int, else -1;
+    fn sigwait(set: *const sigset_t, signal: *mut c_int) -> c_int, else libc::ENOSYS;
+    fn sigwaitinfo(set: *const sigset_t, info: *mut siginfo_t) -> c_int, else -1;
+    fn sigtimedwait(set: *const sigset_t, info: *mut siginfo_t, limit: *const timespec) -> c_int, else -1;
+    fn sigpending(set: *mut sigset_t) -> c_int, else -1;
     fn pclose(stream: *mut FILE) -> c_int, else -1;
     fn closedir(directory: *mut libc::DIR) -> c_int, else -1;
     fn freopen(path: *const c_char, mode: *const c_char, stream: *mut FILE) -> *mut FILE, else std::ptr::null_mut();

@@ -134,7 +134,7 @@ impl Sleep {
     fn ppoll(&self, entries: *mut pollfd, n: usize, limit: Option<u64>) -> Result<usize, Errno> {
         let limit = limit.map(sys::timespec_of);
         let limit = limit.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
-        let mask = self.mask.or(self.outside).map(|mask| {
+        let mask = self.mask.or(self.outside).map(|mask| mask | sys::own_signals()).map(|mask| {
             // SAFETY: all zeroes is a valid, empty set, of which the first eight bytes are the
             // kernel's.
             let mut set: libc::sigset_t = unsafe { std::mem::zeroed() };

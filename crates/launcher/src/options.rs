@@ -111,9 +111,9 @@ impl Row {
 }
 
 /// The pollers: those of the library, and the one that leaves epoll to the kernel.
-const POLLERS: [&str; 4] = {
-    let [auto, poll, uring] = settings::POLLERS;
-    [auto, poll, uring, settings::KERNEL]
+const POLLERS: [&str; 5] = {
+    let [auto, poll, uring, signal] = settings::POLLERS;
+    [auto, poll, uring, signal, settings::KERNEL]
 };
 
 #[rustfmt::skip]

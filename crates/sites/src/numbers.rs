@@ -21,6 +21,7 @@ pub const WANTED: &[c_long] = &[
     libc::SYS_signalfd4, libc::SYS_epoll_create1, libc::SYS_dup3, libc::SYS_pipe2, libc::SYS_recvmmsg,
     libc::SYS_sendmmsg, libc::SYS_execveat, libc::SYS_preadv2, libc::SYS_pwritev2, libc::SYS_io_uring_setup,
     libc::SYS_io_uring_register, libc::SYS_close_range, libc::SYS_epoll_pwait2, libc::SYS_exit_group,
+    libc::SYS_pipe, libc::SYS_socket, libc::SYS_socketpair, libc::SYS_rt_sigtimedwait, libc::SYS_rt_sigpending,
 ];
 
 /// The calls that change what a thread does with signals. They go to the library only as long as it

@@ -2,7 +2,9 @@
 
 use libc::{c_int, off_t, sigset_t, termios};
 
+use super::signal_waits::without_own;
 use super::{export, libc_answer};
+use crate::graph::signal_numbers;
 use crate::hooks;
 use crate::instance::epoll_file;
 use crate::real;
@@ -23,6 +25,10 @@ pub(super) unsafe fn any_ioctl(
         if let Some(answer) = unsafe { epoll_file::ioctl(ep, request, argument) } {
             return libc_answer(answer);
         }
+    }
+    if signal_numbers::are_followed() {
+        // SAFETY: the caller answers for the argument.
+        unsafe { hooks::controlling_by_ioctl(fd, request, argument) };
     }
     hooks::controlling(fd, request, argument, call)
 }
@@ -84,6 +90,6 @@ export! {
     /// signalfd(2), which may change the mask of an existing signalfd.
     fn signalfd(fd: c_int, mask: *const sigset_t, flags: c_int) -> c_int as libc::signalfd {
         // SAFETY: as for libc's signalfd.
-        hooks::masking_signals(fd, || unsafe { real::signalfd(fd, mask, flags) })
+        hooks::masking_signals(fd, || unsafe { without_own(mask, |mask| real::signalfd(fd, mask, flags)) })
     }
 }

@@ -4,12 +4,13 @@ use libc::{c_int, c_uint};
 use nix::errno::Errno;
 
 use super::raw_call::RawCall;
-use super::{export, libc_answer};
+use super::{export, libc_answer, sockets};
 use crate::abi::calls;
 use crate::backend::switch;
 use crate::graph::fdtable;
 use crate::graph::lookup;
 use crate::graph::own_table;
+use crate::graph::signal_numbers;
 use crate::hooks;
 use crate::instance::close;
 use crate::instance::dup;
@@ -41,6 +42,7 @@ pub(super) fn dup_onto(old: c_int, new: c_int, flags: c_int, call: impl FnOnce()
     make_room(old, new);
     let answer = call();
     if answer >= 0 {
+        signal_numbers::forget(answer);
         Watch::duplicated(old, answer);
         // This cannot fail: its memory was reserved above.
         let _ = dup::duplicated(old, answer);
@@ -55,6 +57,11 @@ pub(super) fn control_descriptor(fd: c_int, command: c_int, argument: usize, cal
     }
     if let Some(ep) = epoll_file::instance(fd)
         && let Some(answer) = epoll_file::control(ep, fd, command, argument)
+    {
+        return libc_answer(answer);
+    }
+    if signal_numbers::are_followed()
+        && let Some(answer) = hooks::controlling_signals(fd, command, argument)
     {
         return libc_answer(answer);
     }
@@ -77,6 +84,7 @@ pub(super) fn duplicate(fd: c_int, call: impl FnOnce() -> c_int) -> c_int {
     }
     let answer = call();
     if answer >= 0 {
+        signal_numbers::forget(answer);
         Watch::duplicated(fd, answer);
     }
     if answer >= 0
@@ -107,7 +115,9 @@ pub(super) fn close_numbers(first: c_uint, last: c_uint, flags: c_uint) -> Resul
 
 fn close_around(first: c_uint, last: c_uint, flags: c_uint) -> Result<(), Errno> {
     let (mut from, mut flags) = (first, flags);
-    for internal in close::forget_range(first, last) {
+    let internals = close::forget_range(first, last);
+    signal_numbers::forget_range(first, last);
+    for internal in internals {
         if internal > from {
             sys::close_range(from, internal - 1, flags)?;
             flags = 0;
@@ -184,11 +194,17 @@ export! {
         control_descriptor(fd, command, argument, || unsafe { real::fcntl64(fd, command, argument) })
     }
 
+    /// Makes a pipe.
+    fn pipe(ends: *mut c_int) -> c_int as libc::pipe {
+        // SAFETY: as for libc's pipe.
+        unsafe { sockets::pair(ends, real::pipe2(ends, 0)) }
+    }
+
     /// Makes a pipe, possibly one that keeps packets apart.
     fn pipe2(ends: *mut c_int, flags: c_int) -> c_int as libc::pipe2 {
         hooks::keeping_packets(flags);
         // SAFETY: as for libc's pipe2.
-        unsafe { real::pipe2(ends, flags) }
+        unsafe { sockets::pair(ends, real::pipe2(ends, flags)) }
     }
 
     /// Closes the descriptors from `first` to `last`.

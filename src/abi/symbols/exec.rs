@@ -12,6 +12,7 @@ use std::arch::naked_asm;
 use libc::{FILE, c_char, c_int, c_void, pid_t};
 
 use super::export;
+use crate::backend::signals;
 use crate::life::exec_env::{self, Strings, pass_on};
 use crate::life::exec_loader::{self, Execution};
 use crate::real;
@@ -58,7 +59,7 @@ unsafe fn execute(
 ) -> c_int {
     Watch::executing();
     // SAFETY: as the caller says.
-    unsafe { exec_loader::execute(path, words, &Exec { environment, itself }) }
+    signals::executing(|| unsafe { exec_loader::execute(path, words, &Exec { environment, itself }) })
 }
 
 /// As [`execute`], for a file that is searched for.
@@ -73,7 +74,7 @@ unsafe fn execute_by_search(
 ) -> c_int {
     Watch::executing();
     // SAFETY: as the caller says.
-    unsafe { exec_loader::execute_by_search(file, words, &Exec { environment, itself }) }
+    signals::executing(|| unsafe { exec_loader::execute_by_search(file, words, &Exec { environment, itself }) })
 }
 
 /// Executes an open file.
@@ -83,7 +84,7 @@ unsafe fn execute_by_search(
 unsafe fn execute_open(environment: Strings, itself: &dyn Fn(Strings) -> c_int) -> c_int {
     Watch::executing();
     // SAFETY: as the caller says.
-    unsafe { pass_on(environment, itself, exec_is_too_big) }
+    signals::executing(|| unsafe { pass_on(environment, itself, exec_is_too_big) })
 }
 
 /// Whether a call that returns an errno returned E2BIG.
@@ -356,7 +357,7 @@ export! {
         };
         let spawn = Spawn { pid, actions, attributes, environment, itself: &call };
         // SAFETY: as above.
-        unsafe { exec_loader::execute(path, words, &spawn) }
+        signals::starting(|| unsafe { exec_loader::execute(path, words, &spawn) })
     }
 
     /// Searches PATH for a program and starts it. Returns an errno.
@@ -374,19 +375,19 @@ export! {
         };
         let spawn = Spawn { pid, actions, attributes, environment, itself: &call };
         // SAFETY: as above.
-        unsafe { exec_loader::execute_by_search(file, words, &spawn) }
+        signals::starting(|| unsafe { exec_loader::execute_by_search(file, words, &spawn) })
     }
 
     /// Runs a command line in the shell.
     fn system(command: *const c_char) -> c_int as libc::system {
         // SAFETY: as for libc's system. No frame from here to the program owns anything, should the
         // thread be cancelled.
-        unsafe { exec_env::with_shell_line(command, |line| real::system(line)) }
+        signals::starting(|| unsafe { exec_env::with_shell_line(command, |line| real::system(line)) })
     }
 
     /// Starts the shell with a command line, and a stream to it or from it.
     fn popen(command: *const c_char, mode: *const c_char) -> *mut FILE as libc::popen {
         // SAFETY: as for libc's popen.
-        unsafe { exec_env::with_shell_line(command, |line| real::popen(line, mode)) }
+        signals::starting(|| unsafe { exec_env::with_shell_line(command, |line| real::popen(line, mode)) })
     }
 }

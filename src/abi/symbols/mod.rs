@@ -14,6 +14,7 @@ mod polls;
 mod raw_call;
 #[cfg(all(feature = "interpose", not(test)))]
 mod sanitizer;
+mod signal_waits;
 mod signals;
 mod sockets;
 mod stdio;

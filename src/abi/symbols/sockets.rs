@@ -3,10 +3,36 @@
 use libc::{c_int, c_void, sockaddr, socklen_t};
 
 use super::export;
+use crate::graph::signal_numbers;
 use crate::hooks;
 use crate::real;
 
+/// Notes the two descriptors that a call has made.
+///
+/// # Safety
+/// If the call succeeded, `ends` are two numbers.
+pub(super) unsafe fn pair(ends: *const c_int, answer: c_int) -> c_int {
+    if answer == 0 && signal_numbers::are_followed() {
+        // SAFETY: the kernel has written both.
+        let ends = unsafe { ends.cast::<[c_int; 2]>().read_unaligned() };
+        let _ = ends.map(signal_numbers::note_made);
+    }
+    answer
+}
+
 export! {
+    /// socket(2).
+    fn socket(domain: c_int, kind: c_int, protocol: c_int) -> c_int as libc::socket {
+        // SAFETY: as for libc's socket.
+        signal_numbers::note_made(unsafe { real::socket(domain, kind, protocol) })
+    }
+
+    /// socketpair(2).
+    fn socketpair(domain: c_int, kind: c_int, protocol: c_int, ends: *mut c_int) -> c_int as libc::socketpair {
+        // SAFETY: as for libc's socketpair.
+        unsafe { pair(ends, real::socketpair(domain, kind, protocol, ends)) }
+    }
+
     /// connect(2).
     fn connect(fd: c_int, to: *const sockaddr, length: socklen_t) -> c_int as libc::connect {
         // SAFETY: as for libc's connect.

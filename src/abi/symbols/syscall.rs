@@ -16,10 +16,11 @@ use libc::{sigset_t, size_t, timespec};
 use nix::errno::Errno;
 
 use super::raw_call::RawCall;
-use super::{controls, descriptors, exec, fork, libc_answer, polls, transfers};
+use super::{controls, descriptors, exec, fork, libc_answer, polls, signal_waits, sockets, transfers};
 use crate::abi::served as epolls;
 use crate::abi::sigsys::{self, KernelAction, WaitMask};
 use crate::edge::Facts;
+use crate::graph::signal_numbers;
 use crate::hooks;
 use crate::life::exec_env::Strings;
 use crate::life::process;
@@ -94,8 +95,13 @@ door! {
             descriptors::dup_onto(old, new, flags, || call.make_int());
         SYS_fcntl(fd: c_int, command: c_int, argument: usize) [fcntl, fcntl64, __fcntl] =>
             descriptors::control_descriptor(fd, command, argument, || call.make_int());
-        SYS_pipe2(_ends: usize, flags: c_int) [pipe2] =>
-            { hooks::keeping_packets(flags); call.make() };
+        #[cfg(target_arch = "x86_64")]
+        SYS_pipe(ends: *const c_int) [] => sockets::pair(ends, call.make_int());
+        SYS_pipe2(ends: *const c_int, flags: c_int) [pipe, pipe2] =>
+            { hooks::keeping_packets(flags); sockets::pair(ends, call.make_int()) };
+        SYS_socket() [socket] => signal_numbers::note_made(call.make_int());
+        SYS_socketpair(_domain: c_int, _kind: c_int, _protocol: c_int, ends: *const c_int) [socketpair] =>
+            sockets::pair(ends, call.make_int());
         SYS_ioctl(fd: c_int, request: libc::Ioctl, argument: usize) [ioctl, tcflush, tcflow, tcsetattr] =>
             controls::any_ioctl(fd, request, argument, || call.make_int());
         SYS_lseek(fd: c_int, _offset: off_t, whence: c_int) [lseek, lseek64] =>
@@ -191,8 +197,13 @@ door! {
         SYS_timerfd_settime(fd: c_int) [timerfd_settime] =>
             hooks::setting_timer(fd, || call.make_int());
         #[cfg(target_arch = "x86_64")]
-        SYS_signalfd(fd: c_int) [] => hooks::masking_signals(fd, || call.make_int());
-        SYS_signalfd4(fd: c_int) [signalfd] => hooks::masking_signals(fd, || call.make_int());
+        SYS_signalfd(fd: c_int, mask: *const sigset_t) [] =>
+            hooks::masking_signals(fd, || signal_waits::without_own(mask, |mask| call.with(1, mask.addr()).make_int()));
+        SYS_signalfd4(fd: c_int, mask: *const sigset_t) [signalfd] =>
+            hooks::masking_signals(fd, || signal_waits::without_own(mask, |mask| call.with(1, mask.addr()).make_int()));
+        SYS_rt_sigtimedwait(set: *const sigset_t) [sigwait, sigwaitinfo, sigtimedwait] =>
+            signal_waits::without_own(set, |set| call.with(0, set.addr()).make());
+        SYS_rt_sigpending(set: *mut sigset_t) [sigpending] => signal_waits::hide_own(set, call.make_int());
 
         // Processes.
         SYS_execve(path: *const c_char, words: Strings, environment: Strings)

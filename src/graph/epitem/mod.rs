@@ -38,6 +38,7 @@ pub enum Home {
 pub const NO_SHARD: u16 = PARKED - 1;
 const PARKED: u16 = 1 << 10;
 const SURPRISES: u32 = 11;
+const SIGNALLED: u16 = 1 << 15;
 
 /// The number of silent polls after which a registration that was never active may be parked. By
 /// then its polls have cost three times the price of parking, so no load costs much more than it
@@ -46,6 +47,10 @@ const FIRST_PATIENCE: u16 = 64;
 /// The largest number. By then the polls of a registration have cost as much as a wake-up. The
 /// number doubles up to this value each time that parking was, or would have been, in vain.
 const LONGEST_PATIENCE: u16 = 1024;
+
+/// The bits of a registration that is not polled, because the signals of its description report its
+/// wake-ups. Poll is never asked for this one.
+const BY_SIGNAL: Bits = events::NVAL;
 
 /// One registration. There are many of them, so rarely used fields are in an extension
 /// ([`EpitemExt`]).
@@ -60,8 +65,8 @@ pub struct Epitem {
     facts: AtomicU16,
     /// The time at which the latest call that reported a fact began, on the description's clock.
     told_at: AtomicU32,
-    /// The bits that poll is currently asked for. Hooks read them without a lock, to determine
-    /// whether they must wake a sleeper.
+    /// The bits that poll is currently asked for, or [`BY_SIGNAL`]. Hooks read them without a lock,
+    /// to determine whether they must wake a sleeper.
     asked: AtomicU16,
     /// The levels of the second look, valid within one report. Protected by the instance's lock.
     level: AtomicU16,
@@ -97,9 +102,10 @@ pub struct State {
     pub alive: Cell<bool>,
     /// Whether it is a one-shot that has fired and was not re-armed (W5).
     pub spent: Cell<bool>,
-    /// Three fields. The shard whose watcher may still have it in its set, even if it is polled
+    /// Four fields. The shard whose watcher may still have it in its set, even if it is polled
     /// elsewhere by now, or [`NO_SHARD`]. Whether that watcher is its home: [`PARKED`]. From bit
     /// [`SURPRISES`] on, the number of times that it fired after it had been silent for long.
+    /// Whether the signals of its description report its wake-ups: [`SIGNALLED`].
     parking: Cell<u16>,
     /// Its place in the instance's poll set; 0 if it is not in the set.
     pub slot: Cell<u32>,
@@ -305,6 +311,27 @@ impl Epitem {
         own & others != 0 || own == others
     }
 
+    /// Whether a signal with these bits may be a wake-up that meets its mask. That of a hang-up may
+    /// have the bits of an arrival. So only registrations for other edges are passed over.
+    pub fn is_met_by(&self, bits: Bits) -> bool {
+        if !self.is_asked_by_signal() {
+            return false;
+        }
+        let events = self.state.events.get();
+        let wanted = events::levels(events) & (events::READABLE | events::PRI | events::WRITABLE | events::RDHUP);
+        events & events::EDGE == 0 || wanted == 0 || bits == Bits::MAX || wanted & bits != 0
+    }
+
+    /// Records that it is not polled, because the signals of its description report its wake-ups.
+    pub fn ask_by_signal(&self) {
+        self.asked.store(BY_SIGNAL, SeqCst);
+    }
+
+    /// Whether signals report its wake-ups, for code without the lock.
+    pub fn is_asked_by_signal(&self) -> bool {
+        self.asked.load(SeqCst) == BY_SIGNAL
+    }
+
     /// Records the bits that poll is asked for.
     pub fn set_asked(&self, bits: Bits) {
         self.asked.store(bits, SeqCst);
@@ -402,7 +429,7 @@ impl Epitem {
         // least room to report.
         let taking = Facts::READ_ALL | Facts::SHORT_READ;
         let writing = facts.intersects(Facts::WRITES | taking) && asked & events::OUT == 0;
-        reading || writing || facts.intersects(Facts::LOOKS)
+        reading || writing || facts.intersects(Facts::LOOKS | Facts::SIGNALLED)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use super::{FIRST_PATIENCE, Home, LONGEST_PATIENCE, NO_SHARD, PARKED, SURPRISES, State};
+use super::{FIRST_PATIENCE, Home, LONGEST_PATIENCE, NO_SHARD, PARKED, SIGNALLED, SURPRISES, State};
 use crate::INTERPOSES;
 use crate::edge::{Edge, Evidence, Outlook};
 use crate::events::{self, Bits};
@@ -60,6 +60,19 @@ impl State {
         let before = self.parking.get();
         self.parking.set(if parked { before | PARKED } else { before & !PARKED });
         before & PARKED != 0
+    }
+
+    /// Whether the signals of its description report its wake-ups, so that it is not polled.
+    #[inline]
+    pub fn is_signalled(&self) -> bool {
+        self.parking.get() & SIGNALLED != 0
+    }
+
+    /// Records whether signals report its wake-ups, and returns the previous value.
+    pub fn set_signalled(&self, signalled: bool) -> bool {
+        let before = self.parking.get();
+        self.parking.set(if signalled { before | SIGNALLED } else { before & !SIGNALLED });
+        before & SIGNALLED != 0
     }
 
     /// The shard whose watcher may still have it in its set; [`NO_SHARD`] if there is none.
@@ -155,7 +168,7 @@ impl State {
 
     /// The number of silent polls after which it counts as silent for long.
     pub fn patience(&self) -> u16 {
-        FIRST_PATIENCE << (self.parking.get() >> SURPRISES)
+        FIRST_PATIENCE << ((self.parking.get() & !SIGNALLED) >> SURPRISES)
     }
 
     /// Whether the registration is exclusive.

@@ -135,6 +135,15 @@ impl File {
         self.deliver();
     }
 
+    /// Visits each registration, unless the graph is locked. Never waits, so a signal handler may
+    /// call it.
+    pub fn try_visit(&'static self, visit: impl FnMut(&'static Epitem)) -> bool {
+        let Some(guard) = self.graph.try_lock() else { return false };
+        let guard = FileGuard { file: self, guard: Some(guard) };
+        guard.items().for_each(visit);
+        true
+    }
+
     fn deliver(&'static self) {
         loop {
             let told = Told(self.undelivered.load(SeqCst));

@@ -99,7 +99,7 @@ impl Wait {
         let slept = if plan.sleeps {
             let Some((woken, slept)) = self.sleep::<P>(guard, plan)? else { return Ok(None) };
             guard = woken;
-            P::woken(&mut guard, slept)
+            P::woken(self.ep, &mut guard, slept)
         } else if plan.polls {
             Ok(P::look(&mut guard, self.me))
         } else {

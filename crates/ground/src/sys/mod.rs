@@ -12,6 +12,7 @@ mod poll;
 mod process;
 mod program;
 mod ring;
+mod signal;
 mod socket;
 mod time;
 
@@ -30,6 +31,7 @@ pub use poll::*;
 pub use process::*;
 pub use program::*;
 pub use ring::*;
+pub use signal::*;
 pub use socket::*;
 pub use time::*;
 

@@ -29,7 +29,7 @@ fn a_wrong_command_line_is_refused_in_one_line() {
     assert_refused(
         &words(&["--poller=bogus", "true"]),
         125,
-        "--poller does not accept bogus; use one of: auto, poll, uring, kernel",
+        "--poller does not accept bogus; use one of: auto, poll, uring, signal, kernel",
     );
     assert_refused(&words(&[]), 125, "usage: epolyfill");
     assert_refused(&words(&["--check", "--"]), 125, "no program");

@@ -52,7 +52,7 @@ fn bash_completes_options_their_words_and_what_follows_the_program() {
     };
     assert_eq!(complete(&["epolyfill", "--no-k"]), "--no-kernel-epoll");
     assert_eq!(complete(&["epolyfill", "--poller", "=", "ur"]), "uring");
-    assert_eq!(complete(&["epolyfill", "--poller", "="]), "auto poll uring kernel");
+    assert_eq!(complete(&["epolyfill", "--poller", "="]), "auto poll uring signal kernel");
     assert_eq!(complete(&["epolyfill", "--audit-format", "=", "s"]), "sarif");
     assert_eq!(complete(&["epolyfill", "--chaos", "=", "7", "--chaos-log", "/proc/filesyste"]), "/proc/filesystems");
     assert_eq!(complete(&["epolyfill", "-o", "/proc/filesyste"]), "/proc/filesystems");

@@ -49,6 +49,8 @@ bitflags! {
         /// One of several entries was taken from an error queue: the kernel woke every waiter, and
         /// the level stays.
         const ERRQUEUE_LEFT = 1 << 14;
+        /// The description sent a signal: the kernel woke its waiters.
+        const SIGNALLED = 1 << 15;
 
         /// Facts about the reading side.
         const READS = Self::READ_EAGAIN.bits() | Self::READ_ALL.bits() | Self::SHORT_READ.bits();

@@ -1,0 +1,196 @@
+//! The signals of the process: when the library takes them, and what becomes of them at a fork, in
+//! an executed program, and when the program wants them itself.
+
+use std::mem::MaybeUninit;
+
+use libc::{c_int, c_void, siginfo_t};
+
+use super::{ARE_PAUSED, PROCESS, READER, SIGNAL, are_used, look_at_all, sent, take_in};
+use crate::INTERPOSES;
+use crate::events::Bits;
+use crate::graph::eventpoll::Eventpoll;
+use crate::graph::signal_numbers as numbers;
+use crate::lock;
+use crate::options::{self, Poller};
+use crate::sync::atomic::AtomicBool;
+use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
+use crate::sys::{self, SigMask};
+
+/// Whether the program has created an instance.
+static HAVE_BEGUN: AtomicBool = AtomicBool::new(false);
+/// Whether the program uses SIGIO itself.
+static ARE_GIVEN_UP: AtomicBool = AtomicBool::new(false);
+
+const fn bit(signal: c_int) -> SigMask {
+    1 << (signal - 1)
+}
+
+/// Follows the numbers that the program's calls make, if signals are the poller.
+pub fn start() {
+    if INTERPOSES && options::poller() == Poller::Signal {
+        numbers::follow();
+    }
+}
+
+/// Takes two signals for the library, when the program creates its first instance. A thread that it
+/// has already does not block them, until one of them finds it.
+pub fn begin() {
+    if !are_used() || HAVE_BEGUN.swap(true, SeqCst) || !is_free(libc::SIGIO) {
+        return;
+    }
+    let Some(signal) = (libc::SIGRTMIN()..libc::SIGRTMAX()).rev().find(|signal| is_free(*signal)) else { return };
+    let mask = bit(signal) | bit(libc::SIGIO);
+    sys::set_own_signals(mask);
+    sys::change_signal_mask(libc::SIG_BLOCK, mask);
+    let made = sys::signalfd(mask).and_then(|fd| READER.adopt(fd));
+    if made.is_err() || !handle(signal) || !handle(libc::SIGIO) {
+        sys::set_own_signals(0);
+        sys::change_signal_mask(libc::SIG_UNBLOCK, mask);
+        return;
+    }
+    PROCESS.store(sys::getpid(), Relaxed);
+    SIGNAL.store(signal, SeqCst);
+}
+
+/// Runs a call that executes another program, which returns only on failure. The program starts
+/// without the library's mask, and no description sends it signals, whose default action would end
+/// it.
+pub fn executing<T>(call: impl FnOnce() -> T) -> T {
+    if !are_used() {
+        return call();
+    }
+    // A vfork child has the memory of its parent, but not its signals.
+    let is_owner = PROCESS.load(Relaxed) == sys::getpid();
+    let switch = |on| numbers::armed().filter(|_| is_owner).for_each(|fd| _ = sys::set_async(fd, on));
+    switch(false);
+    if is_owner {
+        take_in(None);
+    }
+    let answer = starting(call);
+    switch(true);
+    if is_owner {
+        look_at_all();
+    }
+    answer
+}
+
+/// Runs a call that starts another program, which does not get the library's mask.
+pub fn starting<T>(call: impl FnOnce() -> T) -> T {
+    let mask = sys::own_signals();
+    if mask == 0 {
+        return call();
+    }
+    sys::change_signal_mask(libc::SIG_UNBLOCK, mask);
+    let answer = call();
+    sys::change_signal_mask(libc::SIG_BLOCK, mask);
+    answer
+}
+
+/// Gives up signals for good, because the program uses SIGIO itself.
+#[cold]
+pub fn give_up() {
+    let rest = sys::own_signals() & !bit(libc::SIGIO);
+    if !are_used() || lock::interrupted() || ARE_GIVEN_UP.swap(true, SeqCst) || SIGNAL.load(SeqCst) == 0 {
+        return;
+    }
+    prepare_fork();
+    sys::set_own_signals(rest);
+    let _ = READER.with(|fd| sys::change_signalfd(fd, rest));
+    // SAFETY: zeroes are a valid sigaction, that of SIG_DFL.
+    let default: libc::sigaction = unsafe { std::mem::zeroed() };
+    // SAFETY: a handler that the program has installed since stays.
+    unsafe {
+        let mut now: libc::sigaction = std::mem::zeroed();
+        libc::sigaction(libc::SIGIO, std::ptr::null(), &raw mut now);
+        if now.sa_sigaction == on_signal as *const () as usize {
+            libc::sigaction(libc::SIGIO, &raw const default, std::ptr::null_mut());
+        }
+    }
+    sys::change_signal_mask(libc::SIG_UNBLOCK, bit(libc::SIGIO));
+}
+
+/// Before a fork: the child, too, will have all descriptions, and what it does with them may send
+/// no signal. They are polled from here on, here and in the child.
+pub fn prepare_fork() {
+    if !are_used() {
+        return;
+    }
+    ARE_PAUSED.store(true, SeqCst);
+    Eventpoll::for_each(|ep| {
+        let mut st = ep.lock();
+        if st.backend.signalled > 0 {
+            for index in 0..st.items.interest.len() {
+                let item = st.items.interest[index].get();
+                st.leave_signals(item);
+            }
+            st.recheck.overdue = true;
+            if let Some(poller) = st.queue.poller {
+                poller.wake_up();
+            }
+        }
+    });
+    numbers::armed().for_each(|fd| _ = sys::set_async(fd, false));
+    take_in(None);
+    numbers::armed().for_each(|fd| numbers::set_armed(fd, false));
+}
+
+/// Continues in the parent after a fork.
+pub fn go_on_after_fork() {
+    if are_used() {
+        numbers::share_all();
+        ARE_PAUSED.store(ARE_GIVEN_UP.load(Relaxed), SeqCst);
+    }
+}
+
+/// In a forked child, whose descriptions are the parent's, too.
+pub fn reset_after_fork() {
+    if are_used() {
+        numbers::reset_after_fork();
+        PROCESS.store(sys::getpid(), Relaxed);
+        ARE_PAUSED.store(ARE_GIVEN_UP.load(Relaxed), SeqCst);
+    }
+}
+
+/// Whether the program does nothing with a signal.
+fn is_free(signal: c_int) -> bool {
+    let mut action = MaybeUninit::<libc::sigaction>::zeroed();
+    // SAFETY: the kernel, and libc, write one sigaction.
+    let asked = unsafe { libc::sigaction(signal, std::ptr::null(), action.as_mut_ptr()) };
+    // SAFETY: zeroes are a valid sigaction.
+    asked == 0 && unsafe { action.assume_init() }.sa_sigaction == libc::SIG_DFL
+}
+
+/// Installs the handler.
+fn handle(signal: c_int) -> bool {
+    // SAFETY: zeroes are a valid sigaction.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    action.sa_sigaction = on_signal as *const () as usize;
+    action.sa_flags = libc::SA_SIGINFO | libc::SA_RESTART | libc::SA_ONSTACK;
+    // SAFETY: the handler is a function of this library, which is never unloaded.
+    unsafe { libc::sigaction(signal, &raw const action, std::ptr::null_mut()) == 0 }
+}
+
+/// Takes in a signal in a thread that does not block it. The thread blocks it from here on.
+unsafe extern "C" fn on_signal(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
+    /// `si_band` and `si_fd`, behind the three ints and the padding that all signals have.
+    #[repr(C)]
+    struct Poll {
+        head: [c_int; 4],
+        band: std::ffi::c_long,
+        fd: c_int,
+    }
+    let errno = sys::last_errno();
+    // SAFETY: the kernel passes the context that it restores. Its mask begins with the kernel's.
+    unsafe {
+        let mask = (&raw mut (*context.cast::<libc::ucontext_t>()).uc_sigmask).cast::<SigMask>();
+        mask.write_unaligned(mask.read_unaligned() | sys::own_signals());
+    }
+    if signal == libc::SIGIO {
+        look_at_all();
+    } else {
+        // SAFETY: the kernel passes a siginfo of this signal.
+        let poll = unsafe { &*info.cast::<Poll>() };
+        sent(poll.fd, poll.band as Bits, None);
+    }
+    sys::set_errno(errno);
+}

@@ -1,0 +1,137 @@
+//! Which descriptor numbers name descriptions that only this process has, and which of those send
+//! signals (see `backend/signals.rs`).
+//!
+//! The owner of a description's signals is one process, whoever else has the description. So only
+//! numbers that a call of this process made since its last fork are used: another process that gets
+//! such a description, by fork or in a message, did not make it and leaves its owner alone.
+
+use libc::c_int;
+
+use crate::graph::own_table;
+use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
+use crate::sync::atomic::{AtomicBool, AtomicI32, AtomicU8};
+
+/// The numbers that are followed. Higher ones are polled.
+const NUMBERS: usize = 1 << 16;
+
+/// A call of this process made the description.
+const OWN: u8 = 1;
+/// The description sends signals that carry this number.
+const ARMED: u8 = 1 << 1;
+/// The number was closed while signals that carry it may have been under way.
+const TAINTED: u8 = 1 << 2;
+
+static STATES: [AtomicU8; NUMBERS] = [const { AtomicU8::new(0) }; NUMBERS];
+
+/// Whether numbers are followed at all.
+static FOLLOWED: AtomicBool = AtomicBool::new(false);
+/// The highest number that was noted.
+static HIGHEST: AtomicI32 = AtomicI32::new(-1);
+
+fn state(fd: c_int) -> Option<&'static AtomicU8> {
+    STATES.get(fd.cast_unsigned() as usize)
+}
+
+fn has(fd: c_int, bit: u8) -> bool {
+    state(fd).is_some_and(|state| state.load(SeqCst) & bit != 0)
+}
+
+/// Follows numbers from here on.
+pub fn follow() {
+    FOLLOWED.store(true, SeqCst);
+}
+
+/// Whether numbers are followed.
+#[inline(always)]
+pub fn are_followed() -> bool {
+    FOLLOWED.load(Relaxed)
+}
+
+/// Records that a call of this process has made the description under a number. Passes the number
+/// on.
+#[inline]
+pub fn note_made(fd: c_int) -> c_int {
+    if are_followed()
+        && !own_table::is_borrowed()
+        && let Some(state) = state(fd)
+    {
+        forget(fd);
+        state.fetch_or(OWN, SeqCst);
+        HIGHEST.fetch_max(fd, Relaxed);
+    }
+    fd
+}
+
+/// Forgets a number that is about to be closed, or names another description now.
+#[inline]
+pub fn forget(fd: c_int) {
+    if let Some(state) = state(fd).filter(|state| state.load(Relaxed) != 0) {
+        let before = state.load(SeqCst);
+        state.store(if before & (ARMED | TAINTED) != 0 { TAINTED } else { 0 }, SeqCst);
+    }
+}
+
+/// Forgets a range of numbers.
+pub fn forget_range(first: u32, last: u32) {
+    let highest = HIGHEST.load(Relaxed);
+    if highest >= 0 && are_followed() {
+        (first..=last.min(highest.cast_unsigned())).for_each(|fd| forget(fd.cast_signed()));
+    }
+}
+
+/// Whether a call of this process made the description.
+pub fn is_own(fd: c_int) -> bool {
+    has(fd, OWN)
+}
+
+/// Never uses the description again.
+pub fn disown(fd: c_int) {
+    if let Some(state) = state(fd) {
+        state.fetch_and(!OWN, SeqCst);
+    }
+}
+
+/// Whether the description sends signals that carry this number.
+#[inline]
+pub fn is_armed(fd: c_int) -> bool {
+    has(fd, ARMED)
+}
+
+/// Records whether the description sends signals.
+pub fn set_armed(fd: c_int, armed: bool) {
+    if let Some(state) = state(fd) {
+        if armed {
+            state.fetch_or(ARMED, SeqCst);
+        } else {
+            state.fetch_and(!ARMED, SeqCst);
+            state.fetch_or(TAINTED, SeqCst);
+        }
+    }
+}
+
+/// Whether signals of an earlier description may still carry the number. Not any more after this
+/// call: the caller takes in all that are under way.
+pub fn take_taint(fd: c_int) -> bool {
+    has(fd, TAINTED) && state(fd).is_some_and(|state| state.fetch_and(!TAINTED, SeqCst) & TAINTED != 0)
+}
+
+/// The numbers that send signals.
+pub fn armed() -> impl Iterator<Item = c_int> {
+    (0..=HIGHEST.load(Relaxed)).filter(|fd| is_armed(*fd))
+}
+
+/// After a fork, the descriptions are also the child's.
+pub fn share_all() {
+    for state in &STATES[..(HIGHEST.load(Relaxed) + 1).cast_unsigned() as usize] {
+        state.fetch_and(!OWN, SeqCst);
+    }
+}
+
+/// In a forked child, forgets all numbers: the descriptions are the parent's, too.
+pub fn reset_after_fork() {
+    for fd in 0..=HIGHEST.load(Relaxed) {
+        if let Some(state) = state(fd) {
+            state.store(0, SeqCst);
+        }
+    }
+}
