@@ -28,6 +28,7 @@ mod abi {
     pub mod capi {
         pub mod stats;
     }
+    pub mod sigsys;
 }
 #[path = "../../src/api/mod.rs"]
 mod api;
