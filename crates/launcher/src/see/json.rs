@@ -1,104 +1,71 @@
 //! Findings as JSON, one object a line. `schema` grows when a member changes its meaning or goes.
 
 use super::audit::{Case, Totals};
+use super::object::Object;
+use super::site::Site;
 use super::wording::words;
 use epolyfill_facts::NO_FD;
-use std::fmt;
 
 /// The version of the objects.
 const SCHEMA: u32 = 1;
 
-/// A string with its quotes.
-#[derive(Debug)]
-pub struct Json<'a>(pub &'a str);
-
-impl fmt::Display for Json<'_> {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("\"")?;
-        for c in self.0.chars() {
-            match c {
-                '"' | '\\' => write!(out, "\\{c}")?,
-                c if c.is_control() => write!(out, "\\u{:04x}", u32::from(c))?,
-                c => write!(out, "{c}")?,
-            }
-        }
-        out.write_str("\"")
-    }
+/// A new object; the version is its first member.
+fn versioned() -> Object {
+    let mut object = Object::default();
+    object.begin("");
+    object.number("schema", SCHEMA);
+    object
 }
 
-/// A string, or null.
-pub struct OrNull<'a>(pub Option<&'a str>);
-
-impl fmt::Display for OrNull<'_> {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Some(text) => Json(text).fmt(out),
-            None => out.write_str("null"),
-        }
-    }
+/// The object as a line.
+fn line(mut object: Object) -> String {
+    String::from_utf8_lossy(object.end()).into_owned() + "\n"
 }
 
 /// The line of a finding.
 pub fn finding(case: &Case, is_last: bool) -> String {
     let finding = &case.finding;
     let words = words(finding);
-    let message = format!("{} {} {}", words.fact, words.consequence, words.remedy);
-    let [site, deed] = [&case.site, &case.deed].map(|site| site.as_ref().map(ToString::to_string));
     let frame = case.place().map(|site| &site.frame);
     let source = frame.and_then(|frame| frame.source.as_ref());
-    let number = |number: i32| if number == NO_FD { "null".to_owned() } else { number.to_string() };
-    format!(
-        "{{\"schema\":{SCHEMA},\"rule\":{},\"grade\":{},\"pid\":{},\"tid\":{},\"fd\":{},\"epfd\":{},\"other\":{},\
-         \"descriptor\":{},\"events\":{},\"bits\":{},\"count\":{},\"first_ns\":{},\"last_ns\":{},\"worst_ns\":{},\
-         \"wall_offset_ns\":{},\"message\":{},\"site\":{},\"deed\":{},\"file\":{},\"line\":{},\"function\":{},\
-         \"suppress\":{},\"last\":{is_last}}}\n",
-        Json(finding.rule.name()),
-        Json(finding.grade.name()),
-        case.pid,
-        finding.tid,
-        finding.fd,
-        number(finding.epfd),
-        number(finding.other),
-        Json(finding.who.text()),
-        finding.events,
-        finding.bits,
-        finding.count,
-        finding.first_ns,
-        finding.last_ns,
-        finding.worst_ns,
-        case.wall_offset_ns,
-        Json(&message),
-        OrNull(site.as_deref()),
-        OrNull(deed.as_deref()),
-        OrNull(source.map(|(file, _)| file.as_str())),
-        source.map_or("null".to_owned(), |(_, line)| line.to_string()),
-        OrNull(frame.and_then(|frame| frame.function.as_deref())),
-        Json(&case.suppression()),
-    )
+    let known = |fd: i32| (fd != NO_FD).then_some(fd);
+    let name = |site: &Option<Site>| site.as_ref().map(ToString::to_string);
+    let mut object = versioned();
+    object.text("rule", finding.rule.name()).text("grade", finding.grade.name());
+    object.number("pid", case.pid).number("tid", finding.tid).number("fd", finding.fd);
+    object.number_or_null("epfd", known(finding.epfd)).number_or_null("other", known(finding.other));
+    object.text("descriptor", finding.who.text()).number("events", finding.events).number("bits", finding.bits);
+    object.number("count", finding.count).number("first_ns", finding.first_ns).number("last_ns", finding.last_ns);
+    object.number("worst_ns", finding.worst_ns).number("wall_offset_ns", case.wall_offset_ns);
+    object.text("message", &format!("{} {} {}", words.fact, words.consequence, words.remedy));
+    object.text_or_null("site", name(&case.site).as_deref()).text_or_null("deed", name(&case.deed).as_deref());
+    object.text_or_null("file", source.map(|(file, _)| file.as_str()));
+    object.number_or_null("line", source.map(|(_, line)| *line));
+    object.text_or_null("function", frame.and_then(|frame| frame.function.as_deref()));
+    object.text("suppress", &case.suppression()).flag("last", is_last);
+    line(object)
 }
 
 /// The line of a suppression that was not used.
 pub fn unused(sentence: &str) -> String {
-    let message = Json(sentence);
-    format!(
-        "{{\"schema\":{SCHEMA},\"rule\":\"unused-suppression\",\"grade\":\"note\",\"pid\":0,\"fd\":-1,\"count\":1,\
-         \"message\":{message},\"site\":null}}\n"
-    )
+    let mut object = versioned();
+    object.text("rule", "unused-suppression").text("grade", "note").number("pid", 0).number("fd", -1);
+    object.number("count", 1).text("message", sentence).text_or_null("site", None);
+    line(object)
 }
 
 /// The last line: the sums.
 pub fn sums(totals: &Totals) -> String {
-    let Totals { processes, faults, suspects, notes, suppressed, waits, lost, .. } = totals;
-    let Totals { resumed_sites, resumed_reads, foreign, unattributed, .. } = totals;
-    format!(
-        "{{\"schema\":{SCHEMA},\"rule\":\"summary\",\"grade\":\"summary\",\"pid\":0,\"fd\":-1,\"count\":{},\
-         \"message\":{},\"site\":null,\"processes\":{processes},\"faults\":{faults},\"suspects\":{suspects},\
-         \"notes\":{notes},\"suppressed\":{suppressed},\"waits\":{waits},\"facts_lost\":{lost},\
-         \"resumed_sites\":{resumed_sites},\"resumed_reads\":{resumed_reads},\"foreign\":{foreign},\
-         \"unattributed\":{unattributed}}}\n",
-        faults + suspects + notes,
-        Json(&totals.line()),
-    )
+    let Totals { processes, faults, suspects, notes, suppressed, waits, lost, .. } = *totals;
+    let Totals { resumed_sites, resumed_reads, foreign, unattributed, .. } = *totals;
+    let mut object = versioned();
+    object.text("rule", "summary").text("grade", "summary").number("pid", 0).number("fd", -1);
+    object.number("count", faults + suspects + notes).text("message", &totals.line()).text_or_null("site", None);
+    object.number("processes", processes).number("faults", faults).number("suspects", suspects);
+    object.number("notes", notes).number("suppressed", suppressed).number("waits", waits);
+    object.number("facts_lost", lost).number("resumed_sites", resumed_sites).number("resumed_reads", resumed_reads);
+    object.number("foreign", foreign).number("unattributed", unattributed);
+    line(object)
 }
 
 #[cfg(test)]

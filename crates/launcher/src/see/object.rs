@@ -1,8 +1,26 @@
-//! A JSON object, built member by member. A trace has millions of them: `write!` takes three times
-//! as long for each.
+//! A JSON object, built member by member. A trace has millions of them, and `write!` takes three
+//! times as long for each.
 
-use super::json::Json;
+use std::fmt;
 use std::io::Write as _;
+
+/// A string with its quotes.
+#[derive(Debug)]
+pub struct Json<'a>(pub &'a str);
+
+impl fmt::Display for Json<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("\"")?;
+        for c in self.0.chars() {
+            match c {
+                '"' | '\\' => write!(out, "\\{c}")?,
+                c if c.is_control() => write!(out, "\\u{:04x}", u32::from(c))?,
+                c => write!(out, "{c}")?,
+            }
+        }
+        out.write_str("\"")
+    }
+}
 
 /// An object on a line of its own.
 #[derive(Debug, Default)]
@@ -73,6 +91,26 @@ impl Object {
         self
     }
 
+    fn null(&mut self, key: &str) -> &mut Object {
+        self.key(key);
+        self.bytes.extend_from_slice(b"null");
+        self
+    }
+
+    pub fn number_or_null(&mut self, key: &str, number: Option<impl itoa::Integer>) -> &mut Object {
+        match number {
+            Some(number) => self.number(key, number),
+            None => self.null(key),
+        }
+    }
+
+    pub fn text_or_null(&mut self, key: &str, text: Option<&str>) -> &mut Object {
+        match text {
+            Some(text) => self.text(key, text),
+            None => self.null(key),
+        }
+    }
+
     /// A member that is an object; left out if it has no members.
     pub fn object(&mut self, key: &str, members: impl FnOnce(&mut Object)) -> &mut Object {
         let before = self.bytes.len();
@@ -99,7 +137,7 @@ mod tests {
         object.begin("");
         object.number("n", -7).us("a", 0).us("b", 1_234_005).text("t", "x").text("e", "\"\\\n\u{1}ä\u{85}");
         object.object("none", |_| {}).object("some", |some| {
-            some.flag("f", false).object("in", |inner| {
+            some.flag("f", false).number_or_null("x", None::<i32>).text_or_null("y", None).object("in", |inner| {
                 inner.number("u", u64::MAX);
             });
         });
@@ -107,7 +145,7 @@ mod tests {
         let found: serde_json::Value = serde_json::from_str(&line).unwrap();
         let expected = serde_json::json!({
             "n": -7, "a": 0.0, "b": 1234.005, "t": "x", "e": "\"\\\n\u{1}ä\u{85}",
-            "some": {"f": false, "in": {"u": u64::MAX}},
+            "some": {"f": false, "x": null, "y": null, "in": {"u": u64::MAX}},
         });
         assert_eq!(found, expected, "{line}");
         object.begin(",\n");

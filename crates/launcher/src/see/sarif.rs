@@ -2,7 +2,7 @@
 //! registered; paths below the working directory are relative to it.
 
 use super::audit::{Case, Totals};
-use super::json::Json;
+use super::object::Json;
 use super::site::Site;
 use super::wording::{about, words};
 use epolyfill_audit::{Grade, Rule};
