@@ -1,29 +1,12 @@
 /* A sandbox that ends the process for any ioctl, as Chromium's does for those that it does not list,
  * takes level-triggered registrations of descriptors without an inode (T3, W1). */
-#include "harness.h"
+#include "faults.h"
 
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <stddef.h>
 #include <sys/inotify.h>
-#include <sys/prctl.h>
-
-static void forbid_ioctl(void)
-{
-    struct sock_filter filter[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_ioctl, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-    };
-    struct sock_fprog program = {sizeof filter / sizeof *filter, filter};
-    OK(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
-    OK(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program));
-}
 
 void test(void)
 {
-    forbid_ioctl();
+    forbid_call(SYS_ioctl);
     int ep = new_epoll(), inner = new_epoll();
     int event = OK(eventfd(0, EFD_NONBLOCK)), timer = OK(timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK));
     int notify = OK(inotify_init1(IN_NONBLOCK));

@@ -38,7 +38,7 @@ fn a_static_go_program_is_loaded() {
     assert!(stdout(&started).contains(" instructions are rewritten, started by "), "{started:?}");
     let off = run(launcher(["--"]).arg(&program).env("EPOLYFILL_RAW", "no"));
     assert_refused(&off, 125, "EPOLYFILL_RAW=no leaves them alone");
-    // What the loader cannot be put in front of.
+    // The loader cannot be put in front of a script's interpreter.
     let script = script(&room, "script", &format!("#!{}\n", program.display()));
     assert_not_served(&script, 125, "is static and can only be loaded itself");
 }
@@ -60,7 +60,7 @@ fn without_the_loader_a_static_go_program_is_refused() {
         125,
         "static programs need epolyfill-loader, which is not in ",
     );
-    // What another program starts is left to the kernel.
+    // A program that another one starts is left to the kernel.
     let starter = starter(&room);
     assert_said(&run(command(&alone).arg("--").arg(&starter).arg("execve").arg(&program)), "words|a b||");
 }

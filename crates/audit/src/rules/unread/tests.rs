@@ -78,19 +78,24 @@ fn slept_edge_good_and_a_short_read_that_empties_are_no_finding() {
     }
 }
 
-#[test]
-fn short_reads_that_leave_bytes_are_late_like_full_ones() {
-    let mut story = story(Kind::Tty);
+/// Three reports of these bits, each followed by a short read and a sleep on what it left.
+fn short_reads_that_leave(kind: Kind, bits: u32) -> Story {
+    let mut story = story(kind);
     story.waits(3, -1);
     for _ in 0..3 {
-        story.reports(3, &[(5, IN)]);
+        story.reports(3, &[(5, bits)]);
         story.call(Call::Read, 5, 1024, 5);
         story.world.unread.insert(5, 200);
         story.waits(3, -1);
         story.pass_ms(100);
         story.world.unread.insert(5, 300);
     }
-    assert_eq!(story.findings(), [SLEPT]);
+    story
+}
+
+#[test]
+fn short_reads_that_leave_bytes_are_late_like_full_ones() {
+    assert_eq!(short_reads_that_leave(Kind::Tty, IN).findings(), [SLEPT]);
 }
 
 #[test]
@@ -110,17 +115,7 @@ fn a_short_read_has_emptied_a_tcp_socket_and_needs_no_look() {
 
 #[test]
 fn a_read_that_ends_at_the_mark_of_urgent_data_leaves_what_is_behind_it() {
-    let mut story = story(Kind::Tcp);
-    story.waits(3, -1);
-    for _ in 0..3 {
-        story.reports(3, &[(5, IN | PRI)]);
-        story.call(Call::Recvfrom, 5, 1024, 5);
-        story.world.unread.insert(5, 200);
-        story.waits(3, -1);
-        story.pass_ms(100);
-        story.world.unread.insert(5, 300);
-    }
-    assert_eq!(story.findings(), [SLEPT]);
+    assert_eq!(short_reads_that_leave(Kind::Tcp, IN | PRI).findings(), [SLEPT]);
 }
 
 #[test]
