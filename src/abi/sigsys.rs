@@ -90,7 +90,7 @@ pub unsafe fn take(before: Action) {
         }
     }
     IS_TAKEN.store(true, Relaxed);
-    let mask = change_real_mask(libc::SIG_UNBLOCK, Some(BIT)).unwrap_or(0);
+    let mask = sys::change_signal_mask(libc::SIG_UNBLOCK, Some(BIT)).unwrap_or(0);
     IS_BLOCKED.set(mask & BIT != 0);
 }
 
@@ -121,7 +121,7 @@ pub fn set_blocked(is_blocked: bool) {
 
 /// Changes the mask of the thread, and returns the one before, both as the program sees them.
 pub fn change_mask(how: c_int, set: Option<SigMask>) -> Result<SigMask, Errno> {
-    let before = change_real_mask(how, set.map(|set| set & !BIT))? | if is_blocked() { BIT } else { 0 };
+    let before = sys::change_signal_mask(how, set.map(|set| set & !BIT))? | if is_blocked() { BIT } else { 0 };
     match (set.map(|set| set & BIT != 0), how) {
         (Some(true), libc::SIG_BLOCK) => set_blocked(true),
         (Some(true), libc::SIG_UNBLOCK) => set_blocked(false),
@@ -298,15 +298,6 @@ fn raise() {
     let (process, thread) = (sys::getpid(), sys::gettid());
     // SAFETY: plain numbers.
     let _ = unsafe { syscall!(Sysno::tgkill, process, thread, SIGSYS) };
-}
-
-fn change_real_mask(how: c_int, set: Option<SigMask>) -> Result<SigMask, Errno> {
-    let mut before: SigMask = 0;
-    let set = set.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
-    // SAFETY: both masks are the kernel's size.
-    unsafe { syscall!(Sysno::rt_sigprocmask, how, set, &raw mut before, KERNEL_SIGSET_BYTES) }
-        .map(|_| before)
-        .map_err(|errno| Errno::from_raw(errno.into_raw()))
 }
 
 /// # Safety

@@ -70,10 +70,8 @@ pub unsafe fn execute_by_search<E: Execution>(file: *const c_char, words: String
 
 /// Whether static programs are served at all.
 fn serves() -> bool {
-    /// The kernel lets programs write the thread pointers by instructions.
-    const HWCAP2_FSGSBASE: libc::c_ulong = 1 << 1;
     // SAFETY: a number in, a number out.
-    let has_fsgsbase = || unsafe { libc::getauxval(libc::AT_HWCAP2) } & HWCAP2_FSGSBASE != 0;
+    let has_fsgsbase = || guest::has_fsgsbase(unsafe { libc::getauxval(libc::AT_HWCAP2) });
     cfg!(target_arch = "x86_64") && start_env::kept().is_some() && options::serves_raw_calls() && has_fsgsbase()
 }
 

@@ -106,18 +106,23 @@ pub fn complete() {
 /// Maps the calling thread's stack before it is needed; false if there is no memory.
 pub fn prepare() -> bool {
     let words = words();
-    if words.end.get() == 0 {
-        let (access, kind) =
-            (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE);
-        // SAFETY: a new mapping.
-        let Ok(lowest) = (unsafe { syscall!(Sysno::mmap, 0usize, SIZE, access, kind, -1isize, 0usize) }) else {
-            return false;
-        };
-        words.end.set(lowest + SIZE);
-        words.next.set(lowest + SIZE);
+    if words.end.get() == 0 && map(words).is_none() {
+        return false;
     }
     complete();
     true
+}
+
+/// Maps a stack for a thread that has none; `None` if there is no memory. The flags are those of
+/// `thunk::first`.
+fn map(words: &Words) -> Option<()> {
+    let access = libc::PROT_READ | libc::PROT_WRITE;
+    let kind = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_STACK;
+    // SAFETY: a new mapping.
+    let lowest = unsafe { syscall!(Sysno::mmap, 0usize, SIZE, access, kind, -1isize, 0usize) }.ok()?;
+    words.end.set(lowest + SIZE);
+    words.next.set(lowest + SIZE);
+    Some(())
 }
 
 unsafe extern "C" fn end_thread(_: *mut c_void) {
@@ -165,9 +170,7 @@ pub unsafe extern "C" fn settle(frame: &mut Frame) -> usize {
 pub fn next_level(pointer: usize, alternate: &stack_t) -> Option<usize> {
     let words = words();
     if words.end.get() == 0 {
-        let end = sys::map(SIZE).ok()?.addr() + SIZE;
-        words.end.set(end);
-        words.next.set(end);
+        map(words)?;
     }
     let end = words.end.get();
     // As in `settle`: otherwise the levels were left by `siglongjmp`, or the one that is left has

@@ -8,7 +8,7 @@ use super::launch;
 use crate::settings;
 #[cfg(target_arch = "x86_64")]
 use epolyfill_sites::direct;
-use epolyfill_sites::{self as sites, Kind, go};
+use epolyfill_sites::{self as sites, Kind, go, guest};
 use std::collections::BTreeSet;
 use std::io;
 
@@ -49,9 +49,8 @@ fn headers(elf: &Elf, dynamic: &Dynamic) -> go::Headers {
 
 /// Whether programs may write the thread pointers fs and gs themselves, as the loader does.
 pub fn has_fsgsbase() -> bool {
-    const HWCAP2_FSGSBASE: libc::c_ulong = 1 << 1;
     // SAFETY: a number in, a number out.
-    unsafe { libc::getauxval(libc::AT_HWCAP2) & HWCAP2_FSGSBASE != 0 }
+    guest::has_fsgsbase(unsafe { libc::getauxval(libc::AT_HWCAP2) })
 }
 
 /// How many instructions of a Go program the library rewrites when it is loaded; or why none, as

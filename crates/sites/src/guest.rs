@@ -5,7 +5,7 @@
 //! guest's sites and brings each call to `answer` first. The thread pointer is the guest's in the
 //! guest and the thread's own outside; gs has the thread's own all the time.
 
-use core::ffi::{CStr, c_char, c_int};
+use core::ffi::{CStr, c_char, c_int, c_ulong};
 
 use libc::Elf64_Phdr;
 
@@ -21,6 +21,13 @@ pub const LOADER: &str = "epolyfill-loader";
 pub const REFUSE: &CStr = c"refuse";
 /// It executes one that another program executes, as the kernel would have done.
 pub const EXECUTE: &CStr = c"execute";
+
+/// Whether programs may write fs and gs by instructions, as the loader does. `hwcap2` is the value of
+/// AT_HWCAP2.
+pub const fn has_fsgsbase(hwcap2: c_ulong) -> bool {
+    const HWCAP2_FSGSBASE: c_ulong = 1 << 1;
+    hwcap2 & HWCAP2_FSGSBASE != 0
+}
 
 /// A call of the guest's, with the registers that it was made with.
 #[derive(Debug)]

@@ -12,6 +12,7 @@ use crate::graph::eventpoll::Eventpoll;
 use crate::graph::signal_numbers as numbers;
 use crate::lock;
 use crate::options::{self, Poller};
+use crate::real;
 use crate::sync::atomic::AtomicBool;
 use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
 use crate::sys::{self, SigMask};
@@ -41,11 +42,11 @@ pub fn begin() {
     let Some(signal) = (libc::SIGRTMIN()..libc::SIGRTMAX()).rev().find(|signal| is_free(*signal)) else { return };
     let mask = bit(signal) | bit(libc::SIGIO);
     sys::set_own_signals(mask);
-    sys::change_signal_mask(libc::SIG_BLOCK, mask);
+    change_mask(libc::SIG_BLOCK, mask);
     let made = sys::signalfd(mask).and_then(|fd| READER.adopt(fd));
     if made.is_err() || !handle(signal) || !handle(libc::SIGIO) {
         sys::set_own_signals(0);
-        sys::change_signal_mask(libc::SIG_UNBLOCK, mask);
+        change_mask(libc::SIG_UNBLOCK, mask);
         return;
     }
     PROCESS.store(sys::getpid(), Relaxed);
@@ -80,9 +81,9 @@ pub fn starting<T>(call: impl FnOnce() -> T) -> T {
     if mask == 0 {
         return call();
     }
-    sys::change_signal_mask(libc::SIG_UNBLOCK, mask);
+    change_mask(libc::SIG_UNBLOCK, mask);
     let answer = call();
-    sys::change_signal_mask(libc::SIG_BLOCK, mask);
+    change_mask(libc::SIG_BLOCK, mask);
     answer
 }
 
@@ -101,12 +102,12 @@ pub fn give_up() {
     // SAFETY: a handler that the program has installed since stays.
     unsafe {
         let mut now: libc::sigaction = std::mem::zeroed();
-        libc::sigaction(libc::SIGIO, std::ptr::null(), &raw mut now);
+        real::sigaction(libc::SIGIO, std::ptr::null(), &raw mut now);
         if now.sa_sigaction == on_signal as *const () as usize {
-            libc::sigaction(libc::SIGIO, &raw const default, std::ptr::null_mut());
+            real::sigaction(libc::SIGIO, &raw const default, std::ptr::null_mut());
         }
     }
-    sys::change_signal_mask(libc::SIG_UNBLOCK, bit(libc::SIGIO));
+    change_mask(libc::SIG_UNBLOCK, bit(libc::SIGIO));
 }
 
 /// Before a fork: the child, too, will have all descriptions, and what it does with them may send
@@ -151,11 +152,16 @@ pub fn reset_after_fork() {
     }
 }
 
+/// Blocks or unblocks signals in the calling thread, which cannot fail.
+fn change_mask(how: c_int, mask: SigMask) {
+    let _ = sys::change_signal_mask(how, Some(mask));
+}
+
 /// Whether the program does nothing with a signal.
 fn is_free(signal: c_int) -> bool {
     let mut action = MaybeUninit::<libc::sigaction>::zeroed();
     // SAFETY: the kernel, and libc, write one sigaction.
-    let asked = unsafe { libc::sigaction(signal, std::ptr::null(), action.as_mut_ptr()) };
+    let asked = unsafe { real::sigaction(signal, std::ptr::null(), action.as_mut_ptr()) };
     // SAFETY: zeroes are a valid sigaction.
     asked == 0 && unsafe { action.assume_init() }.sa_sigaction == libc::SIG_DFL
 }
@@ -167,7 +173,7 @@ fn handle(signal: c_int) -> bool {
     action.sa_sigaction = on_signal as *const () as usize;
     action.sa_flags = libc::SA_SIGINFO | libc::SA_RESTART | libc::SA_ONSTACK;
     // SAFETY: the handler is a function of this library, which is never unloaded.
-    unsafe { libc::sigaction(signal, &raw const action, std::ptr::null_mut()) == 0 }
+    unsafe { real::sigaction(signal, &raw const action, std::ptr::null_mut()) == 0 }
 }
 
 /// Takes in a signal in a thread that does not block it. The thread blocks it from here on.

@@ -57,9 +57,7 @@ impl State {
 
     /// Records whether its home is with the watcher of its shard, and returns the previous value.
     pub fn set_parked(&self, parked: bool) -> bool {
-        let before = self.parking.get();
-        self.parking.set(if parked { before | PARKED } else { before & !PARKED });
-        before & PARKED != 0
+        self.exchange(PARKED, parked)
     }
 
     /// Whether the signals of its description report its wake-ups, so that it is not polled.
@@ -70,9 +68,15 @@ impl State {
 
     /// Records whether signals report its wake-ups, and returns the previous value.
     pub fn set_signalled(&self, signalled: bool) -> bool {
+        self.exchange(SIGNALLED, signalled)
+    }
+
+    /// Sets or clears a bit of `parking`, and returns whether it was set.
+    #[inline]
+    fn exchange(&self, bit: u16, on: bool) -> bool {
         let before = self.parking.get();
-        self.parking.set(if signalled { before | SIGNALLED } else { before & !SIGNALLED });
-        before & SIGNALLED != 0
+        self.parking.set(if on { before | bit } else { before & !bit });
+        before & bit != 0
     }
 
     /// The shard whose watcher may still have it in its set; [`NO_SHARD`] if there is none.

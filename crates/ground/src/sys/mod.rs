@@ -274,11 +274,6 @@ pub fn queued_messages(fd: c_int) -> Option<u64> {
 
 /// Replaces the calling thread's signal mask and returns the old one.
 pub fn swap_signal_mask(mask: SigMask) -> SigMask {
-    let mut old: SigMask = 0;
-    // SAFETY: both sets are eight bytes, as the size given says. The call cannot fail with these
-    // arguments.
-    let _ = unsafe {
-        syscall!(Sysno::rt_sigprocmask, libc::SIG_SETMASK, &raw const mask, &raw mut old, KERNEL_SIGSET_BYTES)
-    };
-    old
+    // The call cannot fail with these arguments.
+    change_signal_mask(libc::SIG_SETMASK, Some(mask)).unwrap_or(0)
 }

@@ -27,11 +27,15 @@ pub fn set_own_signals(mask: SigMask) {
     OWN_SIGNALS.store(mask, Relaxed);
 }
 
-/// Blocks or unblocks signals in the calling thread; `how` as for sigprocmask(2).
-pub fn change_signal_mask(how: c_int, mask: SigMask) {
-    let old = std::ptr::null_mut::<SigMask>();
-    // SAFETY: the set is eight bytes, as the size given says.
-    let _ = unsafe { syscall!(Sysno::rt_sigprocmask, how, &raw const mask, old, KERNEL_SIGSET_BYTES) };
+/// Changes the signal mask of the calling thread, if there is a set, and returns the one before;
+/// `how` as for sigprocmask(2).
+pub fn change_signal_mask(how: c_int, set: Option<SigMask>) -> Result<SigMask, Errno> {
+    let mut before: SigMask = 0;
+    let set = set.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
+    // SAFETY: both sets are eight bytes, as the size given says.
+    unsafe { syscall!(Sysno::rt_sigprocmask, how, set, &raw mut before, KERNEL_SIGSET_BYTES) }
+        .map(|_| before)
+        .map_err(errno)
 }
 
 /// signalfd(2), for reads that do not wait.

@@ -40,7 +40,7 @@ impl Image {
         if !image.is_go() {
             return Err("it is not a Go program; a dynamically linked build can be served".to_owned());
         }
-        // Whether it needs a library is known when it is mapped.
+        // The mapping finds out whether it needs a library.
         let summary = go::Headers {
             is_fixed: header.e_type == libc::ET_EXEC,
             has_linker: image.of_type(libc::PT_INTERP).next().is_some(),

@@ -24,9 +24,6 @@ use mapping::Mapping;
 
 use super::Failure;
 
-/// The kernel lets programs write fs and gs by instructions.
-const HWCAP2_FSGSBASE: u64 = 1 << 1;
-
 /// Becomes the guest, or returns why not. `words` is the guest's argv, `first` the beginning of the
 /// loader's.
 pub fn run(path: &CStr, words: Vec<*const c_char>, first: [*const c_char; 3]) -> Result<Infallible, Failure> {
@@ -44,7 +41,7 @@ fn load(
     first: [*const c_char; 3],
 ) -> Result<Infallible, String> {
     // SAFETY: a number in, a number out.
-    if unsafe { libc::getauxval(libc::AT_HWCAP2) } & HWCAP2_FSGSBASE == 0 {
+    if !guest::has_fsgsbase(unsafe { libc::getauxval(libc::AT_HWCAP2) }) {
         return Err(
             "static programs need a processor and a kernel (5.9 or later) with the FSGSBASE instructions".to_owned()
         );
