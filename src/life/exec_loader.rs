@@ -138,12 +138,11 @@ unsafe fn count(words: Strings) -> Result<usize, Errno> {
     Err(Errno::E2BIG)
 }
 
-/// The path of the loader, which is installed in the library's directory, in `epolyfill` there, or
-/// in `epolyfill` beside that.
+/// The path of the loader.
 fn loader(buffer: &mut [u8; LONGEST_PATH]) -> Option<&CStr> {
     let library = start_env::kept()?.file.to_bytes();
     let directory = &library[..library.iter().rposition(|byte| *byte == b'/')? + 1];
-    for between in ["", "epolyfill/", "../epolyfill/"] {
+    for between in guest::PLACES {
         let path = joined(buffer, &[directory, between.as_bytes(), guest::LOADER.as_bytes()])?;
         if sys::may_execute(path.as_ptr()) {
             let length = path.to_bytes_with_nul().len();

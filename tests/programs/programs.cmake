@@ -50,6 +50,14 @@ foreach(program redis:400:35 nginx:400:60 python:900:115 tokio:600:15 idle:200:1
   endif()
 endforeach()
 
+# The options that observe (-DEPOLYFILL_SEE_LIBRARY=FILE).
+if(EPOLYFILL_SEE_LIBRARY)
+  add_test(NAME program.observed COMMAND ${CMAKE_CURRENT_LIST_DIR}/observed.sh)
+  math(EXPR limit "300 * ${EPOLYFILL_PATIENCE}")
+  set_tests_properties(program.observed PROPERTIES TIMEOUT ${limit} COST 25 LABELS program RESOURCE_LOCK rustix
+    ENVIRONMENT "EPOLYFILL=${EPOLYFILL_LAUNCHER};EPOLYFILL_LIBRARY=${EPOLYFILL_SEE_LIBRARY}")
+endif()
+
 # Two minutes of the benchmarks' mixed load on 5,000 connections, with each poller: no event late,
 # no wrong answer, no growth. Its processor time is measured on a quiet machine (benches/soak --ci);
 # here it only must not be out of all proportion. It loads both processors, and so runs alone.

@@ -45,19 +45,15 @@ pub struct Library {
 }
 
 impl Library {
-    /// The loader of static programs: as for the library with the observer, beside the library or
-    /// where that is searched for.
+    /// The loader of static programs. The library finds it in the same places when the program
+    /// starts others; one that it did not find would leave those to the kernel.
     pub fn loader(&self) -> Result<PathBuf, Failure> {
         let home = self.path.parent().unwrap_or(Path::new("/"));
-        let of_launcher = own_file().ok().and_then(|file| file.parent().map(Path::to_owned));
-        let places = of_launcher.as_deref().map(directories).unwrap_or_default();
-        let homes = [Some(home.to_owned()), Some(home.join("epolyfill")), of_launcher].into_iter().flatten();
-        homes.chain(places).map(|home| home.join(guest::LOADER)).find(|path| path.is_file()).ok_or_else(|| {
-            Failure::own(format!(
-                "static programs need {}, which is not in {}; install it there",
-                guest::LOADER,
-                name(home)
-            ))
+        let candidates = guest::PLACES.iter().map(|place| home.join(place).join(guest::LOADER));
+        let mut found = candidates.filter_map(|path| path.canonicalize().ok());
+        found.find(|path| path.is_file()).ok_or_else(|| {
+            let (loader, home) = (guest::LOADER, name(home));
+            Failure::own(format!("static programs need {loader}, which is not in {home}; install it there"))
         })
     }
 

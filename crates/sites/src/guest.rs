@@ -16,6 +16,9 @@ pub const VERSION: u32 = 1;
 
 /// The name of the loader's file.
 pub const LOADER: &str = "epolyfill-loader";
+/// Where it is, seen from the directory of the library that the process has: the launcher and the
+/// library search in the same places, so that a program and its children find the same one.
+pub const PLACES: [&str; 3] = ["", "epolyfill/", "../epolyfill/"];
 /// The second word of the loader's argv: what it does with a program that it cannot load. It refuses
 /// one that the launcher starts.
 pub const REFUSE: &CStr = c"refuse";

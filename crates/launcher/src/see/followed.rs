@@ -27,8 +27,8 @@ pub struct Followed {
     /// Counts the processes.
     serial: usize,
     pub pid: i32,
-    /// The name of its program.
-    pub command: String,
+    /// The name of its program at the first look.
+    command: String,
     pub record: Arc<Record>,
     /// The records of the processes that it was forked from, which have the sites of that time.
     ancestors: Vec<Arc<Record>>,
@@ -61,7 +61,7 @@ impl Followed {
             ancestors,
             serial,
             pid,
-            command: std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default().trim_end().to_owned(),
+            command: name(pid),
             life,
             record,
             shown: Vec::new(),
@@ -103,6 +103,15 @@ impl Followed {
     /// Whether the process has written all, and waits until that is read.
     pub fn waits_for_reader(&self) -> bool {
         self.life.is_some() && !self.has_acknowledged && self.record.load(word::STATE) == layout::EXITING
+    }
+
+    /// The name of its program. It takes that of a static one after the beginning of the record.
+    pub fn command(&mut self) -> &str {
+        let now = name(self.pid);
+        if self.life.is_some() && !now.is_empty() {
+            self.command = now;
+        }
+        &self.command
     }
 
     /// Whether this is the first call, after the process has written all.
@@ -167,4 +176,9 @@ impl Followed {
         }
         totals
     }
+}
+
+/// The name of a process; empty if it has ended.
+fn name(pid: i32) -> String {
+    std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default().trim_end().to_owned()
 }

@@ -225,7 +225,7 @@ impl Reporter {
             }
             if is_last && self.is_summary && one.is_first_end() {
                 let counts = one.record.counts().unwrap_or_default();
-                self.output.print(&summary::tables(one.pid, &one.command, &counts));
+                self.output.print(&summary::tables(one.pid, one.command(), &counts));
             }
         }
         let (left, living) = std::mem::take(&mut self.living).into_iter().partition(|one| one.life.is_none());

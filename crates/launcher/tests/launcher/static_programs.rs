@@ -43,26 +43,50 @@ fn a_static_go_program_is_loaded() {
     assert_not_served(&script, 125, "is static and can only be loaded itself");
 }
 
+/// Copies a file into a room.
+fn copy(from: &Path, to: PathBuf) -> PathBuf {
+    fs::create_dir_all(to.parent().unwrap()).unwrap();
+    let status = command("cp").arg(from).arg(&to).status();
+    assert!(status.expect("cp starts").success());
+    to
+}
+
 #[test]
 fn without_the_loader_a_static_go_program_is_refused() {
     let room = room("no-loader");
     let program = guest(&room, "program", &["-static"]);
-    // The launcher and the library alone.
-    let copy = |from: &Path, name: &str| {
-        let status = command("cp").arg(from).arg(room.join(name)).status();
-        assert!(status.expect("cp starts").success());
-        room.join(name)
-    };
-    copy(&library(), "libepolyfill.so");
-    let alone = copy(LAUNCHER.as_ref(), "epolyfill");
-    assert_refused(
-        &run(command(&alone).arg("--").arg(&program)),
-        125,
-        "static programs need epolyfill-loader, which is not in ",
-    );
+    // The launcher and the library alone. The name makes it the one with the observer.
+    copy(&library(), room.join("libepolyfill.so"));
+    copy(&library(), room.join("libepolyfill-see.so"));
+    let alone = copy(LAUNCHER.as_ref(), room.join("epolyfill"));
+    let timeline = format!("--timeline={}", room.join("timeline").display());
+    for option in ["--", "--check", "--audit", "--audit-exit=3", "-t", "-c", "--chaos=1", "--chaos-hunt=2", &timeline] {
+        let ran = run(command(&alone).arg(option).arg(&program));
+        assert_refused(&ran, 125, "static programs need epolyfill-loader, which is not in ");
+    }
+    assert!(!room.join("timeline").exists());
     // A program that another one starts is left to the kernel.
     let starter = starter(&room);
     assert_said(&run(command(&alone).arg("--").arg(&starter).arg("execve").arg(&program)), "words|a b||");
+}
+
+#[test]
+fn the_loader_is_one_that_the_library_finds_for_children() {
+    let room = room("places");
+    let program = guest(&room, "program", &["-static"]);
+    let starter = starter(&room);
+    let library = copy(&library(), room.join("lib/triplet/libepolyfill.so"));
+    let start =
+        |words: &[&Path]| run(launcher(["--no-kernel-epoll", "--"]).args(words).env("EPOLYFILL_LIBRARY", &library));
+    let loader = Path::new(LAUNCHER).with_file_name("epolyfill-loader");
+    for place in ["lib/triplet", "lib/triplet/epolyfill", "lib/epolyfill"] {
+        let there = copy(&loader, room.join(place).join("epolyfill-loader"));
+        assert_said(&start(&[&program, &program.canonicalize().unwrap()]), "served\n");
+        assert_said(&start(&[&starter, "execve".as_ref(), &program]), "words|a b||");
+        fs::remove_file(there).unwrap();
+    }
+    // The one beside the launcher would serve the program, and not its children.
+    assert_refused(&start(&[&program]), 125, "static programs need epolyfill-loader, which is not in ");
 }
 
 #[test]
