@@ -5,7 +5,7 @@
 use libc::{c_int, epoll_event, sigset_t, timespec};
 use nix::errno::Errno;
 
-use crate::abi::sigsys;
+use crate::abi::own_signals;
 use crate::graph::fdtable;
 use crate::graph::lookup;
 use crate::graph::own_table;
@@ -148,7 +148,7 @@ unsafe fn mask_of(mask: *const sigset_t, bytes: usize) -> Result<Option<SigMask>
         return Err(Errno::EINVAL);
     }
     // SAFETY: the caller answers for the address.
-    unsafe { uaccess::read(mask.cast::<SigMask>()) }.map(|mask| Some(sigsys::admit(mask)))
+    unsafe { uaccess::read(mask.cast::<SigMask>()) }.map(|mask| Some(own_signals::admit(mask)))
 }
 
 /// epoll_pwait as the system call, which takes the size of the mask.

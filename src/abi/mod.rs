@@ -2,6 +2,7 @@
 
 mod calls;
 pub mod capi;
+mod own_signals;
 #[cfg(feature = "see")]
 mod seen;
 #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))] // `raw` is for x86_64 alone.

@@ -6,7 +6,7 @@ use libc::{c_int, epoll_event, sigset_t, timespec};
 use nix::errno::Errno;
 
 use crate::abi::calls;
-use crate::abi::sigsys::WaitMask;
+use crate::abi::own_signals::WaitMask;
 use crate::see::calls::{self as seen, Limit, Wait};
 use crate::see::chaos;
 use crate::see::kernel;

@@ -34,9 +34,7 @@ static MASK: AtomicU64 = AtomicU64::new(0);
 static BLOCKED_BY: AtomicU64 = AtomicU64::new(0);
 
 thread_local! {
-    /// Whether the program has blocked SIGSYS in this thread.
-    static IS_BLOCKED: Cell<bool> = const { Cell::new(false) };
-    /// Whether the thread was sent the signal meanwhile.
+    /// Whether the thread was sent the signal while the program had it blocked.
     static IS_PENDING: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -68,7 +66,13 @@ pub struct KernelAction {
 }
 
 impl KernelAction {
-    const DEFAULT: KernelAction = KernelAction { handler: SIG_DFL, flags: 0, restorer: 0, mask: 0 };
+    /// The action that every signal begins with.
+    pub const DEFAULT: KernelAction = KernelAction { handler: SIG_DFL, flags: 0, restorer: 0, mask: 0 };
+
+    /// The handler, SIG_DFL or SIG_IGN.
+    pub fn handler(&self) -> sighandler_t {
+        self.handler
+    }
 }
 
 /// Takes the signal: every handler that is there already lets it in, and so does the calling thread.
@@ -91,7 +95,7 @@ pub unsafe fn take(before: Action) {
     }
     IS_TAKEN.store(true, Relaxed);
     let mask = sys::change_signal_mask(libc::SIG_UNBLOCK, Some(BIT)).unwrap_or(0);
-    IS_BLOCKED.set(mask & BIT != 0);
+    sys::set_seen_blocked(mask & BIT);
 }
 
 /// Sets the program's action, and returns the one before.
@@ -106,50 +110,14 @@ pub fn exchange_action(new: Option<Action>) -> Action {
 }
 
 /// Whether the program has blocked the signal in this thread.
-pub fn is_blocked() -> bool {
-    IS_BLOCKED.get()
+fn is_blocked() -> bool {
+    sys::seen_blocked() & BIT != 0
 }
 
-/// Notes whether the program has blocked the signal in this thread. One that was sent meanwhile
-/// comes now.
-pub fn set_blocked(is_blocked: bool) {
-    IS_BLOCKED.set(is_blocked);
-    if !is_blocked && IS_PENDING.take() {
+/// The program blocks the signal no more in this thread. One that was sent meanwhile comes now.
+pub fn unblocked() {
+    if IS_PENDING.take() {
         raise();
-    }
-}
-
-/// Changes the mask of the thread, and returns the one before, both as the program sees them.
-pub fn change_mask(how: c_int, set: Option<SigMask>) -> Result<SigMask, Errno> {
-    let before = sys::change_signal_mask(how, set.map(|set| set & !BIT))? | if is_blocked() { BIT } else { 0 };
-    match (set.map(|set| set & BIT != 0), how) {
-        (Some(true), libc::SIG_BLOCK) => set_blocked(true),
-        (Some(true), libc::SIG_UNBLOCK) => set_blocked(false),
-        (Some(is_blocked), libc::SIG_SETMASK) => set_blocked(is_blocked),
-        _ => {}
-    }
-    Ok(before)
-}
-
-/// rt_sigprocmask as the system call, while the signal is taken.
-///
-/// # Safety
-/// As for rt_sigprocmask.
-pub unsafe fn change_mask_at(
-    how: c_int,
-    set: *const SigMask,
-    before: *mut SigMask,
-    bytes: usize,
-    never: SigMask,
-) -> Result<(), Errno> {
-    if bytes != KERNEL_SIGSET_BYTES {
-        return Err(Errno::EINVAL);
-    }
-    // SAFETY: the caller answers for the addresses.
-    unsafe {
-        let set = if set.is_null() { None } else { Some(uaccess::read(set)? & !never) };
-        let mask = change_mask(how, set)?;
-        if before.is_null() { Ok(()) } else { uaccess::write(before, mask) }
     }
 }
 
@@ -216,42 +184,6 @@ pub fn put_in(set: &mut sigset_t, is_in: bool) {
 pub fn first_word(set: &mut sigset_t) -> &mut SigMask {
     // SAFETY: a set of libc's is an array of words, of which the kernel's mask is the first.
     unsafe { &mut *std::ptr::from_mut(set).cast() }
-}
-
-/// The mask of a wait as the kernel may have it: if the signal is taken, handlers that run meanwhile
-/// have to let it in.
-#[derive(Clone, Copy, Debug)]
-pub struct WaitMask {
-    /// A copy, if it is needed.
-    admitted: Option<SigMask>,
-    original: *const sigset_t,
-}
-
-impl WaitMask {
-    /// The mask at an address, which may be NULL.
-    ///
-    /// # Safety
-    /// As for [`uaccess::read`].
-    #[inline]
-    pub unsafe fn of(original: *const sigset_t) -> WaitMask {
-        let admitted = match is_taken() {
-            // SAFETY: the caller answers for the address.
-            true => unsafe { uaccess::read(original.cast::<SigMask>()) }.ok().map(admit),
-            false => None,
-        };
-        WaitMask { admitted, original }
-    }
-
-    /// Where it is, as long as this value is not moved.
-    #[inline]
-    pub fn address(&self) -> *const sigset_t {
-        self.admitted.as_ref().map_or(self.original, |mask| std::ptr::from_ref(mask).cast())
-    }
-}
-
-/// A mask without the signal if that is taken.
-pub fn admit(mask: SigMask) -> SigMask {
-    if is_taken() { mask & !BIT } else { mask }
 }
 
 /// Does with a SIGSYS that is none of the library's own what the program's action asks for. Called

@@ -31,7 +31,7 @@ pub fn controlling_signals(fd: c_int, command: c_int, argument: usize) -> Option
         libc::F_SETFL => {
             let flags = argument as c_int;
             if flags & libc::O_ASYNC != 0 {
-                signals::give_up();
+                signals::give_up(libc::SIGIO);
             }
             signals::armed_number(fd)?;
             if flags & libc::O_ASYNC != 0 || flags & libc::O_NONBLOCK == 0 {
@@ -55,7 +55,7 @@ pub fn controlling_signals(fd: c_int, command: c_int, argument: usize) -> Option
 pub unsafe fn controlling_by_ioctl(fd: c_int, request: libc::Ioctl, argument: usize) {
     let lets_go = match request {
         libc::FIOASYNC => {
-            signals::give_up();
+            signals::give_up(libc::SIGIO);
             true
         }
         FIOSETOWN | SIOCSPGRP | FIOGETOWN | SIOCGPGRP => true,

@@ -28,6 +28,7 @@ mod abi {
     pub mod capi {
         pub mod stats;
     }
+    pub mod own_signals;
     pub mod sigsys;
 }
 #[path = "../../src/api/mod.rs"]

@@ -3,7 +3,7 @@
 use libc::{c_int, fd_set, nfds_t, pollfd, sigset_t, size_t, timespec, timeval};
 
 use super::export;
-use crate::abi::sigsys::WaitMask;
+use crate::abi::own_signals::WaitMask;
 use crate::graph::eventpoll;
 use crate::instance::wait::Timeout;
 use crate::nested::poll_select::{self, Sets};

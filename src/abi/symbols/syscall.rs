@@ -16,9 +16,10 @@ use libc::{sigset_t, size_t, timespec};
 use nix::errno::Errno;
 
 use super::raw_call::RawCall;
-use super::{controls, descriptors, exec, fork, libc_answer, polls, signal_waits, sockets, transfers};
+use super::{controls, descriptors, exec, fork, libc_answer, polls, signal_waits, signals, sockets, transfers};
+use crate::abi::own_signals::{self, WaitMask};
 use crate::abi::served as epolls;
-use crate::abi::sigsys::{self, KernelAction, WaitMask};
+use crate::abi::sigsys::KernelAction;
 use crate::edge::Facts;
 use crate::graph::signal_numbers;
 use crate::hooks;
@@ -219,13 +220,17 @@ door! {
         SYS_unshare(flags: c_int) [unshare] => fork::unshare_any(flags, || call.make_int());
         SYS_exit_group() [] => { process::exiting(); call.make() };
 
-        // Signals, of which the library may need one for itself.
+        // Signals, of which the library may need some for itself.
         SYS_rt_sigaction(signal: c_int, new: *const KernelAction, old: *mut KernelAction, bytes: size_t)
             [sigaction, __sigaction, signal, bsd_signal, ssignal, sysv_signal, __sysv_signal, sigset, sigignore, siginterrupt] =>
-                if_taken(call, || sigsys::set_action_at(signal, new, old, bytes));
+                signals::action_by_number(call, signal, new, old, bytes);
         SYS_rt_sigprocmask(how: c_int, set: *const SigMask, before: *mut SigMask, bytes: size_t)
             [sigprocmask, pthread_sigmask, sighold, sigrelse, sigblock, sigsetmask, siggetmask] =>
-                if_taken(call, || sigsys::change_mask_at(how, set, before, bytes, 0));
+                if own_signals::are_any() {
+                    libc_answer(own_signals::change_mask_at(how, set, before, bytes, 0).map(|()| 0)) as isize
+                } else {
+                    call.make()
+                };
         SYS_rt_sigsuspend(mask: *const sigset_t) [sigsuspend, __sigsuspend, sigpause, __sigpause] =>
             { let mask = WaitMask::of(mask); call.with(0, mask.address().addr()).make() };
 
@@ -261,12 +266,6 @@ pub unsafe fn by_number(number: c_long, arguments: [usize; 6]) -> isize {
         Some(row) => sys::kernel_result(|| row(&call)),
         None => call.make_plain(),
     }
-}
-
-/// A call that the library answers itself as long as it needs SIGSYS, and that goes to the kernel
-/// otherwise.
-fn if_taken(call: &RawCall, answer: impl FnOnce() -> Result<(), Errno>) -> isize {
-    if sigsys::is_taken() { libc_answer(answer().map(|()| 0)) as isize } else { call.make() }
 }
 
 /// io_uring_setup, which fails with ENOSYS unless `EPOLYFILL_IO_URING=1`, because epoll control

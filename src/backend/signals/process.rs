@@ -36,17 +36,18 @@ pub fn start() {
 /// Takes two signals for the library, when the program creates its first instance. A thread that it
 /// has already does not block them, until one of them finds it.
 pub fn begin() {
-    if !are_used() || HAVE_BEGUN.swap(true, SeqCst) || !is_free(libc::SIGIO) {
+    if !are_used() || HAVE_BEGUN.swap(true, SeqCst) || ARE_GIVEN_UP.load(SeqCst) || !is_free(libc::SIGIO) {
         return;
     }
     let Some(signal) = (libc::SIGRTMIN()..libc::SIGRTMAX()).rev().find(|signal| is_free(*signal)) else { return };
     let mask = bit(signal) | bit(libc::SIGIO);
     sys::set_own_signals(mask);
-    change_mask(libc::SIG_BLOCK, mask);
+    let before = sys::change_signal_mask(libc::SIG_BLOCK, Some(mask)).unwrap_or(0);
+    sys::set_seen_blocked(sys::seen_blocked() & !mask | before & mask);
     let made = sys::signalfd(mask).and_then(|fd| READER.adopt(fd));
     if made.is_err() || !handle(signal) || !handle(libc::SIGIO) {
         sys::set_own_signals(0);
-        change_mask(libc::SIG_UNBLOCK, mask);
+        change_mask(libc::SIG_UNBLOCK, mask & !before);
         return;
     }
     PROCESS.store(sys::getpid(), Relaxed);
@@ -75,9 +76,9 @@ pub fn executing<T>(call: impl FnOnce() -> T) -> T {
     answer
 }
 
-/// Runs a call that starts another program, which does not get the library's mask.
+/// Runs a call that starts another program, which gets the mask that this one sees.
 pub fn starting<T>(call: impl FnOnce() -> T) -> T {
-    let mask = sys::own_signals();
+    let mask = sys::own_signals() & !sys::seen_blocked();
     if mask == 0 {
         return call();
     }
@@ -87,27 +88,40 @@ pub fn starting<T>(call: impl FnOnce() -> T) -> T {
     answer
 }
 
-/// Gives up signals for good, because the program uses SIGIO itself.
+/// Gives up signals for good, because the program uses one of the two itself, which has its default
+/// action from here on. If that is SIGIO, the library keeps the other one, of which some may be
+/// under way.
 #[cold]
-pub fn give_up() {
-    let rest = sys::own_signals() & !bit(libc::SIGIO);
-    if !are_used() || lock::interrupted() || ARE_GIVEN_UP.swap(true, SeqCst) || SIGNAL.load(SeqCst) == 0 {
+pub fn give_up(wanted: c_int) {
+    if !are_used() || lock::interrupted() {
         return;
     }
-    prepare_fork();
-    sys::set_own_signals(rest);
-    let _ = READER.with(|fd| sys::change_signalfd(fd, rest));
+    let is_first = !ARE_GIVEN_UP.swap(true, SeqCst);
+    let own = sys::own_signals();
+    if own == 0 {
+        return;
+    }
+    if is_first {
+        prepare_fork();
+    }
+    let ended = own & (bit(wanted) | bit(libc::SIGIO));
+    sys::set_own_signals(own & !ended);
+    let _ = READER.with(|fd| sys::change_signalfd(fd, own & !ended));
+    (1..=64).filter(|signal| ended & bit(*signal) != 0).for_each(let_default);
+    change_mask(libc::SIG_UNBLOCK, ended & !sys::seen_blocked());
+}
+
+/// Ends the handler of a signal. One that the program has installed since stays.
+fn let_default(signal: c_int) {
     // SAFETY: zeroes are a valid sigaction, that of SIG_DFL.
-    let default: libc::sigaction = unsafe { std::mem::zeroed() };
-    // SAFETY: a handler that the program has installed since stays.
+    let [default, mut now]: [libc::sigaction; 2] = unsafe { std::mem::zeroed() };
+    // SAFETY: the structures are libc's.
     unsafe {
-        let mut now: libc::sigaction = std::mem::zeroed();
-        real::sigaction(libc::SIGIO, std::ptr::null(), &raw mut now);
+        real::sigaction(signal, std::ptr::null(), &raw mut now);
         if now.sa_sigaction == on_signal as *const () as usize {
-            real::sigaction(libc::SIGIO, &raw const default, std::ptr::null_mut());
+            real::sigaction(signal, &raw const default, std::ptr::null_mut());
         }
     }
-    change_mask(libc::SIG_UNBLOCK, bit(libc::SIGIO));
 }
 
 /// Before a fork: the child, too, will have all descriptions, and what it does with them may send

@@ -5,6 +5,7 @@ use nix::errno::Errno;
 use syscalls::{Sysno, syscall};
 
 use super::{KERNEL_SIGSET_BYTES, SigMask, errno, fcntl};
+use std::cell::Cell;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -16,6 +17,11 @@ const F_OWNER_PID: c_int = 1;
 /// The signals that the library takes for itself.
 static OWN_SIGNALS: AtomicU64 = AtomicU64::new(0);
 
+thread_local! {
+    /// The signals that the program has blocked in this thread, of those that the library needs.
+    static SEEN_BLOCKED: Cell<SigMask> = const { Cell::new(0) };
+}
+
 /// The signals that the library takes for itself, which every thread blocks.
 #[inline]
 pub fn own_signals() -> SigMask {
@@ -25,6 +31,17 @@ pub fn own_signals() -> SigMask {
 /// Takes these signals for the library.
 pub fn set_own_signals(mask: SigMask) {
     OWN_SIGNALS.store(mask, Relaxed);
+}
+
+/// The signals that the program has blocked in this thread, of those that the library needs: its
+/// own ones, and SIGSYS.
+pub fn seen_blocked() -> SigMask {
+    SEEN_BLOCKED.get()
+}
+
+/// Records which of these signals the program has blocked in this thread.
+pub fn set_seen_blocked(mask: SigMask) {
+    SEEN_BLOCKED.set(mask);
 }
 
 /// Changes the signal mask of the calling thread, if there is a set, and returns the one before;
