@@ -5,7 +5,6 @@
 use libc::c_int;
 use nix::errno::Errno;
 
-use crate::events::ERR;
 use crate::fork_mark;
 use crate::graph::eventpoll::{EVER, Eventpoll, INSTANCES, Pinned, any_yet, descriptor};
 use crate::graph::file::{File, FileOps};
@@ -149,8 +148,7 @@ fn refusal(fd: c_int) -> Errno {
 fn is_left_by_instance(fd: c_int) -> bool {
     let Ok(stat) = sys::fstat(fd) else { return false };
     let is_write_end = || sys::fcntl(fd, libc::F_GETFL, 0).is_ok_and(|flags| flags & libc::O_ACCMODE == libc::O_WRONLY);
-    let has_no_reader = || sys::level(fd, 0) & ERR != 0;
-    may_be_instance(&stat) && (with_pipe(&stat).is_some() || (is_write_end() && has_no_reader()))
+    may_be_instance(&stat) && (with_pipe(&stat).is_some() || (is_write_end() && !sync::has_reader(fd)))
 }
 
 fn may_be_instance(stat: &libc::stat) -> bool {
@@ -195,13 +193,15 @@ impl Eventpoll {
         if signal < 0 || (is_open && sys::dup3(signal, last, libc::O_CLOEXEC).is_err()) {
             return false;
         }
-        // A thread that is in a system call on the old number still has the reader, for a moment.
+        // A thread that is in a system call on the old number still has the reader, for a moment,
+        // and so has a process that looks at the number in `/proc`. A look that takes longer than
+        // the naps makes the instance an orphan, which the next creation ends.
         let turns = if is_open { NAPS } else { 0 };
         let has_readers = (0..=turns).all(|turn| {
             if turn > 0 {
                 sync::nap(NAP_NS);
             }
-            sys::level(signal, 0) & ERR == 0
+            sync::has_reader(signal)
         });
         if has_readers {
             self.muted.store(false, SeqCst);
@@ -241,5 +241,29 @@ impl Eventpoll {
             lifecycle::close(self);
             file.retire();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::instance::testing::{Epoll, IN, source};
+
+    #[test]
+    fn an_instance_that_is_held_at_its_close_ends_with_the_next_creation() {
+        let (ep, a) = (Epoll::new(), source());
+        ep.add(&a, IN);
+        // As a look of another process at `/proc` holds it, only longer.
+        let held = sys::fcntl(ep.fd.0, libc::F_DUPFD_CLOEXEC, 0).expect("a free number");
+        drop(ep);
+        assert!(!a.file().graph().is_unwatched());
+        sys::close(held).expect("an open number");
+        drop(Epoll::new());
+        // Another test may have begun to end it.
+        let is_over = |_| {
+            std::thread::yield_now();
+            a.file().graph().is_unwatched()
+        };
+        assert!((0..1_000_000).any(is_over));
     }
 }

@@ -2,14 +2,15 @@
 //! which thread continues (`scheduler.rs`).
 //!
 //! These are the library's own files, compiled with another `sync`. The whole library is here
-//! except the exported symbols, and descriptors are real ones: only sleeping is modelled. A model
-//! is a function in `models/`. It fails if an assertion fails, if every thread sleeps, or if the
-//! run does not end. Each runs in a process of its own, one on every processor.
+//! except the exported symbols, and descriptors are real ones: only sleeping and the clock are
+//! modelled. A model is a function in `models/`. It fails if an assertion fails, if every thread
+//! sleeps, or if the run does not end. Each runs in a process of its own, one on every processor.
 //!
 //!     cargo test --package epolyfill-model               every model
 //!     cargo test --package epolyfill-model -- NAME       those with NAME in their name
 //!     EPOLYFILL_MODEL_RUNS=1000000 cargo test ...        more runs of each
 //!     EPOLYFILL_MODEL_SEED=17 cargo test ... -- NAME     the random run that failed
+//!     EPOLYFILL_MODEL_DECISIONS=412:1 cargo test ... -- NAME     the systematic run that failed
 
 #![allow(dead_code, unused_imports)] // Neither the symbols nor the unit tests of the modules are here.
 
@@ -84,6 +85,7 @@ mod thread_exit;
 #[path = "../../crates/ground/src/uaccess.rs"]
 mod uaccess;
 
+mod explorer;
 mod models;
 mod processes;
 mod scheduler;
@@ -91,9 +93,10 @@ mod sync;
 mod thread;
 
 use std::process::ExitCode;
+use std::sync::atomic::Ordering::Relaxed;
 
+use explorer::Explorer;
 use options::Poller;
-use scheduler::Explorer;
 
 /// The number of runs of each model of each kind, unless the environment sets another.
 const RUNS: usize = 1_000;
@@ -146,6 +149,17 @@ fn main() -> ExitCode {
     }
 }
 
+/// The run that the environment asks for, if it asks for one.
+fn again() -> Option<(String, Explorer)> {
+    let of = |name: &str, explorer: fn(&str) -> Option<Explorer>| {
+        let value = std::env::var(name).ok()?;
+        let explorer = explorer(&value).unwrap_or_else(|| panic!("{name}={value} is no run"));
+        Some((format!("{name}={value}"), explorer))
+    };
+    of(explorer::SEED, |seed| seed.parse().ok().map(Explorer::random))
+        .or_else(|| of(explorer::DECISIONS, Explorer::replay))
+}
+
 fn run_model(name: &str, body: fn(), poller: Poller) {
     // Any failure ends the process, because an aborted run leaves locks taken.
     let before = std::panic::take_hook();
@@ -156,9 +170,11 @@ fn run_model(name: &str, body: fn(), poller: Poller) {
     }));
     life::process::start();
     options::set_poller(poller);
-    if let Some(seed) = number("EPOLYFILL_MODEL_SEED") {
-        scheduler::run(Explorer::random(seed), body);
-        println!("{name}: seed {seed} passes");
+    // The first run of a process makes the library's records, which takes steps.
+    scheduler::run(Explorer::systematic(0), body);
+    if let Some((again, explorer)) = again() {
+        scheduler::run(explorer, body);
+        println!("{name}: {again} passes");
         return;
     }
     explore_in_both_ways(name, body, number("EPOLYFILL_MODEL_RUNS").map_or(RUNS, |runs| runs as usize));
@@ -178,5 +194,9 @@ fn explore_in_both_ways(name: &str, body: fn(), runs: usize) {
         }
     }
     let (done, ..) = explore(Explorer::random(1), runs, body);
-    println!("{done} random ones; {} in all", all + done);
+    let diverged = match explorer::DIVERGED.load(Relaxed) {
+        0 => String::new(),
+        count => format!("; {count} decisions were not those of an earlier run"),
+    };
+    println!("{done} random ones; {} in all{diverged}", all + done);
 }

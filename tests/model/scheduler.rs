@@ -8,91 +8,34 @@
 //!
 //! Decisions are explored in two ways. *Systematic*: every run up to a number of preemptions; two
 //! find most errors. *Random*: preemptions anywhere, from a seed. In both, a store that is not
-//! sequentially consistent may become visible late (as it would in a store buffer), and a thread
-//! that has a signal handler may be interrupted by it anywhere.
+//! sequentially consistent may become visible late (as it would in a store buffer), a thread that
+//! has a signal handler may be interrupted by it anywhere, and a reading of the clock may find that
+//! a second has passed.
+//!
+//! Descriptors are the kernel's, and other processes can look at them: a look at `/proc/PID/fd`
+//! holds the file for a moment, in which a closed end of a pipe is still open. So whatever a run
+//! requires of the kernel gets some real time to happen ([`happens_soon`]).
 
 use std::cell::RefCell;
 use std::panic::Location;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crate::explorer::Explorer;
+use crate::graph::waitq::SLEEPERS;
 
 /// More steps than any run that ends.
 const MOST_STEPS: usize = 100_000;
 /// The number of steps of a failed run that are printed.
 const SHOWN: usize = 120;
-
-/// The way in which decisions are made.
-#[derive(Debug)]
-pub enum Explorer {
-    Systematic { made: Vec<(usize, usize)>, at: usize, preemptions: usize, left: usize },
-    Random { seed: u64, state: u64, one_in: u64 },
-}
-
-impl Explorer {
-    pub fn systematic(preemptions: usize) -> Explorer {
-        Explorer::Systematic { made: Vec::new(), at: 0, preemptions, left: preemptions }
-    }
-
-    pub fn random(seed: u64) -> Explorer {
-        let state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-        Explorer::Random { seed, state, one_in: [2, 5, 12, 30][(seed % 4) as usize] }
-    }
-
-    /// Chooses one of `n` alternatives. The first one changes nothing; the others are preemptions
-    /// if it `costs`.
-    fn choose(&mut self, n: usize, costs: bool) -> usize {
-        if n < 2 {
-            return 0;
-        }
-        match self {
-            Explorer::Systematic { made, at, left, .. } => {
-                if *at == made.len() {
-                    made.push((0, if costs && *left == 0 { 1 } else { n }));
-                }
-                let chosen = made[*at].0.min(n - 1);
-                *at += 1;
-                *left -= usize::from(costs && chosen != 0 && *left > 0);
-                chosen
-            }
-            Explorer::Random { state, one_in, .. } => {
-                let mut next = |below: u64| {
-                    *state ^= *state << 13;
-                    *state ^= *state >> 7;
-                    *state ^= *state << 17;
-                    state.wrapping_mul(0x2545_f491_4f6c_dd1d) % below
-                };
-                if costs {
-                    if next(*one_in) == 0 { 1 + next(n as u64 - 1) as usize } else { 0 }
-                } else {
-                    next(n as u64) as usize
-                }
-            }
-        }
-    }
-
-    /// Whether a store becomes visible late. In random runs the probability is one half, because it
-    /// matters only with a preemption right after the store.
-    fn delays(&mut self) -> bool {
-        match self {
-            Explorer::Systematic { .. } => self.choose(2, true) == 1,
-            Explorer::Random { .. } => self.choose(2, false) == 1,
-        }
-    }
-
-    /// The explorer of the next run, if there is one.
-    pub fn advance(self) -> Option<Explorer> {
-        match self {
-            Explorer::Systematic { mut made, preemptions, at, .. } => {
-                made.truncate(at);
-                while made.last().is_some_and(|(chosen, n)| chosen + 1 >= *n) {
-                    made.pop();
-                }
-                made.last_mut()?.0 += 1;
-                Some(Explorer::Systematic { made, at: 0, preemptions, left: preemptions })
-            }
-            Explorer::Random { seed, .. } => Some(Explorer::random(seed + 1)),
-        }
-    }
-}
+/// The time that may have passed when a thread reads the clock: longer than everything that is
+/// valid for a time.
+const JUMP_NS: u64 = 1_000_000_000;
+/// The time between the beginnings of two runs, so that what the last one left is old.
+const BETWEEN_RUNS_NS: u64 = 10 * JUMP_NS;
 
 type Condition = Box<dyn FnMut() -> bool + Send>;
 
@@ -108,6 +51,8 @@ enum State {
 struct Thread {
     state: State,
     turn: Arc<Condvar>,
+    /// The thread of the process, unless it is the first of the run.
+    real: Option<JoinHandle<()>>,
 }
 
 struct Inner {
@@ -115,6 +60,10 @@ struct Inner {
     running: usize,
     explorer: Explorer,
     steps: Vec<(usize, &'static Location<'static>)>,
+    /// Threads that are over, but whose destructors may still run.
+    ending: Vec<JoinHandle<()>>,
+    /// The clock, in nanoseconds.
+    now: u64,
 }
 
 /// One run.
@@ -146,6 +95,12 @@ fn current() -> Option<(Arc<Run>, usize)> {
 /// destructors run after its variables are gone, does not.
 fn of_run<R>(with: impl FnOnce(&mut Current) -> R) -> Option<R> {
     CURRENT.try_with(|current| current.borrow_mut().as_mut().map(with)).ok().flatten()
+}
+
+impl Thread {
+    fn new() -> Thread {
+        Thread { state: State::Ready, turn: Arc::new(Condvar::new()), real: None }
+    }
 }
 
 impl Inner {
@@ -198,10 +153,17 @@ impl Run {
             drop(inner);
             self.fail("the run does not end");
         }
-        let Some(next) = inner.next(me, yields) else {
+        let mut next = inner.next(me, yields);
+        if next.is_none() {
             if inner.threads.iter().all(|thread| matches!(thread.state, State::Over)) {
                 return;
             }
+            happens_soon(|| {
+                next = inner.next(me, yields);
+                next.is_some()
+            });
+        }
+        let Some(next) = next else {
             drop(inner);
             self.fail("every thread sleeps, and nobody will wake one");
         };
@@ -225,6 +187,13 @@ impl Run {
             inner = turn.wait(inner).unwrap_or_else(PoisonError::into_inner);
         }
         inner.threads[me].state = State::Ready;
+        if !inner.ending.is_empty() {
+            let ending = std::mem::take(&mut inner.ending);
+            drop(inner);
+            // The rest of a thread, after its last step, is not scheduled. So nothing runs beside
+            // it. A thread that panicked has ended the process.
+            ending.into_iter().for_each(|thread| drop(thread.join()));
+        }
     }
 
     /// Prints the failure, and ends the process: another run could not use the state that this one
@@ -245,9 +214,7 @@ impl Run {
         for (thread, place) in &inner.steps[first..] {
             eprintln!("  {:indent$}{thread} {place}", "", indent = thread * 4);
         }
-        if let Explorer::Random { seed, .. } = inner.explorer {
-            eprintln!("again: EPOLYFILL_MODEL_SEED={seed}");
-        }
+        eprintln!("again: {}", inner.explorer.again());
         std::process::exit(101)
     }
 }
@@ -255,16 +222,29 @@ impl Run {
 /// Runs `body`, and the threads that it spawns, as the explorer decides. Returns the explorer and
 /// the number of steps.
 pub fn run(explorer: Explorer, body: fn()) -> (Explorer, usize) {
-    let first = Thread { state: State::Ready, turn: Arc::new(Condvar::new()) };
-    let run = Arc::new(Run(Mutex::new(Inner { threads: vec![first], running: 0, explorer, steps: Vec::new() })));
+    static RUNS: AtomicU64 = AtomicU64::new(1);
+    let run = Arc::new(Run(Mutex::new(Inner {
+        threads: vec![Thread::new()],
+        running: 0,
+        explorer,
+        steps: Vec::new(),
+        ending: Vec::new(),
+        now: RUNS.fetch_add(1, Relaxed) * BETWEEN_RUNS_NS,
+    })));
     let thread = start(&run, 0, Box::new(body), None);
     thread.join().unwrap_or_else(|_| run.fail("a thread panicked"));
+    // The next run must not depend on wake-ups that threads left unread when they ended.
+    SLEEPERS.for_each(|sleeper| {
+        if sleeper.wake_fd() >= 0 {
+            sleeper.clear_wakeup();
+        }
+    });
     let mut inner = run.lock();
     let steps = inner.steps.len();
     (std::mem::replace(&mut inner.explorer, Explorer::systematic(0)), steps)
 }
 
-fn start(run: &Arc<Run>, me: usize, body: Body, handler: Option<Body>) -> std::thread::JoinHandle<()> {
+fn start(run: &Arc<Run>, me: usize, body: Body, handler: Option<Body>) -> JoinHandle<()> {
     let run = Arc::clone(run);
     std::thread::spawn(move || {
         CURRENT.set(Some(Current { run: Arc::clone(&run), me, late: Vec::new(), handler }));
@@ -274,7 +254,12 @@ fn start(run: &Arc<Run>, me: usize, body: Body, handler: Option<Body>) -> std::t
         crate::instance::lifecycle::end_thread();
         drain();
         CURRENT.set(None);
-        run.lock().threads[me].state = State::Over;
+        {
+            let mut inner = run.lock();
+            inner.threads[me].state = State::Over;
+            let real = inner.threads[me].real.take();
+            inner.ending.extend(real);
+        }
         run.switch(me, false, Location::caller());
     })
 }
@@ -282,7 +267,7 @@ fn start(run: &Arc<Run>, me: usize, body: Body, handler: Option<Body>) -> std::t
 type Body = Box<dyn FnOnce() + Send>;
 
 /// A thread of the run.
-pub struct Joinable(usize, std::thread::JoinHandle<()>);
+pub struct Joinable(usize);
 
 /// Starts a thread in the run.
 #[track_caller]
@@ -302,12 +287,13 @@ fn spawn_any(body: Body, handler: Option<Body>) -> Joinable {
     drain();
     let me = {
         let mut inner = run.lock();
-        inner.threads.push(Thread { state: State::Ready, turn: Arc::new(Condvar::new()) });
+        inner.threads.push(Thread::new());
         inner.threads.len() - 1
     };
     let thread = start(&run, me, body, handler);
+    run.lock().threads[me].real = Some(thread);
     step();
-    Joinable(me, thread)
+    Joinable(me)
 }
 
 impl Joinable {
@@ -318,9 +304,6 @@ impl Joinable {
         drain();
         run.lock().threads[me].state = State::Joins(self.0);
         run.switch(me, false, Location::caller());
-        if self.1.join().is_err() {
-            run.fail("a thread panicked");
-        }
     }
 }
 
@@ -330,6 +313,30 @@ pub fn step() {
     let Some((run, me)) = current() else { return };
     run.switch(me, false, Location::caller());
     interrupt(|run| run.lock().explorer.choose(2, true) == 1);
+}
+
+/// The clock of the run, in nanoseconds. It stands still, except that a second may have passed when
+/// it is read, as for a thread that had to wait for a processor. `None` outside of a run.
+pub fn now() -> Option<u64> {
+    let (run, _) = current()?;
+    let mut inner = run.lock();
+    inner.now += if inner.explorer.choose(2, true) == 1 { JUMP_NS } else { 0 };
+    Some(inner.now)
+}
+
+/// Waits in real time, for up to a second, until the kernel meets the condition. Nothing else runs
+/// meanwhile, so only other processes can delay it.
+pub fn happens_soon(mut condition: impl FnMut() -> bool) -> bool {
+    let begin = Instant::now();
+    loop {
+        if condition() {
+            return true;
+        }
+        if begin.elapsed() > Duration::from_secs(1) {
+            return false;
+        }
+        std::thread::sleep(Duration::from_micros(20));
+    }
 }
 
 /// Lets other threads continue, for a thread that waits without sleeping.

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
-use libc::{c_int, nfds_t, pollfd, sigset_t, timespec};
+use libc::{c_int, clockid_t, nfds_t, pollfd, sigset_t, timespec};
 use nix::errno::Errno;
 
 use crate::scheduler::{self, drain, step};
@@ -34,6 +34,27 @@ pub fn futex_wait(word: &atomic::AtomicU32, expected: u32, _limit: Option<u32>) 
     let me = (COMERS.fetch_add(1, std::sync::atomic::Ordering::SeqCst), word.address());
     sleepers().insert(me);
     scheduler::sleep_until(move || !sleepers().contains(&me));
+}
+
+/// clock_gettime(2): every clock is that of the run.
+///
+/// # Safety
+/// As for clock_gettime.
+pub unsafe fn clock_gettime(clock: clockid_t, time: *mut timespec) -> c_int {
+    match scheduler::now() {
+        Some(now) => {
+            // SAFETY: the caller answers for the place.
+            unsafe { time.write(sys::timespec_of(now)) };
+            0
+        }
+        // SAFETY: as above.
+        None => unsafe { crate::real::clock_gettime(clock, time) },
+    }
+}
+
+/// Whether a pipe has a reader in this process: another one has none for long.
+pub fn has_reader(write_end: c_int) -> bool {
+    !scheduler::happens_soon(|| !sys::has_reader(write_end))
 }
 
 /// A sleep, during which the other threads can continue.

@@ -1,11 +1,12 @@
-//! The atomics, sleeps and wake-ups by which the modules of this library synchronize threads.
+//! The atomics, sleeps and wake-ups by which the modules of this library synchronize threads, and
+//! the clock.
 //!
 //! Here these are core's and the kernel's own. `tests/model` compiles the same modules with another
 //! `sync`. Each of its operations is a point at which a scheduler may let another thread continue,
 //! so it finds interleavings that real time would not produce.
 
-pub use crate::real::ppoll;
-pub use crate::sys::{futex_wait, futex_wake, io_uring_sleep, nap, read, write};
+pub use crate::real::{clock_gettime, ppoll};
+pub use crate::sys::{futex_wait, futex_wake, has_reader, io_uring_sleep, nap, read, write};
 
 pub use crossbeam_queue::ArrayQueue;
 

@@ -112,6 +112,12 @@ pub fn level(fd: c_int, bits: u16) -> u16 {
     one[0].revents.cast_unsigned()
 }
 
+/// Whether the read end of a pipe is open, under any number and in any process. `fd` is its write
+/// end.
+pub fn has_reader(fd: c_int) -> bool {
+    level(fd, 0) & crate::events::ERR == 0
+}
+
 /// ppoll(2) for a thread that cannot be cancelled (a watcher), at most for `limit` nanoseconds.
 pub fn ppoll_raw(set: &mut [pollfd], limit: Option<u64>) -> Result<usize, Errno> {
     let mut limit = limit.map(timespec_of);

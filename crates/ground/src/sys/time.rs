@@ -3,7 +3,7 @@
 use libc::timespec;
 use syscalls::{Sysno, syscall};
 
-use crate::real;
+use crate::sync;
 
 /// Sleeps for `nanoseconds`, or until a signal handler has run. Not a cancellation point.
 pub fn nap(nanoseconds: u32) {
@@ -38,7 +38,7 @@ pub fn timespec_of(ns: u64) -> timespec {
 pub fn now() -> u64 {
     let mut time = timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `time` is writable; the next clock_gettime usually needs no system call.
-    unsafe { real::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) };
+    unsafe { sync::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) };
     time.tv_sec.cast_unsigned() * 1_000_000_000 + time.tv_nsec.cast_unsigned()
 }
 
@@ -46,7 +46,7 @@ pub fn now() -> u64 {
 pub fn wall_now() -> u64 {
     let mut time = timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: as in `now`.
-    unsafe { real::clock_gettime(libc::CLOCK_REALTIME, &raw mut time) };
+    unsafe { sync::clock_gettime(libc::CLOCK_REALTIME, &raw mut time) };
     time.tv_sec.cast_unsigned() * 1_000_000_000 + time.tv_nsec.cast_unsigned()
 }
 
@@ -55,6 +55,6 @@ pub fn wall_now() -> u64 {
 pub fn coarse_ms() -> u64 {
     let mut time = timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: as in `now`.
-    unsafe { real::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, &raw mut time) };
+    unsafe { sync::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, &raw mut time) };
     time.tv_sec.cast_unsigned() * 1000 + time.tv_nsec.cast_unsigned() / 1_000_000
 }
