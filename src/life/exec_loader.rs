@@ -82,7 +82,7 @@ fn is_loadable(path: *const c_char) -> bool {
     let Some(program) = sys::ProgramFile::open(path) else { return false };
     // SAFETY: the kernel has read the string.
     !names_descriptor(unsafe { CStr::from_ptr(path) }.to_bytes())
-        && file::is_static_go(&mut |offset, bytes| program.read_at(offset, bytes))
+        && file::is_static(&mut |offset, bytes| program.read_at(offset, bytes))
         && !program.has_capabilities()
         && sys::may_execute(path)
 }

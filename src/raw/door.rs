@@ -1,13 +1,14 @@
 //! The call itself, on the thread's own stack.
 
 use super::thunk::Frame;
-use super::{guest, stack};
+use super::{cancel, guest, stack};
 use crate::abi;
 
 /// Makes the call of a frame; returns its result, or a negative errno. As for the kernel, it is not
 /// a cancellation point and leaves errno alone.
-pub unsafe extern "C" fn carry_out(frame: &Frame) -> isize {
+pub unsafe extern "C" fn carry_out(frame: &mut Frame) -> isize {
     stack::complete();
+    cancel::settle(frame);
     if let Some(result) = guest::answered(frame) {
         return result;
     }

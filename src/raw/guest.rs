@@ -10,19 +10,21 @@ use std::arch::{global_asm, naked_asm};
 use std::ffi::{CStr, c_char, c_int};
 use std::mem::offset_of;
 use std::ptr;
-use std::sync::atomic::AtomicPtr;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicPtr};
 
 use epolyfill_sites::Kind;
-use epolyfill_sites::guest::{self, Answer, Call, Guest, Thread};
+use epolyfill_sites::guest::{self, Answer, By, Call, Guest, Thread};
 
 use super::program::Program;
 use super::rewrite::{self, Refused};
-use super::stack;
 use super::thunk::{self, Frame};
+use super::{cancel, of_c, stack};
 
 /// The loader's `Answer`; null in any other program.
 static ANSWER: AtomicPtr<()> = AtomicPtr::new(ptr::null_mut());
+/// Whether the guest has a C library.
+static HAS_C: AtomicBool = AtomicBool::new(false);
 
 // The thunk puts the preserved registers below the frame.
 const BELOW: usize = offset_of!(Call, number);
@@ -31,7 +33,7 @@ const _: () = assert!(offset_of!(Call, stack_pointer) - BELOW == offset_of!(Fram
 const _: () = assert!(offset_of!(Call, arguments) - BELOW == offset_of!(Frame, arguments));
 
 /// The loader's answer to a call; `None` if the library has to make it.
-pub fn answered(frame: &Frame) -> Option<isize> {
+pub fn answered(frame: &mut Frame) -> Option<isize> {
     let answer = ANSWER.load(Relaxed);
     if answer.is_null() {
         return None;
@@ -40,8 +42,14 @@ pub fn answered(frame: &Frame) -> Option<isize> {
     let answer: Answer = unsafe { std::mem::transmute(answer) };
     let mut result = 0;
     // SAFETY: the preserved registers stand below the frame, as the assertions say.
-    let is_answered = unsafe { answer(&*ptr::from_ref(frame).byte_sub(BELOW).cast(), &mut result) };
-    is_answered.then_some(result)
+    match unsafe { answer(&*ptr::from_ref(frame).byte_sub(BELOW).cast(), &mut result) } {
+        By::Loader => Some(result),
+        By::Library => None,
+        By::Guest => {
+            frame.instruction -= of_c::behind_own();
+            Some(frame.number)
+        }
+    }
 }
 
 /// Rewrites a static program that is mapped, and brings its calls to the loader first.
@@ -64,12 +72,22 @@ pub unsafe extern "C" fn __epolyfill_serve_guest(
     // SAFETY: the caller answers for both.
     let done = unsafe {
         let headers = std::slice::from_raw_parts(guest.headers, guest.header_count as usize);
-        rewrite::rewrite(&Program::mapped(headers, guest.bias), Kind::Static)
+        let kind = if guest.has_c { Kind::StaticC } else { Kind::Static };
+        rewrite::rewrite(&Program::mapped(headers, guest.bias), kind)
     };
     match done {
         Ok(count) => {
             ANSWER.store(guest.answer as *mut (), Relaxed);
-            *thread = Some(Thread { prepare, pointer, set_pointer });
+            HAS_C.store(guest.has_c, Relaxed);
+            *thread = Some(Thread {
+                prepare,
+                pointer,
+                set_pointer,
+                begin_handler: cancel::begin_handler,
+                end_handler: cancel::end_handler,
+                may_interrupt: cancel::may_interrupt,
+                end: cancel::end_thread,
+            });
             count as c_int
         }
         Err(Refused::TooMany | Refused::Unknown | Refused::Runs) => {
@@ -81,7 +99,8 @@ pub unsafe extern "C" fn __epolyfill_serve_guest(
 }
 
 extern "C" fn prepare() -> bool {
-    stack::prepare()
+    // A guest with a C library needs no other stack than its own.
+    HAS_C.load(Relaxed) || stack::prepare()
 }
 
 extern "C" fn pointer() -> usize {
@@ -110,6 +129,7 @@ const MOST: usize = 96;
 /// A piece of code whose constants are filled in.
 #[derive(Debug)]
 pub struct Piece {
+    start: usize,
     bytes: [u8; MOST],
     length: usize,
 }
@@ -117,16 +137,23 @@ pub struct Piece {
 impl Piece {
     /// # Safety
     /// The symbols must be of one section, in this order.
-    unsafe fn new(start: *const [u8; 0], end: *const [u8; 0]) -> Piece {
+    pub unsafe fn new(start: *const [u8; 0], end: *const [u8; 0]) -> Piece {
         let length = end.addr() - start.addr();
         let mut bytes = [0; MOST];
         // SAFETY: the caller answers for it.
         bytes[..length].copy_from_slice(unsafe { std::slice::from_raw_parts(start.cast(), length) });
-        Piece { bytes, length }
+        Piece { start: start.addr(), bytes, length }
     }
 
-    fn put_constant(&mut self, at: usize, constant: &[u8]) {
+    /// Fills in a constant at a symbol.
+    pub fn set_constant(&mut self, symbol: *const [u8; 0], constant: &[u8]) {
+        let at = symbol.addr() - self.start;
         self.bytes[at..at + constant.len()].copy_from_slice(constant);
+    }
+
+    /// Fills in the constant of the instruction that ends at a symbol.
+    pub fn set_constant_before(&mut self, symbol: *const [u8; 0], constant: &[u8]) {
+        self.set_constant(symbol.wrapping_byte_sub(constant.len()), constant);
     }
 }
 
@@ -140,28 +167,24 @@ impl std::ops::Deref for Piece {
 
 /// The part of a stub that stands for the `syscall`; `table` is the table of the wanted numbers.
 pub fn stub(table: usize) -> Piece {
-    let start = &raw const epolyfill_guest_stub;
-    let at = |symbol: *const [u8; 0]| symbol.addr() - start.addr();
     // SAFETY: the symbols are those below.
-    let mut piece = unsafe { Piece::new(start, &raw const epolyfill_guest_stub_end) };
+    let mut piece = unsafe { Piece::new(&raw const epolyfill_guest_stub, &raw const epolyfill_guest_stub_end) };
     let next = (stack::offset() as i32).to_ne_bytes();
-    piece.put_constant(at(&raw const epolyfill_guest_stub_table) - 8, &table.to_ne_bytes());
-    piece.put_constant(at(&raw const epolyfill_guest_stub_next) - 4, &next);
-    piece.put_constant(at(&raw const epolyfill_guest_stub_count) - 4, &next);
-    piece.put_constant(at(&raw const epolyfill_guest_stub_thunk), &(thunk as *const ()).addr().to_ne_bytes());
+    piece.set_constant_before(&raw const epolyfill_guest_stub_table, &table.to_ne_bytes());
+    piece.set_constant_before(&raw const epolyfill_guest_stub_next, &next);
+    piece.set_constant_before(&raw const epolyfill_guest_stub_count, &next);
+    piece.set_constant(&raw const epolyfill_guest_stub_thunk, &(thunk as *const ()).addr().to_ne_bytes());
     piece
 }
 
 /// The end of the thunk.
 pub fn leave() -> Piece {
-    let start = &raw const epolyfill_guest_stub_end;
-    let at = |symbol: *const [u8; 0]| symbol.addr() - start.addr();
     // SAFETY: the symbols are those below.
-    let mut piece = unsafe { Piece::new(start, &raw const epolyfill_guest_leave_end) };
+    let mut piece = unsafe { Piece::new(&raw const epolyfill_guest_stub_end, &raw const epolyfill_guest_leave_end) };
     let next = stack::offset() as i32;
     let pointer = next + offset_of!(stack::Words, guest_pointer) as i32;
-    piece.put_constant(at(&raw const epolyfill_guest_leave_next) - 4, &next.to_ne_bytes());
-    piece.put_constant(at(&raw const epolyfill_guest_leave_pointer) - 4, &pointer.to_ne_bytes());
+    piece.set_constant_before(&raw const epolyfill_guest_leave_next, &next.to_ne_bytes());
+    piece.set_constant_before(&raw const epolyfill_guest_leave_pointer, &pointer.to_ne_bytes());
     piece
 }
 

@@ -17,9 +17,11 @@
 //! a few comparisons. One in Rust has its code searched once, and pays nothing else.
 
 mod callers;
+mod cancel;
 mod door;
 mod filter;
 mod guest;
+mod of_c;
 mod program;
 mod rewrite;
 mod stack;

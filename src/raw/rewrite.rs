@@ -12,7 +12,7 @@ use nix::errno::Errno;
 use syscalls::{Sysno, syscall};
 
 use super::program::Program;
-use super::{callers, guest, stack, thunk};
+use super::{callers, cancel, guest, of_c, stack, thunk};
 use crate::see::{Observer, Watch};
 use crate::sys;
 
@@ -53,8 +53,8 @@ const STUB_BYTES: usize = 192;
 /// The table of the wanted numbers: a byte for each value of the low half of eax.
 const TABLE_BYTES: usize = 1 << 16;
 const PAGE: usize = 4096;
-/// The most sites of a program. Go's runtime has ten, or four.
-const MOST_SITES: usize = 64;
+/// The most sites of a program. Go's runtime has ten, or four; glibc has some 160.
+const MOST_SITES: usize = 512;
 
 unsafe extern "C" {
     static epolyfill_raw_stub: u8;
@@ -78,13 +78,14 @@ pub unsafe fn rewrite(program: &Program, kind: Kind) -> Result<usize, Refused> {
     let places = unsafe { find(program, kind) }?;
     let text = program.text().ok_or(Refused::Unknown)?;
     choose_save();
-    let stubs = (STUB_BYTES * (places.len() + 1)).next_multiple_of(PAGE);
+    let stubs = (STUB_BYTES * (places.len() + 2)).next_multiple_of(PAGE);
     let area = map_near(text, stubs + TABLE_BYTES).ok_or(Refused::NoRoom)?;
-    let mut writer = Writer { at: area, table: area + stubs, kind };
+    let mut writer = Writer { at: area, table: area + stubs, exit: 0, kind };
     // SAFETY: the area is this function's, and large enough for the table and the stubs.
     let jumps: Places<Jump> = unsafe {
         writer.fill_table();
         writer.write_leave();
+        writer.write_exit(area..area + stubs);
         places.iter().map(|place| writer.write_stub(place)).collect()
     };
     // SAFETY: the area is complete; nothing of the program runs.
@@ -105,7 +106,7 @@ pub unsafe fn rewrite(program: &Program, kind: Kind) -> Result<usize, Refused> {
 pub fn prepare(text: Range<usize>) -> Result<(), Refused> {
     choose_save();
     let area = map_near(text, PAGE).ok_or(Refused::NoRoom)?;
-    let mut writer = Writer { at: area, table: 0, kind: Kind::Dynamic };
+    let mut writer = Writer { at: area, table: 0, exit: 0, kind: Kind::Dynamic };
     // SAFETY: the page is this function's.
     unsafe {
         writer.write_leave();
@@ -218,7 +219,7 @@ impl Jump {
     /// The code must be writable, and must not run.
     unsafe fn write(&self) {
         let Site { start, end, .. } = self.from.site;
-        let mut writer = Writer { at: self.from.in_memory(start), table: 0, kind: Kind::Dynamic };
+        let mut writer = Writer { at: self.from.in_memory(start), table: 0, exit: 0, kind: Kind::Dynamic };
         // SAFETY: a site has room for a jump.
         unsafe {
             writer.put_jump(self.to);
@@ -271,6 +272,8 @@ fn map_at(address: usize, bytes: usize) -> bool {
 struct Writer {
     at: usize,
     table: usize,
+    /// The common end of the stubs of a guest with a C library.
+    exit: usize,
     kind: Kind,
 }
 
@@ -309,9 +312,10 @@ impl Writer {
     /// As for `put`.
     unsafe fn write_leave(&mut self) {
         let start = self.at;
-        if self.kind == Kind::Static {
+        if self.kind != Kind::Dynamic {
+            let leave = if self.kind == Kind::StaticC { of_c::leave() } else { guest::leave() };
             // SAFETY: the caller answers for the room.
-            unsafe { self.put(&guest::leave()) };
+            unsafe { self.put(&leave) };
             thunk::LEAVE.store(start, Relaxed);
             return self.align();
         }
@@ -326,6 +330,21 @@ impl Writer {
             fill(start + (next.addr() - leave.addr()) - 4, &(stack::offset() as i32).to_ne_bytes());
         }
         thunk::LEAVE.store(start, Relaxed);
+        self.align();
+    }
+
+    /// Writes the common end of the stubs, which are in this range, if they have one.
+    ///
+    /// # Safety
+    /// As for `put`.
+    unsafe fn write_exit(&mut self, stubs: Range<usize>) {
+        if self.kind != Kind::StaticC {
+            return;
+        }
+        self.exit = self.at;
+        // SAFETY: the caller answers for the room.
+        unsafe { self.put(&of_c::exit()) };
+        cancel::set_up(stubs, self.exit..self.at);
         self.align();
     }
 
@@ -360,9 +379,15 @@ impl Writer {
             match self.kind {
                 Kind::Dynamic => self.put_stub(),
                 Kind::Static => self.put(&guest::stub(self.table)),
+                Kind::StaticC => self.put(&of_c::stub(self.table)),
             }
             self.put(from.original(site.syscall + 2..site.end));
-            self.put_jump(from.in_memory(site.end));
+            if self.kind == Kind::StaticC {
+                self.put(&of_c::load_next(from.in_memory(site.end)));
+                self.put_jump(self.exit);
+            } else {
+                self.put_jump(from.in_memory(site.end));
+            }
         }
         self.align();
         Jump { from: *from, to }

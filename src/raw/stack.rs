@@ -48,6 +48,10 @@ pub struct Words {
     pub end: Cell<usize>,
     /// The thread pointer that a static program has set for itself (`guest`).
     pub guest_pointer: Cell<usize>,
+    /// The stack pointer of the innermost handler of a guest's that has interrupted the library.
+    pub handler: Cell<usize>,
+    /// Not 0 if a signal of cancellation has been put off (`cancel`).
+    pub put_off: Cell<usize>,
 }
 
 /// The offset of the thread's words from the thread pointer, the same for all threads.
@@ -87,9 +91,9 @@ pub fn set_up() {
     }
 }
 
-/// Completes the stack on the first call of its thread.
+/// Completes the stack on the first call of its thread, if it has one.
 pub fn complete() {
-    if IS_ARMED.replace(true) {
+    if words().end.get() == 0 || IS_ARMED.replace(true) {
         return;
     }
     let lowest = words().end.get() - SIZE;
@@ -187,7 +191,7 @@ pub fn next_level(pointer: usize, alternate: &stack_t) -> Option<usize> {
 }
 
 /// Whether an address is on the thread's alternate stack.
-fn is_on_alternate(address: usize) -> bool {
+pub fn is_on_alternate(address: usize) -> bool {
     let mut stack = stack_t { ss_sp: std::ptr::null_mut(), ss_flags: libc::SS_DISABLE, ss_size: 0 };
     // SAFETY: the kernel writes the structure.
     let read = unsafe { syscall!(Sysno::sigaltstack, 0usize, &raw mut stack) };

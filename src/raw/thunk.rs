@@ -21,7 +21,8 @@ pub struct Frame {
     /// The level of the call, which becomes the thread's next one when the call returns.
     pub level: usize,
     flags: usize,
-    instruction: usize,
+    /// The program's next instruction.
+    pub instruction: usize,
     /// The program's stack pointer.
     pub stack_pointer: usize,
 }
@@ -55,7 +56,7 @@ global_asm!(
     ".hidden epolyfill_raw_stack",
     ".balign 16",
     "epolyfill_raw_stack:",
-    "    .zero 24",
+    "    .zero {words}",
     ".popsection",
     ".pushsection .rodata.epolyfill_raw_stub,\"a\",@progbits",
     ".globl epolyfill_raw_stub, epolyfill_raw_stub_table, epolyfill_raw_stub_next, epolyfill_raw_stub_count",
@@ -104,6 +105,7 @@ global_asm!(
     "epolyfill_raw_leave_end:",
     ".popsection",
     level = const stack::LEVEL,
+    words = const size_of::<stack::Words>(),
     options(att_syntax),
 );
 
@@ -182,6 +184,9 @@ pub unsafe extern "C" fn thunk() {
         "pushfq",
         "leaq 24(%rsp), %r11",
         "pushq %r11",
+        ".globl epolyfill_raw_entered",
+        ".hidden epolyfill_raw_entered",
+        "epolyfill_raw_entered:",
         "pushq $1",
         "cld",
         "pushq %r9",

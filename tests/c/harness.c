@@ -16,12 +16,29 @@ static bool is_interrupted; /* under --chaos with the kind eintr */
 bool on_the_kernel(void) { return strcmp(way, "kernel") == 0 || strcmp(way, "observed") == 0; }
 bool with_a_ring(void) { return strcmp(way, "uring") == 0; }
 
+/* Whether the library is in the process. A program that is linked statically cannot look for its
+ * functions. */
+static bool is_ours(void)
+{
+#ifdef LINKED_STATICALLY
+    char line[4096];
+    bool is_here = false;
+    FILE *maps = fopen("/proc/self/maps", "r");
+    while (maps != NULL && fgets(line, sizeof line, maps) != NULL)
+        is_here |= strstr(line, "/libepolyfill") != NULL;
+    fclose(maps);
+    return is_here;
+#else
+    return dlsym(RTLD_DEFAULT, "epolyfill_version") != NULL;
+#endif
+}
+
 int main(int argc, char **argv)
 {
     (void)argc;
     test_argv = argv;
     way = getenv("EPOLYFILL_TEST_WAY");
-    bool ours = dlsym(RTLD_DEFAULT, "epolyfill_version") != NULL;
+    bool ours = is_ours();
     if (way == NULL)
         way = ours ? "by hand" : "kernel";
     if (ours == (strcmp(way, "kernel") == 0))

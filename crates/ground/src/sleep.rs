@@ -92,7 +92,7 @@ impl Sleep {
     /// Blocks all signals from here to the end of the wait, except while the thread sleeps.
     pub fn prepare(&mut self) {
         if self.outside.is_none() {
-            self.outside = Some(sys::swap_signal_mask(sys::ALL_SIGNALS));
+            self.outside = Some(sys::block_signals(sys::ALL_SIGNALS));
         }
     }
 

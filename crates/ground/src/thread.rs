@@ -18,7 +18,7 @@ pub unsafe fn start(
     run: extern "C" fn(*mut c_void) -> *mut c_void,
     argument: *mut c_void,
 ) -> Result<(), Errno> {
-    let before = sys::swap_signal_mask(sys::ALL_SIGNALS);
+    let before = sys::block_signals(sys::ALL_SIGNALS);
     let errno = Errno::last_raw();
     let mut thread = MaybeUninit::uninit();
     // SAFETY: the attributes are initialised, used and destroyed here; the caller answers for the

@@ -95,6 +95,40 @@ pub fn rewritten(elf: &Elf, dynamic: &Dynamic) -> Result<usize, String> {
     }
 }
 
+/// Whether the program has a C library linked into it. A dynamic linker, which the kernel starts as
+/// well, has no thread-local memory.
+pub fn is_static_c(elf: &Elf) -> bool {
+    elf.interpreter.is_none() && elf.segments.iter().any(|segment| segment.is_thread_local())
+}
+
+/// How many system call instructions of a static program with a C library are rewritten; `None` if
+/// it has others than those of glibc. The library decides by the same rules.
+pub fn known(elf: &Elf) -> Option<usize> {
+    let code = elf.segments.iter().filter(|segment| segment.is_code());
+    let code: Vec<_> = code.map(|segment| elf.bytes(segment.offset, segment.size).unwrap_or_default()).collect();
+    let sites: Result<Vec<_>, _> = code.iter().flat_map(|code| sites::find(code, Kind::StaticC)).collect();
+    sites.ok().map(|sites| sites.len()).filter(|count| *count > 0)
+}
+
+/// Whether the loader can load a static program with a C library; the error is the predicate of a
+/// sentence.
+pub fn is_loadable(elf: &Elf) -> Result<(), String> {
+    let raw = std::env::var_os(launch::variable(&settings::RAW)).unwrap_or_default();
+    let is_off = settings::switch(raw.as_encoded_bytes()) == Some(false);
+    let why = if cfg!(not(target_arch = "x86_64")) || !is_static_c(elf) {
+        ", so it loads no libraries"
+    } else if is_off {
+        return Err("is statically linked, and EPOLYFILL_RAW=no leaves its system calls alone; unset it".to_owned());
+    } else if !has_fsgsbase() {
+        ", which takes a processor and a kernel (5.9 or later) with FSGSBASE"
+    } else if known(elf).is_none() {
+        ", and makes system calls by instructions in other forms than glibc's"
+    } else {
+        return Ok(());
+    };
+    Err(format!("is statically linked{why}; a dynamically linked build can be served"))
+}
+
 /// How many system call instructions of a program that makes these epoll calls by its own the
 /// library traps; or why none, as the end of a sentence. The library decides by the same rules.
 pub fn trapped(elf: &Elf, dynamic: &Dynamic, own: &BTreeSet<&str>) -> Result<usize, String> {

@@ -200,7 +200,7 @@ impl Subject {
             limits.extend(privilege::lost(path, refused).map_err(unreadable)?);
             let calls = calls(&elf, &dynamic, depth).map_err(|what| Failure::own(format!("{called} {what}")))?;
             limits.extend(calls.limit);
-            let loader = calls.kind.filter(|kind| *kind == Kind::Static).map(|_| library.loader()).transpose()?;
+            let loader = calls.kind.filter(|kind| *kind != Kind::Dynamic).map(|_| library.loader()).transpose()?;
             return Ok(Step::Served {
                 how: calls.how,
                 limits,
@@ -279,9 +279,7 @@ fn loads(path: &Path, elf: &Elf, library: &Library) -> Result<(), String> {
         // along.
         None if linker_name.starts_with(b"ld-linux") || linker_name.starts_with(b"ld64.so") => Ok(()),
         None if past::is_go(elf).unwrap_or(false) => Ok(()),
-        None => {
-            Err("is statically linked, so it loads no libraries; a dynamically linked build can be served".to_owned())
-        }
+        None => past::is_loadable(elf),
     }
 }
 
@@ -303,6 +301,10 @@ struct Calls {
     kind: Option<Kind>,
 }
 
+fn static_how(count: usize) -> String {
+    format!("static: loaded by epolyfill, and {count} instructions are rewritten")
+}
+
 /// How the program's epoll calls reach the library, as far as the file shows; an error if none does.
 fn calls(elf: &Elf, dynamic: &Dynamic, depth: Depth) -> Result<Calls, String> {
     if past::is_go(elf).unwrap_or(false) {
@@ -312,9 +314,13 @@ fn calls(elf: &Elf, dynamic: &Dynamic, depth: Depth) -> Result<Calls, String> {
             Kind::Dynamic => {
                 format!("it makes its own system calls, and {count} instructions are rewritten when it is loaded")
             }
-            Kind::Static => format!("static: loaded by epolyfill, and {count} instructions are rewritten"),
+            Kind::Static | Kind::StaticC => static_how(count),
         };
         return Ok(Calls { how, limit: None, kind: Some(kind) });
+    }
+    if past::is_static_c(elf) {
+        let count = past::known(elf).unwrap_or_default();
+        return Ok(Calls { how: static_how(count), limit: None, kind: Some(Kind::StaticC) });
     }
     let by_libc = dynamic.undefined.iter().any(|symbol| symbol.starts_with(b"epoll_"));
     let calls = |how: &str, limit| Ok(Calls { how: how.to_owned(), limit, kind: None });

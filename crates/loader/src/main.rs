@@ -48,10 +48,15 @@ pub unsafe extern "C" fn main(count: c_int, words: *const *const c_char) -> c_in
     // SAFETY: the words of argv are strings.
     let (otherwise, name) = unsafe { (CStr::from_ptr(*otherwise), CStr::from_ptr(*path)) };
     let words = || std::iter::once(*argv0).chain(rest.iter().copied()).collect::<Vec<_>>();
-    let Err(why) = run(name, words(), first);
+    let Err(why) = run(name, words(), first, otherwise == guest::EXECUTE);
     let name = name.to_string_lossy();
     // A closed stderr is no reason to fail differently.
     let _ = match why {
+        Failure::Left => {
+            // SAFETY: the path and the words are those of argv.
+            let why = unsafe { execute(*path, words()) };
+            writeln!(std::io::stderr(), "epolyfill: cannot execute {name}: {why}")
+        }
         Failure::Alone(why) => writeln!(std::io::stderr(), "epolyfill: cannot execute {name}: {why}"),
         Failure::Guest(why) if otherwise != guest::EXECUTE => {
             writeln!(std::io::stderr(), "epolyfill: cannot load {name}: {why}")
@@ -72,6 +77,8 @@ pub unsafe extern "C" fn main(count: c_int, words: *const *const c_char) -> c_in
 enum Failure {
     /// The guest cannot be loaded; the reason is the end of a sentence.
     Guest(String),
+    /// It has no use for the library, and another program executes it.
+    Left,
     /// It is not to be loaded, and executing it failed.
     Alone(std::io::Error),
 }
@@ -98,6 +105,6 @@ unsafe fn execute(path: *const c_char, mut words: Vec<*const c_char>) -> std::io
 
 /// Where the loader cannot enter a guest.
 #[cfg(not(target_arch = "x86_64"))]
-fn run(_: &CStr, _: Vec<*const c_char>, _: [*const c_char; 3]) -> Result<std::convert::Infallible, Failure> {
+fn run(_: &CStr, _: Vec<*const c_char>, _: [*const c_char; 3], _: bool) -> Result<std::convert::Infallible, Failure> {
     Err(Failure::Guest("static programs can be loaded on x86-64 only; run it without epolyfill".to_owned()))
 }

@@ -49,8 +49,8 @@ fn part<'a>(read: Read, segment: &[u8], buffer: &'a mut [u8; LOOK]) -> Option<&'
     read(long(segment, 8), bytes).then_some(bytes)
 }
 
-/// Whether a file is a static Go program of x86-64 without C code.
-pub fn is_static_go(read: Read) -> bool {
+/// Whether a file is a static program of x86-64: one of Go without C code, or one with a C library.
+pub fn is_static(read: Read) -> bool {
     let mut header = [0; HEADER];
     if !read(0, &mut header) || !header.starts_with(&MAGIC) || half(&header, 18) != X86_64 {
         return false;
@@ -66,14 +66,16 @@ pub fn is_static_go(read: Read) -> bool {
     }
     let of_type = |wanted| table.chunks_exact(SEGMENT).filter(move |segment| word(segment, 0) == wanted);
     let mut buffer = [0; LOOK];
+    let (linker, thread_locals) = (of_type(LINKER).next(), of_type(THREAD_LOCALS).next());
     if !of_type(NOTE).any(|segment| part(read, segment, &mut buffer).is_some_and(go::has_build_id)) {
-        return false;
+        // The dynamic linker has no thread-local memory.
+        return linker.is_none() && thread_locals.is_some();
     }
     let names_library = |section: &[u8]| section.chunks_exact(ENTRY).any(|entry| long(entry, 0) == NEEDED);
     let headers = Headers {
         is_fixed: kind == FIXED,
-        has_linker: of_type(LINKER).next().is_some(),
-        has_thread_locals: of_type(THREAD_LOCALS).next().is_some(),
+        has_linker: linker.is_some(),
+        has_thread_locals: thread_locals.is_some(),
         needs_library: of_type(DYNAMIC).any(|segment| part(read, segment, &mut buffer).is_some_and(names_library)),
     };
     headers.is_static() && headers.is_without_c()
@@ -106,8 +108,8 @@ mod tests {
         [table, contents].concat()
     }
 
-    fn is_static(file: &[u8]) -> bool {
-        is_static_go(&mut |offset, bytes| {
+    fn loads(file: &[u8]) -> bool {
+        is_static(&mut |offset, bytes| {
             let part = file.get(offset as usize..).and_then(|rest| rest.get(..bytes.len()));
             part.map(|part| bytes.copy_from_slice(part)).is_some()
         })
@@ -116,27 +118,37 @@ mod tests {
     #[test]
     fn static_programs_of_go_are_found_by_their_headers() {
         let fixed = file(FIXED, &[(NOTE, GO)]);
-        assert!(is_static(&fixed));
-        assert!(!is_static(&file(FIXED, &[(NOTE, &GO[..12])])));
-        assert!(!is_static(&file(FIXED, &[(NOTE, GO), (THREAD_LOCALS, b"")])));
+        assert!(loads(&fixed));
+        assert!(!loads(&file(FIXED, &[(NOTE, &GO[..12])])));
+        assert!(!loads(&file(FIXED, &[(NOTE, GO), (THREAD_LOCALS, b"")])));
         let mut needed = [0; 2 * ENTRY];
-        assert!(is_static(&file(INDEPENDENT, &[(LINKER, b"ld"), (DYNAMIC, &needed), (NOTE, GO)])));
+        assert!(loads(&file(INDEPENDENT, &[(LINKER, b"ld"), (DYNAMIC, &needed), (NOTE, GO)])));
         needed[ENTRY] = NEEDED as u8;
-        assert!(!is_static(&file(INDEPENDENT, &[(LINKER, b"ld"), (DYNAMIC, &needed), (NOTE, GO)])));
-        assert!(!is_static(&file(FIXED, &[(LINKER, b"ld"), (DYNAMIC, &needed), (NOTE, GO)])));
+        assert!(!loads(&file(INDEPENDENT, &[(LINKER, b"ld"), (DYNAMIC, &needed), (NOTE, GO)])));
+        assert!(!loads(&file(FIXED, &[(LINKER, b"ld"), (DYNAMIC, &needed), (NOTE, GO)])));
+    }
+
+    #[test]
+    fn static_programs_with_a_c_library_are_found_by_their_headers() {
+        for kind in [FIXED, INDEPENDENT] {
+            assert!(loads(&file(kind, &[(NOTE, b""), (THREAD_LOCALS, b"")])));
+            assert!(!loads(&file(kind, &[(LINKER, b"ld"), (THREAD_LOCALS, b"")])));
+        }
+        // As a dynamic linker.
+        assert!(!loads(&file(INDEPENDENT, &[(DYNAMIC, &[0; ENTRY])])));
     }
 
     #[test]
     fn a_damaged_file_is_none() {
         let whole = file(INDEPENDENT, &[(LINKER, b"ld"), (NOTE, GO)]);
-        assert!(is_static(&whole));
+        assert!(loads(&whole));
         for length in 0..whole.len() {
-            assert!(!is_static(&whole[..length]), "{length}");
+            assert!(!loads(&whole[..length]), "{length}");
         }
         for (at, byte) in [(4, 1), (16, 1), (18, 3), (54, 32), (57, 1), (39, 0xff), (HEADER + SEGMENT + 15, 0xff)] {
             let mut damaged = whole.clone();
             damaged[at] = byte;
-            assert!(!is_static(&damaged), "{at}");
+            assert!(!loads(&damaged), "{at}");
         }
     }
 }

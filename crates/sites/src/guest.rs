@@ -7,12 +7,12 @@
 
 use core::ffi::{CStr, c_char, c_int, c_ulong};
 
-use libc::Elf64_Phdr;
+use libc::{Elf64_Phdr, siginfo_t, ucontext_t};
 
 /// The name of [`Serve`].
 pub const ENTRY: &CStr = c"__epolyfill_serve_guest";
 /// The version of the interface, which both sides must have.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// The name of the loader's file.
 pub const LOADER: &str = "epolyfill-loader";
@@ -52,8 +52,21 @@ pub struct Call {
     pub stack_pointer: usize,
 }
 
-/// Answers a call, or returns false: then the library makes it.
-pub type Answer = unsafe extern "C" fn(call: &Call, result: &mut isize) -> bool;
+/// Who makes a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum By {
+    /// The loader has made it.
+    Loader,
+    /// The library.
+    Library,
+    /// The guest itself, by an instruction of its own: the child of such a call shares the parent's
+    /// memory and would return over its frame.
+    Guest,
+}
+
+/// Answers a call, or says who has to make it.
+pub type Answer = unsafe extern "C" fn(call: &Call, result: &mut isize) -> By;
 
 /// A guest as the loader has mapped it.
 #[derive(Clone, Copy, Debug)]
@@ -67,6 +80,8 @@ pub struct Guest {
     pub headers: *const Elf64_Phdr,
     /// The difference between an address in memory and in the file.
     pub bias: usize,
+    /// Whether it has a C library, and not Go's runtime alone.
+    pub has_c: bool,
     /// Called for each call of the guest's, outside the guest.
     pub answer: Answer,
 }
@@ -82,7 +97,29 @@ pub struct Thread {
     pub pointer: extern "C" fn() -> usize,
     /// Sets it; it takes effect when the thread returns to the guest.
     pub set_pointer: extern "C" fn(usize),
+    /// A handler of the guest's begins that has interrupted the library, at this stack pointer.
+    pub begin_handler: extern "C" fn(usize) -> Begun,
+    /// It ends: `before` of [`Begun`].
+    pub end_handler: extern "C" fn(usize),
+    /// Whether the handler of a signal of cancellation may run, with the thread pointer where the
+    /// signal came. Otherwise the signal comes again when the guest returns from its call.
+    pub may_interrupt: extern "C" fn(&siginfo_t, &mut ucontext_t, usize) -> bool,
+    /// The calling thread ends.
+    pub end: extern "C" fn(),
 }
+
+/// The beginning of a handler.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Begun {
+    /// The guest's thread pointer.
+    pub pointer: usize,
+    /// The handler that this one interrupts.
+    pub before: usize,
+}
+
+/// The signal by which glibc cancels a thread.
+pub const CANCELS: usize = 32;
 
 /// Rewrites the guest. Returns the number of rewritten sites, or -1 and a clause why not.
 pub type Serve = unsafe extern "C" fn(guest: &Guest, thread: &mut Option<Thread>, why: &mut *const c_char) -> c_int;

@@ -18,6 +18,7 @@ pub mod file;
 pub mod go;
 pub mod guest;
 pub mod numbers;
+pub mod of_c;
 
 pub use numbers::Kind;
 
@@ -105,6 +106,9 @@ fn next_syscall(code: &[u8]) -> Option<usize> {
 
 /// The site at a `syscall`; `None` if the library does not want it.
 fn site(code: &[u8], syscall: usize, kind: Kind) -> Option<Result<Site, Missed>> {
+    if kind == Kind::StaticC {
+        return of_c::site(code, syscall);
+    }
     let behind = syscall + SYSCALL.len();
     let with_comparison = || {
         let site = Site { start: syscall, syscall, end: behind + COMPARE.len() };

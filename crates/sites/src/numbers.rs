@@ -53,8 +53,10 @@ pub const OF_THE_LOADER: &[c_long] = &[];
 pub enum Kind {
     /// The dynamic linker loads it, and its threads are libc's.
     Dynamic,
-    /// The loader of this project loads it, and makes its threads.
+    /// The loader of this project loads it, and makes its threads. It is Go's, without C code.
     Static,
+    /// As above, but its system calls are those of a C library that is linked into it.
+    StaticC,
 }
 
 impl Kind {
@@ -62,7 +64,7 @@ impl Kind {
     pub fn wanted(self) -> impl Iterator<Item = c_long> {
         let more = match self {
             Kind::Dynamic => &[][..],
-            Kind::Static => OF_THE_LOADER,
+            Kind::Static | Kind::StaticC => OF_THE_LOADER,
         };
         WANTED.iter().chain(more).copied()
     }

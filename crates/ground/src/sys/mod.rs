@@ -272,6 +272,12 @@ pub fn queued_messages(fd: c_int) -> Option<u64> {
     u64::try_from(unsafe { attributes.assume_init() }.mq_curmsgs).ok()
 }
 
+/// Blocks signals in the calling thread, beside those that it blocks already; returns the old mask.
+pub fn block_signals(mask: SigMask) -> SigMask {
+    // The call cannot fail with these arguments.
+    change_signal_mask(libc::SIG_BLOCK, Some(mask)).unwrap_or(0)
+}
+
 /// Replaces the calling thread's signal mask and returns the old one.
 pub fn swap_signal_mask(mask: SigMask) -> SigMask {
     // The call cannot fail with these arguments.

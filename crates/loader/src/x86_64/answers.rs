@@ -1,20 +1,29 @@
 //! The calls that the loader answers in the place of the kernel.
 
-use epolyfill_sites::guest::Call;
+use epolyfill_sites::guest::{By, Call};
 use libc::{ENOSYS, c_long};
 use syscalls::raw_syscall;
 
 use super::{exec, memory, own_file, signals, threads};
 
-/// Answers a call, or returns false: then the library makes it.
-pub unsafe extern "C" fn answer(call: &Call, result: &mut isize) -> bool {
+/// Answers a call, or says who makes it.
+pub unsafe extern "C" fn answer(call: &Call, result: &mut isize) -> By {
+    if call.number as c_long == libc::SYS_clone && super::has_c() && is_vfork(call) {
+        return By::Guest;
+    }
     match answered(call) {
         Some(answer) => {
             *result = answer;
-            true
+            By::Loader
         }
-        None => false,
+        None => By::Library,
     }
+}
+
+/// Whether a clone makes a process that has the guest's memory, and the guest waits for it.
+fn is_vfork(call: &Call) -> bool {
+    let has = |flag| call.arguments[0] & flag as usize != 0;
+    has(libc::CLONE_VM) && has(libc::CLONE_VFORK) && !has(libc::CLONE_THREAD)
 }
 
 fn answered(call: &Call) -> Option<isize> {
@@ -43,8 +52,7 @@ fn clone(call: &Call) -> Option<isize> {
     let has = |flag| call.arguments[0] & flag as usize != 0;
     match (has(libc::CLONE_THREAD), has(libc::CLONE_VM)) {
         (true, _) => Some(threads::create(call)),
-        // The child would return over the parent's frame. Go makes such children by an instruction
-        // that is not rewritten.
+        // The parent would run beside a child that has its thread's words in the library.
         (false, true) => Some(-ENOSYS as isize),
         (false, false) => None,
     }

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 
-use epolyfill_sites::go;
+use epolyfill_sites::{go, of_c};
 use libc::{Elf64_Ehdr, Elf64_Phdr};
 
 /// More program headers than any program has.
@@ -22,6 +22,8 @@ pub struct Image {
     pub file: File,
     pub header: Elf64_Ehdr,
     pub headers: Vec<Elf64_Phdr>,
+    /// Whether it has a C library, and not Go's runtime alone.
+    pub has_c: bool,
 }
 
 impl Image {
@@ -36,9 +38,13 @@ impl Image {
         let headers = table.chunks_exact(size_of::<Elf64_Phdr>());
         // SAFETY: every pattern of bits is a program header.
         let headers = headers.map(|bytes| unsafe { bytes.as_ptr().cast::<Elf64_Phdr>().read_unaligned() }).collect();
-        let image = Image { file, header, headers };
+        let mut image = Image { file, header, headers, has_c: false };
         if !image.is_go() {
-            return Err("it is not a Go program; a dynamically linked build can be served".to_owned());
+            if image.of_type(libc::PT_INTERP).next().is_some() {
+                return Err("it is not a static program".to_owned());
+            }
+            image.has_c = true;
+            return Ok(image);
         }
         // The mapping finds out whether it needs a library.
         let summary = go::Headers {
@@ -56,6 +62,19 @@ impl Image {
     /// The headers of a type.
     pub fn of_type(&self, kind: u32) -> impl Iterator<Item = &Elf64_Phdr> {
         self.headers.iter().filter(move |header| header.p_type == kind)
+    }
+
+    /// Whether the program creates epoll instances; true if its code cannot be read.
+    pub fn creates_instances(&self) -> bool {
+        let is_code = |header: &&Elf64_Phdr| header.p_flags & libc::PF_X != 0;
+        let length = self.file.metadata().map_or(0, |metadata| metadata.len());
+        self.of_type(libc::PT_LOAD).filter(is_code).any(|header| {
+            if header.p_filesz > length {
+                return true;
+            }
+            let mut code = vec![0; header.p_filesz as usize];
+            self.file.read_exact_at(&mut code, header.p_offset).is_err() || of_c::creates_instances(&code)
+        })
     }
 
     fn is_go(&self) -> bool {

@@ -52,7 +52,10 @@ impl Mapping {
                 mapping.table = bias.wrapping_add((header.p_vaddr + into) as usize);
             }
         }
-        mapping.relocate(image)?;
+        // A program with a C library relocates itself.
+        if !image.has_c {
+            mapping.relocate(image)?;
+        }
         Ok(mapping)
     }
 

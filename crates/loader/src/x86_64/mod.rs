@@ -10,12 +10,15 @@ mod initial_stack;
 mod mapping;
 mod memory;
 mod own_file;
+mod robust;
 mod signals;
 mod threads;
 
 use std::convert::Infallible;
 use std::ffi::{CStr, OsStr, c_char};
 use std::os::unix::ffi::OsStrExt;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 
 use epolyfill_environment::settings;
 use epolyfill_sites::guest::{self, Guest, Serve};
@@ -24,36 +27,61 @@ use mapping::Mapping;
 
 use super::Failure;
 
+static HAS_C: AtomicBool = AtomicBool::new(false);
+
+/// Whether the guest has a C library, and not Go's runtime alone.
+fn has_c() -> bool {
+    HAS_C.load(Relaxed)
+}
+
 /// Becomes the guest, or returns why not. `words` is the guest's argv, `first` the beginning of the
-/// loader's.
-pub fn run(path: &CStr, words: Vec<*const c_char>, first: [*const c_char; 3]) -> Result<Infallible, Failure> {
+/// loader's. Another program has executed the guest if `is_child`.
+pub fn run(
+    path: &CStr,
+    words: Vec<*const c_char>,
+    first: [*const c_char; 3],
+    is_child: bool,
+) -> Result<Infallible, Failure> {
     match library().filter(|_| !is_off()) {
-        Some(serve) => load(serve, path, words, first).map_err(Failure::Guest),
+        Some(serve) => {
+            let image = readable(path).map_err(Failure::Guest)?;
+            if is_child && image.has_c && !image.creates_instances() {
+                return Err(Failure::Left);
+            }
+            load(serve, path, image, words, first).map_err(Failure::Guest)
+        }
         // SAFETY: the words are those of the loader's argv.
         None => Err(Failure::Alone(unsafe { crate::execute(path.as_ptr(), words) })),
     }
 }
 
-fn load(
-    serve: Serve,
-    path: &CStr,
-    mut words: Vec<*const c_char>,
-    first: [*const c_char; 3],
-) -> Result<Infallible, String> {
+/// The program, if the machine is able to load any.
+fn readable(path: &CStr) -> Result<Image, String> {
     // SAFETY: a number in, a number out.
     if !guest::has_fsgsbase(unsafe { libc::getauxval(libc::AT_HWCAP2) }) {
         return Err(
             "static programs need a processor and a kernel (5.9 or later) with the FSGSBASE instructions".to_owned()
         );
     }
-    let image = Image::read(path)?;
+    Image::read(path)
+}
+
+fn load(
+    serve: Serve,
+    path: &CStr,
+    image: Image,
+    mut words: Vec<*const c_char>,
+    first: [*const c_char; 3],
+) -> Result<Infallible, String> {
     own_file::remember(path)?;
+    HAS_C.store(image.has_c, Relaxed);
     let mapping = Mapping::new(&image)?;
     let guest = Guest {
         version: guest::VERSION,
         header_count: mapping.headers.len() as u32,
         headers: mapping.headers.as_ptr(),
         bias: mapping.bias,
+        has_c: image.has_c,
         answer: answers::answer,
     };
     let (mut thread, mut why) = (None, std::ptr::null());

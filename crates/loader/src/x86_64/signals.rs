@@ -1,11 +1,12 @@
 //! The guest's signal handlers. The kernel calls `handler` in their place, because a signal may
 //! interrupt the library, when the thread pointer is not the guest's.
 
-use std::arch::naked_asm;
+use std::arch::{asm, naked_asm};
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::atomic::{AtomicPtr, AtomicUsize};
 
-use libc::EINVAL;
+use epolyfill_sites::guest::{CANCELS, Thread};
+use libc::{EINVAL, siginfo_t, ucontext_t};
 use syscalls::{Sysno, raw_syscall};
 
 use super::memory;
@@ -28,12 +29,14 @@ struct Action {
 
 /// The guest's handlers, by signal.
 static HANDLERS: [AtomicUsize; SIGNALS] = [const { AtomicUsize::new(0) }; SIGNALS];
-/// The function that returns the thread's guest pointer.
-static POINTER: AtomicPtr<()> = AtomicPtr::new(std::ptr::null_mut());
+/// The functions of the library for handlers: `begin_handler`, `end_handler`, `may_interrupt`.
+static LIBRARY: [AtomicPtr<()>; 3] = [const { AtomicPtr::new(std::ptr::null_mut()) }; 3];
 
-/// Notes the function that returns a thread's guest pointer.
-pub fn set_up(pointer: extern "C" fn() -> usize) {
-    POINTER.store(pointer as *mut (), Relaxed);
+/// Notes what the library does for handlers.
+pub fn set_up(library: &Thread) {
+    LIBRARY[0].store(library.begin_handler as *mut (), Relaxed);
+    LIBRARY[1].store(library.end_handler as *mut (), Relaxed);
+    LIBRARY[2].store(library.may_interrupt as *mut (), Relaxed);
 }
 
 /// glibc's signal for a change of ids in every thread, which Go uses for its own threads.
@@ -58,6 +61,12 @@ pub fn keep_from_libc(make: fn() -> bool) -> bool {
 /// Blocks all signals in the calling thread; returns those that were blocked.
 pub fn block() -> u64 {
     swap_blocked(u64::MAX)
+}
+
+/// The same but for SIGSYS, which a seccomp filter of the guest's may raise at a call of libc's: the
+/// kernel ends a process that blocks it.
+pub fn block_for_libc() -> u64 {
+    swap_blocked(!(1 << (libc::SIGSYS - 1)))
 }
 
 /// Blocks these signals in the calling thread, and no others.
@@ -88,7 +97,12 @@ pub fn action(arguments: &[usize; 6]) -> isize {
         // A child of vfork only takes handlers away, and must not change the parent's.
         if action.handler > NONE {
             handler.store(action.handler, SeqCst);
-            action.handler = self::handler as *const () as usize;
+            let entry = entry(signal);
+            action.handler = entry;
+            // A call that was interrupted returns, so that the signal can take effect.
+            if entry == cancel as *const () as usize {
+                action.flags &= !(libc::SA_RESTART as usize);
+            }
         }
     }
     let mut former = Action { handler: 0, flags: 0, restorer: 0, mask: 0 };
@@ -100,7 +114,7 @@ pub fn action(arguments: &[usize; 6]) -> isize {
         return result;
     }
     if old != 0 {
-        if former.handler == self::handler as *const () as usize {
+        if former.handler == entry(signal) {
             former.handler = before;
         }
         // SAFETY: the structure has no padding.
@@ -110,6 +124,14 @@ pub fn action(arguments: &[usize; 6]) -> isize {
         }
     }
     0
+}
+
+/// What the kernel calls in the place of the guest's handler.
+fn entry(signal: usize) -> usize {
+    match signal == CANCELS && super::has_c() {
+        true => cancel as *const () as usize,
+        false => handler as *const () as usize,
+    }
 }
 
 const _: () = assert!(size_of::<Action>() == 3 * 8 + SET);
@@ -123,25 +145,97 @@ unsafe extern "C" fn handler() {
         "mov rax, [rax + rcx * 8]",
         "rdfsbase rcx",
         "cmp rcx, qword ptr gs:0",
-        "je 2f",
+        "je epolyfill_loader_interrupts_library",
         "jmp rax",
-        "2:",
+        ".globl epolyfill_loader_interrupts_library",
+        ".hidden epolyfill_loader_interrupts_library",
+        "epolyfill_loader_interrupts_library:",
         "push rcx",
         "push rax",
         "push rdi",
         "push rsi",
         "push rdx",
-        "call qword ptr [rip + {pointer}]",
+        "mov rdi, rsp",
+        "call qword ptr [rip + {library}]",
+        "mov r9, rdx",
         "pop rdx",
         "pop rsi",
         "pop rdi",
-        "pop rcx",
+        "pop r8",
+        // Twice, for the stack to be aligned.
+        "push r9",
+        "push r9",
         "wrfsbase rax",
-        "call rcx",
-        "pop rcx",
+        "call r8",
+        "pop rdi",
+        "pop rdi",
+        "mov rcx, [rsp]",
         "wrfsbase rcx",
+        "call qword ptr [rip + {library} + 8]",
+        "pop rcx",
         "ret",
         handlers = sym HANDLERS,
-        pointer = sym POINTER,
+        library = sym LIBRARY,
     )
+}
+
+unsafe extern "C" {
+    static epolyfill_loader_interrupts_library: [u8; 0];
+}
+
+/// Calls the guest's handler of the signal of cancellation, unless the library puts it off. The
+/// handler unwinds the stack: nothing may stand between it and the frame of the signal.
+#[unsafe(naked)]
+unsafe extern "C" fn cancel() {
+    naked_asm!(
+        "push rdi",
+        "push rsi",
+        "push rdx",
+        "rdfsbase rcx",
+        "push rcx",
+        "sub rsp, 8",
+        "mov rax, qword ptr gs:0",
+        "wrfsbase rax",
+        "mov rdi, rsi",
+        "mov rsi, rdx",
+        "mov rdx, rcx",
+        "call {may_interrupt}",
+        "add rsp, 8",
+        "pop rcx",
+        "wrfsbase rcx",
+        "pop rdx",
+        "pop rsi",
+        "pop rdi",
+        "test al, al",
+        "je 2f",
+        "mov rax, [rip + {handlers} + 8 * {cancels}]",
+        "jmp rax",
+        "2:",
+        "ret",
+        handlers = sym HANDLERS,
+        may_interrupt = sym may_interrupt,
+        cancels = const CANCELS,
+    )
+}
+
+extern "C" fn may_interrupt(info: &siginfo_t, context: &mut ucontext_t, pointer: usize) -> bool {
+    let registers = &mut context.uc_mcontext.gregs;
+    let begins = (handler as *const ()).addr()..(&raw const epolyfill_loader_interrupts_library).addr();
+    if begins.contains(&(registers[libc::REG_RIP as usize] as usize)) && pointer != thread_pointer() {
+        // Another handler has not begun: then it begins here.
+        let signal = registers[libc::REG_RDI as usize] as usize;
+        registers[libc::REG_RIP as usize] = HANDLERS[signal % SIGNALS].load(Relaxed) as i64;
+    }
+    // SAFETY: `set_up` has stored the address of such a function.
+    let library: MayInterrupt = unsafe { std::mem::transmute(LIBRARY[2].load(Relaxed)) };
+    library(info, context, pointer)
+}
+
+type MayInterrupt = extern "C" fn(&siginfo_t, &mut ucontext_t, usize) -> bool;
+
+fn thread_pointer() -> usize {
+    let pointer;
+    // SAFETY: the first word of the thread control block is its address.
+    unsafe { asm!("mov {}, qword ptr fs:0", out(reg) pointer, options(pure, readonly, nostack)) };
+    pointer
 }

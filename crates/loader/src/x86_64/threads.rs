@@ -5,14 +5,14 @@ use std::ffi::c_void;
 use std::mem::MaybeUninit;
 use std::ptr;
 use std::sync::OnceLock;
-use std::sync::atomic::AtomicI32;
-use std::sync::atomic::Ordering::{Acquire, Release};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicI32, AtomicU32};
 
 use epolyfill_sites::guest::{Call, Thread};
 use libc::{c_int, pid_t, pthread_t};
 use syscalls::{Sysno, syscall};
 
-use super::{enter, memory, signals};
+use super::{enter, memory, robust, signals};
 
 /// The bytes of a pthread's own stack, on which it only starts and ends.
 const STACK: usize = 256 << 10;
@@ -28,14 +28,21 @@ thread_local! {
     static ID: Cell<pid_t> = const { Cell::new(0) };
     /// The stack pointer with which it entered the guest; 0 in the main thread.
     static HOST_STACK: Cell<usize> = const { Cell::new(0) };
+    /// The list of robust mutexes that libc has made for the thread.
+    static ROBUST: Cell<usize> = const { Cell::new(0) };
     /// The word that is cleared when the thread ends.
     static CLEARED: Cell<usize> = const { Cell::new(0) };
 }
 
 /// Notes what the library does for threads, and prepares the main one; false if there is no memory.
 pub fn set_up(thread: Thread) -> bool {
-    signals::set_up(thread.pointer);
+    signals::set_up(&thread);
     let _ = THREAD.set(thread);
+    let mut key = 0;
+    // SAFETY: a valid pointer, and a function that stays.
+    if unsafe { libc::pthread_key_create(&raw mut key, Some(end_of_round)) } == 0 {
+        KEY.store(key, Relaxed);
+    }
     signals::keep_from_libc(make_one) && prepare()
 }
 
@@ -60,6 +67,7 @@ fn library() -> &'static Thread {
 fn prepare() -> bool {
     enter::set_gs();
     ID.set(id());
+    ROBUST.set(robust::list());
     (library().prepare)()
 }
 
@@ -112,7 +120,7 @@ pub fn create(call: &Call) -> isize {
     let [flags, stack_pointer, _, _, pointer, _] = call.arguments;
     let pointer = if flags & libc::CLONE_SETTLS as usize != 0 { pointer } else { (library().pointer)() };
     // Until the new thread has its gs, a handler could not tell whether it interrupts the guest.
-    let blocked = signals::block();
+    let blocked = signals::block_for_libc();
     let birth = Birth { call, stack_pointer, pointer, blocked, id: AtomicI32::new(0) };
     let result = start(&birth);
     signals::set_blocked(blocked);
@@ -167,6 +175,7 @@ extern "C" fn begin(birth: *mut c_void) -> *mut c_void {
         signals::set_blocked(blocked);
         // SAFETY: the registers of a clone, with the new thread's stack.
         unsafe { enter::thread(&call, pointer, HOST_STACK.with(Cell::as_ptr)) };
+        report_end_at_last();
     }
     ptr::null_mut()
 }
@@ -184,6 +193,41 @@ fn set_words(call: &Call, id: pid_t) {
     CLEARED.set(if has(libc::CLONE_CHILD_CLEARTID) { child } else { 0 });
 }
 
+/// The key whose destructor reports the end of a thread.
+static KEY: AtomicU32 = AtomicU32::new(u32::MAX);
+
+/// Makes the thread report its end after the library has given up what it keeps for it. The first
+/// round of destructors may include others that come later, the second one none.
+fn report_end_at_last() {
+    let key = KEY.load(Relaxed);
+    // SAFETY: the key exists, or the call fails.
+    if key == u32::MAX || unsafe { libc::pthread_setspecific(key, ptr::without_provenance(FIRST_ROUND)) } != 0 {
+        report_end();
+    }
+}
+
+const FIRST_ROUND: usize = 1;
+const SECOND_ROUND: usize = 2;
+
+unsafe extern "C" fn end_of_round(round: *mut c_void) {
+    let key = KEY.load(Relaxed);
+    let again = ptr::without_provenance(SECOND_ROUND);
+    // SAFETY: the key exists.
+    if round.addr() == SECOND_ROUND || unsafe { libc::pthread_setspecific(key, again) } != 0 {
+        report_end();
+    }
+}
+
+/// Clears the word that the guest waits for, on the pthread's own stack: the guest's may be gone at
+/// once.
+fn report_end() {
+    let word = CLEARED.get();
+    if word != 0 && memory::write(word, &0i32.to_ne_bytes()).is_ok() {
+        // SAFETY: the kernel checks the address.
+        let _ = unsafe { syscall!(Sysno::futex, word, libc::FUTEX_WAKE, 1usize) };
+    }
+}
+
 /// Ends the thread as exit does; returns if the process is another one, or the thread the main one:
 /// then exit itself is right.
 pub fn end() {
@@ -193,11 +237,8 @@ pub fn end() {
     }
     // The guest's memory of this thread may be gone from here on, and with it that of its handlers.
     signals::block();
-    let word = CLEARED.get();
-    if word != 0 && memory::write(word, &0i32.to_ne_bytes()).is_ok() {
-        // SAFETY: the kernel checks the address.
-        let _ = unsafe { syscall!(Sysno::futex, word, libc::FUTEX_WAKE, 1usize) };
-    }
-    // SAFETY: the thread is in `enter::thread`, and on the library's stack nothing is needed.
+    robust::give_up(ROBUST.get(), ID.get() as u32);
+    (library().end)();
+    // SAFETY: the thread is in `enter::thread`, and on the present stack nothing is needed.
     unsafe { enter::leave(stack) };
 }
