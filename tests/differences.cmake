@@ -49,8 +49,10 @@ string(JOIN "|" poll_only
   et_urgent_data_that_was_stepped_over_leaves_no_edge)
 # Differences of poll that signals do not have.
 string(JOIN "|" not_of_signals
+  et_bytes_below_the_low_water_mark_are_no_edge
   et_completion_beside_an_unread_one_is_an_edge
   et_drained_by_an_unseen_call_then_refilled_is_reported
+  et_urgent_data_that_was_stepped_over_is_an_edge
   et_urgent_data_that_was_stepped_over_leaves_no_edge)
 set(differences_of_signal
   "et_drained_by_an_unseen_call_then_refilled_is_reported=unix stream: 0 events, not 1 ")

@@ -10,6 +10,7 @@ use crate::edge::Facts;
 use crate::graph::epitem::Epitem;
 use crate::graph::epstate::EpState;
 use crate::graph::eventpoll::Eventpoll;
+use crate::graph::file::File;
 use crate::graph::pin::FilePins;
 use crate::graph::ring_state::Uring;
 use crate::graph::waitq::Sleeper;
@@ -124,6 +125,12 @@ impl EpState {
             return true;
         }
         signals::are_used() && self.changed_by_signal(item)
+    }
+
+    /// Records that facts about a polled registration were digested. True if it is polled no more.
+    #[inline]
+    pub fn item_digested(&mut self, item: &'static Epitem, file: &'static File) -> bool {
+        signals::are_used() && self.return_to_signals(item, file)
     }
 
     /// Handles a registration that begins anew with another mask: it reports what it finds,

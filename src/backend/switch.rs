@@ -116,7 +116,7 @@ pub fn enter(ep: &'static Eventpoll, st: &mut EpState, uring: Uring) {
 
 /// Decides for the last time by levels and counts whether an edge-triggered registration has an
 /// event that it did not report.
-fn take_over(st: &mut EpState, item: &'static Epitem) {
+pub(super) fn take_over(st: &mut EpState, item: &'static Epitem) {
     let state = item.at(&st.held);
     let Some(file) = item.file() else { return };
     if state.is_edge() && !state.spent.get() {

@@ -5,7 +5,7 @@ use std::cell::Cell;
 use nix::errno::Errno;
 
 use crate::account::Account;
-use crate::events::{Bits, ERR, HUP};
+use crate::events::{Bits, ERR, HUP, WRITABLE, levels};
 use crate::graph::consumer::Consumer;
 use crate::graph::epitem::{Epitem, State};
 use crate::graph::eventpoll::Eventpoll;
@@ -237,7 +237,9 @@ impl EpState {
     #[inline]
     pub fn track(&self, item: &'static Epitem, file: &'static File) {
         let state = item.at(&self.held);
-        let is_told = state.is_signalled() || self.backend.ring.as_ref().is_some_and(|uring| !uring.is_leaving());
+        // The hooks report a write that is refused: until there is room again, poll is asked for it.
+        let is_signalled = state.is_signalled() && levels(state.events.get()) & WRITABLE == 0;
+        let is_told = is_signalled || self.backend.ring.as_ref().is_some_and(|uring| !uring.is_leaving());
         let wanted = (state.is_edge() && !is_told) || state.is_exclusive() || self.outer.is_followed();
         if wanted != state.tracked.replace(wanted) {
             if wanted {

@@ -46,6 +46,7 @@ pub fn reportable(st: &mut EpState, item: &'static Epitem, in_turn: bool) -> Bit
         return bits;
     }
     if st.tells_edges_of(item) {
+        st.reported_by_signal(item, file, level);
         report_completion(state, file, level);
         return bits;
     }

@@ -33,6 +33,9 @@ impl EpState {
         self.track(item, file);
         self.take_wakeups(item, file, facts);
         self.digest(item, file, facts);
+        if self.item_digested(item, file) {
+            return;
+        }
         self.ask_poll(item, file);
         if item.at(&self.held).tracked.get() {
             self.note_resample(item);

@@ -96,7 +96,7 @@ fn file_to_sample(st: &EpState, item: &Epitem) -> Option<&'static File> {
     item.file()
         .filter(|file| state.alive.get() && !state.spent.get() && !state.is_parked() && state.needs_resample(file))
         // A ring reports every edge; where calls are seen, nothing is listed beside one.
-        .filter(|_| INTERPOSES || !st.tells_edges_of(item))
+        .filter(|_| if INTERPOSES { !state.is_signalled() } else { !st.tells_edges_of(item) })
 }
 
 fn drop_from_list(st: &mut EpState, index: usize) {

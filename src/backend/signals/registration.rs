@@ -2,15 +2,18 @@
 //! polled again.
 
 use super::{arm, take_in};
-use crate::backend::switch::remember_edge;
+use crate::backend::switch::{remember_edge, take_over};
 use crate::backend::watch;
 use crate::edge::{Edge, Facts};
-use crate::events::{EXCLUSIVE, IN, INCOMING, NVAL, RDNORM, WRITABLE, levels};
+use crate::events::{Bits, EXCLUSIVE, IN, INCOMING, NVAL, OUT, RDNORM, WRITABLE, WRNORM, levels};
 use crate::graph::epitem::{Epitem, State};
 use crate::graph::epstate::EpState;
-use crate::graph::file::File;
+use crate::graph::file::{File, SpaceLook};
 use crate::graph::signal_numbers as numbers;
 use crate::kind::Kind;
+
+/// The bits of room that a connection shows.
+const ROOM: Bits = OUT | WRNORM;
 
 impl EpState {
     /// Puts a registration on the ready list whose description sent a signal.
@@ -32,12 +35,16 @@ impl EpState {
         if !state.is_signalled() {
             return self.enter_signals(item, file);
         }
-        if !fits(self, state, file) || !numbers::is_armed(item.via()) {
+        let watches_room = watches_room(state);
+        let lacks_room = watches_room && item.has_fact(Facts::NO_SPACE);
+        if lacks_room || !fits(self, state, file) || !numbers::is_armed(item.via()) {
             self.leave_signals(item);
             take_in(None);
             return false;
         }
-        if item.take_facts().intersects(Facts::SIGNALLED | Facts::WAKE_ALL) {
+        let facts = item.take_facts();
+        let has_room = watches_room && facts.contains(Facts::SPACE_FREED) && item.told_after(state.reported_at.get());
+        if has_room || facts.intersects(Facts::SIGNALLED | Facts::WAKE_ALL) {
             self.wake(item, file);
         }
         true
@@ -55,32 +62,95 @@ impl EpState {
     /// From here on signals report the wake-ups of the registration, if its description can send
     /// them and it has reported no edge since it began. False if not.
     fn enter_signals(&mut self, item: &'static Epitem, file: &'static File) -> bool {
-        let state = item.at(&self.held);
-        let is_fresh = state.edge.get().reported() == 0 && !state.spent.get() && !self.ready.in_turn;
-        if !is_fresh || !numbers::is_own(item.via()) {
+        if item.at(&self.held).edge.get().reported() != 0 || !self.may_enter(item, file) {
             return false;
         }
-        file.identify(item.via());
-        if !fits(self, state, file) || !arm(file, item.via()) {
+        if watches_room(item.at(&self.held)) {
+            // From here on hooks report a write that is refused.
+            self.track(item, file);
+            if file.level(item.via(), ROOM) & ROOM == 0 {
+                return false;
+            }
+            file.space_found(item.at(&self.held).tracked.get());
+        }
+        if !self.begin_signals(item, file) {
             return false;
         }
-        watch::take_back(self, item);
-        self.backend.set.remove(item, &self.held);
-        let state = item.at(&self.held);
-        state.set_signalled(true);
-        self.backend.signalled += 1;
         self.track(item, file);
-        item.ask_by_signal();
-        item.take_facts();
+        let refused = item.take_facts() & Facts::NO_SPACE;
+        if !refused.is_empty() {
+            item.tell(refused, file.clock());
+        }
         self.list_if_ready(item, file);
         true
     }
 
+    /// Goes back to signals after a report that there is room again, when the poll set and the
+    /// counts hold no edge of the registration. False if not.
+    pub(in crate::backend) fn return_to_signals(&mut self, item: &'static Epitem, file: &'static File) -> bool {
+        let state = item.at(&self.held);
+        let has_room = watches_room(state) && state.edge.get().reported() & ROOM != 0 && !file.has_no_space();
+        if !has_room || state.ready.get() || state.needs_resample(file) || !self.may_enter(item, file) {
+            return false;
+        }
+        // The pending signals are of edges that poll has shown.
+        take_in(None);
+        if !self.begin_signals(item, file) {
+            return false;
+        }
+        take_over(self, item);
+        let state = item.at(&self.held);
+        if !state.ready.get() {
+            self.reported_by_signal(item, file, state.edge.get().reported());
+        }
+        true
+    }
+
+    /// Whether signals can report the wake-ups of a registration that is polled.
+    fn may_enter(&self, item: &'static Epitem, file: &'static File) -> bool {
+        let state = item.at(&self.held);
+        if state.spent.get() || self.ready.in_turn || !numbers::is_own(item.via()) {
+            return false;
+        }
+        file.identify(item.via());
+        fits(self, state, file)
+    }
+
+    /// Takes the registration out of the poll set. False if its description cannot send signals.
+    fn begin_signals(&mut self, item: &'static Epitem, file: &'static File) -> bool {
+        if !arm(file, item.via()) {
+            return false;
+        }
+        watch::take_back(self, item);
+        self.backend.set.remove(item, &self.held);
+        item.at(&self.held).set_signalled(true);
+        self.backend.signalled += 1;
+        item.ask_by_signal();
+        true
+    }
+
     /// Looks for a level from before the first signal.
-    fn list_if_ready(&mut self, item: &'static Epitem, file: &'static File) {
+    fn list_if_ready(&mut self, item: &'static Epitem, file: &'static File) -> Bits {
         let bits = levels(item.at(&self.held).events.get());
-        if file.level(item.via(), bits) & !NVAL != 0 {
+        let level = file.level(item.via(), bits) & !NVAL;
+        if level != 0 {
             self.note_ready(item);
+        }
+        level
+    }
+
+    /// Takes in the level that a report of the registration finds. While there is no room it is
+    /// polled, as after a write that was refused.
+    pub fn reported_by_signal(&self, item: &'static Epitem, file: &'static File, level: Bits) {
+        let state = item.at(&self.held);
+        if !state.is_signalled() || !watches_room(state) {
+            return;
+        }
+        if level & ROOM != 0 {
+            file.space_found(state.tracked.get());
+        } else {
+            file.space_lacking(SpaceLook::Report);
+            item.tell(Facts::NO_SPACE, file.clock());
         }
     }
 
@@ -92,10 +162,16 @@ impl EpState {
         }
         let before = item.take_facts();
         let facts = before | remember_edge(self, item);
-        if facts.intersects(Facts::SIGNALLED | Facts::WAKE_ALL)
-            && let Some(file) = item.file()
-        {
+        let Some(file) = item.file() else { return };
+        if facts.intersects(Facts::SIGNALLED | Facts::WAKE_ALL) {
             self.wake(item, file);
+        }
+        let state = item.at(&self.held);
+        let of_room = facts & (Facts::NO_SPACE | Facts::SPACE_FREED | Facts::FREED_AFTER_NO_SPACE);
+        if state.is_edge() && !of_room.is_empty() {
+            let mut edge = state.edge.get();
+            edge.digest(file.kind(), state.watched(file), of_room, item.told_after(state.reported_at.get()));
+            state.edge.set(edge);
         }
     }
 
@@ -111,19 +187,31 @@ impl EpState {
         if item.at(&self.held).is_signalled()
             && let Some(file) = item.file()
         {
-            self.list_if_ready(item, file);
+            self.track(item, file);
+            let level = self.list_if_ready(item, file);
+            self.reported_by_signal(item, file, level);
         }
     }
 }
 
-/// Whether signals report the wake-ups of a registration exactly. Those for room they do not: a
-/// write that is accepted makes the kernel forget to signal it. A peer that stops reading from a
-/// unix socket wakes its waiters without a signal, and so does the acknowledgement of an end; the
-/// end of the peer has the bits of an arrival.
+/// Whether a registration waits for edges of room. A signal for room is sent only if no write was
+/// accepted after the one that was refused. So the registration is polled from a refused write until
+/// it has reported that there is room again.
+fn watches_room(state: &State) -> bool {
+    state.is_edge() && levels(state.events.get()) & ROOM != 0
+}
+
+/// Whether signals report the wake-ups of a registration exactly. Those for room they do for edges
+/// of TCP, see [`watches_room`]. A peer that stops reading from a unix socket wakes its waiters
+/// without a signal, and so does the acknowledgement of an end; the end of the peer has the bits of
+/// an arrival.
 fn fits(st: &EpState, state: &State, file: &'static File) -> bool {
     let events = state.events.get();
     let wanted = levels(events);
-    if !st.items.inner.is_empty() || st.outer.is_observed() || events & EXCLUSIVE != 0 || wanted & WRITABLE != 0 {
+    if !st.items.inner.is_empty() || st.outer.is_observed() || events & EXCLUSIVE != 0 {
+        return false;
+    }
+    if wanted & WRITABLE != 0 && (file.kind() != Kind::Tcp || !watches_room(state)) {
         return false;
     }
     let is_shut = file.is_shut(libc::SHUT_RD) || file.is_shut(libc::SHUT_WR);

@@ -342,6 +342,11 @@ impl Epitem {
         self.facts.load(SeqCst) != 0
     }
 
+    /// Whether hooks reported one of these facts since then.
+    pub fn has_fact(&self, facts: Facts) -> bool {
+        Facts::from_bits_retain(self.facts.load(SeqCst)).intersects(facts)
+    }
+
     /// Takes the facts from hooks since the last call.
     #[inline]
     pub fn take_facts(&self) -> Facts {
