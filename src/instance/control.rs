@@ -259,6 +259,16 @@ mod tests {
     }
 
     #[test]
+    fn a_number_that_only_names_a_path_is_as_good_as_closed() {
+        // T3.
+        for path in [c"/proc/self/exe", c"/proc/self/mounts", c"/sys/kernel/notes", c"/dev/null", c"/"] {
+            // SAFETY: the path is a literal.
+            let file = Fd(unsafe { libc::open(path.as_ptr(), libc::O_PATH) });
+            assert_eq!(Epoll::new().control(EPOLL_CTL_ADD, &file, IN), Err(Errno::EBADF), "{path:?}");
+        }
+    }
+
+    #[test]
     fn a_registration_is_added_once_and_deleted_once() {
         // T1, T4.
         let (ep, a) = (Epoll::new(), source());

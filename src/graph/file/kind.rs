@@ -24,14 +24,11 @@ const POLLABLE: [u32; 4] = [DEBUGFS_MAGIC, MQUEUE_MAGIC, FUSE_SUPER_MAGIC, PID_F
 /// Whether epoll accepts the description: EPERM if the file has no poll method (T3), EBADF if the
 /// number only names a path (O_PATH).
 pub fn may_be_watched(fd: c_int, stat: &stat) -> Result<(), Errno> {
-    let has_inode = stat.st_mode & libc::S_IFMT != 0;
-    if has_inode && !sys::is_usable(fd) {
-        return Err(Errno::EBADF);
-    }
     match stat.st_mode & libc::S_IFMT {
-        libc::S_IFDIR | libc::S_IFBLK => Err(Errno::EPERM),
-        libc::S_IFREG => regular_file(fd),
         0 => without_inode(fd),
+        libc::S_IFREG => regular_file(fd),
+        _ if !sys::is_usable(fd) => Err(Errno::EBADF),
+        libc::S_IFDIR | libc::S_IFBLK => Err(Errno::EPERM),
         libc::S_IFCHR if memory_device(stat) || miscellaneous_device(fd, stat) => Err(Errno::EPERM),
         _ => Ok(()),
     }
@@ -80,10 +77,15 @@ fn without_inode(fd: c_int) -> Result<(), Errno> {
 fn regular_file(fd: c_int) -> Result<(), Errno> {
     let filesystem = sys::filesystem(fd)?;
     if KERNFS.contains(&filesystem) || POLLABLE.contains(&filesystem) {
-        return Ok(());
+        // A look could take a change that shows once.
+        return if sys::is_usable(fd) { Ok(()) } else { Err(Errno::EBADF) };
+    }
+    let level = sys::level(fd, NO_POLL);
+    if level & NVAL != 0 {
+        return Err(Errno::EBADF);
     }
     // A process's mounts, trace_pipe and similar files have a poll method that shows other bits.
-    if !polls_as_if_without(fd) {
+    if level & NO_POLL != NO_POLL {
         return Ok(());
     }
     if filesystem != PROC_SUPER_MAGIC {
