@@ -22,7 +22,7 @@ const BIT: SigMask = 1 << (SIGSYS - 1);
 /// What nobody can block.
 const NEVER_BLOCKED: SigMask = 1 << (libc::SIGKILL - 1) | 1 << (libc::SIGSTOP - 1);
 
-/// Whether the library needs the signal. It is set once, before the program runs.
+/// Whether the library needs the signal. It is decided before the program runs.
 static IS_TAKEN: AtomicBool = AtomicBool::new(false);
 
 /// The program's action. Two threads that set it at the same time may mix its parts.
@@ -96,6 +96,30 @@ pub unsafe fn take(before: Action) {
     IS_TAKEN.store(true, Relaxed);
     let mask = sys::change_signal_mask(libc::SIG_UNBLOCK, Some(BIT)).unwrap_or(0);
     sys::set_seen_blocked(mask & BIT);
+}
+
+/// Undoes [`take`], whose use did not come: the handlers and the calling thread block the signal
+/// again that did before. The action is the caller's to restore.
+///
+/// # Safety
+/// As for `take`, and nothing of the program may have run since.
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))] // `raw` is for x86_64 alone.
+pub unsafe fn give_back() {
+    let blocked_by = BLOCKED_BY.swap(0, Relaxed);
+    for signal in (1..=64).filter(|signal| blocked_by >> (signal - 1) & 1 != 0) {
+        let mut action = KernelAction::DEFAULT;
+        // SAFETY: the structures are the kernel's.
+        unsafe {
+            if real_action(signal, None, Some(&mut action)).is_ok() {
+                let _ = real_action(signal, Some(&KernelAction { mask: action.mask | BIT, ..action }), None);
+            }
+        }
+    }
+    IS_TAKEN.store(false, Relaxed);
+    if is_blocked() {
+        sys::set_seen_blocked(sys::seen_blocked() & !BIT);
+        let _ = sys::change_signal_mask(libc::SIG_BLOCK, Some(BIT));
+    }
 }
 
 /// Sets the program's action, and returns the one before.

@@ -88,12 +88,12 @@ pub unsafe fn trap(program: &Program) -> Result<(), Refused> {
     }
     rewrite::prepare(text)?;
     // SAFETY: nothing of the program runs.
-    unsafe {
-        let before = take_signal();
-        sigsys::take(before);
-    }
-    // If it fails, the signal stays the library's, and nobody raises it.
-    filter::install(&ends).map_err(Refused::Filter)
+    let before = unsafe { take_signal() };
+    filter::install(&ends).map_err(|errno| {
+        // SAFETY: as above, and nobody raises the signal.
+        unsafe { give_signal_back(&before) };
+        Refused::Filter(errno)
+    })
 }
 
 /// Whether the kernel gives each program other addresses, as far as /proc shows: a filter that is
@@ -107,8 +107,11 @@ fn addresses_are_random() -> bool {
     personality & libc::ADDR_NO_RANDOMIZE == 0 && !setting.is_ok_and(|value| value.starts_with(b"0"))
 }
 
-/// Makes the handler the action for SIGSYS; returns the one before.
-unsafe fn take_signal() -> Action {
+/// Takes SIGSYS from the program; returns its action.
+///
+/// # Safety
+/// Nothing of the program may have run yet.
+unsafe fn take_signal() -> libc::sigaction {
     // SAFETY: the handler is a function of this library, which is never unloaded.
     unsafe {
         let [mut before, mut action]: [libc::sigaction; 2] = std::mem::zeroed();
@@ -116,11 +119,24 @@ unsafe fn take_signal() -> Action {
         action.sa_flags = SA_SIGINFO | SA_ONSTACK;
         libc::sigfillset(&raw mut action.sa_mask);
         real::sigaction(SIGSYS, &raw const action, &raw mut before);
-        Action {
+        sigsys::take(Action {
             handler: before.sa_sigaction,
             flags: before.sa_flags as u64,
             mask: *sigsys::first_word(&mut before.sa_mask),
-        }
+        });
+        before
+    }
+}
+
+/// Undoes [`take_signal`].
+///
+/// # Safety
+/// Nothing of the program may have run since.
+unsafe fn give_signal_back(before: &libc::sigaction) {
+    // SAFETY: the action is the one that was there.
+    unsafe {
+        sigsys::give_back();
+        real::sigaction(SIGSYS, before, std::ptr::null_mut());
     }
 }
 
