@@ -181,6 +181,8 @@ impl EpState {
     pub fn item_reported(&mut self, item: &'static Epitem) {
         if self.backend.ring.is_some() {
             self.note_busy(item);
+        } else if item.at(&self.held).is_signalled() {
+            signals::note_reported(item.via());
         }
     }
 

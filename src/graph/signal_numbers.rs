@@ -23,6 +23,14 @@ const TAINTED: u8 = 1 << 2;
 
 static STATES: [AtomicU8; NUMBERS] = [const { AtomicU8::new(0) }; NUMBERS];
 
+/// For each number, [`UNREPORTED`], and how many more signals came than reports.
+static RATES: [AtomicU8; NUMBERS] = [const { AtomicU8::new(0) }; NUMBERS];
+
+/// A signal came since the last report.
+const UNREPORTED: u8 = 1 << 7;
+/// With so many more signals than reports, a poll sees the arrivals at a lower price.
+const TOO_MANY: u8 = 100;
+
 /// Whether numbers are followed at all.
 static FOLLOWED: AtomicBool = AtomicBool::new(false);
 /// The highest number that was noted.
@@ -56,6 +64,7 @@ pub fn note_made(fd: c_int) -> c_int {
         && let Some(state) = state(fd)
     {
         forget(fd);
+        RATES[fd.cast_unsigned() as usize].store(0, Relaxed);
         state.fetch_or(OWN, SeqCst);
         HIGHEST.fetch_max(fd, Relaxed);
     }
@@ -109,6 +118,25 @@ pub fn set_armed(fd: c_int, armed: bool) {
     }
 }
 
+/// Counts a signal. True if signals come much more often than reports: of those that come before
+/// the next report, each after the first is for nothing.
+pub fn count_signal(fd: c_int) -> bool {
+    let Some(rate) = RATES.get(fd.cast_unsigned() as usize) else { return false };
+    let before = rate.load(Relaxed);
+    let excess = before & !UNREPORTED;
+    let now = if before & UNREPORTED != 0 { excess + 1 } else { excess.saturating_sub(1) };
+    // Two threads may lose a count.
+    rate.store(UNREPORTED | now.min(TOO_MANY), Relaxed);
+    now >= TOO_MANY
+}
+
+/// Records a report of a registration of the description.
+pub fn note_reported(fd: c_int) {
+    if let Some(rate) = RATES.get(fd.cast_unsigned() as usize) {
+        rate.fetch_and(!UNREPORTED, Relaxed);
+    }
+}
+
 /// Whether signals of an earlier description may still carry the number. Not any more after this
 /// call: the caller takes in all that are under way.
 pub fn take_taint(fd: c_int) -> bool {
@@ -133,5 +161,28 @@ pub fn reset_after_fork() {
         if let Some(state) = state(fd) {
             state.store(0, SeqCst);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A number that no other test counts.
+    const FD: c_int = NUMBERS as c_int - 1;
+
+    #[test]
+    fn signals_that_come_much_more_often_than_reports_are_too_many() {
+        // Two for each report are not.
+        for _ in 0..1000 {
+            assert!(!count_signal(FD) && !count_signal(FD));
+            note_reported(FD);
+        }
+        let mut reports = 0;
+        while !(count_signal(FD) | count_signal(FD) | count_signal(FD)) {
+            note_reported(FD);
+            reports += 1;
+        }
+        assert!((50..200).contains(&reports), "{reports}");
     }
 }

@@ -32,6 +32,7 @@ use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
 use crate::sync::atomic::{AtomicBool, AtomicI32};
 use crate::sys;
 
+pub use crate::graph::signal_numbers::note_reported;
 pub use process::{begin, executing, give_up, go_on_after_fork, prepare_fork, reset_after_fork, start, starting};
 
 /// The signalfd.
@@ -93,17 +94,15 @@ pub(super) fn take_in(mut own: Option<Own>) {
         for signal in signals {
             if signal.ssi_signo == libc::SIGIO.cast_unsigned() {
                 look_at_all();
-            } else {
-                sent(signal.ssi_fd, signal.ssi_band as Bits, own.as_mut().map(|(ep, st)| (*ep, &mut **st)));
+                continue;
+            }
+            sent(signal.ssi_fd, signal.ssi_band as Bits, own.as_mut().map(|(ep, st)| (*ep, &mut **st)));
+            if numbers::is_own(signal.ssi_fd) && numbers::count_signal(signal.ssi_fd) {
+                let_go(signal.ssi_fd);
             }
         }
         if number < TOGETHER {
             return;
-        }
-        let fd = signals[0].ssi_fd;
-        if numbers::is_own(fd) && signals.iter().all(|signal| signal.ssi_fd == fd) {
-            // A flood, which a poll sees at a lower price.
-            let_go(fd);
         }
     }
 }

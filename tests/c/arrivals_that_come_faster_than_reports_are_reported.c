@@ -1,0 +1,61 @@
+/* Descriptors on which several arrivals come for each report are reported all the same, level- and
+ * edge-triggered, beside others on which one comes, and they send no signals to the program in the
+ * end (E1, W3). */
+#include "harness.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+
+#define N 6
+
+static int ep, fd[N][2];
+
+/* Whether the description has O_ASYNC, as the kernel sees it. */
+static bool is_async(int number)
+{
+    char path[64], line[64];
+    unsigned flags = 0;
+    snprintf(path, sizeof path, "/proc/self/fdinfo/%d", number);
+    FILE *info = fopen(path, "r");
+    CHECK(info != NULL);
+    while (fgets(line, sizeof line, info) != NULL && sscanf(line, "flags: %o", &flags) != 1)
+        ;
+    CHECK_EQ(fclose(info), 0);
+    return flags & O_ASYNC;
+}
+
+static void arrive_and_report(int arrivals)
+{
+    for (int k = 0; k < arrivals; k++)
+        for (int i = 0; i < N; i++)
+            if (k == 0 || i < N - 2)
+                write_bytes(fd[i][1], 1);
+    int seen[N] = {0};
+    for (int n = 0; n < N; n++) {
+        struct events events = wait_at_most(ep, 1, BOUND_MS);
+        CHECK_EQ(events.n, 1);
+        int i = events.at[0].data.u64;
+        CHECK_EQ(seen[i]++, 0);
+        CHECK_EQ(events.at[0].events, EPOLLIN);
+        CHECK_EQ(read_all(fd[i][0]), i < N - 2 ? arrivals : 1);
+    }
+    EXPECT_NONE_NOW(ep);
+}
+
+void test(void)
+{
+    ep = new_epoll();
+    for (int i = 0; i < N; i++) {
+        if (i % 3 == 2) {
+            make_pipe(fd[i]);
+        } else {
+            make_tcp(fd[i]);
+            OK(setsockopt(fd[i][1], IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int)));
+        }
+        ADD(ep, fd[i][0], i % 2 ? EPOLLIN : EPOLLIN | EPOLLET, i);
+    }
+    for (int round = 0; round < 400; round++)
+        arrive_and_report(round < 100 ? 2 : 5);
+    for (int i = 0; i < N - 2; i++)
+        CHECK(!is_async(fd[i][0]));
+}
