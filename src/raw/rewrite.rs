@@ -138,14 +138,20 @@ type Places<T> = ArrayVec<T, MOST_SITES>;
 /// # Safety
 /// The code must not change meanwhile.
 unsafe fn find(program: &Program, kind: Kind) -> Result<Places<Place>, Refused> {
-    let mut places = ArrayVec::new();
+    let mut places: Places<Place> = ArrayVec::new();
     for range in program.code() {
         // SAFETY: the program's code is mapped and readable, and the caller says that it does not
         // change.
         let code = unsafe { std::slice::from_raw_parts(range.start as *const u8, range.len()) };
+        let first = places.len();
         for site in sites::find(code, kind) {
             let site = site.map_err(|_| Refused::Unknown)?;
             places.try_push(Place { code: range.start, site }).map_err(|_| Refused::TooMany)?;
+        }
+        let found = &places[first..];
+        let site = |index: usize| found.get(index).map(|place: &Place| place.site);
+        if kind == Kind::StaticC && sites::of_c::is_entered(code, site, found.len()) {
+            return Err(Refused::Unknown);
         }
     }
     if places.is_empty() { Err(Refused::Unknown) } else { Ok(places) }

@@ -101,13 +101,23 @@ pub fn is_static_c(elf: &Elf) -> bool {
     elf.interpreter.is_none() && elf.segments.iter().any(|segment| segment.is_thread_local())
 }
 
+/// The library rewrites no more.
+const MOST_SITES: usize = 512;
+
 /// How many system call instructions of a static program with a C library are rewritten; `None` if
 /// it has others than those of glibc. The library decides by the same rules.
 pub fn known(elf: &Elf) -> Option<usize> {
     let code = elf.segments.iter().filter(|segment| segment.is_code());
     let code: Vec<_> = code.map(|segment| elf.bytes(segment.offset, segment.size).unwrap_or_default()).collect();
-    let sites: Result<Vec<_>, _> = code.iter().flat_map(|code| sites::find(code, Kind::StaticC)).collect();
-    sites.ok().map(|sites| sites.len()).filter(|count| *count > 0)
+    let mut count = 0;
+    for code in &code {
+        let sites: Vec<_> = sites::find(code, Kind::StaticC).collect::<Result<_, _>>().ok()?;
+        if sites::of_c::is_entered(code, |index| sites.get(index).copied(), sites.len()) {
+            return None;
+        }
+        count += sites.len();
+    }
+    Some(count).filter(|count| (1..=MOST_SITES).contains(count))
 }
 
 /// Whether the loader can load a static program with a C library; the error is the predicate of a

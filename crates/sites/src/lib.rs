@@ -17,6 +17,7 @@ pub mod direct;
 pub mod file;
 pub mod go;
 pub mod guest;
+mod length;
 pub mod numbers;
 pub mod of_c;
 

@@ -4,7 +4,7 @@
 //! compiler has moved an instruction in between. A `syscall` in any other form has to be one whose
 //! number the library does not want; otherwise it is missed.
 
-use super::{Before, LOAD, LOAD_BYTES, Missed, SYSCALL, Site, before};
+use super::{LOAD, LOAD_BYTES, Missed, SYSCALL, Site, length};
 use crate::numbers::Kind;
 
 /// Comparisons of the result with the lowest error: `cmp $-4096,%rax`, `cmp $-4095,%rax`, the same
@@ -29,9 +29,6 @@ const PRECEDING: [&[u8]; 4] = [
     // and xor %edi,%edi; mov %esi,%eax: where it is.
     &[0x31, 0xff, 0x89, 0xf0],
 ];
-
-/// How far the load of a number may be from the `syscall`.
-const LOOK: usize = 40;
 
 /// `mov (%rax),%eax` and `mov (%rbx),%eax`, by which setxid loads its number in every thread, and
 /// the end of `mov $15,%rax`, the return from a signal handler, which unwinders look for, too.
@@ -65,32 +62,101 @@ pub fn creates_instances(code: &[u8]) -> bool {
 /// The site at a `syscall`; `None` if the library does not want it.
 pub fn site(code: &[u8], syscall: usize) -> Option<Result<Site, Missed>> {
     let (ahead, behind) = (&code[..syscall], syscall + SYSCALL.len());
-    match before(ahead, Kind::StaticC) {
-        Before::Load(number) if Kind::StaticC.wants(number) => {
+    let load = loaded(ahead);
+    match load {
+        Some(number) if Kind::StaticC.wants(number) => {
             return Some(Ok(Site { start: syscall - LOAD_BYTES, syscall, end: behind }));
         }
-        Before::Load(_) => return None,
-        _ => {}
+        Some(_) => return None,
+        None => {}
     }
     if let Some(comparison) = COMPARISONS.iter().find(|bytes| code[behind..].starts_with(bytes)) {
         return Some(Ok(Site { start: syscall, syscall, end: behind + comparison.len() }));
     }
-    if let Some(bytes) = PRECEDING.iter().find(|bytes| ahead.ends_with(bytes)) {
+    let begins = |bytes: &&&[u8]| ahead.strip_suffix(**bytes).is_some_and(|rest| !ends_with_prefix(rest));
+    if let Some(bytes) = PRECEDING.iter().find(begins) {
         return Some(Ok(Site { start: syscall - bytes.len(), syscall, end: behind }));
     }
     if is_in_constant(ahead, &code[behind..]) || HARMLESS.iter().any(|bytes| ahead.ends_with(bytes)) {
         return None;
     }
-    let window = &ahead[ahead.len().saturating_sub(LOOK)..];
-    let load = window.windows(LOAD_BYTES).rposition(|bytes| bytes[0] == LOAD && bytes[3..] == [0, 0] && bytes[2] < 4);
-    let number = load.map(|at| u32::from(window[at + 1]) | u32::from(window[at + 2]) << 8);
-    match number {
+    match between(ahead) {
         Some(number) if !Kind::StaticC.wants(number) => None,
-        // Messages of glibc about itself, and the end of getifaddrs, whose socket nobody watches.
-        Some(1) if window.windows(LOAD_BYTES).any(|bytes| bytes == [0xbf, 2, 0, 0, 0]) => None,
-        Some(3) if ahead.ends_with(&[0x8b, 0x7d, 0xa0]) => None,
+        _ if is_seen_by_nobody(ahead) => None,
         _ => Some(Err(Missed)),
     }
+}
+
+/// Whether the last byte may be a prefix of what follows.
+fn ends_with_prefix(code: &[u8]) -> bool {
+    matches!(code, [.., 0x40..=0x4f | 0x66 | 0xf2 | 0xf3 | 0x0f])
+}
+
+/// The number that the last instruction loads in five bytes, if it certainly is such a load.
+fn loaded(code: &[u8]) -> Option<u32> {
+    let (rest, [LOAD, low, high, 0, 0]) = code.split_last_chunk()? else { return None };
+    // Otherwise it is another register's, or a constant's that is stored.
+    let is_clear = !ends_with_prefix(rest) && !matches!(rest, [.., 0xc7, _, 0x24] | [.., 0xc7, 0x40..=0x47]);
+    is_clear.then_some(u32::from(*low) | u32::from(*high) << 8)
+}
+
+/// The most bytes between the load of a number and the `syscall`.
+const MOST_BETWEEN: usize = 24;
+
+/// The number that is loaded before other instructions, all of which are known and leave it alone.
+fn between(ahead: &[u8]) -> Option<u32> {
+    (1..=MOST_BETWEEN.min(ahead.len())).find_map(|bytes| {
+        let (load, rest) = ahead.split_at(ahead.len() - bytes);
+        loaded(load).filter(|_| leaves_number(rest))
+    })
+}
+
+/// Whether the code consists of whole instructions that certainly leave rax alone.
+fn leaves_number(mut code: &[u8]) -> bool {
+    while !code.is_empty() {
+        let Some((length, true)) = length::leaves_rax(code) else { return false };
+        code = &code[length..];
+    }
+    true
+}
+
+/// Whether the call is one of two that concern nobody: the message of glibc's that it has no memory,
+/// and the close of getifaddrs, whose socket nobody watches.
+fn is_seen_by_nobody(ahead: &[u8]) -> bool {
+    const CLOSE: [u8; 8] = [LOAD, 3, 0, 0, 0, 0x8b, 0x7d, 0xa0];
+    matches!(ahead, [.., 0xbf, 2, 0, 0, 0, LOAD, 1, 0, 0, 0, 0x48, 0x8d, 0x35, _, _, _, _]) || ahead.ends_with(&CLOSE)
+}
+
+/// Whether the code jumps into what a site's jump replaces, which are the bytes behind the first one,
+/// or between the load of a number that is not wanted and the `syscall`: there the number may be
+/// another one. The sites are in the order of their addresses.
+pub fn is_entered(code: &[u8], sites: impl Fn(usize) -> Option<Site>, count: usize) -> bool {
+    length::targets(code).any(|target| {
+        let (mut low, mut high) = (0, count);
+        // The first site that ends behind the target.
+        while low < high {
+            let middle = usize::midpoint(low, high);
+            if sites(middle).is_some_and(|site| site.end <= target) { low = middle + 1 } else { high = middle }
+        }
+        sites(low).is_some_and(|site| site.start < target && target < site.end) || is_past_load(code, target)
+    })
+}
+
+/// Whether the instructions at a target lead to a `syscall` that is left alone for the number that is
+/// loaded ahead of the target.
+fn is_past_load(code: &[u8], target: usize) -> bool {
+    let mut at = target;
+    while at - target <= MOST_BETWEEN {
+        let Some(rest) = code.get(at..) else { return false };
+        if rest.starts_with(&SYSCALL) {
+            return site(code, at).is_none();
+        }
+        match length::leaves_rax(rest) {
+            Some((length, true)) => at += length,
+            _ => return false,
+        }
+    }
+    false
 }
 
 #[cfg(test)]
@@ -100,35 +166,63 @@ mod tests {
     const READ: [u8; 7] = [LOAD, 0, 0, 0, 0, 0x0f, 0x05];
 
     /// What is found at the `syscall` between these bytes.
-    fn between(ahead: &[u8], behind: &[u8]) -> Option<Result<(usize, usize), Missed>> {
+    fn around(ahead: &[u8], behind: &[u8]) -> Option<Result<(usize, usize), Missed>> {
         let code = [ahead, &SYSCALL, behind, &[0x90; 16]].concat();
         site(&code, ahead.len()).map(|found| found.map(|site| (ahead.len() - site.start, site.end - ahead.len())))
     }
 
     #[test]
     fn the_forms_of_glibc_are_found() {
-        assert_eq!(between(&READ[..5], &[0xc3]), Some(Ok((5, 2))));
+        assert_eq!(around(&READ[..5], &[0xc3]), Some(Ok((5, 2))));
         for comparison in COMPARISONS {
-            assert_eq!(between(&[0x90], comparison), Some(Ok((0, 2 + comparison.len()))));
+            assert_eq!(around(&[0x90], comparison), Some(Ok((0, 2 + comparison.len()))));
         }
         for preceding in PRECEDING {
-            assert_eq!(between(preceding, &[0xc3]), Some(Ok((preceding.len(), 2))));
+            assert_eq!(around(preceding, &[0xc3]), Some(Ok((preceding.len(), 2))));
         }
     }
 
     #[test]
     fn a_number_that_is_not_wanted_may_have_any_form() {
-        // getpid, with an instruction in between, and rt_sigprocmask.
-        assert_eq!(between(&[LOAD, 39, 0, 0, 0, 0x89, 0xfb], &[0xc3]), None);
-        assert_eq!(between(&[LOAD, 14, 0, 0, 0], &[0x85, 0xc0]), None);
+        // rt_sigprocmask, and with instructions in between.
+        assert_eq!(around(&[LOAD, 14, 0, 0, 0, 0x48, 0x8d, 0x35, 1, 2, 3, 4, 0x48, 0x83, 0xec, 8], &[0xc3]), None);
+        assert_eq!(around(&[LOAD, 14, 0, 0, 0], &[0x85, 0xc0]), None);
     }
 
     #[test]
     fn an_unknown_form_is_missed() {
-        // read, with an instruction in between; a number from another register; `mov %ebp,%eax`.
-        assert_eq!(between(&[LOAD, 0, 0, 0, 0, 0x89, 0xfb], &[0xc3]), Some(Err(Missed)));
-        assert_eq!(between(&[0x48, 0x89, 0xd8], &[0x85, 0xc0]), Some(Err(Missed)));
-        assert_eq!(between(&[0x89, 0xe8], &[0xe8, 0xff, 0x10, 0, 0]), Some(Err(Missed)));
+        // read and getpid, with an instruction in between that may be the load of another number; a number from another register; `mov %ebp,%eax`.
+        assert_eq!(around(&[LOAD, 0, 0, 0, 0, 0x89, 0xfb], &[0xc3]), Some(Err(Missed)));
+        assert_eq!(around(&[LOAD, 39, 0, 0, 0, 0x89, 0xd8], &[0xc3]), Some(Err(Missed)));
+        assert_eq!(around(&[LOAD, 39, 0, 0, 0, 0x58], &[0xc3]), Some(Err(Missed)));
+        assert_eq!(around(&[0x48, 0x89, 0xd8], &[0x85, 0xc0]), Some(Err(Missed)));
+        assert_eq!(around(&[0x89, 0xe8], &[0xe8, 0xff, 0x10, 0, 0]), Some(Err(Missed)));
+    }
+
+    #[test]
+    fn a_load_that_may_be_another_registers_is_none() {
+        // mov $10,%r8d; movl $10,-72(%rsp).
+        for ahead in [&[0x41, LOAD, 10, 0, 0, 0][..], &[0xc7, 0x44, 0x24, LOAD, 10, 0, 0, 0]] {
+            assert_eq!(around(ahead, &[0xc3]), Some(Err(Missed)));
+            assert_eq!(around(ahead, COMPARISONS[0]), Some(Ok((0, 8))));
+        }
+        // xor %edi,%r15d is not xor %edi,%edi.
+        assert_eq!(around(&[0x41, 0x31, 0xff, 0x89, 0xd0], &[0xc3]), Some(Err(Missed)));
+    }
+
+    #[test]
+    fn a_jump_into_a_site_is_noticed() {
+        // Two calls with one comparison: the first jumps to it.
+        let code = [&SYSCALL[..], &[0xeb, 4, 0x90, 0x90], &SYSCALL, COMPARISONS[0], &[0xc3]].concat();
+        let sites = [Site { start: 6, syscall: 6, end: 14 }];
+        assert!(is_entered(&code, |index| sites.get(index).copied(), 1));
+        let code = [&SYSCALL[..], &[0xeb, 2, 0x90, 0x90], &SYSCALL, COMPARISONS[0], &[0xc3]].concat();
+        assert!(!is_entered(&code, |index| sites.get(index).copied(), 1));
+        // The number of getpid or another one, and a jump to its load.
+        let code = [&[0xeb, 5, LOAD, 39, 0, 0, 0][..], &SYSCALL, &[0xc3]].concat();
+        assert!(is_entered(&code, |_| None, 0));
+        let code = [&[0xeb, 0, LOAD, 39, 0, 0, 0][..], &SYSCALL, &[0xc3]].concat();
+        assert!(!is_entered(&code, |_| None, 0));
     }
 
     #[test]
@@ -141,7 +235,7 @@ mod tests {
             (&[0x48, 0x8d, 0x35], [0xf0, 0xff]),
             (&[0x48, 0x8d, 0x35], [0x05, 0x00]),
         ] {
-            assert_eq!(between(ahead, &behind), None, "{ahead:x?} {behind:x?}");
+            assert_eq!(around(ahead, &behind), None, "{ahead:x?} {behind:x?}");
         }
     }
 

@@ -1,0 +1,284 @@
+//! The lengths of instructions, as far as a sweep over code needs them: it looks for jumps into the
+//! sites that are rewritten. Compilers let the ends of two calls be one.
+
+/// What follows the opcode.
+#[derive(Clone, Copy)]
+struct Shape {
+    has_operand: bool,
+    /// The bytes of the constant; `BY_SIZE`: four, or two with the prefix of the operand's size.
+    constant: u8,
+    is_valid: bool,
+}
+
+const BY_SIZE: u8 = 0xff;
+
+type Rule = (u8, u8, bool, u8);
+
+const fn table(rules: &[Rule]) -> [Shape; 256] {
+    let mut shapes = [Shape { has_operand: false, constant: 0, is_valid: false }; 256];
+    let mut index = 0;
+    while index < rules.len() {
+        let (first, last, has_operand, constant) = rules[index];
+        let mut opcode = first as usize;
+        while opcode <= last as usize {
+            shapes[opcode] = Shape { has_operand, constant, is_valid: true };
+            opcode += 1;
+        }
+        index += 1;
+    }
+    shapes
+}
+
+/// The opcodes of one byte. Prefixes and escapes are not among them.
+#[rustfmt::skip]
+const ONE: [Shape; 256] = table(&[
+    (0x00, 0x03, true, 0), (0x04, 0x04, false, 1), (0x05, 0x05, false, BY_SIZE), (0x08, 0x0b, true, 0),
+    (0x0c, 0x0c, false, 1), (0x0d, 0x0d, false, BY_SIZE), (0x10, 0x13, true, 0), (0x14, 0x14, false, 1),
+    (0x15, 0x15, false, BY_SIZE), (0x18, 0x1b, true, 0), (0x1c, 0x1c, false, 1), (0x1d, 0x1d, false, BY_SIZE),
+    (0x20, 0x23, true, 0), (0x24, 0x24, false, 1), (0x25, 0x25, false, BY_SIZE), (0x28, 0x2b, true, 0),
+    (0x2c, 0x2c, false, 1), (0x2d, 0x2d, false, BY_SIZE), (0x30, 0x33, true, 0), (0x34, 0x34, false, 1),
+    (0x35, 0x35, false, BY_SIZE), (0x38, 0x3b, true, 0), (0x3c, 0x3c, false, 1), (0x3d, 0x3d, false, BY_SIZE),
+    (0x50, 0x5f, false, 0), (0x63, 0x63, true, 0), (0x68, 0x68, false, BY_SIZE), (0x69, 0x69, true, BY_SIZE),
+    (0x6a, 0x6a, false, 1), (0x6b, 0x6b, true, 1), (0x6c, 0x6f, false, 0), (0x70, 0x7f, false, 1),
+    (0x80, 0x80, true, 1), (0x81, 0x81, true, BY_SIZE), (0x83, 0x83, true, 1), (0x84, 0x8f, true, 0),
+    (0x90, 0x99, false, 0), (0x9b, 0x9f, false, 0), (0xa0, 0xa3, false, 8), (0xa4, 0xa7, false, 0),
+    (0xa8, 0xa8, false, 1), (0xa9, 0xa9, false, BY_SIZE), (0xaa, 0xaf, false, 0), (0xb0, 0xb7, false, 1),
+    (0xb8, 0xbf, false, BY_SIZE), (0xc0, 0xc1, true, 1), (0xc2, 0xc2, false, 2), (0xc3, 0xc3, false, 0),
+    (0xc6, 0xc6, true, 1), (0xc7, 0xc7, true, BY_SIZE), (0xc8, 0xc8, false, 3), (0xc9, 0xc9, false, 0),
+    (0xca, 0xca, false, 2), (0xcb, 0xcc, false, 0), (0xcd, 0xcd, false, 1), (0xcf, 0xcf, false, 0),
+    (0xd0, 0xd3, true, 0), (0xd7, 0xd7, false, 0), (0xd8, 0xdf, true, 0), (0xe0, 0xe7, false, 1),
+    (0xe8, 0xe9, false, 4), (0xeb, 0xeb, false, 1), (0xec, 0xef, false, 0), (0xf1, 0xf1, false, 0),
+    (0xf4, 0xf5, false, 0), (0xf6, 0xf7, true, 0), (0xf8, 0xfd, false, 0), (0xfe, 0xff, true, 0),
+]);
+
+/// Those behind 0f.
+#[rustfmt::skip]
+const TWO: [Shape; 256] = table(&[
+    (0x00, 0x03, true, 0), (0x05, 0x09, false, 0), (0x0b, 0x0b, false, 0), (0x0d, 0x0d, true, 0),
+    (0x0f, 0x0f, true, 1), (0x10, 0x23, true, 0), (0x28, 0x2f, true, 0), (0x30, 0x37, false, 0),
+    (0x40, 0x6f, true, 0), (0x70, 0x73, true, 1), (0x74, 0x76, true, 0), (0x77, 0x77, false, 0),
+    (0x78, 0x7f, true, 0), (0x80, 0x8f, false, 4), (0x90, 0x9f, true, 0), (0xa0, 0xa2, false, 0),
+    (0xa3, 0xa3, true, 0), (0xa4, 0xa4, true, 1), (0xa5, 0xa5, true, 0), (0xa8, 0xaa, false, 0),
+    (0xab, 0xab, true, 0), (0xac, 0xac, true, 1), (0xad, 0xb9, true, 0), (0xba, 0xba, true, 1),
+    (0xbb, 0xc1, true, 0), (0xc2, 0xc2, true, 1), (0xc3, 0xc3, true, 0), (0xc4, 0xc6, true, 1),
+    (0xc7, 0xc7, true, 0), (0xc8, 0xcf, false, 0), (0xd0, 0xff, true, 0),
+]);
+
+const OF_38: Shape = Shape { has_operand: true, constant: 0, is_valid: true };
+const OF_3A: Shape = Shape { has_operand: true, constant: 1, is_valid: true };
+
+/// The shape of an opcode in a map of VEX and EVEX.
+fn in_map(map: u8, opcode: u8) -> Shape {
+    match map {
+        1 => TWO[usize::from(opcode)],
+        3 => OF_3A,
+        _ => OF_38,
+    }
+}
+
+/// The length of the instruction at the beginning of the code, and the offset of its opcode; `None`
+/// if it is none.
+fn decoded(code: &[u8]) -> Option<(usize, usize)> {
+    let is_prefix = |byte: &&u8| matches!(**byte, 0x26 | 0x2e | 0x36 | 0x3e | 0x64..=0x67 | 0xf0 | 0xf2 | 0xf3);
+    let mut at = code.iter().take_while(is_prefix).count();
+    let is_short = code[..at].contains(&0x66);
+    let mut is_wide = false;
+    if let Some(rex @ 0x40..=0x4f) = code.get(at) {
+        is_wide = rex & 8 != 0;
+        at += 1;
+    }
+    let start = at;
+    let byte = |at: usize| code.get(at).copied();
+    let shape = match byte(at)? {
+        0x0f => {
+            at += 1;
+            match byte(at)? {
+                escape @ (0x38 | 0x3a) => {
+                    at += 1;
+                    if escape == 0x38 { OF_38 } else { OF_3A }
+                }
+                opcode => TWO[usize::from(opcode)],
+            }
+        }
+        0xc5 => {
+            at += 2;
+            in_map(1, byte(at)?)
+        }
+        0xc4 => {
+            at += 3;
+            in_map(byte(start + 1)? & 0x1f, byte(at)?)
+        }
+        0x62 => {
+            at += 4;
+            in_map(byte(start + 1)? & 7, byte(at)?)
+        }
+        opcode => ONE[usize::from(opcode)],
+    };
+    let opcode = byte(start)?;
+    let operand = if shape.has_operand { operand(code.get(at + 1..)?)? } else { 0 };
+    let constant = match (opcode, shape.constant) {
+        (0xb8..=0xbf, _) if is_wide => 8,
+        // test, of the group that has others without a constant.
+        (0xf6, _) if byte(at + 1)? & 0x30 == 0 => 1,
+        (0xf7, _) if byte(at + 1)? & 0x30 == 0 => {
+            if is_short && !is_wide {
+                2
+            } else {
+                4
+            }
+        }
+        (_, BY_SIZE) => {
+            if is_short && !is_wide {
+                2
+            } else {
+                4
+            }
+        }
+        (_, bytes) => usize::from(bytes),
+    };
+    let length = at + 1 + operand + constant;
+    (shape.is_valid && length <= code.len()).then_some((length, start))
+}
+
+/// The bytes of an operand in memory or a register.
+fn operand(code: &[u8]) -> Option<usize> {
+    let mode = *code.first()?;
+    let (kind, register) = (mode >> 6, mode & 7);
+    if kind == 3 {
+        return Some(1);
+    }
+    let has_index = register == 4;
+    let base = if has_index { code.get(1)? & 7 } else { register };
+    let distance = match (kind, base) {
+        (0, 5) | (2, _) => 4,
+        (1, _) => 1,
+        _ => 0,
+    };
+    Some(1 + usize::from(has_index) + distance)
+}
+
+/// The length of the instruction at the beginning of the code, and whether it certainly leaves rax
+/// alone; `None` if it is none.
+pub fn leaves_rax(code: &[u8]) -> Option<(usize, bool)> {
+    let (length, opcode) = decoded(code)?;
+    let rex = match code[..opcode] {
+        [.., rex @ 0x40..=0x4f] => rex,
+        _ => 0,
+    };
+    let mode = code.get(opcode + 1).copied().unwrap_or(0);
+    let (is_memory, first_is_rax) = (mode < 0xc0, rex & 4 == 0 && mode & 0x38 == 0);
+    let second_is_rax = !is_memory && rex & 1 == 0 && mode & 7 == 0;
+    let leaves = match code[opcode] {
+        // Operations into the second operand: mov, add, or, and, sub, xor.
+        0x01 | 0x09 | 0x21 | 0x29 | 0x31 | 0x81 | 0x83 | 0x89 | 0xc7 => !second_is_rax,
+        // Into the first: mov, lea, movslq, add, xor.
+        0x03 | 0x33 | 0x63 | 0x8b | 0x8d => !first_is_rax,
+        0xb8 => rex & 1 != 0,
+        // It is xchg of another register with rax otherwise.
+        0x90 => rex & 1 == 0,
+        0xb9..=0xbf => true,
+        // Vector registers, and nop.
+        0x0f => matches!(mode, 0x10 | 0x11 | 0x1f | 0x28 | 0x29 | 0x6c | 0x6e | 0x6f | 0x7f),
+        _ => false,
+    };
+    Some((length, leaves))
+}
+
+/// The targets of the direct jumps and calls in the code, as offsets. What is not an instruction is
+/// passed over byte by byte; a sweep falls in step with the instructions again soon.
+pub fn targets(code: &[u8]) -> impl Iterator<Item = usize> + '_ {
+    let mut at = 0;
+    core::iter::from_fn(move || {
+        while at < code.len() {
+            let Some((length, opcode)) = decoded(&code[at..]) else {
+                at += 1;
+                continue;
+            };
+            let bytes = &code[at..at + length];
+            at += length;
+            let distance = match bytes[opcode..] {
+                [0x70..=0x7f | 0xe0..=0xe3 | 0xeb, distance] => isize::from(distance as i8),
+                [0xe8 | 0xe9, a, b, c, d] | [0x0f, 0x80..=0x8f, a, b, c, d] => {
+                    i32::from_le_bytes([a, b, c, d]) as isize
+                }
+                _ => continue,
+            };
+            return Some(at.wrapping_add_signed(distance));
+        }
+        None
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec::Vec;
+
+    #[test]
+    fn instructions_have_their_lengths() {
+        for (bytes, length) in [
+            (&[0x55][..], 1),                                             // push %rbp
+            (&[0x48, 0x89, 0xe5], 3),                                     // mov %rsp,%rbp
+            (&[0x48, 0xb8, 1, 2, 3, 4, 5, 6, 7, 8], 10),                  // movabs
+            (&[0x66, 0xb8, 1, 2], 4),                                     // mov $0x201,%ax
+            (&[0x48, 0xc7, 0x04, 0x24, 1, 2, 3, 4], 8),                   // movq $..,(%rsp)
+            (&[0x66, 0xc7, 0x45, 0x08, 1, 2], 6),                         // movw $..,8(%rbp)
+            (&[0x48, 0x8d, 0x35, 1, 2, 3, 4], 7),                         // lea ..(%rip),%rsi
+            (&[0x64, 0x48, 0x8b, 0x04, 0x25, 0, 0, 0, 0], 9),             // mov %fs:0,%rax
+            (&[0xf6, 0x40, 0x08, 0x20], 4),                               // testb $32,8(%rax)
+            (&[0xf7, 0xd8], 2),                                           // neg %eax
+            (&[0x66, 0x0f, 0x6f, 0x05, 1, 2, 3, 4], 8),                   // movdqa ..(%rip),%xmm0
+            (&[0x66, 0x0f, 0x3a, 0x0f, 0xc1, 8], 6),                      // palignr $8,%xmm1,%xmm0
+            (&[0xc5, 0xf8, 0x77], 3),                                     // vzeroupper
+            (&[0xc5, 0xfd, 0x74, 0x0f], 4),                               // vpcmpeqb (%rdi),%ymm0,%ymm1
+            (&[0xc4, 0xe2, 0x7d, 0x78, 0xc0], 5),                         // vpbroadcastb %xmm0,%ymm0
+            (&[0xc4, 0xe3, 0x7d, 0x39, 0xc1, 1], 6),                      // vextracti128
+            (&[0x62, 0xe1, 0xfe, 0x28, 0x6f, 0x06], 6),                   // vmovdqu64 (%rsi),%ymm16
+            (&[0x62, 0xb3, 0x7d, 0x20, 0x3f, 0x44, 0x87, 0x01, 0x00], 9), // vpcmpeqb, with an index
+            (&[0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0], 8),                      // nopl
+            (&[0x0f, 0x85, 1, 2, 3, 4], 6),                               // jne
+            (&[0x0f, 0x05], 2),                                           // syscall
+        ] {
+            let code = [bytes, &[0x90; 8]].concat();
+            assert_eq!(decoded(&code).map(|(length, _)| length), Some(length), "{bytes:x?}");
+        }
+        assert_eq!(decoded(&[0x06]), None);
+        assert_eq!(decoded(&[0x48, 0x8d]), None);
+    }
+
+    #[test]
+    fn instructions_that_write_rax_are_known() {
+        let leaves = |bytes: &[u8]| leaves_rax(&[bytes, &[0x90; 8]].concat()).is_some_and(|(_, leaves)| leaves);
+        // mov %rax,%rdx; mov %rdx,(%rax); xor %r8d,%r8d; mov $1,%r8d; lea 8(%rax),%rsi; movups.
+        for bytes in [
+            &[0x48, 0x89, 0xc2][..],
+            &[0x48, 0x89, 0x10],
+            &[0x45, 0x31, 0xc0],
+            &[0x41, 0xb8, 1, 0, 0, 0],
+            &[0x48, 0x8d, 0x70, 8],
+            &[0x0f, 0x11, 0x83, 0, 0, 0, 0],
+        ] {
+            assert!(leaves(bytes), "{bytes:x?}");
+        }
+        // mov %rdx,%rax; mov (%rdx),%eax; xor %eax,%eax; mov $1,%eax; pop %rax; add $1,%eax; xchg; call.
+        for bytes in [
+            &[0x48, 0x89, 0xd0][..],
+            &[0x8b, 0x02],
+            &[0x31, 0xc0],
+            &[0xb8, 1, 0, 0, 0],
+            &[0x58],
+            &[0x83, 0xc0, 1],
+            &[0x49, 0x90],
+            &[0xe8, 0, 0, 0, 0],
+        ] {
+            assert!(!leaves(bytes), "{bytes:x?}");
+        }
+    }
+
+    #[test]
+    fn targets_are_those_of_jumps_and_not_of_bytes_in_constants() {
+        // jmp to 6; mov $0xeb,%eax; jne back to 0; call 20 and more.
+        let code = [0xeb, 4, 0xb8, 0xeb, 1, 0, 0, 0x0f, 0x85, 0xf3, 0xff, 0xff, 0xff, 0xe8, 2, 0, 0, 0];
+        assert_eq!(targets(&code).collect::<Vec<_>>(), [6, 0, 20]);
+    }
+}
