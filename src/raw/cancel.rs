@@ -19,6 +19,7 @@ use epolyfill_sites::guest::{Begun, CANCELS};
 use libc::{c_int, siginfo_t, ucontext_t};
 use syscalls::{Sysno, syscall};
 
+use super::of_c;
 use super::stack::{self, Words};
 use super::thunk::Frame;
 
@@ -85,7 +86,10 @@ pub extern "C" fn may_interrupt(info: &siginfo_t, context: &mut ucontext_t, poin
     let words = stack::words();
     let own = (&raw const *words).addr().wrapping_add_signed(-stack::offset());
     let is_delivering = (deliver as *const ()).addr()..(&raw const epolyfill_cancel_end).addr();
-    let is_in_library = pointer == own || contains(&STUBS, instruction) || is_delivering.contains(&instruction);
+    let is_in_library = pointer == own
+        || contains(&STUBS, instruction)
+        || of_c::entrance().contains(&instruction)
+        || is_delivering.contains(&instruction);
     if !is_in_library && words.handler.get() == 0 {
         return true;
     }

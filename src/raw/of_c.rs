@@ -8,6 +8,7 @@
 
 use std::arch::{global_asm, naked_asm};
 use std::mem::offset_of;
+use std::ops::Range;
 
 use super::guest::Piece;
 use super::{cancel, stack};
@@ -23,6 +24,7 @@ unsafe extern "C" {
     static epolyfill_c_exit_word: [u8; 0];
     static epolyfill_c_exit_slow: [u8; 0];
     static epolyfill_c_exit_end: [u8; 0];
+    static epolyfill_c_entered: [u8; 0];
 }
 
 /// The part of a stub that stands for the `syscall`; `table` is the table of the wanted numbers.
@@ -32,6 +34,11 @@ pub fn stub(table: usize) -> Piece {
     piece.set_constant_before(&raw const epolyfill_c_stub_table, &table.to_ne_bytes());
     piece.set_constant(&raw const epolyfill_c_stub_thunk, &(enter as *const ()).addr().to_ne_bytes());
     piece
+}
+
+/// Where a call is between its stub and the library, with the guest's thread pointer.
+pub fn entrance() -> Range<usize> {
+    (enter as *const ()).addr()..(&raw const epolyfill_c_entered).addr()
 }
 
 /// How far behind the `syscall` of a stub its next instruction is.
@@ -124,6 +131,9 @@ unsafe extern "C" fn enter() {
         // No level: the thread has no stack of its own.
         "pushq $0",
         "jmp epolyfill_raw_entered",
+        ".globl epolyfill_c_entered",
+        ".hidden epolyfill_c_entered",
+        "epolyfill_c_entered:",
         options(att_syntax),
     )
 }
