@@ -19,7 +19,7 @@ use std::mem::MaybeUninit;
 use libc::{c_int, signalfd_siginfo};
 
 use crate::edge::Facts;
-use crate::events::{Bits, ERR, HUP, IN, INCOMING, RDHUP};
+use crate::events::{Bits, ERR, HUP, IN, INCOMING, RDHUP, WRITABLE};
 use crate::graph::epstate::EpState;
 use crate::graph::eventpoll::Eventpoll;
 use crate::graph::file::File;
@@ -135,6 +135,8 @@ fn sent(fd: c_int, band: Bits, own: Option<Own>) {
         }
     });
     match visited {
+        // A signal for room wakes no registration that waits for other edges.
+        false if key & !WRITABLE == 0 => file.tell(Facts::SPACE_FREED, file.begin_call()),
         false => file.tell(Facts::SIGNALLED, at),
         true if !is_watched => {
             let _ = sys::set_async(fd, false);
