@@ -166,7 +166,7 @@ def measure_tokio(settings, side, program=[]):
     if not program:
         program.append(tokio_program(settings))
     with directory() as where, Server([program[0], "server", where / "socket"], side, settings.pins["server"]) as server:
-        port = server.first_line().split()[0]
+        port = server.port = server.first_line().split()[0]
         server.check()
         costs = measured(settings, server, ["--port", port], settings.connections)
         return {k: costs[k] for k in ("time", "cpu", "generator")}
