@@ -12,6 +12,14 @@ pub unsafe extern "C" fn carry_out(frame: &mut Frame) -> isize {
     if let Some(result) = guest::answered(frame) {
         return result;
     }
+    let (mut arguments, child_stack) = (frame.arguments, guest::child_stack(frame));
+    if child_stack.is_some() {
+        arguments[1] = 0;
+    }
     // SAFETY: the arguments are the program's.
-    unsafe { abi::by_number(frame.number as libc::c_long, frame.arguments) }
+    let result = unsafe { abi::by_number(frame.number as libc::c_long, arguments) };
+    if let (Some(stack), 0) = (child_stack, result) {
+        frame.stack_pointer = stack;
+    }
+    result
 }

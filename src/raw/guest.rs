@@ -52,6 +52,14 @@ pub fn answered(frame: &mut Frame) -> Option<isize> {
     }
 }
 
+/// The stack that a call gives to a child with memory of its own, if it gives one. The child leaves
+/// the library over its copy of the parent's stack, and changes to the other one then.
+pub fn child_stack(frame: &Frame) -> Option<usize> {
+    let [flags, stack, ..] = frame.arguments;
+    let is_fork = frame.number as libc::c_long == libc::SYS_clone && flags & libc::CLONE_VM as usize == 0;
+    (is_fork && stack != 0).then_some(stack)
+}
+
 /// Rewrites a static program that is mapped, and brings its calls to the loader first.
 ///
 /// # Safety

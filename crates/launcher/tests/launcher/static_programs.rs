@@ -262,6 +262,52 @@ fn a_static_program_with_glibc_that_another_one_starts_is_loaded_if_it_uses_epol
 }
 
 #[test]
+fn a_static_program_has_an_executable_stack_if_it_wants_one() {
+    let room = room("static-c-stack");
+    let source = r#"
+        #include <stdio.h>
+        int main(void) {
+            /* mov $42,%eax; ret */
+            volatile unsigned char code[] = {0xb8, 42, 0, 0, 0, 0xc3};
+            printf("%d\n", ((int (*)(void))code)());
+            return 0;
+        }"#;
+    let program = compile(&room, "program", source, &["-static", "-Wl,-z,execstack"]);
+    assert_said(&run(launcher(["--no-kernel-epoll", "--"]).arg(&program)), "42\n");
+}
+
+#[test]
+fn a_child_of_a_static_program_begins_on_the_stack_that_clone_is_given() {
+    let room = room("static-c-clone");
+    let source = r#"
+        #define _GNU_SOURCE
+        #include <sched.h>
+        #include <signal.h>
+        #include <stdio.h>
+        #include <sys/epoll.h>
+        #include <sys/wait.h>
+        static char stack[65536] __attribute__((aligned(16)));
+        static int starts(void *arg) {
+            char here;
+            return &here < stack || &here >= stack + sizeof stack ? 1 : epoll_create1(0) < 0 ? 2 : *(int *)arg;
+        }
+        int main(void) {
+            int result = 42, status = -1, flags[] = {0, CLONE_FILES, CLONE_FS, CLONE_VM | CLONE_VFORK};
+            for (int i = 0; i < 4; i++) {
+                int child = clone(starts, stack + sizeof stack, flags[i] | SIGCHLD, &result);
+                if (child < 0 || waitpid(child, &status, 0) != child || !WIFEXITED(status))
+                    return 1;
+                printf("%d\n", WEXITSTATUS(status));
+            }
+            return 0;
+        }"#;
+    let program = compile(&room, "program", source, &["-static"]);
+    for poller in ["--poller=poll", "--poller=uring"] {
+        assert_said(&run(launcher(["--no-kernel-epoll", poller, "--"]).arg(&program)), "42\n42\n42\n42\n");
+    }
+}
+
+#[test]
 fn a_static_program_in_rust_is_loaded() {
     let room = room("static-rust");
     let source = r#"

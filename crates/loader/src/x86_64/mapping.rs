@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::os::fd::AsRawFd;
 use std::ptr;
 
-use libc::{Elf64_Phdr, PF_R, PF_W, PF_X, PT_DYNAMIC, PT_LOAD, c_int, c_void};
+use libc::{Elf64_Phdr, PF_R, PF_W, PF_X, PT_DYNAMIC, PT_GNU_STACK, PT_LOAD, c_int, c_void};
 
 use super::image::Image;
 
@@ -138,6 +138,22 @@ fn is_loaded(image: &Image, address: u64, bytes: u64, access: u32) -> bool {
             && header.p_vaddr <= address
             && address.checked_add(bytes).is_some_and(|last| last <= end)
     })
+}
+
+/// Makes the stack executable for a guest that wants it, as the kernel does: functions within
+/// functions have code there. What is above the caller's frame stays as it is.
+pub fn prepare_stack(image: &Image) -> Result<(), String> {
+    if !image.of_type(PT_GNU_STACK).any(|header| header.p_flags & PF_X != 0) {
+        return Ok(());
+    }
+    let here = 0u8;
+    let page = (&raw const here).addr() & !(PAGE - 1);
+    let access = libc::PROT_READ | libc::PROT_WRITE | libc::PROT_EXEC | libc::PROT_GROWSDOWN;
+    // SAFETY: the pages are those of the stack, and lose no permission.
+    match unsafe { libc::mprotect(page as *mut c_void, PAGE, access) } {
+        0 => Ok(()),
+        _ => Err(format!("its stack cannot be made executable: {}", Error::last_os_error())),
+    }
 }
 
 /// The addresses from the first page of the first segment to the end of the last one.

@@ -76,6 +76,7 @@ fn load(
     own_file::remember(path)?;
     HAS_C.store(image.has_c, Relaxed);
     let mapping = Mapping::new(&image)?;
+    mapping::prepare_stack(&image)?;
     let guest = Guest {
         version: guest::VERSION,
         header_count: mapping.headers.len() as u32,
