@@ -308,6 +308,33 @@ fn a_child_of_a_static_program_begins_on_the_stack_that_clone_is_given() {
 }
 
 #[test]
+fn the_main_thread_of_a_static_program_can_be_joined() {
+    let room = room("static-c-joined");
+    let source = r#"
+        #include <pthread.h>
+        #include <stdio.h>
+        #include <stdlib.h>
+        #include <unistd.h>
+        static pthread_t first;
+        static void *joins(void *arg) {
+            void *result = NULL;
+            int failed = pthread_join(first, &result);
+            printf("%d %d\n", failed, result == arg);
+            exit(0);
+        }
+        int main(void) {
+            pthread_t thread;
+            alarm(10);
+            first = pthread_self();
+            if (pthread_create(&thread, NULL, joins, &first) != 0)
+                return 1;
+            pthread_exit(&first);
+        }"#;
+    let program = compile(&room, "program", source, &["-static", "-pthread"]);
+    assert_said(&run(launcher(["--no-kernel-epoll", "--"]).arg(&program)), "0 1\n");
+}
+
+#[test]
 fn a_static_program_in_rust_is_loaded() {
     let room = room("static-rust");
     let source = r#"

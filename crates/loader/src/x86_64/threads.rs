@@ -102,6 +102,12 @@ pub fn set_tid_address(word: usize) -> isize {
     id() as isize
 }
 
+/// Makes the kernel clear a word when the calling thread ends.
+fn set_kernel_word(word: usize) {
+    // SAFETY: the kernel checks the address when the thread ends.
+    let _ = unsafe { syscall!(Sysno::set_tid_address, word) };
+}
+
 /// A thread that is about to begin.
 #[derive(Debug)]
 struct Birth<'a> {
@@ -232,7 +238,12 @@ fn report_end() {
 /// then exit itself is right.
 pub fn end() {
     let stack = HOST_STACK.get();
-    if stack == 0 || ID.get() != id() {
+    if ID.get() != id() {
+        return;
+    }
+    if stack == 0 {
+        // Another thread may wait for this one: the kernel clears the guest's word, and not libc's.
+        set_kernel_word(CLEARED.get());
         return;
     }
     // The guest's memory of this thread may be gone from here on, and with it that of its handlers.
