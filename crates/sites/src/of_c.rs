@@ -38,6 +38,9 @@ const HARMLESS: [&[u8]; 3] = [&[0x8b, 0x00], &[0x8b, 0x03], &[0xc7, 0xc0, 15, 0,
 fn is_in_constant(ahead: &[u8], behind: &[u8]) -> bool {
     match behind {
         [0, ..] | [..0x20, 0, ..] => true,
+        // cmp %al,5(%rdi,%rcx,1) and a jump, in strcasestr. A call leaves the flags as they are, so no
+        // compiler jumps by them behind it.
+        [0x74 | 0x75, ..] => ahead.ends_with(&[0x38, 0x44]),
         // A backward distance, of a call, a jump or an address. Behind a `syscall` these bytes could
         // only be a call or a jump.
         [0xe8 | 0xe9 | 0xeb, 0xff, ..] => false,
@@ -234,9 +237,12 @@ mod tests {
             (&[0x0f, 0x85], [0xfd, 0xff]),
             (&[0x48, 0x8d, 0x35], [0xf0, 0xff]),
             (&[0x48, 0x8d, 0x35], [0x05, 0x00]),
+            // cmp, with a jump.
+            (&[0x38, 0x44], [0x74, 0xec]),
         ] {
             assert_eq!(around(ahead, &behind), None, "{ahead:x?} {behind:x?}");
         }
+        assert_eq!(around(&[0x38, 0x44], &[0x85, 0xc0]), Some(Err(Missed)));
     }
 
     #[test]
