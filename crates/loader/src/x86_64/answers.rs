@@ -54,7 +54,7 @@ fn clone(call: &Call) -> Option<isize> {
         (true, _) => Some(threads::create(call)),
         // The parent would run beside a child that has its thread's words in the library.
         (false, true) => Some(-ENOSYS as isize),
-        (false, false) => threads::fork(call),
+        (false, false) => None,
     }
 }
 

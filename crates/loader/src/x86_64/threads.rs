@@ -108,29 +108,6 @@ fn set_kernel_word(word: usize) {
     let _ = unsafe { syscall!(Sysno::set_tid_address, word) };
 }
 
-/// Answers a clone that is fork; `None` if it is not as a C library makes it. libc's fork brings its
-/// locks to rest, one of which another thread may hold that makes a thread: the child could make none.
-pub fn fork(call: &Call) -> Option<isize> {
-    const FLAGS: c_int = libc::CLONE_CHILD_SETTID | libc::CLONE_CHILD_CLEARTID | libc::SIGCHLD;
-    let [flags, stack, _, word, ..] = call.arguments;
-    if !super::has_c() || flags != FLAGS as usize || stack != 0 {
-        return None;
-    }
-    // SAFETY: as for the guest's call. errno is the calling thread's.
-    let result = unsafe {
-        let errno = *libc::__errno_location();
-        let child = libc::fork();
-        let result = if child < 0 { -(*libc::__errno_location() as isize) } else { child as isize };
-        *libc::__errno_location() = errno;
-        result
-    };
-    if result == 0 {
-        let _ = memory::write(word, &id().to_ne_bytes());
-        set_kernel_word(word);
-    }
-    Some(result)
-}
-
 /// A thread that is about to begin.
 #[derive(Debug)]
 struct Birth<'a> {
