@@ -139,6 +139,7 @@ type Places<T> = ArrayVec<T, MOST_SITES>;
 /// The code must not change meanwhile.
 unsafe fn find(program: &Program, kind: Kind) -> Result<Places<Place>, Refused> {
     let mut places: Places<Place> = ArrayVec::new();
+    let mut starts = kind != Kind::StaticC;
     for range in program.code() {
         // SAFETY: the program's code is mapped and readable, and the caller says that it does not
         // change.
@@ -153,8 +154,9 @@ unsafe fn find(program: &Program, kind: Kind) -> Result<Places<Place>, Refused> 
         if kind == Kind::StaticC && sites::of_c::is_entered(code, site, found.len()) {
             return Err(Refused::Unknown);
         }
+        starts = starts || sites::of_c::starts_without_heap(code);
     }
-    if places.is_empty() { Err(Refused::Unknown) } else { Ok(places) }
+    if places.is_empty() || !starts { Err(Refused::Unknown) } else { Ok(places) }
 }
 
 const EXECUTABLE: i32 = libc::PROT_READ | libc::PROT_EXEC;

@@ -105,10 +105,11 @@ pub fn is_static_c(elf: &Elf) -> bool {
 const MOST_SITES: usize = 512;
 
 /// How many system call instructions of a static program with a C library are rewritten; `None` if
-/// it has others than those of glibc. The library decides by the same rules.
+/// it has others than those of glibc 2.36. The library decides by the same rules.
 pub fn known(elf: &Elf) -> Option<usize> {
     let code = elf.segments.iter().filter(|segment| segment.is_code());
     let code: Vec<_> = code.map(|segment| elf.bytes(segment.offset, segment.size).unwrap_or_default()).collect();
+    let starts = code.iter().any(|code| sites::of_c::starts_without_heap(code));
     let mut count = 0;
     for code in &code {
         let sites: Vec<_> = sites::find(code, Kind::StaticC).collect::<Result<_, _>>().ok()?;
@@ -117,7 +118,7 @@ pub fn known(elf: &Elf) -> Option<usize> {
         }
         count += sites.len();
     }
-    Some(count).filter(|count| (1..=MOST_SITES).contains(count))
+    Some(count).filter(|count| starts && (1..=MOST_SITES).contains(count))
 }
 
 /// Whether the loader can load a static program with a C library; the error is the predicate of a
@@ -132,7 +133,7 @@ pub fn is_loadable(elf: &Elf) -> Result<(), String> {
     } else if !has_fsgsbase() {
         ", which takes a processor and a kernel (5.9 or later) with FSGSBASE"
     } else if known(elf).is_none() {
-        ", and makes system calls by instructions in other forms than glibc's"
+        ", and makes system calls by instructions in other forms than those of glibc 2.36"
     } else {
         return Ok(());
     };

@@ -26,13 +26,16 @@ const PRECEDING: [&[u8]; 4] = [
     &[0x48, 0x89, 0x76, 0x10],
     // lea (%rax,%rbx,1),%rdi; mov %esi,%eax: the end of the heap,
     &[0x48, 0x8d, 0x3c, 0x18, 0x89, 0xf0],
-    // and xor %edi,%edi; mov %esi,%eax: where it is.
-    &[0x31, 0xff, 0x89, 0xf0],
+    &WHERE_HEAP_ENDS,
 ];
+
+/// `xor %edi,%edi; mov %esi,%eax`, before the brk(0) of `_dl_early_allocate`.
+const WHERE_HEAP_ENDS: [u8; 4] = [0x31, 0xff, 0x89, 0xf0];
 
 /// `mov (%rax),%eax` and `mov (%rbx),%eax`, by which setxid loads its number in every thread, and
 /// the end of `mov $15,%rax`, the return from a signal handler, which unwinders look for, too.
 const HARMLESS: [&[u8]; 3] = [&[0x8b, 0x00], &[0x8b, 0x03], &[0xc7, 0xc0, 15, 0, 0, 0]];
+
 /// Whether the bytes behind those of a `syscall` are the end of a distance or a constant: no compiler
 /// continues with an `add` or the like of the memory that the result is the address of.
 fn is_in_constant(ahead: &[u8], behind: &[u8]) -> bool {
@@ -55,6 +58,12 @@ fn is_in_constant(ahead: &[u8], behind: &[u8]) -> bool {
 
 /// The instructions by which glibc creates an epoll instance: `mov $number,%eax; syscall`.
 const CREATE: [[u8; 7]; 2] = [[LOAD, 213, 0, 0, 0, 0x0f, 0x05], [LOAD, 35, 1, 0, 0, 0x0f, 0x05]];
+
+/// Whether the program starts without a heap of the kernel's: `_dl_early_allocate` maps the memory of
+/// the first thread if brk gives none. glibc before 2.36 takes it from brk, and does not check.
+pub fn starts_without_heap(code: &[u8]) -> bool {
+    super::syscalls(code).any(|at| code[..at].ends_with(&WHERE_HEAP_ENDS))
+}
 
 /// Whether a program creates epoll instances, by its code. A C library that is linked statically has
 /// only the functions that the program calls.
@@ -194,7 +203,8 @@ mod tests {
 
     #[test]
     fn an_unknown_form_is_missed() {
-        // read and getpid, with an instruction in between that may be the load of another number; a number from another register; `mov %ebp,%eax`.
+        // read and getpid, with an instruction in between that may be the load of another number; a
+        // number from another register; `mov %ebp,%eax`.
         assert_eq!(around(&[LOAD, 0, 0, 0, 0, 0x89, 0xfb], &[0xc3]), Some(Err(Missed)));
         assert_eq!(around(&[LOAD, 39, 0, 0, 0, 0x89, 0xd8], &[0xc3]), Some(Err(Missed)));
         assert_eq!(around(&[LOAD, 39, 0, 0, 0, 0x58], &[0xc3]), Some(Err(Missed)));
@@ -243,6 +253,13 @@ mod tests {
             assert_eq!(around(ahead, &behind), None, "{ahead:x?} {behind:x?}");
         }
         assert_eq!(around(&[0x38, 0x44], &[0x85, 0xc0]), Some(Err(Missed)));
+    }
+
+    #[test]
+    fn a_program_that_needs_a_heap_at_its_start_is_noticed() {
+        let by_name = [LOAD, 12, 0, 0, 0, 0x0f, 0x05];
+        assert!(!starts_without_heap(&by_name));
+        assert!(starts_without_heap(&[&by_name[..], &WHERE_HEAP_ENDS, &SYSCALL].concat()));
     }
 
     #[test]
