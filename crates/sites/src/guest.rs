@@ -52,7 +52,7 @@ pub struct Call {
     pub stack_pointer: usize,
 }
 
-/// Who makes a call.
+/// The code that makes a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum By {
@@ -80,7 +80,7 @@ pub struct Guest {
     pub headers: *const Elf64_Phdr,
     /// The difference between an address in memory and in the file.
     pub bias: usize,
-    /// Whether it has a C library, and not Go's runtime alone.
+    /// Whether a C library is linked into it. A Go program has its own runtime only.
     pub has_c: bool,
     /// Called for each call of the guest's, outside the guest.
     pub answer: Answer,

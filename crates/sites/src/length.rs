@@ -1,7 +1,7 @@
 //! The lengths of instructions, as far as a sweep over code needs them: it looks for jumps into the
 //! sites that are rewritten. Compilers let the ends of two calls be one.
 
-/// What follows the opcode.
+/// The operands of an instruction: the bytes that follow the opcode.
 #[derive(Clone, Copy)]
 struct Shape {
     has_operand: bool,

@@ -115,7 +115,8 @@ fn loaded(code: &[u8]) -> Option<u32> {
 /// The most bytes between the load of a number and the `syscall`.
 const MOST_BETWEEN: usize = 24;
 
-/// The number that is loaded before other instructions, all of which are known and leave it alone.
+/// The number of the last load. Every instruction between the load and the `syscall` must be known,
+/// and must not write rax.
 fn between(ahead: &[u8]) -> Option<u32> {
     (1..=MOST_BETWEEN.min(ahead.len())).find_map(|bytes| {
         let (load, rest) = ahead.split_at(ahead.len() - bytes);

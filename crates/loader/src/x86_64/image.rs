@@ -22,7 +22,7 @@ pub struct Image {
     pub file: File,
     pub header: Elf64_Ehdr,
     pub headers: Vec<Elf64_Phdr>,
-    /// Whether it has a C library, and not Go's runtime alone.
+    /// Whether a C library is linked into it. A Go program has its own runtime only.
     pub has_c: bool,
 }
 

@@ -29,7 +29,7 @@ use super::Failure;
 
 static HAS_C: AtomicBool = AtomicBool::new(false);
 
-/// Whether the guest has a C library, and not Go's runtime alone.
+/// Whether a C library is linked into the guest. A Go program has its own runtime only.
 fn has_c() -> bool {
     HAS_C.load(Relaxed)
 }

@@ -77,7 +77,7 @@ fn mark(entry: usize, distance: usize, id: u32) {
 
 fn words<const COUNT: usize>(at: usize) -> Option<[usize; COUNT]> {
     let mut words = [0usize; COUNT];
-    // SAFETY: the bytes of the words, of which every pattern is valid.
+    // SAFETY: the slice covers the bytes of the words, and every pattern of bits is valid.
     let bytes = unsafe { std::slice::from_raw_parts_mut(words.as_mut_ptr().cast::<u8>(), size_of_val(&words)) };
     memory::read_all(at, bytes).then_some(words)
 }

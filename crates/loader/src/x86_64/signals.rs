@@ -126,7 +126,7 @@ pub fn action(arguments: &[usize; 6]) -> isize {
     0
 }
 
-/// What the kernel calls in the place of the guest's handler.
+/// The handler that the loader installs in place of the guest's.
 fn entry(signal: usize) -> usize {
     match signal == CANCELS && super::has_c() {
         true => cancel as *const () as usize,
