@@ -147,6 +147,7 @@ unsafe fn find(program: &Program, kind: Kind) -> Result<Places<Place>, Refused> 
         let first = places.len();
         for site in sites::find(code, kind) {
             let site = site.map_err(|_| Refused::Unknown)?;
+            starts = starts || sites::of_c::is_search_for_heap(code, &site);
             places.try_push(Place { code: range.start, site }).map_err(|_| Refused::TooMany)?;
         }
         let found = &places[first..];
@@ -154,7 +155,6 @@ unsafe fn find(program: &Program, kind: Kind) -> Result<Places<Place>, Refused> 
         if kind == Kind::StaticC && sites::of_c::is_entered(code, site, found.len()) {
             return Err(Refused::Unknown);
         }
-        starts = starts || sites::of_c::starts_without_heap(code);
     }
     if places.is_empty() || !starts { Err(Refused::Unknown) } else { Ok(places) }
 }

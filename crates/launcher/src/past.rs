@@ -97,7 +97,7 @@ pub fn rewritten(elf: &Elf, dynamic: &Dynamic) -> Result<usize, String> {
 
 /// Whether the program has a C library linked into it. A dynamic linker, which the kernel starts as
 /// well, has no thread-local memory.
-pub fn is_static_c(elf: &Elf) -> bool {
+fn is_static_c(elf: &Elf) -> bool {
     elf.interpreter.is_none() && elf.segments.iter().any(|segment| segment.is_thread_local())
 }
 
@@ -106,24 +106,24 @@ const MOST_SITES: usize = 512;
 
 /// How many system call instructions of a static program with a C library are rewritten; `None` if
 /// it has others than those of glibc 2.36. The library decides by the same rules.
-pub fn known(elf: &Elf) -> Option<usize> {
+fn known(elf: &Elf) -> Option<usize> {
     let code = elf.segments.iter().filter(|segment| segment.is_code());
     let code: Vec<_> = code.map(|segment| elf.bytes(segment.offset, segment.size).unwrap_or_default()).collect();
-    let starts = code.iter().any(|code| sites::of_c::starts_without_heap(code));
-    let mut count = 0;
+    let (mut count, mut starts) = (0, false);
     for code in &code {
         let sites: Vec<_> = sites::find(code, Kind::StaticC).collect::<Result<_, _>>().ok()?;
         if sites::of_c::is_entered(code, |index| sites.get(index).copied(), sites.len()) {
             return None;
         }
         count += sites.len();
+        starts |= sites.iter().any(|site| sites::of_c::is_search_for_heap(code, site));
     }
     Some(count).filter(|count| starts && (1..=MOST_SITES).contains(count))
 }
 
-/// Whether the loader can load a static program with a C library; the error is the predicate of a
-/// sentence.
-pub fn is_loadable(elf: &Elf) -> Result<(), String> {
+/// How many instructions are rewritten when the loader loads a static program with a C library; the
+/// error, if it cannot, is the predicate of a sentence.
+pub fn loadable(elf: &Elf) -> Result<usize, String> {
     let raw = std::env::var_os(launch::variable(&settings::RAW)).unwrap_or_default();
     let is_off = settings::switch(raw.as_encoded_bytes()) == Some(false);
     let why = if cfg!(not(target_arch = "x86_64")) || !is_static_c(elf) {
@@ -132,10 +132,10 @@ pub fn is_loadable(elf: &Elf) -> Result<(), String> {
         return Err("is statically linked, and EPOLYFILL_RAW=no leaves its system calls alone; unset it".to_owned());
     } else if !has_fsgsbase() {
         ", which takes a processor and a kernel (5.9 or later) with FSGSBASE"
-    } else if known(elf).is_none() {
-        ", and makes system calls by instructions in other forms than those of glibc 2.36"
+    } else if let Some(count) = known(elf) {
+        return Ok(count);
     } else {
-        return Ok(());
+        ", and makes system calls by instructions in other forms than those of glibc 2.36"
     };
     Err(format!("is statically linked{why}; a dynamically linked build can be served"))
 }

@@ -189,7 +189,7 @@ impl Subject {
             ))
         };
         if let Some(elf) = Elf::read(path).map_err(unreadable)? {
-            loads(path, &elf, library).map_err(|what| Failure::own(format!("{called} {what}")))?;
+            let rewritten = loads(path, &elf, library).map_err(|what| Failure::own(format!("{called} {what}")))?;
             if let Some(what) = privilege::secure(path, refused).map_err(unreadable)? {
                 return Err(Failure::own(format!(
                     "{called} {what}, so the dynamic linker ignores LD_PRELOAD; run it as the user and group that it needs"
@@ -198,7 +198,8 @@ impl Subject {
             let dynamic = readable(Dynamic::read(&elf)).map_err(unreadable)?;
             let mut limits = Vec::new();
             limits.extend(privilege::lost(path, refused).map_err(unreadable)?);
-            let calls = calls(&elf, &dynamic, depth).map_err(|what| Failure::own(format!("{called} {what}")))?;
+            let calls =
+                calls(&elf, &dynamic, rewritten, depth).map_err(|what| Failure::own(format!("{called} {what}")))?;
             limits.extend(calls.limit);
             let loader = calls.kind.filter(|kind| *kind != Kind::Dynamic).map(|_| library.loader()).transpose()?;
             return Ok(Step::Served {
@@ -251,7 +252,8 @@ enum Step {
 }
 
 /// Whether the library can be loaded into an ELF program; the error is the predicate of a sentence.
-fn loads(path: &Path, elf: &Elf, library: &Library) -> Result<(), String> {
+/// Returns how many instructions are rewritten in a static program with a C library.
+fn loads(path: &Path, elf: &Elf, library: &Library) -> Result<Option<usize>, String> {
     if elf.kind == elf::Kind::Neither {
         return Err("is damaged, or is not a program; reinstall it".to_owned());
     }
@@ -274,12 +276,12 @@ fn loads(path: &Path, elf: &Elf, library: &Library) -> Result<(), String> {
         Some(linker) if !linker.exists() => {
             Err(format!("needs the dynamic linker {}, which does not exist; install it", name(linker)))
         }
-        Some(_) => Ok(()),
+        Some(_) => Ok(None),
         // `ld.so program`: the dynamic linker looks like a static program, and takes LD_PRELOAD
         // along.
-        None if linker_name.starts_with(b"ld-linux") || linker_name.starts_with(b"ld64.so") => Ok(()),
-        None if past::is_go(elf).unwrap_or(false) => Ok(()),
-        None => past::is_loadable(elf),
+        None if linker_name.starts_with(b"ld-linux") || linker_name.starts_with(b"ld64.so") => Ok(None),
+        None if past::is_go(elf).unwrap_or(false) => Ok(None),
+        None => past::loadable(elf).map(Some),
     }
 }
 
@@ -306,7 +308,8 @@ fn static_how(count: usize) -> String {
 }
 
 /// How the program's epoll calls reach the library, as far as the file shows; an error if none does.
-fn calls(elf: &Elf, dynamic: &Dynamic, depth: Depth) -> Result<Calls, String> {
+/// `rewritten` is the result of [`loads`].
+fn calls(elf: &Elf, dynamic: &Dynamic, rewritten: Option<usize>, depth: Depth) -> Result<Calls, String> {
     if past::is_go(elf).unwrap_or(false) {
         let count = past::rewritten(elf, dynamic)?;
         let kind = past::kind(elf, dynamic);
@@ -318,8 +321,7 @@ fn calls(elf: &Elf, dynamic: &Dynamic, depth: Depth) -> Result<Calls, String> {
         };
         return Ok(Calls { how, limit: None, kind: Some(kind) });
     }
-    if past::is_static_c(elf) {
-        let count = past::known(elf).unwrap_or_default();
+    if let Some(count) = rewritten {
         return Ok(Calls { how: static_how(count), limit: None, kind: Some(Kind::StaticC) });
     }
     let by_libc = dynamic.undefined.iter().any(|symbol| symbol.starts_with(b"epoll_"));

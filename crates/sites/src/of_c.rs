@@ -59,10 +59,11 @@ fn is_in_constant(ahead: &[u8], behind: &[u8]) -> bool {
 /// The instructions by which glibc creates an epoll instance: `mov $number,%eax; syscall`.
 const CREATE: [[u8; 7]; 2] = [[LOAD, 213, 0, 0, 0, 0x0f, 0x05], [LOAD, 35, 1, 0, 0, 0x0f, 0x05]];
 
-/// Whether the program starts without a heap of the kernel's: `_dl_early_allocate` maps the memory of
-/// the first thread if brk gives none. glibc before 2.36 takes it from brk, and does not check.
-pub fn starts_without_heap(code: &[u8]) -> bool {
-    super::syscalls(code).any(|at| code[..at].ends_with(&WHERE_HEAP_ENDS))
+/// Whether a site is the first brk of `_dl_early_allocate`, which maps the memory of the first thread
+/// if brk gives none. A program without it needs a heap at its start: glibc before 2.36 takes that
+/// memory from brk, and does not check.
+pub fn is_search_for_heap(code: &[u8], site: &Site) -> bool {
+    code[site.start..site.syscall] == WHERE_HEAP_ENDS
 }
 
 /// Whether a program creates epoll instances, by its code. A C library that is linked statically has
@@ -178,7 +179,7 @@ mod tests {
 
     const READ: [u8; 7] = [LOAD, 0, 0, 0, 0, 0x0f, 0x05];
 
-    /// What is found at the `syscall` between these bytes.
+    /// The site at the `syscall` between these bytes.
     fn around(ahead: &[u8], behind: &[u8]) -> Option<Result<(usize, usize), Missed>> {
         let code = [ahead, &SYSCALL, behind, &[0x90; 16]].concat();
         site(&code, ahead.len()).map(|found| found.map(|site| (ahead.len() - site.start, site.end - ahead.len())))
@@ -259,8 +260,12 @@ mod tests {
     #[test]
     fn a_program_that_needs_a_heap_at_its_start_is_noticed() {
         let by_name = [LOAD, 12, 0, 0, 0, 0x0f, 0x05];
-        assert!(!starts_without_heap(&by_name));
-        assert!(starts_without_heap(&[&by_name[..], &WHERE_HEAP_ENDS, &SYSCALL].concat()));
+        let starts = |code: &[u8]| {
+            let mut sites = super::super::find(code, Kind::StaticC).map_while(Result::ok);
+            sites.any(|site| is_search_for_heap(code, &site))
+        };
+        assert!(!starts(&by_name));
+        assert!(starts(&[&by_name[..], &WHERE_HEAP_ENDS, &SYSCALL].concat()));
     }
 
     #[test]
