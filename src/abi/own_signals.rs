@@ -10,14 +10,9 @@ use crate::backend::signals;
 use crate::sys::{self, KERNEL_SIGSET_BYTES, SigMask};
 use crate::uaccess;
 
-/// A signal in a mask; 0 for a number that is none.
-pub fn bit(signal: c_int) -> SigMask {
-    if (1..=64).contains(&signal) { 1 << (signal - 1) } else { 0 }
-}
-
 /// The signals that are never blocked.
 fn unblocked() -> SigMask {
-    if sigsys::is_taken() { bit(SIGSYS) } else { 0 }
+    if sigsys::is_taken() { sys::signal_bit(SIGSYS) } else { 0 }
 }
 
 /// Whether the library needs any signal for itself.
@@ -28,7 +23,7 @@ pub fn are_any() -> bool {
 
 /// Whether descriptions send a signal.
 pub fn is_sent_by_descriptions(signal: c_int) -> bool {
-    sys::own_signals() & bit(signal) != 0
+    sys::own_signals() & sys::signal_bit(signal) != 0
 }
 
 /// A mask that the program sets, as the kernel may have it.
@@ -49,7 +44,7 @@ pub fn change_mask(how: c_int, set: Option<SigMask>) -> Result<SigMask, Errno> {
             _ => set & own,
         };
         sys::set_seen_blocked(now);
-        if seen & !now & bit(SIGSYS) != 0 {
+        if seen & !now & sys::signal_bit(SIGSYS) != 0 {
             sigsys::unblocked();
         }
     }
@@ -81,7 +76,7 @@ pub unsafe fn change_mask_at(
 
 /// Blocks a signal or unblocks it; returns whether it was blocked, as the program sees it.
 pub fn set_blocked(signal: c_int, is_blocked: bool) -> Result<bool, Errno> {
-    let bit = match bit(signal) {
+    let bit = match sys::signal_bit(signal) {
         0 => return Err(Errno::EINVAL),
         bit => bit,
     };

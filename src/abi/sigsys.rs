@@ -18,7 +18,7 @@ use crate::sys::{self, KERNEL_SIGSET_BYTES, SigMask};
 use crate::uaccess;
 
 /// SIGSYS in a mask.
-const BIT: SigMask = 1 << (SIGSYS - 1);
+const BIT: SigMask = sys::signal_bit(SIGSYS);
 /// What nobody can block.
 const NEVER_BLOCKED: SigMask = 1 << (libc::SIGKILL - 1) | 1 << (libc::SIGSTOP - 1);
 
@@ -88,7 +88,7 @@ pub unsafe fn take(before: Action) {
         unsafe {
             let read = real_action(signal, None, Some(&mut action));
             if read.is_ok() && action.mask & BIT != 0 {
-                BLOCKED_BY.fetch_or(1 << (signal - 1), Relaxed);
+                BLOCKED_BY.fetch_or(sys::signal_bit(signal), Relaxed);
                 let _ = real_action(signal, Some(&KernelAction { mask: action.mask & !BIT, ..action }), None);
             }
         }
@@ -106,7 +106,7 @@ pub unsafe fn take(before: Action) {
 #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))] // `raw` is for x86_64 alone.
 pub unsafe fn give_back() {
     let blocked_by = BLOCKED_BY.swap(0, Relaxed);
-    for signal in (1..=64).filter(|signal| blocked_by >> (signal - 1) & 1 != 0) {
+    for signal in (1..=64).filter(|signal| blocked_by & sys::signal_bit(*signal) != 0) {
         let mut action = KernelAction::DEFAULT;
         // SAFETY: the structures are the kernel's.
         unsafe {
@@ -148,7 +148,7 @@ pub fn unblocked() {
 /// Notes whether the program wants SIGSYS blocked during the handlers of another signal; returns
 /// whether it wanted that before.
 pub fn exchange_blocked_by(signal: c_int, is_blocked: Option<bool>) -> bool {
-    let Some(bit) = (1..=64).contains(&signal).then(|| 1 << (signal - 1)) else { return false };
+    let bit = sys::signal_bit(signal);
     let before = match is_blocked {
         Some(true) => BLOCKED_BY.fetch_or(bit, Relaxed),
         Some(false) => BLOCKED_BY.fetch_and(!bit, Relaxed),

@@ -22,10 +22,6 @@ static HAVE_BEGUN: AtomicBool = AtomicBool::new(false);
 /// Whether the program uses SIGIO itself.
 static ARE_GIVEN_UP: AtomicBool = AtomicBool::new(false);
 
-const fn bit(signal: c_int) -> SigMask {
-    1 << (signal - 1)
-}
-
 /// Follows the numbers that the program's calls make, if signals are the poller.
 pub fn start() {
     if INTERPOSES && options::poller() == Poller::Signal {
@@ -40,7 +36,7 @@ pub fn begin() {
         return;
     }
     let Some(signal) = (libc::SIGRTMIN()..libc::SIGRTMAX()).rev().find(|signal| is_free(*signal)) else { return };
-    let mask = bit(signal) | bit(libc::SIGIO);
+    let mask = sys::signal_bit(signal) | sys::signal_bit(libc::SIGIO);
     sys::set_own_signals(mask);
     let before = sys::change_signal_mask(libc::SIG_BLOCK, Some(mask)).unwrap_or(0);
     sys::set_seen_blocked(sys::seen_blocked() & !mask | before & mask);
@@ -104,10 +100,10 @@ pub fn give_up(wanted: c_int) {
     if is_first {
         prepare_fork();
     }
-    let ended = own & (bit(wanted) | bit(libc::SIGIO));
+    let ended = own & (sys::signal_bit(wanted) | sys::signal_bit(libc::SIGIO));
     sys::set_own_signals(own & !ended);
     let _ = READER.with(|fd| sys::change_signalfd(fd, own & !ended));
-    (1..=64).filter(|signal| ended & bit(*signal) != 0).for_each(let_default);
+    (1..=64).filter(|signal| ended & sys::signal_bit(*signal) != 0).for_each(let_default);
     change_mask(libc::SIG_UNBLOCK, ended & !sys::seen_blocked());
 }
 

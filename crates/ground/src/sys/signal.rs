@@ -22,6 +22,11 @@ thread_local! {
     static SEEN_BLOCKED: Cell<SigMask> = const { Cell::new(0) };
 }
 
+/// A signal in a mask; 0 for a number that is none.
+pub const fn signal_bit(signal: c_int) -> SigMask {
+    if 1 <= signal && signal <= 64 { 1 << (signal - 1) } else { 0 }
+}
+
 /// The signals that the library takes for itself, which every thread blocks.
 #[inline]
 pub fn own_signals() -> SigMask {
