@@ -63,8 +63,9 @@ pub fn block() -> u64 {
     swap_blocked(u64::MAX)
 }
 
-/// The same but for SIGSYS, which a seccomp filter of the guest's may raise at a call of libc's: the
-/// kernel ends a process that blocks it.
+/// Blocks all signals but SIGSYS in the calling thread; returns those that were blocked. A call of
+/// libc's may raise SIGSYS by a seccomp filter of the guest's, and the kernel ends a process that
+/// blocks it.
 pub fn block_for_libc() -> u64 {
     swap_blocked(!(1 << (libc::SIGSYS - 1)))
 }
