@@ -46,7 +46,7 @@ times as often with each in a process of its own. One that then never shows is c
 lost or wrong. What sleeping threads found has to show again without them. What cannot be shown again is never taken for that.
 
 Exit status: 0 when no news was lost, except of listed kinds, nothing else was wrong, and reports too many were listed ones and
-fewer than 1 in 10,000; wake-ups without news do not count. 1 when there was such a difference; 2 for a command line, a library or a system that will not do.
+not more than 1 in 10,000, with three standard deviations and two reports for chance; wake-ups without news do not count. 1 when there was such a difference; 2 for a command line, a library or a system that will not do.
 ";
 
 /// The settings of the program.

@@ -117,9 +117,9 @@ pub fn run(task: Task) {
             shown: None,
         };
         reporter.follow();
-        // Before the output ends, for whoever waits for that.
+        // Before the verdict and the end of the output, for whoever waits for those.
         directory::remove(&directory);
-        return drop(reporter);
+        return reporter.judge();
     }
     directory::remove(&directory);
 }
@@ -264,10 +264,15 @@ impl Reporter {
         if self.shown.as_ref() != Some(&totals) || (is_end && self.output.is_held_back()) {
             self.output.sum_up(&totals, &self.suppressions.unused(), is_end);
         }
-        if let Some(verdict) = self.verdict.take_if(|_| is_end && totals.faults > 0) {
+        self.shown = Some(totals);
+    }
+
+    /// Reports whether there was a fault, and ends.
+    fn judge(self) {
+        let has_fault = self.shown.is_some_and(|totals| totals.faults > 0);
+        if let Some(verdict) = self.verdict.filter(|_| has_fault) {
             let _ = File::from(verdict).write_all(b"x");
         }
-        self.shown = Some(totals);
     }
 }
 

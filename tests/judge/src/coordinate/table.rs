@@ -44,6 +44,13 @@ impl Totals {
     fn share(&self) -> f64 {
         (self.listed + self.extra) as f64 * 10_000.0 / self.reports.max(1) as f64
     }
+
+    /// Whether the reports too many are no evidence of one in 10,000 or more: three standard
+    /// deviations above that are let pass, and two reports, since a short run has few of either.
+    fn has_few_too_many(&self) -> bool {
+        let limit = self.reports as f64 / 10_000.0;
+        (self.listed + self.extra) as f64 <= limit + 3.0 * limit.sqrt() + 2.0
+    }
 }
 
 /// Prints the table; returns true if there are no unlisted differences.
@@ -68,7 +75,7 @@ pub(super) fn report(counts: &Counts, took: Duration, options: &Options, late: b
     }
     let is_whole = left == 0 || late;
     let is_known = totals.known == 0 || options.listed;
-    totals.unlisted == 0 && is_known && broken == 0 && totals.share() < 1.0 && is_whole
+    totals.unlisted == 0 && is_known && broken == 0 && totals.has_few_too_many() && is_whole
 }
 
 /// Prints a line for each kind of file, and one for all.
@@ -142,4 +149,26 @@ fn print_totals(counts: &Counts, totals: &Totals, took: Duration) {
         unlisted - lost - extra,
         counts.get("late")
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Totals;
+
+    fn totals(reports: u64, listed: u64) -> Totals {
+        Totals { steps: 0, reports, listed, unlisted: 0, lost: 0, extra: 0, known: 0, always: 0 }
+    }
+
+    #[test]
+    fn few_reports_prove_nothing() {
+        assert!(totals(3762, 1).has_few_too_many());
+        assert!(totals(3762, 4).has_few_too_many());
+        assert!(!totals(3762, 5).has_few_too_many());
+    }
+
+    #[test]
+    fn many_reports_are_held_to_one_in_10_000() {
+        assert!(totals(4_000_000, 400).has_few_too_many());
+        assert!(!totals(4_000_000, 463).has_few_too_many());
+    }
 }
