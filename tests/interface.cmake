@@ -1,5 +1,5 @@
 # The interfaces of the library apart from its behaviour: the manual pages, the binary interface,
-# the header.
+# the header, and the pages that are generated.
 
 if("refused" IN_LIST EPOLYFILL_WAYS)
   add_test(NAME interface.man COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/check-man ${EPOLYFILL_LAUNCHER})
@@ -23,4 +23,10 @@ endif()
 if("linked" IN_LIST EPOLYFILL_WAYS)
   add_test(NAME interface.third_party COMMAND ${EPOLYFILL_PYTHON} ${repo}/packaging/third-party --check)
   set_tests_properties(interface.third_party PROPERTIES LABELS interface TIMEOUT 60)
+endif()
+
+# The tables and plots of docs/performance.md are those of the stored run.
+if("linked" IN_LIST EPOLYFILL_WAYS)
+  add_test(NAME interface.performance_page COMMAND ${EPOLYFILL_PYTHON} ${repo}/benches/page --check)
+  set_tests_properties(interface.performance_page PROPERTIES LABELS interface TIMEOUT 60)
 endif()

@@ -216,10 +216,10 @@ def costs(settings):
     yield Workload("calls", "read, write and close of descriptors that nobody watches", "ns added a call", [
         Point("no instance", 0, lambda side: calls(side, False)), Point("one instance", 1, lambda side: calls(side, True))], "cost",
         ("read", "write", "close"))
-    yield Workload("registration", "memory of this process for a registration", "bytes", [
+    yield Workload("registration", "memory of a registration", "bytes", [
         Point("level", 10000, lambda side: registrations(side, False)), Point("edge", 10000, lambda side: registrations(side, True))], "cost",
         ("bytes",))
-    yield Workload("start-up", "added to /bin/true", "ns", [Point("/bin/true", 0, start_up)], "cost", ("ns",))
+    yield Workload("start-up", "start-up of /bin/true", "ns", [Point("/bin/true", 0, start_up)], "cost", ("ns",))
     if shutil.which("strip"):
         yield Workload("size", "the stripped library", "bytes", [Point("stripped", 0, size)], "cost", ("bytes",))
 
