@@ -63,14 +63,14 @@ def judge(results):
 
     for what, keys in [("small programs", small), ("TCP echo", echo)]:
         target(f"`poll`, {what}: mean", both(1.25), lambda m, keys=keys: mean(results, "poll", keys(m)))
-        target(f"`poll`, {what}: each", both(1.5), lambda m, keys=keys: worst(results, "poll", keys(m)))
+        target(f"`poll`, {what}: worst", both(1.5), lambda m, keys=keys: worst(results, "poll", keys(m)))
     target("`poll`, edges of small programs", both(1.3), lambda m: worst(results, "poll", [k for k in small(m) if k[0].endswith("-edge")]))
     target("`poll`, edges of the TCP echo", both(1.15), lambda m: worst(results, "poll", results.keys(m, "served", "echo-edge")))
-    target("`poll` against plain poll, each", both(1.2), lambda m: worst(results, "poll", small(m) + echo(m), "plain"))
+    target("`poll` against plain poll: worst", both(1.2), lambda m: worst(results, "poll", small(m) + echo(m), "plain"))
     target("`auto`, small programs: mean", both(0.95), lambda m: mean(results, "auto", small(m)))
-    target("`auto`, small programs: each", both(1.2), lambda m: worst(results, "auto", small(m)))
+    target("`auto`, small programs: worst", both(1.2), lambda m: worst(results, "auto", small(m)))
     for side in ("auto", "poll"):
-        target(f"`{side}`, whole programs, each", {"time": 1.02, "cpu": 1.05}, lambda m, side=side: worst(results, side, results.keys(m, "program")))
+        target(f"`{side}`, whole programs: worst", {"time": 1.02, "cpu": 1.05}, lambda m, side=side: worst(results, side, results.keys(m, "program")))
     for side in ("auto", "poll"):
         target(f"`{side}`, three threads on one instance", both(1.2), lambda m, side=side: worst(
             results, side, results.keys(m, "micro", "pipes-threads") + results.keys(m, "served", "echo-threads")))

@@ -23,6 +23,7 @@ class Settings:
     pins: object
     sizes: list
     active: list
+    served_active: list
     idle: list
     seconds: float
     served_seconds: float
@@ -168,7 +169,7 @@ def measured(settings, server, words, active, pin="generator"):
 def echo(settings):
     for mode in ("level", "edge"):
         points = []
-        for active in settings.active:
+        for active in settings.served_active:
             for idle in settings.idle:
                 points.append(Point(f"{active} active", idle + active, lambda side, m=mode, a=active, i=idle: served(
                     settings, ["--mode", m], a, ["--idle", i], side), mode == "level"))
