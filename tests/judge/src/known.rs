@@ -354,6 +354,18 @@ pub const ROWS: &[Row] = &[
         },
     },
     Row {
+        name: "tcp: room after a shutdown of both directions",
+        between: false,
+        unavoidable: true,
+        is_news: false,
+        matches: |case| {
+            let is_shut = case.has(Fact::Closing) && case.has(Fact::Shut);
+            let is_same = case.has(Fact::Repeated) && !case.has(Fact::Arrived);
+            let is_error = case.bits & libc::EPOLLERR as u32 != 0;
+            case.kind == Kind::Tcp && case.edge && case.what == What::Lost && is_shut && is_same && !is_error
+        },
+    },
+    Row {
         name: "netlink: the rest after a read",
         between: false,
         unavoidable: false,
@@ -436,6 +448,22 @@ mod tests {
         assert_eq!(class(case(What::Lost, Kind::Udp, &[Fact::Foreign])), Some(Class::News));
         assert_eq!(class(case(What::Extra, Kind::Udp, &[Fact::EmptyAtEnd])), Some(Class::Surplus));
         assert_eq!(class(case(What::Lost, Kind::Udp, &[Fact::EmptyAtEnd])), Some(Class::NoNews));
+    }
+
+    #[test]
+    fn room_after_a_shutdown_of_both_directions_is_no_news() {
+        let class = |case: Case| case.row().map(|row| ROWS[row].class(case.what));
+        let ended = Case {
+            bits: IN | (libc::EPOLLOUT | libc::EPOLLHUP) as u32,
+            ..case(What::Lost, Kind::Tcp, &[Fact::Closing, Fact::Shut, Fact::Repeated])
+        };
+        assert_eq!(class(ended), Some(Class::NoNews));
+        for needed in [Fact::Closing, Fact::Shut, Fact::Repeated] {
+            let mut other = ended;
+            other.facts[needed as usize] = false;
+            assert_eq!(class(other), None, "without {needed:?}");
+        }
+        assert_eq!(class(Case { bits: ended.bits | libc::EPOLLERR as u32, ..ended }), None);
     }
 
     #[test]

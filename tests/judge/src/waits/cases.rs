@@ -27,7 +27,10 @@ impl World<'_> {
             let was_shown = one.shown != 0 && difference.kernel & !one.shown == 0;
             // A report without room carries no news of room, whatever was refused before it.
             let may_be_room = one.events & WRITABLE & difference.kernel != 0;
-            was_shown && (!may_be_room || one.room == Room::There)
+            // After a shutdown of both directions EPOLLOUT is high, and no write succeeds.
+            let file = &self.files[one.file];
+            let is_room_moot = file.closing && file.shut_for_reading;
+            was_shown && (!may_be_room || is_room_moot || one.room == Room::There)
         });
         facts[Fact::Rivals as usize] = registration.is_some_and(|one| self.has_rivals_beside(one));
         let edge = registration.is_some_and(|one| !one.is_level());
