@@ -129,7 +129,7 @@ def stale(root=ROOT):
 
 def write(runs, root=ROOT):
     """Takes the results in the file `runs` for those of the page."""
-    stored = (root / STORED)
+    stored = root / STORED
     text = runs.read_text(encoding="utf-8")
     stored.mkdir(parents=True, exist_ok=True)
     wanted = files(load(runs), (root / PAGE).read_text(encoding="utf-8"))

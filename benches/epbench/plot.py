@@ -25,9 +25,7 @@ class Chart:
 
 
 def short(value):
-    if value >= 1e6:
-        return f"{value / 1e6:g}M"
-    return f"{value / 1e3:g}k" if value >= 1e4 else f"{value:,g}"
+    return f"{value / 1e6:g} million" if value >= 1e6 else f"{value:,.0f}" if value >= 100 else f"{value:g}"
 
 
 def steps(low, high, logarithmic):
@@ -90,7 +88,7 @@ def frame(chart, axes):
     yield text(0, 0, chart.y_label, f'text-anchor="middle" transform="translate(18 {(TOP + bottom) / 2:.0f}) rotate(-90)"')
     for y in steps(axes.y_low, axes.y_high, axes.logarithmic):
         yield f'<line x1="{LEFT}" x2="{right}" y1="{axes.up(y):.1f}" y2="{axes.up(y):.1f}" stroke="#ddd"/>'
-        yield text(LEFT - 6, axes.up(y) + 4, short(round(y, 6)), 'text-anchor="end"')
+        yield text(LEFT - 8, axes.up(y) + 4, short(round(y, 6)), 'text-anchor="end"')
     for x in axes.xs:
         yield f'<line x1="{axes.across(x):.1f}" x2="{axes.across(x):.1f}" y1="{bottom}" y2="{bottom + 4}" stroke="black"/>'
         yield text(axes.across(x), bottom + 18, f"{x:,}", 'text-anchor="middle"')
@@ -107,7 +105,7 @@ def curve(axes, name, line, dashed):
            + " ".join(map(axes.place, line)) + '"/>')
     for x, y in line:
         if y <= axes.y_high:
-            yield f'<circle cx="{axes.across(x):.1f}" cy="{axes.up(y):.1f}" r="{1 + width}" fill="{colour}"{more.replace("stroke-opacity", "fill-opacity") * (width > 2)}/>'
+            yield f'<circle cx="{axes.across(x):.1f}" cy="{axes.up(y):.1f}" r="{min(1 + width, 5)}" fill="{colour}"{more.replace("stroke-opacity", "fill-opacity") * (width > 2)}/>'
 
 
 def key(i, name, dashed):

@@ -16,7 +16,7 @@ def number(value):
 
 def conditions(made):
     """How the run was made, for tables and plots."""
-    pairs = f"medians of {made['pairs']} pairs" + (" of a quick run" if made["quick"] else "")
+    pairs = f"medians of {made['pairs']} pair{'s' * (made['pairs'] != 1)}" + (" of a quick run" if made["quick"] else "")
     return f"{pairs}; {made['machine']}; {made['date']}"
 
 
