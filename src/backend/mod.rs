@@ -145,8 +145,7 @@ impl EpState {
     pub fn item_redirected(&mut self, item: &'static Epitem, gone: c_int) {
         self.redirect_in_ring(item, gone);
         if item.at(&self.held).is_signalled() {
-            self.leave_signals(item);
-            signals::take_all();
+            self.leave_now(item);
         }
         watch::take_back(self, item);
     }

@@ -125,9 +125,10 @@ pub fn count_signal(fd: c_int) -> bool {
     let before = rate.load(Relaxed);
     let excess = before & !UNREPORTED;
     let now = if before & UNREPORTED != 0 { excess + 1 } else { excess.saturating_sub(1) };
+    let are_too_many = now >= TOO_MANY;
     // Two threads may lose a count.
-    rate.store(UNREPORTED | now.min(TOO_MANY), Relaxed);
-    now >= TOO_MANY
+    rate.store(UNREPORTED | if are_too_many { TOO_MANY / 2 } else { now }, Relaxed);
+    are_too_many
 }
 
 /// Records a report of a registration of the description.

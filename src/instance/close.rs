@@ -46,6 +46,9 @@ fn forget_all_but_pins(file: &'static File, mut graph: FileGuard, fd: c_int, end
     }
     if !matches!(end, End::Vanished) && (graph.numbers.len() > 1 || facts::has_forked()) {
         // The description may outlive the number that its signals carry.
+        if graph.numbers.len() > 1 && signal_numbers::is_armed(fd) {
+            signals::leave_all(&graph);
+        }
         signals::disarm(fd);
     }
     forget_entry(file, fd);

@@ -125,7 +125,8 @@ type Model = (&'static str, fn(), Poller);
 
 fn models() -> Vec<Model> {
     let rings = models::IN_RINGS.iter().map(|&(name, body)| (name, body, Poller::Uring));
-    models::ALL.iter().map(|&(name, body)| (name, body, Poller::Poll)).chain(rings).collect()
+    let signals = models::BY_SIGNALS.iter().map(|&(name, body)| (name, body, Poller::Signal));
+    models::ALL.iter().map(|&(name, body)| (name, body, Poller::Poll)).chain(rings).chain(signals).collect()
 }
 
 /// Precedes the name of the only model that the process runs.
@@ -170,6 +171,9 @@ fn run_model(name: &str, body: fn(), poller: Poller) {
     }));
     life::process::start();
     options::set_poller(poller);
+    // The threads of all runs block the signals as this one does.
+    backend::signals::start();
+    backend::signals::begin();
     // The first run of a process makes the library's records, which takes steps.
     scheduler::run(Explorer::systematic(0), body);
     if let Some((again, explorer)) = again() {

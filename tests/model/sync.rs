@@ -2,6 +2,7 @@
 //! of a run these are the real operations.
 
 use std::collections::BTreeSet;
+use std::mem::MaybeUninit;
 use std::sync::{Mutex, PoisonError};
 
 use libc::{c_int, clockid_t, nfds_t, pollfd, sigset_t, timespec};
@@ -191,6 +192,30 @@ pub fn read(fd: c_int, bytes: &mut [u8]) -> Result<usize, Errno> {
     step();
     drain();
     sys::read(fd, bytes)
+}
+
+/// The owner and the signal of a description, F_SETOWN_EX and F_SETSIG.
+#[track_caller]
+pub fn set_signal_owner(fd: c_int, pid: c_int, signal: c_int) -> Result<(), Errno> {
+    step();
+    drain();
+    sys::set_signal_owner(fd, pid, signal)
+}
+
+/// FIOASYNC.
+#[track_caller]
+pub fn set_async(fd: c_int, on: bool) -> Result<(), Errno> {
+    step();
+    drain();
+    sys::set_async(fd, on)
+}
+
+/// A read of a signalfd. The signals are the kernel's own, sent by real descriptors.
+#[track_caller]
+pub fn take_signals(fd: c_int, signals: &mut [MaybeUninit<libc::signalfd_siginfo>]) -> Result<usize, Errno> {
+    step();
+    drain();
+    sys::take_signals(fd, signals)
 }
 
 /// Atomics whose operations are steps, and whose stores may become visible late.

@@ -7,6 +7,7 @@
 
 pub use crate::real::{clock_gettime, ppoll};
 pub use crate::sys::{futex_wait, futex_wake, has_reader, io_uring_sleep, nap, read, write};
+pub use crate::sys::{set_async, set_signal_owner, take_signals};
 
 pub use crossbeam_queue::ArrayQueue;
 

@@ -22,14 +22,15 @@ use crate::edge::Facts;
 use crate::events::{Bits, ERR, HUP, IN, INCOMING, RDHUP, WRITABLE};
 use crate::graph::epstate::EpState;
 use crate::graph::eventpoll::Eventpoll;
-use crate::graph::file::File;
+use crate::graph::file::{File, FileGuard};
 use crate::graph::internal_fd::InternalFd;
 use crate::graph::lookup;
 use crate::graph::signal_numbers as numbers;
 use crate::kind::Kind;
 use crate::lock;
+use crate::sync;
 use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
-use crate::sync::atomic::{AtomicBool, AtomicI32};
+use crate::sync::atomic::{AtomicBool, AtomicI32, AtomicU32};
 use crate::sys;
 
 pub use crate::graph::signal_numbers::note_reported;
@@ -43,6 +44,9 @@ static SIGNAL: AtomicI32 = AtomicI32::new(0);
 static PROCESS: AtomicI32 = AtomicI32::new(0);
 /// Whether no description is made to send signals, because the process is about to fork.
 static ARE_PAUSED: AtomicBool = AtomicBool::new(false);
+
+/// The threads that take signals at this moment, and may have some in hand.
+static TAKERS: AtomicU32 = AtomicU32::new(0);
 
 /// The signals that are taken together.
 const TOGETHER: usize = 32;
@@ -75,20 +79,28 @@ pub(super) fn reader() -> c_int {
 /// The instance that a thread waits on and has the lock of.
 type Own<'a> = (&'static Eventpoll, &'a mut EpState);
 
-/// Takes in the pending signals as facts. Never waits.
-pub(super) fn take_all() {
-    take_in(None);
+/// Takes in the pending signals, whichever instances they are for. Never waits.
+pub(super) fn take_in(own: Option<Own>) {
+    if SIGNAL.load(SeqCst) != 0 {
+        TAKERS.fetch_add(1, SeqCst);
+        take_batches(own);
+        TAKERS.fetch_sub(1, SeqCst);
+    }
 }
 
-/// Takes in the pending signals, whichever instances they are for. Never waits.
-pub(super) fn take_in(mut own: Option<Own>) {
-    if SIGNAL.load(SeqCst) == 0 {
-        return;
-    }
+/// Takes in the pending signals. True if other threads may still have some in hand, of arrivals
+/// before this call.
+fn take_in_all_but_others() -> bool {
+    take_in(None);
+    TAKERS.load(SeqCst) != 0
+}
+
+/// Takes signals until none is pending.
+fn take_batches(mut own: Option<Own>) {
     // Without an instance, the signals of descriptions that send no more are taken in, all of them.
     for _ in 0..if own.is_some() { MOST_BATCHES } else { ALL_BATCHES } {
         let mut room = [const { MaybeUninit::<signalfd_siginfo>::uninit() }; TOGETHER];
-        let Ok(number) = READER.with(|fd| sys::take_signals(fd, &mut room)) else { return make_anew() };
+        let Ok(number) = READER.with(|fd| sync::take_signals(fd, &mut room)) else { return make_anew() };
         // SAFETY: the kernel has written as many.
         let signals = unsafe { std::slice::from_raw_parts(room.as_ptr().cast::<signalfd_siginfo>(), number) };
         for signal in signals {
@@ -97,8 +109,8 @@ pub(super) fn take_in(mut own: Option<Own>) {
                 continue;
             }
             sent(signal.ssi_fd, signal.ssi_band as Bits, own.as_mut().map(|(ep, st)| (*ep, &mut **st)));
-            if numbers::is_own(signal.ssi_fd) && numbers::count_signal(signal.ssi_fd) {
-                let_go(signal.ssi_fd);
+            if numbers::is_armed(signal.ssi_fd) && numbers::count_signal(signal.ssi_fd) {
+                end_for_rate(signal.ssi_fd);
             }
         }
         if number < TOGETHER {
@@ -125,9 +137,10 @@ fn sent(fd: c_int, band: Bits, own: Option<Own>) {
     let key = if file.kind() == Kind::Pipe { Bits::MAX } else { key(band) };
     let mut own = own;
     let at = file.clock();
-    let mut is_watched = false;
+    let (mut is_watched, mut is_asked) = (false, numbers::is_own(fd));
     let visited = file.try_visit(|item| {
         is_watched = true;
+        is_asked |= item.is_asked_by_signal();
         match &mut own {
             _ if !item.is_met_by(key) => {}
             Some((ep, st)) if item.is_of(ep) => st.woken_by_signal(item),
@@ -138,8 +151,8 @@ fn sent(fd: c_int, band: Bits, own: Option<Own>) {
         // A signal for room wakes no registration that waits for other edges.
         false if key & !WRITABLE == 0 => file.tell(Facts::SPACE_FREED, file.begin_call()),
         false => file.tell(Facts::SIGNALLED, at),
-        true if !is_watched => {
-            let _ = sys::set_async(fd, false);
+        true if !is_watched || !is_asked => {
+            let _ = sync::set_async(fd, false);
             numbers::set_armed(fd, false);
         }
         true => {}
@@ -149,7 +162,7 @@ fn sent(fd: c_int, band: Bits, own: Option<Own>) {
 /// Makes a description send no more signals. Those under way are taken in as facts.
 pub fn disarm(fd: c_int) {
     if numbers::is_armed(fd) {
-        let _ = sys::set_async(fd, false);
+        let _ = sync::set_async(fd, false);
         take_in(None);
         numbers::set_armed(fd, false);
     }
@@ -175,8 +188,34 @@ fn look_at_all() {
 pub fn let_go(fd: c_int) {
     let Some((file, number)) = armed_number(fd) else { return };
     numbers::disown(number);
+    if !lock::interrupted() {
+        leave_all(&file.graph());
+    }
     disarm(number);
-    let _ = sys::set_signal_owner(number, 0, 0);
+    let _ = sync::set_signal_owner(number, 0, 0);
+    file.tell(Facts::RECHECK, file.clock());
+}
+
+/// The registrations of a description leave signals while it still sends them, so that no arrival
+/// is without one. The caller has the poll sets updated.
+pub fn leave_all(graph: &FileGuard) {
+    for item in graph.items().filter(|item| item.is_asked_by_signal()) {
+        if let Some(ep) = item.eventpoll() {
+            ep.lock().leave_now(item);
+        }
+    }
+}
+
+/// Ends the signals of a description of which too many come. Its registrations leave them when
+/// their instances are waited on. If that takes too long, it is disarmed first.
+#[cold]
+fn end_for_rate(fd: c_int) {
+    let Some(file) = lookup::known(fd) else { return };
+    if numbers::is_own(fd) {
+        numbers::disown(fd);
+    } else {
+        disarm(fd);
+    }
     file.tell(Facts::RECHECK, file.clock());
 }
 
@@ -216,12 +255,12 @@ fn arm(file: &'static File, fd: c_int) -> bool {
         // Those of an earlier description of this number.
         take_in(None);
     }
-    let armed = sys::set_signal_owner(fd, own, signal).and_then(|()| sys::set_async(fd, true)).is_ok();
+    let armed = sync::set_signal_owner(fd, own, signal).and_then(|()| sync::set_async(fd, true)).is_ok();
     if armed {
         numbers::set_armed(fd, true);
     } else {
         numbers::disown(fd);
-        let _ = sys::set_signal_owner(fd, 0, 0);
+        let _ = sync::set_signal_owner(fd, 0, 0);
     }
     armed
 }

@@ -5,7 +5,9 @@ use std::mem::MaybeUninit;
 
 use libc::{c_int, c_void, siginfo_t};
 
-use super::{ARE_PAUSED, PROCESS, READER, SIGNAL, are_used, look_at_all, sent, take_in};
+use super::{
+    ARE_PAUSED, PROCESS, READER, SIGNAL, TAKERS, are_used, look_at_all, sent, take_in, take_in_all_but_others,
+};
 use crate::INTERPOSES;
 use crate::events::Bits;
 use crate::graph::eventpoll::Eventpoll;
@@ -13,6 +15,7 @@ use crate::graph::signal_numbers as numbers;
 use crate::lock;
 use crate::options::{self, Poller};
 use crate::real;
+use crate::sync;
 use crate::sync::atomic::AtomicBool;
 use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
 use crate::sys::{self, SigMask};
@@ -59,7 +62,7 @@ pub fn executing<T>(call: impl FnOnce() -> T) -> T {
     }
     // A vfork child has the memory of its parent, but not its signals.
     let is_owner = PROCESS.load(Relaxed) == sys::getpid();
-    let switch = |on| numbers::armed().filter(|_| is_owner).for_each(|fd| _ = sys::set_async(fd, on));
+    let switch = |on| numbers::armed().filter(|_| is_owner).for_each(|fd| _ = sync::set_async(fd, on));
     switch(false);
     if is_owner {
         take_in(None);
@@ -140,9 +143,29 @@ pub fn prepare_fork() {
             }
         }
     });
-    numbers::armed().for_each(|fd| _ = sys::set_async(fd, false));
-    take_in(None);
+    numbers::armed().for_each(|fd| _ = sync::set_async(fd, false));
+    if take_in_all_but_others() {
+        wake_all_that_left();
+    }
     numbers::armed().for_each(|fd| numbers::set_armed(fd, false));
+}
+
+/// Wakes the registrations of descriptions that send no more signals, because another thread may
+/// have one in hand.
+#[cold]
+fn wake_all_that_left() {
+    Eventpoll::for_each(|ep| {
+        let mut st = ep.lock();
+        for index in 0..st.items.interest.len() {
+            let item = st.items.interest[index].get();
+            if let Some(file) = item.file().filter(|_| numbers::is_armed(item.via())) {
+                st.wake(item, file);
+            }
+        }
+        if let Some(poller) = st.queue.poller {
+            poller.wake_up();
+        }
+    });
 }
 
 /// Continues in the parent after a fork.
@@ -157,6 +180,7 @@ pub fn go_on_after_fork() {
 pub fn reset_after_fork() {
     if are_used() {
         numbers::reset_after_fork();
+        TAKERS.store(0, SeqCst);
         PROCESS.store(sys::getpid(), Relaxed);
         ARE_PAUSED.store(ARE_GIVEN_UP.load(Relaxed), SeqCst);
     }

@@ -1,7 +1,7 @@
 //! A registration whose wake-ups signals report: when it becomes one, its wake-ups, and when it is
 //! polled again.
 
-use super::{arm, take_in};
+use super::{arm, take_in, take_in_all_but_others};
 use crate::backend::switch::{remember_edge, take_over};
 use crate::backend::watch;
 use crate::edge::{Edge, Facts};
@@ -37,9 +37,9 @@ impl EpState {
         }
         let watches_room = watches_room(state);
         let lacks_room = watches_room && item.has_fact(Facts::NO_SPACE);
-        if lacks_room || !fits(self, state, file) || !numbers::is_armed(item.via()) {
-            self.leave_signals(item);
-            take_in(None);
+        let may_stay = numbers::is_armed(item.via()) && numbers::is_own(item.via());
+        if lacks_room || !may_stay || !fits(self, state, file) {
+            self.leave_now(item);
             return false;
         }
         let facts = item.take_facts();
@@ -154,9 +154,22 @@ impl EpState {
         }
     }
 
+    /// From here on the registration is polled. An arrival that may have sent no signal, or one that
+    /// another thread has in hand, is not counted, so then a high level is reported once more.
+    pub(in crate::backend) fn leave_now(&mut self, item: &'static Epitem) {
+        let sent_all = numbers::is_armed(item.via());
+        self.leave_signals(item);
+        let others_take = take_in_all_but_others();
+        if (others_take || !sent_all)
+            && let Some(file) = item.file()
+        {
+            self.wake(item, file);
+        }
+    }
+
     /// From here on the registration is polled. The caller takes in the signals that are under way;
     /// from now on they are facts.
-    pub(in crate::backend) fn leave_signals(&mut self, item: &'static Epitem) {
+    pub(super) fn leave_signals(&mut self, item: &'static Epitem) {
         if !self.end_by_signal(item) {
             return;
         }

@@ -7,6 +7,7 @@ mod locks;
 mod nested;
 mod program;
 mod rings;
+mod signals;
 mod sources;
 mod waits;
 
@@ -80,4 +81,24 @@ pub const IN_RINGS: &[(&str, fn())] = &[
     ("ring_edges_outlive_the_thread_of_the_ring", rings::edges_outlive_the_thread_of_the_ring),
     ("ring_edges_are_heard_amid_a_fork", rings::edges_are_heard_amid_a_fork),
     ("ring_registrations_come_and_go_under_a_sleeper", rings::registrations_come_and_go_under_a_sleeper),
+];
+
+/// The models of descriptions that send signals.
+pub const BY_SIGNALS: &[(&str, fn())] = &[
+    ("signal_of_an_arrival_amid_arming_is_heard", signals::arrival_amid_arming_is_heard),
+    ("signal_of_each_arrival_at_an_unread_pipe_is_an_edge", signals::each_arrival_at_an_unread_pipe_is_an_edge),
+    ("signals_of_two_instances_are_both_heard", signals::arrivals_at_two_instances_are_both_heard),
+    ("signals_wake_two_waiters", signals::two_arrivals_wake_two_waiters),
+    ("signal_amid_a_deletion_is_not_reported", signals::arrival_amid_a_deletion_is_not_reported),
+    ("signal_of_a_closed_number_is_not_of_the_next", signals::number_that_is_reused_has_no_earlier_signals),
+    ("signal_of_a_reused_number_harms_nobody", signals::arrival_at_a_reused_number_is_heard),
+    (
+        "signal_amid_the_close_of_one_of_two_numbers_is_heard",
+        signals::arrival_amid_the_close_of_one_of_two_numbers_is_heard,
+    ),
+    ("signals_that_the_queue_has_no_room_for_are_heard", signals::arrivals_without_room_for_signals_are_heard),
+    ("signal_amid_a_return_to_poll_is_heard", signals::arrival_amid_a_return_to_poll_is_heard),
+    ("signals_that_are_too_many_are_heard", signals::arrivals_that_are_too_many_are_heard),
+    ("signal_amid_a_fork_is_heard", signals::arrival_amid_a_fork_is_heard),
+    ("signal_amid_a_return_of_room_is_heard", signals::arrival_amid_a_return_of_room_is_heard),
 ];

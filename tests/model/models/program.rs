@@ -6,9 +6,10 @@ use std::sync::atomic::Ordering::SeqCst;
 
 use libc::{c_int, epoll_event};
 
-use crate::graph::{epitem, eventpoll, file};
+use crate::graph::{epitem, eventpoll, file, signal_numbers};
 use crate::instance::close;
 use crate::instance::control::{self, Interest};
+use crate::instance::dup;
 use crate::instance::wait::{self, Timeout};
 use crate::scheduler::{self, Joinable, step};
 use crate::sleep::{By, Sleep};
@@ -62,7 +63,7 @@ pub fn eventfd() -> c_int {
 
 /// A nonblocking pipe: the read end, and the write end.
 pub fn pipe() -> [c_int; 2] {
-    sys::pipe2(libc::O_NONBLOCK | libc::O_CLOEXEC).expect("a pipe")
+    sys::pipe2(libc::O_NONBLOCK | libc::O_CLOEXEC).expect("a pipe").map(signal_numbers::note_made)
 }
 
 /// Two connected, nonblocking unix sockets.
@@ -72,6 +73,44 @@ pub fn socket_pair(kind: c_int) -> [c_int; 2] {
     // SAFETY: the array has room for two.
     assert_eq!(unsafe { libc::socketpair(libc::AF_UNIX, kind, 0, fd.as_mut_ptr()) }, 0);
     fd
+}
+
+/// Two connected, nonblocking TCP sockets with little room.
+pub fn tcp_pair() -> [c_int; 2] {
+    let kind = libc::SOCK_STREAM | libc::SOCK_CLOEXEC;
+    // SAFETY: zeroes are an address, of which the family is set; all calls get its size.
+    unsafe {
+        let mut address: libc::sockaddr_in = std::mem::zeroed();
+        address.sin_family = libc::AF_INET as u16;
+        address.sin_addr.s_addr = u32::from(std::net::Ipv4Addr::LOCALHOST).to_be();
+        let mut size = size_of_val(&address) as u32;
+        let at = (&raw mut address).cast::<libc::sockaddr>();
+        let [listener, near] = [(); 2].map(|()| {
+            let fd = libc::socket(libc::AF_INET, kind, 0);
+            let room: c_int = 4096;
+            for buffer in [libc::SO_SNDBUF, libc::SO_RCVBUF] {
+                let value = (&raw const room).cast();
+                assert_eq!(libc::setsockopt(fd, libc::SOL_SOCKET, buffer, value, size_of_val(&room) as u32), 0);
+            }
+            fd
+        });
+        assert_eq!(libc::bind(listener, at, size) | libc::listen(listener, 1), 0);
+        assert_eq!(libc::getsockname(listener, at, &raw mut size), 0);
+        assert_eq!(libc::connect(near, at, size), 0);
+        let far = libc::accept4(listener, std::ptr::null_mut(), std::ptr::null_mut(), libc::SOCK_CLOEXEC);
+        sys::close(listener).expect("close");
+        [near, far].map(|fd| {
+            sys::fcntl(fd, libc::F_SETFL, libc::O_NONBLOCK as usize).expect("F_SETFL");
+            signal_numbers::note_made(fd)
+        })
+    }
+}
+
+/// A write of another process, which no hook sees.
+pub fn write_unseen(fd: c_int, bytes: &[u8]) {
+    step();
+    scheduler::drain();
+    assert_eq!(sys::write(fd, bytes), Ok(bytes.len()));
 }
 
 fn libc_answer(result: Result<usize, nix::errno::Errno>) -> isize {
@@ -130,6 +169,15 @@ pub fn close(fd: c_int) {
     step();
     scheduler::drain();
     sys::close(fd).expect("close");
+}
+
+/// Another number for the description.
+pub fn dup(fd: c_int) -> c_int {
+    dup::expect_duplicate(fd, None).expect("room for a number");
+    let second = sys::fcntl(fd, libc::F_DUPFD_CLOEXEC, 0).expect("a free number");
+    signal_numbers::forget(second);
+    dup::duplicated(fd, second).expect("a number");
+    second
 }
 
 /// Waits for the end of all threads.
