@@ -38,7 +38,7 @@ pub enum Fact {
     /// One of several descriptions of an open FIFO was closed.
     Parted,
     /// Bytes, the end or a datagram arrived at a TCP connection or a unix datagram socket; or bytes
-    /// arrived, or a write was refused, at an MPTCP connection.
+    /// arrived, or a write was refused, at an MPTCP connection; or a signal was sent.
     Arrived,
     /// An exclusive registration of a FIFO or a list of mounts that has others under another
     /// description.
@@ -263,6 +263,17 @@ pub const ROWS: &[Row] = &[
         is_news: true,
         matches: |case| (again(case, READABLE) || case.edge && case.what == What::Lost) && case.has(Fact::Foreign),
     },
+    // Every signal wakes every signalfd, and so do those that descriptions send to the library.
+    Row {
+        name: "signalfd: a signal to the library",
+        between: true,
+        unavoidable: false,
+        is_news: true,
+        matches: |case| {
+            let is_same = case.has(Fact::Repeated) && !case.has(Fact::Arrived);
+            case.kind == Kind::Signalfd && case.edge && case.what == What::Lost && is_same
+        },
+    },
     // The library's poll sets SOCK_NOSPACE, and the kernel then wakes the other side's epoll too.
     Row {
         name: "tcp: room that nobody was refused",
@@ -448,6 +459,14 @@ mod tests {
         assert_eq!(class(case(What::Lost, Kind::Udp, &[Fact::Foreign])), Some(Class::News));
         assert_eq!(class(case(What::Extra, Kind::Udp, &[Fact::EmptyAtEnd])), Some(Class::Surplus));
         assert_eq!(class(case(What::Lost, Kind::Udp, &[Fact::EmptyAtEnd])), Some(Class::NoNews));
+    }
+
+    #[test]
+    fn a_signal_to_the_library_excuses_an_unread_signalfd_alone() {
+        let same = case(What::Lost, Kind::Signalfd, &[Fact::Repeated]);
+        assert!(ROWS[same.row().expect("listed")].between);
+        assert!(case(What::Lost, Kind::Signalfd, &[Fact::Repeated, Fact::Arrived]).row().is_none());
+        assert!(case(What::Lost, Kind::Signalfd, &[]).row().is_none());
     }
 
     #[test]

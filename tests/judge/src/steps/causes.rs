@@ -47,6 +47,7 @@ impl World<'_> {
     pub(super) fn mask(&mut self, desc: Desc, variant: i64) {
         if self.kind(desc) == Kind::Signalfd {
             let answer = calls::signalfd(desc.fd, &signals_of(variant));
+            self.note_signal();
             self.say(|| format!("signalfd({}, {:?}) = {answer:?}", desc.fd, signals_of(variant)));
         }
     }
@@ -55,6 +56,7 @@ impl World<'_> {
     pub(super) fn queue_signal(&mut self, op: Op) {
         let signal = SIGNALS[op.index(1) % SIGNALS.len()];
         let answer = calls::queue_signal(signal);
+        self.note_signal();
         self.say(|| format!("kill(self, {signal}) = {answer:?}"));
     }
 

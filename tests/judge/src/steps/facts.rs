@@ -15,6 +15,15 @@ impl World<'_> {
         file.into_iter().for_each(|file| self.note(file, Fact::Arrived));
     }
 
+    /// Notes a signal, or a new mask, either of which wakes every signalfd.
+    pub(super) fn note_signal(&mut self) {
+        for file in 0..self.files.len() {
+            if self.files[file].kind == Kind::Signalfd {
+                self.note(file, Fact::Arrived);
+            }
+        }
+    }
+
     /// Counts sent datagrams. Calls that move pages can turn one into several, and the count of
     /// unread ones must not be too low.
     pub(super) fn sent_datagrams(&mut self, desc: Desc, n: usize, how: i64) {
