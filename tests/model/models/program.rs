@@ -37,24 +37,34 @@ pub fn delete(ep: c_int, fd: c_int) {
     control::control(ep, libc::EPOLL_CTL_DEL, fd, None).expect("DEL");
 }
 
-/// The data of the events of one wait, in their order.
-fn events(ep: c_int, max: i32, timeout: Timeout) -> Vec<u64> {
+/// The events of one wait, in their order.
+fn events(ep: c_int, max: i32, timeout: Timeout) -> Vec<epoll_event> {
     let mut events = [epoll_event { events: 0, u64: 0 }; 8];
     // SAFETY: the array has room for eight.
     let n = unsafe { wait::wait(ep, events.as_mut_ptr(), max, timeout, Sleep::new(By::Name, None)) }.expect("a wait");
-    events[..n].iter().map(|event| event.u64).collect()
+    events[..n].to_vec()
 }
 
-/// One wait without limit for one event.
-pub fn wait_for_one(ep: c_int) -> u64 {
+/// The event of one wait without limit.
+fn one_event(ep: c_int) -> epoll_event {
     let got = events(ep, 1, None);
     assert_eq!(got.len(), 1, "an infinite wait returned nothing");
     got[0]
 }
 
+/// The bits of the event of one wait without limit.
+pub fn bits_of_one(ep: c_int) -> u32 {
+    one_event(ep).events
+}
+
+/// One wait without limit for one event.
+pub fn wait_for_one(ep: c_int) -> u64 {
+    one_event(ep).u64
+}
+
 /// The data of the ready items.
 pub fn ready(ep: c_int) -> Vec<u64> {
-    events(ep, 8, Some(0))
+    events(ep, 8, Some(0)).iter().map(|event| event.u64).collect()
 }
 
 pub fn eventfd() -> c_int {
