@@ -43,7 +43,7 @@ impl EpState {
             return false;
         }
         let facts = item.take_facts();
-        let has_room = watches_room && facts.contains(Facts::SPACE_FREED) && item.told_after(state.reported_at.get());
+        let has_room = watches_room && facts.intersects(makes_room(file)) && item.told_after(state.reported_at.get());
         if has_room || facts.intersects(Facts::SIGNALLED | Facts::WAKE_ALL) {
             self.wake(item, file);
         }
@@ -180,7 +180,7 @@ impl EpState {
             self.wake(item, file);
         }
         let state = item.at(&self.held);
-        let of_room = facts & (Facts::NO_SPACE | Facts::SPACE_FREED | Facts::FREED_AFTER_NO_SPACE);
+        let of_room = facts & (Facts::NO_SPACE | makes_room(file) | Facts::FREED_AFTER_NO_SPACE);
         if state.is_edge() && !of_room.is_empty() {
             let mut edge = state.edge.get();
             edge.digest(file.kind(), state.watched(file), of_room, item.told_after(state.reported_at.get()));
@@ -214,17 +214,23 @@ fn watches_room(state: &State) -> bool {
     state.is_edge() && levels(state.events.get()) & ROOM != 0
 }
 
+/// The facts after which there is an edge of room without a signal. A datagram that was sent frees
+/// its buffer. The kernel signals that only after a refused write.
+fn makes_room(file: &File) -> Facts {
+    if file.kind() == Kind::Udp { Facts::SPACE_FREED | Facts::WROTE } else { Facts::SPACE_FREED }
+}
+
 /// Whether signals report the wake-ups of a registration exactly. Those for room they do for edges
-/// of TCP, see [`watches_room`]. A peer that stops reading from a unix socket wakes its waiters
-/// without a signal, and so does the acknowledgement of an end; the end of the peer has the bits of
-/// an arrival.
+/// of TCP and UDP, see [`watches_room`]. A peer that stops reading from a unix socket wakes its
+/// waiters without a signal, and so does the acknowledgement of an end; the end of the peer has the
+/// bits of an arrival.
 fn fits(st: &EpState, state: &State, file: &'static File) -> bool {
     let events = state.events.get();
     let wanted = levels(events);
     if !st.items.inner.is_empty() || st.outer.is_observed() || events & EXCLUSIVE != 0 {
         return false;
     }
-    if wanted & WRITABLE != 0 && (file.kind() != Kind::Tcp || !watches_room(state)) {
+    if wanted & WRITABLE != 0 && !(matches!(file.kind(), Kind::Tcp | Kind::Udp) && watches_room(state)) {
         return false;
     }
     let is_shut = file.is_shut(libc::SHUT_RD) || file.is_shut(libc::SHUT_WR);
