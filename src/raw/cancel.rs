@@ -54,6 +54,11 @@ pub extern "C" fn end_handler(before: usize) {
     stack::words().handler.set(before);
 }
 
+/// Whether the calling thread is in such a handler.
+pub extern "C" fn has_interrupted() -> bool {
+    stack::words().handler.get() != 0
+}
+
 /// Forgets a handler that was left by `siglongjmp`, at a call of the guest's. A handler's own calls
 /// come from lower addresses of its stack. Contexts on other stacks may deceive this: then a thread
 /// is cancelled in one context, as natively, while another one is in a call.

@@ -93,6 +93,7 @@ pub unsafe extern "C" fn __epolyfill_serve_guest(
                 set_pointer,
                 begin_handler: cancel::begin_handler,
                 end_handler: cancel::end_handler,
+                has_interrupted: cancel::has_interrupted,
                 may_interrupt: cancel::may_interrupt,
                 end: cancel::end_thread,
             });

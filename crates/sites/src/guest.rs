@@ -12,7 +12,7 @@ use libc::{Elf64_Phdr, siginfo_t, ucontext_t};
 /// The name of [`Serve`].
 pub const ENTRY: &CStr = c"__epolyfill_serve_guest";
 /// The version of the interface, which both sides must have.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// The name of the loader's file.
 pub const LOADER: &str = "epolyfill-loader";
@@ -101,6 +101,8 @@ pub struct Thread {
     pub begin_handler: extern "C" fn(usize) -> Begun,
     /// It ends: `before` of [`Begun`].
     pub end_handler: extern "C" fn(usize),
+    /// Whether the calling thread is in such a handler.
+    pub has_interrupted: extern "C" fn() -> bool,
     /// Whether the handler of a signal of cancellation may run, with the thread pointer where the
     /// signal came. Otherwise the signal comes again when the guest returns from its call.
     pub may_interrupt: extern "C" fn(&siginfo_t, &mut ucontext_t, usize) -> bool,

@@ -335,6 +335,57 @@ fn the_main_thread_of_a_static_program_can_be_joined() {
 }
 
 #[test]
+fn a_child_of_a_static_program_makes_threads_whatever_the_parent_was_at() {
+    let room = room("static-c-fork");
+    // The locks are held for moments only: one of several hundred forks meets them. A thread that
+    // hangs has its signals blocked.
+    let source = r#"
+        #include <pthread.h>
+        #include <signal.h>
+        #include <stdatomic.h>
+        #include <stdio.h>
+        #include <sys/prctl.h>
+        #include <sys/wait.h>
+        #include <unistd.h>
+        static atomic_int ends;
+        static void *nothing(void *arg) { return arg; }
+        static int makes(void) {
+            pthread_t thread;
+            return pthread_create(&thread, NULL, nothing, NULL) == 0 && pthread_join(thread, NULL) == 0;
+        }
+        static void *makes_many(void *arg) {
+            while (!ends && makes()) {}
+            return arg;
+        }
+        int main(void) {
+            pthread_t threads[2];
+            int status = 0;
+            for (int i = 0; i < 2; i++)
+                if (pthread_create(&threads[i], NULL, makes_many, NULL) != 0)
+                    return 1;
+            for (int i = 0; i < 400 && status == 0; i++) {
+                pid_t child = fork();
+                if (child == 0) {
+                    prctl(PR_SET_PDEATHSIG, SIGKILL);
+                    _exit(makes() && makes() ? 0 : 1);
+                }
+                if (waitpid(child, &status, 0) != child)
+                    return 1;
+            }
+            ends = 1;
+            for (int i = 0; i < 2; i++)
+                pthread_join(threads[i], NULL);
+            printf("%d\n", status);
+            return 0;
+        }"#;
+    let program = compile(&room, "program", source, &["-static", "-pthread"]);
+    assert_said(
+        &run(command("timeout").args(["--signal=KILL", "60", LAUNCHER, "--no-kernel-epoll", "--"]).arg(&program)),
+        "0\n",
+    );
+}
+
+#[test]
 fn a_static_program_in_rust_is_loaded() {
     let room = room("static-rust");
     let source = r#"

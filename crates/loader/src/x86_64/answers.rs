@@ -4,7 +4,7 @@ use epolyfill_sites::guest::{By, Call};
 use libc::{ENOSYS, c_long};
 use syscalls::raw_syscall;
 
-use super::{exec, memory, own_file, signals, threads};
+use super::{exec, fork, memory, own_file, signals, threads};
 
 /// Answers a call, or says who makes it.
 pub unsafe extern "C" fn answer(call: &Call, result: &mut isize) -> By {
@@ -35,6 +35,7 @@ fn answered(call: &Call) -> Option<isize> {
         // The heap of the process is libc's: there is no room for the guest's.
         libc::SYS_brk => Some(0),
         libc::SYS_clone => clone(call),
+        libc::SYS_fork if !threads::has_interrupted() => Some(fork::fork(call)),
         // Then a program uses clone.
         libc::SYS_clone3 => Some(-ENOSYS as isize),
         libc::SYS_exit => {
@@ -54,7 +55,10 @@ fn clone(call: &Call) -> Option<isize> {
         (true, _) => Some(threads::create(call)),
         // The parent would run beside a child that has its thread's words in the library.
         (false, true) => Some(-ENOSYS as isize),
-        (false, false) => None,
+        // A child with another stack, or another thread pointer, cannot return over the loader's
+        // frames. A handler may have interrupted a thread that another one waits for, which ends.
+        (false, false) if call.arguments[1] != 0 || has(libc::CLONE_SETTLS) || threads::has_interrupted() => None,
+        (false, false) => Some(fork::fork(call)),
     }
 }
 

@@ -5,6 +5,7 @@ mod answers;
 mod command_line;
 mod enter;
 mod exec;
+mod fork;
 mod image;
 mod initial_stack;
 mod mapping;

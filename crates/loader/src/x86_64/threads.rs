@@ -12,14 +12,14 @@ use epolyfill_sites::guest::{Call, Thread};
 use libc::{c_int, pid_t, pthread_t};
 use syscalls::{Sysno, syscall};
 
-use super::{enter, memory, robust, signals};
+use super::{enter, fork, memory, robust, signals};
 
 /// The bytes of a pthread's own stack, on which it only starts and ends.
 const STACK: usize = 256 << 10;
 
 /// The operations on a word of this process alone.
-const WAIT: c_int = libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG;
-const WAKE: c_int = libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG;
+pub(super) const WAIT: c_int = libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG;
+pub(super) const WAKE: c_int = libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG;
 
 static THREAD: OnceLock<Thread> = OnceLock::new();
 
@@ -57,6 +57,11 @@ fn make_one() -> bool {
         libc::pthread_create(thread.as_mut_ptr(), ptr::null(), end, ptr::null_mut()) == 0
             && libc::pthread_join(thread.assume_init(), ptr::null_mut()) == 0
     }
+}
+
+/// Whether the calling thread is in a handler that has interrupted the library.
+pub fn has_interrupted() -> bool {
+    (library().has_interrupted)()
 }
 
 fn library() -> &'static Thread {
@@ -127,12 +132,20 @@ pub fn create(call: &Call) -> isize {
     let pointer = if flags & libc::CLONE_SETTLS as usize != 0 { pointer } else { (library().pointer)() };
     // Until the new thread has its gs, a handler could not tell whether it interrupts the guest.
     let blocked = signals::block_for_libc();
+    fork::begin_change();
+    fork::join_ended();
     let birth = Birth { call, stack_pointer, pointer, blocked, id: AtomicI32::new(0) };
-    let result = start(&birth);
+    let id = match start(&birth) {
+        0 => wait_for(&birth),
+        error => -error as isize,
+    };
+    fork::end_change();
     signals::set_blocked(blocked);
-    if result != 0 {
-        return -result as isize;
-    }
+    id
+}
+
+/// The id of a thread that begins; -EAGAIN if it could not.
+fn wait_for(birth: &Birth) -> isize {
     loop {
         match birth.id.load(Acquire) {
             0 => {
@@ -153,7 +166,6 @@ fn start(birth: &Birth) -> c_int {
     unsafe {
         libc::pthread_attr_init(attributes.as_mut_ptr());
         libc::pthread_attr_setstacksize(attributes.as_mut_ptr(), STACK);
-        libc::pthread_attr_setdetachstate(attributes.as_mut_ptr(), libc::PTHREAD_CREATE_DETACHED);
         let argument = ptr::from_ref(birth).cast_mut().cast();
         let result = libc::pthread_create(thread.as_mut_ptr(), attributes.as_ptr(), begin, argument);
         libc::pthread_attr_destroy(attributes.as_mut_ptr());
@@ -182,7 +194,10 @@ extern "C" fn begin(birth: *mut c_void) -> *mut c_void {
         // SAFETY: the registers of a clone, with the new thread's stack.
         unsafe { enter::thread(&call, pointer, HOST_STACK.with(Cell::as_ptr)) };
         report_end_at_last();
+    } else {
+        fork::begin_change();
     }
+    fork::end_thread();
     ptr::null_mut()
 }
 
@@ -249,6 +264,7 @@ pub fn end() {
     // The guest's memory of this thread may be gone from here on, and with it that of its handlers.
     signals::block();
     robust::give_up(ROBUST.get(), ID.get() as u32);
+    fork::begin_change();
     (library().end)();
     // SAFETY: the thread is in `enter::thread`, and on the present stack nothing is needed.
     unsafe { enter::leave(stack) };
