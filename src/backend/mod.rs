@@ -182,6 +182,8 @@ impl EpState {
             self.note_busy(item);
         } else if item.at(&self.held).is_signalled() {
             signals::note_reported(item.via());
+        } else if signals::are_used() {
+            signals::note_polled_report(item);
         }
     }
 

@@ -9,7 +9,7 @@ use libc::c_int;
 
 use crate::graph::own_table;
 use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
-use crate::sync::atomic::{AtomicBool, AtomicI32, AtomicU8};
+use crate::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU16};
 
 /// The numbers that are followed. Higher ones are polled.
 const NUMBERS: usize = 1 << 16;
@@ -20,6 +20,8 @@ const OWN: u8 = 1;
 const ARMED: u8 = 1 << 1;
 /// The number was closed while signals that carry it may have been under way.
 const TAINTED: u8 = 1 << 2;
+/// The description is polled for a while, because too many signals came.
+const RESTS: u8 = 1 << 3;
 
 static STATES: [AtomicU8; NUMBERS] = [const { AtomicU8::new(0) }; NUMBERS];
 
@@ -30,6 +32,16 @@ static RATES: [AtomicU8; NUMBERS] = [const { AtomicU8::new(0) }; NUMBERS];
 const UNREPORTED: u8 = 1 << 7;
 /// With so many more signals than reports, a poll sees the arrivals at a lower price.
 const TOO_MANY: u8 = 100;
+
+/// For each number, how many rests it has had (from bit [`TIMES`] on), and the number of reports
+/// until the end of this one.
+static REST_LENGTHS: [AtomicU16; NUMBERS] = [const { AtomicU16::new(0) }; NUMBERS];
+
+const TIMES: u32 = 12;
+/// The reports of the first rest. Each further rest is twice as long, up to [`MOST_TIMES`] of them,
+/// so that the signals that end a rest soon cost little for each report.
+const FIRST_REST: u16 = 32;
+const MOST_TIMES: u16 = 6;
 
 /// Whether numbers are followed at all.
 static FOLLOWED: AtomicBool = AtomicBool::new(false);
@@ -65,6 +77,7 @@ pub fn note_made(fd: c_int) -> c_int {
     {
         forget(fd);
         RATES[fd.cast_unsigned() as usize].store(0, Relaxed);
+        REST_LENGTHS[fd.cast_unsigned() as usize].store(0, Relaxed);
         state.fetch_or(OWN, SeqCst);
         HIGHEST.fetch_max(fd, Relaxed);
     }
@@ -88,9 +101,9 @@ pub fn forget_range(first: u32, last: u32) {
     }
 }
 
-/// Whether a call of this process made the description.
-pub fn is_own(fd: c_int) -> bool {
-    has(fd, OWN)
+/// Whether the description may send signals: a call of this process made it, and it does not rest.
+pub fn may_send(fd: c_int) -> bool {
+    state(fd).is_some_and(|state| state.load(SeqCst) & (OWN | RESTS) == OWN)
 }
 
 /// Never uses the description again.
@@ -129,6 +142,35 @@ pub fn count_signal(fd: c_int) -> bool {
     // Two threads may lose a count.
     rate.store(UNREPORTED | if are_too_many { TOO_MANY / 2 } else { now }, Relaxed);
     are_too_many
+}
+
+/// The description sends no signals for a number of reports, which grows with each rest.
+pub fn begin_rest(fd: c_int) {
+    if let (Some(state), Some(length)) = (state(fd), REST_LENGTHS.get(fd.cast_unsigned() as usize)) {
+        let times = length.load(Relaxed) >> TIMES;
+        length.store((times + 1).min(MOST_TIMES) << TIMES | FIRST_REST << times, Relaxed);
+        state.fetch_or(RESTS, SeqCst);
+    }
+}
+
+/// Whether the description rests.
+#[inline]
+pub fn rests(fd: c_int) -> bool {
+    has(fd, RESTS)
+}
+
+/// Counts a report of a description that rests. True if that ends its rest.
+pub fn count_rest(fd: c_int) -> bool {
+    let (Some(state), Some(length)) = (state(fd), REST_LENGTHS.get(fd.cast_unsigned() as usize)) else { return false };
+    let before = length.load(Relaxed);
+    let is_over = before & ((1 << TIMES) - 1) <= 1;
+    // Two threads may lose a count.
+    length.store(if is_over { before >> TIMES << TIMES } else { before - 1 }, Relaxed);
+    if is_over {
+        RATES[fd.cast_unsigned() as usize].store(0, Relaxed);
+        state.fetch_and(!RESTS, SeqCst);
+    }
+    is_over
 }
 
 /// Records a report of a registration of the description.
@@ -185,5 +227,18 @@ mod tests {
             reports += 1;
         }
         assert!((50..200).contains(&reports), "{reports}");
+    }
+
+    #[test]
+    fn each_rest_is_twice_as_long_as_the_one_before() {
+        const FD: c_int = NUMBERS as c_int - 2;
+        let mut lengths = Vec::new();
+        for _ in 0..8 {
+            begin_rest(FD);
+            assert!(rests(FD) && !may_send(FD));
+            lengths.push(1 + (0..).take_while(|_| !count_rest(FD)).count());
+            assert!(!rests(FD));
+        }
+        assert_eq!(lengths, [32, 64, 128, 256, 512, 1024, 2048, 2048]);
     }
 }

@@ -20,6 +20,7 @@ use libc::{c_int, signalfd_siginfo};
 
 use crate::edge::Facts;
 use crate::events::{Bits, ERR, HUP, IN, INCOMING, RDHUP, WRITABLE};
+use crate::graph::epitem::Epitem;
 use crate::graph::epstate::EpState;
 use crate::graph::eventpoll::Eventpoll;
 use crate::graph::file::{File, FileGuard};
@@ -110,7 +111,7 @@ fn take_batches(mut own: Option<Own>) {
             }
             sent(signal.ssi_fd, signal.ssi_band as Bits, own.as_mut().map(|(ep, st)| (*ep, &mut **st)));
             if numbers::is_armed(signal.ssi_fd) && numbers::count_signal(signal.ssi_fd) {
-                end_for_rate(signal.ssi_fd);
+                begin_rest(signal.ssi_fd);
             }
         }
         if number < TOGETHER {
@@ -137,7 +138,7 @@ fn sent(fd: c_int, band: Bits, own: Option<Own>) {
     let key = if file.kind() == Kind::Pipe { Bits::MAX } else { key(band) };
     let mut own = own;
     let at = file.clock();
-    let (mut is_watched, mut is_asked) = (false, numbers::is_own(fd));
+    let (mut is_watched, mut is_asked) = (false, numbers::may_send(fd));
     let visited = file.try_visit(|item| {
         is_watched = true;
         is_asked |= item.is_asked_by_signal();
@@ -206,17 +207,28 @@ pub fn leave_all(graph: &FileGuard) {
     }
 }
 
-/// Ends the signals of a description of which too many come. Its registrations leave them when
+/// Lets a description rest of which too many signals come. Its registrations leave signals when
 /// their instances are waited on. If that takes too long, it is disarmed first.
 #[cold]
-fn end_for_rate(fd: c_int) {
+fn begin_rest(fd: c_int) {
     let Some(file) = lookup::known(fd) else { return };
-    if numbers::is_own(fd) {
-        numbers::disown(fd);
-    } else {
+    if numbers::rests(fd) {
         disarm(fd);
+    } else {
+        numbers::begin_rest(fd);
     }
     file.tell(Facts::RECHECK, file.clock());
+}
+
+/// Counts a report of a registration that is polled. At the end of a rest, its description sends
+/// signals again.
+pub fn note_polled_report(item: &'static Epitem) {
+    if numbers::rests(item.via())
+        && numbers::count_rest(item.via())
+        && let Some(file) = item.file()
+    {
+        file.tell(Facts::RECHECK, file.clock());
+    }
 }
 
 /// The description under a number, and the number that its signals carry; `None` if it sends none.
@@ -237,7 +249,7 @@ pub fn armed_number(fd: c_int) -> Option<(&'static File, c_int)> {
 /// Makes a description send signals. False if it cannot, or is not this process' own.
 fn arm(file: &'static File, fd: c_int) -> bool {
     let signal = SIGNAL.load(SeqCst);
-    if signal == 0 || !numbers::is_own(fd) || ARE_PAUSED.load(SeqCst) {
+    if signal == 0 || !numbers::may_send(fd) || ARE_PAUSED.load(SeqCst) {
         return false;
     }
     if numbers::is_armed(fd) {

@@ -37,7 +37,7 @@ impl EpState {
         }
         let watches_room = watches_room(state);
         let lacks_room = watches_room && item.has_fact(Facts::NO_SPACE);
-        let may_stay = numbers::is_armed(item.via()) && numbers::is_own(item.via());
+        let may_stay = numbers::is_armed(item.via()) && numbers::may_send(item.via());
         if lacks_room || !may_stay || !fits(self, state, file) {
             self.leave_now(item);
             return false;
@@ -85,12 +85,15 @@ impl EpState {
         true
     }
 
-    /// Goes back to signals after a report that there is room again, when the poll set and the
-    /// counts hold no edge of the registration. False if not.
+    /// Goes back to signals after a report that there is room again, or after a rest of the
+    /// description, when the poll set and the counts hold no edge of the registration. False if not.
     pub(in crate::backend) fn return_to_signals(&mut self, item: &'static Epitem, file: &'static File) -> bool {
         let state = item.at(&self.held);
-        let has_room = watches_room(state) && state.edge.get().reported() & ROOM != 0 && !file.has_no_space();
-        if !has_room || state.ready.get() || state.needs_resample(file) || !self.may_enter(item, file) {
+        let lacks_room = watches_room(state) && (state.edge.get().reported() & ROOM == 0 || file.has_no_space());
+        if lacks_room || !state.is_edge() || state.ready.get() || state.needs_resample(file) {
+            return false;
+        }
+        if !self.may_enter(item, file) {
             return false;
         }
         // The pending signals are of edges that poll has shown.
@@ -109,7 +112,7 @@ impl EpState {
     /// Whether signals can report the wake-ups of a registration that is polled.
     fn may_enter(&self, item: &'static Epitem, file: &'static File) -> bool {
         let state = item.at(&self.held);
-        if state.spent.get() || self.ready.in_turn || !numbers::is_own(item.via()) {
+        if state.spent.get() || self.ready.in_turn || !numbers::may_send(item.via()) {
             return false;
         }
         file.identify(item.via());

@@ -99,6 +99,7 @@ pub const BY_SIGNALS: &[(&str, fn())] = &[
     ("signals_that_the_queue_has_no_room_for_are_heard", signals::arrivals_without_room_for_signals_are_heard),
     ("signal_amid_a_return_to_poll_is_heard", signals::arrival_amid_a_return_to_poll_is_heard),
     ("signals_that_are_too_many_are_heard", signals::arrivals_that_are_too_many_are_heard),
+    ("signal_amid_the_end_of_a_rest_is_heard", signals::arrival_amid_the_end_of_a_rest_is_heard),
     ("signal_amid_a_fork_is_heard", signals::arrival_amid_a_fork_is_heard),
     ("signal_amid_a_return_of_room_is_heard", signals::arrival_amid_a_return_of_room_is_heard),
 ];

@@ -219,7 +219,28 @@ pub fn arrivals_that_are_too_many_are_heard() {
     let heard = if ready(ep).is_empty() { 0 } else { told.get() };
     writer.join();
     find_all(ep, &told, 2, heard);
-    assert!(!numbers::is_own(from));
+    assert!(numbers::rests(from));
+    end([from, to, ep]);
+}
+
+/// An arrival while a description sends signals again after a rest.
+pub fn arrival_amid_the_end_of_a_rest_is_heard() {
+    let (ep, [from, to]) = unread_pipe();
+    (0..100).for_each(|_| assert!(!numbers::count_signal(from)));
+    write_unseen(to, b"b");
+    assert_eq!(wait_for_one(ep), 1);
+    assert!(numbers::rests(from));
+    assert!(ready(ep).is_empty());
+    assert!(!is_signalled(from));
+    while !numbers::count_rest(from) {}
+    // Its fact has the registration looked at, and then it returns.
+    assert_eq!(read_short(from), 2);
+    let told = Arc::new(Count::default());
+    let writer = writer(to, 1, &told);
+    let heard = if ready(ep).is_empty() { 0 } else { told.get() };
+    writer.join();
+    find_all(ep, &told, 1, heard);
+    assert!(is_signalled(from));
     end([from, to, ep]);
 }
 
