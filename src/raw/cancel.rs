@@ -4,7 +4,8 @@
 //! its signal then unwinds the thread's stack, and must not do that while the thread is in the
 //! library. So the signal is put off to the end of the stub in which the thread is: there it is
 //! raised again, as if it had come right behind the `syscall`. As it may have come just before the
-//! thread blocks, it is repeated by a timer, and each time makes the call fail with EINTR.
+//! thread blocks, it is repeated by a timer, and each time makes the call fail with EINTR. musl, whose
+//! handler only looks where its signal came, cancels a thread behind a call that fails with EINTR.
 //!
 //! A signal handler of the guest's may have interrupted the library. It is not left by cancellation
 //! either: then the signal is put off until the handler has ended.
@@ -12,10 +13,10 @@
 use std::arch::naked_asm;
 use std::mem::offset_of;
 use std::ops::Range;
-use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
 
-use epolyfill_sites::guest::{Begun, CANCELS};
+use epolyfill_sites::guest::Begun;
 use libc::{c_int, siginfo_t, ucontext_t};
 use syscalls::{Sysno, syscall};
 
@@ -114,7 +115,7 @@ fn repeat() -> Option<c_int> {
     // SAFETY: all zeroes is a valid value; the kernel reads and writes these structures.
     unsafe {
         let mut event: libc::sigevent = std::mem::zeroed();
-        event.sigev_signo = CANCELS as c_int;
+        event.sigev_signo = CANCELS.load(Relaxed) as c_int;
         event.sigev_notify = libc::SIGEV_THREAD_ID;
         event.sigev_notify_thread_id = syscall!(Sysno::gettid).unwrap_or(0) as c_int;
         syscall!(Sysno::timer_create, libc::CLOCK_MONOTONIC, &raw const event, &raw mut timer).ok()?;
@@ -179,8 +180,15 @@ unsafe extern "C" {
     static epolyfill_cancel_end: [u8; 0];
 }
 
-/// All signals but that of cancellation.
-static OTHERS: u64 = !(1 << (CANCELS - 1));
+/// The signal of cancellation, and all others.
+static CANCELS: AtomicUsize = AtomicUsize::new(0);
+static OTHERS: AtomicU64 = AtomicU64::new(0);
+
+/// Notes by which signal the guest cancels threads.
+pub fn set_signal(signal: usize) {
+    CANCELS.store(signal, Relaxed);
+    OTHERS.store(!(1 << (signal - 1)), Relaxed);
+}
 
 /// Raises the signal that was put off, unless the guest is in a handler that has interrupted the
 /// library. Jumped to from the exit of the stubs, in the guest, with its next instruction in r11.
@@ -220,7 +228,7 @@ pub unsafe extern "C" fn deliver() {
         "movl ${gettid}, %eax",
         "syscall",
         "movq %rax, %rsi",
-        "movl ${cancels}, %edx",
+        "movl {cancels}(%rip), %edx",
         "movl ${tgkill}, %eax",
         "syscall",
         ".globl epolyfill_cancel_raised",
@@ -257,7 +265,7 @@ pub unsafe extern "C" fn deliver() {
         delete = const libc::SYS_timer_delete,
         getpid = const libc::SYS_getpid,
         gettid = const libc::SYS_gettid,
-        cancels = const CANCELS,
+        cancels = sym CANCELS,
         tgkill = const libc::SYS_tgkill,
         options(att_syntax),
     )

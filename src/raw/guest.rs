@@ -15,16 +15,20 @@ use std::sync::atomic::{AtomicBool, AtomicPtr};
 
 use epolyfill_sites::Kind;
 use epolyfill_sites::guest::{self, Answer, By, Call, Guest, Thread};
+use epolyfill_sites::of_c as sites;
 
 use super::program::Program;
 use super::rewrite::{self, Refused};
 use super::thunk::{self, Frame};
 use super::{cancel, of_c, stack};
+use crate::sys;
 
 /// The loader's `Answer`; null in any other program.
 static ANSWER: AtomicPtr<()> = AtomicPtr::new(ptr::null_mut());
 /// Whether the guest has a C library.
 static HAS_C: AtomicBool = AtomicBool::new(false);
+/// Whether that is musl.
+static IS_OF_MUSL: AtomicBool = AtomicBool::new(false);
 
 // The thunk puts the preserved registers below the frame.
 const BELOW: usize = offset_of!(Call, number);
@@ -47,10 +51,36 @@ pub fn answered(frame: &mut Frame) -> Option<isize> {
         By::Library => None,
         By::Guest => {
             frame.instruction -= of_c::behind_own();
+            if IS_OF_MUSL.load(Relaxed) {
+                give_room(frame);
+            }
             Some(frame.number)
         }
     }
 }
+
+/// Gives the child of a clone for which the parent waits more room on the parent's stack, below what
+/// is in use. musl's `posix_spawn` gives it 5 KiB in its own frame, too few for the library. On top of
+/// that stack is one word, the argument of the child's function, which does not return.
+#[inline(never)]
+fn give_room(frame: &mut Frame) {
+    let stack = frame.arguments[1];
+    if !(frame.stack_pointer..frame.stack_pointer + OWN_FRAME).contains(&stack) {
+        return;
+    }
+    let Ok(argument) = sys::copy_in(stack as *const usize) else { return };
+    let here = 0u8;
+    let room = ((&raw const here).addr() - IN_USE) & !(ALIGNMENT - 1) | stack & (ALIGNMENT - 1);
+    // SAFETY: the stack is longer, and nobody uses it there before the child.
+    unsafe { (room as *mut usize).write(argument) };
+    frame.arguments[1] = room;
+}
+
+/// More than the frame of `posix_spawn` has.
+const OWN_FRAME: usize = 16 << 10;
+/// More than what is on the stack below `give_room`, or will be before the child begins.
+const IN_USE: usize = 4096;
+const ALIGNMENT: usize = 16;
 
 /// The stack that a call gives to a child with memory of its own, if it gives one. The child leaves
 /// the library over its copy of the parent's stack, and changes to the other one then.
@@ -78,15 +108,21 @@ pub unsafe extern "C" fn __epolyfill_serve_guest(
         return refuse(c"the library is of another version than the loader");
     }
     // SAFETY: the caller answers for both.
-    let done = unsafe {
+    let (done, cancels) = unsafe {
         let headers = std::slice::from_raw_parts(guest.headers, guest.header_count as usize);
         let kind = if guest.has_c { Kind::StaticC } else { Kind::Static };
-        rewrite::rewrite(&Program::mapped(headers, guest.bias), kind)
+        let program = Program::mapped(headers, guest.bias);
+        // Before the code changes.
+        let is_of_musl = guest.has_c && program.instructions().any(sites::is_of_musl);
+        IS_OF_MUSL.store(is_of_musl, Relaxed);
+        let cancels = if is_of_musl { guest::MUSL_CANCELS } else { guest::GLIBC_CANCELS };
+        (rewrite::rewrite(&program, kind), cancels)
     };
     match done {
         Ok(count) => {
             ANSWER.store(guest.answer as *mut (), Relaxed);
             HAS_C.store(guest.has_c, Relaxed);
+            cancel::set_signal(cancels);
             *thread = Some(Thread {
                 prepare,
                 pointer,
@@ -96,19 +132,24 @@ pub unsafe extern "C" fn __epolyfill_serve_guest(
                 has_interrupted: cancel::has_interrupted,
                 may_interrupt: cancel::may_interrupt,
                 end: cancel::end_thread,
+                cancels,
             });
             count as c_int
         }
         Err(Refused::TooMany | Refused::Unknown | Refused::Runs) => {
             refuse(c"it makes its system calls by instructions of an unknown form; run it without epolyfill")
         }
+        Err(Refused::NeedsHeap) => {
+            refuse(c"its C library needs a heap by brk at its start, and libc has the heap of the process; run it without epolyfill")
+        }
         Err(Refused::NoRoom) => refuse(c"there is no free memory within 2 GiB of its code"),
         Err(Refused::Protected(_)) => refuse(c"the kernel refuses to make its code writable"),
     }
 }
 
-extern "C" fn prepare() -> bool {
-    // A guest with a C library needs no other stack than its own.
+extern "C" fn prepare(own_stack: usize) -> bool {
+    stack::words().own_stack.set(own_stack);
+    // A guest with a C library makes its calls on its own stack.
     HAS_C.load(Relaxed) || stack::prepare()
 }
 

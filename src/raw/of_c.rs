@@ -14,6 +14,9 @@ use super::guest::Piece;
 use super::{cancel, stack};
 
 unsafe extern "C" {
+    static epolyfill_c_last: [u8; 0];
+    static epolyfill_c_last_word: [u8; 0];
+    static epolyfill_c_last_thunk: [u8; 0];
     static epolyfill_c_stub: [u8; 0];
     static epolyfill_c_stub_table: [u8; 0];
     static epolyfill_c_stub_own: [u8; 0];
@@ -33,6 +36,16 @@ pub fn stub(table: usize) -> Piece {
     let mut piece = unsafe { Piece::new(&raw const epolyfill_c_stub, &raw const epolyfill_c_stub_end) };
     piece.set_constant_before(&raw const epolyfill_c_stub_table, &table.to_ne_bytes());
     piece.set_constant(&raw const epolyfill_c_stub_thunk, &(enter as *const ()).addr().to_ne_bytes());
+    piece
+}
+
+/// The part of a stub that stands for the last `syscall` of a thread that has unmapped its stack.
+pub fn last() -> Piece {
+    // SAFETY: the symbols are those below.
+    let mut piece = unsafe { Piece::new(&raw const epolyfill_c_last, &raw const epolyfill_c_stub) };
+    let word = stack::offset() as i32 + offset_of!(stack::Words, own_stack) as i32;
+    piece.set_constant_before(&raw const epolyfill_c_last_word, &word.to_ne_bytes());
+    piece.set_constant(&raw const epolyfill_c_last_thunk, &(enter as *const ()).addr().to_ne_bytes());
     piece
 }
 
@@ -76,12 +89,24 @@ pub fn load_next(next: usize) -> [u8; 10] {
 // As in `thunk`: only rcx and r11 are free, and the flags stay.
 global_asm!(
     ".pushsection .rodata.epolyfill_c,\"a\",@progbits",
+    ".globl epolyfill_c_last, epolyfill_c_last_word, epolyfill_c_last_thunk",
+    ".hidden epolyfill_c_last, epolyfill_c_last_word, epolyfill_c_last_thunk",
     ".globl epolyfill_c_stub, epolyfill_c_stub_table, epolyfill_c_stub_own, epolyfill_c_stub_thunk",
     ".globl epolyfill_c_stub_end, epolyfill_c_leave_pointer, epolyfill_c_leave_end, epolyfill_c_exit_word",
     ".globl epolyfill_c_exit_slow, epolyfill_c_exit_end",
     ".hidden epolyfill_c_stub, epolyfill_c_stub_table, epolyfill_c_stub_own, epolyfill_c_stub_thunk",
     ".hidden epolyfill_c_stub_end, epolyfill_c_leave_pointer, epolyfill_c_leave_end, epolyfill_c_exit_word",
     ".hidden epolyfill_c_exit_slow, epolyfill_c_exit_end",
+    // It does not return.
+    "epolyfill_c_last:",
+    "    movq %gs:0x11223344, %rcx",
+    "epolyfill_c_last_word:",
+    "    jrcxz 1f",
+    "    movq %rcx, %rsp",
+    "    jmpq *2f(%rip)",
+    "1:  syscall",
+    "epolyfill_c_last_thunk:",
+    "2:  .quad 0",
     "epolyfill_c_stub:",
     "    movabsq $0x1122334455667788, %r11",
     "epolyfill_c_stub_table:",

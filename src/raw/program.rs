@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use epolyfill_sites::entries::Part;
 use epolyfill_sites::go;
 use libc::{AT_PHDR, AT_PHNUM, Elf64_Phdr, PF_R, PF_W, PF_X, PT_DYNAMIC, PT_LOAD, PT_NOTE, PT_PHDR};
 
@@ -69,6 +70,28 @@ impl Program {
     pub unsafe fn instructions(&self) -> impl Iterator<Item = &'static [u8]> {
         // SAFETY: the code is mapped and readable; the caller answers for the rest.
         self.code().map(|range| unsafe { std::slice::from_raw_parts(range.start as *const u8, range.len()) })
+    }
+
+    /// Its parts, as the file has them.
+    ///
+    /// # Safety
+    /// They must not change as long as they are in use.
+    pub unsafe fn parts(&self) -> impl Iterator<Item = Part<'static>> {
+        self.parts_with(PF_R, PF_R)
+    }
+
+    /// Those of them that are its code.
+    ///
+    /// # Safety
+    /// As for `parts`.
+    pub unsafe fn code_parts(&self) -> impl Iterator<Item = Part<'static>> {
+        self.parts_with(PF_R | PF_X | PF_W, PF_R | PF_X)
+    }
+
+    fn parts_with(&self, flags: u32, values: u32) -> impl Iterator<Item = Part<'static>> {
+        self.of_type(PT_LOAD)
+            .filter(move |header| header.p_flags & flags == values)
+            .map(|header| Part { address: header.p_vaddr as usize, bytes: self.part(header.p_vaddr, header.p_filesz) })
     }
 
     /// The strings of its dynamic symbols.

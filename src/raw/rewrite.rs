@@ -7,6 +7,7 @@ use std::ops::Range;
 use std::sync::atomic::Ordering::Relaxed;
 
 use arrayvec::ArrayVec;
+use epolyfill_sites::entries::Part;
 use epolyfill_sites::{self as sites, Kind, Site};
 use nix::errno::Errno;
 use syscalls::{Sysno, syscall};
@@ -25,6 +26,8 @@ pub enum Refused {
     TooMany,
     /// There is a call that the library wants, in a form that cannot be rewritten, or no site.
     Unknown,
+    /// Its C library takes the memory of its first thread from a heap by brk.
+    NeedsHeap,
     /// The library was loaded into a program that runs, whose threads may be at the sites.
     Runs,
     /// The kernel refuses to make the code writable.
@@ -37,6 +40,7 @@ impl Display for Refused {
             Refused::NoRoom => out.write_str("there is no free memory within 2 GiB of its code"),
             Refused::TooMany => write!(out, "it has more than {MOST_SITES} instructions of that kind"),
             Refused::Unknown => out.write_str("they are instructions of an unknown form"),
+            Refused::NeedsHeap => out.write_str("its C library needs a heap by brk at its start"),
             Refused::Runs => out.write_str("the program was running when the library was loaded"),
             Refused::Protected(errno) => write!(out, "the kernel refuses to make its code writable ({errno:?})"),
         }
@@ -53,7 +57,7 @@ const STUB_BYTES: usize = 192;
 /// The table of the wanted numbers: a byte for each value of the low half of eax.
 const TABLE_BYTES: usize = 1 << 16;
 const PAGE: usize = 4096;
-/// The most sites of a program. Go's runtime has ten, or four; glibc has some 160.
+/// The most sites of a program. Go's runtime has ten, or four; glibc has some 160, musl some 250.
 const MOST_SITES: usize = 512;
 
 unsafe extern "C" {
@@ -140,24 +144,31 @@ type Places<T> = ArrayVec<T, MOST_SITES>;
 unsafe fn find(program: &Program, kind: Kind) -> Result<Places<Place>, Refused> {
     let mut places: Places<Place> = ArrayVec::new();
     let mut starts = kind != Kind::StaticC;
-    for range in program.code() {
-        // SAFETY: the program's code is mapped and readable, and the caller says that it does not
-        // change.
-        let code = unsafe { std::slice::from_raw_parts(range.start as *const u8, range.len()) };
-        let first = places.len();
-        for site in sites::find(code, kind) {
-            let site = site.map_err(|_| Refused::Unknown)?;
-            starts = starts || sites::of_c::is_search_for_heap(code, &site);
-            places.try_push(Place { code: range.start, site }).map_err(|_| Refused::TooMany)?;
+    // SAFETY: as the caller says.
+    let parts: ArrayVec<Part, MOST_PARTS> = unsafe { program.parts() }.take(MOST_PARTS).collect();
+    // SAFETY: as the caller says.
+    for code in unsafe { program.code_parts() } {
+        let mut found: Places<Site> = ArrayVec::new();
+        for site in sites::find(code.bytes, kind) {
+            found.try_push(site.map_err(|_| Refused::Unknown)?).map_err(|_| Refused::TooMany)?;
         }
-        let found = &places[first..];
-        let site = |index: usize| found.get(index).map(|place: &Place| place.site);
-        if kind == Kind::StaticC && sites::of_c::is_entered(code, site, found.len()) {
-            return Err(Refused::Unknown);
+        if kind == Kind::StaticC {
+            sites::of_c::settle(code, &parts, &mut found).map_err(|_| Refused::Unknown)?;
+            starts = starts || sites::of_c::starts_without_heap(code.bytes, &found);
+        }
+        for site in found {
+            places.try_push(Place { code: code.bytes.as_ptr().addr(), site }).map_err(|_| Refused::TooMany)?;
         }
     }
-    if places.is_empty() || !starts { Err(Refused::Unknown) } else { Ok(places) }
+    match () {
+        () if places.is_empty() => Err(Refused::Unknown),
+        () if !starts => Err(Refused::NeedsHeap),
+        () => Ok(places),
+    }
 }
+
+/// The most parts of a program in memory: the loader takes no more headers.
+const MOST_PARTS: usize = 128;
 
 const EXECUTABLE: i32 = libc::PROT_READ | libc::PROT_EXEC;
 
@@ -384,9 +395,11 @@ impl Writer {
         // SAFETY: the caller answers for the room and the code.
         unsafe {
             self.put(from.original(site.start..site.syscall));
+            let is_last = sites::of_c::is_without_stack(from.original(0..site.syscall), &site);
             match self.kind {
                 Kind::Dynamic => self.put_stub(),
                 Kind::Static => self.put(&guest::stub(self.table)),
+                Kind::StaticC if is_last => self.put(&of_c::last()),
                 Kind::StaticC => self.put(&of_c::stub(self.table)),
             }
             self.put(from.original(site.syscall + 2..site.end));

@@ -52,6 +52,8 @@ pub struct Words {
     pub handler: Cell<usize>,
     /// Not 0 if a signal of cancellation has been put off (`cancel`).
     pub put_off: Cell<usize>,
+    /// Where the stack is free that a guest's thread has beside the guest's own; 0 if it has none.
+    pub own_stack: Cell<usize>,
 }
 
 /// The offset of the thread's words from the thread pointer, the same for all threads.

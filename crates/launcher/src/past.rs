@@ -8,7 +8,8 @@ use super::launch;
 use crate::settings;
 #[cfg(target_arch = "x86_64")]
 use epolyfill_sites::direct;
-use epolyfill_sites::{self as sites, Kind, go, guest};
+use epolyfill_sites::entries::Part;
+use epolyfill_sites::{self as sites, Kind, file, go, guest};
 use std::collections::BTreeSet;
 use std::io;
 
@@ -95,30 +96,47 @@ pub fn rewritten(elf: &Elf, dynamic: &Dynamic) -> Result<usize, String> {
     }
 }
 
-/// Whether the program has a C library linked into it. A dynamic linker, which the kernel starts as
-/// well, has no thread-local memory.
+/// Whether a program that is not Go's is static. The library decides by the same rule.
 fn is_static_c(elf: &Elf) -> bool {
-    elf.interpreter.is_none() && elf.segments.iter().any(|segment| segment.is_thread_local())
+    file::is_static(&mut |offset, buffer| {
+        let bytes = elf.bytes(offset, buffer.len() as u64);
+        bytes.is_ok_and(|bytes| {
+            bytes.len() == buffer.len() && {
+                buffer.copy_from_slice(&bytes);
+                true
+            }
+        })
+    })
 }
 
 /// The library rewrites no more.
 const MOST_SITES: usize = 512;
 
-/// How many system call instructions of a static program with a C library are rewritten; `None` if
-/// it has others than those of glibc 2.36. The library decides by the same rules.
-fn known(elf: &Elf) -> Option<usize> {
-    let code = elf.segments.iter().filter(|segment| segment.is_code());
-    let code: Vec<_> = code.map(|segment| elf.bytes(segment.offset, segment.size).unwrap_or_default()).collect();
+/// How many system call instructions of a static program with a C library are rewritten; or why none,
+/// as the end of a clause. The library decides by the same rules.
+fn known(elf: &Elf) -> Result<usize, &'static str> {
+    const UNKNOWN: &str = ", and makes system calls by instructions that cannot be rewritten";
+    let loaded: Vec<_> = elf.segments.iter().filter(|segment| segment.is_loaded()).collect();
+    let bytes: Vec<_> =
+        loaded.iter().map(|segment| elf.bytes(segment.offset, segment.size).unwrap_or_default()).collect();
+    let parts = loaded.iter().zip(&bytes).map(|(segment, bytes)| Part { address: segment.address as usize, bytes });
+    let parts: Vec<Part> = parts.collect();
+    let code = loaded.iter().zip(&parts).filter(|(segment, _)| segment.is_code()).map(|(_, part)| *part);
     let (mut count, mut starts) = (0, false);
-    for code in &code {
-        let sites: Vec<_> = sites::find(code, Kind::StaticC).collect::<Result<_, _>>().ok()?;
-        if sites::of_c::is_entered(code, |index| sites.get(index).copied(), sites.len()) {
-            return None;
-        }
+    for code in code {
+        let mut sites: Vec<_> =
+            sites::find(code.bytes, Kind::StaticC).collect::<Result<_, _>>().map_err(|_| UNKNOWN)?;
+        sites::of_c::settle(code, &parts, &mut sites).map_err(|_| UNKNOWN)?;
         count += sites.len();
-        starts |= sites.iter().any(|site| sites::of_c::is_search_for_heap(code, site));
+        starts |= sites::of_c::starts_without_heap(code.bytes, &sites);
     }
-    Some(count).filter(|count| starts && (1..=MOST_SITES).contains(count))
+    match count {
+        1..=MOST_SITES if starts => Ok(count),
+        1..=MOST_SITES => {
+            Err(", and its C library is neither musl nor a glibc that starts without a heap by brk (2.36 does)")
+        }
+        _ => Err(UNKNOWN),
+    }
 }
 
 /// How many instructions are rewritten when the loader loads a static program with a C library; the
@@ -132,10 +150,11 @@ pub fn loadable(elf: &Elf) -> Result<usize, String> {
         return Err("is statically linked, and EPOLYFILL_RAW=no leaves its system calls alone; unset it".to_owned());
     } else if !has_fsgsbase() {
         ", which takes a processor and a kernel (5.9 or later) with FSGSBASE"
-    } else if let Some(count) = known(elf) {
-        return Ok(count);
     } else {
-        ", and makes system calls by instructions in other forms than those of glibc 2.36"
+        match known(elf) {
+            Ok(count) => return Ok(count),
+            Err(why) => why,
+        }
     };
     Err(format!("is statically linked{why}; a dynamically linked build can be served"))
 }

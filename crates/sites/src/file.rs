@@ -24,8 +24,11 @@ const LINKER: u32 = 3;
 const NOTE: u32 = 4;
 const THREAD_LOCALS: u32 = 7;
 
-/// The tag of the dynamic section that names a library, and the bytes of an entry.
+/// The tags of the dynamic section that name a library and that have more flags, the flag of a
+/// program, and the bytes of an entry.
 const NEEDED: u64 = 1;
+const FLAGS: u64 = 0x6fff_fffb;
+const IS_PROGRAM: u64 = 0x0800_0000;
 const ENTRY: usize = 16;
 
 /// Reads a part of a file, from an offset; false if it is shorter.
@@ -49,6 +52,11 @@ fn part<'a>(read: Read, segment: &[u8], buffer: &'a mut [u8; LOOK]) -> Option<&'
     read(long(segment, 8), bytes).then_some(bytes)
 }
 
+/// The tags and values of a dynamic section.
+fn entries(section: &[u8]) -> impl Iterator<Item = [u64; 2]> {
+    section.chunks_exact(ENTRY).map(|entry| [long(entry, 0), long(entry, 8)])
+}
+
 /// Whether a file is a static program of x86-64: one of Go without C code, or one with a C library.
 pub fn is_static(read: Read) -> bool {
     let mut header = [0; HEADER];
@@ -68,10 +76,12 @@ pub fn is_static(read: Read) -> bool {
     let mut buffer = [0; LOOK];
     let (linker, thread_locals) = (of_type(LINKER).next(), of_type(THREAD_LOCALS).next());
     if !of_type(NOTE).any(|segment| part(read, segment, &mut buffer).is_some_and(go::has_build_id)) {
-        // The dynamic linker has no thread-local memory.
-        return linker.is_none() && thread_locals.is_some();
+        // A dynamic linker is position-independent, has no thread-local memory, and is a library.
+        let has_flag = |section: &[u8]| entries(section).any(|[tag, value]| tag == FLAGS && value & IS_PROGRAM != 0);
+        let mut is_program = || of_type(DYNAMIC).any(|segment| part(read, segment, &mut buffer).is_some_and(has_flag));
+        return linker.is_none() && (kind == FIXED || thread_locals.is_some() || is_program());
     }
-    let names_library = |section: &[u8]| section.chunks_exact(ENTRY).any(|entry| long(entry, 0) == NEEDED);
+    let names_library = |section: &[u8]| entries(section).any(|[tag, _]| tag == NEEDED);
     let headers = Headers {
         is_fixed: kind == FIXED,
         has_linker: linker.is_some(),
@@ -119,7 +129,8 @@ mod tests {
     fn static_programs_of_go_are_found_by_their_headers() {
         let fixed = file(FIXED, &[(NOTE, GO)]);
         assert!(loads(&fixed));
-        assert!(!loads(&file(FIXED, &[(NOTE, &GO[..12])])));
+        // It has no note of Go's, nor any sign of a program.
+        assert!(!loads(&file(INDEPENDENT, &[(NOTE, &GO[..12])])));
         assert!(!loads(&file(FIXED, &[(NOTE, GO), (THREAD_LOCALS, b"")])));
         let mut needed = [0; 2 * ENTRY];
         assert!(loads(&file(INDEPENDENT, &[(LINKER, b"ld"), (DYNAMIC, &needed), (NOTE, GO)])));
@@ -136,6 +147,11 @@ mod tests {
         }
         // As a dynamic linker.
         assert!(!loads(&file(INDEPENDENT, &[(DYNAMIC, &[0; ENTRY])])));
+        // As with musl, which has no thread-local memory of its own.
+        assert!(loads(&file(FIXED, &[])));
+        let flags = [FLAGS.to_le_bytes(), IS_PROGRAM.to_le_bytes()].concat();
+        assert!(loads(&file(INDEPENDENT, &[(DYNAMIC, &flags)])));
+        assert!(!loads(&file(INDEPENDENT, &[(LINKER, b"ld"), (DYNAMIC, &flags)])));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use libc::{Elf64_Phdr, siginfo_t, ucontext_t};
 /// The name of [`Serve`].
 pub const ENTRY: &CStr = c"__epolyfill_serve_guest";
 /// The version of the interface, which both sides must have.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// The name of the loader's file.
 pub const LOADER: &str = "epolyfill-loader";
@@ -90,9 +90,10 @@ pub struct Guest {
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct Thread {
-    /// Makes the calling thread able to run the guest. Its gs is its thread pointer already. False
-    /// if there is no memory.
-    pub prepare: extern "C" fn() -> bool,
+    /// Makes the calling thread able to run the guest. Its gs is its thread pointer already. It has
+    /// a stack of its own beside the guest's, which is free below this address; 0 if it has none.
+    /// False if there is no memory.
+    pub prepare: extern "C" fn(usize) -> bool,
     /// The guest's thread pointer in the calling thread.
     pub pointer: extern "C" fn() -> usize,
     /// Sets it; it takes effect when the thread returns to the guest.
@@ -108,6 +109,8 @@ pub struct Thread {
     pub may_interrupt: extern "C" fn(&siginfo_t, &mut ucontext_t, usize) -> bool,
     /// The calling thread ends.
     pub end: extern "C" fn(),
+    /// The signal by which the guest's C library cancels a thread.
+    pub cancels: usize,
 }
 
 /// The beginning of a handler.
@@ -121,7 +124,9 @@ pub struct Begun {
 }
 
 /// The signal by which glibc cancels a thread.
-pub const CANCELS: usize = 32;
+pub const GLIBC_CANCELS: usize = 32;
+/// The one by which musl does.
+pub const MUSL_CANCELS: usize = 33;
 
 /// Rewrites the guest. Returns the number of rewritten sites, or -1 and a clause why not.
 pub type Serve = unsafe extern "C" fn(guest: &Guest, thread: &mut Option<Thread>, why: &mut *const c_char) -> c_int;

@@ -171,6 +171,8 @@ pub fn leaves_rax(code: &[u8]) -> Option<(usize, bool)> {
     let leaves = match code[opcode] {
         // Operations into the second operand: mov, add, or, and, sub, xor.
         0x01 | 0x09 | 0x21 | 0x29 | 0x31 | 0x81 | 0x83 | 0x89 | 0xc7 => !second_is_rax,
+        // Of a byte, which may be ah.
+        0xc6 => is_memory,
         // Into the first: mov, lea, movslq, add, xor.
         0x03 | 0x33 | 0x63 | 0x8b | 0x8d => !first_is_rax,
         0xb8 => rex & 1 != 0,
@@ -184,9 +186,73 @@ pub fn leaves_rax(code: &[u8]) -> Option<(usize, bool)> {
     Some((length, leaves))
 }
 
-/// The targets of the direct jumps and calls in the code, as offsets. What is not an instruction is
-/// passed over byte by byte; a sweep falls in step with the instructions again soon.
-pub fn targets(code: &[u8]) -> impl Iterator<Item = usize> + '_ {
+/// The length of the instruction at the beginning of the code; `None` if it is none.
+pub fn of(code: &[u8]) -> Option<usize> {
+    decoded(code).map(|(length, _)| length)
+}
+
+/// The numbers of rcx and r11.
+const SCRATCH: [u8; 2] = [1, 11];
+
+/// The length of the instruction at the beginning of the code, and whether it certainly leaves rcx
+/// and r11 alone; `None` if it is none that does the same at every address. No instruction that does
+/// nothing is one that does: it may be ahead of a function.
+pub fn can_move(code: &[u8]) -> Option<(usize, bool)> {
+    let (length, opcode) = decoded(code)?;
+    let (prefixes, rest) = (&code[..opcode], &code[opcode..length]);
+    let rex = prefixes.last().copied().filter(|byte| byte & 0xf0 == 0x40).unwrap_or(0);
+    let mode = |mode: u8| {
+        let (first, second) = (mode >> 3 & 7 | (rex & 4) << 1, mode & 7 | (rex & 1) << 3);
+        // An operand at a distance from the instruction has no register.
+        (mode & 0xc7 != 5).then_some((first, (mode >= 0xc0).then_some(second)))
+    };
+    let is_other = |register: u8| !SCRATCH.contains(&register);
+    let leaves = match *rest {
+        // Operations with two operands on whole registers, either of which may be written; and tests.
+        [op, operands, ..] if matches!(op, 0x63 | 0x85 | 0x89 | 0x8b | 0x8d) || op < 0x40 && op & 5 == 1 => {
+            let (first, second) = mode(operands)?;
+            is_other(first) && second.is_none_or(is_other)
+        }
+        // Operations with a constant, shifts, not, neg, inc, dec and push: the first operand is none.
+        [op, operands, ..] if matches!(op, 0x81 | 0x83 | 0xc1 | 0xd1 | 0xd3 | 0xf7) || is_simple(op, operands) => {
+            mode(operands)?.1.is_none_or(is_other)
+        }
+        // Vector registers.
+        [0x0f, 0x10 | 0x11 | 0x16 | 0x28 | 0x29 | 0x57 | 0x6c | 0x6e | 0x6f | 0x7f | 0xd6 | 0xef, operands, ..] => {
+            mode(operands).map(|_| true)?
+        }
+        // A condition, and a byte or a half that is extended, into the first operand.
+        [0x0f, 0x40..=0x4f | 0xb6 | 0xb7 | 0xbe | 0xbf, operands, ..] => is_other(mode(operands)?.0),
+        // Operations of rax and a constant, cltq and cltd, push, push of a constant, mov into al.
+        [op, ..] if op < 0x40 && op & 7 == 5 => true,
+        [0x50..=0x57 | 0x68 | 0x6a | 0x98 | 0x99 | 0xa9 | 0xb0, ..] => true,
+        [op @ (0x58..=0x5f | 0xb8..=0xbf), ..] => is_other(op & 7 | (rex & 1) << 3),
+        _ => return None,
+    };
+    // Another size of an address, or a repetition, is of no use here.
+    let is_plain = |byte: &u8| matches!(byte, 0x40..=0x4f | 0x64 | 0x66 | 0xf2 | 0xf3);
+    prefixes.iter().all(is_plain).then_some((length, leaves))
+}
+
+/// Whether it is `mov` of a constant, or an operation of the last group that is no jump.
+fn is_simple(opcode: u8, operands: u8) -> bool {
+    let operation = operands >> 3 & 7;
+    let is_mov = opcode == 0xc7 || opcode == 0xc6 && operands < 0xc0;
+    is_mov && operation == 0 || opcode == 0xff && matches!(operation, 0 | 1 | 6)
+}
+
+/// What an instruction leads to, as an offset in the code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reference {
+    /// A direct jump or call.
+    Jump(usize),
+    /// An address that is computed from the instruction's own. It may be outside the code.
+    Address(usize),
+}
+
+/// The references in the code. What is not an instruction is passed over byte by byte; a sweep falls
+/// in step with the instructions again soon.
+pub fn references(code: &[u8]) -> impl Iterator<Item = Reference> + '_ {
     let mut at = 0;
     core::iter::from_fn(move || {
         while at < code.len() {
@@ -196,14 +262,15 @@ pub fn targets(code: &[u8]) -> impl Iterator<Item = usize> + '_ {
             };
             let bytes = &code[at..at + length];
             at += length;
-            let distance = match bytes[opcode..] {
-                [0x70..=0x7f | 0xe0..=0xe3 | 0xeb, distance] => isize::from(distance as i8),
-                [0xe8 | 0xe9, a, b, c, d] | [0x0f, 0x80..=0x8f, a, b, c, d] => {
-                    i32::from_le_bytes([a, b, c, d]) as isize
+            let to = |distance: [u8; 4]| at.wrapping_add_signed(i32::from_le_bytes(distance) as isize);
+            return Some(match bytes[opcode..] {
+                [0x70..=0x7f | 0xe0..=0xe3 | 0xeb, distance] => {
+                    Reference::Jump(at.wrapping_add_signed(isize::from(distance as i8)))
                 }
+                [0xe8 | 0xe9, a, b, c, d] | [0x0f, 0x80..=0x8f, a, b, c, d] => Reference::Jump(to([a, b, c, d])),
+                [0x8d, mode, a, b, c, d] if mode & 0xc7 == 5 => Reference::Address(to([a, b, c, d])),
                 _ => continue,
-            };
-            return Some(at.wrapping_add_signed(distance));
+            });
         }
         None
     })
@@ -279,6 +346,65 @@ mod tests {
     fn targets_are_those_of_jumps_and_not_of_bytes_in_constants() {
         // jmp to 6; mov $0xeb,%eax; jne back to 0; call 20 and more.
         let code = [0xeb, 4, 0xb8, 0xeb, 1, 0, 0, 0x0f, 0x85, 0xf3, 0xff, 0xff, 0xff, 0xe8, 2, 0, 0, 0];
-        assert_eq!(targets(&code).collect::<Vec<_>>(), [6, 0, 20]);
+        let jumps = [6, 0, 20].map(Reference::Jump);
+        assert_eq!(references(&code).collect::<Vec<_>>(), jumps);
+        // lea 16(%rip),%rdi.
+        let code = [0x48, 0x8d, 0x3d, 16, 0, 0, 0];
+        assert_eq!(references(&code).collect::<Vec<_>>(), [Reference::Address(23)]);
+    }
+
+    #[test]
+    fn instructions_that_can_move_are_known() {
+        let moved = |bytes: &[u8]| can_move(&[bytes, &[0x90; 8]].concat());
+        // movslq %edi,%rdi; mov 8(%rsp),%r10; add $8,%rsp; pop %rdi; push $1; cmp; movups;
+        // mov %fs:0,%rax; and $-16,%rsi; mov $1,%r8d; cmovne %eax,%edx; inc %eax; sub %fs:0x28,%rdx; movb $1,152(%rsp).
+        for bytes in [
+            &[0x48, 0x63, 0xff][..],
+            &[0x4c, 0x8b, 0x54, 0x24, 0x08],
+            &[0x48, 0x83, 0xc4, 0x08],
+            &[0x5f],
+            &[0x6a, 1],
+            &[0x48, 0x3d, 0x00, 0xf0, 0xff, 0xff],
+            &[0x0f, 0x11, 0x44, 0x24, 0x10],
+            &[0x64, 0x48, 0x8b, 0x04, 0x25, 0, 0, 0, 0],
+            &[0x48, 0x83, 0xe6, 0xf0],
+            &[0x41, 0xb8, 1, 0, 0, 0],
+            &[0x0f, 0x45, 0xd0],
+            &[0xff, 0xc0],
+            &[0x64, 0x48, 0x2b, 0x14, 0x25, 0x28, 0, 0, 0],
+            &[0xc6, 0x84, 0x24, 0x98, 0, 0, 0, 1],
+        ] {
+            assert_eq!(moved(bytes), Some((bytes.len(), true)), "{bytes:x?}");
+        }
+        // They write or read rcx or r11: mov %rcx,(%rsi); xor %ecx,%ecx; mov %r11,%r9; pop %rcx; mov $1,%r11d.
+        for bytes in [&[0x48, 0x89, 0x0e][..], &[0x31, 0xc9], &[0x4d, 0x89, 0xd9], &[0x59], &[0x41, 0xbb, 1, 0, 0, 0]] {
+            assert_eq!(moved(bytes), Some((bytes.len(), false)), "{bytes:x?}");
+        }
+        // Jumps, calls, ret, hlt, nop, endbr64, what has an address of its own, loop, xbegin, call *%r9,
+        // syscall, rep movsb, lea of a 32-bit address, mov into ch.
+        for bytes in [
+            &[0xeb, 0][..],
+            &[0x75, 0],
+            &[0xe8, 0, 0, 0, 0],
+            &[0x0f, 0x84, 0, 0, 0, 0],
+            &[0xc3],
+            &[0xf4],
+            &[0x90],
+            &[0x0f, 0x1f, 0x40, 0],
+            &[0xf3, 0x0f, 0x1e, 0xfa],
+            &[0x48, 0x8b, 0x05, 0, 0, 0, 0],
+            &[0x48, 0x83, 0x3d, 0, 0, 0, 0, 1],
+            &[0x0f, 0x10, 0x05, 0, 0, 0, 0],
+            &[0xe2, 0],
+            &[0xc7, 0xf8, 0, 0, 0, 0],
+            &[0x41, 0xff, 0xd1],
+            &[0xff, 0x25, 0, 0, 0, 0],
+            &[0x0f, 0x05],
+            &[0xf3, 0xa4],
+            &[0x67, 0x8d, 0x04, 0x24],
+            &[0xc6, 0xc5, 1],
+        ] {
+            assert_eq!(moved(bytes), None, "{bytes:x?}");
+        }
     }
 }

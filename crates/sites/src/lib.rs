@@ -1,12 +1,13 @@
 //! The system call instructions of x86_64 programs that make their own calls: where they are, and
 //! which of them can be rewritten into a jump.
 //!
-//! Two forms are rewritten, and only those, byte for byte. They are the forms of Go's runtime:
+//! In programs of Go two forms are rewritten, and only those, byte for byte:
 //!
 //! - `mov $number,%eax; syscall`, if the library wants that number;
 //! - `syscall; cmp $-4095,%rax`, for calls whose number is known only when they are made.
 //!
-//! Both have room for a jump of five bytes. This crate calls nothing of libc, some of whose names
+//! Both have room for a jump of five bytes. In static programs with a C library the instructions around
+//! a `syscall` make room (`of_c`). This crate calls nothing of libc, some of whose names
 //! the library takes, and allocates nothing.
 
 #![no_std]
@@ -14,10 +15,12 @@
 
 #[cfg(target_arch = "x86_64")]
 pub mod direct;
+pub mod entries;
 pub mod file;
 pub mod go;
 pub mod guest;
 mod length;
+mod moved;
 pub mod numbers;
 pub mod of_c;
 

@@ -39,8 +39,8 @@ pub const WANTED: &[c_long] = &[];
 #[cfg(target_arch = "x86_64")]
 #[rustfmt::skip]
 pub const OF_THE_LOADER: &[c_long] = &[
-    libc::SYS_open, libc::SYS_stat, libc::SYS_brk, libc::SYS_rt_sigaction, libc::SYS_clone, libc::SYS_exit,
-    libc::SYS_readlink, libc::SYS_arch_prctl, libc::SYS_set_tid_address, libc::SYS_openat,
+    libc::SYS_open, libc::SYS_stat, libc::SYS_brk, libc::SYS_rt_sigaction, libc::SYS_clone, libc::SYS_fork,
+    libc::SYS_exit, libc::SYS_readlink, libc::SYS_arch_prctl, libc::SYS_set_tid_address, libc::SYS_openat,
     libc::SYS_newfstatat, libc::SYS_readlinkat, libc::SYS_clone3,
 ];
 

@@ -1,169 +1,150 @@
-//! The forms of system calls in glibc, as it is linked into static programs.
+//! The system calls of C libraries as they are linked into static programs, glibc's and musl's.
 //!
-//! glibc has the two forms of Go's runtime, with other comparisons, and a few of its own where the
-//! compiler has moved an instruction in between. A `syscall` in any other form has to be one whose
-//! number the library does not want; otherwise it is missed.
+//! Compilers inline them, in many forms. A `syscall` of which it is certain that the library does not
+//! want its number is left alone. Every other one is moved with its neighbours (`moved`), unless the
+//! program leads into them.
 
-use super::{LOAD, LOAD_BYTES, Missed, SYSCALL, Site, length};
+use super::entries::{self, Entry, Part};
+use super::moved::{Ahead, Found};
+use super::{LOAD, Missed, SYSCALL, Site, length};
 use crate::numbers::Kind;
 
-/// Comparisons of the result with the lowest error: `cmp $-4096,%rax`, `cmp $-4095,%rax`, the same
-/// of eax, and `cmp $-4,%rax`, which is EINTR. Each has room for a jump, together with the `syscall`.
-const COMPARISONS: [&[u8]; 5] = [
-    &[0x48, 0x3d, 0x00, 0xf0, 0xff, 0xff],
-    &[0x48, 0x3d, 0x01, 0xf0, 0xff, 0xff],
-    &[0x3d, 0x00, 0xf0, 0xff, 0xff],
-    &[0x3d, 0x01, 0xf0, 0xff, 0xff],
-    &[0x48, 0x83, 0xf8, 0xfc],
-];
-
-/// Instructions before a `syscall` that have room for a jump together with it, and that can run at
-/// another address.
-const PRECEDING: [&[u8]; 4] = [
-    // xor %edi,%edi; mov %edx,%eax: the exit of a thread.
-    &[0x31, 0xff, 0x89, 0xd0],
-    // mov %rsi,0x10(%rsi): the thread pointer of the first thread.
-    &[0x48, 0x89, 0x76, 0x10],
-    // lea (%rax,%rbx,1),%rdi; mov %esi,%eax: the end of the heap,
-    &[0x48, 0x8d, 0x3c, 0x18, 0x89, 0xf0],
-    &WHERE_HEAP_ENDS,
-];
-
-/// `xor %edi,%edi; mov %esi,%eax`, before the brk(0) of `_dl_early_allocate`.
+/// `xor %edi,%edi; mov %esi,%eax`, before the brk(0) of glibc's `_dl_early_allocate`.
 const WHERE_HEAP_ENDS: [u8; 4] = [0x31, 0xff, 0x89, 0xf0];
 
-/// `mov (%rax),%eax` and `mov (%rbx),%eax`, by which setxid loads its number in every thread, and
-/// the end of `mov $15,%rax`, the return from a signal handler, which unwinders look for, too.
-const HARMLESS: [&[u8]; 3] = [&[0x8b, 0x00], &[0x8b, 0x03], &[0xc7, 0xc0, 15, 0, 0, 0]];
+/// musl's `__set_thread_area`, which every program calls at its start.
+const SET_THREAD_AREA: [u8; 16] = [0x48, 0x89, 0xfe, 0xbf, 0x02, 0x10, 0, 0, LOAD, 158, 0, 0, 0, 0x0f, 0x05, 0xc3];
 
-/// Whether the bytes behind those of a `syscall` are the end of a distance or a constant: no compiler
-/// continues with an `add` or the like of the memory that the result is the address of.
-fn is_in_constant(ahead: &[u8], behind: &[u8]) -> bool {
-    match behind {
-        [0, ..] | [..0x20, 0, ..] => true,
-        // cmp %al,5(%rdi,%rcx,1) and a jump, in strcasestr. A call leaves the flags as they are, so no
-        // compiler jumps by them behind it.
-        [0x74 | 0x75, ..] => ahead.ends_with(&[0x38, 0x44]),
-        // A backward distance, of a call, a jump or an address. Behind a `syscall` these bytes could
-        // only be a call or a jump.
-        [0xe8 | 0xe9 | 0xeb, 0xff, ..] => false,
-        [0xe0..=0xff, 0xff, ..] => match ahead {
-            [.., 0xe8 | 0xe9] | [.., 0x0f, 0x80..0x90] => true,
-            [.., 0x8d, operand] => operand & 0xc7 == 5,
-            _ => false,
-        },
-        _ => false,
-    }
-}
+/// musl's `__unmapself` before its last `syscall`: munmap of the stack, `xor %rdi,%rdi`, exit.
+const UNMAP_STACK: [u8; 15] = [LOAD, 11, 0, 0, 0, 0x0f, 0x05, 0x48, 0x31, 0xff, LOAD, 60, 0, 0, 0];
 
-/// The instructions by which glibc creates an epoll instance: `mov $number,%eax; syscall`.
-const CREATE: [[u8; 7]; 2] = [[LOAD, 213, 0, 0, 0, 0x0f, 0x05], [LOAD, 35, 1, 0, 0, 0x0f, 0x05]];
+/// The numbers of the calls that create an epoll instance.
+const CREATE: [u32; 2] = [213, 291];
+/// The numbers of the calls that do not return: another function may follow.
+const LEAVE: [u32; 2] = [60, 231];
 
 /// Whether a site is the first brk of `_dl_early_allocate`, which maps the memory of the first thread
-/// if brk gives none. A program without it needs a heap at its start: glibc before 2.36 takes that
-/// memory from brk, and does not check.
-pub fn is_search_for_heap(code: &[u8], site: &Site) -> bool {
-    code[site.start..site.syscall] == WHERE_HEAP_ENDS
+/// if brk gives none. A glibc without it needs a heap at its start: before 2.36 it takes that memory
+/// from brk, and does not check.
+fn is_search_for_heap(code: &[u8], site: &Site) -> bool {
+    code[..site.syscall].ends_with(&WHERE_HEAP_ENDS)
+}
+
+/// Whether musl is linked into a program.
+pub fn is_of_musl(code: &[u8]) -> bool {
+    let end = |syscall: usize| syscall + SYSCALL.len() + 1;
+    super::syscalls(code).any(|at| code.get(..end(at)).is_some_and(|code| code.ends_with(&SET_THREAD_AREA)))
+}
+
+/// Whether a program starts without a heap by brk: with musl, or with glibc 2.36.
+pub fn starts_without_heap(code: &[u8], sites: &[Site]) -> bool {
+    sites.iter().any(|site| is_search_for_heap(code, site)) || is_of_musl(code)
+}
+
+/// Whether a site is the exit of a thread that has unmapped its stack.
+pub fn is_without_stack(code: &[u8], site: &Site) -> bool {
+    code[..site.syscall].ends_with(&UNMAP_STACK)
 }
 
 /// Whether a program creates epoll instances, by its code. A C library that is linked statically has
 /// only the functions that the program calls.
 pub fn creates_instances(code: &[u8]) -> bool {
-    code.windows(CREATE[0].len()).any(|bytes| bytes[0] == LOAD && CREATE.iter().any(|create| create == bytes))
+    super::syscalls(code).any(|at| match Ahead::of(code, at) {
+        Found::Behind(ahead) => ahead.number(code).is_some_and(|number| CREATE.contains(&number)),
+        Found::Part | Found::Unclear => false,
+    })
 }
 
 /// The site at a `syscall`; `None` if the library does not want it.
 pub fn site(code: &[u8], syscall: usize) -> Option<Result<Site, Missed>> {
-    let (ahead, behind) = (&code[..syscall], syscall + SYSCALL.len());
-    let load = loaded(ahead);
-    match load {
-        Some(number) if Kind::StaticC.wants(number) => {
-            return Some(Ok(Site { start: syscall - LOAD_BYTES, syscall, end: behind }));
+    match Ahead::of(code, syscall) {
+        Found::Behind(ahead) => match ahead.number(code) {
+            Some(number) if !Kind::StaticC.wants(number) => None,
+            _ => Some(candidates(code, ahead).next().ok_or(Missed)),
+        },
+        Found::Part => None,
+        Found::Unclear => Some(Err(Missed)),
+    }
+}
+
+/// The sites that a `syscall` may have, the best one first.
+fn candidates(code: &[u8], ahead: Ahead) -> impl Iterator<Item = Site> {
+    let leaves = ahead.number(code).is_some_and(|number| LEAVE.contains(&number));
+    ahead.sites(code).filter(move |site| !leaves || site.end == site.syscall + SYSCALL.len())
+}
+
+/// How often the sites are changed at most.
+const ROUNDS: usize = 8;
+
+/// Changes the sites of a code until nothing leads into what their jumps replace, behind the first
+/// byte. `parts` are those of the program, with the code among them; the sites are in the order of
+/// their addresses.
+pub fn settle(code: Part, parts: &[Part], sites: &mut [Site]) -> Result<(), Missed> {
+    for index in 1..sites.len() {
+        if sites[index].start < sites[index - 1].end {
+            change(code.bytes, sites, index, None)?;
         }
-        Some(_) => return None,
-        None => {}
     }
-    if let Some(comparison) = COMPARISONS.iter().find(|bytes| code[behind..].starts_with(bytes)) {
-        return Some(Ok(Site { start: syscall, syscall, end: behind + comparison.len() }));
+    for _ in 0..ROUNDS {
+        if keep_entries_out(code, parts, sites)? {
+            return Ok(());
+        }
     }
-    let begins = |bytes: &&&[u8]| ahead.strip_suffix(**bytes).is_some_and(|rest| !ends_with_prefix(rest));
-    if let Some(bytes) = PRECEDING.iter().find(begins) {
-        return Some(Ok(Site { start: syscall - bytes.len(), syscall, end: behind }));
-    }
-    if is_in_constant(ahead, &code[behind..]) || HARMLESS.iter().any(|bytes| ahead.ends_with(bytes)) {
-        return None;
-    }
-    match between(ahead) {
-        Some(number) if !Kind::StaticC.wants(number) => None,
-        _ if is_seen_by_nobody(ahead) => None,
-        _ => Some(Err(Missed)),
-    }
+    Err(Missed)
 }
 
-/// Whether the last byte may be a prefix of what follows.
-fn ends_with_prefix(code: &[u8]) -> bool {
-    matches!(code, [.., 0x40..=0x4f | 0x66 | 0xf2 | 0xf3 | 0x0f])
+/// Looks at every entry once. False if a site was changed, whose bytes may have had one before.
+fn keep_entries_out(code: Part, parts: &[Part], sites: &mut [Site]) -> Result<bool, Missed> {
+    let mut is_settled = true;
+    for entry in entries::find(code, parts) {
+        let target = match entry {
+            Entry::Jump(target) if is_past_load(code.bytes, target) => return Err(Missed),
+            Entry::Jump(target) | Entry::Address(target) => target,
+        };
+        let index = sites.partition_point(|site| site.end <= target);
+        if sites.get(index).is_some_and(|site| is_inside(code.bytes, site, target)) {
+            change(code.bytes, sites, index, Some(target))?;
+            is_settled = false;
+        }
+    }
+    Ok(is_settled)
 }
 
-/// The number that the last instruction loads in five bytes, if it certainly is such a load.
-fn loaded(code: &[u8]) -> Option<u32> {
-    let (rest, [LOAD, low, high, 0, 0]) = code.split_last_chunk()? else { return None };
-    // Otherwise it is another register's, or a constant's that is stored.
-    let is_clear = !ends_with_prefix(rest) && !matches!(rest, [.., 0xc7, _, 0x24] | [.., 0xc7, 0x40..=0x47]);
-    is_clear.then_some(u32::from(*low) | u32::from(*high) << 8)
+/// Whether one of a site's instructions begins there, and it is not the first.
+fn is_inside(code: &[u8], site: &Site, target: usize) -> bool {
+    let mut at = site.start;
+    while at < target {
+        let Some(length) = length::of(&code[at..]) else { return true };
+        at += length;
+    }
+    at == target && site.start < target && target < site.end
+}
+
+/// Takes the next one of the candidates for a site that touches neither its neighbours nor a target.
+fn change(code: &[u8], sites: &mut [Site], index: usize, target: Option<usize>) -> Result<(), Missed> {
+    let now = sites[index];
+    let Found::Behind(ahead) = Ahead::of(code, now.syscall) else { return Err(Missed) };
+    let low = index.checked_sub(1).map_or(0, |before| sites[before].end);
+    let high = sites.get(index + 1).map_or(code.len(), |next| next.start);
+    let fits = |site: &Site| {
+        low <= site.start && site.end <= high && !target.is_some_and(|target| is_inside(code, site, target))
+    };
+    sites[index] = candidates(code, ahead).skip_while(|site| *site != now).skip(1).find(fits).ok_or(Missed)?;
+    Ok(())
 }
 
 /// The most bytes between the load of a number and the `syscall`.
 const MOST_BETWEEN: usize = 24;
 
-/// The number of the last load. Every instruction between the load and the `syscall` must be known,
-/// and must not write rax.
-fn between(ahead: &[u8]) -> Option<u32> {
-    (1..=MOST_BETWEEN.min(ahead.len())).find_map(|bytes| {
-        let (load, rest) = ahead.split_at(ahead.len() - bytes);
-        loaded(load).filter(|_| leaves_number(rest))
-    })
-}
-
-/// Whether the code consists of whole instructions that certainly leave rax alone.
-fn leaves_number(mut code: &[u8]) -> bool {
-    while !code.is_empty() {
-        let Some((length, true)) = length::leaves_rax(code) else { return false };
-        code = &code[length..];
-    }
-    true
-}
-
-/// Whether the call is one of two that concern nobody: the message of glibc's that it has no memory,
-/// and the close of getifaddrs, whose socket nobody watches.
-fn is_seen_by_nobody(ahead: &[u8]) -> bool {
-    const CLOSE: [u8; 8] = [LOAD, 3, 0, 0, 0, 0x8b, 0x7d, 0xa0];
-    matches!(ahead, [.., 0xbf, 2, 0, 0, 0, LOAD, 1, 0, 0, 0, 0x48, 0x8d, 0x35, _, _, _, _]) || ahead.ends_with(&CLOSE)
-}
-
-/// Whether the code jumps into what a site's jump replaces, which are the bytes behind the first one,
-/// or between the load of a number that is not wanted and the `syscall`: there the number may be
-/// another one. The sites are in the order of their addresses.
-pub fn is_entered(code: &[u8], sites: impl Fn(usize) -> Option<Site>, count: usize) -> bool {
-    length::targets(code).any(|target| {
-        let (mut low, mut high) = (0, count);
-        // The first site that ends behind the target.
-        while low < high {
-            let middle = usize::midpoint(low, high);
-            if sites(middle).is_some_and(|site| site.end <= target) { low = middle + 1 } else { high = middle }
-        }
-        sites(low).is_some_and(|site| site.start < target && target < site.end) || is_past_load(code, target)
-    })
-}
-
 /// Whether the instructions at a target lead to a `syscall` that is left alone for the number that is
-/// loaded ahead of the target.
+/// loaded ahead of the target: there the number may be another one.
 fn is_past_load(code: &[u8], target: usize) -> bool {
     let mut at = target;
     while at - target <= MOST_BETWEEN {
         let Some(rest) = code.get(at..) else { return false };
         if rest.starts_with(&SYSCALL) {
-            return site(code, at).is_none();
+            let is_true = matches!(Ahead::of(code, at), Found::Behind(ahead) if ahead.begins(target));
+            return is_true && site(code, at).is_none();
         }
         match length::leaves_rax(rest) {
             Some((length, true)) => at += length,
@@ -176,103 +157,171 @@ fn is_past_load(code: &[u8], target: usize) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::vec::Vec;
 
     const READ: [u8; 7] = [LOAD, 0, 0, 0, 0, 0x0f, 0x05];
 
-    /// The site at the `syscall` between these bytes.
+    /// The site at the `syscall` between these bytes: how far it reaches to either side.
     fn around(ahead: &[u8], behind: &[u8]) -> Option<Result<(usize, usize), Missed>> {
-        let code = [ahead, &SYSCALL, behind, &[0x90; 16]].concat();
+        let code = [ahead, &SYSCALL, behind, &[0xc3; 16]].concat();
         site(&code, ahead.len()).map(|found| found.map(|site| (ahead.len() - site.start, site.end - ahead.len())))
     }
 
+    /// The sites of a code at address 0x1000, after they were settled with these other parts.
+    fn settled(code: &[u8], others: &[Part]) -> Result<Vec<(usize, usize)>, Missed> {
+        let code = Part { address: 0x1000, bytes: code };
+        let mut sites = super::super::find(code.bytes, Kind::StaticC).collect::<Result<Vec<_>, _>>()?;
+        settle(code, &[&[code], others].concat(), &mut sites)?;
+        Ok(sites.iter().map(|site| (site.start, site.end)).collect())
+    }
+
     #[test]
-    fn the_forms_of_glibc_are_found() {
-        assert_eq!(around(&READ[..5], &[0xc3]), Some(Ok((5, 2))));
-        for comparison in COMPARISONS {
-            assert_eq!(around(&[0x90], comparison), Some(Ok((0, 2 + comparison.len()))));
+    fn neighbours_make_room() {
+        // The load of a wanted number; musl's epoll_ctl, clone and dup2, and glibc's `cmp $-4096,%rax`.
+        assert_eq!(around(&READ[..5], &[]), Some(Ok((5, 2))));
+        assert_eq!(around(&[LOAD, 0xe9, 0, 0, 0], &[0x48, 0x89, 0xc7]), Some(Ok((5, 2))));
+        assert_eq!(around(&[0xb0, 0x38, 0x48, 0x89, 0x0e], &[0x85, 0xc0, 0x75, 0x0f]), Some(Ok((3, 2))));
+        assert_eq!(around(&[0x4c, 0x89, 0xc0], &[0x83, 0xf8, 0xf0, 0x74, 0xf6]), Some(Ok((3, 2))));
+        assert_eq!(around(&[0x90], &[0x48, 0x3d, 0x00, 0xf0, 0xff, 0xff]), Some(Ok((0, 8))));
+        // `mov %ebx,%eax; xor %edi,%edi`, on both sides, and two behind.
+        assert_eq!(around(&[0x89, 0xd8, 0x31, 0xff], &[]), Some(Ok((4, 2))));
+        assert_eq!(around(&[0x90, 0x89, 0xd8], &[0x85, 0xc0]), Some(Ok((2, 4))));
+        assert_eq!(around(&[0x90], &[0x85, 0xc0, 0x89, 0xc7]), Some(Ok((0, 6))));
+    }
+
+    #[test]
+    fn neighbours_that_cannot_move_make_none() {
+        for (ahead, behind) in [
+            // nop and ret; a call; a jump by a condition; lea of an address.
+            (&[0x90][..], &[0xc3][..]),
+            (&[0xe8, 1, 2, 3, 4], &[0xe8, 1, 2, 3, 4]),
+            (&[0x75, 3], &[0x75, 3]),
+            (&[0x48, 0x8d, 0x3d, 1, 2, 3, 4], &[0xc3]),
+            // xor %ecx,%ecx and mov %rax,%r11 would be lost.
+            (&[0x90], &[0x31, 0xc9, 0x48, 0x89, 0xc7]),
+            (&[0x90], &[0x49, 0x89, 0xc3]),
+            // mov %esp,%gs.
+            (&[0x90, 0x8e, 0xec], &[0xc3]),
+        ] {
+            assert_eq!(around(ahead, behind), Some(Err(Missed)), "{ahead:x?} {behind:x?}");
         }
-        for preceding in PRECEDING {
-            assert_eq!(around(preceding, &[0xc3]), Some(Ok((preceding.len(), 2))));
-        }
+    }
+
+    #[test]
+    fn what_follows_an_exit_stays() {
+        // A function at once: xor %edi,%edi; mov $231,%eax; and lea of an address in between.
+        assert_eq!(around(&[0x31, 0xff, LOAD, 231, 0, 0, 0], &[0x48, 0x89, 0xc7]), Some(Ok((5, 2))));
+        assert_eq!(around(&[LOAD, 60, 0, 0, 0, 0x48, 0x8d, 0x3d, 1, 2, 3, 4], &[0x48, 0x89, 0xc7]), Some(Err(Missed)));
     }
 
     #[test]
     fn a_number_that_is_not_wanted_may_have_any_form() {
-        // rt_sigprocmask, and with instructions in between.
-        assert_eq!(around(&[LOAD, 14, 0, 0, 0, 0x48, 0x8d, 0x35, 1, 2, 3, 4, 0x48, 0x83, 0xec, 8], &[0xc3]), None);
+        // rt_sigprocmask, with instructions in between, and rt_sigreturn.
+        assert_eq!(around(&[LOAD, 14, 0, 0, 0, 0x48, 0x8d, 0x35, 1, 2, 3, 4, 0x48, 0x83, 0xec, 8], &[]), None);
         assert_eq!(around(&[LOAD, 14, 0, 0, 0], &[0x85, 0xc0]), None);
+        assert_eq!(around(&[0x48, 0xc7, 0xc0, 15, 0, 0, 0], &[]), None);
+        // getpid, but with an instruction that may load another number, or of r8.
+        assert_eq!(around(&[LOAD, 39, 0, 0, 0, 0x89, 0xd8], &[]), Some(Ok((7, 2))));
+        assert_eq!(around(&[0x41, LOAD, 39, 0, 0, 0], &[]), Some(Ok((6, 2))));
+        assert_eq!(around(&[LOAD, 39, 0, 0, 0, 0x58], &[0x90]), Some(Ok((6, 2))));
     }
 
     #[test]
-    fn an_unknown_form_is_missed() {
-        // read and getpid, with an instruction in between that may be the load of another number; a
-        // number from another register; `mov %ebp,%eax`.
-        assert_eq!(around(&[LOAD, 0, 0, 0, 0, 0x89, 0xfb], &[0xc3]), Some(Err(Missed)));
-        assert_eq!(around(&[LOAD, 39, 0, 0, 0, 0x89, 0xd8], &[0xc3]), Some(Err(Missed)));
-        assert_eq!(around(&[LOAD, 39, 0, 0, 0, 0x58], &[0xc3]), Some(Err(Missed)));
-        assert_eq!(around(&[0x48, 0x89, 0xd8], &[0x85, 0xc0]), Some(Err(Missed)));
-        assert_eq!(around(&[0x89, 0xe8], &[0xe8, 0xff, 0x10, 0, 0]), Some(Err(Missed)));
-    }
-
-    #[test]
-    fn a_load_that_may_be_another_registers_is_none() {
-        // mov $10,%r8d; movl $10,-72(%rsp).
-        for ahead in [&[0x41, LOAD, 10, 0, 0, 0][..], &[0xc7, 0x44, 0x24, LOAD, 10, 0, 0, 0]] {
-            assert_eq!(around(ahead, &[0xc3]), Some(Err(Missed)));
-            assert_eq!(around(ahead, COMPARISONS[0]), Some(Ok((0, 8))));
-        }
-        // xor %edi,%r15d is not xor %edi,%edi.
-        assert_eq!(around(&[0x41, 0x31, 0xff, 0x89, 0xd0], &[0xc3]), Some(Err(Missed)));
-    }
-
-    #[test]
-    fn a_jump_into_a_site_is_noticed() {
-        // Two calls with one comparison: the first jumps to it.
-        let code = [&SYSCALL[..], &[0xeb, 4, 0x90, 0x90], &SYSCALL, COMPARISONS[0], &[0xc3]].concat();
-        let sites = [Site { start: 6, syscall: 6, end: 14 }];
-        assert!(is_entered(&code, |index| sites.get(index).copied(), 1));
-        let code = [&SYSCALL[..], &[0xeb, 2, 0x90, 0x90], &SYSCALL, COMPARISONS[0], &[0xc3]].concat();
-        assert!(!is_entered(&code, |index| sites.get(index).copied(), 1));
-        // The number of getpid or another one, and a jump to its load.
-        let code = [&[0xeb, 5, LOAD, 39, 0, 0, 0][..], &SYSCALL, &[0xc3]].concat();
-        assert!(is_entered(&code, |_| None, 0));
-        let code = [&[0xeb, 0, LOAD, 39, 0, 0, 0][..], &SYSCALL, &[0xc3]].concat();
-        assert!(!is_entered(&code, |_| None, 0));
-    }
-
-    #[test]
-    fn distances_are_no_instructions() {
-        // call, forward and backward; jne; lea.
+    fn a_part_of_another_instruction_is_none() {
         for (ahead, behind) in [
-            (&[0xe8][..], [0x05, 0x00]),
-            (&[0xe8], [0xfd, 0xff]),
-            (&[0x0f, 0x85], [0xfd, 0xff]),
-            (&[0x48, 0x8d, 0x35], [0xf0, 0xff]),
-            (&[0x48, 0x8d, 0x35], [0x05, 0x00]),
-            // cmp, with a jump.
-            (&[0x38, 0x44], [0x74, 0xec]),
+            // call, forward and backward; jne; lea; mov to memory at a distance.
+            (&[0xe8][..], &[0x05, 0x00][..]),
+            (&[0xe8], &[0xfd, 0xff]),
+            (&[0x0f, 0x85], &[0xfd, 0xff]),
+            (&[0x48, 0x8d, 0x35], &[0x05, 0x00]),
+            (&[0x48, 0x89, 0x1d], &[0x23, 0x00]),
+            // cmp %al,5(%rdi,%rcx,1).
+            (&[0x38, 0x44], &[0x74, 0xec]),
         ] {
-            assert_eq!(around(ahead, &behind), None, "{ahead:x?} {behind:x?}");
+            assert_eq!(around(ahead, behind), None, "{ahead:x?} {behind:x?}");
         }
-        assert_eq!(around(&[0x38, 0x44], &[0x85, 0xc0]), Some(Err(Missed)));
     }
 
     #[test]
-    fn a_program_that_needs_a_heap_at_its_start_is_noticed() {
+    fn nothing_leads_into_a_site() {
+        // jmp to 4; nop; mov %ebx,%eax; xor %edi,%edi; syscall; test %eax,%eax; mov %eax,%edi; ret.
+        let mut code = [0xeb, 1, 0x90, 0x89, 0xd8, 0x31, 0xff, 0x0f, 0x05, 0x85, 0xc0, 0x89, 0xc7, 0xc3];
+        assert_eq!(settled(&code, &[]), Ok([(3, 9)].into()));
+        code[1] = 3;
+        assert_eq!(settled(&code, &[]), Ok([(5, 11)].into()));
+        code[1] = 5;
+        assert_eq!(settled(&code, &[]), Ok([(7, 13)].into()));
+        // Into the middle of an instruction: that is no jump.
+        code[1] = 2;
+        assert_eq!(settled(&code, &[]), Ok([(3, 9)].into()));
+        // Two more, to 5 and 7; to 5 and 9, behind the syscall.
+        let both = [&code[..], &[0xeb, 0xf5, 0xeb, 0xf5]].concat();
+        assert_eq!(settled(&both, &[]), Ok([(7, 13)].into()));
+        let both = [&code[..], &[0xeb, 0xf5, 0xeb, 0xf7]].concat();
+        assert_eq!(settled(&both, &[]), Err(Missed));
+    }
+
+    #[test]
+    fn neither_does_an_address_nor_a_switch() {
+        let code = [0x90, 0x89, 0xd8, 0x31, 0xff, 0x0f, 0x05, 0x85, 0xc0, 0xc3];
+        assert_eq!(settled(&code, &[]), Ok([(1, 7)].into()));
+        let word = 0x1003usize.to_le_bytes();
+        assert_eq!(settled(&code, &[Part { address: 0x2000, bytes: &word }]), Ok([(3, 9)].into()));
+        // Not aligned.
+        let bytes = [&[0; 4][..], &word].concat();
+        assert_eq!(settled(&code, &[Part { address: 0x2000, bytes: &bytes }]), Ok([(1, 7)].into()));
+        // lea 0x1009+7+0xff0=0x2000,%rdx, and a table there whose second distance leads to 0x1003.
+        let code = [&code[..9], &[0x48, 0x8d, 0x15, 0xf0, 0x0f, 0, 0, 0xc3]].concat();
+        let table = [0x1001 - 0x2000, 0x1003 - 0x2000, 0x1005].map(i32::to_le_bytes).concat();
+        assert_eq!(settled(&code, &[Part { address: 0x2000, bytes: &table }]), Ok([(3, 9)].into()));
+        assert_eq!(settled(&code, &[]), Ok([(1, 7)].into()));
+    }
+
+    #[test]
+    fn sites_do_not_overlap() {
+        // nop; syscall; mov %rax,%rdi; syscall; test %eax,%eax; mov %eax,%edi.
+        let code = [0x90, 0x0f, 0x05, 0x48, 0x89, 0xc7, 0x0f, 0x05, 0x85, 0xc0, 0x89, 0xc7, 0xc3];
+        assert_eq!(settled(&code, &[]), Ok([(1, 6), (6, 12)].into()));
+        assert_eq!(settled(&[&code[..8], &[0xc3]].concat(), &[]), Err(Missed));
+    }
+
+    #[test]
+    fn a_jump_past_the_load_of_a_number_is_noticed() {
+        // getpid or another number, and a jump to its load.
+        let code = [&[0xeb, 5, LOAD, 39, 0, 0, 0][..], &SYSCALL, &[0xc3]].concat();
+        assert_eq!(settled(&code, &[]), Err(Missed));
+        let code = [&[0xeb, 0, LOAD, 39, 0, 0, 0][..], &SYSCALL, &[0xc3]].concat();
+        assert_eq!(settled(&code, &[]), Ok([].into()));
+    }
+
+    #[test]
+    fn the_c_library_is_known_by_its_start() {
+        let sites = |code: &[u8]| super::super::find(code, Kind::StaticC).flatten().collect::<Vec<_>>();
+        let starts = |code: &[u8]| starts_without_heap(code, &sites(code));
         let by_name = [LOAD, 12, 0, 0, 0, 0x0f, 0x05];
-        let starts = |code: &[u8]| {
-            let mut sites = super::super::find(code, Kind::StaticC).map_while(Result::ok);
-            sites.any(|site| is_search_for_heap(code, &site))
-        };
         assert!(!starts(&by_name));
         assert!(starts(&[&by_name[..], &WHERE_HEAP_ENDS, &SYSCALL].concat()));
+        assert!(!is_of_musl(&[&by_name[..], &WHERE_HEAP_ENDS, &SYSCALL].concat()));
+        assert!(is_of_musl(&SET_THREAD_AREA) && starts(&SET_THREAD_AREA));
+        assert!(!is_of_musl(&SET_THREAD_AREA[..15]));
+    }
+
+    #[test]
+    fn the_exit_without_a_stack_is_known() {
+        let code = [&UNMAP_STACK[..], &SYSCALL].concat();
+        let last = site(&code, 15).unwrap().unwrap();
+        assert!(is_without_stack(&code, &last));
+        assert!(!is_without_stack(&code[1..], &Site { start: 9, syscall: 14, end: 16 }));
     }
 
     #[test]
     fn instances_are_created_by_either_number() {
         assert!(!creates_instances(&READ));
-        for create in CREATE {
-            assert!(creates_instances(&[&READ[..], &create].concat()));
+        for number in CREATE {
+            let load = [&[LOAD][..], &number.to_le_bytes()].concat();
+            assert!(creates_instances(&[&READ[..], &load, &SYSCALL].concat()));
+            // mov %rdi,%rdx in between, as in musl.
+            assert!(creates_instances(&[&READ[..], &load, &[0x48, 0x89, 0xfa], &SYSCALL].concat()));
         }
     }
 }

@@ -221,10 +221,18 @@ int main(int count, char **words) {
 }
 "#;
 
+/// By which gcc compiles and links for musl.
+const MUSL: &str = "-specs=/usr/lib/x86_64-linux-musl/musl-gcc.specs";
+
 #[test]
-fn a_static_program_with_glibc_is_loaded_and_so_are_its_children() {
+fn a_static_program_with_a_c_library_is_loaded_and_so_are_its_children() {
     let room = room("static-c");
-    for flags in [&["-static", "-pthread"][..], &["-static-pie", "-fPIE", "-pthread"]] {
+    for flags in [
+        &["-static", "-pthread"][..],
+        &["-static-pie", "-fPIE", "-pthread"],
+        &["-static", MUSL],
+        &["-static", "-Os", MUSL],
+    ] {
         let program = compile(&room, "program", WITH_C, flags);
         let check = run(launcher(["--check"]).arg(&program));
         assert_code(&check, 0);
@@ -301,9 +309,11 @@ fn a_child_of_a_static_program_begins_on_the_stack_that_clone_is_given() {
             }
             return 0;
         }"#;
-    let program = compile(&room, "program", source, &["-static"]);
-    for poller in ["--poller=poll", "--poller=uring"] {
-        assert_said(&run(launcher(["--no-kernel-epoll", poller, "--"]).arg(&program)), "42\n42\n42\n42\n");
+    for flags in [&["-static"][..], &["-static", MUSL]] {
+        let program = compile(&room, "program", source, flags);
+        for poller in ["--poller=poll", "--poller=uring"] {
+            assert_said(&run(launcher(["--no-kernel-epoll", poller, "--"]).arg(&program)), "42\n42\n42\n42\n");
+        }
     }
 }
 
@@ -330,8 +340,80 @@ fn the_main_thread_of_a_static_program_can_be_joined() {
                 return 1;
             pthread_exit(&first);
         }"#;
-    let program = compile(&room, "program", source, &["-static", "-pthread"]);
-    assert_said(&run(launcher(["--no-kernel-epoll", "--"]).arg(&program)), "0 1\n");
+    for flags in [&["-static", "-pthread"][..], &["-static", MUSL]] {
+        let program = compile(&room, "program", source, flags);
+        assert_said(&run(launcher(["--no-kernel-epoll", "--"]).arg(&program)), "0 1\n");
+    }
+}
+
+#[test]
+fn threads_that_unmap_their_stacks_leave_nothing_behind() {
+    let room = room("static-detached");
+    let source = r#"
+        #include <pthread.h>
+        #include <stdatomic.h>
+        #include <stdio.h>
+        #include <string.h>
+        #include <sys/epoll.h>
+        #include <unistd.h>
+        static atomic_int ended;
+        static int ep;
+        static void *waits(void *arg) {
+            struct epoll_event event;
+            epoll_wait(ep, &event, 1, 1);
+            atomic_fetch_add(&ended, 1);
+            return arg;
+        }
+        static long status(const char *line) {
+            char text[256];
+            long value = -1;
+            FILE *file = fopen("/proc/self/status", "r");
+            while (fgets(text, sizeof text, file) != NULL && sscanf(text, line, &value) != 1) {}
+            fclose(file);
+            return value;
+        }
+        int main(void) {
+            long before = 0;
+            ep = epoll_create1(0);
+            for (int i = 0; i < 600; i++) {
+                pthread_t thread;
+                if (pthread_create(&thread, NULL, waits, NULL) != 0 || pthread_detach(thread) != 0)
+                    return 1;
+                while (atomic_load(&ended) + 8 < i)
+                    usleep(100);
+                if (i == 100)
+                    before = status("VmSize: %ld");
+            }
+            for (int i = 0; i < 5000 && status("Threads: %ld") > 1; i++)
+                usleep(1000);
+            printf("%ld %d\n", status("Threads: %ld"), status("VmSize: %ld") - before < 4096);
+            return 0;
+        }"#;
+    let program = compile(&room, "program", source, &["-static", MUSL]);
+    assert_said(&run(launcher(["--no-kernel-epoll", "--"]).arg(&program)), "1 1\n");
+}
+
+#[test]
+fn threads_are_cancelled_in_the_calls_of_musl_that_are_cancellation_points() {
+    let room = room("static-cancelled");
+    let source = include_str!("cancelled.c");
+    for flags in [&["-static", MUSL][..], &["-static", "-pthread"]] {
+        let program = compile(&room, "program", source, flags);
+        for poller in ["--poller=poll", "--poller=uring"] {
+            assert_said(&run(launcher(["--no-kernel-epoll", poller, "--"]).arg(&program)), "cancelled\n");
+        }
+    }
+}
+
+#[test]
+fn static_shells_of_the_distribution_are_served() {
+    let script = "x=$(echo a | cat); (exit 3); echo $x $?; sleep 0.01 & wait; for i in 1 2; do echo $i; done | sort -r";
+    for words in [&["/bin/bash-static"][..], &["/bin/busybox", "sh"]] {
+        let check = run(launcher(["--check"]).args(&words[..1]));
+        assert_code(&check, 0);
+        assert!(stdout(&check).contains("can be served: static: loaded by epolyfill, and "), "{check:?}");
+        assert_said(&run(launcher(["--no-kernel-epoll", "--"]).args(words).args(["-c", script])), "a 3\n2\n1\n");
+    }
 }
 
 #[test]
@@ -416,11 +498,19 @@ fn a_static_program_in_rust_is_loaded() {
         }"#;
     let (text, program) = (room.join("source.rs"), room.join("program"));
     fs::write(&text, source).unwrap();
-    let rustc = std::env::var_os("RUSTC").unwrap_or("rustc".into());
-    let built =
-        command(rustc).args(["--edition=2024", "-Ctarget-feature=+crt-static", "-o"]).args([&program, &text]).status();
-    assert!(built.expect("rustc starts").success());
-    let ran = run(launcher(["--no-kernel-epoll", "--"]).arg(&program));
-    assert_code(&ran, 0);
-    assert_eq!(stdout(&ran), "served\n", "{ran:?}");
+    let rustc = || command(std::env::var_os("RUSTC").unwrap_or("rustc".into()));
+    let has_musl = {
+        let asked = rustc().args(["--print=target-libdir", "--target=x86_64-unknown-linux-musl"]).output().unwrap();
+        Path::new(stdout(&asked).trim()).exists()
+    };
+    let targets: &[&str] = if has_musl { &["gnu", "musl"] } else { &["gnu"] };
+    for target in targets {
+        let target = format!("--target=x86_64-unknown-linux-{target}");
+        let flags = ["--edition=2024", "-Ctarget-feature=+crt-static", &target, "-o"];
+        let built = rustc().args(flags).args([&program, &text]).status();
+        assert!(built.expect("rustc starts").success());
+        let ran = run(launcher(["--no-kernel-epoll", "--"]).arg(&program));
+        assert_code(&ran, 0);
+        assert_eq!(stdout(&ran), "served\n", "{ran:?}");
+    }
 }

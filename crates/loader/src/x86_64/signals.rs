@@ -5,7 +5,7 @@ use std::arch::{asm, naked_asm};
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::atomic::{AtomicPtr, AtomicUsize};
 
-use epolyfill_sites::guest::{CANCELS, Thread};
+use epolyfill_sites::guest::Thread;
 use libc::{EINVAL, siginfo_t, ucontext_t};
 use syscalls::{Sysno, raw_syscall};
 
@@ -32,8 +32,12 @@ static HANDLERS: [AtomicUsize; SIGNALS] = [const { AtomicUsize::new(0) }; SIGNAL
 /// The functions of the library for handlers: `begin_handler`, `end_handler`, `may_interrupt`.
 static LIBRARY: [AtomicPtr<()>; 3] = [const { AtomicPtr::new(std::ptr::null_mut()) }; 3];
 
+/// The signal by which the guest's C library cancels a thread.
+static CANCELS: AtomicUsize = AtomicUsize::new(0);
+
 /// Notes what the library does for handlers.
 pub fn set_up(library: &Thread) {
+    CANCELS.store(library.cancels, Relaxed);
     LIBRARY[0].store(library.begin_handler as *mut (), Relaxed);
     LIBRARY[1].store(library.end_handler as *mut (), Relaxed);
     LIBRARY[2].store(library.may_interrupt as *mut (), Relaxed);
@@ -129,7 +133,7 @@ pub fn action(arguments: &[usize; 6]) -> isize {
 
 /// The handler that the loader installs in place of the guest's.
 fn entry(signal: usize) -> usize {
-    match signal == CANCELS && super::has_c() {
+    match signal == CANCELS.load(Relaxed) && super::has_c() {
         true => cancel as *const () as usize,
         false => handler as *const () as usize,
     }
@@ -209,13 +213,14 @@ unsafe extern "C" fn cancel() {
         "pop rdi",
         "test al, al",
         "je 2f",
-        "mov rax, [rip + {handlers} + 8 * {cancels}]",
+        "lea rax, [rip + {handlers}]",
+        "mov ecx, edi",
+        "mov rax, [rax + rcx * 8]",
         "jmp rax",
         "2:",
         "ret",
         handlers = sym HANDLERS,
         may_interrupt = sym may_interrupt,
-        cancels = const CANCELS,
     )
 }
 

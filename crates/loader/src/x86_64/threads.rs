@@ -16,6 +16,10 @@ use super::{enter, fork, memory, robust, signals};
 
 /// The bytes of a pthread's own stack, on which it only starts and ends.
 const STACK: usize = 256 << 10;
+/// More than the frames of `begin` and of what it calls to enter the guest have.
+const FRAMES: usize = 16 << 10;
+/// That of a stack pointer.
+const ALIGNMENT: usize = 16;
 
 /// The operations on a word of this process alone.
 pub(super) const WAIT: c_int = libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG;
@@ -43,7 +47,7 @@ pub fn set_up(thread: Thread) -> bool {
     if unsafe { libc::pthread_key_create(&raw mut key, Some(end_of_round)) } == 0 {
         KEY.store(key, Relaxed);
     }
-    signals::keep_from_libc(make_one) && prepare()
+    signals::keep_from_libc(make_one) && prepare(0)
 }
 
 /// Makes a thread that ends at once; false if there is no memory.
@@ -68,12 +72,13 @@ fn library() -> &'static Thread {
     THREAD.get().expect("`set_up` ran first")
 }
 
-/// Makes the calling thread able to run the guest; false if there is no memory.
-fn prepare() -> bool {
+/// Makes the calling thread able to run the guest; false if there is no memory. A pthread's own
+/// stack is free below `own_stack`.
+fn prepare(own_stack: usize) -> bool {
     enter::set_gs();
     ID.set(id());
     ROBUST.set(robust::list());
-    (library().prepare)()
+    (library().prepare)(own_stack)
 }
 
 fn id() -> pid_t {
@@ -176,7 +181,9 @@ fn start(birth: &Birth) -> c_int {
 extern "C" fn begin(birth: *mut c_void) -> *mut c_void {
     // SAFETY: `create` waits until the id is set.
     let birth = unsafe { &*birth.cast::<Birth>() };
-    let id = if prepare() { id() } else { -1 };
+    let here = 0u8;
+    let own_stack = ((&raw const here).addr() - FRAMES) & !(ALIGNMENT - 1);
+    let id = if prepare(own_stack) { id() } else { -1 };
     // SAFETY: a plain copy of registers.
     let mut call = unsafe { ptr::read(birth.call) };
     call.stack_pointer = birth.stack_pointer;
