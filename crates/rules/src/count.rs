@@ -189,7 +189,9 @@ fn exact_change(before: u64, now: u64, signals: &TakenSignals) -> Change {
         let taken_since = taken_now.wrapping_sub(taken) & 0x3_ffff;
         let more_memory = (memory_now as u32).wrapping_sub(memory as u32).cast_signed();
         if taken_since == 0 {
-            more_memory > 0
+            // The memory of an error that was discarded may be a datagram's by now.
+            let more_queued = queued != UNCOUNTED && queued_now != UNCOUNTED && queued_now > queued;
+            more_memory > 0 || more_queued
         } else if queued != UNCOUNTED && queued_now != UNCOUNTED {
             if taken_since + queued_now < queued {
                 return Change::Loss;
@@ -294,6 +296,14 @@ mod tests {
         assert_eq!(shown(count(0, 3), count(1, 3)), Change::Arrival);
         assert_eq!(shown(count(0, 3), count(1, 1)), Change::Loss);
         assert_eq!(shown(count(0, 3), count(1, 1).blurred(true)), Change::Nothing);
+    }
+
+    #[test]
+    fn a_datagram_in_the_memory_of_a_discarded_error_is_an_arrival() {
+        let count = |queued| Count::datagrams(0, queued, 768);
+        assert_eq!(shown(count(Some(0)), count(Some(0))), Change::Nothing);
+        assert_eq!(shown(count(Some(0)), count(Some(1))), Change::Arrival);
+        assert_eq!(shown(count(None), count(Some(1))), Change::Nothing);
     }
 
     #[test]
