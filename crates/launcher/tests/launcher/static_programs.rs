@@ -247,12 +247,10 @@ fn a_static_program_with_a_c_library_is_loaded_and_so_are_its_children() {
 }
 
 #[test]
-fn a_static_program_with_glibc_that_another_one_starts_is_loaded_if_it_uses_epoll() {
+fn a_static_program_with_a_c_library_that_another_one_starts_is_loaded_if_it_uses_epoll() {
     let room = room("static-c-started");
     let starter = starter(&room);
-    let program = compile(&room, "program", WITH_C, &["-static", "-pthread"]);
     let start = |program: &Path| run(launcher(["--no-kernel-epoll", "--"]).arg(&starter).arg("execve").arg(program));
-    assert_code(&start(&program), 0);
     let source = r#"
         #include <stdio.h>
         #include <string.h>
@@ -265,8 +263,35 @@ fn a_static_program_with_glibc_that_another_one_starts_is_loaded_if_it_uses_epol
             puts("alone");
             return 0;
         }"#;
-    let without = compile(&room, "without", source, &["-static"]);
-    assert_said(&start(&without), "alone\n");
+    for flags in [&["-static", "-pthread"][..], &["-static", MUSL]] {
+        let program = compile(&room, "program", WITH_C, flags);
+        assert_code(&start(&program), 0);
+        let without = compile(&room, "without", source, flags);
+        assert_said(&start(&without), "alone\n");
+    }
+}
+
+#[test]
+fn a_static_program_that_cannot_be_rewritten_is_refused_with_the_reason() {
+    let room = room("static-refused");
+    // There is a nop on both sides.
+    let without_room = r#"
+        int main(int count, char **words) {
+            long result = count;
+            (void)words;
+            __asm__ volatile("nop\nsyscall\nnop" : "+a"(result) : : "rcx", "r11", "memory");
+            return 0;
+        }"#;
+    for flags in [&["-static"][..], &["-static", MUSL]] {
+        let program = compile(&room, "program", without_room, flags);
+        assert_not_served(&program, 125, "makes system calls by instructions that cannot be rewritten");
+    }
+    let without_library = r#"
+        void _start(void) {
+            __asm__ volatile("mov $60,%eax\nxor %edi,%edi\nsyscall");
+        }"#;
+    let program = compile(&room, "alone", without_library, &["-static", "-nostdlib", "-fno-stack-protector"]);
+    assert_not_served(&program, 125, "its C library is neither musl nor a glibc that starts without a heap by brk");
 }
 
 #[test]
