@@ -60,7 +60,7 @@ fn static_programs(library: &Library) -> String {
         return "cannot be served: the processor or the kernel (5.9 or later) lacks FSGSBASE".to_owned();
     }
     match library.loader() {
-        Ok(loader) => format!("can be served if they are of Go: {} loads them", name(&loader)),
+        Ok(loader) => format!("can be served if they are of Go, glibc 2.36 or musl: {} loads them", name(&loader)),
         Err(failure) => format!("cannot be served: {}", failure.sentence),
     }
 }
