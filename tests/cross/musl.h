@@ -35,4 +35,18 @@ static inline int execveat(int directory, const char *path, char *const argv[], 
     return (int)syscall(SYS_execveat, directory, path, argv, environment, flags);
 }
 
+static inline int change_bsd_mask(int how, int mask)
+{
+    sigset_t set, old;
+    sigemptyset(&set);
+    memcpy(&set, &mask, sizeof mask);
+    sigprocmask(how, &set, &old);
+    memcpy(&mask, &old, sizeof mask);
+    return mask;
+}
+
+static inline int sigblock(int mask) { return change_bsd_mask(SIG_BLOCK, mask); }
+static inline int sigsetmask(int mask) { return change_bsd_mask(SIG_SETMASK, mask); }
+static inline int siggetmask(void) { return sigblock(0); }
+
 #endif
