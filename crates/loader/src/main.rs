@@ -74,6 +74,7 @@ pub unsafe extern "C" fn main(count: c_int, words: *const *const c_char) -> c_in
 }
 
 /// Why `run` returned.
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))] // Guests are loaded on x86-64 alone.
 enum Failure {
     /// The guest cannot be loaded; the reason is the end of a sentence.
     Guest(String),
