@@ -24,7 +24,14 @@ use crate::sys;
 #[doc(alias = "eventpoll_release")]
 pub fn forget(fd: c_int) {
     if let Some(file) = known(fd) {
-        forget_number_of(file, file.graph(), fd, End::Closed);
+        let mut graph = file.graph();
+        if graph.numbers.len() > 1 && signal_numbers::is_armed(fd) {
+            // Under the lock, they would be taken for those of every registration.
+            drop(graph);
+            signals::take_all();
+            graph = file.graph();
+        }
+        forget_number_of(file, graph, fd, End::Closed);
     }
 }
 

@@ -80,6 +80,11 @@ pub(super) fn reader() -> c_int {
 /// The instance that a thread waits on and has the lock of.
 type Own<'a> = (&'static Eventpoll, &'a mut EpState);
 
+/// Takes in the pending signals as facts. Never waits.
+pub fn take_all() {
+    take_in(None);
+}
+
 /// Takes in the pending signals, whichever instances they are for. Never waits.
 pub(super) fn take_in(own: Option<Own>) {
     if SIGNAL.load(SeqCst) != 0 {
