@@ -493,6 +493,113 @@ fn a_child_of_a_static_program_makes_threads_whatever_the_parent_was_at() {
 }
 
 #[test]
+fn a_handler_of_a_static_program_makes_threads_whatever_it_interrupted() {
+    let room = room("static-c-handler");
+    // The handler interrupts calls that hold a lock, for which a fork waits.
+    let source = r#"
+        #include <pthread.h>
+        #include <signal.h>
+        #include <stdatomic.h>
+        #include <stdio.h>
+        #include <sys/epoll.h>
+        #include <sys/eventfd.h>
+        #include <sys/time.h>
+        #include <sys/wait.h>
+        #include <unistd.h>
+        static atomic_int made, ended;
+        static pthread_attr_t detached;
+        static void *counts(void *arg) { ended++; return arg; }
+        static void makes(int signal) {
+            pthread_t thread;
+            made += pthread_create(&thread, &detached, counts, NULL) == 0;
+        }
+        static void *forks(void *arg) {
+            while (ended < 1000) {
+                pid_t child = _Fork();
+                if (child == 0)
+                    _exit(0);
+                if (waitpid(child, NULL, 0) != child)
+                    _exit(1);
+            }
+            return arg;
+        }
+        int main(void) {
+            int epfd = epoll_create1(0), efd = eventfd(0, 0);
+            struct epoll_event event = { .events = EPOLLIN }, found;
+            struct itimerval often = { { 0, 1000 }, { 0, 1000 } }, never = { 0 };
+            pthread_t forker;
+            sigset_t alarms;
+            sigemptyset(&alarms);
+            sigaddset(&alarms, SIGALRM);
+            pthread_sigmask(SIG_BLOCK, &alarms, NULL);
+            pthread_attr_init(&detached);
+            pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
+            if (pthread_create(&forker, NULL, forks, NULL) != 0)
+                return 1;
+            signal(SIGALRM, makes);
+            setitimer(ITIMER_REAL, &often, NULL);
+            pthread_sigmask(SIG_UNBLOCK, &alarms, NULL);
+            while (made < 1000) {
+                epoll_ctl(epfd, EPOLL_CTL_ADD, efd, &event);
+                epoll_wait(epfd, &found, 1, 0);
+                epoll_ctl(epfd, EPOLL_CTL_DEL, efd, NULL);
+            }
+            setitimer(ITIMER_REAL, &never, NULL);
+            pthread_join(forker, NULL);
+            puts("made");
+            return 0;
+        }"#;
+    let program = compile(&room, "program", source, &["-static", "-pthread", "-D_GNU_SOURCE"]);
+    assert_said(
+        &run(command("timeout").args(["--signal=KILL", "60", LAUNCHER, "--no-kernel-epoll", "--"]).arg(&program)),
+        "made\n",
+    );
+}
+
+#[test]
+fn a_static_program_makes_threads_while_it_waits_for_a_child_with_a_copy_of_its_memory() {
+    let room = room("static-c-clone-vfork");
+    let source = r#"
+        #include <pthread.h>
+        #include <sched.h>
+        #include <signal.h>
+        #include <stdio.h>
+        #include <sys/syscall.h>
+        #include <sys/wait.h>
+        #include <unistd.h>
+        static int begun[2], made[2];
+        static void *nothing(void *arg) { return arg; }
+        static void *makes(void *arg) {
+            pthread_t thread;
+            char byte;
+            if (read(begun[0], &byte, 1) != 1 || pthread_create(&thread, NULL, nothing, NULL) != 0 ||
+                pthread_join(thread, NULL) != 0 || write(made[1], "x", 1) != 1)
+                _exit(1);
+            return arg;
+        }
+        int main(void) {
+            pthread_t thread;
+            int status = -1;
+            if (pipe(begun) != 0 || pipe(made) != 0 || pthread_create(&thread, NULL, makes, NULL) != 0)
+                return 1;
+            pid_t child = syscall(SYS_clone, CLONE_VFORK | SIGCHLD, 0, 0, 0, 0);
+            if (child == 0) {
+                char byte;
+                _exit(write(begun[1], "x", 1) == 1 && read(made[0], &byte, 1) == 1 ? 0 : 1);
+            }
+            if (waitpid(child, &status, 0) != child || pthread_join(thread, NULL) != 0)
+                return 1;
+            printf("%d\n", status);
+            return 0;
+        }"#;
+    let program = compile(&room, "program", source, &["-static", "-pthread", "-D_GNU_SOURCE"]);
+    assert_said(
+        &run(command("timeout").args(["--signal=KILL", "60", LAUNCHER, "--no-kernel-epoll", "--"]).arg(&program)),
+        "0\n",
+    );
+}
+
+#[test]
 fn a_static_program_in_rust_is_loaded() {
     let room = room("static-rust");
     let source = r#"

@@ -56,8 +56,16 @@ fn clone(call: &Call) -> Option<isize> {
         // The parent would run beside a child that has its thread's words in the library.
         (false, true) => Some(-ENOSYS as isize),
         // A child with another stack, or another thread pointer, cannot return over the loader's
-        // frames. A handler may have interrupted a thread that another one waits for, which ends.
-        (false, false) if call.arguments[1] != 0 || has(libc::CLONE_SETTLS) || threads::has_interrupted() => None,
+        // frames. One with CLONE_VFORK would keep other threads from being made until it ends. A
+        // handler may have interrupted a thread that another one waits for, which ends.
+        (false, false)
+            if call.arguments[1] != 0
+                || has(libc::CLONE_SETTLS)
+                || has(libc::CLONE_VFORK)
+                || threads::has_interrupted() =>
+        {
+            None
+        }
         (false, false) => Some(fork::fork(call)),
     }
 }

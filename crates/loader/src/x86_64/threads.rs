@@ -137,14 +137,20 @@ pub fn create(call: &Call) -> isize {
     let pointer = if flags & libc::CLONE_SETTLS as usize != 0 { pointer } else { (library().pointer)() };
     // Until the new thread has its gs, a handler could not tell whether it interrupts the guest.
     let blocked = signals::block_for_libc();
-    fork::begin_change();
-    fork::join_ended();
+    // A handler may have interrupted a thread that a fork, or a thread that ends, waits for.
+    let waits = !has_interrupted();
+    if waits {
+        fork::begin_change();
+        fork::join_ended();
+    }
     let birth = Birth { call, stack_pointer, pointer, blocked, id: AtomicI32::new(0) };
     let id = match start(&birth) {
         0 => wait_for(&birth),
         error => -error as isize,
     };
-    fork::end_change();
+    if waits {
+        fork::end_change();
+    }
     signals::set_blocked(blocked);
     id
 }
