@@ -160,6 +160,8 @@ fn sent(fd: c_int, band: Bits, own: Option<Own>) {
         true if !is_watched || !is_asked => {
             let _ = sync::set_async(fd, false);
             numbers::set_armed(fd, false);
+            // A registration that began to wait for signals meanwhile is polled.
+            file.tell(Facts::RECHECK, file.clock());
         }
         true => {}
     }

@@ -82,7 +82,18 @@ impl EpState {
             item.tell(refused, file.clock());
         }
         self.list_if_ready(item, file);
-        true
+        self.stays_with_signals(item)
+    }
+
+    /// Whether the description still sends signals, after its registration has begun to wait for them
+    /// and its facts were taken. Another thread may have made it send no more meanwhile, because of a
+    /// late one: then the registration is polled.
+    fn stays_with_signals(&mut self, item: &'static Epitem) -> bool {
+        let is_armed = numbers::is_armed(item.via());
+        if !is_armed {
+            self.leave_now(item);
+        }
+        is_armed
     }
 
     /// Goes back to signals after a report that there is room again, or after a rest of the
@@ -106,7 +117,7 @@ impl EpState {
         if !state.ready.get() {
             self.reported_by_signal(item, file, state.edge.get().reported());
         }
-        true
+        self.stays_with_signals(item)
     }
 
     /// Whether signals can report the wake-ups of a registration that is polled.

@@ -100,6 +100,7 @@ pub const BY_SIGNALS: &[(&str, fn())] = &[
     ("signal_amid_a_return_to_poll_is_heard", signals::arrival_amid_a_return_to_poll_is_heard),
     ("signals_that_are_too_many_are_heard", signals::arrivals_that_are_too_many_are_heard),
     ("signal_amid_the_end_of_a_rest_is_heard", signals::arrival_amid_the_end_of_a_rest_is_heard),
+    ("signal_end_of_a_rest_amid_a_late_signal_is_whole", signals::end_of_a_rest_amid_a_late_signal_is_whole),
     ("signal_amid_a_fork_is_heard", signals::arrival_amid_a_fork_is_heard),
     ("signal_amid_a_return_of_room_is_heard", signals::arrival_amid_a_return_of_room_is_heard),
 ];

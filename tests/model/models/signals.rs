@@ -245,6 +245,33 @@ pub fn arrival_amid_the_end_of_a_rest_is_heard() {
     end([from, to, ep]);
 }
 
+/// Another thread has a signal in hand that came during a rest, and makes the description send no
+/// more while it begins to send again.
+pub fn end_of_a_rest_amid_a_late_signal_is_whole() {
+    let (ep, [from, to]) = unread_pipe();
+    (0..100).for_each(|_| assert!(!numbers::count_signal(from)));
+    write_unseen(to, b"b");
+    assert_eq!(wait_for_one(ep), 1);
+    assert!(ready(ep).is_empty());
+    assert!(numbers::rests(from) && !is_signalled(from));
+    for _ in 0..30 {
+        assert!(!numbers::count_rest(from));
+    }
+    write_unseen(to, b"c");
+    let other = create();
+    let waiter = spawn(move || {
+        assert!(numbers::count_rest(from));
+        assert_eq!(read_short(from), 3);
+        ready(ep);
+        ready(ep);
+    });
+    ready(other);
+    waiter.join();
+    ready(ep);
+    assert!(!is_signalled(from) || numbers::is_armed(from));
+    end([from, to, other, ep]);
+}
+
 /// An arrival while a fork is prepared, after which the description is polled.
 pub fn arrival_amid_a_fork_is_heard() {
     let (ep, [from, to]) = unread_pipe();
