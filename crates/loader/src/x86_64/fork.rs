@@ -33,9 +33,41 @@ thread_local! {
     static OWN: Ended = const { Ended { thread: Cell::new(0), before: Cell::new(ptr::null_mut()) } };
 }
 
+/// A page that is cleared in a forked child. A fork in a handler does not wait for the other threads:
+/// none of its child's ends any more, and none is being made.
+static IS_KNOWN: AtomicPtr<AtomicU32> = AtomicPtr::new(ptr::null_mut());
+
+/// Prepares the page. Without it, children of forks in handlers may hang.
+pub fn set_up() {
+    let (access, kind) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+    // SAFETY: a new mapping, of which nobody knows.
+    unsafe {
+        let page = libc::mmap(ptr::null_mut(), PAGE, access, kind, -1, 0);
+        if page != libc::MAP_FAILED && libc::madvise(page, PAGE, libc::MADV_WIPEONFORK) == 0 {
+            IS_KNOWN.store(page.cast(), Relaxed);
+            (*page.cast::<AtomicU32>()).store(1, Relaxed);
+        }
+    }
+}
+
+const PAGE: usize = 4096;
+
+/// Forgets the parent's threads in a child that has only begun.
+fn forget_parent() {
+    // SAFETY: the page stays.
+    let Some(is_known) = (unsafe { IS_KNOWN.load(Relaxed).as_ref() }) else { return };
+    // The first one to come is alone in the child.
+    if is_known.load(Relaxed) == 0 {
+        CHANGES.store(0, Relaxed);
+        ENDED.store(ptr::null_mut(), Relaxed);
+        is_known.store(1, Relaxed);
+    }
+}
+
 /// A thread begins to be made, or to end. Its signals are blocked until that is done: a handler could
 /// fork.
 pub fn begin_change() {
+    forget_parent();
     let mut changes = CHANGES.load(Relaxed);
     loop {
         if changes & FORKS != 0 {
@@ -90,6 +122,7 @@ pub fn join_ended() {
 /// Forks by the guest's call, when no lock of libc's is held.
 pub fn fork(call: &Call) -> isize {
     let blocked = signals::block_for_libc();
+    forget_parent();
     while CHANGES.fetch_or(FORKS, Acquire) & FORKS != 0 {
         wait(CHANGES.load(Relaxed) | FORKS);
     }

@@ -41,6 +41,7 @@ thread_local! {
 /// Notes what the library does for threads, and prepares the main one; false if there is no memory.
 pub fn set_up(thread: Thread) -> bool {
     signals::set_up(&thread);
+    fork::set_up();
     let _ = THREAD.set(thread);
     let mut key = 0;
     // SAFETY: a valid pointer, and a function that stays.
