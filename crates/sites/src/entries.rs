@@ -1,6 +1,6 @@
 //! Where else than at its beginning a piece of code may be entered: the targets of direct jumps and
-//! calls, and the addresses that a program keeps in its data or computes, of functions and of the
-//! cases of a `switch`.
+//! calls, and the addresses that a program keeps in its data or instructions or computes, of
+//! functions, of labels and of the cases of a `switch`.
 
 use super::length::{self, Reference};
 
@@ -30,13 +30,19 @@ pub enum Entry {
 
 /// Every place in the code that a jump in it or an address in the parts leads to.
 pub fn find<'a>(code: Part<'a>, parts: &'a [Part<'a>]) -> impl Iterator<Item = Entry> + 'a {
+    // A position-independent program begins at 0, and computes its addresses.
+    let is_fixed = parts.iter().all(|part| part.address != 0);
     let referred = length::references(code.bytes).flat_map(move |reference| {
         let (one, table) = match reference {
-            Reference::Jump(target) => (Entry::Jump(target), None),
-            Reference::Address(target) => (Entry::Address(target), Some(target)),
+            Reference::Jump(target) => (Some(Entry::Jump(target)), None),
+            Reference::Address(target) => (Some(Entry::Address(target)), Some(target)),
+            Reference::Constant(address) if is_fixed => {
+                (Some(Entry::Address(address.wrapping_sub(code.address))), None)
+            }
+            Reference::Constant(_) => (None, None),
         };
         let cases = table.into_iter().flat_map(move |offset| cases(code, parts, offset));
-        core::iter::once(one).chain(cases.map(Entry::Address))
+        one.into_iter().chain(cases.map(Entry::Address))
     });
     referred.chain(parts.iter().flat_map(move |part| addresses(code, *part)).map(Entry::Address))
 }

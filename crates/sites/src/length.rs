@@ -248,6 +248,8 @@ pub enum Reference {
     Jump(usize),
     /// An address that is computed from the instruction's own. It may be outside the code.
     Address(usize),
+    /// A constant of four or eight bytes, which is an address as it is in programs at fixed addresses.
+    Constant(usize),
 }
 
 /// The references in the code. What is not an instruction is passed over byte by byte; a sweep falls
@@ -262,13 +264,23 @@ pub fn references(code: &[u8]) -> impl Iterator<Item = Reference> + '_ {
             };
             let bytes = &code[at..at + length];
             at += length;
+            let constant = |value: [u8; 4]| Reference::Constant(u32::from_le_bytes(value) as usize);
             let to = |distance: [u8; 4]| at.wrapping_add_signed(i32::from_le_bytes(distance) as isize);
             return Some(match bytes[opcode..] {
                 [0x70..=0x7f | 0xe0..=0xe3 | 0xeb, distance] => {
                     Reference::Jump(at.wrapping_add_signed(isize::from(distance as i8)))
                 }
-                [0xe8 | 0xe9, a, b, c, d] | [0x0f, 0x80..=0x8f, a, b, c, d] => Reference::Jump(to([a, b, c, d])),
+                // xbegin jumps if its transaction is given up.
+                [0xe8 | 0xe9, a, b, c, d] | [0x0f, 0x80..=0x8f, a, b, c, d] | [0xc7, 0xf8, a, b, c, d] => {
+                    Reference::Jump(to([a, b, c, d]))
+                }
                 [0x8d, mode, a, b, c, d] if mode & 0xc7 == 5 => Reference::Address(to([a, b, c, d])),
+                // push and mov of a constant, operations with one, and mov of eight bytes.
+                [0x68 | 0xb8..=0xbf, a, b, c, d] | [0x81 | 0xc7, _, .., a, b, c, d] => constant([a, b, c, d]),
+                [op, a, b, c, d] if op < 0x40 && op & 7 == 5 => constant([a, b, c, d]),
+                [0xb8..=0xbf, a, b, c, d, e, f, g, h] => {
+                    Reference::Constant(u64::from_le_bytes([a, b, c, d, e, f, g, h]) as usize)
+                }
                 _ => continue,
             });
         }
@@ -347,10 +359,30 @@ mod tests {
         // jmp to 6; mov $0xeb,%eax; jne back to 0; call 20 and more.
         let code = [0xeb, 4, 0xb8, 0xeb, 1, 0, 0, 0x0f, 0x85, 0xf3, 0xff, 0xff, 0xff, 0xe8, 2, 0, 0, 0];
         let jumps = [6, 0, 20].map(Reference::Jump);
-        assert_eq!(references(&code).collect::<Vec<_>>(), jumps);
+        let found = references(&code).filter(|reference| !matches!(reference, Reference::Constant(_)));
+        assert_eq!(found.collect::<Vec<_>>(), jumps);
         // lea 16(%rip),%rdi.
         let code = [0x48, 0x8d, 0x3d, 16, 0, 0, 0];
         assert_eq!(references(&code).collect::<Vec<_>>(), [Reference::Address(23)]);
+        // xbegin 16.
+        assert_eq!(references(&[0xc7, 0xf8, 10, 0, 0, 0]).collect::<Vec<_>>(), [Reference::Jump(16)]);
+    }
+
+    #[test]
+    fn constants_may_be_addresses() {
+        // push; mov to edi, rdi, (%rdi) and 8(%rsp); add to rax and rdx; movabs.
+        for code in [
+            &[0x68, 0x14, 0x17, 0x40, 0][..],
+            &[0xbf, 0x14, 0x17, 0x40, 0],
+            &[0x48, 0xc7, 0xc7, 0x14, 0x17, 0x40, 0],
+            &[0x48, 0xc7, 0x07, 0x14, 0x17, 0x40, 0],
+            &[0x48, 0xc7, 0x44, 0x24, 0x08, 0x14, 0x17, 0x40, 0],
+            &[0x48, 0x05, 0x14, 0x17, 0x40, 0],
+            &[0x48, 0x81, 0xc2, 0x14, 0x17, 0x40, 0],
+            &[0x48, 0xbf, 0x14, 0x17, 0x40, 0, 0, 0, 0, 0],
+        ] {
+            assert_eq!(references(code).collect::<Vec<_>>(), [Reference::Constant(0x40_1714)], "{code:x?}");
+        }
     }
 
     #[test]

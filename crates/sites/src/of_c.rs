@@ -278,6 +278,14 @@ mod tests {
     }
 
     #[test]
+    fn neither_does_an_address_in_an_instruction_at_a_fixed_address() {
+        // movq $0x1003,(%rdi), as of a label in C. A program that begins at 0 is position-independent.
+        let code = [0x90, 0x89, 0xd8, 0x31, 0xff, 0x0f, 0x05, 0x85, 0xc0, 0x48, 0xc7, 0x07, 0x03, 0x10, 0, 0, 0xc3];
+        assert_eq!(settled(&code, &[]), Ok([(3, 9)].into()));
+        assert_eq!(settled(&code, &[Part { address: 0, bytes: &[] }]), Ok([(1, 7)].into()));
+    }
+
+    #[test]
     fn sites_do_not_overlap() {
         // nop; syscall; mov %rax,%rdi; syscall; test %eax,%eax; mov %eax,%edi.
         let code = [0x90, 0x0f, 0x05, 0x48, 0x89, 0xc7, 0x0f, 0x05, 0x85, 0xc0, 0x89, 0xc7, 0xc3];
