@@ -94,6 +94,12 @@ impl Program {
             .map(|header| Part { address: header.p_vaddr as usize, bytes: self.part(header.p_vaddr, header.p_filesz) })
     }
 
+    /// Whether its code is one part, which is not writable.
+    pub fn has_one_code(&self) -> bool {
+        let mut code = self.of_type(PT_LOAD).filter(|header| header.p_flags & PF_X != 0);
+        code.next().is_some_and(|header| header.p_flags & PF_W == 0) && code.next().is_none()
+    }
+
     /// The strings of its dynamic symbols.
     pub fn strings(&self) -> Option<&'static [u8]> {
         let section = self.of_type(PT_DYNAMIC).next()?;

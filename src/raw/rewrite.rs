@@ -144,6 +144,10 @@ type Places<T> = ArrayVec<T, MOST_SITES>;
 unsafe fn find(program: &Program, kind: Kind) -> Result<Places<Place>, Refused> {
     let mut places: Places<Place> = ArrayVec::new();
     let mut starts = kind != Kind::StaticC;
+    // What leads from one part of the code into another is not searched for.
+    if kind == Kind::StaticC && !program.has_one_code() {
+        return Err(Refused::Unknown);
+    }
     // SAFETY: as the caller says.
     let parts: ArrayVec<Part, MOST_PARTS> = unsafe { program.parts() }.take(MOST_PARTS).collect();
     // SAFETY: as the caller says.

@@ -121,17 +121,16 @@ fn known(elf: &Elf) -> Result<usize, &'static str> {
         loaded.iter().map(|segment| elf.bytes(segment.offset, segment.size).unwrap_or_default()).collect();
     let parts = loaded.iter().zip(&bytes).map(|(segment, bytes)| Part { address: segment.address as usize, bytes });
     let parts: Vec<Part> = parts.collect();
-    let code = loaded.iter().zip(&parts).filter(|(segment, _)| segment.is_code()).map(|(_, part)| *part);
-    let (mut count, mut starts) = (0, false);
-    for code in code {
-        let mut sites: Vec<_> =
-            sites::find(code.bytes, Kind::StaticC).collect::<Result<_, _>>().map_err(|_| UNKNOWN)?;
-        sites::of_c::settle(code, &parts, &mut sites).map_err(|_| UNKNOWN)?;
-        count += sites.len();
-        starts |= sites::of_c::starts_without_heap(code.bytes, &sites);
+    let mut code = loaded.iter().zip(&parts).filter(|(segment, _)| segment.is_code());
+    let (Some((segment, code)), None) = (code.next(), code.next()) else { return Err(UNKNOWN) };
+    if segment.is_writable() {
+        return Err(UNKNOWN);
     }
-    match count {
-        1..=MOST_SITES if starts => Ok(count),
+    let mut sites: Vec<_> = sites::find(code.bytes, Kind::StaticC).collect::<Result<_, _>>().map_err(|_| UNKNOWN)?;
+    sites::of_c::settle(*code, &parts, &mut sites).map_err(|_| UNKNOWN)?;
+    let starts = sites::of_c::starts_without_heap(code.bytes, &sites);
+    match sites.len() {
+        count @ 1..=MOST_SITES if starts => Ok(count),
         1..=MOST_SITES => {
             Err(", and its C library is neither musl nor a glibc that starts without a heap by brk (2.36 does)")
         }

@@ -295,6 +295,24 @@ fn a_static_program_that_cannot_be_rewritten_is_refused_with_the_reason() {
 }
 
 #[test]
+fn a_static_program_with_code_in_several_parts_or_writable_code_is_refused() {
+    let room = room("static-parts");
+    // A jump from one part behind a system call of the other one would lead into a site.
+    let source = r#"
+        __asm__(".section .far,\"" FLAGS "\",@progbits\n"
+                "far: mov $39,%eax\nret\n.text");
+        int main(void) { return 0; }"#;
+    let place = "-Wl,--section-start=.far=0x1000000";
+    for (flags, place) in [("-DFLAGS=\"ax\"", place), ("-DFLAGS=\"awx\"", "-Wl,--no-warn-rwx-segments")] {
+        for library in [&[][..], &[MUSL]] {
+            let program =
+                compile(&room, "program", source, &[&["-static", "-no-pie", flags, place][..], library].concat());
+            assert_not_served(&program, 125, "makes system calls by instructions that cannot be rewritten");
+        }
+    }
+}
+
+#[test]
 fn a_static_program_has_an_executable_stack_if_it_wants_one() {
     let room = room("static-c-stack");
     let source = r#"
