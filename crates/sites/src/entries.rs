@@ -26,20 +26,30 @@ pub enum Entry {
     Jump(usize),
     /// The target of an address. It may be none: a table is read beyond its end, which nothing marks.
     Address(usize),
+    /// A place at some distance from this label: nothing says how far.
+    Near(usize),
 }
 
 /// Every place in the code that a jump in it or an address in the parts leads to.
 pub fn find<'a>(code: Part<'a>, parts: &'a [Part<'a>]) -> impl Iterator<Item = Entry> + 'a {
     // A position-independent program begins at 0, and computes its addresses.
     let is_fixed = parts.iter().all(|part| part.address != 0);
+    // The address in the code that was computed last, if that was behind the last jump.
+    let mut base = None;
     let referred = length::references(code.bytes).flat_map(move |reference| {
         let (one, table) = match reference {
+            Reference::Sum => (base.map(Entry::Near), None),
             Reference::Jump(target) => (Some(Entry::Jump(target)), None),
             Reference::Address(target) => (Some(Entry::Address(target)), Some(target)),
             Reference::Constant(address) if is_fixed => {
                 (Some(Entry::Address(address.wrapping_sub(code.address))), None)
             }
             Reference::Constant(_) => (None, None),
+        };
+        base = match one {
+            Some(Entry::Address(target)) if target < code.bytes.len() => Some(target),
+            Some(Entry::Jump(_) | Entry::Near(_)) => None,
+            _ => base,
         };
         let cases = table.into_iter().flat_map(move |offset| cases(code, parts, offset));
         one.into_iter().chain(cases.map(Entry::Address))

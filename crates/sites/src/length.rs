@@ -250,18 +250,21 @@ pub enum Reference {
     Address(usize),
     /// A constant of four or eight bytes, which is an address as it is in programs at fixed addresses.
     Constant(usize),
+    /// A jump to the sum of an address and something else.
+    Sum,
 }
 
 /// The references in the code. What is not an instruction is passed over byte by byte; a sweep falls
 /// in step with the instructions again soon.
 pub fn references(code: &[u8]) -> impl Iterator<Item = Reference> + '_ {
-    let mut at = 0;
+    let (mut at, mut is_add) = (0, false);
     core::iter::from_fn(move || {
         while at < code.len() {
             let Some((length, opcode)) = decoded(&code[at..]) else {
                 at += 1;
                 continue;
             };
+            let is_behind_add = core::mem::replace(&mut is_add, matches!(code[at + opcode], 1 | 3 | 5 | 0x81 | 0x83));
             let bytes = &code[at..at + length];
             at += length;
             let constant = |value: [u8; 4]| Reference::Constant(u32::from_le_bytes(value) as usize);
@@ -274,6 +277,7 @@ pub fn references(code: &[u8]) -> impl Iterator<Item = Reference> + '_ {
                 [0xe8 | 0xe9, a, b, c, d] | [0x0f, 0x80..=0x8f, a, b, c, d] | [0xc7, 0xf8, a, b, c, d] => {
                     Reference::Jump(to([a, b, c, d]))
                 }
+                [0xff, 0xe0..=0xe7] if is_behind_add => Reference::Sum,
                 [0x8d, mode, a, b, c, d] if mode & 0xc7 == 5 => Reference::Address(to([a, b, c, d])),
                 // push and mov of a constant, operations with one, and mov of eight bytes.
                 [0x68 | 0xb8..=0xbf, a, b, c, d] | [0x81 | 0xc7, _, .., a, b, c, d] => constant([a, b, c, d]),

@@ -73,6 +73,9 @@ fn candidates(code: &[u8], ahead: Ahead) -> impl Iterator<Item = Site> {
     ahead.sites(code).filter(move |site| !leaves || site.end == site.syscall + SYSCALL.len())
 }
 
+/// The bytes of a large function, in which a jump may lead anywhere.
+const LARGE: usize = 8192;
+
 /// How often the sites are changed at most.
 const ROUNDS: usize = 8;
 
@@ -99,6 +102,8 @@ fn keep_entries_out(code: Part, parts: &[Part], sites: &mut [Site]) -> Result<bo
     for entry in entries::find(code, parts) {
         let target = match entry {
             Entry::Jump(target) if is_past_load(code.bytes, target) => return Err(Missed),
+            Entry::Near(base) if sites.iter().any(|site| base.abs_diff(site.start) < LARGE) => return Err(Missed),
+            Entry::Near(_) => continue,
             Entry::Jump(target) | Entry::Address(target) => target,
         };
         let index = sites.partition_point(|site| site.end <= target);
@@ -283,6 +288,21 @@ mod tests {
         let code = [0x90, 0x89, 0xd8, 0x31, 0xff, 0x0f, 0x05, 0x85, 0xc0, 0x48, 0xc7, 0x07, 0x03, 0x10, 0, 0, 0xc3];
         assert_eq!(settled(&code, &[]), Ok([(3, 9)].into()));
         assert_eq!(settled(&code, &[Part { address: 0, bytes: &[] }]), Ok([(1, 7)].into()));
+    }
+
+    #[test]
+    fn a_jump_to_a_distance_from_a_label_is_noticed() {
+        // mov %ebx,%eax; xor %edi,%edi; syscall; lea 0(%rip),%rdx; add %rdx,%rax; jmp *%rax.
+        let mut code =
+            [0x89, 0xd8, 0x31, 0xff, 0x0f, 0x05, 0x48, 0x8d, 0x15, 0, 0, 0, 0, 0x48, 0x01, 0xd0, 0xff, 0xe0, 0xc3];
+        assert_eq!(settled(&code, &[]), Err(Missed));
+        // From a table in the data, as of a `switch`.
+        code[10] = 0x10;
+        assert_eq!(settled(&code, &[]), Ok([(0, 6)].into()));
+        // add $0x1003,%rax; jmp *%rax, at a fixed address.
+        let code = [&code[..6], &[0x48, 0x05, 0x03, 0x10, 0, 0, 0xff, 0xe0, 0xc3]].concat();
+        assert_eq!(settled(&code, &[]), Err(Missed));
+        assert_eq!(settled(&code, &[Part { address: 0, bytes: &[] }]), Ok([(4, 12)].into()));
     }
 
     #[test]
