@@ -208,7 +208,7 @@ pub fn can_move(code: &[u8]) -> Option<(usize, bool)> {
     };
     let is_other = |register: u8| !SCRATCH.contains(&register);
     let leaves = match *rest {
-        // Operations with two operands on whole registers, either of which may be written; and tests.
+        // Operations on two whole registers, which may write either of them; and tests.
         [op, operands, ..] if matches!(op, 0x63 | 0x85 | 0x89 | 0x8b | 0x8d) || op < 0x40 && op & 5 == 1 => {
             let (first, second) = mode(operands)?;
             is_other(first) && second.is_none_or(is_other)
@@ -234,14 +234,14 @@ pub fn can_move(code: &[u8]) -> Option<(usize, bool)> {
     prefixes.iter().all(is_plain).then_some((length, leaves))
 }
 
-/// Whether it is `mov` of a constant, or an operation of the last group that is no jump.
+/// Whether it moves a constant, or is an operation of the last group other than a jump.
 fn is_simple(opcode: u8, operands: u8) -> bool {
     let operation = operands >> 3 & 7;
     let is_mov = opcode == 0xc7 || opcode == 0xc6 && operands < 0xc0;
     is_mov && operation == 0 || opcode == 0xff && matches!(operation, 0 | 1 | 6)
 }
 
-/// What an instruction leads to, as an offset in the code.
+/// A place that an instruction refers to, as an offset in the code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reference {
     /// A direct jump or call.

@@ -17,7 +17,7 @@ const MOST_MOVED: usize = 4;
 /// The bytes of a jump.
 const JUMP: usize = 5;
 
-/// What the bytes of a `syscall` are.
+/// The reading of two bytes that are those of a `syscall`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Found {
     /// A `syscall`, behind these instructions.

@@ -1,7 +1,7 @@
 //! The system calls of C libraries as they are linked into static programs, glibc's and musl's.
 //!
-//! Compilers inline them, in many forms. A `syscall` of which it is certain that the library does not
-//! want its number is left alone. Every other one is moved with its neighbours (`moved`), unless the
+//! Compilers inline them, in many forms. A `syscall` is left alone if the library certainly does not
+//! want its number. Every other one is moved with its neighbours (`moved`), unless the
 //! program leads into them.
 
 use super::entries::{self, Entry, Part};

@@ -40,7 +40,7 @@ static IS_KNOWN: AtomicPtr<AtomicU32> = AtomicPtr::new(ptr::null_mut());
 /// Prepares the page. Without it, children of forks in handlers may hang.
 pub fn set_up() {
     let (access, kind) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
-    // SAFETY: a new mapping, of which nobody knows.
+    // SAFETY: the mapping is new, and nothing refers to it yet.
     unsafe {
         let page = libc::mmap(ptr::null_mut(), PAGE, access, kind, -1, 0);
         if page != libc::MAP_FAILED && libc::madvise(page, PAGE, libc::MADV_WIPEONFORK) == 0 {
