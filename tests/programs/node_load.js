@@ -82,6 +82,10 @@ async function watching() {
     fs.rmSync(directory, { recursive: true });
 }
 
+// A loop that is held up for longer than an idle connection may last (5 s) would close one whose next
+// request has arrived already: its timers come first.
+server.keepAliveTimeout = 0;
+
 server.listen(0, '127.0.0.1', async () => {
     const agent = new http.Agent({ keepAlive: true, maxSockets: CLIENTS });
     let next = 0;
