@@ -12,7 +12,7 @@ cpython() {
     local name=$1
     shift
     mkdir "$WORK/$name"
-    serve "$name" "$WAY" env TMPDIR="$WORK/$name" "$PYTHON" -m test --timeout 150 "$@"
+    serve "$name" "$WAY" env TMPDIR="$WORK/$name" "$PYTHON" -m test -W --timeout 150 "$@"
     # The test runner has the library loaded too: most of the tests never create an instance, but
     # use calls that the library interposes.
     [ "$WAY" = kernel ] || until_true 10 is_loaded "$name" || fail "CPython's tests run without the library"

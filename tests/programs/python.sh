@@ -30,7 +30,7 @@ cpython() {
     local name=$1
     shift
     mkdir "$WORK/$name"
-    serve "$name" "$WAY" env TMPDIR="$WORK/$name" "$PYTHON" -m test --timeout $((300 * PATIENCE)) "$@"
+    serve "$name" "$WAY" env TMPDIR="$WORK/$name" "$PYTHON" -m test -W --timeout $((300 * PATIENCE)) "$@"
 }
 # Alone, because it asserts an accuracy of ten milliseconds.
 cpython epoll test_epoll
