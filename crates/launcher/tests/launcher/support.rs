@@ -11,12 +11,38 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
+
+use nix::fcntl::{Flock, FlockArg};
 
 pub const LAUNCHER: &str = env!("CARGO_BIN_EXE_epolyfill");
+
+/// Asserts that the library and the loader are as new as their sources. Cargo builds neither of them
+/// for these tests.
+fn assert_current() {
+    static OUTDATED: OnceLock<Option<String>> = OnceLock::new();
+    let find = || ["libepolyfill.so", "epolyfill-loader"].into_iter().find_map(outdated);
+    if let Some(why) = OUTDATED.get_or_init(find) {
+        panic!("{why}");
+    }
+}
+
+/// A sentence about a built file that is older than one of its sources, which cargo lists beside it.
+fn outdated(file: &str) -> Option<String> {
+    let home = Path::new(LAUNCHER).parent()?;
+    let modified = |path: &Path| fs::metadata(path).and_then(|found| found.modified()).ok();
+    // The launcher takes the newer one, too.
+    let built = modified(&home.join(file)).max(modified(&home.join("deps").join(file)))?;
+    let list = fs::read_to_string(home.join(file).with_extension("d")).ok()?;
+    let mut sources = list.split_once(": ")?.1.split_whitespace();
+    let newer = sources.find(|source| modified(source.as_ref()).is_some_and(|modified| modified > built))?;
+    Some(format!("{file} is older than {newer}: `cargo build` comes before these tests"))
+}
 
 /// A command in an environment without settings of the library, whatever the caller's has. All
 /// processes of these tests are started by it.
 pub fn command(program: impl AsRef<OsStr>) -> Command {
+    assert_current();
     let mut command = Command::new(program);
     let is_setting =
         |name: &OsStr| name == "LD_PRELOAD" || name == "ASAN_OPTIONS" || name.as_bytes().starts_with(b"EPOLYFILL_");
@@ -64,9 +90,16 @@ pub fn assert_not_served(program: &Path, code: i32, words: &str) {
     assert_refused(&run(launcher(["--"]).arg(program)), code, words);
 }
 
-/// An empty directory for one test.
+/// An empty directory for one test. Another process with these tests, which has the same directories,
+/// waits until this one ends.
 pub fn room(test: &str) -> PathBuf {
-    let room = Path::new(env!("CARGO_TARGET_TMPDIR")).join("launcher").join(test);
+    static LOCK: OnceLock<Flock<fs::File>> = OnceLock::new();
+    let rooms = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    LOCK.get_or_init(|| {
+        let file = fs::File::create(rooms.join("launcher.lock")).unwrap();
+        Flock::lock(file, FlockArg::LockExclusive).unwrap()
+    });
+    let room = rooms.join("launcher").join(test);
     match fs::remove_dir_all(&room) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => panic!("{error}"),
         _ => {}
