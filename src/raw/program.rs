@@ -68,8 +68,8 @@ impl Program {
     /// # Safety
     /// It must not change as long as it is in use.
     pub unsafe fn instructions(&self) -> impl Iterator<Item = &'static [u8]> {
-        // SAFETY: the code is mapped and readable; the caller answers for the rest.
-        self.code().map(|range| unsafe { std::slice::from_raw_parts(range.start as *const u8, range.len()) })
+        // SAFETY: the caller answers for it.
+        unsafe { self.code_parts() }.map(|part| part.bytes)
     }
 
     /// Its parts, as the file has them.

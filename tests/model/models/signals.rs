@@ -188,12 +188,7 @@ pub fn arrivals_without_room_for_signals_are_heard() {
     let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: the limit is a local. It stays, because the process runs no other model.
     assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_SIGPENDING, &raw const none) }, 0);
-    let (ep, [from, to]) = unread_pipe();
-    let told = Arc::new(Count::default());
-    let writer = writer(to, 2, &told);
-    hear(ep, &told, 2);
-    writer.join();
-    end([from, to, ep]);
+    each_arrival_at_an_unread_pipe_is_an_edge();
 }
 
 /// An arrival while a description is made to send no more signals, and a thread takes them.

@@ -23,6 +23,11 @@ fn assert_said(ran: &Output, said: &str) {
     assert_eq!((stdout(ran).as_str(), stderr(ran).as_str()), (said, ""));
 }
 
+/// Runs a program that may hang with its signals blocked.
+fn run_for_a_minute(program: &Path) -> Output {
+    run(command("timeout").args(["--signal=KILL", "60", LAUNCHER, "--no-kernel-epoll", "--"]).arg(program))
+}
+
 #[test]
 fn a_static_go_program_is_loaded() {
     let room = room("static-go");
@@ -504,10 +509,7 @@ fn a_child_of_a_static_program_makes_threads_whatever_the_parent_was_at() {
             return 0;
         }"#;
     let program = compile(&room, "program", source, &["-static", "-pthread"]);
-    assert_said(
-        &run(command("timeout").args(["--signal=KILL", "60", LAUNCHER, "--no-kernel-epoll", "--"]).arg(&program)),
-        "0\n",
-    );
+    assert_said(&run_for_a_minute(&program), "0\n");
 }
 
 #[test]
@@ -568,10 +570,7 @@ fn a_handler_of_a_static_program_makes_threads_whatever_it_interrupted() {
             return 0;
         }"#;
     let program = compile(&room, "program", source, &["-static", "-pthread", "-D_GNU_SOURCE"]);
-    assert_said(
-        &run(command("timeout").args(["--signal=KILL", "60", LAUNCHER, "--no-kernel-epoll", "--"]).arg(&program)),
-        "made\n",
-    );
+    assert_said(&run_for_a_minute(&program), "made\n");
 }
 
 #[test]
@@ -611,10 +610,7 @@ fn a_static_program_makes_threads_while_it_waits_for_a_child_with_a_copy_of_its_
             return 0;
         }"#;
     let program = compile(&room, "program", source, &["-static", "-pthread", "-D_GNU_SOURCE"]);
-    assert_said(
-        &run(command("timeout").args(["--signal=KILL", "60", LAUNCHER, "--no-kernel-epoll", "--"]).arg(&program)),
-        "0\n",
-    );
+    assert_said(&run_for_a_minute(&program), "0\n");
 }
 
 #[test]

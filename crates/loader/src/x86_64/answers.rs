@@ -35,7 +35,7 @@ fn answered(call: &Call) -> Option<isize> {
         // The heap of the process is libc's: there is no room for the guest's.
         libc::SYS_brk => Some(0),
         libc::SYS_clone => clone(call),
-        libc::SYS_fork if !threads::has_interrupted() => Some(fork::fork(call)),
+        libc::SYS_fork => fork(call),
         // Then a program uses clone.
         libc::SYS_clone3 => Some(-ENOSYS as isize),
         libc::SYS_exit => {
@@ -56,18 +56,16 @@ fn clone(call: &Call) -> Option<isize> {
         // The parent would run beside a child that has its thread's words in the library.
         (false, true) => Some(-ENOSYS as isize),
         // A child with another stack, or another thread pointer, cannot return over the loader's
-        // frames. One with CLONE_VFORK would keep other threads from being made until it ends. A
-        // handler may have interrupted a thread that another one waits for, which ends.
-        (false, false)
-            if call.arguments[1] != 0
-                || has(libc::CLONE_SETTLS)
-                || has(libc::CLONE_VFORK)
-                || threads::has_interrupted() =>
-        {
-            None
-        }
-        (false, false) => Some(fork::fork(call)),
+        // frames. One with CLONE_VFORK would keep other threads from being made until it ends.
+        (false, false) if call.arguments[1] != 0 || has(libc::CLONE_SETTLS) || has(libc::CLONE_VFORK) => None,
+        (false, false) => fork(call),
     }
+}
+
+/// Forks beside no thread that begins or ends. A handler does not wait for those: it may have
+/// interrupted a thread for which one of them waits.
+fn fork(call: &Call) -> Option<isize> {
+    (!threads::has_interrupted()).then(|| fork::fork(call))
 }
 
 fn is_own_file(path: usize) -> bool {
