@@ -3,8 +3,8 @@
 //! `wait_queue_entry`.
 //!
 //! A sleep on a futex would not end in EINTR and would not apply a signal mask (W8). So every sleep
-//! is a `ppoll` on an eventfd that belongs to the thread, with or without an instance's poll set
-//! behind it.
+//! is a `ppoll` on a wake-up descriptor of the thread, with or without an instance's poll set behind
+//! it.
 
 use std::cell::Cell;
 use std::mem::offset_of;
@@ -35,7 +35,7 @@ pub static SLEEPERS: Pool<Sleeper> = Pool::new();
 #[derive(Debug)]
 pub struct Sleeper {
     free: AtomicShort<Sleeper>,
-    /// The eventfd that ends its sleep.
+    /// The wake-up descriptor, which ends its sleep.
     wake: InternalFd,
     /// The descriptors of rings that the thread keeps for later.
     pub spare_rings: Spares,
@@ -138,7 +138,7 @@ impl Sleeper {
     /// Returns the sleeper for a wait that begins in this thread. ENOMEM if there can be none.
     pub fn begin() -> Result<&'static Sleeper, Errno> {
         let own = Sleeper::own()?;
-        // Without a free number the thread has no eventfd, and looks around now and then instead
+        // Without a free number the thread has no descriptor, and looks around now and then instead
         // (see `wait.rs`).
         let _ = own.ensure_wake();
         Ok(own)
@@ -221,7 +221,7 @@ impl Sleeper {
         if self.wake.is_there() {
             return Ok(self.wake.number());
         }
-        let wake = self.wake.adopt(sys::eventfd()?)?;
+        let wake = self.wake.adopt(sys::wakeup()?)?;
         // Wake-ups that came while there was no descriptor are lost, and the next must not be
         // skipped because of them.
         self.pending_wake.clear();
@@ -255,10 +255,12 @@ impl Sleeper {
     }
 
     /// Clears a wake-up. The order matters: one between the two lines is lost, but its cause
-    /// precedes it, and the caller looks at everything afterwards.
+    /// precedes it, and the caller looks at everything afterwards. Threads that wake this one at the
+    /// same time as it clears may have written more than once; what is left of that in a self-pipe
+    /// ends the next sleep early.
     pub fn clear_wakeup(&self) {
-        let mut count = [0; 8];
-        let _ = self.wake.with(|wake| sync::read(wake, &mut count));
+        let mut counts = [0; 64];
+        let _ = self.wake.with(|wake| sync::read(wake, &mut counts));
         self.pending_wake.clear();
     }
 
@@ -312,7 +314,7 @@ impl Sleeper {
         SLEEPERS.for_each(|sleeper| sleeper.reset_after_fork(Some(sleeper.tid.load(Relaxed)) == forked));
     }
 
-    /// In a forked child, resets the sleeper, whose eventfd is the parent's. No thread is in poll
+    /// In a forked child, resets the sleeper, whose descriptor is the parent's. No thread is in poll
     /// or waits, with one exception: a fork in a signal handler that interrupted a wait, to which
     /// the child returns.
     pub fn reset_after_fork(&'static self, came_along: bool) {

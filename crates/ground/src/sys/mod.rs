@@ -15,6 +15,7 @@ mod ring;
 mod signal;
 mod socket;
 mod time;
+mod wakeup;
 
 use std::ffi::CStr;
 use std::mem::MaybeUninit;
@@ -34,6 +35,7 @@ pub use ring::*;
 pub use signal::*;
 pub use socket::*;
 pub use time::*;
+pub use wakeup::*;
 
 /// The size of the kernel's signal set, whatever size libc gives `sigset_t`.
 pub const KERNEL_SIGSET_BYTES: usize = 8;
