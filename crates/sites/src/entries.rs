@@ -24,8 +24,11 @@ const MOST_CASES: usize = 1024;
 pub enum Entry {
     /// The target of a jump or a call.
     Jump(usize),
-    /// The target of an address. It may be none: a table is read beyond its end, which nothing marks.
+    /// The target of an address.
     Address(usize),
+    /// One in a table of distances, and where the table's address is computed. It may be none: a table
+    /// is read beyond its end, which nothing marks.
+    Case(usize, usize),
     /// A place at some distance from this label: nothing says how far.
     Near(usize),
 }
@@ -34,27 +37,51 @@ pub enum Entry {
 pub fn find<'a>(code: Part<'a>, parts: &'a [Part<'a>]) -> impl Iterator<Item = Entry> + 'a {
     // A position-independent program begins at 0, and computes its addresses.
     let is_fixed = parts.iter().all(|part| part.address != 0);
-    // The address in the code that was computed last, if that was behind the last jump.
-    let mut base = None;
+    let mut bases = Bases::default();
     let referred = length::references(code.bytes).flat_map(move |reference| {
-        let (one, table) = match reference {
-            Reference::Sum => (base.map(Entry::Near), None),
-            Reference::Jump(target) => (Some(Entry::Jump(target)), None),
-            Reference::Address(target) => (Some(Entry::Address(target)), Some(target)),
-            Reference::Constant(address) if is_fixed => {
-                (Some(Entry::Address(address.wrapping_sub(code.address))), None)
+        let (mut one, mut table) = (None, None);
+        match reference {
+            Reference::Jump(target) => {
+                bases = Bases::default();
+                one = Some(Entry::Jump(target));
             }
-            Reference::Constant(_) => (None, None),
-        };
-        base = match one {
-            Some(Entry::Address(target)) if target < code.bytes.len() => Some(target),
-            Some(Entry::Jump(_) | Entry::Near(_)) => None,
-            _ => base,
-        };
-        let cases = table.into_iter().flat_map(move |offset| cases(code, parts, offset));
-        one.into_iter().chain(cases.map(Entry::Address))
+            Reference::Sum(registers) => one = bases.take(registers).map(Entry::Near),
+            Reference::Address(target, register, behind) => {
+                bases.set(register, (target < code.bytes.len()).then_some(target));
+                (one, table) = (Some(Entry::Address(target)), Some((target, behind)));
+            }
+            Reference::Constant(address, register) if is_fixed => {
+                let target = address.wrapping_sub(code.address);
+                // What is none may have been added to one.
+                if let Some(register) = register.filter(|_| target < code.bytes.len()) {
+                    bases.set(register, Some(target));
+                }
+                one = Some(Entry::Address(target));
+            }
+            Reference::Constant(..) => {}
+        }
+        let cases = table.into_iter().flat_map(move |(offset, origin)| {
+            cases(code, parts, offset).map(move |target| Entry::Case(target, origin))
+        });
+        one.into_iter().chain(cases)
     });
     referred.chain(parts.iter().flat_map(move |part| addresses(code, *part)).map(Entry::Address))
+}
+
+/// The addresses in the code that the registers got behind the last jump.
+#[derive(Clone, Copy, Debug, Default)]
+struct Bases([Option<usize>; 16]);
+
+impl Bases {
+    fn set(&mut self, register: u8, base: Option<usize>) {
+        self.0[usize::from(register)] = base;
+    }
+
+    /// The base of a jump to a sum of these registers.
+    fn take(&mut self, registers: [u8; 2]) -> Option<usize> {
+        let bases = core::mem::take(self);
+        registers.into_iter().find_map(|register| bases.0[usize::from(register)])
+    }
 }
 
 /// The addresses in a part. Those of position-independent programs stand in their relocations.

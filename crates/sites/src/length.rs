@@ -161,10 +161,7 @@ fn operand(code: &[u8]) -> Option<usize> {
 /// alone; `None` if it is none.
 pub fn leaves_rax(code: &[u8]) -> Option<(usize, bool)> {
     let (length, opcode) = decoded(code)?;
-    let rex = match code[..opcode] {
-        [.., rex @ 0x40..=0x4f] => rex,
-        _ => 0,
-    };
+    let rex = rex(&code[..opcode]);
     let mode = code.get(opcode + 1).copied().unwrap_or(0);
     let (is_memory, first_is_rax) = (mode < 0xc0, rex & 4 == 0 && mode & 0x38 == 0);
     let second_is_rax = !is_memory && rex & 1 == 0 && mode & 7 == 0;
@@ -186,6 +183,22 @@ pub fn leaves_rax(code: &[u8]) -> Option<(usize, bool)> {
     Some((length, leaves))
 }
 
+/// The last one of an instruction's prefixes, if that extends its registers; 0 otherwise.
+fn rex(prefixes: &[u8]) -> u8 {
+    prefixes.last().copied().filter(|byte| byte & 0xf0 == 0x40).unwrap_or(0)
+}
+
+/// The registers of an instruction's operands. The second operand may be in memory.
+fn registers(rex: u8, mode: u8) -> (u8, Option<u8>) {
+    let (first, second) = (mode >> 3 & 7 | (rex & 4) << 1, mode & 7 | (rex & 1) << 3);
+    (first, (mode >= 0xc0).then_some(second))
+}
+
+/// The register that is a part of the opcode.
+fn register(rex: u8, opcode: u8) -> u8 {
+    opcode & 7 | (rex & 1) << 3
+}
+
 /// The length of the instruction at the beginning of the code; `None` if it is none.
 pub fn of(code: &[u8]) -> Option<usize> {
     decoded(code).map(|(length, _)| length)
@@ -200,12 +213,9 @@ const SCRATCH: [u8; 2] = [1, 11];
 pub fn can_move(code: &[u8]) -> Option<(usize, bool)> {
     let (length, opcode) = decoded(code)?;
     let (prefixes, rest) = (&code[..opcode], &code[opcode..length]);
-    let rex = prefixes.last().copied().filter(|byte| byte & 0xf0 == 0x40).unwrap_or(0);
-    let mode = |mode: u8| {
-        let (first, second) = (mode >> 3 & 7 | (rex & 4) << 1, mode & 7 | (rex & 1) << 3);
-        // An operand at a distance from the instruction has no register.
-        (mode & 0xc7 != 5).then_some((first, (mode >= 0xc0).then_some(second)))
-    };
+    let rex = rex(prefixes);
+    // An operand at a distance from the instruction has no register.
+    let mode = |mode: u8| (mode & 0xc7 != 5).then(|| registers(rex, mode));
     let is_other = |register: u8| !SCRATCH.contains(&register);
     let leaves = match *rest {
         // Operations on two whole registers, which may write either of them; and tests.
@@ -226,7 +236,7 @@ pub fn can_move(code: &[u8]) -> Option<(usize, bool)> {
         // Operations of rax and a constant, cltq and cltd, push, push of a constant, mov into al.
         [op, ..] if op < 0x40 && op & 7 == 5 => true,
         [0x50..=0x57 | 0x68 | 0x6a | 0x98 | 0x99 | 0xa9 | 0xb0, ..] => true,
-        [op @ (0x58..=0x5f | 0xb8..=0xbf), ..] => is_other(op & 7 | (rex & 1) << 3),
+        [op @ (0x58..=0x5f | 0xb8..=0xbf), ..] => is_other(register(rex, op)),
         _ => return None,
     };
     // Another size of an address, or a repetition, is of no use here.
@@ -246,49 +256,81 @@ fn is_simple(opcode: u8, operands: u8) -> bool {
 pub enum Reference {
     /// A direct jump or call.
     Jump(usize),
-    /// An address that is computed from the instruction's own. It may be outside the code.
-    Address(usize),
-    /// A constant of four or eight bytes, which is an address as it is in programs at fixed addresses.
-    Constant(usize),
-    /// A jump to the sum of an address and something else.
-    Sum,
+    /// An address that is computed from the instruction's own, and may be outside the code; the
+    /// register that gets it; and the instruction behind.
+    Address(usize, u8, usize),
+    /// A constant of four or eight bytes, which is an address as it is in programs at fixed addresses,
+    /// and the register that gets it or its sum, if one does.
+    Constant(usize, Option<u8>),
+    /// A jump behind an addition of these registers, or of one of them and something else.
+    Sum([u8; 2]),
 }
+
+const RAX: u8 = 0;
 
 /// The references in the code. What is not an instruction is passed over byte by byte; a sweep falls
 /// in step with the instructions again soon.
 pub fn references(code: &[u8]) -> impl Iterator<Item = Reference> + '_ {
-    let (mut at, mut is_add) = (0, false);
+    let (mut at, mut sum) = (0, None);
     core::iter::from_fn(move || {
         while at < code.len() {
             let Some((length, opcode)) = decoded(&code[at..]) else {
                 at += 1;
                 continue;
             };
-            let is_behind_add = core::mem::replace(&mut is_add, matches!(code[at + opcode], 1 | 3 | 5 | 0x81 | 0x83));
-            let bytes = &code[at..at + length];
+            let (prefixes, rest) = code[at..at + length].split_at(opcode);
+            let rex = rex(prefixes);
+            let sum = core::mem::replace(&mut sum, added(rex, rest));
             at += length;
-            let constant = |value: [u8; 4]| Reference::Constant(u32::from_le_bytes(value) as usize);
-            let to = |distance: [u8; 4]| at.wrapping_add_signed(i32::from_le_bytes(distance) as isize);
-            return Some(match bytes[opcode..] {
-                [0x70..=0x7f | 0xe0..=0xe3 | 0xeb, distance] => {
-                    Reference::Jump(at.wrapping_add_signed(isize::from(distance as i8)))
-                }
-                // xbegin jumps if its transaction is given up.
-                [0xe8 | 0xe9, a, b, c, d] | [0x0f, 0x80..=0x8f, a, b, c, d] | [0xc7, 0xf8, a, b, c, d] => {
-                    Reference::Jump(to([a, b, c, d]))
-                }
-                [0xff, 0xe0..=0xe7] if is_behind_add => Reference::Sum,
-                [0x8d, mode, a, b, c, d] if mode & 0xc7 == 5 => Reference::Address(to([a, b, c, d])),
-                // push and mov of a constant, operations with one, and mov of eight bytes.
-                [0x68 | 0xb8..=0xbf, a, b, c, d] | [0x81 | 0xc7, _, .., a, b, c, d] => constant([a, b, c, d]),
-                [op, a, b, c, d] if op < 0x40 && op & 7 == 5 => constant([a, b, c, d]),
-                [0xb8..=0xbf, a, b, c, d, e, f, g, h] => {
-                    Reference::Constant(u64::from_le_bytes([a, b, c, d, e, f, g, h]) as usize)
-                }
-                _ => continue,
-            });
+            match (rest, sum) {
+                ([0xff, 0xe0..=0xe7], Some(registers)) => return Some(Reference::Sum(registers)),
+                _ => match reference(rex, rest, at) {
+                    None => {}
+                    found => return found,
+                },
+            }
         }
         None
+    })
+}
+
+/// The registers of an addition. All operations with a constant count as one.
+fn added(rex: u8, instruction: &[u8]) -> Option<[u8; 2]> {
+    match *instruction {
+        [0x01 | 0x03, mode, ..] => {
+            let (first, second) = registers(rex, mode);
+            Some([first, second.unwrap_or(first)])
+        }
+        [0x05, ..] => Some([RAX; 2]),
+        [0x81 | 0x83, mode, ..] => registers(rex, mode).1.map(|register| [register; 2]),
+        _ => None,
+    }
+}
+
+/// The reference of an instruction from its opcode on; `behind` is the offset of the next one.
+fn reference(rex: u8, instruction: &[u8], behind: usize) -> Option<Reference> {
+    let constant = |value: [u8; 4], register| Reference::Constant(u32::from_le_bytes(value) as usize, register);
+    let to = |distance: [u8; 4]| behind.wrapping_add_signed(i32::from_le_bytes(distance) as isize);
+    Some(match *instruction {
+        [0x70..=0x7f | 0xe0..=0xe3 | 0xeb, distance] => {
+            Reference::Jump(behind.wrapping_add_signed(isize::from(distance as i8)))
+        }
+        // xbegin jumps if its transaction is given up.
+        [0xe8 | 0xe9, a, b, c, d] | [0x0f, 0x80..=0x8f, a, b, c, d] | [0xc7, 0xf8, a, b, c, d] => {
+            Reference::Jump(to([a, b, c, d]))
+        }
+        [0x8d, mode, a, b, c, d] if mode & 0xc7 == 5 => {
+            Reference::Address(to([a, b, c, d]), registers(rex, mode).0, behind)
+        }
+        // push and mov of a constant, operations with one, and mov of eight bytes.
+        [0x68, a, b, c, d] => constant([a, b, c, d], None),
+        [op @ 0xb8..=0xbf, a, b, c, d] => constant([a, b, c, d], Some(register(rex, op))),
+        [0x81 | 0xc7, mode, .., a, b, c, d] => constant([a, b, c, d], registers(rex, mode).1),
+        [op, a, b, c, d] if op < 0x40 && op & 7 == 5 => constant([a, b, c, d], Some(RAX)),
+        [op @ 0xb8..=0xbf, a, b, c, d, e, f, g, h] => {
+            Reference::Constant(u64::from_le_bytes([a, b, c, d, e, f, g, h]) as usize, Some(register(rex, op)))
+        }
+        _ => return None,
     })
 }
 
@@ -363,30 +405,51 @@ mod tests {
         // jmp to 6; mov $0xeb,%eax; jne back to 0; call 20 and more.
         let code = [0xeb, 4, 0xb8, 0xeb, 1, 0, 0, 0x0f, 0x85, 0xf3, 0xff, 0xff, 0xff, 0xe8, 2, 0, 0, 0];
         let jumps = [6, 0, 20].map(Reference::Jump);
-        let found = references(&code).filter(|reference| !matches!(reference, Reference::Constant(_)));
+        let found = references(&code).filter(|reference| !matches!(reference, Reference::Constant(..)));
         assert_eq!(found.collect::<Vec<_>>(), jumps);
         // lea 16(%rip),%rdi.
         let code = [0x48, 0x8d, 0x3d, 16, 0, 0, 0];
-        assert_eq!(references(&code).collect::<Vec<_>>(), [Reference::Address(23)]);
+        assert_eq!(references(&code).collect::<Vec<_>>(), [Reference::Address(23, 7, 7)]);
         // xbegin 16.
         assert_eq!(references(&[0xc7, 0xf8, 10, 0, 0, 0]).collect::<Vec<_>>(), [Reference::Jump(16)]);
     }
 
     #[test]
     fn constants_may_be_addresses() {
-        // push; mov to edi, rdi, (%rdi) and 8(%rsp); add to rax and rdx; movabs.
-        for code in [
-            &[0x68, 0x14, 0x17, 0x40, 0][..],
-            &[0xbf, 0x14, 0x17, 0x40, 0],
-            &[0x48, 0xc7, 0xc7, 0x14, 0x17, 0x40, 0],
-            &[0x48, 0xc7, 0x07, 0x14, 0x17, 0x40, 0],
-            &[0x48, 0xc7, 0x44, 0x24, 0x08, 0x14, 0x17, 0x40, 0],
-            &[0x48, 0x05, 0x14, 0x17, 0x40, 0],
-            &[0x48, 0x81, 0xc2, 0x14, 0x17, 0x40, 0],
-            &[0x48, 0xbf, 0x14, 0x17, 0x40, 0, 0, 0, 0, 0],
+        // push; mov to edi, rdi, (%rdi) and 8(%rsp); add to rax and rdx; movabs to rdi and r9.
+        for (code, register) in [
+            (&[0x68, 0x14, 0x17, 0x40, 0][..], None),
+            (&[0xbf, 0x14, 0x17, 0x40, 0], Some(7)),
+            (&[0x48, 0xc7, 0xc7, 0x14, 0x17, 0x40, 0], Some(7)),
+            (&[0x48, 0xc7, 0x07, 0x14, 0x17, 0x40, 0], None),
+            (&[0x48, 0xc7, 0x44, 0x24, 0x08, 0x14, 0x17, 0x40, 0], None),
+            (&[0x48, 0x05, 0x14, 0x17, 0x40, 0], Some(0)),
+            (&[0x48, 0x81, 0xc2, 0x14, 0x17, 0x40, 0], Some(2)),
+            (&[0x48, 0xbf, 0x14, 0x17, 0x40, 0, 0, 0, 0, 0], Some(7)),
+            (&[0x49, 0xb9, 0x14, 0x17, 0x40, 0, 0, 0, 0, 0], Some(9)),
         ] {
-            assert_eq!(references(code).collect::<Vec<_>>(), [Reference::Constant(0x40_1714)], "{code:x?}");
+            let found = Reference::Constant(0x40_1714, register);
+            assert_eq!(references(code).collect::<Vec<_>>(), [found], "{code:x?}");
         }
+    }
+
+    #[test]
+    fn a_jump_behind_an_addition_has_its_registers() {
+        let sums = |code: &[u8]| {
+            let found = references(code).filter(|reference| matches!(reference, Reference::Sum(_)));
+            found.collect::<Vec<_>>()
+        };
+        // add %rdx,%rax; add %r8,%rcx; add (%rbx),%rcx; add $8,%rdx; jmp *%rax or *%rcx or *%rdx.
+        for (code, registers) in [
+            (&[0x48, 0x01, 0xd0, 0xff, 0xe0][..], [2, 0]),
+            (&[0x49, 0x03, 0xc8, 0xff, 0xe1], [1, 8]),
+            (&[0x48, 0x03, 0x0b, 0xff, 0xe1], [1, 1]),
+            (&[0x48, 0x83, 0xc2, 0x08, 0xff, 0xe2], [2, 2]),
+        ] {
+            assert_eq!(sums(code), [Reference::Sum(registers)], "{code:x?}");
+        }
+        // mov %rdx,%rax in between.
+        assert_eq!(sums(&[0x48, 0x01, 0xd0, 0x48, 0x89, 0xd0, 0xff, 0xe0]), []);
     }
 
     #[test]

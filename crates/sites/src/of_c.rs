@@ -88,24 +88,27 @@ pub fn settle(code: Part, parts: &[Part], sites: &mut [Site]) -> Result<(), Miss
             change(code.bytes, sites, index, None)?;
         }
     }
-    for _ in 0..ROUNDS {
-        if keep_entries_out(code, parts, sites)? {
+    for round in 0..ROUNDS {
+        if keep_entries_out(code, parts, sites, round == 0)? {
             return Ok(());
         }
     }
     Err(Missed)
 }
 
-/// Looks at every entry once. False if a site was changed, whose bytes may have had one before.
-fn keep_entries_out(code: Part, parts: &[Part], sites: &mut [Site]) -> Result<bool, Missed> {
+/// Looks at every entry once. False if a site was changed, whose bytes may have had one before. The
+/// first round also looks for what is overlooked, which no change of the sites concerns.
+fn keep_entries_out(code: Part, parts: &[Part], sites: &mut [Site], is_first: bool) -> Result<bool, Missed> {
     let mut is_settled = true;
     for entry in entries::find(code, parts) {
         let target = match entry {
-            Entry::Jump(target) if is_past_load(code.bytes, target) => return Err(Missed),
             Entry::Near(base) if sites.iter().any(|site| base.abs_diff(site.start) < LARGE) => return Err(Missed),
             Entry::Near(_) => continue,
-            Entry::Jump(target) | Entry::Address(target) => target,
+            Entry::Jump(target) | Entry::Address(target) | Entry::Case(target, _) => target,
         };
+        if is_first && leads_to_overlooked(code.bytes, entry) {
+            return Err(Missed);
+        }
         let index = sites.partition_point(|site| site.end <= target);
         if sites.get(index).is_some_and(|site| is_inside(code.bytes, site, target)) {
             change(code.bytes, sites, index, Some(target))?;
@@ -141,22 +144,48 @@ fn change(code: &[u8], sites: &mut [Site], index: usize, target: Option<usize>) 
 /// The most bytes between the load of a number and the `syscall`.
 const MOST_BETWEEN: usize = 24;
 
-/// Whether the instructions at a target lead to a `syscall` that is left alone for the number that is
-/// loaded ahead of the target: there the number may be another one.
-fn is_past_load(code: &[u8], target: usize) -> bool {
-    let mut at = target;
-    while at - target <= MOST_BETWEEN {
-        let Some(rest) = code.get(at..) else { return false };
-        if rest.starts_with(&SYSCALL) {
-            let is_true = matches!(Ahead::of(code, at), Found::Behind(ahead) if ahead.begins(target));
-            return is_true && site(code, at).is_none();
+/// Whether an entry leads to a `syscall` that is left alone and should not be.
+fn leads_to_overlooked(code: &[u8], entry: Entry) -> bool {
+    match entry {
+        Entry::Jump(target) | Entry::Address(target) => overlooked(code, target).is_some(),
+        // Beyond the end of a table are those of other functions, as a rule.
+        Entry::Case(target, origin) if origin.abs_diff(target) < LARGE => {
+            overlooked(code, target) == Some(Overlooked::OtherNumber)
         }
-        match length::leaves_rax(rest) {
-            Some((length, true)) => at += length,
-            _ => return false,
-        }
+        Entry::Case(..) | Entry::Near(_) => false,
     }
-    false
+}
+
+/// The reason why a `syscall` that is left alone should not be, seen from where the program enters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Overlooked {
+    /// The number is loaded ahead of the entry, and may be another one here.
+    OtherNumber,
+    /// It was read as a part of another instruction.
+    Instruction,
+}
+
+/// The reason for the `syscall` to which the instructions at a target lead; `None` if there is none.
+fn overlooked(code: &[u8], target: usize) -> Option<Overlooked> {
+    let end = code.len().min(target.saturating_add(MOST_BETWEEN + SYSCALL.len()));
+    // Most targets are far from any.
+    super::syscalls(code.get(target..end)?).next()?;
+    let (mut at, mut leaves_number) = (target, true);
+    while at < end {
+        let rest = code.get(at..)?;
+        if rest.starts_with(&SYSCALL) {
+            return match Ahead::of(code, at) {
+                Found::Behind(ahead) => (leaves_number && ahead.begins(target) && site(code, at).is_none())
+                    .then_some(Overlooked::OtherNumber),
+                Found::Part => Some(Overlooked::Instruction),
+                Found::Unclear => None,
+            };
+        }
+        let (length, leaves_rax) = length::leaves_rax(rest)?;
+        leaves_number &= leaves_rax;
+        at += length;
+    }
+    None
 }
 
 #[cfg(test)]
@@ -296,8 +325,10 @@ mod tests {
         let mut code =
             [0x89, 0xd8, 0x31, 0xff, 0x0f, 0x05, 0x48, 0x8d, 0x15, 0, 0, 0, 0, 0x48, 0x01, 0xd0, 0xff, 0xe0, 0xc3];
         assert_eq!(settled(&code, &[]), Err(Missed));
-        // From a table in the data, as of a `switch`.
+        // From a table in the data, as of a `switch`; the register has no part in the sum.
         code[10] = 0x10;
+        assert_eq!(settled(&code, &[]), Ok([(0, 6)].into()));
+        (code[8], code[10]) = (0x1d, 0);
         assert_eq!(settled(&code, &[]), Ok([(0, 6)].into()));
         // add $0x1003,%rax; jmp *%rax, at a fixed address.
         let code = [&code[..6], &[0x48, 0x05, 0x03, 0x10, 0, 0, 0xff, 0xe0, 0xc3]].concat();
@@ -320,6 +351,34 @@ mod tests {
         assert_eq!(settled(&code, &[]), Err(Missed));
         let code = [&[0xeb, 0, LOAD, 39, 0, 0, 0][..], &SYSCALL, &[0xc3]].concat();
         assert_eq!(settled(&code, &[]), Ok([].into()));
+    }
+
+    #[test]
+    fn so_is_a_case_past_the_load_of_a_number() {
+        // lea 0xff9(%rip),%rdx, which is 0x2000, and getpid; a table there that leads to its syscall.
+        let code = [&[0x48, 0x8d, 0x15, 0xf9, 0x0f, 0, 0, LOAD, 39, 0, 0, 0][..], &SYSCALL, &[0xc3]].concat();
+        let settled = |target: i32| {
+            let table = (target - 0x2000).to_le_bytes();
+            settled(&code, &[Part { address: 0x2000, bytes: &table }])
+        };
+        assert_eq!(settled(0x100c), Err(Missed));
+        assert_eq!(settled(0x1007), Ok([].into()));
+        // Another function's.
+        let code = [&code[..7], &[0xc3; LARGE], &code[7..]].concat();
+        let table = (0x100c - 0x2000 + LARGE as i32).to_le_bytes();
+        assert_eq!(super::tests::settled(&code, &[Part { address: 0x2000 + LARGE, bytes: &table }]), Ok([].into()));
+    }
+
+    #[test]
+    fn a_call_of_what_seems_to_be_a_part_of_an_instruction_is_noticed() {
+        // "PATH", the end of which is a prefix, in front of a function that loads a wanted number.
+        let code = [&b"PATH"[..], &READ, &[0xc3, 0x90, 0x90, 0x90, 0x90]].concat();
+        assert_eq!(site(&code, 9), None);
+        assert_eq!(settled(&code, &[]), Ok([].into()));
+        let call = [&code[..], &[0xe8, 0xef, 0xff, 0xff, 0xff]].concat();
+        assert_eq!(settled(&call, &[]), Err(Missed));
+        let word = 0x1004usize.to_le_bytes();
+        assert_eq!(settled(&code, &[Part { address: 0x2000, bytes: &word }]), Err(Missed));
     }
 
     #[test]

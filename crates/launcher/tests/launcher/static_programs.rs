@@ -287,9 +287,17 @@ fn a_static_program_that_cannot_be_rewritten_is_refused_with_the_reason() {
             __asm__ volatile("nop\nsyscall\nnop" : "+a"(result) : : "rcx", "r11", "memory");
             return 0;
         }"#;
+    // The text ends in a prefix, with which `mov $291,%eax; syscall` is one instruction.
+    let behind_text = r#"
+        __asm__(".text\n.ascii \"PATH\"\n"
+                "create: mov $291,%eax\nsyscall\nret");
+        long create(int flags);
+        int main(void) { return create(0) < 0; }"#;
     for flags in [&["-static"][..], &["-static", MUSL]] {
-        let program = compile(&room, "program", without_room, flags);
-        assert_not_served(&program, 125, "makes system calls by instructions that cannot be rewritten");
+        for source in [without_room, behind_text] {
+            let program = compile(&room, "program", source, flags);
+            assert_not_served(&program, 125, "makes system calls by instructions that cannot be rewritten");
+        }
     }
     let without_library = r#"
         void _start(void) {
