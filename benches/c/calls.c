@@ -5,7 +5,7 @@
 
 enum { SERIES = 1000 };
 
-static long repeats = 200;
+static long repeats = 100;
 static bool watching;
 static const struct option options[] = {
     {"repeats", NUMBER, &repeats, "series of 1000 calls, of which the fastest counts"},

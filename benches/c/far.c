@@ -1,37 +1,7 @@
 /* Holds the far ends of descriptors that another benchmark watches: far KIND COUNT, with a socket
  * as its standard input. */
 #include "far.h"
-#include <netinet/in.h>
-#include <sys/eventfd.h>
 #include <sys/prctl.h>
-
-/* Makes a TCP connection over the loopback: the accepted end, and the connecting one. */
-static int connection(int ends[2])
-{
-    static int listener = -1;
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
-    socklen_t length = sizeof address;
-    if (listener < 0) {
-        listener = must(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket");
-        must(bind(listener, (struct sockaddr *)&address, length), "bind");
-        must(listen(listener, 1), "listen");
-    }
-    must(getsockname(listener, (struct sockaddr *)&address, &length), "getsockname");
-    ends[1] = must(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket");
-    must(connect(ends[1], (struct sockaddr *)&address, length), "connect");
-    return ends[0] = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-}
-
-static int make(const char *kind, int ends[2])
-{
-    if (strcmp(kind, "pipe") == 0)
-        return pipe2(ends, O_CLOEXEC | O_NONBLOCK);
-    if (strcmp(kind, "eventfd") == 0)
-        return ends[0] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (strcmp(kind, "tcp") == 0)
-        return connection(ends);
-    return socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends);
-}
 
 int main(int argc, char **argv)
 {
@@ -44,7 +14,7 @@ int main(int argc, char **argv)
         size_t batch = count - i < FAR_BATCH ? count - i : FAR_BATCH;
         for (size_t j = 0; j < batch; j++) {
             int ends[2];
-            must(make(argv[1], ends), "far end");
+            new_ends(argv[1], ends);
             near[j] = ends[0];
         }
         char byte = 0, space[CMSG_SPACE(sizeof near)] = {0};

@@ -12,14 +12,59 @@
 #include "common.h"
 #include <libgen.h>
 #include <limits.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 
 enum { FAR_BATCH = 200 };
 
-/* `kind` is pipe (the read ends come back) or unix (stream sockets). The second process ends with
- * the first: its socket closes. */
+/* Makes a TCP connection over the loopback: the accepted end, and the connecting one. It ends with
+ * a reset, because thousands of connections in TIME_WAIT would take the ports of the next run. */
+static inline int connection(int ends[2])
+{
+    static int listener = -1;
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t length = sizeof address;
+    struct linger reset = {1, 0};
+    int on = 1;
+    if (listener < 0) {
+        listener = must(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket");
+        must(bind(listener, (struct sockaddr *)&address, length), "bind");
+        must(listen(listener, 1), "listen");
+    }
+    must(getsockname(listener, (struct sockaddr *)&address, &length), "getsockname");
+    ends[1] = must(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket");
+    must(connect(ends[1], (struct sockaddr *)&address, length), "connect");
+    must(fcntl(ends[1], F_SETFL, O_NONBLOCK), "O_NONBLOCK");
+    ends[0] = must(accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK), "accept4");
+    for (int i = 0; i < 2; i++) {
+        must(setsockopt(ends[i], IPPROTO_TCP, TCP_NODELAY, &on, sizeof on), "TCP_NODELAY");
+        must(setsockopt(ends[i], SOL_SOCKET, SO_LINGER, &reset, sizeof reset), "SO_LINGER");
+    }
+    return ends[0];
+}
+
+/* Makes a pipe, or a pair of sockets: bytes that are written to the second end are read from the
+ * first. An eventfd has one end. */
+static inline void new_ends(const char *kind, int ends[2])
+{
+    if (strcmp(kind, "eventfd") == 0)
+        ends[0] = must(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd");
+    else if (strcmp(kind, "tcp") == 0)
+        connection(ends);
+    else if (strcmp(kind, "unix") == 0)
+        must(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends), "socketpair");
+    else if (strcmp(kind, "pipe") == 0)
+        must(pipe2(ends, O_CLOEXEC | O_NONBLOCK), "pipe2");
+    else
+        die("--kind cannot be %s", kind);
+}
+
+/* The first ends of `count` pairs, whose second ends the second process keeps. It ends with the
+ * first: its socket closes. */
 static inline void far_ends(const char *kind, size_t count, int *fds)
 {
     char here[PATH_MAX], program[PATH_MAX + 8], number[24];

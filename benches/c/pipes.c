@@ -1,6 +1,6 @@
 /*
  * The pipe test that epoll was presented with in 2002: tokens of one byte travel through pipes,
- * beside idle ones.
+ * beside idle ones; or through connected sockets.
  *
  * The thread that reads a token writes it into another pipe, the next one (ring) or any (random).
  * It takes one token per report; from an edge-triggered pipe it takes all, until EAGAIN; a one-shot
@@ -17,11 +17,12 @@ enum { WARM_UP, MEASURED, COLLECTING };
 
 static long idle = 0, active = 16, tokens = 4, most = 64, threads = 1, seed = 1, events_wanted = 0, warm_up = 600;
 static double seconds = 0.2;
-static const char *order = "random", *mode = "level", *with = "epoll";
+static const char *kind = "pipe", *order = "random", *mode = "level", *with = "epoll";
 static const struct option options[] = {
     {"idle", NUMBER, &idle, "pipes that nothing is ever written to"},
     {"active", NUMBER, &active, "pipes that tokens travel through"},
     {"tokens", NUMBER, &tokens, "tokens"},
+    {"kind", TEXT, &kind, "pipe, unix (stream sockets) or tcp, instead of pipes"},
     {"order", TEXT, &order, "ring or random"},
     {"mode", TEXT, &mode, "level, edge or oneshot"},
     {"with", TEXT, &with, "epoll or poll"},
@@ -91,15 +92,17 @@ static void look_at_clock(struct counts *c)
 static void handle(struct counts *c, size_t i)
 {
     char bytes[4096];
-    ssize_t n = read(reading[i], bytes, mode[0] == 'e' ? sizeof bytes : 1);
-    if (n < 0 && errno == EAGAIN)
-        add(&c->empty, 1);
-    else
-        must((int)n, "read");
+    ssize_t n = 0, part;
     /* The reads of an edge-triggered pipe end with EAGAIN. */
-    char more;
-    if (mode[0] == 'e' && n > 0 && (read(reading[i], &more, 1) != -1 || errno != EAGAIN))
-        die("a pipe held more than was sent");
+    while ((part = read(reading[i], bytes + n, mode[0] == 'e' ? sizeof bytes - (size_t)n : 1)) > 0) {
+        n += part;
+        if (mode[0] != 'e')
+            break;
+    }
+    if (part == 0 || (part < 0 && errno != EAGAIN))
+        die("a pipe cannot be read: %s", part == 0 ? "it has ended, or holds more than was sent" : strerror(errno));
+    if (n == 0)
+        add(&c->empty, 1);
     for (ssize_t j = 0; j < n; j++) {
         if (phase == COLLECTING) {
             collected++;
@@ -152,13 +155,13 @@ int main(int argc, char **argv)
     raise_limit((size_t)idle + 2 * (size_t)active);
 
     int *sleeping = memory((size_t)idle, sizeof(int));
-    far_ends("pipe", (size_t)idle, sleeping);
+    far_ends(kind, (size_t)idle, sleeping);
     reading = memory((size_t)active, sizeof(int));
     writing = memory((size_t)active, sizeof(int));
     loop = new_loop(with);
     for (long i = 0; i < active; i++) {
         int ends[2];
-        must(pipe2(ends, O_NONBLOCK | O_CLOEXEC), "pipe2");
+        new_ends(kind, ends);
         reading[i] = ends[0];
         writing[i] = ends[1];
     }

@@ -1,6 +1,7 @@
 """Runs programs on the kernel's epoll, on the library, or on plain poll, and measures their
 processor time, memory and descriptors."""
 
+import ctypes
 import os
 import resource
 import signal
@@ -21,6 +22,9 @@ class Failure(Exception):
     """An error, as one sentence for the user."""
 
 
+WITHOUT_URING = "-without-uring"  # ends the name of a side whose programs get no ring
+
+
 @dataclass(frozen=True)
 class Side:
     """What a program runs on: `kernel`, a poller of the library, or `plain`, its own poll(2)."""
@@ -32,18 +36,54 @@ class Side:
     def preloaded(self):
         return "LD_PRELOAD" in self.environment
 
+    @property
+    def without_uring(self):
+        return self.name.endswith(WITHOUT_URING)
+
+    def before_exec(self, pin=None):
+        """Returns a function for the child between fork and exec, or None."""
+        steps = [step for step in (pin, refuse_uring if self.without_uring else None) if step]
+        return (lambda: [step() for step in steps]) if steps else None
+
+
+LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+def refuse_uring():
+    """Lets io_uring_setup fail with ENOMEM in the program that is executed next: a ring counts as
+    locked memory (in Linux 6.18), and the program may have none. A seccomp filter, as containers
+    have it, would cost each system call some 40 ns, and the kernel's side would need one too."""
+    drop_from_bounding_set, ipc_lock = 24, 14
+    LIBC.prctl(drop_from_bounding_set, ipc_lock, 0, 0, 0)  # who may not drop it does not have it
+    resource.setrlimit(resource.RLIMIT_MEMLOCK, (0, 0))
+
+
+# Prints the error number of io_uring_setup, which has the same number on every architecture.
+SETUP = "import ctypes; l = ctypes.CDLL(None, use_errno=True); print(0 if l.syscall(425, 8, ctypes.create_string_buffer(120)) >= 0 else ctypes.get_errno())"
+
+
+def permits_uring(side):
+    """Whether a program gets a ring: asked without the library, which keeps programs from rings."""
+    environment = {k: v for k, v in side.environment.items() if k != "LD_PRELOAD"}
+    said = subprocess.run([sys.executable, "-c", SETUP], env=environment, preexec_fn=side.before_exec(), stdout=subprocess.PIPE, text=True, check=True)
+    return said.stdout.strip() == "0"
+
 
 def make_sides(library, pollers):
     clean = {k: v for k, v in os.environ.items() if k != "LD_PRELOAD" and not k.startswith("EPOLYFILL_")}
     sides = {"kernel": Side("kernel", clean), "plain": Side("plain", clean)}
     if pollers and not library.is_file():
         raise Failure(f"there is no library {library}; build it with cargo build --release, or name one with --library")
-    for poller in pollers:
-        side = Side(poller, {**clean, "LD_PRELOAD": str(library), "EPOLYFILL_POLLER": poller})
+    for name in pollers:
+        poller = name.removesuffix(WITHOUT_URING)
+        side = Side(name, {**clean, "LD_PRELOAD": str(library), "EPOLYFILL_POLLER": poller})
         said = subprocess.run(["/bin/true"], env=side.environment, stderr=subprocess.PIPE, text=True).stderr
         if said:
             raise Failure(f"the library does not take the poller {poller} ({said.strip()}); leave it out with --pollers")
-        sides[poller] = side
+        if side.without_uring and permits_uring(side):
+            print(f"{name} is left out: this kernel gives rings to programs that may have no locked memory")
+        else:
+            sides[name] = side
     return sides
 
 
@@ -91,7 +131,7 @@ def run(argv, side, pin=None, bound=120):
     """Runs a program to its end and returns its line."""
     name = Path(argv[0]).name
     try:
-        done = subprocess.run([str(a) for a in argv], env=side.environment, preexec_fn=pin, capture_output=True, text=True, timeout=bound)
+        done = subprocess.run([str(a) for a in argv], env=side.environment, preexec_fn=side.before_exec(pin), capture_output=True, text=True, timeout=bound)
     except subprocess.TimeoutExpired:
         raise Failure(f"{side.name}: {' '.join(map(str, argv))} did not end within {bound} s") from None
     if done.returncode != 0:
@@ -127,13 +167,21 @@ def not_accepted(port):
     return 0
 
 
+def status_of(pid):
+    """The fields of /proc/PID/stat behind the name, which may hold spaces; none of a process that is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return []
+
+
 class Server:
     """A server and its children, in a session of their own; stopped by its process ID."""
 
     def __init__(self, argv, side, pin=None, port=None):
         self.name, self.side, self.port = Path(argv[0]).name, side, port
         self.process = subprocess.Popen(
-            [str(a) for a in argv], env=side.environment, preexec_fn=pin, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            [str(a) for a in argv], env=side.environment, preexec_fn=side.before_exec(pin), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, start_new_session=True)
         self.pid = self.process.pid
 
@@ -153,7 +201,8 @@ class Server:
                 raise Failure(f"{self.side.name}: {self.name} did not end within 15 s of SIGTERM") from None
             return
         self.output = out
-        if failed[0] is None and self.process.returncode not in (0, -signal.SIGTERM):
+        # Java catches the signal and ends with 143.
+        if failed[0] is None and self.process.returncode not in (0, -signal.SIGTERM, 128 + signal.SIGTERM):
             raise Failure(f"{self.side.name}: {self.name} ended with status {self.process.returncode}: {tail(out)}")
 
     def first_line(self):
@@ -183,24 +232,27 @@ class Server:
             raise Failure(f"{self.name} was to run on {self.side.name}, and the library is {'not ' * self.side.preloaded}loaded")
 
     def pids(self):
-        """The server and its descendants."""
-        found = [self.pid]
-        for pid in filter(str.isdigit, os.listdir("/proc")):
-            try:
-                if os.getsid(int(pid)) == self.pid and int(pid) != self.pid:
-                    found.append(int(pid))
-            except OSError:
-                pass
+        """The server, what is left of its session, and its other descendants: PostgreSQL's have
+        sessions of their own."""
+        others = {int(pid): fields for pid in filter(str.isdigit, os.listdir("/proc")) if int(pid) != self.pid and (fields := status_of(pid))}
+        found = [self.pid, *(pid for pid, (_, _, _, session, *_) in others.items() if int(session) == self.pid)]
+        for parent in found:
+            found += [pid for pid, fields in others.items() if int(fields[1]) == parent and pid not in found]
         return found
 
-    def cpu_ns(self):
+    def cpu_ns(self, pids=None):
+        """Processor time of all threads, and of the children that have ended, in the clock's ticks.
+        Looking for the processes takes some milliseconds, so a server that is busy meanwhile passes
+        them."""
         total = 0
-        for pid in self.pids():
+        for pid in pids or self.pids():
             for task in Path(f"/proc/{pid}/task").glob("*/schedstat"):
                 try:
                     total += int(task.read_text().split()[0])
                 except OSError:
                     pass
+            if fields := status_of(pid):
+                total += (int(fields[13]) + int(fields[14])) * 1_000_000_000 // os.sysconf("SC_CLK_TCK")
         return total
 
     def resident(self):

@@ -16,9 +16,11 @@ PLOTS = [
     ("pipes-random-level-10-active-cpu-cost.svg", "cost of a token over the number of descriptors, level-triggered"),
     ("pipes-random-level-10-active-cpu-ratio.svg", "ratio to the kernel's epoll over the number of descriptors, level-triggered"),
     ("pipes-random-edge-10-active-cpu-ratio.svg", "ratio to the kernel's epoll over the number of descriptors, edge-triggered"),
+    ("tcp-random-level-10-active-cpu-ratio.svg", "ratio to the kernel's epoll over the number of TCP connections, level-triggered"),
+    ("tcp-random-edge-10-active-cpu-ratio.svg", "ratio to the kernel's epoll over the number of TCP connections, edge-triggered"),
     ("pipes-wandering-10-active-cpu-ratio.svg", "ratio to the kernel's epoll over the number of descriptors, activity that wanders among all of them"),
 ]
-HEADS = {"kernel": "kernel", "plain": "plain poll"}
+HEADS = {"kernel": "kernel", "auto-without-uring": "`auto`, no io_uring", "plain": "plain poll"}
 
 
 def head(words, sides):
@@ -53,22 +55,39 @@ def small(results):
     return out
 
 
+def two(results, key, measures, side):
+    """The ratios of two measures, if the point was measured on the side."""
+    ratios = [results.ratio((*key[:3], m), side) for m in measures]
+    return "" if None in ratios else " / ".join(map(number, ratios))
+
+
 def servers(results):
     """One row for each server and number of connections: the ratios of time and of processor time."""
     sides = list(dict.fromkeys(s for s in used(results, "served") + used(results, "program") if s != "plain"))
     out = head(["", "connections"], sides)
     for key in results.keys("time", "served") + results.keys("time", "program"):
         name, series, descriptors, _ = key
-        cells = [" / ".join(number(results.ratio((*key[:3], m), s)) for m in ("time", "cpu")) for s in sides]
+        cells = [two(results, key, ("time", "cpu"), s) for s in sides]
         active = f", {series}" if results.workloads[name].group == "served" else ""
         out.append(f"| `{name}`{active} | {descriptors:,} | " + " | ".join(cells) + " |")
+    return out
+
+
+def latency(results):
+    """One row for each point of the echo server: the ratios of the median and of the 99th percentile."""
+    keys = results.keys("p99", "served")
+    sides = [s for s in results.sides() if s not in ("kernel", "plain") and any(s in results.runs[k] for k in keys)]
+    out = head(["", "connections", "kernel, µs"], sides)
+    for key in keys:
+        kernel = " / ".join(number(median(results.runs[(*key[:3], m)]["kernel"]) / 1000) for m in ("p50", "p99"))
+        out.append(f"| `{key[0]}`, {key[1]} | {key[2]:,} | {kernel} | " + " | ".join(two(results, key, ("p50", "p99"), s) for s in sides) + " |")
     return out
 
 
 def costs(results):
     """What the library adds to a program, apart from its waits."""
     keys = [k for k in results.runs if results.workloads[k[0]].group == "cost"]
-    sides = [s for s in results.sides() if s not in ("kernel", "plain")]
+    sides = [s for s in results.sides() if s not in ("kernel", "plain") and any(s in results.runs[k] for k in keys)]
     out = head(["added", ""], sides)
     for key in keys:
         title = results.workloads[key[0]].title
@@ -84,7 +103,7 @@ def pictures(drawn):
     return ["| | |", "|---|---|", *("| " + " | ".join(cells[i:i + 2]) + " |" for i in range(0, len(cells), 2))] if cells else []
 
 
-SECTIONS = ("conditions", "targets", "small programs", "plots", "servers", "costs")
+SECTIONS = ("conditions", "targets", "small programs", "plots", "servers", "latency", "costs")
 
 
 def sections(results, drawn):
@@ -94,6 +113,7 @@ def sections(results, drawn):
         "small programs": small(results),
         "plots": pictures(drawn),
         "servers": servers(results),
+        "latency": latency(results),
         "costs": costs(results),
     }
 

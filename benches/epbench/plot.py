@@ -6,10 +6,10 @@ from xml.sax.saxutils import escape
 
 WIDTH, HEIGHT = 680, 420
 LEFT, RIGHT, TOP, BOTTOM = 70, 150, 76, 52
-COLOURS = {"kernel": "#444444", "poll": "#1f77b4", "uring": "#2ca02c", "auto": "#d62728", "signal": "#9467bd", "plain": "#ff7f0e"}
+COLOURS = {"kernel": "#444444", "poll": "#1f77b4", "uring": "#2ca02c", "auto": "#d62728", "auto-without-uring": "#e377c2", "signal": "#9467bd", "plain": "#ff7f0e"}
 OTHER = "#8c564b"
-NAMES = {"kernel": "kernel's epoll", "plain": "plain poll"}
-WIDTHS = {"uring": 6}  # wider than the line that often lies on it, auto's
+NAMES = {"kernel": "kernel's epoll", "auto-without-uring": "auto, no io_uring", "plain": "plain poll"}
+UNDER = {"uring": "auto", "poll": "auto-without-uring"}  # lines that another one often lies on, so they are wider
 LINEAR_UP_TO = 6  # the largest ratio of the ends of a linear y axis
 
 
@@ -97,9 +97,13 @@ def frame(chart, axes):
         yield f'<line x1="{LEFT}" x2="{right}" y1="{axes.up(chart.level):.1f}" y2="{axes.up(chart.level):.1f}" stroke="#444444" stroke-width="2"/>'
 
 
-def curve(axes, name, line, dashed):
+def width_of(name, lines):
+    return 6 if UNDER.get(name) in lines else 2
+
+
+def curve(axes, name, line, dashed, width):
     """A line, as far as it is inside the axes, and a dot for each of its points."""
-    colour, width = COLOURS.get(name, OTHER), WIDTHS.get(name, 2)
+    colour = COLOURS.get(name, OTHER)
     more = ' stroke-dasharray="6 3"' if dashed else ' stroke-opacity="0.45"' if width > 2 else ""
     yield (f'<polyline clip-path="url(#inside)" fill="none" stroke="{colour}" stroke-width="{width}"{more} points="'
            + " ".join(map(axes.place, line)) + '"/>')
@@ -108,9 +112,9 @@ def curve(axes, name, line, dashed):
             yield f'<circle cx="{axes.across(x):.1f}" cy="{axes.up(y):.1f}" r="{min(1 + width, 5)}" fill="{colour}"{more.replace("stroke-opacity", "fill-opacity") * (width > 2)}/>'
 
 
-def key(i, name, dashed):
+def key(i, name, dashed, width):
     """A line of the legend."""
-    right, y, width = WIDTH - RIGHT, TOP + 6 + 20 * i, WIDTHS.get(name, 2)
+    right, y = WIDTH - RIGHT, TOP + 6 + 20 * i
     more = ' stroke-dasharray="6 3"' if dashed else ' stroke-opacity="0.45"' if width > 2 else ""
     yield f'<line x1="{right + 14}" x2="{right + 36}" y1="{y}" y2="{y}" stroke="{COLOURS.get(name, OTHER)}" stroke-width="{width}"{more}/>'
     yield text(right + 42, y + 4, NAMES.get(name, name))
@@ -122,10 +126,10 @@ def draw(chart):
     out = list(frame(chart, axes))
     names = [*(["kernel"] if chart.level else []), *chart.lines]
     for i, name in enumerate(names):
-        out += key(i, name, name == chart.beyond)
+        out += key(i, name, name == chart.beyond, width_of(name, chart.lines))
     for name, line in chart.lines.items():
         line = sorted((x, y) for x, y in line if y > 0)
-        out += curve(axes, name, line, name == chart.beyond)
+        out += curve(axes, name, line, name == chart.beyond, width_of(name, chart.lines))
         # Where the line has left the picture, its values stand at the upper edge.
         for x, value in line:
             if value > axes.y_high:

@@ -7,10 +7,12 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import time
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
-from .harness import ROOT, Failure, Server, free_port
+from .harness import HERE, ROOT, Failure, Server, free_port
 
 NGINX = """
 worker_processes 1;
@@ -160,30 +162,141 @@ def tokio_program(settings):
     return target / "release/tokio-echo"
 
 
-def measure_tokio(settings, side, program=[]):
+def measure_printed_port(settings, side, words, load=()):
+    """A server that prints its port first."""
     from .workloads import measured
 
-    if not program:
-        program.append(tokio_program(settings))
-    with directory() as where, Server([program[0], "server", where / "socket"], side, settings.pins["server"]) as server:
+    with Server(words, side, settings.pins["server"]) as server:
         port = server.port = server.first_line().split()[0]
         server.check()
-        costs = measured(settings, server, ["--port", port], settings.connections)
+        costs = measured(settings, server, ["--port", port, *load], settings.connections)
         return {k: costs[k] for k in ("time", "cpu", "generator")}
 
 
+def measure_tokio(settings, side, program=[]):
+    if not program:
+        program.append(tokio_program(settings))
+    with directory() as where:
+        return measure_printed_port(settings, side, [program[0], "server", where / "socket"])
+
+
+def measure_node(settings, side):
+    answer = f"HTTP/1.1 200 OK\\r\\nContent-Length: 1024\\r\\nConnection: keep-alive\\r\\n\\r\\n{'x' * 1024}"
+    return measure_printed_port(settings, side, ["node", HERE / "servers/http.js"], ["--send", "GET / HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n", "--expect", answer])
+
+
+def measure_java(settings, side):
+    classes = settings.out / "classes"
+    if not (classes / "Echo.class").is_file() or (classes / "Echo.class").stat().st_mtime < (HERE / "servers/Echo.java").stat().st_mtime:
+        command(["javac", "-d", classes, HERE / "servers/Echo.java"], None, settings.sides["kernel"].environment)
+    # The first compiler and the simplest collector: the program is soon as fast as it gets.
+    return measure_printed_port(settings, side, ["java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", classes, "Echo"])
+
+
+SESSIONS = 10  # of PostgreSQL, whose processor time includes the start of a process for each
+
+
+def postgresql_programs():
+    """The directory of the newest PostgreSQL's programs, which Debian keeps out of PATH."""
+    found = [p for p in Path("/usr/lib/postgresql").glob("*/bin") if (p / "initdb").exists() and (p / "pgbench").exists()]
+    return max(found, key=lambda p: float(p.parent.name), default=None)
+
+
+class Cluster:
+    """A database cluster, made once and served by each side in turn. PostgreSQL refuses to run as
+    root, and its user must be able to read what is loaded."""
+
+    def __init__(self, settings):
+        self.environment = settings.sides["kernel"].environment
+        self.programs = postgresql_programs()
+        self.made = tempfile.TemporaryDirectory()
+        self.where = Path(self.made.name)
+        self.library = self.where / "libepolyfill.so"
+        shutil.copy(settings.library, self.library)
+        self.library.chmod(0o755)
+        self.where.chmod(0o755)
+        (self.where / "data").mkdir()
+        self.user = []
+        if os.getuid() == 0:
+            shutil.chown(self.where / "data", "postgres")
+            self.user = ["setpriv", "--reuid", "postgres", "--regid", "postgres", "--clear-groups"]
+        self.run(*self.user, self.programs / "initdb", "-D", self.where / "data", "-U", "bench", "-A", "trust", "--no-sync")
+        with self.serve(settings, settings.sides["kernel"]) as server:
+            self.run(self.programs / "pgbench", *self.to(server), "-i", "-q", "postgres")
+
+    def run(self, *words, pin=None):
+        os.chdir(self.where)
+        return command(words, pin, self.environment)
+
+    def to(self, server):
+        return ["-h", "127.0.0.1", "-p", server.port, "-U", "bench"]
+
+    @contextmanager
+    def serve(self, settings, side):
+        if side.preloaded:
+            side = replace(side, environment={**side.environment, "LD_PRELOAD": str(self.library)})
+        port = free_port()
+        words = [*self.user, self.programs / "postgres", "-D", self.where / "data", "-p", port, "-c", "listen_addresses=127.0.0.1",
+                 "-c", "unix_socket_directories=", "-c", "fsync=off", "-c", "autovacuum=off"]
+        with Server(words, side, settings.pins["server"], port) as server:
+            server.name = "postgres"
+            end = time.monotonic() + 15
+            while subprocess.run([str(w) for w in (self.programs / "pg_isready", "-q", *self.to(server))], env=self.environment).returncode != 0:
+                if server.process.poll() is not None or time.monotonic() > end:
+                    raise Failure(f"{side.name}: postgres takes no queries on port {port}")
+                time.sleep(0.02)
+            server.check()
+            yield server
+
+    def looked_up(self, server):
+        """The number of look-ups so far, as the server counts them."""
+        words = ["psql", *self.to(server), "-Atqc", "select idx_scan from pg_stat_user_tables where relname = 'pgbench_accounts'", "postgres"]
+        return int(self.run(self.programs / words[0], *words[1:]))
+
+
+def measure_postgresql(settings, side, cluster=[]):
+    if not cluster:
+        cluster.append(Cluster(settings))
+    pgbench = [cluster[0].programs / "pgbench", "-n", "-S", "-M", "prepared", "-c", SESSIONS, "-T", max(1, round(settings.served_seconds))]
+    with cluster[0].serve(settings, side) as server:
+        before, idle = cluster[0].looked_up(server), len(server.pids())
+
+        def work():
+            out = cluster[0].run(*pgbench, *cluster[0].to(server), "postgres", pin=settings.pins["generator"])
+            done = int(re.search(r"actually processed: (\d+)", out)[1])
+            if not re.search(r"failed transactions: 0 ", out):
+                raise Failure(f"{side.name}: pgbench's transactions failed: {' '.join(out.split())}")
+            # What a session counted, in the kernel and in the statistics, is known when it has ended.
+            end = time.monotonic() + 10
+            while len(server.pids()) > idle and time.monotonic() < end:
+                time.sleep(0.01)
+            return done, float(re.search(r"tps = ([\d.]+) \(without initial", out)[1])
+
+        done = []
+        costs = loaded(server, lambda: done.append(work()) or done[0])
+        counted = cluster[0].looked_up(server) - before
+        if counted != done[0][0]:
+            raise Failure(f"{side.name}: PostgreSQL looked up {counted} rows in {done[0][0]} transactions")
+        return costs
+
+
 def all(settings):
-    """Returns the workloads whose programs are installed."""
-    for name, needs, title, measure in [
-        ("redis", ["redis-server", "redis-benchmark"], "redis-benchmark GET", lambda side: measure_redis(settings, side, 1)),
-        ("redis-pipelined", ["redis-server", "redis-benchmark"], "redis-benchmark GET, 16 at once", lambda side: measure_redis(settings, side, 16)),
-        ("nginx", ["nginx", "wrk"], "nginx, 1 KiB files, wrk", lambda side: measure_nginx(settings, side)),
-        ("memcached", ["memcached"], "memcached GET, four threads", lambda side: measure_memcached(settings, side)),
-        ("haproxy", ["haproxy", "nginx", "wrk"], "haproxy before nginx, wrk", lambda side: measure_haproxy(settings, side)),
-        ("tokio", ["cargo"], "a tokio echo server, four threads", lambda side: measure_tokio(settings, side)),
+    """Returns the workloads whose programs are installed: name, title, connections, measure."""
+    many = settings.connections
+    for name, needs, title, connections, measure in [
+        ("redis", ["redis-server", "redis-benchmark"], "redis-benchmark GET", many, lambda side: measure_redis(settings, side, 1)),
+        ("redis-pipelined", ["redis-server", "redis-benchmark"], "redis-benchmark GET, 16 at once", many, lambda side: measure_redis(settings, side, 16)),
+        ("nginx", ["nginx", "wrk"], "nginx, 1 KiB files, wrk", many, lambda side: measure_nginx(settings, side)),
+        ("memcached", ["memcached"], "memcached GET, four threads", many, lambda side: measure_memcached(settings, side)),
+        ("haproxy", ["haproxy", "nginx", "wrk"], "haproxy before nginx, wrk", many, lambda side: measure_haproxy(settings, side)),
+        ("postgresql", [] if postgresql_programs() else ["PostgreSQL"], "PostgreSQL, a row for each of pgbench's queries", SESSIONS,
+         lambda side: measure_postgresql(settings, side)),
+        ("tokio", ["cargo"], "a tokio echo server, four threads", many, lambda side: measure_tokio(settings, side)),
+        ("node", ["node"], "node, HTTP answers of 1 KiB", many, lambda side: measure_node(settings, side)),
+        ("java", ["java", "javac"], "Java, an echo server on a selector", many, lambda side: measure_java(settings, side)),
     ]:
         missing = [n for n in needs if shutil.which(n) is None]
         if missing:
             print(f"{name} is left out: {', '.join(missing)} is not installed")
         else:
-            yield name, title, measure
+            yield name, title, connections, measure

@@ -40,8 +40,10 @@ class Results:
         return [k for k in self.runs if k[3] == metric and k[0].startswith(name) and group in (None, self.workloads[k[0]].group)]
 
     def sides(self):
-        found = list(dict.fromkeys(side for sides in self.runs.values() for side in sides))
-        return [s for s in found if s != "plain"] + ["plain"] * ("plain" in found)
+        """The sides that were measured: the kernel, the pollers, plain poll."""
+        found = dict.fromkeys(side for sides in self.runs.values() for side in sides)
+        known = ["kernel", "poll", "uring", "auto", "auto-without-uring", "signal"]
+        return [s for s in known if s in found] + [s for s in found if s not in (*known, "plain")] + ["plain"] * ("plain" in found)
 
 
 def save(results, path):

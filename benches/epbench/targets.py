@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 
 CONTROL = ("control-add-del", "control-mod")
+REFUSED = "auto-without-uring"
 
 
 @dataclass
@@ -69,13 +70,16 @@ def judge(results):
     target("`poll` against plain poll: worst", both(1.2), lambda m: worst(results, "poll", small(m) + echo(m), "plain"))
     target("`auto`, small programs: mean", both(0.95), lambda m: mean(results, "auto", small(m)))
     target("`auto`, small programs: worst", both(1.2), lambda m: worst(results, "auto", small(m)))
-    for side in ("auto", "poll"):
-        target(f"`{side}`, whole programs: worst", {"time": 1.02, "cpu": 1.05}, lambda m, side=side: worst(results, side, results.keys(m, "program")))
+    for side, called in [("auto", "`auto`"), (REFUSED, "`auto`, no io_uring")]:
+        target(f"{called}, whole programs: worst", {"time": 1.02, "cpu": 1.05}, lambda m, side=side: worst(results, side, results.keys(m, "program")))
+    target("`auto`, no io_uring, sockets and wandering activity: mean", both(1.25), lambda m: mean(results, REFUSED, results.keys(m, "micro")))
+    target("`auto`, no io_uring, sockets and wandering activity: worst", both(1.5), lambda m: worst(results, REFUSED, results.keys(m, "micro")))
     for side in ("auto", "poll"):
         target(f"`{side}`, three threads on one instance", both(1.2), lambda m, side=side: worst(
             results, side, results.keys(m, "micro", "pipes-threads") + results.keys(m, "served", "echo-threads")))
-    target("`auto`, p99 of the echo, 100 active beside 10,000 idle", {"p99": 1.0}, lambda m: worst(
-        results, "auto", [k for k in results.keys(m, "served", "echo-") if k[0] in ("echo-level", "echo-edge") and k[1] == "100 active" and k[2] > 10000]))
+    for side, called in [("auto", "`auto`"), (REFUSED, "`auto`, no io_uring")]:
+        target(f"{called}, p99 of the echo, 100 active beside 10,000 idle", {"p99": 1.0}, lambda m, side=side: worst(
+            results, side, [k for k in results.keys(m, "served", "echo-") if k[0] in ("echo-level", "echo-edge") and k[1] == "100 active" and k[2] > 10000]))
     target("`poll`, MOD, and ADD with DEL", both(0.5), lambda m: worst(
         results, "poll", [k for k in results.keys(m, "micro") if k[0] in CONTROL]))
     for what, bound, unit, name, metrics in [

@@ -21,10 +21,8 @@ class Settings:
     library: Path
     sides: dict
     pins: object
-    sizes: list
-    active: list
-    served_active: list
-    idle: list
+    sizes: dict  # {active descriptors: numbers of all descriptors}
+    idle: dict  # {active connections of the echo: numbers of idle ones}
     seconds: float
     served_seconds: float
     warm_up: int
@@ -50,6 +48,7 @@ class Workload:
     points: list
     group: str = "micro"  # or served, program, cost
     metrics: tuple = ("time", "cpu")
+    without_uring: bool = False  # whether it is also measured where io_uring is refused
 
 
 def same(what, got, wanted):
@@ -60,7 +59,7 @@ def same(what, got, wanted):
 
 def micro(settings, program, arguments, side, per_event=None, free=False):
     """One run of a program that measures itself."""
-    words = [settings.out / program, "--seconds", settings.seconds, *arguments]
+    words = [settings.out / program, *([] if "--seconds" in arguments else ["--seconds", settings.seconds]), *arguments]
     if "--warm-up" not in arguments:
         # Plain poll keeps no state between waits, so only the processor's caches have to warm up.
         words += ["--warm-up", min(settings.warm_up, 50) if side.name == "plain" else settings.warm_up]
@@ -74,10 +73,10 @@ def micro(settings, program, arguments, side, per_event=None, free=False):
 
 
 def pipes(settings):
-    def workload(name, title, arguments, plain=False, wander=False, free=False):
+    def workload(name, title, arguments, plain=False, wander=False, free=False, sizes=settings.sizes, without_uring=False):
         points = []
-        for active in settings.active:
-            for size in settings.sizes:
+        for active, numbers in sizes.items():
+            for size in numbers:
                 if active > size:
                     continue
                 # Both ends of an active pipe are in this process.
@@ -89,32 +88,46 @@ def pipes(settings):
                 checks = {"collected": active, **({"mods": "reports"} if "oneshot" in arguments else {})}
                 points.append(Point(f"{active} active", size,
                                     lambda side, w=words, c=checks: micro(settings, "pipes", w, side, c, free), plain))
-        return Workload(name, title, "ns a token", points)
+        return Workload(name, title, "ns a token", points, without_uring=without_uring)
 
     yield workload("pipes-ring-level", "tokens around a ring of pipes, level-triggered", ["--order", "ring"], True)
     yield workload("pipes-random-level", "tokens to random pipes, level-triggered", [], True)
     yield workload("pipes-random-edge", "tokens to random pipes, edge-triggered", ["--mode", "edge"])
     yield workload("pipes-random-oneshot", "tokens to random pipes, one-shot, a MOD for each event", ["--mode", "oneshot"])
-    yield workload("pipes-wandering", "tokens to random pipes among all of them", [], True, wander=True)
+    yield workload("pipes-wandering", "tokens to random pipes among all of them", [], True, wander=True, without_uring=True)
     yield workload("pipes-cold", "the first 2,000 tokens to random pipes, level-triggered", ["--warm-up", 0, "--events", 2000], True)
     yield workload("pipes-threads", "three threads on one instance, one-shot", ["--mode", "oneshot", "--threads", 3], free=True)
+    # Among few descriptors activity hardly wanders, and how much of it there is changes little.
+    wide = {active: [size for size in numbers if size >= 1000] for active, numbers in settings.sizes.items() if active == 10 or len(settings.sizes) == 1}
+    for kind, what in [("tcp", "TCP connections"), ("unix", "unix sockets")]:
+        for mode in ("level", "edge"):
+            words = ["--kind", kind, "--mode", mode]
+            yield workload(f"{kind}-random-{mode}", f"tokens to random {what}, {mode}-triggered", words, mode == "level", without_uring=True)
+            # All descriptors are alike, so that a few waits show what there is to learn.
+            words = [*words, "--warm-up", min(settings.warm_up, 300)]
+            yield workload(f"{kind}-wandering-{mode}", f"tokens to random {what} among all of them, {mode}-triggered", words, mode == "level", True,
+                           sizes=wide, without_uring=True)
+
+
+LONG_ROUNDS = 0.15  # seconds, for several rounds that register 10,000 events anew
 
 
 def chain(settings):
     for name, title, arguments in [
         ("libevent-level", "libevent's chained writes, level-triggered", []),
         ("libevent-edge", "libevent's chained writes, edge-triggered", ["--edge"]),
-        ("libevent-register", "libevent's chained writes, every event taken out and put in again before each round", ["--register"]),
+        ("libevent-register", "libevent's chained writes, every event taken out and put in again before each round",
+         ["--register", "--seconds", max(settings.seconds, LONG_ROUNDS)]),
     ]:
         points = []
-        for active in settings.active:
-            for size in settings.sizes:
+        for active, numbers in settings.sizes.items():
+            for size in numbers:
                 size = min(size, (settings.room - 500) // 2)  # both ends are in this process
                 if active > size or (points and points[-1].descriptors == size and points[-1].series == f"{active} active"):
                     continue
                 words = ["--pairs", size, "--active", active, "--writes", max(100, active), "--seed", settings.seed, *arguments]
                 points.append(Point(f"{active} active", size, lambda side, w=words: micro(settings, "chain", w, side), "--edge" not in arguments))
-        yield Workload(name, title, "ns a byte", points)
+        yield Workload(name, title, "ns a byte", points, without_uring="--register" not in arguments)
 
 
 def control(settings):
@@ -128,7 +141,7 @@ def control(settings):
         points = [
             Point("idle pipes", size, lambda side, w=[*arguments, "--descriptors", size]: micro(settings, "control", w, side),
                   name == "wait-one-ready")
-            for size in settings.sizes
+            for size in max(settings.sizes.values(), key=len)
         ]
         yield Workload(name, title, unit, points)
 
@@ -152,14 +165,17 @@ def served(settings, server_words, active, load_words, side, pins=("server", "ge
 def measured(settings, server, words, active, pin="generator"):
     """One run of the load: its time, and the processor time of the server meanwhile."""
     sockets, _ = server.descriptors()
-    # Enough requests to make the waits of the warm-up, if few are in flight at once.
+    # Enough requests to make the waits of the warm-up: a wait may find several, and a connection
+    # that is made for a request takes more than one.
+    requests = settings.warm_up * (1 if "--churn" in words else min(active, 10))
     words = [settings.out / "load", *words, "--active", active, "--seconds", settings.served_seconds, "--warm-up", settings.served_seconds / 10,
-             "--warm-up-requests", settings.warm_up * min(active, 10), "--seed", settings.seed]
+             "--warm-up-requests", requests, "--seed", settings.seed]
     with Load(words, settings.sides["kernel"], settings.pins[pin]) as generator:
+        pids = server.pids()
         generator.start()
-        before = server.cpu_ns()
+        before = server.cpu_ns(pids)
         line = generator.result()
-        cpu = server.cpu_ns() - before
+        cpu = server.cpu_ns(pids) - before
         generator.tell("end\n")
     server.settle(sockets)
     return {"time": line["ns"], "cpu": cpu / line["requests"], "p50": line["p50_us"] * 1000, "p99": line["p99_us"] * 1000,
@@ -169,17 +185,18 @@ def measured(settings, server, words, active, pin="generator"):
 def echo(settings):
     for mode in ("level", "edge"):
         points = []
-        for active in settings.served_active:
-            for idle in settings.idle:
+        for active, numbers in settings.idle.items():
+            for idle in numbers:
                 points.append(Point(f"{active} active", idle + active, lambda side, m=mode, a=active, i=idle: served(
                     settings, ["--mode", m], a, ["--idle", i], side), mode == "level"))
         yield Workload(f"echo-{mode}", f"TCP echo, 64 bytes, beside idle connections, {mode}-triggered", "ns a request", points, "served",
-                       ("time", "cpu", "p50", "p99"))
+                       ("time", "cpu", "p50", "p99"), without_uring=True)
+    beside = dict.fromkeys(min(idle, 1000) for idle in max(settings.idle.values(), key=len))
     churn = [Point("10 active", idle + 10, lambda side, i=idle: served(settings, [], 10, ["--idle", i, "--churn"], side), True)
-             for idle in settings.idle]
+             for idle in beside]
     yield Workload("echo-churn", "connect, request, close", "ns a request", churn, "served", ("time", "cpu", "p50", "p99"))
     threads = [Point("100 active", idle + 100, lambda side, i=idle: served(
-        settings, ["--mode", "oneshot", "--threads", 3], 100, ["--idle", i], side, ("free", "free"))) for idle in settings.idle]
+        settings, ["--mode", "oneshot", "--threads", 3], 100, ["--idle", i], side, ("free", "free"))) for idle in beside]
     yield Workload("echo-threads", "TCP echo, three threads on one instance, one-shot", "ns a request", threads, "served",
                    ("time", "cpu", "p50", "p99"))
     exclusive = [Point("20 active", 20, lambda side: served(
@@ -189,8 +206,8 @@ def echo(settings):
 
 
 def whole_programs(settings):
-    for name, title, measure in programs.all(settings):
-        yield Workload(name, title, "ns a request", [Point(f"{settings.connections} connections", settings.connections, measure)], "program")
+    for name, title, connections, measure in programs.all(settings):
+        yield Workload(name, title, "ns a request", [Point(f"{connections} connections", connections, measure)], "program", without_uring=True)
 
 
 def costs(settings):
