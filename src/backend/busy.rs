@@ -58,7 +58,7 @@ impl EpState {
     /// whether it may be polled.
     pub(super) fn refresh_busy(&mut self, item: &'static Epitem) {
         let state = item.at(&self.held);
-        if state.slot.get() == 0 {
+        if state.slot.get() == 0 || state.is_exclusive() {
             return;
         }
         debug_assert!(self.queue.poller.is_none());
@@ -73,14 +73,20 @@ impl EpState {
         let mut end = usize::MAX;
         while let Some((place, item)) = self.backend.set.silent_for(PATIENCE, end, &self.held) {
             end = place;
-            self.calm(item);
+            if !item.at(&self.held).is_exclusive() {
+                self.calm(item);
+            }
         }
     }
 
-    /// Before a sleep, hands all registrations back to the ring.
+    /// Before a sleep, hands all registrations but the exclusive ones back to the ring.
     pub fn return_all_to_ring(&mut self) {
-        while let Some((_, item)) = self.backend.set.silent_for(0, usize::MAX, &self.held) {
-            self.calm(item);
+        let mut end = usize::MAX;
+        while let Some((place, item)) = self.backend.set.silent_for(0, end, &self.held) {
+            end = place;
+            if !item.at(&self.held).is_exclusive() {
+                self.calm(item);
+            }
         }
     }
 

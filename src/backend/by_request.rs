@@ -3,7 +3,7 @@
 
 use nix::errno::Errno;
 
-use super::{Poller, uring};
+use super::{Poller, exclusive, uring};
 use crate::edge::Facts;
 use crate::graph::epitem::Epitem;
 use crate::graph::epstate::EpState;
@@ -22,6 +22,7 @@ impl Poller for ByRequest {
     type SleepTarget = ();
 
     fn take_in(ep: &'static Eventpoll, st: &mut EpState) {
+        st.poll_exclusives(ep.ring_fd.cell());
         uring::lap(ep, st);
     }
 
@@ -36,8 +37,12 @@ impl Poller for ByRequest {
     fn may_sleep(ep: &'static Eventpoll, st: &mut EpState) -> bool {
         if Self::polls(st) {
             // The thread sleeps on the ring, which may have found something by then.
+            st.request_exclusives(ep.ring_fd.cell());
             st.return_all_to_ring();
             uring::lap(ep, st);
+        }
+        if !st.ready.list.is_empty() {
+            exclusive::withdraw(ep, st);
         }
         st.ready.list.is_empty()
     }
@@ -52,8 +57,9 @@ impl Poller for ByRequest {
         nap.sleep_on_ring(ep.ring_fd.cell(), limit)
     }
 
-    fn woken(_: &'static Eventpoll, st: &mut EpState, slept: Result<usize, Errno>) -> Result<usize, Errno> {
+    fn woken(ep: &'static Eventpoll, st: &mut EpState, slept: Result<usize, Errno>) -> Result<usize, Errno> {
         uring::drain(st, true);
+        exclusive::withdraw(ep, st);
         match slept {
             Ok(_) | Err(Errno::EINTR) => slept,
             Err(_) => {
@@ -81,6 +87,7 @@ impl EpState {
                 self.note_change(item, file);
             }
         }
+        self.refresh_exclusive(item);
         self.refresh_busy(item);
         self.refresh_in_ring(item);
     }

@@ -24,6 +24,7 @@ mod busy;
 mod by_poll;
 mod by_request;
 mod by_signal;
+pub mod exclusive;
 mod exit;
 pub mod hold;
 pub mod parking;

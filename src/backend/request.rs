@@ -61,14 +61,42 @@ impl Uring {
             self.attempt(|ring| ring.poll(fd, item.via(), asked_for(item, mask), data_of(item, request.turn.get())));
             self.link_if_many(fd, item, request.turn.get());
             self.doomed |= is_beyond(item, mask);
-            request.lives.set(true);
-            if request.living.get() == 0 {
-                item.pin();
-                request.place.set(self.asked.len() as u32);
-                self.asked.push(item);
-            }
-            request.living.set(request.living.get() + 1);
+            self.begin(item, request);
         }
+    }
+
+    fn begin(&mut self, item: &'static Epitem, request: &Request) {
+        request.lives.set(true);
+        if request.living.get() == 0 {
+            item.pin();
+            request.place.set(self.asked.len() as u32);
+            self.asked.push(item);
+        }
+        request.living.set(request.living.get() + 1);
+    }
+
+    /// Requests one completion of an exclusive registration.
+    pub(super) fn ask_exclusively(&mut self, fd: &AtomicI32, item: &'static Epitem, state: &State) {
+        let Some(request) = state.request() else { return };
+        let mask = levels(state.events.get());
+        request.mask.set(mask);
+        let turn = request.turn.get().wrapping_add(1);
+        request.turn.set(turn);
+        self.attempt(|ring| ring.poll_exclusively(fd, item.via(), asked_for(item, mask), data_of(item, turn)));
+        self.link_if_many(fd, item, turn);
+        self.begin(item, request);
+    }
+
+    /// Removes the request of an exclusive registration, if it has one. If a wake-up was faster, the
+    /// completion reports it.
+    pub(super) fn withdraw(&mut self, fd: &AtomicI32, item: &'static Epitem, state: &State) {
+        let Some(request) = state.request().filter(|request| request.mask.replace(0) != 0) else { return };
+        let turn = request.turn.get();
+        if request.lives.get() {
+            self.attempt(|ring| ring.remove_poll(fd, data_of(item, turn)));
+            self.ending += 1;
+        }
+        self.unlink(fd, item, turn);
     }
 }
 
@@ -123,6 +151,7 @@ impl EpState {
         let state = item.at(&self.held);
         let Some(request) = state.request() else { return };
         let is_current = request.lives.get() && request.turn.get() == turn;
+        let is_withdrawn = is_current && request.mask.get() == 0;
         if is_current {
             let ends = if done.is_last() { request.ends.get().saturating_add(1) } else { 0 };
             request.ends.set(ends);
@@ -132,7 +161,8 @@ impl EpState {
         {
             if is_current {
                 request.lives.set(false);
-            } else {
+            }
+            if is_withdrawn || !is_current {
                 uring.ending = uring.ending.saturating_sub(1);
             }
             item.pin();
@@ -142,12 +172,12 @@ impl EpState {
         // Of several registrations each is woken, the latest first.
         let is_told = found.is_ok_and(|found| state.alive.get() && fleeting::found_with_others(item, found));
         if is_current && state.alive.get() {
-            if let (Err(_), Some(uring)) = (found, &mut self.backend.ring) {
+            if let (Err(_), false, Some(uring)) = (found, is_withdrawn, &mut self.backend.ring) {
                 uring.doomed = true;
             }
             let is_met = found.is_ok_and(|found| found & levels(state.events.get()) != 0);
             let news = is_met && !is_told && !state.spent.get();
-            let in_vain = !is_met && request.mask.get() != wanted(state);
+            let in_vain = !is_met && !state.is_exclusive() && request.mask.get() != wanted(state);
             request.wrong.set(request.wrong.get() || in_vain);
             if news && (tells || !state.is_edge()) {
                 let shut = item.file().is_some_and(|file| file.is_closing());
@@ -202,6 +232,10 @@ impl EpState {
 /// was hung up. In the latter case it is pointless to make it again and again.
 fn is_asked(state: &State) -> bool {
     const POINTLESS: u8 = 3;
+    if state.is_exclusive() && state.alive.get() {
+        // The request is made for each sleep (see `backend/exclusive.rs`).
+        return true;
+    }
     let Some(Request { mask, lives, ends, .. }) = state.request() else { return false };
     let (mask, wanted) = (mask.get(), wanted(state));
     let covers = mask == wanted || (!needs_exactly(state) && mask & wanted == wanted);
@@ -238,7 +272,7 @@ fn is_beyond(item: &Epitem, mask: Bits) -> bool {
 /// mean nothing.
 fn wanted(state: &State) -> Bits {
     match () {
-        () if !state.alive.get() || is_polled(state) => 0,
+        () if !state.alive.get() || is_polled(state) || state.is_exclusive() => 0,
         () if state.spent.get() => state.request().map_or(0, |request| request.mask.get()),
         () => levels(state.events.get()),
     }

@@ -5,11 +5,12 @@
 //!
 //! An instance has a ring while a single thread keeps waiting on it. Only that thread can submit
 //! requests and take completions; other threads list the registrations that are due. Cases that a
-//! ring cannot serve (several waiting threads, nested and exclusive registrations) switch the
+//! ring cannot serve (several waiting threads, nested and most exclusive registrations) switch the
 //! instance back to poll, and no event is lost on the way (`switch`).
 
 use nix::errno::Errno;
 
+use super::exclusive;
 use super::exit::{GATE, LINK};
 use super::request::{WAKE, owner_of};
 use crate::events::{Bits, IN, NVAL};
@@ -28,7 +29,7 @@ pub(super) static EVER: AtomicBool = AtomicBool::new(false);
 
 /// Whether a ring can serve the instance.
 pub(super) fn is_fit(st: &EpState) -> bool {
-    !st.outer.is_observed() && st.items.inner.is_empty() && st.items.exclusives == 0
+    !st.outer.is_observed() && st.items.inner.is_empty() && exclusive::are_fit(&st.items)
 }
 
 pub(super) fn for_each_own(act: impl Fn(&'static Eventpoll, &mut EpState)) {

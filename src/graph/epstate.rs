@@ -127,6 +127,7 @@ impl EpState {
                 .map_err(|_| Errno::ENOMEM)?;
         }
         self.items.inner.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+        self.items.exclusives.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
         self.items.lent.try_reserve(count).map_err(|_| Errno::ENOMEM)?;
         if self.outer.is_followed() {
             self.ready.woken.reserve(count)?;
@@ -231,6 +232,13 @@ impl EpState {
         let outer_watched =
             if self.outer.is_followed() { state.outer_watched(file) & !state.announced().reported() } else { 0 };
         Some(watched | outer_watched)
+    }
+
+    /// Whether another instance of the process has the event of an exclusive registration (X1).
+    #[inline]
+    pub fn is_kept_out(&self, item: &Epitem, file: &File) -> bool {
+        let state = item.at(&self.held);
+        state.is_exclusive() && !state.newcomer.get() && file.claim().is_of_another(item)
     }
 
     /// Informs the hooks whether edges of this registration are waited for.

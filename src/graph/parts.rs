@@ -25,8 +25,10 @@ pub struct Items {
     /// left to them, and that will not report it again. The next wait on the instance gives the
     /// event up.
     pub lent: Vec<&'static Epitem>,
-    /// The number of exclusive ones.
-    pub exclusives: usize,
+    /// The exclusive ones.
+    pub exclusives: Vec<Short<Epitem>>,
+    /// The number of exclusive ones that no ring can serve.
+    pub exclusives_to_poll: usize,
     /// The number of edge-triggered ones.
     pub edges: usize,
     /// The number of those on files with levels that a look takes away.
@@ -41,7 +43,8 @@ impl Items {
             made: 0,
             inner: Vec::new(),
             lent: Vec::new(),
-            exclusives: 0,
+            exclusives: Vec::new(),
+            exclusives_to_poll: 0,
             edges: 0,
             fleeting: 0,
         }

@@ -3,7 +3,7 @@
 use libc::{c_int, stat};
 use nix::errno::Errno;
 
-use crate::backend::{uring, watch};
+use crate::backend::{exclusive, uring, watch};
 use crate::edge::Edge;
 use crate::events::{EDGE, EXCLUSIVE, EXCLUSIVE_COMPANY, NVAL, levels};
 use crate::graph::epitem::Epitem;
@@ -150,7 +150,10 @@ fn initialize(st: &mut EpState, item: &'static Epitem, file: &'static File, inte
 fn list(st: &mut EpState, item: &'static Epitem, file: &'static File) {
     let state = item.at(&st.held);
     st.items.interest.push(Short::of(item));
-    st.items.exclusives += usize::from(state.is_exclusive());
+    if state.is_exclusive() {
+        st.items.exclusives.push(Short::of(item));
+        st.items.exclusives_to_poll += usize::from(exclusive::needs_poll(state, file));
+    }
     st.items.edges += usize::from(state.is_edge());
     if file.kind().fleeting() != 0 {
         st.items.fleeting += 1;

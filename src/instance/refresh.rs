@@ -87,8 +87,7 @@ impl EpState {
     #[inline]
     fn ask_poll(&mut self, item: &'static Epitem, file: &'static File) {
         let state = item.at(&self.held);
-        let is_kept_out = state.is_exclusive() && !state.newcomer.get() && file.claim().is_of_another(item);
-        let cannot_wake = is_kept_out || state.misses_wakeups(file) && !state.ready.get();
+        let cannot_wake = self.is_kept_out(item, file) || state.misses_wakeups(file) && !state.ready.get();
         match self.bits_to_ask(item, file).filter(|_| !cannot_wake) {
             Some(bits) if file.is_source() => {
                 if file.source().is_some_and(|source| source.posted() & bits != 0) {

@@ -1,5 +1,6 @@
 //! The end of a registration. Kernel counterpart: `ep_remove`.
 
+use crate::backend::exclusive::needs_poll;
 use crate::backend::switch;
 use crate::graph::epitem::Epitem;
 use crate::graph::eventpoll::Eventpoll;
@@ -49,7 +50,10 @@ pub fn detach(file: &'static File, graph: &mut FileGuard, item: &'static Epitem,
     graph.unlink(item);
     registration_limit::uncount();
     let was_exclusive = item.at(&st.held).is_exclusive();
-    st.items.exclusives -= usize::from(was_exclusive);
+    if was_exclusive {
+        st.items.exclusives.retain(|other| !std::ptr::eq(other.get(), item));
+        st.items.exclusives_to_poll -= usize::from(needs_poll(item.at(&st.held), file));
+    }
     st.items.edges -= usize::from(item.at(&st.held).is_edge());
     st.items.fleeting -= usize::from(file.kind().fleeting() != 0);
     st.item_removed(ep, item, &mut graph.pins);

@@ -158,7 +158,7 @@ void *join_thread(struct thread *thread)
 static size_t read_proc(pid_t tid, const char *name, char *text, size_t size)
 {
     char path[64];
-    snprintf(path, sizeof path, "/proc/self/task/%d/%s", tid, name);
+    snprintf(path, sizeof path, "/proc/%d/%s", tid, name);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return 0;

@@ -76,6 +76,14 @@ impl Submission {
         }
     }
 
+    /// Of several of these requests on one file, in whatever process, a wake-up completes one.
+    fn poll_exclusively(number: c_int, mask: Bits) -> Submission {
+        let flag = libc::EPOLLEXCLUSIVE.cast_unsigned();
+        let flag = if cfg!(target_endian = "big") { flag.rotate_left(16) } else { flag };
+        let poll = Submission::poll(number, mask);
+        Submission { what: poll.what | flag, ..poll }
+    }
+
     fn cancel(user_data: u64) -> Submission {
         Submission {
             op: io_uring_op::IORING_OP_ASYNC_CANCEL as u8,
@@ -292,6 +300,19 @@ impl Ring {
         self.push(fd, Submission { user_data, ..Submission::poll(number, mask) })
     }
 
+    /// As [`Ring::poll_once`], but of several such requests on one file, in whatever process, a
+    /// wake-up completes one.
+    pub fn poll_exclusively(&mut self, fd: &AtomicI32, number: c_int, mask: Bits, user_data: u64) -> Result<(), Errno> {
+        self.push(fd, Submission { user_data, ..Submission::poll_exclusively(number, mask) })
+    }
+
+    /// Removes the poll request with this user data from its file. Unlike a cancelled request, it
+    /// takes no wake-up between the removal and its completion.
+    pub fn remove_poll(&mut self, fd: &AtomicI32, user_data: u64) -> Result<(), Errno> {
+        let op = io_uring_op::IORING_OP_POLL_REMOVE as u8;
+        self.push(fd, Submission { op, flags: SKIP_SUCCESS, ..Submission::cancel(user_data) })
+    }
+
     /// Makes the kernel cancel every request when the thread exits, or when the ring is closed, if
     /// the request with the user data `gate` still exists then. `anchor` is another ring, in which
     /// nothing ever completes.
@@ -395,5 +416,39 @@ impl Ring {
         self.submissions.strike_out();
         IN_USE.fetch_sub(1, Relaxed);
         std::mem::forget(self);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A ring, unless the kernel refuses it.
+    fn ring() -> Option<(Ring, AtomicI32)> {
+        let (ring, fd) = Ring::new(1).ok()?;
+        Some((ring, AtomicI32::new(fd)))
+    }
+
+    fn results((ring, fd): &mut (Ring, AtomicI32)) -> Vec<(u64, i32)> {
+        ring.submit(fd).expect("a ring that takes requests");
+        std::iter::from_fn(|| ring.reap()).map(|done| (done.user_data, done.result)).collect()
+    }
+
+    #[test]
+    fn an_arrival_completes_one_exclusive_request_and_none_that_was_removed() {
+        let (Some(mut one), Some(mut other)) = (ring(), ring()) else { return };
+        let [end, tail] = sys::pipe2(libc::O_CLOEXEC).expect("a pipe");
+        for (at, (ring, fd)) in [&mut one, &mut other].into_iter().enumerate() {
+            ring.poll_exclusively(fd, end, IN, 1 + at as u64).expect("room for a request");
+            ring.submit(fd).expect("a ring that takes requests");
+        }
+        sys::write(tail, b"a").expect("a pipe with room");
+        assert_eq!(results(&mut one), [(1, i32::from(IN))]);
+        assert_eq!(results(&mut other), []);
+        other.0.remove_poll(&other.1, 2).expect("room for a request");
+        assert_eq!(results(&mut other), [(2, -(Errno::ECANCELED as i32))]);
+        for fd in [end, tail, one.1.into_inner(), other.1.into_inner()] {
+            sys::close(fd).expect("an open descriptor");
+        }
     }
 }

@@ -83,7 +83,7 @@ impl Wait {
         }
         // Looks first, so that a busy program does not pay for blocking signals.
         let unsure = st.backend.parked > 0 || longest_tick.is_some() || st.outer.is_observed() || st.recheck.left;
-        let careful = unsure || facts::has_threads() || waitq::ever_overtaken();
+        let careful = unsure || st.sleeps_exclusively() || facts::has_threads() || waitq::ever_overtaken();
         let mut polls = P::polls(st);
         let looks_first = polls && is_first && (unsure || st.queue.habit.looks_first());
         let mut sleeps = self.may_sleep && !looks_first && !st.ready.pressing && !P::must_report(st);
@@ -127,7 +127,7 @@ impl Wait {
         self.begin_to_count(st.now_ms);
         let unsure = (st.recheck.overdue || (plan.careful && me.wake_fd() < 0)).then_some(LONGEST_TICK_NS);
         let pause = [plan.longest_tick, unsure].into_iter().flatten().min().map(|longest| self.tick.min(longest));
-        let left = st.recheck.left.then_some(LONGEST_RARE_TICK_NS);
+        let left = (st.recheck.left || st.sleeps_exclusively()).then_some(LONGEST_RARE_TICK_NS);
         let time = remaining(self.deadline);
         let limit = [time, pause, left].into_iter().flatten().min();
         self.sleeps_to_the_end = time.is_some() && limit == time;
