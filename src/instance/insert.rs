@@ -168,7 +168,22 @@ fn list(st: &mut EpState, item: &'static Epitem, file: &'static File) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::instance::testing::{Epoll, IN, source};
+    use crate::instance::testing::{self, ET, Epoll, IN, pipe, source};
+
+    #[test]
+    fn an_exclusive_registration_for_edges_has_to_be_polled_until_it_ends() {
+        let (ep, [one, _peer], [other, _other_peer]) = (Epoll::new(), pipe(), pipe());
+        let exclusives = || {
+            let st = ep.lock();
+            (st.items.exclusives.len(), st.items.exclusives_to_poll)
+        };
+        ep.add(&one, IN | testing::EXCLUSIVE);
+        assert_eq!(exclusives(), (1, 0));
+        ep.add(&other, IN | testing::EXCLUSIVE | ET);
+        assert_eq!(exclusives(), (2, 1));
+        ep.control(libc::EPOLL_CTL_DEL, &other, 0).expect("a registration");
+        assert_eq!(exclusives(), (1, 0));
+    }
 
     #[test]
     fn a_registration_is_refused_by_an_instance_that_was_closed_since_it_was_looked_up() {
