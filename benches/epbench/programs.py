@@ -162,14 +162,17 @@ def tokio_program(settings):
     return target / "release/tokio-echo"
 
 
-def measure_printed_port(settings, side, words, load=()):
+COMPILED = 25000  # requests until node and Java have compiled what answers them
+
+
+def measure_printed_port(settings, side, words, load=(), warm_up_requests=0):
     """A server that prints its port first."""
     from .workloads import measured
 
     with Server(words, side, settings.pins["server"]) as server:
         port = server.port = server.first_line().split()[0]
         server.check()
-        costs = measured(settings, server, ["--port", port, *load], settings.connections)
+        costs = measured(settings, server, ["--port", port, *load], settings.connections, warm_up_requests=warm_up_requests)
         return {k: costs[k] for k in ("time", "cpu", "generator")}
 
 
@@ -182,7 +185,8 @@ def measure_tokio(settings, side, program=[]):
 
 def measure_node(settings, side):
     answer = f"HTTP/1.1 200 OK\\r\\nContent-Length: 1024\\r\\nConnection: keep-alive\\r\\n\\r\\n{'x' * 1024}"
-    return measure_printed_port(settings, side, ["node", HERE / "servers/http.js"], ["--send", "GET / HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n", "--expect", answer])
+    load = ["--send", "GET / HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n", "--expect", answer]
+    return measure_printed_port(settings, side, ["node", HERE / "servers/http.js"], load, COMPILED)
 
 
 def measure_java(settings, side):
@@ -190,7 +194,7 @@ def measure_java(settings, side):
     if not (classes / "Echo.class").is_file() or (classes / "Echo.class").stat().st_mtime < (HERE / "servers/Echo.java").stat().st_mtime:
         command(["javac", "-d", classes, HERE / "servers/Echo.java"], None, settings.sides["kernel"].environment)
     # The first compiler and the simplest collector: the program is soon as fast as it gets.
-    return measure_printed_port(settings, side, ["java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", classes, "Echo"])
+    return measure_printed_port(settings, side, ["java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", classes, "Echo"], warm_up_requests=COMPILED)
 
 
 SESSIONS = 10  # of PostgreSQL, whose processor time includes the start of a process for each

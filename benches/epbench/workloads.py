@@ -25,11 +25,17 @@ class Settings:
     idle: dict  # {active connections of the echo: numbers of idle ones}
     seconds: float
     served_seconds: float
-    warm_up: int
+    warm_up: int  # waits
+    warm_up_requests: int  # of servers
     connections: int
     seed: int
     room: int  # descriptors that a process may open
     events: int  # room for events in a wait
+
+    @property
+    def some_sizes(self):
+        """The sizes with ten active descriptors, of workloads that hardly depend on how many are."""
+        return {10: self.sizes[10]} if 10 in self.sizes else self.sizes
 
 
 @dataclass
@@ -57,12 +63,13 @@ def same(what, got, wanted):
         raise Failure(f"{what} is {got} and not {wanted}: the sides do not do the same work")
 
 
-def micro(settings, program, arguments, side, per_event=None, free=False):
-    """One run of a program that measures itself."""
+def micro(settings, program, arguments, side, per_event=None, free=False, warm_up=None):
+    """One run of a program that measures itself, after the usual waits or others."""
     words = [settings.out / program, *([] if "--seconds" in arguments else ["--seconds", settings.seconds]), *arguments]
     if "--warm-up" not in arguments:
         # Plain poll keeps no state between waits, so only the processor's caches have to warm up.
-        words += ["--warm-up", min(settings.warm_up, 50) if side.name == "plain" else settings.warm_up]
+        waits = settings.warm_up if warm_up is None else warm_up
+        words += ["--warm-up", min(waits, 50) if side.name == "plain" else waits]
     if side.name == "plain":
         words += ["--with", "poll"]
     line = run(words, side, settings.pins["free" if free else "server"])
@@ -86,30 +93,32 @@ def pipes(settings):
                     # Threads that share an instance leave events for each other.
                     words += ["--max", settings.events]
                 checks = {"collected": active, **({"mods": "reports"} if "oneshot" in arguments else {})}
+                # Where activity wanders all descriptors are alike, and a wait takes long.
+                waits = min(settings.warm_up, 200) if wander else None
                 points.append(Point(f"{active} active", size,
-                                    lambda side, w=words, c=checks: micro(settings, "pipes", w, side, c, free), plain))
+                                    lambda side, w=words, c=checks, n=waits: micro(settings, "pipes", w, side, c, free, n), plain))
         return Workload(name, title, "ns a token", points, without_uring=without_uring)
 
-    yield workload("pipes-ring-level", "tokens around a ring of pipes, level-triggered", ["--order", "ring"], True)
+    yield workload("pipes-ring-level", "tokens around a ring of pipes, level-triggered", ["--order", "ring"], True, sizes=settings.some_sizes)
     yield workload("pipes-random-level", "tokens to random pipes, level-triggered", [], True)
     yield workload("pipes-random-edge", "tokens to random pipes, edge-triggered", ["--mode", "edge"])
     yield workload("pipes-random-oneshot", "tokens to random pipes, one-shot, a MOD for each event", ["--mode", "oneshot"])
     yield workload("pipes-wandering", "tokens to random pipes among all of them", [], True, wander=True, without_uring=True)
     yield workload("pipes-cold", "the first 2,000 tokens to random pipes, level-triggered", ["--warm-up", 0, "--events", 2000], True)
     yield workload("pipes-threads", "three threads on one instance, one-shot", ["--mode", "oneshot", "--threads", 3], free=True)
-    # Among few descriptors activity hardly wanders, and how much of it there is changes little.
-    wide = {active: [size for size in numbers if size >= 1000] for active, numbers in settings.sizes.items() if active == 10 or len(settings.sizes) == 1}
+    # Among few descriptors activity hardly wanders.
+    wide = {active: [size for size in numbers if size >= 1000] for active, numbers in settings.some_sizes.items()}
     for kind, what in [("tcp", "TCP connections"), ("unix", "unix sockets")]:
         for mode in ("level", "edge"):
             words = ["--kind", kind, "--mode", mode]
-            yield workload(f"{kind}-random-{mode}", f"tokens to random {what}, {mode}-triggered", words, mode == "level", without_uring=True)
-            # All descriptors are alike, so that a few waits show what there is to learn.
-            words = [*words, "--warm-up", min(settings.warm_up, 300)]
+            yield workload(f"{kind}-random-{mode}", f"tokens to random {what}, {mode}-triggered", words, mode == "level",
+                           sizes=settings.some_sizes, without_uring=True)
             yield workload(f"{kind}-wandering-{mode}", f"tokens to random {what} among all of them, {mode}-triggered", words, mode == "level", True,
                            sizes=wide, without_uring=True)
 
 
-LONG_ROUNDS = 0.15  # seconds, for several rounds that register 10,000 events anew
+LONG_ROUNDS = 0.1  # seconds, for several rounds that register 10,000 events anew
+UNTIL_PARKED = 600  # waits until the library knows which of 10,000 descriptors the chain does not reach
 
 
 def chain(settings):
@@ -120,13 +129,15 @@ def chain(settings):
          ["--register", "--seconds", max(settings.seconds, LONG_ROUNDS)]),
     ]:
         points = []
-        for active, numbers in settings.sizes.items():
+        for active, numbers in (settings.some_sizes if "--register" in arguments else settings.sizes).items():
             for size in numbers:
                 size = min(size, (settings.room - 500) // 2)  # both ends are in this process
                 if active > size or (points and points[-1].descriptors == size and points[-1].series == f"{active} active"):
                     continue
                 words = ["--pairs", size, "--active", active, "--writes", max(100, active), "--seed", settings.seed, *arguments]
-                points.append(Point(f"{active} active", size, lambda side, w=words: micro(settings, "chain", w, side), "--edge" not in arguments))
+                waits = max(settings.warm_up, UNTIL_PARKED) if size > 1000 else settings.warm_up
+                points.append(Point(f"{active} active", size, lambda side, w=words, n=waits: micro(settings, "chain", w, side, warm_up=n),
+                                    "--edge" not in arguments))
         yield Workload(name, title, "ns a byte", points, without_uring="--register" not in arguments)
 
 
@@ -138,8 +149,10 @@ def control(settings):
         ("wait-one-ready", "a wait that finds one ready among many", "ns a wait", ["--op", "one-ready"]),
         ("wait-max-one", "waits with room for one event where 16 are ready", "ns a wait", ["--op", "max-one"]),
     ]:
+        # Where a wait always finds something, the silent ones of 10,000 are parked late.
+        waits = max(settings.warm_up, 3000) if "max-one" in arguments else settings.warm_up
         points = [
-            Point("idle pipes", size, lambda side, w=[*arguments, "--descriptors", size]: micro(settings, "control", w, side),
+            Point("idle pipes", size, lambda side, w=[*arguments, "--descriptors", size], n=waits: micro(settings, "control", w, side, warm_up=n),
                   name == "wait-one-ready")
             for size in max(settings.sizes.values(), key=len)
         ]
@@ -162,12 +175,12 @@ def served(settings, server_words, active, load_words, side, pins=("server", "ge
     return costs
 
 
-def measured(settings, server, words, active, pin="generator"):
-    """One run of the load: its time, and the processor time of the server meanwhile."""
+def measured(settings, server, words, active, pin="generator", warm_up_requests=0):
+    """One run of the load, after at least as many requests as are given: its time, and the
+    processor time of the server meanwhile."""
     sockets, _ = server.descriptors()
-    # Enough requests to make the waits of the warm-up: a wait may find several, and a connection
-    # that is made for a request takes more than one.
-    requests = settings.warm_up * (1 if "--churn" in words else min(active, 10))
+    # A wait finds several requests, and a connection that is made for one takes several waits.
+    requests = max(warm_up_requests, settings.warm_up_requests // (10 if "--churn" in words or active == 1 else 1))
     words = [settings.out / "load", *words, "--active", active, "--seconds", settings.served_seconds, "--warm-up", settings.served_seconds / 10,
              "--warm-up-requests", requests, "--seed", settings.seed]
     with Load(words, settings.sides["kernel"], settings.pins[pin]) as generator:
