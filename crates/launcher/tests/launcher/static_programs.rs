@@ -622,6 +622,162 @@ fn a_static_program_makes_threads_while_it_waits_for_a_child_with_a_copy_of_its_
 }
 
 #[test]
+fn the_parent_of_a_vfork_child_that_is_killed_while_it_forks_makes_threads_and_forks() {
+    let room = room("static-c-killed");
+    let source = r#"
+        #include <pthread.h>
+        #include <signal.h>
+        #include <stdio.h>
+        #include <stdlib.h>
+        #include <sys/syscall.h>
+        #include <sys/wait.h>
+        #include <unistd.h>
+        static int ends[2];
+        static void *nothing(void *arg) { return arg; }
+        static void *kills(void *arg) {
+            pid_t child;
+            while (read(ends[0], &child, sizeof child) == sizeof child) {
+                usleep(rand() % 300);
+                kill(child, SIGKILL);
+            }
+            return arg;
+        }
+        static int forks(void) {
+            int status = -1;
+            pid_t child = _Fork();
+            if (child == 0)
+                _exit(0);
+            return waitpid(child, &status, 0) == child && status == 0;
+        }
+        int main(void) {
+            pthread_t killer, thread;
+            int status;
+            if (pipe(ends) != 0 || pthread_create(&killer, NULL, kills, NULL) != 0)
+                return 1;
+            for (int i = 0; i < 100; i++) {
+                pid_t child = vfork();
+                if (child == 0) {
+                    pid_t own = getpid();
+                    if (write(ends[1], &own, sizeof own) != sizeof own)
+                        _exit(0);
+                    for (;;)
+                        if (syscall(SYS_fork) == 0)
+                            _exit(0);
+                }
+                if (waitpid(child, &status, 0) != child || !WIFSIGNALED(status) || !forks())
+                    return 2;
+                if (pthread_create(&thread, NULL, nothing, NULL) != 0 || pthread_join(thread, NULL) != 0)
+                    return 3;
+            }
+            puts("made");
+            return 0;
+        }"#;
+    let program = compile(&room, "program", source, &["-static", "-pthread", "-D_GNU_SOURCE"]);
+    assert_said(&run_for_a_minute(&program), "made\n");
+}
+
+#[test]
+fn a_fork_that_a_handler_of_sigsys_leaves_or_makes_is_over() {
+    let room = room("static-c-sigsys");
+    let source = r#"
+        #include <linux/filter.h>
+        #include <linux/seccomp.h>
+        #include <pthread.h>
+        #include <setjmp.h>
+        #include <signal.h>
+        #include <stddef.h>
+        #include <stdio.h>
+        #include <string.h>
+        #include <sys/prctl.h>
+        #include <sys/syscall.h>
+        #include <sys/wait.h>
+        #include <unistd.h>
+        static int leaves;
+        static sigjmp_buf back;
+        static void *nothing(void *arg) { return arg; }
+        static int makes(void) {
+            pthread_t thread;
+            return pthread_create(&thread, NULL, nothing, NULL) == 0 && pthread_join(thread, NULL) == 0;
+        }
+        static void handle(int signal, siginfo_t *info, void *context) {
+            (void)signal, (void)info;
+            if (leaves)
+                siglongjmp(back, 1);
+            long child = syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+            if (child == 0 && !makes())
+                _exit(1);
+            ((ucontext_t *)context)->uc_mcontext.gregs[REG_RAX] = child;
+        }
+        static int ends(pid_t child) {
+            int status = -1;
+            if (child == 0)
+                _exit(makes() ? 7 : 1);
+            return waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 7;
+        }
+        int main(void) {
+            struct sock_filter code[] = {
+                BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+                BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_fork, 0, 1),
+                BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRAP),
+                BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+            struct sock_fprog filter = {4, code};
+            struct sigaction action = {.sa_sigaction = handle, .sa_flags = SA_SIGINFO};
+            if (sigaction(SIGSYS, &action, NULL) != 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+                prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) != 0)
+                return 1;
+            for (int i = 0; i < 20; i++) {
+                leaves = i % 2;
+                if (sigsetjmp(back, 1) == 0 && !ends(syscall(SYS_fork)))
+                    return 2;
+                if (!makes() || !ends(_Fork()))
+                    return 3;
+            }
+            puts("over");
+            return 0;
+        }"#;
+    let program = compile(&room, "program", source, &["-static", "-pthread", "-D_GNU_SOURCE"]);
+    assert_said(&run_for_a_minute(&program), "over\n");
+}
+
+#[test]
+fn many_threads_that_end_together_leave_nothing_behind() {
+    let room = room("static-many");
+    // A thread of the loader's has a stack and a guard. libc keeps 160 of these for later.
+    let source = r#"
+        #include <pthread.h>
+        #include <stdio.h>
+        static pthread_barrier_t all;
+        static void *waits(void *arg) {
+            pthread_barrier_wait(&all);
+            return arg;
+        }
+        static int mappings(void) {
+            int lines = 0;
+            FILE *file = fopen("/proc/self/maps", "r");
+            for (int byte; (byte = getc(file)) != EOF;)
+                lines += byte == '\n';
+            fclose(file);
+            return lines;
+        }
+        int main(void) {
+            pthread_t threads[400];
+            int before = mappings(), most;
+            pthread_barrier_init(&all, NULL, 401);
+            for (int i = 0; i < 400; i++)
+                if (pthread_create(&threads[i], NULL, waits, NULL) != 0)
+                    return 1;
+            most = mappings();
+            pthread_barrier_wait(&all);
+            for (int i = 0; i < 400; i++)
+                pthread_join(threads[i], NULL);
+            printf("%d %d\n", most - before >= 800, mappings() - before < 400);
+            return 0;
+        }"#;
+    let program = compile(&room, "program", source, &["-static", MUSL]);
+    assert_said(&run(launcher(["--no-kernel-epoll", "--"]).arg(&program)), "1 1\n");
+}
+
+#[test]
 fn a_static_program_in_rust_is_loaded() {
     let room = room("static-rust");
     let source = r#"

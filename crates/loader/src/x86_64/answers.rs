@@ -8,6 +8,7 @@ use super::{exec, fork, memory, own_file, signals, threads};
 
 /// Answers a call, or says who makes it.
 pub unsafe extern "C" fn answer(call: &Call, result: &mut isize) -> By {
+    fork::settle();
     if call.number as c_long == libc::SYS_clone && super::has_c() && is_vfork(call) {
         return By::Guest;
     }
@@ -63,9 +64,10 @@ fn clone(call: &Call) -> Option<isize> {
 }
 
 /// Forks beside no thread that begins or ends. A handler does not wait for those: it may have
-/// interrupted a thread for which one of them waits.
+/// interrupted a thread for which one of them waits. Nor does a child of vfork: it may be killed
+/// meanwhile, and the threads of its parent wait for the end of the fork.
 fn fork(call: &Call) -> Option<isize> {
-    (!threads::has_interrupted()).then(|| fork::fork(call))
+    (!threads::has_interrupted() && !fork::is_borrowed()).then(|| fork::fork(call))
 }
 
 fn is_own_file(path: usize) -> bool {

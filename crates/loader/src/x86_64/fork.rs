@@ -12,7 +12,7 @@ use libc::{c_long, pthread_t};
 use syscalls::{Sysno, syscall};
 
 use super::signals;
-use super::threads::{WAIT, WAKE};
+use super::threads::{self, WAIT, WAKE};
 
 /// The number of threads that are being made or end, and [`FORKS`].
 static CHANGES: AtomicU32 = AtomicU32::new(0);
@@ -30,37 +30,55 @@ struct Ended {
 }
 
 thread_local! {
+    /// The thread has set [`FORKS`].
+    static IS_FORKING: Cell<bool> = const { Cell::new(false) };
     static OWN: Ended = const { Ended { thread: Cell::new(0), before: Cell::new(ptr::null_mut()) } };
 }
 
-/// A page that is cleared in a forked child. A fork in a handler does not wait for the other threads:
-/// none of its child's ends any more, and none is being made.
-static IS_KNOWN: AtomicPtr<AtomicU32> = AtomicPtr::new(ptr::null_mut());
+/// The id of the process whose memory this is, in a page that is cleared in a forked child. A fork in
+/// a handler does not wait for the other threads: none of its child's ends any more, and none is being
+/// made.
+static OWNER: AtomicPtr<AtomicU32> = AtomicPtr::new(ptr::null_mut());
 
-/// Prepares the page. Without it, children of forks in handlers may hang.
+/// Prepares the page. Without it, children of forks in handlers may hang, and parents of children of
+/// vfork that fork.
 pub fn set_up() {
     let (access, kind) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
     // SAFETY: the mapping is new, and nothing refers to it yet.
     unsafe {
         let page = libc::mmap(ptr::null_mut(), PAGE, access, kind, -1, 0);
         if page != libc::MAP_FAILED && libc::madvise(page, PAGE, libc::MADV_WIPEONFORK) == 0 {
-            IS_KNOWN.store(page.cast(), Relaxed);
-            (*page.cast::<AtomicU32>()).store(1, Relaxed);
+            OWNER.store(page.cast(), Relaxed);
+            (*page.cast::<AtomicU32>()).store(own_id(), Relaxed);
         }
     }
 }
 
 const PAGE: usize = 4096;
 
+fn own_id() -> u32 {
+    // SAFETY: no arguments.
+    unsafe { syscall!(Sysno::getpid) }.unwrap_or(0) as u32
+}
+
+/// The owner; `None` if there is no page.
+fn owner() -> Option<&'static AtomicU32> {
+    // SAFETY: the page stays.
+    unsafe { OWNER.load(Relaxed).as_ref() }
+}
+
+/// Whether the memory is that of a process which waits for this one, as for a child of vfork.
+pub fn is_borrowed() -> bool {
+    owner().is_some_and(|owner| ![0, own_id()].contains(&owner.load(Relaxed)))
+}
+
 /// Forgets the parent's threads in a child that has only begun.
 fn forget_parent() {
-    // SAFETY: the page stays.
-    let Some(is_known) = (unsafe { IS_KNOWN.load(Relaxed).as_ref() }) else { return };
     // The first one to come is alone in the child.
-    if is_known.load(Relaxed) == 0 {
+    if let Some(owner) = owner().filter(|owner| owner.load(Relaxed) == 0) {
         CHANGES.store(0, Relaxed);
         ENDED.store(ptr::null_mut(), Relaxed);
-        is_known.store(1, Relaxed);
+        owner.store(own_id(), Relaxed);
     }
 }
 
@@ -89,8 +107,10 @@ pub fn end_change() {
     }
 }
 
-/// The calling thread, which has begun to end, returns to libc.
+/// The calling thread, which has begun to end, returns to libc. It joins those before it: one at most
+/// keeps its stack.
 pub fn end_thread() {
+    join_ended();
     OWN.with(|own| {
         // SAFETY: no arguments.
         own.thread.set(unsafe { libc::pthread_self() });
@@ -126,6 +146,7 @@ pub fn fork(call: &Call) -> isize {
     while CHANGES.fetch_or(FORKS, Acquire) & FORKS != 0 {
         wait(CHANGES.load(Relaxed) | FORKS);
     }
+    IS_FORKING.set(true);
     loop {
         match CHANGES.load(Acquire) {
             FORKS => break,
@@ -142,10 +163,23 @@ pub fn fork(call: &Call) -> isize {
         *libc::__errno_location() = errno;
         result
     };
-    CHANGES.store(0, Release);
-    wake();
+    end_fork();
     signals::set_blocked(blocked);
     result
+}
+
+/// Ends a fork that was left by `siglongjmp`, at another call of the guest's. A seccomp filter of the
+/// guest's had raised SIGSYS, the only signal that is not blocked.
+pub fn settle() {
+    if IS_FORKING.get() && !threads::has_interrupted() {
+        end_fork();
+    }
+}
+
+fn end_fork() {
+    IS_FORKING.set(false);
+    CHANGES.fetch_and(!FORKS, Release);
+    wake();
 }
 
 fn wait(changes: u32) {
