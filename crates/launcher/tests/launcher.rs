@@ -24,8 +24,14 @@ mod served;
 #[path = "launcher/settings.rs"]
 mod settings;
 #[cfg(target_arch = "x86_64")]
+#[path = "launcher/static_c.rs"]
+mod static_c;
+#[cfg(target_arch = "x86_64")]
 #[path = "launcher/static_programs.rs"]
 mod static_programs;
+#[cfg(target_arch = "x86_64")]
+#[path = "launcher/static_threads.rs"]
+mod static_threads;
 #[path = "launcher/support.rs"]
 mod support;
 #[path = "launcher/why.rs"]
