@@ -26,8 +26,10 @@ pub enum Entry {
     Jump(usize),
     /// The target of an address.
     Address(usize),
-    /// One in a table of distances, and where the table's address is computed. It may be none: a table
-    /// is read beyond its end, which nothing marks.
+    /// A constant that may be an address, and where its instruction is.
+    Constant(usize, usize),
+    /// The target in a table of distances, and where the table's address is computed. It may be none: a
+    /// table is read beyond its end, which nothing marks.
     Case(usize, usize),
     /// A place at some distance from this label: nothing says how far.
     Near(usize),
@@ -38,7 +40,7 @@ pub fn find<'a>(code: Part<'a>, parts: &'a [Part<'a>]) -> impl Iterator<Item = E
     // A position-independent program begins at 0, and computes its addresses.
     let is_fixed = parts.iter().all(|part| part.address != 0);
     let mut bases = Bases::default();
-    let referred = length::references(code.bytes).flat_map(move |reference| {
+    let referred = length::references(code.bytes).flat_map(move |(behind, reference)| {
         let (mut one, mut table) = (None, None);
         match reference {
             Reference::Jump(target) => {
@@ -46,9 +48,9 @@ pub fn find<'a>(code: Part<'a>, parts: &'a [Part<'a>]) -> impl Iterator<Item = E
                 one = Some(Entry::Jump(target));
             }
             Reference::Sum(registers) => one = bases.take(registers).map(Entry::Near),
-            Reference::Address(target, register, behind) => {
+            Reference::Address(target, register) => {
                 bases.set(register, (target < code.bytes.len()).then_some(target));
-                (one, table) = (Some(Entry::Address(target)), Some((target, behind)));
+                (one, table) = (Some(Entry::Address(target)), Some(target));
             }
             Reference::Constant(address, register) if is_fixed => {
                 let target = address.wrapping_sub(code.address);
@@ -56,13 +58,13 @@ pub fn find<'a>(code: Part<'a>, parts: &'a [Part<'a>]) -> impl Iterator<Item = E
                 if let Some(register) = register.filter(|_| target < code.bytes.len()) {
                     bases.set(register, Some(target));
                 }
-                one = Some(Entry::Address(target));
+                one = Some(Entry::Constant(target, behind));
             }
             Reference::Constant(..) => {}
         }
-        let cases = table.into_iter().flat_map(move |(offset, origin)| {
-            cases(code, parts, offset).map(move |target| Entry::Case(target, origin))
-        });
+        let cases = table
+            .into_iter()
+            .flat_map(move |offset| cases(code, parts, offset).map(move |target| Entry::Case(target, behind)));
         one.into_iter().chain(cases)
     });
     referred.chain(parts.iter().flat_map(move |part| addresses(code, *part)).map(Entry::Address))

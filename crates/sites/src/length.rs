@@ -256,9 +256,9 @@ fn is_simple(opcode: u8, operands: u8) -> bool {
 pub enum Reference {
     /// A direct jump or call.
     Jump(usize),
-    /// An address that is computed from the instruction's own, and may be outside the code; the
-    /// register that gets it; and the instruction behind.
-    Address(usize, u8, usize),
+    /// An address that is computed from the instruction's own, and the register that gets it. It may be
+    /// outside the code.
+    Address(usize, u8),
     /// A constant of four or eight bytes, which is an address as it is in programs at fixed addresses,
     /// and the register that gets it or its sum, if one does.
     Constant(usize, Option<u8>),
@@ -268,9 +268,9 @@ pub enum Reference {
 
 const RAX: u8 = 0;
 
-/// The references in the code. What is not an instruction is passed over byte by byte; a sweep falls
-/// in step with the instructions again soon.
-pub fn references(code: &[u8]) -> impl Iterator<Item = Reference> + '_ {
+/// The references in the code, each behind the offset of the next instruction. What is not an instruction
+/// is passed over byte by byte; a sweep falls in step with the instructions again soon.
+pub fn references(code: &[u8]) -> impl Iterator<Item = (usize, Reference)> + '_ {
     let (mut at, mut sum) = (0, None);
     core::iter::from_fn(move || {
         while at < code.len() {
@@ -282,12 +282,12 @@ pub fn references(code: &[u8]) -> impl Iterator<Item = Reference> + '_ {
             let rex = rex(prefixes);
             let sum = core::mem::replace(&mut sum, added(rex, rest));
             at += length;
-            match (rest, sum) {
-                ([0xff, 0xe0..=0xe7], Some(registers)) => return Some(Reference::Sum(registers)),
-                _ => match reference(rex, rest, at) {
-                    None => {}
-                    found => return found,
-                },
+            let found = match (rest, sum) {
+                ([0xff, 0xe0..=0xe7], Some(registers)) => Some(Reference::Sum(registers)),
+                _ => reference(rex, rest, at),
+            };
+            if let Some(found) = found {
+                return Some((at, found));
             }
         }
         None
@@ -319,9 +319,7 @@ fn reference(rex: u8, instruction: &[u8], behind: usize) -> Option<Reference> {
         [0xe8 | 0xe9, a, b, c, d] | [0x0f, 0x80..=0x8f, a, b, c, d] | [0xc7, 0xf8, a, b, c, d] => {
             Reference::Jump(to([a, b, c, d]))
         }
-        [0x8d, mode, a, b, c, d] if mode & 0xc7 == 5 => {
-            Reference::Address(to([a, b, c, d]), registers(rex, mode).0, behind)
-        }
+        [0x8d, mode, a, b, c, d] if mode & 0xc7 == 5 => Reference::Address(to([a, b, c, d]), registers(rex, mode).0),
         // push and mov of a constant, operations with one, and mov of eight bytes.
         [0x68, a, b, c, d] => constant([a, b, c, d], None),
         [op @ 0xb8..=0xbf, a, b, c, d] => constant([a, b, c, d], Some(register(rex, op))),
@@ -338,6 +336,10 @@ fn reference(rex: u8, instruction: &[u8], behind: usize) -> Option<Reference> {
 mod tests {
     use super::*;
     use std::vec::Vec;
+
+    fn found(code: &[u8]) -> Vec<Reference> {
+        references(code).map(|(_, reference)| reference).collect()
+    }
 
     #[test]
     fn instructions_have_their_lengths() {
@@ -405,13 +407,14 @@ mod tests {
         // jmp to 6; mov $0xeb,%eax; jne back to 0; call 20 and more.
         let code = [0xeb, 4, 0xb8, 0xeb, 1, 0, 0, 0x0f, 0x85, 0xf3, 0xff, 0xff, 0xff, 0xe8, 2, 0, 0, 0];
         let jumps = [6, 0, 20].map(Reference::Jump);
-        let found = references(&code).filter(|reference| !matches!(reference, Reference::Constant(..)));
-        assert_eq!(found.collect::<Vec<_>>(), jumps);
+        let mut found_jumps = found(&code);
+        found_jumps.retain(|reference| !matches!(reference, Reference::Constant(..)));
+        assert_eq!(found_jumps, jumps);
         // lea 16(%rip),%rdi.
         let code = [0x48, 0x8d, 0x3d, 16, 0, 0, 0];
-        assert_eq!(references(&code).collect::<Vec<_>>(), [Reference::Address(23, 7, 7)]);
+        assert_eq!(found(&code), [Reference::Address(23, 7)]);
         // xbegin 16.
-        assert_eq!(references(&[0xc7, 0xf8, 10, 0, 0, 0]).collect::<Vec<_>>(), [Reference::Jump(16)]);
+        assert_eq!(found(&[0xc7, 0xf8, 10, 0, 0, 0]), [Reference::Jump(16)]);
     }
 
     #[test]
@@ -428,15 +431,14 @@ mod tests {
             (&[0x48, 0xbf, 0x14, 0x17, 0x40, 0, 0, 0, 0, 0], Some(7)),
             (&[0x49, 0xb9, 0x14, 0x17, 0x40, 0, 0, 0, 0, 0], Some(9)),
         ] {
-            let found = Reference::Constant(0x40_1714, register);
-            assert_eq!(references(code).collect::<Vec<_>>(), [found], "{code:x?}");
+            assert_eq!(found(code), [Reference::Constant(0x40_1714, register)], "{code:x?}");
         }
     }
 
     #[test]
     fn a_jump_behind_an_addition_has_its_registers() {
         let sums = |code: &[u8]| {
-            let found = references(code).filter(|reference| matches!(reference, Reference::Sum(_)));
+            let found = found(code).into_iter().filter(|reference| matches!(reference, Reference::Sum(_)));
             found.collect::<Vec<_>>()
         };
         // add %rdx,%rax; add %r8,%rcx; add (%rbx),%rcx; add $8,%rdx; jmp *%rax or *%rcx or *%rdx.

@@ -104,7 +104,8 @@ fn keep_entries_out(code: Part, parts: &[Part], sites: &mut [Site], is_first: bo
         let target = match entry {
             Entry::Near(base) if sites.iter().any(|site| base.abs_diff(site.start) < LARGE) => return Err(Missed),
             Entry::Near(_) => continue,
-            Entry::Jump(target) | Entry::Address(target) | Entry::Case(target, _) => target,
+            Entry::Jump(target) | Entry::Address(target) => target,
+            Entry::Constant(target, _) | Entry::Case(target, _) => target,
         };
         if is_first && leads_to_overlooked(code.bytes, entry) {
             return Err(Missed);
@@ -146,13 +147,19 @@ const MOST_BETWEEN: usize = 24;
 
 /// Whether an entry leads to a `syscall` that is left alone and should not be.
 fn leads_to_overlooked(code: &[u8], entry: Entry) -> bool {
+    let is_near = |target: usize, origin: usize| origin.abs_diff(target) < LARGE;
     match entry {
         Entry::Jump(target) | Entry::Address(target) => overlooked(code, target).is_some(),
-        // Beyond the end of a table are those of other functions, as a rule.
-        Entry::Case(target, origin) if origin.abs_diff(target) < LARGE => {
-            overlooked(code, target) == Some(Overlooked::OtherNumber)
+        // It may be a number that looks like an address. A label is one of the same function.
+        Entry::Constant(target, origin) => match overlooked(code, target) {
+            Some(Overlooked::OtherNumber) => is_near(target, origin),
+            found => found.is_some(),
+        },
+        // Beyond the end of a table are the cases of other functions.
+        Entry::Case(target, origin) => {
+            is_near(target, origin) && overlooked(code, target) == Some(Overlooked::OtherNumber)
         }
-        Entry::Case(..) | Entry::Near(_) => false,
+        Entry::Near(_) => false,
     }
 }
 
@@ -367,6 +374,15 @@ mod tests {
         let code = [&code[..7], &[0xc3; LARGE], &code[7..]].concat();
         let table = (0x100c - 0x2000 + LARGE as i32).to_le_bytes();
         assert_eq!(super::tests::settled(&code, &[Part { address: 0x2000 + LARGE, bytes: &table }]), Ok([].into()));
+    }
+
+    #[test]
+    fn so_is_a_label_past_it_and_not_a_number() {
+        // getpid; and mov $0x1005,%ecx, which is the address of its syscall.
+        let code = [&[LOAD, 39, 0, 0, 0][..], &SYSCALL, &[0xc3]].concat();
+        let constant = [0xb9, 0x05, 0x10, 0, 0];
+        assert_eq!(settled(&[&code[..], &constant].concat(), &[]), Err(Missed));
+        assert_eq!(settled(&[&code[..], &[0xc3; LARGE], &constant].concat(), &[]), Ok([].into()));
     }
 
     #[test]
