@@ -199,7 +199,7 @@ pub unsafe fn pwait2(
 /// an internal one.
 #[inline(always)]
 pub fn about_to_close(fd: c_int) -> bool {
-    (!fdtable::has(fd) && !signal_numbers::are_followed()) || forgets_number(fd)
+    (!fdtable::has(fd) && signal_numbers::forgets(fd)) || forgets_number(fd)
 }
 
 /// Does the same for a number that has an entry in the table.

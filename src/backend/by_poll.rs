@@ -26,6 +26,7 @@ pub struct SleepTarget {
 
 impl Poller for ByPoll {
     const TELLS_EDGES: bool = false;
+    const TAKES_IN_BY_LOOK: bool = false;
     const SLEEPS_IN_POLL: bool = true;
     type SleepTarget = SleepTarget;
 
@@ -43,7 +44,7 @@ impl Poller for ByPoll {
         true
     }
 
-    fn look(st: &mut EpState, me: &'static Sleeper) -> usize {
+    fn look(_: &'static Eventpoll, st: &mut EpState, me: &'static Sleeper) -> usize {
         sys::look(st.backend.set.poll_with(me.wake_fd()))
     }
 

@@ -18,6 +18,7 @@ pub struct ByRequest;
 
 impl Poller for ByRequest {
     const TELLS_EDGES: bool = true;
+    const TAKES_IN_BY_LOOK: bool = false;
     const SLEEPS_IN_POLL: bool = false;
     type SleepTarget = ();
 
@@ -47,7 +48,7 @@ impl Poller for ByRequest {
         st.ready.list.is_empty()
     }
 
-    fn look(st: &mut EpState, _: &'static Sleeper) -> usize {
+    fn look(_: &'static Eventpoll, st: &mut EpState, _: &'static Sleeper) -> usize {
         sys::look(st.backend.set.registrations())
     }
 

@@ -16,12 +16,13 @@ pub struct BySignal;
 
 impl Poller for BySignal {
     const TELLS_EDGES: bool = false;
+    const TAKES_IN_BY_LOOK: bool = true;
     const SLEEPS_IN_POLL: bool = true;
     type SleepTarget = SleepTarget;
 
-    fn take_in(ep: &'static Eventpoll, st: &mut EpState) {
+    fn take_in(_: &'static Eventpoll, st: &mut EpState) {
         st.backend.set.forget_wake();
-        signals::take_in(Some((ep, st)));
+        signals::ensure_reader();
     }
 
     fn must_report(st: &EpState) -> bool {
@@ -29,16 +30,22 @@ impl Poller for BySignal {
         st.backend.signalled > 0 && st.ready.list.iter().any(|item| item.at(&st.held).is_signalled())
     }
 
-    fn polls(st: &EpState) -> bool {
-        st.backend.set.len() > 0
+    fn polls(_: &EpState) -> bool {
+        true
     }
 
     fn may_sleep(_: &'static Eventpoll, st: &mut EpState) -> bool {
         !Self::must_report(st)
     }
 
-    fn look(st: &mut EpState, me: &'static Sleeper) -> usize {
-        sys::look(st.backend.set.poll_with(me.wake_fd()))
+    fn look(ep: &'static Eventpoll, st: &mut EpState, me: &'static Sleeper) -> usize {
+        let polls = st.backend.set.len() > 0;
+        let found = if polls { sys::look(st.backend.set.poll_with_last(me.wake_fd(), signals::reader())) } else { 0 };
+        if !polls || st.backend.set.has_last_fired() {
+            signals::take_in(Some((ep, st)));
+        }
+        st.backend.set.drop_last();
+        found
     }
 
     fn sleep_target(st: &mut EpState, me: &'static Sleeper) -> SleepTarget {
@@ -58,10 +65,10 @@ impl Poller for BySignal {
     }
 
     fn woken(ep: &'static Eventpoll, st: &mut EpState, slept: Result<usize, Errno>) -> Result<usize, Errno> {
-        st.backend.set.drop_last();
-        if slept.is_ok_and(|number| number > 0) {
+        if slept.is_ok() && st.backend.set.has_last_fired() {
             signals::take_in(Some((ep, st)));
         }
+        st.backend.set.drop_last();
         slept
     }
 }

@@ -43,6 +43,8 @@ pub trait Poller {
     /// Whether a find on an edge-triggered registration is an edge. If not, levels and counts have
     /// to distinguish edges.
     const TELLS_EDGES: bool;
+    /// Whether only a look takes in what came since the last one.
+    const TAKES_IN_BY_LOOK: bool;
     /// Whether a sleep also polls everything.
     const SLEEPS_IN_POLL: bool;
     /// The object that a thread sleeps on. A sleeping thread can be cancelled, so nothing in it may
@@ -63,7 +65,7 @@ pub trait Poller {
     fn may_sleep(ep: &'static Eventpoll, st: &mut EpState) -> bool;
 
     /// Polls, and returns how many descriptors showed something.
-    fn look(st: &mut EpState, me: &'static Sleeper) -> usize;
+    fn look(ep: &'static Eventpoll, st: &mut EpState, me: &'static Sleeper) -> usize;
 
     /// Returns the object that the thread sleeps on next. No other thread touches it, and a thread
     /// that closes one of the descriptors knows that it may be in use.
@@ -182,10 +184,15 @@ impl EpState {
         if self.backend.ring.is_some() {
             self.note_busy(item);
         } else if item.at(&self.held).is_signalled() {
-            signals::note_reported(item.via());
+            self.reported_as_signalled(item);
         } else if signals::are_used() {
             signals::note_polled_report(item);
         }
+    }
+
+    /// Whether registrations have to join the poll set, because of signals that a look took in.
+    pub fn must_poll_more(&mut self) -> bool {
+        std::mem::take(&mut self.backend.has_begun_rest)
     }
 
     /// Records the result of a poll that was taken in; `silence` has the silent registrations.

@@ -21,6 +21,7 @@ pub fn balance(st: &mut EpState) -> bool {
     if st.backend.ring.is_some() {
         return false;
     }
+    st.let_silent_wait_for_signals();
     if st.backend.set.len() > PARK_ABOVE && st.backend.account.favours_parking(registrations) {
         park_silent(st);
         return false;

@@ -14,6 +14,13 @@ use crate::sync::atomic::Ordering::Relaxed;
 /// The kernel refused the library a ring, so it is not asked again.
 static REFUSED: AtomicBool = AtomicBool::new(false);
 
+/// Finds out at once whether the kernel refuses rings.
+pub fn ask_kernel() {
+    if !io_uring::is_permitted() {
+        REFUSED.store(true, Relaxed);
+    }
+}
+
 /// Smaller instances are polled faster than a ring is submitted to, unless they have edge-triggered
 /// registrations.
 const FEWEST: usize = 12;
@@ -27,6 +34,8 @@ const MOST_RINGS: usize = 128;
 const PRICE: u64 = 4096;
 const PRICE_OF_ONE: u64 = 16;
 const PRICE_OF_EDGE: u64 = 32;
+/// A thread that waits alone for long is the only one. With so many changes of the thread it is not.
+const OFTEN: u8 = 32;
 /// The factor by which a ring is dearer if other threads may come to wait; and the next ring, after
 /// one was given up.
 const RISE: u64 = 16;
@@ -56,6 +65,7 @@ impl RingCost {
         }
         if !self.regular.is_some_and(|regular| std::ptr::eq(regular, me)) {
             (self.regular, self.paid) = (Some(me), 0);
+            self.shared();
         }
         if options::poller() == Poller::Auto && registrations < FEWEST && edges < FEWEST_EDGES {
             return false;
@@ -64,6 +74,17 @@ impl RingCost {
         let risk = if facts::has_threads() { RISE } else { 1 };
         self.paid = self.paid.saturating_add(all + edges.min(4) * PRICE_OF_EDGE);
         self.paid > (PRICE + all * PRICE_OF_ONE).saturating_mul(risk * self.raised.max(1))
+    }
+
+    /// Records that several threads wait on the instance.
+    pub(super) fn shared(&mut self) {
+        self.turnover = self.turnover.saturating_add(1);
+    }
+
+    /// Whether the instance will hardly ever have a ring: the kernel refuses it, or several threads
+    /// wait.
+    pub(super) fn is_out_of_reach(&self) -> bool {
+        self.spoilt || self.raised > 0 || self.turnover >= OFTEN || REFUSED.load(Relaxed)
     }
 
     /// Records that a ring could not be made. If the kernel has no rings, it is not asked again.

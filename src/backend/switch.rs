@@ -41,7 +41,13 @@ pub fn serves(st: &EpState, me: &'static Sleeper) -> Option<bool> {
 
 /// Whether to make a ring for the wait of `me`.
 pub fn pays(st: &mut EpState, me: &'static Sleeper) -> bool {
-    is_fit_for(st, me) && st.backend.ring_cost.pays(st.items.interest.len(), st.items.edges, me)
+    if !is_fit_for(st, me) {
+        if !st.queue.waiters.has_only(me) {
+            st.backend.ring_cost.shared();
+        }
+        return false;
+    }
+    st.backend.signalled == 0 && st.backend.ring_cost.pays(st.items.interest.len(), st.items.edges, me)
 }
 
 /// Returns the thread for which to make a ring before the first wait, if there is one: a thread

@@ -102,6 +102,7 @@ impl EpState {
         self.items.made = 0;
         self.queue.habit = Habit::new();
         self.backend.ring_cost = RingCost::new();
+        self.backend.reads_signals = false;
         self.backend.account = Account::new();
         self.queue.consumer = Consumer::none();
         self.stats.begin_anew();
@@ -246,7 +247,8 @@ impl EpState {
     pub fn track(&self, item: &'static Epitem, file: &'static File) {
         let state = item.at(&self.held);
         // The hooks report a write that is refused: until there is room again, poll is asked for it.
-        let is_signalled = state.is_signalled() && levels(state.events.get()) & WRITABLE == 0;
+        // They also report the shutdowns of a unix socket's peer, not all of which send a signal.
+        let is_signalled = state.is_signalled() && levels(state.events.get()) & WRITABLE == 0 && file.unix().is_none();
         let is_told = is_signalled || self.backend.ring.as_ref().is_some_and(|uring| !uring.is_leaving());
         let wanted = (state.is_edge() && !is_told) || state.is_exclusive() || self.outer.is_followed();
         if wanted != state.tracked.replace(wanted) {

@@ -109,7 +109,11 @@ pub struct Backend {
     pub parked: usize,
     /// The number of registrations whose wake-ups signals report.
     pub signalled: usize,
-    /// Whether parking pays.
+    /// Whether a wait reads the signals of descriptions.
+    pub reads_signals: bool,
+    /// Whether a description has begun to rest, so that its registrations have to be polled.
+    pub has_begun_rest: bool,
+    /// Whether parking with watchers pays.
     pub account: Account,
     /// The time when a wait last looked at a few parked registrations without need, in milliseconds
     /// of the coarse clock.
@@ -127,6 +131,8 @@ impl Backend {
             ring_cost: RingCost::new(),
             parked: 0,
             signalled: 0,
+            reads_signals: false,
+            has_begun_rest: false,
             account: Account::new(),
             looked_ms: 0,
             next_parked: 0,

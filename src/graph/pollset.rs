@@ -190,6 +190,12 @@ impl PollSet {
         &mut self.entries
     }
 
+    /// Whether the last poll found something on the descriptor behind the registrations, or left it
+    /// out.
+    pub fn has_last_fired(&self) -> bool {
+        self.entries.get(self.items.len() + 1).is_none_or(|last| last.revents != 0 || last.fd < 0)
+    }
+
     /// Clears the result of the last poll for the wake-up descriptor.
     pub fn forget_wake(&mut self) {
         if let Some(entry) = self.entries.first_mut() {

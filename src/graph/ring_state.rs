@@ -147,6 +147,8 @@ pub struct RingCost {
     pub paid: u64,
     /// The factor by which giving up rings has raised the price; 0 before the first time.
     pub raised: u64,
+    /// How often the thread that waits was another one than before, without a ring in between.
+    pub turnover: u8,
     /// Whether there will never be a ring.
     pub spoilt: bool,
 }
@@ -154,7 +156,7 @@ pub struct RingCost {
 impl RingCost {
     /// An instance on which no thread has waited yet.
     pub const fn new() -> RingCost {
-        RingCost { regular: None, paid: 0, raised: 0, spoilt: false }
+        RingCost { regular: None, paid: 0, raised: 0, turnover: 0, spoilt: false }
     }
 }
 

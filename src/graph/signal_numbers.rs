@@ -38,13 +38,27 @@ const TOO_MANY: u8 = 100;
 static REST_LENGTHS: [AtomicU16; NUMBERS] = [const { AtomicU16::new(0) }; NUMBERS];
 
 const TIMES: u32 = 12;
+/// The reports of a rest with which a description begins, if it has to prove that signals pay.
+const TRIAL: u16 = 8;
 /// The reports of the first rest. Each further rest is twice as long, up to [`MOST_TIMES`] of them,
 /// so that the signals that end a rest soon cost little for each report.
 const FIRST_REST: u16 = 32;
 const MOST_TIMES: u16 = 6;
 
+/// For each number, how many of its reports came in quick succession (from bit [`PACE`] on), and the
+/// time of the last one.
+static PACES: [AtomicU16; NUMBERS] = [const { AtomicU16::new(0) }; NUMBERS];
+
+const PACE: u32 = 8;
+/// The number of reports in quick succession that makes a description busy.
+const BUSY: u16 = 8;
+/// The most waits between two reports in quick succession.
+const SPAN: u16 = 16;
+
 /// Whether numbers are followed at all.
 static FOLLOWED: AtomicBool = AtomicBool::new(false);
+/// Whether a description begins with a rest.
+static BEGINS_RESTING: AtomicBool = AtomicBool::new(false);
 /// The highest number that was noted.
 static HIGHEST: AtomicI32 = AtomicI32::new(-1);
 
@@ -56,8 +70,10 @@ fn has(fd: c_int, bit: u8) -> bool {
     state(fd).is_some_and(|state| state.load(SeqCst) & bit != 0)
 }
 
-/// Follows numbers from here on.
-pub fn follow() {
+/// Follows numbers from here on. If `on_trial`, a description sends no signals until it has been
+/// reported a few times.
+pub fn follow(on_trial: bool) {
+    BEGINS_RESTING.store(on_trial, SeqCst);
     FOLLOWED.store(true, SeqCst);
 }
 
@@ -76,12 +92,34 @@ pub fn note_made(fd: c_int) -> c_int {
         && let Some(state) = state(fd)
     {
         forget(fd);
-        RATES[fd.cast_unsigned() as usize].store(0, Relaxed);
-        REST_LENGTHS[fd.cast_unsigned() as usize].store(0, Relaxed);
-        state.fetch_or(OWN, SeqCst);
+        let at = fd.cast_unsigned() as usize;
+        RATES[at].store(0, Relaxed);
+        PACES[at].store(0, Relaxed);
+        let is_on_trial = BEGINS_RESTING.load(Relaxed);
+        REST_LENGTHS[at].store(if is_on_trial { TRIAL } else { 0 }, Relaxed);
+        state.fetch_or(if is_on_trial { OWN | RESTS } else { OWN }, SeqCst);
         HIGHEST.fetch_max(fd, Relaxed);
     }
     fd
+}
+
+/// Forgets a number that is about to be closed and that no registration has. False if its
+/// description sends signals. In a vfork child the number is the parent's, which only uses it no
+/// more for signals then.
+#[inline(always)]
+pub fn forgets(fd: c_int) -> bool {
+    if !are_followed() {
+        return true;
+    }
+    let Some(state) = state(fd) else { return true };
+    let now = state.load(Relaxed);
+    if now & !TAINTED != 0 {
+        if now & ARMED != 0 {
+            return false;
+        }
+        state.store(now & TAINTED, Relaxed);
+    }
+    true
 }
 
 /// Forgets a number that is about to be closed, or names another description now.
@@ -151,6 +189,27 @@ pub fn begin_rest(fd: c_int) {
         length.store((times + 1).min(MOST_TIMES) << TIMES | FIRST_REST << times, Relaxed);
         state.fetch_or(RESTS, SeqCst);
     }
+}
+
+/// Ends the rest of a description before its time.
+pub fn end_rest(fd: c_int) {
+    if let (Some(state), Some(length)) = (state(fd), REST_LENGTHS.get(fd.cast_unsigned() as usize)) {
+        length.store(length.load(Relaxed) >> TIMES << TIMES, Relaxed);
+        RATES[fd.cast_unsigned() as usize].store(0, Relaxed);
+        state.fetch_and(!RESTS, SeqCst);
+    }
+}
+
+/// Counts a report of a description that sends signals, in the wait of this number. True if it is
+/// reported again and again: then a poll costs less than its signals.
+pub fn is_busy(fd: c_int, wait: u64) -> bool {
+    let Some(pace) = PACES.get(fd.cast_unsigned() as usize) else { return false };
+    let (before, now) = (pace.load(Relaxed), wait as u16 & ((1 << PACE) - 1));
+    let in_a_row = now.wrapping_sub(before) & ((1 << PACE) - 1) <= SPAN;
+    let reports = if in_a_row { before >> PACE } else { 0 } + 1;
+    // Two threads may lose a count.
+    pace.store(if reports >= BUSY { 0 } else { reports << PACE } | now, Relaxed);
+    reports >= BUSY
 }
 
 /// Whether the description rests.
@@ -227,6 +286,15 @@ mod tests {
             reports += 1;
         }
         assert!((50..200).contains(&reports), "{reports}");
+    }
+
+    #[test]
+    fn a_description_is_busy_if_most_waits_report_it() {
+        const FD: c_int = NUMBERS as c_int - 3;
+        let busy_after = |gap: u64| (1..100).find(|turn| is_busy(FD, 1000 + turn * gap));
+        assert_eq!(busy_after(1), Some(u64::from(BUSY)));
+        // The wait that is counted modulo 256 must not look like the one before.
+        assert_eq!((1..100).find(|turn| is_busy(FD, turn * (u64::from(SPAN) + 1))), None);
     }
 
     #[test]

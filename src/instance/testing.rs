@@ -105,7 +105,7 @@ impl Epoll {
         let mut st = self.lock();
         self.ep.absorb(&mut st);
         resample::sample_and_absorb(self.ep, &mut st, Extent::All);
-        ByPoll::look(&mut st, Sleeper::begin().expect("a sleeper"));
+        ByPoll::look(self.ep, &mut st, Sleeper::begin().expect("a sleeper"));
     }
 
     /// The part of a wait that reports, into an array with room for `max`. Returns the events as

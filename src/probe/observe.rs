@@ -129,7 +129,16 @@ fn peer_closed(file: &'static File, fd: c_int) {
     };
     unix.set_peer(now);
     if now == Peer::Gone && before != Peer::Unknown {
-        file.tell(Facts::WAKE_ALL, file.begin_call());
+        let at = file.begin_call();
+        // The others get a signal.
+        let visited = file.try_visit(|item| {
+            if !item.is_asked_by_signal() {
+                item.tell(Facts::WAKE_ALL, at);
+            }
+        });
+        if !visited {
+            file.tell(Facts::WAKE_ALL, at);
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 /* Descriptors on which several arrivals come for each report are reported all the same, level- and
- * edge-triggered, beside others on which one comes (E1, W3). If descriptors send signals, these
- * send none for a while, and send them again when one arrival comes for each report. */
+ * edge-triggered, beside others on which one comes (E1, W3). If descriptors send signals, a TCP
+ * connection among these with edges sends none for a while, and sends them again when one arrival
+ * comes for each report. */
 #include "harness.h"
 
 #include <netinet/in.h>
@@ -54,16 +55,19 @@ void test(void)
         }
         ADD(ep, fd[i][0], i % 2 ? EPOLLIN : EPOLLIN | EPOLLET, i);
     }
-    bool by_signals = is_async(fd[N - 1][0]), has_rested[N] = {false};
+    /* With EPOLYFILL_POLLER=auto a description sends signals after a few reports. */
+    for (int round = 0; round < 20; round++)
+        arrive_and_report(1);
+    bool by_signals = is_async(fd[0][0]), has_rested[N] = {false};
     for (int round = 0; round < 400; round++) {
         arrive_and_report(round < 100 ? 2 : 5);
         for (int i = 0; i < N; i++)
             has_rested[i] |= by_signals && !is_async(fd[i][0]);
     }
-    for (int i = 0; i < N; i++)
-        CHECK_EQ(has_rested[i], by_signals && i < N - 2);
+    CHECK_EQ(has_rested[0], by_signals);
+    CHECK(!has_rested[N - 2]);
     for (int round = 0; round < 600; round++)
         arrive_and_report(1);
-    for (int i = 0; i < N; i++)
-        CHECK_EQ(is_async(fd[i][0]), by_signals);
+    CHECK_EQ(is_async(fd[0][0]), by_signals);
+    CHECK_EQ(is_async(fd[N - 2][0]), by_signals);
 }

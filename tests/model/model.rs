@@ -126,7 +126,9 @@ type Model = (&'static str, fn(), Poller);
 fn models() -> Vec<Model> {
     let rings = models::IN_RINGS.iter().map(|&(name, body)| (name, body, Poller::Uring));
     let signals = models::BY_SIGNALS.iter().map(|&(name, body)| (name, body, Poller::Signal));
-    models::ALL.iter().map(|&(name, body)| (name, body, Poller::Poll)).chain(rings).chain(signals).collect()
+    let chosen = models::BY_CHOICE.iter().map(|&(name, body)| (name, body, Poller::Auto));
+    let polled = models::ALL.iter().map(|&(name, body)| (name, body, Poller::Poll));
+    polled.chain(rings).chain(signals).chain(chosen).collect()
 }
 
 /// Precedes the name of the only model that the process runs.

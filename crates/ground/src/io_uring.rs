@@ -128,6 +128,12 @@ const _: () = {
 /// The number of rings in the process, including those that threads keep for later.
 static IN_USE: AtomicUsize = AtomicUsize::new(0);
 
+/// Whether the kernel has rings and permits them to this process. It is asked for one without
+/// entries, which it never makes.
+pub fn is_permitted() -> bool {
+    sys::io_uring_setup(0, &mut no_params()) == Err(Errno::EINVAL)
+}
+
 /// The number of rings in the process.
 pub fn in_use() -> usize {
     IN_USE.load(Relaxed)

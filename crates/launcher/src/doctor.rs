@@ -215,7 +215,7 @@ fn pollers(ring: Result<(), Errno>) -> String {
     let chosen = std::env::var_os(launch::variable(&settings::POLLER)).unwrap_or_default();
     let chosen = settings::POLLERS.into_iter().find(|known| chosen == **known).unwrap_or("poll");
     match ring {
-        Ok(()) => format!("poll and uring; auto uses poll, and uring where that is faster; {chosen} is selected"),
-        Err(_) => format!("poll only; auto and uring fall back to poll; {chosen} is selected"),
+        Ok(()) => format!("poll, uring and signal; auto uses uring where that is faster; {chosen} is selected"),
+        Err(_) => format!("poll and signal; uring falls back to poll, and auto to both; {chosen} is selected"),
     }
 }

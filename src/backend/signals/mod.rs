@@ -11,6 +11,7 @@
 //! (`graph/signal_numbers.rs`). Registrations that signals cannot serve exactly are polled beside
 //! them, in the same instance.
 
+mod choice;
 mod process;
 mod registration;
 
@@ -34,7 +35,6 @@ use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
 use crate::sync::atomic::{AtomicBool, AtomicI32, AtomicU32};
 use crate::sys;
 
-pub use crate::graph::signal_numbers::note_reported;
 pub use process::{begin, executing, give_up, go_on_after_fork, prepare_fork, reset_after_fork, start, starting};
 
 /// The signalfd.
@@ -49,6 +49,10 @@ static ARE_PAUSED: AtomicBool = AtomicBool::new(false);
 /// The threads that take signals at this moment, and may have some in hand.
 static TAKERS: AtomicU32 = AtomicU32::new(0);
 
+/// How often a lock of a description is tried that another thread may hold while it reports facts
+/// and wakes a thread.
+const TRIES: u32 = 10 * sync::SPINS;
+
 /// The signals that are taken together.
 const TOGETHER: usize = 32;
 /// The most of such batches in one round of a wait.
@@ -59,12 +63,12 @@ const ALL_BATCHES: usize = 1 << 16;
 /// Whether signals are used at all.
 #[inline]
 pub fn are_used() -> bool {
-    numbers::are_followed()
+    SIGNAL.load(Relaxed) != 0
 }
 
 /// Whether signals serve registrations of the instance.
 pub fn serve(st: &EpState) -> bool {
-    are_used() && SIGNAL.load(Relaxed) != 0 && !st.outer.is_observed()
+    st.backend.reads_signals && !st.outer.is_observed()
 }
 
 /// Whether there are signals that no thread has taken.
@@ -117,11 +121,21 @@ fn take_batches(mut own: Option<Own>) {
             sent(signal.ssi_fd, signal.ssi_band as Bits, own.as_mut().map(|(ep, st)| (*ep, &mut **st)));
             if numbers::is_armed(signal.ssi_fd) && numbers::count_signal(signal.ssi_fd) {
                 begin_rest(signal.ssi_fd);
+                if let Some((_, st)) = &mut own {
+                    st.backend.has_begun_rest = true;
+                }
             }
         }
         if number < TOGETHER {
             return;
         }
+    }
+}
+
+/// Makes the signalfd anew if another descriptor has its number by now.
+pub(super) fn ensure_reader() {
+    if READER.number() < 0 {
+        make_anew();
     }
 }
 
@@ -144,7 +158,7 @@ fn sent(fd: c_int, band: Bits, own: Option<Own>) {
     let mut own = own;
     let at = file.clock();
     let (mut is_watched, mut is_asked) = (false, numbers::may_send(fd));
-    let visited = file.try_visit(|item| {
+    let mut visit = |item: &'static Epitem| {
         is_watched = true;
         is_asked |= item.is_asked_by_signal();
         match &mut own {
@@ -152,6 +166,14 @@ fn sent(fd: c_int, band: Bits, own: Option<Own>) {
             Some((ep, st)) if item.is_of(ep) => st.woken_by_signal(item),
             _ => item.tell(Facts::SIGNALLED, at),
         }
+    };
+    // Past a lock that is taken, a fact can arrive twice, which would be one edge too many.
+    let visited = (0..TRIES).any(|_| {
+        let visited = file.try_visit(&mut visit);
+        if !visited {
+            sync::spin_loop();
+        }
+        visited
     });
     match visited {
         // A signal for room wakes no registration that waits for other edges.
@@ -215,12 +237,14 @@ pub fn leave_all(graph: &FileGuard) {
 }
 
 /// Lets a description rest of which too many signals come. Its registrations leave signals when
-/// their instances are waited on. If that takes too long, it is disarmed first.
+/// their instances are waited on. If that takes too long, it is disarmed first; the signals under way
+/// count no more, because a registration that leaves without them is woken.
 #[cold]
 fn begin_rest(fd: c_int) {
     let Some(file) = lookup::known(fd) else { return };
     if numbers::rests(fd) {
-        disarm(fd);
+        let _ = sync::set_async(fd, false);
+        numbers::set_armed(fd, false);
     } else {
         numbers::begin_rest(fd);
     }

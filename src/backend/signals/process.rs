@@ -6,9 +6,10 @@ use std::mem::MaybeUninit;
 use libc::{c_int, c_void, siginfo_t};
 
 use super::{
-    ARE_PAUSED, PROCESS, READER, SIGNAL, TAKERS, are_used, look_at_all, sent, take_in, take_in_all_but_others,
+    ARE_PAUSED, PROCESS, READER, SIGNAL, TAKERS, are_used, choice, look_at_all, sent, take_in, take_in_all_but_others,
 };
 use crate::INTERPOSES;
+use crate::backend::ring_cost;
 use crate::events::Bits;
 use crate::graph::eventpoll::Eventpoll;
 use crate::graph::signal_numbers as numbers;
@@ -27,15 +28,16 @@ static ARE_GIVEN_UP: AtomicBool = AtomicBool::new(false);
 
 /// Follows the numbers that the program's calls make, if signals are the poller.
 pub fn start() {
-    if INTERPOSES && options::poller() == Poller::Signal {
-        numbers::follow();
+    let poller = options::poller();
+    if INTERPOSES && matches!(poller, Poller::Signal | Poller::Auto) {
+        numbers::follow(poller == Poller::Auto);
     }
 }
 
 /// Takes two signals for the library, when the program creates its first instance. A thread that it
 /// has already does not block them, until one of them finds it.
 pub fn begin() {
-    if !are_used() || HAVE_BEGUN.swap(true, SeqCst) || ARE_GIVEN_UP.load(SeqCst) || !is_free(libc::SIGIO) {
+    if !numbers::are_followed() || HAVE_BEGUN.swap(true, SeqCst) || ARE_GIVEN_UP.load(SeqCst) || !is_free(libc::SIGIO) {
         return;
     }
     let Some(signal) = (libc::SIGRTMIN()..libc::SIGRTMAX()).rev().find(|signal| is_free(*signal)) else { return };
@@ -51,6 +53,7 @@ pub fn begin() {
     }
     PROCESS.store(sys::getpid(), Relaxed);
     SIGNAL.store(signal, SeqCst);
+    ring_cost::ask_kernel();
 }
 
 /// Runs a call that executes another program, which returns only on failure. The program starts
@@ -92,7 +95,7 @@ pub fn starting<T>(call: impl FnOnce() -> T) -> T {
 /// under way.
 #[cold]
 pub fn give_up(wanted: c_int) {
-    if !are_used() || lock::interrupted() {
+    if !numbers::are_followed() || lock::interrupted() {
         return;
     }
     let is_first = !ARE_GIVEN_UP.swap(true, SeqCst);
@@ -170,7 +173,7 @@ fn wake_all_that_left() {
 
 /// Continues in the parent after a fork.
 pub fn go_on_after_fork() {
-    if are_used() {
+    if numbers::are_followed() {
         numbers::share_all();
         ARE_PAUSED.store(ARE_GIVEN_UP.load(Relaxed), SeqCst);
     }
@@ -178,7 +181,8 @@ pub fn go_on_after_fork() {
 
 /// In a forked child, whose descriptions are the parent's, too.
 pub fn reset_after_fork() {
-    if are_used() {
+    if numbers::are_followed() {
+        choice::reset_after_fork();
         numbers::reset_after_fork();
         TAKERS.store(0, SeqCst);
         PROCESS.store(sys::getpid(), Relaxed);

@@ -11,6 +11,7 @@ use crate::graph::epstate::EpState;
 use crate::graph::file::{File, SpaceLook};
 use crate::graph::signal_numbers as numbers;
 use crate::kind::Kind;
+use crate::probe::observe;
 
 /// The bits of room that a connection shows.
 const ROOM: Bits = OUT | WRNORM;
@@ -33,7 +34,7 @@ impl EpState {
             return false;
         }
         if !state.is_signalled() {
-            return self.enter_signals(item, file);
+            return Self::begins_with_signals(state) && self.enter_signals(item, file);
         }
         let watches_room = watches_room(state);
         let lacks_room = watches_room && item.has_fact(Facts::NO_SPACE);
@@ -61,7 +62,7 @@ impl EpState {
 
     /// From here on signals report the wake-ups of the registration, if its description can send
     /// them and it has reported no edge since it began. False if not.
-    fn enter_signals(&mut self, item: &'static Epitem, file: &'static File) -> bool {
+    pub(super) fn enter_signals(&mut self, item: &'static Epitem, file: &'static File) -> bool {
         if item.at(&self.held).edge.get().reported() != 0 || !self.may_enter(item, file) {
             return false;
         }
@@ -107,8 +108,6 @@ impl EpState {
         if !self.may_enter(item, file) {
             return false;
         }
-        // The pending signals are of edges that poll has shown.
-        take_in(None);
         if !self.begin_signals(item, file) {
             return false;
         }
@@ -123,7 +122,7 @@ impl EpState {
     /// Whether signals can report the wake-ups of a registration that is polled.
     fn may_enter(&self, item: &'static Epitem, file: &'static File) -> bool {
         let state = item.at(&self.held);
-        if state.spent.get() || self.ready.in_turn || !numbers::may_send(item.via()) {
+        if state.spent.get() || self.ready.in_turn || !numbers::may_send(item.via()) || !self.may_use_signals() {
             return false;
         }
         file.identify(item.via());
@@ -132,13 +131,17 @@ impl EpState {
 
     /// Takes the registration out of the poll set. False if its description cannot send signals.
     fn begin_signals(&mut self, item: &'static Epitem, file: &'static File) -> bool {
+        if numbers::is_armed(item.via()) {
+            // The pending signals are of edges that poll has shown, or that the next look shows.
+            take_in(None);
+        }
         if !arm(file, item.via()) {
             return false;
         }
         watch::take_back(self, item);
         self.backend.set.remove(item, &self.held);
         item.at(&self.held).set_signalled(true);
-        self.backend.signalled += 1;
+        self.count_signalled();
         item.ask_by_signal();
         true
     }
@@ -187,9 +190,11 @@ impl EpState {
         if !self.end_by_signal(item) {
             return;
         }
+        let Some(file) = item.file() else { return };
+        // The look that follows is not a report to the registrations that are polled.
+        observe::peer_read(file, item.via());
         let before = item.take_facts();
         let facts = before | remember_edge(self, item);
-        let Some(file) = item.file() else { return };
         if facts.intersects(Facts::SIGNALLED | Facts::WAKE_ALL) {
             self.wake(item, file);
         }
@@ -205,7 +210,9 @@ impl EpState {
     /// Handles the end of a registration. False if no signals reported its wake-ups.
     pub(in crate::backend) fn end_by_signal(&mut self, item: &'static Epitem) -> bool {
         let was_signalled = item.at(&self.held).set_signalled(false);
-        self.backend.signalled -= usize::from(was_signalled);
+        if was_signalled {
+            self.count_off();
+        }
         was_signalled
     }
 
@@ -252,7 +259,7 @@ fn fits(st: &EpState, state: &State, file: &'static File) -> bool {
     match file.kind() {
         Kind::Tcp | Kind::TcpListener | Kind::Udp => tells_edges,
         Kind::UnixStream | Kind::UnixDgram | Kind::UnixSeqpacket | Kind::UnixListener => {
-            !state.is_edge() && !is_shut && wanted & (IN | RDNORM) != 0
+            !is_shut && wanted & (IN | RDNORM) != 0
         }
         // A new size wakes writers without a signal.
         Kind::Pipe => !state.is_edge() || !file.writes(),

@@ -43,7 +43,7 @@ impl Wait {
     pub(super) fn poll<P: Poller>(&mut self, mut guard: Locked) -> Round {
         let plan = self.prepare::<P>(&mut guard);
         self.stage = Stage::Later;
-        if plan.is_first && self.is_newest(&guard) {
+        if plan.is_first && !P::TAKES_IN_BY_LOOK && self.is_newest(&guard) {
             let mut vanished = Vanished::none();
             if let Some(reported) = send_events::deliver_waiting(&mut guard, self.buffer, &mut vanished) {
                 return self.finish(guard, reported?, vanished);
@@ -96,12 +96,12 @@ impl Wait {
 
     /// Sleeps until something is ready, or looks.
     fn learn<P: Poller>(&mut self, mut guard: Locked, plan: Plan) -> Learnt {
-        let slept = if plan.sleeps {
+        let mut slept = if plan.sleeps {
             let Some((woken, slept)) = self.sleep::<P>(guard, plan)? else { return Ok(None) };
             guard = woken;
             P::woken(self.ep, &mut guard, slept)
         } else if plan.polls {
-            Ok(P::look(&mut guard, self.me))
+            Ok(P::look(self.ep, &mut guard, self.me))
         } else {
             Ok(0)
         };
@@ -111,8 +111,17 @@ impl Wait {
         }
         if slept.is_err() {
             guard.backend.set.forget();
-        } else if plan.polls && fleeting::found_in_set(&guard) {
-            self.ep.absorb(&mut guard);
+        } else if plan.polls {
+            let mut is_told = fleeting::found_in_set(&guard);
+            if guard.must_poll_more() {
+                self.ep.absorb(&mut guard);
+                // Registrations that have joined the set were not in the last look.
+                slept = slept.map(|found| found.max(P::look(self.ep, &mut guard, self.me)));
+                is_told = fleeting::found_in_set(&guard);
+            }
+            if is_told {
+                self.ep.absorb(&mut guard);
+            }
         }
         Ok(Some((guard, slept)))
     }

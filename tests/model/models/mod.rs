@@ -103,4 +103,11 @@ pub const BY_SIGNALS: &[(&str, fn())] = &[
     ("signal_end_of_a_rest_amid_a_late_signal_is_whole", signals::end_of_a_rest_amid_a_late_signal_is_whole),
     ("signal_amid_a_fork_is_heard", signals::arrival_amid_a_fork_is_heard),
     ("signal_amid_a_return_of_room_is_heard", signals::arrival_amid_a_return_of_room_is_heard),
+    ("signals_of_a_busy_description_are_heard", signals::arrivals_at_a_busy_description_are_heard),
+];
+
+/// The models of the choice between poll and signals.
+pub const BY_CHOICE: &[(&str, fn())] = &[
+    ("choice_of_signals_after_the_first_reports_loses_nothing", signals::arrival_amid_the_end_of_a_trial_is_heard),
+    ("choice_of_signals_after_silence_loses_nothing", signals::arrival_amid_the_end_of_silence_is_heard),
 ];

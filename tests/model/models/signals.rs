@@ -312,6 +312,81 @@ pub fn arrival_amid_a_return_of_room_is_heard() {
     end([near, far, ep]);
 }
 
+/// A description that is reported again and again is polled for a while: arrivals meanwhile.
+pub fn arrivals_at_a_busy_description_are_heard() {
+    let (ep, [from, to]) = unread_pipe();
+    for _ in 0..6 {
+        write_unseen(to, b"b");
+        assert_eq!(wait_for_one(ep), 1);
+    }
+    assert!(!numbers::rests(from));
+    write_unseen(to, b"b");
+    let told = Arc::new(Count::default());
+    let writer = writer(to, 2, &told);
+    // The report that makes it busy.
+    assert_eq!(wait_for_one(ep), 1);
+    assert!(numbers::rests(from));
+    let heard = told.get();
+    let heard = if ready(ep).is_empty() { heard } else { told.get() };
+    writer.join();
+    find_all(ep, &told, 2, heard);
+    assert!(!is_signalled(from));
+    end([from, to, ep]);
+}
+
+/// An instance that chooses between poll and signals, because it cannot have a ring.
+fn choosing() -> c_int {
+    let ep = create();
+    let file = lookup::known(ep).expect("an instance");
+    file.eventpoll().expect("an instance").lock().backend.ring_cost.spoilt = true;
+    ep
+}
+
+/// A description sends signals after its first reports: arrivals meanwhile.
+pub fn arrival_amid_the_end_of_a_trial_is_heard() {
+    let (ep, [from, to]) = (choosing(), pipe());
+    add(ep, from, IN | ET, 1);
+    for _ in 0..8 {
+        write_unseen(to, b"a");
+        assert_eq!(wait_for_one(ep), 1);
+        assert_eq!(read_short(from), 1);
+    }
+    let told = Arc::new(Count::default());
+    let writer = writer(to, 2, &told);
+    let heard = if ready(ep).is_empty() { 0 } else { told.get() };
+    writer.join();
+    find_all(ep, &told, 2, heard);
+    assert!(is_signalled(from));
+    end([from, to, ep]);
+}
+
+/// A description sends signals after it was silent for a while: an arrival meanwhile.
+pub fn arrival_amid_the_end_of_silence_is_heard() {
+    const SILENT: usize = 9;
+    let (ep, [busy, to]) = (choosing(), pipe());
+    let silent = [(); SILENT].map(|()| pipe());
+    add(ep, busy, IN, 1);
+    silent.iter().for_each(|[from, _]| add(ep, *from, IN | ET, 2));
+    let report = || {
+        write_unseen(to, b"a");
+        assert_eq!(wait_for_one(ep), 1);
+        assert_eq!(read_short(busy), 1);
+    };
+    (0..31).for_each(|_| report());
+    assert!(!is_signalled(silent[4][0]));
+    let far = silent[4][1];
+    let writer = spawn(move || write_unseen(far, b"b"));
+    write_unseen(to, b"a");
+    let first = wait_for_one(ep);
+    writer.join();
+    // The arrival is reported once, before or after the move.
+    let mut then = ready(ep);
+    then.push(first);
+    assert_eq!(then.iter().filter(|&&data| data == 2).count(), 1, "{then:?}");
+    assert!(is_signalled(silent[5][0]));
+    end(silent.into_iter().flatten().chain([busy, to, ep]));
+}
+
 fn is_signalled(fd: c_int) -> bool {
     let file = lookup::known(fd).expect("it is registered");
     file.graph().items().all(|item| item.is_asked_by_signal())
