@@ -14,7 +14,7 @@ use crate::sync::atomic::Ordering::Relaxed;
 /// The kernel refused the library a ring, so it is not asked again.
 static REFUSED: AtomicBool = AtomicBool::new(false);
 
-/// Finds out at once whether the kernel refuses rings.
+/// Asks the kernel whether it refuses rings.
 pub fn ask_kernel() {
     if !io_uring::is_permitted() {
         REFUSED.store(true, Relaxed);
@@ -34,7 +34,8 @@ const MOST_RINGS: usize = 128;
 const PRICE: u64 = 4096;
 const PRICE_OF_ONE: u64 = 16;
 const PRICE_OF_EDGE: u64 = 32;
-/// A thread that waits alone for long is the only one. With so many changes of the thread it is not.
+/// After this many changes of the waiting thread, without a ring in between, several threads share
+/// the instance.
 const OFTEN: u8 = 32;
 /// The factor by which a ring is dearer if other threads may come to wait; and the next ring, after
 /// one was given up.

@@ -103,6 +103,7 @@ impl EpState {
         self.queue.habit = Habit::new();
         self.backend.ring_cost = RingCost::new();
         self.backend.reads_signals = false;
+        self.backend.silence_due = 0;
         self.backend.account = Account::new();
         self.queue.consumer = Consumer::none();
         self.stats.begin_anew();

@@ -109,10 +109,13 @@ pub struct Backend {
     pub parked: usize,
     /// The number of registrations whose wake-ups signals report.
     pub signalled: usize,
-    /// Whether a wait reads the signals of descriptions.
+    /// Whether a registration has ever waited for signals. From then on waits read them.
     pub reads_signals: bool,
-    /// Whether a description has begun to rest, so that its registrations have to be polled.
+    /// Whether a look of this instance has let a description rest, whose registrations have to be
+    /// polled.
     pub has_begun_rest: bool,
+    /// The wait from which on silent registrations may wait for signals.
+    pub silence_due: u64,
     /// Whether parking with watchers pays.
     pub account: Account,
     /// The time when a wait last looked at a few parked registrations without need, in milliseconds
@@ -133,6 +136,7 @@ impl Backend {
             signalled: 0,
             reads_signals: false,
             has_begun_rest: false,
+            silence_due: 0,
             account: Account::new(),
             looked_ms: 0,
             next_parked: 0,

@@ -190,8 +190,8 @@ impl PollSet {
         &mut self.entries
     }
 
-    /// Whether the last poll found something on the descriptor behind the registrations, or left it
-    /// out.
+    /// Whether the last poll found something on the descriptor behind the registrations, or did not
+    /// include it.
     pub fn has_last_fired(&self) -> bool {
         self.entries.get(self.items.len() + 1).is_none_or(|last| last.revents != 0 || last.fd < 0)
     }

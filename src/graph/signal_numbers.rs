@@ -104,8 +104,8 @@ pub fn note_made(fd: c_int) -> c_int {
 }
 
 /// Forgets a number that is about to be closed and that no registration has. False if its
-/// description sends signals. In a vfork child the number is the parent's, which only uses it no
-/// more for signals then.
+/// description sends signals. In a vfork child this clears the parent's entry; the parent polls that
+/// description from then on.
 #[inline(always)]
 pub fn forgets(fd: c_int) -> bool {
     if !are_followed() {
@@ -113,13 +113,7 @@ pub fn forgets(fd: c_int) -> bool {
     }
     let Some(state) = state(fd) else { return true };
     let now = state.load(Relaxed);
-    if now & !TAINTED != 0 {
-        if now & ARMED != 0 {
-            return false;
-        }
-        state.store(now & TAINTED, Relaxed);
-    }
-    true
+    now & !TAINTED == 0 || now & ARMED == 0 && state.compare_exchange(now, now & TAINTED, SeqCst, Relaxed).is_ok()
 }
 
 /// Forgets a number that is about to be closed, or names another description now.
@@ -293,7 +287,6 @@ mod tests {
         const FD: c_int = NUMBERS as c_int - 3;
         let busy_after = |gap: u64| (1..100).find(|turn| is_busy(FD, 1000 + turn * gap));
         assert_eq!(busy_after(1), Some(u64::from(BUSY)));
-        // The wait that is counted modulo 256 must not look like the one before.
         assert_eq!((1..100).find(|turn| is_busy(FD, turn * (u64::from(SPAN) + 1))), None);
     }
 

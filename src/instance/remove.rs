@@ -1,7 +1,7 @@
 //! The end of a registration. Kernel counterpart: `ep_remove`.
 
 use crate::backend::exclusive::needs_poll;
-use crate::backend::switch;
+use crate::backend::{signals, switch};
 use crate::graph::epitem::Epitem;
 use crate::graph::eventpoll::Eventpoll;
 use crate::graph::exclusive;
@@ -63,6 +63,9 @@ pub fn detach(file: &'static File, graph: &mut FileGuard, item: &'static Epitem,
         outer.item_removed(ep, st);
     }
     drop(guard);
+    if matches!(end, End::Deleted | End::Cleared) {
+        signals::disarm_unless_asked(file, graph, item.via());
+    }
     if was_exclusive {
         exclusive::release(file, item);
     }
@@ -89,6 +92,12 @@ pub fn clear(ep: &'static Eventpoll) {
         item.unpin();
     }
     let mut st = ep.lock();
+    let read_signals = st.backend.reads_signals;
     switch::leave(ep, &mut st);
     st.empty();
+    drop(st);
+    if read_signals {
+        // Perhaps nobody else reads those that are pending.
+        signals::take_all();
+    }
 }

@@ -128,8 +128,8 @@ const _: () = {
 /// The number of rings in the process, including those that threads keep for later.
 static IN_USE: AtomicUsize = AtomicUsize::new(0);
 
-/// Whether the kernel has rings and permits them to this process. It is asked for one without
-/// entries, which it never makes.
+/// Whether the kernel has rings and permits them to this process: then a request for a ring without
+/// entries fails with EINVAL.
 pub fn is_permitted() -> bool {
     sys::io_uring_setup(0, &mut no_params()) == Err(Errno::EINVAL)
 }

@@ -68,7 +68,8 @@ pub fn serves_raw_calls() -> bool {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Poller {
-    /// By a ring where it pays and the kernel has one, otherwise by poll, and by signals where they pay.
+    /// By a ring where it pays and the kernel has one, otherwise by poll, and by signals where they
+    /// pay.
     Auto,
     /// By poll.
     Poll,

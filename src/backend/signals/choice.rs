@@ -1,7 +1,7 @@
 //! Which registrations wait for signals. With `EPOLYFILL_POLLER=signal` all do that can. With `auto`
-//! those do that poll serves worst, in instances that will hardly ever have a ring: edges, which
-//! poll has to count, after a few reports; and any registration that was silent for long, which
-//! would be with a watcher. In both cases one that is reported again and again is polled for a
+//! those do that poll serves worst, in instances that will hardly ever have a ring: edges, after a
+//! few reports, because poll has to count them; and registrations that were silent for a while, which
+//! poll would look at in vain. In both cases one that is reported again and again is polled for a
 //! while, if that costs less.
 
 use crate::graph::epitem::{Epitem, State};
@@ -17,7 +17,7 @@ static INSTANCES: AtomicUsize = AtomicUsize::new(0);
 
 /// Poll sets up to this size are left as they are.
 const FEW: usize = 8;
-/// A wake-up by a signal costs as much as so many looks at one descriptor, or more.
+/// A wake-up by a signal costs about as much as this many looks at a descriptor.
 const SILENCE: u16 = 32;
 
 /// The most such instances if signals are a choice: each signal wakes the waiting threads of all.
@@ -72,7 +72,7 @@ impl EpState {
         numbers::note_reported(fd);
         let state = item.at(&self.held);
         let is_counted = state.is_edge() && item.file().is_none_or(|file| file.kind() != Kind::Pipe);
-        if !is_counted && numbers::is_busy(fd, self.stats.waits) {
+        if !is_counted && numbers::is_busy(fd, self.stats.waits) && !numbers::rests(fd) {
             super::begin_rest(fd);
         }
     }
@@ -80,25 +80,30 @@ impl EpState {
     /// Lets signals report the wake-ups of registrations that have been silent for a while, if poll
     /// would look at many.
     pub(in crate::backend) fn let_silent_wait_for_signals(&mut self) {
-        if self.backend.set.len() <= FEW || !super::are_used() || !self.may_use_signals() {
+        let is_due = self.backend.set.len() > FEW && self.stats.waits >= self.backend.silence_due;
+        if !is_due || !super::are_used() || !self.may_use_signals() {
             return;
         }
-        let mut end = usize::MAX;
+        let (mut end, mut has_moved) = (usize::MAX, false);
         while let Some((at, item)) = self.backend.set.silent_for(SILENCE, end, &self.held) {
             end = at;
-            self.let_wait_for_signals(item);
+            has_moved |= self.let_wait_for_signals(item);
+        }
+        if !has_moved && end != usize::MAX {
+            // Those that are silent cannot wait for signals.
+            self.backend.silence_due = self.stats.waits + u64::from(SILENCE);
         }
     }
 
-    fn let_wait_for_signals(&mut self, item: &'static Epitem) {
-        let Some(file) = item.file() else { return };
+    fn let_wait_for_signals(&mut self, item: &'static Epitem) -> bool {
+        let Some(file) = item.file() else { return false };
         if numbers::rests(item.via()) {
             numbers::end_rest(item.via());
         }
         if item.at(&self.held).edge.get().reported() == 0 {
-            self.enter_signals(item, file);
+            self.enter_signals(item, file)
         } else {
-            self.return_to_signals(item, file);
+            self.return_to_signals(item, file)
         }
     }
 }

@@ -132,7 +132,7 @@ fn take_batches(mut own: Option<Own>) {
     }
 }
 
-/// Makes the signalfd anew if another descriptor has its number by now.
+/// Makes the signalfd anew if another internal descriptor has its number by now.
 pub(super) fn ensure_reader() {
     if READER.number() < 0 {
         make_anew();
@@ -195,6 +195,19 @@ pub fn disarm(fd: c_int) {
         let _ = sync::set_async(fd, false);
         take_in(None);
         numbers::set_armed(fd, false);
+    }
+}
+
+/// Makes a description send no more signals if no registration waits for them, because one has
+/// ended. Those under way are not taken in.
+pub fn disarm_unless_asked(file: &'static File, graph: &FileGuard, fd: c_int) {
+    if numbers::is_armed(fd) && !graph.items().any(Epitem::is_asked_by_signal) {
+        let _ = sync::set_async(fd, false);
+        numbers::set_armed(fd, false);
+        if graph.items().next().is_some() {
+            // A registration that began to wait for signals meanwhile is polled.
+            file.tell(Facts::RECHECK, file.clock());
+        }
     }
 }
 

@@ -191,8 +191,10 @@ impl EpState {
             return;
         }
         let Some(file) = item.file() else { return };
-        // The look that follows is not a report to the registrations that are polled.
-        observe::peer_read(file, item.via());
+        if item.at(&self.held).edge.get().reported() != 0 {
+            // The look that follows is not a report to the registrations that are polled.
+            observe::peer_read(file, item.via());
+        }
         let before = item.take_facts();
         let facts = before | remember_edge(self, item);
         if facts.intersects(Facts::SIGNALLED | Facts::WAKE_ALL) {
