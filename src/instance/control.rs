@@ -5,7 +5,7 @@ use libc::{c_int, stat};
 use nix::errno::Errno;
 
 use crate::INTERPOSES;
-use crate::backend::switch;
+use crate::backend::{signals, switch};
 use crate::edge::{Edge, Facts};
 use crate::events::{EDGE, EXCLUSIVE, IN, WRITABLE, levels};
 use crate::graph::epitem::Epitem;
@@ -109,6 +109,10 @@ fn modify(ep: &'static Eventpoll, fd: c_int, interest: Interest) -> Result<(), E
     if interest.events & EDGE != 0 && file.is_instance() && is_registered(ep, fd) {
         let _links = nesting_limits::lock_links();
         file.on_watch(true)?;
+    }
+    if !signals::may_keep(interest.events) {
+        // Under the lock of the description they would be facts of all of its registrations.
+        signals::take_all_of(fd);
     }
     let graph = file.graph();
     let item = graph.find(ep, fd).ok_or(Errno::ENOENT)?;

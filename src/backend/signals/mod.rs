@@ -36,6 +36,7 @@ use crate::sync::atomic::{AtomicBool, AtomicI32, AtomicU32};
 use crate::sys;
 
 pub use process::{begin, executing, give_up, go_on_after_fork, prepare_fork, reset_after_fork, start, starting};
+pub use registration::may_keep;
 
 /// The signalfd.
 static READER: InternalFd = InternalFd::new();
@@ -87,6 +88,13 @@ type Own<'a> = (&'static Eventpoll, &'a mut EpState);
 /// Takes in the pending signals as facts. Never waits.
 pub fn take_all() {
     take_in(None);
+}
+
+/// The same, if the description under this number sends any.
+pub fn take_all_of(fd: c_int) {
+    if numbers::is_armed(fd) {
+        take_all();
+    }
 }
 
 /// Takes in the pending signals, whichever instances they are for. Never waits.

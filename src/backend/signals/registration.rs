@@ -243,6 +243,11 @@ fn makes_room(file: &File) -> Facts {
     if file.kind() == Kind::Udp { Facts::SPACE_FREED | Facts::WROTE } else { Facts::SPACE_FREED }
 }
 
+/// Whether a registration with this mask can wait for signals, on some kind of file.
+pub fn may_keep(events: u32) -> bool {
+    levels(events) & (IN | RDNORM) != 0 && events & EXCLUSIVE == 0
+}
+
 /// Whether signals report the wake-ups of a registration exactly. Those for room they do for edges
 /// of TCP and UDP, see [`watches_room`]. A peer that stops reading from a unix socket wakes its
 /// waiters without a signal, and so does the acknowledgement of an end; the end of the peer has the
