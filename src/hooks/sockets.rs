@@ -262,8 +262,11 @@ fn shutting_down_with_edges(fd: c_int, how: c_int, call: impl FnOnce() -> c_int)
             }
             file.tell(Facts::WAKE_ALL, at);
         }
-        if let Some((file, at)) = peer {
-            file.tell(Facts::WAKE_ALL, at);
+        match peer {
+            // Only the end of what the peer can read sends a signal.
+            Some((file, at)) if how == libc::SHUT_RD => file.tell(Facts::WAKE_ALL, at),
+            Some((file, at)) => observe::wake_without_signal(file, at),
+            None => {}
         }
     }
     answer

@@ -129,16 +129,20 @@ fn peer_closed(file: &'static File, fd: c_int) {
     };
     unix.set_peer(now);
     if now == Peer::Gone && before != Peer::Unknown {
-        let at = file.begin_call();
-        // The others get a signal.
-        let visited = file.try_visit(|item| {
-            if !item.is_asked_by_signal() {
-                item.tell(Facts::WAKE_ALL, at);
-            }
-        });
-        if !visited {
-            file.tell(Facts::WAKE_ALL, at);
+        wake_without_signal(file, file.begin_call());
+    }
+}
+
+/// Reports a wake-up of every waiter to the registrations that do not wait for the signal that comes
+/// with it. `at` is the clock when the call began that made it.
+pub fn wake_without_signal(file: &'static File, at: u32) {
+    let visited = file.try_visit(|item| {
+        if !item.is_asked_by_signal() {
+            item.tell(Facts::WAKE_ALL, at);
         }
+    });
+    if !visited {
+        file.tell(Facts::WAKE_ALL, at);
     }
 }
 

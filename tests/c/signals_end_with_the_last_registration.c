@@ -45,10 +45,7 @@ void test(void)
 {
     int ep = new_epoll(), second = new_epoll();
     for (int i = 0; i < N; i++) {
-        if (i % 2)
-            make_tcp(fd[i]);
-        else
-            make_pair(SOCK_STREAM, fd[i]);
+        make_tcp(fd[i]);
         ADD(ep, fd[i][0], EPOLLIN | EPOLLET, i);
     }
     const char *poller = getenv("EPOLYFILL_POLLER");

@@ -6,6 +6,7 @@
 
 use crate::graph::epitem::{Epitem, State};
 use crate::graph::epstate::EpState;
+use crate::graph::file::File;
 use crate::graph::signal_numbers as numbers;
 use crate::kind::Kind;
 use crate::options::{self, Poller};
@@ -66,13 +67,14 @@ impl EpState {
     }
 
     /// Counts a report of a registration that waits for signals. One that is reported again and
-    /// again is polled for a while, unless that would have to count its arrivals.
+    /// again is polled for a while, unless its edges are dear to count.
     pub(in crate::backend) fn reported_as_signalled(&self, item: &'static Epitem) {
         let fd = item.via();
         numbers::note_reported(fd);
         let state = item.at(&self.held);
-        let is_counted = state.is_edge() && item.file().is_none_or(|file| file.kind() != Kind::Pipe);
-        if !is_counted && numbers::is_busy(fd, self.stats.waits) && !numbers::rests(fd) {
+        let internet = |file: &File| matches!(file.kind(), Kind::Tcp | Kind::TcpListener | Kind::Udp);
+        let is_dear = state.is_edge() && item.file().is_some_and(internet);
+        if !is_dear && numbers::is_busy(fd, self.stats.waits) && !numbers::rests(fd) {
             super::begin_rest(fd);
         }
     }
