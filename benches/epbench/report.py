@@ -23,7 +23,7 @@ def conditions(made):
 def sentence(made):
     words = f"{conditions(made)[0].upper()}{conditions(made)[1:]}; version {made['version']}, seed {made['seed']}."
     if made["busy"] > BUSY:
-        words += f" The machine was busy with {made['busy']:.0f} other tasks, so elapsed time includes their work; processor time is the better measure."
+        words += f" In the minute before the run {made['busy']:.1f} other tasks were running on average. If they went on, elapsed time includes their work; processor time is the better measure."
     return words
 
 
