@@ -185,7 +185,7 @@ pub fn begin_rest(fd: c_int) {
     }
 }
 
-/// Ends the rest of a description before its time.
+/// Ends the rest of a description, perhaps before its time.
 pub fn end_rest(fd: c_int) {
     if let (Some(state), Some(length)) = (state(fd), REST_LENGTHS.get(fd.cast_unsigned() as usize)) {
         length.store(length.load(Relaxed) >> TIMES << TIMES, Relaxed);
@@ -214,14 +214,14 @@ pub fn rests(fd: c_int) -> bool {
 
 /// Counts a report of a description that rests. True if that ends its rest.
 pub fn count_rest(fd: c_int) -> bool {
-    let (Some(state), Some(length)) = (state(fd), REST_LENGTHS.get(fd.cast_unsigned() as usize)) else { return false };
+    let Some(length) = REST_LENGTHS.get(fd.cast_unsigned() as usize) else { return false };
     let before = length.load(Relaxed);
     let is_over = before & ((1 << TIMES) - 1) <= 1;
-    // Two threads may lose a count.
-    length.store(if is_over { before >> TIMES << TIMES } else { before - 1 }, Relaxed);
     if is_over {
-        RATES[fd.cast_unsigned() as usize].store(0, Relaxed);
-        state.fetch_and(!RESTS, SeqCst);
+        end_rest(fd);
+    } else {
+        // Two threads may lose a count.
+        length.store(before - 1, Relaxed);
     }
     is_over
 }

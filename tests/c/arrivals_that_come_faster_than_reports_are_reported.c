@@ -2,7 +2,7 @@
  * edge-triggered, beside others on which one comes (E1, W3). If descriptors send signals, a TCP
  * connection among these with edges sends none for a while, and sends them again when one arrival
  * comes for each report. */
-#include "harness.h"
+#include "fdinfo.h"
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -10,20 +10,6 @@
 #define N 6
 
 static int ep, fd[N][2];
-
-/* Whether the description has O_ASYNC, as the kernel sees it. */
-static bool is_async(int number)
-{
-    char path[64], line[64];
-    unsigned flags = 0;
-    snprintf(path, sizeof path, "/proc/self/fdinfo/%d", number);
-    FILE *info = fopen(path, "r");
-    CHECK(info != NULL);
-    while (fgets(line, sizeof line, info) != NULL && sscanf(line, "flags: %o", &flags) != 1)
-        ;
-    CHECK_EQ(fclose(info), 0);
-    return flags & O_ASYNC;
-}
 
 static void arrive_and_report(int arrivals)
 {

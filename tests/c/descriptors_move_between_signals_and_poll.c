@@ -2,9 +2,8 @@
  * edge-triggered, among many: each arrival is one event, and nothing else is (W3, W4, E1). With
  * EPOLYFILL_POLLER=auto, where the kernel refuses io_uring, those that stay silent are made to send
  * signals, and those that are reported again and again are polled. */
-#include "harness.h"
+#include "fdinfo.h"
 
-#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 
@@ -12,21 +11,12 @@ enum { PIPE, TCP, UNIX, KINDS, N = 60 };
 
 static int ep, fd[N][2];
 
-/* Whether any of the descriptions has O_ASYNC, as the kernel sees it. */
+/* How many of the descriptions have O_ASYNC. */
 static int asynchronous(void)
 {
     int number = 0;
-    for (int i = 0; i < N; i++) {
-        char path[64], line[64];
-        unsigned flags = 0;
-        snprintf(path, sizeof path, "/proc/self/fdinfo/%d", fd[i][0]);
-        FILE *info = fopen(path, "r");
-        CHECK(info != NULL);
-        while (fgets(line, sizeof line, info) != NULL && sscanf(line, "flags: %o", &flags) != 1)
-            ;
-        CHECK_EQ(fclose(info), 0);
-        number += (flags & O_ASYNC) != 0;
-    }
+    for (int i = 0; i < N; i++)
+        number += is_async(fd[i][0]);
     return number;
 }
 

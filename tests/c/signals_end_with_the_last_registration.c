@@ -1,26 +1,11 @@
 /* A description that was watched is as it was before when its last registration has ended, by DEL or
  * by the close of the instance: it has no O_ASYNC, as the kernel sees it, and arrivals queue no
  * signals (differences.md, "With signals"). */
-#include "harness.h"
-
-#include <fcntl.h>
+#include "fdinfo.h"
 
 #define N 12
 
 static int fd[N][2];
-
-static bool is_async(int number)
-{
-    char path[64], line[64];
-    unsigned flags = 0;
-    snprintf(path, sizeof path, "/proc/self/fdinfo/%d", number);
-    FILE *info = fopen(path, "r");
-    CHECK(info != NULL);
-    while (fgets(line, sizeof line, info) != NULL && sscanf(line, "flags: %o", &flags) != 1)
-        ;
-    CHECK_EQ(fclose(info), 0);
-    return flags & O_ASYNC;
-}
 
 static int asynchronous(int first)
 {

@@ -54,7 +54,7 @@ pub fn find<'a>(code: Part<'a>, parts: &'a [Part<'a>]) -> impl Iterator<Item = E
             }
             Reference::Constant(address, register) if is_fixed => {
                 let target = address.wrapping_sub(code.address);
-                // What is none may have been added to one.
+                // Any other constant may have been added to the base.
                 if let Some(register) = register.filter(|_| target < code.bytes.len()) {
                     bases.set(register, Some(target));
                 }

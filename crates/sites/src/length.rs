@@ -244,7 +244,7 @@ pub fn can_move(code: &[u8]) -> Option<(usize, bool)> {
     prefixes.iter().all(is_plain).then_some((length, leaves))
 }
 
-/// Whether it moves a constant, or is an operation of the last group other than a jump.
+/// Whether the instruction moves a constant, or is an `inc`, `dec` or `push` of the group 0xff.
 fn is_simple(opcode: u8, operands: u8) -> bool {
     let operation = operands >> 3 & 7;
     let is_mov = opcode == 0xc7 || opcode == 0xc6 && operands < 0xc0;

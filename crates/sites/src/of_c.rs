@@ -387,7 +387,7 @@ mod tests {
 
     #[test]
     fn a_call_of_what_seems_to_be_a_part_of_an_instruction_is_noticed() {
-        // "PATH", the end of which is a prefix, in front of a function that loads a wanted number.
+        // The last byte of "PATH" is a prefix. A function that loads a wanted number follows.
         let code = [&b"PATH"[..], &READ, &[0xc3, 0x90, 0x90, 0x90, 0x90]].concat();
         assert_eq!(site(&code, 9), None);
         assert_eq!(settled(&code, &[]), Ok([].into()));

@@ -188,13 +188,18 @@ fn sent(fd: c_int, band: Bits, own: Option<Own>) {
         false if key & !WRITABLE == 0 => file.tell(Facts::SPACE_FREED, file.begin_call()),
         false => file.tell(Facts::SIGNALLED, at),
         true if !is_watched || !is_asked => {
-            let _ = sync::set_async(fd, false);
-            numbers::set_armed(fd, false);
+            stop(fd);
             // A registration that began to wait for signals meanwhile is polled.
             file.tell(Facts::RECHECK, file.clock());
         }
         true => {}
     }
+}
+
+/// Makes a description send no more signals. Those under way are not taken in.
+fn stop(fd: c_int) {
+    let _ = sync::set_async(fd, false);
+    numbers::set_armed(fd, false);
 }
 
 /// Makes a description send no more signals. Those under way are taken in as facts.
@@ -210,8 +215,7 @@ pub fn disarm(fd: c_int) {
 /// ended. Those under way are not taken in.
 pub fn disarm_unless_asked(file: &'static File, graph: &FileGuard, fd: c_int) {
     if numbers::is_armed(fd) && !graph.items().any(Epitem::is_asked_by_signal) {
-        let _ = sync::set_async(fd, false);
-        numbers::set_armed(fd, false);
+        stop(fd);
         if graph.items().next().is_some() {
             // A registration that began to wait for signals meanwhile is polled.
             file.tell(Facts::RECHECK, file.clock());
@@ -264,8 +268,7 @@ pub fn leave_all(graph: &FileGuard) {
 fn begin_rest(fd: c_int) {
     let Some(file) = lookup::known(fd) else { return };
     if numbers::rests(fd) {
-        let _ = sync::set_async(fd, false);
-        numbers::set_armed(fd, false);
+        stop(fd);
     } else {
         numbers::begin_rest(fd);
     }

@@ -61,6 +61,15 @@ fn find_all(ep: c_int, told: &Count, all: u32, mut heard: u32) {
     panic!("{heard} of {all} arrivals are reported");
 }
 
+/// Arrivals before, after, and at each step of a look: all are reported.
+fn arrive_beside_a_look(ep: c_int, to: c_int, bytes: u32) {
+    let told = Arc::new(Count::default());
+    let writer = writer(to, bytes, &told);
+    let heard = if ready(ep).is_empty() { 0 } else { told.get() };
+    writer.join();
+    find_all(ep, &told, bytes, heard);
+}
+
 /// An arrival before, after, and at each step at which a description is made to send signals.
 pub fn arrival_amid_arming_is_heard() {
     let (ep, [from, to]) = (create(), pipe());
@@ -210,11 +219,7 @@ pub fn arrival_amid_a_return_to_poll_is_heard() {
 pub fn arrivals_that_are_too_many_are_heard() {
     let (ep, [from, to]) = unread_pipe();
     (0..100).for_each(|_| assert!(!numbers::count_signal(from)));
-    let told = Arc::new(Count::default());
-    let writer = writer(to, 2, &told);
-    let heard = if ready(ep).is_empty() { 0 } else { told.get() };
-    writer.join();
-    find_all(ep, &told, 2, heard);
+    arrive_beside_a_look(ep, to, 2);
     assert!(numbers::rests(from));
     end([from, to, ep]);
 }
@@ -231,11 +236,7 @@ pub fn arrival_amid_the_end_of_a_rest_is_heard() {
     while !numbers::count_rest(from) {}
     // Its fact has the registration looked at, and then it returns.
     assert_eq!(read_short(from), 2);
-    let told = Arc::new(Count::default());
-    let writer = writer(to, 1, &told);
-    let heard = if ready(ep).is_empty() { 0 } else { told.get() };
-    writer.join();
-    find_all(ep, &told, 1, heard);
+    arrive_beside_a_look(ep, to, 1);
     assert!(is_signalled(from));
     end([from, to, ep]);
 }
@@ -351,11 +352,7 @@ pub fn arrival_amid_the_end_of_a_trial_is_heard() {
         assert_eq!(wait_for_one(ep), 1);
         assert_eq!(read_short(from), 1);
     }
-    let told = Arc::new(Count::default());
-    let writer = writer(to, 2, &told);
-    let heard = if ready(ep).is_empty() { 0 } else { told.get() };
-    writer.join();
-    find_all(ep, &told, 2, heard);
+    arrive_beside_a_look(ep, to, 2);
     assert!(is_signalled(from));
     end([from, to, ep]);
 }

@@ -73,8 +73,8 @@ fn the_main_thread_of_a_static_program_can_be_joined() {
     }
 }
 
-/// Counts the mappings of the process. A thread of the loader's has a stack and a guard, of which libc
-/// keeps 160 for later: as many as there were threads at once.
+/// Counts the mappings of the process. Each thread has a stack and a guard from the loader. libc keeps
+/// 160 stacks for later: as many as there were threads at once.
 const MAPPINGS: &str = r#"
         #include <stdio.h>
         static int mappings(void) {
