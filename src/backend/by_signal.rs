@@ -6,6 +6,7 @@ use super::by_poll::{ByPoll, SleepTarget};
 use super::{Poller, signals};
 use crate::graph::epstate::EpState;
 use crate::graph::eventpoll::Eventpoll;
+use crate::graph::looked::MOST;
 use crate::graph::waitq::Sleeper;
 use crate::sleep::Sleep;
 use crate::sys;
@@ -21,6 +22,7 @@ impl Poller for BySignal {
     type SleepTarget = SleepTarget;
 
     fn take_in(_: &'static Eventpoll, st: &mut EpState) {
+        st.backend.looked.forget();
         st.backend.set.forget_wake();
         signals::ensure_reader();
     }
@@ -39,10 +41,17 @@ impl Poller for BySignal {
     }
 
     fn look(ep: &'static Eventpoll, st: &mut EpState, me: &'static Sleeper) -> usize {
-        let polls = st.backend.set.len() > 0;
-        let found = if polls { sys::look(st.backend.set.poll_with_last(me.wake_fd(), signals::reader())) } else { 0 };
-        if !polls || st.backend.set.has_last_fired() {
+        if st.backend.set.len() == 0 {
             signals::take_in(Some((ep, st)));
+            return 0;
+        }
+        if st.backend.had_signals {
+            st.backend.had_signals = signals::take_in(Some((ep, st)));
+            return poll_with_woken(st, me);
+        }
+        let found = sys::look(st.backend.set.poll_with_last(me.wake_fd(), signals::reader()));
+        if st.backend.set.has_last_fired() {
+            st.backend.had_signals = signals::take_in(Some((ep, st)));
         }
         st.backend.set.drop_last();
         found
@@ -66,9 +75,31 @@ impl Poller for BySignal {
 
     fn woken(ep: &'static Eventpoll, st: &mut EpState, slept: Result<usize, Errno>) -> Result<usize, Errno> {
         if slept.is_ok() && st.backend.set.has_last_fired() {
-            signals::take_in(Some((ep, st)));
+            st.backend.had_signals = signals::take_in(Some((ep, st)));
         }
         st.backend.set.drop_last();
         slept
     }
+}
+
+/// Polls the set, and with it the registrations on the ready list that wait for signals, if they are
+/// few. Their report then needs no poll of its own.
+fn poll_with_woken(st: &mut EpState, me: &'static Sleeper) -> usize {
+    let EpState { ready, backend, held, .. } = st;
+    backend.looked.forget();
+    backend.set.poll_with(me.wake_fd());
+    let few = if ready.list.len() > MOST { 0 } else { MOST };
+    for item in ready.list.iter().take(few) {
+        let state = item.at(held);
+        let file = item.file().filter(|file| state.is_signalled() && state.alive.get() && file.is_polled());
+        if let Some(file) = file
+            && backend.set.put_behind(item.via(), state.watched(file))
+        {
+            backend.looked.add(item, state.watched(file));
+        }
+    }
+    let found = sys::look(backend.set.with_those_behind());
+    backend.looked.record(backend.set.revents_behind());
+    backend.set.drop_last();
+    found
 }

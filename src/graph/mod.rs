@@ -12,6 +12,7 @@ pub mod fdtable;
 pub mod file;
 pub mod inherited;
 pub mod internal_fd;
+pub mod looked;
 pub mod lookup;
 pub mod outer;
 pub mod own_table;

@@ -3,6 +3,7 @@
 use crate::account::Account;
 use crate::graph::consumer::Consumer;
 use crate::graph::epitem::Epitem;
+use crate::graph::looked::Looked;
 use crate::graph::pollset::PollSet;
 use crate::graph::ready::ReadyList;
 use crate::graph::ring_state::{RingCost, Uring};
@@ -114,6 +115,10 @@ pub struct Backend {
     /// Whether a look of this instance has let a description rest, whose registrations have to be
     /// polled.
     pub has_begun_rest: bool,
+    /// Whether signals came when they were read last. Then the next look reads them first.
+    pub had_signals: bool,
+    /// The registrations that wait for signals and that the last look has polled, too.
+    pub looked: Looked,
     /// The wait from which on silent registrations may wait for signals.
     pub silence_due: u64,
     /// Whether parking with watchers pays.
@@ -136,6 +141,8 @@ impl Backend {
             signalled: 0,
             reads_signals: false,
             has_begun_rest: false,
+            had_signals: false,
+            looked: Looked::new(),
             silence_due: 0,
             account: Account::new(),
             looked_ms: 0,

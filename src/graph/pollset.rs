@@ -9,7 +9,7 @@ use libc::{c_int, pollfd};
 use nix::errno::Errno;
 
 use crate::account::Silence;
-use crate::events::Bits;
+use crate::events::{Bits, IN};
 use crate::graph::epitem::Epitem;
 use crate::graph::epstate::Held;
 use crate::heap;
@@ -184,10 +184,27 @@ impl PollSet {
     /// [`PollSet::drop_last`] removes.
     pub fn poll_with_last(&mut self, wake: c_int, last: c_int) -> &mut [pollfd] {
         self.poll_with(wake);
-        if self.entries.len() < self.entries.capacity() {
-            self.entries.push(pollfd { fd: last, events: libc::POLLIN, revents: 0 });
-        }
+        self.put_behind(last, IN);
         &mut self.entries
+    }
+
+    /// Adds a descriptor behind the registrations, for one poll. False if there is no room.
+    pub fn put_behind(&mut self, fd: c_int, bits: Bits) -> bool {
+        let has_room = self.entries.len() < self.entries.capacity();
+        if has_room {
+            self.entries.push(pollfd { fd, events: bits.cast_signed(), revents: 0 });
+        }
+        has_room
+    }
+
+    /// The whole array, with the descriptors behind the registrations.
+    pub fn with_those_behind(&mut self) -> &mut [pollfd] {
+        &mut self.entries
+    }
+
+    /// The results of the last poll for the descriptors behind the registrations.
+    pub fn revents_behind(&self) -> impl Iterator<Item = Bits> + '_ {
+        self.entries.iter().skip(self.items.len() + 1).map(|entry| entry.revents.cast_unsigned())
     }
 
     /// Whether the last poll found something on the descriptor behind the registrations, or did not
@@ -203,7 +220,7 @@ impl PollSet {
         }
     }
 
-    /// Removes the descriptor behind the registrations.
+    /// Removes the descriptors behind the registrations.
     #[inline]
     pub fn drop_last(&mut self) {
         self.entries.truncate(self.items.len() + 1);

@@ -32,13 +32,20 @@ fn look_through<const ROOM: usize>(st: &mut EpState, most: usize) -> usize {
     number
 }
 
-/// The bits to ask for after a completion. It stands for a wake-up and has no level, so these are
-/// all bits.
-fn wanted_after_completion(st: &EpState, item: &Epitem) -> Option<Bits> {
+/// The bits to ask for after a completion or a signal. It stands for a wake-up and has no level, so
+/// these are all bits, unless the poll of this round has looked at the registration, too.
+fn wanted_after_completion(st: &mut EpState, item: &'static Epitem) -> Option<Bits> {
     let state = item.at(&st.held);
     item.set_level(&st.held, 0);
-    let file = item.file().filter(|file| state.alive.get() && !state.spent.get() && file.is_polled());
-    file.map(|file| state.watched(file))
+    let file = item.file().filter(|file| state.alive.get() && !state.spent.get() && file.is_polled())?;
+    let watched = state.watched(file);
+    match st.backend.looked.take(item) {
+        Some(look) if look.asked & watched == watched => {
+            item.set_level(&st.held, look.found & !NVAL);
+            None
+        }
+        _ => Some(watched),
+    }
 }
 
 /// Takes the levels of the last poll. Returns the bits to ask for: all of them, if that poll left

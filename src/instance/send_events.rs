@@ -45,7 +45,9 @@ pub fn collect(st: &mut EpState) -> Vanished {
 #[doc(alias = "ep_send_events")]
 pub fn deliver(st: &mut EpState, buffer: Buffer, vanished: &mut Vanished) -> Result<usize, Errno> {
     st.ready.pressing = false;
-    report(st, buffer, st.ready.list.len(), 0, vanished)
+    let reported = report(st, buffer, st.ready.list.len(), 0, vanished);
+    st.backend.looked.forget();
+    reported
 }
 
 /// Reports the registrations that have waited longest for their turn, without a poll of all:

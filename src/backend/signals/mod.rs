@@ -97,13 +97,16 @@ pub fn take_all_of(fd: c_int) {
     }
 }
 
-/// Takes in the pending signals, whichever instances they are for. Never waits.
-pub(super) fn take_in(own: Option<Own>) {
-    if SIGNAL.load(SeqCst) != 0 {
-        TAKERS.fetch_add(1, SeqCst);
-        take_batches(own);
-        TAKERS.fetch_sub(1, SeqCst);
+/// Takes in the pending signals, whichever instances they are for. Never waits. False if there were
+/// none.
+pub(super) fn take_in(own: Option<Own>) -> bool {
+    if SIGNAL.load(SeqCst) == 0 {
+        return false;
     }
+    TAKERS.fetch_add(1, SeqCst);
+    let were_any = take_batches(own);
+    TAKERS.fetch_sub(1, SeqCst);
+    were_any
 }
 
 /// Takes in the pending signals. True if other threads may still have some in hand, of arrivals
@@ -113,12 +116,17 @@ fn take_in_all_but_others() -> bool {
     TAKERS.load(SeqCst) != 0
 }
 
-/// Takes signals until none is pending.
-fn take_batches(mut own: Option<Own>) {
+/// Takes signals until none is pending. False if none was.
+fn take_batches(mut own: Option<Own>) -> bool {
+    let mut were_any = false;
     // Without an instance, the signals of descriptions that send no more are taken in, all of them.
     for _ in 0..if own.is_some() { MOST_BATCHES } else { ALL_BATCHES } {
         let mut room = [const { MaybeUninit::<signalfd_siginfo>::uninit() }; TOGETHER];
-        let Ok(number) = READER.with(|fd| sync::take_signals(fd, &mut room)) else { return make_anew() };
+        let Ok(number) = READER.with(|fd| sync::take_signals(fd, &mut room)) else {
+            make_anew();
+            break;
+        };
+        were_any |= number > 0;
         // SAFETY: the kernel has written as many.
         let signals = unsafe { std::slice::from_raw_parts(room.as_ptr().cast::<signalfd_siginfo>(), number) };
         for signal in signals {
@@ -135,9 +143,10 @@ fn take_batches(mut own: Option<Own>) {
             }
         }
         if number < TOGETHER {
-            return;
+            break;
         }
     }
+    were_any
 }
 
 /// Makes the signalfd anew if another internal descriptor has its number by now.
