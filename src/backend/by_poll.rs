@@ -4,7 +4,7 @@
 use libc::pollfd;
 use nix::errno::Errno;
 
-use super::Poller;
+use super::{Poller, signals};
 use crate::graph::epstate::EpState;
 use crate::graph::eventpoll::Eventpoll;
 use crate::graph::waitq::Sleeper;
@@ -40,8 +40,10 @@ impl Poller for ByPoll {
         true
     }
 
-    fn may_sleep(_: &'static Eventpoll, _: &mut EpState) -> bool {
-        true
+    fn may_sleep(_: &'static Eventpoll, st: &mut EpState) -> bool {
+        // The samples before the sleep may have let the first registrations wait for signals, which
+        // this poll does not include.
+        !signals::serve(st)
     }
 
     fn look(_: &'static Eventpoll, st: &mut EpState, me: &'static Sleeper) -> usize {
