@@ -16,7 +16,7 @@ use crate::sync::atomic::Ordering::Relaxed;
 /// The instances with registrations that wait for signals.
 static INSTANCES: AtomicUsize = AtomicUsize::new(0);
 
-/// Poll sets up to this size are left as they are.
+/// Poll sets up to this size are left as they are, unless the instance has signals to read.
 const FEW: usize = 8;
 /// A wake-up by a signal costs about as much as this many looks at a descriptor.
 const SILENCE: u16 = 32;
@@ -82,7 +82,9 @@ impl EpState {
     /// Lets signals report the wake-ups of registrations that have been silent for a while, if poll
     /// would look at many.
     pub(in crate::backend) fn let_silent_wait_for_signals(&mut self) {
-        let is_due = self.backend.set.len() > FEW && self.stats.waits >= self.backend.silence_due;
+        // Where signals are read anyway, a wait with nothing to poll is a call less.
+        let few = if self.backend.signalled > 0 { 0 } else { FEW };
+        let is_due = self.backend.set.len() > few && self.stats.waits >= self.backend.silence_due;
         if !is_due || !super::are_used() || !self.may_use_signals() {
             return;
         }
@@ -98,7 +100,8 @@ impl EpState {
     }
 
     fn let_wait_for_signals(&mut self, item: &'static Epitem) -> bool {
-        let Some(file) = item.file() else { return false };
+        // Compared here, the number need not be compared at the first report.
+        let Some(file) = item.file().filter(|file| file.is_likely_named_by(item.via(), false)) else { return false };
         if numbers::rests(item.via()) {
             numbers::end_rest(item.via());
         }
