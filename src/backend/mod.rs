@@ -198,7 +198,10 @@ impl EpState {
     /// Records the result of a poll that was taken in; `silence` has the silent registrations.
     pub fn poll_taken_in(&mut self, silence: Silence) {
         match &self.backend.ring {
-            None => self.backend.account.polled(self.items.interest.len(), self.backend.parked, silence),
+            None => {
+                let registrations = parking::registrations(self);
+                self.backend.account.polled(registrations, self.backend.parked, silence);
+            }
             Some(_) => self.return_silent_to_ring(),
         }
     }

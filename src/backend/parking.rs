@@ -17,7 +17,7 @@ const PARK_BATCH: usize = 32;
 /// Hands registrations that have been silent for long to the watchers, if that has been cheaper of
 /// late. True if polling has been cheaper, and the caller must take all of them back.
 pub fn balance(st: &mut EpState) -> bool {
-    let registrations = st.items.interest.len();
+    let registrations = registrations(st);
     if st.backend.ring.is_some() {
         return false;
     }
@@ -29,10 +29,15 @@ pub fn balance(st: &mut EpState) -> bool {
     st.backend.parked > 0 && !st.outer.is_observed() && st.backend.account.favours_polling(registrations)
 }
 
+/// The registrations that are polled by the waiting thread or by watchers.
+pub fn registrations(st: &EpState) -> usize {
+    st.items.interest.len().saturating_sub(st.backend.signalled)
+}
+
 fn park_silent(st: &mut EpState) {
     let waiting = st.backend.set.silent(usize::MAX, false).filter(|(_, item)| may_park(st, item)).count();
     if waiting < PARK_BATCH {
-        st.backend.account.spend(st.items.interest.len());
+        st.backend.account.spend(registrations(st));
         return;
     }
     watch::prepare(waiting);
