@@ -53,7 +53,7 @@ const PACE: u32 = 8;
 /// The number of reports in quick succession that makes a description busy.
 const BUSY: u16 = 8;
 /// The most waits between two reports in quick succession.
-const SPAN: u16 = 16;
+const SPAN: u16 = 8;
 
 /// Whether numbers are followed at all.
 static FOLLOWED: AtomicBool = AtomicBool::new(false);
