@@ -18,6 +18,7 @@ use super::request::data_of;
 use crate::events::PRI;
 use crate::graph::epitem::Epitem;
 use crate::graph::epstate::Held;
+use crate::graph::eventpoll::descriptor;
 use crate::graph::ring_state::{Exit, Uring};
 use crate::graph::waitq::Sleeper;
 use crate::io_uring::{self, Ring};
@@ -59,10 +60,12 @@ const fn is_awaited(kind: Kind) -> bool {
 }
 
 /// Whether a program may wait for the release of a registration's description. Most files that are
-/// private to a process share one inode, and need not be identified.
+/// private to a process share one inode, and need not be identified; nor need pipes, which have a
+/// device of their own.
 fn needs_link(item: &Epitem) -> bool {
     let has_inode = || sys::fstat(item.via()).is_ok_and(|stat| stat.st_mode & libc::S_IFMT != 0);
     item.file().is_some_and(|file| match file.kind() {
+        Kind::Unidentified if file.is_marked_as_on(descriptor::device_of_pipes()) => false,
         Kind::Unidentified => has_inode() && is_awaited(file.identify(item.via())),
         kind => is_awaited(kind),
     })

@@ -34,12 +34,15 @@ impl Uring {
         }
     }
 
-    /// Cancels the requests of the last `most` registrations that have one.
-    pub(super) fn cancel_some(&mut self, most: usize, fd: &AtomicI32, held: &Held) {
+    /// Removes the requests of the last `most` registrations that have one. One that is just being
+    /// completed may stay.
+    pub(super) fn remove_some(&mut self, most: usize, fd: &AtomicI32, held: &Held) {
         for place in self.asked.len().saturating_sub(most)..self.asked.len() {
             let item = self.asked[place];
             if let Some(request) = item.at(held).request() {
-                self.cancel(fd, item, request.turn.get());
+                let turn = request.turn.get();
+                self.attempt(|ring| ring.remove_poll(fd, data_of(item, turn)));
+                self.unlink(fd, item, turn);
             }
         }
     }

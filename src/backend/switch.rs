@@ -5,7 +5,7 @@ use std::ptr;
 
 use nix::errno::Errno;
 
-use super::exit::{self, FEW};
+use super::exit;
 use super::spares;
 use super::uring::{EVER, drain, for_each_own, is_fit, look};
 use super::watch;
@@ -194,15 +194,16 @@ fn clear(ep: &'static Eventpoll, st: &mut EpState) {
     }
 }
 
-/// If there are many requests, ends all but a few of them one by one: the time that the kernel
+/// If there are many requests, removes all but a few of them one by one: the time that the kernel
 /// takes to end all by one request grows with the square of their number.
 fn clear_most(ep: &'static Eventpoll, st: &mut EpState) {
     const BATCH: usize = 64;
+    const FEW: usize = 32;
     while let Some(uring) = &mut st.backend.ring
         && uring.asked.len() > FEW
     {
         let before = uring.asked.len();
-        uring.cancel_some(BATCH, ep.ring_fd.cell(), &st.held);
+        uring.remove_some(BATCH, ep.ring_fd.cell(), &st.held);
         uring.attempt(|ring| ring.submit(ep.ring_fd.cell()));
         drain(st, true);
         if st.backend.ring.as_ref().is_some_and(|uring| uring.asked.len() >= before) {

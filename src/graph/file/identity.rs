@@ -77,6 +77,12 @@ impl File {
         [0, mark_of(identity)].contains(&self.mark.load(Relaxed))
     }
 
+    /// Whether the device is known to be this one, which gives its files small inodes. A file with a
+    /// large inode on another device may match by chance.
+    pub fn is_marked_as_on(&self, device: u64) -> bool {
+        self.mark.load(Relaxed) >> INODE_BITS == mark_of((device, 0)) >> INODE_BITS && self.is_marked()
+    }
+
     /// The known part of the inode.
     pub(super) fn inode(&self) -> u64 {
         known_part(self.mark.load(Relaxed))
