@@ -23,6 +23,9 @@ impl Poller for ByRequest {
     type SleepTarget = ();
 
     fn take_in(ep: &'static Eventpoll, st: &mut EpState) {
+        if let Some(uring) = &mut st.backend.ring {
+            uring.has_served = true;
+        }
         st.poll_exclusives(ep.ring_fd.cell());
         uring::lap(ep, st);
     }

@@ -26,6 +26,9 @@ pub fn ask_kernel() {
 const FEWEST: usize = 12;
 /// From this number of edge-triggered registrations on, counting arrivals costs more than a ring.
 const FEWEST_EDGES: usize = 2;
+/// From this number of registrations on, a process without threads gets its ring as it adds them: a
+/// request costs it half as much as the ADD itself, and 20 polls without it cost as much.
+const MANY: usize = 256;
 /// A ring takes a descriptor and some ten pages. Beyond this number of rings in the process,
 /// instances are polled.
 const MOST_RINGS: usize = 128;
@@ -47,9 +50,31 @@ impl RingCost {
         options::poller() == Poller::Uring && self.raised == 0 && self.allows(me)
     }
 
+    /// Whether there are so many registrations that the instance gets its ring as they are added.
+    pub(super) fn is_for_many(&self, registrations: usize) -> bool {
+        let is_wanted = match options::poller() {
+            Poller::Uring => true,
+            Poller::Auto => registrations >= MANY,
+            _ => false,
+        };
+        is_wanted && self.was_never_refused()
+    }
+
+    /// Whether the kernel has refused no ring, and the instance has given up none.
+    fn was_never_refused(&self) -> bool {
+        !self.spoilt && self.raised == 0 && !REFUSED.load(Relaxed)
+    }
+
+    /// Whether this thread may own a ring before its first wait, or between two. No other thread may
+    /// have waited.
+    pub(super) fn fits_early(&self, me: &'static Sleeper) -> bool {
+        let is_only = self.turnover <= 1 && self.regular.is_none_or(|regular| std::ptr::eq(regular, me));
+        is_only && self.allows(me)
+    }
+
     /// Whether the instance may still get a ring, and rings are wanted wherever possible.
     pub fn may_come(&self) -> bool {
-        !self.spoilt && self.raised == 0 && !REFUSED.load(Relaxed) && options::poller() == Poller::Uring
+        self.was_never_refused() && options::poller() == Poller::Uring
     }
 
     fn allows(&self, me: &'static Sleeper) -> bool {

@@ -21,7 +21,6 @@ use crate::graph::ring_state::{RingCost, Uring};
 use crate::graph::waitq::Sleeper;
 use crate::io_uring::Ring;
 use crate::lock;
-use crate::options;
 use crate::probe::observe::{self, LookedBy, Polled};
 use crate::probe::sample;
 use crate::sync::atomic::Ordering::Relaxed;
@@ -53,11 +52,11 @@ pub fn pays(st: &mut EpState, me: &'static Sleeper) -> bool {
 /// Returns the thread for which to make a ring before the first wait, if there is one: a thread
 /// that will be the only waiter.
 pub fn pays_early(st: &EpState) -> Option<&'static Sleeper> {
-    let may_begin = st.backend.ring.is_none() && options::poller() == options::Poller::Uring && !facts::has_threads();
-    if !may_begin || !st.queue.waiters.is_empty() || !is_fit(st) {
+    let pays = st.backend.ring.is_none() && st.backend.ring_cost.is_for_many(st.items.interest.len());
+    if !pays || facts::has_threads() || st.backend.signalled > 0 || !st.queue.waiters.is_empty() || !is_fit(st) {
         return None;
     }
-    Sleeper::idle_own().filter(|me| st.backend.ring_cost.is_promised(me))
+    Sleeper::idle_own().filter(|me| st.backend.ring_cost.fits_early(me))
 }
 
 fn is_fit_for(st: &EpState, me: &'static Sleeper) -> bool {
@@ -90,6 +89,7 @@ pub fn prepare(ep: &'static Eventpoll, st: &mut EpState, me: &'static Sleeper) -
             doomed: false,
             swept_at: sys::coarse_ms(),
             leaving: false,
+            has_served: false,
         };
         uring
             .reserve(st.items.interest.len() + 1, &st.held)
@@ -146,7 +146,7 @@ pub(super) fn take_over(st: &mut EpState, item: &'static Epitem) {
 /// every level counts as news. False if there is no ring.
 pub fn leave(ep: &'static Eventpoll, st: &mut EpState) -> bool {
     let Some(uring) = &st.backend.ring else { return false };
-    let is_mine = uring.owner.is_own();
+    let (is_mine, failed, has_served) = (uring.owner.is_own(), uring.doomed, uring.has_served);
     remember_edges(st);
     if is_mine {
         take_in(ep, st);
@@ -159,7 +159,9 @@ pub fn leave(ep: &'static Eventpoll, st: &mut EpState) -> bool {
             spares::keep(uring.ring, &ep.ring_fd, &uring.owner.spare_rings);
         }
         ep.ring_fd.close();
-        st.backend.ring_cost.give_up(uring.doomed);
+        if failed || has_served {
+            st.backend.ring_cost.give_up(failed);
+        }
         resume_polling(ep, st, uring.asked, uring.due, knows);
     }
     true

@@ -35,6 +35,8 @@ pub struct Uring {
     pub swept_at: u64,
     /// Whether hooks and counts must distinguish edges again, in this process or in a child.
     pub leaving: bool,
+    /// Whether the owner has waited since the ring was made.
+    pub has_served: bool,
 }
 
 impl Uring {

@@ -3,11 +3,12 @@
  * the others are not (T6, W3, W4). */
 #include "harness.h"
 
-#define MANY 200
+#define MANY 300
 
 void test(void)
 {
     static int near[MANY], far[MANY];
+    raise_descriptor_limit();
     int ep = new_epoll();
     for (int i = 0; i < MANY; i++) {
         int fd[2];
