@@ -13,8 +13,10 @@ use crate::sys;
 
 pub use crate::scheduler::spin_loop;
 
-/// The number of looks at a taken lock before the thread sleeps.
+/// The number of looks at a taken lock before the thread sleeps, at least.
 pub const SPINS: u32 = 1;
+/// The same at most.
+pub const MOST_SPINS: u32 = 1;
 
 /// The threads that sleep on a futex: a number in the order of their arrival, and the address.
 static SLEEPERS: Mutex<BTreeSet<(u64, usize)>> = Mutex::new(BTreeSet::new());

@@ -7,6 +7,7 @@
 use std::cell::{Cell, UnsafeCell};
 use std::ops::{Deref, DerefMut};
 use std::sync::OnceLock;
+use std::sync::atomic::AtomicU32 as AtomicCounter;
 
 use crate::sync;
 use crate::sync::atomic::AtomicU32;
@@ -260,15 +261,39 @@ impl<T> Lock<T> {
     }
 }
 
+/// The number of looks at a taken lock before a thread sleeps. Another processor releases a lock
+/// within the time that a sleep and a wake-up take. But where the holder does not run, because there
+/// are more threads than processors, looks are in vain: each time that halves the patience, and each
+/// success doubles it.
+static PATIENCE: AtomicCounter = AtomicCounter::new(sync::MOST_SPINS);
+/// How often the patience ended. Every sixteenth time the next thread has all of it, because a
+/// success may take more than is left.
+static IN_VAIN: AtomicCounter = AtomicCounter::new(0);
+
+/// Acquires the lock if it is released in time.
+fn spin(word: &AtomicU32) -> bool {
+    let is_trial = IN_VAIN.load(Relaxed) % 16 == 15;
+    let patience = if is_trial { sync::MOST_SPINS } else { PATIENCE.load(Relaxed) };
+    for _ in 0..patience {
+        if word.load(Relaxed) == FREE && word.compare_exchange(FREE, HELD, SeqCst, SeqCst).is_ok() {
+            PATIENCE.store((2 * patience).min(sync::MOST_SPINS), Relaxed);
+            return true;
+        }
+        sync::spin_loop();
+    }
+    IN_VAIN.fetch_add(1, Relaxed);
+    if !is_trial {
+        PATIENCE.store((patience / 2).max(sync::SPINS), Relaxed);
+    }
+    false
+}
+
 /// Acquires a lock that another thread has.
 #[cold]
 #[inline(never)]
 fn wait_for(word: &AtomicU32) {
-    for _ in 0..sync::SPINS {
-        if word.load(Relaxed) == FREE && word.compare_exchange(FREE, HELD, SeqCst, SeqCst).is_ok() {
-            return;
-        }
-        sync::spin_loop();
+    if spin(word) {
+        return;
     }
     while word.swap(CONTENDED, SeqCst) != FREE {
         sync::futex_wait(word, CONTENDED, None);

@@ -14,5 +14,7 @@ pub use crossbeam_queue::ArrayQueue;
 pub use core::hint::spin_loop;
 pub use core::sync::atomic;
 
-/// The number of looks at a taken lock before the thread sleeps.
+/// The number of looks at a taken lock before the thread sleeps, at least.
 pub const SPINS: u32 = 100;
+/// The same at most.
+pub const MOST_SPINS: u32 = 2000;
