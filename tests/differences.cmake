@@ -63,7 +63,8 @@ set(differences_of_signal
   "et_drained_by_an_unseen_call_then_refilled_is_reported=eventfd: 0 events, not 1 ")
 set(differences_of_uring
   "et_drained_by_an_unseen_call_then_refilled_is_reported=pipe: a thread does not end"
-  "et_drained_by_another_process_then_refilled_is_reported=epoll: 0 events, not 1 "
+  "et_drained_by_another_process_then_refilled_is_reported=epoll: 0 events, not 1 ")
+set(differences_of_many_requests
   "pipe_of_a_process_that_ends_is_closed_at_once_among_many=is -1 .0x[f]*., not 0 ")
 
 # Tests that assert silence which cannot be guaranteed: the kernel counts queued real-time signals
