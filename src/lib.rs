@@ -32,7 +32,7 @@ compile_error!("epolyfill stands in front of Linux's epoll");
 use epolyfill_environment::{preload, settings};
 use epolyfill_ground::{
     facts, fork_mark, heap, io_uring, lock, log, options, poll_batch, pool, pooled, real, sanitizer, sleep, sock_diag,
-    sync, sys, tcp_info, thread, thread_exit, uaccess,
+    sync, sys, tcp_info, thread, thread_exit, thread_words, uaccess,
 };
 use epolyfill_rules::{account, count, edge, events, habit, kind, shards, tcp};
 

@@ -46,16 +46,19 @@ impl Poller for ByPoll {
         !signals::serve(st)
     }
 
+    #[inline(always)]
     fn look(_: &'static Eventpoll, st: &mut EpState, me: &'static Sleeper) -> usize {
         sys::look(st.backend.set.poll_with(me.wake_fd()))
     }
 
+    #[inline(always)]
     fn sleep_target(st: &mut EpState, me: &'static Sleeper) -> SleepTarget {
         let epoch = me.enter_poll();
         let set = st.backend.set.poll_with(me.wake_fd());
         SleepTarget { me, epoch, entries: set.as_mut_ptr(), n: set.len() }
     }
 
+    #[inline(always)]
     fn sleep(
         nap: &Sleep,
         _: &'static Eventpoll,

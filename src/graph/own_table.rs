@@ -21,6 +21,7 @@ use crate::sync::atomic::{AtomicBool, AtomicU64};
 use crate::sys;
 
 /// Whether there is, or was, such a thread.
+#[unsafe(link_section = ".data.wait")]
 static ANY: AtomicBool = AtomicBool::new(false);
 /// An internal descriptor that only the graph's table has: a thread that leaves closes its copy. So
 /// any thread can find out which table it has, without kcmp, which containers refuse. A call that

@@ -6,8 +6,8 @@
 //! is a `ppoll` on a wake-up descriptor of the thread, with or without an instance's poll set behind
 //! it.
 
-use std::cell::Cell;
 use std::mem::offset_of;
+use std::ptr;
 
 use epolyfill_environment::anchor::Place;
 use libc::c_int;
@@ -26,6 +26,7 @@ use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
 use crate::sync::atomic::{AtomicBool, AtomicI32, AtomicU32};
 use crate::sys;
 use crate::thread_exit;
+use crate::thread_words;
 
 /// The first sleepers are static, because a wait must not fail for lack of memory.
 static FIRST: Page = Page::empty();
@@ -62,6 +63,7 @@ pub struct Sleeper {
 
 /// Whether a wait was overtaken in this process: signal handlers wait too, or leave waits by
 /// `siglongjmp`.
+#[unsafe(link_section = ".data.wait")]
 static EVER_OVERTAKEN: AtomicBool = AtomicBool::new(false);
 
 /// Records that a wait is about to be overtaken.
@@ -104,11 +106,6 @@ impl WakeOnce {
     }
 }
 
-thread_local! {
-    /// The calling thread's sleeper. It has no destructor: `process.rs` retires it at thread exit.
-    static OWN: Cell<Option<&'static Sleeper>> = const { Cell::new(None) };
-}
-
 impl Sleeper {
     /// The fields that the launcher reads from outside.
     pub const PLACES: [(Place, usize); 3] = [
@@ -136,6 +133,7 @@ impl Sleeper {
     }
 
     /// Returns the sleeper for a wait that begins in this thread. ENOMEM if there can be none.
+    #[inline(always)]
     pub fn begin() -> Result<&'static Sleeper, Errno> {
         let own = Sleeper::own()?;
         // Without a free number the thread has no descriptor, and looks around now and then instead
@@ -145,14 +143,17 @@ impl Sleeper {
     }
 
     /// Returns the calling thread's sleeper, which is made at the first use.
+    #[inline]
     fn own() -> Result<&'static Sleeper, Errno> {
-        if let Some(own) = OWN.get() {
-            return Ok(own);
-        }
+        Sleeper::current().map_or_else(Sleeper::new_own, Ok)
+    }
+
+    #[cold]
+    fn new_own() -> Result<&'static Sleeper, Errno> {
         let fresh = SLEEPERS.take()?;
         fresh.tid.store(sys::gettid(), Relaxed);
         fresh.unguarded.store(false, Relaxed);
-        OWN.set(Some(fresh));
+        Sleeper::set_current(Some(fresh));
         thread_exit::arm();
         Ok(fresh)
     }
@@ -190,19 +191,27 @@ impl Sleeper {
     }
 
     /// Returns the calling thread's sleeper, if it has one.
+    #[inline(always)]
     pub fn current() -> Option<&'static Sleeper> {
-        OWN.get()
+        // SAFETY: null, or what `set_current` has put there.
+        unsafe { thread_words::with(|words| words.sleeper.get()).cast::<Sleeper>().as_ref() }
+    }
+
+    /// Sets the calling thread's sleeper, which `process.rs` retires at thread exit.
+    fn set_current(sleeper: Option<&'static Sleeper>) {
+        let sleeper = sleeper.map_or(ptr::null(), ptr::from_ref);
+        thread_words::with(|words| words.sleeper.set(sleeper.cast()));
     }
 
     /// Retires the sleeper of a thread that ends and is in no wait.
     pub fn retire(&'static self) {
-        OWN.set(None);
+        Sleeper::set_current(None);
         SLEEPERS.give_back(self);
     }
 
     /// Whether this is the calling thread's sleeper.
     pub fn is_own(&self) -> bool {
-        OWN.get().is_some_and(|own| std::ptr::eq(own, self))
+        Sleeper::current().is_some_and(|own| std::ptr::eq(own, self))
     }
 
     /// Ends the thread's wait. If its frames ever run again, they find that out by
@@ -217,10 +226,13 @@ impl Sleeper {
     }
 
     /// Returns the wake-up descriptor, which is made at the first use.
+    #[inline(always)]
     pub fn ensure_wake(&'static self) -> Result<c_int, Errno> {
-        if self.wake.is_there() {
-            return Ok(self.wake.number());
-        }
+        if self.wake.is_there() { Ok(self.wake.number()) } else { self.make_wake() }
+    }
+
+    #[cold]
+    fn make_wake(&'static self) -> Result<c_int, Errno> {
         let wake = self.wake.adopt(sys::wakeup()?)?;
         // Wake-ups that came while there was no descriptor are lost, and the next must not be
         // skipped because of them.
@@ -310,7 +322,7 @@ impl Sleeper {
 
     /// In a forked child, resets all sleepers. The only thread is this one, under another number.
     pub fn reset_all_after_fork() {
-        let forked = OWN.get().map(|own| own.tid.load(Relaxed));
+        let forked = Sleeper::current().map(|own| own.tid.load(Relaxed));
         SLEEPERS.for_each(|sleeper| sleeper.reset_after_fork(Some(sleeper.tid.load(Relaxed)) == forked));
     }
 

@@ -82,6 +82,8 @@ mod sys;
 mod tcp_info;
 #[path = "../../crates/ground/src/thread_exit.rs"]
 mod thread_exit;
+#[path = "../../crates/ground/src/thread_words.rs"]
+mod thread_words;
 #[path = "../../crates/ground/src/uaccess.rs"]
 mod uaccess;
 

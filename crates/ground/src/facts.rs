@@ -18,6 +18,7 @@ static FORKING: AtomicBool = AtomicBool::new(false);
 /// The soft limit of descriptors at start-up.
 static LIMIT: AtomicUsize = AtomicUsize::new(1024);
 /// glibc's `__libc_single_threaded`; null if libc has none.
+#[unsafe(link_section = ".data.wait")]
 static SINGLE_THREADED: AtomicPtr<c_char> = AtomicPtr::new(std::ptr::null_mut());
 
 /// Reads the limit of descriptors, capped at `most`, and looks up glibc's variable. Called once, at

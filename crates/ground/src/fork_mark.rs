@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicPtr, AtomicU32};
 use crate::sys;
 
 /// Null before start-up, and if the kernel lacks MADV_WIPEONFORK.
+#[unsafe(link_section = ".data.wait")]
 static MARK: AtomicPtr<AtomicU32> = AtomicPtr::new(ptr::null_mut());
 /// The function that makes such a child the owner of the records; none before start-up.
 static TAKE_OVER: OnceLock<fn()> = OnceLock::new();

@@ -8,9 +8,13 @@
 //! | `heap`, `pool` | the library's own allocator; type-stable records |
 //! | `thread`, `sleep`, `poll_batch` | threads of the library; one sleep in `ppoll`; a poll over a few descriptors |
 //! | `io_uring`, `sock_diag`, `tcp_info` | a ring of io_uring; the socket diagnosis of netlink; TCP_INFO |
+//! | `thread_words` | the words of a thread that every wait reads |
 //! | `fork_mark`, `thread_exit` | detection of a fork without handlers; of the end of a thread |
 //! | `options`, `log`, `facts` | settings; lines on standard error; facts about the process |
 //! | `sanitizer` | reports to ThreadSanitizer's runtime |
+//!
+//! The statics that every wait reads, here and in `graph`, are in the section `.data.wait`, and so
+//! on one page: a program that sleeps between two events has to find each page anew.
 //!
 //! Nothing here is exported from the library, and nothing calls a libc function that the library
 //! exports.
@@ -42,4 +46,5 @@ pub mod sys;
 pub mod tcp_info;
 pub mod thread;
 pub mod thread_exit;
+pub mod thread_words;
 pub mod uaccess;

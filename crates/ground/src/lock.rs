@@ -12,16 +12,18 @@ use std::sync::atomic::AtomicU32 as AtomicCounter;
 use crate::sync;
 use crate::sync::atomic::AtomicU32;
 use crate::sync::atomic::Ordering::{Acquire, Relaxed, SeqCst};
+use crate::thread_words;
 
 const FREE: u32 = 0;
 const HELD: u32 = 1;
 const CONTENDED: u32 = 2;
 
-thread_local! {
-    /// The number of the library's locks that the thread holds; [`OWES`] is in the same word. A
-    /// hook that finds it above zero runs in a signal handler that interrupted the library, and
-    /// must take no lock. It has no destructor: it is read in signal handlers and at thread exit.
-    static DEPTH: Cell<u32> = const { Cell::new(0) };
+/// Calls a function with the number of the library's locks that the thread holds; [`OWES`] is in
+/// the same word. A hook that finds it above zero runs in a signal handler that interrupted the
+/// library, and must take no lock.
+#[inline(always)]
+fn with_depth<T>(work: impl FnOnce(&Cell<u32>) -> T) -> T {
+    thread_words::with(|words| work(&words.depth))
 }
 
 /// Deferred work is due when the thread releases its last lock. A bit of the same word, which is
@@ -30,13 +32,13 @@ const OWES: u32 = 1 << 31;
 
 /// Makes deferred work due, see [`set_deferred_work`].
 pub fn owe_settlement() {
-    DEPTH.with(|depth| depth.set(depth.get() | OWES));
+    with_depth(|depth| depth.set(depth.get() | OWES));
 }
 
 /// Whether the calling thread is inside this library already, which is possible only in a signal
 /// handler.
 pub fn interrupted() -> bool {
-    DEPTH.with(Cell::get) & !OWES > 0
+    with_depth(Cell::get) & !OWES > 0
 }
 
 /// Counts as a held lock: closes in signal handlers are settled when it is dropped, or later.
@@ -46,7 +48,7 @@ pub struct Inside(());
 impl Inside {
     /// Enters the library.
     pub fn enter() -> Inside {
-        DEPTH.with(|depth| depth.set(depth.get() + 1));
+        with_depth(|depth| depth.set(depth.get() + 1));
         Inside(())
     }
 }
@@ -54,7 +56,7 @@ impl Inside {
 impl Drop for Inside {
     #[inline]
     fn drop(&mut self) {
-        let is_to_settle = DEPTH.with(|depth| {
+        let is_to_settle = with_depth(|depth| {
             let left = depth.get() - 1;
             depth.set(if left == OWES { 0 } else { left });
             left == OWES
@@ -207,7 +209,7 @@ impl<T> Lock<T> {
     /// Waits for the lock without the check of its rank, for a different order, as in a fork.
     #[inline]
     fn lock_out_of_order(&self) -> Guard<'_, T> {
-        DEPTH.with(|depth| depth.set(depth.get() + 1));
+        with_depth(|depth| depth.set(depth.get() + 1));
         if self.word.compare_exchange(FREE, HELD, SeqCst, SeqCst).is_err() {
             wait_for(&self.word);
         }
@@ -217,10 +219,10 @@ impl<T> Lock<T> {
     /// Waits for the lock, unless the thread is inside this library already: other frames of the
     /// thread may hold the lock, and continue only after these. Signal handlers that run after this
     /// call see the thread inside.
-    #[inline]
+    #[inline(always)]
     pub fn lock_unless_inside(&self) -> Option<Guard<'_, T>> {
         let inside = Inside::enter();
-        if DEPTH.with(Cell::get) & !OWES > 1 {
+        if with_depth(Cell::get) & !OWES > 1 {
             return None;
         }
         std::mem::forget(inside);
@@ -232,11 +234,11 @@ impl<T> Lock<T> {
 
     /// Takes the lock if it is free.
     pub fn try_lock(&self) -> Option<Guard<'_, T>> {
-        DEPTH.with(|depth| depth.set(depth.get() + 1));
+        with_depth(|depth| depth.set(depth.get() + 1));
         if self.word.compare_exchange(FREE, HELD, SeqCst, SeqCst).is_ok() {
             return Some(self.taken());
         }
-        DEPTH.with(|depth| depth.set(depth.get() - 1));
+        with_depth(|depth| depth.set(depth.get() - 1));
         None
     }
 
@@ -249,14 +251,14 @@ impl<T> Lock<T> {
             }
             sync::spin_loop();
         }
-        DEPTH.with(|depth| depth.set(depth.get() + 1));
+        with_depth(|depth| depth.set(depth.get() + 1));
         while wanted() {
             if self.word.swap(CONTENDED, SeqCst) == FREE {
                 return Some(self.taken());
             }
             sync::futex_wait(&self.word, CONTENDED, Some(PAUSE_NS));
         }
-        DEPTH.with(|depth| depth.set(depth.get() - 1));
+        with_depth(|depth| depth.set(depth.get() - 1));
         None
     }
 }
@@ -355,7 +357,7 @@ impl<T> DerefMut for Guard<'_, T> {
 }
 
 impl<T> Drop for Guard<'_, T> {
-    #[inline]
+    #[inline(always)]
     fn drop(&mut self) {
         self.lock.rank().count(-1);
         if self.lock.word.swap(FREE, SeqCst) == CONTENDED {

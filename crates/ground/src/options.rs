@@ -40,6 +40,7 @@ pub static IO_URING: Switch = Switch::new(&settings::IO_URING);
 
 /// Lets the kernel copy to and from the program's structures, so that a bad address is EFAULT and
 /// not a fault.
+#[unsafe(link_section = ".data.wait")]
 pub static STRICT: Switch = Switch::new(&settings::STRICT);
 
 /// Suppresses complaints about settings. The launcher sets it when it has made them.

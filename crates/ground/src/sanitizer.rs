@@ -13,7 +13,9 @@ use std::sync::atomic::Ordering::Relaxed;
 use libc::{c_int, c_void};
 
 /// ThreadSanitizer's functions; null in a program without it.
+#[unsafe(link_section = ".data.wait")]
 static ACQUIRE: AtomicPtr<c_void> = AtomicPtr::new(std::ptr::null_mut());
+#[unsafe(link_section = ".data.wait")]
 static RELEASE: AtomicPtr<c_void> = AtomicPtr::new(std::ptr::null_mut());
 
 /// Addresses that stand for the instances. Two instances that share one get more ordering than they

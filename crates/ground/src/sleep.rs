@@ -102,6 +102,7 @@ impl Sleep {
     ///
     /// # Safety
     /// The array must have `n` entries, which no other thread accesses meanwhile.
+    #[inline(always)]
     pub unsafe fn sleep(&self, entries: *mut pollfd, n: usize, limit: Option<u64>, tick: u64) -> Result<usize, Errno> {
         let slept = self.ppoll(entries, n, limit);
         if !slept.is_err_and(sys::is_too_long) {
@@ -131,6 +132,7 @@ impl Sleep {
         }
     }
 
+    #[inline(always)]
     fn ppoll(&self, entries: *mut pollfd, n: usize, limit: Option<u64>) -> Result<usize, Errno> {
         let limit = limit.map(sys::timespec_of);
         let limit = limit.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);

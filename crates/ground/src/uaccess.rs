@@ -61,6 +61,7 @@ pub unsafe fn write_bytes(to: *mut u8, bytes: &[u8]) -> Result<(), Errno> {
 ///
 /// # Safety
 /// As for [`read`], except that the address must be writable.
+#[inline(always)]
 pub unsafe fn write<T: Copy>(to: *mut T, value: T) -> Result<(), Errno> {
     if to.addr() < START || to.addr() >= END {
         return Err(Errno::EFAULT);

@@ -60,6 +60,7 @@ use graph::Told;
 use in_flight::{InFlight, Mark};
 use kind_cell::KindCell;
 
+#[unsafe(link_section = ".data.wait")]
 pub static FILES: Pool<File> = Pool::new();
 
 /// One open file description.

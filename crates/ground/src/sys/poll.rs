@@ -12,7 +12,7 @@ pub fn look(set: &mut [pollfd]) -> usize {
     loop {
         let mut answer = poll_at_once(set);
         if answer.is_err_and(is_too_long) {
-            answer = ppoll_in_pieces(set, poll_at_once);
+            answer = look_in_pieces(set);
         }
         match answer {
             Ok(n) => return n,
@@ -23,6 +23,11 @@ pub fn look(set: &mut [pollfd]) -> usize {
             }
         }
     }
+}
+
+#[cold]
+fn look_in_pieces(set: &mut [pollfd]) -> Result<usize, Errno> {
+    ppoll_in_pieces(set, poll_at_once)
 }
 
 /// poll(2) with timeout 0, which is faster than ppoll(2) on architectures that have both.
