@@ -12,6 +12,7 @@ use crate::graph::eventpoll::Eventpoll;
 use crate::graph::file::{Allowance, File};
 use crate::graph::outer::Outer;
 use crate::graph::parts::{Backend, Items, Queue, Ready, Recheck};
+use crate::graph::plain::Plain;
 use crate::graph::ring_state::RingCost;
 use crate::graph::stats::Counted;
 use crate::graph::waitq::Sleeper;
@@ -26,6 +27,9 @@ const FEW: usize = 64;
 pub struct EpState {
     /// Proof that the lock is held, which can be borrowed beside the other fields.
     pub held: Held,
+    /// What the last wait has left for a plain one, if it has. Whoever else locks the instance
+    /// clears it.
+    pub plain: Option<Plain>,
     /// The registrations.
     pub items: Items,
     /// The registrations that may be reported.
@@ -58,6 +62,7 @@ impl EpState {
     pub const fn new() -> EpState {
         EpState {
             held: Held(()),
+            plain: None,
             items: Items::new(),
             ready: Ready::new(),
             queue: Queue::new(),
@@ -190,6 +195,7 @@ impl EpState {
     }
 
     /// Takes a thread off the wait queue, and lets the next one poll.
+    #[inline]
     pub fn leave(&mut self, ep: &'static Eventpoll, sleeper: &'static Sleeper) {
         sleeper.waits_on.set(None);
         self.queue.waiters.remove(sleeper);

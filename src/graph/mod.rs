@@ -18,6 +18,7 @@ pub mod outer;
 pub mod own_table;
 pub mod parts;
 pub mod pin;
+pub mod plain;
 pub mod pollset;
 pub mod ranks;
 pub mod ready;

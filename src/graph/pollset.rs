@@ -285,6 +285,11 @@ impl PollSet {
         Some((at, self.items[at - 1].get(), self.entries[at].revents.cast_unsigned()))
     }
 
+    /// The array with the results of the last poll.
+    pub fn polled(&self) -> &[pollfd] {
+        &self.entries
+    }
+
     /// The registration at a slot, the bits that the last poll asked for, and the result.
     pub fn entry(&self, slot: usize) -> Option<(&'static Epitem, Bits, Bits)> {
         let entry = self.entries.get(slot)?;

@@ -96,6 +96,12 @@ impl ReadyList {
         self.items.drain(..)
     }
 
+    /// The only item on the list, if it was reported by a wait that polled everything.
+    pub fn only_reported(&self) -> Option<&'static Epitem> {
+        let is_reported = self.items.len() == 1 && self.waiting == 0 && self.again == 0;
+        is_reported.then(|| self.items[0])
+    }
+
     /// Begins to take in a poll of everything, after which the ready items are put on the list.
     pub fn begin_poll(&mut self) -> Polled {
         Polled { before: self.items.len(), again: self.again }

@@ -105,8 +105,19 @@ pub fn begin_creation(flags: c_int) -> Result<(), Errno> {
 
 /// The instance behind a descriptor, pinned. EBADF for a closed number, EINVAL for another file,
 /// ENOSYS in a thread that has a descriptor table of its own.
+#[inline(always)]
 pub fn find(epfd: c_int) -> Result<Pinned, Errno> {
     fork_mark::settle();
+    let known = lookup::known(epfd).filter(|file| file.was_checked(sys::coarse_ms()));
+    match known.and_then(File::eventpoll).and_then(Eventpoll::pin) {
+        Some(pinned) => Ok(pinned),
+        None => find_anew(epfd),
+    }
+}
+
+/// As [`find`], for a number that was not compared with its file a moment ago.
+#[inline(never)]
+fn find_anew(epfd: c_int) -> Result<Pinned, Errno> {
     if own_table::is_unshared() {
         return Err(if sys::is_usable(epfd) { Errno::ENOSYS } else { Errno::EBADF });
     }

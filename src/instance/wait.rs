@@ -5,6 +5,7 @@
 //! out of `ppoll` through these frames, and those of `sleep` and the poller. Its place in the
 //! instance is cleared when it exits (`lifecycle::end_thread`).
 
+mod plain;
 mod poll_round;
 
 use std::mem::offset_of;
@@ -17,6 +18,7 @@ use crate::backend::rest::{self, Rest};
 use crate::backend::{ByPoll, ByRequest, BySignal, signals};
 use crate::graph::epstate::EpState;
 use crate::graph::eventpoll::Eventpoll;
+use crate::graph::plain::Plain;
 use crate::graph::waitq::{self, Sleeper};
 use crate::instance::lifecycle;
 use crate::instance::open;
@@ -63,6 +65,7 @@ fn checked(epfd: i32, events: *mut epoll_event, max: i32) -> Result<(&'static Ev
 ///
 /// # Safety
 /// `events` must be NULL, outside user space, or writable for `max` events.
+#[inline(always)]
 pub unsafe fn wait(
     epfd: i32,
     events: *mut epoll_event,
@@ -84,6 +87,7 @@ pub unsafe fn wait(
 ///
 /// # Safety
 /// As for [`wait`].
+#[inline(always)]
 pub unsafe fn wait_on(
     ep: &'static Eventpoll,
     buffer: Buffer,
@@ -214,6 +218,7 @@ type Locked = Guard<'static, EpState>;
 
 impl Wait {
     /// Looks, reports or sleeps, until there is something to return.
+    #[inline(always)]
     fn rounds(&mut self) -> Result<usize, Errno> {
         loop {
             if self.is_called_off() {
@@ -223,12 +228,17 @@ impl Wait {
                 return Ok(reported);
             }
             if let Some(pause) = self.pause.take() {
-                let left = remaining(self.deadline).map_or(u64::MAX, |left| left);
-                // A signal that arrives meanwhile ends the next sleep (W8).
-                self.nap.prepare();
-                rest::rest(self.me, u64::from(pause).min(left) as u32);
+                self.rest(pause);
             }
         }
+    }
+
+    #[cold]
+    fn rest(&mut self, pause: u32) {
+        let left = remaining(self.deadline).map_or(u64::MAX, |left| left);
+        // A signal that arrives meanwhile ends the next sleep (W8).
+        self.nap.prepare();
+        rest::rest(self.me, u64::from(pause).min(left) as u32);
     }
 
     fn is_called_off(&self) -> bool {
@@ -246,7 +256,15 @@ impl Wait {
     /// handler has switched to these frames from others that hold a lock: those continue only after
     /// the wait, so the wait is left as if by `siglongjmp`.
     fn lock(&self) -> Result<Locked, Errno> {
-        let guard = self.ep.lock_unless_inside().ok_or(Errno::EINTR)?;
+        let mut guard = self.lock_plainly()?;
+        guard.plain = None;
+        Ok(guard)
+    }
+
+    /// As [`Wait::lock`], for a wait that may be a plain one.
+    #[inline(always)]
+    fn lock_plainly(&self) -> Result<Locked, Errno> {
+        let guard = self.ep.lock_to_wait().ok_or(Errno::EINTR)?;
         if self.is_overtaken() { Err(Errno::EINTR) } else { Ok(guard) }
     }
 
@@ -262,11 +280,12 @@ impl Wait {
         lifecycle::overtake(self.me)
     }
 
+    #[inline(always)]
     fn round(&mut self) -> Round {
         if self.stage == Stage::New && (waitq::ever_overtaken() || self.me.waits_on.get().is_some()) {
             self.overtake()?;
         }
-        let mut guard = self.lock()?;
+        let mut guard = self.lock_plainly()?;
         if self.stage == Stage::New {
             if self.me.waits_on.get().is_some() {
                 // A signal handler has begun a wait since.
@@ -276,7 +295,19 @@ impl Wait {
             guard.stats.waits += 1;
             self.turn = self.me.turn();
             self.stage = Stage::First;
+            if let Some(left) = guard.plain.take()
+                && self.may_be_plain(&guard)
+            {
+                return self.plain_round(guard, left);
+            }
         }
+        guard.plain = None;
+        self.full_round(guard)
+    }
+
+    /// A round that is not a plain one. Not inlined, so that a plain one has a small frame.
+    #[inline(never)]
+    fn full_round(&mut self, mut guard: Locked) -> Round {
         if guard.queue.poller.is_some() && !self.may_sleep {
             return self.look_past(guard);
         }
@@ -357,6 +388,7 @@ impl Wait {
     /// Finishes the wait with `reported` events in the caller's array.
     fn finish(&mut self, mut guard: Locked, reported: usize, vanished: Vanished) -> Round {
         self.leave(&mut guard);
+        guard.plain = Plain::left_by(&guard).filter(|_| !self.ep.has_mail());
         drop(guard);
         vanished.forget();
         Ok(Some(reported))
@@ -381,6 +413,7 @@ impl Wait {
     }
 
     /// Takes the thread off the wait queue, under the lock that it holds anyway.
+    #[inline(always)]
     fn leave(&mut self, st: &mut EpState) {
         st.leave(self.ep, self.me);
         self.is_over = true;

@@ -46,6 +46,13 @@ impl Eventpoll {
             || (posted && (!self.at_inbox.load(SeqCst) || self.posts.load(Relaxed) != self.posts_seen.load(Relaxed)))
     }
 
+    /// Whether anything was posted since the last look. Less exact than [`Self::has_mail`]: it is
+    /// enough where that one has found nothing, and no other thread posts.
+    #[inline]
+    pub fn has_new_mail(&self) -> bool {
+        self.look_at_all.load(Relaxed) || self.posts.load(Relaxed) != self.posts_seen.load(Relaxed)
+    }
+
     /// Begins a look that takes in everything that was posted by now.
     pub fn note_look(&self) {
         self.posts_seen.store(self.posts.load(SeqCst), Relaxed);

@@ -28,6 +28,7 @@ use crate::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64};
 
 use inbox::{Inbox, new_inbox};
 
+#[unsafe(link_section = ".data.wait")]
 pub static INSTANCES: Pool<Eventpoll> = Pool::new();
 
 /// Whether an instance has ever existed. Until then poll and select need not look for epoll
@@ -183,30 +184,37 @@ impl Eventpoll {
     };
 
     /// Adds a pin, unless the instance is gone.
+    #[inline]
     pub fn pin(&'static self) -> Option<Pinned> {
         self.pins.fetch_update(AcqRel, Relaxed, |pins| (pins > 0).then_some(pins + 1)).ok().map(|_| Pinned(self))
     }
 
     /// Removes a pin. The last one returns the record to the pool.
+    #[inline]
     pub fn unpin(&'static self) {
         if self.pins.fetch_sub(1, AcqRel) == 1 {
-            self.inode.store(0, Relaxed);
-            self.signal.close();
-            while let Ok(Some(item)) = self.next_posted() {
-                item.unpin();
-            }
-            {
-                let mut st = self.lock();
-                debug_assert!(st.backend.ring.is_none());
-                st.empty();
-            }
-            self.file.set(None);
-            self.look_at_all.store(false, Relaxed);
-            self.outer_woken.store(false, Relaxed);
-            self.outer_wake.clear();
-            self.expose(false);
-            INSTANCES.give_back(self);
+            self.retire();
         }
+    }
+
+    #[cold]
+    fn retire(&'static self) {
+        self.inode.store(0, Relaxed);
+        self.signal.close();
+        while let Ok(Some(item)) = self.next_posted() {
+            item.unpin();
+        }
+        {
+            let mut st = self.lock();
+            debug_assert!(st.backend.ring.is_none());
+            st.empty();
+        }
+        self.file.set(None);
+        self.look_at_all.store(false, Relaxed);
+        self.outer_woken.store(false, Relaxed);
+        self.outer_wake.clear();
+        self.expose(false);
+        INSTANCES.give_back(self);
     }
 
     /// Allocates the parts that every instance needs, because a wait must not fail for lack of
@@ -222,18 +230,19 @@ impl Eventpoll {
     /// Locks the instance's state.
     #[inline]
     pub fn lock(&self) -> Guard<'_, EpState> {
-        self.lock.lock()
+        not_plain(self.lock.lock())
     }
 
-    /// Locks the instance's state, unless the thread is inside the library already.
+    /// Locks the instance's state for a wait, unless the thread is inside the library already. Only
+    /// a wait leaves what the last one has left for a plain one.
     #[inline]
-    pub fn lock_unless_inside(&self) -> Option<Guard<'_, EpState>> {
+    pub fn lock_to_wait(&self) -> Option<Guard<'_, EpState>> {
         self.lock.lock_unless_inside()
     }
 
     /// Locks the instance's state; gives up as soon as `wanted` returns false.
     pub fn lock_while(&self, wanted: impl FnMut() -> bool) -> Option<Guard<'_, EpState>> {
-        self.lock.lock_while(wanted)
+        self.lock.lock_while(wanted).map(not_plain)
     }
 
     /// The description of its descriptor.
@@ -251,6 +260,13 @@ impl Eventpoll {
     pub fn for_each(visit: impl FnMut(&'static Eventpoll)) {
         INSTANCES.for_each(visit);
     }
+}
+
+/// The next wait has to find out what the holder of the lock has changed.
+#[inline]
+fn not_plain(mut guard: Guard<'_, EpState>) -> Guard<'_, EpState> {
+    guard.plain = None;
+    guard
 }
 
 /// The number of records in use, for the models.

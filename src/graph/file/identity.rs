@@ -89,8 +89,16 @@ impl File {
     }
 
     /// Whether a number was compared a moment ago.
-    fn was_checked(&self, now: u64) -> bool {
-        u64::from((now as u32).wrapping_sub(self.checked_at.load(Relaxed))) < CHECK_MS
+    #[inline]
+    pub fn was_checked(&self, now: u64) -> bool {
+        self.checked_until(now).is_some()
+    }
+
+    /// The time until which the last comparison of a number is valid; `None` if that is over.
+    #[inline]
+    pub fn checked_until(&self, now: u64) -> Option<u64> {
+        let age = u64::from((now as u32).wrapping_sub(self.checked_at.load(Relaxed)));
+        (age < CHECK_MS).then(|| now - age + CHECK_MS)
     }
 
     fn check_at(&self, fd: c_int, now: u64) -> bool {

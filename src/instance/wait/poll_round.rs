@@ -18,7 +18,7 @@ use crate::probe::fleeting;
 
 /// The way in which the newest thread learns readiness in this round.
 #[derive(Clone, Copy, Debug)]
-struct Plan {
+pub(super) struct Plan {
     /// Poll the set this round.
     polls: bool,
     /// It is the first round of the wait.
@@ -33,9 +33,16 @@ struct Plan {
     longest_tick: Option<u64>,
 }
 
+impl Plan {
+    /// The plan of a plain round, whose result the others take in.
+    pub(super) fn after_plain(sleeps: bool) -> Plan {
+        Plan { polls: true, is_first: false, careful: false, looks_first: false, sleeps, longest_tick: None }
+    }
+}
+
 /// The lock, and the result of a sleep or a look. `None`, without the lock, if the inbox got mail;
 /// EINTR if the wait was overtaken.
-type Learnt = Result<Option<(Locked, Result<usize, Errno>)>, Errno>;
+pub(super) type Learnt = Result<Option<(Locked, Result<usize, Errno>)>, Errno>;
 
 impl Wait {
     /// Learns readiness, and reports it.
@@ -49,11 +56,18 @@ impl Wait {
                 return self.finish(guard, reported?, vanished);
             }
         }
-        let Some((mut guard, slept)) = self.learn::<P>(guard, plan)? else {
+        let Some((guard, slept)) = self.learn::<P>(guard, plan)? else {
             // The timeout applies, however often the inbox gets mail.
             self.may_sleep = !is_over(self.deadline);
             return Ok(None);
         };
+        self.take_in::<P>(guard, plan, slept)
+    }
+
+    /// Takes in the result of a sleep or a look, and reports it.
+    #[inline(never)]
+    pub(super) fn take_in<P: Poller>(&mut self, mut guard: Locked, plan: Plan, slept: Result<usize, Errno>) -> Round {
+        let slept = self.complete::<P>(&mut guard, plan, slept);
         self.clear_wakeup(&mut guard);
         if plan.is_first && !P::TELLS_EDGES && resample::found_by_count(&mut guard) {
             return Ok(None);
@@ -96,7 +110,7 @@ impl Wait {
 
     /// Sleeps until something is ready, or looks.
     fn learn<P: Poller>(&mut self, mut guard: Locked, plan: Plan) -> Learnt {
-        let mut slept = if plan.sleeps {
+        let slept = if plan.sleeps {
             let Some((woken, slept)) = self.sleep::<P>(guard, plan)? else { return Ok(None) };
             guard = woken;
             P::woken(self.ep, &mut guard, slept)
@@ -105,25 +119,36 @@ impl Wait {
         } else {
             Ok(0)
         };
+        Ok(Some((guard, slept)))
+    }
+
+    /// Completes a look: registrations that have joined the set meanwhile are looked at too, and
+    /// facts are taken in that must not be news after it.
+    fn complete<P: Poller>(
+        &self,
+        st: &mut EpState,
+        plan: Plan,
+        mut slept: Result<usize, Errno>,
+    ) -> Result<usize, Errno> {
         if plan.polls {
-            let descriptors = guard.backend.set.len();
-            guard.stats.polled(descriptors);
+            let descriptors = st.backend.set.len();
+            st.stats.polled(descriptors);
         }
         if slept.is_err() {
-            guard.backend.set.forget();
+            st.backend.set.forget();
         } else if plan.polls {
-            let mut is_told = fleeting::found_in_set(&guard);
-            if guard.must_poll_more() {
-                self.ep.absorb(&mut guard);
+            let mut is_told = fleeting::found_in_set(st);
+            if st.must_poll_more() {
+                self.ep.absorb(st);
                 // Registrations that have joined the set were not in the last look.
-                slept = slept.map(|found| found.max(P::look(self.ep, &mut guard, self.me)));
-                is_told = fleeting::found_in_set(&guard);
+                slept = slept.map(|found| found.max(P::look(self.ep, st, self.me)));
+                is_told = fleeting::found_in_set(st);
             }
             if is_told {
-                self.ep.absorb(&mut guard);
+                self.ep.absorb(st);
             }
         }
-        Ok(Some((guard, slept)))
+        slept
     }
 
     /// Sleeps as the poller, without the lock.
