@@ -100,8 +100,13 @@ impl EpState {
     }
 
     fn let_wait_for_signals(&mut self, item: &'static Epitem) -> bool {
+        let Some(file) = item.file() else { return false };
         // Compared here, the number need not be compared at the first report.
-        let Some(file) = item.file().filter(|file| file.is_likely_named_by(item.via(), false)) else { return false };
+        if !file.is_likely_named_by(item.via(), false) {
+            // The first report has to find that out, too.
+            file.check_anew();
+            return false;
+        }
         if numbers::rests(item.via()) {
             numbers::end_rest(item.via());
         }

@@ -217,6 +217,8 @@ impl Wait {
             send_events::deliver(st, self.buffer, &mut vanished)?
         } else {
             send_events::leave_waiting(st);
+            // The next round may learn the levels in another way.
+            st.backend.looked.forget();
             0
         };
         if plan.looks_first && self.may_sleep {
