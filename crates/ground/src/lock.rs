@@ -265,8 +265,8 @@ impl<T> Lock<T> {
 
 /// The number of looks at a taken lock before a thread sleeps. Another processor releases a lock
 /// within the time that a sleep and a wake-up take. But where the holder does not run, because there
-/// are more threads than processors, looks are in vain: each time that halves the patience, and each
-/// success doubles it.
+/// are more threads than processors, looks are in vain: then the patience begins anew with the
+/// least, and each success doubles it.
 static PATIENCE: AtomicCounter = AtomicCounter::new(sync::MOST_SPINS);
 /// How often the patience ended. Every sixteenth time the next thread has all of it, because a
 /// success may take more than is left.
@@ -285,7 +285,7 @@ fn spin(word: &AtomicU32) -> bool {
     }
     IN_VAIN.fetch_add(1, Relaxed);
     if !is_trial {
-        PATIENCE.store((patience / 2).max(sync::SPINS), Relaxed);
+        PATIENCE.store(sync::SPINS, Relaxed);
     }
     false
 }
