@@ -13,7 +13,8 @@ use crate::options::{self, Poller};
 const FEW: usize = 8;
 
 /// The registration that the last wait has reported, alone on the ready list of its instance. Valid
-/// as long as only plain waits lock the instance.
+/// as long as only plain waits lock the instance and its file has no edge-triggered registration in
+/// another one.
 #[derive(Clone, Copy, Debug)]
 pub struct Plain {
     /// Its place in the poll set.
@@ -24,6 +25,8 @@ pub struct Plain {
     /// The time from which on its number must be compared with its file again, in milliseconds of
     /// the coarse clock.
     until_ms: u64,
+    /// `File::edges_begun` when its file had no edge-triggered registration.
+    edges_begun: u32,
 }
 
 impl Plain {
@@ -36,10 +39,11 @@ impl Plain {
         let state = item.at(&st.held);
         let wanted = levels(state.events.get());
         let is_plain = state.events.get() & ONESHOT == 0 && st.backend.set.asked(item, &st.held) == wanted;
+        let edges_begun = File::edges_begun();
         // A report tells the waiters for edges of the file what it has seen.
         let file = item.file().filter(|file| is_plain && !File::has_edges(file))?;
         let until_ms = file.checked_until(st.now_ms)?;
-        Some(Plain { slot: state.slot.get(), wanted, data: state.data.get(), until_ms })
+        Some(Plain { slot: state.slot.get(), wanted, data: state.data.get(), until_ms, edges_begun })
     }
 
     /// The event to report after a poll that has found one descriptor; `None` if it is another one,
@@ -51,10 +55,11 @@ impl Plain {
         (bits != 0 && found & NVAL == 0).then_some(epoll_event { events: u32::from(bits), u64: self.data })
     }
 
-    /// Whether its number must be compared with its file before it is reported.
+    /// Whether it must be decided anew before a report whether the registration is a plain one: its
+    /// number must be compared with its file, or its file may have edge-triggered registrations.
     #[inline]
     pub fn is_due(&self, now_ms: u64) -> bool {
-        now_ms >= self.until_ms
+        now_ms >= self.until_ms || self.edges_begun != File::edges_begun()
     }
 }
 

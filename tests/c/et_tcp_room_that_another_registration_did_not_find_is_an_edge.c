@@ -1,6 +1,9 @@
 /* A poll that finds a TCP socket unwritable sets SOCK_NOSPACE; when space is freed, every
  * registration on the socket is woken (E4). */
+#include "bare.h"
 #include "harness.h"
+
+#include <sys/syscall.h>
 
 /* By the memory in use (SO_MEMINFO), because a poll would be a look. */
 static bool has_room(int fd)
@@ -53,8 +56,43 @@ static void run(uint32_t events, bool early)
     OK(close(looking));
 }
 
+/* The registration that is looked at has been reported alone before the other one is added, and the
+ * buffer is filled past the library. */
+static void run_after_reports(void)
+{
+    static char bytes[200000];
+    int fd[2], silent = new_epoll(), looking = new_epoll(), small = 4096, large = sizeof bytes;
+    /* The peer inherits the listener's buffer. */
+    int listener = tcp_listener();
+    OK(setsockopt(listener, SOL_SOCKET, SO_RCVBUF, &small, sizeof small));
+    fd[0] = tcp_client_of(listener);
+    UNTIL((fd[1] = accept4(listener, NULL, NULL, SOCK_NONBLOCK)) != -1);
+    OK(close(listener));
+    OK(setsockopt(fd[0], SOL_SOCKET, SO_SNDBUF, &large, sizeof large));
+    write_bytes(fd[1], 1);
+    ADD(looking, fd[0], EPOLLIN, 2);
+    for (int i = 0; i < 4; i++)
+        EXPECT_ONE(looking, 2, EPOLLIN);
+
+    ADD(silent, fd[0], EPOLLOUT | EPOLLET, 1);
+    EXPECT_ONE(silent, 1, EPOLLOUT);
+    CHECK_EQ(bare(SYS_write, fd[0], (long)bytes, sizeof bytes, 0, 0, 0), sizeof bytes);
+    EXPECT_ONE(looking, 2, EPOLLIN);
+    CHECK(!has_room(fd[0]));
+
+    size_t taken = 0;
+    UNTIL((taken += read_all(fd[1])) >= sizeof bytes);
+    EXPECT_ONE(silent, 1, EPOLLOUT);
+    OK(close(fd[0]));
+    OK(close(fd[1]));
+    OK(close(silent));
+    OK(close(looking));
+}
+
 void test(void)
 {
+    subject = "level-triggered, reported alone before";
+    run_after_reports();
     subject = "level-triggered";
     run(EPOLLIN, false);
     subject = "edge-triggered";

@@ -14,7 +14,7 @@
 //! | `sanitizer` | reports to ThreadSanitizer's runtime |
 //!
 //! The statics that every wait reads, here and in `graph`, are in the section `.data.wait`, and so
-//! on one page: a program that sleeps between two events has to find each page anew.
+//! on one page or two: a program that sleeps between two events has to find each page anew.
 //!
 //! Nothing here is exported from the library, and nothing calls a libc function that the library
 //! exports.

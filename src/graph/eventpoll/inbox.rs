@@ -50,7 +50,7 @@ impl Eventpoll {
     /// enough where that one has found nothing, and no other thread posts.
     #[inline]
     pub fn has_new_mail(&self) -> bool {
-        self.look_at_all.load(Relaxed) || self.posts.load(Relaxed) != self.posts_seen.load(Relaxed)
+        self.look_at_all.load(SeqCst) || self.posts.load(SeqCst) != self.posts_seen.load(Relaxed)
     }
 
     /// Begins a look that takes in everything that was posted by now.

@@ -12,6 +12,9 @@ pub const MOST_ENDS: usize = 8;
 
 /// The number of descriptions with edge-triggered registrations.
 static WITH_EDGES: AtomicU32 = AtomicU32::new(0);
+/// How often a description got the first one of its own.
+#[unsafe(link_section = ".data.wait")]
+static BEGUN: AtomicU32 = AtomicU32::new(0);
 /// The number of pipes among them.
 static PIPES_WITH_EDGES: AtomicU32 = AtomicU32::new(0);
 /// The number of FIFOs among them.
@@ -24,6 +27,13 @@ impl File {
     #[inline]
     pub fn has_edges(&self) -> bool {
         self.edges.load(Relaxed) != 0
+    }
+
+    /// As long as this number stays the same, no description without edge-triggered registrations
+    /// gets one.
+    #[inline]
+    pub fn edges_begun() -> u32 {
+        BEGUN.load(SeqCst)
     }
 
     /// Whether a registration other than this one waits for edges of the description.
@@ -39,6 +49,9 @@ impl File {
             false => counter.fetch_sub(1, SeqCst).wrapping_sub(1),
         };
         if change(&self.edges) == 0 {
+            if more {
+                BEGUN.fetch_add(1, SeqCst);
+            }
             change(&WITH_EDGES);
             // From here on hooks see reads, or no longer see them.
             self.forget_position();

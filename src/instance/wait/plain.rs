@@ -56,7 +56,8 @@ impl Wait {
     #[inline(always)]
     fn sleep_plainly(&mut self, mut guard: Locked) -> Learnt {
         let (ep, me) = (self.ep, self.me);
-        self.begin_to_count(guard.now_ms);
+        // The time of the instance is that of its last report.
+        self.begin_to_count(sys::coarse_ms());
         let limit = remaining(self.deadline);
         self.sleeps_to_the_end = limit.is_some();
         guard.queue.poller = Some(me);
@@ -100,7 +101,8 @@ impl Wait {
     }
 }
 
-/// Compares the number of the registration that was reported last with its file.
+/// Compares the number of the registration that was reported last with its file, and decides anew
+/// whether it is a plain one.
 #[inline(never)]
 fn renew(st: &mut EpState, now_ms: u64) {
     st.now_ms = now_ms;
