@@ -29,7 +29,7 @@ const FEWEST_EDGES: usize = 2;
 /// From this number of registrations on, a process without threads gets its ring as it adds them: a
 /// request costs it half as much as the ADD itself, and 20 polls without it cost as much.
 const MANY: usize = 256;
-/// A ring takes a descriptor and some ten pages. Beyond this number of rings in the process,
+/// A ring takes a descriptor and ten pages, or forty if it is made early. Beyond this number of rings in the process,
 /// instances are polled.
 const MOST_RINGS: usize = 128;
 /// The price of a ring, in polled descriptors: for the ring itself, for a registration, and for an
@@ -70,6 +70,12 @@ impl RingCost {
     pub(super) fn fits_early(&self, me: &'static Sleeper) -> bool {
         let is_only = self.turnover <= 1 && self.regular.is_none_or(|regular| std::ptr::eq(regular, me));
         is_only && self.allows(me)
+    }
+
+    /// The account of an instance that a forked child inherits: as if another thread had waited, so
+    /// that its first ADD makes no ring for all that it inherits.
+    pub(super) fn inherited() -> RingCost {
+        RingCost { turnover: 2, ..RingCost::new() }
     }
 
     /// Whether the instance may still get a ring, and rings are wanted wherever possible.

@@ -161,6 +161,8 @@ pub fn leave(ep: &'static Eventpoll, st: &mut EpState) -> bool {
         ep.ring_fd.close();
         if failed || has_served {
             st.backend.ring_cost.give_up(failed);
+        } else {
+            st.backend.ring_cost.shared();
         }
         resume_polling(ep, st, uring.asked, uring.due, knows);
     }
@@ -201,16 +203,17 @@ fn clear(ep: &'static Eventpoll, st: &mut EpState) {
 fn clear_most(ep: &'static Eventpoll, st: &mut EpState) {
     const BATCH: usize = 64;
     const FEW: usize = 32;
-    while let Some(uring) = &mut st.backend.ring
+    // A request that is being completed ends with a later batch.
+    let mut in_vain = 0;
+    while in_vain < 10
+        && let Some(uring) = &mut st.backend.ring
         && uring.asked.len() > FEW
     {
         let before = uring.asked.len();
         uring.remove_some(BATCH, ep.ring_fd.cell(), &st.held);
         uring.attempt(|ring| ring.submit(ep.ring_fd.cell()));
         drain(st, true);
-        if st.backend.ring.as_ref().is_some_and(|uring| uring.asked.len() >= before) {
-            return;
-        }
+        in_vain += u32::from(st.backend.ring.as_ref().is_some_and(|uring| uring.asked.len() >= before));
     }
 }
 
@@ -306,7 +309,7 @@ pub fn reset_after_fork(ep: &'static Eventpoll, st: &mut EpState) {
         resume_polling(ep, st, uring.asked, uring.due, knows);
     }
     ep.ring_laps.forget_waiters();
-    st.backend.ring_cost = RingCost::new();
+    st.backend.ring_cost = RingCost::inherited();
 }
 
 /// In a forked child, forgets the rings that the thread kept: they belong to the parent.
