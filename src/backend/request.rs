@@ -172,8 +172,9 @@ impl EpState {
             uring.end(item, state, &self.held);
         }
         let found = Bits::try_from(done.result);
-        // Of several registrations each is woken, the latest first.
-        let is_told = found.is_ok_and(|found| state.alive.get() && fleeting::found_with_others(item, found));
+        // Of several registrations each is woken, the latest first; and the request of one that has
+        // ended takes a level from the others.
+        let is_told = found.is_ok_and(|found| fleeting::found_with_others(item, found));
         if is_current && state.alive.get() {
             if let (Err(_), false, Some(uring)) = (found, is_withdrawn, &mut self.backend.ring) {
                 uring.doomed = true;

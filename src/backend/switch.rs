@@ -224,7 +224,23 @@ fn remember_edges(st: &mut EpState) {
         uring.leaving = true;
     }
     for index in 0..st.items.interest.len() {
-        let _ = remember_edge(st, st.items.interest[index].get());
+        let item = st.items.interest[index].get();
+        let facts = remember_edge(st, item);
+        if facts.contains(Facts::WAKE_ALL) {
+            keep_change(st, item);
+        }
+    }
+}
+
+/// Lists a registration whose file has shown a change that it will not show again, to this look or
+/// to that of another registration: no completion follows.
+fn keep_change(st: &mut EpState, item: &'static Epitem) {
+    let state = item.at(&st.held);
+    if let Some(file) = item.file()
+        && file.kind().fleeting() != 0
+        && item.told_after(state.reported_at.get())
+    {
+        st.wake(item, file);
     }
 }
 
