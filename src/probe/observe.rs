@@ -46,9 +46,7 @@ pub fn observe(file: &'static File, fd: c_int, polled: Polled) {
     if polled.high & HUP != 0 && polled.by != LookedBy::Outer {
         peer_closed(file, fd);
     }
-    if polled.by != LookedBy::Ring {
-        peer_read(file, fd);
-    }
+    peer_read(file, fd);
     let look = if polled.by == LookedBy::Outer { SpaceLook::Outer } else { SpaceLook::Report };
     if polled.high & WRITABLE != 0 {
         file.space_found(polled.tracked);
