@@ -61,9 +61,11 @@ pub enum Fact {
     Repeated,
     /// The program has shut it down for reading, at any time.
     Shut,
+    /// The description is closed, and a request in a ring of the library's side may hold the file.
+    Held,
 }
 
-pub const FACTS: usize = 23;
+pub const FACTS: usize = 24;
 
 /// The three classes of differing reports (docs/semantics.md, "Classes of reports").
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -308,6 +310,14 @@ pub const ROWS: &[Row] = &[
             let woken = case.is_lost_without_arrival() || case.what == What::Extra && case.bits & READABLE == 0;
             case.kind == Kind::UnixDgram && case.edge && woken && case.has(Fact::PeerFull)
         },
+    },
+    // The file lives on until the request ends, and is still registered with the kernel's epoll.
+    Row {
+        name: "a closed file that the request of a ring holds",
+        between: true,
+        unavoidable: true,
+        is_news: true,
+        matches: |case| case.what == What::Lost && case.has(Fact::Held),
     },
     Row {
         name: "instances inside: which of those that show nothing was woken first, at a MOD",

@@ -128,6 +128,10 @@ fn print_rows(counts: &Counts) {
     if apart > 0 {
         println!("{apart:>10}  one side doing to the other: gone with each in a process of its own");
     }
+    let interrupted = counts.get("interrupted");
+    if interrupted > 0 {
+        println!("{interrupted:>10}  one side doing to the other: a wait interrupted by the end of a ring");
+    }
 }
 
 fn print_totals(counts: &Counts, totals: &Totals, took: Duration) {

@@ -32,6 +32,7 @@ impl World<'_> {
             let is_room_moot = file.closing && file.shut_for_reading;
             was_shown && (!may_be_room || is_room_moot || one.room == Room::There)
         });
+        facts[Fact::Held as usize] = registration.is_some_and(|one| !one.alive) && may_have_rings();
         facts[Fact::Rivals as usize] = registration.is_some_and(|one| self.has_rivals_beside(one));
         let edge = registration.is_some_and(|one| !one.is_level());
         let bits = match difference.what {
@@ -123,4 +124,9 @@ impl World<'_> {
         facts[Fact::Brimful as usize] = self.registrations.iter().any(overfull);
         facts
     }
+}
+
+/// Whether the library makes rings.
+fn may_have_rings() -> bool {
+    std::env::var("EPOLYFILL_POLLER").is_ok_and(|poller| matches!(&*poller, "uring" | "auto"))
 }

@@ -82,6 +82,8 @@ impl World<'_> {
             let kernel = wait_on_kernel(pair.kernel, &mut theirs, wait);
             (kernel, wait_on_ours(pair.ours, &mut ours, wait))
         };
+        let is_interrupted = kernel == Err(libc::EINTR) && our != kernel;
+        let kernel = if is_interrupted { self.wait_again_on_kernel(pair, &mut theirs, wait) } else { kernel };
         let after = self.connections();
         let moved = |one: &(u64, Movement)| (!before.contains(one)).then_some(one.0);
         self.crossing.extend(after.iter().filter_map(moved));
@@ -105,6 +107,13 @@ impl World<'_> {
         }
         self.forget_fleeting_room(&mut round, wait);
         (kernel, our, round)
+    }
+
+    /// Repeats a wait on the kernel's side, which nothing but the end of a ring of the library's side
+    /// can have interrupted: the kernel notifies the ring's thread of it.
+    fn wait_again_on_kernel(&mut self, pair: Pair, events: &mut Events, wait: Wait) -> Answer {
+        self.counts.add("interrupted", 1);
+        wait_on_kernel(pair.kernel, events, wait)
     }
 
     /// Waits on the one side of this process until it reports nothing more; before `brisk_until`
