@@ -101,7 +101,8 @@ pub fn prepare(ep: &'static Eventpoll, st: &mut EpState, me: &'static Sleeper) -
 }
 
 /// Switches from poll to a ring. The caller has taken in everything that polling can find out.
-pub fn enter(ep: &'static Eventpoll, st: &mut EpState, uring: Uring) {
+/// False if the ring cannot serve every registration: then all of them are polled as before.
+pub fn enter(ep: &'static Eventpoll, st: &mut EpState, uring: Uring) -> bool {
     EVER.store(true, Relaxed);
     st.stats.rings += 1;
     st.backend.ring = Some(uring);
@@ -115,9 +116,16 @@ pub fn enter(ep: &'static Eventpoll, st: &mut EpState, uring: Uring) {
     st.backend.set.discard_unused();
     // The levels that the requests find at once may have been reported already.
     look(ep, st, false);
+    if st.backend.ring.as_ref().is_some_and(|uring| uring.doomed) {
+        // The registrations are still in the state of polled ones.
+        clear(ep, st, false);
+        end(ep, st, true);
+        return false;
+    }
     for index in 0..st.items.interest.len() {
         take_over(st, st.items.interest[index].get());
     }
+    true
 }
 
 /// Decides for the last time by levels and counts whether an edge-triggered registration has an
@@ -146,15 +154,22 @@ pub(super) fn take_over(st: &mut EpState, item: &'static Epitem) {
 /// every level counts as news. False if there is no ring.
 pub fn leave(ep: &'static Eventpoll, st: &mut EpState) -> bool {
     let Some(uring) = &st.backend.ring else { return false };
-    let (is_mine, failed, has_served) = (uring.owner.is_own(), uring.doomed, uring.has_served);
+    let is_mine = uring.owner.is_own();
     remember_edges(st);
     if is_mine {
         take_in(ep, st);
-        clear(ep, st);
+        clear(ep, st, true);
     }
     let knows = st.backend.ring.as_ref().is_some_and(|uring| !uring.ring.has_work());
     drain(st, true);
+    end(ep, st, knows);
+    true
+}
+
+/// Drops the ring, or keeps it for another instance. `knows` is as in [`resume_polling`].
+fn end(ep: &'static Eventpoll, st: &mut EpState, knows: bool) {
     if let Some(uring) = st.backend.ring.take() {
+        let (is_mine, failed, has_served) = (uring.owner.is_own(), uring.doomed, uring.has_served);
         if is_mine && uring.is_clear() {
             spares::keep(uring.ring, &ep.ring_fd, &uring.owner.spare_rings);
         }
@@ -166,7 +181,6 @@ pub fn leave(ep: &'static Eventpoll, st: &mut EpState) -> bool {
         }
         resume_polling(ep, st, uring.asked, uring.due, knows);
     }
-    true
 }
 
 /// Takes in all completions that are due, without making requests.
@@ -182,16 +196,16 @@ fn take_in(ep: &'static Eventpoll, st: &mut EpState) {
     }
 }
 
-/// Ends all requests, so that the kernel releases the files at once.
-fn clear(ep: &'static Eventpoll, st: &mut EpState) {
-    clear_most(ep, st);
+/// Ends all requests, so that the kernel releases the files at once. `tells` is as in [`drain`].
+fn clear(ep: &'static Eventpoll, st: &mut EpState, tells: bool) {
+    clear_most(ep, st, tells);
     for turn in 0..10 {
         let Some(uring) = &mut st.backend.ring else { return };
         if turn == 0 {
             uring.attempt(|ring| ring.cancel_all(ep.ring_fd.cell()));
         }
         uring.attempt(|ring| ring.submit(ep.ring_fd.cell()));
-        drain(st, true);
+        drain(st, tells);
         if st.backend.ring.as_ref().is_none_or(Uring::is_clear) {
             return;
         }
@@ -200,7 +214,7 @@ fn clear(ep: &'static Eventpoll, st: &mut EpState) {
 
 /// If there are many requests, removes all but a few of them one by one: the time that the kernel
 /// takes to end all by one request grows with the square of their number.
-fn clear_most(ep: &'static Eventpoll, st: &mut EpState) {
+fn clear_most(ep: &'static Eventpoll, st: &mut EpState, tells: bool) {
     const BATCH: usize = 64;
     const FEW: usize = 32;
     // A request that is being completed ends with a later batch.
@@ -212,7 +226,7 @@ fn clear_most(ep: &'static Eventpoll, st: &mut EpState) {
         let before = uring.asked.len();
         uring.remove_some(BATCH, ep.ring_fd.cell(), &st.held);
         uring.attempt(|ring| ring.submit(ep.ring_fd.cell()));
-        drain(st, true);
+        drain(st, tells);
         in_vain += u32::from(st.backend.ring.as_ref().is_some_and(|uring| uring.asked.len() >= before));
     }
 }

@@ -24,14 +24,17 @@ pub fn is_by_ring(ep: &'static Eventpoll, st: &mut EpState, me: &'static Sleeper
     false
 }
 
-/// Switches to a ring. False if none can be created.
+/// Switches to a ring. False if none can be created, or it cannot serve every registration.
 fn enter(ep: &'static Eventpoll, st: &mut EpState, me: &'static Sleeper) -> bool {
     let Ok(ring) = switch::prepare(ep, st, me) else { return false };
     // The poll of this round would have found these edges.
     let _ = resample::sample(st, Extent::All);
     ep.absorb(st);
-    switch::enter(ep, st, ring);
-    true
+    let serves = switch::enter(ep, st, ring);
+    if !serves {
+        ep.absorb(st);
+    }
+    serves
 }
 
 /// Switches back to poll, if there is a ring. No thread may sleep on the instance.
