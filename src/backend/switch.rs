@@ -240,7 +240,11 @@ fn remember_edges(st: &mut EpState) {
     for index in 0..st.items.interest.len() {
         let item = st.items.interest[index].get();
         let facts = remember_edge(st, item);
-        if facts.contains(Facts::WAKE_ALL) {
+        let state = item.at(&st.held);
+        if state.request().is_some_and(|request| request.due.get()) {
+            // No completion reports what its request, which was not made yet, would have met.
+            state.edge.set(Edge::anew(item.file().is_some_and(|file| file.is_closing())));
+        } else if facts.contains(Facts::WAKE_ALL) {
             keep_change(st, item);
         }
     }
