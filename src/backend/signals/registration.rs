@@ -4,6 +4,7 @@
 use super::{arm, take_in, take_in_all_but_others};
 use crate::backend::switch::{remember_edge, take_over};
 use crate::backend::watch;
+use crate::count::LastCount;
 use crate::edge::{Edge, Facts};
 use crate::events::{Bits, EXCLUSIVE, IN, INCOMING, NVAL, OUT, RDNORM, WRITABLE, WRNORM, levels};
 use crate::graph::epitem::{Epitem, State};
@@ -61,9 +62,13 @@ impl EpState {
     }
 
     /// From here on signals report the wake-ups of the registration, if its description can send
-    /// them and it has reported no edge since it began. False if not.
+    /// them and no level that it has reported is high as far as is known. False if not.
     pub(super) fn enter_signals(&mut self, item: &'static Epitem, file: &'static File) -> bool {
-        if item.at(&self.held).edge.get().reported() != 0 || !self.may_enter(item, file) {
+        let edge = item.at(&self.held).edge.get();
+        // A part of what was reported may have been taken: then a high level is no edge by itself.
+        let is_counted = matches!(edge.last_count(), LastCount::Count(_));
+        let waits_for_room = is_counted && watches_room(item.at(&self.held));
+        if edge.reported() != 0 || waits_for_room || !self.may_enter(item, file) {
             return false;
         }
         if watches_room(item.at(&self.held)) {
@@ -78,6 +83,10 @@ impl EpState {
             return false;
         }
         self.track(item, file);
+        if is_counted {
+            take_over(self, item);
+            return self.stays_with_signals(item);
+        }
         let refused = item.take_facts() & Facts::NO_SPACE;
         if !refused.is_empty() {
             item.tell(refused, file.clock());
